@@ -1,0 +1,49 @@
+# make run and make test need Go and nothing else.
+
+GO       ?= go
+ARGS     ?=
+VERSION  ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+TEST_BIN ?= $(or $(TSDB_TEST_BIN),$(HOME)/.cache/tsdb-test/bin)
+SOAK     ?= 1h
+
+# Packages whose tests run many goroutines: the race detector goes over these.
+RACE ?= ./internal/vfs/... ./partition/... ./storage/... ./query/... ./api/... ./cmd/...
+
+.PHONY: build run test test-deps race fuzz bench bench-servers lint soak clean
+
+build: ## bin/tsdb
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/tsdb ./cmd/tsdb
+
+run: build ## the server, with its defaults: make run ARGS="--data /srv/tsdb"
+	bin/tsdb serve $(ARGS)
+
+test: ## every test; those that need a program from test-deps are skipped without it
+	$(GO) test -timeout 20m ./...
+
+test-deps: ## the real clients, reference servers and the linter
+	.ci/test-deps
+
+race: ## the concurrent packages under the race detector
+	$(GO) test -race -short -timeout 20m $(RACE)
+
+fuzz: ## every fuzz target for a few seconds
+	.ci/fuzz
+
+bench: ## micro-benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+bench-servers: build ## the whole server under load, beside Debian's prometheus if it is there
+	$(GO) run ./benchmarks/compare -tsdb bin/tsdb $(ARGS)
+
+lint: ## gofmt, vet, staticcheck
+	@unformatted=$$(gofmt -l $$($(GO) list -f '{{.Dir}}' ./...)); \
+	if [ -n "$$unformatted" ]; then echo "gofmt these:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	.ci/test-deps lint
+	$(TEST_BIN)/staticcheck ./...
+
+soak: ## kill -9 and full disks, over and over: make soak SOAK=8h
+	TSDB_SOAK=$(SOAK) $(GO) test -timeout 0 -count=1 -v -run 'Kill|Disk' ./internal/e2e
+
+clean:
+	rm -rf bin

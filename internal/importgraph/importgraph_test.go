@@ -1,0 +1,291 @@
+package importgraph
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// allowed is the whole graph of the module: a folder, and what of the module
+// it may import besides itself. A folder that is not named is covered by the
+// nearest one above it, so api stands for api/prom too.
+const allowed = `
+internal/model      :
+internal/vfs        :
+encoding            : internal/model
+partition           : internal/model internal/vfs encoding
+storage/wal         : internal/model internal/vfs encoding
+storage/head        : internal/model internal/vfs encoding
+storage             : internal/model internal/vfs encoding partition storage/wal storage/head
+query               : internal/model internal/vfs storage
+api                 : internal/model internal/vfs storage query
+cmd/tsdb            : internal/model internal/vfs partition storage query api
+benchmarks          :
+internal/e2e        :
+internal/importgraph:
+`
+
+// An edge that must not be, with the reason. Patterns match a package and all
+// below it. What starts with a dot, a slash or a module path of this project
+// is a folder; all else is an import path of the standard library or of
+// somebody else's module.
+var forbidden = []struct {
+	from, to, reason string
+	except           []string // folders below from that may after all
+}{
+	{from: "storage", to: "query", reason: "the database knows nothing of PromQL, so that another language can stand on it"},
+	{from: "storage", to: "api", reason: "wire formats stop at the doors"},
+	{from: "storage/wal", to: "storage/head", reason: "the log is one implementation of a log of batches; it may not know what is made of them"},
+	{from: "storage/head", to: "storage/wal", reason: "the head is filled by the log's replay and by writers alike"},
+	{from: "partition", to: "storage", reason: "blocks are immutable and know nothing of heads and logs"},
+	{from: "encoding", to: "partition", reason: "columns in, bytes out: no files"},
+	{from: "encoding", to: "internal/vfs", reason: "pure functions need no file system and no clock"},
+
+	{from: "", to: "github.com/klauspost/compress/zstd", except: []string{"encoding"},
+		reason: "one folder knows the compression library of our own formats"},
+	{from: "encoding", to: "os", reason: "pure functions"},
+	{from: "encoding", to: "time", reason: "pure functions: no clock"},
+	{from: "encoding", to: "log/slog", reason: "pure functions: errors are returned"},
+	{from: "encoding", to: "sync", reason: "pure functions: the caller owns all memory"},
+	{from: "partition", to: "os", reason: "all files go through internal/vfs, so that crashes and faults can be tested"},
+	{from: "storage", to: "os", reason: "all files go through internal/vfs, so that crashes and faults can be tested"},
+	{from: "partition", to: "net/http", reason: "only api speaks HTTP"},
+	{from: "storage", to: "net/http", reason: "only api speaks HTTP"},
+	{from: "query", to: "net/http", reason: "only api speaks HTTP"},
+	{from: "query", to: "os", reason: "queries read through storage"},
+
+	{from: "", to: "github.com/prometheus/prometheus/prompb", except: []string{"api"},
+		reason: "generated wire types stop at api"},
+	{from: "", to: "github.com/prometheus/prometheus/promql", except: []string{"api", "query", "cmd/tsdb"},
+		reason: "PromQL is known to query, and to the API that reports its errors"},
+	{from: "", to: "github.com/prometheus/prometheus/storage", except: []string{"api", "query"},
+		reason: "our Select is not Prometheus' interface; query adapts one to the other"},
+	{from: "", to: "github.com/prometheus/prometheus/tsdb", except: []string{"api", "query"},
+		reason: "the formats are our own; query may build its chunks to hand samples over"},
+	{from: "", to: "google.golang.org/grpc", except: []string{"api", "internal/e2e"},
+		reason: "only api speaks gRPC"},
+	{from: "", to: "C", reason: "plain Go: the binary is static"},
+}
+
+// Clocks, randomness and files arrive from outside in these folders; calls of
+// these functions would make a test of time or of crashes impossible.
+var forbiddenCalls = map[string][]string{
+	"encoding":  {"time.Now", "rand.Int", "rand.Read"},
+	"partition": {"time.Now", "time.Sleep", "time.After", "time.NewTimer", "time.NewTicker", "time.Since"},
+	"storage":   {"time.Now", "time.Sleep", "time.After", "time.NewTimer", "time.NewTicker", "time.Since"},
+}
+
+const module = "tsdb"
+
+func TestImportsPointOneWay(t *testing.T) {
+	graph := parseGraph(t)
+	for _, f := range sources(t, false) {
+		folder := covering(graph, f.folder)
+		if folder == "" {
+			t.Errorf("%s: folder %s is not in the graph: add it, with what it may import", f.path, f.folder)
+			continue
+		}
+		for _, imp := range f.imports {
+			to, ours := strings.CutPrefix(imp, module+"/")
+			if !ours {
+				continue
+			}
+			if in(to, folder) && covering(graph, to) == folder {
+				continue // another folder of the same room
+			}
+			if !slices.ContainsFunc(graph[folder], func(a string) bool { return covering(graph, to) == a }) {
+				t.Errorf("%s imports %s: %s may import only %v", f.path, imp, folder, graph[folder])
+			}
+		}
+	}
+}
+
+func TestForbiddenImportsAreAbsent(t *testing.T) {
+	for _, f := range sources(t, false) {
+		for _, imp := range f.imports {
+			to := strings.TrimPrefix(imp, module+"/")
+			for _, rule := range forbidden {
+				if !in(f.folder, rule.from) || !in(to, rule.to) ||
+					slices.ContainsFunc(rule.except, func(e string) bool { return in(f.folder, e) }) {
+					continue
+				}
+				if exact := []string{"os", "time", "sync"}; slices.Contains(exact, rule.to) && to != rule.to {
+					continue // the rule is about the package, not about those below it
+				}
+				t.Errorf("%s imports %s: %s", f.path, imp, rule.reason)
+			}
+		}
+	}
+}
+
+func TestClocksAndRandomnessAreInjected(t *testing.T) {
+	for _, f := range sources(t, true) {
+		for room, calls := range forbiddenCalls {
+			if !in(f.folder, room) {
+				continue
+			}
+			for _, call := range f.calls {
+				if slices.Contains(calls, call.name) {
+					t.Errorf("%s: %s: take the clock and the randomness from the options", call.pos, call.name)
+				}
+			}
+		}
+	}
+}
+
+// The graph of the table has no cycle: it can be drawn from top to bottom.
+func TestGraphHasNoCycle(t *testing.T) {
+	graph := parseGraph(t)
+	state := map[string]int{} // 1 = being visited, 2 = done
+	var visit func(folder string, way []string)
+	visit = func(folder string, way []string) {
+		way = append(way, folder)
+		switch state[folder] {
+		case 1:
+			t.Fatalf("cycle: %s", strings.Join(way, " → "))
+		case 2:
+			return
+		}
+		state[folder] = 1
+		for _, to := range graph[folder] {
+			if _, ok := graph[to]; !ok {
+				t.Errorf("%s may import %s, which is no line of the graph", folder, to)
+			}
+			visit(to, way)
+		}
+		state[folder] = 2
+	}
+	for _, folder := range slices.Sorted(maps.Keys(graph)) {
+		visit(folder, nil)
+	}
+}
+
+type source struct {
+	path    string // relative to the module
+	folder  string // relative to the module
+	imports []string
+	calls   []call
+}
+
+type call struct{ pos, name string }
+
+// sources reads the module's Go files that are not tests.
+func sources(t *testing.T, withCalls bool) []source {
+	t.Helper()
+	root := moduleRoot(t)
+	mode := parser.ImportsOnly
+	if withCalls {
+		mode = parser.SkipObjectResolution
+	}
+	var all []source
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if n := d.Name(); name != root && (strings.HasPrefix(n, ".") || n == "testdata" || n == "bin" || n == "data") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		rel, err := filepath.Rel(root, name)
+		if err != nil {
+			return err
+		}
+		s := source{path: filepath.ToSlash(rel), folder: path.Dir(filepath.ToSlash(rel))}
+		fset := token.NewFileSet()
+		file, err := parser.ParseFile(fset, name, nil, mode)
+		if err != nil {
+			return err
+		}
+		for _, spec := range file.Imports {
+			imp, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			s.imports = append(s.imports, imp)
+		}
+		if withCalls {
+			ast.Inspect(file, func(n ast.Node) bool {
+				if sel, ok := n.(*ast.SelectorExpr); ok {
+					if pkg, ok := sel.X.(*ast.Ident); ok {
+						s.calls = append(s.calls, call{
+							pos:  fmt.Sprintf("%s:%d", s.path, fset.Position(sel.Pos()).Line),
+							name: pkg.Name + "." + sel.Sel.Name,
+						})
+					}
+				}
+				return true
+			})
+		}
+		all = append(all, s)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func moduleRoot(t *testing.T) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			t.Fatal("no go.mod above the test")
+		}
+		dir = up
+	}
+}
+
+func parseGraph(t *testing.T) map[string][]string {
+	t.Helper()
+	graph := map[string][]string{}
+	for line := range strings.Lines(allowed) {
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		folder, to, ok := strings.Cut(line, ":")
+		if !ok {
+			t.Fatalf("graph: no colon in %q", line)
+		}
+		graph[strings.TrimSpace(folder)] = strings.Fields(to)
+	}
+	return graph
+}
+
+// covering returns the line of the graph that speaks for a folder: its own, or
+// the nearest above it; empty if there is none.
+func covering(graph map[string][]string, folder string) string {
+	for ; folder != "." && folder != "/"; folder = path.Dir(folder) {
+		if _, ok := graph[folder]; ok {
+			return folder
+		}
+	}
+	return ""
+}
+
+// in reports whether name is room or lies below it; all lies below "".
+func in(name, room string) bool {
+	return room == "" || name == room || strings.HasPrefix(name, room+"/")
+}
