@@ -1,0 +1,146 @@
+package vfs
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// OS is the file system of the machine.
+var OS FS = osFS{}
+
+const (
+	fileMode fs.FileMode = 0o644
+	dirMode  fs.FileMode = 0o755
+)
+
+type osFS struct{}
+
+func (osFS) Create(name string) (File, error) {
+	return openOS(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
+}
+
+func (osFS) Open(name string) (File, error) { return openOS(name, os.O_RDONLY) }
+
+func (osFS) OpenReadWrite(name string) (File, error) { return openOS(name, os.O_RDWR) }
+
+func (osFS) Remove(name string) error { return os.Remove(filepath.FromSlash(name)) }
+
+func (osFS) Rename(oldName, newName string) error {
+	return os.Rename(filepath.FromSlash(oldName), filepath.FromSlash(newName))
+}
+
+func (osFS) Link(oldName, newName string) error {
+	return os.Link(filepath.FromSlash(oldName), filepath.FromSlash(newName))
+}
+
+func (osFS) MkdirAll(dir string) error { return os.MkdirAll(filepath.FromSlash(dir), dirMode) }
+
+func (osFS) List(dir string) ([]string, error) {
+	entries, err := os.ReadDir(filepath.FromSlash(dir))
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name()
+	}
+	return names, nil
+}
+
+func (osFS) Stat(name string) (Info, error) {
+	st, err := os.Stat(filepath.FromSlash(name))
+	if err != nil {
+		return Info{}, err
+	}
+	return Info{Size: st.Size(), IsDir: st.IsDir(), ModTime: st.ModTime()}, nil
+}
+
+func (osFS) SyncDir(dir string) error {
+	d, err := os.Open(filepath.FromSlash(dir))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Lock uses flock, which the kernel gives up when the process ends, however
+// it ends, and which also keeps a second opener in the same process out.
+func (osFS) Lock(name string) (io.Closer, error) {
+	f, err := os.OpenFile(filepath.FromSlash(name), os.O_RDWR|os.O_CREATE, fileMode)
+	if err != nil {
+		return nil, err
+	}
+	err = retry(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) })
+	if err == nil {
+		return f, nil
+	}
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		err = ErrLocked
+	}
+	return nil, errors.Join(fmt.Errorf("lock %s: %w", name, err), f.Close())
+}
+
+func (osFS) FreeBytes(dir string) (uint64, error) {
+	var st unix.Statfs_t
+	if err := retry(func() error { return unix.Statfs(filepath.FromSlash(dir), &st) }); err != nil {
+		return 0, &fs.PathError{Op: "statfs", Path: dir, Err: err}
+	}
+	return uint64(st.Bavail) * uint64(st.Bsize), nil
+}
+
+// osFile adds to os.File what the File interface asks for beyond it.
+type osFile struct {
+	*os.File
+	name string
+}
+
+func openOS(name string, flag int) (File, error) {
+	f, err := os.OpenFile(filepath.FromSlash(name), flag, fileMode)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{File: f, name: name}, nil
+}
+
+func (f osFile) Name() string { return f.name }
+
+func (f osFile) Size() (int64, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return st.Size(), nil
+}
+
+// Sync flushes data and size but not times, which saves a journal commit when
+// the size did not change. The descriptor is held by SyscallConn meanwhile, so
+// a concurrent Close cannot make it sync a stranger's file.
+func (f osFile) Sync() error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var serr error
+	err = conn.Control(func(fd uintptr) {
+		serr = retry(func() error { return datasync(int(fd)) })
+	})
+	if err == nil && serr != nil {
+		err = &fs.PathError{Op: "fdatasync", Path: f.name, Err: serr}
+	}
+	return err
+}
+
+// retry repeats a system call that a signal interrupted before it did anything.
+func retry(call func() error) error {
+	for {
+		if err := call(); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
