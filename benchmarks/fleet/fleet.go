@@ -1,0 +1,116 @@
+package fleet
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// What every target looks like.
+const (
+	SeriesPerTarget = 500
+	LabelsPerSeries = 11
+)
+
+// Options describes a fleet. Zero fields take the defaults.
+type Options struct {
+	Targets        int           // default 200
+	Start          time.Time     // of the first scrape; default such that the last one lies 1 min back
+	Span           time.Duration // time that the scrapes cover; default 1 h
+	Interval       time.Duration // between scrapes of a target; default 15 s
+	Churn          float64       // share of the targets that is replaced by new ones in an hour of Span, 0 ≤ Churn; default none
+	RequestSamples int           // samples a request; default 2,000
+	Senders        int           // default 2
+	Seed           uint64        // same seed, same samples; default 1
+}
+
+func (o Options) withDefaults() Options {
+	set := func(v *int, d int) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	set(&o.Targets, 200)
+	set(&o.RequestSamples, 2000)
+	set(&o.Senders, 2)
+	if o.Span <= 0 {
+		o.Span = time.Hour
+	}
+	if o.Interval <= 0 {
+		o.Interval = 15 * time.Second
+	}
+	if o.Start.IsZero() {
+		o.Start = time.Now().Add(-o.Span - time.Minute)
+	}
+	if o.Seed == 0 {
+		o.Seed = 1
+	}
+	return o
+}
+
+// Fleet is what all sources share. It does not change.
+type Fleet struct {
+	o       Options
+	metrics []metric
+	plans   []plan // as long as metrics
+}
+
+// plan says how the label bytes of a metric are put together: pieces in order
+// of label names, each one either the metric's own or a run of the target's.
+type plan struct {
+	pieces []piece
+	own    int // bytes of the metric's own labels
+	n      int // how many of targetLabels it has
+}
+
+type piece struct {
+	own      []byte // encoded labels, or
+	from, to int    // the target's labels from ≤ i < to
+}
+
+// targetLabels are the names of a target's labels, sorted. A series has as
+// many of the first ones as it needs to have LabelsPerSeries in all.
+var targetLabels = []string{"az", "datacenter", "environment", "instance", "job", "org", "rack", "region", "service", "team"}
+
+// New lays out a fleet.
+func New(o Options) *Fleet {
+	f := &Fleet{o: o.withDefaults(), metrics: catalogue()}
+	if len(f.metrics) != SeriesPerTarget {
+		panic(fmt.Sprintf("BUG: the catalogue has %d series, want %d", len(f.metrics), SeriesPerTarget))
+	}
+	for _, m := range f.metrics {
+		f.plans = append(f.plans, planOf(m))
+	}
+	return f
+}
+
+// Options returns the options with the defaults in place.
+func (f *Fleet) Options() Options { return f.o }
+
+// Series returns the number of series at any one time.
+func (f *Fleet) Series() int { return f.o.Targets * SeriesPerTarget }
+
+// Samples returns the number of samples that all sources together give.
+func (f *Fleet) Samples() int { return f.Series() * f.rounds() }
+
+func (f *Fleet) rounds() int { return max(1, int(f.o.Span/f.o.Interval)) }
+
+func planOf(m metric) plan {
+	p := plan{n: LabelsPerSeries - 1 - len(m.own)}
+	names := append([]label{{"__name__", m.name}}, m.own...)
+	at := 0
+	for _, l := range names {
+		to, _ := slices.BinarySearch(targetLabels[:p.n], l.name)
+		if to > at {
+			p.pieces = append(p.pieces, piece{from: at, to: to})
+			at = to
+		}
+		own := appendLabel(nil, l.name, l.value)
+		p.pieces = append(p.pieces, piece{own: own})
+		p.own += len(own)
+	}
+	if at < p.n {
+		p.pieces = append(p.pieces, piece{from: at, to: p.n})
+	}
+	return p
+}

@@ -1,0 +1,151 @@
+package fleet
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/klauspost/compress/s2"
+)
+
+// maxRetries bounds how often a request is sent again after a 5xx or 429.
+const maxRetries = 1000
+
+// Report says how a run went.
+type Report struct {
+	Samples   int // acknowledged
+	Requests  int // acknowledged
+	Retries   int // answers 5xx and 429
+	Bytes     int64
+	Elapsed   time.Duration
+	latencies []time.Duration // of acknowledged requests, sorted
+}
+
+// Latency returns the quantile q of the time from sending a request to its
+// acknowledgement, 0 ≤ q ≤ 1.
+func (r *Report) Latency(q float64) time.Duration {
+	if len(r.latencies) == 0 {
+		return 0
+	}
+	return r.latencies[min(len(r.latencies)-1, int(q*float64(len(r.latencies))))]
+}
+
+// SamplesPerSecond returns acknowledged samples by wall time.
+func (r *Report) SamplesPerSecond() float64 { return float64(r.Samples) / r.Elapsed.Seconds() }
+
+func (r *Report) String() string {
+	return fmt.Sprintf("%d samples in %d requests, %.1f s: %.0f samples/s, %.1f B/sample on the wire, latency p50 %s, p99 %s, max %s, %d retries",
+		r.Samples, r.Requests, r.Elapsed.Seconds(), r.SamplesPerSecond(), float64(r.Bytes)/float64(max(1, r.Samples)),
+		r.Latency(0.5).Round(10*time.Microsecond), r.Latency(0.99).Round(10*time.Microsecond), r.Latency(1).Round(10*time.Microsecond), r.Retries)
+}
+
+// Send writes the whole fleet to a remote-write 1 address, each sender
+// waiting for an acknowledgement before it sends its next request. It returns
+// what was acknowledged until the end or the first error: an answer that is
+// neither 2xx nor one that asks to try again.
+func (f *Fleet) Send(ctx context.Context, url string) (*Report, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	transport := &http.Transport{MaxIdleConnsPerHost: f.o.Senders, DisableCompression: true}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport, Timeout: 5 * time.Minute}
+
+	reports := make([]Report, f.o.Senders)
+	start := time.Now()
+	var wg sync.WaitGroup
+	for k := range f.o.Senders {
+		wg.Go(func() {
+			if err := f.send(ctx, client, url, f.Source(k), &reports[k]); err != nil {
+				cancel(fmt.Errorf("sender %d: %w", k, err))
+			}
+		})
+	}
+	wg.Wait()
+	total := &Report{Elapsed: time.Since(start)}
+	for _, r := range reports {
+		total.Samples += r.Samples
+		total.Requests += r.Requests
+		total.Retries += r.Retries
+		total.Bytes += r.Bytes
+		total.latencies = append(total.latencies, r.latencies...)
+	}
+	slices.Sort(total.latencies)
+	return total, context.Cause(ctx)
+}
+
+func (f *Fleet) send(ctx context.Context, client *http.Client, url string, s *Source, r *Report) error {
+	var raw, body []byte
+	for ctx.Err() == nil {
+		var n int
+		if raw, n = s.AppendRequest(raw[:0]); n == 0 {
+			return nil
+		}
+		if need := s2.MaxEncodedLen(len(raw)); cap(body) < need {
+			body = make([]byte, need)
+		}
+		body = s2.EncodeSnappy(body[:cap(body)], raw)
+		took, retries, err := post(ctx, client, url, body)
+		r.Retries += retries
+		if err != nil {
+			return err
+		}
+		r.Samples += n
+		r.Requests++
+		r.Bytes += int64(len(body))
+		r.latencies = append(r.latencies, took)
+	}
+	return nil
+}
+
+// post sends one body until it is acknowledged and returns how long the last
+// attempt took.
+func post(ctx context.Context, client *http.Client, url string, body []byte) (took time.Duration, retries int, err error) {
+	for ; ; retries++ {
+		start := time.Now()
+		code, text, wait, err := postOnce(ctx, client, url, body)
+		switch {
+		case err != nil:
+			return 0, retries, err
+		case code/100 == 2:
+			return time.Since(start), retries, nil
+		case code/100 != 5 && code != http.StatusTooManyRequests || retries == maxRetries:
+			return 0, retries, fmt.Errorf("answer %d: %s", code, text)
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return 0, retries, ctx.Err()
+		}
+	}
+}
+
+func postOnce(ctx context.Context, client *http.Client, url string, body []byte) (code int, text string, wait time.Duration, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return 0, "", 0, err
+	}
+	req.Header.Set("Content-Type", "application/x-protobuf")
+	req.Header.Set("Content-Encoding", "snappy")
+	req.Header.Set("X-Prometheus-Remote-Write-Version", "0.1.0")
+	req.Header.Set("User-Agent", "tsdb-load/1")
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, "", 0, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
+	if err != nil {
+		return 0, "", 0, err
+	}
+	wait = 100 * time.Millisecond
+	if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s >= 0 {
+		wait = min(time.Duration(s)*time.Second, 5*time.Second)
+	}
+	return resp.StatusCode, string(b), wait, nil
+}

@@ -1,0 +1,210 @@
+package fleet
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"time"
+)
+
+// Source gives the requests of one sender, scrapes in order of time. It
+// belongs to one goroutine.
+type Source struct {
+	f       *Fleet
+	targets []target // in order of their scrapes in a round
+	round   int
+	at      int // index of the target being scraped
+	series  int // index of its next series
+	t       int64
+}
+
+// target is one machine, or its successors.
+type target struct {
+	id          int
+	incarnation int
+	offset      time.Duration // of its scrapes in the interval
+	rng         uint64
+	events      float64 // of the last observations, for the buckets behind
+	values      []float64
+	labels      []byte // encoded, in the order of targetLabels
+	ends        [16]uint16
+}
+
+// Source returns the source of sender k, 0 ≤ k < Options.Senders.
+func (f *Fleet) Source(k int) *Source {
+	s := &Source{f: f}
+	for id := k; id < f.o.Targets; id += f.o.Senders {
+		t := target{
+			id:     id,
+			offset: time.Duration(float64(f.o.Interval) * float64(id) / float64(f.o.Targets)),
+			values: make([]float64, SeriesPerTarget),
+		}
+		t.begin(f, f.incarnation(id, 0))
+		s.targets = append(s.targets, t)
+	}
+	s.startScrape()
+	return s
+}
+
+// incarnation returns which successor of target id is scraped in a round. The
+// targets are replaced one after another, evenly over time.
+func (f *Fleet) incarnation(id, round int) int {
+	hours := (time.Duration(round) * f.o.Interval).Hours()
+	return int(hours*f.o.Churn + float64(id)/float64(f.o.Targets))
+}
+
+// begin gives the target the labels and first values of an incarnation.
+func (t *target) begin(f *Fleet, incarnation int) {
+	t.incarnation = incarnation
+	t.rng = mix(f.o.Seed ^ uint64(t.id)<<20 ^ uint64(incarnation)<<48)
+	values := []string{
+		fmt.Sprintf("eu-central-1%c", 'a'+t.id%3),
+		fmt.Sprintf("dc%02d", t.id%7),
+		"production",
+		fmt.Sprintf("node-%05d-%d.example.org:9100", t.id, incarnation),
+		"node",
+		"platform",
+		fmt.Sprintf("rack-%03d", t.id%97),
+		"eu-central-1",
+		fmt.Sprintf("service-%d", t.id%19),
+		fmt.Sprintf("team-%d", t.id%11),
+	}
+	t.labels = t.labels[:0]
+	for i, name := range targetLabels {
+		t.labels = appendLabel(t.labels, name, values[i])
+		t.ends[i+1] = uint16(len(t.labels))
+	}
+	for i := range f.metrics {
+		t.values[i] = f.metrics[i].first(t)
+	}
+}
+
+// AppendRequest appends the next request's message, not compressed, to dst
+// and returns it with the number of samples in it; 0 when the span is over.
+func (s *Source) AppendRequest(dst []byte) ([]byte, int) {
+	n := 0
+	for n < s.f.o.RequestSamples && s.round < s.f.rounds() && len(s.targets) > 0 {
+		t := &s.targets[s.at]
+		for ; n < s.f.o.RequestSamples && s.series < SeriesPerTarget; n++ {
+			dst = s.appendSeries(dst, t, s.series)
+			s.series++
+		}
+		if s.series == SeriesPerTarget {
+			s.at++
+			if s.at == len(s.targets) {
+				s.at = 0
+				s.round++
+			}
+			s.startScrape()
+		}
+	}
+	return dst, n
+}
+
+// startScrape sets the time of the scrape of the current target. The jitter
+// is that of a scraper's timers: some milliseconds late, never early.
+func (s *Source) startScrape() {
+	s.series = 0
+	if len(s.targets) == 0 {
+		return
+	}
+	t := &s.targets[s.at]
+	if i := s.f.incarnation(t.id, s.round); i != t.incarnation {
+		t.begin(s.f, i)
+	}
+	r := t.random()
+	jitter := int64(r % 4)
+	if r>>8%16 == 0 {
+		jitter += int64(r >> 16 % 12)
+	}
+	s.t = s.f.o.Start.Add(time.Duration(s.round)*s.f.o.Interval+t.offset).UnixMilli() + jitter
+}
+
+func (s *Source) appendSeries(dst []byte, t *target, i int) []byte {
+	p := &s.f.plans[i]
+	dst = append(dst, tagTimeSeries)
+	dst = binary.AppendUvarint(dst, uint64(p.own+int(t.ends[p.n])+sampleBytes))
+	for _, piece := range p.pieces {
+		if piece.own != nil {
+			dst = append(dst, piece.own...)
+		} else {
+			dst = append(dst, t.labels[t.ends[piece.from]:t.ends[piece.to]]...)
+		}
+	}
+	t.values[i] = s.f.metrics[i].next(t, t.values[i], s.f.o.Interval.Seconds())
+	return appendSample(dst, s.t, t.values[i])
+}
+
+// random returns 64 random bits.
+func (t *target) random() uint64 {
+	t.rng ^= t.rng << 13
+	t.rng ^= t.rng >> 7
+	t.rng ^= t.rng << 17
+	return t.rng
+}
+
+// uniform returns a random number in [0, 1).
+func (t *target) uniform() float64 { return float64(t.random()>>11) / (1 << 53) }
+
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31 | 1
+}
+
+// first returns the value that a series starts from.
+func (m *metric) first(t *target) float64 {
+	switch m.kind {
+	case counter:
+		return math.Floor(m.rate * 86400 * t.uniform())
+	case tickCounter:
+		return math.Floor(m.rate*86400*100*t.uniform()) / 100
+	case idleCounter, observations, bucket, floatSum:
+		return 0
+	case pages:
+		return 4096 * math.Floor(m.rate/4096*(0.5+t.uniform()))
+	}
+	return m.rate
+}
+
+// next returns the value that follows v after seconds.
+func (m *metric) next(t *target, v, seconds float64) float64 {
+	switch m.kind {
+	case constant:
+		return v
+	case counter:
+		return v + math.Floor(m.rate*seconds*(0.5+t.uniform())+t.uniform())
+	case idleCounter:
+		if t.random()%20 == 0 {
+			return v + 1 + float64(t.random()%4)
+		}
+		return v
+	case tickCounter:
+		return math.Round(v*100+math.Floor(m.rate*seconds*100*(0.7+0.6*t.uniform())+t.uniform())) / 100
+	case floatSum:
+		return v + m.rate*seconds*t.uniform()
+	case pages:
+		if t.random()%4 == 0 {
+			return v
+		}
+		return max(0, v+4096*math.Floor((t.uniform()-0.5)*m.rate/4096/50))
+	case level:
+		if t.random()%3 != 0 {
+			return v
+		}
+		return max(0, v+math.Floor((t.uniform()-0.5)*(2+m.rate/50)+0.5))
+	case load:
+		return max(0, math.Round(100*(v+(m.rate-v)*0.1+(t.uniform()-0.5)*0.3))/100)
+	case celsius:
+		return v + 0.25*float64(t.random()%5) - 0.5
+	case duration:
+		return math.Floor(m.rate*(0.5+t.uniform())*1e9) / 1e9
+	case observations:
+		t.events = math.Floor(m.rate*seconds*(0.5+t.uniform()) + t.uniform())
+		return v + t.events
+	case bucket:
+		return v + math.Floor(t.events*m.rate+0.5)
+	}
+	panic("BUG: unknown kind of metric")
+}
