@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"strings"
+	"time"
+
+	"tsdb/benchmarks/fleet"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "compare:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	tsdb := flag.String("tsdb", "bin/tsdb", "the tsdb binary")
+	prometheus := flag.String("prometheus", "", "the Prometheus binary to run beside it (default: the one in PATH; none = do not)")
+	loads := flag.String("load", "200x1h,2000x10m", "loads, each TARGETSxSPAN")
+	runs := flag.Int("runs", 3, "runs a number; the median is printed")
+	churn := flag.Float64("churn", 0, "share of the targets replaced in an hour of the span")
+	scratch := flag.String("scratch", "", "where data directories are made (default: the system's temporary directory)")
+	flag.Parse()
+	if flag.NArg() > 0 || *runs < 1 {
+		return errors.New("usage: compare [-tsdb PATH] [-prometheus PATH|none] [-load TARGETSxSPAN,…] [-runs N]")
+	}
+
+	servers := []server{tsdbServer(*tsdb)}
+	switch *prometheus {
+	case "none":
+	case "":
+		if path, err := exec.LookPath("prometheus"); err == nil {
+			servers = append(servers, prometheusServer(path))
+		} else {
+			fmt.Println("no prometheus in PATH: tsdb is measured alone")
+		}
+	default:
+		servers = append(servers, prometheusServer(*prometheus))
+	}
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	for load := range strings.SplitSeq(*loads, ",") {
+		o, err := parseLoad(load)
+		if err != nil {
+			return err
+		}
+		o.Churn = *churn
+		medians := make([]result, len(servers))
+		for i, s := range servers {
+			var rs []result
+			for n := range *runs {
+				r, err := measure(ctx, s, o, *scratch)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(os.Stderr, "%s, %s, run %d: %.0f samples a CPU second\n", load, s.name, n+1, r.samplesPerCPUSecond)
+				rs = append(rs, r)
+			}
+			medians[i] = median(rs)
+		}
+		printTable(load, o, servers, medians)
+	}
+	return nil
+}
+
+// parseLoad reads TARGETSxSPAN, as in 200x1h.
+func parseLoad(s string) (fleet.Options, error) {
+	targets, span, ok := strings.Cut(s, "x")
+	n, err := strconv.Atoi(targets)
+	if !ok || err != nil || n < 1 {
+		return fleet.Options{}, fmt.Errorf("load %q is not of the form TARGETSxSPAN, as in 200x1h", s)
+	}
+	d, err := time.ParseDuration(span)
+	if err != nil || d <= 0 {
+		return fleet.Options{}, fmt.Errorf("load %q: %q is not a span of time", s, span)
+	}
+	return fleet.Options{Targets: n, Span: d}, nil
+}
+
+// printTable prints the medians as Markdown, with the ratio of the first
+// server to each further one.
+func printTable(load string, o fleet.Options, servers []server, ms []result) {
+	f := fleet.New(o)
+	fmt.Printf("\n%s: %d series, %d samples\n\n| |", load, f.Series(), f.Samples())
+	for i, s := range servers {
+		fmt.Printf(" %s |", s.name)
+		if i > 0 {
+			fmt.Printf(" %s ÷ %s |", servers[0].name, s.name)
+		}
+	}
+	fmt.Printf("\n|---|%s\n", strings.Repeat("---:|", 2*len(servers)-1))
+	row := func(name, format string, field func(result) float64) {
+		fmt.Printf("| %s |", name)
+		for i, m := range ms {
+			fmt.Printf(" "+format+" |", field(m))
+			if i > 0 {
+				fmt.Printf(" %.2f |", field(ms[0])/field(m))
+			}
+		}
+		fmt.Println()
+	}
+	millis := func(d time.Duration) float64 { return d.Seconds() * 1e3 }
+	row("million samples a CPU second, flush and compaction included", "%.3f", func(r result) float64 { return r.samplesPerCPUSecond / 1e6 })
+	row("million samples a second, senders on the same machine", "%.3f", func(r result) float64 { return r.samplesPerSecond / 1e6 })
+	row("latency p50, ms", "%.2f", func(r result) float64 { return millis(r.p50) })
+	row("latency p99, ms", "%.2f", func(r result) float64 { return millis(r.p99) })
+	row("peak RSS, MB", "%.0f", func(r result) float64 { return float64(r.peakRSS) / 1e6 })
+	row("bytes a sample on disk", "%.3f", func(r result) float64 { return r.bytesPerSample })
+	row("ready after kill -9, s", "%.2f", func(r result) float64 { return r.ready.Seconds() })
+	row("requests sent again", "%.0f", func(r result) float64 { return float64(r.retries) })
+}

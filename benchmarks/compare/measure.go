@@ -1,0 +1,122 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"tsdb/benchmarks/fleet"
+)
+
+// result is what one run of one server gave; zero where it was not measured.
+type result struct {
+	samplesPerCPUSecond float64
+	samplesPerSecond    float64 // wall
+	p50, p99            time.Duration
+	peakRSS             int64 // bytes
+	bytesPerSample      float64
+	ready               time.Duration // after kill -9
+	retries             int
+}
+
+// measure runs a server twice over one load, each time from an empty
+// directory: once to the end of flush and compaction, once to kill -9 at the
+// last acknowledgement and back.
+func measure(ctx context.Context, s server, o fleet.Options, scratch string) (result, error) {
+	r, err := measureIngest(ctx, s, o, scratch)
+	if err != nil {
+		return r, fmt.Errorf("%s: %w", s.name, err)
+	}
+	if r.ready, err = measureRestart(ctx, s, o, scratch); err != nil {
+		return r, fmt.Errorf("%s: restart: %w", s.name, err)
+	}
+	return r, nil
+}
+
+func measureIngest(ctx context.Context, s server, o fleet.Options, scratch string) (r result, err error) {
+	err = inEmptyDir(scratch, func(dir string) error {
+		p, _, err := start(ctx, s, dir)
+		if err != nil {
+			return err
+		}
+		defer p.kill()
+		report, err := fleet.New(o).Send(ctx, p.url+"/api/v1/write")
+		if err != nil {
+			return fmt.Errorf("after %s: %w\n%s", report, err, p.output.String())
+		}
+		size, err := s.settle(ctx, p, dir)
+		if err != nil {
+			return fmt.Errorf("%w\n%s", err, p.output.String())
+		}
+		cpu, err := p.cpu()
+		if err != nil {
+			return err
+		}
+		if r.peakRSS, err = p.peakRSS(); err != nil {
+			return err
+		}
+		r.samplesPerCPUSecond = float64(report.Samples) / cpu.Seconds()
+		r.samplesPerSecond = report.SamplesPerSecond()
+		r.p50, r.p99 = report.Latency(0.5), report.Latency(0.99)
+		r.bytesPerSample = float64(size) / float64(report.Samples)
+		r.retries = report.Retries
+		return nil
+	})
+	return r, err
+}
+
+func measureRestart(ctx context.Context, s server, o fleet.Options, scratch string) (ready time.Duration, err error) {
+	err = inEmptyDir(scratch, func(dir string) error {
+		p, _, err := start(ctx, s, dir)
+		if err != nil {
+			return err
+		}
+		_, err = fleet.New(o).Send(ctx, p.url+"/api/v1/write")
+		p.kill()
+		if err != nil {
+			return err
+		}
+		p, ready, err = start(ctx, s, dir)
+		if err != nil {
+			return err
+		}
+		p.kill()
+		return nil
+	})
+	return ready, err
+}
+
+func inEmptyDir(scratch string, f func(dir string) error) error {
+	dir, err := os.MkdirTemp(scratch, "tsdb-compare-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	return f(dir)
+}
+
+// median returns, field by field, the median of the results.
+func median(rs []result) result {
+	return result{
+		samplesPerCPUSecond: middle(rs, func(r result) float64 { return r.samplesPerCPUSecond }),
+		samplesPerSecond:    middle(rs, func(r result) float64 { return r.samplesPerSecond }),
+		p50:                 middle(rs, func(r result) time.Duration { return r.p50 }),
+		p99:                 middle(rs, func(r result) time.Duration { return r.p99 }),
+		peakRSS:             middle(rs, func(r result) int64 { return r.peakRSS }),
+		bytesPerSample:      middle(rs, func(r result) float64 { return r.bytesPerSample }),
+		ready:               middle(rs, func(r result) time.Duration { return r.ready }),
+		retries:             middle(rs, func(r result) int { return r.retries }),
+	}
+}
+
+func middle[T cmp.Ordered](rs []result, field func(result) T) T {
+	vs := make([]T, len(rs))
+	for i, r := range rs {
+		vs[i] = field(r)
+	}
+	slices.Sort(vs)
+	return vs[len(vs)/2]
+}
