@@ -1,0 +1,125 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// middleware counts requests and turns panics into answers.
+type middleware struct {
+	log      *slog.Logger
+	requests *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	inFlight prometheus.Gauge
+	panics   prometheus.Counter
+}
+
+func newMiddleware(reg prometheus.Registerer, log *slog.Logger) (*middleware, error) {
+	m := &middleware{
+		log: log,
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tsdb_http_requests_total", Help: "HTTP requests answered, by handler and status code.",
+		}, []string{"handler", "code"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "tsdb_http_request_duration_seconds", Help: "Time from a request's header to the end of its answer.",
+			Buckets: []float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120},
+		}, []string{"handler"}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tsdb_http_requests_in_flight", Help: "HTTP requests being answered.",
+		}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tsdb_panics_total", Help: "Requests that ran into a programming error; each has a stack in the log.",
+		}),
+	}
+	for _, c := range []prometheus.Collector{m.requests, m.duration, m.inFlight, m.panics} {
+		if err := reg.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// wrap returns a handler that answers with next. The label "handler" is the
+// pattern that mux has for the request: it has as many values as there are
+// patterns, whatever clients ask for.
+func (m *middleware) wrap(mux *http.ServeMux, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, pattern := mux.Handler(r)
+		handler := handlerName(pattern)
+		a := &answer{ResponseWriter: w}
+		begin := time.Now()
+		m.inFlight.Inc()
+		defer func() {
+			if p := recover(); p != nil {
+				m.recovered(a, r, p)
+			}
+			m.inFlight.Dec()
+			m.requests.WithLabelValues(handler, strconv.Itoa(a.status())).Inc()
+			m.duration.WithLabelValues(handler).Observe(time.Since(begin).Seconds())
+		}()
+		next.ServeHTTP(a, r)
+	})
+}
+
+// recovered answers 500 for a handler that panicked, or breaks the connection
+// if a part of its answer is out already.
+func (m *middleware) recovered(a *answer, r *http.Request, p any) {
+	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(http.ErrAbortHandler)
+	}
+	m.panics.Inc()
+	m.log.Error("request panicked", "method", r.Method, "path", r.URL.Path, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	if a.code != 0 {
+		panic(http.ErrAbortHandler)
+	}
+	writeError(a, http.StatusInternalServerError, "internal", "internal error: the request met a bug, which the server's log describes")
+}
+
+// handlerName is the path of a pattern of the mux: "GET /metrics" → "/metrics".
+func handlerName(pattern string) string {
+	if _, path, ok := strings.Cut(pattern, " "); ok {
+		pattern = path
+	}
+	if pattern == "" {
+		return "none"
+	}
+	return pattern
+}
+
+// answer remembers the status code that a handler sends.
+type answer struct {
+	http.ResponseWriter
+	code int
+}
+
+func (a *answer) WriteHeader(code int) {
+	if a.code == 0 && code >= 200 {
+		a.code = code
+	}
+	a.ResponseWriter.WriteHeader(code)
+}
+
+func (a *answer) Write(b []byte) (int, error) {
+	if a.code == 0 {
+		a.code = http.StatusOK
+	}
+	return a.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+func (a *answer) status() int {
+	if a.code == 0 {
+		return http.StatusOK
+	}
+	return a.code
+}

@@ -1,0 +1,88 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/http/pprof"
+)
+
+// mountPages registers health, readiness and the page of links.
+func (s *Server) mountPages(mux *http.ServeMux) {
+	mux.HandleFunc("GET /-/healthy", s.healthy)
+	mux.HandleFunc("GET /-/ready", s.ready)
+	mux.HandleFunc("GET /{$}", s.home)
+}
+
+// healthy answers 200 while the process can do its work or soon will, and 503
+// when only a restart helps.
+func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) {
+	if db, err := s.opts.DB(); err == nil {
+		if err := db.Health(); err != nil {
+			http.Error(w, "tsdb is unhealthy: "+err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+	}
+	fmt.Fprintln(w, "tsdb is healthy.")
+}
+
+// ready answers 200 when reads and writes are taken.
+func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
+	_, err := s.opts.DB()
+	switch {
+	case s.draining.Load():
+		http.Error(w, "tsdb is shutting down.", http.StatusServiceUnavailable)
+	case err != nil:
+		http.Error(w, "tsdb is not ready: "+err.Error(), http.StatusServiceUnavailable)
+	default:
+		fmt.Fprintln(w, "tsdb is ready.")
+	}
+}
+
+func (s *Server) home(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	// A client that is gone needs no page.
+	_ = homePage.Execute(w, struct{ Version string }{s.opts.Version})
+}
+
+// The page has no script and fetches nothing.
+var homePage = template.Must(template.New("home").Parse(`<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>tsdb</title>
+<style>body { font: 16px/1.5 sans-serif; max-width: 42em; margin: 2em auto; padding: 0 1em } code { background: #8882 }</style>
+<h1>tsdb</h1>
+<p>Time-series database, version {{.Version}}. Ask it with Grafana: a data source of type Prometheus with this address.</p>
+<ul>
+<li><a href="api/v1/query?query=up">a query</a>: <code>up</code></li>
+<li><a href="api/v1/label/__name__/values">metric names</a>, <a href="api/v1/labels">label names</a>, <a href="api/v1/metadata">metadata</a></li>
+<li><a href="api/v1/status/storage">what is stored</a>, <a href="api/v1/status/tsdb">cardinality</a></li>
+<li><a href="api/v1/status/buildinfo">build</a>, <a href="api/v1/status/runtimeinfo">runtime</a>, <a href="api/v1/status/flags">flags</a>, <a href="api/v1/status/config">config</a></li>
+<li><a href="metrics">metrics</a>, <a href="-/healthy">healthy</a>, <a href="-/ready">ready</a>, <a href="debug/pprof/">profiles</a></li>
+</ul>
+<p>Samples come in by Prometheus remote write 1 and 2 at <code>/api/v1/write</code>, by InfluxDB line protocol at <code>/write</code> and <code>/api/v2/write</code>.</p>
+</html>
+`))
+
+// mountProfiles registers Go's profiles. The guard says who may see them.
+func (s *Server) mountProfiles(mux *http.ServeMux) {
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+}
+
+// writeError answers in the form that Prometheus' API has for errors.
+func writeError(w http.ResponseWriter, code int, errorType, text string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	// A client that is gone needs no answer.
+	_ = json.NewEncoder(w).Encode(struct {
+		Status    string `json:"status"`
+		ErrorType string `json:"errorType"`
+		Error     string `json:"error"`
+	}{"error", errorType, text})
+}

@@ -1,0 +1,252 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
+	"github.com/zeebo/xxh3"
+
+	"tsdb/internal/model"
+	"tsdb/storage"
+)
+
+// SelfScrapeJob is the label "job" of the server's own metrics.
+const SelfScrapeJob = "tsdb"
+
+// maxStaleRefs bounds how often a scrape is decoded again because a series
+// left the head meanwhile.
+const maxStaleRefs = 3
+
+// SelfScrapeOptions are what a self-scrape needs; all are required.
+type SelfScrapeOptions struct {
+	DB       func() (*storage.DB, error)
+	Gatherer prometheus.Gatherer
+	Interval time.Duration
+	Instance string // the label "instance", host:port
+	Logger   *slog.Logger
+}
+
+// SelfScrape writes the server's own metrics into the database, as a scrape by
+// Prometheus would: job, instance, up, the scrape's own series, and a stale
+// marker where a series is gone. Histograms become classic buckets.
+type SelfScrape struct {
+	opts  SelfScrapeOptions
+	batch *storage.Batch
+	known map[model.Hash]labels.Labels // the series of the last scrape
+
+	mu struct {
+		sync.Mutex
+		last ScrapeResult
+	}
+}
+
+// ScrapeResult is what the last scrape gave.
+type ScrapeResult struct {
+	Time     time.Time // zero before the first one
+	Duration time.Duration
+	Samples  int
+	Err      error // of gathering or storing
+}
+
+// NewSelfScrape returns a self-scrape; Run starts it.
+func NewSelfScrape(o SelfScrapeOptions) *SelfScrape { return &SelfScrape{opts: o} }
+
+// Last returns the result of the last scrape. It may be called at any time.
+func (s *SelfScrape) Last() ScrapeResult {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.last
+}
+
+// Run scrapes once a interval until ctx ends, the first time at once. It is
+// called once.
+func (s *SelfScrape) Run(ctx context.Context) {
+	tick := time.NewTicker(s.opts.Interval)
+	defer tick.Stop()
+	failing := false
+	for now := time.Now(); ; {
+		err := s.Scrape(ctx, now)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil && !failing {
+			s.opts.Logger.Warn("self-scrape is failing; further failures are not logged", "err", err)
+		}
+		failing = err != nil
+		select {
+		case now = <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Scrape stores the metrics as of now. It is not safe for concurrent use.
+func (s *SelfScrape) Scrape(ctx context.Context, now time.Time) error {
+	begin := time.Now()
+	n, err := s.scrape(ctx, now, begin)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.last = ScrapeResult{Time: now, Duration: time.Since(begin), Samples: n, Err: err}
+	return err
+}
+
+func (s *SelfScrape) scrape(ctx context.Context, now, begin time.Time) (int, error) {
+	db, err := s.opts.DB()
+	if err != nil {
+		return 0, err
+	}
+	families, err := s.opts.Gatherer.Gather()
+	if err != nil && len(families) == 0 {
+		return 0, fmt.Errorf("gather metrics: %w", err)
+	}
+	if s.batch == nil {
+		s.batch = db.NewBatch("self_scrape")
+	}
+	for range maxStaleRefs {
+		var n int
+		if n, err = s.store(ctx, families, now.UnixMilli(), begin); !errors.Is(err, storage.ErrStaleRef) {
+			return n, err
+		}
+	}
+	return 0, err
+}
+
+// store commits one scrape and returns how many samples the metrics gave.
+func (s *SelfScrape) store(ctx context.Context, families []*dto.MetricFamily, t int64, begin time.Time) (int, error) {
+	s.batch.Reset()
+	w := scrapeWriter{batch: s.batch, t: t, instance: s.opts.Instance, seen: make(map[model.Hash]labels.Labels, len(s.known))}
+	for _, f := range families {
+		s.batch.Metadata(f.GetName(), model.Metadata{Type: metricType(f.GetType()), Unit: f.GetUnit(), Help: f.GetHelp()})
+		for _, m := range f.GetMetric() {
+			w.metric(f, m)
+		}
+	}
+	scraped := w.n
+	w.add("scrape_samples_scraped", nil, float64(scraped))
+	w.add("up", nil, 1)
+	w.add("scrape_duration_seconds", nil, time.Since(begin).Seconds())
+	for alias, ls := range s.known {
+		if _, ok := w.seen[alias]; !ok {
+			w.write(alias, ls, math.Float64frombits(value.StaleNaN))
+		}
+	}
+	if w.err != nil {
+		return 0, w.err
+	}
+	if _, err := s.batch.Commit(ctx); err != nil {
+		return 0, err
+	}
+	s.known = w.seen
+	return scraped, nil
+}
+
+// scrapeWriter turns metrics into samples of a batch.
+type scrapeWriter struct {
+	batch    *storage.Batch
+	t        int64
+	instance string
+	seen     map[model.Hash]labels.Labels
+	builder  labels.ScratchBuilder
+	scratch  []byte
+	n        int
+	err      error
+}
+
+func (w *scrapeWriter) metric(f *dto.MetricFamily, m *dto.Metric) {
+	name := f.GetName()
+	switch f.GetType() {
+	case dto.MetricType_COUNTER:
+		w.add(name, m, m.GetCounter().GetValue())
+	case dto.MetricType_GAUGE:
+		w.add(name, m, m.GetGauge().GetValue())
+	case dto.MetricType_UNTYPED:
+		w.add(name, m, m.GetUntyped().GetValue())
+	case dto.MetricType_SUMMARY:
+		for _, q := range m.GetSummary().GetQuantile() {
+			w.add(name, m, q.GetValue(), "quantile", formatFloat(q.GetQuantile()))
+		}
+		w.add(name+"_sum", m, m.GetSummary().GetSampleSum())
+		w.add(name+"_count", m, float64(m.GetSummary().GetSampleCount()))
+	case dto.MetricType_HISTOGRAM:
+		h := m.GetHistogram()
+		for _, b := range h.GetBucket() {
+			if !math.IsInf(b.GetUpperBound(), 1) {
+				w.add(name+"_bucket", m, float64(b.GetCumulativeCount()), "le", formatFloat(b.GetUpperBound()))
+			}
+		}
+		w.add(name+"_bucket", m, float64(h.GetSampleCount()), "le", "+Inf")
+		w.add(name+"_sum", m, h.GetSampleSum())
+		w.add(name+"_count", m, float64(h.GetSampleCount()))
+	}
+}
+
+// add adds one sample of a metric with further labels, given as name and value
+// in turns.
+func (w *scrapeWriter) add(name string, m *dto.Metric, v float64, more ...string) {
+	w.builder.Reset()
+	w.builder.Add(labels.MetricName, name)
+	w.builder.Add("job", SelfScrapeJob)
+	w.builder.Add("instance", w.instance)
+	for _, l := range m.GetLabel() {
+		if l.GetValue() != "" {
+			w.builder.Add(l.GetName(), l.GetValue())
+		}
+	}
+	for i := 0; i < len(more); i += 2 {
+		w.builder.Add(more[i], more[i+1])
+	}
+	w.builder.Sort()
+	ls := w.builder.Labels()
+	w.scratch = append(w.scratch[:0], "self-scrape\x00"...)
+	w.scratch = model.AppendLabels(w.scratch, ls)
+	h := xxh3.Hash128(w.scratch)
+	alias := model.Hash{Hi: h.Hi, Lo: h.Lo}
+	w.seen[alias] = ls
+	w.write(alias, ls, v)
+	w.n++
+}
+
+func (w *scrapeWriter) write(alias model.Hash, ls labels.Labels, v float64) {
+	ref, ok := w.batch.Lookup(alias)
+	if !ok {
+		var err error
+		if ref, err = w.batch.Resolve(alias, ls); err != nil {
+			w.err = errors.Join(w.err, fmt.Errorf("series %s: %w", ls, err))
+			return
+		}
+	}
+	w.batch.Float(ref, w.t, 0, v)
+}
+
+// formatFloat writes a bound or quantile as Prometheus 3 does: "1.0", "0.005",
+// "+Inf".
+func formatFloat(f float64) string {
+	s := strconv.FormatFloat(f, 'g', -1, 64)
+	if strings.ContainsAny(s, ".eIN") {
+		return s
+	}
+	return s + ".0"
+}
+
+// metricType names a type as the exposition formats do.
+func metricType(t dto.MetricType) string {
+	switch t {
+	case dto.MetricType_UNTYPED:
+		return "unknown"
+	case dto.MetricType_GAUGE_HISTOGRAM:
+		return "gaugehistogram"
+	}
+	return strings.ToLower(t.String())
+}

@@ -1,0 +1,157 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/exporter-toolkit/web"
+
+	"tsdb/storage"
+)
+
+// Bounds of a connection. A body of the largest size must get through a slow
+// line; writing has no bound, because a query may take as long as its timeout
+// says.
+const (
+	readHeaderTimeout = 10 * time.Second
+	readTimeout       = 5 * time.Minute
+	idleTimeout       = 5 * time.Minute
+)
+
+// Options are what a server needs; all fields but the switches are required.
+type Options struct {
+	// DB returns the database, or an error for which errors.Is(err,
+	// storage.ErrBusy) holds while there is none: the server listens before
+	// the log is replayed. Safe for concurrent use.
+	DB func() (*storage.DB, error)
+	// Doors register what they answer, by pattern of http.ServeMux.
+	Doors []func(*http.ServeMux)
+	// Registry is what /metrics shows; the server adds its own metrics.
+	Registry *prometheus.Registry
+	Logger   *slog.Logger
+	Version  string
+
+	EnableAdmin bool // admin endpoints answer every peer, not only loopback
+	EnablePprof bool // the same for profiles
+	// WebConfigFile names the TLS and authentication settings in the format
+	// of Prometheus' exporter toolkit; empty = plain HTTP, no authentication.
+	WebConfigFile string
+}
+
+// Server answers HTTP. Make one with NewServer, run it with Serve.
+type Server struct {
+	opts     Options
+	http     *http.Server
+	draining atomic.Bool
+}
+
+// NewServer mounts the doors and the server's own pages.
+func NewServer(o Options) (*Server, error) {
+	if o.WebConfigFile != "" {
+		if err := web.Validate(o.WebConfigFile); err != nil {
+			return nil, err
+		}
+	}
+	s := &Server{opts: o}
+	mux := http.NewServeMux()
+	s.mountPages(mux)
+	s.mountProfiles(mux)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{Registry: o.Registry, EnableOpenMetrics: true}))
+	for _, mount := range o.Doors {
+		mount(mux)
+	}
+	m, err := newMiddleware(o.Registry, o.Logger)
+	if err != nil {
+		return nil, err
+	}
+	s.http = &http.Server{
+		Handler:           m.wrap(mux, s.guard(mux)),
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		IdleTimeout:       idleTimeout,
+		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
+	}
+	return s, nil
+}
+
+// Serve answers requests that come in at l until Shutdown, and returns nil
+// after it. It closes l.
+func (s *Server) Serve(l net.Listener) error {
+	file := s.opts.WebConfigFile
+	err := web.Serve(l, s.http, &web.FlagConfig{WebConfigFile: &file}, quiet(s.opts.Logger))
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// Drain makes the server say that it is not ready, so that a balancer looks
+// for another one while requests are still taken.
+func (s *Server) Drain() { s.draining.Store(true) }
+
+// Shutdown stops taking requests and returns when those under way are
+// finished, or, with an error, when ctx ends; these are then cut off.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.Drain()
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		return errors.Join(err, s.http.Close())
+	}
+	return nil
+}
+
+// guard lets only loopback peers through to admin and profile pages, unless
+// the switches open them.
+func (s *Server) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var flag string
+		switch {
+		case under(r.URL.Path, "/api/v1/admin") && !s.opts.EnableAdmin:
+			flag = "--web.enable-admin-api"
+		case under(r.URL.Path, "/debug/pprof") && !s.opts.EnablePprof:
+			flag = "--web.enable-pprof"
+		}
+		if flag != "" && !fromLoopback(r) {
+			writeError(w, http.StatusForbidden, "forbidden", "only peers on this machine may use this address unless the server runs with "+flag)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func under(path, root string) bool {
+	return path == root || len(path) > len(root) && path[:len(root)] == root && path[len(root)] == '/'
+}
+
+// fromLoopback reports whether the peer is on this machine. Headers that name
+// somebody else behind a proxy mean that the peer itself is not the client, so
+// they close the door; they never open it.
+func fromLoopback(r *http.Request) bool {
+	if r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != "" {
+		return false
+	}
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && peer.Addr().Unmap().IsLoopback()
+}
+
+// quiet drops what is below a warning: the toolkit announces the address,
+// which the start log does already.
+func quiet(log *slog.Logger) *slog.Logger { return slog.New(warnings{log.Handler()}) }
+
+type warnings struct{ slog.Handler }
+
+func (h warnings) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelWarn && h.Handler.Enabled(ctx, l)
+}
+
+func (h warnings) WithAttrs(as []slog.Attr) slog.Handler { return warnings{h.Handler.WithAttrs(as)} }
+
+func (h warnings) WithGroup(name string) slog.Handler { return warnings{h.Handler.WithGroup(name)} }
