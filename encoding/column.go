@@ -1,0 +1,81 @@
+package encoding
+
+// The closed set of ids that column bytes are made of. A number, once written,
+// never changes its meaning; a decoder returns ErrCorrupt for one that it does
+// not know.
+
+// Transform says how a column of floats becomes a column of integers.
+type Transform uint8
+
+// The transforms. i/10^e and its two relatives are the formulas by which
+// programs make decimals.
+const (
+	TransformInt   Transform = 0 // the float is an integer, |i| < 2^53
+	TransformDec   Transform = 1 // reserved: i / 10^e
+	TransformDecM  Transform = 2 // reserved: i · 10^-e
+	TransformBits  Transform = 3 // the 64 bits, mapped so that integers order as floats do
+	TransformConst Transform = 4 // all values have the same 64 bits
+	TransformDecDD Transform = 5 // reserved: i / 1000 / 10^(e-3)
+)
+
+var transformNames = [8]string{"INT", "DEC", "DECM", "BITS", "CONST", "DECDD", "transform 6", "transform 7"}
+
+func (t Transform) String() string { return transformNames[t&7] }
+
+// Bits of a float column's first byte.
+const (
+	floatTransform  = 0x07
+	floatCorrection = 0x20 // reserved: a correction column follows
+	floatOnePattern = 0x40 // all exceptions have the same 64 bits
+	floatExceptions = 0x80 // exceptions follow
+)
+
+// Order says what of a column of integers is stored.
+type Order uint8
+
+// The orders.
+const (
+	OrderRaw    Order = 0 // the integers
+	OrderDelta  Order = 1 // their differences
+	OrderDelta2 Order = 2 // the differences of their differences
+	OrderGrid   Order = 3 // reserved: t - (t0 + i·step)
+)
+
+var orderNames = [4]string{"raw", "delta", "delta2", "grid"}
+
+func (o Order) String() string { return orderNames[o&3] }
+
+// Coder says how the residuals that an order leaves are stored.
+type Coder uint8
+
+// The coders.
+const (
+	CoderConst  Coder = 0 // all residuals are equal
+	CoderPack   Coder = 1 // one width in bits, patches for what does not fit
+	CoderTokA   Coder = 2 // reserved: entropy-coded tokens, 16 direct values
+	CoderXOR    Coder = 3 // Gorilla: XOR with the predecessor, for BITS only
+	CoderSparse Coder = 6 // reserved: (gap, value) of what is not zero
+	CoderTokB   Coder = 7 // reserved: entropy-coded tokens, 128 direct values
+)
+
+var coderNames = [16]string{"CONST", "PACK", "TOK-A", "XOR", "coder 4", "coder 5", "SPARSE", "TOK-B",
+	"coder 8", "coder 9", "coder 10", "coder 11", "coder 12", "coder 13", "coder 14", "coder 15"}
+
+func (c Coder) String() string { return coderNames[c&15] }
+
+// Bits of the byte that heads a column of integers.
+const (
+	intOrder  = 0x03
+	intCoder  = 0x3c // shifted left by intCoderShift
+	intGCD    = 0x40 // all differences are multiples of a number that follows
+	intExtra  = 0x80 // reserved: tokens carry extra bits
+	coderBits = 2    // shift of the coder
+)
+
+func intByte(o Order, c Coder, gcd bool) byte {
+	b := byte(o) | byte(c)<<coderBits
+	if gcd {
+		b |= intGCD
+	}
+	return b
+}

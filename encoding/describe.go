@@ -1,0 +1,168 @@
+package encoding
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Kind says what a column holds.
+type Kind uint8
+
+// The kinds of columns.
+const (
+	KindTimestamps Kind = iota
+	KindStartTimestamps
+	KindFloats
+	KindHistograms
+	KindBytes
+)
+
+var kindNames = [...]string{"timestamps", "start timestamps", "floats", "histograms", "bytes"}
+
+func (k Kind) String() string {
+	if int(k) < len(kindNames) {
+		return kindNames[k]
+	}
+	return fmt.Sprintf("kind %d", uint8(k))
+}
+
+// Info says how a column is stored, for the people who look at a file.
+type Info struct {
+	Kind       Kind
+	Form       string // start timestamps, histograms, bytes: which form; else empty
+	Zstd       bool   // histograms, bytes
+	Transform  Transform
+	Order      Order
+	Coder      Coder
+	GCD        uint64 // 1 if not divided
+	Width      uint   // PACK: bits a residual
+	Patches    int
+	Exceptions int
+	Bytes      int // of the column
+}
+
+// Codec names the choice of codec in a few words, the same for all columns that
+// are stored alike.
+func (i Info) Codec() string {
+	if i.Bytes == 0 {
+		return "empty"
+	}
+	var parts []string
+	add := func(on bool, what string) {
+		if on {
+			parts = append(parts, what)
+		}
+	}
+	add(i.Form != "", i.Form)
+	switch {
+	case i.Kind == KindHistograms || i.Kind == KindBytes:
+		add(i.Zstd, "zstd")
+	case i.Kind == KindFloats && i.Transform == TransformConst:
+		add(true, i.Transform.String())
+	default:
+		add(i.Kind == KindFloats, i.Transform.String())
+		add(true, i.Order.String())
+		add(true, i.Coder.String())
+		add(i.GCD > 1, "gcd")
+		add(i.Patches > 0, "patches")
+		add(i.Exceptions > 0, "exceptions")
+	}
+	return strings.Join(parts, " ")
+}
+
+func (i Info) String() string {
+	s := i.Codec()
+	if i.Coder == CoderPack && i.Bytes > 0 && i.Kind <= KindFloats && i.Transform != TransformConst {
+		s += fmt.Sprintf(" width=%d", i.Width)
+	}
+	if i.GCD > 1 {
+		s += fmt.Sprintf(" gcd=%d", i.GCD)
+	}
+	if i.Patches > 0 {
+		s += fmt.Sprintf(" patches=%d", i.Patches)
+	}
+	if i.Exceptions > 0 {
+		s += fmt.Sprintf(" exceptions=%d", i.Exceptions)
+	}
+	return s
+}
+
+// ColumnInfo reads how the column src of n values is stored. It reads headers
+// only: a column it describes may still be corrupt.
+func ColumnInfo(k Kind, src []byte, n int) (Info, error) {
+	info := Info{Kind: k, GCD: 1, Bytes: len(src)}
+	if n < 0 || n > MaxValues {
+		return info, checkDecode(k.String(), n)
+	}
+	if len(src) == 0 {
+		return info, nil
+	}
+	if n == 0 {
+		return info, corruptf("%s: %d bytes for no value", k, len(src))
+	}
+	switch k {
+	case KindTimestamps:
+		return info, info.ints(src, n)
+	case KindStartTimestamps:
+		m := startMode(src[0])
+		if m < startRaw || m > startToBefore {
+			return info, corruptf("start timestamps: unknown mode %d", m)
+		}
+		info.Form = startModeNames[m]
+		return info, info.ints(src[1:], n)
+	case KindFloats:
+		return info, info.floats(src, n)
+	case KindHistograms, KindBytes:
+		if src[0] > packedZstd {
+			return info, corruptf("packing mode %d", src[0])
+		}
+		info.Zstd = src[0] == packedZstd
+		if k == KindBytes {
+			info.Form = "bytes"
+			return info, nil
+		}
+		body, err := decodePacked(src, maxHistogramsBytes)
+		if err != nil {
+			return info, err
+		}
+		if len(body) == 0 || body[0] > histogramColumns {
+			return info, corruptf("histograms: unknown form")
+		}
+		info.Form = [...]string{"list", "columns"}[body[0]]
+		return info, nil
+	}
+	return info, corruptf("unknown kind of column %d", k)
+}
+
+func (i *Info) ints(src []byte, n int) error {
+	h, _, err := parseInts(src, n)
+	if err != nil {
+		return err
+	}
+	i.Order, i.Coder, i.GCD, i.Width, i.Patches = h.order, h.coder, h.gcd, h.pack.width, h.pack.patches
+	return nil
+}
+
+func (i *Info) floats(src []byte, n int) error {
+	id := src[0]
+	i.Transform = Transform(id & floatTransform)
+	if i.Transform == TransformConst {
+		return nil
+	}
+	if i.Transform != TransformInt && i.Transform != TransformBits || id&floatCorrection != 0 {
+		return corruptf("floats: unknown id %#02x", id)
+	}
+	src = src[1:]
+	if id&floatExceptions != 0 {
+		e, rest, err := parseExceptions(src, n, id&floatOnePattern != 0)
+		if err != nil {
+			return err
+		}
+		i.Exceptions, src = e.n, rest
+	}
+	if i.Transform == TransformBits && len(src) > 0 && src[0] == xorByte {
+		i.Coder = CoderXOR
+		return nil
+	}
+	return i.ints(src, n)
+}

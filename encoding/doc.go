@@ -1,0 +1,24 @@
+// Package encoding turns columns of values into bytes and back: timestamps and
+// start timestamps, floats, native histograms, opaque bytes; and it holds the
+// small coders that all files share: varints, CRC-32C, zstd frames, the Gorilla
+// stream of the head.
+//
+// Everything is a pure function over slices. AppendX(dst, …) appends to dst and
+// returns it; DecodeX(dst, src, n) appends the n values of the column src, which
+// is all of it: how long a column is and how many values it has is known to the
+// directory that points at it. dst[:len(dst)] is never touched, nothing is
+// retained, nil works. All functions are safe for concurrent use.
+//
+// Decoders trust nothing: any bytes give values or an error that wraps
+// ErrCorrupt, never a panic, and memory is bounded by n and by the length of
+// src. They do not find every change of a byte: that is what the checksums of
+// the files are for.
+//
+// Values come back bit for bit. The bytes are a function of the arguments: no
+// clock, no randomness, no map order.
+//
+// Byte order is little-endian throughout. The bytes of each column are drawn in
+// docs/format-columns.md and beside their coder. The ids in them are a closed
+// set (see column.go): an id keeps its meaning for ever, an unknown one is an
+// error.
+package encoding

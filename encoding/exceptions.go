@@ -1,0 +1,150 @@
+package encoding
+
+import (
+	"encoding/binary"
+	"math"
+)
+
+// Exceptions are the values of a float column that its transform cannot give
+// back: their positions as runs, and their 64 bits. In the column of integers
+// the predecessor stands in their place, so that the next difference is not
+// disturbed by a stale marker.
+//
+//	┌───────────┬───────────────────────────────────┬──────────────────────┐
+//	│ runs (u)  │ runs × (gap (u), length - 1 (u))  │ 64-bit patterns, LE  │
+//	└───────────┴───────────────────────────────────┴──────────────────────┘
+//
+// A gap is the distance from the end of the run before. There is one pattern
+// if floatOnePattern is set in the column's first byte, otherwise one for each
+// exception.
+type exceptions struct {
+	runs     []run
+	patterns []uint64
+	same     bool // all patterns are equal
+}
+
+type run struct{ at, n int }
+
+func (e *exceptions) reset() {
+	e.runs, e.patterns, e.same = e.runs[:0], e.patterns[:0], true
+}
+
+func (e *exceptions) add(at int, v float64) {
+	if k := len(e.runs) - 1; k >= 0 && e.runs[k].at+e.runs[k].n == at {
+		e.runs[k].n++
+	} else {
+		e.runs = append(e.runs, run{at, 1})
+	}
+	b := math.Float64bits(v)
+	e.same = e.same && (len(e.patterns) == 0 || e.patterns[0] == b)
+	e.patterns = append(e.patterns, b)
+}
+
+// tooMany reports whether a column of n values had better take the transform
+// that has no exceptions. Exceptions that are all one pattern cost their runs
+// only.
+func (e *exceptions) tooMany(n int) bool {
+	limit := n/16 + 1
+	return len(e.patterns) > limit && (!e.same || len(e.runs) > limit)
+}
+
+// bits returns what the exceptions take.
+func (e *exceptions) bits() int {
+	switch {
+	case len(e.patterns) == 0:
+		return 0
+	case e.same:
+		return 8 + 64 + 20*len(e.runs)
+	}
+	return 8 + 64*len(e.patterns) + 20*len(e.runs)
+}
+
+// flags returns the bits of a column's first byte that speak of exceptions.
+func (e *exceptions) flags() byte {
+	switch {
+	case len(e.patterns) == 0:
+		return 0
+	case e.same:
+		return floatExceptions | floatOnePattern
+	}
+	return floatExceptions
+}
+
+func (e *exceptions) append(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(e.runs)))
+	end := 0
+	for _, r := range e.runs {
+		dst = binary.AppendUvarint(dst, uint64(r.at-end))
+		dst = binary.AppendUvarint(dst, uint64(r.n-1))
+		end = r.at + r.n
+	}
+	if e.same {
+		return binary.LittleEndian.AppendUint64(dst, e.patterns[0])
+	}
+	for _, b := range e.patterns {
+		dst = binary.LittleEndian.AppendUint64(dst, b)
+	}
+	return dst
+}
+
+// rawExceptions are the exceptions of a column as bytes that parseExceptions
+// has checked.
+type rawExceptions struct {
+	runs     []byte
+	patterns []byte
+	n        int // exceptions
+	same     bool
+}
+
+func parseExceptions(src []byte, n int, same bool) (e rawExceptions, rest []byte, err error) {
+	count, rest, err := Uvarint(src)
+	if err != nil {
+		return e, nil, err
+	}
+	if count == 0 || count > uint64(n) {
+		return e, nil, corruptf("%d runs of exceptions in %d values", count, n)
+	}
+	runs, left := rest, uint64(n)
+	for range count {
+		var gap, more uint64
+		if gap, rest, err = Uvarint(rest); err != nil {
+			return e, nil, err
+		}
+		if more, rest, err = Uvarint(rest); err != nil {
+			return e, nil, err
+		}
+		if gap >= left || more >= left-gap {
+			return e, nil, corruptf("exception beyond %d values", n)
+		}
+		left -= gap + more + 1
+		e.n += int(more) + 1
+	}
+	e.runs, e.same = runs[:len(runs)-len(rest)], same
+	size := 8 * e.n
+	if same {
+		size = 8
+	}
+	if len(rest) < size {
+		return e, nil, corruptf("%d bytes of exceptions, want %d", len(rest), size)
+	}
+	e.patterns = rest[:size]
+	return e, rest[size:], nil
+}
+
+// apply writes the exceptions into the values they belong to.
+func (e rawExceptions) apply(vs []float64) {
+	at, runs, patterns := 0, e.runs, e.patterns
+	for len(runs) > 0 {
+		gap, rest, _ := Uvarint(runs)
+		more, rest, _ := Uvarint(rest)
+		runs = rest
+		at += int(gap)
+		for range more + 1 {
+			vs[at] = math.Float64frombits(le64(patterns))
+			if !e.same {
+				patterns = patterns[8:]
+			}
+			at++
+		}
+	}
+}

@@ -1,0 +1,38 @@
+package encoding
+
+// FloatHint is the choice of codec that AppendFloats made, to be passed with
+// the next column of the same series. Zero is no hint. It means nothing on
+// disk.
+//
+//	bits  0-2   transform + 1
+//	bits  3-4   order, 3 for the XOR coder
+//	bits  5-9   reserved for the decimal exponent
+//	bits 10-15  bits a value that the choice took, 63 for more
+type FloatHint uint16
+
+const (
+	hintXOR     = 3
+	hintMaxCost = 63
+)
+
+func makeHint(t Transform, o Order, xor bool, bytes, n int) FloatHint {
+	order := FloatHint(o)
+	if xor {
+		order = hintXOR
+	}
+	return FloatHint(t+1) | order<<3 | FloatHint(min(8*bytes/n, hintMaxCost))<<10
+}
+
+func (h FloatHint) isZero() bool         { return h == 0 }
+func (h FloatHint) transform() Transform { return Transform(h&7) - 1 }
+func (h FloatHint) order() Order         { return Order(h >> 3 & 3) }
+func (h FloatHint) xor() bool            { return h>>3&3 == hintXOR }
+func (h FloatHint) cost() int            { return int(h >> 10) }
+
+// holds reports whether a column of n values in so many bytes is no worse than
+// the hint's own column by more than a quarter and what a header takes:
+// otherwise the series has changed its nature and the choice is made anew.
+func (h FloatHint) holds(bytes, n int) bool {
+	c := h.cost() + 1
+	return bytes <= (c+c/4)*n/8+12
+}

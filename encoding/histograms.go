@@ -1,0 +1,317 @@
+package encoding
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/prometheus/prometheus/model/histogram"
+
+	"tsdb/internal/model"
+)
+
+// A column of histograms is one of two forms, compressed as one where that
+// pays:
+//
+//	┌──────────┬──────────┬──────────────────────────────────────────────┐
+//	│ mode (1) │ form (1) │ content                                      │
+//	└──────────┴──────────┴──────────────────────────────────────────────┘
+//	list:     the histograms, each by itself
+//	columns:  number of layouts (u), layouts
+//	          number of runs (u), runs × (layout (u), histograms - 1 (u))
+//	          segments, until all runs are used:
+//	            number of runs (u)
+//	            zero counts, counts, sums, then each bucket: columns, each with
+//	            its length (u) before it
+//
+// A segment is a series of runs with the same kind of counts, schema and
+// bounds, so that a bucket index means the same bucket in all of them. Its
+// buckets are those that any of its layouts has, positive side first, rising.
+// Where a histogram lacks a bucket, the bucket's column repeats the value
+// before (0 at the start): a bucket that appears later, or a stale marker in
+// between, does not disturb the differences.
+//
+// Integer counts are columns of integers: buckets as absolute counts, count
+// minus zero count and buckets, which is 0 unless NaNs were observed. Float
+// counts are float columns. Everything else about a bucket is told by its
+// neighbours in time, not by its neighbours in the histogram: on counters that
+// leaves small differences, most of them 0.
+const (
+	histogramList    = 0
+	histogramColumns = 1
+)
+
+const (
+	// maxColumnBuckets bounds the buckets of all histograms of a column in
+	// columns; above it the column is a list, whose memory follows its length.
+	maxColumnBuckets = 1 << 22
+	// maxHistogramsBytes bounds what a column may decompress to.
+	maxHistogramsBytes = 1 << 28
+	// minHistogramColumns is the number of histograms from which on columns are
+	// tried: below it their headers cost more than the list.
+	minHistogramColumns = 3
+)
+
+// AppendHistograms appends the column of hs, of at most MaxValues histograms;
+// none takes no bytes. Integer and float counts, stale markers and any layouts
+// may be mixed. Of the counter-reset hints only gauge is kept.
+func AppendHistograms(dst []byte, hs []model.Histogram) []byte {
+	checkAppend("histogram", len(hs))
+	if len(hs) == 0 {
+		return dst
+	}
+	var body []byte
+	if c, ok := newHistogramColumns(hs); ok && len(hs) >= minHistogramColumns {
+		body = c.append([]byte{histogramColumns}, hs)
+	} else {
+		body = append(body, histogramList)
+		for _, h := range hs {
+			body = AppendHistogram(body, h)
+		}
+	}
+	if len(body) > maxHistogramsBytes {
+		return append(append(dst, packedPlain), body...)
+	}
+	return appendPacked(dst, body)
+}
+
+// DecodeHistograms appends the n histograms of the column src, which is all of
+// it. They share memory with each other, none with src. On an error dst is
+// returned as it was.
+func DecodeHistograms(dst []model.Histogram, src []byte, n int) ([]model.Histogram, error) {
+	if err := checkDecode("histogram", n); err != nil {
+		return dst, err
+	}
+	if n == 0 {
+		if len(src) > 0 {
+			return dst, corruptf("histograms: %d bytes for no value", len(src))
+		}
+		return dst, nil
+	}
+	body, err := decodePacked(src, maxHistogramsBytes)
+	if err != nil {
+		return dst, err
+	}
+	if len(body) == 0 {
+		return dst, corruptf("histograms: no form")
+	}
+	switch body[0] {
+	case histogramList:
+		return decodeHistogramList(dst, body[1:], n)
+	case histogramColumns:
+		return decodeHistogramColumns(dst, body[1:], n)
+	}
+	return dst, corruptf("histograms: unknown form %d", body[0])
+}
+
+func decodeHistogramList(dst []model.Histogram, src []byte, n int) ([]model.Histogram, error) {
+	if n > len(src) {
+		return dst, corruptf("histograms: %d in %d bytes", n, len(src))
+	}
+	out := slices.Grow(dst, n)
+	for range n {
+		h, rest, err := DecodeHistogram(src)
+		if err != nil {
+			return dst, err
+		}
+		out, src = append(out, h), rest
+	}
+	if len(src) > 0 {
+		return dst, corruptf("histograms: %d bytes left over", len(src))
+	}
+	return out, nil
+}
+
+// histogramRuns is a column's layouts and where each applies.
+type histogramRuns struct {
+	layouts []layout
+	sizes   [][2]int // buckets of each side of a layout
+	runs    []layoutRun
+}
+
+type layoutRun struct{ layout, n int }
+
+// newHistogramColumns finds layouts and runs. It returns false if the
+// histograms cannot be taken apart into columns: one is missing, or its buckets
+// are not those its spans name, or they are too many.
+func newHistogramColumns(hs []model.Histogram) (c histogramRuns, ok bool) {
+	total := 0
+	for _, h := range hs {
+		if h.IsZero() {
+			return c, false
+		}
+		l := layoutOf(h)
+		at := -1
+		if k := len(c.runs) - 1; k >= 0 && c.layouts[c.runs[k].layout].equal(l) {
+			at = c.runs[k].layout
+			c.runs[k].n++
+		} else {
+			if at = slices.IndexFunc(c.layouts, l.equal); at < 0 {
+				at = len(c.layouts)
+				if !c.addLayout(l) || at >= maxColumnLayouts {
+					return c, false
+				}
+			}
+			c.runs = append(c.runs, layoutRun{at, 1})
+		}
+		size := c.sizes[at]
+		if h.Int != nil && (len(h.Int.PositiveBuckets) != size[0] || len(h.Int.NegativeBuckets) != size[1]) ||
+			h.Float != nil && (len(h.Float.PositiveBuckets) != size[0] || len(h.Float.NegativeBuckets) != size[1]) {
+			return c, false
+		}
+		if total += size[0] + size[1]; total > maxColumnBuckets {
+			return c, false
+		}
+	}
+	return c, true
+}
+
+// maxColumnLayouts bounds the layouts of a column in columns, and with it the
+// search for a known one.
+const maxColumnLayouts = 256
+
+func (c *histogramRuns) addLayout(l layout) bool {
+	var size [2]int
+	for side, spans := range l.spans {
+		n, ok := countBuckets(spans)
+		if !ok {
+			return false
+		}
+		size[side] = n
+	}
+	c.layouts = append(c.layouts, l)
+	c.sizes = append(c.sizes, size)
+	return true
+}
+
+// segment returns how many of the runs from the given one on belong to one
+// segment: those of its kind whose buckets, if they have any, are of one scale.
+func (c *histogramRuns) segment(from int) int {
+	scale := -1
+	for k := from; k < len(c.runs); k++ {
+		l := c.runs[k].layout
+		if c.layouts[l].float != c.layouts[c.runs[from].layout].float {
+			return k - from
+		}
+		if c.sizes[l] == [2]int{} {
+			continue
+		}
+		if scale >= 0 && !c.layouts[l].sameScale(c.layouts[scale]) {
+			return k - from
+		}
+		scale = l
+	}
+	return len(c.runs) - from
+}
+
+func (c *histogramRuns) append(dst []byte, hs []model.Histogram) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(c.layouts)))
+	for _, l := range c.layouts {
+		dst = appendLayout(dst, l)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(c.runs)))
+	for _, r := range c.runs {
+		dst = binary.AppendUvarint(dst, uint64(r.layout))
+		dst = binary.AppendUvarint(dst, uint64(r.n-1))
+	}
+	for from := 0; from < len(c.runs); {
+		k := c.segment(from)
+		g := newSegment(c, from, k)
+		dst = binary.AppendUvarint(dst, uint64(k))
+		if hs[0].Float != nil {
+			dst = g.appendFloats(dst, hs[:g.n])
+		} else {
+			dst = g.appendInts(dst, hs[:g.n])
+		}
+		hs = hs[g.n:]
+		from += k
+	}
+	return dst
+}
+
+func decodeHistogramColumns(dst []model.Histogram, src []byte, n int) ([]model.Histogram, error) {
+	c, src, err := parseHistogramRuns(src, n)
+	if err != nil {
+		return dst, err
+	}
+	out := slices.Grow(dst, n)
+	for from := 0; from < len(c.runs); {
+		k, rest, err := Uvarint(src)
+		if err != nil {
+			return dst, err
+		}
+		if k == 0 || k > uint64(c.segment(from)) {
+			return dst, corruptf("histograms: segment of %d runs", k)
+		}
+		g := newSegment(c, from, int(k))
+		if g.columns() > len(rest) { // a column takes two bytes at least
+			return dst, corruptf("histograms: %d columns in %d bytes", g.columns(), len(rest))
+		}
+		if c.layouts[c.runs[from].layout].float {
+			out, src, err = g.decodeFloats(out, rest)
+		} else {
+			out, src, err = g.decodeInts(out, rest)
+		}
+		if err != nil {
+			return dst, err
+		}
+		from += int(k)
+	}
+	if len(src) > 0 {
+		return dst, corruptf("histograms: %d bytes left over", len(src))
+	}
+	return out, nil
+}
+
+func parseHistogramRuns(src []byte, n int) (*histogramRuns, []byte, error) {
+	c := &histogramRuns{}
+	layouts, src, err := Uvarint(src)
+	if err != nil {
+		return nil, nil, err
+	}
+	if layouts == 0 || layouts > maxColumnLayouts {
+		return nil, nil, corruptf("histograms: %d layouts, at most %d", layouts, maxColumnLayouts)
+	}
+	for range layouts {
+		var l layout
+		if l, src, err = parseLayout(src); err != nil {
+			return nil, nil, err
+		}
+		if !c.addLayout(l) {
+			return nil, nil, corruptf("histograms: buckets of a layout do not rise or are too many")
+		}
+	}
+	runs, src, err := Uvarint(src)
+	if err != nil {
+		return nil, nil, err
+	}
+	if runs == 0 || runs > uint64(n) {
+		return nil, nil, corruptf("histograms: %d runs for %d", runs, n)
+	}
+	left, total := uint64(n), 0
+	for range runs {
+		l, rest, err := Uvarint(src)
+		if err != nil {
+			return nil, nil, err
+		}
+		more, rest, err := Uvarint(rest)
+		if err != nil {
+			return nil, nil, err
+		}
+		if l >= layouts || more >= left {
+			return nil, nil, corruptf("histograms: run of layout %d for %d", l, more)
+		}
+		left -= more + 1
+		total += int(more+1) * (c.sizes[l][0] + c.sizes[l][1])
+		if total > maxColumnBuckets {
+			return nil, nil, corruptf("histograms: more than %d buckets", maxColumnBuckets)
+		}
+		c.runs = append(c.runs, layoutRun{int(l), int(more) + 1})
+		src = rest
+	}
+	if left != 0 {
+		return nil, nil, corruptf("histograms: runs lack %d", left)
+	}
+	return c, src, nil
+}
+
+var _ = histogram.Span{}

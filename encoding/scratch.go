@@ -1,0 +1,27 @@
+package encoding
+
+import "sync"
+
+// scratch is the memory one Append call works in.
+type scratch struct {
+	ints    []int64  // a float column's integers
+	units   []int64  // integers divided by their gcd
+	words   []uint64 // residuals
+	patches []patch
+	spreads [3]spread
+	excs    exceptions
+	bytes   []byte
+}
+
+// A pool, because the Append functions are plain functions that any goroutine
+// calls: without it a column of 40 samples costs two allocations, more than
+// its encoding.
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+// sized returns a slice of n elements that reuses the memory of s if it can.
+func sized[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n, n+n/4)
+	}
+	return s[:n]
+}

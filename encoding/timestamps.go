@@ -1,0 +1,38 @@
+package encoding
+
+import "slices"
+
+// AppendTimestamps appends the column of ts, of at most MaxValues times; no
+// time takes no bytes. Any integers can be stored, rising ones take the fewest
+// bytes: a constant step takes some ten bytes whatever their number. The bytes
+// are a function of ts, so equal columns can be stored once.
+func AppendTimestamps(dst []byte, ts []int64) []byte {
+	checkAppend("timestamp", len(ts))
+	if len(ts) == 0 {
+		return dst
+	}
+	s := scratches.Get().(*scratch)
+	dst, _ = appendInts(dst, ts, tryAll, s)
+	scratches.Put(s)
+	return dst
+}
+
+// DecodeTimestamps appends the n times of the column src, which is all of it.
+// On an error dst is returned as it was.
+func DecodeTimestamps(dst []int64, src []byte, n int) ([]int64, error) {
+	if err := checkDecode("timestamp", n); err != nil {
+		return dst, err
+	}
+	if n == 0 {
+		if len(src) > 0 {
+			return dst, corruptf("timestamps: %d bytes for no value", len(src))
+		}
+		return dst, nil
+	}
+	at := len(dst)
+	out := slices.Grow(dst, n)[:at+n]
+	if err := decodeInts(wordsOfInts(out[at:]), src); err != nil {
+		return dst, err
+	}
+	return out, nil
+}

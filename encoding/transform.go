@@ -1,0 +1,49 @@
+package encoding
+
+import "math"
+
+// integers collects in e the values that are no integers below 2^53 and
+// sets ks to the integers, as far as there are not too many exceptions.
+func (e *exceptions) integers(ks []int64, vs []float64) bool {
+	e.reset()
+	ks = ks[:len(vs)]
+	prev := int64(0)
+	for i, v := range vs {
+		k := int64(v)
+		if math.Float64bits(float64(k)) != math.Float64bits(v) || k >= maxExact || k <= -maxExact {
+			if e.add(i, v); e.tooMany(len(vs)) {
+				return false
+			}
+			k = prev
+		}
+		ks[i] = k
+		prev = k
+	}
+	if len(e.runs) > 0 && e.runs[0].at == 0 && e.runs[0].n < len(vs) {
+		// Nothing precedes the first run: its place is taken by what follows.
+		n := e.runs[0].n
+		for i := range n {
+			ks[i] = ks[n]
+		}
+	}
+	return true
+}
+
+// maxExact bounds the integers that floats hold without gaps.
+const maxExact = 1 << 53
+
+// orderedBits maps the 64 bits of floats to integers that order as the floats
+// do: a bijection, so it has no exceptions. -0 is -1, the NaNs lie outside the
+// infinities.
+func orderedBits(ks []int64, vs []float64) {
+	ks = ks[:len(vs)]
+	for i, v := range vs {
+		b := int64(math.Float64bits(v))
+		ks[i] = b ^ int64(uint64(b>>63)>>1)
+	}
+}
+
+// fromOrdered is the inverse of orderedBits for one word.
+func fromOrdered(w uint64) float64 {
+	return math.Float64frombits(w ^ uint64(int64(w)>>63)>>1)
+}

@@ -1,0 +1,15 @@
+package encoding
+
+import "unsafe"
+
+// words returns the memory of fs as words of 64 bits. Decoders unpack a column
+// into it and turn each word into its float in place, which saves a scratch
+// slice and a pass through the cache.
+func words(fs []float64) []uint64 {
+	return unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(fs))), len(fs))
+}
+
+// wordsOfInts returns the memory of vs as unsigned words.
+func wordsOfInts(vs []int64) []uint64 {
+	return unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(vs))), len(vs))
+}
