@@ -78,7 +78,7 @@ func (m *Mem) Clone() *Mem {
 	for done := false; !done; {
 		done = true
 		for old, n := range c.copies {
-			if !old.dir || len(n.durable) == len(old.durable) {
+			if old == nil || !old.dir || len(n.durable) == len(old.durable) {
 				continue
 			}
 			for name, child := range old.durable {
