@@ -1,0 +1,237 @@
+package head
+
+import (
+	"math/bits"
+	"sync"
+	"sync/atomic"
+
+	"tsdb/internal/model"
+)
+
+// Refs that an alias can have instead of a series: what a client sent under it
+// is known to be dropped by relabelling, or refused. They have no epoch, so no
+// series ever has them.
+const (
+	RefDropped model.Ref = 1 << 32
+	RefRefused model.Ref = 2 << 32
+)
+
+// aliasParts is the number of parts of the table, each with its own lock.
+const aliasParts = 32
+
+// aliasTable maps the hash of what a client sent to a ref: open addressing,
+// three quarters full at most. An alias that was not looked up for a whole
+// generation leaves at the end of it, so it lives one to two generations.
+type aliasTable struct {
+	most  int64 // places of a part
+	parts [aliasParts]aliasPart
+}
+
+type aliasPart struct {
+	mu      sync.RWMutex
+	entries []aliasEntry
+	// used has a bit for every place: set when the alias is made or looked up,
+	// cleared at the end of a generation. Readers set it, hence the atomics.
+	used []atomic.Uint64
+	n    int
+	_    [48]byte
+}
+
+// aliasEntry is free if its ref is 0.
+type aliasEntry struct {
+	hash model.Hash
+	ref  model.Ref
+}
+
+const aliasEntryBytes = 24
+
+func (t *aliasTable) init(bytesMax int64) {
+	t.most = max(64, bytesMax/aliasParts/aliasEntryBytes)
+}
+
+func (t *aliasTable) part(a model.Hash) *aliasPart { return &t.parts[a.Lo%aliasParts] }
+
+func (p *aliasPart) home(a model.Hash) int {
+	hi, _ := bits.Mul64(a.Hi, uint64(len(p.entries)))
+	return int(hi)
+}
+
+// find returns the place of an alias, -1 if it is not there.
+func (p *aliasPart) find(a model.Hash) int {
+	if len(p.entries) == 0 {
+		return -1
+	}
+	for i := p.home(a); ; {
+		e := &p.entries[i]
+		if e.ref == 0 {
+			return -1
+		}
+		if e.hash == a {
+			return i
+		}
+		if i++; i == len(p.entries) {
+			i = 0
+		}
+	}
+}
+
+func (p *aliasPart) touch(i int) {
+	if w := &p.used[i/64]; w.Load()&(1<<(i%64)) == 0 {
+		w.Or(1 << (i % 64))
+	}
+}
+
+// Alias returns what SetAlias has recorded for a hash: a ref, which may name a
+// series that has left, or RefDropped or RefRefused.
+func (h *Head) Alias(a model.Hash) (model.Ref, bool) {
+	p := h.aliases.part(a)
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	i := p.find(a)
+	if i < 0 {
+		return 0, false
+	}
+	p.touch(i)
+	return p.entries[i].ref, true
+}
+
+// Aliases looks up many hashes at once: refs[i] becomes the ref of hashes[i], 0
+// if it is not known. Lookups in a row that do not wait for each other's memory
+// are several times cheaper than single ones.
+func (h *Head) Aliases(hashes []model.Hash, refs []model.Ref) {
+	t := &h.aliases
+	for i := range t.parts {
+		t.parts[i].mu.RLock()
+	}
+	refs = refs[:len(hashes)]
+	for i, a := range hashes {
+		refs[i] = 0
+		p := t.part(a)
+		if at := p.find(a); at >= 0 {
+			p.touch(at)
+			refs[i] = p.entries[at].ref
+		}
+	}
+	for i := range t.parts {
+		t.parts[i].mu.RUnlock()
+	}
+}
+
+// SetAlias records what a hash stands for, in place of what it stood for
+// before. A ref of a series that has left is not recorded.
+func (h *Head) SetAlias(a model.Hash, ref model.Ref) {
+	if ref == 0 || ref.Epoch() != 0 && !h.alive(ref) {
+		return
+	}
+	p := h.aliases.part(a)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if i := p.find(a); i >= 0 {
+		p.entries[i].ref = ref
+		p.touch(i)
+		return
+	}
+	if (p.n+1)*4 > len(p.entries)*3 {
+		h.aliases.makeRoom(p)
+	}
+	p.insert(aliasEntry{hash: a, ref: ref}, true)
+}
+
+func (p *aliasPart) insert(e aliasEntry, used bool) {
+	i := p.home(e.hash)
+	for p.entries[i].ref != 0 {
+		if i++; i == len(p.entries) {
+			i = 0
+		}
+	}
+	p.entries[i] = e
+	p.n++
+	if used {
+		p.touch(i)
+	}
+}
+
+// makeRoom enlarges a part. If its bound does not let it grow, the aliases not
+// used in this generation leave, or all if that would not free half of the
+// places: clients then pay the slow path once more.
+func (t *aliasTable) makeRoom(p *aliasPart) {
+	places := int64(grownTable(len(p.entries), p.n+1))
+	if places <= t.most {
+		p.rebuild(int(places), func(used bool) bool { return true })
+		return
+	}
+	busy := int64(0)
+	for i := range p.used {
+		busy += int64(bits.OnesCount64(p.used[i].Load()))
+	}
+	crowded := busy*2 > t.most
+	p.rebuild(int(t.most), func(used bool) bool { return used && !crowded })
+}
+
+// rebuild moves the entries that keep wants, told whether they were used, to a
+// table of that many places.
+func (p *aliasPart) rebuild(places int, keep func(used bool) bool) {
+	entries, used := p.entries, p.used
+	p.entries = make([]aliasEntry, places)
+	p.used = make([]atomic.Uint64, (places+63)/64)
+	p.n = 0
+	for i, e := range entries {
+		if e.ref == 0 {
+			continue
+		}
+		if used := used[i/64].Load()&(1<<(i%64)) != 0; keep(used) {
+			p.insert(e, used)
+		}
+	}
+}
+
+// sweep ends a generation: aliases not used in it leave, and those whose series
+// has left.
+func (h *Head) sweepAliases() {
+	for i := range h.aliases.parts {
+		p := &h.aliases.parts[i]
+		p.mu.Lock()
+		n := 0
+		for k, e := range p.entries {
+			if e.ref == 0 {
+				continue
+			}
+			if p.used[k/64].Load()&(1<<(k%64)) == 0 || e.ref.Epoch() != 0 && !h.alive(e.ref) {
+				p.entries[k].ref = 0 // the table is built anew below
+				continue
+			}
+			n++
+		}
+		places := len(p.entries)
+		if n < places/4 {
+			places = grownTable(0, n)
+		}
+		if n < p.n || places != len(p.entries) {
+			p.rebuild(places, func(bool) bool { return true })
+		}
+		for k := range p.used {
+			p.used[k].Store(0)
+		}
+		p.mu.Unlock()
+	}
+}
+
+// alive reports whether a ref names a series at the moment.
+func (h *Head) alive(ref model.Ref) bool {
+	s := &h.shards[ref.Shard()]
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.alive(ref)
+}
+
+// stats returns the number of aliases and the memory of the table.
+func (t *aliasTable) stats() (n int, bytes int64) {
+	for i := range t.parts {
+		p := &t.parts[i]
+		p.mu.RLock()
+		n += p.n
+		bytes += int64(len(p.entries))*aliasEntryBytes + int64(len(p.used))*8
+		p.mu.RUnlock()
+	}
+	return n, bytes
+}

@@ -1,0 +1,82 @@
+package head
+
+import (
+	"math"
+
+	"tsdb/internal/model"
+)
+
+// AppendFloatsLocked writes floats to a buffer: ts[i], vs[i] and, if sts is not
+// empty, the start timestamp sts[i] (0 = none) to the series in slots[i], all
+// checked by CheckLocked under the same lock. It returns how many samples have
+// replaced another value at their key. The times are less than
+// math.MaxInt64. The slices are not kept.
+func (s *Shard) AppendFloatsLocked(b *Buffer, slots []uint32, ts []int64, vs []float64, sts []int64) (replacements int) {
+	p := &b.shards[s.number]
+	p.begin(s.slots)
+	ts, vs = ts[:len(slots)], vs[:len(slots)]
+	news := 0
+	minT, maxT := int64(math.MaxInt64), int64(math.MinInt64)
+	for i, slot := range slots {
+		t, v, start := ts[i], vs[i], int64(0)
+		if len(sts) > 0 {
+			start = sts[i]
+		}
+		st := p.states.at(slot)
+		minT, maxT = min(minT, t), max(maxT, t)
+		n := st.run.Len()
+		switch {
+		case n == 0:
+			p.note(slot)
+			p.extend(st, t, start, v, model.Histogram{})
+		case t <= st.run.LastTime():
+			switch p.insert(st, t, start, v, model.Histogram{}) {
+			case replaced:
+				replacements++
+			case added:
+				news++
+			}
+			continue
+		case n < segmentSamples && start == 0 && !st.rich:
+			p.append(st, t, v)
+		default:
+			p.extend(st, t, start, v, model.Histogram{})
+		}
+		st.lastV = math.Float64bits(v)
+		news++
+	}
+	p.finish(news, minT, maxT)
+	return replacements
+}
+
+// AppendHistogramsLocked is AppendFloatsLocked for histograms. They are
+// encoded, not kept. sts may be empty.
+func (s *Shard) AppendHistogramsLocked(b *Buffer, slots []uint32, ts, sts []int64, hs []model.Histogram) (replacements int) {
+	p := &b.shards[s.number]
+	p.begin(s.slots)
+	news := 0
+	minT, maxT := int64(math.MaxInt64), int64(math.MinInt64)
+	for i, slot := range slots {
+		t, start := ts[i], int64(0)
+		if len(sts) > 0 {
+			start = sts[i]
+		}
+		st := p.states.at(slot)
+		minT, maxT = min(minT, t), max(maxT, t)
+		if st.run.Len() > 0 && t <= st.run.LastTime() {
+			switch p.insert(st, t, start, 0, hs[i]) {
+			case replaced:
+				replacements++
+			case added:
+				news++
+			}
+			continue
+		}
+		p.note(slot)
+		p.extend(st, t, start, 0, hs[i])
+		st.lastV = 0
+		news++
+	}
+	p.finish(news, minT, maxT)
+	return replacements
+}

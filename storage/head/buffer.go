@@ -1,0 +1,206 @@
+package head
+
+import (
+	"math"
+	"sync/atomic"
+	"unsafe"
+
+	"tsdb/internal/model"
+)
+
+// A Buffer holds the samples of one generation, in a part a shard that is
+// guarded by the shard's lock. Its owner releases it when no view names it any
+// more; until then no slot whose series has samples in it is given to another
+// series. Reading is safe at any time; a buffer that Freeze was called on is
+// read without locks.
+type Buffer struct {
+	head     *Head
+	gen      atomic.Uint64
+	frozen   atomic.Bool
+	released atomic.Bool
+	shards   [model.Shards]bufferShard
+}
+
+// bufferShard is a shard's part of a buffer.
+type bufferShard struct {
+	states  slab[state] // by slot
+	present bitset      // slots with samples or exemplars
+	extras  slab[extra] // by state.extra
+	nExtras uint32
+	space   pool[byte]    // blocks of streams, encoded histograms, exemplars
+	segs    pool[segment] // directories of runs
+	exs     pool[exemplarSlot]
+	late    pool[lateSample]
+	runs    pool[lateRun]
+	scratch scratch // of the writers
+
+	stats shardStats
+	_     [64]byte
+}
+
+// shardStats can be read without the lock.
+type shardStats struct {
+	series, samples, exemplars, bytes atomic.Int64
+	minTime, maxTime                  atomic.Int64 // inclusive; min > max if there is no sample
+}
+
+// BufferStats are the sizes of a buffer.
+type BufferStats struct {
+	Series    int64 // with samples or exemplars
+	Samples   int64 // keys: a sample that replaced another is not counted
+	Exemplars int64
+	Bytes     int64 // memory
+	MinTime   int64 // time of the first sample, Unix milliseconds; MinTime > MaxTime if there is none
+	MaxTime   int64 // time of the last sample
+}
+
+// NewBuffer returns an empty buffer for the samples of a generation. It can be
+// made long before the generation begins, and told its number then.
+func (h *Head) NewBuffer(gen uint64) *Buffer {
+	b := &Buffer{head: h}
+	for i := range b.shards {
+		p := &b.shards[i]
+		p.states = newSlab[state](unsafe.Sizeof(state{}))
+		p.extras = newSlab[extra](unsafe.Sizeof(extra{}))
+		p.space = newPool[byte](1, 16)
+		p.segs = newPool[segment](unsafe.Sizeof(segment{}), 1)
+		p.exs = newPool[exemplarSlot](unsafe.Sizeof(exemplarSlot{}), 1)
+		p.late = newPool[lateSample](unsafe.Sizeof(lateSample{}), 1)
+		p.runs = newPool[lateRun](unsafe.Sizeof(lateRun{}), 1)
+		p.stats.minTime.Store(math.MaxInt64)
+		p.stats.maxTime.Store(math.MinInt64)
+	}
+	b.SetGeneration(gen)
+	h.buffers.Lock()
+	h.buffers.live = append(h.buffers.live, b)
+	h.buffers.Unlock()
+	return b
+}
+
+// SetGeneration tells a buffer its generation, before its first sample.
+func (b *Buffer) SetGeneration(gen uint64) {
+	b.gen.Store(gen)
+	for {
+		newest := b.head.newest.Load()
+		if gen <= newest || b.head.newest.CompareAndSwap(newest, gen) {
+			return
+		}
+	}
+}
+
+// Generation returns the generation whose samples the buffer holds.
+func (b *Buffer) Generation() uint64 { return b.gen.Load() }
+
+// Freeze says that nothing is written to the buffer any more. The caller has
+// seen to it that no writer is inside.
+func (b *Buffer) Freeze() { b.frozen.Store(true) }
+
+// Release says that nobody reads the buffer any more. It may be called again.
+func (b *Buffer) Release() {
+	if b.released.Swap(true) {
+		return
+	}
+	l := &b.head.buffers
+	l.Lock()
+	defer l.Unlock()
+	for i, o := range l.live {
+		if o == b {
+			l.live = append(l.live[:i:i], l.live[i+1:]...)
+			return
+		}
+	}
+}
+
+// Stats returns the buffer's sizes. It takes no lock; while samples are
+// appended the figures may be of slightly different moments.
+func (b *Buffer) Stats() BufferStats {
+	st := BufferStats{MinTime: math.MaxInt64, MaxTime: math.MinInt64}
+	for i := range b.shards {
+		s := &b.shards[i].stats
+		st.Series += s.series.Load()
+		st.Samples += s.samples.Load()
+		st.Exemplars += s.exemplars.Load()
+		st.Bytes += s.bytes.Load()
+		st.MinTime = min(st.MinTime, s.minTime.Load())
+		st.MaxTime = max(st.MaxTime, s.maxTime.Load())
+	}
+	return st
+}
+
+// rlock takes the lock that readers of a shard's part need.
+func (b *Buffer) rlock(shard int) (unlock func()) {
+	if b.frozen.Load() {
+		return func() {}
+	}
+	mu := &b.head.shards[shard].mu
+	mu.RLock()
+	return mu.RUnlock
+}
+
+// Has reports whether the series may have a sample in the range: it has samples
+// and their first and last time overlap it.
+func (b *Buffer) Has(ref model.Ref, tr model.TimeRange) bool {
+	defer b.rlock(ref.Shard())()
+	p := &b.shards[ref.Shard()]
+	slot := ref.Slot()
+	if !p.present.has(slot) {
+		return false
+	}
+	st := p.states.at(slot)
+	return st.run.Len() > 0 && st.minT < tr.Max && st.run.LastTime() >= tr.Min
+}
+
+// Samples appends the samples of a series in the range to dst, in time order,
+// one a key. dst's own samples stay as they are.
+func (b *Buffer) Samples(ref model.Ref, tr model.TimeRange, dst *model.Samples) {
+	sc := readScratches.Get().(*scratch)
+	defer readScratches.Put(sc)
+	defer b.rlock(ref.Shard())()
+	p := &b.shards[ref.Shard()]
+	if p.present.has(ref.Slot()) {
+		p.read(p.states.at(ref.Slot()), tr, dst, sc)
+	}
+}
+
+// begin makes a shard's part ready for samples of any slot there is.
+func (p *bufferShard) begin(slots uint32) {
+	if p.states.len() < slots {
+		p.states.ensure(slots)
+		words := int(p.states.len()+63) / 64
+		if words > len(p.present) {
+			grown := make(bitset, words)
+			copy(grown, p.present)
+			p.present = grown
+		}
+	}
+}
+
+// note makes a slot present.
+func (p *bufferShard) note(slot uint32) {
+	if !p.present.has(slot) {
+		p.present.set(slot)
+		p.stats.series.Add(1)
+	}
+}
+
+// finish records what a batch has changed.
+func (p *bufferShard) finish(added int, minT, maxT int64) {
+	s := &p.stats
+	if added > 0 {
+		s.samples.Add(int64(added))
+	}
+	if minT < s.minTime.Load() {
+		s.minTime.Store(minT)
+	}
+	if maxT > s.maxTime.Load() {
+		s.maxTime.Store(maxT)
+	}
+	if n := p.bytes(); n != s.bytes.Load() {
+		s.bytes.Store(n)
+	}
+}
+
+func (p *bufferShard) bytes() int64 {
+	return p.states.bytes() + p.extras.bytes() + int64(len(p.present))*8 +
+		p.space.held + p.segs.held + p.exs.held + p.late.held + p.runs.held
+}

@@ -1,0 +1,2 @@
+// Package head is the mutable half of the database in memory.
+package head

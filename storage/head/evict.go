@@ -1,0 +1,146 @@
+package head
+
+import (
+	"tsdb/internal/model"
+)
+
+// Evict ends a generation for the tables. Called once a cut, with the lowest
+// generation that still counts as of late, it does three things:
+//
+//  1. Aliases that were not looked up since the last call leave, and those that
+//     name a series that has left.
+//  2. Slots condemned at the last call become free, unless a live buffer has
+//     samples in them.
+//  3. Series that no generation from gen on has defined, and that have no
+//     samples in a live buffer, leave: identity, labels and postings go, the
+//     slot gets a new epoch and is condemned.
+//
+// So a slot is given to another series only when no alias names it, no buffer
+// holds samples in it, and no frame of a generation ≥ gen does. A batch that
+// holds an old ref finds the epoch changed, and a new epoch is never that of an
+// older ref. Shards are swept one after the other, each under its lock. It
+// returns the number of series that left.
+func (h *Head) Evict(gen uint64) (left int) {
+	h.order.mu.Lock() // while series are put in order, none leaves
+	defer h.order.mu.Unlock()
+	h.sweepAliases()
+	h.buffers.Lock()
+	defer h.buffers.Unlock()
+	for i := range h.shards {
+		left += h.shards[i].evict(gen, h.buffers.live)
+	}
+	return left
+}
+
+func (s *Shard) evict(gen uint64, live []*Buffer) (left int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held := func(slot uint32) bool {
+		for _, b := range live {
+			if b.shards[s.number].present.has(slot) {
+				return true
+			}
+		}
+		return false
+	}
+	kept := s.condemned[:0]
+	for _, slot := range s.condemned {
+		if held(slot) {
+			kept = append(kept, slot)
+		} else {
+			s.free = append(s.free, slot)
+		}
+	}
+	s.condemned = kept
+	for slot := range s.slots {
+		if s.series.at(slot).id != (model.Identity{}) && usedBefore(s.marks.at(slot).used, gen) && !held(slot) {
+			s.condemn(slot)
+			left++
+		}
+	}
+	if left > 0 {
+		s.packIfWorthIt()
+	}
+	return left
+}
+
+// condemn takes the series out of its slot.
+func (s *Shard) condemn(slot uint32) {
+	r := s.series.at(slot)
+	s.drop(slot, r.id)
+	var buf [64]uint32
+	terms := s.termsOf(slot, buf[:0])
+	for _, t := range terms {
+		p := &s.dict.terms.at(t).list
+		s.removePosting(p, slot)
+		if p.len() == 0 {
+			s.dict.dead++
+			s.garbage += int64(s.dict.terms.at(t).size)
+		}
+	}
+	s.garbage += int64(len(terms)) * 2
+	*r = series{}
+	s.live--
+	m := s.marks.at(slot)
+	m.epoch++
+	if m.epoch != lastEpoch {
+		s.condemned = append(s.condemned, slot)
+	}
+}
+
+// packIfWorthIt writes dictionary, label ids and postings anew when half of
+// them is garbage, so that the memory of series long gone goes back.
+func (s *Shard) packIfWorthIt() {
+	const least = 64 << 10
+	if s.dict.dead > s.dict.n/2 && s.dict.dead > least/termBytes || s.garbage > least && s.garbage > s.text.held/2 {
+		s.packAnew()
+	}
+}
+
+func (s *Shard) packAnew() {
+	oldDict, oldText, oldLists := s.dict, s.text, s.lists
+	s.dict, s.text, s.lists = newDictionary(), arena{}, newPool[uint32](4, 1)
+	was := Shard{dict: oldDict, text: oldText, lists: oldLists}
+	ids := make([]uint32, oldDict.n)
+	var slots []uint32
+	for t := range oldDict.n {
+		e := *oldDict.terms.at(t)
+		if e.list.len() == 0 {
+			continue
+		}
+		name := s.dict.addName(oldDict.names[e.name].name)
+		addr, dst, _ := s.text.alloc(int(e.size))
+		copy(dst, was.value(&e))
+		ids[t] = s.dict.add(term{name: name, value: addr, size: e.size, hash: termHash(name, was.value(&e))})
+		s.dict.dead--
+		slots = was.appendPostings(slots[:0], e.list)
+		s.dict.terms.at(ids[t]).list = s.listOf(slots)
+	}
+	var terms []uint32
+	var run []byte
+	for slot := range s.slots {
+		r := s.series.at(slot)
+		if r.id == (model.Identity{}) {
+			continue
+		}
+		was.series = s.series
+		terms = was.termsOf(slot, terms[:0])
+		for i, t := range terms {
+			terms[i] = ids[t]
+		}
+		run = appendRun(run[:0], terms)
+		addr, dst, _ := s.text.alloc(len(run))
+		copy(dst, run)
+		r.labels = addr
+	}
+	s.garbage = 0
+}
+
+// listOf returns a set of rising slots.
+func (s *Shard) listOf(slots []uint32) postings {
+	var p postings
+	for _, slot := range slots {
+		s.addPosting(&p, slot)
+	}
+	return p
+}

@@ -1,0 +1,175 @@
+package head
+
+import (
+	"encoding/binary"
+
+	"tsdb/encoding"
+	"tsdb/internal/model"
+)
+
+// extra is what a buffer keeps of the few series whose samples are not just a
+// short main run of plain floats.
+type extra struct {
+	openT int64 // time of the open segment's first sample
+
+	segs, nSegs uint32 // closed segments of the main run: handle in segs, number
+	runs, nRuns uint32 // sealed late runs, oldest first: handle in runs, number
+	late, nLate uint32 // the late buffer: handle in late, number
+	exs, nExs   uint32 // exemplars: handle in exs, number
+
+	// The side stream of the open segment, if that is rich.
+	side, sideLast uint32 // first block, block written to
+	sideBytes      uint32
+	writer         sideWriter
+}
+
+// lateRun is a sealed late buffer, or several merged: a run of its own.
+type lateRun struct {
+	segs, nSegs uint32
+	samples     uint32
+	_           uint32
+}
+
+// scratch is the memory that reading needs. Writers have one a shard.
+type scratch struct {
+	bytes, side  []byte
+	a, b, part   model.Samples
+	found, given model.Samples
+}
+
+// drop lets go of the histograms that reading has left in the scratch.
+func (sc *scratch) drop() {
+	for _, s := range [...]*model.Samples{&sc.a, &sc.b, &sc.part} {
+		s.Reset()
+	}
+}
+
+// extraOf returns the extra of a series, a new one if it has none.
+func (p *bufferShard) extraOf(st *state) *extra {
+	if st.extra == 0 {
+		p.nExtras++
+		p.extras.ensure(p.nExtras + 1)
+		st.extra = p.nExtras
+		p.extras.at(st.extra).openT = st.minT
+	}
+	return p.extras.at(st.extra)
+}
+
+// richBytes bounds the side stream of a segment, because a late sample makes it
+// be decoded.
+const richBytes = 16 << 10
+
+// extend appends a sample that is newer than every other of its series: the way
+// of samples that do not fit the fast path.
+func (p *bufferShard) extend(st *state, t, start int64, v float64, h model.Histogram) {
+	rich := start != 0 || !h.IsZero()
+	if st.run.Len() == 0 {
+		p.open(st, t, v)
+		st.minT = t
+		if st.extra != 0 { // of exemplars that came first
+			p.extras.at(st.extra).openT = t
+		}
+	} else if st.run.Len() >= segmentSamples || st.rich && p.extras.at(st.extra).sideBytes >= richBytes {
+		p.close(st)
+		p.open(st, t, v)
+		p.extras.at(st.extra).openT = t
+	} else {
+		p.append(st, t, v)
+	}
+	if rich && !st.rich {
+		st.rich = true
+		x := p.extraOf(st)
+		x.side, x.sideLast, x.sideBytes, x.writer = 0, 0, 0, sideWriter{}
+	}
+	if st.rich {
+		x := p.extraOf(st)
+		p.scratch.side = x.writer.append(p.scratch.side[:0], st.run.Len()-1, t, start, h)
+		p.appendSide(x, p.scratch.side)
+	}
+}
+
+// appendSide adds bytes to the side stream of the open segment.
+func (p *bufferShard) appendSide(x *extra, src []byte) {
+	for len(src) > 0 {
+		at := int(x.sideBytes % blockRoom)
+		if at == 0 {
+			next := p.newBlock()
+			if x.sideBytes == 0 {
+				x.side = next
+			} else {
+				binary.LittleEndian.PutUint32(p.space.get(x.sideLast, blockLink), next)
+			}
+			x.sideLast = next
+		}
+		n := copy(p.space.get(x.sideLast, blockBytes)[blockLink+at:], src)
+		x.sideBytes += uint32(n)
+		src = src[n:]
+	}
+}
+
+// close puts the open segment into the directory of the main run.
+func (p *bufferShard) close(st *state) {
+	x := p.extraOf(st)
+	p.scratch.bytes = p.gatherOpen(p.scratch.bytes[:0], st)
+	s := segment{minT: x.openT, maxT: st.run.LastTime(), stream: st.first,
+		bytes: uint16(len(p.scratch.bytes)), samples: uint16(st.run.Len())}
+	if st.rich {
+		s.side, s.sideBytes = x.side, x.sideBytes
+	}
+	x.segs = push(&p.segs, x.segs, int(x.nSegs), s)
+	x.nSegs++
+}
+
+// push appends an element to an array of n elements of a pool and returns its
+// handle.
+func push[T any](p *pool[T], h uint32, n int, e T) uint32 {
+	h = widen(p, h, n)
+	p.get(h, n+1)[n] = e
+	return h
+}
+
+// widen makes room for one more element behind n.
+func widen[T any](p *pool[T], h uint32, n int) uint32 {
+	if n == 0 {
+		return p.alloc(1)
+	}
+	if n < p.room(n) {
+		return h
+	}
+	wide := p.alloc(n + 1)
+	copy(p.get(wide, n), p.get(h, n))
+	p.release(h, n)
+	return wide
+}
+
+// encode writes samples, at least one, as a run of their own.
+func (p *bufferShard) encode(s *model.Samples) lateRun {
+	var r lateRun
+	for i := 0; i < s.Len(); {
+		var g encoding.Gorilla
+		var w sideWriter
+		stream, side := p.scratch.bytes[:0], p.scratch.side[:0]
+		k := i
+		for ; k < s.Len() && k-i < segmentSamples && len(side) < richBytes; k++ {
+			side = w.append(side, k-i, s.T[k], s.StartAt(k), s.HistogramAt(k))
+			stream = g.Append(stream, s.T[k], s.V[k])
+		}
+		seg := segment{minT: s.T[i], maxT: s.T[k-1], stream: p.store(stream), side: p.store(side),
+			sideBytes: uint32(len(side)), bytes: uint16(len(stream)), samples: uint16(k - i)}
+		r.segs = push(&p.segs, r.segs, int(r.nSegs), seg)
+		r.nSegs++
+		p.scratch.bytes, p.scratch.side = stream, side
+		i = k
+	}
+	r.samples = uint32(s.Len())
+	return r
+}
+
+// forget gives back what a sealed run holds.
+func (p *bufferShard) forget(r lateRun) {
+	for _, s := range p.segs.get(r.segs, int(r.nSegs)) {
+		p.discard(s.stream, int(s.bytes))
+		p.discard(s.side, int(s.sideBytes))
+	}
+	p.segs.release(r.segs, int(r.nSegs))
+}

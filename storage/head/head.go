@@ -1,0 +1,157 @@
+package head
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/internal/model"
+)
+
+// Options configure a Head. The zero value of each field is its default.
+type Options struct {
+	// IdentitySeed seeds the identity of series. It is the database's own.
+	IdentitySeed uint64
+	// AliasBytesMax bounds the memory of the alias table; 0 = 256 MiB.
+	AliasBytesMax int64
+	// ExemplarsMax bounds the exemplars a series keeps in one buffer; 0 = 10.
+	ExemplarsMax int
+	// MetadataMax bounds the metrics whose metadata is kept; 0 = 200,000.
+	MetadataMax int
+}
+
+func (o Options) withDefaults() Options {
+	if o.AliasBytesMax == 0 {
+		o.AliasBytesMax = 256 << 20
+	}
+	if o.ExemplarsMax == 0 {
+		o.ExemplarsMax = 10
+	}
+	if o.MetadataMax == 0 {
+		o.MetadataMax = 200_000
+	}
+	return o
+}
+
+// A Head knows all series that are written or were of late: labels, identity,
+// aliases, index. It outlives the generations, whose samples are in Buffers.
+// It is safe for concurrent use.
+//
+// Locks are taken in the order: order of series, buffer list, alias table,
+// shard, metadata. No function holds two shards.
+type Head struct {
+	opts     Options
+	newest   atomic.Uint64 // newest generation a buffer was made for
+	aliases  aliasTable
+	metadata metadataTable
+	order    order
+	buffers  struct {
+		sync.Mutex
+		live []*Buffer
+	}
+	shards      [model.Shards]Shard
+	termScratch [model.Shards][]uint32 // guarded by the shard's lock
+}
+
+// New returns an empty head.
+func New(o Options) *Head {
+	h := &Head{opts: o.withDefaults()}
+	for i := range h.shards {
+		h.shards[i].init(h, i)
+	}
+	h.aliases.init(h.opts.AliasBytesMax)
+	h.metadata.init(h.opts.MetadataMax)
+	return h
+}
+
+// Shard returns shard i, 0 ≤ i < model.Shards.
+func (h *Head) Shard(i int) *Shard { return &h.shards[i] }
+
+// Resolve returns the ref of a series, which it makes if it is new. ls is
+// sorted, valid and not kept. The ref is 0 if the series cannot be taken: a
+// label value of more than 1 MiB, or tables at the end of their addresses
+// (2^28 series or 4 GiB of labels in one of the 16 shards).
+func (h *Head) Resolve(tenant uint32, ls labels.Labels) (ref model.Ref, created bool) {
+	var buf [1024]byte
+	id, _ := model.IdentityOf(h.opts.IdentitySeed, tenant, ls, buf[:0])
+	s := &h.shards[id.Shard()]
+	s.mu.RLock()
+	slot, ok := s.find(id)
+	if ok {
+		ref = model.MakeRef(s.number, slot, s.marks.at(slot).epoch)
+	}
+	s.mu.RUnlock()
+	if ok {
+		return ref, false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slot, ok := s.find(id); ok {
+		return model.MakeRef(s.number, slot, s.marks.at(slot).epoch), false
+	}
+	ref = s.create(tenant, id, ls)
+	return ref, ref != 0
+}
+
+// Labels returns what a ref names. It reports false if the series has left.
+func (h *Head) Labels(ref model.Ref) (tenant uint32, id model.Identity, ls labels.Labels, ok bool) {
+	var b labels.ScratchBuilder
+	return h.LabelsTo(ref, &b)
+}
+
+// LabelsTo is Labels for callers that ask often: it reuses the builder's
+// memory, not that of the labels.
+func (h *Head) LabelsTo(ref model.Ref, b *labels.ScratchBuilder) (tenant uint32, id model.Identity, ls labels.Labels, ok bool) {
+	s := &h.shards[ref.Shard()]
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if !s.alive(ref) {
+		return 0, model.Identity{}, labels.EmptyLabels(), false
+	}
+	r := s.series.at(ref.Slot())
+	return r.tenant, r.id, s.labelsOf(ref.Slot(), b), true
+}
+
+// Definitions calls define for each of the slots of a shard that holds a
+// series, in their order, with what a log must say about it. define is called
+// under the shard's read lock and may not call the head.
+func (h *Head) Definitions(shard int, slots []uint32, define func(slot, tenant uint32, id model.Identity, ls labels.Labels)) {
+	s := &h.shards[shard]
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var b labels.ScratchBuilder
+	for _, slot := range slots {
+		if r := s.series.at(slot); r.id != (model.Identity{}) {
+			define(slot, r.tenant, r.id, s.labelsOf(slot, &b))
+		}
+	}
+}
+
+// Stats are the sizes of a head's tables.
+type Stats struct {
+	Series  int   // series known
+	Slots   int   // slots of series, the free ones included
+	Terms   int   // name=value pairs, by shard
+	Aliases int   // aliases known
+	Bytes   int64 // memory of all tables, without the buffers
+}
+
+// Stats returns the sizes of the tables. It takes every lock in turn.
+func (h *Head) Stats() Stats {
+	var st Stats
+	for i := range h.shards {
+		s := &h.shards[i]
+		s.mu.RLock()
+		st.Series += s.live
+		st.Slots += int(s.slots)
+		st.Terms += int(s.dict.n - s.dict.dead)
+		st.Bytes += s.marks.bytes() + s.series.bytes() + s.text.held + s.dict.bytes() + s.lists.held +
+			int64(cap(s.ids.table)+cap(s.free)+cap(s.condemned))*4 + int64(cap(s.fresh))*8
+		s.mu.RUnlock()
+	}
+	n, bytes := h.aliases.stats()
+	st.Aliases = n
+	st.Bytes += bytes + h.order.bytes()
+	return st
+}

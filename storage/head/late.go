@@ -1,0 +1,164 @@
+package head
+
+import (
+	"math"
+	"slices"
+	"sync"
+
+	"tsdb/encoding"
+	"tsdb/internal/model"
+)
+
+// lateSample is a sample of a late buffer: one that came when its series had a
+// newer one, or one of the same time.
+type lateSample struct {
+	t     int64
+	v     uint64 // bits of the float
+	start int64
+	hist  uint32 // handle in space of the encoded histogram
+	bytes uint32 // of the histogram, 0 if the sample is a float
+}
+
+// lateMost is the size of a late buffer. A full one is sealed: it becomes a run
+// and is never appended to.
+const lateMost = 32
+
+func (l *lateSample) sample(p *bufferShard) (v float64, h model.Histogram) {
+	if l.bytes == 0 {
+		return math.Float64frombits(l.v), h
+	}
+	h, _, err := encoding.DecodeHistogram(p.space.get(l.hist, int(l.bytes)))
+	if err != nil {
+		panic("BUG: late histogram in memory: " + err.Error())
+	}
+	return 0, h
+}
+
+// outcome says what a sample has changed.
+type outcome uint8
+
+const (
+	unchanged outcome = iota // it was there already, or a number stood where a stale marker came
+	added                    // its key is new
+	replaced                 // its key had another value
+)
+
+var readScratches = sync.Pool{New: func() any { return new(scratch) }}
+
+// insert takes a sample that is not newer than every other of its series.
+func (p *bufferShard) insert(st *state, t, start int64, v float64, h model.Histogram) outcome {
+	sc := &p.scratch
+	if st.extra == 0 && t == st.run.LastTime() && start == 0 && h.IsZero() && math.Float64bits(v) == st.lastV {
+		return unchanged
+	}
+	was := &sc.found
+	was.Reset()
+	defer was.Reset()
+	p.read(st, model.TimeRange{Min: t, Max: t + 1}, was, sc)
+	result := added
+	if was.Len() > 0 {
+		now := &sc.given
+		now.Reset()
+		now.Append(t, start, v, h)
+		defer now.Reset()
+		if now.EqualAt(0, was, 0) || !model.Beats(now.StaleAt(0), was.StaleAt(0)) {
+			return unchanged
+		}
+		result = replaced
+	}
+	x := p.extraOf(st)
+	late := p.late.get(x.late, int(x.nLate))
+	i, same := slices.BinarySearchFunc(late, t, func(l lateSample, t int64) int {
+		switch {
+		case l.t < t:
+			return -1
+		case l.t > t:
+			return 1
+		}
+		return 0
+	})
+	if !same {
+		if x.nLate == lateMost {
+			p.seal(x)
+			i = 0
+		}
+		x.late = widen(&p.late, x.late, int(x.nLate))
+		x.nLate++
+		late = p.late.get(x.late, int(x.nLate))
+		copy(late[i+1:], late[i:])
+	} else if late[i].bytes > 0 {
+		p.space.release(late[i].hist, int(late[i].bytes))
+	}
+	late[i] = lateSample{t: t, v: math.Float64bits(v), start: start}
+	if !h.IsZero() {
+		sc.bytes = encoding.AppendHistogram(sc.bytes[:0], h)
+		late[i].v, late[i].bytes = 0, uint32(len(sc.bytes))
+		late[i].hist = p.space.alloc(len(sc.bytes))
+		copy(p.space.get(late[i].hist, len(sc.bytes)), sc.bytes)
+	}
+	st.minT = min(st.minT, t)
+	return result
+}
+
+// seal makes a run of a full late buffer. Runs of about the same size are
+// merged, so that there are few however many late samples come.
+func (p *bufferShard) seal(x *extra) {
+	sc := &p.scratch
+	sc.a.Reset()
+	p.readLate(x, model.AllTime, &sc.a)
+	for _, l := range p.late.get(x.late, int(x.nLate)) {
+		if l.bytes > 0 {
+			p.space.release(l.hist, int(l.bytes))
+		}
+	}
+	p.late.release(x.late, int(x.nLate))
+	x.nLate = 0
+	run := p.encode(&sc.a)
+	for x.nRuns > 0 {
+		older := p.runs.get(x.runs, int(x.nRuns))[x.nRuns-1]
+		if older.samples > 2*run.samples {
+			break
+		}
+		sc.a.Reset()
+		sc.b.Reset()
+		sc.part.Reset()
+		p.readSegments(p.segs.get(older.segs, int(older.nSegs)), model.AllTime, &sc.a, sc)
+		p.readSegments(p.segs.get(run.segs, int(run.nSegs)), model.AllTime, &sc.b, sc)
+		model.Merge(&sc.part, &sc.a, &sc.b)
+		p.forget(older)
+		p.forget(run)
+		run = p.encode(&sc.part)
+		p.pop(x)
+	}
+	x.runs = push(&p.runs, x.runs, int(x.nRuns), run)
+	x.nRuns++
+	sc.drop()
+}
+
+// pop takes the newest sealed run from the list.
+func (p *bufferShard) pop(x *extra) {
+	n := int(x.nRuns)
+	x.nRuns--
+	switch {
+	case n == 1:
+		p.runs.release(x.runs, 1)
+	case p.runs.room(n) != p.runs.room(n-1):
+		h := p.runs.alloc(n - 1)
+		copy(p.runs.get(h, n-1), p.runs.get(x.runs, n))
+		p.runs.release(x.runs, n)
+		x.runs = h
+	}
+}
+
+// readLate appends the samples of the late buffer in the range to dst.
+func (p *bufferShard) readLate(x *extra, tr model.TimeRange, dst *model.Samples) {
+	if x.nLate == 0 {
+		return
+	}
+	for _, l := range p.late.get(x.late, int(x.nLate)) {
+		if l.t >= tr.Min && l.t < tr.Max {
+			v, h := l.sample(p)
+			dst.Append(l.t, l.start, v, h)
+		}
+	}
+}

@@ -1,0 +1,76 @@
+package head
+
+import (
+	"sync"
+
+	"tsdb/internal/model"
+)
+
+// metadataTable keeps what is known of metrics: the newest word on each.
+type metadataTable struct {
+	mu      sync.RWMutex
+	most    int
+	entries map[metricKey]metadataEntry
+	version uint64
+}
+
+type metricKey struct {
+	tenant uint32
+	metric string
+}
+
+type metadataEntry struct {
+	model.Metadata
+	version uint64 // of the table when the entry changed last
+}
+
+func (t *metadataTable) init(most int) {
+	t.most = most
+	t.entries = make(map[metricKey]metadataEntry)
+}
+
+// SetMetadata records what a metric is. It reports whether that is news. A
+// metric more than Options.MetadataMax is not taken.
+func (h *Head) SetMetadata(tenant uint32, metric string, m model.Metadata) (changed bool) {
+	t := &h.metadata
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	k := metricKey{tenant, metric}
+	old, ok := t.entries[k]
+	if ok && old.Metadata == m || !ok && len(t.entries) >= t.most {
+		return false
+	}
+	t.version++
+	t.entries[k] = metadataEntry{m, t.version}
+	return true
+}
+
+// MetadataOf returns what is known of a metric.
+func (h *Head) MetadataOf(tenant uint32, metric string) (model.Metadata, bool) {
+	t := &h.metadata
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	e, ok := t.entries[metricKey{tenant, metric}]
+	return e.Metadata, ok
+}
+
+// Metadata returns what is known of the metrics of a tenant.
+func (h *Head) Metadata(tenant uint32) map[string]model.Metadata {
+	ms, _ := h.MetadataSince(tenant, 0)
+	return ms
+}
+
+// MetadataSince returns the metrics of a tenant whose metadata has changed since
+// an earlier call returned version, 0 for all, and the version now.
+func (h *Head) MetadataSince(tenant uint32, version uint64) (changed map[string]model.Metadata, now uint64) {
+	t := &h.metadata
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	changed = make(map[string]model.Metadata)
+	for k, e := range t.entries {
+		if k.tenant == tenant && e.version > version {
+			changed[k.metric] = e.Metadata
+		}
+	}
+	return changed, t.version
+}

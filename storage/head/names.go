@@ -1,0 +1,97 @@
+package head
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/prometheus/model/labels"
+)
+
+// LabelNames returns the label names of the series of a tenant that match all
+// matchers, sorted. With buffers given, only series with samples in one of
+// them count.
+func (h *Head) LabelNames(ctx context.Context, tenant uint32, ms []*labels.Matcher, in ...*Buffer) ([]string, error) {
+	found := make(map[string]struct{})
+	q := newSelection(tenant, ms, in)
+	for i := range h.shards {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		s := &h.shards[i]
+		s.mu.RLock()
+		if set, all := q.scope(s); all || set != nil {
+			for k := range s.dict.names {
+				n := &s.dict.names[k]
+				if _, ok := found[n.name]; !ok && n.name != tenantName && s.anyTerm(n.terms, set, all) {
+					found[n.name] = struct{}{}
+				}
+			}
+		}
+		s.mu.RUnlock()
+	}
+	return slices.Sorted(maps.Keys(found)), nil
+}
+
+// LabelValues returns the values that a label has in the series of a tenant
+// that match all matchers, sorted. With buffers given, only series with samples
+// in one of them count.
+func (h *Head) LabelValues(ctx context.Context, tenant uint32, name string, ms []*labels.Matcher, in ...*Buffer) ([]string, error) {
+	found := make(map[string]struct{})
+	q := newSelection(tenant, ms, in)
+	for i := range h.shards {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		s := &h.shards[i]
+		s.mu.RLock()
+		if id, ok := s.dict.nameID(name); ok && name != tenantName {
+			set, all := q.scope(s)
+			for _, t := range s.dict.names[id].terms {
+				e := s.dict.terms.at(t)
+				if _, ok := found[s.value(e)]; !ok && (all && e.list.len() > 0 || !all && s.anyIn(e.list, set)) {
+					found[strings.Clone(s.value(e))] = struct{}{}
+				}
+			}
+		}
+		s.mu.RUnlock()
+	}
+	return slices.Sorted(maps.Keys(found)), nil
+}
+
+// scope returns the slots of a shard that answer the question as a bitset,
+// valid until the next run, or reports that these are all series of the shard.
+// The set is nil if there are none.
+func (q *selection) scope(s *Shard) (set bitset, all bool) {
+	tenant, ok := s.tenantTerm(q.tenant)
+	if !ok {
+		return nil, false
+	}
+	if len(q.ms) == 0 && len(q.in) == 0 && s.dict.terms.at(tenant).list.len() == s.live {
+		return nil, true
+	}
+	slots := q.run(s)
+	if len(slots) == 0 {
+		return nil, false
+	}
+	words := int(s.slots+63) / 64
+	q.bits = slices.Grow(q.bits[:0], words)[:words]
+	clear(q.bits)
+	for _, slot := range slots {
+		q.bits.set(slot)
+	}
+	return q.bits, false
+}
+
+// anyTerm reports whether one of the terms has a series in the set, or any
+// series.
+func (s *Shard) anyTerm(terms []uint32, set bitset, all bool) bool {
+	for _, t := range terms {
+		list := s.dict.terms.at(t).list
+		if all && list.len() > 0 || !all && s.anyIn(list, set) {
+			return true
+		}
+	}
+	return false
+}

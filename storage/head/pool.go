@@ -1,0 +1,170 @@
+package head
+
+import (
+	"fmt"
+	"math/bits"
+)
+
+// A pool hands out short arrays of T from large chunks and takes them back. An
+// array is named by a handle: chunk number and position, counted in units.
+// Sizes are rounded up to a class, two classes an octave, so what one array
+// leaves another can use. Not safe for concurrent use.
+type pool[T any] struct {
+	chunks   [][]T
+	next     uint32            // first free unit of the last regular chunk
+	tail     int               // number of the last regular chunk, -1 if there is none
+	free     [classes][]uint32 // handles by class
+	holes    []uint32          // numbers of dedicated chunks that were given back
+	unit     uint32            // elements a unit
+	unitBits uint8             // log2 of the units of a full chunk
+	size     int64             // bytes an element
+	held     int64             // bytes of all chunks
+	idle     int64             // bytes in free lists
+}
+
+// classes bounds the size classes: 2^(classes/2) units is far past a chunk.
+const classes = 40
+
+// noHandle names no array: position 0 of chunk 0 is never handed out.
+const noHandle = 0
+
+// newPool returns an empty pool of elements of elementBytes, in units of unit
+// elements. Both are powers of two.
+func newPool[T any](elementBytes uintptr, unit uint32) pool[T] {
+	units := uint32(chunkBytes) / uint32(elementBytes) / unit
+	return pool[T]{unit: unit, unitBits: uint8(bits.TrailingZeros32(units)), size: int64(elementBytes), tail: -1}
+}
+
+// classOf returns the smallest class that holds n units, n ≥ 1: class 2k holds
+// 2^k units, class 2k+1 holds 3·2^(k-1), k ≥ 1. Class 1 is not used.
+func classOf(n uint32) int {
+	if n <= 1 {
+		return 0
+	}
+	k := bits.Len32(n - 1) // 2^(k-1) < n ≤ 2^k
+	if k >= 2 && n <= 3<<(k-2) {
+		return 2*k - 1
+	}
+	return 2 * k
+}
+
+// classUnits returns the units of a class.
+func classUnits(c int) uint32 {
+	if c&1 == 0 {
+		return 1 << (c / 2)
+	}
+	return 3 << (c/2 - 1)
+}
+
+// room returns the number of elements that alloc(n) really gives.
+func (p *pool[T]) room(n int) int {
+	return int(classUnits(classOf(p.units(n))) * p.unit)
+}
+
+func (p *pool[T]) units(n int) uint32 {
+	return (uint32(n) + p.unit - 1) / p.unit
+}
+
+// alloc returns an array of at least n elements, n ≥ 1. Its contents are
+// undefined.
+func (p *pool[T]) alloc(n int) uint32 {
+	c := classOf(p.units(n))
+	if l := len(p.free[c]); l > 0 {
+		h := p.free[c][l-1]
+		p.free[c] = p.free[c][:l-1]
+		p.idle -= int64(classUnits(c)) * int64(p.unit) * p.size
+		return h
+	}
+	units := classUnits(c)
+	full := uint32(1) << p.unitBits
+	if units > full/2 {
+		return p.dedicated(units)
+	}
+	align := min(units&-units, 4)
+	start := (p.next + align - 1) &^ (align - 1)
+	if p.tail < 0 || start+units > uint32(len(p.chunks[p.tail]))/p.unit {
+		p.grow(units + 1)
+		start = (p.next + align - 1) &^ (align - 1)
+	}
+	p.next = start + units
+	return uint32(p.tail)<<p.unitBits | start
+}
+
+// grow makes room for units more: the only chunk so far is enlarged until it is
+// a full one, later ones are full from the start.
+func (p *pool[T]) grow(units uint32) {
+	full := uint32(1) << p.unitBits
+	if p.tail == 0 && p.next+units+4 <= full {
+		old := p.chunks[0]
+		n := min(full, max(2*uint32(len(old))/p.unit, p.next+units+4))
+		grown := make([]T, n*p.unit)
+		copy(grown, old)
+		p.chunks[0] = grown
+		p.held += int64(len(grown)-len(old)) * p.size
+		return
+	}
+	n := full
+	if p.tail < 0 && len(p.chunks) == 0 {
+		n = min(full, max(full>>8, units+4))
+	}
+	p.chunks = append(p.chunks, make([]T, n*p.unit))
+	p.tail = len(p.chunks) - 1
+	p.next = 0
+	if p.tail == 0 {
+		p.next = 4 // keeps noHandle free, and the alignment
+	}
+	p.held += int64(n) * int64(p.unit) * p.size
+	p.check(p.tail)
+}
+
+// dedicated gives an array too large to share a chunk a chunk of its own.
+func (p *pool[T]) dedicated(units uint32) uint32 {
+	chunk := make([]T, units*p.unit)
+	p.held += int64(len(chunk)) * p.size
+	if l := len(p.holes); l > 0 {
+		i := p.holes[l-1]
+		p.holes = p.holes[:l-1]
+		p.chunks[i] = chunk
+		return i << p.unitBits
+	}
+	if len(p.chunks) == 0 {
+		p.grow(1)
+	}
+	p.chunks = append(p.chunks, chunk)
+	p.check(len(p.chunks) - 1)
+	return uint32(len(p.chunks)-1) << p.unitBits
+}
+
+func (p *pool[T]) check(chunk int) {
+	if uint64(chunk) >= 1<<(32-p.unitBits) {
+		panic(fmt.Sprintf("BUG: pool of %d chunks", chunk))
+	}
+}
+
+// get returns the first n elements of the array of a handle; n may be 0, then
+// the handle is not looked at.
+func (p *pool[T]) get(h uint32, n int) []T {
+	if n == 0 {
+		return nil
+	}
+	at := (h & (1<<p.unitBits - 1)) * p.unit
+	return p.chunks[h>>p.unitBits][at : at+uint32(n) : at+uint32(n)]
+}
+
+// release takes back what alloc(n) has given.
+func (p *pool[T]) release(h uint32, n int) {
+	c := classOf(p.units(n))
+	units := classUnits(c)
+	bytes := int64(units) * int64(p.unit) * p.size
+	if units > 1<<p.unitBits/2 {
+		p.chunks[h>>p.unitBits] = nil
+		p.holes = append(p.holes, h>>p.unitBits)
+		p.held -= bytes
+		return
+	}
+	p.free[c] = append(p.free[c], h)
+	p.idle += bytes
+}
+
+// used returns the bytes handed out and not taken back, with their rounding.
+func (p *pool[T]) used() int64 { return p.held - p.idle }

@@ -1,0 +1,232 @@
+package head
+
+import (
+	"math/bits"
+	"slices"
+)
+
+// postings is the set of slots of a term: one slot in place, a rising list in
+// the pool, or, where that is smaller, a bitset there. A roaring bitmap would be
+// as small, but a shard's slots are dense and the bitset holds no pointer.
+type postings struct {
+	n  uint32 // slots; 0 = none
+	at uint32 // the slot if n is 1, otherwise the handle; bitHandle below for a bitset's header
+}
+
+// A bitset's array starts with its length in words and the mark bitsetMark,
+// a list's is told from it by bitsetFlag in n.
+const bitsetFlag = 1 << 31
+
+// listMost bounds a list: past it a bitset is taken whatever the density.
+const listMost = 1 << 16
+
+func (p postings) len() int       { return int(p.n &^ bitsetFlag) }
+func (p postings) isBitset() bool { return p.n&bitsetFlag != 0 }
+
+// add puts a slot into the set; it must not be in it.
+func (s *Shard) addPosting(p *postings, slot uint32) {
+	pool := &s.lists
+	n := p.len()
+	switch {
+	case n == 0:
+		*p = postings{n: 1, at: slot}
+	case p.isBitset():
+		s.growBitset(p, slot)
+		w := pool.get(p.at, s.bitsetWords(p))
+		w[1+slot/32] |= 1 << (slot % 32)
+		p.n++
+	case n == 1:
+		h := pool.alloc(2)
+		l := pool.get(h, 2)
+		l[0], l[1] = min(p.at, slot), max(p.at, slot)
+		*p = postings{n: 2, at: h}
+	case uint32(n) >= listMost || uint32(n) > 128 && uint32(n) > s.slots/32:
+		s.listToBitset(p)
+		s.addPosting(p, slot)
+	default:
+		l := pool.get(p.at, n)
+		if n == pool.room(n) {
+			h := pool.alloc(n + 1)
+			grown := pool.get(h, n+1)
+			copy(grown, pool.get(p.at, n))
+			pool.release(p.at, n)
+			p.at = h
+		}
+		l = pool.get(p.at, n+1)
+		i := n
+		if l[n-1] > slot {
+			i, _ = slices.BinarySearch(l[:n], slot)
+			copy(l[i+1:], l[i:n])
+		}
+		l[i] = slot
+		p.n++
+	}
+}
+
+// removePosting takes a slot out of the set; it must be in it.
+func (s *Shard) removePosting(p *postings, slot uint32) {
+	pool := &s.lists
+	n := p.len()
+	switch {
+	case n == 1:
+		if p.isBitset() {
+			pool.release(p.at, s.bitsetWords(p))
+		}
+		*p = postings{}
+	case p.isBitset():
+		w := pool.get(p.at, s.bitsetWords(p))
+		w[1+slot/32] &^= 1 << (slot % 32)
+		p.n--
+	case n == 2:
+		l := pool.get(p.at, 2)
+		rest := l[0]
+		if rest == slot {
+			rest = l[1]
+		}
+		pool.release(p.at, 2)
+		*p = postings{n: 1, at: rest}
+	default:
+		l := pool.get(p.at, n)
+		i, _ := slices.BinarySearch(l, slot)
+		copy(l[i:], l[i+1:])
+		if n-1 == pool.room(n-1) {
+			h := pool.alloc(n - 1)
+			copy(pool.get(h, n-1), pool.get(p.at, n)[:n-1])
+			pool.release(p.at, n)
+			p.at = h
+		}
+		p.n--
+	}
+}
+
+// bitsetWords returns the length of a bitset's array: a header word, which
+// holds that length, and 32 slots a word.
+func (s *Shard) bitsetWords(p *postings) int { return int(s.lists.get(p.at, 1)[0]) }
+
+func (s *Shard) growBitset(p *postings, slot uint32) {
+	words := s.bitsetWords(p)
+	need := int(slot/32) + 2
+	if need <= words {
+		return
+	}
+	p.at = s.resizeBitset(p.at, words, max(need, s.bitsetRoom()))
+}
+
+// bitsetRoom returns the words of a bitset that covers the slots there are.
+func (s *Shard) bitsetRoom() int { return int(s.slots/32) + 2 }
+
+func (s *Shard) resizeBitset(h uint32, words, want int) uint32 {
+	pool := &s.lists
+	want = pool.room(want)
+	grown := pool.alloc(want)
+	w := pool.get(grown, want)
+	clear(w)
+	if words > 0 {
+		copy(w, pool.get(h, words))
+		pool.release(h, words)
+	}
+	w[0] = uint32(want)
+	return grown
+}
+
+func (s *Shard) listToBitset(p *postings) {
+	pool := &s.lists
+	n := p.len()
+	top := pool.get(p.at, n)[n-1]
+	h := s.resizeBitset(noHandle, 0, max(int(top/32)+2, s.bitsetRoom()))
+	w := pool.get(h, pool.room(1))
+	w = pool.get(h, int(w[0]))
+	for _, slot := range pool.get(p.at, n) {
+		w[1+slot/32] |= 1 << (slot % 32)
+	}
+	pool.release(p.at, n)
+	*p = postings{n: uint32(n) | bitsetFlag, at: h}
+}
+
+// appendPostings appends the slots of a set, rising.
+func (s *Shard) appendPostings(dst []uint32, p postings) []uint32 {
+	n := p.len()
+	switch {
+	case n == 0:
+	case p.isBitset():
+		dst = slices.Grow(dst, n)
+		for i, w := range s.lists.get(p.at, s.bitsetWords(&p))[1:] {
+			for ; w != 0; w &= w - 1 {
+				dst = append(dst, uint32(i)*32+uint32(bits.TrailingZeros32(w)))
+			}
+		}
+	case n == 1:
+		dst = append(dst, p.at)
+	default:
+		dst = append(dst, s.lists.get(p.at, n)...)
+	}
+	return dst
+}
+
+// setBits sets the bits of a set's slots in a bitset that covers all slots.
+func (s *Shard) setBits(dst bitset, p postings) {
+	n := p.len()
+	switch {
+	case n == 0:
+	case p.isBitset():
+		words := s.lists.get(p.at, s.bitsetWords(&p))[1:]
+		for i, w := range words[:min(len(words), 2*len(dst))] {
+			dst[i/2] |= uint64(w) << (i % 2 * 32)
+		}
+	case n == 1:
+		dst.set(p.at)
+	default:
+		for _, slot := range s.lists.get(p.at, n) {
+			dst.set(slot)
+		}
+	}
+}
+
+// anyIn reports whether a slot of the set is in the bitset.
+func (s *Shard) anyIn(p postings, b bitset) bool {
+	n := p.len()
+	switch {
+	case n == 0:
+	case p.isBitset():
+		words := s.lists.get(p.at, s.bitsetWords(&p))[1:]
+		for i, w := range words[:min(len(words), 2*len(b))] {
+			if uint64(w)<<(i%2*32)&b[i/2] != 0 {
+				return true
+			}
+		}
+	case n == 1:
+		return b.has(p.at)
+	default:
+		for _, slot := range s.lists.get(p.at, n) {
+			if b.has(slot) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// A bitset is a set of slots of a shard.
+type bitset []uint64
+
+func bitsetFor(slots uint32) bitset { return make(bitset, (slots+63)/64) }
+
+func (b bitset) set(i uint32)      { b[i/64] |= 1 << (i % 64) }
+func (b bitset) has(i uint32) bool { return int(i/64) < len(b) && b[i/64]&(1<<(i%64)) != 0 }
+
+func (b bitset) count() int {
+	n := 0
+	for _, w := range b {
+		n += bits.OnesCount64(w)
+	}
+	return n
+}
+
+func (b bitset) appendTo(dst []uint32) []uint32 {
+	for i, w := range b {
+		for ; w != 0; w &= w - 1 {
+			dst = append(dst, uint32(i)*64+uint32(bits.TrailingZeros64(w)))
+		}
+	}
+	return dst
+}

@@ -1,0 +1,315 @@
+package head
+
+import (
+	"context"
+	"slices"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/internal/model"
+)
+
+// Select returns the series of a tenant that match all matchers, as Prometheus
+// matches: a label that is not there has the empty value. They come by shard,
+// then by slot. With buffers given, only series with samples in one of them
+// are returned. Each shard is looked at under its read lock, one after the
+// other: a series made or evicted meanwhile may or may not be among them.
+func (h *Head) Select(ctx context.Context, tenant uint32, ms []*labels.Matcher, in ...*Buffer) ([]model.Ref, error) {
+	var refs []model.Ref
+	q := newSelection(tenant, ms, in)
+	for i := range h.shards {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		s := &h.shards[i]
+		s.mu.RLock()
+		slots := q.run(s)
+		refs = slices.Grow(refs, len(slots))
+		for _, slot := range slots {
+			refs = append(refs, model.MakeRef(i, slot, s.marks.at(slot).epoch))
+		}
+		s.mu.RUnlock()
+	}
+	return refs, nil
+}
+
+// selection is one question for series, asked to every shard in turn.
+type selection struct {
+	tenant uint32
+	ms     []condition
+	in     []*Buffer
+
+	// Scratch, reused from shard to shard.
+	slots []uint32
+	bits  bitset
+	terms []uint32
+}
+
+// condition is a matcher and what is known of it before any shard is seen.
+type condition struct {
+	*labels.Matcher
+	matchesEmpty bool
+	// values are those a value must be one of to match, or, if the matcher
+	// matches the empty value, to not match. nil if they cannot be listed.
+	values []string
+	// seen remembers answers of an expression that is dear to evaluate: most
+	// values are in every shard.
+	seen map[string]bool
+}
+
+func newSelection(tenant uint32, ms []*labels.Matcher, in []*Buffer) *selection {
+	q := &selection{tenant: tenant, in: in}
+	for _, m := range ms {
+		c := condition{Matcher: m, matchesEmpty: m.Matches("")}
+		switch m.Type {
+		case labels.MatchEqual, labels.MatchNotEqual:
+			if m.Value != "" {
+				c.values = []string{m.Value}
+			}
+		case labels.MatchRegexp, labels.MatchNotRegexp:
+			// The list of an expression that matches "" has "" in it, and all
+			// others must be absent: that is no list of values.
+			set := m.SetMatches()
+			if len(set) > 0 && !slices.Contains(set, "") {
+				c.values = set
+			}
+			if !m.IsRegexOptimized() {
+				c.seen = make(map[string]bool)
+			}
+		}
+		// A list is of use on one side only: {=, =~} list what matches and do
+		// not match "", {!=, !~} list what does not match and match "".
+		positive := m.Type == labels.MatchEqual || m.Type == labels.MatchRegexp
+		if positive == c.matchesEmpty {
+			c.values = nil
+		}
+		q.ms = append(q.ms, c)
+	}
+	return q
+}
+
+// seenMost bounds what a condition remembers.
+const seenMost = 1 << 16
+
+func (c *condition) matches(value string) bool {
+	if c.seen == nil {
+		return c.Matches(value)
+	}
+	ok, known := c.seen[value]
+	if !known {
+		ok = c.Matches(value)
+		if len(c.seen) < seenMost {
+			c.seen[value] = ok
+		}
+	}
+	return ok
+}
+
+// A filter is a condition in one shard: the terms of a name that a series must
+// have, or must not have.
+type filter struct {
+	cond  *condition
+	name  uint32
+	not   bool     // the terms must be absent
+	known bool     // terms are resolved
+	terms []uint32 // with at least one series each
+	n     int      // series of the terms; the guess is all of the name's if not known
+}
+
+// run returns the slots of a shard that answer the question, rising, valid
+// until the next run. The caller holds the shard's lock for reading.
+func (q *selection) run(s *Shard) []uint32 {
+	tenant, ok := s.tenantTerm(q.tenant)
+	if !ok {
+		return nil
+	}
+	var few [8]filter
+	filters := few[:0]
+	for i := range q.ms {
+		c := &q.ms[i]
+		name, ok := s.dict.nameID(c.Name)
+		if !ok || c.Name == tenantName {
+			if !c.matchesEmpty {
+				return nil
+			}
+			continue // true of every series here
+		}
+		f := filter{cond: c, name: name, not: c.matchesEmpty}
+		if c.values != nil {
+			s.listed(&f)
+			if f.n == 0 {
+				if !f.not {
+					return nil
+				}
+				continue
+			}
+		} else {
+			f.n = len(s.dict.names[name].terms) << 8 // after all that are known
+		}
+		filters = append(filters, f)
+	}
+	slices.SortFunc(filters, func(a, b filter) int {
+		switch {
+		case a.not != b.not:
+			return boolInt(a.not) - boolInt(b.not)
+		case a.known != b.known:
+			return boolInt(b.known) - boolInt(a.known)
+		}
+		return a.n - b.n
+	})
+	base := s.dict.terms.at(tenant).list
+	if len(filters) > 0 && !filters[0].not {
+		f := &filters[0]
+		s.resolve(f)
+		q.slots = q.union(s, f, q.slots[:0])
+		if base.len() < s.live {
+			q.slots = q.keepTenant(s, base, q.slots)
+		}
+		filters = filters[1:]
+	} else {
+		q.slots = s.appendPostings(q.slots[:0], base)
+	}
+	for i := range filters {
+		if len(q.slots) == 0 {
+			return nil
+		}
+		q.apply(s, &filters[i])
+	}
+	if len(q.in) > 0 {
+		q.slots = slices.DeleteFunc(q.slots, func(slot uint32) bool {
+			return !slices.ContainsFunc(q.in, func(b *Buffer) bool { return b.shards[s.number].present.has(slot) })
+		})
+	}
+	return q.slots
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// tenantTerm returns the hidden term that all series of a tenant have.
+func (s *Shard) tenantTerm(tenant uint32) (uint32, bool) {
+	name, ok := s.dict.nameID(tenantName)
+	if !ok {
+		return 0, false
+	}
+	value := [4]byte{byte(tenant >> 24), byte(tenant >> 16), byte(tenant >> 8), byte(tenant)}
+	t, ok := s.lookup(name, string(value[:]))
+	return t, ok && s.dict.terms.at(t).list.len() > 0
+}
+
+// listed resolves a filter whose values are listed.
+func (s *Shard) listed(f *filter) {
+	for _, v := range f.cond.values {
+		if t, ok := s.lookup(f.name, v); ok {
+			f.addTerm(s, t)
+		}
+	}
+	f.known = true
+}
+
+func (f *filter) addTerm(s *Shard, t uint32) {
+	if n := s.dict.terms.at(t).list.len(); n > 0 {
+		f.terms = append(f.terms, t)
+		f.n += n
+	}
+}
+
+// resolve finds the terms of a filter by trying every value of its name.
+func (s *Shard) resolve(f *filter) {
+	if f.known {
+		return
+	}
+	f.known, f.n = true, 0
+	for _, t := range s.dict.names[f.name].terms {
+		if f.cond.matches(s.value(s.dict.terms.at(t))) != f.not {
+			f.addTerm(s, t)
+		}
+	}
+}
+
+// union appends the slots of a filter's terms, rising. A series has one value
+// of a name, so the terms share no slot.
+func (q *selection) union(s *Shard, f *filter, dst []uint32) []uint32 {
+	if len(f.terms) == 1 {
+		return s.appendPostings(dst, s.dict.terms.at(f.terms[0]).list)
+	}
+	return q.setOf(s, f).appendTo(dst)
+}
+
+// setOf returns the slots of a filter's terms as a bitset, valid until the next
+// call.
+func (q *selection) setOf(s *Shard, f *filter) bitset {
+	words := int(s.slots+63) / 64
+	q.bits = slices.Grow(q.bits[:0], words)[:words]
+	clear(q.bits)
+	for _, t := range f.terms {
+		s.setBits(q.bits, s.dict.terms.at(t).list)
+	}
+	return q.bits
+}
+
+// keepTenant leaves the slots that are a tenant's.
+func (q *selection) keepTenant(s *Shard, tenant postings, slots []uint32) []uint32 {
+	words := int(s.slots+63) / 64
+	q.bits = slices.Grow(q.bits[:0], words)[:words]
+	clear(q.bits)
+	s.setBits(q.bits, tenant)
+	return slices.DeleteFunc(slots, func(slot uint32) bool { return !q.bits.has(slot) })
+}
+
+// Weights of the two ways to apply a filter: looking at the label ids of a
+// candidate costs as much as evaluating a few values or copying many postings.
+const (
+	valuesACandidate   = 4
+	postingsACandidate = 16
+)
+
+// apply leaves the candidates that a filter lets pass. Few candidates are
+// looked at one by one, which saves evaluating values that none of them has;
+// for many the filter's postings are joined.
+func (q *selection) apply(s *Shard, f *filter) {
+	values := len(s.dict.names[f.name].terms)
+	if !f.known && values > len(q.slots)*valuesACandidate {
+		q.slots = slices.DeleteFunc(q.slots, func(slot uint32) bool {
+			t, ok := s.termNamed(slot, f.name)
+			if !ok {
+				return !f.not
+			}
+			return !f.cond.matches(s.value(s.dict.terms.at(t)))
+		})
+		return
+	}
+	s.resolve(f)
+	if f.n > len(q.slots)*postingsACandidate {
+		slices.Sort(f.terms)
+		q.slots = slices.DeleteFunc(q.slots, func(slot uint32) bool {
+			t, ok := s.termNamed(slot, f.name)
+			if ok {
+				_, ok = slices.BinarySearch(f.terms, t)
+			}
+			return ok == f.not
+		})
+		return
+	}
+	set := q.setOf(s, f)
+	q.slots = slices.DeleteFunc(q.slots, func(slot uint32) bool { return set.has(slot) == f.not })
+}
+
+// termNamed returns the term of a series that has a name.
+func (s *Shard) termNamed(slot, name uint32) (uint32, bool) {
+	b := s.text.from(s.series.at(slot).labels)
+	n, k := uvarint(b)
+	for range n {
+		b = b[k:]
+		var t uint64
+		t, k = uvarint(b)
+		if s.dict.terms.at(uint32(t)).name == name {
+			return uint32(t), true
+		}
+	}
+	return 0, false
+}

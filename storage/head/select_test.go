@@ -1,0 +1,151 @@
+package head
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/internal/model"
+)
+
+// randomLabels returns a label set of few names and values, so that matchers
+// hit often; some labels are missing.
+func randomLabels(r *rand.Rand) labels.Labels {
+	b := labels.NewBuilder(labels.EmptyLabels())
+	if r.IntN(10) > 0 {
+		b.Set("__name__", fmt.Sprintf("m%d", r.IntN(4)))
+	}
+	for _, name := range []string{"a", "b", "c", "job"} {
+		if r.IntN(3) > 0 {
+			b.Set(name, []string{"x", "y", "xy", "foo", "bar", "foobar", "1", "X"}[r.IntN(8)])
+		}
+	}
+	b.Set("i", fmt.Sprint(r.IntN(1000)))
+	return b.Labels()
+}
+
+func randomMatcher(r *rand.Rand) *labels.Matcher {
+	name := []string{"__name__", "a", "b", "c", "job", "i", "nosuch", ""}[r.IntN(8)]
+	typ := labels.MatchType(r.IntN(4))
+	value := []string{"", "x", "y", "foo", "1", "m1", "zzz"}[r.IntN(7)]
+	if typ == labels.MatchRegexp || typ == labels.MatchNotRegexp {
+		value = []string{"", ".*", ".+", "x|y", "x|", "fo.*", ".*o", ".*oo.*", "(?i:x)", "[xy]+", "m[0-2]", "1.*", "[0-9]?[a-z]*", "zzz"}[r.IntN(14)]
+	}
+	return labels.MustNewMatcher(typ, name, value)
+}
+
+type known struct {
+	tenant uint32
+	ls     labels.Labels
+}
+
+// Select is held against a scan that asks every matcher about every series,
+// while series come and go.
+func TestSelectEqualsScan(t *testing.T) {
+	seed := uint64(seedOf(t))
+	for round := range 30 {
+		r := rand.New(rand.NewPCG(seed, uint64(round)))
+		h := New(Options{})
+		series := make(map[model.Ref]known)
+		for gen := uint64(1); gen < 5; gen++ {
+			b := h.NewBuffer(gen)
+			for range r.IntN(1500) {
+				k := known{tenant: uint32(r.IntN(2)) * 7, ls: randomLabels(r)}
+				ref, _ := h.Resolve(k.tenant, k.ls)
+				series[ref] = k
+				if r.IntN(3) > 0 {
+					write(t, h, b, ref, floats(float64(gen), 1))
+				}
+			}
+			checkSelect(t, r, h, series, b)
+			b.Release()
+			for ref := range series {
+				if r.IntN(2) == 0 { // in use in this generation
+					s := h.Shard(ref.Shard())
+					s.Lock()
+					s.MarkDefinedLocked(gen+1, []uint32{ref.Slot()})
+					s.Unlock()
+				}
+			}
+			h.Evict(gen + 1)
+			maps.DeleteFunc(series, func(ref model.Ref, _ known) bool {
+				_, _, _, ok := h.Labels(ref)
+				return !ok
+			})
+			if gen == 3 {
+				for i := range h.shards {
+					h.shards[i].packAnew()
+				}
+			}
+			checkSelect(t, r, h, series, nil)
+		}
+		if t.Failed() {
+			t.Fatalf("seed %d, round %d", seed, round)
+		}
+	}
+}
+
+func checkSelect(t *testing.T, r *rand.Rand, h *Head, series map[model.Ref]known, b *Buffer) {
+	t.Helper()
+	ctx := context.Background()
+	for ref, k := range series {
+		tenant, _, ls, ok := h.Labels(ref)
+		if !ok || tenant != k.tenant || !labels.Equal(ls, k.ls) {
+			t.Errorf("ref %x names %v, want %v", uint64(ref), ls, k.ls)
+			return
+		}
+	}
+	for range 40 {
+		var ms []*labels.Matcher
+		for range r.IntN(4) {
+			ms = append(ms, randomMatcher(r))
+		}
+		var in []*Buffer
+		if b != nil && r.IntN(2) == 0 {
+			in = []*Buffer{b}
+		}
+		tenant := uint32(r.IntN(3)) * 7
+		want := map[model.Ref]bool{}
+		names, values := map[string]bool{}, map[string]bool{}
+		for ref, k := range series {
+			ok := k.tenant == tenant && (in == nil || b.Has(ref, model.AllTime))
+			for _, m := range ms {
+				ok = ok && m.Matches(k.ls.Get(m.Name))
+			}
+			if ok {
+				want[ref] = true
+				k.ls.Range(func(l labels.Label) { names[l.Name] = true })
+				if v := k.ls.Get("a"); v != "" {
+					values[v] = true
+				}
+			}
+		}
+		got, err := h.Select(ctx, tenant, ms, in...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got) != len(want) {
+			t.Errorf("%v of tenant %d: %d series, want %d", ms, tenant, len(got), len(want))
+			return
+		}
+		for _, ref := range got {
+			if !want[ref] {
+				t.Errorf("%v of tenant %d: series %v", ms, tenant, series[ref])
+				return
+			}
+		}
+		gotNames, err := h.LabelNames(ctx, tenant, ms, in...)
+		if want := slices.Sorted(maps.Keys(names)); err != nil || !slices.Equal(gotNames, want) {
+			t.Errorf("%v of tenant %d: label names %v, want %v", ms, tenant, gotNames, want)
+		}
+		gotValues, err := h.LabelValues(ctx, tenant, "a", ms, in...)
+		if want := slices.Sorted(maps.Keys(values)); err != nil || !slices.Equal(gotValues, want) {
+			t.Errorf("%v of tenant %d: label values %v, want %v", ms, tenant, gotValues, want)
+		}
+	}
+}

@@ -1,0 +1,240 @@
+package head
+
+import (
+	"encoding/binary"
+	"slices"
+	"sync"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/internal/model"
+)
+
+// A Shard holds a sixteenth of the series, by the low bits of their identity:
+// their tables, and under the same lock their part of every Buffer. Methods
+// that end in Locked need Lock; the others take it themselves.
+type Shard struct {
+	mu sync.RWMutex
+
+	number int
+	head   *Head
+
+	slots  uint32       // slots ever used; the records below it exist
+	marks  slab[mark]   // by slot
+	series slab[series] // by slot
+	text   arena        // values of the dictionary, packed label ids
+	dict   dictionary
+	lists  pool[uint32] // postings
+	ids    identities
+
+	free      []uint32    // slots a new series may take
+	condemned []uint32    // slots whose series left at the last eviction
+	fresh     []model.Ref // series made since the order was last brought up to date
+	live      int         // series
+	garbage   int64       // bytes of text that only series gone held
+
+	_ [64]byte // keeps neighbours' locks on lines of their own
+}
+
+// mark is what every sample of a batch checks.
+type mark struct {
+	epoch uint32 // of the series in the slot; it changes when the series leaves
+	used  uint32 // generation whose log defines the series, or bornFlag and the one it was made in
+}
+
+// bornFlag marks a series that no generation defines yet.
+const bornFlag = 1 << 31
+
+// lastEpoch is never given to a series: a slot that reaches it is retired.
+const lastEpoch = ^uint32(0)
+
+// generationMark folds a generation into the bits of mark.used. Generations
+// that far apart never meet in one process.
+func generationMark(gen uint64) uint32 { return uint32(gen) &^ bornFlag }
+
+// usedBefore reports whether a mark is older than a generation.
+func usedBefore(used uint32, gen uint64) bool {
+	return int32((used&^bornFlag-generationMark(gen))<<1) < 0
+}
+
+// series is what outlives generations.
+type series struct {
+	id     model.Identity
+	labels uint32 // address of the packed label ids
+	tenant uint32
+}
+
+const (
+	markBytes   = 8
+	seriesBytes = 24
+)
+
+func (s *Shard) init(h *Head, number int) {
+	s.head, s.number = h, number
+	s.marks = newSlab[mark](markBytes)
+	s.series = newSlab[series](seriesBytes)
+	s.dict = newDictionary()
+	s.lists = newPool[uint32](4, 1)
+}
+
+// Lock takes the shard's lock.
+func (s *Shard) Lock() { s.mu.Lock() }
+
+// Unlock releases the shard's lock.
+func (s *Shard) Unlock() { s.mu.Unlock() }
+
+// alive reports whether a ref's series is still in its slot.
+func (s *Shard) alive(ref model.Ref) bool {
+	slot := ref.Slot()
+	return slot < s.slots && s.marks.at(slot).epoch == ref.Epoch() && ref.Epoch() != 0
+}
+
+// AliveLocked reports whether the ref still names a series.
+func (s *Shard) AliveLocked(ref model.Ref) bool { return s.alive(ref) }
+
+// CheckLocked looks at the refs of a batch, all of this shard. It appends the
+// slots that the log of generation gen does not define yet, rising and each
+// once, and counts the refs that name no series any more; their slots are not
+// appended, and nothing may be written to them.
+func (s *Shard) CheckLocked(gen uint64, refs []model.Ref, undefined []uint32) (_ []uint32, stale int) {
+	have := len(undefined)
+	want := generationMark(gen)
+	for _, ref := range refs {
+		slot := ref.Slot()
+		if slot >= s.slots {
+			stale++
+			continue
+		}
+		m := s.marks.at(slot)
+		switch {
+		case m.epoch != ref.Epoch():
+			stale++
+		case m.used != want:
+			undefined = append(undefined, slot)
+		}
+	}
+	if added := undefined[have:]; len(added) > 1 {
+		slices.Sort(added)
+		undefined = undefined[:have+len(slices.Compact(added))]
+	}
+	return undefined, stale
+}
+
+// MarkDefinedLocked records that the log of generation gen defines the slots.
+func (s *Shard) MarkDefinedLocked(gen uint64, slots []uint32) {
+	for _, slot := range slots {
+		s.marks.at(slot).used = generationMark(gen)
+	}
+}
+
+// create makes a series that is not yet there. It returns 0 if the shard cannot
+// take it: no slot or no room for its labels is left.
+func (s *Shard) create(tenant uint32, id model.Identity, ls labels.Labels) model.Ref {
+	var slot uint32
+	recycled := len(s.free) > 0
+	if recycled {
+		slot = s.free[len(s.free)-1]
+	} else {
+		slot = s.slots
+		if slot >= model.MaxSlots-1 { // the last one would look like a free place of the identity index
+			return 0
+		}
+	}
+	run, terms, ok := s.pack(tenant, ls)
+	if !ok {
+		return 0
+	}
+	if recycled {
+		s.free = s.free[:len(s.free)-1]
+	} else {
+		s.slots++
+		s.marks.ensure(s.slots)
+		s.series.ensure(s.slots)
+		s.marks.at(slot).epoch = 1
+	}
+	m := s.marks.at(slot)
+	m.used = generationMark(s.head.newest.Load()) | bornFlag
+	*s.series.at(slot) = series{id: id, labels: run, tenant: tenant}
+	for _, t := range terms {
+		p := &s.dict.terms.at(t).list
+		if p.len() == 0 {
+			s.dict.dead--
+		}
+		s.addPosting(p, slot)
+	}
+	s.put(slot, id)
+	s.live++
+	ref := model.MakeRef(s.number, slot, m.epoch)
+	s.fresh = append(s.fresh, ref)
+	return ref
+}
+
+// pack writes the ids of a series' labels to the arena: their number, then the
+// term of the tenant, then the terms in the order of the names, all uvarints.
+// The terms are valid until the next call.
+func (s *Shard) pack(tenant uint32, ls labels.Labels) (addr uint32, terms []uint32, ok bool) {
+	terms = s.head.termScratch[s.number][:0]
+	value := binary.BigEndian.AppendUint32(nil, tenant)
+	t, ok := s.intern(s.dict.addName(tenantName), view(value))
+	terms = append(terms, t)
+	ls.Range(func(l labels.Label) {
+		if !ok {
+			return
+		}
+		var t uint32
+		t, ok = s.intern(s.dict.addName(l.Name), l.Value)
+		terms = append(terms, t)
+	})
+	s.head.termScratch[s.number] = terms
+	if !ok {
+		return 0, nil, false
+	}
+	var buf [256]byte
+	run := appendRun(buf[:0], terms)
+	addr, dst, ok := s.text.alloc(len(run))
+	copy(dst, run)
+	return addr, terms, ok
+}
+
+func appendRun(dst []byte, terms []uint32) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(terms)))
+	for _, t := range terms {
+		dst = binary.AppendUvarint(dst, uint64(t))
+	}
+	return dst
+}
+
+// termsOf appends the terms of a series to dst, the tenant's first.
+func (s *Shard) termsOf(slot uint32, dst []uint32) []uint32 {
+	b := s.text.from(s.series.at(slot).labels)
+	n, k := uvarint(b)
+	for range n {
+		b = b[k:]
+		var t uint64
+		t, k = uvarint(b)
+		dst = append(dst, uint32(t))
+	}
+	return dst
+}
+
+// uvarint is binary.Uvarint with its commonest cases in line.
+func uvarint(b []byte) (uint64, int) {
+	if b[0] < 0x80 {
+		return uint64(b[0]), 1
+	}
+	if len(b) > 1 && b[1] < 0x80 {
+		return uint64(b[0]&0x7f) | uint64(b[1])<<7, 2
+	}
+	return binary.Uvarint(b)
+}
+
+// labelsOf builds the labels of a series.
+func (s *Shard) labelsOf(slot uint32, b *labels.ScratchBuilder) labels.Labels {
+	b.Reset()
+	var buf [64]uint32
+	for _, t := range s.termsOf(slot, buf[:0])[1:] {
+		t := s.dict.terms.at(t)
+		b.Add(s.dict.names[t.name].name, s.value(t))
+	}
+	return b.Labels()
+}

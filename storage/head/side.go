@@ -1,0 +1,111 @@
+package head
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"tsdb/encoding"
+	"tsdb/internal/model"
+)
+
+// A side stream stands beside the stream of a segment that is not all plain
+// floats. It is a list of entries in the order of the samples:
+//
+//	skip (uvarint)  samples between this one and the entry's before
+//	kind (1)        sideStart or sideHistogram
+//	start (varint)  sideStart: by how much the start timestamp differs from the
+//	                last one, 0 at first; it holds for this sample and those
+//	                after it. From an entry sideNone on, none has one.
+//	bytes           sideHistogram: the sample's value, encoding.AppendHistogram
+//
+// A sample can have one entry of each kind, the start first; the second's skip
+// is then sideSame. In the stream a histogram has the value 0.
+const (
+	sideStart     = 1
+	sideNone      = 2
+	sideHistogram = 3
+	sideSame      = 4 // a histogram of the same sample as the entry before
+)
+
+// sideWriter is the state of the side stream of an open segment.
+type sideWriter struct {
+	start int64  // start timestamp in force, 0 = none
+	next  uint32 // index of the first sample no entry's skip has counted
+}
+
+// appendSide appends the entries of sample i, if it needs any.
+func (w *sideWriter) append(dst []byte, i int, t, start int64, h model.Histogram) []byte {
+	entry := false
+	if start != w.start {
+		dst = binary.AppendUvarint(dst, uint64(i)-uint64(w.next))
+		if start == 0 {
+			dst = append(dst, sideNone)
+		} else {
+			dst = append(dst, sideStart)
+			dst = binary.AppendVarint(dst, start-w.start)
+		}
+		w.start, w.next = start, uint32(i)+1
+		entry = true
+	}
+	if !h.IsZero() {
+		if entry {
+			dst = append(dst, 0, sideSame)
+		} else {
+			dst = binary.AppendUvarint(dst, uint64(i)-uint64(w.next))
+			dst = append(dst, sideHistogram)
+			w.next = uint32(i) + 1
+		}
+		dst = encoding.AppendHistogram(dst, h)
+	}
+	return dst
+}
+
+// applySide gives the samples of dst at and after index at what the side stream
+// says of them.
+func applySide(dst *model.Samples, at int, side []byte) {
+	n := dst.Len()
+	start, from, next := int64(0), at, at
+	fill := func(to int) {
+		if start == 0 {
+			return
+		}
+		dst.ST = extend(dst.ST, n)
+		for k := from; k < to; k++ {
+			dst.ST[k] = start
+		}
+	}
+	for len(side) > 0 {
+		skip, rest, err := encoding.Uvarint(side)
+		if err != nil || len(rest) == 0 {
+			panic(fmt.Sprintf("BUG: side stream in memory: %v", err))
+		}
+		i := next + int(skip)
+		kind := rest[0]
+		side = rest[1:]
+		switch kind {
+		case sideStart, sideNone:
+			fill(i)
+			from, next = i, i+1
+			if kind == sideNone {
+				start = 0
+				continue
+			}
+			var d int64
+			d, side, err = encoding.Varint(side)
+			start += d
+		case sideHistogram, sideSame:
+			if kind == sideSame {
+				i = next - 1
+			}
+			dst.H = extend(dst.H, n)
+			dst.H[i], side, err = encoding.DecodeHistogram(side)
+			next = i + 1
+		default:
+			err = fmt.Errorf("entry of kind %d", kind)
+		}
+		if err != nil {
+			panic(fmt.Sprintf("BUG: side stream in memory: %v", err))
+		}
+	}
+	fill(n)
+}

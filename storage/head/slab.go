@@ -1,0 +1,73 @@
+package head
+
+// chunkBytes is the size of a full chunk of every slab, pool and arena: large
+// enough that millions of records are few Go objects, small enough that memory
+// goes back piece by piece.
+const chunkBytes = 1 << 20
+
+// firstRecords is the number of records the first chunk of a slab starts with.
+// It doubles until it is a full chunk, so that a small head stays small.
+const firstRecords = 64
+
+// A slab is a growing array of records without pointers, kept in chunks. Records
+// never move once their chunk is full. Not safe for concurrent use.
+type slab[T any] struct {
+	chunks [][]T
+	shift  uint8 // log2 of the records of a full chunk
+	size   uintptr
+}
+
+// newSlab returns an empty slab for records of recordBytes bytes.
+func newSlab[T any](recordBytes uintptr) slab[T] {
+	shift := uint8(0)
+	for recordBytes<<(shift+1) <= chunkBytes {
+		shift++
+	}
+	return slab[T]{shift: shift, size: recordBytes}
+}
+
+// at returns record i, which an earlier ensure must have covered. The pointer
+// is valid until the next ensure.
+func (s *slab[T]) at(i uint32) *T {
+	return &s.chunks[i>>s.shift][i&(1<<s.shift-1)]
+}
+
+// len returns the number of records that at can reach.
+func (s *slab[T]) len() uint32 {
+	if len(s.chunks) == 0 {
+		return 0
+	}
+	last := len(s.chunks) - 1
+	return uint32(last)<<s.shift + uint32(len(s.chunks[last]))
+}
+
+// ensure makes the records below n reachable; new ones are zero. It returns the
+// bytes it has added.
+func (s *slab[T]) ensure(n uint32) (added int64) {
+	if n <= s.len() {
+		return 0
+	}
+	before := s.len()
+	full := 1 << s.shift
+	for s.len() < n {
+		last := len(s.chunks) - 1
+		if last >= 0 && len(s.chunks[last]) == full {
+			s.chunks = append(s.chunks, make([]T, full))
+			continue
+		}
+		// Only the first chunk is ever less than full.
+		want := min(full, max(firstRecords, int(n)))
+		if last < 0 {
+			s.chunks = append(s.chunks, make([]T, want))
+			continue
+		}
+		want = min(full, max(want, 2*len(s.chunks[last])))
+		grown := make([]T, want)
+		copy(grown, s.chunks[last])
+		s.chunks[last] = grown
+	}
+	return int64(s.len()-before) * int64(s.size)
+}
+
+// bytes returns the memory the slab holds.
+func (s *slab[T]) bytes() int64 { return int64(s.len()) * int64(s.size) }
