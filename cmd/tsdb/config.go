@@ -1,0 +1,249 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// config is what serve is told. The flags of flagSet document the fields.
+type config struct {
+	data, http, grpc, file string
+
+	retention duration
+	maxFuture duration
+	walSync   walSync
+
+	selfScrape duration
+
+	queryTimeout     duration
+	queryMaxSamples  count
+	queryConcurrency count
+
+	limitLabels     count
+	limitLabelName  size
+	limitLabelValue size
+	limitBody       size
+
+	influxDBLabel string
+
+	enableAdmin bool
+	enablePprof bool
+	webConfig   string
+
+	logLevel  choice
+	logFormat choice
+
+	flags *flag.FlagSet
+}
+
+const serveSynopsis = "tsdb serve [flags]"
+
+// flagSet returns the flags of serve, which set the fields of c; it also puts
+// the defaults into them.
+func (c *config) flagSet() *flag.FlagSet {
+	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
+	variable := func(v flag.Value, name, value, text string) {
+		if err := v.Set(value); err != nil {
+			panic(fmt.Sprintf("BUG: default of --%s: %v", name, err))
+		}
+		fs.Var(v, name, text)
+	}
+	fs.StringVar(&c.data, "data", "./data", "data `directory`, made if missing")
+	fs.StringVar(&c.http, "http", ":9201", "`address` to listen on for HTTP")
+	fs.StringVar(&c.grpc, "grpc", ":9202", "`address` to listen on for gRPC (health and reflection, plain text)")
+	fs.StringVar(&c.file, "config", "", "YAML `file` whose keys are the names of these flags; the command line wins")
+
+	variable(&c.retention, "retention.raw", "30d", "how `long` samples are kept, whole days at a time; 0 = for ever")
+	variable(&c.maxFuture, "ingest.max-future", "2d", "how `far` ahead of the clock a sample may be")
+	variable(&c.walSync, "wal.sync", "always", "`when` the log is synced: always = before every reply; interval=DURATION and off reply earlier and can lose what is not synced")
+	variable(&c.selfScrape, "self-scrape.interval", "15s", "how `often` the server stores its own metrics, as job tsdb; 0 = never")
+
+	variable(&c.queryTimeout, "query.timeout", "2m", "`longest` time a query may take")
+	variable(&c.queryMaxSamples, "query.max-samples", "50000000", "most `samples` a query may hold in memory")
+	variable(&c.queryConcurrency, "query.max-concurrency", "20", "most `queries` at a time; others wait")
+
+	variable(&c.limitLabels, "limit.labels", "128", "most `labels` a series may have")
+	variable(&c.limitLabelName, "limit.label-name", "1KiB", "most `bytes` a label name may have")
+	variable(&c.limitLabelValue, "limit.label-value", "16KiB", "most `bytes` a label value may have")
+	variable(&c.limitBody, "limit.body", "32MiB", "most `bytes` a request body may have, compressed and decoded")
+
+	fs.StringVar(&c.influxDBLabel, "influx.db-label", "db", "`label` that the database or bucket of a line-protocol write becomes; empty = none")
+
+	fs.BoolVar(&c.enableAdmin, "web.enable-admin-api", false, "let every peer use /api/v1/admin, not only those on this machine")
+	fs.BoolVar(&c.enablePprof, "web.enable-pprof", false, "let every peer see /debug/pprof, not only those on this machine")
+	fs.StringVar(&c.webConfig, "web.config.file", "", "`file` with TLS and authentication for HTTP, in the format of Prometheus' exporter toolkit")
+
+	c.logLevel.of = []string{"debug", "info", "warn", "error"}
+	variable(&c.logLevel, "log.level", "info", "`least` level that is logged: debug, info, warn, error")
+	c.logFormat.of = []string{"text", "json"}
+	variable(&c.logFormat, "log.format", "text", "`form` of the log: text or json")
+	return fs
+}
+
+// loadConfig reads the command line and the configuration file it names.
+func loadConfig(args []string, stdout io.Writer) (*config, error) {
+	c := &config{}
+	c.flags = c.flagSet()
+	if err := parse(c.flags, args, stdout, serveSynopsis); err != nil {
+		return nil, err
+	}
+	if c.file != "" {
+		given := map[string]bool{}
+		c.flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+		content, err := os.ReadFile(c.file)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("read configuration: %w", err)}
+		}
+		if err := c.applyYAML(content, given); err != nil {
+			return nil, usageError{err}
+		}
+	}
+	return c, c.validate()
+}
+
+// applyYAML sets the flags that a configuration file names, except those the
+// command line has given. Errors name the line; all are reported at once.
+func (c *config) applyYAML(content []byte, given map[string]bool) error {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(content, &doc); err != nil {
+		return fmt.Errorf("%s: %w", c.file, err)
+	}
+	if doc.Kind == 0 || len(doc.Content) == 0 {
+		return nil // an empty file
+	}
+	root := doc.Content[0]
+	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
+		return nil
+	}
+	at := func(n *yaml.Node, format string, args ...any) error {
+		return fmt.Errorf("%s:%d: %s", c.file, n.Line, fmt.Sprintf(format, args...))
+	}
+	if root.Kind != yaml.MappingNode {
+		return at(root, "want lines of the form \"flag: value\"")
+	}
+	var errs []error
+	seen := map[string]int{}
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		key, value := root.Content[i], root.Content[i+1]
+		f := c.flags.Lookup(key.Value)
+		switch {
+		case f == nil || key.Value == "config":
+			errs = append(errs, at(key, "unknown key %q%s", key.Value, c.suggest(key.Value)))
+			continue
+		case seen[key.Value] != 0:
+			errs = append(errs, at(key, "key %q is given twice, first on line %d", key.Value, seen[key.Value]))
+			continue
+		case value.Kind != yaml.ScalarNode:
+			errs = append(errs, at(value, "key %q takes a single value", key.Value))
+			continue
+		}
+		seen[key.Value] = key.Line
+		text := value.Value
+		if value.Tag == "!!null" {
+			text = ""
+		}
+		if given[key.Value] {
+			continue
+		}
+		if err := c.flags.Set(key.Value, text); err != nil {
+			errs = append(errs, at(value, "key %q: %v", key.Value, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// suggest names the flag that a mistyped key most likely means.
+func (c *config) suggest(key string) string {
+	best, bestDistance := "", 4
+	c.flags.VisitAll(func(f *flag.Flag) {
+		if d := editDistance(key, f.Name); d < bestDistance && f.Name != "config" {
+			best, bestDistance = f.Name, d
+		}
+	})
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(", did you mean %q?", best)
+}
+
+// editDistance counts the letters to insert, delete or replace.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// validate reports all values that do not fit together at once.
+func (c *config) validate() error {
+	var errs []error
+	refuse := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.data == "" {
+		refuse("--data must name a directory")
+	}
+	if c.http == "" {
+		refuse("--http must name an address, as in :9201")
+	}
+	if d := time.Duration(c.retention); d != 0 && d < time.Hour {
+		refuse("--retention.raw=%s is shorter than an hour", c.retention.String())
+	}
+	if d := time.Duration(c.selfScrape); d != 0 && d < time.Second {
+		refuse("--self-scrape.interval=%s is shorter than a second", c.selfScrape.String())
+	}
+	if c.queryTimeout <= 0 {
+		refuse("--query.timeout must be more than 0")
+	}
+	if c.maxFuture <= 0 {
+		refuse("--ingest.max-future must be more than 0")
+	}
+	if len(errs) > 0 {
+		return usageError{errors.Join(errs...)}
+	}
+	return nil
+}
+
+// dataDir returns the absolute path of the data directory.
+func (c *config) dataDir() (string, error) { return filepath.Abs(c.data) }
+
+// values returns every flag with its value in force, sorted by name.
+func (c *config) values() []setting {
+	var all []setting
+	c.flags.VisitAll(func(f *flag.Flag) { all = append(all, setting{f.Name, f.Value.String()}) })
+	slices.SortFunc(all, func(a, b setting) int { return strings.Compare(a.name, b.name) })
+	return all
+}
+
+type setting struct{ name, value string }
+
+// yaml returns the settings in force in the form of a configuration file.
+func (c *config) yaml() string {
+	var b strings.Builder
+	for _, s := range c.values() {
+		if s.name != "config" {
+			fmt.Fprintf(&b, "%s: %q\n", s.name, s.value)
+		}
+	}
+	return b.String()
+}

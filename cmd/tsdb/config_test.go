@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func load(t *testing.T, yaml string, args ...string) (*config, error) {
+	t.Helper()
+	if yaml != "" {
+		file := filepath.Join(t.TempDir(), "tsdb.yml")
+		if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "--config", file)
+	}
+	return loadConfig(args, &bytes.Buffer{})
+}
+
+func TestDefaults(t *testing.T) {
+	c, err := load(t, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `data: "./data"
+grpc: ":9202"
+http: ":9201"
+influx.db-label: "db"
+ingest.max-future: "2d"
+limit.body: "32MiB"
+limit.label-name: "1KiB"
+limit.label-value: "16KiB"
+limit.labels: "128"
+log.format: "text"
+log.level: "info"
+query.max-concurrency: "20"
+query.max-samples: "50000000"
+query.timeout: "2m"
+retention.raw: "30d"
+self-scrape.interval: "15s"
+wal.sync: "always"
+web.config.file: ""
+web.enable-admin-api: "false"
+web.enable-pprof: "false"
+`
+	if got := c.yaml(); got != want {
+		t.Errorf("defaults are\n%swant\n%s", got, want)
+	}
+	// What status/config shows can be read back as a configuration file.
+	if _, err := load(t, c.yaml()); err != nil {
+		t.Errorf("own output as a file: %v", err)
+	}
+}
+
+func TestCommandLineWinsOverFile(t *testing.T) {
+	c, err := load(t, "# comment\nretention.raw: 90d\nlimit.labels: 60\nweb.enable-pprof: true\ninflux.db-label:\n", "--limit.labels", "70", "-http=:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if time.Duration(c.retention) != 90*24*time.Hour || c.limitLabels != 70 || !c.enablePprof || c.http != ":1" || c.influxDBLabel != "" {
+		t.Errorf("got %+v", c)
+	}
+	for _, empty := range []string{"\n", "# nothing\n", "---\n"} {
+		if _, err := load(t, empty); err != nil {
+			t.Errorf("file %q: %v", empty, err)
+		}
+	}
+}
+
+func TestMistakesAreNamed(t *testing.T) {
+	f := func(name, yaml string, args []string, wants ...string) {
+		t.Helper()
+		_, err := load(t, yaml, args...)
+		if err == nil {
+			t.Errorf("%s: no error", name)
+			return
+		}
+		if code := report(&bytes.Buffer{}, "serve", err); code != exitUsage {
+			t.Errorf("%s: exit code %d", name, code)
+		}
+		for _, want := range wants {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %q does not say %q", name, err, want)
+			}
+		}
+	}
+	f("unknown key", "data: x\nretention.rew: 1d\n", nil, "tsdb.yml:2:", `unknown key "retention.rew"`, `did you mean "retention.raw"`)
+	f("two mistakes", "nonsense_here: 1\nlimit.labels: many\n", nil, "tsdb.yml:1:", "tsdb.yml:2:", `"many" is not a whole number`)
+	f("twice", "data: x\n\ndata: y\n", nil, "tsdb.yml:3:", "first on line 1")
+	f("nested", "retention:\n  raw: 1d\n", nil, "tsdb.yml:1:", "unknown key")
+	f("list", "data: [a, b]\n", nil, "tsdb.yml:1:", "single value")
+	f("no map", "- a\n", nil, "tsdb.yml:1:", "flag: value")
+	f("no YAML", "data: x\na: b: c\n", nil, "line 2")
+	f("config in config", "config: other.yml\n", nil, "unknown key")
+	f("missing file", "", []string{"--config", "/nonexistent/tsdb.yml"}, "/nonexistent/tsdb.yml")
+	f("unknown flag", "", []string{"--nonsense"}, "unknown flag --nonsense")
+	f("no value", "", []string{"--data"}, "--data")
+	f("bad duration", "", []string{"--retention.raw=fortnight"}, "--retention.raw", `"fortnight" is not a duration`)
+	f("bad sync", "", []string{"--wal.sync=sometimes"}, "always, off and interval=DURATION")
+	f("bad interval", "", []string{"--wal.sync=interval=0"}, "makes no sense")
+	f("bad size", "", []string{"--limit.body=lots"}, `"lots" is not a size`)
+	f("huge size", "", []string{"--limit.body=9999999999GiB"}, "is not a size")
+	f("zero", "", []string{"--limit.labels=0"}, "at least 1")
+	f("short retention", "", []string{"--retention.raw=5m"}, "shorter than an hour")
+	f("several", "", []string{"--retention.raw=5m", "--query.timeout=0"}, "--retention.raw", "--query.timeout")
+	f("argument", "", []string{"data"}, `unexpected argument "data"`)
+	f("bad level", "", []string{"--log.level=loud"}, "debug, info, warn, error")
+}
+
+func TestValuesReadBack(t *testing.T) {
+	f := func(args ...string) {
+		t.Helper()
+		c, err := load(t, "", args...)
+		if err != nil {
+			t.Errorf("%v: %v", args, err)
+			return
+		}
+		for _, a := range args {
+			name, value, _ := strings.Cut(strings.TrimPrefix(a, "--"), "=")
+			if got := c.flags.Lookup(name).Value.String(); got != value {
+				t.Errorf("%s reads back as %q", a, got)
+			}
+		}
+	}
+	f("--wal.sync=interval=1s500ms", "--retention.raw=1y", "--limit.body=1500", "--limit.label-name=3KiB")
+	f("--wal.sync=off", "--retention.raw=0s", "--limit.body=2GiB")
+}

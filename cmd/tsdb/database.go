@@ -1,0 +1,40 @@
+package main
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"tsdb/storage"
+)
+
+// database holds the database once it is open, and says until then how far the
+// replay of its log has come. The zero value is one that is not open. It is
+// safe for concurrent use.
+type database struct {
+	db          atomic.Pointer[storage.DB]
+	done, total atomic.Int64
+}
+
+func (d *database) set(db *storage.DB) { d.db.Store(db) }
+
+// progress is told how much of the log has been replayed.
+func (d *database) progress(done, total int64) {
+	d.total.Store(total)
+	d.done.Store(done)
+}
+
+// orNil returns the database, nil while it is not open.
+func (d *database) orNil() *storage.DB { return d.db.Load() }
+
+// get returns the database, or an error that is a storage.ErrBusy and says how
+// far the start has come.
+func (d *database) get() (*storage.DB, error) {
+	if db := d.db.Load(); db != nil {
+		return db, nil
+	}
+	if total := d.total.Load(); total > 0 {
+		done := min(d.done.Load(), total)
+		return nil, fmt.Errorf("%w: starting, %d of %d MiB of the log replayed (%d %%)", storage.ErrBusy, done>>20, total>>20, 100*done/total)
+	}
+	return nil, fmt.Errorf("%w: starting", storage.ErrBusy)
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+)
+
+// version is set when the binary is built.
+var version = "unknown"
+
+const usage = `tsdb is a time-series database server.
+
+Usage:
+
+  tsdb serve [flags]              take samples in and answer queries
+  tsdb check --data DIR [--json]  verify a data directory without changing it
+  tsdb inspect --data DIR         show what a data directory holds
+  tsdb inspect --file PATH        show one file as offset, bytes, meaning
+  tsdb --version                  print the version
+
+tsdb COMMAND --help lists the flags of a command.
+A first start: tsdb serve --data ./data, then open http://localhost:9201/
+`
+
+// Exit codes.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+// usageError is a mistake in the command line or the configuration file.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run executes one command and returns the exit code.
+func run(args []string, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		fmt.Fprint(stderr, usage)
+		return exitUsage
+	}
+	command := args[0]
+	switch command {
+	case "serve":
+		return report(stderr, command, serve(args[1:], stdout, stderr))
+	case "check":
+		return check(args[1:], stdout, stderr)
+	case "inspect":
+		return report(stderr, command, inspect(args[1:], stdout, stderr))
+	case "version", "--version", "-version":
+		fmt.Fprintf(stdout, "tsdb %s (%s, %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		return exitOK
+	case "help", "--help", "-help", "-h":
+		fmt.Fprint(stdout, usage)
+		return exitOK
+	}
+	fmt.Fprintf(stderr, "tsdb: unknown command %q\n\n%s", command, usage)
+	return exitUsage
+}
+
+// report prints an error and returns the exit code it stands for.
+func report(stderr io.Writer, command string, err error) int {
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case errors.As(err, &usageError{}):
+		fmt.Fprintf(stderr, "tsdb %s: %v\nRun tsdb %s --help for its flags.\n", command, err, command)
+		return exitUsage
+	}
+	fmt.Fprintf(stderr, "tsdb %s: %v\n", command, err)
+	return exitFailure
+}
+
+// parse reads a command line into fs, which reports nothing on its own, and
+// returns a usageError for what makes no sense.
+func parse(fs *flag.FlagSet, args []string, stdout io.Writer, synopsis string) error {
+	fs.SetOutput(io.Discard)
+	fs.Usage = func() {}
+	err := fs.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprintf(stdout, "Usage: %s\n\n", synopsis)
+		printFlags(stdout, fs)
+		return err
+	case err != nil:
+		return usageError{errors.New(twoDashes.Replace(err.Error()))}
+	case fs.NArg() > 0:
+		return usageError{fmt.Errorf("unexpected argument %q", fs.Arg(0))}
+	}
+	return nil
+}
+
+// twoDashes writes the flags in the flag package's errors as users do.
+var twoDashes = strings.NewReplacer(
+	"flag provided but not defined: -", "unknown flag --",
+	"flag needs an argument: -", "a value is missing after --",
+	"for flag -", "for --",
+	"boolean value", "value",
+)
+
+// printFlags lists flags as they are written, with two dashes.
+func printFlags(w io.Writer, fs *flag.FlagSet) {
+	fs.VisitAll(func(f *flag.Flag) {
+		value, text := flag.UnquoteUsage(f)
+		if b, ok := f.Value.(interface{ IsBoolFlag() bool }); ok && b.IsBoolFlag() {
+			value = ""
+		} else if value != "" {
+			value = " " + value
+		}
+		fmt.Fprintf(w, "  --%s%s\n    \t%s", f.Name, value, text)
+		if f.DefValue != "" && f.DefValue != "false" {
+			fmt.Fprintf(w, " (default %s)", f.DefValue)
+		}
+		fmt.Fprintln(w)
+	})
+}

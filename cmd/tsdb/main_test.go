@@ -1,0 +1,34 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+func TestCommandsAndExitCodes(t *testing.T) {
+	f := func(want int, stdoutHas, stderrHas string, args ...string) {
+		t.Helper()
+		var stdout, stderr bytes.Buffer
+		if got := run(args, &stdout, &stderr); got != want {
+			t.Errorf("tsdb %v: exit code %d, want %d", args, got, want)
+		}
+		if !strings.Contains(stdout.String(), stdoutHas) || stdoutHas == "" && stdout.Len() > 0 {
+			t.Errorf("tsdb %v prints %q, want %q", args, stdout.String(), stdoutHas)
+		}
+		if !strings.Contains(stderr.String(), stderrHas) || stderrHas == "" && stderr.Len() > 0 {
+			t.Errorf("tsdb %v prints to stderr %q, want %q", args, stderr.String(), stderrHas)
+		}
+	}
+	f(exitUsage, "", "tsdb serve [flags]")
+	f(exitOK, "tsdb serve [flags]", "", "--help")
+	f(exitOK, "tsdb unknown (go", "", "--version")
+	f(exitUsage, "", `unknown command "server"`, "server")
+	f(exitUsage, "", "unknown flag --nope", "serve", "--nope")
+	f(exitOK, "--retention.raw long", "", "serve", "--help")
+	f(exitOK, "(default :9201)", "", "serve", "-h")
+	f(exitUsage, "", "unknown flag --nope", "check", "--nope")
+	f(exitOK, "--json", "", "check", "--help")
+	f(exitUsage, "", "either --data or --file", "inspect")
+	f(exitUsage, "", "either --data or --file", "inspect", "--data", "a", "--file", "b")
+}

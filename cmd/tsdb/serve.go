@@ -1,0 +1,316 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/common/model"
+	"go.yaml.in/yaml/v3"
+
+	"tsdb/api"
+	"tsdb/api/ingest"
+	"tsdb/internal/vfs"
+	"tsdb/storage"
+)
+
+// A shutdown has to end before those who ordered it lose patience: container
+// runtimes kill after 10 s.
+const (
+	stopLimit   = 8 * time.Second // for everything
+	finishLimit = 5 * time.Second // of it for requests under way
+)
+
+// gcPercent trades a little CPU for memory: what is live is mostly slabs
+// without pointers, which cost the collector nothing to keep and would double
+// with the default of 100.
+const gcPercent = 50
+
+// serve runs the server until a signal ends it.
+func serve(args []string, stdout, stderr io.Writer) error {
+	c, err := loadConfig(args, stdout)
+	if err != nil {
+		return err
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	log := newLogger(stderr, c)
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	stopOnSignal(log, stop)
+
+	s, err := newService(c, log)
+	if err != nil {
+		return err
+	}
+	return s.run(ctx)
+}
+
+// stopOnSignal calls stop at the first SIGINT or SIGTERM and ends the process
+// at the second.
+func stopOnSignal(log *slog.Logger, stop func()) {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		log.Info("stopping", "signal", (<-signals).String())
+		stop()
+		log.Warn("stopped at once", "signal", (<-signals).String())
+		os.Exit(exitFailure)
+	}()
+}
+
+func newLogger(w io.Writer, c *config) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.logLevel.value)); err != nil {
+		panic(fmt.Sprintf("BUG: --log.level: %v", err))
+	}
+	o := &slog.HandlerOptions{Level: level}
+	if c.logFormat.value == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// service is the running server: its listeners, what answers on them and the
+// database behind.
+type service struct {
+	config   *config
+	log      *slog.Logger
+	dataDir  string
+	registry *prometheus.Registry
+	database database
+	self     *api.SelfScrape // nil = off
+
+	httpListener, grpcListener net.Listener
+	http                       *api.Server
+	rpc                        *api.RPC
+}
+
+// newService takes the ports and mounts the doors. On an error nothing is left
+// open.
+func newService(c *config, log *slog.Logger) (s *service, err error) {
+	s = &service{config: c, log: log, registry: prometheus.NewRegistry()}
+	if s.dataDir, err = c.dataDir(); err != nil {
+		return nil, err
+	}
+	if s.httpListener, err = listen("--http", c.http); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.closeListeners()
+		}
+	}()
+	if s.grpcListener, err = listen("--grpc", c.grpc); err != nil {
+		return nil, err
+	}
+	info := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "tsdb_build_info", Help: "Always 1; the label says which version runs.",
+		ConstLabels: prometheus.Labels{"version": version},
+	}, func() float64 { return 1 })
+	s.registry.MustRegister(info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	if c.selfScrape > 0 {
+		s.self = api.NewSelfScrape(api.SelfScrapeOptions{
+			DB: s.database.get, Gatherer: s.registry, Interval: time.Duration(c.selfScrape), Instance: s.instance(), Logger: log,
+		})
+	}
+	if s.http, err = api.NewServer(api.Options{
+		DB: s.database.get, Doors: s.doors(), Registry: s.registry, Logger: log, Version: version,
+		EnableAdmin: c.enableAdmin, EnablePprof: c.enablePprof, WebConfigFile: c.webConfig,
+	}); err != nil {
+		return nil, err
+	}
+	if s.rpc, err = api.NewRPC(s.registry, log); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// doors returns what the HTTP server mounts.
+func (s *service) doors() []func(*http.ServeMux) {
+	in := ingest.New(ingest.Options{
+		DB:            s.database.get,
+		MaxBodyBytes:  int64(s.config.limitBody),
+		Limits:        s.limits(),
+		InfluxDBLabel: s.config.influxDBLabel,
+		Version:       version,
+		Logger:        s.log,
+	})
+	return []func(*http.ServeMux){in.Register}
+}
+
+func (s *service) limits() storage.Limits {
+	return storage.Limits{
+		Labels:     int(s.config.limitLabels),
+		NameBytes:  int(s.config.limitLabelName),
+		ValueBytes: int(s.config.limitLabelValue),
+	}
+}
+
+// run answers requests while it opens the database and after, until ctx ends.
+func (s *service) run(ctx context.Context) error {
+	failed := make(chan error, 2)
+	var servers sync.WaitGroup
+	servers.Go(func() { failed <- s.http.Serve(s.httpListener) })
+	servers.Go(func() { failed <- s.rpc.Serve(s.grpcListener) })
+	s.log.Info("listening", "url", s.url(), "grpc", s.grpcListener.Addr().String(), "data", s.dataDir,
+		"retention", s.retentionText(), "wal.sync", s.config.walSync.String(), "durability", s.config.walSync.promise(), "version", version)
+
+	err := s.open(ctx)
+	if err == nil {
+		scrape, cancel := context.WithCancel(context.Background())
+		var scraping sync.WaitGroup
+		if s.self != nil {
+			scraping.Go(func() { s.self.Run(scrape) })
+		}
+		select {
+		case <-ctx.Done():
+		case err = <-failed:
+		}
+		cancel()
+		scraping.Wait()
+	}
+	err = errors.Join(err, s.shutdown())
+	servers.Wait()
+	return err
+}
+
+// open opens the database and lets requests at it. A signal meanwhile is no
+// error.
+func (s *service) open(ctx context.Context) error {
+	begin := time.Now()
+	db, err := storage.Open(ctx, vfs.OS, s.dataDir, s.storageOptions())
+	if ctx.Err() != nil {
+		if err == nil {
+			s.database.set(db) // for shutdown to close
+		}
+		return nil
+	}
+	if err != nil {
+		return s.explain(err)
+	}
+	s.database.set(db)
+	s.rpc.SetServing(true)
+	s.log.Info("ready", "after", time.Since(begin).Round(time.Millisecond))
+	return nil
+}
+
+func (s *service) storageOptions() storage.Options {
+	return storage.Options{
+		RetentionMs: s.config.retention.ms(),
+		MaxFutureMs: s.config.maxFuture.ms(),
+		Limits:      s.limits(),
+		Background:  true,
+		Clock:       vfs.SystemClock,
+		Registerer:  s.registry,
+		Progress:    s.database.progress,
+	}
+}
+
+// explain adds to an error of Open what can be done about it.
+func (s *service) explain(err error) error {
+	return fmt.Errorf("open %s: %w", s.dataDir, err)
+}
+
+// shutdown stops taking requests, finishes those under way and closes the
+// database, which cuts its head. What does not end in time is cut off: the log
+// has it.
+func (s *service) shutdown() error {
+	deadline, cancel := context.WithTimeout(context.Background(), stopLimit)
+	defer cancel()
+	finish, cancel := context.WithTimeout(deadline, finishLimit)
+	defer cancel()
+	s.rpc.SetServing(false)
+	var rpc sync.WaitGroup
+	rpc.Go(func() { s.rpc.Shutdown(finish) })
+	if err := s.http.Shutdown(finish); err != nil {
+		s.log.Warn("requests under way were cut off", "err", err)
+	}
+	rpc.Wait()
+	db := s.database.orNil()
+	if db == nil {
+		return nil
+	}
+	begin := time.Now()
+	err := db.Close(deadline)
+	switch {
+	case deadline.Err() != nil:
+		s.log.Warn("the head was not cut in time, the next start replays the log", "err", err)
+		return nil
+	case err != nil:
+		return fmt.Errorf("close database: %w", err)
+	}
+	s.log.Info("stopped", "closing", time.Since(begin).Round(time.Millisecond))
+	return nil
+}
+
+func (s *service) closeListeners() {
+	for _, l := range []net.Listener{s.httpListener, s.grpcListener} {
+		if l != nil {
+			_ = l.Close() // nothing was served on it
+		}
+	}
+}
+
+// listen takes a port, and says which flag chooses another.
+func listen(flag, addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("the port of %s %s is taken by another process: stop it, or choose another with %s", flag, addr, flag)
+	case err != nil:
+		return nil, fmt.Errorf("listen on %s %s: %w", flag, addr, err)
+	}
+	return l, nil
+}
+
+// instance names this server in its own metrics: host:port.
+func (s *service) instance() string {
+	addr := s.httpListener.Addr().(*net.TCPAddr)
+	host := "localhost"
+	if !addr.IP.IsUnspecified() && !addr.IP.IsLoopback() {
+		host = addr.IP.String()
+	}
+	return net.JoinHostPort(host, fmt.Sprint(addr.Port))
+}
+
+func (s *service) url() string {
+	scheme := "http"
+	if hasTLS(s.config.webConfig) {
+		scheme = "https"
+	}
+	return scheme + "://" + s.instance() + "/"
+}
+
+// hasTLS reports whether a web configuration, valid or absent, sets TLS up.
+func hasTLS(file string) bool {
+	if file == "" {
+		return false
+	}
+	content, err := os.ReadFile(file)
+	var web struct {
+		TLS map[string]any `yaml:"tls_server_config"`
+	}
+	return err == nil && yaml.Unmarshal(content, &web) == nil && len(web.TLS) > 0
+}
+
+func (s *service) retentionText() string {
+	if s.config.retention == 0 {
+		return "for ever"
+	}
+	return model.Duration(s.config.retention).String()
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+)
+
+// duration is a flag in the notation of Prometheus: 15s, 2m, 1h30m, 30d, 1y;
+// 0 alone has no unit.
+type duration time.Duration
+
+func (d *duration) String() string { return model.Duration(*d).String() }
+
+func (d *duration) Set(s string) error {
+	v, err := model.ParseDuration(s)
+	if err != nil {
+		return fmt.Errorf("%q is not a duration such as 15s, 2m or 30d", s)
+	}
+	*d = duration(v)
+	return nil
+}
+
+func (d duration) ms() int64 { return time.Duration(d).Milliseconds() }
+
+// size is a flag in bytes: a number, or one with the unit KiB, MiB or GiB.
+type size int64
+
+var sizeUnits = []struct {
+	name  string
+	bytes int64
+}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}}
+
+func (z *size) String() string {
+	for _, u := range sizeUnits[:3] {
+		if n := int64(*z); n != 0 && n%u.bytes == 0 {
+			return strconv.FormatInt(n/u.bytes, 10) + u.name
+		}
+	}
+	return strconv.FormatInt(int64(*z), 10)
+}
+
+func (z *size) Set(s string) error {
+	unit := int64(1)
+	number := s
+	for _, u := range sizeUnits {
+		if rest, ok := strings.CutSuffix(s, u.name); ok {
+			number, unit = strings.TrimSpace(rest), u.bytes
+			break
+		}
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n < 1 || n > 1<<50/unit {
+		return fmt.Errorf("%q is not a size such as 16384, 16KiB or 32MiB", s)
+	}
+	*z = size(n * unit)
+	return nil
+}
+
+// count is a flag that is a whole number of at least 1.
+type count int
+
+func (c *count) String() string { return strconv.Itoa(int(*c)) }
+
+func (c *count) Set(s string) error {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		return fmt.Errorf("%q is not a whole number of at least 1", s)
+	}
+	*c = count(n)
+	return nil
+}
+
+// walSync is a flag: always, off, or interval=DURATION.
+type walSync struct {
+	mode     string // always, off, interval
+	interval time.Duration
+}
+
+func (w *walSync) String() string {
+	if w.mode == "interval" {
+		return "interval=" + model.Duration(w.interval).String()
+	}
+	return w.mode
+}
+
+func (w *walSync) Set(s string) error {
+	errForm := fmt.Errorf("%q is none of always, off and interval=DURATION", s)
+	mode, value, hasValue := strings.Cut(s, "=")
+	switch mode {
+	case "always", "off":
+		if hasValue {
+			return errForm
+		}
+		*w = walSync{mode: mode}
+		return nil
+	case "interval":
+		d, err := model.ParseDuration(value)
+		if err != nil {
+			return errForm
+		}
+		if d <= 0 {
+			return errors.New("interval=0 makes no sense: always syncs before every reply")
+		}
+		*w = walSync{mode: mode, interval: time.Duration(d)}
+		return nil
+	}
+	return errForm
+}
+
+// promise says what the mode means for an acknowledged sample.
+func (w *walSync) promise() string {
+	switch w.mode {
+	case "interval":
+		return fmt.Sprintf("acknowledged samples of the last %s can be lost when the machine fails", model.Duration(w.interval))
+	case "off":
+		return "acknowledged samples can be lost when the machine fails, as many as the system has not yet written"
+	}
+	return "acknowledged samples are on disk"
+}
+
+// choice is a flag that takes one of a few words.
+type choice struct {
+	value string
+	of    []string
+}
+
+func (c *choice) String() string { return c.value }
+
+func (c *choice) Set(s string) error {
+	for _, o := range c.of {
+		if s == o {
+			c.value = s
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is none of %s", s, strings.Join(c.of, ", "))
+}
