@@ -1,0 +1,127 @@
+package ingest
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"tsdb/storage"
+)
+
+// remoteWriteHint tells a client of the other protocol where its door is.
+const remoteWriteHint = "this path takes InfluxDB line protocol; Prometheus remote write goes to /api/v1/write"
+
+// influxRequest is the memory of one line-protocol request, used again for the
+// next.
+type influxRequest struct {
+	body    body
+	batch   batch
+	decoder influxDecoder
+}
+
+func (in *Ingest) getInflux() (*influxRequest, error) {
+	if q, ok := in.influx.Get().(*influxRequest); ok {
+		return q, nil
+	}
+	b, err := in.newBatch(doorInflux)
+	if err != nil {
+		return nil, err
+	}
+	return &influxRequest{
+		batch:   b,
+		body:    body{budget: in.budget},
+		decoder: influxDecoder{labels: labelSet{limits: in.opts.Limits}},
+	}, nil
+}
+
+func (in *Ingest) putInflux(q *influxRequest) {
+	big := cap(q.body.decoded) > maxKept || cap(q.body.raw) > maxKept
+	q.body.release()
+	if !big {
+		in.influx.Put(q)
+	}
+}
+
+// InfluxWrite takes line protocol as InfluxDB 1.x does: parameters db, rp
+// (ignored) and precision.
+func (in *Ingest) InfluxWrite(w http.ResponseWriter, r *http.Request) {
+	params := r.URL.Query()
+	p, ok := precisions1[params.Get("precision")]
+	if !ok {
+		in.influxError(w, r, dialect1, http.StatusBadRequest, fmt.Sprintf("invalid precision %q (use n, u, ms, s, m or h)", clip(params.Get("precision"), 40)))
+		return
+	}
+	in.influxWrite(w, r, dialect1, params.Get("db"), p)
+}
+
+// InfluxWriteV2 takes line protocol as InfluxDB 2.x does: parameters bucket,
+// org (ignored) and precision. A bucket "db/rp" means the database db.
+func (in *Ingest) InfluxWriteV2(w http.ResponseWriter, r *http.Request) {
+	params := r.URL.Query()
+	p, ok := precisions2[params.Get("precision")]
+	if !ok {
+		in.influxError(w, r, dialect2, http.StatusBadRequest, fmt.Sprintf("invalid precision %q; valid precision units are ns, us, ms, and s", clip(params.Get("precision"), 40)))
+		return
+	}
+	db, _, _ := strings.Cut(params.Get("bucket"), "/")
+	in.influxWrite(w, r, dialect2, db, p)
+}
+
+func (in *Ingest) influxWrite(w http.ResponseWriter, r *http.Request, d dialect, db string, p precision) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		in.influxError(w, r, d, http.StatusMethodNotAllowed, "method not allowed")
+		return
+	}
+	encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding")))
+	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	switch {
+	case encoding == "snappy", strings.EqualFold(strings.TrimSpace(media), protobufType):
+		in.influxError(w, r, d, http.StatusUnsupportedMediaType, remoteWriteHint)
+		return
+	case encoding != "" && encoding != "identity" && encoding != "gzip":
+		in.influxError(w, r, d, http.StatusUnsupportedMediaType, fmt.Sprintf("unsupported content encoding %q, use gzip or none", clip(encoding, 40)))
+		return
+	}
+	q, err := in.getInflux()
+	if err != nil {
+		in.influxFailed(w, r, d, err)
+		return
+	}
+	defer in.putInflux(q)
+	q.decoder.precision = p
+	q.decoder.now = p.now(in.opts.Clock.Now())
+	q.decoder.db = dbLabel{}
+	q.decoder.seed = aliasSeed(in.seed, protocolInflux, in.opts.Generation)
+	if in.opts.InfluxDBLabel != "" && db != "" {
+		q.decoder.db = dbLabel{[]byte(in.opts.InfluxDBLabel), []byte(db)}
+		q.decoder.seed = aliasSeed(in.seed, protocolInflux, in.opts.Generation, in.opts.InfluxDBLabel, db)
+	}
+	defer q.decoder.release()
+	receipt, err := in.influxStore(r, q, encoding == "gzip")
+	if err != nil {
+		in.influxFailed(w, r, d, err)
+		return
+	}
+	in.influxHeaders(w, r)
+	if text := influxRefusals(&q.decoder, receipt); text != "" {
+		in.influxError(w, r, d, http.StatusBadRequest, text)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (in *Ingest) influxStore(r *http.Request, q *influxRequest, gzipped bool) (storage.Receipt, error) {
+	lines, err := q.body.read(r, in.opts.MaxBodyBytes)
+	if err == nil && gzipped && len(lines) > 0 {
+		lines, err = q.body.gunzip(r.Context(), lines, in.opts.MaxBodyBytes)
+	}
+	if err == nil {
+		err = q.body.charge(r.Context(), len(lines)*decodedCost)
+	}
+	if err != nil {
+		return storage.Receipt{}, err
+	}
+	q.decoder.src = lines
+	return store(r.Context(), q.batch, &q.decoder)
+}

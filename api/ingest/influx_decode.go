@@ -1,0 +1,212 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/zeebo/xxh3"
+
+	"tsdb/internal/model"
+	"tsdb/storage"
+)
+
+// maxLineErrors is how many bad lines an answer names; the others are counted.
+const maxLineErrors = 5
+
+// influxDecoder decodes line protocol into a batch. Its slices name the body in
+// src and are used again.
+type influxDecoder struct {
+	src       []byte
+	seed      uint64
+	db        dbLabel
+	precision precision
+	now       int64 // time of lines without one, Unix milliseconds
+
+	offered  int // samples, those of bad series included, those of bad lines not
+	refused  int // of them, by the door
+	errors   []string
+	badLines int
+
+	point   linePoint
+	samples []influxSample
+	aliases []model.Hash
+	refs    []model.Ref
+	labels  labelSet
+	scratch []byte
+	hashes  [2 * 16]byte
+}
+
+// influxSample is a field that waits for its series.
+type influxSample struct {
+	key, field, line []byte
+	t                int64
+	v                float64
+}
+
+func (d *influxDecoder) release() {
+	clear(d.samples[:cap(d.samples)])
+	clear(d.labels.pairs[:cap(d.labels.pairs)])
+	clear(d.point.fields[:cap(d.point.fields)])
+	if cap(d.samples) > 4*groupSeries {
+		d.samples, d.aliases, d.refs, d.point.fields = nil, nil, nil, nil
+	}
+	d.point.key, d.point.timestamp = nil, nil
+	d.src, d.errors = nil, nil
+}
+
+// decode never fails: what is wrong with a line is the line's affair. An error
+// comes from the batch.
+func (d *influxDecoder) decode(b batch) error {
+	d.offered, d.refused, d.badLines = 0, 0, 0
+	d.errors = d.errors[:0]
+	d.samples, d.aliases = d.samples[:0], d.aliases[:0]
+	texts := 0 // string fields
+	var textKey, textField []byte
+	for i := 0; i < len(d.src); {
+		var line []byte
+		line, i = nextLine(d.src, i)
+		line = trimLine(line)
+		if len(line) == 0 || line[0] == '#' {
+			continue
+		}
+		n, err := d.addLine(line)
+		if err != nil {
+			d.refuseLine(line, err, 1, b)
+			continue
+		}
+		if n > 0 {
+			if texts == 0 {
+				textKey, textField = d.point.key, d.firstText()
+			}
+			texts += n
+		}
+		if len(d.samples) >= groupSeries {
+			if err := d.flush(b); err != nil {
+				return err
+			}
+		}
+	}
+	if err := d.flush(b); err != nil {
+		return err
+	}
+	if texts > 0 {
+		name := fmt.Sprintf("%s field %s", clip(string(textKey), maxNamed), clip(string(textField), maxNamed))
+		b.Reject(storage.ReasonStringField, name, 0, "strings are no samples and are not stored", texts)
+	}
+	return nil
+}
+
+func (d *influxDecoder) firstText() []byte {
+	for _, f := range d.point.fields {
+		if f.isText {
+			return f.key
+		}
+	}
+	return nil
+}
+
+// addLine adds the samples of a line to the group and returns how many of its
+// fields are strings.
+func (d *influxDecoder) addLine(line []byte) (texts int, err *lineError) {
+	p := &d.point
+	if err := p.parse(line); err != nil {
+		return 0, err
+	}
+	t := d.now
+	if len(p.timestamp) > 0 {
+		if t, err = d.precision.parseTime(p.timestamp); err != nil {
+			return 0, err
+		}
+	}
+	keyHash := xxh3.Hash128Seed(p.key, d.seed)
+	named := 0
+	for i := range p.fields {
+		f := &p.fields[i]
+		if string(f.key) == "time" {
+			continue // as in InfluxDB: it would hide the time of the point
+		}
+		named++
+		if f.isText {
+			texts++
+			continue
+		}
+		fieldHash := xxh3.Hash128Seed(f.key, d.seed)
+		h := appendHash(d.hashes[:0], model.Hash{Hi: keyHash.Hi, Lo: keyHash.Lo})
+		h = appendHash(h, model.Hash{Hi: fieldHash.Hi, Lo: fieldHash.Lo})
+		d.aliases = append(d.aliases, aliasOf(d.seed, h))
+		d.samples = append(d.samples, influxSample{key: p.key, field: f.key, line: line, t: t, v: f.value})
+	}
+	if named == 0 {
+		return 0, badLine(storage.ReasonBadLabel, `invalid field name: input field "time" is invalid`)
+	}
+	return texts, nil
+}
+
+// flush looks the group's series up and adds their samples to the batch.
+func (d *influxDecoder) flush(b batch) error {
+	n := len(d.samples)
+	if n == 0 {
+		return nil
+	}
+	if cap(d.refs) < n {
+		d.refs = make([]model.Ref, n+n/4)
+	}
+	refs := d.refs[:n]
+	b.LookupAll(d.aliases, refs)
+	d.offered += n
+	for k := range d.samples {
+		s := &d.samples[k]
+		if refs[k] == 0 {
+			ref, err := d.resolve(s, d.aliases[k], b)
+			if err != nil {
+				return err
+			}
+			if ref == 0 {
+				continue
+			}
+			refs[k] = ref
+		}
+		b.Float(refs[k], s.t, 0, s.v)
+	}
+	d.samples, d.aliases = d.samples[:0], d.aliases[:0]
+	return nil
+}
+
+// resolve is the way of a series that is not known by its alias. A zero ref
+// says that it is refused and counted.
+func (d *influxDecoder) resolve(s *influxSample, alias model.Hash, b batch) (model.Ref, error) {
+	var bad *lineError
+	if d.scratch, bad = d.labels.seriesOf(s.key, s.field, d.db, d.scratch); bad == nil {
+		ls, reject := d.labels.build()
+		if reject == nil {
+			ref, err := b.Resolve(alias, ls)
+			if err == nil {
+				return ref, nil
+			}
+			if !errors.As(err, &reject) {
+				return 0, err
+			}
+		}
+		if bad = badLine(reject.Reason, reject.Detail); reject.Reason == storage.ReasonDuplicateLabel {
+			bad = errTagTwice
+		}
+	}
+	d.refused++
+	d.refuseLine(s.line, bad, 1, b)
+	return 0, nil
+}
+
+// refuseLine counts n samples of a line and keeps the words for the first few.
+// A line whose series are refused comes once for each of its fields and is
+// named once.
+func (d *influxDecoder) refuseLine(line []byte, err *lineError, n int, b batch) {
+	text := fmt.Sprintf("unable to parse '%s': %s", clip(string(line[:min(len(line), maxNamed+4)]), maxNamed), err.text)
+	b.Reject(err.reason, "", 0, text, n)
+	if len(d.errors) > 0 && d.errors[len(d.errors)-1] == text {
+		return
+	}
+	d.badLines++
+	if len(d.errors) < maxLineErrors {
+		d.errors = append(d.errors, text)
+	}
+}

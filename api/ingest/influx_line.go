@@ -1,0 +1,220 @@
+package ingest
+
+import (
+	"bytes"
+	"fmt"
+
+	"tsdb/storage"
+)
+
+// Bounds of one line.
+const (
+	maxKeyBytes   = 65535   // measurement and tags, as in InfluxDB
+	maxLineFields = 1 << 16 // fields
+)
+
+// A lineError says why a line cannot be taken.
+type lineError struct {
+	reason storage.Reason
+	text   string // the words of InfluxDB
+}
+
+func (e *lineError) Error() string { return e.text }
+
+func badLine(reason storage.Reason, text string) *lineError { return &lineError{reason, text} }
+
+// The errors of lines that say the same whatever the line.
+var (
+	errNoMeasurement = badLine(storage.ReasonNoName, "missing measurement")
+	errTagKey        = badLine(storage.ReasonBadLabel, "missing tag key")
+	errTagValue      = badLine(storage.ReasonBadLabel, "missing tag value")
+	errTagFormat     = badLine(storage.ReasonBadLabel, "invalid tag format")
+	errTagTwice      = badLine(storage.ReasonDuplicateLabel, "duplicate tags")
+	errNoFields      = badLine(storage.ReasonBadValue, "missing fields")
+	errFieldKey      = badLine(storage.ReasonBadValue, "missing field key")
+	errFieldValue    = badLine(storage.ReasonBadValue, "missing field value")
+	errFieldFormat   = badLine(storage.ReasonBadValue, "invalid field format")
+	errTooManyFields = badLine(storage.ReasonLimit, fmt.Sprintf("too many fields, limit is %d", maxLineFields))
+	errQuotes        = badLine(storage.ReasonBadValue, "unbalanced quotes")
+	errTimestamp     = badLine(storage.ReasonBadTime, "bad timestamp")
+	errTimeRange     = badLine(storage.ReasonBadTime, "time outside range -9223372036854775806 - 9223372036854775806")
+)
+
+// linePoint is a line taken apart as far as it takes to know its series: keys
+// keep their escapes. Its slices name the line.
+type linePoint struct {
+	key       []byte // measurement,tagset
+	fields    []lineField
+	timestamp []byte // decimal digits, perhaps with a minus sign; empty if the line has none
+}
+
+type lineField struct {
+	key    []byte
+	value  float64
+	isText bool // a string, which is no sample
+}
+
+// nextLine returns the line that begins at i, without its end, and where the
+// next one begins. A line ends at a newline outside quotes; quotes mean
+// something only in the value of a field. If they are never closed, the line
+// ends at the next newline after all, so that the rest can be read.
+func nextLine(b []byte, i int) (line []byte, next int) {
+	end := bytes.IndexByte(b[i:], '\n')
+	if end < 0 {
+		return b[i:], len(b)
+	}
+	end += i
+	if bytes.IndexByte(b[i:end], '"') < 0 || isComment(b[i:end]) {
+		return b[i:end], end + 1
+	}
+	if e := quotedLineEnd(b, i); e >= 0 {
+		return b[i:e], min(e+1, len(b))
+	}
+	return b[i:end], end + 1
+}
+
+func isComment(line []byte) bool {
+	line = bytes.TrimLeft(line, " \t")
+	return len(line) > 0 && line[0] == '#'
+}
+
+// quotedLineEnd returns the end of a line that may have newlines in strings,
+// below zero if a string is not closed.
+func quotedLineEnd(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\t') {
+		i++
+	}
+	inFields, quoted := false, false
+	equals, commas := 0, 0
+	for ; i < len(b); i++ {
+		switch c := b[i]; {
+		case c == '\\' && i+1 < len(b) && b[i+1] != '\n':
+			i++
+		case quoted:
+			quoted = c != '"'
+		case c == '\n':
+			return i
+		case c == ' ':
+			inFields = true
+		case inFields && c == '=':
+			equals++
+		case inFields && c == ',':
+			commas++
+		case c == '"' && inFields && equals > commas:
+			quoted = true
+		}
+	}
+	if quoted {
+		return -1
+	}
+	return len(b)
+}
+
+// trimLine takes off what may stand around a line: the \r of a \r\n, spaces
+// and tabs.
+func trimLine(line []byte) []byte {
+	if n := len(line); n > 0 && line[n-1] == '\r' {
+		line = line[:n-1]
+	}
+	return bytes.Trim(line, " \t")
+}
+
+// parse takes a trimmed line that is neither empty nor a comment apart.
+func (p *linePoint) parse(line []byte) *lineError {
+	p.fields, p.timestamp = p.fields[:0], nil
+	n := indexUnescaped(line, ' ')
+	if n < 0 {
+		return errNoFields
+	}
+	if p.key = line[:n]; n > maxKeyBytes {
+		return badLine(storage.ReasonLimit, fmt.Sprintf("max key length exceeded: %d > %d", n, maxKeyBytes))
+	}
+	rest := bytes.TrimLeft(line[n:], " ")
+	for {
+		var f lineField
+		var err *lineError
+		if f, rest, err = parseField(rest); err != nil {
+			return err
+		}
+		if len(p.fields) == maxLineFields {
+			return errTooManyFields
+		}
+		p.fields = append(p.fields, f)
+		if len(rest) == 0 || rest[0] != ',' {
+			break
+		}
+		rest = rest[1:]
+	}
+	p.timestamp = bytes.TrimLeft(rest, " ")
+	return nil
+}
+
+// parseField reads key=value and returns what follows: nothing, a comma or a
+// space and more.
+func parseField(b []byte) (f lineField, rest []byte, err *lineError) {
+	eq := 0
+	for ; eq < len(b); eq++ {
+		if c := b[eq]; c == '=' || c == ' ' || c == ',' {
+			if eq == 0 || b[eq-1] != '\\' {
+				break
+			}
+		}
+	}
+	switch {
+	case eq == 0:
+		return f, nil, errFieldKey
+	case eq == len(b) || b[eq] != '=':
+		return f, nil, errFieldFormat
+	case eq+1 == len(b):
+		return f, nil, errFieldValue
+	}
+	f.key, b = b[:eq], b[eq+1:]
+	if b[0] == '"' {
+		n := closingQuote(b)
+		if n < 0 {
+			return f, nil, errQuotes
+		}
+		if n < len(b) && b[n] != ',' && b[n] != ' ' {
+			return f, nil, errFieldFormat
+		}
+		f.isText = true
+		return f, b[n:], nil
+	}
+	n := 0
+	for n < len(b) && b[n] != ',' && b[n] != ' ' {
+		n++
+	}
+	if n == 0 {
+		return f, nil, errFieldValue
+	}
+	f.value, err = parseValue(b[:n])
+	return f, b[n:], err
+}
+
+// closingQuote returns the position after the string that b begins with, below
+// zero if it is not closed.
+func closingQuote(b []byte) int {
+	for i := 1; i < len(b); i++ {
+		switch {
+		case b[i] == '"':
+			return i + 1
+		case b[i] == '\\' && i+1 < len(b) && (b[i+1] == '"' || b[i+1] == '\\'):
+			i++
+		}
+	}
+	return -1
+}
+
+// indexUnescaped returns the first c that has no backslash before it.
+func indexUnescaped(b []byte, c byte) int {
+	for from := 0; ; {
+		n := bytes.IndexByte(b[from:], c)
+		if n < 0 {
+			return -1
+		}
+		if n += from; n == 0 || b[n-1] != '\\' {
+			return n
+		}
+		from = n + 1
+	}
+}

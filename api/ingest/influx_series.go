@@ -1,0 +1,97 @@
+package ingest
+
+import (
+	"bytes"
+	"strings"
+	"unicode/utf8"
+
+	"tsdb/storage"
+)
+
+// dbLabel is the label that the database or bucket of a request becomes.
+type dbLabel struct{ name, value []byte } // empty value = none
+
+// seriesOf takes the key and a field's key of a line apart and puts the labels
+// they stand for into the set. scratch keeps unescaped text and is returned
+// grown; the set names it until the next call.
+func (s *labelSet) seriesOf(key, field []byte, db dbLabel, scratch []byte) ([]byte, *lineError) {
+	s.reset()
+	// Grown once here, so that what the set names does not move.
+	if need := len(key) + len(field) + 1; cap(scratch) < need {
+		scratch = make([]byte, 0, 2*need)
+	}
+	scratch = scratch[:0]
+	if !textOK(key) || !textOK(field) {
+		return scratch, badLine(storage.ReasonInvalidUTF8, "invalid UTF-8 or NUL")
+	}
+	measurement, tags := key, []byte(nil)
+	hasTags := false
+	if n := indexUnescaped(key, ','); n >= 0 {
+		measurement, tags, hasTags = key[:n], key[n+1:], true
+	}
+	if len(measurement) == 0 {
+		return scratch, errNoMeasurement
+	}
+	from := len(scratch)
+	scratch = appendUnescaped(scratch, measurement, ", ")
+	scratch = append(scratch, '_')
+	scratch = appendUnescaped(scratch, field, ",= ")
+	s.add(metricName, scratch[from:])
+
+	dbFree := len(db.value) > 0
+	for hasTags {
+		tag := tags
+		if n := indexUnescaped(tags, ','); n >= 0 {
+			tag, tags = tags[:n], tags[n+1:]
+		} else {
+			hasTags = false
+		}
+		eq := indexUnescaped(tag, '=')
+		switch {
+		case eq == 0 || len(tag) == 0:
+			return scratch, errTagKey
+		case eq < 0 || eq+1 == len(tag):
+			return scratch, errTagValue
+		case indexUnescaped(tag[eq+1:], '=') >= 0:
+			return scratch, errTagFormat
+		}
+		var name, value []byte
+		from = len(scratch)
+		scratch = appendUnescaped(scratch, tag[:eq], ",= ")
+		name, from = scratch[from:], len(scratch)
+		scratch = appendUnescaped(scratch, tag[eq+1:], ",= ")
+		value = scratch[from:]
+		if string(name) == "time" {
+			return scratch, badLine(storage.ReasonBadLabel, `invalid tag key: input tag "time" is invalid`)
+		}
+		if dbFree && bytes.Equal(name, db.name) {
+			dbFree = false
+		}
+		s.add(name, value)
+	}
+	if dbFree {
+		s.add(db.name, db.value)
+	}
+	return scratch, nil
+}
+
+func textOK(b []byte) bool { return utf8.Valid(b) && bytes.IndexByte(b, 0) < 0 }
+
+// appendUnescaped appends b without the backslashes that stand before one of
+// the special characters. Other backslashes stand for themselves.
+func appendUnescaped(dst, b []byte, special string) []byte {
+	for {
+		n := bytes.IndexByte(b, '\\')
+		if n < 0 || n+1 == len(b) {
+			return append(dst, b...)
+		}
+		dst = append(dst, b[:n]...)
+		if strings.IndexByte(special, b[n+1]) >= 0 {
+			n++
+			dst = append(dst, b[n])
+		} else {
+			dst = append(dst, '\\')
+		}
+		b = b[n+1:]
+	}
+}

@@ -1,0 +1,150 @@
+package ingest
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/storage"
+)
+
+// labelSet collects the labels of a series that the server does not know yet,
+// checks them and makes them what storage takes: sorted, without empty values.
+// The pairs name memory of the request; what build returns is a copy. It
+// belongs to one goroutine and is used again after reset.
+type labelSet struct {
+	limits  storage.Limits
+	pairs   []labelPair
+	excess  int // pairs beyond the limit, counted and not kept
+	builder labels.ScratchBuilder
+}
+
+type labelPair struct{ name, value []byte }
+
+var metricName = []byte(labels.MetricName)
+
+func (s *labelSet) reset() { s.pairs, s.excess = s.pairs[:0], 0 }
+
+// add takes one label. Only as many are kept as a series may have and one
+// more, so a request of nothing but labels costs no memory.
+func (s *labelSet) add(name, value []byte) {
+	if len(s.pairs) > s.limits.Labels {
+		s.excess++
+		return
+	}
+	s.pairs = append(s.pairs, labelPair{name, value})
+}
+
+// build returns the labels of a series, or why it is refused. The wording is
+// that of Prometheus where it has one.
+func (s *labelSet) build() (labels.Labels, *storage.Reject) {
+	if bad := s.tooLarge(); bad != nil {
+		return labels.EmptyLabels(), bad
+	}
+	s.sort()
+	hasName := false
+	for i, p := range s.pairs {
+		switch {
+		case i > 0 && bytes.Equal(p.name, s.pairs[i-1].name):
+			return labels.EmptyLabels(), reject(storage.ReasonDuplicateLabel, "invalid labels for series, labels %s, duplicated label %s", s, p.name)
+		case !utf8.Valid(p.name) || !utf8.Valid(p.value):
+			return labels.EmptyLabels(), reject(storage.ReasonInvalidUTF8, "invalid metric name or labels, got %s: not UTF-8", s)
+		case len(p.name) == 0:
+			return labels.EmptyLabels(), reject(storage.ReasonBadLabel, "invalid metric name or labels, got %s: empty label name", s)
+		}
+		hasName = hasName || len(p.value) > 0 && bytes.Equal(p.name, metricName)
+	}
+	if !hasName {
+		return labels.EmptyLabels(), reject(storage.ReasonNoName, "invalid metric name or labels, got %s: no metric name", s)
+	}
+	return s.labels(), nil
+}
+
+// buildExemplar returns the labels of an exemplar, of which there may be none.
+func (s *labelSet) buildExemplar() (labels.Labels, *storage.Reject) {
+	if bad := s.tooLarge(); bad != nil {
+		return labels.EmptyLabels(), reject(storage.ReasonBadExemplar, "exemplar: %s", bad.Detail)
+	}
+	s.sort()
+	runes := 0
+	for i, p := range s.pairs {
+		switch {
+		case i > 0 && bytes.Equal(p.name, s.pairs[i-1].name):
+			return labels.EmptyLabels(), reject(storage.ReasonBadExemplar, "exemplar labels %s, duplicated label %s", s, p.name)
+		case !utf8.Valid(p.name) || !utf8.Valid(p.value):
+			return labels.EmptyLabels(), reject(storage.ReasonBadExemplar, "exemplar labels %s: not UTF-8", s)
+		}
+		runes += utf8.RuneCount(p.name) + utf8.RuneCount(p.value)
+	}
+	if runes > maxExemplarRunes {
+		return labels.EmptyLabels(), reject(storage.ReasonBadExemplar,
+			"label length for exemplar exceeds maximum: %d characters, limit is %d", runes, maxExemplarRunes)
+	}
+	return s.labels(), nil
+}
+
+// maxExemplarRunes is the limit of OpenMetrics and of Prometheus for names and
+// values of an exemplar's labels together.
+const maxExemplarRunes = 128
+
+// tooLarge reports what exceeds the limits. It comes before everything that
+// copies or renders the labels.
+func (s *labelSet) tooLarge() *storage.Reject {
+	if n := len(s.pairs) + s.excess; n > s.limits.Labels {
+		return reject(storage.ReasonLimit, "series has %d labels, limit is %d: %s", n, s.limits.Labels, s)
+	}
+	for _, p := range s.pairs {
+		if len(p.name) > s.limits.NameBytes {
+			return reject(storage.ReasonLimit, "label name of %d bytes, limit is %d: %s", len(p.name), s.limits.NameBytes, s)
+		}
+		if len(p.value) > s.limits.ValueBytes {
+			return reject(storage.ReasonLimit, "value of label %q has %d bytes, limit is %d: %s",
+				clip(string(p.name), maxNamed), len(p.value), s.limits.ValueBytes, s)
+		}
+	}
+	return nil
+}
+
+func (s *labelSet) sort() {
+	byName := func(a, b labelPair) int { return bytes.Compare(a.name, b.name) }
+	if !slices.IsSortedFunc(s.pairs, byName) {
+		slices.SortStableFunc(s.pairs, byName)
+	}
+}
+
+// labels copies the pairs into one string, which the builder makes of views.
+func (s *labelSet) labels() labels.Labels {
+	s.builder.Reset()
+	for _, p := range s.pairs {
+		if len(p.value) > 0 {
+			s.builder.Add(view(p.name), view(p.value))
+		}
+	}
+	return s.builder.Labels()
+}
+
+// String renders the labels for messages, cut where it gets long.
+func (s *labelSet) String() string {
+	b := []byte{'{'}
+	for i, p := range s.pairs {
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		if len(b) > maxNamed {
+			b = append(b, "…"...)
+			break
+		}
+		b = append(b, clip(string(p.name[:min(len(p.name), maxNamed)]), maxNamed)...)
+		b = append(b, '=')
+		b = strconv.AppendQuote(b, clip(string(p.value[:min(len(p.value), maxNamed)]), maxNamed))
+	}
+	return clip(string(append(b, '}')), 2*maxNamed)
+}
+
+func reject(reason storage.Reason, format string, args ...any) *storage.Reject {
+	return &storage.Reject{Reason: reason, Detail: fmt.Sprintf(format, args...)}
+}

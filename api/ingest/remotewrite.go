@@ -1,0 +1,229 @@
+package ingest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"tsdb/storage"
+)
+
+// The two messages of remote write, told apart by the content type alone.
+const (
+	message1 = "prometheus.WriteRequest"
+	message2 = "io.prometheus.write.v2.Request"
+
+	protobufType = "application/x-protobuf"
+)
+
+// The headers by which remote write 2 says what was stored.
+const (
+	samplesWrittenHeader    = "X-Prometheus-Remote-Write-Samples-Written"
+	histogramsWrittenHeader = "X-Prometheus-Remote-Write-Histograms-Written"
+	exemplarsWrittenHeader  = "X-Prometheus-Remote-Write-Exemplars-Written"
+)
+
+// linesHint tells a client of the other protocol where its door is.
+const linesHint = "; InfluxDB line protocol goes to /write or /api/v2/write"
+
+// writeRequest is the memory of one remote-write request, used again for the
+// next.
+type writeRequest struct {
+	body   body
+	batch  batch
+	write1 decoder1
+	write2 decoder2
+}
+
+func (in *Ingest) getWrite() (*writeRequest, error) {
+	if q, ok := in.writes.Get().(*writeRequest); ok {
+		return q, nil
+	}
+	b, err := in.newBatch(doorRemoteWrite)
+	if err != nil {
+		return nil, err
+	}
+	return &writeRequest{
+		batch:  b,
+		body:   body{budget: in.budget},
+		write1: newDecoder1(in.write1, in.opts.Limits, &in.metadata),
+		write2: newDecoder2(in.write2, in.opts.Limits, &in.metadata),
+	}, nil
+}
+
+func (in *Ingest) putWrite(q *writeRequest) {
+	big := cap(q.body.decoded) > maxKept
+	q.body.release()
+	if !big { // the columns of a giant request go with it
+		in.writes.Put(q)
+	}
+}
+
+// RemoteWrite takes Prometheus remote write 1.0 and 2.0.
+func (in *Ingest) RemoteWrite(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		http.Error(w, "Method not allowed", http.StatusMethodNotAllowed)
+		return
+	}
+	// Both headers are checked before a byte of the body is looked at.
+	message, err := negotiate(r.Header.Get("Content-Type"))
+	if err == nil {
+		err = checkSnappy(r.Header.Get("Content-Encoding"))
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusUnsupportedMediaType)
+		return
+	}
+	q, err := in.getWrite()
+	if err != nil {
+		answerWrite(w, message, outcome{}, err)
+		return
+	}
+	defer in.putWrite(q)
+	o, err := in.remoteWrite(r, message, q)
+	answerWrite(w, message, o, err)
+}
+
+// outcome is what became of a request.
+type outcome struct {
+	receipt storage.Receipt
+	offered counts
+}
+
+// counts says how many samples a request held, refused ones included.
+type counts struct{ floats, histograms, exemplars int }
+
+func (in *Ingest) remoteWrite(r *http.Request, message string, q *writeRequest) (o outcome, err error) {
+	raw, err := q.body.read(r, in.opts.MaxBodyBytes)
+	if err != nil {
+		return o, err
+	}
+	decoded, err := q.body.unsnap(r.Context(), raw, in.opts.MaxBodyBytes)
+	if err != nil {
+		if looksLikeLines(raw) {
+			err = &mediaError{"this is not a snappy block of protobuf" + linesHint}
+		}
+		return o, err
+	}
+	if message == message1 {
+		d := &q.write1
+		d.src = decoded
+		o.receipt, err = store(r.Context(), q.batch, d)
+		o.offered = d.offered
+		d.release(err == nil)
+		return o, err
+	}
+	d := &q.write2
+	d.src = decoded
+	o.receipt, err = store(r.Context(), q.batch, d)
+	o.offered = d.offered
+	d.release(err == nil)
+	return o, err
+}
+
+// mediaError is a body of another kind than its door takes.
+type mediaError struct{ text string }
+
+func (e *mediaError) Error() string { return e.text }
+
+// answerWrite turns what became of a request into the answer of the protocol.
+func answerWrite(w http.ResponseWriter, message string, o outcome, err error) {
+	h := w.Header()
+	if message == message2 {
+		h.Set(samplesWrittenHeader, strconv.Itoa(o.receipt.Floats))
+		h.Set(histogramsWrittenHeader, strconv.Itoa(o.receipt.Histograms))
+		h.Set(exemplarsWrittenHeader, strconv.Itoa(o.receipt.Exemplars))
+	}
+	var media *mediaError
+	switch {
+	case errors.As(err, &media):
+		http.Error(w, err.Error(), http.StatusUnsupportedMediaType)
+		return
+	case err != nil:
+		status := statusOf(err)
+		if status == http.StatusServiceUnavailable {
+			h.Set("Retry-After", retryAfter)
+		}
+		http.Error(w, err.Error(), status)
+		return
+	}
+	refused := o.offered.floats - o.receipt.Floats + o.offered.histograms - o.receipt.Histograms
+	written := o.receipt.Floats + o.receipt.Histograms
+	bad := refused > 0
+	if message == message2 {
+		// Remote write 2 may not say yes if an exemplar was left out; the
+		// senders of remote write 1 do not expect exemplars to matter.
+		refused += o.offered.exemplars - o.receipt.Exemplars
+		written += o.receipt.Exemplars
+		bad = refused > 0 || len(o.receipt.Rejected) > 0
+	}
+	if bad {
+		http.Error(w, summary(written, refused, o.receipt.Rejected), http.StatusBadRequest)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// negotiate returns which message a content type announces. It is stricter
+// than a MIME parser only in the media type and proto, more lenient in the
+// space and case that RFC 9110 allows.
+func negotiate(contentType string) (message string, err error) {
+	if strings.TrimSpace(contentType) == "" {
+		return message1, nil
+	}
+	media, params, _ := strings.Cut(contentType, ";")
+	if !strings.EqualFold(strings.TrimSpace(media), protobufType) {
+		return "", fmt.Errorf("expected %s as the first (media) part, got %s content-type%s", protobufType, clip(contentType, maxNamed), linesHint)
+	}
+	message = message1
+	for more := params != ""; more; {
+		var param string
+		param, params, more = strings.Cut(params, ";")
+		if strings.TrimSpace(param) == "" {
+			continue
+		}
+		key, value, ok := strings.Cut(param, "=")
+		if !ok {
+			return "", fmt.Errorf("expected parameters to be key-values, got %s in %s content-type", clip(param, maxNamed), clip(contentType, maxNamed))
+		}
+		if !strings.EqualFold(strings.TrimSpace(key), "proto") {
+			continue
+		}
+		switch message = strings.Trim(strings.TrimSpace(value), `"`); message {
+		case message1, message2:
+		default:
+			return "", fmt.Errorf("got %s content type; unknown type for remote write protobuf message %s, supported: %s, %s",
+				clip(contentType, maxNamed), clip(message, maxNamed), message1, message2)
+		}
+	}
+	return message, nil
+}
+
+// checkSnappy reports an encoding other than the one of remote write. None at
+// all counts as it.
+func checkSnappy(encoding string) error {
+	switch strings.ToLower(strings.TrimSpace(encoding)) {
+	case "", "snappy":
+		return nil
+	}
+	return fmt.Errorf("%s encoding (compression) is not accepted by this server; only snappy is acceptable", clip(encoding, maxNamed))
+}
+
+// looksLikeLines reports whether a body that is no snappy block reads like
+// line protocol: text with an equals sign.
+func looksLikeLines(b []byte) bool {
+	b = b[:min(len(b), 512)]
+	for len(b) > 0 && !utf8.RuneStart(b[len(b)-1]) {
+		b = b[:len(b)-1]
+	}
+	if len(b) > 0 && b[len(b)-1] >= utf8.RuneSelf {
+		b = b[:len(b)-1]
+	}
+	control := bytes.ContainsFunc(b, func(r rune) bool { return r < ' ' && r != '\n' && r != '\r' && r != '\t' })
+	return utf8.Valid(b) && !control && bytes.IndexByte(b, '=') > 0
+}

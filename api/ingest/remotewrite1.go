@@ -1,0 +1,487 @@
+package ingest
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/prometheus/prometheus/prompb"
+
+	"tsdb/internal/model"
+	"tsdb/storage"
+)
+
+// groupSeries is how many series are looked up together: enough for the loads
+// of a lookup to overlap, few enough that a request of empty series costs no
+// memory.
+const groupSeries = 1024
+
+// Tags (field number and wire type) of the messages of remote write 1.
+const (
+	tag1Series   = 1<<3 | wireBytes // WriteRequest
+	tag1Metadata = 3<<3 | wireBytes
+
+	tag1Label     = 1<<3 | wireBytes // TimeSeries
+	tag1Sample    = 2<<3 | wireBytes
+	tag1Exemplar  = 3<<3 | wireBytes
+	tag1Histogram = 4<<3 | wireBytes
+
+	tagName  = 1<<3 | wireBytes // Label
+	tagValue = 2<<3 | wireBytes
+
+	tagSampleValue = 1<<3 | wireFixed64 // Sample, in both versions
+	tagSampleTime  = 2<<3 | wireVarint
+	tagSampleStart = 3<<3 | wireVarint // version 2 only
+
+	tag1ExemplarLabel = 1<<3 | wireBytes // Exemplar; value and time in both versions
+	tagExemplarValue  = 2<<3 | wireFixed64
+	tagExemplarTime   = 3<<3 | wireVarint
+
+	tag1MetadataType = 1<<3 | wireVarint // MetricMetadata
+	tag1MetadataName = 2<<3 | wireBytes
+	tag1MetadataHelp = 4<<3 | wireBytes
+	tag1MetadataUnit = 5<<3 | wireBytes
+)
+
+// decoder1 decodes remote-write 1 messages into a batch. Its slices name the
+// message in src and are used again.
+type decoder1 struct {
+	src     []byte
+	seed    uint64
+	offered counts
+
+	series  []series1
+	aliases []model.Hash
+	refs    []model.Ref
+	gather  []byte // labels of series that do not have them in one run
+	labels  labelSet
+}
+
+// series1 is one TimeSeries whose structure has been walked.
+type series1 struct {
+	labels     []byte // its label sub-messages with their tags, in one run
+	start, end int    // of the fields after the run, in src
+	samples    int    // floats, histograms and exemplars among them
+}
+
+func newDecoder1(seed uint64, limits storage.Limits, _ *metadataSeen) decoder1 {
+	return decoder1{seed: seed, labels: labelSet{limits: limits}}
+}
+
+// release lets go of the message.
+func (d *decoder1) release(bool) {
+	clear(d.series[:cap(d.series)])
+	clear(d.labels.pairs[:cap(d.labels.pairs)])
+	d.src, d.series = nil, d.series[:0]
+}
+
+func (d *decoder1) decode(b batch) error {
+	d.offered = counts{}
+	d.series, d.aliases, d.gather = d.series[:0], d.aliases[:0], d.gather[:0]
+	src := d.src
+	for i := 0; i < len(src); {
+		at := i
+		tag, n := uvarint(src, i)
+		if n < 0 {
+			return &wireError{"WriteRequest", at}
+		}
+		switch tag {
+		case tag1Series:
+			start, end := lengthPrefixed(src, n)
+			if end < 0 {
+				return &wireError{"WriteRequest", at}
+			}
+			if err := d.addSeries(start, end); err != nil {
+				return err
+			}
+			if len(d.series) == groupSeries {
+				if err := d.flush(b); err != nil {
+					return err
+				}
+			}
+			i = end
+		case tag1Metadata:
+			start, end := lengthPrefixed(src, n)
+			if end < 0 {
+				return &wireError{"WriteRequest", at}
+			}
+			if err := d.addMetadata(start, end, b); err != nil {
+				return err
+			}
+			i = end
+		default:
+			if i = skipField(src, n, tag, 1<<1|1<<3); i < 0 {
+				return &wireError{"WriteRequest", at}
+			}
+		}
+	}
+	return d.flush(b)
+}
+
+// addSeries walks the structure of a TimeSeries, without a look at what its
+// labels and samples hold, and puts it into the group.
+func (d *decoder1) addSeries(start, end int) error {
+	src := d.src[:end]
+	i := start
+	for i < end && src[i] == tag1Label {
+		_, next := lengthPrefixed(src, i+1)
+		if next < 0 {
+			return &wireError{"TimeSeries", i}
+		}
+		i = next
+	}
+	s := series1{labels: src[start:i:i], start: i, end: end}
+	late := false
+	for i < end {
+		at := i
+		tag, n := uvarint(src, i)
+		if n < 0 {
+			return &wireError{"TimeSeries", at}
+		}
+		switch tag {
+		case tag1Label, tag1Sample, tag1Exemplar, tag1Histogram:
+			late = late || tag == tag1Label
+			if tag != tag1Label {
+				s.samples++
+			}
+			if _, i = lengthPrefixed(src, n); i < 0 {
+				return &wireError{"TimeSeries", at}
+			}
+		default:
+			if i = skipField(src, n, tag, 1<<1|1<<2|1<<3|1<<4); i < 0 {
+				return &wireError{"TimeSeries", at}
+			}
+		}
+	}
+	if late {
+		s.labels = d.gatherLabels(src, start)
+	}
+	d.series = append(d.series, s)
+	d.aliases = append(d.aliases, aliasOf(d.seed, s.labels))
+	return nil
+}
+
+// gatherLabels copies the labels of a TimeSeries that has other fields between
+// or before them into one run, so that it has the alias of one that has not.
+// Its structure has been checked.
+func (d *decoder1) gatherLabels(src []byte, i int) []byte {
+	from := len(d.gather)
+	for i < len(src) {
+		tag, n := uvarint(src, i)
+		if tag == tag1Label {
+			start, end := lengthPrefixed(src, n)
+			d.gather = append(d.gather, tag1Label)
+			d.gather = binary.AppendUvarint(d.gather, uint64(end-start))
+			d.gather = append(d.gather, src[start:end]...)
+			i = end
+			continue
+		}
+		i = skipField(src, n, tag, 0)
+	}
+	return d.gather[from:len(d.gather):len(d.gather)]
+}
+
+// flush looks the group's series up and adds their samples to the batch.
+func (d *decoder1) flush(b batch) error {
+	n := len(d.series)
+	if n == 0 {
+		return nil
+	}
+	if cap(d.refs) < n {
+		d.refs = make([]model.Ref, groupSeries)
+	}
+	refs := d.refs[:n]
+	b.LookupAll(d.aliases, refs)
+	for k := range d.series {
+		s := &d.series[k]
+		ref := refs[k]
+		if ref == 0 {
+			var err error
+			if ref, err = d.resolve(s, d.aliases[k], b); err != nil {
+				return err
+			}
+		}
+		if err := d.addSamples(s, ref, b); err != nil {
+			return err
+		}
+	}
+	d.series, d.aliases, d.gather = d.series[:0], d.aliases[:0], d.gather[:0]
+	return nil
+}
+
+// resolve is the way of a series that is not known by its alias. A zero ref
+// says that it is refused and counted.
+func (d *decoder1) resolve(s *series1, alias model.Hash, b batch) (model.Ref, error) {
+	d.labels.reset()
+	if err := d.parseLabels(s.labels, tag1Label, s.start); err != nil {
+		return 0, err
+	}
+	return resolve(&d.labels, alias, max(s.samples, 1), b)
+}
+
+// resolve makes labels of the set and a ref of them. n is how many samples are
+// refused with the series.
+func resolve(set *labelSet, alias model.Hash, n int, b batch) (model.Ref, error) {
+	ls, bad := set.build()
+	if bad == nil {
+		ref, err := b.Resolve(alias, ls)
+		if err == nil {
+			return ref, nil
+		}
+		if !errors.As(err, &bad) {
+			return 0, err
+		}
+	}
+	b.Reject(bad.Reason, set.String(), 0, bad.Detail, n)
+	return 0, nil
+}
+
+// parseLabels adds every label in a run of them to the set. at is a position
+// for errors.
+func (d *decoder1) parseLabels(run []byte, labelTag uint64, at int) error {
+	for i := 0; i < len(run); {
+		tag, n := uvarint(run, i)
+		if n < 0 || tag != labelTag {
+			return &wireError{"Label", at}
+		}
+		start, end := lengthPrefixed(run, n)
+		if end < 0 {
+			return &wireError{"Label", at}
+		}
+		name, value, ok := parseLabel(run[start:end])
+		if !ok {
+			return &wireError{"Label", at}
+		}
+		d.labels.add(name, value)
+		i = end
+	}
+	return nil
+}
+
+func parseLabel(m []byte) (name, value []byte, ok bool) {
+	for i := 0; i < len(m); {
+		tag, n := uvarint(m, i)
+		if n < 0 {
+			return nil, nil, false
+		}
+		switch tag {
+		case tagName, tagValue:
+			start, end := lengthPrefixed(m, n)
+			if end < 0 {
+				return nil, nil, false
+			}
+			if tag == tagName {
+				name = m[start:end]
+			} else {
+				value = m[start:end]
+			}
+			i = end
+		default:
+			if i = skipField(m, n, tag, 1<<1|1<<2); i < 0 {
+				return nil, nil, false
+			}
+		}
+	}
+	return name, value, true
+}
+
+// addSamples adds what a TimeSeries holds to the batch. With a zero ref it is
+// read, so that a malformed message is found, and left out.
+func (d *decoder1) addSamples(s *series1, ref model.Ref, b batch) error {
+	src := d.src[:s.end]
+	for i := s.start; i < s.end; {
+		at := i
+		tag, n := uvarint(src, i)
+		switch tag {
+		case tag1Sample:
+			start, end := lengthPrefixed(src, n)
+			t, _, v, ok := parseSample(src[start:end], 1<<1|1<<2)
+			if !ok {
+				return &wireError{"Sample", at}
+			}
+			d.offered.floats++
+			if ref != 0 {
+				b.Float(ref, t, 0, v)
+			}
+			i = end
+		case tag1Histogram:
+			start, end := lengthPrefixed(src, n)
+			if err := d.addHistogram(src[start:end], at, s, ref, b); err != nil {
+				return err
+			}
+			i = end
+		case tag1Exemplar:
+			start, end := lengthPrefixed(src, n)
+			if err := d.addExemplar(src[start:end], at, s, ref, b); err != nil {
+				return err
+			}
+			i = end
+		default:
+			i = skipField(src, n, tag, 0) // checked by addSeries
+		}
+	}
+	return nil
+}
+
+// parseSample reads a Sample of either version: fields bit 3 says whether it
+// can have a start timestamp.
+func parseSample(m []byte, fields uint32) (t, st int64, v float64, ok bool) {
+	// What every sender writes: value, then time.
+	if len(m) > 10 && m[0] == tagSampleValue && m[9] == tagSampleTime {
+		v, _ = double(m, 1)
+		u, n := uvarint(m, 10)
+		if n == len(m) {
+			return int64(u), 0, v, true
+		}
+	}
+	return parseAnySample(m, fields)
+}
+
+func parseAnySample(m []byte, fields uint32) (t, st int64, v float64, ok bool) {
+	for i := 0; i < len(m); {
+		tag, n := uvarint(m, i)
+		if n < 0 {
+			return 0, 0, 0, false
+		}
+		var u uint64
+		switch {
+		case tag == tagSampleValue:
+			v, i = double(m, n)
+		case tag == tagSampleTime:
+			u, i = uvarint(m, n)
+			t = int64(u)
+		case tag == tagSampleStart && fields>>3&1 == 1:
+			u, i = uvarint(m, n)
+			st = int64(u)
+		default:
+			i = skipField(m, n, tag, fields)
+		}
+		if i < 0 {
+			return 0, 0, 0, false
+		}
+	}
+	return t, st, v, true
+}
+
+func (d *decoder1) addHistogram(m []byte, at int, s *series1, ref model.Ref, b batch) error {
+	var p prompb.Histogram
+	if err := p.Unmarshal(m); err != nil {
+		return &wireError{"Histogram", at}
+	}
+	d.offered.histograms++
+	if ref == 0 {
+		return nil
+	}
+	h, err := toHistogram(&p, int32(p.ResetHint))
+	if err != nil {
+		name, err2 := d.name(s)
+		if err2 != nil {
+			return err2
+		}
+		b.Reject(storage.ReasonBadHistogram, name, p.Timestamp, err.Error()+" for series "+name, 1)
+		return nil
+	}
+	b.Histogram(ref, p.Timestamp, 0, h)
+	return nil
+}
+
+func (d *decoder1) addExemplar(m []byte, at int, s *series1, ref model.Ref, b batch) error {
+	d.labels.reset()
+	var e model.Exemplar
+	for i := 0; i < len(m); {
+		tag, n := uvarint(m, i)
+		if n < 0 {
+			return &wireError{"Exemplar", at}
+		}
+		var u uint64
+		switch tag {
+		case tag1ExemplarLabel:
+			var start int
+			if start, i = lengthPrefixed(m, n); i < 0 {
+				break
+			}
+			name, value, ok := parseLabel(m[start:i])
+			if !ok {
+				return &wireError{"Exemplar", at}
+			}
+			d.labels.add(name, value)
+		case tagExemplarValue:
+			e.V, i = double(m, n)
+		case tagExemplarTime:
+			u, i = uvarint(m, n)
+			e.T = int64(u)
+		default:
+			i = skipField(m, n, tag, 1<<1|1<<2|1<<3)
+		}
+		if i < 0 {
+			return &wireError{"Exemplar", at}
+		}
+	}
+	d.offered.exemplars++
+	if ref == 0 {
+		return nil
+	}
+	var bad *storage.Reject
+	if e.Labels, bad = d.labels.buildExemplar(); bad != nil {
+		name, err := d.name(s)
+		if err != nil {
+			return err
+		}
+		b.Reject(bad.Reason, name, e.T, bad.Detail+" for series "+name, 1)
+		return nil
+	}
+	b.Exemplar(ref, e)
+	return nil
+}
+
+// name renders the series for a message. It overwrites the label set.
+func (d *decoder1) name(s *series1) (string, error) {
+	d.labels.reset()
+	if err := d.parseLabels(s.labels, tag1Label, s.start); err != nil {
+		return "", err
+	}
+	d.labels.sort()
+	return d.labels.String(), nil
+}
+
+// addMetadata reads a MetricMetadata. One without a usable name is ignored, as
+// all are by receivers that keep none.
+func (d *decoder1) addMetadata(start, end int, b batch) error {
+	m := d.src[:end]
+	var kind uint64
+	var name, help, unit []byte
+	for i := start; i < end; {
+		tag, n := uvarint(m, i)
+		if n < 0 {
+			return &wireError{"MetricMetadata", i}
+		}
+		at := i
+		switch tag {
+		case tag1MetadataType:
+			kind, i = uvarint(m, n)
+		case tag1MetadataName, tag1MetadataHelp, tag1MetadataUnit:
+			var from int
+			if from, i = lengthPrefixed(m, n); i < 0 {
+				break
+			}
+			switch tag {
+			case tag1MetadataName:
+				name = m[from:i]
+			case tag1MetadataHelp:
+				help = m[from:i]
+			default:
+				unit = m[from:i]
+			}
+		default:
+			i = skipField(m, n, tag, 1<<1|1<<2|1<<4|1<<5)
+		}
+		if i < 0 {
+			return &wireError{"MetricMetadata", at}
+		}
+	}
+	if len(name) > 0 && len(name) <= d.labels.limits.ValueBytes {
+		if metric := validPrefix(name); len(metric) == len(name) {
+			b.Metadata(metric, newMetadata(kind, unit, help))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,120 @@
+package ingest
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+)
+
+// Walking protobuf messages by hand. All functions take the bytes of a message
+// up to its end and a position in them, so positions stay absolute in the body
+// and errors can name them. A next position below zero says that the bytes end
+// early or are no protobuf; nothing is ever read past the slice.
+
+// Wire types of protobuf.
+const (
+	wireVarint  = 0
+	wireFixed64 = 1
+	wireBytes   = 2
+	wireGroup   = 3
+	wireEnd     = 4
+	wireFixed32 = 5
+)
+
+// A wireError is a message that cannot be decoded.
+type wireError struct {
+	message string // what was being read
+	at      int    // position in the decompressed body
+}
+
+func (e *wireError) Error() string {
+	return fmt.Sprintf("decode %s: malformed protobuf at byte %d", e.message, e.at)
+}
+
+// A requestError is a request that is refused as a whole for what it holds.
+type requestError struct{ text string }
+
+func (e *requestError) Error() string { return e.text }
+
+// uvarint reads a varint of at most ten bytes.
+func uvarint(b []byte, i int) (v uint64, next int) {
+	if uint(i) < uint(len(b)) && b[i] < 0x80 {
+		return uint64(b[i]), i + 1
+	}
+	return uvarintLong(b, i)
+}
+
+func uvarintLong(b []byte, i int) (v uint64, next int) {
+	for shift := uint(0); shift < 64; shift += 7 {
+		if uint(i) >= uint(len(b)) {
+			return 0, -1
+		}
+		c := b[i]
+		i++
+		v |= uint64(c&0x7f) << shift
+		if c < 0x80 {
+			return v, i
+		}
+	}
+	return 0, -1
+}
+
+// lengthPrefixed reads a length and returns where what it counts begins and
+// ends; end is below zero if that is not inside b.
+func lengthPrefixed(b []byte, i int) (start, end int) {
+	n, start := uvarint(b, i)
+	if start < 0 || n > uint64(len(b)-start) {
+		return 0, -1
+	}
+	return start, start + int(n)
+}
+
+// double reads eight bytes as a float64.
+func double(b []byte, i int) (v float64, next int) {
+	if len(b)-i < 8 {
+		return 0, -1
+	}
+	return math.Float64frombits(binary.LittleEndian.Uint64(b[i:])), i + 8
+}
+
+// skipField returns the position after a field that the message does not have.
+// i is the position after its tag. A field whose number is in known (bit n =
+// field n) came with the wrong wire type, which is an error, as are field
+// number zero and the end of a group that was never begun.
+func skipField(b []byte, i int, tag uint64, known uint32) int {
+	num := tag >> 3
+	if num == 0 || num < 32 && known>>num&1 == 1 {
+		return -1
+	}
+	depth := 0
+	for {
+		switch tag & 7 {
+		case wireVarint:
+			_, i = uvarint(b, i)
+		case wireFixed64:
+			i += 8
+		case wireBytes:
+			_, i = lengthPrefixed(b, i)
+		case wireGroup:
+			depth++
+		case wireEnd:
+			if depth == 0 {
+				return -1
+			}
+			depth--
+		case wireFixed32:
+			i += 4
+		default:
+			return -1
+		}
+		if i < 0 || i > len(b) {
+			return -1
+		}
+		if depth == 0 {
+			return i
+		}
+		if tag, i = uvarint(b, i); i < 0 {
+			return -1
+		}
+	}
+}
