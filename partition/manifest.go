@@ -1,0 +1,301 @@
+package partition
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"tsdb/internal/vfs"
+)
+
+// When the MANIFEST is replaced by a fresh snapshot.
+const (
+	maxLogBytes = 1 << 20 // bytes of edits, if the snapshot is not longer
+	maxLogEdits = 1000
+)
+
+var (
+	// ErrManifestBehind is returned by OpenManifest when the MANIFEST ends
+	// below an edit that the WAL names: an old copy was put back, or its end
+	// is lost. Files that it lists may be gone.
+	ErrManifestBehind = errors.New("the MANIFEST is older than the WAL")
+	// ErrManifestStopped is returned by Apply after a write or sync of the
+	// MANIFEST failed for another reason than a full disk. What is on disk is
+	// unknown; the next OpenManifest finds out.
+	ErrManifestStopped = errors.New("the MANIFEST takes no edits until a restart")
+	// ErrManifestClosed is returned by Apply after Close.
+	ErrManifestClosed = errors.New("the MANIFEST is closed")
+)
+
+// Manifest is the log of edits that says which blocks make up the database. It
+// is safe for concurrent use; edits are written one at a time.
+type Manifest struct {
+	fs    vfs.FS
+	dir   string
+	torn  Torn
+	state atomic.Pointer[State]
+
+	// mu is held while an edit is written, I/O included. Readers of the state
+	// do not take it.
+	mu struct {
+		sync.Mutex
+		log     *logFile // nil once a write or sync of it has failed
+		last    uint64   // highest edit number that was ever tried
+		stopped error    // why there are no more edits
+	}
+}
+
+// CreateManifest makes a new database in dir, which must not hold one. seed is
+// the seed of its series identities, wallMs the current time.
+func CreateManifest(fsys vfs.FS, dir string, seed uint64, wallMs int64) (*Manifest, error) {
+	if err := fsys.MkdirAll(dir); err != nil {
+		return nil, fmt.Errorf("create data directory: %w", err)
+	}
+	if err := fsys.SyncDir(path.Dir(dir)); err != nil {
+		return nil, fmt.Errorf("sync above the data directory: %w", err)
+	}
+	if _, err := fsys.Stat(path.Join(dir, ManifestName)); !errors.Is(err, fs.ErrNotExist) {
+		if err == nil {
+			err = fs.ErrExist
+		}
+		return nil, fmt.Errorf("create %s: %w", path.Join(dir, ManifestName), err)
+	}
+	if found, err := findBlockFiles(fsys, dir); err != nil {
+		return nil, err
+	} else if len(found) > 0 {
+		return nil, fmt.Errorf("create %s: %s is there, so the MANIFEST of this directory is lost", path.Join(dir, ManifestName), found[0])
+	}
+	m := &Manifest{fs: fsys, dir: dir}
+	if err := m.start(newState(seed, wallMs)); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// OpenManifest reads the MANIFEST in dir, cuts a torn edit off its end and
+// writes what it says to a fresh, synced file before it returns: what was read
+// need not have been durable. minEdit is the highest edit that the WAL names;
+// a MANIFEST that ends below it is ErrManifestBehind. A missing MANIFEST is
+// fs.ErrNotExist if minEdit is 0.
+//
+// It needs room for the new file: with ENOSPC in the error the caller may make
+// some and try again.
+func OpenManifest(fsys vfs.FS, dir string, minEdit uint64) (*Manifest, error) {
+	s, torn, err := ReadManifest(fsys, dir)
+	if errors.Is(err, fs.ErrNotExist) && minEdit > 0 {
+		return nil, fmt.Errorf("%s is missing, the WAL names edit %d: %w", path.Join(dir, ManifestName), minEdit, ErrManifestBehind)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if s.Number < minEdit {
+		return nil, fmt.Errorf("%s ends at edit %d, the WAL names edit %d: %w",
+			path.Join(dir, ManifestName), s.Number, minEdit, ErrManifestBehind)
+	}
+	m := &Manifest{fs: fsys, dir: dir, torn: torn}
+	if err := m.start(s); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func (m *Manifest) start(s *State) error {
+	log, _, err := writeSnapshot(m.fs, m.dir, s)
+	if err != nil {
+		return err
+	}
+	m.mu.log, m.mu.last = log, s.Number
+	m.state.Store(s)
+	return nil
+}
+
+// State returns what all edits so far make together.
+func (m *Manifest) State() *State { return m.state.Load() }
+
+// Torn returns what OpenManifest cut off.
+func (m *Manifest) Torn() Torn { return m.torn }
+
+// Err returns why no more edits are taken, nil if they are.
+func (m *Manifest) Err() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mu.stopped
+}
+
+// Apply checks an edit, makes it durable and returns the state with it. The
+// edit's number is that of the state.
+//
+// An error that is ErrEdit means that nothing was done. After any other error
+// the edit is in doubt: the state is without it, but a MANIFEST read after a
+// crash may hold it. Until a later Apply or Settle has succeeded nothing that
+// the edit names may be deleted or written again, neither what it adds nor
+// what it drops. On a full disk (ENOSPC) a later Apply may succeed; any other
+// error stops all edits until OpenManifest.
+func (m *Manifest) Apply(e Edit) (*State, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.mu.stopped; err != nil {
+		return nil, err
+	}
+	old := m.State()
+	e.Number = m.mu.last + 1
+	if err := CheckEdit(old, e); err != nil {
+		return nil, fmt.Errorf("edit %d: %w", e.Number, err)
+	}
+	framed, err := appendFramed(nil, kindEdit, &record{Edit: e})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrEdit, err)
+	}
+	next := old.apply(e)
+	if err := m.writeLocked(next, framed); err != nil {
+		return nil, m.failedLocked(fmt.Errorf("edit %d: %w", e.Number, err))
+	}
+	m.mu.last = e.Number
+	m.state.Store(next)
+	return next, nil
+}
+
+// writeLocked makes a state durable: as an edit behind the others, or as a
+// snapshot in a fresh file if the log is long or not to be trusted.
+func (m *Manifest) writeLocked(next *State, framed []byte) error {
+	log := m.mu.log
+	if log == nil || log.long() {
+		fresh, renamed, err := writeSnapshot(m.fs, m.dir, next)
+		if err == nil {
+			m.closeLogLocked()
+			m.mu.log = fresh
+			return nil
+		}
+		// A log that is merely long still takes edits when there is no room
+		// for a second one.
+		if log == nil || renamed || !isNoSpace(err) {
+			return err
+		}
+	}
+	return log.append(path.Join(m.dir, ManifestName), framed)
+}
+
+// closeLogLocked closes the log, if there is one. An error means nothing: what
+// counts has been synced, or is in doubt already.
+func (m *Manifest) closeLogLocked() {
+	if m.mu.log != nil {
+		_ = m.mu.log.file.Close()
+		m.mu.log = nil
+	}
+}
+
+// failedLocked closes the log after a failed write or sync: nothing is
+// appended behind it. The number of the edit is not used again.
+func (m *Manifest) failedLocked(err error) error {
+	m.mu.last++
+	m.closeLogLocked()
+	if !isNoSpace(err) {
+		m.mu.stopped = fmt.Errorf("%w: %w", ErrManifestStopped, err)
+		return m.mu.stopped
+	}
+	return err
+}
+
+// InDoubt reports whether the last edit failed and may yet be found by the
+// next OpenManifest.
+func (m *Manifest) InDoubt() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mu.log == nil
+}
+
+// Settle makes sure that an edit in doubt did not happen, by writing the state
+// without it to a fresh file. It does nothing if none is.
+func (m *Manifest) Settle() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.mu.stopped != nil {
+		return m.mu.stopped
+	}
+	if m.mu.log != nil {
+		return nil
+	}
+	next := m.State().clone()
+	next.Number = m.mu.last
+	if err := m.writeLocked(next, nil); err != nil {
+		return m.failedLocked(fmt.Errorf("settle edit %d: %w", next.Number, err))
+	}
+	m.state.Store(next)
+	return nil
+}
+
+// Forget takes names out of the record of dropped blocks: their files are gone
+// for good. The next snapshot is without them.
+func (m *Manifest) Forget(names []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	next := m.State().clone()
+	for _, name := range names {
+		delete(next.Dropped, name)
+	}
+	m.state.Store(next)
+}
+
+// Close closes the file. No other method may run meanwhile or, State excepted,
+// be called afterwards; a second Close does nothing.
+func (m *Manifest) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	log := m.mu.log
+	m.mu.log = nil
+	if m.mu.stopped == nil {
+		m.mu.stopped = ErrManifestClosed
+	}
+	if log == nil {
+		return nil
+	}
+	if err := log.file.Close(); err != nil {
+		return fmt.Errorf("close %s: %w", path.Join(m.dir, ManifestName), err)
+	}
+	return nil
+}
+
+// isNoSpace reports whether an error means a full disk or quota.
+func isNoSpace(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// findBlockFiles returns the paths, relative to dir and sorted, of all files
+// in its block directories, temporary ones included.
+func findBlockFiles(fsys vfs.FS, dir string) ([]string, error) {
+	var found []string
+	list := func(sub string) ([]string, error) {
+		names, err := fsys.List(path.Join(dir, sub))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("list %s: %w", path.Join(dir, sub), err)
+		}
+		return names, nil
+	}
+	files := func(sub string) error {
+		names, err := list(sub)
+		for _, name := range names {
+			if strings.HasSuffix(name, BlockSuffix) || strings.HasSuffix(name, TempSuffix) {
+				found = append(found, path.Join(sub, name))
+			}
+		}
+		return err
+	}
+	if err := files(L0Dir); err != nil {
+		return nil, err
+	}
+	days, err := list(RawDir)
+	if err != nil {
+		return nil, err
+	}
+	for _, day := range days {
+		if err := files(path.Join(RawDir, day)); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}

@@ -1,0 +1,82 @@
+package partition
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+
+	"tsdb/internal/vfs"
+)
+
+// logFile is the open MANIFEST. Records are appended at size; what is below
+// size is durable.
+type logFile struct {
+	file         vfs.File
+	size         int64
+	snapshotSize int64 // bytes up to the end of the snapshot
+	edits        int   // behind the snapshot
+}
+
+// long reports whether a fresh snapshot should replace the file: the edits
+// outweigh the snapshot, or are so many that reading them takes a while.
+func (l *logFile) long() bool {
+	return l.size-l.snapshotSize > max(maxLogBytes, l.snapshotSize) || l.edits >= maxLogEdits
+}
+
+// append writes a record behind the last one and syncs it. After an error
+// nothing is known about the end of the file: it must not be used again.
+func (l *logFile) append(name string, framed []byte) error {
+	if _, err := l.file.WriteAt(framed, l.size); err != nil {
+		return fmt.Errorf("append to %s@%d: %w", name, l.size, err)
+	}
+	if err := l.file.Sync(); err != nil {
+		return fmt.Errorf("sync %s: %w", name, err)
+	}
+	l.size += int64(len(framed))
+	l.edits++
+	return nil
+}
+
+// writeSnapshot replaces the MANIFEST in dir by one that holds nothing but s:
+// written beside it, synced, renamed over it, the directory synced. renamed
+// says whether the old file may be gone: without it an error changed nothing.
+func writeSnapshot(fsys vfs.FS, dir string, s *State) (_ *logFile, renamed bool, err error) {
+	name := path.Join(dir, ManifestName)
+	temp := name + TempSuffix
+	r := snapshotOf(s)
+	b, err := appendFramed(manifestHeader(), kindSnapshot, &r)
+	if err != nil {
+		return nil, false, err
+	}
+	if err := fsys.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, false, fmt.Errorf("remove %s: %w", temp, err)
+	}
+	f, err := fsys.Create(temp)
+	if err != nil {
+		return nil, false, fmt.Errorf("create %s: %w", temp, err)
+	}
+	defer func() {
+		if err == nil {
+			return
+		}
+		err = errors.Join(err, f.Close())
+		if !renamed {
+			// It only takes space; the next snapshot removes it too.
+			_ = fsys.Remove(temp)
+		}
+	}()
+	if _, err := f.WriteAt(b, 0); err != nil {
+		return nil, false, fmt.Errorf("write %s: %w", temp, err)
+	}
+	if err := f.Sync(); err != nil {
+		return nil, false, fmt.Errorf("sync %s: %w", temp, err)
+	}
+	if err := fsys.Rename(temp, name); err != nil {
+		return nil, true, fmt.Errorf("rename %s: %w", temp, err)
+	}
+	if err := fsys.SyncDir(dir); err != nil {
+		return nil, true, fmt.Errorf("sync %s: %w", dir, err)
+	}
+	return &logFile{file: f, size: int64(len(b)), snapshotSize: int64(len(b))}, true, nil
+}
