@@ -1,0 +1,144 @@
+package query
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+	promstorage "github.com/prometheus/prometheus/storage"
+)
+
+// Defaults of Options.
+const (
+	DefaultTimeout       = 2 * time.Minute
+	DefaultMaxSamples    = 50_000_000
+	DefaultLookback      = 5 * time.Minute
+	DefaultSubqueryStep  = time.Minute
+	DefaultMaxConcurrent = 20
+	DefaultMaxQueued     = 1000
+)
+
+// Options are the settings of an Engine; the zero value is the default, which
+// is what Prometheus answers without feature flags.
+type Options struct {
+	Timeout      time.Duration // a query that runs longer, waiting included, ends with promql.ErrQueryTimeout; 0 = DefaultTimeout
+	MaxSamples   int           // samples a query may hold in memory; 0 = DefaultMaxSamples
+	Lookback     time.Duration // a sample older than this is stale; 0 = DefaultLookback
+	SubqueryStep time.Duration // step of a subquery that names none; 0 = DefaultSubqueryStep
+
+	MaxConcurrent int // queries that run at a time; 0 = DefaultMaxConcurrent
+	MaxQueued     int // queries that wait for one of them to end, more get ErrOverloaded; 0 = DefaultMaxQueued
+
+	Parser             parser.Options // language features beyond the stable ones
+	DelayedNameRemoval bool           // drop metric names after the whole evaluation instead of at each function
+	UseStartTimestamps bool           // let rate, increase, irate and resets use start timestamps
+	PerStepStats       bool           // count samples a step for clients that ask for it
+
+	// Started is called when a query begins to run, after its wait; what it
+	// returns is called when the query ends. nil = not.
+	Started func(query string) (ended func())
+
+	Logger     *slog.Logger          // nil = none
+	Registerer prometheus.Registerer // for the engine's metrics; nil = none
+}
+
+func (o Options) withDefaults() Options {
+	setDefault(&o.Timeout, DefaultTimeout)
+	setDefault(&o.MaxSamples, DefaultMaxSamples)
+	setDefault(&o.Lookback, DefaultLookback)
+	setDefault(&o.SubqueryStep, DefaultSubqueryStep)
+	setDefault(&o.MaxConcurrent, DefaultMaxConcurrent)
+	setDefault(&o.MaxQueued, DefaultMaxQueued)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+func setDefault[T int | time.Duration](p *T, v T) {
+	if *p == 0 {
+		*p = v
+	}
+}
+
+// Engine runs PromQL queries. It is safe for concurrent use.
+type Engine struct {
+	inner  *promql.Engine
+	parser *Parser
+	queue  *queue
+}
+
+var _ promql.QueryEngine = (*Engine)(nil)
+
+// New returns an engine.
+func New(o Options) *Engine {
+	o = o.withDefaults()
+	e := &Engine{
+		parser: NewParser(o.Parser),
+		queue:  newQueue(o.MaxConcurrent, o.MaxQueued, o.Started),
+	}
+	e.inner = promql.NewEngine(promql.EngineOpts{
+		Logger:                   o.Logger,
+		Reg:                      o.Registerer,
+		MaxSamples:               o.MaxSamples,
+		Timeout:                  o.Timeout,
+		ActiveQueryTracker:       e.queue,
+		LookbackDelta:            o.Lookback,
+		NoStepSubqueryIntervalFn: func(int64) int64 { return o.SubqueryStep.Milliseconds() },
+		EnableAtModifier:         true,
+		EnableNegativeOffset:     true,
+		EnablePerStepStats:       o.PerStepStats,
+		EnableDelayedNameRemoval: o.DelayedNameRemoval,
+		UseStartTimestamps:       o.UseStartTimestamps,
+		Parser:                   e.parser,
+	})
+	return e
+}
+
+// Parser returns the parser the engine uses.
+func (e *Engine) Parser() *Parser { return e.parser }
+
+// Active returns the queries that run now, oldest first.
+func (e *Engine) Active() []ActiveQuery { return e.queue.list() }
+
+// Waiting returns the number of queries that wait for their turn.
+func (e *Engine) Waiting() int { return int(e.queue.waiting.Load()) }
+
+// NewInstantQuery prepares a query at one time. The error is that of the
+// parser.
+func (e *Engine) NewInstantQuery(ctx context.Context, q promstorage.Queryable, opts promql.QueryOpts, qs string, ts time.Time) (promql.Query, error) {
+	src := &witness{Queryable: q}
+	inner, err := e.inner.NewInstantQuery(ctx, src, opts, qs, ts)
+	if err != nil {
+		return nil, err
+	}
+	return &run{Query: inner, src: src}, nil
+}
+
+// NewRangeQuery prepares a query at the times start, start + interval, … up to
+// end. The error is that of the parser.
+func (e *Engine) NewRangeQuery(ctx context.Context, q promstorage.Queryable, opts promql.QueryOpts, qs string, start, end time.Time, interval time.Duration) (promql.Query, error) {
+	src := &witness{Queryable: q}
+	inner, err := e.inner.NewRangeQuery(ctx, src, opts, qs, start, end, interval)
+	if err != nil {
+		return nil, err
+	}
+	return &run{Query: inner, src: src}, nil
+}
+
+// run is one prepared query.
+type run struct {
+	promql.Query
+	src *witness
+}
+
+// Exec runs the query. Its result is valid until Close.
+func (r *run) Exec(ctx context.Context) *promql.Result {
+	res := r.Query.Exec(ctx)
+	res.Err = classify(res.Err)
+	res.Warnings.Merge(r.src.lateWarnings())
+	return res
+}

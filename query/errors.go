@@ -1,0 +1,54 @@
+package query
+
+import (
+	"context"
+	"errors"
+
+	"github.com/prometheus/prometheus/promql"
+)
+
+// ErrOverloaded is returned when as many queries wait as may. Trying again
+// later can help.
+var ErrOverloaded = errors.New("too many queries are waiting already, try again later")
+
+// The part of the error text of an ended query that says where it ended, in
+// the words Prometheus uses.
+const (
+	inQueue     = "query queue"
+	inExecution = "query execution"
+)
+
+// classify gives a context's errors that came up inside the storage the types
+// that the engine gives to those it notices itself: to a client it makes no
+// difference who looked at the clock.
+func classify(err error) error {
+	if err == nil || isPromQL(err) {
+		return err
+	}
+	return contextError(err, inExecution)
+}
+
+func contextError(err error, where string) error {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return promql.ErrQueryTimeout(where)
+	case errors.Is(err, context.Canceled):
+		return promql.ErrQueryCanceled(where)
+	}
+	return err
+}
+
+func isPromQL(err error) bool {
+	var timeout promql.ErrQueryTimeout
+	var canceled promql.ErrQueryCanceled
+	return errors.As(err, &timeout) || errors.As(err, &canceled)
+}
+
+// storageError marks an error as the storage's fault, not the query's; those
+// of a context stay what they are.
+func storageError(err error) error {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return promql.ErrStorage{Err: err}
+}

@@ -1,0 +1,154 @@
+package query
+
+import (
+	"context"
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"github.com/prometheus/prometheus/model/labels"
+	promstorage "github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/util/annotations"
+
+	"tsdb/internal/model"
+	"tsdb/storage"
+)
+
+// Source is what a Queryable reads: a *storage.DB.
+type Source interface {
+	// View pins a consistent look at the database. The caller releases it.
+	View() (*storage.View, error)
+}
+
+// Queryable shows a database through Prometheus' interfaces for readers of
+// samples, labels and exemplars. It is safe for concurrent use.
+type Queryable struct {
+	src    Source
+	tenant uint32
+}
+
+var (
+	_ promstorage.Queryable         = (*Queryable)(nil)
+	_ promstorage.ExemplarQueryable = (*Queryable)(nil)
+)
+
+// NewQueryable returns a Queryable over one tenant's series.
+func NewQueryable(src Source, tenant uint32) *Queryable {
+	return &Queryable{src: src, tenant: tenant}
+}
+
+// Querier pins a view for reading the times mint to maxt, both inclusive, in
+// Unix milliseconds. Close releases it; nothing read through the querier may
+// be used afterwards, except labels.
+func (q *Queryable) Querier(mint, maxt int64) (promstorage.Querier, error) {
+	v, err := q.src.View()
+	if err != nil {
+		return nil, storageError(err)
+	}
+	return &querier{view: v, tenant: q.tenant, tr: inclusive(mint, maxt)}, nil
+}
+
+// inclusive returns the half-open range of the times from mint to maxt.
+func inclusive(mint, maxt int64) model.TimeRange {
+	if maxt < math.MaxInt64 {
+		maxt++
+	}
+	return model.TimeRange{Min: mint, Max: maxt}
+}
+
+// querier reads one view.
+type querier struct {
+	view   *storage.View
+	tenant uint32
+	tr     model.TimeRange
+
+	mu struct {
+		sync.Mutex
+		selections []*selection
+		late       annotations.Annotations // of all selections, once closed
+		closed     bool
+	}
+}
+
+// selection is one Select of a querier: what its series need for reading.
+type selection struct {
+	ctx     context.Context
+	ended   atomic.Bool // ctx is over; cheaper to ask than ctx
+	unwatch func() bool
+	set     *storage.SeriesSet
+	tr      model.TimeRange
+}
+
+// Select returns the series that match all matchers, sorted by labels. The
+// range of the hints, if there are any, replaces the querier's.
+func (q *querier) Select(ctx context.Context, _ bool, hints *promstorage.SelectHints, ms ...*labels.Matcher) promstorage.SeriesSet {
+	tr, limit := q.tr, 0
+	if hints != nil {
+		tr, limit = inclusive(hints.Start, hints.End), hints.Limit
+	}
+	set, err := q.view.Select(ctx, q.tenant, tr, ms...)
+	if err != nil {
+		return promstorage.ErrSeriesSet(storageError(err))
+	}
+	s := &selection{ctx: ctx, set: set, tr: tr}
+	s.unwatch = context.AfterFunc(ctx, func() { s.ended.Store(true) })
+	q.mu.Lock()
+	q.mu.selections = append(q.mu.selections, s)
+	q.mu.Unlock()
+	n := set.Len()
+	if limit > 0 {
+		n = min(n, limit)
+	}
+	return &seriesSet{sel: s, n: n, i: -1}
+}
+
+// LabelNames returns the sorted names of the labels of the series that match.
+func (q *querier) LabelNames(ctx context.Context, hints *promstorage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+	names, warnings, err := q.view.LabelNames(ctx, q.tenant, q.tr, limitOf(hints), ms...)
+	return names, annotate(warnings), storageError(err)
+}
+
+// LabelValues returns the sorted values of a label of the series that match.
+func (q *querier) LabelValues(ctx context.Context, name string, hints *promstorage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+	values, warnings, err := q.view.LabelValues(ctx, q.tenant, name, q.tr, limitOf(hints), ms...)
+	return values, annotate(warnings), storageError(err)
+}
+
+func limitOf(hints *promstorage.LabelHints) int {
+	if hints == nil {
+		return 0
+	}
+	return hints.Limit
+}
+
+// Close releases the view. A second Close does nothing.
+func (q *querier) Close() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.mu.closed {
+		return nil
+	}
+	q.mu.closed = true
+	for _, s := range q.mu.selections {
+		s.unwatch()
+		q.mu.late.Merge(annotate(s.set.Warnings()))
+	}
+	q.mu.selections = nil
+	q.view.Release()
+	return nil
+}
+
+// lateWarnings returns what came up until Close.
+func (q *querier) lateWarnings() annotations.Annotations {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.mu.late
+}
+
+func annotate(warnings []error) annotations.Annotations {
+	var a annotations.Annotations
+	for _, w := range warnings {
+		a.Add(w)
+	}
+	return a
+}
