@@ -256,7 +256,7 @@ func (m *Mem) Stat(name string) (Info, error) {
 	if err != nil {
 		return Info{}, pathError("stat", name, err)
 	}
-	return Info{Size: n.live.size, IsDir: n.dir, ModTime: n.modTime}, nil
+	return Info{Size: n.live.size, IsDir: n.dir, Links: n.links, ModTime: n.modTime}, nil
 }
 
 // SyncDir implements FS. Of a rename between two directories it makes durable

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -58,7 +59,11 @@ func (osFS) Stat(name string) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	return Info{Size: st.Size(), IsDir: st.IsDir(), ModTime: st.ModTime()}, nil
+	info := Info{Size: st.Size(), IsDir: st.IsDir(), Links: 1, ModTime: st.ModTime()}
+	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
+		info.Links = int(sys.Nlink)
+	}
+	return info, nil
 }
 
 func (osFS) SyncDir(dir string) error {

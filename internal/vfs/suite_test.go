@@ -136,6 +136,9 @@ func TestNamesBehaveAsPosixSays(t *testing.T) {
 			t.Fatalf("after rename: %q", got)
 		}
 		must(t, fsys.Link(dir+"/x/b", dir+"/x/y/c"))
+		if info, err := fsys.Stat(dir + "/x/b"); err != nil || info.Links != 2 {
+			t.Fatalf("stat of a linked file: %+v, %v", info, err)
+		}
 		must(t, fsys.Remove(dir+"/x/b"))
 		if got := read(t, fsys, dir+"/x/y/c"); got != "1" {
 			t.Fatalf("after link: %q", got)

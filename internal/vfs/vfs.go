@@ -71,6 +71,7 @@ type File interface {
 type Info struct {
 	Size    int64
 	IsDir   bool
+	Links   int // names the file has; not meaningful for directories
 	ModTime time.Time
 }
 
