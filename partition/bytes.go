@@ -1,0 +1,134 @@
+package partition
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"tsdb/encoding"
+)
+
+// appendString appends the uvarint length of s and its bytes.
+func appendString(dst []byte, s string) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(s)))
+	return append(dst, s...)
+}
+
+// bytesReader reads numbers and strings from bytes that may be anything. The
+// first thing that is wrong stays in err, and everything read after it is zero,
+// so that callers check once at the end, before they use a count for anything
+// but a loop that looks at err.
+type bytesReader struct {
+	b   []byte
+	err error
+}
+
+func (r *bytesReader) fail(what string) {
+	if r.err == nil {
+		r.err = errors.New(what)
+		r.b = nil
+	}
+}
+
+func (r *bytesReader) byte() byte {
+	if len(r.b) == 0 {
+		r.fail("short of a byte")
+		return 0
+	}
+	v := r.b[0]
+	r.b = r.b[1:]
+	return v
+}
+
+func (r *bytesReader) uint32() uint32 {
+	if len(r.b) < 4 {
+		r.fail("short of a number")
+		return 0
+	}
+	v := binary.LittleEndian.Uint32(r.b)
+	r.b = r.b[4:]
+	return v
+}
+
+func (r *bytesReader) uint64() uint64 {
+	if len(r.b) < 8 {
+		r.fail("short of a number")
+		return 0
+	}
+	v := binary.LittleEndian.Uint64(r.b)
+	r.b = r.b[8:]
+	return v
+}
+
+// uvarint reads a number that may not be larger than most.
+func (r *bytesReader) uvarint(most uint64) uint64 {
+	if len(r.b) > 0 && r.b[0] < 0x80 && uint64(r.b[0]) <= most {
+		v := r.b[0]
+		r.b = r.b[1:]
+		return uint64(v)
+	}
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.fail("not a number")
+		return 0
+	}
+	if v > most {
+		r.fail("number out of range")
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *bytesReader) varint() int64 {
+	v, n := binary.Varint(r.b)
+	if n <= 0 {
+		r.fail("not a number")
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+// bytes returns the next n bytes; they share memory with the input.
+func (r *bytesReader) bytes(n uint64) []byte {
+	if n > uint64(len(r.b)) {
+		r.fail("short of bytes")
+		return nil
+	}
+	v := r.b[:n:n]
+	r.b = r.b[n:]
+	return v
+}
+
+// string reads a length, at most most, and as many bytes.
+func (r *bytesReader) string(most uint64) string {
+	return string(r.bytes(r.uvarint(most)))
+}
+
+// count reads the number of items that follow, each of at least one byte.
+func (r *bytesReader) count() int {
+	return int(r.uvarint(uint64(len(r.b))))
+}
+
+// end returns what was wrong, a rest included.
+func (r *bytesReader) end(what string) error {
+	if r.err != nil {
+		return corrupt("%s: %v", what, r.err)
+	}
+	if len(r.b) > 0 {
+		return corrupt("%s: %d bytes too many", what, len(r.b))
+	}
+	return nil
+}
+
+// compress returns the shorter of src and its zstd frame, and whether it is the
+// frame. A frame must save a sixteenth, or reading it is not worth the work.
+// The frame is appended to dst.
+func compress(dst, src []byte) ([]byte, bool) {
+	n := len(dst)
+	dst = encoding.AppendZstd(dst, src)
+	if len(dst)-n > len(src)-len(src)/16-1 {
+		return append(dst[:n], src...), false
+	}
+	return dst, true
+}

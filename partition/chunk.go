@@ -1,0 +1,307 @@
+package partition
+
+import (
+	"fmt"
+
+	"tsdb/encoding"
+	"tsdb/internal/model"
+)
+
+// Chunk names one chunk of a block: one kind of one series in one window. It is
+// a small value and holds no samples.
+type Chunk struct {
+	Ordinal uint32 // of the series
+	Kind    model.Kind
+	Rung    uint8 // of the window ladder: windows of 24 h / 2^Rung
+	Bad     bool  // was unreadable when it was carried along
+	Count   uint32
+	MinTime int64 // of the first sample
+	MaxTime int64 // of the last sample, inclusive
+
+	from    *chunkReader
+	page    *directoryPage
+	pageOff int64
+	row     int
+}
+
+// Overlaps reports whether samples of the chunk can lie in r.
+func (c Chunk) Overlaps(r model.TimeRange) bool { return c.MinTime < r.Max && c.MaxTime >= r.Min }
+
+func newChunk(from *chunkReader, p *directoryPage, pageOff int64, i int) Chunk {
+	r := &p.rows[i]
+	t := &p.times[r.time]
+	return Chunk{
+		Ordinal: r.ord, Kind: r.flags.kind(), Rung: r.flags.rung(), Bad: r.flags&rowBad != 0,
+		Count: t.count, MinTime: t.min, MaxTime: t.max,
+		from: from, page: p, pageOff: pageOff, row: i,
+	}
+}
+
+// chunkReader reads columns of one block. It reuses its memory from chunk to
+// chunk and is not safe for concurrent use.
+type chunkReader struct {
+	block   *Block
+	cache   *Cache // nil for scans, which would only wash it out
+	ahead   int    // bytes to read at once when a scan runs through a stream
+	streams [streams]readStream
+	times   map[timesKey][]int64 // decoded timestamps, for scans
+	timesN  int                  // timestamps in it
+	samples model.Samples        // scratch
+	values  []byte               // scratch: a column of values
+}
+
+type timesKey struct {
+	off   int64
+	start uint32
+}
+
+// readStream is what a chunkReader remembers of one stream.
+type readStream struct {
+	data     []byte // bytes of the file from off on
+	off      int64
+	group    []byte // content of the group at groupOff, 0 = none
+	groupOff int64
+}
+
+// scanTimesMax bounds the timestamps a scan remembers.
+const scanTimesMax = 1 << 19
+
+// frame returns the stored bytes of a frame, their checksum checked. They are
+// valid until the next call for the stream.
+func (r *chunkReader) frame(s stream, f frame) ([]byte, error) {
+	st := &r.streams[s]
+	at := f.off - st.off
+	if at < 0 || at+int64(f.stored) > int64(len(st.data)) {
+		n := int(f.stored)
+		if r.ahead > n {
+			n = int(min(int64(r.ahead), r.block.info.Size-f.off))
+		}
+		if cap(st.data) < n {
+			st.data = make([]byte, n)
+		}
+		st.data, st.off, at = st.data[:n], f.off, 0
+		if err := r.block.readInto(f.off, st.data); err != nil {
+			st.data = st.data[:0]
+			return nil, err
+		}
+	}
+	stored := st.data[at : at+int64(f.stored)]
+	if encoding.Checksum(stored) != f.crc {
+		return nil, r.block.damage(f.off, corrupt("checksum of %v", s))
+	}
+	return stored, nil
+}
+
+// column returns the bytes of a column; they are valid until the next call for
+// the stream.
+func (r *chunkReader) column(p *directoryPage, s stream, c columnRef) ([]byte, error) {
+	if c.frame == inlineFrame {
+		return p.inline[s][c.start:][:c.length], nil
+	}
+	f := p.frames[s][c.frame]
+	if f.raw == 0 {
+		stored, err := r.frame(s, f)
+		if err != nil {
+			return nil, err
+		}
+		return stored[c.start:][:c.length], nil
+	}
+	st := &r.streams[s]
+	if st.groupOff != f.off {
+		key := cacheKey{block: r.block.id, kind: cachedGroup, off: f.off}
+		content, err := cached(r.cache, key, func() ([]byte, int, error) {
+			stored, err := r.frame(s, f)
+			if err != nil {
+				return nil, 0, err
+			}
+			var dst []byte
+			if r.cache == nil {
+				dst = st.group
+			}
+			content, err := inflate(dst, stored, f.raw)
+			return content, len(content), r.block.damage(f.off, err)
+		})
+		if err != nil {
+			st.groupOff = 0
+			return nil, err
+		}
+		st.group, st.groupOff = content, f.off
+	}
+	return st.group[c.start:][:c.length], nil
+}
+
+// timestamps returns the decoded timestamps of time column t. They are shared
+// and must not be changed; for scans they are valid until the next call.
+func (r *chunkReader) timestamps(p *directoryPage, pageOff int64, t *timeColumn) ([]int64, error) {
+	if t.frame == inlineFrame {
+		return r.decodeTimes(p, pageOff, t)
+	}
+	key := timesKey{p.frames[streamTimes][t.frame].off, t.start}
+	if r.cache == nil {
+		if ts, ok := r.times[key]; ok && matchesTimes(ts, t) {
+			return ts, nil
+		}
+		ts, err := r.decodeTimes(p, pageOff, t)
+		if err != nil {
+			return nil, err
+		}
+		if r.timesN += len(ts); r.times == nil || r.timesN > scanTimesMax {
+			r.times, r.timesN = make(map[timesKey][]int64), len(ts)
+		}
+		r.times[key] = ts
+		return ts, nil
+	}
+	ts, err := cached(r.cache, cacheKey{block: r.block.id, kind: cachedTimes, off: key.off, start: key.start},
+		func() ([]int64, int, error) {
+			ts, err := r.decodeTimes(p, pageOff, t)
+			return ts, 8 * len(ts), err
+		})
+	if err == nil && !matchesTimes(ts, t) {
+		err = r.block.damage(key.off, corrupt("timestamps do not fit the directory"))
+	}
+	return ts, err
+}
+
+// matchesTimes reports whether decoded timestamps are what the directory says.
+func matchesTimes(ts []int64, t *timeColumn) bool {
+	return len(ts) == int(t.count) && ts[0] == t.min && ts[len(ts)-1] == t.max
+}
+
+func (r *chunkReader) decodeTimes(p *directoryPage, pageOff int64, t *timeColumn) ([]int64, error) {
+	col, err := r.column(p, streamTimes, t.columnRef)
+	if err != nil {
+		return nil, err
+	}
+	ts, err := encoding.DecodeTimestamps(make([]int64, 0, t.count), col, int(t.count))
+	if err == nil && !matchesTimes(ts, t) {
+		err = corrupt("timestamps do not fit the directory")
+	}
+	for i := 1; err == nil && i < len(ts); i++ {
+		if ts[i] <= ts[i-1] {
+			err = corrupt("timestamps do not rise")
+		}
+	}
+	return ts, r.block.damage(p.offsetOf(streamTimes, t.columnRef, pageOff), err)
+}
+
+// offsetOf returns the offset in the file that stands for a column in errors:
+// that of its frame, or of the directory page.
+func (d *directoryPage) offsetOf(s stream, c columnRef, pageOff int64) int64 {
+	if c.frame == inlineFrame {
+		return pageOff
+	}
+	return d.frames[s][c.frame].off
+}
+
+// append appends the samples of a chunk that lie in tr to dst.
+func (r *chunkReader) append(c Chunk, tr model.TimeRange, dst *model.Samples) error {
+	if c.Bad {
+		return r.lostBefore(c)
+	}
+	w := &c.page.rows[c.row]
+	ts, err := r.timestamps(c.page, c.pageOff, &c.page.times[w.time])
+	if err != nil {
+		return err
+	}
+	i, j := searchTime(ts, tr.Min), searchTime(ts, tr.Max)
+	if i >= j {
+		return nil
+	}
+	col, err := r.column(c.page, streamValues, w.value)
+	if err != nil {
+		return err
+	}
+	if w.flags&(rowStarts|rowHistogram) == 0 && len(dst.ST) == 0 && len(dst.H) == 0 {
+		err = appendFloats(dst, ts, col, i, j)
+	} else {
+		err = r.appendSlow(c, ts, col, i, j, dst)
+	}
+	return r.block.damage(c.page.offsetOf(streamValues, w.value, c.pageOff), err)
+}
+
+// lostBefore is the error of reading a chunk marked bad.
+func (r *chunkReader) lostBefore(c Chunk) error {
+	return &DamageError{Path: r.block.info.Name, Offset: c.pageOff, What: fmt.Sprintf(
+		"%d samples of series %d from %d to %d were lost before", c.Count, c.Ordinal, c.MinTime, c.MaxTime)}
+}
+
+// appendFloats appends the samples i ≤ k < j of a chunk of floats to dst, which
+// has neither start timestamps nor histograms.
+func appendFloats(dst *model.Samples, ts []int64, col []byte, i, j int) error {
+	n := len(dst.V)
+	vs, err := encoding.DecodeFloats(dst.V, col, len(ts))
+	if err != nil {
+		return err
+	}
+	if len(vs) != n+len(ts) {
+		return corrupt("%d values for %d times", len(vs)-n, len(ts))
+	}
+	if i > 0 {
+		copy(vs[n:], vs[n+i:n+j])
+	}
+	dst.V = vs[:n+j-i]
+	dst.T = append(dst.T, ts[i:j]...)
+	return nil
+}
+
+// appendSlow appends the samples i ≤ k < j of a chunk of any sort.
+func (r *chunkReader) appendSlow(c Chunk, ts []int64, col []byte, i, j int, dst *model.Samples) (err error) {
+	w := &c.page.rows[c.row]
+	s := &r.samples
+	s.Reset()
+	s.T = ts
+	defer func() { s.T = nil }() // shared
+	if w.flags&rowHistogram != 0 {
+		s.H, err = encoding.DecodeHistograms(s.H, col, len(ts))
+		for range ts {
+			s.V = append(s.V, 0)
+		}
+		if err == nil && len(s.H) != len(ts) {
+			err = corrupt("%d histograms for %d times", len(s.H), len(ts))
+		}
+		for k := range s.H {
+			if err == nil && s.H[k].IsZero() {
+				err = corrupt("no histogram")
+			}
+		}
+	} else {
+		s.V, err = encoding.DecodeFloats(s.V, col, len(ts))
+		if err == nil && len(s.V) != len(ts) {
+			err = corrupt("%d values for %d times", len(s.V), len(ts))
+		}
+	}
+	if err == nil && w.flags&rowStarts != 0 {
+		if col, err = r.column(c.page, streamValues, w.starts); err != nil {
+			return err
+		}
+		s.ST, err = encoding.DecodeStartTimestamps(s.ST, col, ts)
+		if err == nil && len(s.ST) != len(ts) {
+			err = corrupt("%d start timestamps for %d times", len(s.ST), len(ts))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	dst.AppendRange(s, i, j)
+	return nil
+}
+
+// raw returns the encoded columns of a chunk that is not bad, checked; starts is
+// nil if it has none. They are valid until the next call.
+func (r *chunkReader) raw(c Chunk) (times, values, starts []byte, err error) {
+	w := &c.page.rows[c.row]
+	if times, err = r.column(c.page, streamTimes, c.page.times[w.time].columnRef); err != nil {
+		return nil, nil, nil, err
+	}
+	col, err := r.column(c.page, streamValues, w.value)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	r.values = append(r.values[:0], col...)
+	if w.flags&rowStarts != 0 {
+		if starts, err = r.column(c.page, streamValues, w.starts); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	return times, r.values, starts, nil
+}

@@ -1,0 +1,94 @@
+package partition
+
+import (
+	"encoding/binary"
+
+	"github.com/zeebo/xxh3"
+)
+
+const (
+	dedupeMax      = 1 << 16 // columns remembered in each of two generations
+	dedupeBytesMin = 64      // a second reference to a value column gains nothing below
+)
+
+// contentKey is a 128-bit hash of a column's content or origin.
+type contentKey = xxh3.Uint128
+
+// Seeds keep apart what a content key was made of.
+const (
+	seedTimes   = 1 // timestamps
+	seedEncoded = 2 // encoded bytes
+	seedOrigin  = 3 // place in the block a chunk is copied from
+)
+
+func keyOfTimes(ts []int64) contentKey { return xxh3.Hash128Seed(timeBytes(ts), seedTimes) }
+
+func keyOfEncoded(b []byte) contentKey { return xxh3.Hash128Seed(b, seedEncoded) }
+
+// keyOfOrigin is the key of a column by the place it is copied from: block is a
+// number that no other block open in this process has.
+func keyOfOrigin(block uint64, frameOff int64, start uint32) contentKey {
+	var b [20]byte
+	binary.LittleEndian.PutUint64(b[0:], block)
+	binary.LittleEndian.PutUint64(b[8:], uint64(frameOff))
+	binary.LittleEndian.PutUint32(b[16:], start)
+	return xxh3.Hash128Seed(b[:], seedOrigin)
+}
+
+// storedColumn is a column that has been laid out. In the directory page
+// numbered page its place is ref; elsewhere it is found through frame, which is
+// known once that page has been written.
+type storedColumn struct {
+	page  uint32
+	index uint32 // of time columns: number in the page
+	ref   columnRef
+	frame frame
+}
+
+// dedupe finds columns laid out before. Its memory is bounded: it forgets the
+// columns that were not asked for during the last dedupeMax insertions first.
+type dedupe struct {
+	young, old map[contentKey]storedColumn
+	fresh      []contentKey // laid out since the last resolve
+}
+
+func (d *dedupe) get(k contentKey) (storedColumn, bool) {
+	if s, ok := d.young[k]; ok {
+		return s, true
+	}
+	s, ok := d.old[k]
+	if ok {
+		d.put(k, s)
+	}
+	return s, ok
+}
+
+// add remembers a column just laid out in the page under construction.
+func (d *dedupe) add(k contentKey, s storedColumn) {
+	d.put(k, s)
+	d.fresh = append(d.fresh, k)
+}
+
+func (d *dedupe) put(k contentKey, s storedColumn) {
+	if len(d.young) >= dedupeMax || d.young == nil {
+		d.old, d.young = d.young, make(map[contentKey]storedColumn)
+	}
+	d.young[k] = s
+}
+
+// resolve tells the fresh columns where the frames of their page came to lie.
+func (d *dedupe) resolve(frames []frame) {
+	for _, k := range d.fresh {
+		m := d.young
+		s, ok := m[k]
+		if !ok {
+			m = d.old
+			s, ok = m[k]
+		}
+		if ok && s.ref.frame != inlineFrame {
+			s.frame = frames[s.ref.frame]
+			m[k] = s
+		}
+	}
+	d.fresh = d.fresh[:0]
+}

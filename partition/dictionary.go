@@ -1,0 +1,196 @@
+package partition
+
+import (
+	"encoding/binary"
+	"sort"
+	"strings"
+)
+
+// A dictionary is the sorted list of the values of one label name, in pages.
+// In a page the values are front-coded in blocks of dictionaryBlock: the first
+// of a block is whole, the others name how many bytes they share with the one
+// before.
+const (
+	dictionaryBlock  = 16
+	dictionaryValues = 1024     // values in a page
+	dictionaryBytes  = 16 << 10 // bytes of values after which a page is closed
+)
+
+// appendDictionaryPage appends as many of the values as go into one page and
+// returns their number, at least one.
+func appendDictionaryPage(dst []byte, values []string) ([]byte, int) {
+	n, bytes := 0, 0
+	for n < len(values) && n < dictionaryValues && bytes < dictionaryBytes {
+		bytes += len(values[n])
+		n++
+	}
+	dst = binary.AppendUvarint(dst, uint64(n))
+	for i, v := range values[:n] {
+		shared := 0
+		if i%dictionaryBlock != 0 {
+			shared = sharedPrefix(values[i-1], v)
+			dst = binary.AppendUvarint(dst, uint64(shared))
+		}
+		dst = appendString(dst, v[shared:])
+	}
+	return dst, n
+}
+
+// decodeDictionaryPage returns the values of a page. They share one allocation
+// and rise strictly.
+func decodeDictionaryPage(b []byte) ([]string, error) {
+	r := bytesReader{b: b}
+	n := r.count()
+	ends := make([]int, 0, n)
+	arena := make([]byte, 0, 2*len(b))
+	from := 0 // of the value before
+	for i := range n {
+		shared := 0
+		if i%dictionaryBlock != 0 {
+			shared = int(r.uvarint(uint64(len(arena) - from)))
+		}
+		suffix := r.bytes(r.uvarint(maxLabelBytes))
+		if r.err == nil && (len(arena)+shared+len(suffix) > maxPageBytes || shared+len(suffix) == 0) {
+			r.fail("value out of range")
+		}
+		if r.err != nil {
+			break
+		}
+		start := len(arena)
+		arena = append(arena, arena[from:from+shared]...)
+		arena = append(arena, suffix...)
+		from = start
+		ends = append(ends, len(arena))
+	}
+	if err := r.end("dictionary page"); err != nil {
+		return nil, err
+	}
+	all := string(arena)
+	values := make([]string, n)
+	from = 0
+	for i, end := range ends {
+		values[i] = all[from:end]
+		from = end
+		if i > 0 && values[i] <= values[i-1] {
+			return nil, corrupt("dictionary page: values not sorted")
+		}
+	}
+	return values, nil
+}
+
+func sharedPrefix(a, b string) int {
+	n := min(len(a), len(b))
+	for i := range n {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return n
+}
+
+// nameEntry is one label name of a block: its dictionary and its postings.
+type nameEntry struct {
+	name     string
+	values   uint32 // number of values
+	fenceOff int64  // of its fences, in the section of name fences
+	fenceLen uint32
+	fenceCRC uint32
+}
+
+// appendNames appends the list of names. They are sorted, their fences lie one
+// behind the other.
+func appendNames(dst []byte, names []nameEntry) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(names)))
+	for _, n := range names {
+		dst = appendString(dst, n.name)
+		dst = binary.AppendUvarint(dst, uint64(n.values))
+		dst = binary.AppendUvarint(dst, uint64(n.fenceLen))
+		dst = binary.LittleEndian.AppendUint32(dst, n.fenceCRC)
+	}
+	return dst
+}
+
+func decodeNames(b []byte, fenceBytes int64) ([]nameEntry, error) {
+	r := bytesReader{b: b}
+	n := r.count()
+	names := make([]nameEntry, 0, min(n, 1<<10))
+	var off int64
+	for range n {
+		e := nameEntry{name: r.string(maxLabelBytes), fenceOff: off}
+		e.values = uint32(r.uvarint(maxSeriesInBlock))
+		e.fenceLen = uint32(r.uvarint(maxPageBytes))
+		e.fenceCRC = r.uint32()
+		off += int64(e.fenceLen)
+		if r.err == nil && (off > fenceBytes || e.name == "" || e.values == 0) {
+			r.fail("name out of range")
+		}
+		if r.err == nil && len(names) > 0 && e.name <= names[len(names)-1].name {
+			r.fail("names not sorted")
+		}
+		if r.err != nil {
+			break
+		}
+		names = append(names, e)
+	}
+	return names, r.end("names")
+}
+
+// nameFences says where the values and postings of one name lie. Keys of both
+// lists are numbers of values; number values stands for "any value".
+type nameFences struct {
+	dictionary []page
+	firsts     []string // the first value of every dictionary page
+	postings   []page
+	values     uint32 // number of values
+}
+
+func (f *nameFences) append(dst []byte) []byte {
+	dst = appendFences(dst, f.dictionary)
+	for _, v := range f.firsts {
+		dst = appendString(dst, v)
+	}
+	return appendFences(dst, f.postings)
+}
+
+func decodeNameFences(b []byte, values uint32, size int64) (*nameFences, error) {
+	r := bytesReader{b: b}
+	f := &nameFences{dictionary: r.fences(size), values: values}
+	f.firsts = make([]string, len(f.dictionary))
+	for i := range f.firsts {
+		f.firsts[i] = r.string(maxLabelBytes)
+	}
+	f.postings = r.fences(size)
+	if err := r.end("name fences"); err != nil {
+		return nil, err
+	}
+	for _, ps := range [][]page{f.dictionary, f.postings} {
+		if len(ps) == 0 || ps[0].first != 0 || ps[len(ps)-1].first > values {
+			return nil, corrupt("name fences: pages of no value")
+		}
+	}
+	return f, nil
+}
+
+// keys returns how many keys page i of a list has, if there are keys in all.
+func keys(ps []page, i int, all uint32) int {
+	if i+1 < len(ps) {
+		all = ps[i+1].first
+	}
+	return int(all - ps[i].first)
+}
+
+// pageOfValue returns the number of the page that holds v if any does.
+func (f *nameFences) pageOfValue(v string) int {
+	return max(0, sort.Search(len(f.firsts), func(i int) bool { return f.firsts[i] > v })-1)
+}
+
+// prefixEnd returns the least string above all that begin with prefix; the
+// second result is false if there is none.
+func prefixEnd(prefix string) (string, bool) {
+	b := []byte(strings.TrimRight(prefix, "\xff"))
+	if len(b) == 0 {
+		return "", false
+	}
+	b[len(b)-1]++
+	return string(b), true
+}

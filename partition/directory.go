@@ -1,0 +1,403 @@
+package partition
+
+import (
+	"encoding/binary"
+	"math"
+	"sort"
+
+	"tsdb/internal/model"
+)
+
+// frame is a stored run of bytes with a checksum of its own: one column, or a
+// zstd frame with the columns of many short chunks.
+type frame struct {
+	off    int64  // in the file
+	stored uint32 // bytes in the file
+	raw    uint32 // bytes once decompressed; 0 = one plain column
+	crc    uint32 // CRC-32C of the stored bytes
+}
+
+func (f frame) size() uint32 {
+	if f.raw > 0 {
+		return f.raw
+	}
+	return f.stored
+}
+
+// inlineFrame is the frame number of columns that lie in the directory page
+// itself, because they are so short that a frame would weigh more.
+const inlineFrame = math.MaxUint32
+
+// columnRef says where a column lies: bytes start ≤ i < start+length of a frame
+// of the page or, for inlineFrame, of the page's inline bytes.
+type columnRef struct {
+	frame, start, length uint32
+}
+
+// timeColumn is a timestamp column with what is known of its content. Chunks of
+// one page whose timestamps are equal share it.
+type timeColumn struct {
+	columnRef        // length 0: the column is lost (chunks marked bad)
+	count     uint32 // samples, 1 ≤ count ≤ MaxChunkSamples
+	min, max  int64  // first and last timestamp
+}
+
+// row is one chunk in a directory page.
+type row struct {
+	ord    uint32 // ordinal of the series
+	time   uint32 // number of the time column in the page
+	flags  rowFlags
+	value  columnRef // unset if bad
+	starts columnRef // unset without rowStarts
+}
+
+// rowFlags holds a chunk's kind, marks and rung.
+type rowFlags uint8
+
+const (
+	rowHistogram rowFlags = 1 << 0 // histograms, otherwise floats
+	rowBad       rowFlags = 1 << 1 // unreadable when it was carried along; no columns
+	rowStarts    rowFlags = 1 << 2 // has a column of start timestamps
+	rowReserved  rowFlags = 1 << 3 // must be 0
+	rowRungShift          = 4      // rung of the window ladder in the upper four bits
+)
+
+func (f rowFlags) kind() model.Kind {
+	if f&rowHistogram != 0 {
+		return model.KindHistogram
+	}
+	return model.KindFloat
+}
+
+func (f rowFlags) rung() uint8 { return uint8(f >> rowRungShift) }
+
+func (f rowFlags) valid() bool {
+	return f&rowReserved == 0 && f.rung() <= maxRung && (f&rowBad == 0 || f&rowStarts == 0)
+}
+
+// stream numbers the two runs of columns that a writer keeps apart: values (and
+// start timestamps, which are read together with them) and timestamps, which
+// many series share.
+type stream uint8
+
+const (
+	streamValues stream = iota
+	streamTimes
+	streams
+)
+
+func (s stream) String() string { return [...]string{"values", "times"}[s] }
+
+// directoryPage lists chunks in the order of (series, window, kind).
+type directoryPage struct {
+	frames [streams][]frame
+	times  []timeColumn
+	rows   []row
+	inline [streams][]byte // columns stored in the page itself
+}
+
+func (d *directoryPage) reset() {
+	for s := range d.frames {
+		d.frames[s] = d.frames[s][:0]
+		d.inline[s] = d.inline[s][:0]
+	}
+	d.times, d.rows = d.times[:0], d.rows[:0]
+}
+
+// sizeOf returns the content bytes of a frame of stream s, or of the inline bytes.
+func (d *directoryPage) sizeOf(s stream, i uint32) uint32 {
+	if i == inlineFrame {
+		return uint32(len(d.inline[s]))
+	}
+	return d.frames[s][i].size()
+}
+
+// rowsOf returns the range of rows of a series.
+func (d *directoryPage) rowsOf(ord uint32) (from, to int) {
+	from = sort.Search(len(d.rows), func(i int) bool { return d.rows[i].ord >= ord })
+	for to = from; to < len(d.rows) && d.rows[to].ord == ord; to++ {
+	}
+	return from, to
+}
+
+// refCoder writes and reads column refs of one stream as their distance from
+// the place where the next column is expected: behind the last one, in the same
+// frame or at the start of the next. So almost every field is zero.
+type refCoder struct {
+	page   *directoryPage
+	stream stream
+	frame  uint32 // of the last column that was not inline
+	end    uint32 // of that column
+	inline uint32 // end of the last inline column
+	any    bool   // frame and end are set
+}
+
+// expect returns the frame and start where the next column not inline should be.
+func (c *refCoder) expect() (frame, start uint32) {
+	switch {
+	case !c.any:
+		return 0, 0
+	case int(c.frame) < len(c.page.frames[c.stream]) && c.end == c.page.frames[c.stream][c.frame].size():
+		return c.frame + 1, 0
+	}
+	return c.frame, c.end
+}
+
+func (c *refCoder) append(dst []byte, r columnRef) []byte {
+	if r.frame == inlineFrame {
+		c.inline = r.start + r.length
+		dst = append(dst, 0)
+		return binary.AppendUvarint(dst, uint64(r.length))
+	}
+	frame, start := c.expect()
+	if r.frame != frame {
+		start = 0
+	}
+	dst = binary.AppendUvarint(dst, zigzag(int64(r.frame)-int64(frame))+1)
+	dst = binary.AppendVarint(dst, int64(r.start)-int64(start))
+	length := r.length
+	if r.start+length == c.page.sizeOf(c.stream, r.frame) {
+		length = 0 // up to the frame's end
+	}
+	dst = binary.AppendUvarint(dst, uint64(length))
+	c.frame, c.end, c.any = r.frame, r.start+r.length, true
+	return dst
+}
+
+func (c *refCoder) read(r *bytesReader) columnRef {
+	tag := r.uvarint(math.MaxUint64)
+	if tag == 0 {
+		ref := columnRef{frame: inlineFrame, start: c.inline, length: uint32(r.uvarint(maxColumnBytes))}
+		c.inline += ref.length
+		if ref.length == 0 || uint64(c.inline) > uint64(len(c.page.inline[c.stream])) {
+			r.fail("inline column out of range")
+			return columnRef{}
+		}
+		return ref
+	}
+	frame, start := c.expect()
+	f := int64(frame) + unzigzag(tag-1)
+	if f != int64(frame) {
+		start = 0
+	}
+	s := int64(start) + r.varint()
+	length := int64(r.uvarint(maxColumnBytes))
+	if r.err != nil || f < 0 || f >= int64(len(c.page.frames[c.stream])) {
+		r.fail("column in no frame")
+		return columnRef{}
+	}
+	size := int64(c.page.frames[c.stream][f].size())
+	if length == 0 {
+		length = size - s
+	}
+	if s < 0 || s >= size || length <= 0 || length > size-s {
+		r.fail("column out of its frame")
+		return columnRef{}
+	}
+	ref := columnRef{frame: uint32(f), start: uint32(s), length: uint32(length)}
+	c.frame, c.end, c.any = ref.frame, ref.start+ref.length, true
+	return ref
+}
+
+// append appends the page, field after field, so that what is alike lies
+// together.
+func (d *directoryPage) append(dst []byte) []byte {
+	for s := range d.frames {
+		dst = binary.AppendUvarint(dst, uint64(len(d.inline[s])))
+		dst = append(dst, d.inline[s]...)
+		dst = appendFrames(dst, d.frames[s])
+	}
+	dst = d.appendTimes(dst)
+	return d.appendRows(dst)
+}
+
+// decode reads a page. It keeps b.
+func (d *directoryPage) decode(b []byte, size int64) error {
+	r := bytesReader{b: b}
+	for s := range d.frames {
+		d.inline[s] = r.bytes(r.uvarint(maxPageBytes))
+		d.frames[s] = r.frames(size)
+	}
+	d.readTimes(&r)
+	d.readRows(&r)
+	return r.end("directory page")
+}
+
+func appendFrames(dst []byte, fs []frame) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(fs)))
+	var end int64
+	for _, f := range fs {
+		dst = binary.AppendVarint(dst, f.off-end)
+		end = f.off + int64(f.stored)
+	}
+	for _, f := range fs {
+		dst = binary.AppendUvarint(dst, uint64(f.stored))
+	}
+	for _, f := range fs {
+		dst = binary.AppendUvarint(dst, uint64(f.raw))
+	}
+	for _, f := range fs {
+		dst = binary.LittleEndian.AppendUint32(dst, f.crc)
+	}
+	return dst
+}
+
+func (r *bytesReader) frames(size int64) []frame {
+	const least = 7 // bytes a frame
+	n := r.uvarint(uint64(len(r.b)) / least)
+	fs := make([]frame, n)
+	for i := range fs {
+		fs[i].off = r.varint() // from the end of the last, put right below
+	}
+	for i := range fs {
+		fs[i].stored = uint32(r.uvarint(maxColumnBytes))
+	}
+	for i := range fs {
+		fs[i].raw = uint32(r.uvarint(maxColumnBytes))
+	}
+	for i := range fs {
+		fs[i].crc = r.uint32()
+	}
+	var end int64
+	for i := range fs {
+		f := &fs[i]
+		f.off += end
+		if f.off < headerLen || f.off > size || int64(f.stored) > size-f.off || f.stored == 0 {
+			r.fail("frame outside of the file")
+			return nil
+		}
+		end = f.off + int64(f.stored)
+	}
+	return fs
+}
+
+func (d *directoryPage) appendTimes(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(d.times)))
+	for _, t := range d.times {
+		lost := uint64(0)
+		if t.length == 0 {
+			lost = 1
+		}
+		dst = binary.AppendUvarint(dst, uint64(t.count)<<1|lost)
+	}
+	var last int64
+	for _, t := range d.times {
+		dst = binary.AppendVarint(dst, t.min-last)
+		last = t.min
+	}
+	for _, t := range d.times {
+		dst = binary.AppendUvarint(dst, uint64(t.max-t.min))
+	}
+	c := refCoder{page: d, stream: streamTimes}
+	for _, t := range d.times {
+		if t.length > 0 {
+			dst = c.append(dst, t.columnRef)
+		}
+	}
+	return dst
+}
+
+func (d *directoryPage) readTimes(r *bytesReader) {
+	const least = 3 // bytes a column
+	ts := make([]timeColumn, r.uvarint(uint64(len(r.b))/least))
+	for i := range ts {
+		v := r.uvarint(MaxChunkSamples<<1 | 1)
+		ts[i].count = uint32(v >> 1)
+		ts[i].length = uint32(^v & 1) // replaced below
+	}
+	var last int64
+	for i := range ts {
+		last += r.varint()
+		ts[i].min = last
+	}
+	for i := range ts {
+		t := &ts[i]
+		t.max = t.min + int64(r.uvarint(math.MaxInt64))
+		if t.count == 0 || t.max < t.min || uint64(t.max-t.min) < uint64(t.count-1) {
+			r.fail("count or times of a time column")
+			return
+		}
+	}
+	c := refCoder{page: d, stream: streamTimes}
+	for i := range ts {
+		if ts[i].length > 0 {
+			ts[i].columnRef = c.read(r)
+		}
+	}
+	d.times = ts
+}
+
+func (d *directoryPage) appendRows(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(d.rows)))
+	var ord uint32
+	for _, w := range d.rows {
+		dst = binary.AppendUvarint(dst, uint64(w.ord-ord))
+		ord = w.ord
+	}
+	for _, w := range d.rows {
+		dst = append(dst, byte(w.flags))
+	}
+	next := int64(0)
+	for _, w := range d.rows {
+		dst = binary.AppendVarint(dst, int64(w.time)-next)
+		next = int64(w.time) + 1
+	}
+	c := refCoder{page: d, stream: streamValues}
+	for _, w := range d.rows {
+		if w.flags&rowBad == 0 {
+			dst = c.append(dst, w.value)
+		}
+		if w.flags&rowStarts != 0 {
+			dst = c.append(dst, w.starts)
+		}
+	}
+	return dst
+}
+
+func (d *directoryPage) readRows(r *bytesReader) {
+	const least = 3 // bytes a row
+	rows := make([]row, r.uvarint(uint64(len(r.b))/least))
+	ord := uint64(0)
+	for i := range rows {
+		ord += r.uvarint(math.MaxUint32)
+		rows[i].ord = uint32(ord)
+		if ord > maxSeriesInBlock {
+			r.fail("ordinal out of range")
+			return
+		}
+	}
+	for i := range rows {
+		rows[i].flags = rowFlags(r.byte())
+		if !rows[i].flags.valid() {
+			r.fail("flags of a chunk")
+			return
+		}
+	}
+	next := int64(0)
+	for i := range rows {
+		t := next + r.varint()
+		if t < 0 || t >= int64(len(d.times)) {
+			r.fail("chunk without time column")
+			return
+		}
+		rows[i].time = uint32(t)
+		next = t + 1
+		if rows[i].flags&rowBad == 0 && d.times[t].length == 0 {
+			r.fail("chunk with a lost time column")
+			return
+		}
+	}
+	c := refCoder{page: d, stream: streamValues}
+	for i := range rows {
+		if rows[i].flags&rowBad == 0 {
+			rows[i].value = c.read(r)
+		}
+		if rows[i].flags&rowStarts != 0 {
+			rows[i].starts = c.read(r)
+		}
+	}
+	d.rows = rows
+}
+
+func zigzag(v int64) uint64   { return uint64(v<<1) ^ uint64(v>>63) }
+func unzigzag(v uint64) int64 { return int64(v>>1) ^ -int64(v&1) }

@@ -1,0 +1,123 @@
+package partition
+
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/internal/model"
+)
+
+const (
+	exemplarPageBytes = 64 << 10 // a page of exemplars is closed once it holds as much
+	maxExemplarLabels = 1 << 10
+)
+
+// exemplarWriter writes the exemplars of the series of a block, in pages
+// between the columns.
+type exemplarWriter struct {
+	out     *output
+	fences  []page
+	content []byte
+	packed  []byte
+	first   uint32 // ordinal of the first series in content
+	last    uint32 // of the last one
+}
+
+// add writes the exemplars of one series; ordinals rise.
+func (w *exemplarWriter) add(ord uint32, es []model.Exemplar) {
+	if len(w.content) == 0 {
+		w.first, w.last = ord, ord
+	}
+	w.content = appendSeriesExemplars(w.content, ord-w.last, es)
+	w.last = ord
+	if len(w.content) >= exemplarPageBytes {
+		w.flush()
+	}
+}
+
+func (w *exemplarWriter) flush() {
+	if len(w.content) == 0 {
+		return
+	}
+	p, stored := makePage(w.first, w.content, w.packed)
+	w.packed = stored
+	w.fences = append(w.fences, w.out.writePage(p, stored))
+	w.content = w.content[:0]
+}
+
+// appendSeriesExemplars appends the distance of the ordinal from the one
+// before in the page, the number of exemplars, and for each: time (as the
+// difference from the one before), value, labels.
+func appendSeriesExemplars(dst []byte, gap uint32, es []model.Exemplar) []byte {
+	dst = binary.AppendUvarint(dst, uint64(gap))
+	dst = binary.AppendUvarint(dst, uint64(len(es)))
+	last := int64(0)
+	for _, e := range es {
+		dst = binary.AppendVarint(dst, e.T-last)
+		last = e.T
+		dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(e.V))
+		dst = binary.AppendUvarint(dst, uint64(e.Labels.Len()))
+		e.Labels.Range(func(l labels.Label) {
+			dst = appendString(dst, l.Name)
+			dst = appendString(dst, l.Value)
+		})
+	}
+	return dst
+}
+
+// seriesExemplars are the exemplars of one series.
+type seriesExemplars struct {
+	ord uint32
+	es  []model.Exemplar
+}
+
+// decodeExemplarPage reads a page that begins with the series first.
+func decodeExemplarPage(b []byte, first uint32) ([]seriesExemplars, error) {
+	r := bytesReader{b: b}
+	var all []seriesExemplars
+	ord := uint64(first)
+	var builder labels.ScratchBuilder
+	for len(r.b) > 0 {
+		gap := r.uvarint(math.MaxUint32)
+		ord += gap
+		if ord > maxSeriesInBlock || (gap == 0) != (len(all) == 0) {
+			r.fail("ordinal out of range")
+		}
+		n := r.count()
+		s := seriesExemplars{ord: uint32(ord), es: make([]model.Exemplar, 0, min(n, 1<<10))}
+		last := int64(0)
+		for range n {
+			last += r.varint()
+			e := model.Exemplar{T: last, V: math.Float64frombits(r.uint64())}
+			builder.Reset()
+			for range r.uvarint(maxExemplarLabels) {
+				name, value := r.string(maxLabelBytes), r.string(maxLabelBytes)
+				if r.err != nil {
+					break
+				}
+				builder.Add(name, value)
+			}
+			if r.err != nil {
+				break
+			}
+			e.Labels = builder.Labels()
+			s.es = append(s.es, e)
+		}
+		all = append(all, s)
+	}
+	return all, r.end("exemplar page")
+}
+
+// exemplarsOf returns the exemplars of a series in a page.
+func exemplarsOf(all []seriesExemplars, ord uint32) []model.Exemplar {
+	i, ok := slices.BinarySearchFunc(all, ord, func(s seriesExemplars, ord uint32) int {
+		return int(int64(s.ord) - int64(ord))
+	})
+	if !ok {
+		return nil
+	}
+	return all[i].es
+}

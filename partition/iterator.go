@@ -1,0 +1,147 @@
+package partition
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"tsdb/internal/model"
+)
+
+// scanBytes is how much a scan reads at once of each stream.
+const scanBytes = 256 << 10
+
+// Iterator walks through the series of a block in order, for merges: it reads
+// ahead, keeps directory and columns out of the cache, and its memory does not
+// grow with the block.
+// It is not safe for concurrent use.
+type Iterator struct {
+	block  *Block
+	labels labelReader
+	reader chunkReader
+	pages  []page
+	next   int            // number of the page after the one at hand
+	page   *directoryPage // at hand
+	off    int64          // its offset
+	row    int            // next row in it
+	ord    uint32
+	series uint32 // ordinals given out: the next series
+	chunks []Chunk
+	entry  SeriesEntry
+	lost   error // damage that costs chunks of the series at hand
+	err    error
+}
+
+// Iterate returns an iterator that stands before the first series.
+func (b *Block) Iterate() *Iterator {
+	it := &Iterator{block: b}
+	it.labels.block = b
+	it.reader = chunkReader{block: b, ahead: scanBytes}
+	it.pages, it.err = b.fencesOf(&b.directory, sectionDirectory)
+	return it
+}
+
+// Next moves to the next series. It returns false at the end and when labels or
+// identity of a series cannot be read: see Err.
+func (it *Iterator) Next() bool {
+	if it.err != nil || uint64(it.series) >= it.block.foot.series {
+		return false
+	}
+	it.ord = it.series
+	it.series++
+	it.entry, it.err = it.labels.entry(it.ord)
+	if it.err == nil {
+		it.err = it.readChunks()
+	}
+	return it.err == nil
+}
+
+// readChunks collects the chunks of the series at hand.
+func (it *Iterator) readChunks() error {
+	it.chunks, it.lost = it.chunks[:0], nil
+	for {
+		if it.page == nil || it.row == len(it.page.rows) {
+			if it.next == len(it.pages) || it.pages[it.next].first > it.ord {
+				return nil
+			}
+			if err := it.nextPage(); err != nil {
+				if !errors.Is(err, ErrCorrupt) {
+					return err
+				}
+				it.lost = firstDamage(it.lost, err)
+				continue
+			}
+		}
+		if it.page.rows[it.row].ord > it.ord {
+			return nil
+		}
+		if it.page.rows[it.row].ord < it.ord {
+			return it.block.damage(it.off, corrupt("chunk of series %d behind series %d", it.page.rows[it.row].ord, it.ord))
+		}
+		it.chunks = append(it.chunks, newChunk(&it.reader, it.page, it.off, it.row))
+		it.row++
+	}
+}
+
+func (it *Iterator) nextPage() error {
+	p := it.pages[it.next]
+	it.next++
+	it.page, it.row, it.off = nil, 0, p.off
+	data, err := it.block.readPage(p)
+	if err != nil {
+		return err
+	}
+	d, err := it.block.decodeDirectoryPage(p, data)
+	if err != nil {
+		return it.block.damage(p.off, err)
+	}
+	it.page = d
+	return nil
+}
+
+// Err returns what ended the scan early, nil if nothing did.
+func (it *Iterator) Err() error { return it.err }
+
+// Ordinal returns the ordinal of the series at hand.
+func (it *Iterator) Ordinal() uint32 { return it.ord }
+
+// Series returns the series at hand.
+func (it *Iterator) Series() SeriesEntry { return it.entry }
+
+// Chunks returns the chunks of the series at hand, ordered by window and kind;
+// they are valid until Next. A *DamageError means that a page of the directory
+// is lost, and which of the series' chunks were in it is not known.
+func (it *Iterator) Chunks() ([]Chunk, error) { return it.chunks, it.lost }
+
+// Samples appends the samples of one chunk that lie in tr to dst. A *DamageError
+// means that the chunk is lost; dst is then as before.
+func (it *Iterator) Samples(c Chunk, tr model.TimeRange, dst *model.Samples) error {
+	if c.from != &it.reader {
+		return fmt.Errorf("block %s: chunk of another scan", it.block.info.Name)
+	}
+	return it.reader.append(c, tr, dst)
+}
+
+// AllSamples appends what all chunks of the series at hand hold in tr to dst,
+// rising in time. Unreadable chunks are left out and given to lost.
+func (it *Iterator) AllSamples(ctx context.Context, tr model.TimeRange, dst *model.Samples, lost func(Chunk, error)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	from := dst.Len()
+	for _, c := range it.chunks {
+		if !c.Overlaps(tr) {
+			continue
+		}
+		if err := it.reader.merge(c, tr, from, dst); err != nil {
+			if !errors.Is(err, ErrCorrupt) {
+				return err
+			}
+			lost(c, err)
+		}
+	}
+	return nil
+}
+
+// Exemplars returns the exemplars of the series at hand.
+func (it *Iterator) Exemplars() ([]model.Exemplar, error) { return it.block.Exemplars(it.ord) }

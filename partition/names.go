@@ -1,0 +1,61 @@
+package partition
+
+import (
+	"fmt"
+	"math"
+	"path"
+	"time"
+
+	"github.com/zeebo/xxh3"
+)
+
+// Names in a data directory. Paths are slash-separated and relative to it.
+const (
+	LockName     = "LOCK"       // held while a process has the directory open
+	ManifestName = "MANIFEST"   // the log of edits
+	ReserveName  = "reserve"    // bytes kept for deletes, cuts and edits on a full disk
+	WALDir       = "wal"        // WAL segments
+	L0Dir        = "l0"         // cuts, all partitions in one file
+	RawDir       = "raw"        // one directory a day partition
+	LostFoundDir = "lost+found" // files that belong to nothing and may hold data
+	BlockSuffix  = ".tsb"       // every block file ends so
+	TempSuffix   = ".tmp"       // files that are renamed once they are whole
+)
+
+// Magic numbers. Each names one kind of file or one end of it and never
+// changes; what may change is the version that stands beside it.
+const (
+	blockMagic    = "tsdbblck" // first 8 bytes of a block
+	trailerMagic  = "tsdbtail" // last 8 bytes of each copy of a block's tail
+	manifestMagic = "tsdbmani" // first 8 bytes of the manifest
+)
+
+// blockVersion is the version of the block container. Sections carry encoding
+// ids of their own, so it changes only when header, section table or footer do.
+const blockVersion = 1
+
+// NoPartition is the partition of a block that spans partitions (L0).
+const NoPartition int64 = math.MinInt64
+
+// PartitionDir returns the directory of the day partition that starts at
+// start, for instance raw/2026-11-21.
+func PartitionDir(start int64) string {
+	return path.Join(RawDir, time.UnixMilli(start-1).UTC().Format(time.DateOnly))
+}
+
+// BlockName returns the path of a block, relative to the data directory. It is
+// a function of its arguments, so that a merge repeated after a crash writes
+// the same file. The hash over the inputs keeps apart the rewrites of one block
+// that span the same generations.
+func BlockName(m BlockMeta) string {
+	if m.Level == L0 {
+		return fmt.Sprintf("%s/%012d-%012d%s", L0Dir, m.MinGen, m.MaxGen, BlockSuffix)
+	}
+	h := xxh3.New()
+	for _, in := range m.Inputs {
+		_, _ = h.WriteString(in) // never fails
+		_, _ = h.Write([]byte{0})
+	}
+	return fmt.Sprintf("%s/l%d-%012d-%012d-%03d-%08x%s", PartitionDir(m.Partition),
+		m.Level, m.MinGen, m.MaxGen, m.Ordinal, uint32(h.Sum64()), BlockSuffix)
+}

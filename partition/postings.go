@@ -1,0 +1,181 @@
+package partition
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"github.com/RoaringBitmap/roaring/v2"
+)
+
+// Postings are the ordinals of the series with one label pair, rising. In
+// memory they are roaring bitmaps; in a file each list has the shortest of
+// three forms, and zstd over the page then finds what the lists of one name
+// have in common: series of one target are found at the same distances under
+// every target.
+type postingsForm uint8
+
+const (
+	postingsGaps      postingsForm = 0 // distance from the ordinal before
+	postingsIntervals postingsForm = 1 // (distance from the end before, length - 1) of every run
+	postingsBits      postingsForm = 2 // one bit an ordinal
+	postingsFormEnd   postingsForm = 3
+)
+
+const (
+	postingsBytes  = 32 << 10 // a page is closed once it holds as much
+	postingsValues = 1024     // or as many lists
+)
+
+// interval is the run of ordinals from ≤ o < to.
+type interval struct{ from, to uint32 }
+
+// appendPostings appends one list: uvarint of length<<2|form, then as many
+// bytes. ords rises strictly and is not empty.
+func appendPostings(dst []byte, ords []uint32, scratch *[]byte) []byte {
+	runs := 1
+	gapBytes := uvarintLen(ords[0])
+	for i := 1; i < len(ords); i++ {
+		if ords[i] != ords[i-1]+1 {
+			runs++
+		}
+		gapBytes += uvarintLen(ords[i] - ords[i-1])
+	}
+	bitBytes := int(ords[len(ords)-1])/8 + 1
+	var form postingsForm
+	b := (*scratch)[:0]
+	switch {
+	case 2*runs <= gapBytes && 2*runs <= bitBytes:
+		form, b = postingsIntervals, appendIntervals(b, intervalsOf(ords))
+	case gapBytes <= bitBytes:
+		form = postingsGaps
+		last := uint32(0)
+		for _, o := range ords {
+			b = binary.AppendUvarint(b, uint64(o-last))
+			last = o
+		}
+	default:
+		form = postingsBits
+		b = append(b, make([]byte, bitBytes)...)
+		for _, o := range ords {
+			b[o/8] |= 1 << (o % 8)
+		}
+	}
+	*scratch = b
+	return appendPostingsBody(dst, form, b)
+}
+
+// appendPostingsRuns is appendPostings for a list known as intervals.
+func appendPostingsRuns(dst []byte, runs []interval, scratch *[]byte) []byte {
+	*scratch = appendIntervals((*scratch)[:0], runs)
+	return appendPostingsBody(dst, postingsIntervals, *scratch)
+}
+
+func appendPostingsBody(dst []byte, form postingsForm, body []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(body))<<2|uint64(form))
+	return append(dst, body...)
+}
+
+func appendIntervals(dst []byte, runs []interval) []byte {
+	end := uint32(0)
+	for _, r := range runs {
+		dst = binary.AppendUvarint(dst, uint64(r.from-end))
+		dst = binary.AppendUvarint(dst, uint64(r.to-r.from-1))
+		end = r.to
+	}
+	return dst
+}
+
+func intervalsOf(ords []uint32) []interval {
+	var runs []interval
+	for _, o := range ords {
+		if n := len(runs); n > 0 && runs[n-1].to == o {
+			runs[n-1].to++
+		} else {
+			runs = append(runs, interval{o, o + 1})
+		}
+	}
+	return runs
+}
+
+func uvarintLen(v uint32) int { return (bits.Len32(v|1) + 6) / 7 }
+
+// postingsPage is a page of postings: the bodies of the lists of consecutive
+// values, not decoded yet.
+type postingsPage struct {
+	forms  []postingsForm
+	bodies [][]byte
+}
+
+// decodePostingsPage splits a page into its lists; it keeps b.
+func decodePostingsPage(b []byte) (*postingsPage, error) {
+	r := bytesReader{b: b}
+	p := &postingsPage{}
+	for len(r.b) > 0 {
+		head := r.uvarint(maxPageBytes << 2)
+		form := postingsForm(head & 3)
+		body := r.bytes(head >> 2)
+		if form >= postingsFormEnd {
+			r.fail("unknown form")
+		}
+		p.forms, p.bodies = append(p.forms, form), append(p.bodies, body)
+	}
+	return p, r.end("postings page")
+}
+
+// addTo adds list i to bm. Ordinals are below series.
+func (p *postingsPage) addTo(bm *roaring.Bitmap, i int, series uint64) error {
+	r := bytesReader{b: p.bodies[i]}
+	switch p.forms[i] {
+	case postingsGaps:
+		var batch [256]uint32
+		n, at := 0, uint64(0)
+		for first := true; len(r.b) > 0; first = false {
+			gap := r.uvarint(maxSeriesInBlock)
+			at += gap
+			if at >= series || gap == 0 && !first {
+				r.fail("ordinal out of range")
+				break
+			}
+			if n == len(batch) {
+				bm.AddMany(batch[:n])
+				n = 0
+			}
+			batch[n] = uint32(at)
+			n++
+		}
+		bm.AddMany(batch[:n])
+	case postingsIntervals:
+		end := uint64(0)
+		for len(r.b) > 0 {
+			from := end + r.uvarint(maxSeriesInBlock)
+			end = from + r.uvarint(maxSeriesInBlock) + 1
+			if r.err != nil || end > series {
+				r.fail("ordinal out of range")
+				break
+			}
+			bm.AddRange(from, end)
+		}
+	case postingsBits:
+		if uint64(len(r.b)) > series/8+1 {
+			r.fail("ordinal out of range")
+			break
+		}
+		var batch [8]uint32
+		for i, b := range r.b {
+			n := 0
+			for ; b != 0; b &= b - 1 {
+				batch[n] = uint32(i*8 + bits.TrailingZeros8(b))
+				n++
+			}
+			if n > 0 {
+				if uint64(batch[n-1]) >= series {
+					r.fail("ordinal out of range")
+					break
+				}
+				bm.AddMany(batch[:n])
+			}
+		}
+		r.b = nil
+	}
+	return r.end("postings")
+}

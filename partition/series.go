@@ -1,0 +1,245 @@
+package partition
+
+import (
+	"encoding/binary"
+	"math"
+
+	"tsdb/encoding"
+	"tsdb/internal/model"
+)
+
+const (
+	seriesPageRows   = 256 // series in a page of the series table
+	identityPageRows = 256 // identities between two checksums
+	identityBytes    = 16
+	identityStride   = identityPageRows*identityBytes + 4
+)
+
+// seriesEntry is one series as the series table has it: numbers of names,
+// rising, and of values in their dictionaries.
+type seriesEntry struct {
+	names  []uint32
+	values []uint32
+}
+
+// seriesPage is a page of the series table: the series of consecutive ordinals.
+type seriesPage struct {
+	shapes [][]uint32 // the sets of names that occur
+	shape  []uint32   // of every series
+	start  []uint32   // of every series: where its values begin
+	values []uint32
+}
+
+func (p *seriesPage) at(i int) seriesEntry {
+	names := p.shapes[p.shape[i]]
+	return seriesEntry{names: names, values: p.values[p.start[i]:][:len(names)]}
+}
+
+// add appends a series. names and values are copied.
+func (p *seriesPage) add(names, values []uint32) {
+	shape := -1
+	for i := len(p.shapes) - 1; i >= 0; i-- {
+		if equalNumbers(p.shapes[i], names) {
+			shape = i
+			break
+		}
+	}
+	if shape < 0 {
+		shape = len(p.shapes)
+		p.shapes = append(p.shapes, append([]uint32(nil), names...))
+	}
+	p.shape = append(p.shape, uint32(shape))
+	p.start = append(p.start, uint32(len(p.values)))
+	p.values = append(p.values, values...)
+}
+
+func (p *seriesPage) reset() {
+	p.shapes, p.shape, p.start, p.values = p.shapes[:0], p.shape[:0], p.start[:0], p.values[:0]
+}
+
+// append writes the page: the shapes, the shape of every series, then for
+// every shape and name the values, each as the difference from the one before,
+// so that what series have in common is a run of zeros.
+func (p *seriesPage) append(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(p.shape)))
+	dst = binary.AppendUvarint(dst, uint64(len(p.shapes)))
+	for _, names := range p.shapes {
+		dst = binary.AppendUvarint(dst, uint64(len(names)))
+		last := uint32(0)
+		for _, n := range names {
+			dst = binary.AppendUvarint(dst, uint64(n-last))
+			last = n
+		}
+	}
+	for _, s := range p.shape {
+		dst = binary.AppendUvarint(dst, uint64(s))
+	}
+	for s, names := range p.shapes {
+		for k := range names {
+			last := uint32(0)
+			for i, shape := range p.shape {
+				if int(shape) == s {
+					v := p.values[int(p.start[i])+k]
+					dst = binary.AppendVarint(dst, int64(v)-int64(last))
+					last = v
+				}
+			}
+		}
+	}
+	return dst
+}
+
+// decodeSeriesPage reads a page of the series table of a block with these
+// names.
+func decodeSeriesPage(b []byte, names []nameEntry) (*seriesPage, error) {
+	r := bytesReader{b: b}
+	p := &seriesPage{}
+	n, shapes := r.count(), r.count()
+	if n > seriesPageRows || shapes > n {
+		r.fail("too many series")
+		n, shapes = 0, 0
+	}
+	p.shapes = make([][]uint32, 0, shapes)
+	for range shapes {
+		p.shapes = append(p.shapes, readShape(&r, names))
+	}
+	p.shape = make([]uint32, n)
+	p.start = make([]uint32, n)
+	total := 0
+	for i := range p.shape {
+		p.shape[i] = uint32(r.uvarint(uint64(max(0, shapes-1))))
+		p.start[i] = uint32(total)
+		if r.err == nil {
+			total += len(p.shapes[p.shape[i]])
+		}
+	}
+	if total > len(r.b) {
+		r.fail("short of values")
+	}
+	if r.err != nil {
+		return nil, r.end("series page")
+	}
+	p.values = make([]uint32, total)
+	for s, shape := range p.shapes {
+		for k, name := range shape {
+			last := int64(0)
+			for i := range p.shape {
+				if int(p.shape[i]) != s {
+					continue
+				}
+				last += r.varint()
+				if last < 0 || last >= int64(names[name].values) {
+					r.fail("value out of range")
+					last = 0
+				}
+				p.values[int(p.start[i])+k] = uint32(last)
+			}
+		}
+	}
+	return p, r.end("series page")
+}
+
+func readShape(r *bytesReader, names []nameEntry) []uint32 {
+	shape := make([]uint32, r.count())
+	at := uint64(0)
+	for k := range shape {
+		gap := r.uvarint(math.MaxUint32)
+		at += gap
+		if at >= uint64(len(names)) || k > 0 && gap == 0 {
+			r.fail("name out of range")
+			return nil
+		}
+		shape[k] = uint32(at)
+	}
+	return shape
+}
+
+func equalNumbers(a, b []uint32) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// appendIdentities appends a page of identities with its checksum.
+func appendIdentities(dst []byte, ids []model.Identity) []byte {
+	n := len(dst)
+	for _, id := range ids {
+		dst = binary.LittleEndian.AppendUint64(dst, id.Hi)
+		dst = binary.LittleEndian.AppendUint64(dst, id.Lo)
+	}
+	return binary.LittleEndian.AppendUint32(dst, encoding.Checksum(dst[n:]))
+}
+
+// decodeIdentities reads a page of identities.
+func decodeIdentities(b []byte) ([]model.Identity, error) {
+	n := (len(b) - 4) / identityBytes
+	if n < 1 || n > identityPageRows || len(b) != n*identityBytes+4 {
+		return nil, corrupt("identities in %d bytes", len(b))
+	}
+	if encoding.Checksum(b[:len(b)-4]) != binary.LittleEndian.Uint32(b[len(b)-4:]) {
+		return nil, corrupt("checksum of identities")
+	}
+	ids := make([]model.Identity, n)
+	for i := range ids {
+		ids[i].Hi = binary.LittleEndian.Uint64(b[i*identityBytes:])
+		ids[i].Lo = binary.LittleEndian.Uint64(b[i*identityBytes+8:])
+	}
+	return ids, nil
+}
+
+// identityRange returns where the identities of the page with ordinal ord lie
+// in their section, of a block with so many series, and the page's first ordinal.
+func identityRange(ord uint32, series uint64) (off int64, length int, first uint32) {
+	p := ord / identityPageRows
+	first = p * identityPageRows
+	n := min(identityPageRows, series-uint64(first))
+	return int64(p) * identityStride, int(n)*identityBytes + 4, first
+}
+
+// identitiesLen returns the length of the section of identities.
+func identitiesLen(series uint64) int64 {
+	pages := (series + identityPageRows - 1) / identityPageRows
+	return int64(series)*identityBytes + int64(pages)*4
+}
+
+// tenantRange is the run of ordinals of one tenant.
+type tenantRange struct {
+	tenant uint32
+	from   uint32 // first ordinal; it ends where the next tenant begins
+}
+
+func appendTenants(dst []byte, ts []tenantRange) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(ts)))
+	var last tenantRange
+	for _, t := range ts {
+		dst = binary.AppendUvarint(dst, uint64(t.tenant-last.tenant))
+		dst = binary.AppendUvarint(dst, uint64(t.from-last.from))
+		last = t
+	}
+	return dst
+}
+
+func decodeTenants(b []byte, series uint64) ([]tenantRange, error) {
+	r := bytesReader{b: b}
+	n := r.count()
+	ts := make([]tenantRange, 0, min(n, 1<<10))
+	var tenant, from uint64
+	for i := range n {
+		dt, df := r.uvarint(math.MaxUint32), r.uvarint(math.MaxUint32)
+		tenant, from = tenant+dt, from+df
+		if r.err == nil && (tenant > math.MaxUint32 || from >= series || i > 0 && (dt == 0 || df == 0) || i == 0 && from != 0) {
+			r.fail("tenant out of range")
+		}
+		if r.err != nil {
+			break
+		}
+		ts = append(ts, tenantRange{uint32(tenant), uint32(from)})
+	}
+	return ts, r.end("tenants")
+}

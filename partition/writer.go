@@ -1,0 +1,409 @@
+package partition
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"path"
+	"strings"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/encoding"
+	"tsdb/internal/model"
+	"tsdb/internal/vfs"
+)
+
+// The samples of one series and partition that a Writer holds back at most,
+// until it knows how long the chunk windows may be. A series with more has its
+// rung chosen by the samples seen so far.
+const (
+	heldFloats     = 256 << 10
+	heldHistograms = 32 << 10
+)
+
+// WriterOptions are what may be chosen about a Writer.
+type WriterOptions struct{}
+
+// Writer writes one block file front to back. Between Create and Finish the
+// file has no tail and is no block. A Writer is not safe for concurrent use.
+// After an error every method returns that error, and Finish removes the file.
+type Writer struct {
+	fs      vfs.FS
+	dir     string // the data directory
+	name    string // of the block, relative to dir
+	meta    BlockMeta
+	out     *output
+	columns *columnWriter
+	index   indexWriter
+	marks   exemplarWriter
+	notes   []MetricMetadata
+
+	series  currentSeries
+	held    model.Samples   // of the current series and partition, not laid out yet
+	span    model.TimeRange // that partition
+	rung    uint8           // least rung for what is held
+	hint    encoding.FloatHint
+	encoded []byte                           // scratch: a column of values
+	kinds   [model.KindHistogram + 1]columns // scratch: a window with both kinds
+
+	samples, chunks  uint64
+	minTime, maxTime int64
+	err              error
+	closed           bool
+}
+
+// currentSeries is the series being written. It gets its ordinal with its first
+// chunk.
+type currentSeries struct {
+	set       bool
+	listed    bool
+	tenant    uint32
+	id        model.Identity
+	labels    labels.Labels
+	ord       uint32
+	last      int64                          // time of the last sample taken, over all kinds
+	taken     bool                           // last is set
+	kindLast  [model.KindHistogram + 1]int64 // time of the last sample laid out, by kind
+	kindTaken [model.KindHistogram + 1]bool  // kindLast is set
+	exemplars []model.Exemplar
+}
+
+// columns are the samples of one kind in one window.
+type columns struct {
+	t  []int64
+	v  []float64
+	h  []model.Histogram
+	st []int64 // empty if none has a start timestamp
+}
+
+// Create starts a block in the data directory dir. The name follows from m.
+func Create(fs vfs.FS, dir string, m BlockMeta, _ WriterOptions) (*Writer, error) {
+	if err := m.validate(); err != nil {
+		return nil, fmt.Errorf("create block: %w", err)
+	}
+	w := &Writer{fs: fs, dir: dir, name: BlockName(m), meta: m, minTime: math.MaxInt64, maxTime: math.MinInt64}
+	full := path.Join(dir, w.name)
+	if err := fs.MkdirAll(path.Dir(full)); err != nil {
+		return nil, fmt.Errorf("create block %s: %w", w.name, err)
+	}
+	f, err := fs.Create(full)
+	if err != nil {
+		return nil, fmt.Errorf("create block %s: %w", w.name, err)
+	}
+	w.out = &output{f: f}
+	w.columns = newColumnWriter(w.out)
+	w.index.out, w.marks.out = w.out, w.out
+	w.out.write(appendHeader(nil))
+	return w, nil
+}
+
+// Name returns the block's name, relative to the data directory.
+func (w *Writer) Name() string { return w.name }
+
+// Written returns the bytes laid out so far, the index excepted.
+func (w *Writer) Written() int64 { return w.out.off + w.columns.waitingBytes() }
+
+// SeriesCount returns the number of series written so far.
+func (w *Writer) SeriesCount() int { return len(w.index.identities) }
+
+// Series begins the next series; series rise as Compare has it. ls is kept
+// until the next call of Series or Finish. A series for which no sample follows
+// is left out.
+func (w *Writer) Series(tenant uint32, id model.Identity, ls labels.Labels) error {
+	w.endSeries()
+	w.series = currentSeries{
+		set: true, tenant: tenant, id: id, labels: ls, exemplars: w.series.exemplars[:0],
+	}
+	return w.err
+}
+
+// endSeries writes what is left of the current series.
+func (w *Writer) endSeries() {
+	w.flush(true)
+	if w.series.listed && len(w.series.exemplars) > 0 && w.err == nil {
+		w.marks.add(w.series.ord, w.series.exemplars)
+	}
+	clear(w.series.exemplars)
+	w.check(w.out.err)
+}
+
+// check keeps the first error.
+func (w *Writer) check(err error) {
+	if w.err == nil && err != nil {
+		w.err = fmt.Errorf("write block %s: %w", w.name, err)
+	}
+}
+
+// Samples takes samples of the current series. They rise strictly, over all
+// calls for a series; nothing of s is kept but the histograms.
+func (w *Writer) Samples(s *model.Samples) error {
+	if w.err != nil || s.Len() == 0 {
+		return w.err
+	}
+	if w.err = w.checkSamples(s); w.err != nil {
+		return w.err
+	}
+	for i := 0; i < s.Len(); {
+		if w.held.Len() == 0 || s.T[i] >= w.span.Max {
+			w.flush(true)
+			w.span, w.rung = model.PartitionRange(s.T[i]), 0
+		}
+		j := i + searchTime(s.T[i:], w.span.Max)
+		w.held.AppendRange(s, i, j)
+		i = j
+		if n := w.held.Len(); n > heldFloats || n > heldHistograms && len(w.held.H) > 0 {
+			w.flush(false)
+		}
+	}
+	return w.err
+}
+
+// checkSamples says what is wrong with samples that come next.
+func (w *Writer) checkSamples(s *model.Samples) error {
+	if !w.series.set {
+		return fmt.Errorf("write block %s: samples of no series", w.name)
+	}
+	last, ok := w.series.last, !w.series.taken
+	for _, t := range s.T {
+		if t <= last && !ok {
+			return fmt.Errorf("write block %s: series %v: time %d after %d", w.name, w.series.labels, t, last)
+		}
+		last, ok = t, false
+	}
+	if err := w.checkSpan(s.T[0], last); err != nil {
+		return err
+	}
+	w.series.last, w.series.taken = last, true
+	return nil
+}
+
+// checkSpan says whether samples from first to last, both inclusive, have no
+// place in the block.
+func (w *Writer) checkSpan(first, last int64) error {
+	if w.meta.Level == L0 {
+		return nil
+	}
+	if r := model.PartitionRange(w.meta.Partition); first < r.Min || last >= r.Max {
+		return fmt.Errorf("write block %s: series %v: times %d to %d outside of the partition", w.name, w.series.labels, first, last)
+	}
+	return nil
+}
+
+// flush lays out the samples held back, chunk by chunk. Unless all is set, the
+// last window is held back further, because more of it may come.
+func (w *Writer) flush(all bool) {
+	if w.err != nil || w.held.Len() == 0 {
+		return
+	}
+	ts := w.held.T
+	w.rung = rungOf(w.span.Min, w.rung, ts)
+	i := 0
+	for i < len(ts) && w.err == nil {
+		j := i + searchTime(ts[i:], windowOf(w.span.Min, w.rung, ts[i]).Max)
+		if j == len(ts) && !all {
+			// Samples of a window that is full anyhow are split by count.
+			j = i + (j-i)/MaxChunkSamples*MaxChunkSamples
+			w.window(i, j)
+			i = j
+			break
+		}
+		w.window(i, j)
+		i = j
+	}
+	rest := w.held.Slice(i, len(ts))
+	w.held.T = w.held.T[:copy(w.held.T, rest.T)]
+	w.held.V = w.held.V[:copy(w.held.V, rest.V)]
+	w.held.ST = w.held.ST[:copy(w.held.ST, rest.ST)]
+	n := copy(w.held.H, rest.H)
+	clear(w.held.H[n:])
+	w.held.H = w.held.H[:n]
+}
+
+// window lays out the samples i ≤ k < j held, which lie in one window: floats
+// first, then histograms.
+func (w *Writer) window(i, j int) {
+	s := &w.held
+	if len(s.H) == 0 {
+		c := columns{t: s.T[i:j], v: s.V[i:j]}
+		if len(s.ST) > 0 {
+			c.st = s.ST[i:j]
+		}
+		w.split(model.KindFloat, c)
+		return
+	}
+	for k := range w.kinds {
+		c := &w.kinds[k]
+		c.t, c.v, c.h, c.st = c.t[:0], c.v[:0], c.h[:0], c.st[:0]
+	}
+	for ; i < j; i++ {
+		c := &w.kinds[s.KindAt(i)]
+		c.t, c.v, c.h = append(c.t, s.T[i]), append(c.v, s.V[i]), append(c.h, s.H[i])
+		if len(s.ST) > 0 {
+			c.st = append(c.st, s.ST[i])
+		}
+	}
+	for k := range w.kinds {
+		w.split(model.Kind(k), w.kinds[k])
+		clear(w.kinds[k].h)
+	}
+}
+
+// split lays out samples of one kind and window in chunks of at most
+// MaxChunkSamples.
+func (w *Writer) split(kind model.Kind, c columns) {
+	for len(c.t) > 0 && w.err == nil {
+		n := min(len(c.t), MaxChunkSamples)
+		part := columns{t: c.t[:n]}
+		if kind == model.KindFloat {
+			part.v, c.v = c.v[:n], c.v[n:]
+		} else {
+			part.h, c.h = c.h[:n], c.h[n:]
+		}
+		if len(c.st) > 0 {
+			part.st, c.st = c.st[:n], c.st[n:]
+		}
+		c.t = c.t[n:]
+		w.chunk(kind, part)
+	}
+}
+
+// chunk encodes one chunk.
+func (w *Writer) chunk(kind model.Kind, c columns) {
+	if !w.list() {
+		return
+	}
+	r := row{ord: w.series.ord, flags: rowFlags(w.rung << rowRungShift)}
+	r.time = w.columns.addTimes(c.t)
+	if kind == model.KindFloat {
+		w.encoded, w.hint = encoding.AppendFloats(w.encoded[:0], c.v, w.hint)
+	} else {
+		r.flags |= rowHistogram
+		w.encoded = encoding.AppendHistograms(w.encoded[:0], c.h)
+	}
+	if len(w.encoded) > maxColumnBytes {
+		w.check(fmt.Errorf("series %v: column of %d bytes", w.series.labels, len(w.encoded)))
+		return
+	}
+	r.value = w.columns.addValues(w.encoded, len(c.t))
+	if anySet(c.st) {
+		r.flags |= rowStarts
+		r.starts = w.columns.addStarts(c.st, c.t)
+	}
+	w.row(r, c.t[0], c.t[len(c.t)-1], len(c.t))
+}
+
+// list gives the current series its ordinal, if it has none yet.
+func (w *Writer) list() bool {
+	if w.err == nil && !w.series.listed {
+		w.series.ord = uint32(len(w.index.identities))
+		w.check(w.index.add(w.series.tenant, w.series.id, w.series.labels))
+		w.series.listed = w.err == nil
+	}
+	return w.err == nil
+}
+
+func (w *Writer) row(r row, first, last int64, count int) {
+	kind := r.flags.kind()
+	w.series.kindLast[kind], w.series.kindTaken[kind] = last, true
+	w.columns.addRow(r)
+	w.chunks++
+	w.samples += uint64(count)
+	w.minTime, w.maxTime = min(w.minTime, first), max(w.maxTime, last)
+	w.check(w.out.err)
+}
+
+func anySet(ts []int64) bool {
+	for _, t := range ts {
+		if t != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Exemplars takes exemplars of the current series, rising in time. Their labels
+// are kept until the series ends.
+func (w *Writer) Exemplars(es []model.Exemplar) error {
+	if w.err == nil && !w.series.set {
+		w.check(errors.New("exemplars of no series"))
+	}
+	w.series.exemplars = append(w.series.exemplars, es...)
+	return w.err
+}
+
+// Metadata takes the metadata of a metric, at any time before Finish; of
+// several for one metric the last stays.
+func (w *Writer) Metadata(tenant uint32, metric string, m model.Metadata) error {
+	w.notes = append(w.notes, MetricMetadata{Tenant: tenant, Metric: metric, Metadata: m})
+	return w.err
+}
+
+// Finish writes index and tail and makes file and name durable. A block without
+// a series is ErrEmptyBlock, and then as after any error no file is left.
+func (w *Writer) Finish() (BlockInfo, error) {
+	w.endSeries()
+	if w.err == nil && len(w.index.identities) == 0 {
+		w.err = ErrEmptyBlock
+	}
+	if w.err != nil {
+		w.Abort()
+		return BlockInfo{}, w.err
+	}
+	w.columns.finishPage()
+	w.marks.flush()
+	w.index.write()
+	w.index.writeBlob(sectionDirectory, appendFences(nil, w.columns.fences))
+	if len(w.marks.fences) > 0 {
+		w.index.writeBlob(sectionExemplars, appendFences(nil, w.marks.fences))
+	}
+	if len(w.notes) > 0 {
+		w.index.writeBlob(sectionMetadata, appendMetadata(nil, w.notes))
+	}
+	f := footer{
+		meta: w.meta, series: uint64(len(w.index.identities)), samples: w.samples, chunks: w.chunks,
+		minTime: w.minTime, maxTime: w.maxTime, sections: w.index.sections,
+	}
+	tail := appendTail(nil, &f)
+	w.out.write(tail) // twice, so that no single byte makes the block disappear
+	w.out.write(tail)
+	w.check(w.out.finish())
+	info := f.info(w.name, w.out.off, tail)
+	if w.err == nil {
+		w.closed = true
+		w.check(w.out.f.Close())
+	}
+	if w.err == nil {
+		w.check(w.syncDirs())
+	}
+	if w.err != nil {
+		w.Abort()
+		return BlockInfo{}, w.err
+	}
+	w.err = errors.New("block is finished")
+	return info, nil
+}
+
+// syncDirs makes the file's name durable, and those of the directories that
+// lead to it.
+func (w *Writer) syncDirs() error {
+	for d := path.Dir(w.name); ; d = path.Dir(d) {
+		if err := w.fs.SyncDir(path.Join(w.dir, d)); err != nil {
+			return fmt.Errorf("sync directory: %w", err)
+		}
+		if d == "." || !strings.Contains(w.name, "/") {
+			return nil
+		}
+	}
+}
+
+// Abort closes and removes the file. After Finish has returned a block it must
+// not be called.
+func (w *Writer) Abort() {
+	if !w.closed {
+		w.closed = true
+		_ = w.out.f.Close() // the file goes; what it holds does not matter
+	}
+	_ = w.fs.Remove(path.Join(w.dir, w.name)) // an unlisted file is removed when the directory is opened
+	w.check(errors.New("block is given up"))
+}
