@@ -1,0 +1,519 @@
+package ingest
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"tsdb/storage"
+)
+
+// lines sends line protocol to /write with nanoseconds.
+func (d *door) lines(text string) answer {
+	d.t.Helper()
+	return d.do("POST", "/write", []byte(text))
+}
+
+// ns is the time of the samples of these tests, base in nanoseconds.
+var ns = fmt.Sprint(base) + "000000"
+
+// Each line is sent alone, then between two good ones: these are stored
+// whatever becomes of it.
+func TestInfluxLines(t *testing.T) {
+	one := map[string]float64{`{__name__="m_v"}`: 1}
+	tagged := map[string]float64{`{__name__="m_v", t="a"}`: 1}
+	for _, c := range []struct {
+		name string
+		line string // @ stands for the time
+		want map[string]float64
+		says string // nil want: why refused
+	}{
+		{"plain", "m v=1 @", one, ""},
+		{"with a tag", "m,t=a v=1 @", tagged, ""},
+		{"several of each", "m,t=a,s=b v=1,w=2 @", map[string]float64{`{__name__="m_v", s="b", t="a"}`: 1, `{__name__="m_w", s="b", t="a"}`: 2}, ""},
+		{"leading spaces", "  m v=1 @", one, ""},
+		{"leading tab", "\tm v=1 @", one, ""},
+		{"trailing spaces", "m v=1 @   ", one, ""},
+		{"trailing spaces without a time", "m v=1  ", one, ""},
+		{"CRLF", "m v=1 @\r", one, ""},
+		{"CRLF without a time", "m v=1\r", one, ""},
+		{"spaces between", "m   v=1   @", one, ""},
+		{"newline in a string", "m s=\"a\nb\",v=1 @", one, ""},
+		{"quoted line in a string", "m s=\"a\nm v=7 1\n\",v=1 @", one, ""},
+		{"escaped quote in a string", `m s="a\"b",v=1 @`, one, ""},
+		{"backslash at the end of a string", `m s="a\\",v=1 @`, one, ""},
+		{"comma, space and equals in a string", `m s="a, b=c",v=1 @`, one, ""},
+		{"only strings", `m s="a" @`, map[string]float64{}, ""},
+		{"empty string", `m s="",v=1 @`, one, ""},
+		{"comment", "# m v=1 @", map[string]float64{}, ""},
+		{"comment with a quote", `  # don't = say "this`, map[string]float64{}, ""},
+		{"empty", "", map[string]float64{}, ""},
+		{"blanks", " \t ", map[string]float64{}, ""},
+
+		{"float", "m v=1.5 @", map[string]float64{`{__name__="m_v"}`: 1.5}, ""},
+		{"float ending in a point", "m v=1. @", one, ""},
+		{"float beginning with a point", "m v=.5 @", map[string]float64{`{__name__="m_v"}`: .5}, ""},
+		{"float with an exponent", "m v=1e5 @", map[string]float64{`{__name__="m_v"}`: 1e5}, ""},
+		{"float with a signed exponent", "m v=-1.25E-3 @", map[string]float64{`{__name__="m_v"}`: -1.25e-3}, ""},
+		{"integer", "m v=-12i @", map[string]float64{`{__name__="m_v"}`: -12}, ""},
+		{"largest integer", "m v=9223372036854775807i @", map[string]float64{`{__name__="m_v"}`: 9223372036854775807}, ""},
+		{"smallest integer", "m v=-9223372036854775808i @", map[string]float64{`{__name__="m_v"}`: -9223372036854775808}, ""},
+		{"unsigned", "m v=1u @", one, ""},
+		{"largest unsigned", "m v=18446744073709551615u @", map[string]float64{`{__name__="m_v"}`: 18446744073709551615}, ""},
+		{"t", "m v=t @", one, ""}, {"T", "m v=T @", one, ""}, {"true", "m v=true @", one, ""}, {"True", "m v=True @", one, ""}, {"TRUE", "m v=TRUE @", one, ""},
+		{"f", "m v=f @", map[string]float64{`{__name__="m_v"}`: 0}, ""}, {"FALSE", "m v=FALSE @", map[string]float64{`{__name__="m_v"}`: 0}, ""},
+		{"integer overflow", "m v=9223372036854775808i @", nil, "unable to parse integer 9223372036854775808"},
+		{"integer underflow", "m v=-9223372036854775809i @", nil, "unable to parse integer"},
+		{"unsigned overflow", "m v=18446744073709551616u @", nil, "unable to parse integer"},
+		{"fraction of an integer", "m v=1.5i @", nil, "invalid number"},
+		{"negative unsigned", "m v=-1u @", nil, "invalid number"},
+		{"float overflow", "m v=1e400 @", nil, "unable to parse float"},
+		{"plus", "m v=+5 @", nil, "invalid number"},
+		{"hexadecimal", "m v=0x10 @", nil, "invalid number"},
+		{"underscore", "m v=1_000 @", nil, "invalid number"},
+		{"NaN", "m v=NaN @", nil, "invalid number"}, {"nan", "m v=nan @", nil, "invalid number"},
+		{"Inf", "m v=Inf @", nil, "invalid number"}, {"-Inf", "m v=-Inf @", nil, "invalid number"},
+		{"point alone", "m v=. @", nil, "invalid number"}, {"minus alone", "m v=- @", nil, "invalid number"},
+		{"i alone", "m v=i @", nil, "invalid number"},
+		{"exponent without digits", "m v=1e @", nil, "invalid number"},
+		{"yes", "m v=yes @", nil, "invalid number"}, {"tRUE", "m v=tRUE @", nil, "invalid boolean"},
+		{"single quotes", "m v='abc' @", nil, "invalid number"},
+		{"duplicate field", "m v=3,v=1 @", one, ""},
+
+		{"escaped measurement", `my\ m\,x v=1 @`, map[string]float64{`{__name__="my m,x_v"}`: 1}, ""},
+		{"equals in a measurement", `m=x v=1 @`, map[string]float64{`{__name__="m=x_v"}`: 1}, ""},
+		{"escaped tag", `m,t\ k=a\,b\=c\ d v=1 @`, map[string]float64{`{__name__="m_v", "t k"="a,b=c d"}`: 1}, ""},
+		{"escaped field", `m v\ w\=x=1 @`, map[string]float64{`{__name__="m_v w=x"}`: 1}, ""},
+		{"other backslashes stay", `m\x,t=a\b v=1 @`, map[string]float64{`{__name__="m\\x_v", t="a\\b"}`: 1}, ""},
+		{"UTF-8", "größe,ö=ü v=1 @", map[string]float64{`{__name__="größe_v", "ö"="ü"}`: 1}, ""},
+		{"quotes are nothing special in a tag", `m,t="a" v=1 @`, map[string]float64{`{__name__="m_v", t="\"a\""}`: 1}, ""},
+		{"tags out of order", "m,z=1,a=2 v=1 @", map[string]float64{`{__name__="m_v", a="2", z="1"}`: 1}, ""},
+
+		{"space in quotes in a tag", `m,t="a b" v=1 @`, nil, "invalid field format"},
+		{"duplicate tag", "m,t=a,t=b v=1 @", nil, "duplicate tags"},
+		{"duplicate tag, same value", "m,t=a,s=b,t=a v=1 @", nil, "duplicate tags"},
+		{"empty tag value", "m,t= v=1 @", nil, "missing tag value"},
+		{"tag without a value", "m,t v=1 @", nil, "missing tag value"},
+		{"empty tag key", "m,=a v=1 @", nil, "missing tag key"},
+		{"comma at the end of the tags", "m,t=a, v=1 @", nil, "missing tag key"},
+		{"two equals in a tag", "m,t=a=b v=1 @", nil, "invalid tag format"},
+		{"empty measurement", ",t=a v=1 @", nil, "missing measurement"},
+		{"invalid UTF-8 in a tag", "m,t=\xff v=1 @", nil, "invalid UTF-8 or NUL"},
+		{"NUL in a tag", "m,t=a\x00b v=1 @", nil, "invalid UTF-8 or NUL"},
+		{"invalid UTF-8 in a field", "m v\xff=1 @", nil, "invalid UTF-8 or NUL"},
+		{"tag __name__", "m,__name__=x v=1 @", nil, "duplicate tags"},
+		{"tag time", "m,time=x v=1 @", nil, `input tag "time"`},
+		{"field time is dropped", "m time=5,v=1 @", one, ""},
+		{"only field time", "m time=5 @", nil, `input field "time"`},
+		{"no fields", "m @", nil, "invalid field format"},
+		{"nothing but a measurement", "m", nil, "missing fields"},
+		{"tags without fields", "m,t=a", nil, "missing fields"},
+		{"words", "bad line", nil, "invalid field format"},
+		{"no field key", "m =1 @", nil, "missing field key"},
+		{"no field value", "m v= @", nil, "missing field value"},
+		{"no field value at the end", "m v=", nil, "missing field value"},
+		{"comma at the end of the fields", "m v=1, @", nil, "missing field key"},
+		{"open string", `m v="abc @`, nil, "unbalanced quotes"},
+		{"text behind a string", `m v="abc"d @`, nil, "invalid field format"},
+		{"word for a time", "m v=1 now", nil, "bad timestamp"},
+		{"fraction of a time", "m v=1 1.5", nil, "bad timestamp"},
+		{"two times", "m v=1 @ @", nil, "bad timestamp"},
+		{"minus for a time", "m v=1 -", nil, "bad timestamp"},
+		{"time beyond int64", "m v=1 9223372036854775808", nil, "time outside range"},
+		{"largest int64", "m v=1 9223372036854775807", nil, "time outside range"},
+		{"key too long", "m,t=" + strings.Repeat("x", 65532) + " v=1 @", nil, "max key length exceeded: 65536 > 65535"},
+		{"tag value too long", "m,t=" + strings.Repeat("x", 16<<10+1) + " v=1 @", nil, "limit is 16384"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			line := strings.ReplaceAll(c.line, "@", ns)
+			at := base
+			if !strings.Contains(c.line, "@") {
+				at = testNow.UnixMilli()
+			}
+			for _, alone := range []bool{true, false} {
+				d := openDoor(t)
+				want := map[string]map[int64]float64{}
+				for series, v := range c.want {
+					want[series] = map[int64]float64{at: v}
+				}
+				text := line
+				if !alone {
+					text = "good,n=1 v=1 " + ns + "\n" + line + "\ngood,n=2 v=1 " + ns
+					want[`{__name__="good_v", n="1"}`] = map[int64]float64{base: 1}
+					want[`{__name__="good_v", n="2"}`] = map[int64]float64{base: 1}
+				}
+				a := d.lines(text)
+				if got := d.storedFloats(); !maps.EqualFunc(got, want, maps.Equal) {
+					t.Errorf("stored %v, want %v", got, want)
+				}
+				if c.want != nil {
+					if a.code != 204 || a.body != "" {
+						t.Errorf("got %d %q, want 204", a.code, a.body)
+					}
+					continue
+				}
+				var e struct{ Error string }
+				if err := json.Unmarshal([]byte(a.body), &e); err != nil || a.code != 400 || !strings.Contains(e.Error, c.says) {
+					t.Errorf("got %d %q, want 400 with %q", a.code, a.body, c.says)
+				}
+				partial := strings.HasPrefix(e.Error, "partial write: ") && strings.HasSuffix(e.Error, " dropped=0")
+				if partial == alone {
+					t.Errorf("alone %v, but the answer is %q", alone, e.Error)
+				}
+				if h := a.header.Get("X-Influxdb-Error"); h == "" || len(h) > 1024 || strings.ContainsAny(h, "\r\n") {
+					t.Errorf("X-Influxdb-Error: %q", h)
+				}
+			}
+		})
+	}
+}
+
+func TestInfluxPartialWriteBodies(t *testing.T) {
+	text := "good v=1 " + ns + "\nbad line\ngood v=2 " + ns
+	d := openDoor(t)
+	a := d.lines(text)
+	want := `{"error":"partial write: unable to parse 'bad line': invalid field format dropped=0"}`
+	if a.code != 400 || a.body != want || a.header.Get("X-Influxdb-Error") != "partial write: unable to parse 'bad line': invalid field format dropped=0" {
+		t.Errorf("1.x: %d %s, header %q", a.code, a.body, a.header.Get("X-Influxdb-Error"))
+	}
+	if a.header.Get("Content-Type") != "application/json" || a.header.Get("X-Influxdb-Version") == "" || a.header.Get("Request-Id") == "" {
+		t.Errorf("1.x headers: %v", a.header)
+	}
+	d = openDoor(t)
+	a = d.do("POST", "/api/v2/write?bucket=b&org=o", []byte(text))
+	want = `{"code":"invalid","message":"partial write: unable to parse 'bad line': invalid field format dropped=0"}`
+	if a.code != 400 || a.body != want || a.header.Get("X-Platform-Error-Code") != "invalid" || a.header.Get("Content-Type") != "application/json; charset=utf-8" {
+		t.Errorf("2.x: %d %s, %v", a.code, a.body, a.header)
+	}
+	if got := d.storedFloats()[`{__name__="good_v", db="b"}`]; !maps.Equal(got, map[int64]float64{base: 2}) {
+		t.Errorf("stored %v", got)
+	}
+	d = openDoor(t)
+	a = d.lines("good v=1 " + ns + "\nold,a=b v=1 1000000000\nold,a=b v=2 2000000000\n")
+	if a.code != 400 || !strings.Contains(a.body, "partial write: points beyond retention policy") || !strings.Contains(a.body, `dropped=2"}`) || !strings.Contains(a.body, `old_v`) {
+		t.Errorf("too old: %d %s", a.code, a.body)
+	}
+	if got := d.storedSeries(); !slices.Equal(got, []string{`{__name__="good_v"}`}) {
+		t.Errorf("stored %v", got)
+	}
+	d = openDoor(t)
+	a = d.lines(strings.Repeat("bad line\n", 3) + strings.Repeat("worse\n", 20) + "x\ny\nz\nzz\n" + "good v=1 " + ns)
+	if a.code != 400 || !strings.Contains(a.body, "more bad lines") || len(a.body) > 4<<10 {
+		t.Errorf("many bad lines: %d %s", a.code, a.body)
+	}
+}
+
+func TestInfluxStringsAreSkippedAndCounted(t *testing.T) {
+	m := newMemory()
+	mux := memoryDoor(t, m)
+	a := do(t, mux, "POST", "/write", []byte(`m,h=a s="x",v=1,u="y"`+"\n"+`n s="z"`+"\n"))
+	if a.code != 204 || len(m.samples) != 1 {
+		t.Fatalf("got %d %s, %v", a.code, a.body, m.samples)
+	}
+	if l := m.rejects.List(); len(l) != 1 || l[0].Reason != storage.ReasonStringField || l[0].Count != 3 || l[0].Series != "m,h=a field s" {
+		t.Errorf("counted %+v", l)
+	}
+}
+
+func TestInfluxTimes(t *testing.T) {
+	forEver := func(_ *Options, so *storage.Options) { so.RetentionMs = 0 }
+	now := testNow.UnixMilli()
+	for _, c := range []struct {
+		path, precision, stamp string
+		want                   int64
+	}{
+		{"/write", "", "1700000000123456789", 1700000000123},
+		{"/write", "n", "1700000000123999999", 1700000000123},
+		{"/write", "ns", "1700000000123999999", 1700000000123},
+		{"/write", "u", "1700000000123999", 1700000000123},
+		{"/write", "us", "1700000000123999", 1700000000123},
+		{"/write", "ms", "1700000000123", 1700000000123},
+		{"/write", "s", "1700000000", 1700000000000},
+		{"/write", "m", "28333333", 28333333 * 60_000},
+		{"/write", "h", "472222", 472222 * 3_600_000},
+		{"/api/v2/write", "", "1700000000123456789", 1700000000123},
+		{"/api/v2/write", "ns", "1700000000123456789", 1700000000123},
+		{"/api/v2/write", "us", "1700000000123999", 1700000000123},
+		{"/api/v2/write", "ms", "1700000000123", 1700000000123},
+		{"/api/v2/write", "s", "1700000000", 1700000000000},
+		// Rounding goes to the past, also before 1970.
+		{"/write", "ns", "0", 0}, {"/write", "ns", "-1", -1}, {"/write", "ns", "-1000000", -1}, {"/write", "ns", "-1000001", -2},
+		{"/write", "u", "-1", -1}, {"/write", "s", "-1", -1000},
+		{"/write", "ns", "-9223372036854775806", -9223372036855},
+		// None: the present, cut to the precision.
+		{"/write", "", "", now}, {"/write", "ms", "", now}, {"/write", "s", "", now / 1000 * 1000},
+		{"/write", "m", "", now / 60_000 * 60_000}, {"/write", "h", "", now / 3_600_000 * 3_600_000},
+		{"/api/v2/write", "s", "", now / 1000 * 1000},
+	} {
+		t.Run(c.path+" "+c.precision+" "+c.stamp, func(t *testing.T) {
+			d := openDoor(t, forEver)
+			a := d.do("POST", c.path+"?precision="+c.precision, []byte("m v=1 "+c.stamp))
+			if a.code != 204 {
+				t.Fatalf("got %d %s", a.code, a.body)
+			}
+			if got := d.storedFloats()[`{__name__="m_v"}`]; !maps.Equal(got, map[int64]float64{c.want: 1}) {
+				t.Errorf("stored %v, want %d", got, c.want)
+			}
+		})
+	}
+	for target, says := range map[string]string{
+		"/write?precision=d":          `{"error":"invalid precision \"d\" (use n, u, ms, s, m or h)"}`,
+		"/api/v2/write?precision=h":   `"code":"invalid"`,
+		"/write?precision=h&db=x":     "time outside range",
+		"/api/v2/write?precision=s":   "time outside range",
+		"/api/v2/write?precision=foo": "valid precision units are ns, us, ms, and s",
+	} {
+		d := openDoor(t)
+		if a := d.do("POST", target, []byte("m v=1 9223372036854775")); a.code != 400 || !strings.Contains(a.body, says) || len(d.stored()) != 0 {
+			t.Errorf("%s: %d %s, want %q", target, a.code, a.body, says)
+		}
+	}
+}
+
+func TestInfluxDatabaseBecomesALabel(t *testing.T) {
+	for _, c := range []struct {
+		name, label, target, line, want string
+	}{
+		{"1.x", "db", "/write?db=tele", "m v=1 ", `{__name__="m_v", db="tele"}`},
+		{"1.x with a retention policy", "db", "/write?db=tele&rp=week", "m v=1 ", `{__name__="m_v", db="tele"}`},
+		{"2.x", "db", "/api/v2/write?bucket=tele&org=o", "m v=1 ", `{__name__="m_v", db="tele"}`},
+		{"2.x with a retention policy", "db", "/api/v2/write?bucket=tele/week", "m v=1 ", `{__name__="m_v", db="tele"}`},
+		{"no database", "db", "/write", "m v=1 ", `{__name__="m_v"}`},
+		{"no bucket", "db", "/api/v2/write", "m v=1 ", `{__name__="m_v"}`},
+		{"tag of that name", "db", "/write?db=tele", "m,db=mine v=1 ", `{__name__="m_v", db="mine"}`},
+		{"escaped tag of that name", "d b", "/write?db=tele", `m,d\ b=mine v=1 `, `{__name__="m_v", "d b"="mine"}`},
+		{"another label", "bucket", "/write?db=tele", "m,db=mine v=1 ", `{__name__="m_v", bucket="tele", db="mine"}`},
+		{"off", "", "/write?db=tele", "m v=1 ", `{__name__="m_v"}`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := openDoor(t, func(o *Options, _ *storage.Options) { o.InfluxDBLabel = c.label })
+			for range 2 { // not known, then known
+				if a := d.do("POST", c.target, []byte(c.line+ns)); a.code != 204 {
+					t.Fatalf("got %d %s", a.code, a.body)
+				}
+			}
+			if got := d.storedSeries(); !slices.Equal(got, []string{c.want}) {
+				t.Errorf("stored %v, want %s", got, c.want)
+			}
+		})
+	}
+	t.Run("the same line into two databases", func(t *testing.T) {
+		d := openDoor(t)
+		for _, db := range []string{"a", "b", "a", ""} {
+			if a := d.do("POST", "/write?db="+db, []byte("m v=1 "+ns)); a.code != 204 {
+				t.Fatalf("got %d %s", a.code, a.body)
+			}
+		}
+		if got := d.storedSeries(); !slices.Equal(got, []string{`{__name__="m_v", db="a"}`, `{__name__="m_v", db="b"}`, `{__name__="m_v"}`}) {
+			t.Errorf("stored %v", got)
+		}
+	})
+	t.Run("a name that is no label value", func(t *testing.T) {
+		d := openDoor(t)
+		if a := d.do("POST", "/write?db=%ff", []byte("m v=1 "+ns)); a.code != 400 || len(d.stored()) != 0 {
+			t.Errorf("got %d %s", a.code, a.body)
+		}
+	})
+}
+
+func gzipped(t testing.TB, b []byte) []byte {
+	t.Helper()
+	var buf bytes.Buffer
+	w := gzip.NewWriter(&buf)
+	if _, err := w.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return buf.Bytes()
+}
+
+func TestInfluxBodies(t *testing.T) {
+	line := []byte("m v=1 " + ns + "\n")
+	stored := []string{`{__name__="m_v"}`}
+	for _, path := range []string{"/write", "/api/v2/write"} {
+		for _, c := range []struct {
+			name    string
+			body    []byte
+			headers []string
+			want    int
+			says    string
+			stored  []string
+		}{
+			{"plain", line, nil, 204, "", stored},
+			{"no newline at the end", bytes.TrimSuffix(line, []byte("\n")), nil, 204, "", stored},
+			{"content type of text", line, []string{"Content-Type", "text/plain; charset=utf-8"}, 204, "", stored},
+			{"content type of curl", line, []string{"Content-Type", "application/x-www-form-urlencoded"}, 204, "", stored},
+			{"gzip", gzipped(t, line), []string{"Content-Encoding", "gzip"}, 204, "", stored},
+			{"identity", line, []string{"Content-Encoding", "identity"}, 204, "", stored},
+			{"empty", nil, nil, 204, "", nil},
+			{"empty gzip", gzipped(t, nil), []string{"Content-Encoding", "gzip"}, 204, "", nil},
+			{"announced gzip of nothing", nil, []string{"Content-Encoding", "gzip"}, 204, "", nil},
+			{"only comments", []byte("# a\n\n#b\n"), nil, 204, "", nil},
+			{"not gzip", line, []string{"Content-Encoding", "gzip"}, 400, "gzip", nil},
+			{"cut gzip", gzipped(t, line)[:20], []string{"Content-Encoding", "gzip"}, 400, "gzip", nil},
+			{"deflate", line, []string{"Content-Encoding", "deflate"}, 415, "use gzip or none", nil},
+			{"remote write", snap(marshal1(t, request1(sample1(base, 1, "__name__", "m")))), []string{"Content-Type", type1, "Content-Encoding", "snappy"}, 415, "/api/v1/write", nil},
+			{"remote write without an encoding", snap(nil), []string{"Content-Type", type2}, 415, "/api/v1/write", nil},
+		} {
+			t.Run(path+" "+c.name, func(t *testing.T) {
+				d := openDoor(t)
+				a := d.do("POST", path, c.body, c.headers...)
+				if a.code != c.want || !strings.Contains(a.body, c.says) {
+					t.Errorf("got %d %s, want %d with %q", a.code, a.body, c.want, c.says)
+				}
+				if c.want != 204 && !json.Valid([]byte(a.body)) {
+					t.Errorf("no JSON: %s", a.body)
+				}
+				if got := d.storedSeries(); !slices.Equal(got, c.stored) {
+					t.Errorf("stored %v", got)
+				}
+			})
+		}
+		t.Run(path+" chunked", func(t *testing.T) {
+			d := openDoor(t)
+			server := httptest.NewServer(d.mux)
+			defer server.Close()
+			r, err := http.NewRequest("POST", server.URL+path, io.MultiReader(bytes.NewReader(gzipped(t, line)))) // of no known length
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Content-Encoding", "gzip")
+			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+			resp, err := client.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != 204 || !slices.Equal(d.storedSeries(), stored) {
+				t.Errorf("got %d, stored %v", resp.StatusCode, d.storedSeries())
+			}
+		})
+		t.Run(path+" GET", func(t *testing.T) {
+			d := openDoor(t)
+			if a := d.do("GET", path, nil); a.code != 405 || a.header.Get("Allow") != "POST" {
+				t.Errorf("got %d %s", a.code, a.body)
+			}
+		})
+	}
+	t.Run("3.x is not there", func(t *testing.T) {
+		d := openDoor(t)
+		if a := d.do("POST", "/api/v3/write_lp?db=x", line); a.code != 404 {
+			t.Errorf("got %d %s", a.code, a.body)
+		}
+	})
+}
+
+func TestInfluxPingAndHealth(t *testing.T) {
+	d := openDoor(t)
+	for _, method := range []string{"GET", "HEAD"} {
+		a := d.do(method, "/ping", nil)
+		if a.code != 204 || a.body != "" || !strings.HasPrefix(a.header.Get("X-Influxdb-Version"), "1.8.") || a.header.Get("X-Influxdb-Build") == "" ||
+			a.header.Get("Request-Id") == "" || a.header.Get("Request-Id") != a.header.Get("X-Request-Id") {
+			t.Errorf("%s /ping: %d %v", method, a.code, a.header)
+		}
+	}
+	if a := d.do("GET", "/ping?verbose=true", nil); a.code != 200 || !strings.Contains(a.body, `"version":"1.8.`) {
+		t.Errorf("verbose ping: %d %s", a.code, a.body)
+	}
+	if a := d.do("GET", "/ping", nil, "X-Request-Id", "mine"); a.header.Get("Request-Id") != "mine" {
+		t.Errorf("request id: %v", a.header)
+	}
+	if a := d.do("POST", "/ping", nil); a.code != 405 {
+		t.Errorf("POST /ping: %d", a.code)
+	}
+	a := d.do("GET", "/health", nil)
+	var h map[string]any
+	if err := json.Unmarshal([]byte(a.body), &h); err != nil || a.code != 200 || h["status"] != "pass" || h["name"] != "influxdb" ||
+		h["message"] != "ready for queries and writes" || h["version"] == "" || h["checks"] == nil {
+		t.Errorf("/health: %d %s", a.code, a.body)
+	}
+}
+
+func TestInfluxQueryAnswersWhatClientsAskBeforeTheyWrite(t *testing.T) {
+	d := openDoor(t)
+	query := func(method, q string) answer {
+		t.Helper()
+		form := "q=" + strings.NewReplacer(" ", "+", `"`, "%22", ";", "%3B").Replace(q)
+		if method == "GET" {
+			return d.do("GET", "/query?"+form, nil)
+		}
+		return d.do("POST", "/query?chunked=true&db=&epoch=ns", []byte(form), "Content-Type", "application/x-www-form-urlencoded")
+	}
+	check := func(method, q string, code int, want string) {
+		t.Helper()
+		if a := query(method, q); a.code != code || !strings.Contains(a.body, want) {
+			t.Errorf("%s %s: %d %s, want %d %s", method, q, a.code, a.body, code, want)
+		}
+	}
+	databases := func(names ...string) string {
+		rows := `["` + strings.Join(names, `"],["`) + `"]`
+		return `{"results":[{"statement_id":0,"series":[{"name":"databases","columns":["name"],"values":[` + rows + `]}]}]}`
+	}
+	check("GET", "SHOW DATABASES", 200, databases("_internal"))
+	check("POST", `CREATE DATABASE "telegraf"`, 200, `{"results":[{"statement_id":0}]}`)
+	check("GET", "create database bench WITH REPLICATION 1", 200, `{"results":[{"statement_id":0}]}`)
+	check("POST", "show databases", 200, databases("_internal", "bench", "telegraf"))
+	if a := d.do("POST", "/write?db=used", []byte("m v=1")); a.code != 204 {
+		t.Fatal(a)
+	}
+	check("POST", "SHOW DATABASES;", 200, databases("_internal", "bench", "telegraf", "used"))
+	check("POST", "DROP DATABASE used", 200, "nothing was deleted")
+	check("POST", "DROP DATABASE bench", 200, `{"results":[{"statement_id":0}]}`)
+	check("POST", "DROP DATABASE never_was", 200, `{"results":[{"statement_id":0}]}`)
+	check("GET", "SHOW DATABASES", 200, databases("_internal", "telegraf", "used"))
+	check("POST", `CREATE DATABASE a;CREATE DATABASE "b c"; SELECT * FROM m`, 200, `{"results":[{"statement_id":0},{"statement_id":1},{"statement_id":2,"error":"not supported`)
+	check("GET", "SHOW DATABASES", 200, databases("_internal", "a", "b c", "telegraf", "used"))
+	check("GET", "SELECT * FROM m", 200, `"error":"not supported`)
+	check("GET", `CREATE DATABASE ""`, 200, `"error":"invalid name"`)
+	check("GET", "", 400, `missing required parameter \"q\"`)
+	check("POST", strings.Repeat("SHOW DATABASES;", 101), 400, "too many statements")
+	if a := d.do("POST", "/query", append([]byte("q="), bytes.Repeat([]byte("x"), 2<<20)...), "Content-Type", "application/x-www-form-urlencoded"); a.code != 400 {
+		t.Errorf("huge query: %d", a.code)
+	}
+	if a := d.do("PUT", "/query?q=SHOW+DATABASES", nil); a.code != 405 {
+		t.Errorf("PUT: %d", a.code)
+	}
+	if got := len(d.storedSeries()); got != 1 {
+		t.Errorf("%d series after all of this", got)
+	}
+}
+
+func TestInfluxRemembersABoundedNumberOfDatabases(t *testing.T) {
+	d := openDoor(t)
+	for i := range 2 * maxDatabases {
+		d.in.execute(t.Context(), []string{"CREATE", "DATABASE", fmt.Sprint("db", i)})
+	}
+	if n := len(d.in.databases.list()); n != maxDatabases {
+		t.Errorf("%d names are remembered", n)
+	}
+	if r := d.in.execute(t.Context(), []string{"CREATE", "DATABASE", "db0"}); r.Error != "" {
+		t.Errorf("creating again: %s", r.Error)
+	}
+}
+
+func TestInfluxFloatsEqualStrconv(t *testing.T) {
+	f := func(s string) {
+		t.Helper()
+		v, err := parseValue([]byte(s))
+		want := mustFloat(s)
+		if err != nil || math.Float64bits(v) != math.Float64bits(want) {
+			t.Errorf("%s: %v (%x), %v, want %v", s, v, math.Float64bits(v), err, want)
+		}
+	}
+	for _, s := range []string{"0", "-0", "0.1", "-0.3", "123456789012345", "999999999999999e22", "1e-22", "1e23", "123456789.123456789e-20",
+		"9007199254740993", "9007199254740992.5", "4.9e-324", "2.4e-324", "1e-400", "1.7976931348623157e308", "00001.5", "1e0", "1E+2",
+		"179769313486231570000000000000000000000", ".000000000000000000000000000000000001", "0.30000000000000004"} {
+		f(s)
+	}
+}
