@@ -14,58 +14,66 @@ type bitWriter struct {
 }
 
 // write appends the low width bits of x, the other bits of which are zero;
-// width ≤ 64.
+// 1 ≤ width ≤ 64.
 func (w *bitWriter) write(x uint64, width uint) {
-	w.acc |= x << w.n
-	if w.n += width; w.n >= 64 {
+	n := w.n
+	w.acc |= x << (n & 63)
+	if n += width; n >= 64 {
 		w.dst = binary.LittleEndian.AppendUint64(w.dst, w.acc)
-		w.n -= 64
-		w.acc = x >> (width - w.n)
+		n -= 64
+		w.acc = x >> (width - n) // 0 if all of x is written
 	}
+	w.n = n
 }
 
 // finish writes what is pending and returns the bytes.
 func (w *bitWriter) finish() []byte {
-	var b [8]byte
-	binary.LittleEndian.PutUint64(b[:], w.acc)
-	return append(w.dst, b[:(w.n+7)/8]...)
+	for n := w.n; n > 0; n -= min(n, 8) {
+		w.dst = append(w.dst, byte(w.acc))
+		w.acc >>= 8
+	}
+	return w.dst
 }
 
-// bitReader reads what a bitWriter wrote. Beyond the end it reads zeros;
-// overrun tells.
+// bitReader is a stream as a decoder sees it: first the bytes of the caller, as
+// far as loads of whole words from them stay inside, then a copy of the rest
+// with zeros behind it. So the loops that read have no case for the end.
 type bitReader struct {
-	src []byte
-	at  uint // bit
+	src  []byte // at hand
+	at   uint   // bit of src
+	bits uint   // of src that belong to the stream
+	rest bool   // src is the copy
+	buf  [2 * bitReach]byte
 }
 
-// peek returns at least the next 57 bits; those above may be anything.
-func (r *bitReader) peek() uint64 {
-	i := r.at / 8
-	if i+8 <= uint(len(r.src)) {
-		return le64(r.src[i:]) >> (r.at % 8)
+// bitReach is how many bytes from the current one on a decoder may load before
+// it checks again.
+const bitReach = 32
+
+func newBitReader(src []byte) bitReader { return bitReader{src: src, bits: 8 * uint(len(src))} }
+
+// more prepares the next bytes to read from; false says that there are none.
+// A decoder calls it when fewer than bitReach bytes are at hand.
+func (r *bitReader) more() bool {
+	if uint(len(r.src)) >= r.at/8+bitReach {
+		return true
 	}
-	var b [8]byte
-	if i < uint(len(r.src)) {
-		copy(b[:], r.src[i:])
+	if r.rest || r.at > r.bits {
+		return false
 	}
-	return le64(b[:]) >> (r.at % 8)
+	r.rest = true
+	n := copy(r.buf[:bitReach], r.src[r.at/8:])
+	r.bits -= r.at &^ 7
+	r.at %= 8
+	r.src = r.buf[:n+bitReach]
+	return true
 }
 
-// read returns the next width bits; width ≤ 64.
-func (r *bitReader) read(width uint) uint64 {
-	x := r.peek()
-	if width <= 56 {
-		r.at += width
-		return x & (1<<width - 1)
-	}
-	r.at += 32
-	hi := r.peek()
-	r.at += width - 32
-	return x&(1<<32-1) | hi<<32&(1<<(width-1)<<1-1)
+// atEnd reports whether all bytes were read and nothing beyond them.
+func (r *bitReader) atEnd() bool { return r.at <= r.bits && r.at+8 > r.bits }
+
+// load64 returns the 64 bits from a bit on, of which nine bytes are there.
+func load64(src []byte, at uint) uint64 {
+	j := at / 8
+	return le64(src[j:])>>(at%8) | uint64(src[j+8])<<(63-at%8)<<1
 }
-
-// overrun reports whether more was read than there is.
-func (r *bitReader) overrun() bool { return r.at > 8*uint(len(r.src)) }
-
-// left returns the whole bytes not read.
-func (r *bitReader) left() int { return len(r.src) - int((r.at+7)/8) }

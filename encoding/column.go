@@ -65,15 +65,15 @@ func (c Coder) String() string { return coderNames[c&15] }
 
 // Bits of the byte that heads a column of integers.
 const (
-	intOrder  = 0x03
-	intCoder  = 0x3c // shifted left by intCoderShift
-	intGCD    = 0x40 // all differences are multiples of a number that follows
-	intExtra  = 0x80 // reserved: tokens carry extra bits
-	coderBits = 2    // shift of the coder
+	intOrder   = 0x03
+	intCoder   = 0x3c // shifted left by coderShift
+	intGCD     = 0x40 // all differences are multiples of a number that follows
+	intExtra   = 0x80 // reserved: tokens carry extra bits
+	coderShift = 2
 )
 
 func intByte(o Order, c Coder, gcd bool) byte {
-	b := byte(o) | byte(c)<<coderBits
+	b := byte(o) | byte(c)<<coderShift
 	if gcd {
 		b |= intGCD
 	}

@@ -135,7 +135,7 @@ func ColumnInfo(k Kind, src []byte, n int) (Info, error) {
 }
 
 func (i *Info) ints(src []byte, n int) error {
-	h, _, err := parseInts(src, n)
+	h, _, err := parseIntHeader(src, n)
 	if err != nil {
 		return err
 	}

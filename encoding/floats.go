@@ -72,7 +72,7 @@ func appendFloatsSearched(dst []byte, vs []float64, s *scratch) ([]byte, FloatHi
 	at := len(dst)
 	orderedBits(s.ints, vs)
 	s.excs.reset()
-	dst, hint := appendTransformed(dst, vs, TransformBits, tryAll, s)
+	dst, hint := appendTransformed(dst, vs, TransformBits, tryAll|binary2, s)
 	// The XOR stream is some five times slower to read: it has to save an eighth.
 	if size, limit := xorBytes(vs), len(dst)-at; size+2 < limit-limit/8 {
 		return appendXORColumn(dst[:at], vs)
@@ -96,7 +96,7 @@ func appendFloatsAs(dst []byte, vs []float64, hint FloatHint, s *scratch) ([]byt
 	case hint.transform() == TransformBits:
 		orderedBits(s.ints, vs)
 		s.excs.reset()
-		dst, next = appendTransformed(dst, vs, TransformBits, 1<<hint.order(), s)
+		dst, next = appendTransformed(dst, vs, TransformBits, 1<<hint.order()|binary2, s)
 	}
 	if !hint.holds(len(dst)-at, len(vs)) {
 		return dst[:at], 0
@@ -163,40 +163,98 @@ func decodeFloats(vs []float64, src []byte) error {
 	if id == byte(TransformBits) && len(src) > 0 && src[0] == xorByte {
 		return decodeXORColumn(vs, src[1:])
 	}
-	w := words(vs)
-	h, err := unpackInts(w, src)
-	if err != nil {
+	if err := decodeTransformed(vs, src, t); err != nil {
 		return err
-	}
-	switch {
-	case t == TransformInt && h.order == OrderDelta:
-		integrateToFloats(vs, h)
-	case t == TransformInt:
-		integrate(w, h)
-		for i, u := range w {
-			vs[i] = float64(int64(u))
-		}
-	default:
-		integrate(w, h)
-		for i, u := range w {
-			vs[i] = fromOrdered(u)
-		}
 	}
 	excs.apply(vs)
 	return nil
 }
 
-// integrateToFloats is integrate for differences of integers, the columns of
-// counters, with the conversion in the same loop.
-func integrateToFloats(vs []float64, h intHeader) {
+// decodeTransformed fills vs from the column of integers src.
+func decodeTransformed(vs []float64, src []byte, t Transform) error {
+	var r intReader
 	w := words(vs)
-	base, g, low := uint64(h.base), h.gcd, uint64(h.low)*h.gcd
-	vs[0] = float64(h.base)
-	out := vs[1:]
-	for i, u := range w[1:] {
-		base += low + g*u
-		out[i] = float64(int64(base))
+	rest, err := r.begin(w, src)
+	if err != nil {
+		return err
 	}
+	head := len(w) - len(rest)
+	toFloats(vs[:head], t)
+	vs = vs[head:]
+	for len(vs) > 0 {
+		block := vs[:min(decodeBlock, len(vs))]
+		vs = vs[len(block):]
+		if err := r.residuals(words(block)); err != nil {
+			return err
+		}
+		if !r.sumToFloats(block, t) {
+			r.sum(words(block))
+			toFloats(block, t)
+		}
+	}
+	return nil
+}
+
+// toFloats turns integers into the floats they stand for, in place.
+func toFloats(vs []float64, t Transform) {
+	w := words(vs)
+	vs = vs[:len(w)]
+	switch t {
+	case TransformInt:
+		for i, u := range w {
+			vs[i] = float64(int64(u))
+		}
+	case TransformBits:
+		for i, u := range w {
+			vs[i] = fromOrdered(u)
+		}
+	}
+}
+
+// sumToFloats is sum and toFloats in one loop, for the columns that are most of
+// all; it returns false for others.
+func (r *intReader) sumToFloats(vs []float64, t Transform) bool {
+	g, low, v, w := r.header.gcd, uint64(r.header.low)*r.header.gcd, r.value, words(vs)
+	switch {
+	case t == TransformInt && r.header.order == OrderDelta && g == 1:
+		i := 0
+		for ; i+4 <= len(w); i += 4 {
+			u, o := w[i:i+4:i+4], vs[i:i+4:i+4]
+			a := v + (low + u[0])
+			b := a + (low + u[1])
+			c := b + (low + u[2])
+			v = c + (low + u[3])
+			o[0], o[1], o[2], o[3] = float64(int64(a)), float64(int64(b)), float64(int64(c)), float64(int64(v))
+		}
+		for ; i < len(w); i++ {
+			v += low + w[i]
+			vs[i] = float64(int64(v))
+		}
+	case t == TransformInt && r.header.order == OrderDelta:
+		for i, u := range w {
+			v += low + g*u
+			vs[i] = float64(int64(v))
+		}
+	case t == TransformInt && r.header.order == OrderRaw:
+		for i, u := range w {
+			vs[i] = float64(int64(v + g*u))
+		}
+		return true
+	case t == TransformBits && r.header.order == OrderDelta:
+		for i, u := range w {
+			v += low + g*u
+			vs[i] = fromOrdered(v)
+		}
+	case t == TransformBits && r.header.order == OrderRaw:
+		for i, u := range w {
+			vs[i] = fromOrdered(v + g*u)
+		}
+		return true
+	default:
+		return false
+	}
+	r.value = v
+	return true
 }
 
 func decodeConst(vs []float64, id byte, src []byte) error {

@@ -1,32 +1,83 @@
 package encoding
 
-import "math/bits"
+import (
+	"math"
+	"math/bits"
+)
+
+// divisor divides exactly: by a shift and a multiplication by the inverse of
+// the odd part modulo 2^64, several times cheaper than dividing.
+type divisor struct {
+	g       uint64
+	shift   uint
+	inverse uint64 // of the odd part
+	limit   uint64 // the largest multiple of the odd part, divided
+}
+
+func newDivisor(g uint64) divisor {
+	shift := uint(bits.TrailingZeros64(g))
+	odd := g >> shift
+	// Newton's steps double the number of right bits, starting from 5.
+	inverse := 3*odd ^ 2
+	for range 4 {
+		inverse *= 2 - odd*inverse
+	}
+	return divisor{g: g, shift: shift, inverse: inverse, limit: math.MaxUint64 / odd}
+}
+
+// divides reports whether x is a multiple. What is none has a huge quotient
+// modulo 2^64.
+func (d divisor) divides(x uint64) bool {
+	return x&(1<<(d.shift&63)-1) == 0 && x>>(d.shift&63)*d.inverse <= d.limit
+}
+
+// units sets ks to the distances of vs from its first value, all of them
+// multiples.
+func (d divisor) units(ks, vs []int64) {
+	v0, inverse := vs[0], int64(d.inverse)
+	ks = ks[:len(vs)]
+	for i, v := range vs {
+		ks[i] = (v - v0) >> (d.shift & 63) * inverse
+	}
+}
 
 // commonDivisor returns the greatest common divisor of the distances of all
-// values from the first, 0 if all are equal. The distances are modulo 2^64 and
-// taken as signed, so that vs[0] + g·k gives every value back exactly.
+// values from the first, 1 if they are all zero. The distances are modulo 2^64
+// and taken as signed, so that vs[0] + g·k gives every value back exactly.
 func commonDivisor(vs []int64) uint64 {
-	if len(vs) == 0 {
-		return 0
-	}
-	v0, g := vs[0], uint64(0)
+	v0 := vs[0]
+	var d divisor
 	for _, v := range vs {
 		x := magnitude(v - v0)
-		if x == 0 {
+		if d.g == 0 {
+			if x == 0 {
+				continue
+			}
+		} else if d.divides(x) {
 			continue
 		}
-		if g == 0 {
-			g = x
-			continue
+		g := gcd(d.g, x)
+		if g == 1 {
+			return 1
 		}
-		if x%g == 0 {
-			continue
-		}
-		if g = gcd(g, x%g); g == 1 {
+		d = newDivisor(g)
+	}
+	return max(d.g, 1)
+}
+
+// commonPowerOfTwo is commonDivisor without its odd factors. The bits of floats
+// have no others, save by chance.
+func commonPowerOfTwo(vs []int64) uint64 {
+	v0, differ := vs[0], int64(0)
+	for _, v := range vs {
+		if differ |= v ^ v0; differ&1 != 0 {
 			return 1
 		}
 	}
-	return g
+	if differ == 0 {
+		return 1
+	}
+	return 1 << bits.TrailingZeros64(uint64(differ))
 }
 
 func magnitude(d int64) uint64 {
@@ -34,32 +85,21 @@ func magnitude(d int64) uint64 {
 	return uint64((d ^ m) - m)
 }
 
+// gcd returns the greatest common divisor of a and b, of which b is not 0, by
+// halving and subtracting.
 func gcd(a, b uint64) uint64 {
-	for b != 0 {
-		a, b = b, a%b
+	if a == 0 {
+		return b
 	}
-	return a
-}
-
-// divideAll sets ks to the distances of vs from its first value in units of g,
-// which divides all of them. Exact division is a shift and a multiplication by
-// the inverse of the odd part, several times cheaper than dividing.
-func divideAll(ks, vs []int64, g uint64) {
-	shift := bits.TrailingZeros64(g)
-	inverse := int64(inverseOdd(g >> shift))
-	v0 := vs[0]
-	ks = ks[:len(vs)]
-	for i, v := range vs {
-		ks[i] = ((v - v0) >> shift) * inverse
+	shift := bits.TrailingZeros64(a | b)
+	a >>= bits.TrailingZeros64(a)
+	for {
+		b >>= bits.TrailingZeros64(b)
+		if a > b {
+			a, b = b, a
+		}
+		if b -= a; b == 0 {
+			return a << shift
+		}
 	}
-}
-
-// inverseOdd returns the x with odd·x = 1 modulo 2^64. Each of Newton's steps
-// doubles the number of right bits, starting from 5.
-func inverseOdd(odd uint64) uint64 {
-	x := 3*odd ^ 2
-	for range 4 {
-		x *= 2 - odd*x
-	}
-	return x
 }

@@ -9,7 +9,7 @@ import (
 // Gorilla writes samples to a compressed stream one by one: the head's form of
 // a run. It is the state between two appends; the stream itself lies in bytes
 // of the caller, who passes them to every Append. The zero value is an empty
-// stream. It holds no pointers, takes 32 bytes and may be copied to go back to
+// stream. It holds no pointers, takes 40 bytes and may be copied to go back to
 // an earlier end, with the bytes cut to their length then. Not safe for
 // concurrent use.
 //
@@ -25,17 +25,17 @@ import (
 type Gorilla struct {
 	t    int64 // time of the last sample
 	step int64 // difference of the last two times
-	xor  uint64
+	xor  xorState
 	n    uint32
-	used uint8 // bits used in the last byte, 0 if all
-	lead uint8
-	size uint8
+	used uint8 // bits used in the last byte, 0 if all are
 }
 
 // GorillaMaxSample is the largest number of bytes that one Append adds.
 const GorillaMaxSample = 20
 
-var gorillaSteps = [...]struct{ control, width uint }{{1, 0}, {2, 6}, {3, 13}, {4, 20}, {4, 64}}
+// gorillaSteps are the classes of steps but the last: control bits and bits of
+// the step.
+var gorillaSteps = [4]struct{ control, width uint8 }{{1, 0}, {2, 6}, {3, 13}, {4, 20}}
 
 // Len returns the number of samples appended.
 func (g *Gorilla) Len() int { return int(g.n) }
@@ -46,43 +46,69 @@ func (g *Gorilla) LastTime() int64 { return g.t }
 // Append adds a sample to the stream in dst, which holds all that earlier
 // calls returned, and returns the longer stream.
 func (g *Gorilla) Append(dst []byte, t int64, v float64) []byte {
-	w := bitWriter{dst: dst}
-	if g.used > 0 {
-		last := len(dst) - 1
-		w = bitWriter{dst: dst[:last], acc: uint64(dst[last]), n: uint(g.used)}
-	}
-	if g.n == 0 {
-		w.write(uint64(t), 64)
-		w.write(math.Float64bits(v), 64)
-		g.xor = math.Float64bits(v)
-	} else {
-		step := t - g.t
-		writeStep(&w, step-g.step)
-		g.step = step
-		s := xorState{v: g.xor, leading: g.lead, size: g.size}
-		s.append(&w, math.Float64bits(v))
-		g.xor, g.lead, g.size = s.v, s.leading, s.size
-	}
-	g.t = t
-	g.n++
+	w := g.writer(dst)
+	g.append(&w, t, v)
 	g.used = uint8(w.n % 8)
 	return w.finish()
 }
 
-func writeStep(w *bitWriter, d int64) {
-	switch m := uint64(d ^ d>>63); {
-	case m == 0 && d == 0:
-		w.write(0, 1)
-	case m < 1<<5:
-		w.write(1|uint64(d)<<2&(1<<8-1), 8)
-	case m < 1<<12:
-		w.write(3|uint64(d)<<3&(1<<16-1), 16)
-	case m < 1<<19:
-		w.write(7|uint64(d)<<4&(1<<24-1), 24)
-	default:
-		w.write(15, 4)
-		w.write(uint64(d), 64)
+// AppendAll adds samples as Append does one by one, in less time. ts and vs are
+// of one length.
+func (g *Gorilla) AppendAll(dst []byte, ts []int64, vs []float64) []byte {
+	w := g.writer(dst)
+	for i, t := range ts {
+		g.append(&w, t, vs[i])
 	}
+	g.used = uint8(w.n % 8)
+	return w.finish()
+}
+
+// writer returns a writer that goes on where the stream ends.
+func (g *Gorilla) writer(dst []byte) bitWriter {
+	if g.used == 0 {
+		return bitWriter{dst: dst}
+	}
+	last := len(dst) - 1
+	return bitWriter{dst: dst[:last], acc: uint64(dst[last]), n: uint(g.used)}
+}
+
+func (g *Gorilla) append(w *bitWriter, t int64, v float64) {
+	b := math.Float64bits(v)
+	if g.n == 0 {
+		w.write(uint64(t), 64)
+		w.write(b, 64)
+		g.xor.v = b
+	} else {
+		step := t - g.t
+		code, width := stepCode(step - g.step)
+		if width > 64 {
+			w.write(code, gorillaEscape)
+			code, width = uint64(step-g.step), 64
+		}
+		g.step = step
+		g.xor.append(w, b, code, width)
+	}
+	g.t = t
+	g.n++
+}
+
+// gorillaEscape is the width of the control bits of the last class.
+const gorillaEscape = 4
+
+// stepCode returns the code of a difference of steps, which is followed by the
+// 64 bits of d if its width is above 64.
+func stepCode(d int64) (code uint64, width uint) {
+	switch {
+	case d == 0:
+		return 0, 1
+	case d >= -1<<5 && d < 1<<5:
+		return 1 | uint64(d)<<2&(1<<8-1), 8
+	case d >= -1<<12 && d < 1<<12:
+		return 3 | uint64(d)<<3&(1<<16-1), 16
+	case d >= -1<<19 && d < 1<<19:
+		return 7 | uint64(d)<<4&(1<<24-1), 24
+	}
+	return 15, gorillaEscape + 64
 }
 
 // DecodeGorilla appends the n samples of the stream src to ts and vs. n is at
@@ -107,30 +133,79 @@ func DecodeGorilla(ts []int64, vs []float64, src []byte, n int) ([]int64, []floa
 }
 
 func decodeGorilla(ts []int64, vs []float64, src []byte) error {
-	vs = vs[:len(ts)]
-	r := bitReader{src: src}
-	t, step := int64(r.read(64)), int64(0)
-	s := xorState{v: r.read(64)}
-	ts[0], vs[0] = t, math.Float64frombits(s.v)
-	for i := 1; i < len(ts); i++ {
-		if c := r.peek(); c&1 == 0 {
-			r.at++
-		} else {
-			class := bits.TrailingZeros64(^(c & 15))
-			k := gorillaSteps[class]
-			r.at += k.control
-			d := int64(r.read(k.width))
-			step += d << (64 - k.width) >> (64 - k.width)
-		}
-		t += step
-		v, ok := s.read(&r)
-		if !ok {
-			return corruptf("Gorilla: no such window at sample %d", i)
-		}
-		ts[i], vs[i] = t, math.Float64frombits(v)
+	if len(src) < 16 {
+		return corruptf("Gorilla: %d bytes", len(src))
 	}
-	if r.overrun() || r.left() > 0 {
+	g := Gorilla{t: int64(le64(src)), xor: xorState{v: le64(src[8:])}}
+	ts[0], vs[0] = g.t, math.Float64frombits(g.xor.v)
+	r := newBitReader(src[16:])
+	i := 1
+	for r.more() && i < len(ts) {
+		var ok bool
+		if i, ok = g.read(&r, ts, vs[:len(ts)], i); !ok {
+			return corruptf("Gorilla: no such window at sample %d of %d", i, len(ts))
+		}
+	}
+	if i < len(ts) || !r.atEnd() {
 		return corruptf("Gorilla: %d bytes for %d samples", len(src), len(ts))
 	}
 	return nil
+}
+
+// read takes the samples from i on off what r has at hand. It returns the first
+// sample it did not read, and false if that one is corrupt. A sample is less
+// than 20 bytes, and two loads of nine bytes reach less than bitReach from its
+// start.
+func (g *Gorilla) read(r *bitReader, ts []int64, vs []float64, i int) (int, bool) {
+	src, at := r.src, r.at
+	t, step, v := g.t, g.step, g.xor.v
+	leading, size := uint(g.xor.leading), uint(g.xor.size)
+	ok := true
+	for i < len(ts) {
+		j := at / 8
+		if j+bitReach > uint(len(src)) {
+			break
+		}
+		c := le64(src[j:]) >> (at % 8)
+		if c&1 == 0 {
+			at++
+			c >>= 1
+		} else if class := bits.TrailingZeros64(^c); class < len(gorillaSteps) {
+			k := gorillaSteps[class]
+			c >>= k.control & 63
+			unused := (64 - uint(k.width)) & 63
+			step += int64(c<<unused) >> unused
+			c >>= k.width & 63
+			at += uint(k.control + k.width)
+		} else {
+			at += gorillaEscape
+			step += int64(load64(src, at))
+			at += 64
+			c = le64(src[at/8:]) >> (at % 8)
+		}
+		t += step
+		if c&1 == 0 {
+			at++
+		} else {
+			if c&2 == 0 {
+				at += xorControl
+			} else {
+				at += xorNewWindow
+				leading, size = uint(c>>2&63), uint(c>>8&63)+1
+			}
+			if size-1 >= 64-leading { // also a window of size 0, which is none
+				ok = false
+				break
+			}
+			x := load64(src, at) & (math.MaxUint64 >> ((64 - size) & 63))
+			v ^= x << ((64 - leading - size) & 63)
+			at += size
+		}
+		ts[i], vs[i] = t, math.Float64frombits(v)
+		i++
+	}
+	r.at = at
+	g.t, g.step = t, step
+	g.xor = xorState{v: v, leading: uint8(leading), size: uint8(size)}
+	return i, ok
 }

@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
-
-	"tsdb/encoding/internal/bitpack"
 )
 
 // A column of integers, the core of timestamp, float and histogram columns:
@@ -23,17 +21,6 @@ import (
 // (u) is an unsigned varint, (zz) a signed one. gcd is there if its bit in id
 // is set. Everything is computed modulo 2^64.
 
-// intHeader is what is known of a column of integers before its residuals.
-type intHeader struct {
-	order Order
-	coder Coder
-	base  int64  // the value of residual zero, or the first value
-	gcd   uint64 // ≥ 1
-	first int64  // the first difference, in units of gcd; delta2 only
-	low   int64  // added to every residual, in units of gcd; 0 if raw
-	pack  packHeader
-}
-
 // orders is a set of orders to choose from.
 type orders uint8
 
@@ -42,6 +29,7 @@ const (
 	tryDelta  orders = 1 << OrderDelta
 	tryDelta2 orders = 1 << OrderDelta2
 	tryAll           = tryRaw | tryDelta | tryDelta2
+	binary2   orders = 1 << 3 // not an order: look for powers of two as divisor only
 )
 
 // plan is the choice made for a column: the order, its window and what the
@@ -54,6 +42,9 @@ type plan struct {
 // planInts chooses the order that takes the fewest bits; the first of equals,
 // which is also the faster one to decode.
 func planInts(ks []int64, try orders, s *scratch) plan {
+	if len(ks) >= pruneFrom && try&tryAll&(try-1) != 0 {
+		try = pruneOrders(ks, try, s)
+	}
 	best := plan{window: window{cost: math.MaxInt}}
 	for o := OrderRaw; o <= OrderDelta2; o++ {
 		if try&(1<<o) == 0 || int(o) >= len(ks) {
@@ -62,12 +53,7 @@ func planInts(ks []int64, try orders, s *scratch) plan {
 		sp := &s.spreads[o]
 		sp.measure(ks, o)
 		w := sp.best()
-		switch o {
-		case OrderDelta:
-			w.cost += 8 * varintLen(w.low)
-		case OrderDelta2:
-			w.cost += 8 * (varintLen(w.low) + varintLen(ks[1]-ks[0]))
-		}
+		w.cost += headCost(ks, o, w)
 		if w.cost < best.cost {
 			best = plan{o, w}
 		}
@@ -78,24 +64,75 @@ func planInts(ks []int64, try orders, s *scratch) plan {
 	return best
 }
 
+// headCost returns the bits before the residuals, as far as orders differ.
+func headCost(ks []int64, o Order, w window) int {
+	switch o {
+	case OrderDelta:
+		return 8 * varintLen(w.low)
+	case OrderDelta2:
+		return 8 * (varintLen(w.low) + varintLen(ks[1]-ks[0]))
+	}
+	return 0
+}
+
+const (
+	pruneFrom    = 1024 // values from which on orders are first compared on a part of them
+	pruneParts   = 8
+	pruneStretch = 48
+)
+
+// pruneOrders returns the orders worth measuring in full: those that a few
+// stretches of the column do not show to be an eighth worse than the best.
+func pruneOrders(ks []int64, try orders, s *scratch) orders {
+	var cost [3]int
+	best := math.MaxInt
+	for o := OrderRaw; o <= OrderDelta2; o++ {
+		if try&(1<<o) == 0 {
+			continue
+		}
+		sp := &s.spreads[o]
+		sp.begin(ks, o)
+		for i := range pruneParts {
+			at := i * (len(ks) - pruneStretch) / (pruneParts - 1)
+			sp.add(ks[at:at+pruneStretch], o)
+		}
+		cost[o] = sp.best().cost
+		best = min(best, cost[o])
+	}
+	for o, c := range cost {
+		if c > best+best/8 {
+			try &^= 1 << o
+		}
+	}
+	return try
+}
+
 func varintLen(v int64) int { return (bits.Len64(zigzag(v)|1) + 6) / 7 }
 
 // appendInts appends a column of at least one integer and returns the plan it
 // followed. It leaves vs alone; vs may be s.ints.
 func appendInts(dst []byte, vs []int64, try orders, s *scratch) ([]byte, plan) {
-	g := commonDivisor(vs)
+	if step, ok := arithmetic(vs); ok {
+		return appendArithmetic(dst, vs[0], step)
+	}
+	g := uint64(0)
+	if try&binary2 != 0 {
+		g = commonPowerOfTwo(vs)
+	} else {
+		g = commonDivisor(vs)
+	}
 	origin, ks := int64(0), vs
 	if g > 1 {
 		origin = vs[0]
 		s.units = sized(s.units, len(vs))
 		ks = s.units
-		divideAll(ks, vs, g)
+		newDivisor(g).units(ks, vs)
 	}
 	p := planInts(ks, try, s)
 	s.words = sized(s.words, len(ks))
 	us := residuals(s.words, ks, p)
 
-	low, first, unit := p.low, int64(0), int64(max(g, 1))
+	low, first, unit := p.low, int64(0), int64(g)
 	if p.order == OrderDelta2 {
 		first = ks[1] - ks[0]
 	}
@@ -120,9 +157,36 @@ func appendInts(dst []byte, vs []int64, try orders, s *scratch) ([]byte, plan) {
 		dst = binary.AppendVarint(dst, low)
 	}
 	if coder == CoderPack {
-		dst = appendPack(dst, us, p.width, s)
+		dst = appendPack(dst, us, p.width, p.patched, s)
 	}
 	return dst, p
+}
+
+// arithmetic reports whether all values are equally far apart, and how far.
+func arithmetic(vs []int64) (step int64, ok bool) {
+	if len(vs) == 1 {
+		return 0, true
+	}
+	step = vs[1] - vs[0]
+	prev := vs[0]
+	for _, v := range vs[1:] {
+		if v-prev != step {
+			return 0, false
+		}
+		prev = v
+	}
+	return step, true
+}
+
+// appendArithmetic appends the column of values that are equally far apart.
+func appendArithmetic(dst []byte, first, step int64) ([]byte, plan) {
+	if step == 0 {
+		dst = append(dst, intByte(OrderRaw, CoderConst, false))
+		return binary.AppendVarint(dst, first), plan{order: OrderRaw}
+	}
+	dst = append(dst, intByte(OrderDelta, CoderConst, false))
+	dst = binary.AppendVarint(dst, first)
+	return binary.AppendVarint(dst, step), plan{order: OrderDelta}
 }
 
 // residuals writes what the plan's order leaves of ks, minus low, and returns
@@ -152,111 +216,3 @@ func residuals(us []uint64, ks []int64, p plan) []uint64 {
 	}
 	return us[2:]
 }
-
-// parseInts reads the numbers before the residuals of a column of n ≥ 1
-// integers.
-func parseInts(src []byte, n int) (h intHeader, rest []byte, err error) {
-	if len(src) == 0 {
-		return h, nil, corruptf("integers: no id byte")
-	}
-	id := src[0]
-	h.order, h.coder, h.gcd = Order(id&intOrder), Coder(id&intCoder>>coderBits), 1
-	if h.order > OrderDelta2 || h.coder != CoderConst && h.coder != CoderPack || id&intExtra != 0 {
-		return h, nil, corruptf("integers: unknown id %#02x (order %s, coder %s)", id, h.order, h.coder)
-	}
-	if n < int(h.order)+1 {
-		return h, nil, corruptf("integers: order %s of %d values", h.order, n)
-	}
-	if h.base, src, err = Varint(src[1:]); err != nil {
-		return h, nil, err
-	}
-	if id&intGCD != 0 {
-		if h.gcd, src, err = Uvarint(src); err != nil {
-			return h, nil, err
-		}
-		if h.gcd < 2 {
-			return h, nil, corruptf("integers: gcd %d", h.gcd)
-		}
-	}
-	if h.order == OrderDelta2 {
-		if h.first, src, err = Varint(src); err != nil {
-			return h, nil, err
-		}
-	}
-	if h.order != OrderRaw {
-		if h.low, src, err = Varint(src); err != nil {
-			return h, nil, err
-		}
-	}
-	m := n - int(h.order)
-	if h.coder == CoderPack {
-		h.pack, src, err = parsePack(src, m)
-	}
-	return h, src, err
-}
-
-// unpackInts reads a column whose residuals it leaves in w, from w[h.order] on;
-// src is all of it.
-func unpackInts(w []uint64, src []byte) (h intHeader, err error) {
-	h, rest, err := parseInts(src, len(w))
-	if err != nil {
-		return h, err
-	}
-	us := w[h.order:]
-	if h.coder == CoderConst {
-		clear(us)
-	} else if rest, err = unpack(us, rest, h.pack); err != nil {
-		return h, err
-	}
-	if len(rest) > 0 {
-		return h, corruptf("integers: %d bytes left over", len(rest))
-	}
-	return h, nil
-}
-
-// decodeInts fills w, which is not empty, with the integers of a column; src is
-// all of it.
-func decodeInts(w []uint64, src []byte) error {
-	h, err := unpackInts(w, src)
-	if err != nil {
-		return err
-	}
-	integrate(w, h)
-	return nil
-}
-
-// integrate turns the residuals that unpackInts left into integers.
-func integrate(w []uint64, h intHeader) {
-	base, g, low := uint64(h.base), h.gcd, uint64(h.low)*h.gcd
-	switch h.order {
-	case OrderRaw:
-		for i, u := range w {
-			w[i] = base + g*u
-		}
-	case OrderDelta:
-		w[0] = base
-		rest := w[1:]
-		for i, u := range rest {
-			base += low + g*u
-			rest[i] = base
-		}
-	case OrderDelta2:
-		step := uint64(h.first) * g
-		w[0], w[1] = base, base+step
-		base += step
-		rest := w[2:]
-		for i, u := range rest {
-			step += low + g*u
-			base += step
-			rest[i] = base
-		}
-	}
-}
-
-// pack layout: see pack.go.
-type packHeader struct {
-	width   uint
-	patches int
-}
-
-func (h packHeader) bytes(n int) int { return bitpack.Len(n, h.width) }

@@ -26,9 +26,11 @@ type patch struct {
 
 const packPatched = 0x80
 
-func appendPack(dst []byte, us []uint64, width uint, s *scratch) []byte {
+// appendPack appends us, which it changes, in the given width. patched says
+// that some may not fit.
+func appendPack(dst []byte, us []uint64, width uint, patched bool, s *scratch) []byte {
 	patches := s.patches[:0]
-	if width < 64 {
+	if patched {
 		mask := uint64(1)<<width - 1
 		for i, u := range us {
 			if u > mask {
@@ -54,6 +56,14 @@ func appendPack(dst []byte, us []uint64, width uint, s *scratch) []byte {
 	return dst
 }
 
+// packHeader is what stands before the bits.
+type packHeader struct {
+	width   uint
+	patches int
+}
+
+// parsePack reads the header of n residuals and checks that their bits are
+// there.
 func parsePack(src []byte, n int) (h packHeader, rest []byte, err error) {
 	if len(src) == 0 {
 		return h, nil, corruptf("PACK: no width")
@@ -73,31 +83,64 @@ func parsePack(src []byte, n int) (h packHeader, rest []byte, err error) {
 		}
 		h.patches = int(count)
 	}
-	if len(rest) < h.bytes(n) {
-		return h, nil, corruptf("PACK: %d bytes of bits, want %d", len(rest), h.bytes(n))
+	if size := bitpack.Len(n, h.width); len(rest) < size {
+		return h, nil, corruptf("PACK: %d bytes of bits, want %d", len(rest), size)
 	}
 	return h, rest, nil
 }
 
-// unpack fills us from the bits and patches that parsePack stopped at.
-func unpack(us []uint64, src []byte, h packHeader) (rest []byte, err error) {
-	bitpack.Unpack(us, src, h.width)
-	rest = src[h.bytes(len(us)):]
-	next := uint64(0)
-	for range h.patches {
-		var gap uint64
-		var high int64
-		if gap, rest, err = Uvarint(rest); err != nil {
-			return nil, err
+// packReader unpacks residuals a block at a time.
+type packReader struct {
+	width   uint
+	bits    []byte // not unpacked yet
+	n       uint64 // residuals not unpacked yet
+	patches []byte // not read yet
+	left    int    // patches not applied yet
+	at      uint64 // residuals from the start of bits to the next patch, < n
+	high    int64  // of the next patch
+}
+
+// begin takes up what parsePack stopped at, for n residuals. Bits and patches
+// are all of src.
+func (r *packReader) begin(h packHeader, src []byte, n int) error {
+	size := bitpack.Len(n, h.width)
+	*r = packReader{width: h.width, bits: src[:size], n: uint64(n), patches: src[size:], left: h.patches}
+	return r.readPatch(0)
+}
+
+// readPatch reads the next patch, which lies at from or later.
+func (r *packReader) readPatch(from uint64) error {
+	if r.left == 0 {
+		if len(r.patches) > 0 {
+			return corruptf("PACK: %d bytes left over", len(r.patches))
 		}
-		if high, rest, err = Varint(rest); err != nil {
-			return nil, err
-		}
-		if gap >= uint64(len(us))-next {
-			return nil, corruptf("PACK: patch beyond %d residuals", len(us))
-		}
-		us[next+gap] += uint64(high) << h.width
-		next += gap + 1
+		return nil
 	}
-	return rest, nil
+	gap, rest, err := Uvarint(r.patches)
+	if err != nil {
+		return err
+	}
+	if gap >= r.n-from {
+		return corruptf("PACK: patch beyond the residuals")
+	}
+	r.at = from + gap
+	r.high, r.patches, err = Varint(rest)
+	return err
+}
+
+// next fills the next block of residuals. The size of every block but the last
+// is a multiple of 8.
+func (r *packReader) next(us []uint64) error {
+	bitpack.Unpack(us, r.bits, r.width)
+	r.bits = r.bits[bitpack.Len(len(us), r.width):]
+	for r.left > 0 && r.at < uint64(len(us)) {
+		us[r.at] += uint64(r.high) << (r.width & 63)
+		r.left--
+		if err := r.readPatch(r.at + 1); err != nil {
+			return err
+		}
+	}
+	r.at -= uint64(len(us))
+	r.n -= uint64(len(us))
+	return nil
 }

@@ -32,18 +32,22 @@ func (e *exceptions) integers(ks []int64, vs []float64) bool {
 // maxExact bounds the integers that floats hold without gaps.
 const maxExact = 1 << 53
 
-// orderedBits maps the 64 bits of floats to integers that order as the floats
-// do: a bijection, so it has no exceptions. -0 is -1, the NaNs lie outside the
-// infinities.
+// orderedBits maps floats to integers that order as they do: positive ones to
+// their bits, negative ones to minus the bits of their magnitude. Only -0, whose
+// place is taken, becomes the least integer. So it is a bijection and has no
+// exceptions, and low zero bits stay zero for both signs: values that were
+// float32 once share the divisor 2^29.
 func orderedBits(ks []int64, vs []float64) {
 	ks = ks[:len(vs)]
 	for i, v := range vs {
 		b := int64(math.Float64bits(v))
-		ks[i] = b ^ int64(uint64(b>>63)>>1)
+		sign := b >> 63
+		ks[i] = (b&math.MaxInt64 ^ sign) - sign | sign<<63
 	}
 }
 
 // fromOrdered is the inverse of orderedBits for one word.
 func fromOrdered(w uint64) float64 {
-	return math.Float64frombits(w ^ uint64(int64(w)>>63)>>1)
+	sign := uint64(int64(w) >> 63)
+	return math.Float64frombits((w ^ sign) - sign | sign<<63)
 }

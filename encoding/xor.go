@@ -40,49 +40,31 @@ func (s *xorState) code(x uint64) (leading, size uint8, fresh bool) {
 	return leading, size, true
 }
 
-func (s *xorState) append(w *bitWriter, v uint64) {
+// append writes v, behind the low before bits of code: two writes do for a
+// sample whose time has few bits.
+func (s *xorState) append(w *bitWriter, v, code uint64, before uint) {
 	x := v ^ s.v
 	s.v = v
+	if before > 64-xorNewWindow {
+		w.write(code, before)
+		code, before = 0, 0
+	}
 	if x == 0 {
-		w.write(0, 1)
+		w.write(code, before+1)
 		return
 	}
 	leading, size, fresh := s.code(x)
 	if fresh {
 		s.leading, s.size = leading, size
-		w.write(3|uint64(leading)<<2|uint64(size-1)<<8, xorNewWindow)
+		w.write(code|(3|uint64(leading)<<2|uint64(size-1)<<8)<<(before&63), before+xorNewWindow)
 	} else {
-		w.write(1, xorControl)
+		w.write(code|1<<(before&63), before+xorControl)
 	}
-	w.write(x>>(64-leading-size), uint(size))
-}
-
-// read returns the next value. A stream of zeros, which is what lies beyond
-// the end of one, is a value that repeats.
-func (s *xorState) read(r *bitReader) (v uint64, ok bool) {
-	c := r.peek()
-	if c&1 == 0 {
-		r.at++
-		return s.v, true
-	}
-	if c&2 == 0 {
-		if s.size == 0 {
-			return 0, false
-		}
-		r.at += xorControl
-	} else {
-		r.at += xorNewWindow
-		s.leading, s.size = uint8(c>>2&63), uint8(c>>8&63)+1
-		if s.leading+s.size > 64 {
-			return 0, false
-		}
-	}
-	s.v ^= r.read(uint(s.size)) << (64 - s.leading - s.size)
-	return s.v, true
+	w.write(x>>((64-leading-size)&63), uint(size))
 }
 
 // xorByte is the id byte of a column of integers that is an XOR stream.
-const xorByte = byte(OrderRaw) | byte(CoderXOR)<<coderBits
+const xorByte = byte(OrderRaw) | byte(CoderXOR)<<coderShift
 
 // xorBytes returns the length of the XOR stream of vs.
 func xorBytes(vs []float64) int {
@@ -114,7 +96,7 @@ func appendXORColumn(dst []byte, vs []float64) ([]byte, FloatHint) {
 	w := bitWriter{dst: dst}
 	w.write(s.v, 64)
 	for _, v := range vs[1:] {
-		s.append(&w, math.Float64bits(v))
+		s.append(&w, math.Float64bits(v), 0, 0)
 	}
 	dst = w.finish()
 	return dst, makeHint(TransformBits, OrderRaw, true, len(dst)-at, len(vs))
@@ -122,18 +104,64 @@ func appendXORColumn(dst []byte, vs []float64) ([]byte, FloatHint) {
 
 // decodeXORColumn fills vs from what follows the two id bytes.
 func decodeXORColumn(vs []float64, src []byte) error {
-	r := bitReader{src: src}
-	s := xorState{v: r.read(64)}
-	vs[0] = math.Float64frombits(s.v)
-	for i := range vs[1:] {
-		v, ok := s.read(&r)
-		if !ok {
-			return corruptf("XOR: no such window at value %d", i+1)
-		}
-		vs[i+1] = math.Float64frombits(v)
+	if len(src) < 8 {
+		return corruptf("XOR: %d bytes", len(src))
 	}
-	if r.overrun() || r.left() > 0 {
+	s := xorState{v: le64(src)}
+	vs[0] = math.Float64frombits(s.v)
+	r := newBitReader(src[8:])
+	i := 1
+	for r.more() && i < len(vs) {
+		var ok bool
+		if i, ok = s.read(&r, vs, i); !ok {
+			return corruptf("XOR: no such window at value %d of %d", i, len(vs))
+		}
+	}
+	if i < len(vs) || !r.atEnd() {
 		return corruptf("XOR: %d bytes for %d values", len(src), len(vs))
 	}
 	return nil
+}
+
+// read takes the values from i on off what r has at hand; values that repeat
+// are found as a run of zero bits. It returns the first value it did not read,
+// and false if that one is corrupt.
+func (s *xorState) read(r *bitReader, vs []float64, i int) (int, bool) {
+	src, at := r.src, r.at
+	v, leading, size := s.v, uint(s.leading), uint(s.size)
+	ok := true
+	for i < len(vs) {
+		j := at / 8
+		if j+bitReach > uint(len(src)) {
+			break
+		}
+		c := le64(src[j:]) >> (at % 8)
+		if c&1 == 0 {
+			run := min(bits.TrailingZeros64(c|1<<56), len(vs)-i)
+			for k := range run {
+				vs[i+k] = math.Float64frombits(v)
+			}
+			i += run
+			at += uint(run)
+			continue
+		}
+		if c&2 == 0 {
+			at += xorControl
+		} else {
+			at += xorNewWindow
+			leading, size = uint(c>>2&63), uint(c>>8&63)+1
+		}
+		if size-1 >= 64-leading { // also a window of size 0, which is none
+			ok = false
+			break
+		}
+		x := load64(src, at) & (math.MaxUint64 >> ((64 - size) & 63))
+		v ^= x << ((64 - leading - size) & 63)
+		at += size
+		vs[i] = math.Float64frombits(v)
+		i++
+	}
+	r.at = at
+	s.v, s.leading, s.size = v, uint8(leading), uint8(size)
+	return i, ok
 }

@@ -273,8 +273,8 @@ func packGroups(dst []byte, src []uint64, width uint) {
 }
 
 func unpack1(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 1 {
-		d, s := (*[8]uint64)(dst), (*[1]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+1 {
+		d, s := dst[i:i+8:i+8], src[j:j+1:j+1]
 		x := uint64(s[0])
 		d[0] = x & (1<<1 - 1)
 		d[1] = x >> 1 & (1<<1 - 1)
@@ -284,24 +284,22 @@ func unpack1(dst []uint64, src []byte) {
 		d[5] = x >> 5 & (1<<1 - 1)
 		d[6] = x >> 6 & (1<<1 - 1)
 		d[7] = x >> 7
-		dst, src = dst[8:], src[1:]
 	}
 }
 
 func pack1(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 1 {
-		d, s := (*[1]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+1 {
+		d, s := dst[j:j+1:j+1], src[i:i+8:i+8]
 		{
 			x := s[0] | s[1]<<1 | s[2]<<2 | s[3]<<3 | s[4]<<4 | s[5]<<5 | s[6]<<6 | s[7]<<7
 			d[0] = byte(x)
 		}
-		dst, src = dst[1:], src[8:]
 	}
 }
 
 func unpack2(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 2 {
-		d, s := (*[8]uint64)(dst), (*[2]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+2 {
+		d, s := dst[i:i+8:i+8], src[j:j+2:j+2]
 		x := uint64(binary.LittleEndian.Uint16(s[0:2]))
 		d[0] = x & (1<<2 - 1)
 		d[1] = x >> 2 & (1<<2 - 1)
@@ -311,24 +309,22 @@ func unpack2(dst []uint64, src []byte) {
 		d[5] = x >> 10 & (1<<2 - 1)
 		d[6] = x >> 12 & (1<<2 - 1)
 		d[7] = x >> 14
-		dst, src = dst[8:], src[2:]
 	}
 }
 
 func pack2(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 2 {
-		d, s := (*[2]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+2 {
+		d, s := dst[j:j+2:j+2], src[i:i+8:i+8]
 		{
 			x := s[0] | s[1]<<2 | s[2]<<4 | s[3]<<6 | s[4]<<8 | s[5]<<10 | s[6]<<12 | s[7]<<14
 			binary.LittleEndian.PutUint16(d[0:2], uint16(x))
 		}
-		dst, src = dst[2:], src[8:]
 	}
 }
 
 func unpack3(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 3 {
-		d, s := (*[8]uint64)(dst), (*[3]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+3 {
+		d, s := dst[i:i+8:i+8], src[j:j+3:j+3]
 		x := uint64(binary.LittleEndian.Uint16(s[0:2])) | uint64(s[2])<<16
 		d[0] = x & (1<<3 - 1)
 		d[1] = x >> 3 & (1<<3 - 1)
@@ -338,25 +334,23 @@ func unpack3(dst []uint64, src []byte) {
 		d[5] = x >> 15 & (1<<3 - 1)
 		d[6] = x >> 18 & (1<<3 - 1)
 		d[7] = x >> 21
-		dst, src = dst[8:], src[3:]
 	}
 }
 
 func pack3(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 3 {
-		d, s := (*[3]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+3 {
+		d, s := dst[j:j+3:j+3], src[i:i+8:i+8]
 		{
 			x := s[0] | s[1]<<3 | s[2]<<6 | s[3]<<9 | s[4]<<12 | s[5]<<15 | s[6]<<18 | s[7]<<21
 			binary.LittleEndian.PutUint16(d[0:2], uint16(x))
 			d[2] = byte(x >> 16)
 		}
-		dst, src = dst[3:], src[8:]
 	}
 }
 
 func unpack4(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 4 {
-		d, s := (*[8]uint64)(dst), (*[4]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+4 {
+		d, s := dst[i:i+8:i+8], src[j:j+4:j+4]
 		x := uint64(binary.LittleEndian.Uint32(s[0:4]))
 		d[0] = x & (1<<4 - 1)
 		d[1] = x >> 4 & (1<<4 - 1)
@@ -366,24 +360,22 @@ func unpack4(dst []uint64, src []byte) {
 		d[5] = x >> 20 & (1<<4 - 1)
 		d[6] = x >> 24 & (1<<4 - 1)
 		d[7] = x >> 28
-		dst, src = dst[8:], src[4:]
 	}
 }
 
 func pack4(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 4 {
-		d, s := (*[4]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+4 {
+		d, s := dst[j:j+4:j+4], src[i:i+8:i+8]
 		{
 			x := s[0] | s[1]<<4 | s[2]<<8 | s[3]<<12 | s[4]<<16 | s[5]<<20 | s[6]<<24 | s[7]<<28
 			binary.LittleEndian.PutUint32(d[0:4], uint32(x))
 		}
-		dst, src = dst[4:], src[8:]
 	}
 }
 
 func unpack5(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 5 {
-		d, s := (*[8]uint64)(dst), (*[5]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+5 {
+		d, s := dst[i:i+8:i+8], src[j:j+5:j+5]
 		x := uint64(binary.LittleEndian.Uint32(s[0:4])) | uint64(s[4])<<32
 		d[0] = x & (1<<5 - 1)
 		d[1] = x >> 5 & (1<<5 - 1)
@@ -393,25 +385,23 @@ func unpack5(dst []uint64, src []byte) {
 		d[5] = x >> 25 & (1<<5 - 1)
 		d[6] = x >> 30 & (1<<5 - 1)
 		d[7] = x >> 35
-		dst, src = dst[8:], src[5:]
 	}
 }
 
 func pack5(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 5 {
-		d, s := (*[5]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+5 {
+		d, s := dst[j:j+5:j+5], src[i:i+8:i+8]
 		{
 			x := s[0] | s[1]<<5 | s[2]<<10 | s[3]<<15 | s[4]<<20 | s[5]<<25 | s[6]<<30 | s[7]<<35
 			binary.LittleEndian.PutUint32(d[0:4], uint32(x))
 			d[4] = byte(x >> 32)
 		}
-		dst, src = dst[5:], src[8:]
 	}
 }
 
 func unpack6(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 6 {
-		d, s := (*[8]uint64)(dst), (*[6]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+6 {
+		d, s := dst[i:i+8:i+8], src[j:j+6:j+6]
 		x := uint64(binary.LittleEndian.Uint32(s[0:4])) | uint64(binary.LittleEndian.Uint16(s[4:6]))<<32
 		d[0] = x & (1<<6 - 1)
 		d[1] = x >> 6 & (1<<6 - 1)
@@ -421,25 +411,23 @@ func unpack6(dst []uint64, src []byte) {
 		d[5] = x >> 30 & (1<<6 - 1)
 		d[6] = x >> 36 & (1<<6 - 1)
 		d[7] = x >> 42
-		dst, src = dst[8:], src[6:]
 	}
 }
 
 func pack6(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 6 {
-		d, s := (*[6]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+6 {
+		d, s := dst[j:j+6:j+6], src[i:i+8:i+8]
 		{
 			x := s[0] | s[1]<<6 | s[2]<<12 | s[3]<<18 | s[4]<<24 | s[5]<<30 | s[6]<<36 | s[7]<<42
 			binary.LittleEndian.PutUint32(d[0:4], uint32(x))
 			binary.LittleEndian.PutUint16(d[4:6], uint16(x>>32))
 		}
-		dst, src = dst[6:], src[8:]
 	}
 }
 
 func unpack7(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 7 {
-		d, s := (*[8]uint64)(dst), (*[7]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+7 {
+		d, s := dst[i:i+8:i+8], src[j:j+7:j+7]
 		x := uint64(binary.LittleEndian.Uint32(s[0:4])) | uint64(binary.LittleEndian.Uint32(s[3:7]))<<24
 		d[0] = x & (1<<7 - 1)
 		d[1] = x >> 7 & (1<<7 - 1)
@@ -449,26 +437,24 @@ func unpack7(dst []uint64, src []byte) {
 		d[5] = x >> 35 & (1<<7 - 1)
 		d[6] = x >> 42 & (1<<7 - 1)
 		d[7] = x >> 49
-		dst, src = dst[8:], src[7:]
 	}
 }
 
 func pack7(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 7 {
-		d, s := (*[7]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+7 {
+		d, s := dst[j:j+7:j+7], src[i:i+8:i+8]
 		{
 			x := s[0] | s[1]<<7 | s[2]<<14 | s[3]<<21 | s[4]<<28 | s[5]<<35 | s[6]<<42 | s[7]<<49
 			binary.LittleEndian.PutUint32(d[0:4], uint32(x))
 			binary.LittleEndian.PutUint16(d[4:6], uint16(x>>32))
 			d[6] = byte(x >> 48)
 		}
-		dst, src = dst[7:], src[8:]
 	}
 }
 
 func unpack8(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 8 {
-		d, s := (*[8]uint64)(dst), (*[8]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+8 {
+		d, s := dst[i:i+8:i+8], src[j:j+8:j+8]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<8 - 1)
 		d[1] = x >> 8 & (1<<8 - 1)
@@ -478,21 +464,19 @@ func unpack8(dst []uint64, src []byte) {
 		d[5] = x >> 40 & (1<<8 - 1)
 		d[6] = x >> 48 & (1<<8 - 1)
 		d[7] = x >> 56
-		dst, src = dst[8:], src[8:]
 	}
 }
 
 func pack8(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 8 {
-		d, s := (*[8]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+8 {
+		d, s := dst[j:j+8:j+8], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<8|s[2]<<16|s[3]<<24|s[4]<<32|s[5]<<40|s[6]<<48|s[7]<<56)
-		dst, src = dst[8:], src[8:]
 	}
 }
 
 func unpack9(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 9 {
-		d, s := (*[8]uint64)(dst), (*[9]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+9 {
+		d, s := dst[i:i+8:i+8], src[j:j+9:j+9]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<9 - 1)
 		d[1] = x >> 9 & (1<<9 - 1)
@@ -503,25 +487,23 @@ func unpack9(dst []uint64, src []byte) {
 		d[6] = x >> 54 & (1<<9 - 1)
 		x = binary.LittleEndian.Uint64(s[1:9])
 		d[7] = x >> 55
-		dst, src = dst[8:], src[9:]
 	}
 }
 
 func pack9(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 9 {
-		d, s := (*[9]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+9 {
+		d, s := dst[j:j+9:j+9], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<9|s[2]<<18|s[3]<<27|s[4]<<36|s[5]<<45|s[6]<<54|s[7]<<63)
 		{
 			x := s[7] >> 1
 			d[8] = byte(x)
 		}
-		dst, src = dst[9:], src[8:]
 	}
 }
 
 func unpack10(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 10 {
-		d, s := (*[8]uint64)(dst), (*[10]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+10 {
+		d, s := dst[i:i+8:i+8], src[j:j+10:j+10]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<10 - 1)
 		d[1] = x >> 10 & (1<<10 - 1)
@@ -532,25 +514,23 @@ func unpack10(dst []uint64, src []byte) {
 		x = binary.LittleEndian.Uint64(s[2:10])
 		d[6] = x >> 44 & (1<<10 - 1)
 		d[7] = x >> 54
-		dst, src = dst[8:], src[10:]
 	}
 }
 
 func pack10(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 10 {
-		d, s := (*[10]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+10 {
+		d, s := dst[j:j+10:j+10], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<10|s[2]<<20|s[3]<<30|s[4]<<40|s[5]<<50|s[6]<<60)
 		{
 			x := s[6]>>4 | s[7]<<6
 			binary.LittleEndian.PutUint16(d[8:10], uint16(x))
 		}
-		dst, src = dst[10:], src[8:]
 	}
 }
 
 func unpack11(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 11 {
-		d, s := (*[8]uint64)(dst), (*[11]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+11 {
+		d, s := dst[i:i+8:i+8], src[j:j+11:j+11]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<11 - 1)
 		d[1] = x >> 11 & (1<<11 - 1)
@@ -561,26 +541,24 @@ func unpack11(dst []uint64, src []byte) {
 		d[5] = x >> 31 & (1<<11 - 1)
 		d[6] = x >> 42 & (1<<11 - 1)
 		d[7] = x >> 53
-		dst, src = dst[8:], src[11:]
 	}
 }
 
 func pack11(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 11 {
-		d, s := (*[11]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+11 {
+		d, s := dst[j:j+11:j+11], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<11|s[2]<<22|s[3]<<33|s[4]<<44|s[5]<<55)
 		{
 			x := s[5]>>9 | s[6]<<2 | s[7]<<13
 			binary.LittleEndian.PutUint16(d[8:10], uint16(x))
 			d[10] = byte(x >> 16)
 		}
-		dst, src = dst[11:], src[8:]
 	}
 }
 
 func unpack12(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 12 {
-		d, s := (*[8]uint64)(dst), (*[12]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+12 {
+		d, s := dst[i:i+8:i+8], src[j:j+12:j+12]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<12 - 1)
 		d[1] = x >> 12 & (1<<12 - 1)
@@ -591,25 +569,23 @@ func unpack12(dst []uint64, src []byte) {
 		d[5] = x >> 28 & (1<<12 - 1)
 		d[6] = x >> 40 & (1<<12 - 1)
 		d[7] = x >> 52
-		dst, src = dst[8:], src[12:]
 	}
 }
 
 func pack12(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 12 {
-		d, s := (*[12]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+12 {
+		d, s := dst[j:j+12:j+12], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<12|s[2]<<24|s[3]<<36|s[4]<<48|s[5]<<60)
 		{
 			x := s[5]>>4 | s[6]<<8 | s[7]<<20
 			binary.LittleEndian.PutUint32(d[8:12], uint32(x))
 		}
-		dst, src = dst[12:], src[8:]
 	}
 }
 
 func unpack13(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 13 {
-		d, s := (*[8]uint64)(dst), (*[13]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+13 {
+		d, s := dst[i:i+8:i+8], src[j:j+13:j+13]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<13 - 1)
 		d[1] = x >> 13 & (1<<13 - 1)
@@ -620,26 +596,24 @@ func unpack13(dst []uint64, src []byte) {
 		d[5] = x >> 25 & (1<<13 - 1)
 		d[6] = x >> 38 & (1<<13 - 1)
 		d[7] = x >> 51
-		dst, src = dst[8:], src[13:]
 	}
 }
 
 func pack13(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 13 {
-		d, s := (*[13]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+13 {
+		d, s := dst[j:j+13:j+13], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<13|s[2]<<26|s[3]<<39|s[4]<<52)
 		{
 			x := s[4]>>12 | s[5]<<1 | s[6]<<14 | s[7]<<27
 			binary.LittleEndian.PutUint32(d[8:12], uint32(x))
 			d[12] = byte(x >> 32)
 		}
-		dst, src = dst[13:], src[8:]
 	}
 }
 
 func unpack14(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 14 {
-		d, s := (*[8]uint64)(dst), (*[14]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+14 {
+		d, s := dst[i:i+8:i+8], src[j:j+14:j+14]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<14 - 1)
 		d[1] = x >> 14 & (1<<14 - 1)
@@ -650,26 +624,24 @@ func unpack14(dst []uint64, src []byte) {
 		d[5] = x >> 22 & (1<<14 - 1)
 		d[6] = x >> 36 & (1<<14 - 1)
 		d[7] = x >> 50
-		dst, src = dst[8:], src[14:]
 	}
 }
 
 func pack14(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 14 {
-		d, s := (*[14]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+14 {
+		d, s := dst[j:j+14:j+14], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<14|s[2]<<28|s[3]<<42|s[4]<<56)
 		{
 			x := s[4]>>8 | s[5]<<6 | s[6]<<20 | s[7]<<34
 			binary.LittleEndian.PutUint32(d[8:12], uint32(x))
 			binary.LittleEndian.PutUint16(d[12:14], uint16(x>>32))
 		}
-		dst, src = dst[14:], src[8:]
 	}
 }
 
 func unpack15(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 15 {
-		d, s := (*[8]uint64)(dst), (*[15]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+15 {
+		d, s := dst[i:i+8:i+8], src[j:j+15:j+15]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<15 - 1)
 		d[1] = x >> 15 & (1<<15 - 1)
@@ -680,13 +652,12 @@ func unpack15(dst []uint64, src []byte) {
 		d[5] = x >> 19 & (1<<15 - 1)
 		d[6] = x >> 34 & (1<<15 - 1)
 		d[7] = x >> 49
-		dst, src = dst[8:], src[15:]
 	}
 }
 
 func pack15(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 15 {
-		d, s := (*[15]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+15 {
+		d, s := dst[j:j+15:j+15], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<15|s[2]<<30|s[3]<<45|s[4]<<60)
 		{
 			x := s[4]>>4 | s[5]<<11 | s[6]<<26 | s[7]<<41
@@ -694,13 +665,12 @@ func pack15(dst []byte, src []uint64) {
 			binary.LittleEndian.PutUint16(d[12:14], uint16(x>>32))
 			d[14] = byte(x >> 48)
 		}
-		dst, src = dst[15:], src[8:]
 	}
 }
 
 func unpack16(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 16 {
-		d, s := (*[8]uint64)(dst), (*[16]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+16 {
+		d, s := dst[i:i+8:i+8], src[j:j+16:j+16]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<16 - 1)
 		d[1] = x >> 16 & (1<<16 - 1)
@@ -711,22 +681,20 @@ func unpack16(dst []uint64, src []byte) {
 		d[5] = x >> 16 & (1<<16 - 1)
 		d[6] = x >> 32 & (1<<16 - 1)
 		d[7] = x >> 48
-		dst, src = dst[8:], src[16:]
 	}
 }
 
 func pack16(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 16 {
-		d, s := (*[16]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+16 {
+		d, s := dst[j:j+16:j+16], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<16|s[2]<<32|s[3]<<48)
 		binary.LittleEndian.PutUint64(d[8:16], s[4]|s[5]<<16|s[6]<<32|s[7]<<48)
-		dst, src = dst[16:], src[8:]
 	}
 }
 
 func unpack17(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 17 {
-		d, s := (*[8]uint64)(dst), (*[17]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+17 {
+		d, s := dst[i:i+8:i+8], src[j:j+17:j+17]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<17 - 1)
 		d[1] = x >> 17 & (1<<17 - 1)
@@ -738,26 +706,24 @@ func unpack17(dst []uint64, src []byte) {
 		x = binary.LittleEndian.Uint64(s[9:17])
 		d[6] = x >> 30 & (1<<17 - 1)
 		d[7] = x >> 47
-		dst, src = dst[8:], src[17:]
 	}
 }
 
 func pack17(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 17 {
-		d, s := (*[17]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+17 {
+		d, s := dst[j:j+17:j+17], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<17|s[2]<<34|s[3]<<51)
 		binary.LittleEndian.PutUint64(d[8:16], s[3]>>13|s[4]<<4|s[5]<<21|s[6]<<38|s[7]<<55)
 		{
 			x := s[7] >> 9
 			d[16] = byte(x)
 		}
-		dst, src = dst[17:], src[8:]
 	}
 }
 
 func unpack18(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 18 {
-		d, s := (*[8]uint64)(dst), (*[18]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+18 {
+		d, s := dst[i:i+8:i+8], src[j:j+18:j+18]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<18 - 1)
 		d[1] = x >> 18 & (1<<18 - 1)
@@ -769,26 +735,24 @@ func unpack18(dst []uint64, src []byte) {
 		x = binary.LittleEndian.Uint64(s[10:18])
 		d[6] = x >> 28 & (1<<18 - 1)
 		d[7] = x >> 46
-		dst, src = dst[8:], src[18:]
 	}
 }
 
 func pack18(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 18 {
-		d, s := (*[18]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+18 {
+		d, s := dst[j:j+18:j+18], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<18|s[2]<<36|s[3]<<54)
 		binary.LittleEndian.PutUint64(d[8:16], s[3]>>10|s[4]<<8|s[5]<<26|s[6]<<44|s[7]<<62)
 		{
 			x := s[7] >> 2
 			binary.LittleEndian.PutUint16(d[16:18], uint16(x))
 		}
-		dst, src = dst[18:], src[8:]
 	}
 }
 
 func unpack19(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 19 {
-		d, s := (*[8]uint64)(dst), (*[19]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+19 {
+		d, s := dst[i:i+8:i+8], src[j:j+19:j+19]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<19 - 1)
 		d[1] = x >> 19 & (1<<19 - 1)
@@ -800,13 +764,12 @@ func unpack19(dst []uint64, src []byte) {
 		x = binary.LittleEndian.Uint64(s[11:19])
 		d[6] = x >> 26 & (1<<19 - 1)
 		d[7] = x >> 45
-		dst, src = dst[8:], src[19:]
 	}
 }
 
 func pack19(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 19 {
-		d, s := (*[19]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+19 {
+		d, s := dst[j:j+19:j+19], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<19|s[2]<<38|s[3]<<57)
 		binary.LittleEndian.PutUint64(d[8:16], s[3]>>7|s[4]<<12|s[5]<<31|s[6]<<50)
 		{
@@ -814,13 +777,12 @@ func pack19(dst []byte, src []uint64) {
 			binary.LittleEndian.PutUint16(d[16:18], uint16(x))
 			d[18] = byte(x >> 16)
 		}
-		dst, src = dst[19:], src[8:]
 	}
 }
 
 func unpack20(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 20 {
-		d, s := (*[8]uint64)(dst), (*[20]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+20 {
+		d, s := dst[i:i+8:i+8], src[j:j+20:j+20]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<20 - 1)
 		d[1] = x >> 20 & (1<<20 - 1)
@@ -832,26 +794,24 @@ func unpack20(dst []uint64, src []byte) {
 		x = binary.LittleEndian.Uint64(s[12:20])
 		d[6] = x >> 24 & (1<<20 - 1)
 		d[7] = x >> 44
-		dst, src = dst[8:], src[20:]
 	}
 }
 
 func pack20(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 20 {
-		d, s := (*[20]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+20 {
+		d, s := dst[j:j+20:j+20], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<20|s[2]<<40|s[3]<<60)
 		binary.LittleEndian.PutUint64(d[8:16], s[3]>>4|s[4]<<16|s[5]<<36|s[6]<<56)
 		{
 			x := s[6]>>8 | s[7]<<12
 			binary.LittleEndian.PutUint32(d[16:20], uint32(x))
 		}
-		dst, src = dst[20:], src[8:]
 	}
 }
 
 func unpack21(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 21 {
-		d, s := (*[8]uint64)(dst), (*[21]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+21 {
+		d, s := dst[i:i+8:i+8], src[j:j+21:j+21]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<21 - 1)
 		d[1] = x >> 21 & (1<<21 - 1)
@@ -863,13 +823,12 @@ func unpack21(dst []uint64, src []byte) {
 		d[5] = x >> 1 & (1<<21 - 1)
 		d[6] = x >> 22 & (1<<21 - 1)
 		d[7] = x >> 43
-		dst, src = dst[8:], src[21:]
 	}
 }
 
 func pack21(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 21 {
-		d, s := (*[21]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+21 {
+		d, s := dst[j:j+21:j+21], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<21|s[2]<<42|s[3]<<63)
 		binary.LittleEndian.PutUint64(d[8:16], s[3]>>1|s[4]<<20|s[5]<<41|s[6]<<62)
 		{
@@ -877,13 +836,12 @@ func pack21(dst []byte, src []uint64) {
 			binary.LittleEndian.PutUint32(d[16:20], uint32(x))
 			d[20] = byte(x >> 32)
 		}
-		dst, src = dst[21:], src[8:]
 	}
 }
 
 func unpack22(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 22 {
-		d, s := (*[8]uint64)(dst), (*[22]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+22 {
+		d, s := dst[i:i+8:i+8], src[j:j+22:j+22]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<22 - 1)
 		d[1] = x >> 22 & (1<<22 - 1)
@@ -896,13 +854,12 @@ func unpack22(dst []uint64, src []byte) {
 		x = binary.LittleEndian.Uint64(s[14:22])
 		d[6] = x >> 20 & (1<<22 - 1)
 		d[7] = x >> 42
-		dst, src = dst[8:], src[22:]
 	}
 }
 
 func pack22(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 22 {
-		d, s := (*[22]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+22 {
+		d, s := dst[j:j+22:j+22], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<22|s[2]<<44)
 		binary.LittleEndian.PutUint64(d[8:16], s[2]>>20|s[3]<<2|s[4]<<24|s[5]<<46)
 		{
@@ -910,13 +867,12 @@ func pack22(dst []byte, src []uint64) {
 			binary.LittleEndian.PutUint32(d[16:20], uint32(x))
 			binary.LittleEndian.PutUint16(d[20:22], uint16(x>>32))
 		}
-		dst, src = dst[22:], src[8:]
 	}
 }
 
 func unpack23(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 23 {
-		d, s := (*[8]uint64)(dst), (*[23]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+23 {
+		d, s := dst[i:i+8:i+8], src[j:j+23:j+23]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<23 - 1)
 		d[1] = x >> 23 & (1<<23 - 1)
@@ -929,13 +885,12 @@ func unpack23(dst []uint64, src []byte) {
 		x = binary.LittleEndian.Uint64(s[15:23])
 		d[6] = x >> 18 & (1<<23 - 1)
 		d[7] = x >> 41
-		dst, src = dst[8:], src[23:]
 	}
 }
 
 func pack23(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 23 {
-		d, s := (*[23]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+23 {
+		d, s := dst[j:j+23:j+23], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<23|s[2]<<46)
 		binary.LittleEndian.PutUint64(d[8:16], s[2]>>18|s[3]<<5|s[4]<<28|s[5]<<51)
 		{
@@ -944,13 +899,12 @@ func pack23(dst []byte, src []uint64) {
 			binary.LittleEndian.PutUint16(d[20:22], uint16(x>>32))
 			d[22] = byte(x >> 48)
 		}
-		dst, src = dst[23:], src[8:]
 	}
 }
 
 func unpack24(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 24 {
-		d, s := (*[8]uint64)(dst), (*[24]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+24 {
+		d, s := dst[i:i+8:i+8], src[j:j+24:j+24]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<24 - 1)
 		d[1] = x >> 24 & (1<<24 - 1)
@@ -963,23 +917,21 @@ func unpack24(dst []uint64, src []byte) {
 		x = binary.LittleEndian.Uint64(s[16:24])
 		d[6] = x >> 16 & (1<<24 - 1)
 		d[7] = x >> 40
-		dst, src = dst[8:], src[24:]
 	}
 }
 
 func pack24(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 24 {
-		d, s := (*[24]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+24 {
+		d, s := dst[j:j+24:j+24], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<24|s[2]<<48)
 		binary.LittleEndian.PutUint64(d[8:16], s[2]>>16|s[3]<<8|s[4]<<32|s[5]<<56)
 		binary.LittleEndian.PutUint64(d[16:24], s[5]>>8|s[6]<<16|s[7]<<40)
-		dst, src = dst[24:], src[8:]
 	}
 }
 
 func unpack25(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 25 {
-		d, s := (*[8]uint64)(dst), (*[25]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+25 {
+		d, s := dst[i:i+8:i+8], src[j:j+25:j+25]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<25 - 1)
 		d[1] = x >> 25 & (1<<25 - 1)
@@ -992,13 +944,12 @@ func unpack25(dst []uint64, src []byte) {
 		x = binary.LittleEndian.Uint64(s[17:25])
 		d[6] = x >> 14 & (1<<25 - 1)
 		d[7] = x >> 39
-		dst, src = dst[8:], src[25:]
 	}
 }
 
 func pack25(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 25 {
-		d, s := (*[25]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+25 {
+		d, s := dst[j:j+25:j+25], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<25|s[2]<<50)
 		binary.LittleEndian.PutUint64(d[8:16], s[2]>>14|s[3]<<11|s[4]<<36|s[5]<<61)
 		binary.LittleEndian.PutUint64(d[16:24], s[5]>>3|s[6]<<22|s[7]<<47)
@@ -1006,13 +957,12 @@ func pack25(dst []byte, src []uint64) {
 			x := s[7] >> 17
 			d[24] = byte(x)
 		}
-		dst, src = dst[25:], src[8:]
 	}
 }
 
 func unpack26(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 26 {
-		d, s := (*[8]uint64)(dst), (*[26]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+26 {
+		d, s := dst[i:i+8:i+8], src[j:j+26:j+26]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<26 - 1)
 		d[1] = x >> 26 & (1<<26 - 1)
@@ -1025,13 +975,12 @@ func unpack26(dst []uint64, src []byte) {
 		x = binary.LittleEndian.Uint64(s[18:26])
 		d[6] = x >> 12 & (1<<26 - 1)
 		d[7] = x >> 38
-		dst, src = dst[8:], src[26:]
 	}
 }
 
 func pack26(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 26 {
-		d, s := (*[26]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+26 {
+		d, s := dst[j:j+26:j+26], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<26|s[2]<<52)
 		binary.LittleEndian.PutUint64(d[8:16], s[2]>>12|s[3]<<14|s[4]<<40)
 		binary.LittleEndian.PutUint64(d[16:24], s[4]>>24|s[5]<<2|s[6]<<28|s[7]<<54)
@@ -1039,13 +988,12 @@ func pack26(dst []byte, src []uint64) {
 			x := s[7] >> 10
 			binary.LittleEndian.PutUint16(d[24:26], uint16(x))
 		}
-		dst, src = dst[26:], src[8:]
 	}
 }
 
 func unpack27(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 27 {
-		d, s := (*[8]uint64)(dst), (*[27]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+27 {
+		d, s := dst[i:i+8:i+8], src[j:j+27:j+27]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<27 - 1)
 		d[1] = x >> 27 & (1<<27 - 1)
@@ -1058,13 +1006,12 @@ func unpack27(dst []uint64, src []byte) {
 		x = binary.LittleEndian.Uint64(s[19:27])
 		d[6] = x >> 10 & (1<<27 - 1)
 		d[7] = x >> 37
-		dst, src = dst[8:], src[27:]
 	}
 }
 
 func pack27(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 27 {
-		d, s := (*[27]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+27 {
+		d, s := dst[j:j+27:j+27], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<27|s[2]<<54)
 		binary.LittleEndian.PutUint64(d[8:16], s[2]>>10|s[3]<<17|s[4]<<44)
 		binary.LittleEndian.PutUint64(d[16:24], s[4]>>20|s[5]<<7|s[6]<<34|s[7]<<61)
@@ -1073,13 +1020,12 @@ func pack27(dst []byte, src []uint64) {
 			binary.LittleEndian.PutUint16(d[24:26], uint16(x))
 			d[26] = byte(x >> 16)
 		}
-		dst, src = dst[27:], src[8:]
 	}
 }
 
 func unpack28(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 28 {
-		d, s := (*[8]uint64)(dst), (*[28]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+28 {
+		d, s := dst[i:i+8:i+8], src[j:j+28:j+28]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<28 - 1)
 		d[1] = x >> 28 & (1<<28 - 1)
@@ -1092,13 +1038,12 @@ func unpack28(dst []uint64, src []byte) {
 		x = binary.LittleEndian.Uint64(s[20:28])
 		d[6] = x >> 8 & (1<<28 - 1)
 		d[7] = x >> 36
-		dst, src = dst[8:], src[28:]
 	}
 }
 
 func pack28(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 28 {
-		d, s := (*[28]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+28 {
+		d, s := dst[j:j+28:j+28], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<28|s[2]<<56)
 		binary.LittleEndian.PutUint64(d[8:16], s[2]>>8|s[3]<<20|s[4]<<48)
 		binary.LittleEndian.PutUint64(d[16:24], s[4]>>16|s[5]<<12|s[6]<<40)
@@ -1106,13 +1051,12 @@ func pack28(dst []byte, src []uint64) {
 			x := s[6]>>24 | s[7]<<4
 			binary.LittleEndian.PutUint32(d[24:28], uint32(x))
 		}
-		dst, src = dst[28:], src[8:]
 	}
 }
 
 func unpack29(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 29 {
-		d, s := (*[8]uint64)(dst), (*[29]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+29 {
+		d, s := dst[i:i+8:i+8], src[j:j+29:j+29]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<29 - 1)
 		d[1] = x >> 29 & (1<<29 - 1)
@@ -1125,13 +1069,12 @@ func unpack29(dst []uint64, src []byte) {
 		x = binary.LittleEndian.Uint64(s[21:29])
 		d[6] = x >> 6 & (1<<29 - 1)
 		d[7] = x >> 35
-		dst, src = dst[8:], src[29:]
 	}
 }
 
 func pack29(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 29 {
-		d, s := (*[29]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+29 {
+		d, s := dst[j:j+29:j+29], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<29|s[2]<<58)
 		binary.LittleEndian.PutUint64(d[8:16], s[2]>>6|s[3]<<23|s[4]<<52)
 		binary.LittleEndian.PutUint64(d[16:24], s[4]>>12|s[5]<<17|s[6]<<46)
@@ -1140,13 +1083,12 @@ func pack29(dst []byte, src []uint64) {
 			binary.LittleEndian.PutUint32(d[24:28], uint32(x))
 			d[28] = byte(x >> 32)
 		}
-		dst, src = dst[29:], src[8:]
 	}
 }
 
 func unpack30(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 30 {
-		d, s := (*[8]uint64)(dst), (*[30]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+30 {
+		d, s := dst[i:i+8:i+8], src[j:j+30:j+30]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<30 - 1)
 		d[1] = x >> 30 & (1<<30 - 1)
@@ -1159,13 +1101,12 @@ func unpack30(dst []uint64, src []byte) {
 		x = binary.LittleEndian.Uint64(s[22:30])
 		d[6] = x >> 4 & (1<<30 - 1)
 		d[7] = x >> 34
-		dst, src = dst[8:], src[30:]
 	}
 }
 
 func pack30(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 30 {
-		d, s := (*[30]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+30 {
+		d, s := dst[j:j+30:j+30], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<30|s[2]<<60)
 		binary.LittleEndian.PutUint64(d[8:16], s[2]>>4|s[3]<<26|s[4]<<56)
 		binary.LittleEndian.PutUint64(d[16:24], s[4]>>8|s[5]<<22|s[6]<<52)
@@ -1174,13 +1115,12 @@ func pack30(dst []byte, src []uint64) {
 			binary.LittleEndian.PutUint32(d[24:28], uint32(x))
 			binary.LittleEndian.PutUint16(d[28:30], uint16(x>>32))
 		}
-		dst, src = dst[30:], src[8:]
 	}
 }
 
 func unpack31(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 31 {
-		d, s := (*[8]uint64)(dst), (*[31]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+31 {
+		d, s := dst[i:i+8:i+8], src[j:j+31:j+31]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<31 - 1)
 		d[1] = x >> 31 & (1<<31 - 1)
@@ -1195,13 +1135,12 @@ func unpack31(dst []uint64, src []byte) {
 		x = binary.LittleEndian.Uint64(s[23:31])
 		d[6] = x >> 2 & (1<<31 - 1)
 		d[7] = x >> 33
-		dst, src = dst[8:], src[31:]
 	}
 }
 
 func pack31(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 31 {
-		d, s := (*[31]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+31 {
+		d, s := dst[j:j+31:j+31], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<31|s[2]<<62)
 		binary.LittleEndian.PutUint64(d[8:16], s[2]>>2|s[3]<<29|s[4]<<60)
 		binary.LittleEndian.PutUint64(d[16:24], s[4]>>4|s[5]<<27|s[6]<<58)
@@ -1211,13 +1150,12 @@ func pack31(dst []byte, src []uint64) {
 			binary.LittleEndian.PutUint16(d[28:30], uint16(x>>32))
 			d[30] = byte(x >> 48)
 		}
-		dst, src = dst[31:], src[8:]
 	}
 }
 
 func unpack32(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 32 {
-		d, s := (*[8]uint64)(dst), (*[32]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+32 {
+		d, s := dst[i:i+8:i+8], src[j:j+32:j+32]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<32 - 1)
 		d[1] = x >> 32
@@ -1230,24 +1168,22 @@ func unpack32(dst []uint64, src []byte) {
 		x = binary.LittleEndian.Uint64(s[24:32])
 		d[6] = x & (1<<32 - 1)
 		d[7] = x >> 32
-		dst, src = dst[8:], src[32:]
 	}
 }
 
 func pack32(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 32 {
-		d, s := (*[32]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+32 {
+		d, s := dst[j:j+32:j+32], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<32)
 		binary.LittleEndian.PutUint64(d[8:16], s[2]|s[3]<<32)
 		binary.LittleEndian.PutUint64(d[16:24], s[4]|s[5]<<32)
 		binary.LittleEndian.PutUint64(d[24:32], s[6]|s[7]<<32)
-		dst, src = dst[32:], src[8:]
 	}
 }
 
 func unpack33(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 33 {
-		d, s := (*[8]uint64)(dst), (*[33]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+33 {
+		d, s := dst[i:i+8:i+8], src[j:j+33:j+33]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<33 - 1)
 		x = binary.LittleEndian.Uint64(s[4:12])
@@ -1264,13 +1200,12 @@ func unpack33(dst []uint64, src []byte) {
 		d[6] = x >> 6 & (1<<33 - 1)
 		x = binary.LittleEndian.Uint64(s[25:33])
 		d[7] = x >> 31
-		dst, src = dst[8:], src[33:]
 	}
 }
 
 func pack33(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 33 {
-		d, s := (*[33]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+33 {
+		d, s := dst[j:j+33:j+33], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<33)
 		binary.LittleEndian.PutUint64(d[8:16], s[1]>>31|s[2]<<2|s[3]<<35)
 		binary.LittleEndian.PutUint64(d[16:24], s[3]>>29|s[4]<<4|s[5]<<37)
@@ -1279,13 +1214,12 @@ func pack33(dst []byte, src []uint64) {
 			x := s[7] >> 25
 			d[32] = byte(x)
 		}
-		dst, src = dst[33:], src[8:]
 	}
 }
 
 func unpack34(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 34 {
-		d, s := (*[8]uint64)(dst), (*[34]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+34 {
+		d, s := dst[i:i+8:i+8], src[j:j+34:j+34]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<34 - 1)
 		x = binary.LittleEndian.Uint64(s[4:12])
@@ -1302,13 +1236,12 @@ func unpack34(dst []uint64, src []byte) {
 		d[6] = x >> 4 & (1<<34 - 1)
 		x = binary.LittleEndian.Uint64(s[26:34])
 		d[7] = x >> 30
-		dst, src = dst[8:], src[34:]
 	}
 }
 
 func pack34(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 34 {
-		d, s := (*[34]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+34 {
+		d, s := dst[j:j+34:j+34], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<34)
 		binary.LittleEndian.PutUint64(d[8:16], s[1]>>30|s[2]<<4|s[3]<<38)
 		binary.LittleEndian.PutUint64(d[16:24], s[3]>>26|s[4]<<8|s[5]<<42)
@@ -1317,13 +1250,12 @@ func pack34(dst []byte, src []uint64) {
 			x := s[7] >> 18
 			binary.LittleEndian.PutUint16(d[32:34], uint16(x))
 		}
-		dst, src = dst[34:], src[8:]
 	}
 }
 
 func unpack35(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 35 {
-		d, s := (*[8]uint64)(dst), (*[35]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+35 {
+		d, s := dst[i:i+8:i+8], src[j:j+35:j+35]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<35 - 1)
 		x = binary.LittleEndian.Uint64(s[4:12])
@@ -1340,13 +1272,12 @@ func unpack35(dst []uint64, src []byte) {
 		d[6] = x >> 2 & (1<<35 - 1)
 		x = binary.LittleEndian.Uint64(s[27:35])
 		d[7] = x >> 29
-		dst, src = dst[8:], src[35:]
 	}
 }
 
 func pack35(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 35 {
-		d, s := (*[35]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+35 {
+		d, s := dst[j:j+35:j+35], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<35)
 		binary.LittleEndian.PutUint64(d[8:16], s[1]>>29|s[2]<<6|s[3]<<41)
 		binary.LittleEndian.PutUint64(d[16:24], s[3]>>23|s[4]<<12|s[5]<<47)
@@ -1356,13 +1287,12 @@ func pack35(dst []byte, src []uint64) {
 			binary.LittleEndian.PutUint16(d[32:34], uint16(x))
 			d[34] = byte(x >> 16)
 		}
-		dst, src = dst[35:], src[8:]
 	}
 }
 
 func unpack36(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 36 {
-		d, s := (*[8]uint64)(dst), (*[36]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+36 {
+		d, s := dst[i:i+8:i+8], src[j:j+36:j+36]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<36 - 1)
 		x = binary.LittleEndian.Uint64(s[4:12])
@@ -1379,13 +1309,12 @@ func unpack36(dst []uint64, src []byte) {
 		d[6] = x & (1<<36 - 1)
 		x = binary.LittleEndian.Uint64(s[28:36])
 		d[7] = x >> 28
-		dst, src = dst[8:], src[36:]
 	}
 }
 
 func pack36(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 36 {
-		d, s := (*[36]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+36 {
+		d, s := dst[j:j+36:j+36], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<36)
 		binary.LittleEndian.PutUint64(d[8:16], s[1]>>28|s[2]<<8|s[3]<<44)
 		binary.LittleEndian.PutUint64(d[16:24], s[3]>>20|s[4]<<16|s[5]<<52)
@@ -1394,13 +1323,12 @@ func pack36(dst []byte, src []uint64) {
 			x := s[7] >> 4
 			binary.LittleEndian.PutUint32(d[32:36], uint32(x))
 		}
-		dst, src = dst[36:], src[8:]
 	}
 }
 
 func unpack37(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 37 {
-		d, s := (*[8]uint64)(dst), (*[37]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+37 {
+		d, s := dst[i:i+8:i+8], src[j:j+37:j+37]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<37 - 1)
 		x = binary.LittleEndian.Uint64(s[4:12])
@@ -1417,13 +1345,12 @@ func unpack37(dst []uint64, src []byte) {
 		d[6] = x >> 6 & (1<<37 - 1)
 		x = binary.LittleEndian.Uint64(s[29:37])
 		d[7] = x >> 27
-		dst, src = dst[8:], src[37:]
 	}
 }
 
 func pack37(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 37 {
-		d, s := (*[37]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+37 {
+		d, s := dst[j:j+37:j+37], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<37)
 		binary.LittleEndian.PutUint64(d[8:16], s[1]>>27|s[2]<<10|s[3]<<47)
 		binary.LittleEndian.PutUint64(d[16:24], s[3]>>17|s[4]<<20|s[5]<<57)
@@ -1433,13 +1360,12 @@ func pack37(dst []byte, src []uint64) {
 			binary.LittleEndian.PutUint32(d[32:36], uint32(x))
 			d[36] = byte(x >> 32)
 		}
-		dst, src = dst[37:], src[8:]
 	}
 }
 
 func unpack38(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 38 {
-		d, s := (*[8]uint64)(dst), (*[38]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+38 {
+		d, s := dst[i:i+8:i+8], src[j:j+38:j+38]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<38 - 1)
 		x = binary.LittleEndian.Uint64(s[4:12])
@@ -1456,13 +1382,12 @@ func unpack38(dst []uint64, src []byte) {
 		d[6] = x >> 4 & (1<<38 - 1)
 		x = binary.LittleEndian.Uint64(s[30:38])
 		d[7] = x >> 26
-		dst, src = dst[8:], src[38:]
 	}
 }
 
 func pack38(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 38 {
-		d, s := (*[38]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+38 {
+		d, s := dst[j:j+38:j+38], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<38)
 		binary.LittleEndian.PutUint64(d[8:16], s[1]>>26|s[2]<<12|s[3]<<50)
 		binary.LittleEndian.PutUint64(d[16:24], s[3]>>14|s[4]<<24|s[5]<<62)
@@ -1472,13 +1397,12 @@ func pack38(dst []byte, src []uint64) {
 			binary.LittleEndian.PutUint32(d[32:36], uint32(x))
 			binary.LittleEndian.PutUint16(d[36:38], uint16(x>>32))
 		}
-		dst, src = dst[38:], src[8:]
 	}
 }
 
 func unpack39(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 39 {
-		d, s := (*[8]uint64)(dst), (*[39]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+39 {
+		d, s := dst[i:i+8:i+8], src[j:j+39:j+39]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<39 - 1)
 		x = binary.LittleEndian.Uint64(s[4:12])
@@ -1495,13 +1419,12 @@ func unpack39(dst []uint64, src []byte) {
 		d[6] = x >> 2 & (1<<39 - 1)
 		x = binary.LittleEndian.Uint64(s[31:39])
 		d[7] = x >> 25
-		dst, src = dst[8:], src[39:]
 	}
 }
 
 func pack39(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 39 {
-		d, s := (*[39]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+39 {
+		d, s := dst[j:j+39:j+39], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<39)
 		binary.LittleEndian.PutUint64(d[8:16], s[1]>>25|s[2]<<14|s[3]<<53)
 		binary.LittleEndian.PutUint64(d[16:24], s[3]>>11|s[4]<<28)
@@ -1512,13 +1435,12 @@ func pack39(dst []byte, src []uint64) {
 			binary.LittleEndian.PutUint16(d[36:38], uint16(x>>32))
 			d[38] = byte(x >> 48)
 		}
-		dst, src = dst[39:], src[8:]
 	}
 }
 
 func unpack40(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 40 {
-		d, s := (*[8]uint64)(dst), (*[40]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+40 {
+		d, s := dst[i:i+8:i+8], src[j:j+40:j+40]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<40 - 1)
 		x = binary.LittleEndian.Uint64(s[5:13])
@@ -1535,25 +1457,23 @@ func unpack40(dst []uint64, src []byte) {
 		d[6] = x & (1<<40 - 1)
 		x = binary.LittleEndian.Uint64(s[32:40])
 		d[7] = x >> 24
-		dst, src = dst[8:], src[40:]
 	}
 }
 
 func pack40(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 40 {
-		d, s := (*[40]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+40 {
+		d, s := dst[j:j+40:j+40], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<40)
 		binary.LittleEndian.PutUint64(d[8:16], s[1]>>24|s[2]<<16|s[3]<<56)
 		binary.LittleEndian.PutUint64(d[16:24], s[3]>>8|s[4]<<32)
 		binary.LittleEndian.PutUint64(d[24:32], s[4]>>32|s[5]<<8|s[6]<<48)
 		binary.LittleEndian.PutUint64(d[32:40], s[6]>>16|s[7]<<24)
-		dst, src = dst[40:], src[8:]
 	}
 }
 
 func unpack41(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 41 {
-		d, s := (*[8]uint64)(dst), (*[41]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+41 {
+		d, s := dst[i:i+8:i+8], src[j:j+41:j+41]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<41 - 1)
 		x = binary.LittleEndian.Uint64(s[5:13])
@@ -1570,13 +1490,12 @@ func unpack41(dst []uint64, src []byte) {
 		d[6] = x >> 6 & (1<<41 - 1)
 		x = binary.LittleEndian.Uint64(s[33:41])
 		d[7] = x >> 23
-		dst, src = dst[8:], src[41:]
 	}
 }
 
 func pack41(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 41 {
-		d, s := (*[41]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+41 {
+		d, s := dst[j:j+41:j+41], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<41)
 		binary.LittleEndian.PutUint64(d[8:16], s[1]>>23|s[2]<<18|s[3]<<59)
 		binary.LittleEndian.PutUint64(d[16:24], s[3]>>5|s[4]<<36)
@@ -1586,13 +1505,12 @@ func pack41(dst []byte, src []uint64) {
 			x := s[7] >> 33
 			d[40] = byte(x)
 		}
-		dst, src = dst[41:], src[8:]
 	}
 }
 
 func unpack42(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 42 {
-		d, s := (*[8]uint64)(dst), (*[42]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+42 {
+		d, s := dst[i:i+8:i+8], src[j:j+42:j+42]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<42 - 1)
 		x = binary.LittleEndian.Uint64(s[5:13])
@@ -1609,13 +1527,12 @@ func unpack42(dst []uint64, src []byte) {
 		d[6] = x >> 4 & (1<<42 - 1)
 		x = binary.LittleEndian.Uint64(s[34:42])
 		d[7] = x >> 22
-		dst, src = dst[8:], src[42:]
 	}
 }
 
 func pack42(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 42 {
-		d, s := (*[42]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+42 {
+		d, s := dst[j:j+42:j+42], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<42)
 		binary.LittleEndian.PutUint64(d[8:16], s[1]>>22|s[2]<<20|s[3]<<62)
 		binary.LittleEndian.PutUint64(d[16:24], s[3]>>2|s[4]<<40)
@@ -1625,13 +1542,12 @@ func pack42(dst []byte, src []uint64) {
 			x := s[7] >> 26
 			binary.LittleEndian.PutUint16(d[40:42], uint16(x))
 		}
-		dst, src = dst[42:], src[8:]
 	}
 }
 
 func unpack43(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 43 {
-		d, s := (*[8]uint64)(dst), (*[43]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+43 {
+		d, s := dst[i:i+8:i+8], src[j:j+43:j+43]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<43 - 1)
 		x = binary.LittleEndian.Uint64(s[5:13])
@@ -1648,13 +1564,12 @@ func unpack43(dst []uint64, src []byte) {
 		d[6] = x >> 2 & (1<<43 - 1)
 		x = binary.LittleEndian.Uint64(s[35:43])
 		d[7] = x >> 21
-		dst, src = dst[8:], src[43:]
 	}
 }
 
 func pack43(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 43 {
-		d, s := (*[43]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+43 {
+		d, s := dst[j:j+43:j+43], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<43)
 		binary.LittleEndian.PutUint64(d[8:16], s[1]>>21|s[2]<<22)
 		binary.LittleEndian.PutUint64(d[16:24], s[2]>>42|s[3]<<1|s[4]<<44)
@@ -1665,13 +1580,12 @@ func pack43(dst []byte, src []uint64) {
 			binary.LittleEndian.PutUint16(d[40:42], uint16(x))
 			d[42] = byte(x >> 16)
 		}
-		dst, src = dst[43:], src[8:]
 	}
 }
 
 func unpack44(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 44 {
-		d, s := (*[8]uint64)(dst), (*[44]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+44 {
+		d, s := dst[i:i+8:i+8], src[j:j+44:j+44]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<44 - 1)
 		x = binary.LittleEndian.Uint64(s[5:13])
@@ -1688,13 +1602,12 @@ func unpack44(dst []uint64, src []byte) {
 		d[6] = x & (1<<44 - 1)
 		x = binary.LittleEndian.Uint64(s[36:44])
 		d[7] = x >> 20
-		dst, src = dst[8:], src[44:]
 	}
 }
 
 func pack44(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 44 {
-		d, s := (*[44]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+44 {
+		d, s := dst[j:j+44:j+44], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<44)
 		binary.LittleEndian.PutUint64(d[8:16], s[1]>>20|s[2]<<24)
 		binary.LittleEndian.PutUint64(d[16:24], s[2]>>40|s[3]<<4|s[4]<<48)
@@ -1704,13 +1617,12 @@ func pack44(dst []byte, src []uint64) {
 			x := s[7] >> 12
 			binary.LittleEndian.PutUint32(d[40:44], uint32(x))
 		}
-		dst, src = dst[44:], src[8:]
 	}
 }
 
 func unpack45(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 45 {
-		d, s := (*[8]uint64)(dst), (*[45]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+45 {
+		d, s := dst[i:i+8:i+8], src[j:j+45:j+45]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<45 - 1)
 		x = binary.LittleEndian.Uint64(s[5:13])
@@ -1727,13 +1639,12 @@ func unpack45(dst []uint64, src []byte) {
 		d[6] = x >> 6 & (1<<45 - 1)
 		x = binary.LittleEndian.Uint64(s[37:45])
 		d[7] = x >> 19
-		dst, src = dst[8:], src[45:]
 	}
 }
 
 func pack45(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 45 {
-		d, s := (*[45]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+45 {
+		d, s := dst[j:j+45:j+45], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<45)
 		binary.LittleEndian.PutUint64(d[8:16], s[1]>>19|s[2]<<26)
 		binary.LittleEndian.PutUint64(d[16:24], s[2]>>38|s[3]<<7|s[4]<<52)
@@ -1744,13 +1655,12 @@ func pack45(dst []byte, src []uint64) {
 			binary.LittleEndian.PutUint32(d[40:44], uint32(x))
 			d[44] = byte(x >> 32)
 		}
-		dst, src = dst[45:], src[8:]
 	}
 }
 
 func unpack46(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 46 {
-		d, s := (*[8]uint64)(dst), (*[46]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+46 {
+		d, s := dst[i:i+8:i+8], src[j:j+46:j+46]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<46 - 1)
 		x = binary.LittleEndian.Uint64(s[5:13])
@@ -1767,13 +1677,12 @@ func unpack46(dst []uint64, src []byte) {
 		d[6] = x >> 4 & (1<<46 - 1)
 		x = binary.LittleEndian.Uint64(s[38:46])
 		d[7] = x >> 18
-		dst, src = dst[8:], src[46:]
 	}
 }
 
 func pack46(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 46 {
-		d, s := (*[46]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+46 {
+		d, s := dst[j:j+46:j+46], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<46)
 		binary.LittleEndian.PutUint64(d[8:16], s[1]>>18|s[2]<<28)
 		binary.LittleEndian.PutUint64(d[16:24], s[2]>>36|s[3]<<10|s[4]<<56)
@@ -1784,13 +1693,12 @@ func pack46(dst []byte, src []uint64) {
 			binary.LittleEndian.PutUint32(d[40:44], uint32(x))
 			binary.LittleEndian.PutUint16(d[44:46], uint16(x>>32))
 		}
-		dst, src = dst[46:], src[8:]
 	}
 }
 
 func unpack47(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 47 {
-		d, s := (*[8]uint64)(dst), (*[47]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+47 {
+		d, s := dst[i:i+8:i+8], src[j:j+47:j+47]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<47 - 1)
 		x = binary.LittleEndian.Uint64(s[5:13])
@@ -1807,13 +1715,12 @@ func unpack47(dst []uint64, src []byte) {
 		d[6] = x >> 2 & (1<<47 - 1)
 		x = binary.LittleEndian.Uint64(s[39:47])
 		d[7] = x >> 17
-		dst, src = dst[8:], src[47:]
 	}
 }
 
 func pack47(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 47 {
-		d, s := (*[47]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+47 {
+		d, s := dst[j:j+47:j+47], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<47)
 		binary.LittleEndian.PutUint64(d[8:16], s[1]>>17|s[2]<<30)
 		binary.LittleEndian.PutUint64(d[16:24], s[2]>>34|s[3]<<13|s[4]<<60)
@@ -1825,13 +1732,12 @@ func pack47(dst []byte, src []uint64) {
 			binary.LittleEndian.PutUint16(d[44:46], uint16(x>>32))
 			d[46] = byte(x >> 48)
 		}
-		dst, src = dst[47:], src[8:]
 	}
 }
 
 func unpack48(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 48 {
-		d, s := (*[8]uint64)(dst), (*[48]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+48 {
+		d, s := dst[i:i+8:i+8], src[j:j+48:j+48]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<48 - 1)
 		x = binary.LittleEndian.Uint64(s[6:14])
@@ -1848,26 +1754,24 @@ func unpack48(dst []uint64, src []byte) {
 		d[6] = x & (1<<48 - 1)
 		x = binary.LittleEndian.Uint64(s[40:48])
 		d[7] = x >> 16
-		dst, src = dst[8:], src[48:]
 	}
 }
 
 func pack48(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 48 {
-		d, s := (*[48]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+48 {
+		d, s := dst[j:j+48:j+48], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<48)
 		binary.LittleEndian.PutUint64(d[8:16], s[1]>>16|s[2]<<32)
 		binary.LittleEndian.PutUint64(d[16:24], s[2]>>32|s[3]<<16)
 		binary.LittleEndian.PutUint64(d[24:32], s[4]|s[5]<<48)
 		binary.LittleEndian.PutUint64(d[32:40], s[5]>>16|s[6]<<32)
 		binary.LittleEndian.PutUint64(d[40:48], s[6]>>32|s[7]<<16)
-		dst, src = dst[48:], src[8:]
 	}
 }
 
 func unpack49(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 49 {
-		d, s := (*[8]uint64)(dst), (*[49]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+49 {
+		d, s := dst[i:i+8:i+8], src[j:j+49:j+49]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<49 - 1)
 		x = binary.LittleEndian.Uint64(s[6:14])
@@ -1884,13 +1788,12 @@ func unpack49(dst []uint64, src []byte) {
 		d[6] = x >> 6 & (1<<49 - 1)
 		x = binary.LittleEndian.Uint64(s[41:49])
 		d[7] = x >> 15
-		dst, src = dst[8:], src[49:]
 	}
 }
 
 func pack49(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 49 {
-		d, s := (*[49]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+49 {
+		d, s := dst[j:j+49:j+49], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<49)
 		binary.LittleEndian.PutUint64(d[8:16], s[1]>>15|s[2]<<34)
 		binary.LittleEndian.PutUint64(d[16:24], s[2]>>30|s[3]<<19)
@@ -1901,13 +1804,12 @@ func pack49(dst []byte, src []uint64) {
 			x := s[7] >> 41
 			d[48] = byte(x)
 		}
-		dst, src = dst[49:], src[8:]
 	}
 }
 
 func unpack50(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 50 {
-		d, s := (*[8]uint64)(dst), (*[50]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+50 {
+		d, s := dst[i:i+8:i+8], src[j:j+50:j+50]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<50 - 1)
 		x = binary.LittleEndian.Uint64(s[6:14])
@@ -1924,13 +1826,12 @@ func unpack50(dst []uint64, src []byte) {
 		d[6] = x >> 4 & (1<<50 - 1)
 		x = binary.LittleEndian.Uint64(s[42:50])
 		d[7] = x >> 14
-		dst, src = dst[8:], src[50:]
 	}
 }
 
 func pack50(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 50 {
-		d, s := (*[50]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+50 {
+		d, s := dst[j:j+50:j+50], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<50)
 		binary.LittleEndian.PutUint64(d[8:16], s[1]>>14|s[2]<<36)
 		binary.LittleEndian.PutUint64(d[16:24], s[2]>>28|s[3]<<22)
@@ -1941,13 +1842,12 @@ func pack50(dst []byte, src []uint64) {
 			x := s[7] >> 34
 			binary.LittleEndian.PutUint16(d[48:50], uint16(x))
 		}
-		dst, src = dst[50:], src[8:]
 	}
 }
 
 func unpack51(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 51 {
-		d, s := (*[8]uint64)(dst), (*[51]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+51 {
+		d, s := dst[i:i+8:i+8], src[j:j+51:j+51]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<51 - 1)
 		x = binary.LittleEndian.Uint64(s[6:14])
@@ -1964,13 +1864,12 @@ func unpack51(dst []uint64, src []byte) {
 		d[6] = x >> 2 & (1<<51 - 1)
 		x = binary.LittleEndian.Uint64(s[43:51])
 		d[7] = x >> 13
-		dst, src = dst[8:], src[51:]
 	}
 }
 
 func pack51(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 51 {
-		d, s := (*[51]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+51 {
+		d, s := dst[j:j+51:j+51], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<51)
 		binary.LittleEndian.PutUint64(d[8:16], s[1]>>13|s[2]<<38)
 		binary.LittleEndian.PutUint64(d[16:24], s[2]>>26|s[3]<<25)
@@ -1982,13 +1881,12 @@ func pack51(dst []byte, src []uint64) {
 			binary.LittleEndian.PutUint16(d[48:50], uint16(x))
 			d[50] = byte(x >> 16)
 		}
-		dst, src = dst[51:], src[8:]
 	}
 }
 
 func unpack52(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 52 {
-		d, s := (*[8]uint64)(dst), (*[52]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+52 {
+		d, s := dst[i:i+8:i+8], src[j:j+52:j+52]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<52 - 1)
 		x = binary.LittleEndian.Uint64(s[6:14])
@@ -2005,13 +1903,12 @@ func unpack52(dst []uint64, src []byte) {
 		d[6] = x & (1<<52 - 1)
 		x = binary.LittleEndian.Uint64(s[44:52])
 		d[7] = x >> 12
-		dst, src = dst[8:], src[52:]
 	}
 }
 
 func pack52(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 52 {
-		d, s := (*[52]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+52 {
+		d, s := dst[j:j+52:j+52], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<52)
 		binary.LittleEndian.PutUint64(d[8:16], s[1]>>12|s[2]<<40)
 		binary.LittleEndian.PutUint64(d[16:24], s[2]>>24|s[3]<<28)
@@ -2022,13 +1919,12 @@ func pack52(dst []byte, src []uint64) {
 			x := s[7] >> 20
 			binary.LittleEndian.PutUint32(d[48:52], uint32(x))
 		}
-		dst, src = dst[52:], src[8:]
 	}
 }
 
 func unpack53(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 53 {
-		d, s := (*[8]uint64)(dst), (*[53]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+53 {
+		d, s := dst[i:i+8:i+8], src[j:j+53:j+53]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<53 - 1)
 		x = binary.LittleEndian.Uint64(s[6:14])
@@ -2045,13 +1941,12 @@ func unpack53(dst []uint64, src []byte) {
 		d[6] = x >> 6 & (1<<53 - 1)
 		x = binary.LittleEndian.Uint64(s[45:53])
 		d[7] = x >> 11
-		dst, src = dst[8:], src[53:]
 	}
 }
 
 func pack53(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 53 {
-		d, s := (*[53]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+53 {
+		d, s := dst[j:j+53:j+53], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<53)
 		binary.LittleEndian.PutUint64(d[8:16], s[1]>>11|s[2]<<42)
 		binary.LittleEndian.PutUint64(d[16:24], s[2]>>22|s[3]<<31)
@@ -2063,13 +1958,12 @@ func pack53(dst []byte, src []uint64) {
 			binary.LittleEndian.PutUint32(d[48:52], uint32(x))
 			d[52] = byte(x >> 32)
 		}
-		dst, src = dst[53:], src[8:]
 	}
 }
 
 func unpack54(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 54 {
-		d, s := (*[8]uint64)(dst), (*[54]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+54 {
+		d, s := dst[i:i+8:i+8], src[j:j+54:j+54]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<54 - 1)
 		x = binary.LittleEndian.Uint64(s[6:14])
@@ -2086,13 +1980,12 @@ func unpack54(dst []uint64, src []byte) {
 		d[6] = x >> 4 & (1<<54 - 1)
 		x = binary.LittleEndian.Uint64(s[46:54])
 		d[7] = x >> 10
-		dst, src = dst[8:], src[54:]
 	}
 }
 
 func pack54(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 54 {
-		d, s := (*[54]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+54 {
+		d, s := dst[j:j+54:j+54], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<54)
 		binary.LittleEndian.PutUint64(d[8:16], s[1]>>10|s[2]<<44)
 		binary.LittleEndian.PutUint64(d[16:24], s[2]>>20|s[3]<<34)
@@ -2104,13 +1997,12 @@ func pack54(dst []byte, src []uint64) {
 			binary.LittleEndian.PutUint32(d[48:52], uint32(x))
 			binary.LittleEndian.PutUint16(d[52:54], uint16(x>>32))
 		}
-		dst, src = dst[54:], src[8:]
 	}
 }
 
 func unpack55(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 55 {
-		d, s := (*[8]uint64)(dst), (*[55]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+55 {
+		d, s := dst[i:i+8:i+8], src[j:j+55:j+55]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<55 - 1)
 		x = binary.LittleEndian.Uint64(s[6:14])
@@ -2127,13 +2019,12 @@ func unpack55(dst []uint64, src []byte) {
 		d[6] = x >> 2 & (1<<55 - 1)
 		x = binary.LittleEndian.Uint64(s[47:55])
 		d[7] = x >> 9
-		dst, src = dst[8:], src[55:]
 	}
 }
 
 func pack55(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 55 {
-		d, s := (*[55]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+55 {
+		d, s := dst[j:j+55:j+55], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<55)
 		binary.LittleEndian.PutUint64(d[8:16], s[1]>>9|s[2]<<46)
 		binary.LittleEndian.PutUint64(d[16:24], s[2]>>18|s[3]<<37)
@@ -2146,13 +2037,12 @@ func pack55(dst []byte, src []uint64) {
 			binary.LittleEndian.PutUint16(d[52:54], uint16(x>>32))
 			d[54] = byte(x >> 48)
 		}
-		dst, src = dst[55:], src[8:]
 	}
 }
 
 func unpack56(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 56 {
-		d, s := (*[8]uint64)(dst), (*[56]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+56 {
+		d, s := dst[i:i+8:i+8], src[j:j+56:j+56]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<56 - 1)
 		x = binary.LittleEndian.Uint64(s[7:15])
@@ -2169,13 +2059,12 @@ func unpack56(dst []uint64, src []byte) {
 		d[6] = x & (1<<56 - 1)
 		x = binary.LittleEndian.Uint64(s[48:56])
 		d[7] = x >> 8
-		dst, src = dst[8:], src[56:]
 	}
 }
 
 func pack56(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 56 {
-		d, s := (*[56]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+56 {
+		d, s := dst[j:j+56:j+56], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<56)
 		binary.LittleEndian.PutUint64(d[8:16], s[1]>>8|s[2]<<48)
 		binary.LittleEndian.PutUint64(d[16:24], s[2]>>16|s[3]<<40)
@@ -2183,13 +2072,12 @@ func pack56(dst []byte, src []uint64) {
 		binary.LittleEndian.PutUint64(d[32:40], s[4]>>32|s[5]<<24)
 		binary.LittleEndian.PutUint64(d[40:48], s[5]>>40|s[6]<<16)
 		binary.LittleEndian.PutUint64(d[48:56], s[6]>>48|s[7]<<8)
-		dst, src = dst[56:], src[8:]
 	}
 }
 
 func unpack57(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 57 {
-		d, s := (*[8]uint64)(dst), (*[57]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+57 {
+		d, s := dst[i:i+8:i+8], src[j:j+57:j+57]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<57 - 1)
 		x = binary.LittleEndian.Uint64(s[7:15])
@@ -2206,13 +2094,12 @@ func unpack57(dst []uint64, src []byte) {
 		d[6] = x >> 6 & (1<<57 - 1)
 		x = binary.LittleEndian.Uint64(s[49:57])
 		d[7] = x >> 7
-		dst, src = dst[8:], src[57:]
 	}
 }
 
 func pack57(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 57 {
-		d, s := (*[57]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+57 {
+		d, s := dst[j:j+57:j+57], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<57)
 		binary.LittleEndian.PutUint64(d[8:16], s[1]>>7|s[2]<<50)
 		binary.LittleEndian.PutUint64(d[16:24], s[2]>>14|s[3]<<43)
@@ -2224,13 +2111,12 @@ func pack57(dst []byte, src []uint64) {
 			x := s[7] >> 49
 			d[56] = byte(x)
 		}
-		dst, src = dst[57:], src[8:]
 	}
 }
 
 func unpack58(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 58 {
-		d, s := (*[8]uint64)(dst), (*[58]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+58 {
+		d, s := dst[i:i+8:i+8], src[j:j+58:j+58]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<58 - 1)
 		x = binary.LittleEndian.Uint64(s[7:15])
@@ -2247,13 +2133,12 @@ func unpack58(dst []uint64, src []byte) {
 		d[6] = x >> 4 & (1<<58 - 1)
 		x = binary.LittleEndian.Uint64(s[50:58])
 		d[7] = x >> 6
-		dst, src = dst[8:], src[58:]
 	}
 }
 
 func pack58(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 58 {
-		d, s := (*[58]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+58 {
+		d, s := dst[j:j+58:j+58], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<58)
 		binary.LittleEndian.PutUint64(d[8:16], s[1]>>6|s[2]<<52)
 		binary.LittleEndian.PutUint64(d[16:24], s[2]>>12|s[3]<<46)
@@ -2265,13 +2150,12 @@ func pack58(dst []byte, src []uint64) {
 			x := s[7] >> 42
 			binary.LittleEndian.PutUint16(d[56:58], uint16(x))
 		}
-		dst, src = dst[58:], src[8:]
 	}
 }
 
 func unpack59(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 59 {
-		d, s := (*[8]uint64)(dst), (*[59]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+59 {
+		d, s := dst[i:i+8:i+8], src[j:j+59:j+59]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<59 - 1)
 		x = binary.LittleEndian.Uint64(s[7:15])
@@ -2288,13 +2172,12 @@ func unpack59(dst []uint64, src []byte) {
 		d[6] = x >> 2 & (1<<59 - 1)
 		x = binary.LittleEndian.Uint64(s[51:59])
 		d[7] = x >> 5
-		dst, src = dst[8:], src[59:]
 	}
 }
 
 func pack59(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 59 {
-		d, s := (*[59]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+59 {
+		d, s := dst[j:j+59:j+59], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<59)
 		binary.LittleEndian.PutUint64(d[8:16], s[1]>>5|s[2]<<54)
 		binary.LittleEndian.PutUint64(d[16:24], s[2]>>10|s[3]<<49)
@@ -2307,13 +2190,12 @@ func pack59(dst []byte, src []uint64) {
 			binary.LittleEndian.PutUint16(d[56:58], uint16(x))
 			d[58] = byte(x >> 16)
 		}
-		dst, src = dst[59:], src[8:]
 	}
 }
 
 func unpack60(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 60 {
-		d, s := (*[8]uint64)(dst), (*[60]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+60 {
+		d, s := dst[i:i+8:i+8], src[j:j+60:j+60]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<60 - 1)
 		x = binary.LittleEndian.Uint64(s[7:15])
@@ -2330,13 +2212,12 @@ func unpack60(dst []uint64, src []byte) {
 		d[6] = x & (1<<60 - 1)
 		x = binary.LittleEndian.Uint64(s[52:60])
 		d[7] = x >> 4
-		dst, src = dst[8:], src[60:]
 	}
 }
 
 func pack60(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 60 {
-		d, s := (*[60]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+60 {
+		d, s := dst[j:j+60:j+60], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<60)
 		binary.LittleEndian.PutUint64(d[8:16], s[1]>>4|s[2]<<56)
 		binary.LittleEndian.PutUint64(d[16:24], s[2]>>8|s[3]<<52)
@@ -2348,13 +2229,12 @@ func pack60(dst []byte, src []uint64) {
 			x := s[7] >> 28
 			binary.LittleEndian.PutUint32(d[56:60], uint32(x))
 		}
-		dst, src = dst[60:], src[8:]
 	}
 }
 
 func unpack61(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 61 {
-		d, s := (*[8]uint64)(dst), (*[61]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+61 {
+		d, s := dst[i:i+8:i+8], src[j:j+61:j+61]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<61 - 1)
 		x = binary.LittleEndian.Uint64(s[7:15])
@@ -2371,13 +2251,12 @@ func unpack61(dst []uint64, src []byte) {
 		d[6] = (x>>6 | uint64(s[53])<<58) & (1<<61 - 1)
 		x = binary.LittleEndian.Uint64(s[53:61])
 		d[7] = x >> 3
-		dst, src = dst[8:], src[61:]
 	}
 }
 
 func pack61(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 61 {
-		d, s := (*[61]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+61 {
+		d, s := dst[j:j+61:j+61], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<61)
 		binary.LittleEndian.PutUint64(d[8:16], s[1]>>3|s[2]<<58)
 		binary.LittleEndian.PutUint64(d[16:24], s[2]>>6|s[3]<<55)
@@ -2390,13 +2269,12 @@ func pack61(dst []byte, src []uint64) {
 			binary.LittleEndian.PutUint32(d[56:60], uint32(x))
 			d[60] = byte(x >> 32)
 		}
-		dst, src = dst[61:], src[8:]
 	}
 }
 
 func unpack62(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 62 {
-		d, s := (*[8]uint64)(dst), (*[62]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+62 {
+		d, s := dst[i:i+8:i+8], src[j:j+62:j+62]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<62 - 1)
 		x = binary.LittleEndian.Uint64(s[7:15])
@@ -2413,13 +2291,12 @@ func unpack62(dst []uint64, src []byte) {
 		d[6] = (x>>4 | uint64(s[54])<<60) & (1<<62 - 1)
 		x = binary.LittleEndian.Uint64(s[54:62])
 		d[7] = x >> 2
-		dst, src = dst[8:], src[62:]
 	}
 }
 
 func pack62(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 62 {
-		d, s := (*[62]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+62 {
+		d, s := dst[j:j+62:j+62], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<62)
 		binary.LittleEndian.PutUint64(d[8:16], s[1]>>2|s[2]<<60)
 		binary.LittleEndian.PutUint64(d[16:24], s[2]>>4|s[3]<<58)
@@ -2432,13 +2309,12 @@ func pack62(dst []byte, src []uint64) {
 			binary.LittleEndian.PutUint32(d[56:60], uint32(x))
 			binary.LittleEndian.PutUint16(d[60:62], uint16(x>>32))
 		}
-		dst, src = dst[62:], src[8:]
 	}
 }
 
 func unpack63(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 63 {
-		d, s := (*[8]uint64)(dst), (*[63]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+63 {
+		d, s := dst[i:i+8:i+8], src[j:j+63:j+63]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x & (1<<63 - 1)
 		x = binary.LittleEndian.Uint64(s[7:15])
@@ -2455,13 +2331,12 @@ func unpack63(dst []uint64, src []byte) {
 		d[6] = (x>>2 | uint64(s[55])<<62) & (1<<63 - 1)
 		x = binary.LittleEndian.Uint64(s[55:63])
 		d[7] = x >> 1
-		dst, src = dst[8:], src[63:]
 	}
 }
 
 func pack63(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 63 {
-		d, s := (*[63]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+63 {
+		d, s := dst[j:j+63:j+63], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0]|s[1]<<63)
 		binary.LittleEndian.PutUint64(d[8:16], s[1]>>1|s[2]<<62)
 		binary.LittleEndian.PutUint64(d[16:24], s[2]>>2|s[3]<<61)
@@ -2475,13 +2350,12 @@ func pack63(dst []byte, src []uint64) {
 			binary.LittleEndian.PutUint16(d[60:62], uint16(x>>32))
 			d[62] = byte(x >> 48)
 		}
-		dst, src = dst[63:], src[8:]
 	}
 }
 
 func unpack64(dst []uint64, src []byte) {
-	for len(dst) >= 8 && len(src) >= 64 {
-		d, s := (*[8]uint64)(dst), (*[64]byte)(src)
+	for i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+64 {
+		d, s := dst[i:i+8:i+8], src[j:j+64:j+64]
 		x := binary.LittleEndian.Uint64(s[0:8])
 		d[0] = x
 		x = binary.LittleEndian.Uint64(s[8:16])
@@ -2498,13 +2372,12 @@ func unpack64(dst []uint64, src []byte) {
 		d[6] = x
 		x = binary.LittleEndian.Uint64(s[56:64])
 		d[7] = x
-		dst, src = dst[8:], src[64:]
 	}
 }
 
 func pack64(dst []byte, src []uint64) {
-	for len(src) >= 8 && len(dst) >= 64 {
-		d, s := (*[64]byte)(dst), (*[8]uint64)(src)
+	for i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+64 {
+		d, s := dst[j:j+64:j+64], src[i:i+8:i+8]
 		binary.LittleEndian.PutUint64(d[0:8], s[0])
 		binary.LittleEndian.PutUint64(d[8:16], s[1])
 		binary.LittleEndian.PutUint64(d[16:24], s[2])
@@ -2513,6 +2386,5 @@ func pack64(dst []byte, src []uint64) {
 		binary.LittleEndian.PutUint64(d[40:48], s[5])
 		binary.LittleEndian.PutUint64(d[48:56], s[6])
 		binary.LittleEndian.PutUint64(d[56:64], s[7])
-		dst, src = dst[64:], src[8:]
 	}
 }

@@ -47,8 +47,8 @@ func dispatch(b *bytes.Buffer, name, prefix, doc, params, args string) {
 
 func unpacker(b *bytes.Buffer, w int) {
 	fmt.Fprintf(b, "func unpack%d(dst []uint64, src []byte) {\n", w)
-	fmt.Fprintf(b, "\tfor len(dst) >= 8 && len(src) >= %d {\n", w)
-	fmt.Fprintf(b, "\t\td, s := (*[8]uint64)(dst), (*[%d]byte)(src)\n", w)
+	fmt.Fprintf(b, "\tfor i, j := 0, 0; i+8 <= len(dst); i, j = i+8, j+%d {\n", w)
+	fmt.Fprintf(b, "\t\td, s := dst[i:i+8:i+8], src[j:j+%d:j+%d]\n", w, w)
 	if w < 8 {
 		fmt.Fprintf(b, "\t\tx := %s\n", narrowLoad(w))
 		for i := range 8 {
@@ -75,7 +75,7 @@ func unpacker(b *bytes.Buffer, w int) {
 			}
 		}
 	}
-	fmt.Fprintf(b, "\t\tdst, src = dst[8:], src[%d:]\n\t}\n}\n\n", w)
+	b.WriteString("\t}\n}\n\n")
 }
 
 // field is the expression of w bits of x from bit shift on; x has size bits.
@@ -113,8 +113,8 @@ func narrowLoad(w int) string {
 
 func packer(b *bytes.Buffer, w int) {
 	fmt.Fprintf(b, "func pack%d(dst []byte, src []uint64) {\n", w)
-	fmt.Fprintf(b, "\tfor len(src) >= 8 && len(dst) >= %d {\n", w)
-	fmt.Fprintf(b, "\t\td, s := (*[%d]byte)(dst), (*[8]uint64)(src)\n", w)
+	fmt.Fprintf(b, "\tfor i, j := 0, 0; i+8 <= len(src); i, j = i+8, j+%d {\n", w)
+	fmt.Fprintf(b, "\t\td, s := dst[j:j+%d:j+%d], src[i:i+8:i+8]\n", w, w)
 	for at := 0; at < w; at += 8 { // byte offset of the word
 		var expr string
 		for i := range 8 {
@@ -136,7 +136,7 @@ func packer(b *bytes.Buffer, w int) {
 		}
 		store(b, at, min(8, w-at), expr)
 	}
-	fmt.Fprintf(b, "\t\tdst, src = dst[%d:], src[8:]\n\t}\n}\n\n", w)
+	b.WriteString("\t}\n}\n\n")
 }
 
 // store writes n bytes of the expression at byte offset at.

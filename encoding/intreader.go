@@ -1,0 +1,146 @@
+package encoding
+
+// intHeader is what is known of a column of integers before its residuals: see
+// ints.go.
+type intHeader struct {
+	order Order
+	coder Coder
+	base  int64  // the value of residual zero, or the first value
+	gcd   uint64 // ≥ 1
+	first int64  // the first difference, in units of gcd; delta2 only
+	low   int64  // added to every residual, in units of gcd; 0 if raw
+	pack  packHeader
+}
+
+// parseIntHeader reads what stands before the residuals of a column of n ≥ 1
+// integers, and checks that their bits are there.
+func parseIntHeader(src []byte, n int) (h intHeader, rest []byte, err error) {
+	if len(src) == 0 {
+		return h, nil, corruptf("integers: no id byte")
+	}
+	id := src[0]
+	h.order, h.coder, h.gcd = Order(id&intOrder), Coder(id&intCoder>>coderShift), 1
+	if h.order > OrderDelta2 || h.coder != CoderConst && h.coder != CoderPack || id&intExtra != 0 {
+		return h, nil, corruptf("integers: unknown id %#02x (order %s, coder %s)", id, h.order, h.coder)
+	}
+	if n <= int(h.order) {
+		return h, nil, corruptf("integers: order %s of %d values", h.order, n)
+	}
+	if h.base, rest, err = Varint(src[1:]); err != nil {
+		return h, nil, err
+	}
+	if id&intGCD != 0 {
+		if h.gcd, rest, err = Uvarint(rest); err != nil {
+			return h, nil, err
+		}
+		if h.gcd < 2 {
+			return h, nil, corruptf("integers: gcd %d", h.gcd)
+		}
+	}
+	if h.order == OrderDelta2 {
+		if h.first, rest, err = Varint(rest); err != nil {
+			return h, nil, err
+		}
+	}
+	if h.order != OrderRaw {
+		if h.low, rest, err = Varint(rest); err != nil {
+			return h, nil, err
+		}
+	}
+	if h.coder == CoderPack {
+		h.pack, rest, err = parsePack(rest, n-int(h.order))
+	}
+	return h, rest, err
+}
+
+// decodeBlock is the number of values that are unpacked and summed at a time,
+// so that all passes over them find them in the nearest cache.
+const decodeBlock = 512
+
+// intReader gives the integers of a column, a block at a time.
+type intReader struct {
+	header intHeader
+	pack   packReader
+	value  uint64 // the last value
+	step   uint64 // the last difference, times gcd
+}
+
+// begin reads the header of the column src of len(w) ≥ 1 integers and writes
+// those that have no residual to w. It returns the rest of w.
+func (r *intReader) begin(w []uint64, src []byte) ([]uint64, error) {
+	h, rest, err := parseIntHeader(src, len(w))
+	if err != nil {
+		return nil, err
+	}
+	r.header, r.value = h, uint64(h.base)
+	if h.order > OrderRaw {
+		w[0] = r.value
+	}
+	if h.order == OrderDelta2 {
+		r.step = uint64(h.first) * h.gcd
+		r.value += r.step
+		w[1] = r.value
+	}
+	w = w[h.order:]
+	if h.coder == CoderConst {
+		if len(rest) > 0 {
+			return nil, corruptf("integers: %d bytes left over", len(rest))
+		}
+		return w, nil
+	}
+	return w, r.pack.begin(h.pack, rest, len(w))
+}
+
+// residuals fills the next block.
+func (r *intReader) residuals(us []uint64) error {
+	if r.header.coder == CoderConst {
+		clear(us)
+		return nil
+	}
+	return r.pack.next(us)
+}
+
+// sum turns a block of residuals into integers.
+func (r *intReader) sum(us []uint64) {
+	g, low := r.header.gcd, uint64(r.header.low)*r.header.gcd
+	switch r.header.order {
+	case OrderRaw:
+		base := r.value
+		for i, u := range us {
+			us[i] = base + g*u
+		}
+	case OrderDelta:
+		v := r.value
+		for i, u := range us {
+			v += low + g*u
+			us[i] = v
+		}
+		r.value = v
+	case OrderDelta2:
+		v, step := r.value, r.step
+		for i, u := range us {
+			step += low + g*u
+			v += step
+			us[i] = v
+		}
+		r.value, r.step = v, step
+	}
+}
+
+// decodeInts fills w, which is not empty, with the integers of the column src.
+func decodeInts(w []uint64, src []byte) error {
+	var r intReader
+	rest, err := r.begin(w, src)
+	if err != nil {
+		return err
+	}
+	for len(rest) > 0 {
+		block := rest[:min(decodeBlock, len(rest))]
+		rest = rest[len(block):]
+		if err := r.residuals(block); err != nil {
+			return err
+		}
+		r.sum(block)
+	}
+	return nil
+}
