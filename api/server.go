@@ -131,11 +131,15 @@ func under(path, root string) bool {
 	return path == root || len(path) > len(root) && path[:len(root)] == root && path[len(root)] == '/'
 }
 
-// fromLoopback reports whether the peer is on this machine. Headers that name
-// somebody else behind a proxy mean that the peer itself is not the client, so
-// they close the door; they never open it.
+// fromLoopback reports whether the request comes from this machine. Headers
+// that name somebody else behind a proxy, or a page of another site that the
+// peer's browser shows, mean that the peer itself is not the client: they close
+// the door; no header opens it.
 func fromLoopback(r *http.Request) bool {
 	if r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != "" {
+		return false
+	}
+	if origin := r.Header.Get("Origin"); origin != "" && origin != "http://"+r.Host && origin != "https://"+r.Host {
 		return false
 	}
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)

@@ -84,6 +84,8 @@ func TestAdminAndProfilesAnswerLoopbackOnlyUnlessOpened(t *testing.T) {
 	f(closed, "/api/v1/admin/flush", "[::ffff:127.0.0.1]:99", 200)
 	f(closed, "/api/v1/admin/flush", remote, 403)
 	f(closed, "/api/v1/admin/flush", local, 403, "X-Forwarded-For", "192.0.2.7")
+	f(closed, "/api/v1/admin/flush", local, 403, "Origin", "https://example.org")
+	f(closed, "/api/v1/admin/flush", local, 200, "Origin", "http://example.com") // the request's own host
 	f(closed, "/debug/pprof/", local, 200)
 	f(closed, "/debug/pprof/", remote, 403)
 	f(closed, "/debug/pprof/", remote, 403, "X-Forwarded-For", "127.0.0.1")

@@ -237,6 +237,15 @@ func (c *config) values() []setting {
 
 type setting struct{ name, value string }
 
+// flagValues returns the value in force of every flag, by name.
+func (c *config) flagValues() map[string]string {
+	m := make(map[string]string)
+	for _, s := range c.values() {
+		m[s.name] = s.value
+	}
+	return m
+}
+
 // yaml returns the settings in force in the form of a configuration file.
 func (c *config) yaml() string {
 	var b strings.Builder

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -21,7 +20,6 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"tsdb/api"
-	"tsdb/api/ingest"
 	"tsdb/internal/vfs"
 	"tsdb/storage"
 )
@@ -138,27 +136,6 @@ func newService(c *config, log *slog.Logger) (s *service, err error) {
 		return nil, err
 	}
 	return s, nil
-}
-
-// doors returns what the HTTP server mounts.
-func (s *service) doors() []func(*http.ServeMux) {
-	in := ingest.New(ingest.Options{
-		DB:            s.database.get,
-		MaxBodyBytes:  int64(s.config.limitBody),
-		Limits:        s.limits(),
-		InfluxDBLabel: s.config.influxDBLabel,
-		Version:       version,
-		Logger:        s.log,
-	})
-	return []func(*http.ServeMux){in.Register}
-}
-
-func (s *service) limits() storage.Limits {
-	return storage.Limits{
-		Labels:     int(s.config.limitLabels),
-		NameBytes:  int(s.config.limitLabelName),
-		ValueBytes: int(s.config.limitLabelValue),
-	}
 }
 
 // run answers requests while it opens the database and after, until ctx ends.

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/api"
+	"tsdb/api/ingest"
+	"tsdb/api/prom"
+	"tsdb/query"
+	"tsdb/storage"
+)
+
+// doors returns what the HTTP server mounts: the ways in and the query API.
+func (s *service) doors() []func(*http.ServeMux) {
+	in := ingest.New(ingest.Options{
+		DB:            s.database.get,
+		MaxBodyBytes:  int64(s.config.limitBody),
+		Limits:        s.limits(),
+		InfluxDBLabel: s.config.influxDBLabel,
+		Version:       version,
+		Logger:        s.log,
+	})
+	engine := query.New(query.Options{
+		Timeout:       time.Duration(s.config.queryTimeout),
+		MaxSamples:    int(s.config.queryMaxSamples),
+		MaxConcurrent: int(s.config.queryConcurrency),
+		Logger:        s.log,
+		Registerer:    s.registry,
+	})
+	out := prom.New(prom.Options{
+		DB:        s.database.get,
+		Engine:    engine,
+		Build:     prom.BuildInfo{Own: version},
+		Started:   time.Now(),
+		Retention: s.retentionText(),
+		Flags:     s.config.flagValues,
+		Config:    s.config.yaml,
+		Targets:   s.targets,
+		Logger:    s.log,
+	})
+	return []func(*http.ServeMux){in.Register, out.Register}
+}
+
+func (s *service) limits() storage.Limits {
+	return storage.Limits{
+		Labels:     int(s.config.limitLabels),
+		NameBytes:  int(s.config.limitLabelName),
+		ValueBytes: int(s.config.limitLabelValue),
+	}
+}
+
+// targets lists what the server scrapes: itself, or nothing.
+func (s *service) targets() []prom.Target {
+	if s.self == nil {
+		return nil
+	}
+	last := s.self.Last()
+	t := prom.Target{
+		Labels:       labels.FromStrings("job", api.SelfScrapeJob, "instance", s.instance()),
+		Discovered:   labels.FromStrings("job", api.SelfScrapeJob, "__address__", s.instance(), "__metrics_path__", "/metrics"),
+		Pool:         api.SelfScrapeJob,
+		URL:          s.url() + "metrics",
+		LastScrape:   last.Time,
+		LastDuration: last.Duration,
+		Interval:     time.Duration(s.config.selfScrape),
+		Timeout:      time.Duration(s.config.selfScrape),
+	}
+	if last.Err != nil {
+		t.LastError = last.Err.Error()
+	}
+	return []prom.Target{t}
+}

@@ -1,0 +1,136 @@
+package e2e
+
+import (
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestCommandLine(t *testing.T) {
+	f := func(want int, says string, args ...string) {
+		t.Helper()
+		code, out := runProgram(t, tsdbBin, args...)
+		if code != want || !strings.Contains(out, says) {
+			t.Errorf("tsdb %v: exit code %d, want %d, with %q in\n%s", args, code, want, says, out)
+		}
+	}
+	f(2, "tsdb serve [flags]")
+	f(0, "tsdb ", "--version")
+	f(2, "unknown flag --no-such-flag", "serve", "--no-such-flag")
+	f(2, "--wal.sync", "serve", "--wal.sync=maybe")
+	config := filepath.Join(t.TempDir(), "tsdb.yml")
+	if err := os.WriteFile(config, []byte("data: x\n\nretention: 1d\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f(2, config+":3: unknown key \"retention\"", "serve", "--config", config)
+	f(2, "", "check", "--data", filepath.Join(t.TempDir(), "absent"))
+
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	f(1, "taken by another process", "serve", "--data", t.TempDir(), "--http", l.Addr().String(), "--grpc", "127.0.0.1:0")
+	f(1, "--grpc", "serve", "--data", t.TempDir(), "--http", "127.0.0.1:0", "--grpc", l.Addr().String())
+}
+
+func TestDataDirectoryHasOneServer(t *testing.T) {
+	s := newServer(t, t.TempDir())
+	s.start(t)
+	s.waitReady(t)
+	code, out := runProgram(t, tsdbBin, "serve", "--data", s.dir, "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0")
+	if code != 1 || !strings.Contains(out, "in use") || !strings.Contains(out, s.dir) {
+		t.Errorf("a second server on the directory ends with %d:\n%s", code, out)
+	}
+	s.stop(t)
+}
+
+func TestStartLogNamesTheEssentials(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "made", "by", "the", "server")
+	s := newServer(t, dir, "--retention.raw", "90d", "--wal.sync", "interval=1s")
+	s.start(t)
+	s.waitReady(t)
+	_, port, _ := strings.Cut(s.addr, ":")
+	for _, want := range []string{"http://localhost:" + port + "/", dir, "90d", "interval=1s", "can be lost"} {
+		if !s.log.contains(want) {
+			t.Errorf("the start log lacks %q:\n%s", want, s.log.tail(5))
+		}
+	}
+	s.stop(t)
+}
+
+// A signal ends the server within its limit even if a client holds on to its
+// connection, and a second one ends it at once.
+func TestSignals(t *testing.T) {
+	s := newServer(t, t.TempDir())
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		s.start(t)
+		s.waitReady(t)
+		conn, err := net.Dial("tcp", s.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.signal(t, signal)
+		if code := s.wait(t, 15*time.Second); code != 0 {
+			t.Errorf("exit code %d after %s\n%s", code, signal, s.log.tail(10))
+		}
+		conn.Close()
+		s.check(t)
+	}
+
+	s.start(t)
+	s.waitReady(t)
+	hold, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hold.Close()
+	// A request under way: its body does not come.
+	if _, err := hold.Write([]byte("POST /write HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(50 * time.Millisecond)
+	s.signal(t, syscall.SIGTERM)
+	for !s.log.contains("msg=stopping") {
+		time.Sleep(time.Millisecond)
+	}
+	begin := time.Now()
+	s.signal(t, syscall.SIGTERM)
+	if code := s.wait(t, 2*time.Second); code == 0 {
+		t.Error("exit code 0 after a second signal")
+	}
+	t.Logf("ended %s after the second signal", time.Since(begin).Round(time.Millisecond))
+	s.check(t)
+}
+
+func TestProfilesAndAdminAnswerThisMachine(t *testing.T) {
+	s := newServer(t, t.TempDir())
+	s.start(t)
+	s.waitReady(t)
+	for path, want := range map[string]int{
+		"/":                        200,
+		"/metrics":                 200,
+		"/-/healthy":               200,
+		"/debug/pprof/heap":        200,
+		"/api/v1/status/buildinfo": 200,
+		"/api/v1/status/storage":   200,
+		"/no/such/page":            404,
+		"/api/v1/admin/flush":      405,
+	} {
+		resp, err := http.Get(s.url() + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("GET %s: %s, want %d", path, resp.Status, want)
+		}
+	}
+	s.stop(t)
+	http.DefaultClient.CloseIdleConnections()
+}

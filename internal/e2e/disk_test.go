@@ -1,0 +1,299 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/prompb"
+)
+
+// resumeLimit is how soon writes must be taken after space has come back.
+const resumeLimit = 5 * time.Second
+
+// smallDisk mounts a tmpfs of 256 MiB. It needs root.
+func smallDisk(t *testing.T) string {
+	t.Helper()
+	if os.Getuid() != 0 {
+		missing(t, "mounting a tmpfs needs root")
+	}
+	dir := t.TempDir()
+	mount(t, "-t", "tmpfs", "-o", "size=256m", "tsdb-e2e", dir)
+	t.Cleanup(func() {
+		if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {
+			t.Errorf("umount: %v: %s", err, out)
+		}
+	})
+	return dir
+}
+
+func mount(t *testing.T, args ...string) {
+	t.Helper()
+	if out, err := exec.Command("mount", args...).CombinedOutput(); err != nil {
+		missing(t, fmt.Sprintf("mount %v: %v: %s", args, err, out))
+	}
+}
+
+// A foreign file fills the disk under load: writes are refused for a while,
+// queries are not, and everything acknowledged is there in the end.
+func TestDiskFilledByAnother(t *testing.T) {
+	t.Parallel()
+	disk := smallDisk(t)
+	s := newServer(t, filepath.Join(disk, "data"))
+	s.start(t)
+	s.waitReady(t)
+	client := newHTTPClient(t)
+	ledgers := []*ledger{newLedger(remoteWriteDoor, 0, 1), newLedger(influxDoor, 1, 2)}
+	ctx, cancel := context.WithCancel(t.Context())
+	var clients sync.WaitGroup
+	for _, l := range ledgers {
+		clients.Go(func() { writeUntil(ctx, t, l, client, s.url()) })
+	}
+
+	until := time.Now().Add(soak(t))
+	for round := 0; round < 2 || time.Now().Before(until); round++ {
+		time.Sleep(300 * time.Millisecond)
+		filler := filepath.Join(disk, "filler")
+		fillDisk(t, filler)
+		expectRefusal(t, s, client)
+		expectQueries(t, s, client)
+		if err := os.Remove(filler); err != nil {
+			t.Fatal(err)
+		}
+		expectResumed(t, s, client)
+	}
+
+	cancel()
+	clients.Wait()
+	for _, l := range ledgers {
+		l.verify(t, client, s.url())
+	}
+	s.stop(t)
+	s.noPanic(t)
+	s.check(t)
+	s.start(t)
+	s.waitReady(t)
+	for _, l := range ledgers {
+		l.verify(t, client, s.url())
+		t.Logf("%s: %d samples acknowledged", l.door.metric(), l.ackedSamples())
+	}
+	s.stop(t)
+	s.check(t)
+}
+
+// Our own data fills the disk, which is then made larger.
+func TestDiskFilledByItself(t *testing.T) {
+	t.Parallel()
+	disk := smallDisk(t)
+	s := newServer(t, filepath.Join(disk, "data"))
+	s.start(t)
+	s.waitReady(t)
+	client := newHTTPClient(t)
+	l := newLedger(remoteWriteDoor, 0, 3)
+
+	// Label values of random bytes are what no codec makes smaller.
+	bulk := newBulk(4)
+	full := false
+	for deadline := time.Now().Add(3 * time.Minute); !full; {
+		if time.Now().After(deadline) {
+			t.Fatal("the disk does not get full")
+		}
+		r, err := bulk.write(t.Context(), client, s.url())
+		if err != nil {
+			t.Fatalf("%v\n%s", err, s.log.tail(20))
+		}
+		switch {
+		case r.code == http.StatusServiceUnavailable && r.retryAfter != "":
+			full = true
+		case !r.acknowledged():
+			t.Fatalf("answer %d: %s", r.code, r.body)
+		}
+		if r, err := l.write(t.Context(), client, s.url()); err != nil {
+			t.Fatalf("%v: %v", r, err)
+		}
+	}
+	t.Logf("full after %d bulk samples", len(bulk.acked))
+	expectRefusal(t, s, client)
+	expectQueries(t, s, client)
+	mount(t, "-o", "remount,size=512m", disk)
+	expectResumed(t, s, client)
+
+	if r, err := l.write(t.Context(), client, s.url()); err != nil || !r.acknowledged() {
+		t.Fatalf("%v %d %s", err, r.code, r.body)
+	}
+	l.verify(t, client, s.url())
+	bulk.verify(t, client, s.url())
+	s.stop(t)
+	s.noPanic(t)
+	s.check(t)
+	s.start(t)
+	s.waitReady(t)
+	l.verify(t, client, s.url())
+	bulk.verify(t, client, s.url())
+	s.stop(t)
+	s.check(t)
+}
+
+// fillDisk writes a file until there is no space left.
+func fillDisk(t *testing.T, name string) {
+	t.Helper()
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for chunk := make([]byte, 1<<20); ; {
+		if _, err := f.Write(chunk); errors.Is(err, syscall.ENOSPC) {
+			if len(chunk) == 4096 {
+				return
+			}
+			chunk = chunk[:4096]
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// probe is a write of one sample.
+func probe(ctx context.Context, s *server, c *http.Client) (reply, error) {
+	return writeRemote(ctx, c, s.url(), []prompb.TimeSeries{{
+		Labels:  []prompb.Label{{Name: "__name__", Value: "probe"}},
+		Samples: []prompb.Sample{{Timestamp: time.Now().UnixMilli(), Value: 1}},
+	}})
+}
+
+// expectRefusal waits for the server to see that the disk is full and then
+// expects 503 with Retry-After.
+func expectRefusal(t *testing.T, s *server, c *http.Client) {
+	t.Helper()
+	for deadline := time.Now().Add(resumeLimit); ; time.Sleep(20 * time.Millisecond) {
+		r, err := probe(t.Context(), s, c)
+		switch {
+		case err != nil:
+			t.Fatalf("%v\n%s", err, s.log.tail(20))
+		case r.code == http.StatusServiceUnavailable:
+			if r.retryAfter == "" {
+				t.Errorf("503 without Retry-After: %s", r.body)
+			}
+			return
+		case !r.acknowledged():
+			t.Fatalf("answer %d on a full disk, want 503: %s", r.code, r.body)
+		case time.Now().After(deadline):
+			t.Fatal("writes are still taken on a full disk")
+		}
+	}
+}
+
+// expectQueries expects reads and health to go on.
+func expectQueries(t *testing.T, s *server, c *http.Client) {
+	t.Helper()
+	for range 5 {
+		mustAsk(t, c, s.url(), "/api/v1/query", url.Values{"query": {`count({__name__=~"ledger.*|bulk"})`}})
+		mustAsk(t, c, s.url(), "/api/v1/labels", nil)
+	}
+	resp, err := c.Get(s.url() + "/-/healthy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("/-/healthy on a full disk: %s", resp.Status)
+	}
+}
+
+func expectResumed(t *testing.T, s *server, c *http.Client) {
+	t.Helper()
+	begin := time.Now()
+	for {
+		r, err := probe(t.Context(), s, c)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, s.log.tail(20))
+		}
+		if r.acknowledged() {
+			t.Logf("writes resumed after %s", time.Since(begin).Round(10*time.Millisecond))
+			return
+		}
+		if time.Since(begin) > resumeLimit {
+			t.Fatalf("writes have not resumed %s after space came back: %d %s", resumeLimit, r.code, r.body)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// bulk writes new series with long random labels.
+type bulk struct {
+	rand  *rand.Rand
+	t     int64
+	acked map[string]float64 // the label "id" and the value
+}
+
+func newBulk(seed int64) *bulk {
+	return &bulk{rand: rand.New(rand.NewSource(seed)), t: time.Now().UnixMilli(), acked: map[string]float64{}}
+}
+
+func (b *bulk) write(ctx context.Context, c *http.Client, base string) (reply, error) {
+	const series, labelBytes = 50, 8 << 10
+	var all []prompb.TimeSeries
+	sent := map[string]float64{}
+	for range series {
+		id := strconv.Itoa(len(b.acked) + len(sent))
+		sent[id] = b.rand.NormFloat64()
+		all = append(all, prompb.TimeSeries{
+			Labels: []prompb.Label{
+				{Name: "__name__", Value: "bulk"},
+				{Name: "filling", Value: b.text(labelBytes)},
+				{Name: "id", Value: id},
+			},
+			Samples: []prompb.Sample{{Timestamp: b.t, Value: sent[id]}},
+		})
+	}
+	r, err := writeRemote(ctx, c, base, all)
+	if err == nil && r.acknowledged() {
+		for id, v := range sent {
+			b.acked[id] = v
+		}
+	}
+	return r, err
+}
+
+// text returns n random letters of an alphabet of 64.
+func (b *bulk) text(n int) string {
+	const alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+	out := make([]byte, n)
+	for i := range out {
+		out[i] = alphabet[b.rand.Intn(len(alphabet))]
+	}
+	return string(out)
+}
+
+// verify reads the values back by the label "id"; the long label stays out of
+// the answer.
+func (b *bulk) verify(t *testing.T, c *http.Client, base string) {
+	t.Helper()
+	got := map[string]float64{}
+	for _, s := range queryVector(t, c, base, "max by (id) (bulk)", time.UnixMilli(b.t)) {
+		got[s.Metric["id"]] = s.Value.v
+	}
+	lost := 0
+	for id, v := range b.acked {
+		if w, ok := got[id]; !ok || w != v {
+			if lost++; lost <= 5 {
+				t.Errorf("bulk series %s: %v, %v, want %v", id, w, ok, v)
+			}
+		}
+	}
+	if lost > 0 {
+		t.Errorf("%d of %d acknowledged bulk samples are not there", lost, len(b.acked))
+	}
+}

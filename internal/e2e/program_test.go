@@ -1,0 +1,208 @@
+package e2e
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// findProgram returns the path of a real program, looked for where make
+// test-deps puts what it builds and then in PATH. Without it the test is
+// skipped, and fails on continuous integration.
+func findProgram(t *testing.T, name string) string {
+	t.Helper()
+	dir := os.Getenv("TSDB_TEST_BIN")
+	if dir == "" {
+		if home, err := os.UserHomeDir(); err == nil {
+			dir = filepath.Join(home, ".cache", "tsdb-test", "bin")
+		}
+	}
+	if path := filepath.Join(dir, name); isExecutable(path) {
+		return path
+	}
+	if path, err := exec.LookPath(name); err == nil {
+		return path
+	}
+	missing(t, name+" is not installed (make test-deps does it)")
+	return ""
+}
+
+// missing skips the test, or fails it on continuous integration.
+func missing(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
+}
+
+func isExecutable(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+}
+
+// process is a program that runs beside the test and ends with it.
+type process struct {
+	name   string
+	cmd    *exec.Cmd
+	log    *logBuffer
+	exited chan struct{}
+	err    error // set before exited is closed
+}
+
+// startProcess runs a program until it ends, is killed, or the test ends.
+func startProcess(t *testing.T, name, path string, args ...string) *process {
+	t.Helper()
+	p := &process{name: name, cmd: exec.Command(path, args...), log: &logBuffer{}, exited: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatalf("start %s: %v", name, err)
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.exited)
+	}()
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("last lines of %s %v:\n%s", name, args, p.log.tail(40))
+		}
+	})
+	return p
+}
+
+// kill ends the process with SIGKILL and waits for it.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill() // it may have ended already
+	<-p.exited
+}
+
+// signal sends a signal.
+func (p *process) signal(t *testing.T, s os.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		t.Fatalf("signal %s: %v", p.name, err)
+	}
+}
+
+// wait returns the exit code, or fails the test if the process goes on.
+func (p *process) wait(t *testing.T, limit time.Duration) int {
+	t.Helper()
+	select {
+	case <-p.exited:
+	case <-time.After(limit):
+		t.Fatalf("%s still runs after %s", p.name, limit)
+	}
+	var exit *exec.ExitError
+	if p.err != nil && !errors.As(p.err, &exit) {
+		t.Fatalf("%s: %v", p.name, p.err)
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// running reports whether the process has not ended.
+func (p *process) running() bool {
+	select {
+	case <-p.exited:
+		return false
+	default:
+		return true
+	}
+}
+
+// waitHTTP returns when url answers 200.
+func (p *process) waitHTTP(t *testing.T, url string, limit time.Duration) {
+	t.Helper()
+	deadline := time.Now().Add(limit)
+	last := ""
+	for time.Now().Before(deadline) {
+		resp, err := http.Get(url)
+		if err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return
+			}
+			last = resp.Status
+		} else {
+			last = err.Error()
+		}
+		if !p.running() {
+			t.Fatalf("%s ended: %v\n%s", p.name, p.err, p.log.tail(40))
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("%s does not answer 200 at %s within %s: %s\n%s", p.name, url, limit, last, p.log.tail(40))
+}
+
+// runProgram runs a program to its end and returns exit code and output.
+func runProgram(t *testing.T, path string, args ...string) (int, string) {
+	t.Helper()
+	out, err := exec.Command(path, args...).CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("run %s: %v", path, err)
+	}
+	if exit != nil {
+		return exit.ExitCode(), string(out)
+	}
+	return 0, string(out)
+}
+
+// freePort returns a loopback port that nobody listens on.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	return fmt.Sprintf("127.0.0.1:%d", freePort(t))
+}
+
+// logBuffer keeps the last output of a program. It is safe for concurrent use.
+type logBuffer struct {
+	mu  sync.Mutex
+	all []byte
+}
+
+// maxLog bounds what is kept of a program's output; the older half goes first.
+const maxLog = 4 << 20
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.all) > maxLog {
+		b.all = append(b.all[:0], b.all[len(b.all)/2:]...)
+	}
+	b.all = append(b.all, p...)
+	return len(p), nil
+}
+
+func (b *logBuffer) contains(s string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return bytes.Contains(b.all, []byte(s))
+}
+
+// tail returns the last n lines.
+func (b *logBuffer) tail(n int) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	lines := bytes.SplitAfter(b.all, []byte("\n"))
+	return string(bytes.Join(lines[max(0, len(lines)-n):], nil))
+}

@@ -1,0 +1,83 @@
+package e2e
+
+// rangeQueries and instantQueries are asked of both servers. Targets are the
+// jobs node (node_exporter), prometheus (the sender itself) and app (the
+// test's exporter), scraped every second.
+var rangeQueries = []string{
+	`up`,
+	`{job="node"}`,
+	`rate(node_cpu_seconds_total[10s])`,
+	`sum by (mode) (rate(node_cpu_seconds_total[15s]))`,
+	`100 - avg by (instance) (irate(node_cpu_seconds_total{mode="idle"}[10s]) * 100)`,
+	`node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes`,
+	`increase(app_requests_total[20s])`,
+	`sum(increase(app_requests_total[20s])) by (path) > 0`,
+	`app_odd`,
+	`app_odd{what!~"n.*|inf"} * 2`,
+	`app_session`,
+	`count(app_session)`,
+	`absent(app_session{id="2"})`,
+	`resets(app_saw_total[30s])`,
+	`changes(app_saw_total[5s])`,
+	`delta(app_saw_total[9s])`,
+	`deriv(process_resident_memory_bytes[20s])`,
+	`predict_linear(process_resident_memory_bytes[20s], 60)`,
+	`histogram_quantile(0.9, sum by (le, path) (rate(app_latency_seconds_bucket[20s])))`,
+	`histogram_quantile(0.5, sum by (le) (rate(prometheus_http_request_duration_seconds_bucket[30s])))`,
+	`rate(app_latency_seconds_sum[20s]) / rate(app_latency_seconds_count[20s])`,
+	`topk(3, rate(prometheus_tsdb_head_samples_appended_total[10s]))`,
+	`bottomk(2, scrape_duration_seconds)`,
+	`quantile_over_time(0.7, scrape_duration_seconds[10s])`,
+	`max_over_time(go_goroutines[10s]) - min_over_time(go_goroutines[10s])`,
+	`stddev_over_time(scrape_duration_seconds[15s])`,
+	`avg_over_time(rate(node_context_switches_total[5s])[20s:2s])`,
+	`sum_over_time(up[10s] offset 5s)`,
+	`last_over_time(node_load1[4s])`,
+	`label_replace(up, "host", "$1", "instance", "(.*):.*")`,
+	`node_load1 > bool 0.5 or node_load5`,
+	`go_memstats_alloc_bytes{job="prometheus"} unless on (job) up{job="node"}`,
+	`up * on (job) group_left (version) prometheus_build_info`,
+	`sum without (cpu, mode) (node_cpu_seconds_total)`,
+	`count_values("v", up)`,
+	`timestamp(up) % 60`,
+	`clamp(rate(app_requests_total[10s]), 0.5, 3)`,
+	`time() - process_start_time_seconds`,
+	`sort_desc(count by (__name__) ({job="app"}))`,
+	`rate(node_network_receive_bytes_total{device="lo"}[8s] @ end())`,
+}
+
+var instantQueries = append([]string{
+	`{__name__!=""}`,
+	`count({__name__!=""})`,
+	`count by (job) ({__name__!=""})`,
+	`{job="app"}[30s]`,
+	`app_odd[10s]`,
+	`count_over_time(node_cpu_seconds_total[5m])`,
+	`sum(count_over_time(up[5m]))`,
+	`present_over_time(app_session[1m])`,
+	`stdvar_over_time(node_load1[30s])`,
+	`idelta(node_context_switches_total[10s])`,
+	`absent_over_time(app_session{id="3"}[5s])`,
+	`scalar(sum(up)) + vector(1)`,
+	`sort(node_filesystem_size_bytes)`,
+	`group by (job) (up)`,
+	`quantile(0.5, scrape_duration_seconds)`,
+	`avg(node_load1) by (job)`,
+	`1 + 1`,
+	`"text"`,
+	`day_of_week()`,
+}, rangeQueries...)
+
+// histogramQueries are asked in addition where the sender has native
+// histograms.
+var histogramQueries = []string{
+	`app_latency_seconds`,
+	`rate(app_latency_seconds[20s])`,
+	`histogram_quantile(0.9, sum by (path) (rate(app_latency_seconds[20s])))`,
+	`histogram_avg(rate(app_latency_seconds[20s]))`,
+	`histogram_count(increase(app_latency_seconds[30s]))`,
+	`histogram_fraction(0, 0.1, rate(app_latency_seconds[30s]))`,
+	`sum(app_latency_seconds)`,
+	`resets(app_latency_seconds[1m])`,
+	`histogram_stddev(app_latency_seconds)`,
+}

@@ -1,0 +1,29 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// readmeSnippet returns the fenced block of the README that follows the
+// comment <!-- snippet: NAME -->, with the server's address put in the place
+// of the default one.
+func readmeSnippet(t *testing.T, name, addr string) string {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(content), "<!-- snippet: "+name+" -->\n```")
+	if !found {
+		t.Fatalf("README.md has no block marked <!-- snippet: %s -->", name)
+	}
+	_, rest, _ = strings.Cut(rest, "\n") // the language
+	snippet, _, found := strings.Cut(rest, "```")
+	if !found || !strings.Contains(snippet, "localhost:9201") {
+		t.Fatalf("the block %s of README.md does not end, or names no localhost:9201:\n%s", name, snippet)
+	}
+	return strings.ReplaceAll(snippet, "localhost:9201", addr)
+}

@@ -1,0 +1,85 @@
+package e2e
+
+import (
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// readyLimit bounds the wait for a server to be ready, on a busy machine.
+const readyLimit = time.Minute
+
+// server is a tsdb that can be killed and started again on the same directory
+// and port.
+type server struct {
+	*process
+	dir  string
+	addr string
+	args []string
+}
+
+// newServer returns a server that does not run yet. Its own metrics are off,
+// so that it holds only what the test writes.
+func newServer(t *testing.T, dir string, args ...string) *server {
+	t.Helper()
+	return &server{dir: dir, addr: freeAddr(t), args: args}
+}
+
+// start runs the server and does not wait for it to be ready.
+func (s *server) start(t *testing.T) {
+	t.Helper()
+	s.process = startProcess(t, "tsdb", tsdbBin, s.commandLine()...)
+}
+
+func (s *server) commandLine() []string {
+	return append([]string{"serve", "--data", s.dir, "--http", s.addr, "--grpc", "127.0.0.1:0", "--self-scrape.interval", "0"}, s.args...)
+}
+
+func (s *server) url() string { return "http://" + s.addr }
+
+func (s *server) waitReady(t *testing.T) {
+	t.Helper()
+	s.waitHTTP(t, s.url()+"/-/ready", readyLimit)
+}
+
+// stop ends the server as an administrator would and expects exit code 0.
+func (s *server) stop(t *testing.T) {
+	t.Helper()
+	s.signal(t, syscall.SIGTERM)
+	if code := s.wait(t, 30*time.Second); code != 0 {
+		t.Errorf("exit code %d after SIGTERM\n%s", code, s.log.tail(20))
+	}
+}
+
+// noPanic fails the test if the server's log shows one.
+func (s *server) noPanic(t *testing.T) {
+	t.Helper()
+	for _, sign := range []string{"panic:", "panicked", "fatal error:", "DATA RACE"} {
+		if s.log.contains(sign) {
+			t.Errorf("the server's log has %q\n%s", sign, s.log.tail(60))
+		}
+	}
+}
+
+// check runs tsdb check on the directory of a server that does not run.
+func (s *server) check(t *testing.T) {
+	t.Helper()
+	if code, out := runProgram(t, tsdbBin, "check", "--data", s.dir); code != 0 {
+		t.Fatalf("tsdb check ends with %d:\n%s", code, out)
+	}
+}
+
+// post sends an empty POST and expects 200.
+func (s *server) post(t *testing.T, path string) {
+	t.Helper()
+	resp, err := http.Post(s.url()+path, "", strings.NewReader(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("POST %s: %s", path, resp.Status)
+	}
+}

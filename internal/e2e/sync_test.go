@@ -1,0 +1,61 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/prompb"
+)
+
+// A client that waits for each reply before it sends the next write makes the
+// server sync at least once a write: no reply is given on credit.
+func TestEveryReplyWaitsForASync(t *testing.T) {
+	strace := findProgram(t, "strace")
+	s := newServer(t, t.TempDir())
+	trace := filepath.Join(t.TempDir(), "trace")
+	args := append([]string{"-f", "-ttt", "-e", "trace=fsync,fdatasync", "-o", trace, tsdbBin}, s.commandLine()...)
+	s.process = startProcess(t, "strace", strace, args...)
+	s.waitReady(t)
+
+	const writes = 100
+	client := newHTTPClient(t)
+	begin := time.Now()
+	for i := range writes {
+		r, err := writeRemote(t.Context(), client, s.url(), []prompb.TimeSeries{{
+			Labels:  []prompb.Label{{Name: "__name__", Value: "synced"}},
+			Samples: []prompb.Sample{{Timestamp: begin.UnixMilli() + int64(i), Value: float64(i)}},
+		}})
+		if err != nil || !r.acknowledged() {
+			t.Fatalf("write %d: %v %d %s", i, err, r.code, r.body)
+		}
+	}
+	end := time.Now()
+	s.kill() // strace; the server goes with it
+
+	content, err := os.ReadFile(trace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	syncs := 0
+	for line := range strings.Lines(string(content)) {
+		fields := strings.Fields(line)
+		if len(fields) < 3 || !strings.HasPrefix(fields[2], "fsync(") && !strings.HasPrefix(fields[2], "fdatasync(") {
+			continue // the end of a call that another thread's line interrupted
+		}
+		at, err := strconv.ParseFloat(fields[1], 64)
+		if err != nil {
+			t.Fatalf("trace line %q: %v", line, err)
+		}
+		if at >= float64(begin.UnixMicro())/1e6 && at <= float64(end.UnixMicro())/1e6 {
+			syncs++
+		}
+	}
+	t.Logf("%d syncs during %d writes", syncs, writes)
+	if syncs < writes {
+		t.Errorf("%d syncs during %d writes", syncs, writes)
+	}
+}
