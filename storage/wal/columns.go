@@ -1,0 +1,178 @@
+package wal
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"tsdb/encoding"
+	"tsdb/internal/model"
+)
+
+// maxRows is the largest number of samples, histograms, exemplars, definitions
+// or metadata in one frame.
+const maxRows = 1 << 16
+
+// Payloads with rows begin with the same columns:
+//
+//	┌───────┬──────────┬─────────────────────┬──────────────────┬───────────────┐
+//	│ flags │ rows (u) │ slots: differences  │ times: one, or   │ start times:  │
+//	│       │          │ (zz)                │ differences (zz) │ the same (zz) │
+//	└───────┴──────────┴─────────────────────┴──────────────────┴───────────────┘
+const (
+	flagStarts   = 1 // there is a column of start times
+	flagOneTime  = 2 // all times are equal, and only one is there
+	flagOneStart = 4 // the same of the start times
+	knownFlags   = flagStarts | flagOneTime | flagOneStart
+)
+
+// keys are the columns that say which series and when.
+type keys struct {
+	Slots []uint32 // of the series, valid in the frame's shard and generation only
+	T     []int64  // Unix milliseconds
+	ST    []int64  // start timestamps, 0 = unset; empty if no row has one
+}
+
+// worstKeys is the most bytes that flags, count and a row's key take.
+const (
+	worstHeader = 1 + binary.MaxVarintLen64
+	worstKey    = binary.MaxVarintLen32 + 2*binary.MaxVarintLen64
+)
+
+// appendKeys appends the columns. sts may be empty. extra is how many bytes a
+// row will take on top, so that dst grows once.
+func appendKeys(dst []byte, slots []uint32, ts, sts []int64, extra int) []byte {
+	n := len(slots)
+	if n > maxRows || len(ts) != n || len(sts) != 0 && len(sts) != n {
+		panic(fmt.Sprintf("BUG: rows of a frame: %d slots, %d times, %d start times", n, len(ts), len(sts)))
+	}
+	var flags byte
+	if n > 1 && allEqual(ts) {
+		flags |= flagOneTime
+		ts = ts[:1]
+	}
+	if !allZero(sts) {
+		flags |= flagStarts
+		if n > 1 && allEqual(sts) {
+			flags |= flagOneStart
+			sts = sts[:1]
+		}
+	} else {
+		sts = nil
+	}
+	dst = slices.Grow(dst, worstHeader+n*(worstKey+extra))
+	dst = append(dst, flags)
+	dst = binary.AppendUvarint(dst, uint64(n))
+	at := len(dst)
+	b := dst[:cap(dst)]
+	prev := int64(0)
+	for _, s := range slots {
+		at = putVarint(b, at, int64(s)-prev)
+		prev = int64(s)
+	}
+	at = putDeltas(b, at, ts)
+	at = putDeltas(b, at, sts)
+	return b[:at]
+}
+
+// putDeltas writes the first value, then differences, at b[at:].
+func putDeltas(b []byte, at int, vs []int64) int {
+	prev := int64(0)
+	for _, v := range vs {
+		at = putVarint(b, at, v-prev)
+		prev = v
+	}
+	return at
+}
+
+func putVarint(b []byte, at int, v int64) int {
+	u := uint64(v)<<1 ^ uint64(v>>63)
+	if u < 0x80 {
+		b[at] = byte(u)
+		return at + 1
+	}
+	return at + binary.PutUvarint(b[at:], u)
+}
+
+func allEqual(vs []int64) bool {
+	for _, v := range vs {
+		if v != vs[0] {
+			return false
+		}
+	}
+	return true
+}
+
+func allZero(vs []int64) bool { return len(vs) == 0 || vs[0] == 0 && allEqual(vs) }
+
+// decode reads the columns into k, using its memory again, and returns how many
+// rows there are and what follows. least is how many bytes a row has at least
+// in what follows.
+func (k *keys) decode(src []byte, least int) (n int, rest []byte, err error) {
+	if len(src) == 0 {
+		return 0, nil, corruptf("no flags")
+	}
+	flags := src[0]
+	if flags&^byte(knownFlags) != 0 {
+		return 0, nil, corruptf("flags %#x", flags)
+	}
+	count, rest, err := encoding.Uvarint(src[1:])
+	if err != nil {
+		return 0, nil, corruptf("rows: %v", err)
+	}
+	if count > maxRows || count*uint64(1+least) > uint64(len(rest)) {
+		return 0, nil, corruptf("%d rows in %d bytes", count, len(rest))
+	}
+	n = int(count)
+	k.Slots = slices.Grow(k.Slots[:0], n)[:n]
+	prev := int64(0)
+	for i := range k.Slots {
+		var d int64
+		if d, rest, err = varint(rest); err != nil {
+			return 0, nil, err
+		}
+		prev += d
+		if prev < 0 || prev >= model.MaxSlots {
+			return 0, nil, corruptf("slot %d", prev)
+		}
+		k.Slots[i] = uint32(prev)
+	}
+	if k.T, rest, err = deltas(k.T, rest, n, flags&flagOneTime != 0); err != nil {
+		return 0, nil, err
+	}
+	k.ST = k.ST[:0]
+	if flags&flagStarts != 0 {
+		k.ST, rest, err = deltas(k.ST, rest, n, flags&flagOneStart != 0)
+	}
+	return n, rest, err
+}
+
+// deltas reads n values that putDeltas wrote, or one that stands for all.
+func deltas(dst []int64, src []byte, n int, one bool) (_ []int64, rest []byte, err error) {
+	dst = slices.Grow(dst[:0], n)[:n]
+	prev := int64(0)
+	for i := range dst {
+		if i == 0 || !one {
+			var d int64
+			if d, src, err = varint(src); err != nil {
+				return dst, nil, err
+			}
+			prev += d
+		}
+		dst[i] = prev
+	}
+	return dst, src, nil
+}
+
+// varint reads a signed varint.
+func varint(src []byte) (int64, []byte, error) {
+	if len(src) > 0 && src[0] < 0x80 {
+		u := src[0]
+		return int64(u>>1) ^ -int64(u&1), src[1:], nil
+	}
+	v, n := binary.Varint(src)
+	if n <= 0 {
+		return 0, nil, corruptf("varint cut short or above 64 bits")
+	}
+	return v, src[n:], nil
+}

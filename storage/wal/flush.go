@@ -1,0 +1,264 @@
+package wal
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// writer is the flusher's state: it belongs to the goroutine of flushLoop, and
+// to Open and Close before and after that runs.
+type writer struct {
+	log      *Log
+	current  *segment   // nil before the first frame
+	unsynced []*segment // written since their last sync, the oldest first
+
+	base     uint64 // LSN the log started above
+	found    uint64 // last LSN of the log that Open found, ≤ base; all up to it are durable
+	written  uint64 // LSNs up to this one have been written
+	named    uint64 // highest synced LSN that a frame in the log names
+	lastData uint64 // LSN of the last frame that is no mark
+}
+
+// flushLoop writes what is pending whenever somebody waits for it. While it
+// writes and syncs, others append: they share the next flush.
+func (l *Log) flushLoop() {
+	var syncDue, idleDue <-chan time.Time
+	var lastFlush time.Time
+	for {
+		flushed := false
+		select {
+		case <-l.stop:
+			return
+		case <-l.kick:
+			flushed = l.writer.flush(false)
+		case <-syncDue:
+			syncDue = nil
+			l.writer.flush(true)
+		case <-idleDue:
+			idleDue = nil
+			if l.o.Clock.Now().Sub(lastFlush) >= idleMarkAfter {
+				l.writer.mark()
+			}
+		}
+		if flushed {
+			lastFlush = l.o.Clock.Now()
+		}
+		w := &l.writer
+		if syncDue == nil && l.o.Sync.kind == modeInterval && len(w.unsynced) > 0 {
+			syncDue = l.o.Clock.After(l.o.Sync.every)
+		}
+		if idleDue == nil && l.o.Sync.kind != modeOff && w.lastData > w.named {
+			idleDue = l.o.Clock.After(idleMarkAfter)
+		}
+	}
+}
+
+// flush writes what is pending, syncs if the mode or sync says so, and wakes
+// those who waited. It reports whether anything was pending. A failure poisons
+// the log.
+func (w *writer) flush(sync bool) bool {
+	l := w.log
+	m := &l.mu
+	m.Lock()
+	if m.err != nil || w.current == nil && len(m.spares) == 0 {
+		m.Unlock()
+		return false
+	}
+	b, g := m.pending, m.next
+	m.pending, m.next = m.idle, newGroup()
+	m.current = g
+	m.flushing = m.lsn
+	last, edit := m.lsn, m.edit
+	sync = sync || m.sync || l.o.Sync.kind == modeAlways
+	m.sync = false
+	m.Unlock()
+
+	err := w.write(&b, edit)
+	if err == nil {
+		w.written = last
+		if sync {
+			err = w.sync()
+		}
+	}
+	if err != nil {
+		l.poison(err)
+		return true
+	}
+	if len(b.chunks) > 0 && l.o.Sync.kind != modeAlways {
+		l.acked.Store(last)
+	}
+
+	m.Lock()
+	any := len(b.chunks) > 0
+	m.budget.give(b.ordinary, false)
+	m.budget.give(b.tail, true)
+	if w.current != nil {
+		m.budget.room, m.budget.tailRoom = w.current.room, w.current.tailRoom
+		m.usedBy = w.current.end
+		m.budget.rotating = w.current.gen != l.generation.Load()
+	}
+	m.free = b.recycle(m.free)
+	m.idle = b
+	m.current = nil
+	wanted := m.budget.wanted() > len(m.spares)
+	l.spaceChangedLocked()
+	m.Unlock()
+	g.finish(nil)
+	if wanted {
+		wake(l.prepare)
+	}
+	return any
+}
+
+// write puts the frames of a batch into segments.
+func (w *writer) write(b *batch, edit uint64) error {
+	synced := w.log.durable.Load()
+	if synced == w.base {
+		synced = w.found // nothing between the two ever became durable
+	}
+	wall := w.log.o.Clock.Now().UnixMilli()
+	for _, chunk := range b.chunks {
+		from := 0
+		for at := 0; at < len(chunk); {
+			frame := chunk[at:]
+			size := FrameBytes(payloadLength(frame))
+			frame = frame[:size]
+			gen := binary.LittleEndian.Uint64(frame[offGeneration:])
+			tail := frame[offShard]&tailFlag != 0
+			if w.current == nil || !w.current.fits(int64(size), gen, tail) {
+				if err := w.writeRun(chunk[from:at]); err != nil {
+					return err
+				}
+				from = at
+				if err := w.next(); err != nil {
+					return err
+				}
+			}
+			w.current.place(int64(size), gen, tail)
+			if FrameType(frame[offType]) != FrameMark { // a mark needs none to name it
+				w.lastData = binary.LittleEndian.Uint64(frame[offLSN:])
+			}
+			sealFrame(frame, w.current.seed, synced, edit, wall)
+			w.named = max(w.named, synced)
+			at += size
+		}
+		if err := w.writeRun(chunk[from:]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeRun appends frames that lie together to the current segment.
+func (w *writer) writeRun(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	s := w.current
+	if _, err := s.file.WriteAt(b, s.end); err != nil {
+		return fmt.Errorf("write segment %s@%d: %w", s.file.Name(), s.end, err)
+	}
+	s.end += int64(len(b))
+	if n := len(w.unsynced); n == 0 || w.unsynced[n-1] != s {
+		w.unsynced = append(w.unsynced, s)
+	}
+	return nil
+}
+
+// next goes to the next segment, which the budget has promised to be there.
+func (w *writer) next() error {
+	l := w.log
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.mu.spares) == 0 {
+		return errors.New("BUG: no segment prepared for frames that were reserved")
+	}
+	if s := w.current; s != nil {
+		if len(w.unsynced) == 0 {
+			_ = s.file.Close() // as in sync
+		}
+		l.mu.closed = append(l.mu.closed, closedSegment{id: s.id, gen: s.gen, bytes: s.end})
+	}
+	s := l.mu.spares[0]
+	l.mu.spares = append(l.mu.spares[:0], l.mu.spares[1:]...)
+	s.room, s.tailRoom = l.mu.budget.usable, l.mu.budget.tail
+	l.mu.budget.spares = len(l.mu.spares)
+	l.mu.budget.room, l.mu.budget.tailRoom = s.room, s.tailRoom
+	l.mu.usedBy = s.end
+	w.current = s
+	return nil
+}
+
+// sync makes all that was written durable. Segments are synced in their order,
+// because an LSN is durable only when all segments before its own are.
+func (w *writer) sync() error {
+	for len(w.unsynced) > 0 {
+		s := w.unsynced[0]
+		if err := s.file.Sync(); err != nil {
+			return fmt.Errorf("sync segment %s: %w", s.file.Name(), err)
+		}
+		w.unsynced = w.unsynced[1:]
+		if s != w.current {
+			// All it holds is on disk, so closing can lose nothing.
+			_ = s.file.Close()
+		}
+	}
+	w.unsynced = nil
+	w.log.durable.Store(w.written)
+	w.log.acked.Store(w.written)
+	return nil
+}
+
+// mark records the synced LSN in an empty frame if no frame has named it yet.
+// Without that the last commit before a pause could not be told from a torn
+// tail should it be damaged.
+func (w *writer) mark() {
+	l := w.log
+	if w.lastData <= w.named || l.durable.Load() < w.lastData {
+		return
+	}
+	l.mu.Lock()
+	ok := false
+	if l.mu.err == nil {
+		_, ok = l.appendOwnLocked(FrameMark, nil, false)
+	}
+	l.mu.Unlock()
+	if ok {
+		w.flush(false)
+	}
+}
+
+// poison ends writing for good: memory is ahead of what the files hold, and
+// after a failed sync a second one proves nothing.
+func (l *Log) poison(err error) {
+	m := &l.mu
+	m.Lock()
+	m.err = err
+	err = l.stateLocked()
+	m.current.finish(err)
+	m.next.finish(err)
+	m.current, m.next = nil, nil
+	m.pending, m.idle, m.free = batch{}, batch{}, nil
+	l.spaceChangedLocked()
+	m.Unlock()
+	l.o.Logger.Error("log poisoned, nothing is written until a restart", "err", err)
+}
+
+// close writes what is left and closes the files.
+func (w *writer) close() error {
+	w.flush(true)
+	w.mark()
+	w.flush(true)
+	var err error
+	for _, s := range w.unsynced {
+		if s != w.current {
+			err = errors.Join(err, s.file.Close())
+		}
+	}
+	if w.current != nil {
+		err = errors.Join(err, w.current.file.Close())
+	}
+	return err
+}

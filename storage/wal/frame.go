@@ -1,0 +1,154 @@
+package wal
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"tsdb/encoding"
+	"tsdb/internal/model"
+)
+
+// FrameType says what a frame's payload is. The numbers are part of the format.
+type FrameType uint8
+
+// The types of frames.
+const (
+	FrameSeries     FrameType = 1 // definitions of series: AppendSeries
+	FrameSamples    FrameType = 2 // float samples: AppendSamples
+	FrameHistograms FrameType = 3 // AppendHistograms
+	FrameExemplars  FrameType = 4 // AppendExemplars
+	FrameMetadata   FrameType = 5 // AppendMetadata
+	FrameTombstone  FrameType = 6 // AppendTombstone
+	// FrameMark is empty: what counts is the synced LSN and the number of the
+	// manifest edit in its header.
+	FrameMark FrameType = 7
+	// FrameStart is the first frame of a generation. Its payload is the LSN of
+	// the last frame before it in the log (8 bytes): those between that and its
+	// own never existed or were cut as a torn tail.
+	FrameStart FrameType = 8
+	// FrameRelease is a mark whose payload is the lowest generation that is
+	// still needed (8 bytes). Of those below it segments may be missing.
+	FrameRelease FrameType = 9
+)
+
+var frameNames = [...]string{"", "series", "samples", "histograms", "exemplars", "metadata", "tombstone", "mark", "start", "release"}
+
+func (t FrameType) valid() bool { return t >= FrameSeries && t <= FrameRelease }
+
+// internal reports whether frames of the type are the log's own.
+func (t FrameType) internal() bool { return t >= FrameMark }
+
+func (t FrameType) String() string {
+	if t.valid() {
+		return frameNames[t]
+	}
+	return fmt.Sprintf("type %d", uint8(t))
+}
+
+// Frame is one entry of the log.
+type Frame struct {
+	Type       FrameType
+	Shard      int // 0 ≤ Shard < model.Shards
+	Tenant     uint32
+	LSN        uint64 // > 0, rises by one from frame to frame while a process lives
+	Generation uint64 // > 0
+	Synced     uint64 // < LSN: all frames up to this one were durable when this was written
+	Edit       uint64 // last manifest edit known to be durable, 0 = none
+	WallMs     int64  // when it was written, Unix milliseconds
+	Payload    []byte
+}
+
+// FrameBytes returns how many bytes of the log a frame takes whose payload has
+// n bytes.
+func FrameBytes(n int) int { return (frameHeaderBytes + n + frameAlign - 1) &^ (frameAlign - 1) }
+
+// Offsets in a frame's header.
+const (
+	offCRC        = 0  // u32 of everything behind it up to the end of the payload, seeded
+	offCheck      = 4  // u16 low bits of the checksum of the header behind it, seeded
+	offType       = 6  // u8
+	offShard      = 7  // u8
+	offLength     = 8  // u32 bytes of payload
+	offTenant     = 12 // u32
+	offLSN        = 16 // u64
+	offGeneration = 24 // u64
+	offSynced     = 32 // u64
+	offEdit       = 40 // u64
+	offWall       = 48 // i64
+)
+
+// tailFlag marks, in the shard byte of a frame that is still in memory, that
+// its bytes were granted from the segment's tail.
+const tailFlag = 0x80
+
+// putFrame fills b, which has FrameBytes(len(f.Payload)) bytes, with what is
+// known when a frame is appended; sealFrame adds the rest.
+func putFrame(b []byte, f Frame) {
+	binary.LittleEndian.PutUint64(b, 0)
+	b[offType] = byte(f.Type)
+	b[offShard] = byte(f.Shard)
+	binary.LittleEndian.PutUint32(b[offLength:], uint32(len(f.Payload)))
+	binary.LittleEndian.PutUint32(b[offTenant:], f.Tenant)
+	binary.LittleEndian.PutUint64(b[offLSN:], f.LSN)
+	binary.LittleEndian.PutUint64(b[offGeneration:], f.Generation)
+	n := copy(b[frameHeaderBytes:], f.Payload)
+	clear(b[frameHeaderBytes+n:])
+}
+
+// sealFrame completes the frame b for a segment with the given seed.
+func sealFrame(b []byte, seed uint32, synced, edit uint64, wallMs int64) {
+	b[offShard] &^= tailFlag
+	binary.LittleEndian.PutUint64(b[offSynced:], synced)
+	binary.LittleEndian.PutUint64(b[offEdit:], edit)
+	binary.LittleEndian.PutUint64(b[offWall:], uint64(wallMs))
+	binary.LittleEndian.PutUint16(b[offCheck:], headerCheck(b, seed))
+	binary.LittleEndian.PutUint32(b[offCRC:], frameCRC(b, payloadLength(b), seed))
+}
+
+func payloadLength(b []byte) int { return int(binary.LittleEndian.Uint32(b[offLength:])) }
+
+// headerCheck is what a reader looks at first. It lets a search for the next
+// frame reject other bytes without a checksum over a payload whose length they
+// only claim.
+func headerCheck(b []byte, seed uint32) uint16 {
+	return uint16(encoding.ChecksumSeeded(seed, b[offType:frameHeaderBytes]))
+}
+
+func frameCRC(b []byte, payload int, seed uint32) uint32 {
+	return encoding.ChecksumSeeded(seed, b[offCheck:frameHeaderBytes+payload])
+}
+
+// plausible returns how many bytes the frame that begins at b has if its
+// header, which must be there whole, can be one of a segment with this seed.
+func plausible(b []byte, seed uint32) (size int, ok bool) {
+	n := binary.LittleEndian.Uint32(b[offLength:])
+	if n > MaxPayload || binary.LittleEndian.Uint16(b[offCheck:]) != headerCheck(b, seed) {
+		return 0, false
+	}
+	return FrameBytes(int(n)), true
+}
+
+// parseFrame reads the frame at the start of b, which holds all its bytes. The
+// payload shares b's memory.
+func parseFrame(b []byte, seed uint32) (f Frame, ok bool) {
+	n := payloadLength(b)
+	if frameCRC(b, n, seed) != binary.LittleEndian.Uint32(b[offCRC:]) {
+		return f, false
+	}
+	f = Frame{
+		Type:       FrameType(b[offType]),
+		Shard:      int(b[offShard]),
+		Tenant:     binary.LittleEndian.Uint32(b[offTenant:]),
+		LSN:        binary.LittleEndian.Uint64(b[offLSN:]),
+		Generation: binary.LittleEndian.Uint64(b[offGeneration:]),
+		Synced:     binary.LittleEndian.Uint64(b[offSynced:]),
+		Edit:       binary.LittleEndian.Uint64(b[offEdit:]),
+		WallMs:     int64(binary.LittleEndian.Uint64(b[offWall:])),
+		Payload:    b[frameHeaderBytes : frameHeaderBytes+n : frameHeaderBytes+n],
+	}
+	if f.Type == 0 || f.Shard >= model.Shards || f.LSN == 0 || f.Generation == 0 || f.Synced >= f.LSN ||
+		f.Type == FrameMark && n != 0 || (f.Type == FrameStart || f.Type == FrameRelease) && n != 8 {
+		return f, false
+	}
+	return f, true
+}

@@ -1,0 +1,55 @@
+package wal
+
+import (
+	"fmt"
+	"slices"
+
+	"tsdb/encoding"
+	"tsdb/internal/model"
+)
+
+// HistogramColumns holds the rows of a FrameHistograms. Decoding uses its
+// memory again, except the histograms', which belong to whoever takes them.
+type HistogramColumns struct {
+	keys
+	H []model.Histogram
+}
+
+// AppendHistograms appends the payload of histogram samples, as AppendSamples
+// does that of floats: the columns of keys, then one histogram after the other.
+func AppendHistograms(dst []byte, slots []uint32, ts, sts []int64, hs []model.Histogram) []byte {
+	if len(hs) != len(slots) {
+		panic(fmt.Sprintf("BUG: %d slots, %d histograms", len(slots), len(hs)))
+	}
+	dst = appendKeys(dst, slots, ts, sts, 0)
+	for _, h := range hs {
+		dst = encoding.AppendHistogram(dst, h)
+	}
+	return dst
+}
+
+// DecodeHistograms reads what AppendHistograms wrote.
+func DecodeHistograms(src []byte, c *HistogramColumns) error {
+	n, rest, err := c.decode(src, 1)
+	if err != nil {
+		return fmt.Errorf("histograms: %w", err)
+	}
+	clear(c.H)
+	c.H = slices.Grow(c.H[:0], n)[:n]
+	for i := range c.H {
+		if c.H[i], rest, err = encoding.DecodeHistogram(rest); err != nil {
+			return fmt.Errorf("histograms: %w: row %d: %w", ErrCorrupt, i, err)
+		}
+		if c.H[i].IsZero() {
+			return fmt.Errorf("histograms: %w", corruptf("row %d holds none", i))
+		}
+	}
+	return atEnd("histograms", rest)
+}
+
+func atEnd(what string, rest []byte) error {
+	if len(rest) > 0 {
+		return fmt.Errorf("%s: %w", what, corruptf("%d bytes too many", len(rest)))
+	}
+	return nil
+}

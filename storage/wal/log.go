@@ -1,0 +1,349 @@
+package wal
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"path"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"tsdb/internal/model"
+	"tsdb/internal/vfs"
+)
+
+// How long the log waits for things. All waits go through the clock.
+const (
+	reserveWait   = time.Second            // for buffer or disk space, before ErrBusy
+	prepareRetry  = 200 * time.Millisecond // between attempts to make a segment
+	idleMarkAfter = time.Second            // without a commit, before the synced LSN is recorded
+)
+
+// Pos holds the highest numbers that were ever used. A log starts above them.
+type Pos struct{ Generation, LSN, Segment uint64 }
+
+// Log is a log open for appending. Its methods are safe for concurrent use,
+// except that Rotate may not run beside Append and nothing beside Close.
+//
+// Lock order: the caller's locks (gate, shard), Log.release, Log.mu. None is
+// taken by the log's goroutines while they hold mu, and mu is never held over
+// I/O.
+type Log struct {
+	fs     vfs.FS
+	dir    string
+	o      Options
+	writer writer
+
+	acked      atomic.Uint64 // Wait returns for LSNs up to this one
+	durable    atomic.Uint64 // LSNs up to this one are on disk
+	generation atomic.Uint64
+
+	release sync.Mutex    // one Release at a time
+	deletes chan struct{} // holds one token: one ReserveDelete at a time
+
+	kick    chan struct{} // wakes the flusher
+	prepare chan struct{} // wakes the preparer
+	stop    chan struct{} // ends both
+	done    sync.WaitGroup
+
+	mu struct {
+		sync.Mutex
+		budget   budget
+		reserved int64 // the part of budget.outstanding not yet appended
+		del      deleteGrant
+
+		lsn      uint64 // of the last frame appended
+		flushing uint64 // LSNs up to this one have left pending
+		edit     uint64 // last durable manifest edit
+		pending  batch
+		idle     batch // empty, for the next exchange
+		free     [][]byte
+		next     *group // of those who wait for frames in pending
+		current  *group // of those who wait for frames being written
+		sync     bool   // the next flush syncs, whatever the mode
+
+		spares   []*segment // prepared, in the order of their ids
+		pool     []string   // files to make spares of
+		closed   []closedSegment
+		usedBy   int64 // bytes in the segment being written
+		genBytes int64 // bytes appended in the running generation
+		segment  uint64
+		prepErr  error         // why the last attempt to make a spare failed; nil once one succeeded
+		space    chan struct{} // closed when more may fit; nil while nobody waits
+		err      error         // the cause of ErrPoisoned
+		closing  bool
+	}
+}
+
+// closedSegment is a segment with frames that will get no more.
+type closedSegment struct {
+	id, gen uint64
+	bytes   int64 // up to the end of its last frame
+	damaged bool
+}
+
+// Open starts a new segment and a new generation above every number in start
+// and in keep, which is what Scan found in dir; nil lets Open scan by itself.
+// keep is repaired if it was not yet; its segments stay until Release. When
+// Open returns, what keep holds is durable. If the disk has no room for a
+// segment the log opens nevertheless and takes frames once there is.
+func Open(fs vfs.FS, dir string, o Options, start Pos, keep *Recovery) (*Log, error) {
+	if err := o.Validate(); err != nil {
+		return nil, fmt.Errorf("open log %s: %w", dir, err)
+	}
+	l := &Log{
+		fs: fs, dir: dir, o: o.withDefaults(),
+		deletes: make(chan struct{}, 1),
+		kick:    make(chan struct{}, 1),
+		prepare: make(chan struct{}, 1),
+		stop:    make(chan struct{}),
+	}
+	if err := fs.MkdirAll(dir); err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	if err := fs.SyncDir(path.Dir(dir)); err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	if keep == nil {
+		var err error
+		if keep, err = Scan(fs, dir, o); err != nil {
+			return nil, err
+		}
+	}
+	if err := keep.Repair(); err != nil {
+		return nil, err
+	}
+	high, last := keep.Highest(), keep.report.LastLSN
+	start.Generation = max(start.Generation, high.Generation)
+	start.LSN = max(start.LSN, high.LSN)
+	start.Segment = max(start.Segment, high.Segment)
+	l.mu.closed = keep.closed()
+	l.mu.edit = keep.report.Edit
+	var err error
+	if l.mu.pool, err = l.leftovers(); err != nil {
+		return nil, err
+	}
+	l.mu.budget = newBudget(l.o.SegmentBytes, l.o.PendingBytes)
+	l.mu.lsn, l.mu.flushing = start.LSN, start.LSN
+	l.mu.segment = start.Segment
+	l.mu.next = newGroup()
+	l.acked.Store(start.LSN)
+	l.durable.Store(start.LSN)
+	l.writer = writer{log: l, base: start.LSN, found: last}
+	l.generation.Store(start.Generation + 1)
+
+	if err := l.prepareOne(); err != nil && !errors.Is(err, syscall.ENOSPC) {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	l.mu.Lock()
+	l.appendOwnLocked(FrameStart, binary.LittleEndian.AppendUint64(nil, last), true)
+	ready := len(l.mu.spares) > 0
+	l.mu.Unlock()
+	l.done.Go(l.flushLoop)
+	l.done.Go(l.prepareLoop)
+	if ready {
+		if err := l.Wait(context.Background(), start.LSN+1); err != nil {
+			return nil, errors.Join(fmt.Errorf("open log: %w", err), l.Close())
+		}
+	}
+	return l, nil
+}
+
+// MaxPayload returns the largest payload Append takes.
+func (l *Log) MaxPayload() int { return l.mu.budget.payloadMax() }
+
+// MaxReserve returns the most bytes Reserve can grant at once.
+func (l *Log) MaxReserve() int { return int(l.mu.budget.pendingMax) }
+
+// Generation returns the number of the generation that frames are appended to.
+func (l *Log) Generation() uint64 { return l.generation.Load() }
+
+// LastLSN returns the LSN of the last frame appended.
+func (l *Log) LastLSN() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.lsn
+}
+
+// DurableLSN returns the LSN up to which everything is on disk.
+func (l *Log) DurableLSN() uint64 { return l.durable.Load() }
+
+// Append adds a frame and returns its LSN. It copies payload, takes the bytes
+// from what the caller has reserved (a tombstone's from ReserveDelete), never
+// blocks and does no I/O. After a failure the frame goes nowhere, which Wait
+// will say. It panics if the bytes were not reserved.
+func (l *Log) Append(shard int, tenant uint32, t FrameType, payload []byte) (lsn uint64) {
+	if uint(shard) >= model.Shards || !t.valid() || t.internal() || len(payload) > l.MaxPayload() {
+		panic(fmt.Sprintf("BUG: append of %v, shard %d, %d bytes", t, shard, len(payload)))
+	}
+	size := int64(FrameBytes(len(payload)))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	tail := false
+	if t == FrameTombstone {
+		tail = l.mu.del.take(size)
+	}
+	if !tail {
+		if l.mu.reserved < size {
+			panic(fmt.Sprintf("BUG: append of %d bytes, %d reserved", size, l.mu.reserved))
+		}
+		l.mu.reserved -= size
+	}
+	return l.appendLocked(Frame{Type: t, Shard: shard, Tenant: tenant, Payload: payload}, size, tail)
+}
+
+// appendLocked puts a frame whose bytes are outstanding already into pending.
+func (l *Log) appendLocked(f Frame, size int64, tail bool) uint64 {
+	m := &l.mu
+	m.lsn++
+	f.LSN, f.Generation = m.lsn, l.generation.Load()
+	if m.err != nil {
+		m.budget.give(size, tail)
+		return m.lsn
+	}
+	b := m.pending.add(int(size), &m.free)
+	putFrame(b, f)
+	if tail {
+		b[offShard] |= tailFlag
+		m.pending.tail += size
+	} else {
+		m.pending.ordinary += size
+	}
+	m.genBytes += size
+	if m.pending.ordinary >= chunkBytes {
+		wake(l.kick) // so that writing overlaps with what the caller does next
+	}
+	return m.lsn
+}
+
+// appendOwnLocked appends a frame of the log itself if there is room for it, or
+// in any case if the segment it will go to is known to be new.
+func (l *Log) appendOwnLocked(t FrameType, payload []byte, newSegment bool) (lsn uint64, ok bool) {
+	b := &l.mu.budget
+	size := int64(FrameBytes(len(payload)))
+	ordinary, _ := b.fits(size)
+	tail := newSegment || !ordinary
+	switch {
+	case !tail:
+		b.outstanding += size
+	case newSegment || b.fitsTail(size, true):
+		b.tailOutstanding += size
+	default:
+		return 0, false
+	}
+	return l.appendLocked(Frame{Type: t, Payload: payload}, size, tail), true
+}
+
+// Wait returns when the frame with the LSN, and so all before it, are durable;
+// in the modes interval and off, when the operating system has them. It fails
+// with ErrPoisoned if they never will be, and with ctx's error, which says
+// nothing about them.
+func (l *Log) Wait(ctx context.Context, lsn uint64) error {
+	if l.acked.Load() >= lsn {
+		return nil
+	}
+	m := &l.mu
+	m.Lock()
+	if lsn > m.lsn {
+		defer m.Unlock()
+		panic(fmt.Sprintf("BUG: wait for LSN %d, the last is %d", lsn, m.lsn))
+	}
+	if l.acked.Load() >= lsn {
+		m.Unlock()
+		return nil
+	}
+	if err := l.stateLocked(); err != nil {
+		m.Unlock()
+		return err
+	}
+	g := m.current
+	if lsn > m.flushing {
+		g = m.next
+		wake(l.kick)
+	}
+	m.Unlock()
+	select {
+	case <-g.done:
+		return g.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// stateLocked returns why nothing can be written any more, nil if it can.
+func (l *Log) stateLocked() error {
+	switch {
+	case l.mu.err != nil:
+		return fmt.Errorf("%w: %w", ErrPoisoned, l.mu.err)
+	case l.mu.closing:
+		return ErrClosed
+	}
+	return nil
+}
+
+// Err returns the error that poisoned the log, wrapped in ErrPoisoned, or nil.
+func (l *Log) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.err == nil {
+		return nil
+	}
+	return l.stateLocked()
+}
+
+// NoteEdit tells the log the number of a manifest edit that has become durable.
+// Frames written from now on name it.
+func (l *Log) NoteEdit(edit uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.edit = max(l.mu.edit, edit)
+}
+
+// Bytes returns the bytes of frames in all segments and of those appended in
+// the running generation.
+func (l *Log) Bytes() (total, activeGen int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	total = l.mu.usedBy + l.mu.pending.ordinary + l.mu.pending.tail
+	for _, s := range l.mu.closed {
+		total += s.bytes
+	}
+	return total, l.mu.genBytes
+}
+
+// Close writes and syncs what is pending, records the synced LSN in a mark, and
+// ends the log's goroutines. A poisoned log is closed without writing. Nothing
+// may run beside it; a second Close does nothing.
+func (l *Log) Close() error {
+	l.mu.Lock()
+	if l.mu.closing {
+		l.mu.Unlock()
+		return nil
+	}
+	l.mu.closing = true
+	l.mu.Unlock()
+	close(l.stop)
+	l.done.Wait()
+	err := l.writer.close()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.mu.spares {
+		err = errors.Join(err, s.file.Close())
+	}
+	l.mu.spares = nil
+	if l.mu.err != nil {
+		err = errors.Join(l.stateLocked(), err)
+	}
+	return err
+}
+
+// wake puts a signal into a channel of capacity one.
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,119 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"tsdb/internal/vfs"
+)
+
+// Options are the choices a log leaves open. The zero value is the default.
+type Options struct {
+	// SegmentBytes is the size of a segment, 16 KiB to 1 GiB, a multiple of
+	// 4 KiB; 0 = 32 MiB. Two to three segments are kept allocated.
+	SegmentBytes int64
+	// PendingBytes bounds what is appended or reserved and not yet on disk;
+	// 0 = 16 MiB. It is lowered to what a segment can always take.
+	PendingBytes int
+	// Sync says when Wait returns; the zero value is Always.
+	Sync Mode
+	// Clock tells the time of commits and paces retries; nil = the machine's.
+	Clock vfs.Clock
+	// Logger gets what happens in the background; nil = nobody.
+	Logger *slog.Logger
+	// Progress is called by Replay with the bytes replayed so far and those
+	// found in all generations, from one goroutine at a time; nil = nobody.
+	Progress func(done, total int64)
+}
+
+const (
+	defaultSegmentBytes = 32 << 20
+	defaultPendingBytes = 16 << 20
+)
+
+// Validate reports all mistakes at once.
+func (o Options) Validate() error {
+	var errs []error
+	if n := o.SegmentBytes; n != 0 && (n < minSegmentBytes || n > maxSegmentBytes || n%4096 != 0) {
+		errs = append(errs, fmt.Errorf("segment size %d: want a multiple of 4096 from %d to %d", n, minSegmentBytes, maxSegmentBytes))
+	}
+	if o.PendingBytes < 0 {
+		errs = append(errs, fmt.Errorf("pending bytes %d: want 0 or more", o.PendingBytes))
+	}
+	if o.Sync.kind == modeInterval && o.Sync.every <= 0 {
+		errs = append(errs, fmt.Errorf("sync interval %v: want more than 0", o.Sync.every))
+	}
+	return errors.Join(errs...)
+}
+
+func (o Options) withDefaults() Options {
+	if o.SegmentBytes == 0 {
+		o.SegmentBytes = defaultSegmentBytes
+	}
+	if o.PendingBytes == 0 {
+		o.PendingBytes = defaultPendingBytes
+	}
+	if o.Clock == nil {
+		o.Clock = vfs.SystemClock
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Mode says when a batch counts as written.
+type Mode struct {
+	kind  modeKind
+	every time.Duration
+}
+
+type modeKind uint8
+
+const (
+	modeAlways modeKind = iota
+	modeInterval
+	modeOff
+)
+
+// Always and Off are the modes without a parameter.
+var (
+	// Always: when it is on the disk. Nothing acknowledged is ever lost.
+	Always = Mode{}
+	// Off: when the operating system has it. It survives the end of the
+	// process; a power cut takes what the system has not written by itself.
+	Off = Mode{kind: modeOff}
+)
+
+// Interval returns the mode in which a batch counts as written when the
+// operating system has it, and at most d later it is on the disk.
+func Interval(d time.Duration) Mode { return Mode{kind: modeInterval, every: d} }
+
+// ParseMode reads what Mode.String writes: always, interval=<duration>, off.
+func ParseMode(s string) (Mode, error) {
+	switch s {
+	case "always", "":
+		return Always, nil
+	case "off":
+		return Off, nil
+	}
+	if text, ok := strings.CutPrefix(s, "interval="); ok {
+		if d, err := time.ParseDuration(text); err == nil && d > 0 {
+			return Interval(d), nil
+		}
+	}
+	return Mode{}, fmt.Errorf("sync mode %q: want always, off or interval=<duration above 0>", s)
+}
+
+func (m Mode) String() string {
+	switch m.kind {
+	case modeInterval:
+		return "interval=" + m.every.String()
+	case modeOff:
+		return "off"
+	}
+	return "always"
+}

@@ -1,0 +1,364 @@
+package wal
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	iofs "io/fs"
+	"path"
+	"runtime"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"tsdb/internal/vfs"
+)
+
+// Recovery is what Scan found in a log's directory. It is for one goroutine.
+type Recovery struct {
+	fs       vfs.FS
+	dir      string
+	o        Options
+	segments []*scanned // in the order of their ids
+	report   Report
+	highest  Pos
+	repaired bool
+	replayed int64 // bytes
+}
+
+// Report says what Scan found.
+type Report struct {
+	Segments int    // with frames
+	Frames   uint64 // kept
+	Bytes    int64  // of those
+	FirstLSN uint64 // of those; 0 = there are none
+	LastLSN  uint64
+	Synced   uint64 // highest LSN that a frame says was durable
+	Edit     uint64 // highest manifest edit that a frame says was durable
+	Torn     Torn
+	Damage   []Damage // at most maxDamages of them
+	Damages  int      // how many there were
+}
+
+// maxDamages bounds the list of damages in a report.
+const maxDamages = 1000
+
+// Torn is the end of the log that was being written when the machine stopped:
+// nothing in it was acknowledged.
+type Torn struct {
+	File     string // where it begins, "" = there is none
+	Offset   int64
+	Bytes    int64  // in all files
+	FirstLSN uint64 // the first LSN that is lost
+	LastLSN  uint64 // the last one seen in it, 0 = none could be read
+}
+
+// Damage is a range of a segment that held durable frames and cannot be read,
+// or frames that are missing altogether.
+type Damage struct {
+	File     string
+	Offset   int64
+	Bytes    int64  // 0 if only the LSNs show that something is missing
+	FirstLSN uint64 // lost LSNs, inclusive; 0 = not known
+	LastLSN  uint64
+}
+
+func (d Damage) String() string {
+	switch {
+	case d.LastLSN == 0:
+		return fmt.Sprintf("%d bytes are no frames", d.Bytes)
+	case d.FirstLSN == 0:
+		return fmt.Sprintf("%d bytes are no frames, LSNs up to %d are lost", d.Bytes, d.LastLSN)
+	case d.Bytes == 0:
+		return fmt.Sprintf("LSNs %d to %d are lost", d.FirstLSN, d.LastLSN)
+	}
+	return fmt.Sprintf("%d bytes are no frames, LSNs %d to %d are lost", d.Bytes, d.FirstLSN, d.LastLSN)
+}
+
+// Scan reads all segments in dir and changes nothing. Damage is no error but
+// part of the report; an error means that the files could not be read, or were
+// written by a version of the program that this one does not know.
+func Scan(fs vfs.FS, dir string, o Options) (*Recovery, error) {
+	if err := o.Validate(); err != nil {
+		return nil, fmt.Errorf("scan log %s: %w", dir, err)
+	}
+	r := &Recovery{fs: fs, dir: dir, o: o.withDefaults()}
+	names, err := fs.List(dir)
+	if errors.Is(err, iofs.ErrNotExist) {
+		return r, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("scan log: %w", err)
+	}
+	var ids []uint64
+	for _, n := range names {
+		if id, suffix, ok := parseName(n); ok {
+			r.highest.Segment = max(r.highest.Segment, id)
+			if suffix == segmentSuffix {
+				ids = append(ids, id)
+			}
+		}
+	}
+	slices.Sort(ids)
+	if r.segments, err = scanAll(fs, dir, ids); err != nil {
+		return nil, fmt.Errorf("scan log: %w", err)
+	}
+	r.judge()
+	return r, nil
+}
+
+// scanAll reads segments with as many goroutines as there are processors.
+func scanAll(fs vfs.FS, dir string, ids []uint64) ([]*scanned, error) {
+	segments := make([]*scanned, len(ids))
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i, id := range ids {
+		g.Go(func() (err error) {
+			segments[i], err = scanSegment(fs, dir, id)
+			return err
+		})
+	}
+	return segments, g.Wait()
+}
+
+// judge decides, from what all segments hold together, what is damage, where
+// the torn tail begins, and what is kept.
+func (r *Recovery) judge() {
+	rep := &r.report
+	low := uint64(0)
+	for _, s := range r.segments {
+		for _, run := range s.runs {
+			rep.Synced, rep.Edit = max(rep.Synced, run.synced), max(rep.Edit, run.edit)
+			r.highest.LSN, r.highest.Generation = max(r.highest.LSN, run.last), max(r.highest.Generation, run.gen)
+			low = max(low, run.low)
+		}
+	}
+	// A crash may bring back any of the segments that were released.
+	r.segments = slices.DeleteFunc(r.segments, func(s *scanned) bool {
+		return len(s.runs) > 0 && s.runs[0].gen < low
+	})
+	var prev *run        // last one kept
+	var empty []*scanned // segments since then
+	torn := false
+	for _, s := range r.segments {
+		if len(s.runs) == 0 {
+			empty = append(empty, s)
+			continue
+		}
+		for i := range s.runs {
+			run := &s.runs[i]
+			lost := missing(prev, run)
+			if torn = torn || lost.first > rep.Synced; torn {
+				r.tear(s, i, lost)
+				break
+			}
+			gap := run.off - segmentHeaderBytes
+			if i > 0 {
+				gap = run.off - s.runs[i-1].end
+			}
+			if lost.last != 0 || gap != 0 {
+				r.damage(s, Damage{Offset: run.off - gap, Bytes: gap, FirstLSN: lost.first, LastLSN: lost.last})
+				for _, e := range empty {
+					e.damaged = true
+				}
+			}
+			empty = empty[:0]
+			if i == 0 && !s.header {
+				r.damage(s, Damage{Bytes: segmentHeaderBytes})
+			}
+			prev = run
+			if rep.FirstLSN == 0 {
+				rep.FirstLSN = run.first
+			}
+			rep.Frames += run.frames
+			rep.Bytes += run.end - run.off
+			rep.LastLSN = run.last
+		}
+		if len(s.runs) > 0 {
+			rep.Segments++
+		}
+	}
+	if !torn {
+		r.tearPartial()
+	}
+}
+
+// lsns is a range of LSNs, inclusive. last = 0: it is empty; first = 0: where it
+// begins is not known.
+type lsns struct{ first, last uint64 }
+
+// missing returns the LSNs that were written between two runs and are not
+// there. prev is nil for the first run of all, which begins a generation.
+func missing(prev, next *run) lsns {
+	last := next.first - 1
+	if next.start {
+		last = min(last, next.found)
+	}
+	switch {
+	case prev == nil && next.start:
+		return lsns{}
+	case prev == nil:
+		return lsns{0, last}
+	case last <= prev.last:
+		return lsns{}
+	}
+	return lsns{prev.last + 1, last}
+}
+
+func (r *Recovery) damage(s *scanned, d Damage) {
+	s.damaged = true
+	d.File = s.name
+	if r.report.Damages++; len(r.report.Damage) < maxDamages {
+		r.report.Damage = append(r.report.Damage, d)
+	}
+}
+
+// tear gives the runs of a segment from the i-th on to the torn tail.
+func (r *Recovery) tear(s *scanned, i int, lost lsns) {
+	s.cut = segmentHeaderBytes
+	if i > 0 {
+		s.cut = s.runs[i-1].end
+	}
+	t := &r.report.Torn
+	if t.File == "" {
+		// The hole may be at the end of an earlier segment; what is cut begins
+		// with the first frame behind it.
+		t.File, t.Offset, t.FirstLSN = s.name, s.cut, lost.first
+	}
+	t.Bytes += s.end() - s.cut
+	t.LastLSN = s.runs[len(s.runs)-1].last
+	s.runs = s.runs[:i]
+}
+
+// tearPartial finds the remains of frames behind the last one of all. Behind
+// it a segment is zeros, or stale if the file was used before; bytes that are
+// neither are what a power cut left of the last commit.
+func (r *Recovery) tearPartial() {
+	i := len(r.segments) - 1
+	for i > 0 && len(r.segments[i].runs) == 0 {
+		i--
+	}
+	if i < 0 {
+		return
+	}
+	for _, s := range r.segments[i:] {
+		end := s.end()
+		switch {
+		case s.partial != 0 && s.partial == r.report.LastLSN+1:
+			end = s.partialEnd
+		case s.header && !s.recycled:
+			end = s.lastByte
+		}
+		if end <= s.end() {
+			continue
+		}
+		s.cut = s.end()
+		t := &r.report.Torn
+		if t.File == "" {
+			t.File, t.Offset, t.FirstLSN = s.name, s.cut, r.report.LastLSN+1
+		}
+		t.Bytes += end - s.cut
+		if s.partial == r.report.LastLSN+1 {
+			t.LastLSN = s.partial
+		}
+	}
+}
+
+// Report returns what was found.
+func (r *Recovery) Report() Report { return r.report }
+
+// Highest returns the highest numbers seen, those of the torn tail included.
+func (r *Recovery) Highest() Pos { return r.highest }
+
+// Generations returns the numbers of the generations that have frames, rising.
+func (r *Recovery) Generations() []uint64 {
+	var gens []uint64
+	for _, s := range r.segments {
+		for _, run := range s.runs {
+			if n := len(gens); n == 0 || gens[n-1] != run.gen {
+				gens = append(gens, run.gen)
+			}
+		}
+	}
+	slices.Sort(gens)
+	return slices.Compact(gens)
+}
+
+// closed returns the segments that must stay until their generation is
+// released. A damaged one without a readable frame goes with the one before.
+func (r *Recovery) closed() []closedSegment {
+	var closed []closedSegment
+	gen := uint64(0)
+	for _, s := range r.segments {
+		if n := len(s.runs); n > 0 {
+			gen = s.runs[n-1].gen
+		} else if !s.damaged {
+			continue
+		}
+		closed = append(closed, closedSegment{id: s.id, gen: gen, bytes: s.end(), damaged: s.damaged})
+	}
+	return closed
+}
+
+// Repair cuts the torn tail off and syncs every segment that has frames, so
+// that what Replay gives is durable. A second call does nothing.
+func (r *Recovery) Repair() error {
+	if r.repaired {
+		return nil
+	}
+	if len(r.segments) == 0 {
+		r.repaired = true
+		return nil
+	}
+	// From the end to the beginning: should this stop half-way, what is left
+	// is still a torn tail.
+	for _, s := range slices.Backward(r.segments) {
+		if len(s.runs) == 0 && s.cut < 0 {
+			continue
+		}
+		if err := repairSegment(r.fs, s); err != nil {
+			return fmt.Errorf("repair segment %s: %w", s.name, err)
+		}
+	}
+	if err := r.fs.SyncDir(r.dir); err != nil {
+		return fmt.Errorf("repair log: %w", err)
+	}
+	if err := r.fs.SyncDir(path.Dir(r.dir)); err != nil {
+		return fmt.Errorf("repair log: %w", err)
+	}
+	r.repaired = true
+	return nil
+}
+
+func repairSegment(fs vfs.FS, s *scanned) error {
+	f, err := fs.OpenReadWrite(s.name)
+	if err != nil {
+		return err
+	}
+	if s.cut >= 0 {
+		err = f.Truncate(s.cut)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// run of a segment that belongs to a generation, for Replay.
+type piece struct {
+	segment *scanned
+	run     run
+}
+
+// pieces returns the runs of a generation in the order of their LSNs.
+func (r *Recovery) pieces(gen uint64) []piece {
+	var ps []piece
+	for _, s := range r.segments {
+		for _, run := range s.runs {
+			if run.gen == gen {
+				ps = append(ps, piece{s, run})
+			}
+		}
+	}
+	slices.SortFunc(ps, func(a, b piece) int { return cmp.Compare(a.run.first, b.run.first) })
+	return ps
+}

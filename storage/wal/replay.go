@@ -1,0 +1,187 @@
+package wal
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"tsdb/internal/model"
+	"tsdb/internal/vfs"
+)
+
+// readBytes is the size of the reads of Replay; a block with a larger frame
+// grows to that frame.
+const readBytes = 1 << 20
+
+// readBlock is frames that were read together. It goes to all workers that have
+// a frame in it and back to the reader when the last of them is done.
+type readBlock struct {
+	buf     []byte
+	frames  [][]Frame // by worker
+	pending atomic.Int32
+}
+
+// Replay gives the frames of a generation to apply, except the log's own. It
+// decodes nothing. Frames of a shard come in their order and never at the same
+// time; different shards run in up to workers goroutines. The payload may not
+// be kept or changed. Memory is bounded by a few reads a worker. The first
+// error of apply ends it, as does the end of ctx.
+func (r *Recovery) Replay(ctx context.Context, gen uint64, workers int, apply func(shard int, f Frame) error) error {
+	workers = min(max(workers, 1), model.Shards)
+	pieces := r.pieces(gen)
+	g, ctx := errgroup.WithContext(ctx)
+	blocks := 2*workers + 2
+	free := make(chan *readBlock, blocks)
+	for range blocks {
+		free <- &readBlock{frames: make([][]Frame, workers)}
+	}
+	queues := make([]chan *readBlock, workers)
+	for w := range queues {
+		queues[w] = make(chan *readBlock, blocks)
+		g.Go(func() error {
+			for b := range queues[w] {
+				for _, f := range b.frames[w] {
+					if err := apply(f.Shard, f); err != nil {
+						return fmt.Errorf("replay of LSN %d: %w", f.LSN, err)
+					}
+				}
+				if ctx.Err() != nil {
+					return ctx.Err()
+				}
+				if b.pending.Add(-1) == 0 {
+					free <- b
+				}
+			}
+			return nil
+		})
+	}
+	g.Go(func() error {
+		defer func() {
+			for _, q := range queues {
+				close(q)
+			}
+		}()
+		rd := replayReader{r: r, free: free, queues: queues}
+		return rd.read(ctx, pieces)
+	})
+	return g.Wait()
+}
+
+// replayReader reads runs and deals their frames out.
+type replayReader struct {
+	r      *Recovery
+	free   <-chan *readBlock
+	queues []chan *readBlock
+}
+
+func (rd *replayReader) read(ctx context.Context, pieces []piece) (err error) {
+	var file vfs.File
+	var open *scanned
+	defer func() {
+		if file != nil {
+			_ = file.Close() // nothing was written to it
+		}
+	}()
+	for _, p := range pieces {
+		if open != p.segment {
+			if file != nil {
+				_ = file.Close()
+			}
+			if file, err = rd.r.fs.Open(p.segment.name); err != nil {
+				file = nil
+				return fmt.Errorf("open segment: %w", err)
+			}
+			open = p.segment
+		}
+		if err := rd.readRun(ctx, file, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readRun reads a run block by block. A block ends with a whole frame.
+func (rd *replayReader) readRun(ctx context.Context, file vfs.File, p piece) error {
+	seed := seedOf(p.segment.id)
+	need := frameHeaderBytes
+	for at := p.run.off; at < p.run.end; {
+		var b *readBlock
+		select {
+		case b = <-rd.free:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		n := int(min(int64(max(readBytes, need)), p.run.end-at))
+		if cap(b.buf) < n {
+			b.buf = make([]byte, n)
+		}
+		b.buf = b.buf[:n]
+		if got, err := file.ReadAt(b.buf, at); got < n {
+			return fmt.Errorf("read segment %s@%d: %w", file.Name(), at, err)
+		}
+		used, err := rd.split(b, seed)
+		if err != nil {
+			return fmt.Errorf("read segment %s@%d: %w", file.Name(), at+int64(used), err)
+		}
+		need = 0
+		if used == 0 {
+			size, ok := plausible(b.buf, seed)
+			if !ok || size <= n {
+				return fmt.Errorf("read segment %s@%d: %w", file.Name(), at, errChanged)
+			}
+			need = size
+		}
+		at += int64(used)
+		rd.send(b)
+		rd.r.progress(int64(used))
+	}
+	return nil
+}
+
+// errChanged is about bytes that were a frame when Scan read them.
+var errChanged = fmt.Errorf("%w: frame changed since it was scanned", ErrCorrupt)
+
+// split deals the whole frames of a block out to the workers and returns how
+// many bytes they have.
+func (rd *replayReader) split(b *readBlock, seed uint32) (used int, err error) {
+	for w := range b.frames {
+		b.frames[w] = b.frames[w][:0]
+	}
+	for buf := b.buf; len(buf) >= frameHeaderBytes; {
+		size, ok := plausible(buf, seed)
+		if !ok {
+			return used, errChanged
+		}
+		if size > len(buf) {
+			break
+		}
+		f, ok := parseFrame(buf, seed)
+		if !ok {
+			return used, errChanged
+		}
+		if !f.Type.internal() {
+			w := f.Shard % len(b.frames)
+			b.frames[w] = append(b.frames[w], f)
+		}
+		used += size
+		buf = buf[size:]
+	}
+	return used, nil
+}
+
+// send gives a block to every worker, so that each sees all blocks in order.
+func (rd *replayReader) send(b *readBlock) {
+	b.pending.Store(int32(len(rd.queues)))
+	for _, q := range rd.queues {
+		q <- b // never blocks: a queue holds all blocks there are
+	}
+}
+
+func (r *Recovery) progress(n int64) {
+	r.replayed += n
+	if r.o.Progress != nil {
+		r.o.Progress(r.replayed, r.report.Bytes)
+	}
+}

@@ -1,0 +1,179 @@
+package wal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+)
+
+// give takes back what was outstanding and is not any more.
+func (b *budget) give(n int64, tail bool) {
+	if tail {
+		b.tailOutstanding -= n
+	} else {
+		b.outstanding -= n
+	}
+}
+
+// deleteGrant is what ReserveDelete has promised to the one delete that runs.
+type deleteGrant struct {
+	left int64
+	tail bool // the bytes are the tail's
+}
+
+// take uses n bytes of the grant. It reports whether they are the tail's; if
+// not, they are also part of the ordinary reservations.
+func (d *deleteGrant) take(n int64) (tail bool) {
+	if d.left < n {
+		panic(fmt.Sprintf("BUG: append of a tombstone of %d bytes, %d reserved", n, d.left))
+	}
+	d.left -= n
+	return d.tail
+}
+
+// Reserve promises that frames of n bytes altogether (the sum of FrameBytes)
+// can be appended: they fit into the pending buffer and into segments that are
+// on disk already. It comes before any lock that others wait for. It waits up
+// to a second, then fails with ErrBusy or ErrNoSpace; both end by themselves
+// when the disk has caught up or has room again. n above MaxReserve is
+// ErrTooLarge.
+func (l *Log) Reserve(ctx context.Context, n int) error {
+	return l.reserve(ctx, int64(n), func() (granted, space bool) {
+		ok, space := l.mu.budget.fits(int64(n))
+		if ok {
+			l.mu.budget.outstanding += int64(n)
+			l.mu.reserved += int64(n)
+		}
+		return ok, space
+	})
+}
+
+// Unreserve gives back n bytes that were reserved and not appended.
+func (l *Log) Unreserve(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if int64(n) > l.mu.reserved {
+		panic(fmt.Sprintf("BUG: %d bytes given back, %d reserved", n, l.mu.reserved))
+	}
+	l.mu.reserved -= int64(n)
+	l.mu.budget.outstanding -= int64(n)
+	l.spaceChangedLocked()
+}
+
+// ReserveDelete is Reserve for the tombstone frames of one delete. When
+// segments are full it may use what is kept in each for this. One delete at a
+// time has a reservation, others wait; done ends it and gives back what was
+// not appended.
+func (l *Log) ReserveDelete(ctx context.Context, n int) (done func(), err error) {
+	select {
+	case l.deletes <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	size := int64(n)
+	err = l.reserve(ctx, size, func() (granted, space bool) {
+		m := &l.mu
+		ok, space := m.budget.fits(size)
+		switch {
+		case ok:
+			m.budget.outstanding += size
+			m.reserved += size
+		case !m.budget.rotating && m.budget.fitsTail(size, false):
+			m.budget.tailOutstanding += size
+		default:
+			return false, space
+		}
+		m.del = deleteGrant{left: size, tail: !ok}
+		return true, false
+	})
+	if err != nil {
+		<-l.deletes
+		return nil, err
+	}
+	return func() {
+		l.mu.Lock()
+		d := l.mu.del
+		l.mu.del = deleteGrant{}
+		if !d.tail {
+			l.mu.reserved -= d.left
+		}
+		l.mu.budget.give(d.left, d.tail)
+		l.spaceChangedLocked()
+		l.mu.Unlock()
+		<-l.deletes
+	}, nil
+}
+
+// reserve repeats try, which runs with mu held, until it grants or time is up.
+func (l *Log) reserve(ctx context.Context, n int64, try func() (granted, space bool)) error {
+	if n < 0 || n > int64(l.MaxReserve()) {
+		return fmt.Errorf("reserve %d bytes, at most %d: %w", n, l.MaxReserve(), ErrTooLarge)
+	}
+	return l.await(ctx, func() (bool, error) {
+		granted, space := try()
+		if granted || !space || l.mu.prepErr == nil {
+			return granted, ErrBusy
+		}
+		return false, l.noSpaceLocked()
+	})
+}
+
+// noSpaceLocked returns what a lack of segments is called, which depends on why
+// the last one could not be made.
+func (l *Log) noSpaceLocked() error {
+	if errors.Is(l.mu.prepErr, syscall.ENOSPC) {
+		return fmt.Errorf("%w: %w", ErrNoSpace, l.mu.prepErr)
+	}
+	return fmt.Errorf("%w: %w", ErrBusy, l.mu.prepErr)
+}
+
+// await repeats try with mu held until it returns true, the log ends, or
+// reserveWait is over; then it returns try's error. ErrNoSpace is returned at
+// once: waiting for somebody to clean up the disk is the client's part.
+func (l *Log) await(ctx context.Context, try func() (bool, error)) error {
+	m := &l.mu
+	m.Lock()
+	defer m.Unlock()
+	var timeUp <-chan time.Time
+	for {
+		if err := l.stateLocked(); err != nil {
+			return err
+		}
+		ok, err := try()
+		if ok {
+			return nil
+		}
+		if errors.Is(err, ErrNoSpace) {
+			return err
+		}
+		if timeUp == nil {
+			timeUp = l.o.Clock.After(reserveWait)
+		}
+		if m.space == nil {
+			m.space = make(chan struct{})
+		}
+		space := m.space
+		wake(l.kick)
+		m.Unlock()
+		select {
+		case <-space:
+			m.Lock()
+		case <-timeUp:
+			m.Lock()
+			return err
+		case <-ctx.Done():
+			m.Lock()
+			return ctx.Err()
+		}
+	}
+}
+
+// spaceChangedLocked lets those who wait for space try again.
+func (l *Log) spaceChangedLocked() {
+	if l.mu.space != nil {
+		close(l.mu.space)
+		l.mu.space = nil
+	}
+}

@@ -1,0 +1,226 @@
+package wal
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/encoding"
+	"tsdb/internal/model"
+)
+
+// Bounds of one series' labels.
+const (
+	maxLabels      = 1 << 16
+	maxLabelsBytes = 64 << 20 // names and values
+)
+
+// SeriesDef says which series a slot stands for, in one shard and generation.
+type SeriesDef struct {
+	Slot   uint32
+	ID     model.Identity
+	Labels labels.Labels
+}
+
+// A definition is the slot's difference to the one before (zz), the identity
+// (16 bytes), the number of labels (u), and the labels. Consecutive definitions
+// mostly come from one target and share most labels, so each label is written
+// against a cursor in the labels of the definition before:
+//
+//	u = 4 × labels of the one before to step over + what follows
+//	    0  nothing: the label at the cursor again
+//	    1  the name at the cursor; bytes shared with its value (u), rest of the value (u, bytes)
+//	    2  another label: name (u, bytes), value (u, bytes); the cursor stays
+const (
+	sameLabel = 0
+	sameName  = 1
+	newLabel  = 2
+)
+
+// AppendSeries appends the payload of definitions, at most 65,536. Labels are
+// sorted by name.
+func AppendSeries(dst []byte, defs []SeriesDef) []byte {
+	if len(defs) > maxRows {
+		panic(fmt.Sprintf("BUG: %d definitions in a frame", len(defs)))
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(defs)))
+	var slot int64
+	var prev, cur []labels.Label
+	for _, d := range defs {
+		dst = binary.AppendVarint(dst, int64(d.Slot)-slot)
+		slot = int64(d.Slot)
+		dst = binary.LittleEndian.AppendUint64(dst, d.ID.Hi)
+		dst = binary.LittleEndian.AppendUint64(dst, d.ID.Lo)
+		cur = cur[:0]
+		d.Labels.Range(func(l labels.Label) { cur = append(cur, l) })
+		dst = appendAgainst(dst, prev, cur)
+		prev, cur = cur, prev
+	}
+	return dst
+}
+
+// appendAgainst appends labels as differences to those of the definition before.
+func appendAgainst(dst []byte, prev, cur []labels.Label) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(cur)))
+	at := 0
+	for _, l := range cur {
+		skip := 0
+		for at+skip < len(prev) && prev[at+skip].Name < l.Name {
+			skip++
+		}
+		at += skip
+		switch {
+		case at == len(prev) || prev[at].Name != l.Name:
+			dst = binary.AppendUvarint(dst, uint64(skip)<<2|newLabel)
+			dst = appendString(dst, l.Name)
+			dst = appendString(dst, l.Value)
+		case prev[at].Value == l.Value:
+			dst = binary.AppendUvarint(dst, uint64(skip)<<2|sameLabel)
+			at++
+		default:
+			dst = binary.AppendUvarint(dst, uint64(skip)<<2|sameName)
+			shared := sharedPrefix(prev[at].Value, l.Value)
+			dst = binary.AppendUvarint(dst, uint64(shared))
+			dst = appendString(dst, l.Value[shared:])
+			at++
+		}
+	}
+	return dst
+}
+
+// DecodeSeries reads what AppendSeries wrote and calls add for each definition.
+// An error of add ends it. The labels belong to add.
+func DecodeSeries(src []byte, add func(SeriesDef) error) error {
+	n, rest, err := encoding.Uvarint(src)
+	if err != nil {
+		return fmt.Errorf("series: %w", corruptf("definitions: %v", err))
+	}
+	if n > maxRows || n*18 > uint64(len(rest)) {
+		return fmt.Errorf("series: %w", corruptf("%d definitions in %d bytes", n, len(rest)))
+	}
+	var d seriesDecoder
+	for i := range n {
+		var def SeriesDef
+		if def, rest, err = d.next(rest); err != nil {
+			return fmt.Errorf("series: definition %d: %w", i, err)
+		}
+		if err := add(def); err != nil {
+			return err
+		}
+	}
+	return atEnd("series", rest)
+}
+
+// seriesDecoder remembers the definition before.
+type seriesDecoder struct {
+	slot      int64
+	prev, cur []labels.Label
+	builder   labels.ScratchBuilder
+}
+
+func (d *seriesDecoder) next(src []byte) (def SeriesDef, rest []byte, err error) {
+	step, rest, err := varint(src)
+	if err != nil {
+		return def, nil, err
+	}
+	if d.slot += step; d.slot < 0 || d.slot >= model.MaxSlots {
+		return def, nil, corruptf("slot %d", d.slot)
+	}
+	if len(rest) < 16 {
+		return def, nil, corruptf("identity cut short")
+	}
+	def.Slot = uint32(d.slot)
+	def.ID = model.Identity{Hi: binary.LittleEndian.Uint64(rest), Lo: binary.LittleEndian.Uint64(rest[8:])}
+	if rest, err = d.labels(rest[16:]); err != nil {
+		return def, nil, err
+	}
+	d.builder.Reset()
+	for _, l := range d.cur {
+		d.builder.Add(l.Name, l.Value)
+	}
+	def.Labels = d.builder.Labels()
+	d.prev, d.cur = d.cur, d.prev
+	return def, rest, nil
+}
+
+// labels reads one definition's labels into cur.
+func (d *seriesDecoder) labels(src []byte) (rest []byte, err error) {
+	n, rest, err := encoding.Uvarint(src)
+	if err != nil {
+		return nil, corruptf("labels: %v", err)
+	}
+	if n > maxLabels || n > uint64(len(rest)) {
+		return nil, corruptf("%d labels in %d bytes", n, len(rest))
+	}
+	d.cur = d.cur[:0]
+	at, size := 0, 0
+	for range n {
+		var l labels.Label
+		if l, at, rest, err = d.label(at, rest); err != nil {
+			return nil, err
+		}
+		if size += len(l.Name) + len(l.Value); size > maxLabelsBytes {
+			return nil, corruptf("labels of more than %d bytes", maxLabelsBytes)
+		}
+		d.cur = append(d.cur, l)
+	}
+	return rest, nil
+}
+
+// label reads one label with the cursor at at, and returns the new cursor.
+func (d *seriesDecoder) label(at int, src []byte) (l labels.Label, _ int, rest []byte, err error) {
+	op, rest, err := encoding.Uvarint(src)
+	if err != nil {
+		return l, 0, nil, corruptf("label: %v", err)
+	}
+	if op>>2 > uint64(len(d.prev)-at) {
+		return l, 0, nil, corruptf("cursor steps over %d labels", op>>2)
+	}
+	at += int(op >> 2)
+	op &= 3
+	if op == newLabel {
+		var name, value []byte
+		if name, rest, err = encoding.Bytes(rest, len(rest)); err == nil {
+			value, rest, err = encoding.Bytes(rest, len(rest))
+		}
+		if err != nil {
+			return l, 0, nil, corruptf("label: %v", err)
+		}
+		return labels.Label{Name: string(name), Value: string(value)}, at, rest, nil
+	}
+	if op > newLabel || at >= len(d.prev) {
+		return l, 0, nil, corruptf("no label at the cursor")
+	}
+	l = d.prev[at]
+	if op == sameName {
+		var shared uint64
+		if shared, rest, err = encoding.Uvarint(rest); err != nil {
+			return l, 0, nil, corruptf("label: %v", err)
+		}
+		if shared > uint64(len(l.Value)) {
+			return l, 0, nil, corruptf("%d bytes shared with a value of %d", shared, len(l.Value))
+		}
+		var tail []byte
+		if tail, rest, err = encoding.Bytes(rest, len(rest)); err != nil {
+			return l, 0, nil, corruptf("label: %v", err)
+		}
+		l.Value = l.Value[:shared] + string(tail)
+	}
+	return l, at + 1, rest, nil
+}
+
+func appendString(dst []byte, s string) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(s)))
+	return append(dst, s...)
+}
+
+func sharedPrefix(a, b string) int {
+	n := min(len(a), len(b))
+	for i := range n {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return n
+}

@@ -1,0 +1,83 @@
+package wal
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/encoding"
+	"tsdb/internal/model"
+)
+
+// maxMatchers is the largest number of matchers of a tombstone.
+const maxMatchers = 1 << 10
+
+// Tombstone says that samples of a range of the series that match were deleted.
+// The tenant is the frame's.
+type Tombstone struct {
+	Matchers []*labels.Matcher
+	Range    model.TimeRange
+}
+
+// AppendTombstone appends the payload of a delete: first and last bound of the
+// range (zz each), the number of matchers (u), and for each its type (a byte),
+// name and value (u, bytes each).
+func AppendTombstone(dst []byte, t Tombstone) []byte {
+	if len(t.Matchers) > maxMatchers {
+		panic(fmt.Sprintf("BUG: tombstone with %d matchers", len(t.Matchers)))
+	}
+	dst = binary.AppendVarint(dst, t.Range.Min)
+	dst = binary.AppendVarint(dst, t.Range.Max)
+	dst = binary.AppendUvarint(dst, uint64(len(t.Matchers)))
+	for _, m := range t.Matchers {
+		dst = append(dst, byte(m.Type))
+		dst = appendString(dst, m.Name)
+		dst = appendString(dst, m.Value)
+	}
+	return dst
+}
+
+// DecodeTombstone reads what AppendTombstone wrote.
+func DecodeTombstone(src []byte) (t Tombstone, err error) {
+	if t.Range.Min, src, err = varint(src); err == nil {
+		t.Range.Max, src, err = varint(src)
+	}
+	if err != nil {
+		return t, fmt.Errorf("tombstone: range: %w", err)
+	}
+	n, src, err := encoding.Uvarint(src)
+	if err != nil {
+		return t, fmt.Errorf("tombstone: %w", corruptf("matchers: %v", err))
+	}
+	if n > maxMatchers || 3*n > uint64(len(src)) {
+		return t, fmt.Errorf("tombstone: %w", corruptf("%d matchers in %d bytes", n, len(src)))
+	}
+	for i := range n {
+		var m *labels.Matcher
+		if m, src, err = decodeMatcher(src); err != nil {
+			return t, fmt.Errorf("tombstone: matcher %d: %w", i, err)
+		}
+		t.Matchers = append(t.Matchers, m)
+	}
+	return t, atEnd("tombstone", src)
+}
+
+func decodeMatcher(src []byte) (_ *labels.Matcher, rest []byte, err error) {
+	if len(src) == 0 || src[0] > byte(labels.MatchNotRegexp) {
+		return nil, nil, corruptf("no type of a matcher")
+	}
+	name, rest, err := encoding.Bytes(src[1:], len(src))
+	if err != nil {
+		return nil, nil, corruptf("name: %v", err)
+	}
+	value, rest, err := encoding.Bytes(rest, len(rest))
+	if err != nil {
+		return nil, nil, corruptf("value: %v", err)
+	}
+	m, err := labels.NewMatcher(labels.MatchType(src[0]), string(name), string(value))
+	if err != nil {
+		return nil, nil, corruptf("%v", err)
+	}
+	return m, rest, nil
+}
