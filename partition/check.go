@@ -96,7 +96,7 @@ func (c *checker) ends() error {
 
 // sections checks the checksum of every section.
 func (c *checker) sections() error {
-	buf := make([]byte, 1<<20)
+	buf := make([]byte, min(scanBytes, c.block.info.Size))
 	for _, s := range c.block.foot.sections {
 		crc := uint32(0)
 		for off := s.off; off < s.off+s.length; {

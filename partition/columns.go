@@ -155,7 +155,7 @@ func (c *columnWriter) addTimes(ts []int64) uint32 {
 // addEncodedTimes is addTimes for a column that is encoded already; t says what
 // it holds.
 func (c *columnWriter) addEncodedTimes(column []byte, t timeColumn) uint32 {
-	key := keyOfEncoded(column)
+	key := keyOfEncoded(column, int(t.count))
 	if n, ok := c.knownTimes(key, t); ok {
 		return n
 	}
@@ -194,7 +194,7 @@ func (c *columnWriter) addValues(column []byte, count int) columnRef {
 	if len(column) < dedupeBytesMin || count < groupSamplesMax {
 		return c.add(streamValues, column, count)
 	}
-	key := keyOfEncoded(column)
+	key := keyOfEncoded(column, count)
 	if s, ok := c.reuse(streamValues, &c.values, key); ok {
 		return s.ref
 	}

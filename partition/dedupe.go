@@ -23,7 +23,11 @@ const (
 
 func keyOfTimes(ts []int64) contentKey { return xxh3.Hash128Seed(timeBytes(ts), seedTimes) }
 
-func keyOfEncoded(b []byte) contentKey { return xxh3.Hash128Seed(b, seedEncoded) }
+// keyOfEncoded is the key of an encoded column by its bytes. They do not say
+// how many values they stand for: a constant step looks the same for any.
+func keyOfEncoded(b []byte, count int) contentKey {
+	return xxh3.Hash128Seed(b, uint64(count)<<8|seedEncoded)
+}
 
 // keyOfOrigin is the key of a column by the place it is copied from: block is a
 // number that no other block open in this process has.

@@ -236,14 +236,16 @@ func tailLen(trailer []byte) (int, error) {
 	if len(trailer) != trailerLen || string(trailer[16:]) != trailerMagic {
 		return 0, corrupt("no trailer")
 	}
-	if v := binary.LittleEndian.Uint32(trailer[8:]); v != blockVersion {
-		return 0, fmt.Errorf("block version %d: %w", v, ErrVersion)
-	}
 	n := uint64(binary.LittleEndian.Uint32(trailer)) + uint64(binary.LittleEndian.Uint32(trailer[4:])) + trailerLen
 	if n > maxTailBytes {
 		return 0, corrupt("tail of %d bytes", n)
 	}
 	return int(n), nil
+}
+
+// tableLen returns the length of the section table of a sound tail.
+func tableLen(tail []byte) uint32 {
+	return binary.LittleEndian.Uint32(tail[len(tail)-trailerLen:])
 }
 
 // tailCRC returns the checksum a tail carries.
@@ -267,12 +269,15 @@ func decodeTail(tail []byte, size int64) (*footer, error) {
 	if encoding.Checksum(tail[:len(tail)-12]) != tailCRC(tail) {
 		return nil, corrupt("tail checksum")
 	}
-	tableLen := binary.LittleEndian.Uint32(tail[len(body):])
+	if v := binary.LittleEndian.Uint32(tail[len(body)+8:]); v != blockVersion {
+		return nil, fmt.Errorf("block version %d: %w", v, ErrVersion)
+	}
+	table := tableLen(tail) // at most the tail's length, see tailLen
 	f := &footer{}
-	if err := f.decodeTable(body[:tableLen], size); err != nil {
+	if err := f.decodeTable(body[:table], size); err != nil {
 		return nil, err
 	}
-	if err := f.decodeFooter(body[tableLen:]); err != nil {
+	if err := f.decodeFooter(body[table:]); err != nil {
 		return nil, err
 	}
 	return f, nil

@@ -2,6 +2,7 @@ package partition
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math/bits"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -21,6 +22,13 @@ const (
 	postingsFormEnd   postingsForm = 3
 )
 
+func (f postingsForm) String() string {
+	if f >= postingsFormEnd {
+		return fmt.Sprintf("form(%d)", uint8(f))
+	}
+	return [...]string{"gaps", "intervals", "bits"}[f]
+}
+
 const (
 	postingsBytes  = 32 << 10 // a page is closed once it holds as much
 	postingsValues = 1024     // or as many lists
@@ -32,27 +40,35 @@ type interval struct{ from, to uint32 }
 // appendPostings appends one list: uvarint of length<<2|form, then as many
 // bytes. ords rises strictly and is not empty.
 func appendPostings(dst []byte, ords []uint32, scratch *[]byte) []byte {
-	runs := 1
 	gapBytes := uvarintLen(ords[0])
-	for i := 1; i < len(ords); i++ {
-		if ords[i] != ords[i-1]+1 {
-			runs++
+	runBytes, start, end := 0, uint32(0), uint32(0) // of the runs before the one from start
+	for i, o := range ords {
+		if i > 0 {
+			gapBytes += uvarintLen(o - ords[i-1])
 		}
-		gapBytes += uvarintLen(ords[i] - ords[i-1])
+		if i == 0 || o != ords[i-1]+1 {
+			if i > 0 {
+				runBytes += uvarintLen(ords[i-1] - start)
+				end = ords[i-1] + 1
+			}
+			runBytes += uvarintLen(o - end)
+			start = o
+		}
 	}
-	bitBytes := int(ords[len(ords)-1])/8 + 1
-	var form postingsForm
-	b := (*scratch)[:0]
-	switch {
-	case 2*runs <= gapBytes && 2*runs <= bitBytes:
-		form, b = postingsIntervals, appendIntervals(b, intervalsOf(ords))
-	case gapBytes <= bitBytes:
-		form = postingsGaps
-		last := uint32(0)
+	last := ords[len(ords)-1]
+	runBytes += uvarintLen(last - start)
+	bitBytes := int(last)/8 + 1
+
+	form, b := postingsGaps, (*scratch)[:0]
+	switch least := min(gapBytes, runBytes, bitBytes); least {
+	case gapBytes:
+		at := uint32(0)
 		for _, o := range ords {
-			b = binary.AppendUvarint(b, uint64(o-last))
-			last = o
+			b = binary.AppendUvarint(b, uint64(o-at))
+			at = o
 		}
+	case runBytes:
+		form, b = postingsIntervals, appendIntervals(b, intervalsOf(ords))
 	default:
 		form = postingsBits
 		b = append(b, make([]byte, bitBytes)...)
@@ -125,25 +141,18 @@ func decodePostingsPage(b []byte) (*postingsPage, error) {
 // addTo adds list i to bm. Ordinals are below series.
 func (p *postingsPage) addTo(bm *roaring.Bitmap, i int, series uint64) error {
 	r := bytesReader{b: p.bodies[i]}
+	batch := ordinalBatch{bm: bm}
 	switch p.forms[i] {
 	case postingsGaps:
-		var batch [256]uint32
-		n, at := 0, uint64(0)
+		at := uint64(0)
 		for first := true; len(r.b) > 0; first = false {
 			gap := r.uvarint(maxSeriesInBlock)
-			at += gap
-			if at >= series || gap == 0 && !first {
+			if at += gap; at >= series || gap == 0 && !first {
 				r.fail("ordinal out of range")
 				break
 			}
-			if n == len(batch) {
-				bm.AddMany(batch[:n])
-				n = 0
-			}
-			batch[n] = uint32(at)
-			n++
+			batch.add(uint32(at))
 		}
-		bm.AddMany(batch[:n])
 	case postingsIntervals:
 		end := uint64(0)
 		for len(r.b) > 0 {
@@ -153,29 +162,50 @@ func (p *postingsPage) addTo(bm *roaring.Bitmap, i int, series uint64) error {
 				r.fail("ordinal out of range")
 				break
 			}
-			bm.AddRange(from, end)
+			if end-from < 16 { // cheaper one by one
+				for ; from < end; from++ {
+					batch.add(uint32(from))
+				}
+			} else {
+				batch.flush()
+				bm.AddRange(from, end)
+			}
 		}
 	case postingsBits:
-		if uint64(len(r.b)) > series/8+1 {
-			r.fail("ordinal out of range")
-			break
-		}
-		var batch [8]uint32
-		for i, b := range r.b {
-			n := 0
+		for at, b := range r.bytes(uint64(len(r.b))) {
 			for ; b != 0; b &= b - 1 {
-				batch[n] = uint32(i*8 + bits.TrailingZeros8(b))
-				n++
-			}
-			if n > 0 {
-				if uint64(batch[n-1]) >= series {
+				o := uint64(at)*8 + uint64(bits.TrailingZeros8(b))
+				if o >= series {
 					r.fail("ordinal out of range")
 					break
 				}
-				bm.AddMany(batch[:n])
+				batch.add(uint32(o))
+			}
+			if r.err != nil {
+				break
 			}
 		}
-		r.b = nil
 	}
+	batch.flush()
 	return r.end("postings")
+}
+
+// ordinalBatch adds ordinals to a bitmap many at a time.
+type ordinalBatch struct {
+	bm  *roaring.Bitmap
+	n   int
+	buf [512]uint32
+}
+
+func (a *ordinalBatch) add(o uint32) {
+	if a.n == len(a.buf) {
+		a.flush()
+	}
+	a.buf[a.n] = o
+	a.n++
+}
+
+func (a *ordinalBatch) flush() {
+	a.bm.AddMany(a.buf[:a.n])
+	a.n = 0
 }
