@@ -1,0 +1,224 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/internal/model"
+)
+
+// The errors of a commit.
+var (
+	// ErrBusy is returned when the database cannot take the batch now and
+	// will later: it is starting or closing, the head is full, or the disk
+	// is. Nothing, or a part that a repetition does not double, was applied.
+	ErrBusy = errors.New("not accepting writes at the moment")
+	// ErrPoisoned is returned after a failed write or sync of the log: no
+	// write is taken until a restart.
+	ErrPoisoned = errors.New("the write-ahead log failed, restart required")
+	// ErrStaleRef is returned when a series left the head between Lookup and
+	// Commit. The door decodes the request again.
+	ErrStaleRef = errors.New("series reference is out of date")
+	// ErrClosed is returned after Close.
+	ErrClosed = errors.New("database is closed")
+)
+
+// Batch collects the samples of one request. It belongs to one goroutine and
+// is used again after Reset. A door looks a series up by the hash of what the
+// client sent, resolves the ones it does not know, adds samples by ref, and
+// commits.
+type Batch struct {
+	db   *DB
+	door string
+
+	minT, maxT int64 // bounds of the times taken, inclusive
+
+	floats floatColumns
+	hists  histColumns
+	exs    exemplarColumns
+	metas  []metaEntry
+
+	rejects Rejections
+	scratch []byte
+	commit  commitScratch
+}
+
+type floatColumns struct {
+	refs []model.Ref
+	ts   []int64
+	vs   []float64
+	sts  []int64 // empty until a sample has a start timestamp
+}
+
+type histColumns struct {
+	refs []model.Ref
+	ts   []int64
+	sts  []int64
+	hs   []model.Histogram
+}
+
+type exemplarColumns struct {
+	refs []model.Ref
+	es   []model.Exemplar
+}
+
+type metaEntry struct {
+	metric string
+	meta   model.Metadata
+}
+
+// Receipt says what became of a batch.
+type Receipt struct {
+	Floats, Histograms, Exemplars, Metadata int // taken, identical repetitions included
+	Rejected                                []Rejection
+}
+
+// RejectedCount returns how many samples were refused.
+func (r Receipt) RejectedCount() int {
+	n := 0
+	for _, x := range r.Rejected {
+		n += x.Count
+	}
+	return n
+}
+
+// NewBatch returns an empty batch for requests of one door, whose name is a
+// label value of the rejection metrics ("remote_write", "influx", …).
+func (db *DB) NewBatch(door string) *Batch {
+	b := &Batch{db: db, door: door}
+	b.Reset()
+	return b
+}
+
+// Reset empties the batch, keeps its memory and takes the current time bounds.
+func (b *Batch) Reset() {
+	f := &b.floats
+	f.refs, f.ts, f.vs, f.sts = f.refs[:0], f.ts[:0], f.vs[:0], f.sts[:0]
+	h := &b.hists
+	clear(h.hs)
+	h.refs, h.ts, h.sts, h.hs = h.refs[:0], h.ts[:0], h.sts[:0], h.hs[:0]
+	clear(b.exs.es)
+	b.exs.refs, b.exs.es = b.exs.refs[:0], b.exs.es[:0]
+	clear(b.metas)
+	b.metas = b.metas[:0]
+	b.rejects.Reset()
+	b.minT, b.maxT = b.db.timeBounds()
+}
+
+// Lookup returns the ref of a series the server has seen under this alias.
+func (b *Batch) Lookup(alias model.Hash) (model.Ref, bool) { return b.db.alias(alias) }
+
+// LookupAll looks many aliases up at once; refs[i] is 0 where aliases[i] is
+// not known. refs is as long as aliases.
+func (b *Batch) LookupAll(aliases []model.Hash, refs []model.Ref) { b.db.aliases(aliases, refs) }
+
+// Resolve returns the ref of a series by its labels, which are sorted by name
+// and have no empty values, and remembers the alias. The error is a *Reject
+// if the labels cannot be stored; the door counts the samples it concerns with
+// Reject.
+func (b *Batch) Resolve(alias model.Hash, ls labels.Labels) (model.Ref, error) {
+	if bad := b.db.opts.Limits.check(ls); bad != nil {
+		return 0, bad
+	}
+	return b.db.resolve(alias, ls)
+}
+
+// Float adds a float sample. t and st are Unix milliseconds, st 0 if there is
+// no start timestamp.
+func (b *Batch) Float(ref model.Ref, t, st int64, v float64) {
+	if t < b.minT || t > b.maxT {
+		b.refuseTime(ref, t)
+		return
+	}
+	f := &b.floats
+	if st != 0 && len(f.sts) == 0 {
+		f.sts = append(f.sts, make([]int64, len(f.ts))...)
+	}
+	if len(f.sts) > 0 || st != 0 {
+		f.sts = append(f.sts, st)
+	}
+	f.refs = append(f.refs, ref)
+	f.ts = append(f.ts, t)
+	f.vs = append(f.vs, v)
+}
+
+// Histogram adds a native histogram, which the batch owns from now on. It has
+// been validated by the door.
+func (b *Batch) Histogram(ref model.Ref, t, st int64, h model.Histogram) {
+	if t < b.minT || t > b.maxT {
+		b.refuseTime(ref, t)
+		return
+	}
+	c := &b.hists
+	c.refs = append(c.refs, ref)
+	c.ts = append(c.ts, t)
+	c.sts = append(c.sts, st)
+	c.hs = append(c.hs, h)
+}
+
+// Exemplar adds an exemplar of a series; an exemplar outside the time bounds
+// is refused like a sample.
+func (b *Batch) Exemplar(ref model.Ref, e model.Exemplar) {
+	if e.T < b.minT || e.T > b.maxT {
+		b.refuseTime(ref, e.T)
+		return
+	}
+	b.exs.refs = append(b.exs.refs, ref)
+	b.exs.es = append(b.exs.es, e)
+}
+
+// Metadata adds what a metric is.
+func (b *Batch) Metadata(metric string, m model.Metadata) {
+	b.metas = append(b.metas, metaEntry{metric, m})
+}
+
+// Reject counts n samples that the door itself refused. series and t (Unix
+// milliseconds, 0 if time plays no part) name one of them.
+func (b *Batch) Reject(reason Reason, series string, t int64, detail string, n int) {
+	b.rejects.Add(reason, clip(series), t, detail, n)
+}
+
+// Rejected returns how many samples were refused so far, by the door or by
+// their time.
+func (b *Batch) Rejected() int {
+	n := 0
+	for i := range b.rejects.list {
+		n += b.rejects.list[i].Count
+	}
+	return n
+}
+
+func (b *Batch) refuseTime(ref model.Ref, t int64) {
+	reason, detail := ReasonTooOld, ""
+	if t > b.maxT {
+		reason = ReasonTooNew
+	}
+	series := ""
+	if !b.rejects.Has(reason) {
+		series = clip(b.db.seriesName(ref))
+		detail = timeDetail(reason, t, b.minT, b.maxT)
+	}
+	b.rejects.Add(reason, series, t, detail, 1)
+}
+
+// Samples returns the number of samples added and not refused.
+func (b *Batch) Samples() int { return len(b.floats.ts) + len(b.hists.ts) }
+
+// Commit applies the batch and returns when it is durable: all of it, except
+// what was refused and is counted in the receipt. After an error nothing is
+// known about the batch: sending it again is safe. The batch keeps its content
+// until Reset.
+func (b *Batch) Commit(ctx context.Context) (Receipt, error) {
+	r := Receipt{
+		Floats: len(b.floats.ts), Histograms: len(b.hists.ts), Exemplars: len(b.exs.es), Metadata: len(b.metas),
+	}
+	if err := b.db.apply(ctx, b, &r); err != nil {
+		return Receipt{}, fmt.Errorf("commit of %d samples: %w", b.Samples(), err)
+	}
+	r.Rejected = b.rejects.List()
+	b.db.count(b.door, &r)
+	return r, nil
+}

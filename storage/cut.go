@@ -1,0 +1,209 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/internal/model"
+	"tsdb/partition"
+	"tsdb/storage/head"
+)
+
+// cutReason says whether the head is due to be cut, "" if not. It is a pure
+// decision: bytes of the log and of the samples in memory always count, age
+// counts sooner when the series are dense, because then the columns are worth
+// it.
+func cutReason(o *Options, walBytes, headBytes int64, samples, series uint64, age time.Duration) string {
+	const dense = 60 // samples a live series
+	switch {
+	case samples == 0:
+		return ""
+	case walBytes >= o.CutWALBytes:
+		return "log"
+	case headBytes >= o.CutHeadBytes:
+		return "memory"
+	case age >= 4*o.CutAge:
+		return "age"
+	case age >= o.CutAge && samples >= dense*series:
+		return "age"
+	}
+	return ""
+}
+
+// cut turns the head into one L0 block: it begins a new generation, writes what
+// the generations before hold, makes the block visible and the log shorter in
+// one edit. One cut runs at a time; without samples it does nothing. A cut that
+// failed left its frozen head: the next one writes that.
+func (db *DB) cut(ctx context.Context) error {
+	db.cutMu.Lock()
+	defer db.cutMu.Unlock()
+	if db.frozen() == nil {
+		if db.activeBuffer().Stats().Series == 0 {
+			return nil
+		}
+		if err := db.freeze(ctx); err != nil {
+			return fmt.Errorf("freeze the head: %w", err)
+		}
+	}
+	if err := db.writeFrozen(ctx); err != nil {
+		return fmt.Errorf("cut of generation %d: %w", db.frozen().Generation(), err)
+	}
+	return nil
+}
+
+// freeze splits log and head: what was appended so far becomes the frozen
+// head, what comes is the next generation's.
+func (db *DB) freeze(ctx context.Context) error {
+	if err := db.wal.PrepareRotate(ctx); err != nil {
+		return walError(err)
+	}
+	next := db.head.NewBuffer(0)
+	db.gate.Lock()
+	defer db.gate.Unlock()
+	gen, _, err := db.wal.Rotate()
+	if err != nil {
+		next.Release()
+		return walError(err)
+	}
+	next.SetGeneration(gen)
+	db.active.Freeze()
+	db.frozenLow, db.activeLow = db.activeLow, gen
+	db.active, db.activeSince = next, db.opts.Clock.Now()
+	db.change(func(s *state) { s.frozen, s.active = s.active, next })
+	return nil
+}
+
+// writeFrozen writes the frozen head as a block and publishes it: the block
+// comes and the buffer goes in one step.
+func (db *DB) writeFrozen(ctx context.Context) error {
+	buf := db.frozen()
+	began := db.opts.Clock.Now()
+	meta := partition.BlockMeta{Level: partition.L0, MinGen: db.frozenLow, MaxGen: buf.Generation(), Partition: partition.NoPartition}
+	if err := db.manifest.Settle(); err != nil {
+		return err // the file of an edit in doubt may not be written again
+	}
+	info, err := db.writeHead(ctx, buf, meta)
+	if err != nil && !errors.Is(err, partition.ErrEmptyBlock) {
+		return err
+	}
+	low := buf.Generation() + 1
+	edit := partition.Edit{WALLow: &low}
+	if err == nil {
+		edit.Add = []partition.BlockInfo{info}
+	}
+	st, err := db.edit(edit, func(s *state) { s.frozen = nil })
+	if err != nil {
+		return err
+	}
+	db.signalCut()
+	db.metrics.cuts.Inc()
+	db.metrics.cutSeconds.Observe(db.opts.Clock.Now().Sub(began).Seconds())
+	db.log.Info("head cut", "block", info.Name, "series", info.Series, "samples", info.Samples, "bytes", info.Size)
+	if err := db.wal.Release(low, st.Number); err != nil {
+		// The block is there; the segments go with the next release.
+		db.log.Error("log segments not released", "err", err)
+	}
+	if left := db.head.Evict(low); left > 0 {
+		db.log.Debug("idle series left the head", "series", left)
+	}
+	return nil
+}
+
+// frozen returns the head being cut, nil if none is. The caller holds cutMu, or
+// looks only whether there is one.
+func (db *DB) frozen() *head.Buffer {
+	db.stateMu.Lock()
+	defer db.stateMu.Unlock()
+	if db.state == nil {
+		return nil
+	}
+	return db.state.frozen
+}
+
+func (db *DB) activeBuffer() *head.Buffer {
+	db.gate.RLock()
+	defer db.gate.RUnlock()
+	return db.active
+}
+
+// activeAge returns for how long the active head has taken samples.
+func (db *DB) activeAge() time.Duration {
+	db.gate.RLock()
+	defer db.gate.RUnlock()
+	return db.opts.Clock.Now().Sub(db.activeSince)
+}
+
+// headFull reports whether writers must wait: the active head is due to be cut
+// by its size while the one before it is still being written.
+func (db *DB) headFull() bool {
+	if db.frozen() == nil {
+		return false
+	}
+	_, walBytes := db.wal.Bytes()
+	return db.activeBuffer().Stats().Bytes >= db.opts.CutHeadBytes || walBytes >= db.opts.CutWALBytes
+}
+
+// cutDone returns a channel that is closed when the cut under way has ended.
+func (db *DB) cutDone() <-chan struct{} {
+	db.stateMu.Lock()
+	defer db.stateMu.Unlock()
+	return db.cutSignal
+}
+
+func (db *DB) signalCut() {
+	db.stateMu.Lock()
+	defer db.stateMu.Unlock()
+	close(db.cutSignal)
+	db.cutSignal = make(chan struct{})
+}
+
+// writeHead streams a buffer's series, in block order, into one block file.
+func (db *DB) writeHead(ctx context.Context, buf *head.Buffer, meta partition.BlockMeta) (partition.BlockInfo, error) {
+	w, err := partition.Create(db.fs, db.dir, meta, partition.WriterOptions{})
+	if err != nil {
+		return partition.BlockInfo{}, err
+	}
+	if err := db.writeSeries(ctx, w, buf); err != nil {
+		w.Abort()
+		return partition.BlockInfo{}, err
+	}
+	return w.Finish()
+}
+
+func (db *DB) writeSeries(ctx context.Context, w *partition.Writer, buf *head.Buffer) error {
+	tr := model.TimeRange{Min: db.floorNow(), Max: model.AllTime.Max} // what is below is gone
+	var samples model.Samples
+	var builder labels.ScratchBuilder
+	for i, ref := range db.head.Sorted(buf) {
+		if i%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		tenant, id, ls, ok := db.head.LabelsTo(ref, &builder)
+		if !ok {
+			return fmt.Errorf("BUG: series %d of a live buffer has left the head", ref)
+		}
+		samples.Reset()
+		buf.Samples(ref, tr, &samples)
+		if err := w.Series(tenant, id, ls); err != nil {
+			return err
+		}
+		if err := w.Samples(&samples); err != nil {
+			return err
+		}
+		if es := buf.Exemplars(ref); len(es) > 0 {
+			if err := w.Exemplars(es); err != nil {
+				return err
+			}
+		}
+	}
+	for metric, m := range db.head.Metadata(0) {
+		if err := w.Metadata(0, metric, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}

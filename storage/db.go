@@ -1,0 +1,216 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/internal/model"
+	"tsdb/internal/vfs"
+	"tsdb/partition"
+	"tsdb/storage/head"
+	"tsdb/storage/wal"
+)
+
+// DB is an open database. All methods are safe for concurrent use.
+//
+// Lock order: cutMu or mergeMu, editMu, gate, changeMu, a shard's lock,
+// stateMu.
+type DB struct {
+	fs   vfs.FS
+	dir  string
+	opts Options
+	log  *slog.Logger
+
+	lock     io.Closer // LOCK
+	manifest *partition.Manifest
+	set      *partition.Set
+	cache    *partition.Cache
+	head     *head.Head
+	wal      *wal.Log
+
+	metrics      *metrics
+	collectors   []prometheus.Collector
+	rejectionLog rejectionLog
+	space        space
+	report       RecoveryReport
+
+	// gate is the apply gate. Writers hold its read side from a piece's first
+	// append to the log to its last append to the head; a cut holds its write
+	// side for the moment in which it splits both.
+	gate        sync.RWMutex
+	active      *head.Buffer // guarded by gate
+	activeLow   uint64       // lowest generation whose samples active holds; guarded by gate
+	activeSince time.Time    // guarded by gate
+
+	cutMu     sync.Mutex    // one cut at a time
+	frozenLow uint64        // lowest generation in the frozen head; guarded by cutMu
+	cutSignal chan struct{} // closed when a cut ends; guarded by stateMu
+
+	mergeMu sync.Mutex // one merge at a time
+	editMu  sync.Mutex // one edit at a time
+
+	changeMu sync.Mutex // one change of the state at a time
+	stateMu  sync.Mutex
+	state    *state // nil after Close
+	buffers  map[*head.Buffer]int
+
+	jobs   jobs
+	closed sync.Once
+}
+
+// ErrInUse is returned by Open when another process has the data directory.
+var ErrInUse = errors.New("data directory is in use by another process")
+
+// ErrNewerFormat is returned by Open when a newer version of the program wrote
+// the data directory.
+var ErrNewerFormat = partition.ErrVersion
+
+func (db *DB) now() int64 { return db.opts.Clock.Now().UnixMilli() }
+
+// floorNow returns the recorded retention floor.
+func (db *DB) floorNow() int64 {
+	db.stateMu.Lock()
+	defer db.stateMu.Unlock()
+	if db.state == nil {
+		return partition.NoFloor
+	}
+	return db.state.floor
+}
+
+// timeBounds returns the oldest and the newest time that ingest takes now.
+func (db *DB) timeBounds() (lo, hi int64) {
+	now := db.now()
+	return oldest(now, db.opts.RetentionMs, db.floorNow()), now + db.opts.MaxFutureMs
+}
+
+func (db *DB) alias(a model.Hash) (model.Ref, bool)      { return db.head.Alias(a) }
+func (db *DB) aliases(as []model.Hash, refs []model.Ref) { db.head.Aliases(as, refs) }
+
+// resolve finds or creates a series and remembers under which alias.
+func (db *DB) resolve(a model.Hash, ls labels.Labels) (model.Ref, error) {
+	ref, _ := db.head.Resolve(0, ls)
+	db.head.SetAlias(a, ref)
+	return ref, nil
+}
+
+func (db *DB) seriesName(ref model.Ref) string {
+	_, _, ls, ok := db.head.Labels(ref)
+	if !ok {
+		return "(a series that has left)"
+	}
+	return ls.String()
+}
+
+// Recovery returns what Open found in the log.
+func (db *DB) Recovery() RecoveryReport { return db.report }
+
+// Health returns nil while the database takes writes as it should, and
+// otherwise why it does not: a failed log, a manifest that cannot be written,
+// a full disk.
+func (db *DB) Health() error {
+	if err := db.wal.Err(); err != nil {
+		return walError(err)
+	}
+	if err := db.manifest.Err(); err != nil {
+		return err
+	}
+	if why := db.space.refusal(); why != "" {
+		return fmt.Errorf("%w: %s", ErrBusy, why)
+	}
+	return nil
+}
+
+// walError gives the log's errors their meaning for writers.
+func walError(err error) error {
+	switch {
+	case errors.Is(err, wal.ErrPoisoned):
+		return fmt.Errorf("%w: %w", ErrPoisoned, err)
+	case errors.Is(err, wal.ErrBusy), errors.Is(err, wal.ErrNoSpace):
+		return fmt.Errorf("%w: %w", ErrBusy, err)
+	case errors.Is(err, wal.ErrClosed):
+		return ErrClosed
+	}
+	return err
+}
+
+// edit makes an edit of the manifest durable and publishes the state that
+// follows from it, with change applied, in one step.
+func (db *DB) edit(e partition.Edit, change func(*state)) (*partition.State, error) {
+	db.editMu.Lock()
+	defer db.editMu.Unlock()
+	e.WallMs = db.now()
+	e.HighGen, e.HighLSN = db.wal.Generation(), db.wal.LastLSN()
+	next, err := db.set.Publish(e)
+	if err != nil && isNoSpace(err) && db.giveReserveUp() {
+		next, err = db.set.Publish(e)
+	}
+	if err != nil {
+		return nil, err
+	}
+	st := next.State()
+	db.wal.NoteEdit(st.Number)
+	db.change(func(s *state) {
+		s.blocks, s.floor = next, st.Floor
+		if change != nil {
+			change(s)
+		}
+	})
+	return st, nil
+}
+
+// Close stops the background work, gives a cut of the head until ctx ends,
+// and closes everything. What was not cut is in the log. Nothing else may be
+// called meanwhile but Release of views; a second Close does nothing.
+func (db *DB) Close(ctx context.Context) error {
+	var err error
+	db.closed.Do(func() {
+		db.stopJobs()
+		if ctx.Err() == nil {
+			if cutErr := db.cut(ctx); cutErr != nil {
+				db.log.Warn("head not cut, its samples are in the log", "err", cutErr)
+			}
+		}
+		err = db.closeFiles()
+	})
+	return err
+}
+
+func (db *DB) closeFiles() error {
+	db.stateMu.Lock()
+	st := db.state
+	db.state = nil
+	db.stateMu.Unlock()
+	if st != nil {
+		db.releaseState(st)
+	}
+	errs := []error{}
+	if db.wal != nil {
+		if err := db.wal.Close(); err != nil && !errors.Is(err, wal.ErrPoisoned) {
+			errs = append(errs, err)
+		}
+	}
+	if db.set != nil {
+		errs = append(errs, db.set.Close())
+	}
+	if db.manifest != nil {
+		errs = append(errs, db.manifest.Close())
+	}
+	if db.cache != nil {
+		db.cache.Close()
+	}
+	for _, c := range db.collectors {
+		db.opts.Registerer.Unregister(c)
+	}
+	if db.lock != nil {
+		errs = append(errs, db.lock.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,116 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sort"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/internal/model"
+	"tsdb/partition"
+)
+
+// ExemplarSeries is a series and its exemplars, by rising time.
+type ExemplarSeries struct {
+	Labels    labels.Labels
+	Exemplars []model.Exemplar
+}
+
+// Exemplars returns the exemplars in the range of all series that match one of
+// the sets of matchers, sorted by labels.
+func (v *View) Exemplars(ctx context.Context, tenant uint32, tr model.TimeRange, sets [][]*labels.Matcher) ([]ExemplarSeries, error) {
+	var list []ExemplarSeries
+	seen := make(map[model.Identity]bool)
+	for _, ms := range sets {
+		// Exemplars may be a little older or newer than the samples they stand
+		// beside, so all series are asked.
+		set, err := v.Select(ctx, tenant, model.AllTime, ms...)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range set.series {
+			if seen[s.ID] {
+				continue
+			}
+			seen[s.ID] = true
+			es, err := s.exemplars(tr)
+			if err != nil {
+				return nil, err
+			}
+			if len(es) > 0 {
+				list = append(list, ExemplarSeries{Labels: s.Labels, Exemplars: es})
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+	sort.Slice(list, func(i, j int) bool { return labels.Compare(list[i].Labels, list[j].Labels) < 0 })
+	return list, nil
+}
+
+// exemplars gathers a series' exemplars from blocks and head.
+func (s *Series) exemplars(tr model.TimeRange) ([]model.Exemplar, error) {
+	st := s.set.view.st
+	tr = st.visible(tr)
+	var all []model.Exemplar
+	for _, src := range s.sources {
+		if src.block == nil {
+			for _, b := range st.buffers() {
+				all = append(all, b.Exemplars(src.ref)...)
+			}
+			continue
+		}
+		es, err := src.block.Exemplars(src.ord)
+		if errors.Is(err, partition.ErrCorrupt) {
+			continue // what cannot be read costs a pointer to a trace, not the answer
+		} else if err != nil {
+			return nil, err
+		}
+		all = append(all, es...)
+	}
+	all = slices.DeleteFunc(all, func(e model.Exemplar) bool { return !tr.Contains(e.T) })
+	slices.SortStableFunc(all, func(a, b model.Exemplar) int {
+		switch {
+		case a.T < b.T:
+			return -1
+		case a.T > b.T:
+			return 1
+		}
+		return labels.Compare(a.Labels, b.Labels)
+	})
+	return slices.CompactFunc(all, model.Exemplar.Equal), nil
+}
+
+// Metadata returns what is known of metrics: of one if metric is not empty. The
+// newest word on a metric counts.
+func (v *View) Metadata(ctx context.Context, tenant uint32, metric string) (map[string][]model.Metadata, error) {
+	all := make(map[string][]model.Metadata)
+	for _, e := range v.st.blocks.Entries() { // oldest first
+		if e.Block() == nil {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		ms, err := e.Block().Metadata()
+		if errors.Is(err, partition.ErrCorrupt) {
+			continue
+		} else if err != nil {
+			return nil, err
+		}
+		for _, m := range ms {
+			if m.Tenant == tenant && (metric == "" || m.Metric == metric) {
+				all[m.Metric] = []model.Metadata{m.Metadata}
+			}
+		}
+	}
+	for name, m := range v.db.head.Metadata(tenant) {
+		if metric == "" || name == metric {
+			all[name] = []model.Metadata{m}
+		}
+	}
+	return all, nil
+}

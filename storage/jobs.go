@@ -1,0 +1,146 @@
+package storage
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"tsdb/partition"
+)
+
+// The paces of the background work.
+const (
+	watchEvery   = 500 * time.Millisecond // space and cut triggers
+	mergeEvery   = time.Minute            // looked at also after every cut
+	retainEvery  = time.Hour
+	retryAtFirst = time.Second // after a failure; doubles
+	retryAtMost  = time.Minute
+)
+
+// jobs are the goroutines of a database: one watches space and cuts, one
+// merges and lets old partitions go. Both stop when their context ends.
+type jobs struct {
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	kick   chan struct{} // cut now
+	merged chan struct{} // look for merges now
+}
+
+func (db *DB) startJobs() {
+	ctx, cancel := context.WithCancel(context.Background())
+	db.jobs.cancel = cancel
+	db.jobs.wg.Add(2)
+	go func() { defer db.jobs.wg.Done(); db.watch(ctx) }()
+	go func() { defer db.jobs.wg.Done(); db.maintain(ctx) }()
+}
+
+func (db *DB) stopJobs() {
+	if db.jobs.cancel != nil {
+		db.jobs.cancel()
+		db.jobs.wg.Wait()
+	}
+}
+
+// watch measures free space and cuts the head when it is due.
+func (db *DB) watch(ctx context.Context) {
+	backoff := backoff{}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-db.jobs.kick:
+		case <-db.opts.Clock.After(watchEvery):
+		}
+		db.observeSpace()
+		now := db.opts.Clock.Now()
+		if backoff.wait(now) {
+			continue
+		}
+		if reason := db.cutDue(); reason != "" {
+			db.log.Debug("cutting the head", "reason", reason)
+			if err := db.cut(ctx); err != nil {
+				if ctx.Err() != nil {
+					return
+				}
+				db.metrics.cutErrors.Inc()
+				db.log.Error("cut failed, will be tried again", "err", err, "after", backoff.failed(now))
+				continue
+			}
+			backoff.worked()
+			wake(db.jobs.merged)
+		}
+	}
+}
+
+// maintain merges blocks and applies retention.
+func (db *DB) maintain(ctx context.Context) {
+	backoff := backoff{}
+	var retained time.Time
+	for {
+		now := db.opts.Clock.Now()
+		if now.Sub(retained) >= retainEvery {
+			if err := db.Retain(ctx); err != nil && ctx.Err() == nil {
+				db.log.Error("retention failed, will be tried again", "err", err)
+			}
+			retained = now
+		}
+		if err := db.sweep(); err != nil {
+			db.log.Error("files of dropped blocks not removed, will be tried again", "err", err)
+		}
+		if !backoff.wait(now) {
+			switch worked, err := db.mergeNext(ctx, partition.PlanMerge); {
+			case ctx.Err() != nil:
+				return
+			case err != nil:
+				db.metrics.mergeErrors.Inc()
+				db.log.Error("merge failed, will be tried again", "err", err, "after", backoff.failed(now))
+			default:
+				backoff.worked()
+				if worked {
+					continue
+				}
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-db.jobs.merged:
+		case <-db.opts.Clock.After(mergeEvery):
+		}
+	}
+}
+
+// backoff spaces repetitions of something that fails.
+type backoff struct {
+	delay time.Duration
+	until time.Time
+}
+
+func (b *backoff) wait(now time.Time) bool { return now.Before(b.until) }
+
+func (b *backoff) failed(now time.Time) time.Duration {
+	b.delay = min(max(2*b.delay, retryAtFirst), retryAtMost)
+	b.until = now.Add(b.delay)
+	return b.delay
+}
+
+func (b *backoff) worked() { *b = backoff{} }
+
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// cutDue returns why the head should be cut now, "" if it should not.
+func (db *DB) cutDue() string {
+	if db.frozen() != nil {
+		return "unfinished"
+	}
+	st := db.activeBuffer().Stats()
+	_, walBytes := db.wal.Bytes()
+	return cutReason(&db.opts, walBytes, st.Bytes, uint64(st.Samples), uint64(st.Series), db.activeAge())
+}
+
+func (db *DB) kickCut() { wake(db.jobs.kick) }

@@ -1,0 +1,157 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"tsdb/partition"
+)
+
+// Retain moves the retention floor to where it belongs now: partitions that
+// are too old as a whole leave, what of them lies in other blocks is hidden at
+// once and goes when those are merged.
+func (db *DB) Retain(ctx context.Context) error {
+	target := partition.RetentionTarget(db.now(), db.opts.RetentionMs)
+	e, ok := partition.PlanRetention(db.manifest.State(), target, 0)
+	if !ok {
+		return nil
+	}
+	if _, err := db.edit(e, nil); err != nil {
+		return fmt.Errorf("retention: %w", err)
+	}
+	db.log.Info("retention applied", "floor", stamp(target), "blocks_dropped", len(e.Drop))
+	return db.sweep()
+}
+
+// sweep removes the files of dropped blocks that no view holds any more.
+func (db *DB) sweep() error {
+	_, err := db.set.Sweep(func(edit uint64) error {
+		return walError(db.wal.Release(db.manifest.State().WALLow, edit))
+	})
+	return err
+}
+
+// Summary says how many blocks there are and how long they are.
+type Summary struct {
+	Blocks int   `json:"blocks"`
+	Bytes  int64 `json:"bytes"`
+}
+
+func (db *DB) summary() Summary {
+	var s Summary
+	for _, b := range db.manifest.State().Blocks {
+		s.Blocks++
+		s.Bytes += b.Size
+	}
+	return s
+}
+
+// Flush cuts the head and returns when its samples are in a durable block.
+func (db *DB) Flush(ctx context.Context) (Summary, error) {
+	if err := db.cut(ctx); err != nil {
+		return Summary{}, err
+	}
+	wake(db.jobs.merged)
+	return db.summary(), nil
+}
+
+// Compact brings everything to its final form: it cuts the head and merges
+// every partition, today's included.
+func (db *DB) Compact(ctx context.Context) (Summary, error) {
+	if err := db.cut(ctx); err != nil {
+		return Summary{}, err
+	}
+	if err := db.Retain(ctx); err != nil {
+		return Summary{}, err
+	}
+	for {
+		more, err := db.mergeNext(ctx, partition.PlanFinal)
+		if err != nil {
+			return Summary{}, err
+		}
+		if !more {
+			return db.summary(), nil
+		}
+	}
+}
+
+// planner decides on the next merge: partition.PlanMerge or PlanFinal.
+type planner func([]partition.PlanBlock, partition.PlanOptions) (partition.MergePlan, bool)
+
+// mergeNext does the merge that plan finds next. It reports whether there was
+// one. One merge runs at a time.
+func (db *DB) mergeNext(ctx context.Context, plan planner) (bool, error) {
+	db.mergeMu.Lock()
+	defer db.mergeMu.Unlock()
+	v := db.set.Acquire()
+	defer v.Release()
+	free, err := db.fs.FreeBytes(db.dir)
+	if err != nil {
+		return false, fmt.Errorf("plan a merge: %w", err)
+	}
+	st := v.State()
+	next, ok := plan(v.PlanBlocks(nil), partition.PlanOptions{
+		NowMs: db.now(), FreeBytes: free, WALLow: st.WALLow,
+		Tombstones: st.Tombstones, Concerns: v.Concerns(ctx),
+	})
+	if !ok {
+		return false, nil
+	}
+	if err := db.manifest.Settle(); err != nil {
+		return false, err // files of an edit in doubt may not be written again
+	}
+	began := db.opts.Clock.Now()
+	merged, err := partition.Merge(ctx, v, next, st.Tombstones, partition.MergeOptions{Yield: db.yield})
+	if err != nil {
+		var damage *partition.DamageError
+		if errors.As(err, &damage) {
+			db.quarantine(next, damage)
+		}
+		return false, err
+	}
+	if _, err := db.edit(merged.Edit(db.now()), nil); err != nil {
+		db.set.Discard(merged.Names()...)
+		return false, err
+	}
+	for _, lost := range merged.Lost {
+		db.log.Error("not readable in a merge; damaged chunks keep their place, marked", "err", lost)
+	}
+	db.metrics.merges.WithLabelValues(next.Level.String()).Inc()
+	db.metrics.mergedBytes.Add(float64(merged.Bytes))
+	db.log.Info("blocks merged", "what", next.Reason, "level", next.Level.String(), "inputs", len(next.Inputs), "outputs", len(merged.Add),
+		"read_bytes", next.Bytes, "written_bytes", merged.Bytes, "took", db.opts.Clock.Now().Sub(began))
+	db.dropTombstones(ctx)
+	if err := db.sweep(); err != nil {
+		db.log.Error("files of merged blocks not removed, will be tried again", "err", err)
+	}
+	return true, nil
+}
+
+// quarantine takes an input that cannot be merged out of further plans.
+func (db *DB) quarantine(plan partition.MergePlan, damage *partition.DamageError) {
+	for _, name := range plan.Names() {
+		if damage.Path == name || strings.HasSuffix(damage.Path, "/"+name) {
+			db.set.Quarantine(name, damage)
+			db.log.Error("block is quarantined: it is read as far as it can be and merged no more", "err", damage)
+		}
+	}
+}
+
+// dropTombstones forgets the deletions that nothing needs any more.
+func (db *DB) dropTombstones(ctx context.Context) {
+	v := db.set.Acquire()
+	defer v.Release()
+	spent := partition.SpentTombstones(v.State(), v.Concerns(ctx))
+	if len(spent) == 0 {
+		return
+	}
+	if _, err := db.edit(partition.Edit{DropTombstones: spent}, nil); err != nil {
+		db.log.Error("spent deletions not dropped, will be tried again", "err", err)
+	}
+}
+
+// yield lets more urgent work go first: a merge pauses between series while the
+// head waits to be cut.
+func (db *DB) yield(ctx context.Context) error { return ctx.Err() }

@@ -1,0 +1,127 @@
+package storage
+
+import (
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are the database's own measurements.
+type metrics struct {
+	rejected         *prometheus.CounterVec
+	accepted         *prometheus.CounterVec
+	replaced         *prometheus.CounterVec
+	exemplarsDropped prometheus.Counter
+	lostSamples      prometheus.Counter
+	cuts, cutErrors  prometheus.Counter
+	cutSeconds       prometheus.Histogram
+	merges           *prometheus.CounterVec
+	mergeErrors      prometheus.Counter
+	mergedBytes      prometheus.Counter
+	writesStopped    prometheus.Gauge
+}
+
+func newMetrics() *metrics {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+	}
+	return &metrics{
+		rejected:         prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tsdb_rejected_samples_total", Help: "Samples refused, by door and reason."}, []string{"door", "reason"}),
+		accepted:         prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tsdb_ingested_samples_total", Help: "Samples acknowledged, by door and kind, repetitions included."}, []string{"door", "kind"}),
+		replaced:         prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tsdb_replaced_samples_total", Help: "Values replaced by a later write at the same key while the head held the older one, by door."}, []string{"door"}),
+		exemplarsDropped: counter("tsdb_exemplars_dropped_total", "Exemplars that made room for newer ones of their series."),
+		lostSamples:      counter("tsdb_wal_lost_samples_total", "Samples of the log whose series definition was damaged."),
+		cuts:             counter("tsdb_head_cuts_total", "Heads turned into blocks."),
+		cutErrors:        counter("tsdb_head_cut_errors_total", "Cuts that failed and are tried again."),
+		cutSeconds:       prometheus.NewHistogram(prometheus.HistogramOpts{Name: "tsdb_head_cut_duration_seconds", Help: "Time a cut took.", Buckets: prometheus.ExponentialBuckets(0.01, 3, 9)}),
+		merges:           prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tsdb_merges_total", Help: "Merges of blocks, by the level of the result."}, []string{"level"}),
+		mergeErrors:      counter("tsdb_merge_errors_total", "Merges that failed and are tried again."),
+		mergedBytes:      counter("tsdb_merge_written_bytes_total", "Bytes of blocks written by merges."),
+		writesStopped:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "tsdb_writes_stopped", Help: "1 while writes are refused for want of disk space or after a failure of the log."}),
+	}
+}
+
+func (m *metrics) collectors() []prometheus.Collector {
+	return []prometheus.Collector{m.rejected, m.accepted, m.replaced, m.exemplarsDropped, m.lostSamples, m.cuts, m.cutErrors, m.cutSeconds, m.merges, m.mergeErrors, m.mergedBytes, m.writesStopped}
+}
+
+// describe registers the gauges that are read off the database when asked for.
+func (db *DB) describe(reg prometheus.Registerer) error {
+	gauge := func(name, help string, f func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f)
+	}
+	list := append(db.metrics.collectors(),
+		gauge("tsdb_head_series", "Series the head knows.", func() float64 { return float64(db.head.Stats().Series) }),
+		gauge("tsdb_head_samples", "Samples in memory.", func() float64 { return float64(db.headStatus().Samples) }),
+		gauge("tsdb_head_bytes", "Memory of the samples in the head.", func() float64 { return float64(db.headStatus().Bytes) }),
+		gauge("tsdb_wal_bytes", "Bytes of log segments on disk.", func() float64 { total, _ := db.wal.Bytes(); return float64(total) }),
+		gauge("tsdb_wal_poisoned", "1 after a failed write or sync of the log.", func() float64 {
+			if db.wal.Err() != nil {
+				return 1
+			}
+			return 0
+		}),
+		gauge("tsdb_blocks", "Block files.", func() float64 { return float64(len(db.manifest.State().Blocks)) }),
+		gauge("tsdb_block_bytes", "Bytes of block files.", func() float64 {
+			n := int64(0)
+			for _, b := range db.manifest.State().Blocks {
+				n += b.Size
+			}
+			return float64(n)
+		}),
+	)
+	for i, c := range list {
+		if err := reg.Register(c); err != nil {
+			for _, c := range list[:i] {
+				reg.Unregister(c)
+			}
+			return err
+		}
+	}
+	db.collectors = list
+	return nil
+}
+
+// rejectionLog writes one line a minute and reason.
+type rejectionLog struct {
+	mu   sync.Mutex
+	last map[string]time.Time
+}
+
+// count counts what became of a request's samples, and logs an example of each
+// reason for a refusal once a minute.
+func (db *DB) count(door string, receipt *Receipt) {
+	for _, c := range [...]struct {
+		kind string
+		n    int
+	}{{"float", receipt.Floats}, {"histogram", receipt.Histograms}, {"exemplar", receipt.Exemplars}} {
+		if c.n > 0 {
+			db.metrics.accepted.WithLabelValues(door, c.kind).Add(float64(c.n))
+		}
+	}
+	for _, r := range receipt.Rejected {
+		db.metrics.rejected.WithLabelValues(door, string(r.Reason)).Add(float64(r.Count))
+		if !db.rejectionLog.due(door+"/"+string(r.Reason), db.opts.Clock.Now()) {
+			continue
+		}
+		args := []any{"door", door, "reason", string(r.Reason), "samples", r.Count, "series", r.Series, "detail", r.Detail}
+		if r.T != 0 {
+			args = append(args, "time", stamp(r.T))
+		}
+		db.log.Warn("samples refused (further ones of this reason are not logged for a minute)", args...)
+	}
+}
+
+func (l *rejectionLog) due(key string, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if t, ok := l.last[key]; ok && now.Sub(t) < time.Minute && !now.Before(t) {
+		return false
+	}
+	if l.last == nil {
+		l.last = make(map[string]time.Time)
+	}
+	l.last[key] = now
+	return true
+}

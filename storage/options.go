@@ -1,0 +1,76 @@
+package storage
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"tsdb/internal/model"
+	"tsdb/internal/vfs"
+	"tsdb/storage/wal"
+)
+
+// Options are the settings of a database; the zero value is the default.
+type Options struct {
+	RetentionMs int64 // raw samples older than this are refused and leave; 0 = for ever
+	MaxFutureMs int64 // samples further ahead than this are refused; 0 = 2 days
+
+	Limits Limits
+
+	WALSync         wal.Mode // when an acknowledgement counts as durable; the zero value is always
+	WALSegmentBytes int64    // size of a log segment; 0 = 32 MiB
+	WALPendingBytes int      // bound of log bytes not yet written; 0 = 16 MiB
+
+	CutWALBytes  int64         // the head is cut when its generation's log is this long; 0 = 1 GiB
+	CutHeadBytes int64         // the head is cut when its samples take this much memory; 0 = 256 MiB
+	CutAge       time.Duration // the head is cut at this age if it is dense; 0 = 30 min; a sparse one at 4 × this
+
+	CacheBytes int64 // memory for decoded pages of blocks; 0 = 64 MiB, < 0 = none
+
+	// Background runs cuts, merges and retention on their own. Tests that
+	// drive them by hand leave it off.
+	Background bool
+
+	Clock      vfs.Clock    // nil = the system clock
+	Seed       uint64       // randomness: the identity seed of a database made here; 0 = from the system
+	AliasSeed  uint64       // randomness of this process' alias hashes; 0 = from the system
+	Logger     *slog.Logger // nil = none
+	Registerer prometheus.Registerer
+
+	// Progress is called while the log is replayed, from one goroutine at a
+	// time; nil = not.
+	Progress func(done, total int64)
+
+	// MinFreeBytes is the free space below which writes stop, before the
+	// bytes of the heads are added; 0 = 32 MiB.
+	MinFreeBytes int64
+	ReserveBytes int64 // size of the reserve file; 0 = 4 MiB
+}
+
+func (o Options) withDefaults() Options {
+	setDefault(&o.MaxFutureMs, 2*model.DayMs)
+	o.Limits = o.Limits.withDefaults()
+	setDefault(&o.WALSegmentBytes, 32<<20)
+	setDefault(&o.WALPendingBytes, 16<<20)
+	setDefault(&o.CutWALBytes, 1<<30)
+	setDefault(&o.CutHeadBytes, 256<<20)
+	setDefault(&o.CutAge, 30*time.Minute)
+	setDefault(&o.CacheBytes, 64<<20)
+	setDefault(&o.MinFreeBytes, 32<<20)
+	setDefault(&o.ReserveBytes, 4<<20)
+	if o.Clock == nil {
+		o.Clock = vfs.SystemClock
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+func setDefault[T comparable](p *T, v T) {
+	var zero T
+	if *p == zero {
+		*p = v
+	}
+}

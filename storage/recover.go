@@ -1,0 +1,340 @@
+package storage
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	iofs "io/fs"
+	"path"
+	"slices"
+	"sync/atomic"
+
+	"tsdb/internal/model"
+	"tsdb/internal/vfs"
+	"tsdb/partition"
+	"tsdb/storage/head"
+	"tsdb/storage/wal"
+)
+
+// replayWorkers is the number of goroutines that replay the log; shards are
+// dealt out among them.
+const replayWorkers = 4
+
+// RecoveryReport says what Open found.
+type RecoveryReport struct {
+	Log         wal.Report
+	Samples     uint64               // samples replayed
+	Series      uint64               // series definitions replayed
+	LostSamples uint64               // samples in the log whose series definition was damaged
+	Leftovers   []partition.Leftover // files that no edit listed
+}
+
+// Open opens the database in dir, or makes one, and returns when everything
+// that was acknowledged is there to be queried. ctx ends the replay.
+func Open(ctx context.Context, fs vfs.FS, dir string, opts Options) (_ *DB, err error) {
+	opts = opts.withDefaults()
+	db := &DB{
+		fs: fs, dir: dir, opts: opts, log: opts.Logger,
+		metrics: newMetrics(), buffers: make(map[*head.Buffer]int),
+		cutSignal: make(chan struct{}),
+		space:     space{floor: opts.MinFreeBytes},
+		jobs:      jobs{kick: make(chan struct{}, 1), merged: make(chan struct{}, 1)},
+	}
+	defer func() {
+		if err != nil {
+			_ = db.closeFiles() // the first error says more
+		}
+	}()
+	if err := db.makeDirs(); err != nil {
+		return nil, err
+	}
+	db.lock, err = fs.Lock(path.Join(dir, partition.LockName))
+	if errors.Is(err, vfs.ErrLocked) {
+		return nil, fmt.Errorf("%s: %w", dir, ErrInUse)
+	} else if err != nil {
+		return nil, fmt.Errorf("lock data directory: %w", err)
+	}
+	rec, err := wal.Scan(fs, path.Join(dir, partition.WALDir), db.walOptions())
+	if err != nil {
+		return nil, err
+	}
+	if err := db.openManifest(rec.Report().Edit); err != nil {
+		return nil, err
+	}
+	if err := db.openBlocks(rec.Generations()); err != nil {
+		return nil, err
+	}
+	if err := db.replay(ctx, rec); err != nil {
+		return nil, err
+	}
+	db.tell()
+	if err := db.ensureReserve(); err != nil {
+		db.log.Warn("reserve file not made", "err", err)
+	}
+	db.observeSpace()
+	if opts.Registerer != nil {
+		if err := db.describe(opts.Registerer); err != nil {
+			return nil, err
+		}
+	}
+	if opts.Background {
+		db.startJobs()
+	}
+	return db, nil
+}
+
+func (db *DB) makeDirs() error {
+	for _, d := range []string{"", partition.WALDir, partition.L0Dir, partition.RawDir, partition.LostFoundDir} {
+		if err := db.fs.MkdirAll(path.Join(db.dir, d)); err != nil {
+			return fmt.Errorf("make data directory: %w", err)
+		}
+	}
+	if err := db.fs.SyncDir(db.dir); err != nil {
+		return fmt.Errorf("make data directory: %w", err)
+	}
+	return nil
+}
+
+func (db *DB) walOptions() wal.Options {
+	return wal.Options{
+		SegmentBytes: db.opts.WALSegmentBytes, PendingBytes: db.opts.WALPendingBytes, Sync: db.opts.WALSync,
+		Clock: db.opts.Clock, Logger: db.log, Progress: db.opts.Progress,
+	}
+}
+
+// openManifest opens the MANIFEST, which must reach at least to the edit the
+// log names, or begins one if there never was any. Without room for its fresh
+// snapshot the reserve file goes.
+func (db *DB) openManifest(minEdit uint64) (err error) {
+	db.manifest, err = partition.OpenManifest(db.fs, db.dir, minEdit)
+	if err != nil && isNoSpace(err) && db.giveReserveUp() {
+		db.manifest, err = partition.OpenManifest(db.fs, db.dir, minEdit)
+	}
+	if errors.Is(err, iofs.ErrNotExist) {
+		db.manifest, err = partition.CreateManifest(db.fs, db.dir, newSeed(db.opts.Seed), db.now())
+	}
+	return err
+}
+
+// newSeed returns seed, or a random one if it is 0.
+func newSeed(seed uint64) uint64 {
+	for seed == 0 {
+		var b [8]byte
+		_, _ = rand.Read(b[:]) // never fails
+		seed = binary.LittleEndian.Uint64(b[:])
+	}
+	return seed
+}
+
+// openBlocks opens the listed blocks and clears away what no edit lists.
+func (db *DB) openBlocks(inLog []uint64) (err error) {
+	if db.opts.CacheBytes > 0 {
+		if db.cache, err = partition.NewCache(db.opts.CacheBytes); err != nil {
+			return err
+		}
+	}
+	db.set, err = partition.OpenSet(db.fs, db.dir, db.manifest, partition.SetOptions{
+		Cache: db.cache, Obsolete: func() { wake(db.jobs.merged) },
+	})
+	if err != nil {
+		return err
+	}
+	left, err := db.set.CleanUp(func(lo, hi uint64) bool {
+		i, found := slices.BinarySearch(inLog, lo)
+		return found && i+int(hi-lo) < len(inLog) && inLog[i+int(hi-lo)] == hi
+	})
+	db.report.Leftovers = left
+	return err
+}
+
+// replay brings the samples of the log into the head and opens the log for
+// writing above every number that was ever used.
+func (db *DB) replay(ctx context.Context, rec *wal.Recovery) error {
+	st := db.manifest.State()
+	start := rec.Highest()
+	start.Generation = max(start.Generation, st.HighGen)
+	start.LSN = max(start.LSN, st.HighLSN)
+	start.Segment = max(start.Segment, st.HighSegment)
+	db.head = head.New(head.Options{IdentitySeed: st.Seed})
+	db.active = db.head.NewBuffer(start.Generation + 1)
+	db.activeLow = start.Generation + 1
+	r := replayer{db: db}
+	for _, gen := range rec.Generations() {
+		if gen < st.WALLow {
+			continue // in a block already; its segments go with the next release
+		}
+		db.activeLow = min(db.activeLow, gen)
+		r.begin()
+		if err := rec.Replay(ctx, gen, replayWorkers, r.apply); err != nil {
+			return fmt.Errorf("replay of generation %d: %w", gen, err)
+		}
+	}
+	db.report.Log = rec.Report()
+	db.report.Samples, db.report.Series, db.report.LostSamples = r.samples.Load(), r.series.Load(), r.lost.Load()
+	db.metrics.lostSamples.Add(float64(db.report.LostSamples))
+	if err := rec.Repair(); err != nil {
+		return fmt.Errorf("repair of the log: %w", err)
+	}
+	var err error
+	if db.wal, err = wal.Open(db.fs, path.Join(db.dir, partition.WALDir), db.walOptions(), start, rec); err != nil {
+		return err
+	}
+	db.active.SetGeneration(db.wal.Generation())
+	db.wal.NoteEdit(st.Number)
+	db.activeSince = db.opts.Clock.Now()
+	db.publish(&state{active: db.active, blocks: db.set.Acquire(), floor: st.Floor})
+	return nil
+}
+
+// tell logs what recovery found, if it is worth a line.
+func (db *DB) tell() {
+	r := &db.report
+	if r.Samples > 0 {
+		db.log.Info("log replayed", "samples", r.Samples, "series", r.Series, "bytes", r.Log.Bytes)
+	}
+	if t := r.Log.Torn; t.File != "" {
+		db.log.Warn("end of the log was torn and has been cut; nothing in it was acknowledged",
+			"file", t.File, "offset", t.Offset, "bytes", t.Bytes, "first_lsn", t.FirstLSN, "last_lsn", t.LastLSN)
+	}
+	for _, d := range r.Log.Damage {
+		db.log.Error("damage in the log was skipped", "file", d.File, "offset", d.Offset, "what", d.String())
+	}
+	if r.LostSamples > 0 {
+		db.log.Error("samples of the log lost with the definitions of their series", "samples", r.LostSamples)
+	}
+	for _, l := range r.Leftovers {
+		if l.MovedTo != "" {
+			db.log.Warn("file belongs to nothing and was moved", "file", l.Name, "to", l.MovedTo, "reason", l.Reason)
+		} else {
+			db.log.Debug("leftover deleted", "file", l.Name, "reason", l.Reason)
+		}
+	}
+	v := db.set.Acquire()
+	defer v.Release()
+	for _, err := range v.Quarantined() {
+		db.log.Error("block is quarantined: queries over its time warn", "err", err)
+	}
+}
+
+// replayer applies the frames of one generation after the other. Frames of
+// different shards come concurrently, those of one shard in order. No limit,
+// time or retention is looked at: what is in the log has been acknowledged.
+type replayer struct {
+	db                    *DB
+	shards                [model.Shards]replayShard
+	samples, series, lost atomic.Uint64
+}
+
+// replayShard maps the slots of the generation being replayed to those of the
+// head.
+type replayShard struct {
+	refs  []model.Ref // by the generation's slot; 0 = not defined
+	cols  wal.SampleColumns
+	hists wal.HistogramColumns
+	exs   wal.ExemplarColumns
+}
+
+func (r *replayer) begin() {
+	for i := range r.shards {
+		clear(r.shards[i].refs)
+	}
+}
+
+func (r *replayer) apply(shard int, f wal.Frame) error {
+	s := &r.shards[shard]
+	h, buf := r.db.head, r.db.active
+	switch f.Type {
+	case wal.FrameSeries:
+		return wal.DecodeSeries(f.Payload, func(d wal.SeriesDef) error { return r.define(s, f.Tenant, d) })
+	case wal.FrameSamples:
+		c := &s.cols
+		if err := wal.DecodeSamples(f.Payload, c); err != nil {
+			return err
+		}
+		n := s.resolve(c.Slots, func(to, from int) {
+			c.Slots[to], c.T[to], c.V[to] = c.Slots[from], c.T[from], c.V[from]
+			if len(c.ST) > 0 {
+				c.ST[to] = c.ST[from]
+			}
+		})
+		r.note(n, len(c.Slots))
+		sh := h.Shard(shard)
+		sh.Lock()
+		defer sh.Unlock()
+		sh.AppendFloatsLocked(buf, c.Slots[:n], c.T[:n], c.V[:n], c.ST[:min(n, len(c.ST))])
+	case wal.FrameHistograms:
+		c := &s.hists
+		if err := wal.DecodeHistograms(f.Payload, c); err != nil {
+			return err
+		}
+		n := s.resolve(c.Slots, func(to, from int) {
+			c.Slots[to], c.T[to], c.H[to] = c.Slots[from], c.T[from], c.H[from]
+			if len(c.ST) > 0 {
+				c.ST[to] = c.ST[from]
+			}
+		})
+		r.note(n, len(c.Slots))
+		sh := h.Shard(shard)
+		sh.Lock()
+		defer sh.Unlock()
+		sh.AppendHistogramsLocked(buf, c.Slots[:n], c.T[:n], c.ST[:min(n, len(c.ST))], c.H[:n])
+	case wal.FrameExemplars:
+		c := &s.exs
+		if err := wal.DecodeExemplars(f.Payload, c); err != nil {
+			return err
+		}
+		n := s.resolve(c.Slots, func(to, from int) { c.Slots[to], c.E[to] = c.Slots[from], c.E[from] })
+		sh := h.Shard(shard)
+		sh.Lock()
+		defer sh.Unlock()
+		sh.AppendExemplarsLocked(buf, c.Slots[:n], c.E[:n])
+	case wal.FrameMetadata:
+		return wal.DecodeMetadata(f.Payload, func(metric string, m model.Metadata) error {
+			h.SetMetadata(f.Tenant, metric, m)
+			return nil
+		})
+	}
+	return nil
+}
+
+func (r *replayer) note(found, all int) {
+	r.samples.Add(uint64(found))
+	r.lost.Add(uint64(all - found))
+}
+
+// define takes a definition of the generation over into the head.
+func (r *replayer) define(s *replayShard, tenant uint32, d wal.SeriesDef) error {
+	if d.Slot >= model.MaxSlots {
+		return fmt.Errorf("definition of slot %d: %w", d.Slot, wal.ErrCorrupt)
+	}
+	ref, _ := r.db.head.Resolve(tenant, d.Labels)
+	if ref == 0 {
+		return fmt.Errorf("the head has no room for %s", d.Labels)
+	}
+	if n := int(d.Slot) + 1; n > len(s.refs) {
+		s.refs = append(s.refs, make([]model.Ref, n+n/2-len(s.refs))...)
+	}
+	s.refs[d.Slot] = ref
+	r.series.Add(1)
+	return nil
+}
+
+// resolve turns the generation's slots into those of the head, in place. Rows
+// whose definition is lost are left out: keep moves the others up. It returns
+// how many are left.
+func (s *replayShard) resolve(slots []uint32, keep func(to, from int)) int {
+	n := 0
+	for i, slot := range slots {
+		if int(slot) >= len(s.refs) || s.refs[slot] == 0 {
+			continue
+		}
+		slots[i] = s.refs[slot].Slot()
+		if n != i {
+			keep(n, i)
+		}
+		n++
+	}
+	return n
+}

@@ -1,0 +1,133 @@
+package storage
+
+import (
+	"slices"
+	"sync"
+
+	"tsdb/internal/model"
+	"tsdb/partition"
+	"tsdb/storage/head"
+)
+
+// state is what the database shows at one moment: which buffers of the head,
+// which blocks, which deletions, from when on. It is immutable and counted:
+// what it names goes with its last holder.
+type state struct {
+	active *head.Buffer
+	frozen *head.Buffer // being cut; nil if none is
+	blocks *partition.Version
+	floor  int64 // nothing before it is shown, Unix milliseconds
+
+	refs int // guarded by stateMu of the DB
+}
+
+// View is a consistent, pinned look at the database: every sample is in it
+// once, whatever is cut or merged meanwhile, and samples acknowledged before
+// it was taken are in it. It is safe for concurrent use until Release.
+type View struct {
+	db   *DB
+	st   *state
+	once sync.Once
+}
+
+// View pins the present state. The error is ErrClosed after Close.
+func (db *DB) View() (*View, error) {
+	st := db.pin()
+	if st == nil {
+		return nil, ErrClosed
+	}
+	return &View{db: db, st: st}, nil
+}
+
+// Release unpins the view; it may be called again.
+func (v *View) Release() { v.once.Do(func() { v.db.releaseState(v.st) }) }
+
+// Floor returns the time before which nothing is shown, Unix milliseconds.
+func (v *View) Floor() int64 { return v.st.floor }
+
+// pin takes a hold on the present state, nil after Close. releaseState gives
+// it back.
+func (db *DB) pin() *state {
+	db.stateMu.Lock()
+	defer db.stateMu.Unlock()
+	if db.state != nil {
+		db.state.refs++
+	}
+	return db.state
+}
+
+// publish makes next, a changed copy of the present state, the present one. It
+// takes over a hold on next.blocks.
+func (db *DB) publish(next *state) {
+	db.stateMu.Lock()
+	prev := db.state
+	next.refs = 1
+	for _, b := range next.buffers() {
+		db.buffers[b]++
+	}
+	db.state = next
+	db.stateMu.Unlock()
+	if prev != nil {
+		db.releaseState(prev)
+	}
+}
+
+// change publishes what edit makes of the present state. It runs for one
+// caller at a time: those who split or retire buffers hold cutMu, those who
+// change blocks editMu, and both take changeMu.
+func (db *DB) change(edit func(*state)) {
+	db.changeMu.Lock()
+	defer db.changeMu.Unlock()
+	next := *db.state // replaced only under changeMu
+	blocks := next.blocks
+	edit(&next)
+	if next.blocks == blocks {
+		next.blocks = blocks.Retain()
+	}
+	db.publish(&next)
+}
+
+func (db *DB) releaseState(s *state) {
+	db.stateMu.Lock()
+	s.refs--
+	last := s.refs == 0
+	var unused []*head.Buffer
+	if last {
+		for _, b := range s.buffers() {
+			if db.buffers[b]--; db.buffers[b] == 0 {
+				delete(db.buffers, b)
+				unused = append(unused, b)
+			}
+		}
+	}
+	db.stateMu.Unlock()
+	if !last {
+		return
+	}
+	for _, b := range unused {
+		b.Release()
+	}
+	s.blocks.Release()
+}
+
+// buffers returns the buffers of the state.
+func (s *state) buffers() []*head.Buffer {
+	if s.frozen == nil {
+		return []*head.Buffer{s.active}
+	}
+	return []*head.Buffer{s.frozen, s.active}
+}
+
+// visible clips a range to what the view shows.
+func (s *state) visible(tr model.TimeRange) model.TimeRange {
+	tr.Min = max(tr.Min, s.floor)
+	return tr
+}
+
+// buffersIn returns the buffers that have samples in a range.
+func (s *state) buffersIn(tr model.TimeRange) []*head.Buffer {
+	return slices.DeleteFunc(s.buffers(), func(b *head.Buffer) bool {
+		st := b.Stats()
+		return st.Samples == 0 || st.MinTime >= tr.Max || st.MaxTime < tr.Min
+	})
+}
