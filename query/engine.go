@@ -137,7 +137,7 @@ type run struct {
 
 // Exec runs the query. Its result is valid until Close.
 func (r *run) Exec(ctx context.Context) *promql.Result {
-	res := r.Query.Exec(ctx)
+	res := r.Query.Exec(context.WithValue(ctx, toRun{}, true))
 	res.Err = classify(res.Err)
 	res.Warnings.Merge(r.src.lateWarnings())
 	return res

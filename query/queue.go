@@ -43,11 +43,15 @@ func newQueue(concurrent, waiting int, started func(string) func()) *queue {
 // GetMaxConcurrent returns how many queries may run at a time.
 func (q *queue) GetMaxConcurrent() int { return cap(q.slots) }
 
+// toRun marks the context of a query that is to run. The engine asks its
+// tracker for leave to parse as well, which is quick and needs no turn.
+type toRun struct{}
+
 // Insert waits for its turn to run. A query whose context ends leaves the
 // queue; one that finds it full gets ErrOverloaded.
 func (q *queue) Insert(ctx context.Context, query string) (int, error) {
-	if err := ctx.Err(); err != nil {
-		return 0, contextError(err, inQueue)
+	if ctx.Value(toRun{}) == nil {
+		return 0, nil
 	}
 	select {
 	case q.slots <- struct{}{}:
@@ -81,6 +85,9 @@ func (q *queue) begin(query string) int {
 
 // Delete ends a query that Insert let run.
 func (q *queue) Delete(number int) {
+	if number == 0 { // it was parsed only
+		return
+	}
 	q.mu.Lock()
 	e := q.mu.active[number]
 	delete(q.mu.active, number)

@@ -1,0 +1,34 @@
+package prom
+
+import (
+	"context"
+	"net/http"
+
+	"tsdb/storage"
+)
+
+// flush cuts the head and answers when its blocks are durable.
+func (a *API) flush(r *http.Request) (answer, *apiError) {
+	return a.work(r, (*storage.DB).Flush)
+}
+
+// compact merges every partition, today's included, to its final form.
+func (a *API) compact(r *http.Request) (answer, *apiError) {
+	return a.work(r, (*storage.DB).Compact)
+}
+
+// work runs a job while the client waits: a client that goes ends it.
+func (a *API) work(r *http.Request, job func(*storage.DB, context.Context) (storage.Summary, error)) (answer, *apiError) {
+	db, err := a.opts.DB()
+	if err != nil {
+		return answer{}, unavailable(err)
+	}
+	s, err := job(db, r.Context())
+	if err != nil {
+		return answer{}, classifyWork(err)
+	}
+	return answer{data: jsonValue(struct {
+		Blocks int   `json:"blocks"`
+		Bytes  int64 `json:"bytes"`
+	}{s.Blocks, s.Bytes})}, nil
+}

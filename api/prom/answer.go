@@ -1,0 +1,106 @@
+package prom
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/prometheus/prometheus/util/annotations"
+)
+
+// maxAnnotations bounds the warnings of an answer, and the infos.
+const maxAnnotations = 10
+
+// handler answers one request, whose form is parsed.
+type handler func(r *http.Request) (answer, *apiError)
+
+// answer is what a handler found.
+type answer struct {
+	data     encodable // nil = 204, no body
+	warnings annotations.Annotations
+	query    string // the text the warnings point into; "" if they point nowhere
+	done     func() // frees what data names; nil = nothing to free
+}
+
+// encodable writes one JSON value.
+type encodable func(e *encoder)
+
+// wrap turns a handler into one of net/http: form, answer or error, envelope.
+func (a *API) wrap(h handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		allowOrigin(w, r)
+		if err := parseForm(w, r); err != nil {
+			writeError(w, err)
+			return
+		}
+		ans, err := h(r)
+		if ans.done != nil {
+			defer ans.done()
+		}
+		switch {
+		case err != nil:
+			writeError(w, err)
+		case ans.data == nil:
+			w.WriteHeader(http.StatusNoContent)
+		default:
+			if err := writeAnswer(w, ans); err != nil {
+				a.log.Debug("answer not sent", "path", r.URL.Path, "err", err)
+			}
+		}
+	})
+}
+
+// writeAnswer sends the envelope {"status":"success","data":…}. The error is
+// that of the connection.
+func writeAnswer(w http.ResponseWriter, ans answer) error {
+	w.Header().Set("Content-Type", "application/json")
+	e := newEncoder(w)
+	e.raw(`{"status":"success","data":`)
+	ans.data(e)
+	warnings, infos := ans.warnings.AsStrings(ans.query, maxAnnotations, maxAnnotations)
+	e.annotations("warnings", warnings)
+	e.annotations("infos", infos)
+	e.raw("}")
+	return e.finish()
+}
+
+// annotations writes a member of the envelope, nothing if there are none. The
+// texts are sorted, so that equal requests have equal answers; the last may be
+// the count of those left out and stays last.
+func (e *encoder) annotations(member string, texts []string) {
+	if len(texts) == 0 {
+		return
+	}
+	slices.Sort(texts[:min(len(texts), maxAnnotations)])
+	e.raw(`,"`)
+	e.raw(member)
+	e.raw(`":`)
+	e.strings(texts)
+}
+
+// writeError sends an error in the API's form.
+func writeError(w http.ResponseWriter, err *apiError) {
+	w.Header().Set("Content-Type", "application/json")
+	if err.retryAfterSeconds > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(err.retryAfterSeconds))
+	}
+	w.WriteHeader(err.code)
+	b := append([]byte(`{"status":"error","errorType":`), strconv.Quote(err.kind)...)
+	b = append(b, `,"error":`...)
+	b = appendString(b, err.err.Error())
+	// A client that is gone needs no error.
+	_, _ = w.Write(append(b, '}'))
+}
+
+// jsonValue encodes small answers through their struct tags. v must be
+// encodable.
+func jsonValue(v any) encodable {
+	return func(e *encoder) {
+		b, err := json.Marshal(v)
+		if err != nil {
+			panic("BUG: encode " + err.Error())
+		}
+		e.b = append(e.b, b...)
+	}
+}

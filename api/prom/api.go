@@ -1,0 +1,118 @@
+package prom
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/prometheus/promql"
+
+	"tsdb/internal/vfs"
+	"tsdb/query"
+	"tsdb/storage"
+)
+
+// Options are what the API needs. DB and Engine are required.
+type Options struct {
+	// DB returns the database, or an error while there is none. Safe for
+	// concurrent use.
+	DB     func() (*storage.DB, error)
+	Engine *query.Engine
+
+	Build     BuildInfo
+	Started   time.Time                // of the process
+	Retention string                   // how long samples are kept, for people
+	Flags     func() map[string]string // by name; nil = none
+	Config    func() string            // the configuration as YAML; nil = empty
+	Targets   func() []Target          // what the server scrapes; nil = nothing
+
+	Clock  vfs.Clock    // nil = the system's
+	Logger *slog.Logger // nil = none
+}
+
+// API answers requests. It is safe for concurrent use.
+type API struct {
+	opts   Options
+	engine promql.QueryEngine
+	parser *query.Parser
+	now    func() time.Time
+	log    *slog.Logger
+}
+
+// New returns an API.
+func New(o Options) *API {
+	if o.Clock == nil {
+		o.Clock = vfs.SystemClock
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &API{opts: o, engine: o.Engine, parser: o.Engine.Parser(), now: o.Clock.Now, log: o.Logger}
+}
+
+// Register mounts every endpoint under /api/v1. The mux answers unknown paths
+// with 404 and other methods with 405, in plain text. Who may use
+// /api/v1/admin is for the server to guard.
+func (a *API) Register(mux *http.ServeMux) {
+	const (
+		get   = http.MethodGet
+		post  = http.MethodPost
+		query = get + " " + post
+	)
+	for _, e := range []struct {
+		methods, path string
+		handler       handler
+	}{
+		{query, "/query", a.query},
+		{query, "/query_range", a.queryRange},
+		{query, "/query_exemplars", a.queryExemplars},
+		{query, "/format_query", a.formatQuery},
+		{query, "/parse_query", a.parseQuery},
+		{query, "/series", a.series},
+		{query, "/labels", a.labelNames},
+		{get, "/label/{name}/values", a.labelValues},
+		{get, "/metadata", a.metadata},
+		{get, "/targets", a.targets},
+		{get, "/targets/metadata", a.targetMetadata},
+		{get, "/rules", a.rules},
+		{get, "/alerts", a.alerts},
+		{get, "/alertmanagers", a.alertmanagers},
+		{get, "/status/buildinfo", a.buildInfo},
+		{get, "/status/runtimeinfo", a.runtimeInfo},
+		{get, "/status/flags", a.flags},
+		{get, "/status/config", a.config},
+		{get, "/status/tsdb", a.cardinality},
+		{get, "/status/storage", a.storageStatus},
+		{post, "/admin/flush", a.flush},
+		{post, "/admin/compact", a.compact},
+	} {
+		path := "/api/v1" + e.path
+		for _, method := range []string{get, post} {
+			if contains(e.methods, method) {
+				mux.Handle(method+" "+path, Compress(a.wrap(e.handler)))
+			}
+		}
+		mux.HandleFunc("OPTIONS "+path, preflight)
+	}
+}
+
+// preflight answers a browser that asks whether another site's page may call.
+func preflight(w http.ResponseWriter, r *http.Request) {
+	allowOrigin(w, r)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// allowOrigin lets pages of every site read the answer, as Prometheus does by
+// default; there are no cookies that they could abuse.
+func allowOrigin(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Add("Vary", "Origin")
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return
+	}
+	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
+	h.Set("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, Origin")
+	h.Set("Access-Control-Expose-Headers", "Date")
+}

@@ -1,0 +1,145 @@
+package prom
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	promstorage "github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/util/annotations"
+)
+
+// contextEvery is how many series are listed between two looks at whether the
+// client is still there.
+const contextEvery = 1024
+
+// labelNames lists the names of labels.
+func (a *API) labelNames(r *http.Request) (answer, *apiError) {
+	return a.labelStrings(r, func(q promstorage.Querier, h *promstorage.LabelHints, ms []*labels.Matcher) ([]string, annotations.Annotations, error) {
+		return q.LabelNames(r.Context(), h, ms...)
+	})
+}
+
+// labelValues lists the values of one label.
+func (a *API) labelValues(r *http.Request) (answer, *apiError) {
+	name := r.PathValue("name")
+	if strings.HasPrefix(name, "U__") {
+		name = model.UnescapeName(name, model.ValueEncodingEscaping)
+	}
+	if !model.UTF8Validation.IsValidLabelName(name) {
+		return answer{}, badData(fmt.Errorf("invalid label name: %q", name))
+	}
+	return a.labelStrings(r, func(q promstorage.Querier, h *promstorage.LabelHints, ms []*labels.Matcher) ([]string, annotations.Annotations, error) {
+		return q.LabelValues(r.Context(), name, h, ms...)
+	})
+}
+
+// labelStrings lists what read finds for any of the selectors, sorted.
+func (a *API) labelStrings(r *http.Request, read func(promstorage.Querier, *promstorage.LabelHints, []*labels.Matcher) ([]string, annotations.Annotations, error)) (answer, *apiError) {
+	limit, bad := limitOf(r)
+	if bad != nil {
+		return answer{}, bad
+	}
+	start, end, bad := timeRange(r)
+	if bad != nil {
+		return answer{}, bad
+	}
+	sets, err := a.selectors(r)
+	if err != nil {
+		return answer{}, badData(err)
+	}
+	q, unready := a.querier(start, end)
+	if unready != nil {
+		return answer{}, unready
+	}
+	defer q.Close()
+	if len(sets) == 0 {
+		sets = [][]*labels.Matcher{nil}
+	}
+	var ans answer
+	found := []string{}
+	for _, ms := range sets {
+		some, warnings, err := read(q, &promstorage.LabelHints{Limit: oneMore(limit)}, ms)
+		if err != nil {
+			return answer{}, classify(err)
+		}
+		ans.warnings.Merge(warnings)
+		found = append(found, some...)
+	}
+	slices.Sort(found)
+	found = slices.Compact(found)
+	if limit > 0 && len(found) > limit {
+		found = found[:limit]
+		ans.warnings.Add(errTruncated)
+	}
+	ans.data = stringData(found)
+	return ans, nil
+}
+
+func (a *API) querier(start, end int64) (promstorage.Querier, *apiError) {
+	q, unready := a.queryable()
+	if unready != nil {
+		return nil, unready
+	}
+	open, err := q.Querier(start, end)
+	if err != nil {
+		return nil, classify(err)
+	}
+	return open, nil
+}
+
+// series lists the label sets of the series that match any of the selectors.
+func (a *API) series(r *http.Request) (answer, *apiError) {
+	if len(r.Form["match[]"]) == 0 {
+		return answer{}, badData(errors.New("no match[] parameter provided"))
+	}
+	limit, bad := limitOf(r)
+	if bad != nil {
+		return answer{}, bad
+	}
+	start, end, bad := timeRange(r)
+	if bad != nil {
+		return answer{}, bad
+	}
+	selectors, err := a.selectors(r)
+	if err != nil {
+		return answer{}, badParam("match[]", err)
+	}
+	q, unready := a.querier(start, end)
+	if unready != nil {
+		return answer{}, unready
+	}
+	defer q.Close()
+	ctx := r.Context()
+	hints := &promstorage.SelectHints{Start: start, End: end, Func: "series", Limit: oneMore(limit)}
+	sets := make([]promstorage.SeriesSet, len(selectors))
+	for i, ms := range selectors {
+		sets[i] = q.Select(ctx, true, hints, ms...)
+	}
+	set := sets[0]
+	if len(sets) > 1 {
+		set = promstorage.NewMergeSeriesSet(sets, 0, promstorage.ChainedSeriesMerge)
+	}
+	var ans answer
+	found := []labels.Labels{}
+	for n := 1; set.Next(); n++ {
+		if n%contextEvery == 0 && ctx.Err() != nil {
+			return answer{}, classify(ctx.Err())
+		}
+		if limit > 0 && len(found) == limit {
+			ans.warnings.Add(errTruncated)
+			break
+		}
+		found = append(found, set.At().Labels())
+	}
+	if err := set.Err(); err != nil {
+		return answer{}, classify(err)
+	}
+	ans.warnings.Merge(set.Warnings())
+	ans.data = func(e *encoder) { points(e, found, appendLabels) }
+	return ans, nil
+}

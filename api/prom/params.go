@@ -1,0 +1,208 @@
+package prom
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/timestamp"
+)
+
+// Bounds of a request.
+const (
+	maxFormBytes = 10 << 20
+	maxSelectors = 1000   // of match[] in one request
+	maxPoints    = 11_000 // of a range query, a series
+)
+
+// parseForm reads the parameters from URL and body into r.Form.
+func parseForm(w http.ResponseWriter, r *http.Request) *apiError {
+	r.Body = http.MaxBytesReader(w, r.Body, maxFormBytes)
+	var err error
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind == "multipart/form-data" {
+		err = r.ParseMultipartForm(maxFormBytes) // all of it in memory, never in files
+	} else {
+		err = r.ParseForm()
+	}
+	if err == nil {
+		return nil
+	}
+	var tooLarge *http.MaxBytesError
+	e := badData(fmt.Errorf("error parsing form values: %w", err))
+	if errors.As(err, &tooLarge) {
+		e.code = http.StatusRequestEntityTooLarge
+	}
+	return e
+}
+
+func contains(words, word string) bool {
+	for w := range strings.FieldsSeq(words) {
+		if w == word {
+			return true
+		}
+	}
+	return false
+}
+
+// The ends of the time line as Prometheus and its clients write them: they do
+// not fit into four digits of a year.
+var (
+	minTime = time.Unix(math.MinInt64/1000+62135596801, 0).UTC()
+	maxTime = time.Unix(math.MaxInt64/1000-62135596801, 999999999).UTC()
+
+	minTimeText = minTime.Format(time.RFC3339Nano)
+	maxTimeText = maxTime.Format(time.RFC3339Nano)
+)
+
+// parseTime reads Unix seconds with decimals or RFC 3339. Milliseconds count,
+// what is finer is rounded.
+func parseTime(s string) (time.Time, error) {
+	if t, err := strconv.ParseFloat(s, 64); err == nil && math.Abs(t) <= math.MaxInt64/1000 {
+		whole, part := math.Modf(t)
+		part = math.Round(part*1000) / 1000
+		return time.Unix(int64(whole), int64(part*float64(time.Second))).UTC(), nil
+	}
+	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
+		return t, nil
+	}
+	switch s {
+	case minTimeText:
+		return minTime, nil
+	case maxTimeText:
+		return maxTime, nil
+	}
+	return time.Time{}, fmt.Errorf("cannot parse %q to a valid timestamp", s)
+}
+
+// timeOr reads a time parameter that may be missing.
+func timeOr(r *http.Request, name string, missing time.Time) (time.Time, *apiError) {
+	s := r.Form.Get(name)
+	if s == "" {
+		return missing, nil
+	}
+	t, err := parseTime(s)
+	if err != nil {
+		return t, badParam(name, fmt.Errorf("invalid time value for '%s': %w", name, err))
+	}
+	return t, nil
+}
+
+// Times that the engine can count in nanoseconds.
+var (
+	minQueryTime = time.Unix(0, math.MinInt64)
+	maxQueryTime = time.Unix(0, math.MaxInt64)
+)
+
+// checkQueryTime refuses times at which nothing can be evaluated.
+func checkQueryTime(name string, t time.Time) *apiError {
+	if t.Before(minQueryTime) || t.After(maxQueryTime) {
+		return badParam(name, fmt.Errorf("timestamp must lie between the years %d and %d", minQueryTime.Year(), maxQueryTime.Year()))
+	}
+	return nil
+}
+
+// timeRange reads start and end, which default to the ends of the time line,
+// in Unix milliseconds, both inclusive.
+func timeRange(r *http.Request) (start, end int64, _ *apiError) {
+	s, err := timeOr(r, "start", minTime)
+	if err != nil {
+		return 0, 0, err
+	}
+	e, err := timeOr(r, "end", maxTime)
+	if err != nil {
+		return 0, 0, err
+	}
+	return timestamp.FromTime(s), timestamp.FromTime(e), nil
+}
+
+// parseDuration reads seconds with decimals or a duration such as 1h30m.
+func parseDuration(s string) (time.Duration, error) {
+	if d, err := strconv.ParseFloat(s, 64); err == nil && !math.IsNaN(d) {
+		ns := d * float64(time.Second)
+		if ns >= math.MaxInt64 || ns <= math.MinInt64 {
+			return 0, fmt.Errorf("cannot parse %q to a valid duration. It overflows int64", s)
+		}
+		return time.Duration(ns), nil
+	}
+	if d, err := model.ParseDuration(s); err == nil {
+		return time.Duration(d), nil
+	}
+	return 0, fmt.Errorf("cannot parse %q to a valid duration", s)
+}
+
+// limitOf reads the parameter limit; 0 is no limit.
+func limitOf(r *http.Request) (int, *apiError) {
+	s := r.Form.Get("limit")
+	if s == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(s)
+	if err == nil && n < 0 {
+		err = errors.New("limit must be non-negative")
+	}
+	if err != nil {
+		return 0, badParam("limit", err)
+	}
+	return n, nil
+}
+
+// errTruncated is the warning of an answer that its limit cut short.
+var errTruncated = errors.New("results truncated due to limit")
+
+// oneMore is how much to ask the storage for: enough to see that there is more
+// than the limit.
+func oneMore(limit int) int {
+	if limit > 0 && limit < math.MaxInt {
+		return limit + 1
+	}
+	return limit
+}
+
+// number reads a parameter that is a plain number; missing is its value if it
+// is not given.
+func number(r *http.Request, name string, missing int) (int, *apiError) {
+	s := r.Form.Get(name)
+	if s == "" {
+		return missing, nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return 0, badData(errors.New(name + " must be a number"))
+	}
+	return n, nil
+}
+
+// selectors reads match[]. Each must have a matcher that not every series
+// passes.
+func (a *API) selectors(r *http.Request) ([][]*labels.Matcher, error) {
+	texts := r.Form["match[]"]
+	if len(texts) > maxSelectors {
+		return nil, fmt.Errorf("%d match[] parameters, the limit is %d", len(texts), maxSelectors)
+	}
+	sets, err := a.parser.ParseMetricSelectors(texts)
+	if err != nil {
+		return nil, err
+	}
+	for _, ms := range sets {
+		if !selective(ms) {
+			return nil, errors.New("match[] must contain at least one non-empty matcher")
+		}
+	}
+	return sets, nil
+}
+
+func selective(ms []*labels.Matcher) bool {
+	for _, m := range ms {
+		if !m.Matches("") {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,213 @@
+package prom
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/prometheus/model/timestamp"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/util/stats"
+
+	"tsdb/query"
+)
+
+// tenant is whose series the API shows: there is one tenant so far.
+const tenant = 0
+
+// queryable returns what queries read.
+func (a *API) queryable() (*query.Queryable, *apiError) {
+	db, err := a.opts.DB()
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return query.NewQueryable(db, tenant), nil
+}
+
+// query evaluates an expression at one time.
+func (a *API) query(r *http.Request) (answer, *apiError) {
+	limit, bad := limitOf(r)
+	if bad != nil {
+		return answer{}, bad
+	}
+	at, bad := timeOr(r, "time", a.now())
+	if bad != nil {
+		return answer{}, bad
+	}
+	if bad := checkQueryTime("time", at); bad != nil {
+		return answer{}, bad
+	}
+	return a.evaluate(r, limit, func(ctx context.Context, q *query.Queryable, o promql.QueryOpts, expr string) (promql.Query, error) {
+		return a.engine.NewInstantQuery(ctx, q, o, expr, at)
+	})
+}
+
+// queryRange evaluates an expression at many times.
+func (a *API) queryRange(r *http.Request) (answer, *apiError) {
+	limit, bad := limitOf(r)
+	if bad != nil {
+		return answer{}, bad
+	}
+	start, err := parseTime(r.Form.Get("start"))
+	if err != nil {
+		return answer{}, badParam("start", err)
+	}
+	end, err := parseTime(r.Form.Get("end"))
+	if err != nil {
+		return answer{}, badParam("end", err)
+	}
+	if end.Before(start) {
+		return answer{}, badParam("end", errors.New("end timestamp must not be before start time"))
+	}
+	step, err := parseDuration(r.Form.Get("step"))
+	if err != nil {
+		return answer{}, badParam("step", err)
+	}
+	if step < time.Millisecond {
+		return answer{}, badParam("step", errors.New("zero or negative query resolution step widths are not accepted. Try a positive integer"))
+	}
+	if end.Sub(start)/step > maxPoints {
+		return answer{}, badData(errors.New("exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"))
+	}
+	if bad := checkQueryTime("start", start); bad != nil {
+		return answer{}, bad
+	}
+	if bad := checkQueryTime("end", end); bad != nil {
+		return answer{}, bad
+	}
+	return a.evaluate(r, limit, func(ctx context.Context, q *query.Queryable, o promql.QueryOpts, expr string) (promql.Query, error) {
+		return a.engine.NewRangeQuery(ctx, q, o, expr, start, end, step)
+	})
+}
+
+// evaluate runs the query that prepare makes, with the parameters that both
+// kinds of queries share.
+func (a *API) evaluate(r *http.Request, limit int, prepare func(context.Context, *query.Queryable, promql.QueryOpts, string) (promql.Query, error)) (answer, *apiError) {
+	ctx := r.Context()
+	if s := r.Form.Get("timeout"); s != "" {
+		timeout, err := parseDuration(s)
+		if err != nil {
+			return answer{}, badParam("timeout", err)
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
+	opts, err := queryOpts(r)
+	if err != nil {
+		return answer{}, badData(err)
+	}
+	q, unready := a.queryable()
+	if unready != nil {
+		return answer{}, unready
+	}
+	expr := r.Form.Get("query")
+	qry, err := prepare(ctx, q, opts, expr)
+	if err != nil {
+		return answer{}, badParam("query", err)
+	}
+	ans := answer{query: expr, done: qry.Close}
+	res := qry.Exec(withOrigin(ctx, r))
+	if res.Err != nil {
+		return ans, classify(res.Err)
+	}
+	ans.warnings = res.Warnings
+	value, cut := truncate(res.Value, limit)
+	if cut {
+		ans.warnings.Add(errTruncated)
+	}
+	var st stats.QueryStats
+	switch s := r.Form.Get("stats"); s {
+	case "":
+	case "true", statsAll:
+		st = stats.NewQueryStats(qry.Stats())
+	default:
+		st = stats.NewQueryStats(qry.Stats())
+		ans.warnings.Add(fmt.Errorf("value %q for parameter \"stats\" is deprecated and will be rejected in the next major release, use %q or %q", s, "true", statsAll))
+	}
+	ans.data = queryData(value, st)
+	return ans, nil
+}
+
+const statsAll = "all" // also asks for counts a step
+
+func queryOpts(r *http.Request) (promql.QueryOpts, error) {
+	var lookback time.Duration
+	if s := r.Form.Get("lookback_delta"); s != "" {
+		var err error
+		if lookback, err = parseDuration(s); err != nil {
+			return nil, fmt.Errorf("error parsing lookback delta duration: %w", err)
+		}
+	}
+	return promql.NewPrometheusQueryOpts(r.Form.Get("stats") == statsAll, lookback), nil
+}
+
+// withOrigin tells the engine who asks, for its log of queries.
+func withOrigin(ctx context.Context, r *http.Request) context.Context {
+	ip, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		ip = ""
+	}
+	return promql.NewOriginContext(ctx, map[string]any{
+		"httpRequest": map[string]string{"clientIP": ip, "method": r.Method, "path": r.URL.Path},
+	})
+}
+
+// truncate cuts a list of series to the limit, if there is one.
+func truncate(v parser.Value, limit int) (_ parser.Value, cut bool) {
+	if limit == 0 {
+		return v, false
+	}
+	switch l := v.(type) {
+	case promql.Vector:
+		if len(l) > limit {
+			return l[:limit], true
+		}
+	case promql.Matrix:
+		if len(l) > limit {
+			return l[:limit], true
+		}
+	}
+	return v, false
+}
+
+// queryExemplars returns the exemplars of the series that the selectors of an
+// expression name. An expression without selectors has no answer: 204.
+func (a *API) queryExemplars(r *http.Request) (answer, *apiError) {
+	start, bad := timeOr(r, "start", minTime)
+	if bad != nil {
+		return answer{}, bad
+	}
+	end, bad := timeOr(r, "end", maxTime)
+	if bad != nil {
+		return answer{}, bad
+	}
+	if end.Before(start) {
+		return answer{}, badData(errors.New("end timestamp must not be before start timestamp"))
+	}
+	expr, err := a.parser.ParseExpr(r.Form.Get("query"))
+	if err != nil {
+		return answer{}, badData(err)
+	}
+	selectors := parser.ExtractSelectors(expr)
+	if len(selectors) == 0 {
+		return answer{}, nil
+	}
+	q, unready := a.queryable()
+	if unready != nil {
+		return answer{}, unready
+	}
+	eq, err := q.ExemplarQuerier(r.Context())
+	if err != nil {
+		return answer{}, classify(err)
+	}
+	found, err := eq.Select(timestamp.FromTime(start), timestamp.FromTime(end), selectors...)
+	if err != nil {
+		return answer{}, classify(err)
+	}
+	return answer{data: exemplarData(found)}, nil
+}

@@ -1,0 +1,154 @@
+package prom
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"tsdb/storage"
+)
+
+// APIVersion is the version of Prometheus whose API this is. Clients switch
+// features on by it.
+const APIVersion = "3.14.0"
+
+// BuildInfo says what program this is. There are no "features": clients take a
+// server that lists any for another product.
+type BuildInfo struct {
+	Version   string `json:"version"`     // of the API; set by New
+	Own       string `json:"tsdbVersion"` // of this program
+	Revision  string `json:"revision"`
+	Branch    string `json:"branch"`
+	BuildUser string `json:"buildUser"`
+	BuildDate string `json:"buildDate"`
+	GoVersion string `json:"goVersion"` // set by New
+}
+
+func (a *API) buildInfo(*http.Request) (answer, *apiError) {
+	b := a.opts.Build
+	b.Version, b.GoVersion = APIVersion, runtime.Version()
+	return answer{data: jsonValue(b)}, nil
+}
+
+type runtimeView struct {
+	StartTime           time.Time `json:"startTime"`
+	CWD                 string    `json:"CWD"`
+	Hostname            string    `json:"hostname"`
+	ServerTime          time.Time `json:"serverTime"`
+	ReloadConfigSuccess bool      `json:"reloadConfigSuccess"`
+	LastConfigTime      time.Time `json:"lastConfigTime"`
+	CorruptionCount     int64     `json:"corruptionCount"`
+	GoroutineCount      int       `json:"goroutineCount"`
+	GOMAXPROCS          int       `json:"GOMAXPROCS"`
+	GOMEMLIMIT          int64     `json:"GOMEMLIMIT"`
+	GOGC                string    `json:"GOGC"`
+	GODEBUG             string    `json:"GODEBUG"`
+	StorageRetention    string    `json:"storageRetention"`
+}
+
+func (a *API) runtimeInfo(*http.Request) (answer, *apiError) {
+	dir, err := os.Getwd()
+	if err != nil {
+		dir = "<error retrieving current working directory>"
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "<error retrieving hostname>"
+	}
+	return answer{data: jsonValue(runtimeView{
+		StartTime: a.opts.Started.UTC(), LastConfigTime: a.opts.Started.UTC(), ServerTime: a.now().UTC(), ReloadConfigSuccess: true,
+		CWD: dir, Hostname: host, StorageRetention: a.opts.Retention,
+		GoroutineCount: runtime.NumGoroutine(), GOMAXPROCS: runtime.GOMAXPROCS(0), GOMEMLIMIT: debug.SetMemoryLimit(-1),
+		GOGC: os.Getenv("GOGC"), GODEBUG: os.Getenv("GODEBUG"),
+	})}, nil
+}
+
+func (a *API) flags(*http.Request) (answer, *apiError) {
+	flags := map[string]string{}
+	if a.opts.Flags != nil {
+		flags = a.opts.Flags()
+	}
+	return answer{data: jsonValue(flags)}, nil
+}
+
+func (a *API) config(*http.Request) (answer, *apiError) {
+	text := ""
+	if a.opts.Config != nil {
+		text = a.opts.Config()
+	}
+	return answer{data: jsonValue(map[string]string{"yaml": text})}, nil
+}
+
+// Rows of each table of cardinality.
+const (
+	defaultTableRows = 10
+	maxTableRows     = 10_000
+)
+
+type tableRow struct {
+	Name  string `json:"name"`
+	Value uint64 `json:"value"`
+}
+
+func table(counts []storage.NameCount) []tableRow {
+	rows := make([]tableRow, len(counts))
+	for i, c := range counts {
+		rows[i] = tableRow{c.Name, c.Count}
+	}
+	return rows
+}
+
+type headView struct {
+	Series     uint64 `json:"numSeries"`
+	LabelPairs uint64 `json:"numLabelPairs"`
+	Chunks     uint64 `json:"chunkCount"`
+	MinTime    int64  `json:"minTime"`
+	MaxTime    int64  `json:"maxTime"`
+}
+
+// cardinality shows which metrics and labels have the most series in memory.
+func (a *API) cardinality(r *http.Request) (answer, *apiError) {
+	rows := defaultTableRows
+	if s := r.Form.Get("limit"); s != "" {
+		var err error
+		if rows, err = strconv.Atoi(s); err != nil || rows < 1 {
+			return answer{}, badData(errors.New("limit must be a positive number"))
+		}
+		if rows > maxTableRows {
+			return answer{}, badData(fmt.Errorf("limit must not exceed %d", maxTableRows))
+		}
+	}
+	db, err := a.opts.DB()
+	if err != nil {
+		return answer{}, unavailable(err)
+	}
+	c := db.Cardinality(rows)
+	return answer{data: jsonValue(struct {
+		Head         headView   `json:"headStats"`
+		ByMetric     []tableRow `json:"seriesCountByMetricName"`
+		ByLabelName  []tableRow `json:"labelValueCountByLabelName"`
+		BytesByLabel []tableRow `json:"memoryInBytesByLabelName"`
+		ByLabelPair  []tableRow `json:"seriesCountByLabelValuePair"`
+	}{
+		headView{c.Series, c.LabelPairs, c.Chunks, c.MinTime, c.MaxTime},
+		table(c.ByMetric), table(c.ByLabelName), table(c.BytesByLabel), table(c.ByLabelPair),
+	})}, nil
+}
+
+// storageStatus shows what is on disk, by partition.
+func (a *API) storageStatus(*http.Request) (answer, *apiError) {
+	db, err := a.opts.DB()
+	if err != nil {
+		return answer{}, unavailable(err)
+	}
+	s, err := db.Status()
+	if err != nil {
+		return answer{}, classifyWork(err)
+	}
+	return answer{data: jsonValue(s)}, nil
+}
