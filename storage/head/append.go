@@ -24,12 +24,11 @@ func (s *Shard) AppendFloatsLocked(b *Buffer, slots []uint32, ts []int64, vs []f
 		}
 		st := p.states.at(slot)
 		minT, maxT = min(minT, t), max(maxT, t)
-		n := st.run.Len()
 		switch {
-		case n == 0:
+		case st.n == 0:
 			p.note(slot)
 			p.extend(st, t, start, v, model.Histogram{})
-		case t <= st.run.LastTime():
+		case t <= st.t:
 			switch p.insert(st, t, start, v, model.Histogram{}) {
 			case replaced:
 				replacements++
@@ -37,12 +36,11 @@ func (s *Shard) AppendFloatsLocked(b *Buffer, slots []uint32, ts []int64, vs []f
 				news++
 			}
 			continue
-		case n < segmentSamples && start == 0 && !st.rich:
-			p.append(st, t, v)
+		case st.n < segmentSamples && start == 0 && st.flags&flagRich == 0 && uint64(t-st.t) <= maxStep:
+			p.append(st, t, math.Float64bits(v))
 		default:
 			p.extend(st, t, start, v, model.Histogram{})
 		}
-		st.lastV = math.Float64bits(v)
 		news++
 	}
 	p.finish(news, minT, maxT)
@@ -63,7 +61,7 @@ func (s *Shard) AppendHistogramsLocked(b *Buffer, slots []uint32, ts, sts []int6
 		}
 		st := p.states.at(slot)
 		minT, maxT = min(minT, t), max(maxT, t)
-		if st.run.Len() > 0 && t <= st.run.LastTime() {
+		if st.n > 0 && t <= st.t {
 			switch p.insert(st, t, start, 0, hs[i]) {
 			case replaced:
 				replacements++
@@ -74,7 +72,6 @@ func (s *Shard) AppendHistogramsLocked(b *Buffer, slots []uint32, ts, sts []int6
 		}
 		p.note(slot)
 		p.extend(st, t, start, 0, hs[i])
-		st.lastV = 0
 		news++
 	}
 	p.finish(news, minT, maxT)

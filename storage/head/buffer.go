@@ -147,7 +147,7 @@ func (b *Buffer) Has(ref model.Ref, tr model.TimeRange) bool {
 		return false
 	}
 	st := p.states.at(slot)
-	return st.run.Len() > 0 && st.minT < tr.Max && st.run.LastTime() >= tr.Min
+	return st.n > 0 && st.minT < tr.Max && st.t >= tr.Min
 }
 
 // Samples appends the samples of a series in the range to dst, in time order,

@@ -2,8 +2,8 @@ package head
 
 import (
 	"encoding/binary"
+	"math"
 
-	"tsdb/encoding"
 	"tsdb/internal/model"
 )
 
@@ -62,30 +62,32 @@ const richBytes = 16 << 10
 // extend appends a sample that is newer than every other of its series: the way
 // of samples that do not fit the fast path.
 func (p *bufferShard) extend(st *state, t, start int64, v float64, h model.Histogram) {
-	rich := start != 0 || !h.IsZero()
-	if st.run.Len() == 0 {
-		p.open(st, t, v)
+	b := math.Float64bits(v)
+	switch {
+	case st.n == 0:
+		p.open(st, t, b)
 		st.minT = t
 		if st.extra != 0 { // of exemplars that came first
 			p.extras.at(st.extra).openT = t
 		}
-	} else if st.run.Len() >= segmentSamples || st.rich && p.extras.at(st.extra).sideBytes >= richBytes {
+	case st.n >= segmentSamples || uint64(t-st.t) > maxStep || st.flags&flagRich != 0 && p.extras.at(st.extra).sideBytes >= richBytes:
 		p.close(st)
-		p.open(st, t, v)
+		p.open(st, t, b)
 		p.extras.at(st.extra).openT = t
-	} else {
-		p.append(st, t, v)
+	default:
+		p.append(st, t, b)
 	}
-	if rich && !st.rich {
-		st.rich = true
-		x := p.extraOf(st)
+	rich := st.flags&flagRich != 0
+	if !rich && start == 0 && h.IsZero() {
+		return
+	}
+	x := p.extraOf(st)
+	if !rich {
+		st.flags |= flagRich
 		x.side, x.sideLast, x.sideBytes, x.writer = 0, 0, 0, sideWriter{}
 	}
-	if st.rich {
-		x := p.extraOf(st)
-		p.scratch.side = x.writer.append(p.scratch.side[:0], st.run.Len()-1, t, start, h)
-		p.appendSide(x, p.scratch.side)
-	}
+	p.scratch.side = x.writer.append(p.scratch.side[:0], int(st.n)-1, t, start, h)
+	p.appendSide(x, p.scratch.side)
 }
 
 // appendSide adds bytes to the side stream of the open segment.
@@ -111,9 +113,11 @@ func (p *bufferShard) appendSide(x *extra, src []byte) {
 func (p *bufferShard) close(st *state) {
 	x := p.extraOf(st)
 	p.scratch.bytes = p.gatherOpen(p.scratch.bytes[:0], st)
-	s := segment{minT: x.openT, maxT: st.run.LastTime(), stream: st.first,
-		bytes: uint16(len(p.scratch.bytes)), samples: uint16(st.run.Len())}
-	if st.rich {
+	if st.pos > 0 {
+		p.flush(st) // with bytes behind pos that nobody reads
+	}
+	s := segment{minT: x.openT, maxT: st.t, stream: st.first, bytes: uint16(len(p.scratch.bytes)), samples: st.n}
+	if st.flags&flagRich != 0 {
 		s.side, s.sideBytes = x.side, x.sideBytes
 	}
 	x.segs = push(&p.segs, x.segs, int(x.nSegs), s)
@@ -146,13 +150,13 @@ func widen[T any](p *pool[T], h uint32, n int) uint32 {
 func (p *bufferShard) encode(s *model.Samples) lateRun {
 	var r lateRun
 	for i := 0; i < s.Len(); {
-		var g encoding.Gorilla
+		var main stream
 		var w sideWriter
 		stream, side := p.scratch.bytes[:0], p.scratch.side[:0]
 		k := i
-		for ; k < s.Len() && k-i < segmentSamples && len(side) < richBytes; k++ {
+		for ; k < s.Len() && k-i < segmentSamples && len(side) < richBytes && (k == i || uint64(s.T[k]-s.T[k-1]) <= maxStep); k++ {
 			side = w.append(side, k-i, s.T[k], s.StartAt(k), s.HistogramAt(k))
-			stream = g.Append(stream, s.T[k], s.V[k])
+			stream = main.appendTo(stream, s.T[k], s.V[k])
 		}
 		seg := segment{minT: s.T[i], maxT: s.T[k-1], stream: p.store(stream), side: p.store(side),
 			sideBytes: uint32(len(side)), bytes: uint16(len(stream)), samples: uint16(k - i)}

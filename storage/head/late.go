@@ -48,7 +48,7 @@ var readScratches = sync.Pool{New: func() any { return new(scratch) }}
 // insert takes a sample that is not newer than every other of its series.
 func (p *bufferShard) insert(st *state, t, start int64, v float64, h model.Histogram) outcome {
 	sc := &p.scratch
-	if st.extra == 0 && t == st.run.LastTime() && start == 0 && h.IsZero() && math.Float64bits(v) == st.lastV {
+	if st.extra == 0 && t == st.t && start == 0 && h.IsZero() && math.Float64bits(v) == st.v {
 		return unchanged
 	}
 	was := &sc.found

@@ -49,7 +49,7 @@ func runModel(t *testing.T, r *rand.Rand, round int) {
 		got := write(t, h, b, refs[k], one)
 		after := b.Stats()
 		if wantReplaced := known && changes; (got == 1) != wantReplaced {
-			t.Errorf("sample at %d: replaced %d, want %v: %+v after %+v, now %+v", one.T[0], got, wantReplaced, one, want[k].Slice(max(at,0), at+1), merged.Slice(at, at+1))
+			t.Errorf("sample at %d: replaced %d, want %v: %+v after %+v, now %+v", one.T[0], got, wantReplaced, one, want[k].Slice(max(at, 0), at+1), merged.Slice(at, at+1))
 			return
 		}
 		if !changes && before != after {
@@ -86,6 +86,9 @@ func randomSample(r *rand.Rand, now *int64, lateness, kinds int) *model.Samples 
 	case r.IntN(100) < lateness && at > 0:
 		at = r.Int64N(at + 1)
 	case r.IntN(20) == 0: // the last one again
+	case r.IntN(200) == 0: // a step that a stream does not take
+		at += maxStep + r.Int64N(3) - 1
+		*now = at
 	default:
 		at += 1 + r.Int64N(40)
 		*now = at

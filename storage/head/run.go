@@ -2,33 +2,32 @@ package head
 
 import (
 	"encoding/binary"
-	"fmt"
 
-	"tsdb/encoding"
 	"tsdb/internal/model"
 )
 
 // state is what a buffer keeps of every series: the open segment of its main
 // run. The main run holds samples in the order they came and takes only those
-// newer than every sample of the series in this buffer. 64 bytes, a cache line.
+// newer than every sample of the series in this buffer. 64 bytes, a cache line:
+// with the tail in it most samples of a million series touch one line each.
 type state struct {
-	run   encoding.Gorilla // of the open segment; Len is 0 only if the series has no sample
-	minT  int64            // first time of any sample of the series here
-	lastV uint64           // bits of the main run's last float, 0 if it is a histogram
-	first uint32           // block of the open segment's beginning
-	last  uint32           // block that is written to
-	extra uint32           // index of the series' extra, 0 if it has none
-	used  uint8            // bytes used of the last block
-	rich  bool             // the open segment has a side stream: histograms, start timestamps
+	stream        // of the open segment; n is 0 only if the series has no sample
+	minT   int64  // first time of any sample of the series here
+	first  uint32 // block of the open segment's beginning, 0 if all is in the tail
+	last   uint32 // block written last
+	extra  uint32 // index of the series' extra, 0 if it has none
+	tail   [tailBytes]byte
 }
 
-// A stream lies in a chain of blocks of a cache line each: the handle of the
-// next block, then bytes.
+// The bytes of a stream come into the tail; a full tail goes to the last block
+// of a chain. A block is a cache line: the handle of the next block, then
+// three tails.
 const (
-	blockBytes  = 64
-	blockLink   = 4
-	blockRoom   = blockBytes - blockLink
-	sampleBytes = encoding.GorillaMaxSample
+	tailBytes  = 20
+	blockBytes = 64
+	blockLink  = 4
+	blockRoom  = blockBytes - blockLink
+	blockTails = blockRoom / tailBytes
 )
 
 // segmentSamples bounds the samples of a segment. A late sample makes its
@@ -47,40 +46,51 @@ type segment struct {
 	samples    uint16
 }
 
-// append adds a plain float to the open segment.
-func (p *bufferShard) append(st *state, t int64, v float64) {
-	block := p.space.get(st.last, blockBytes)
-	at := blockLink + int(st.used)
-	if at+sampleBytes <= blockBytes {
-		st.used = uint8(len(st.run.Append(block[:at], t, v)) - blockLink)
+// append adds a plain float to the open segment, newer than the last sample by
+// at most maxStep.
+func (p *bufferShard) append(st *state, t int64, b uint64) {
+	at := int(st.pos)
+	if at > 0 && st.repeats(t, b, st.tail[(at-1)%tailBytes]) {
+		st.tail[(at-1)%tailBytes]++
 		return
 	}
-	// The sample may not fit: it is written beside, with the last byte before
-	// it, and copied.
-	var buf [sampleBytes + 1]byte
-	buf[0] = block[at-1]
-	out := st.run.Append(buf[:1], t, v)
-	n := copy(block[at-1:], out)
-	st.used += uint8(n - 1)
-	if n < len(out) {
-		next := p.newBlock()
-		binary.LittleEndian.PutUint32(p.space.get(st.last, blockLink), next)
-		st.last = next
-		st.used = uint8(copy(p.space.get(next, blockBytes)[blockLink:], out[n:]))
+	var buf [encodeRoom]byte
+	n := st.encode(&buf, t, b)
+	if at+n <= tailBytes {
+		copy(st.tail[at:], buf[:n])
+		st.pos = uint8(at + n)
+		return
 	}
+	k := copy(st.tail[at:], buf[:n])
+	p.flush(st)
+	st.pos = uint8(copy(st.tail[:], buf[k:n]))
+}
+
+// flush writes a full tail to the chain.
+func (p *bufferShard) flush(st *state) {
+	fills := int(st.flags & flagFills)
+	if st.first == 0 || fills == blockTails {
+		next := p.newBlock()
+		if st.first == 0 {
+			st.first = next
+		} else {
+			binary.LittleEndian.PutUint32(p.space.get(st.last, blockLink), next)
+		}
+		st.last = next
+		fills = 0
+	}
+	copy(p.space.get(st.last, blockBytes)[blockLink+fills*tailBytes:], st.tail[:])
+	st.flags = st.flags&^flagFills | uint8(fills+1)
 }
 
 func (p *bufferShard) newBlock() uint32 { return p.space.alloc(blockBytes) }
 
 // open begins the series' first segment, or the next one, with its first
 // sample.
-func (p *bufferShard) open(st *state, t int64, v float64) {
-	st.run = encoding.Gorilla{}
-	st.first = p.newBlock()
-	st.last = st.first
-	block := p.space.get(st.first, blockBytes)
-	st.used = uint8(len(st.run.Append(block[:blockLink], t, v)) - blockLink)
-	st.rich = false
+func (p *bufferShard) open(st *state, t int64, b uint64) {
+	st.stream = stream{}
+	st.first, st.last = 0, 0
+	p.append(st, t, b)
 }
 
 // gather appends n bytes of a chain to dst.
@@ -98,13 +108,14 @@ func (p *bufferShard) gather(dst []byte, first uint32, n int) []byte {
 
 // gatherOpen appends the bytes of the open segment's stream to dst.
 func (p *bufferShard) gatherOpen(dst []byte, st *state) []byte {
-	h := st.first
-	for h != st.last {
-		block := p.space.get(h, blockBytes)
-		dst = append(dst, block[blockLink:]...)
-		h = binary.LittleEndian.Uint32(block)
+	if st.first != 0 {
+		h := st.first
+		for ; h != st.last; h = binary.LittleEndian.Uint32(p.space.get(h, blockLink)) {
+			dst = append(dst, p.space.get(h, blockBytes)[blockLink:]...)
+		}
+		dst = append(dst, p.space.get(h, blockBytes)[blockLink:blockLink+int(st.flags&flagFills)*tailBytes]...)
 	}
-	return append(dst, p.space.get(h, blockBytes)[blockLink:blockLink+int(st.used)]...)
+	return append(dst, st.tail[:st.pos]...)
 }
 
 // store writes bytes to a chain of its own; src is not empty.
@@ -134,7 +145,7 @@ func (p *bufferShard) discard(first uint32, n int) {
 
 // read appends the samples of a series in the range to dst.
 func (p *bufferShard) read(st *state, tr model.TimeRange, dst *model.Samples, sc *scratch) {
-	if st.run.Len() == 0 || st.minT >= tr.Max || st.run.LastTime() < tr.Min {
+	if st.n == 0 || st.minT >= tr.Max || st.t < tr.Min {
 		return
 	}
 	if st.extra == 0 {
@@ -193,26 +204,25 @@ func (p *bufferShard) readOpen(st *state, x *extra, tr model.TimeRange, dst *mod
 	if x != nil {
 		first = x.openT
 	}
-	if first >= tr.Max || st.run.LastTime() < tr.Min {
+	if first >= tr.Max || st.t < tr.Min {
 		return
 	}
 	sc.bytes = p.gatherOpen(sc.bytes[:0], st)
 	sc.side = sc.side[:0]
-	if st.rich {
+	if st.flags&flagRich != 0 {
 		sc.side = p.gather(sc.side, x.side, int(x.sideBytes))
 	}
-	appendStream(dst, sc.bytes, st.run.Len(), sc.side, tr)
+	appendStream(dst, sc.bytes, int(st.n), sc.side, tr)
 }
 
+// slack is what decodeStream may read behind a stream.
+var slack [readSlack]byte
+
 // appendStream decodes the n samples of a stream and its side stream and
-// appends those in the range to dst.
+// appends those in the range to dst. The stream may be enlarged.
 func appendStream(dst *model.Samples, stream []byte, n int, side []byte, tr model.TimeRange) {
 	at := dst.Len()
-	var err error
-	dst.T, dst.V, err = encoding.DecodeGorilla(dst.T, dst.V, stream, n)
-	if err != nil {
-		panic(fmt.Sprintf("BUG: stream of %d samples in memory: %v", n, err))
-	}
+	decodeStream(dst, append(stream, slack[:]...), n)
 	pad(dst)
 	if len(side) > 0 {
 		applySide(dst, at, side)
