@@ -124,18 +124,8 @@ func (k *keys) decode(src []byte, least int) (n int, rest []byte, err error) {
 		return 0, nil, corruptf("%d rows in %d bytes", count, len(rest))
 	}
 	n = int(count)
-	k.Slots = slices.Grow(k.Slots[:0], n)[:n]
-	prev := int64(0)
-	for i := range k.Slots {
-		var d int64
-		if d, rest, err = varint(rest); err != nil {
-			return 0, nil, err
-		}
-		prev += d
-		if prev < 0 || prev >= model.MaxSlots {
-			return 0, nil, corruptf("slot %d", prev)
-		}
-		k.Slots[i] = uint32(prev)
+	if k.Slots, rest, err = decodeSlots(k.Slots, rest, n); err != nil {
+		return 0, nil, err
 	}
 	if k.T, rest, err = deltas(k.T, rest, n, flags&flagOneTime != 0); err != nil {
 		return 0, nil, err
@@ -147,32 +137,58 @@ func (k *keys) decode(src []byte, least int) (n int, rest []byte, err error) {
 	return n, rest, err
 }
 
+func decodeSlots(dst []uint32, src []byte, n int) (_ []uint32, rest []byte, err error) {
+	dst = slices.Grow(dst[:0], n)[:n]
+	prev, at := int64(0), 0
+	for i := range dst {
+		u, size := uint64(0), 1
+		if at < len(src) && src[at] < 0x80 {
+			u = uint64(src[at])
+		} else if u, size = binary.Uvarint(src[at:]); size <= 0 {
+			return dst, nil, errVarint
+		}
+		at += size
+		prev += int64(u>>1) ^ -int64(u&1)
+		if prev < 0 || prev >= model.MaxSlots {
+			return dst, nil, corruptf("slot %d", prev)
+		}
+		dst[i] = uint32(prev)
+	}
+	return dst, src[at:], nil
+}
+
 // deltas reads n values that putDeltas wrote, or one that stands for all.
 func deltas(dst []int64, src []byte, n int, one bool) (_ []int64, rest []byte, err error) {
 	dst = slices.Grow(dst[:0], n)[:n]
-	prev := int64(0)
-	for i := range dst {
-		if i == 0 || !one {
-			var d int64
-			if d, src, err = varint(src); err != nil {
-				return dst, nil, err
-			}
-			prev += d
+	written := dst
+	if one {
+		written = dst[:min(n, 1)]
+	}
+	prev, at := int64(0), 0
+	for i := range written {
+		u, size := uint64(0), 1
+		if at < len(src) && src[at] < 0x80 {
+			u = uint64(src[at])
+		} else if u, size = binary.Uvarint(src[at:]); size <= 0 {
+			return dst, nil, errVarint
 		}
+		at += size
+		prev += int64(u>>1) ^ -int64(u&1)
+		written[i] = prev
+	}
+	for i := len(written); i < n; i++ {
 		dst[i] = prev
 	}
-	return dst, src, nil
+	return dst, src[at:], nil
 }
+
+var errVarint = corruptf("varint cut short or above 64 bits")
 
 // varint reads a signed varint.
 func varint(src []byte) (int64, []byte, error) {
-	if len(src) > 0 && src[0] < 0x80 {
-		u := src[0]
-		return int64(u>>1) ^ -int64(u&1), src[1:], nil
-	}
 	v, n := binary.Varint(src)
 	if n <= 0 {
-		return 0, nil, corruptf("varint cut short or above 64 bits")
+		return 0, nil, errVarint
 	}
 	return v, src[n:], nil
 }

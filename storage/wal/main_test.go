@@ -59,7 +59,9 @@ type entry struct {
 	payload  string
 }
 
-func (e entry) String() string { return fmt.Sprintf("%d/%d/%d:%.20q", e.lsn, e.gen, e.shard, e.payload) }
+func (e entry) String() string {
+	return fmt.Sprintf("%d/%d/%d:%.20q", e.lsn, e.gen, e.shard, e.payload)
+}
 
 // replayAll returns the frames of a log in the order of their LSNs, and checks
 // that those of a shard came in order.

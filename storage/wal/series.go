@@ -66,21 +66,21 @@ func appendAgainst(dst []byte, prev, cur []labels.Label) []byte {
 	at := 0
 	for _, l := range cur {
 		skip := 0
-		for at+skip < len(prev) && prev[at+skip].Name < l.Name {
+		for at+skip < len(prev) && prev[at+skip].Name != l.Name && prev[at+skip].Name < l.Name {
 			skip++
 		}
 		at += skip
-		switch {
+		switch op := uint64(skip) << 2; {
 		case at == len(prev) || prev[at].Name != l.Name:
-			dst = binary.AppendUvarint(dst, uint64(skip)<<2|newLabel)
+			dst = binary.AppendUvarint(dst, op|newLabel)
 			dst = appendString(dst, l.Name)
 			dst = appendString(dst, l.Value)
 		case prev[at].Value == l.Value:
-			dst = binary.AppendUvarint(dst, uint64(skip)<<2|sameLabel)
+			dst = binary.AppendUvarint(dst, op|sameLabel)
 			at++
 		default:
-			dst = binary.AppendUvarint(dst, uint64(skip)<<2|sameName)
 			shared := sharedPrefix(prev[at].Value, l.Value)
+			dst = binary.AppendUvarint(dst, op|sameName)
 			dst = binary.AppendUvarint(dst, uint64(shared))
 			dst = appendString(dst, l.Value[shared:])
 			at++
