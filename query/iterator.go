@@ -1,6 +1,8 @@
 package query
 
 import (
+	"math"
+
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
@@ -26,6 +28,15 @@ type iterator struct {
 // hintLeadMs is how long before a range its first histogram's predecessor is
 // looked for.
 const hintLeadMs = 10 * model.MinuteMs
+
+// withLead returns the range in which series are selected for reading tr:
+// the predecessor can lie in a block of its own.
+func withLead(tr model.TimeRange) model.TimeRange {
+	if tr.Min > math.MinInt64+hintLeadMs {
+		tr.Min -= hintLeadMs
+	}
+	return tr
+}
 
 var _ chunkenc.Iterator = (*iterator)(nil)
 
@@ -74,7 +85,7 @@ func (it *iterator) hintFirst() {
 	t := it.samples.T[0]
 	it.lead.Reset()
 	sel := it.series.sel
-	if err := it.series.of.Samples(sel.ctx, model.TimeRange{Min: t - hintLeadMs, Max: t + 1}, &it.lead); err != nil {
+	if err := it.series.of.Samples(sel.ctx, withLead(model.TimeRange{Min: t, Max: t + 1}), &it.lead); err != nil {
 		return // unknown is always a right answer
 	}
 	if n := it.lead.Len(); n > 1 && it.lead.T[n-1] == t {

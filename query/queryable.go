@@ -79,6 +79,10 @@ type selection struct {
 	tr      model.TimeRange
 }
 
+// labelsOnly is the function in the hints of a Select whose series are listed
+// and not read.
+const labelsOnly = "series"
+
 // Select returns the series that match all matchers, sorted by labels. The
 // range of the hints, if there are any, replaces the querier's.
 func (q *querier) Select(ctx context.Context, _ bool, hints *promstorage.SelectHints, ms ...*labels.Matcher) promstorage.SeriesSet {
@@ -86,7 +90,11 @@ func (q *querier) Select(ctx context.Context, _ bool, hints *promstorage.SelectH
 	if hints != nil {
 		tr, limit = inclusive(hints.Start, hints.End), hints.Limit
 	}
-	set, err := q.view.Select(ctx, q.tenant, tr, ms...)
+	look := tr
+	if hints == nil || hints.Func != labelsOnly {
+		look = withLead(tr)
+	}
+	set, err := q.view.Select(ctx, q.tenant, look, ms...)
 	if err != nil {
 		return promstorage.ErrSeriesSet(storageError(err))
 	}
