@@ -42,8 +42,11 @@ type Batch struct {
 	metas  []metaEntry
 
 	rejects Rejections
-	scratch []byte
 	commit  commitScratch
+
+	// doubt is set after a commit found a series gone: aliases are then
+	// believed only if what they name is still there.
+	doubt bool
 }
 
 type floatColumns struct {
@@ -109,11 +112,27 @@ func (b *Batch) Reset() {
 }
 
 // Lookup returns the ref of a series the server has seen under this alias.
-func (b *Batch) Lookup(alias model.Hash) (model.Ref, bool) { return b.db.alias(alias) }
+func (b *Batch) Lookup(alias model.Hash) (model.Ref, bool) {
+	ref, ok := b.db.head.Alias(alias)
+	if ok && b.doubt && !b.db.alive(ref) {
+		return 0, false
+	}
+	return ref, ok
+}
 
 // LookupAll looks many aliases up at once; refs[i] is 0 where aliases[i] is
 // not known. refs is as long as aliases.
-func (b *Batch) LookupAll(aliases []model.Hash, refs []model.Ref) { b.db.aliases(aliases, refs) }
+func (b *Batch) LookupAll(aliases []model.Hash, refs []model.Ref) {
+	b.db.head.Aliases(aliases, refs)
+	if !b.doubt {
+		return
+	}
+	for i, ref := range refs {
+		if ref != 0 && !b.db.alive(ref) {
+			refs[i] = 0
+		}
+	}
+}
 
 // Resolve returns the ref of a series by its labels, which are sorted by name
 // and have no empty values, and remembers the alias. The error is a *Reject
@@ -215,7 +234,9 @@ func (b *Batch) Commit(ctx context.Context) (Receipt, error) {
 	r := Receipt{
 		Floats: len(b.floats.ts), Histograms: len(b.hists.ts), Exemplars: len(b.exs.es), Metadata: len(b.metas),
 	}
-	if err := b.db.apply(ctx, b, &r); err != nil {
+	err := b.db.apply(ctx, b, &r)
+	b.doubt = errors.Is(err, ErrStaleRef)
+	if err != nil {
 		return Receipt{}, fmt.Errorf("commit of %d samples: %w", b.Samples(), err)
 	}
 	r.Rejected = b.rejects.List()

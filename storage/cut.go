@@ -107,7 +107,9 @@ func (db *DB) writeFrozen(ctx context.Context) error {
 		// The block is there; the segments go with the next release.
 		db.log.Error("log segments not released", "err", err)
 	}
-	if left := db.head.Evict(low); left > 0 {
+	// Who was written in the generation just cut stays: it has only begun to be
+	// idle.
+	if left := db.head.Evict(low - 1); left > 0 {
 		db.log.Debug("idle series left the head", "series", left)
 	}
 	return nil

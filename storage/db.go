@@ -91,8 +91,13 @@ func (db *DB) timeBounds() (lo, hi int64) {
 	return oldest(now, db.opts.RetentionMs, db.floorNow()), now + db.opts.MaxFutureMs
 }
 
-func (db *DB) alias(a model.Hash) (model.Ref, bool)      { return db.head.Alias(a) }
-func (db *DB) aliases(as []model.Hash, refs []model.Ref) { db.head.Aliases(as, refs) }
+// alive reports whether the series of a ref is still in the head.
+func (db *DB) alive(ref model.Ref) bool {
+	sh := db.head.Shard(ref.Shard())
+	sh.Lock()
+	defer sh.Unlock()
+	return sh.AliveLocked(ref)
+}
 
 // resolve finds or creates a series and remembers under which alias.
 func (db *DB) resolve(a model.Hash, ls labels.Labels) (model.Ref, error) {

@@ -1,0 +1,201 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	iofs "io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"tsdb/internal/vfs"
+	"tsdb/partition"
+	"tsdb/storage/wal"
+)
+
+// Finding is something a check found in a file of the data directory.
+type Finding struct {
+	File   string `json:"file"`   // relative to the data directory
+	Offset int64  `json:"offset"` // in the file, bytes
+	What   string `json:"what"`
+}
+
+// CheckReport is what Check found.
+type CheckReport struct {
+	Damage []Finding `json:"damage"` // bytes that are not what was written, files that are missing
+	Notes  []Finding `json:"notes"`  // what a crash leaves and the next start clears away
+	Blocks int       `json:"blocks"` // files verified
+	Bytes  int64     `json:"bytes"`  // of blocks and log
+}
+
+// maxFindings bounds each list of a report.
+const maxFindings = 10_000
+
+func add(list *[]Finding, f Finding) {
+	if len(*list) < maxFindings {
+		*list = append(*list, f)
+	}
+}
+
+// Check verifies every file of a data directory without changing any: MANIFEST,
+// blocks, log, and that they agree. Damage is no error; an error means that the
+// directory could not be checked: it does not exist, a process has it open
+// (ErrInUse), or files could not be read.
+func Check(ctx context.Context, fs vfs.FS, dir string) (*CheckReport, error) {
+	unlock, err := lockToRead(fs, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	c := &checker{ctx: ctx, fs: fs, dir: dir, report: &CheckReport{Damage: []Finding{}, Notes: []Finding{}}}
+	log, err := c.checkLog()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.checkBlocks(log); err != nil {
+		return nil, err
+	}
+	return c.report, nil
+}
+
+// lockToRead makes sure that dir is a data directory that no process writes to.
+func lockToRead(fs vfs.FS, dir string) (unlock func(), err error) {
+	if _, err := fs.Stat(path.Join(dir, partition.WALDir)); err != nil {
+		return nil, fmt.Errorf("%s is not a data directory: %w", dir, err)
+	}
+	name := path.Join(dir, partition.LockName)
+	if _, err := fs.Stat(name); err != nil {
+		return func() {}, nil // never opened, or a copy: nobody has it
+	}
+	l, err := fs.Lock(name)
+	if errors.Is(err, vfs.ErrLocked) {
+		return nil, fmt.Errorf("%s: %w", dir, ErrInUse)
+	} else if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
+	}
+	return func() { _ = l.Close() }, nil
+}
+
+type checker struct {
+	ctx    context.Context // of the call: a checker does not outlive it
+	fs     vfs.FS
+	dir    string
+	report *CheckReport
+}
+
+// relative returns a file's name in the data directory.
+func (c *checker) relative(name string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(name, c.dir), "/")
+}
+
+func (c *checker) damage(file string, off int64, format string, args ...any) {
+	add(&c.report.Damage, Finding{c.relative(file), off, fmt.Sprintf(format, args...)})
+}
+
+func (c *checker) note(file string, off int64, format string, args ...any) {
+	add(&c.report.Notes, Finding{c.relative(file), off, fmt.Sprintf(format, args...)})
+}
+
+// checkLog reads every frame of the log, and decodes what is in it.
+func (c *checker) checkLog() (*wal.Recovery, error) {
+	rec, err := wal.Scan(c.fs, path.Join(c.dir, partition.WALDir), wal.Options{})
+	if errors.Is(err, wal.ErrVersion) {
+		return nil, fmt.Errorf("log: %w", err)
+	} else if err != nil {
+		return nil, err
+	}
+	r := rec.Report()
+	c.report.Bytes += r.Bytes
+	for _, d := range r.Damage {
+		c.damage(d.File, d.Offset, "%s", d.String())
+	}
+	if t := r.Torn; t.File != "" {
+		c.note(t.File, t.Offset, "torn tail of %d bytes beyond the last acknowledged frame; the next start cuts it", t.Bytes)
+	}
+	return rec, nil
+}
+
+// checkBlocks reads the MANIFEST, and every block from front to back.
+func (c *checker) checkBlocks(log *wal.Recovery) error {
+	st, torn, err := partition.ReadManifest(c.fs, c.dir)
+	switch {
+	case errors.Is(err, iofs.ErrNotExist) && log.Report().Edit == 0:
+		c.note(partition.ManifestName, 0, "there is none yet")
+		return nil
+	case errors.Is(err, iofs.ErrNotExist):
+		c.damage(partition.ManifestName, 0, "missing, the log names edit %d", log.Report().Edit)
+		return nil
+	case errors.Is(err, partition.ErrCorrupt):
+		var d *partition.DamageError
+		off := int64(0)
+		if errors.As(err, &d) {
+			off = d.Offset
+		}
+		c.damage(partition.ManifestName, off, "%v", err)
+		return nil
+	case err != nil:
+		return err
+	}
+	if torn.Bytes > 0 {
+		c.note(partition.ManifestName, torn.Offset, "torn edit of %d bytes at the end; the next start cuts it", torn.Bytes)
+	}
+	if edit := log.Report().Edit; edit > st.Number {
+		c.damage(partition.ManifestName, 0, "ends at edit %d, the log names edit %d", st.Number, edit)
+	}
+	for _, b := range st.Sorted() {
+		if err := c.checkBlock(b.BlockInfo); err != nil {
+			return err
+		}
+	}
+	return c.checkUnlisted(st)
+}
+
+func (c *checker) checkBlock(want partition.BlockInfo) error {
+	b, err := partition.OpenBlock(c.fs, c.dir, want.Name, nil)
+	var d *partition.DamageError
+	switch {
+	case errors.Is(err, iofs.ErrNotExist):
+		c.damage(want.Name, 0, "listed in the MANIFEST and missing")
+		return nil
+	case errors.As(err, &d):
+		c.damage(want.Name, d.Offset, "%s", d.What)
+		return nil
+	case err != nil:
+		return err
+	}
+	defer func() { _ = b.Close() }() // it was only read
+	got := b.Info()
+	c.report.Blocks++
+	c.report.Bytes += got.Size
+	if got.Size != want.Size || got.CRC != want.CRC {
+		c.damage(want.Name, 0, "another block than the MANIFEST lists")
+	}
+	return b.Check(c.ctx, func(off int64, what string) { c.damage(want.Name, off, "%s", what) })
+}
+
+// checkUnlisted notes block files that no edit lists.
+func (c *checker) checkUnlisted(st *partition.State) error {
+	dirs := []string{partition.L0Dir}
+	days, err := c.fs.List(path.Join(c.dir, partition.RawDir))
+	if err != nil && !errors.Is(err, iofs.ErrNotExist) {
+		return err
+	}
+	for _, day := range days {
+		dirs = append(dirs, path.Join(partition.RawDir, day))
+	}
+	for _, dir := range dirs {
+		names, err := c.fs.List(path.Join(c.dir, dir))
+		if err != nil && !errors.Is(err, iofs.ErrNotExist) {
+			return err
+		}
+		slices.Sort(names)
+		for _, n := range names {
+			name := path.Join(dir, n)
+			if _, ok := st.Blocks[name]; !ok {
+				c.note(name, 0, "not listed in the MANIFEST; the next start deletes it, or keeps it in %s", partition.LostFoundDir)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,106 @@
+package storage
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"tsdb/internal/model"
+	"tsdb/internal/vfs"
+	"tsdb/partition"
+	"tsdb/storage/wal"
+)
+
+// Inspect writes what a data directory holds: partitions and blocks, and where
+// the bytes of the blocks go. It changes nothing; the error is ErrInUse while a
+// process has the directory open.
+func Inspect(ctx context.Context, fs vfs.FS, dir string, out io.Writer) error {
+	unlock, err := lockToRead(fs, dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	st, _, err := partition.ReadManifest(fs, dir)
+	if err != nil {
+		return err
+	}
+	rec, err := wal.Scan(fs, path.Join(dir, partition.WALDir), wal.Options{})
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "edit %d\tgenerations in the log from %d\tlog %d bytes, %d frames\n", st.Number, st.WALLow, rec.Report().Bytes, rec.Report().Frames)
+	if st.Floor != partition.NoFloor {
+		fmt.Fprintf(w, "retention floor\t%s\n", stamp(st.Floor))
+	}
+	fmt.Fprintf(w, "\npartition\tlevel\tgenerations\tseries\tsamples\tbytes\tB/sample\tblock\n")
+	var samples uint64
+	var bytes int64
+	var sum partition.BlockStats
+	blocks := st.Sorted()
+	slices.SortStableFunc(blocks, func(a, b partition.Listed) int { return cmp.Compare(a.Partition, b.Partition) })
+	for _, b := range blocks {
+		day := "several"
+		if b.Partition != partition.NoPartition {
+			day = stamp(model.PartitionRange(b.Partition).Min)[:10]
+		}
+		fmt.Fprintf(w, "%s\t%v\t%d-%d\t%d\t%d\t%d\t%s\t%s\n", day, b.Level, b.MinGen, b.MaxGen, b.Series, b.Samples, b.Size, perSample(b.Size, b.Samples), b.Name)
+		samples += b.Samples
+		bytes += b.Size
+		block, err := partition.OpenBlock(fs, dir, b.Name, nil)
+		if err != nil {
+			fmt.Fprintf(w, "\t\t\t\t\t\t\tunreadable: %v\n", err)
+			continue
+		}
+		stats, err := block.Stats(ctx)
+		if err == nil {
+			sum.Add(stats)
+		} else {
+			fmt.Fprintf(w, "\t\t\t\t\t\t\tno statistics: %v\n", err)
+		}
+		if err := block.Close(); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(w, "total\t\t\t\t%d\t%d\t%s\t\n", samples, bytes, perSample(bytes, samples))
+	fmt.Fprintf(w, "\ncolumn\tcodec\tplace\tcolumns\tvalues\tbytes\tB/sample\n")
+	for _, c := range sum.Columns {
+		fmt.Fprintf(w, "%v\t%s\t%s\t%d\t%d\t%d\t%s\n", c.Kind, c.Codec, c.Place, c.Columns, c.Samples, c.Bytes, perSample(c.Bytes, samples))
+	}
+	fmt.Fprintf(w, "\nsection\tbytes\tB/sample\n")
+	for _, s := range sum.Sections {
+		fmt.Fprintf(w, "%s\t%d\t%s\n", s.Name, s.Bytes, perSample(s.Bytes, samples))
+	}
+	fmt.Fprintf(w, "header and tail\t%d\t%s\n", sum.Other, perSample(sum.Other, samples))
+	return w.Flush()
+}
+
+func perSample(bytes int64, samples uint64) string {
+	if samples == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.4f", float64(bytes)/float64(samples))
+}
+
+// InspectFile writes one file of a data directory as lines of offset, bytes and
+// meaning. What the file is follows from its name.
+func InspectFile(ctx context.Context, fs vfs.FS, name string, out io.Writer) error {
+	base := path.Base(name)
+	switch {
+	case base == partition.ManifestName:
+		return partition.DescribeManifest(out, fs, name)
+	case strings.HasSuffix(base, partition.BlockSuffix):
+		b, err := partition.OpenBlock(fs, path.Dir(name), base, nil)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = b.Close() }() // it was only read
+		return b.Describe(ctx, out)
+	}
+	return fmt.Errorf("%s: not a block (*%s) or a %s", name, partition.BlockSuffix, partition.ManifestName)
+}
