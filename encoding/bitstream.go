@@ -35,42 +35,23 @@ func (w *bitWriter) finish() []byte {
 	return w.dst
 }
 
-// bitReader is a stream as a decoder sees it: first the bytes of the caller, as
-// far as loads of whole words from them stay inside, then a copy of the rest
-// with zeros behind it. So the loops that read have no case for the end.
-type bitReader struct {
-	src  []byte // at hand
-	at   uint   // bit of src
-	bits uint   // of src that belong to the stream
-	rest bool   // src is the copy
-	buf  [2 * bitReach]byte
-}
-
-// bitReach is how many bytes from the current one on a decoder may load before
-// it checks again.
+// A decoder of bits loads whole words from a byte on and stops where fewer than
+// bitReach bytes are left. Then it goes on in a copy of them with zeros behind,
+// so that its loop has no case for the end.
 const bitReach = 32
 
-func newBitReader(src []byte) bitReader { return bitReader{src: src, bits: 8 * uint(len(src))} }
-
-// more prepares the next bytes to read from; false says that there are none.
-// A decoder calls it when fewer than bitReach bytes are at hand.
-func (r *bitReader) more() bool {
-	if uint(len(r.src)) >= r.at/8+bitReach {
-		return true
-	}
-	if r.rest || r.at > r.bits {
-		return false
-	}
-	r.rest = true
-	n := copy(r.buf[:bitReach], r.src[r.at/8:])
-	r.bits -= r.at &^ 7
-	r.at %= 8
-	r.src = r.buf[:n+bitReach]
-	return true
+// padTail copies what is left of src from the byte of bit at on, less than
+// bitReach bytes, to pad. It returns the copy with its zeros, and the bit of src
+// where it begins.
+func padTail(src []byte, at uint, pad *[2 * bitReach]byte) (tail []byte, begin uint) {
+	j := min(at/8, uint(len(src)))
+	n := copy(pad[:bitReach], src[j:])
+	return pad[:n+bitReach], 8 * j
 }
 
-// atEnd reports whether all bytes were read and nothing beyond them.
-func (r *bitReader) atEnd() bool { return r.at <= r.bits && r.at+8 > r.bits }
+// endsAt reports whether all bytes of src were read, up to bit at, and nothing
+// beyond them.
+func endsAt(src []byte, at uint) bool { return (at+7)/8 == uint(len(src)) }
 
 // load64 returns the 64 bits from a bit on, of which nine bytes are there.
 func load64(src []byte, at uint) uint64 {

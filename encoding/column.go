@@ -11,11 +11,11 @@ type Transform uint8
 // programs make decimals.
 const (
 	TransformInt   Transform = 0 // the float is an integer, |i| < 2^53
-	TransformDec   Transform = 1 // reserved: i / 10^e
-	TransformDecM  Transform = 2 // reserved: i · 10^-e
+	TransformDec   Transform = 1 // i / 10^e
+	TransformDecM  Transform = 2 // i · 10^-e
 	TransformBits  Transform = 3 // the 64 bits, mapped so that integers order as floats do
 	TransformConst Transform = 4 // all values have the same 64 bits
-	TransformDecDD Transform = 5 // reserved: i / 1000 / 10^(e-3)
+	TransformDecDD Transform = 5 // i / 1000 / 10^(e-3)
 )
 
 var transformNames = [8]string{"INT", "DEC", "DECM", "BITS", "CONST", "DECDD", "transform 6", "transform 7"}
@@ -25,7 +25,8 @@ func (t Transform) String() string { return transformNames[t&7] }
 // Bits of a float column's first byte.
 const (
 	floatTransform  = 0x07
-	floatCorrection = 0x20 // reserved: a correction column follows
+	constShift      = 3    // CONST only: the other bits are a number of bytes
+	floatCorrection = 0x20 // a correction column follows
 	floatOnePattern = 0x40 // all exceptions have the same 64 bits
 	floatExceptions = 0x80 // exceptions follow
 )

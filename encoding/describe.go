@@ -38,7 +38,9 @@ type Info struct {
 	Width      uint   // PACK: bits a residual
 	Patches    int
 	Exceptions int
-	Bytes      int // of the column
+	Exponent   int  // DEC, DECM, DECDD
+	Corrected  bool // DEC, DECM, DECDD: a correction column
+	Bytes      int  // of the column
 }
 
 // Codec names the choice of codec in a few words, the same for all columns that
@@ -66,6 +68,7 @@ func (i Info) Codec() string {
 		add(i.GCD > 1, "gcd")
 		add(i.Patches > 0, "patches")
 		add(i.Exceptions > 0, "exceptions")
+		add(i.Corrected, "corrections")
 	}
 	return strings.Join(parts, " ")
 }
@@ -74,6 +77,9 @@ func (i Info) String() string {
 	s := i.Codec()
 	if i.Coder == CoderPack && i.Bytes > 0 && i.Kind <= KindFloats && i.Transform != TransformConst {
 		s += fmt.Sprintf(" width=%d", i.Width)
+	}
+	if i.Exponent > 0 {
+		s += fmt.Sprintf(" e=%d", i.Exponent)
 	}
 	if i.GCD > 1 {
 		s += fmt.Sprintf(" gcd=%d", i.GCD)
@@ -144,25 +150,18 @@ func (i *Info) ints(src []byte, n int) error {
 }
 
 func (i *Info) floats(src []byte, n int) error {
-	id := src[0]
-	i.Transform = Transform(id & floatTransform)
-	if i.Transform == TransformConst {
+	h, rest, err := parseFloatHeader(src, n)
+	if err != nil {
+		return err
+	}
+	i.Transform, i.Exponent = h.decimal.transform, int(h.decimal.e)
+	i.Exceptions, i.Corrected = h.excs.n, h.corrections != nil
+	switch {
+	case i.Transform == TransformConst:
 		return nil
-	}
-	if i.Transform != TransformInt && i.Transform != TransformBits || id&floatCorrection != 0 {
-		return corruptf("floats: unknown id %#02x", id)
-	}
-	src = src[1:]
-	if id&floatExceptions != 0 {
-		e, rest, err := parseExceptions(src, n, id&floatOnePattern != 0)
-		if err != nil {
-			return err
-		}
-		i.Exceptions, src = e.n, rest
-	}
-	if i.Transform == TransformBits && len(src) > 0 && src[0] == xorByte {
+	case i.Transform == TransformBits && len(rest) > 0 && rest[0] == xorByte:
 		i.Coder = CoderXOR
 		return nil
 	}
-	return i.ints(src, n)
+	return i.ints(rest, n)
 }

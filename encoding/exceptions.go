@@ -40,23 +40,24 @@ func (e *exceptions) add(at int, v float64) {
 	e.patterns = append(e.patterns, b)
 }
 
+// leading gives exceptions at the start of a column, which have no predecessor,
+// the integer that follows them.
+func (e *exceptions) leading(ks []int64) {
+	if len(e.runs) == 0 || e.runs[0].at > 0 || e.runs[0].n == len(ks) {
+		return
+	}
+	n := e.runs[0].n
+	for i := range n {
+		ks[i] = ks[n]
+	}
+}
+
 // tooMany reports whether a column of n values had better take the transform
 // that has no exceptions. Exceptions that are all one pattern cost their runs
 // only.
 func (e *exceptions) tooMany(n int) bool {
 	limit := n/16 + 1
 	return len(e.patterns) > limit && (!e.same || len(e.runs) > limit)
-}
-
-// bits returns what the exceptions take.
-func (e *exceptions) bits() int {
-	switch {
-	case len(e.patterns) == 0:
-		return 0
-	case e.same:
-		return 8 + 64 + 20*len(e.runs)
-	}
-	return 8 + 64*len(e.patterns) + 20*len(e.runs)
 }
 
 // flags returns the bits of a column's first byte that speak of exceptions.

@@ -6,28 +6,31 @@ package encoding
 //
 //	bits  0-2   transform + 1
 //	bits  3-4   order, 3 for the XOR coder
-//	bits  5-9   reserved for the decimal exponent
+//	bits  5-9   exponent of a decimal, else 0
 //	bits 10-15  bits a value that the choice took, 63 for more
 type FloatHint uint16
 
 const (
 	hintXOR     = 3
 	hintMaxCost = 63
+	// hintMinValues is the number of values from which on a choice means
+	// something for the next column. With fewer the old hint stays.
+	hintMinValues = 16
 )
 
-func makeHint(t Transform, o Order, xor bool, bytes, n int) FloatHint {
+func makeHint(d decimal, o Order, xor bool, bytes, n int) FloatHint {
 	order := FloatHint(o)
 	if xor {
 		order = hintXOR
 	}
-	return FloatHint(t+1) | order<<3 | FloatHint(min(8*bytes/n, hintMaxCost))<<10
+	return FloatHint(d.transform+1) | order<<3 | FloatHint(d.e)<<5 | FloatHint(min(8*bytes/n, hintMaxCost))<<10
 }
 
-func (h FloatHint) isZero() bool         { return h == 0 }
-func (h FloatHint) transform() Transform { return Transform(h&7) - 1 }
-func (h FloatHint) order() Order         { return Order(h >> 3 & 3) }
-func (h FloatHint) xor() bool            { return h>>3&3 == hintXOR }
-func (h FloatHint) cost() int            { return int(h >> 10) }
+func (h FloatHint) isZero() bool     { return h == 0 }
+func (h FloatHint) decimal() decimal { return decimal{Transform(h&7) - 1, uint8(h >> 5 & 31)} }
+func (h FloatHint) order() Order     { return Order(h >> 3 & 3) }
+func (h FloatHint) xor() bool        { return h>>3&3 == hintXOR }
+func (h FloatHint) cost() int        { return int(h >> 10) }
 
 // holds reports whether a column of n values in so many bytes is no worse than
 // the hint's own column by more than a quarter and what a header takes:

@@ -9,15 +9,19 @@ import (
 
 // A column of floats:
 //
-//	CONST   ┌────────┬──────────────────────────────────────────────────────┐
-//	        │ id (1) │ the 64 bits, high bytes first, without trailing zeros │
-//	        └────────┴──────────────────────────────────────────────────────┘
-//	others  ┌────────┬──────────────┬────────────────────┐
-//	        │ id (1) │ [exceptions] │ column of integers │
-//	        └────────┴──────────────┴────────────────────┘
-//	XOR     ┌────────┬────────────┬───────────┐
-//	        │ id (1) │ id (1)     │ bits      │  transform BITS, order raw, coder XOR
-//	        └────────┴────────────┴───────────┘
+//	CONST   ┌────────┬──────────────────────────────────────────────────┐
+//	        │ id (1) │ the 64 bits, high bytes first, up to the last    │
+//	        │        │ that is not 0; their number is in id             │
+//	        └────────┴──────────────────────────────────────────────────┘
+//	others  ┌────────┬─────────┬──────────────┬───────────────┬────────────────────┐
+//	        │ id (1) │ [e (1)] │ [exceptions] │ [corrections] │ column of integers │
+//	        └────────┴─────────┴──────────────┴───────────────┴────────────────────┘
+//	XOR     ┌────────┬────────┬────────────────┐
+//	        │ id (1) │ id (1) │ first (8) bits │  transform BITS, order raw, coder XOR
+//	        └────────┴────────┴────────────────┘
+//
+// e is there for the three decimals. Corrections are a column of integers with
+// its length (u) before it, to be added to the bits of the decimals.
 
 // AppendFloats appends the column of vs, of at most MaxValues values; no value
 // takes no bytes. Every value keeps its 64 bits. hint is what the call for the
@@ -30,27 +34,21 @@ func AppendFloats(dst []byte, vs []float64, hint FloatHint) ([]byte, FloatHint) 
 		return dst, hint
 	}
 	if constant(vs) {
-		dst = append(dst, byte(TransformConst))
-		var b [8]byte
-		pattern := math.Float64bits(vs[0])
-		binary.BigEndian.PutUint64(b[:], pattern)
-		return append(dst, b[:8-bits.TrailingZeros64(pattern|1<<63)/8]...), hint
+		return appendConst(dst, vs[0]), hint
 	}
 	s := scratches.Get().(*scratch)
-	s.ints = sized(s.ints, len(vs))
+	at, next := len(dst), FloatHint(0)
 	if !hint.isZero() {
-		at := len(dst)
-		var next FloatHint
 		dst, next = appendFloatsAs(dst, vs, hint, s)
-		if !next.isZero() {
-			scratches.Put(s)
-			return dst, next
-		}
-		dst = dst[:at]
 	}
-	dst, hint = appendFloatsSearched(dst, vs, s)
+	if next.isZero() {
+		dst, next = appendFloatsSearched(dst[:at], vs, s)
+	}
 	scratches.Put(s)
-	return dst, hint
+	if len(vs) < hintMinValues {
+		return dst, hint
+	}
+	return dst, next
 }
 
 func constant(vs []float64) bool {
@@ -63,40 +61,65 @@ func constant(vs []float64) bool {
 	return true
 }
 
-// appendFloatsSearched tries the transforms from the cheapest to read to the
-// one that always works.
+// appendFloatsSearched tries the transforms from the one that is cheapest to
+// read to the one that always works.
 func appendFloatsSearched(dst []byte, vs []float64, s *scratch) ([]byte, FloatHint) {
-	if s.excs.integers(s.ints, vs) {
-		return appendTransformed(dst, vs, TransformInt, tryAll, s)
+	if s.integers(vs) {
+		return appendTransformed(dst, vs, decimal{transform: TransformInt}, tryAll, s)
 	}
 	at := len(dst)
-	orderedBits(s.ints, vs)
-	s.excs.reset()
-	dst, hint := appendTransformed(dst, vs, TransformBits, tryAll|binary2, s)
-	// The XOR stream is some five times slower to read: it has to save an eighth.
-	if size, limit := xorBytes(vs), len(dst)-at; size+2 < limit-limit/8 {
+	hint := FloatHint(0)
+	if d, ok := guessDecimal(vs); ok && s.decimals(vs, d) {
+		dst, hint = appendTransformed(dst, vs, d, tryAll, s)
+		if d.e < doubtfulExponent && !s.corrected {
+			return dst, hint
+		}
+	}
+	// What has many digits may be a decimal by chance only.
+	s.ordered(vs)
+	bitsAt := len(dst)
+	dst, bitsHint := appendTransformed(dst, vs, decimal{transform: TransformBits}, tryAll|binary2, s)
+	if bitsAt > at && len(dst)-bitsAt >= bitsAt-at {
+		return dst[:bitsAt], hint
+	}
+	dst, hint = append(dst[:at], dst[bitsAt:]...), bitsHint
+	if size, limit := xorBytes(vs)+2, len(dst)-at; size < limit-limit/xorBias {
 		return appendXORColumn(dst[:at], vs)
 	}
 	return dst, hint
 }
 
+const (
+	doubtfulExponent = 10
+	// xorBias is the part of a packed column that XOR has to save: it takes
+	// several times as long to read.
+	xorBias = 8
+)
+
 // appendFloatsAs encodes with the choice of a hint. It returns no hint if the
 // choice no longer fits.
 func appendFloatsAs(dst []byte, vs []float64, hint FloatHint, s *scratch) ([]byte, FloatHint) {
 	at := len(dst)
+	d, try := hint.decimal(), orders(1)<<hint.order()
 	var next FloatHint
 	switch {
+	case d.transform == TransformBits && exponentOf(vs[len(vs)/2]) > 0:
+		return dst, 0 // a transform that takes far fewer bits may have become possible
 	case hint.xor():
 		dst, next = appendXORColumn(dst, vs)
-	case hint.transform() == TransformInt:
-		if !s.excs.integers(s.ints, vs) {
+	case d.transform == TransformInt:
+		if !s.integers(vs) {
 			return dst, 0
 		}
-		dst, next = appendTransformed(dst, vs, TransformInt, 1<<hint.order(), s)
-	case hint.transform() == TransformBits:
-		orderedBits(s.ints, vs)
-		s.excs.reset()
-		dst, next = appendTransformed(dst, vs, TransformBits, 1<<hint.order()|binary2, s)
+		dst, next = appendTransformed(dst, vs, decimal{transform: TransformInt}, try, s)
+	case d.transform == TransformBits:
+		s.ordered(vs)
+		dst, next = appendTransformed(dst, vs, decimal{transform: TransformBits}, try|binary2, s)
+	case d.valid():
+		if !s.decimals(vs, d) {
+			return dst, 0
+		}
+		dst, next = appendTransformed(dst, vs, d, try, s)
 	}
 	if !hint.holds(len(dst)-at, len(vs)) {
 		return dst[:at], 0
@@ -104,15 +127,27 @@ func appendFloatsAs(dst []byte, vs []float64, hint FloatHint, s *scratch) ([]byt
 	return dst, next
 }
 
-// appendTransformed appends the column whose integers and exceptions are in s.
-func appendTransformed(dst []byte, vs []float64, t Transform, try orders, s *scratch) ([]byte, FloatHint) {
+// appendTransformed appends the column whose integers, exceptions and
+// corrections are in s.
+func appendTransformed(dst []byte, vs []float64, d decimal, try orders, s *scratch) ([]byte, FloatHint) {
 	at := len(dst)
-	dst = append(dst, byte(t)|s.excs.flags())
+	id := byte(d.transform) | s.excs.flags()
+	if s.corrected {
+		id |= floatCorrection
+	}
+	dst = append(dst, id)
+	if d.e > 0 {
+		dst = append(dst, d.e)
+	}
 	if len(s.excs.patterns) > 0 {
 		dst = s.excs.append(dst)
 	}
-	dst, p := appendInts(dst, s.ints[:len(vs)], try, s)
-	return dst, makeHint(t, p.order, false, len(dst)-at, len(vs))
+	if s.corrected {
+		s.bytes, _ = appendInts(s.bytes[:0], s.corrections, tryRaw, s)
+		dst = AppendBytes(dst, s.bytes)
+	}
+	dst, p := appendInts(dst, s.ints, try, s)
+	return dst, makeHint(d, p.order, false, len(dst)-at, len(vs))
 }
 
 // DecodeFloats appends the n values of the column src, which is all of it. On
@@ -127,9 +162,6 @@ func DecodeFloats(dst []float64, src []byte, n int) ([]float64, error) {
 		}
 		return dst, nil
 	}
-	if len(src) == 0 {
-		return dst, corruptf("floats: no id byte")
-	}
 	at := len(dst)
 	out := slices.Grow(dst, n)[:at+n]
 	if err := decodeFloats(out[at:], src); err != nil {
@@ -138,40 +170,82 @@ func DecodeFloats(dst []float64, src []byte, n int) ([]float64, error) {
 	return out, nil
 }
 
-func decodeFloats(vs []float64, src []byte) error {
-	id := src[0]
-	t := Transform(id & floatTransform)
-	if id&^(floatTransform|floatExceptions|floatOnePattern) != 0 ||
-		id&(floatExceptions|floatOnePattern) == floatOnePattern {
-		return corruptf("floats: unknown id %#02x", id)
+// floatHeader is what stands before the column of integers, or the bits, of a
+// column of floats.
+type floatHeader struct {
+	id          byte
+	decimal     decimal // its transform is the column's; e is 0 for INT, BITS, CONST
+	excs        rawExceptions
+	corrections []byte // a column of integers, nil if there is none
+}
+
+// parseFloatHeader reads the header of a column of n ≥ 1 floats.
+func parseFloatHeader(src []byte, n int) (h floatHeader, rest []byte, err error) {
+	if len(src) == 0 {
+		return h, nil, corruptf("floats: no id byte")
 	}
-	src = src[1:]
-	switch t {
+	h.id, rest = src[0], src[1:]
+	h.decimal.transform = Transform(h.id & floatTransform)
+	flags := h.id &^ floatTransform
+	allowed := byte(floatExceptions | floatOnePattern)
+	switch h.decimal.transform {
 	case TransformConst:
-		return decodeConst(vs, id, src)
-	case TransformInt, TransformBits:
+		return h, rest, nil // the other bits are a length
+	case TransformBits:
+		allowed = 0
+	case TransformInt:
+	case TransformDec, TransformDecM, TransformDecDD:
+		allowed |= floatCorrection
+		if len(rest) == 0 {
+			return h, nil, corruptf("floats: no exponent")
+		}
+		if h.decimal.e, rest = rest[0], rest[1:]; !h.decimal.valid() {
+			return h, nil, corruptf("floats: exponent %d of %s", h.decimal.e, h.decimal.transform)
+		}
 	default:
-		return corruptf("floats: unknown id %#02x (%s)", id, t)
+		return h, nil, corruptf("floats: unknown id %#02x (%s)", h.id, h.decimal.transform)
 	}
-	var excs rawExceptions
-	if id&floatExceptions != 0 {
-		var err error
-		if excs, src, err = parseExceptions(src, len(vs), id&floatOnePattern != 0); err != nil {
+	if flags&^allowed != 0 || flags&(floatExceptions|floatOnePattern) == floatOnePattern {
+		return h, nil, corruptf("floats: unknown id %#02x", h.id)
+	}
+	if flags&floatExceptions != 0 {
+		if h.excs, rest, err = parseExceptions(rest, n, flags&floatOnePattern != 0); err != nil {
+			return h, nil, err
+		}
+	}
+	if flags&floatCorrection != 0 {
+		if h.corrections, rest, err = Bytes(rest, maxIntsColumn); err != nil {
+			return h, nil, err
+		}
+	}
+	return h, rest, nil
+}
+
+func decodeFloats(vs []float64, src []byte) error {
+	h, rest, err := parseFloatHeader(src, len(vs))
+	if err != nil {
+		return err
+	}
+	switch {
+	case h.decimal.transform == TransformConst:
+		return decodeConst(vs, h.id, rest)
+	case h.decimal.transform == TransformBits && len(rest) > 0 && rest[0] == xorByte:
+		return decodeXORColumn(vs, rest[1:])
+	}
+	if err := decodeTransformed(vs, rest, h.decimal); err != nil {
+		return err
+	}
+	if h.corrections != nil {
+		if err := decodeCorrections(vs, h.corrections); err != nil {
 			return err
 		}
 	}
-	if id == byte(TransformBits) && len(src) > 0 && src[0] == xorByte {
-		return decodeXORColumn(vs, src[1:])
-	}
-	if err := decodeTransformed(vs, src, t); err != nil {
-		return err
-	}
-	excs.apply(vs)
+	h.excs.apply(vs)
 	return nil
 }
 
 // decodeTransformed fills vs from the column of integers src.
-func decodeTransformed(vs []float64, src []byte, t Transform) error {
+func decodeTransformed(vs []float64, src []byte, d decimal) error {
 	var r intReader
 	w := words(vs)
 	rest, err := r.begin(w, src)
@@ -179,7 +253,7 @@ func decodeTransformed(vs []float64, src []byte, t Transform) error {
 		return err
 	}
 	head := len(w) - len(rest)
-	toFloats(vs[:head], t)
+	d.toFloats(vs[:head])
 	vs = vs[head:]
 	for len(vs) > 0 {
 		block := vs[:min(decodeBlock, len(vs))]
@@ -187,33 +261,39 @@ func decodeTransformed(vs []float64, src []byte, t Transform) error {
 		if err := r.residuals(words(block)); err != nil {
 			return err
 		}
-		if !r.sumToFloats(block, t) {
+		if !r.sumToFloats(block, d) {
 			r.sum(words(block))
-			toFloats(block, t)
+			d.toFloats(block)
 		}
 	}
 	return nil
 }
 
-// toFloats turns integers into the floats they stand for, in place.
-func toFloats(vs []float64, t Transform) {
-	w := words(vs)
-	vs = vs[:len(w)]
-	switch t {
-	case TransformInt:
-		for i, u := range w {
-			vs[i] = float64(int64(u))
-		}
-	case TransformBits:
-		for i, u := range w {
-			vs[i] = fromOrdered(u)
-		}
+// decodeCorrections adds the column src to the bits of vs.
+func decodeCorrections(vs []float64, src []byte) error {
+	var r intReader
+	var buf [decodeBlock]uint64
+	if err := r.beginRaw(src, len(vs)); err != nil {
+		return err
 	}
+	for len(vs) > 0 {
+		block := buf[:min(decodeBlock, len(vs))]
+		if err := r.residuals(block); err != nil {
+			return err
+		}
+		r.sum(block)
+		for i, u := range block {
+			vs[i] = math.Float64frombits(math.Float64bits(vs[i]) + u)
+		}
+		vs = vs[len(block):]
+	}
+	return nil
 }
 
 // sumToFloats is sum and toFloats in one loop, for the columns that are most of
 // all; it returns false for others.
-func (r *intReader) sumToFloats(vs []float64, t Transform) bool {
+func (r *intReader) sumToFloats(vs []float64, d decimal) bool {
+	t := d.transform
 	g, low, v, w := r.header.gcd, uint64(r.header.low)*r.header.gcd, r.value, words(vs)
 	switch {
 	case t == TransformInt && r.header.order == OrderDelta && g == 1:
@@ -240,6 +320,18 @@ func (r *intReader) sumToFloats(vs []float64, t Transform) bool {
 			vs[i] = float64(int64(v + g*u))
 		}
 		return true
+	case t == TransformDec && r.header.order == OrderDelta:
+		power := powersOfTen[d.e]
+		for i, u := range w {
+			v += low + g*u
+			vs[i] = float64(int64(v)) / power
+		}
+	case t == TransformDecM && r.header.order == OrderDelta:
+		power := negativePowersOfTen[d.e]
+		for i, u := range w {
+			v += low + g*u
+			vs[i] = float64(int64(v)) * power
+		}
 	case t == TransformBits && r.header.order == OrderDelta:
 		for i, u := range w {
 			v += low + g*u
@@ -257,9 +349,20 @@ func (r *intReader) sumToFloats(vs []float64, t Transform) bool {
 	return true
 }
 
+// appendConst appends the column of values that are all v.
+func appendConst(dst []byte, v float64) []byte {
+	var b [8]byte
+	pattern := math.Float64bits(v)
+	binary.BigEndian.PutUint64(b[:], pattern)
+	size := 8 - bits.TrailingZeros64(pattern)/8
+	dst = append(dst, byte(TransformConst)|byte(size)<<constShift)
+	return append(dst, b[:size]...)
+}
+
 func decodeConst(vs []float64, id byte, src []byte) error {
-	if id != byte(TransformConst) || len(src) > 8 {
-		return corruptf("floats: CONST with id %#02x and %d bytes", id, len(src))
+	size := int(id >> constShift)
+	if size > 8 || len(src) != size {
+		return corruptf("floats: CONST %#02x of %d bytes", id, len(src))
 	}
 	var b [8]byte
 	copy(b[:], src)

@@ -138,26 +138,28 @@ func decodeGorilla(ts []int64, vs []float64, src []byte) error {
 	}
 	g := Gorilla{t: int64(le64(src)), xor: xorState{v: le64(src[8:])}}
 	ts[0], vs[0] = g.t, math.Float64frombits(g.xor.v)
-	r := newBitReader(src[16:])
-	i := 1
-	for r.more() && i < len(ts) {
-		var ok bool
-		if i, ok = g.read(&r, ts, vs[:len(ts)], i); !ok {
-			return corruptf("Gorilla: no such window at sample %d of %d", i, len(ts))
-		}
+	src, vs = src[16:], vs[:len(ts)]
+	i, at, ok := g.read(ts, vs, 1, src, 0)
+	if ok && i < len(ts) {
+		var pad [2 * bitReach]byte
+		tail, begin := padTail(src, at, &pad)
+		i, at, ok = g.read(ts, vs, i, tail, at-begin)
+		at += begin
 	}
-	if i < len(ts) || !r.atEnd() {
-		return corruptf("Gorilla: %d bytes for %d samples", len(src), len(ts))
+	if !ok {
+		return corruptf("Gorilla: no such window at sample %d of %d", i, len(ts))
+	}
+	if i < len(ts) || !endsAt(src, at) {
+		return corruptf("Gorilla: %d bytes for %d samples", len(src)+16, len(ts))
 	}
 	return nil
 }
 
-// read takes the samples from i on off what r has at hand. It returns the first
-// sample it did not read, and false if that one is corrupt. A sample is less
-// than 20 bytes, and two loads of nine bytes reach less than bitReach from its
-// start.
-func (g *Gorilla) read(r *bitReader, ts []int64, vs []float64, i int) (int, bool) {
-	src, at := r.src, r.at
+// read takes the samples from i on off src, from bit at on, as far as bitReach
+// bytes are at hand: a sample has less than 20, and a load reaches nine bytes
+// from its first. It returns the first sample and the first bit it did not
+// read, and false if that sample is corrupt.
+func (g *Gorilla) read(ts []int64, vs []float64, i int, src []byte, at uint) (int, uint, bool) {
 	t, step, v := g.t, g.step, g.xor.v
 	leading, size := uint(g.xor.leading), uint(g.xor.size)
 	ok := true
@@ -204,8 +206,7 @@ func (g *Gorilla) read(r *bitReader, ts []int64, vs []float64, i int) (int, bool
 		ts[i], vs[i] = t, math.Float64frombits(v)
 		i++
 	}
-	r.at = at
 	g.t, g.step = t, step
 	g.xor = xorState{v: v, leading: uint8(leading), size: uint8(size)}
-	return i, ok
+	return i, at, ok
 }

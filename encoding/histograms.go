@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"slices"
 
-	"github.com/prometheus/prometheus/model/histogram"
-
 	"tsdb/internal/model"
 )
 
@@ -313,5 +311,3 @@ func parseHistogramRuns(src []byte, n int) (*histogramRuns, []byte, error) {
 	}
 	return c, src, nil
 }
-
-var _ = histogram.Span{}

@@ -82,13 +82,31 @@ func (r *intReader) begin(w []uint64, src []byte) ([]uint64, error) {
 		w[1] = r.value
 	}
 	w = w[h.order:]
-	if h.coder == CoderConst {
-		if len(rest) > 0 {
-			return nil, corruptf("integers: %d bytes left over", len(rest))
-		}
-		return w, nil
+	return w, r.beginResiduals(rest, len(w))
+}
+
+// beginRaw is begin for a column whose order must be raw, so that all of its n
+// integers have residuals.
+func (r *intReader) beginRaw(src []byte, n int) error {
+	h, rest, err := parseIntHeader(src, n)
+	if err != nil {
+		return err
 	}
-	return w, r.pack.begin(h.pack, rest, len(w))
+	if h.order != OrderRaw {
+		return corruptf("integers: order %s, want raw", h.order)
+	}
+	r.header, r.value = h, uint64(h.base)
+	return r.beginResiduals(rest, n)
+}
+
+func (r *intReader) beginResiduals(src []byte, n int) error {
+	if r.header.coder == CoderPack {
+		return r.pack.begin(r.header.pack, src, n)
+	}
+	if len(src) > 0 {
+		return corruptf("integers: %d bytes left over", len(src))
+	}
+	return nil
 }
 
 // residuals fills the next block.

@@ -10,7 +10,11 @@ type scratch struct {
 	patches []patch
 	spreads [3]spread
 	excs    exceptions
-	bytes   []byte
+	// corrections of a decimal column, one a value, if corrected
+	corrections []int64
+	corrected   bool
+	bytes       []byte // a column inside a column
+	column      []byte // likewise, of floats
 }
 
 // A pool, because the Append functions are plain functions that any goroutine

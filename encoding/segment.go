@@ -1,7 +1,6 @@
 package encoding
 
 import (
-	"encoding/binary"
 	"slices"
 
 	"github.com/prometheus/prometheus/model/histogram"
@@ -16,17 +15,18 @@ type segment struct {
 	layouts []layout
 	sizes   [][2]int
 	n       int          // histograms
-	indices [2][][]int32 // of each side of a layout: its bucket indices; nil if not used here
+	indices [2][][]int32 // of each side, of each layout used: its bucket indices
 	union   [2][]int32   // of each side: all bucket indices, rising
 }
 
+// newSegment takes k runs of c from the given one on.
 func newSegment(c *histogramRuns, from, k int) *segment {
 	g := &segment{runs: c.runs[from : from+k], layouts: c.layouts, sizes: c.sizes}
 	for side := range 2 {
 		g.indices[side] = make([][]int32, len(c.layouts))
 		for _, r := range g.runs {
-			if g.indices[side][r.layout] == nil && c.sizes[r.layout][side] > 0 {
-				ix := appendIndices(make([]int32, 0, c.sizes[r.layout][side]), c.layouts[r.layout].spans[side])
+			if size := c.sizes[r.layout][side]; size > 0 && g.indices[side][r.layout] == nil {
+				ix := appendIndices(make([]int32, 0, size), c.layouts[r.layout].spans[side])
 				g.indices[side][r.layout] = ix
 				g.union[side] = append(g.union[side], ix...)
 			}
@@ -43,266 +43,243 @@ func newSegment(c *histogramRuns, from, k int) *segment {
 // columns returns the number of columns of the segment.
 func (g *segment) columns() int { return 3 + len(g.union[0]) + len(g.union[1]) }
 
-// eachBucket calls visit for every bucket of a side and every run, in the order
-// of the columns: with the place of the bucket in the run's histograms, -1 if
-// they lack it, and the run's first histogram; after the last run of a bucket
-// with done.
-func (g *segment) eachBucket(side int, begin func() error, visit func(place, from, to int), done func()) error {
-	next := make([]int, len(g.layouts))
+// buckets returns the number of buckets of all histograms.
+func (g *segment) buckets() (n int) {
+	for _, r := range g.runs {
+		n += r.n * (g.sizes[r.layout][0] + g.sizes[r.layout][1])
+	}
+	return n
+}
+
+// cursor walks the buckets of a side in the order of their columns.
+type cursor struct {
+	g    *segment
+	side int
+	next []int // of each layout: its buckets that lie behind
+}
+
+// visit moves to the next bucket and calls f for every run: with the run's
+// histograms, from ≤ i < to, and the bucket's place in them, -1 if they lack it.
+func (c *cursor) visit(bucket int32, f func(place, from, to int)) {
+	from := 0
+	for _, r := range c.g.runs {
+		place, ix := -1, c.g.indices[c.side][r.layout]
+		if p := c.next[r.layout]; p < len(ix) && ix[p] == bucket {
+			place = p
+		}
+		f(place, from, from+r.n)
+		from += r.n
+	}
+	for l, ix := range c.g.indices[c.side] {
+		if p := c.next[l]; p < len(ix) && ix[p] == bucket {
+			c.next[l]++
+		}
+	}
+}
+
+// appendBuckets appends a column for every bucket of a side. bs holds the
+// buckets of each histogram, differences along the histogram if told so.
+func appendBuckets[N int64 | float64](dst []byte, g *segment, side int, bs [][]N, differences bool,
+	column func(dst []byte, vs []N) []byte) []byte {
+	c := cursor{g: g, side: side, next: make([]int, len(g.layouts))}
+	values := make([]N, g.n)
+	counts := make([]N, g.n) // of the last bucket of each histogram
 	for _, bucket := range g.union[side] {
-		if err := begin(); err != nil {
-			return err
+		var last N
+		c.visit(bucket, func(place, from, to int) {
+			for i := from; i < to; i++ {
+				if place >= 0 {
+					last = bs[i][place]
+					if differences {
+						counts[i] += last
+						last = counts[i]
+					}
+				}
+				values[i] = last
+			}
+		})
+		dst = column(dst, values)
+	}
+	return dst
+}
+
+// decodeBuckets is the inverse of appendBuckets: it fills bs and returns what
+// follows the columns. add is told the counts of every bucket.
+func decodeBuckets[N int64 | float64](src []byte, g *segment, side int, bs [][]N, differences bool,
+	column func(dst []N, src []byte, n int) ([]N, error), add func(i int, count N)) ([]byte, error) {
+	c := cursor{g: g, side: side, next: make([]int, len(g.layouts))}
+	var values []N
+	counts := make([]N, g.n)
+	for _, bucket := range g.union[side] {
+		b, rest, err := Bytes(src, maxIntsColumn)
+		if err != nil {
+			return nil, err
 		}
-		from := 0
+		src = rest
+		if values, err = column(values[:0], b, g.n); err != nil {
+			return nil, err
+		}
+		c.visit(bucket, func(place, from, to int) {
+			for i := from; i < to && place >= 0; i++ {
+				bs[i][place] = values[i]
+				if differences {
+					bs[i][place] -= counts[i]
+					counts[i] = values[i]
+				}
+				add(i, values[i])
+			}
+		})
+	}
+	return src, nil
+}
+
+// slabs cuts one allocation into the buckets of all histograms of each side;
+// those of a histogram without buckets are nil.
+func slabs[N int64 | float64](g *segment) (bs [2][][]N) {
+	slab := make([]N, g.buckets())
+	for side := range 2 {
+		bs[side] = make([][]N, 0, g.n)
 		for _, r := range g.runs {
-			place, ix := -1, g.indices[side][r.layout]
-			if p := next[r.layout]; p < len(ix) && ix[p] == bucket {
-				place = p
-			}
-			visit(place, from, from+r.n)
-			from += r.n
-		}
-		for l, ix := range g.indices[side] {
-			if p := next[l]; p < len(ix) && ix[p] == bucket {
-				next[l]++
+			k := g.sizes[r.layout][side]
+			for range r.n {
+				if k == 0 {
+					bs[side] = append(bs[side], nil)
+					continue
+				}
+				bs[side] = append(bs[side], slab[:k:k])
+				slab = slab[k:]
 			}
 		}
-		done()
 	}
-	return nil
-}
-
-func ok() error { return nil }
-
-func intBuckets(h *histogram.Histogram, side int) *[]int64 {
-	if side == 0 {
-		return &h.PositiveBuckets
-	}
-	return &h.NegativeBuckets
-}
-
-func floatBuckets(h *histogram.FloatHistogram, side int) *[]float64 {
-	if side == 0 {
-		return &h.PositiveBuckets
-	}
-	return &h.NegativeBuckets
+	return bs
 }
 
 func (g *segment) appendInts(dst []byte, hs []model.Histogram) []byte {
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)
-	column := func(vs []int64) {
+	column := func(dst []byte, vs []int64) []byte {
 		s.bytes, _ = appendInts(s.bytes[:0], vs, tryAll, s)
-		dst = AppendBytes(dst, s.bytes)
+		return AppendBytes(dst, s.bytes)
 	}
-	values := make([]int64, g.n)   // the column at hand
-	absolute := make([]int64, g.n) // the count of the last bucket of the side
-	counts := make([]int64, g.n)
-	sums := make([]float64, g.n)
-	for i, h := range hs {
-		values[i] = int64(h.Int.ZeroCount)
-		counts[i] = int64(h.Int.Count - h.Int.ZeroCount)
-		sums[i] = h.Int.Sum
-	}
-	column(values)
-	buckets := dst[len(dst):]
-	_ = buckets
-	for side := range 2 {
-		clear(absolute)
-		for i, h := range hs {
-			abs := int64(0)
-			for _, d := range *intBuckets(h.Int, side) {
-				abs += d
-				counts[i] -= abs
+	zeros, counts, sums := make([]int64, g.n), make([]int64, g.n), make([]float64, g.n)
+	var bs [2][][]int64
+	for i, m := range hs {
+		h := m.Int
+		zeros[i], counts[i], sums[i] = int64(h.ZeroCount), int64(h.Count-h.ZeroCount), h.Sum
+		for side, b := range [2][]int64{h.PositiveBuckets, h.NegativeBuckets} {
+			bs[side] = append(bs[side], b)
+			count := int64(0)
+			for _, d := range b {
+				count += d
+				counts[i] -= count
 			}
 		}
 	}
-	column(counts)
+	dst = column(dst, zeros)
+	dst = column(dst, counts)
 	dst = appendFloatColumn(dst, sums, s)
 	for side := range 2 {
-		clear(absolute)
-		last := int64(0)
-		g.eachBucket(side, ok, func(place, from, to int) {
-			if place < 0 {
-				for i := from; i < to; i++ {
-					values[i] = last
-				}
-				return
-			}
-			for i := from; i < to; i++ {
-				absolute[i] += (*intBuckets(hs[i].Int, side))[place]
-				values[i] = absolute[i]
-			}
-			last = values[to-1]
-		}, func() { column(values); last = 0 })
-	}
-	return dst
-}
-
-func appendFloatColumn(dst []byte, vs []float64, s *scratch) []byte {
-	b, _ := AppendFloats(nil, vs, 0)
-	return AppendBytes(dst, b)
-}
-
-func (g *segment) appendFloats(dst []byte, hs []model.Histogram) []byte {
-	values := make([]float64, g.n)
-	var hint FloatHint
-	var b []byte
-	column := func() {
-		b, hint = AppendFloats(b[:0], values, hint)
-		dst = AppendBytes(dst, b)
-	}
-	for _, of := range []func(*histogram.FloatHistogram) float64{
-		func(h *histogram.FloatHistogram) float64 { return h.ZeroCount },
-		func(h *histogram.FloatHistogram) float64 { return h.Count },
-		func(h *histogram.FloatHistogram) float64 { return h.Sum },
-	} {
-		for i, h := range hs {
-			values[i] = of(h.Float)
-		}
-		hint = 0
-		column()
-	}
-	for side := range 2 {
-		last := 0.0
-		g.eachBucket(side, ok, func(place, from, to int) {
-			if place < 0 {
-				for i := from; i < to; i++ {
-					values[i] = last
-				}
-				return
-			}
-			for i := from; i < to; i++ {
-				values[i] = (*floatBuckets(hs[i].Float, side))[place]
-			}
-			last = values[to-1]
-		}, func() { column(); last = 0 })
+		dst = appendBuckets(dst, g, side, bs[side], true, column)
 	}
 	return dst
 }
 
 func (g *segment) decodeInts(dst []model.Histogram, src []byte) ([]model.Histogram, []byte, error) {
-	var values, counts []int64
-	column := func(to *[]int64) func() error {
-		return func() (err error) {
-			var b []byte
-			if b, src, err = Bytes(src, maxIntsColumn); err != nil {
-				return err
-			}
-			*to, err = DecodeTimestamps((*to)[:0], b, g.n)
-			return err
-		}
-	}
-	nextColumn := column(&values)
-	if err := nextColumn(); err != nil {
-		return nil, nil, err
-	}
-	if err := column(&counts)(); err != nil {
-		return nil, nil, err
-	}
-	b, src, err := Bytes(src, maxIntsColumn)
+	zeros, src, err := nextColumn(src, g.n, DecodeTimestamps)
 	if err != nil {
 		return nil, nil, err
 	}
-	sums, err := DecodeFloats(nil, b, g.n)
+	counts, src, err := nextColumn(src, g.n, DecodeTimestamps)
 	if err != nil {
 		return nil, nil, err
 	}
-	hs := make([]histogram.Histogram, g.n)
-	at, total := 0, 0
-	for _, r := range g.runs {
-		l := g.layouts[r.layout]
-		for i := at; i < at+r.n; i++ {
-			hs[i] = *newIntHistogram(l)
-			hs[i].ZeroCount, hs[i].Count, hs[i].Sum = uint64(values[i]), uint64(counts[i]+values[i]), sums[i]
-		}
-		at += r.n
-		total += r.n * (g.sizes[r.layout][0] + g.sizes[r.layout][1])
+	sums, src, err := nextColumn(src, g.n, DecodeFloats)
+	if err != nil {
+		return nil, nil, err
 	}
-	slab := make([]int64, total)
-	absolute := make([]int64, g.n)
+	bs := slabs[int64](g)
 	for side := range 2 {
-		at = 0
-		for _, r := range g.runs {
-			k := g.sizes[r.layout][side]
-			for i := at; i < at+r.n && k > 0; i++ {
-				*intBuckets(&hs[i], side), slab = slab[:k:k], slab[k:]
-			}
-			at += r.n
-		}
-		clear(absolute)
-		err := g.eachBucket(side, nextColumn, func(place, from, to int) {
-			for i := from; i < to && place >= 0; i++ {
-				(*intBuckets(&hs[i], side))[place] = values[i] - absolute[i]
-				absolute[i] = values[i]
-				hs[i].Count += uint64(values[i])
-			}
-		}, func() {})
+		src, err = decodeBuckets(src, g, side, bs[side], true, DecodeTimestamps, func(i int, count int64) { counts[i] += count })
 		if err != nil {
 			return nil, nil, err
 		}
 	}
-	for i := range hs {
-		dst = append(dst, model.Histogram{Int: &hs[i]})
+	hs, i := make([]histogram.Histogram, g.n), 0
+	for _, r := range g.runs {
+		for range r.n {
+			h := &hs[i]
+			*h = *newIntHistogram(g.layouts[r.layout])
+			h.ZeroCount, h.Count, h.Sum = uint64(zeros[i]), uint64(zeros[i]+counts[i]), sums[i]
+			h.PositiveBuckets, h.NegativeBuckets = bs[0][i], bs[1][i]
+			dst = append(dst, model.Histogram{Int: h})
+			i++
+		}
 	}
 	return dst, src, nil
+}
+
+func (g *segment) appendFloats(dst []byte, hs []model.Histogram) []byte {
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
+	column := func(dst []byte, vs []float64) []byte { return appendFloatColumn(dst, vs, s) }
+	zeros, counts, sums := make([]float64, g.n), make([]float64, g.n), make([]float64, g.n)
+	var bs [2][][]float64
+	for i, m := range hs {
+		h := m.Float
+		zeros[i], counts[i], sums[i] = h.ZeroCount, h.Count, h.Sum
+		bs[0], bs[1] = append(bs[0], h.PositiveBuckets), append(bs[1], h.NegativeBuckets)
+	}
+	for _, vs := range [][]float64{zeros, counts, sums} {
+		dst = column(dst, vs)
+	}
+	for side := range 2 {
+		dst = appendBuckets(dst, g, side, bs[side], false, column)
+	}
+	return dst
 }
 
 func (g *segment) decodeFloats(dst []model.Histogram, src []byte) ([]model.Histogram, []byte, error) {
-	var values []float64
-	column := func() (err error) {
-		var b []byte
-		if b, src, err = Bytes(src, maxIntsColumn); err != nil {
-			return err
-		}
-		values, err = DecodeFloats(values[:0], b, g.n)
-		return err
-	}
-	hs := make([]histogram.FloatHistogram, g.n)
-	at, total := 0, 0
-	for _, r := range g.runs {
-		l := g.layouts[r.layout]
-		for i := at; i < at+r.n; i++ {
-			hs[i] = *newFloatHistogram(l)
-		}
-		at += r.n
-		total += r.n * (g.sizes[r.layout][0] + g.sizes[r.layout][1])
-	}
-	for _, set := range []func(*histogram.FloatHistogram, float64){
-		func(h *histogram.FloatHistogram, v float64) { h.ZeroCount = v },
-		func(h *histogram.FloatHistogram, v float64) { h.Count = v },
-		func(h *histogram.FloatHistogram, v float64) { h.Sum = v },
-	} {
-		if err := column(); err != nil {
+	var head [3][]float64 // zero counts, counts, sums
+	var err error
+	for k := range head {
+		if head[k], src, err = nextColumn(src, g.n, DecodeFloats); err != nil {
 			return nil, nil, err
 		}
-		for i, v := range values {
-			set(&hs[i], v)
-		}
 	}
-	slab := make([]float64, total)
+	bs := slabs[float64](g)
 	for side := range 2 {
-		at = 0
-		for _, r := range g.runs {
-			k := g.sizes[r.layout][side]
-			for i := at; i < at+r.n && k > 0; i++ {
-				*floatBuckets(&hs[i], side), slab = slab[:k:k], slab[k:]
-			}
-			at += r.n
-		}
-		err := g.eachBucket(side, column, func(place, from, to int) {
-			for i := from; i < to && place >= 0; i++ {
-				(*floatBuckets(&hs[i], side))[place] = values[i]
-			}
-		}, func() {})
+		src, err = decodeBuckets(src, g, side, bs[side], false, DecodeFloats, func(int, float64) {})
 		if err != nil {
 			return nil, nil, err
 		}
 	}
-	for i := range hs {
-		dst = append(dst, model.Histogram{Float: &hs[i]})
+	hs, i := make([]histogram.FloatHistogram, g.n), 0
+	for _, r := range g.runs {
+		for range r.n {
+			h := &hs[i]
+			*h = *newFloatHistogram(g.layouts[r.layout])
+			h.ZeroCount, h.Count, h.Sum = head[0][i], head[1][i], head[2][i]
+			h.PositiveBuckets, h.NegativeBuckets = bs[0][i], bs[1][i]
+			dst = append(dst, model.Histogram{Float: h})
+			i++
+		}
 	}
 	return dst, src, nil
 }
 
-var _ = binary.AppendUvarint
+// appendFloatColumn appends a column of floats with its length before it.
+func appendFloatColumn(dst []byte, vs []float64, s *scratch) []byte {
+	s.column, _ = AppendFloats(s.column[:0], vs, 0)
+	return AppendBytes(dst, s.column)
+}
+
+// nextColumn decodes a column of n values with its length before it, and
+// returns what follows it.
+func nextColumn[N any](src []byte, n int, decode func([]N, []byte, int) ([]N, error)) ([]N, []byte, error) {
+	b, rest, err := Bytes(src, maxIntsColumn)
+	if err != nil {
+		return nil, nil, err
+	}
+	vs, err := decode(nil, b, n)
+	return vs, rest, err
+}

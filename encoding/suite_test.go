@@ -2,185 +2,308 @@ package encoding
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
+
+	"github.com/prometheus/prometheus/model/histogram"
+
+	"tsdb/internal/model"
 )
 
-// patterns are the columns of floats that every test and benchmark uses.
-var patterns = []struct {
+// column is one column of one codec, as the suite sees it: what it was made of
+// stays inside.
+type column struct {
 	name string
-	make func(r *rand.Rand, n int) []float64
-}{
-	{"constant", func(r *rand.Rand, n int) []float64 { return fill(n, func(int) float64 { return 42 }) }},
-	{"zero", func(r *rand.Rand, n int) []float64 { return make([]float64, n) }},
-	{"counter", func(r *rand.Rand, n int) []float64 {
-		v := float64(r.IntN(1 << 30))
-		return fill(n, func(int) float64 { v += float64(r.IntN(200)); return v })
-	}},
-	{"counter-reset", func(r *rand.Rand, n int) []float64 {
-		v := float64(r.IntN(1 << 30))
-		return fill(n, func(i int) float64 {
-			if v += float64(r.IntN(50)); i == n/2 {
-				v = 3
-			}
-			return v
-		})
-	}},
-	{"gauge", func(r *rand.Rand, n int) []float64 {
-		v := 50.0
-		return fill(n, func(int) float64 { v = max(0, min(100, v+math.Round(r.NormFloat64()))); return v })
-	}},
-	{"decimal", func(r *rand.Rand, n int) []float64 {
-		v := 2150.0
-		return fill(n, func(int) float64 { v += math.Round(10 * r.NormFloat64()); return v / 100 })
-	}},
-	{"pages", func(r *rand.Rand, n int) []float64 {
-		return fill(n, func(int) float64 { return float64(4096 * (1<<20 + r.IntN(5000))) })
-	}},
-	{"sparse", func(r *rand.Rand, n int) []float64 {
-		v := 17.0
-		return fill(n, func(int) float64 {
-			if r.IntN(50) == 0 {
-				v += float64(r.IntN(1000))
-			}
-			return v
-		})
-	}},
-	{"float32", func(r *rand.Rand, n int) []float64 {
-		return fill(n, func(int) float64 { return float64(float32(r.NormFloat64())) })
-	}},
-	{"walk", func(r *rand.Rand, n int) []float64 {
-		v := 100.0
-		return fill(n, func(int) float64 { v += r.NormFloat64(); return v })
-	}},
-	{"uniform", func(r *rand.Rand, n int) []float64 { return fill(n, func(int) float64 { return r.Float64() }) }},
-	{"repeats", func(r *rand.Rand, n int) []float64 {
-		v := r.Float64()
-		return fill(n, func(int) float64 {
-			if r.IntN(6) == 0 {
-				v = r.Float64()
-			}
-			return v
-		})
-	}},
-	{"stale", func(r *rand.Rand, n int) []float64 {
-		return fill(n, func(i int) float64 {
-			if i%97 == 13 {
-				return math.Float64frombits(0x7ff0000000000002)
-			}
-			return float64(i)
-		})
-	}},
-	{"special", func(r *rand.Rand, n int) []float64 {
-		return fill(n, func(int) float64 { return specials[r.IntN(len(specials))] })
-	}},
-	{"mixed", func(r *rand.Rand, n int) []float64 {
-		return fill(n, func(i int) float64 {
-			if r.IntN(40) == 0 {
-				return specials[r.IntN(len(specials))]
-			}
-			return float64(i * 3)
-		})
-	}},
-	{"bits", func(r *rand.Rand, n int) []float64 {
-		return fill(n, func(int) float64 { return math.Float64frombits(r.Uint64()) })
-	}},
+	n    int
+	// append appends the column.
+	append func(dst []byte) []byte
+	// decode decodes src as n values behind a few that are there already. It
+	// fails t if those changed, or if on an error anything was added, and says
+	// whether the values are those of the column.
+	decode func(t *testing.T, src []byte, n int) (same bool, err error)
 }
 
-// specials are the floats that arithmetic does not keep.
-var specials = []float64{
-	0, math.Copysign(0, -1), 1, -1, math.Inf(1), math.Inf(-1), math.NaN(),
-	math.Float64frombits(0x7ff0000000000002), math.Float64frombits(0xfff8000000000123),
-	math.SmallestNonzeroFloat64, -math.SmallestNonzeroFloat64, math.MaxFloat64, -math.MaxFloat64,
-	1<<53 - 1, 1 << 53, 1<<53 + 2, -(1<<53 - 1), -(1 << 53), 1 << 62, 1 << 63, -(1 << 63), 1 << 64,
-	0.1, 0.3, 1e22, 1e23, 123.456, 5e-324 * 3, 2.2250738585072014e-308,
-}
+var suiteSizes = []int{0, 1, 2, 3, 7, 8, 9, 17, 40, 120, 511, 512, 514, 1030}
 
-func fill(n int, f func(i int) float64) []float64 {
-	vs := make([]float64, n)
-	for i := range vs {
-		vs[i] = f(i)
+// suiteColumns makes columns of every codec and pattern of up to most values.
+func suiteColumns(r *rand.Rand, most int) []column {
+	var cs []column
+	add := func(name string, n int, appendTo func([]byte) []byte, decode func(*testing.T, []byte, int) (bool, error)) {
+		cs = append(cs, column{fmt.Sprintf("%s/n=%d", name, n), n, appendTo, decode})
 	}
-	return vs
+	for _, n := range suiteSizes {
+		if n > most {
+			break
+		}
+		for _, p := range floatPatterns {
+			vs := p.make(r, n)
+			_, own := AppendFloats(nil, vs, 0)
+			for _, hint := range []FloatHint{0, own, FloatHint(r.Uint32())} {
+				add(fmt.Sprintf("floats/%s/hint=%#x", p.name, hint), n,
+					func(dst []byte) []byte { b, _ := AppendFloats(dst, vs, hint); return b },
+					func(t *testing.T, src []byte, n int) (bool, error) {
+						return decodeBehind(t, 7.5, vs, sameBits, func(dst []float64) ([]float64, error) { return DecodeFloats(dst, src, n) })
+					})
+			}
+			ts := scrapeTimes(r, n)
+			add("gorilla/"+p.name, n,
+				func(dst []byte) []byte { var g Gorilla; return g.AppendAll(dst, ts, vs) },
+				func(t *testing.T, src []byte, n int) (bool, error) {
+					var outT []int64
+					same, err := decodeBehind(t, 7.5, vs, sameBits, func(dst []float64) (_ []float64, err error) {
+						outT, dst, err = DecodeGorilla(nil, dst, src, n)
+						return dst, err
+					})
+					return same && slices.Equal(outT, ts), err
+				})
+		}
+		for _, p := range timePatterns {
+			ts := p.make(r, n)
+			add("timestamps/"+p.name, n,
+				func(dst []byte) []byte { return AppendTimestamps(dst, ts) },
+				func(t *testing.T, src []byte, n int) (bool, error) {
+					return decodeBehind(t, 7, ts, equal, func(dst []int64) ([]int64, error) { return DecodeTimestamps(dst, src, n) })
+				})
+			for _, q := range startPatterns {
+				sts := q.make(r, ts)
+				add("starts/"+p.name+"/"+q.name, n,
+					func(dst []byte) []byte { return AppendStartTimestamps(dst, sts, ts) },
+					func(t *testing.T, src []byte, n int) (bool, error) {
+						times := ts
+						if n != len(ts) {
+							times = make([]int64, min(max(n, 0), 1<<17))
+						}
+						return decodeBehind(t, 7, sts, equal, func(dst []int64) ([]int64, error) { return DecodeStartTimestamps(dst, src, times) })
+					})
+			}
+		}
+		for _, p := range histogramPatterns {
+			hs := p.make(r, n)
+			add("histograms/"+p.name, n,
+				func(dst []byte) []byte { return AppendHistograms(dst, hs) },
+				func(t *testing.T, src []byte, n int) (bool, error) {
+					return decodeBehind(t, model.Histogram{}, hs, sameHistogram, func(dst []model.Histogram) ([]model.Histogram, error) {
+						return DecodeHistograms(dst, src, n)
+					})
+				})
+			add("histogram/"+p.name, n,
+				func(dst []byte) []byte {
+					for _, h := range hs {
+						dst = AppendHistogram(dst, h)
+					}
+					return dst
+				},
+				func(t *testing.T, src []byte, n int) (bool, error) {
+					return decodeBehind(t, model.Histogram{}, hs, sameHistogram, func(dst []model.Histogram) ([]model.Histogram, error) {
+						out := dst
+						for len(src) > 0 {
+							h, rest, err := DecodeHistogram(src)
+							if err != nil {
+								return dst, err
+							}
+							out, src = append(out, h), rest
+						}
+						if len(out)-len(dst) != n {
+							return dst, corruptf("%d histograms, want %d", len(out)-len(dst), n)
+						}
+						return out, nil
+					})
+				})
+		}
+		for _, p := range stringPatterns {
+			bs := p.make(r, n)
+			add("bytes/"+p.name, n,
+				func(dst []byte) []byte { return AppendBytesColumn(dst, bs) },
+				func(t *testing.T, src []byte, n int) (bool, error) {
+					return decodeBehind(t, []byte("x"), bs, bytes.Equal, func(dst [][]byte) ([][]byte, error) { return DecodeBytesColumn(dst, src, n) })
+				})
+			joined := bytes.Join(bs, nil)
+			add("zstd/"+p.name, len(joined),
+				func(dst []byte) []byte { return AppendZstd(dst, joined) },
+				func(t *testing.T, src []byte, n int) (bool, error) {
+					return decodeBehind(t, 'x', joined, equal, func(dst []byte) ([]byte, error) { return DecodeZstd(dst, src, n) })
+				})
+		}
+	}
+	return cs
 }
 
-func floatBytes(vs []float64) []byte { return appendRaw(nil, vs) }
+// decodeBehind decodes behind three values and compares what came with want.
+func decodeBehind[T any](t *testing.T, first T, want []T, same func(a, b T) bool, decode func(dst []T) ([]T, error)) (bool, error) {
+	t.Helper()
+	got, err := decode([]T{first, first, first})
+	if len(got) < 3 || !slices.EqualFunc(got[:3], []T{first, first, first}, same) {
+		t.Fatal("values before the column changed")
+	}
+	if err != nil {
+		if len(got) != 3 {
+			t.Fatal("values added in spite of an error")
+		}
+		if !errors.Is(err, ErrCorrupt) {
+			t.Fatalf("error %v is not ErrCorrupt", err)
+		}
+		return false, err
+	}
+	return slices.EqualFunc(got[3:], want, same), nil
+}
 
-func TestFloatsRoundTrip(t *testing.T) {
-	for _, p := range patterns {
-		t.Run(p.name, func(t *testing.T) {
-			r := rand.New(rand.NewPCG(1, 2))
-			hint := FloatHint(0)
-			for _, n := range []int{0, 1, 2, 3, 4, 7, 8, 9, 40, 63, 64, 65, 120, 500, 4096, 6144} {
-				for range 4 {
-					vs := p.make(r, n)
-					prefix := []byte("prefix")
-					for _, h := range []FloatHint{0, hint, FloatHint(r.Uint32())} {
-						var b []byte
-						b, hint = AppendFloats(bytes.Clone(prefix), vs, h)
-						if !bytes.HasPrefix(b, prefix) {
-							t.Fatal("prefix changed")
-						}
-						got, err := DecodeFloats([]float64{7}, b[len(prefix):], n)
-						if err != nil {
-							t.Fatalf("n %d hint %#x: %v", n, h, err)
-						}
-						if !bytes.Equal(floatBytes(got[1:]), floatBytes(vs)) || got[0] != 7 {
-							t.Fatalf("n %d hint %#x: values differ", n, h)
-						}
-					}
+func equal[T comparable](a, b T) bool { return a == b }
+
+// sameHistogram compares every bit that is kept.
+func sameHistogram(a, b model.Histogram) bool {
+	switch {
+	case a.Int != nil && b.Int != nil:
+		x, y := a.Int, b.Int
+		return (x.CounterResetHint == histogram.GaugeType) == (y.CounterResetHint == histogram.GaugeType) &&
+			x.Schema == y.Schema && sameBits(x.ZeroThreshold, y.ZeroThreshold) && x.ZeroCount == y.ZeroCount &&
+			x.Count == y.Count && sameBits(x.Sum, y.Sum) && slices.EqualFunc(x.CustomValues, y.CustomValues, sameBits) &&
+			slices.Equal(x.PositiveSpans, y.PositiveSpans) && slices.Equal(x.NegativeSpans, y.NegativeSpans) &&
+			slices.Equal(x.PositiveBuckets, y.PositiveBuckets) && slices.Equal(x.NegativeBuckets, y.NegativeBuckets)
+	case a.Float != nil && b.Float != nil:
+		x, y := a.Float, b.Float
+		return (x.CounterResetHint == histogram.GaugeType) == (y.CounterResetHint == histogram.GaugeType) &&
+			x.Schema == y.Schema && sameBits(x.ZeroThreshold, y.ZeroThreshold) && sameBits(x.ZeroCount, y.ZeroCount) &&
+			sameBits(x.Count, y.Count) && sameBits(x.Sum, y.Sum) && slices.EqualFunc(x.CustomValues, y.CustomValues, sameBits) &&
+			slices.Equal(x.PositiveSpans, y.PositiveSpans) && slices.Equal(x.NegativeSpans, y.NegativeSpans) &&
+			slices.EqualFunc(x.PositiveBuckets, y.PositiveBuckets, sameBits) && slices.EqualFunc(x.NegativeBuckets, y.NegativeBuckets, sameBits)
+	}
+	return a.IsZero() && b.IsZero()
+}
+
+func TestColumnsRoundTrip(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, c := range suiteColumns(r, math.MaxInt) {
+		prefix := []byte("prefix")
+		b := c.append(bytes.Clone(prefix))
+		if !bytes.HasPrefix(b, prefix) {
+			t.Fatalf("%s: what stood before the column changed", c.name)
+		}
+		b = b[len(prefix):]
+		if same, err := c.decode(t, b, c.n); err != nil || !same {
+			t.Fatalf("%s: same values: %v, error: %v", c.name, same, err)
+		}
+		if again := c.append(nil); !bytes.Equal(b, again) {
+			t.Fatalf("%s: appended twice, not the same bytes", c.name)
+		}
+		roomy := bytes.Repeat([]byte{0xa5}, len(b)+100)
+		if again := c.append(roomy[:0]); !bytes.Equal(b, again) {
+			t.Fatalf("%s: not the same bytes in used memory", c.name)
+		}
+		if c.n == 0 && len(b) > 0 && c.name[:4] != "zstd" {
+			t.Fatalf("%s: %d bytes for no value", c.name, len(b))
+		}
+	}
+}
+
+func TestCutColumnsGiveErrorsOrTheRightData(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for _, c := range suiteColumns(r, 120) {
+		b := c.append(nil)
+		for cut := range b {
+			if cut == 0 && strings.HasPrefix(c.name, "starts/") {
+				continue // no bytes are the column without start timestamps
+			}
+			if same, err := c.decode(t, b[:cut:cut], c.n); err == nil && !same {
+				t.Fatalf("%s: cut at %d of %d bytes gives other values", c.name, cut, len(b))
+			}
+		}
+		if _, err := c.decode(t, append(bytes.Clone(b), 0), c.n); err == nil && c.n > 0 {
+			t.Fatalf("%s: a byte too many is not noticed", c.name)
+		}
+	}
+}
+
+func TestWrongNumbersOfValuesDoNoHarm(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for _, c := range suiteColumns(r, 40) {
+		b := c.append(nil)
+		for _, n := range []int{-1, 0, c.n - 1, c.n + 1, 2 * c.n, 9000, MaxValues, MaxValues + 1, math.MaxInt, math.MinInt} {
+			if n != c.n {
+				c.decode(t, b, n)
+			}
+		}
+	}
+}
+
+func TestChangedBytesDoNoHarm(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	for _, c := range suiteColumns(r, 17) {
+		b := c.append(nil)
+		for i := range b {
+			changes := []byte{1 << r.IntN(8), 0xff, byte(1 + r.IntN(255))}
+			if i < 3 {
+				changes = fill(255, func(k int) byte { return byte(k + 1) })
+			}
+			for _, change := range changes {
+				b[i] ^= change
+				c.decode(t, b, c.n)
+				b[i] ^= change
+			}
+		}
+	}
+}
+
+func TestColumnsAreMadeAndReadConcurrently(t *testing.T) {
+	cs := suiteColumns(rand.New(rand.NewPCG(9, 10)), 120)
+	var wg sync.WaitGroup
+	for k := range 4 {
+		wg.Go(func() {
+			for i := range cs {
+				c := cs[(i*7+k*len(cs)/4)%len(cs)]
+				if same, err := c.decode(t, c.append(nil), c.n); err != nil || !same {
+					t.Errorf("%s: same values: %v, error: %v", c.name, same, err)
 				}
 			}
 		})
 	}
+	wg.Wait()
 }
 
-func BenchmarkFloatsEncode(b *testing.B) {
-	benchmarkFloats(b, func(b *testing.B, vs []float64) {
-		dst, hint := AppendFloats(nil, vs, 0)
-		for b.Loop() {
-			dst, hint = AppendFloats(dst[:0], vs, hint)
+func TestColumnsInReusedMemoryTakeNoAllocation(t *testing.T) {
+	r := rand.New(rand.NewPCG(11, 12))
+	for _, n := range []int{1, 40, 1030} {
+		ts := scrapeTimes(r, n)
+		for _, p := range floatPatterns {
+			vs := p.make(r, n)
+			src, hint := AppendFloats(nil, vs, 0)
+			buf, out := make([]byte, 0, 2*len(src)+64), make([]float64, 0, n)
+			check := func(what string, f func()) {
+				t.Helper()
+				if a := testing.AllocsPerRun(20, f); a != 0 {
+					t.Errorf("%s of %d %s values: %v allocations", what, n, p.name, a)
+				}
+			}
+			check("decode", func() { out, _ = DecodeFloats(out[:0], src, n) })
+			if !raceEnabled { // the race detector makes pools forget
+				check("encode", func() { AppendFloats(buf, vs, hint) })
+				check("search", func() { AppendFloats(buf, vs, 0) })
+			}
+			var g Gorilla
+			stream := g.AppendAll(nil, ts, vs)
+			outT := make([]int64, 0, n)
+			check("gorilla decode", func() { DecodeGorilla(outT, out[:0], stream, n) })
+			stream = stream[:0:cap(stream)]
+			check("gorilla append", func() { var g Gorilla; g.AppendAll(stream, ts, vs) })
 		}
-	})
-}
-
-func BenchmarkFloatsSearch(b *testing.B) {
-	benchmarkFloats(b, func(b *testing.B, vs []float64) {
-		dst, _ := AppendFloats(nil, vs, 0)
-		for b.Loop() {
-			dst, _ = AppendFloats(dst[:0], vs, 0)
-		}
-	})
-}
-
-func BenchmarkFloatsDecode(b *testing.B) {
-	benchmarkFloats(b, func(b *testing.B, vs []float64) {
-		src, _ := AppendFloats(nil, vs, 0)
-		dst := make([]float64, 0, len(vs))
-		for b.Loop() {
-			dst, _ = DecodeFloats(dst[:0], src, len(vs))
-		}
-		b.ReportMetric(float64(len(src))/float64(len(vs)), "B/sample")
-	})
-}
-
-func benchmarkFloats(b *testing.B, run func(b *testing.B, vs []float64)) {
-	for _, p := range patterns {
-		for _, n := range []int{40, 4096} {
-			b.Run("pattern="+p.name+"/samples="+itoa(n), func(b *testing.B) {
-				vs := p.make(rand.New(rand.NewPCG(1, 2)), n)
-				b.SetBytes(int64(n))
-				b.ReportAllocs()
-				run(b, vs)
-			})
+		for _, p := range timePatterns {
+			ts := p.make(r, n)
+			src := AppendTimestamps(nil, ts)
+			out := make([]int64, 0, n)
+			if a := testing.AllocsPerRun(20, func() { DecodeTimestamps(out, src, n) }); a != 0 {
+				t.Errorf("decode of %d %s times: %v allocations", n, p.name, a)
+			}
+			for _, q := range startPatterns {
+				src := AppendStartTimestamps(nil, q.make(r, ts), ts)
+				if a := testing.AllocsPerRun(20, func() { DecodeStartTimestamps(out, src, ts) }); a != 0 {
+					t.Errorf("decode of %d %s starts: %v allocations", n, q.name, a)
+				}
+			}
 		}
 	}
-}
-
-func itoa(n int) string {
-	if n < 10 {
-		return string(rune('0' + n))
-	}
-	return itoa(n/10) + string(rune('0'+n%10))
 }

@@ -2,16 +2,18 @@ package encoding
 
 import "math"
 
-// integers collects in e the values that are no integers below 2^53 and
-// sets ks to the integers, as far as there are not too many exceptions.
-func (e *exceptions) integers(ks []int64, vs []float64) bool {
-	e.reset()
-	ks = ks[:len(vs)]
+// integers collects in s the integers and exceptions of vs, which are the
+// values that are no integers below 2^53; false if there are too many.
+func (s *scratch) integers(vs []float64) bool {
+	s.excs.reset()
+	s.corrected = false
+	s.ints = sized(s.ints, len(vs))
+	ks := s.ints[:len(vs)]
 	prev := int64(0)
 	for i, v := range vs {
 		k := int64(v)
 		if math.Float64bits(float64(k)) != math.Float64bits(v) || k >= maxExact || k <= -maxExact {
-			if e.add(i, v); e.tooMany(len(vs)) {
+			if s.excs.add(i, v); s.excs.tooMany(len(vs)) {
 				return false
 			}
 			k = prev
@@ -19,14 +21,16 @@ func (e *exceptions) integers(ks []int64, vs []float64) bool {
 		ks[i] = k
 		prev = k
 	}
-	if len(e.runs) > 0 && e.runs[0].at == 0 && e.runs[0].n < len(vs) {
-		// Nothing precedes the first run: its place is taken by what follows.
-		n := e.runs[0].n
-		for i := range n {
-			ks[i] = ks[n]
-		}
-	}
+	s.excs.leading(ks)
 	return true
+}
+
+// ordered sets the integers of s to those of orderedBits.
+func (s *scratch) ordered(vs []float64) {
+	s.excs.reset()
+	s.corrected = false
+	s.ints = sized(s.ints, len(vs))
+	orderedBits(s.ints, vs)
 }
 
 // maxExact bounds the integers that floats hold without gaps.

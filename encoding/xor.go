@@ -99,7 +99,7 @@ func appendXORColumn(dst []byte, vs []float64) ([]byte, FloatHint) {
 		s.append(&w, math.Float64bits(v), 0, 0)
 	}
 	dst = w.finish()
-	return dst, makeHint(TransformBits, OrderRaw, true, len(dst)-at, len(vs))
+	return dst, makeHint(decimal{transform: TransformBits}, OrderRaw, true, len(dst)-at, len(vs))
 }
 
 // decodeXORColumn fills vs from what follows the two id bytes.
@@ -109,25 +109,28 @@ func decodeXORColumn(vs []float64, src []byte) error {
 	}
 	s := xorState{v: le64(src)}
 	vs[0] = math.Float64frombits(s.v)
-	r := newBitReader(src[8:])
-	i := 1
-	for r.more() && i < len(vs) {
-		var ok bool
-		if i, ok = s.read(&r, vs, i); !ok {
-			return corruptf("XOR: no such window at value %d of %d", i, len(vs))
-		}
+	src = src[8:]
+	i, at, ok := s.read(vs, 1, src, 0)
+	if ok && i < len(vs) {
+		var pad [2 * bitReach]byte
+		tail, begin := padTail(src, at, &pad)
+		i, at, ok = s.read(vs, i, tail, at-begin)
+		at += begin
 	}
-	if i < len(vs) || !r.atEnd() {
-		return corruptf("XOR: %d bytes for %d values", len(src), len(vs))
+	if !ok {
+		return corruptf("XOR: no such window at value %d of %d", i, len(vs))
+	}
+	if i < len(vs) || !endsAt(src, at) {
+		return corruptf("XOR: %d bytes for %d values", len(src)+8, len(vs))
 	}
 	return nil
 }
 
-// read takes the values from i on off what r has at hand; values that repeat
-// are found as a run of zero bits. It returns the first value it did not read,
-// and false if that one is corrupt.
-func (s *xorState) read(r *bitReader, vs []float64, i int) (int, bool) {
-	src, at := r.src, r.at
+// read takes the values from i on off src, from bit at on, as far as bitReach
+// bytes are at hand; values that repeat are found as a run of zero bits. It
+// returns the first value and the first bit it did not read, and false if that
+// value is corrupt.
+func (s *xorState) read(vs []float64, i int, src []byte, at uint) (int, uint, bool) {
 	v, leading, size := s.v, uint(s.leading), uint(s.size)
 	ok := true
 	for i < len(vs) {
@@ -161,7 +164,6 @@ func (s *xorState) read(r *bitReader, vs []float64, i int) (int, bool) {
 		vs[i] = math.Float64frombits(v)
 		i++
 	}
-	r.at = at
 	s.v, s.leading, s.size = v, uint8(leading), uint8(size)
-	return i, ok
+	return i, at, ok
 }
