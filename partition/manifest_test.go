@@ -178,13 +178,13 @@ func TestManifestIsNotCreatedOverADatabase(t *testing.T) {
 	if _, err := CreateManifest(fsys, "d", 1, 1); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("over a MANIFEST: %v", err)
 	}
-	writeFile(t, fsys, "e/l0/000000000001-000000000001.tsb", []byte("block"))
+	putFile(t, fsys, "e/l0/000000000001-000000000001.tsb", []byte("block"))
 	if _, err := CreateManifest(fsys, "e", 1, 1); err == nil || !strings.Contains(err.Error(), "lost") {
 		t.Errorf("over blocks: %v", err)
 	}
 }
 
-func writeFile(t *testing.T, fsys vfs.FS, name string, b []byte) {
+func putFile(t *testing.T, fsys vfs.FS, name string, b []byte) {
 	t.Helper()
 	if err := fsys.MkdirAll(filepath.Dir(name)); err != nil {
 		t.Fatal(err)
@@ -215,13 +215,13 @@ func TestManifestVersionIsNeverGuessed(t *testing.T) {
 	newer := bytes.Clone(b)
 	newer[8]++
 	copy(newer[12:], littleEndian32(checksumOf(newer[:12])))
-	writeFile(t, fsys, "d/MANIFEST", newer)
+	putFile(t, fsys, "d/MANIFEST", newer)
 	_, err = OpenManifest(fsys, "d", 0)
 	if !errors.Is(err, ErrVersion) || errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "newer version of tsdb") {
 		t.Errorf("newer version: %v", err)
 	}
 	newer[12]++
-	writeFile(t, fsys, "d/MANIFEST", newer)
+	putFile(t, fsys, "d/MANIFEST", newer)
 	if _, err = OpenManifest(fsys, "d", 0); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("damaged header: %v", err)
 	}
@@ -260,7 +260,7 @@ func TestManifestTornEditIsCutAndDamageRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	open := func(b []byte) (*State, Torn, error) {
-		writeFile(t, fsys, "x/MANIFEST", b)
+		putFile(t, fsys, "x/MANIFEST", b)
 		m, err := OpenManifest(fsys, "x", 0)
 		if err != nil {
 			return nil, Torn{}, err

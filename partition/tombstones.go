@@ -2,9 +2,11 @@ package partition
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
@@ -59,11 +61,11 @@ func SpentTombstones(s *State, concerns func(t *Tombstone, block string) bool) [
 	return spent
 }
 
-// deletedRanges is a set of time ranges of one series, disjoint and rising.
-type deletedRanges []model.TimeRange
+// DeletedRanges is a set of time ranges of one series, disjoint and rising.
+type DeletedRanges []model.TimeRange
 
-// add puts a range into the set.
-func (d deletedRanges) add(r model.TimeRange) deletedRanges {
+// Add returns the set with one more range; it may change d.
+func (d DeletedRanges) Add(r model.TimeRange) DeletedRanges {
 	if r.Empty() {
 		return d
 	}
@@ -76,14 +78,22 @@ func (d deletedRanges) add(r model.TimeRange) deletedRanges {
 	return slices.Replace(d, i, j, r)
 }
 
-// touches reports whether a range shares a millisecond with the set.
-func (d deletedRanges) touches(r model.TimeRange) bool {
-	return slices.ContainsFunc(d, r.Overlaps)
+// Contains reports whether the set holds a time.
+func (d DeletedRanges) Contains(t int64) bool {
+	return slices.ContainsFunc(d, func(r model.TimeRange) bool { return r.Contains(t) })
 }
 
-// remove deletes the samples of s from index from on that lie in the set,
+// Overlaps reports whether the set shares a millisecond with a range.
+func (d DeletedRanges) Overlaps(r model.TimeRange) bool { return slices.ContainsFunc(d, r.Overlaps) }
+
+// Covers reports whether the set holds all of a range.
+func (d DeletedRanges) Covers(r model.TimeRange) bool {
+	return slices.ContainsFunc(d, func(e model.TimeRange) bool { return e.Min <= r.Min && e.Max >= r.Max })
+}
+
+// Remove deletes the samples of s from index from on that lie in the set,
 // moving the others up.
-func (d deletedRanges) remove(s *model.Samples, from int) {
+func (d DeletedRanges) Remove(s *model.Samples, from int) {
 	if len(d) == 0 {
 		return
 	}
@@ -91,15 +101,14 @@ func (d deletedRanges) remove(s *model.Samples, from int) {
 	for _, r := range d {
 		lo := i + searchTime(s.T[i:], r.Min)
 		hi := lo + searchTime(s.T[lo:], r.Max)
-		to += moveSamples(s, to, i, lo)
+		to = moveSamples(s, to, i, lo)
 		i = hi
 	}
-	to += moveSamples(s, to, i, s.Len())
-	truncateSamples(s, to)
+	truncate(s, moveSamples(s, to, i, s.Len()))
 }
 
-// moveSamples moves the samples i ≤ k < j down to index to and returns how
-// many they are.
+// moveSamples moves the samples i ≤ k < j down to index to and returns the
+// index behind them.
 func moveSamples(s *model.Samples, to, i, j int) int {
 	if to != i {
 		copy(s.T[to:], s.T[i:j])
@@ -111,17 +120,54 @@ func moveSamples(s *model.Samples, to, i, j int) int {
 			copy(s.H[to:], s.H[i:j])
 		}
 	}
-	return j - i
+	return to + j - i
 }
 
-// truncateSamples cuts s to n samples.
-func truncateSamples(s *model.Samples, n int) {
-	s.T, s.V = s.T[:n], s.V[:n]
-	if len(s.ST) > 0 {
-		s.ST = s.ST[:n]
+// Deletions are the tombstones that concern one block, resolved to its series.
+// It is never changed and safe for concurrent use; nil deletes nothing.
+type Deletions struct {
+	parts []deletion
+}
+
+type deletion struct {
+	series *roaring.Bitmap // shared, not changed
+	during model.TimeRange
+}
+
+// resolveDeletions finds the series of a block that tombstones concern.
+// postings gives the series a tombstone matches.
+func resolveDeletions(b BlockInfo, ts []Tombstone, postings func(*Tombstone) (*roaring.Bitmap, error)) (*Deletions, error) {
+	var d Deletions
+	for i := range ts {
+		t := &ts[i]
+		if !t.Covers(b) {
+			continue
+		}
+		series, err := postings(t)
+		if err != nil {
+			return nil, fmt.Errorf("find series of tombstone %d in %s: %w", t.ID, b.Name, err)
+		}
+		if !series.IsEmpty() {
+			d.parts = append(d.parts, deletion{series, t.Range})
+		}
 	}
-	if len(s.H) > 0 {
-		clear(s.H[n:])
-		s.H = s.H[:n]
+	if len(d.parts) == 0 {
+		return nil, nil
 	}
+	return &d, nil
+}
+
+// Ranges appends what is deleted of a series to dst, which is cut to length 0
+// first.
+func (d *Deletions) Ranges(ord uint32, dst DeletedRanges) DeletedRanges {
+	dst = dst[:0]
+	if d == nil {
+		return dst
+	}
+	for _, p := range d.parts {
+		if p.series.Contains(ord) {
+			dst = dst.Add(p.during)
+		}
+	}
+	return dst
 }

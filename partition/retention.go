@@ -1,0 +1,49 @@
+package partition
+
+import (
+	"math"
+
+	"tsdb/internal/model"
+)
+
+// RetentionTarget returns the floor that a retention period asks for: the start
+// of the partition that holds nowMs - retentionMs, so that only partitions all
+// of whose samples are too old leave. A retention of 0 or less is for ever:
+// NoFloor.
+func RetentionTarget(nowMs, retentionMs int64) int64 {
+	oldest := nowMs - retentionMs
+	if retentionMs <= 0 || oldest > nowMs || oldest < math.MinInt64+2*model.DayMs {
+		return NoFloor
+	}
+	return model.PartitionStart(oldest)
+}
+
+// PlanRetention returns the edit that moves the retention floor to target and
+// drops what lies wholly below it, if there is anything to do. Samples of other
+// blocks below the floor are hidden from then on, and go when those are merged.
+//
+// refusedGen holds the floor back for the sake of tiers made from raw data: it
+// is the last generation that can have samples below target which nobody has
+// merged yet. The floor stays while an L0 or the WAL has generations up to it;
+// 0 never holds it back.
+func PlanRetention(s *State, target int64, refusedGen uint64) (Edit, bool) {
+	floor := max(s.Floor, target)
+	if refusedGen > 0 && s.WALLow <= refusedGen {
+		floor = s.Floor
+	}
+	var e Edit
+	for _, b := range s.Sorted() {
+		if b.Level == L0 && b.MinGen <= refusedGen {
+			floor = s.Floor
+		}
+	}
+	for _, b := range s.Sorted() {
+		if b.MaxTime < floor {
+			e.Drop = append(e.Drop, b.Name)
+		}
+	}
+	if floor > s.Floor {
+		e.Floor = &floor
+	}
+	return e, e.Floor != nil || len(e.Drop) > 0
+}

@@ -1,0 +1,223 @@
+package partition
+
+import (
+	"context"
+	"fmt"
+	"math"
+	oldrand "math/rand"
+	"path"
+	"slices"
+	"syscall"
+	"testing"
+
+	"tsdb/internal/model"
+	"tsdb/internal/vfs"
+)
+
+// Random operations on real blocks, the contents compared with the model after
+// each, the database opened again now and then.
+func TestSetHoldsWhatTheModelHolds(t *testing.T) {
+	seeds := uint64(12)
+	if testing.Short() {
+		seeds = 3
+	}
+	for seed := range seeds {
+		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
+			fsys := vfs.NewMem()
+			s := newTestStore(t, fsys, seed)
+			must(t, s.open())
+			for i := range 70 {
+				if err := s.step(); err != nil {
+					t.Fatalf("step %d: %v", i, err)
+				}
+				if i%10 == 9 {
+					must(t, s.close())
+					must(t, s.open())
+				}
+				if err := s.check(); err != nil {
+					t.Fatalf("step %d: %v", i, err)
+				}
+			}
+			for more := true; more; {
+				var err error
+				more, err = s.merge(PlanFinal)
+				must(t, err)
+			}
+			must(t, s.check())
+			must(t, s.retire())
+			for name, b := range s.m.State().Blocks {
+				if b.Level != L2 {
+					t.Errorf("%s is left of the final form", name)
+				}
+			}
+			must(t, s.sweep())
+			files, err := findBlockFiles(fsys, "d")
+			must(t, err)
+			if len(files) != len(s.m.State().Blocks) {
+				t.Errorf("%d files of %d blocks: %v", len(files), len(s.m.State().Blocks), files)
+			}
+			must(t, s.close())
+			if n := fsys.OpenFiles(); n != 0 {
+				t.Errorf("%d files are left open", n)
+			}
+		})
+	}
+}
+
+// A crash before every operation that changes the disk, with what was not
+// synced lost, half kept or torn: after it the contents are those before or
+// those after the step, and opening a second time changes nothing.
+func TestSetSurvivesACrashAtEveryOperation(t *testing.T) {
+	seeds, steps := uint64(5), 26
+	if testing.Short() {
+		seeds = 1
+	}
+	states := 0
+	for seed := range seeds {
+		mem := vfs.NewMem()
+		fault := vfs.NewFault(mem)
+		fault.Count(vfs.MutatingOps)
+		s := newTestStore(t, fault, 100+seed)
+		s.small = true
+		fault.SetHook(func(o vfs.Op) error {
+			for mode := vfs.CrashLose; mode <= vfs.CrashTorn; mode++ {
+				opts := vfs.CrashOptions{Mode: mode, Keep: 0.5, Rand: oldRand(int64(o.N)*3 + int64(mode))}
+				states++
+				if err := s.reopenedFrom(mem.CrashClone(opts)); err != nil {
+					t.Fatalf("seed %d, %v before operation %d, %v: %v", seed, mode, o.N, o, err)
+				}
+			}
+			return nil
+		})
+		must(t, s.open())
+		for i := range steps {
+			if err := s.step(); err != nil {
+				t.Fatalf("seed %d, step %d: %v", seed, i, err)
+			}
+		}
+		must(t, s.close())
+	}
+	t.Logf("%d crash states", states)
+	if !testing.Short() && states < 3000 {
+		t.Errorf("only %d crash states", states)
+	}
+}
+
+// reopenedFrom opens what a crash left, twice, and checks it.
+func (s *testStore) reopenedFrom(mem *vfs.Mem) error {
+	c := &testStore{t: s.t, fs: mem, rnd: s.rnd, want: s.want, maybe: s.maybe, named: s.named, nowMs: s.nowMs, what: s.what}
+	for range 2 {
+		if err := c.open(); err != nil {
+			return err
+		}
+		if err := c.check(); err != nil {
+			return err
+		}
+		if err := c.close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Every operation fails once, in each of four ways. Nothing panics, what was
+// published stays readable, the store goes on or says that it takes no more
+// edits, and a restart finds what was acknowledged.
+func TestSetSurvivesEveryFault(t *testing.T) {
+	steps := 14
+	for _, fail := range faults {
+		t.Run(fail.Error(), func(t *testing.T) {
+			states := 0
+			for k := 1; ; k++ {
+				mem := vfs.NewMem()
+				fault := vfs.NewFault(mem)
+				s := newTestStore(t, fault, 7)
+				s.small, s.what = true, fmt.Sprintf("operation %d fails", k)
+				must(t, s.open())
+				n := fault.N()
+				fault.FailAt(n+k, fail)
+				for i := 0; i < steps; i++ {
+					if err := s.step(); err != nil && s.m.Err() == nil {
+						// Whoever gave up goes on with something else.
+						if err := s.sweep(); err != nil && s.m.Err() == nil {
+							t.Fatalf("operation %d: sweep after a fault: %v", k, err)
+						}
+					}
+				}
+				if fault.N() < n+k {
+					t.Logf("%d operations", k-1)
+					break
+				}
+				if testing.Short() {
+					k += 7
+				}
+				states++
+				fault.SetHook(nil)
+				if s.m.Err() == nil {
+					must(t, s.m.Settle())
+					s.maybe = nil
+				}
+				if err := s.check(); err != nil {
+					t.Fatalf("operation %d fails: then %v", k, err)
+				}
+				if err := s.reopenedFrom(mem.CrashClone(vfs.CrashOptions{})); err != nil {
+					t.Fatalf("operation %d fails: after a crash %v", k, err)
+				}
+				if err := s.reopenedFrom(mem.Clone()); err != nil {
+					t.Fatalf("operation %d fails: after a restart %v", k, err)
+				}
+			}
+			if states < 20 {
+				t.Errorf("only %d operations failed", states)
+			}
+		})
+	}
+}
+
+// A merge done twice gives the same bytes.
+func TestMergeIsAFunctionOfItsInputs(t *testing.T) {
+	fsys := vfs.NewMem()
+	s := newTestStore(t, fsys, 5)
+	must(t, s.open())
+	for range 9 {
+		s.nowMs += 5 * model.HourMs
+		must(t, s.cut())
+	}
+	for done := 0; ; done++ {
+		v := s.set.Acquire()
+		plan, ok := PlanFinal(v.PlanBlocks(nil), PlanOptions{NowMs: s.nowMs, FreeBytes: math.MaxUint64, WALLow: v.State().WALLow})
+		if !ok {
+			v.Release()
+			if done < 3 {
+				t.Fatalf("only %d merges", done)
+			}
+			break
+		}
+		var files [2][][]byte
+		var out *Merged
+		for i := range files {
+			if out != nil {
+				for _, name := range out.Names() {
+					must(t, fsys.Remove(path.Join("d", name)))
+				}
+			}
+			var err error
+			out, err = Merge(context.Background(), v, plan, nil, s.opts)
+			must(t, err)
+			for _, name := range out.Names() {
+				b, err := readFile(fsys, path.Join("d", name), 1<<30)
+				must(t, err)
+				files[i] = append(files[i], b)
+			}
+		}
+		if !slices.EqualFunc(files[0], files[1], slices.Equal) {
+			t.Fatalf("%s gives other bytes the second time", plan.Reason)
+		}
+		v.Release()
+		must(t, s.publish(out.Edit(s.nowMs)))
+	}
+}
+
+func oldRand(seed int64) *oldrand.Rand { return oldrand.New(oldrand.NewSource(seed)) }
+
+var faults = []error{syscall.EIO, syscall.ENOSPC, vfs.ErrShortWrite}
