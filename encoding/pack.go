@@ -83,7 +83,7 @@ func parsePack(src []byte, n int) (h packHeader, rest []byte, err error) {
 		}
 		h.patches = int(count)
 	}
-	if size := bitpack.Len(n, h.width); len(rest) < size {
+	if size := packedLen(n, h.width); len(rest) < size {
 		return h, nil, corruptf("PACK: %d bytes of bits, want %d", len(rest), size)
 	}
 	return h, rest, nil
@@ -103,7 +103,7 @@ type packReader struct {
 // begin takes up what parsePack stopped at, for n residuals. Bits and patches
 // are all of src.
 func (r *packReader) begin(h packHeader, src []byte, n int) error {
-	size := bitpack.Len(n, h.width)
+	size := packedLen(n, h.width)
 	*r = packReader{width: h.width, bits: src[:size], n: uint64(n), patches: src[size:], left: h.patches}
 	return r.readPatch(0)
 }
@@ -132,7 +132,7 @@ func (r *packReader) readPatch(from uint64) error {
 // is a multiple of 8.
 func (r *packReader) next(us []uint64) error {
 	bitpack.Unpack(us, r.bits, r.width)
-	r.bits = r.bits[bitpack.Len(len(us), r.width):]
+	r.bits = r.bits[packedLen(len(us), r.width):]
 	for r.left > 0 && r.at < uint64(len(us)) {
 		us[r.at] += uint64(r.high) << (r.width & 63)
 		r.left--
@@ -144,3 +144,6 @@ func (r *packReader) next(us []uint64) error {
 	r.n -= uint64(len(us))
 	return nil
 }
+
+// packedLen returns the bytes of n residuals without their patches.
+func packedLen(n int, width uint) int { return bitpack.Len(n, width) }

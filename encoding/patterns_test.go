@@ -340,7 +340,7 @@ var stringPatterns = []struct {
 		})
 	}},
 	{"one-long", func(r *rand.Rand, n int) [][]byte {
-		return fill(n, func(i int) []byte { return randomBytes(r, max(0, 3000-3000*i)) })
+		return fill(n, func(i int) []byte { return randomBytes(r, max(0, 600-600*i)) })
 	}},
 }
 

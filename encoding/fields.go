@@ -1,0 +1,147 @@
+package encoding
+
+import "fmt"
+
+// Field is a part of a column's bytes, for the people who look at a file.
+type Field struct {
+	Offset, Length int
+	Meaning        string
+}
+
+// ColumnFields takes the column src of n values apart, front to back. What it
+// returns with an error is what stands before the corrupt part.
+func ColumnFields(k Kind, src []byte, n int) ([]Field, error) {
+	f := fielder{total: len(src)}
+	if err := checkDecode(k.String(), n); err != nil || len(src) == 0 {
+		return nil, err
+	}
+	if n == 0 {
+		return nil, corruptf("%s: %d bytes for no value", k, len(src))
+	}
+	var err error
+	switch k {
+	case KindTimestamps:
+		err = f.ints(src, n)
+	case KindStartTimestamps:
+		if m := startMode(src[0]); m >= startRaw && m <= startToBefore {
+			f.add(src[1:], "mode %d: %s", m, startModeNames[m])
+			err = f.ints(src[1:], n)
+		} else {
+			err = corruptf("start timestamps: unknown mode %d", m)
+		}
+	case KindFloats:
+		err = f.floats(src, n)
+	case KindHistograms, KindBytes:
+		err = f.packed(k, src)
+	default:
+		err = corruptf("unknown kind of column %d", k)
+	}
+	return f.fields, err
+}
+
+// fielder collects fields. Parsers return what follows, so a field is known by
+// the length of its rest.
+type fielder struct {
+	fields []Field
+	total  int // bytes of the column
+	at     int
+}
+
+func (f *fielder) add(rest []byte, format string, args ...any) {
+	if end := f.total - len(rest); end > f.at {
+		f.fields = append(f.fields, Field{f.at, end - f.at, fmt.Sprintf(format, args...)})
+		f.at = end
+	}
+}
+
+func (f *fielder) ints(src []byte, n int) error {
+	h, rest, err := parseIntHeader(src, n)
+	if err != nil {
+		return err
+	}
+	id := src[0]
+	src = src[1:]
+	f.add(src, "order %s, coder %s", h.order, h.coder)
+	_, src, _ = Varint(src)
+	f.add(src, "base %d", h.base)
+	if id&intGCD != 0 {
+		_, src, _ = Uvarint(src)
+		f.add(src, "gcd %d", h.gcd)
+	}
+	if h.order == OrderDelta2 {
+		_, src, _ = Varint(src)
+		f.add(src, "first difference %d", h.first)
+	}
+	if h.order != OrderRaw {
+		_, src, _ = Varint(src)
+		f.add(src, "low %d", h.low)
+	}
+	if h.coder != CoderPack {
+		return nil
+	}
+	f.add(src[1:], "width %d", h.pack.width)
+	f.add(rest, "%d patches", h.pack.patches)
+	m := n - int(h.order)
+	rest = rest[packedLen(m, h.pack.width):]
+	f.add(rest, "%d × %d bits", m, h.pack.width)
+	f.add(nil, "patches")
+	return nil
+}
+
+func (f *fielder) floats(src []byte, n int) error {
+	h, rest, err := parseFloatHeader(src, n)
+	if err != nil {
+		return err
+	}
+	f.add(src[1:], "transform %s", h.decimal.transform)
+	src = src[1:]
+	if h.decimal.e > 0 {
+		src = src[1:]
+		f.add(src, "exponent %d", h.decimal.e)
+	}
+	if h.excs.n > 0 {
+		_, src, _ = Uvarint(src)
+		f.add(src, "runs of exceptions")
+		src = src[len(h.excs.runs):]
+		f.add(src, "where the %d exceptions are", h.excs.n)
+		src = src[len(h.excs.patterns):]
+		f.add(src, "their bits")
+	}
+	if h.corrections != nil {
+		_, src, _ = Uvarint(src)
+		f.add(src, "length of the corrections")
+		inner := fielder{total: f.total - len(src[len(h.corrections):]), at: f.at}
+		if err := inner.ints(h.corrections, n); err != nil {
+			return err
+		}
+		for _, c := range inner.fields {
+			c.Meaning = "corrections: " + c.Meaning
+			f.fields = append(f.fields, c)
+		}
+		f.at = inner.at
+	}
+	switch {
+	case h.decimal.transform == TransformConst:
+		f.add(nil, "the 64 bits of every value")
+		return nil
+	case h.decimal.transform == TransformBits && len(rest) > 0 && rest[0] == xorByte:
+		f.add(rest[1:], "order raw, coder XOR")
+		f.add(nil, "%d values", n)
+		return nil
+	}
+	return f.ints(rest, n)
+}
+
+func (f *fielder) packed(k Kind, src []byte) error {
+	info, err := ColumnInfo(k, src, 1)
+	if err != nil {
+		return err
+	}
+	mode := "as it is"
+	if info.Zstd {
+		mode = "zstd"
+	}
+	f.add(src[1:], "%s", mode)
+	f.add(nil, "%s", info.Form)
+	return nil
+}
