@@ -2,10 +2,13 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
 	"net/http/pprof"
+
+	"tsdb/storage"
 )
 
 // mountPages registers health, readiness and the page of links.
@@ -19,7 +22,11 @@ func (s *Server) mountPages(mux *http.ServeMux) {
 // when only a restart helps.
 func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) {
 	if db, err := s.opts.DB(); err == nil {
-		if err := db.Health(); err != nil {
+		switch err := db.Health(); {
+		case errors.Is(err, storage.ErrBusy): // a full disk: a restart would not help, and reads go on
+			fmt.Fprintln(w, "tsdb is healthy, but "+err.Error())
+			return
+		case err != nil:
 			http.Error(w, "tsdb is unhealthy: "+err.Error(), http.StatusServiceUnavailable)
 			return
 		}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -51,6 +52,7 @@ type Server struct {
 	opts     Options
 	http     *http.Server
 	draining atomic.Bool
+	silent   silentConns
 }
 
 // NewServer mounts the doors and the server's own pages.
@@ -77,6 +79,7 @@ func NewServer(o Options) (*Server, error) {
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		IdleTimeout:       idleTimeout,
+		ConnState:         s.silent.follow,
 		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
 	}
 	return s, nil
@@ -101,11 +104,48 @@ func (s *Server) Drain() { s.draining.Store(true) }
 // finished, or, with an error, when ctx ends; these are then cut off.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.Drain()
+	s.silent.close()
 	err := s.http.Shutdown(ctx)
 	if err != nil {
 		return errors.Join(err, s.http.Close())
 	}
 	return nil
+}
+
+// silentConns are connections on which no request has come yet. Shutdown would
+// wait 5 s for each of them, and balancers and browsers keep some in reserve.
+type silentConns struct {
+	mu    sync.Mutex
+	conns map[net.Conn]struct{} // nil after close
+	done  bool
+}
+
+// follow is told the states of all connections.
+func (c *silentConns) follow(conn net.Conn, state http.ConnState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case state != http.StateNew:
+		delete(c.conns, conn)
+	case c.done:
+		_ = conn.Close() // it came in while the listener was being closed
+	default:
+		if c.conns == nil {
+			c.conns = make(map[net.Conn]struct{})
+		}
+		c.conns[conn] = struct{}{}
+	}
+}
+
+// close breaks the connections off, and those still to come.
+func (c *silentConns) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.done = true
+	for conn := range c.conns {
+		_ = conn.Close() // nothing was said on it
+	}
+	c.conns = nil
 }
 
 // guard lets only loopback peers through to admin and profile pages, unless

@@ -1,22 +1,72 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"flag"
+	"fmt"
 	"io"
+
+	"tsdb/internal/vfs"
+	"tsdb/storage"
 )
 
 const checkSynopsis = `tsdb check --data DIR [--json]
 
-Verifies every file of a data directory without changing it. The exit code is
-0 if all is well, 1 if there is damage, 2 if the directory could not be checked.`
+Verifies every file of a data directory without changing it, while no server
+runs on it. The exit code is 0 if all is well, 1 if there is damage, 2 if the
+directory could not be checked.`
 
+// check verifies a data directory and returns the exit code.
 func check(args []string, stdout, stderr io.Writer) int {
 	fs := flag.NewFlagSet("check", flag.ContinueOnError)
 	data := fs.String("data", "./data", "data `directory`")
 	asJSON := fs.Bool("json", false, "print the findings as JSON")
-	if err := parse(fs, args, stdout, checkSynopsis); err != nil {
-		return report(stderr, "check", err)
+	switch err := parse(fs, args, stdout, checkSynopsis); {
+	case errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case err != nil:
+		report(stderr, "check", err)
+		return exitUsage
 	}
-	_, _ = data, asJSON
-	return 2
+	r, err := storage.Check(context.Background(), vfs.OS, *data)
+	if err != nil {
+		fmt.Fprintf(stderr, "tsdb check: %v\n", err)
+		return exitUsage
+	}
+	print := printReport
+	if *asJSON {
+		print = printReportJSON
+	}
+	if err := print(stdout, r); err != nil {
+		fmt.Fprintf(stderr, "tsdb check: %v\n", err)
+		return exitUsage
+	}
+	if len(r.Damage) > 0 {
+		return exitFailure
+	}
+	return exitOK
+}
+
+func printReportJSON(w io.Writer, r *storage.CheckReport) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(r)
+}
+
+func printReport(w io.Writer, r *storage.CheckReport) error {
+	var errs []error
+	line := func(format string, args ...any) {
+		_, err := fmt.Fprintf(w, format+"\n", args...)
+		errs = append(errs, err)
+	}
+	for _, f := range r.Damage {
+		line("damage: %s at %d: %s", f.File, f.Offset, f.What)
+	}
+	for _, f := range r.Notes {
+		line("note: %s at %d: %s", f.File, f.Offset, f.What)
+	}
+	line("%d blocks, %d bytes verified: %d damaged places, %d notes", r.Blocks, r.Bytes, len(r.Damage), len(r.Notes))
+	return errors.Join(errs...)
 }

@@ -100,8 +100,8 @@ func TestMistakesAreNamed(t *testing.T) {
 	f("unknown flag", "", []string{"--nonsense"}, "unknown flag --nonsense")
 	f("no value", "", []string{"--data"}, "--data")
 	f("bad duration", "", []string{"--retention.raw=fortnight"}, "--retention.raw", `"fortnight" is not a duration`)
-	f("bad sync", "", []string{"--wal.sync=sometimes"}, "always, off and interval=DURATION")
-	f("bad interval", "", []string{"--wal.sync=interval=0"}, "makes no sense")
+	f("bad sync", "", []string{"--wal.sync=sometimes"}, "want always, off or interval=")
+	f("bad interval", "", []string{"--wal.sync=interval=0"}, "above 0")
 	f("bad size", "", []string{"--limit.body=lots"}, `"lots" is not a size`)
 	f("huge size", "", []string{"--limit.body=9999999999GiB"}, "is not a size")
 	f("zero", "", []string{"--limit.labels=0"}, "at least 1")
@@ -126,6 +126,6 @@ func TestValuesReadBack(t *testing.T) {
 			}
 		}
 	}
-	f("--wal.sync=interval=1s500ms", "--retention.raw=1y", "--limit.body=1500", "--limit.label-name=3KiB")
+	f("--wal.sync=interval=1.5s", "--retention.raw=1y", "--limit.body=1500", "--limit.label-name=3KiB")
 	f("--wal.sync=off", "--retention.raw=0s", "--limit.body=2GiB")
 }

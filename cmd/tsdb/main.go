@@ -56,7 +56,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case "check":
 		return check(args[1:], stdout, stderr)
 	case "inspect":
-		return report(stderr, command, inspect(args[1:], stdout, stderr))
+		return report(stderr, command, inspect(args[1:], stdout))
 	case "version", "--version", "-version":
 		fmt.Fprintf(stdout, "tsdb %s (%s, %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		return exitOK

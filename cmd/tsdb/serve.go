@@ -99,8 +99,8 @@ type service struct {
 
 // newService takes the ports and mounts the doors. On an error nothing is left
 // open.
-func newService(c *config, log *slog.Logger) (s *service, err error) {
-	s = &service{config: c, log: log, registry: prometheus.NewRegistry()}
+func newService(c *config, log *slog.Logger) (_ *service, err error) {
+	s := &service{config: c, log: log, registry: prometheus.NewRegistry()}
 	if s.dataDir, err = c.dataDir(); err != nil {
 		return nil, err
 	}
@@ -191,8 +191,10 @@ func (s *service) storageOptions() storage.Options {
 		RetentionMs: s.config.retention.ms(),
 		MaxFutureMs: s.config.maxFuture.ms(),
 		Limits:      s.limits(),
+		WALSync:     s.config.walSync.mode,
 		Background:  true,
 		Clock:       vfs.SystemClock,
+		Logger:      s.log,
 		Registerer:  s.registry,
 		Progress:    s.database.progress,
 	}
@@ -200,6 +202,12 @@ func (s *service) storageOptions() storage.Options {
 
 // explain adds to an error of Open what can be done about it.
 func (s *service) explain(err error) error {
+	switch {
+	case errors.Is(err, storage.ErrInUse):
+		return fmt.Errorf("%w: stop that one, or choose another directory with --data", err)
+	case errors.Is(err, storage.ErrNewerFormat):
+		return fmt.Errorf("open %s: %w: start the version that wrote it, or choose another directory with --data", s.dataDir, err)
+	}
 	return fmt.Errorf("open %s: %w", s.dataDir, err)
 }
 
@@ -223,15 +231,17 @@ func (s *service) shutdown() error {
 		return nil
 	}
 	begin := time.Now()
-	err := db.Close(deadline)
-	switch {
-	case deadline.Err() != nil:
-		s.log.Warn("the head was not cut in time, the next start replays the log", "err", err)
-		return nil
-	case err != nil:
-		return fmt.Errorf("close database: %w", err)
+	closed := make(chan error, 1)
+	go func() { closed <- db.Close(deadline) }()
+	select {
+	case err := <-closed:
+		if err != nil && deadline.Err() == nil {
+			return fmt.Errorf("close database: %w", err)
+		}
+		s.log.Info("stopped", "closing", time.Since(begin).Round(time.Millisecond))
+	case <-deadline.Done():
+		s.log.Warn("the head was not cut in time: the next start replays the log", "limit", stopLimit)
 	}
-	s.log.Info("stopped", "closing", time.Since(begin).Round(time.Millisecond))
 	return nil
 }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
+
+	"tsdb/storage/wal"
 )
 
 // duration is a flag in the notation of Prometheus: 15s, 2m, 1h30m, 30d, 1y;
@@ -76,51 +78,30 @@ func (c *count) Set(s string) error {
 }
 
 // walSync is a flag: always, off, or interval=DURATION.
-type walSync struct {
-	mode     string // always, off, interval
-	interval time.Duration
-}
+type walSync struct{ mode wal.Mode }
 
-func (w *walSync) String() string {
-	if w.mode == "interval" {
-		return "interval=" + model.Duration(w.interval).String()
-	}
-	return w.mode
-}
+func (w *walSync) String() string { return w.mode.String() }
 
 func (w *walSync) Set(s string) error {
-	errForm := fmt.Errorf("%q is none of always, off and interval=DURATION", s)
-	mode, value, hasValue := strings.Cut(s, "=")
-	switch mode {
-	case "always", "off":
-		if hasValue {
-			return errForm
-		}
-		*w = walSync{mode: mode}
-		return nil
-	case "interval":
-		d, err := model.ParseDuration(value)
-		if err != nil {
-			return errForm
-		}
-		if d <= 0 {
-			return errors.New("interval=0 makes no sense: always syncs before every reply")
-		}
-		*w = walSync{mode: mode, interval: time.Duration(d)}
-		return nil
+	if s == "" {
+		return errors.New("want always, off or interval=DURATION")
 	}
-	return errForm
+	mode, err := wal.ParseMode(s)
+	if err == nil {
+		w.mode = mode
+	}
+	return err
 }
 
 // promise says what the mode means for an acknowledged sample.
 func (w *walSync) promise() string {
-	switch w.mode {
-	case "interval":
-		return fmt.Sprintf("acknowledged samples of the last %s can be lost when the machine fails", model.Duration(w.interval))
-	case "off":
+	switch {
+	case w.mode == wal.Always:
+		return "acknowledged samples are on disk"
+	case w.mode == wal.Off:
 		return "acknowledged samples can be lost when the machine fails, as many as the system has not yet written"
 	}
-	return "acknowledged samples are on disk"
+	return "acknowledged samples can be lost when the machine fails, those of the last " + strings.TrimPrefix(w.mode.String(), "interval=")
 }
 
 // choice is a flag that takes one of a few words.

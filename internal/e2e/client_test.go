@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -14,7 +15,7 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/s2"
-	"github.com/prometheus/prometheus/prompb"
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // reply is what a write was answered.
@@ -34,13 +35,37 @@ func newHTTPClient(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport, Timeout: time.Minute}
 }
 
-// writeRemote sends a remote-write 1 message.
-func writeRemote(ctx context.Context, c *http.Client, base string, series []prompb.TimeSeries) (reply, error) {
-	raw, err := (&prompb.WriteRequest{Timeseries: series}).Marshal()
-	if err != nil {
-		return reply{}, err
+// remoteSeries is a series of a remote-write request.
+type remoteSeries struct {
+	labels  []string // names and values in turns, sorted by name
+	samples []point
+}
+
+// encodeRemote makes a remote-write 1 message. The generated code would leave
+// values out that are equal to zero, minus zero among them.
+func encodeRemote(series []remoteSeries) []byte {
+	field := func(dst []byte, number protowire.Number, message []byte) []byte {
+		return protowire.AppendBytes(protowire.AppendTag(dst, number, protowire.BytesType), message)
 	}
-	return send(ctx, c, base+"/api/v1/write", s2.EncodeSnappy(nil, raw), http.Header{
+	var request []byte
+	for _, s := range series {
+		var one []byte
+		for i := 0; i < len(s.labels); i += 2 {
+			one = field(one, 1, field(field(nil, 1, []byte(s.labels[i])), 2, []byte(s.labels[i+1])))
+		}
+		for _, p := range s.samples {
+			v := protowire.AppendFixed64(protowire.AppendTag(nil, 1, protowire.Fixed64Type), math.Float64bits(p.v))
+			v = protowire.AppendVarint(protowire.AppendTag(v, 2, protowire.VarintType), uint64(p.t))
+			one = field(one, 2, v)
+		}
+		request = field(request, 1, one)
+	}
+	return request
+}
+
+// writeRemote sends a remote-write 1 message.
+func writeRemote(ctx context.Context, c *http.Client, base string, series []remoteSeries) (reply, error) {
+	return send(ctx, c, base+"/api/v1/write", s2.EncodeSnappy(nil, encodeRemote(series)), http.Header{
 		"Content-Type":                      {"application/x-protobuf"},
 		"Content-Encoding":                  {"snappy"},
 		"X-Prometheus-Remote-Write-Version": {"0.1.0"},

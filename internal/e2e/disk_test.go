@@ -15,8 +15,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/prometheus/prometheus/prompb"
 )
 
 // resumeLimit is how soon writes must be taken after space has come back.
@@ -167,9 +165,9 @@ func fillDisk(t *testing.T, name string) {
 
 // probe is a write of one sample.
 func probe(ctx context.Context, s *server, c *http.Client) (reply, error) {
-	return writeRemote(ctx, c, s.url(), []prompb.TimeSeries{{
-		Labels:  []prompb.Label{{Name: "__name__", Value: "probe"}},
-		Samples: []prompb.Sample{{Timestamp: time.Now().UnixMilli(), Value: 1}},
+	return writeRemote(ctx, c, s.url(), []remoteSeries{{
+		labels:  []string{"__name__", "probe"},
+		samples: []point{{time.Now().UnixMilli(), 1}},
 	}})
 }
 
@@ -244,18 +242,14 @@ func newBulk(seed int64) *bulk {
 
 func (b *bulk) write(ctx context.Context, c *http.Client, base string) (reply, error) {
 	const series, labelBytes = 50, 8 << 10
-	var all []prompb.TimeSeries
+	var all []remoteSeries
 	sent := map[string]float64{}
 	for range series {
 		id := strconv.Itoa(len(b.acked) + len(sent))
 		sent[id] = b.rand.NormFloat64()
-		all = append(all, prompb.TimeSeries{
-			Labels: []prompb.Label{
-				{Name: "__name__", Value: "bulk"},
-				{Name: "filling", Value: b.text(labelBytes)},
-				{Name: "id", Value: id},
-			},
-			Samples: []prompb.Sample{{Timestamp: b.t, Value: sent[id]}},
+		all = append(all, remoteSeries{
+			labels:  []string{"__name__", "bulk", "filling", b.text(labelBytes), "id", id},
+			samples: []point{{b.t, sent[id]}},
 		})
 	}
 	r, err := writeRemote(ctx, c, base, all)

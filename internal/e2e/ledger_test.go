@@ -11,8 +11,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/prometheus/prometheus/prompb"
 )
 
 // door is a way in for samples.
@@ -155,17 +153,15 @@ func (l *ledger) book(samples []sample, f func(e *entry, bits uint64)) {
 
 func (l *ledger) send(ctx context.Context, c *http.Client, base string, samples []sample) (reply, error) {
 	if l.door == remoteWriteDoor {
-		var series []prompb.TimeSeries
+		var series []remoteSeries
 		for i, s := range samples {
 			if i == 0 || samples[i-1].series != s.series {
-				series = append(series, prompb.TimeSeries{Labels: []prompb.Label{
-					{Name: "__name__", Value: l.door.metric()},
-					{Name: "client", Value: strconv.Itoa(l.client)},
-					{Name: "series", Value: strconv.Itoa(s.series)},
+				series = append(series, remoteSeries{labels: []string{
+					"__name__", l.door.metric(), "client", strconv.Itoa(l.client), "series", strconv.Itoa(s.series),
 				}})
 			}
 			last := &series[len(series)-1]
-			last.Samples = append(last.Samples, prompb.Sample{Timestamp: s.t, Value: s.v})
+			last.samples = append(last.samples, point{s.t, s.v})
 		}
 		return writeRemote(ctx, c, base, series)
 	}

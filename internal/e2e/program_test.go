@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -144,10 +145,13 @@ func (p *process) waitHTTP(t *testing.T, url string, limit time.Duration) {
 	t.Fatalf("%s does not answer 200 at %s within %s: %s\n%s", p.name, url, limit, last, p.log.tail(40))
 }
 
-// runProgram runs a program to its end and returns exit code and output.
+// runProgram runs a program to its end and returns exit code and output. One
+// that does not end within a minute is killed and gives -1.
 func runProgram(t *testing.T, path string, args ...string) (int, string) {
 	t.Helper()
-	out, err := exec.Command(path, args...).CombinedOutput()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, path, args...).CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatalf("run %s: %v", path, err)

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/prometheus/prometheus/prompb"
 )
 
 // A client that waits for each reply before it sends the next write makes the
@@ -16,25 +14,31 @@ import (
 func TestEveryReplyWaitsForASync(t *testing.T) {
 	strace := findProgram(t, "strace")
 	s := newServer(t, t.TempDir())
-	trace := filepath.Join(t.TempDir(), "trace")
-	args := append([]string{"-f", "-ttt", "-e", "trace=fsync,fdatasync", "-o", trace, tsdbBin}, s.commandLine()...)
-	s.process = startProcess(t, "strace", strace, args...)
+	s.start(t)
 	s.waitReady(t)
+	trace := filepath.Join(t.TempDir(), "trace")
+	tracer := startProcess(t, "strace", strace, "-f", "-ttt", "-e", "trace=fsync,fdatasync", "-o", trace, "-p", strconv.Itoa(s.cmd.Process.Pid))
+	for deadline := time.Now().Add(readyLimit); !tracer.log.contains("attached"); time.Sleep(10 * time.Millisecond) {
+		if !tracer.running() || time.Now().After(deadline) {
+			missing(t, "strace cannot attach to the server: "+tracer.log.tail(5))
+		}
+	}
 
 	const writes = 100
 	client := newHTTPClient(t)
 	begin := time.Now()
 	for i := range writes {
-		r, err := writeRemote(t.Context(), client, s.url(), []prompb.TimeSeries{{
-			Labels:  []prompb.Label{{Name: "__name__", Value: "synced"}},
-			Samples: []prompb.Sample{{Timestamp: begin.UnixMilli() + int64(i), Value: float64(i)}},
+		r, err := writeRemote(t.Context(), client, s.url(), []remoteSeries{{
+			labels:  []string{"__name__", "synced"},
+			samples: []point{{begin.UnixMilli() + int64(i), float64(i)}},
 		}})
 		if err != nil || !r.acknowledged() {
 			t.Fatalf("write %d: %v %d %s", i, err, r.code, r.body)
 		}
 	}
 	end := time.Now()
-	s.kill() // strace; the server goes with it
+	s.kill()
+	tracer.wait(t, readyLimit) // it ends with the server
 
 	content, err := os.ReadFile(trace)
 	if err != nil {

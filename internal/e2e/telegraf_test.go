@@ -59,7 +59,7 @@ func TestTelegrafWrites(t *testing.T) {
 			if rows := queryVector(t, client, s.url(), `{__name__=~"known_note.*"}`, at); len(rows) > 0 {
 				t.Errorf("a string became a sample: %v", rows)
 			}
-			for _, sign := range []string{" E! ", " W! "} {
+			for _, sign := range []string{" E! ", " W! [outputs"} {
 				if agent.log.contains(sign) {
 					t.Errorf("Telegraf complains:\n%s", agent.log.tail(20))
 				}

@@ -29,7 +29,7 @@ storage/head        : internal/model internal/vfs encoding
 storage             : internal/model internal/vfs encoding partition storage/wal storage/head
 query               : internal/model internal/vfs storage
 api                 : internal/model internal/vfs storage query
-cmd/tsdb            : internal/model internal/vfs partition storage query api
+cmd/tsdb            : internal/model internal/vfs storage storage/wal query api
 benchmarks          :
 internal/crash      : internal/model internal/vfs partition storage
 internal/e2e        :
