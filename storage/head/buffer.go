@@ -2,6 +2,8 @@ package head
 
 import (
 	"math"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"unsafe"
 
@@ -103,11 +105,8 @@ func (b *Buffer) Release() {
 	l := &b.head.buffers
 	l.Lock()
 	defer l.Unlock()
-	for i, o := range l.live {
-		if o == b {
-			l.live = append(l.live[:i:i], l.live[i+1:]...)
-			return
-		}
+	if i := slices.Index(l.live, b); i >= 0 {
+		l.live = slices.Delete(l.live, i, i+1)
 	}
 }
 
@@ -127,20 +126,27 @@ func (b *Buffer) Stats() BufferStats {
 	return st
 }
 
-// rlock takes the lock that readers of a shard's part need.
-func (b *Buffer) rlock(shard int) (unlock func()) {
+// rlock takes the lock that readers of a shard's part need, and runlock
+// releases what it returned.
+func (b *Buffer) rlock(shard int) *sync.RWMutex {
 	if b.frozen.Load() {
-		return func() {}
+		return nil
 	}
 	mu := &b.head.shards[shard].mu
 	mu.RLock()
-	return mu.RUnlock
+	return mu
+}
+
+func runlock(mu *sync.RWMutex) {
+	if mu != nil {
+		mu.RUnlock()
+	}
 }
 
 // Has reports whether the series may have a sample in the range: it has samples
 // and their first and last time overlap it.
 func (b *Buffer) Has(ref model.Ref, tr model.TimeRange) bool {
-	defer b.rlock(ref.Shard())()
+	defer runlock(b.rlock(ref.Shard()))
 	p := &b.shards[ref.Shard()]
 	slot := ref.Slot()
 	if !p.present.has(slot) {
@@ -155,7 +161,7 @@ func (b *Buffer) Has(ref model.Ref, tr model.TimeRange) bool {
 func (b *Buffer) Samples(ref model.Ref, tr model.TimeRange, dst *model.Samples) {
 	sc := readScratches.Get().(*scratch)
 	defer readScratches.Put(sc)
-	defer b.rlock(ref.Shard())()
+	defer runlock(b.rlock(ref.Shard()))
 	p := &b.shards[ref.Shard()]
 	if p.present.has(ref.Slot()) {
 		p.read(p.states.at(ref.Slot()), tr, dst, sc)

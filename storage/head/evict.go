@@ -4,30 +4,32 @@ import (
 	"tsdb/internal/model"
 )
 
-// Evict ends a generation for the tables. Called once a cut, with the lowest
-// generation that still counts as of late, it does three things:
+// Evict ends a generation for the tables. Called once a cut with the number of
+// the running generation, it does three things:
 //
 //  1. Aliases that were not looked up since the last call leave, and those that
 //     name a series that has left.
-//  2. Slots condemned at the last call become free, unless a live buffer has
-//     samples in them.
-//  3. Series that no generation from gen on has defined, and that have no
-//     samples in a live buffer, leave: identity, labels and postings go, the
-//     slot gets a new epoch and is condemned.
+//  2. Slots condemned at the last call become free.
+//  3. Series that neither the running generation nor the one before has
+//     defined, and that have no samples in a live buffer, leave: identity,
+//     labels and postings go, the slot gets a new epoch and is condemned. The
+//     generation before counts because a cut takes less time than a scrape
+//     interval: just after it the running generation has few series.
 //
-// So a slot is given to another series only when no alias names it, no buffer
-// holds samples in it, and no frame of a generation ≥ gen does. A batch that
-// holds an old ref finds the epoch changed, and a new epoch is never that of an
-// older ref. Shards are swept one after the other, each under its lock. It
-// returns the number of series that left.
-func (h *Head) Evict(gen uint64) (left int) {
+// So a slot is given to another series only when no buffer holds samples in it
+// and no frame of the running generation names it, because it was condemned so
+// and nothing passes CheckLocked since; and when no alias names it, because one
+// more sweep has gone over them. A batch that holds an old ref finds the epoch
+// changed, and no epoch of a slot comes twice. Shards are swept one after the
+// other, each under its lock. It returns the number of series that left.
+func (h *Head) Evict(running uint64) (left int) {
 	h.order.mu.Lock() // while series are put in order, none leaves
 	defer h.order.mu.Unlock()
 	h.sweepAliases()
 	h.buffers.Lock()
 	defer h.buffers.Unlock()
 	for i := range h.shards {
-		left += h.shards[i].evict(gen, h.buffers.live)
+		left += h.shards[i].evict(running-1, h.buffers.live)
 	}
 	return left
 }
@@ -43,15 +45,8 @@ func (s *Shard) evict(gen uint64, live []*Buffer) (left int) {
 		}
 		return false
 	}
-	kept := s.condemned[:0]
-	for _, slot := range s.condemned {
-		if held(slot) {
-			kept = append(kept, slot)
-		} else {
-			s.free = append(s.free, slot)
-		}
-	}
-	s.condemned = kept
+	s.free = append(s.free, s.condemned...)
+	s.condemned = s.condemned[:0]
 	for slot := range s.slots {
 		if s.series.at(slot).id != (model.Identity{}) && usedBefore(s.marks.at(slot).used, gen) && !held(slot) {
 			s.condemn(slot)

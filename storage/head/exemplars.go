@@ -68,49 +68,44 @@ func decodeExemplar(t int64, src []byte) model.Exemplar {
 	return e
 }
 
-// insertExemplar puts an exemplar in its place, by time and then by arrival.
+// insertExemplar puts an exemplar in its place, by time and then by arrival. The
+// oldest makes room for it if there are as many as may be.
 func (p *bufferShard) insertExemplar(x *extra, e model.Exemplar, most int) (grown, dropped bool) {
 	sc := &p.scratch
 	sc.bytes = appendExemplar(sc.bytes[:0], e)
 	list := p.exs.get(x.exs, int(x.nExs))
 	i := len(list)
-	for i > 0 && list[i-1].t >= e.T {
+	for i > 0 && list[i-1].t > e.T {
 		i--
-		if list[i].t == e.T && slices.Equal(p.space.get(list[i].at, int(list[i].bytes)), sc.bytes) {
+	}
+	for k := i; k > 0 && list[k-1].t == e.T; k-- {
+		if slices.Equal(p.space.get(list[k-1].at, int(list[k-1].bytes)), sc.bytes) {
 			return false, false
 		}
 	}
-	for i < len(list) && list[i].t == e.T {
-		i++
-	}
-	if len(list) >= most {
-		if i == 0 {
-			return false, true
-		}
+	dropped = len(list) >= most
+	switch {
+	case dropped && i == 0:
+		return false, true
+	case dropped:
 		p.space.release(list[0].at, int(list[0].bytes))
-		copy(list, list[1:])
 		i--
-		dropped = true
-	} else {
+		copy(list, list[1:i+1])
+	default:
 		x.exs = widen(&p.exs, x.exs, int(x.nExs))
 		x.nExs++
 		list = p.exs.get(x.exs, int(x.nExs))
 		copy(list[i+1:], list[i:])
-		grown = true
-	}
-	// A dropped one leaves its place at the end of those before i.
-	if dropped {
-		copy(list[i+1:], list[i:len(list)-1])
 	}
 	h := p.space.alloc(len(sc.bytes))
 	copy(p.space.get(h, len(sc.bytes)), sc.bytes)
 	list[i] = exemplarSlot{t: e.T, at: h, bytes: uint32(len(sc.bytes))}
-	return grown, dropped
+	return !dropped, dropped
 }
 
 // Exemplars returns the exemplars of a series in the buffer, by time.
 func (b *Buffer) Exemplars(ref model.Ref) []model.Exemplar {
-	defer b.rlock(ref.Shard())()
+	defer runlock(b.rlock(ref.Shard()))
 	p := &b.shards[ref.Shard()]
 	if !p.present.has(ref.Slot()) {
 		return nil

@@ -1,12 +1,10 @@
 package head
 
 import (
+	"cmp"
 	"slices"
-	"sort"
 	"strings"
 	"sync"
-
-	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
 )
@@ -14,7 +12,7 @@ import (
 // order keeps the series in the order of blocks from cut to cut: only new ones
 // have to be sorted and merged in.
 type order struct {
-	mu   sync.Mutex
+	mu   sync.Mutex // also keeps series from leaving
 	refs []model.Ref
 }
 
@@ -34,71 +32,171 @@ func (h *Head) Sorted(b *Buffer) []model.Ref {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	h.bringUpToDate()
-	var refs []model.Ref
+	refs := make([]model.Ref, 0, b.Stats().Series)
+	var present [model.Shards]bitset
+	for i := range present {
+		mu := b.rlock(i)
+		present[i] = slices.Clone(b.shards[i].present)
+		runlock(mu)
+	}
 	for _, ref := range o.refs {
-		if b.shards[ref.Shard()].present.has(ref.Slot()) {
+		if present[ref.Shard()].has(ref.Slot()) {
 			refs = append(refs, ref)
 		}
 	}
 	return refs
 }
 
-// sortKey is a series with its labels, while it is put in order.
-type sortKey struct {
-	ref    model.Ref
-	tenant uint32
-	ls     labels.Labels
-}
-
-func (a *sortKey) compare(b *sortKey) int {
-	if a.tenant != b.tenant {
-		if a.tenant < b.tenant {
-			return -1
-		}
-		return 1
-	}
-	if c := strings.Compare(a.ls.Get(labels.MetricName), b.ls.Get(labels.MetricName)); c != 0 {
-		return c
-	}
-	return labels.Compare(a.ls.DropMetricName(), b.ls.DropMetricName())
-}
-
 // bringUpToDate merges the series made since the last time into the order and
-// drops those that have left. The caller holds the order's lock, so no series
-// leaves meanwhile.
+// drops those that have left. The caller holds the order's lock.
 func (h *Head) bringUpToDate() {
 	o := &h.order
-	var fresh []sortKey
-	var b labels.ScratchBuilder
+	var fresh []model.Ref
+	var views [model.Shards]shardView
 	for i := range h.shards {
 		s := &h.shards[i]
 		s.mu.Lock()
-		refs := s.fresh
+		fresh = append(fresh, s.fresh...)
 		s.fresh = nil
 		s.mu.Unlock()
-		for _, ref := range refs {
-			if tenant, _, ls, ok := h.LabelsTo(ref, &b); ok {
-				fresh = append(fresh, sortKey{ref, tenant, ls})
-			}
-		}
+		views[i] = s.view()
 	}
-	o.refs = slices.DeleteFunc(o.refs, func(ref model.Ref) bool { return !h.alive(ref) })
+	gone := func(ref model.Ref) bool { return !views[ref.Shard()].alive(ref) }
+	fresh = slices.DeleteFunc(fresh, gone)
+	o.refs = slices.DeleteFunc(o.refs, gone)
 	if len(fresh) == 0 {
 		return
 	}
-	slices.SortFunc(fresh, func(a, b sortKey) int { return a.compare(&b) })
-	merged := make([]model.Ref, 0, len(o.refs)+len(fresh))
-	at := 0
-	for i := range fresh {
-		f := &fresh[i]
-		// Galloping: a step is as long as the last one, doubled, until it is too far.
-		n := sort.Search(len(o.refs)-at, func(k int) bool {
-			tenant, _, ls, _ := h.Labels(o.refs[at+k])
-			return f.compare(&sortKey{tenant: tenant, ls: ls}) < 0
-		})
-		merged = append(merged, o.refs[at:at+n]...)
-		merged = append(merged, f.ref)
-		at += n
+	sortSeries(&views, fresh)
+	o.refs = mergeSeries(&views, o.refs, fresh)
+}
+
+// mergeSeries merges two lists of series in order.
+func mergeSeries(views *[model.Shards]shardView, old, fresh []model.Ref) []model.Ref {
+	if len(old) == 0 {
+		return slices.Clone(fresh)
 	}
-	o.refs = append(merged, o.refs[at:]...)
+	merged := make([]model.Ref, 0, len(old)+len(fresh))
+	at := 0
+	for _, f := range fresh {
+		before := func(i int) bool {
+			o := old[i]
+			return compareSeries(&views[o.Shard()], o.Slot(), &views[f.Shard()], f.Slot()) < 0
+		}
+		// Galloping: steps are doubled until one goes too far, then halved.
+		step := 1
+		for at+step <= len(old) && before(at+step-1) {
+			merged = append(merged, old[at:at+step]...)
+			at += step
+			step *= 2
+		}
+		for ; step > 0; step /= 2 {
+			if at+step <= len(old) && before(at+step-1) {
+				merged = append(merged, old[at:at+step]...)
+				at += step
+			}
+		}
+		merged = append(merged, f)
+	}
+	return append(merged, old[at:]...)
+}
+
+// sortSeries sorts series. Comparing labels of a million series takes seconds
+// of cache misses; so the terms are sorted first, which are few, and then
+// series by the ranks of theirs: numbers, a metric at a time.
+func sortSeries(views *[model.Shards]shardView, refs []model.Ref) {
+	ranks := rankTerms(views, refs)
+	type keyed struct {
+		key uint64 // ranks of tenant and metric name
+		ref model.Ref
+	}
+	keys := make([]keyed, len(refs))
+	for i, ref := range refs {
+		c := views[ref.Shard()].cursor(ref.Slot())
+		tenant, _, _ := c.next()
+		key := uint64(ranks[ref.Shard()][tenant]) << 32
+		if metric, ok, _ := c.next(); ok {
+			key |= uint64(ranks[ref.Shard()][metric])
+		}
+		keys[i] = keyed{key, ref}
+	}
+	slices.SortFunc(keys, func(a, b keyed) int { return cmp.Compare(a.key, b.key) })
+
+	type sequence struct {
+		from, to uint32 // in flat
+		ref      model.Ref
+	}
+	var flat []uint32
+	var group []sequence
+	for i := 0; i < len(keys); {
+		flat, group = flat[:0], group[:0]
+		j := i
+		for ; j < len(keys) && keys[j].key == keys[i].key; j++ {
+			ref := keys[j].ref
+			c := views[ref.Shard()].cursor(ref.Slot())
+			c.state = atOthers
+			c.take() // the tenant
+			from := uint32(len(flat))
+			for t, _, end := c.next(); !end; t, _, end = c.next() {
+				flat = append(flat, ranks[ref.Shard()][t])
+			}
+			group = append(group, sequence{from, uint32(len(flat)), ref})
+		}
+		slices.SortFunc(group, func(a, b sequence) int {
+			return slices.Compare(flat[a.from:a.to], flat[b.from:b.to])
+		})
+		for k, s := range group {
+			refs[i+k] = s.ref
+		}
+		i = j
+	}
+}
+
+// rankTerms numbers the terms of the series so that comparing numbers is
+// comparing names, then values: rank 0 is none, equal terms of different shards
+// have the same rank.
+func rankTerms(views *[model.Shards]shardView, refs []model.Ref) (ranks [model.Shards][]uint32) {
+	const used = 1
+	for i := range views {
+		ranks[i] = make([]uint32, views[i].nTerms)
+	}
+	for _, ref := range refs {
+		ids, n := views[ref.Shard()].run(ref.Slot())
+		for range n {
+			t, k := uvarint(ids)
+			ids = ids[k:]
+			ranks[ref.Shard()][t] = used
+		}
+	}
+	type place struct {
+		shard int
+		term  uint32
+	}
+	byName := make(map[string][]place)
+	for i := range views {
+		for t, r := range ranks[i] {
+			if r == used {
+				name := views[i].name(uint32(t))
+				byName[name] = append(byName[name], place{i, uint32(t)})
+			}
+		}
+	}
+	names := make([]string, 0, len(byName))
+	for name := range byName {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	rank := uint32(0)
+	for _, name := range names {
+		places := byName[name]
+		value := func(p place) string { return views[p.shard].value(p.term) }
+		slices.SortFunc(places, func(a, b place) int { return strings.Compare(value(a), value(b)) })
+		for i, p := range places {
+			if i == 0 || value(p) != value(places[i-1]) {
+				rank++
+			}
+			ranks[p.shard][p.term] = rank
+		}
+	}
+	return ranks
 }

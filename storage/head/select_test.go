@@ -72,7 +72,7 @@ func TestSelectEqualsScan(t *testing.T) {
 					s.Unlock()
 				}
 			}
-			h.Evict(gen + 1)
+			h.Evict(gen + 2)
 			maps.DeleteFunc(series, func(ref model.Ref, _ known) bool {
 				_, _, _, ok := h.Labels(ref)
 				return !ok

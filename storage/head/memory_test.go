@@ -1,0 +1,131 @@
+package head
+
+import (
+	"math/rand/v2"
+	"runtime"
+	"testing"
+
+	"tsdb/internal/model"
+)
+
+// What a series costs: tables, alias and the empty part of a buffer, as the
+// process pays for it, and as Stats says.
+func TestFixedBytesPerSeries(t *testing.T) {
+	if testing.Short() || raceEnabled {
+		t.Skip("measures the heap")
+	}
+	const n = 200_000
+	before, objects := heapBytes(), heapObjects()
+	h, refs := fleet(t, n)
+	r := rand.New(rand.NewPCG(1, 2))
+	for i, ref := range refs {
+		h.SetAlias(model.Hash{Hi: r.Uint64(), Lo: uint64(i)}, ref)
+	}
+	ps := pieces(refs, 8192)
+	inPieces := int64(n * (8 + 4 + 8 + 8))
+	b := h.NewBuffer(1)
+	scrape(h, b, ps, 0, r, nil)
+	h.Sorted(b)
+	runtime.GC()
+	heap := heapBytes() - before - int64(n)*8 - inPieces*5/4
+	perSeries := float64(heap) / n
+	stated := h.Stats().Bytes + b.Stats().Bytes
+	t.Logf("%.1f B a series, %.1f as stated, %d objects", perSeries, float64(stated)/n, heapObjects()-objects)
+	t.Logf("tables %+v", tableBytes(h, n))
+	if perSeries > 260 {
+		t.Errorf("a series costs %.1f B", perSeries)
+	}
+	if ratio := float64(stated) / float64(heap); ratio < 0.9 || ratio > 1.1 {
+		t.Errorf("stated %d B, the heap grew by %d", stated, heap)
+	}
+	runtime.KeepAlive(ps)
+	runtime.KeepAlive(h)
+}
+
+// tableBytes returns the bytes a series of each table.
+func tableBytes(h *Head, n int) map[string]float64 {
+	m := make(map[string]float64)
+	for i := range h.shards {
+		s := &h.shards[i]
+		for name, bytes := range map[string]int64{
+			"marks": s.marks.bytes(), "series": s.series.bytes(), "text": s.text.held, "dict": s.dict.bytes(),
+			"lists": s.lists.held, "lists-idle": s.lists.idle, "ids": int64(cap(s.ids.table)) * 4, "fresh": int64(cap(s.fresh)) * 8,
+		} {
+			m[name] += float64(bytes) / float64(n)
+		}
+	}
+	_, aliases := h.aliases.stats()
+	m["aliases"] = float64(aliases) / float64(n)
+	m["order"] = float64(h.order.bytes()) / float64(n)
+	return m
+}
+
+func TestAppendDoesNotAllocate(t *testing.T) {
+	h, refs := fleet(t, 2000)
+	b := h.NewBuffer(1)
+	ps := pieces(refs, 2000)
+	r := rand.New(rand.NewPCG(1, 2))
+	var undefined []uint32
+	round := 0
+	for range 3 {
+		undefined = scrape(h, b, ps, round, r, undefined)
+		round++
+	}
+	space := 0
+	for i := range b.shards {
+		space -= len(b.shards[i].space.chunks)
+	}
+	got := testing.AllocsPerRun(200, func() {
+		undefined = scrape(h, b, ps, round, r, undefined)
+		round++
+	})
+	for i := range b.shards {
+		space += len(b.shards[i].space.chunks)
+	}
+	// Chunks of memory come now and then, by the mebibyte.
+	if got > 1 {
+		t.Errorf("%v allocations a scrape of 2000 series, %d chunks came", got, space)
+	}
+	var s model.Samples
+	ref := refs[7]
+	b.Samples(ref, model.AllTime, &s)
+	if got := testing.AllocsPerRun(100, func() {
+		s.Reset()
+		b.Samples(ref, model.AllTime, &s)
+	}); got != 0 {
+		t.Errorf("%v allocations a read", got)
+	}
+	h2 := make([]model.Hash, 100)
+	out := make([]model.Ref, 100)
+	if got := testing.AllocsPerRun(100, func() { h.Aliases(h2, out) }); got != 0 {
+		t.Errorf("%v allocations a lookup of aliases", got)
+	}
+	ls := fleetLabels(11)
+	if got := testing.AllocsPerRun(100, func() { h.Resolve(0, ls) }); got != 0 {
+		t.Errorf("%v allocations to find a known series", got)
+	}
+}
+
+// A buffer's memory goes back in pieces when nobody holds it.
+func TestBufferMemoryGoesBack(t *testing.T) {
+	if raceEnabled {
+		t.Skip("measures the heap")
+	}
+	h, refs := fleet(t, 20_000)
+	ps := pieces(refs, 2000)
+	r := rand.New(rand.NewPCG(1, 2))
+	before := heapBytes()
+	b := h.NewBuffer(1)
+	for round := range 100 {
+		scrape(h, b, ps, round, r, nil)
+	}
+	held := b.Stats().Bytes
+	b.Release()
+	runtime.KeepAlive(b)
+	b = nil
+	if left := heapBytes() - before; left > held/10 {
+		t.Errorf("%d of %d bytes are still there after the buffer was released", left, held)
+	}
+	runtime.KeepAlive(h)
+	runtime.KeepAlive(ps)
+}
