@@ -61,9 +61,6 @@ func (w *Writer) beginChunk(c Chunk) error {
 	if err := w.checkSpan(c.MinTime, c.MaxTime); err != nil {
 		return err
 	}
-	if w.meta.Level == L0 {
-		return fmt.Errorf("write block %s: chunk copied into %v", w.name, L0)
-	}
 	w.flush(true)
 	if s := &w.series; s.kindTaken[c.Kind] && c.MinTime <= s.kindLast[c.Kind] {
 		return fmt.Errorf("write block %s: series %v: chunk from %d after %d", w.name, s.labels, c.MinTime, s.kindLast[c.Kind])

@@ -34,6 +34,9 @@ type Block struct {
 	names     lazy[[]nameEntry]
 	tenants   lazy[[]tenantRange]
 	fences    sync.Map // number of a name → *nameFences
+
+	labelReaders sync.Pool // *labelReader
+	chunkReaders sync.Pool // *chunkReader
 }
 
 // lazy is a value read when it is first needed. A read that fails is tried

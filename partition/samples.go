@@ -106,7 +106,13 @@ func (b *Block) Samples(ctx context.Context, ord uint32, tr model.TimeRange, dst
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	r := b.newReader()
+	// Reuse of the reader's memory saves two allocations as large as the columns
+	// (BenchmarkReadSamples).
+	r, ok := b.chunkReaders.Get().(*chunkReader)
+	if !ok {
+		r = b.newReader()
+	}
+	defer b.chunkReaders.Put(r)
 	from := dst.Len()
 	return b.eachChunk(r, ord, tr, func(c Chunk) error { return r.merge(c, tr, from, dst) })
 }
