@@ -60,7 +60,7 @@ func DecodeBytesColumn(dst [][]byte, src []byte, n int) ([][]byte, error) {
 		}
 		return dst, nil
 	}
-	plain, err := decodePacked(src, MaxBytesColumn+maxIntsColumn)
+	plain, err := decodePacked(src)
 	if err != nil {
 		return dst, err
 	}

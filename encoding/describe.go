@@ -127,7 +127,7 @@ func ColumnInfo(k Kind, src []byte, n int) (Info, error) {
 			info.Form = "bytes"
 			return info, nil
 		}
-		body, err := decodePacked(src, maxHistogramsBytes)
+		body, err := decodePacked(src)
 		if err != nil {
 			return info, err
 		}

@@ -26,13 +26,14 @@ import (
 // buckets are those that any of its layouts has, positive side first, rising.
 // Where a histogram lacks a bucket, the bucket's column repeats the value
 // before (0 at the start): a bucket that appears later, or a stale marker in
-// between, does not disturb the differences.
+// between, does not disturb the differences. Segments of few histograms join
+// the columns of their buckets: see segmentints.go and segmentfloats.go.
 //
 // Integer counts are columns of integers: buckets as absolute counts, count
 // minus zero count and buckets, which is 0 unless NaNs were observed. Float
-// counts are float columns. Everything else about a bucket is told by its
-// neighbours in time, not by its neighbours in the histogram: on counters that
-// leaves small differences, most of them 0.
+// counts are float columns. A bucket is told by its neighbours in time, not by
+// its neighbours in the histogram: on counters that leaves small differences,
+// most of them 0.
 const (
 	histogramList    = 0
 	histogramColumns = 1
@@ -42,11 +43,12 @@ const (
 	// maxColumnBuckets bounds the buckets of all histograms of a column in
 	// columns; above it the column is a list, whose memory follows its length.
 	maxColumnBuckets = 1 << 22
-	// maxHistogramsBytes bounds what a column may decompress to.
-	maxHistogramsBytes = 1 << 28
 	// minHistogramColumns is the number of histograms from which on columns are
 	// tried: below it their headers cost more than the list.
 	minHistogramColumns = 3
+	// histogramRunsPart is the part of a column in columns that layouts and runs
+	// have to be for zstd to be tried.
+	histogramRunsPart = 8
 )
 
 // AppendHistograms appends the column of hs, of at most MaxValues histograms;
@@ -57,16 +59,19 @@ func AppendHistograms(dst []byte, hs []model.Histogram) []byte {
 	if len(hs) == 0 {
 		return dst
 	}
-	var body []byte
-	if c, ok := newHistogramColumns(hs); ok && len(hs) >= minHistogramColumns {
-		body = c.append([]byte{histogramColumns}, hs)
-	} else {
-		body = append(body, histogramList)
+	c, ok := newHistogramColumns(hs)
+	if !ok || len(hs) < minHistogramColumns {
+		body := []byte{histogramList}
 		for _, h := range hs {
 			body = AppendHistogram(body, h)
 		}
+		return appendPacked(dst, body)
 	}
-	if len(body) > maxHistogramsBytes {
+	body := c.appendRuns([]byte{histogramColumns})
+	runs := len(body)
+	body = c.appendSegments(body, hs)
+	if runs < len(body)/histogramRunsPart {
+		// Packed columns are nearly all there is, which zstd makes no shorter.
 		return append(append(dst, packedPlain), body...)
 	}
 	return appendPacked(dst, body)
@@ -85,7 +90,7 @@ func DecodeHistograms(dst []model.Histogram, src []byte, n int) ([]model.Histogr
 		}
 		return dst, nil
 	}
-	body, err := decodePacked(src, maxHistogramsBytes)
+	body, err := decodePacked(src)
 	if err != nil {
 		return dst, err
 	}
@@ -201,7 +206,7 @@ func (c *histogramRuns) segment(from int) int {
 	return len(c.runs) - from
 }
 
-func (c *histogramRuns) append(dst []byte, hs []model.Histogram) []byte {
+func (c *histogramRuns) appendRuns(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(c.layouts)))
 	for _, l := range c.layouts {
 		dst = appendLayout(dst, l)
@@ -211,6 +216,10 @@ func (c *histogramRuns) append(dst []byte, hs []model.Histogram) []byte {
 		dst = binary.AppendUvarint(dst, uint64(r.layout))
 		dst = binary.AppendUvarint(dst, uint64(r.n-1))
 	}
+	return dst
+}
+
+func (c *histogramRuns) appendSegments(dst []byte, hs []model.Histogram) []byte {
 	for from := 0; from < len(c.runs); {
 		k := c.segment(from)
 		g := newSegment(c, from, k)
@@ -241,9 +250,6 @@ func decodeHistogramColumns(dst []model.Histogram, src []byte, n int) ([]model.H
 			return dst, corruptf("histograms: segment of %d runs", k)
 		}
 		g := newSegment(c, from, int(k))
-		if g.columns() > len(rest) { // a column takes two bytes at least
-			return dst, corruptf("histograms: %d columns in %d bytes", g.columns(), len(rest))
-		}
 		if c.layouts[c.runs[from].layout].float {
 			out, src, err = g.decodeFloats(out, rest)
 		} else {
@@ -285,7 +291,7 @@ func parseHistogramRuns(src []byte, n int) (*histogramRuns, []byte, error) {
 	if runs == 0 || runs > uint64(n) {
 		return nil, nil, corruptf("histograms: %d runs for %d", runs, n)
 	}
-	left, total := uint64(n), 0
+	left, total := uint64(n), uint64(0)
 	for range runs {
 		l, rest, err := Uvarint(src)
 		if err != nil {
@@ -299,7 +305,7 @@ func parseHistogramRuns(src []byte, n int) (*histogramRuns, []byte, error) {
 			return nil, nil, corruptf("histograms: run of layout %d for %d", l, more)
 		}
 		left -= more + 1
-		total += int(more+1) * (c.sizes[l][0] + c.sizes[l][1])
+		total += (more + 1) * uint64(c.sizes[l][0]+c.sizes[l][1])
 		if total > maxColumnBuckets {
 			return nil, nil, corruptf("histograms: more than %d buckets", maxColumnBuckets)
 		}

@@ -42,7 +42,7 @@ type plan struct {
 // planInts chooses the order that takes the fewest bits; the first of equals,
 // which is also the faster one to decode.
 func planInts(ks []int64, try orders, s *scratch) plan {
-	if len(ks) >= pruneFrom && try&tryAll&(try-1) != 0 {
+	if len(ks) >= pruneFrom && bits.OnesCount8(uint8(try&tryAll)) > 1 {
 		try = pruneOrders(ks, try, s)
 	}
 	best := plan{window: window{cost: math.MaxInt}}

@@ -19,9 +19,9 @@ type spread struct {
 	count [130]uint32
 }
 
-// patchBits is what a patch costs beside the bits that stick out: its gap and
-// the rounding of two varints.
-const patchBits = 18
+// patchBits is what a patch costs beside 8/7 of the bits that stick out: its
+// gap, a sign and the rounding of a varint.
+const patchBits = 13
 
 // window is the range [low, low + 2^width) of residuals that are packed
 // without a patch, and about how many bits the column then takes.

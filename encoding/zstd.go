@@ -84,7 +84,7 @@ func DecodeZstd(dst, src []byte, maxLen int) ([]byte, error) {
 // appendPacked appends b as it is, or as a zstd frame where that saves at
 // least an eighth: a mode byte, then the bytes up to the end of the column.
 func appendPacked(dst, b []byte) []byte {
-	if len(b) >= packedMin {
+	if len(b) >= packedMin && len(b) <= packedMax {
 		at := len(dst)
 		dst = AppendZstd(append(dst, packedZstd), b)
 		if len(dst)-at <= len(b)-len(b)/8 {
@@ -97,7 +97,7 @@ func appendPacked(dst, b []byte) []byte {
 
 // decodePacked returns what appendPacked was given, which shares the memory of
 // src if it was not compressed.
-func decodePacked(src []byte, maxLen int) ([]byte, error) {
+func decodePacked(src []byte) ([]byte, error) {
 	if len(src) == 0 {
 		return nil, corruptf("no mode byte")
 	}
@@ -105,17 +105,20 @@ func decodePacked(src []byte, maxLen int) ([]byte, error) {
 	case packedPlain:
 		return src[1:], nil
 	case packedZstd:
-		return DecodeZstd(nil, src[1:], maxLen)
+		return DecodeZstd(nil, src[1:], packedMax)
 	}
 	return nil, corruptf("packing mode %d", src[0])
 }
 
-// The modes of appendPacked, and the size from which on it tries zstd: below
-// it the frame's own header eats the gain.
+// The modes of appendPacked.
 const (
 	packedPlain = 0
 	packedZstd  = 1
-	packedMin   = 128
+)
+
+const (
+	packedMin = 128     // below it the frame's own header eats the gain
+	packedMax = 1 << 24 // above it the memory that a few damaged bytes can ask for
 )
 
 func le64(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }

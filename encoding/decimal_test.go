@@ -1,0 +1,42 @@
+package encoding
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+func TestFormulasAndExponentsAreGuessed(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, c := range []decimal{
+		{TransformDec, 1}, {TransformDec, 2}, {TransformDec, 3}, {TransformDec, 6}, {TransformDec, 9},
+		{TransformDecM, 3}, {TransformDecM, 6}, {TransformDecM, 9},
+		{TransformDecDD, 6}, {TransformDecDD, 9},
+	} {
+		vs := fill(500, func(int) float64 { return c.float(1e6 + int64(r.IntN(1e9))) })
+		vs[3], vs[250] = math.NaN(), math.Copysign(0, -1)
+		if got, ok := guessDecimal(vs); !ok || got != c {
+			t.Errorf("%v is taken for %v (%v)", c, got, ok)
+		}
+	}
+	for name, f := range map[string]func() float64{
+		"uniform":  r.Float64,
+		"normal":   func() float64 { return 100 + r.NormFloat64() },
+		"any bits": func() float64 { return math.Float64frombits(r.Uint64()) },
+		"NaN":      math.NaN,
+	} {
+		for range 50 {
+			if d, ok := guessDecimal(fill(100, func(int) float64 { return f() })); ok {
+				t.Fatalf("%s floats are taken for %v", name, d)
+			}
+		}
+	}
+}
+
+func TestNearestRoundsToEven(t *testing.T) {
+	for _, x := range []float64{0, 0.5, 1.5, 2.5, -0.5, -1.5, 1<<51 - 0.5, 1<<51 + 0.5, 1<<52 + 1, -(1<<51 + 1.5), 1<<53 - 1} {
+		if got, want := nearest(x, 1), int64(math.RoundToEven(x)); got != want {
+			t.Errorf("%v: %d, want %d", x, got, want)
+		}
+	}
+}
