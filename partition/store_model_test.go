@@ -35,8 +35,8 @@ type testStore struct {
 	maybe []contents // what else may be found, while an operation is under way
 	ids   uint64     // last tombstone
 	opts  MergeOptions
-	small bool // no chunks that are worth copying
-	what  string
+	small bool    // no chunks that are worth copying
+	last  *Merged // of the last merge
 }
 
 // contents are the samples of every series, by number.
@@ -153,7 +153,7 @@ func (s *testStore) open() error {
 	}
 	for _, l := range left {
 		if l.MovedTo != "" {
-			s.t.Errorf("%s: %s was moved to %s: %s", s.what, l.Name, l.MovedTo, l.Reason)
+			return errors.Join(fmt.Errorf("%s was moved to %s: %s", l.Name, l.MovedTo, l.Reason), s.close())
 		}
 	}
 	return nil
@@ -208,13 +208,23 @@ func (s *testStore) randomContents() contents {
 	return c
 }
 
-// cut writes an L0 of new samples and publishes it.
-func (s *testStore) cut() error {
-	add := s.randomContents()
+// nextGen ends a generation. Its number is not given out again even if the edit
+// fails, because that edit may be found to have happened.
+func (s *testStore) nextGen() uint64 {
+	s.gen = max(s.gen, s.m.State().HighGen) + 1
+	return s.gen
+}
+
+// cut writes an L0 of random samples and publishes it.
+func (s *testStore) cut() error { return s.cutOf(s.randomContents()) }
+
+// cutOf writes an L0 of new samples and publishes it. Every series gets an
+// exemplar at its first sample, every metric a text, that name the generation.
+func (s *testStore) cutOf(add contents) error {
 	if len(add) == 0 {
 		return nil
 	}
-	gen := max(s.gen, s.m.State().HighGen) + 1
+	gen := s.nextGen()
 	w, err := Create(s.fs, "d", BlockMeta{Level: L0, MinGen: gen, MaxGen: gen, Partition: NoPartition}, WriterOptions{})
 	if err != nil {
 		return err
@@ -243,7 +253,6 @@ func (s *testStore) cut() error {
 	if err := s.publish(Edit{Add: []BlockInfo{info}, WALLow: ptr(gen + 1)}); err != nil {
 		return err
 	}
-	s.gen = gen
 	s.done()
 	return nil
 }
@@ -265,8 +274,8 @@ func (s *testStore) publish(e Edit) error {
 
 // delete adds a tombstone, as the edit of the cut that ends the generation does.
 func (s *testStore) delete() error {
-	s.ids = max(s.ids, s.gen) + 1
-	gen := max(s.gen, s.m.State().HighGen) + 1
+	s.ids++
+	gen := s.nextGen()
 	from := s.nowMs - int64(s.rnd.IntN(3))*model.DayMs + int64(s.rnd.IntN(2000))
 	t := Tombstone{
 		ID: s.m.State().Number + 1000*s.ids, Tenant: uint32(s.rnd.IntN(2)), Gen: gen,
@@ -277,7 +286,6 @@ func (s *testStore) delete() error {
 	if err := s.publish(Edit{AddTombstones: []Tombstone{t}, WALLow: ptr(gen + 1), HighGen: gen}); err != nil {
 		return err
 	}
-	s.gen = gen
 	s.done()
 	return nil
 }
@@ -298,7 +306,17 @@ func (s *testStore) merge(planNext func([]PlanBlock, PlanOptions) (MergePlan, bo
 	if err != nil {
 		return false, err
 	}
+	s.last = out
 	return true, s.publish(out.Edit(s.nowMs))
+}
+
+// mergeAll brings everything to its final form.
+func (s *testStore) mergeAll() error {
+	for {
+		if more, err := s.merge(PlanFinal); !more || err != nil {
+			return err
+		}
+	}
 }
 
 // retire moves the retention floor and drops what nothing needs any more.
@@ -345,11 +363,7 @@ func (s *testStore) step() error {
 	case 7:
 		return s.sweep()
 	case 8:
-		for {
-			if more, err := s.merge(PlanFinal); !more || err != nil {
-				return err
-			}
-		}
+		return s.mergeAll()
 	default:
 		_, err := s.merge(PlanMerge)
 		return err
@@ -364,7 +378,9 @@ func (s *testStore) read(v *Version) (contents, error) {
 		if e.Err() != nil {
 			return nil, e.Err()
 		}
-		if err := e.Block().Check(ctx, func(off int64, what string) { s.t.Errorf("%s@%d: %s", e.Name, off, what) }); err != nil {
+		var damage error
+		err := e.Block().Check(ctx, func(off int64, what string) { damage = fmt.Errorf("%s@%d: %s", e.Name, off, what) })
+		if err = errors.Join(err, damage); err != nil {
 			return nil, err
 		}
 		dead, err := e.Deletions(ctx, v.State().Tombstones)

@@ -1,0 +1,99 @@
+package partition
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/internal/model"
+	"tsdb/internal/vfs"
+)
+
+// fleetSeries returns series as a fleet of node exporters has them: 500 a
+// target, in block order.
+func fleetSeries(targets int) []SeriesEntry {
+	var all []SeriesEntry
+	for metric := range 100 {
+		for target := range targets {
+			for device := range 5 {
+				ls := labels.FromStrings("__name__", fmt.Sprintf("node_metric_%03d_seconds_total", metric),
+					"device", fmt.Sprintf("nvme%dn1", device), "instance", fmt.Sprintf("host-%06d.example.org:9100", target),
+					"job", "node", "region", "eu-central-1", "datacenter", "fra-02", "rack", fmt.Sprintf("rack-%03d", target/40),
+					"environment", "production", "team", "infrastructure", "os", "linux")
+				id, _ := model.IdentityOf(idSeed, 0, ls, nil)
+				all = append(all, SeriesEntry{ID: id, Labels: ls})
+			}
+		}
+	}
+	sortSeries(all)
+	return all
+}
+
+// SetBytes counts samples, so that MB/s reads as millions of samples a second.
+func BenchmarkMerge(b *testing.B) {
+	for _, c := range []struct{ targets, cuts, samples int }{{200, 1, 240}, {200, 4, 60}, {200, 10, 120}, {1000, 1, 40}} {
+		b.Run(fmt.Sprintf("series=%d/cuts=%d/samples=%d", c.targets*500, c.cuts, c.samples), func(b *testing.B) {
+			fsys := vfs.NewMem()
+			m, err := CreateManifest(fsys, "d", idSeed, 0)
+			must(b, err)
+			set, err := OpenSet(fsys, "d", m, SetOptions{})
+			must(b, err)
+			series := fleetSeries(c.targets)
+			var smp model.Samples
+			for cut := range c.cuts {
+				gen := uint64(cut + 1)
+				w, err := Create(fsys, "d", BlockMeta{Level: L0, MinGen: gen, MaxGen: gen, Partition: NoPartition}, WriterOptions{})
+				must(b, err)
+				for i, s := range series {
+					smp.Reset()
+					for k := range c.samples {
+						n := int64(cut*c.samples + k)
+						smp.Append(testDay+n*15_000+int64(i/5%7), 0, math.Floor(float64(n)*float64(i%50)*1.37), model.Histogram{})
+					}
+					must(b, w.Series(0, s.ID, s.Labels))
+					must(b, w.Samples(&smp))
+				}
+				info, err := w.Finish()
+				must(b, err)
+				v, err := set.Publish(Edit{Add: []BlockInfo{info}, WALLow: ptr(gen + 1)})
+				must(b, err)
+				v.Release()
+			}
+			for _, level := range []Level{L1, L2} {
+				v := set.Acquire()
+				plan, ok := PlanFinal(v.PlanBlocks(nil), PlanOptions{FreeBytes: math.MaxUint64, WALLow: v.State().WALLow})
+				if !ok || plan.Level != level {
+					b.Fatalf("plan %+v", plan)
+				}
+				var out *Merged
+				b.Run(level.String(), func(b *testing.B) {
+					b.SetBytes(int64(len(series) * c.cuts * c.samples))
+					b.ReportAllocs()
+					for b.Loop() {
+						if out != nil {
+							for _, name := range out.Names() {
+								must(b, fsys.Remove("d/"+name))
+							}
+						}
+						out, err = Merge(context.Background(), v, plan, nil, MergeOptions{})
+						must(b, err)
+					}
+					b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(series)), "ns/series")
+					b.ReportMetric(float64(out.Bytes)/float64(len(series)*c.cuts*c.samples), "B/sample")
+				})
+				v.Release()
+				v, err := set.Publish(out.Edit(0))
+				must(b, err)
+				v.Release()
+			}
+		})
+	}
+}
+
+func sortSeries(all []SeriesEntry) {
+	slices.SortFunc(all, func(a, b SeriesEntry) int { return Compare(a.Tenant, a.Labels, b.Tenant, b.Labels) })
+}
