@@ -47,7 +47,9 @@ type Log struct {
 	kick    chan struct{} // wakes the flusher
 	prepare chan struct{} // wakes the preparer
 	stop    chan struct{} // ends both
-	done    sync.WaitGroup
+
+	released chan struct{} // has the preparer try again at once
+	done     sync.WaitGroup
 
 	mu struct {
 		sync.Mutex
@@ -68,7 +70,7 @@ type Log struct {
 		spares   []*segment // prepared, in the order of their ids
 		pool     []string   // files to make spares of
 		closed   []closedSegment
-		usedBy   int64 // bytes in the segment being written
+		usedBy   int64 // bytes in the segment being written, 0 = there is none yet
 		genBytes int64 // bytes appended in the running generation
 		segment  uint64
 		prepErr  error         // why the last attempt to make a spare failed; nil once one succeeded
@@ -100,6 +102,8 @@ func Open(fs vfs.FS, dir string, o Options, start Pos, keep *Recovery) (*Log, er
 		kick:    make(chan struct{}, 1),
 		prepare: make(chan struct{}, 1),
 		stop:    make(chan struct{}),
+
+		released: make(chan struct{}, 1),
 	}
 	if err := fs.MkdirAll(dir); err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
@@ -141,6 +145,9 @@ func Open(fs vfs.FS, dir string, o Options, start Pos, keep *Recovery) (*Log, er
 	l.mu.Lock()
 	l.appendOwnLocked(FrameStart, binary.LittleEndian.AppendUint64(nil, last), true)
 	ready := len(l.mu.spares) > 0
+	if !ready {
+		l.acked.Store(start.LSN + 1) // nobody needs to wait for the first frame
+	}
 	l.mu.Unlock()
 	l.done.Go(l.flushLoop)
 	l.done.Go(l.prepareLoop)

@@ -38,6 +38,7 @@ func (l *Log) prepareLoop() {
 		select {
 		case <-l.stop:
 			return
+		case <-l.released:
 		case <-l.o.Clock.After(prepareRetry):
 		}
 	}
@@ -159,9 +160,10 @@ func (l *Log) Release(belowGen, edit uint64) error {
 	m.closed = append(free[done:], m.closed...)
 	if err == nil {
 		m.pool = append(m.pool, pool...)
+		m.prepErr = nil // it is worth to wait now
 	}
 	m.Unlock()
-	wake(l.prepare)
+	wake(l.released)
 	if err != nil {
 		return fmt.Errorf("release: %w", err)
 	}
@@ -215,17 +217,35 @@ func (l *Log) keepBad(id uint64) error {
 }
 
 // releaseMark appends the frame that says what is released, and returns when it
-// is on disk, in every mode.
+// is on disk, in every mode. Everything before it is on disk earlier, so that it
+// names all LSNs that will be missing as synced: they are no hole of a torn tail.
 func (l *Log) releaseMark(belowGen uint64) error {
+	if err := l.syncNow(func() bool { return l.durable.Load() < l.mu.lsn }); err != nil {
+		return err
+	}
+	var space bool
+	err := l.syncNow(func() bool {
+		_, space = l.appendOwnLocked(FrameRelease, binary.LittleEndian.AppendUint64(nil, belowGen), false)
+		return space
+	})
+	if err == nil && !space {
+		err = ErrNoSpace
+	}
+	return err
+}
+
+// syncNow returns when what was appended so far is on disk, in every mode. It
+// does nothing if needed, which runs with mu held, says so.
+func (l *Log) syncNow(needed func() bool) error {
 	m := &l.mu
 	m.Lock()
-	if err := l.stateLocked(); err != nil {
+	if err := l.stateLocked(); err != nil || !needed() {
 		m.Unlock()
 		return err
 	}
-	if _, ok := l.appendOwnLocked(FrameRelease, binary.LittleEndian.AppendUint64(nil, belowGen), false); !ok {
+	if m.usedBy == 0 && len(m.spares) == 0 {
 		m.Unlock()
-		return ErrNoSpace
+		return ErrNoSpace // there is no segment at all, and so nobody to wait for
 	}
 	m.sync = true
 	g := m.next

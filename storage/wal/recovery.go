@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	iofs "io/fs"
-	"path"
 	"runtime"
 	"slices"
 
@@ -120,58 +119,27 @@ func scanAll(fs vfs.FS, dir string, ids []uint64) ([]*scanned, error) {
 	return segments, g.Wait()
 }
 
-// judge decides, from what all segments hold together, what is damage, where
-// the torn tail begins, and what is kept.
+// judge decides, from what all segments hold together, where the torn tail
+// begins, what was released, and what of the rest is damage.
 func (r *Recovery) judge() {
 	rep := &r.report
-	low := uint64(0)
 	for _, s := range r.segments {
 		for _, run := range s.runs {
 			rep.Synced, rep.Edit = max(rep.Synced, run.synced), max(rep.Edit, run.edit)
 			r.highest.LSN, r.highest.Generation = max(r.highest.LSN, run.last), max(r.highest.Generation, run.gen)
-			low = max(low, run.low)
 		}
 	}
-	// A crash may bring back any of the segments that were released.
-	r.segments = slices.DeleteFunc(r.segments, func(s *scanned) bool {
-		return len(s.runs) > 0 && s.runs[0].gen < low
-	})
-	var prev *run        // last one kept
-	var empty []*scanned // segments since then
-	torn := false
+	torn := r.tear()
+	r.dropReleased()
+	r.findDamage()
 	for _, s := range r.segments {
-		if len(s.runs) == 0 {
-			empty = append(empty, s)
-			continue
-		}
-		for i := range s.runs {
-			run := &s.runs[i]
-			lost := missing(prev, run)
-			if torn = torn || lost.first > rep.Synced; torn {
-				r.tear(s, i, lost)
-				break
-			}
-			gap := run.off - segmentHeaderBytes
-			if i > 0 {
-				gap = run.off - s.runs[i-1].end
-			}
-			if lost.last != 0 || gap != 0 {
-				r.damage(s, Damage{Offset: run.off - gap, Bytes: gap, FirstLSN: lost.first, LastLSN: lost.last})
-				for _, e := range empty {
-					e.damaged = true
-				}
-			}
-			empty = empty[:0]
-			if i == 0 && !s.header {
-				r.damage(s, Damage{Bytes: segmentHeaderBytes})
-			}
-			prev = run
+		for _, run := range s.runs {
 			if rep.FirstLSN == 0 {
 				rep.FirstLSN = run.first
 			}
+			rep.LastLSN = run.last
 			rep.Frames += run.frames
 			rep.Bytes += run.end - run.off
-			rep.LastLSN = run.last
 		}
 		if len(s.runs) > 0 {
 			rep.Segments++
@@ -179,6 +147,64 @@ func (r *Recovery) judge() {
 	}
 	if !torn {
 		r.tearPartial()
+	}
+}
+
+// tear looks for the first hole above the highest synced LSN and gives
+// everything behind it to the torn tail.
+func (r *Recovery) tear() (torn bool) {
+	var prev *run
+	for _, s := range r.segments {
+		for i := range s.runs {
+			lost := missing(prev, &s.runs[i])
+			if torn = torn || lost.first > r.report.Synced; torn {
+				r.tearSegment(s, i, lost)
+				break
+			}
+			prev = &s.runs[i]
+		}
+	}
+	return torn
+}
+
+// dropReleased forgets segments that are no longer needed. A crash can bring
+// back any of them. What the torn tail says about that never took place.
+func (r *Recovery) dropReleased() {
+	low := uint64(0)
+	for _, s := range r.segments {
+		for _, run := range s.runs {
+			low = max(low, run.low)
+		}
+	}
+	r.segments = slices.DeleteFunc(r.segments, func(s *scanned) bool {
+		return len(s.runs) > 0 && s.runs[0].gen < low
+	})
+}
+
+// findDamage reports holes between the frames that are left.
+func (r *Recovery) findDamage() {
+	var prev *run
+	var empty []*scanned // segments without frames since prev
+	for _, s := range r.segments {
+		if len(s.runs) == 0 {
+			empty = append(empty, s)
+			continue
+		}
+		if !s.header {
+			r.damage(s, Damage{Bytes: segmentHeaderBytes})
+		}
+		end := int64(segmentHeaderBytes)
+		for i := range s.runs {
+			run := &s.runs[i]
+			lost := missing(prev, run)
+			if lost.last != 0 || run.off != end {
+				r.damage(s, Damage{Offset: end, Bytes: run.off - end, FirstLSN: lost.first, LastLSN: lost.last})
+				for _, e := range empty {
+					e.damaged = true
+				}
+			}
+			empty, prev, end = nil, run, run.end
+		}
 	}
 }
 
@@ -212,8 +238,8 @@ func (r *Recovery) damage(s *scanned, d Damage) {
 	}
 }
 
-// tear gives the runs of a segment from the i-th on to the torn tail.
-func (r *Recovery) tear(s *scanned, i int, lost lsns) {
+// tearSegment gives the runs of a segment from the i-th on to the torn tail.
+func (r *Recovery) tearSegment(s *scanned, i int, lost lsns) {
 	s.cut = segmentHeaderBytes
 	if i > 0 {
 		s.cut = s.runs[i-1].end
@@ -297,50 +323,6 @@ func (r *Recovery) closed() []closedSegment {
 		closed = append(closed, closedSegment{id: s.id, gen: gen, bytes: s.end(), damaged: s.damaged})
 	}
 	return closed
-}
-
-// Repair cuts the torn tail off and syncs every segment that has frames, so
-// that what Replay gives is durable. A second call does nothing.
-func (r *Recovery) Repair() error {
-	if r.repaired {
-		return nil
-	}
-	if len(r.segments) == 0 {
-		r.repaired = true
-		return nil
-	}
-	// From the end to the beginning: should this stop half-way, what is left
-	// is still a torn tail.
-	for _, s := range slices.Backward(r.segments) {
-		if len(s.runs) == 0 && s.cut < 0 {
-			continue
-		}
-		if err := repairSegment(r.fs, s); err != nil {
-			return fmt.Errorf("repair segment %s: %w", s.name, err)
-		}
-	}
-	if err := r.fs.SyncDir(r.dir); err != nil {
-		return fmt.Errorf("repair log: %w", err)
-	}
-	if err := r.fs.SyncDir(path.Dir(r.dir)); err != nil {
-		return fmt.Errorf("repair log: %w", err)
-	}
-	r.repaired = true
-	return nil
-}
-
-func repairSegment(fs vfs.FS, s *scanned) error {
-	f, err := fs.OpenReadWrite(s.name)
-	if err != nil {
-		return err
-	}
-	if s.cut >= 0 {
-		err = f.Truncate(s.cut)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
 }
 
 // run of a segment that belongs to a generation, for Replay.

@@ -1,0 +1,79 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	iofs "io/fs"
+	"path"
+
+	"tsdb/internal/vfs"
+)
+
+// Check reads the whole log in dir, payloads included, and reports what is
+// wrong: file is the path, off the offset in it, note tells that it is normal
+// after a crash. It changes nothing. An error means that it could not look.
+func Check(fs vfs.FS, dir string, report func(file string, off int64, what string, note bool)) error {
+	r, err := Scan(fs, dir, Options{})
+	if err != nil {
+		return err
+	}
+	for _, d := range r.report.Damage {
+		report(d.File, d.Offset, d.String(), false)
+	}
+	if n := r.report.Damages - len(r.report.Damage); n > 0 {
+		report(dir, 0, fmt.Sprintf("%d further damages", n), false)
+	}
+	if t := r.report.Torn; t.File != "" {
+		report(t.File, t.Offset, fmt.Sprintf("torn tail of %d bytes from LSN %d on, nothing of it was acknowledged", t.Bytes, t.FirstLSN), true)
+	}
+	for _, s := range r.segments {
+		if err := checkPayloads(fs, s, report); err != nil {
+			return fmt.Errorf("check log: %w", err)
+		}
+	}
+	names, err := fs.List(dir)
+	if errors.Is(err, iofs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("check log: %w", err)
+	}
+	for _, n := range names {
+		switch _, suffix, ok := parseName(n); {
+		case !ok:
+			report(path.Join(dir, n), 0, "no file of the log", true)
+		case suffix == badSuffix:
+			report(path.Join(dir, n), 0, "a damaged segment put aside, its samples are in blocks", true)
+		}
+	}
+	return nil
+}
+
+func checkPayloads(fs vfs.FS, s *scanned, report func(file string, off int64, what string, note bool)) error {
+	if len(s.runs) == 0 {
+		return nil
+	}
+	file, err := fs.Open(s.name)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	w := &window{file: file, size: s.end()}
+	var d payloadDecoder
+	for _, run := range s.runs {
+		for at := run.off; at < run.end; {
+			f, size, ok, err := readFrame(w, at, seedOf(s.id))
+			if err != nil {
+				return err
+			}
+			if !ok {
+				report(s.name, at, errChanged.Error(), false)
+				break
+			}
+			if err := d.decode(f); err != nil {
+				report(s.name, at, fmt.Sprintf("frame with LSN %d: %v", f.LSN, err), false)
+			}
+			at += int64(size)
+		}
+	}
+	return nil
+}

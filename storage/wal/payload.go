@@ -1,0 +1,87 @@
+package wal
+
+import (
+	"encoding/binary"
+
+	"tsdb/internal/model"
+)
+
+// payloadDecoder decodes payloads of every type, to see whether that works and
+// to show what they say.
+type payloadDecoder struct {
+	samples    SampleColumns
+	histograms HistogramColumns
+	exemplars  ExemplarColumns
+}
+
+// decode reports what is wrong with a payload.
+func (d *payloadDecoder) decode(f Frame) error {
+	switch f.Type {
+	case FrameSamples:
+		return DecodeSamples(f.Payload, &d.samples)
+	case FrameHistograms:
+		return DecodeHistograms(f.Payload, &d.histograms)
+	case FrameExemplars:
+		return DecodeExemplars(f.Payload, &d.exemplars)
+	case FrameSeries:
+		return DecodeSeries(f.Payload, func(SeriesDef) error { return nil })
+	case FrameMetadata:
+		return DecodeMetadata(f.Payload, func(string, model.Metadata) error { return nil })
+	case FrameTombstone:
+		_, err := DecodeTombstone(f.Payload)
+		return err
+	}
+	return nil
+}
+
+// describe calls line for everything a payload says. keys and values are in the
+// order of the payload, which is that of arrival.
+func (d *payloadDecoder) describe(f Frame, line func(format string, args ...any)) error {
+	if err := d.decode(f); err != nil {
+		return err
+	}
+	key := func(k *keys, i int) (slot uint32, t, st int64) {
+		if len(k.ST) > 0 {
+			st = k.ST[i]
+		}
+		return k.Slots[i], k.T[i], st
+	}
+	switch f.Type {
+	case FrameSamples:
+		for i, v := range d.samples.V {
+			slot, t, st := key(&d.samples.keys, i)
+			line("slot %d, time %d, start %d: %v", slot, t, st, v)
+		}
+	case FrameHistograms:
+		for i, h := range d.histograms.H {
+			slot, t, st := key(&d.histograms.keys, i)
+			if h.Int != nil {
+				line("slot %d, time %d, start %d: %v", slot, t, st, h.Int)
+			} else {
+				line("slot %d, time %d, start %d: %v", slot, t, st, h.Float)
+			}
+		}
+	case FrameExemplars:
+		for i, e := range d.exemplars.E {
+			line("slot %d, time %d: %v %v", d.exemplars.Slots[i], e.T, e.V, e.Labels)
+		}
+	case FrameSeries:
+		return DecodeSeries(f.Payload, func(s SeriesDef) error {
+			line("slot %d, identity %v: %v", s.Slot, s.ID, s.Labels)
+			return nil
+		})
+	case FrameMetadata:
+		return DecodeMetadata(f.Payload, func(metric string, m model.Metadata) error {
+			line("%s: type %q, unit %q, help %q", metric, m.Type, m.Unit, m.Help)
+			return nil
+		})
+	case FrameTombstone:
+		t, _ := DecodeTombstone(f.Payload)
+		line("%v in [%d, %d)", t.Matchers, t.Range.Min, t.Range.Max)
+	case FrameStart:
+		line("the frame before it has LSN %d", binary.LittleEndian.Uint64(f.Payload))
+	case FrameRelease:
+		line("generations below %d are no longer needed", binary.LittleEndian.Uint64(f.Payload))
+	}
+	return nil
+}
