@@ -61,7 +61,11 @@ func (p *aliasPart) find(a model.Hash) int {
 	if len(p.entries) == 0 {
 		return -1
 	}
-	for i := p.home(a); ; {
+	return p.findFrom(p.home(a), a)
+}
+
+func (p *aliasPart) findFrom(i int, a model.Hash) int {
+	for {
 		e := &p.entries[i]
 		if e.ref == 0 {
 			return -1
@@ -95,25 +99,52 @@ func (h *Head) Alias(a model.Hash) (model.Ref, bool) {
 	return p.entries[i].ref, true
 }
 
+// lookAhead is the number of lookups whose first touch of memory is made before
+// the first of them is finished. At a million aliases every lookup misses the
+// caches; misses that do not wait for each other cost a fraction.
+const lookAhead = 16
+
 // Aliases looks up many hashes at once: refs[i] becomes the ref of hashes[i], 0
-// if it is not known. Lookups in a row that do not wait for each other's memory
-// are several times cheaper than single ones.
+// if it is not known. It is several times cheaper than as many calls of Alias.
 func (h *Head) Aliases(hashes []model.Hash, refs []model.Ref) {
 	t := &h.aliases
 	for i := range t.parts {
 		t.parts[i].mu.RLock()
 	}
 	refs = refs[:len(hashes)]
-	for i, a := range hashes {
-		refs[i] = 0
-		p := t.part(a)
-		if at := p.find(a); at >= 0 {
-			p.touch(at)
-			refs[i] = p.entries[at].ref
-		}
+	for from := 0; from < len(hashes); from += lookAhead {
+		to := min(from+lookAhead, len(hashes))
+		t.lookup(hashes[from:to], refs[from:to])
 	}
 	for i := range t.parts {
 		t.parts[i].mu.RUnlock()
+	}
+}
+
+// lookup finds at most lookAhead aliases under the locks of all parts.
+func (t *aliasTable) lookup(hashes []model.Hash, refs []model.Ref) {
+	var homes [lookAhead]int
+	var first [lookAhead]uint64
+	for i, a := range hashes {
+		if p := t.part(a); len(p.entries) > 0 {
+			homes[i] = p.home(a)
+			first[i] = p.entries[homes[i]].hash.Lo
+		}
+	}
+	for i, a := range hashes {
+		refs[i] = 0
+		p := t.part(a)
+		if len(p.entries) == 0 {
+			continue
+		}
+		at := homes[i]
+		if e := &p.entries[at]; first[i] != a.Lo || e.hash.Hi != a.Hi || e.ref == 0 {
+			if at = p.findFrom(at, a); at < 0 {
+				continue
+			}
+		}
+		p.touch(at)
+		refs[i] = p.entries[at].ref
 	}
 }
 

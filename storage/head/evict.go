@@ -4,17 +4,19 @@ import (
 	"tsdb/internal/model"
 )
 
-// Evict ends a generation for the tables. Called once a cut with the number of
-// the running generation, it does three things:
+// Evict ends a generation for the tables. Called once a cut with the lowest
+// generation that still counts, it does three things:
 //
 //  1. Aliases that were not looked up since the last call leave, and those that
 //     name a series that has left.
 //  2. Slots condemned at the last call become free.
-//  3. Series that neither the running generation nor the one before has
-//     defined, and that have no samples in a live buffer, leave: identity,
-//     labels and postings go, the slot gets a new epoch and is condemned. The
-//     generation before counts because a cut takes less time than a scrape
-//     interval: just after it the running generation has few series.
+//  3. Series that no generation from gen on has defined, and that have no
+//     samples in a live buffer, leave: identity, labels and postings go, the
+//     slot gets a new epoch and is condemned.
+//
+// gen is at most the running generation, and better the one before: a cut takes
+// less time than a scrape interval, so just after it the running generation has
+// few series.
 //
 // So a slot is given to another series only when no buffer holds samples in it
 // and no frame of the running generation names it, because it was condemned so
@@ -22,14 +24,14 @@ import (
 // more sweep has gone over them. A batch that holds an old ref finds the epoch
 // changed, and no epoch of a slot comes twice. Shards are swept one after the
 // other, each under its lock. It returns the number of series that left.
-func (h *Head) Evict(running uint64) (left int) {
+func (h *Head) Evict(gen uint64) (left int) {
 	h.order.mu.Lock() // while series are put in order, none leaves
 	defer h.order.mu.Unlock()
 	h.sweepAliases()
 	h.buffers.Lock()
 	defer h.buffers.Unlock()
 	for i := range h.shards {
-		left += h.shards[i].evict(running-1, h.buffers.live)
+		left += h.shards[i].evict(gen, h.buffers.live)
 	}
 	return left
 }
@@ -53,9 +55,7 @@ func (s *Shard) evict(gen uint64, live []*Buffer) (left int) {
 			left++
 		}
 	}
-	if left > 0 {
-		s.packIfWorthIt()
-	}
+	s.packIfWorthIt()
 	return left
 }
 
@@ -83,11 +83,16 @@ func (s *Shard) condemn(slot uint32) {
 	}
 }
 
-// packIfWorthIt writes dictionary, label ids and postings anew when half of
-// them is garbage, so that the memory of series long gone goes back.
+// packLeast is the garbage, in bytes, that is left alone.
+const packLeast = 256 << 10
+
+// packIfWorthIt writes dictionary, label ids and postings anew when much of
+// them is garbage, so that the memory of series long gone goes back. Postings
+// leave room behind as they grow, too.
 func (s *Shard) packIfWorthIt() {
-	const least = 64 << 10
-	if s.dict.dead > s.dict.n/2 && s.dict.dead > least/termBytes || s.garbage > least && s.garbage > s.text.held/2 {
+	dead := int64(s.dict.dead) * termBytes
+	if s.garbage+dead > packLeast && (s.garbage > s.text.held/2 || s.dict.dead > s.dict.n/2) ||
+		s.lists.idle > packLeast && s.lists.idle > s.lists.held/3 {
 		s.packAnew()
 	}
 }
@@ -131,11 +136,16 @@ func (s *Shard) packAnew() {
 	s.garbage = 0
 }
 
-// listOf returns a set of rising slots.
+// listOf returns a set of rising slots, at least one.
 func (s *Shard) listOf(slots []uint32) postings {
-	var p postings
-	for _, slot := range slots {
-		s.addPosting(&p, slot)
+	n := len(slots)
+	if n == 1 {
+		return postings{n: 1, at: slots[0]}
+	}
+	p := postings{n: uint32(n), at: s.lists.alloc(n)}
+	copy(s.lists.get(p.at, n), slots)
+	if s.wantsBitset(n) {
+		s.listToBitset(&p)
 	}
 	return p
 }

@@ -10,8 +10,8 @@ import (
 )
 
 // LabelNames returns the label names of the series of a tenant that match all
-// matchers, sorted. With buffers given, only series with samples in one of
-// them count.
+// matchers, sorted. With a list of buffers, which may be empty, only series with
+// samples or exemplars in one of them count.
 func (h *Head) LabelNames(ctx context.Context, tenant uint32, ms []*labels.Matcher, in ...*Buffer) ([]string, error) {
 	found := make(map[string]struct{})
 	q := newSelection(tenant, ms, in)
@@ -35,8 +35,8 @@ func (h *Head) LabelNames(ctx context.Context, tenant uint32, ms []*labels.Match
 }
 
 // LabelValues returns the values that a label has in the series of a tenant
-// that match all matchers, sorted. With buffers given, only series with samples
-// in one of them count.
+// that match all matchers, sorted. With a list of buffers, which may be empty,
+// only series with samples or exemplars in one of them count.
 func (h *Head) LabelValues(ctx context.Context, tenant uint32, name string, ms []*labels.Matcher, in ...*Buffer) ([]string, error) {
 	found := make(map[string]struct{})
 	q := newSelection(tenant, ms, in)
@@ -68,7 +68,7 @@ func (q *selection) scope(s *Shard) (set bitset, all bool) {
 	if !ok {
 		return nil, false
 	}
-	if len(q.ms) == 0 && len(q.in) == 0 && s.dict.terms.at(tenant).list.len() == s.live {
+	if len(q.ms) == 0 && q.in == nil && s.dict.terms.at(tenant).list.len() == s.live {
 		return nil, true
 	}
 	slots := q.run(s)

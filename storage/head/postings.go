@@ -17,8 +17,12 @@ type postings struct {
 // a list's is told from it by bitsetFlag in n.
 const bitsetFlag = 1 << 31
 
-// listMost bounds a list: past it a bitset is taken whatever the density.
-const listMost = 1 << 16
+// A set of at most listLeast slots is a list, one of listMost or more a bitset;
+// between them it is what is smaller.
+const (
+	listLeast = 128
+	listMost  = 1 << 16
+)
 
 func (p postings) len() int       { return int(p.n &^ bitsetFlag) }
 func (p postings) isBitset() bool { return p.n&bitsetFlag != 0 }
@@ -40,7 +44,7 @@ func (s *Shard) addPosting(p *postings, slot uint32) {
 		l := pool.get(h, 2)
 		l[0], l[1] = min(p.at, slot), max(p.at, slot)
 		*p = postings{n: 2, at: h}
-	case uint32(n) >= listMost || uint32(n) > 128 && uint32(n) > s.slots/32:
+	case s.wantsBitset(n):
 		s.listToBitset(p)
 		s.addPosting(p, slot)
 	default:
@@ -61,6 +65,11 @@ func (s *Shard) addPosting(p *postings, slot uint32) {
 		l[i] = slot
 		p.n++
 	}
+}
+
+// wantsBitset reports whether n slots are better kept as a bitset.
+func (s *Shard) wantsBitset(n int) bool {
+	return n >= listMost || n > listLeast && uint32(n) > s.slots/32
 }
 
 // removePosting takes a slot out of the set; it must be in it.
@@ -134,8 +143,7 @@ func (s *Shard) listToBitset(p *postings) {
 	n := p.len()
 	top := pool.get(p.at, n)[n-1]
 	h := s.resizeBitset(noHandle, 0, max(int(top/32)+2, s.bitsetRoom()))
-	w := pool.get(h, pool.room(1))
-	w = pool.get(h, int(w[0]))
+	w := pool.get(h, int(pool.get(h, 1)[0]))
 	for _, slot := range pool.get(p.at, n) {
 		w[1+slot/32] |= 1 << (slot % 32)
 	}

@@ -11,8 +11,8 @@ import (
 
 // Select returns the series of a tenant that match all matchers, as Prometheus
 // matches: a label that is not there has the empty value. They come by shard,
-// then by slot. With buffers given, only series with samples in one of them
-// are returned. Each shard is looked at under its read lock, one after the
+// then by slot. With a list of buffers, which may be empty, only series with
+// samples or exemplars in one of them are returned. Each shard is looked at under its read lock, one after the
 // other: a series made or evicted meanwhile may or may not be among them.
 func (h *Head) Select(ctx context.Context, tenant uint32, ms []*labels.Matcher, in ...*Buffer) ([]model.Ref, error) {
 	var refs []model.Ref
@@ -24,7 +24,9 @@ func (h *Head) Select(ctx context.Context, tenant uint32, ms []*labels.Matcher, 
 		s := &h.shards[i]
 		s.mu.RLock()
 		slots := q.run(s)
-		refs = slices.Grow(refs, len(slots))
+		if i == 0 {
+			refs = make([]model.Ref, 0, len(slots)*(model.Shards+1)) // shards are about equal
+		}
 		for _, slot := range slots {
 			refs = append(refs, model.MakeRef(i, slot, s.marks.at(slot).epoch))
 		}
@@ -52,8 +54,8 @@ type condition struct {
 	// values are those a value must be one of to match, or, if the matcher
 	// matches the empty value, to not match. nil if they cannot be listed.
 	values []string
-	// seen remembers answers of an expression that is dear to evaluate: most
-	// values are in every shard.
+	// seen remembers the answers of an expression: evaluating it can be dear,
+	// and most values are in every shard.
 	seen map[string]bool
 }
 
@@ -73,7 +75,7 @@ func newSelection(tenant uint32, ms []*labels.Matcher, in []*Buffer) *selection 
 			if len(set) > 0 && !slices.Contains(set, "") {
 				c.values = set
 			}
-			if !m.IsRegexOptimized() {
+			if c.values == nil {
 				c.seen = make(map[string]bool)
 			}
 		}
@@ -175,7 +177,7 @@ func (q *selection) run(s *Shard) []uint32 {
 		}
 		q.apply(s, &filters[i])
 	}
-	if len(q.in) > 0 {
+	if q.in != nil {
 		q.slots = slices.DeleteFunc(q.slots, func(slot uint32) bool {
 			return !slices.ContainsFunc(q.in, func(b *Buffer) bool { return b.shards[s.number].present.has(slot) })
 		})

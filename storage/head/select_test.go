@@ -72,7 +72,7 @@ func TestSelectEqualsScan(t *testing.T) {
 					s.Unlock()
 				}
 			}
-			h.Evict(gen + 2)
+			h.Evict(gen + 1)
 			maps.DeleteFunc(series, func(ref model.Ref, _ known) bool {
 				_, _, _, ok := h.Labels(ref)
 				return !ok
@@ -138,6 +138,9 @@ func checkSelect(t *testing.T, r *rand.Rand, h *Head, series map[model.Ref]known
 				t.Errorf("%v of tenant %d: series %v", ms, tenant, series[ref])
 				return
 			}
+		}
+		if got, err := h.Select(ctx, tenant, ms, []*Buffer{}...); err != nil || len(got) != 0 {
+			t.Errorf("%v: %d series in no buffer", ms, len(got))
 		}
 		gotNames, err := h.LabelNames(ctx, tenant, ms, in...)
 		if want := slices.Sorted(maps.Keys(names)); err != nil || !slices.Equal(gotNames, want) {
