@@ -143,11 +143,12 @@ func TestTheOrderOfFileOperationsIsThis(t *testing.T) {
 	ctx := context.Background()
 	fault := vfs.NewFault(vfs.NewMem())
 	fault.Count(vfs.MutatingOps)
-	// Spare segments are made beside everything else; here they wait for their
-	// turn, so that the order is always the same.
+	// Spare segments are made beside everything else; here each waits, before
+	// its file is created, for its turn, so that the order is always the same.
 	turn := make(chan struct{})
+	spare := func(o vfs.Op) bool { return o.Kind == vfs.OpCreate && o.Name != segmentName(testDir, 1) }
 	fault.SetHook(func(o vfs.Op) error {
-		if o.Kind == vfs.OpCreate && o.Name != segmentName(testDir, 1) {
+		if spare(o) {
 			<-turn
 		}
 		return nil
@@ -156,7 +157,12 @@ func TestTheOrderOfFileOperationsIsThis(t *testing.T) {
 	step := func(name string, do func()) {
 		fault.Record(true)
 		do()
-		b.WriteString("# " + name + "\n" + fault.Transcript())
+		fmt.Fprintf(&b, "# %s\n", name)
+		for _, o := range fault.Log() {
+			if !spare(o) { // it may have begun to wait in an earlier step
+				fmt.Fprintln(&b, o)
+			}
+		}
 	}
 	var l *Log
 	step("open", func() { l = openLog(t, fault, small()) })
