@@ -22,8 +22,8 @@ type pool[T any] struct {
 	idle     int64             // bytes in free lists
 }
 
-// classes bounds the size classes: 2^(classes/2) units is far past a chunk.
-const classes = 40
+// classes bounds the size classes: 2^31 units are more than there can be.
+const classes = 64
 
 // noHandle names no array: position 0 of chunk 0 is never handed out.
 const noHandle = 0
