@@ -184,10 +184,10 @@ func (r *Recovery) dropReleased() {
 // findDamage reports holes between the frames that are left.
 func (r *Recovery) findDamage() {
 	var prev *run
-	var empty []*scanned // segments without frames since prev
+	var before []*scanned // the segment of prev and those without frames since then
 	for _, s := range r.segments {
 		if len(s.runs) == 0 {
-			empty = append(empty, s)
+			before = append(before, s)
 			continue
 		}
 		if !s.header {
@@ -197,15 +197,38 @@ func (r *Recovery) findDamage() {
 		for i := range s.runs {
 			run := &s.runs[i]
 			lost := missing(prev, run)
-			if lost.last != 0 || run.off != end {
-				r.damage(s, Damage{Offset: end, Bytes: run.off - end, FirstLSN: lost.first, LastLSN: lost.last})
-				for _, e := range empty {
-					e.damaged = true
-				}
+			d := Damage{Offset: end, Bytes: run.off - end, FirstLSN: lost.first, LastLSN: lost.last}
+			switch {
+			case d.Bytes > 0:
+				r.damage(s, d)
+			case lost.last != 0:
+				r.damageBefore(before, s, d)
 			}
-			empty, prev, end = nil, run, run.end
+			before, prev, end = nil, run, run.end
+		}
+		before = append(before, s)
+	}
+}
+
+// damageBefore reports LSNs that are missing between two segments. They were at
+// the end of the earlier one, in those between that hold nothing else, or in
+// files that are gone.
+func (r *Recovery) damageBefore(before []*scanned, next *scanned, d Damage) {
+	for _, s := range before {
+		s.damaged = s.damaged || len(s.runs) == 0
+	}
+	for _, s := range before {
+		if n := s.remains(); n > 0 || len(s.runs) == 0 {
+			d.Offset, d.Bytes = s.end(), n
+			r.damage(s, d)
+			return
 		}
 	}
+	if n := len(before); n > 0 && before[n-1].id+1 == next.id {
+		next = before[n-1]
+		d.Offset = next.end()
+	}
+	r.damage(next, d)
 }
 
 // lsns is a range of LSNs, inclusive. last = 0: it is empty; first = 0: where it
@@ -267,14 +290,11 @@ func (r *Recovery) tearPartial() {
 		return
 	}
 	for _, s := range r.segments[i:] {
-		end := s.end()
-		switch {
-		case s.partial != 0 && s.partial == r.report.LastLSN+1:
-			end = s.partialEnd
-		case s.header && !s.recycled:
-			end = s.lastByte
+		if s.partial != r.report.LastLSN+1 {
+			s.partial = 0
 		}
-		if end <= s.end() {
+		n := s.remains()
+		if n == 0 {
 			continue
 		}
 		s.cut = s.end()
@@ -282,10 +302,8 @@ func (r *Recovery) tearPartial() {
 		if t.File == "" {
 			t.File, t.Offset, t.FirstLSN = s.name, s.cut, r.report.LastLSN+1
 		}
-		t.Bytes += end - s.cut
-		if s.partial == r.report.LastLSN+1 {
-			t.LastLSN = s.partial
-		}
+		t.Bytes += n
+		t.LastLSN = s.partial
 	}
 }
 

@@ -54,6 +54,18 @@ func (s *scanned) end() int64 {
 	return segmentHeaderBytes
 }
 
+// remains returns how many bytes behind the last frame are certainly neither
+// zeros nor stale: what a power cut or damage has left of further frames.
+func (s *scanned) remains() int64 {
+	switch {
+	case s.partial != 0:
+		return s.partialEnd - s.end()
+	case s.header && !s.recycled:
+		return s.lastByte - s.end()
+	}
+	return 0
+}
+
 // scanSegment finds all valid frames of a segment. It looks behind damage and
 // behind the end of the frames too, up to the end of the file: whether bytes
 // that are no frame are an end, a torn tail or damage is decided by what is
@@ -102,7 +114,7 @@ func (s *scanned) scanFrames(w *window) error {
 			continue
 		}
 		if at == s.end() {
-			if s.partial, s.partialEnd, err = partialFrame(w, at, seed); err != nil {
+			if err := s.findPartial(w, at, seed); err != nil {
 				return err
 			}
 		}
@@ -175,16 +187,17 @@ func readFrame(w *window, at int64, seed uint32) (f Frame, size int, ok bool, er
 	return f, size, ok, nil
 }
 
-// partialFrame returns the LSN and the end that a header claims whose payload
-// is damaged or missing, 0 if there is no such header.
-func partialFrame(w *window, at int64, seed uint32) (lsn uint64, end int64, err error) {
+// findPartial looks for a header right behind the frames, of the next one, whose
+// payload is damaged or missing.
+func (s *scanned) findPartial(w *window, at int64, seed uint32) error {
 	b, err := w.at(at, frameHeaderBytes)
 	if err != nil || len(b) < frameHeaderBytes {
-		return 0, 0, err
+		return err
 	}
 	size, ok := plausible(b, seed)
-	if !ok {
-		return 0, 0, nil
+	lsn := binary.LittleEndian.Uint64(b[offLSN:])
+	if ok && (len(s.runs) == 0 || lsn == s.runs[len(s.runs)-1].last+1) {
+		s.partial, s.partialEnd = lsn, min(at+int64(size), s.size)
 	}
-	return binary.LittleEndian.Uint64(b[offLSN:]), min(at+int64(size), w.size), nil
+	return nil
 }
