@@ -76,13 +76,20 @@ func appendFloatsSearched(dst []byte, vs []float64, s *scratch) ([]byte, FloatHi
 		}
 	}
 	// What has many digits may be a decimal by chance only.
-	s.ordered(vs)
 	bitsAt := len(dst)
-	dst, bitsHint := appendTransformed(dst, vs, decimal{transform: TransformBits}, tryAll|binary2, s)
+	dst, bitsHint := appendFloatBits(dst, vs, s)
 	if bitsAt > at && len(dst)-bitsAt >= bitsAt-at {
 		return dst[:bitsAt], hint
 	}
-	dst, hint = append(dst[:at], dst[bitsAt:]...), bitsHint
+	return append(dst[:at], dst[bitsAt:]...), bitsHint
+}
+
+// appendFloatBits appends a column of any floats: packed, or as an XOR stream
+// where that is much shorter.
+func appendFloatBits(dst []byte, vs []float64, s *scratch) ([]byte, FloatHint) {
+	at := len(dst)
+	s.ordered(vs)
+	dst, hint := appendTransformed(dst, vs, decimal{transform: TransformBits}, tryAll|binary2, s)
 	if size, limit := xorBytes(vs)+2, len(dst)-at; size < limit-limit/xorBias {
 		return appendXORColumn(dst[:at], vs)
 	}
@@ -97,34 +104,61 @@ const (
 )
 
 // appendFloatsAs encodes with the choice of a hint. It returns no hint if the
-// choice no longer fits.
+// choice does not fit. In long columns only the transform is taken over: to
+// choose the rest anew costs little of a long column's time.
 func appendFloatsAs(dst []byte, vs []float64, hint FloatHint, s *scratch) ([]byte, FloatHint) {
-	at := len(dst)
-	d, try := hint.decimal(), orders(1)<<hint.order()
+	at, long := len(dst), len(vs) >= pruneFrom
+	d, try := hint.decimal(), orders(1)<<hint.order()|hinted
 	var next FloatHint
 	switch {
-	case d.transform == TransformBits && exponentOf(vs[len(vs)/2]) > 0:
-		return dst, 0 // a transform that takes far fewer bits may have become possible
-	case hint.xor():
-		dst, next = appendXORColumn(dst, vs)
 	case d.transform == TransformInt:
 		if !s.integers(vs) {
 			return dst, 0
 		}
 		dst, next = appendTransformed(dst, vs, decimal{transform: TransformInt}, try, s)
-	case d.transform == TransformBits:
-		s.ordered(vs)
-		dst, next = appendTransformed(dst, vs, decimal{transform: TransformBits}, try|binary2, s)
 	case d.valid():
-		if !s.decimals(vs, d) {
+		if long && d.e >= doubtfulExponent || !s.decimals(vs, d) || s.corrected {
 			return dst, 0
 		}
 		dst, next = appendTransformed(dst, vs, d, try, s)
+	case d.transform != TransformBits || mostlyDecimal(vs):
+		return dst, 0 // a transform that takes far fewer bits may have become possible
+	case long:
+		return appendFloatBits(dst, vs, s)
+	case hint.xor():
+		dst, next = appendXORColumn(dst, vs)
+	case mostlyRepeats(vs):
+		dst, next = appendFloatBits(dst, vs, s) // which may take XOR
+	default:
+		s.ordered(vs)
+		dst, next = appendTransformed(dst, vs, decimal{transform: TransformBits}, try|binary2, s)
 	}
-	if !hint.holds(len(dst)-at, len(vs)) {
+	if !long && !hint.holds(len(dst)-at, len(vs)) {
 		return dst[:at], 0
 	}
 	return dst, next
+}
+
+// mostlyDecimal reports whether two of three values are integers or decimals.
+func mostlyDecimal(vs []float64) bool {
+	n := 0
+	for i := range 3 {
+		if exponentOf(vs[(2*i+1)*len(vs)/6]) > 0 {
+			n++
+		}
+	}
+	return n >= 2
+}
+
+// mostlyRepeats reports whether half of the values are those before them.
+func mostlyRepeats(vs []float64) bool {
+	n := 0
+	for i, v := range vs[1:] {
+		if sameBits(v, vs[i]) {
+			n++
+		}
+	}
+	return 2*n > len(vs)
 }
 
 // appendTransformed appends the column whose integers, exceptions and

@@ -258,3 +258,30 @@ func TestHintsCostFewBytes(t *testing.T) {
 		}
 	}
 }
+
+// A writer may pass the hint of another series: the bytes stay near a search's.
+func TestForeignHintsCostFewBytes(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 10))
+	for _, n := range []int{60, 1500} {
+		for _, from := range floatPatterns {
+			_, hint := AppendFloats(nil, from.make(r, n), 0)
+			for _, p := range floatPatterns {
+				hinted, searched := 0, 0
+				for range 5 {
+					vs := p.make(r, n)
+					b, _ := AppendFloats(nil, vs, hint)
+					hinted += len(b)
+					b, _ = AppendFloats(nil, vs, 0)
+					searched += len(b)
+				}
+				limit := searched + searched/2 + 60
+				if n >= pruneFrom {
+					limit = searched + searched/100 + 20
+				}
+				if hinted > limit {
+					t.Errorf("n %d, %s after %s: %d bytes, %d without the hint", n, p.name, from.name, hinted, searched)
+				}
+			}
+		}
+	}
+}

@@ -21,7 +21,7 @@ import (
 // (u) is an unsigned varint, (zz) a signed one. gcd is there if its bit in id
 // is set. Everything is computed modulo 2^64.
 
-// orders is a set of orders to choose from.
+// orders is a set of orders to choose from, and how to choose.
 type orders uint8
 
 const (
@@ -29,7 +29,8 @@ const (
 	tryDelta  orders = 1 << OrderDelta
 	tryDelta2 orders = 1 << OrderDelta2
 	tryAll           = tryRaw | tryDelta | tryDelta2
-	binary2   orders = 1 << 3 // not an order: look for powers of two as divisor only
+	binary2   orders = 1 << 3 // look for powers of two as divisor only
+	hinted    orders = 1 << 4 // the one order is a hint: try all if another looks better
 )
 
 // plan is the choice made for a column: the order, its window and what the
@@ -42,6 +43,9 @@ type plan struct {
 // planInts chooses the order that takes the fewest bits; the first of equals,
 // which is also the faster one to decode.
 func planInts(ks []int64, try orders, s *scratch) plan {
+	if try&hinted != 0 && (len(ks) >= pruneFrom || !looksBest(ks, try)) {
+		try = tryAll
+	}
 	if len(ks) >= pruneFrom && bits.OnesCount8(uint8(try&tryAll)) > 1 {
 		try = pruneOrders(ks, try, s)
 	}
@@ -62,6 +66,21 @@ func planInts(ks []int64, try orders, s *scratch) plan {
 		return planInts(ks, tryRaw, s)
 	}
 	return best
+}
+
+// looksBest reports whether of a few residuals no other order leaves fewer bits
+// than the one of try. A bit in sixteen is no difference.
+func looksBest(ks []int64, try orders) bool {
+	least, own := 64, 64
+	for o := OrderRaw; o <= OrderDelta2 && int(o) < len(ks); o++ {
+		few, n := fewResiduals(ks, o)
+		// Without the outermost, which may be a reset.
+		width := bits.Len64(uint64(few[max(n-2, 0)] - few[min(1, n-1)]))
+		if least = min(least, width); try&(1<<o) != 0 {
+			own = width
+		}
+	}
+	return own <= least+1+least/16
 }
 
 // headCost returns the bits before the residuals, as far as orders differ.

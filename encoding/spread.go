@@ -83,12 +83,17 @@ func (s *spread) add(ks []int64, o Order) {
 	s.min, s.max, s.negative = lo, hi, negative
 }
 
-// centre is the median of a few residuals spread over the column. It only has
-// to lie where most are: the window is found from there.
+// centre is the median of a few residuals. It only has to lie where most are:
+// the window is found from there.
 func centre(ks []int64, o Order) int64 {
-	var few [15]int64
+	few, n := fewResiduals(ks, o)
+	return few[n/2]
+}
+
+// fewResiduals returns n residuals from all over the column, rising.
+func fewResiduals(ks []int64, o Order) (few [15]int64, n int) {
 	m := len(ks) - int(o)
-	n := min(m, 5)
+	n = min(m, 5)
 	if m >= 128 {
 		n = len(few)
 	}
@@ -107,7 +112,7 @@ func centre(ks []int64, o Order) int64 {
 		}
 		few[j] = k
 	}
-	return few[n/2]
+	return few, n
 }
 
 // best returns the window that takes the fewest bits. Of each width it looks
