@@ -26,6 +26,7 @@ type influxDecoder struct {
 	refused  int // of them, by the door
 	errors   []string
 	badLines int
+	lastBad  *byte // first byte of the last bad line
 
 	point   linePoint
 	samples []influxSample
@@ -51,14 +52,15 @@ func (d *influxDecoder) release() {
 		d.samples, d.aliases, d.refs, d.point.fields = nil, nil, nil, nil
 	}
 	d.point.key, d.point.timestamp = nil, nil
-	d.src, d.errors = nil, nil
+	d.src, d.errors, d.lastBad = nil, nil, nil
 }
 
 // decode never fails: what is wrong with a line is the line's affair. An error
 // comes from the batch.
 func (d *influxDecoder) decode(b batch) error {
-	d.offered, d.refused, d.badLines = 0, 0, 0
+	d.offered, d.refused, d.badLines, d.lastBad = 0, 0, 0, nil
 	d.errors = d.errors[:0]
+	d.labels.begin()
 	d.samples, d.aliases = d.samples[:0], d.aliases[:0]
 	texts := 0 // string fields
 	var textKey, textField []byte
@@ -71,7 +73,7 @@ func (d *influxDecoder) decode(b batch) error {
 		}
 		n, err := d.addLine(line)
 		if err != nil {
-			d.refuseLine(line, err, 1, b)
+			d.refuseLine(line, err, b)
 			continue
 		}
 		if n > 0 {
@@ -192,21 +194,25 @@ func (d *influxDecoder) resolve(s *influxSample, alias model.Hash, b batch) (mod
 		}
 	}
 	d.refused++
-	d.refuseLine(s.line, bad, 1, b)
+	d.refuseLine(s.line, bad, b)
 	return 0, nil
 }
 
-// refuseLine counts n samples of a line and keeps the words for the first few.
-// A line whose series are refused comes once for each of its fields and is
-// named once.
-func (d *influxDecoder) refuseLine(line []byte, err *lineError, n int, b batch) {
-	text := fmt.Sprintf("unable to parse '%s': %s", clip(string(line[:min(len(line), maxNamed+4)]), maxNamed), err.text)
-	b.Reject(err.reason, "", 0, text, n)
-	if len(d.errors) > 0 && d.errors[len(d.errors)-1] == text {
-		return
+// refuseLine counts a refusal and keeps the words of the first few lines. A
+// line whose series are refused comes once for each of its fields and is named
+// once.
+func (d *influxDecoder) refuseLine(line []byte, err *lineError, b batch) {
+	again := d.lastBad == &line[0]
+	d.lastBad = &line[0]
+	if !again {
+		d.badLines++
 	}
-	d.badLines++
-	if len(d.errors) < maxLineErrors {
+	text := ""
+	if !again && len(d.errors) < maxLineErrors || d.labels.tell(err.reason) {
+		text = fmt.Sprintf("unable to parse '%s': %s", clip(string(line[:min(len(line), maxNamed+4)]), maxNamed), err.text)
+	}
+	if !again && len(d.errors) < maxLineErrors {
 		d.errors = append(d.errors, text)
 	}
+	b.Reject(err.reason, "", 0, text, 1)
 }

@@ -74,14 +74,18 @@ func nextLine(b []byte, i int) (line []byte, next int) {
 }
 
 func isComment(line []byte) bool {
-	line = bytes.TrimLeft(line, " \t")
-	return len(line) > 0 && line[0] == '#'
+	for i := range line {
+		if !isBlank(line[i]) {
+			return line[i] == '#'
+		}
+	}
+	return false
 }
 
 // quotedLineEnd returns the end of a line that may have newlines in strings,
 // below zero if a string is not closed.
 func quotedLineEnd(b []byte, i int) int {
-	for i < len(b) && (b[i] == ' ' || b[i] == '\t') {
+	for i < len(b) && isBlank(b[i]) {
 		i++
 	}
 	inFields, quoted := false, false
@@ -116,7 +120,22 @@ func trimLine(line []byte) []byte {
 	if n := len(line); n > 0 && line[n-1] == '\r' {
 		line = line[:n-1]
 	}
-	return bytes.Trim(line, " \t")
+	for len(line) > 0 && isBlank(line[0]) {
+		line = line[1:]
+	}
+	for len(line) > 0 && isBlank(line[len(line)-1]) {
+		line = line[:len(line)-1]
+	}
+	return line
+}
+
+func isBlank(c byte) bool { return c == ' ' || c == '\t' }
+
+func trimSpaces(b []byte) []byte {
+	for len(b) > 0 && b[0] == ' ' {
+		b = b[1:]
+	}
+	return b
 }
 
 // parse takes a trimmed line that is neither empty nor a comment apart.
@@ -129,7 +148,7 @@ func (p *linePoint) parse(line []byte) *lineError {
 	if p.key = line[:n]; n > maxKeyBytes {
 		return badLine(storage.ReasonLimit, fmt.Sprintf("max key length exceeded: %d > %d", n, maxKeyBytes))
 	}
-	rest := bytes.TrimLeft(line[n:], " ")
+	rest := trimSpaces(line[n:])
 	for {
 		var f lineField
 		var err *lineError
@@ -145,7 +164,7 @@ func (p *linePoint) parse(line []byte) *lineError {
 		}
 		rest = rest[1:]
 	}
-	p.timestamp = bytes.TrimLeft(rest, " ")
+	p.timestamp = trimSpaces(rest)
 	return nil
 }
 

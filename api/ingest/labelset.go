@@ -21,11 +21,46 @@ type labelSet struct {
 	pairs   []labelPair
 	excess  int // pairs beyond the limit, counted and not kept
 	builder labels.ScratchBuilder
+	told    []telling
 }
+
+// A telling counts how often a request has been told about a reason. Words are
+// made for the first few refusals of a reason only: a body of millions of bad
+// series must not cost more than one of good ones.
+type telling struct {
+	reason storage.Reason
+	left   int
+}
+
+// tellings is how many refusals of a reason are put into words.
+const tellings = maxLineErrors
 
 type labelPair struct{ name, value []byte }
 
 var metricName = []byte(labels.MetricName)
+
+// begin forgets what was told of the request before.
+func (s *labelSet) begin() { s.told = s.told[:0] }
+
+// refuse returns a refusal for a reason, in words if they are still wanted.
+func (s *labelSet) refuse(reason storage.Reason, format string, args ...any) *storage.Reject {
+	if !s.tell(reason) {
+		return &storage.Reject{Reason: reason}
+	}
+	return &storage.Reject{Reason: reason, Detail: fmt.Sprintf(format, args...)}
+}
+
+// tell reports whether another refusal for a reason is to be put into words.
+func (s *labelSet) tell(reason storage.Reason) bool {
+	for i := range s.told {
+		if t := &s.told[i]; t.reason == reason {
+			t.left--
+			return t.left >= 0
+		}
+	}
+	s.told = append(s.told, telling{reason, tellings - 1})
+	return true
+}
 
 func (s *labelSet) reset() { s.pairs, s.excess = s.pairs[:0], 0 }
 
@@ -50,16 +85,16 @@ func (s *labelSet) build() (labels.Labels, *storage.Reject) {
 	for i, p := range s.pairs {
 		switch {
 		case i > 0 && bytes.Equal(p.name, s.pairs[i-1].name):
-			return labels.EmptyLabels(), reject(storage.ReasonDuplicateLabel, "invalid labels for series, labels %s, duplicated label %s", s, p.name)
+			return labels.EmptyLabels(), s.refuse(storage.ReasonDuplicateLabel, "invalid labels for series, labels %s, duplicated label %s", s, p.name)
 		case !utf8.Valid(p.name) || !utf8.Valid(p.value):
-			return labels.EmptyLabels(), reject(storage.ReasonInvalidUTF8, "invalid metric name or labels, got %s: not UTF-8", s)
+			return labels.EmptyLabels(), s.refuse(storage.ReasonInvalidUTF8, "invalid metric name or labels, got %s: not UTF-8", s)
 		case len(p.name) == 0:
-			return labels.EmptyLabels(), reject(storage.ReasonBadLabel, "invalid metric name or labels, got %s: empty label name", s)
+			return labels.EmptyLabels(), s.refuse(storage.ReasonBadLabel, "invalid metric name or labels, got %s: empty label name", s)
 		}
 		hasName = hasName || len(p.value) > 0 && bytes.Equal(p.name, metricName)
 	}
 	if !hasName {
-		return labels.EmptyLabels(), reject(storage.ReasonNoName, "invalid metric name or labels, got %s: no metric name", s)
+		return labels.EmptyLabels(), s.refuse(storage.ReasonNoName, "invalid metric name or labels, got %s: no metric name", s)
 	}
 	return s.labels(), nil
 }
@@ -67,21 +102,21 @@ func (s *labelSet) build() (labels.Labels, *storage.Reject) {
 // buildExemplar returns the labels of an exemplar, of which there may be none.
 func (s *labelSet) buildExemplar() (labels.Labels, *storage.Reject) {
 	if bad := s.tooLarge(); bad != nil {
-		return labels.EmptyLabels(), reject(storage.ReasonBadExemplar, "exemplar: %s", bad.Detail)
+		return labels.EmptyLabels(), s.refuse(storage.ReasonBadExemplar, "exemplar: %s", bad.Detail)
 	}
 	s.sort()
 	runes := 0
 	for i, p := range s.pairs {
 		switch {
 		case i > 0 && bytes.Equal(p.name, s.pairs[i-1].name):
-			return labels.EmptyLabels(), reject(storage.ReasonBadExemplar, "exemplar labels %s, duplicated label %s", s, p.name)
+			return labels.EmptyLabels(), s.refuse(storage.ReasonBadExemplar, "exemplar labels %s, duplicated label %s", s, p.name)
 		case !utf8.Valid(p.name) || !utf8.Valid(p.value):
-			return labels.EmptyLabels(), reject(storage.ReasonBadExemplar, "exemplar labels %s: not UTF-8", s)
+			return labels.EmptyLabels(), s.refuse(storage.ReasonBadExemplar, "exemplar labels %s: not UTF-8", s)
 		}
 		runes += utf8.RuneCount(p.name) + utf8.RuneCount(p.value)
 	}
 	if runes > maxExemplarRunes {
-		return labels.EmptyLabels(), reject(storage.ReasonBadExemplar,
+		return labels.EmptyLabels(), s.refuse(storage.ReasonBadExemplar,
 			"label length for exemplar exceeds maximum: %d characters, limit is %d", runes, maxExemplarRunes)
 	}
 	return s.labels(), nil
@@ -95,14 +130,14 @@ const maxExemplarRunes = 128
 // copies or renders the labels.
 func (s *labelSet) tooLarge() *storage.Reject {
 	if n := len(s.pairs) + s.excess; n > s.limits.Labels {
-		return reject(storage.ReasonLimit, "series has %d labels, limit is %d: %s", n, s.limits.Labels, s)
+		return s.refuse(storage.ReasonLimit, "series has %d labels, limit is %d: %s", n, s.limits.Labels, s)
 	}
 	for _, p := range s.pairs {
 		if len(p.name) > s.limits.NameBytes {
-			return reject(storage.ReasonLimit, "label name of %d bytes, limit is %d: %s", len(p.name), s.limits.NameBytes, s)
+			return s.refuse(storage.ReasonLimit, "label name of %d bytes, limit is %d: %s", len(p.name), s.limits.NameBytes, s)
 		}
 		if len(p.value) > s.limits.ValueBytes {
-			return reject(storage.ReasonLimit, "value of label %q has %d bytes, limit is %d: %s",
+			return s.refuse(storage.ReasonLimit, "value of label %q has %d bytes, limit is %d: %s",
 				clip(string(p.name), maxNamed), len(p.value), s.limits.ValueBytes, s)
 		}
 	}
@@ -143,8 +178,4 @@ func (s *labelSet) String() string {
 		b = strconv.AppendQuote(b, clip(string(p.value[:min(len(p.value), maxNamed)]), maxNamed))
 	}
 	return clip(string(append(b, '}')), 2*maxNamed)
-}
-
-func reject(reason storage.Reason, format string, args ...any) *storage.Reject {
-	return &storage.Reject{Reason: reason, Detail: fmt.Sprintf(format, args...)}
 }

@@ -76,6 +76,7 @@ func (d *decoder1) release(bool) {
 
 func (d *decoder1) decode(b batch) error {
 	d.offered = counts{}
+	d.labels.begin()
 	d.series, d.aliases, d.gather = d.series[:0], d.aliases[:0], d.gather[:0]
 	src := d.src
 	for i := 0; i < len(src); {
@@ -121,13 +122,9 @@ func (d *decoder1) decode(b batch) error {
 // labels and samples hold, and puts it into the group.
 func (d *decoder1) addSeries(start, end int) error {
 	src := d.src[:end]
-	i := start
-	for i < end && src[i] == tag1Label {
-		_, next := lengthPrefixed(src, i+1)
-		if next < 0 {
-			return &wireError{"TimeSeries", i}
-		}
-		i = next
+	i := skipRun(src, start, tag1Label)
+	if i < 0 {
+		return &wireError{"TimeSeries", start}
 	}
 	s := series1{labels: src[start:i:i], start: i, end: end}
 	late := false
@@ -215,7 +212,10 @@ func (d *decoder1) resolve(s *series1, alias model.Hash, b batch) (model.Ref, er
 	if err := d.parseLabels(s.labels, tag1Label, s.start); err != nil {
 		return 0, err
 	}
-	return resolve(&d.labels, alias, max(s.samples, 1), b)
+	if s.samples == 0 {
+		return 0, nil // there is nothing to store and nothing to refuse
+	}
+	return resolve(&d.labels, alias, s.samples, b)
 }
 
 // resolve makes labels of the set and a ref of them. n is how many samples are
@@ -231,7 +231,11 @@ func resolve(set *labelSet, alias model.Hash, n int, b batch) (model.Ref, error)
 			return 0, err
 		}
 	}
-	b.Reject(bad.Reason, set.String(), 0, bad.Detail, n)
+	series := ""
+	if bad.Detail != "" {
+		series = set.String()
+	}
+	b.Reject(bad.Reason, series, 0, bad.Detail, n)
 	return 0, nil
 }
 
@@ -325,12 +329,19 @@ func (d *decoder1) addSamples(s *series1, ref model.Ref, b batch) error {
 // parseSample reads a Sample of either version: fields bit 3 says whether it
 // can have a start timestamp.
 func parseSample(m []byte, fields uint32) (t, st int64, v float64, ok bool) {
-	// What every sender writes: value, then time.
+	// What every sender writes: value, time and perhaps start timestamp, in
+	// this order.
 	if len(m) > 10 && m[0] == tagSampleValue && m[9] == tagSampleTime {
 		v, _ = double(m, 1)
 		u, n := uvarint(m, 10)
 		if n == len(m) {
 			return int64(u), 0, v, true
+		}
+		if n > 0 && m[n] == tagSampleStart && fields>>3&1 == 1 {
+			s, n := uvarint(m, n+1)
+			if n == len(m) {
+				return int64(u), int64(s), v, true
+			}
 		}
 	}
 	return parseAnySample(m, fields)
@@ -373,12 +384,7 @@ func (d *decoder1) addHistogram(m []byte, at int, s *series1, ref model.Ref, b b
 	}
 	h, err := toHistogram(&p, int32(p.ResetHint))
 	if err != nil {
-		name, err2 := d.name(s)
-		if err2 != nil {
-			return err2
-		}
-		b.Reject(storage.ReasonBadHistogram, name, p.Timestamp, err.Error()+" for series "+name, 1)
-		return nil
+		return d.refuse(storage.ReasonBadHistogram, s, p.Timestamp, err.Error(), b)
 	}
 	b.Histogram(ref, p.Timestamp, 0, h)
 	return nil
@@ -422,25 +428,26 @@ func (d *decoder1) addExemplar(m []byte, at int, s *series1, ref model.Ref, b ba
 	}
 	var bad *storage.Reject
 	if e.Labels, bad = d.labels.buildExemplar(); bad != nil {
-		name, err := d.name(s)
-		if err != nil {
-			return err
-		}
-		b.Reject(bad.Reason, name, e.T, bad.Detail+" for series "+name, 1)
-		return nil
+		return d.refuse(bad.Reason, s, e.T, bad.Detail, b)
 	}
 	b.Exemplar(ref, e)
 	return nil
 }
 
-// name renders the series for a message. It overwrites the label set.
-func (d *decoder1) name(s *series1) (string, error) {
-	d.labels.reset()
-	if err := d.parseLabels(s.labels, tag1Label, s.start); err != nil {
-		return "", err
+// refuse counts a sample of a series that is fine itself. It overwrites the
+// label set.
+func (d *decoder1) refuse(reason storage.Reason, s *series1, t int64, why string, b batch) error {
+	name := ""
+	if d.labels.tell(reason) {
+		d.labels.reset()
+		if err := d.parseLabels(s.labels, tag1Label, s.start); err != nil {
+			return err
+		}
+		d.labels.sort()
+		name = d.labels.String()
 	}
-	d.labels.sort()
-	return d.labels.String(), nil
+	b.Reject(reason, name, t, why+" for series "+name, 1)
+	return nil
 }
 
 // addMetadata reads a MetricMetadata. One without a usable name is ignored, as

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
 	"github.com/zeebo/xxh3"
@@ -53,6 +54,14 @@ type decoder2 struct {
 
 	seen  *metadataSeen
 	marks []metadataMark
+	last  metadataRefs // of the series before
+}
+
+// metadataRefs are what metadata and the metric they belong to are in terms of
+// the request's symbols.
+type metadataRefs struct {
+	name, help, unit uint32
+	kind             uint64
 }
 
 // A symbol is a string of the request and its hash, which, unlike its number,
@@ -92,6 +101,8 @@ func (d *decoder2) release(stored bool) {
 
 func (d *decoder2) decode(b batch) error {
 	d.offered = counts{}
+	d.labels.begin()
+	d.last = metadataRefs{name: maxSymbols}
 	d.series, d.aliases, d.labelRefs, d.marks = d.series[:0], d.aliases[:0], d.labelRefs[:0], d.marks[:0]
 	// Symbols first: they may stand behind the series that name them.
 	if err := d.readSymbols(); err != nil {
@@ -222,12 +233,23 @@ func (d *decoder2) maxRefs() int { return 2 * (d.labels.limits.Labels + 1) }
 func appendRefs(dst []uint32, most int, b []byte) ([]uint32, int) {
 	count := 0
 	for i := 0; i < len(b); count++ {
-		var u uint64
-		if u, i = uvarint(b, i); i < 0 {
-			return dst, -1
+		var r uint32
+		switch { // numbers below 16,384 take no call
+		case b[i] < 0x80:
+			r = uint32(b[i])
+			i++
+		case i+1 < len(b) && b[i+1] < 0x80:
+			r = uint32(b[i]&0x7f) | uint32(b[i+1])<<7
+			i += 2
+		default:
+			var u uint64
+			if u, i = uvarintLong(b, i); i < 0 {
+				return dst, -1
+			}
+			r = uint32(u)
 		}
 		if len(dst) < most {
-			dst = append(dst, uint32(u))
+			dst = append(dst, r)
 		}
 	}
 	return dst, count
@@ -236,15 +258,19 @@ func appendRefs(dst []uint32, most int, b []byte) ([]uint32, int) {
 // hashRefs puts the hashes of the symbols into the scratch, whose hash is the
 // alias. It reports false if the refs are not pairs or name no symbol.
 func (d *decoder2) hashRefs(refs []uint32) bool {
-	d.scratch = d.scratch[:0]
+	d.scratch = slices.Grow(d.scratch[:0], 16*len(refs))[:16*len(refs)]
 	if len(refs)%2 != 0 {
 		return false
 	}
+	s := d.scratch
 	for _, r := range refs {
 		if uint64(r) >= uint64(len(d.symbols)) {
 			return false
 		}
-		d.scratch = appendHash(d.scratch, d.symbols[r].hash)
+		h := d.symbols[r].hash
+		binary.LittleEndian.PutUint64(s, h.Hi)
+		binary.LittleEndian.PutUint64(s[8:], h.Lo)
+		s = s[16:]
 	}
 	return true
 }
@@ -278,28 +304,22 @@ func (d *decoder2) flush(b batch) error {
 // the series is refused, which is then counted.
 func (d *decoder2) usable(s *series2, ref model.Ref, alias model.Hash, b batch) (model.Ref, error) {
 	labelRefs := d.labelRefs[s.firstRef:s.lastRef]
-	if s.refCount > d.maxRefs() {
-		bad := fmt.Sprintf("series has %d labels, limit is %d", s.refCount/2, d.labels.limits.Labels)
-		b.Reject(storage.ReasonLimit, "", 0, bad, max(s.samples, 1))
+	switch {
+	case s.refCount > d.maxRefs():
+		d.refuse(storage.ReasonLimit, nil, max(s.samples, 1), b, "series has %d labels, limit is %d", s.refCount/2, d.labels.limits.Labels)
 		return 0, nil
-	}
-	if s.badRefs {
-		b.Reject(storage.ReasonBadLabel, "", 0, "parsing labels for series: "+d.refsError(labelRefs), max(s.samples, 1))
+	case s.badRefs:
+		d.refuse(storage.ReasonBadLabel, nil, max(s.samples, 1), b, "parsing labels for series: %s", refsError{labelRefs, len(d.symbols)})
 		return 0, nil
-	}
-	if s.samples == 0 {
+	case s.samples == 0:
 		// Exemplars alone are taken: Prometheus sends each in a TimeSeries
 		// of its own.
-		name := d.name(labelRefs)
-		b.Reject(storage.ReasonUnsupported, name, 0, "TimeSeries must contain at least one sample or histogram for series "+name, 1)
+		d.refuse(storage.ReasonUnsupported, labelRefs, 1, b, "TimeSeries must contain at least one sample or histogram")
 		return 0, nil
 	}
 	if s.metadata != 0 {
-		if bad, err := d.addMetadata(s, labelRefs, b); err != nil {
+		if ok, err := d.addMetadata(s, labelRefs, b); err != nil || !ok {
 			return 0, err
-		} else if bad != "" {
-			b.Reject(storage.ReasonUnsupported, "", 0, bad, s.samples)
-			return 0, nil
 		}
 	}
 	if ref != 0 {
@@ -318,21 +338,40 @@ func (d *decoder2) setLabels(refs []uint32) {
 	}
 }
 
-// name renders a series for a message. It overwrites the label set.
-func (d *decoder2) name(refs []uint32) string {
-	d.setLabels(refs)
-	d.labels.sort()
-	return d.labels.String()
+// refuse counts n samples of the series that refs name, nil if none can be
+// named. It overwrites the label set.
+func (d *decoder2) refuse(reason storage.Reason, refs []uint32, n int, b batch, format string, args ...any) {
+	d.refuseAt(reason, refs, 0, n, b, format, args...)
 }
 
-// refsError says what is wrong with label refs that hashRefs refused.
-func (d *decoder2) refsError(refs []uint32) string {
-	if len(refs)%2 != 0 {
-		return fmt.Sprintf("invalid labelRefs length %d", len(refs))
+func (d *decoder2) refuseAt(reason storage.Reason, refs []uint32, t int64, n int, b batch, format string, args ...any) {
+	name, detail := "", ""
+	if d.labels.tell(reason) {
+		detail = fmt.Sprintf(format, args...)
+		if refs != nil {
+			d.setLabels(refs)
+			d.labels.sort()
+			name = d.labels.String()
+			detail += " for series " + name
+		}
 	}
-	for i := 0; i < len(refs); i += 2 {
-		if n := uint64(len(d.symbols)); uint64(refs[i]) >= n || uint64(refs[i+1]) >= n {
-			return fmt.Sprintf("labelRefs %d (name) = %d (value) outside of symbols table (size %d)", refs[i], refs[i+1], n)
+	b.Reject(reason, name, t, detail, n)
+}
+
+// refsError says what is wrong with label refs that are not pairs or name no
+// symbol.
+type refsError struct {
+	refs    []uint32
+	symbols int
+}
+
+func (e refsError) String() string {
+	if len(e.refs)%2 != 0 {
+		return fmt.Sprintf("invalid labelRefs length %d", len(e.refs))
+	}
+	for i := 0; i < len(e.refs); i += 2 {
+		if n := uint64(e.symbols); uint64(e.refs[i]) >= n || uint64(e.refs[i+1]) >= n {
+			return fmt.Sprintf("labelRefs %d (name) = %d (value) outside of symbols table (size %d)", e.refs[i], e.refs[i+1], n)
 		}
 	}
 	return ""
@@ -385,8 +424,7 @@ func (d *decoder2) addHistogram(m []byte, at int, s *series2, ref model.Ref, b b
 	}
 	h, err := toHistogram(&p, int32(p.ResetHint))
 	if err != nil {
-		name := d.name(d.labelRefs[s.firstRef:s.lastRef])
-		b.Reject(storage.ReasonBadHistogram, name, p.Timestamp, err.Error()+" for series "+name, 1)
+		d.refuseAt(storage.ReasonBadHistogram, d.labelRefs[s.firstRef:s.lastRef], p.Timestamp, 1, b, "%v", err)
 		return nil
 	}
 	b.Histogram(ref, p.Timestamp, p.StartTimestamp, h)
@@ -432,11 +470,13 @@ func (d *decoder2) addExemplar(m []byte, at int, s *series2, ref model.Ref, b ba
 	if ref == 0 {
 		return nil
 	}
-	why := d.refsError(d.exemplar)
-	if refCount > d.maxRefs() {
+	why := ""
+	switch {
+	case refCount > d.maxRefs():
 		why = fmt.Sprintf("%d labels, limit is %d", refCount/2, d.labels.limits.Labels)
-	}
-	if why == "" {
+	case !d.hashRefs(d.exemplar):
+		why = refsError{d.exemplar, len(d.symbols)}.String()
+	default:
 		d.setLabels(d.exemplar)
 		var bad *storage.Reject
 		if e.Labels, bad = d.labels.buildExemplar(); bad == nil {
@@ -445,14 +485,13 @@ func (d *decoder2) addExemplar(m []byte, at int, s *series2, ref model.Ref, b ba
 		}
 		why = bad.Detail
 	}
-	name := d.name(d.labelRefs[s.firstRef:s.lastRef])
-	b.Reject(storage.ReasonBadExemplar, name, e.T, "parsing exemplar for series "+name+": "+why, 1)
+	d.refuseAt(storage.ReasonBadExemplar, d.labelRefs[s.firstRef:s.lastRef], e.T, 1, b, "parsing exemplar: %s", why)
 	return nil
 }
 
 // addMetadata adds what a series says about its metric unless that is known. It
-// returns why the series cannot be taken if its metadata name no symbol.
-func (d *decoder2) addMetadata(s *series2, labelRefs []uint32, b batch) (bad string, err error) {
+// reports false if the metadata name no symbol: the series is then refused.
+func (d *decoder2) addMetadata(s *series2, labelRefs []uint32, b batch) (ok bool, err error) {
 	src := d.src[:s.end]
 	start, end := lengthPrefixed(src, s.metadata)
 	m := src[start:end]
@@ -460,7 +499,7 @@ func (d *decoder2) addMetadata(s *series2, labelRefs []uint32, b batch) (bad str
 	for i := 0; i < len(m); {
 		tag, n := uvarint(m, i)
 		if n < 0 {
-			return "", &wireError{"Metadata", s.metadata}
+			return false, &wireError{"Metadata", s.metadata}
 		}
 		switch tag {
 		case tag2MetadataType:
@@ -473,42 +512,48 @@ func (d *decoder2) addMetadata(s *series2, labelRefs []uint32, b batch) (bad str
 			i = skipField(m, n, tag, 1<<1|1<<3|1<<4)
 		}
 		if i < 0 {
-			return "", &wireError{"Metadata", s.metadata}
+			return false, &wireError{"Metadata", s.metadata}
 		}
 	}
 	help, unit = uint64(uint32(help)), uint64(uint32(unit))
 	if kind == 0 && help == 0 && unit == 0 {
-		return "", nil
+		return true, nil
 	}
 	if n := uint64(len(d.symbols)); help >= n || unit >= n {
-		return fmt.Sprintf("parsing metadata for series %s: help_ref %d or unit_ref %d outside of symbols table (size %d)", d.name(labelRefs), help, unit, n), nil
+		d.refuse(storage.ReasonUnsupported, labelRefs, s.samples, b, "parsing metadata: help_ref %d or unit_ref %d outside of symbols table (size %d)", help, unit, n)
+		return false, nil
 	}
 	for i := 0; i < len(labelRefs); i += 2 {
 		if labelRefs[i] != d.nameSymbol {
 			continue
 		}
 		name := labelRefs[i+1]
-		mark := d.mark(name, uint32(help), uint32(unit), kind)
+		refs := metadataRefs{name, uint32(help), uint32(unit), kind}
+		if d.last == refs {
+			return true, nil
+		}
+		d.last = refs
+		mark := d.mark(refs)
 		if d.seen.has(mark) {
-			return "", nil
+			return true, nil
 		}
 		metric := familyName(d.bytes(name), kind)
 		if text := validPrefix(metric); len(text) == len(metric) && len(text) > 0 {
 			b.Metadata(text, newMetadata(kind, d.bytes(uint32(unit)), d.bytes(uint32(help))))
 			d.marks = append(d.marks, mark)
 		}
-		return "", nil
+		return true, nil
 	}
-	return "", nil
+	return true, nil
 }
 
-func (d *decoder2) mark(name, help, unit uint32, kind uint64) metadataMark {
+func (d *decoder2) mark(r metadataRefs) metadataMark {
 	var buf [4 * 8]byte
-	b := binary.LittleEndian.AppendUint64(buf[:0], d.symbols[name].hash.Lo)
-	b = binary.LittleEndian.AppendUint64(b, d.symbols[help].hash.Lo)
-	b = binary.LittleEndian.AppendUint64(b, d.symbols[unit].hash.Lo)
-	b = binary.LittleEndian.AppendUint64(b, kind)
-	return metadataMark{slot: d.symbols[name].hash.Lo, sum: xxh3.HashSeed(b, d.seed)}
+	b := binary.LittleEndian.AppendUint64(buf[:0], d.symbols[r.name].hash.Lo)
+	b = binary.LittleEndian.AppendUint64(b, d.symbols[r.help].hash.Lo)
+	b = binary.LittleEndian.AppendUint64(b, d.symbols[r.unit].hash.Lo)
+	b = binary.LittleEndian.AppendUint64(b, r.kind)
+	return metadataMark{slot: d.symbols[r.name].hash.Lo, sum: xxh3.HashSeed(b, d.seed)}
 }
 
 // familyName cuts off what a classic histogram or a summary adds to the name

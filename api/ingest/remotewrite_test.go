@@ -276,8 +276,8 @@ func TestRemoteWrite2BadReferencesCostTheirSeries(t *testing.T) {
 		{"name beyond the symbols", func(q *writev2.Request) { q.Timeseries[0].LabelsRefs[0] = 99 }, "outside of symbols table"},
 		{"value beyond the symbols", func(q *writev2.Request) { q.Timeseries[0].LabelsRefs[3] = uint32(len(q.Symbols)) }, "outside of symbols table"},
 		{"largest number", func(q *writev2.Request) { q.Timeseries[0].LabelsRefs[1] = math.MaxUint32 }, "outside of symbols table"},
-		{"help beyond the symbols", func(q *writev2.Request) { q.Timeseries[0].Metadata.HelpRef = 99 }, "parsing metadata for series"},
-		{"unit beyond the symbols", func(q *writev2.Request) { q.Timeseries[0].Metadata.UnitRef = 99 }, "parsing metadata for series"},
+		{"help beyond the symbols", func(q *writev2.Request) { q.Timeseries[0].Metadata.HelpRef = 99 }, "parsing metadata"},
+		{"unit beyond the symbols", func(q *writev2.Request) { q.Timeseries[0].Metadata.UnitRef = 99 }, "parsing metadata"},
 		{"no samples", func(q *writev2.Request) { q.Timeseries[0].Samples = nil }, `TimeSeries must contain at least one sample or histogram for series {__name__="m", a="1"}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -523,7 +523,7 @@ func TestRemoteWriteExemplars(t *testing.T) {
 		d := openDoor(t)
 		b := newBuilder2().sample(base, 1, "__name__", "m")
 		b.series[0].Exemplars = []writev2.Exemplar{{LabelsRefs: []uint32{98, 99}, Value: 5, Timestamp: base}}
-		if a := d.write2(b.request()); a.code != 400 || !strings.Contains(a.body, "parsing exemplar for series") || a.written(t) != [3]string{"1", "0", "0"} {
+		if a := d.write2(b.request()); a.code != 400 || !strings.Contains(a.body, "parsing exemplar") || a.written(t) != [3]string{"1", "0", "0"} {
 			t.Errorf("got %d %q, written %v", a.code, a.body, a.written(t))
 		}
 	})
