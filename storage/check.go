@@ -99,21 +99,19 @@ func (c *checker) note(file string, off int64, format string, args ...any) {
 
 // checkLog reads every frame of the log, and decodes what is in it.
 func (c *checker) checkLog() (*wal.Recovery, error) {
-	rec, err := wal.Scan(c.fs, path.Join(c.dir, partition.WALDir), wal.Options{})
-	if errors.Is(err, wal.ErrVersion) {
-		return nil, fmt.Errorf("log: %w", err)
-	} else if err != nil {
+	dir := path.Join(c.dir, partition.WALDir)
+	rec, err := wal.Scan(c.fs, dir, wal.Options{})
+	if err != nil {
 		return nil, err
 	}
-	r := rec.Report()
-	c.report.Bytes += r.Bytes
-	for _, d := range r.Damage {
-		c.damage(d.File, d.Offset, "%s", d.String())
-	}
-	if t := r.Torn; t.File != "" {
-		c.note(t.File, t.Offset, "torn tail of %d bytes beyond the last acknowledged frame; the next start cuts it", t.Bytes)
-	}
-	return rec, nil
+	c.report.Bytes += rec.Report().Bytes
+	return rec, wal.Check(c.fs, dir, func(file string, off int64, what string, note bool) {
+		if note {
+			c.note(file, off, "%s", what)
+		} else {
+			c.damage(file, off, "%s", what)
+		}
+	})
 }
 
 // checkBlocks reads the MANIFEST, and every block from front to back.

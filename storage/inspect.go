@@ -101,6 +101,8 @@ func InspectFile(ctx context.Context, fs vfs.FS, name string, out io.Writer) err
 		}
 		defer func() { _ = b.Close() }() // it was only read
 		return b.Describe(ctx, out)
+	case path.Ext(base) == ".wal":
+		return wal.Describe(out, fs, name)
 	}
-	return fmt.Errorf("%s: not a block (*%s) or a %s", name, partition.BlockSuffix, partition.ManifestName)
+	return fmt.Errorf("%s: not a block (*%s), a log segment (*.wal) or a %s", name, partition.BlockSuffix, partition.ManifestName)
 }
