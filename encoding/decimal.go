@@ -110,7 +110,7 @@ func guessExponent(vs []float64) (uint8, bool) {
 	decimals, failures := 0, 0
 	limit := min(len(vs), exponentVoters) / voterFailures
 	eachVoter(vs, exponentVoters, func(v float64) bool {
-		if e := exponentOf(v); e > 0 {
+		if e := exponentOf(v, longDecimal); e > 0 {
 			votes[e]++
 			decimals++
 		} else {
@@ -131,7 +131,7 @@ func guessExponent(vs []float64) (uint8, bool) {
 }
 
 // Any float is near a decimal of 16 digits. So one counts as a decimal only if
-// its integer has fewer bits than longDecimal, and above shortDecimal only if
+// its integer is below longDecimal, and above shortDecimal only if
 // it is off by one unit in the last place at most: of floats at random one in
 // two is then taken for a decimal near the upper bound, one in a thousand near
 // the lower one, and nearly all voters have to agree.
@@ -141,13 +141,13 @@ const (
 )
 
 // exponentOf returns the least number of digits behind the point, 1 at least,
-// with which v is a decimal; 0 if there is none.
-func exponentOf(v float64) uint8 {
+// with which v is a decimal of an integer below most; 0 if there is none.
+func exponentOf(v, most float64) uint8 {
 	const shift = 3 << 51
 	for e := uint8(1); e <= maxExponent; e++ {
 		x := float64(v * powersOfTen[e])
 		size := math.Abs(x)
-		if size >= longDecimal {
+		if size >= most {
 			return 0
 		}
 		k := float64(x+shift) - shift

@@ -139,11 +139,12 @@ func appendFloatsAs(dst []byte, vs []float64, hint FloatHint, s *scratch) ([]byt
 	return dst, next
 }
 
-// mostlyDecimal reports whether two of three values are integers or decimals.
+// mostlyDecimal reports whether two of three values are integers or decimals of
+// few digits.
 func mostlyDecimal(vs []float64) bool {
 	n := 0
 	for i := range 3 {
-		if exponentOf(vs[(2*i+1)*len(vs)/6]) > 0 {
+		if exponentOf(vs[(2*i+1)*len(vs)/6], shortDecimal) > 0 {
 			n++
 		}
 	}
