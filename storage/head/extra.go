@@ -20,6 +20,7 @@ type extra struct {
 	// The side stream of the open segment, if that is rich.
 	side, sideLast uint32 // first block, block written to
 	sideBytes      uint32
+	histograms     uint32 // in the open segment
 	writer         sideWriter
 }
 
@@ -55,9 +56,21 @@ func (p *bufferShard) extraOf(st *state) *extra {
 	return p.extras.at(st.extra)
 }
 
-// richBytes bounds the side stream of a segment, because a late sample makes it
-// be decoded.
-const richBytes = 16 << 10
+// Bounds of a segment with a side stream: histograms are written anew as a
+// column when it is closed, under the shard's lock.
+const (
+	segmentHistograms = 64
+	segmentSideBytes  = 16 << 10
+)
+
+// full reports whether the open segment takes no more.
+func (p *bufferShard) full(st *state) bool {
+	if st.flags&flagRich == 0 {
+		return st.n >= segmentSamples
+	}
+	x := p.extras.at(st.extra)
+	return st.n >= segmentSamples || x.histograms >= segmentHistograms || x.sideBytes >= segmentSideBytes
+}
 
 // extend appends a sample that is newer than every other of its series: the way
 // of samples that do not fit the fast path.
@@ -70,7 +83,7 @@ func (p *bufferShard) extend(st *state, t, start int64, v float64, h model.Histo
 		if st.extra != 0 { // of exemplars that came first
 			p.extras.at(st.extra).openT = t
 		}
-	case st.n >= segmentSamples || uint64(t-st.t) > maxStep || st.flags&flagRich != 0 && p.extras.at(st.extra).sideBytes >= richBytes:
+	case p.full(st) || uint64(t-st.t) > maxStep:
 		p.close(st)
 		p.open(st, t, b)
 		p.extras.at(st.extra).openT = t
@@ -84,9 +97,12 @@ func (p *bufferShard) extend(st *state, t, start int64, v float64, h model.Histo
 	x := p.extraOf(st)
 	if !rich {
 		st.flags |= flagRich
-		x.side, x.sideLast, x.sideBytes, x.writer = 0, 0, 0, sideWriter{}
+		x.side, x.sideLast, x.sideBytes, x.histograms, x.writer = 0, 0, 0, 0, sideWriter{}
 	}
-	p.scratch.side = x.writer.append(p.scratch.side[:0], int(st.n)-1, t, start, h)
+	if !h.IsZero() {
+		x.histograms++
+	}
+	p.scratch.side = x.writer.append(p.scratch.side[:0], int(st.n)-1, start, h)
 	p.appendSide(x, p.scratch.side)
 }
 
@@ -120,6 +136,15 @@ func (p *bufferShard) close(st *state) {
 	if st.flags&flagRich != 0 {
 		s.side, s.sideBytes = x.side, x.sideBytes
 	}
+	if st.flags&flagRich != 0 && x.histograms == uint32(st.n) {
+		sc := &p.scratch
+		sc.part.Reset()
+		p.readOpen(st, x, model.AllTime, &sc.part, sc)
+		p.discard(s.side, int(s.sideBytes))
+		sc.side = appendSides(sc.side[:0], &sc.part)
+		s.side, s.sideBytes = p.store(sc.side), uint32(len(sc.side))
+		sc.part.Reset()
+	}
 	x.segs = push(&p.segs, x.segs, int(x.nSegs), s)
 	x.nSegs++
 }
@@ -148,24 +173,28 @@ func widen[T any](p *pool[T], h uint32, n int) uint32 {
 
 // encode writes samples, at least one, as a run of their own.
 func (p *bufferShard) encode(s *model.Samples) lateRun {
-	var r lateRun
+	r := lateRun{samples: uint32(s.Len())}
+	most := segmentSamples
+	if len(s.H) > 0 {
+		most = segmentHistograms
+	}
 	for i := 0; i < s.Len(); {
 		var main stream
-		var w sideWriter
-		stream, side := p.scratch.bytes[:0], p.scratch.side[:0]
+		bytes := p.scratch.bytes[:0]
 		k := i
-		for ; k < s.Len() && k-i < segmentSamples && len(side) < richBytes && (k == i || uint64(s.T[k]-s.T[k-1]) <= maxStep); k++ {
-			side = w.append(side, k-i, s.T[k], s.StartAt(k), s.HistogramAt(k))
-			stream = main.appendTo(stream, s.T[k], s.V[k])
+		for ; k < min(s.Len(), i+most) && (k == i || uint64(s.T[k]-s.T[k-1]) <= maxStep); k++ {
+			bytes = main.appendTo(bytes, s.T[k], s.V[k])
 		}
-		seg := segment{minT: s.T[i], maxT: s.T[k-1], stream: p.store(stream), side: p.store(side),
-			sideBytes: uint32(len(side)), bytes: uint16(len(stream)), samples: uint16(k - i)}
-		r.segs = push(&p.segs, r.segs, int(r.nSegs), seg)
+		part := s.Slice(i, k)
+		side := appendSides(p.scratch.side[:0], &part)
+		r.segs = push(&p.segs, r.segs, int(r.nSegs), segment{
+			minT: s.T[i], maxT: s.T[k-1], stream: p.store(bytes), bytes: uint16(len(bytes)), samples: uint16(k - i),
+			side: p.store(side), sideBytes: uint32(len(side)),
+		})
 		r.nSegs++
-		p.scratch.bytes, p.scratch.side = stream, side
+		p.scratch.bytes, p.scratch.side = bytes, side
 		i = k
 	}
-	r.samples = uint32(s.Len())
 	return r
 }
 

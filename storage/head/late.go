@@ -100,6 +100,10 @@ func (p *bufferShard) insert(st *state, t, start int64, v float64, h model.Histo
 	return result
 }
 
+// mergeMost bounds the samples of runs that are still merged: it is done under
+// the shard's lock.
+const mergeMost = 8192
+
 // seal makes a run of a full late buffer. Runs of about the same size are
 // merged, so that there are few however many late samples come.
 func (p *bufferShard) seal(x *extra) {
@@ -116,7 +120,7 @@ func (p *bufferShard) seal(x *extra) {
 	run := p.encode(&sc.a)
 	for x.nRuns > 0 {
 		older := p.runs.get(x.runs, int(x.nRuns))[x.nRuns-1]
-		if older.samples > 2*run.samples {
+		if older.samples > 2*run.samples || older.samples > mergeMost {
 			break
 		}
 		sc.a.Reset()

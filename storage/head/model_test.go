@@ -34,9 +34,9 @@ func runModel(t *testing.T, r *rand.Rand, round int) {
 	refs := seriesOf(t, h, 3)
 	want := make([]model.Samples, len(refs))
 	now := make([]int64, len(refs))
-	ops := 200 + r.IntN(3000)
+	ops := 200 + r.IntN(1500)
 	lateness := []int{0, 5, 40, 90}[round%4] // percent
-	kinds := round / 4 % 4
+	kinds := round / 4 % 5
 	for range ops {
 		k := r.IntN(len(refs))
 		one := randomSample(r, &now[k], lateness, kinds)
@@ -99,7 +99,7 @@ func randomSample(r *rand.Rand, now *int64, lateness, kinds int) *model.Samples 
 		start = at - r.Int64N(3)*10
 	}
 	hist := model.Histogram{}
-	if kinds&2 != 0 && r.IntN(3) == 0 {
+	if kinds&2 != 0 && r.IntN(3) == 0 || kinds == 4 {
 		hist = randomHistogram(r)
 		v = 0
 	}

@@ -2,6 +2,7 @@ package head
 
 import (
 	"encoding/binary"
+	"sort"
 
 	"tsdb/internal/model"
 )
@@ -57,7 +58,11 @@ func (p *bufferShard) append(st *state, t int64, b uint64) {
 	var buf [encodeRoom]byte
 	n := st.encode(&buf, t, b)
 	if at+n <= tailBytes {
-		copy(st.tail[at:], buf[:n])
+		if at <= tailBytes-8 && n <= 8 { // the usual case; what stands behind is not in use
+			binary.LittleEndian.PutUint64(st.tail[at:], binary.LittleEndian.Uint64(buf[:]))
+		} else {
+			copy(st.tail[at:], buf[:n])
+		}
 		st.pos = uint8(at + n)
 		return
 	}
@@ -184,14 +189,9 @@ func (p *bufferShard) readMain(st *state, x *extra, tr model.TimeRange, dst *mod
 
 // readSegments appends the samples of closed segments in the range to dst.
 func (p *bufferShard) readSegments(segs []segment, tr model.TimeRange, dst *model.Samples, sc *scratch) {
-	for i := range segs {
+	from := sort.Search(len(segs), func(i int) bool { return segs[i].maxT >= tr.Min })
+	for i := from; i < len(segs) && segs[i].minT < tr.Max; i++ {
 		s := &segs[i]
-		if s.maxT < tr.Min {
-			continue
-		}
-		if s.minT >= tr.Max {
-			return
-		}
 		sc.bytes = p.gather(sc.bytes[:0], s.stream, int(s.bytes))
 		sc.side = p.gather(sc.side[:0], s.side, int(s.sideBytes))
 		appendStream(dst, sc.bytes, int(s.samples), sc.side, tr)

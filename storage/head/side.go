@@ -16,15 +16,19 @@ import (
 //	start (varint)  sideStart: by how much the start timestamp differs from the
 //	                last one, 0 at first; it holds for this sample and those
 //	                after it. From an entry sideNone on, none has one.
-//	bytes           sideHistogram: the sample's value, encoding.AppendHistogram
+//	bytes           sideHistogram: the sample's value, encoding.AppendHistogram.
+//	                sideSame: the same, of the sample of the entry before.
+//	                sideColumn: all values of the segment, which are histograms,
+//	                encoding.AppendHistograms; the last entry. A closed segment
+//	                has this form, which is a third of the size.
 //
-// A sample can have one entry of each kind, the start first; the second's skip
-// is then sideSame. In the stream a histogram has the value 0.
+// In the stream a histogram has the value 0.
 const (
 	sideStart     = 1
 	sideNone      = 2
 	sideHistogram = 3
-	sideSame      = 4 // a histogram of the same sample as the entry before
+	sideSame      = 4
+	sideColumn    = 5
 )
 
 // sideWriter is the state of the side stream of an open segment.
@@ -33,8 +37,8 @@ type sideWriter struct {
 	next  uint32 // index of the first sample no entry's skip has counted
 }
 
-// appendSide appends the entries of sample i, if it needs any.
-func (w *sideWriter) append(dst []byte, i int, t, start int64, h model.Histogram) []byte {
+// append appends the entries of sample i, if it needs any.
+func (w *sideWriter) append(dst []byte, i int, start int64, h model.Histogram) []byte {
 	entry := false
 	if start != w.start {
 		dst = binary.AppendUvarint(dst, uint64(i)-uint64(w.next))
@@ -56,6 +60,27 @@ func (w *sideWriter) append(dst []byte, i int, t, start int64, h model.Histogram
 			w.next = uint32(i) + 1
 		}
 		dst = encoding.AppendHistogram(dst, h)
+	}
+	return dst
+}
+
+// appendSides appends the side stream of a closed segment, nothing if all of
+// its samples are plain floats.
+func appendSides(dst []byte, s *model.Samples) []byte {
+	column := len(s.H) > 0
+	for i := range s.H {
+		column = column && !s.H[i].IsZero()
+	}
+	var w sideWriter
+	for i := range s.T {
+		h := model.Histogram{}
+		if !column {
+			h = s.HistogramAt(i)
+		}
+		dst = w.append(dst, i, s.StartAt(i), h)
+	}
+	if column {
+		dst = encoding.AppendHistograms(append(dst, 0, sideColumn), s.H)
 	}
 	return dst
 }
@@ -100,6 +125,9 @@ func applySide(dst *model.Samples, at int, side []byte) {
 			dst.H = extend(dst.H, n)
 			dst.H[i], side, err = encoding.DecodeHistogram(side)
 			next = i + 1
+		case sideColumn:
+			dst.H, err = encoding.DecodeHistograms(extend(dst.H, at)[:at], side, n-at)
+			side = nil
 		default:
 			err = fmt.Errorf("entry of kind %d", kind)
 		}
