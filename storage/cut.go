@@ -95,7 +95,12 @@ func (db *DB) writeFrozen(ctx context.Context) error {
 	if err == nil {
 		edit.Add = []partition.BlockInfo{info}
 	}
-	st, err := db.edit(edit, func(s *state) { s.frozen = nil })
+	edit.AddTombstones = db.tombstones.upTo(buf.Generation())
+	st, err := db.edit(edit, func(s *state) {
+		s.frozen = nil
+		db.tombstones.recorded(buf.Generation())
+		s.tombstones = db.tombstones.all(db.manifest.State().Tombstones)
+	})
 	if err != nil {
 		return err
 	}

@@ -47,8 +47,9 @@ type DB struct {
 	// side for the moment in which it splits both.
 	gate        sync.RWMutex
 	active      *head.Buffer // guarded by gate
-	activeLow   uint64       // lowest generation whose samples active holds; guarded by gate
-	activeSince time.Time    // guarded by gate
+	tombstones  pendingTombstones
+	activeLow   uint64    // lowest generation whose samples active holds; guarded by gate
+	activeSince time.Time // guarded by gate
 
 	cutMu     sync.Mutex    // one cut at a time
 	frozenLow uint64        // lowest generation in the frozen head; guarded by cutMu
@@ -164,6 +165,7 @@ func (db *DB) edit(e partition.Edit, change func(*state)) (*partition.State, err
 	db.wal.NoteEdit(st.Number)
 	db.change(func(s *state) {
 		s.blocks, s.floor = next, st.Floor
+		s.tombstones = db.tombstones.all(st.Tombstones)
 		if change != nil {
 			change(s)
 		}

@@ -103,6 +103,9 @@ func (db *DB) mergeNext(ctx context.Context, plan planner) (bool, error) {
 		return false, err // files of an edit in doubt may not be written again
 	}
 	began := db.opts.Clock.Now()
+	// Deletions that no edit has recorded yet are left to later merges: were
+	// they applied, and the machine stopped before they are, blocks and log
+	// would disagree on what they cover.
 	merged, err := partition.Merge(ctx, v, next, st.Tombstones, partition.MergeOptions{Yield: db.yield})
 	if err != nil {
 		var damage *partition.DamageError

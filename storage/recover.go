@@ -160,6 +160,9 @@ func (db *DB) replay(ctx context.Context, rec *wal.Recovery) error {
 	db.head = head.New(head.Options{IdentitySeed: st.Seed})
 	db.active = db.head.NewBuffer(start.Generation + 1)
 	db.activeLow = start.Generation + 1
+	for _, t := range st.Tombstones {
+		db.tombstones.last = max(db.tombstones.last, t.ID)
+	}
 	r := replayer{db: db}
 	for _, gen := range rec.Generations() {
 		if gen < st.WALLow {
@@ -184,7 +187,7 @@ func (db *DB) replay(ctx context.Context, rec *wal.Recovery) error {
 	db.active.SetGeneration(db.wal.Generation())
 	db.wal.NoteEdit(st.Number)
 	db.activeSince = db.opts.Clock.Now()
-	db.publish(&state{active: db.active, blocks: db.set.Acquire(), floor: st.Floor})
+	db.publish(&state{active: db.active, blocks: db.set.Acquire(), floor: st.Floor, tombstones: db.tombstones.all(st.Tombstones)})
 	return nil
 }
 
@@ -290,6 +293,16 @@ func (r *replayer) apply(shard int, f wal.Frame) error {
 		sh.Lock()
 		defer sh.Unlock()
 		sh.AppendExemplarsLocked(buf, c.Slots[:n], c.E[:n])
+	case wal.FrameTombstone:
+		t, err := wal.DecodeTombstone(f.Payload)
+		if err != nil {
+			return err
+		}
+		r.db.tombstones.replayed(f.Tenant, t, f.Generation)
+		sh := h.Shard(shard)
+		sh.Lock()
+		defer sh.Unlock()
+		sh.DeleteLocked(buf, f.Tenant, t.Matchers, t.Range)
 	case wal.FrameMetadata:
 		return wal.DecodeMetadata(f.Payload, func(metric string, m model.Metadata) error {
 			h.SetMetadata(f.Tenant, metric, m)

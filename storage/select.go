@@ -21,6 +21,7 @@ type Series struct {
 	Labels labels.Labels
 
 	set     *SeriesSet
+	tenant  uint32
 	sources []source // oldest first: the order in which their samples are merged
 }
 
@@ -110,7 +111,7 @@ func (v *View) Select(ctx context.Context, tenant uint32, tr model.TimeRange, ms
 		}
 		s := byID[id]
 		if s == nil {
-			s = &Series{ID: id, Labels: ls, set: set}
+			s = &Series{ID: id, Labels: ls, tenant: tenant, set: set}
 			byID[id] = s
 			set.series = append(set.series, s)
 		}
@@ -147,7 +148,7 @@ func (s *SeriesSet) addBlock(ctx context.Context, tenant uint32, e *partition.En
 		return err
 	}
 	b := &sourceBlock{Block: e.Block()}
-	if b.deletions, err = e.Deletions(ctx, s.view.st.blocks.State().Tombstones); err != nil {
+	if b.deletions, err = e.Deletions(ctx, s.view.st.tombstones); err != nil {
 		return err
 	}
 	it := bm.Iterator()
@@ -168,7 +169,7 @@ func (s *SeriesSet) addBlock(ctx context.Context, tenant uint32, e *partition.En
 				s.warn(err)
 				continue
 			}
-			series = &Series{ID: id, Labels: e.Labels, set: s}
+			series = &Series{ID: id, Labels: e.Labels, tenant: tenant, set: s}
 			byID[id] = series
 			s.series = append(s.series, series)
 		}
@@ -227,6 +228,7 @@ func (s *Series) read(ctx context.Context, src source, tr model.TimeRange, dst *
 		}
 		var frozen, active model.Samples
 		v.st.frozen.Samples(src.ref, tr, &frozen)
+		deletedFrom(&frozen, v.st.tombstones, v.st.frozen.Generation(), s.tenant, s.Labels)
 		v.st.active.Samples(src.ref, tr, &active)
 		model.Merge(dst, &frozen, &active)
 		return nil

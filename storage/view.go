@@ -16,7 +16,10 @@ type state struct {
 	active *head.Buffer
 	frozen *head.Buffer // being cut; nil if none is
 	blocks *partition.Version
-	floor  int64 // nothing before it is shown, Unix milliseconds
+	// tombstones cover blocks and the frozen buffer by generation; what they
+	// delete of the active buffer has been taken out of it.
+	tombstones []partition.Tombstone
+	floor      int64 // nothing before it is shown, Unix milliseconds
 
 	refs int // guarded by stateMu of the DB
 }

@@ -1,0 +1,120 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/internal/model"
+	"tsdb/partition"
+	"tsdb/storage/wal"
+)
+
+// Delete removes the samples of a range from the series of a tenant that match
+// all matchers. When it returns nil the deletion is durable and no view taken
+// from now on shows the samples; blocks are rewritten by later merges. What is
+// written after the call, to the same keys too, stays.
+//
+// In every shard the tombstone has its place in the order of the log: it takes
+// out of the active head what came before it. Blocks and the frozen head are
+// covered by their generations, which are lower than the active one.
+func (db *DB) Delete(ctx context.Context, tenant uint32, tr model.TimeRange, ms ...*labels.Matcher) error {
+	if len(ms) == 0 || tr.Empty() {
+		return fmt.Errorf("delete needs a matcher and a range, got %d matchers and [%d, %d)", len(ms), tr.Min, tr.Max)
+	}
+	frame := wal.AppendTombstone(nil, wal.Tombstone{Matchers: ms, Range: tr})
+	done, err := db.wal.ReserveDelete(ctx, model.Shards*wal.FrameBytes(len(frame)))
+	if err != nil {
+		return walError(err)
+	}
+	defer done()
+	db.applyTombstone(tenant, ms, tr, frame)
+	return walError(db.wal.Wait(ctx, db.wal.LastLSN()))
+}
+
+// applyTombstone holds the gate's read side throughout, so that no cut comes
+// between the shards.
+func (db *DB) applyTombstone(tenant uint32, ms []*labels.Matcher, tr model.TimeRange, frame []byte) {
+	db.gate.RLock()
+	defer db.gate.RUnlock()
+	for i := range model.Shards {
+		sh := db.head.Shard(i)
+		sh.Lock()
+		db.wal.Append(i, tenant, wal.FrameTombstone, frame)
+		sh.DeleteLocked(db.active, tenant, ms, tr)
+		sh.Unlock()
+	}
+	t := db.tombstones.add(tenant, ms, tr, db.wal.Generation())
+	db.change(func(s *state) { s.tombstones = append(slices.Clip(s.tombstones), t) })
+}
+
+// pendingTombstones are the deletions that no edit has recorded yet: they are
+// in the log.
+type pendingTombstones struct {
+	mu   sync.Mutex
+	last uint64 // highest ID in use
+	list []partition.Tombstone
+}
+
+func (p *pendingTombstones) add(tenant uint32, ms []*labels.Matcher, tr model.TimeRange, gen uint64) partition.Tombstone {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.last++
+	t := partition.Tombstone{ID: p.last, Tenant: tenant, Matchers: ms, Range: tr, Gen: gen}
+	p.list = append(p.list, t)
+	return t
+}
+
+// replayed adds a tombstone of the log, which has it once for every shard.
+func (p *pendingTombstones) replayed(tenant uint32, t wal.Tombstone, gen uint64) {
+	p.mu.Lock()
+	same := slices.ContainsFunc(p.list, func(o partition.Tombstone) bool {
+		return o.Tenant == tenant && o.Gen == gen && o.Range == t.Range && slices.EqualFunc(o.Matchers, t.Matchers,
+			func(a, b *labels.Matcher) bool { return a.Type == b.Type && a.Name == b.Name && a.Value == b.Value })
+	})
+	p.mu.Unlock()
+	if !same {
+		p.add(tenant, t.Matchers, t.Range, gen)
+	}
+}
+
+// upTo returns the deletions of generations up to gen, which a cut records.
+func (p *pendingTombstones) upTo(gen uint64) []partition.Tombstone {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(p.list), func(t partition.Tombstone) bool { return t.Gen > gen })
+}
+
+// recorded forgets the deletions of generations up to gen: an edit has them.
+func (p *pendingTombstones) recorded(gen uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.list = slices.DeleteFunc(p.list, func(t partition.Tombstone) bool { return t.Gen <= gen })
+}
+
+// all returns every deletion a state must know: those of edits and those that
+// are pending.
+func (p *pendingTombstones) all(recorded []partition.Tombstone) []partition.Tombstone {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append(slices.Clone(recorded), p.list...)
+}
+
+// deletedFrom removes from samples of a series what tombstones delete of a
+// frozen head of generation gen.
+func deletedFrom(s *model.Samples, ts []partition.Tombstone, gen uint64, tenant uint32, ls labels.Labels) {
+	var ranges partition.DeletedRanges
+	for i := range ts {
+		t := &ts[i]
+		if t.Gen <= gen || t.Tenant != tenant {
+			continue
+		}
+		if !slices.ContainsFunc(t.Matchers, func(m *labels.Matcher) bool { return !m.Matches(ls.Get(m.Name)) }) {
+			ranges = ranges.Add(t.Range)
+		}
+	}
+	ranges.Remove(s, 0)
+}
