@@ -27,7 +27,7 @@ func fleet(targets, perTarget, scrapes int, stepMs int64) (sets []labels.Labels,
 	for k := range perTarget {
 		for i := range targets {
 			sets = append(sets, labels.FromStrings(
-				labels.MetricName, fmt.Sprintf("node_metric_%04d_total", k), "instance", fmt.Sprintf("host-%05d.example.org:9100", i),
+				metricName, fmt.Sprintf("node_metric_%04d_total", k), "instance", fmt.Sprintf("host-%05d.example.org:9100", i),
 				"job", "node", "region", fmt.Sprintf("region-%d", i%7), "rack", fmt.Sprintf("rack-%02d", i%90),
 				"os", "linux", "team", fmt.Sprintf("team-%d", i%12), "env", "production", "device", fmt.Sprintf("dev%d", k%5)))
 		}
@@ -194,9 +194,9 @@ func BenchmarkPostings(b *testing.B) {
 		name string
 		ms   []*labels.Matcher
 	}{
-		{"metric", []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, "node_metric_0100_total")}},
+		{"metric", []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, metricName, "node_metric_0100_total")}},
 		{"metric+instance", []*labels.Matcher{
-			labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, "node_metric_0100_total"),
+			labels.MustNewMatcher(labels.MatchEqual, metricName, "node_metric_0100_total"),
 			labels.MustNewMatcher(labels.MatchEqual, "instance", "host-00100.example.org:9100")}},
 		{"regex", []*labels.Matcher{labels.MustNewMatcher(labels.MatchRegexp, "instance", "host-001.*")}},
 	} {

@@ -154,7 +154,7 @@ func randomSeries(rnd *rand.Rand, level Level) modelSeries {
 	s := modelSeries{tenant: uint32(rnd.IntN(3) * 5 / 4)}
 	b := labels.NewScratchBuilder(4)
 	if rnd.IntN(20) > 0 {
-		b.Add(labels.MetricName, fmt.Sprintf("metric_%d", rnd.IntN(5)))
+		b.Add(metricName, fmt.Sprintf("metric_%d", rnd.IntN(5)))
 	}
 	b.Add("instance", fmt.Sprintf("host-%d:9100", rnd.IntN(50)))
 	for _, name := range []string{"Zone", "cpu", "mode", "Öl", "job"} {

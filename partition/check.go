@@ -17,11 +17,11 @@ import (
 // leaves it, by offset in the file. The error is one of reading, not of what
 // was read.
 func (b *Block) Check(ctx context.Context, report func(off int64, what string)) error {
-	c := checker{block: b, ctx: ctx, report: report}
-	for _, step := range []func() error{
+	c := checker{block: b, report: report}
+	for _, step := range []func(context.Context) error{
 		c.ends, c.sections, c.chunks, c.exemplars, c.series, c.postings, c.metadata,
 	} {
-		if err := c.take(step()); err != nil {
+		if err := c.take(step(ctx)); err != nil {
 			return err
 		}
 		if err := ctx.Err(); err != nil {
@@ -35,7 +35,6 @@ func (b *Block) Check(ctx context.Context, report func(off int64, what string)) 
 // checker is the state of one Check.
 type checker struct {
 	block   *Block
-	ctx     context.Context // of the call: a checker does not outlive it
 	report  func(off int64, what string)
 	damaged bool
 	extents []extent // pieces of the file that belong to something
@@ -63,7 +62,7 @@ func (c *checker) take(err error) error {
 func (c *checker) cover(off int64, n int64) { c.extents = append(c.extents, extent{off, off + n}) }
 
 // ends checks the header and both copies of the tail.
-func (c *checker) ends() error {
+func (c *checker) ends(context.Context) error {
 	b := c.block
 	head, err := b.read(0, headerLen)
 	if err != nil {
@@ -95,12 +94,12 @@ func (c *checker) ends() error {
 }
 
 // sections checks the checksum of every section.
-func (c *checker) sections() error {
+func (c *checker) sections(ctx context.Context) error {
 	buf := make([]byte, min(scanBytes, c.block.info.Size))
 	for _, s := range c.block.foot.sections {
 		crc := uint32(0)
 		for off := s.off; off < s.off+s.length; {
-			if err := c.ctx.Err(); err != nil {
+			if err := ctx.Err(); err != nil {
 				return err
 			}
 			part := buf[:min(int64(len(buf)), s.off+s.length-off)]
@@ -142,7 +141,7 @@ func (b *Block) eachDirectoryPage(fn func(p page, from int64, d *directoryPage, 
 }
 
 // chunks decodes every chunk and checks it against directory and footer.
-func (c *checker) chunks() error {
+func (c *checker) chunks(ctx context.Context) error {
 	b := c.block
 	r := chunkReader{block: b, ahead: scanBytes}
 	var samples, chunks uint64
@@ -151,7 +150,7 @@ func (c *checker) chunks() error {
 	var last Chunk
 	var got model.Samples
 	err := b.eachDirectoryPage(func(p page, from int64, d *directoryPage, err error) error {
-		if ctxErr := c.ctx.Err(); ctxErr != nil {
+		if ctxErr := ctx.Err(); ctxErr != nil {
 			return ctxErr
 		}
 		c.cover(p.off, int64(p.stored))
@@ -233,7 +232,7 @@ func (c *checker) coverage() {
 	}
 }
 
-func (c *checker) exemplars() error {
+func (c *checker) exemplars(context.Context) error {
 	ps, err := c.block.fencesOf(&c.block.exemplars, sectionExemplars)
 	if err != nil {
 		return err
@@ -256,13 +255,13 @@ func (c *checker) exemplars() error {
 }
 
 // series checks order, tenants and labels of all series.
-func (c *checker) series() error {
+func (c *checker) series(ctx context.Context) error {
 	b := c.block
 	r := labelReader{block: b}
 	var last SeriesEntry
 	for ord := range uint32(b.foot.series) {
 		if ord%seriesPageRows == 0 {
-			if err := c.ctx.Err(); err != nil {
+			if err := ctx.Err(); err != nil {
 				return err
 			}
 		}
@@ -301,7 +300,7 @@ func pairPrint(name, value, ord uint32) uint64 {
 }
 
 // postings checks that postings and series table say the same.
-func (c *checker) postings() error {
+func (c *checker) postings(ctx context.Context) error {
 	b := c.block
 	names, err := b.nameList()
 	if err != nil {
@@ -310,7 +309,7 @@ func (c *checker) postings() error {
 	pairs := uint64(0)
 	bm := roaring.New()
 	for k := range names {
-		if err := c.ctx.Err(); err != nil {
+		if err := ctx.Err(); err != nil {
 			return err
 		}
 		f, err := b.nameFences(k)
@@ -334,7 +333,7 @@ func (c *checker) postings() error {
 	return nil
 }
 
-func (c *checker) metadata() error {
+func (c *checker) metadata(context.Context) error {
 	_, err := c.block.Metadata()
 	return err
 }

@@ -64,7 +64,7 @@ type readStream struct {
 }
 
 // scanTimesMax bounds the timestamps a scan remembers.
-const scanTimesMax = 1 << 19
+const scanTimesMax = 1 << 20
 
 // frame returns the stored bytes of a frame, their checksum checked. They are
 // valid until the next call for the stream.

@@ -22,7 +22,7 @@ type columnWriter struct {
 	seq     uint32 // number of the page, from 1
 	fences  []page // of the pages written
 	streams [streams]columnStream
-	times   dedupe // by timestamps, encoded bytes or origin
+	times   dedupe // by timestamps or encoded bytes
 	values  dedupe // by encoded bytes
 	encoded []byte // scratch: the column at hand
 	packed  []byte // scratch: a compressed page

@@ -85,7 +85,7 @@ func TestCopiedChunksHoldTheSameSamples(t *testing.T) {
 func TestABadChunkIsCarriedAlong(t *testing.T) {
 	fs := vfs.NewMem()
 	m := &modelBlock{meta: BlockMeta{Level: L1, MinGen: 1, MaxGen: 2, Partition: firstDay}}
-	s := modelSeries{labels: labels.FromStrings(labels.MetricName, "m")}
+	s := modelSeries{labels: labels.FromStrings(metricName, "m")}
 	rnd := rand.New(rand.NewPCG(1, 1))
 	for i := range 20_000 {
 		s.samples.Append(firstDay+int64(i)*4000+rnd.Int64N(100), firstDay-5, rnd.NormFloat64(), model.Histogram{})
@@ -127,7 +127,7 @@ func TestTheWriterRefusesWhatHasNoPlace(t *testing.T) {
 	one.Append(firstDay, 0, 1, model.Histogram{})
 	late := model.Samples{T: []int64{firstDay + 5, firstDay + 5}, V: []float64{1, 2}}
 	other := model.Samples{T: []int64{firstDay + model.DayMs}, V: []float64{1}}
-	ls := labels.FromStrings(labels.MetricName, "m")
+	ls := labels.FromStrings(metricName, "m")
 	cases := map[string]func(w *Writer) error{
 		"samples before a series":         func(w *Writer) error { return w.Samples(&one) },
 		"exemplars before a series":       func(w *Writer) error { return w.Exemplars([]model.Exemplar{{T: 1}}) },
@@ -280,7 +280,7 @@ func TestWindowsOfTheLadder(t *testing.T) {
 // A series with more samples than a writer holds back is written as it comes.
 func TestADenseSeriesIsWrittenInBoundedMemory(t *testing.T) {
 	m := &modelBlock{meta: BlockMeta{Level: L1, MinGen: 1, MaxGen: 1, Partition: firstDay, Inputs: []string{"x"}}}
-	s := modelSeries{labels: labels.FromStrings(labels.MetricName, "m")}
+	s := modelSeries{labels: labels.FromStrings(metricName, "m")}
 	for i := range int64(3 * heldFloats) {
 		s.samples.Append(firstDay+i*100, 0, float64(i%7), model.Histogram{})
 	}

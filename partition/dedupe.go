@@ -1,24 +1,19 @@
 package partition
 
-import (
-	"encoding/binary"
-
-	"github.com/zeebo/xxh3"
-)
+import "github.com/zeebo/xxh3"
 
 const (
 	dedupeMax      = 1 << 16 // columns remembered in each of two generations
 	dedupeBytesMin = 64      // a second reference to a value column gains nothing below
 )
 
-// contentKey is a 128-bit hash of a column's content or origin.
+// contentKey is a 128-bit hash of a column's content.
 type contentKey = xxh3.Uint128
 
 // Seeds keep apart what a content key was made of.
 const (
 	seedTimes   = 1 // timestamps
 	seedEncoded = 2 // encoded bytes
-	seedOrigin  = 3 // place in the block a chunk is copied from
 )
 
 func keyOfTimes(ts []int64) contentKey { return xxh3.Hash128Seed(timeBytes(ts), seedTimes) }
@@ -27,16 +22,6 @@ func keyOfTimes(ts []int64) contentKey { return xxh3.Hash128Seed(timeBytes(ts), 
 // how many values they stand for: a constant step looks the same for any.
 func keyOfEncoded(b []byte, count int) contentKey {
 	return xxh3.Hash128Seed(b, uint64(count)<<8|seedEncoded)
-}
-
-// keyOfOrigin is the key of a column by the place it is copied from: block is a
-// number that no other block open in this process has.
-func keyOfOrigin(block uint64, frameOff int64, start uint32) contentKey {
-	var b [20]byte
-	binary.LittleEndian.PutUint64(b[0:], block)
-	binary.LittleEndian.PutUint64(b[8:], uint64(frameOff))
-	binary.LittleEndian.PutUint32(b[16:], start)
-	return xxh3.Hash128Seed(b[:], seedOrigin)
 }
 
 // storedColumn is a column that has been laid out. In the directory page

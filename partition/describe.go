@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"sort"
@@ -20,11 +21,11 @@ const describeBytes = 16
 
 // Describe prints the whole file, piece by piece: offset, length, the first
 // bytes, meaning. What lies in a compressed piece is printed below it, without
-// an offset.
+// an offset. Damaged pieces are named and left out.
 func (b *Block) Describe(ctx context.Context, out io.Writer) error {
 	d := describer{block: b, w: bufio.NewWriter(out), reader: chunkReader{block: b, ahead: scanBytes}}
 	for _, step := range []func(context.Context) error{d.header, d.columns, d.sections, d.tails} {
-		if err := step(ctx); err != nil {
+		if err := d.damaged(step(ctx)); err != nil {
 			return err
 		}
 	}
@@ -56,6 +57,16 @@ func (d *describer) below(format string, args ...any) {
 	fmt.Fprintf(d.w, "%*s%s\n", 8+1+8+2+2*describeBytes+1+2+2, "", fmt.Sprintf(format, args...))
 }
 
+// damaged prints what cannot be described; other errors it returns.
+func (d *describer) damaged(err error) error {
+	var damage *DamageError
+	if errors.As(err, &damage) {
+		fmt.Fprintf(d.w, "%08x %8s  damaged: %s\n", damage.Offset, "?", damage.What)
+		return nil
+	}
+	return err
+}
+
 func (d *describer) header(context.Context) error {
 	return d.piece(0, headerLen, "header: magic %q, version %d, checksum", blockMagic, blockVersion)
 }
@@ -67,10 +78,10 @@ func (d *describer) columns(ctx context.Context) error {
 		return err
 	}
 	err = d.block.eachDirectoryPage(func(p page, from int64, dir *directoryPage, err error) error {
-		if err == nil {
-			err = ctx.Err()
-		}
 		if err != nil {
+			return d.damaged(err)
+		}
+		if err := ctx.Err(); err != nil {
 			return err
 		}
 		type frameAt struct {
@@ -142,10 +153,14 @@ func (d *describer) frame(dir *directoryPage, s stream, n uint32, uses []columnU
 
 func (d *describer) column(dir *directoryPage, s stream, u columnUse) (string, error) {
 	col, err := d.reader.column(dir, s, u.ref)
-	if err != nil {
-		return "", err
+	var info encoding.Info
+	if err == nil {
+		info, err = encoding.ColumnInfo(u.kind, col, int(u.n))
+		err = d.block.damage(0, err)
 	}
-	info, err := encoding.ColumnInfo(u.kind, col, int(u.n))
+	if errors.Is(err, ErrCorrupt) {
+		return fmt.Sprintf("damaged column of %v: %v", u.kind, err), nil
+	}
 	if err != nil {
 		return "", err
 	}
@@ -188,11 +203,11 @@ func showTime(t int64) string { return time.UnixMilli(t).UTC().Format("2006-01-0
 func (d *describer) exemplarPage(p page) error {
 	data, err := d.block.readPage(p)
 	if err != nil {
-		return err
+		return d.damaged(err)
 	}
 	all, err := decodeExemplarPage(data, p.first)
 	if err != nil {
-		return d.block.damage(p.off, err)
+		return d.damaged(d.block.damage(p.off, err))
 	}
 	if err := d.piece(p.off, int64(p.stored), "exemplar page: %d series, %d bytes", len(all), p.size()); err != nil {
 		return err
@@ -224,7 +239,7 @@ func (d *describer) sections(ctx context.Context) error {
 		if step == nil {
 			step = func(s section) error { return d.piece(s.off, s.length, "section %v, %v", s.id, s.encoding) }
 		}
-		if err := step(s); err != nil {
+		if err := d.damaged(step(s)); err != nil {
 			return err
 		}
 	}
@@ -372,7 +387,10 @@ func (d *describer) tails(context.Context) error {
 		}
 		f, err := decodeTail(tail, b.info.Size)
 		if err != nil {
-			return b.damage(off, err)
+			if err := d.damaged(b.damage(off, err)); err != nil {
+				return err
+			}
+			continue
 		}
 		table := int64(tableLen(tail))
 		if err := d.piece(off, table, "section table"); err != nil {

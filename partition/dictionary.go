@@ -3,7 +3,6 @@ package partition
 import (
 	"encoding/binary"
 	"sort"
-	"strings"
 )
 
 // A dictionary is the sorted list of the values of one label name, in pages.
@@ -182,15 +181,4 @@ func keys(ps []page, i int, all uint32) int {
 // pageOfValue returns the number of the page that holds v if any does.
 func (f *nameFences) pageOfValue(v string) int {
 	return max(0, sort.Search(len(f.firsts), func(i int) bool { return f.firsts[i] > v })-1)
-}
-
-// prefixEnd returns the least string above all that begin with prefix; the
-// second result is false if there is none.
-func prefixEnd(prefix string) (string, bool) {
-	b := []byte(strings.TrimRight(prefix, "\xff"))
-	if len(b) == 0 {
-		return "", false
-	}
-	b[len(b)-1]++
-	return string(b), true
 }

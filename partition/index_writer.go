@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"strings"
@@ -20,14 +21,16 @@ const postingsBatch = 4 << 20
 // the labels in which it differs from the series before it.
 type indexWriter struct {
 	table      pairTable
-	rows       slabs            // a row a series
-	identities []model.Identity // by ordinal
+	series     uint64 // written so far
+	rows       slabs  // a row a series
+	identities slabs  // 16 bytes a series
 	tenants    []tenantRange
 	last       []uint32 // pairs of the last series
 	current    []uint32 // scratch
 	lastMetric string
 	out        *output
 	sections   []section
+	batch      int    // ordinals held at once; 0 = postingsBatch
 	content    []byte // scratch
 	packed     []byte // scratch
 	list       []byte // scratch
@@ -54,7 +57,7 @@ func (x *indexWriter) add(tenant uint32, id model.Identity, ls labels.Labels) er
 	metric, bad := "", false
 	var lastName string
 	ls.Range(func(l labels.Label) {
-		if l.Name == labels.MetricName {
+		if l.Name == metricName {
 			metric = l.Value
 		}
 		bad = bad || l.Value == "" || l.Name <= lastName
@@ -68,15 +71,17 @@ func (x *indexWriter) add(tenant uint32, id model.Identity, ls labels.Labels) er
 	if bad || len(x.current) == 0 {
 		return fmt.Errorf("series %v: labels empty or not sorted", ls)
 	}
-	if len(x.identities) >= maxSeriesInBlock {
-		return fmt.Errorf("more than %d series in a block", len(x.identities))
+	if x.series >= maxSeriesInBlock {
+		return fmt.Errorf("more than %d series in a block", x.series)
 	}
 	if err := x.checkOrder(tenant, metric, ls); err != nil {
 		return err
 	}
 	x.list = appendSeriesRow(x.list[:0], x.last, x.current)
 	x.rows.append(x.list)
-	x.identities = append(x.identities, id)
+	x.list = appendIdentity(x.list[:0], id)
+	x.identities.append(x.list)
+	x.series++
 	x.last, x.current = x.current, x.last
 	x.lastMetric = metric
 	return nil
@@ -85,7 +90,7 @@ func (x *indexWriter) add(tenant uint32, id model.Identity, ls labels.Labels) er
 func (x *indexWriter) checkOrder(tenant uint32, metric string, ls labels.Labels) error {
 	n := len(x.tenants)
 	if n == 0 || tenant > x.tenants[n-1].tenant {
-		x.tenants = append(x.tenants, tenantRange{tenant, uint32(len(x.identities))})
+		x.tenants = append(x.tenants, tenantRange{tenant, uint32(x.series)})
 		return nil
 	}
 	c := 0
@@ -122,7 +127,7 @@ func (x *indexWriter) comparePairs(a, b []uint32) int {
 
 // skipMetric returns i, or i+1 if pair i is the metric name.
 func (x *indexWriter) skipMetric(pairs []uint32, i int) int {
-	if i < len(pairs) && x.table.names[x.table.pairs[pairs[i]].name] == labels.MetricName {
+	if i < len(pairs) && x.table.names[x.table.pairs[pairs[i]].name] == metricName {
 		i++
 	}
 	return i
@@ -211,14 +216,18 @@ func (x *indexWriter) writePage(first uint32, content []byte) page {
 
 func (x *indexWriter) writeDictionaries(sym *symbols, fences []nameFences) {
 	off := x.out.section()
+	var values []string
 	for k := range sym.names {
-		values := sym.values(k)
-		for first := 0; first < len(values); {
-			var n int
-			x.content, n = appendDictionaryPage(x.content[:0], values[first:])
-			fences[k].dictionary = append(fences[k].dictionary, x.writePage(uint32(first), x.content))
-			fences[k].firsts = append(fences[k].firsts, values[first])
-			first += n
+		for first, n := uint32(0), sym.values(k); first < n; {
+			values = values[:0]
+			for v := first; v < n && v < first+dictionaryValues; v++ {
+				values = append(values, sym.value(k, v))
+			}
+			var taken int
+			x.content, taken = appendDictionaryPage(x.content[:0], values)
+			fences[k].dictionary = append(fences[k].dictionary, x.writePage(first, x.content))
+			fences[k].firsts = append(fences[k].firsts, values[0])
+			first += uint32(taken)
 		}
 	}
 	x.endSection(sectionDictionaries, encodingPages, off)
@@ -227,7 +236,7 @@ func (x *indexWriter) writeDictionaries(sym *symbols, fences []nameFences) {
 // writePostings walks the series once for every batch of names.
 func (x *indexWriter) writePostings(sym *symbols, fences []nameFences) {
 	off := x.out.section()
-	counts := make([]uint32, len(sym.value)+1) // by rank
+	counts := make([]uint32, len(sym.pair)) // by rank
 	x.each(func(_ uint32, pairs []uint32) {
 		for _, p := range pairs {
 			counts[sym.rank[p]]++
@@ -240,7 +249,7 @@ func (x *indexWriter) writePostings(sym *symbols, fences []nameFences) {
 			for _, c := range counts[sym.first[to]:sym.first[to+1]] {
 				n += int(c)
 			}
-			if to > from && total+n > postingsBatch {
+			if to > from && total+n > cmp.Or(x.batch, postingsBatch) {
 				break
 			}
 			total += n
@@ -272,7 +281,8 @@ func (x *indexWriter) writePostingsBatch(sym *symbols, fences []nameFences, coun
 			}
 			ords[next[r-lo]] = ord
 			next[r-lo]++
-			k := int(sym.name[r]) - from
+			name, _ := sym.numbers(p)
+			k := int(name) - from
 			if n := len(any[k]); n > 0 && any[k][n-1].to == ord {
 				any[k][n-1].to++
 			} else {
@@ -284,8 +294,7 @@ func (x *indexWriter) writePostingsBatch(sym *symbols, fences []nameFences, coun
 	for k := from; k < to; k++ {
 		x.content = x.content[:0]
 		first := uint32(0)
-		values := sym.first[k+1] - sym.first[k]
-		for v := range values {
+		for v := range sym.values(k) {
 			n := counts[sym.first[k]+v]
 			x.content = appendPostings(x.content, ords[at:at+n], &x.list)
 			at += n
@@ -314,9 +323,8 @@ func (x *indexWriter) writeSeries(sym *symbols) {
 	x.each(func(ord uint32, pairs []uint32) {
 		names, values = names[:0], values[:0]
 		for _, pair := range pairs {
-			r := sym.rank[pair]
-			names = append(names, sym.name[r])
-			values = append(values, r-sym.first[sym.name[r]])
+			name, value := sym.numbers(pair)
+			names, values = append(names, name), append(values, value)
 		}
 		p.add(names, values)
 		if ord-first+1 >= seriesPageRows {
@@ -332,11 +340,14 @@ func (x *indexWriter) writeSeries(sym *symbols) {
 
 func (x *indexWriter) writeIdentities() {
 	off := x.out.section()
-	for ids := x.identities; len(ids) > 0; {
-		n := min(len(ids), identityPageRows)
-		x.content = appendIdentities(x.content[:0], ids[:n])
-		x.out.write(x.content)
-		ids = ids[n:]
+	const pageBytes = identityPageRows * identityBytes // divides slabBytes
+	for _, ids := range x.identities {
+		for len(ids) > 0 {
+			n := min(len(ids), pageBytes)
+			x.content = appendIdentityPage(x.content[:0], ids[:n])
+			x.out.write(x.content)
+			ids = ids[n:]
+		}
 	}
 	x.endSection(sectionIdentities, encodingFixed, off)
 }
@@ -347,7 +358,7 @@ func (x *indexWriter) writeNames(sym *symbols, fences []nameFences) {
 	for k, name := range sym.names {
 		x.content = fences[k].append(x.content[:0])
 		names[k] = nameEntry{
-			name: name, values: sym.first[k+1] - sym.first[k],
+			name: name, values: sym.values(k),
 			fenceLen: uint32(len(x.content)), fenceCRC: encoding.Checksum(x.content),
 		}
 		x.out.write(x.content)

@@ -46,7 +46,7 @@ func (b *Block) Postings(ctx context.Context, tenant uint32, ms []*labels.Matche
 func matchOrder(ms []*labels.Matcher) []*labels.Matcher {
 	cost := func(m *labels.Matcher) int {
 		switch {
-		case m.Type == labels.MatchEqual && m.Name == labels.MetricName && m.Value != "":
+		case m.Type == labels.MatchEqual && m.Name == metricName && m.Value != "":
 			return 0
 		case m.Type == labels.MatchEqual && m.Value != "":
 			return 1

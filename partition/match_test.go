@@ -58,7 +58,7 @@ func TestMatchersAgreeWithANaiveEvaluation(t *testing.T) {
 	for i := range 3000 {
 		b := labels.NewScratchBuilder(6)
 		b.Add("id", fmt.Sprintf("id-%05d", i))
-		for _, n := range []string{"A", labels.MetricName, "job", "zone", "wide"} {
+		for _, n := range []string{"A", metricName, "job", "zone", "wide"} {
 			switch {
 			case rnd.IntN(4) == 0:
 			case n == "wide":
@@ -76,7 +76,7 @@ func TestMatchersAgreeWithANaiveEvaluation(t *testing.T) {
 		"[ab]+", "x.y", "x\\.y", "id-0.*", "id-00017", "id-0001[0-9]", "wide-1.*", "wide-.*", "(foo|)", "ü", "^a$", "a?", "10|2|id-00003",
 	}
 	match := func() *labels.Matcher {
-		names := []string{"A", labels.MetricName, "job", "zone", "wide", "id", "absent"}
+		names := []string{"A", metricName, "job", "zone", "wide", "id", "absent"}
 		return labels.MustNewMatcher(labels.MatchType(rnd.IntN(4)), names[rnd.IntN(len(names))], patterns[rnd.IntN(len(patterns))])
 	}
 	for range 1500 {
@@ -99,7 +99,7 @@ func TestLabelNamesAndValuesOfSomeSeries(t *testing.T) {
 	rnd := newRand(t)
 	var sets []labels.Labels
 	for i := range 2000 {
-		pairs := []string{labels.MetricName, fmt.Sprintf("m%d", i%7), "id", fmt.Sprint(i)}
+		pairs := []string{metricName, fmt.Sprintf("m%d", i%7), "id", fmt.Sprint(i)}
 		if i%3 == 0 {
 			pairs = append(pairs, "third", fmt.Sprint(i%30))
 		}
@@ -132,7 +132,7 @@ func TestLabelNamesAndValuesOfSomeSeries(t *testing.T) {
 		if !slices.Equal(names, sortedKeys(want)) {
 			t.Fatalf("names %v, want %v", names, sortedKeys(want))
 		}
-		for _, n := range []string{labels.MetricName, "id", "third", "once", "absent"} {
+		for _, n := range []string{metricName, "id", "third", "once", "absent"} {
 			values, err := b.LabelValues(ctx, n, bm)
 			must(t, err)
 			if !slices.Equal(values, sortedKeys(want[n])) {
@@ -163,7 +163,7 @@ func TestTheWriterKeepsTheOrderOfCompare(t *testing.T) {
 	var sets []labels.Labels
 	for range 300 {
 		b := labels.NewScratchBuilder(4)
-		for _, n := range []string{"A", "Z", labels.MetricName, "a"} {
+		for _, n := range []string{"A", "Z", metricName, "a"} {
 			if rnd.IntN(2) == 0 {
 				b.Add(n, string(rune('a'+rnd.IntN(3))))
 			}

@@ -8,6 +8,9 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 )
 
+// metricName is the label that holds the name of a metric.
+const metricName = "__name__"
+
 // Compare is the order of series in a block: by tenant, then by metric name,
 // then by the other labels as labels.Compare has it. Both label sets are sorted
 // by name.
@@ -15,14 +18,16 @@ func Compare(tenantA uint32, a labels.Labels, tenantB uint32, b labels.Labels) i
 	if c := cmp.Compare(tenantA, tenantB); c != 0 {
 		return c
 	}
-	if c := strings.Compare(a.Get(labels.MetricName), b.Get(labels.MetricName)); c != 0 {
+	if c := strings.Compare(a.Get(metricName), b.Get(metricName)); c != 0 {
 		return c
 	}
 	if beforeMetric(a) || beforeMetric(b) {
-		a, b = a.DropMetricName(), b.DropMetricName()
+		a, b = a.DropReserved(isMetricName), b.DropReserved(isMetricName)
 	}
 	return labels.Compare(a, b)
 }
+
+func isMetricName(name string) bool { return name == metricName }
 
 var errStop = errors.New("stop")
 
@@ -31,7 +36,7 @@ var errStop = errors.New("stop")
 func beforeMetric(ls labels.Labels) bool {
 	before := false
 	_ = ls.Validate(func(l labels.Label) error { // stops at the first label
-		before = l.Name < labels.MetricName
+		before = l.Name < metricName
 		return errStop
 	})
 	return before

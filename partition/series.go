@@ -166,13 +166,16 @@ func equalNumbers(a, b []uint32) bool {
 	return true
 }
 
-// appendIdentities appends a page of identities with its checksum.
-func appendIdentities(dst []byte, ids []model.Identity) []byte {
+// appendIdentity appends the 16 bytes of an identity.
+func appendIdentity(dst []byte, id model.Identity) []byte {
+	dst = binary.LittleEndian.AppendUint64(dst, id.Hi)
+	return binary.LittleEndian.AppendUint64(dst, id.Lo)
+}
+
+// appendIdentityPage appends a page of identities and its checksum.
+func appendIdentityPage(dst, ids []byte) []byte {
 	n := len(dst)
-	for _, id := range ids {
-		dst = binary.LittleEndian.AppendUint64(dst, id.Hi)
-		dst = binary.LittleEndian.AppendUint64(dst, id.Lo)
-	}
+	dst = append(dst, ids...)
 	return binary.LittleEndian.AppendUint32(dst, encoding.Checksum(dst[n:]))
 }
 

@@ -95,56 +95,67 @@ func (t *pairTable) grow() {
 }
 
 // symbols is a pairTable in its final order: names sorted, and the values of
-// each name sorted.
+// each name sorted. A pair's place in it is its rank.
 type symbols struct {
-	names []string
-	first []uint32 // of each name: rank of its first pair; one more at the end
-	value []string // by rank
-	rank  []uint32 // by number in the pairTable
-	name  []uint32 // by rank: number of the name in names
+	table  *pairTable
+	names  []string
+	first  []uint32 // of each name: rank of its first pair; one more at the end
+	rank   []uint32 // by number in the table
+	pair   []uint32 // by rank: number in the table
+	nameAt []uint32 // by number of the name in the table: its number in names
 }
 
-// order sorts the pairs that are in use. A name without a pair is left out.
+// order sorts the pairs. The table takes no further pair.
 func (t *pairTable) order() *symbols {
-	byRank := make([]uint32, len(t.pairs))
-	for i := range byRank {
-		byRank[i] = uint32(i)
+	t.slots = nil
+	s := &symbols{table: t, pair: make([]uint32, len(t.pairs)), nameAt: make([]uint32, len(t.names))}
+	byName := make([]uint32, len(t.names))
+	for i := range byName {
+		byName[i] = uint32(i)
 	}
-	nameOrder := make([]uint32, len(t.names))
-	for i := range nameOrder {
-		nameOrder[i] = uint32(i)
+	slices.SortFunc(byName, func(a, b uint32) int { return strings.Compare(t.names[a], t.names[b]) })
+	for i, id := range byName {
+		s.names = append(s.names, t.names[id])
+		s.nameAt[id] = uint32(i)
 	}
-	slices.SortFunc(nameOrder, func(a, b uint32) int { return strings.Compare(t.names[a], t.names[b]) })
-	nameRank := make([]uint32, len(t.names))
-	for i, id := range nameOrder {
-		nameRank[id] = uint32(i)
-	}
-	slices.SortFunc(byRank, func(a, b uint32) int {
-		pa, pb := &t.pairs[a], &t.pairs[b]
-		if pa.name != pb.name {
-			return int(nameRank[pa.name]) - int(nameRank[pb.name])
-		}
-		return strings.Compare(pa.value, pb.value)
-	})
 
-	s := &symbols{
-		value: make([]string, len(byRank)),
-		rank:  make([]uint32, len(byRank)),
-		name:  make([]uint32, len(byRank)),
+	// The pairs by name, by counting; then each name's by value.
+	s.first = make([]uint32, len(t.names)+1)
+	for _, p := range t.pairs {
+		s.first[s.nameAt[p.name]+1]++
 	}
-	last := uint32(0)
-	for r, n := range byRank {
-		p := &t.pairs[n]
-		if len(s.names) == 0 || p.name != last {
-			s.names = append(s.names, t.names[p.name])
-			s.first = append(s.first, uint32(r))
-			last = p.name
-		}
-		s.value[r], s.rank[n], s.name[r] = p.value, uint32(r), uint32(len(s.names)-1)
+	for i := range t.names {
+		s.first[i+1] += s.first[i]
 	}
-	s.first = append(s.first, uint32(len(byRank)))
+	next := slices.Clone(s.first)
+	for n, p := range t.pairs {
+		k := s.nameAt[p.name]
+		s.pair[next[k]] = uint32(n)
+		next[k]++
+	}
+	for k := range s.names {
+		slices.SortFunc(s.pair[s.first[k]:s.first[k+1]], func(a, b uint32) int {
+			return strings.Compare(t.pairs[a].value, t.pairs[b].value)
+		})
+	}
+	s.rank = make([]uint32, len(t.pairs))
+	for r, n := range s.pair {
+		s.rank[n] = uint32(r)
+	}
 	return s
 }
 
-// values returns the sorted values of a name.
-func (s *symbols) values(name int) []string { return s.value[s.first[name]:s.first[name+1]] }
+// value returns value number v of name number k.
+func (s *symbols) value(k int, v uint32) string {
+	return s.table.pairs[s.pair[s.first[k]+v]].value
+}
+
+// values returns the number of values of name number k.
+func (s *symbols) values(k int) uint32 { return s.first[k+1] - s.first[k] }
+
+// numbers returns the numbers of a pair's name, and of its value among the
+// values of that name.
+func (s *symbols) numbers(pair uint32) (name, value uint32) {
+	name = s.nameAt[s.table.pairs[pair].name]
+	return name, s.rank[pair] - s.first[name]
+}

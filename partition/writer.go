@@ -22,6 +22,10 @@ const (
 	heldHistograms = 32 << 10
 )
 
+// chunkBuckets bounds the buckets of the histograms in one chunk, so that the
+// memory of reading it is bounded.
+const chunkBuckets = 1 << 20
+
 // WriterOptions are what may be chosen about a Writer.
 type WriterOptions struct{}
 
@@ -40,10 +44,10 @@ type Writer struct {
 	notes   []MetricMetadata
 
 	series  currentSeries
-	held    model.Samples   // of the current series and partition, not laid out yet
-	span    model.TimeRange // that partition
-	rung    uint8           // least rung for what is held
-	hint    encoding.FloatHint
+	held    model.Samples                    // of the current series and partition, not laid out yet
+	span    model.TimeRange                  // that partition
+	rung    uint8                            // least rung for what is held
+	hint    encoding.FloatHint               // how the last column of floats was encoded
 	encoded []byte                           // scratch: a column of values
 	kinds   [model.KindHistogram + 1]columns // scratch: a window with both kinds
 
@@ -105,7 +109,7 @@ func (w *Writer) Name() string { return w.name }
 func (w *Writer) Written() int64 { return w.out.off + w.columns.waitingBytes() }
 
 // SeriesCount returns the number of series written so far.
-func (w *Writer) SeriesCount() int { return len(w.index.identities) }
+func (w *Writer) SeriesCount() int { return int(w.index.series) }
 
 // Series begins the next series; series rise as Compare has it. ls is kept
 // until the next call of Series or Finish. A series for which no sample follows
@@ -254,6 +258,9 @@ func (w *Writer) window(i, j int) {
 func (w *Writer) split(kind model.Kind, c columns) {
 	for len(c.t) > 0 && w.err == nil {
 		n := min(len(c.t), MaxChunkSamples)
+		if kind == model.KindHistogram {
+			n = histogramsInChunk(c.h[:n])
+		}
 		part := columns{t: c.t[:n]}
 		if kind == model.KindFloat {
 			part.v, c.v = c.v[:n], c.v[n:]
@@ -268,6 +275,23 @@ func (w *Writer) split(kind model.Kind, c columns) {
 	}
 }
 
+// histogramsInChunk returns how many of hs, at least one, go into one chunk.
+func histogramsInChunk(hs []model.Histogram) int {
+	buckets := 0
+	for i, h := range hs {
+		switch {
+		case h.Int != nil:
+			buckets += len(h.Int.PositiveBuckets) + len(h.Int.NegativeBuckets)
+		case h.Float != nil:
+			buckets += len(h.Float.PositiveBuckets) + len(h.Float.NegativeBuckets)
+		}
+		if buckets > chunkBuckets && i > 0 {
+			return i
+		}
+	}
+	return len(hs)
+}
+
 // chunk encodes one chunk.
 func (w *Writer) chunk(kind model.Kind, c columns) {
 	if !w.list() {
@@ -276,6 +300,9 @@ func (w *Writer) chunk(kind model.Kind, c columns) {
 	r := row{ord: w.series.ord, flags: rowFlags(w.rung << rowRungShift)}
 	r.time = w.columns.addTimes(c.t)
 	if kind == model.KindFloat {
+		if w.meta.Level == L2 {
+			w.hint = 0 // the block is final: search for the best
+		}
 		w.encoded, w.hint = encoding.AppendFloats(w.encoded[:0], c.v, w.hint)
 	} else {
 		r.flags |= rowHistogram
@@ -296,7 +323,7 @@ func (w *Writer) chunk(kind model.Kind, c columns) {
 // list gives the current series its ordinal, if it has none yet.
 func (w *Writer) list() bool {
 	if w.err == nil && !w.series.listed {
-		w.series.ord = uint32(len(w.index.identities))
+		w.series.ord = uint32(w.index.series)
 		w.check(w.index.add(w.series.tenant, w.series.id, w.series.labels))
 		w.series.listed = w.err == nil
 	}
@@ -343,7 +370,7 @@ func (w *Writer) Metadata(tenant uint32, metric string, m model.Metadata) error 
 // a series is ErrEmptyBlock, and then as after any error no file is left.
 func (w *Writer) Finish() (BlockInfo, error) {
 	w.endSeries()
-	if w.err == nil && len(w.index.identities) == 0 {
+	if w.err == nil && w.index.series == 0 {
 		w.err = ErrEmptyBlock
 	}
 	if w.err != nil {
@@ -361,7 +388,7 @@ func (w *Writer) Finish() (BlockInfo, error) {
 		w.index.writeBlob(sectionMetadata, appendMetadata(nil, w.notes))
 	}
 	f := footer{
-		meta: w.meta, series: uint64(len(w.index.identities)), samples: w.samples, chunks: w.chunks,
+		meta: w.meta, series: w.index.series, samples: w.samples, chunks: w.chunks,
 		minTime: w.minTime, maxTime: w.maxTime, sections: w.index.sections,
 	}
 	tail := appendTail(nil, &f)
