@@ -103,6 +103,9 @@ func (db *DB) alive(ref model.Ref) bool {
 // resolve finds or creates a series and remembers under which alias.
 func (db *DB) resolve(a model.Hash, ls labels.Labels) (model.Ref, error) {
 	ref, _ := db.head.Resolve(0, ls)
+	if ref == 0 {
+		return 0, rejectf(ReasonLimit, "the head has no room for another series: %s", clip(ls.String()))
+	}
 	db.head.SetAlias(a, ref)
 	return ref, nil
 }

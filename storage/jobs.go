@@ -13,8 +13,10 @@ const (
 	watchEvery   = 500 * time.Millisecond // space and cut triggers
 	mergeEvery   = time.Minute            // looked at also after every cut
 	retainEvery  = time.Hour
-	retryAtFirst = time.Second // after a failure; doubles
+	retryAtFirst = time.Second     // after a failure; doubles
+	recutAtMost  = 4 * time.Second // writers may wait for a cut
 	retryAtMost  = time.Minute
+	yieldAtMost  = 100 * time.Millisecond // a merge's pause while writers wait
 )
 
 // jobs are the goroutines of a database: one watches space and cuts, one
@@ -43,7 +45,7 @@ func (db *DB) stopJobs() {
 
 // watch measures free space and cuts the head when it is due.
 func (db *DB) watch(ctx context.Context) {
-	backoff := backoff{}
+	backoff := backoff{most: recutAtMost}
 	for {
 		select {
 		case <-ctx.Done():
@@ -74,7 +76,7 @@ func (db *DB) watch(ctx context.Context) {
 
 // maintain merges blocks and applies retention.
 func (db *DB) maintain(ctx context.Context) {
-	backoff := backoff{}
+	backoff := backoff{most: retryAtMost}
 	var retained time.Time
 	for {
 		now := db.opts.Clock.Now()
@@ -112,6 +114,7 @@ func (db *DB) maintain(ctx context.Context) {
 
 // backoff spaces repetitions of something that fails.
 type backoff struct {
+	most  time.Duration
 	delay time.Duration
 	until time.Time
 }
@@ -119,12 +122,12 @@ type backoff struct {
 func (b *backoff) wait(now time.Time) bool { return now.Before(b.until) }
 
 func (b *backoff) failed(now time.Time) time.Duration {
-	b.delay = min(max(2*b.delay, retryAtFirst), retryAtMost)
+	b.delay = min(max(2*b.delay, retryAtFirst), b.most)
 	b.until = now.Add(b.delay)
 	return b.delay
 }
 
-func (b *backoff) worked() { *b = backoff{} }
+func (b *backoff) worked() { *b = backoff{most: b.most} }
 
 func wake(c chan struct{}) {
 	select {

@@ -155,6 +155,16 @@ func (db *DB) dropTombstones(ctx context.Context) {
 	}
 }
 
-// yield lets more urgent work go first: a merge pauses between series while the
-// head waits to be cut.
-func (db *DB) yield(ctx context.Context) error { return ctx.Err() }
+// yield lets more urgent work go first: a merge pauses between series while
+// writers wait for the head to be cut, for a bounded time, because a full disk
+// can keep a cut from ending.
+func (db *DB) yield(ctx context.Context) error {
+	if db.headFull() {
+		select {
+		case <-ctx.Done():
+		case <-db.cutDone():
+		case <-db.opts.Clock.After(yieldAtMost):
+		}
+	}
+	return ctx.Err()
+}
