@@ -86,12 +86,12 @@ func checkInputs(s *State, e *Edit, b BlockInfo) error {
 			return badEdit("add %q: input %q is not listed", b.Name, name)
 		case !slices.Contains(e.Drop, name):
 			return badEdit("add %q: input %q stays", b.Name, name)
-		case in.Level > b.Level || b.Level == L2 && in.Level == L0:
+		case in.Level > b.Level:
 			return badEdit("add %q: input %q is %v", b.Name, name, in.Level)
 		case in.Level != L0 && in.Partition != b.Partition:
 			return badEdit("add %q: input %q is of another partition", b.Name, name)
-		case in.Level != inputs0Level(s, b) && b.Level == L1:
-			return badEdit("add %q: inputs of two levels", b.Name)
+		case (in.Level == L0) != (s.Blocks[b.Inputs[0]].Level == L0):
+			return badEdit("add %q: inputs with and without a partition", b.Name)
 		}
 		inputs = append(inputs, in.BlockInfo)
 	}
@@ -101,9 +101,6 @@ func checkInputs(s *State, e *Edit, b BlockInfo) error {
 	}
 	return nil
 }
-
-// inputs0Level returns the level of the first input of a block.
-func inputs0Level(s *State, b BlockInfo) Level { return s.Blocks[b.Inputs[0]].Level }
 
 // generations returns the lowest and the highest generation of some blocks.
 func generations(blocks []BlockInfo) (lo, hi uint64) {

@@ -177,12 +177,3 @@ func compareInfo(a, b BlockInfo) int {
 	}
 	return 0
 }
-
-// totals returns what the blocks hold together.
-func totals(blocks []BlockInfo) (bytes int64, samples uint64) {
-	for _, b := range blocks {
-		bytes += b.Size
-		samples += b.Samples
-	}
-	return bytes, samples
-}

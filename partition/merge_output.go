@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/prometheus/prometheus/model/labels"
-
 	"tsdb/internal/model"
 )
 
@@ -70,7 +68,7 @@ func (o *mergeOutput) writer() (*Writer, error) {
 
 // noteSeries marks the metadata of the metric of the series at hand as used.
 func (o *mergeOutput) noteSeries() {
-	metric := o.at.Labels.Get(labels.MetricName)
+	metric := o.at.Labels.Get(metricLabel)
 	if metric == o.metric && o.series > 1 {
 		return
 	}

@@ -59,7 +59,7 @@ type PlanOptions struct {
 // MergePlan is one merge to do. It is a value: nothing in it is changed.
 type MergePlan struct {
 	Level     Level // of the outputs
-	Partition int64 // of inputs and outputs; NoPartition if the inputs are L0s
+	Partition int64 // of inputs and outputs; NoPartition if the inputs are L0s, which span them
 	// Inputs in the order in which they were written: at an equal key the later
 	// one wins.
 	Inputs []BlockInfo
@@ -118,6 +118,9 @@ func PlanMerge(blocks []PlanBlock, o PlanOptions) (MergePlan, bool) {
 func PlanFinal(blocks []PlanBlock, o PlanOptions) (MergePlan, bool) {
 	p := newPlanner(blocks, o)
 	if len(p.l0Prefix()) > 0 {
+		if plan, ok := p.finishL0(); ok {
+			return plan, true
+		}
 		if plan, ok := p.mergeL0(); ok {
 			return plan, true
 		}
@@ -208,17 +211,37 @@ func (p *planner) l0Prefix() []*PlanBlock {
 }
 
 // mergeL0 merges the oldest L0s into an L1 for each of their partitions, none
-// of which may be full.
+// of which may be full. If there is not enough free space it merges fewer.
 func (p *planner) mergeL0() (MergePlan, bool) {
 	inputs := p.l0Prefix()
-	inputs = inputs[:min(len(inputs), l0Most)]
-	for i := range p.partitions {
-		part := &p.partitions[i]
-		if part.depth() >= MaxDepth && reaches(inputs, part.start) {
-			return p.relieve(part)
+	for n := min(len(inputs), l0Most); n > 0; n /= 2 {
+		inputs = inputs[:n]
+		for i := range p.partitions {
+			part := &p.partitions[i]
+			if part.depth() >= MaxDepth && reaches(inputs, part.start) {
+				return p.relieve(part)
+			}
+		}
+		if plan, ok := p.plan(L1, NoPartition, inputs, fmt.Sprintf("%d L0s", n)); ok {
+			return plan, true
 		}
 	}
-	return p.plan(L1, NoPartition, inputs, fmt.Sprintf("%d L0s", len(inputs)))
+	return MergePlan{}, false
+}
+
+// finishL0 merges all L0s to L2 at once, where there is nothing else that they
+// would have to be merged with.
+func (p *planner) finishL0() (MergePlan, bool) {
+	inputs := p.l0Prefix()
+	if len(inputs) < len(p.l0) || len(inputs) > l0Most {
+		return MergePlan{}, false
+	}
+	for i := range p.partitions {
+		if reaches(inputs, p.partitions[i].start) {
+			return MergePlan{}, false
+		}
+	}
+	return p.plan(L2, NoPartition, inputs, fmt.Sprintf("%d L0s to their final form", len(inputs)))
 }
 
 // reaches reports whether blocks may hold samples of a partition.
@@ -246,14 +269,15 @@ func (p *planner) relieve(part *planPartition) (MergePlan, bool) {
 }
 
 // relieveL0 merges L0s among themselves where they cannot become L1: behind a
-// quarantined one.
+// quarantined one, or because a partition stays full.
 func (p *planner) relieveL0() (MergePlan, bool) {
 	run := readableSuffix(p.l0)
-	if anyBusy(p.l0) || len(run) == len(p.l0) || len(run) < l0Stuck {
+	if anyBusy(p.l0) || len(run) < l0Stuck || len(run) == len(p.l0) && len(run) < 2*l0Full {
 		return MergePlan{}, false
 	}
 	run = tier(run)
-	return p.plan(L0, NoPartition, run[:min(len(run), l0Most)], "L0s behind a quarantined one")
+	run = run[:min(len(run), l0Most)]
+	return p.plan(L0, NoPartition, run, fmt.Sprintf("%d L0s that cannot become L1", len(run)))
 }
 
 // toL2 merges the L1s of a partition, from the oldest to the last before a

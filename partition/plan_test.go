@@ -140,6 +140,12 @@ func TestPlanMerge(t *testing.T) {
 			}
 		})
 	}
+	blocks := planSet(t, "L0:1-1,+5 L0:2-2 L0:3-3 L0:4-4 L0:5-5")
+	tight := roomy
+	tight.FreeBytes = 250
+	if got := planString(PlanMerge(blocks, tight)); got != "L1:1-2 <- L0:1-1 L0:2-2" {
+		t.Errorf("with little free space: %s", got)
+	}
 }
 
 func TestPlanFinal(t *testing.T) {
@@ -158,6 +164,8 @@ func TestPlanFinal(t *testing.T) {
 		{"nothing", "", nil, "none"},
 		{"a final day stays", "L2:1-3@0 L2:1-3@1", nil, "none"},
 		{"a single L0", "L0:5-5 L2:1-3@0", nil, "L1:5-5 <- L0:5-5"},
+		{"L0s of new days only", "L0:5-5@1 L0:6-6@2 L2:1-3@0", nil, "L2:5-6 <- L0:5-5 L0:6-6"},
+		{"not if one of them cannot be read", "L0:5-5@1 L0:6-6@2,q L2:1-3@0", nil, "L1:5-5 <- L0:5-5"},
 		{"then the L1s, an open day's too", "L1:4-5@1 L2:1-3@1,=999999", nil, "L2:1-5@1 <- L2:1-3 L1:4-5"},
 		{"quarantined blocks end it", "L0:9-9,q L0:10-10 L1:4-5@1,q L1:6-7@1", nil, "none"},
 		{"a full day makes room first",
@@ -248,10 +256,36 @@ func (s *simulation) merge(plan func([]PlanBlock, PlanOptions) (MergePlan, bool)
 	if !ok {
 		return false
 	}
+	for _, b := range s.publishMerge(p, nil) {
+		s.byKind[fmt.Sprintf("%v from %v", p.Level, p.Inputs[0].Level)] += b.Size
+	}
+	return true
+}
+
+// publishMerge puts the outputs of a merge in the place of its inputs. With r
+// the keys of the outputs are split at random.
+func (s *simulation) publishMerge(p MergePlan, r *rand.Rand) []BlockInfo {
+	s.t.Helper()
 	sums := map[int64]int64{}
+	keys := map[int64]KeyRange{}
 	for _, in := range p.Inputs {
 		for day, n := range s.content[in.Name] {
 			sums[day] += n
+		}
+	}
+	for _, in := range p.Inputs {
+		k := s.state.Blocks[in.Name].Keys
+		for day := range s.content[in.Name] {
+			if k.IsZero() {
+				k = KeyRange{First: "a", Last: "z"}
+				if r != nil && r.Intn(2) == 0 {
+					k = KeyRange{First: string('a' + rune(r.Intn(13))), Last: string('m' + rune(r.Intn(13)))}
+				}
+			}
+			if known, ok := keys[day]; ok {
+				k = k.union(known)
+			}
+			keys[day] = k
 		}
 	}
 	e := Edit{Drop: p.Names(), Keys: map[string]KeyRange{}}
@@ -259,19 +293,20 @@ func (s *simulation) merge(plan func([]PlanBlock, PlanOptions) (MergePlan, bool)
 	if p.Level == L0 {
 		e.Add = append(e.Add, s.block(meta, sums))
 	} else {
-		for day, n := range sums {
-			meta.Partition = day
-			e.Add = append(e.Add, s.block(meta, map[int64]int64{day: n}))
+		for _, day := range slices.Sorted(maps.Keys(sums)) {
+			meta.Partition, meta.Ordinal = day, 0
+			k := keys[day]
+			if mid := k.First + "m"; p.Level == L2 && r != nil && r.Intn(2) == 0 && sums[day] > 1 && mid < k.Last {
+				b := s.block(meta, map[int64]int64{day: sums[day] / 2})
+				e.Add, e.Keys[b.Name] = append(e.Add, b), KeyRange{First: k.First, Last: mid}
+				meta.Ordinal, k.First, sums[day] = 1, mid+"a", sums[day]-sums[day]/2
+			}
+			b := s.block(meta, map[int64]int64{day: sums[day]})
+			e.Add, e.Keys[b.Name] = append(e.Add, b), k
 		}
 	}
-	for _, b := range e.Add {
-		e.Keys[b.Name] = KeyRange{First: "a", Last: "z"}
-	}
-	for _, b := range e.Add {
-		s.byKind[fmt.Sprintf("%v from %v", p.Level, p.Inputs[0].Level)] += b.Size
-	}
 	s.apply(e)
-	return true
+	return e.Add
 }
 
 // amplification returns bytes written by bytes of the final form.
@@ -492,4 +527,95 @@ func misplaced(s *State) string {
 		return "too deep"
 	}
 	return ""
+}
+
+// The planner on histories with everything in them: late data of any day, keys
+// that split the L2s, blocks that turn out to be unreadable, merges under way
+// while others are planned, deletions. Every plan leaves the blocks in their
+// order, none touches a block it may not, and the final form is reached.
+func TestPlansKeepTheOrder(t *testing.T) {
+	merges := map[string]int{}
+	for seed := range int64(24) {
+		r := rand.New(rand.NewSource(seed))
+		s := newSimulation(t)
+		bad, tombstone := map[string]bool{}, uint64(0)
+		var running []MergePlan
+		next := func(plan func([]PlanBlock, PlanOptions) (MergePlan, bool)) bool {
+			var blocks []PlanBlock
+			for _, b := range s.state.Sorted() {
+				busy := slices.ContainsFunc(running, func(p MergePlan) bool { return slices.Contains(p.Names(), b.Name) })
+				blocks = append(blocks, PlanBlock{Listed: b, Quarantined: bad[b.Name], Busy: busy})
+			}
+			p, ok := plan(blocks, PlanOptions{NowMs: s.nowMs, FreeBytes: math.MaxUint64, WALLow: s.state.WALLow, Tombstones: s.state.Tombstones})
+			if !ok {
+				return false
+			}
+			for _, in := range p.Inputs {
+				if bad[in.Name] || slices.ContainsFunc(running, func(q MergePlan) bool { return slices.Contains(q.Names(), in.Name) }) {
+					t.Fatalf("seed %d: %s takes %s", seed, p.Reason, in.Name)
+				}
+			}
+			running = append(running, p)
+			merges[fmt.Sprintf("%v from %v", p.Level, p.Inputs[len(p.Inputs)-1].Level)]++
+			return true
+		}
+		finish := func(i int) {
+			s.publishMerge(running[i], r)
+			running = slices.Delete(running, i, i+1)
+		}
+		step := 4 * model.HourMs >> (seed % 4 * 2)
+		for range 150 * (1 + seed%4) {
+			s.nowMs += r.Int63n(step)
+			switch r.Intn(8) {
+			case 0, 1, 2, 3:
+				content := map[int64]int64{}
+				for range 1 + r.Intn(4) {
+					content[model.PartitionStart(s.nowMs-r.Int63n(4)*model.DayMs*r.Int63n(2))] += 1 + r.Int63n(1<<uint(r.Intn(20)))
+				}
+				s.cut(content)
+			case 4:
+				if seed%2 == 0 && r.Intn(6) == 0 && len(s.state.Blocks) > 0 {
+					blocks := s.state.Sorted()
+					name := blocks[r.Intn(len(blocks))].Name
+					if !slices.ContainsFunc(running, func(p MergePlan) bool { return slices.Contains(p.Names(), name) }) {
+						bad[name] = true
+					}
+				}
+			case 5:
+				tombstone++
+				tomb := testTombstone(tombstone, s.gen+1)
+				tomb.Range.Min = testDay + int64(r.Intn(20))*model.DayMs
+				tomb.Range.Max = tomb.Range.Min + 1 + int64(r.Intn(int(3*model.DayMs)))
+				s.gen++
+				s.apply(Edit{AddTombstones: []Tombstone{tomb}, WALLow: ptr(s.gen + 1)})
+			default:
+				if len(running) > 0 && r.Intn(2) == 0 {
+					finish(r.Intn(len(running)))
+				} else if plan := PlanMerge; len(running) < 3 {
+					if r.Intn(20) == 0 {
+						plan = PlanFinal
+					}
+					next(plan)
+				}
+			}
+		}
+		for len(running) > 0 {
+			finish(0)
+		}
+		for n := 0; next(PlanFinal); n++ {
+			finish(0)
+			if n > 500 {
+				t.Fatalf("seed %d: the final form is never reached", seed)
+			}
+		}
+		if spent := SpentTombstones(s.state, nil); len(bad) == 0 && len(spent) != len(s.state.Tombstones) {
+			t.Errorf("seed %d: of %d tombstones %d are spent", seed, len(s.state.Tombstones), len(spent))
+		}
+	}
+	t.Log(merges)
+	for _, kind := range []string{"L0 from L0", "L1 from L0", "L1 from L1", "L2 from L1", "L2 from L2", "L2 from L0"} {
+		if merges[kind] == 0 {
+			t.Errorf("no merge of %s", kind)
+		}
+	}
 }

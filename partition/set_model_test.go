@@ -212,6 +212,8 @@ func TestMergeIsAFunctionOfItsInputs(t *testing.T) {
 	fsys := vfs.NewMem()
 	s := newTestStore(t, fsys, 5)
 	must(t, s.open())
+	must(t, s.cut())
+	must(t, s.mergeAll())
 	for range 9 {
 		s.nowMs += 5 * model.HourMs
 		must(t, s.cut())
