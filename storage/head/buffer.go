@@ -189,10 +189,11 @@ func (p *bufferShard) note(slot uint32) {
 	}
 }
 
-// finish records what a batch has changed.
+// finish records what a batch has changed: how many keys there are more, and
+// the times of its samples.
 func (p *bufferShard) finish(added int, minT, maxT int64) {
 	s := &p.stats
-	if added > 0 {
+	if added != 0 {
 		s.samples.Add(int64(added))
 	}
 	if minT < s.minTime.Load() {

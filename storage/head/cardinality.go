@@ -1,7 +1,5 @@
 package head
 
-import "github.com/prometheus/prometheus/model/labels"
-
 // Cardinality says what the series of a head are made of.
 type Cardinality struct {
 	Series     int
@@ -58,7 +56,7 @@ func (c *Cardinality) count(s *Shard, name string, t *term) {
 		c.Names[name]++
 		c.NameBytes[name] += uint64(len(p.Value))
 	}
-	if name == labels.MetricName {
+	if name == metricName {
 		c.Metrics[p.Value] += series
 	}
 	if series >= minPairSeries {

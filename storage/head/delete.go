@@ -10,8 +10,7 @@ import (
 
 // DeleteLocked takes the samples of a range out of a buffer, those of the
 // tenant's series that match all matchers, and returns how many there were.
-// Exemplars stay. What the samples held of the buffer's memory goes with the
-// buffer.
+// Exemplars stay, and so does the series in the buffer's count.
 func (s *Shard) DeleteLocked(b *Buffer, tenant uint32, ms []*labels.Matcher, tr model.TimeRange) (deleted int) {
 	p := &b.shards[s.number]
 	p.begin(s.slots)
@@ -43,13 +42,33 @@ func (s *Shard) DeleteLocked(b *Buffer, tenant uint32, ms []*labels.Matcher, tr 
 	return deleted
 }
 
-// startOver makes a series one without samples; its exemplars stay.
+// startOver makes a series one without samples and gives back what they held;
+// its exemplars stay.
 func (p *bufferShard) startOver(st *state) {
+	if st.first != 0 {
+		p.scratch.bytes = p.gatherOpen(p.scratch.bytes[:0], st)
+		p.discard(st.first, len(p.scratch.bytes)-int(st.pos))
+	}
 	if st.extra == 0 {
 		*st = state{}
 		return
 	}
 	x := p.extras.at(st.extra)
+	if st.flags&flagRich != 0 {
+		p.discard(x.side, int(x.sideBytes))
+	}
+	if x.nSegs > 0 {
+		p.forget(lateRun{segs: x.segs, nSegs: x.nSegs})
+	}
+	for _, r := range p.runs.get(x.runs, int(x.nRuns)) {
+		p.forget(r)
+	}
+	if x.nRuns > 0 {
+		p.runs.release(x.runs, int(x.nRuns))
+	}
+	if x.nLate > 0 {
+		p.dropLate(x)
+	}
 	*x = extra{exs: x.exs, nExs: x.nExs}
 	*st = state{extra: st.extra}
 }

@@ -41,6 +41,9 @@ func newDictionary() dictionary {
 // label is so named: names are not empty.
 const tenantName = ""
 
+// metricName is the label that blocks are ordered by first.
+const metricName = "__name__"
+
 // nameID returns the number of a label name, if there is one.
 func (d *dictionary) nameID(name string) (uint32, bool) {
 	id, ok := d.byName[name]

@@ -36,27 +36,43 @@ func (h *Head) Evict(gen uint64) (left int) {
 	return left
 }
 
+// evictStep is the number of slots looked at under one hold of a shard's lock,
+// so that writers wait for a millisecond or two.
+const evictStep = 2048
+
 func (s *Shard) evict(gen uint64, live []*Buffer) (left int) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	held := func(slot uint32) bool {
-		for _, b := range live {
-			if b.shards[s.number].present.has(slot) {
-				return true
-			}
-		}
-		return false
-	}
 	s.free = append(s.free, s.condemned...)
 	s.condemned = s.condemned[:0]
-	for slot := range s.slots {
-		if s.series.at(slot).id != (model.Identity{}) && usedBefore(s.marks.at(slot).used, gen) && !held(slot) {
-			s.condemn(slot)
-			left++
+	slots := s.slots
+	s.mu.Unlock()
+	for from := uint32(0); from < slots; from += evictStep {
+		s.mu.Lock()
+		for slot := from; slot < min(from+evictStep, slots); slot++ {
+			if s.idle(slot, gen, live) {
+				s.condemn(slot)
+				left++
+			}
+		}
+		s.mu.Unlock()
+	}
+	s.mu.Lock()
+	s.packIfWorthIt()
+	s.mu.Unlock()
+	return left
+}
+
+// idle reports whether a slot has a series that nothing keeps.
+func (s *Shard) idle(slot uint32, gen uint64, live []*Buffer) bool {
+	if s.series.at(slot).id == (model.Identity{}) || !usedBefore(s.marks.at(slot).used, gen) {
+		return false
+	}
+	for _, b := range live {
+		if b.shards[s.number].present.has(slot) {
+			return false
 		}
 	}
-	s.packIfWorthIt()
-	return left
+	return true
 }
 
 // condemn takes the series out of its slot.

@@ -110,13 +110,7 @@ func (p *bufferShard) seal(x *extra) {
 	sc := &p.scratch
 	sc.a.Reset()
 	p.readLate(x, model.AllTime, &sc.a)
-	for _, l := range p.late.get(x.late, int(x.nLate)) {
-		if l.bytes > 0 {
-			p.space.release(l.hist, int(l.bytes))
-		}
-	}
-	p.late.release(x.late, int(x.nLate))
-	x.nLate = 0
+	p.dropLate(x)
 	run := p.encode(&sc.a)
 	for x.nRuns > 0 {
 		older := p.runs.get(x.runs, int(x.nRuns))[x.nRuns-1]
@@ -137,6 +131,17 @@ func (p *bufferShard) seal(x *extra) {
 	x.runs = push(&p.runs, x.runs, int(x.nRuns), run)
 	x.nRuns++
 	sc.drop()
+}
+
+// dropLate empties the late buffer.
+func (p *bufferShard) dropLate(x *extra) {
+	for _, l := range p.late.get(x.late, int(x.nLate)) {
+		if l.bytes > 0 {
+			p.space.release(l.hist, int(l.bytes))
+		}
+	}
+	p.late.release(x.late, int(x.nLate))
+	x.nLate = 0
 }
 
 // pop takes the newest sealed run from the list.

@@ -1,11 +1,13 @@
 package head
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
 
 	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 
 	"tsdb/internal/model"
@@ -57,6 +59,13 @@ func runModel(t *testing.T, r *rand.Rand, round int) {
 			return
 		}
 		want[k] = merged
+		if r.IntN(150) == 0 {
+			tr := randomRange(r, now[k])
+			if got := deleteRange(h, b, refs[k], k, tr); got != removeRange(&want[k], tr) {
+				t.Errorf("%d samples deleted of [%d, %d)", got, tr.Min, tr.Max)
+				return
+			}
+		}
 		if r.IntN(50) == 0 {
 			checkRead(t, b, refs[k], &want[k], randomRange(r, now[k]))
 		}
@@ -72,6 +81,26 @@ func runModel(t *testing.T, r *rand.Rand, round int) {
 	if got := b.Stats().Samples; got != total {
 		t.Errorf("%d samples counted, want %d", got, total)
 	}
+}
+
+// deleteRange deletes a range of series k, as seriesOf has made it.
+func deleteRange(h *Head, b *Buffer, ref model.Ref, k int, tr model.TimeRange) int {
+	s := h.Shard(ref.Shard())
+	s.Lock()
+	defer s.Unlock()
+	return s.DeleteLocked(b, 0, []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, "i", fmt.Sprint(k))}, tr)
+}
+
+func removeRange(s *model.Samples, tr model.TimeRange) (removed int) {
+	lo, hi := s.Search(tr.Min), s.Search(tr.Max)
+	if lo >= hi {
+		return 0
+	}
+	var left model.Samples
+	left.AppendRange(s, 0, lo)
+	left.AppendRange(s, hi, s.Len())
+	*s = left
+	return hi - lo
 }
 
 func randomRange(r *rand.Rand, now int64) model.TimeRange {

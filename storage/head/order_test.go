@@ -16,8 +16,12 @@ func compareBlockOrder(a, b known) int {
 	return cmp.Or(
 		cmp.Compare(a.tenant, b.tenant),
 		strings.Compare(a.ls.Get("__name__"), b.ls.Get("__name__")),
-		labels.Compare(a.ls.DropMetricName(), b.ls.DropMetricName()),
+		labels.Compare(others(a.ls), others(b.ls)),
 	)
+}
+
+func others(ls labels.Labels) labels.Labels {
+	return labels.NewBuilder(ls).Del("__name__").Labels()
 }
 
 // Over generations in which series come, fall idle and leave, Sorted returns

@@ -48,7 +48,6 @@ func (s *Shard) addPosting(p *postings, slot uint32) {
 		s.listToBitset(p)
 		s.addPosting(p, slot)
 	default:
-		l := pool.get(p.at, n)
 		if n == pool.room(n) {
 			h := pool.alloc(n + 1)
 			grown := pool.get(h, n+1)
@@ -56,7 +55,7 @@ func (s *Shard) addPosting(p *postings, slot uint32) {
 			pool.release(p.at, n)
 			p.at = h
 		}
-		l = pool.get(p.at, n+1)
+		l := pool.get(p.at, n+1)
 		i := n
 		if l[n-1] > slot {
 			i, _ = slices.BinarySearch(l[:n], slot)

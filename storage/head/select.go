@@ -44,7 +44,6 @@ type selection struct {
 	// Scratch, reused from shard to shard.
 	slots []uint32
 	bits  bitset
-	terms []uint32
 }
 
 // condition is a matcher and what is known of it before any shard is seen.

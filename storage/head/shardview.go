@@ -4,8 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/prometheus/prometheus/model/labels"
-
 	"tsdb/internal/model"
 )
 
@@ -64,11 +62,10 @@ func (v *shardView) value(t uint32) string {
 // labelCursor walks the terms of a series in the order in which they are
 // compared: tenant, metric name, the others.
 type labelCursor struct {
-	v      *shardView
-	ids    []byte
-	left   int
-	metric uint32 // term of __name__ and hasMetric
-	state  uint8
+	v     *shardView
+	ids   []byte
+	left  int
+	state uint8
 }
 
 const (
@@ -96,14 +93,14 @@ func (c *labelCursor) next() (t uint32, ok, end bool) {
 			id, k := uvarint(ids)
 			ids = ids[k:]
 			left--
-			if c.v.name(uint32(id)) == labels.MetricName {
+			if c.v.name(uint32(id)) == metricName {
 				return uint32(id), true, false
 			}
 		}
 		return 0, false, false
 	}
 	for c.left > 0 {
-		if t := c.take(); c.v.name(t) != labels.MetricName {
+		if t := c.take(); c.v.name(t) != metricName {
 			return t, true, false
 		}
 	}
