@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"tsdb/internal/vfs"
+	"tsdb/storage"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// startService runs a server in this process and returns how to ask it and how
+// to stop it.
+func startService(t *testing.T, args ...string) (s *service, client *http.Client, stop func() error) {
+	t.Helper()
+	args = append([]string{"--data", filepath.Join(t.TempDir(), "data"), "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"}, args...)
+	c, err := loadConfig(args, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err = newService(c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.run(ctx) }()
+	transport := &http.Transport{}
+	stopped := false
+	stop = func() error {
+		if stopped {
+			return nil
+		}
+		stopped = true
+		transport.CloseIdleConnections()
+		cancel()
+		return <-done
+	}
+	t.Cleanup(func() { _ = stop() })
+	return s, &http.Client{Transport: transport}, stop
+}
+
+// get returns code and body; waiting is for the server to be ready.
+func get(t *testing.T, c *http.Client, url string) (int, string) {
+	t.Helper()
+	resp, err := c.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+func eventually(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !f(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s does not happen", what)
+		}
+	}
+}
+
+// A fresh server has something to look at: itself.
+func TestFreshServerShowsItself(t *testing.T) {
+	s, client, stop := startService(t, "--self-scrape.interval", "1s")
+	base := strings.TrimSuffix(s.url(), "/")
+	eventually(t, "ready", func() bool { code, _ := get(t, client, base+"/-/ready"); return code == 200 })
+	eventually(t, "the first self-scrape", func() bool {
+		_, body := get(t, client, base+`/api/v1/query?query=up{job="tsdb"}`)
+		return strings.Contains(body, `"1"]`)
+	})
+	eventually(t, "a target that is up", func() bool {
+		_, body := get(t, client, base+"/api/v1/targets")
+		return strings.Contains(body, `"health":"up"`) && strings.Contains(body, s.instance())
+	})
+	var flags struct{ Data map[string]string }
+	_, body := get(t, client, base+"/api/v1/status/flags")
+	if err := json.Unmarshal([]byte(body), &flags); err != nil || flags.Data["self-scrape.interval"] != "1s" {
+		t.Errorf("flags: %v, %s", err, body)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	// What was written is found by the next start.
+	r, err := storage.Check(t.Context(), vfs.OS, s.dataDir)
+	if err != nil || len(r.Damage) > 0 || r.Blocks == 0 {
+		t.Errorf("check: %+v, %v", r, err)
+	}
+}
+
+func TestWebConfigAsksForThePassword(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "web.yml")
+	content := "basic_auth_users:\n  ann: $2a$04$k37PL7pCVlJ5LoJIGiE50OmQIsjxEPwlmYQjLoQ/8x7IVRdO9M4mO\n"
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, client, _ := startService(t, "--web.config.file", file)
+	f := func(path string, want int, password string) {
+		t.Helper()
+		r, err := http.NewRequest(http.MethodGet, strings.TrimSuffix(s.url(), "/")+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if password != "" {
+			r.SetBasicAuth("ann", password)
+		}
+		resp, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s with password %q: %s, want %d", path, password, resp.Status, want)
+		}
+	}
+	f("/", 200, "open sesame")
+	f("/", 401, "")
+	f("/", 401, "open barley")
+	f("/api/v1/query?query=up", 401, "")
+	f("/write", 401, "")
+	f("/debug/pprof/", 401, "")
+}
+
+func TestStopDuringStart(t *testing.T) {
+	_, _, stop := startService(t)
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
