@@ -2,71 +2,7 @@ package encoding
 
 import "math"
 
-// Decimals: floats that a program made from an integer by one of three
-// formulas. They differ in the last bits, so each is its own transform, and the
-// encoder verifies every value with the very expression of the decoder. None of
-// them adds to a product, so no compiler can fuse the two and all machines agree.
-
-// decimal is a transform and its exponent, 1 ≤ e ≤ maxExponent.
-type decimal struct {
-	transform Transform // DEC, DECM or DECDD
-	e         uint8
-}
-
-const (
-	maxExponent   = 17
-	minExponentDD = 4 // i/1000/10^1
-	// maxCorrection is by how many units in the last place a value may differ
-	// from its formula and still be stored by the difference.
-	maxCorrection = 4
-)
-
-var (
-	powersOfTen = [maxExponent + 1]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8,
-		1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17}
-	negativePowersOfTen = [maxExponent + 1]float64{1, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8,
-		1e-9, 1e-10, 1e-11, 1e-12, 1e-13, 1e-14, 1e-15, 1e-16, 1e-17}
-)
-
-// valid reports whether d is one of the three formulas and its exponent is in
-// range.
-func (d decimal) valid() bool {
-	switch d.transform {
-	case TransformDec, TransformDecM:
-		return d.e >= 1 && d.e <= maxExponent
-	case TransformDecDD:
-		return d.e >= minExponentDD && d.e <= maxExponent
-	}
-	return false
-}
-
-// float returns the value of the formula for the integer k.
-func (d decimal) float(k int64) float64 {
-	switch d.transform {
-	case TransformDecM:
-		return float64(k) * negativePowersOfTen[d.e]
-	case TransformDecDD:
-		return float64(k) / 1000 / powersOfTen[d.e-3]
-	}
-	return float64(k) / powersOfTen[d.e]
-}
-
-// nearest returns the integer whose decimal with e digits is nearest to v. It
-// is out of the range of exact integers if v is.
-func nearest(v, power float64) int64 {
-	const shift = 3 << 51   // adding it leaves no bits behind the point
-	x := float64(v * power) // the conversion keeps the product from being fused
-	if math.Abs(x) < 1<<51 {
-		return int64(float64(x+shift) - shift)
-	}
-	return int64(math.RoundToEven(x))
-}
-
-// ulps returns how many floats lie from a to b, or something larger than
-// maxCorrection in magnitude if they differ in sign or much.
-func ulps(a, b float64) int64 {
-	return int64(math.Float64bits(b)) - int64(math.Float64bits(a))
-}
+// Which decimal a column of floats is made of, guessed from a few of its values.
 
 const (
 	exponentVoters = 32  // values that choose the exponent
@@ -80,15 +16,15 @@ const (
 // guessDecimal returns the formula that gives back most of a few values, false
 // if there is none: the least exponent at which nearly all are within
 // maxCorrection, and then the formula with the most exact ones.
-func guessDecimal(vs []float64) (d decimal, ok bool) {
+func guessDecimal(vs []float64) (f formula, ok bool) {
 	e, ok := guessExponent(vs)
 	if !ok {
-		return d, false
+		return f, false
 	}
 	best := -1
 	for _, t := range [...]Transform{TransformDec, TransformDecM, TransformDecDD} {
-		c := decimal{t, e}
-		if !c.valid() {
+		c := formula{t, e}
+		if !c.isDecimal() {
 			continue
 		}
 		hits := 0
@@ -99,10 +35,10 @@ func guessDecimal(vs []float64) (d decimal, ok bool) {
 			return true
 		})
 		if hits > best {
-			best, d = hits, c
+			best, f = hits, c
 		}
 	}
-	return d, true
+	return f, true
 }
 
 func guessExponent(vs []float64) (uint8, bool) {
@@ -176,90 +112,6 @@ func eachVoter(vs []float64, n int, f func(v float64) bool) {
 		}
 		if !f(v) {
 			return
-		}
-	}
-}
-
-// decimals collects in s the integers, exceptions and corrections of vs as
-// decimals; false if there are too many exceptions.
-func (s *scratch) decimals(vs []float64, d decimal) bool {
-	s.excs.reset()
-	s.corrected = false
-	s.ints, s.corrections = sized(s.ints, len(vs)), s.corrections[:0]
-	ks := s.ints[:len(vs)]
-	power := powersOfTen[d.e]
-	formula, inverse, second := d.transform, negativePowersOfTen[d.e], 1.0
-	if formula == TransformDecDD {
-		second = powersOfTen[d.e-3]
-	}
-	prev := int64(0)
-	for i, v := range vs {
-		k := nearest(v, power)
-		var f float64
-		switch formula { // the branch is the same every time
-		case TransformDec:
-			f = float64(k) / power
-		case TransformDecM:
-			f = float64(k) * inverse
-		default:
-			f = float64(k) / 1000 / second
-		}
-		if math.Float64bits(f) != math.Float64bits(v) || k >= maxExact || k <= -maxExact {
-			u := ulps(f, v)
-			if k >= maxExact || k <= -maxExact || u < -maxCorrection || u > maxCorrection {
-				if s.excs.add(i, v); s.excs.tooMany(len(vs)) {
-					return false
-				}
-				k = prev
-			} else {
-				s.correct(i, u, len(vs))
-			}
-		}
-		ks[i] = k
-		prev = k
-	}
-	s.excs.leading(ks)
-	return true
-}
-
-// correct notes that value i of n lies u units in the last place above its
-// formula.
-func (s *scratch) correct(i int, u int64, n int) {
-	if !s.corrected {
-		s.corrected = true
-		s.corrections = sized(s.corrections, n)
-		clear(s.corrections)
-	}
-	s.corrections[i] = u
-}
-
-// toFloats turns integers into the floats they stand for, in place.
-func (d decimal) toFloats(vs []float64) {
-	w := words(vs)
-	vs = vs[:len(w)]
-	switch d.transform {
-	case TransformInt:
-		for i, u := range w {
-			vs[i] = float64(int64(u))
-		}
-	case TransformBits:
-		for i, u := range w {
-			vs[i] = fromOrdered(u)
-		}
-	case TransformDec:
-		power := powersOfTen[d.e]
-		for i, u := range w {
-			vs[i] = float64(int64(u)) / power
-		}
-	case TransformDecM:
-		power := negativePowersOfTen[d.e]
-		for i, u := range w {
-			vs[i] = float64(int64(u)) * power
-		}
-	case TransformDecDD:
-		power := powersOfTen[d.e-3]
-		for i, u := range w {
-			vs[i] = float64(int64(u)) / 1000 / power
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 
 func TestFormulasAndExponentsAreGuessed(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for _, c := range []decimal{
+	for _, c := range []formula{
 		{TransformDec, 1}, {TransformDec, 2}, {TransformDec, 3}, {TransformDec, 6}, {TransformDec, 9},
 		{TransformDecM, 3}, {TransformDecM, 6}, {TransformDecM, 9},
 		{TransformDecDD, 6}, {TransformDecDD, 9},

@@ -154,7 +154,7 @@ func (i *Info) floats(src []byte, n int) error {
 	if err != nil {
 		return err
 	}
-	i.Transform, i.Exponent = h.decimal.transform, int(h.decimal.e)
+	i.Transform, i.Exponent = h.formula.transform, int(h.formula.e)
 	i.Exceptions, i.Corrected = h.excs.n, h.corrections != nil
 	switch {
 	case i.Transform == TransformConst:

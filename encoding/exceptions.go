@@ -21,6 +21,7 @@ type exceptions struct {
 	runs     []run
 	patterns []uint64
 	same     bool // all patterns are equal
+	floats   []float64
 }
 
 type run struct{ at, n int }
@@ -58,6 +59,15 @@ func (e *exceptions) leading(ks []int64) {
 func (e *exceptions) tooMany(n int) bool {
 	limit := n/16 + 1
 	return len(e.patterns) > limit && (!e.same || len(e.runs) > limit)
+}
+
+// values returns the exceptions. They are valid until the next column.
+func (e *exceptions) values() []float64 {
+	e.floats = e.floats[:0]
+	for _, b := range e.patterns {
+		e.floats = append(e.floats, math.Float64frombits(b))
+	}
+	return e.floats
 }
 
 // flags returns the bits of a column's first byte that speak of exceptions.

@@ -93,11 +93,11 @@ func (f *fielder) floats(src []byte, n int) error {
 	if err != nil {
 		return err
 	}
-	f.add(src[1:], "transform %s", h.decimal.transform)
+	f.add(src[1:], "transform %s", h.formula.transform)
 	src = src[1:]
-	if h.decimal.e > 0 {
+	if h.formula.e > 0 {
 		src = src[1:]
-		f.add(src, "exponent %d", h.decimal.e)
+		f.add(src, "exponent %d", h.formula.e)
 	}
 	if h.excs.n > 0 {
 		_, src, _ = Uvarint(src)
@@ -121,10 +121,10 @@ func (f *fielder) floats(src []byte, n int) error {
 		f.at = inner.at
 	}
 	switch {
-	case h.decimal.transform == TransformConst:
+	case h.formula.transform == TransformConst:
 		f.add(nil, "the 64 bits of every value")
 		return nil
-	case h.decimal.transform == TransformBits && len(rest) > 0 && rest[0] == xorByte:
+	case h.formula.transform == TransformBits && len(rest) > 0 && rest[0] == xorByte:
 		f.add(rest[1:], "order raw, coder XOR")
 		f.add(nil, "%d values", n)
 		return nil

@@ -18,16 +18,16 @@ const (
 	hintMinValues = 16
 )
 
-func makeHint(d decimal, o Order, xor bool, bytes, n int) FloatHint {
+func makeHint(f formula, o Order, xor bool, bytes, n int) FloatHint {
 	order := FloatHint(o)
 	if xor {
 		order = hintXOR
 	}
-	return FloatHint(d.transform+1) | order<<3 | FloatHint(d.e)<<5 | FloatHint(min(8*bytes/n, hintMaxCost))<<10
+	return FloatHint(f.transform+1) | order<<3 | FloatHint(f.e)<<5 | FloatHint(min(8*bytes/n, hintMaxCost))<<10
 }
 
 func (h FloatHint) isZero() bool     { return h == 0 }
-func (h FloatHint) decimal() decimal { return decimal{Transform(h&7) - 1, uint8(h >> 5 & 31)} }
+func (h FloatHint) formula() formula { return formula{Transform(h&7) - 1, uint8(h >> 5 & 31)} }
 func (h FloatHint) order() Order     { return Order(h >> 3 & 3) }
 func (h FloatHint) xor() bool        { return h>>3&3 == hintXOR }
 func (h FloatHint) cost() int        { return int(h >> 10) }

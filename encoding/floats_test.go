@@ -26,7 +26,7 @@ func TestFloatsTakeTheTransformTheyWereMadeBy(t *testing.T) {
 		{"a square", "INT delta2 CONST", fill(600, func(i int) float64 { return float64(i * i) })},
 		{"integers", "INT delta PACK", steps(func(k float64) float64 { return k })},
 		{"multiples", "INT delta PACK gcd", steps(func(k float64) float64 { return 4096 * k })},
-		{"integers to 2^53", "INT raw PACK gcd", fill(600, func(i int) float64 { return 1<<53 - 1 - float64((i*i%5)<<40) })},
+		{"integers to 2^53", "INT raw PACK gcd", fill(600, func(i int) float64 { return 1<<53 - 1 - float64(int64(i*i%5)<<40) })},
 		{"hundredths", "DEC delta PACK", steps(func(k float64) float64 { return k / 100 })},
 		{"fives of hundredths", "DEC delta PACK gcd", steps(func(k float64) float64 { return 5 * k / 100 })},
 		{"millionths by product", "DECM delta PACK", steps(func(k float64) float64 { return k * 1e-6 })},
@@ -39,6 +39,18 @@ func TestFloatsTakeTheTransformTheyWereMadeBy(t *testing.T) {
 				return v
 			})
 		}()},
+		{"integers and a few halves", "DEC delta PACK gcd", each2(steps(func(k float64) float64 { return k }), func(i int, v float64) float64 {
+			if i%25 == 1 {
+				return v + 0.5*float64(1+i%2)
+			}
+			return v
+		})},
+		{"tenths and a few thousandths", "DEC delta PACK gcd", each2(steps(func(k float64) float64 { return k / 10 }), func(i int, v float64) float64 {
+			if i%25 == 1 {
+				return math.Round(v*1000+25*float64(1+i%3)) / 1000
+			}
+			return v
+		})},
 		{"full precision", "BITS delta PACK", steps(func(k float64) float64 { return math.Sqrt(2e6 + k) })},
 		{"float32", "BITS raw PACK gcd", fill(600, func(int) float64 { return float64(float32(r.NormFloat64())) })},
 		{"rare changes of full precision", "BITS raw XOR", func() []float64 {
@@ -101,9 +113,9 @@ func covers(fields []Field, size int) bool {
 func TestSpecialValuesKeepTheirBits(t *testing.T) {
 	check := func(name string, vs []float64) {
 		t.Helper()
-		for _, hint := range []FloatHint{0, makeHint(decimal{TransformDec, 2}, OrderDelta, false, 100, 100),
-			makeHint(decimal{transform: TransformInt}, OrderDelta2, false, 100, 100),
-			makeHint(decimal{transform: TransformBits}, OrderRaw, true, 100, 100)} {
+		for _, hint := range []FloatHint{0, makeHint(formula{TransformDec, 2}, OrderDelta, false, 100, 100),
+			makeHint(formulaInt, OrderDelta2, false, 100, 100),
+			makeHint(formulaBits, OrderRaw, true, 100, 100)} {
 			b, _ := AppendFloats(nil, vs, hint)
 			got, err := DecodeFloats(nil, b, len(vs))
 			if err != nil || !slices.EqualFunc(got, vs, sameBits) {

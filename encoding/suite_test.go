@@ -272,7 +272,7 @@ func TestColumnsInReusedMemoryTakeNoAllocation(t *testing.T) {
 		for _, p := range floatPatterns {
 			vs := p.make(r, n)
 			src, hint := AppendFloats(nil, vs, 0)
-			buf, out := make([]byte, 0, 2*len(src)+64), make([]float64, 0, n)
+			buf, out := make([]byte, 0, 30*n+200), make([]float64, 0, n)
 			check := func(what string, f func()) {
 				t.Helper()
 				if a := testing.AllocsPerRun(20, f); a != 0 {

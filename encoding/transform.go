@@ -2,6 +2,16 @@ package encoding
 
 import "math"
 
+// How a column of floats becomes a column of integers.
+
+const (
+	// maxExact bounds the integers that floats hold without gaps.
+	maxExact = 1 << 53
+	// maxCorrection is by how many units in the last place a value may differ
+	// from its decimal and still be stored by the difference.
+	maxCorrection = 4
+)
+
 // integers collects in s the integers and exceptions of vs, which are the
 // values that are no integers below 2^53; false if there are too many.
 func (s *scratch) integers(vs []float64) bool {
@@ -33,8 +43,75 @@ func (s *scratch) ordered(vs []float64) {
 	orderedBits(s.ints, vs)
 }
 
-// maxExact bounds the integers that floats hold without gaps.
-const maxExact = 1 << 53
+// decimals collects in s the integers, exceptions and corrections of vs as
+// decimals; false if there are too many exceptions.
+func (s *scratch) decimals(vs []float64, f formula) bool {
+	s.excs.reset()
+	s.corrected = false
+	s.ints, s.corrections = sized(s.ints, len(vs)), s.corrections[:0]
+	ks := s.ints[:len(vs)]
+	power := powersOfTen[f.e]
+	t, inverse, second := f.transform, negativePowersOfTen[f.e], 1.0
+	if t == TransformDecDD {
+		second = powersOfTen[f.e-3]
+	}
+	prev := int64(0)
+	for i, v := range vs {
+		k := nearest(v, power)
+		var back float64
+		switch t { // the branch is the same every time
+		case TransformDec:
+			back = float64(k) / power
+		case TransformDecM:
+			back = float64(k) * inverse
+		default:
+			back = float64(k) / 1000 / second
+		}
+		if math.Float64bits(back) != math.Float64bits(v) || k >= maxExact || k <= -maxExact {
+			u := ulps(back, v)
+			if k >= maxExact || k <= -maxExact || u < -maxCorrection || u > maxCorrection {
+				if s.excs.add(i, v); s.excs.tooMany(len(vs)) {
+					return false
+				}
+				k = prev
+			} else {
+				s.correct(i, u, len(vs))
+			}
+		}
+		ks[i] = k
+		prev = k
+	}
+	s.excs.leading(ks)
+	return true
+}
+
+// correct notes that value i of n lies u units in the last place above its
+// formula.
+func (s *scratch) correct(i int, u int64, n int) {
+	if !s.corrected {
+		s.corrected = true
+		s.corrections = sized(s.corrections, n)
+		clear(s.corrections)
+	}
+	s.corrections[i] = u
+}
+
+// nearest returns the integer nearest to v times a power of ten. It is out of
+// the range of exact integers if that is.
+func nearest(v, power float64) int64 {
+	const shift = 3 << 51   // adding it leaves no bits behind the point
+	x := float64(v * power) // the conversion keeps the product from being fused
+	if math.Abs(x) < 1<<51 {
+		return int64(float64(x+shift) - shift)
+	}
+	return int64(math.RoundToEven(x))
+}
+
+// ulps returns how many floats lie from a to b, or something larger than
+// maxCorrection in magnitude if they differ in sign or much.
+func ulps(a, b float64) int64 {
+	return int64(math.Float64bits(b)) - int64(math.Float64bits(a))
+}
 
 // orderedBits maps floats to integers that order as they do: positive ones to
 // their bits, negative ones to minus the bits of their magnitude. Only -0, whose
@@ -48,10 +125,4 @@ func orderedBits(ks []int64, vs []float64) {
 		sign := b >> 63
 		ks[i] = (b&math.MaxInt64 ^ sign) - sign | sign<<63
 	}
-}
-
-// fromOrdered is the inverse of orderedBits for one word.
-func fromOrdered(w uint64) float64 {
-	sign := uint64(int64(w) >> 63)
-	return math.Float64frombits((w ^ sign) - sign | sign<<63)
 }

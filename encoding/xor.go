@@ -99,7 +99,7 @@ func appendXORColumn(dst []byte, vs []float64) ([]byte, FloatHint) {
 		s.append(&w, math.Float64bits(v), 0, 0)
 	}
 	dst = w.finish()
-	return dst, makeHint(decimal{transform: TransformBits}, OrderRaw, true, len(dst)-at, len(vs))
+	return dst, makeHint(formulaBits, OrderRaw, true, len(dst)-at, len(vs))
 }
 
 // decodeXORColumn fills vs from what follows the two id bytes.

@@ -1,0 +1,220 @@
+package encoding
+
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+)
+
+// DecodeFloats appends the n values of the column src, which is all of it. On
+// an error dst is returned as it was.
+func DecodeFloats(dst []float64, src []byte, n int) ([]float64, error) {
+	if err := checkDecode("float", n); err != nil {
+		return dst, err
+	}
+	if n == 0 {
+		if len(src) > 0 {
+			return dst, corruptf("floats: %d bytes for no value", len(src))
+		}
+		return dst, nil
+	}
+	at := len(dst)
+	out := slices.Grow(dst, n)[:at+n]
+	if err := decodeFloats(out[at:], src); err != nil {
+		return dst, err
+	}
+	return out, nil
+}
+
+// floatHeader is what stands before the column of integers, or the bits, of a
+// column of floats.
+type floatHeader struct {
+	id          byte
+	formula     formula // its transform is the column's; e is 0 for INT, BITS, CONST
+	excs        rawExceptions
+	corrections []byte // a column of integers, nil if there is none
+}
+
+// parseFloatHeader reads the header of a column of n ≥ 1 floats.
+func parseFloatHeader(src []byte, n int) (h floatHeader, rest []byte, err error) {
+	if len(src) == 0 {
+		return h, nil, corruptf("floats: no id byte")
+	}
+	h.id, rest = src[0], src[1:]
+	h.formula.transform = Transform(h.id & floatTransform)
+	flags := h.id &^ floatTransform
+	allowed := byte(floatExceptions | floatOnePattern)
+	switch h.formula.transform {
+	case TransformConst:
+		return h, rest, nil // the other bits are a length
+	case TransformBits:
+		allowed = 0
+	case TransformInt:
+	case TransformDec, TransformDecM, TransformDecDD:
+		allowed |= floatCorrection
+		if len(rest) == 0 {
+			return h, nil, corruptf("floats: no exponent")
+		}
+		if h.formula.e, rest = rest[0], rest[1:]; !h.formula.isDecimal() {
+			return h, nil, corruptf("floats: exponent %d of %s", h.formula.e, h.formula.transform)
+		}
+	default:
+		return h, nil, corruptf("floats: unknown id %#02x (%s)", h.id, h.formula.transform)
+	}
+	if flags&^allowed != 0 || flags&(floatExceptions|floatOnePattern) == floatOnePattern {
+		return h, nil, corruptf("floats: unknown id %#02x", h.id)
+	}
+	if flags&floatExceptions != 0 {
+		if h.excs, rest, err = parseExceptions(rest, n, flags&floatOnePattern != 0); err != nil {
+			return h, nil, err
+		}
+	}
+	if flags&floatCorrection != 0 {
+		if h.corrections, rest, err = Bytes(rest, maxIntsColumn); err != nil {
+			return h, nil, err
+		}
+	}
+	return h, rest, nil
+}
+
+func decodeFloats(vs []float64, src []byte) error {
+	h, rest, err := parseFloatHeader(src, len(vs))
+	if err != nil {
+		return err
+	}
+	switch {
+	case h.formula.transform == TransformConst:
+		return decodeConst(vs, h.id, rest)
+	case h.formula.transform == TransformBits && len(rest) > 0 && rest[0] == xorByte:
+		return decodeXORColumn(vs, rest[1:])
+	}
+	if err := decodeTransformed(vs, rest, h.formula); err != nil {
+		return err
+	}
+	if h.corrections != nil {
+		if err := decodeCorrections(vs, h.corrections); err != nil {
+			return err
+		}
+	}
+	h.excs.apply(vs)
+	return nil
+}
+
+// decodeTransformed fills vs from the column of integers src.
+func decodeTransformed(vs []float64, src []byte, f formula) error {
+	var r intReader
+	w := words(vs)
+	rest, err := r.begin(w, src)
+	if err != nil {
+		return err
+	}
+	head := len(w) - len(rest)
+	f.toFloats(vs[:head])
+	vs = vs[head:]
+	for len(vs) > 0 {
+		block := vs[:min(decodeBlock, len(vs))]
+		vs = vs[len(block):]
+		if err := r.residuals(words(block)); err != nil {
+			return err
+		}
+		if !r.sumToFloats(block, f) {
+			r.sum(words(block))
+			f.toFloats(block)
+		}
+	}
+	return nil
+}
+
+// decodeCorrections adds the column src to the bits of vs.
+func decodeCorrections(vs []float64, src []byte) error {
+	var r intReader
+	var buf [decodeBlock]uint64
+	if err := r.beginRaw(src, len(vs)); err != nil {
+		return err
+	}
+	for len(vs) > 0 {
+		block := buf[:min(decodeBlock, len(vs))]
+		if err := r.residuals(block); err != nil {
+			return err
+		}
+		r.sum(block)
+		for i, u := range block {
+			vs[i] = math.Float64frombits(math.Float64bits(vs[i]) + u)
+		}
+		vs = vs[len(block):]
+	}
+	return nil
+}
+
+// sumToFloats is sum and toFloats in one loop, for the columns that are most of
+// all; it returns false for others.
+func (r *intReader) sumToFloats(vs []float64, f formula) bool {
+	t := f.transform
+	g, low, v, w := r.header.gcd, uint64(r.header.low)*r.header.gcd, r.value, words(vs)
+	switch {
+	case t == TransformInt && r.header.order == OrderDelta && g == 1:
+		i := 0
+		for ; i+4 <= len(w); i += 4 {
+			u, o := w[i:i+4:i+4], vs[i:i+4:i+4]
+			a := v + (low + u[0])
+			b := a + (low + u[1])
+			c := b + (low + u[2])
+			v = c + (low + u[3])
+			o[0], o[1], o[2], o[3] = float64(int64(a)), float64(int64(b)), float64(int64(c)), float64(int64(v))
+		}
+		for ; i < len(w); i++ {
+			v += low + w[i]
+			vs[i] = float64(int64(v))
+		}
+	case t == TransformInt && r.header.order == OrderDelta:
+		for i, u := range w {
+			v += low + g*u
+			vs[i] = float64(int64(v))
+		}
+	case t == TransformInt && r.header.order == OrderRaw:
+		for i, u := range w {
+			vs[i] = float64(int64(v + g*u))
+		}
+		return true
+	case t == TransformDec && r.header.order == OrderDelta:
+		power := powersOfTen[f.e]
+		for i, u := range w {
+			v += low + g*u
+			vs[i] = float64(int64(v)) / power
+		}
+	case t == TransformDecM && r.header.order == OrderDelta:
+		power := negativePowersOfTen[f.e]
+		for i, u := range w {
+			v += low + g*u
+			vs[i] = float64(int64(v)) * power
+		}
+	case t == TransformBits && r.header.order == OrderDelta:
+		for i, u := range w {
+			v += low + g*u
+			vs[i] = fromOrdered(v)
+		}
+	case t == TransformBits && r.header.order == OrderRaw:
+		for i, u := range w {
+			vs[i] = fromOrdered(v + g*u)
+		}
+		return true
+	default:
+		return false
+	}
+	r.value = v
+	return true
+}
+
+func decodeConst(vs []float64, id byte, src []byte) error {
+	size := int(id >> constShift)
+	if size > 8 || len(src) != size {
+		return corruptf("floats: CONST %#02x of %d bytes", id, len(src))
+	}
+	var b [8]byte
+	copy(b[:], src)
+	v := math.Float64frombits(binary.BigEndian.Uint64(b[:]))
+	for i := range vs {
+		vs[i] = v
+	}
+	return nil
+}
