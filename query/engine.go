@@ -66,9 +66,10 @@ func setDefault[T int | time.Duration](p *T, v T) {
 
 // Engine runs PromQL queries. It is safe for concurrent use.
 type Engine struct {
-	inner  *promql.Engine
-	parser *Parser
-	queue  *queue
+	inner   *promql.Engine
+	parser  *Parser
+	queue   *queue
+	timeout time.Duration
 }
 
 var _ promql.QueryEngine = (*Engine)(nil)
@@ -77,8 +78,9 @@ var _ promql.QueryEngine = (*Engine)(nil)
 func New(o Options) *Engine {
 	o = o.withDefaults()
 	e := &Engine{
-		parser: NewParser(o.Parser),
-		queue:  newQueue(o.MaxConcurrent, o.MaxQueued, o.Started),
+		parser:  NewParser(o.Parser),
+		queue:   newQueue(o.MaxConcurrent, o.MaxQueued, o.Started),
+		timeout: o.Timeout,
 	}
 	e.inner = promql.NewEngine(promql.EngineOpts{
 		Logger:                   o.Logger,
@@ -107,6 +109,10 @@ func (e *Engine) Active() []ActiveQuery { return e.queue.list() }
 // Waiting returns the number of queries that wait for their turn.
 func (e *Engine) Waiting() int { return int(e.queue.waiting.Load()) }
 
+// Drain waits until no query runs and lets none begin any more, or returns the
+// error of ctx. A database is closed after its engines are drained.
+func (e *Engine) Drain(ctx context.Context) error { return e.queue.drain(ctx) }
+
 // NewInstantQuery prepares a query at one time. The error is that of the
 // parser.
 func (e *Engine) NewInstantQuery(ctx context.Context, q promstorage.Queryable, opts promql.QueryOpts, qs string, ts time.Time) (promql.Query, error) {
@@ -115,7 +121,7 @@ func (e *Engine) NewInstantQuery(ctx context.Context, q promstorage.Queryable, o
 	if err != nil {
 		return nil, err
 	}
-	return &run{Query: inner, src: src}, nil
+	return &run{Query: inner, src: src, timeout: e.timeout}, nil
 }
 
 // NewRangeQuery prepares a query at the times start, start + interval, … up to
@@ -126,19 +132,5 @@ func (e *Engine) NewRangeQuery(ctx context.Context, q promstorage.Queryable, opt
 	if err != nil {
 		return nil, err
 	}
-	return &run{Query: inner, src: src}, nil
-}
-
-// run is one prepared query.
-type run struct {
-	promql.Query
-	src *witness
-}
-
-// Exec runs the query. Its result is valid until Close.
-func (r *run) Exec(ctx context.Context) *promql.Result {
-	res := r.Query.Exec(context.WithValue(ctx, toRun{}, true))
-	res.Err = classify(res.Err)
-	res.Warnings.Merge(r.src.lateWarnings())
-	return res
+	return &run{Query: inner, src: src, timeout: e.timeout}, nil
 }

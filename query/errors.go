@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"github.com/prometheus/prometheus/promql"
+
+	"tsdb/storage"
 )
 
 // ErrOverloaded is returned when as many queries wait as may. Trying again
@@ -44,11 +46,14 @@ func isPromQL(err error) bool {
 	return errors.As(err, &timeout) || errors.As(err, &canceled)
 }
 
-// storageError marks an error as the storage's fault, not the query's; those
-// of a context stay what they are.
+// storageError marks an error as the storage's fault, not the query's. Those of
+// a context, and those that say that the database is not there, stay what they
+// are.
 func storageError(err error) error {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return err
+	for _, known := range []error{context.Canceled, context.DeadlineExceeded, storage.ErrBusy, storage.ErrClosed} {
+		if err == nil || errors.Is(err, known) {
+			return err
+		}
 	}
 	return promql.ErrStorage{Err: err}
 }

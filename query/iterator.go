@@ -14,7 +14,7 @@ import (
 //
 // The engine looks at its context between series only. A range query of one
 // series can take minutes, so the iterator, which the engine asks for samples
-// and errors at every step, reports an ended context too.
+// or errors at every step, notices an ended context too.
 type iterator struct {
 	series  series
 	samples model.Samples
@@ -164,11 +164,26 @@ func (it *iterator) kind() chunkenc.ValueType {
 	return chunkenc.ValFloat
 }
 
+// interrupt ends an evaluation whose context ended. A step that needs no
+// further sample asks only for the present one again, which has no error: but
+// the engine takes a panic with an error for the error of the query.
+func (it *iterator) interrupt() {
+	if sel := it.series.sel; sel.recovers && sel.ended.Load() {
+		panic(sel.ctx.Err())
+	}
+}
+
 // At returns the present sample, a float.
-func (it *iterator) At() (int64, float64) { return it.samples.T[it.i], it.samples.V[it.i] }
+func (it *iterator) At() (int64, float64) {
+	it.interrupt()
+	return it.samples.T[it.i], it.samples.V[it.i]
+}
 
 // AtT returns the time of the present sample.
-func (it *iterator) AtT() int64 { return it.samples.T[it.i] }
+func (it *iterator) AtT() int64 {
+	it.interrupt()
+	return it.samples.T[it.i]
+}
 
 // AtST returns the start timestamp of the present sample, 0 if it has none.
 func (it *iterator) AtST() int64 { return it.samples.StartAt(it.i) }

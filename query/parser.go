@@ -85,6 +85,7 @@ func complexity(input string) (int, error) {
 	}
 	var item parser.Item
 	var nesting, deepest, operators int
+	var braces bool // inside {}, where operators are those of matchers and lie flat
 	lex := parser.Lex(input)
 	for {
 		lex.NextItem(&item)
@@ -98,8 +99,12 @@ func complexity(input string) (int, error) {
 			nesting--
 		case parser.LEFT_BRACKET:
 			operators++
+		case parser.LEFT_BRACE:
+			braces = true
+		case parser.RIGHT_BRACE:
+			braces = false
 		default:
-			if item.Typ.IsOperator() {
+			if item.Typ.IsOperator() && !braces {
 				operators++
 			}
 		}

@@ -62,6 +62,8 @@ type querier struct {
 	tenant uint32
 	tr     model.TimeRange
 
+	recovers bool // the reader is the engine, which recovers panics with errors
+
 	mu struct {
 		sync.Mutex
 		selections []*selection
@@ -77,6 +79,8 @@ type selection struct {
 	unwatch func() bool
 	set     *storage.SeriesSet
 	tr      model.TimeRange
+
+	recovers bool // as the querier's
 }
 
 // labelsOnly is the function in the hints of a Select whose series are listed
@@ -98,7 +102,7 @@ func (q *querier) Select(ctx context.Context, _ bool, hints *promstorage.SelectH
 	if err != nil {
 		return promstorage.ErrSeriesSet(storageError(err))
 	}
-	s := &selection{ctx: ctx, set: set, tr: tr}
+	s := &selection{ctx: ctx, set: set, tr: tr, recovers: q.recovers}
 	s.unwatch = context.AfterFunc(ctx, func() { s.ended.Store(true) })
 	q.mu.Lock()
 	q.mu.selections = append(q.mu.selections, s)

@@ -113,5 +113,17 @@ func (q *queue) list() []ActiveQuery {
 	return l
 }
 
+// drain takes every slot, for good.
+func (q *queue) drain(ctx context.Context) error {
+	for range cap(q.slots) {
+		select {
+		case q.slots <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
 // Close does nothing: a queue has no files.
 func (q *queue) Close() error { return nil }

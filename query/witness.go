@@ -25,9 +25,10 @@ type lateWarner interface {
 
 func (w *witness) Querier(mint, maxt int64) (promstorage.Querier, error) {
 	q, err := w.Queryable.Querier(mint, maxt)
-	if l, ok := q.(lateWarner); ok && err == nil {
+	if ours, ok := q.(*querier); ok && err == nil {
+		ours.recovers = true
 		w.mu.Lock()
-		w.queriers = append(w.queriers, l)
+		w.queriers = append(w.queriers, ours)
 		w.mu.Unlock()
 	}
 	return q, err

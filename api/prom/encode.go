@@ -15,7 +15,7 @@ import (
 const encoderBytes = 64 << 10
 
 // encoder appends JSON to a buffer that is sent whenever it is full. After an
-// error of the connection it drops what it gets.
+// error of the connection loops over many parts end early.
 type encoder struct {
 	w    io.Writer
 	b    []byte
@@ -25,12 +25,13 @@ type encoder struct {
 
 func newEncoder(w io.Writer) *encoder { return &encoder{w: w, b: make([]byte, 0, 4<<10)} }
 
-// checkpoint sends the buffer if it is full. Loops over parts of unknown
-// number call it after each.
-func (e *encoder) checkpoint() {
+// checkpoint sends the buffer if it is full and reports whether to go on. Loops
+// over parts of unknown number call it after each.
+func (e *encoder) checkpoint() bool {
 	if len(e.b) >= encoderBytes {
 		e.send()
 	}
+	return e.err == nil
 }
 
 func (e *encoder) send() {
@@ -59,7 +60,9 @@ func (e *encoder) strings(ss []string) {
 			e.b = append(e.b, ',')
 		}
 		e.b = appendString(e.b, s)
-		e.checkpoint()
+		if !e.checkpoint() {
+			return
+		}
 	}
 	e.b = append(e.b, ']')
 }

@@ -64,7 +64,9 @@ func (e *encoder) vector(v promql.Vector) {
 			e.b = appendHistogramPoint(e.b, promql.HPoint{T: s.T, H: s.H})
 		}
 		e.b = append(e.b, '}')
-		e.checkpoint()
+		if !e.checkpoint() {
+			return
+		}
 	}
 	e.b = append(e.b, ']')
 }
@@ -87,7 +89,9 @@ func (e *encoder) matrix(m promql.Matrix) {
 			points(e, s.Histograms, appendHistogramPoint)
 		}
 		e.b = append(e.b, '}')
-		e.checkpoint()
+		if !e.checkpoint() {
+			return
+		}
 	}
 	e.b = append(e.b, ']')
 }
@@ -99,7 +103,9 @@ func points[P any](e *encoder, ps []P, appendOne func([]byte, P) []byte) {
 			e.b = append(e.b, ',')
 		}
 		e.b = appendOne(e.b, p)
-		e.checkpoint()
+		if !e.checkpoint() {
+			return
+		}
 	}
 	e.b = append(e.b, ']')
 }
@@ -133,7 +139,9 @@ func exemplarData(results []exemplar.QueryResult) encodable {
 			e.raw(`,"exemplars":`)
 			points(e, r.Exemplars, appendExemplar)
 			e.b = append(e.b, '}')
-			e.checkpoint()
+			if !e.checkpoint() {
+				return
+			}
 		}
 		e.b = append(e.b, ']')
 	}

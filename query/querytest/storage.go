@@ -28,6 +28,7 @@ import (
 type Storage struct {
 	*query.Queryable
 	DB *storage.DB
+	FS *vfs.Mem // the data directory is "data"
 
 	settle bool
 	mu     sync.Mutex
@@ -41,14 +42,15 @@ var _ promstorage.Storage = (*Storage)(nil)
 // are merged before each first read after a write.
 func New(t testing.TB, settle bool) *Storage {
 	t.Helper()
-	db, err := storage.Open(t.Context(), vfs.NewMem(), "data", storage.Options{
+	fs := vfs.NewMem()
+	db, err := storage.Open(t.Context(), fs, "data", storage.Options{
 		MaxFutureMs: math.MaxInt64 / 4,
 		Clock:       vfs.NewManualClock(time.Unix(0, 0)),
 	})
 	if err != nil {
 		t.Fatalf("open: %v", err)
 	}
-	return &Storage{Queryable: query.NewQueryable(db, 0), DB: db, settle: settle}
+	return &Storage{Queryable: query.NewQueryable(db, 0), DB: db, FS: fs, settle: settle}
 }
 
 // Querier opens a reader of the times mint to maxt, both inclusive.

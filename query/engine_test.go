@@ -1,0 +1,256 @@
+package query_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	promstorage "github.com/prometheus/prometheus/storage"
+
+	"tsdb/query"
+	"tsdb/query/querytest"
+	"tsdb/storage"
+)
+
+// loaded returns a database with a series "dense" of 50,000 samples, one a
+// minute from time 0 on, and 100 series "many" of one sample.
+func loaded(t testing.TB) *querytest.Storage {
+	t.Helper()
+	s := querytest.New(t, false)
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	app := s.AppenderV2(t.Context())
+	add := func(ls labels.Labels, ms int64, v float64) {
+		if _, err := app.Append(0, ls, 0, ms, v, nil, nil, promstorage.AOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range int64(denseSamples) {
+		add(labels.FromStrings("__name__", "dense"), i*60_000, float64(i*7919%denseSamples))
+	}
+	for i := range 100 {
+		add(labels.FromStrings("__name__", "many", "i", fmt.Sprint(i)), 1000, float64(i))
+	}
+	if err := app.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+const denseSamples = 50_000
+
+var denseEnd = time.UnixMilli(60_000 * denseSamples)
+
+// Queries that would run for minutes.
+var endless = []struct {
+	name, expr string
+	step       time.Duration
+}{
+	{"one series, a sample each step", "quantile_over_time(0.5, dense[60d])", time.Minute},
+	{"one series, many steps a sample", "quantile_over_time(0.5, dense[60d])", 10 * time.Millisecond},
+	{"one series behind its last sample", "quantile_over_time(0.5, dense[60d] offset -30d)", 10 * time.Minute},
+	{"many operators", "dense" + strings.Repeat("+dense", 1500), time.Second},
+	{"many joins", strings.Repeat("many * on(i) ", 300) + "many", 90 * time.Millisecond},
+}
+
+// stopsIn runs a query that is to end early and returns how long it went on.
+func stopsIn(t *testing.T, e *query.Engine, s *querytest.Storage, expr string, step time.Duration, cancel bool) time.Duration {
+	t.Helper()
+	const patience = 200 * time.Millisecond
+	ctx, end := context.WithCancel(t.Context())
+	defer end()
+	var want error = promql.ErrQueryCanceled("")
+	at := time.Now().Add(patience)
+	if cancel {
+		time.AfterFunc(patience, end)
+	} else {
+		want = promql.ErrQueryTimeout("")
+		ctx, end = context.WithDeadline(ctx, at)
+		defer end()
+	}
+	q, err := e.NewRangeQuery(ctx, s, nil, expr, denseEnd.Add(-10_000*step), denseEnd, step)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	res := q.Exec(ctx)
+	if fmt.Sprintf("%T", res.Err) != fmt.Sprintf("%T", want) {
+		t.Errorf("error %v (%T), want %T", res.Err, res.Err, want)
+	}
+	return time.Since(at)
+}
+
+// grace is how long a query may go on. A machine that is busy with other tests
+// can be late, but not at every try.
+const (
+	grace = 100 * time.Millisecond
+	tries = 10
+)
+
+// A query ends within 100 ms of its client, or of its time.
+func TestEndlessQueriesStop(t *testing.T) {
+	s := loaded(t)
+	e := query.New(query.Options{Timeout: time.Minute})
+	for _, c := range endless {
+		for _, cancel := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, cancel=%v", c.name, cancel), func(t *testing.T) {
+				best := time.Hour
+				for range tries {
+					best = min(best, stopsIn(t, e, s, c.expr, c.step, cancel))
+					if best <= grace && len(e.Active()) == 0 {
+						return
+					}
+				}
+				t.Errorf("went on for %v at least, or still runs: %v", best, e.Active())
+			})
+		}
+	}
+	if err := e.Drain(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// The one kind of query that does not notice its context in time is answered
+// for all that, and counts as running until it ends.
+func TestDeafQueriesAreAbandoned(t *testing.T) {
+	s := loaded(t)
+	e := query.New(query.Options{Timeout: time.Minute})
+	best := time.Hour
+	for range tries {
+		if best = min(best, stopsIn(t, e, s, "quantile_over_time(0.5, sum(dense)[2d:1m])", time.Second, true)); best <= grace {
+			break
+		}
+	}
+	if best > grace {
+		t.Errorf("the client waited for %v at least", best)
+	}
+	if len(e.Active()) == 0 {
+		t.Error("the query is not listed as running")
+	}
+	if err := e.Drain(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if len(e.Active()) != 0 {
+		t.Errorf("still running: %v", e.Active())
+	}
+}
+
+func TestEngineHasATimeoutOfItsOwn(t *testing.T) {
+	s := loaded(t)
+	e := query.New(query.Options{Timeout: 200 * time.Millisecond})
+	q, err := e.NewRangeQuery(t.Context(), s, nil, "quantile_over_time(0.5, dense[60d])", denseEnd.Add(-1e7*time.Millisecond), denseEnd, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	var timeout promql.ErrQueryTimeout
+	if res := q.Exec(t.Context()); !errors.As(res.Err, &timeout) {
+		t.Errorf("got %v", res.Err)
+	}
+	if err := e.Drain(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTooManySamplesAreRefused(t *testing.T) {
+	s := loaded(t)
+	e := query.New(query.Options{MaxSamples: 1000})
+	q, err := e.NewInstantQuery(t.Context(), s, nil, "count_over_time(dense[60d])", denseEnd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	var tooMany promql.ErrTooManySamples
+	if res := q.Exec(t.Context()); !errors.As(res.Err, &tooMany) {
+		t.Errorf("got %v", res.Err)
+	}
+}
+
+// broken is a database that cannot be read.
+type broken struct{ err error }
+
+func (b broken) View() (*storage.View, error) { return nil, b.err }
+
+func TestFaultsOfTheStorageAreTold(t *testing.T) {
+	e := query.New(query.Options{})
+	exec := func(err error) error {
+		q, perr := e.NewInstantQuery(t.Context(), query.NewQueryable(broken{err}, 0), nil, "up", time.Unix(0, 0))
+		if perr != nil {
+			t.Fatal(perr)
+		}
+		defer q.Close()
+		return q.Exec(t.Context()).Err
+	}
+	var fault promql.ErrStorage
+	if err := exec(errors.New("read chunk raw/x.tsb@12: checksum")); !errors.As(err, &fault) {
+		t.Errorf("a read error came back as %T %v", err, err)
+	}
+	if err := exec(fmt.Errorf("open: %w", storage.ErrClosed)); !errors.Is(err, storage.ErrClosed) {
+		t.Errorf("a closed database came back as %T %v", err, err)
+	}
+	if err := exec(storage.ErrBusy); !errors.Is(err, storage.ErrBusy) {
+		t.Errorf("a starting database came back as %T %v", err, err)
+	}
+}
+
+// A query holds its view while it runs and no longer: blocks that it saw are
+// unlinked once it is over.
+func TestQueriesReleaseTheirView(t *testing.T) {
+	s := loaded(t)
+	e := query.New(query.Options{})
+	for _, expr := range []string{"dense", "many + on(x) many", "sum(many)", "quantile_over_time(2, dense[1h])"} {
+		q, err := e.NewRangeQuery(t.Context(), s, nil, expr, denseEnd.Add(-time.Hour), denseEnd, time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Exec(t.Context())
+		q.Close()
+	}
+	if got := e.Active(); len(got) != 0 {
+		t.Errorf("still running: %v", got)
+	}
+	if _, err := s.DB.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.DB.Compact(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	names, err := s.FS.List("data/l0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(names) != 0 {
+		t.Errorf("merged files are still there: %v", names)
+	}
+}
+
+// Many clients at once, more than may run, all get the same answer.
+func TestManyClientsGetTheSameAnswer(t *testing.T) {
+	s := loaded(t)
+	e := query.New(query.Options{MaxConcurrent: 3, MaxQueued: 100})
+	var wg sync.WaitGroup
+	for range 24 {
+		wg.Go(func() {
+			q, err := e.NewRangeQuery(t.Context(), s, nil, "sum(rate(dense[1h])) + count(many @ 1)", denseEnd.Add(-time.Hour), denseEnd, time.Minute)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer q.Close()
+			m, err := q.Exec(t.Context()).Matrix()
+			if err != nil || len(m) != 1 || len(m[0].Floats) != 61 {
+				t.Errorf("got %v, %v", m, err)
+			}
+		})
+	}
+	wg.Wait()
+}

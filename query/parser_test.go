@@ -1,0 +1,96 @@
+package query
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/promql/parser"
+)
+
+func TestDeepTextsAreRefusedBeforeParsing(t *testing.T) {
+	p := NewParser(parser.Options{})
+	refused := func(name, text, part string) {
+		t.Helper()
+		begin := time.Now()
+		_, err := p.ParseExpr(text)
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("%s: got %v, want %q", name, err, part)
+		}
+		if _, err := p.ParseMetricSelector(text); err == nil {
+			t.Errorf("%s: taken as a selector", name)
+		}
+		if _, err := p.Format(text); err == nil {
+			t.Errorf("%s: formatted", name)
+		}
+		if d := time.Since(begin); d > 2*time.Second {
+			t.Errorf("%s: took %v", name, d)
+		}
+	}
+	refused("parentheses", strings.Repeat("(", 50_000)+"1"+strings.Repeat(")", 50_000), "levels deep")
+	refused("open parentheses", strings.Repeat("(", 100_000), "levels deep")
+	refused("functions", strings.Repeat("abs(", 1000)+"x"+strings.Repeat(")", 1000), "levels deep")
+	refused("sums", "1"+strings.Repeat("+1", 50_000), "operators")
+	refused("signs", strings.Repeat("-", 100_000)+"1", "operators")
+	refused("subqueries", "x"+strings.Repeat("[1h:1m]", 10_000), "operators")
+	refused("sets", "a"+strings.Repeat(" or a", 20_000), "operators")
+	refused("length", `x{a="`+strings.Repeat("b", MaxQueryBytes)+`"}`, "bytes")
+}
+
+func TestLongFlatTextsAreTaken(t *testing.T) {
+	p := NewParser(parser.Options{})
+	taken := func(name, text string) {
+		t.Helper()
+		begin := time.Now()
+		if _, err := p.ParseExpr(text); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if d := time.Since(begin); d > 2*time.Second {
+			t.Errorf("%s: took %v", name, d)
+		}
+	}
+	taken("regular expression", `x{a=~"`+strings.Repeat("server-1|", 11_000)+`"}`)
+	taken("matchers", "x{"+strings.Repeat(`a!="b",`, 14_000)+"}")
+	taken("grouping", "sum by ("+strings.Repeat("a,", 50_000)+"b) (x)")
+	taken("comment", "1 #"+strings.Repeat("(", 100_000))
+	taken("string", `"`+strings.Repeat("(-", 50_000)+`"`)
+	taken("depth", strings.Repeat("(", MaxNesting)+"1"+strings.Repeat(")", MaxNesting))
+	taken("operators", "1"+strings.Repeat("+1", MaxOperators))
+	taken("many shallow calls", "sum(x)"+strings.Repeat("+sum(x)", MaxOperators))
+}
+
+// The formatter takes time cubic in depth; what is too deep for it comes back
+// on one line, and still means the same.
+func TestFormattingIsBounded(t *testing.T) {
+	p := NewParser(parser.Options{})
+	if got, err := p.Format("sum  by(a)(x)"); err != nil || got != "sum by (a) (x)" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	begin := time.Now()
+	got, err := p.Format("1" + strings.Repeat("+1", MaxOperators))
+	if err != nil || strings.Count(got, "+") != MaxOperators || strings.Contains(got, "\n") {
+		t.Errorf("got %.40q…, %v", got, err)
+	}
+	if d := time.Since(begin); d > 2*time.Second {
+		t.Errorf("took %v", d)
+	}
+}
+
+// FuzzComplexity: whatever the text, judging it neither panics nor changes
+// whether Prometheus' parser takes it, unless it exceeds a bound.
+func FuzzComplexity(f *testing.F) {
+	for _, s := range []string{"", "up", "a[5m] offset -1m", "sum(rate(x[5m:1s])) by (a)", `{"a.b"=~"c"} # (`, "((", "))", "\xff\x00", "`", "1 @ end()"} {
+		f.Add(s)
+	}
+	p := NewParser(parser.Options{})
+	f.Fuzz(func(t *testing.T, text string) {
+		if _, bad := complexity(text); bad != nil {
+			return
+		}
+		_, got := p.ParseExpr(text)
+		_, want := p.Parser.ParseExpr(text)
+		if (got == nil) != (want == nil) {
+			t.Errorf("%q: %v, Prometheus: %v", text, got, want)
+		}
+	})
+}
