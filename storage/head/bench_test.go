@@ -158,6 +158,40 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
+// One operation is a batch of 512 samples to one shard, all in the caches.
+func BenchmarkAppendHot(b *testing.B) {
+	for name, step := range map[string]float64{"constant": 0, "counter": 37} {
+		b.Run("values="+name, func(b *testing.B) {
+			h, refs := fleet(b, 16*600)
+			var slots []uint32
+			for _, ref := range refs {
+				if ref.Shard() == 0 && len(slots) < 512 {
+					slots = append(slots, ref.Slot())
+				}
+			}
+			n := len(slots)
+			s, buf := h.Shard(0), h.NewBuffer(1)
+			ts, vs := make([]int64, n), make([]float64, n)
+			b.SetBytes(int64(n))
+			b.ReportAllocs()
+			round := int64(0)
+			began := cpu()
+			for b.Loop() {
+				for i := range ts {
+					ts[i] = 1_700_000_000_000 + round*15_000 + int64(i&3)*(round&1)
+					vs[i] += step
+				}
+				s.AppendFloatsLocked(buf, slots, ts, vs, nil)
+				if round++; round%1000 == 0 {
+					buf.Release()
+					buf = h.NewBuffer(1)
+				}
+			}
+			reportCPU(b, began, n, "sample")
+		})
+	}
+}
+
 func BenchmarkResolve(b *testing.B) {
 	const n = 1_000_000
 	ls := make([]labels.Labels, n)

@@ -16,7 +16,9 @@ func (s *Shard) DeleteLocked(b *Buffer, tenant uint32, ms []*labels.Matcher, tr 
 	p.begin(s.slots)
 	var all model.Samples
 	sc := &p.scratch
-	for _, slot := range newSelection(tenant, ms, nil).run(s) {
+	q := newSelection(tenant, ms, nil)
+	q.locked = true
+	for _, slot := range q.run(s) {
 		if !p.present.has(slot) {
 			continue
 		}

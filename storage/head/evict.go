@@ -150,6 +150,7 @@ func (s *Shard) packAnew() {
 		r.labels = addr
 	}
 	s.garbage = 0
+	s.packed++
 }
 
 // listOf returns a set of rising slots, at least one.

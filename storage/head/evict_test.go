@@ -264,7 +264,11 @@ func TestAliasTableIsBounded(t *testing.T) {
 // samples in a live buffer never leave.
 func TestChurnNeverMixesSeries(t *testing.T) {
 	seed := uint64(seedOf(t))
-	for round := range 20 {
+	rounds := 20
+	if raceEnabled {
+		rounds = 4
+	}
+	for round := range rounds {
 		churn(t, rand.New(rand.NewPCG(seed, uint64(round))))
 		if t.Failed() {
 			t.Fatalf("seed %d, round %d", seed, round)

@@ -20,7 +20,11 @@ import (
 // count nor memory.
 func TestBufferEqualsModel(t *testing.T) {
 	seed := uint64(seedOf(t))
-	for round := range 60 {
+	rounds := 60
+	if raceEnabled {
+		rounds = 20
+	}
+	for round := range rounds {
 		r := rand.New(rand.NewPCG(seed, uint64(round)))
 		runModel(t, r, round)
 		if t.Failed() {

@@ -19,17 +19,18 @@ func (h *Head) LabelNames(ctx context.Context, tenant uint32, ms []*labels.Match
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		s := &h.shards[i]
-		s.mu.RLock()
-		if set, all := q.scope(s); all || set != nil {
+		q.ask(&h.shards[i], func(s *Shard) {
+			set, all := q.scope(s)
+			if !all && set == nil {
+				return
+			}
 			for k := range s.dict.names {
 				n := &s.dict.names[k]
 				if _, ok := found[n.name]; !ok && n.name != tenantName && s.anyTerm(n.terms, set, all) {
 					found[n.name] = struct{}{}
 				}
 			}
-		}
-		s.mu.RUnlock()
+		})
 	}
 	return slices.Sorted(maps.Keys(found)), nil
 }
@@ -38,24 +39,34 @@ func (h *Head) LabelNames(ctx context.Context, tenant uint32, ms []*labels.Match
 // that match all matchers, sorted. With a list of buffers, which may be empty,
 // only series with samples or exemplars in one of them count.
 func (h *Head) LabelValues(ctx context.Context, tenant uint32, name string, ms []*labels.Matcher, in ...*Buffer) ([]string, error) {
+	if name == tenantName {
+		return nil, nil
+	}
 	found := make(map[string]struct{})
 	q := newSelection(tenant, ms, in)
+	var values []string // views, which are copied without the lock
 	for i := range h.shards {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		s := &h.shards[i]
-		s.mu.RLock()
-		if id, ok := s.dict.nameID(name); ok && name != tenantName {
+		q.ask(&h.shards[i], func(s *Shard) {
+			values = values[:0]
+			id, ok := s.dict.nameID(name)
+			if !ok {
+				return
+			}
 			set, all := q.scope(s)
 			for _, t := range s.dict.names[id].terms {
-				e := s.dict.terms.at(t)
-				if _, ok := found[s.value(e)]; !ok && (all && e.list.len() > 0 || !all && s.anyIn(e.list, set)) {
-					found[strings.Clone(s.value(e))] = struct{}{}
+				if e := s.dict.terms.at(t); all && e.list.len() > 0 || !all && s.anyIn(e.list, set) {
+					values = append(values, s.value(e))
 				}
 			}
+		})
+		for _, v := range values {
+			if _, ok := found[v]; !ok {
+				found[strings.Clone(v)] = struct{}{}
+			}
 		}
-		s.mu.RUnlock()
 	}
 	return slices.Sorted(maps.Keys(found)), nil
 }

@@ -58,8 +58,8 @@ func (h *Head) bringUpToDate() {
 		s.mu.Lock()
 		fresh = append(fresh, s.fresh...)
 		s.fresh = nil
-		s.mu.Unlock()
 		views[i] = s.view()
+		s.mu.Unlock()
 	}
 	gone := func(ref model.Ref) bool { return !views[ref.Shard()].alive(ref) }
 	fresh = slices.DeleteFunc(fresh, gone)

@@ -21,16 +21,15 @@ func (h *Head) Select(ctx context.Context, tenant uint32, ms []*labels.Matcher, 
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		s := &h.shards[i]
-		s.mu.RLock()
-		slots := q.run(s)
-		if i == 0 {
-			refs = make([]model.Ref, 0, len(slots)*(model.Shards+1)) // shards are about equal
-		}
-		for _, slot := range slots {
-			refs = append(refs, model.MakeRef(i, slot, s.marks.at(slot).epoch))
-		}
-		s.mu.RUnlock()
+		q.ask(&h.shards[i], func(s *Shard) {
+			slots := q.run(s)
+			if refs == nil {
+				refs = make([]model.Ref, 0, len(slots)*(model.Shards+1)) // shards are about equal
+			}
+			for _, slot := range slots {
+				refs = append(refs, model.MakeRef(i, slot, s.marks.at(slot).epoch))
+			}
+		})
 	}
 	return refs, nil
 }
@@ -40,6 +39,8 @@ type selection struct {
 	tenant uint32
 	ms     []condition
 	in     []*Buffer
+	wanted *condition // that run could not answer: its answers are to be prepared
+	locked bool       // the shard's lock may not be given up: nothing is prepared
 
 	// Scratch, reused from shard to shard.
 	slots []uint32
@@ -56,6 +57,8 @@ type condition struct {
 	// seen remembers the answers of an expression: evaluating it can be dear,
 	// and most values are in every shard.
 	seen map[string]bool
+	// prepared are the answers for the values of a label in one shard.
+	prepared answers
 }
 
 func newSelection(tenant uint32, ms []*labels.Matcher, in []*Buffer) *selection {
@@ -89,6 +92,65 @@ func newSelection(tenant uint32, ms []*labels.Matcher, in []*Buffer) *selection 
 	return q
 }
 
+// ask calls do under the shard's read lock. What do could not run, because it
+// takes long, is prepared without the lock, and do is called again.
+func (q *selection) ask(s *Shard, do func(*Shard)) {
+	for {
+		q.wanted = nil
+		s.mu.RLock()
+		do(s)
+		s.mu.RUnlock()
+		if q.wanted == nil {
+			return
+		}
+		q.wanted.prepare(s)
+	}
+}
+
+// answers are a condition's for all terms of its name in one shard.
+type answers struct {
+	shard  *Shard
+	packed uint32 // Shard.packed when they were made
+	terms  uint32 // terms there were
+	yes    bitset // terms whose value matches
+}
+
+// patientValues is the number of values that are evaluated under a shard's lock
+// at most, a tenth of a millisecond or two. The values of a label that tells
+// every series apart would hold up writers for long.
+const patientValues = 1024
+
+// prepare evaluates the condition on all values of its name without the shard's
+// lock: values are never changed.
+func (c *condition) prepare(s *Shard) {
+	s.mu.RLock()
+	v, packed := s.view(), s.packed
+	var terms []uint32
+	if name, ok := s.dict.nameID(c.Name); ok {
+		terms = s.dict.names[name].terms
+	}
+	s.mu.RUnlock()
+	c.prepared = answers{shard: s, packed: packed, terms: v.nTerms, yes: bitsetFor(v.nTerms)}
+	for _, t := range terms {
+		if t < v.nTerms && c.matches(v.value(t)) {
+			c.prepared.yes.set(t)
+		}
+	}
+}
+
+// isPrepared reports whether the answers for a shard, as it is, are there.
+func (c *condition) isPrepared(s *Shard) bool {
+	return c.prepared.shard == s && c.prepared.packed == s.packed
+}
+
+// matchesTerm is matches for a term of a shard.
+func (c *condition) matchesTerm(s *Shard, t uint32) bool {
+	if c.isPrepared(s) && t < c.prepared.terms {
+		return c.prepared.yes.has(t)
+	}
+	return c.matches(s.value(s.dict.terms.at(t)))
+}
+
 // seenMost bounds what a condition remembers.
 const seenMost = 1 << 16
 
@@ -118,7 +180,8 @@ type filter struct {
 }
 
 // run returns the slots of a shard that answer the question, rising, valid
-// until the next run. The caller holds the shard's lock for reading.
+// until the next run. The caller holds the shard's lock for reading, through
+// ask, or for writing.
 func (q *selection) run(s *Shard) []uint32 {
 	tenant, ok := s.tenantTerm(q.tenant)
 	if !ok {
@@ -161,7 +224,9 @@ func (q *selection) run(s *Shard) []uint32 {
 	base := s.dict.terms.at(tenant).list
 	if len(filters) > 0 && !filters[0].not {
 		f := &filters[0]
-		s.resolve(f)
+		if !q.resolve(s, f) {
+			return nil
+		}
 		q.slots = q.union(s, f, q.slots[:0])
 		if base.len() < s.live {
 			q.slots = q.keepTenant(s, base, q.slots)
@@ -174,7 +239,9 @@ func (q *selection) run(s *Shard) []uint32 {
 		if len(q.slots) == 0 {
 			return nil
 		}
-		q.apply(s, &filters[i])
+		if !q.apply(s, &filters[i]) {
+			return nil
+		}
 	}
 	if q.in != nil {
 		q.slots = slices.DeleteFunc(q.slots, func(slot uint32) bool {
@@ -219,17 +286,24 @@ func (f *filter) addTerm(s *Shard, t uint32) {
 	}
 }
 
-// resolve finds the terms of a filter by trying every value of its name.
-func (s *Shard) resolve(f *filter) {
+// resolve finds the terms of a filter by trying every value of its name. It
+// reports false if that has to be prepared first.
+func (q *selection) resolve(s *Shard, f *filter) bool {
 	if f.known {
-		return
+		return true
+	}
+	terms := s.dict.names[f.name].terms
+	if len(terms) > patientValues && !f.cond.isPrepared(s) && !q.locked {
+		q.wanted = f.cond
+		return false
 	}
 	f.known, f.n = true, 0
-	for _, t := range s.dict.names[f.name].terms {
-		if f.cond.matches(s.value(s.dict.terms.at(t))) != f.not {
+	for _, t := range terms {
+		if f.cond.matchesTerm(s, t) != f.not {
 			f.addTerm(s, t)
 		}
 	}
+	return true
 }
 
 // union appends the slots of a filter's terms, rising. A series has one value
@@ -271,8 +345,9 @@ const (
 
 // apply leaves the candidates that a filter lets pass. Few candidates are
 // looked at one by one, which saves evaluating values that none of them has;
-// for many the filter's postings are joined.
-func (q *selection) apply(s *Shard, f *filter) {
+// for many the filter's postings are joined. It reports false if an answer has
+// to be prepared first.
+func (q *selection) apply(s *Shard, f *filter) bool {
 	values := len(s.dict.names[f.name].terms)
 	if !f.known && values > len(q.slots)*valuesACandidate {
 		q.slots = slices.DeleteFunc(q.slots, func(slot uint32) bool {
@@ -280,11 +355,13 @@ func (q *selection) apply(s *Shard, f *filter) {
 			if !ok {
 				return !f.not
 			}
-			return !f.cond.matches(s.value(s.dict.terms.at(t)))
+			return !f.cond.matchesTerm(s, t)
 		})
-		return
+		return true
 	}
-	s.resolve(f)
+	if !q.resolve(s, f) {
+		return false
+	}
 	if f.n > len(q.slots)*postingsACandidate {
 		slices.Sort(f.terms)
 		q.slots = slices.DeleteFunc(q.slots, func(slot uint32) bool {
@@ -294,10 +371,11 @@ func (q *selection) apply(s *Shard, f *filter) {
 			}
 			return ok == f.not
 		})
-		return
+		return true
 	}
 	set := q.setOf(s, f)
 	q.slots = slices.DeleteFunc(q.slots, func(slot uint32) bool { return set.has(slot) == f.not })
+	return true
 }
 
 // termNamed returns the term of a series that has a name.

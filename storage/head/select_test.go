@@ -152,3 +152,67 @@ func checkSelect(t *testing.T, r *rand.Rand, h *Head, series map[model.Ref]known
 		}
 	}
 }
+
+// A label with a value a series: expressions are evaluated without the lock,
+// and again if the tables were packed meanwhile.
+func TestSelectOverManyValues(t *testing.T) {
+	h := New(Options{})
+	const n = 30_000
+	for i := range n {
+		h.Resolve(0, labels.FromStrings("__name__", "m", "i", fmt.Sprint(i), "odd", fmt.Sprint(i%2)))
+	}
+	match := func(typ labels.MatchType, name, value string) *labels.Matcher {
+		return labels.MustNewMatcher(typ, name, value)
+	}
+	for _, ms := range [][]*labels.Matcher{
+		{match(labels.MatchRegexp, "i", ".*7")},
+		{match(labels.MatchRegexp, "i", "[0-9]*[13]5"), match(labels.MatchEqual, "odd", "1")},
+		{match(labels.MatchNotRegexp, "i", "1.*"), match(labels.MatchNotRegexp, "i", ".*2")},
+		{match(labels.MatchNotEqual, "i", "")},
+		{match(labels.MatchEqual, "i", "")},
+		{match(labels.MatchEqual, "i", "17"), match(labels.MatchRegexp, "i", "1.*")},
+	} {
+		want := 0
+		for i := range n {
+			ls := labels.FromStrings("__name__", "m", "i", fmt.Sprint(i), "odd", fmt.Sprint(i%2))
+			ok := true
+			for _, m := range ms {
+				ok = ok && m.Matches(ls.Get(m.Name))
+			}
+			if ok {
+				want++
+			}
+		}
+		got, err := h.Select(context.Background(), 0, ms)
+		if err != nil || len(got) != want {
+			t.Errorf("%v: %d series, %v, want %d", ms, len(got), err, want)
+		}
+		values, err := h.LabelValues(context.Background(), 0, "i", ms)
+		if wantValues := want; err != nil || len(values) != wantValues {
+			t.Errorf("%v: %d values, %v, want %d", ms, len(values), err, wantValues)
+		}
+	}
+
+	s := h.Shard(5)
+	q := newSelection(0, []*labels.Matcher{match(labels.MatchRegexp, "i", ".*7")}, nil)
+	if q.run(s); q.wanted == nil {
+		t.Fatal("many values were evaluated under the lock")
+	}
+	q.wanted.prepare(s)
+	s.packAnew()
+	q.wanted = nil
+	if q.run(s); q.wanted == nil {
+		t.Fatal("answers for term ids of before were used")
+	}
+	q.wanted.prepare(s)
+	q.wanted = nil
+	before := len(q.run(s))
+	if q.wanted != nil || before == 0 {
+		t.Fatalf("%d series, prepared answers not used", before)
+	}
+	id := model.Identity{Hi: 1, Lo: 5}
+	s.create(0, id, labels.FromStrings("i", "new7")) // after the answers were prepared
+	if got := len(q.run(s)); got != before+1 {
+		t.Errorf("%d series after one more came, %d before", got, before)
+	}
+}

@@ -32,6 +32,7 @@ type Shard struct {
 	fresh     []model.Ref // series made since the order was last brought up to date
 	live      int         // series
 	garbage   int64       // bytes of text that only series gone held
+	packed    uint32      // times the tables were packed anew: term ids of before mean nothing
 
 	_ [64]byte // keeps neighbours' locks on lines of their own
 }

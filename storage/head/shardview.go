@@ -13,7 +13,6 @@ import (
 // epoch and labels of a series. So it is for holders of the order's lock, who
 // keep Evict out.
 type shardView struct {
-	number int
 	marks  slab[mark]
 	series slab[series]
 	terms  slab[term]
@@ -22,13 +21,10 @@ type shardView struct {
 	nTerms uint32
 }
 
-// view returns a view of the shard.
+// view returns a view of the shard, whose lock the caller holds.
 func (s *Shard) view() shardView {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
 	return shardView{
-		number: s.number,
-		marks:  s.marks.view(), series: s.series.view(), terms: s.dict.terms.view(),
+		marks: s.marks.view(), series: s.series.view(), terms: s.dict.terms.view(),
 		text:  arena{chunks: slices.Clone(s.text.chunks)},
 		names: s.dict.names, nTerms: s.dict.n,
 	}

@@ -29,7 +29,8 @@ func newSlab[T any](recordBytes uintptr) slab[T] {
 // at returns record i, which an earlier ensure must have covered. The pointer
 // is valid until the next ensure.
 func (s *slab[T]) at(i uint32) *T {
-	return &s.chunks[i>>s.shift][i&(1<<s.shift-1)]
+	shift := s.shift & 31 // spares a check for shifts that are too wide
+	return &s.chunks[i>>shift][i&(1<<shift-1)]
 }
 
 // len returns the number of records that at can reach.
