@@ -182,6 +182,9 @@ func checkMarks(s, next *State, e *Edit) error {
 	return nil
 }
 
+// Check reports whether the blocks stand in the order that CheckEdit keeps.
+func (s *State) Check() error { return checkOrder(s) }
+
 // checkOrder checks the order of all blocks.
 func checkOrder(s *State) error {
 	runs := runsOf(s.Sorted())

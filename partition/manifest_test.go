@@ -561,3 +561,38 @@ func TestStateOfASnapshotIsTheState(t *testing.T) {
 func checksumOf(b []byte) uint32 { return encoding.Checksum(b) }
 
 func littleEndian32(v uint32) []byte { return binary.LittleEndian.AppendUint32(nil, v) }
+
+// The order in which an edit and a snapshot reach the disk is what they are
+// durable by.
+func TestManifestWritesInOrder(t *testing.T) {
+	fsys := vfs.NewFault(vfs.NewMem())
+	fsys.Count(vfs.MutatingOps)
+	fsys.Record(true)
+	m := createManifest(t, fsys)
+	mustApply(t, m, cutEdit(cutBlock(1, 1)))
+	m.mu.log.edits = maxLogEdits
+	mustApply(t, m, cutEdit(cutBlock(2, 2)))
+	mustApply(t, m, cutEdit(cutBlock(3, 3)))
+	const want = `mkdir d
+sync-dir .
+remove d/MANIFEST.tmp: remove d/MANIFEST.tmp: file does not exist
+create d/MANIFEST.tmp
+write d/MANIFEST.tmp @0+58
+sync d/MANIFEST.tmp
+rename d/MANIFEST.tmp -> d/MANIFEST
+sync-dir d
+write d/MANIFEST.tmp @58+106
+sync d/MANIFEST.tmp
+remove d/MANIFEST.tmp: remove d/MANIFEST.tmp: file does not exist
+create d/MANIFEST.tmp
+write d/MANIFEST.tmp @0+231
+sync d/MANIFEST.tmp
+rename d/MANIFEST.tmp -> d/MANIFEST
+sync-dir d
+write d/MANIFEST.tmp @231+106
+sync d/MANIFEST.tmp
+`
+	if got := fsys.Transcript(); got != want {
+		t.Errorf("operations\n%s\nwant\n%s", got, want)
+	}
+}

@@ -344,6 +344,8 @@ func (m *merger) collect() error {
 		in.deleted = in.deletions.Ranges(in.it.Ordinal(), in.deleted)
 		for _, c := range chunks {
 			mc := mergeChunk{Chunk: c, in: in, age: age}
+			// A chunk lies in one partition, of which the floor is a start: it
+			// is kept or left out as a whole.
 			if c.MaxTime >= m.floor && !in.deleted.Covers(mc.span()) {
 				m.chunks = append(m.chunks, mc)
 			}
@@ -385,7 +387,7 @@ func (m *merger) copyable(c *mergeChunk, before, after int64) bool {
 	switch {
 	case c.Bad, m.plan.Level == L0, m.plan.Level == L2 && c.in.entry.Level != L2:
 		return false
-	case before >= c.MinTime, after <= c.MaxTime, c.MinTime < m.floor, c.in.deleted.Overlaps(c.span()):
+	case before >= c.MinTime, after <= c.MaxTime, c.in.deleted.Overlaps(c.span()):
 		return false
 	case c.Count >= MaxChunkSamples/2:
 		return true

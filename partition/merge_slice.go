@@ -60,7 +60,6 @@ func (s *sliceMerger) merge(m *merger, out *mergeOutput, chunks []mergeChunk) er
 func (s *sliceMerger) read(m *merger, during model.TimeRange) error {
 	s.merged.Reset()
 	s.bad = s.bad[:0]
-	during.Min = max(during.Min, m.floor)
 	for _, in := range m.group {
 		in.part.Reset()
 		for _, c := range s.open {

@@ -102,6 +102,21 @@ func TestMergeAppliesDeletionsToWhatItCouldCopy(t *testing.T) {
 	must(t, s.check())
 }
 
+func TestMergeLeavesOutWhatLiesBelowTheFloor(t *testing.T) {
+	s := openStore(t, vfs.NewMem())
+	must(t, s.cutOf(contents{0: ticks(testDay, model.DayMs/2, 4, 1), 1: ticks(testDay, 1, 4, 1)}))
+	floor := testDay + model.DayMs
+	s.maybe = []contents{s.want.above(floor)}
+	must(t, s.publish(Edit{Floor: &floor}))
+	s.done()
+	must(t, s.check())
+	must(t, s.mergeAll())
+	if len(s.last.Add) != 1 || s.last.Add[0].Samples != 2 || s.last.Add[0].Series != 1 {
+		t.Errorf("merged to %+v", s.last.Add)
+	}
+	must(t, s.check())
+}
+
 func TestMergeWritesAnyNumberOfDays(t *testing.T) {
 	var first [][]byte
 	for _, outputs := range []int{32, 3, 1} {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
 
 	"tsdb/internal/model"
 )
@@ -241,7 +242,9 @@ func (p *planner) finishL0() (MergePlan, bool) {
 			return MergePlan{}, false
 		}
 	}
-	return p.plan(L2, NoPartition, inputs, fmt.Sprintf("%d L0s to their final form", len(inputs)))
+	plan, ok := p.plan(L2, NoPartition, inputs, fmt.Sprintf("%d L0s to their final form", len(inputs)))
+	p.lift(&plan)
+	return plan, ok
 }
 
 // reaches reports whether blocks may hold samples of a partition.
@@ -307,9 +310,7 @@ func (p *planner) toL2(part *planPartition, force bool) (MergePlan, bool) {
 		return MergePlan{}, false
 	}
 	plan, ok := p.plan(L2, part.start, append(l2, l1...), fmt.Sprintf("%d L1s into %d L2s", len(l1), len(l2)))
-	if ok {
-		p.lift(&plan, part, len(l1))
-	}
+	p.lift(&plan, slices.Concat(p.l0, part.l1[len(l1):])...)
 	return plan, ok
 }
 
@@ -318,7 +319,7 @@ func (p *planner) erase(part *planPartition) (MergePlan, bool) {
 	if part.busy() || len(part.l1) > 0 {
 		return MergePlan{}, false
 	}
-	settled := p.settled(part, 0)
+	settled := p.settled(p.l0)
 	var l2 []*PlanBlock
 	for _, b := range part.l2 {
 		for i := range p.o.Tombstones {
@@ -329,9 +330,7 @@ func (p *planner) erase(part *planPartition) (MergePlan, bool) {
 		}
 	}
 	plan, ok := p.plan(L2, part.start, l2, fmt.Sprintf("deletions in %d L2s", len(l2)))
-	if ok {
-		p.lift(&plan, part, 0)
-	}
+	p.lift(&plan, p.l0...)
 	return plan, ok
 }
 
@@ -340,10 +339,11 @@ func (p *planner) concerns(t *Tombstone, b BlockInfo) bool {
 }
 
 // lift raises the newest generation of the outputs to that of the newest
-// tombstone the merge applies, so that it concerns them no more. Everything of
-// the partition up to there must be in them.
-func (p *planner) lift(plan *MergePlan, part *planPartition, merged int) {
-	settled := p.settled(part, merged)
+// tombstone the merge applies, so that it concerns them no more. rest are the
+// blocks that may hold samples of the same series and stay: they must remain
+// newer than the outputs.
+func (p *planner) lift(plan *MergePlan, rest ...*PlanBlock) {
+	settled := p.settled(rest)
 	to := plan.MaxGen
 	for i := range p.o.Tombstones {
 		t := &p.o.Tombstones[i]
@@ -359,20 +359,14 @@ func (p *planner) lift(plan *MergePlan, part *planPartition, merged int) {
 	plan.MaxGen = to
 }
 
-// settled returns the generation up to which all data of a partition is in its
-// L2s and its oldest L1s, merged of them.
-func (p *planner) settled(part *planPartition, merged int) uint64 {
+// settled returns the generation up to which all data is in blocks other than
+// rest.
+func (p *planner) settled(rest []*PlanBlock) uint64 {
 	low := p.o.WALLow
-	if len(p.l0) > 0 {
-		low = min(low, p.l0[0].MinGen)
+	for _, b := range rest {
+		low = min(low, b.MinGen)
 	}
-	if merged < len(part.l1) {
-		low = min(low, part.l1[merged].MinGen)
-	}
-	if low == 0 {
-		return 0
-	}
-	return low - 1
+	return max(low, 1) - 1
 }
 
 // plan makes a plan of inputs, if there are any and the outputs fit.

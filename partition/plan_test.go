@@ -165,6 +165,7 @@ func TestPlanFinal(t *testing.T) {
 		{"a final day stays", "L2:1-3@0 L2:1-3@1", nil, "none"},
 		{"a single L0", "L0:5-5 L2:1-3@0", nil, "L1:5-5 <- L0:5-5"},
 		{"L0s of new days only", "L0:5-5@1 L0:6-6@2 L2:1-3@0", nil, "L2:5-6 <- L0:5-5 L0:6-6"},
+		{"out of reach of deletions", "L0:5-5@0 L0:6-6@2", dead(4, 6, 99, 100), "L2:5-99 <- L0:5-5 L0:6-6"},
 		{"not if one of them cannot be read", "L0:5-5@1 L0:6-6@2,q L2:1-3@0", nil, "L1:5-5 <- L0:5-5"},
 		{"then the L1s, an open day's too", "L1:4-5@1 L2:1-3@1,=999999", nil, "L2:1-5@1 <- L2:1-3 L1:4-5"},
 		{"quarantined blocks end it", "L0:9-9,q L0:10-10 L1:4-5@1,q L1:6-7@1", nil, "none"},
