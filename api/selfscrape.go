@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+	prommodel "github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 	"github.com/zeebo/xxh3"
@@ -196,7 +197,7 @@ func (w *scrapeWriter) metric(f *dto.MetricFamily, m *dto.Metric) {
 // in turns.
 func (w *scrapeWriter) add(name string, m *dto.Metric, v float64, more ...string) {
 	w.builder.Reset()
-	w.builder.Add(labels.MetricName, name)
+	w.builder.Add(prommodel.MetricNameLabel, name)
 	w.builder.Add("job", SelfScrapeJob)
 	w.builder.Add("instance", w.instance)
 	for _, l := range m.GetLabel() {

@@ -9,13 +9,15 @@ import (
 // TimeSeries.labels and .samples, Label.name and .value, Sample.value and
 // .timestamp.
 const (
-	tagTimeSeries = 1<<3 | 2
-	tagLabels     = 1<<3 | 2
-	tagSamples    = 2<<3 | 2
-	tagName       = 1<<3 | 2
-	tagValue      = 2<<3 | 2
-	tagSampleV    = 1<<3 | 1
-	tagSampleT    = 2<<3 | 0
+	tagTimeSeries = 1<<3 | wireBytes
+	tagLabels     = 1<<3 | wireBytes
+	tagSamples    = 2<<3 | wireBytes
+	tagName       = 1<<3 | wireBytes
+	tagValue      = 2<<3 | wireBytes
+	tagSampleV    = 1<<3 | wireFixed64
+	tagSampleT    = 2<<3 | wireVarint
+
+	wireVarint, wireFixed64, wireBytes = 0, 1, 2
 )
 
 // appendLabel appends one label as a field of a TimeSeries.

@@ -8,7 +8,6 @@ import (
 	"math"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -175,20 +174,6 @@ func parseMillis(s string) (int64, error) {
 type rawSeries struct {
 	Metric map[string]string `json:"metric"`
 	Values []point           `json:"values"`
-}
-
-// key is the series' labels in a fixed order.
-func (s *rawSeries) key() string {
-	var b strings.Builder
-	names := make([]string, 0, len(s.Metric))
-	for n := range s.Metric {
-		names = append(names, n)
-	}
-	slices.Sort(names)
-	for _, n := range names {
-		fmt.Fprintf(&b, "%s=%q,", n, s.Metric[n])
-	}
-	return b.String()
 }
 
 // readRaw returns all samples of a selector in (end - window, end].
