@@ -15,7 +15,7 @@ import (
 
 func TestZstdKeepsSizesAndMemoryBounded(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for _, size := range []int{0, 1, 100, 255, 256, 257, 70_000, zstdWindow - 1, 3 * zstdWindow, 70 << 20} {
+	for _, size := range []int{0, 1, 100, 255, 256, 257, 70_000, zstdWindow - 1, 3 * zstdWindow} {
 		src := make([]byte, size)
 		copy(src, randomBytes(r, min(size, 1000)))
 		frame := AppendZstd(nil, src)
@@ -41,14 +41,14 @@ func TestZstdRefusesFramesThatLie(t *testing.T) {
 	enc.Reset(&stream)
 	enc.Write(make([]byte, 1<<20)) // a stream of unknown size
 	enc.Close()
-	bomb := enc.EncodeAll(make([]byte, 1<<28), nil)
+	bomb := enc.EncodeAll(make([]byte, 1<<25), nil)
 	small := AppendZstd(nil, make([]byte, 1000))
 	lie := bytes.Clone(small)
 	binary.LittleEndian.PutUint16(lie[5:], 500-256) // its content size
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for name, frame := range map[string][]byte{
-		"without a size": stream.Bytes(), "of 256 MiB": bomb, "longer than it says": lie,
+		"without a size": stream.Bytes(), "of 32 MiB": bomb, "longer than it says": lie,
 		"skippable": {0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4}, "empty": {}, "cut": small[:len(small)-1],
 	} {
 		if _, err := DecodeZstd(nil, frame, 1<<16); !errors.Is(err, ErrCorrupt) {

@@ -61,6 +61,10 @@ func (e *exceptions) tooMany(n int) bool {
 	return len(e.patterns) > limit && (!e.same || len(e.runs) > limit)
 }
 
+// few reports whether the exceptions take so little that no other transform need
+// be tried on their account.
+func (e *exceptions) few() bool { return e.same || len(e.patterns) <= 2 }
+
 // values returns the exceptions. They are valid until the next column.
 func (e *exceptions) values() []float64 {
 	e.floats = e.floats[:0]

@@ -68,7 +68,7 @@ func appendFloatsSearched(dst []byte, vs []float64, s *scratch) ([]byte, FloatHi
 	of := vs // the values that a decimal is guessed from
 	if s.integers(vs) {
 		c.add(appendTransformed(c.dst, vs, formulaInt, tryAll, s))
-		if s.excs.same {
+		if s.excs.few() {
 			return c.dst, c.hint
 		}
 		of = s.excs.values()
@@ -79,7 +79,7 @@ func appendFloatsSearched(dst []byte, vs []float64, s *scratch) ([]byte, FloatHi
 			break
 		}
 		c.add(appendTransformed(c.dst, vs, f, tryAll, s))
-		if s.excs.same && !s.corrected && f.e < doubtfulExponent {
+		if s.excs.few() && !s.corrected && f.e < doubtfulExponent {
 			return c.dst, c.hint
 		}
 		e, of = f.e, s.excs.values() // which may be decimals with more digits

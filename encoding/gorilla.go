@@ -43,8 +43,9 @@ func (g *Gorilla) Len() int { return int(g.n) }
 // LastTime returns the time of the last sample, 0 if there is none.
 func (g *Gorilla) LastTime() int64 { return g.t }
 
-// Append adds a sample to the stream in dst, which holds all that earlier
-// calls returned, and returns the longer stream.
+// Append adds a sample to the stream in dst, which ends with all that earlier
+// calls wrote, and returns the longer stream. It goes on in the last byte: who
+// reads the stream meanwhile needs the lock of who writes it.
 func (g *Gorilla) Append(dst []byte, t int64, v float64) []byte {
 	w := g.writer(dst)
 	g.append(&w, t, v)
@@ -69,7 +70,8 @@ func (g *Gorilla) writer(dst []byte) bitWriter {
 		return bitWriter{dst: dst}
 	}
 	last := len(dst) - 1
-	return bitWriter{dst: dst[:last], acc: uint64(dst[last]), n: uint(g.used)}
+	// What stands above the used bits may be left of appends that were undone.
+	return bitWriter{dst: dst[:last], acc: uint64(dst[last]) & (1<<g.used - 1), n: uint(g.used)}
 }
 
 func (g *Gorilla) append(w *bitWriter, t int64, v float64) {

@@ -60,11 +60,12 @@ func TestGorillaStateIsSmallAndCanGoBack(t *testing.T) {
 	var g Gorilla
 	b := g.AppendAll(nil, []int64{1, 2, 3}, []float64{1, 2, 3})
 	saved, at := g, len(b)
-	last := b[at-1]
-	b = g.Append(b, 4, 4)
+	b = g.Append(b, 4, -4)
 	b = b[:at]
-	b[at-1] = last
 	g = saved
+	if g.LastTime() != 3 || g.Len() != 3 {
+		t.Fatalf("%d samples up to %d", g.Len(), g.LastTime())
+	}
 	b = g.Append(b, 5, 5)
 	ts, vs, err := DecodeGorilla(nil, nil, b, 4)
 	if err != nil || !slices.Equal(ts, []int64{1, 2, 3, 5}) || !slices.Equal(vs, []float64{1, 2, 3, 5}) {

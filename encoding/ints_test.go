@@ -94,7 +94,7 @@ func TestCommonDivisorIsTheGreatest(t *testing.T) {
 // of residuals that fit in a byte it loses little.
 func TestWindowsAreNearTheBest(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
-	for range 300 {
+	for range 60 {
 		wide, outliers := 1<<r.IntN(7), r.IntN(20)
 		ks := fill(200, func(int) int64 {
 			if r.IntN(100) < outliers {

@@ -71,6 +71,9 @@ func suiteColumns(r *rand.Rand, most int) []column {
 					return decodeBehind(t, 7, ts, equal, func(dst []int64) ([]int64, error) { return DecodeTimestamps(dst, src, n) })
 				})
 			for _, q := range startPatterns {
+				if p.name != "aligned" && p.name != "extremes" {
+					break
+				}
 				sts := q.make(r, ts)
 				add("starts/"+p.name+"/"+q.name, n,
 					func(dst []byte) []byte { return AppendStartTimestamps(dst, sts, ts) },
@@ -178,7 +181,11 @@ func sameHistogram(a, b model.Histogram) bool {
 
 func TestColumnsRoundTrip(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for _, c := range suiteColumns(r, math.MaxInt) {
+	most := math.MaxInt
+	if raceEnabled {
+		most = 120
+	}
+	for _, c := range suiteColumns(r, most) {
 		prefix := []byte("prefix")
 		b := c.append(bytes.Clone(prefix))
 		if !bytes.HasPrefix(b, prefix) {
@@ -221,9 +228,9 @@ func TestCutColumnsGiveErrorsOrTheRightData(t *testing.T) {
 
 func TestWrongNumbersOfValuesDoNoHarm(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
-	for _, c := range suiteColumns(r, 40) {
+	for _, c := range suiteColumns(r, 17) {
 		b := c.append(nil)
-		for _, n := range []int{-1, 0, c.n - 1, c.n + 1, 2 * c.n, 9000, MaxValues, MaxValues + 1, math.MaxInt, math.MinInt} {
+		for _, n := range []int{-1, 0, c.n - 1, c.n + 1, 2 * c.n, MaxValues, MaxValues + 1, math.MaxInt, math.MinInt} {
 			if n != c.n {
 				c.decode(t, b, n)
 			}
@@ -236,8 +243,8 @@ func TestChangedBytesDoNoHarm(t *testing.T) {
 	for _, c := range suiteColumns(r, 9) {
 		b := c.append(nil)
 		for i := range b {
-			changes := []byte{1 << r.IntN(8), 0xff, byte(1 + r.IntN(255))}
-			if i < 2 {
+			changes := []byte{1 << r.IntN(8), byte(1 + r.IntN(255))}
+			if i < 2 && !raceEnabled {
 				changes = fill(255, func(k int) byte { return byte(k + 1) })
 			}
 			for _, change := range changes {
