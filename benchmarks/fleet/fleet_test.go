@@ -94,7 +94,7 @@ func TestSameSeedSameRequests(t *testing.T) {
 }
 
 func TestChurnReplacesItsShareOfTargets(t *testing.T) {
-	f := New(Options{Targets: 10, Span: 2 * time.Hour, Interval: time.Minute, Churn: 0.5, Senders: 1, Start: time.Unix(1_760_000_000, 0)})
+	f := New(Options{Targets: 10, Span: 2 * time.Hour, Interval: 5 * time.Minute, Churn: 0.5, Senders: 1, Start: time.Unix(1_760_000_000, 0)})
 	instances := map[string]bool{}
 	for _, m := range requests(t, f, 0) {
 		for _, ts := range m.Timeseries {
