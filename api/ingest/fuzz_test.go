@@ -24,7 +24,6 @@ type decoded struct {
 	samples []memorySample
 	exs     []memoryExemplar
 	hists   []memoryHistogram
-	metas   map[string]model.Metadata
 }
 
 func fuzzLimits() storage.Limits { return New(Options{Seed: 1}).opts.Limits }
@@ -69,7 +68,7 @@ func validSeries(limits storage.Limits, pairs [][2]string) (string, bool) {
 			return "", false
 		}
 		seen[p[0]] = true
-		named = named || p[0] == labels.MetricName && p[1] != ""
+		named = named || p[0] == "__name__" && p[1] != ""
 		if p[1] != "" {
 			b.Add(p[0], p[1])
 		}

@@ -121,7 +121,7 @@ func (d *door) stored() map[string]*model.Samples {
 }
 
 func anyName() *labels.Matcher {
-	return labels.MustNewMatcher(labels.MatchRegexp, labels.MetricName, ".+")
+	return labels.MustNewMatcher(labels.MatchRegexp, "__name__", ".+")
 }
 
 // storedSeries returns the names of the stored series.
@@ -161,7 +161,6 @@ type memory struct {
 
 	commit  func() error // nil = works
 	commits int
-	limits  storage.Limits
 }
 
 type memorySample struct {

@@ -74,7 +74,7 @@ func (in *Ingest) influxError(w http.ResponseWriter, r *http.Request, d dialect,
 
 // influxFailed answers a request that failed as a whole.
 func (in *Ingest) influxFailed(w http.ResponseWriter, r *http.Request, d dialect, err error) {
-	in.influxError(w, r, d, statusOf(err), err.Error())
+	in.influxError(w, r, d, in.statusOf(err), err.Error())
 }
 
 // platformCode is InfluxDB 2's word for a status.

@@ -37,7 +37,7 @@ var (
 	errTooManyFields = badLine(storage.ReasonLimit, fmt.Sprintf("too many fields, limit is %d", maxLineFields))
 	errQuotes        = badLine(storage.ReasonBadValue, "unbalanced quotes")
 	errTimestamp     = badLine(storage.ReasonBadTime, "bad timestamp")
-	errTimeRange     = badLine(storage.ReasonBadTime, "time outside range -9223372036854775806 - 9223372036854775806")
+	errTimeRange     = badLine(storage.ReasonBadTime, "time outside range -9223372036854775806 - 9223372036854775806; check the precision")
 )
 
 // linePoint is a line taken apart as far as it takes to know its series: keys

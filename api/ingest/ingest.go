@@ -193,8 +193,8 @@ func retryable(err error) bool {
 }
 
 // statusOf returns the status that says what became of a request that failed
-// as a whole.
-func statusOf(err error) int {
+// as a whole. An error nobody expects is logged; the database logs its own.
+func (in *Ingest) statusOf(err error) int {
 	var corrupt *corruptError
 	var wire *wireError
 	var request *requestError
@@ -206,5 +206,6 @@ func statusOf(err error) int {
 	case errors.As(err, &corrupt), errors.As(err, &wire), errors.As(err, &request), errors.Is(err, errRead):
 		return http.StatusBadRequest
 	}
+	in.opts.Logger.Error("write failed", "err", err)
 	return http.StatusInternalServerError
 }

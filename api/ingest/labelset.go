@@ -37,7 +37,7 @@ const tellings = maxLineErrors
 
 type labelPair struct{ name, value []byte }
 
-var metricName = []byte(labels.MetricName)
+var metricName = []byte("__name__")
 
 // begin forgets what was told of the request before.
 func (s *labelSet) begin() { s.told = s.told[:0] }

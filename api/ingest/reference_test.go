@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -45,7 +46,7 @@ func (r *reference) stored(t *testing.T) map[string]map[int64]uint64 {
 	}
 	defer q.Close()
 	m := make(map[string]map[int64]uint64)
-	set := q.Select(t.Context(), false, nil, labels.MustNewMatcher(labels.MatchRegexp, labels.MetricName, ".+"))
+	set := q.Select(t.Context(), false, nil, labels.MustNewMatcher(labels.MatchRegexp, "__name__", ".+"))
 	for set.Next() {
 		samples := make(map[int64]uint64)
 		it := set.At().Iterator(nil)
@@ -90,9 +91,13 @@ func (d *door) storedBits() map[string]map[int64]uint64 {
 func TestRemoteWriteAgreesWithPrometheus(t *testing.T) {
 	now := time.Now()
 	at := now.UnixMilli()
+	doc, err := os.ReadFile("../../docs/compatibility.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	type request struct {
-		path, contentType, encoding string
-		body                        []byte
+		contentType, encoding string
+		body                  []byte
 	}
 	v1 := func(series ...prompb.TimeSeries) request {
 		return request{contentType: type1, encoding: "snappy", body: snap(marshal1(t, request1(series...)))}
@@ -119,6 +124,12 @@ func TestRemoteWriteAgreesWithPrometheus(t *testing.T) {
 		b.series[0].Exemplars = e
 		return b
 	}
+	exemplarAt := func(t int64, label string) *builder2 {
+		b := newBuilder2().sample(at, 1, "__name__", "m")
+		b.series[0].Exemplars = []writev2.Exemplar{{Timestamp: t, Value: 2, LabelsRefs: b.refs("trace_id", label)}}
+		return b
+	}
+	one := map[string]map[int64]uint64{`{__name__="m"}`: {at: math.Float64bits(1)}}
 	stale := math.Float64frombits(0x7ff0000000000002)
 	for _, c := range []struct {
 		name     string
@@ -167,6 +178,8 @@ func TestRemoteWriteAgreesWithPrometheus(t *testing.T) {
 
 		{name: "exemplar alone", requests: []request{v2(withExemplar(true))}, ours: "taken; Prometheus' own sender makes such messages", code: 204, written: "1 0 1",
 			stored: map[string]map[int64]uint64{`{__name__="m"}`: {at: math.Float64bits(1)}}},
+		{name: "older exemplar", requests: []request{v2(exemplarAt(at, "x")), v2(exemplarAt(at-1000, "y"))}, ours: "out-of-order exemplars are taken", code: 204, written: "1 0 1", stored: one},
+		{name: "exemplar with long labels", requests: []request{v2(exemplarAt(at, strings.Repeat("x", 130)))}, ours: "400, counted in the Written headers", code: 400, written: "1 0 0", stored: one},
 		{name: "no name, version 1", requests: []request{v1(sample1(at, 1, "a", "1"), sample1(at, 1, "__name__", "n"))}, ours: "400 instead of silence", code: 400,
 			stored: map[string]map[int64]uint64{`{__name__="n"}`: {at: math.Float64bits(1)}}},
 		{name: "duplicate label, version 1", requests: []request{v1(sample1(at, 1, "__name__", "m", "a", "1", "a", "1"), sample1(at, 1, "__name__", "n"))}, ours: "400 instead of silence", code: 400,
@@ -211,6 +224,9 @@ func TestRemoteWriteAgreesWithPrometheus(t *testing.T) {
 			wantCode, wantWritten, wantStored := want.code, strings.Join(slices.DeleteFunc(written(want), empty), " "), ref.stored(t)
 			same := got.code == wantCode && written3(got) == wantWritten && equalStored(ours.storedBits(), wantStored)
 			if c.ours != "" {
+				if !strings.Contains(string(doc), "*"+c.ours+"*") {
+					t.Errorf("docs/compatibility.md does not say: %s", c.ours)
+				}
 				if same {
 					t.Errorf("ours does not differ, though it is said to: %s", c.ours)
 				}

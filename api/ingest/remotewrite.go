@@ -81,12 +81,12 @@ func (in *Ingest) RemoteWrite(w http.ResponseWriter, r *http.Request) {
 	}
 	q, err := in.getWrite()
 	if err != nil {
-		answerWrite(w, message, outcome{}, err)
+		in.answerWrite(w, message, outcome{}, err)
 		return
 	}
 	defer in.putWrite(q)
 	o, err := in.remoteWrite(r, message, q)
-	answerWrite(w, message, o, err)
+	in.answerWrite(w, message, o, err)
 }
 
 // outcome is what became of a request.
@@ -132,7 +132,7 @@ type mediaError struct{ text string }
 func (e *mediaError) Error() string { return e.text }
 
 // answerWrite turns what became of a request into the answer of the protocol.
-func answerWrite(w http.ResponseWriter, message string, o outcome, err error) {
+func (in *Ingest) answerWrite(w http.ResponseWriter, message string, o outcome, err error) {
 	h := w.Header()
 	if message == message2 {
 		h.Set(samplesWrittenHeader, strconv.Itoa(o.receipt.Floats))
@@ -145,7 +145,7 @@ func answerWrite(w http.ResponseWriter, message string, o outcome, err error) {
 		http.Error(w, err.Error(), http.StatusUnsupportedMediaType)
 		return
 	case err != nil:
-		status := statusOf(err)
+		status := in.statusOf(err)
 		if status == http.StatusServiceUnavailable {
 			h.Set("Retry-After", retryAfter)
 		}
