@@ -1,6 +1,8 @@
 package head
 
 import (
+	"slices"
+
 	"tsdb/internal/model"
 )
 
@@ -28,10 +30,13 @@ func (h *Head) Evict(gen uint64) (left int) {
 	h.order.mu.Lock() // while series are put in order, none leaves
 	defer h.order.mu.Unlock()
 	h.sweepAliases()
+	// A buffer made after this has samples only of series that the running
+	// generation has defined.
 	h.buffers.Lock()
-	defer h.buffers.Unlock()
+	live := slices.Clone(h.buffers.live)
+	h.buffers.Unlock()
 	for i := range h.shards {
-		left += h.shards[i].evict(gen, h.buffers.live)
+		left += h.shards[i].evict(gen, live)
 	}
 	return left
 }

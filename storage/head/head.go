@@ -137,7 +137,7 @@ type Stats struct {
 	Bytes   int64 // memory of all tables, without the buffers
 }
 
-// Stats returns the sizes of the tables. It takes every lock in turn.
+// Stats returns the sizes of the tables. It takes the shards' locks in turn.
 func (h *Head) Stats() Stats {
 	var st Stats
 	for i := range h.shards {
@@ -152,6 +152,6 @@ func (h *Head) Stats() Stats {
 	}
 	n, bytes := h.aliases.stats()
 	st.Aliases = n
-	st.Bytes += bytes + h.order.bytes()
+	st.Bytes += bytes + h.order.bytes.Load()
 	return st
 }

@@ -56,7 +56,7 @@ func tableBytes(h *Head, n int) map[string]float64 {
 	}
 	_, aliases := h.aliases.stats()
 	m["aliases"] = float64(aliases) / float64(n)
-	m["order"] = float64(h.order.bytes()) / float64(n)
+	m["order"] = float64(h.order.bytes.Load()) / float64(n)
 	return m
 }
 

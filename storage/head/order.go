@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"tsdb/internal/model"
 )
@@ -12,14 +13,9 @@ import (
 // order keeps the series in the order of blocks from cut to cut: only new ones
 // have to be sorted and merged in.
 type order struct {
-	mu   sync.Mutex // also keeps series from leaving
-	refs []model.Ref
-}
-
-func (o *order) bytes() int64 {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return int64(cap(o.refs)) * 8
+	mu    sync.Mutex // also keeps series from leaving
+	refs  []model.Ref
+	bytes atomic.Int64 // of refs
 }
 
 // Sorted returns the series with samples or exemplars in a buffer in the order
@@ -32,6 +28,7 @@ func (h *Head) Sorted(b *Buffer) []model.Ref {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	h.bringUpToDate()
+	o.bytes.Store(int64(cap(o.refs)) * 8)
 	refs := make([]model.Ref, 0, b.Stats().Series)
 	var present [model.Shards]bitset
 	for i := range present {
