@@ -1,0 +1,419 @@
+package prom
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/api/prom/promtest"
+	"tsdb/internal/model"
+	"tsdb/internal/vfs"
+	"tsdb/query"
+	"tsdb/storage"
+)
+
+func TestBuildInfoShowsBothVersionsAndNoFeatures(t *testing.T) {
+	s := newServer(t, Options{Build: BuildInfo{Own: "0.1", Revision: "abc"}})
+	var got map[string]any
+	s.get(t, "/status/buildinfo").data(t, &got)
+	for name, want := range map[string]string{
+		"version": "3.14.0", "tsdbVersion": "0.1", "revision": "abc", "branch": "", "buildUser": "", "buildDate": "", "goVersion": runtime.Version(),
+	} {
+		if got[name] != want {
+			t.Errorf("%s is %v, want %q", name, got[name], want)
+		}
+	}
+	if _, ok := got["features"]; ok {
+		t.Error("features make Grafana take the server for Mimir")
+	}
+}
+
+func TestRuntimeInfoDescribesTheProcess(t *testing.T) {
+	started := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	s := newServer(t, Options{Started: started, Retention: "30d", Clock: vfs.NewManualClock(started.Add(time.Hour))})
+	var got runtimeView
+	s.get(t, "/status/runtimeinfo").data(t, &got)
+	if !got.StartTime.Equal(started) || !got.ServerTime.Equal(started.Add(time.Hour)) || got.StorageRetention != "30d" || got.GOMAXPROCS < 1 || got.GoroutineCount < 1 || got.CWD == "" {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestFlagsAndConfigAreShown(t *testing.T) {
+	s := newServer(t, Options{
+		Flags:  func() map[string]string { return map[string]string{"data": "./data", "http": ":9201"} },
+		Config: func() string { return "data: ./data\n" },
+	})
+	var flags map[string]string
+	s.get(t, "/status/flags").data(t, &flags)
+	if !reflect.DeepEqual(flags, map[string]string{"data": "./data", "http": ":9201"}) {
+		t.Errorf("flags %v", flags)
+	}
+	var config struct{ YAML string }
+	s.get(t, "/status/config").data(t, &config)
+	if config.YAML != "data: ./data\n" {
+		t.Errorf("config %q", config.YAML)
+	}
+	bare := newServer(t, Options{})
+	if got := bare.get(t, "/status/flags").body; got != `{"status":"success","data":{}}` {
+		t.Errorf("no flags: %s", got)
+	}
+	if got := bare.get(t, "/status/config").body; got != `{"status":"success","data":{"yaml":""}}` {
+		t.Errorf("no config: %s", got)
+	}
+}
+
+func TestCardinalityTablesHaveTheirRows(t *testing.T) {
+	s := newServer(t, Options{})
+	type row struct {
+		Name  string
+		Value uint64
+	}
+	var got struct {
+		HeadStats struct {
+			NumSeries, NumLabelPairs uint64
+			MinTime, MaxTime         int64
+		}
+		SeriesCountByMetricName, LabelValueCountByLabelName, MemoryInBytesByLabelName, SeriesCountByLabelValuePair []row
+	}
+	s.get(t, "/status/tsdb").data(t, &got)
+	if got.HeadStats.NumSeries != 20 || got.HeadStats.MaxTime/1000 != promtest.End || got.HeadStats.MinTime/1000 != promtest.Start+promtest.Step {
+		t.Errorf("head %+v", got.HeadStats)
+	}
+	if len(got.SeriesCountByMetricName) != 5 || got.SeriesCountByMetricName[0] != (row{"http_requests_total", 6}) {
+		t.Errorf("metrics %v", got.SeriesCountByMetricName)
+	}
+	for _, table := range [][]row{got.LabelValueCountByLabelName, got.MemoryInBytesByLabelName, got.SeriesCountByLabelValuePair} {
+		if len(table) == 0 || len(table) > 10 {
+			t.Errorf("%d rows", len(table))
+		}
+	}
+	s.get(t, "/status/tsdb", "limit", "2").data(t, &got)
+	if len(got.SeriesCountByMetricName) != 2 {
+		t.Errorf("metrics with a limit of 2: %v", got.SeriesCountByMetricName)
+	}
+}
+
+func TestAdminWorkAnswersWhenItIsDone(t *testing.T) {
+	s := newServer(t, Options{})
+	type summary struct {
+		Blocks int
+		Bytes  int64
+	}
+	var before, after struct {
+		Series, Samples uint64
+		Blocks          int
+		Bytes           int64
+		BytesPerSample  float64
+		Head            struct{ Series, Samples uint64 }
+		WAL             struct{ Bytes int64 }
+		Tiers           []struct {
+			Tier       string
+			Partitions []struct {
+				Start, End      string
+				Blocks          int
+				Series, Samples uint64
+				Bytes           int64
+			}
+		}
+	}
+	s.get(t, "/status/storage").data(t, &before)
+	if before.Head.Samples != 20*240 || before.Blocks != 0 || before.Samples != 20*240 {
+		t.Errorf("before: %+v", before)
+	}
+	var flushed, compacted summary
+	s.post(t, "/admin/flush").data(t, &flushed)
+	if flushed.Blocks != 1 || flushed.Bytes <= 0 {
+		t.Errorf("flushed %+v", flushed)
+	}
+	s.post(t, "/admin/compact").data(t, &compacted)
+	if compacted.Blocks < 1 || compacted.Bytes <= 0 {
+		t.Errorf("compacted %+v", compacted)
+	}
+	s.get(t, "/status/storage").data(t, &after)
+	if after.Head.Samples != 0 || after.Samples != 20*240 || after.Series != 20 || after.Blocks != 1 || after.Bytes <= 0 || after.BytesPerSample <= 0 || len(after.Tiers) != 1 || after.Tiers[0].Tier != "raw" {
+		t.Errorf("after: %+v", after)
+	}
+	if p := after.Tiers[0].Partitions; len(p) != 1 || p[0].Samples != 20*240 || p[0].Start != "2026-01-01T00:00:00.001Z" {
+		t.Errorf("partitions: %+v", p)
+	}
+	for _, path := range []string{"/admin/flush", "/admin/compact"} {
+		if got := s.get(t, path); got.status != http.StatusMethodNotAllowed || !strings.HasPrefix(got.header.Get("Content-Type"), "text/plain") {
+			t.Errorf("GET %s: %d %s", path, got.status, got.header.Get("Content-Type"))
+		}
+	}
+	if got := s.get(t, "/query", "query", "count({__name__!=''})", "time", fmt.Sprint(promtest.End)); !strings.Contains(got.body, `"20"`) {
+		t.Errorf("after the merge: %s", got.body)
+	}
+}
+
+func TestMetadataOfMetrics(t *testing.T) {
+	s := newServer(t, Options{})
+	b := s.db.NewBatch("test")
+	b.Metadata("b_total", model.Metadata{Type: "counter", Help: `with "quotes"`})
+	b.Metadata("a_seconds", model.Metadata{Type: "gauge", Unit: "seconds", Help: "a"})
+	if _, err := b.Commit(ctx); err != nil {
+		t.Fatal(err)
+	}
+	f := func(want string, params ...string) {
+		t.Helper()
+		if got := s.get(t, "/metadata", params...); got.body != `{"status":"success","data":`+want+`}` {
+			t.Errorf("%q: got %s, want %s", params, got.body, want)
+		}
+	}
+	a := `"a_seconds":[{"type":"gauge","unit":"seconds","help":"a"}]`
+	both := `{` + a + `,"b_total":[{"type":"counter","unit":"","help":"with \"quotes\""}]}`
+	f(both)
+	f(both, "limit", "40000")
+	f(both, "limit_per_metric", "1")
+	f(both, "limit", "-1")
+	f(`{`+a+`}`, "limit", "1")
+	f(`{}`, "limit", "0")
+	f(`{`+a+`}`, "metric", "a_seconds")
+	f(`{}`, "metric", "nonesuch")
+}
+
+func TestTargetsAreWhatTheServerScrapes(t *testing.T) {
+	scraped := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	s := newServer(t, Options{Targets: func() []Target {
+		return []Target{{
+			Labels: labels.FromStrings("job", "tsdb"), Discovered: labels.FromStrings("__address__", "x:1"), Pool: "tsdb", URL: "http://x:1/metrics",
+			LastScrape: scraped, LastDuration: 2 * time.Millisecond, Interval: time.Minute, Timeout: 10 * time.Second,
+			Metadata: func() map[string]model.Metadata {
+				return map[string]model.Metadata{"up": {Type: "gauge"}, "a": {Type: "counter", Help: "h", Unit: "u"}}
+			},
+		}, {Labels: labels.FromStrings("job", "new"), Pool: "new"}, {Labels: labels.FromStrings("job", "ill"), Pool: "new", LastScrape: scraped, LastError: "refused"}}
+	}})
+	one := `{"discoveredLabels":{"__address__":"x:1"},"labels":{"job":"tsdb"},"scrapePool":"tsdb","scrapeUrl":"http://x:1/metrics","globalUrl":"http://x:1/metrics","lastError":"","lastScrape":"2026-01-01T00:00:00Z","lastScrapeDuration":0.002,"health":"up","scrapeInterval":"1m","scrapeTimeout":"10s"}`
+	if got, want := s.get(t, "/targets", "scrapePool", "tsdb").body, `{"status":"success","data":{"activeTargets":[`+one+`],"droppedTargets":[],"droppedTargetCounts":{"new":0,"tsdb":0}}}`; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	var all struct{ ActiveTargets []struct{ Health string } }
+	s.get(t, "/targets", "state", "active").data(t, &all)
+	if len(all.ActiveTargets) != 3 || all.ActiveTargets[1].Health != "unknown" || all.ActiveTargets[2].Health != "down" {
+		t.Errorf("active: %v", all)
+	}
+	if got, want := s.get(t, "/targets", "state", "dropped").body, `{"status":"success","data":{"activeTargets":[],"droppedTargets":[],"droppedTargetCounts":{"new":0,"tsdb":0}}}`; got != want {
+		t.Errorf("dropped: %s", got)
+	}
+	meta := func(want string, params ...string) {
+		t.Helper()
+		if got := s.get(t, "/targets/metadata", params...).body; got != `{"status":"success","data":`+want+`}` {
+			t.Errorf("%q: got %s, want %s", params, got, want)
+		}
+	}
+	meta(`[{"target":{"job":"tsdb"},"metric":"a","type":"counter","help":"h","unit":"u"},{"target":{"job":"tsdb"},"metric":"up","type":"gauge","help":"","unit":""}]`)
+	meta(`[{"target":{"job":"tsdb"},"type":"gauge","help":"","unit":""}]`, "metric", "up")
+	meta(`[]`, "match_target", `{job="other"}`)
+	meta(`[{"target":{"job":"tsdb"},"type":"gauge","help":"","unit":""}]`, "match_target", `{job="tsdb"}`, "metric", "up", "limit", "1")
+	meta(`[]`, "limit", "0")
+}
+
+// While there is no database, what needs one is unavailable, with advice to
+// come back; the rest answers.
+func TestStartingServerSaysSo(t *testing.T) {
+	s := newServer(t, Options{DB: func() (*storage.DB, error) {
+		return nil, fmt.Errorf("%w: the log is replayed, 40%% done", storage.ErrBusy)
+	}})
+	for _, path := range []string{
+		"/query?query=1", "/query_range?query=1&start=0&end=1&step=1", "/query_exemplars?query=up", "/series?match[]=up", "/labels", "/label/a/values", "/metadata", "/status/tsdb", "/status/storage",
+	} {
+		got := s.get(t, path)
+		got.want(t, http.StatusServiceUnavailable, "unavailable", "40% done")
+		if got.header.Get("Retry-After") == "" {
+			t.Errorf("%s: no Retry-After", path)
+		}
+	}
+	for _, path := range []string{"/admin/flush", "/admin/compact"} {
+		s.post(t, path).want(t, http.StatusServiceUnavailable, "unavailable", "40% done")
+	}
+	for _, path := range []string{"/status/buildinfo", "/status/runtimeinfo", "/status/flags", "/status/config", "/rules", "/alerts", "/alertmanagers", "/targets", "/targets/metadata", "/format_query?query=up", "/parse_query?query=up"} {
+		if got := s.get(t, path); got.status != http.StatusOK {
+			t.Errorf("%s: %d %s", path, got.status, got.body)
+		}
+	}
+	s.get(t, "/query", "query", "up{").want(t, http.StatusServiceUnavailable, "unavailable", "40% done")
+}
+
+func TestClosedDatabaseIsUnavailable(t *testing.T) {
+	s := newServer(t, Options{})
+	if err := s.db.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/query?query=up", "/series?match[]=up", "/labels", "/label/a/values", "/metadata", "/query_exemplars?query=up"} {
+		s.get(t, path).want(t, http.StatusServiceUnavailable, "unavailable", "closed")
+	}
+}
+
+// Where the answer differs from Prometheus' it is on purpose: see
+// docs/compatibility.md.
+func TestOwnRefusals(t *testing.T) {
+	s := newServer(t, Options{})
+	f := func(path string, status int, part string, params ...string) {
+		t.Helper()
+		s.get(t, path, params...).want(t, status, "bad_data", part)
+	}
+	f("/query", 400, "between the years", "query", "1", "time", "1e12")
+	f("/query", 400, "between the years", "query", "1", "time", minTimeText)
+	f("/query", 400, "valid timestamp", "query", "1", "time", "NaN")
+	f("/query", 400, "valid timestamp", "query", "1", "time", "1e300")
+	f("/query_range", 400, "between the years", "query", "1", "start", "1e12", "end", "1e12", "step", "1")
+	f("/query_range", 400, "zero or negative", "query", "1", "start", "1", "end", "1", "step", "0.0001")
+	f("/query_range", 400, "valid duration", "query", "1", "start", "1", "end", "2", "step", "NaN")
+	f("/query", 400, "levels deep", "query", strings.Repeat("(", 2000))
+	f("/query", 400, "operators", "query", "1"+strings.Repeat("+1", 3000))
+	f("/series", 400, "1001 match[] parameters", slices.Repeat([]string{"match[]", "up"}, 1001)...)
+	f("/query?query=%zz", 400, "error parsing form")
+	f("/label/%FF/values", 400, "invalid label name")
+	f("/label/U__/values", 400, "invalid label name")
+
+	big := s.post(t, "/query", "query", "1 #"+strings.Repeat("x", 11<<20))
+	big.want(t, http.StatusRequestEntityTooLarge, "bad_data", "too large")
+}
+
+func TestLongQueriesAreAnswered(t *testing.T) {
+	s := newServer(t, Options{})
+	regexp := `{__name__=~"` + strings.Repeat("nonesuch|", 11_000) + `edge"}`
+	if got := s.post(t, "/query", "query", "count("+regexp+")", "time", fmt.Sprint(promtest.End)); got.status != 200 || !strings.Contains(got.body, `"1"`) {
+		t.Errorf("a regular expression of 100 kB: %d %s", got.status, clip(got.body))
+	}
+	garbage := strings.Repeat("\x00{[(\"", 20_000)
+	s.post(t, "/query", "query", garbage).want(t, 400, "bad_data", "parse error")
+	s.post(t, "/query", "query", strings.Repeat("sum(", 25_000)).want(t, 400, "bad_data", "levels deep")
+}
+
+func TestFormsOfManyPartsAreRead(t *testing.T) {
+	s := newServer(t, Options{})
+	r, err := http.NewRequest(http.MethodPost, s.URL+"/api/v1/query", strings.NewReader("--b\r\nContent-Disposition: form-data; name=\"query\"\r\n\r\n1+1\r\n--b--\r\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "multipart/form-data; boundary=b")
+	if got := s.do(t, r); got.status != 200 || !strings.Contains(got.body, `"2"`) {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+}
+
+func TestErrorsHaveTheirCodes(t *testing.T) {
+	f := func(err error, kind string, code int) {
+		t.Helper()
+		if got := classify(err); got.kind != kind || got.code != code {
+			t.Errorf("%v: %s %d, want %s %d", err, got.kind, got.code, kind, code)
+		}
+	}
+	f(query.ErrOverloaded, "unavailable", 503)
+	f(storage.ErrBusy, "unavailable", 503)
+	f(storage.ErrPoisoned, "unavailable", 503)
+	f(errors.New("many-to-many matching not allowed"), "execution", 422)
+	if got := classifyWork(errors.New("disk")); got.kind != "internal" || got.code != 500 {
+		t.Errorf("work: %+v", got)
+	}
+}
+
+func TestTimeoutAndCancel(t *testing.T) {
+	engine := query.New(query.Options{})
+	s := newServer(t, Options{Engine: engine})
+	params := []string{"query", "quantile_over_time(0.5, edge[1h])" + strings.Repeat("+ edge", 500), "start", fmt.Sprint(promtest.Start), "end", fmt.Sprint(promtest.End), "step", "0.33"}
+	s.get(t, "/query_range", append(params, "timeout", "0.05")...).want(t, http.StatusServiceUnavailable, "timeout", "query timed out in ")
+
+	// A client that is gone sees no code; the log and the metrics do.
+	c := promtest.Case{Method: http.MethodGet, Path: "/query_range", Form: map[string][]string{}}
+	for i := 0; i < len(params); i += 2 {
+		c.Form.Set(params[i], params[i+1])
+	}
+	r, err := c.Request("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone, cancel := contextWithCancel(r)
+	w := httptest.NewRecorder()
+	time.AfterFunc(30*time.Millisecond, cancel)
+	s.Config.Handler.ServeHTTP(w, gone)
+	if w.Code != statusClientClosed || !strings.Contains(w.Body.String(), `"errorType":"canceled"`) {
+		t.Errorf("canceled: %d %s", w.Code, w.Body)
+	}
+	if err := engine.Drain(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTooManySamplesIsAnExecutionError(t *testing.T) {
+	s := newServer(t, Options{Engine: query.New(query.Options{MaxSamples: 10})})
+	s.get(t, "/query", "query", "edge[1h]", "time", fmt.Sprint(promtest.End)).want(t, 422, "execution", "too many samples")
+}
+
+func TestOverloadIsUnavailable(t *testing.T) {
+	engine := query.New(query.Options{MaxConcurrent: 1, MaxQueued: 1})
+	s := newServer(t, Options{Engine: engine})
+	gone, cancel := contextWithCancel(httptest.NewRequest(http.MethodGet, "/", nil))
+	defer cancel()
+	if err := engine.Drain(gone.Context()); err != nil { // takes the only slot
+		t.Fatal(err)
+	}
+	waits := make(chan struct{})
+	go func() {
+		defer close(waits)
+		s.get(t, "/query", "query", "1", "timeout", "2").want(t, 503, "timeout", "query queue")
+	}()
+	for engine.Waiting() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	got := s.get(t, "/query", "query", "1")
+	got.want(t, 503, "unavailable", "too many queries")
+	if got.header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+	<-waits
+}
+
+func TestAnnotationsAreBoundedAndSorted(t *testing.T) {
+	var ans answer
+	for i := range 25 {
+		ans.warnings.Add(fmt.Errorf("block %02d is damaged", i))
+	}
+	ans.data = stringData(nil)
+	w := httptest.NewRecorder()
+	if err := writeAnswer(w, ans); err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Warnings []string
+		Data     []string
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Warnings) != 11 || got.Warnings[10] != "15 more warning annotations omitted" || !slices.IsSorted(got.Warnings[:10]) || got.Data == nil {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestOtherSitesMayRead(t *testing.T) {
+	s := newServer(t, Options{})
+	for _, method := range []string{http.MethodOptions, http.MethodGet} {
+		r, err := http.NewRequest(method, s.URL+"/api/v1/query?query=1", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Origin", "https://grafana.example")
+		got := s.do(t, r)
+		if got.header.Get("Access-Control-Allow-Origin") != "https://grafana.example" || got.header.Get("Access-Control-Allow-Methods") != "GET, POST, OPTIONS" || !slices.Contains(got.header.Values("Vary"), "Origin") {
+			t.Errorf("%s: %v", method, got.header)
+		}
+		if method == http.MethodOptions && (got.status != http.StatusNoContent || got.body != "") {
+			t.Errorf("preflight: %d %q", got.status, got.body)
+		}
+	}
+	if got := s.get(t, "/query", "query", "1"); got.header.Get("Access-Control-Allow-Origin") != "" {
+		t.Error("a header for no origin")
+	}
+}
