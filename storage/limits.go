@@ -3,6 +3,7 @@ package storage
 import (
 	"unicode/utf8"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 )
 
@@ -31,7 +32,7 @@ func (l Limits) check(ls labels.Labels) *Reject {
 	if n := ls.Len(); n > l.Labels {
 		return rejectf(ReasonLimit, "series has %d labels, limit is %d (--limit.labels)", n, l.Labels)
 	}
-	if ls.Get(labels.MetricName) == "" {
+	if ls.Get(model.MetricNameLabel) == "" {
 		return rejectf(ReasonNoName, "series has no metric name (label __name__): %s", clip(ls.String()))
 	}
 	var bad *Reject
