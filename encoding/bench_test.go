@@ -4,6 +4,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
+
+	"tsdb/internal/model"
 )
 
 // All benchmarks count samples as bytes: the MB/s column reads as millions of
@@ -88,4 +92,120 @@ func BenchmarkGorillaDecode(b *testing.B) {
 			outT, outV, _ = DecodeGorilla(outT[:0], outV[:0], src, len(ts))
 		}
 	})
+}
+
+// The reference: Prometheus' XOR chunks of 120 samples, read with its iterator.
+// Times are part of them, as they are of GorillaDecode; BenchmarkFloatsDecode
+// reads values only.
+func BenchmarkChunkencDecode(b *testing.B) {
+	benchmarkFloats(b, func(b *testing.B, vs []float64) {
+		ts := scrapeTimes(rand.New(rand.NewPCG(3, 4)), len(vs))
+		var chunks []*chunkenc.XORChunk
+		size := 0
+		for at := 0; at < len(vs); at += 120 {
+			c := chunkenc.NewXORChunk()
+			a, err := c.Appender()
+			if err != nil {
+				b.Fatal(err)
+			}
+			for i := at; i < min(at+120, len(vs)); i++ {
+				a.Append(0, ts[i], vs[i])
+			}
+			chunks = append(chunks, c)
+			size += len(c.Bytes())
+		}
+		out := make([]float64, 0, len(vs))
+		var it chunkenc.Iterator
+		for b.Loop() {
+			out = out[:0]
+			for _, c := range chunks {
+				it = c.Iterator(it)
+				for it.Next() == chunkenc.ValFloat {
+					_, v := it.At()
+					out = append(out, v)
+				}
+			}
+		}
+		b.ReportMetric(float64(size)/float64(len(vs)), "B/sample")
+	})
+}
+
+func BenchmarkTimestampsEncode(b *testing.B) {
+	benchmarkTimes(b, func(b *testing.B, ts []int64) {
+		dst := AppendTimestamps(nil, ts)
+		for b.Loop() {
+			dst = AppendTimestamps(dst[:0], ts)
+		}
+	})
+}
+
+func BenchmarkTimestampsDecode(b *testing.B) {
+	benchmarkTimes(b, func(b *testing.B, ts []int64) {
+		src := AppendTimestamps(nil, ts)
+		dst := make([]int64, 0, len(ts))
+		for b.Loop() {
+			dst, _ = DecodeTimestamps(dst[:0], src, len(ts))
+		}
+		b.ReportMetric(float64(len(src))/float64(len(ts)), "B/sample")
+	})
+}
+
+func benchmarkTimes(b *testing.B, run func(b *testing.B, ts []int64)) {
+	for _, p := range timePatterns {
+		for _, n := range []int{40, 4096} {
+			b.Run(fmt.Sprintf("pattern=%s/samples=%d", p.name, n), func(b *testing.B) {
+				ts := p.make(rand.New(rand.NewPCG(1, 2)), n)
+				b.SetBytes(int64(n))
+				b.ReportAllocs()
+				run(b, ts)
+			})
+		}
+	}
+}
+
+func BenchmarkHistogramsEncode(b *testing.B) {
+	benchmarkHistograms(b, func(b *testing.B, hs []model.Histogram) {
+		dst := AppendHistograms(nil, hs)
+		for b.Loop() {
+			dst = AppendHistograms(dst[:0], hs)
+		}
+		b.ReportMetric(float64(len(dst))/float64(len(hs)), "B/sample")
+	})
+}
+
+func BenchmarkHistogramsDecode(b *testing.B) {
+	benchmarkHistograms(b, func(b *testing.B, hs []model.Histogram) {
+		src := AppendHistograms(nil, hs)
+		dst := make([]model.Histogram, 0, len(hs))
+		for b.Loop() {
+			dst, _ = DecodeHistograms(dst[:0], src, len(hs))
+		}
+	})
+}
+
+// One by one, as the log has them.
+func BenchmarkHistogramEncode(b *testing.B) {
+	benchmarkHistograms(b, func(b *testing.B, hs []model.Histogram) {
+		var dst []byte
+		for b.Loop() {
+			dst = dst[:0]
+			for _, h := range hs {
+				dst = AppendHistogram(dst, h)
+			}
+		}
+		b.ReportMetric(float64(len(dst))/float64(len(hs)), "B/sample")
+	})
+}
+
+func benchmarkHistograms(b *testing.B, run func(b *testing.B, hs []model.Histogram)) {
+	for _, p := range histogramPatterns {
+		for _, n := range []int{10, 40, 1000} {
+			b.Run(fmt.Sprintf("pattern=%s/samples=%d", p.name, n), func(b *testing.B) {
+				hs := p.make(rand.New(rand.NewPCG(1, 2)), n)
+				b.SetBytes(int64(n))
+				b.ReportAllocs()
+				run(b, hs)
+			})
+		}
+	}
 }

@@ -61,6 +61,23 @@ func TestZstdRefusesFramesThatLie(t *testing.T) {
 	}
 }
 
+// What an encoder did before must not show in its next frame: files made twice
+// are equal.
+func TestFramesDoNotDependOnWhatCameBefore(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	texts := fill(30, func(i int) []byte {
+		words := fill(40, func(int) []byte { return randomBytes(r, 1+r.IntN(9)) })
+		return bytes.Join(fill(20+400*i, func(int) []byte { return words[r.IntN(len(words))] }), []byte(" "))
+	})
+	first := fill(len(texts), func(i int) []byte { return AppendZstd(nil, texts[i]) })
+	for range 200 {
+		i := r.IntN(len(texts))
+		if !bytes.Equal(AppendZstd(nil, texts[i]), first[i]) {
+			t.Fatalf("text of %d bytes: another frame than the first time", len(texts[i]))
+		}
+	}
+}
+
 func TestVarints(t *testing.T) {
 	for _, v := range []int64{0, 1, -1, 63, 64, -64, -65, 1 << 31, math.MaxInt64, math.MinInt64} {
 		b := append(binary.AppendVarint(nil, v), 9)

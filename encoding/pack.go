@@ -116,6 +116,10 @@ func (r *packReader) readPatch(from uint64) error {
 		}
 		return nil
 	}
+	if b := r.patches; len(b) >= 2 && (b[0]|b[1]) < 0x80 && uint64(b[0]) < r.n-from { // nearly all
+		r.at, r.high, r.patches = from+uint64(b[0]), unzigzag(uint64(b[1])), b[2:]
+		return nil
+	}
 	gap, rest, err := Uvarint(r.patches)
 	if err != nil {
 		return err

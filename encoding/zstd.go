@@ -9,8 +9,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// zstdWindow bounds the memory of an encoder and what a frame asks of its
-// decoder.
+// zstdWindow bounds the memory of an encoder. A decoder writes to its caller's
+// memory and needs no window.
 const zstdWindow = 1 << 20
 
 // MaxZstd is the largest decoded size of one frame.
