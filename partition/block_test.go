@@ -411,6 +411,26 @@ func TestOpenReadsABoundedAmount(t *testing.T) {
 	}
 }
 
+func TestATailThatIsLongIsRead(t *testing.T) {
+	m := smallBlock(L2)
+	for k := range 1000 {
+		m.meta.Inputs = append(m.meta.Inputs, fmt.Sprintf("l0/%d.tsb", k))
+	}
+	fs := vfs.NewMem()
+	info := m.write(t, fs, "data", 100)
+	if info.FooterLen < 2*tailGuess {
+		t.Fatalf("a tail of %d bytes is not long", info.FooterLen)
+	}
+	m.check(t, openTest(t, fs, info, nil))
+	data := readBlockFile(t, fs, info.Name)
+	for _, off := range []int{1, 20, trailerLen + 5, int(info.FooterLen) - 1} { // from the end
+		data[len(data)-off] ^= 1
+		writeBlockFile(t, fs, info.Name, data)
+		m.check(t, openTest(t, fs, info, nil))
+		data[len(data)-off] ^= 1
+	}
+}
+
 func TestABlockIsReadByManyAtOnce(t *testing.T) {
 	rnd := newRand(t)
 	m := randomBlock(rnd, L1, 200)

@@ -250,7 +250,10 @@ func (r *chunkReader) appendSlow(c Chunk, ts []int64, col []byte, i, j int, dst 
 	s := &r.samples
 	s.Reset()
 	s.T = ts
-	defer func() { s.T = nil }() // shared
+	defer func() {
+		s.T = nil // shared
+		s.Reset()
+	}()
 	if w.flags&rowHistogram != 0 {
 		s.H, err = encoding.DecodeHistograms(s.H, col, len(ts))
 		for range ts {

@@ -347,7 +347,14 @@ func (m *BlockMeta) validate() error {
 	case (m.Level == L0) != (m.Partition == NoPartition):
 		return fmt.Errorf("%v with partition %d", m.Level, m.Partition)
 	case len(m.Inputs) > maxInputs:
-		return fmt.Errorf("%d inputs", len(m.Inputs))
+		return fmt.Errorf("%d inputs, at most %d", len(m.Inputs), maxInputs)
+	}
+	bytes := 0
+	for _, in := range m.Inputs {
+		bytes += len(in)
+		if len(in) > maxNameBytes || bytes > maxTailBytes/2 {
+			return fmt.Errorf("names of inputs too long")
+		}
 	}
 	return nil
 }

@@ -74,19 +74,27 @@ func (p *seriesPage) append(dst []byte) []byte {
 	for _, s := range p.shape {
 		dst = binary.AppendUvarint(dst, uint64(s))
 	}
+	members := p.members()
 	for s, names := range p.shapes {
 		for k := range names {
 			last := uint32(0)
-			for i, shape := range p.shape {
-				if int(shape) == s {
-					v := p.values[int(p.start[i])+k]
-					dst = binary.AppendVarint(dst, int64(v)-int64(last))
-					last = v
-				}
+			for _, i := range members[s] {
+				v := p.values[int(p.start[i])+k]
+				dst = binary.AppendVarint(dst, int64(v)-int64(last))
+				last = v
 			}
 		}
 	}
 	return dst
+}
+
+// members returns the series of every shape.
+func (p *seriesPage) members() [][]int {
+	m := make([][]int, len(p.shapes))
+	for i, s := range p.shape {
+		m[s] = append(m[s], i)
+	}
+	return m
 }
 
 // decodeSeriesPage reads a page of the series table of a block with these
@@ -95,8 +103,8 @@ func decodeSeriesPage(b []byte, names []nameEntry) (*seriesPage, error) {
 	r := bytesReader{b: b}
 	p := &seriesPage{}
 	n, shapes := r.count(), r.count()
-	if n > seriesPageRows || shapes > n {
-		r.fail("too many series")
+	if n > seriesPageRows || shapes > n || shapes == 0 && n > 0 {
+		r.fail("too many series, or no shapes")
 		n, shapes = 0, 0
 	}
 	p.shapes = make([][]uint32, 0, shapes)
@@ -120,13 +128,11 @@ func decodeSeriesPage(b []byte, names []nameEntry) (*seriesPage, error) {
 		return nil, r.end("series page")
 	}
 	p.values = make([]uint32, total)
+	members := p.members()
 	for s, shape := range p.shapes {
 		for k, name := range shape {
 			last := int64(0)
-			for i := range p.shape {
-				if int(p.shape[i]) != s {
-					continue
-				}
+			for _, i := range members[s] {
 				last += r.varint()
 				if last < 0 || last >= int64(names[name].values) {
 					r.fail("value out of range")

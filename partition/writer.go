@@ -129,6 +129,7 @@ func (w *Writer) endSeries() {
 		w.marks.add(w.series.ord, w.series.exemplars)
 	}
 	clear(w.series.exemplars)
+	w.span = model.TimeRange{}
 	w.check(w.out.err)
 }
 
@@ -149,7 +150,7 @@ func (w *Writer) Samples(s *model.Samples) error {
 		return w.err
 	}
 	for i := 0; i < s.Len(); {
-		if w.held.Len() == 0 || s.T[i] >= w.span.Max {
+		if !w.span.Contains(s.T[i]) {
 			w.flush(true)
 			w.span, w.rung = model.PartitionRange(s.T[i]), 0
 		}
