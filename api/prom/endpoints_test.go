@@ -1,6 +1,7 @@
 package prom
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
 
 	"tsdb/api/prom/promtest"
 	"tsdb/internal/model"
@@ -313,6 +315,11 @@ func TestErrorsHaveTheirCodes(t *testing.T) {
 	f(query.ErrOverloaded, "unavailable", 503)
 	f(storage.ErrBusy, "unavailable", 503)
 	f(storage.ErrPoisoned, "unavailable", 503)
+	f(fmt.Errorf("expanding series: %w", promql.ErrStorage{Err: errors.New("read chunk raw/x@7: checksum")}), "internal", 500)
+	f(promql.ErrQueryTimeout("query execution"), "timeout", 503)
+	f(context.DeadlineExceeded, "timeout", 503)
+	f(context.Canceled, "canceled", 499)
+	f(promql.ErrTooManySamples("query execution"), "execution", 422)
 	f(errors.New("many-to-many matching not allowed"), "execution", 422)
 	if got := classifyWork(errors.New("disk")); got.kind != "internal" || got.code != 500 {
 		t.Errorf("work: %+v", got)

@@ -74,7 +74,11 @@ func (s *Storage) settleOnce() error {
 	if _, err := s.DB.Compact(context.Background()); err != nil {
 		return fmt.Errorf("compact: %w", err)
 	}
-	return nil
+	st, err := s.DB.Status()
+	if err == nil && st.Head.Samples != 0 {
+		err = fmt.Errorf("%d samples are still in the head", st.Head.Samples)
+	}
+	return err
 }
 
 var errUnused = errors.New("not part of this test storage")
