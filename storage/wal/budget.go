@@ -74,9 +74,10 @@ func (b *budget) fitsTail(n int64, mark bool) bool {
 }
 
 // wanted returns how many spare segments there should be: one is always kept
-// for a rotation, a second gets ready while the current segment fills.
+// for a rotation; another gets ready when the current segment can no longer take
+// the most that may be outstanding.
 func (b *budget) wanted() int {
-	if b.room < b.usable/2 {
+	if b.room-b.frameMax < b.pendingMax {
 		return 2
 	}
 	return 1

@@ -88,6 +88,16 @@ func TestWhatIsReservedAlwaysFits(t *testing.T) {
 	}
 }
 
+func TestALargeReservationIsGrantedOnceSegmentsAreReady(t *testing.T) {
+	b := newBudget(defaultSegmentBytes, defaultPendingBytes)
+	for b.room = b.usable; b.room >= 0; b.room -= 64 << 10 {
+		b.spares = b.wanted()
+		if ok, _ := b.fits(b.pendingMax); !ok {
+			t.Fatalf("refused with %d bytes left and %d spare segments", b.room, b.spares)
+		}
+	}
+}
+
 type segmentModel struct {
 	segment
 	used int64

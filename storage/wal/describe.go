@@ -135,7 +135,7 @@ func (d *describer) frames() error {
 
 // other describes bytes that are no frame.
 func (d *describer) other(from, to int64) error {
-	if from == to {
+	if from >= to {
 		return nil
 	}
 	zeros := true

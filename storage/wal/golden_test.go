@@ -164,8 +164,10 @@ func TestTheOrderOfFileOperationsIsThis(t *testing.T) {
 			}
 		}
 	}
+	o := small()
+	o.SegmentBytes, o.PendingBytes = 64<<10, 1000 // one spare segment is enough
 	var l *Log
-	step("open", func() { l = openLog(t, fault, small()) })
+	step("open", func() { l = openLog(t, fault, o) })
 	step("a spare segment", func() { turn <- struct{}{}; must(t, l.PrepareRotate(ctx)) })
 	step("two batches, each durable before it is acknowledged", func() {
 		must(t, l.Wait(ctx, put(t, l, 0, "one")))

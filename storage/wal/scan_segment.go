@@ -39,13 +39,6 @@ type scanned struct {
 	partialEnd int64
 }
 
-func (s *scanned) bytes() (n int64) {
-	for _, r := range s.runs {
-		n += r.end - r.off
-	}
-	return n
-}
-
 // end returns the end of the last frame.
 func (s *scanned) end() int64 {
 	if n := len(s.runs); n > 0 {

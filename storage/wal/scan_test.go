@@ -307,6 +307,7 @@ func FuzzSegment(f *testing.F) {
 	image := contents(f, fs, name)
 	f.Add(image)
 	f.Add(image[:5000])
+	f.Add([]byte{})
 	f.Add(contents(f, fs, segments[0].name))
 	mem := vfs.NewMem()
 	everyFrame(f, mem)
