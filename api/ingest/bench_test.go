@@ -142,7 +142,7 @@ func (b *table) Commit(context.Context) (storage.Receipt, error) {
 func (in *Ingest) steps(t testing.TB, b batch) map[string]func([]byte) {
 	t.Helper()
 	q := &writeRequest{batch: b, body: body{budget: in.budget},
-		write1: newDecoder1(in.write1, in.opts.Limits, &in.metadata), write2: newDecoder2(in.write2, in.opts.Limits, &in.metadata)}
+		write1: newDecoder1(in.write1, in.opts.Limits), write2: newDecoder2(in.write2, in.opts.Limits, &in.metadata)}
 	f := &influxRequest{batch: b, body: body{budget: in.budget}, decoder: influxDecoder{labels: labelSet{limits: in.opts.Limits}, seed: in.seed, precision: precisions1[""]}}
 	ctx := context.Background()
 	check := func(r storage.Receipt, err error) {
@@ -161,7 +161,7 @@ func (in *Ingest) steps(t testing.TB, b batch) map[string]func([]byte) {
 		"remote-write-1": func(b []byte) {
 			q.write1.src = unsnap(b)
 			check(store(ctx, q.batch, &q.write1))
-			q.write1.release(true)
+			q.write1.release()
 			q.body.release()
 		},
 		"remote-write-2": func(b []byte) {

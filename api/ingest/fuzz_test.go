@@ -113,7 +113,7 @@ func FuzzRemoteWrite1(f *testing.F) {
 	f.Add([]byte{15<<3 | wireGroup, 15<<3 | wireEnd})
 	f.Fuzz(func(t *testing.T, src []byte) {
 		limits := fuzzLimits()
-		d := newDecoder1(1, limits, nil)
+		d := newDecoder1(1, limits)
 		d.src = src
 		_, ours := decodeInto(t, &d)
 		var q prompb.WriteRequest
@@ -129,7 +129,7 @@ func FuzzRemoteWrite1(f *testing.F) {
 		if err := q.Unmarshal(canonical); err != nil {
 			t.Fatal(err)
 		}
-		d = newDecoder1(1, limits, nil)
+		d = newDecoder1(1, limits)
 		d.src = canonical
 		m, err := decodeInto(t, &d)
 		if err != nil {

@@ -2,8 +2,11 @@ package ingest
 
 import (
 	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/prompb"
+	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
 
 	"tsdb/internal/model"
+	"tsdb/storage"
 )
 
 // wireHistogram is what the histogram messages of both remote-write versions
@@ -47,4 +50,39 @@ func counterResetHint(n int32) histogram.CounterResetHint {
 		return histogram.UnknownCounterReset
 	}
 	return histogram.CounterResetHint(n)
+}
+
+func (d *decoder1) addHistogram(m []byte, at int, s *series1, ref model.Ref, b batch) error {
+	var p prompb.Histogram
+	if err := p.Unmarshal(m); err != nil {
+		return &wireError{"Histogram", at}
+	}
+	d.offered.histograms++
+	if ref == 0 {
+		return nil
+	}
+	h, err := toHistogram(&p, int32(p.ResetHint))
+	if err != nil {
+		return d.refuse(storage.ReasonBadHistogram, s, p.Timestamp, err.Error(), b)
+	}
+	b.Histogram(ref, p.Timestamp, 0, h)
+	return nil
+}
+
+func (d *decoder2) addHistogram(m []byte, at int, s *series2, ref model.Ref, b batch) error {
+	var p writev2.Histogram
+	if err := p.Unmarshal(m); err != nil {
+		return &wireError{"Histogram", at}
+	}
+	d.offered.histograms++
+	if ref == 0 {
+		return nil
+	}
+	h, err := toHistogram(&p, int32(p.ResetHint))
+	if err != nil {
+		d.refuseAt(storage.ReasonBadHistogram, d.labelRefs[s.firstRef:s.lastRef], p.Timestamp, 1, b, "%v", err)
+		return nil
+	}
+	b.Histogram(ref, p.Timestamp, p.StartTimestamp, h)
+	return nil
 }

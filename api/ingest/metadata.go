@@ -1,10 +1,27 @@
 package ingest
 
 import (
+	"bytes"
+	"encoding/binary"
 	"sync/atomic"
 	"unicode/utf8"
 
+	"github.com/zeebo/xxh3"
+
 	"tsdb/internal/model"
+	"tsdb/storage"
+)
+
+// Tags of MetricMetadata of version 1 and of Metadata of version 2.
+const (
+	tag1MetadataType = 1<<3 | wireVarint
+	tag1MetadataName = 2<<3 | wireBytes
+	tag1MetadataHelp = 4<<3 | wireBytes
+	tag1MetadataUnit = 5<<3 | wireBytes
+
+	tag2MetadataType = 1<<3 | wireVarint
+	tag2MetadataHelp = 3<<3 | wireVarint
+	tag2MetadataUnit = 4<<3 | wireVarint
 )
 
 // maxMetadataBytes bounds help and unit of a metric; longer ones are cut.
@@ -61,4 +78,141 @@ func validPrefix(b []byte) string {
 		n += size
 	}
 	return string(b[:n])
+}
+
+// addMetadata reads a MetricMetadata. One without a usable name is ignored, as
+// all are by receivers that keep none.
+func (d *decoder1) addMetadata(start, end int, b batch) error {
+	m := d.src[:end]
+	var kind uint64
+	var name, help, unit []byte
+	for i := start; i < end; {
+		tag, n := uvarint(m, i)
+		if n < 0 {
+			return &wireError{"MetricMetadata", i}
+		}
+		at := i
+		switch tag {
+		case tag1MetadataType:
+			kind, i = uvarint(m, n)
+		case tag1MetadataName, tag1MetadataHelp, tag1MetadataUnit:
+			var from int
+			if from, i = lengthPrefixed(m, n); i < 0 {
+				break
+			}
+			switch tag {
+			case tag1MetadataName:
+				name = m[from:i]
+			case tag1MetadataHelp:
+				help = m[from:i]
+			default:
+				unit = m[from:i]
+			}
+		default:
+			i = skipField(m, n, tag, 1<<1|1<<2|1<<4|1<<5)
+		}
+		if i < 0 {
+			return &wireError{"MetricMetadata", at}
+		}
+	}
+	if len(name) > 0 && len(name) <= d.labels.limits.ValueBytes {
+		if metric := validPrefix(name); len(metric) == len(name) {
+			b.Metadata(metric, newMetadata(kind, unit, help))
+		}
+	}
+	return nil
+}
+
+// metadataRefs are what metadata and the metric they belong to are in terms of
+// the request's symbols.
+type metadataRefs struct {
+	name, help, unit uint32
+	kind             uint64
+}
+
+// addMetadata adds what a series says about its metric unless that is known. It
+// reports false if the metadata name no symbol: the series is then refused.
+func (d *decoder2) addMetadata(s *series2, labelRefs []uint32, b batch) (ok bool, err error) {
+	src := d.src[:s.end]
+	start, end := lengthPrefixed(src, s.metadata)
+	m := src[start:end]
+	var kind, help, unit uint64
+	for i := 0; i < len(m); {
+		tag, n := uvarint(m, i)
+		if n < 0 {
+			return false, &wireError{"Metadata", s.metadata}
+		}
+		switch tag {
+		case tag2MetadataType:
+			kind, i = uvarint(m, n)
+		case tag2MetadataHelp:
+			help, i = uvarint(m, n)
+		case tag2MetadataUnit:
+			unit, i = uvarint(m, n)
+		default:
+			i = skipField(m, n, tag, 1<<1|1<<3|1<<4)
+		}
+		if i < 0 {
+			return false, &wireError{"Metadata", s.metadata}
+		}
+	}
+	help, unit = uint64(uint32(help)), uint64(uint32(unit))
+	if kind == 0 && help == 0 && unit == 0 {
+		return true, nil
+	}
+	if n := uint64(len(d.symbols)); help >= n || unit >= n {
+		d.refuse(storage.ReasonUnsupported, labelRefs, s.samples, b, "parsing metadata: help_ref %d or unit_ref %d outside of symbols table (size %d)", help, unit, n)
+		return false, nil
+	}
+	for i := 0; i < len(labelRefs); i += 2 {
+		if labelRefs[i] != d.nameSymbol {
+			continue
+		}
+		name := labelRefs[i+1]
+		refs := metadataRefs{name, uint32(help), uint32(unit), kind}
+		if d.last == refs {
+			return true, nil
+		}
+		d.last = refs
+		mark := d.mark(refs)
+		if d.seen.has(mark) {
+			return true, nil
+		}
+		metric := familyName(d.bytes(name), kind)
+		if text := validPrefix(metric); len(text) == len(metric) && len(text) > 0 {
+			b.Metadata(text, newMetadata(kind, d.bytes(uint32(unit)), d.bytes(uint32(help))))
+			d.marks = append(d.marks, mark)
+		}
+		return true, nil
+	}
+	return true, nil
+}
+
+func (d *decoder2) mark(r metadataRefs) metadataMark {
+	var buf [4 * 8]byte
+	b := binary.LittleEndian.AppendUint64(buf[:0], d.symbols[r.name].hash.Lo)
+	b = binary.LittleEndian.AppendUint64(b, d.symbols[r.help].hash.Lo)
+	b = binary.LittleEndian.AppendUint64(b, d.symbols[r.unit].hash.Lo)
+	b = binary.LittleEndian.AppendUint64(b, r.kind)
+	return metadataMark{slot: d.symbols[r.name].hash.Lo, sum: xxh3.HashSeed(b, d.seed)}
+}
+
+// familyName cuts off what a classic histogram or a summary adds to the name
+// its metadata are known by.
+func familyName(name []byte, kind uint64) []byte {
+	switch metricType(kind) {
+	case "histogram", "gaugehistogram":
+		for _, suffix := range [...]string{"_bucket", "_sum", "_count", "_gsum", "_gcount"} {
+			if cut, ok := bytes.CutSuffix(name, []byte(suffix)); ok {
+				return cut
+			}
+		}
+	case "summary":
+		for _, suffix := range [...]string{"_sum", "_count"} {
+			if cut, ok := bytes.CutSuffix(name, []byte(suffix)); ok {
+				return cut
+			}
+		}
+	}
+	return name
 }

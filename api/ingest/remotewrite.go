@@ -50,7 +50,7 @@ func (in *Ingest) getWrite() (*writeRequest, error) {
 	return &writeRequest{
 		batch:  b,
 		body:   body{budget: in.budget},
-		write1: newDecoder1(in.write1, in.opts.Limits, &in.metadata),
+		write1: newDecoder1(in.write1, in.opts.Limits),
 		write2: newDecoder2(in.write2, in.opts.Limits, &in.metadata),
 	}, nil
 }
@@ -115,7 +115,7 @@ func (in *Ingest) remoteWrite(r *http.Request, message string, q *writeRequest) 
 		d.src = decoded
 		o.receipt, err = store(r.Context(), q.batch, d)
 		o.offered = d.offered
-		d.release(err == nil)
+		d.release()
 		return o, err
 	}
 	d := &q.write2

@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 
-	"github.com/prometheus/prometheus/prompb"
-
 	"tsdb/internal/model"
 	"tsdb/storage"
 )
@@ -27,19 +25,6 @@ const (
 
 	tagName  = 1<<3 | wireBytes // Label
 	tagValue = 2<<3 | wireBytes
-
-	tagSampleValue = 1<<3 | wireFixed64 // Sample, in both versions
-	tagSampleTime  = 2<<3 | wireVarint
-	tagSampleStart = 3<<3 | wireVarint // version 2 only
-
-	tag1ExemplarLabel = 1<<3 | wireBytes // Exemplar; value and time in both versions
-	tagExemplarValue  = 2<<3 | wireFixed64
-	tagExemplarTime   = 3<<3 | wireVarint
-
-	tag1MetadataType = 1<<3 | wireVarint // MetricMetadata
-	tag1MetadataName = 2<<3 | wireBytes
-	tag1MetadataHelp = 4<<3 | wireBytes
-	tag1MetadataUnit = 5<<3 | wireBytes
 )
 
 // decoder1 decodes remote-write 1 messages into a batch. Its slices name the
@@ -63,12 +48,12 @@ type series1 struct {
 	samples    int    // floats, histograms and exemplars among them
 }
 
-func newDecoder1(seed uint64, limits storage.Limits, _ *metadataSeen) decoder1 {
+func newDecoder1(seed uint64, limits storage.Limits) decoder1 {
 	return decoder1{seed: seed, labels: labelSet{limits: limits}}
 }
 
 // release lets go of the message.
-func (d *decoder1) release(bool) {
+func (d *decoder1) release() {
 	clear(d.series[:cap(d.series)])
 	clear(d.labels.pairs[:cap(d.labels.pairs)])
 	d.src, d.series = nil, d.series[:0]
@@ -326,114 +311,6 @@ func (d *decoder1) addSamples(s *series1, ref model.Ref, b batch) error {
 	return nil
 }
 
-// parseSample reads a Sample of either version: fields bit 3 says whether it
-// can have a start timestamp.
-func parseSample(m []byte, fields uint32) (t, st int64, v float64, ok bool) {
-	// What every sender writes: value, time and perhaps start timestamp, in
-	// this order.
-	if len(m) > 10 && m[0] == tagSampleValue && m[9] == tagSampleTime {
-		v, _ = double(m, 1)
-		u, n := uvarint(m, 10)
-		if n == len(m) {
-			return int64(u), 0, v, true
-		}
-		if n > 0 && m[n] == tagSampleStart && fields>>3&1 == 1 {
-			s, n := uvarint(m, n+1)
-			if n == len(m) {
-				return int64(u), int64(s), v, true
-			}
-		}
-	}
-	return parseAnySample(m, fields)
-}
-
-func parseAnySample(m []byte, fields uint32) (t, st int64, v float64, ok bool) {
-	for i := 0; i < len(m); {
-		tag, n := uvarint(m, i)
-		if n < 0 {
-			return 0, 0, 0, false
-		}
-		var u uint64
-		switch {
-		case tag == tagSampleValue:
-			v, i = double(m, n)
-		case tag == tagSampleTime:
-			u, i = uvarint(m, n)
-			t = int64(u)
-		case tag == tagSampleStart && fields>>3&1 == 1:
-			u, i = uvarint(m, n)
-			st = int64(u)
-		default:
-			i = skipField(m, n, tag, fields)
-		}
-		if i < 0 {
-			return 0, 0, 0, false
-		}
-	}
-	return t, st, v, true
-}
-
-func (d *decoder1) addHistogram(m []byte, at int, s *series1, ref model.Ref, b batch) error {
-	var p prompb.Histogram
-	if err := p.Unmarshal(m); err != nil {
-		return &wireError{"Histogram", at}
-	}
-	d.offered.histograms++
-	if ref == 0 {
-		return nil
-	}
-	h, err := toHistogram(&p, int32(p.ResetHint))
-	if err != nil {
-		return d.refuse(storage.ReasonBadHistogram, s, p.Timestamp, err.Error(), b)
-	}
-	b.Histogram(ref, p.Timestamp, 0, h)
-	return nil
-}
-
-func (d *decoder1) addExemplar(m []byte, at int, s *series1, ref model.Ref, b batch) error {
-	d.labels.reset()
-	var e model.Exemplar
-	for i := 0; i < len(m); {
-		tag, n := uvarint(m, i)
-		if n < 0 {
-			return &wireError{"Exemplar", at}
-		}
-		var u uint64
-		switch tag {
-		case tag1ExemplarLabel:
-			var start int
-			if start, i = lengthPrefixed(m, n); i < 0 {
-				break
-			}
-			name, value, ok := parseLabel(m[start:i])
-			if !ok {
-				return &wireError{"Exemplar", at}
-			}
-			d.labels.add(name, value)
-		case tagExemplarValue:
-			e.V, i = double(m, n)
-		case tagExemplarTime:
-			u, i = uvarint(m, n)
-			e.T = int64(u)
-		default:
-			i = skipField(m, n, tag, 1<<1|1<<2|1<<3)
-		}
-		if i < 0 {
-			return &wireError{"Exemplar", at}
-		}
-	}
-	d.offered.exemplars++
-	if ref == 0 {
-		return nil
-	}
-	var bad *storage.Reject
-	if e.Labels, bad = d.labels.buildExemplar(); bad != nil {
-		return d.refuse(bad.Reason, s, e.T, bad.Detail, b)
-	}
-	b.Exemplar(ref, e)
-	return nil
-}
-
 // refuse counts a sample of a series that is fine itself. It overwrites the
 // label set.
 func (d *decoder1) refuse(reason storage.Reason, s *series1, t int64, why string, b batch) error {
@@ -447,48 +324,5 @@ func (d *decoder1) refuse(reason storage.Reason, s *series1, t int64, why string
 		name = d.labels.String()
 	}
 	b.Reject(reason, name, t, why+" for series "+name, 1)
-	return nil
-}
-
-// addMetadata reads a MetricMetadata. One without a usable name is ignored, as
-// all are by receivers that keep none.
-func (d *decoder1) addMetadata(start, end int, b batch) error {
-	m := d.src[:end]
-	var kind uint64
-	var name, help, unit []byte
-	for i := start; i < end; {
-		tag, n := uvarint(m, i)
-		if n < 0 {
-			return &wireError{"MetricMetadata", i}
-		}
-		at := i
-		switch tag {
-		case tag1MetadataType:
-			kind, i = uvarint(m, n)
-		case tag1MetadataName, tag1MetadataHelp, tag1MetadataUnit:
-			var from int
-			if from, i = lengthPrefixed(m, n); i < 0 {
-				break
-			}
-			switch tag {
-			case tag1MetadataName:
-				name = m[from:i]
-			case tag1MetadataHelp:
-				help = m[from:i]
-			default:
-				unit = m[from:i]
-			}
-		default:
-			i = skipField(m, n, tag, 1<<1|1<<2|1<<4|1<<5)
-		}
-		if i < 0 {
-			return &wireError{"MetricMetadata", at}
-		}
-	}
-	if len(name) > 0 && len(name) <= d.labels.limits.ValueBytes {
-		if metric := validPrefix(name); len(metric) == len(name) {
-			b.Metadata(metric, newMetadata(kind, unit, help))
-		}
-	}
 	return nil
 }

@@ -1,0 +1,55 @@
+package ingest
+
+// Tags of Sample, which both versions of remote write have.
+const (
+	tagSampleValue = 1<<3 | wireFixed64
+	tagSampleTime  = 2<<3 | wireVarint
+	tagSampleStart = 3<<3 | wireVarint // version 2 only
+)
+
+// parseSample reads a Sample of either version: fields bit 3 says whether it
+// can have a start timestamp.
+func parseSample(m []byte, fields uint32) (t, st int64, v float64, ok bool) {
+	// What every sender writes: value, time and perhaps start timestamp, in
+	// this order.
+	if len(m) > 10 && m[0] == tagSampleValue && m[9] == tagSampleTime {
+		v, _ = double(m, 1)
+		u, n := uvarint(m, 10)
+		if n == len(m) {
+			return int64(u), 0, v, true
+		}
+		if n > 0 && m[n] == tagSampleStart && fields>>3&1 == 1 {
+			s, n := uvarint(m, n+1)
+			if n == len(m) {
+				return int64(u), int64(s), v, true
+			}
+		}
+	}
+	return parseAnySample(m, fields)
+}
+
+func parseAnySample(m []byte, fields uint32) (t, st int64, v float64, ok bool) {
+	for i := 0; i < len(m); {
+		tag, n := uvarint(m, i)
+		if n < 0 {
+			return 0, 0, 0, false
+		}
+		var u uint64
+		switch {
+		case tag == tagSampleValue:
+			v, i = double(m, n)
+		case tag == tagSampleTime:
+			u, i = uvarint(m, n)
+			t = int64(u)
+		case tag == tagSampleStart && fields>>3&1 == 1:
+			u, i = uvarint(m, n)
+			st = int64(u)
+		default:
+			i = skipField(m, n, tag, fields)
+		}
+		if i < 0 {
+			return 0, 0, 0, false
+		}
+	}
+	return t, st, v, true
+}

@@ -1,0 +1,127 @@
+package ingest
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"tsdb/internal/model"
+)
+
+// maxSymbols bounds the symbols of a request. Senders put a few thousand into
+// one.
+const maxSymbols = 1 << 20
+
+// A symbol is a string of the request and its hash, which, unlike its number,
+// is the same in every request.
+type symbol struct {
+	start, end uint32 // in src
+	hash       model.Hash
+}
+
+// readSymbols walks the fields of the request and hashes its symbols.
+func (d *decoder2) readSymbols() error {
+	d.symbols = d.symbols[:0]
+	d.nameSymbol = maxSymbols
+	src := d.src
+	for i := 0; i < len(src); {
+		at := i
+		tag, n := uvarint(src, i)
+		if n < 0 {
+			return &wireError{"Request", at}
+		}
+		switch tag {
+		case tag2Symbol, tag2Series:
+			var start int
+			if start, i = lengthPrefixed(src, n); i < 0 {
+				return &wireError{"Request", at}
+			}
+			if tag == tag2Series {
+				continue
+			}
+			if len(d.symbols) == maxSymbols {
+				return &requestError{fmt.Sprintf("too many symbols, limit is %d", maxSymbols)}
+			}
+			if bytes.Equal(src[start:i], metricName) {
+				d.nameSymbol = uint32(len(d.symbols))
+			}
+			d.symbols = append(d.symbols, symbol{uint32(start), uint32(i), aliasOf(d.seed, src[start:i])})
+		default:
+			if i = skipField(src, n, tag, 1<<4|1<<5); i < 0 {
+				return &wireError{"Request", at}
+			}
+		}
+	}
+	return nil
+}
+
+// maxRefs is how many label refs of a series are kept: those of as many labels
+// as it may have and of one more.
+func (d *decoder2) maxRefs() int { return 2 * (d.labels.limits.Labels + 1) }
+
+// appendRefs reads packed symbol numbers and appends them up to a length of
+// dst. It returns how many there are, below zero if they are malformed.
+func appendRefs(dst []uint32, most int, b []byte) ([]uint32, int) {
+	count := 0
+	for i := 0; i < len(b); count++ {
+		var r uint32
+		switch { // numbers below 16,384 take no call
+		case b[i] < 0x80:
+			r = uint32(b[i])
+			i++
+		case i+1 < len(b) && b[i+1] < 0x80:
+			r = uint32(b[i]&0x7f) | uint32(b[i+1])<<7
+			i += 2
+		default:
+			var u uint64
+			if u, i = uvarintLong(b, i); i < 0 {
+				return dst, -1
+			}
+			r = uint32(u)
+		}
+		if len(dst) < most {
+			dst = append(dst, r)
+		}
+	}
+	return dst, count
+}
+
+// hashRefs puts the hashes of the symbols into the scratch, whose hash is the
+// alias. It reports false if the refs are not pairs or name no symbol.
+func (d *decoder2) hashRefs(refs []uint32) bool {
+	d.scratch = slices.Grow(d.scratch[:0], 16*len(refs))[:16*len(refs)]
+	if len(refs)%2 != 0 {
+		return false
+	}
+	s := d.scratch
+	for _, r := range refs {
+		if uint64(r) >= uint64(len(d.symbols)) {
+			return false
+		}
+		h := d.symbols[r].hash
+		binary.LittleEndian.PutUint64(s, h.Hi)
+		binary.LittleEndian.PutUint64(s[8:], h.Lo)
+		s = s[16:]
+	}
+	return true
+}
+
+// refsError says what is wrong with label refs that are not pairs or name no
+// symbol.
+type refsError struct {
+	refs    []uint32
+	symbols int
+}
+
+func (e refsError) String() string {
+	if len(e.refs)%2 != 0 {
+		return fmt.Sprintf("invalid labelRefs length %d", len(e.refs))
+	}
+	for i := 0; i < len(e.refs); i += 2 {
+		if n := uint64(e.symbols); uint64(e.refs[i]) >= n || uint64(e.refs[i+1]) >= n {
+			return fmt.Sprintf("labelRefs %d (name) = %d (value) outside of symbols table (size %d)", e.refs[i], e.refs[i+1], n)
+		}
+	}
+	return ""
+}
