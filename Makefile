@@ -12,7 +12,7 @@ RACE ?= ./internal/vfs/... ./partition/... ./storage/... ./query/... ./api/... .
 .PHONY: build run test test-deps race fuzz bench bench-servers lint soak clean
 
 build: ## bin/tsdb
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/tsdb ./cmd/tsdb
+	$(GO) build -ldflags "-X main.version=$(VERSION)" -o bin/tsdb ./cmd/tsdb
 
 run: build ## the server, with its defaults: make run ARGS="--data /srv/tsdb"
 	bin/tsdb serve $(ARGS)
