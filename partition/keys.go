@@ -12,9 +12,6 @@ import (
 // makes ranges that differ only behind it look as if they touched.
 const maxKeyBytes = 256
 
-// metricLabel is the label that names the metric of a series.
-const metricLabel = "__name__"
-
 // KeyRange is the range of series keys in a block, both ends included. A key
 // is an order-preserving form of (tenant, metric name, other labels), cut to
 // maxKeyBytes. The zero value stands for every key.
@@ -67,9 +64,9 @@ func (r KeyRange) compare(o KeyRange) int {
 func seriesKey(tenant uint32, ls labels.Labels) string {
 	key := make([]byte, 4, maxKeyBytes)
 	binary.BigEndian.PutUint32(key, tenant)
-	key = appendKeyString(key, ls.Get(metricLabel))
+	key = appendKeyString(key, ls.Get(metricName))
 	ls.Range(func(l labels.Label) {
-		if l.Name != metricLabel && len(key) < maxKeyBytes {
+		if l.Name != metricName && len(key) < maxKeyBytes {
 			key = appendKeyString(key, l.Name)
 			key = appendKeyString(key, l.Value)
 		}

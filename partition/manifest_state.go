@@ -113,7 +113,6 @@ func (s *State) apply(e Edit) *State {
 		b.OldestMs, b.NewestMs = s.age(info, e.WallMs)
 		n.Blocks[info.Name] = b
 		n.HighGen = max(n.HighGen, info.MaxGen)
-		delete(n.Dropped, info.Name)
 	}
 	for _, name := range e.Drop {
 		delete(n.Blocks, name)

@@ -68,7 +68,7 @@ func (o *mergeOutput) writer() (*Writer, error) {
 
 // noteSeries marks the metadata of the metric of the series at hand as used.
 func (o *mergeOutput) noteSeries() {
-	metric := o.at.Labels.Get(metricLabel)
+	metric := o.at.Labels.Get(metricName)
 	if metric == o.metric && o.series > 1 {
 		return
 	}
