@@ -40,3 +40,37 @@ func TestNearestRoundsToEven(t *testing.T) {
 		}
 	}
 }
+
+// Short columns of decimals and of their neighbours in the last places: the
+// corrections are then a column of a few integers, where every shortcut of the
+// coders shows.
+func TestShortColumnsOfNearDecimals(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	f := func(vs ...float64) {
+		t.Helper()
+		b, _ := AppendFloats(nil, vs, 0)
+		got, err := DecodeFloats(nil, b, len(vs))
+		if err != nil {
+			t.Fatalf("%v: %v", vs, err)
+		}
+		for i := range vs {
+			if math.Float64bits(got[i]) != math.Float64bits(vs[i]) {
+				t.Fatalf("%v came back as %v", vs, got)
+			}
+		}
+	}
+	f(72.00000000000001, 70.9)
+	f(72.00000000000001, 70.90000000000001)
+	for range 200_000 {
+		vs := make([]float64, 1+r.IntN(7))
+		scale := math.Pow10(r.IntN(5))
+		for i := range vs {
+			v := float64(r.IntN(2000)-300) / scale
+			for range r.IntN(3) {
+				v = math.Nextafter(v, math.Inf(1-2*r.IntN(2)))
+			}
+			vs[i] = v
+		}
+		f(vs...)
+	}
+}

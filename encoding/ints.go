@@ -131,7 +131,7 @@ func varintLen(v int64) int { return (bits.Len64(zigzag(v)|1) + 6) / 7 }
 // appendInts appends a column of at least one integer and returns the plan it
 // followed. It leaves vs alone; vs may be s.ints.
 func appendInts(dst []byte, vs []int64, try orders, s *scratch) ([]byte, plan) {
-	if step, ok := arithmetic(vs); ok {
+	if step, ok := arithmetic(vs); ok && try != tryRaw {
 		return appendArithmetic(dst, vs[0], step)
 	}
 	g := uint64(0)

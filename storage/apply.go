@@ -340,17 +340,38 @@ func (s *shardPiece) reserved() int {
 	return n
 }
 
+// Bounds of one frame of metadata.
+const (
+	metadataFrameMost  = 4096    // metrics
+	metadataFrameBytes = 1 << 20 // unless a single one is longer
+)
+
 // applyMetadata logs the metadata of a batch that say something new.
 func (db *DB) applyMetadata(ctx context.Context, b *Batch) error {
-	if len(b.metas) == 0 {
-		return nil
-	}
-	news := make(map[string]model.Metadata)
+	news, bytes := make(map[string]model.Metadata), 0
 	for _, m := range b.metas {
-		if old, ok := db.head.MetadataOf(0, m.metric); !ok || old != m.meta {
-			news[m.metric] = m.meta
+		if old, ok := db.head.MetadataOf(0, m.metric); ok && old == m.meta {
+			continue
 		}
+		n := len(m.metric) + len(m.meta.Type) + len(m.meta.Unit) + len(m.meta.Help)
+		if n > metadataFrameBytes {
+			b.rejects.Add(ReasonLimit, clip(m.metric), 0, fmt.Sprintf("metadata of %d bytes, limit is %d", n, metadataFrameBytes), 1)
+			continue
+		}
+		if len(news) == metadataFrameMost || bytes+n > metadataFrameBytes {
+			if err := db.logMetadata(ctx, b, news); err != nil {
+				return err
+			}
+			clear(news)
+			bytes = 0
+		}
+		news[m.metric] = m.meta
+		bytes += n
 	}
+	return db.logMetadata(ctx, b, news)
+}
+
+func (db *DB) logMetadata(ctx context.Context, b *Batch, news map[string]model.Metadata) error {
 	if len(news) == 0 {
 		return nil
 	}
