@@ -1,0 +1,53 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"tsdb/internal/model"
+	"tsdb/internal/vfs"
+)
+
+// Metadata of any number and size are taken or refused, one by one, and are
+// there after a restart without a cut.
+func TestMetadataOfAnySizeNeverEndsTheProcess(t *testing.T) {
+	ctx := context.Background()
+	fs := vfs.NewMem()
+	db, err := Open(ctx, fs, "data", Options{Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := db.NewBatch("test")
+	const n = 70_000
+	for i := range n {
+		b.Metadata(fmt.Sprint("m", i), model.Metadata{Type: "counter", Help: strings.Repeat("h", 100)})
+	}
+	b.Metadata("huge", model.Metadata{Help: strings.Repeat("h", 8<<20)})
+	r, err := b.Commit(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Rejected) != 1 || r.Rejected[0].Reason != ReasonLimit || r.Rejected[0].Count != 1 {
+		t.Errorf("rejected %+v, want one for its size", r.Rejected)
+	}
+	stopped, cancel := context.WithCancel(ctx)
+	cancel()
+	if err := db.Close(stopped); err != nil {
+		t.Fatal(err)
+	}
+	if db, err = Open(ctx, fs, "data", Options{Seed: 1}); err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close(stopped)
+	v, err := db.View()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Release()
+	all, err := v.Metadata(ctx, 0, "")
+	if err != nil || len(all) != n {
+		t.Errorf("%d metrics have metadata, want %d, error %v", len(all), n, err)
+	}
+}
