@@ -18,6 +18,10 @@ import (
 	"tsdb/storage/wal"
 )
 
+// exemplarsMost bounds the exemplars of a series in one cut: about half an hour
+// at one a scrape.
+const exemplarsMost = 128
+
 // replayWorkers is the number of goroutines that replay the log; shards are
 // dealt out among them.
 const replayWorkers = 4
@@ -157,7 +161,7 @@ func (db *DB) replay(ctx context.Context, rec *wal.Recovery) error {
 	start.Generation = max(start.Generation, st.HighGen)
 	start.LSN = max(start.LSN, st.HighLSN)
 	start.Segment = max(start.Segment, st.HighSegment)
-	db.head = head.New(head.Options{IdentitySeed: st.Seed})
+	db.head = head.New(head.Options{IdentitySeed: st.Seed, ExemplarsMax: exemplarsMost})
 	db.active = db.head.NewBuffer(start.Generation + 1)
 	db.activeLow = start.Generation + 1
 	for _, t := range st.Tombstones {

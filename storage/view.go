@@ -81,7 +81,9 @@ func (db *DB) publish(next *state) {
 func (db *DB) change(edit func(*state)) {
 	db.changeMu.Lock()
 	defer db.changeMu.Unlock()
+	db.stateMu.Lock() // others count holds in it
 	next := *db.state // replaced only under changeMu
+	db.stateMu.Unlock()
 	blocks := next.blocks
 	edit(&next)
 	if next.blocks == blocks {
