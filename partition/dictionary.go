@@ -117,7 +117,7 @@ func decodeNames(b []byte, fenceBytes int64) ([]nameEntry, error) {
 	for range n {
 		e := nameEntry{name: r.string(maxLabelBytes), fenceOff: off}
 		e.values = uint32(r.uvarint(maxSeriesInBlock))
-		e.fenceLen = uint32(r.uvarint(maxPageBytes))
+		e.fenceLen = uint32(r.uvarint(maxSectionBytes))
 		e.fenceCRC = r.uint32()
 		off += int64(e.fenceLen)
 		if r.err == nil && (off > fenceBytes || e.name == "" || e.values == 0) {
@@ -138,9 +138,11 @@ func decodeNames(b []byte, fenceBytes int64) ([]nameEntry, error) {
 // lists are numbers of values; number values stands for "any value".
 type nameFences struct {
 	dictionary []page
-	firsts     []string // the first value of every dictionary page
-	postings   []page
-	values     uint32 // number of values
+	// firsts has, for every dictionary page, the shortest beginning of its first
+	// value that is greater than all values of the page before.
+	firsts   []string
+	postings []page
+	values   uint32 // number of values
 }
 
 func (f *nameFences) append(dst []byte) []byte {
@@ -176,6 +178,16 @@ func keys(ps []page, i int, all uint32) int {
 		all = ps[i+1].first
 	}
 	return int(all - ps[i].first)
+}
+
+// separator returns the shortest beginning of first that is greater than last,
+// the greatest value before it. So fences stay short whatever the values are.
+func separator(last, first string) string {
+	n := 0
+	for n < len(last) && n < len(first) && last[n] == first[n] {
+		n++
+	}
+	return first[:min(n+1, len(first))]
 }
 
 // pageOfValue returns the number of the page that holds v if any does.

@@ -218,6 +218,7 @@ func (x *indexWriter) writeDictionaries(sym *symbols, fences []nameFences) {
 	off := x.out.section()
 	var values []string
 	for k := range sym.names {
+		last := ""
 		for first, n := uint32(0), sym.values(k); first < n; {
 			values = values[:0]
 			for v := first; v < n && v < first+dictionaryValues; v++ {
@@ -226,7 +227,8 @@ func (x *indexWriter) writeDictionaries(sym *symbols, fences []nameFences) {
 			var taken int
 			x.content, taken = appendDictionaryPage(x.content[:0], values)
 			fences[k].dictionary = append(fences[k].dictionary, x.writePage(first, x.content))
-			fences[k].firsts = append(fences[k].firsts, values[0])
+			fences[k].firsts = append(fences[k].firsts, separator(last, values[0]))
+			last = values[taken-1]
 			first += uint32(taken)
 		}
 	}

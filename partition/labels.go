@@ -2,6 +2,7 @@ package partition
 
 import (
 	"sort"
+	"strings"
 
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -63,7 +64,7 @@ func (b *Block) nameFences(k int) (*nameFences, error) {
 // dictionaryPage returns the values of page i of a dictionary.
 func (b *Block) dictionaryPage(f *nameFences, i int) ([]string, error) {
 	values, err := decodedPage(b, f.dictionary[i], 3, decodeDictionaryPage)
-	if err == nil && (len(values) != keys(f.dictionary, i, f.values) || values[0] != f.firsts[i]) {
+	if err == nil && (len(values) != keys(f.dictionary, i, f.values) || !strings.HasPrefix(values[0], f.firsts[i])) {
 		err = b.damage(f.dictionary[i].off, corrupt("dictionary page of %d values does not fit its fence", len(values)))
 	}
 	return values, err
