@@ -141,6 +141,9 @@ func (c *checker) checkBlocks(log *wal.Recovery) error {
 	if edit := log.Report().Edit; edit > st.Number {
 		c.damage(partition.ManifestName, 0, "ends at edit %d, the log names edit %d", st.Number, edit)
 	}
+	if err := st.Check(); err != nil {
+		c.damage(partition.ManifestName, 0, "%v", err)
+	}
 	for _, b := range st.Sorted() {
 		if err := c.checkBlock(b.BlockInfo); err != nil {
 			return err

@@ -83,8 +83,8 @@ func (db *DB) writeFrozen(ctx context.Context) error {
 	buf := db.frozen()
 	began := db.opts.Clock.Now()
 	meta := partition.BlockMeta{Level: partition.L0, MinGen: db.frozenLow, MaxGen: buf.Generation(), Partition: partition.NoPartition}
-	if err := db.manifest.Settle(); err != nil {
-		return err // the file of an edit in doubt may not be written again
+	if err := db.sweep(); err != nil {
+		return err // the file of an edit that failed must be gone before it is written again
 	}
 	info, err := db.writeHead(ctx, buf, meta)
 	if err != nil && !errors.Is(err, partition.ErrEmptyBlock) {
@@ -102,6 +102,9 @@ func (db *DB) writeFrozen(ctx context.Context) error {
 		s.tombstones = db.tombstones.all(db.manifest.State().Tombstones)
 	})
 	if err != nil {
+		if len(edit.Add) > 0 {
+			db.set.Discard(info.Name)
+		}
 		return err
 	}
 	db.signalCut()

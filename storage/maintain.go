@@ -99,8 +99,8 @@ func (db *DB) mergeNext(ctx context.Context, plan planner) (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	if err := db.manifest.Settle(); err != nil {
-		return false, err // files of an edit in doubt may not be written again
+	if err := db.sweep(); err != nil {
+		return false, err // files of an edit that failed must be gone before they are written again
 	}
 	began := db.opts.Clock.Now()
 	// Deletions that no edit has recorded yet are left to later merges: were
