@@ -7,7 +7,7 @@ TEST_BIN ?= $(or $(TSDB_TEST_BIN),$(HOME)/.cache/tsdb-test/bin)
 SOAK     ?= 1h
 
 # Packages whose tests run many goroutines: the race detector goes over these.
-RACE ?= ./internal/vfs/... ./partition/... ./storage/... ./query/... ./api/... ./cmd/...
+RACE ?= ./internal/vfs/... ./storage/... ./query/... ./api/... ./cmd/...
 
 .PHONY: build run test test-deps race fuzz bench bench-servers lint soak clean
 
@@ -25,6 +25,7 @@ test-deps: ## the real clients, reference servers and the linter
 
 race: ## the concurrent packages under the race detector
 	$(GO) test -race -short -timeout 20m $(RACE)
+	$(GO) test -race -short -timeout 20m -run 'ManyAtOnce|Concurrent|Version|Files|Sweep' ./partition # the rest has one goroutine
 
 fuzz: ## every fuzz target for a few seconds
 	.ci/fuzz

@@ -25,6 +25,9 @@ const builtinEvals = 2195
 // samples cut into blocks and merged before the first read. Every case must
 // run and pass.
 func TestPromQLBuiltin(t *testing.T) {
+	if testing.Short() {
+		t.Skip("4,390 cases: they run without -short")
+	}
 	exprs, err := promqltest.GetBuiltInExprs()
 	if err != nil {
 		t.Fatal(err)
