@@ -202,34 +202,56 @@ func TestFaultsOfTheStorageAreTold(t *testing.T) {
 	}
 }
 
-// A query holds its view while it runs and no longer: blocks that it saw are
-// unlinked once it is over.
+// A query holds its view while it runs and no longer: the file of a block that
+// it read goes after a merge, but not under a reader.
 func TestQueriesReleaseTheirView(t *testing.T) {
-	s := loaded(t)
-	e := query.New(query.Options{})
-	for _, expr := range []string{"dense", "many + on(x) many", "sum(many)", "quantile_over_time(2, dense[1h])"} {
-		q, err := e.NewRangeQuery(t.Context(), s, nil, expr, denseEnd.Add(-time.Hour), denseEnd, time.Minute)
-		if err != nil {
-			t.Fatal(err)
-		}
-		q.Exec(t.Context())
-		q.Close()
-	}
-	if got := e.Active(); len(got) != 0 {
-		t.Errorf("still running: %v", got)
-	}
-	if _, err := s.DB.Flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.DB.Compact(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	names, err := s.FS.List("data/l0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(names) != 0 {
-		t.Errorf("merged files are still there: %v", names)
+	for _, held := range []bool{false, true} {
+		t.Run(fmt.Sprintf("reader=%v", held), func(t *testing.T) {
+			s := loaded(t)
+			cutOne := func(ms int64) {
+				app := s.AppenderV2(t.Context())
+				if _, err := app.Append(0, labels.FromStrings("__name__", "late"), 0, ms, 1, nil, nil, promstorage.AOptions{}); err != nil {
+					t.Fatal(err)
+				}
+				if err := app.Commit(); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := s.DB.Flush(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			cutOne(1)
+			before := blockFiles(t, s.FS, "data/l0")
+			if held {
+				q, err := s.Querier(0, 1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer q.Close()
+			}
+			e := query.New(query.Options{})
+			for _, expr := range []string{"dense", "many + on(x) many", "sum(many)", "quantile_over_time(2, dense[1h])"} {
+				q, err := e.NewRangeQuery(t.Context(), s, nil, expr, denseEnd.Add(-time.Hour), denseEnd, time.Minute)
+				if err != nil {
+					t.Fatal(err)
+				}
+				q.Exec(t.Context())
+				q.Close()
+			}
+			if got := e.Active(); len(got) != 0 {
+				t.Errorf("still running: %v", got)
+			}
+			if _, err := s.DB.Compact(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			cutOne(2) // sweeps what nobody holds any more
+			after := blockFiles(t, s.FS, "data/l0")
+			for name := range before {
+				if _, there := after[name]; there != held {
+					t.Errorf("%s is there: %v", name, there)
+				}
+			}
+		})
 	}
 }
 
