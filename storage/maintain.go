@@ -72,7 +72,8 @@ func (db *DB) Compact(ctx context.Context) (Summary, error) {
 			return Summary{}, err
 		}
 		if !more {
-			return db.summary(), nil
+			// The inputs of the last merge are in no view of ours any more.
+			return db.summary(), db.sweep()
 		}
 	}
 }
@@ -126,10 +127,7 @@ func (db *DB) mergeNext(ctx context.Context, plan planner) (bool, error) {
 	db.log.Info("blocks merged", "what", next.Reason, "level", next.Level.String(), "inputs", len(next.Inputs), "outputs", len(merged.Add),
 		"read_bytes", next.Bytes, "written_bytes", merged.Bytes, "took", db.opts.Clock.Now().Sub(began))
 	db.dropTombstones(ctx)
-	if err := db.sweep(); err != nil {
-		db.log.Error("files of merged blocks not removed, will be tried again", "err", err)
-	}
-	return true, nil
+	return true, nil // the caller sweeps: this function still holds the inputs
 }
 
 // quarantine takes an input that cannot be merged out of further plans.

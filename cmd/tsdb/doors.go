@@ -23,7 +23,7 @@ func (s *service) doors() []func(*http.ServeMux) {
 		Version:       version,
 		Logger:        s.log,
 	})
-	engine := query.New(query.Options{
+	s.engine = query.New(query.Options{
 		Timeout:       time.Duration(s.config.queryTimeout),
 		MaxSamples:    int(s.config.queryMaxSamples),
 		MaxConcurrent: int(s.config.queryConcurrency),
@@ -32,7 +32,7 @@ func (s *service) doors() []func(*http.ServeMux) {
 	})
 	out := prom.New(prom.Options{
 		DB:        s.database.get,
-		Engine:    engine,
+		Engine:    s.engine,
 		Build:     prom.BuildInfo{Own: version},
 		Started:   time.Now(),
 		Retention: s.retentionText(),

@@ -21,6 +21,7 @@ import (
 
 	"tsdb/api"
 	"tsdb/internal/vfs"
+	"tsdb/query"
 	"tsdb/storage"
 )
 
@@ -93,6 +94,7 @@ type service struct {
 	self     *api.SelfScrape // nil = off
 
 	httpListener, grpcListener net.Listener
+	engine                     *query.Engine
 	http                       *api.Server
 	rpc                        *api.RPC
 }
@@ -226,6 +228,9 @@ func (s *service) shutdown() error {
 		s.log.Warn("requests under way were cut off", "err", err)
 	}
 	rpc.Wait()
+	if err := s.engine.Drain(finish); err != nil {
+		s.log.Warn("queries under way were cut off", "err", err)
+	}
 	db := s.database.orNil()
 	if db == nil {
 		return nil
