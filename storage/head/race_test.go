@@ -19,6 +19,10 @@ type small struct {
 	gate sync.RWMutex // as the apply gate: writers read, a cut writes
 	now  smallView
 
+	// reading is held while a view is in use. Taken for writing it is a
+	// barrier: whoever reads behind it has a newer view.
+	reading sync.RWMutex
+
 	mu    sync.Mutex
 	acked map[string]int64 // by series: time of the last sample written
 }
@@ -34,6 +38,12 @@ func (d *small) view() smallView {
 	d.gate.RLock()
 	defer d.gate.RUnlock()
 	return d.now
+}
+
+// waitForReaders returns when every reader that has a view now is done.
+func (d *small) waitForReaders() {
+	d.reading.Lock()
+	defer d.reading.Unlock()
 }
 
 // write appends a sample to a series, found by alias, as a batch does.
@@ -138,9 +148,11 @@ func TestConcurrentUse(t *testing.T) {
 				w, k := r.IntN(writers), r.IntN(often+210)
 				d.checkSeries(t, labelsOf(w, k), float64(k*2+w))
 				if n%16 == 0 {
+					d.reading.RLock()
 					if _, err := d.h.LabelValues(context.Background(), 0, "k", nil, d.view().active); err != nil {
 						t.Error(err)
 					}
+					d.reading.RUnlock()
 					d.h.Stats()
 				}
 			}
@@ -149,7 +161,7 @@ func TestConcurrentUse(t *testing.T) {
 	wg.Add(1)
 	go func() {
 		defer wg.Done()
-		var held []*Buffer // a buffer is let go when no reader of its time can be left
+		var held []*Buffer // a buffer is let go when no reader of its time is left
 		for gen := uint64(2); ; gen++ {
 			select {
 			case <-done:
@@ -158,6 +170,7 @@ func TestConcurrentUse(t *testing.T) {
 			}
 			held = append(held, d.cut(t, gen))
 			if len(held) > 3 {
+				d.waitForReaders()
 				held[0].Release()
 				held = held[1:]
 			}
@@ -170,6 +183,8 @@ func TestConcurrentUse(t *testing.T) {
 }
 
 func (d *small) checkSeries(t *testing.T, ls labels.Labels, value float64) {
+	d.reading.RLock()
+	defer d.reading.RUnlock()
 	name := ls.String()
 	d.mu.Lock()
 	acked := d.acked[name]
