@@ -3,6 +3,9 @@ package storage
 import (
 	"cmp"
 	"slices"
+	"strings"
+
+	"tsdb/storage/head"
 )
 
 // Cardinality is what GET /api/v1/status/tsdb shows of the head: the largest
@@ -30,28 +33,34 @@ type NameCount struct {
 func (db *DB) Cardinality(limit int) Cardinality {
 	h := db.head.Cardinality()
 	c := Cardinality{
-		Series: uint64(h.Series), LabelPairs: uint64(h.TotalPairs),
-		ByMetric: largest(h.Metrics, limit), ByLabelName: largest(h.Names, limit), BytesByLabel: largest(h.NameBytes, limit),
+		Series: uint64(h.Series), LabelPairs: uint64(len(h.Pairs)),
+		ByMetric:     largest(h.Metrics, limit, cmp.Compare, strings.Clone),
+		ByLabelName:  largest(h.Names, limit, cmp.Compare, strings.Clone),
+		BytesByLabel: largest(h.NameBytes, limit, cmp.Compare, strings.Clone),
+		ByLabelPair:  largest(h.Pairs, limit, comparePairs, func(p head.Pair) string { return p.Name + "=" + p.Value }),
 	}
-	pairs := make(map[string]uint64, len(h.Pairs))
-	for p, n := range h.Pairs {
-		pairs[p.Name+"="+p.Value] = n
-	}
-	c.ByLabelPair = largest(pairs, limit)
 	st := db.activeBuffer().Stats()
 	c.Chunks, c.MinTime, c.MaxTime = uint64(st.Series), st.MinTime, st.MaxTime
 	return c
 }
 
 // largest returns the rows with the highest counts, those of equal counts by
-// name.
-func largest(counts map[string]uint64, limit int) []NameCount {
-	rows := make([]NameCount, 0, len(counts))
-	for name, n := range counts {
-		rows = append(rows, NameCount{name, n})
+// key.
+func largest[K comparable](counts map[K]uint64, limit int, compare func(a, b K) int, name func(K) string) []NameCount {
+	keys := make([]K, 0, len(counts))
+	for key := range counts {
+		keys = append(keys, key)
 	}
-	slices.SortFunc(rows, func(a, b NameCount) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Name, b.Name))
+	slices.SortFunc(keys, func(a, b K) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), compare(a, b))
 	})
-	return rows[:min(limit, len(rows))]
+	rows := make([]NameCount, min(limit, len(keys)))
+	for i := range rows {
+		rows[i] = NameCount{name(keys[i]), counts[keys[i]]}
+	}
+	return rows
+}
+
+func comparePairs(a, b head.Pair) int {
+	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Value, b.Value))
 }

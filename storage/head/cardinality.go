@@ -2,28 +2,21 @@ package head
 
 // Cardinality says what the series of a head are made of.
 type Cardinality struct {
-	Series     int
-	Metrics    map[string]uint64 // series, by metric name
-	Names      map[string]uint64 // distinct values, by label name
-	NameBytes  map[string]uint64 // bytes of those values
-	Pairs      map[Pair]uint64   // series, by label and value; pairs with fewer than minPairSeries in a shard are left out
-	TotalPairs int               // distinct pairs
-	distinct   map[Pair]struct{}
+	Series    int
+	Metrics   map[string]uint64 // series, by metric name
+	Names     map[string]uint64 // distinct values, by label name
+	NameBytes map[string]uint64 // bytes of those values
+	Pairs     map[Pair]uint64   // series, by label and value
 }
 
 // Pair is a label with its value.
 type Pair struct{ Name, Value string }
 
-// minPairSeries keeps labels that tell single series apart out of the counts of
-// pairs: they are many and cannot be among the largest.
-const minPairSeries = 2
-
 // Cardinality counts. It copies every distinct label value, a shard at a time
 // under the shard's read lock.
 func (h *Head) Cardinality() Cardinality {
 	c := Cardinality{
-		Metrics: map[string]uint64{}, Names: map[string]uint64{}, NameBytes: map[string]uint64{},
-		Pairs: map[Pair]uint64{}, distinct: map[Pair]struct{}{},
+		Metrics: map[string]uint64{}, Names: map[string]uint64{}, NameBytes: map[string]uint64{}, Pairs: map[Pair]uint64{},
 	}
 	for i := range h.shards {
 		s := &h.shards[i]
@@ -40,8 +33,6 @@ func (h *Head) Cardinality() Cardinality {
 		}
 		s.mu.RUnlock()
 	}
-	c.TotalPairs = len(c.distinct)
-	c.distinct = nil
 	return c
 }
 
@@ -51,15 +42,12 @@ func (c *Cardinality) count(s *Shard, name string, t *term) {
 		return // dead
 	}
 	p := Pair{name, s.value(t)}
-	if _, seen := c.distinct[p]; !seen {
-		c.distinct[p] = struct{}{}
+	if _, seen := c.Pairs[p]; !seen {
 		c.Names[name]++
 		c.NameBytes[name] += uint64(len(p.Value))
 	}
 	if name == metricName {
 		c.Metrics[p.Value] += series
 	}
-	if series >= minPairSeries {
-		c.Pairs[p] += series
-	}
+	c.Pairs[p] += series
 }
