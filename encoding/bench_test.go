@@ -15,25 +15,25 @@ import (
 
 func BenchmarkFloatsEncode(b *testing.B) {
 	benchmarkFloats(b, func(b *testing.B, vs []float64) {
-		dst, hint := AppendFloats(nil, vs, 0)
+		dst, hint := AppendFloats(nil, vs, Fast, 0)
 		for b.Loop() {
-			dst, hint = AppendFloats(dst[:0], vs, hint)
+			dst, hint = AppendFloats(dst[:0], vs, Fast, hint)
 		}
 	})
 }
 
 func BenchmarkFloatsSearch(b *testing.B) {
 	benchmarkFloats(b, func(b *testing.B, vs []float64) {
-		dst, _ := AppendFloats(nil, vs, 0)
+		dst, _ := AppendFloats(nil, vs, Fast, 0)
 		for b.Loop() {
-			dst, _ = AppendFloats(dst[:0], vs, 0)
+			dst, _ = AppendFloats(dst[:0], vs, Fast, 0)
 		}
 	})
 }
 
 func BenchmarkFloatsDecode(b *testing.B) {
 	benchmarkFloats(b, func(b *testing.B, vs []float64) {
-		src, _ := AppendFloats(nil, vs, 0)
+		src, _ := AppendFloats(nil, vs, Fast, 0)
 		dst := make([]float64, 0, len(vs))
 		for b.Loop() {
 			dst, _ = DecodeFloats(dst[:0], src, len(vs))
@@ -132,16 +132,16 @@ func BenchmarkChunkencDecode(b *testing.B) {
 
 func BenchmarkTimestampsEncode(b *testing.B) {
 	benchmarkTimes(b, func(b *testing.B, ts []int64) {
-		dst := AppendTimestamps(nil, ts)
+		dst := AppendTimestamps(nil, ts, Fast)
 		for b.Loop() {
-			dst = AppendTimestamps(dst[:0], ts)
+			dst = AppendTimestamps(dst[:0], ts, Fast)
 		}
 	})
 }
 
 func BenchmarkTimestampsDecode(b *testing.B) {
 	benchmarkTimes(b, func(b *testing.B, ts []int64) {
-		src := AppendTimestamps(nil, ts)
+		src := AppendTimestamps(nil, ts, Fast)
 		dst := make([]int64, 0, len(ts))
 		for b.Loop() {
 			dst, _ = DecodeTimestamps(dst[:0], src, len(ts))
@@ -165,9 +165,9 @@ func benchmarkTimes(b *testing.B, run func(b *testing.B, ts []int64)) {
 
 func BenchmarkHistogramsEncode(b *testing.B) {
 	benchmarkHistograms(b, func(b *testing.B, hs []model.Histogram) {
-		dst := AppendHistograms(nil, hs)
+		dst := AppendHistograms(nil, hs, Fast)
 		for b.Loop() {
-			dst = AppendHistograms(dst[:0], hs)
+			dst = AppendHistograms(dst[:0], hs, Fast)
 		}
 		b.ReportMetric(float64(len(dst))/float64(len(hs)), "B/sample")
 	})
@@ -175,7 +175,7 @@ func BenchmarkHistogramsEncode(b *testing.B) {
 
 func BenchmarkHistogramsDecode(b *testing.B) {
 	benchmarkHistograms(b, func(b *testing.B, hs []model.Histogram) {
-		src := AppendHistograms(nil, hs)
+		src := AppendHistograms(nil, hs, Fast)
 		dst := make([]model.Histogram, 0, len(hs))
 		for b.Loop() {
 			dst, _ = DecodeHistograms(dst[:0], src, len(hs))

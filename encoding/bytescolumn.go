@@ -26,7 +26,7 @@ func AppendBytesColumn(dst []byte, bs [][]byte) []byte {
 	if len(bs) == 0 {
 		return dst
 	}
-	s := scratches.Get().(*scratch)
+	s := takeScratch(Fast)
 	s.ints = sized(s.ints, len(bs))
 	total := 0
 	for i, b := range bs {

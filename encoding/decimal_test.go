@@ -48,7 +48,7 @@ func TestShortColumnsOfNearDecimals(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	f := func(vs ...float64) {
 		t.Helper()
-		b, _ := AppendFloats(nil, vs, 0)
+		b, _ := AppendFloats(nil, vs, Fast, 0)
 		got, err := DecodeFloats(nil, b, len(vs))
 		if err != nil {
 			t.Fatalf("%v: %v", vs, err)

@@ -64,9 +64,9 @@ func TestInfoNamesTheChoice(t *testing.T) {
 
 func TestColumnsOfTooManyValuesAreABug(t *testing.T) {
 	for name, f := range map[string]func(){
-		"floats":     func() { AppendFloats(nil, make([]float64, MaxValues+1), 0) },
-		"timestamps": func() { AppendTimestamps(nil, make([]int64, MaxValues+1)) },
-		"starts":     func() { AppendStartTimestamps(nil, []int64{1, 2}, []int64{1}) },
+		"floats":     func() { AppendFloats(nil, make([]float64, MaxValues+1), Fast, 0) },
+		"timestamps": func() { AppendTimestamps(nil, make([]int64, MaxValues+1), Fast) },
+		"starts":     func() { AppendStartTimestamps(nil, []int64{1, 2}, []int64{1}, Fast) },
 	} {
 		func() {
 			defer func() {
@@ -79,7 +79,7 @@ func TestColumnsOfTooManyValuesAreABug(t *testing.T) {
 	}
 	full := make([]float64, MaxValues)
 	full[7] = 1
-	b, _ := AppendFloats(nil, full, 0)
+	b, _ := AppendFloats(nil, full, Fast, 0)
 	if got, err := DecodeFloats(nil, b, MaxValues); err != nil || got[7] != 1 {
 		t.Errorf("a column of MaxValues: %v", err)
 	}

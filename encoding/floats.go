@@ -25,9 +25,9 @@ import (
 // AppendFloats appends the column of vs, of at most MaxValues values; no value
 // takes no bytes. Every value keeps its 64 bits. hint is what the call for the
 // previous column of the same series returned, zero if there is none: with it
-// the choice of codec is verified instead of searched. The bytes are a function
-// of vs and hint.
-func AppendFloats(dst []byte, vs []float64, hint FloatHint) ([]byte, FloatHint) {
+// the choice of codec is verified instead of searched in the fast tier. The
+// bytes are a function of vs, tier and hint.
+func AppendFloats(dst []byte, vs []float64, tier Tier, hint FloatHint) ([]byte, FloatHint) {
 	checkAppend("float", len(vs))
 	if len(vs) == 0 {
 		return dst, hint
@@ -35,9 +35,9 @@ func AppendFloats(dst []byte, vs []float64, hint FloatHint) ([]byte, FloatHint) 
 	if constant(vs) {
 		return appendConst(dst, vs[0]), hint
 	}
-	s := scratches.Get().(*scratch)
+	s := takeScratch(tier)
 	at, next := len(dst), FloatHint(0)
-	if !hint.isZero() {
+	if tier == Fast && !hint.isZero() {
 		dst, next = appendFloatsAs(dst, vs, hint, s)
 	}
 	if next.isZero() {

@@ -75,7 +75,7 @@ func TestFloatsTakeTheTransformTheyWereMadeBy(t *testing.T) {
 			return v
 		})},
 	} {
-		b, _ := AppendFloats(nil, c.vs, 0)
+		b, _ := AppendFloats(nil, c.vs, Fast, 0)
 		info, err := ColumnInfo(KindFloats, b, len(c.vs))
 		if err != nil {
 			t.Fatalf("%s: %v", c.name, err)
@@ -116,7 +116,7 @@ func TestSpecialValuesKeepTheirBits(t *testing.T) {
 		for _, hint := range []FloatHint{0, makeHint(formula{TransformDec, 2}, OrderDelta, false, 100, 100),
 			makeHint(formulaInt, OrderDelta2, false, 100, 100),
 			makeHint(formulaBits, OrderRaw, true, 100, 100)} {
-			b, _ := AppendFloats(nil, vs, hint)
+			b, _ := AppendFloats(nil, vs, Fast, hint)
 			got, err := DecodeFloats(nil, b, len(vs))
 			if err != nil || !slices.EqualFunc(got, vs, sameBits) {
 				t.Fatalf("%s, hint %#x: %v, got %x want %x", name, hint, err, appendRaw(nil, got), appendRaw(nil, vs))
@@ -214,7 +214,7 @@ func TestHintsKeepTheChoiceUntilItNoLongerFits(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	codec := func(vs []float64, hint FloatHint) (string, FloatHint, int) {
 		t.Helper()
-		b, next := AppendFloats(nil, vs, hint)
+		b, next := AppendFloats(nil, vs, Fast, hint)
 		info, err := ColumnInfo(KindFloats, b, len(vs))
 		if err != nil {
 			t.Fatal(err)
@@ -260,9 +260,9 @@ func TestHintsCostFewBytes(t *testing.T) {
 		for range 50 {
 			vs := p.make(r, 60)
 			var b []byte
-			b, hint = AppendFloats(nil, vs, hint)
+			b, hint = AppendFloats(nil, vs, Fast, hint)
 			hinted += len(b)
-			b, _ = AppendFloats(nil, vs, 0)
+			b, _ = AppendFloats(nil, vs, Fast, 0)
 			searched += len(b)
 		}
 		if hinted > searched+searched/8 {
@@ -276,14 +276,14 @@ func TestForeignHintsCostFewBytes(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 10))
 	for _, n := range []int{60, 1500} {
 		for _, from := range floatPatterns {
-			_, hint := AppendFloats(nil, from.make(r, n), 0)
+			_, hint := AppendFloats(nil, from.make(r, n), Fast, 0)
 			for _, p := range floatPatterns {
 				hinted, searched := 0, 0
 				for range 5 {
 					vs := p.make(r, n)
-					b, _ := AppendFloats(nil, vs, hint)
+					b, _ := AppendFloats(nil, vs, Fast, hint)
 					hinted += len(b)
-					b, _ = AppendFloats(nil, vs, 0)
+					b, _ = AppendFloats(nil, vs, Fast, 0)
 					searched += len(b)
 				}
 				limit := searched + searched/2 + 60

@@ -40,7 +40,7 @@ func FuzzDecodeFloats(f *testing.F) {
 		if _, err := ColumnInfo(KindFloats, src, int(n)); err != nil {
 			t.Fatalf("decodes, but cannot be described: %v", err)
 		}
-		again, _ := AppendFloats(nil, vs, 0)
+		again, _ := AppendFloats(nil, vs, Fast, 0)
 		back, err := DecodeFloats(nil, again, len(vs))
 		if err != nil || !slices.EqualFunc(vs, back, sameBits) {
 			t.Fatalf("%v: %x", err, again)
@@ -54,9 +54,9 @@ func FuzzFloatsRoundTrip(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte, hint uint16) {
 		vs := make([]float64, len(raw)/8)
 		parseRaw(vs, raw)
-		b, next := AppendFloats(nil, vs, FloatHint(hint))
+		b, next := AppendFloats(nil, vs, Fast, FloatHint(hint))
 		for _, h := range []FloatHint{FloatHint(hint), next, 0} {
-			b, _ = AppendFloats(b[:0], vs, h)
+			b, _ = AppendFloats(b[:0], vs, Fast, h)
 			back, err := DecodeFloats(nil, b, len(vs))
 			if err != nil || !slices.EqualFunc(vs, back, sameBits) {
 				t.Fatalf("hint %#x: %v: %x", h, err, b)
@@ -73,7 +73,7 @@ func FuzzDecodeTimestamps(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again := AppendTimestamps(nil, ts)
+		again := AppendTimestamps(nil, ts, Fast)
 		back, err := DecodeTimestamps(nil, again, len(ts))
 		if err != nil || !slices.Equal(ts, back) {
 			t.Fatalf("%v: %x", err, again)
@@ -88,13 +88,13 @@ func FuzzTimestampsRoundTrip(f *testing.F) {
 		for i := range ts {
 			ts[i] = int64(le64(raw[8*i:])) >> (raw[8*i] % 64)
 		}
-		b := AppendTimestamps(nil, ts)
+		b := AppendTimestamps(nil, ts, Fast)
 		if back, err := DecodeTimestamps(nil, b, len(ts)); err != nil || !slices.Equal(ts, back) {
 			t.Fatalf("%v: %x", err, b)
 		}
 		sts := slices.Clone(ts)
 		slices.Reverse(sts)
-		b = AppendStartTimestamps(nil, sts, ts)
+		b = AppendStartTimestamps(nil, sts, ts, Fast)
 		if back, err := DecodeStartTimestamps(nil, b, ts); err != nil || !slices.Equal(sts, back) {
 			t.Fatalf("starts: %v: %x", err, b)
 		}
@@ -110,7 +110,7 @@ func FuzzDecodeStartTimestamps(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again := AppendStartTimestamps(nil, sts, ts)
+		again := AppendStartTimestamps(nil, sts, ts, Fast)
 		back, err := DecodeStartTimestamps(nil, again, ts)
 		if err != nil || !slices.Equal(sts, back) {
 			t.Fatalf("%v: %x", err, again)
@@ -149,7 +149,7 @@ func FuzzDecodeHistogram(f *testing.F) {
 		if err != nil || len(rest) > 0 || !sameHistogram(h, back) {
 			t.Fatalf("%v: %x", err, again)
 		}
-		b := AppendHistograms(nil, []model.Histogram{h, h, h, h})
+		b := AppendHistograms(nil, []model.Histogram{h, h, h, h}, Fast)
 		hs, err := DecodeHistograms(nil, b, 4)
 		if err != nil || !sameHistogram(hs[3], h) {
 			t.Fatalf("column: %v: %x", err, b)
@@ -165,7 +165,7 @@ func FuzzDecodeHistograms(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again := AppendHistograms(nil, hs)
+		again := AppendHistograms(nil, hs, Fast)
 		back, err := DecodeHistograms(nil, again, len(hs))
 		if err != nil || !slices.EqualFunc(hs, back, sameHistogram) {
 			t.Fatalf("%v: %x", err, again)

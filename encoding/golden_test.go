@@ -148,7 +148,7 @@ func goldenColumns() []column {
 	}
 	floats := func(name string, vs []float64) {
 		cs = append(cs, column{"floats/" + name, len(vs),
-			func(dst []byte) []byte { b, _ := AppendFloats(dst, vs, 0); return b },
+			func(dst []byte) []byte { b, _ := AppendFloats(dst, vs, Fast, 0); return b },
 			func(t *testing.T, src []byte, n int) (bool, error) {
 				return decodeBehind(t, 7.5, vs, sameBits, func(dst []float64) ([]float64, error) { return DecodeFloats(dst, src, n) })
 			}})

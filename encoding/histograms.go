@@ -54,7 +54,7 @@ const (
 // AppendHistograms appends the column of hs, of at most MaxValues histograms;
 // none takes no bytes. Integer and float counts, stale markers and any layouts
 // may be mixed. Of the counter-reset hints only gauge is kept.
-func AppendHistograms(dst []byte, hs []model.Histogram) []byte {
+func AppendHistograms(dst []byte, hs []model.Histogram, tier Tier) []byte {
 	checkAppend("histogram", len(hs))
 	if len(hs) == 0 {
 		return dst
@@ -69,7 +69,7 @@ func AppendHistograms(dst []byte, hs []model.Histogram) []byte {
 	}
 	body := c.appendRuns([]byte{histogramColumns})
 	runs := len(body)
-	body = c.appendSegments(body, hs)
+	body = c.appendSegments(body, hs, tier)
 	if runs < len(body)/histogramRunsPart {
 		// Packed columns are nearly all there is, which zstd makes no shorter.
 		return append(append(dst, packedPlain), body...)
@@ -219,15 +219,15 @@ func (c *histogramRuns) appendRuns(dst []byte) []byte {
 	return dst
 }
 
-func (c *histogramRuns) appendSegments(dst []byte, hs []model.Histogram) []byte {
+func (c *histogramRuns) appendSegments(dst []byte, hs []model.Histogram, tier Tier) []byte {
 	for from := 0; from < len(c.runs); {
 		k := c.segment(from)
 		g := newSegment(c, from, k)
 		dst = binary.AppendUvarint(dst, uint64(k))
 		if hs[0].Float != nil {
-			dst = g.appendFloats(dst, hs[:g.n])
+			dst = g.appendFloats(dst, hs[:g.n], tier)
 		} else {
-			dst = g.appendInts(dst, hs[:g.n])
+			dst = g.appendInts(dst, hs[:g.n], tier)
 		}
 		hs = hs[g.n:]
 		from += k

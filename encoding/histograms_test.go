@@ -31,7 +31,7 @@ func TestOfCounterResetHintsOnlyGaugeIsKept(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			column, err := DecodeHistograms(nil, AppendHistograms(nil, []model.Histogram{m, m, m, m}), 4)
+			column, err := DecodeHistograms(nil, AppendHistograms(nil, []model.Histogram{m, m, m, m}, Fast), 4)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -77,7 +77,7 @@ func TestHistogramColumnsTakeFewBytes(t *testing.T) {
 			if p.name != c.pattern {
 				continue
 			}
-			b := AppendHistograms(nil, p.make(r, c.n))
+			b := AppendHistograms(nil, p.make(r, c.n), Fast)
 			if got := float64(len(b)) / float64(c.n); got > c.most {
 				t.Errorf("%d histograms, %s: %.1f bytes each, want at most %.1f", c.n, c.pattern, got, c.most)
 			}
@@ -90,7 +90,7 @@ func TestFormsOfHistogramColumns(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	form := func(hs []model.Histogram) string {
 		t.Helper()
-		info, err := ColumnInfo(KindHistograms, AppendHistograms(nil, hs), len(hs))
+		info, err := ColumnInfo(KindHistograms, AppendHistograms(nil, hs, Fast), len(hs))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -155,7 +155,7 @@ func TestHistogramColumnsBoundTheirMemory(t *testing.T) {
 
 func TestHistogramsOfAColumnShareNothingWithItsBytes(t *testing.T) {
 	hs := latencies(rand.New(rand.NewPCG(1, 2)), 20, 3)
-	b := AppendHistograms(nil, hs)
+	b := AppendHistograms(nil, hs, Fast)
 	got, err := DecodeHistograms(nil, b, len(hs))
 	if err != nil {
 		t.Fatal(err)

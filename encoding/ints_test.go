@@ -24,7 +24,7 @@ func TestTimestampsTakeFewBytes(t *testing.T) {
 			if p.name != c.pattern {
 				continue
 			}
-			if b := AppendTimestamps(nil, p.make(r, c.n)); len(b) > c.most {
+			if b := AppendTimestamps(nil, p.make(r, c.n), Fast); len(b) > c.most {
 				t.Errorf("%d times, %s: %d bytes, want at most %d", c.n, c.pattern, len(b), c.most)
 			}
 		}
@@ -36,7 +36,7 @@ func TestStartTimestampsTakeFewBytes(t *testing.T) {
 	ts := scrapeTimes(r, 1000)
 	for _, p := range startPatterns {
 		most := map[string]int{"none": 0, "one": 8, "restarts": 150, "interval": 8, "before": 8, "some": 140, "any": 9000}[p.name]
-		if b := AppendStartTimestamps(nil, p.make(r, ts), ts); len(b) > most {
+		if b := AppendStartTimestamps(nil, p.make(r, ts), ts, Fast); len(b) > most {
 			t.Errorf("%s: %d bytes, want at most %d", p.name, len(b), most)
 		}
 	}

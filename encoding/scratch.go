@@ -2,8 +2,9 @@ package encoding
 
 import "sync"
 
-// scratch is the memory one Append call works in.
+// scratch is the memory one Append call works in, and its tier.
 type scratch struct {
+	tier    Tier
 	ints    []int64  // a float column's integers
 	units   []int64  // integers divided by their gcd
 	words   []uint64 // residuals
@@ -21,6 +22,14 @@ type scratch struct {
 // calls: without it a column of 40 samples costs two allocations, more than
 // its encoding.
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+// takeScratch returns a scratch for a call of the given tier. It goes back to
+// scratches.
+func takeScratch(tier Tier) *scratch {
+	s := scratches.Get().(*scratch)
+	s.tier = tier
+	return s
+}
 
 // sized returns a slice of n elements that reuses the memory of s if it can.
 func sized[T any](s []T, n int) []T {

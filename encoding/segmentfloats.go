@@ -9,8 +9,8 @@ import (
 // The columns of a segment of histograms with float counts: zero counts, counts,
 // sums, buckets. Joined buckets are one column, bucket by bucket.
 
-func (g *segment) appendFloats(dst []byte, hs []model.Histogram) []byte {
-	s := scratches.Get().(*scratch)
+func (g *segment) appendFloats(dst []byte, hs []model.Histogram, tier Tier) []byte {
+	s := takeScratch(tier)
 	defer scratches.Put(s)
 	zeros, counts, sums := make([]float64, g.n), make([]float64, g.n), make([]float64, g.n)
 	var bs [2][][]float64
@@ -91,6 +91,6 @@ func (g *segment) decodeFloats(dst []model.Histogram, src []byte) ([]model.Histo
 
 // appendFloatColumn appends a column of floats with its length before it.
 func appendFloatColumn(dst []byte, vs []float64, s *scratch) []byte {
-	s.column, _ = AppendFloats(s.column[:0], vs, 0)
+	s.column, _ = AppendFloats(s.column[:0], vs, s.tier, 0)
 	return AppendBytes(dst, s.column)
 }

@@ -14,8 +14,8 @@ import (
 // bucketOrders leaves out differences of differences, which fit no counts.
 const bucketOrders = tryRaw | tryDelta
 
-func (g *segment) appendInts(dst []byte, hs []model.Histogram) []byte {
-	s := scratches.Get().(*scratch)
+func (g *segment) appendInts(dst []byte, hs []model.Histogram, tier Tier) []byte {
+	s := takeScratch(tier)
 	defer scratches.Put(s)
 	column := func(vs []int64, try orders) {
 		s.bytes, _ = appendInts(s.bytes[:0], vs, try, s)

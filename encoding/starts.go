@@ -17,7 +17,7 @@ var startModeNames = [...]string{"absent", "raw", "time - start", "start - time 
 // appended if all are zero. Chosen by length: the times themselves (counters
 // that live long), their distance from the sample (a fixed interval), or from
 // the sample before (intervals without gaps).
-func AppendStartTimestamps(dst []byte, sts, ts []int64) []byte {
+func AppendStartTimestamps(dst []byte, sts, ts []int64, tier Tier) []byte {
 	checkAppend("start timestamp", len(sts))
 	if allZero(sts) {
 		return dst
@@ -25,7 +25,7 @@ func AppendStartTimestamps(dst []byte, sts, ts []int64) []byte {
 	if len(sts) != len(ts) {
 		panic("BUG: as many start timestamps as timestamps")
 	}
-	s := scratches.Get().(*scratch)
+	s := takeScratch(tier)
 	at := len(dst)
 	dst, _ = appendInts(append(dst, byte(startRaw)), sts, tryAll, s)
 	best := len(dst) - at

@@ -43,10 +43,10 @@ func suiteColumns(r *rand.Rand, most int) []column {
 		}
 		for _, p := range floatPatterns {
 			vs := p.make(r, n)
-			_, own := AppendFloats(nil, vs, 0)
+			_, own := AppendFloats(nil, vs, Fast, 0)
 			for _, hint := range []FloatHint{0, own, FloatHint(r.Uint32())} {
 				add(fmt.Sprintf("floats/%s/hint=%#x", p.name, hint), n,
-					func(dst []byte) []byte { b, _ := AppendFloats(dst, vs, hint); return b },
+					func(dst []byte) []byte { b, _ := AppendFloats(dst, vs, Fast, hint); return b },
 					func(t *testing.T, src []byte, n int) (bool, error) {
 						return decodeBehind(t, 7.5, vs, sameBits, func(dst []float64) ([]float64, error) { return DecodeFloats(dst, src, n) })
 					})
@@ -66,7 +66,7 @@ func suiteColumns(r *rand.Rand, most int) []column {
 		for _, p := range timePatterns {
 			ts := p.make(r, n)
 			add("timestamps/"+p.name, n,
-				func(dst []byte) []byte { return AppendTimestamps(dst, ts) },
+				func(dst []byte) []byte { return AppendTimestamps(dst, ts, Fast) },
 				func(t *testing.T, src []byte, n int) (bool, error) {
 					return decodeBehind(t, 7, ts, equal, func(dst []int64) ([]int64, error) { return DecodeTimestamps(dst, src, n) })
 				})
@@ -76,7 +76,7 @@ func suiteColumns(r *rand.Rand, most int) []column {
 				}
 				sts := q.make(r, ts)
 				add("starts/"+p.name+"/"+q.name, n,
-					func(dst []byte) []byte { return AppendStartTimestamps(dst, sts, ts) },
+					func(dst []byte) []byte { return AppendStartTimestamps(dst, sts, ts, Fast) },
 					func(t *testing.T, src []byte, n int) (bool, error) {
 						times := ts
 						if n != len(ts) {
@@ -89,7 +89,7 @@ func suiteColumns(r *rand.Rand, most int) []column {
 		for _, p := range histogramPatterns {
 			hs := p.make(r, n)
 			add("histograms/"+p.name, n,
-				func(dst []byte) []byte { return AppendHistograms(dst, hs) },
+				func(dst []byte) []byte { return AppendHistograms(dst, hs, Fast) },
 				func(t *testing.T, src []byte, n int) (bool, error) {
 					return decodeBehind(t, model.Histogram{}, hs, sameHistogram, func(dst []model.Histogram) ([]model.Histogram, error) {
 						return DecodeHistograms(dst, src, n)
@@ -278,7 +278,7 @@ func TestColumnsInReusedMemoryTakeNoAllocation(t *testing.T) {
 		ts := scrapeTimes(r, n)
 		for _, p := range floatPatterns {
 			vs := p.make(r, n)
-			src, hint := AppendFloats(nil, vs, 0)
+			src, hint := AppendFloats(nil, vs, Fast, 0)
 			buf, out := make([]byte, 0, 30*n+200), make([]float64, 0, n)
 			check := func(what string, f func()) {
 				t.Helper()
@@ -288,8 +288,8 @@ func TestColumnsInReusedMemoryTakeNoAllocation(t *testing.T) {
 			}
 			check("decode", func() { out, _ = DecodeFloats(out[:0], src, n) })
 			if !raceEnabled { // the race detector makes pools forget
-				check("encode", func() { AppendFloats(buf, vs, hint) })
-				check("search", func() { AppendFloats(buf, vs, 0) })
+				check("encode", func() { AppendFloats(buf, vs, Fast, hint) })
+				check("search", func() { AppendFloats(buf, vs, Fast, 0) })
 			}
 			var g Gorilla
 			stream := g.AppendAll(nil, ts, vs)
@@ -300,13 +300,13 @@ func TestColumnsInReusedMemoryTakeNoAllocation(t *testing.T) {
 		}
 		for _, p := range timePatterns {
 			ts := p.make(r, n)
-			src := AppendTimestamps(nil, ts)
+			src := AppendTimestamps(nil, ts, Fast)
 			out := make([]int64, 0, n)
 			if a := testing.AllocsPerRun(20, func() { DecodeTimestamps(out, src, n) }); a != 0 {
 				t.Errorf("decode of %d %s times: %v allocations", n, p.name, a)
 			}
 			for _, q := range startPatterns {
-				src := AppendStartTimestamps(nil, q.make(r, ts), ts)
+				src := AppendStartTimestamps(nil, q.make(r, ts), ts, Fast)
 				if a := testing.AllocsPerRun(20, func() { DecodeStartTimestamps(out, src, ts) }); a != 0 {
 					t.Errorf("decode of %d %s starts: %v allocations", n, q.name, a)
 				}

@@ -5,13 +5,13 @@ import "slices"
 // AppendTimestamps appends the column of ts, of at most MaxValues times; no
 // time takes no bytes. Any integers can be stored, rising ones take the fewest
 // bytes: a constant step takes some ten bytes whatever their number. The bytes
-// are a function of ts, so equal columns can be stored once.
-func AppendTimestamps(dst []byte, ts []int64) []byte {
+// are a function of ts and tier, so equal columns can be stored once.
+func AppendTimestamps(dst []byte, ts []int64, tier Tier) []byte {
 	checkAppend("timestamp", len(ts))
 	if len(ts) == 0 {
 		return dst
 	}
-	s := scratches.Get().(*scratch)
+	s := takeScratch(tier)
 	dst, _ = appendInts(dst, ts, tryAll, s)
 	scratches.Put(s)
 	return dst

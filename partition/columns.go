@@ -18,6 +18,7 @@ const (
 // start of the stream's run until the run is written.
 type columnWriter struct {
 	out     *output
+	tier    encoding.Tier
 	page    directoryPage
 	seq     uint32 // number of the page, from 1
 	fences  []page // of the pages written
@@ -38,8 +39,8 @@ type columnStream struct {
 	foreign map[int64]uint32 // offset of a frame of an earlier page → number in this one
 }
 
-func newColumnWriter(out *output) *columnWriter {
-	c := &columnWriter{out: out, seq: 1}
+func newColumnWriter(out *output, tier encoding.Tier) *columnWriter {
+	c := &columnWriter{out: out, tier: tier, seq: 1}
 	for s := range c.streams {
 		c.streams[s].foreign = make(map[int64]uint32)
 	}
@@ -146,7 +147,7 @@ func (c *columnWriter) addTimes(ts []int64) uint32 {
 	if n, ok := c.knownTimes(key, t); ok {
 		return n
 	}
-	c.encoded = encoding.AppendTimestamps(c.encoded[:0], ts)
+	c.encoded = encoding.AppendTimestamps(c.encoded[:0], ts, c.tier)
 	n := c.addEncodedTimes(c.encoded, t)
 	c.times.add(key, storedColumn{page: c.seq, index: n, ref: c.page.times[n].columnRef})
 	return n
@@ -205,7 +206,7 @@ func (c *columnWriter) addValues(column []byte, count int) columnRef {
 
 // addStarts lays out a column of start timestamps, next to the values.
 func (c *columnWriter) addStarts(sts, ts []int64) columnRef {
-	c.encoded = encoding.AppendStartTimestamps(c.encoded[:0], sts, ts)
+	c.encoded = encoding.AppendStartTimestamps(c.encoded[:0], sts, ts, c.tier)
 	return c.add(streamValues, c.encoded, len(ts))
 }
 

@@ -96,10 +96,19 @@ func Create(fs vfs.FS, dir string, m BlockMeta, _ WriterOptions) (*Writer, error
 		return nil, fmt.Errorf("create block %s: %w", w.name, err)
 	}
 	w.out = &output{f: f}
-	w.columns = newColumnWriter(w.out)
+	w.columns = newColumnWriter(w.out, tierOf(m.Level))
 	w.index.out, w.marks.out = w.out, w.out
 	w.out.write(appendHeader(nil))
 	return w, nil
+}
+
+// tierOf returns how columns of a level are encoded: those of L0 and L1 are
+// merged soon, those of L2 stay.
+func tierOf(l Level) encoding.Tier {
+	if l == L2 {
+		return encoding.Full
+	}
+	return encoding.Fast
 }
 
 // Name returns the block's name, relative to the data directory.
@@ -301,13 +310,10 @@ func (w *Writer) chunk(kind model.Kind, c columns) {
 	r := row{ord: w.series.ord, flags: rowFlags(w.rung << rowRungShift)}
 	r.time = w.columns.addTimes(c.t)
 	if kind == model.KindFloat {
-		if w.meta.Level == L2 {
-			w.hint = 0 // the block is final: search for the best
-		}
-		w.encoded, w.hint = encoding.AppendFloats(w.encoded[:0], c.v, w.hint)
+		w.encoded, w.hint = encoding.AppendFloats(w.encoded[:0], c.v, w.columns.tier, w.hint)
 	} else {
 		r.flags |= rowHistogram
-		w.encoded = encoding.AppendHistograms(w.encoded[:0], c.h)
+		w.encoded = encoding.AppendHistograms(w.encoded[:0], c.h, w.columns.tier)
 	}
 	if len(w.encoded) > maxColumnBytes {
 		w.check(fmt.Errorf("series %v: column of %d bytes", w.series.labels, len(w.encoded)))

@@ -80,7 +80,7 @@ func appendSides(dst []byte, s *model.Samples) []byte {
 		dst = w.append(dst, i, s.StartAt(i), h)
 	}
 	if column {
-		dst = encoding.AppendHistograms(append(dst, 0, sideColumn), s.H)
+		dst = encoding.AppendHistograms(append(dst, 0, sideColumn), s.H, encoding.Fast)
 	}
 	return dst
 }
