@@ -112,11 +112,27 @@ func smallBlock(level Level) *modelBlock {
 	return m
 }
 
+// richBlock is smallBlock with what later versions of the format have: chunks
+// with an aggregate, of noise and of short decimals.
+func richBlock(level Level) *modelBlock {
+	m := smallBlock(level)
+	rnd := rand.New(rand.NewPCG(uint64(level), 3))
+	s := modelSeries{labels: labels.FromStrings(metricName, "walk_celsius", "instance", "host-2")}
+	v := int64(500)
+	for i := range int64(1200) {
+		v += rnd.Int64N(300) - 149
+		s.samples.Append(firstDay+i*15000, 0, float64(v)/10, model.Histogram{})
+	}
+	m.series = append(m.series, s)
+	m.sort()
+	return m
+}
+
 func TestDescribePrintsTheWholeFile(t *testing.T) {
 	for _, level := range []Level{L0, L1, L2} {
 		t.Run(level.String(), func(t *testing.T) {
 			fs := vfs.NewMem()
-			info := smallBlock(level).write(t, fs, "data", 1000)
+			info := richBlock(level).write(t, fs, "data", 1000)
 			b := openTest(t, fs, info, nil)
 			var out bytes.Buffer
 			must(t, b.Describe(context.Background(), &out))
@@ -227,6 +243,12 @@ func answers(b *Block) (all string, refused int) {
 			bits[i] = math.Float64bits(v)
 		}
 		say(err, "%v%x%v%v", s.T, bits, s.ST, s.H)
+		chunks, err := b.Chunks(ord, model.AllTime, nil)
+		for _, c := range chunks {
+			a, ok := c.Aggregate()
+			fmt.Fprintf(&out, "%v %v", a, ok)
+		}
+		say(err, "%d chunks", len(chunks))
 		es, err := b.Exemplars(ord)
 		say(err, "%v", es)
 	}
@@ -260,7 +282,7 @@ func TestAChangedByteIsNoticed(t *testing.T) {
 		t.Run(level.String(), func(t *testing.T) {
 			t.Parallel()
 			fs := vfs.NewMem()
-			info := smallBlock(level).write(t, fs, "data", 1000)
+			info := richBlock(level).write(t, fs, "data", 1000)
 			b := openTest(t, fs, info, nil)
 			want, refused := answers(b)
 			if refused > 0 {

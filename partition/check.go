@@ -68,7 +68,7 @@ func (c *checker) ends(context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := checkHeader(head); err != nil {
+	if err := checkHeader(head, b.foot.version); err != nil {
 		c.say(0, "%v", err)
 	}
 	c.cover(0, headerLen)
@@ -210,7 +210,16 @@ func (c *checker) chunk(r *chunkReader, ch, last Chunk, got *model.Samples) erro
 		return nil // known, and nothing to read
 	}
 	got.Reset()
-	return c.take(r.append(ch, model.AllTime, got))
+	if err := r.append(ch, model.AllTime, got); err != nil {
+		return c.take(err)
+	}
+	if ch.page.rows[ch.row].flags&rowAggregate != 0 {
+		said, _ := ch.Aggregate()
+		if is, ok := AggregateOf(got.V); !ok || is != said {
+			c.say(ch.pageOff, "chunk of series %d from %d: aggregate %v, its samples give %v", ch.Ordinal, ch.MinTime, said, is)
+		}
+	}
+	return nil
 }
 
 // coverage checks that the pieces fill the file without gap or overlap. After

@@ -210,6 +210,13 @@ func (c *columnWriter) addStarts(sts, ts []int64) columnRef {
 	return c.add(streamValues, c.encoded, len(ts))
 }
 
+// addAggregate notes the aggregate of the chunk that becomes r.
+func (c *columnWriter) addAggregate(r *row, a Aggregate) {
+	r.flags |= rowAggregate
+	r.aggregate = uint32(len(c.page.aggregates))
+	c.page.aggregates = append(c.page.aggregates, a)
+}
+
 // addRow completes a chunk.
 func (c *columnWriter) addRow(r row) {
 	c.page.rows = append(c.page.rows, r)

@@ -22,7 +22,10 @@ func (w *Writer) CopyChunk(c Chunk) error {
 	}
 	src := &c.page.rows[c.row]
 	t := c.page.times[src.time]
-	r := row{ord: w.series.ord, flags: src.flags}
+	r := row{ord: w.series.ord, flags: src.flags &^ rowAggregate}
+	if src.flags&rowAggregate != 0 {
+		w.columns.addAggregate(&r, c.page.aggregates[src.aggregate])
+	}
 	r.time = w.columns.addEncodedTimes(times, t)
 	r.value = w.columns.addValues(values, int(c.Count))
 	if starts != nil {
@@ -43,7 +46,7 @@ func (w *Writer) Bad(c Chunk) error {
 		return w.err
 	}
 	src := &c.page.rows[c.row]
-	r := row{ord: w.series.ord, flags: src.flags&^rowStarts | rowBad}
+	r := row{ord: w.series.ord, flags: src.flags&^(rowStarts|rowAggregate) | rowBad}
 	r.time = w.columns.addLostTimes(c.page.times[src.time])
 	w.endChunk(r, c)
 	return w.err

@@ -68,7 +68,7 @@ func (d *describer) damaged(err error) error {
 }
 
 func (d *describer) header(context.Context) error {
-	return d.piece(0, headerLen, "header: magic %q, version %d, checksum", blockMagic, blockVersion)
+	return d.piece(0, headerLen, "header: magic %q, version %d, checksum", blockMagic, d.block.foot.version)
 }
 
 // columns prints the columns, the directory and the exemplar pages between them.
@@ -193,7 +193,11 @@ func (d *describer) directoryPage(p page, dir *directoryPage, uses [streams][]co
 		if c.Bad {
 			bad = ", bad"
 		}
-		d.below("chunk: series %d, %d %s, %s to %s, rung %d%s", c.Ordinal, c.Count, kind, showTime(c.MinTime), showTime(c.MaxTime), c.Rung, bad)
+		noted := ""
+		if a, ok := c.Aggregate(); ok && dir.rows[i].flags&rowAggregate != 0 {
+			noted = fmt.Sprintf(", min %v, max %v, sum %v%+g", a.Min, a.Max, a.Sum, a.Comp)
+		}
+		d.below("chunk: series %d, %d %s, %s to %s, rung %d%s%s", c.Ordinal, c.Count, kind, showTime(c.MinTime), showTime(c.MaxTime), c.Rung, bad, noted)
 	}
 	return nil
 }

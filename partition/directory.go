@@ -49,6 +49,9 @@ type row struct {
 	flags  rowFlags
 	value  columnRef // unset if bad
 	starts columnRef // unset without rowStarts
+	// aggregate is the number of the chunk's aggregate in the page, with
+	// rowAggregate.
+	aggregate uint32
 }
 
 // rowFlags holds a chunk's kind, marks and rung.
@@ -58,7 +61,7 @@ const (
 	rowHistogram rowFlags = 1 << 0 // histograms, otherwise floats
 	rowBad       rowFlags = 1 << 1 // unreadable when it was carried along; no columns
 	rowStarts    rowFlags = 1 << 2 // has a column of start timestamps
-	rowReserved  rowFlags = 1 << 3 // must be 0
+	rowAggregate rowFlags = 1 << 3 // has an aggregate; not in blocks of version 1
 	rowRungShift          = 4      // rung of the window ladder in the upper four bits
 )
 
@@ -72,7 +75,8 @@ func (f rowFlags) kind() model.Kind {
 func (f rowFlags) rung() uint8 { return uint8(f >> rowRungShift) }
 
 func (f rowFlags) valid() bool {
-	return f&rowReserved == 0 && f.rung() <= maxRung && (f&rowBad == 0 || f&rowStarts == 0)
+	return f.rung() <= maxRung && (f&rowBad == 0 || f&rowStarts == 0) &&
+		(f&rowAggregate == 0 || f&(rowBad|rowHistogram) == 0)
 }
 
 // stream numbers the two runs of columns that a writer keeps apart: values (and
@@ -94,6 +98,8 @@ type directoryPage struct {
 	times  []timeColumn
 	rows   []row
 	inline [streams][]byte // columns stored in the page itself
+	// aggregates of the rows that have one, in their order; Count is 0.
+	aggregates []Aggregate
 }
 
 func (d *directoryPage) reset() {
@@ -101,7 +107,7 @@ func (d *directoryPage) reset() {
 		d.frames[s] = d.frames[s][:0]
 		d.inline[s] = d.inline[s][:0]
 	}
-	d.times, d.rows = d.times[:0], d.rows[:0]
+	d.times, d.rows, d.aggregates = d.times[:0], d.rows[:0], d.aggregates[:0]
 }
 
 // sizeOf returns the content bytes of a frame of stream s, or of the inline bytes.
@@ -208,7 +214,8 @@ func (d *directoryPage) append(dst []byte) []byte {
 		dst = appendFrames(dst, d.frames[s])
 	}
 	dst = d.appendTimes(dst)
-	return d.appendRows(dst)
+	dst = d.appendRows(dst)
+	return appendAggregates(dst, d.aggregates)
 }
 
 // decode reads a page. It keeps b.
@@ -219,7 +226,7 @@ func (d *directoryPage) decode(b []byte, size int64) error {
 		d.frames[s] = r.frames(size)
 	}
 	d.readTimes(&r)
-	d.readRows(&r)
+	d.aggregates = r.aggregates(d.readRows(&r))
 	return r.end("directory page")
 }
 
@@ -354,7 +361,8 @@ func (d *directoryPage) appendRows(dst []byte) []byte {
 	return dst
 }
 
-func (d *directoryPage) readRows(r *bytesReader) {
+// readRows reads the rows and returns how many of them have an aggregate.
+func (d *directoryPage) readRows(r *bytesReader) (aggregates int) {
 	const least = 3 // bytes a row
 	rows := make([]row, r.uvarint(uint64(len(r.b))/least))
 	ord := uint64(0)
@@ -363,14 +371,18 @@ func (d *directoryPage) readRows(r *bytesReader) {
 		rows[i].ord = uint32(ord)
 		if ord > maxSeriesInBlock {
 			r.fail("ordinal out of range")
-			return
+			return 0
 		}
 	}
 	for i := range rows {
 		rows[i].flags = rowFlags(r.byte())
 		if !rows[i].flags.valid() {
 			r.fail("flags of a chunk")
-			return
+			return 0
+		}
+		if rows[i].flags&rowAggregate != 0 {
+			rows[i].aggregate = uint32(aggregates)
+			aggregates++
 		}
 	}
 	next := int64(0)
@@ -378,13 +390,13 @@ func (d *directoryPage) readRows(r *bytesReader) {
 		t := next + r.varint()
 		if t < 0 || t >= int64(len(d.times)) {
 			r.fail("chunk without time column")
-			return
+			return 0
 		}
 		rows[i].time = uint32(t)
 		next = t + 1
 		if rows[i].flags&rowBad == 0 && d.times[t].length == 0 {
 			r.fail("chunk with a lost time column")
-			return
+			return 0
 		}
 	}
 	c := refCoder{page: d, stream: streamValues}
@@ -397,6 +409,7 @@ func (d *directoryPage) readRows(r *bytesReader) {
 		}
 	}
 	d.rows = rows
+	return aggregates
 }
 
 func zigzag(v int64) uint64   { return uint64(v<<1) ^ uint64(v>>63) }

@@ -166,6 +166,7 @@ type section struct {
 
 // footer is what the tail of a block says.
 type footer struct {
+	version          uint32 // of the container
 	meta             BlockMeta
 	series           uint64
 	samples          uint64
@@ -183,17 +184,27 @@ func appendHeader(dst []byte) []byte {
 	return binary.LittleEndian.AppendUint32(dst, encoding.Checksum(dst[n:]))
 }
 
-func checkHeader(b []byte) error {
+// checkHeader checks the header of a block whose tail is of the given version.
+func checkHeader(b []byte, version uint32) error {
 	if len(b) != headerLen || string(b[:8]) != blockMagic {
 		return corrupt("header without magic number")
 	}
 	if encoding.Checksum(b[:12]) != binary.LittleEndian.Uint32(b[12:]) {
 		return corrupt("header checksum")
 	}
-	if v := binary.LittleEndian.Uint32(b[8:]); v != blockVersion {
-		return fmt.Errorf("block version %d: %w", v, ErrVersion)
+	if v := binary.LittleEndian.Uint32(b[8:]); v != version {
+		return corrupt("header of version %d, tail of version %d", v, version)
 	}
 	return nil
+}
+
+// knownVersion reads the version of a block.
+func knownVersion(b []byte) (uint32, error) {
+	v := binary.LittleEndian.Uint32(b)
+	if v < 1 || v > blockVersion {
+		return 0, fmt.Errorf("block version %d: %w", v, ErrVersion)
+	}
+	return v, nil
 }
 
 // appendTail appends one copy of the tail: section table, footer, trailer.
@@ -269,11 +280,12 @@ func decodeTail(tail []byte, size int64) (*footer, error) {
 	if encoding.Checksum(tail[:len(tail)-12]) != tailCRC(tail) {
 		return nil, corrupt("tail checksum")
 	}
-	if v := binary.LittleEndian.Uint32(tail[len(body)+8:]); v != blockVersion {
-		return nil, fmt.Errorf("block version %d: %w", v, ErrVersion)
+	version, err := knownVersion(tail[len(body)+8:])
+	if err != nil {
+		return nil, err
 	}
 	table := tableLen(tail) // at most the tail's length, see tailLen
-	f := &footer{}
+	f := &footer{version: version}
 	if err := f.decodeTable(body[:table], size); err != nil {
 		return nil, err
 	}

@@ -29,10 +29,11 @@ func FuzzDirectoryPage(f *testing.F) {
 			{columnRef{0, 0, 500}, 300, 1000, 200_000}, {columnRef{inlineFrame, 0, 5}, 2, -5, 5}, {columnRef{}, 7, 0, 6},
 		},
 		rows: []row{
-			{ord: 3, time: 0, value: columnRef{0, 0, 2000}}, {ord: 3, time: 1, flags: rowHistogram, value: columnRef{1, 0, 100}},
+			{ord: 3, time: 0, flags: rowAggregate, value: columnRef{0, 0, 2000}}, {ord: 3, time: 1, flags: rowHistogram, value: columnRef{1, 0, 100}},
 			{ord: 4, time: 1, flags: rowStarts | 3<<rowRungShift, value: columnRef{1, 100, 59_900}, starts: columnRef{inlineFrame, 0, 5}},
 			{ord: 9, time: 2, flags: rowBad},
 		},
+		aggregates: []Aggregate{{Min: -2.5, Max: 1 << 40, Sum: 1e300, Comp: 1e-9}},
 	}
 	f.Add(d.append(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -41,7 +42,8 @@ func FuzzDirectoryPage(f *testing.F) {
 			return
 		}
 		must(t, again.decode(d.append(nil), 1<<40))
-		if !slices.Equal(d.rows, again.rows) || !slices.Equal(d.times, again.times) || !bytes.Equal(d.append(nil), again.append(nil)) {
+		if !slices.Equal(d.rows, again.rows) || !slices.Equal(d.times, again.times) ||
+			!slices.EqualFunc(d.aggregates, again.aggregates, sameAggregate) || !bytes.Equal(d.append(nil), again.append(nil)) {
 			t.Fatalf("%+v, then %+v", d, again)
 		}
 		for _, w := range d.rows {
@@ -205,7 +207,7 @@ func FuzzSmallSections(f *testing.F) {
 			}
 		}
 		_, _ = decodeExemplarPage(b, 0)
-		_ = checkHeader(b)
+		_ = checkHeader(b, blockVersion)
 	})
 }
 

@@ -31,8 +31,15 @@ const (
 )
 
 // blockVersion is the version of the block container. Sections carry encoding
-// ids of their own, so it changes only when header, section table or footer do.
-const blockVersion = 1
+// ids of their own, so it changes only when header, section table, footer or
+// directory pages do. Blocks of every version up to it are read:
+//
+//	1  the first
+//	2  chunks may have aggregates
+const (
+	blockVersion      = 2
+	versionAggregates = 2
+)
 
 // NoPartition is the partition of a block that spans partitions (L0).
 const NoPartition int64 = math.MinInt64

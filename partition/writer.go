@@ -319,6 +319,11 @@ func (w *Writer) chunk(kind model.Kind, c columns) {
 		w.check(fmt.Errorf("series %v: column of %d bytes", w.series.labels, len(w.encoded)))
 		return
 	}
+	if kind == model.KindFloat && len(w.encoded) >= aggregateBytesMin {
+		if a, ok := AggregateOf(c.v); ok {
+			w.columns.addAggregate(&r, a)
+		}
+	}
 	r.value = w.columns.addValues(w.encoded, len(c.t))
 	if anySet(c.st) {
 		r.flags |= rowStarts

@@ -1,0 +1,210 @@
+package partition
+
+import (
+	"encoding/binary"
+	"math"
+
+	"tsdb/encoding"
+)
+
+// Aggregate is what many questions about a chunk of floats ask of its samples,
+// none of which is NaN or infinite.
+type Aggregate struct {
+	Count uint32  // samples, at least 1
+	Min   float64 // of equal ones, such as 0 and -0, the first
+	Max   float64
+	// Sum and Comp are the sum of the values and what rounding took from it:
+	// Neumaier's sum over the samples in their order, as Prometheus has it.
+	// Sum+Comp differs from the exact sum by at most 1e-12 × Σ|v|.
+	Sum, Comp float64
+}
+
+// Add makes a the aggregate of its samples and of those of b, which come later.
+// A zero Aggregate stands for no samples.
+func (a *Aggregate) Add(b Aggregate) {
+	if a.Count == 0 {
+		*a = b
+		return
+	}
+	a.Count += b.Count
+	if b.Min < a.Min {
+		a.Min = b.Min
+	}
+	if b.Max > a.Max {
+		a.Max = b.Max
+	}
+	a.Sum, a.Comp = addCompensated(a.Sum, a.Comp, b.Sum)
+	a.Comp += b.Comp
+}
+
+// addCompensated adds v to a sum and what the addition loses to its
+// compensation.
+func addCompensated(sum, comp, v float64) (float64, float64) {
+	t := sum + v
+	if math.Abs(sum) >= math.Abs(v) {
+		return t, comp + ((sum - t) + v)
+	}
+	return t, comp + ((v - t) + sum)
+}
+
+// AggregateOf returns the aggregate of values, at least one. The second result
+// is false if there is none: a value is NaN or infinite, or the sum is.
+func AggregateOf(vs []float64) (Aggregate, bool) {
+	a := Aggregate{Count: uint32(len(vs)), Min: vs[0], Max: vs[0]}
+	for _, v := range vs {
+		if v < a.Min {
+			a.Min = v
+		}
+		if v > a.Max {
+			a.Max = v
+		}
+		a.Sum, a.Comp = addCompensated(a.Sum, a.Comp, v)
+	}
+	return a, a.finite()
+}
+
+// aggregateOfConstant returns the aggregate of a column in which every value is
+// v.
+func aggregateOfConstant(v float64, count uint32) (Aggregate, bool) {
+	n := float64(count)
+	a := Aggregate{Count: count, Min: v, Max: v, Sum: v * n}
+	a.Comp = math.FMA(v, n, -a.Sum)
+	return a, a.finite()
+}
+
+// finite reports whether the sum is a number; then all values are.
+func (a Aggregate) finite() bool { return finite(a.Sum) && finite(a.Comp) }
+
+func finite(v float64) bool { return v-v == 0 }
+
+// Aggregate returns what is known of all samples of the chunk without reading
+// them: what its directory page says, which the Writer notes where a column is
+// long enough for that, or what follows from a constant column. The second
+// result is false if it is not known.
+func (c Chunk) Aggregate() (Aggregate, bool) {
+	w := &c.page.rows[c.row]
+	switch {
+	case w.flags&rowAggregate != 0:
+		a := c.page.aggregates[w.aggregate]
+		a.Count = c.Count
+		return a, true
+	case w.flags&(rowBad|rowHistogram) != 0 || w.value.frame != inlineFrame:
+		return Aggregate{}, false // a constant column is short and so inline
+	}
+	column := c.page.inline[streamValues][w.value.start:][:w.value.length]
+	info, err := encoding.ColumnInfo(encoding.KindFloats, column, int(c.Count))
+	if err != nil || info.Transform != encoding.TransformConst {
+		return Aggregate{}, false
+	}
+	var buf [1]float64
+	v, err := encoding.DecodeFloats(buf[:0], column, 1) // of a constant column any number of values can be read
+	if err != nil {
+		return Aggregate{}, false
+	}
+	return aggregateOfConstant(v[0], c.Count)
+}
+
+// aggregateBytesMin is how long a column of values must be to have an aggregate
+// beside it: the 10 to 30 bytes are then at most a fiftieth of it. What is
+// shorter is decoded within a few microseconds.
+const aggregateBytesMin = 1 << 10
+
+// Aggregates in a directory page are four lists of short floats:
+//
+//	uv zigzag(i) << 3 | e         i / 10^e, e ≤ 6, |i| < 2^53
+//	uv n << 3 | 7, n × 1          the 64 bits, high bytes first, up to the last that is not 0
+//
+// whichever is shorter, because most samples are integers or short decimals.
+func appendAggregates(dst []byte, as []Aggregate) []byte {
+	for _, field := range aggregateFields {
+		for i := range as {
+			dst = appendShortFloat(dst, *field(&as[i]))
+		}
+	}
+	return dst
+}
+
+// aggregates reads n aggregates; their counts stay 0.
+func (r *bytesReader) aggregates(n int) []Aggregate {
+	const least = 4 // bytes an aggregate
+	if n == 0 || n > len(r.b)/least {
+		if n > 0 {
+			r.fail("short of aggregates")
+		}
+		return nil
+	}
+	as := make([]Aggregate, n)
+	for _, field := range aggregateFields {
+		for i := range as {
+			*field(&as[i]) = r.shortFloat()
+		}
+	}
+	for _, a := range as {
+		if !(a.Min <= a.Max) || !finite(a.Min) || !finite(a.Max) || !a.finite() {
+			r.fail("aggregate of no numbers")
+			return nil
+		}
+	}
+	return as
+}
+
+var aggregateFields = [...]func(*Aggregate) *float64{
+	func(a *Aggregate) *float64 { return &a.Min },
+	func(a *Aggregate) *float64 { return &a.Max },
+	func(a *Aggregate) *float64 { return &a.Sum },
+	func(a *Aggregate) *float64 { return &a.Comp },
+}
+
+const (
+	shortFloatDecimals = 6 // most digits behind the point
+	shortFloatRaw      = 7 // mark of 64 bits
+	shortFloatShift    = 3
+)
+
+var powersOfTen = [shortFloatDecimals + 1]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6}
+
+func appendShortFloat(dst []byte, v float64) []byte {
+	var raw [8]byte
+	binary.BigEndian.PutUint64(raw[:], math.Float64bits(v))
+	n := len(raw)
+	for n > 0 && raw[n-1] == 0 {
+		n--
+	}
+	for e, power := range powersOfTen {
+		i := math.Round(v * power)
+		if !(math.Abs(i) < 1<<53) {
+			break
+		}
+		if math.Float64bits(float64(int64(i))/power) == math.Float64bits(v) {
+			at := len(dst)
+			dst = binary.AppendUvarint(dst, zigzag(int64(i))<<shortFloatShift|uint64(e))
+			if len(dst)-at <= 1+n {
+				return dst
+			}
+			dst = dst[:at]
+			break
+		}
+	}
+	dst = append(dst, byte(n<<shortFloatShift|shortFloatRaw))
+	return append(dst, raw[:n]...)
+}
+
+func (r *bytesReader) shortFloat() float64 {
+	u := r.uvarint(math.MaxUint64)
+	e := u & (1<<shortFloatShift - 1)
+	u >>= shortFloatShift
+	if e != shortFloatRaw {
+		if i := unzigzag(u); i > -(1<<53) && i < 1<<53 {
+			return float64(i) / powersOfTen[e]
+		}
+		r.fail("short float out of range")
+		return 0
+	}
+	var raw [8]byte
+	if u > uint64(len(raw)) {
+		r.fail("float of too many bytes")
+		return 0
+	}
+	copy(raw[:], r.bytes(u))
+	return math.Float64frombits(binary.BigEndian.Uint64(raw[:]))
+}
