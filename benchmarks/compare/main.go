@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"tsdb/benchmarks/fleet"
+	"tsdb/benchmarks/server"
 )
 
 func main() {
@@ -34,17 +35,17 @@ func run() error {
 		return errors.New("usage: compare [-tsdb PATH] [-prometheus PATH|none] [-load TARGETSxSPAN,…] [-runs N]")
 	}
 
-	servers := []server{tsdbServer(*tsdb)}
+	servers := []server.Server{server.TSDB(*tsdb)}
 	switch *prometheus {
 	case "none":
 	case "":
 		if path, err := exec.LookPath("prometheus"); err == nil {
-			servers = append(servers, prometheusServer(path))
+			servers = append(servers, server.Prometheus(path))
 		} else {
 			fmt.Println("no prometheus in PATH: tsdb is measured alone")
 		}
 	default:
-		servers = append(servers, prometheusServer(*prometheus))
+		servers = append(servers, server.Prometheus(*prometheus))
 	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -63,7 +64,7 @@ func run() error {
 				if err != nil {
 					return err
 				}
-				fmt.Fprintf(os.Stderr, "%s, %s, run %d: %.0f samples a CPU second\n", load, s.name, n+1, r.samplesPerCPUSecond)
+				fmt.Fprintf(os.Stderr, "%s, %s, run %d: %.0f samples a CPU second\n", load, s.Name, n+1, r.samplesPerCPUSecond)
 				rs = append(rs, r)
 			}
 			medians[i] = median(rs)
@@ -89,13 +90,13 @@ func parseLoad(s string) (fleet.Options, error) {
 
 // printTable prints the medians as Markdown, with the ratio of the first
 // server to each further one.
-func printTable(load string, o fleet.Options, servers []server, ms []result) {
+func printTable(load string, o fleet.Options, servers []server.Server, ms []result) {
 	f := fleet.New(o)
 	fmt.Printf("\n%s: %d series, %d samples\n\n| |", load, f.Series(), f.Samples())
 	for i, s := range servers {
-		fmt.Printf(" %s |", s.name)
+		fmt.Printf(" %s |", s.Name)
 		if i > 0 {
-			fmt.Printf(" %s ÷ %s |", servers[0].name, s.name)
+			fmt.Printf(" %s ÷ %s |", servers[0].Name, s.Name)
 		}
 	}
 	fmt.Printf("\n|---|%s\n", strings.Repeat("---:|", 2*len(servers)-1))

@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
 	"tsdb/benchmarks/fleet"
+	"tsdb/benchmarks/server"
 )
 
 // result is what one run of one server gave; zero where it was not measured.
@@ -25,37 +25,37 @@ type result struct {
 // measure runs a server twice over one load, each time from an empty
 // directory: once to the end of flush and compaction, once to kill -9 at the
 // last acknowledgement and back.
-func measure(ctx context.Context, s server, o fleet.Options, scratch string) (result, error) {
+func measure(ctx context.Context, s server.Server, o fleet.Options, scratch string) (result, error) {
 	r, err := measureIngest(ctx, s, o, scratch)
 	if err != nil {
-		return r, fmt.Errorf("%s: %w", s.name, err)
+		return r, fmt.Errorf("%s: %w", s.Name, err)
 	}
 	if r.ready, err = measureRestart(ctx, s, o, scratch); err != nil {
-		return r, fmt.Errorf("%s: restart: %w", s.name, err)
+		return r, fmt.Errorf("%s: restart: %w", s.Name, err)
 	}
 	return r, nil
 }
 
-func measureIngest(ctx context.Context, s server, o fleet.Options, scratch string) (r result, err error) {
-	err = inEmptyDir(scratch, func(dir string) error {
-		p, _, err := start(ctx, s, dir)
+func measureIngest(ctx context.Context, s server.Server, o fleet.Options, scratch string) (r result, err error) {
+	err = server.InEmptyDir(scratch, func(dir string) error {
+		p, _, err := server.Start(ctx, s, dir)
 		if err != nil {
 			return err
 		}
-		defer p.kill()
-		report, err := fleet.New(o).Send(ctx, p.url+"/api/v1/write")
+		defer p.Kill()
+		report, err := fleet.New(o).Send(ctx, p.URL+server.WritePath)
 		if err != nil {
-			return fmt.Errorf("after %s: %w\n%s", report, err, p.output.String())
+			return p.Fail(fmt.Errorf("after %s: %w", report, err))
 		}
-		size, err := s.settle(ctx, p, dir)
+		size, err := s.Settle(ctx, p, dir)
 		if err != nil {
-			return fmt.Errorf("%w\n%s", err, p.output.String())
+			return p.Fail(err)
 		}
-		cpu, err := p.cpu()
+		cpu, err := p.CPU()
 		if err != nil {
 			return err
 		}
-		if r.peakRSS, err = p.peakRSS(); err != nil {
+		if r.peakRSS, err = p.PeakRSS(); err != nil {
 			return err
 		}
 		r.samplesPerCPUSecond = float64(report.Samples) / cpu.Seconds()
@@ -68,34 +68,25 @@ func measureIngest(ctx context.Context, s server, o fleet.Options, scratch strin
 	return r, err
 }
 
-func measureRestart(ctx context.Context, s server, o fleet.Options, scratch string) (ready time.Duration, err error) {
-	err = inEmptyDir(scratch, func(dir string) error {
-		p, _, err := start(ctx, s, dir)
+func measureRestart(ctx context.Context, s server.Server, o fleet.Options, scratch string) (ready time.Duration, err error) {
+	err = server.InEmptyDir(scratch, func(dir string) error {
+		p, _, err := server.Start(ctx, s, dir)
 		if err != nil {
 			return err
 		}
-		_, err = fleet.New(o).Send(ctx, p.url+"/api/v1/write")
-		p.kill()
+		_, err = fleet.New(o).Send(ctx, p.URL+server.WritePath)
+		p.Kill()
 		if err != nil {
 			return err
 		}
-		p, ready, err = start(ctx, s, dir)
+		p, ready, err = server.Start(ctx, s, dir)
 		if err != nil {
 			return err
 		}
-		p.kill()
+		p.Kill()
 		return nil
 	})
 	return ready, err
-}
-
-func inEmptyDir(scratch string, f func(dir string) error) error {
-	dir, err := os.MkdirTemp(scratch, "tsdb-compare-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	return f(dir)
 }
 
 // median returns, field by field, the median of the results.

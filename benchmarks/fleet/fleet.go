@@ -1,9 +1,12 @@
 package fleet
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"time"
+
+	"tsdb/benchmarks/remote"
 )
 
 // What every target looks like.
@@ -95,6 +98,15 @@ func (f *Fleet) Samples() int { return f.Series() * f.rounds() }
 
 func (f *Fleet) rounds() int { return max(1, int(f.o.Span/f.o.Interval)) }
 
+// Send writes the whole fleet to a remote-write 1 address.
+func (f *Fleet) Send(ctx context.Context, url string) (*remote.Report, error) {
+	sources := make([]remote.Source, f.o.Senders)
+	for k := range sources {
+		sources[k] = f.Source(k)
+	}
+	return remote.Send(ctx, url, sources)
+}
+
 func planOf(m metric) plan {
 	p := plan{n: LabelsPerSeries - 1 - len(m.own)}
 	names := append([]label{{"__name__", m.name}}, m.own...)
@@ -105,7 +117,7 @@ func planOf(m metric) plan {
 			p.pieces = append(p.pieces, piece{from: at, to: to})
 			at = to
 		}
-		own := appendLabel(nil, l.name, l.value)
+		own := remote.AppendLabel(nil, l.name, l.value)
 		p.pieces = append(p.pieces, piece{own: own})
 		p.own += len(own)
 	}

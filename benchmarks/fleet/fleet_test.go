@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/s2"
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/prompb"
 )
 
@@ -20,7 +21,7 @@ func requests(t testing.TB, f *Fleet, k int) []*prompb.WriteRequest {
 	var all []*prompb.WriteRequest
 	s := f.Source(k)
 	for {
-		raw, n := s.AppendRequest(nil)
+		raw, n, _ := s.AppendRequest(nil)
 		if n == 0 {
 			return all
 		}
@@ -82,13 +83,46 @@ func TestSameSeedSameRequests(t *testing.T) {
 	o := Options{Targets: 3, Span: time.Minute, Start: time.Unix(1_760_000_000, 0), Senders: 1}
 	a, b := New(o).Source(0), New(o).Source(0)
 	for {
-		x, n := a.AppendRequest(nil)
-		y, _ := b.AppendRequest(nil)
+		x, n, _ := a.AppendRequest(nil)
+		y, _, _ := b.AppendRequest(nil)
 		if !bytes.Equal(x, y) {
 			t.Fatal("two sources of one fleet differ")
 		}
 		if n == 0 {
 			return
+		}
+	}
+}
+
+// The columns of a target are what the sources send of it.
+func TestColumnsAreWhatIsSent(t *testing.T) {
+	f := New(Options{Targets: 3, Span: 5 * time.Minute, Start: time.Unix(1_760_000_000, 0), Senders: 1})
+	type series struct {
+		times  []int64
+		values []float64
+	}
+	sent := map[string]*series{}
+	for _, m := range requests(t, f, 0) {
+		for _, ts := range m.Timeseries {
+			b := labels.NewScratchBuilder(LabelsPerSeries)
+			for _, l := range ts.Labels {
+				b.Add(l.Name, l.Value)
+			}
+			key := b.Labels().String()
+			if sent[key] == nil {
+				sent[key] = &series{}
+			}
+			sent[key].times = append(sent[key].times, ts.Samples[0].Timestamp)
+			sent[key].values = append(sent[key].values, ts.Samples[0].Value)
+		}
+	}
+	for id := range 3 {
+		names, times, values := f.Columns(id)
+		for i, name := range names {
+			s := sent[name.String()]
+			if s == nil || !slices.Equal(s.times, times) || !slices.Equal(s.values, values[i]) {
+				t.Fatalf("target %d: %s: columns differ from what is sent", id, name)
+			}
 		}
 	}
 }
@@ -161,7 +195,7 @@ func BenchmarkRequest(b *testing.B) {
 	b.SetBytes(2000)
 	b.ReportAllocs()
 	for b.Loop() {
-		raw, _ = s.AppendRequest(raw[:0])
+		raw, _, _ = s.AppendRequest(raw[:0])
 		body = s2.EncodeSnappy(body[:cap(body)], raw)
 	}
 	b.ReportMetric(float64(len(body))/2000, "wireB/sample")

@@ -1,10 +1,11 @@
 package fleet
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
 	"time"
+
+	"tsdb/benchmarks/remote"
 )
 
 // Source gives the requests of one sender, scrapes in order of time. It
@@ -15,7 +16,6 @@ type Source struct {
 	round   int
 	at      int // index of the target being scraped
 	series  int // index of its next series
-	t       int64
 }
 
 // target is one machine, or its successors.
@@ -24,6 +24,7 @@ type target struct {
 	incarnation int
 	offset      time.Duration // of its scrapes in the interval
 	rng         uint64
+	t           int64   // of its last scrape, Unix milliseconds
 	events      float64 // of the last observations, for the buckets behind
 	values      []float64
 	labels      []byte // encoded, in the order of targetLabels
@@ -34,16 +35,21 @@ type target struct {
 func (f *Fleet) Source(k int) *Source {
 	s := &Source{f: f}
 	for id := k; id < f.o.Targets; id += f.o.Senders {
-		t := target{
-			id:     id,
-			offset: time.Duration(float64(f.o.Interval) * float64(id) / float64(f.o.Targets)),
-			values: make([]float64, SeriesPerTarget),
-		}
-		t.begin(f, f.incarnation(id, 0))
-		s.targets = append(s.targets, t)
+		s.targets = append(s.targets, f.target(id))
 	}
 	s.startScrape()
 	return s
+}
+
+// target returns a target before its first scrape.
+func (f *Fleet) target(id int) target {
+	t := target{
+		id:     id,
+		offset: time.Duration(float64(f.o.Interval) * float64(id) / float64(f.o.Targets)),
+		values: make([]float64, SeriesPerTarget),
+	}
+	t.begin(f, f.incarnation(id, 0))
+	return t
 }
 
 // incarnation returns which successor of target id is scraped in a round. The
@@ -57,21 +63,9 @@ func (f *Fleet) incarnation(id, round int) int {
 func (t *target) begin(f *Fleet, incarnation int) {
 	t.incarnation = incarnation
 	t.rng = mix(f.o.Seed ^ uint64(t.id)<<20 ^ uint64(incarnation)<<48)
-	values := []string{
-		fmt.Sprintf("eu-central-1%c", 'a'+t.id%3),
-		fmt.Sprintf("dc%02d", t.id%7),
-		"production",
-		fmt.Sprintf("node-%05d-%d.example.org:9100", t.id, incarnation),
-		"node",
-		"platform",
-		fmt.Sprintf("rack-%03d", t.id%97),
-		"eu-central-1",
-		fmt.Sprintf("service-%d", t.id%19),
-		fmt.Sprintf("team-%d", t.id%11),
-	}
 	t.labels = t.labels[:0]
-	for i, name := range targetLabels {
-		t.labels = appendLabel(t.labels, name, values[i])
+	for i, value := range labelValues(t.id, incarnation) {
+		t.labels = remote.AppendLabel(t.labels, targetLabels[i], value)
 		t.ends[i+1] = uint16(len(t.labels))
 	}
 	for i := range f.metrics {
@@ -79,9 +73,24 @@ func (t *target) begin(f *Fleet, incarnation int) {
 	}
 }
 
-// AppendRequest appends the next request's message, not compressed, to dst
-// and returns it with the number of samples in it; 0 when the span is over.
-func (s *Source) AppendRequest(dst []byte) ([]byte, int) {
+// labelValues returns the values of targetLabels.
+func labelValues(id, incarnation int) []string {
+	return []string{
+		fmt.Sprintf("eu-central-1%c", 'a'+id%3),
+		fmt.Sprintf("dc%02d", id%7),
+		"production",
+		fmt.Sprintf("node-%05d-%d.example.org:9100", id, incarnation),
+		"node",
+		"platform",
+		fmt.Sprintf("rack-%03d", id%97),
+		"eu-central-1",
+		fmt.Sprintf("service-%d", id%19),
+		fmt.Sprintf("team-%d", id%11),
+	}
+}
+
+// AppendRequest implements remote.Source. It gives no errors.
+func (s *Source) AppendRequest(dst []byte) ([]byte, int, error) {
 	n := 0
 	for n < s.f.o.RequestSamples && s.round < s.f.rounds() && len(s.targets) > 0 {
 		t := &s.targets[s.at]
@@ -98,32 +107,39 @@ func (s *Source) AppendRequest(dst []byte) ([]byte, int) {
 			s.startScrape()
 		}
 	}
-	return dst, n
+	return dst, n, nil
 }
 
-// startScrape sets the time of the scrape of the current target. The jitter
-// is that of a scraper's timers: some milliseconds late, never early.
 func (s *Source) startScrape() {
 	s.series = 0
-	if len(s.targets) == 0 {
-		return
+	if len(s.targets) > 0 {
+		s.targets[s.at].startScrape(s.f, s.round)
 	}
-	t := &s.targets[s.at]
-	if i := s.f.incarnation(t.id, s.round); i != t.incarnation {
-		t.begin(s.f, i)
+}
+
+// startScrape sets the time of the scrape of a round. The jitter is that of a
+// scraper's timers: some milliseconds late, never early.
+func (t *target) startScrape(f *Fleet, round int) {
+	if i := f.incarnation(t.id, round); i != t.incarnation {
+		t.begin(f, i)
 	}
 	r := t.random()
 	jitter := int64(r % 4)
 	if r>>8%16 == 0 {
 		jitter += int64(r >> 16 % 12)
 	}
-	s.t = s.f.o.Start.Add(time.Duration(s.round)*s.f.o.Interval+t.offset).UnixMilli() + jitter
+	t.t = f.o.Start.Add(time.Duration(round)*f.o.Interval+t.offset).UnixMilli() + jitter
+}
+
+// next moves series i to the scrape at hand and returns its value.
+func (t *target) next(f *Fleet, i int) float64 {
+	t.values[i] = f.metrics[i].next(t, t.values[i], f.o.Interval.Seconds())
+	return t.values[i]
 }
 
 func (s *Source) appendSeries(dst []byte, t *target, i int) []byte {
 	p := &s.f.plans[i]
-	dst = append(dst, tagTimeSeries)
-	dst = binary.AppendUvarint(dst, uint64(p.own+int(t.ends[p.n])+sampleBytes))
+	dst = remote.AppendSeries(dst, p.own+int(t.ends[p.n]), 1)
 	for _, piece := range p.pieces {
 		if piece.own != nil {
 			dst = append(dst, piece.own...)
@@ -131,8 +147,7 @@ func (s *Source) appendSeries(dst []byte, t *target, i int) []byte {
 			dst = append(dst, t.labels[t.ends[piece.from]:t.ends[piece.to]]...)
 		}
 	}
-	t.values[i] = s.f.metrics[i].next(t, t.values[i], s.f.o.Interval.Seconds())
-	return appendSample(dst, s.t, t.values[i])
+	return remote.AppendSample(dst, t.t, t.next(s.f, i))
 }
 
 // random returns 64 random bits.

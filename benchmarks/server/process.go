@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"bytes"
@@ -21,40 +21,43 @@ import (
 // readyLimit bounds the wait for a server to be ready.
 const readyLimit = 3 * time.Minute
 
-// process is a running server.
-type process struct {
+// Process is a running server. Its methods may be called by several
+// goroutines; those after Kill return errors.
+type Process struct {
+	URL string // without a slash at the end
+
 	cmd    *exec.Cmd
-	url    string
 	output bytes.Buffer
 	exited chan struct{}
 }
 
-// start runs a server and returns once its ready address answers 200, with
-// the time that took.
-func start(ctx context.Context, s server, dir string) (*process, time.Duration, error) {
+// Start runs a server on a free port of the loopback interface and returns
+// once it answers that it is ready, with the time that took. The caller ends
+// it with Kill.
+func Start(ctx context.Context, s Server, dir string) (*Process, time.Duration, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, 0, err
 	}
 	addr := fmt.Sprintf("127.0.0.1:%d", port)
-	args, err := s.args(dir, addr)
+	args, err := s.Args(dir, addr)
 	if err != nil {
 		return nil, 0, err
 	}
-	p := &process{cmd: exec.Command(s.program, args...), url: "http://" + addr, exited: make(chan struct{})}
+	p := &Process{cmd: exec.Command(s.Program, args...), URL: "http://" + addr, exited: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
 	// A server goes when its starter goes, however that happens.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	begin := time.Now()
 	if err := p.cmd.Start(); err != nil {
-		return nil, 0, fmt.Errorf("start %s: %w", s.name, err)
+		return nil, 0, fmt.Errorf("start %s: %w", s.Name, err)
 	}
 	go func() {
 		_ = p.cmd.Wait() // how it ended is seen by who asks it something
 		close(p.exited)
 	}()
 	for {
-		if resp, err := http.Get(p.url + "/-/ready"); err == nil {
+		if resp, err := http.Get(p.URL + s.Ready); err == nil {
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
 				return p, time.Since(begin), nil
@@ -62,36 +65,45 @@ func start(ctx context.Context, s server, dir string) (*process, time.Duration, 
 		}
 		select {
 		case <-p.exited:
-			return nil, 0, fmt.Errorf("%s ended before it was ready:\n%s", s.name, p.output.String())
+			return nil, 0, fmt.Errorf("%s ended before it was ready:\n%s", s.Name, p.output.String())
 		case <-ctx.Done():
-			p.kill()
+			p.Kill()
 			return nil, 0, context.Cause(ctx)
 		case <-time.After(2 * time.Millisecond):
 			if time.Since(begin) > readyLimit {
-				p.kill()
-				return nil, 0, fmt.Errorf("%s is not ready after %s:\n%s", s.name, readyLimit, p.output.String())
+				p.Kill()
+				return nil, 0, fmt.Errorf("%s is not ready after %s:\n%s", s.Name, readyLimit, p.output.String())
 			}
 		}
 	}
 }
 
-// kill ends the server with SIGKILL and waits for it.
-func (p *process) kill() {
+// Kill ends the server with SIGKILL and waits for it. A second Kill is
+// harmless.
+func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill() // it may have ended already
 	<-p.exited
 }
 
-// post sends an empty POST and returns the body of a 2xx answer.
-func (p *process) post(ctx context.Context, path string) ([]byte, error) {
+// Fail ends the server and returns err with what the server has written to its
+// standard streams.
+func (p *Process) Fail(err error) error {
+	p.Kill() // so that nothing writes to output any more
+	return fmt.Errorf("%w\n%s", err, p.output.String())
+}
+
+// Post sends an empty POST and returns the body of a 2xx answer.
+func (p *Process) Post(ctx context.Context, path string) ([]byte, error) {
 	return p.do(ctx, http.MethodPost, path)
 }
 
-func (p *process) get(ctx context.Context, path string) ([]byte, error) {
+// Get returns the body of a 2xx answer.
+func (p *Process) Get(ctx context.Context, path string) ([]byte, error) {
 	return p.do(ctx, http.MethodGet, path)
 }
 
-func (p *process) do(ctx context.Context, method, path string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, method, p.url+path, nil)
+func (p *Process) do(ctx context.Context, method, path string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, p.URL+path, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -107,8 +119,8 @@ func (p *process) do(ctx context.Context, method, path string) ([]byte, error) {
 	return body, err
 }
 
-// cpu returns user and system time of the process so far.
-func (p *process) cpu() (time.Duration, error) {
+// CPU returns user and system time of the process so far.
+func (p *Process) CPU() (time.Duration, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
@@ -124,8 +136,8 @@ func (p *process) cpu() (time.Duration, error) {
 	return time.Duration(user+system) * time.Second / ticksPerSecond, errors.Join(err1, err2)
 }
 
-// peakRSS returns the most memory the process has held, in bytes.
-func (p *process) peakRSS() (int64, error) {
+// PeakRSS returns the most memory the process has held, in bytes.
+func (p *Process) PeakRSS() (int64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
@@ -137,6 +149,17 @@ func (p *process) peakRSS() (int64, error) {
 		}
 	}
 	return 0, errors.New("/proc/PID/status has no VmHWM")
+}
+
+// InEmptyDir calls f with a new directory below scratch (the system's temporary
+// directory if that is "") and removes the directory afterwards.
+func InEmptyDir(scratch string, f func(dir string) error) error {
+	dir, err := os.MkdirTemp(scratch, "tsdb-benchmark-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	return f(dir)
 }
 
 func freePort() (int, error) {

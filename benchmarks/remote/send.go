@@ -1,4 +1,4 @@
-package fleet
+package remote
 
 import (
 	"bytes"
@@ -16,6 +16,13 @@ import (
 
 // maxRetries bounds how often a request is sent again after a 5xx or 429.
 const maxRetries = 1000
+
+// Source gives the requests of one sender. It belongs to one goroutine.
+type Source interface {
+	// AppendRequest appends the next request's message, not compressed, to
+	// dst and returns it with the number of samples in it; 0 at the end.
+	AppendRequest(dst []byte) (request []byte, samples int, err error)
+}
 
 // Report says how a run went.
 type Report struct {
@@ -45,23 +52,23 @@ func (r *Report) String() string {
 		r.Latency(0.5).Round(10*time.Microsecond), r.Latency(0.99).Round(10*time.Microsecond), r.Latency(1).Round(10*time.Microsecond), r.Retries)
 }
 
-// Send writes the whole fleet to a remote-write 1 address, each sender
-// waiting for an acknowledgement before it sends its next request. It returns
-// what was acknowledged until the end or the first error: an answer that is
-// neither 2xx nor one that asks to try again.
-func (f *Fleet) Send(ctx context.Context, url string) (*Report, error) {
+// Send writes all sources to a remote-write 1 address, one sender each, which
+// waits for an acknowledgement before it sends its next request. It returns
+// what was acknowledged until the end or the first error: one of a source, or
+// an answer that is neither 2xx nor one that asks to try again.
+func Send(ctx context.Context, url string, sources []Source) (*Report, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	transport := &http.Transport{MaxIdleConnsPerHost: f.o.Senders, DisableCompression: true}
+	transport := &http.Transport{MaxIdleConnsPerHost: len(sources), DisableCompression: true}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, Timeout: 5 * time.Minute}
 
-	reports := make([]Report, f.o.Senders)
+	reports := make([]Report, len(sources))
 	start := time.Now()
 	var wg sync.WaitGroup
-	for k := range f.o.Senders {
+	for k, s := range sources {
 		wg.Go(func() {
-			if err := f.send(ctx, client, url, f.Source(k), &reports[k]); err != nil {
+			if err := send(ctx, client, url, s, &reports[k]); err != nil {
 				cancel(fmt.Errorf("sender %d: %w", k, err))
 			}
 		})
@@ -79,12 +86,13 @@ func (f *Fleet) Send(ctx context.Context, url string) (*Report, error) {
 	return total, context.Cause(ctx)
 }
 
-func (f *Fleet) send(ctx context.Context, client *http.Client, url string, s *Source, r *Report) error {
+func send(ctx context.Context, client *http.Client, url string, s Source, r *Report) error {
 	var raw, body []byte
 	for ctx.Err() == nil {
 		var n int
-		if raw, n = s.AppendRequest(raw[:0]); n == 0 {
-			return nil
+		var err error
+		if raw, n, err = s.AppendRequest(raw[:0]); err != nil || n == 0 {
+			return err
 		}
 		if need := s2.MaxEncodedLen(len(raw)); cap(body) < need {
 			body = make([]byte, need)

@@ -1,0 +1,164 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Server is a program that can be started.
+type Server struct {
+	Name    string
+	Program string // path or name of the binary
+	Ready   string // path that answers 200 once it can be used
+
+	// Args returns the command line for an empty or used data directory; it
+	// may put a configuration beside it.
+	Args func(dir, addr string) ([]string, error)
+
+	// Settle makes everything written so far durable in its final form and
+	// returns the bytes of files that it takes then. Nil for a server that
+	// takes no writes; the others take remote write 1 at WritePath.
+	Settle func(ctx context.Context, p *Process, dir string) (int64, error)
+
+	// Account returns how the files of a settled server that has ended
+	// divide, and what the server's own tools say about them, as text. Nil
+	// if that is not known.
+	Account func(ctx context.Context, dir string) (Account, string, error)
+}
+
+// WritePath is where all servers take remote write 1.
+const WritePath = "/api/v1/write"
+
+// Account is how the bytes of a server's files divide.
+type Account struct {
+	Data  int64 // times and values, with what finds them in their files
+	Index int64 // the rest: series, labels, postings
+}
+
+// Total returns the bytes of data and index.
+func (a Account) Total() int64 { return a.Data + a.Index }
+
+// TSDB is this project's server.
+func TSDB(program string) Server {
+	return Server{
+		Name:    "tsdb",
+		Program: program,
+		Ready:   "/-/ready",
+		Args: func(dir, addr string) ([]string, error) {
+			return []string{"serve", "--data", dir, "--http", addr, "--grpc", "127.0.0.1:0", "--self-scrape.interval", "0"}, nil
+		},
+		Settle: func(ctx context.Context, p *Process, _ string) (int64, error) {
+			if _, err := p.Post(ctx, "/api/v1/admin/flush"); err != nil {
+				return 0, err
+			}
+			if _, err := p.Post(ctx, "/api/v1/admin/compact"); err != nil {
+				return 0, err
+			}
+			body, err := p.Get(ctx, "/api/v1/status/storage")
+			if err != nil {
+				return 0, err
+			}
+			var answer struct {
+				Data struct{ Bytes int64 }
+			}
+			if err := json.Unmarshal(body, &answer); err != nil {
+				return 0, fmt.Errorf("status/storage: %w", err)
+			}
+			return answer.Data.Bytes, nil
+		},
+		Account: func(ctx context.Context, dir string) (Account, string, error) { return accountTSDB(ctx, program, dir) },
+	}
+}
+
+// Prometheus is Prometheus as a receiver. It cannot be told to cut its head; a
+// snapshot writes the same block and is what it is charged for.
+func Prometheus(program string) Server {
+	return Server{
+		Name:    "prometheus",
+		Program: program,
+		Ready:   "/-/ready",
+		Args: func(dir, addr string) ([]string, error) {
+			config := filepath.Join(dir, "prometheus.yml")
+			content := "global: {scrape_interval: 1h}\nstorage: {tsdb: {out_of_order_time_window: 6h}}\n"
+			if err := os.WriteFile(config, []byte(content), 0o644); err != nil {
+				return nil, err
+			}
+			return []string{
+				"--config.file", config, "--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", addr,
+				"--web.enable-remote-write-receiver", "--web.enable-admin-api", "--log.level", "warn",
+			}, nil
+		},
+		Settle: func(ctx context.Context, p *Process, dir string) (int64, error) {
+			if _, err := p.Post(ctx, "/api/v1/admin/tsdb/snapshot"); err != nil {
+				return 0, err
+			}
+			return size(filepath.Join(dir, "data", "snapshots"))
+		},
+	}
+}
+
+// VictoriaMetrics is a single-node VictoriaMetrics, under a name of the
+// caller's, so that two versions can stand beside each other.
+func VictoriaMetrics(name, program string) Server {
+	account := func(_ context.Context, dir string) (a Account, _ string, err error) {
+		if a.Data, err = size(filepath.Join(dir, "data")); err != nil {
+			return a, "", err
+		}
+		a.Index, err = size(filepath.Join(dir, "indexdb"))
+		return a, "", err
+	}
+	return Server{
+		Name:    name,
+		Program: program,
+		Ready:   "/health",
+		Args: func(dir, addr string) ([]string, error) {
+			return []string{"-storageDataPath", dir, "-httpListenAddr", addr, "-retentionPeriod", "1", "-loggerLevel", "WARN"}, nil
+		},
+		Settle: func(ctx context.Context, p *Process, dir string) (int64, error) {
+			// Merges go on behind the answers: the files are at rest when
+			// they keep their size.
+			const quiet = 3 // equal sizes in a row, a second apart
+			var last int64
+			for same := 0; same < quiet; {
+				for _, path := range []string{"/internal/force_flush", "/internal/force_merge"} {
+					if _, err := p.Get(ctx, path); err != nil {
+						return 0, err
+					}
+				}
+				select {
+				case <-ctx.Done():
+					return 0, context.Cause(ctx)
+				case <-time.After(time.Second):
+				}
+				a, _, err := account(ctx, dir)
+				switch now := a.Data + a.Index; {
+				case err != nil: // a file went while it was counted
+					same = 0
+				case now == last:
+					same++
+				default:
+					last, same = now, 0
+				}
+			}
+			return last, nil
+		},
+		Account: account,
+	}
+}
+
+// NodeExporter is Prometheus' exporter of a machine's metrics, with its
+// default collectors. It takes no writes.
+func NodeExporter(program string) Server {
+	return Server{
+		Name:    "node_exporter",
+		Program: program,
+		Ready:   "/",
+		Args: func(_, addr string) ([]string, error) {
+			return []string{"--web.listen-address", addr, "--log.level", "error"}, nil
+		},
+	}
+}
