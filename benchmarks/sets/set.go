@@ -1,0 +1,63 @@
+package sets
+
+import (
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+)
+
+// Series is one series of a set.
+type Series struct {
+	Labels labels.Labels
+	Times  []int64   // Unix milliseconds, rising; shared by series that are scraped together
+	Values []float64 // as long as Times
+}
+
+// Set is a data set. It does not change; Group may be called by several
+// goroutines.
+type Set struct {
+	Name   string
+	Groups int // hosts or targets
+
+	// Group returns the series of group i, 0 ≤ i < Groups. The slices are
+	// the caller's, to read.
+	Group func(i int) ([]Series, error)
+}
+
+// Options describes a generated set. All fields are needed.
+type Options struct {
+	Groups int           // hosts or targets
+	Start  time.Time     // samples lie in (Start, Start + Span]
+	Span   time.Duration // time that the samples cover
+	Seed   uint64
+}
+
+// times returns the times of a sample every step, the last one at the end of
+// the span.
+func (o Options) times(step time.Duration) []int64 {
+	ts := make([]int64, o.Span/step)
+	for i := range ts {
+		ts[i] = o.Start.Add(time.Duration(i+1) * step).UnixMilli()
+	}
+	return ts
+}
+
+// random returns the source of randomness of one thing in the set, which its
+// name tells from all others.
+func (o Options) random(name string, group int) *rand.Rand {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%s %d", name, group)
+	return rand.New(rand.NewPCG(o.Seed, h.Sum64()))
+}
+
+// column returns n values of f, called in order.
+func column(n int, f func() float64) []float64 {
+	vs := make([]float64, n)
+	for i := range vs {
+		vs[i] = f()
+	}
+	return vs
+}
