@@ -9,7 +9,7 @@ SOAK     ?= 1h
 # Packages whose tests run many goroutines: the race detector goes over these.
 RACE ?= ./internal/vfs/... ./storage/... ./query/... ./api/... ./cmd/...
 
-.PHONY: build run test test-deps race fuzz bench bench-servers lint soak clean
+.PHONY: build run test test-deps race fuzz bench bench-servers bench-size lint soak clean
 
 build: ## bin/tsdb
 	$(GO) build -ldflags "-X main.version=$(VERSION)" -o bin/tsdb ./cmd/tsdb
@@ -35,6 +35,9 @@ bench: ## micro-benchmarks
 
 bench-servers: build ## the whole server under load, beside Debian's prometheus if it is there
 	$(GO) run ./benchmarks/compare -tsdb bin/tsdb $(ARGS)
+
+bench-size: build ## bytes a sample at rest: make bench-size ARGS="-victoriametrics PATH -recording FILE"
+	$(GO) run ./benchmarks/size -tsdb bin/tsdb $(ARGS)
 
 lint: ## gofmt, vet, staticcheck
 	@unformatted=$$(gofmt -l $$($(GO) list -f '{{.Dir}}' ./...)); \

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"tsdb/benchmarks/sets"
+)
+
+// options is how large the sets are.
+type options struct {
+	hosts, targets int
+	span           time.Duration
+	seed           uint64
+	recording      string // file; "" = none
+}
+
+// choice is a set with what is asked of it.
+type choice struct {
+	short string // name on the command line
+	set   sets.Set
+	goal  goal
+}
+
+// goal is what tsdb's bytes a sample, everything included, shall not be above:
+// the lesser of what is given.
+type goal struct {
+	bytes float64 // 0 = none
+	ofVM  float64 // share of what VictoriaMetrics takes in the same run; 0 = none
+}
+
+// choose returns the sets of the names, all if there are none. Their samples
+// lie in the last full day of UTC: in one partition of days, and inside every
+// server's default retention.
+func choose(names string, o options) ([]choice, error) {
+	day := time.Now().UTC().Truncate(24 * time.Hour).Add(-24 * time.Hour)
+	hosts := sets.Options{Groups: o.hosts, Start: day, Span: o.span, Seed: o.seed}
+	targets := hosts
+	targets.Groups = o.targets
+	all := []choice{
+		{"cpu", sets.CPUOnly(hosts), goal{bytes: 0.30}},
+		{"devops", sets.DevOps(hosts), goal{bytes: 0.47}},
+		{"nodes", sets.Nodes(targets), goal{ofVM: 0.55}},
+		{"sensors", sets.Sensors(hosts), goal{bytes: 0.56}},
+		{"uniform", sets.Uniform(hosts), goal{bytes: 7.0}},
+	}
+	if o.recording != "" {
+		// Noon is the edge of a window of chunks whatever its length.
+		all = append(all, choice{"real", sets.Recording(o.recording, day.Add(12*time.Hour+time.Second)), goal{bytes: 0.39}})
+	}
+	if names == "" {
+		return all, nil
+	}
+	var chosen []choice
+	for name := range strings.SplitSeq(names, ",") {
+		n := len(chosen)
+		for _, c := range all {
+			if c.short == name {
+				chosen = append(chosen, c)
+			}
+		}
+		if len(chosen) == n {
+			return nil, fmt.Errorf("there is no set %q (cpu, devops, nodes, sensors, uniform; real with -recording)", name)
+		}
+	}
+	return chosen, nil
+}

@@ -1,0 +1,15 @@
+// Size measures how many bytes a sample takes at rest: each data set of
+// benchmarks/sets is written through remote write 1 into tsdb, and into
+// VictoriaMetrics beside it, from empty directories; they flush and merge, and
+// what their files hold then is set against the number of samples. Sizes are
+// the same on every machine.
+//
+//	make bench-size ARGS="-victoriametrics PATH -recording FILE"
+//
+// The recording is of a real node_exporter, once a second for half an hour:
+//
+//	go run ./benchmarks/size -record FILE
+//
+// Samples lie in the last full day of UTC. Data is times and values with what
+// finds them in their files; the index is all else: series, labels, postings.
+package main

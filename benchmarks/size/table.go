@@ -1,0 +1,39 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"tsdb/benchmarks/server"
+)
+
+// printTable prints the rows as Markdown. Ratios are tsdb's bytes, everything
+// included, to those of each further server.
+func printTable(servers []server.Server, rows []row) {
+	fmt.Print("| set | series | samples | XOR-120 |")
+	for i, s := range servers {
+		fmt.Printf(" %s: data | with index |", s.Name)
+		if i > 0 {
+			fmt.Print(" ratio |")
+		}
+	}
+	fmt.Printf(" wanted |\n|---|%s---|\n", strings.Repeat("---:|", 3+3*len(servers)-1))
+	for _, r := range rows {
+		fmt.Printf("| %s | %d | %.2f M | %.4f |", r.set.Name, r.series, float64(r.samples)/1e6, r.xor)
+		ours := r.settled[0].Total()
+		for i, a := range r.settled {
+			fmt.Printf(" %.4f | %.4f |", r.perSample(a.Data), r.perSample(a.Total()))
+			if i > 0 {
+				fmt.Printf(" %.2f |", float64(ours)/float64(a.Total()))
+			}
+		}
+		fmt.Printf(" %s |\n", r.goal)
+	}
+}
+
+func (g goal) String() string {
+	if g.ofVM > 0 {
+		return fmt.Sprintf("ratio ≤ %.2f", g.ofVM)
+	}
+	return fmt.Sprintf("≤ %.2f", g.bytes)
+}
