@@ -26,6 +26,11 @@ type Options struct {
 	Config    func() string            // the configuration as YAML; nil = empty
 	Targets   func() []Target          // what the server scrapes; nil = nothing
 
+	Lookback time.Duration // of /federate, as the engine's; 0 = query.DefaultLookback
+
+	ReadMaxSamples    int // of one remote read that is answered whole; 0 = 50 million
+	ReadMaxConcurrent int // remote reads that run at a time, more wait; 0 = 10
+
 	Clock  vfs.Clock    // nil = the system's
 	Logger *slog.Logger // nil = none
 }
@@ -35,6 +40,7 @@ type API struct {
 	opts   Options
 	engine promql.QueryEngine
 	parser *query.Parser
+	reads  *gate // of remote read
 	now    func() time.Time
 	log    *slog.Logger
 }
@@ -47,10 +53,21 @@ func New(o Options) *API {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &API{opts: o, engine: o.Engine, parser: o.Engine.Parser(), now: o.Clock.Now, log: o.Logger}
+	if o.Lookback == 0 {
+		o.Lookback = query.DefaultLookback
+	}
+	if o.ReadMaxSamples == 0 {
+		o.ReadMaxSamples = defaultReadSamples
+	}
+	if o.ReadMaxConcurrent == 0 {
+		o.ReadMaxConcurrent = defaultReadConcurrent
+	}
+	return &API{
+		opts: o, engine: o.Engine, parser: o.Engine.Parser(), reads: newGate(o.ReadMaxConcurrent), now: o.Clock.Now, log: o.Logger,
+	}
 }
 
-// Register mounts every endpoint under /api/v1. The mux answers unknown paths
+// Register mounts every endpoint under /api/v1, and /federate. The mux answers unknown paths
 // with 404 and other methods with 405, in plain text. Who may use
 // /api/v1/admin is for the server to guard.
 func (a *API) Register(mux *http.ServeMux) {
@@ -94,6 +111,8 @@ func (a *API) Register(mux *http.ServeMux) {
 		}
 		mux.HandleFunc("OPTIONS "+path, preflight)
 	}
+	mux.HandleFunc("POST /api/v1/read", a.remoteRead)
+	mux.Handle("GET /federate", Compress(http.HandlerFunc(a.federate)))
 }
 
 // preflight answers a browser that asks whether another site's page may call.

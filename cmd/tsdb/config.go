@@ -28,6 +28,9 @@ type config struct {
 	queryMaxSamples  count
 	queryConcurrency count
 
+	readMaxSamples  count
+	readConcurrency count
+
 	limitLabels     count
 	limitLabelName  size
 	limitLabelValue size
@@ -70,6 +73,9 @@ func (c *config) flagSet() *flag.FlagSet {
 	variable(&c.queryTimeout, "query.timeout", "2m", "`longest` time a query may take")
 	variable(&c.queryMaxSamples, "query.max-samples", "50000000", "most `samples` a query may hold in memory")
 	variable(&c.queryConcurrency, "query.max-concurrency", "20", "most `queries` at a time; others wait")
+
+	variable(&c.readMaxSamples, "remote-read.max-samples", "50000000", "most `samples` of a remote read that is answered whole, not as a stream of chunks")
+	variable(&c.readConcurrency, "remote-read.max-concurrency", "10", "most remote `reads` at a time; others wait")
 
 	variable(&c.limitLabels, "limit.labels", "128", "most `labels` a series may have")
 	variable(&c.limitLabelName, "limit.label-name", "1KiB", "most `bytes` a label name may have")

@@ -40,6 +40,9 @@ func (s *service) doors() []func(*http.ServeMux) {
 		Config:    s.config.yaml,
 		Targets:   s.targets,
 		Logger:    s.log,
+
+		ReadMaxSamples:    int(s.config.readMaxSamples),
+		ReadMaxConcurrent: int(s.config.readConcurrency),
 	})
 	return []func(*http.ServeMux){in.Register, out.Register}
 }

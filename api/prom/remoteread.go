@@ -1,0 +1,327 @@
+package prom
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/klauspost/compress/s2"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/prompb"
+	promstorage "github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"tsdb/query"
+)
+
+// Bounds of remote reads. A request is a list of matchers.
+const (
+	maxReadBytes = maxFormBytes // of a request, compressed and decoded
+
+	defaultReadSamples    = 50_000_000
+	defaultReadConcurrent = 10
+)
+
+// readError is an error of a remote read with its status code. Its answer is
+// plain text, as Prometheus'.
+type readError struct {
+	code int
+	err  error
+}
+
+func (e *readError) Error() string { return e.err.Error() }
+func (e *readError) Unwrap() error { return e.err }
+
+// remoteRead answers Prometheus' remote read: the samples of some selectors, as
+// one message or as a stream of chunks.
+func (a *API) remoteRead(w http.ResponseWriter, r *http.Request) {
+	sent, err := a.read(w, r)
+	switch {
+	case err == nil:
+	case sent:
+		// The length of what follows is unknown to the client: only a broken
+		// connection tells it that the stream is not complete.
+		a.log.Warn("remote read broken off", "err", err)
+		panic(http.ErrAbortHandler)
+	default:
+		writeReadError(w, err)
+	}
+}
+
+// read answers a remote read. It reports whether a part of the answer is out.
+func (a *API) read(w http.ResponseWriter, r *http.Request) (sent bool, err error) {
+	if err := a.reads.enter(r.Context()); err != nil {
+		return false, err
+	}
+	defer a.reads.leave()
+	req, err := decodeReadRequest(r.Body)
+	if err != nil {
+		return false, &readError{http.StatusBadRequest, err}
+	}
+	sets := make([][]*labels.Matcher, len(req.Queries))
+	for i, q := range req.Queries {
+		if sets[i], err = readMatchers(q.Matchers); err != nil {
+			return false, &readError{http.StatusBadRequest, err}
+		}
+	}
+	kind, err := negotiateRead(req.AcceptedResponseTypes)
+	if err != nil {
+		return false, &readError{http.StatusBadRequest, err}
+	}
+	db, err := a.opts.DB()
+	if err != nil {
+		return false, err
+	}
+	src := query.NewQueryable(db, tenant)
+	if kind == prompb.ReadRequest_STREAMED_XOR_CHUNKS {
+		out := newChunkStream(w)
+		err := a.eachRead(r.Context(), src, req, sets, out.add)
+		return out.sent, err
+	}
+	out := &sampleAnswer{limit: a.opts.ReadMaxSamples}
+	if err := a.eachRead(r.Context(), src, req, sets, out.add); err != nil {
+		return false, err
+	}
+	return out.send(w, len(req.Queries))
+}
+
+// eachRead gives add the series of every query in order, sorted by labels.
+func (a *API) eachRead(ctx context.Context, src promstorage.Queryable, req *prompb.ReadRequest, sets [][]*labels.Matcher, add func(query int, s readSeries) error) error {
+	for i, q := range req.Queries {
+		if err := a.readQuery(ctx, src, q, sets[i], func(s readSeries) error { return add(i, s) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readSeries is a series of an answer.
+type readSeries struct {
+	promstorage.Series
+	listed bool // only its labels are asked for
+}
+
+func (a *API) readQuery(ctx context.Context, src promstorage.Queryable, q *prompb.Query, ms []*labels.Matcher, add func(readSeries) error) error {
+	if len(ms) == 0 {
+		return nil // as Prometheus: nothing is asked for
+	}
+	reader, err := src.Querier(q.StartTimestampMs, q.EndTimestampMs)
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	var hints *promstorage.SelectHints
+	if h := q.Hints; h != nil {
+		hints = &promstorage.SelectHints{
+			Start: h.StartMs, End: h.EndMs, Step: h.StepMs, Func: h.Func, Grouping: h.Grouping, By: h.By, Range: h.RangeMs,
+		}
+	}
+	set := reader.Select(ctx, true, hints, ms...)
+	for set.Next() {
+		if err := add(readSeries{set.At(), hints != nil && hints.Func == "series"}); err != nil {
+			return err
+		}
+	}
+	for _, w := range set.Warnings() {
+		a.log.Warn("remote read is incomplete", "err", w)
+	}
+	return set.Err()
+}
+
+// writeReadError answers in plain text. A client that is gone needs none.
+func writeReadError(w http.ResponseWriter, err error) {
+	code := http.StatusInternalServerError
+	var known *readError
+	switch {
+	case errors.As(err, &known):
+		code = known.code
+	case errors.Is(err, context.Canceled):
+		code = statusClientClosed
+	case errors.Is(err, errTooManyReads), isUnavailable(err):
+		code = http.StatusServiceUnavailable
+		w.Header().Set("Retry-After", strconv.Itoa(retryAfterSeconds))
+	}
+	http.Error(w, err.Error(), code)
+}
+
+// decodeReadRequest reads a snappy block of protobuf.
+func decodeReadRequest(body io.Reader) (*prompb.ReadRequest, error) {
+	compressed, err := io.ReadAll(io.LimitReader(body, maxReadBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	n, err := s2.DecodedLen(compressed)
+	if err != nil {
+		return nil, fmt.Errorf("snappy: %w", err)
+	}
+	if len(compressed) > maxReadBytes || n > maxReadBytes {
+		return nil, fmt.Errorf("snappy: decoded length %d exceeds limit %d", max(n, len(compressed)), maxReadBytes)
+	}
+	decoded, err := s2.Decode(nil, compressed)
+	if err != nil {
+		return nil, fmt.Errorf("snappy: %w", err)
+	}
+	req := &prompb.ReadRequest{}
+	if err := req.Unmarshal(decoded); err != nil {
+		return nil, err
+	}
+	if len(req.Queries) > maxSelectors {
+		return nil, fmt.Errorf("%d queries, the limit is %d", len(req.Queries), maxSelectors)
+	}
+	return req, nil
+}
+
+// negotiateRead returns the first kind of answer of the client's list that
+// there is here; the old kind if the list is empty.
+func negotiateRead(accepted []prompb.ReadRequest_ResponseType) (prompb.ReadRequest_ResponseType, error) {
+	supported := []prompb.ReadRequest_ResponseType{prompb.ReadRequest_SAMPLES, prompb.ReadRequest_STREAMED_XOR_CHUNKS}
+	if len(accepted) == 0 {
+		return prompb.ReadRequest_SAMPLES, nil
+	}
+	for _, kind := range accepted {
+		if slices.Contains(supported, kind) {
+			return kind, nil
+		}
+	}
+	return 0, fmt.Errorf("server does not support any of the requested response types: %v; supported: %v", accepted, supported)
+}
+
+func readMatchers(wire []*prompb.LabelMatcher) ([]*labels.Matcher, error) {
+	ms := make([]*labels.Matcher, len(wire))
+	for i, m := range wire {
+		var kind labels.MatchType
+		switch m.Type {
+		case prompb.LabelMatcher_EQ:
+			kind = labels.MatchEqual
+		case prompb.LabelMatcher_NEQ:
+			kind = labels.MatchNotEqual
+		case prompb.LabelMatcher_RE:
+			kind = labels.MatchRegexp
+		case prompb.LabelMatcher_NRE:
+			kind = labels.MatchNotRegexp
+		default:
+			return nil, errors.New("invalid matcher type")
+		}
+		var err error
+		if ms[i], err = labels.NewMatcher(kind, m.Name, m.Value); err != nil {
+			return nil, err
+		}
+	}
+	return ms, nil
+}
+
+// sampleAnswer collects an answer of the old kind, a single
+// prometheus.ReadResponse. It is encoded by hand: the generated code leaves a
+// minus zero out, as if it were zero.
+type sampleAnswer struct {
+	limit   int // most samples
+	samples int
+	results [][]byte // encoded QueryResult by query
+	series  []byte   // scratch: an encoded TimeSeries
+	part    []byte   // scratch: a message in it
+	labels  []prompb.Label
+	it      chunkenc.Iterator
+}
+
+// Fields of TimeSeries and of Sample.
+const (
+	fieldLabel     = 1
+	fieldSample    = 2
+	fieldHistogram = 4
+
+	fieldSampleValue = 1
+	fieldSampleTime  = 2
+)
+
+func (o *sampleAnswer) add(query int, s readSeries) error {
+	for len(o.results) <= query {
+		o.results = append(o.results, nil)
+	}
+	o.series = o.series[:0]
+	o.labels = prompb.FromLabels(s.Labels(), o.labels)
+	for i := range o.labels {
+		if err := o.message(fieldLabel, &o.labels[i]); err != nil {
+			return err
+		}
+	}
+	if !s.listed {
+		before := o.samples
+		if err := o.addSamples(s); err != nil {
+			return err
+		}
+		if o.samples == before {
+			return nil // blocks know times only roughly
+		}
+	}
+	o.results[query] = appendMessage(o.results[query], o.series)
+	return nil
+}
+
+func (o *sampleAnswer) addSamples(s readSeries) error {
+	o.it = s.Iterator(o.it)
+	for kind := o.it.Next(); kind != chunkenc.ValNone; kind = o.it.Next() {
+		if o.samples++; o.samples > o.limit {
+			return &readError{http.StatusBadRequest, fmt.Errorf("exceeded sample limit (%d)", o.limit)}
+		}
+		var err error
+		switch kind {
+		case chunkenc.ValFloat:
+			t, v := o.it.At()
+			o.part = protowire.AppendTag(o.part[:0], fieldSampleValue, protowire.Fixed64Type)
+			o.part = protowire.AppendFixed64(o.part, math.Float64bits(v))
+			o.part = protowire.AppendTag(o.part, fieldSampleTime, protowire.VarintType)
+			o.part = protowire.AppendVarint(o.part, uint64(t))
+			o.series = protowire.AppendBytes(protowire.AppendTag(o.series, fieldSample, protowire.BytesType), o.part)
+		case chunkenc.ValHistogram:
+			t, h := o.it.AtHistogram(nil)
+			p := prompb.FromIntHistogram(t, h)
+			err = o.message(fieldHistogram, &p)
+		case chunkenc.ValFloatHistogram:
+			t, h := o.it.AtFloatHistogram(nil)
+			p := prompb.FromFloatHistogram(t, h)
+			err = o.message(fieldHistogram, &p)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return o.it.Err()
+}
+
+// message appends a part of a TimeSeries.
+func (o *sampleAnswer) message(field protowire.Number, m interface{ Marshal() ([]byte, error) }) error {
+	b, err := m.Marshal()
+	o.series = protowire.AppendBytes(protowire.AppendTag(o.series, field, protowire.BytesType), b)
+	return err
+}
+
+// appendMessage appends a message as field 1, the number that both
+// ReadResponse.results and QueryResult.timeseries have.
+func appendMessage(dst, message []byte) []byte {
+	return protowire.AppendBytes(protowire.AppendTag(dst, 1, protowire.BytesType), message)
+}
+
+// send writes the answer to so many queries.
+func (o *sampleAnswer) send(w http.ResponseWriter, queries int) (sent bool, err error) {
+	var b []byte
+	for i := range queries {
+		var result []byte
+		if i < len(o.results) {
+			result, o.results[i] = o.results[i], nil
+		}
+		b = appendMessage(b, result)
+	}
+	if s2.MaxEncodedLen(len(b)) < 0 {
+		return false, errors.New("answer is too long for one message")
+	}
+	w.Header().Set("Content-Type", "application/x-protobuf")
+	w.Header().Set("Content-Encoding", "snappy")
+	_, err = w.Write(s2.EncodeSnappy(nil, b))
+	return true, err
+}

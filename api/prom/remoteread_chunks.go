@@ -1,0 +1,97 @@
+package prom
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"net/http"
+
+	"github.com/prometheus/prometheus/prompb"
+	promstorage "github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
+	"github.com/prometheus/prometheus/tsdb/chunks"
+)
+
+// maxReadFrameBytes is about how long a frame of a stream may be. One chunk,
+// some kilobytes, is sent whole.
+const maxReadFrameBytes = 1 << 20
+
+// chunkStream sends an answer of the new kind: frames of one series, or a part
+// of it, each with its length as a varint and its CRC-32C, big-endian, in front.
+// What it holds is one series.
+type chunkStream struct {
+	w    http.ResponseWriter
+	sent bool // a frame is out
+
+	frame  prompb.ChunkedReadResponse
+	buf    []byte
+	chunks chunks.Iterator
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func newChunkStream(w http.ResponseWriter) *chunkStream {
+	w.Header().Set("Content-Type", "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse")
+	return &chunkStream{w: w, frame: prompb.ChunkedReadResponse{ChunkedSeries: []*prompb.ChunkedSeries{{}}}}
+}
+
+func (o *chunkStream) add(query int, s readSeries) error {
+	o.frame.QueryIndex = int64(query)
+	out := o.frame.ChunkedSeries[0]
+	out.Labels, out.Chunks = prompb.FromLabels(s.Labels(), out.Labels), out.Chunks[:0]
+	if s.listed {
+		return o.send()
+	}
+	room := maxReadFrameBytes
+	for i := range out.Labels {
+		room -= out.Labels[i].Size()
+	}
+	left := room
+	o.chunks = promstorage.NewSeriesToChunkEncoder(withoutStarts{s.Series}).Iterator(o.chunks)
+	for o.chunks.Next() {
+		if left <= 0 {
+			if err := o.send(); err != nil {
+				return err
+			}
+			out.Chunks, left = out.Chunks[:0], room
+		}
+		c := o.chunks.At()
+		out.Chunks = append(out.Chunks, prompb.Chunk{
+			MinTimeMs: c.MinTime, MaxTimeMs: c.MaxTime, Type: prompb.Chunk_Encoding(c.Chunk.Encoding()), Data: c.Chunk.Bytes(),
+		})
+		left -= out.Chunks[len(out.Chunks)-1].Size()
+	}
+	if err := o.chunks.Err(); err != nil {
+		return err
+	}
+	if len(out.Chunks) == 0 {
+		return nil // blocks know times only roughly
+	}
+	return o.send()
+}
+
+// send writes the frame. The client's window is the bound of what waits.
+func (o *chunkStream) send() error {
+	n := o.frame.Size()
+	b := binary.AppendUvarint(o.buf[:0], uint64(n))
+	head := len(b) + crc32.Size
+	b = append(b, make([]byte, crc32.Size+n)...)
+	if _, err := o.frame.MarshalToSizedBuffer(b[head:]); err != nil {
+		return err
+	}
+	binary.BigEndian.PutUint32(b[head-crc32.Size:], crc32.Checksum(b[head:], castagnoli))
+	o.buf, o.sent = b, true
+	_, err := o.w.Write(b)
+	return err
+}
+
+// withoutStarts hides start timestamps: the chunks of the protocol cannot hold
+// any.
+type withoutStarts struct{ promstorage.Series }
+
+func (s withoutStarts) Iterator(old chunkenc.Iterator) chunkenc.Iterator {
+	return noStarts{s.Series.Iterator(old)}
+}
+
+type noStarts struct{ chunkenc.Iterator }
+
+func (noStarts) AtST() int64 { return 0 }
