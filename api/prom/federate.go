@@ -92,7 +92,7 @@ func (a *API) newest(ctx context.Context, selectors [][]*labels.Matcher) (promql
 		a.log.Warn("federation is incomplete", "err", w)
 	}
 	slices.SortStableFunc(found, func(a, b promql.Sample) int {
-		return strings.Compare(a.Metric.Get(labels.MetricName), b.Metric.Get(labels.MetricName))
+		return strings.Compare(a.Metric.Get(model.MetricNameLabel), b.Metric.Get(model.MetricNameLabel))
 	})
 	return found, set.Err()
 }
@@ -131,7 +131,7 @@ func writeFamilies(to expfmt.Encoder, samples promql.Vector, histograms bool) er
 	var family *dto.MetricFamily
 	for i := range samples {
 		s := &samples[i]
-		name := s.Metric.Get(labels.MetricName)
+		name := s.Metric.Get(model.MetricNameLabel)
 		if name == "" || s.H != nil && !histograms && !s.H.UsesCustomBuckets() {
 			continue
 		}
@@ -169,7 +169,7 @@ func familyKind(h *histogram.FloatHistogram) dto.MetricType {
 func exposed(s *promql.Sample) *dto.Metric {
 	m := &dto.Metric{TimestampMs: proto.Int64(s.T)}
 	s.Metric.Range(func(l labels.Label) {
-		if l.Name != labels.MetricName {
+		if l.Name != model.MetricNameLabel {
 			m.Label = append(m.Label, &dto.LabelPair{Name: proto.String(l.Name), Value: proto.String(l.Value)})
 		}
 	})
