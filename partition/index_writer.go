@@ -1,7 +1,6 @@
 package partition
 
 import (
-	"cmp"
 	"encoding/binary"
 	"fmt"
 	"strings"
@@ -12,8 +11,6 @@ import (
 	"tsdb/internal/model"
 )
 
-// postingsBatch bounds the ordinals in memory while postings are made: the
-// series are walked once for every so many.
 const postingsBatch = 4 << 20
 
 // indexWriter collects what the index is made of while series are written and
@@ -30,7 +27,7 @@ type indexWriter struct {
 	lastMetric string
 	out        *output
 	sections   []section
-	batch      int    // ordinals held at once; 0 = postingsBatch
+	batch      int    // ordinals held at once
 	content    []byte // scratch
 	packed     []byte // scratch
 	list       []byte // scratch
@@ -251,7 +248,7 @@ func (x *indexWriter) writePostings(sym *symbols, fences []nameFences) {
 			for _, c := range counts[sym.first[to]:sym.first[to+1]] {
 				n += int(c)
 			}
-			if to > from && total+n > cmp.Or(x.batch, postingsBatch) {
+			if to > from && total+n > x.batch {
 				break
 			}
 			total += n

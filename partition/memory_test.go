@@ -1,7 +1,9 @@
 package partition
 
 import (
+	"context"
 	"fmt"
+	"math"
 	"runtime"
 	"testing"
 
@@ -41,23 +43,34 @@ func liveBytes() uint64 {
 	return m.HeapAlloc
 }
 
-// writerPeak writes so many series of eleven labels, one of them with a value
-// of its own in every series, and returns the most memory the writer held, the
-// bytes of that label's values excepted.
+// smallBatches makes a constant amount of memory one that few series reach, too.
+var smallBatches = WriterOptions{PostingsBatch: 1 << 16}
+
+// writerPeak writes so many series and returns the most memory the writer held,
+// the bytes of the label that every series has for itself excepted.
 func writerPeak(t *testing.T, series int) uint64 {
 	t.Helper()
 	before, peak := liveBytes(), uint64(0)
-	w, err := Create(peakFS{discardFS{vfs.NewMem()}, &peak}, "data", benchL0, WriterOptions{})
+	w, err := Create(peakFS{discardFS{vfs.NewMem()}, &peak}, "data", benchL0, smallBatches)
 	must(t, err)
-	w.index.batch = 1 << 16 // a constant amount, which need not be reached with few series
+	own := writeMany(t, w, series)
+	peak = liveBytes()
+	_, err = w.Finish()
+	must(t, err)
+	return peak - before - own
+}
+
+// writeMany writes so many series of eleven labels and three samples and
+// returns the bytes of the values that every series has for itself.
+func writeMany(t *testing.T, w *Writer, series int) (own uint64) {
+	t.Helper()
 	var s model.Samples
 	b := labels.NewScratchBuilder(11)
-	own := 0
 	for i := range series {
 		b.Reset()
 		b.Add(metricName, fmt.Sprintf("metric_%04d", i/1000))
 		b.Add("id", fmt.Sprintf("id-%08d", i))
-		own += len("id-00000000")
+		own += uint64(len("id-00000000"))
 		for k := range 8 {
 			b.Add(fmt.Sprintf("label_%d", k), fmt.Sprintf("value-%d", i>>k%(100*k+3)))
 		}
@@ -71,10 +84,56 @@ func writerPeak(t *testing.T, series int) uint64 {
 		}
 		must(t, w.Samples(&s))
 	}
-	peak = liveBytes()
-	_, err = w.Finish()
+	return own
+}
+
+// mergePeak merges three cuts of so many series, each with the same series, and
+// returns the most memory the merge held, the bytes of the label that every
+// series has for itself excepted.
+func mergePeak(t *testing.T, series int) uint64 {
+	t.Helper()
+	dir := t.TempDir()
+	m, err := CreateManifest(vfs.OS, dir, idSeed, 0)
 	must(t, err)
-	return peak - before - uint64(own)
+	set, err := OpenSet(vfs.OS, dir, m, SetOptions{})
+	must(t, err)
+	var own uint64
+	for gen := uint64(1); gen <= 3; gen++ {
+		w, err := Create(vfs.OS, dir, BlockMeta{Level: L0, MinGen: gen, MaxGen: gen, Partition: NoPartition}, WriterOptions{})
+		must(t, err)
+		own = writeMany(t, w, series)
+		info, err := w.Finish()
+		must(t, err)
+		v, err := set.Publish(Edit{Add: []BlockInfo{info}, WALLow: ptr(gen + 1)})
+		must(t, err)
+		v.Release()
+	}
+	v := set.Acquire()
+	plan, ok := PlanFinal(v.PlanBlocks(nil), PlanOptions{FreeBytes: math.MaxUint64, WALLow: v.State().WALLow})
+	if !ok {
+		t.Fatal("nothing to merge")
+	}
+	before := liveBytes()
+	peak := before // measured from here on
+	set.fs = peakFS{discardFS{vfs.OS}, &peak}
+	_, err = Merge(context.Background(), v, plan, nil, MergeOptions{Writer: smallBatches})
+	must(t, err)
+	v.Release()
+	must(t, set.Close())
+	must(t, m.Close())
+	return peak - before - own
+}
+
+func TestAMergeTakesABoundedAmountOfMemoryForASeries(t *testing.T) {
+	if testing.Short() {
+		t.Skip("merges 600,000 series")
+	}
+	small, large := mergePeak(t, 50_000), mergePeak(t, 150_000)
+	perSeries := (int64(large) - int64(small)) / 100_000
+	t.Logf("%d bytes at 50,000 series, %d at 150,000: %d a series", small, large, perSeries)
+	if perSeries > 100 {
+		t.Errorf("%d bytes a series, at most 100", perSeries)
+	}
 }
 
 func TestAWriterTakesABoundedAmountOfMemoryForASeries(t *testing.T) {

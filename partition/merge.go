@@ -38,6 +38,7 @@ type MergeOptions struct {
 	BlockBytes  int64
 	BlockSeries int
 	Outputs     int
+	Writer      WriterOptions // of all outputs
 }
 
 // Merged is what a merge made.

@@ -50,7 +50,7 @@ func (o *mergeOutput) writer() (*Writer, error) {
 			Level: m.plan.Level, MinGen: m.plan.MinGen, MaxGen: m.plan.MaxGen,
 			Partition: o.partition, Inputs: m.plan.Names(), Ordinal: o.ordinal,
 		}
-		w, err := Create(m.fs, m.dir, meta, WriterOptions{})
+		w, err := Create(m.fs, m.dir, meta, m.o.Writer)
 		if err != nil {
 			return nil, err
 		}

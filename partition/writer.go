@@ -26,8 +26,13 @@ const (
 // memory of reading it is bounded.
 const chunkBuckets = 1 << 20
 
-// WriterOptions are what may be chosen about a Writer.
-type WriterOptions struct{}
+// WriterOptions are what may be chosen about a Writer. The zero value is the
+// default.
+type WriterOptions struct {
+	// PostingsBatch bounds the ordinals in memory, 4 bytes each, while postings
+	// are made: the series are walked once for every so many. 0 = 4 Mi.
+	PostingsBatch int
+}
 
 // Writer writes one block file front to back. Between Create and Finish the
 // file has no tail and is no block. A Writer is not safe for concurrent use.
@@ -82,7 +87,7 @@ type columns struct {
 }
 
 // Create starts a block in the data directory dir. The name follows from m.
-func Create(fs vfs.FS, dir string, m BlockMeta, _ WriterOptions) (*Writer, error) {
+func Create(fs vfs.FS, dir string, m BlockMeta, o WriterOptions) (*Writer, error) {
 	if err := m.validate(); err != nil {
 		return nil, fmt.Errorf("create block: %w", err)
 	}
@@ -98,6 +103,7 @@ func Create(fs vfs.FS, dir string, m BlockMeta, _ WriterOptions) (*Writer, error
 	w.out = &output{f: f}
 	w.columns = newColumnWriter(w.out, tierOf(m.Level))
 	w.index.out, w.marks.out = w.out, w.out
+	w.index.batch = defaultTo(o.PostingsBatch, postingsBatch)
 	w.out.write(appendHeader(nil))
 	return w, nil
 }
