@@ -39,7 +39,7 @@ const (
 	OrderRaw    Order = 0 // the integers
 	OrderDelta  Order = 1 // their differences
 	OrderDelta2 Order = 2 // the differences of their differences
-	OrderGrid   Order = 3 // reserved: t - (t0 + i·step)
+	OrderGrid   Order = 3 // their distances from a grid, first + i·step
 )
 
 var orderNames = [4]string{"raw", "delta", "delta2", "grid"}
@@ -53,10 +53,10 @@ type Coder uint8
 const (
 	CoderConst  Coder = 0 // all residuals are equal
 	CoderPack   Coder = 1 // one width in bits, patches for what does not fit
-	CoderTokA   Coder = 2 // reserved: entropy-coded tokens, 16 direct values
+	CoderTokA   Coder = 2 // Huffman-coded tokens, 16 direct ones, then 2 an octave and sign
 	CoderXOR    Coder = 3 // Gorilla: XOR with the predecessor, for BITS only
-	CoderSparse Coder = 6 // reserved: (gap, value) of what is not zero
-	CoderTokB   Coder = 7 // reserved: entropy-coded tokens, 128 direct values
+	CoderSparse Coder = 6 // those that are not 0, and the gaps between them
+	CoderTokB   Coder = 7 // Huffman-coded tokens, 128 direct ones, then 1 an octave and sign
 )
 
 var coderNames = [16]string{"CONST", "PACK", "TOK-A", "XOR", "coder 4", "coder 5", "SPARSE", "TOK-B",
@@ -69,14 +69,6 @@ const (
 	intOrder   = 0x03
 	intCoder   = 0x3c // shifted left by coderShift
 	intGCD     = 0x40 // all differences are multiples of a number that follows
-	intExtra   = 0x80 // reserved: tokens carry extra bits
+	intExtra   = 0x80 // tokens have extra bits
 	coderShift = 2
 )
-
-func intByte(o Order, c Coder, gcd bool) byte {
-	b := byte(o) | byte(c)<<coderShift
-	if gcd {
-		b |= intGCD
-	}
-	return b
-}

@@ -36,7 +36,10 @@ type Info struct {
 	Coder      Coder
 	GCD        uint64 // 1 if not divided
 	Width      uint   // PACK: bits a residual
-	Patches    int
+	Patches    int    // PACK
+	Streams    int    // TOK: Huffman streams, 1 or 4
+	ExtraBytes int    // TOK: bytes of bits behind the tokens
+	Changes    int    // SPARSE
 	Exceptions int
 	Exponent   int  // DEC, DECM, DECDD
 	Corrected  bool // DEC, DECM, DECDD: a correction column
@@ -67,6 +70,7 @@ func (i Info) Codec() string {
 		add(true, i.Coder.String())
 		add(i.GCD > 1, "gcd")
 		add(i.Patches > 0, "patches")
+		add(i.ExtraBytes > 0, "extra bits")
 		add(i.Exceptions > 0, "exceptions")
 		add(i.Corrected, "corrections")
 	}
@@ -77,6 +81,15 @@ func (i Info) String() string {
 	s := i.Codec()
 	if i.Coder == CoderPack && i.Bytes > 0 && i.Kind <= KindFloats && i.Transform != TransformConst {
 		s += fmt.Sprintf(" width=%d", i.Width)
+	}
+	if i.Streams > 0 {
+		s += fmt.Sprintf(" streams=%d", i.Streams)
+	}
+	if i.ExtraBytes > 0 {
+		s += fmt.Sprintf(" extra=%dB", i.ExtraBytes)
+	}
+	if i.Changes > 0 {
+		s += fmt.Sprintf(" changes=%d", i.Changes)
 	}
 	if i.Exponent > 0 {
 		s += fmt.Sprintf(" e=%d", i.Exponent)
@@ -146,6 +159,7 @@ func (i *Info) ints(src []byte, n int) error {
 		return err
 	}
 	i.Order, i.Coder, i.GCD, i.Width, i.Patches = h.order, h.coder, h.gcd, h.pack.width, h.pack.patches
+	i.Streams, i.ExtraBytes, i.Changes = h.tokens.streams(), len(h.tokens.extra), h.sparse.changes
 	return nil
 }
 

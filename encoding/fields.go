@@ -72,19 +72,69 @@ func (f *fielder) ints(src []byte, n int) error {
 		_, src, _ = Varint(src)
 		f.add(src, "first difference %d", h.first)
 	}
-	if h.order != OrderRaw {
+	if h.order == OrderGrid {
+		_, src, _ = Varint(src)
+		f.add(src, "step %d", h.first)
+	}
+	if h.order.heads() > 0 {
 		_, src, _ = Varint(src)
 		f.add(src, "low %d", h.low)
 	}
-	if h.coder != CoderPack {
+	m := n - h.order.heads()
+	switch h.coder {
+	case CoderConst:
 		return nil
+	case CoderTokA, CoderTokB:
+		f.add(src[1:], "Huffman streams: %d", h.tokens.streams())
+		if h.tokens.extra != nil {
+			_, src, _ = Uvarint(src[1:])
+			f.add(src, "length of the tokens")
+			f.add(h.tokens.extra, "%d tokens", m)
+		}
+		f.add(nil, "%s", tokensMeaning(h, m))
+		return nil
+	case CoderSparse:
+		return f.sparse(src, h.sparse)
 	}
 	f.add(src[1:], "width %d", h.pack.width)
 	f.add(rest, "%d patches", h.pack.patches)
-	m := n - int(h.order)
 	rest = rest[packedLen(m, h.pack.width):]
 	f.add(rest, "%d × %d bits", m, h.pack.width)
 	f.add(nil, "patches")
+	return nil
+}
+
+// tokensMeaning says what the last part of a TOK payload of m residuals is.
+func tokensMeaning(h intHeader, m int) string {
+	if h.tokens.extra != nil {
+		return "their extra bits"
+	}
+	return fmt.Sprintf("%d tokens", m)
+}
+
+// sparse takes the payload src apart.
+func (f *fielder) sparse(src []byte, h sparseHeader) error {
+	_, src, _ = Uvarint(src)
+	f.add(src, "%d changes", h.changes)
+	_, src, _ = Uvarint(src)
+	f.add(src, "length of their gaps")
+	if err := f.inner("gaps", h.gaps, h.changes); err != nil {
+		return err
+	}
+	return f.inner("values", h.values, h.changes)
+}
+
+// inner takes the column src of n integers apart that lies inside another one.
+func (f *fielder) inner(what string, src []byte, n int) error {
+	in := fielder{total: f.at + len(src), at: f.at}
+	if err := in.ints(src, n); err != nil {
+		return err
+	}
+	for _, c := range in.fields {
+		c.Meaning = what + ": " + c.Meaning
+		f.fields = append(f.fields, c)
+	}
+	f.at = in.at
 	return nil
 }
 
@@ -110,15 +160,9 @@ func (f *fielder) floats(src []byte, n int) error {
 	if h.corrections != nil {
 		_, src, _ = Uvarint(src)
 		f.add(src, "length of the corrections")
-		inner := fielder{total: f.total - len(src[len(h.corrections):]), at: f.at}
-		if err := inner.ints(h.corrections, n); err != nil {
+		if err := f.inner("corrections", h.corrections, n); err != nil {
 			return err
 		}
-		for _, c := range inner.fields {
-			c.Meaning = "corrections: " + c.Meaning
-			f.fields = append(f.fields, c)
-		}
-		f.at = inner.at
 	}
 	switch {
 	case h.formula.transform == TransformConst:

@@ -103,6 +103,7 @@ func decodeFloats(vs []float64, src []byte) error {
 // decodeTransformed fills vs from the column of integers src.
 func decodeTransformed(vs []float64, src []byte, f formula) error {
 	var r intReader
+	defer r.end()
 	w := words(vs)
 	rest, err := r.begin(w, src)
 	if err != nil {
@@ -128,6 +129,7 @@ func decodeTransformed(vs []float64, src []byte, f formula) error {
 // decodeCorrections adds the column src to the bits of vs.
 func decodeCorrections(vs []float64, src []byte) error {
 	var r intReader
+	defer r.end()
 	var buf [decodeBlock]uint64
 	if err := r.beginRaw(src, len(vs)); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"tsdb/internal/model"
@@ -19,6 +20,11 @@ import (
 func seeds(f *testing.F, codec string) {
 	for _, c := range suiteColumns(rand.New(rand.NewPCG(21, 22)), 17) {
 		if len(c.name) > len(codec) && c.name[:len(codec)+1] == codec+"/" {
+			f.Add(c.append(nil), uint16(c.n))
+		}
+	}
+	for _, c := range goldenColumns() {
+		if c.n > 17 && strings.HasPrefix(c.name, codec+"/") {
 			f.Add(c.append(nil), uint16(c.n))
 		}
 	}
@@ -40,10 +46,12 @@ func FuzzDecodeFloats(f *testing.F) {
 		if _, err := ColumnInfo(KindFloats, src, int(n)); err != nil {
 			t.Fatalf("decodes, but cannot be described: %v", err)
 		}
-		again, _ := AppendFloats(nil, vs, Fast, 0)
-		back, err := DecodeFloats(nil, again, len(vs))
-		if err != nil || !slices.EqualFunc(vs, back, sameBits) {
-			t.Fatalf("%v: %x", err, again)
+		for _, tier := range []Tier{Fast, Full} {
+			again, _ := AppendFloats(nil, vs, tier, 0)
+			back, err := DecodeFloats(nil, again, len(vs))
+			if err != nil || !slices.EqualFunc(vs, back, sameBits) {
+				t.Fatalf("%s: %v: %x", tier, err, again)
+			}
 		}
 	})
 }
@@ -54,6 +62,15 @@ func FuzzFloatsRoundTrip(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte, hint uint16) {
 		vs := make([]float64, len(raw)/8)
 		parseRaw(vs, raw)
+		// A few values over and over make a column of the full tier.
+		long := make([]float64, 0, tokensFrom+len(vs))
+		for i := 0; len(vs) > 0 && len(long) < cap(long); i++ {
+			long = append(long, vs[(i*i+int(hint)*i/5)%len(vs)])
+		}
+		stays, _ := AppendFloats(nil, long, Full, 0)
+		if back, err := DecodeFloats(nil, stays, len(long)); err != nil || !slices.EqualFunc(long, back, sameBits) {
+			t.Fatalf("full: %v: %x", err, stays)
+		}
 		b, next := AppendFloats(nil, vs, Fast, FloatHint(hint))
 		for _, h := range []FloatHint{FloatHint(hint), next, 0} {
 			b, _ = AppendFloats(b[:0], vs, Fast, h)
@@ -73,10 +90,12 @@ func FuzzDecodeTimestamps(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again := AppendTimestamps(nil, ts, Fast)
-		back, err := DecodeTimestamps(nil, again, len(ts))
-		if err != nil || !slices.Equal(ts, back) {
-			t.Fatalf("%v: %x", err, again)
+		for _, tier := range []Tier{Fast, Full} {
+			again := AppendTimestamps(nil, ts, tier)
+			back, err := DecodeTimestamps(nil, again, len(ts))
+			if err != nil || !slices.Equal(ts, back) {
+				t.Fatalf("%s: %v: %x", tier, err, again)
+			}
 		}
 	})
 }

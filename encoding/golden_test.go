@@ -136,7 +136,7 @@ func goldenColumns() []column {
 	seen := map[string]bool{}
 	for _, c := range suiteColumns(rand.New(rand.NewPCG(100, 200)), 9) {
 		switch {
-		case seen[c.name] || !strings.HasSuffix(c.name, "/n=9"):
+		case seen[c.name] || !strings.HasSuffix(c.name, "/n=9") || strings.Contains(c.name, "/full/"):
 		case strings.Contains(c.name, "hint") && !strings.Contains(c.name, "hint=0x0/"):
 		case strings.HasPrefix(c.name, "starts") && !strings.HasPrefix(c.name, "starts/aligned"):
 		case strings.HasPrefix(c.name, "gorilla") && !strings.Contains(c.name, "counter"):
@@ -174,5 +174,28 @@ func goldenColumns() []column {
 		}
 		return float64(i * i)
 	}))
+	r := rand.New(rand.NewPCG(300, 400))
+	stays := func(name string, vs []float64) {
+		cs = append(cs, column{"floats/full/" + name, len(vs),
+			func(dst []byte) []byte { b, _ := AppendFloats(dst, vs, Full, 0); return b },
+			func(t *testing.T, src []byte, n int) (bool, error) {
+				return decodeBehind(t, 7.5, vs, sameBits, func(dst []float64) ([]float64, error) { return DecodeFloats(dst, src, n) })
+			}})
+	}
+	walk := func(n int, step func() float64) []float64 {
+		v := 1000.0
+		return fill(n, func(int) float64 { v += step(); return v })
+	}
+	stays("tokens", walk(260, func() float64 { return math.Round(r.NormFloat64()) }))
+	stays("tokens with extra bits", walk(260, func() float64 { return math.Round(4 * math.Exp(2*r.NormFloat64())) }))
+	stays("tokens of seven bits", walk(700, func() float64 { return math.Round(10 * r.NormFloat64()) }))
+	stays("four streams", walk(1030, func() float64 { return math.Round(r.NormFloat64() / 2) }))
+	stays("sparse", walk(600, func() float64 { return float64(r.IntN(9) / 8 * r.IntN(60)) }))
+	times := fill(300, func(i int) int64 { return 1700000000000 + 15000*int64(i) + int64(math.Round(3*r.NormFloat64())) })
+	cs = append(cs, column{"timestamps/full/grid", len(times),
+		func(dst []byte) []byte { return AppendTimestamps(dst, times, Full) },
+		func(t *testing.T, src []byte, n int) (bool, error) {
+			return decodeBehind(t, 7, times, equal, func(dst []int64) ([]int64, error) { return DecodeTimestamps(dst, src, n) })
+		}})
 	return cs
 }

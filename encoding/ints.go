@@ -28,38 +28,43 @@ const (
 	tryRaw    orders = 1 << OrderRaw
 	tryDelta  orders = 1 << OrderDelta
 	tryDelta2 orders = 1 << OrderDelta2
+	tryGrid   orders = 1 << OrderGrid // in the full tier, of long columns
 	tryAll           = tryRaw | tryDelta | tryDelta2
-	binary2   orders = 1 << 3 // look for powers of two as divisor only
-	hinted    orders = 1 << 4 // the one order is a hint: try all if another looks better
+	binary2   orders = 1 << 4 // look for powers of two as divisor only
+	hinted    orders = 1 << 5 // the one order is a hint: try all if another looks better
+	inner     orders = 1 << 6 // a column inside a SPARSE one
 )
 
-// plan is the choice made for a column: the order, its window and what the
+// plan is the choice made for a column: the order, the coder, and what the
 // residuals and the numbers before them take.
 type plan struct {
-	order Order
-	window
+	order  Order
+	coder  Coder
+	centre int64 // of TOK and SPARSE
+	cost   int   // in bits
+	window       // of PACK, which is taken if the coder turns out not to be shorter
 }
 
 // planInts chooses the order that takes the fewest bits; the first of equals,
 // which is also the faster one to decode.
 func planInts(ks []int64, try orders, s *scratch) plan {
 	if try&hinted != 0 && (len(ks) >= pruneFrom || !looksBest(ks, try)) {
-		try = tryAll
+		try |= tryAll
 	}
 	if len(ks) >= pruneFrom && bits.OnesCount8(uint8(try&tryAll)) > 1 {
 		try = pruneOrders(ks, try, s)
 	}
-	best := plan{window: window{cost: math.MaxInt}}
+	best := plan{cost: math.MaxInt}
 	for o := OrderRaw; o <= OrderDelta2; o++ {
 		if try&(1<<o) == 0 || int(o) >= len(ks) {
 			continue
 		}
 		sp := &s.spreads[o]
 		sp.measure(ks, o)
-		w := sp.best()
-		w.cost += headCost(ks, o, w)
-		if w.cost < best.cost {
-			best = plan{o, w}
+		p := sp.plan(s.tier, try)
+		p.order = o
+		if p.cost += headCost(ks, p); p.cost < best.cost {
+			best = p
 		}
 	}
 	if best.cost == math.MaxInt { // a column shorter than all orders of the set
@@ -67,6 +72,32 @@ func planInts(ks []int64, try orders, s *scratch) plan {
 	}
 	return best
 }
+
+// plan chooses the coder. In the full tier the one that takes the fewest bits,
+// PACK if it takes hardly more, because it is the fastest to read.
+func (s *spread) plan(tier Tier, try orders) plan {
+	w := s.best()
+	p := plan{coder: CoderPack, window: w, cost: w.cost, centre: s.centre}
+	if tier != Full || s.n < tokensFrom || w.width == 0 && !w.patched {
+		return p
+	}
+	least := w.cost
+	if cost, ok := s.tokenBits(); ok && cost+cost/packBias < least {
+		p.coder, p.cost, least = s.shape(), cost, cost
+	}
+	if cost, _ := s.sparseBits(); try&inner == 0 && cost < least-least/packBias {
+		p.coder, p.cost = CoderSparse, cost
+	}
+	return p
+}
+
+const (
+	// tokensFrom is the number of residuals from which on other coders than PACK
+	// are tried. Shorter columns lie together in frames of zstd.
+	tokensFrom = 256
+	// packBias is the part of a column that PACK may be longer than other coders.
+	packBias = 32
+)
 
 // looksBest reports whether of a few residuals no other order leaves fewer bits
 // than the one of try. A bit in sixteen is no difference.
@@ -84,12 +115,16 @@ func looksBest(ks []int64, try orders) bool {
 }
 
 // headCost returns the bits before the residuals, as far as orders differ.
-func headCost(ks []int64, o Order, w window) int {
-	switch o {
+func headCost(ks []int64, p plan) int {
+	low := p.low
+	if p.coder != CoderPack {
+		low = p.centre
+	}
+	switch p.order {
 	case OrderDelta:
-		return 8 * varintLen(w.low)
+		return 8 * varintLen(low)
 	case OrderDelta2:
-		return 8 * (varintLen(w.low) + varintLen(ks[1]-ks[0]))
+		return 8 * (varintLen(low) + varintLen(ks[1]-ks[0]))
 	}
 	return 0
 }
@@ -131,54 +166,122 @@ func varintLen(v int64) int { return (bits.Len64(zigzag(v)|1) + 6) / 7 }
 // appendInts appends a column of at least one integer and returns the plan it
 // followed. It leaves vs alone; vs may be s.ints.
 func appendInts(dst []byte, vs []int64, try orders, s *scratch) ([]byte, plan) {
-	if step, ok := arithmetic(vs); ok && try != tryRaw {
+	if step, ok := arithmetic(vs); ok && try&^inner != tryRaw {
 		return appendArithmetic(dst, vs[0], step)
 	}
-	g := uint64(0)
+	h := intHead{base: vs[0], gcd: 1}
 	if try&binary2 != 0 {
-		g = commonPowerOfTwo(vs)
+		h.gcd = commonPowerOfTwo(vs)
 	} else {
-		g = commonDivisor(vs)
+		h.gcd = commonDivisor(vs)
 	}
 	origin, ks := int64(0), vs
-	if g > 1 {
+	if h.gcd > 1 {
 		origin = vs[0]
 		s.units = sized(s.units, len(vs))
 		ks = s.units
-		newDivisor(g).units(ks, vs)
+		newDivisor(h.gcd).units(ks, vs)
 	}
 	p := planInts(ks, try, s)
-	s.words = sized(s.words, len(ks))
-	us := residuals(s.words, ks, p)
-
-	low, first, unit := p.low, int64(0), int64(g)
-	if p.order == OrderDelta2 {
-		first = ks[1] - ks[0]
+	if try&tryGrid != 0 && s.tier == Full && len(ks) >= tokensFrom {
+		step := s.toGrid(ks)
+		if q := planInts(s.grid, tryRaw, s); q.cost+8*varintLen(step) < p.cost {
+			p, ks, h.first = q, s.grid, step
+			p.order = OrderGrid
+		}
 	}
-	coder := CoderPack
+	if p.order == OrderDelta2 {
+		h.first = ks[1] - ks[0]
+	}
+	h.order = p.order
+	if h.order == OrderRaw || h.order == OrderGrid {
+		h.base = origin
+	}
+	s.words = sized(s.words, len(ks))
+	if p.coder != CoderPack {
+		at := len(dst)
+		var ok bool
+		if dst, ok = appendEntropy(dst, h, ks, p, s); ok {
+			return dst, p
+		}
+		dst = dst[:at]
+	}
+	us := residuals(s.words, ks, p.order, p.low)
+	h.coder, h.low = CoderPack, p.low
 	if p.width == 0 && !p.patched {
 		// Two numbers are all there is: the divisor would cost more than it saves.
-		coder, low, first, g = CoderConst, low*unit, first*unit, 1
+		h.coder, h.low, h.first, h.gcd = CoderConst, h.low*int64(h.gcd), h.first*int64(h.gcd), 1
 	}
-	dst = append(dst, intByte(p.order, coder, g > 1))
-	if p.order == OrderRaw {
-		dst = binary.AppendVarint(dst, origin+unit*p.low)
-	} else {
-		dst = binary.AppendVarint(dst, vs[0])
-	}
-	if g > 1 {
-		dst = binary.AppendUvarint(dst, g)
-	}
-	if p.order == OrderDelta2 {
-		dst = binary.AppendVarint(dst, first)
-	}
-	if p.order != OrderRaw {
-		dst = binary.AppendVarint(dst, low)
-	}
-	if coder == CoderPack {
+	dst = h.append(dst)
+	if h.coder == CoderPack {
 		dst = appendPack(dst, us, p.width, p.patched, s)
 	}
 	return dst, p
+}
+
+// appendEntropy appends the column as the plan's TOK or SPARSE. It returns false
+// if that turns out not to be worth it.
+func appendEntropy(dst []byte, h intHead, ks []int64, p plan, s *scratch) ([]byte, bool) {
+	at := len(dst)
+	h.coder, h.low = p.coder, p.centre
+	xs := residuals(s.words, ks, p.order, p.centre)
+	dst = h.append(dst)
+	if p.coder == CoderSparse {
+		return s.appendSparse(dst, xs), true
+	}
+	dst, extra, ok := s.appendTokens(dst, xs, p.coder)
+	if extra {
+		dst[at] |= intExtra
+	}
+	size := 8 * (len(dst) - at)
+	return dst, ok && size+size/packBias < p.window.cost+8*(len(h.append(nil))+2)
+}
+
+// intHead is what stands before the residuals of a column of integers.
+type intHead struct {
+	order Order
+	coder Coder
+	base  int64  // without low, if residuals are added to it
+	gcd   uint64 // ≥ 1
+	first int64  // delta2: the first difference; grid: the step
+	low   int64
+}
+
+func (h intHead) append(dst []byte) []byte {
+	id := byte(h.order) | byte(h.coder)<<coderShift
+	if h.gcd > 1 {
+		id |= intGCD
+	}
+	dst = append(dst, id)
+	summed := h.order == OrderRaw || h.order == OrderGrid
+	if summed {
+		h.base += int64(h.gcd) * h.low
+	}
+	dst = binary.AppendVarint(dst, h.base)
+	if h.gcd > 1 {
+		dst = binary.AppendUvarint(dst, h.gcd)
+	}
+	if h.order >= OrderDelta2 {
+		dst = binary.AppendVarint(dst, h.first)
+	}
+	if !summed {
+		dst = binary.AppendVarint(dst, h.low)
+	}
+	return dst
+}
+
+// toGrid sets s.grid to the distances of ks from a grid that begins with its
+// first value, and returns the step of the grid.
+func (s *scratch) toGrid(ks []int64) int64 {
+	n := int64(len(ks) - 1)
+	step := int64(math.Round(float64(ks[n]-ks[0]) / float64(n)))
+	s.grid = sized(s.grid, len(ks))
+	at := int64(0)
+	for i, k := range ks {
+		s.grid[i] = k - at
+		at += step
+	}
+	return step
 }
 
 // arithmetic reports whether all values are equally far apart, and how far.
@@ -200,21 +303,18 @@ func arithmetic(vs []int64) (step int64, ok bool) {
 // appendArithmetic appends the column of values that are equally far apart.
 func appendArithmetic(dst []byte, first, step int64) ([]byte, plan) {
 	if step == 0 {
-		dst = append(dst, intByte(OrderRaw, CoderConst, false))
-		return binary.AppendVarint(dst, first), plan{order: OrderRaw}
+		return intHead{base: first, gcd: 1}.append(dst), plan{order: OrderRaw}
 	}
-	dst = append(dst, intByte(OrderDelta, CoderConst, false))
-	dst = binary.AppendVarint(dst, first)
-	return binary.AppendVarint(dst, step), plan{order: OrderDelta}
+	return intHead{order: OrderDelta, base: first, gcd: 1, low: step}.append(dst), plan{order: OrderDelta}
 }
 
-// residuals writes what the plan's order leaves of ks, minus low, and returns
-// them. us is as long as ks.
-func residuals(us []uint64, ks []int64, p plan) []uint64 {
+// residuals writes what the order leaves of ks, minus low, and returns them. us
+// is as long as ks, which is measured from its grid already if that is the order.
+func residuals(us []uint64, ks []int64, o Order, centre int64) []uint64 {
 	us = us[:len(ks)]
-	low := uint64(p.low)
-	switch p.order {
-	case OrderRaw:
+	low := uint64(centre)
+	switch o {
+	case OrderRaw, OrderGrid:
 		for i, k := range ks {
 			us[i] = uint64(k) - low
 		}

@@ -1,12 +1,17 @@
 package encoding
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/klauspost/compress/huff0"
+)
 
 // scratch is the memory one Append call works in, and its tier.
 type scratch struct {
 	tier    Tier
 	ints    []int64  // a float column's integers
 	units   []int64  // integers divided by their gcd
+	grid    []int64  // their distances from a grid
 	words   []uint64 // residuals
 	patches []patch
 	spreads [3]spread
@@ -14,8 +19,14 @@ type scratch struct {
 	// corrections of a decimal column, one a value, if corrected
 	corrections []int64
 	corrected   bool
-	bytes       []byte // a column inside a column
-	column      []byte // likewise, of floats
+	bytes       []byte  // a column inside a column
+	column      []byte  // likewise, of floats
+	gaps        []int64 // of SPARSE
+	changes     []int64 // likewise
+	inner       []byte  // a column inside a SPARSE one
+	tokens      []byte
+	counts      tokenCounts
+	huff        huff0.Scratch
 }
 
 // A pool, because the Append functions are plain functions that any goroutine

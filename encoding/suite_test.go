@@ -44,13 +44,17 @@ func suiteColumns(r *rand.Rand, most int) []column {
 		for _, p := range floatPatterns {
 			vs := p.make(r, n)
 			_, own := AppendFloats(nil, vs, Fast, 0)
-			for _, hint := range []FloatHint{0, own, FloatHint(r.Uint32())} {
-				add(fmt.Sprintf("floats/%s/hint=%#x", p.name, hint), n,
-					func(dst []byte) []byte { b, _ := AppendFloats(dst, vs, Fast, hint); return b },
+			floats := func(name string, tier Tier, hint FloatHint) {
+				add(name, n,
+					func(dst []byte) []byte { b, _ := AppendFloats(dst, vs, tier, hint); return b },
 					func(t *testing.T, src []byte, n int) (bool, error) {
 						return decodeBehind(t, 7.5, vs, sameBits, func(dst []float64) ([]float64, error) { return DecodeFloats(dst, src, n) })
 					})
 			}
+			for _, hint := range []FloatHint{0, own, FloatHint(r.Uint32())} {
+				floats(fmt.Sprintf("floats/%s/hint=%#x", p.name, hint), Fast, hint)
+			}
+			floats("floats/full/"+p.name, Full, 0)
 			ts := scrapeTimes(r, n)
 			add("gorilla/"+p.name, n,
 				func(dst []byte) []byte { var g Gorilla; return g.AppendAll(dst, ts, vs) },
@@ -65,36 +69,42 @@ func suiteColumns(r *rand.Rand, most int) []column {
 		}
 		for _, p := range timePatterns {
 			ts := p.make(r, n)
-			add("timestamps/"+p.name, n,
-				func(dst []byte) []byte { return AppendTimestamps(dst, ts, Fast) },
-				func(t *testing.T, src []byte, n int) (bool, error) {
-					return decodeBehind(t, 7, ts, equal, func(dst []int64) ([]int64, error) { return DecodeTimestamps(dst, src, n) })
-				})
+			for _, tier := range []Tier{Fast, Full} {
+				add("timestamps/"+full(tier)+p.name, n,
+					func(dst []byte) []byte { return AppendTimestamps(dst, ts, tier) },
+					func(t *testing.T, src []byte, n int) (bool, error) {
+						return decodeBehind(t, 7, ts, equal, func(dst []int64) ([]int64, error) { return DecodeTimestamps(dst, src, n) })
+					})
+			}
 			for _, q := range startPatterns {
 				if p.name != "aligned" && p.name != "extremes" {
 					break
 				}
 				sts := q.make(r, ts)
-				add("starts/"+p.name+"/"+q.name, n,
-					func(dst []byte) []byte { return AppendStartTimestamps(dst, sts, ts, Fast) },
-					func(t *testing.T, src []byte, n int) (bool, error) {
-						times := ts
-						if n != len(ts) {
-							times = make([]int64, min(max(n, 0), 1<<17))
-						}
-						return decodeBehind(t, 7, sts, equal, func(dst []int64) ([]int64, error) { return DecodeStartTimestamps(dst, src, times) })
-					})
+				for _, tier := range []Tier{Fast, Full} {
+					add("starts/"+full(tier)+p.name+"/"+q.name, n,
+						func(dst []byte) []byte { return AppendStartTimestamps(dst, sts, ts, tier) },
+						func(t *testing.T, src []byte, n int) (bool, error) {
+							times := ts
+							if n != len(ts) {
+								times = make([]int64, min(max(n, 0), 1<<17))
+							}
+							return decodeBehind(t, 7, sts, equal, func(dst []int64) ([]int64, error) { return DecodeStartTimestamps(dst, src, times) })
+						})
+				}
 			}
 		}
 		for _, p := range histogramPatterns {
 			hs := p.make(r, n)
-			add("histograms/"+p.name, n,
-				func(dst []byte) []byte { return AppendHistograms(dst, hs, Fast) },
-				func(t *testing.T, src []byte, n int) (bool, error) {
-					return decodeBehind(t, model.Histogram{}, hs, sameHistogram, func(dst []model.Histogram) ([]model.Histogram, error) {
-						return DecodeHistograms(dst, src, n)
+			for _, tier := range []Tier{Fast, Full} {
+				add("histograms/"+full(tier)+p.name, n,
+					func(dst []byte) []byte { return AppendHistograms(dst, hs, tier) },
+					func(t *testing.T, src []byte, n int) (bool, error) {
+						return decodeBehind(t, model.Histogram{}, hs, sameHistogram, func(dst []model.Histogram) ([]model.Histogram, error) {
+							return DecodeHistograms(dst, src, n)
+						})
 					})
-				})
+			}
 			add("histogram/"+p.name, n,
 				func(dst []byte) []byte {
 					for _, h := range hs {
@@ -135,6 +145,14 @@ func suiteColumns(r *rand.Rand, most int) []column {
 		}
 	}
 	return cs
+}
+
+// full is a part of the names of columns of the full tier.
+func full(tier Tier) string {
+	if tier == Full {
+		return "full/"
+	}
+	return ""
 }
 
 // decodeBehind decodes behind three values and compares what came with want.
@@ -256,6 +274,34 @@ func TestChangedBytesDoNoHarm(t *testing.T) {
 	}
 }
 
+// Coders of the full tier are for long columns.
+func TestChangedBytesOfLongColumnsDoNoHarm(t *testing.T) {
+	if raceEnabled {
+		t.Skip("one goroutine")
+	}
+	r := rand.New(rand.NewPCG(9, 8))
+	for _, c := range suiteColumns(r, 1030) {
+		codec, _, _ := strings.Cut(c.name, "/")
+		if c.n != 511 && c.n != 1030 || codec != "floats" && codec != "timestamps" || !strings.Contains(c.name, "/full/") {
+			continue
+		}
+		b := c.append(nil)
+		for i := range b {
+			if i > 40 && i%7 != 0 {
+				continue
+			}
+			change := byte(1 + r.IntN(255))
+			b[i] ^= change
+			c.decode(t, b, c.n)
+			c.decode(t, b[:i], c.n)
+			b[i] ^= change
+		}
+		for _, n := range []int{0, 1, c.n - 1, c.n + 1, MaxValues} {
+			c.decode(t, b, n)
+		}
+	}
+}
+
 func TestColumnsAreMadeAndReadConcurrently(t *testing.T) {
 	cs := suiteColumns(rand.New(rand.NewPCG(9, 10)), 120)
 	var wg sync.WaitGroup
@@ -279,6 +325,7 @@ func TestColumnsInReusedMemoryTakeNoAllocation(t *testing.T) {
 		for _, p := range floatPatterns {
 			vs := p.make(r, n)
 			src, hint := AppendFloats(nil, vs, Fast, 0)
+			stays, _ := AppendFloats(nil, vs, Full, 0)
 			buf, out := make([]byte, 0, 30*n+200), make([]float64, 0, n)
 			check := func(what string, f func()) {
 				t.Helper()
@@ -288,6 +335,7 @@ func TestColumnsInReusedMemoryTakeNoAllocation(t *testing.T) {
 			}
 			check("decode", func() { out, _ = DecodeFloats(out[:0], src, n) })
 			if !raceEnabled { // the race detector makes pools forget
+				check("decode of the full tier", func() { out, _ = DecodeFloats(out[:0], stays, n) })
 				check("encode", func() { AppendFloats(buf, vs, Fast, hint) })
 				check("search", func() { AppendFloats(buf, vs, Fast, 0) })
 			}

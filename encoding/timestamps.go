@@ -12,7 +12,7 @@ func AppendTimestamps(dst []byte, ts []int64, tier Tier) []byte {
 		return dst
 	}
 	s := takeScratch(tier)
-	dst, _ = appendInts(dst, ts, tryAll, s)
+	dst, _ = appendInts(dst, ts, tryAll|tryGrid, s)
 	scratches.Put(s)
 	return dst
 }

@@ -1,0 +1,95 @@
+package encoding
+
+import "encoding/binary"
+
+// The SPARSE coder: the residuals that are not 0, and where they are, as two
+// columns of integers of order raw, which are not SPARSE themselves.
+//
+//	┌────────────┬────────────────────────┬────────┐
+//	│ uv changes │ uv length │ gaps       │ values │
+//	└────────────┴────────────────────────┴────────┘
+//
+// A gap is the number of zeros since the change before, or since the start.
+
+// appendSparse appends the residuals xs, some but not all of which are 0.
+func (s *scratch) appendSparse(dst []byte, xs []uint64) []byte {
+	gaps, changes := s.gaps[:0], s.changes[:0]
+	next := 0
+	for i, x := range xs {
+		if x != 0 {
+			gaps, changes = append(gaps, int64(i-next)), append(changes, int64(x))
+			next = i + 1
+		}
+	}
+	s.gaps, s.changes = gaps, changes
+	dst = binary.AppendUvarint(dst, uint64(len(changes)))
+	s.inner, _ = appendInts(s.inner[:0], gaps, tryRaw|inner, s)
+	dst = AppendBytes(dst, s.inner)
+	dst, _ = appendInts(dst, changes, tryRaw|inner, s)
+	return dst
+}
+
+// sparseHeader is a SPARSE payload taken apart.
+type sparseHeader struct {
+	changes int
+	gaps    []byte
+	values  []byte
+}
+
+// parseSparse reads the payload of n residuals.
+func parseSparse(src []byte, n int) (h sparseHeader, err error) {
+	k, rest, err := Uvarint(src)
+	if err != nil {
+		return h, err
+	}
+	if k == 0 || k > uint64(n) {
+		return h, corruptf("SPARSE: %d changes of %d residuals", k, n)
+	}
+	h.changes = int(k)
+	h.gaps, h.values, err = Bytes(rest, maxIntsColumn)
+	return h, err
+}
+
+// sparseReader gives residuals a block at a time.
+type sparseReader struct {
+	gaps, values []uint64 // those not given yet
+	at           uint64   // residuals from the start of the block to the next change
+}
+
+// begin decodes gaps and values into the given memory, of n residuals, and
+// returns it grown.
+func (r *sparseReader) begin(memory []uint64, h sparseHeader, n int) ([]uint64, error) {
+	memory = sized(memory, 2*h.changes)
+	gaps, values := memory[:h.changes:h.changes], memory[h.changes:]
+	for _, c := range [2]struct {
+		w   []uint64
+		src []byte
+	}{{gaps, h.gaps}, {values, h.values}} {
+		if err := decodeInnerInts(c.w, c.src); err != nil {
+			return memory, err
+		}
+	}
+	left := uint64(n)
+	for _, gap := range gaps {
+		if gap >= left {
+			return memory, corruptf("SPARSE: change beyond the residuals")
+		}
+		left -= gap + 1
+	}
+	*r = sparseReader{gaps: gaps, values: values, at: gaps[0]}
+	return memory, nil
+}
+
+// next fills the next block of residuals.
+func (r *sparseReader) next(us []uint64) {
+	clear(us)
+	for len(r.gaps) > 0 && r.at < uint64(len(us)) {
+		us[r.at] = r.values[0]
+		r.at++
+		r.gaps, r.values = r.gaps[1:], r.values[1:]
+		if len(r.gaps) > 0 {
+			r.at += r.gaps[0]
+		}
+	}
+	r.at -= uint64(len(us))
+}

@@ -1,0 +1,143 @@
+package encoding
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"slices"
+
+	"github.com/klauspost/compress/huff0"
+)
+
+// The TOK coders: a token of one byte a residual, Huffman-coded, and behind the
+// tokens the bits that a token leaves open.
+//
+//	┌──────────┬────────────────┬────────┬──────────────────┐
+//	│ mode (1) │ [uv length]    │ tokens │ [extra bits, LE] │
+//	└──────────┴────────────────┴────────┴──────────────────┘
+//
+// Length and extra bits are there if intExtra is set in the id. A residual x,
+// signed and near 0, has the magnitude m = x or, below 0, m = -x-1, of l bits,
+// and the sign s. Its token is
+//
+//	TOK-A   m < 8    2m + s                    TOK-B   m < 64   2m + s
+//	        else     4l + 2·(next bit) + s             else     2l + 114 + s
+//
+// where the next bit is the one below the highest of m. What the token does not
+// say are the low l - 2 or l - 1 bits of x: so a token stands for a range of
+// residuals of one sign, and x is the low end of the range plus the extra bits.
+type tokenShape struct {
+	direct     uint // tokens below it stand for one residual each
+	directBits uint // of the longest magnitude of these
+	top        uint // high bits of all others that are in their token, with its sign as one
+	tokens     uint // number of tokens
+	// By bit length of the magnitude m: how many low bits are extra, and what is
+	// added to 2·(m >> extra) + s.
+	extra, add [128]uint8
+}
+
+const (
+	tokenMaxExtra = 57 // so that one load of 64 bits always holds them
+	tokenModeOne  = 2  // one Huffman stream, as huff0 has it
+	tokenModeFour = 3  // four streams: faster to read, six bytes more
+	tokenFourFrom = 1024
+)
+
+var (
+	shapeA = newTokenShape(3, 2)
+	shapeB = newTokenShape(6, 1)
+)
+
+func newTokenShape(directBits, top uint) *tokenShape {
+	s := &tokenShape{direct: 2 << directBits, directBits: directBits, top: top}
+	for l := directBits + 1; l <= 64; l++ {
+		s.extra[l] = uint8(l - top)
+		s.add[l] = uint8(s.direct + (l-directBits-1)<<top - 1<<top)
+	}
+	s.tokens = s.direct + (tokenMaxExtra+top-directBits)<<top
+	return s
+}
+
+func shapeOf(c Coder) *tokenShape {
+	if c == CoderTokB {
+		return shapeB
+	}
+	return shapeA
+}
+
+// base returns the least of the residuals that a token stands for, and how many
+// extra bits tell them apart.
+func (s *tokenShape) base(token uint) (x uint64, extra uint) {
+	m, sign := uint64(token>>1), -uint64(token&1)
+	if token >= s.direct {
+		at := token - s.direct
+		extra = s.directBits + 1 + at>>s.top - s.top
+		next := uint64(1)<<(s.top-1) - 1
+		m = (next + 1 | uint64(at>>1)&next) << extra
+	}
+	return (m ^ sign) &^ (1<<extra - 1), extra
+}
+
+// tokenize sets tokens to those of xs, adds them to count, and returns the
+// number of extra bits of all.
+func (s *tokenShape) tokenize(tokens []byte, xs []uint64, count *[2][256]uint32) (extra int) {
+	tokens = tokens[:len(xs)]
+	for i, x := range xs {
+		sign := uint64(int64(x) >> 63)
+		m := x ^ sign
+		l := bits.Len64(m) & 127
+		e := s.extra[l]
+		t := s.add[l] + byte(m>>(e&63))<<1 + byte(sign&1)
+		tokens[i] = t
+		count[i&1][t]++ // two counts, because the same one twice in a row waits
+		extra += int(e)
+	}
+	return extra
+}
+
+// appendExtra appends the extra bits of xs, size of them.
+func (s *tokenShape) appendExtra(dst []byte, xs []uint64, size int) []byte {
+	at := len(dst)
+	dst = slices.Grow(dst, size/8+9)
+	b := dst[at : at+size/8+9]
+	acc, fill, p := uint64(0), uint(0), 0
+	for _, x := range xs {
+		l := bits.Len64(x^uint64(int64(x)>>63)) & 127
+		e := uint(s.extra[l])
+		acc |= x & (1<<(e&63) - 1) << (fill & 63)
+		fill += e
+		binary.LittleEndian.PutUint64(b[p:], acc)
+		p += int(fill >> 3)
+		acc >>= fill &^ 7
+		fill &= 7
+	}
+	return dst[:at+(size+7)/8]
+}
+
+// tokenCounts is how often each token of a shape occurs, and what the tokens of
+// both shapes then take.
+type tokenCounts [2][256]uint32
+
+// appendTokens appends the residuals xs as tokens of the shape that is the
+// shorter one, unless the faster one is hardly longer. It returns false if
+// Huffman codes do not make them shorter, or one is out of range.
+func (s *scratch) appendTokens(dst []byte, xs []uint64, c Coder) (_ []byte, extra, ok bool) {
+	shape := shapeOf(c)
+	s.tokens = sized(s.tokens, len(xs))
+	s.counts = tokenCounts{}
+	size := shape.tokenize(s.tokens, xs, (*[2][256]uint32)(&s.counts))
+	mode, compress := byte(tokenModeOne), huff0.Compress1X
+	if len(xs) >= tokenFourFrom {
+		mode, compress = tokenModeFour, huff0.Compress4X
+	}
+	s.huff.Reuse = huff0.ReusePolicyNone
+	packed, _, err := compress(s.tokens, &s.huff)
+	if err != nil {
+		return dst, false, false
+	}
+	dst = append(dst, mode)
+	if size == 0 {
+		return append(dst, packed...), false, true
+	}
+	dst = AppendBytes(dst, packed)
+	return shape.appendExtra(dst, xs, size), true, true
+}

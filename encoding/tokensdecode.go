@@ -1,0 +1,166 @@
+package encoding
+
+import "github.com/klauspost/compress/huff0"
+
+// tokenHeader is a TOK payload taken apart.
+type tokenHeader struct {
+	mode   byte
+	tokens []byte // Huffman-coded
+	extra  []byte // extra bits, nil if there are none
+}
+
+// streams returns how many Huffman streams the tokens are, 0 if there are none.
+func (h tokenHeader) streams() int {
+	switch h.mode {
+	case tokenModeOne:
+		return 1
+	case tokenModeFour:
+		return 4
+	}
+	return 0
+}
+
+func parseTokens(src []byte, extra bool) (h tokenHeader, err error) {
+	if len(src) == 0 {
+		return h, corruptf("TOK: no mode")
+	}
+	h.mode, h.tokens = src[0], src[1:]
+	if h.mode != tokenModeOne && h.mode != tokenModeFour {
+		return h, corruptf("TOK: unknown mode %d", h.mode)
+	}
+	if extra {
+		if h.tokens, h.extra, err = Bytes(h.tokens, MaxValues); err != nil {
+			return h, err
+		}
+		if len(h.extra) == 0 {
+			return h, corruptf("TOK: no extra bits")
+		}
+	}
+	return h, nil
+}
+
+// tokenReader gives residuals, or what they add to a sum, a block at a time.
+type tokenReader struct {
+	huff   huff0.Scratch
+	buffer []byte // tokens of the column
+	padded []byte // its extra bits and eight bytes more
+
+	tokens []byte // not taken yet
+	shape  *tokenShape
+	// What a token adds to a sum: steps if no token has extra bits, else ranges,
+	// whose extra bits count gcd each.
+	steps  [256]uint64
+	ranges [256]tokenRange
+	gcd    uint64
+	wide   bool // tokens have extra bits
+	at     uint // extra bits taken
+	size   uint // bytes of extra bits
+}
+
+// tokenRange is what a token stands for: base + gcd·(bits & mask).
+type tokenRange struct {
+	base, mask uint64
+	bits       uint
+}
+
+// noToken is so many bits that none are left: the mark of a byte that is no
+// token.
+const noToken = 1 << 40
+
+// begin takes up what parseIntHeader stopped at, for n residuals.
+func (r *tokenReader) begin(h *intHeader, n int) error {
+	r.buffer = sized(r.buffer, n)
+	_, rest, err := huff0.ReadTable(h.tokens.tokens, &r.huff)
+	if err != nil {
+		return corruptf("TOK: %v", err)
+	}
+	d := r.huff.Decoder()
+	if out := r.buffer[:0:n]; h.tokens.mode == tokenModeOne {
+		out, err = d.Decompress1X(out, rest)
+		if err == nil && len(out) != n {
+			return corruptf("TOK: %d tokens, want %d", len(out), n)
+		}
+	} else {
+		_, err = d.Decompress4X(out, rest)
+	}
+	if err != nil {
+		return corruptf("TOK: %v", err)
+	}
+	r.tokens, r.shape = r.buffer[:n], shapeOf(h.coder)
+	r.wide, r.at, r.size = h.tokens.extra != nil, 0, uint(len(h.tokens.extra))
+	if r.wide {
+		r.padded = sized(r.padded, len(h.tokens.extra)+8)
+		clear(r.padded[copy(r.padded, h.tokens.extra):])
+	} else if !allBelow(r.tokens, r.shape.direct) {
+		return corruptf("TOK: token with extra bits, of which there are none")
+	}
+	g, low := h.gcd, uint64(h.low)*h.gcd
+	if h.order != OrderDelta {
+		g, low = 1, 0
+	}
+	r.table(g, low)
+	return nil
+}
+
+// table sets what tokens add: for order delta steps ready to be summed, for
+// others the residuals.
+func (r *tokenReader) table(gcd, low uint64) {
+	r.gcd = gcd
+	for t := range uint(256) {
+		switch {
+		case t < r.shape.tokens && r.wide:
+			base, extra := r.shape.base(t)
+			r.ranges[t] = tokenRange{low + gcd*base, 1<<extra - 1, extra}
+		case r.wide:
+			r.ranges[t] = tokenRange{bits: noToken}
+		case t < r.shape.direct:
+			base, _ := r.shape.base(t)
+			r.steps[t] = low + gcd*base
+		}
+	}
+}
+
+// allBelow reports whether all bytes are below limit, a power of two.
+func allBelow(b []byte, limit uint) bool {
+	or := byte(0)
+	for ; len(b) >= 8; b = b[8:] {
+		if le64(b)&(0x0101010101010101*uint64(256-limit)) != 0 {
+			return false
+		}
+	}
+	for _, t := range b {
+		or |= t
+	}
+	return uint(or) < limit
+}
+
+// next fills the next block with what the tokens add.
+func (r *tokenReader) next(us []uint64) error {
+	tokens := r.tokens[:len(us)]
+	r.tokens = r.tokens[len(us):]
+	if !r.wide {
+		for i, t := range tokens {
+			us[i] = r.steps[t]
+		}
+		return nil
+	}
+	at, g, padded := r.at, r.gcd, r.padded
+	for i, t := range tokens {
+		e := &r.ranges[t]
+		p := at >> 3
+		if p+8 > uint(len(padded)) {
+			break
+		}
+		us[i] = e.base + g*(le64(padded[p:])>>(at&7)&e.mask)
+		at += e.bits
+	}
+	return r.took(at)
+}
+
+// took notes that so many extra bits have been taken.
+func (r *tokenReader) took(at uint) error {
+	if r.at = at; len(r.tokens) > 0 && at <= 8*r.size || len(r.tokens) == 0 && (at+7)/8 == r.size {
+		return nil
+	}
+	return corruptf("TOK: %d bytes of extra bits, want %d bits or more", r.size, at)
+}
