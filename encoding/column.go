@@ -64,6 +64,8 @@ var coderNames = [16]string{"CONST", "PACK", "TOK-A", "XOR", "coder 4", "coder 5
 
 func (c Coder) String() string { return coderNames[c&15] }
 
+func (c Coder) tokens() bool { return c == CoderTokA || c == CoderTokB }
+
 // Bits of the byte that heads a column of integers.
 const (
 	intOrder   = 0x03

@@ -9,11 +9,15 @@ import (
 	"tsdb/internal/model"
 )
 
-// floatPatterns are the columns of floats that every test and benchmark uses.
-var floatPatterns = []struct {
+type floatPattern struct {
 	name string
 	make func(r *rand.Rand, n int) []float64
-}{
+}
+
+// floatPatterns are the columns of floats that every test and benchmark uses.
+var floatPatterns = append(plainPatterns, programPatterns...)
+
+var plainPatterns = []floatPattern{
 	{"constant", func(r *rand.Rand, n int) []float64 { return fill(n, func(int) float64 { return 42 }) }},
 	{"zero", func(r *rand.Rand, n int) []float64 { return make([]float64, n) }},
 	{"counter", func(r *rand.Rand, n int) []float64 {
@@ -88,6 +92,51 @@ var floatPatterns = []struct {
 	{"bits", func(r *rand.Rand, n int) []float64 {
 		return fill(n, func(int) float64 { return math.Float64frombits(r.Uint64()) })
 	}},
+}
+
+// programPatterns are columns as programs export them.
+var programPatterns = []floatPattern{
+	// As TSBS makes the fields of its cpu set.
+	{"tsbs-cpu", func(r *rand.Rand, n int) []float64 {
+		v := 100 * r.Float64()
+		return fill(n, func(int) float64 { v = max(0, min(100, v+r.NormFloat64())); return math.Trunc(v) })
+	}},
+	// Counters of events and of bytes: rates that wander, and noise on them.
+	{"events", func(r *rand.Rand, n int) []float64 { return rates(r, n, 30, 1) }},
+	{"traffic", func(r *rand.Rand, n int) []float64 { return rates(r, n, 200, 1400) }},
+	// Seconds as programs export them: from nanoseconds by a product, from
+	// milliseconds by two divisions, from ticks.
+	{"nanoseconds", func(r *rand.Rand, n int) []float64 {
+		return fill(n, func(int) float64 { return math.Round(2e5*math.Exp(0.3*r.NormFloat64())) * 1e-9 })
+	}},
+	{"milliseconds", func(r *rand.Rand, n int) []float64 {
+		at := float64(r.IntN(1 << 30))
+		return fill(n, func(int) float64 { at += float64(r.IntN(20000)); return at / 1000 / 1e3 })
+	}},
+	{"ticks", func(r *rand.Rand, n int) []float64 {
+		return each(rates(r, n, 12, 1), func(_ int, v float64) float64 { return v / 100 })
+	}},
+	{"memory", func(r *rand.Rand, n int) []float64 {
+		v := 1 << 20
+		return fill(n, func(int) float64 {
+			if r.IntN(3) > 0 {
+				v += int(40 * r.NormFloat64())
+			}
+			return float64(4096 * v)
+		})
+	}},
+}
+
+// rates are a counter of events of a size: of about mean events between two
+// values, more or fewer at times.
+func rates(r *rand.Rand, n int, mean, size float64) []float64 {
+	v, level := math.Round(1e9*r.Float64()), 0.0
+	return fill(n, func(int) float64 {
+		level = 0.95*level + 0.1*r.NormFloat64()
+		rate := mean * math.Exp(level)
+		v += size * math.Round(max(0, rate+math.Sqrt(rate)*r.NormFloat64()))
+		return v
+	})
 }
 
 // specials are the floats that arithmetic does not keep.
@@ -269,11 +318,11 @@ var histogramPatterns = []struct {
 	}},
 }
 
-func each(hs []model.Histogram, f func(i int, h model.Histogram) model.Histogram) []model.Histogram {
-	for i := range hs {
-		hs[i] = f(i, hs[i])
+func each[T any](vs []T, f func(i int, v T) T) []T {
+	for i := range vs {
+		vs[i] = f(i, vs[i])
 	}
-	return hs
+	return vs
 }
 
 // latencies are n scrapes of a histogram of request times at schema 3, to whose

@@ -37,24 +37,28 @@ func suiteColumns(r *rand.Rand, most int) []column {
 	add := func(name string, n int, appendTo func([]byte) []byte, decode func(*testing.T, []byte, int) (bool, error)) {
 		cs = append(cs, column{fmt.Sprintf("%s/n=%d", name, n), n, appendTo, decode})
 	}
+	floats := func(p floatPattern, n int) []float64 {
+		vs := p.make(r, n)
+		encoded := func(name string, tier Tier, hint FloatHint) {
+			add(name, n,
+				func(dst []byte) []byte { b, _ := AppendFloats(dst, vs, tier, hint); return b },
+				func(t *testing.T, src []byte, n int) (bool, error) {
+					return decodeBehind(t, 7.5, vs, sameBits, func(dst []float64) ([]float64, error) { return DecodeFloats(dst, src, n) })
+				})
+		}
+		_, own := AppendFloats(nil, vs, Fast, 0)
+		for _, hint := range []FloatHint{0, own, FloatHint(r.Uint32())} {
+			encoded(fmt.Sprintf("floats/%s/hint=%#x", p.name, hint), Fast, hint)
+		}
+		encoded("floats/full/"+p.name, Full, 0)
+		return vs
+	}
 	for _, n := range suiteSizes {
 		if n > most {
 			break
 		}
-		for _, p := range floatPatterns {
-			vs := p.make(r, n)
-			_, own := AppendFloats(nil, vs, Fast, 0)
-			floats := func(name string, tier Tier, hint FloatHint) {
-				add(name, n,
-					func(dst []byte) []byte { b, _ := AppendFloats(dst, vs, tier, hint); return b },
-					func(t *testing.T, src []byte, n int) (bool, error) {
-						return decodeBehind(t, 7.5, vs, sameBits, func(dst []float64) ([]float64, error) { return DecodeFloats(dst, src, n) })
-					})
-			}
-			for _, hint := range []FloatHint{0, own, FloatHint(r.Uint32())} {
-				floats(fmt.Sprintf("floats/%s/hint=%#x", p.name, hint), Fast, hint)
-			}
-			floats("floats/full/"+p.name, Full, 0)
+		for _, p := range plainPatterns {
+			vs := floats(p, n)
 			ts := scrapeTimes(r, n)
 			add("gorilla/"+p.name, n,
 				func(dst []byte) []byte { var g Gorilla; return g.AppendAll(dst, ts, vs) },
@@ -142,6 +146,13 @@ func suiteColumns(r *rand.Rand, most int) []column {
 				func(t *testing.T, src []byte, n int) (bool, error) {
 					return decodeBehind(t, 'x', joined, equal, func(dst []byte) ([]byte, error) { return DecodeZstd(dst, src, n) })
 				})
+		}
+	}
+	for _, n := range suiteSizes {
+		for _, p := range programPatterns {
+			if n <= most {
+				floats(p, n)
+			}
 		}
 	}
 	return cs

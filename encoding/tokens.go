@@ -77,32 +77,34 @@ func (s *tokenShape) base(token uint) (x uint64, extra uint) {
 	return (m ^ sign) &^ (1<<extra - 1), extra
 }
 
-// tokenize sets tokens to those of xs, adds them to count, and returns the
-// number of extra bits of all.
-func (s *tokenShape) tokenize(tokens []byte, xs []uint64, count *[2][256]uint32) (extra int) {
+// tokenize sets tokens to those of xs and returns the number of extra bits of
+// all.
+func (s *tokenShape) tokenize(tokens []byte, xs []uint64) (extra int) {
 	tokens = tokens[:len(xs)]
 	for i, x := range xs {
 		sign := uint64(int64(x) >> 63)
 		m := x ^ sign
 		l := bits.Len64(m) & 127
 		e := s.extra[l]
-		t := s.add[l] + byte(m>>(e&63))<<1 + byte(sign&1)
-		tokens[i] = t
-		count[i&1][t]++ // two counts, because the same one twice in a row waits
+		tokens[i] = s.add[l] + byte(m>>(e&63))<<1 + byte(sign&1)
 		extra += int(e)
 	}
 	return extra
 }
 
 // appendExtra appends the extra bits of xs, size of them.
-func (s *tokenShape) appendExtra(dst []byte, xs []uint64, size int) []byte {
+func (s *tokenShape) appendExtra(dst []byte, xs []uint64, tokens []byte, size int) []byte {
 	at := len(dst)
 	dst = slices.Grow(dst, size/8+9)
 	b := dst[at : at+size/8+9]
 	acc, fill, p := uint64(0), uint(0), 0
-	for _, x := range xs {
-		l := bits.Len64(x^uint64(int64(x)>>63)) & 127
-		e := uint(s.extra[l])
+	xs = xs[:len(tokens)]
+	for i, t := range tokens {
+		if uint(t) < s.direct {
+			continue
+		}
+		x := xs[i]
+		e := uint(s.extra[bits.Len64(x^uint64(int64(x)>>63))&127])
 		acc |= x & (1<<(e&63) - 1) << (fill & 63)
 		fill += e
 		binary.LittleEndian.PutUint64(b[p:], acc)
@@ -113,23 +115,18 @@ func (s *tokenShape) appendExtra(dst []byte, xs []uint64, size int) []byte {
 	return dst[:at+(size+7)/8]
 }
 
-// tokenCounts is how often each token of a shape occurs, and what the tokens of
-// both shapes then take.
-type tokenCounts [2][256]uint32
-
-// appendTokens appends the residuals xs as tokens of the shape that is the
-// shorter one, unless the faster one is hardly longer. It returns false if
-// Huffman codes do not make them shorter, or one is out of range.
+// appendTokens appends the residuals xs, which the coder c can hold, as tokens,
+// and says whether they have extra bits. It returns false if a Huffman code
+// makes the tokens no shorter.
 func (s *scratch) appendTokens(dst []byte, xs []uint64, c Coder) (_ []byte, extra, ok bool) {
 	shape := shapeOf(c)
 	s.tokens = sized(s.tokens, len(xs))
-	s.counts = tokenCounts{}
-	size := shape.tokenize(s.tokens, xs, (*[2][256]uint32)(&s.counts))
+	size := shape.tokenize(s.tokens, xs)
 	mode, compress := byte(tokenModeOne), huff0.Compress1X
 	if len(xs) >= tokenFourFrom {
 		mode, compress = tokenModeFour, huff0.Compress4X
 	}
-	s.huff.Reuse = huff0.ReusePolicyNone
+	s.huff.Reuse = huff0.ReusePolicyNone // the bytes follow from xs alone
 	packed, _, err := compress(s.tokens, &s.huff)
 	if err != nil {
 		return dst, false, false
@@ -139,5 +136,5 @@ func (s *scratch) appendTokens(dst []byte, xs []uint64, c Coder) (_ []byte, extr
 		return append(dst, packed...), false, true
 	}
 	dst = AppendBytes(dst, packed)
-	return shape.appendExtra(dst, xs, size), true, true
+	return shape.appendExtra(dst, xs, s.tokens, size), true, true
 }

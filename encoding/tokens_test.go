@@ -14,8 +14,7 @@ func TestTokensStandForRanges(t *testing.T) {
 		for range 20000 {
 			x := uint64(int64(r.Uint64()) >> (6 + r.IntN(58)))
 			var token [1]byte
-			var count [2][256]uint32
-			bits := shape.tokenize(token[:], []uint64{x}, &count)
+			bits := shape.tokenize(token[:], []uint64{x})
 			base, extra := shape.base(uint(token[0]))
 			if uint(token[0]) >= shape.tokens || int(extra) != bits || base+x&(1<<extra-1) != x {
 				t.Fatalf("%s: residual %d: token %d with %d extra bits, base %d with %d", name, int64(x), token[0], bits, int64(base), extra)

@@ -134,27 +134,106 @@ func allBelow(b []byte, limit uint) bool {
 	return uint(or) < limit
 }
 
+// take returns the tokens of the next n residuals.
+func (r *tokenReader) take(n int) []byte {
+	tokens := r.tokens[:n]
+	r.tokens = r.tokens[n:]
+	return tokens
+}
+
 // next fills the next block with what the tokens add.
 func (r *tokenReader) next(us []uint64) error {
-	tokens := r.tokens[:len(us)]
-	r.tokens = r.tokens[len(us):]
+	tokens := r.take(len(us))
+	us = us[:len(tokens)]
 	if !r.wide {
 		for i, t := range tokens {
 			us[i] = r.steps[t]
 		}
 		return nil
 	}
-	at, g, padded := r.at, r.gcd, r.padded
+	at, g, padded, ranges := r.at, r.gcd, r.padded, &r.ranges
 	for i, t := range tokens {
-		e := &r.ranges[t]
-		p := at >> 3
-		if p+8 > uint(len(padded)) {
+		if at > 8*r.size {
 			break
 		}
-		us[i] = e.base + g*(le64(padded[p:])>>(at&7)&e.mask)
+		e := &ranges[t]
+		us[i] = e.base + g*(wordAt(padded, at>>3)>>(at&7)&e.mask)
 		at += e.bits
 	}
 	return r.took(at)
+}
+
+// toFloats is next, sum and toFloats in one loop, for order delta and the
+// transforms that are most of all; it returns false for others. value is the sum
+// so far.
+func (r *tokenReader) toFloats(vs []float64, f formula, value *uint64) (bool, error) {
+	if f.transform != TransformInt && f.transform != TransformDec && f.transform != TransformDecM {
+		return false, nil
+	}
+	tokens := r.take(len(vs))
+	vs = vs[:len(tokens)]
+	v := *value
+	if !r.wide {
+		steps := &r.steps
+		switch f.transform {
+		case TransformInt:
+			for i, t := range tokens {
+				v += steps[t]
+				vs[i] = float64(int64(v))
+			}
+		case TransformDec:
+			power := powersOfTen[f.e]
+			for i, t := range tokens {
+				v += steps[t]
+				vs[i] = float64(int64(v)) / power
+			}
+		case TransformDecM:
+			power := negativePowersOfTen[f.e]
+			for i, t := range tokens {
+				v += steps[t]
+				vs[i] = float64(int64(v)) * power
+			}
+		}
+		*value = v
+		return true, nil
+	}
+	at, end, g, padded, ranges := r.at, 8*r.size, r.gcd, r.padded, &r.ranges
+	switch f.transform {
+	case TransformInt:
+		for i, t := range tokens {
+			if at > end {
+				break
+			}
+			e := &ranges[t]
+			v += e.base + g*(wordAt(padded, at>>3)>>(at&7)&e.mask)
+			at += e.bits
+			vs[i] = float64(int64(v))
+		}
+	case TransformDec:
+		power := powersOfTen[f.e]
+		for i, t := range tokens {
+			if at > end {
+				break
+			}
+			e := &ranges[t]
+			v += e.base + g*(wordAt(padded, at>>3)>>(at&7)&e.mask)
+			at += e.bits
+			vs[i] = float64(int64(v)) / power
+		}
+	case TransformDecM:
+		power := negativePowersOfTen[f.e]
+		for i, t := range tokens {
+			if at > end {
+				break
+			}
+			e := &ranges[t]
+			v += e.base + g*(wordAt(padded, at>>3)>>(at&7)&e.mask)
+			at += e.bits
+			vs[i] = float64(int64(v)) * power
+		}
+	}
+	*value = v
+	return true, r.took(at)
 }
 
 // took notes that so many extra bits have been taken.

@@ -1,6 +1,9 @@
 package encoding
 
-import "unsafe"
+import (
+	"encoding/binary"
+	"unsafe"
+)
 
 // words returns the memory of fs as words of 64 bits. Decoders unpack a column
 // into it and turn each word into its float in place, which saves a scratch
@@ -12,4 +15,11 @@ func words(fs []float64) []uint64 {
 // wordsOfInts returns the memory of vs as unsigned words.
 func wordsOfInts(vs []int64) []uint64 {
 	return unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(vs))), len(vs))
+}
+
+// wordAt returns the eight bytes of b from at on, lowest first. at+8 ≤ len(b):
+// the caller has checked it against a number of bits, which the compiler does
+// not see.
+func wordAt(b []byte, at uint) uint64 {
+	return binary.LittleEndian.Uint64(unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), at)), 8))
 }
