@@ -141,7 +141,7 @@ func appendFloatsAs(dst []byte, vs []float64, hint FloatHint, s *scratch) ([]byt
 		}
 		dst, next = appendTransformed(dst, vs, formulaInt, try, s)
 	case f.isDecimal():
-		if long && f.e >= doubtfulExponent || !s.decimals(vs, f) || s.corrected {
+		if long && (f.e >= doubtfulExponent || mostlyIntegers(vs)) || !s.decimals(vs, f) || s.corrected {
 			return dst, 0
 		}
 		dst, next = appendTransformed(dst, vs, f, try, s)
@@ -173,6 +173,17 @@ func mostlyDecimal(vs []float64) bool {
 		}
 	}
 	return n >= 2
+}
+
+// mostlyIntegers reports whether a few values are integers, which take fewer bits
+// as such than as decimals.
+func mostlyIntegers(vs []float64) bool {
+	for i := range 3 {
+		if v := vs[(2*i+1)*len(vs)/6]; v != math.Trunc(v) {
+			return false
+		}
+	}
+	return true
 }
 
 // mostlyRepeats reports whether half of the values are those before them.

@@ -25,7 +25,6 @@ type scratch struct {
 	changes     []int64 // likewise
 	inner       []byte  // a column inside a SPARSE one
 	tokens      []byte
-	counts      tokenCounts
 	huff        huff0.Scratch
 }
 
