@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/promqltest"
 	promstorage "github.com/prometheus/prometheus/storage"
@@ -40,7 +41,8 @@ func TestPromQLBuiltin(t *testing.T) {
 		settle bool
 	}{{"head", false}, {"blocks", true}} {
 		t.Run(c.name, func(t *testing.T) {
-			counter := &evalCounter{QueryEngine: builtinEngine()}
+			reg := prometheus.NewRegistry()
+			counter := &evalCounter{QueryEngine: builtinEngine(reg)}
 			files := &fileRunner{T: t}
 			t.Cleanup(func() { // after the parallel files
 				ran, skipped := counter.count(), files.skipped
@@ -50,7 +52,7 @@ func TestPromQLBuiltin(t *testing.T) {
 				if ran != builtinEvals || skipped != 0 {
 					t.Errorf("%d evals passed and %d files were skipped, expected %d and 0", ran, skipped, builtinEvals)
 				}
-				t.Logf("%d passed, %d skipped", ran, skipped)
+				t.Logf("%d passed, %d skipped; of %d queries, those that ran on Prometheus' engine: %v", ran, skipped, counter.queries, fallbacks(t, reg))
 			})
 			promqltest.RunBuiltinTestsWithStorage(files, counter, func(t testing.TB) promstorage.Storage {
 				return querytest.New(t, c.settle)
@@ -60,8 +62,9 @@ func TestPromQLBuiltin(t *testing.T) {
 }
 
 // builtinEngine is set up as promqltest sets its own engine up.
-func builtinEngine() *query.Engine {
+func builtinEngine(reg prometheus.Registerer) *query.Engine {
 	return query.New(query.Options{
+		Registerer:         reg,
 		Timeout:            100 * time.Second,
 		MaxSamples:         promqltest.DefaultMaxSamplesPerQuery,
 		SubqueryStep:       time.Minute,
@@ -100,6 +103,26 @@ type evalCounter struct {
 	promql.QueryEngine
 	mu         sync.Mutex
 	goroutines map[string]struct{}
+	queries    int
+}
+
+// fallbacks returns how many queries ran on Prometheus' engine, by reason.
+func fallbacks(t *testing.T, reg *prometheus.Registry) map[string]float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := make(map[string]float64)
+	for _, f := range families {
+		if f.GetName() != "tsdb_query_fallback_total" {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			by[m.GetLabel()[0].GetValue()] = m.GetCounter().GetValue()
+		}
+	}
+	return by
 }
 
 func (c *evalCounter) NewInstantQuery(ctx context.Context, q promstorage.Queryable, opts promql.QueryOpts, qs string, ts time.Time) (promql.Query, error) {
@@ -124,6 +147,7 @@ func (c *evalCounter) note() {
 		c.goroutines = make(map[string]struct{})
 	}
 	c.goroutines[id] = struct{}{}
+	c.queries++
 }
 
 func (c *evalCounter) count() int {

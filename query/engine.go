@@ -70,6 +70,12 @@ type Engine struct {
 	parser  *Parser
 	queue   *queue
 	timeout time.Duration
+
+	settings     settings
+	lookback     time.Duration
+	perStepStats bool
+	log          *slog.Logger
+	fallbacks    *prometheus.CounterVec
 }
 
 var _ promql.QueryEngine = (*Engine)(nil)
@@ -81,6 +87,22 @@ func New(o Options) *Engine {
 		parser:  NewParser(o.Parser),
 		queue:   newQueue(o.MaxConcurrent, o.MaxQueued, o.Started),
 		timeout: o.Timeout,
+		settings: settings{
+			subqueryStep:    o.SubqueryStep.Milliseconds(),
+			delayedNames:    o.DelayedNameRemoval,
+			startTimestamps: o.UseStartTimestamps,
+			maxSamples:      o.MaxSamples,
+		},
+		lookback:     o.Lookback,
+		perStepStats: o.PerStepStats,
+		log:          o.Logger,
+		fallbacks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tsdb_query_fallback_total",
+			Help: "Queries that ran on Prometheus' engine, by what our own does not cover.",
+		}, []string{"reason"}),
+	}
+	if o.Registerer != nil {
+		o.Registerer.MustRegister(e.fallbacks)
 	}
 	e.inner = promql.NewEngine(promql.EngineOpts{
 		Logger:                   o.Logger,
@@ -117,20 +139,24 @@ func (e *Engine) Drain(ctx context.Context) error { return e.queue.drain(ctx) }
 // parser.
 func (e *Engine) NewInstantQuery(ctx context.Context, q promstorage.Queryable, opts promql.QueryOpts, qs string, ts time.Time) (promql.Query, error) {
 	src := &witness{Queryable: q}
-	inner, err := e.inner.NewInstantQuery(ctx, src, opts, qs, ts)
+	p, err := e.prepare(src, opts, qs, ts, ts, 0, true)
 	if err != nil {
 		return nil, err
 	}
-	return &run{Query: inner, src: src, timeout: e.timeout}, nil
+	p.prometheus = func() (promql.Query, error) { return e.inner.NewInstantQuery(ctx, src, opts, qs, ts) }
+	return &run{Query: p, src: src, timeout: e.timeout}, nil
 }
 
 // NewRangeQuery prepares a query at the times start, start + interval, … up to
 // end. The error is that of the parser.
 func (e *Engine) NewRangeQuery(ctx context.Context, q promstorage.Queryable, opts promql.QueryOpts, qs string, start, end time.Time, interval time.Duration) (promql.Query, error) {
 	src := &witness{Queryable: q}
-	inner, err := e.inner.NewRangeQuery(ctx, src, opts, qs, start, end, interval)
+	p, err := e.prepare(src, opts, qs, start, end, interval, false)
 	if err != nil {
 		return nil, err
 	}
-	return &run{Query: inner, src: src, timeout: e.timeout}, nil
+	p.prometheus = func() (promql.Query, error) {
+		return e.inner.NewRangeQuery(ctx, src, opts, qs, start, end, interval)
+	}
+	return &run{Query: p, src: src, timeout: e.timeout}, nil
 }

@@ -16,8 +16,9 @@ var ErrOverloaded = errors.New("too many queries are waiting already, try again 
 // The part of the error text of an ended query that says where it ended, in
 // the words Prometheus uses.
 const (
-	inQueue     = "query queue"
-	inExecution = "query execution"
+	inQueue      = "query queue"
+	inExecution  = "query execution"
+	inEvaluation = "expression evaluation"
 )
 
 // classify gives a context's errors that came up inside the storage the types

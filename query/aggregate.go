@@ -1,0 +1,555 @@
+package query
+
+import (
+	"errors"
+	"math"
+	"slices"
+	"strconv"
+
+	commonmodel "github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/promql/parser/posrange"
+	"github.com/prometheus/prometheus/util/annotations"
+	"github.com/prometheus/prometheus/util/kahansum"
+)
+
+// groupBy says which labels make a group.
+type groupBy struct {
+	without bool
+	names   []string // sorted
+}
+
+// labels returns the labels of a series' group.
+func (g *groupBy) labels(b *labels.Builder, ls labels.Labels) labels.Labels {
+	switch {
+	case g.without:
+		b.Reset(ls)
+		return b.Del(g.names...).Del(nameLabel).Labels()
+	case len(g.names) == 0:
+		return labels.EmptyLabels()
+	}
+	b.Reset(ls)
+	return b.Keep(g.names...).Labels()
+}
+
+// grouping numbers the groups in the order of their first series.
+type grouping struct {
+	groupBy
+	numbers map[string]int
+	buf     []byte
+	b       *labels.Builder
+	sorted  []string
+}
+
+func newGrouping(g groupBy) *grouping {
+	n := &grouping{groupBy: g, numbers: make(map[string]int), b: labels.NewBuilder(labels.EmptyLabels())}
+	if g.without { // the name is never part of the group
+		n.sorted = sortedWith(g.names, nameLabel)
+	}
+	return n
+}
+
+func sortedWith(names []string, name string) []string {
+	out := make([]string, 0, len(names)+1)
+	for _, n := range names {
+		if name != "" && name < n {
+			out, name = append(out, name), ""
+		}
+		out = append(out, n)
+	}
+	if name != "" {
+		out = append(out, name)
+	}
+	return out
+}
+
+// number returns the number of a series' group, and whether it is new.
+func (g *grouping) number(ls labels.Labels) (int, bool) {
+	switch {
+	case g.without:
+		g.buf = ls.BytesWithoutLabels(g.buf, g.sorted...)
+	case len(g.names) == 0:
+		g.buf = g.buf[:0]
+	default:
+		g.buf = ls.BytesWithLabels(g.buf, g.names...)
+	}
+	k, ok := g.numbers[string(g.buf)]
+	if !ok {
+		k = len(g.numbers)
+		g.numbers[string(g.buf)] = k
+	}
+	return k, !ok
+}
+
+// aggregateNode is what all aggregations have.
+type aggregateNode struct {
+	grid
+	child      node
+	param      node // nil if there is none
+	constParam bool // the parameter is a literal
+	expr       *parser.AggregateExpr
+	op         parser.ItemType
+	by         groupBy
+}
+
+// pos is where annotations about the samples point to.
+func (n *aggregateNode) pos() posrange.PositionRange { return n.expr.Expr.PositionRange() }
+
+// ignored tells of histograms that an operator leaves out.
+func (n *aggregateNode) ignored(f *frame) {
+	f.annotate(annotations.NewHistogramIgnoredInAggregationInfo(n.op.String(), n.pos()))
+}
+
+// foldNode is an aggregation to which each series adds what it has, so that
+// nothing is kept but groups × steps.
+type foldNode struct{ aggregateNode }
+
+// fold is the state of one group.
+type fold struct {
+	metric labels.Labels
+	drop   bool
+	last   int // last step at which a series had a value; drop is that step's
+
+	v, c  []float64 // the value so far (absent = none) and what rounding left of it
+	count []float64 // how many; of avg, count, stddev and stdvar
+	mean  []float64 // of stddev, stdvar and, where the sum would overflow, of avg
+	moved []bool    // avg: mean is used; nil if nowhere
+	hist  []*histogramFold
+}
+
+func (n *foldNode) table(f *frame) (*table, error) {
+	src, err := f.open(n.child)
+	if err != nil {
+		return nil, err
+	}
+	defer src.close()
+	groups := newGrouping(n.by)
+	var folds []*fold
+	err = f.each(src, func(_ int, c *column) error {
+		first := c.first()
+		if first == len(c.v) {
+			return nil
+		}
+		k, fresh := groups.number(c.metric)
+		if fresh {
+			g := n.newFold()
+			g.metric = n.by.labels(groups.b, c.metric)
+			folds = append(folds, g)
+			if err := f.hold(n.n); err != nil {
+				return err
+			}
+		}
+		n.add(f, folds[k], c, first)
+		return nil
+	})
+	f.release(len(folds) * n.n)
+	if err != nil {
+		return nil, err
+	}
+	t := &table{}
+	for _, g := range folds {
+		if err := f.keep(t, n.finish(f, g)); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+func (n *foldNode) newFold() *fold {
+	g := &fold{v: make([]float64, n.n), last: -1}
+	for i := range g.v {
+		g.v[i] = absent
+	}
+	switch n.op {
+	case parser.SUM:
+		g.c = make([]float64, n.n)
+	case parser.AVG:
+		g.c, g.count = make([]float64, n.n), make([]float64, n.n)
+	case parser.COUNT:
+		g.count = make([]float64, n.n)
+	case parser.STDDEV, parser.STDVAR:
+		g.count, g.mean = make([]float64, n.n), make([]float64, n.n)
+	}
+	return g
+}
+
+// add folds a column into its group; nothing comes before step first.
+func (n *foldNode) add(f *frame, g *fold, c *column, first int) {
+	if slices.ContainsFunc(c.h, isHistogram) {
+		n.addHistograms(f, g, c)
+	}
+	vs, acc := c.v[first:], g.v[first:]
+	switch {
+	case n.op == parser.SUM && g.hist == nil:
+		addSum(acc, g.c[first:], vs)
+	case n.op == parser.AVG && g.hist == nil:
+		g.addMean(vs, first)
+	case n.op == parser.SUM, n.op == parser.AVG:
+		n.addMixed(f, g, c)
+	case n.op == parser.MAX:
+		for i, v := range vs {
+			if !isAbsent(v) && (acc[i] < v || math.IsNaN(acc[i])) {
+				acc[i] = v
+			}
+		}
+	case n.op == parser.MIN:
+		for i, v := range vs {
+			if !isAbsent(v) && (acc[i] > v || math.IsNaN(acc[i])) {
+				acc[i] = v
+			}
+		}
+	case n.op == parser.COUNT:
+		for i := range vs {
+			if c.has(first + i) {
+				g.count[first+i]++
+				acc[i] = g.count[first+i]
+			}
+		}
+	case n.op == parser.GROUP:
+		for i := range vs {
+			if c.has(first + i) {
+				acc[i] = 1
+			}
+		}
+	default:
+		g.addSpread(vs, first)
+	}
+	g.noteDrop(c)
+}
+
+// noteDrop keeps the mark to drop the name as Prometheus does: a group has
+// that of the last step.
+func (g *fold) noteDrop(c *column) {
+	last := len(c.v) - 1
+	for last >= 0 && !c.has(last) {
+		last--
+	}
+	if last > g.last {
+		g.last, g.drop = last, c.drop
+	} else if last == g.last {
+		g.drop = g.drop || c.drop
+	}
+}
+
+// addSum adds values to sums, each with its compensation.
+func addSum(sum, c, vs []float64) {
+	sum, c = sum[:len(vs)], c[:len(vs)]
+	for i, v := range vs {
+		if isAbsent(v) {
+			continue
+		}
+		if isAbsent(sum[i]) {
+			sum[i] = v
+			continue
+		}
+		sum[i], c[i] = kahansum.Inc(v, sum[i], c[i])
+	}
+}
+
+// addMean adds values to means, from a step on.
+func (g *fold) addMean(vs []float64, first int) {
+	for i, v := range vs {
+		if !isAbsent(v) {
+			g.addToMean(first+i, v)
+		}
+	}
+}
+
+func (g *fold) addToMean(i int, v float64) {
+	g.count[i]++
+	n := g.count[i]
+	if isAbsent(g.v[i]) {
+		g.v[i] = v
+		return
+	}
+	if g.moved == nil || !g.moved[i] {
+		s, c := kahansum.Inc(v, g.v[i], g.c[i])
+		if !math.IsInf(s, 0) {
+			g.v[i], g.c[i] = s, c
+			return
+		}
+		if g.moved == nil {
+			g.moved, g.mean = make([]bool, len(g.v)), make([]float64, len(g.v))
+		}
+		g.moved[i] = true
+		g.mean[i] = g.v[i] / (n - 1)
+		g.c[i] /= n - 1
+	}
+	q := (n - 1) / n
+	g.mean[i], g.c[i] = kahansum.Inc(v/n, q*g.mean[i], q*g.c[i])
+}
+
+// addSpread adds values to the sums of squared differences from the mean.
+func (g *fold) addSpread(vs []float64, first int) {
+	for i, v := range vs {
+		if isAbsent(v) {
+			continue
+		}
+		k := first + i
+		g.count[k]++
+		if isAbsent(g.v[k]) {
+			g.mean[k], g.v[k] = v, 0
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				g.v[k] = math.NaN()
+			}
+			continue
+		}
+		delta := v - g.mean[k]
+		g.mean[k] += delta / g.count[k]
+		g.v[k] += delta * (v - g.mean[k])
+	}
+}
+
+// addHistograms does what an operator does with histograms, if that is not to
+// add them up.
+func (n *foldNode) addHistograms(f *frame, g *fold, c *column) {
+	switch n.op {
+	case parser.SUM, parser.AVG:
+		if g.hist == nil {
+			g.hist = make([]*histogramFold, n.n)
+			for i, v := range g.v {
+				if !isAbsent(v) {
+					g.hist[i] = &histogramFold{hasFloat: true}
+				}
+			}
+		}
+	case parser.COUNT, parser.GROUP:
+	default:
+		n.ignored(f)
+		c.h = nil
+	}
+}
+
+// finish makes a group's column.
+func (n *foldNode) finish(f *frame, g *fold) column {
+	c := column{metric: g.metric, drop: g.drop, v: g.v}
+	for i, v := range g.v {
+		if isAbsent(v) {
+			continue
+		}
+		switch n.op {
+		case parser.SUM:
+			c.v[i] = v + g.c[i]
+		case parser.AVG:
+			if g.moved != nil && g.moved[i] {
+				c.v[i] = g.mean[i] + g.c[i]
+			} else {
+				c.v[i] = v/g.count[i] + g.c[i]/g.count[i]
+			}
+		case parser.STDVAR:
+			c.v[i] = v / g.count[i]
+		case parser.STDDEV:
+			c.v[i] = math.Sqrt(v / g.count[i])
+		}
+	}
+	for i, h := range g.hist {
+		if h == nil || !h.hasHistogram {
+			continue
+		}
+		c.v[i] = absent
+		if r := n.finishHistogram(f, h); r != nil {
+			c.setHistogram(i, r)
+		}
+	}
+	return c
+}
+
+// histogramFold is the state of a group at a step of a sum or mean that saw a
+// histogram.
+type histogramFold struct {
+	sum, c, mean *histogram.FloatHistogram
+	count        float64
+
+	hasFloat, hasHistogram bool
+	incompatible           bool // exponential and custom buckets: nothing more is added
+	moved                  bool // avg: mean is used, the sum would overflow
+	sawReset, sawNotAReset bool
+}
+
+// addMixed folds a column into a group that has seen a histogram, a step at a
+// time: floats and histograms together are an error that is told at the end.
+func (n *foldNode) addMixed(f *frame, g *fold, c *column) {
+	for i, v := range c.v {
+		h := c.histogramAt(i)
+		if isAbsent(v) && h == nil {
+			continue
+		}
+		s := g.hist[i]
+		fresh := s == nil
+		if fresh {
+			s = &histogramFold{}
+			g.hist[i] = s
+		}
+		switch {
+		case s.incompatible:
+		case h == nil:
+			s.hasFloat = true
+			if n.op == parser.SUM {
+				addSum(g.v[i:i+1], g.c[i:i+1], c.v[i:i+1])
+			} else {
+				g.addToMean(i, v)
+			}
+		case fresh:
+			s.hasHistogram, s.count, s.sum = true, 1, h.Copy()
+			s.noteReset(h)
+		default:
+			s.hasHistogram = true
+			if s.sum != nil { // otherwise floats came first
+				n.addHistogram(f, s, h, c.metric)
+			}
+		}
+	}
+}
+
+func isHistogram(h *histogram.FloatHistogram) bool { return h != nil }
+
+func (s *histogramFold) noteReset(h *histogram.FloatHistogram) {
+	switch h.CounterResetHint {
+	case histogram.CounterReset:
+		s.sawReset = true
+	case histogram.NotCounterReset:
+		s.sawNotAReset = true
+	}
+}
+
+// addHistogram adds one more histogram.
+func (n *foldNode) addHistogram(f *frame, s *histogramFold, h *histogram.FloatHistogram, metric labels.Labels) {
+	s.noteReset(h)
+	s.count++
+	added := func(reconciled bool, err error) bool {
+		if err != nil {
+			if errors.Is(err, histogram.ErrHistogramsIncompatibleSchema) {
+				f.annotate(annotations.NewMixedExponentialCustomHistogramsWarning(metric.Get(nameLabel), n.pos()))
+			}
+			s.incompatible = true
+			return false
+		}
+		if reconciled {
+			f.annotate(annotations.NewMismatchedCustomBucketsHistogramsInfo(n.pos(), annotations.HistogramAgg))
+		}
+		return true
+	}
+	if n.op == parser.SUM {
+		c, _, reconciled, err := s.sum.KahanAdd(h, s.c)
+		s.c = c
+		added(reconciled, err)
+		return
+	}
+	if !s.moved {
+		sum, c := s.sum.Copy(), s.c
+		if c != nil {
+			c = c.Copy()
+		}
+		c, _, reconciled, err := sum.KahanAdd(h, c)
+		if !added(reconciled, err) {
+			return
+		}
+		if !sum.HasOverflow() {
+			s.sum, s.c = sum, c
+			return
+		}
+		s.moved = true
+		s.mean = s.sum.Copy().Div(s.count - 1)
+		if s.c != nil {
+			s.c.Div(s.count - 1)
+		}
+	}
+	q := (s.count - 1) / s.count
+	if s.c != nil {
+		s.c.Mul(q)
+	}
+	c, _, reconciled, err := s.mean.Mul(q).KahanAdd(h.Copy().Div(s.count), s.c)
+	s.c = c
+	added(reconciled, err)
+}
+
+// finishHistogram returns the sum or mean, nil if there is none.
+func (n *foldNode) finishHistogram(f *frame, s *histogramFold) *histogram.FloatHistogram {
+	if s.hasFloat {
+		f.annotate(annotations.NewMixedFloatsHistogramsAggWarning(n.pos()))
+		return nil
+	}
+	if s.incompatible {
+		return nil
+	}
+	if s.sawReset && s.sawNotAReset {
+		f.annotate(annotations.NewHistogramCounterResetCollisionWarning(n.pos(), annotations.HistogramAgg))
+	}
+	r, c := s.sum, s.c
+	switch {
+	case s.moved:
+		r = s.mean
+	case n.op == parser.AVG:
+		r.Div(s.count)
+		if c != nil {
+			c.Div(s.count)
+		}
+	}
+	if c != nil {
+		r, _, _, _ = r.Add(c) // cannot fail where KahanAdd did not
+	}
+	return r.Compact(0)
+}
+
+// countValuesNode is count_values.
+type countValuesNode struct {
+	aggregateNode
+	label string
+}
+
+func (n *countValuesNode) table(f *frame) (*table, error) {
+	if !commonmodel.UTF8Validation.IsValidLabelName(n.label) {
+		return nil, evalErrorf("invalid label name %s", n.expr.Param)
+	}
+	src, err := f.open(n.child)
+	if err != nil {
+		return nil, err
+	}
+	defer src.close()
+	var cols []column
+	groups := newGrouping(n.by)
+	held := 0
+	defer func() { f.release(held) }()
+	err = f.each(src, func(_ int, c *column) error {
+		for i, v := range c.v {
+			if !c.has(i) {
+				continue
+			}
+			text := ""
+			if h := c.histogramAt(i); h != nil {
+				text = h.String()
+			} else {
+				text = strconv.FormatFloat(v, 'f', -1, 64)
+			}
+			groups.b.Reset(c.metric)
+			ls := groups.b.Set(n.label, text).Labels()
+			k, fresh := groups.number(ls)
+			if fresh {
+				col := column{metric: n.by.labels(groups.b, ls)}
+				col.reset(n.n)
+				cols = append(cols, col)
+				held += n.n
+				if err := f.hold(n.n); err != nil {
+					return err
+				}
+			}
+			if isAbsent(cols[k].v[i]) {
+				cols[k].v[i] = 0
+			}
+			cols[k].v[i]++
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	t := &table{}
+	for _, c := range cols {
+		if err := f.keep(t, c); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}

@@ -1,0 +1,412 @@
+package query
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/util/annotations"
+	"github.com/prometheus/prometheus/util/stats"
+)
+
+// exec is one run of a plan. Its methods may be called by all workers.
+type exec struct {
+	*settings
+	ctx     context.Context
+	ended   atomic.Bool // ctx is over; cheaper to ask than ctx
+	querier *querier
+	workers int
+	log     *slog.Logger
+
+	held atomic.Int64 // points in memory
+	peak atomic.Int64
+
+	mu struct {
+		sync.Mutex
+		annos annotations.Annotations
+		idle  []*worker
+	}
+}
+
+// frame is what an expression is evaluated in: the run, and where its samples
+// are counted.
+type frame struct {
+	*exec
+	count *counts
+}
+
+// worker is the memory that one goroutine evaluates series with.
+type worker struct {
+	it      iterator
+	cols    [chunkColumns]column
+	windows windowScratch
+	tally   tally
+}
+
+// check returns the error of the context once that is over.
+func (x *exec) check() error {
+	if x.ended.Load() {
+		return contextError(x.ctx.Err(), inEvaluation)
+	}
+	return nil
+}
+
+// hold counts points that are kept in memory; release takes them back.
+func (x *exec) hold(points int) error {
+	n := x.held.Add(int64(points))
+	for {
+		p := x.peak.Load()
+		if n <= p || x.peak.CompareAndSwap(p, n) {
+			break
+		}
+	}
+	if n > int64(x.maxSamples) {
+		return promql.ErrTooManySamples(inExecution)
+	}
+	return nil
+}
+
+func (x *exec) release(points int) { x.held.Add(-int64(points)) }
+
+// annotate adds a warning or an info to the answer.
+func (x *exec) annotate(err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.mu.annos.Add(err)
+}
+
+func (x *exec) annotateAll(a annotations.Annotations) {
+	if len(a) == 0 {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.mu.annos.Merge(a)
+}
+
+func (x *exec) borrow() *worker {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if n := len(x.mu.idle); n > 0 {
+		w := x.mu.idle[n-1]
+		x.mu.idle = x.mu.idle[:n-1]
+		return w
+	}
+	return new(worker)
+}
+
+func (x *exec) giveBack(w *worker) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.mu.idle = append(x.mu.idle, w)
+}
+
+// source makes the columns of an expression one at a time. column may be called
+// by several workers for different columns at the same time, once for each.
+type source interface {
+	len() int
+	// labels returns the labels of column i, and its mark to drop the name.
+	labels(i int) (labels.Labels, bool)
+	// column sets c to column i. It may be without a value.
+	column(w *worker, i int, c *column) error
+	// distinct reports that no two columns have equal labels. It is asked
+	// only where names are dropped at once, when tables never have any.
+	distinct() bool
+	// close lets go of what the source holds.
+	close()
+}
+
+// open begins to make the columns of a node.
+func (f *frame) open(n node) (source, error) {
+	if o, ok := n.(opener); ok && n.times().n > 0 {
+		return o.open(f)
+	}
+	t, err := f.table(n)
+	if err != nil {
+		return nil, err
+	}
+	return &tableSource{f: f, t: t}, nil
+}
+
+// table evaluates a node.
+func (f *frame) table(n node) (*table, error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	if n.times().n == 0 {
+		return &table{}, nil
+	}
+	if t, ok := n.(tabler); ok {
+		return t.table(f)
+	}
+	src, err := n.(opener).open(f)
+	if err != nil {
+		return nil, err
+	}
+	defer src.close()
+	t := &table{}
+	err = f.each(src, func(_ int, c *column) error {
+		err := f.keep(t, *c)
+		*c = column{}
+		return err
+	})
+	return t, err
+}
+
+// keep adds a column to a table, if it has a value.
+func (f *frame) keep(t *table, c column) error {
+	points := c.points()
+	if points == 0 {
+		return nil
+	}
+	t.cols = append(t.cols, c)
+	t.weight += points
+	if err := f.hold(points); err != nil {
+		return err
+	}
+	// A column takes 8 bytes a step whether there is a value or not.
+	if dense := len(t.cols) * len(c.v) / 2; dense > f.maxSamples && dense > 4*t.weight {
+		return uncovered(reasonSparse)
+	}
+	return nil
+}
+
+// scalar evaluates a node whose value is a scalar: a value a step.
+func (f *frame) scalar(n node) ([]float64, error) {
+	t, err := f.table(n)
+	if err != nil || len(t.cols) == 0 {
+		return nil, err
+	}
+	f.release(t.weight)
+	return t.cols[0].v, nil
+}
+
+// tableSource hands out the columns of a table.
+type tableSource struct {
+	f *frame
+	t *table
+}
+
+func (s *tableSource) len() int { return len(s.t.cols) }
+func (s *tableSource) labels(i int) (labels.Labels, bool) {
+	return s.t.cols[i].metric, s.t.cols[i].drop
+}
+func (s *tableSource) distinct() bool { return true }
+func (s *tableSource) close()         { s.f.release(s.t.weight) }
+func (s *tableSource) column(_ *worker, i int, c *column) error {
+	*c, s.t.cols[i] = s.t.cols[i], column{metric: s.t.cols[i].metric, drop: s.t.cols[i].drop}
+	return nil
+}
+
+// chunkColumns is how many columns a worker makes before it hands them over.
+const chunkColumns = 16
+
+// each makes all columns of a source and hands them to consume, in order and
+// one at a time: sums of floats depend on their order. The columns are made by
+// several workers at once; what a worker has ready waits for its turn, so there
+// are never more in memory than a chunk a worker. consume may take a column's
+// memory by zeroing it.
+func (f *frame) each(src source, consume func(i int, c *column) error) error {
+	n := src.len()
+	chunks := (n + chunkColumns - 1) / chunkColumns
+	workers := min(f.workers, chunks)
+	if _, made := src.(*tableSource); made || workers <= 1 {
+		return f.alone(func(w *worker) error {
+			for i := range n {
+				if err := f.check(); err != nil {
+					return err
+				}
+				if err := src.column(w, i, &w.cols[0]); err != nil {
+					return err
+				}
+				if err := consume(i, &w.cols[0]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	var (
+		wg   sync.WaitGroup
+		next atomic.Int64
+		turn = newTurns()
+	)
+	for range workers {
+		wg.Go(func() {
+			err := f.alone(func(w *worker) error {
+				for {
+					k := int(next.Add(1)) - 1
+					if k >= chunks {
+						return nil
+					}
+					from, to := k*chunkColumns, min((k+1)*chunkColumns, n)
+					for i := from; i < to; i++ {
+						if err := f.check(); err != nil {
+							return err
+						}
+						if turn.broken.Load() {
+							return nil
+						}
+						if err := src.column(w, i, &w.cols[i-from]); err != nil {
+							return err
+						}
+					}
+					if !turn.wait(k) {
+						return nil
+					}
+					for i := from; i < to; i++ {
+						if err := consume(i, &w.cols[i-from]); err != nil {
+							return err
+						}
+					}
+					turn.next()
+				}
+			})
+			if err != nil {
+				turn.fail(err)
+			}
+		})
+	}
+	wg.Wait()
+	return turn.err
+}
+
+// alone runs work with a worker's memory. A panic becomes an error: that of a
+// function of Prometheus is its way to return one.
+func (f *frame) alone(work func(w *worker) error) (err error) {
+	w := f.borrow()
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked(f.log, p)
+		} else {
+			f.count.add(&w.tally)
+			f.giveBack(w)
+		}
+	}()
+	return work(w)
+}
+
+// panicked returns the error that a panic stands for.
+func panicked(log *slog.Logger, p any) error {
+	switch e := p.(type) {
+	case runtime.Error:
+		log.Error("panic during query evaluation", "err", e, "stack", string(debug.Stack()))
+		return fmt.Errorf("unexpected error: %w", e)
+	case error:
+		return e
+	}
+	return fmt.Errorf("%v", p)
+}
+
+// turns lets workers pass one after the other, in the order of their chunks.
+type turns struct {
+	broken atomic.Bool
+	mu     sync.Mutex
+	moved  sync.Cond
+	now    int
+	err    error
+}
+
+func newTurns() *turns {
+	t := &turns{}
+	t.moved.L = &t.mu
+	return t
+}
+
+// wait waits for the turn of chunk k. It reports false when another failed.
+func (t *turns) wait(k int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for t.now != k && !t.broken.Load() {
+		t.moved.Wait()
+	}
+	return !t.broken.Load()
+}
+
+func (t *turns) next() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.now++
+	t.moved.Broadcast()
+}
+
+func (t *turns) fail(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.err == nil {
+		t.err = err
+	}
+	t.broken.Store(true)
+	t.moved.Broadcast()
+}
+
+// counts adds up the samples that an expression and what is below it read. It
+// is safe for concurrent use.
+type counts struct {
+	mu sync.Mutex
+	qs *stats.QuerySamples
+}
+
+// apart returns a frame that counts for itself.
+func (f *frame) apart() *frame {
+	return &frame{f.exec, &counts{qs: stats.NewQuerySamples(false)}}
+}
+
+// repeat adds what an expression read that was evaluated once for n steps.
+func (c *counts) repeat(once *counts, n int) {
+	for i := range n {
+		c.qs.IncrementSamplesAtStep(i, once.qs.TotalSamples)
+	}
+	c.qs.IncrementSamplesReadAtStep(0, once.qs.SamplesRead)
+}
+
+// tally is a worker's share of counts, handed over with add.
+type tally struct {
+	total, read   int64
+	totals, reads []int64 // a step, if steps are told apart
+}
+
+// steps makes t count n steps apart if c does.
+func (c *counts) steps(t *tally, n int) {
+	if c.qs.StepTrackingEnabled() && len(t.totals) != n {
+		t.totals, t.reads = make([]int64, n), make([]int64, n)
+	}
+}
+
+func (t *tally) at(i int, total, read int64) {
+	t.total += total
+	t.read += read
+	if t.totals != nil {
+		t.totals[i] += total
+		t.reads[i] += read
+	}
+}
+
+func (c *counts) add(t *tally) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t.totals == nil {
+		c.qs.TotalSamples += t.total
+		c.qs.SamplesRead += t.read
+	}
+	for i := range t.totals {
+		c.qs.IncrementSamplesAtStep(i, t.totals[i])
+		c.qs.IncrementSamplesReadAtStep(i, t.reads[i])
+	}
+	*t = tally{}
+}
+
+// isUncovered returns the reason if the error means that the query is to run on
+// Prometheus' engine.
+func isUncovered(err error) (reason string, ok bool) {
+	var u uncovered
+	ok = errors.As(err, &u)
+	return string(u), ok
+}

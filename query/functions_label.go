@@ -1,0 +1,151 @@
+package query
+
+import (
+	"regexp"
+	"strings"
+
+	commonmodel "github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/util/annotations"
+)
+
+// relabelNode is label_replace and label_join: they change labels and leave
+// values alone.
+type relabelNode struct {
+	grid
+	child node
+	dst   string
+	// prepare checks the arguments; what it returns gives the new value of a
+	// series' label dst, or reports that it stays.
+	prepare func() (func(labels.Labels) (string, bool), error)
+}
+
+func (n *relabelNode) table(f *frame) (*table, error) {
+	value, err := n.prepare()
+	if err != nil {
+		return nil, err
+	}
+	t, err := f.table(n.child)
+	if err != nil {
+		return nil, err
+	}
+	b := labels.NewBuilder(labels.EmptyLabels())
+	for i := range t.cols {
+		c := &t.cols[i]
+		v, ok := value(c.metric)
+		if !ok {
+			continue
+		}
+		b.Reset(c.metric)
+		b.Set(n.dst, v)
+		c.metric = b.Labels()
+		if n.dst == nameLabel {
+			c.drop = false
+		}
+	}
+	t.cols, err = mergeEqual(t.cols)
+	return t, err
+}
+
+func stringArg(e parser.Expr) string { return e.(*parser.StringLiteral).Val }
+
+func planLabelReplace(_ *planner, e *parser.Call, args []node, g grid) (node, error) {
+	dst, with, src, text := stringArg(e.Args[1]), stringArg(e.Args[2]), stringArg(e.Args[3]), stringArg(e.Args[4])
+	prepare := func() (func(labels.Labels) (string, bool), error) {
+		re, err := regexp.Compile("^(?s:" + text + ")$")
+		if err != nil {
+			return nil, evalErrorf("invalid regular expression in label_replace(): %s", text)
+		}
+		if !commonmodel.UTF8Validation.IsValidLabelName(dst) {
+			return nil, evalErrorf("invalid destination label name in label_replace(): %s", dst)
+		}
+		return func(ls labels.Labels) (string, bool) {
+			v := ls.Get(src)
+			at := re.FindStringSubmatchIndex(v)
+			if at == nil {
+				return "", false
+			}
+			return string(re.ExpandString(nil, with, v, at)), true
+		}, nil
+	}
+	return &relabelNode{g, args[0], dst, prepare}, nil
+}
+
+func planLabelJoin(_ *planner, e *parser.Call, args []node, g grid) (node, error) {
+	dst, separator := stringArg(e.Args[1]), stringArg(e.Args[2])
+	var sources []string
+	for _, a := range e.Args[3:] {
+		sources = append(sources, stringArg(a))
+	}
+	prepare := func() (func(labels.Labels) (string, bool), error) {
+		for _, s := range sources {
+			if !commonmodel.UTF8Validation.IsValidLabelName(s) {
+				return nil, evalErrorf("invalid source label name in label_join(): %s", s)
+			}
+		}
+		if !commonmodel.UTF8Validation.IsValidLabelName(dst) {
+			return nil, evalErrorf("invalid destination label name in label_join(): %s", dst)
+		}
+		values := make([]string, len(sources))
+		return func(ls labels.Labels) (string, bool) {
+			for i, s := range sources {
+				values[i] = ls.Get(s)
+			}
+			return strings.Join(values, separator), true
+		}, nil
+	}
+	return &relabelNode{g, args[0], dst, prepare}, nil
+}
+
+// sortNode is sort and its kin. They order the answer of an instant query; that
+// of a range query is always ordered by labels.
+type sortNode struct {
+	grid
+	child node
+	call  *parser.Call
+}
+
+func planSort(_ *planner, e *parser.Call, args []node, g grid) (node, error) {
+	return &sortNode{g, args[0], e}, nil
+}
+
+func (n *sortNode) table(f *frame) (*table, error) {
+	t, err := f.table(n.child)
+	if err != nil {
+		return nil, err
+	}
+	byValue := n.call.Func.Name == "sort" || n.call.Func.Name == "sort_desc"
+	if n.n > 1 {
+		f.annotate(annotations.NewSortInRangeQueryWarning(n.call.PositionRange()))
+		if !byValue {
+			return t, nil
+		}
+		kept := t.cols[:0]
+		for _, c := range t.cols {
+			if c.h = nil; !c.empty() {
+				kept = append(kept, c)
+			}
+		}
+		t.cols = kept
+		return t, nil
+	}
+	// Prometheus' functions sort as they always did, down to the order of
+	// equal values.
+	v := make(promql.Vector, len(t.cols))
+	for i, c := range t.cols {
+		v[i] = promql.Sample{Metric: c.metric, DropName: c.drop, F: c.v[0], H: c.histogramAt(0)}
+	}
+	v, _ = promql.FunctionCalls[n.call.Func.Name]([]promql.Vector{v}, nil, n.call.Args, &promql.EvalNodeHelper{})
+	t.cols = t.cols[:0]
+	for _, s := range v {
+		c := column{metric: s.Metric, drop: s.DropName, v: []float64{s.F}}
+		if s.H != nil {
+			c.v[0] = absent
+			c.setHistogram(0, s.H)
+		}
+		t.cols = append(t.cols, c)
+	}
+	return t, nil
+}

@@ -1,0 +1,381 @@
+package query
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/prometheus/prometheus/util/kahansum"
+)
+
+// windowKernels are the functions of a range of floats. Each gives the same
+// bits as Prometheus' function of the name, so the order of additions is part
+// of what they do. What several windows share is done once for the series.
+var windowKernels = map[string]windowKernel{
+	"rate":     func(p *points, out []float64) error { return extrapolated(p, out, true, true) },
+	"increase": func(p *points, out []float64) error { return extrapolated(p, out, true, false) },
+	"delta":    func(p *points, out []float64) error { return extrapolated(p, out, false, false) },
+	"irate":    func(p *points, out []float64) error { return lastTwo(p, out, true) },
+	"idelta":   func(p *points, out []float64) error { return lastTwo(p, out, false) },
+
+	"count_over_time":       countOverTime,
+	"present_over_time":     presentOverTime,
+	"absent_over_time":      presentOverTime,
+	"last_over_time":        lastOverTime,
+	"first_over_time":       firstOverTime,
+	"ts_of_last_over_time":  tsOfLastOverTime,
+	"ts_of_first_over_time": tsOfFirstOverTime,
+	"max_over_time":         func(p *points, out []float64) error { return extreme(p, out, greater) },
+	"min_over_time":         func(p *points, out []float64) error { return extreme(p, out, less) },
+	"sum_over_time":         sumOverTime,
+	"avg_over_time":         avgOverTime,
+	"stdvar_over_time":      func(p *points, out []float64) error { return variance(p, out, false) },
+	"stddev_over_time":      func(p *points, out []float64) error { return variance(p, out, true) },
+	"changes":               changes,
+	"resets":                resets,
+	"deriv":                 deriv,
+	"predict_linear":        predictLinear,
+	"mad_over_time":         madOverTime,
+	"quantile_over_time":    quantileOverTime,
+}
+
+// each calls f with the window of every step that has samples; it stops with
+// the query.
+func (p *points) each(f func(i int, lo, hi int32)) error {
+	work := int32(0)
+	for i, lo := range p.lo {
+		hi := p.hi[i]
+		if work += hi - lo + 8; work > 1<<14 {
+			work = 0
+			if err := p.check(); err != nil {
+				return err
+			}
+		}
+		if lo < hi {
+			f(i, lo, hi)
+		}
+	}
+	return nil
+}
+
+// extrapolated computes rate, increase and delta: the difference between the
+// last and the first sample of the window, extended to its borders unless the
+// series seems to begin or end inside.
+func extrapolated(p *points, out []float64, isCounter, isRate bool) error {
+	seconds := (time.Duration(p.width) * time.Millisecond).Seconds()
+	resets := p.deque[:0] // samples that are lower than the one before
+	if isCounter {
+		for k := 1; k < len(p.v); k++ {
+			if p.v[k] < p.v[k-1] {
+				resets = append(resets, int32(k))
+			}
+		}
+		p.deque = resets
+	}
+	return p.each(func(i int, lo, hi int32) {
+		if hi-lo < 2 {
+			return
+		}
+		last := hi - 1
+		result := p.v[last] - p.v[lo]
+		if len(resets) > 0 {
+			for len(resets) > 0 && resets[0] <= lo {
+				resets = resets[1:]
+			}
+			for _, k := range resets {
+				if k >= hi {
+					break
+				}
+				result += p.v[k-1]
+			}
+		}
+		end := p.seen(p.at(i))
+		start := end - p.width
+		firstT, lastT := p.t[lo], p.t[last]
+		toStart := float64(firstT-start) / 1000
+		toEnd := float64(end-lastT) / 1000
+		sampled := float64(lastT-firstT) / 1000
+		average := sampled / float64(last-lo)
+		threshold := average * 1.1
+		if toStart >= threshold {
+			toStart = average / 2
+		}
+		if isCounter {
+			// A counter cannot have been below zero.
+			toZero := toStart
+			if result > 0 && p.v[lo] >= 0 {
+				toZero = sampled * (p.v[lo] / result)
+			}
+			if toZero < toStart {
+				toStart = toZero
+			}
+		}
+		if toEnd >= threshold {
+			toEnd = average / 2
+		}
+		factor := 1.0
+		if sampled != 0 {
+			factor = (sampled + toStart + toEnd) / sampled
+		}
+		if isRate {
+			factor /= seconds
+		}
+		out[i] = result * factor
+	})
+}
+
+// lastTwo computes irate and idelta.
+func lastTwo(p *points, out []float64, isRate bool) error {
+	return p.each(func(i int, lo, hi int32) {
+		if hi-lo < 2 {
+			return
+		}
+		a, b := p.v[hi-2], p.v[hi-1]
+		interval := p.t[hi-1] - p.t[hi-2]
+		result := b
+		if !isRate || !(b < a) {
+			result = b - a
+		}
+		if isRate {
+			result /= float64(interval) / 1000
+		}
+		out[i] = result
+	})
+}
+
+func countOverTime(p *points, out []float64) error {
+	return p.each(func(i int, lo, hi int32) { out[i] = float64(hi - lo) })
+}
+
+func presentOverTime(p *points, out []float64) error {
+	return p.each(func(i int, _, _ int32) { out[i] = 1 })
+}
+
+func lastOverTime(p *points, out []float64) error {
+	return p.each(func(i int, _, hi int32) { out[i] = p.v[hi-1] })
+}
+
+func firstOverTime(p *points, out []float64) error {
+	return p.each(func(i int, lo, _ int32) { out[i] = p.v[lo] })
+}
+
+func tsOfLastOverTime(p *points, out []float64) error {
+	return p.each(func(i int, _, hi int32) { out[i] = float64(p.t[hi-1]) / 1000 })
+}
+
+func tsOfFirstOverTime(p *points, out []float64) error {
+	return p.each(func(i int, lo, _ int32) { out[i] = float64(p.t[lo]) / 1000 })
+}
+
+func greater(a, b float64) bool { return a > b }
+func less(a, b float64) bool    { return a < b }
+
+// extreme computes the maximum or the minimum: the first of those that are
+// equal, and the last NaN where there is nothing else. The queue holds what can
+// still be the answer, best first, so each sample is looked at once or twice
+// however wide the windows are.
+func extreme(p *points, out []float64, better func(a, b float64) bool) error {
+	queue, from, seen := p.deque[:0], 0, int32(0)
+	err := p.each(func(i int, lo, hi int32) {
+		for ; seen < hi; seen++ {
+			v := p.v[seen]
+			if math.IsNaN(v) {
+				continue
+			}
+			for len(queue) > from && better(v, p.v[queue[len(queue)-1]]) {
+				queue = queue[:len(queue)-1]
+			}
+			queue = append(queue, seen)
+		}
+		for from < len(queue) && queue[from] < lo {
+			from++
+		}
+		if from == len(queue) {
+			out[i] = p.v[hi-1]
+			return
+		}
+		out[i] = p.v[queue[from]]
+	})
+	p.deque = queue
+	return err
+}
+
+func sumOverTime(p *points, out []float64) error {
+	return p.each(func(i int, lo, hi int32) {
+		var sum, c float64
+		for _, v := range p.v[lo:hi] {
+			sum, c = kahansum.Inc(v, sum, c)
+		}
+		if math.IsInf(sum, 0) {
+			out[i] = sum
+			return
+		}
+		out[i] = sum + c
+	})
+}
+
+func avgOverTime(p *points, out []float64) error {
+	return p.each(func(i int, lo, hi int32) { out[i] = mean(p.v[lo:hi]) })
+}
+
+// mean returns the mean of values: their sum divided, or, once the sum would
+// overflow, a mean that is moved by each value.
+func mean(vs []float64) float64 {
+	sum, c := vs[0], 0.0
+	for i, v := range vs[1:] {
+		s, cc := kahansum.Inc(v, sum, c)
+		if math.IsInf(s, 0) {
+			return movedMean(vs[i+1:], float64(i+1), sum/float64(i+1), c/float64(i+1))
+		}
+		sum, c = s, cc
+	}
+	n := float64(len(vs))
+	return sum/n + c/n
+}
+
+// movedMean returns the mean of count values, whose mean and compensation are
+// known, and vs.
+func movedMean(vs []float64, count, mean, c float64) float64 {
+	for _, v := range vs {
+		count++
+		q := (count - 1) / count
+		mean, c = kahansum.Inc(v/count, q*mean, q*c)
+	}
+	return mean + c
+}
+
+func variance(p *points, out []float64, root bool) error {
+	return p.each(func(i int, lo, hi int32) {
+		var count, mean, cMean, aux, cAux float64
+		for _, v := range p.v[lo:hi] {
+			count++
+			delta := v - (mean + cMean)
+			mean, cMean = kahansum.Inc(delta/count, mean, cMean)
+			aux, cAux = kahansum.Inc(delta*(v-(mean+cMean)), aux, cAux)
+		}
+		r := (aux + cAux) / count
+		if root {
+			r = math.Sqrt(r)
+		}
+		out[i] = r
+	})
+}
+
+// tallyPairs sets out to the number of neighbours in each window for which
+// differs holds.
+func tallyPairs(p *points, out []float64, differs func(a, b float64) bool) error {
+	before := resize(p.deque, len(p.v)+1) // pairs whose second is earlier
+	p.deque = before
+	n := int32(0)
+	for k := range p.v {
+		before[k] = n
+		if k > 0 && differs(p.v[k-1], p.v[k]) {
+			n++
+		}
+	}
+	before[len(p.v)] = n
+	return p.each(func(i int, lo, hi int32) { out[i] = float64(before[hi] - before[lo+1]) })
+}
+
+func changes(p *points, out []float64) error {
+	return tallyPairs(p, out, func(a, b float64) bool { return a != b && !(math.IsNaN(a) && math.IsNaN(b)) })
+}
+
+func resets(p *points, out []float64) error {
+	return tallyPairs(p, out, func(a, b float64) bool { return b < a })
+}
+
+func deriv(p *points, out []float64) error {
+	return p.each(func(i int, lo, hi int32) {
+		if hi-lo >= 2 {
+			out[i], _ = regression(p.t[lo:hi], p.v[lo:hi], p.t[lo])
+		}
+	})
+}
+
+func predictLinear(p *points, out []float64) error {
+	ahead := p.params[0]
+	return p.each(func(i int, lo, hi int32) {
+		if hi-lo >= 2 {
+			slope, intercept := regression(p.t[lo:hi], p.v[lo:hi], p.at(i))
+			out[i] = slope*ahead[i] + intercept
+		}
+	})
+}
+
+// regression fits a line by least squares and returns its slope a second and
+// its value at a time.
+func regression(ts []int64, vs []float64, at int64) (slope, intercept float64) {
+	var n, sumX, cX, sumY, cY, sumXY, cXY, sumX2, cX2 float64
+	first, constant := vs[0], true
+	for i, v := range vs {
+		if v != first && i > 0 {
+			constant = false
+		}
+		n++
+		x := float64(ts[i]-at) / 1e3
+		sumX, cX = kahansum.Inc(x, sumX, cX)
+		sumY, cY = kahansum.Inc(v, sumY, cY)
+		sumXY, cXY = kahansum.Inc(x*v, sumXY, cXY)
+		sumX2, cX2 = kahansum.Inc(x*x, sumX2, cX2)
+	}
+	if constant {
+		if math.IsInf(first, 0) {
+			return math.NaN(), math.NaN()
+		}
+		return 0, first
+	}
+	sumX, sumY, sumXY, sumX2 = sumX+cX, sumY+cY, sumXY+cXY, sumX2+cX2
+	covariance := sumXY - sumX*sumY/n
+	spread := sumX2 - sumX*sumX/n
+	slope = covariance / spread
+	return slope, sumY/n - slope*sumX/n
+}
+
+func madOverTime(p *points, out []float64) error {
+	return p.each(func(i int, lo, hi int32) {
+		vs := append(p.sort[:0], p.v[lo:hi]...)
+		p.sort = vs
+		if slices.ContainsFunc(vs, math.IsNaN) {
+			out[i] = math.NaN()
+			return
+		}
+		median := quantileOf(0.5, vs)
+		for k := range vs {
+			vs[k] = math.Abs(vs[k] - median)
+		}
+		out[i] = quantileOf(0.5, vs)
+	})
+}
+
+// quantileOf returns the q-quantile of values, which it sorts.
+func quantileOf(q float64, vs []float64) float64 {
+	switch {
+	case len(vs) == 0 || math.IsNaN(q):
+		return math.NaN()
+	case q < 0:
+		return math.Inf(-1)
+	case q > 1:
+		return math.Inf(+1)
+	}
+	slices.Sort(vs) // NaN first
+	n := float64(len(vs))
+	rank := q * (n - 1)
+	lower := math.Max(0, math.Floor(rank))
+	upper := math.Min(n-1, lower+1)
+	weight := rank - math.Floor(rank)
+	return vs[int(lower)]*(1-weight) + vs[int(upper)]*weight
+}
+
+func quantileOverTime(p *points, out []float64) error {
+	qs := p.params[0]
+	return p.each(func(i int, lo, hi int32) {
+		if badQuantile(qs[i]) {
+			p.warnQuantile(qs[i])
+		}
+		p.sort = append(p.sort[:0], p.v[lo:hi]...)
+		out[i] = quantileOf(qs[i], p.sort)
+	})
+}
+
+func badQuantile(q float64) bool { return math.IsNaN(q) || q < 0 || q > 1 }

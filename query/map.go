@@ -1,0 +1,206 @@
+package query
+
+import (
+	"github.com/prometheus/prometheus/model/labels"
+)
+
+// mapNode changes each column for itself: a function of one vector, or an
+// operator with a scalar.
+type mapNode struct {
+	grid
+	child  node
+	params []node // scalars
+	// apply changes the values of a column; params are the scalars, a value a
+	// step. nil = they stay.
+	apply func(f *frame, c *column, params [][]float64)
+	drops bool // the metric name goes
+	// strip drops the name at once; nil = dropped.
+	strip func(labels.Labels) labels.Labels
+}
+
+func (n *mapNode) open(f *frame) (source, error) {
+	src, err := f.open(n.child)
+	if err != nil {
+		return nil, err
+	}
+	s := &mapSource{mapNode: n, f: f, src: src}
+	for _, p := range n.params {
+		v, err := f.scalar(p)
+		if err != nil {
+			return nil, err
+		}
+		s.scalars = append(s.scalars, v)
+	}
+	if !n.drops || f.delayedNames || staysDistinct(src) {
+		return s, nil
+	}
+	t := &table{}
+	defer src.close()
+	err = f.each(s, func(_ int, c *column) error {
+		err := f.keep(t, *c)
+		*c = column{}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if t.cols, err = mergeEqual(t.cols); err != nil {
+		return nil, err
+	}
+	return &tableSource{f: f, t: t}, nil
+}
+
+type mapSource struct {
+	*mapNode
+	f       *frame
+	src     source
+	scalars [][]float64
+}
+
+func (s *mapSource) len() int       { return s.src.len() }
+func (s *mapSource) distinct() bool { return true }
+func (s *mapSource) close()         { s.src.close() }
+
+func (s *mapSource) labels(i int) (labels.Labels, bool) { return s.renamed(s.src.labels(i)) }
+
+func (s *mapSource) renamed(ls labels.Labels, drop bool) (labels.Labels, bool) {
+	switch {
+	case !s.drops:
+		return ls, drop
+	case s.f.delayedNames:
+		return ls, true
+	case s.strip != nil:
+		return s.strip(ls), true
+	}
+	return dropped(ls), true
+}
+
+func (s *mapSource) column(w *worker, i int, c *column) error {
+	if err := s.src.column(w, i, c); err != nil {
+		return err
+	}
+	c.metric, c.drop = s.renamed(c.metric, c.drop)
+	if s.apply != nil {
+		s.apply(s.f, c, s.scalars)
+	}
+	return nil
+}
+
+// onFloats makes a function of a number one of a column. Histograms go.
+func onFloats(fn func(float64) float64) func(*frame, *column, [][]float64) {
+	return func(_ *frame, c *column, _ [][]float64) {
+		c.h = nil
+		for i, v := range c.v {
+			if !isAbsent(v) {
+				c.v[i] = fn(v)
+			}
+		}
+	}
+}
+
+// negate is the unary minus.
+func negate(_ *frame, c *column, _ [][]float64) {
+	for i, v := range c.v {
+		if !isAbsent(v) {
+			c.v[i] = -v
+		}
+	}
+	if c.h == nil {
+		return
+	}
+	for i, h := range c.h {
+		if h != nil {
+			c.h[i] = h.Copy().Mul(-1)
+		}
+	}
+}
+
+// constant returns a table of one column without labels.
+func constant(f *frame, g grid, value func(i int) float64) (*table, error) {
+	c := column{v: make([]float64, g.n)}
+	for i := range c.v {
+		c.v[i] = value(i)
+	}
+	t := &table{cols: []column{c}, weight: g.n}
+	return t, f.hold(t.weight)
+}
+
+// numberNode is a literal.
+type numberNode struct {
+	grid
+	value float64
+}
+
+func (n *numberNode) table(f *frame) (*table, error) {
+	return constant(f, n.grid, func(int) float64 { return n.value })
+}
+
+// stringNode is a literal that is the whole query; the strings among arguments
+// are read where they are used.
+type stringNode struct {
+	grid
+	value string
+}
+
+// timeNode is a number that follows from the time of evaluation, in seconds.
+type timeNode struct {
+	grid
+	of func(seconds float64) float64
+}
+
+func (n *timeNode) table(f *frame) (*table, error) {
+	return constant(f, n.grid, func(i int) float64 { return n.of(float64(n.at(i)) / 1000) })
+}
+
+// scalarPairNode is a function or operator of two scalars.
+type scalarPairNode struct {
+	grid
+	a, b node
+	fn   func(a, b float64) float64
+}
+
+func (n *scalarPairNode) table(f *frame) (*table, error) {
+	a, err := f.scalar(n.a)
+	if err != nil {
+		return nil, err
+	}
+	b, err := f.scalar(n.b)
+	if err != nil {
+		return nil, err
+	}
+	return constant(f, n.grid, func(i int) float64 { return n.fn(a[i], b[i]) })
+}
+
+// invariantNode repeats what an expression is worth at the first time.
+type invariantNode struct {
+	grid
+	child node
+}
+
+func (n *invariantNode) table(f *frame) (*table, error) {
+	once := f.apart()
+	t, err := once.table(n.child)
+	if err != nil {
+		return nil, err
+	}
+	f.count.repeat(once.count, n.n)
+	f.release(t.weight)
+	t.weight = 0
+	for i := range t.cols {
+		c := &t.cols[i]
+		v, h := c.v[0], c.histogramAt(0)
+		c.v, c.h = make([]float64, n.n), nil
+		for k := range c.v {
+			c.v[k] = v
+			if h != nil {
+				c.setHistogram(k, h)
+			}
+		}
+		points := c.points()
+		t.weight += points
+		if err := f.hold(points); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}

@@ -1,0 +1,322 @@
+package query
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sort"
+	"time"
+
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+	promstorage "github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/util/stats"
+)
+
+// planned is a query that runs on our own engine, or on Prometheus' if the plan
+// does not cover it. It can be executed once.
+type planned struct {
+	engine    *Engine
+	queryable promstorage.Queryable
+	text      string
+	stmt      *parser.EvalStmt
+	settings  settings
+	grid      grid
+	node      node  // nil if not covered
+	why       error // an uncovered, if not
+
+	timers  *stats.QueryTimers
+	samples *stats.QuerySamples
+	cancel  context.CancelFunc
+
+	// prometheus prepares the query for Prometheus' engine.
+	prometheus func() (promql.Query, error)
+	inner      promql.Query // nil unless it runs there
+}
+
+var _ promql.Query = (*planned)(nil)
+
+// prepare parses and plans a query. The error is that of the parser.
+func (e *Engine) prepare(q promstorage.Queryable, opts promql.QueryOpts, qs string, start, end time.Time, interval time.Duration, instant bool) (*planned, error) {
+	expr, err := e.parser.ParseExpr(qs)
+	if err != nil {
+		return nil, err
+	}
+	if !instant && expr.Type() != parser.ValueTypeVector && expr.Type() != parser.ValueTypeScalar {
+		return nil, fmt.Errorf("invalid expression type %q for range query, must be Scalar or instant Vector", parser.DocumentedType(expr.Type()))
+	}
+	expr, err = promql.PreprocessExpr(expr, start, end, interval)
+	if err != nil {
+		return nil, err
+	}
+	p := &planned{
+		engine: e, queryable: q, text: qs, settings: e.settings,
+		stmt:   &parser.EvalStmt{Expr: expr, Start: start, End: end, Interval: interval, LookbackDelta: e.lookback},
+		timers: stats.NewQueryTimers(),
+	}
+	perStep := false
+	if opts != nil {
+		perStep = e.perStepStats && opts.EnablePerStepStats()
+		if d := opts.LookbackDelta(); d > 0 {
+			p.stmt.LookbackDelta = d
+		}
+	}
+	p.samples = stats.NewQuerySamples(perStep)
+	p.settings.lookback = p.stmt.LookbackDelta.Milliseconds()
+	if instant {
+		p.grid = grid{start: start.UnixMilli(), step: 1, n: 1}
+	} else {
+		p.grid = grid{start: start.UnixMilli(), step: interval.Milliseconds()}
+		if p.grid.step > 0 {
+			p.grid = newGrid(p.grid.start, end.UnixMilli(), p.grid.step)
+		}
+	}
+	if p.grid.n == 0 {
+		p.why = uncovered(reasonExpression)
+		return p, nil
+	}
+	p.node, p.why = plan(&p.settings, expr, p.grid)
+	return p, nil
+}
+
+// Exec runs the query.
+func (p *planned) Exec(ctx context.Context) *promql.Result {
+	ctx, p.cancel = context.WithCancel(ctx)
+	defer p.cancel()
+	if p.why == nil {
+		res, err := p.execOwn(ctx)
+		if _, ok := isUncovered(err); !ok {
+			if err != nil {
+				return &promql.Result{Err: err}
+			}
+			return res
+		}
+		p.why = err
+	}
+	reason, _ := isUncovered(p.why)
+	p.engine.fallbacks.WithLabelValues(reason).Inc()
+	var err error
+	if p.inner, err = p.prometheus(); err != nil {
+		return &promql.Result{Err: err}
+	}
+	return p.inner.Exec(ctx)
+}
+
+// execOwn waits for its turn and runs the plan.
+func (p *planned) execOwn(ctx context.Context) (*promql.Result, error) {
+	total, ctx := p.timers.GetSpanTimer(ctx, stats.ExecTotalTime)
+	defer total.Finish()
+	wait, _ := p.timers.GetSpanTimer(ctx, stats.ExecQueueTime)
+	number, err := p.engine.queue.Insert(ctx, p.text)
+	wait.Finish()
+	if err != nil {
+		return nil, err
+	}
+	defer p.engine.queue.Delete(number)
+	eval, ctx := p.timers.GetSpanTimer(ctx, stats.EvalTotalTime)
+	defer eval.Finish()
+	if err := ctx.Err(); err != nil {
+		return nil, contextError(err, inExecution)
+	}
+	prep, _ := p.timers.GetSpanTimer(ctx, stats.QueryPreparationTime)
+	q, err := p.queryable.Querier(promql.FindMinMaxTime(p.stmt))
+	prep.Finish()
+	if err != nil {
+		return nil, err
+	}
+	defer q.Close()
+	ours, ok := q.(*querier)
+	if !ok {
+		return nil, uncovered(reasonStorage)
+	}
+	ours.recovers = false // iterators report errors to us
+	x := &exec{settings: &p.settings, ctx: ctx, querier: ours, workers: runtime.GOMAXPROCS(0), log: p.engine.log}
+	unwatch := context.AfterFunc(ctx, func() { x.ended.Store(true) })
+	defer unwatch()
+	p.samples.InitStepTracking(p.grid.start, p.grid.last(), p.grid.step)
+	inner, _ := p.timers.GetSpanTimer(ctx, stats.InnerEvalTime)
+	v, err := p.evaluate(&frame{x, &counts{qs: p.samples}})
+	inner.Finish()
+	p.samples.UpdatePeak(int(x.peak.Load()))
+	if err == nil && x.ended.Load() {
+		err = x.check()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &promql.Result{Value: v, Warnings: x.mu.annos}, nil
+}
+
+// evaluate returns the value of the query.
+func (p *planned) evaluate(f *frame) (v parser.Value, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = panicked(f.log, r)
+		}
+	}()
+	instant := p.stmt.Start.Equal(p.stmt.End) && p.stmt.Interval == 0
+	switch p.stmt.Expr.Type() {
+	case parser.ValueTypeString:
+		s, ok := p.node.(*stringNode)
+		if !ok {
+			return nil, uncovered(reasonExpression)
+		}
+		return promql.String{V: s.value, T: p.grid.start}, nil
+	case parser.ValueTypeMatrix:
+		n, ok := p.node.(interface {
+			matrix(*frame) (promql.Matrix, error)
+		})
+		if !ok {
+			return nil, uncovered(reasonExpression)
+		}
+		m, err := n.matrix(f)
+		if err != nil {
+			return nil, err
+		}
+		if m, err = p.withoutNames(m); err != nil {
+			return nil, err
+		}
+		return p.sorted(m), nil
+	}
+	if !instant && !f.delayedNames {
+		m, err := p.matrix(f)
+		return p.sorted(m), err
+	}
+	t, err := f.table(p.node)
+	if err != nil {
+		return nil, err
+	}
+	if f.delayedNames {
+		for i := range t.cols {
+			if c := &t.cols[i]; c.drop {
+				c.metric = dropped(c.metric)
+			}
+		}
+		if t.cols, err = mergeEqual(t.cols); err != nil {
+			return nil, err
+		}
+	}
+	if !instant {
+		return p.sorted(matrixOf(t, p.grid)), nil
+	}
+	if p.stmt.Expr.Type() == parser.ValueTypeScalar {
+		return promql.Scalar{V: t.cols[0].v[0], T: p.grid.start}, nil
+	}
+	vec := make(promql.Vector, len(t.cols))
+	for i, c := range t.cols {
+		s := promql.Sample{Metric: c.metric, T: p.grid.start, DropName: c.drop}
+		if s.H = c.histogramAt(0); s.H == nil {
+			s.F = c.v[0]
+		}
+		vec[i] = s
+	}
+	return vec, nil
+}
+
+// withoutNames drops the names of a matrix's series that are marked so.
+func (p *planned) withoutNames(m promql.Matrix) (promql.Matrix, error) {
+	if !p.settings.delayedNames {
+		return m, nil
+	}
+	for i := range m {
+		if m[i].DropName {
+			m[i].Metric = dropped(m[i].Metric)
+		}
+	}
+	if m.ContainsSameLabelset() {
+		return nil, uncovered(reasonExpression) // their points are to be merged
+	}
+	return m, nil
+}
+
+// matrix evaluates a range query column by column.
+func (p *planned) matrix(f *frame) (promql.Matrix, error) {
+	src, err := f.open(p.node)
+	if err != nil {
+		return nil, err
+	}
+	defer src.close()
+	m := promql.Matrix{}
+	err = f.each(src, func(_ int, c *column) error {
+		s, points := seriesOf(c, p.grid)
+		if points == 0 {
+			return nil
+		}
+		m = append(m, s)
+		return f.hold(points)
+	})
+	return m, err
+}
+
+// matrixOf returns the values of a table as points.
+func matrixOf(t *table, g grid) promql.Matrix {
+	m := make(promql.Matrix, 0, len(t.cols))
+	for i := range t.cols {
+		if s, points := seriesOf(&t.cols[i], g); points > 0 {
+			m = append(m, s)
+		}
+	}
+	return m
+}
+
+// seriesOf returns the values of a column as points, and what they weigh.
+func seriesOf(c *column, g grid) (promql.Series, int) {
+	s := promql.Series{Metric: c.metric, DropName: c.drop}
+	floats := 0
+	for _, v := range c.v {
+		if !isAbsent(v) {
+			floats++
+		}
+	}
+	weight := floats
+	if floats > 0 {
+		s.Floats = make([]promql.FPoint, 0, floats)
+		for i, v := range c.v {
+			if !isAbsent(v) {
+				s.Floats = append(s.Floats, promql.FPoint{T: g.at(i), F: v})
+			}
+		}
+	}
+	for i, h := range c.h {
+		if h != nil {
+			s.Histograms = append(s.Histograms, promql.HPoint{T: g.at(i), H: h})
+			weight += pointsOf(h)
+		}
+	}
+	return s, weight
+}
+
+func (p *planned) sorted(m promql.Matrix) promql.Matrix {
+	t, _ := p.timers.GetSpanTimer(context.Background(), stats.ResultSortTime)
+	sort.Sort(m)
+	t.Finish()
+	return m
+}
+
+// Close frees what the result uses.
+func (p *planned) Close() {
+	if p.inner != nil {
+		p.inner.Close()
+	}
+}
+
+// Statement returns the parsed query.
+func (p *planned) Statement() parser.Statement { return p.stmt }
+
+// Stats returns times and counts of samples.
+func (p *planned) Stats() *stats.Statistics {
+	if p.inner != nil {
+		return p.inner.Stats()
+	}
+	return &stats.Statistics{Timers: p.timers, Samples: p.samples}
+}
+
+// Cancel ends the execution.
+func (p *planned) Cancel() {
+	if p.cancel != nil {
+		p.cancel()
+	}
+}
+
+// String returns the query's text.
+func (p *planned) String() string { return p.text }

@@ -1,0 +1,104 @@
+package query
+
+import (
+	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/util/stats"
+)
+
+// subqueryNode is an expression evaluated on a grid of its own.
+type subqueryNode struct {
+	grid
+	inner grid
+	child node
+}
+
+// values evaluates the expression, and counts what it read apart.
+func (n *subqueryNode) values(f *frame) (*table, *stats.QuerySamples, error) {
+	child := f.apart()
+	if n.inner.n > 0 {
+		child.count.qs = stats.NewChildWithStepTracking(n.inner.start, n.inner.last(), n.inner.step)
+	}
+	t, err := child.table(n.child)
+	return t, child.count.qs, err
+}
+
+// matrix returns the values of a subquery that is the whole query.
+func (n *subqueryNode) matrix(f *frame) (promql.Matrix, error) {
+	t, qs, err := n.values(f)
+	if err != nil {
+		return nil, err
+	}
+	f.count.qs.IncrementSamplesAtTimestamp(n.grid.last(), qs.TotalSamples)
+	f.count.qs.MergeSamplesReadFromSubquery(qs, n.grid.start, n.grid.step, n.grid.n, 0, 0)
+	return matrixOf(t, n.inner), nil
+}
+
+// subqueryInput makes a subquery's values the samples of a range function.
+type subqueryInput struct {
+	node            *subqueryNode
+	offset, rangeMs int64
+}
+
+func (in *subqueryInput) open(f *frame, g grid) (rangeSeries, error) {
+	t, qs, err := in.node.values(f)
+	if err != nil {
+		return nil, err
+	}
+	f.count.qs.MergeSamplesReadFromSubquery(qs, g.start, g.step, g.n, in.offset, in.rangeMs)
+	return &subquerySeries{f: f, grid: in.node.inner, t: t}, nil
+}
+
+type subquerySeries struct {
+	grid
+	f *frame
+	t *table
+}
+
+func (s *subquerySeries) len() int { return len(s.t.cols) }
+func (s *subquerySeries) labels(i int) (labels.Labels, bool) {
+	return s.t.cols[i].metric, s.t.cols[i].drop
+}
+func (s *subquerySeries) distinct() bool { return true }
+func (s *subquerySeries) close()         { s.f.release(s.t.weight) }
+
+func (s *subquerySeries) load(w *worker, i int) (span, error) {
+	c := &s.t.cols[i]
+	in := span{counted: true}
+	samples := &w.it.samples
+	samples.Reset()
+	for k, v := range c.v {
+		if !c.has(k) {
+			continue
+		}
+		samples.T = append(samples.T, s.grid.at(k))
+		if h := c.histogramAt(k); h == nil {
+			samples.V = append(samples.V, v)
+		} else {
+			samples.V = append(samples.V, 0)
+			if in.h == nil {
+				in.h = make([]*histogram.FloatHistogram, len(c.v))
+			}
+			in.h[len(samples.T)-1] = withoutHint(h)
+		}
+	}
+	in.t, in.v = samples.T, samples.V
+	if in.h != nil {
+		in.h = in.h[:len(in.t)]
+	}
+	return in, nil
+}
+
+// withoutHint returns a histogram that says nothing of counter resets. What it
+// said was about the sample before it in the storage, not about the value
+// before it in the subquery.
+func withoutHint(h *histogram.FloatHistogram) *histogram.FloatHistogram {
+	switch h.CounterResetHint {
+	case histogram.NotCounterReset, histogram.CounterReset:
+		c := *h
+		c.CounterResetHint = histogram.UnknownCounterReset
+		return &c
+	}
+	return h
+}

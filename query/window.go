@@ -1,0 +1,462 @@
+package query
+
+import (
+	"strings"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/schema"
+	"github.com/prometheus/prometheus/util/annotations"
+)
+
+// windows says which samples belong to which step of a range function: those
+// with seen - width + lag < t ≤ seen + lag.
+type windows struct {
+	grid
+	moment
+	width int64 // milliseconds
+	lag   int64 // milliseconds; > 0 only if samples after the window are looked at
+}
+
+// cut finds the window of each step among rising times: samples lo[i] ≤ k <
+// hi[i]. Both only ever grow, so that this is one pass over the times.
+func (w *windows) cut(ts []int64, lo, hi []int32) {
+	from, to := 0, 0
+	for i := range lo {
+		end := w.seen(w.grid.at(i)) + w.lag
+		start := end - w.width
+		for to < len(ts) && ts[to] <= end {
+			to++
+		}
+		for from < to && ts[from] <= start {
+			from++
+		}
+		lo[i], hi[i] = int32(from), int32(to)
+	}
+}
+
+// points is what a window function looks at: the samples of one series, stale
+// markers taken out, and where the window of each step lies. A kernel reads
+// nothing else, so that something other than samples can take their place.
+type points struct {
+	*windows
+	t      []int64
+	v      []float64
+	lo, hi []int32
+	params [][]float64 // the scalar arguments, a value a step
+
+	check        func() error    // to be asked now and then by what takes long
+	warnQuantile func(q float64) // of a quantile that is none
+	deque        []int32         // scratch
+	sort         []float64       // scratch
+}
+
+// A windowKernel sets out[i] to the value of each window that is not empty.
+type windowKernel func(p *points, out []float64) error
+
+// windowScratch is the memory of a worker for range functions.
+type windowScratch struct {
+	points     points
+	t          []int64
+	v          []float64
+	floats     []promql.FPoint
+	histograms []promql.HPoint
+	starts     promql.StartTimestamps
+	hlo, hhi   []int32
+}
+
+func resize[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}
+
+// rangeInput gives the samples that a range function looks at, series by
+// series.
+type rangeInput interface {
+	open(f *frame, g grid) (rangeSeries, error)
+}
+
+type rangeSeries interface {
+	len() int
+	labels(i int) (labels.Labels, bool)
+	distinct() bool
+	// load reads the samples of series i; they are valid until the next load
+	// of the same worker.
+	load(w *worker, i int) (span, error)
+	close()
+}
+
+// span is the samples of one series, in columns, rising in time.
+type span struct {
+	t  []int64
+	v  []float64
+	st []int64                     // start timestamps, or empty
+	h  []*histogram.FloatHistogram // or empty; nil where the sample is a float
+	// stale reports whether some of them may be stale markers.
+	stale bool
+	// counted says that reading them has been counted elsewhere.
+	counted bool
+}
+
+// rangeNode is a function of a range.
+type rangeNode struct {
+	windows
+	name      string
+	rangeMs   int64
+	input     rangeInput
+	params    []node             // the scalar arguments
+	args      parser.Expressions // as Prometheus' functions want them
+	kernel    windowKernel       // nil: there is none
+	call      promql.FunctionCall
+	keepsName bool
+
+	startTimestamps bool // the function looks at start timestamps
+}
+
+func (n *rangeNode) open(f *frame) (source, error) {
+	in, err := n.input.open(f, n.grid)
+	if err != nil {
+		return nil, err
+	}
+	s := &rangeSource{rangeNode: n, f: f, in: in}
+	for _, p := range n.params {
+		v, err := f.scalar(p)
+		if err != nil {
+			return nil, err
+		}
+		s.scalars = append(s.scalars, v)
+	}
+	if f.delayedNames || n.keepsName || n.name == "absent_over_time" || staysDistinct(in) {
+		return s, nil
+	}
+	// Without their names, series can be equal: that is an error if both have
+	// a value.
+	t := &table{}
+	err = f.each(s, func(_ int, c *column) error {
+		err := f.keep(t, *c)
+		*c = column{}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if anyEqual(t.cols) {
+		return nil, errSameLabels
+	}
+	return &tableSource{f: f, t: t}, nil
+}
+
+// staysDistinct reports whether series with distinct labels are still distinct
+// when their names are dropped.
+func staysDistinct(s interface {
+	len() int
+	labels(i int) (labels.Labels, bool)
+	distinct() bool
+}) bool {
+	if s.len() < 2 {
+		return true
+	}
+	if !s.distinct() {
+		return false
+	}
+	var name string
+	for i := range s.len() {
+		ls, _ := s.labels(i)
+		switch n := ls.Get(nameLabel); {
+		case i == 0:
+			name = n
+		case n != name:
+			return false
+		}
+		if ls.Has(typeLabel) || ls.Has(unitLabel) {
+			return false
+		}
+	}
+	return true
+}
+
+// The label of the metric name, and those that go with it.
+const (
+	nameLabel = model.MetricNameLabel
+	typeLabel = model.MetricTypeLabel
+	unitLabel = model.MetricUnitLabel
+)
+
+// dropped returns labels without the name and what goes with it.
+func dropped(ls labels.Labels) labels.Labels { return ls.DropReserved(schema.IsMetadataLabel) }
+
+type rangeSource struct {
+	*rangeNode
+	f       *frame
+	in      rangeSeries
+	scalars [][]float64
+}
+
+func (s *rangeSource) len() int { return s.in.len() }
+
+func (s *rangeSource) labels(i int) (labels.Labels, bool) {
+	ls, drop := s.in.labels(i)
+	drop = drop || !s.keepsName
+	if drop && !s.f.delayedNames {
+		ls = dropped(ls)
+	}
+	return ls, drop
+}
+
+// distinct: whether equal labels are an error has been seen to in open.
+func (s *rangeSource) distinct() bool { return true }
+func (s *rangeSource) close()         { s.in.close() }
+
+func (s *rangeSource) column(w *worker, i int, c *column) error {
+	c.metric, c.drop = s.labels(i)
+	c.reset(s.grid.n)
+	in, err := s.in.load(w, i)
+	if err != nil || len(in.t) == 0 {
+		return err
+	}
+	if len(in.h) > 0 || s.startTimestamps && len(in.st) > 0 || s.kernel == nil {
+		err = s.callEach(w, i, in, c)
+	} else {
+		err = s.runKernel(w, in, c)
+	}
+	if err == nil && (s.name == "rate" || s.name == "increase") {
+		s.warnOfName(i, c)
+	}
+	return err
+}
+
+// runKernel evaluates all windows of a series of floats.
+func (s *rangeSource) runKernel(w *worker, in span, c *column) error {
+	p := &w.windows.points
+	p.windows, p.t, p.v, p.params, p.check = &s.windows, in.t, in.v, s.scalars, s.f.check
+	p.warnQuantile = s.warnOfQuantile
+	if in.stale {
+		p.t, p.v = w.windows.dropStale(in.t, in.v)
+	}
+	p.lo, p.hi = resize(p.lo, s.grid.n), resize(p.hi, s.grid.n)
+	s.cut(p.t, p.lo, p.hi)
+	widest := s.tallyWindows(w, p, in.counted)
+	if err := s.f.hold(widest); err != nil {
+		return err
+	}
+	defer s.f.release(widest)
+	return s.kernel(p, c.v)
+}
+
+// dropStale returns the samples without stale markers: those given if there are
+// none.
+func (w *windowScratch) dropStale(ts []int64, vs []float64) ([]int64, []float64) {
+	first := 0
+	for first < len(vs) && !value.IsStaleNaN(vs[first]) {
+		first++
+	}
+	if first == len(vs) {
+		return ts, vs
+	}
+	w.t, w.v = append(w.t[:0], ts[:first]...), append(w.v[:0], vs[:first]...)
+	for i := first; i < len(vs); i++ {
+		if !value.IsStaleNaN(vs[i]) {
+			w.t, w.v = append(w.t, ts[i]), append(w.v, vs[i])
+		}
+	}
+	return w.t, w.v
+}
+
+// tallyWindows counts the samples of the windows and returns the size of the
+// largest. Each step counts as read what the step before did not see.
+func (s *rangeSource) tallyWindows(w *worker, p *points, counted bool) int {
+	s.f.count.steps(&w.tally, s.grid.n)
+	widest, since := int32(0), int32(0)
+	for i := range p.lo {
+		n := p.hi[i] - p.lo[i]
+		widest = max(widest, n)
+		fresh := p.hi[i] - max(since, p.lo[i])
+		since = max(since, p.hi[i])
+		if counted {
+			fresh = 0
+		}
+		if n > 0 {
+			w.tally.at(i, int64(n), int64(fresh))
+		}
+	}
+	return int(widest)
+}
+
+// callEach evaluates the windows of a series with Prometheus' function, one by
+// one: native histograms, start timestamps and modifiers are too rare to be
+// worth a second implementation.
+func (s *rangeSource) callEach(w *worker, i int, in span, c *column) error {
+	sc := &w.windows
+	var starts *promql.StartTimestamps
+	if s.startTimestamps {
+		starts = &sc.starts
+		starts.Floats, starts.Histograms = starts.Floats[:0], starts.Histograms[:0]
+	}
+	sc.floats, sc.histograms = sc.floats[:0], sc.histograms[:0]
+	sc.t = sc.t[:0]
+	var ht []int64
+	for k, t := range in.t {
+		st := int64(0)
+		if len(in.st) > 0 {
+			st = in.st[k]
+		}
+		switch {
+		case len(in.h) > 0 && in.h[k] != nil:
+			if value.IsStaleNaN(in.h[k].Sum) {
+				continue
+			}
+			sc.histograms = append(sc.histograms, promql.HPoint{T: t, H: in.h[k]})
+			ht = append(ht, t)
+			if starts != nil {
+				starts.Histograms = append(starts.Histograms, st)
+			}
+		case !value.IsStaleNaN(in.v[k]):
+			sc.floats = append(sc.floats, promql.FPoint{T: t, F: in.v[k]})
+			sc.t = append(sc.t, t)
+			if starts != nil {
+				starts.Floats = append(starts.Floats, st)
+			}
+		}
+	}
+	n := s.grid.n
+	p := &sc.points
+	p.lo, p.hi = resize(p.lo, n), resize(p.hi, n)
+	s.cut(sc.t, p.lo, p.hi)
+	sc.hlo, sc.hhi = resize(sc.hlo, n), resize(sc.hhi, n)
+	s.cut(ht, sc.hlo, sc.hhi)
+	weights := make([]int64, len(sc.histograms)+1) // of all before
+	for k, h := range sc.histograms {
+		weights[k+1] = weights[k] + int64(pointsOf(h.H))
+	}
+	s.f.count.steps(&w.tally, n)
+
+	metric, _ := s.in.labels(i)
+	matrix := promql.Matrix{{Metric: metric}}
+	params := make([]promql.Vector, len(s.scalars))
+	for j := range params {
+		params[j] = promql.Vector{{}}
+	}
+	enh := &promql.EvalNodeHelper{Out: make(promql.Vector, 0, 1)}
+	held := 0
+	defer func() { s.f.release(held) }()
+	var fresh, hfresh int32
+	for k := range n {
+		if err := s.f.check(); err != nil {
+			return err
+		}
+		lo, hi, hlo, hhi := p.lo[k], p.hi[k], sc.hlo[k], sc.hhi[k]
+		if lo == hi && hlo == hhi {
+			continue
+		}
+		size := int64(hi-lo) + weights[hhi] - weights[hlo]
+		if int(size) > held {
+			if err := s.f.hold(int(size) - held); err != nil {
+				held = int(size)
+				return err
+			}
+			held = int(size)
+		}
+		read := int64(hi-max(lo, fresh)) + weights[hhi] - weights[max(hlo, hfresh)]
+		fresh, hfresh = max(fresh, hi), max(hfresh, hhi)
+		if in.counted {
+			read = 0
+		}
+		w.tally.at(k, size, read)
+
+		matrix[0].Floats, matrix[0].Histograms = sc.floats[lo:hi], sc.histograms[hlo:hhi]
+		for j := range params {
+			params[j][0].F = s.scalars[j][k]
+		}
+		enh.Ts, enh.Out = s.grid.at(k), enh.Out[:0]
+		if starts != nil {
+			enh.StartTimestamps = &promql.StartTimestamps{Floats: starts.Floats[lo:hi], Histograms: starts.Histograms[hlo:hhi]}
+		}
+		out, annos := s.call(params, matrix, s.args, enh)
+		s.f.annotateAll(annos)
+		if len(out) == 0 {
+			continue
+		}
+		if out[0].H != nil {
+			c.setHistogram(k, out[0].H)
+		} else {
+			c.v[k] = out[0].F
+		}
+	}
+	return nil
+}
+
+func (s *rangeSource) warnOfQuantile(q float64) {
+	s.f.annotate(annotations.NewInvalidQuantileWarning(q, s.args[0].PositionRange()))
+}
+
+// warnOfName tells of a metric that does not look like a counter.
+func (s *rangeSource) warnOfName(i int, c *column) {
+	ls, _ := s.in.labels(i)
+	name := ls.Get(nameLabel)
+	if name == "" || counterName(name) {
+		return
+	}
+	for _, v := range c.v {
+		if !isAbsent(v) {
+			s.f.annotate(annotations.NewPossibleNonCounterInfo(name, s.args[0].PositionRange()))
+			return
+		}
+	}
+}
+
+func counterName(name string) bool {
+	for _, suffix := range []string{"_total", "_sum", "_count", "_bucket"} {
+		if strings.HasSuffix(name, suffix) {
+			return true
+		}
+	}
+	return false
+}
+
+// storedInput reads samples from the storage.
+type storedInput struct{ selector selector }
+
+func (in *storedInput) open(f *frame, _ grid) (rangeSeries, error) {
+	set, err := in.selector.read(f)
+	if err != nil {
+		return nil, err
+	}
+	return &storedSeries{in, set}, nil
+}
+
+type storedSeries struct {
+	*storedInput
+	set *seriesSet
+}
+
+func (s *storedSeries) len() int { return s.set.n }
+func (s *storedSeries) labels(i int) (labels.Labels, bool) {
+	return s.set.sel.set.At(i).Labels, false
+}
+func (s *storedSeries) distinct() bool { return true }
+func (s *storedSeries) close()         {}
+
+func (s *storedSeries) load(w *worker, i int) (span, error) {
+	samples, err := w.load(s.set, i)
+	if err != nil {
+		return span{}, err
+	}
+	in := span{t: samples.T, v: samples.V, st: samples.ST, stale: true}
+	switch {
+	case len(samples.H) == 0:
+	case s.selector.statsOnly:
+		in.h = w.statsOf(samples)
+	default:
+		in.h = make([]*histogram.FloatHistogram, len(samples.H))
+		for k, h := range samples.H {
+			in.h[k] = floatHistogram(h)
+		}
+	}
+	return in, nil
+}
