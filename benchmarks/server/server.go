@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -105,11 +106,10 @@ func Prometheus(program string) Server {
 // caller's, so that two versions can stand beside each other.
 func VictoriaMetrics(name, program string) Server {
 	account := func(_ context.Context, dir string) (a Account, _ string, err error) {
-		if a.Data, err = size(filepath.Join(dir, "data")); err != nil {
-			return a, "", err
-		}
-		a.Index, err = size(filepath.Join(dir, "indexdb"))
-		return a, "", err
+		data, err1 := size(filepath.Join(dir, "data"))
+		within, err2 := size(filepath.Join(dir, "data", "indexdb")) // newer versions
+		beside, err3 := size(filepath.Join(dir, "indexdb"))         // older ones
+		return Account{Data: data - within, Index: within + beside}, "", errors.Join(err1, err2, err3)
 	}
 	return Server{
 		Name:    name,
@@ -120,10 +120,14 @@ func VictoriaMetrics(name, program string) Server {
 		},
 		Settle: func(ctx context.Context, p *Process, dir string) (int64, error) {
 			// Merges go on behind the answers: the files are at rest when
-			// they keep their size.
-			const quiet = 3 // equal sizes in a row, a second apart
+			// they keep their size for longer than the index stays in memory,
+			// 5 s.
+			const quiet, most = 8, 600 // seconds
 			var last int64
-			for same := 0; same < quiet; {
+			for same, n := 0, 0; same < quiet; n++ {
+				if n == most {
+					return 0, fmt.Errorf("still merging after %d s", most)
+				}
 				for _, path := range []string{"/internal/force_flush", "/internal/force_merge"} {
 					if _, err := p.Get(ctx, path); err != nil {
 						return 0, err
@@ -135,13 +139,11 @@ func VictoriaMetrics(name, program string) Server {
 				case <-time.After(time.Second):
 				}
 				a, _, err := account(ctx, dir)
-				switch now := a.Data + a.Index; {
-				case err != nil: // a file went while it was counted
-					same = 0
-				case now == last:
-					same++
-				default:
-					last, same = now, 0
+				if err != nil {
+					return 0, err
+				}
+				if same++; a.Total() != last {
+					last, same = a.Total(), 0
 				}
 			}
 			return last, nil

@@ -30,12 +30,14 @@ type goal struct {
 	ofVM  float64 // share of what VictoriaMetrics takes in the same run; 0 = none
 }
 
+const day = 24 * time.Hour
+
 // choose returns the sets of the names, all if there are none. Their samples
-// lie in the last full day of UTC: in one partition of days, and inside every
-// server's default retention.
+// lie in the last full days of UTC: partitions of days are filled from their
+// start, and every server's default retention holds them.
 func choose(names string, o options) ([]choice, error) {
-	day := time.Now().UTC().Truncate(24 * time.Hour).Add(-24 * time.Hour)
-	hosts := sets.Options{Groups: o.hosts, Start: day, Span: o.span, Seed: o.seed}
+	start := time.Now().UTC().Truncate(day).Add(-(o.span + day - 1) / day * day)
+	hosts := sets.Options{Groups: o.hosts, Start: start, Span: o.span, Seed: o.seed}
 	targets := hosts
 	targets.Groups = o.targets
 	all := []choice{
@@ -47,7 +49,7 @@ func choose(names string, o options) ([]choice, error) {
 	}
 	if o.recording != "" {
 		// Noon is the edge of a window of chunks whatever its length.
-		all = append(all, choice{"real", sets.Recording(o.recording, day.Add(12*time.Hour+time.Second)), goal{bytes: 0.39}})
+		all = append(all, choice{"real", sets.Recording(o.recording, start.Add(12*time.Hour+time.Second)), goal{bytes: 0.39}})
 	}
 	if names == "" {
 		return all, nil

@@ -10,6 +10,6 @@
 //
 //	go run ./benchmarks/size -record FILE
 //
-// Samples lie in the last full day of UTC. Data is times and values with what
+// Samples lie in the last full days of UTC. Data is times and values with what
 // finds them in their files; the index is all else: series, labels, postings.
 package main

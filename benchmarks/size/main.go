@@ -36,10 +36,10 @@ func run() error {
 	)
 	flag.IntVar(&o.hosts, "hosts", 100, "hosts of cpu, devops, sensors and uniform")
 	flag.IntVar(&o.targets, "targets", 40, "targets of the fleet")
-	flag.DurationVar(&o.span, "span", 24*time.Hour, "time that the generated sets cover, at most a day")
+	flag.DurationVar(&o.span, "span", day, "time that the generated sets cover, at most a week")
 	flag.Uint64Var(&o.seed, "seed", 1, "same seed, same samples")
 	flag.Parse()
-	if flag.NArg() > 0 || o.hosts < 1 || o.targets < 1 || o.span < time.Minute || o.span > 24*time.Hour {
+	if flag.NArg() > 0 || o.hosts < 1 || o.targets < 1 || o.span < time.Minute || o.span > 7*day {
 		return errors.New("usage: size [-victoriametrics PATH] [-recording FILE] [-sets NAME,…] [-hosts N] [-targets N] [-span DURATION]")
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
