@@ -5,8 +5,9 @@ import "math"
 // Which decimal a column of floats is made of, guessed from a few of its values.
 
 const (
-	exponentVoters = 32  // values that choose the exponent
-	formulaVoters  = 128 // values that choose the formula
+	allVoters      = 128 // values that choose the formula
+	fewVoters      = 8   // of short columns of the fast tier
+	exponentVoters = 32  // of them at most choose the exponent
 	// Of the voters one in voterFailures may be no decimal, and of the first
 	// few as many as are.
 	voterFailures = 8
@@ -16,8 +17,8 @@ const (
 // guessDecimal returns the formula that gives back most of a few values, false
 // if there is none: the least exponent at which nearly all are within
 // maxCorrection, and then the formula with the most exact ones.
-func guessDecimal(vs []float64) (f formula, ok bool) {
-	e, ok := guessExponent(vs)
+func guessDecimal(vs []float64, voters int) (f formula, ok bool) {
+	e, ok := guessExponent(vs, min(voters, exponentVoters))
 	if !ok {
 		return f, false
 	}
@@ -28,7 +29,7 @@ func guessDecimal(vs []float64) (f formula, ok bool) {
 			continue
 		}
 		hits := 0
-		eachVoter(vs, formulaVoters, func(v float64) bool {
+		eachVoter(vs, voters, func(v float64) bool {
 			if c.float(nearest(v, powersOfTen[e])) == v {
 				hits++
 			}
@@ -41,11 +42,11 @@ func guessDecimal(vs []float64) (f formula, ok bool) {
 	return f, true
 }
 
-func guessExponent(vs []float64) (uint8, bool) {
+func guessExponent(vs []float64, voters int) (uint8, bool) {
 	var votes [maxExponent + 1]int
 	decimals, failures := 0, 0
-	limit := min(len(vs), exponentVoters) / voterFailures
-	eachVoter(vs, exponentVoters, func(v float64) bool {
+	limit := min(len(vs), voters) / voterFailures
+	eachVoter(vs, voters, func(v float64) bool {
 		if e := exponentOf(v, longDecimal); e > 0 {
 			votes[e]++
 			decimals++

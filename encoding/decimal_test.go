@@ -15,7 +15,7 @@ func TestFormulasAndExponentsAreGuessed(t *testing.T) {
 	} {
 		vs := fill(500, func(int) float64 { return c.float(1e6 + int64(r.IntN(1e9))) })
 		vs[3], vs[250] = math.NaN(), math.Copysign(0, -1)
-		if got, ok := guessDecimal(vs); !ok || got != c {
+		if got, ok := guessDecimal(vs, allVoters); !ok || got != c {
 			t.Errorf("%v is taken for %v (%v)", c, got, ok)
 		}
 	}
@@ -26,7 +26,7 @@ func TestFormulasAndExponentsAreGuessed(t *testing.T) {
 		"NaN":      math.NaN,
 	} {
 		for range 50 {
-			if d, ok := guessDecimal(fill(100, func(int) float64 { return f() })); ok {
+			if d, ok := guessDecimal(fill(100, func(int) float64 { return f() }), allVoters); ok {
 				t.Fatalf("%s floats are taken for %v", name, d)
 			}
 		}

@@ -73,10 +73,18 @@ func appendFloatsSearched(dst []byte, vs []float64, s *scratch) ([]byte, FloatHi
 		}
 		of = s.excs.values()
 	}
+	voters := allVoters
+	if s.short(len(vs)) {
+		voters = fewVoters
+	}
 	for e := uint8(0); e <= maxExponent; {
-		f, ok := guessDecimal(of)
+		f, ok := guessDecimal(of, voters)
 		if !ok || f.e <= e || !s.decimals(vs, f) {
 			break
+		}
+		if s.corrected && voters < allVoters { // they may not tell the formulas apart
+			voters = allVoters
+			continue
 		}
 		c.add(appendTransformed(c.dst, vs, f, tryAll, s))
 		if s.excs.few() && !s.corrected && f.e < doubtfulExponent {
@@ -112,6 +120,9 @@ func (c *candidates) add(dst []byte, hint FloatHint) {
 // where that is much shorter.
 func appendFloatBits(dst []byte, vs []float64, s *scratch) ([]byte, FloatHint) {
 	at := len(dst)
+	if s.short(len(vs)) && mostlyRepeats(vs) {
+		return appendXORColumn(dst, vs)
+	}
 	s.ordered(vs)
 	dst, hint := appendTransformed(dst, vs, formulaBits, tryAll|binary2, s)
 	if size, limit := xorBytes(vs)+2, len(dst)-at; size < limit-limit/xorBias {

@@ -51,8 +51,13 @@ func planInts(ks []int64, try orders, s *scratch) plan {
 	if try&hinted != 0 && (len(ks) >= pruneFrom || !looksBest(ks, try)) {
 		try |= tryAll
 	}
-	if len(ks) >= pruneFrom && bits.OnesCount8(uint8(try&tryAll)) > 1 {
-		try = pruneOrders(ks, try, s)
+	if bits.OnesCount8(uint8(try&tryAll)) > 1 {
+		switch {
+		case len(ks) >= pruneFrom:
+			try = pruneOrders(ks, try, s)
+		case s.short(len(ks)):
+			try = likeliestOrder(ks, try)
+		}
 	}
 	best := plan{cost: math.MaxInt}
 	for o := OrderRaw; o <= OrderDelta2; o++ {
@@ -104,14 +109,39 @@ const (
 func looksBest(ks []int64, try orders) bool {
 	least, own := 64, 64
 	for o := OrderRaw; o <= OrderDelta2 && int(o) < len(ks); o++ {
-		few, n := fewResiduals(ks, o)
-		// Without the outermost, which may be a reset.
-		width := bits.Len64(uint64(few[max(n-2, 0)] - few[min(1, n-1)]))
+		width := fewWidth(ks, o)
 		if least = min(least, width); try&(1<<o) != 0 {
 			own = width
 		}
 	}
 	return own <= least+1+least/16
+}
+
+// likeliestOrder returns the order of the set that leaves the fewest bits of a
+// few residuals; delta2, which of noise only seems to leave fewer, if it leaves
+// two bits less.
+func likeliestOrder(ks []int64, try orders) orders {
+	likeliest, least := try, 66
+	for o := OrderRaw; o <= OrderDelta2 && int(o) < len(ks); o++ {
+		if try&(1<<o) == 0 {
+			continue
+		}
+		width := fewWidth(ks, o)
+		if o == OrderDelta2 {
+			width++
+		}
+		if width < least {
+			likeliest, least = try&^tryAll|1<<o, width
+		}
+	}
+	return likeliest
+}
+
+// fewWidth returns how many bits tell a few residuals apart, without the
+// outermost, which may be a reset.
+func fewWidth(ks []int64, o Order) int {
+	few, n := fewResiduals(ks, o)
+	return bits.Len64(uint64(few[max(n-2, 0)] - few[min(1, n-1)]))
 }
 
 // headCost returns the bits before the residuals, as far as orders differ.

@@ -28,6 +28,13 @@ type scratch struct {
 	huff        huff0.Scratch
 }
 
+// shortColumn is the number of values below which the fast tier chooses by a few
+// of them: to measure all takes longer than to encode them.
+const shortColumn = 128
+
+// short reports whether a column of n values is chosen for by a few of them.
+func (s *scratch) short(n int) bool { return s.tier == Fast && n < shortColumn }
+
 // A pool, because the Append functions are plain functions that any goroutine
 // calls: without it a column of 40 samples costs two allocations, more than
 // its encoding.

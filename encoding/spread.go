@@ -93,7 +93,7 @@ func centre(ks []int64, o Order) int64 {
 // fewResiduals returns n residuals from all over the column, rising.
 func fewResiduals(ks []int64, o Order) (few [15]int64, n int) {
 	m := len(ks) - int(o)
-	n = min(m, 5)
+	n = min(m, 7)
 	if m >= 128 {
 		n = len(few)
 	}
