@@ -10,12 +10,16 @@ const (
 	counter                  // whole numbers, about rate a second
 	idleCounter              // whole numbers, moves at one scrape in twenty
 	tickCounter              // seconds with two decimals, about rate a second
-	floatSum                 // a sum of durations: all 52 bits move
+	floatSum                 // a sum of durations as floats: all 52 bits move
+	nanoSum                  // whole nanoseconds as seconds, about rate a second
+	microSum                 // whole microseconds as seconds, about rate a second
+	clock                    // the time of day
 	pages                    // whole multiples of 4096 that walk around rate
 	level                    // small whole numbers that walk around rate
 	load                     // two decimals that walk around rate
 	celsius                  // multiples of 1/4 that walk around rate
 	duration                 // nanoseconds as seconds, fresh noise each time
+	lastDuration             // the same, fresh at one scrape in eight
 	observations             // whole number of events; sets the pace of the buckets after it
 	bucket                   // cumulative histogram bucket: rate is its share of the events
 )
@@ -48,8 +52,8 @@ func catalogue() []metric {
 		}
 		add(idleCounter, 1, "node_softnet_times_squeezed_total", label{"cpu", fmt.Sprint(cpu)})
 		add(counter, 900, "node_softnet_processed_total", label{"cpu", fmt.Sprint(cpu)})
-		add(floatSum, 0.2, "node_schedstat_running_seconds_total", label{"cpu", fmt.Sprint(cpu)})
-		add(floatSum, 0.05, "node_schedstat_waiting_seconds_total", label{"cpu", fmt.Sprint(cpu)})
+		add(nanoSum, 0.2, "node_schedstat_running_seconds_total", label{"cpu", fmt.Sprint(cpu)})
+		add(nanoSum, 0.05, "node_schedstat_waiting_seconds_total", label{"cpu", fmt.Sprint(cpu)})
 		add(counter, 700, "node_schedstat_timeslices_total", label{"cpu", fmt.Sprint(cpu)})
 		for _, m := range []string{"nice", "user"} {
 			add(constant, 0, "node_cpu_guest_seconds_total", label{"cpu", fmt.Sprint(cpu)}, label{"mode", m})
@@ -150,7 +154,7 @@ func catalogue() []metric {
 	add(level, 2400, "node_filefd_allocated")
 	add(constant, 9223372036854775807, "node_filefd_maximum")
 	add(constant, 1.763e9, "node_boot_time_seconds")
-	add(duration, 1.7e9, "node_time_seconds")
+	add(clock, 0, "node_time_seconds")
 	for chip := range 2 {
 		for sensor := range 5 {
 			add(celsius, 45, "node_hwmon_temp_celsius", label{"chip", fmt.Sprintf("platform_coretemp_%d", chip)}, label{"sensor", fmt.Sprintf("temp%d", sensor+1)})
@@ -188,9 +192,9 @@ func catalogue() []metric {
 	add(level, 9, "go_threads")
 	add(constant, 1, "go_info", label{"version", "go1.26.8"})
 	for _, q := range []string{"0", "0.25", "0.5", "0.75", "1"} {
-		add(duration, 0.0001, "go_gc_duration_seconds", label{"quantile", q})
+		add(lastDuration, 0.0001, "go_gc_duration_seconds", label{"quantile", q})
 	}
-	add(floatSum, 0.0001, "go_gc_duration_seconds_sum")
+	add(nanoSum, 0.0001, "go_gc_duration_seconds_sum")
 	add(counter, 0.01, "go_gc_duration_seconds_count")
 	add(tickCounter, 0.02, "process_cpu_seconds_total")
 	add(level, 11, "process_open_fds")
@@ -205,7 +209,7 @@ func catalogue() []metric {
 		add(constant, 7, "node_timex_"+name)
 	}
 	for _, res := range []string{"cpu_waiting", "io_stalled", "io_waiting", "memory_stalled", "memory_waiting"} {
-		add(floatSum, 0.001, "node_pressure_"+res+"_seconds_total")
+		add(microSum, 0.001, "node_pressure_"+res+"_seconds_total")
 	}
 	for _, name := range []string{"up", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling", "scrape_series_added"} {
 		add(constant, 1, name)

@@ -175,7 +175,7 @@ func (m *metric) first(t *target) float64 {
 		return math.Floor(m.rate * 86400 * t.uniform())
 	case tickCounter:
 		return math.Floor(m.rate*86400*100*t.uniform()) / 100
-	case idleCounter, observations, bucket, floatSum:
+	case idleCounter, observations, bucket, floatSum, nanoSum, microSum, clock:
 		return 0
 	case pages:
 		return 4096 * math.Floor(m.rate/4096*(0.5+t.uniform()))
@@ -199,6 +199,12 @@ func (m *metric) next(t *target, v, seconds float64) float64 {
 		return math.Round(v*100+math.Floor(m.rate*seconds*100*(0.7+0.6*t.uniform())+t.uniform())) / 100
 	case floatSum:
 		return v + m.rate*seconds*t.uniform()
+	case nanoSum:
+		return (math.Round(v*1e9) + math.Floor(1e9*m.rate*seconds*t.uniform())) / 1e9
+	case microSum: // the exporter divides twice
+		return (math.Round(v*1e6) + math.Floor(1e6*m.rate*seconds*t.uniform())) / 1000 / 1000
+	case clock: // read while the page is made, some milliseconds after the scrape began
+		return (float64(t.t)*1e6 + math.Floor(4e6*(1+t.uniform()))) / 1e9
 	case pages:
 		if t.random()%4 == 0 {
 			return v
@@ -213,6 +219,11 @@ func (m *metric) next(t *target, v, seconds float64) float64 {
 		return max(0, math.Round(100*(v+(m.rate-v)*0.1+(t.uniform()-0.5)*0.3))/100)
 	case celsius:
 		return v + 0.25*float64(t.random()%5) - 0.5
+	case lastDuration:
+		if t.random()%8 != 0 {
+			return v
+		}
+		fallthrough
 	case duration:
 		return math.Floor(m.rate*(0.5+t.uniform())*1e9) / 1e9
 	case observations:
