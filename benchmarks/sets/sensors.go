@@ -28,7 +28,7 @@ func Sensors(o Options) Set {
 				weather, noise float64 // deviation of a step and of a reading
 			}{
 				{"sensor_temperature_celsius", 18, 6, 0.02, 0.03},
-				{"sensor_humidity_percent", 60, -15, 0.03, 0.04},
+				{"sensor_humidity_percent", 60, -15, 0.02, 0.03},
 			} {
 				r := o.random(s.name, i)
 				level := s.level + 4*r.NormFloat64()
