@@ -55,7 +55,7 @@ func planInts(ks []int64, try orders, s *scratch) plan {
 		switch {
 		case len(ks) >= pruneFrom:
 			try = pruneOrders(ks, try, s)
-		case s.short(len(ks)):
+		case s.short(len(ks)) && len(ks) >= fewFrom:
 			try = likeliestOrder(ks, try)
 		}
 	}
@@ -140,7 +140,7 @@ func likeliestOrder(ks []int64, try orders) orders {
 // fewWidth returns how many bits tell a few residuals apart, without the
 // outermost, which may be a reset.
 func fewWidth(ks []int64, o Order) int {
-	few, n := fewResiduals(ks, o)
+	few, n := fewResiduals(ks, o, 7)
 	return bits.Len64(uint64(few[max(n-2, 0)] - few[min(1, n-1)]))
 }
 

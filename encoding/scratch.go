@@ -32,6 +32,9 @@ type scratch struct {
 // of them: to measure all takes longer than to encode them.
 const shortColumn = 128
 
+// fewFrom is the number of values from which on a few say something of the order.
+const fewFrom = 16
+
 // short reports whether a column of n values is chosen for by a few of them.
 func (s *scratch) short(n int) bool { return s.tier == Fast && n < shortColumn }
 

@@ -86,14 +86,15 @@ func (s *spread) add(ks []int64, o Order) {
 // centre is the median of a few residuals. It only has to lie where most are:
 // the window is found from there.
 func centre(ks []int64, o Order) int64 {
-	few, n := fewResiduals(ks, o)
+	few, n := fewResiduals(ks, o, 5)
 	return few[n/2]
 }
 
-// fewResiduals returns n residuals from all over the column, rising.
-func fewResiduals(ks []int64, o Order) (few [15]int64, n int) {
+// fewResiduals returns n residuals from all over the column, rising: at most
+// most of a short column.
+func fewResiduals(ks []int64, o Order, most int) (few [15]int64, n int) {
 	m := len(ks) - int(o)
-	n = min(m, 7)
+	n = min(m, most)
 	if m >= 128 {
 		n = len(few)
 	}
