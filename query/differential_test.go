@@ -1,0 +1,302 @@
+package query_test
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/promql/promqltest"
+
+	"tsdb/query"
+	"tsdb/query/querytest"
+)
+
+// The differential test asks our engine and Prometheus' the same random
+// questions about the same random samples, and compares values, whether there
+// is an error, and annotations.
+//
+// Floats must have the same bits, with these exceptions. A NaN is a NaN. And
+// Prometheus adds up the results of operators and functions in the order of a
+// map: what follows from such sums, and which of equal values a topk takes,
+// differs from run to run there. So where we differ, Prometheus is asked again:
+// if its answers differ among themselves, ours may differ from them by the
+// tolerance.
+const tolerance = 1e-9
+
+// soakQueries is the environment variable with the number of queries of the
+// long form.
+const soakQueries = "TSDB_SOAK_QUERIES"
+
+func TestAnswersEqualPrometheusEngine(t *testing.T) {
+	n := 1500
+	if testing.Short() {
+		n = 300
+	}
+	if s := os.Getenv(soakQueries); s != "" {
+		var err error
+		if n, err = strconv.Atoi(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	variants := []struct {
+		name            string
+		settle, delayed bool
+		starts          bool
+	}{
+		{"head", false, false, false},
+		{"blocks", true, false, true},
+		{"blocks, delayed names", true, true, false},
+	}
+	for vi, v := range variants {
+		t.Run(v.name, func(t *testing.T) {
+			t.Parallel()
+			const perFill = 5000
+			for first := 0; first < n/len(variants); first += perFill {
+				seed := uint64(vi*1_000_000 + first)
+				d := newDifferential(t, v.settle, v.delayed, v.starts, seed)
+				d.run(min(perFill, n/len(variants)-first))
+				d.close()
+			}
+		})
+	}
+}
+
+type differential struct {
+	t         *testing.T
+	s         *querytest.Storage
+	g         *querytest.Generator
+	ours      *query.Engine
+	reg       *prometheus.Registry
+	theirs    *promql.Engine
+	seed      uint64
+	undecided int // times that Prometheus differed from itself
+	failed    int // times that the answer was an error
+	empty     int
+}
+
+func newDifferential(t *testing.T, settle, delayed, starts bool, seed uint64) *differential {
+	d := &differential{t: t, s: querytest.New(t, settle), g: querytest.NewGenerator(seed), reg: prometheus.NewRegistry(), seed: seed}
+	querytest.Fill(t, d.s, seed)
+	const most = 5_000_000
+	d.ours = query.New(query.Options{
+		Parser: promqltest.TestParserOpts, MaxSamples: most, DelayedNameRemoval: delayed, UseStartTimestamps: starts,
+		Registerer: d.reg,
+	})
+	d.theirs = promql.NewEngine(promql.EngineOpts{
+		MaxSamples: most, Timeout: time.Minute, LookbackDelta: query.DefaultLookback,
+		NoStepSubqueryIntervalFn: func(int64) int64 { return query.DefaultSubqueryStep.Milliseconds() },
+		EnableAtModifier:         true, EnableNegativeOffset: true,
+		EnableDelayedNameRemoval: delayed, UseStartTimestamps: starts,
+		Parser: parser.NewParser(promqltest.TestParserOpts),
+	})
+	return d
+}
+
+func (d *differential) close() {
+	if err := d.s.Close(); err != nil {
+		d.t.Error(err)
+	}
+}
+
+func (d *differential) run(n int) {
+	for i := range n {
+		q := question{text: d.g.Expr(), start: int64(i%7) * 1_000_000, step: int64(i%5)*17_000 + 10_000}
+		q.end = q.start + q.step*int64(i%4*40)
+		q.instant = i%4 == 0
+		d.ask(q)
+		if d.t.Failed() {
+			d.t.Logf("seed %d, query %d", d.seed, i)
+			return
+		}
+	}
+	d.t.Logf("%d queries, %d errors, %d empty answers, %d times Prometheus differed from itself, on Prometheus' engine %v", n, d.failed, d.empty, d.undecided, fallbacks(d.t, d.reg))
+	if d.undecided > n/10 {
+		d.t.Errorf("Prometheus differs from itself in %d of %d queries: the generator is too wild", d.undecided, n)
+	}
+}
+
+// question is a query with its times in milliseconds.
+type question struct {
+	text             string
+	start, end, step int64
+	instant          bool
+}
+
+func (q question) String() string {
+	return fmt.Sprintf("%s  from %d to %d by %d, instant %v", q.text, q.start, q.end, q.step, q.instant)
+}
+
+func (d *differential) exec(e promql.QueryEngine, q question) *promql.Result {
+	var p promql.Query
+	var err error
+	if q.instant {
+		p, err = e.NewInstantQuery(d.t.Context(), d.s, nil, q.text, time.UnixMilli(q.start))
+	} else {
+		p, err = e.NewRangeQuery(d.t.Context(), d.s, nil, q.text, time.UnixMilli(q.start), time.UnixMilli(q.end), time.Duration(q.step)*time.Millisecond)
+	}
+	if err != nil {
+		return &promql.Result{Err: fmt.Errorf("prepare: %w", err)}
+	}
+	return p.Exec(d.t.Context()) // not closed: Prometheus would reuse the memory of the result
+}
+
+func (d *differential) ask(q question) {
+	ours, theirs := d.exec(d.ours, q), d.exec(d.theirs, q)
+	switch {
+	case theirs.Err != nil:
+		d.failed++
+	case isEmpty(theirs.Value):
+		d.empty++
+	}
+	why := differs(q, ours, theirs, 0)
+	if why == "" {
+		return
+	}
+	for range 30 {
+		again := d.exec(d.theirs, q)
+		if differs(q, again, theirs, 0) != "" || differs(q, ours, again, 0) == "" {
+			d.undecided++
+			return
+		}
+	}
+	if differs(q, ours, theirs, tolerance) == "" {
+		d.undecided++
+		return
+	}
+	d.t.Errorf("%v\n%s\nours       %s\nPrometheus %s", q, why, clip(ours), clip(theirs))
+}
+
+// differs says how two answers differ, nothing if they do not.
+func differs(q question, a, b *promql.Result, eps float64) string {
+	if (a.Err != nil) != (b.Err != nil) {
+		return fmt.Sprintf("errors %v and %v", a.Err, b.Err)
+	}
+	if a.Err != nil {
+		return ""
+	}
+	wa, ia := a.Warnings.AsStrings(q.text, 0, 0)
+	wb, ib := b.Warnings.AsStrings(q.text, 0, 0)
+	for _, s := range [][]string{wa, ia, wb, ib} {
+		for i := range s {
+			s[i] = mergedCount.ReplaceAllString(s[i], "over some samples")
+		}
+		slices.Sort(s)
+	}
+	if !slices.Equal(wa, wb) || !slices.Equal(ia, ib) {
+		return fmt.Sprintf("annotations %q %q\nand %q %q", wa, ia, wb, ib)
+	}
+	switch va := a.Value.(type) {
+	case promql.Scalar:
+		vb, ok := b.Value.(promql.Scalar)
+		if !ok || va.T != vb.T || !sameFloat(va.V, vb.V, eps) {
+			return "scalars"
+		}
+	case promql.Vector:
+		vb, ok := b.Value.(promql.Vector)
+		if !ok {
+			return "types"
+		}
+		return vectorsDiffer(va, vb, eps)
+	case promql.Matrix:
+		vb, ok := b.Value.(promql.Matrix)
+		if !ok {
+			return "types"
+		}
+		return matricesDiffer(va, vb, eps)
+	default:
+		return fmt.Sprintf("unknown type %T", a.Value)
+	}
+	return ""
+}
+
+// mergedCount is the number of times that the buckets of histograms had to be
+// forced to be monotonic. Prometheus doubles it at each step of some queries.
+var mergedCount = regexp.MustCompile("over [-0-9]+ samples")
+
+func vectorsDiffer(a, b promql.Vector, eps float64) string {
+	if len(a) != len(b) {
+		return fmt.Sprintf("%d and %d samples", len(a), len(b))
+	}
+	byLabels := func(x, y promql.Sample) int { return cmp.Compare(x.Metric.String(), y.Metric.String()) }
+	a, b = slices.Clone(a), slices.Clone(b)
+	slices.SortStableFunc(a, byLabels)
+	slices.SortStableFunc(b, byLabels)
+	for i := range a {
+		if a[i].Metric.String() != b[i].Metric.String() || a[i].T != b[i].T {
+			return fmt.Sprintf("labels %v and %v", a[i].Metric, b[i].Metric)
+		}
+		if (a[i].H == nil) != (b[i].H == nil) || a[i].H == nil && !sameFloat(a[i].F, b[i].F, eps) ||
+			a[i].H != nil && !sameHistogram(promql.HPoint{H: a[i].H}, promql.HPoint{H: b[i].H}, eps) {
+			return fmt.Sprintf("values of %v", a[i].Metric)
+		}
+	}
+	return ""
+}
+
+func matricesDiffer(a, b promql.Matrix, eps float64) string {
+	if len(a) != len(b) {
+		return fmt.Sprintf("%d and %d series", len(a), len(b))
+	}
+	for i := range a {
+		if a[i].Metric.String() != b[i].Metric.String() {
+			return fmt.Sprintf("labels %v and %v", a[i].Metric, b[i].Metric)
+		}
+		same := slices.EqualFunc(a[i].Floats, b[i].Floats, func(x, y promql.FPoint) bool {
+			return x.T == y.T && sameFloat(x.F, y.F, eps)
+		}) && slices.EqualFunc(a[i].Histograms, b[i].Histograms, func(x, y promql.HPoint) bool {
+			return x.T == y.T && sameHistogram(x, y, eps)
+		})
+		if !same {
+			return fmt.Sprintf("points of %v", a[i].Metric)
+		}
+	}
+	return ""
+}
+
+func isEmpty(v parser.Value) bool {
+	switch v := v.(type) {
+	case promql.Vector:
+		return len(v) == 0
+	case promql.Matrix:
+		return len(v) == 0
+	}
+	return false
+}
+
+// clip returns the beginning of an answer as text. Prometheus panics when it
+// prints some of its own histograms.
+func clip(r *promql.Result) (s string) {
+	defer func() {
+		if p := recover(); p != nil {
+			s = fmt.Sprint(p)
+		}
+	}()
+	s = r.String()
+	return s[:min(len(s), 2000)]
+}
+
+func sameFloat(a, b, eps float64) bool {
+	if math.Float64bits(a) == math.Float64bits(b) || math.IsNaN(a) && math.IsNaN(b) {
+		return true
+	}
+	return eps > 0 && math.Abs(a-b) <= eps*max(math.Abs(a), math.Abs(b), 1)
+}
+
+func sameHistogram(a, b promql.HPoint, eps float64) bool {
+	if a.H.CounterResetHint != b.H.CounterResetHint {
+		return false
+	}
+	if eps == 0 {
+		return a.H.Equals(b.H)
+	}
+	return sameFloat(a.H.Sum, b.H.Sum, eps) && sameFloat(a.H.Count, b.H.Count, eps)
+}
