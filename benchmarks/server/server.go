@@ -121,8 +121,8 @@ func VictoriaMetrics(name, program string) Server {
 		Settle: func(ctx context.Context, p *Process, dir string) (int64, error) {
 			// Merges go on behind the answers: the files are at rest when
 			// they keep their size for longer than the index stays in memory,
-			// 5 s.
-			const quiet, most = 8, 600 // seconds
+			// which is up to 10 s.
+			const quiet, most = 15, 600 // seconds
 			var last int64
 			for same, n := 0, 0; same < quiet; n++ {
 				if n == most {
