@@ -80,6 +80,11 @@ func (r *bytesReader) uvarint(most uint64) uint64 {
 }
 
 func (r *bytesReader) varint() int64 {
+	if len(r.b) > 0 && r.b[0] < 0x80 {
+		v := r.b[0]
+		r.b = r.b[1:]
+		return unzigzag(uint64(v))
+	}
 	v, n := binary.Varint(r.b)
 	if n <= 0 {
 		r.fail("not a number")

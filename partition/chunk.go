@@ -46,8 +46,10 @@ type chunkReader struct {
 	streams [streams]readStream
 	times   map[timesKey][]int64 // decoded timestamps, for scans
 	timesN  int                  // timestamps in it
-	samples model.Samples        // scratch
-	values  []byte               // scratch: a column of values
+	inline  []int64              // timestamps of inlined, which lies in its directory page
+	inlined *timeColumn
+	samples model.Samples // scratch
+	values  []byte        // scratch: a column of values
 }
 
 type timesKey struct {
@@ -137,18 +139,25 @@ func (r *chunkReader) column(p *directoryPage, s stream, c columnRef) ([]byte, e
 	return st.group[c.start:][:c.length], nil
 }
 
-// timestamps returns the decoded timestamps of time column t. They are shared
-// and must not be changed; for scans they are valid until the next call.
-func (r *chunkReader) timestamps(p *directoryPage, pageOff int64, t *timeColumn) ([]int64, error) {
+// timestamps returns the decoded timestamps of time column t. They are shared,
+// must not be changed, and are valid until the next call.
+func (r *chunkReader) timestamps(p *directoryPage, pageOff int64, t *timeColumn) (ts []int64, err error) {
 	if t.frame == inlineFrame {
-		return r.decodeTimes(p, pageOff, t)
+		if r.inlined != t {
+			r.inlined = nil
+			if r.inline, err = r.decodeTimes(r.inline[:0], p, pageOff, t); err == nil {
+				r.inlined = t
+			}
+		}
+		return r.inline, err
 	}
+	fresh := func() ([]int64, error) { return r.decodeTimes(make([]int64, 0, t.count), p, pageOff, t) }
 	key := timesKey{p.frames[streamTimes][t.frame].off, t.start}
 	if r.cache == nil {
 		if ts, ok := r.times[key]; ok && matchesTimes(ts, t) {
 			return ts, nil
 		}
-		ts, err := r.decodeTimes(p, pageOff, t)
+		ts, err := fresh()
 		if err != nil {
 			return nil, err
 		}
@@ -158,9 +167,9 @@ func (r *chunkReader) timestamps(p *directoryPage, pageOff int64, t *timeColumn)
 		r.times[key] = ts
 		return ts, nil
 	}
-	ts, err := cached(r.cache, cacheKey{block: r.block.id, kind: cachedTimes, off: key.off, start: key.start},
+	ts, err = cached(r.cache, cacheKey{block: r.block.id, kind: cachedTimes, off: key.off, start: key.start},
 		func() ([]int64, int, error) {
-			ts, err := r.decodeTimes(p, pageOff, t)
+			ts, err := fresh()
 			return ts, 8 * len(ts), err
 		})
 	if err == nil && !matchesTimes(ts, t) {
@@ -174,12 +183,13 @@ func matchesTimes(ts []int64, t *timeColumn) bool {
 	return len(ts) == int(t.count) && ts[0] == t.min && ts[len(ts)-1] == t.max
 }
 
-func (r *chunkReader) decodeTimes(p *directoryPage, pageOff int64, t *timeColumn) ([]int64, error) {
+// decodeTimes decodes a time column into dst, which is empty.
+func (r *chunkReader) decodeTimes(dst []int64, p *directoryPage, pageOff int64, t *timeColumn) ([]int64, error) {
 	col, err := r.column(p, streamTimes, t.columnRef)
 	if err != nil {
 		return nil, err
 	}
-	ts, err := encoding.DecodeTimestamps(make([]int64, 0, t.count), col, int(t.count))
+	ts, err := encoding.DecodeTimestamps(dst, col, int(t.count))
 	if err == nil && !matchesTimes(ts, t) {
 		err = corrupt("timestamps do not fit the directory")
 	}

@@ -22,7 +22,8 @@ func rewrite(t testing.TB, fs vfs.FS, b *Block, m BlockMeta, copyRaw func(Chunk)
 	it := b.Iterate()
 	var s model.Samples
 	for it.Next() {
-		e := it.Series()
+		e, err := it.Series()
+		must(t, err)
 		must(t, w.Series(e.Tenant, e.ID, e.Labels))
 		chunks, err := it.Chunks()
 		must(t, err)

@@ -22,6 +22,7 @@ type indexWriter struct {
 	rows       slabs  // a row a series
 	identities slabs  // 16 bytes a series
 	tenants    []tenantRange
+	counts     []uint32 // series that have a pair, by its number
 	last       []uint32 // pairs of the last series
 	current    []uint32 // scratch
 	lastMetric string
@@ -73,6 +74,12 @@ func (x *indexWriter) add(tenant uint32, id model.Identity, ls labels.Labels) er
 	}
 	if err := x.checkOrder(tenant, metric, ls); err != nil {
 		return err
+	}
+	for _, p := range x.current {
+		for int(p) >= len(x.counts) {
+			x.counts = append(x.counts, 0)
+		}
+		x.counts[p]++
 	}
 	x.list = appendSeriesRow(x.list[:0], x.last, x.current)
 	x.rows.append(x.list)
@@ -236,11 +243,9 @@ func (x *indexWriter) writeDictionaries(sym *symbols, fences []nameFences) {
 func (x *indexWriter) writePostings(sym *symbols, fences []nameFences) {
 	off := x.out.section()
 	counts := make([]uint32, len(sym.pair)) // by rank
-	x.each(func(_ uint32, pairs []uint32) {
-		for _, p := range pairs {
-			counts[sym.rank[p]]++
-		}
-	})
+	for p, n := range x.counts {
+		counts[sym.rank[p]] = n
+	}
 	for from := 0; from < len(sym.names); {
 		to, total := from, 0
 		for to < len(sym.names) {

@@ -28,6 +28,7 @@ type Iterator struct {
 	series uint32 // ordinals given out: the next series
 	chunks []Chunk
 	entry  SeriesEntry
+	known  bool  // entry is that of the series at hand
 	lost   error // damage that costs chunks of the series at hand
 	err    error
 }
@@ -41,18 +42,15 @@ func (b *Block) Iterate() *Iterator {
 	return it
 }
 
-// Next moves to the next series. It returns false at the end and when labels or
-// identity of a series cannot be read: see Err.
+// Next moves to the next series. It returns false at the end and after an error:
+// see Err.
 func (it *Iterator) Next() bool {
 	if it.err != nil || uint64(it.series) >= it.block.foot.series {
 		return false
 	}
-	it.ord = it.series
+	it.ord, it.known = it.series, false
 	it.series++
-	it.entry, it.err = it.labels.entry(it.ord)
-	if it.err == nil {
-		it.err = it.readChunks()
-	}
+	it.err = it.readChunks()
 	return it.err == nil
 }
 
@@ -105,8 +103,19 @@ func (it *Iterator) Err() error { return it.err }
 // Ordinal returns the ordinal of the series at hand.
 func (it *Iterator) Ordinal() uint32 { return it.ord }
 
-// Series returns the series at hand.
-func (it *Iterator) Series() SeriesEntry { return it.entry }
+// Series returns the series at hand. Its labels are built when it is first
+// called for them.
+func (it *Iterator) Series() (SeriesEntry, error) {
+	if it.known {
+		return it.entry, nil
+	}
+	e, err := it.labels.entry(it.ord)
+	it.entry, it.known = e, err == nil
+	return e, err
+}
+
+// IsSeries reports whether e is the series at hand, without building labels.
+func (it *Iterator) IsSeries(e SeriesEntry) (bool, error) { return it.labels.is(it.ord, e) }
 
 // Chunks returns the chunks of the series at hand, ordered by window and kind;
 // they are valid until Next. A *DamageError means that a page of the directory

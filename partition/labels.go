@@ -294,6 +294,34 @@ func (r *labelReader) entry(ord uint32) (SeriesEntry, error) {
 	return e, err
 }
 
+// is reports whether a series is e: the same tenant, identity and labels.
+func (r *labelReader) is(ord uint32, e SeriesEntry) (bool, error) {
+	id, err := r.id(ord)
+	if err != nil || id != e.ID {
+		return false, err
+	}
+	tenant, err := r.block.tenantOf(ord)
+	if err != nil || tenant != e.Tenant {
+		return false, err
+	}
+	row, err := r.row(ord)
+	if err != nil {
+		return false, err
+	}
+	same, i := true, 0
+	e.Labels.Range(func(l labels.Label) {
+		if !same || i == len(row.names) || r.names[row.names[i]].name != l.Name {
+			same = false
+			return
+		}
+		var value string
+		value, err = r.value(row.names[i], row.values[i])
+		same = err == nil && value == l.Value
+		i++
+	})
+	return same && i == len(row.names), err
+}
+
 // ID returns the identity of a series, without building its labels.
 func (b *Block) ID(ord uint32) (model.Identity, error) {
 	r := b.labelReader()

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"tsdb/internal/model"
 )
@@ -174,5 +175,5 @@ func compareInfo(a, b BlockInfo) int {
 	case a.Ordinal != b.Ordinal:
 		return cmp.Compare(uint64(a.Ordinal), uint64(b.Ordinal))
 	}
-	return 0
+	return strings.Compare(a.Name, b.Name) // blocks of different merges
 }

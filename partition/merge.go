@@ -128,7 +128,8 @@ type merger struct {
 	later   []int64                // partitions for the next passes, with repetitions
 	done    map[int64]bool         // partitions of earlier passes
 
-	group  []*mergeInput // that hold the series at hand, oldest first
+	at     SeriesEntry   // the series at hand
+	group  []*mergeInput // that hold it, oldest first
 	chunks []mergeChunk  // of that series
 	slice  sliceMerger
 }
@@ -211,28 +212,46 @@ func (in *mergeInput) next() error {
 	return in.it.Err()
 }
 
-// least collects the inputs that stand at the first series of all.
+// least collects the inputs that stand at the first series of all. Mostly they
+// stand at the same one, whose labels are built once.
 func (m *merger) least() error {
 	m.group = m.group[:0]
 	for _, in := range m.inputs {
 		if !in.more {
 			continue
 		}
+		c := -1
 		if len(m.group) > 0 {
-			c, err := compareSeries(in.it.Series(), m.group[0].it.Series())
-			if err != nil {
+			var err error
+			if c, err = in.compare(m.at); err != nil {
 				return err
 			}
-			if c > 0 {
-				continue
+		}
+		if c > 0 {
+			continue
+		}
+		if c < 0 {
+			var err error
+			if m.at, err = in.it.Series(); err != nil {
+				return err
 			}
-			if c < 0 {
-				m.group = m.group[:0]
-			}
+			m.group = m.group[:0]
 		}
 		m.group = append(m.group, in)
 	}
 	return nil
+}
+
+// compare compares the series at which the input stands with another.
+func (in *mergeInput) compare(o SeriesEntry) (int, error) {
+	if same, err := in.it.IsSeries(o); err != nil || same {
+		return 0, err
+	}
+	e, err := in.it.Series()
+	if err != nil {
+		return 0, err
+	}
+	return compareSeries(e, o)
 }
 
 // nextPass chooses the partitions of the next pass and reports whether there is
@@ -399,7 +418,7 @@ func (m *merger) copyable(c *mergeChunk, before, after int64) bool {
 
 // mergeChunks writes the chunks of the series that belong to one output.
 func (m *merger) mergeChunks(out *mergeOutput, chunks []mergeChunk) error {
-	out.next(m.group[0].it.Series())
+	out.next(m.at)
 	for i := 0; i < len(chunks); {
 		if chunks[i].copy {
 			if err := m.copyChunk(out, &chunks[i]); err != nil {

@@ -63,16 +63,17 @@ func BenchmarkMerge(b *testing.B) {
 				must(b, err)
 				v.Release()
 			}
-			for _, level := range []Level{L1, L2} {
-				v := set.Acquire()
-				plan, ok := PlanFinal(v.PlanBlocks(nil), PlanOptions{FreeBytes: math.MaxUint64, WALLow: v.State().WALLow})
-				if !ok || plan.Level != level {
-					b.Fatalf("plan %+v", plan)
-				}
-				var out *Merged
-				b.Run(level.String(), func(b *testing.B) {
+			v := set.Acquire()
+			defer v.Release()
+			plan, ok := PlanFinal(v.PlanBlocks(nil), PlanOptions{FreeBytes: math.MaxUint64, WALLow: v.State().WALLow})
+			if !ok {
+				b.Fatal("nothing to merge")
+			}
+			for _, plan.Level = range []Level{L1, L2} {
+				b.Run(plan.Level.String(), func(b *testing.B) {
 					b.SetBytes(int64(len(series) * c.cuts * c.samples))
 					b.ReportAllocs()
+					var out *Merged
 					for b.Loop() {
 						if out != nil {
 							for _, name := range out.Names() {
@@ -82,13 +83,12 @@ func BenchmarkMerge(b *testing.B) {
 						out, err = Merge(context.Background(), v, plan, nil, MergeOptions{})
 						must(b, err)
 					}
+					for _, name := range out.Names() {
+						must(b, fsys.Remove("d/"+name))
+					}
 					b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(series)), "ns/series")
 					b.ReportMetric(float64(out.Bytes)/float64(len(series)*c.cuts*c.samples), "B/sample")
 				})
-				v.Release()
-				v, err := set.Publish(out.Edit(0))
-				must(b, err)
-				v.Release()
 			}
 		})
 	}
