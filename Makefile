@@ -9,13 +9,16 @@ SOAK     ?= 1h
 # Packages whose tests run many goroutines: the race detector goes over these.
 RACE ?= ./internal/vfs/... ./storage/... ./query/... ./api/... ./cmd/...
 
-.PHONY: build run test test-deps race fuzz bench bench-servers bench-size lint soak clean
+.PHONY: build run proto test test-deps race fuzz bench bench-servers bench-size lint soak clean
 
 build: ## bin/tsdb
 	$(GO) build -ldflags "-X main.version=$(VERSION)" -o bin/tsdb ./cmd/tsdb
 
 run: build ## the server, with its defaults: make run ARGS="--data /srv/tsdb"
 	bin/tsdb serve $(ARGS)
+
+proto: ## the Go code of the .proto files; needs no protoc
+	cd proto/gen && $(GO) run .
 
 test: ## every test; those that need a program from test-deps are skipped without it
 	$(GO) test -timeout 20m ./...

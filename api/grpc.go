@@ -2,10 +2,12 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,48 +21,85 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// RPC is the gRPC server. It serves health and reflection.
+// maxRPCMessageBytes bounds a message from a client. It is gRPC's own default.
+const maxRPCMessageBytes = 4 << 20
+
+// RPC is the gRPC server. It serves health and reflection, and what is mounted
+// on it.
 type RPC struct {
-	server *grpc.Server
-	health *health.Server
+	server   *grpc.Server
+	health   *health.Server
+	stopping chan struct{}
+	stopOnce sync.Once
 }
 
-// NewRPC returns a gRPC server that says NOT_SERVING until SetServing.
-func NewRPC(reg prometheus.Registerer, log *slog.Logger) (*RPC, error) {
-	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "tsdb_grpc_requests_total", Help: "gRPC requests answered, by method and code.",
-	}, []string{"method", "code"})
-	if err := reg.Register(requests); err != nil {
+// NewRPC returns a gRPC server with the services that the doors register. It
+// says NOT_SERVING until SetServing.
+func NewRPC(reg prometheus.Registerer, log *slog.Logger, doors ...func(*RPC)) (*RPC, error) {
+	m, err := newRPCMetrics(reg)
+	if err != nil {
 		return nil, err
 	}
-	recovered := func(method string, err *error) {
+	recovered := func(method string, begin time.Time, err *error) {
 		if p := recover(); p != nil {
 			log.Error("gRPC request panicked", "method", method, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			*err = status.Error(codes.Internal, "internal error: the request met a bug, which the server's log describes")
 		}
-		requests.WithLabelValues(method, status.Code(*err).String()).Inc()
+		m.requests.WithLabelValues(method, status.Code(*err).String()).Inc()
+		m.duration.WithLabelValues(method).Observe(time.Since(begin).Seconds())
 	}
 	r := &RPC{
-		health: health.NewServer(),
+		health:   health.NewServer(),
+		stopping: make(chan struct{}),
 		server: grpc.NewServer(
+			grpc.MaxRecvMsgSize(maxRPCMessageBytes),
 			// Clients ping every 10 s in their defaults; grpc-go's own limit
 			// of 5 minutes would send them away.
 			grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 			grpc.ChainUnaryInterceptor(func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (answer any, err error) {
-				defer recovered(info.FullMethod, &err)
+				defer recovered(info.FullMethod, time.Now(), &err)
 				return next(ctx, req)
 			}),
 			grpc.ChainStreamInterceptor(func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
-				defer recovered(info.FullMethod, &err)
+				defer recovered(info.FullMethod, time.Now(), &err)
 				return next(srv, stream)
 			}),
 		),
 	}
 	healthpb.RegisterHealthServer(r.server, r.health)
+	for _, mount := range doors {
+		mount(r)
+	}
 	reflection.Register(r.server)
 	r.SetServing(false)
 	return r, nil
 }
+
+// rpcMetrics are by method, of which there are as many as the services have.
+type rpcMetrics struct {
+	requests *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+}
+
+func newRPCMetrics(reg prometheus.Registerer) (*rpcMetrics, error) {
+	m := &rpcMetrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tsdb_grpc_requests_total", Help: "gRPC requests answered, by method and code.",
+		}, []string{"method", "code"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "tsdb_grpc_request_duration_seconds", Help: "Time from the begin of a gRPC request to its end, by method.",
+			Buckets: []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120},
+		}, []string{"method"}),
+	}
+	return m, errors.Join(reg.Register(m.requests), reg.Register(m.duration))
+}
+
+// RegisterService mounts a service. It is called before Serve.
+func (r *RPC) RegisterService(d *grpc.ServiceDesc, service any) { r.server.RegisterService(d, service) }
+
+// Stopping is closed when Shutdown begins: streams that go on for as long as
+// their clients like end then.
+func (r *RPC) Stopping() <-chan struct{} { return r.stopping }
 
 // SetServing says whether the server as a whole, and each service by its name,
 // is ready.
@@ -82,6 +121,7 @@ func (r *RPC) Serve(l net.Listener) error { return r.server.Serve(l) }
 // finished, or when ctx ends; these are then cut off.
 func (r *RPC) Shutdown(ctx context.Context) {
 	r.health.Shutdown() // tells those who watch, which ends no stream of theirs
+	r.stopOnce.Do(func() { close(r.stopping) })
 	done := make(chan struct{})
 	go func() {
 		r.server.GracefulStop()

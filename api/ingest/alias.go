@@ -16,6 +16,7 @@ const (
 	protocolWrite1 protocol = 1
 	protocolWrite2 protocol = 2
 	protocolInflux protocol = 3
+	protocolRPC    protocol = 4
 )
 
 // tenant is the only one there is today; it is part of every alias already.

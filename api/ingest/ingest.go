@@ -81,6 +81,7 @@ const (
 
 	doorRemoteWrite = "remote_write"
 	doorInflux      = "influx"
+	doorRPC         = "grpc"
 )
 
 // The limits of a label that labels.Labels itself can hold, with room to spare.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/prometheus/promql"
 
+	"tsdb/api/gate"
 	"tsdb/internal/vfs"
 	"tsdb/query"
 	"tsdb/storage"
@@ -28,8 +29,8 @@ type Options struct {
 
 	Lookback time.Duration // of /federate, as the engine's; 0 = query.DefaultLookback
 
-	ReadMaxSamples    int // of one remote read that is answered whole; 0 = 50 million
-	ReadMaxConcurrent int // remote reads that run at a time, more wait; 0 = 10
+	Reads          *gate.Gate // of remote reads; nil = one of its own with the default
+	ReadMaxSamples int        // of one remote read that is answered whole; 0 = 50 million
 
 	Clock  vfs.Clock    // nil = the system's
 	Logger *slog.Logger // nil = none
@@ -40,7 +41,6 @@ type API struct {
 	opts   Options
 	engine promql.QueryEngine
 	parser *query.Parser
-	reads  *gate // of remote read
 	now    func() time.Time
 	log    *slog.Logger
 }
@@ -59,12 +59,10 @@ func New(o Options) *API {
 	if o.ReadMaxSamples == 0 {
 		o.ReadMaxSamples = defaultReadSamples
 	}
-	if o.ReadMaxConcurrent == 0 {
-		o.ReadMaxConcurrent = defaultReadConcurrent
+	if o.Reads == nil {
+		o.Reads = gate.New(gate.DefaultConcurrent)
 	}
-	return &API{
-		opts: o, engine: o.Engine, parser: o.Engine.Parser(), reads: newGate(o.ReadMaxConcurrent), now: o.Clock.Now, log: o.Logger,
-	}
+	return &API{opts: o, engine: o.Engine, parser: o.Engine.Parser(), now: o.Clock.Now, log: o.Logger}
 }
 
 // Register mounts every endpoint under /api/v1, and /federate. The mux answers unknown paths

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"tsdb/api/gate"
 	"tsdb/query"
 )
 
@@ -24,8 +25,7 @@ import (
 const (
 	maxReadBytes = maxFormBytes // of a request, compressed and decoded
 
-	defaultReadSamples    = 50_000_000
-	defaultReadConcurrent = 10
+	defaultReadSamples = 50_000_000
 )
 
 // readError is an error of a remote read with its status code. Its answer is
@@ -56,10 +56,10 @@ func (a *API) remoteRead(w http.ResponseWriter, r *http.Request) {
 
 // read answers a remote read. It reports whether a part of the answer is out.
 func (a *API) read(w http.ResponseWriter, r *http.Request) (sent bool, err error) {
-	if err := a.reads.enter(r.Context()); err != nil {
+	if err := a.opts.Reads.Enter(r.Context()); err != nil {
 		return false, err
 	}
-	defer a.reads.leave()
+	defer a.opts.Reads.Leave()
 	req, err := decodeReadRequest(r.Body)
 	if err != nil {
 		return false, &readError{http.StatusBadRequest, err}
@@ -143,7 +143,7 @@ func writeReadError(w http.ResponseWriter, err error) {
 		code = known.code
 	case errors.Is(err, context.Canceled):
 		code = statusClientClosed
-	case errors.Is(err, errTooManyReads), isUnavailable(err):
+	case errors.Is(err, gate.ErrFull), isUnavailable(err):
 		code = http.StatusServiceUnavailable
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfterSeconds))
 	}

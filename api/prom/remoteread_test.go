@@ -2,7 +2,6 @@ package prom
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +12,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/klauspost/compress/s2"
 	"github.com/prometheus/prometheus/config"
@@ -348,37 +346,4 @@ func TestRemoteReadRefusesWhatItCannotAnswer(t *testing.T) {
 
 	busy := newServer(t, Options{DB: func() (*storage.DB, error) { return nil, storage.ErrBusy }})
 	want("starting", remoteRead(t, busy.URL+"/api/v1/read", &prompb.ReadRequest{Queries: []*prompb.Query{readOf(name)}}), 503, "not accepting")
-}
-
-func TestGateBoundsWhoRunsAndWhoWaits(t *testing.T) {
-	g := newGate(1)
-	if err := g.enter(ctx); err != nil {
-		t.Fatal(err)
-	}
-	short, cancel := context.WithTimeout(ctx, time.Millisecond)
-	defer cancel()
-	if err := g.enter(short); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("while one runs: %v", err)
-	}
-	waiting, stop := context.WithCancel(ctx)
-	ended := make(chan error)
-	for range waitersASlot {
-		go func() { ended <- g.enter(waiting) }()
-	}
-	for g.waiting.Load() < waitersASlot {
-		time.Sleep(time.Millisecond)
-	}
-	if err := g.enter(ctx); !errors.Is(err, errTooManyReads) {
-		t.Errorf("behind all who may wait: %v", err)
-	}
-	stop()
-	for range waitersASlot {
-		if err := <-ended; !errors.Is(err, context.Canceled) {
-			t.Errorf("waiting: %v", err)
-		}
-	}
-	g.leave()
-	if err := g.enter(ctx); err != nil {
-		t.Errorf("after it left: %v", err)
-	}
 }

@@ -62,7 +62,7 @@ func (c *config) flagSet() *flag.FlagSet {
 	}
 	fs.StringVar(&c.data, "data", "./data", "data `directory`, made if missing")
 	fs.StringVar(&c.http, "http", ":9201", "`address` to listen on for HTTP")
-	fs.StringVar(&c.grpc, "grpc", ":9202", "`address` to listen on for gRPC (health and reflection, plain text)")
+	fs.StringVar(&c.grpc, "grpc", ":9202", "`address` to listen on for gRPC (tsdb.v1, health, reflection; plain text)")
 	fs.StringVar(&c.file, "config", "", "YAML `file` whose keys are the names of these flags; the command line wins")
 
 	variable(&c.retention, "retention.raw", "30d", "how `long` samples are kept, whole days at a time; 0 = for ever")
@@ -75,7 +75,7 @@ func (c *config) flagSet() *flag.FlagSet {
 	variable(&c.queryConcurrency, "query.max-concurrency", "20", "most `queries` at a time; others wait")
 
 	variable(&c.readMaxSamples, "remote-read.max-samples", "50000000", "most `samples` of a remote read that is answered whole, not as a stream of chunks")
-	variable(&c.readConcurrency, "remote-read.max-concurrency", "10", "most remote `reads` at a time; others wait")
+	variable(&c.readConcurrency, "remote-read.max-concurrency", "10", "most remote `reads`, and raw series over gRPC, at a time; others wait")
 
 	variable(&c.limitLabels, "limit.labels", "128", "most `labels` a series may have")
 	variable(&c.limitLabelName, "limit.label-name", "1KiB", "most `bytes` a label name may have")

@@ -7,14 +7,17 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/api"
+	"tsdb/api/gate"
 	"tsdb/api/ingest"
 	"tsdb/api/prom"
+	"tsdb/api/rpc"
 	"tsdb/query"
 	"tsdb/storage"
 )
 
-// doors returns what the HTTP server mounts: the ways in and the query API.
-func (s *service) doors() []func(*http.ServeMux) {
+// doors returns what the HTTP server and the gRPC server mount: the ways in and
+// the query API.
+func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 	in := ingest.New(ingest.Options{
 		DB:            s.database.get,
 		MaxBodyBytes:  int64(s.config.limitBody),
@@ -30,6 +33,7 @@ func (s *service) doors() []func(*http.ServeMux) {
 		Logger:        s.log,
 		Registerer:    s.registry,
 	})
+	reads := gate.New(int(s.config.readConcurrency))
 	out := prom.New(prom.Options{
 		DB:        s.database.get,
 		Engine:    s.engine,
@@ -41,10 +45,14 @@ func (s *service) doors() []func(*http.ServeMux) {
 		Targets:   s.targets,
 		Logger:    s.log,
 
-		ReadMaxSamples:    int(s.config.readMaxSamples),
-		ReadMaxConcurrent: int(s.config.readConcurrency),
+		Reads:          reads,
+		ReadMaxSamples: int(s.config.readMaxSamples),
 	})
-	return []func(*http.ServeMux){in.Register, out.Register}
+	calls := rpc.New(rpc.Options{DB: s.database.get, Engine: s.engine, Reads: reads, Logger: s.log})
+	return []func(*http.ServeMux){in.Register, out.Register}, []func(*api.RPC){
+		func(to *api.RPC) { in.RegisterRPC(to) },
+		func(to *api.RPC) { calls.Register(to) },
+	}
 }
 
 func (s *service) limits() storage.Limits {

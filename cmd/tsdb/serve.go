@@ -128,13 +128,14 @@ func newService(c *config, log *slog.Logger) (_ *service, err error) {
 			DB: s.database.get, Gatherer: s.registry, Interval: time.Duration(c.selfScrape), Instance: s.instance(), Logger: log,
 		})
 	}
+	doors, calls := s.doors()
 	if s.http, err = api.NewServer(api.Options{
-		DB: s.database.get, Doors: s.doors(), Registry: s.registry, Logger: log, Version: version,
+		DB: s.database.get, Doors: doors, Registry: s.registry, Logger: log, Version: version,
 		EnableAdmin: c.enableAdmin, EnablePprof: c.enablePprof, WebConfigFile: c.webConfig,
 	}); err != nil {
 		return nil, err
 	}
-	if s.rpc, err = api.NewRPC(s.registry, log); err != nil {
+	if s.rpc, err = api.NewRPC(s.registry, log, calls...); err != nil {
 		return nil, err
 	}
 	return s, nil

@@ -28,7 +28,8 @@ storage/wal         : internal/model internal/vfs encoding
 storage/head        : internal/model internal/vfs encoding
 storage             : internal/model internal/vfs encoding partition storage/wal storage/head
 query               : internal/model internal/vfs storage
-api                 : internal/model internal/vfs storage query
+proto               :
+api                 : internal/model internal/vfs storage query proto
 cmd/tsdb            : internal/model internal/vfs storage storage/wal query api
 benchmarks          :
 internal/crash      : internal/model internal/vfs partition storage
@@ -72,7 +73,7 @@ var forbidden = []struct {
 		reason: "our Select is not Prometheus' interface; query adapts one to the other"},
 	{from: "", to: "github.com/prometheus/prometheus/tsdb", except: []string{"api", "query", "benchmarks"},
 		reason: "the formats are our own; query may build its chunks to hand samples over, benchmarks may measure them"},
-	{from: "", to: "google.golang.org/grpc", except: []string{"api", "internal/e2e"},
+	{from: "", to: "google.golang.org/grpc", except: []string{"api", "proto", "internal/e2e"},
 		reason: "only api speaks gRPC"},
 	{from: "", to: "C", reason: "plain Go: the binary is static"},
 }

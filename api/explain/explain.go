@@ -1,0 +1,96 @@
+// Package explain says what the selectors of a PromQL expression would read,
+// from indexes and directories alone. HTTP and gRPC both show it.
+package explain
+
+import (
+	"context"
+	"math"
+
+	"github.com/prometheus/prometheus/promql/parser"
+
+	"tsdb/internal/model"
+	"tsdb/storage"
+)
+
+// Selector is what one selector of an expression would read. Start and End are
+// the times of the samples it needs, both inclusive, Unix milliseconds.
+type Selector struct {
+	Selector string
+	Start    int64
+	End      int64
+	storage.Cost
+}
+
+// Query says what the selectors of expr would read if it were evaluated at the
+// times from start to end, Unix milliseconds. Selectors are in the order of the
+// text. Warnings say what could not be read.
+func Query(ctx context.Context, v *storage.View, tenant uint32, expr parser.Expr, start, end, lookbackMs int64) (all []Selector, warnings []error, err error) {
+	parser.Inspect(expr, func(n parser.Node, path []parser.Node) error {
+		vs, ok := n.(*parser.VectorSelector)
+		if !ok || err != nil {
+			return nil
+		}
+		s := Selector{Selector: vs.String()}
+		s.Start, s.End = times(vs, path, start, end, lookbackMs)
+		var warned []error
+		s.Cost, warned, err = v.Explain(ctx, tenant, halfOpen(s.Start, s.End), vs.LabelMatchers...)
+		warnings = append(warnings, warned...)
+		all = append(all, s)
+		return nil
+	})
+	return all, warnings, err
+}
+
+// times returns the first and last time of the samples that a selector needs.
+// path leads to it from the root.
+func times(vs *parser.VectorSelector, path []parser.Node, start, end, lookbackMs int64) (first, last int64) {
+	first, last = start, end
+	reach := lookbackMs
+	for _, n := range path {
+		switch n := n.(type) {
+		case *parser.SubqueryExpr:
+			if at, ok := fixed(n.Timestamp, n.StartOrEnd, start, end); ok {
+				first, last = at, at
+			}
+			first = add(first, -n.OriginalOffset.Milliseconds()-n.Range.Milliseconds())
+			last = add(last, -n.OriginalOffset.Milliseconds())
+		case *parser.MatrixSelector:
+			reach = n.Range.Milliseconds()
+		}
+	}
+	if at, ok := fixed(vs.Timestamp, vs.StartOrEnd, start, end); ok {
+		first, last = at, at
+	}
+	offset := vs.OriginalOffset.Milliseconds()
+	// Windows are open at the left.
+	return add(first, -offset-reach+1), add(last, -offset)
+}
+
+// fixed returns the time of an @ modifier, if there is one.
+func fixed(at *int64, preset parser.ItemType, start, end int64) (int64, bool) {
+	switch {
+	case at != nil:
+		return *at, true
+	case preset == parser.START:
+		return start, true
+	case preset == parser.END:
+		return end, true
+	}
+	return 0, false
+}
+
+// add adds without leaving the time line.
+func add(t, d int64) int64 {
+	switch sum := t + d; {
+	case d < 0 && sum > t:
+		return math.MinInt64
+	case d > 0 && sum < t:
+		return math.MaxInt64
+	default:
+		return sum
+	}
+}
+
+func halfOpen(first, last int64) model.TimeRange {
+	return model.TimeRange{Min: first, Max: add(last, 1)}
+}

@@ -1,0 +1,147 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	tsdbv1 "tsdb/proto/tsdb/v1"
+)
+
+// RPCServer is where the gRPC door is mounted.
+type RPCServer interface {
+	grpc.ServiceRegistrar
+	// Stopping is closed when the server is about to stop: streams, which go on
+	// for as long as their clients like, end then.
+	Stopping() <-chan struct{}
+}
+
+// RegisterRPC mounts the service tsdb.v1.Write.
+func (in *Ingest) RegisterRPC(s RPCServer) {
+	tsdbv1.RegisterWriteServer(s, &writeService{in: in, stopping: s.Stopping()})
+}
+
+// writeService is the gRPC door.
+type writeService struct {
+	tsdbv1.UnimplementedWriteServer
+	in       *Ingest
+	stopping <-chan struct{}
+}
+
+// errStopping ends the streams of a server that stops.
+var errStopping = errors.New("the server is stopping")
+
+// Write takes the requests of one stream, one after the other: the next is
+// received while one is being stored, and no more, so a stream holds two.
+func (s *writeService) Write(stream grpc.BidiStreamingServer[tsdbv1.WriteRequest, tsdbv1.WriteResponse]) error {
+	return s.in.rpcStatus(s.write(stream))
+}
+
+func (s *writeService) write(stream grpc.BidiStreamingServer[tsdbv1.WriteRequest, tsdbv1.WriteResponse]) error {
+	b, err := s.in.newBatch(doorRPC)
+	if err != nil {
+		return err
+	}
+	d := newRPCDecoder(aliasSeed(s.in.seed, protocolRPC, s.in.opts.Generation), s.in.opts.Limits)
+	requests, received := make(chan *tsdbv1.WriteRequest), make(chan error, 1)
+	go func() { received <- receive(stream, requests) }()
+	for sequence := uint64(0); ; {
+		select {
+		case <-s.stopping:
+			return errStopping
+		case err := <-received:
+			return err
+		case r := <-requests:
+			if r.Sequence <= sequence {
+				return &requestError{"sequence numbers have to rise"}
+			}
+			sequence = r.Sequence
+			answer, err := s.store(stream.Context(), b, d, r)
+			if err != nil {
+				return err
+			}
+			if err := stream.Send(answer); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// receive passes requests on until the client is done, which is no error, or
+// the stream ends.
+func receive(stream grpc.BidiStreamingServer[tsdbv1.WriteRequest, tsdbv1.WriteResponse], to chan<- *tsdbv1.WriteRequest) error {
+	for {
+		r, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		select {
+		case to <- r:
+		case <-stream.Context().Done():
+			return stream.Context().Err()
+		}
+	}
+}
+
+func (s *writeService) store(ctx context.Context, b batch, d *rpcDecoder, r *tsdbv1.WriteRequest) (*tsdbv1.WriteResponse, error) {
+	cost := int64(proto.Size(r)) * decodedCost
+	if !s.in.budget.take(ctx, cost) {
+		return nil, errOverload
+	}
+	defer s.in.budget.give(cost)
+	d.request = r
+	receipt, err := store(ctx, b, d)
+	d.request = nil
+	if err != nil {
+		return nil, err
+	}
+	answer := &tsdbv1.WriteResponse{
+		Sequence: r.Sequence, Floats: uint64(receipt.Floats), Histograms: uint64(receipt.Histograms), Exemplars: uint64(receipt.Exemplars),
+	}
+	for _, x := range receipt.Rejected {
+		answer.Rejected = append(answer.Rejected, &tsdbv1.Rejection{Reason: string(x.Reason), Count: uint64(x.Count), Example: describe(x)})
+	}
+	return answer, nil
+}
+
+// rpcStatus gives what ended a stream its code.
+func (in *Ingest) rpcStatus(err error) error {
+	var request *requestError
+	switch {
+	case err == nil:
+		return nil
+	case status.Code(err) != codes.Unknown: // gRPC's own
+		return err
+	case errors.As(err, &request):
+		return status.Error(codes.InvalidArgument, err.Error())
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return status.FromContextError(err).Err()
+	case errors.Is(err, errStopping), retryable(err):
+		return unavailableStatus(err)
+	}
+	in.opts.Logger.Error("write failed", "err", err)
+	return status.Error(codes.Internal, err.Error())
+}
+
+// rpcRetryAfter is what a client is told to wait: what stopped its stream is
+// usually over within a second.
+const rpcRetryAfter = time.Second
+
+func unavailableStatus(err error) error {
+	s := status.New(codes.Unavailable, err.Error())
+	if detailed, bad := s.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(rpcRetryAfter)}); bad == nil {
+		s = detailed
+	}
+	return s.Err()
+}

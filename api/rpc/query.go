@@ -1,0 +1,226 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/util/stats"
+	"google.golang.org/grpc"
+
+	tsdbv1 "tsdb/proto/tsdb/v1"
+	"tsdb/query"
+)
+
+// Bounds of a query.
+const (
+	maxPoints      = 11_000 // a series
+	maxAnnotations = 10     // warnings, and infos
+)
+
+// errTruncated is the warning of an answer that its limit cut short.
+var errTruncated = errors.New("results truncated due to limit")
+
+// Query evaluates an expression at one time.
+func (s *Service) Query(r *tsdbv1.QueryRequest, to grpc.ServerStreamingServer[tsdbv1.QueryResponse]) error {
+	at := orElse(r.TimeMs, s.opts.Clock.Now().UnixMilli())
+	if err := checkTime("time_ms", at); err != nil {
+		return err
+	}
+	return s.evaluate(to, r.Query, r.Options, func(ctx context.Context, q *query.Queryable, o promql.QueryOpts) (promql.Query, error) {
+		return s.opts.Engine.NewInstantQuery(ctx, q, o, r.Query, time.UnixMilli(at))
+	})
+}
+
+// QueryRange evaluates an expression at many times.
+func (s *Service) QueryRange(r *tsdbv1.QueryRangeRequest, to grpc.ServerStreamingServer[tsdbv1.QueryResponse]) error {
+	for name, at := range map[string]int64{"start_ms": r.StartMs, "end_ms": r.EndMs} {
+		if err := checkTime(name, at); err != nil {
+			return err
+		}
+	}
+	switch {
+	case r.EndMs < r.StartMs:
+		return invalid(errors.New("end_ms must not be before start_ms"))
+	case r.StepMs < 1 || r.StepMs > math.MaxInt64/int64(time.Millisecond):
+		return invalid(errors.New("step_ms must be at least 1"))
+	case (r.EndMs-r.StartMs)/r.StepMs > maxPoints:
+		return invalid(fmt.Errorf("exceeded maximum resolution of %d points per timeseries: try a larger step_ms", maxPoints))
+	}
+	return s.evaluate(to, r.Query, r.Options, func(ctx context.Context, q *query.Queryable, o promql.QueryOpts) (promql.Query, error) {
+		return s.opts.Engine.NewRangeQuery(ctx, q, o, r.Query, time.UnixMilli(r.StartMs), time.UnixMilli(r.EndMs), time.Duration(r.StepMs)*time.Millisecond)
+	})
+}
+
+// checkTime refuses times that the engine cannot count in nanoseconds.
+func checkTime(name string, ms int64) error {
+	const limit = math.MaxInt64 / int64(time.Millisecond)
+	if ms < -limit || ms > limit {
+		return invalid(fmt.Errorf("%s must lie between the years %d and %d", name, time.UnixMilli(-limit).Year(), time.UnixMilli(limit).Year()))
+	}
+	return nil
+}
+
+func (s *Service) evaluate(to grpc.ServerStreamingServer[tsdbv1.QueryResponse], expr string, o *tsdbv1.QueryOptions,
+	prepare func(context.Context, *query.Queryable, promql.QueryOpts) (promql.Query, error)) error {
+	begin := time.Now()
+	ctx := to.Context()
+	db, err := s.opts.DB()
+	if err != nil {
+		return statusOf(err, false)
+	}
+	lookback := o.GetLookbackMs()
+	if lookback < 0 || lookback > math.MaxInt64/int64(time.Millisecond) {
+		return invalid(errors.New("lookback_ms must not be negative"))
+	}
+	opts := promql.NewPrometheusQueryOpts(false, time.Duration(lookback)*time.Millisecond)
+	q, err := prepare(ctx, query.NewQueryable(db, tenant), opts)
+	if err != nil {
+		return invalid(err)
+	}
+	defer q.Close()
+	res := q.Exec(promql.NewOriginContext(ctx, map[string]any{"grpcRequest": map[string]string{"method": "tsdb.v1.Query"}}))
+	if res.Err != nil {
+		return statusOf(res.Err, true)
+	}
+	out := newQueryAnswer(to)
+	if out.write(res, int(o.GetLimit())) {
+		res.Warnings.Add(errTruncated)
+	}
+	warnings, infos := res.Warnings.AsStrings(expr, maxAnnotations, maxAnnotations)
+	st := stats.NewQueryStats(q.Stats()).Builtin()
+	out.end(&tsdbv1.QueryEnd{Warnings: valid(warnings), Infos: valid(infos), Stats: &tsdbv1.QueryStats{
+		Series: out.samples.series, Samples: out.samples.samples,
+		SamplesRead: uint64(samplesRead(st)), PeakSamples: uint64(peakSamples(st)),
+		QueueSeconds: st.Timings.ExecQueueTime, TotalSeconds: time.Since(begin).Seconds(),
+	}})
+	return statusOf(out.err, false)
+}
+
+func samplesRead(s stats.BuiltinStats) int64 {
+	if s.Samples == nil {
+		return 0
+	}
+	return s.Samples.SamplesRead
+}
+
+func peakSamples(s stats.BuiltinStats) int {
+	if s.Samples == nil {
+		return 0
+	}
+	return s.Samples.PeakSamples
+}
+
+// valid replaces bytes that are no UTF-8, which protobuf refuses.
+func valid(texts []string) []string {
+	for i, t := range texts {
+		texts[i] = strings.ToValidUTF8(t, "\uFFFD")
+	}
+	return texts
+}
+
+// queryAnswer sends a result. After an error of the stream it does nothing.
+type queryAnswer struct {
+	to      grpc.ServerStreamingServer[tsdbv1.QueryResponse]
+	series  *seriesFrames
+	samples *sampleFrames
+	err     error
+}
+
+func newQueryAnswer(to grpc.ServerStreamingServer[tsdbv1.QueryResponse]) *queryAnswer {
+	return &queryAnswer{
+		to: to,
+		series: &seriesFrames{send: func(b *tsdbv1.SeriesBatch) error {
+			return to.Send(&tsdbv1.QueryResponse{Frame: &tsdbv1.QueryResponse_Series{Series: b}})
+		}},
+		samples: newSampleFrames(func(b *tsdbv1.SampleBatch) error {
+			return to.Send(&tsdbv1.QueryResponse{Frame: &tsdbv1.QueryResponse_Samples{Samples: b}})
+		}),
+	}
+}
+
+func (a *queryAnswer) header(h *tsdbv1.QueryHeader) {
+	a.err = a.to.Send(&tsdbv1.QueryResponse{Frame: &tsdbv1.QueryResponse_Header{Header: h}})
+}
+
+func (a *queryAnswer) try(f func() error) {
+	if a.err == nil {
+		a.err = f()
+	}
+}
+
+// write sends all but the end. It reports whether the limit cut series off; 0
+// is no limit.
+func (a *queryAnswer) write(res *promql.Result, limit int) (cut bool) {
+	keep := func(n int) int {
+		if limit > 0 && n > limit {
+			cut = true
+			return limit
+		}
+		return n
+	}
+	switch v := res.Value.(type) {
+	case promql.String:
+		a.header(&tsdbv1.QueryHeader{ResultType: tsdbv1.ResultType_RESULT_TYPE_STRING, Text: strings.ToValidUTF8(v.V, "\uFFFD")})
+	case promql.Scalar:
+		a.header(&tsdbv1.QueryHeader{ResultType: tsdbv1.ResultType_RESULT_TYPE_SCALAR, SeriesCount: 1})
+		a.list(1, func(int) labels.Labels { return labels.EmptyLabels() })
+		a.try(func() error { return a.samples.floats(0, []int64{v.T}, []float64{v.V}, nil) })
+	case promql.Vector:
+		v = v[:keep(len(v))]
+		a.header(&tsdbv1.QueryHeader{ResultType: tsdbv1.ResultType_RESULT_TYPE_VECTOR, SeriesCount: uint32(len(v))})
+		a.list(len(v), func(i int) labels.Labels { return v[i].Metric })
+		for i := range v {
+			a.try(func() error {
+				if v[i].H != nil {
+					return a.samples.histogram(uint32(i), toFloatHistogram(v[i].T, v[i].H))
+				}
+				return a.samples.floats(uint32(i), []int64{v[i].T}, []float64{v[i].F}, nil)
+			})
+		}
+	case promql.Matrix:
+		v = v[:keep(len(v))]
+		a.header(&tsdbv1.QueryHeader{ResultType: tsdbv1.ResultType_RESULT_TYPE_MATRIX, SeriesCount: uint32(len(v))})
+		a.list(len(v), func(i int) labels.Labels { return v[i].Metric })
+		for i := range v {
+			a.try(func() error { return a.matrixSeries(uint32(i), &v[i]) })
+		}
+	default:
+		panic(fmt.Sprintf("BUG: query result of type %T", v))
+	}
+	a.try(a.samples.flush)
+	return cut
+}
+
+// list sends the label sets of n series.
+func (a *queryAnswer) list(n int, of func(i int) labels.Labels) {
+	for i := range n {
+		a.try(func() error { return a.series.add(of(i)) })
+	}
+	a.try(a.series.flush)
+}
+
+func (a *queryAnswer) matrixSeries(index uint32, s *promql.Series) error {
+	times, values := make([]int64, len(s.Floats)), make([]float64, len(s.Floats))
+	for i, p := range s.Floats {
+		times[i], values[i] = p.T, p.F
+	}
+	if err := a.samples.floats(index, times, values, nil); err != nil {
+		return err
+	}
+	for _, p := range s.Histograms {
+		if err := a.samples.histogram(index, toFloatHistogram(p.T, p.H)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *queryAnswer) end(e *tsdbv1.QueryEnd) {
+	a.try(func() error { return a.to.Send(&tsdbv1.QueryResponse{Frame: &tsdbv1.QueryResponse_End{End: e}}) })
+}

@@ -1,0 +1,305 @@
+package rpc
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"tsdb/api/prom/promtest"
+	tsdbv1 "tsdb/proto/tsdb/v1"
+	"tsdb/query"
+	"tsdb/storage"
+)
+
+const endMs = promtest.End * 1000
+
+// result is an answer put together again: one text a series with the bits of
+// its samples.
+type result struct {
+	header *tsdbv1.QueryHeader
+	series []string
+	end    *tsdbv1.QueryEnd
+}
+
+// assemble also checks the order of the frames.
+func assemble(t testing.TB, frames []*tsdbv1.QueryResponse) result {
+	t.Helper()
+	var r result
+	stage := 0
+	for i, f := range frames {
+		now := 0
+		switch x := f.Frame.(type) {
+		case *tsdbv1.QueryResponse_Header:
+			now, r.header = 1, x.Header
+		case *tsdbv1.QueryResponse_Series:
+			now = 2
+			if int(x.Series.FirstIndex) != len(r.series) {
+				t.Errorf("series batch begins at %d, %d have come", x.Series.FirstIndex, len(r.series))
+			}
+			for _, s := range x.Series.Series {
+				r.series = append(r.series, labelText(s))
+			}
+		case *tsdbv1.QueryResponse_Samples:
+			now = 3
+			addSamples(r.series, x.Samples)
+		case *tsdbv1.QueryResponse_End:
+			now, r.end = 4, x.End
+		}
+		if now < stage || now == 1 && i > 0 {
+			t.Fatalf("frame %d is out of order", i)
+		}
+		stage = now
+	}
+	if r.header == nil || r.end == nil || int(r.header.SeriesCount) != len(r.series) {
+		t.Fatalf("incomplete: %v, %d series, %v", r.header, len(r.series), r.end)
+	}
+	return r
+}
+
+func labelText(s *tsdbv1.Series) string {
+	var b labels.ScratchBuilder
+	for _, l := range s.Labels {
+		b.Add(l.Name, l.Value)
+	}
+	return b.Labels().String()
+}
+
+func addSamples(series []string, b *tsdbv1.SampleBatch) {
+	for _, c := range b.Columns {
+		var text strings.Builder
+		text.WriteString(series[c.SeriesIndex])
+		for i, v := range c.Values {
+			text.WriteString(floatText(c.TimesMs[i], v))
+			if len(c.StartTimesMs) > 0 {
+				fmt.Fprintf(&text, "(%d)", c.StartTimesMs[i])
+			}
+		}
+		for _, h := range c.Histograms {
+			text.WriteString(histogramText(h))
+		}
+		series[c.SeriesIndex] = text.String()
+	}
+}
+
+func floatText(t int64, v float64) string { return fmt.Sprintf(" %d:%x", t, math.Float64bits(v)) }
+
+// histogramText is the same for equal histograms.
+func histogramText(h *tsdbv1.Histogram) string {
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(h)
+	if err != nil {
+		panic(err)
+	}
+	return fmt.Sprintf(" %d:%x", h.TimeMs, b)
+}
+
+// want is what the engine itself gives.
+func (s *server) want(t testing.TB, q promql.Query, err error) []string {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	res := q.Exec(t.Context())
+	if res.Err != nil {
+		t.Fatal(res.Err)
+	}
+	var all []string
+	point := func(t int64, f float64, h *histogram.FloatHistogram) string {
+		if h != nil {
+			return histogramText(toFloatHistogram(t, h))
+		}
+		return floatText(t, f)
+	}
+	switch v := res.Value.(type) {
+	case promql.Scalar:
+		all = append(all, "{}"+floatText(v.T, v.V))
+	case promql.Vector:
+		for _, x := range v {
+			all = append(all, x.Metric.String()+point(x.T, x.F, x.H))
+		}
+	case promql.Matrix:
+		for _, x := range v {
+			text := x.Metric.String()
+			for _, p := range x.Floats {
+				text += point(p.T, p.F, nil)
+			}
+			for _, p := range x.Histograms {
+				text += point(p.T, 0, p.H)
+			}
+			all = append(all, text)
+		}
+	}
+	return all
+}
+
+func TestAnswersAreThoseOfTheEngine(t *testing.T) {
+	e := query.New(query.Options{})
+	s := newServer(t, Options{Engine: e})
+	for _, q := range []string{
+		"1e-7", "0/0", "edge", "http_requests_total", "nonesuch", `sort_desc(http_requests_total)`, `rate(http_requests_total[5m])`,
+		"latency", `{__name__=~"latency|old_seconds_bucket"}`, `histogram_quantile(0.9, rate(latency{kind!="gauge"}[5m]))`, `{"http.status"}`,
+	} {
+		at := int64(endMs)
+		stream, err := s.Query(t.Context(), &tsdbv1.QueryRequest{Query: q, TimeMs: &at})
+		frames, err := all(t, stream, err)
+		if err != nil {
+			t.Errorf("%s: %v", q, err)
+			continue
+		}
+		iq, err := e.NewInstantQuery(t.Context(), s, nil, q, time.UnixMilli(endMs))
+		if got, want := assemble(t, frames).series, s.want(t, iq, err); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s:\ngot  %.300q\nwant %.300q", q, got, want)
+		}
+		const start, step = endMs - 1800_000, 15_000
+		ranges, err := s.QueryRange(t.Context(), &tsdbv1.QueryRangeRequest{Query: q, StartMs: start, EndMs: endMs, StepMs: step})
+		frames, err = all(t, ranges, err)
+		if err != nil {
+			t.Errorf("%s: %v", q, err)
+			continue
+		}
+		rq, err := e.NewRangeQuery(t.Context(), s, nil, q, time.UnixMilli(start), time.UnixMilli(endMs), step*time.Millisecond)
+		r := assemble(t, frames)
+		if want := s.want(t, rq, err); !reflect.DeepEqual(r.series, want) {
+			t.Errorf("%s over a range:\ngot  %.300q\nwant %.300q", q, r.series, want)
+		}
+		if r.header.ResultType != tsdbv1.ResultType_RESULT_TYPE_MATRIX || r.end.Stats.TotalSeconds <= 0 {
+			t.Errorf("%s: %v %v", q, r.header, r.end)
+		}
+	}
+}
+
+func (s *server) instant(t testing.TB, q string, o *tsdbv1.QueryOptions) (result, error) {
+	t.Helper()
+	at := int64(endMs)
+	stream, err := s.Query(t.Context(), &tsdbv1.QueryRequest{Query: q, TimeMs: &at, Options: o})
+	frames, err := all(t, stream, err)
+	if err != nil {
+		return result{}, err
+	}
+	return assemble(t, frames), nil
+}
+
+func TestTypesTextsWarningsAndLimits(t *testing.T) {
+	s := newServer(t, Options{})
+	must := func(r result, err error) result {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	if r := must(s.instant(t, `"köln"`, nil)); r.header.ResultType != tsdbv1.ResultType_RESULT_TYPE_STRING || r.header.Text != "köln" {
+		t.Errorf("string: %v", r.header)
+	}
+	if r := must(s.instant(t, "1", nil)); r.header.ResultType != tsdbv1.ResultType_RESULT_TYPE_SCALAR || r.end.Stats.Samples != 1 {
+		t.Errorf("scalar: %v %v", r.header, r.end)
+	}
+	if r := must(s.instant(t, "quantile(3, http_requests_total)", nil)); len(r.end.Warnings) != 1 {
+		t.Errorf("warnings: %v", r.end)
+	}
+	if r := must(s.instant(t, "rate(edge[5m])", nil)); len(r.end.Infos) != 1 {
+		t.Errorf("infos: %v", r.end)
+	}
+	r := must(s.instant(t, "http_requests_total", &tsdbv1.QueryOptions{Limit: 2}))
+	if len(r.series) != 2 || len(r.end.Warnings) != 1 || r.end.Stats.SamplesRead == 0 || r.end.Stats.PeakSamples == 0 {
+		t.Errorf("limit: %v %v", r.series, r.end)
+	}
+	if r := must(s.instant(t, "http_requests_total offset -1m", &tsdbv1.QueryOptions{LookbackMs: 1000})); len(r.series) != 0 {
+		t.Errorf("lookback: %v", r.series)
+	}
+	if r := must(s.instant(t, `label_replace(vector(1), "x", "a\xffb", "", "")`, nil)); len(r.series) != 1 || !strings.Contains(r.series[0], "\ufffd") {
+		t.Errorf("text that is no UTF-8: %q", r.series)
+	}
+}
+
+// A long answer comes in many frames, all of them short.
+func TestLongAnswersAreCutIntoFrames(t *testing.T) {
+	s := newServer(t, Options{})
+	stream, err := s.QueryRange(t.Context(), &tsdbv1.QueryRangeRequest{
+		Query: `{__name__=~".+", __name__!="latency"}`, StartMs: endMs - 3600_000, EndMs: endMs, StepMs: 1000,
+	})
+	frames, err := all(t, stream, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := assemble(t, frames); len(frames) < 4 || r.end.Stats.Samples < 50_000 {
+		t.Errorf("%d frames, %v", len(frames), r.end)
+	}
+}
+
+func TestErrorsHaveTheirCodes(t *testing.T) {
+	s := newServer(t, Options{})
+	want := func(name string, err error, code codes.Code, text string) {
+		t.Helper()
+		if status.Code(err) != code || !strings.Contains(status.Convert(err).Message(), text) {
+			t.Errorf("%s: %v, want %v with %q", name, err, code, text)
+		}
+	}
+	_, err := s.instant(t, "up{", nil)
+	want("parse error", err, codes.InvalidArgument, "parse error")
+	_, err = s.instant(t, `http_requests_total * on (job) http_requests_total`, nil)
+	want("many to many", err, codes.FailedPrecondition, "many-to-many")
+	_, err = s.instant(t, "1", &tsdbv1.QueryOptions{LookbackMs: -1})
+	want("lookback", err, codes.InvalidArgument, "lookback_ms")
+	ranged := func(start, end, step int64) error {
+		stream, err := s.QueryRange(t.Context(), &tsdbv1.QueryRangeRequest{Query: "1", StartMs: start, EndMs: end, StepMs: step})
+		_, err = all(t, stream, err)
+		return err
+	}
+	want("step", ranged(0, 1, 0), codes.InvalidArgument, "step_ms")
+	want("huge step", ranged(0, 1, math.MaxInt64), codes.InvalidArgument, "step_ms")
+	want("end", ranged(1, 0, 1), codes.InvalidArgument, "before start_ms")
+	want("points", ranged(0, 11_001, 1), codes.InvalidArgument, "11000 points")
+	want("time", ranged(math.MinInt64, 0, 1), codes.InvalidArgument, "between the years")
+
+	small := newServer(t, Options{Engine: query.New(query.Options{MaxSamples: 3})})
+	_, err = small.instant(t, "http_requests_total", nil)
+	want("samples", err, codes.ResourceExhausted, "too many samples")
+	slow := newServer(t, Options{Engine: query.New(query.Options{Timeout: time.Nanosecond})})
+	_, err = slow.instant(t, "http_requests_total", nil)
+	want("timeout", err, codes.DeadlineExceeded, "timed out")
+
+	starting := newServer(t, Options{DB: func() (*storage.DB, error) { return nil, storage.ErrBusy }})
+	_, err = starting.instant(t, "1", nil)
+	want("starting", err, codes.Unavailable, "not accepting")
+	if details := status.Convert(err).Details(); len(details) != 1 || details[0].(*errdetails.RetryInfo).RetryDelay.AsDuration() != time.Second {
+		t.Errorf("details %v", details)
+	}
+	stream, err := starting.Series(t.Context(), &tsdbv1.SeriesRequest{Selectors: []string{"up"}})
+	_, err = all(t, stream, err)
+	want("starting", err, codes.Unavailable, "not accepting")
+	_, err = starting.Explain(t.Context(), &tsdbv1.ExplainRequest{Query: "up"})
+	want("starting", err, codes.Unavailable, "not accepting")
+}
+
+// A client that goes, or whose deadline passes, stops its query.
+func TestQueriesEndWithTheirClients(t *testing.T) {
+	e := query.New(query.Options{})
+	s := newServer(t, Options{Engine: e})
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	at := int64(endMs)
+	stream, err := s.Query(ctx, &tsdbv1.QueryRequest{TimeMs: &at,
+		Query: `count_over_time(sum by (job) (rate(http_requests_total[50m]))[50m:1ms])`})
+	_, err = all(t, stream, err)
+	if status.Code(err) != codes.DeadlineExceeded {
+		t.Errorf("got %v", err)
+	}
+	for deadline := time.Now().Add(5 * time.Second); len(e.Active()) > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the query goes on")
+		}
+	}
+}

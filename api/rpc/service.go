@@ -1,0 +1,128 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"google.golang.org/grpc"
+
+	"tsdb/api/gate"
+	"tsdb/internal/model"
+	"tsdb/internal/vfs"
+	tsdbv1 "tsdb/proto/tsdb/v1"
+	"tsdb/query"
+	"tsdb/storage"
+)
+
+// Options are what the service needs. DB and Engine are required.
+type Options struct {
+	// DB returns the database, or an error while there is none. Safe for
+	// concurrent use.
+	DB     func() (*storage.DB, error)
+	Engine *query.Engine
+
+	Lookback time.Duration // as the engine's; 0 = query.DefaultLookback
+	Reads    *gate.Gate    // of Series; nil = one of its own with the default
+	Clock    vfs.Clock     // nil = the system's
+	Logger   *slog.Logger  // nil = none
+}
+
+// Service answers tsdb.v1.Query. It is safe for concurrent use.
+type Service struct {
+	tsdbv1.UnimplementedQueryServer
+	opts Options
+}
+
+// New returns a service.
+func New(o Options) *Service {
+	if o.Lookback == 0 {
+		o.Lookback = query.DefaultLookback
+	}
+	if o.Reads == nil {
+		o.Reads = gate.New(gate.DefaultConcurrent)
+	}
+	if o.Clock == nil {
+		o.Clock = vfs.SystemClock
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Service{opts: o}
+}
+
+// Register mounts the service.
+func (s *Service) Register(r grpc.ServiceRegistrar) { tsdbv1.RegisterQueryServer(r, s) }
+
+// tenant is whose series the service shows: there is one tenant so far.
+const tenant = 0
+
+// maxSelectors bounds the selectors of a request.
+const maxSelectors = 1000
+
+// selectors parses a list. Each must have a matcher that not every series
+// passes.
+func (s *Service) selectors(texts []string) ([][]*labels.Matcher, error) {
+	if len(texts) > maxSelectors {
+		return nil, invalid(fmt.Errorf("%d selectors, the limit is %d", len(texts), maxSelectors))
+	}
+	sets, err := s.opts.Engine.Parser().ParseMetricSelectors(texts)
+	if err != nil {
+		return nil, invalid(err)
+	}
+	for _, ms := range sets {
+		if !selective(ms) {
+			return nil, invalid(errors.New("a selector must contain at least one non-empty matcher"))
+		}
+	}
+	return sets, nil
+}
+
+func selective(ms []*labels.Matcher) bool {
+	for _, m := range ms {
+		if !m.Matches("") {
+			return true
+		}
+	}
+	return false
+}
+
+// inclusive returns the half-open range of the times from start to end.
+func inclusive(start, end int64) model.TimeRange {
+	if end < math.MaxInt64 {
+		end++
+	}
+	return model.TimeRange{Min: start, Max: end}
+}
+
+func orElse(p *int64, missing int64) int64 {
+	if p == nil {
+		return missing
+	}
+	return *p
+}
+
+// view pins the database for a read, which has its turn until release.
+func (s *Service) view(ctx context.Context) (_ *storage.View, release func(), err error) {
+	if err := s.opts.Reads.Enter(ctx); err != nil {
+		return nil, nil, err
+	}
+	db, err := s.opts.DB()
+	if err != nil {
+		s.opts.Reads.Leave()
+		return nil, nil, err
+	}
+	v, err := db.View()
+	if err != nil {
+		s.opts.Reads.Leave()
+		return nil, nil, err
+	}
+	return v, func() {
+		v.Release()
+		s.opts.Reads.Leave()
+	}, nil
+}

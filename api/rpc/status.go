@@ -1,0 +1,63 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/prometheus/prometheus/promql"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"tsdb/api/gate"
+	"tsdb/query"
+	"tsdb/storage"
+)
+
+// retryAfter is what a client is told to wait where waiting helps.
+const retryAfter = time.Second
+
+func invalid(err error) error { return status.Error(codes.InvalidArgument, err.Error()) }
+
+// statusOf gives an error its code. What nothing is known about is the fault of
+// the expression if a query met it, and the server's otherwise.
+func statusOf(err error, inQuery bool) error {
+	var (
+		canceled promql.ErrQueryCanceled
+		timeout  promql.ErrQueryTimeout
+		tooMany  promql.ErrTooManySamples
+		store    promql.ErrStorage
+	)
+	code := codes.Internal
+	switch {
+	case err == nil:
+		return nil
+	case status.Code(err) != codes.Unknown: // it has one
+		return err
+	case errors.As(err, &canceled), errors.Is(err, context.Canceled):
+		code = codes.Canceled
+	case errors.As(err, &timeout), errors.Is(err, context.DeadlineExceeded):
+		code = codes.DeadlineExceeded
+	case errors.Is(err, query.ErrOverloaded), errors.Is(err, gate.ErrFull):
+		return retry(codes.ResourceExhausted, err)
+	case errors.Is(err, storage.ErrBusy), errors.Is(err, storage.ErrClosed), errors.Is(err, storage.ErrPoisoned):
+		return retry(codes.Unavailable, err)
+	case errors.As(err, &tooMany):
+		code = codes.ResourceExhausted
+	case errors.As(err, &store):
+	case inQuery:
+		code = codes.FailedPrecondition
+	}
+	return status.Error(code, err.Error())
+}
+
+// retry adds to an error when to try again.
+func retry(code codes.Code, err error) error {
+	s := status.New(code, err.Error())
+	if detailed, bad := s.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(retryAfter)}); bad == nil {
+		s = detailed
+	}
+	return s.Err()
+}
