@@ -68,7 +68,7 @@ func run() error {
 		}
 		rows = append(rows, r)
 	}
-	printTable(servers, rows)
+	writeTable(os.Stdout, servers, rows)
 	return nil
 }
 

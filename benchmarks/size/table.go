@@ -2,32 +2,33 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 
 	"tsdb/benchmarks/server"
 )
 
-// printTable prints the rows as Markdown. Ratios are tsdb's bytes, everything
+// writeTable writes the rows as Markdown. Ratios are tsdb's bytes, everything
 // included, to those of each further server.
-func printTable(servers []server.Server, rows []row) {
-	fmt.Print("| set | series | samples | XOR-120 |")
+func writeTable(w io.Writer, servers []server.Server, rows []row) {
+	fmt.Fprint(w, "| set | series | samples | XOR-120 |")
 	for i, s := range servers {
-		fmt.Printf(" %s: data | with index |", s.Name)
+		fmt.Fprintf(w, " %s: data | with index |", s.Name)
 		if i > 0 {
-			fmt.Print(" ratio |")
+			fmt.Fprint(w, " ratio |")
 		}
 	}
-	fmt.Printf(" wanted |\n|---|%s---|\n", strings.Repeat("---:|", 3+3*len(servers)-1))
+	fmt.Fprintf(w, " wanted |\n|---|%s---|\n", strings.Repeat("---:|", 3+3*len(servers)-1))
 	for _, r := range rows {
-		fmt.Printf("| %s | %d | %.2f M | %.4f |", r.set.Name, r.series, float64(r.samples)/1e6, r.xor)
+		fmt.Fprintf(w, "| %s | %d | %.2f M | %.4f |", r.set.Name, r.series, float64(r.samples)/1e6, r.xor)
 		ours := r.settled[0].Total()
 		for i, a := range r.settled {
-			fmt.Printf(" %.4f | %.4f |", r.perSample(a.Data), r.perSample(a.Total()))
+			fmt.Fprintf(w, " %.4f | %.4f |", r.perSample(a.Data), r.perSample(a.Total()))
 			if i > 0 {
-				fmt.Printf(" %.2f |", float64(ours)/float64(a.Total()))
+				fmt.Fprintf(w, " %.2f |", float64(ours)/float64(a.Total()))
 			}
 		}
-		fmt.Printf(" %s |\n", r.goal)
+		fmt.Fprintf(w, " %s |\n", r.goal)
 	}
 }
 
