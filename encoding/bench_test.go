@@ -14,14 +14,15 @@ import (
 // samples a second.
 
 func BenchmarkFloatsEncode(b *testing.B) {
-	benchmarkFloats(b, func(b *testing.B, vs []float64) {
-		dst, hint := AppendFloats(nil, vs, Fast, 0)
+	benchmarkTiers(b, func(b *testing.B, vs []float64, tier Tier) {
+		dst, hint := AppendFloats(nil, vs, tier, 0)
 		for b.Loop() {
-			dst, hint = AppendFloats(dst[:0], vs, Fast, hint)
+			dst, hint = AppendFloats(dst[:0], vs, tier, hint)
 		}
 	})
 }
 
+// Without a hint, as of a series seen for the first time.
 func BenchmarkFloatsSearch(b *testing.B) {
 	benchmarkFloats(b, func(b *testing.B, vs []float64) {
 		dst, _ := AppendFloats(nil, vs, Fast, 0)
@@ -32,8 +33,8 @@ func BenchmarkFloatsSearch(b *testing.B) {
 }
 
 func BenchmarkFloatsDecode(b *testing.B) {
-	benchmarkFloats(b, func(b *testing.B, vs []float64) {
-		src, _ := AppendFloats(nil, vs, Fast, 0)
+	benchmarkTiers(b, func(b *testing.B, vs []float64, tier Tier) {
+		src, _ := AppendFloats(nil, vs, tier, 0)
 		dst := make([]float64, 0, len(vs))
 		for b.Loop() {
 			dst, _ = DecodeFloats(dst[:0], src, len(vs))
@@ -42,9 +43,17 @@ func BenchmarkFloatsDecode(b *testing.B) {
 	})
 }
 
+func benchmarkTiers(b *testing.B, run func(b *testing.B, vs []float64, tier Tier)) {
+	for _, tier := range []Tier{Fast, Full} {
+		b.Run("tier="+tier.String(), func(b *testing.B) {
+			benchmarkFloats(b, func(b *testing.B, vs []float64) { run(b, vs, tier) })
+		})
+	}
+}
+
 func benchmarkFloats(b *testing.B, run func(b *testing.B, vs []float64)) {
 	for _, p := range floatPatterns {
-		for _, n := range []int{40, 4096} {
+		for _, n := range []int{40, 1024, 4096} {
 			b.Run(fmt.Sprintf("pattern=%s/samples=%d", p.name, n), func(b *testing.B) {
 				vs := p.make(rand.New(rand.NewPCG(1, 2)), n)
 				b.SetBytes(int64(n))
@@ -131,17 +140,17 @@ func BenchmarkChunkencDecode(b *testing.B) {
 }
 
 func BenchmarkTimestampsEncode(b *testing.B) {
-	benchmarkTimes(b, func(b *testing.B, ts []int64) {
-		dst := AppendTimestamps(nil, ts, Fast)
+	benchmarkTimes(b, func(b *testing.B, ts []int64, tier Tier) {
+		dst := AppendTimestamps(nil, ts, tier)
 		for b.Loop() {
-			dst = AppendTimestamps(dst[:0], ts, Fast)
+			dst = AppendTimestamps(dst[:0], ts, tier)
 		}
 	})
 }
 
 func BenchmarkTimestampsDecode(b *testing.B) {
-	benchmarkTimes(b, func(b *testing.B, ts []int64) {
-		src := AppendTimestamps(nil, ts, Fast)
+	benchmarkTimes(b, func(b *testing.B, ts []int64, tier Tier) {
+		src := AppendTimestamps(nil, ts, tier)
 		dst := make([]int64, 0, len(ts))
 		for b.Loop() {
 			dst, _ = DecodeTimestamps(dst[:0], src, len(ts))
@@ -150,24 +159,26 @@ func BenchmarkTimestampsDecode(b *testing.B) {
 	})
 }
 
-func benchmarkTimes(b *testing.B, run func(b *testing.B, ts []int64)) {
-	for _, p := range timePatterns {
-		for _, n := range []int{40, 4096} {
-			b.Run(fmt.Sprintf("pattern=%s/samples=%d", p.name, n), func(b *testing.B) {
-				ts := p.make(rand.New(rand.NewPCG(1, 2)), n)
-				b.SetBytes(int64(n))
-				b.ReportAllocs()
-				run(b, ts)
-			})
+func benchmarkTimes(b *testing.B, run func(b *testing.B, ts []int64, tier Tier)) {
+	for _, tier := range []Tier{Fast, Full} {
+		for _, p := range timePatterns {
+			for _, n := range []int{40, 4096} {
+				b.Run(fmt.Sprintf("tier=%s/pattern=%s/samples=%d", tier, p.name, n), func(b *testing.B) {
+					ts := p.make(rand.New(rand.NewPCG(1, 2)), n)
+					b.SetBytes(int64(n))
+					b.ReportAllocs()
+					run(b, ts, tier)
+				})
+			}
 		}
 	}
 }
 
 func BenchmarkHistogramsEncode(b *testing.B) {
 	benchmarkHistograms(b, func(b *testing.B, hs []model.Histogram) {
-		dst := AppendHistograms(nil, hs, Fast)
+		dst := AppendHistograms(nil, hs, Full)
 		for b.Loop() {
-			dst = AppendHistograms(dst[:0], hs, Fast)
+			dst = AppendHistograms(dst[:0], hs, Full)
 		}
 		b.ReportMetric(float64(len(dst))/float64(len(hs)), "B/sample")
 	})
@@ -175,7 +186,7 @@ func BenchmarkHistogramsEncode(b *testing.B) {
 
 func BenchmarkHistogramsDecode(b *testing.B) {
 	benchmarkHistograms(b, func(b *testing.B, hs []model.Histogram) {
-		src := AppendHistograms(nil, hs, Fast)
+		src := AppendHistograms(nil, hs, Full)
 		dst := make([]model.Histogram, 0, len(hs))
 		for b.Loop() {
 			dst, _ = DecodeHistograms(dst[:0], src, len(hs))

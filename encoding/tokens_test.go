@@ -1,8 +1,10 @@
 package encoding
 
 import (
+	"errors"
 	"math/bits"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -38,5 +40,112 @@ func TestTokensStandForRanges(t *testing.T) {
 				t.Fatalf("%s: tokens end at %#x", name, next)
 			}
 		}
+	}
+}
+
+// The full tier takes the coders that the shape of the residuals asks for, and
+// no more than the fast tier by more than a header.
+func TestFullTierIsShorter(t *testing.T) {
+	for _, c := range []struct {
+		pattern string
+		codec   string // of 4,096 values
+		part    int    // per cent of the fast tier's bytes at most
+	}{
+		{"tsbs-cpu", "INT delta TOK-A", 80},
+		{"decimal", "DEC delta TOK-B", 92},
+		{"events", "INT delta2 TOK-B", 90},
+		{"memory", "INT delta TOK-B gcd extra bits", 76},
+		{"sparse", "INT delta SPARSE", 80},
+		{"counter", "INT delta PACK", 100},
+		{"walk", "BITS delta PACK patches", 100},
+		{"uniform", "BITS raw PACK patches", 100},
+		{"constant", "CONST", 100},
+	} {
+		for _, p := range floatPatterns {
+			if p.name != c.pattern {
+				continue
+			}
+			vs := p.make(rand.New(rand.NewPCG(1, 2)), 4096)
+			short, _ := AppendFloats(nil, vs, Full, 0)
+			long, _ := AppendFloats(nil, vs, Fast, 0)
+			info, err := ColumnInfo(KindFloats, short, len(vs))
+			if err != nil || info.Codec() != c.codec || 100*len(short) > c.part*len(long) {
+				t.Errorf("%s: %s in %d bytes, fast %d: %v", p.name, info, len(short), len(long), err)
+			}
+		}
+	}
+	for _, p := range floatPatterns {
+		for _, n := range []int{255, 256, 300, 1024, 4096} {
+			vs := p.make(rand.New(rand.NewPCG(3, 4)), n)
+			short, _ := AppendFloats(nil, vs, Full, 0)
+			long, _ := AppendFloats(nil, vs, Fast, 0)
+			if len(short) > len(long)+len(long)/100+8 {
+				t.Errorf("%d of %s: %d bytes, fast %d", n, p.name, len(short), len(long))
+			}
+		}
+	}
+}
+
+// What the coders of the full tier would have to guess is an error.
+func TestTokensAndSparseColumnsAreChecked(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	column := func(step func() int64) ([]byte, int) {
+		v := int64(0)
+		ts := fill(700, func(int) int64 { v += step(); return v })
+		return AppendTimestamps(nil, ts, Full), len(ts)
+	}
+	change := func(what string, b []byte, n int, change func(b []byte) []byte) {
+		t.Helper()
+		if _, err := DecodeTimestamps(nil, b, n); err != nil {
+			t.Fatalf("%s: before the change: %v", what, err)
+		}
+		if _, err := DecodeTimestamps(nil, change(slices.Clone(b)), n); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	narrow, n := column(func() int64 { return int64(2 * r.NormFloat64()) })
+	if narrow[0] != byte(OrderDelta)|byte(CoderTokA)<<coderShift {
+		t.Fatalf("id %#02x", narrow[0])
+	}
+	const mode = 3 // behind id, base and low of one byte each
+	for _, m := range []byte{0, 1, tokenModeFour, 4, 255} {
+		change("another mode", narrow, n, func(b []byte) []byte { b[mode] = m; return b })
+	}
+	change("no tokens", narrow, n, func(b []byte) []byte { return b[:mode+1] })
+	for _, m := range []int{n - 1, n + 1, 1, MaxValues} {
+		if _, err := DecodeTimestamps(nil, narrow, m); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("tokens of %d as %d: %v", n, m, err)
+		}
+	}
+	change("extra bits out of nothing", narrow, n, func(b []byte) []byte { b[0] |= intExtra; return b })
+
+	wide, n := column(func() int64 { return int64(30 * r.ExpFloat64() * r.ExpFloat64()) })
+	if wide[0] != byte(OrderDelta)|byte(CoderTokB)<<coderShift|intExtra {
+		t.Fatalf("id %#02x", wide[0])
+	}
+	change("no extra bits", wide, n, func(b []byte) []byte { b[0] &^= intExtra; return b })
+	change("a byte of extra bits less", wide, n, func(b []byte) []byte { return b[:len(b)-1] })
+	change("a byte of extra bits more", wide, n, func(b []byte) []byte { return append(b, 0) })
+
+	sparse, n := column(func() int64 { return int64(r.IntN(9) / 8 * r.IntN(100)) })
+	if sparse[0] != byte(OrderDelta)|byte(CoderSparse)<<coderShift {
+		t.Fatalf("id %#02x", sparse[0])
+	}
+	change("sparse extra bits", sparse, n, func(b []byte) []byte { b[0] |= intExtra; return b })
+	change("sparse values", sparse, n, func(b []byte) []byte { return b[:len(b)-1] })
+
+	gaps := intHead{coder: CoderSparse, gcd: 1}.append(nil)
+	gaps = append(gaps, 1, 2) // one change, gaps of two bytes
+	gaps = append(gaps, intHead{gcd: 1, base: 3}.append(nil)...)
+	inner := intHead{gcd: 1, base: 7}.append(nil)
+	if got, err := DecodeTimestamps(nil, append(slices.Clone(gaps), inner...), 5); err != nil || !slices.Equal(got, []int64{0, 0, 0, 7, 0}) {
+		t.Fatalf("a sparse column by hand: %v: %v", got, err)
+	}
+	if _, err := DecodeTimestamps(nil, append(slices.Clone(gaps), inner...), 3); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("a change behind the end: %v", err)
+	}
+	nested := append(slices.Clone(gaps), intHead{coder: CoderSparse, gcd: 1}.append(nil)...)
+	if _, err := DecodeTimestamps(nil, append(nested, 1, 2, 0, 0, 0, 0), 5); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("sparse inside sparse: %v", err)
 	}
 }
