@@ -402,6 +402,13 @@ func TestATruncatedBlockIsRefused(t *testing.T) {
 type countFS struct {
 	vfs.FS
 	read, calls atomic.Int64
+	off, end    int64        // of the piece that is watched
+	watched     atomic.Int64 // bytes read in it
+}
+
+func (c *countFS) watch(off, n int64) {
+	c.off, c.end = off, off+n
+	c.watched.Store(0)
 }
 
 func (c *countFS) Open(name string) (vfs.File, error) {
@@ -418,6 +425,7 @@ func (f countFile) ReadAt(b []byte, off int64) (int, error) {
 	n, err := f.File.ReadAt(b, off)
 	f.fs.read.Add(int64(n))
 	f.fs.calls.Add(1)
+	f.fs.watched.Add(max(0, min(off+int64(n), f.fs.end)-max(off, f.fs.off)))
 	return n, err
 }
 

@@ -135,6 +135,10 @@ func (b *Block) matchNumbers(k int, m *labels.Matcher, want bool) (numbers []uin
 		}
 		set = []string{m.Value}
 	default:
+		if m.Value == ".*" || m.Value == ".+" {
+			// They are true, and their negations false, for every value.
+			return nil, negative != want, nil
+		}
 		set = m.SetMatches()
 	}
 	// The values in the set and those with the prefix are where a positive

@@ -74,6 +74,7 @@ func TestMatchersAgreeWithANaiveEvaluation(t *testing.T) {
 	patterns := []string{
 		"", "a", "abc", "nothing", "foo.*", "foo-.+", "foo-(1|2)", "a|b|foo", "a|", ".*", ".+", "(?i)foo", "f.*r", ".*o.*",
 		"[ab]+", "x.y", "x\\.y", "id-0.*", "id-00017", "id-0001[0-9]", "wide-1.*", "wide-.*", "(foo|)", "ü", "^a$", "a?", "10|2|id-00003",
+		"(?i)foo.*", "(?i:f)oo-.*", "foo(?i:BAR)", "(?i)FOO|a", "foo-.*|b.*", "(foo|x).*", ".+|", "[^a].*", "(?i)ID-0001.*", "f(oo|x)?-1",
 	}
 	match := func() *labels.Matcher {
 		names := []string{"A", metricName, "job", "zone", "wide", "id", "absent"}
@@ -92,6 +93,47 @@ func TestMatchersAgreeWithANaiveEvaluation(t *testing.T) {
 	}
 	if bm, err := b.Postings(context.Background(), 1, nil); err != nil || !bm.IsEmpty() {
 		t.Errorf("series of an absent tenant: %v, %v", bm, err)
+	}
+}
+
+// A value, a set and a prefix are looked up: most of a long dictionary is not
+// read. Other regular expressions see every value, .* and .+ none.
+func TestSetsAndPrefixesReadLittleOfADictionary(t *testing.T) {
+	m := &modelBlock{meta: BlockMeta{Level: L0, MinGen: 1, MaxGen: 1, Partition: NoPartition}}
+	for i := range uint32(20_000) {
+		s := modelSeries{labels: labels.FromStrings(metricName, "m", "id", fmt.Sprintf("%08x", i*2654435761))}
+		s.samples.Append(firstDay, 0, 1, model.Histogram{})
+		m.series = append(m.series, s)
+	}
+	m.sort()
+	fs := &countFS{FS: vfs.NewMem()}
+	info := m.write(t, fs.FS, "data", 10)
+	some := m.series[12_345].labels.Get("id")
+	for _, c := range []struct {
+		kind    labels.MatchType
+		pattern string
+		scans   bool
+	}{
+		{labels.MatchEqual, some, false},
+		{labels.MatchNotEqual, some, false},
+		{labels.MatchRegexp, some + "|absent", false},
+		{labels.MatchNotRegexp, some + "|absent", false},
+		{labels.MatchRegexp, some[:4] + ".*", false},
+		{labels.MatchNotRegexp, some[:4] + ".+", false},
+		{labels.MatchRegexp, ".*", false},
+		{labels.MatchNotRegexp, ".+", false},
+		{labels.MatchEqual, "", false},
+		{labels.MatchRegexp, ".*" + some[4:], true},
+		{labels.MatchRegexp, "(?i)" + some[:4] + ".*", true},
+	} {
+		b := openTest(t, fs, info, nil)
+		dictionary := b.table[sectionDictionaries]
+		fs.watch(dictionary.off, dictionary.length)
+		_, err := b.Postings(context.Background(), 0, []*labels.Matcher{labels.MustNewMatcher(c.kind, "id", c.pattern)})
+		must(t, err)
+		if part := float64(fs.watched.Load()) / float64(dictionary.length); part > 0.2 && !c.scans || part < 0.9 && c.scans {
+			t.Errorf("%v %q reads %.3f of the dictionary", c.kind, c.pattern, part)
+		}
 	}
 }
 
