@@ -112,6 +112,9 @@ func decodeTransformed(vs []float64, src []byte, f formula) error {
 	head := len(w) - len(rest)
 	f.toFloats(vs[:head])
 	vs = vs[head:]
+	if r.header.coder == CoderSparse && r.sparseToFloats(vs, f) {
+		return nil
+	}
 	for len(vs) > 0 {
 		block := vs[:min(decodeBlock, len(vs))]
 		vs = vs[len(block):]
@@ -222,8 +225,18 @@ func decodeConst(vs []float64, id byte, src []byte) error {
 	var b [8]byte
 	copy(b[:], src)
 	v := math.Float64frombits(binary.BigEndian.Uint64(b[:]))
+	fillLevel(vs, v)
+	return nil
+}
+
+// fillLevel sets all of vs to v.
+func fillLevel(vs []float64, v float64) {
+	for len(vs) >= 8 {
+		o := (*[8]float64)(vs)
+		o[0], o[1], o[2], o[3], o[4], o[5], o[6], o[7] = v, v, v, v, v, v, v, v
+		vs = vs[8:]
+	}
 	for i := range vs {
 		vs[i] = v
 	}
-	return nil
 }

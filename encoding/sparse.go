@@ -93,3 +93,60 @@ func (r *sparseReader) next(us []uint64) {
 	}
 	r.at -= uint64(len(us))
 }
+
+// sparseToFloats fills vs with the floats of a SPARSE column: between two changes
+// they lie on a line, mostly a level one, so no residuals are needed. It returns
+// false for the orders of which that is not so.
+func (r *intReader) sparseToFloats(vs []float64, f formula) bool {
+	g, low, step := r.header.gcd, uint64(r.header.low)*r.header.gcd, r.step
+	switch {
+	case r.header.order == OrderDelta:
+		step = low
+	case r.header.order != OrderDelta2 || low != 0:
+		return false
+	}
+	v, gaps := r.value, r.sparse.gaps
+	for i, x := range r.sparse.values {
+		v = fillLine(vs[:gaps[i]], f, v, step)
+		vs = vs[gaps[i]:]
+		if r.header.order == OrderDelta2 {
+			step += g * x
+			v += step
+		} else {
+			v += step + g*x
+		}
+		words(vs)[0] = v
+		f.toFloats(vs[:1])
+		vs = vs[1:]
+	}
+	fillLine(vs, f, v, step)
+	return true
+}
+
+// fillLine fills vs with the floats of the integers v + step, v + 2·step … and
+// returns the last integer.
+func fillLine(vs []float64, f formula, v, step uint64) uint64 {
+	if len(vs) == 0 {
+		return v
+	}
+	w := words(vs)
+	if step == 0 {
+		w[0] = v
+		f.toFloats(vs[:1])
+		fillLevel(vs, vs[0])
+		return v
+	}
+	if f.transform == TransformInt {
+		for i := range vs {
+			v += step
+			vs[i] = float64(int64(v))
+		}
+		return v
+	}
+	for i := range w {
+		v += step
+		w[i] = v
+	}
+	f.toFloats(vs)
+	return v
+}
