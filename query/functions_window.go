@@ -72,56 +72,78 @@ func extrapolated(p *points, out []float64, isCounter, isRate bool) error {
 		}
 		p.deque = resets
 	}
-	return p.each(func(i int, lo, hi int32) {
-		if hi-lo < 2 {
-			return
-		}
-		last := hi - 1
-		result := p.v[last] - p.v[lo]
-		if len(resets) > 0 {
-			for len(resets) > 0 && resets[0] <= lo {
-				resets = resets[1:]
-			}
-			for _, k := range resets {
-				if k >= hi {
-					break
-				}
-				result += p.v[k-1]
+	// Divisions are what this costs, and regular samples have the same place in
+	// each window (BenchmarkRange/query=rate).
+	var place placement
+	var toStart, toEnd, sampled float64
+	end, step := p.ends()
+	los, his := p.lo[:len(out)], p.hi[:len(out)]
+	for i := range out {
+		if i%1024 == 1023 {
+			if err := p.check(); err != nil {
+				return err
 			}
 		}
-		end := p.seen(p.at(i))
-		start := end - p.width
-		firstT, lastT := p.t[lo], p.t[last]
-		toStart := float64(firstT-start) / 1000
-		toEnd := float64(end-lastT) / 1000
-		sampled := float64(lastT-firstT) / 1000
-		average := sampled / float64(last-lo)
-		threshold := average * 1.1
-		if toStart >= threshold {
-			toStart = average / 2
+		at := end + int64(i)*step
+		lo, last := int(los[i]), int(his[i])-1
+		if last <= lo {
+			continue
 		}
-		if isCounter {
+		first := p.v[lo]
+		result := p.v[last] - first
+		for len(resets) > 0 && int(resets[0]) <= lo {
+			resets = resets[1:]
+		}
+		for _, k := range resets {
+			if int(k) > last {
+				break
+			}
+			result += p.v[k-1]
+		}
+		if now := (placement{p.t[lo] - at, p.t[last] - at, last - lo}); now != place {
+			place = now
+			toStart, toEnd, sampled = place.borders(p.width)
+		}
+		toStart := toStart
+		if isCounter && result > 0 && first >= 0 {
 			// A counter cannot have been below zero.
-			toZero := toStart
-			if result > 0 && p.v[lo] >= 0 {
-				toZero = sampled * (p.v[lo] / result)
-			}
-			if toZero < toStart {
+			if toZero := sampled * (first / result); toZero < toStart {
 				toStart = toZero
 			}
 		}
-		if toEnd >= threshold {
-			toEnd = average / 2
-		}
-		factor := 1.0
-		if sampled != 0 {
-			factor = (sampled + toStart + toEnd) / sampled
-		}
+		factor := (sampled + toStart + toEnd) / sampled
 		if isRate {
 			factor /= seconds
 		}
 		out[i] = result * factor
-	})
+	}
+	return nil
+}
+
+// placement is where the samples of a window lie: the first and the last,
+// relative to its end in milliseconds, and how many there are but one.
+type placement struct {
+	first, last int64
+	n           int
+}
+
+// borders returns how far the result is extended to both sides of the samples,
+// and the time between them, in seconds: up to the border of the window if the
+// border is no farther than samples are from each other, otherwise half of
+// that, as if the series began or ended there.
+func (p placement) borders(width int64) (toStart, toEnd, sampled float64) {
+	toStart = float64(p.first+width) / 1000
+	toEnd = float64(-p.last) / 1000
+	sampled = float64(p.last-p.first) / 1000
+	average := sampled / float64(p.n)
+	threshold := average * 1.1
+	if toStart >= threshold {
+		toStart = average / 2
+	}
+	if toEnd >= threshold {
+		toEnd = average / 2
+	}
+	return toStart, toEnd, sampled
 }
 
 // lastTwo computes irate and idelta.

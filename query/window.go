@@ -22,21 +22,42 @@ type windows struct {
 	lag   int64 // milliseconds; > 0 only if samples after the window are looked at
 }
 
-// cut finds the window of each step among rising times: samples lo[i] ≤ k <
-// hi[i]. Both only ever grow, so that this is one pass over the times.
-func (w *windows) cut(ts []int64, lo, hi []int32) {
-	from, to := 0, 0
-	for i := range lo {
-		end := w.seen(w.grid.at(i)) + w.lag
-		start := end - w.width
-		for to < len(ts) && ts[to] <= end {
-			to++
-		}
-		for from < to && ts[from] <= start {
-			from++
-		}
-		lo[i], hi[i] = int32(from), int32(to)
+// ends returns where the window of the first step ends, and by how much each
+// step moves it.
+func (w *windows) ends() (first, step int64) {
+	first = w.seen(w.grid.start)
+	if w.fixed {
+		return first, 0
 	}
+	return first, w.grid.step
+}
+
+// cut finds the window of each step among rising times: samples lo[i] ≤ k <
+// hi[i]. Both only ever grow, mostly by as much as at the step before.
+func (w *windows) cut(ts []int64, lo, hi []int32) {
+	end, step := w.ends()
+	end += w.lag
+	from, to, fromJump, toJump := 0, 0, 0, 0
+	for i := range lo {
+		k := after(ts, to, toJump, end)
+		to, toJump = k, k-to
+		k = after(ts, from, fromJump, end-w.width)
+		from, fromJump = k, k-from
+		lo[i], hi[i] = int32(from), int32(to)
+		end += step
+	}
+}
+
+// after returns the first index from k on whose time is after t; it looks at k
+// + jump first.
+func after(ts []int64, k, jump int, t int64) int {
+	if g := k + jump; g > k && g <= len(ts) && ts[g-1] <= t {
+		k = g
+	}
+	for k < len(ts) && ts[k] <= t {
+		k++
+	}
+	return k
 }
 
 // points is what a window function looks at: the samples of one series, stale
@@ -252,10 +273,7 @@ func (s *rangeSource) runKernel(w *worker, in span, c *column) error {
 // dropStale returns the samples without stale markers: those given if there are
 // none.
 func (w *windowScratch) dropStale(ts []int64, vs []float64) ([]int64, []float64) {
-	first := 0
-	for first < len(vs) && !value.IsStaleNaN(vs[first]) {
-		first++
-	}
+	first := firstStale(vs)
 	if first == len(vs) {
 		return ts, vs
 	}
@@ -268,22 +286,52 @@ func (w *windowScratch) dropStale(ts []int64, vs []float64) ([]int64, []float64)
 	return w.t, w.v
 }
 
+// firstStale returns the index of the first stale marker, len(vs) if there is
+// none. A sum is a NaN if a part is, so four values are asked at once.
+func firstStale(vs []float64) int {
+	i := 0
+	for ; i+4 <= len(vs); i += 4 {
+		q := vs[i : i+4 : i+4]
+		if s := q[0] + q[1] + q[2] + q[3]; s != s {
+			for k, v := range q {
+				if value.IsStaleNaN(v) {
+					return i + k
+				}
+			}
+		}
+	}
+	for ; i < len(vs); i++ {
+		if value.IsStaleNaN(vs[i]) {
+			return i
+		}
+	}
+	return len(vs)
+}
+
 // tallyWindows counts the samples of the windows and returns the size of the
 // largest. Each step counts as read what the step before did not see.
 func (s *rangeSource) tallyWindows(w *worker, p *points, counted bool) int {
 	s.f.count.steps(&w.tally, s.grid.n)
-	widest, since := int32(0), int32(0)
-	for i := range p.lo {
-		n := p.hi[i] - p.lo[i]
+	hi := p.hi[:len(p.lo)]
+	var widest, since int32
+	var total, read int64
+	for i, lo := range p.lo {
+		n := hi[i] - lo
+		fresh := hi[i] - max(since, lo)
+		since = hi[i]
 		widest = max(widest, n)
-		fresh := p.hi[i] - max(since, p.lo[i])
-		since = max(since, p.hi[i])
-		if counted {
-			fresh = 0
+		total += int64(n)
+		read += int64(fresh)
+		if w.tally.totals != nil {
+			w.tally.totals[i] += int64(n)
+			if !counted {
+				w.tally.reads[i] += int64(fresh)
+			}
 		}
-		if n > 0 {
-			w.tally.at(i, int64(n), int64(fresh))
-		}
+	}
+	w.tally.total += total
+	if !counted {
+		w.tally.read += read
 	}
 	return int(widest)
 }

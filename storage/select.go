@@ -198,6 +198,12 @@ func (s *Series) Samples(ctx context.Context, tr model.TimeRange, dst *model.Sam
 	first := dst.Len()
 	fresh := first == 0
 	for _, src := range s.sources {
+		if dst.Len() == 0 {
+			if err := s.read(ctx, src, tr, dst); err != nil {
+				return err
+			}
+			continue
+		}
 		sc.part.Reset()
 		if err := s.read(ctx, src, tr, &sc.part); err != nil {
 			return err
