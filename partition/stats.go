@@ -14,16 +14,43 @@ import (
 // BlockStats says where the bytes of a block go. Columns and Sections together
 // with Other are all of the file.
 type BlockStats struct {
-	Columns  []ColumnStats  // by kind and codec, most bytes first
+	Columns  []ColumnStats  // by how they are stored, most bytes first
 	Sections []SectionStats // index sections in the order of the file, then the pages between the columns
 	Other    int64          // bytes of header and tail
 }
 
-// ColumnStats are all columns of a kind that are stored alike.
+// ColumnClass is how a column is stored, in the words of encoding.Info. What a
+// column does not have is "".
+type ColumnClass struct {
+	Kind      encoding.Kind
+	Transform string // of floats; of others their form
+	Order     string
+	Coder     string
+	Place     string // inline (bytes count for the directory), group or frame
+}
+
+func (c ColumnClass) compare(o ColumnClass) int {
+	return cmp.Or(cmp.Compare(c.Kind, o.Kind), cmp.Compare(c.Transform, o.Transform), cmp.Compare(c.Order, o.Order),
+		cmp.Compare(c.Coder, o.Coder), cmp.Compare(c.Place, o.Place))
+}
+
+// classOf returns the class of a column in a place.
+func classOf(i encoding.Info, place string) ColumnClass {
+	c := ColumnClass{Kind: i.Kind, Transform: i.Form, Place: place}
+	if i.Kind == encoding.KindFloats {
+		c.Transform = i.Transform.String()
+	}
+	integers := i.Kind == encoding.KindTimestamps || i.Kind == encoding.KindStartTimestamps ||
+		i.Kind == encoding.KindFloats && i.Transform != encoding.TransformConst
+	if integers && i.Bytes > 0 {
+		c.Order, c.Coder = i.Order.String(), i.Coder.String()
+	}
+	return c
+}
+
+// ColumnStats are all columns of a class.
 type ColumnStats struct {
-	Kind    encoding.Kind
-	Codec   string // as encoding.Info has it
-	Place   string // inline (bytes count for the directory), group or frame
+	ColumnClass
 	Columns int64
 	Samples int64 // values in them; a shared column counts for every chunk that has it
 	Bytes   int64 // in the file; a shared column counts once
@@ -37,7 +64,7 @@ type SectionStats struct {
 
 // Stats reads every column's header and sums up.
 func (b *Block) Stats(ctx context.Context) (BlockStats, error) {
-	s := statistics{reader: chunkReader{block: b, ahead: scanBytes}, columns: map[columnClass]*ColumnStats{}}
+	s := statistics{reader: chunkReader{block: b, ahead: scanBytes}, columns: map[ColumnClass]*ColumnStats{}}
 	directory := int64(0)
 	err := b.eachDirectoryPage(func(p page, from int64, d *directoryPage, err error) error {
 		if err == nil {
@@ -60,9 +87,7 @@ func (b *Block) Stats(ctx context.Context) (BlockStats, error) {
 	for _, c := range s.columns {
 		r.Columns = append(r.Columns, *c)
 	}
-	slices.SortFunc(r.Columns, func(a, b ColumnStats) int {
-		return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Codec, b.Codec), cmp.Compare(a.Place, b.Place))
-	})
+	slices.SortFunc(r.Columns, compareStats)
 	for _, t := range b.foot.sections {
 		r.Sections = append(r.Sections, SectionStats{t.id.String(), t.length})
 	}
@@ -77,15 +102,15 @@ func (b *Block) Stats(ctx context.Context) (BlockStats, error) {
 	return r, nil
 }
 
-type columnClass struct {
-	kind         encoding.Kind
-	codec, place string
+// compareStats sorts by falling bytes.
+func compareStats(a, b ColumnStats) int {
+	return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), a.compare(b.ColumnClass))
 }
 
 // statistics sums up columns, page by page.
 type statistics struct {
 	reader  chunkReader
-	columns map[columnClass]*ColumnStats
+	columns map[ColumnClass]*ColumnStats
 }
 
 // columnUse is one column of a page and how many chunks of the page have it.
@@ -152,10 +177,10 @@ func (s *statistics) page(d *directoryPage, pageOff, from int64) error {
 				return s.reader.block.damage(d.offsetOf(stream(st), u.ref, pageOff), err)
 			}
 			place, bytes := placeOf(d, stream(st), u.ref, from, given)
-			class := columnClass{u.kind, info.Codec(), place}
+			class := classOf(info, place)
 			c := s.columns[class]
 			if c == nil {
-				c = &ColumnStats{Kind: class.kind, Codec: class.codec, Place: class.place}
+				c = &ColumnStats{ColumnClass: class}
 				s.columns[class] = c
 			}
 			c.Samples += int64(u.n) * u.uses
@@ -198,16 +223,13 @@ func placeOf(d *directoryPage, s stream, ref columnRef, from int64, given map[ui
 
 // Add adds the statistics of another block.
 func (s *BlockStats) Add(o BlockStats) {
-	columns := map[columnClass]ColumnStats{}
+	columns := map[ColumnClass]ColumnStats{}
 	for _, c := range slices.Concat(s.Columns, o.Columns) {
-		class := columnClass{c.Kind, c.Codec, c.Place}
-		sum := columns[class]
+		sum := columns[c.ColumnClass]
 		c.Columns, c.Samples, c.Bytes = c.Columns+sum.Columns, c.Samples+sum.Samples, c.Bytes+sum.Bytes
-		columns[class] = c
+		columns[c.ColumnClass] = c
 	}
-	s.Columns = slices.SortedFunc(maps.Values(columns), func(a, b ColumnStats) int {
-		return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Codec, b.Codec), cmp.Compare(a.Place, b.Place))
-	})
+	s.Columns = slices.SortedFunc(maps.Values(columns), compareStats)
 	for _, sec := range o.Sections {
 		if i := slices.IndexFunc(s.Sections, func(t SectionStats) bool { return t.Name == sec.Name }); i >= 0 {
 			s.Sections[i].Bytes += sec.Bytes
@@ -231,5 +253,5 @@ func (s *BlockStats) Bytes() int64 {
 }
 
 func (c ColumnStats) String() string {
-	return fmt.Sprintf("%v: %s, %s: %d columns, %d samples, %d bytes", c.Kind, c.Codec, c.Place, c.Columns, c.Samples, c.Bytes)
+	return fmt.Sprintf("%v: %s %s %s, %s: %d columns, %d samples, %d bytes", c.Kind, c.Transform, c.Order, c.Coder, c.Place, c.Columns, c.Samples, c.Bytes)
 }

@@ -68,16 +68,72 @@ func Inspect(ctx context.Context, fs vfs.FS, dir string, out io.Writer) error {
 		}
 	}
 	fmt.Fprintf(w, "total\t\t\t\t%d\t%d\t%s\t\n", samples, bytes, perSample(bytes, samples))
-	fmt.Fprintf(w, "\ncolumn\tcodec\tplace\tcolumns\tvalues\tbytes\tB/sample\n")
+	writeShares(w, &sum, samples)
+	fmt.Fprintf(w, "\ncolumn\ttransform\torder\tcoder\tplace\tcolumns\tvalues\tshare\tbytes\tB/sample\n")
 	for _, c := range sum.Columns {
-		fmt.Fprintf(w, "%v\t%s\t%s\t%d\t%d\t%d\t%s\n", c.Kind, c.Codec, c.Place, c.Columns, c.Samples, c.Bytes, perSample(c.Bytes, samples))
+		fmt.Fprintf(w, "%v\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%d\t%s\n", c.Kind, orDash(c.Transform), orDash(c.Order), orDash(c.Coder), c.Place,
+			c.Columns, c.Samples, share(c.Bytes, sum.Bytes()), c.Bytes, perSample(c.Bytes, samples))
 	}
-	fmt.Fprintf(w, "\nsection\tbytes\tB/sample\n")
-	for _, s := range sum.Sections {
-		fmt.Fprintf(w, "%s\t%d\t%s\n", s.Name, s.Bytes, perSample(s.Bytes, samples))
+	fmt.Fprintf(w, "\nsection\tshare\tbytes\tB/sample\n")
+	for _, s := range append(sum.Sections, partition.SectionStats{Name: "header and tail", Bytes: sum.Other}) {
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", s.Name, share(s.Bytes, sum.Bytes()), s.Bytes, perSample(s.Bytes, samples))
 	}
-	fmt.Fprintf(w, "header and tail\t%d\t%s\n", sum.Other, perSample(sum.Other, samples))
 	return w.Flush()
+}
+
+// writeShares writes what columns of a kind, transform, order, coder or place
+// take together, and what is no column: the index with the directory.
+func writeShares(w io.Writer, sum *partition.BlockStats, samples uint64) {
+	fmt.Fprintf(w, "\nby\t\tcolumns\tvalues\tshare\tbytes\tB/sample\n")
+	index := sum.Other
+	for _, s := range sum.Sections {
+		index += s.Bytes
+	}
+	fmt.Fprintf(w, "kind\tindex\t\t\t%s\t%d\t%s\n", share(index, sum.Bytes()), index, perSample(index, samples))
+	for _, by := range []struct {
+		name string
+		of   func(partition.ColumnClass) string
+	}{
+		{"kind", func(c partition.ColumnClass) string { return c.Kind.String() }},
+		{"transform", func(c partition.ColumnClass) string { return c.Transform }},
+		{"order", func(c partition.ColumnClass) string { return c.Order }},
+		{"coder", func(c partition.ColumnClass) string { return c.Coder }},
+		{"place", func(c partition.ColumnClass) string { return c.Place }},
+	} {
+		var names []string // most bytes first
+		totals := map[string]partition.ColumnStats{}
+		for _, c := range sum.Columns {
+			name := by.of(c.ColumnClass)
+			if name == "" {
+				continue
+			}
+			t := totals[name]
+			if t.Columns == 0 && t.Samples == 0 {
+				names = append(names, name)
+			}
+			t.Columns, t.Samples, t.Bytes = t.Columns+c.Columns, t.Samples+c.Samples, t.Bytes+c.Bytes
+			totals[name] = t
+		}
+		slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(totals[b].Bytes, totals[a].Bytes) })
+		for _, name := range names {
+			t := totals[name]
+			fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%d\t%s\n", by.name, name, t.Columns, t.Samples, share(t.Bytes, sum.Bytes()), t.Bytes, perSample(t.Bytes, samples))
+		}
+	}
+}
+
+func share(bytes, of int64) string {
+	if of == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f%%", 100*float64(bytes)/float64(of))
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
 }
 
 func perSample(bytes int64, samples uint64) string {
