@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/prometheus/promql"
 
 	"tsdb/api/gate"
+	"tsdb/api/querylog"
 	"tsdb/internal/vfs"
 	"tsdb/query"
 	"tsdb/storage"
@@ -29,8 +30,9 @@ type Options struct {
 
 	Lookback time.Duration // of /federate, as the engine's; 0 = query.DefaultLookback
 
-	Reads          *gate.Gate // of remote reads; nil = one of its own with the default
-	ReadMaxSamples int        // of one remote read that is answered whole; 0 = 50 million
+	Queries        *querylog.Log // nil = one of its own that logs nothing
+	Reads          *gate.Gate    // of remote reads; nil = one of its own with the default
+	ReadMaxSamples int           // of one remote read that is answered whole; 0 = 50 million
 
 	Clock  vfs.Clock    // nil = the system's
 	Logger *slog.Logger // nil = none
@@ -59,6 +61,9 @@ func New(o Options) *API {
 	if o.ReadMaxSamples == 0 {
 		o.ReadMaxSamples = defaultReadSamples
 	}
+	if o.Queries == nil {
+		o.Queries = querylog.New(querylog.Options{Clock: o.Clock})
+	}
 	if o.Reads == nil {
 		o.Reads = gate.New(gate.DefaultConcurrent)
 	}
@@ -81,6 +86,7 @@ func (a *API) Register(mux *http.ServeMux) {
 		{query, "/query", a.query},
 		{query, "/query_range", a.queryRange},
 		{query, "/query_exemplars", a.queryExemplars},
+		{query, "/explain", a.explain},
 		{query, "/format_query", a.formatQuery},
 		{query, "/parse_query", a.parseQuery},
 		{query, "/series", a.series},
@@ -98,6 +104,8 @@ func (a *API) Register(mux *http.ServeMux) {
 		{get, "/status/config", a.config},
 		{get, "/status/tsdb", a.cardinality},
 		{get, "/status/storage", a.storageStatus},
+		{get, "/status/active_queries", a.activeQueries},
+		{get, "/status/top_queries", a.topQueries},
 		{post, "/admin/flush", a.flush},
 		{post, "/admin/compact", a.compact},
 	} {

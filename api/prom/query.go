@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/util/stats"
 
+	"tsdb/api/querylog"
 	"tsdb/query"
 )
 
@@ -41,7 +42,8 @@ func (a *API) query(r *http.Request) (answer, *apiError) {
 	if bad := checkQueryTime("time", at); bad != nil {
 		return answer{}, bad
 	}
-	return a.evaluate(r, limit, func(ctx context.Context, q *query.Queryable, o promql.QueryOpts, expr string) (promql.Query, error) {
+	span := querylog.Query{StartMs: timestamp.FromTime(at), EndMs: timestamp.FromTime(at)}
+	return a.evaluate(r, limit, span, func(ctx context.Context, q *query.Queryable, o promql.QueryOpts, expr string) (promql.Query, error) {
 		return a.engine.NewInstantQuery(ctx, q, o, expr, at)
 	})
 }
@@ -79,14 +81,15 @@ func (a *API) queryRange(r *http.Request) (answer, *apiError) {
 	if bad := checkQueryTime("end", end); bad != nil {
 		return answer{}, bad
 	}
-	return a.evaluate(r, limit, func(ctx context.Context, q *query.Queryable, o promql.QueryOpts, expr string) (promql.Query, error) {
+	span := querylog.Query{StartMs: timestamp.FromTime(start), EndMs: timestamp.FromTime(end), StepMs: step.Milliseconds()}
+	return a.evaluate(r, limit, span, func(ctx context.Context, q *query.Queryable, o promql.QueryOpts, expr string) (promql.Query, error) {
 		return a.engine.NewRangeQuery(ctx, q, o, expr, start, end, step)
 	})
 }
 
 // evaluate runs the query that prepare makes, with the parameters that both
-// kinds of queries share.
-func (a *API) evaluate(r *http.Request, limit int, prepare func(context.Context, *query.Queryable, promql.QueryOpts, string) (promql.Query, error)) (answer, *apiError) {
+// kinds of queries share. It is remembered with the times of span.
+func (a *API) evaluate(r *http.Request, limit int, span querylog.Query, prepare func(context.Context, *query.Queryable, promql.QueryOpts, string) (promql.Query, error)) (answer, *apiError) {
 	ctx := r.Context()
 	if s := r.Form.Get("timeout"); s != "" {
 		timeout, err := parseDuration(s)
@@ -111,7 +114,10 @@ func (a *API) evaluate(r *http.Request, limit int, prepare func(context.Context,
 		return answer{}, badParam("query", err)
 	}
 	ans := answer{query: expr, done: qry.Close}
+	span.Text, span.Door, span.Client = expr, "http", clientOf(r)
+	end := a.opts.Queries.Begin(span)
 	res := qry.Exec(withOrigin(ctx, r))
+	end(querylog.OutcomeOf(qry, res))
 	if res.Err != nil {
 		return ans, classify(res.Err)
 	}
@@ -148,13 +154,18 @@ func queryOpts(r *http.Request) (promql.QueryOpts, error) {
 
 // withOrigin tells the engine who asks, for its log of queries.
 func withOrigin(ctx context.Context, r *http.Request) context.Context {
+	return promql.NewOriginContext(ctx, map[string]any{
+		"httpRequest": map[string]string{"clientIP": clientOf(r), "method": r.Method, "path": r.URL.Path},
+	})
+}
+
+// clientOf returns the address of the peer, without its port.
+func clientOf(r *http.Request) string {
 	ip, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
-		ip = ""
+		return ""
 	}
-	return promql.NewOriginContext(ctx, map[string]any{
-		"httpRequest": map[string]string{"clientIP": ip, "method": r.Method, "path": r.URL.Path},
-	})
+	return ip
 }
 
 // truncate cuts a list of series to the limit, if there is one.

@@ -12,7 +12,9 @@ import (
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/util/stats"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/peer"
 
+	"tsdb/api/querylog"
 	tsdbv1 "tsdb/proto/tsdb/v1"
 	"tsdb/query"
 )
@@ -32,7 +34,7 @@ func (s *Service) Query(r *tsdbv1.QueryRequest, to grpc.ServerStreamingServer[ts
 	if err := checkTime("time_ms", at); err != nil {
 		return err
 	}
-	return s.evaluate(to, r.Query, r.Options, func(ctx context.Context, q *query.Queryable, o promql.QueryOpts) (promql.Query, error) {
+	return s.evaluate(to, querylog.Query{Text: r.Query, StartMs: at, EndMs: at}, r.Options, func(ctx context.Context, q *query.Queryable, o promql.QueryOpts) (promql.Query, error) {
 		return s.opts.Engine.NewInstantQuery(ctx, q, o, r.Query, time.UnixMilli(at))
 	})
 }
@@ -52,7 +54,8 @@ func (s *Service) QueryRange(r *tsdbv1.QueryRangeRequest, to grpc.ServerStreamin
 	case (r.EndMs-r.StartMs)/r.StepMs > maxPoints:
 		return invalid(fmt.Errorf("exceeded maximum resolution of %d points per timeseries: try a larger step_ms", maxPoints))
 	}
-	return s.evaluate(to, r.Query, r.Options, func(ctx context.Context, q *query.Queryable, o promql.QueryOpts) (promql.Query, error) {
+	asked := querylog.Query{Text: r.Query, StartMs: r.StartMs, EndMs: r.EndMs, StepMs: r.StepMs}
+	return s.evaluate(to, asked, r.Options, func(ctx context.Context, q *query.Queryable, o promql.QueryOpts) (promql.Query, error) {
 		return s.opts.Engine.NewRangeQuery(ctx, q, o, r.Query, time.UnixMilli(r.StartMs), time.UnixMilli(r.EndMs), time.Duration(r.StepMs)*time.Millisecond)
 	})
 }
@@ -66,7 +69,7 @@ func checkTime(name string, ms int64) error {
 	return nil
 }
 
-func (s *Service) evaluate(to grpc.ServerStreamingServer[tsdbv1.QueryResponse], expr string, o *tsdbv1.QueryOptions,
+func (s *Service) evaluate(to grpc.ServerStreamingServer[tsdbv1.QueryResponse], asked querylog.Query, o *tsdbv1.QueryOptions,
 	prepare func(context.Context, *query.Queryable, promql.QueryOpts) (promql.Query, error)) error {
 	begin := time.Now()
 	ctx := to.Context()
@@ -84,7 +87,13 @@ func (s *Service) evaluate(to grpc.ServerStreamingServer[tsdbv1.QueryResponse], 
 		return invalid(err)
 	}
 	defer q.Close()
-	res := q.Exec(promql.NewOriginContext(ctx, map[string]any{"grpcRequest": map[string]string{"method": "tsdb.v1.Query"}}))
+	if p, ok := peer.FromContext(ctx); ok {
+		asked.Client = p.Addr.String()
+	}
+	asked.Door = "grpc"
+	ended := s.opts.Queries.Begin(asked)
+	res := q.Exec(ctx)
+	ended(querylog.OutcomeOf(q, res))
 	if res.Err != nil {
 		return statusOf(res.Err, true)
 	}
@@ -92,7 +101,7 @@ func (s *Service) evaluate(to grpc.ServerStreamingServer[tsdbv1.QueryResponse], 
 	if out.write(res, int(o.GetLimit())) {
 		res.Warnings.Add(errTruncated)
 	}
-	warnings, infos := res.Warnings.AsStrings(expr, maxAnnotations, maxAnnotations)
+	warnings, infos := res.Warnings.AsStrings(asked.Text, maxAnnotations, maxAnnotations)
 	st := stats.NewQueryStats(q.Stats()).Builtin()
 	out.end(&tsdbv1.QueryEnd{Warnings: valid(warnings), Infos: valid(infos), Stats: &tsdbv1.QueryStats{
 		Series: out.samples.series, Samples: out.samples.samples,

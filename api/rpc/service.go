@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 
 	"tsdb/api/gate"
+	"tsdb/api/querylog"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	tsdbv1 "tsdb/proto/tsdb/v1"
@@ -27,6 +28,7 @@ type Options struct {
 	Engine *query.Engine
 
 	Lookback time.Duration // as the engine's; 0 = query.DefaultLookback
+	Queries  *querylog.Log // nil = one of its own that logs nothing
 	Reads    *gate.Gate    // of Series; nil = one of its own with the default
 	Clock    vfs.Clock     // nil = the system's
 	Logger   *slog.Logger  // nil = none
@@ -51,6 +53,9 @@ func New(o Options) *Service {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Queries == nil {
+		o.Queries = querylog.New(querylog.Options{Clock: o.Clock})
 	}
 	return &Service{opts: o}
 }

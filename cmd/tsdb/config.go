@@ -27,6 +27,7 @@ type config struct {
 	queryTimeout     duration
 	queryMaxSamples  count
 	queryConcurrency count
+	querySlow        duration
 
 	readMaxSamples  count
 	readConcurrency count
@@ -73,6 +74,8 @@ func (c *config) flagSet() *flag.FlagSet {
 	variable(&c.queryTimeout, "query.timeout", "2m", "`longest` time a query may take")
 	variable(&c.queryMaxSamples, "query.max-samples", "50000000", "most `samples` a query may hold in memory")
 	variable(&c.queryConcurrency, "query.max-concurrency", "20", "most `queries` at a time; others wait")
+
+	variable(&c.querySlow, "query.log-slower-than", "10s", "log queries that take longer than this `time`; 0 = none")
 
 	variable(&c.readMaxSamples, "remote-read.max-samples", "50000000", "most `samples` of a remote read that is answered whole, not as a stream of chunks")
 	variable(&c.readConcurrency, "remote-read.max-concurrency", "10", "most remote `reads`, and raw series over gRPC, at a time; others wait")

@@ -10,6 +10,7 @@ import (
 	"tsdb/api/gate"
 	"tsdb/api/ingest"
 	"tsdb/api/prom"
+	"tsdb/api/querylog"
 	"tsdb/api/rpc"
 	"tsdb/query"
 	"tsdb/storage"
@@ -33,6 +34,7 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 		Logger:        s.log,
 		Registerer:    s.registry,
 	})
+	queries := querylog.New(querylog.Options{SlowerThan: time.Duration(s.config.querySlow), Logger: s.log})
 	reads := gate.New(int(s.config.readConcurrency))
 	out := prom.New(prom.Options{
 		DB:        s.database.get,
@@ -45,10 +47,11 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 		Targets:   s.targets,
 		Logger:    s.log,
 
+		Queries:        queries,
 		Reads:          reads,
 		ReadMaxSamples: int(s.config.readMaxSamples),
 	})
-	calls := rpc.New(rpc.Options{DB: s.database.get, Engine: s.engine, Reads: reads, Logger: s.log})
+	calls := rpc.New(rpc.Options{DB: s.database.get, Engine: s.engine, Queries: queries, Reads: reads, Logger: s.log})
 	return []func(*http.ServeMux){in.Register, out.Register}, []func(*api.RPC){
 		func(to *api.RPC) { in.RegisterRPC(to) },
 		func(to *api.RPC) { calls.Register(to) },

@@ -1,0 +1,159 @@
+package prom
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/prometheus/prometheus/model/timestamp"
+
+	"tsdb/api/explain"
+	"tsdb/api/querylog"
+)
+
+// selectorView is what one selector would read, as /explain shows it.
+type selectorView struct {
+	Selector string    `json:"selector"`
+	Start    time.Time `json:"start"` // of the samples it needs
+	End      time.Time `json:"end"`
+	costView
+}
+
+type costView struct {
+	Series  uint64 `json:"series"`
+	Blocks  uint64 `json:"blocks"`
+	Chunks  uint64 `json:"chunks"`
+	Samples uint64 `json:"samples"`
+	Bytes   uint64 `json:"bytes"`
+}
+
+// explain says what the selectors of an expression would read, without reading
+// it: evaluated at time, or from start to end.
+func (a *API) explain(r *http.Request) (answer, *apiError) {
+	expr, err := a.parser.ParseExpr(r.Form.Get("query"))
+	if err != nil {
+		return answer{}, badParam("query", err)
+	}
+	at, bad := timeOr(r, "time", a.now())
+	if bad != nil {
+		return answer{}, bad
+	}
+	start, bad := timeOr(r, "start", at)
+	if bad != nil {
+		return answer{}, bad
+	}
+	end, bad := timeOr(r, "end", at)
+	if bad != nil {
+		return answer{}, bad
+	}
+	if end.Before(start) {
+		return answer{}, badParam("end", errors.New("end timestamp must not be before start time"))
+	}
+	db, err := a.opts.DB()
+	if err != nil {
+		return answer{}, unavailable(err)
+	}
+	view, err := db.View()
+	if err != nil {
+		return answer{}, classifyWork(err)
+	}
+	defer view.Release()
+	found, warnings, err := explain.Query(r.Context(), view, tenant, expr, timestamp.FromTime(start), timestamp.FromTime(end), a.opts.Lookback.Milliseconds())
+	if err != nil {
+		return answer{}, classifyWork(err)
+	}
+	var ans answer
+	for _, w := range warnings {
+		ans.warnings.Add(w)
+	}
+	selectors := []selectorView{}
+	var total costView
+	for _, s := range found {
+		c := costView{Series: s.Series, Blocks: s.Blocks, Chunks: s.Chunks, Samples: s.Samples, Bytes: s.Bytes}
+		selectors = append(selectors, selectorView{s.Selector, millis(s.Start), millis(s.End), c})
+		total.Series += c.Series
+		total.Blocks += c.Blocks
+		total.Chunks += c.Chunks
+		total.Samples += c.Samples
+		total.Bytes += c.Bytes
+	}
+	ans.data = jsonValue(struct {
+		Selectors []selectorView `json:"selectors"`
+		Total     costView       `json:"total"` // blocks that several selectors read count for each
+	}{selectors, total})
+	return ans, nil
+}
+
+// millis returns a time that JSON can hold: years have four digits.
+func millis(ms int64) time.Time {
+	const first, last = -62135596800_000, 253402300799_999 // of the years 1 and 9999
+	return time.UnixMilli(min(max(ms, first), last)).UTC()
+}
+
+// runningView is a query that has not ended.
+type runningView struct {
+	Query   string    `json:"query"`
+	Start   time.Time `json:"start"` // of its range, or its time
+	End     time.Time `json:"end"`
+	Step    float64   `json:"step"` // seconds; 0 = instant
+	Since   time.Time `json:"since"`
+	Seconds float64   `json:"seconds"` // since then
+	Door    string    `json:"door"`
+	Client  string    `json:"client"`
+}
+
+// activeQueries lists the queries that run or wait, oldest first.
+func (a *API) activeQueries(*http.Request) (answer, *apiError) {
+	queries := []runningView{}
+	now := a.now()
+	for _, q := range a.opts.Queries.Running() {
+		queries = append(queries, runningView{
+			Query: q.Text, Start: millis(q.StartMs), End: millis(q.EndMs), Step: float64(q.StepMs) / 1000,
+			Since: q.Since.UTC(), Seconds: now.Sub(q.Since).Seconds(), Door: q.Door, Client: q.Client,
+		})
+	}
+	return answer{data: jsonValue(struct {
+		Queries []runningView `json:"queries"`
+		Waiting int           `json:"waiting"` // of them, for their turn
+	}{queries, a.opts.Engine.Waiting()})}, nil
+}
+
+// queryCostView is what the queries of one expression cost together since the
+// server started.
+type queryCostView struct {
+	Query          string    `json:"query"`
+	Count          uint64    `json:"count"`
+	Errors         uint64    `json:"errors"`
+	TotalSeconds   float64   `json:"totalSeconds"`
+	LongestSeconds float64   `json:"longestSeconds"`
+	SamplesRead    int64     `json:"samplesRead"`
+	Series         int       `json:"series"` // of the last answer
+	Last           time.Time `json:"last"`
+}
+
+// topQueries lists the expressions that cost most: by=duration, frequency or
+// samples.
+func (a *API) topQueries(r *http.Request) (answer, *apiError) {
+	by := querylog.ByDuration
+	if s := r.Form.Get("by"); s != "" {
+		if by = querylog.Order(s); !slices.Contains(querylog.Orders, by) {
+			return answer{}, badParam("by", fmt.Errorf("%q is none of %q", s, querylog.Orders))
+		}
+	}
+	n, bad := limitOf(r)
+	if bad != nil {
+		return answer{}, bad
+	}
+	if n == 0 {
+		n = defaultTableRows
+	}
+	queries := []queryCostView{}
+	for _, c := range a.opts.Queries.Top(by, n) {
+		queries = append(queries, queryCostView{
+			c.Text, c.Count, c.Errors, c.Total.Seconds(), c.Longest.Seconds(), c.SamplesRead, c.Series, c.Last.UTC(),
+		})
+	}
+	return answer{data: jsonValue(queries)}, nil
+}

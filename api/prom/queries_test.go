@@ -1,0 +1,146 @@
+package prom
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"tsdb/api/prom/promtest"
+	"tsdb/api/querylog"
+	"tsdb/query"
+)
+
+func TestExplainShowsWhatSelectorsWouldRead(t *testing.T) {
+	s := newServer(t, Options{})
+	type cost struct{ Series, Blocks, Chunks, Samples, Bytes uint64 }
+	type selector struct {
+		Selector   string
+		Start, End time.Time
+		cost
+	}
+	ask := func(q string, more ...string) (all []selector, total cost) {
+		t.Helper()
+		var got struct {
+			Selectors []selector
+			Total     cost
+		}
+		s.get(t, "/explain", append([]string{"query", q}, more...)...).data(t, &got)
+		return got.Selectors, got.Total
+	}
+	at := fmt.Sprint(promtest.End)
+	when := func(seconds int64) time.Time { return time.Unix(seconds, 0).UTC() }
+	one := time.Millisecond
+	// A sample at the left end of a window is not in it.
+	for _, c := range []struct {
+		query       string
+		first, last time.Time
+	}{
+		{"edge", when(promtest.End - 300), when(promtest.End)},
+		{"edge offset 10s", when(promtest.End - 310), when(promtest.End - 10)},
+		{"rate(edge[1m])", when(promtest.End - 60), when(promtest.End)},
+		{"rate(edge[1m] offset -10s)", when(promtest.End - 50), when(promtest.End + 10)},
+		{"edge @ 100", when(-200), when(100)},
+		{"edge @ start()", when(promtest.End - 300), when(promtest.End)},
+		{"max_over_time(rate(edge[1m])[10m:1m] offset 5s)", when(promtest.End - 60 - 600 - 5), when(promtest.End - 5)},
+		{"max_over_time(rate(edge[1m] @ 500)[10m:1m])", when(440), when(500)},
+		{"max_over_time(edge[10m:1m] @ 5000)", when(5000 - 600 - 300), when(5000)},
+	} {
+		got, _ := ask(c.query, "time", at)
+		if len(got) != 1 || !got[0].Start.Equal(c.first.Add(one)) || !got[0].End.Equal(c.last) {
+			t.Errorf("%s: %+v, want %v to %v", c.query, got, c.first, c.last)
+		}
+	}
+	got, total := ask("sum(http_requests_total) / count(edge) + 1", "start", fmt.Sprint(promtest.Start), "end", at)
+	if len(got) != 2 || got[0].Series != 6 || got[1].Series != 1 || total.Series != 7 || total.Samples < 7*200 || total.Samples > 7*241 || total.Bytes == 0 || total.Chunks != 0 {
+		t.Errorf("in memory: %+v %+v", got, total)
+	}
+	if _, err := s.db.Compact(ctx); err != nil {
+		t.Fatal(err)
+	}
+	got, total = ask("sum(http_requests_total) / count(edge) + 1", "start", fmt.Sprint(promtest.Start), "end", at)
+	if len(got) != 2 || total.Series != 7 || total.Samples < 7*230 || total.Chunks < 7 || total.Blocks < 2 {
+		t.Errorf("in blocks: %+v %+v", got, total)
+	}
+	if got, total := ask("1"); len(got) != 0 || total != (cost{}) {
+		t.Errorf("no selector: %+v %+v", got, total)
+	}
+	s.get(t, "/explain", "query", "up{").want(t, 400, "bad_data", "parse error")
+	s.get(t, "/explain", "query", "up", "start", "2", "end", "1").want(t, 400, "bad_data", "before start")
+	s.get(t, "/explain", "query", "up", "time", "x").want(t, 400, "bad_data", "time")
+}
+
+func TestTopQueriesAreFoundByTheirCosts(t *testing.T) {
+	var out bytes.Buffer
+	s := newServer(t, Options{Queries: querylog.New(querylog.Options{SlowerThan: time.Nanosecond, Logger: slog.New(slog.NewTextHandler(&out, nil))})})
+	end := fmt.Sprint(promtest.End)
+	s.get(t, "/query", "query", "edge", "time", end)
+	s.get(t, "/query", "query", "edge", "time", end)
+	s.get(t, "/query_range", "query", "http_requests_total", "start", fmt.Sprint(promtest.Start), "end", end, "step", "15")
+	s.get(t, "/query", "query", "http_requests_total * on (job) http_requests_total", "time", end)
+	s.get(t, "/query", "query", "up{") // is none
+	type row struct {
+		Query                        string
+		Count, Errors                uint64
+		TotalSeconds, LongestSeconds float64
+		SamplesRead                  int64
+		Series                       int
+		Last                         time.Time
+	}
+	var got []row
+	s.get(t, "/status/top_queries", "by", "frequency", "limit", "1").data(t, &got)
+	if len(got) != 1 || got[0].Query != "edge" || got[0].Count != 2 || got[0].TotalSeconds <= 0 || got[0].Series != 1 {
+		t.Errorf("by frequency: %+v", got)
+	}
+	s.get(t, "/status/top_queries", "by", "samples").data(t, &got)
+	if len(got) != 3 || got[0].Query != "http_requests_total" || got[0].SamplesRead < 1000 || got[0].Series != 6 {
+		t.Errorf("by samples: %+v", got)
+	}
+	s.get(t, "/status/top_queries").data(t, &got)
+	if len(got) != 3 {
+		t.Errorf("by duration: %+v", got)
+	}
+	s.get(t, "/status/top_queries", "by", "x").want(t, 400, "bad_data", `"x" is none of`)
+	if n := strings.Count(out.String(), "slow query"); n != 4 || !strings.Contains(out.String(), "err=") {
+		t.Errorf("%d slow queries: %s", n, out.String())
+	}
+}
+
+func TestActiveQueriesAreThoseUnderWay(t *testing.T) {
+	e := query.New(query.Options{MaxConcurrent: 1})
+	s := newServer(t, Options{Engine: e})
+	type view struct {
+		Queries []struct {
+			Query, Door, Client string
+			Step, Seconds       float64
+			Start, End, Since   time.Time
+		}
+		Waiting int
+	}
+	var got view
+	s.get(t, "/status/active_queries").data(t, &got)
+	if len(got.Queries) != 0 || got.Waiting != 0 {
+		t.Errorf("idle: %+v", got)
+	}
+	done := make(chan reply)
+	slow := "count_over_time(sum by (job) (rate(http_requests_total[50m]))[50m:1ms])"
+	for range 2 {
+		go func() {
+			done <- s.get(t, "/query_range", "query", slow, "start", fmt.Sprint(promtest.End-60), "end", fmt.Sprint(promtest.End), "step", "30", "timeout", "2s")
+		}()
+	}
+	for deadline := time.Now().Add(2 * time.Second); got.Waiting == 0 && time.Now().Before(deadline); {
+		s.get(t, "/status/active_queries").data(t, &got)
+	}
+	if len(got.Queries) != 2 || got.Waiting != 1 || got.Queries[0].Query != slow || got.Queries[0].Step != 30 || got.Queries[0].Door != "http" ||
+		got.Queries[0].Client != "127.0.0.1" || got.Queries[0].End.Unix() != promtest.End {
+		t.Errorf("under way: %+v", got)
+	}
+	for range 2 {
+		if r := <-done; r.status != 503 && r.status != 200 {
+			t.Errorf("answer %d %s", r.status, clip(r.body))
+		}
+	}
+}
