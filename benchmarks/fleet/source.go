@@ -198,7 +198,7 @@ func (m *metric) next(t *target, v, seconds float64) float64 {
 	case tickCounter:
 		return math.Round(v*100+math.Floor(m.rate*seconds*100*(0.7+0.6*t.uniform())+t.uniform())) / 100
 	case floatSum:
-		return v + m.rate*seconds*t.uniform()
+		return v + m.rate*t.events*t.uniform()
 	case nanoSum:
 		return (math.Round(v*1e9) + math.Floor(1e9*m.rate*seconds*t.uniform())) / 1e9
 	case microSum: // the exporter divides twice
@@ -225,7 +225,7 @@ func (m *metric) next(t *target, v, seconds float64) float64 {
 		}
 		fallthrough
 	case duration:
-		return math.Floor(m.rate*(0.5+t.uniform())*1e9) / 1e9
+		return math.Floor(m.rate*(0.85+0.3*t.uniform())*1e9) / 1e9
 	case observations:
 		t.events = math.Floor(m.rate*seconds*(0.5+t.uniform()) + t.uniform())
 		return v + t.events
