@@ -113,17 +113,23 @@ func smallBlock(level Level) *modelBlock {
 }
 
 // richBlock is smallBlock with what later versions of the format have: chunks
-// with an aggregate, of noise and of short decimals.
+// with an aggregate, of noise and of short decimals, and the coders of the full
+// tier.
 func richBlock(level Level) *modelBlock {
 	m := smallBlock(level)
 	rnd := rand.New(rand.NewPCG(uint64(level), 3))
-	s := modelSeries{labels: labels.FromStrings(metricName, "walk_celsius", "instance", "host-2")}
-	v := int64(500)
-	for i := range int64(1200) {
-		v += rnd.Int64N(300) - 149
-		s.samples.Append(firstDay+i*15000, 0, float64(v)/10, model.Histogram{})
+	add := func(name string, n int64, v func(i int64) float64) {
+		s := modelSeries{labels: labels.FromStrings(metricName, name, "instance", "host-2")}
+		for i := range n {
+			s.samples.Append(firstDay+i*15000, 0, v(i), model.Histogram{})
+		}
+		m.series = append(m.series, s)
 	}
-	m.series = append(m.series, s)
+	walk := int64(500)
+	add("walk_celsius", 1200, func(int64) float64 { walk += rnd.Int64N(300) - 149; return float64(walk) / 10 })
+	add("reloads_total", 300, func(i int64) float64 { return float64(i/70 + i/90) })
+	add("load", 300, func(i int64) float64 { return math.Sqrt(float64(i / 40)) })
+	add("errors_total", 400, func(i int64) float64 { walk += rnd.Int64N(7) * rnd.Int64N(2); return float64(walk) })
 	m.sort()
 	return m
 }
