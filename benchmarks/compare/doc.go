@@ -5,6 +5,8 @@
 //
 //	make build && go run ./benchmarks/compare -tsdb bin/tsdb -load 200x1h,2000x10m
 //
-// Each number is the median of -runs runs. A server under measurement has the
-// machine to itself but for the senders, whose CPU is not counted.
+// Each number is the median of -runs runs, in which the servers take turns; the
+// restart, which takes as long again, is measured in the first -restarts of
+// them. A server under measurement has the machine to itself but for the
+// senders, whose CPU is not counted.
 package main

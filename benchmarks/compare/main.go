@@ -28,11 +28,12 @@ func run() error {
 	prometheus := flag.String("prometheus", "", "the Prometheus binary to run beside it (default: the one in PATH; none = do not)")
 	loads := flag.String("load", "200x1h,2000x10m", "loads, each TARGETSxSPAN")
 	runs := flag.Int("runs", 3, "runs a number; the median is printed")
+	restarts := flag.Int("restarts", 1, "in how many of the runs the restart after kill -9 is measured, too")
 	churn := flag.Float64("churn", 0, "share of the targets replaced in an hour of the span")
 	scratch := flag.String("scratch", "", "where data directories are made (default: the system's temporary directory)")
 	flag.Parse()
 	if flag.NArg() > 0 || *runs < 1 {
-		return errors.New("usage: compare [-tsdb PATH] [-prometheus PATH|none] [-load TARGETSxSPAN,…] [-runs N]")
+		return errors.New("usage: compare [-tsdb PATH] [-prometheus PATH|none] [-load TARGETSxSPAN,…] [-runs N] [-restarts N]")
 	}
 
 	servers := []server.Server{server.TSDB(*tsdb)}
@@ -56,18 +57,22 @@ func run() error {
 			return err
 		}
 		o.Churn = *churn
-		medians := make([]result, len(servers))
-		for i, s := range servers {
-			var rs []result
-			for n := range *runs {
-				r, err := measure(ctx, s, o, *scratch)
+		// The servers take turns, so that a change of the machine's mood meets
+		// all of them.
+		results := make([][]result, len(servers))
+		for n := range *runs {
+			for i, s := range servers {
+				r, err := measure(ctx, s, o, *scratch, n < *restarts)
 				if err != nil {
 					return err
 				}
-				fmt.Fprintf(os.Stderr, "%s, %s, run %d: %.0f samples a CPU second\n", load, s.Name, n+1, r.samplesPerCPUSecond)
-				rs = append(rs, r)
+				fmt.Fprintf(os.Stderr, "%s, %s, run %d: %s\n", load, s.Name, n+1, r)
+				results[i] = append(results[i], r)
 			}
-			medians[i] = median(rs)
+		}
+		medians := make([]result, len(servers))
+		for i := range servers {
+			medians[i] = median(results[i])
 		}
 		printTable(load, o, servers, medians)
 	}

@@ -22,13 +22,21 @@ type result struct {
 	retries             int
 }
 
-// measure runs a server twice over one load, each time from an empty
-// directory: once to the end of flush and compaction, once to kill -9 at the
-// last acknowledgement and back.
-func measure(ctx context.Context, s server.Server, o fleet.Options, scratch string) (result, error) {
+func (r result) String() string {
+	return fmt.Sprintf("%.0f samples a CPU second, %.0f samples a second, p50 %v, p99 %v, RSS %.0f MB, %.3f B/sample, ready %v",
+		r.samplesPerCPUSecond, r.samplesPerSecond, r.p50, r.p99, float64(r.peakRSS)/1e6, r.bytesPerSample, r.ready)
+}
+
+// measure runs a server over one load from an empty directory to the end of
+// flush and compaction and, if told so, over the same once more to kill -9 at
+// the last acknowledgement and back.
+func measure(ctx context.Context, s server.Server, o fleet.Options, scratch string, restart bool) (result, error) {
 	r, err := measureIngest(ctx, s, o, scratch)
 	if err != nil {
 		return r, fmt.Errorf("%s: %w", s.Name, err)
+	}
+	if !restart {
+		return r, nil
 	}
 	if r.ready, err = measureRestart(ctx, s, o, scratch); err != nil {
 		return r, fmt.Errorf("%s: restart: %w", s.Name, err)
@@ -89,8 +97,10 @@ func measureRestart(ctx context.Context, s server.Server, o fleet.Options, scrat
 	return ready, err
 }
 
-// median returns, field by field, the median of the results.
+// median returns, field by field, the median of the results; the restart
+// was not measured in all of them.
 func median(rs []result) result {
+	restarted := slices.DeleteFunc(slices.Clone(rs), func(r result) bool { return r.ready == 0 })
 	return result{
 		samplesPerCPUSecond: middle(rs, func(r result) float64 { return r.samplesPerCPUSecond }),
 		samplesPerSecond:    middle(rs, func(r result) float64 { return r.samplesPerSecond }),
@@ -98,12 +108,15 @@ func median(rs []result) result {
 		p99:                 middle(rs, func(r result) time.Duration { return r.p99 }),
 		peakRSS:             middle(rs, func(r result) int64 { return r.peakRSS }),
 		bytesPerSample:      middle(rs, func(r result) float64 { return r.bytesPerSample }),
-		ready:               middle(rs, func(r result) time.Duration { return r.ready }),
+		ready:               middle(restarted, func(r result) time.Duration { return r.ready }),
 		retries:             middle(rs, func(r result) int { return r.retries }),
 	}
 }
 
-func middle[T cmp.Ordered](rs []result, field func(result) T) T {
+func middle[T cmp.Ordered](rs []result, field func(result) T) (m T) {
+	if len(rs) == 0 {
+		return m
+	}
 	vs := make([]T, len(rs))
 	for i, r := range rs {
 		vs[i] = field(r)
