@@ -200,6 +200,14 @@ func (n *foldNode) add(f *frame, g *fold, c *column, first int) {
 				acc[i] = v
 			}
 		}
+	case n.op == parser.COUNT && c.h == nil:
+		count := g.count[first:]
+		for i, v := range vs {
+			if !isAbsent(v) {
+				count[i]++
+				acc[i] = count[i]
+			}
+		}
 	case n.op == parser.COUNT:
 		for i := range vs {
 			if c.has(first + i) {

@@ -25,8 +25,8 @@ var windowKernels = map[string]windowKernel{
 	"first_over_time":       firstOverTime,
 	"ts_of_last_over_time":  tsOfLastOverTime,
 	"ts_of_first_over_time": tsOfFirstOverTime,
-	"max_over_time":         func(p *points, out []float64) error { return extreme(p, out, greater) },
-	"min_over_time":         func(p *points, out []float64) error { return extreme(p, out, less) },
+	"max_over_time":         func(p *points, out []float64) error { return extreme(p, out, 1) },
+	"min_over_time":         func(p *points, out []float64) error { return extreme(p, out, -1) },
 	"sum_over_time":         sumOverTime,
 	"avg_over_time":         avgOverTime,
 	"stdvar_over_time":      func(p *points, out []float64) error { return variance(p, out, false) },
@@ -47,7 +47,7 @@ func (p *points) each(f func(i int, lo, hi int32)) error {
 		hi := p.hi[i]
 		if work += hi - lo + 8; work > 1<<14 {
 			work = 0
-			if err := p.check(); err != nil {
+			if err := p.host.check(); err != nil {
 				return err
 			}
 		}
@@ -76,11 +76,11 @@ func extrapolated(p *points, out []float64, isCounter, isRate bool) error {
 	// each window (BenchmarkRange/query=rate).
 	var place placement
 	var toStart, toEnd, sampled float64
-	end, step := p.ends()
+	end, step := p.ends(p.grid)
 	los, his := p.lo[:len(out)], p.hi[:len(out)]
 	for i := range out {
 		if i%1024 == 1023 {
-			if err := p.check(); err != nil {
+			if err := p.host.check(); err != nil {
 				return err
 			}
 		}
@@ -189,26 +189,23 @@ func tsOfFirstOverTime(p *points, out []float64) error {
 	return p.each(func(i int, lo, _ int32) { out[i] = float64(p.t[lo]) / 1000 })
 }
 
-func greater(a, b float64) bool { return a > b }
-func less(a, b float64) bool    { return a < b }
-
-// extreme computes the maximum or the minimum: the first of those that are
-// equal, and the last NaN where there is nothing else. The queue holds what can
-// still be the answer, best first, so each sample is looked at once or twice
-// however wide the windows are.
-func extreme(p *points, out []float64, better func(a, b float64) bool) error {
-	queue, from, seen := p.deque[:0], 0, int32(0)
+// extreme computes the maximum, or with sign -1 the minimum: the first of those
+// that are equal, and the last NaN where there is nothing else. The queue holds
+// what can still be the answer, best first, so each sample is looked at once or
+// twice however wide the windows are.
+func extreme(p *points, out []float64, sign float64) error {
+	queue, from, seen := p.deque[:0], 0, 0
 	err := p.each(func(i int, lo, hi int32) {
-		for ; seen < hi; seen++ {
-			v := p.v[seen]
+		for k, v := range p.v[seen:hi] {
 			if math.IsNaN(v) {
 				continue
 			}
-			for len(queue) > from && better(v, p.v[queue[len(queue)-1]]) {
+			for len(queue) > from && v*sign > p.v[queue[len(queue)-1]]*sign {
 				queue = queue[:len(queue)-1]
 			}
-			queue = append(queue, seen)
+			queue = append(queue, int32(seen+k))
 		}
+		seen = int(hi)
 		for from < len(queue) && queue[from] < lo {
 			from++
 		}
@@ -393,7 +390,7 @@ func quantileOverTime(p *points, out []float64) error {
 	qs := p.params[0]
 	return p.each(func(i int, lo, hi int32) {
 		if badQuantile(qs[i]) {
-			p.warnQuantile(qs[i])
+			p.host.warnQuantile(qs[i])
 		}
 		p.sort = append(p.sort[:0], p.v[lo:hi]...)
 		out[i] = quantileOf(qs[i], p.sort)

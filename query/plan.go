@@ -122,6 +122,15 @@ func (m moment) seen(t int64) int64 {
 	return t - m.offset
 }
 
+// ends returns what is looked at first on a grid, and by how much each step
+// moves it.
+func (m moment) ends(g grid) (first, step int64) {
+	if m.fixed {
+		return m.place, 0
+	}
+	return g.start - m.offset, g.step
+}
+
 // asOffset returns the moment as Prometheus keeps it: as an offset from the
 // first time of the evaluation.
 func (m moment) asOffset(g grid) time.Duration {

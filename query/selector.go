@@ -115,6 +115,10 @@ func (s *vectorSource) column(w *worker, i int, c *column) error {
 		return err
 	}
 	s.f.count.steps(&w.tally, s.n)
+	if len(samples.H) == 0 && !s.timestamps {
+		s.floats(w, samples.T, samples.V, c.v)
+		return nil
+	}
 	var stats []*histogram.FloatHistogram
 	if s.selector.statsOnly && len(samples.H) > 0 {
 		stats = w.statsOf(samples)
@@ -161,6 +165,27 @@ func (s *vectorSource) column(w *worker, i int, c *column) error {
 		}
 	}
 	return nil
+}
+
+// floats sets out to the samples of a series that has no histograms.
+func (s *vectorSource) floats(w *worker, ts []int64, vs, out []float64) {
+	at, step := s.selector.ends(s.grid)
+	next, jump, found := 0, 0, int64(0)
+	for i := range out {
+		k := after(ts, next, jump, at)
+		next, jump = k, k-next
+		if k > 0 && ts[k-1] > at-s.selector.window && !value.IsStaleNaN(vs[k-1]) {
+			out[i] = vs[k-1]
+			found++
+			if w.tally.totals != nil {
+				w.tally.totals[i]++
+				w.tally.reads[i]++
+			}
+		}
+		at += step
+	}
+	w.tally.total += found
+	w.tally.read += found
 }
 
 // matrixNode is a range selector that is the whole query: its value are

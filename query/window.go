@@ -2,6 +2,7 @@ package query
 
 import (
 	"strings"
+	"sync/atomic"
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/histogram"
@@ -22,20 +23,10 @@ type windows struct {
 	lag   int64 // milliseconds; > 0 only if samples after the window are looked at
 }
 
-// ends returns where the window of the first step ends, and by how much each
-// step moves it.
-func (w *windows) ends() (first, step int64) {
-	first = w.seen(w.grid.start)
-	if w.fixed {
-		return first, 0
-	}
-	return first, w.grid.step
-}
-
 // cut finds the window of each step among rising times: samples lo[i] ≤ k <
 // hi[i]. Both only ever grow, mostly by as much as at the step before.
 func (w *windows) cut(ts []int64, lo, hi []int32) {
-	end, step := w.ends()
+	end, step := w.ends(w.grid)
 	end += w.lag
 	from, to, fromJump, toJump := 0, 0, 0, 0
 	for i := range lo {
@@ -70,10 +61,15 @@ type points struct {
 	lo, hi []int32
 	params [][]float64 // the scalar arguments, a value a step
 
-	check        func() error    // to be asked now and then by what takes long
-	warnQuantile func(q float64) // of a quantile that is none
-	deque        []int32         // scratch
-	sort         []float64       // scratch
+	host  kernelHost
+	deque []int32   // scratch
+	sort  []float64 // scratch
+}
+
+// kernelHost is what a kernel may ask for.
+type kernelHost interface {
+	check() error           // to be asked now and then by what takes long
+	warnQuantile(q float64) // tells of a quantile that is none
 }
 
 // A windowKernel sets out[i] to the value of each window that is not empty.
@@ -217,6 +213,7 @@ type rangeSource struct {
 	f       *frame
 	in      rangeSeries
 	scalars [][]float64
+	warned  atomic.Pointer[string] // the name that warnOfName told of last
 }
 
 func (s *rangeSource) len() int { return s.in.len() }
@@ -255,8 +252,7 @@ func (s *rangeSource) column(w *worker, i int, c *column) error {
 // runKernel evaluates all windows of a series of floats.
 func (s *rangeSource) runKernel(w *worker, in span, c *column) error {
 	p := &w.windows.points
-	p.windows, p.t, p.v, p.params, p.check = &s.windows, in.t, in.v, s.scalars, s.f.check
-	p.warnQuantile = s.warnOfQuantile
+	p.windows, p.t, p.v, p.params, p.host = &s.windows, in.t, in.v, s.scalars, s
 	if in.stale {
 		p.t, p.v = w.windows.dropStale(in.t, in.v)
 	}
@@ -439,7 +435,9 @@ func (s *rangeSource) callEach(w *worker, i int, in span, c *column) error {
 	return nil
 }
 
-func (s *rangeSource) warnOfQuantile(q float64) {
+func (s *rangeSource) check() error { return s.f.check() }
+
+func (s *rangeSource) warnQuantile(q float64) {
 	s.f.annotate(annotations.NewInvalidQuantileWarning(q, s.args[0].PositionRange()))
 }
 
@@ -450,8 +448,12 @@ func (s *rangeSource) warnOfName(i int, c *column) {
 	if name == "" || counterName(name) {
 		return
 	}
+	if w := s.warned.Load(); w != nil && *w == name {
+		return
+	}
 	for _, v := range c.v {
 		if !isAbsent(v) {
+			s.warned.Store(&name)
 			s.f.annotate(annotations.NewPossibleNonCounterInfo(name, s.args[0].PositionRange()))
 			return
 		}

@@ -22,7 +22,8 @@ type Series struct {
 
 	set     *SeriesSet
 	tenant  uint32
-	sources []source // oldest first: the order in which their samples are merged
+	sources []source  // oldest first: the order in which their samples are merged
+	one     [1]source // the memory of sources while there is one
 }
 
 // source is one place that holds samples of a series: a block, or a buffer of
@@ -112,6 +113,7 @@ func (v *View) Select(ctx context.Context, tenant uint32, tr model.TimeRange, ms
 		s := byID[id]
 		if s == nil {
 			s = &Series{ID: id, Labels: ls, tenant: tenant, set: set}
+			s.sources = s.one[:0]
 			byID[id] = s
 			set.series = append(set.series, s)
 		}
@@ -170,6 +172,7 @@ func (s *SeriesSet) addBlock(ctx context.Context, tenant uint32, e *partition.En
 				continue
 			}
 			series = &Series{ID: id, Labels: e.Labels, tenant: tenant, set: s}
+			series.sources = series.one[:0]
 			byID[id] = series
 			s.series = append(s.series, series)
 		}
