@@ -9,15 +9,19 @@ partition   level  generations  series  samples  bytes  B/sample  block
 2026-11-21  L2     1-1          200     1728000  1333   0.0008    raw/2026-11-21/l2.tsb
 total                                   1728000  1333   0.0008
 
-column      codec                   place   columns  values   bytes  B/sample
-floats      INT delta PACK patches  frame   261      1127520  1000   0.0006
-timestamps  delta CONST             inline  2        1728000  0      0.0000
+by                     columns  values   share  bytes  B/sample
+kind       index                         24.8%  333    0.0002
+kind       floats      261      1127520  75.2%  1000   0.0006
 
-section           bytes  B/sample
-dictionaries      200    0.0001
-directory fences  3      0.0000
-directory         30     0.0000
-header and tail   100    0.0001
+column      transform  order  coder  place   columns  values   share  bytes  B/sample
+floats      INT        delta  PACK   frame   261      1127520  75.2%  1000   0.0006
+timestamps  -          delta  CONST  inline  2        1728000  0.0%   0      0.0000
+
+section           share  bytes  B/sample
+dictionaries      15.0%  200    0.0001
+directory fences  0.0%   3      0.0000
+directory         0.0%   30     0.0000
+header and tail   7.5%   100    0.0001
 `
 	a, err := parseInspect(text)
 	if err != nil || a != (Account{Data: 1033, Index: 300}) {

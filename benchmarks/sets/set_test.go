@@ -58,6 +58,7 @@ func TestSetsTakeWhatTheOriginalsTake(t *testing.T) {
 	}
 	f(CPUOnly, 1.0251)
 	f(DevOps, 1.5414)
+	f(Nodes, 3.6594)
 	f(Sensors, 6.1171)
 	f(Uniform, 7.5202)
 }
