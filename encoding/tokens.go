@@ -33,7 +33,20 @@ type tokenShape struct {
 	// By bit length of the magnitude m: how many low bits are extra, and what is
 	// added to 2·(m >> extra) + s.
 	extra, add [128]uint8
+	ranges     [256]tokenRange // of every byte
 }
+
+// tokenRange is what a token stands for: base + the next bits, cut by mask. As
+// extra bits are counted in units of a gcd, the bits are multiplied by it.
+type tokenRange struct {
+	base, mask uint64
+	bits       uint
+	_          uint // a power of two in size is found by a shift
+}
+
+// noToken is so many bits that none are left: the mark of a byte that is no
+// token.
+const noToken = 1 << 40
 
 const (
 	tokenMaxExtra = 57 // so that one load of 64 bits always holds them
@@ -54,6 +67,14 @@ func newTokenShape(directBits, top uint) *tokenShape {
 		s.add[l] = uint8(s.direct + (l-directBits-1)<<top - 1<<top)
 	}
 	s.tokens = s.direct + (tokenMaxExtra+top-directBits)<<top
+	for t := range uint(256) {
+		if t >= s.tokens {
+			s.ranges[t].bits = noToken
+			continue
+		}
+		base, extra := s.base(t)
+		s.ranges[t] = tokenRange{base: base, mask: 1<<extra - 1, bits: extra}
+	}
 	return s
 }
 

@@ -57,16 +57,6 @@ type tokenReader struct {
 	size   uint // bytes of extra bits
 }
 
-// tokenRange is what a token stands for: base + gcd·(bits & mask).
-type tokenRange struct {
-	base, mask uint64
-	bits       uint
-}
-
-// noToken is so many bits that none are left: the mark of a byte that is no
-// token.
-const noToken = 1 << 40
-
 // begin takes up what parseIntHeader stopped at, for n residuals.
 func (r *tokenReader) begin(h *intHeader, n int) error {
 	r.buffer = sized(r.buffer, n)
@@ -106,32 +96,29 @@ func (r *tokenReader) begin(h *intHeader, n int) error {
 // others the residuals.
 func (r *tokenReader) table(gcd, low uint64) {
 	r.gcd = gcd
-	for t := range uint(256) {
-		switch {
-		case t < r.shape.tokens && r.wide:
-			base, extra := r.shape.base(t)
-			r.ranges[t] = tokenRange{low + gcd*base, 1<<extra - 1, extra}
-		case r.wide:
-			r.ranges[t] = tokenRange{bits: noToken}
-		case t < r.shape.direct:
-			base, _ := r.shape.base(t)
-			r.steps[t] = low + gcd*base
+	if !r.wide {
+		for t := range r.shape.direct {
+			r.steps[t] = low + gcd*r.shape.ranges[t].base
 		}
+		return
+	}
+	r.ranges = r.shape.ranges
+	for t := range r.shape.tokens {
+		r.ranges[t].base = low + gcd*r.ranges[t].base
 	}
 }
 
 // allBelow reports whether all bytes are below limit, a power of two.
 func allBelow(b []byte, limit uint) bool {
-	or := byte(0)
-	for ; len(b) >= 8; b = b[8:] {
-		if le64(b)&(0x0101010101010101*uint64(256-limit)) != 0 {
-			return false
-		}
+	or := uint64(0)
+	for ; len(b) >= 32; b = b[32:] {
+		or |= le64(b) | le64(b[8:]) | le64(b[16:]) | le64(b[24:])
 	}
 	for _, t := range b {
-		or |= t
+		or |= uint64(t)
 	}
-	return uint(or) < limit
+	const each = 0x0101010101010101
+	return or&(each*uint64(256-limit)) == 0
 }
 
 // take returns the tokens of the next n residuals.
@@ -177,6 +164,15 @@ func (r *tokenReader) toFloats(vs []float64, f formula, value *uint64) (bool, er
 		steps := &r.steps
 		switch f.transform {
 		case TransformInt:
+			for len(tokens) >= 4 && len(vs) >= 4 {
+				t, o := (*[4]byte)(tokens), (*[4]float64)(vs)
+				a := v + steps[t[0]]
+				b := a + steps[t[1]]
+				c := b + steps[t[2]]
+				v = c + steps[t[3]]
+				o[0], o[1], o[2], o[3] = float64(int64(a)), float64(int64(b)), float64(int64(c)), float64(int64(v))
+				tokens, vs = tokens[4:], vs[4:]
+			}
 			for i, t := range tokens {
 				v += steps[t]
 				vs[i] = float64(int64(v))
