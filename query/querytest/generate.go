@@ -157,6 +157,8 @@ func (g *Generator) vector(depth int) string {
 			return "predict_linear(" + g.ranged(depth) + ", " + g.scalar(1) + ")"
 		case 2:
 			return "double_exponential_smoothing(" + g.ranged(depth) + ", 0.4, 0.3)"
+		case 3:
+			return pick(g.r, "rate", "increase", "delta") + "(" + g.selector() + "[" + g.duration() + "]" + pick(g.r, " anchored", " smoothed") + ")"
 		}
 		return pick(g.r, overTimeFunctions...) + "(" + g.ranged(depth) + ")"
 	case n < 56:
@@ -197,6 +199,8 @@ func (g *Generator) vector(depth int) string {
 		return `label_replace(` + g.vector(d) + `, "` + pick(g.r, "dst", "env", "__name__") + `", "x$1", "` + pick(g.r, "job", "instance", "env") + `", "(.*)")`
 	case n < 87:
 		switch g.r.IntN(4) {
+		case 1:
+			return "histogram_quantiles(" + g.histograms(d) + `, "q", 0.5, ` + g.scalar(1) + ")"
 		case 0:
 			return "histogram_fraction(" + g.scalar(1) + ", " + g.scalar(1) + ", " + g.histograms(d) + ")"
 		default:

@@ -1,0 +1,131 @@
+package query
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+)
+
+// quiet is a kernel's host that lets everything pass.
+type quiet struct{}
+
+func (quiet) check() error         { return nil }
+func (quiet) warnQuantile(float64) {}
+
+// Strange values that kernels compare, add and divide.
+var strange = []float64{
+	0, math.Copysign(0, -1), 1, -1, math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64, -math.MaxFloat64,
+	math.SmallestNonzeroFloat64, 1e308, -1e308, 1e-300, 1 << 53, 0.1, 3.7,
+}
+
+// randomSamples returns rising times and values of one of several tempers.
+func randomSamples(r *rand.Rand) (ts []int64, vs []float64) {
+	t, v, temper := int64(0), 0.0, r.IntN(5)
+	for range r.IntN(200) {
+		t += 15_000
+		switch r.IntN(8) {
+		case 0:
+			t += r.Int64N(20)
+		case 1:
+			t += r.Int64N(400_000)
+		}
+		switch temper {
+		case 0: // counter
+			if v += float64(r.IntN(9)); r.IntN(30) == 0 {
+				v = 0
+			}
+		case 1: // gauge
+			v = r.NormFloat64() * math.Pow(10, float64(r.IntN(20)-10))
+		case 2:
+			v = strange[r.IntN(len(strange))]
+		case 3:
+			v = float64(r.IntN(4))
+		case 4: // constant, seldom strange
+			if r.IntN(20) == 0 {
+				v = strange[r.IntN(len(strange))]
+			}
+		}
+		ts, vs = append(ts, t), append(vs, v)
+	}
+	return ts, vs
+}
+
+// Every kernel gives the bits that Prometheus' function gives for each window.
+func TestKernelsEqualPrometheusFunctions(t *testing.T) {
+	for name, kernel := range windowKernels {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(400) {
+				r := rand.New(rand.NewPCG(seed, 5))
+				ts, vs := randomSamples(r)
+				w := &windows{
+					grid:   grid{start: r.Int64N(1_000_000) - 100_000, step: 1 + r.Int64N(120_000), n: 1 + r.IntN(60)},
+					moment: moment{offset: r.Int64N(200_000) - 50_000},
+					width:  1 + r.Int64N(900_000),
+				}
+				p := &points{windows: w, t: ts, v: slices.Clone(vs), host: quiet{}, lo: make([]int32, w.n), hi: make([]int32, w.n)}
+				param := make([]float64, w.n)
+				for i := range param {
+					param[i] = r.Float64()*1.4 - 0.2
+				}
+				p.params = [][]float64{param}
+				w.cut(ts, p.lo, p.hi)
+				var c column
+				c.reset(w.n)
+				if err := kernel(p, c.v); err != nil {
+					t.Fatal(err)
+				}
+				for i, got := range c.v {
+					want := byPrometheus(name, w, ts, vs, w.grid.at(i), param[i])
+					if math.Float64bits(got) != math.Float64bits(want) && !(math.IsNaN(got) && math.IsNaN(want) && isAbsent(got) == isAbsent(want)) {
+						t.Fatalf("seed %d, step %d: %v (%x), Prometheus %v (%x)", seed, i, got, math.Float64bits(got), want, math.Float64bits(want))
+					}
+				}
+			}
+		})
+	}
+}
+
+// byPrometheus evaluates one window, found by looking at every sample.
+func byPrometheus(name string, w *windows, ts []int64, vs []float64, at int64, param float64) float64 {
+	var window []promql.FPoint
+	for k, t := range ts {
+		if end := at - w.offset; t > end-w.width && t <= end {
+			window = append(window, promql.FPoint{T: t, F: vs[k]})
+		}
+	}
+	if len(window) == 0 {
+		return absent // such a window is never evaluated
+	}
+	args := parser.Expressions{&parser.MatrixSelector{
+		VectorSelector: &parser.VectorSelector{Offset: time.Duration(w.offset) * time.Millisecond},
+		Range:          time.Duration(w.width) * time.Millisecond,
+	}}
+	out, _ := promql.FunctionCalls[name]([]promql.Vector{{{F: param}}}, promql.Matrix{{Floats: window}}, args, &promql.EvalNodeHelper{Ts: at})
+	if len(out) == 0 {
+		return absent
+	}
+	return out[0].F
+}
+
+func TestStaleMarkersAreFound(t *testing.T) {
+	for n := range 12 {
+		for at := -1; at < n; at++ {
+			vs := make([]float64, n)
+			for i := range vs {
+				vs[i] = strange[(i*7+n)%len(strange)]
+			}
+			want := n
+			if at >= 0 {
+				vs[at], want = absent, at
+			}
+			if got := firstStale(vs); got != want {
+				t.Errorf("%v: found at %d, is at %d", vs, got, want)
+			}
+		}
+	}
+}
