@@ -1,64 +1,104 @@
 package prom
 
 import (
+	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
 )
 
 // minCompressBytes is the shortest first write of an answer that is
 // compressed: less fits one packet anyway.
 const minCompressBytes = 1 << 10
 
-// gzipWriters are kept because a new one zeroes 0.8 MB: see
-// BenchmarkCompress.
-var gzipWriters = sync.Pool{New: func() any {
-	w, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
-	if err != nil {
-		panic("BUG: " + err.Error())
-	}
-	return w
-}}
+// compressor is what compresses an answer: a *gzip.Writer or a *zstd.Encoder.
+type compressor interface {
+	io.WriteCloser
+	Reset(io.Writer)
+}
 
-// Compress sends the answers of next with gzip to clients that accept it, if
-// their first write is worth it.
+// coding is a content coding that answers can have.
+type coding struct {
+	name    string
+	writers sync.Pool // of compressor: a new one of gzip zeroes 0.8 MB, one of zstd more; see BenchmarkCompress
+}
+
+// codings lists them, the one that is taken first if a client likes several as
+// much: zstd takes no more time than gzip and three quarters of its bytes.
+var codings = []*coding{
+	{name: "zstd", writers: sync.Pool{New: func() any {
+		// One that works in its caller's goroutine, in a window that every
+		// client has memory for.
+		w, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(512<<10), zstd.WithLowerEncoderMem(true))
+		if err != nil {
+			panic("BUG: " + err.Error())
+		}
+		return w
+	}}},
+	{name: "gzip", writers: sync.Pool{New: func() any {
+		w, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
+		if err != nil {
+			panic("BUG: " + err.Error())
+		}
+		return w
+	}}},
+}
+
+// Compress sends the answers of next with zstd or gzip to clients that accept
+// it, if their first write is worth it.
 func Compress(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Add("Vary", "Accept-Encoding")
-		if !acceptsGzip(r.Header.Get("Accept-Encoding")) {
+		accepted := negotiate(r.Header.Get("Accept-Encoding"))
+		if accepted == nil {
 			next.ServeHTTP(w, r)
 			return
 		}
-		c := &compressed{ResponseWriter: w}
+		c := &compressed{ResponseWriter: w, coding: accepted}
 		defer c.close()
 		next.ServeHTTP(c, r)
 	})
 }
 
-// acceptsGzip reads an Accept-Encoding header.
-func acceptsGzip(header string) bool {
+// negotiate reads an Accept-Encoding header and returns the coding that the
+// client likes best, nil for none. Who takes anything gets gzip, which anybody
+// can read.
+func negotiate(header string) *coding {
+	var best *coding
+	most := 0.0
 	for part := range strings.SplitSeq(header, ",") {
-		coding, params, _ := strings.Cut(part, ";")
-		if coding = strings.TrimSpace(coding); !strings.EqualFold(coding, "gzip") && coding != "*" {
+		name, params, _ := strings.Cut(part, ";")
+		if name = strings.TrimSpace(name); name == "*" {
+			name = "gzip"
+		}
+		i := slices.IndexFunc(codings, func(c *coding) bool { return strings.EqualFold(c.name, name) })
+		if i < 0 {
 			continue
 		}
-		q, ok := strings.CutPrefix(strings.TrimSpace(params), "q=")
-		if !ok {
-			return true
+		weight := 1.0
+		if q, ok := strings.CutPrefix(strings.TrimSpace(params), "q="); ok {
+			var err error
+			if weight, err = strconv.ParseFloat(q, 64); err != nil {
+				continue
+			}
 		}
-		weight, err := strconv.ParseFloat(q, 64)
-		return err == nil && weight > 0
+		if weight > most || weight == most && best != nil && i < slices.Index(codings, best) {
+			best, most = codings[i], weight
+		}
 	}
-	return false
+	return best
 }
 
 // compressed decides at the first write whether to compress.
 type compressed struct {
 	http.ResponseWriter
-	gz      *gzip.Writer // nil = plain
+	coding  *coding
+	to      compressor // nil = plain
 	decided bool
 	code    int // to be sent with the first write; 0 = none was set
 }
@@ -76,8 +116,8 @@ func (c *compressed) Write(b []byte) (int, error) {
 	if !c.decided {
 		c.decide(len(b) >= minCompressBytes && c.Header().Get("Content-Encoding") == "")
 	}
-	if c.gz != nil {
-		return c.gz.Write(b)
+	if c.to != nil {
+		return c.to.Write(b)
 	}
 	return c.ResponseWriter.Write(b)
 }
@@ -86,9 +126,9 @@ func (c *compressed) decide(zip bool) {
 	c.decided = true
 	if zip {
 		c.Header().Del("Content-Length")
-		c.Header().Set("Content-Encoding", "gzip")
-		c.gz = gzipWriters.Get().(*gzip.Writer)
-		c.gz.Reset(c.ResponseWriter)
+		c.Header().Set("Content-Encoding", c.coding.name)
+		c.to = c.coding.writers.Get().(compressor)
+		c.to.Reset(c.ResponseWriter)
 	}
 	if c.code != 0 {
 		c.ResponseWriter.WriteHeader(c.code)
@@ -100,11 +140,12 @@ func (c *compressed) close() {
 	if !c.decided {
 		c.decide(false)
 	}
-	if c.gz != nil {
+	if c.to != nil {
 		// The connection's error shows at the next read of the server.
-		_ = c.gz.Close()
-		gzipWriters.Put(c.gz)
-		c.gz = nil
+		_ = c.to.Close()
+		c.to.Reset(nil) // it may not hold the connection in memory
+		c.coding.writers.Put(c.to)
+		c.to = nil
 	}
 }
 

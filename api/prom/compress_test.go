@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
 
 	"tsdb/api/prom/promtest"
 )
@@ -16,7 +17,7 @@ import (
 func TestLongAnswersAreCompressedForThoseWhoAsk(t *testing.T) {
 	s := newServer(t, Options{})
 	long := "/query_range?query=edge&step=15&start=" + fmt.Sprint(promtest.Start) + "&end=" + fmt.Sprint(promtest.End)
-	f := func(path, accept string, wantGzip bool) {
+	f := func(path, accept, want string) {
 		t.Helper()
 		r, err := http.NewRequest(http.MethodGet, s.URL+"/api/v1"+path, nil)
 		if err != nil {
@@ -24,39 +25,59 @@ func TestLongAnswersAreCompressedForThoseWhoAsk(t *testing.T) {
 		}
 		r.Header.Set("Accept-Encoding", accept) // set by hand, the client does not decompress
 		got := s.do(t, r)
-		if zipped := got.header.Get("Content-Encoding") == "gzip"; zipped != wantGzip {
-			t.Errorf("%s with %q: compressed is %v", path, accept, zipped)
+		if coding := got.header.Get("Content-Encoding"); coding != want {
+			t.Errorf("%s with %q: encoded as %q, want %q", path, accept, coding, want)
 		}
 		if vary := strings.Join(got.header.Values("Vary"), ","); !strings.Contains(vary, "Accept-Encoding") {
 			t.Errorf("Vary: %s", vary)
 		}
-		plain := got.body
-		if wantGzip {
-			z, err := gzip.NewReader(strings.NewReader(got.body))
-			if err != nil {
-				t.Fatal(err)
-			}
-			b, err := io.ReadAll(z)
-			if err != nil {
-				t.Fatal(err)
-			}
-			plain = string(b)
-		}
-		if want := s.get(t, path).body; plain != want {
+		if plain, want := decompress(t, got), s.get(t, path).body; plain != want {
 			t.Errorf("%s with %q reads %s", path, accept, clip(plain))
 		}
 	}
-	f(long, "gzip", true)
-	f(long, "deflate, gzip;q=0.5, br", true)
-	f(long, "GZIP", true)
-	f(long, "*", true)
-	f(long, "", false)
-	f(long, "identity", false)
-	f(long, "gzip;q=0", false)
-	f(long, "gzip; q=0.0, br", false)
-	f("/query?query=1&time=1", "gzip", false)
-	f("/query?query=", "gzip", false)
-	f("/query_exemplars?query=1", "gzip", false)
+	f(long, "gzip", "gzip")
+	f(long, "deflate, gzip;q=0.5, br", "gzip")
+	f(long, "GZIP", "gzip")
+	f(long, "*", "gzip")
+	f(long, "zstd", "zstd")
+	f(long, "gzip, deflate, br, zstd", "zstd")
+	f(long, "zstd;q=0.5, gzip;q=0.8", "gzip")
+	f(long, "zstd;q=x, gzip;q=0.1", "gzip")
+	f(long, "zstd;q=0", "")
+	f(long, "", "")
+	f(long, "identity", "")
+	f(long, "gzip;q=0", "")
+	f(long, "gzip; q=0.0, br", "")
+	f("/query?query=1&time=1", "gzip, zstd", "")
+	f("/query?query=", "gzip, zstd", "")
+	f("/query_exemplars?query=1", "gzip, zstd", "")
+}
+
+// decompress reads an answer.
+func decompress(t *testing.T, r reply) string {
+	t.Helper()
+	var from io.Reader
+	var err error
+	switch r.header.Get("Content-Encoding") {
+	case "gzip":
+		from, err = gzip.NewReader(strings.NewReader(r.body))
+	case "zstd":
+		var d *zstd.Decoder
+		if d, err = zstd.NewReader(strings.NewReader(r.body)); err == nil {
+			defer d.Close()
+			from = d
+		}
+	default:
+		return r.body
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 // A handler that panics leaves its answer to those above.
@@ -80,13 +101,26 @@ func TestCompressionLeavesPanicsAlone(t *testing.T) {
 }
 
 func BenchmarkCompress(b *testing.B) {
-	body := []byte(strings.Repeat(`[1767229200,"12345.678"],`, 400))
+	var body []byte
+	v := 12345.678
+	for i := range 4000 {
+		v += float64(i*i%17) / 8
+		body = fmt.Appendf(body, `[%d,"%g"],`, 1767229200+15*i, v)
+	}
 	h := Compress(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) }))
-	r := httptest.NewRequest(http.MethodGet, "/", nil)
-	r.Header.Set("Accept-Encoding", "gzip")
-	b.SetBytes(int64(len(body)))
-	b.ReportAllocs()
-	for b.Loop() {
-		h.ServeHTTP(httptest.NewRecorder(), r)
+	for _, coding := range []string{"gzip", "zstd"} {
+		b.Run("coding="+coding, func(b *testing.B) {
+			r := httptest.NewRequest(http.MethodGet, "/", nil)
+			r.Header.Set("Accept-Encoding", coding)
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			sent := 0
+			for b.Loop() {
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, r)
+				sent = w.Body.Len()
+			}
+			b.ReportMetric(float64(sent)/float64(len(body)), "sent/byte")
+		})
 	}
 }

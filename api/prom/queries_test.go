@@ -144,3 +144,36 @@ func TestActiveQueriesAreThoseUnderWay(t *testing.T) {
 		}
 	}
 }
+
+func TestStatsSayWhereTheTimeWent(t *testing.T) {
+	s := newServer(t, Options{})
+	ask := func(kind string) (timings map[string]float64) {
+		t.Helper()
+		var got struct {
+			Stats struct {
+				Timings map[string]float64
+				Samples struct{ SamplesRead, PeakSamples int }
+			}
+		}
+		s.get(t, "/query_range", "query", "sum by (job) (rate(http_requests_total[5m]))", "start", fmt.Sprint(promtest.Start), "end", fmt.Sprint(promtest.End), "step", "15", "stats", kind).data(t, &got)
+		if got.Stats.Samples.SamplesRead == 0 || got.Stats.Samples.PeakSamples == 0 {
+			t.Errorf("stats=%s: %+v", kind, got)
+		}
+		return got.Stats.Timings
+	}
+	parts := []string{"execQueueTime", "queryPreparationTime", "innerEvalTime", "resultSortTime"}
+	sum, all := 0.0, ask("all")
+	for _, part := range parts {
+		took, ok := all[part]
+		if !ok {
+			t.Errorf("no %s: %v", part, all)
+		}
+		sum += took
+	}
+	if all["execTotalTime"] < sum || all["evalTotalTime"] <= 0 || all["resultEncodeTime"] <= 0 {
+		t.Errorf("timings %v", all)
+	}
+	if _, ok := ask("true")["resultEncodeTime"]; ok {
+		t.Error("stats=true says more than Prometheus does")
+	}
+}

@@ -11,7 +11,6 @@ import (
 	"github.com/prometheus/prometheus/model/timestamp"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
-	"github.com/prometheus/prometheus/util/stats"
 
 	"tsdb/api/querylog"
 	"tsdb/query"
@@ -126,20 +125,20 @@ func (a *API) evaluate(r *http.Request, limit int, span querylog.Query, prepare 
 	if cut {
 		ans.warnings.Add(errTruncated)
 	}
-	var st stats.QueryStats
+	var st *statsView
 	switch s := r.Form.Get("stats"); s {
 	case "":
 	case "true", statsAll:
-		st = stats.NewQueryStats(qry.Stats())
+		st = newStats(qry.Stats(), s == statsAll)
 	default:
-		st = stats.NewQueryStats(qry.Stats())
+		st = newStats(qry.Stats(), false)
 		ans.warnings.Add(fmt.Errorf("value %q for parameter \"stats\" is deprecated and will be rejected in the next major release, use %q or %q", s, "true", statsAll))
 	}
 	ans.data = queryData(value, st)
 	return ans, nil
 }
 
-const statsAll = "all" // also asks for counts a step
+const statsAll = "all" // also asks for counts a step and the time of encoding
 
 func queryOpts(r *http.Request) (promql.QueryOpts, error) {
 	var lookback time.Duration

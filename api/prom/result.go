@@ -3,6 +3,7 @@ package prom
 import (
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/promql"
@@ -12,8 +13,9 @@ import (
 
 // queryData writes the data of a query: resultType before result, as clients
 // that read a stream rely on. st may be nil.
-func queryData(v parser.Value, st stats.QueryStats) encodable {
+func queryData(v parser.Value, st *statsView) encodable {
 	return func(e *encoder) {
+		begin := time.Now()
 		e.raw(`{"resultType":"`)
 		e.raw(string(v.Type()))
 		e.raw(`","result":`)
@@ -30,11 +32,50 @@ func queryData(v parser.Value, st stats.QueryStats) encodable {
 			panic(fmt.Sprintf("BUG: query result of type %T", v))
 		}
 		if st != nil {
+			if st.all {
+				took := time.Since(begin).Seconds()
+				st.Timings.ResultEncodeTime = &took
+			}
 			e.raw(`,"stats":`)
 			jsonValue(st)(e)
 		}
 		e.raw("}")
 	}
+}
+
+// statsView is what an answer says of its evaluation.
+type statsView struct {
+	Timings timingsView `json:"timings"`
+	Samples any         `json:"samples,omitempty"` // Prometheus' counts
+
+	all bool // say more than Prometheus does
+}
+
+// timingsView says where the time of a query went, in seconds. ExecTotalTime
+// holds the others but the last.
+type timingsView struct {
+	EvalTotalTime        float64 `json:"evalTotalTime"`
+	ResultSortTime       float64 `json:"resultSortTime"`
+	QueryPreparationTime float64 `json:"queryPreparationTime"` // selecting series
+	InnerEvalTime        float64 `json:"innerEvalTime"`        // reading samples and evaluating
+	ExecQueueTime        float64 `json:"execQueueTime"`
+	ExecTotalTime        float64 `json:"execTotalTime"`
+	// ResultEncodeTime is the time of encoding, compressing and sending what
+	// comes before the stats; only with stats=all.
+	ResultEncodeTime *float64 `json:"resultEncodeTime,omitempty"`
+}
+
+func newStats(s *stats.Statistics, all bool) *statsView {
+	b := stats.NewQueryStats(s).Builtin()
+	t := b.Timings
+	v := &statsView{all: all, Timings: timingsView{
+		EvalTotalTime: t.EvalTotalTime, ResultSortTime: t.ResultSortTime, QueryPreparationTime: t.QueryPreparationTime,
+		InnerEvalTime: t.InnerEvalTime, ExecQueueTime: t.ExecQueueTime, ExecTotalTime: t.ExecTotalTime,
+	}}
+	if b.Samples != nil {
+		v.Samples = b.Samples
+	}
+	return v
 }
 
 // scalar writes [time, "value"]. Unlike in samples, the time is an ordinary
