@@ -51,7 +51,12 @@ func (m *modelBlock) sort() {
 // write writes the block, in pieces of at most piece samples.
 func (m *modelBlock) write(t testing.TB, fs vfs.FS, dir string, piece int) BlockInfo {
 	t.Helper()
-	w, err := Create(fs, dir, m.meta, WriterOptions{})
+	return m.writeWith(t, fs, dir, piece, WriterOptions{})
+}
+
+func (m *modelBlock) writeWith(t testing.TB, fs vfs.FS, dir string, piece int, o WriterOptions) BlockInfo {
+	t.Helper()
+	w, err := Create(fs, dir, m.meta, o)
 	must(t, err)
 	for i := range m.series {
 		s := &m.series[i]

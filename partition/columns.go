@@ -39,8 +39,10 @@ type columnStream struct {
 	foreign map[int64]uint32 // offset of a frame of an earlier page → number in this one
 }
 
-func newColumnWriter(out *output, tier encoding.Tier) *columnWriter {
-	c := &columnWriter{out: out, tier: tier, seq: 1}
+// newColumnWriter returns a writer that remembers so many columns of each
+// stream, twice.
+func newColumnWriter(out *output, tier encoding.Tier, remember int) *columnWriter {
+	c := &columnWriter{out: out, tier: tier, seq: 1, times: dedupe{max: remember}, values: dedupe{max: remember}}
 	for s := range c.streams {
 		c.streams[s].foreign = make(map[int64]uint32)
 	}

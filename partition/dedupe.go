@@ -3,7 +3,7 @@ package partition
 import "github.com/zeebo/xxh3"
 
 const (
-	dedupeMax      = 1 << 16 // columns remembered in each of two generations
+	dedupeMax      = 1 << 16 // columns remembered in each of two generations, about 100 bytes each
 	dedupeBytesMin = 64      // a second reference to a value column gains nothing below
 )
 
@@ -35,8 +35,9 @@ type storedColumn struct {
 }
 
 // dedupe finds columns laid out before. Its memory is bounded: it forgets the
-// columns that were not asked for during the last dedupeMax insertions first.
+// columns that were not asked for during the last max insertions first.
 type dedupe struct {
+	max        int
 	young, old map[contentKey]storedColumn
 	fresh      []contentKey // laid out since the last resolve
 }
@@ -59,7 +60,7 @@ func (d *dedupe) add(k contentKey, s storedColumn) {
 }
 
 func (d *dedupe) put(k contentKey, s storedColumn) {
-	if len(d.young) >= dedupeMax || d.young == nil {
+	if len(d.young) >= d.max || d.young == nil {
 		d.old, d.young = d.young, make(map[contentKey]storedColumn)
 	}
 	d.young[k] = s

@@ -65,3 +65,19 @@ func TestEqualColumnsFarApartAreStoredOnce(t *testing.T) {
 	}
 	mustBeClean(t, b)
 }
+
+// Bounds of memory cost bytes at most.
+func TestAWriterThatRemembersLittleWritesTheSame(t *testing.T) {
+	rnd := newRand(t)
+	for _, level := range []Level{L0, L2} {
+		m := randomBlock(rnd, level, 300)
+		mem := vfs.NewMem()
+		info := m.writeWith(t, mem, "data", 1000, WriterOptions{DedupeColumns: 2, PostingsBatch: 10})
+		b := openTest(t, mem, info, nil)
+		m.check(t, b)
+		mustBeClean(t, b)
+		if full := m.write(t, vfs.NewMem(), "data", 1000); full.Size > info.Size {
+			t.Errorf("%v: %d bytes, and %d by a writer that remembers more", level, info.Size, full.Size)
+		}
+	}
+}

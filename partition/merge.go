@@ -24,6 +24,9 @@ const (
 	// a writer memory until it is finished.
 	maxOpenOutputs = 32
 	maxOpenSeries  = 4 << 20
+	// fullDedupe is how many outputs written at once may each remember as many
+	// columns as a single one does; more share what those take.
+	fullDedupe = 4
 	// indexBytes is what a series is taken to add to a block besides its chunks.
 	indexBytes = 64
 )
@@ -166,7 +169,19 @@ func (m *merger) open(ctx context.Context, v *Version, tombstones []Tombstone) e
 		}
 	}
 	m.o.Outputs = defaultTo(m.o.Outputs, int(min(maxOpenOutputs, max(2, maxOpenSeries/largest))))
+	if n := min(m.o.Outputs, m.partitions()); n > fullDedupe {
+		m.o.Writer.DedupeColumns = defaultTo(m.o.Writer.DedupeColumns, dedupeMax) * fullDedupe / n
+	}
 	return nil
+}
+
+// partitions returns how many partitions the inputs may have samples in.
+func (m *merger) partitions() int {
+	first, last := int64(math.MaxInt64), int64(math.MinInt64)
+	for _, in := range m.plan.Inputs {
+		first, last = min(first, in.MinTime), max(last, in.MaxTime)
+	}
+	return int((model.PartitionStart(last)-model.PartitionStart(first))/model.DayMs) + 1
 }
 
 func defaultTo[T int | int64](v, standard T) T {

@@ -32,6 +32,10 @@ type WriterOptions struct {
 	// PostingsBatch bounds the ordinals in memory, 4 bytes each, while postings
 	// are made: the series are walked once for every so many. 0 = 4 Mi.
 	PostingsBatch int
+	// DedupeColumns is how many columns of times, and of values, are
+	// remembered at least, and twice as many at most, to store equal ones once.
+	// 0 = 64 Ki, about 25 MiB.
+	DedupeColumns int
 }
 
 // Writer writes one block file front to back. Between Create and Finish the
@@ -101,7 +105,7 @@ func Create(fs vfs.FS, dir string, m BlockMeta, o WriterOptions) (*Writer, error
 		return nil, fmt.Errorf("create block %s: %w", w.name, err)
 	}
 	w.out = &output{f: f}
-	w.columns = newColumnWriter(w.out, tierOf(m.Level))
+	w.columns = newColumnWriter(w.out, tierOf(m.Level), defaultTo(o.DedupeColumns, dedupeMax))
 	w.index.out, w.marks.out = w.out, w.out
 	w.index.batch = defaultTo(o.PostingsBatch, postingsBatch)
 	w.out.write(appendHeader(nil))
