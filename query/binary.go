@@ -219,7 +219,7 @@ func withScalar(e *parser.BinaryExpr, vector, scalar node, swapped bool, g grid)
 			}
 		}
 	}
-	return &mapNode{grid: g, child: vector, params: []node{scalar}, apply: apply, drops: changesSchema(e.Op) || e.ReturnBool}
+	return &mapNode{grid: g, child: vector, params: []node{scalar}, paramsFirst: swapped, apply: apply, drops: changesSchema(e.Op) || e.ReturnBool}
 }
 
 // scalarWithHistogram sets step i of c to the result where it is no matter of

@@ -150,9 +150,17 @@ func (f *frame) table(n node) (*table, error) {
 	if err != nil {
 		return nil, err
 	}
+	return f.gather(src)
+}
+
+// gather makes a table of all columns of a source, and closes it.
+func (f *frame) gather(src source) (*table, error) {
+	if s, ok := src.(*tableSource); ok {
+		return s.t, nil
+	}
 	defer src.close()
 	t := &table{}
-	err = f.each(src, func(_ int, c *column) error {
+	err := f.each(src, func(_ int, c *column) error {
 		err := f.keep(t, *c)
 		*c = column{}
 		return err

@@ -19,7 +19,9 @@ type bucketsNode struct {
 	child   node
 	arg     parser.Expr // that of child
 	scalars []node
-	outputs int // columns a histogram
+	// scalarsFirst says that they stand before the vector.
+	scalarsFirst bool
+	outputs      int // columns a histogram
 	// begin is called once a step before anything else.
 	begin func(f *frame, params [][]float64, i int)
 	// native and classic compute output k of a histogram at step i. name is
@@ -42,17 +44,13 @@ type bucketColumn struct {
 }
 
 func (n *bucketsNode) table(f *frame) (*table, error) {
-	t, err := f.table(n.child)
+	src, params, err := f.openWith(n.child, n.scalars, n.scalarsFirst)
 	if err != nil {
 		return nil, err
 	}
-	var params [][]float64
-	for _, s := range n.scalars {
-		v, err := f.scalar(s)
-		if err != nil {
-			return nil, err
-		}
-		params = append(params, v)
+	t, err := f.gather(src)
+	if err != nil {
+		return nil, err
 	}
 	for i := range n.n {
 		n.begin(f, params, i)
@@ -219,7 +217,9 @@ func (o *outputs) put(metric labels.Labels, n, i int, v float64) error {
 }
 
 func planHistogramQuantile(_ *planner, e *parser.Call, args []node, g grid) (node, error) {
-	return quantilesNode(g, args[1], e.Args[1], args[:1], e.Args[:1], e.Args[0], nil), nil
+	n := quantilesNode(g, args[1], e.Args[1], args[:1], e.Args[:1], e.Args[0], nil)
+	n.scalarsFirst = true
+	return n, nil
 }
 
 func planHistogramQuantiles(_ *planner, e *parser.Call, args []node, g grid) (node, error) {
@@ -232,7 +232,7 @@ func planHistogramQuantiles(_ *planner, e *parser.Call, args []node, g grid) (no
 
 // quantilesNode plans quantiles of histograms. Annotations about the histograms
 // point to nativeArg if they are native ones, otherwise to arg.
-func quantilesNode(g grid, child node, arg parser.Expr, scalars []node, scalarArgs parser.Expressions, nativeArg parser.Expr, label func([][]float64, int, int) labels.Label) node {
+func quantilesNode(g grid, child node, arg parser.Expr, scalars []node, scalarArgs parser.Expressions, nativeArg parser.Expr, label func([][]float64, int, int) labels.Label) *bucketsNode {
 	return &bucketsNode{
 		grid: g, child: child, arg: arg, scalars: scalars, outputs: len(scalars), label: label,
 		begin: func(f *frame, params [][]float64, i int) {
@@ -259,7 +259,7 @@ func quantilesNode(g grid, child node, arg parser.Expr, scalars []node, scalarAr
 
 func planHistogramFraction(_ *planner, e *parser.Call, args []node, g grid) (node, error) {
 	return &bucketsNode{
-		grid: g, child: args[2], arg: e.Args[2], scalars: args[:2], outputs: 1,
+		grid: g, child: args[2], arg: e.Args[2], scalars: args[:2], scalarsFirst: true, outputs: 1,
 		begin: func(*frame, [][]float64, int) {},
 		native: func(f *frame, params [][]float64, i, _ int, h *histogram.FloatHistogram, name string) float64 {
 			v, annos := promql.HistogramFraction(params[0][i], params[1][i], h, name, e.Args[0].PositionRange())

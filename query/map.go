@@ -10,6 +10,9 @@ type mapNode struct {
 	grid
 	child  node
 	params []node // scalars
+	// paramsFirst says that the scalars stand before the vector. What is
+	// evaluated later has the last word on where an annotation points to.
+	paramsFirst bool
 	// apply changes the values of a column; params are the scalars, a value a
 	// step. nil = they stay.
 	apply func(f *frame, c *column, params [][]float64)
@@ -19,28 +22,15 @@ type mapNode struct {
 }
 
 func (n *mapNode) open(f *frame) (source, error) {
-	src, err := f.open(n.child)
+	src, scalars, err := f.openWith(n.child, n.params, n.paramsFirst)
 	if err != nil {
 		return nil, err
 	}
-	s := &mapSource{mapNode: n, f: f, src: src}
-	for _, p := range n.params {
-		v, err := f.scalar(p)
-		if err != nil {
-			return nil, err
-		}
-		s.scalars = append(s.scalars, v)
-	}
+	s := &mapSource{mapNode: n, f: f, src: src, scalars: scalars}
 	if !n.drops || f.delayedNames || staysDistinct(src) {
 		return s, nil
 	}
-	t := &table{}
-	defer src.close()
-	err = f.each(s, func(_ int, c *column) error {
-		err := f.keep(t, *c)
-		*c = column{}
-		return err
-	})
+	t, err := f.gather(s)
 	if err != nil {
 		return nil, err
 	}
@@ -48,6 +38,27 @@ func (n *mapNode) open(f *frame) (source, error) {
 		return nil, err
 	}
 	return &tableSource{f: f, t: t}, nil
+}
+
+// openWith begins to make the columns of a node and evaluates scalars, before
+// or after.
+func (f *frame) openWith(n node, scalars []node, scalarsFirst bool) (src source, values [][]float64, err error) {
+	if !scalarsFirst {
+		if src, err = f.open(n); err != nil {
+			return nil, nil, err
+		}
+	}
+	for _, s := range scalars {
+		v, err := f.scalar(s)
+		if err != nil {
+			return nil, nil, err
+		}
+		values = append(values, v)
+	}
+	if scalarsFirst {
+		src, err = f.open(n)
+	}
+	return src, values, err
 }
 
 type mapSource struct {

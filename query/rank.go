@@ -281,6 +281,9 @@ func (n *quantileNode) table(f *frame) (*table, error) {
 		c := column{metric: m.metric, drop: m.drop}
 		c.reset(n.n)
 		for i := range c.v {
+			if err := f.check(); err != nil {
+				return nil, err
+			}
 			vs = vs[:0]
 			for _, k := range m.cols {
 				if v := t.cols[k].v[i]; !isAbsent(v) {
@@ -289,11 +292,6 @@ func (n *quantileNode) table(f *frame) (*table, error) {
 			}
 			if len(vs) > 0 {
 				c.v[i] = quantileOf(qs[i], vs)
-			}
-			if i%64 == 0 {
-				if err := f.check(); err != nil {
-					return nil, err
-				}
 			}
 		}
 		if err := f.keep(out, c); err != nil {

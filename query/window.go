@@ -154,12 +154,7 @@ func (n *rangeNode) open(f *frame) (source, error) {
 	}
 	// Without their names, series can be equal: that is an error if both have
 	// a value.
-	t := &table{}
-	err = f.each(s, func(_ int, c *column) error {
-		err := f.keep(t, *c)
-		*c = column{}
-		return err
-	})
+	t, err := f.gather(s)
 	if err != nil {
 		return nil, err
 	}
