@@ -66,10 +66,12 @@ var homePage = template.Must(template.New("home").Parse(`<!DOCTYPE html>
 <li><a href="api/v1/query?query=up">a query</a>: <code>up</code></li>
 <li><a href="api/v1/label/__name__/values">metric names</a>, <a href="api/v1/labels">label names</a>, <a href="api/v1/metadata">metadata</a></li>
 <li><a href="api/v1/status/storage">what is stored</a>, <a href="api/v1/status/tsdb">cardinality</a></li>
+<li><a href="api/v1/explain?query=up">what a query would read</a>, <a href="api/v1/status/active_queries">queries under way</a>, <a href="api/v1/status/top_queries">most expensive queries</a></li>
 <li><a href="api/v1/status/buildinfo">build</a>, <a href="api/v1/status/runtimeinfo">runtime</a>, <a href="api/v1/status/flags">flags</a>, <a href="api/v1/status/config">config</a></li>
 <li><a href="metrics">metrics</a>, <a href="-/healthy">healthy</a>, <a href="-/ready">ready</a>, <a href="debug/pprof/">profiles</a></li>
 </ul>
-<p>Samples come in by Prometheus remote write 1 and 2 at <code>/api/v1/write</code>, by InfluxDB line protocol at <code>/write</code> and <code>/api/v2/write</code>.</p>
+<p>Samples come in by Prometheus remote write 1 and 2 at <code>/api/v1/write</code>, by InfluxDB line protocol at <code>/write</code> and <code>/api/v2/write</code>,
+by gRPC as <code>tsdb.v1.Write</code>. They go out by PromQL, by remote read at <code>/api/v1/read</code>, by <code>/federate</code>, by gRPC as <code>tsdb.v1.Query</code>.</p>
 </html>
 `))
 

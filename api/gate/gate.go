@@ -51,3 +51,16 @@ func (g *Gate) Enter(ctx context.Context) error {
 
 // Leave ends a turn.
 func (g *Gate) Leave() { <-g.slots }
+
+// Drain waits until nobody has a turn and lets nobody in any more, or returns
+// the error of ctx. A database is closed after its readers have left.
+func (g *Gate) Drain(ctx context.Context) error {
+	for range cap(g.slots) {
+		select {
+		case g.slots <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}

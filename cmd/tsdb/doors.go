@@ -35,7 +35,7 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 		Registerer:    s.registry,
 	})
 	queries := querylog.New(querylog.Options{SlowerThan: time.Duration(s.config.querySlow), Logger: s.log})
-	reads := gate.New(int(s.config.readConcurrency))
+	s.reads = gate.New(int(s.config.readConcurrency))
 	out := prom.New(prom.Options{
 		DB:        s.database.get,
 		Engine:    s.engine,
@@ -48,10 +48,10 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 		Logger:    s.log,
 
 		Queries:        queries,
-		Reads:          reads,
+		Reads:          s.reads,
 		ReadMaxSamples: int(s.config.readMaxSamples),
 	})
-	calls := rpc.New(rpc.Options{DB: s.database.get, Engine: s.engine, Queries: queries, Reads: reads, Logger: s.log})
+	calls := rpc.New(rpc.Options{DB: s.database.get, Engine: s.engine, Queries: queries, Reads: s.reads, Logger: s.log})
 	return []func(*http.ServeMux){in.Register, out.Register}, []func(*api.RPC){
 		func(to *api.RPC) { in.RegisterRPC(to) },
 		func(to *api.RPC) { calls.Register(to) },

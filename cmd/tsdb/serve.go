@@ -20,6 +20,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"tsdb/api"
+	"tsdb/api/gate"
 	"tsdb/internal/vfs"
 	"tsdb/query"
 	"tsdb/storage"
@@ -95,6 +96,7 @@ type service struct {
 
 	httpListener, grpcListener net.Listener
 	engine                     *query.Engine
+	reads                      *gate.Gate // of what reads samples without the engine
 	http                       *api.Server
 	rpc                        *api.RPC
 }
@@ -229,7 +231,7 @@ func (s *service) shutdown() error {
 		s.log.Warn("requests under way were cut off", "err", err)
 	}
 	rpc.Wait()
-	if err := s.engine.Drain(finish); err != nil {
+	if err := errors.Join(s.engine.Drain(finish), s.reads.Drain(finish)); err != nil {
 		s.log.Warn("queries under way were cut off", "err", err)
 	}
 	db := s.database.orNil()

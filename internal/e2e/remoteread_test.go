@@ -71,7 +71,33 @@ func TestPrometheusReadsRemotely(t *testing.T) {
 	compare()
 	tsdb.post(t, "/api/v1/admin/compact")
 	compare()
+	writeAndRead(t, client, tsdb)
 	tsdb.noPanic(t)
+}
+
+// writeAndRead: a Prometheus that sends what it scrapes, reads it back and has
+// it itself, shows every sample once.
+func writeAndRead(t *testing.T, c *http.Client, tsdb *server) {
+	t.Helper()
+	addr := freeAddr(t)
+	both := startPrometheus(t, "prometheus-3.14", addr, "global:\n  scrape_interval: 1s\n  scrape_timeout: 900ms\n"+
+		readmeSnippet(t, "prometheus-v2", tsdb.addr)+readmeSnippet(t, "remote-read", tsdb.addr)+
+		"scrape_configs:\n  - job_name: self\n    static_configs:\n      - targets: ['"+addr+"']\n")
+	deadline := time.Now().Add(readyLimit)
+	for ; ; time.Sleep(200 * time.Millisecond) {
+		v := queryVector(t, c, tsdb.url(), `count_over_time(up{job="self"}[1m])`, time.Now())
+		if len(v) == 1 && v[0].Value.v >= 5 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("nothing has arrived: %v", v)
+		}
+	}
+	// What was scraped before has arrived, whole.
+	at := time.UnixMilli(int64(1000 * queryVector(t, c, tsdb.url(), `timestamp(up{job="self"})`, time.Now())[0].Value.v))
+	for _, q := range []string{`up{job="self"}[1m]`, `count_over_time(up{job="self"}[1m])`, `requests_total`} {
+		sameAnswer(t, c, both.url, tsdb.url(), "/api/v1/query", url.Values{"query": {q}, "time": {seconds(at)}})
+	}
 }
 
 // remoteReadData is a request of remote write 1 with an hour of samples that
