@@ -213,8 +213,11 @@ func (s *tableSource) column(_ *worker, i int, c *column) error {
 	return nil
 }
 
-// chunkColumns is how many columns a worker makes before it hands them over.
+// chunkColumns is how many columns a worker makes at most before it hands them
+// over. If there are few, all workers get some.
 const chunkColumns = 16
+
+func chunkSize(columns, workers int) int { return min(max(columns/(4*workers), 1), chunkColumns) }
 
 // each makes all columns of a source and hands them to consume, in order and
 // one at a time: sums of floats depend on their order. The columns are made by
@@ -223,7 +226,8 @@ const chunkColumns = 16
 // memory by zeroing it.
 func (f *frame) each(src source, consume func(i int, c *column) error) error {
 	n := src.len()
-	chunks := (n + chunkColumns - 1) / chunkColumns
+	size := chunkSize(n, f.workers)
+	chunks := (n + size - 1) / size
 	workers := min(f.workers, chunks)
 	if _, made := src.(*tableSource); made || workers <= 1 {
 		return f.alone(func(w *worker) error {
@@ -254,7 +258,7 @@ func (f *frame) each(src source, consume func(i int, c *column) error) error {
 					if k >= chunks {
 						return nil
 					}
-					from, to := k*chunkColumns, min((k+1)*chunkColumns, n)
+					from, to := k*size, min((k+1)*size, n)
 					for i := from; i < to; i++ {
 						if err := f.check(); err != nil {
 							return err

@@ -57,7 +57,7 @@ func (n *bucketsNode) table(f *frame) (*table, error) {
 	}
 	classic, keys := n.histograms(f, t)
 	out := &table{}
-	var b outputs
+	b := outputs{separate: f.delayedNames && n.n == 1}
 	var sig []byte
 	for ci := range t.cols {
 		c := &t.cols[ci]
@@ -191,8 +191,9 @@ func (h *classicHistogram) silence(i int) bool {
 
 // outputs gathers columns whose labels differ from step to step.
 type outputs struct {
-	cols   []column
-	byHash map[uint64]int
+	cols     []column
+	byHash   map[uint64]int
+	separate bool // equal labels are no error yet
 }
 
 // put sets step i of n of the column with the labels.
@@ -202,7 +203,7 @@ func (o *outputs) put(metric labels.Labels, n, i int, v float64) error {
 	}
 	hash := metric.Hash()
 	k, ok := o.byHash[hash]
-	if !ok {
+	if !ok || o.separate {
 		k = len(o.cols)
 		o.byHash[hash] = k
 		c := column{metric: metric}

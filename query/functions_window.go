@@ -219,8 +219,35 @@ func extreme(p *points, out []float64, sign float64) error {
 	return err
 }
 
+// prefixSums returns the sums of all values before each, if all of them are
+// whole numbers and the sums so small that none is rounded. Then the difference
+// of two is what adding up a window gives, rounding and its compensation
+// included: nothing is ever lost. Counts and bytes are such numbers, and wide
+// windows cost no more than narrow ones (BenchmarkKernel/function=avg_over_time).
+func (p *points) prefixSums() ([]float64, bool) {
+	const most = 1 << 53
+	sums := resize(p.sort, len(p.v)+1)
+	p.sort = sums
+	sum, size := 0.0, 0.0
+	for k, v := range p.v {
+		sums[k] = sum
+		sum += v
+		size += math.Abs(v)
+		if float64(int64(v)) != v || !(size <= most) {
+			return nil, false
+		}
+	}
+	sums[len(p.v)] = sum
+	return sums, true
+}
+
 func sumOverTime(p *points, out []float64) error {
+	sums, exact := p.prefixSums()
 	return p.each(func(i int, lo, hi int32) {
+		if exact {
+			out[i] = sums[hi] - sums[lo]
+			return
+		}
 		var sum, c float64
 		for _, v := range p.v[lo:hi] {
 			sum, c = kahansum.Inc(v, sum, c)
@@ -234,7 +261,14 @@ func sumOverTime(p *points, out []float64) error {
 }
 
 func avgOverTime(p *points, out []float64) error {
-	return p.each(func(i int, lo, hi int32) { out[i] = mean(p.v[lo:hi]) })
+	sums, exact := p.prefixSums()
+	return p.each(func(i int, lo, hi int32) {
+		if exact {
+			out[i] = (sums[hi] - sums[lo]) / float64(hi-lo)
+			return
+		}
+		out[i] = mean(p.v[lo:hi])
+	})
 }
 
 // mean returns the mean of values: their sum divided, or, once the sum would

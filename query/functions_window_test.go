@@ -1,6 +1,7 @@
 package query
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -126,6 +127,41 @@ func TestStaleMarkersAreFound(t *testing.T) {
 			if got := firstStale(vs); got != want {
 				t.Errorf("%v: found at %d, is at %d", vs, got, want)
 			}
+		}
+	}
+}
+
+// BenchmarkKernel measures what comes after decoding: windows are found and
+// evaluated at every minute. The column M/s counts samples, each once.
+func BenchmarkKernel(b *testing.B) {
+	const samples = 6 * 240
+	for _, jitter := range []int64{0, 1} {
+		ts, vs := make([]int64, samples), make([]float64, samples)
+		for k := range ts {
+			ts[k] = int64(k)*15_000 + jitter*int64(k*31%7)
+			vs[k] = float64(k*k%1000 + k*997)
+		}
+		for _, c := range []struct {
+			name    string
+			minutes int64
+		}{{"rate", 5}, {"increase", 60}, {"max_over_time", 60}, {"sum_over_time", 5}, {"avg_over_time", 60}, {"last_over_time", 5}, {"changes", 60}} {
+			b.Run(fmt.Sprintf("function=%s/minutes=%d/jitter=%d", c.name, c.minutes, jitter), func(b *testing.B) {
+				w := &windows{grid: grid{start: 300_000, step: 60_000, n: 355}, width: c.minutes * 60_000}
+				p := &points{windows: w, host: quiet{}, lo: make([]int32, w.n), hi: make([]int32, w.n)}
+				var c2 column
+				var sc windowScratch
+				kernel := windowKernels[c.name]
+				b.ReportAllocs()
+				b.SetBytes(samples)
+				for b.Loop() {
+					c2.reset(w.n)
+					p.t, p.v = sc.dropStale(ts, vs)
+					w.cut(p.t, p.lo, p.hi)
+					if err := kernel(p, c2.v); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
 		}
 	}
 }
