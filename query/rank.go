@@ -156,7 +156,7 @@ func (n *rankNode) consider(f *frame, c *candidates, s candidate, p, offset floa
 	if n.op == parser.LIMIT_RATIO {
 		ratio := math.Max(-1, math.Min(1, p))
 		if p != 0 && promql.NewHashRatioSampler().AddRatioSampleWithOffset(ratio, offset) {
-			heap.Push(c, &s)
+			push(c, s)
 		}
 		return
 	}
@@ -166,7 +166,7 @@ func (n *rankNode) consider(f *frame, c *candidates, s candidate, p, offset floa
 	}
 	if n.op == parser.LIMITK {
 		if len(*c) < k {
-			heap.Push(c, &s)
+			push(c, s)
 		}
 		return
 	}
@@ -177,7 +177,7 @@ func (n *rankNode) consider(f *frame, c *candidates, s candidate, p, offset floa
 	if n.op == parser.TOPK {
 		switch {
 		case len(*c) < k:
-			heap.Push(c, &s)
+			push(c, s)
 		case (*c)[0].v < s.v || math.IsNaN((*c)[0].v) && !math.IsNaN(s.v):
 			(*c)[0] = s
 			heap.Fix(c, 0)
@@ -187,13 +187,16 @@ func (n *rankNode) consider(f *frame, c *candidates, s candidate, p, offset floa
 	r := &reversed{*c}
 	switch {
 	case len(*c) < k:
-		heap.Push(r, &s)
+		push(r, s)
 		*c = r.candidates
 	case (*c)[0].v > s.v || math.IsNaN((*c)[0].v) && !math.IsNaN(s.v):
 		(*c)[0] = s
 		heap.Fix(r, 0)
 	}
 }
+
+// push is a function of its own so that only what is pushed is allocated.
+func push(h heap.Interface, s candidate) { heap.Push(h, &s) }
 
 // answer makes columns of the chosen candidates. The order is that of the
 // groups, and in a group that of the values.
