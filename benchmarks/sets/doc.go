@@ -4,9 +4,9 @@
 // group.
 //
 // CPUOnly and DevOps are like what TSBS generates: the same fields,
-// distributions and clamps, other random numbers. A test holds them to the
-// size that Prometheus' chunks of 120 samples take on the originals. Nodes is
-// the fleet of benchmarks/fleet, Sensors and Uniform are what their names
-// say, and a recording is what a real node_exporter answered, scrape by
-// scrape.
+// distributions and clamps, other random numbers. Nodes is the fleet of
+// benchmarks/fleet, Sensors and Uniform are what their names say, and a
+// recording is what a real node_exporter answered, scrape by scrape. A test
+// holds the generated sets to the size that Prometheus' chunks of 120 samples
+// take on their originals.
 package sets

@@ -1,8 +1,8 @@
 // Size measures how many bytes a sample takes at rest: each data set of
 // benchmarks/sets is written through remote write 1 into tsdb, and into
 // VictoriaMetrics beside it, from empty directories; they flush and merge, and
-// what their files hold then is set against the number of samples. Sizes are
-// the same on every machine.
+// what their files hold then is set against the number of samples. Sizes do
+// not depend on the machine (VictoriaMetrics' index varies by a percent of all).
 //
 //	make bench-size ARGS="-victoriametrics PATH -recording FILE"
 //
