@@ -33,10 +33,15 @@ type RPC struct {
 	stopOnce sync.Once
 }
 
-// NewRPC returns a gRPC server with the services that the doors register. It
-// says NOT_SERVING until SetServing.
-func NewRPC(reg prometheus.Registerer, log *slog.Logger, doors ...func(*RPC)) (*RPC, error) {
+// NewRPC returns a gRPC server with the services that the doors register, under
+// the TLS and authentication of a web configuration file; empty = none. It says
+// NOT_SERVING until SetServing.
+func NewRPC(reg prometheus.Registerer, log *slog.Logger, webConfigFile string, doors ...func(*RPC)) (*RPC, error) {
 	m, err := newRPCMetrics(reg)
+	if err != nil {
+		return nil, err
+	}
+	security, options, err := newRPCSecurity(webConfigFile)
 	if err != nil {
 		return nil, err
 	}
@@ -51,20 +56,26 @@ func NewRPC(reg prometheus.Registerer, log *slog.Logger, doors ...func(*RPC)) (*
 	r := &RPC{
 		health:   health.NewServer(),
 		stopping: make(chan struct{}),
-		server: grpc.NewServer(
+		server: grpc.NewServer(append(options,
 			grpc.MaxRecvMsgSize(maxRPCMessageBytes),
 			// Clients ping every 10 s in their defaults; grpc-go's own limit
 			// of 5 minutes would send them away.
 			grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 			grpc.ChainUnaryInterceptor(func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (answer any, err error) {
 				defer recovered(info.FullMethod, time.Now(), &err)
+				if err := security.allow(ctx, info.FullMethod); err != nil {
+					return nil, err
+				}
 				return next(ctx, req)
 			}),
 			grpc.ChainStreamInterceptor(func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
 				defer recovered(info.FullMethod, time.Now(), &err)
+				if err := security.allow(stream.Context(), info.FullMethod); err != nil {
+					return err
+				}
 				return next(srv, stream)
 			}),
-		),
+		)...),
 	}
 	healthpb.RegisterHealthServer(r.server, r.health)
 	for _, mount := range doors {

@@ -15,7 +15,7 @@ import (
 )
 
 func TestGRPCTellsHealthAndItself(t *testing.T) {
-	r, err := NewRPC(prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	r, err := NewRPC(prometheus.NewRegistry(), slog.New(slog.DiscardHandler), "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -347,3 +347,23 @@ func TestRemoteReadRefusesWhatItCannotAnswer(t *testing.T) {
 	busy := newServer(t, Options{DB: func() (*storage.DB, error) { return nil, storage.ErrBusy }})
 	want("starting", remoteRead(t, busy.URL+"/api/v1/read", &prompb.ReadRequest{Queries: []*prompb.Query{readOf(name)}}), 503, "not accepting")
 }
+
+// Random requests are refused or decoded, in bounded memory.
+func FuzzReadRequest(f *testing.F) {
+	b, err := (&prompb.ReadRequest{Queries: readCases[0].queries, AcceptedResponseTypes: asChunks}).Marshal()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(s2.EncodeSnappy(nil, b))
+	f.Add([]byte("\xff\xff\xff\xff\x0f"))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		req, err := decodeReadRequest(bytes.NewReader(body))
+		if err != nil {
+			return
+		}
+		for _, q := range req.Queries {
+			_, _ = readMatchers(q.Matchers) // whatever it says, it says it
+		}
+		_, _ = negotiateRead(req.AcceptedResponseTypes)
+	})
+}

@@ -63,7 +63,7 @@ func (c *config) flagSet() *flag.FlagSet {
 	}
 	fs.StringVar(&c.data, "data", "./data", "data `directory`, made if missing")
 	fs.StringVar(&c.http, "http", ":9201", "`address` to listen on for HTTP")
-	fs.StringVar(&c.grpc, "grpc", ":9202", "`address` to listen on for gRPC (tsdb.v1, health, reflection; plain text)")
+	fs.StringVar(&c.grpc, "grpc", ":9202", "`address` to listen on for gRPC (tsdb.v1, health, reflection)")
 	fs.StringVar(&c.file, "config", "", "YAML `file` whose keys are the names of these flags; the command line wins")
 
 	variable(&c.retention, "retention.raw", "30d", "how `long` samples are kept, whole days at a time; 0 = for ever")
@@ -89,7 +89,7 @@ func (c *config) flagSet() *flag.FlagSet {
 
 	fs.BoolVar(&c.enableAdmin, "web.enable-admin-api", false, "let every peer use /api/v1/admin, not only those on this machine")
 	fs.BoolVar(&c.enablePprof, "web.enable-pprof", false, "let every peer see /debug/pprof, not only those on this machine")
-	fs.StringVar(&c.webConfig, "web.config.file", "", "`file` with TLS and authentication for HTTP, in the format of Prometheus' exporter toolkit")
+	fs.StringVar(&c.webConfig, "web.config.file", "", "`file` with TLS and authentication for HTTP and gRPC, in the format of Prometheus' exporter toolkit")
 
 	c.logLevel.of = []string{"debug", "info", "warn", "error"}
 	variable(&c.logLevel, "log.level", "info", "`least` level that is logged: debug, info, warn, error")

@@ -137,7 +137,7 @@ func newService(c *config, log *slog.Logger) (_ *service, err error) {
 	}); err != nil {
 		return nil, err
 	}
-	if s.rpc, err = api.NewRPC(s.registry, log, calls...); err != nil {
+	if s.rpc, err = api.NewRPC(s.registry, log, c.webConfig, calls...); err != nil {
 		return nil, err
 	}
 	return s, nil
