@@ -352,7 +352,7 @@ func (n *setNode) table(f *frame) (*table, error) {
 		}
 		cols = l.cols
 	}
-	if n.n > 1 || !f.delayedNames {
+	if !n.instant || !f.delayedNames {
 		if cols, err = mergeEqual(withoutEmpty(cols)); err != nil {
 			return nil, err
 		}
@@ -419,7 +419,7 @@ func (n *joinNode) table(f *frame) (*table, error) {
 		joinNode: n, operator: operatorOf(n.expr), f: f, many: l, one: r,
 		fillMany: n.vm.FillValues.LHS, fillOne: n.vm.FillValues.RHS,
 		b: labels.NewBuilder(labels.EmptyLabels()), byHash: make(map[uint64]int),
-		separate: f.delayedNames && n.n == 1,
+		separate: f.delayedNames && n.instant,
 	}
 	if n.vm.Card == parser.CardOneToMany {
 		j.many, j.one, j.swapped = r, l, true

@@ -57,7 +57,7 @@ func (n *bucketsNode) table(f *frame) (*table, error) {
 	}
 	classic, keys := n.histograms(f, t)
 	out := &table{}
-	b := outputs{separate: f.delayedNames && n.n == 1}
+	b := outputs{separate: f.delayedNames && n.instant}
 	var sig []byte
 	for ci := range t.cols {
 		c := &t.cols[ci]

@@ -117,7 +117,7 @@ func (n *sortNode) table(f *frame) (*table, error) {
 		return nil, err
 	}
 	byValue := n.call.Func.Name == "sort" || n.call.Func.Name == "sort_desc"
-	if n.n > 1 {
+	if !n.instant {
 		f.annotate(annotations.NewSortInRangeQueryWarning(n.call.PositionRange()))
 		if !byValue {
 			return t, nil

@@ -160,7 +160,7 @@ func (p *planner) matrix(e *parser.MatrixSelector, g grid) (node, error) {
 
 // invariant plans an expression that has the same value at every time.
 func (p *planner) invariant(e *parser.StepInvariantExpr, g grid) (node, error) {
-	if g.n <= 1 {
+	if g.n == 0 || g.instant {
 		return p.expr(e.Expr, g)
 	}
 	switch e.Expr.(type) {
@@ -168,7 +168,7 @@ func (p *planner) invariant(e *parser.StepInvariantExpr, g grid) (node, error) {
 		return nil, uncovered(reasonStepInvariant)
 	}
 	once := g
-	once.n = 1
+	once.n, once.instant = 1, true
 	child, err := p.expr(e.Expr, once)
 	if err != nil {
 		return nil, err

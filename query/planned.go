@@ -64,7 +64,7 @@ func (e *Engine) prepare(q promstorage.Queryable, opts promql.QueryOpts, qs stri
 	p.samples = stats.NewQuerySamples(perStep)
 	p.settings.lookback = p.stmt.LookbackDelta.Milliseconds()
 	if instant {
-		p.grid = grid{start: start.UnixMilli(), step: 1, n: 1}
+		p.grid = grid{start: start.UnixMilli(), step: 1, n: 1, instant: true}
 	} else {
 		p.grid = grid{start: start.UnixMilli(), step: interval.Milliseconds()}
 		if p.grid.step > 0 {

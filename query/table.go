@@ -14,6 +14,7 @@ import (
 type grid struct {
 	start, step int64 // step > 0
 	n           int
+	instant     bool // one time by intent, not because the next is past the end
 }
 
 func (g grid) at(i int) int64 { return g.start + int64(i)*g.step }
@@ -26,7 +27,7 @@ func newGrid(start, end, step int64) grid {
 	if end < start {
 		return grid{start: start, step: step}
 	}
-	return grid{start: start, step: step, n: int((end-start)/step) + 1}
+	return grid{start: start, step: step, n: int((end-start)/step) + 1, instant: start == end}
 }
 
 // absent fills the steps at which a column has no float. The stale marker can
