@@ -81,6 +81,7 @@ func BenchmarkRange(b *testing.B) {
 		})},
 	}
 	for _, q := range []struct{ name, text string }{
+		{"few", `sum by (job) (rate(requests_total{instance="host-7"}[5m]))`},
 		{"sum_by_rate", "sum by (job) (rate(requests_total[5m]))"},
 		{"rate", "rate(requests_total[5m])"},
 		{"max_1h", "max_over_time(requests_total[1h])"},

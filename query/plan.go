@@ -393,7 +393,7 @@ func absentLabels(e parser.Expr) labels.Labels {
 // same words.
 func evalErrorf(format string, args ...any) error { return fmt.Errorf(format, args...) }
 
-// clampRange keeps the arithmetic of absurd ranges from wrapping around.
+// clampTime keeps the arithmetic of absurd ranges from wrapping around.
 func clampTime(t int64) int64 {
 	return min(max(t, math.MinInt64/4), math.MaxInt64/4)
 }
