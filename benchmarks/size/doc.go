@@ -2,7 +2,7 @@
 // benchmarks/sets is written through remote write 1 into tsdb, and into
 // VictoriaMetrics beside it, from empty directories; they flush and merge, and
 // what their files hold then is set against the number of samples. Sizes do
-// not depend on the machine (VictoriaMetrics' index varies by a percent of all).
+// not depend on the machine (VictoriaMetrics' vary by a percent).
 //
 //	make bench-size ARGS="-victoriametrics PATH -recording FILE"
 //
