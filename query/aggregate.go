@@ -399,13 +399,16 @@ func (n *countValuesNode) table(f *frame) (*table, error) {
 				col := column{metric: n.by.labels(groups.b, ls)}
 				col.reset(n.n)
 				cols = append(cols, col)
-				held += n.n
-				if err := f.hold(n.n); err != nil {
+				if err := f.checkSparse(len(cols)*n.n, held); err != nil {
 					return err
 				}
 			}
 			if isAbsent(cols[k].v[i]) {
 				cols[k].v[i] = 0
+				held++
+				if err := f.hold(1); err != nil {
+					return err
+				}
 			}
 			cols[k].v[i]++
 		}

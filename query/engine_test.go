@@ -59,6 +59,8 @@ var endless = []struct {
 	{"one series, a sample each step", "quantile_over_time(0.5, dense[60d])", time.Minute},
 	{"one series, many steps a sample", "quantile_over_time(0.5, dense[60d])", 10 * time.Millisecond},
 	{"one series behind its last sample", "quantile_over_time(0.5, dense[60d] offset -30d)", 10 * time.Minute},
+	{"more values than fit", `count_values("v", quantile_over_time(0.5, dense[60d]))`, time.Minute},
+	{"sorted windows of a group", "quantile(0.5, quantile_over_time(0.5, dense[60d]))", time.Minute},
 	{"many operators", "dense" + strings.Repeat("+dense", 1500), time.Second},
 	{"values of a subquery", "quantile_over_time(0.5, sum(dense)[2d:1m])", time.Second},
 }

@@ -179,8 +179,18 @@ func (f *frame) keep(t *table, c column) error {
 	if err := f.hold(points); err != nil {
 		return err
 	}
-	// A column takes 8 bytes a step whether there is a value or not.
-	if dense := len(t.cols) * len(c.v) / 2; dense > f.maxSamples && dense > 4*t.weight {
+	return f.checkSparse(len(t.cols)*len(c.v), t.weight)
+}
+
+// sparseCells is how many steps of columns may have no value before anyone
+// cares: 256 MiB.
+const sparseCells = 1 << 25
+
+// checkSparse returns an error if columns, which take 8 bytes a step whether
+// there is a value or not, take far more memory than their points would, or
+// more than the limit on points allows.
+func (x *exec) checkSparse(cells, points int) error {
+	if cells > sparseCells && cells > 16*points || cells/2 > max(x.maxSamples, points) {
 		return uncovered(reasonSparse)
 	}
 	return nil

@@ -98,6 +98,21 @@ func TestFoldsHoldGroupsNotSeries(t *testing.T) {
 	}
 }
 
+// A table of columns with hardly a value would take more memory than Prometheus
+// needs for the points: such queries are left to its engine.
+func TestSparseAnswersAreLeftToPrometheus(t *testing.T) {
+	s := wide(t, 50)
+	reg := prometheus.NewRegistry()
+	e := query.New(query.Options{MaxSamples: 20_000, Registerer: reg})
+	expr := `count_values("v", wide)` // 4,500 values, most of them once in 90 steps
+	if res := answer(t, e, s, expr); res.Err != nil || isEmpty(res.Value) {
+		t.Errorf("got %v", res)
+	}
+	if f := fallbacks(t, reg); f["sparse"] != 1 {
+		t.Errorf("counted %v", f)
+	}
+}
+
 // Experimental functions run on Prometheus' engine, and are counted.
 func TestFallbacksAreCounted(t *testing.T) {
 	s := wide(t, 5)
