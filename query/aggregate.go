@@ -125,6 +125,7 @@ func (n *foldNode) table(f *frame) (*table, error) {
 	defer src.close()
 	groups := newGrouping(n.by)
 	var folds []*fold
+	checked := 1 // number of groups at which memory is looked at next
 	err = f.each(src, func(_ int, c *column) error {
 		first := c.first()
 		if first == len(c.v) {
@@ -135,14 +136,16 @@ func (n *foldNode) table(f *frame) (*table, error) {
 			g := n.newFold()
 			g.metric = n.by.labels(groups.b, c.metric)
 			folds = append(folds, g)
-			if err := f.hold(n.n); err != nil {
-				return err
+			if len(folds) == checked {
+				checked += checked/4 + 1
+				if err := n.checkMemory(f, folds); err != nil {
+					return err
+				}
 			}
 		}
 		n.add(f, folds[k], c, first)
 		return nil
 	})
-	f.release(len(folds) * n.n)
 	if err != nil {
 		return nil, err
 	}
@@ -153,6 +156,28 @@ func (n *foldNode) table(f *frame) (*table, error) {
 		}
 	}
 	return t, nil
+}
+
+// checkMemory returns an error if there are too many groups, or too many that
+// have hardly a value.
+func (n *foldNode) checkMemory(f *frame, folds []*fold) error {
+	cells := len(folds) * n.n
+	if cells < min(f.maxSamples, sparseCells) {
+		return nil
+	}
+	points := 0
+	for _, g := range folds {
+		for _, v := range g.v {
+			if !isAbsent(v) {
+				points++
+			}
+		}
+	}
+	if err := f.hold(points); err != nil {
+		return err
+	}
+	f.release(points)
+	return f.checkSparse(cells, points)
 }
 
 func (n *foldNode) newFold() *fold {

@@ -155,7 +155,17 @@ type join struct {
 	b         *labels.Builder
 	out       []column
 	byHash    map[uint64]int
-	separate  bool // equal labels are no error yet
+	separate  bool    // equal labels are no error yet
+	errs      []error // of operators, the last of each step; nil if there is none
+}
+
+// noteError keeps an error of the operator at a step. As in Prometheus, the last
+// of each step is told.
+func (j *join) noteError(s int, err error) {
+	if j.errs == nil {
+		j.errs = make([]error, j.n)
+	}
+	j.errs[s] = err
 }
 
 func (n *joinNode) table(f *frame) (*table, error) {
@@ -194,6 +204,11 @@ func (n *joinNode) table(f *frame) (*table, error) {
 			if err := j.fill(&j.one.cols[i], g); err != nil {
 				return nil, err
 			}
+		}
+	}
+	for _, err := range j.errs {
+		if err != nil {
+			f.annotateOperator(&j.operator, err)
 		}
 	}
 	out := &table{}
@@ -310,7 +325,7 @@ func (j *join) pair(g *matchGroup, many, one labels.Labels, at func(s int) (a, b
 			var err error
 			r, keep, err = j.mixed(a, b)
 			if err != nil {
-				j.f.annotateOperator(&j.operator, err)
+				j.noteError(s, err)
 				if _, counts := err.(reconciledInfo); !counts {
 					continue
 				}
