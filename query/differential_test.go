@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/promql/promqltest"
+	"github.com/prometheus/prometheus/util/stats"
 
 	"tsdb/query"
 	"tsdb/query/querytest"
@@ -22,7 +23,7 @@ import (
 
 // The differential test asks our engine and Prometheus' the same random
 // questions about the same random samples, and compares values, whether there
-// is an error, and annotations.
+// is an error, annotations, and the counts of samples a step.
 //
 // Floats must have the same bits, with these exceptions. A NaN is a NaN. And
 // Prometheus adds up the results of operators and functions in the order of a
@@ -89,13 +90,13 @@ func newDifferential(t *testing.T, settle, delayed, starts bool, seed uint64) *d
 	const most = 5_000_000
 	d.ours = query.New(query.Options{
 		Parser: promqltest.TestParserOpts, MaxSamples: most, DelayedNameRemoval: delayed, UseStartTimestamps: starts,
-		Registerer: d.reg,
+		Registerer: d.reg, PerStepStats: true,
 	})
 	d.theirs = promql.NewEngine(promql.EngineOpts{
 		MaxSamples: most, Timeout: time.Minute, LookbackDelta: query.DefaultLookback,
 		NoStepSubqueryIntervalFn: func(int64) int64 { return query.DefaultSubqueryStep.Milliseconds() },
 		EnableAtModifier:         true, EnableNegativeOffset: true,
-		EnableDelayedNameRemoval: delayed, UseStartTimestamps: starts,
+		EnableDelayedNameRemoval: delayed, UseStartTimestamps: starts, EnablePerStepStats: true,
 		Parser: parser.NewParser(promqltest.TestParserOpts),
 	})
 	return d
@@ -135,22 +136,29 @@ func (q question) String() string {
 	return fmt.Sprintf("%s  from %d to %d by %d, instant %v", q.text, q.start, q.end, q.step, q.instant)
 }
 
-func (d *differential) exec(e promql.QueryEngine, q question) *promql.Result {
+func (d *differential) exec(e promql.QueryEngine, q question) (*promql.Result, *stats.QuerySamples) {
+	opts := promql.NewPrometheusQueryOpts(true, 0)
 	var p promql.Query
 	var err error
 	if q.instant {
-		p, err = e.NewInstantQuery(d.t.Context(), d.s, nil, q.text, time.UnixMilli(q.start))
+		p, err = e.NewInstantQuery(d.t.Context(), d.s, opts, q.text, time.UnixMilli(q.start))
 	} else {
-		p, err = e.NewRangeQuery(d.t.Context(), d.s, nil, q.text, time.UnixMilli(q.start), time.UnixMilli(q.end), time.Duration(q.step)*time.Millisecond)
+		p, err = e.NewRangeQuery(d.t.Context(), d.s, opts, q.text, time.UnixMilli(q.start), time.UnixMilli(q.end), time.Duration(q.step)*time.Millisecond)
 	}
 	if err != nil {
-		return &promql.Result{Err: fmt.Errorf("prepare: %w", err)}
+		return &promql.Result{Err: fmt.Errorf("prepare: %w", err)}, nil
 	}
-	return p.Exec(d.t.Context()) // not closed: Prometheus would reuse the memory of the result
+	return p.Exec(d.t.Context()), p.Stats().Samples // not closed: Prometheus would reuse the memory of the result
 }
 
 func (d *differential) ask(q question) {
-	ours, theirs := d.exec(d.ours, q), d.exec(d.theirs, q)
+	ours, ourCounts := d.exec(d.ours, q)
+	theirs, theirCounts := d.exec(d.theirs, q)
+	if theirs.Err == nil && ours.Err == nil {
+		if a, b := countsOf(ourCounts), countsOf(theirCounts); a != b {
+			d.t.Errorf("%v\ncounts %s\nand    %s", q, a, b)
+		}
+	}
 	switch {
 	case theirs.Err != nil:
 		d.failed++
@@ -162,7 +170,7 @@ func (d *differential) ask(q question) {
 		return
 	}
 	for range 30 {
-		again := d.exec(d.theirs, q)
+		again, _ := d.exec(d.theirs, q)
 		if differs(q, again, theirs, 0) != "" || differs(q, ours, again, 0) == "" {
 			d.undecided++
 			return
@@ -260,6 +268,11 @@ func matricesDiffer(a, b promql.Matrix, eps float64) string {
 		}
 	}
 	return ""
+}
+
+// countsOf returns the counts that do not depend on how an engine works.
+func countsOf(s *stats.QuerySamples) string {
+	return fmt.Sprint(s.TotalSamples, s.SamplesRead, s.TotalSamplesPerStep, s.SamplesReadPerStep)
 }
 
 func isEmpty(v parser.Value) bool {
