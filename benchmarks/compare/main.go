@@ -109,7 +109,11 @@ func printTable(load string, o fleet.Options, servers []server.Server, ms []resu
 		fmt.Printf("| %s |", name)
 		for i, m := range ms {
 			fmt.Printf(" "+format+" |", field(m))
-			if i > 0 {
+			switch {
+			case i == 0:
+			case field(m) == 0:
+				fmt.Print(" – |")
+			default:
 				fmt.Printf(" %.2f |", field(ms[0])/field(m))
 			}
 		}
