@@ -67,6 +67,19 @@ func match(m *parser.VectorMatching, l, r *table) (left, right []*matchGroup) {
 	return left, right
 }
 
+// operands evaluates both sides of an operator, the left one first. Their points
+// count no more: what the caller makes of them does.
+func (f *frame) operands(left, right node) (l, r *table, err error) {
+	if l, err = f.table(left); err != nil {
+		return nil, nil, err
+	}
+	if r, err = f.table(right); err != nil {
+		return nil, nil, err
+	}
+	f.release(l.weight + r.weight)
+	return l, r, nil
+}
+
 // setNode is and, or, unless.
 type setNode struct {
 	grid
@@ -76,15 +89,10 @@ type setNode struct {
 }
 
 func (n *setNode) table(f *frame) (*table, error) {
-	l, err := f.table(n.l)
+	l, r, err := f.operands(n.l, n.r)
 	if err != nil {
 		return nil, err
 	}
-	r, err := f.table(n.r)
-	if err != nil {
-		return nil, err
-	}
-	f.release(l.weight + r.weight)
 	left, right := match(&n.vm, l, r)
 	out := &table{}
 	var cols []column
@@ -169,15 +177,10 @@ func (j *join) noteError(s int, err error) {
 }
 
 func (n *joinNode) table(f *frame) (*table, error) {
-	l, err := f.table(n.l)
+	l, r, err := f.operands(n.l, n.r)
 	if err != nil {
 		return nil, err
 	}
-	r, err := f.table(n.r)
-	if err != nil {
-		return nil, err
-	}
-	f.release(l.weight + r.weight)
 	j := &join{
 		joinNode: n, operator: operatorOf(n.expr), f: f, many: l, one: r,
 		fillMany: n.vm.FillValues.LHS, fillOne: n.vm.FillValues.RHS,

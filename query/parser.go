@@ -59,6 +59,17 @@ func (p *Parser) ParseMetricSelectors(inputs []string) ([][]*labels.Matcher, err
 	return sets, nil
 }
 
+// Selective reports whether there is a matcher that not every series passes:
+// without one a selector would name all of them.
+func Selective(ms []*labels.Matcher) bool {
+	for _, m := range ms {
+		if !m.Matches("") {
+			return true
+		}
+	}
+	return false
+}
+
 // Format parses an expression and prints it over several lines, or on one if
 // it is too deep for that.
 func (p *Parser) Format(input string) (string, error) {

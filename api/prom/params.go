@@ -13,6 +13,8 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/timestamp"
+
+	"tsdb/query"
 )
 
 // Bounds of a request.
@@ -191,18 +193,9 @@ func (a *API) selectors(r *http.Request) ([][]*labels.Matcher, error) {
 		return nil, err
 	}
 	for _, ms := range sets {
-		if !selective(ms) {
+		if !query.Selective(ms) {
 			return nil, errors.New("match[] must contain at least one non-empty matcher")
 		}
 	}
 	return sets, nil
-}
-
-func selective(ms []*labels.Matcher) bool {
-	for _, m := range ms {
-		if !m.Matches("") {
-			return true
-		}
-	}
-	return false
 }

@@ -80,20 +80,11 @@ func (s *Service) selectors(texts []string) ([][]*labels.Matcher, error) {
 		return nil, invalid(err)
 	}
 	for _, ms := range sets {
-		if !selective(ms) {
+		if !query.Selective(ms) {
 			return nil, invalid(errors.New("a selector must contain at least one non-empty matcher"))
 		}
 	}
 	return sets, nil
-}
-
-func selective(ms []*labels.Matcher) bool {
-	for _, m := range ms {
-		if !m.Matches("") {
-			return true
-		}
-	}
-	return false
 }
 
 // inclusive returns the half-open range of the times from start to end.
