@@ -77,10 +77,12 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 	s.check(t)
 }
 
-// writeUntil writes until ctx ends; the server may go at any time.
+// writeUntil writes until ctx ends; the server may go at any time. The last
+// request is waited for: a server may store one whose client has left even
+// after it has answered somebody else's query.
 func writeUntil(ctx context.Context, t *testing.T, l *ledger, c *http.Client, base string) {
 	for ctx.Err() == nil {
-		r, err := l.write(ctx, c, base)
+		r, err := l.write(context.WithoutCancel(ctx), c, base)
 		switch {
 		case err != nil:
 			time.Sleep(time.Millisecond) // not up yet, or killed
