@@ -62,21 +62,13 @@ func (p *points) each(f func(i int, lo, hi int32)) error {
 // last and the first sample of the window, extended to its borders unless the
 // series seems to begin or end inside.
 func extrapolated(p *points, out []float64, isCounter, isRate bool) error {
-	seconds := (time.Duration(p.width) * time.Millisecond).Seconds()
 	resets := p.deque[:0] // samples that are lower than the one before
-	if isCounter {
-		for k := 1; k < len(p.v); k++ {
-			if p.v[k] < p.v[k-1] {
-				resets = append(resets, int32(k))
-			}
-		}
+	if isCounter && !p.rising {
+		resets = appendResets(resets, p.v)
 		p.deque = resets
 	}
-	// Divisions are what this costs, and regular samples have the same place in
-	// each window (BenchmarkRange/query=rate).
-	var place placement
-	var toStart, toEnd, sampled float64
-	end, step := p.ends(p.grid)
+	placed := p.placements(p.windows, p.t)[:len(out)]
+	seconds := (time.Duration(p.width) * time.Millisecond).Seconds()
 	los, his := p.lo[:len(out)], p.hi[:len(out)]
 	for i := range out {
 		if i%1024 == 1023 {
@@ -84,7 +76,6 @@ func extrapolated(p *points, out []float64, isCounter, isRate bool) error {
 				return err
 			}
 		}
-		at := end + int64(i)*step
 		lo, last := int(los[i]), int(his[i])-1
 		if last <= lo {
 			continue
@@ -100,18 +91,14 @@ func extrapolated(p *points, out []float64, isCounter, isRate bool) error {
 			}
 			result += p.v[k-1]
 		}
-		if now := (placement{p.t[lo] - at, p.t[last] - at, last - lo}); now != place {
-			place = now
-			toStart, toEnd, sampled = place.borders(p.width)
-		}
-		toStart := toStart
-		if isCounter && result > 0 && first >= 0 {
+		place := &placed[i]
+		factor := place.factor
+		if isCounter && result > 0 && first >= 0 && !place.aboveZero(first, result) {
 			// A counter cannot have been below zero.
-			if toZero := sampled * (first / result); toZero < toStart {
-				toStart = toZero
+			if toZero := place.sampled * (first / result); toZero < place.toStart {
+				factor = (place.sampled + toZero + place.toEnd) / place.sampled
 			}
 		}
-		factor := (sampled + toStart + toEnd) / sampled
 		if isRate {
 			factor /= seconds
 		}
@@ -120,30 +107,79 @@ func extrapolated(p *points, out []float64, isCounter, isRate bool) error {
 	return nil
 }
 
-// placement is where the samples of a window lie: the first and the last,
-// relative to its end in milliseconds, and how many there are but one.
-type placement struct {
-	first, last int64
-	n           int
+// appendResets appends the indices of the values that are lower than the one
+// before.
+func appendResets(dst []int32, vs []float64) []int32 {
+	for k := 1; k < len(vs); k++ {
+		if vs[k] < vs[k-1] {
+			dst = append(dst, int32(k))
+		}
+	}
+	return dst
 }
 
-// borders returns how far the result is extended to both sides of the samples,
-// and the time between them, in seconds: up to the border of the window if the
-// border is no farther than samples are from each other, otherwise half of
-// that, as if the series began or ended there.
-func (p placement) borders(width int64) (toStart, toEnd, sampled float64) {
-	toStart = float64(p.first+width) / 1000
-	toEnd = float64(-p.last) / 1000
-	sampled = float64(p.last-p.first) / 1000
-	average := sampled / float64(p.n)
+// placement is where the samples of a window lie: how far the result is
+// extended to both sides of the samples, and the time between the first and
+// the last, in seconds.
+type placement struct {
+	toStart, toEnd, sampled float64
+	factor                  float64 // (sampled + toStart + toEnd) / sampled
+}
+
+// aboveZero reports that a counter that rose by result from first was not below
+// zero at the start of the window, beyond doubt of rounding. It saves a
+// division, which is what extrapolation costs.
+func (p *placement) aboveZero(first, result float64) bool {
+	const (
+		margin = 1 + 1e-12 // far more than three roundings
+		normal = 1e-290    // far from where numbers lose digits
+	)
+	x := p.sampled * first
+	return x > normal && x > p.toStart*result*margin
+}
+
+// placements returns where the samples lie in each window. Series with the same
+// times have them in common.
+func (c *cut) placements(w *windows, ts []int64) []placement {
+	c.placing.Do(func() {
+		c.placed = resize(c.placed, len(c.lo))
+		end, step := w.ends(w.grid)
+		var first, last, n int64
+		var place placement
+		for i, lo := range c.lo {
+			at := end + int64(i)*step
+			hi := c.hi[i] - 1
+			if hi <= lo {
+				continue
+			}
+			// Regular samples lie at the same place of each window.
+			if f, l, m := ts[lo]-at, ts[hi]-at, int64(hi-lo); f != first || l != last || m != n {
+				first, last, n = f, l, m
+				place = placementOf(first+w.width, -last, last-first, n)
+			}
+			c.placed[i] = place
+		}
+	})
+	return c.placed
+}
+
+// placementOf returns the placement of n + 1 samples of a window, of which the
+// first is toStart after its start and the last toEnd before its end,
+// milliseconds: the result is extended up to the border if that is no farther
+// than samples are from each other, otherwise by half of that, as if the series
+// began or ended there.
+func placementOf(toStart, toEnd, sampled, n int64) placement {
+	p := placement{toStart: float64(toStart) / 1000, toEnd: float64(toEnd) / 1000, sampled: float64(sampled) / 1000}
+	average := p.sampled / float64(n)
 	threshold := average * 1.1
-	if toStart >= threshold {
-		toStart = average / 2
+	if p.toStart >= threshold {
+		p.toStart = average / 2
 	}
-	if toEnd >= threshold {
-		toEnd = average / 2
+	if p.toEnd >= threshold {
+		p.toEnd = average / 2
 	}
-	return toStart, toEnd, sampled
+	p.factor = (p.sampled + p.toStart + p.toEnd) / p.sampled
+	return p
 }
 
 // lastTwo computes irate and idelta.
@@ -190,10 +226,13 @@ func tsOfFirstOverTime(p *points, out []float64) error {
 }
 
 // extreme computes the maximum, or with sign -1 the minimum: the first of those
-// that are equal, and the last NaN where there is nothing else. The queue holds
-// what can still be the answer, best first, so each sample is looked at once or
-// twice however wide the windows are.
+// that are equal, and the last NaN where there is nothing else.
 func extreme(p *points, out []float64, sign float64) error {
+	if m, ok := p.segments(); ok {
+		return p.extremeOfSegments(out, sign, m)
+	}
+	// The queue holds what can still be the answer, best first, so each sample
+	// is looked at once or twice however wide the windows are.
 	queue, from, seen := p.deque[:0], 0, 0
 	err := p.each(func(i int, lo, hi int32) {
 		for k, v := range p.v[seen:hi] {
@@ -217,6 +256,82 @@ func extreme(p *points, out []float64, sign float64) error {
 	})
 	p.deque = queue
 	return err
+}
+
+// segments reports whether the windows are made of the same pieces: m steps
+// wide, so that window i is segments i to i + m - 1 of those between the bounds
+// of all windows, and with more samples than segments.
+func (p *points) segments() (m int, ok bool) {
+	_, step := p.ends(p.grid)
+	if step <= 0 || p.width%step != 0 {
+		return 0, false
+	}
+	m64 := p.width / step
+	return int(m64), m64 <= int64(p.n) && m64 >= 4 && len(p.v) >= 2*(p.n+int(m64))
+}
+
+// extremeOfSegments computes the extreme of each segment and that of m in a
+// row from two running ones: backwards to the start of every m-th segment and
+// forwards from it (van Herk, 1992). A NaN stands for no value, and values are
+// multiplied by sign.
+func (p *points) extremeOfSegments(out []float64, sign float64, m int) error {
+	n := len(out)
+	count := n + m - 1
+	p.sort = resize(p.sort, 2*count)
+	best, back := p.sort[:count], p.sort[count:]
+	from := p.lo[0]
+	for s := range best {
+		if s%1024 == 1023 {
+			if err := p.host.check(); err != nil {
+				return err
+			}
+		}
+		to := p.hi[max(s+1-m, 0)]
+		if s+1 < n {
+			to = p.lo[s+1]
+		}
+		x := math.NaN()
+		for _, v := range p.v[from:to] {
+			if v *= sign; v > x || x != x {
+				x = v
+			}
+		}
+		best[s], from = x, to
+	}
+	for s := count - 1; s >= 0; s-- {
+		back[s] = best[s]
+		if (s+1)%m != 0 && s+1 < count {
+			back[s] = better(best[s], back[s+1])
+		}
+	}
+	for s := 1; s < count; s++ {
+		if s%m != 0 {
+			best[s] = better(best[s-1], best[s])
+		}
+	}
+	for i := range out {
+		lo, hi := p.lo[i], p.hi[i]
+		if lo >= hi {
+			continue
+		}
+		// best runs from a start inside the window, back up to it; if both
+		// begin at i they are the same.
+		if x := better(back[i], best[i+m-1]); x == x {
+			out[i] = x * sign
+		} else {
+			out[i] = p.v[hi-1]
+		}
+	}
+	return nil
+}
+
+// better returns the greater of two values, a if they are equal, and the one
+// that is not a NaN.
+func better(a, b float64) float64 {
+	if b > a || a != a {
+		return b
+	}
+	return a
 }
 
 // prefixSums returns the sums of all values before each, if all of them are

@@ -68,13 +68,18 @@ func TestKernelsEqualPrometheusFunctions(t *testing.T) {
 					moment: moment{offset: r.Int64N(200_000) - 50_000},
 					width:  1 + r.Int64N(900_000),
 				}
-				p := &points{windows: w, t: ts, v: slices.Clone(vs), host: quiet{}, lo: make([]int32, w.n), hi: make([]int32, w.n)}
+				p := &points{windows: w, cut: new(cut), t: ts, v: slices.Clone(vs), host: quiet{}}
+				if r.IntN(2) == 0 { // windows of whole steps, and fewer of them than samples
+					w.step = 1 + r.Int64N(60_000)
+					w.width = w.step * (1 + r.Int64N(20))
+				}
+				p.rising = risesThroughout(vs)
 				param := make([]float64, w.n)
 				for i := range param {
 					param[i] = r.Float64()*1.4 - 0.2
 				}
 				p.params = [][]float64{param}
-				w.cut(ts, p.lo, p.hi)
+				p.make(w, ts)
 				var c column
 				c.reset(w.n)
 				if err := kernel(p, c.v); err != nil {
@@ -131,32 +136,35 @@ func TestStaleMarkersAreFound(t *testing.T) {
 	}
 }
 
-// BenchmarkKernel measures what comes after decoding: windows are found and
-// evaluated at every minute. The column M/s counts samples, each once.
+// BenchmarkKernel measures what comes after decoding: windows are found, once
+// if series share their times, and evaluated at every minute. The column M/s
+// counts samples, each once.
 func BenchmarkKernel(b *testing.B) {
 	const samples = 6 * 240
-	for _, jitter := range []int64{0, 1} {
+	for _, shared := range []bool{false, true} {
 		ts, vs := make([]int64, samples), make([]float64, samples)
 		for k := range ts {
-			ts[k] = int64(k)*15_000 + jitter*int64(k*31%7)
+			ts[k] = int64(k)*15_000 + int64(k*31%7)
 			vs[k] = float64(k*k%1000 + k*997)
 		}
 		for _, c := range []struct {
 			name    string
 			minutes int64
 		}{{"rate", 5}, {"increase", 60}, {"max_over_time", 60}, {"sum_over_time", 5}, {"avg_over_time", 60}, {"last_over_time", 5}, {"changes", 60}} {
-			b.Run(fmt.Sprintf("function=%s/minutes=%d/jitter=%d", c.name, c.minutes, jitter), func(b *testing.B) {
+			b.Run(fmt.Sprintf("function=%s/minutes=%d/shared=%t", c.name, c.minutes, shared), func(b *testing.B) {
 				w := &windows{grid: grid{start: 300_000, step: 60_000, n: 355}, width: c.minutes * 60_000}
-				p := &points{windows: w, host: quiet{}, lo: make([]int32, w.n), hi: make([]int32, w.n)}
+				p := &points{windows: w, host: quiet{}}
 				var c2 column
 				var sc windowScratch
+				var known cuts
 				kernel := windowKernels[c.name]
 				b.ReportAllocs()
 				b.SetBytes(samples)
 				for b.Loop() {
 					c2.reset(w.n)
-					p.t, p.v = sc.dropStale(ts, vs)
-					w.cut(p.t, p.lo, p.hi)
+					in := sc.dropStale(span{t: ts, v: vs, shared: shared})
+					p.t, p.v, p.rising = in.t, in.v, in.rising
+					p.cut = known.of(w, in, &sc.cut)
 					if err := kernel(p, c2.v); err != nil {
 						b.Fatal(err)
 					}

@@ -91,13 +91,17 @@ func (n *vectorNode) open(f *frame) (source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &vectorSource{n, f, set}, nil
+	s := &vectorSource{vectorNode: n, f: f, set: set}
+	s.windows = windows{grid: n.grid, moment: n.selector.moment, width: n.selector.window}
+	return s, nil
 }
 
 type vectorSource struct {
 	*vectorNode
-	f   *frame
-	set *seriesSet
+	f       *frame
+	set     *seriesSet
+	windows windows
+	cuts    cuts
 }
 
 func (s *vectorSource) len() int { return s.set.n }
@@ -116,7 +120,7 @@ func (s *vectorSource) column(w *worker, i int, c *column) error {
 	}
 	s.f.count.steps(&w.tally, s.n)
 	if len(samples.H) == 0 && !s.timestamps {
-		s.floats(w, samples.T, samples.V, c.v)
+		s.floats(w, span{t: samples.T, v: samples.V}, c.v)
 		return nil
 	}
 	var stats []*histogram.FloatHistogram
@@ -167,22 +171,23 @@ func (s *vectorSource) column(w *worker, i int, c *column) error {
 	return nil
 }
 
-// floats sets out to the samples of a series that has no histograms.
-func (s *vectorSource) floats(w *worker, ts []int64, vs, out []float64) {
-	at, step := s.selector.ends(s.grid)
-	next, jump, found := 0, 0, int64(0)
+// floats sets out to the last sample of each step's window, of a series that
+// has no histograms.
+func (s *vectorSource) floats(w *worker, in span, out []float64) {
+	c := s.cuts.of(&s.windows, in, &w.windows.cut)
+	lo, hi, vs := c.lo[:len(out)], c.hi[:len(out)], in.v
+	found := int64(0)
 	for i := range out {
-		k := after(ts, next, jump, at)
-		next, jump = k, k-next
-		if k > 0 && ts[k-1] > at-s.selector.window && !value.IsStaleNaN(vs[k-1]) {
-			out[i] = vs[k-1]
-			found++
-			if w.tally.totals != nil {
-				w.tally.totals[i]++
-				w.tally.reads[i]++
-			}
+		k := hi[i]
+		if k == lo[i] || value.IsStaleNaN(vs[k-1]) {
+			continue
 		}
-		at += step
+		out[i] = vs[k-1]
+		found++
+		if w.tally.totals != nil {
+			w.tally.totals[i]++
+			w.tally.reads[i]++
+		}
 	}
 	w.tally.total += found
 	w.tally.read += found

@@ -23,42 +23,15 @@ type windows struct {
 	lag   int64 // milliseconds; > 0 only if samples after the window are looked at
 }
 
-// cut finds the window of each step among rising times: samples lo[i] ≤ k <
-// hi[i]. Both only ever grow, mostly by as much as at the step before.
-func (w *windows) cut(ts []int64, lo, hi []int32) {
-	end, step := w.ends(w.grid)
-	end += w.lag
-	from, to, fromJump, toJump := 0, 0, 0, 0
-	for i := range lo {
-		k := after(ts, to, toJump, end)
-		to, toJump = k, k-to
-		k = after(ts, from, fromJump, end-w.width)
-		from, fromJump = k, k-from
-		lo[i], hi[i] = int32(from), int32(to)
-		end += step
-	}
-}
-
-// after returns the first index from k on whose time is after t; it looks at k
-// + jump first.
-func after(ts []int64, k, jump int, t int64) int {
-	if g := k + jump; g > k && g <= len(ts) && ts[g-1] <= t {
-		k = g
-	}
-	for k < len(ts) && ts[k] <= t {
-		k++
-	}
-	return k
-}
-
 // points is what a window function looks at: the samples of one series, stale
 // markers taken out, and where the window of each step lies. A kernel reads
 // nothing else, so that something other than samples can take their place.
 type points struct {
 	*windows
+	*cut
 	t      []int64
 	v      []float64
-	lo, hi []int32
+	rising bool        // as that of a span
 	params [][]float64 // the scalar arguments, a value a step
 
 	host  kernelHost
@@ -78,12 +51,12 @@ type windowKernel func(p *points, out []float64) error
 // windowScratch is the memory of a worker for range functions.
 type windowScratch struct {
 	points     points
+	cut, hcut  cut
 	t          []int64
 	v          []float64
 	floats     []promql.FPoint
 	histograms []promql.HPoint
 	starts     promql.StartTimestamps
-	hlo, hhi   []int32
 }
 
 func resize[T any](s []T, n int) []T {
@@ -117,6 +90,10 @@ type span struct {
 	h  []*histogram.FloatHistogram // or empty; nil where the sample is a float
 	// stale reports whether some of them may be stale markers.
 	stale bool
+	// rising says that no value is below the one before, nor a NaN.
+	rising bool
+	// shared says that t is never changed: other series may have the same.
+	shared bool
 	// counted says that reading them has been counted elsewhere.
 	counted bool
 }
@@ -177,18 +154,37 @@ func staysDistinct(s interface {
 	if !s.distinct() {
 		return false
 	}
-	var name string
+	// One name without what goes with it cannot make two series equal; for
+	// others their hashes tell.
+	var (
+		name string
+		buf  []byte
+		seen map[uint64]struct{}
+	)
 	for i := range s.len() {
 		ls, _ := s.labels(i)
-		switch n := ls.Get(nameLabel); {
-		case i == 0:
-			name = n
-		case n != name:
+		if seen == nil {
+			n := ls.Get(nameLabel)
+			if i == 0 {
+				name = n
+			}
+			if n == name && !ls.Has(typeLabel) && !ls.Has(unitLabel) {
+				continue
+			}
+			seen = make(map[uint64]struct{}, s.len())
+			for k := range i {
+				ls, _ := s.labels(k)
+				var h uint64
+				h, buf = ls.HashWithoutLabels(buf, typeLabel, unitLabel)
+				seen[h] = struct{}{}
+			}
+		}
+		var h uint64
+		h, buf = ls.HashWithoutLabels(buf, typeLabel, unitLabel)
+		if _, ok := seen[h]; ok {
 			return false
 		}
-		if ls.Has(typeLabel) || ls.Has(unitLabel) {
-			return false
-		}
+		seen[h] = struct{}{}
 	}
 	return true
 }
@@ -209,6 +205,7 @@ type rangeSource struct {
 	in      rangeSeries
 	scalars [][]float64
 	warned  atomic.Pointer[string] // the name that warnOfName told of last
+	cuts    cuts
 }
 
 func (s *rangeSource) len() int { return s.in.len() }
@@ -247,34 +244,51 @@ func (s *rangeSource) column(w *worker, i int, c *column) error {
 // runKernel evaluates all windows of a series of floats.
 func (s *rangeSource) runKernel(w *worker, in span, c *column) error {
 	p := &w.windows.points
-	p.windows, p.t, p.v, p.params, p.host = &s.windows, in.t, in.v, s.scalars, s
 	if in.stale {
-		p.t, p.v = w.windows.dropStale(in.t, in.v)
+		in = w.windows.dropStale(in)
 	}
-	p.lo, p.hi = resize(p.lo, s.grid.n), resize(p.hi, s.grid.n)
-	s.cut(p.t, p.lo, p.hi)
-	widest := s.tallyWindows(w, p, in.counted)
-	if err := s.f.hold(widest); err != nil {
+	p.windows, p.t, p.v, p.rising, p.params, p.host = &s.windows, in.t, in.v, in.rising, s.scalars, s
+	p.cut = s.cuts.of(&s.windows, in, &w.windows.cut)
+	s.tally(w, p.cut, in.counted)
+	if err := s.f.hold(p.widest); err != nil {
 		return err
 	}
-	defer s.f.release(widest)
+	defer s.f.release(p.widest)
 	return s.kernel(p, c.v)
 }
 
-// dropStale returns the samples without stale markers: those given if there are
-// none.
-func (w *windowScratch) dropStale(ts []int64, vs []float64) ([]int64, []float64) {
-	first := firstStale(vs)
-	if first == len(vs) {
-		return ts, vs
+// dropStale takes the stale markers out of a span of floats.
+func (w *windowScratch) dropStale(in span) span {
+	if in.rising = risesThroughout(in.v); in.rising {
+		return in
 	}
-	w.t, w.v = append(w.t[:0], ts[:first]...), append(w.v[:0], vs[:first]...)
-	for i := first; i < len(vs); i++ {
-		if !value.IsStaleNaN(vs[i]) {
-			w.t, w.v = append(w.t, ts[i]), append(w.v, vs[i])
+	first := firstStale(in.v)
+	if first == len(in.v) {
+		return in
+	}
+	w.t, w.v = append(w.t[:0], in.t[:first]...), append(w.v[:0], in.v[:first]...)
+	for i := first; i < len(in.v); i++ {
+		if !value.IsStaleNaN(in.v[i]) {
+			w.t, w.v = append(w.t, in.t[i]), append(w.v, in.v[i])
 		}
 	}
-	return w.t, w.v
+	in.t, in.v, in.shared = w.t, w.v, false
+	return in
+}
+
+// risesThroughout reports that no value is below the one before, nor a NaN.
+func risesThroughout(vs []float64) bool {
+	if len(vs) == 0 {
+		return true
+	}
+	before := vs[0]
+	for _, v := range vs {
+		if !(v >= before) {
+			return false
+		}
+		before = v
+	}
+	return true
 }
 
 // firstStale returns the index of the first stale marker, len(vs) if there is
@@ -299,32 +313,25 @@ func firstStale(vs []float64) int {
 	return len(vs)
 }
 
-// tallyWindows counts the samples of the windows and returns the size of the
-// largest. Each step counts as read what the step before did not see.
-func (s *rangeSource) tallyWindows(w *worker, p *points, counted bool) int {
+// tally counts the samples of the windows. Each step counts as read what the
+// step before did not see.
+func (s *rangeSource) tally(w *worker, c *cut, counted bool) {
 	s.f.count.steps(&w.tally, s.grid.n)
-	hi := p.hi[:len(p.lo)]
-	var widest, since int32
-	var total, read int64
-	for i, lo := range p.lo {
-		n := hi[i] - lo
-		fresh := hi[i] - max(since, lo)
-		since = hi[i]
-		widest = max(widest, n)
-		total += int64(n)
-		read += int64(fresh)
-		if w.tally.totals != nil {
-			w.tally.totals[i] += int64(n)
-			if !counted {
-				w.tally.reads[i] += int64(fresh)
-			}
-		}
-	}
-	w.tally.total += total
+	w.tally.total += c.total
 	if !counted {
-		w.tally.read += read
+		w.tally.read += c.read
 	}
-	return int(widest)
+	if w.tally.totals == nil {
+		return
+	}
+	since := int32(0)
+	for i, lo := range c.lo {
+		w.tally.totals[i] += int64(c.hi[i] - lo)
+		if !counted {
+			w.tally.reads[i] += int64(c.hi[i] - max(since, lo))
+		}
+		since = c.hi[i]
+	}
 }
 
 // callEach evaluates the windows of a series with Prometheus' function, one by
@@ -364,11 +371,8 @@ func (s *rangeSource) callEach(w *worker, i int, in span, c *column) error {
 		}
 	}
 	n := s.grid.n
-	p := &sc.points
-	p.lo, p.hi = resize(p.lo, n), resize(p.hi, n)
-	s.cut(sc.t, p.lo, p.hi)
-	sc.hlo, sc.hhi = resize(sc.hlo, n), resize(sc.hhi, n)
-	s.cut(ht, sc.hlo, sc.hhi)
+	sc.cut.make(&s.windows, sc.t)
+	sc.hcut.make(&s.windows, ht)
 	weights := make([]int64, len(sc.histograms)+1) // of all before
 	for k, h := range sc.histograms {
 		weights[k+1] = weights[k] + int64(pointsOf(h.H))
@@ -389,7 +393,7 @@ func (s *rangeSource) callEach(w *worker, i int, in span, c *column) error {
 		if err := s.f.check(); err != nil {
 			return err
 		}
-		lo, hi, hlo, hhi := p.lo[k], p.hi[k], sc.hlo[k], sc.hhi[k]
+		lo, hi, hlo, hhi := sc.cut.lo[k], sc.cut.hi[k], sc.hcut.lo[k], sc.hcut.hi[k]
 		if lo == hi && hlo == hhi {
 			continue
 		}
