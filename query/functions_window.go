@@ -202,7 +202,7 @@ func lastTwo(p *points, out []float64, isRate bool) error {
 }
 
 func countOverTime(p *points, out []float64) error {
-	return p.each(func(i int, lo, hi int32) { out[i] = float64(hi - lo) })
+	return p.each(func(i int, lo, hi int32) { out[i] = float64(p.samples(lo, hi)) })
 }
 
 func presentOverTime(p *points, out []float64) error {

@@ -32,11 +32,13 @@ type points struct {
 	t      []int64
 	v      []float64
 	rising bool        // as that of a span
+	heavy  []int64     // how many samples all before each stand for; nil if that is their number
 	params [][]float64 // the scalar arguments, a value a step
 
-	host  kernelHost
-	deque []int32   // scratch
-	sort  []float64 // scratch
+	host   kernelHost
+	deque  []int32   // scratch
+	sort   []float64 // scratch
+	weight []int64   // scratch of heavy
 }
 
 // kernelHost is what a kernel may ask for.
@@ -52,6 +54,7 @@ type windowKernel func(p *points, out []float64) error
 type windowScratch struct {
 	points     points
 	cut, hcut  cut
+	whole      wholeScratch
 	t          []int64
 	v          []float64
 	floats     []promql.FPoint
@@ -94,6 +97,8 @@ type span struct {
 	rising bool
 	// shared says that t is never changed: other series may have the same.
 	shared bool
+	// weights, if there are any, say how many samples each stands for.
+	weights []int32
 	// counted says that reading them has been counted elsewhere.
 	counted bool
 }
@@ -117,6 +122,11 @@ func (n *rangeNode) open(f *frame) (source, error) {
 	in, err := n.input.open(f, n.grid)
 	if err != nil {
 		return nil, err
+	}
+	if stored, ok := in.(*storedSeries); ok && n.kernel != nil && n.width >= wholeWidth {
+		if of, ok := wholeChunks[n.name]; ok {
+			in = &wholeSeries{storedSeries: stored, windows: &n.windows, of: of}
+		}
 	}
 	s := &rangeSource{rangeNode: n, f: f, in: in}
 	for _, p := range n.params {
@@ -249,7 +259,11 @@ func (s *rangeSource) runKernel(w *worker, in span, c *column) error {
 	}
 	p.windows, p.t, p.v, p.rising, p.params, p.host = &s.windows, in.t, in.v, in.rising, s.scalars, s
 	p.cut = s.cuts.of(&s.windows, in, &w.windows.cut)
-	s.tally(w, p.cut, in.counted)
+	p.heavy = nil
+	if len(in.weights) > 0 {
+		p.weigh(in.weights)
+	}
+	s.tally(w, p, in.counted)
 	if err := s.f.hold(p.widest); err != nil {
 		return err
 	}
@@ -313,9 +327,34 @@ func firstStale(vs []float64) int {
 	return len(vs)
 }
 
+// weigh notes how many samples each of the points stands for.
+func (p *points) weigh(weights []int32) {
+	p.weight = resize(p.weight, len(weights)+1)
+	p.heavy = p.weight
+	n := int64(0)
+	for k, w := range weights {
+		p.heavy[k] = n
+		n += int64(w)
+	}
+	p.heavy[len(weights)] = n
+	p.total = 0
+	for i, lo := range p.lo {
+		p.total += p.samples(lo, p.hi[i])
+	}
+}
+
+// samples returns how many samples the points lo ≤ k < hi stand for.
+func (p *points) samples(lo, hi int32) int64 {
+	if p.heavy == nil {
+		return int64(hi - lo)
+	}
+	return p.heavy[hi] - p.heavy[lo]
+}
+
 // tally counts the samples of the windows. Each step counts as read what the
 // step before did not see.
-func (s *rangeSource) tally(w *worker, c *cut, counted bool) {
+func (s *rangeSource) tally(w *worker, p *points, counted bool) {
+	c := p.cut
 	s.f.count.steps(&w.tally, s.grid.n)
 	w.tally.total += c.total
 	if !counted {
@@ -326,7 +365,7 @@ func (s *rangeSource) tally(w *worker, c *cut, counted bool) {
 	}
 	since := int32(0)
 	for i, lo := range c.lo {
-		w.tally.totals[i] += int64(c.hi[i] - lo)
+		w.tally.totals[i] += p.samples(lo, c.hi[i])
 		if !counted {
 			w.tally.reads[i] += int64(c.hi[i] - max(since, lo))
 		}
