@@ -3,6 +3,7 @@ package query
 import (
 	"context"
 	"log/slog"
+	"runtime"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,8 +30,9 @@ type Options struct {
 	Lookback     time.Duration // a sample older than this is stale; 0 = DefaultLookback
 	SubqueryStep time.Duration // step of a subquery that names none; 0 = DefaultSubqueryStep
 
-	MaxConcurrent int // queries that run at a time; 0 = DefaultMaxConcurrent
+	MaxConcurrent int // heavy queries that run at a time, and light ones; 0 = DefaultMaxConcurrent
 	MaxQueued     int // queries that wait for one of them to end, more get ErrOverloaded; 0 = DefaultMaxQueued
+	Cores         int // goroutines that evaluate queries at a time; 0 = GOMAXPROCS
 
 	Parser             parser.Options // language features beyond the stable ones
 	DelayedNameRemoval bool           // drop metric names after the whole evaluation instead of at each function
@@ -52,6 +54,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.SubqueryStep, DefaultSubqueryStep)
 	setDefault(&o.MaxConcurrent, DefaultMaxConcurrent)
 	setDefault(&o.MaxQueued, DefaultMaxQueued)
+	setDefault(&o.Cores, runtime.GOMAXPROCS(0))
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -69,6 +72,7 @@ type Engine struct {
 	inner   *promql.Engine
 	parser  *Parser
 	queue   *queue
+	cores   *cores
 	timeout time.Duration
 
 	settings     settings
@@ -86,6 +90,7 @@ func New(o Options) *Engine {
 	e := &Engine{
 		parser:  NewParser(o.Parser),
 		queue:   newQueue(o.MaxConcurrent, o.MaxQueued, o.Started),
+		cores:   newCores(o.Cores),
 		timeout: o.Timeout,
 		settings: settings{
 			subqueryStep:    o.SubqueryStep.Milliseconds(),

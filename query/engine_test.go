@@ -291,3 +291,47 @@ func TestManyClientsGetTheSameAnswer(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// Queries that run for minutes, more than may, do not keep a small one waiting,
+// and all of them end with their client.
+func TestSmallQueriesRunBesideEndlessOnes(t *testing.T) {
+	s := loaded(t)
+	e := query.New(query.Options{Timeout: time.Minute, MaxConcurrent: 2})
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for range 6 {
+		wg.Go(func() {
+			q, err := e.NewRangeQuery(ctx, s, nil, "quantile_over_time(0.5, dense[60d])", denseEnd.Add(-10_000*time.Minute), denseEnd, time.Minute)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer q.Close()
+			var canceled promql.ErrQueryCanceled
+			if res := q.Exec(ctx); !errors.As(res.Err, &canceled) {
+				t.Errorf("got %v", res.Err)
+			}
+		})
+	}
+	for len(e.Active()) < 2 || e.Waiting() < 4 {
+		time.Sleep(time.Millisecond) // four turned out heavy, and gave their place back
+	}
+	for range 100 {
+		q, err := e.NewInstantQuery(t.Context(), s, nil, "sum(many)", time.UnixMilli(1000))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v, err := q.Exec(t.Context()).Vector(); err != nil || len(v) != 1 || v[0].F != 4950 {
+			t.Fatalf("got %v, %v", v, err)
+		}
+		q.Close()
+	}
+	if n := e.Waiting(); n != 4 {
+		t.Errorf("%d queries wait", n)
+	}
+	cancel()
+	wg.Wait()
+	if err := e.Drain(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

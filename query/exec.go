@@ -23,6 +23,8 @@ type exec struct {
 	ended   atomic.Bool // ctx is over; cheaper to ask than ctx
 	querier *querier
 	workers int
+	share   *share
+	place   *place
 	log     *slog.Logger
 
 	held atomic.Int64 // points in memory
@@ -50,10 +52,15 @@ type worker struct {
 	tally   tally
 }
 
-// check returns the error of the context once that is over.
+// check is to be called now and then by what works long. It returns the error
+// of the context once that is over, and lets other queries have the core when it
+// is their turn.
 func (x *exec) check() error {
-	if x.ended.Load() {
+	if x.share.giveWay(x.ctx); x.ended.Load() {
 		return contextError(x.ctx.Err(), inEvaluation)
+	}
+	if x.share.heavy.Load() && !x.place.becomeHeavy() {
+		return errHeavy
 	}
 	return nil
 }
@@ -260,8 +267,11 @@ func (f *frame) each(src source, consume func(i int, c *column) error) error {
 		next atomic.Int64
 		turn = newTurns()
 	)
+	f.share.end() // who waits needs no core
 	for range workers {
 		wg.Go(func() {
+			f.share.begin(f.ctx)
+			defer f.share.end()
 			err := f.alone(func(w *worker) error {
 				for {
 					k := int(next.Add(1)) - 1
@@ -280,7 +290,7 @@ func (f *frame) each(src source, consume func(i int, c *column) error) error {
 							return err
 						}
 					}
-					if !turn.wait(k) {
+					if !turn.wait(f, k) {
 						return nil
 					}
 					for i := from; i < to; i++ {
@@ -297,6 +307,7 @@ func (f *frame) each(src source, consume func(i int, c *column) error) error {
 		})
 	}
 	wg.Wait()
+	f.share.begin(f.ctx)
 	return turn.err
 }
 
@@ -342,12 +353,20 @@ func newTurns() *turns {
 	return t
 }
 
-// wait waits for the turn of chunk k. It reports false when another failed.
-func (t *turns) wait(k int) bool {
+// wait waits for the turn of chunk k, without a core. It reports false when
+// another failed.
+func (t *turns) wait(f *frame, k int) bool {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	for t.now != k && !t.broken.Load() {
-		t.moved.Wait()
+	waits := t.now != k && !t.broken.Load()
+	t.mu.Unlock()
+	if waits {
+		f.share.end()
+		t.mu.Lock()
+		for t.now != k && !t.broken.Load() {
+			t.moved.Wait()
+		}
+		t.mu.Unlock()
+		f.share.begin(f.ctx)
 	}
 	return !t.broken.Load()
 }

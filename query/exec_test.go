@@ -2,7 +2,6 @@ package query_test
 
 import (
 	"fmt"
-	"runtime"
 	"testing"
 	"time"
 
@@ -52,15 +51,13 @@ func answer(t *testing.T, e *query.Engine, s *querytest.Storage, expr string) *p
 // However many workers there are, sums are added up in the same order.
 func TestAnswersDoNotDependOnTheNumberOfWorkers(t *testing.T) {
 	s := wide(t, 500)
-	e := query.New(query.Options{})
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	for _, expr := range []string{
 		"sum(wide)", "avg by (group) (rate(wide[5m]))", "stddev without (i) (wide)", "topk(3, wide)", "wide > 0",
 		"sum(label_replace(wide, \"x\", \"$1\", \"i\", \"(.).*\")) by (x)",
 	} {
 		var want *promql.Result
 		for _, workers := range []int{1, 2, 7, 16} {
-			runtime.GOMAXPROCS(workers)
+			e := query.New(query.Options{Cores: workers})
 			for range 3 {
 				got := answer(t, e, s, expr)
 				if want == nil {

@@ -2,8 +2,8 @@ package query
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"runtime"
 	"sort"
 	"time"
 
@@ -102,17 +102,33 @@ func (p *planned) Exec(ctx context.Context) *promql.Result {
 	return p.inner.Exec(ctx)
 }
 
-// execOwn waits for its turn and runs the plan.
+// execOwn waits for its turn and runs the plan: once more if the query turns out
+// to be heavy where it may not.
 func (p *planned) execOwn(ctx context.Context) (*promql.Result, error) {
 	total, ctx := p.timers.GetSpanTimer(ctx, stats.ExecTotalTime)
 	defer total.Finish()
+	share := p.engine.cores.share()
+	res, err := p.attempt(ctx, share, false)
+	if errors.Is(err, errHeavy) {
+		p.samples = stats.NewQuerySamples(p.samples.EnablePerStepStats)
+		res, err = p.attempt(ctx, share, true)
+	}
+	return res, err
+}
+
+// attempt waits for a place among the light or the heavy queries and runs the
+// plan.
+func (p *planned) attempt(ctx context.Context, share *share, heavy bool) (*promql.Result, error) {
 	wait, _ := p.timers.GetSpanTimer(ctx, stats.ExecQueueTime)
-	number, err := p.engine.queue.Insert(ctx, p.text)
-	wait.Finish()
+	place, err := p.engine.queue.enter(ctx, p.text, heavy)
 	if err != nil {
+		wait.Finish()
 		return nil, err
 	}
-	defer p.engine.queue.Delete(number)
+	defer place.leave()
+	share.begin(ctx)
+	defer share.end()
+	wait.Finish()
 	eval, ctx := p.timers.GetSpanTimer(ctx, stats.EvalTotalTime)
 	defer eval.Finish()
 	if err := ctx.Err(); err != nil {
@@ -130,7 +146,7 @@ func (p *planned) execOwn(ctx context.Context) (*promql.Result, error) {
 		return nil, uncovered(reasonStorage)
 	}
 	ours.recovers = false // iterators report errors to us
-	x := &exec{settings: &p.settings, ctx: ctx, querier: ours, workers: runtime.GOMAXPROCS(0), log: p.engine.log}
+	x := &exec{settings: &p.settings, ctx: ctx, querier: ours, workers: share.cores.total, share: share, place: place, log: p.engine.log}
 	unwatch := context.AfterFunc(ctx, func() { x.ended.Store(true) })
 	defer unwatch()
 	p.samples.InitStepTracking(p.grid.start, p.grid.last(), p.grid.step)

@@ -14,73 +14,63 @@ type ActiveQuery struct {
 	Started time.Time
 }
 
-// queue lets a bounded number of queries run and a bounded number wait. It is
-// the engine's promql.QueryTracker.
+// queue lets a bounded number of queries run and a bounded number wait. Light
+// queries (see cores) have as many places as heavy ones, so that these cannot
+// take them all for minutes. A query begins in a light place and moves to a
+// heavy one when it turns out to be heavy; if there is none, it lets go of all
+// it holds, and begins anew when there is: that costs it what made it heavy, and
+// whoever waits holds no memory. It is the engine's promql.QueryTracker.
 type queue struct {
-	slots      chan struct{} // one token a running query
-	waiting    atomic.Int64
-	maxWaiting int64
-	started    func(query string) func()
+	light, heavy chan struct{} // one token a running query
+	waiting      atomic.Int64
+	maxWaiting   int64
+	started      func(query string) func()
 
 	mu struct {
 		sync.Mutex
 		last   int // number of the newest query that ran
-		active map[int]activeEntry
+		active map[int]*place
 	}
 }
 
-type activeEntry struct {
+// place is a query's leave to run. It is safe for concurrent use.
+type place struct {
+	queue *queue
 	ActiveQuery
-	ended func()
+	number int
+	ended  func()
+
+	heavy atomic.Bool
+	mu    sync.Mutex // makes heavy true for one caller
 }
 
 func newQueue(concurrent, waiting int, started func(string) func()) *queue {
-	q := &queue{slots: make(chan struct{}, concurrent), maxWaiting: int64(waiting), started: started}
-	q.mu.active = make(map[int]activeEntry)
+	q := &queue{
+		light: make(chan struct{}, concurrent), heavy: make(chan struct{}, concurrent),
+		maxWaiting: int64(waiting), started: started,
+	}
+	q.mu.active = make(map[int]*place)
 	return q
 }
 
 // GetMaxConcurrent returns how many queries may run at a time.
-func (q *queue) GetMaxConcurrent() int { return cap(q.slots) }
+func (q *queue) GetMaxConcurrent() int { return cap(q.heavy) }
 
 // toRun marks the context of a query that is to run. The engine asks its
 // tracker for leave to parse as well, which is quick and needs no turn.
 type toRun struct{}
 
-// Insert waits for its turn to run. A query whose context ends leaves the
-// queue; one that finds it full gets ErrOverloaded.
+// Insert lets a query of Prometheus' engine run, in a heavy place: nothing can
+// make it begin anew.
 func (q *queue) Insert(ctx context.Context, query string) (int, error) {
 	if ctx.Value(toRun{}) == nil {
 		return 0, nil
 	}
-	select {
-	case q.slots <- struct{}{}:
-		return q.begin(query), nil
-	default:
+	p, err := q.enter(ctx, query, true)
+	if err != nil {
+		return 0, err
 	}
-	if q.waiting.Add(1) > q.maxWaiting {
-		q.waiting.Add(-1)
-		return 0, ErrOverloaded
-	}
-	defer q.waiting.Add(-1)
-	select {
-	case q.slots <- struct{}{}:
-		return q.begin(query), nil
-	case <-ctx.Done():
-		return 0, contextError(ctx.Err(), inQueue)
-	}
-}
-
-func (q *queue) begin(query string) int {
-	e := activeEntry{ActiveQuery: ActiveQuery{Query: query, Started: time.Now()}}
-	if q.started != nil {
-		e.ended = q.started(query)
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.mu.last++
-	q.mu.active[q.mu.last] = e
-	return q.mu.last
+	return p.number, nil
 }
 
 // Delete ends a query that Insert let run.
@@ -89,13 +79,85 @@ func (q *queue) Delete(number int) {
 		return
 	}
 	q.mu.Lock()
-	e := q.mu.active[number]
-	delete(q.mu.active, number)
+	p := q.mu.active[number]
 	q.mu.Unlock()
-	if e.ended != nil {
-		e.ended()
+	p.leave()
+}
+
+// enter waits for a place. A query whose context ends leaves the queue; one that
+// finds it full gets ErrOverloaded.
+func (q *queue) enter(ctx context.Context, query string, heavy bool) (*place, error) {
+	slots := q.slots(heavy)
+	select {
+	case slots <- struct{}{}:
+		return q.begin(query, heavy), nil
+	default:
 	}
-	<-q.slots
+	if q.waiting.Add(1) > q.maxWaiting {
+		q.waiting.Add(-1)
+		return nil, ErrOverloaded
+	}
+	defer q.waiting.Add(-1)
+	select {
+	case slots <- struct{}{}:
+		return q.begin(query, heavy), nil
+	case <-ctx.Done():
+		return nil, contextError(ctx.Err(), inQueue)
+	}
+}
+
+func (q *queue) slots(heavy bool) chan struct{} {
+	if heavy {
+		return q.heavy
+	}
+	return q.light
+}
+
+func (q *queue) begin(query string, heavy bool) *place {
+	p := &place{queue: q, ActiveQuery: ActiveQuery{Query: query, Started: time.Now()}}
+	p.heavy.Store(heavy)
+	if q.started != nil {
+		p.ended = q.started(query)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.mu.last++
+	p.number = q.mu.last
+	q.mu.active[p.number] = p
+	return p
+}
+
+// becomeHeavy moves the query to a heavy place. It reports false if there is
+// none: then the query is to leave.
+func (p *place) becomeHeavy() bool {
+	if p.heavy.Load() {
+		return true
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.heavy.Load() {
+		return true
+	}
+	select {
+	case p.queue.heavy <- struct{}{}:
+		p.heavy.Store(true)
+		<-p.queue.light
+		return true
+	default:
+		return false
+	}
+}
+
+// leave ends the query.
+func (p *place) leave() {
+	q := p.queue
+	q.mu.Lock()
+	delete(q.mu.active, p.number)
+	q.mu.Unlock()
+	if p.ended != nil {
+		p.ended()
+	}
+	<-q.slots(p.heavy.Load())
 }
 
 func (q *queue) list() []ActiveQuery {
@@ -113,13 +175,16 @@ func (q *queue) list() []ActiveQuery {
 	return l
 }
 
-// drain takes every slot, for good.
+// drain takes every place, for good. Light ones are taken first: what turns out
+// heavy meanwhile can still move.
 func (q *queue) drain(ctx context.Context) error {
-	for range cap(q.slots) {
-		select {
-		case q.slots <- struct{}{}:
-		case <-ctx.Done():
-			return ctx.Err()
+	for _, slots := range []chan struct{}{q.light, q.heavy} {
+		for range cap(slots) {
+			select {
+			case slots <- struct{}{}:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
 	}
 	return nil

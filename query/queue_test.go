@@ -38,7 +38,7 @@ func TestQueueLetsABoundedNumberRun(t *testing.T) {
 			t.Errorf("a sixth query got %v", err)
 		}
 		time.Sleep(time.Minute)
-		if most.Load() != 2 || q.waiting.Load() != 0 || len(q.list()) != 0 || len(q.slots) != 0 {
+		if most.Load() != 2 || q.waiting.Load() != 0 || len(q.list()) != 0 || len(q.heavy) != 0 {
 			t.Errorf("%d ran at a time; left: %d waiting, %d running", most.Load(), q.waiting.Load(), len(q.list()))
 		}
 	})
@@ -127,4 +127,43 @@ func TestDrainWaitsForTheLastQuery(t *testing.T) {
 			t.Errorf("drained after %v: %v", time.Since(begin), err)
 		}
 	})
+}
+
+// Heavy queries in every heavy place do not keep light ones out; a light one
+// that turns out heavy leaves, and begins anew when there is a place.
+func TestHeavyQueriesLeaveThePlacesOfLightOnes(t *testing.T) {
+	q := newQueue(1, 5, nil)
+	enter := func(heavy bool) *place {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		p, err := q.enter(ctx, "up", heavy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	first := enter(false)
+	for range 2 {
+		if !first.becomeHeavy() {
+			t.Fatal("no place though nobody has one")
+		}
+	}
+	second := enter(false)
+	if second.becomeHeavy() {
+		t.Error("two heavy queries run where one may")
+	}
+	second.leave()
+	again := make(chan *place)
+	go func() { again <- enter(true) }()
+	third := enter(false)
+	first.leave()
+	second = <-again
+	if second.leave(); !third.becomeHeavy() {
+		t.Error("a place did not come back")
+	}
+	third.leave()
+	if len(q.light) != 0 || len(q.heavy) != 0 || len(q.list()) != 0 {
+		t.Errorf("left: %d light places, %d heavy ones, %v", len(q.light), len(q.heavy), q.list())
+	}
 }
