@@ -16,10 +16,15 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// readyLimit bounds the wait for a server to be ready.
-const readyLimit = 3 * time.Minute
+// The waits for a server to be ready, and to be idle, are bounded by these.
+const (
+	readyLimit = 3 * time.Minute
+	idleLimit  = 10 * time.Minute
+)
 
 // Process is a running server. Its methods may be called by several
 // goroutines; those after Kill return errors.
@@ -119,36 +124,75 @@ func (p *Process) do(ctx context.Context, method, path string) ([]byte, error) {
 	return body, err
 }
 
-// CPU returns user and system time of the process so far.
+// CPU returns the time that the process has been on a CPU so far, all threads
+// that ever were included, to the nanosecond.
 func (p *Process) CPU() (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	// The second field is the name in parentheses, which may hold spaces.
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	if len(fields) < 13 {
-		return 0, errors.New("/proc/PID/stat has too few fields")
-	}
-	user, err1 := strconv.ParseInt(fields[11], 10, 64)
-	system, err2 := strconv.ParseInt(fields[12], 10, 64)
-	const ticksPerSecond = 100 // fixed by the kernel's interface
-	return time.Duration(user+system) * time.Second / ticksPerSecond, errors.Join(err1, err2)
+	return cpuTime(p.cmd.Process.Pid)
 }
 
-// PeakRSS returns the most memory the process has held, in bytes.
-func (p *Process) PeakRSS() (int64, error) {
+// cpuTime reads the CPU clock of a process: the hundredths of seconds in
+// /proc/PID/stat are longer than most queries.
+func cpuTime(pid int) (time.Duration, error) {
+	const scheduled = 2 // the clock of time on a CPU, of the kernel's three a process
+	var t unix.Timespec
+	if err := unix.ClockGettime(int32(^pid)<<3|scheduled, &t); err != nil {
+		return 0, fmt.Errorf("CPU clock of process %d: %w", pid, err)
+	}
+	return time.Duration(t.Nano()), nil
+}
+
+// Idle waits until the process has used less than a fiftieth of a CPU for as
+// long as span.
+func (p *Process) Idle(ctx context.Context, span time.Duration) error {
+	const least = 100 * time.Millisecond // between two looks
+	for begin := time.Now(); time.Since(begin) < idleLimit; {
+		before, err := p.CPU()
+		if err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-p.exited:
+			return errors.New("the server ended")
+		case <-time.After(max(span, least)):
+		}
+		after, err := p.CPU()
+		if err != nil {
+			return err
+		}
+		if after-before < max(span, least)/50 {
+			return nil
+		}
+	}
+	return fmt.Errorf("not idle after %s", idleLimit)
+}
+
+// RSS returns the memory that the process holds, in bytes.
+func (p *Process) RSS() (int64, error) { return p.memory("VmRSS:") }
+
+// PeakRSS returns the most memory the process has held, in bytes, since it
+// started or since ResetPeakRSS.
+func (p *Process) PeakRSS() (int64, error) { return p.memory("VmHWM:") }
+
+// ResetPeakRSS makes the memory that the process holds now its peak.
+func (p *Process) ResetPeakRSS() error {
+	const peak = "5" // what of a process' accounts is cleared
+	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.cmd.Process.Pid), []byte(peak), 0)
+}
+
+func (p *Process) memory(field string) (int64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+		if rest, ok := strings.CutPrefix(line, field); ok {
 			kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
 			return kib << 10, err
 		}
 	}
-	return 0, errors.New("/proc/PID/status has no VmHWM")
+	return 0, fmt.Errorf("/proc/PID/status has no %s", field)
 }
 
 // InEmptyDir calls f with a new directory below scratch (the system's temporary

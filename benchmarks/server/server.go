@@ -25,6 +25,14 @@ type Server struct {
 	// takes no writes; the others take remote write 1 at WritePath.
 	Settle func(ctx context.Context, p *Process, dir string) (int64, error)
 
+	// Tidy makes of the files of a settled server that has ended those that
+	// it is started on again. Nil if they are the same.
+	Tidy func(dir string) error
+
+	// DropCaches makes a running server forget what it has cached. Nil if it
+	// has to be started again for that.
+	DropCaches func(ctx context.Context, p *Process) error
+
 	// Account returns how the files of a settled server that has ended
 	// divide, and what the server's own tools say about them, as text. Nil
 	// if that is not known.
@@ -33,6 +41,16 @@ type Server struct {
 
 // WritePath is where all servers take remote write 1.
 const WritePath = "/api/v1/write"
+
+// With returns the server started with these flags, too.
+func (s Server) With(flags ...string) Server {
+	args := s.Args
+	s.Args = func(dir, addr string) ([]string, error) {
+		all, err := args(dir, addr)
+		return append(all, flags...), err
+	}
+	return s
+}
 
 // Account is how the bytes of a server's files divide.
 type Account struct {
@@ -71,6 +89,10 @@ func TSDB(program string) Server {
 			}
 			return answer.Data.Bytes, nil
 		},
+		DropCaches: func(ctx context.Context, p *Process) error {
+			_, err := p.Post(ctx, "/api/v1/admin/drop_caches")
+			return err
+		},
 		Account: func(ctx context.Context, dir string) (Account, string, error) { return accountTSDB(ctx, program, dir) },
 	}
 }
@@ -99,7 +121,28 @@ func Prometheus(program string) Server {
 			}
 			return size(filepath.Join(dir, "data", "snapshots"))
 		},
+		Tidy: func(dir string) error { return promoteSnapshot(filepath.Join(dir, "data")) },
 	}
+}
+
+// promoteSnapshot puts the only snapshot of a Prometheus data directory in the
+// directory's place: what was in the head is in a block then.
+func promoteSnapshot(data string) error {
+	found, err := filepath.Glob(filepath.Join(data, "snapshots", "*"))
+	if err != nil {
+		return err
+	}
+	if len(found) != 1 {
+		return fmt.Errorf("%s has %d snapshots, want 1", data, len(found))
+	}
+	kept := data + ".snapshot"
+	if err := os.Rename(found[0], kept); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(data); err != nil {
+		return err
+	}
+	return os.Rename(kept, data)
 }
 
 // VictoriaMetrics is a single-node VictoriaMetrics, under a name of the
