@@ -9,7 +9,7 @@ SOAK     ?= 1h
 # Packages whose tests run many goroutines: the race detector goes over these.
 RACE ?= ./internal/vfs/... ./storage/... ./query/... ./api/... ./cmd/...
 
-.PHONY: build run proto test test-deps race fuzz bench bench-servers bench-size lint soak clean
+.PHONY: build run proto test test-deps race fuzz bench bench-servers bench-queries bench-size lint soak clean
 
 build: ## bin/tsdb
 	$(GO) build -ldflags "-X main.version=$(VERSION)" -o bin/tsdb ./cmd/tsdb
@@ -37,7 +37,10 @@ bench: ## micro-benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 bench-servers: build ## the whole server under load, beside Debian's prometheus if it is there
-	$(GO) run ./benchmarks/compare -tsdb bin/tsdb $(ARGS)
+	$(GO) run ./benchmarks/compare write -tsdb bin/tsdb $(ARGS)
+
+bench-queries: build ## queries: make bench-queries ARGS="-victoriametrics PATH -prometheus PATH -data DIR"
+	$(GO) run ./benchmarks/compare query -tsdb bin/tsdb $(ARGS)
 
 bench-size: build ## bytes a sample at rest: make bench-size ARGS="-victoriametrics PATH -recording FILE"
 	$(GO) run ./benchmarks/size -tsdb bin/tsdb $(ARGS)

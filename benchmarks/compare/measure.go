@@ -113,7 +113,7 @@ func median(rs []result) result {
 	}
 }
 
-func middle[T cmp.Ordered](rs []result, field func(result) T) (m T) {
+func middle[R any, T cmp.Ordered](rs []R, field func(R) T) (m T) {
 	if len(rs) == 0 {
 		return m
 	}

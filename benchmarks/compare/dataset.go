@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"tsdb/benchmarks/remote"
+	"tsdb/benchmarks/server"
+	"tsdb/benchmarks/sets"
+)
+
+// firstDay is where the sets that are asked start. It never moves, so that
+// directories can be kept, and it lies so far back that every server may
+// cache all answers.
+var firstDay = time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)
+
+// dataset is a set to ask queries of.
+type dataset struct {
+	name  string
+	set   sets.Set
+	end   time.Time // of the last samples, but for their jitter
+	about string    // what they are: two sets of the same text are equal
+}
+
+// datasets returns all sets by name: hosts of TSBS' cpu-only over a day, and
+// targets under node_exporter over six hours.
+func datasets(hosts, targets int) map[string]dataset {
+	const day, fleetSpan, seed = 24 * time.Hour, 6 * time.Hour, 1
+	return map[string]dataset{
+		"cpu": {
+			name:  "cpu",
+			set:   sets.CPUOnly(sets.Options{Groups: hosts, Start: firstDay, Span: day, Seed: seed}),
+			end:   firstDay.Add(day),
+			about: fmt.Sprintf("TSBS cpu-only, %d hosts, %s from %s\n", hosts, day, firstDay),
+		},
+		"fleet": {
+			name:  "fleet",
+			set:   sets.Nodes(sets.Options{Groups: targets, Start: firstDay, Span: fleetSpan, Seed: seed}),
+			end:   firstDay.Add(fleetSpan),
+			about: fmt.Sprintf("node_exporter fleet, %d targets, %s from %s\n", targets, fleetSpan, firstDay),
+		},
+	}
+}
+
+// A directory holds the whole of a set once there is a file of its name with
+// this suffix beside it, and dataset.about in that.
+const completeSuffix = ".complete"
+
+// load sees to it that dir has a set in a server's files, settled. What is
+// there in part is written anew.
+func load(ctx context.Context, s server.Server, d dataset, dir string) error {
+	mark := dir + completeSuffix
+	there, err := os.ReadFile(mark)
+	if err == nil && string(there) == d.about {
+		return nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := errors.Join(os.RemoveAll(mark), os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
+		return err
+	}
+	begin := time.Now()
+	p, _, err := server.Start(ctx, s, dir)
+	if err != nil {
+		return err
+	}
+	defer p.Kill()
+	source, err := inTime(d.set)
+	if err != nil {
+		return err
+	}
+	report, err := remote.Send(ctx, p.URL+server.WritePath, []remote.Source{source})
+	if err != nil {
+		return p.Fail(fmt.Errorf("after %s: %w", report, err))
+	}
+	fmt.Fprintf(os.Stderr, "%s, %s: %s\n", d.name, s.Name, report)
+	if _, err := s.Settle(ctx, p, dir); err != nil {
+		return p.Fail(err)
+	}
+	p.Kill()
+	if s.Tidy != nil {
+		if err := tidy(ctx, s, dir); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(os.Stderr, "%s, %s: loaded and settled in %.0f s\n", d.name, s.Name, time.Since(begin).Seconds())
+	return os.WriteFile(mark, []byte(d.about), 0o644)
+}
+
+// tidy lets a server do with its tidied files what it does to them by itself:
+// Prometheus looks for something to compact once a minute.
+func tidy(ctx context.Context, s server.Server, dir string) error {
+	if err := s.Tidy(dir); err != nil {
+		return err
+	}
+	p, _, err := server.Start(ctx, s, dir)
+	if err != nil {
+		return err
+	}
+	defer p.Kill()
+	if err := p.Idle(ctx, 70*time.Second); err != nil {
+		return p.Fail(err)
+	}
+	return nil
+}
