@@ -64,6 +64,14 @@ func (c *Cache) Close() {
 	}
 }
 
+// Clear lets go of all items. What is read meanwhile may be held or not. It must
+// not run together with Close.
+func (c *Cache) Clear() {
+	if c != nil {
+		c.items.Clear()
+	}
+}
+
 // lastBlock numbers the blocks opened in this process.
 var lastBlock atomic.Uint64
 
