@@ -131,12 +131,38 @@ func appendFloat(dst []byte, v float64) []byte {
 		dst = strconv.AppendInt(dst, i, 10)
 		return append(dst, '"')
 	}
+	// Many others have few decimals: of 15 digits or less no other decimal is
+	// the same float.
+	if i := int64(math.RoundToEven(v * 1000)); float64(i)/1000 == v && -1e15 < i && i < 1e15 && i != 0 {
+		dst = appendThousandths(dst, i)
+		return append(dst, '"')
+	}
 	format := byte('f')
 	if abs := math.Abs(v); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
 		format = 'e'
 	}
 	dst = strconv.AppendFloat(dst, v, format, -1, 64)
 	return append(dst, '"')
+}
+
+// appendThousandths appends i/1000 without zeros at its end.
+func appendThousandths(dst []byte, i int64) []byte {
+	if i < 0 {
+		dst, i = append(dst, '-'), -i
+	}
+	dst = strconv.AppendInt(dst, i/1000, 10)
+	f := i % 1000
+	if f == 0 {
+		return dst
+	}
+	dst = append(dst, '.', byte('0'+f/100))
+	if f %= 100; f != 0 {
+		dst = append(dst, byte('0'+f/10))
+	}
+	if f %= 10; f != 0 {
+		dst = append(dst, byte('0'+f))
+	}
+	return dst
 }
 
 // appendLabels appends a label set as an object.

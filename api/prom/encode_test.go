@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"testing"
@@ -53,6 +54,12 @@ func TestNumbersAreWrittenAsPrometheusDoes(t *testing.T) {
 	for _, v := range []float64{0, math.Copysign(0, -1), 1, -1, 0.1, 1e-6, 9.99e-7, 1e20, 1e21, -1e21, 1 << 53, 1<<53 - 1, -(1 << 53), 1 << 63, -(1 << 63), 1 << 62, math.Pi, math.MaxFloat64, math.SmallestNonzeroFloat64, math.Inf(1), math.Inf(-1), math.NaN()} {
 		checkFloat(t, v)
 	}
+	r := rand.New(rand.NewPCG(1, 1))
+	for range 20_000 {
+		v := float64(r.Int64N(int64(math.Pow(10, 1+16*r.Float64())))) / math.Pow(10, float64(r.IntN(5)))
+		checkFloat(t, v)
+		checkFloat(t, math.Nextafter(-v, 0))
+	}
 	for _, ms := range []int64{0, 1, -1, 2, 10, 100, 999, 1000, 1500, -1500, -1, 1767229200123, math.MaxInt64, math.MinInt64, math.MinInt64 + 1} {
 		checkTime(t, ms)
 	}
@@ -86,6 +93,30 @@ func TestHistogramsAreWrittenAsPrometheusDoes(t *testing.T) {
 		got := string(appendHistogram(nil, h))
 		if want := upstream(func(s *jsoniter.Stream) { jsonutil.MarshalHistogram(h, s) }); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}
+
+// The times of a series are written as they are, whichever the series before it
+// had.
+func TestTimesOfManySeries(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		var times timeTexts
+		stray := r.IntN(3) == 0
+		for range 1 + r.IntN(30) {
+			for k := range int64(40) {
+				ms := 1_767_229_200_000 + k*1500
+				if r.IntN(5) == 0 {
+					continue
+				}
+				if stray && r.IntN(4) == 0 {
+					ms += r.Int64N(1500)
+				}
+				if got, want := string(times.append(nil, ms)), string(appendTime(nil, ms)); got != want {
+					t.Fatalf("%d is written %s, not %s", ms, got, want)
+				}
+			}
 		}
 	}
 }

@@ -113,6 +113,14 @@ func (e *encoder) vector(v promql.Vector) {
 }
 
 func (e *encoder) matrix(m promql.Matrix) {
+	var times timeTexts
+	point := func(dst []byte, p promql.FPoint) []byte {
+		dst = append(dst, '[')
+		dst = times.append(dst, p.T)
+		dst = append(dst, ',')
+		dst = appendFloat(dst, p.F)
+		return append(dst, ']')
+	}
 	e.b = append(e.b, '[')
 	for i := range m {
 		s := &m[i]
@@ -123,7 +131,7 @@ func (e *encoder) matrix(m promql.Matrix) {
 		e.b = appendLabels(e.b, s.Metric)
 		if len(s.Floats) > 0 {
 			e.raw(`,"values":`)
-			points(e, s.Floats, appendPoint)
+			points(e, s.Floats, point)
 		}
 		if len(s.Histograms) > 0 {
 			e.raw(`,"histograms":`)
