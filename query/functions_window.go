@@ -67,8 +67,11 @@ func extrapolated(p *points, out []float64, isCounter, isRate bool) error {
 		resets = appendResets(resets, p.v)
 		p.deque = resets
 	}
-	placed := p.placements(p.windows, p.t)[:len(out)]
-	seconds := (time.Duration(p.width) * time.Millisecond).Seconds()
+	seconds := 1.0
+	if isRate {
+		seconds = (time.Duration(p.width) * time.Millisecond).Seconds()
+	}
+	placed := p.placements(p.windows, p.t, seconds)[:len(out)]
 	los, his := p.lo[:len(out)], p.hi[:len(out)]
 	for i := range out {
 		if i%1024 == 1023 {
@@ -96,11 +99,8 @@ func extrapolated(p *points, out []float64, isCounter, isRate bool) error {
 		if isCounter && result > 0 && first >= 0 && !place.aboveZero(first, result) {
 			// A counter cannot have been below zero.
 			if toZero := place.sampled * (first / result); toZero < place.toStart {
-				factor = (place.sampled + toZero + place.toEnd) / place.sampled
+				factor = (place.sampled + toZero + place.toEnd) / place.sampled / seconds
 			}
-		}
-		if isRate {
-			factor /= seconds
 		}
 		out[i] = result * factor
 	}
@@ -123,7 +123,7 @@ func appendResets(dst []int32, vs []float64) []int32 {
 // the last, in seconds.
 type placement struct {
 	toStart, toEnd, sampled float64
-	factor                  float64 // (sampled + toStart + toEnd) / sampled
+	factor                  float64 // (sampled + toStart + toEnd) / sampled / what the result is a rate of
 }
 
 // aboveZero reports that a counter that rose by result from first was not below
@@ -138,9 +138,9 @@ func (p *placement) aboveZero(first, result float64) bool {
 	return x > normal && x > p.toStart*result*margin
 }
 
-// placements returns where the samples lie in each window. Series with the same
-// times have them in common.
-func (c *cut) placements(w *windows, ts []int64) []placement {
+// placements returns where the samples lie in each window, for a result per so
+// many seconds. Series with the same times have them in common.
+func (c *cut) placements(w *windows, ts []int64, seconds float64) []placement {
 	c.placing.Do(func() {
 		c.placed = resize(c.placed, len(c.lo))
 		end, step := w.ends(w.grid)
@@ -156,6 +156,7 @@ func (c *cut) placements(w *windows, ts []int64) []placement {
 			if f, l, m := ts[lo]-at, ts[hi]-at, int64(hi-lo); f != first || l != last || m != n {
 				first, last, n = f, l, m
 				place = placementOf(first+w.width, -last, last-first, n)
+				place.factor /= seconds
 			}
 			c.placed[i] = place
 		}
