@@ -26,8 +26,11 @@ type piece struct {
 	shards [model.Shards]shardPiece
 	bytes  int // of the frames of its samples
 
+	oldest   int64 // no sample is older
 	door     string
 	replaced int // values it replaced in the head
+
+	metrics []uint8 // scratch of countLate
 }
 
 // shardPiece is what a piece has for one shard.
@@ -36,6 +39,7 @@ type shardPiece struct {
 	hists  histRows
 	exs    exemplarRows
 
+	applied   bool     // to log and head
 	undefined []uint32 // slots not yet defined in the running generation
 	defs      []wal.SeriesDef
 
@@ -78,7 +82,7 @@ func (db *DB) apply(ctx context.Context, b *Batch, r *Receipt) error {
 		return err
 	}
 	p := &b.commit.piece
-	p.door = b.door
+	p.door, p.oldest = b.door, b.oldest
 	floats := func(i, j int) { p.addFloats(&b.floats, i, j) }
 	hists := func(i, j int) { p.addHistograms(&b.hists, i, j) }
 	exs := func(i, j int) { p.addExemplars(&b.exs, i, j) }
@@ -149,6 +153,7 @@ func (p *piece) reset() {
 		h.refs, h.slots, h.ts, h.sts, h.hs = h.refs[:0], h.slots[:0], h.ts[:0], h.sts[:0], h.hs[:0]
 		clear(e.es)
 		e.refs, e.slots, e.es = e.refs[:0], e.slots[:0], e.es[:0]
+		s.applied = false
 	}
 	p.bytes, p.replaced = 0, 0
 }
@@ -286,12 +291,35 @@ func (db *DB) applyPiece(ctx context.Context, p *piece) (stale bool, err error) 
 			continue
 		}
 		for i := range p.shards {
-			if !p.shards[i].empty() && !db.applyShard(p, i, gen) {
-				stale = true
+			if s := &p.shards[i]; !s.empty() {
+				s.applied = db.applyShard(p, i, gen)
+				stale = stale || !s.applied
 			}
 		}
+		db.countLate(p)
 		db.gate.RUnlock()
 		return stale, nil
+	}
+}
+
+// countLate counts the samples of an applied piece that come late enough to
+// change answers that were kept. What comes in time costs one comparison a
+// piece. The caller holds the gate, so that the series are still in their slots.
+func (db *DB) countLate(p *piece) {
+	before := db.changes.uncounted()
+	if p.oldest >= before {
+		return
+	}
+	for i := range p.shards {
+		s := &p.shards[i]
+		if !s.applied {
+			continue
+		}
+		sh := db.head.Shard(i)
+		p.metrics = sh.Metrics(s.floats.slots, p.metrics[:0])
+		db.changes.addSamples(s.floats.ts, p.metrics, before)
+		p.metrics = sh.Metrics(s.hists.slots, p.metrics[:0])
+		db.changes.addSamples(s.hists.ts, p.metrics, before)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -35,6 +36,7 @@ type Batch struct {
 	door string
 
 	minT, maxT int64 // bounds of the times taken, inclusive
+	oldest     int64 // time of the oldest sample, math.MaxInt64 if there is none
 
 	floats floatColumns
 	hists  histColumns
@@ -109,6 +111,7 @@ func (b *Batch) Reset() {
 	b.metas = b.metas[:0]
 	b.rejects.Reset()
 	b.minT, b.maxT = b.db.timeBounds()
+	b.oldest = math.MaxInt64
 }
 
 // Lookup returns the ref of a series the server has seen under this alias.
@@ -152,6 +155,7 @@ func (b *Batch) Float(ref model.Ref, t, st int64, v float64) {
 		b.refuseTime(ref, t)
 		return
 	}
+	b.oldest = min(b.oldest, t)
 	f := &b.floats
 	if st != 0 && len(f.sts) == 0 {
 		f.sts = append(f.sts, make([]int64, len(f.ts))...)
@@ -171,6 +175,7 @@ func (b *Batch) Histogram(ref model.Ref, t, st int64, h model.Histogram) {
 		b.refuseTime(ref, t)
 		return
 	}
+	b.oldest = min(b.oldest, t)
 	c := &b.hists
 	c.refs = append(c.refs, ref)
 	c.ts = append(c.ts, t)

@@ -35,6 +35,7 @@ type DB struct {
 	cache    *partition.Cache
 	head     *head.Head
 	wal      *wal.Log
+	changes  *Changes
 
 	metrics      *metrics
 	collectors   []prometheus.Collector
@@ -166,13 +167,16 @@ func (db *DB) edit(e partition.Edit, change func(*state)) (*partition.State, err
 	}
 	st := next.State()
 	db.wal.NoteEdit(st.Number)
+	hidden := model.TimeRange{Max: st.Floor}
 	db.change(func(s *state) {
+		hidden.Min = s.floor
 		s.blocks, s.floor = next, st.Floor
 		s.tombstones = db.tombstones.all(st.Tombstones)
 		if change != nil {
 			change(s)
 		}
 	})
+	db.changes.addRange(hidden, model.AllMetrics)
 	return st, nil
 }
 

@@ -49,6 +49,7 @@ func (db *DB) applyTombstone(tenant uint32, ms []*labels.Matcher, tr model.TimeR
 	}
 	t := db.tombstones.add(tenant, ms, tr, db.wal.Generation())
 	db.change(func(s *state) { s.tombstones = append(slices.Clip(s.tombstones), t) })
+	db.changes.addRange(tr, model.MetricsOf(ms))
 }
 
 // pendingTombstones are the deletions that no edit has recorded yet: they are

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"tsdb/internal/model"
 	"tsdb/partition"
 )
 
@@ -118,6 +119,11 @@ func (db *DB) mergeNext(ctx context.Context, plan planner) (bool, error) {
 	if _, err := db.edit(merged.Edit(db.now()), nil); err != nil {
 		db.set.Discard(merged.Names()...)
 		return false, err
+	}
+	if len(merged.Lost) > 0 { // it may have been readable before
+		for _, b := range next.Inputs {
+			db.changes.addRange(model.TimeRange{Min: b.MinTime, Max: b.MaxTime + 1}, model.AllMetrics)
+		}
 	}
 	for _, lost := range merged.Lost {
 		db.log.Error("not readable in a merge; damaged chunks keep their place, marked", "err", lost)

@@ -41,7 +41,7 @@ func Open(ctx context.Context, fs vfs.FS, dir string, opts Options) (_ *DB, err 
 	opts = opts.withDefaults()
 	db := &DB{
 		fs: fs, dir: dir, opts: opts, log: opts.Logger,
-		metrics: newMetrics(), buffers: make(map[*head.Buffer]int),
+		metrics: newMetrics(), changes: newChanges(opts.Clock), buffers: make(map[*head.Buffer]int),
 		cutSignal: make(chan struct{}),
 		space:     space{floor: opts.MinFreeBytes},
 		jobs:      jobs{kick: make(chan struct{}, 1), merged: make(chan struct{}, 1)},

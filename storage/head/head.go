@@ -146,7 +146,7 @@ func (h *Head) Stats() Stats {
 		st.Series += s.live
 		st.Slots += int(s.slots)
 		st.Terms += int(s.dict.n - s.dict.dead)
-		st.Bytes += s.marks.bytes() + s.series.bytes() + s.text.held + s.dict.bytes() + s.lists.held +
+		st.Bytes += s.marks.bytes() + s.series.bytes() + s.metric.bytes() + s.text.held + s.dict.bytes() + s.lists.held +
 			int64(cap(s.ids.table)+cap(s.free)+cap(s.condemned))*4 + int64(cap(s.fresh))*8
 		s.mu.RUnlock()
 	}

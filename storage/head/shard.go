@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 
+	commonmodel "github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
@@ -22,6 +23,7 @@ type Shard struct {
 	slots  uint32       // slots ever used; the records below it exist
 	marks  slab[mark]   // by slot
 	series slab[series] // by slot
+	metric slab[uint8]  // by slot: model.MetricNumber
 	text   arena        // values of the dictionary, packed label ids
 	dict   dictionary
 	lists  pool[uint32] // postings
@@ -74,6 +76,7 @@ func (s *Shard) init(h *Head, number int) {
 	s.head, s.number = h, number
 	s.marks = newSlab[mark](markBytes)
 	s.series = newSlab[series](seriesBytes)
+	s.metric = newSlab[uint8](1)
 	s.dict = newDictionary()
 	s.lists = newPool[uint32](4, 1)
 }
@@ -128,6 +131,17 @@ func (s *Shard) MarkDefinedLocked(gen uint64, slots []uint32) {
 	}
 }
 
+// Metrics appends to dst, for each of the slots, the model.MetricNumber of the
+// series that is or was in it. The slots have been part of refs.
+func (s *Shard) Metrics(slots []uint32, dst []uint8) []uint8 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, slot := range slots {
+		dst = append(dst, *s.metric.at(slot))
+	}
+	return dst
+}
+
 // create makes a series that is not yet there. It returns 0 if the shard cannot
 // take it: no slot or no room for its labels is left.
 func (s *Shard) create(tenant uint32, id model.Identity, ls labels.Labels) model.Ref {
@@ -151,11 +165,13 @@ func (s *Shard) create(tenant uint32, id model.Identity, ls labels.Labels) model
 		s.slots++
 		s.marks.ensure(s.slots)
 		s.series.ensure(s.slots)
+		s.metric.ensure(s.slots)
 		s.marks.at(slot).epoch = 1
 	}
 	m := s.marks.at(slot)
 	m.used = generationMark(s.head.newest.Load()) | bornFlag
 	*s.series.at(slot) = series{id: id, labels: run, tenant: tenant}
+	*s.metric.at(slot) = model.MetricNumber(ls.Get(commonmodel.MetricNameLabel))
 	for _, t := range terms {
 		p := &s.dict.terms.at(t).list
 		if p.len() == 0 {
