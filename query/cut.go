@@ -1,6 +1,9 @@
 package query
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // cut is where the windows of all steps lie among the times of a series:
 // window i holds the samples lo[i] ≤ k < hi[i]. Both only ever grow.
@@ -50,45 +53,77 @@ func after(ts []int64, k, jump int, t int64) int {
 	return k
 }
 
-// cutBytes bounds the cuts that a cuts keeps.
-const cutBytes = 16 << 20
+// Bounds of what a cuts keeps.
+const (
+	cutBytes = 16 << 20
+	cutOnces = 1 << 12
+)
 
-// cuts remembers the cuts of times that several series share: those that were
+// cuts remembers the cuts of times that several series have: those that were
 // scraped together. It is safe for concurrent use.
 type cuts struct {
 	mu    sync.Mutex
-	made  map[timesKey]*cut
+	made  map[timesKey]madeCut
+	onces map[timesKey]struct{} // times that came once, of which nothing is kept
 	bytes int
 }
 
-// timesKey names times that do not change as long as someone holds them.
+// timesKey tells most times apart.
 type timesKey struct {
-	first *int64
-	n     int
+	n           int
+	first, last int64
 }
 
-// of returns the windows among the times of a span. The cut is in scratch if
-// the times are the span's own.
+type madeCut struct {
+	*cut
+	t []int64 // the times
+}
+
+// of returns the windows among the times of a span. The cut is in scratch if it
+// is the span's own.
 func (c *cuts) of(w *windows, in span, scratch *cut) *cut {
-	if !in.shared || len(in.t) == 0 {
+	n := len(in.t)
+	if n == 0 {
 		scratch.make(w, in.t)
 		return scratch
 	}
-	key := timesKey{&in.t[0], len(in.t)}
+	key := timesKey{n, in.t[0], in.t[n-1]}
 	c.mu.Lock()
-	known := c.made[key]
+	m := c.made[key]
+	keep := in.shared || m.cut == nil && c.again(key)
 	c.mu.Unlock()
-	if known != nil {
-		return known
+	// Comparing times costs far less than finding windows among them and
+	// dividing by where they lie (BenchmarkKernel).
+	if m.cut != nil && (&m.t[0] == &in.t[0] || slices.Equal(m.t, in.t)) {
+		return m.cut
 	}
-	fresh := new(cut)
-	fresh.make(w, in.t)
+	if !keep {
+		scratch.make(w, in.t)
+		return scratch
+	}
+	m = madeCut{cut: new(cut), t: in.t}
+	if !in.shared {
+		m.t = slices.Clone(in.t)
+	}
+	m.make(w, in.t)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	const each = 2*4 + 4*8 // lo, hi and a placement
-	if c.bytes += w.grid.n * each; c.made == nil || c.bytes > cutBytes {
-		c.made, c.bytes = make(map[timesKey]*cut), w.grid.n*each
+	size := w.grid.n*(2*4+4*8) + 8*n // lo, hi and a placement; the time
+	if c.bytes += size; c.made == nil || c.bytes > cutBytes {
+		c.made, c.bytes = make(map[timesKey]madeCut), size
 	}
-	c.made[key] = fresh
-	return fresh
+	c.made[key] = m
+	return m.cut
+}
+
+// again reports whether times like these have come before.
+func (c *cuts) again(key timesKey) bool {
+	if _, ok := c.onces[key]; ok {
+		return true
+	}
+	if c.onces == nil || len(c.onces) == cutOnces {
+		c.onces = make(map[timesKey]struct{})
+	}
+	c.onces[key] = struct{}{}
+	return false
 }

@@ -136,12 +136,52 @@ func TestStaleMarkersAreFound(t *testing.T) {
 	}
 }
 
+// Series with other times than the one before have other windows, whether they
+// differ at the ends or between.
+func TestCutsAreOfTheTimes(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 3))
+	w := &windows{grid: grid{start: 100_000, step: 20_000, n: 40}, width: 60_000}
+	var known cuts
+	var scratch, want cut
+	kept := 0
+	var all [][]int64
+	for range 20 {
+		ts, _ := randomSamples(r)
+		twin := slices.Clone(ts)
+		if len(ts) > 2 {
+			twin[1]++
+		}
+		all = append(all, ts, twin)
+	}
+	for range 2000 {
+		ts := all[r.IntN(len(all))]
+		shared := r.IntN(2) == 0
+		if !shared {
+			ts = slices.Clone(ts)
+		}
+		got := known.of(w, span{t: ts, shared: shared}, &scratch)
+		if got != &scratch {
+			kept++
+		}
+		want.make(w, ts)
+		if !slices.Equal(got.lo, want.lo) || !slices.Equal(got.hi, want.hi) || got.total != want.total || got.read != want.read || got.widest != want.widest {
+			t.Fatalf("windows of %v are %v %v, want %v %v", ts, got.lo, got.hi, want.lo, want.hi)
+		}
+		if !shared {
+			clear(ts) // what was kept is not this memory
+		}
+	}
+	if kept < 1000 {
+		t.Errorf("%d of 2000 cuts were known", kept)
+	}
+}
+
 // BenchmarkKernel measures what comes after decoding: windows are found, once
 // if series share their times, and evaluated at every minute. The column M/s
 // counts samples, each once.
 func BenchmarkKernel(b *testing.B) {
 	const samples = 6 * 240
-	for _, shared := range []bool{false, true} {
+	for _, times := range []string{"own", "equal", "shared"} {
 		ts, vs := make([]int64, samples), make([]float64, samples)
 		for k := range ts {
 			ts[k] = int64(k)*15_000 + int64(k*31%7)
@@ -151,18 +191,23 @@ func BenchmarkKernel(b *testing.B) {
 			name    string
 			minutes int64
 		}{{"rate", 5}, {"increase", 60}, {"max_over_time", 60}, {"sum_over_time", 5}, {"avg_over_time", 60}, {"last_over_time", 5}, {"changes", 60}} {
-			b.Run(fmt.Sprintf("function=%s/minutes=%d/shared=%t", c.name, c.minutes, shared), func(b *testing.B) {
+			b.Run(fmt.Sprintf("function=%s/minutes=%d/times=%s", c.name, c.minutes, times), func(b *testing.B) {
 				w := &windows{grid: grid{start: 300_000, step: 60_000, n: 355}, width: c.minutes * 60_000}
 				p := &points{windows: w, host: quiet{}}
 				var c2 column
 				var sc windowScratch
 				var known cuts
 				kernel := windowKernels[c.name]
+				ts := slices.Clone(ts)
 				b.ReportAllocs()
 				b.SetBytes(samples)
 				for b.Loop() {
 					c2.reset(w.n)
-					in := sc.dropStale(span{t: ts, v: vs, shared: shared})
+					if times == "own" {
+						ts[1]++ // one millisecond later each time
+						ts[1] -= ts[1] / 29_000 * 20_000
+					}
+					in := sc.dropStale(span{t: ts, v: vs, shared: times == "shared"})
 					p.t, p.v, p.rising = in.t, in.v, in.rising
 					p.cut = known.of(w, in, &sc.cut)
 					if err := kernel(p, c2.v); err != nil {
