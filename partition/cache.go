@@ -15,7 +15,8 @@ const cacheItemBytes = 4 << 10
 // of short columns, postings of matchers. Blocks never change, so an item never
 // grows stale. A nil *Cache holds nothing. It is safe for concurrent use.
 type Cache struct {
-	items *ristretto.Cache[uint64, cacheItem]
+	items   *ristretto.Cache[uint64, cacheItem]
+	cleared atomic.Uint64 // calls of Clear
 }
 
 // cacheKind says what an item is. An offset may be that of several kinds.
@@ -68,8 +69,18 @@ func (c *Cache) Close() {
 // not run together with Close.
 func (c *Cache) Clear() {
 	if c != nil {
+		c.cleared.Add(1)
 		c.items.Clear()
 	}
+}
+
+// clears returns how often the cache was cleared. What readers remember
+// themselves is worth as much as what the cache holds, and goes with it.
+func (c *Cache) clears() uint64 {
+	if c == nil {
+		return 0
+	}
+	return c.cleared.Load()
 }
 
 // lastBlock numbers the blocks opened in this process.

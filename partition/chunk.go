@@ -44,17 +44,24 @@ type chunkReader struct {
 	cache   *Cache // nil for scans, which would only wash it out
 	ahead   int    // bytes to read at once when a scan runs through a stream
 	streams [streams]readStream
-	times   map[timesKey][]int64 // decoded timestamps, for scans
-	timesN  int                  // timestamps in it
-	inline  []int64              // timestamps of inlined, which lies in its directory page
-	inlined *timeColumn
-	samples model.Samples // scratch
-	values  []byte        // scratch: a column of values
+	times   map[timesKey][]int64    // decoded timestamps
+	inline  map[inlineTimes][]int64 // decoded timestamps of inline columns
+	timesN  int                     // timestamps in both
+	samples model.Samples           // scratch
+	values  []byte                  // scratch: a column of values
 }
 
 type timesKey struct {
 	off   int64
 	start uint32
+}
+
+// inlineTimes is all there is to an inline column of timestamps: that of a
+// regular grid is the same in every directory page.
+type inlineTimes struct {
+	count  uint32
+	length uint8
+	column [inlineBytesMax]byte
 }
 
 // readStream is what a chunkReader remembers of one stream.
@@ -66,8 +73,45 @@ type readStream struct {
 	checked  int64 // offset of the frame in data whose checksum was checked last, 0 = none
 }
 
-// scanTimesMax bounds the timestamps a scan remembers.
-const scanTimesMax = 1 << 20
+// readerTimesMax bounds the timestamps a chunkReader remembers. A column counts
+// with timesColumn more, for what remembering it takes.
+const (
+	readerTimesMax = 1 << 20
+	timesColumn    = 16
+)
+
+// Frames that are asked for in the order of the file are read several at once:
+// a call into the kernel takes as long as copying some KiB. What is read grows
+// with the run of frames that proved to be one.
+const (
+	aheadBytesMax = 128 << 10
+	aheadGapMax   = 8 << 10 // bytes between two frames that are still one run
+)
+
+// toRead returns how many bytes to read for a frame that is not in data.
+func (r *chunkReader) toRead(st *readStream, f frame) int {
+	n := int(f.stored)
+	switch gap := f.off - st.off - int64(len(st.data)); {
+	case r.ahead > 0:
+		n = max(n, r.ahead)
+	case len(st.data) > 0 && gap <= aheadGapMax && gap >= -int64(len(st.data)):
+		n = max(n, min(2*len(st.data), aheadBytesMax))
+	}
+	return int(min(int64(n), r.block.info.Size-f.off))
+}
+
+// read fills the stream's data with n bytes from off on.
+func (r *chunkReader) read(st *readStream, off int64, n int) error {
+	if cap(st.data) < n {
+		st.data = make([]byte, n)
+	}
+	st.data, st.off, st.checked = st.data[:n], off, 0
+	err := r.block.readInto(off, st.data)
+	if err != nil {
+		st.data = st.data[:0]
+	}
+	return err
+}
 
 // frame returns the stored bytes of a frame, their checksum checked. They are
 // valid until the next call for the stream.
@@ -75,19 +119,13 @@ func (r *chunkReader) frame(s stream, f frame) ([]byte, error) {
 	st := &r.streams[s]
 	at := f.off - st.off
 	if at < 0 || at+int64(f.stored) > int64(len(st.data)) {
-		n := int(f.stored)
-		if r.ahead > n {
-			n = int(min(int64(r.ahead), r.block.info.Size-f.off))
+		if err := r.read(st, f.off, r.toRead(st, f)); err != nil {
+			// What lies behind the frame must not cost the frame.
+			if err = r.read(st, f.off, int(f.stored)); err != nil {
+				return nil, err
+			}
 		}
-		if cap(st.data) < n {
-			st.data = make([]byte, n)
-		}
-		st.data, st.off, at = st.data[:n], f.off, 0
-		st.checked = 0
-		if err := r.block.readInto(f.off, st.data); err != nil {
-			st.data = st.data[:0]
-			return nil, err
-		}
+		at = 0
 	}
 	stored := st.data[at : at+int64(f.stored)]
 	// The columns of a frame are asked for one after another: one checksum will
@@ -139,43 +177,55 @@ func (r *chunkReader) column(p *directoryPage, s stream, c columnRef) ([]byte, e
 	return st.group[c.start:][:c.length], nil
 }
 
-// timestamps returns the decoded timestamps of time column t. They are shared,
-// must not be changed, and are valid until the next call.
-func (r *chunkReader) timestamps(p *directoryPage, pageOff int64, t *timeColumn) (ts []int64, err error) {
+// timestamps returns the decoded timestamps of time column t. They are shared
+// and never changed.
+func (r *chunkReader) timestamps(p *directoryPage, pageOff int64, t *timeColumn) ([]int64, error) {
 	if t.frame == inlineFrame {
-		if r.inlined != t {
-			r.inlined = nil
-			if r.inline, err = r.decodeTimes(r.inline[:0], p, pageOff, t); err == nil {
-				r.inlined = t
-			}
-		}
-		return r.inline, err
+		return r.inlineTimestamps(p, pageOff, t)
 	}
-	fresh := func() ([]int64, error) { return r.decodeTimes(make([]int64, 0, t.count), p, pageOff, t) }
 	key := timesKey{p.frames[streamTimes][t.frame].off, t.start}
-	if r.cache == nil {
-		if ts, ok := r.times[key]; ok && matchesTimes(ts, t) {
-			return ts, nil
-		}
-		ts, err := fresh()
-		if err != nil {
-			return nil, err
-		}
-		if r.timesN += len(ts); r.times == nil || r.timesN > scanTimesMax {
-			r.times, r.timesN = make(map[timesKey][]int64), len(ts)
-		}
-		r.times[key] = ts
+	if ts, ok := r.times[key]; ok && matchesTimes(ts, t) {
 		return ts, nil
 	}
-	ts, err = cached(r.cache, cacheKey{block: r.block.id, kind: cachedTimes, off: key.off, start: key.start},
+	ts, err := cached(r.cache, cacheKey{block: r.block.id, kind: cachedTimes, off: key.off, start: key.start},
 		func() ([]int64, int, error) {
-			ts, err := fresh()
+			ts, err := r.decodeTimes(p, pageOff, t)
 			return ts, 8 * len(ts), err
 		})
 	if err == nil && !matchesTimes(ts, t) {
 		err = r.block.damage(key.off, corrupt("timestamps do not fit the directory"))
 	}
+	if err == nil {
+		r.remember(len(ts))
+		r.times[key] = ts
+	}
 	return ts, err
+}
+
+// inlineTimestamps is timestamps for an inline column.
+func (r *chunkReader) inlineTimestamps(p *directoryPage, pageOff int64, t *timeColumn) ([]int64, error) {
+	if t.length > inlineBytesMax { // no Writer makes it
+		return r.decodeTimes(p, pageOff, t)
+	}
+	key := inlineTimes{count: t.count, length: uint8(t.length)}
+	copy(key.column[:], p.inline[streamTimes][t.start:][:t.length])
+	if ts, ok := r.inline[key]; ok && matchesTimes(ts, t) {
+		return ts, nil
+	}
+	ts, err := r.decodeTimes(p, pageOff, t)
+	if err == nil {
+		r.remember(len(ts))
+		r.inline[key] = ts
+	}
+	return ts, err
+}
+
+// remember makes room for n timestamps more.
+func (r *chunkReader) remember(n int) {
+	n += timesColumn
+	if r.timesN += n; r.times == nil || r.timesN > readerTimesMax {
+		r.times, r.inline, r.timesN = make(map[timesKey][]int64), make(map[inlineTimes][]int64), n
+	}
 }
 
 // matchesTimes reports whether decoded timestamps are what the directory says.
@@ -183,13 +233,13 @@ func matchesTimes(ts []int64, t *timeColumn) bool {
 	return len(ts) == int(t.count) && ts[0] == t.min && ts[len(ts)-1] == t.max
 }
 
-// decodeTimes decodes a time column into dst, which is empty.
-func (r *chunkReader) decodeTimes(dst []int64, p *directoryPage, pageOff int64, t *timeColumn) ([]int64, error) {
+// decodeTimes decodes a time column.
+func (r *chunkReader) decodeTimes(p *directoryPage, pageOff int64, t *timeColumn) ([]int64, error) {
 	col, err := r.column(p, streamTimes, t.columnRef)
 	if err != nil {
 		return nil, err
 	}
-	ts, err := encoding.DecodeTimestamps(dst, col, int(t.count))
+	ts, err := encoding.DecodeTimestamps(make([]int64, 0, t.count), col, int(t.count))
 	if err == nil && !matchesTimes(ts, t) {
 		err = corrupt("timestamps do not fit the directory")
 	}
@@ -212,28 +262,51 @@ func (d *directoryPage) offsetOf(s stream, c columnRef, pageOff int64) int64 {
 
 // append appends the samples of a chunk that lie in tr to dst.
 func (r *chunkReader) append(c Chunk, tr model.TimeRange, dst *model.Samples) error {
-	if c.Bad {
-		return r.lostBefore(c)
-	}
-	w := &c.page.rows[c.row]
-	ts, err := r.timestamps(c.page, c.pageOff, &c.page.times[w.time])
-	if err != nil {
+	ts, col, i, j, err := r.span(c, tr)
+	if err != nil || i >= j {
 		return err
 	}
-	i, j := searchTime(ts, tr.Min), searchTime(ts, tr.Max)
-	if i >= j {
-		return nil
-	}
-	col, err := r.column(c.page, streamValues, w.value)
-	if err != nil {
-		return err
-	}
-	if w.flags&(rowStarts|rowHistogram) == 0 && len(dst.ST) == 0 && len(dst.H) == 0 {
+	if c.isPlain() && len(dst.ST) == 0 && len(dst.H) == 0 {
 		err = appendFloats(dst, ts, col, i, j)
 	} else {
 		err = r.appendSlow(c, ts, col, i, j, dst)
 	}
-	return r.block.damage(c.page.offsetOf(streamValues, w.value, c.pageOff), err)
+	return r.damage(c, err)
+}
+
+// span returns the times of a chunk, its column of values and which samples, i ≤
+// k < j, lie in tr. If none do the column is not read.
+func (r *chunkReader) span(c Chunk, tr model.TimeRange) (ts []int64, col []byte, i, j int, err error) {
+	if c.Bad {
+		return nil, nil, 0, 0, r.lostBefore(c)
+	}
+	w := &c.page.rows[c.row]
+	if ts, err = r.timestamps(c.page, c.pageOff, &c.page.times[w.time]); err != nil {
+		return nil, nil, 0, 0, err
+	}
+	if j = len(ts); c.MinTime < tr.Min {
+		i = searchTime(ts, tr.Min)
+	}
+	if c.MaxTime >= tr.Max {
+		j = searchTime(ts, tr.Max)
+	}
+	if i < j {
+		col, err = r.column(c.page, streamValues, w.value)
+	}
+	return ts, col, i, j, err
+}
+
+// isPlain reports whether the chunk is nothing but times and floats.
+func (c Chunk) isPlain() bool {
+	return c.page.rows[c.row].flags&(rowStarts|rowHistogram|rowBad) == 0
+}
+
+// damage makes a DamageError of what is wrong with the values of a chunk.
+func (r *chunkReader) damage(c Chunk, err error) error {
+	if err == nil {
+		return nil
+	}
+	return r.block.damage(c.page.offsetOf(streamValues, c.page.rows[c.row].value, c.pageOff), err)
 }
 
 // lostBefore is the error of reading a chunk marked bad.
@@ -246,12 +319,9 @@ func (r *chunkReader) lostBefore(c Chunk) error {
 // has neither start timestamps nor histograms.
 func appendFloats(dst *model.Samples, ts []int64, col []byte, i, j int) error {
 	n := len(dst.V)
-	vs, err := encoding.DecodeFloats(dst.V, col, len(ts))
+	vs, err := decodeFloats(dst.V, col, len(ts))
 	if err != nil {
 		return err
-	}
-	if len(vs) != n+len(ts) {
-		return corrupt("%d values for %d times", len(vs)-n, len(ts))
 	}
 	if i > 0 {
 		copy(vs[n:], vs[n+i:n+j])
@@ -259,6 +329,15 @@ func appendFloats(dst *model.Samples, ts []int64, col []byte, i, j int) error {
 	dst.V = vs[:n+j-i]
 	dst.T = append(dst.T, ts[i:j]...)
 	return nil
+}
+
+// decodeFloats appends the n values of a column to dst.
+func decodeFloats(dst []float64, col []byte, n int) ([]float64, error) {
+	vs, err := encoding.DecodeFloats(dst, col, n)
+	if err == nil && len(vs) != len(dst)+n {
+		return dst, corrupt("%d values for %d times", len(vs)-len(dst), n)
+	}
+	return vs, err
 }
 
 // appendSlow appends the samples i ≤ k < j of a chunk of any sort.
@@ -285,10 +364,7 @@ func (r *chunkReader) appendSlow(c Chunk, ts []int64, col []byte, i, j int, dst 
 			}
 		}
 	} else {
-		s.V, err = encoding.DecodeFloats(s.V, col, len(ts))
-		if err == nil && len(s.V) != len(ts) {
-			err = corrupt("%d values for %d times", len(s.V), len(ts))
-		}
+		s.V, err = decodeFloats(s.V, col, len(ts))
 	}
 	if err == nil && w.flags&rowStarts != 0 {
 		if col, err = r.column(c.page, streamValues, w.starts); err != nil {

@@ -119,6 +119,7 @@ type labelReader struct {
 	first   uint32
 	ids     []model.Identity // the last page of identities
 	idFirst uint32
+	clears  uint64 // those of the cache before the reader was filled
 }
 
 // readerPages bounds the dictionary pages a labelReader remembers.
@@ -275,10 +276,11 @@ func (b *Block) Series(ord uint32) (SeriesEntry, error) {
 // for one series after another: what the reader remembers of the last makes the
 // next about ten times cheaper (BenchmarkLabels).
 func (b *Block) labelReader() *labelReader {
-	if r, ok := b.labelReaders.Get().(*labelReader); ok {
+	n := b.cache.clears()
+	if r, ok := b.labelReaders.Get().(*labelReader); ok && r.clears == n {
 		return r
 	}
-	return &labelReader{block: b}
+	return &labelReader{block: b, clears: n}
 }
 
 func (r *labelReader) entry(ord uint32) (SeriesEntry, error) {

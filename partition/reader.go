@@ -36,7 +36,7 @@ type Block struct {
 	fences    sync.Map // number of a name → *nameFences
 
 	labelReaders sync.Pool // *labelReader
-	chunkReaders sync.Pool // *chunkReader
+	readers      sync.Pool // *Reader
 }
 
 // lazy is a value read when it is first needed. A read that fails is tried

@@ -2,8 +2,6 @@ package partition
 
 import (
 	"context"
-	"errors"
-	"sort"
 
 	"tsdb/internal/model"
 )
@@ -11,19 +9,6 @@ import (
 // readInto fills data from off on.
 func (b *Block) readInto(off int64, data []byte) error {
 	return b.ReadRanges(context.Background(), Range{off, data})
-}
-
-// directoryPages returns the fences of the directory pages that can hold chunks
-// of a series: the chunks of one series may begin in one page and end in a
-// later one.
-func (b *Block) directoryPages(ord uint32) ([]page, error) {
-	ps, err := b.fencesOf(&b.directory, sectionDirectory)
-	if err != nil {
-		return nil, err
-	}
-	from := max(0, sort.Search(len(ps), func(i int) bool { return ps[i].first >= ord })-1)
-	to := from + sort.Search(len(ps)-from, func(i int) bool { return ps[from+i].first > ord })
-	return ps[from:to], nil
 }
 
 func (b *Block) directoryPage(p page) (*directoryPage, error) {
@@ -44,42 +29,6 @@ func (b *Block) decodeDirectoryPage(p page, data []byte) (*directoryPage, error)
 	return d, nil
 }
 
-// eachChunk calls fn with the chunks of a series that overlap tr, in the order
-// of the block. A damaged page of the directory costs the chunks in it: the
-// first such error is returned at the end.
-func (b *Block) eachChunk(r *chunkReader, ord uint32, tr model.TimeRange, fn func(Chunk) error) error {
-	if err := b.checkOrdinal(ord); err != nil {
-		return err
-	}
-	pages, err := b.directoryPages(ord)
-	if err != nil {
-		return err
-	}
-	var damaged error
-	for _, p := range pages {
-		d, err := b.directoryPage(p)
-		if err != nil {
-			if damaged = firstDamage(damaged, err); !errors.Is(err, ErrCorrupt) {
-				return err
-			}
-			continue
-		}
-		from, to := d.rowsOf(ord)
-		for i := from; i < to; i++ {
-			c := newChunk(r, d, p.off, i)
-			if !c.Overlaps(tr) {
-				continue
-			}
-			if err := fn(c); err != nil {
-				if damaged = firstDamage(damaged, err); !errors.Is(err, ErrCorrupt) {
-					return err
-				}
-			}
-		}
-	}
-	return damaged
-}
-
 // firstDamage keeps the first of two errors.
 func firstDamage(first, err error) error {
 	if first != nil {
@@ -91,33 +40,18 @@ func firstDamage(first, err error) error {
 // Chunks appends the chunks of a series that overlap tr to dst, ordered by
 // window and kind. A *DamageError means that some may be missing.
 func (b *Block) Chunks(ord uint32, tr model.TimeRange, dst []Chunk) ([]Chunk, error) {
-	r := b.newReader()
-	err := b.eachChunk(r, ord, tr, func(c Chunk) error {
-		dst = append(dst, c)
-		return nil
-	})
-	return dst, err
+	r := b.Reader()
+	defer r.Release()
+	chunks, err := r.find(ord, tr)
+	return append(dst, chunks...), err
 }
 
-func (b *Block) newReader() *chunkReader { return &chunkReader{block: b, cache: b.cache} }
-
-// Samples appends the samples of a series that lie in tr to dst, rising in
-// time. What cannot be read is left out and everything else delivered; the
-// error is then a *DamageError, the first of several. Any other error ends the
-// call early.
+// Samples appends the samples of a series that lie in tr to dst: see
+// Reader.Append.
 func (b *Block) Samples(ctx context.Context, ord uint32, tr model.TimeRange, dst *model.Samples) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	// Reuse of the reader's memory saves two allocations as large as the columns
-	// (BenchmarkReadSamples).
-	r, ok := b.chunkReaders.Get().(*chunkReader)
-	if !ok {
-		r = b.newReader()
-	}
-	defer b.chunkReaders.Put(r)
-	from := dst.Len()
-	return b.eachChunk(r, ord, tr, func(c Chunk) error { return r.merge(c, tr, from, dst) })
+	r := b.Reader()
+	defer r.Release()
+	return r.Append(ctx, ord, tr, dst)
 }
 
 // merge adds a chunk to dst, whose samples from number from on are of the same

@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sort"
 	"sync"
@@ -37,6 +36,7 @@ type source struct {
 // sourceBlock is a block of a selection, with what deletions take from it.
 type sourceBlock struct {
 	*partition.Block
+	number    int                  // in the selection, from 0
 	deletions *partition.Deletions // nil if there are none
 }
 
@@ -44,6 +44,7 @@ type sourceBlock struct {
 type SeriesSet struct {
 	view   *View
 	series []*Series
+	blocks int // that were asked
 
 	mu       sync.Mutex
 	warnings []error
@@ -149,7 +150,8 @@ func (s *SeriesSet) addBlock(ctx context.Context, tenant uint32, e *partition.En
 	if err != nil {
 		return err
 	}
-	b := &sourceBlock{Block: e.Block()}
+	b := &sourceBlock{Block: e.Block(), number: s.blocks}
+	s.blocks++
 	if b.deletions, err = e.Deletions(ctx, s.view.st.tombstones); err != nil {
 		return err
 	}
@@ -179,77 +181,4 @@ func (s *SeriesSet) addBlock(ctx context.Context, tenant uint32, e *partition.En
 		series.sources = append(series.sources, source{block: b, ord: ord})
 	}
 	return nil
-}
-
-// readScratch is the memory of one reading of a series over several sources.
-type readScratch struct{ part, merged model.Samples }
-
-var readScratches = sync.Pool{New: func() any { return new(readScratch) }}
-
-// Samples appends the samples of the range to dst, merged over head and
-// blocks, without what was deleted. The counter-reset hints of histograms are
-// derived, as Prometheus' storage gives them. A chunk that cannot be read
-// costs that chunk: the rest is delivered and the set warns.
-func (s *Series) Samples(ctx context.Context, tr model.TimeRange, dst *model.Samples) error {
-	v := s.set.view
-	tr = v.st.visible(tr)
-	if tr.Empty() {
-		return nil
-	}
-	sc := readScratches.Get().(*readScratch)
-	defer readScratches.Put(sc)
-	first := dst.Len()
-	fresh := first == 0
-	for _, src := range s.sources {
-		if dst.Len() == 0 {
-			if err := s.read(ctx, src, tr, dst); err != nil {
-				return err
-			}
-			continue
-		}
-		sc.part.Reset()
-		if err := s.read(ctx, src, tr, &sc.part); err != nil {
-			return err
-		}
-		n := sc.part.Len()
-		switch {
-		case n == 0:
-		case dst.Len() == first || dst.T[dst.Len()-1] < sc.part.T[0]:
-			dst.AppendRange(&sc.part, 0, n)
-		case fresh:
-			sc.merged.Reset()
-			model.Merge(&sc.merged, dst, &sc.part)
-			*dst, sc.merged = sc.merged, *dst
-		default:
-			return fmt.Errorf("BUG: samples of %s merged behind others", s.Labels)
-		}
-	}
-	deriveHints(dst, first)
-	return nil
-}
-
-func (s *Series) read(ctx context.Context, src source, tr model.TimeRange, dst *model.Samples) error {
-	v := s.set.view
-	if src.block == nil {
-		if v.st.frozen == nil {
-			v.st.active.Samples(src.ref, tr, dst)
-			return nil
-		}
-		var frozen, active model.Samples
-		v.st.frozen.Samples(src.ref, tr, &frozen)
-		deletedFrom(&frozen, v.st.tombstones, v.st.frozen.Generation(), s.tenant, s.Labels)
-		v.st.active.Samples(src.ref, tr, &active)
-		model.Merge(dst, &frozen, &active)
-		return nil
-	}
-	from := dst.Len()
-	err := src.block.Samples(ctx, src.ord, tr, dst)
-	if errors.Is(err, partition.ErrCorrupt) {
-		s.set.warn(err)
-		err = nil
-	}
-	if src.block.deletions != nil {
-		src.block.deletions.Ranges(src.ord, nil).Remove(dst, from)
-	}
-	return err
 }

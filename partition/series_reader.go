@@ -1,0 +1,153 @@
+package partition
+
+import (
+	"context"
+	"errors"
+	"sort"
+
+	"tsdb/internal/model"
+)
+
+// Reader reads the samples of one series of a block after the other. It
+// remembers where it is, so that series in the order of the block cost no
+// look-ups and few reads. It is not safe for concurrent use.
+type Reader struct {
+	chunks chunkReader
+	fences []page         // of the directory
+	number int            // of page in fences
+	page   *directoryPage // the last one looked into; nil = none
+	row    int            // in page: behind the rows of the series asked for last
+	found  []Chunk        // what find returns
+	floats []float64      // values that Columns returns
+	own    model.Samples  // samples that Columns returns if their times are not shared
+	clears uint64         // those of the cache before the reader was filled
+}
+
+// Reader returns a reader, to be released after use. The memory that it brings
+// along is that of readers before it (BenchmarkReadSamples).
+func (b *Block) Reader() *Reader {
+	r, ok := b.readers.Get().(*Reader)
+	if n := b.cache.clears(); !ok || r.clears != n {
+		r = &Reader{chunks: chunkReader{block: b, cache: b.cache}, clears: n}
+	}
+	return r
+}
+
+// Release gives the reader back; it and what it returned must not be used any
+// more.
+func (r *Reader) Release() { r.chunks.block.readers.Put(r) }
+
+// Append appends the samples of a series that lie in tr to dst, rising in time.
+// What cannot be read is left out and everything else delivered; the error is
+// then a *DamageError, the first of several. Any other error ends the call
+// early.
+func (r *Reader) Append(ctx context.Context, ord uint32, tr model.TimeRange, dst *model.Samples) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	chunks, err := r.find(ord, tr)
+	if err != nil && !errors.Is(err, ErrCorrupt) {
+		return err
+	}
+	return r.append(chunks, tr, dst, err)
+}
+
+// append is Append for chunks that were found. damaged is what was lost before.
+func (r *Reader) append(chunks []Chunk, tr model.TimeRange, dst *model.Samples, damaged error) error {
+	from := dst.Len()
+	for _, c := range chunks {
+		if err := r.chunks.merge(c, tr, from, dst); err != nil {
+			if damaged = firstDamage(damaged, err); !errors.Is(err, ErrCorrupt) {
+				return err
+			}
+		}
+	}
+	return damaged
+}
+
+// Columns returns what Append appends. The samples must not be changed and are
+// valid until the next call. If shared is true their times are never written to
+// again, and other series of the block with equal times mostly have the same.
+func (r *Reader) Columns(ctx context.Context, ord uint32, tr model.TimeRange) (s model.Samples, shared bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return s, false, err
+	}
+	chunks, err := r.find(ord, tr)
+	if err != nil && !errors.Is(err, ErrCorrupt) {
+		return s, false, err
+	}
+	if err == nil && len(chunks) == 1 && chunks[0].isPlain() {
+		s.T, s.V, err = r.plain(chunks[0], tr)
+		return s, true, err
+	}
+	r.own.Reset()
+	err = r.append(chunks, tr, &r.own, err)
+	return r.own, false, err
+}
+
+// plain returns the samples of a plain chunk that lie in tr.
+func (r *Reader) plain(c Chunk, tr model.TimeRange) ([]int64, []float64, error) {
+	ts, col, i, j, err := r.chunks.span(c, tr)
+	if err != nil || i >= j {
+		return nil, nil, err
+	}
+	r.floats, err = decodeFloats(r.floats[:0], col, len(ts))
+	if err != nil {
+		return nil, nil, r.chunks.damage(c, err)
+	}
+	return ts[i:j:j], r.floats[i:j], nil
+}
+
+// find returns the chunks of a series that overlap tr, in the order of the
+// block, valid until the next call. A damaged page of the directory costs the
+// chunks in it: the error is then a *DamageError.
+func (r *Reader) find(ord uint32, tr model.TimeRange) ([]Chunk, error) {
+	r.found = r.found[:0]
+	if err := r.chunks.block.checkOrdinal(ord); err != nil {
+		return nil, err
+	}
+	if r.fences == nil {
+		var err error
+		if r.fences, err = r.chunks.block.fencesOf(&r.chunks.block.directory, sectionDirectory); err != nil {
+			return nil, err
+		}
+	}
+	// Mostly it is the next series.
+	if d := r.page; d != nil && r.row > 0 && r.row < len(d.rows) && d.rows[r.row].ord == ord {
+		r.collect(ord, tr)
+		if r.row < len(d.rows) {
+			return r.found, nil
+		}
+		r.found = r.found[:0] // it may go on in the next page
+	}
+	// The chunks of a series may begin in one page and end in a later one.
+	ps := r.fences
+	from := max(0, sort.Search(len(ps), func(i int) bool { return ps[i].first >= ord })-1)
+	var damaged error
+	for i := from; i < len(ps) && ps[i].first <= ord; i++ {
+		if r.page == nil || r.number != i {
+			d, err := r.chunks.block.directoryPage(ps[i])
+			if err != nil {
+				r.page = nil
+				if damaged = firstDamage(damaged, err); !errors.Is(err, ErrCorrupt) {
+					return nil, err
+				}
+				continue
+			}
+			r.page, r.number = d, i
+		}
+		r.row, _ = r.page.rowsOf(ord)
+		r.collect(ord, tr)
+	}
+	return r.found, damaged
+}
+
+// collect adds the chunks of a series that overlap tr, from row on.
+func (r *Reader) collect(ord uint32, tr model.TimeRange) {
+	d := r.page
+	for ; r.row < len(d.rows) && d.rows[r.row].ord == ord; r.row++ {
+		if c := newChunk(&r.chunks, d, r.fences[r.number].off, r.row); c.Overlaps(tr) {
+			r.found = append(r.found, c)
+		}
+	}
+}
