@@ -133,6 +133,9 @@ func (n *foldNode) table(f *frame) (*table, error) {
 		}
 		k, fresh := groups.number(c.metric)
 		if fresh {
+			if err := f.mem.take(n.foldBytes()); err != nil {
+				return err
+			}
 			g := n.newFold()
 			g.metric = n.by.labels(groups.b, c.metric)
 			folds = append(folds, g)
@@ -150,6 +153,7 @@ func (n *foldNode) table(f *frame) (*table, error) {
 		return nil, err
 	}
 	t := &table{}
+	f.mem.give(int64(len(folds)) * n.foldBytes()) // keep counts them
 	for _, g := range folds {
 		if err := f.keep(t, n.finish(f, g)); err != nil {
 			return nil, err
@@ -178,6 +182,18 @@ func (n *foldNode) checkMemory(f *frame, folds []*fold) error {
 	}
 	f.release(points)
 	return f.checkSparse(cells, points)
+}
+
+// foldBytes returns the memory of a group of floats.
+func (n *foldNode) foldBytes() int64 {
+	values := 1
+	switch n.op {
+	case parser.SUM, parser.COUNT:
+		values = 2
+	case parser.AVG, parser.STDDEV, parser.STDVAR:
+		values = 3
+	}
+	return int64(columnBytes + values*valueBytes*n.n)
 }
 
 func (n *foldNode) newFold() *fold {
@@ -404,7 +420,7 @@ func (n *countValuesNode) table(f *frame) (*table, error) {
 	defer src.close()
 	var cols []column
 	groups := newGrouping(n.by)
-	held := 0
+	held, size := 0, int64(columnBytes+valueBytes*n.n)
 	defer func() { f.release(held) }()
 	err = f.each(src, func(_ int, c *column) error {
 		for i, v := range c.v {
@@ -421,6 +437,9 @@ func (n *countValuesNode) table(f *frame) (*table, error) {
 			ls := groups.b.Set(n.label, text).Labels()
 			k, fresh := groups.number(ls)
 			if fresh {
+				if err := f.mem.take(size); err != nil {
+					return err
+				}
 				col := column{metric: n.by.labels(groups.b, ls)}
 				col.reset(n.n)
 				cols = append(cols, col)
@@ -443,6 +462,7 @@ func (n *countValuesNode) table(f *frame) (*table, error) {
 		return nil, err
 	}
 	t := &table{}
+	f.mem.give(int64(len(cols)) * size) // keep counts them
 	for _, c := range cols {
 		if err := f.keep(t, c); err != nil {
 			return nil, err

@@ -27,6 +27,10 @@ const (
 type Options struct {
 	Timeout      time.Duration // a query that runs longer, waiting included, ends with promql.ErrQueryTimeout; 0 = DefaultTimeout
 	MaxSamples   int           // samples a query may hold in memory; 0 = DefaultMaxSamples
+	MaxBytes     int64         // memory a query may hold; 0 = no limit
+	TotalBytes   int64         // memory that all queries may hold together; 0 = no limit
+	MaxSeries    int64         // series a query may select; 0 = no limit
+	MaxRead      int64         // samples a query may read; 0 = no limit
 	Lookback     time.Duration // a sample older than this is stale; 0 = DefaultLookback
 	SubqueryStep time.Duration // step of a subquery that names none; 0 = DefaultSubqueryStep
 
@@ -73,6 +77,8 @@ type Engine struct {
 	parser  *Parser
 	queue   *queue
 	cores   *cores
+	memory  memory
+	limits  limits
 	timeout time.Duration
 
 	settings     settings
@@ -91,6 +97,8 @@ func New(o Options) *Engine {
 		parser:  NewParser(o.Parser),
 		queue:   newQueue(o.MaxConcurrent, o.MaxQueued, o.Started),
 		cores:   newCores(o.Cores),
+		memory:  memory{limit: o.TotalBytes},
+		limits:  limits{bytes: o.MaxBytes, series: o.MaxSeries, read: o.MaxRead},
 		timeout: o.Timeout,
 		settings: settings{
 			subqueryStep:    o.SubqueryStep.Milliseconds(),
@@ -127,6 +135,9 @@ func New(o Options) *Engine {
 	return e
 }
 
+// tracker returns one for another query.
+func (e *Engine) tracker() *tracker { return &tracker{all: &e.memory, limits: e.limits} }
+
 // Parser returns the parser the engine uses.
 func (e *Engine) Parser() *Parser { return e.parser }
 
@@ -135,6 +146,10 @@ func (e *Engine) Active() []ActiveQuery { return e.queue.list() }
 
 // Waiting returns the number of queries that wait for their turn.
 func (e *Engine) Waiting() int { return int(e.queue.waiting.Load()) }
+
+// MemoryBytes returns the memory that queries hold, their answers until they are
+// closed among it.
+func (e *Engine) MemoryBytes() int64 { return e.memory.held.Load() }
 
 // Drain waits until no query runs and lets none begin any more, or returns the
 // error of ctx. A database is closed after its engines are drained.

@@ -13,8 +13,8 @@ import (
 // later can help.
 var ErrOverloaded = errors.New("too many queries are waiting already, try again later")
 
-// errHeavy ends a query that has turned out heavy and finds no place among the
-// heavy ones. It begins anew when there is one.
+// errHeavy ends a query that has turned out heavy, finds no place among the heavy
+// ones and is in the way of light ones. It begins anew when there is one.
 var errHeavy = errors.New("every place of a heavy query is taken")
 
 // The part of the error text of an ended query that says where it ended, in

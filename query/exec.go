@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 
 	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/util/annotations"
 	"github.com/prometheus/prometheus/util/stats"
 )
@@ -29,6 +28,7 @@ type exec struct {
 
 	held atomic.Int64 // points in memory
 	peak atomic.Int64
+	mem  *tracker
 
 	mu struct {
 		sync.Mutex
@@ -59,7 +59,7 @@ func (x *exec) check() error {
 	if x.share.giveWay(x.ctx); x.ended.Load() {
 		return contextError(x.ctx.Err(), inEvaluation)
 	}
-	if x.share.heavy.Load() && !x.place.becomeHeavy() {
+	if x.share.heavy.Load() && !x.place.goesOn() {
 		return errHeavy
 	}
 	return nil
@@ -75,12 +75,19 @@ func (x *exec) hold(points int) error {
 		}
 	}
 	if n > int64(x.maxSamples) {
-		return promql.ErrTooManySamples(inExecution)
+		return errTooManySamples(n, x.maxSamples)
 	}
 	return nil
 }
 
 func (x *exec) release(points int) { x.held.Add(-int64(points)) }
+
+// drop lets go of a table: it counts as held no more.
+func (x *exec) drop(t *table) {
+	x.release(t.weight)
+	x.mem.give(t.bytes)
+	t.weight, t.bytes = 0, 0
+}
 
 // annotate adds a warning or an info to the answer.
 func (x *exec) annotate(err error) {
@@ -132,6 +139,9 @@ type source interface {
 
 // open begins to make the columns of a node.
 func (f *frame) open(n node) (source, error) {
+	if err := f.mem.fits(gridBytes(n.times())); err != nil {
+		return nil, err
+	}
 	if o, ok := n.(opener); ok && n.times().n > 0 {
 		return o.open(f)
 	}
@@ -149,6 +159,9 @@ func (f *frame) table(n node) (*table, error) {
 	}
 	if n.times().n == 0 {
 		return &table{}, nil
+	}
+	if err := f.mem.fits(gridBytes(n.times())); err != nil {
+		return nil, err
 	}
 	if t, ok := n.(tabler); ok {
 		return t.table(f)
@@ -181,7 +194,17 @@ func (f *frame) keep(t *table, c column) error {
 	if points == 0 {
 		return nil
 	}
+	return f.keepWeighing(t, c, points)
+}
+
+// keepWeighing adds a column of so many points to a table.
+func (f *frame) keepWeighing(t *table, c column, points int) error {
 	t.cols = append(t.cols, c)
+	bytes := c.bytes()
+	if err := f.mem.take(bytes); err != nil {
+		return err
+	}
+	t.bytes += bytes
 	t.weight += points
 	if err := f.hold(points); err != nil {
 		return err
@@ -209,7 +232,7 @@ func (f *frame) scalar(n node) ([]float64, error) {
 	if err != nil || len(t.cols) == 0 {
 		return nil, err
 	}
-	f.release(t.weight)
+	f.drop(t)
 	return t.cols[0].v, nil
 }
 
@@ -224,7 +247,7 @@ func (s *tableSource) labels(i int) (labels.Labels, bool) {
 	return s.t.cols[i].metric, s.t.cols[i].drop
 }
 func (s *tableSource) distinct() bool { return true }
-func (s *tableSource) close()         { s.f.release(s.t.weight) }
+func (s *tableSource) close()         { s.f.drop(s.t) }
 func (s *tableSource) column(_ *worker, i int, c *column) error {
 	*c, s.t.cols[i] = s.t.cols[i], column{metric: s.t.cols[i].metric, drop: s.t.cols[i].drop}
 	return nil
@@ -248,11 +271,16 @@ func (f *frame) each(src source, consume func(i int, c *column) error) error {
 	workers := min(f.workers, chunks)
 	if _, made := src.(*tableSource); made || workers <= 1 {
 		return f.alone(func(w *worker) error {
+			load := load{tracker: f.mem}
+			defer load.close()
 			for i := range n {
 				if err := f.check(); err != nil {
 					return err
 				}
 				if err := src.column(w, i, &w.cols[0]); err != nil {
+					return err
+				}
+				if err := load.grown(w, 1); err != nil {
 					return err
 				}
 				if err := consume(i, &w.cols[0]); err != nil {
@@ -273,6 +301,8 @@ func (f *frame) each(src source, consume func(i int, c *column) error) error {
 			f.share.begin(f.ctx)
 			defer f.share.end()
 			err := f.alone(func(w *worker) error {
+				load := load{tracker: f.mem}
+				defer load.close()
 				for {
 					k := int(next.Add(1)) - 1
 					if k >= chunks {
@@ -288,6 +318,11 @@ func (f *frame) each(src source, consume func(i int, c *column) error) error {
 						}
 						if err := src.column(w, i, &w.cols[i-from]); err != nil {
 							return err
+						}
+						if i == from || i == to-1 {
+							if err := load.grown(w, to-from); err != nil {
+								return err
+							}
 						}
 					}
 					if !turn.wait(f, k) {

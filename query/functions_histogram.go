@@ -57,7 +57,7 @@ func (n *bucketsNode) table(f *frame) (*table, error) {
 	}
 	classic, keys := n.histograms(f, t)
 	out := &table{}
-	b := outputs{separate: f.delayedNames && n.instant}
+	b := outputs{mem: f.mem, separate: f.delayedNames && n.instant}
 	var sig []byte
 	for ci := range t.cols {
 		c := &t.cols[ci]
@@ -118,7 +118,8 @@ func (n *bucketsNode) table(f *frame) (*table, error) {
 			}
 		}
 	}
-	f.release(t.weight)
+	f.drop(t)
+	f.mem.give(b.bytes) // keep counts it
 	for _, c := range b.cols {
 		c.drop = true
 		if err := f.keep(out, c); err != nil {
@@ -191,6 +192,8 @@ func (h *classicHistogram) silence(i int) bool {
 
 // outputs gathers columns whose labels differ from step to step.
 type outputs struct {
+	mem      *tracker
+	bytes    int64 // taken of it
 	cols     []column
 	byHash   map[uint64]int
 	separate bool // equal labels are no error yet
@@ -206,6 +209,11 @@ func (o *outputs) put(metric labels.Labels, n, i int, v float64) error {
 	if !ok || o.separate {
 		k = len(o.cols)
 		o.byHash[hash] = k
+		bytes := int64(columnBytes + valueBytes*n)
+		if err := o.mem.take(bytes); err != nil {
+			return err
+		}
+		o.bytes += bytes
 		c := column{metric: metric}
 		c.reset(n)
 		o.cols = append(o.cols, c)

@@ -68,7 +68,7 @@ func match(m *parser.VectorMatching, l, r *table) (left, right []*matchGroup) {
 }
 
 // operands evaluates both sides of an operator, the left one first. Their points
-// count no more: what the caller makes of them does.
+// count no more: what the caller makes of them does. The caller drops them.
 func (f *frame) operands(left, right node) (l, r *table, err error) {
 	if l, err = f.table(left); err != nil {
 		return nil, nil, err
@@ -77,6 +77,7 @@ func (f *frame) operands(left, right node) (l, r *table, err error) {
 		return nil, nil, err
 	}
 	f.release(l.weight + r.weight)
+	l.weight, r.weight = 0, 0
 	return l, r, nil
 }
 
@@ -118,6 +119,8 @@ func (n *setNode) table(f *frame) (*table, error) {
 			return nil, err
 		}
 	}
+	f.drop(l)
+	f.drop(r)
 	for _, c := range cols {
 		if err := f.keep(out, c); err != nil {
 			return nil, err
@@ -162,6 +165,7 @@ type join struct {
 	fillOne   *float64
 	b         *labels.Builder
 	out       []column
+	bytes     int64 // of out
 	byHash    map[uint64]int
 	separate  bool    // equal labels are no error yet
 	errs      []error // of operators, the last of each step; nil if there is none
@@ -214,6 +218,9 @@ func (n *joinNode) table(f *frame) (*table, error) {
 			f.annotateOperator(&j.operator, err)
 		}
 	}
+	f.drop(l)
+	f.drop(r)
+	f.mem.give(j.bytes) // keep counts them
 	out := &table{}
 	for _, c := range j.out {
 		if err := f.keep(out, c); err != nil {
@@ -380,14 +387,15 @@ func (j *join) pair(g *matchGroup, many, one labels.Labels, at func(s int) (a, b
 
 // add adds a result; those with equal labels become one.
 func (j *join) add(c column) error {
-	if j.separate {
-		j.out = append(j.out, c)
-		return nil
-	}
 	hash := c.metric.Hash()
-	if k, ok := j.byHash[hash]; ok {
+	if k, ok := j.byHash[hash]; ok && !j.separate {
 		return j.out[k].join(&c)
 	}
+	bytes := c.bytes()
+	if err := j.f.mem.take(bytes); err != nil {
+		return err
+	}
+	j.bytes += bytes
 	j.byHash[hash] = len(j.out)
 	j.out = append(j.out, c)
 	return nil

@@ -132,8 +132,8 @@ func constant(f *frame, g grid, value func(i int) float64) (*table, error) {
 	for i := range c.v {
 		c.v[i] = value(i)
 	}
-	t := &table{cols: []column{c}, weight: g.n}
-	return t, f.hold(t.weight)
+	t := &table{}
+	return t, f.keepWeighing(t, c, g.n)
 }
 
 // numberNode is a literal.
@@ -195,10 +195,14 @@ func (n *invariantNode) table(f *frame) (*table, error) {
 		return nil, err
 	}
 	f.count.repeat(once.count, n.n)
-	f.release(t.weight)
-	t.weight = 0
+	f.drop(t)
 	for i := range t.cols {
 		c := &t.cols[i]
+		bytes := int64(columnBytes + valueBytes*n.n)
+		if err := f.mem.take(bytes); err != nil {
+			return nil, err
+		}
+		t.bytes += bytes
 		v, h := c.v[0], c.histogramAt(0)
 		c.v, c.h = make([]float64, n.n), nil
 		for k := range c.v {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
-	promstorage "github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/util/stats"
 )
 
@@ -17,7 +16,7 @@ import (
 // does not cover it. It can be executed once.
 type planned struct {
 	engine    *Engine
-	queryable promstorage.Queryable
+	queryable *witness
 	text      string
 	stmt      *parser.EvalStmt
 	settings  settings
@@ -28,6 +27,7 @@ type planned struct {
 	timers  *stats.QueryTimers
 	samples *stats.QuerySamples
 	cancel  context.CancelFunc
+	mem     *tracker // of the answer, until Close
 
 	// prometheus prepares the query for Prometheus' engine.
 	prometheus func() (promql.Query, error)
@@ -37,7 +37,7 @@ type planned struct {
 var _ promql.Query = (*planned)(nil)
 
 // prepare parses and plans a query. The error is that of the parser.
-func (e *Engine) prepare(q promstorage.Queryable, opts promql.QueryOpts, qs string, start, end time.Time, interval time.Duration, instant bool) (*planned, error) {
+func (e *Engine) prepare(q *witness, opts promql.QueryOpts, qs string, start, end time.Time, interval time.Duration, instant bool) (*planned, error) {
 	expr, err := e.parser.ParseExpr(qs)
 	if err != nil {
 		return nil, err
@@ -99,7 +99,15 @@ func (p *planned) Exec(ctx context.Context) *promql.Result {
 	if p.inner, err = p.prometheus(); err != nil {
 		return &promql.Result{Err: err}
 	}
-	return p.inner.Exec(ctx)
+	p.track()
+	res := p.inner.Exec(ctx)
+	// Prometheus' engine counts samples, not bytes, while it works.
+	if m, ok := res.Value.(promql.Matrix); ok && res.Err == nil {
+		if err := p.mem.take(int64(len(m))*columnBytes + pointBytes*int64(m.TotalSamples())); err != nil {
+			return &promql.Result{Err: err}
+		}
+	}
+	return res
 }
 
 // execOwn waits for its turn and runs the plan: once more if the query turns out
@@ -110,6 +118,7 @@ func (p *planned) execOwn(ctx context.Context) (*promql.Result, error) {
 	share := p.engine.cores.share()
 	res, err := p.attempt(ctx, share, false)
 	if errors.Is(err, errHeavy) {
+		p.mem.close()
 		p.samples = stats.NewQuerySamples(p.samples.EnablePerStepStats)
 		res, err = p.attempt(ctx, share, true)
 	}
@@ -129,6 +138,7 @@ func (p *planned) attempt(ctx context.Context, share *share, heavy bool) (*promq
 	share.begin(ctx)
 	defer share.end()
 	wait.Finish()
+	p.track()
 	eval, ctx := p.timers.GetSpanTimer(ctx, stats.EvalTotalTime)
 	defer eval.Finish()
 	if err := ctx.Err(); err != nil {
@@ -146,7 +156,7 @@ func (p *planned) attempt(ctx context.Context, share *share, heavy bool) (*promq
 		return nil, uncovered(reasonStorage)
 	}
 	ours.recovers = false // iterators report errors to us
-	x := &exec{settings: &p.settings, ctx: ctx, querier: ours, workers: share.cores.total, share: share, place: place, log: p.engine.log}
+	x := &exec{settings: &p.settings, ctx: ctx, querier: ours, workers: share.cores.total, share: share, place: place, mem: p.mem, log: p.engine.log}
 	unwatch := context.AfterFunc(ctx, func() { x.ended.Store(true) })
 	defer unwatch()
 	p.samples.InitStepTracking(p.grid.start, p.grid.last(), p.grid.step)
@@ -161,6 +171,13 @@ func (p *planned) attempt(ctx context.Context, share *share, heavy bool) (*promq
 		return nil, err
 	}
 	return &promql.Result{Value: v, Warnings: x.mu.annos}, nil
+}
+
+// track begins to count what the query holds, from nothing.
+func (p *planned) track() {
+	p.mem.close()
+	p.mem = p.engine.tracker()
+	p.queryable.track(p.mem)
 }
 
 // evaluate returns the value of the query.
@@ -213,7 +230,8 @@ func (p *planned) evaluate(f *frame) (v parser.Value, err error) {
 		}
 	}
 	if !instant {
-		return p.sorted(matrixOf(t, p.grid)), nil
+		m, err := f.matrixOf(t, p.grid)
+		return p.sorted(m), err
 	}
 	if p.stmt.Expr.Type() == parser.ValueTypeScalar {
 		return promql.Scalar{V: t.cols[0].v[0], T: p.grid.start}, nil
@@ -254,29 +272,42 @@ func (p *planned) matrix(f *frame) (promql.Matrix, error) {
 	defer src.close()
 	m := promql.Matrix{}
 	err = f.each(src, func(_ int, c *column) error {
-		s, points := seriesOf(c, p.grid)
+		points := c.points()
 		if points == 0 {
 			return nil
 		}
-		m = append(m, s)
-		return f.hold(points)
+		if err := f.hold(points); err != nil {
+			return err
+		}
+		if err := f.mem.take(answerBytes(points)); err != nil {
+			return err
+		}
+		m = append(m, seriesOf(c, p.grid))
+		return nil
 	})
 	return m, err
 }
 
 // matrixOf returns the values of a table as points.
-func matrixOf(t *table, g grid) promql.Matrix {
+func (f *frame) matrixOf(t *table, g grid) (promql.Matrix, error) {
 	m := make(promql.Matrix, 0, len(t.cols))
 	for i := range t.cols {
-		if s, points := seriesOf(&t.cols[i], g); points > 0 {
-			m = append(m, s)
+		c := &t.cols[i]
+		points := c.points()
+		if points == 0 {
+			continue
 		}
+		if err := f.mem.take(answerBytes(points)); err != nil {
+			return nil, err
+		}
+		m = append(m, seriesOf(c, g))
 	}
-	return m
+	f.drop(t)
+	return m, nil
 }
 
-// seriesOf returns the values of a column as points, and what they weigh.
-func seriesOf(c *column, g grid) (promql.Series, int) {
+// seriesOf returns the values of a column as points.
+func seriesOf(c *column, g grid) promql.Series {
 	s := promql.Series{Metric: c.metric, DropName: c.drop}
 	floats := 0
 	for _, v := range c.v {
@@ -284,7 +315,6 @@ func seriesOf(c *column, g grid) (promql.Series, int) {
 			floats++
 		}
 	}
-	weight := floats
 	if floats > 0 {
 		s.Floats = make([]promql.FPoint, 0, floats)
 		for i, v := range c.v {
@@ -296,10 +326,9 @@ func seriesOf(c *column, g grid) (promql.Series, int) {
 	for i, h := range c.h {
 		if h != nil {
 			s.Histograms = append(s.Histograms, promql.HPoint{T: g.at(i), H: h})
-			weight += pointsOf(h)
 		}
 	}
-	return s, weight
+	return s
 }
 
 func (p *planned) sorted(m promql.Matrix) promql.Matrix {
@@ -314,6 +343,7 @@ func (p *planned) Close() {
 	if p.inner != nil {
 		p.inner.Close()
 	}
+	p.mem.close()
 }
 
 // Statement returns the parsed query.

@@ -62,7 +62,8 @@ type querier struct {
 	tenant uint32
 	tr     model.TimeRange
 
-	recovers bool // the reader is the engine, which recovers panics with errors
+	recovers bool     // the reader is the engine, which recovers panics with errors
+	mem      *tracker // of the query that reads; nil if none does
 
 	mu struct {
 		sync.Mutex
@@ -101,6 +102,9 @@ func (q *querier) Select(ctx context.Context, _ bool, hints *promstorage.SelectH
 	set, err := q.view.Select(ctx, q.tenant, look, ms...)
 	if err != nil {
 		return promstorage.ErrSeriesSet(storageError(err))
+	}
+	if err := q.mem.selected(set.Len(), func(i int) labels.Labels { return set.At(i).Labels }); err != nil {
+		return promstorage.ErrSeriesSet(err)
 	}
 	s := &selection{ctx: ctx, set: set, tr: tr, recovers: q.recovers}
 	s.unwatch = context.AfterFunc(ctx, func() { s.ended.Store(true) })

@@ -14,22 +14,25 @@ type ActiveQuery struct {
 	Started time.Time
 }
 
-// queue lets a bounded number of queries run and a bounded number wait. Light
-// queries (see cores) have as many places as heavy ones, so that these cannot
-// take them all for minutes. A query begins in a light place and moves to a
-// heavy one when it turns out to be heavy; if there is none, it lets go of all
-// it holds, and begins anew when there is: that costs it what made it heavy, and
-// whoever waits holds no memory. It is the engine's promql.QueryTracker.
+// queue lets a bounded number of queries run and a bounded number wait. There
+// are as many places for light queries (see cores) as for heavy ones, so that
+// these cannot take all for minutes. A query begins in a light place and moves
+// when it turns out to be heavy. If no heavy place is free it stays, until
+// somebody waits for a light one: then it lets go of all it holds, and begins
+// anew when there is a heavy place. Who waits holds no memory. It is the
+// engine's promql.QueryTracker.
 type queue struct {
 	light, heavy chan struct{} // one token a running query
 	waiting      atomic.Int64
+	lightWaiting atomic.Int64 // of them, for a light place
 	maxWaiting   int64
 	started      func(query string) func()
 
 	mu struct {
 		sync.Mutex
-		last   int // number of the newest query that ran
-		active map[int]*place
+		last    int // number of the newest query that ran
+		active  map[int]*place
+		leaving int64 // heavy queries in light places that make room
 	}
 }
 
@@ -40,8 +43,8 @@ type place struct {
 	number int
 	ended  func()
 
-	heavy atomic.Bool
-	mu    sync.Mutex // makes heavy true for one caller
+	heavy   atomic.Bool
+	leaving bool // guarded by queue.mu
 }
 
 func newQueue(concurrent, waiting int, started func(string) func()) *queue {
@@ -87,7 +90,10 @@ func (q *queue) Delete(number int) {
 // enter waits for a place. A query whose context ends leaves the queue; one that
 // finds it full gets ErrOverloaded.
 func (q *queue) enter(ctx context.Context, query string, heavy bool) (*place, error) {
-	slots := q.slots(heavy)
+	slots, waiting := q.heavy, new(atomic.Int64)
+	if !heavy {
+		slots, waiting = q.light, &q.lightWaiting
+	}
 	select {
 	case slots <- struct{}{}:
 		return q.begin(query, heavy), nil
@@ -98,19 +104,14 @@ func (q *queue) enter(ctx context.Context, query string, heavy bool) (*place, er
 		return nil, ErrOverloaded
 	}
 	defer q.waiting.Add(-1)
+	waiting.Add(1)
+	defer waiting.Add(-1)
 	select {
 	case slots <- struct{}{}:
 		return q.begin(query, heavy), nil
 	case <-ctx.Done():
 		return nil, contextError(ctx.Err(), inQueue)
 	}
-}
-
-func (q *queue) slots(heavy bool) chan struct{} {
-	if heavy {
-		return q.heavy
-	}
-	return q.light
 }
 
 func (q *queue) begin(query string, heavy bool) *place {
@@ -127,25 +128,34 @@ func (q *queue) begin(query string, heavy bool) *place {
 	return p
 }
 
-// becomeHeavy moves the query to a heavy place. It reports false if there is
-// none: then the query is to leave.
-func (p *place) becomeHeavy() bool {
+// goesOn reports whether the query, which is heavy, may go on: it has moved to a
+// heavy place, or nobody wants its light one. Otherwise it is to leave.
+func (p *place) goesOn() bool {
 	if p.heavy.Load() {
 		return true
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.heavy.Load() {
+	q := p.queue
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case p.heavy.Load():
 		return true
-	}
-	select {
-	case p.queue.heavy <- struct{}{}:
-		p.heavy.Store(true)
-		<-p.queue.light
-		return true
-	default:
+	case p.leaving:
 		return false
 	}
+	select {
+	case q.heavy <- struct{}{}:
+		p.heavy.Store(true)
+		<-q.light
+		return true
+	default:
+	}
+	if q.lightWaiting.Load() <= q.mu.leaving {
+		return true
+	}
+	p.leaving = true
+	q.mu.leaving++
+	return false
 }
 
 // leave ends the query.
@@ -153,11 +163,18 @@ func (p *place) leave() {
 	q := p.queue
 	q.mu.Lock()
 	delete(q.mu.active, p.number)
+	if p.leaving {
+		q.mu.leaving--
+	}
+	slots := q.light
+	if p.heavy.Load() {
+		slots = q.heavy
+	}
 	q.mu.Unlock()
 	if p.ended != nil {
 		p.ended()
 	}
-	<-q.slots(p.heavy.Load())
+	<-slots
 }
 
 func (q *queue) list() []ActiveQuery {

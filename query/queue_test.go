@@ -129,41 +129,57 @@ func TestDrainWaitsForTheLastQuery(t *testing.T) {
 	})
 }
 
-// Heavy queries in every heavy place do not keep light ones out; a light one
-// that turns out heavy leaves, and begins anew when there is a place.
-func TestHeavyQueriesLeaveThePlacesOfLightOnes(t *testing.T) {
-	q := newQueue(1, 5, nil)
-	enter := func(heavy bool) *place {
-		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		defer cancel()
-		p, err := q.enter(ctx, "up", heavy)
-		if err != nil {
-			t.Fatal(err)
+// A heavy query moves to a heavy place, or stays in a light one until somebody
+// wants it: then it leaves, and begins anew when there is a heavy place. No more
+// of them leave than are in the way.
+func TestHeavyQueriesMakeRoomForLightOnes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(2, 5, nil)
+		enter := func(heavy bool) *place {
+			p, err := q.enter(t.Context(), "up", heavy)
+			if err != nil {
+				t.Error(err)
+			}
+			return p
 		}
-		return p
-	}
-	first := enter(false)
-	for range 2 {
-		if !first.becomeHeavy() {
-			t.Fatal("no place though nobody has one")
+		var ps [4]*place
+		for i := range ps {
+			ps[i] = enter(false)
+			for range 2 {
+				if !ps[i].goesOn() {
+					t.Fatalf("query %d is in nobody's way", i)
+				}
+			}
+			if ps[i].heavy.Load() != (i < 2) {
+				t.Errorf("query %d is in a heavy place: %v", i, ps[i].heavy.Load())
+			}
 		}
-	}
-	second := enter(false)
-	if second.becomeHeavy() {
-		t.Error("two heavy queries run where one may")
-	}
-	second.leave()
-	again := make(chan *place)
-	go func() { again <- enter(true) }()
-	third := enter(false)
-	first.leave()
-	second = <-again
-	if second.leave(); !third.becomeHeavy() {
-		t.Error("a place did not come back")
-	}
-	third.leave()
-	if len(q.light) != 0 || len(q.heavy) != 0 || len(q.list()) != 0 {
-		t.Errorf("left: %d light places, %d heavy ones, %v", len(q.light), len(q.heavy), q.list())
-	}
+		light := make(chan *place, 1)
+		go func() { light <- enter(false) }()
+		synctest.Wait()
+		for range 2 {
+			if ps[3].goesOn() {
+				t.Error("a heavy query goes on in a light place that somebody waits for")
+			}
+		}
+		if !ps[2].goesOn() || !ps[1].goesOn() {
+			t.Error("a second one leaves for the same")
+		}
+		ps[3].leave()
+		last := <-light
+		again := make(chan *place, 1)
+		go func() { again <- enter(true) }()
+		synctest.Wait()
+		if len(again) != 0 || !ps[2].goesOn() {
+			t.Error("two heavy places are three, or who waits for one gets a light one")
+		}
+		ps[0].leave()
+		anew := <-again
+		for _, p := range []*place{ps[1], ps[2], anew, last} {
+			p.leave()
+		}
+		if len(q.light) != 0 || len(q.heavy) != 0 || len(q.list()) != 0 || q.waiting.Load() != 0 || q.lightWaiting.Load() != 0 || q.mu.leaving != 0 {
+			t.Errorf("left: %+v", q)
+		}
+	})
 }

@@ -112,14 +112,23 @@ func (n *rankNode) table(f *frame) (*table, error) {
 		ranks  []rankGroup
 		series []column // labels only
 		held   int
+		bytes  int64
 	)
-	defer func() { f.release(held) }()
+	defer func() {
+		f.release(held)
+		f.mem.give(bytes)
+	}()
 	err = f.each(src, func(_ int, c *column) error {
 		if !any || c.empty() {
 			return nil
 		}
 		k, fresh := groups.number(c.metric)
 		if fresh {
+			group := int64(n.n) * candidatesBytes
+			if err := f.mem.take(group); err != nil {
+				return err
+			}
+			bytes += group
 			ranks = append(ranks, make(rankGroup, n.n))
 		}
 		number := int32(len(series))
@@ -143,6 +152,11 @@ func (n *rankNode) table(f *frame) (*table, error) {
 			added += len(ranks[k][i]) - before
 		}
 		held += added
+		more := int64(added) * candidateBytes
+		if err := f.mem.take(more); err != nil {
+			return err
+		}
+		bytes += more
 		return f.hold(added)
 	})
 	if err != nil {
@@ -202,6 +216,7 @@ func push(h heap.Interface, s candidate) { heap.Push(h, &s) }
 // groups, and in a group that of the values.
 func (n *rankNode) answer(f *frame, ranks []rankGroup, series []column) (*table, error) {
 	var order []int32
+	column := int64(columnBytes + valueBytes*n.n)
 	for _, g := range ranks {
 		for i, c := range g {
 			switch n.op {
@@ -213,6 +228,9 @@ func (n *rankNode) answer(f *frame, ranks []rankGroup, series []column) (*table,
 			for _, s := range c {
 				col := &series[s.series]
 				if col.v == nil {
+					if err := f.mem.take(column); err != nil {
+						return nil, err
+					}
 					order = append(order, s.series)
 					col.reset(n.n)
 				}
@@ -225,6 +243,7 @@ func (n *rankNode) answer(f *frame, ranks []rankGroup, series []column) (*table,
 		}
 	}
 	t := &table{}
+	f.mem.give(int64(len(order)) * column) // keep counts them
 	for _, k := range order {
 		if err := f.keep(t, series[k]); err != nil {
 			return nil, err
@@ -301,6 +320,6 @@ func (n *quantileNode) table(f *frame) (*table, error) {
 			return nil, err
 		}
 	}
-	f.release(t.weight)
+	f.drop(t)
 	return out, nil
 }

@@ -30,8 +30,15 @@ type run struct {
 func (r *run) Exec(ctx context.Context) *promql.Result {
 	ctx, cancel := context.WithTimeout(context.WithValue(ctx, toRun{}, true), r.timeout)
 	defer cancel()
-	ended := make(chan outcome, 1)
-	go func() { ended <- r.exec(ctx) }()
+	ended, abandoned := make(chan outcome), make(chan struct{})
+	go func() {
+		o := r.exec(ctx)
+		select {
+		case ended <- o:
+		case <-abandoned:
+			r.Query.Close()
+		}
+	}()
 	select {
 	case o := <-ended:
 		return o.result(r.src)
@@ -42,6 +49,7 @@ func (r *run) Exec(ctx context.Context) *promql.Result {
 		return o.result(r.src)
 	case <-time.After(abandonAfter):
 		r.abandoned = true
+		close(abandoned)
 		return &promql.Result{Err: contextError(ctx.Err(), inExecution)}
 	}
 }

@@ -240,6 +240,9 @@ func (n *matrixNode) matrix(f *frame) (promql.Matrix, error) {
 			if err := f.hold(points); err != nil {
 				return err
 			}
+			if err := f.mem.take(answerBytes(points)); err != nil {
+				return err
+			}
 		}
 		return nil
 	})

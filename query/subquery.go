@@ -16,6 +16,9 @@ type subqueryNode struct {
 
 // values evaluates the expression, and counts what it read apart.
 func (n *subqueryNode) values(f *frame) (*table, *stats.QuerySamples, error) {
+	if err := f.mem.fits(gridBytes(n.inner)); err != nil {
+		return nil, nil, err
+	}
 	child := f.apart()
 	if n.inner.n > 0 {
 		child.count.qs = stats.NewChildWithStepTracking(n.inner.start, n.inner.last(), n.inner.step)
@@ -32,7 +35,7 @@ func (n *subqueryNode) matrix(f *frame) (promql.Matrix, error) {
 	}
 	f.count.qs.IncrementSamplesAtTimestamp(n.grid.last(), qs.TotalSamples)
 	f.count.qs.MergeSamplesReadFromSubquery(qs, n.grid.start, n.grid.step, n.grid.n, 0, 0)
-	return matrixOf(t, n.inner), nil
+	return f.matrixOf(t, n.inner)
 }
 
 // subqueryInput makes a subquery's values the samples of a range function.
@@ -61,7 +64,7 @@ func (s *subquerySeries) labels(i int) (labels.Labels, bool) {
 	return s.t.cols[i].metric, s.t.cols[i].drop
 }
 func (s *subquerySeries) distinct() bool { return true }
-func (s *subquerySeries) close()         { s.f.release(s.t.weight) }
+func (s *subquerySeries) close()         { s.f.drop(s.t) }
 
 func (s *subquerySeries) load(w *worker, i int) (span, error) {
 	c := &s.t.cols[i]

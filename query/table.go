@@ -114,7 +114,8 @@ func pointsOf(h *histogram.FloatHistogram) int { return (h.Size() + 8) / 16 }
 // it owns it and may change it.
 type table struct {
 	cols   []column
-	weight int // points that count as held in memory for it
+	weight int   // points that count as held in memory for it
+	bytes  int64 // and bytes
 }
 
 // errSameLabels is the error of a vector that holds a label set twice.

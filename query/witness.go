@@ -15,6 +15,14 @@ type witness struct {
 
 	mu       sync.Mutex
 	queriers []lateWarner
+	mem      *tracker // counts what they select; nil = nothing does
+}
+
+// track makes the queriers opened from now on count what they select.
+func (w *witness) track(t *tracker) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mem = t
 }
 
 // lateWarner is a querier that knows more warnings after it was closed than
@@ -28,6 +36,7 @@ func (w *witness) Querier(mint, maxt int64) (promstorage.Querier, error) {
 	if ours, ok := q.(*querier); ok && err == nil {
 		ours.recovers = true
 		w.mu.Lock()
+		ours.mem = w.mem
 		w.queriers = append(w.queriers, ours)
 		w.mu.Unlock()
 	}

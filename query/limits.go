@@ -1,0 +1,85 @@
+package query
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/prometheus/prometheus/promql"
+)
+
+// Limit says which limit a query exceeded.
+type Limit string
+
+// The limits. That of the samples held is Prometheus', and has its error:
+// promql.ErrTooManySamples.
+const (
+	LimitBytes       Limit = "bytes"        // of memory, of one query
+	LimitTotalBytes  Limit = "total_bytes"  // of memory, of all queries together
+	LimitSeries      Limit = "series"       // selected
+	LimitSamplesRead Limit = "samples_read" // from the storage
+	limitSamples     Limit = "samples"      // held in memory
+)
+
+// LimitError is the error of a query that would exceed a limit. Its text says
+// which, what it came to, and the setting.
+type LimitError struct {
+	Limit Limit
+	text  string
+}
+
+func (e *LimitError) Error() string { return e.text }
+
+// Is reports that the common limit is a matter of what else runs: trying again
+// later can help, as with ErrOverloaded.
+func (e *LimitError) Is(target error) bool {
+	return target == ErrOverloaded && e.Limit == LimitTotalBytes
+}
+
+func errBytes(n, limit int64) error {
+	return &LimitError{LimitBytes, fmt.Sprintf("query would hold %s in memory, more than the %s of --query.max-bytes", sizeText(n), sizeText(limit))}
+}
+
+func errTotalBytes(n, most, limit int64) error {
+	kept := ""
+	if most < limit {
+		kept = fmt.Sprintf(", of which %s are kept for small queries", sizeText(limit-most))
+	}
+	return &LimitError{LimitTotalBytes, fmt.Sprintf("query would make all queries hold %s in memory, more than the %s of --query.max-total-bytes allow%s: try again later", sizeText(n), sizeText(limit), kept)}
+}
+
+func errSeries(n, limit int64) error {
+	return &LimitError{LimitSeries, fmt.Sprintf("query selects %d series, more than the %d of --query.max-series", n, limit)}
+}
+
+func errSamplesRead(n, limit int64) error {
+	return &LimitError{LimitSamplesRead, fmt.Sprintf("query would read %d samples, more than the %d of --query.max-samples-read", n, limit)}
+}
+
+func errTooManySamples(n int64, limit int) error {
+	return promql.ErrTooManySamples(fmt.Sprintf("%s: %d, more than the %d of --query.max-samples", inExecution, n, limit))
+}
+
+// sizeText writes a number of bytes with three digits or more, as 1.25 GiB.
+func sizeText(n int64) string {
+	units := [...]string{"bytes", "KiB", "MiB", "GiB", "TiB"}
+	v, i := float64(n), 0
+	for ; v >= 1024 && i < len(units)-1; i++ {
+		v /= 1024
+	}
+	digits := 0
+	if i > 0 && v < 10 {
+		digits = 2
+	} else if i > 0 && v < 100 {
+		digits = 1
+	}
+	s := strconv.FormatFloat(v, 'f', digits, 64)
+	if digits > 0 {
+		for s[len(s)-1] == '0' {
+			s = s[:len(s)-1]
+		}
+		if s[len(s)-1] == '.' {
+			s = s[:len(s)-1]
+		}
+	}
+	return s + " " + units[i]
+}
