@@ -2,6 +2,7 @@ package encoding
 
 import (
 	"errors"
+	"math"
 	"math/bits"
 	"math/rand/v2"
 	"slices"
@@ -147,5 +148,36 @@ func TestTokensAndSparseColumnsAreChecked(t *testing.T) {
 	nested := append(slices.Clone(gaps), intHead{coder: CoderSparse, gcd: 1}.append(nil)...)
 	if _, err := DecodeTimestamps(nil, append(nested, 1, 2, 0, 0, 0, 0), 5); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("sparse inside sparse: %v", err)
+	}
+}
+
+// What tokens add up to is the same in floats, however large it is.
+func TestSumsOfTokensAreThoseOfIntegers(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	for _, n := range []int{300, 1200} {
+		tokens := append([]byte{15, 14}, skewed(r, n-2, 14, 1)...)
+		tokens[n/2], tokens[n/2+1] = 14, 15
+		packed := append([]byte{tokenModeOne}, packTokens(tokens, false)...)
+		for _, base := range []int64{0, 5, -7, 1<<52 - 9, 1 << 52, -1<<52 - 1, maxExact - 3, -maxExact, 1 << 62, math.MaxInt64, math.MinInt64} {
+			for _, gcd := range []uint64{1, 1000, 1 << 40, 1<<40 + 1, 1 << 41, 1 << 51, 1 << 60, 1<<63 + 5} {
+				for _, low := range []int64{0, -3, 1 << 20, 1 << 44} {
+					ints := intHead{order: OrderDelta, coder: CoderTokA, base: base, gcd: gcd, low: low}.append(nil)
+					ints = append(ints, packed...)
+					want, err := DecodeTimestamps(nil, ints, n+1)
+					if err != nil {
+						t.Fatal(err)
+					}
+					got, err := DecodeFloats(nil, append([]byte{byte(TransformInt)}, ints...), n+1)
+					if err != nil {
+						t.Fatal(err)
+					}
+					for i, k := range want {
+						if !sameBits(got[i], float64(k)) {
+							t.Fatalf("%d values from %d, gcd %d, low %d: value %d is %v, want %d", n, base, gcd, low, i, got[i], k)
+						}
+					}
+				}
+			}
+		}
 	}
 }

@@ -41,40 +41,30 @@ func parseTokens(src []byte, extra bool) (h tokenHeader, err error) {
 
 // tokenReader gives residuals, or what they add to a sum, a block at a time.
 type tokenReader struct {
-	huff   huff0.Scratch
-	buffer []byte // tokens of the column
-	padded []byte // its extra bits and eight bytes more
+	code   huffmanCode   // of short codes
+	huff   huff0.Scratch // of others
+	buffer []byte        // tokens of the column
+	padded []byte        // its extra bits and eight bytes more
 
 	tokens []byte // not taken yet
 	shape  *tokenShape
 	// What a token adds to a sum: steps if no token has extra bits, else ranges,
 	// whose extra bits count gcd each.
-	steps  [256]uint64
-	ranges [256]tokenRange
-	gcd    uint64
-	wide   bool // tokens have extra bits
-	at     uint // extra bits taken
-	size   uint // bytes of extra bits
+	steps   [256]uint64
+	floats  [256]float64 // steps, signed
+	longest uint64       // magnitude of a step
+	ranges  [256]tokenRange
+	gcd     uint64
+	wide    bool // tokens have extra bits
+	at      uint // extra bits taken
+	size    uint // bytes of extra bits
 }
 
 // begin takes up what parseIntHeader stopped at, for n residuals.
 func (r *tokenReader) begin(h *intHeader, n int) error {
 	r.buffer = sized(r.buffer, n)
-	_, rest, err := huff0.ReadTable(h.tokens.tokens, &r.huff)
-	if err != nil {
-		return corruptf("TOK: %v", err)
-	}
-	d := r.huff.Decoder()
-	if out := r.buffer[:0:n]; h.tokens.mode == tokenModeOne {
-		out, err = d.Decompress1X(out, rest)
-		if err == nil && len(out) != n {
-			return corruptf("TOK: %d tokens, want %d", len(out), n)
-		}
-	} else {
-		_, err = d.Decompress4X(out, rest)
-	}
-	if err != nil {
-		return corruptf("TOK: %v", err)
+	if err := r.decode(r.buffer, h.tokens); err != nil {
+		return err
 	}
 	r.tokens, r.shape = r.buffer[:n], shapeOf(h.coder)
 	r.wide, r.at, r.size = h.tokens.extra != nil, 0, uint(len(h.tokens.extra))
@@ -92,13 +82,52 @@ func (r *tokenReader) begin(h *intHeader, n int) error {
 	return nil
 }
 
+// decode fills out with the tokens of h.
+func (r *tokenReader) decode(out []byte, h tokenHeader) error {
+	four := h.mode == tokenModeFour
+	if len(out) >= looksFrom && 8*len(h.tokens) <= looksBits*len(out) {
+		rest, err := r.code.read(h.tokens)
+		if err != nil {
+			return err
+		}
+		r.code.prepare()
+		return r.code.decode(out, rest, four)
+	}
+	_, rest, err := huff0.ReadTable(h.tokens, &r.huff)
+	if err != nil {
+		return corruptf("TOK: %v", err)
+	}
+	d := r.huff.Decoder()
+	into := out[:0:len(out)]
+	if four {
+		_, err = d.Decompress4X(into, rest)
+	} else if into, err = d.Decompress1X(into, rest); err == nil && len(into) != len(out) {
+		return corruptf("TOK: %d tokens, want %d", len(into), len(out))
+	}
+	if err != nil {
+		return corruptf("TOK: %v", err)
+	}
+	return nil
+}
+
+const (
+	// looksFrom is how many tokens pay for the table of looks.
+	looksFrom = 400
+	// looksBits is up to how many bits a token looks are faster than huff0,
+	// which takes one token a look.
+	looksBits = 4
+)
+
 // table sets what tokens add: for order delta steps ready to be summed, for
 // others the residuals.
 func (r *tokenReader) table(gcd, low uint64) {
 	r.gcd = gcd
 	if !r.wide {
+		r.longest = 0
 		for t := range r.shape.direct {
-			r.steps[t] = low + gcd*r.shape.ranges[t].base
+			step := low + gcd*r.shape.ranges[t].base
+			r.steps[t], r.floats[t] = step, float64(int64(step))
+			r.longest = max(r.longest, magnitude(int64(step)))
 		}
 		return
 	}
@@ -164,14 +193,9 @@ func (r *tokenReader) toFloats(vs []float64, f formula, value *uint64) (bool, er
 		steps := &r.steps
 		switch f.transform {
 		case TransformInt:
-			for len(tokens) >= 4 && len(vs) >= 4 {
-				t, o := (*[4]byte)(tokens), (*[4]float64)(vs)
-				a := v + steps[t[0]]
-				b := a + steps[t[1]]
-				c := b + steps[t[2]]
-				v = c + steps[t[3]]
-				o[0], o[1], o[2], o[3] = float64(int64(a)), float64(int64(b)), float64(int64(c)), float64(int64(v))
-				tokens, vs = tokens[4:], vs[4:]
+			if r.longest <= maxExact/2/decodeBlock && magnitude(int64(v)) <= maxExact/2 {
+				v = uint64(int64(addUp(vs, tokens, &r.floats, float64(int64(v)))))
+				break
 			}
 			for i, t := range tokens {
 				v += steps[t]
@@ -230,6 +254,34 @@ func (r *tokenReader) toFloats(vs []float64, f formula, value *uint64) (bool, er
 	}
 	*value = v
 	return true, r.took(at)
+}
+
+// addUp sets vs to v and the steps of its tokens added up, and returns the last
+// of vs. All sums are exact: floats are added instead of integers because that
+// saves to convert each sum. Steps are first added to each other, so that not
+// every sum waits for the one before it.
+func addUp(vs []float64, tokens []byte, steps *[256]float64, v float64) float64 {
+	for len(vs) >= 8 && len(tokens) >= 8 {
+		t, o := (*[8]byte)(tokens), (*[8]float64)(vs)
+		a := steps[t[0]]
+		b := a + steps[t[1]]
+		c := b + steps[t[2]]
+		d := c + steps[t[3]]
+		o[0], o[1], o[2], o[3] = v+a, v+b, v+c, v+d
+		w := v + d
+		e := steps[t[4]]
+		f := e + steps[t[5]]
+		g := f + steps[t[6]]
+		h := g + steps[t[7]]
+		o[4], o[5], o[6], o[7] = w+e, w+f, w+g, w+h
+		v += d + h
+		vs, tokens = vs[8:], tokens[8:]
+	}
+	for i, t := range tokens {
+		v += steps[t]
+		vs[i] = v
+	}
+	return v
 }
 
 // took notes that so many extra bits have been taken.

@@ -21,5 +21,11 @@ func wordsOfInts(vs []int64) []uint64 {
 // the caller has checked it against a number of bits, which the compiler does
 // not see.
 func wordAt(b []byte, at uint) uint64 {
-	return binary.LittleEndian.Uint64(unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), at)), 8))
+	return binary.LittleEndian.Uint64((*[8]byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), at))[:])
+}
+
+// putWord writes the eight bytes of w to b from at on, lowest first. at+8 ≤
+// len(b), as for wordAt.
+func putWord(b []byte, at uint, w uint64) {
+	binary.LittleEndian.PutUint64((*[8]byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), at))[:], w)
 }
