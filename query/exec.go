@@ -13,6 +13,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/util/annotations"
 	"github.com/prometheus/prometheus/util/stats"
+
+	"tsdb/storage"
 )
 
 // exec is one run of a plan. Its methods may be called by all workers.
@@ -46,7 +48,9 @@ type frame struct {
 
 // worker is the memory that one goroutine evaluates series with.
 type worker struct {
-	it      iterator
+	columns storage.ColumnReader
+	loaded  int64    // bytes of the samples that were read last
+	it      iterator // of series with histograms
 	cols    [chunkColumns]column
 	windows windowScratch
 	tally   tally
@@ -114,6 +118,13 @@ func (x *exec) borrow() *worker {
 		return w
 	}
 	return new(worker)
+}
+
+// close lets go of what the workers hold of the view.
+func (x *exec) close() {
+	for _, w := range x.mu.idle {
+		w.columns.Release()
+	}
 }
 
 func (x *exec) giveBack(w *worker) {

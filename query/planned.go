@@ -157,6 +157,7 @@ func (p *planned) attempt(ctx context.Context, share *share, heavy bool) (*promq
 	}
 	ours.recovers = false // iterators report errors to us
 	x := &exec{settings: &p.settings, ctx: ctx, querier: ours, workers: share.cores.total, share: share, place: place, mem: p.mem, log: p.engine.log}
+	defer x.close()
 	unwatch := context.AfterFunc(ctx, func() { x.ended.Store(true) })
 	defer unwatch()
 	p.samples.InitStepTracking(p.grid.start, p.grid.last(), p.grid.step)

@@ -47,11 +47,26 @@ func (s *selector) read(f *frame) (*seriesSet, error) {
 	return ours, nil
 }
 
-// load reads the samples of series i of a set into the worker's iterator.
-func (w *worker) load(set *seriesSet, i int) (*model.Samples, error) {
-	w.it.reset(series{set.sel, set.sel.set.At(i)})
+// load reads the samples of series i of a set. They must not be changed and are
+// valid until the next load. shared says that their times are never written to.
+func (w *worker) load(set *seriesSet, i int) (samples *model.Samples, shared bool, err error) {
+	sel := set.sel
+	if sel.ended.Load() {
+		return nil, false, sel.ctx.Err()
+	}
+	samples, shared, err = w.columns.Read(sel.ctx, sel.set.At(i), sel.tr)
+	if err != nil {
+		return nil, false, storageError(err)
+	}
+	w.loaded = samplesBytes(samples)
+	if len(samples.H) == 0 {
+		return samples, shared, nil
+	}
+	// The first histogram's hint takes a look at what lies before it, and the
+	// iterator's memory can be written to.
+	w.it.reset(series{sel, sel.set.At(i)})
 	w.it.ready()
-	return &w.it.samples, w.it.err
+	return &w.it.samples, false, w.it.err
 }
 
 // statsOf returns the histograms of samples with sum and count only, and with
@@ -114,13 +129,13 @@ func (s *vectorSource) close()         {}
 func (s *vectorSource) column(w *worker, i int, c *column) error {
 	c.metric, c.drop = s.labels(i)
 	c.reset(s.n)
-	samples, err := w.load(s.set, i)
+	samples, shared, err := w.load(s.set, i)
 	if err != nil || samples.Len() == 0 {
 		return err
 	}
 	s.f.count.steps(&w.tally, s.n)
 	if len(samples.H) == 0 && !s.timestamps {
-		s.floats(w, span{t: samples.T, v: samples.V}, c.v)
+		s.floats(w, span{t: samples.T, v: samples.V, shared: shared}, c.v)
 		return nil
 	}
 	var stats []*histogram.FloatHistogram
@@ -213,7 +228,7 @@ func (n *matrixNode) matrix(f *frame) (promql.Matrix, error) {
 			if err := f.check(); err != nil {
 				return err
 			}
-			samples, err := w.load(set, i)
+			samples, _, err := w.load(set, i)
 			if err != nil {
 				return err
 			}

@@ -21,9 +21,16 @@ var wholeChunks = map[string]func(storage.Aggregate) float64{
 	"absent_over_time":  func(a storage.Aggregate) float64 { return 0 },
 }
 
-// wholeWidth is how wide windows are at least, in milliseconds, that may hold
-// whole chunks. In narrower ones the look at the directory would be in vain.
-const wholeWidth = model.HourMs
+// wholeMs is a length of time, in milliseconds, that chunks whose values are
+// worth not to be read mostly have.
+const wholeMs = model.HourMs
+
+// holdChunks reports whether there is a good chance of chunks between the
+// borders of windows: otherwise the look at the directory is in vain.
+func (w *windows) holdChunks() bool {
+	_, step := w.ends(w.grid)
+	return w.width >= wholeMs && (step == 0 || step >= wholeMs || w.width-int64(w.n-1)*step >= wholeMs)
+}
 
 // wholeSeries is storedSeries with one sample in place of each chunk that is
 // answered whole.

@@ -123,7 +123,7 @@ func (n *rangeNode) open(f *frame) (source, error) {
 	if err != nil {
 		return nil, err
 	}
-	if stored, ok := in.(*storedSeries); ok && n.kernel != nil && n.width >= wholeWidth {
+	if stored, ok := in.(*storedSeries); ok && n.kernel != nil && n.holdChunks() {
 		if of, ok := wholeChunks[n.name]; ok {
 			in = &wholeSeries{storedSeries: stored, windows: &n.windows, of: of}
 		}
@@ -531,11 +531,11 @@ func (s *storedSeries) distinct() bool { return true }
 func (s *storedSeries) close()         {}
 
 func (s *storedSeries) load(w *worker, i int) (span, error) {
-	samples, err := w.load(s.set, i)
+	samples, shared, err := w.load(s.set, i)
 	if err != nil {
 		return span{}, err
 	}
-	in := span{t: samples.T, v: samples.V, st: samples.ST, stale: true}
+	in := span{t: samples.T, v: samples.V, st: samples.ST, stale: true, shared: shared}
 	switch {
 	case len(samples.H) == 0:
 	case s.selector.statsOnly:
