@@ -85,7 +85,7 @@ type Engine struct {
 	lookback     time.Duration
 	perStepStats bool
 	log          *slog.Logger
-	fallbacks    *prometheus.CounterVec
+	metrics      *metrics
 }
 
 var _ promql.QueryEngine = (*Engine)(nil)
@@ -109,14 +109,8 @@ func New(o Options) *Engine {
 		lookback:     o.Lookback,
 		perStepStats: o.PerStepStats,
 		log:          o.Logger,
-		fallbacks: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "tsdb_query_fallback_total",
-			Help: "Queries that ran on Prometheus' engine, by what our own does not cover.",
-		}, []string{"reason"}),
 	}
-	if o.Registerer != nil {
-		o.Registerer.MustRegister(e.fallbacks)
-	}
+	e.metrics = newMetrics(e, o.Registerer)
 	e.inner = promql.NewEngine(promql.EngineOpts{
 		Logger:                   o.Logger,
 		Reg:                      o.Registerer,

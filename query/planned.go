@@ -28,6 +28,7 @@ type planned struct {
 	samples *stats.QuerySamples
 	cancel  context.CancelFunc
 	mem     *tracker // of the answer, until Close
+	share   *share
 
 	// prometheus prepares the query for Prometheus' engine.
 	prometheus func() (promql.Query, error)
@@ -52,7 +53,7 @@ func (e *Engine) prepare(q *witness, opts promql.QueryOpts, qs string, start, en
 	p := &planned{
 		engine: e, queryable: q, text: qs, settings: e.settings,
 		stmt:   &parser.EvalStmt{Expr: expr, Start: start, End: end, Interval: interval, LookbackDelta: e.lookback},
-		timers: stats.NewQueryTimers(),
+		timers: stats.NewQueryTimers(), share: e.cores.share(),
 	}
 	perStep := false
 	if opts != nil {
@@ -81,6 +82,12 @@ func (e *Engine) prepare(q *witness, opts promql.QueryOpts, qs string, start, en
 
 // Exec runs the query.
 func (p *planned) Exec(ctx context.Context) *promql.Result {
+	res := p.exec(ctx)
+	p.engine.metrics.exceeded(res.Err)
+	return res
+}
+
+func (p *planned) exec(ctx context.Context) *promql.Result {
 	ctx, p.cancel = context.WithCancel(ctx)
 	defer p.cancel()
 	if p.why == nil {
@@ -94,7 +101,7 @@ func (p *planned) Exec(ctx context.Context) *promql.Result {
 		p.why = err
 	}
 	reason, _ := isUncovered(p.why)
-	p.engine.fallbacks.WithLabelValues(reason).Inc()
+	p.engine.metrics.fallbacks.WithLabelValues(reason).Inc()
 	var err error
 	if p.inner, err = p.prometheus(); err != nil {
 		return &promql.Result{Err: err}
@@ -115,19 +122,19 @@ func (p *planned) Exec(ctx context.Context) *promql.Result {
 func (p *planned) execOwn(ctx context.Context) (*promql.Result, error) {
 	total, ctx := p.timers.GetSpanTimer(ctx, stats.ExecTotalTime)
 	defer total.Finish()
-	share := p.engine.cores.share()
-	res, err := p.attempt(ctx, share, false)
+	res, err := p.attempt(ctx, false)
 	if errors.Is(err, errHeavy) {
 		p.mem.close()
 		p.samples = stats.NewQuerySamples(p.samples.EnablePerStepStats)
-		res, err = p.attempt(ctx, share, true)
+		res, err = p.attempt(ctx, true)
 	}
 	return res, err
 }
 
 // attempt waits for a place among the light or the heavy queries and runs the
 // plan.
-func (p *planned) attempt(ctx context.Context, share *share, heavy bool) (*promql.Result, error) {
+func (p *planned) attempt(ctx context.Context, heavy bool) (*promql.Result, error) {
+	began := time.Now()
 	wait, _ := p.timers.GetSpanTimer(ctx, stats.ExecQueueTime)
 	place, err := p.engine.queue.enter(ctx, p.text, heavy)
 	if err != nil {
@@ -135,9 +142,11 @@ func (p *planned) attempt(ctx context.Context, share *share, heavy bool) (*promq
 		return nil, err
 	}
 	defer place.leave()
-	share.begin(ctx)
-	defer share.end()
+	p.share.begin(ctx)
+	defer p.share.end()
 	wait.Finish()
+	stage := p.engine.metrics.stages
+	stage.WithLabelValues(stageQueue).Observe(time.Since(began).Seconds())
 	p.track()
 	eval, ctx := p.timers.GetSpanTimer(ctx, stats.EvalTotalTime)
 	defer eval.Finish()
@@ -156,14 +165,17 @@ func (p *planned) attempt(ctx context.Context, share *share, heavy bool) (*promq
 		return nil, uncovered(reasonStorage)
 	}
 	ours.recovers = false // iterators report errors to us
-	x := &exec{settings: &p.settings, ctx: ctx, querier: ours, workers: share.cores.total, share: share, place: place, mem: p.mem, log: p.engine.log}
+	x := &exec{settings: &p.settings, ctx: ctx, querier: ours, workers: p.share.cores.total, share: p.share, place: place, mem: p.mem, log: p.engine.log}
 	defer x.close()
 	unwatch := context.AfterFunc(ctx, func() { x.ended.Store(true) })
 	defer unwatch()
 	p.samples.InitStepTracking(p.grid.start, p.grid.last(), p.grid.step)
 	inner, _ := p.timers.GetSpanTimer(ctx, stats.InnerEvalTime)
+	began = time.Now()
 	v, err := p.evaluate(&frame{x, &counts{qs: p.samples}})
 	inner.Finish()
+	stage.WithLabelValues(stageSelect).Observe(ours.selecting().Seconds())
+	stage.WithLabelValues(stageEvaluate).Observe((time.Since(began) - ours.selecting()).Seconds())
 	p.samples.UpdatePeak(int(x.peak.Load()))
 	if err == nil && x.ended.Load() {
 		err = x.check()

@@ -5,6 +5,7 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 	promstorage "github.com/prometheus/prometheus/storage"
@@ -68,6 +69,7 @@ type querier struct {
 	mu struct {
 		sync.Mutex
 		selections []*selection
+		selecting  time.Duration           // what Select took so far
 		late       annotations.Annotations // of all selections, once closed
 		closed     bool
 	}
@@ -99,7 +101,9 @@ func (q *querier) Select(ctx context.Context, _ bool, hints *promstorage.SelectH
 	if hints == nil || hints.Func != labelsOnly {
 		look = withLead(tr)
 	}
+	began := time.Now()
 	set, err := q.view.Select(ctx, q.tenant, look, ms...)
+	took := time.Since(began)
 	if err != nil {
 		return promstorage.ErrSeriesSet(storageError(err))
 	}
@@ -109,6 +113,7 @@ func (q *querier) Select(ctx context.Context, _ bool, hints *promstorage.SelectH
 	s := &selection{ctx: ctx, set: set, tr: tr, recovers: q.recovers}
 	s.unwatch = context.AfterFunc(ctx, func() { s.ended.Store(true) })
 	q.mu.Lock()
+	q.mu.selecting += took
 	q.mu.selections = append(q.mu.selections, s)
 	q.mu.Unlock()
 	n := set.Len()
@@ -116,6 +121,13 @@ func (q *querier) Select(ctx context.Context, _ bool, hints *promstorage.SelectH
 		n = min(n, limit)
 	}
 	return &seriesSet{sel: s, n: n, i: -1}
+}
+
+// selecting returns how long finding series took so far.
+func (q *querier) selecting() time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.mu.selecting
 }
 
 // LabelNames returns the sorted names of the labels of the series that match.

@@ -1,0 +1,74 @@
+package query
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/promql"
+)
+
+// metrics are the engine's own. What runs on Prometheus' engine is in its
+// metrics, prometheus_engine_*, and in fallbacks.
+type metrics struct {
+	stages    *prometheus.HistogramVec
+	limited   *prometheus.CounterVec
+	fallbacks *prometheus.CounterVec
+}
+
+// The stages of a query.
+const (
+	stageQueue    = "queue"    // waiting for a place and a first core
+	stageSelect   = "select"   // finding the series
+	stageEvaluate = "evaluate" // reading samples and computing, waiting for cores included
+	stageDeliver  = "deliver"  // encoding the answer and sending it
+)
+
+func newMetrics(e *Engine, r prometheus.Registerer) *metrics {
+	m := &metrics{
+		stages: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "tsdb_query_duration_seconds",
+			Help:    "Time that queries of our own engine took, by stage.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 4, 9),
+		}, []string{"stage"}),
+		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tsdb_query_limited_total",
+			Help: "Queries that failed because they would have exceeded a limit.",
+		}, []string{"limit"}),
+		fallbacks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tsdb_query_fallback_total",
+			Help: "Queries that ran on Prometheus' engine, by what our own does not cover.",
+		}, []string{"reason"}),
+	}
+	for _, s := range []string{stageQueue, stageSelect, stageEvaluate, stageDeliver} {
+		m.stages.WithLabelValues(s)
+	}
+	for _, l := range []Limit{LimitBytes, LimitTotalBytes, LimitSeries, LimitSamplesRead, limitSamples} {
+		m.limited.WithLabelValues(string(l))
+	}
+	if r == nil {
+		return m
+	}
+	gauge := func(name, help string, labels prometheus.Labels, value func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value)
+	}
+	running := func(kind string, slots chan struct{}) prometheus.Collector {
+		return gauge("tsdb_query_running", "Places of light and heavy queries that are taken.", prometheus.Labels{"kind": kind}, func() float64 { return float64(len(slots)) })
+	}
+	r.MustRegister(m.stages, m.limited, m.fallbacks, running("light", e.queue.light), running("heavy", e.queue.heavy),
+		gauge("tsdb_query_waiting", "Queries that wait for a place.", nil, func() float64 { return float64(e.Waiting()) }),
+		gauge("tsdb_query_memory_bytes", "Memory that queries hold, their answers until they are sent included.", nil, func() float64 { return float64(e.memory.held.Load()) }),
+	)
+	return m
+}
+
+// exceeded counts the error of a query if it is that of a limit.
+func (m *metrics) exceeded(err error) {
+	var over *LimitError
+	var samples promql.ErrTooManySamples
+	switch {
+	case errors.As(err, &over):
+		m.limited.WithLabelValues(string(over.Limit)).Inc()
+	case errors.As(err, &samples):
+		m.limited.WithLabelValues(string(limitSamples)).Inc()
+	}
+}
