@@ -12,7 +12,7 @@ import (
 func TestStagesAndLimitsAreMeasured(t *testing.T) {
 	s := wide(t, 100)
 	reg := prometheus.NewRegistry()
-	e := query.New(query.Options{MaxBytes: 50_000, Registerer: reg})
+	e := query.New(query.Options{MaxBytes: 100_000, Registerer: reg})
 	if res := answer(t, e, s, "sum(wide) + sum(wide)"); res.Err != nil {
 		t.Fatal(res.Err)
 	}
