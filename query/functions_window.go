@@ -62,10 +62,9 @@ func (p *points) each(f func(i int, lo, hi int32)) error {
 // last and the first sample of the window, extended to its borders unless the
 // series seems to begin or end inside.
 func extrapolated(p *points, out []float64, isCounter, isRate bool) error {
-	resets := p.deque[:0] // samples that are lower than the one before
+	var resets counterResets
 	if isCounter && !p.rising {
-		resets = appendResets(resets, p.v)
-		p.deque = resets
+		resets.find(p)
 	}
 	seconds := 1.0
 	if isRate {
@@ -85,14 +84,8 @@ func extrapolated(p *points, out []float64, isCounter, isRate bool) error {
 		}
 		first := p.v[lo]
 		result := p.v[last] - first
-		for len(resets) > 0 && int(resets[0]) <= lo {
-			resets = resets[1:]
-		}
-		for _, k := range resets {
-			if int(k) > last {
-				break
-			}
-			result += p.v[k-1]
+		if len(resets.at) > 0 {
+			result = resets.add(result, p.v, lo, last)
 		}
 		place := &placed[i]
 		factor := place.factor
@@ -107,15 +100,68 @@ func extrapolated(p *points, out []float64, isCounter, isRate bool) error {
 	return nil
 }
 
-// appendResets appends the indices of the values that are lower than the one
-// before.
-func appendResets(dst []int32, vs []float64) []int32 {
-	for k := 1; k < len(vs); k++ {
-		if vs[k] < vs[k-1] {
-			dst = append(dst, int32(k))
+// counterResets are the samples of a series that are lower than the one before.
+type counterResets struct {
+	at       []int32   // their indices
+	sums     []float64 // of the values before each of the resets before; nil if they can be rounded
+	from, to int       // those of the window at hand
+}
+
+// wholeMost bounds whole numbers of which any sums of a few are exact.
+const wholeMost = 1 << 51
+
+// find looks for the resets of points.
+func (r *counterResets) find(p *points) {
+	at := p.deque[:0]
+	for k := 1; k < len(p.v); k++ {
+		if p.v[k] < p.v[k-1] {
+			at = append(at, int32(k))
 		}
 	}
-	return dst
+	p.deque, r.at = at, at
+	if len(at) == 0 {
+		return
+	}
+	// Gauges fall all the time. Their values are mostly whole numbers, of which
+	// the order of additions does not show.
+	sums := resize(p.sort, len(at)+1)
+	p.sort = sums
+	sum, size := 0.0, 0.0
+	for i, k := range at {
+		sums[i] = sum
+		v := p.v[k-1]
+		sum += v
+		size += math.Abs(v)
+		if !isWhole(v) || v == 0 && math.Signbit(v) || !(size < wholeMost) {
+			return
+		}
+	}
+	sums[len(at)] = sum
+	r.sums = sums
+}
+
+func isWhole(v float64) bool { return float64(int64(v)) == v }
+
+// add adds to the difference of samples lo and last what resets between took
+// from it. Windows only move on.
+func (r *counterResets) add(difference float64, vs []float64, lo, last int) float64 {
+	for r.from < len(r.at) && int(r.at[r.from]) <= lo {
+		r.from++
+	}
+	r.to = max(r.to, r.from)
+	for r.to < len(r.at) && int(r.at[r.to]) <= last {
+		r.to++
+	}
+	if r.from == r.to {
+		return difference
+	}
+	if r.sums != nil && math.Abs(difference) < wholeMost && isWhole(vs[lo]) && isWhole(vs[last]) {
+		return difference + (r.sums[r.to] - r.sums[r.from])
+	}
+	for _, k := range r.at[r.from:r.to] {
+		difference += vs[k-1]
+	}
+	return difference
 }
 
 // placement is where the samples of a window lie: how far the result is

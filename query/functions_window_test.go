@@ -26,7 +26,7 @@ var strange = []float64{
 
 // randomSamples returns rising times and values of one of several tempers.
 func randomSamples(r *rand.Rand) (ts []int64, vs []float64) {
-	t, v, temper := int64(0), 0.0, r.IntN(5)
+	t, v, temper := int64(0), 0.0, r.IntN(6)
 	for range r.IntN(200) {
 		t += 15_000
 		switch r.IntN(8) {
@@ -46,6 +46,8 @@ func randomSamples(r *rand.Rand) (ts []int64, vs []float64) {
 			v = strange[r.IntN(len(strange))]
 		case 3:
 			v = float64(r.IntN(4))
+		case 5: // whole numbers, large ones among them
+			v = float64(r.IntN(2000)-1000) * math.Exp2(float64(r.IntN(2)*r.IntN(48)))
 		case 4: // constant, seldom strange
 			if r.IntN(20) == 0 {
 				v = strange[r.IntN(len(strange))]
