@@ -17,45 +17,60 @@ const (
 // guessDecimal returns the formula that gives back most of a few values, false
 // if there is none: the least exponent at which nearly all are within
 // maxCorrection, and then the formula with the most exact ones.
-func guessDecimal(vs []float64, voters int) (f formula, ok bool) {
-	e, ok := guessExponent(vs, min(voters, exponentVoters))
+func (s *scratch) guessDecimal(vs []float64, voters int) (f formula, ok bool) {
+	few := min(voters, exponentVoters)
+	s.choose(vs, few)
+	e, ok := guessExponent(s.voters, min(len(vs), few)/voterFailures)
 	if !ok {
 		return f, false
 	}
-	best := -1
-	for _, t := range [...]Transform{TransformDec, TransformDecM, TransformDecDD} {
-		c := formula{t, e}
-		if !c.isDecimal() {
-			continue
-		}
-		hits := 0
-		eachVoter(vs, voters, func(v float64) bool {
-			if c.float(nearest(v, powersOfTen[e])) == v {
-				hits++
-			}
-			return true
-		})
-		if hits > best {
-			best, f = hits, c
-		}
+	if voters > few {
+		s.choose(vs, voters)
 	}
-	return f, true
+	return mostExact(s.voters, e), true
 }
 
-func guessExponent(vs []float64, voters int) (uint8, bool) {
+// choose sets the voters to at most n values spread over vs, without those that
+// no formula gives back.
+func (s *scratch) choose(vs []float64, n int) {
+	n = min(n, len(vs))
+	s.voters = s.voters[:0]
+	spots := spotsOf(max(n, 1), len(vs))
+	for i := range n {
+		v := vs[spots.at(i)]
+		if b := math.Float64bits(v); b<<1 < infinity<<1 && b != 1<<63 {
+			s.voters = append(s.voters, v)
+		}
+	}
+}
+
+// infinity is the bits of +Inf. All that are larger in magnitude are NaNs.
+const infinity = 0x7ff << 52
+
+// guessExponent returns the least exponent at which nearly all values are
+// decimals, false if more than so many of them are none.
+func guessExponent(vs []float64, failuresMax int) (uint8, bool) {
 	var votes [maxExponent + 1]int
-	decimals, failures := 0, 0
-	limit := min(len(vs), voters) / voterFailures
-	eachVoter(vs, voters, func(v float64) bool {
-		if e := exponentOf(v, longDecimal); e > 0 {
+	decimals, failures, last := 0, 0, uint8(1)
+	for _, v := range vs {
+		// Most have as many digits as the one before. So fewer are tried only if one
+		// less is enough.
+		e := exponentOf(v, longDecimal, max(last, 2)-1)
+		if e < last && last > 2 {
+			e = exponentOf(v, longDecimal, 1)
+		}
+		if e > 0 {
+			last = e
 			votes[e]++
 			decimals++
-		} else {
-			failures++
+			continue
 		}
-		return failures <= limit && (failures < voterPatience || failures <= decimals)
-	})
-	if decimals == 0 || failures > limit || failures > decimals {
+		failures++
+		if failures > failuresMax || failures >= voterPatience && failures > decimals {
+			return 0, false
+		}
+	}
+	if decimals == 0 || failures > decimals {
 		return 0, false
 	}
 	// A decimal with fewer digits than e is one with e digits, too.
@@ -65,6 +80,31 @@ func guessExponent(vs []float64, voters int) (uint8, bool) {
 		}
 	}
 	return 0, false
+}
+
+// mostExact returns the decimal of e digits that gives back most of vs; of equals
+// the one that is first here.
+func mostExact(vs []float64, e uint8) (f formula) {
+	power, most := powersOfTen[e], -1
+	for _, t := range [...]Transform{TransformDec, TransformDecM, TransformDecDD} {
+		c := formula{t, e}
+		if !c.isDecimal() {
+			continue
+		}
+		exact := 0
+		for _, v := range vs {
+			if sameBits(c.float(nearest(v, power)), v) {
+				exact++
+			}
+		}
+		if exact > most {
+			most, f = exact, c
+		}
+		if exact == len(vs) {
+			break
+		}
+	}
+	return f
 }
 
 // Any float is near a decimal of 16 digits. So one counts as a decimal only if
@@ -77,11 +117,11 @@ const (
 	longDecimal  = 1 << 50
 )
 
-// exponentOf returns the least number of digits behind the point, 1 at least,
-// with which v is a decimal of an integer below most; 0 if there is none.
-func exponentOf(v, most float64) uint8 {
+// exponentOf returns the least number of digits behind the point, from least
+// on, with which v is a decimal of an integer below most; 0 if there is none.
+func exponentOf(v, most float64, least uint8) uint8 {
 	const shift = 3 << 51
-	for e := uint8(1); e <= maxExponent; e++ {
+	for e := least; e <= maxExponent; e++ {
 		x := float64(v * powersOfTen[e])
 		size := math.Abs(x)
 		if size >= most {
@@ -100,19 +140,4 @@ func exponentOf(v, most float64) uint8 {
 		}
 	}
 	return 0
-}
-
-// eachVoter calls f with at most n values spread over vs, leaving out those that
-// no formula gives back, until it returns false.
-func eachVoter(vs []float64, n int, f func(v float64) bool) {
-	n = min(n, len(vs))
-	for i := range n {
-		v := vs[(2*i+1)*len(vs)/(2*n)]
-		if math.IsNaN(v) || math.IsInf(v, 0) || math.Float64bits(v) == 1<<63 {
-			continue
-		}
-		if !f(v) {
-			return
-		}
-	}
 }

@@ -8,6 +8,7 @@ import (
 
 func TestFormulasAndExponentsAreGuessed(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
+	var s scratch
 	for _, c := range []formula{
 		{TransformDec, 1}, {TransformDec, 2}, {TransformDec, 3}, {TransformDec, 6}, {TransformDec, 9},
 		{TransformDecM, 3}, {TransformDecM, 6}, {TransformDecM, 9},
@@ -15,7 +16,7 @@ func TestFormulasAndExponentsAreGuessed(t *testing.T) {
 	} {
 		vs := fill(500, func(int) float64 { return c.float(1e6 + int64(r.IntN(1e9))) })
 		vs[3], vs[250] = math.NaN(), math.Copysign(0, -1)
-		if got, ok := guessDecimal(vs, allVoters); !ok || got != c {
+		if got, ok := s.guessDecimal(vs, allVoters); !ok || got != c {
 			t.Errorf("%v is taken for %v (%v)", c, got, ok)
 		}
 	}
@@ -26,7 +27,7 @@ func TestFormulasAndExponentsAreGuessed(t *testing.T) {
 		"NaN":      math.NaN,
 	} {
 		for range 50 {
-			if d, ok := guessDecimal(fill(100, func(int) float64 { return f() }), allVoters); ok {
+			if d, ok := s.guessDecimal(fill(100, func(int) float64 { return f() }), allVoters); ok {
 				t.Fatalf("%s floats are taken for %v", name, d)
 			}
 		}

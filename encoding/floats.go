@@ -78,7 +78,7 @@ func appendFloatsSearched(dst []byte, vs []float64, s *scratch) ([]byte, FloatHi
 		voters = fewVoters
 	}
 	for e := uint8(0); e <= maxExponent; {
-		f, ok := guessDecimal(of, voters)
+		f, ok := s.guessDecimal(of, voters)
 		if !ok || f.e <= e || !s.decimals(vs, f) {
 			break
 		}
@@ -179,7 +179,7 @@ func appendFloatsAs(dst []byte, vs []float64, hint FloatHint, s *scratch) ([]byt
 func mostlyDecimal(vs []float64) bool {
 	n := 0
 	for i := range 3 {
-		if exponentOf(vs[(2*i+1)*len(vs)/6], shortDecimal) > 0 {
+		if exponentOf(vs[(2*i+1)*len(vs)/6], shortDecimal, 1) > 0 {
 			n++
 		}
 	}

@@ -137,13 +137,6 @@ func likeliestOrder(ks []int64, try orders) orders {
 	return likeliest
 }
 
-// fewWidth returns how many bits tell a few residuals apart, without the
-// outermost, which may be a reset.
-func fewWidth(ks []int64, o Order) int {
-	few, n := fewResiduals(ks, o, 7)
-	return bits.Len64(uint64(few[max(n-2, 0)] - few[min(1, n-1)]))
-}
-
 // headCost returns the bits before the residuals, as far as orders differ.
 func headCost(ks []int64, p plan) int {
 	low := p.low

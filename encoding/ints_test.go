@@ -157,3 +157,22 @@ func TestLongColumnsAreNotWorseThanTheirBestOrder(t *testing.T) {
 		}
 	}
 }
+
+func TestSpotsAreSpreadEvenly(t *testing.T) {
+	f := func(n, m int) {
+		t.Helper()
+		spots := spotsOf(n, m)
+		for i := range n {
+			if got, want := spots.at(i), (2*i+1)*m/(2*n); got != want {
+				t.Fatalf("place %d of %d in %d: %d, want %d", i, n, m, got, want)
+			}
+		}
+	}
+	for _, n := range []int{1, 2, 3, 5, 7, 8, 15, 31, 32, 127, 128} {
+		for m := n; m < MaxValues; m += 1 + m/100 {
+			f(n, m)
+		}
+		f(n, MaxValues)
+		f(n, 1<<24-1)
+	}
+}

@@ -16,6 +16,7 @@ type scratch struct {
 	patches []patch
 	spreads [3]spread
 	excs    exceptions
+	voters  []float64 // values that a formula is guessed by
 	// corrections of a decimal column, one a value, if corrected
 	corrections []int64
 	corrected   bool

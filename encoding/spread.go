@@ -86,35 +86,62 @@ func (s *spread) add(ks []int64, o Order) {
 // centre is the median of a few residuals. It only has to lie where most are:
 // the window is found from there.
 func centre(ks []int64, o Order) int64 {
-	few, n := fewResiduals(ks, o, 5)
+	var few [manyFew]int64
+	m := len(ks) - int(o)
+	n := fewOf(m, 5)
+	spots := spotsOf(n, m)
+	for i := range n {
+		x := residualAt(ks, spots.at(i)+int(o), o)
+		j := i
+		for ; j > 0 && few[j-1] > x; j-- {
+			few[j] = few[j-1]
+		}
+		few[j] = x
+	}
 	return few[n/2]
 }
 
-// fewResiduals returns n residuals from all over the column, rising: at most
-// most of a short column.
-func fewResiduals(ks []int64, o Order, most int) (few [15]int64, n int) {
+// fewWidth returns how many bits tell a few residuals apart, without the
+// outermost, which may be a reset.
+func fewWidth(ks []int64, o Order) int {
 	m := len(ks) - int(o)
-	n = min(m, most)
-	if m >= 128 {
-		n = len(few)
+	n := fewOf(m, 7)
+	if n == 1 {
+		return 0
 	}
+	spots := spotsOf(n, m)
+	least, low := int64(math.MaxInt64), int64(math.MaxInt64)
+	most, high := int64(math.MinInt64), int64(math.MinInt64)
 	for i := range n {
-		at := int(o) + (2*i+1)*m/(2*n)
-		k := ks[at]
-		switch o {
-		case OrderDelta:
-			k -= ks[at-1]
-		case OrderDelta2:
-			k += ks[at-2] - 2*ks[at-1]
-		}
-		j := i
-		for ; j > 0 && few[j-1] > k; j-- {
-			few[j] = few[j-1]
-		}
-		few[j] = k
+		x := residualAt(ks, spots.at(i)+int(o), o)
+		least, low = min(least, x), min(low, max(least, x))
+		most, high = max(most, x), max(high, min(most, x))
 	}
-	return few, n
+	return bits.Len64(uint64(high - low))
 }
+
+// residualAt returns the residual of the value at i, which is one of an order, and
+// has the values before it that the order asks for.
+func residualAt(ks []int64, i int, o Order) int64 {
+	switch o {
+	case OrderDelta:
+		return ks[i] - ks[i-1]
+	case OrderDelta2:
+		return ks[i] + ks[i-2] - 2*ks[i-1]
+	}
+	return ks[i]
+}
+
+// fewOf returns how many of m residuals are a few of them: short of a short
+// column.
+func fewOf(m, short int) int {
+	if m >= 128 {
+		return manyFew
+	}
+	return min(m, short)
+}
+
+const manyFew = 15
 
 // best returns the window that takes the fewest bits. Of each width it looks
 // at the one around the centre, and at those from the centre up or down if few
