@@ -239,9 +239,13 @@ func answers(b *Block) (all string, refused int) {
 		fmt.Fprintf(&out, format, args...)
 		return true
 	}
+	r := b.Reader()
+	defer r.Release()
 	for ord := range uint32(min(b.Info().Series, 1000)) {
 		e, err := b.Series(ord)
 		say(err, "%v", e)
+		read, _, err := r.Columns(ctx, ord, model.AllTime)
+		say(err, "%d", read.Len())
 		var s model.Samples
 		err = b.Samples(ctx, ord, model.AllTime, &s)
 		bits := make([]int64, len(s.V))
@@ -267,6 +271,14 @@ func answers(b *Block) (all string, refused int) {
 		for _, tenant := range []uint32{0, 4} {
 			bm, err := b.Postings(ctx, tenant, []*labels.Matcher{m})
 			say(err, "%v", bm)
+			found, err := b.Select(ctx, tenant, []*labels.Matcher{m})
+			if err == nil && len(found.Lost) > 0 {
+				err = found.Lost[0]
+			}
+			if say(err, "selection") {
+				ls, err := found.Labels(ctx)
+				say(err, "%v%v%v", found.Ordinals, found.IDs, ls)
+			}
 		}
 	}
 	names, err := b.LabelNames(ctx, nil)

@@ -2,6 +2,7 @@ package partition
 
 import (
 	"fmt"
+	"math"
 	"sync/atomic"
 
 	"github.com/dgraph-io/ristretto/v2"
@@ -16,6 +17,7 @@ const cacheItemBytes = 4 << 10
 // grows stale. A nil *Cache holds nothing. It is safe for concurrent use.
 type Cache struct {
 	items   *ristretto.Cache[uint64, cacheItem]
+	most    int           // bytes of the largest item
 	cleared atomic.Uint64 // calls of Clear
 }
 
@@ -23,13 +25,16 @@ type Cache struct {
 type cacheKind uint8
 
 const (
-	cachedPage     cacheKind = iota + 1 // an index page, decoded
-	cachedTimes                         // []int64
-	cachedGroup                         // []byte
-	cachedPostings                      // *roaring.Bitmap, never changed
+	cachedPage      cacheKind = iota + 1 // an index page, decoded
+	cachedTimes                          // []int64
+	cachedGroup                          // []byte
+	cachedPostings                       // *roaring.Bitmap, never changed
+	cachedSelection                      // *Selection
+	cachedLabels                         // []labels.Labels of a selection
 )
 
-// cacheKey names a piece of a block. text is the matcher of cachedPostings.
+// cacheKey names a piece of a block. text is the matcher of cachedPostings, the
+// matchers of cachedSelection and cachedLabels.
 type cacheKey struct {
 	block uint64
 	kind  cacheKind
@@ -54,7 +59,7 @@ func NewCache(bytes int64) (*Cache, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make block cache of %d bytes: %w", bytes, err)
 	}
-	return &Cache{items: items}, nil
+	return &Cache{items: items, most: int(bytes / 4)}, nil
 }
 
 // Close ends the goroutines of the cache. Blocks that use it must not be read
@@ -107,9 +112,13 @@ func (c *Cache) get(k cacheKey) (any, bool) {
 	return it.value, true
 }
 
-// put offers an item that takes so many bytes.
+// notCached is what an item weighs that is not to be held.
+const notCached = math.MaxInt
+
+// put offers an item that takes so many bytes. One that would take a quarter of
+// the cache, and drive out all that other questions need, is not held.
 func (c *Cache) put(k cacheKey, v any, bytes int) {
-	if c != nil {
+	if c != nil && bytes <= c.most {
 		c.items.Set(k.hash(), cacheItem{key: k, value: v}, int64(bytes)+128)
 	}
 }

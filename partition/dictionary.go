@@ -49,7 +49,7 @@ func decodeDictionaryPage(b []byte) ([]string, error) {
 			shared = int(r.uvarint(uint64(len(arena) - from)))
 		}
 		suffix := r.bytes(r.uvarint(maxLabelBytes))
-		if r.err == nil && (len(arena)+shared+len(suffix) > maxPageBytes || shared+len(suffix) == 0) {
+		if r.err == nil && (len(arena)+shared+len(suffix) > maxPageBytes || shared+len(suffix) == 0 || shared+len(suffix) > maxLabelBytes) {
 			r.fail("value out of range")
 		}
 		if r.err != nil {

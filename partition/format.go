@@ -90,7 +90,7 @@ const (
 	maxTailBytes     = 8 << 20  // one copy of section table, footer and trailer
 	maxInputs        = 1 << 16
 	maxNameBytes     = 4 << 10
-	maxLabelBytes    = 1 << 24 // one label name or value
+	maxLabelBytes    = 1<<24 - 1 // one label name or value
 	maxSections      = 64
 	maxSeriesInBlock = 1<<32 - 2 // ordinals are uint32
 )

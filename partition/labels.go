@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"slices"
 	"sort"
 	"strings"
 
@@ -111,7 +112,7 @@ func (b *Block) valuesFrom(k int, from string, fn func(number uint32, value stri
 // look-ups. It is not safe for concurrent use.
 type labelReader struct {
 	block   *Block
-	builder labels.ScratchBuilder
+	buf     []byte // scratch of text
 	names   []nameEntry
 	last    []valuePage         // by name: the page last used
 	pages   map[int64]valuePage // by offset
@@ -216,21 +217,30 @@ func (r *labelReader) row(ord uint32) (seriesEntry, error) {
 	return r.table.at(int(ord - r.first)), nil
 }
 
-// labels returns the labels of a series.
-func (r *labelReader) labels(ord uint32) (labels.Labels, error) {
+// text returns the labels of a series as the string that labelsOf takes, valid
+// until the next call.
+func (r *labelReader) text(ord uint32) ([]byte, error) {
 	e, err := r.row(ord)
 	if err != nil {
-		return labels.EmptyLabels(), err
+		return nil, err
 	}
-	r.builder.Reset()
+	b := r.buf[:0]
 	for i, k := range e.names {
 		v, err := r.value(k, e.values[i])
 		if err != nil {
-			return labels.EmptyLabels(), err
+			return nil, err
 		}
-		r.builder.Add(r.names[k].name, v)
+		b = appendLabelString(b, r.names[k].name)
+		b = appendLabelString(b, v)
 	}
-	return r.builder.Labels(), nil
+	r.buf = b
+	return b, nil
+}
+
+// labels returns the labels of a series.
+func (r *labelReader) labels(ord uint32) (labels.Labels, error) {
+	b, err := r.text(ord)
+	return labelsOf(slices.Clone(b)), err
 }
 
 // id returns the identity of a series.

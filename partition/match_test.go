@@ -87,8 +87,24 @@ func TestMatchersAgreeWithANaiveEvaluation(t *testing.T) {
 		}
 		bm, err := b.Postings(context.Background(), 0, ms)
 		must(t, err)
-		if got, want := bm.ToArray(), naive(sets, ms); !slices.Equal(got, want) {
+		want := naive(sets, ms)
+		if got := bm.ToArray(); !slices.Equal(got, want) {
 			t.Fatalf("%v: %d series, want %d", ms, len(got), len(want))
+		}
+		found, err := b.Select(context.Background(), 0, ms)
+		must(t, err)
+		ls, err := found.Labels(context.Background())
+		must(t, err)
+		if !slices.Equal(found.Ordinals, want) || len(ls) != len(want) || len(found.IDs) != len(want) || len(found.Lost) > 0 {
+			t.Fatalf("%v: %d series selected, want %d", ms, len(found.Ordinals), len(want))
+		}
+		for i, ord := range want {
+			id, _ := model.IdentityOf(idSeed, 0, sets[ord], nil)
+			one, err := found.LabelsAt(i)
+			must(t, err)
+			if found.IDs[i] != id || !labels.Equal(ls[i], sets[ord]) || !labels.Equal(one, sets[ord]) {
+				t.Fatalf("%v: series %d is %v and %v, want %v", ms, ord, ls[i], one, sets[ord])
+			}
 		}
 	}
 	if bm, err := b.Postings(context.Background(), 1, nil); err != nil || !bm.IsEmpty() {

@@ -89,10 +89,21 @@ func (p *seriesPage) append(dst []byte) []byte {
 }
 
 // members returns the series of every shape.
-func (p *seriesPage) members() [][]int {
-	m := make([][]int, len(p.shapes))
+func (p *seriesPage) members() [][]uint32 {
+	next := make([]int, len(p.shapes)+1) // where those of a shape begin
+	for _, s := range p.shape {
+		next[s+1]++
+	}
+	for s := range p.shapes {
+		next[s+1] += next[s]
+	}
+	all := make([]uint32, len(p.shape))
+	m := make([][]uint32, len(p.shapes))
+	for s := range m {
+		m[s] = all[next[s]:next[s]:next[s+1]]
+	}
 	for i, s := range p.shape {
-		m[s] = append(m[s], i)
+		m[s] = append(m[s], uint32(i))
 	}
 	return m
 }
@@ -131,18 +142,32 @@ func decodeSeriesPage(b []byte, names []nameEntry) (*seriesPage, error) {
 	members := p.members()
 	for s, shape := range p.shapes {
 		for k, name := range shape {
-			last := int64(0)
-			for _, i := range members[s] {
-				last += r.varint()
-				if last < 0 || last >= int64(names[name].values) {
-					r.fail("value out of range")
-					last = 0
-				}
-				p.values[int(p.start[i])+k] = uint32(last)
-			}
+			p.readColumn(&r, members[s], k, int64(names[name].values))
 		}
 	}
 	return p, r.end("series page")
+}
+
+// readColumn reads value number k of the series that have one shape. Values are
+// below most.
+func (p *seriesPage) readColumn(r *bytesReader, members []uint32, k int, most int64) {
+	b, last := r.b, int64(0)
+	for _, i := range members {
+		if len(b) > 0 && b[0] < 0x80 { // almost always
+			last += unzigzag(uint64(b[0]))
+			b = b[1:]
+		} else {
+			r.b = b
+			last += r.varint()
+			b = r.b
+		}
+		if uint64(last) >= uint64(most) {
+			r.fail("value out of range")
+			return
+		}
+		p.values[int(p.start[i])+k] = uint32(last)
+	}
+	r.b = b
 }
 
 func readShape(r *bytesReader, names []nameEntry) []uint32 {

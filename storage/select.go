@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sort"
 	"sync"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -21,8 +20,7 @@ type Series struct {
 
 	set     *SeriesSet
 	tenant  uint32
-	sources []source  // oldest first: the order in which their samples are merged
-	one     [1]source // the memory of sources while there is one
+	sources []source // oldest first: the order in which their samples are merged
 }
 
 // source is one place that holds samples of a series: a block, or a buffer of
@@ -84,45 +82,26 @@ func (v *View) Select(ctx context.Context, tenant uint32, tr model.TimeRange, ms
 	if tr.Empty() {
 		return set, nil
 	}
-	byID := make(map[model.Identity]*Series)
-	for _, e := range v.st.overlapping(tr) {
+	entries := v.st.overlapping(tr)
+	join := joiner{set: set, tenant: tenant, places: min(len(entries)+1, placesMost)}
+	for _, e := range entries {
 		if err := e.Err(); err != nil {
 			set.warn(err)
 		}
 		if e.Block() == nil {
 			continue
 		}
-		if err := set.addBlock(ctx, tenant, e, ms, byID); err != nil {
+		if err := join.addBlock(ctx, e, ms); err != nil {
 			if !errors.Is(err, partition.ErrCorrupt) {
 				return nil, err
 			}
 			set.warn(err)
 		}
 	}
-	refs, err := v.db.head.Select(ctx, tenant, ms, v.st.buffers()...)
-	if err != nil {
+	if err := join.addHead(ctx, tr, ms); err != nil {
 		return nil, err
 	}
-	for _, ref := range refs {
-		if !v.st.inHead(ref, tr) {
-			continue
-		}
-		_, id, ls, ok := v.db.head.Labels(ref)
-		if !ok {
-			continue
-		}
-		s := byID[id]
-		if s == nil {
-			s = &Series{ID: id, Labels: ls, tenant: tenant, set: set}
-			s.sources = s.one[:0]
-			byID[id] = s
-			set.series = append(set.series, s)
-		}
-		s.sources = append(s.sources, source{ref: ref})
-	}
-	sort.Slice(set.series, func(i, j int) bool {
-		return labels.Compare(set.series[i].Labels, set.series[j].Labels) < 0
-	})
+	join.sort()
 	return set, nil
 }
 
@@ -142,43 +121,4 @@ func (s *state) overlapping(tr model.TimeRange) []*partition.Entry {
 		}
 	}
 	return list
-}
-
-// addBlock adds the series of a block that match.
-func (s *SeriesSet) addBlock(ctx context.Context, tenant uint32, e *partition.Entry, ms []*labels.Matcher, byID map[model.Identity]*Series) error {
-	bm, err := e.Block().Postings(ctx, tenant, ms)
-	if err != nil {
-		return err
-	}
-	b := &sourceBlock{Block: e.Block(), number: s.blocks}
-	s.blocks++
-	if b.deletions, err = e.Deletions(ctx, s.view.st.tombstones); err != nil {
-		return err
-	}
-	it := bm.Iterator()
-	for n := 0; it.HasNext(); n++ {
-		if n%4096 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		ord := it.Next()
-		id, err := b.ID(ord)
-		if err != nil {
-			s.warn(err)
-			continue
-		}
-		series := byID[id]
-		if series == nil {
-			e, err := b.Series(ord)
-			if err != nil {
-				s.warn(err)
-				continue
-			}
-			series = &Series{ID: id, Labels: e.Labels, tenant: tenant, set: s}
-			series.sources = series.one[:0]
-			byID[id] = series
-			s.series = append(s.series, series)
-		}
-		series.sources = append(series.sources, source{block: b, ord: ord})
-	}
-	return nil
 }

@@ -113,6 +113,18 @@ func (h *Head) LabelsTo(ref model.Ref, b *labels.ScratchBuilder) (tenant uint32,
 	return r.tenant, r.id, s.labelsOf(ref.Slot(), b), true
 }
 
+// ID returns the identity of the series that a ref names. It reports false if
+// the series has left.
+func (h *Head) ID(ref model.Ref) (model.Identity, bool) {
+	s := &h.shards[ref.Shard()]
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if !s.alive(ref) {
+		return model.Identity{}, false
+	}
+	return s.series.at(ref.Slot()).id, true
+}
+
 // Definitions calls define for each of the slots of a shard that holds a
 // series, in their order, with what a log must say about it. define is called
 // under the shard's read lock and may not call the head.

@@ -1,0 +1,157 @@
+package partition
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"unsafe"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/internal/model"
+)
+
+// Selection is what a block answers to matchers: series, named by ordinal and by
+// identity. It is shared and must not be changed; it is safe for concurrent use.
+type Selection struct {
+	Ordinals []uint32         // rising
+	IDs      []model.Identity // as many
+	// Lost is damage met on the way, each of which cost series.
+	Lost []error
+
+	block *Block
+	key   string // of the question, in the cache
+}
+
+// Select returns the series of a tenant that satisfy all matchers: see Postings.
+// Blocks never change, so the cache holds the answer itself.
+func (b *Block) Select(ctx context.Context, tenant uint32, ms []*labels.Matcher) (*Selection, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s := &Selection{block: b, key: questionOf(tenant, ms)}
+	found, err := cached(b.cache, cacheKey{block: b.id, kind: cachedSelection, text: s.key}, func() (*Selection, int, error) {
+		if err := s.find(ctx, tenant, ms); err != nil {
+			return nil, 0, err
+		}
+		if len(s.Lost) > 0 {
+			return s, notCached, nil
+		}
+		return s, len(s.Ordinals)*int(unsafe.Sizeof(s.Ordinals[0])+unsafe.Sizeof(s.IDs[0])) + 2*len(s.key), nil
+	})
+	return found, err
+}
+
+// questionOf writes a tenant and matchers down.
+func questionOf(tenant uint32, ms []*labels.Matcher) string {
+	var b strings.Builder
+	b.WriteString(strconv.FormatUint(uint64(tenant), 10))
+	for _, m := range ms {
+		b.WriteByte(',')
+		b.WriteString(m.String()) // values are quoted
+	}
+	return b.String()
+}
+
+// find fills the selection.
+func (s *Selection) find(ctx context.Context, tenant uint32, ms []*labels.Matcher) error {
+	bm, err := s.block.Postings(ctx, tenant, ms)
+	if err != nil {
+		return err
+	}
+	ords := bm.ToArray()
+	s.IDs = make([]model.Identity, 0, len(ords))
+	r := s.block.labelReader()
+	defer s.block.labelReaders.Put(r)
+	for i, ord := range ords {
+		if i%seriesCheck == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		id, err := r.id(ord)
+		if err != nil {
+			if !errors.Is(err, ErrCorrupt) {
+				return err
+			}
+			s.lose(err)
+			continue
+		}
+		ords[len(s.IDs)] = ord
+		s.IDs = append(s.IDs, id)
+	}
+	s.Ordinals = ords[:len(s.IDs)]
+	return nil
+}
+
+// seriesCheck is how many series are looked at between two looks at the
+// context.
+const seriesCheck = 4096
+
+// mostLost bounds the damage a Selection tells of.
+const mostLost = 100
+
+func (s *Selection) lose(err error) {
+	if len(s.Lost) < mostLost {
+		s.Lost = append(s.Lost, err)
+	}
+}
+
+// Labels returns the labels of all series. They are shared and must not be
+// changed. Where labels cannot be read they are empty and the error is a
+// *DamageError, the first of several.
+func (s *Selection) Labels(ctx context.Context) ([]labels.Labels, error) {
+	var damaged error
+	all, err := cached(s.block.cache, cacheKey{block: s.block.id, kind: cachedLabels, text: s.key}, func() ([]labels.Labels, int, error) {
+		all, bytes, err := s.block.labelSets(ctx, s.Ordinals)
+		if errors.Is(err, ErrCorrupt) {
+			damaged = err
+			return all, notCached, nil
+		}
+		return all, bytes + len(s.key), err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, damaged
+}
+
+// LabelsAt returns the labels of the i-th series.
+func (s *Selection) LabelsAt(i int) (labels.Labels, error) {
+	r := s.block.labelReader()
+	defer s.block.labelReaders.Put(r)
+	return r.labels(s.Ordinals[i])
+}
+
+// labelSets returns the labels of series whose ordinals rise, and how many bytes
+// they take.
+func (b *Block) labelSets(ctx context.Context, ords []uint32) (all []labels.Labels, bytes int, damaged error) {
+	r := b.labelReader()
+	defer b.labelReaders.Put(r)
+	all = make([]labels.Labels, len(ords))
+	bytes = len(all) * int(unsafe.Sizeof(labels.Labels{}))
+	var arena []byte
+	for i, ord := range ords {
+		if i%seriesCheck == 0 && ctx.Err() != nil {
+			return nil, 0, ctx.Err()
+		}
+		text, err := r.text(ord)
+		if err != nil {
+			if damaged = firstDamage(damaged, err); !errors.Is(err, ErrCorrupt) {
+				return nil, 0, err
+			}
+			continue
+		}
+		if len(arena)+len(text) > cap(arena) {
+			// Series in a row have labels of about the same length.
+			arena = make([]byte, 0, max(len(text), min(labelArenaBytes, (len(text)+8)*(len(ords)-i))))
+			bytes += cap(arena)
+		}
+		from := len(arena)
+		arena = append(arena, text...)
+		all[i] = labelsOf(arena[from:])
+	}
+	return all, bytes, damaged
+}
+
+// labelArenaBytes is how many bytes of label sets share one allocation.
+const labelArenaBytes = 32 << 10

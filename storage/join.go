@@ -1,0 +1,250 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/internal/model"
+	"tsdb/partition"
+)
+
+// joiner brings together what blocks and head know of the series of a
+// selection. Labels are made for the first place that has a series, elsewhere
+// its identity will do.
+type joiner struct {
+	set    *SeriesSet
+	tenant uint32
+	places int // that a series may have samples in, as far as memory is set aside
+	known  identities
+	before int // series when the place at hand was begun: each place has a series once
+	first  int // series of the first place that had any
+	guess  int // the number of the series that the next one may well be
+}
+
+// placesMost bounds the memory that is set aside for a series.
+const placesMost = 4
+
+// addBlock adds the series of a block that match.
+func (j *joiner) addBlock(ctx context.Context, e *partition.Entry, ms []*labels.Matcher) error {
+	s := j.set
+	found, err := e.Block().Select(ctx, j.tenant, ms)
+	if err != nil {
+		return err
+	}
+	for _, err := range found.Lost {
+		s.warn(err)
+	}
+	b := &sourceBlock{Block: e.Block(), number: s.blocks}
+	if b.deletions, err = e.Deletions(ctx, s.view.st.tombstones); err != nil {
+		return err
+	}
+	s.blocks++
+	var fresh []int // those not seen before
+	j.begin()
+	for i, id := range found.IDs {
+		if n, ok := j.find(id); ok {
+			s.series[n].sources = append(s.series[n].sources, source{block: b, ord: found.Ordinals[i]})
+		} else {
+			fresh = append(fresh, i)
+		}
+	}
+	lsOf, err := j.labelsOf(ctx, found, len(fresh))
+	if err != nil {
+		return err
+	}
+	slab := j.newSlab(len(fresh))
+	for k, i := range fresh {
+		if k%4096 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		ls, err := lsOf(i)
+		if err != nil {
+			if !errors.Is(err, partition.ErrCorrupt) {
+				return err
+			}
+			s.warn(err)
+			continue
+		}
+		slab.add(j, found.IDs[i], ls, source{block: b, ord: found.Ordinals[i]})
+	}
+	return nil
+}
+
+// labelsOf returns a function that returns the labels of the i-th series found,
+// n of which will be asked for.
+func (j *joiner) labelsOf(ctx context.Context, found *partition.Selection, n int) (func(i int) (labels.Labels, error), error) {
+	if 2*n <= len(found.IDs) {
+		return found.LabelsAt, nil
+	}
+	all, err := found.Labels(ctx)
+	if err != nil && !errors.Is(err, partition.ErrCorrupt) {
+		return nil, err
+	}
+	if err != nil {
+		return found.LabelsAt, nil // one by one, to tell which are lost
+	}
+	return func(i int) (labels.Labels, error) { return all[i], nil }, nil
+}
+
+// addHead adds the series of the head that match and have samples in the range.
+func (j *joiner) addHead(ctx context.Context, tr model.TimeRange, ms []*labels.Matcher) error {
+	s := j.set
+	st, head := s.view.st, s.view.db.head
+	buffers := st.buffersIn(tr)
+	if len(buffers) == 0 {
+		return nil
+	}
+	refs, err := head.Select(ctx, j.tenant, ms, buffers...)
+	if err != nil {
+		return err
+	}
+	refs = slices.DeleteFunc(refs, func(ref model.Ref) bool { return !st.inHead(ref, tr) })
+	var (
+		builder labels.ScratchBuilder
+		slab    seriesSlab
+	)
+	j.begin()
+	for i, ref := range refs {
+		if i%4096 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if j.before > 0 {
+			id, ok := head.ID(ref)
+			if !ok {
+				continue
+			}
+			if n, ok := j.find(id); ok {
+				s.series[n].sources = append(s.series[n].sources, source{ref: ref})
+				continue
+			}
+		}
+		_, id, ls, ok := head.LabelsTo(ref, &builder)
+		if !ok {
+			continue
+		}
+		if len(slab.series) == cap(slab.series) {
+			slab = j.newSlab(min(len(refs)-i, headSlab))
+		}
+		slab.add(j, id, ls, source{ref: ref})
+	}
+	return nil
+}
+
+// headSlab is for how many series of the head memory is set aside at once.
+const headSlab = 1024
+
+// begin is called before the series of a block, or of the head, are looked for.
+func (j *joiner) begin() {
+	j.before, j.guess = len(j.set.series), 0
+	if j.first == 0 {
+		j.first = j.before
+	}
+}
+
+// find returns the number of a series that another place has too. Blocks have
+// them in the same order.
+func (j *joiner) find(id model.Identity) (int, bool) {
+	all := j.set.series[:j.before]
+	if len(all) == 0 {
+		return 0, false
+	}
+	if j.guess >= len(all) || all[j.guess].ID != id {
+		n, ok := j.known.find(all, id)
+		if !ok {
+			return 0, false
+		}
+		j.guess = n
+	}
+	j.guess++
+	return j.guess - 1, true
+}
+
+// sort brings the series into the order of labels.Compare. Those of a block
+// almost always are, and others are few.
+func (j *joiner) sort() {
+	if j.first == 0 {
+		j.first = len(j.set.series)
+	}
+	first, more := j.set.series[:j.first], j.set.series[j.first:]
+	slices.SortFunc(first, compareLabels)
+	slices.SortFunc(more, compareLabels)
+	if len(more) == 0 || compareLabels(first[len(first)-1], more[0]) < 0 {
+		return
+	}
+	all := make([]*Series, 0, len(j.set.series))
+	for len(first) > 0 && len(more) > 0 {
+		if compareLabels(first[0], more[0]) < 0 {
+			all, first = append(all, first[0]), first[1:]
+		} else {
+			all, more = append(all, more[0]), more[1:]
+		}
+	}
+	j.set.series = append(append(all, first...), more...)
+}
+
+func compareLabels(a, b *Series) int { return labels.Compare(a.Labels, b.Labels) }
+
+// identities is a hash table of series by identity: of equal identities there
+// is one.
+type identities struct {
+	slots []uint32 // open addressing: number of a series + 1, 0 = free; a power of two
+	n     int      // series in it
+}
+
+// find returns the number of the series of that identity. It takes in series
+// that were added since.
+func (t *identities) find(all []*Series, id model.Identity) (int, bool) {
+	if t.n < len(all) {
+		t.take(all)
+	}
+	if len(t.slots) == 0 {
+		return 0, false
+	}
+	mask := uint64(len(t.slots) - 1)
+	for at := id.Lo & mask; t.slots[at] != 0; at = (at + 1) & mask { // identities are hashes
+		if n := int(t.slots[at] - 1); all[n].ID == id {
+			return n, true
+		}
+	}
+	return 0, false
+}
+
+func (t *identities) take(all []*Series) {
+	if 2*len(all) > len(t.slots) {
+		size := max(64, len(t.slots))
+		for size < 3*len(all) {
+			size *= 2
+		}
+		t.slots, t.n = make([]uint32, size), 0
+	}
+	mask := uint64(len(t.slots) - 1)
+	for ; t.n < len(all); t.n++ {
+		at := all[t.n].ID.Lo & mask
+		for t.slots[at] != 0 {
+			at = (at + 1) & mask
+		}
+		t.slots[at] = uint32(t.n + 1)
+	}
+}
+
+// seriesSlab is memory for series and the places of each.
+type seriesSlab struct {
+	series  []Series
+	sources []source
+}
+
+func (j *joiner) newSlab(n int) seriesSlab {
+	j.set.series = slices.Grow(j.set.series, n)
+	return seriesSlab{make([]Series, 0, n), make([]source, n*j.places)}
+}
+
+// add adds a series, for which there is room, with its first place.
+func (s *seriesSlab) add(j *joiner, id model.Identity, ls labels.Labels, src source) {
+	sources := append(s.sources[:0:j.places], src)
+	s.sources = s.sources[j.places:]
+	s.series = append(s.series, Series{ID: id, Labels: ls, tenant: j.tenant, set: j.set, sources: sources})
+	j.set.series = append(j.set.series, &s.series[len(s.series)-1])
+}
