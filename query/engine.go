@@ -20,6 +20,7 @@ const (
 	DefaultSubqueryStep  = time.Minute
 	DefaultMaxConcurrent = 20
 	DefaultMaxQueued     = 1000
+	DefaultMaxPoints     = 11_000 // of a series of a range query; the doors see to it
 )
 
 // Options are the settings of an Engine; the zero value is the default, which

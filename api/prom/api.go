@@ -28,7 +28,8 @@ type Options struct {
 	Config    func() string            // the configuration as YAML; nil = empty
 	Targets   func() []Target          // what the server scrapes; nil = nothing
 
-	Lookback time.Duration // of /federate, as the engine's; 0 = query.DefaultLookback
+	Lookback  time.Duration // of /federate, as the engine's; 0 = query.DefaultLookback
+	MaxPoints int           // of a series of a range query; 0 = query.DefaultMaxPoints
 
 	Queries        *querylog.Log // nil = one of its own that logs nothing
 	Reads          *gate.Gate    // of remote reads; nil = one of its own with the default
@@ -57,6 +58,9 @@ func New(o Options) *API {
 	}
 	if o.Lookback == 0 {
 		o.Lookback = query.DefaultLookback
+	}
+	if o.MaxPoints == 0 {
+		o.MaxPoints = query.DefaultMaxPoints
 	}
 	if o.ReadMaxSamples == 0 {
 		o.ReadMaxSamples = defaultReadSamples

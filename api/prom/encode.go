@@ -9,6 +9,8 @@ import (
 
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/query"
 )
 
 // encoderBytes is how much of an answer is collected before it is sent.
@@ -17,24 +19,30 @@ const encoderBytes = 64 << 10
 // encoder appends JSON to a buffer that is sent whenever it is full. After an
 // error of the connection loops over many parts end early.
 type encoder struct {
-	w    io.Writer
-	b    []byte
-	sent bool
-	err  error
+	w        io.Writer
+	b        []byte
+	sent     bool
+	delivery *query.Delivery // of what is no query it does nothing
+	err      error
 }
 
-func newEncoder(w io.Writer) *encoder { return &encoder{w: w, b: make([]byte, 0, 4<<10)} }
+func newEncoder(w io.Writer) *encoder {
+	return &encoder{w: w, b: make([]byte, 0, 4<<10), delivery: &query.Delivery{}}
+}
 
 // checkpoint sends the buffer if it is full and reports whether to go on. Loops
 // over parts of unknown number call it after each.
 func (e *encoder) checkpoint() bool {
 	if len(e.b) >= encoderBytes {
-		e.send()
+		if e.send(); e.err == nil {
+			e.err = e.delivery.Work()
+		}
 	}
 	return e.err == nil
 }
 
 func (e *encoder) send() {
+	e.delivery.Rest()
 	if e.err == nil {
 		_, e.err = e.w.Write(e.b)
 	}

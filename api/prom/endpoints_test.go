@@ -358,6 +358,35 @@ func TestTooManySamplesIsAnExecutionError(t *testing.T) {
 	s.get(t, "/query", "query", "edge[1h]", "time", fmt.Sprint(promtest.End)).want(t, 422, "execution", "too many samples")
 }
 
+// Every limit of a query has an error that says what it came to and which
+// setting it is.
+func TestLimitsOfQueriesAreTold(t *testing.T) {
+	for name, c := range map[string]struct {
+		engine query.Options
+		points int
+		path   string
+		code   int
+		kind   string
+		says   string
+	}{
+		"samples":      {query.Options{MaxSamples: 10}, 0, "/query_range", 422, "execution", ", more than the 10 of --query.max-samples"},
+		"memory":       {query.Options{MaxBytes: 100}, 0, "/query_range", 422, "execution", " in memory, more than the 100 bytes of --query.max-bytes"},
+		"series":       {query.Options{MaxSeries: 1}, 0, "/query", 422, "execution", "series, more than the 1 of --query.max-series"},
+		"samples read": {query.Options{MaxRead: 1}, 0, "/query", 422, "execution", " samples, more than the 1 of --query.max-samples-read"},
+		"all memory":   {query.Options{TotalBytes: 100}, 0, "/query", 503, "unavailable", "more than the 100 bytes of --query.max-total-bytes"},
+		"points":       {query.Options{}, 20, "/query_range", 400, "bad_data", "query would make 100 points per timeseries, more than the 20 of --query.max-points"},
+		"time":         {query.Options{Timeout: time.Nanosecond}, 0, "/query_range", 503, "timeout", "timed out"},
+	} {
+		s := newServer(t, Options{Engine: query.New(c.engine), MaxPoints: c.points})
+		end := fmt.Sprint(promtest.End)
+		got := s.get(t, c.path, "query", "http_requests_total", "time", end, "start", fmt.Sprint(promtest.End-1000), "end", end, "step", "10")
+		t.Run(name, func(t *testing.T) { got.want(t, c.code, c.kind, c.says) })
+		if retry := got.header.Get("Retry-After") != ""; retry != (name == "all memory") {
+			t.Errorf("%s: Retry-After is there: %v", name, retry)
+		}
+	}
+}
+
 func TestOverloadIsUnavailable(t *testing.T) {
 	engine := query.New(query.Options{MaxConcurrent: 1, MaxQueued: 1})
 	s := newServer(t, Options{Engine: engine})

@@ -20,8 +20,7 @@ import (
 // Bounds of a request.
 const (
 	maxFormBytes = 10 << 20
-	maxSelectors = 1000   // of match[] in one request
-	maxPoints    = 11_000 // of a range query, a series
+	maxSelectors = 1000 // of match[] in one request
 )
 
 // parseForm reads the parameters from URL and body into r.Form.

@@ -71,8 +71,8 @@ func (a *API) queryRange(r *http.Request) (answer, *apiError) {
 	if step < time.Millisecond {
 		return answer{}, badParam("step", errors.New("zero or negative query resolution step widths are not accepted. Try a positive integer"))
 	}
-	if end.Sub(start)/step > maxPoints {
-		return answer{}, badData(errors.New("exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"))
+	if n := int64(end.Sub(start) / step); n > int64(a.opts.MaxPoints) {
+		return answer{}, badData(tooManyPoints(n, a.opts.MaxPoints))
 	}
 	if bad := checkQueryTime("start", start); bad != nil {
 		return answer{}, bad
@@ -84,6 +84,15 @@ func (a *API) queryRange(r *http.Request) (answer, *apiError) {
 	return a.evaluate(r, limit, span, func(ctx context.Context, q *query.Queryable, o promql.QueryOpts, expr string) (promql.Query, error) {
 		return a.engine.NewRangeQuery(ctx, q, o, expr, start, end, step)
 	})
+}
+
+// tooManyPoints is the error of a range query of too many steps: Prometheus' own
+// at its limit, which is the default.
+func tooManyPoints(n int64, most int) error {
+	if most == query.DefaultMaxPoints {
+		return errors.New("exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)")
+	}
+	return fmt.Errorf("query would make %d points per timeseries, more than the %d of --query.max-points. Try decreasing the query resolution (?step=XX)", n, most)
 }
 
 // evaluate runs the query that prepare makes, with the parameters that both
@@ -134,7 +143,11 @@ func (a *API) evaluate(r *http.Request, limit int, span querylog.Query, prepare 
 		st = newStats(qry.Stats(), false)
 		ans.warnings.Add(fmt.Errorf("value %q for parameter \"stats\" is deprecated and will be rejected in the next major release, use %q or %q", s, "true", statsAll))
 	}
-	ans.data = queryData(value, st)
+	ans.data = func(e *encoder) {
+		e.delivery = query.Deliver(r.Context(), qry)
+		defer e.delivery.End()
+		queryData(value, st)(e)
+	}
 	return ans, nil
 }
 

@@ -1,6 +1,10 @@
 package prom
 
-import "slices"
+import (
+	"slices"
+
+	"tsdb/query"
+)
 
 // timeTexts remembers how the times of the series before were written: all
 // series of a range query have times of one grid, and writing a time takes as
@@ -18,6 +22,9 @@ type timeTexts struct {
 // these are times of samples.
 const straysMax = 100
 
+// timesMax is how many times are remembered.
+const timesMax = query.DefaultMaxPoints
+
 // append appends a time as appendTime does.
 func (c *timeTexts) append(dst []byte, ms int64) []byte {
 	i := c.next
@@ -27,7 +34,7 @@ func (c *timeTexts) append(dst []byte, ms int64) []byte {
 		}
 		var found bool
 		if i, found = slices.BinarySearch(c.t, ms); !found {
-			if i < len(c.t) || i == maxPoints {
+			if i < len(c.t) || i == timesMax {
 				c.strays++
 				return appendTime(dst, ms)
 			}

@@ -19,11 +19,8 @@ import (
 	"tsdb/query"
 )
 
-// Bounds of a query.
-const (
-	maxPoints      = 11_000 // a series
-	maxAnnotations = 10     // warnings, and infos
-)
+// maxAnnotations bounds the warnings of an answer, and the infos.
+const maxAnnotations = 10
 
 // errTruncated is the warning of an answer that its limit cut short.
 var errTruncated = errors.New("results truncated due to limit")
@@ -51,8 +48,8 @@ func (s *Service) QueryRange(r *tsdbv1.QueryRangeRequest, to grpc.ServerStreamin
 		return invalid(errors.New("end_ms must not be before start_ms"))
 	case r.StepMs < 1 || r.StepMs > math.MaxInt64/int64(time.Millisecond):
 		return invalid(errors.New("step_ms must be at least 1"))
-	case (r.EndMs-r.StartMs)/r.StepMs > maxPoints:
-		return invalid(fmt.Errorf("exceeded maximum resolution of %d points per timeseries: try a larger step_ms", maxPoints))
+	case (r.EndMs-r.StartMs)/r.StepMs > int64(s.opts.MaxPoints):
+		return invalid(fmt.Errorf("query would make %d points per timeseries, more than the %d of --query.max-points: try a larger step_ms", (r.EndMs-r.StartMs)/r.StepMs, s.opts.MaxPoints))
 	}
 	asked := querylog.Query{Text: r.Query, StartMs: r.StartMs, EndMs: r.EndMs, StepMs: r.StepMs}
 	return s.evaluate(to, asked, r.Options, func(ctx context.Context, q *query.Queryable, o promql.QueryOpts) (promql.Query, error) {
@@ -97,7 +94,9 @@ func (s *Service) evaluate(to grpc.ServerStreamingServer[tsdbv1.QueryResponse], 
 	if res.Err != nil {
 		return statusOf(res.Err, true)
 	}
-	out := newQueryAnswer(to)
+	delivery := query.Deliver(ctx, q)
+	defer delivery.End()
+	out := newQueryAnswer(to, delivery)
 	if out.write(res, int(o.GetLimit())) {
 		res.Warnings.Add(errTruncated)
 	}
@@ -135,26 +134,35 @@ func valid(texts []string) []string {
 
 // queryAnswer sends a result. After an error of the stream it does nothing.
 type queryAnswer struct {
-	to      grpc.ServerStreamingServer[tsdbv1.QueryResponse]
-	series  *seriesFrames
-	samples *sampleFrames
-	err     error
+	to       grpc.ServerStreamingServer[tsdbv1.QueryResponse]
+	delivery *query.Delivery
+	series   *seriesFrames
+	samples  *sampleFrames
+	err      error
 }
 
-func newQueryAnswer(to grpc.ServerStreamingServer[tsdbv1.QueryResponse]) *queryAnswer {
-	return &queryAnswer{
-		to: to,
-		series: &seriesFrames{send: func(b *tsdbv1.SeriesBatch) error {
-			return to.Send(&tsdbv1.QueryResponse{Frame: &tsdbv1.QueryResponse_Series{Series: b}})
-		}},
-		samples: newSampleFrames(func(b *tsdbv1.SampleBatch) error {
-			return to.Send(&tsdbv1.QueryResponse{Frame: &tsdbv1.QueryResponse_Samples{Samples: b}})
-		}),
+func newQueryAnswer(to grpc.ServerStreamingServer[tsdbv1.QueryResponse], delivery *query.Delivery) *queryAnswer {
+	a := &queryAnswer{to: to, delivery: delivery}
+	a.series = &seriesFrames{send: func(b *tsdbv1.SeriesBatch) error {
+		return a.send(&tsdbv1.QueryResponse{Frame: &tsdbv1.QueryResponse_Series{Series: b}})
+	}}
+	a.samples = newSampleFrames(func(b *tsdbv1.SampleBatch) error {
+		return a.send(&tsdbv1.QueryResponse{Frame: &tsdbv1.QueryResponse_Samples{Samples: b}})
+	})
+	return a
+}
+
+// send sends a frame, and waits until the query may go on with the next.
+func (a *queryAnswer) send(r *tsdbv1.QueryResponse) error {
+	a.delivery.Rest()
+	if err := a.to.Send(r); err != nil {
+		return err
 	}
+	return a.delivery.Work()
 }
 
 func (a *queryAnswer) header(h *tsdbv1.QueryHeader) {
-	a.err = a.to.Send(&tsdbv1.QueryResponse{Frame: &tsdbv1.QueryResponse_Header{Header: h}})
+	a.err = a.send(&tsdbv1.QueryResponse{Frame: &tsdbv1.QueryResponse_Header{Header: h}})
 }
 
 func (a *queryAnswer) try(f func() error) {
@@ -231,5 +239,5 @@ func (a *queryAnswer) matrixSeries(index uint32, s *promql.Series) error {
 }
 
 func (a *queryAnswer) end(e *tsdbv1.QueryEnd) {
-	a.try(func() error { return a.to.Send(&tsdbv1.QueryResponse{Frame: &tsdbv1.QueryResponse_End{End: e}}) })
+	a.try(func() error { return a.send(&tsdbv1.QueryResponse{Frame: &tsdbv1.QueryResponse_End{End: e}}) })
 }

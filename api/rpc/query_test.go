@@ -261,12 +261,27 @@ func TestErrorsHaveTheirCodes(t *testing.T) {
 	want("step", ranged(0, 1, 0), codes.InvalidArgument, "step_ms")
 	want("huge step", ranged(0, 1, math.MaxInt64), codes.InvalidArgument, "step_ms")
 	want("end", ranged(1, 0, 1), codes.InvalidArgument, "before start_ms")
-	want("points", ranged(0, 11_001, 1), codes.InvalidArgument, "11000 points")
+	want("points", ranged(0, 11_001, 1), codes.InvalidArgument, "11001 points per timeseries, more than the 11000 of --query.max-points")
 	want("time", ranged(math.MinInt64, 0, 1), codes.InvalidArgument, "between the years")
 
 	small := newServer(t, Options{Engine: query.New(query.Options{MaxSamples: 3})})
 	_, err = small.instant(t, "http_requests_total", nil)
 	want("samples", err, codes.ResourceExhausted, "too many samples")
+	for limit, o := range map[string]query.Options{
+		"more than the 100 bytes of --query.max-bytes": {MaxBytes: 100}, "more than the 2 of --query.max-series": {MaxSeries: 2},
+		"more than the 2 of --query.max-samples-read": {MaxRead: 2},
+	} {
+		_, err = newServer(t, Options{Engine: query.New(o)}).instant(t, "http_requests_total", nil)
+		want(limit, err, codes.ResourceExhausted, limit)
+		if details := status.Convert(err).Details(); len(details) != 0 {
+			t.Errorf("%s: details %v", limit, details)
+		}
+	}
+	_, err = newServer(t, Options{Engine: query.New(query.Options{TotalBytes: 100})}).instant(t, "http_requests_total", nil)
+	want("memory of all", err, codes.ResourceExhausted, "more than the 100 bytes of --query.max-total-bytes")
+	if details := status.Convert(err).Details(); len(details) != 1 || details[0].(*errdetails.RetryInfo).RetryDelay.AsDuration() != time.Second {
+		t.Errorf("details %v", details)
+	}
 	slow := newServer(t, Options{Engine: query.New(query.Options{Timeout: time.Nanosecond})})
 	_, err = slow.instant(t, "http_requests_total", nil)
 	want("timeout", err, codes.DeadlineExceeded, "timed out")

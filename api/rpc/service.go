@@ -27,11 +27,12 @@ type Options struct {
 	DB     func() (*storage.DB, error)
 	Engine *query.Engine
 
-	Lookback time.Duration // as the engine's; 0 = query.DefaultLookback
-	Queries  *querylog.Log // nil = one of its own that logs nothing
-	Reads    *gate.Gate    // of Series; nil = one of its own with the default
-	Clock    vfs.Clock     // nil = the system's
-	Logger   *slog.Logger  // nil = none
+	Lookback  time.Duration // as the engine's; 0 = query.DefaultLookback
+	MaxPoints int           // of a series of a range query; 0 = query.DefaultMaxPoints
+	Queries   *querylog.Log // nil = one of its own that logs nothing
+	Reads     *gate.Gate    // of Series; nil = one of its own with the default
+	Clock     vfs.Clock     // nil = the system's
+	Logger    *slog.Logger  // nil = none
 }
 
 // Service answers tsdb.v1.Query. It is safe for concurrent use.
@@ -44,6 +45,9 @@ type Service struct {
 func New(o Options) *Service {
 	if o.Lookback == 0 {
 		o.Lookback = query.DefaultLookback
+	}
+	if o.MaxPoints == 0 {
+		o.MaxPoints = query.DefaultMaxPoints
 	}
 	if o.Reads == nil {
 		o.Reads = gate.New(gate.DefaultConcurrent)

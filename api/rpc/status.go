@@ -28,6 +28,7 @@ func statusOf(err error, inQuery bool) error {
 		canceled promql.ErrQueryCanceled
 		timeout  promql.ErrQueryTimeout
 		tooMany  promql.ErrTooManySamples
+		limit    *query.LimitError
 		store    promql.ErrStorage
 	)
 	code := codes.Internal
@@ -44,7 +45,7 @@ func statusOf(err error, inQuery bool) error {
 		return retry(codes.ResourceExhausted, err)
 	case errors.Is(err, storage.ErrBusy), errors.Is(err, storage.ErrClosed), errors.Is(err, storage.ErrPoisoned):
 		return retry(codes.Unavailable, err)
-	case errors.As(err, &tooMany):
+	case errors.As(err, &tooMany), errors.As(err, &limit):
 		code = codes.ResourceExhausted
 	case errors.As(err, &store):
 	case inQuery:
