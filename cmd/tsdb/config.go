@@ -26,6 +26,11 @@ type config struct {
 
 	queryTimeout     duration
 	queryMaxSamples  count
+	queryMaxBytes    sizeOrNone
+	queryTotalBytes  memoryShare
+	queryMaxSeries   countOrNone
+	queryMaxRead     countOrNone
+	queryMaxPoints   count
 	queryConcurrency count
 	querySlow        duration
 
@@ -73,7 +78,12 @@ func (c *config) flagSet() *flag.FlagSet {
 
 	variable(&c.queryTimeout, "query.timeout", "2m", "`longest` time a query may take")
 	variable(&c.queryMaxSamples, "query.max-samples", "50000000", "most `samples` a query may hold in memory")
-	variable(&c.queryConcurrency, "query.max-concurrency", "20", "most `queries` at a time; others wait")
+	variable(&c.queryMaxBytes, "query.max-bytes", "1GiB", "most `bytes` of memory a query may hold; 0 = no limit")
+	variable(&c.queryTotalBytes, "query.max-total-bytes", "40%", "most `memory` that all queries may hold together: a size, or a part of what the machine or the control group has; an eighth of it is kept for small queries; 0 = no limit")
+	variable(&c.queryMaxSeries, "query.max-series", "0", "most `series` a query may select; 0 = no limit")
+	variable(&c.queryMaxRead, "query.max-samples-read", "0", "most `samples` a query may read; 0 = no limit")
+	variable(&c.queryMaxPoints, "query.max-points", "11000", "most `points` a series of a range query may have")
+	variable(&c.queryConcurrency, "query.max-concurrency", "20", "most `queries` at a time that work for more than 20 ms, and as many that do not; others wait")
 
 	variable(&c.querySlow, "query.log-slower-than", "10s", "log queries that take longer than this `time`; 0 = none")
 

@@ -38,8 +38,13 @@ limit.labels: "128"
 log.format: "text"
 log.level: "info"
 query.log-slower-than: "10s"
+query.max-bytes: "1GiB"
 query.max-concurrency: "20"
+query.max-points: "11000"
 query.max-samples: "50000000"
+query.max-samples-read: "0"
+query.max-series: "0"
+query.max-total-bytes: "40%"
 query.timeout: "2m"
 remote-read.max-concurrency: "10"
 remote-read.max-samples: "50000000"
@@ -111,6 +116,10 @@ func TestMistakesAreNamed(t *testing.T) {
 	f("short retention", "", []string{"--retention.raw=5m"}, "shorter than an hour")
 	f("several", "", []string{"--retention.raw=5m", "--query.timeout=0"}, "--retention.raw", "--query.timeout")
 	f("argument", "", []string{"data"}, `unexpected argument "data"`)
+	f("bad share", "", []string{"--query.max-total-bytes=110%"}, "is not a part of the memory")
+	f("no share", "", []string{"--query.max-total-bytes=some"}, `"some" is not a size`, "nor a part of the memory")
+	f("negative", "", []string{"--query.max-bytes=-1"}, "is not a size")
+	f("negative count", "", []string{"--query.max-series=-1"}, "--query.max-series")
 	f("bad level", "", []string{"--log.level=loud"}, "debug, info, warn, error")
 }
 
@@ -130,5 +139,8 @@ func TestValuesReadBack(t *testing.T) {
 		}
 	}
 	f("--wal.sync=interval=1.5s", "--retention.raw=1y", "--limit.body=1500", "--limit.label-name=3KiB")
+	f("--query.max-bytes=0", "--query.max-total-bytes=0", "--query.max-series=1000000", "--query.max-samples-read=5")
+	f("--query.max-bytes=5GiB", "--query.max-total-bytes=75%")
+	f("--query.max-total-bytes=5GiB")
 	f("--wal.sync=off", "--retention.raw=0s", "--limit.body=2GiB")
 }

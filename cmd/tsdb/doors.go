@@ -30,6 +30,10 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 	s.engine = query.New(query.Options{
 		Timeout:       time.Duration(s.config.queryTimeout),
 		MaxSamples:    int(s.config.queryMaxSamples),
+		MaxBytes:      int64(s.config.queryMaxBytes),
+		TotalBytes:    s.config.queryTotalBytes.of(memoryBytes("/")),
+		MaxSeries:     int64(s.config.queryMaxSeries),
+		MaxRead:       int64(s.config.queryMaxRead),
 		MaxConcurrent: int(s.config.queryConcurrency),
 		Logger:        s.log,
 		Registerer:    s.registry,
@@ -47,11 +51,12 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 		Targets:   s.targets,
 		Logger:    s.log,
 
+		MaxPoints:      int(s.config.queryMaxPoints),
 		Queries:        queries,
 		Reads:          s.reads,
 		ReadMaxSamples: int(s.config.readMaxSamples),
 	})
-	calls := rpc.New(rpc.Options{DB: s.database.get, Engine: s.engine, Queries: queries, Reads: s.reads, Logger: s.log})
+	calls := rpc.New(rpc.Options{DB: s.database.get, Engine: s.engine, MaxPoints: int(s.config.queryMaxPoints), Queries: queries, Reads: s.reads, Logger: s.log})
 	return []func(*http.ServeMux){in.Register, out.Register}, []func(*api.RPC){
 		func(to *api.RPC) { in.RegisterRPC(to) },
 		func(to *api.RPC) { calls.Register(to) },

@@ -77,6 +77,32 @@ func (c *count) Set(s string) error {
 	return nil
 }
 
+// sizeOrNone is a size, or 0 for no limit.
+type sizeOrNone size
+
+func (z *sizeOrNone) String() string { return (*size)(z).String() }
+
+func (z *sizeOrNone) Set(s string) error {
+	if s == "0" {
+		*z = 0
+		return nil
+	}
+	return (*size)(z).Set(s)
+}
+
+// countOrNone is a whole number, 0 for no limit.
+type countOrNone count
+
+func (c *countOrNone) String() string { return (*count)(c).String() }
+
+func (c *countOrNone) Set(s string) error {
+	if s == "0" {
+		*c = 0
+		return nil
+	}
+	return (*count)(c).Set(s)
+}
+
 // walSync is a flag: always, off, or interval=DURATION.
 type walSync struct{ mode wal.Mode }
 
