@@ -94,7 +94,7 @@ func (c *cuts) of(w *windows, in span, scratch *cut) *cut {
 	c.mu.Unlock()
 	// Comparing times costs far less than finding windows among them and
 	// dividing by where they lie (BenchmarkKernel).
-	if m.cut != nil && (&m.t[0] == &in.t[0] || slices.Equal(m.t, in.t)) {
+	if m.cut != nil && (&m.t[0] == &in.t[0] || equalTimes(m.t, in.t)) {
 		return m.cut
 	}
 	if !keep {

@@ -2,6 +2,7 @@ package query
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 	"time"
 
@@ -386,28 +387,28 @@ func better(a, b float64) float64 {
 // of two is what adding up a window gives, rounding and its compensation
 // included: nothing is ever lost. Counts and bytes are such numbers, and wide
 // windows cost no more than narrow ones (BenchmarkKernel/function=avg_over_time).
-func (p *points) prefixSums() ([]float64, bool) {
-	const most = 1 << 53
-	sums := resize(p.sort, len(p.v)+1)
-	p.sort = sums
-	sum, size := 0.0, 0.0
+func (p *points) prefixSums() ([]int64, bool) {
+	sums := resize(p.sums, len(p.v)+1)
+	p.sums = sums
+	sum, size := int64(0), uint64(0) // size has the bits that any value has
 	for k, v := range p.v {
 		sums[k] = sum
-		sum += v
-		size += math.Abs(v)
-		if float64(int64(v)) != v || !(size <= most) {
+		i := int64(v)
+		if float64(i) != v {
 			return nil, false
 		}
+		sum += i
+		size |= uint64(i ^ i>>63)
 	}
 	sums[len(p.v)] = sum
-	return sums, true
+	return sums, bits.Len64(size)+bits.Len(uint(len(p.v))) <= 53
 }
 
 func sumOverTime(p *points, out []float64) error {
 	sums, exact := p.prefixSums()
 	return p.each(func(i int, lo, hi int32) {
 		if exact {
-			out[i] = sums[hi] - sums[lo]
+			out[i] = float64(sums[hi] - sums[lo])
 			return
 		}
 		var sum, c float64
@@ -426,7 +427,7 @@ func avgOverTime(p *points, out []float64) error {
 	sums, exact := p.prefixSums()
 	return p.each(func(i int, lo, hi int32) {
 		if exact {
-			out[i] = (sums[hi] - sums[lo]) / float64(hi-lo)
+			out[i] = float64(sums[hi]-sums[lo]) / float64(hi-lo)
 			return
 		}
 		out[i] = mean(p.v[lo:hi])

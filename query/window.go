@@ -39,6 +39,7 @@ type points struct {
 	deque  []int32   // scratch
 	sort   []float64 // scratch
 	weight []int64   // scratch of heavy
+	sums   []int64   // scratch
 }
 
 // kernelHost is what a kernel may ask for.
