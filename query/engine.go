@@ -39,6 +39,8 @@ type Options struct {
 	MaxQueued     int // queries that wait for one of them to end, more get ErrOverloaded; 0 = DefaultMaxQueued
 	Cores         int // goroutines that evaluate queries at a time; 0 = GOMAXPROCS
 
+	CacheBytes int64 // memory for answers of range queries; 0 = none are kept
+
 	Parser             parser.Options // language features beyond the stable ones
 	DelayedNameRemoval bool           // drop metric names after the whole evaluation instead of at each function
 	UseStartTimestamps bool           // let rate, increase, irate and resets use start timestamps
@@ -80,6 +82,7 @@ type Engine struct {
 	cores   *cores
 	memory  memory
 	limits  limits
+	answers *answerCache
 	timeout time.Duration
 
 	settings     settings
@@ -100,6 +103,7 @@ func New(o Options) *Engine {
 		cores:   newCores(o.Cores),
 		memory:  memory{limit: o.TotalBytes},
 		limits:  limits{bytes: o.MaxBytes, series: o.MaxSeries, read: o.MaxRead},
+		answers: newAnswerCache(o.CacheBytes, o.Registerer),
 		timeout: o.Timeout,
 		settings: settings{
 			subqueryStep:    o.SubqueryStep.Milliseconds(),
@@ -145,6 +149,24 @@ func (e *Engine) Waiting() int { return int(e.queue.waiting.Load()) }
 // MemoryBytes returns the memory that queries hold, their answers until they are
 // closed among it.
 func (e *Engine) MemoryBytes() int64 { return e.memory.held.Load() }
+
+// DropCache forgets all answers.
+func (e *Engine) DropCache() { e.answers.clear() }
+
+// Close ends the goroutines of the engine, after Drain. It need not be called if
+// Options.CacheBytes is 0.
+func (e *Engine) Close() { e.answers.close() }
+
+// Uncached returns options that are o, which may be nil, but for the cache: a
+// query with them is evaluated as a whole.
+func Uncached(o promql.QueryOpts) promql.QueryOpts {
+	if o == nil {
+		o = promql.NewPrometheusQueryOpts(false, 0)
+	}
+	return uncachedOpts{o}
+}
+
+type uncachedOpts struct{ promql.QueryOpts }
 
 // Drain waits until no query runs and lets none begin any more, or returns the
 // error of ctx. A database is closed after its engines are drained.

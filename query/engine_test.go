@@ -194,6 +194,7 @@ func TestTooManySamplesAreRefused(t *testing.T) {
 type broken struct{ err error }
 
 func (b broken) View() (*storage.View, error) { return nil, b.err }
+func (b broken) Changes() *storage.Changes    { return nil }
 
 func TestFaultsOfTheStorageAreTold(t *testing.T) {
 	e := query.New(query.Options{})

@@ -17,6 +17,11 @@ var ErrOverloaded = errors.New("too many queries are waiting already, try again 
 // ones and is in the way of light ones. It begins anew when there is one.
 var errHeavy = errors.New("every place of a heavy query is taken")
 
+// errParts ends a query that has been answered from the cache in part, and the
+// rest of which has something to say: a warning, an error. It begins anew without
+// the cache, because other steps may have a say in that.
+var errParts = errors.New("an answer cannot be put together from parts")
+
 // The part of the error text of an ended query that says where it ended, in
 // the words Prometheus uses.
 const (

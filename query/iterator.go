@@ -65,7 +65,10 @@ func (it *iterator) ready() bool {
 		it.fail(storageError(err))
 		return false
 	}
-	it.hintFirst()
+	if len(it.samples.H) > 0 {
+		sel.histograms.Store(true)
+		it.hintFirst()
+	}
 	return true
 }
 

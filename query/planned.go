@@ -18,6 +18,8 @@ type planned struct {
 	engine    *Engine
 	queryable *witness
 	text      string
+	uncached  bool // the answer is not to come from the cache
+	fromCache int  // steps that did
 	stmt      *parser.EvalStmt
 	settings  settings
 	grid      grid
@@ -61,6 +63,7 @@ func (e *Engine) prepare(q *witness, opts promql.QueryOpts, qs string, start, en
 		if d := opts.LookbackDelta(); d > 0 {
 			p.stmt.LookbackDelta = d
 		}
+		_, p.uncached = opts.(uncachedOpts)
 	}
 	p.samples = stats.NewQuerySamples(perStep)
 	p.settings.lookback = p.stmt.LookbackDelta.Milliseconds()
@@ -118,17 +121,23 @@ func (p *planned) exec(ctx context.Context) *promql.Result {
 }
 
 // execOwn waits for its turn and runs the plan: once more if the query turns out
-// to be heavy where it may not.
+// to be heavy where it may not, or if it cannot be answered in parts.
 func (p *planned) execOwn(ctx context.Context) (*promql.Result, error) {
 	total, ctx := p.timers.GetSpanTimer(ctx, stats.ExecTotalTime)
 	defer total.Finish()
-	res, err := p.attempt(ctx, false)
-	if errors.Is(err, errHeavy) {
+	for heavy := false; ; {
+		res, err := p.attempt(ctx, heavy)
+		switch {
+		case errors.Is(err, errHeavy):
+			heavy = true
+		case errors.Is(err, errParts):
+			p.uncached = true
+		default:
+			return res, err
+		}
 		p.mem.close()
 		p.samples = stats.NewQuerySamples(p.samples.EnablePerStepStats)
-		res, err = p.attempt(ctx, true)
 	}
-	return res, err
 }
 
 // attempt waits for a place among the light or the heavy queries and runs the
@@ -154,6 +163,7 @@ func (p *planned) attempt(ctx context.Context, heavy bool) (*promql.Result, erro
 		return nil, contextError(err, inExecution)
 	}
 	prep, _ := p.timers.GetSpanTimer(ctx, stats.QueryPreparationTime)
+	kept := p.lookUp()
 	q, err := p.queryable.Querier(promql.FindMinMaxTime(p.stmt))
 	prep.Finish()
 	if err != nil {
@@ -172,7 +182,10 @@ func (p *planned) attempt(ctx context.Context, heavy bool) (*promql.Result, erro
 	p.samples.InitStepTracking(p.grid.start, p.grid.last(), p.grid.step)
 	inner, _ := p.timers.GetSpanTimer(ctx, stats.InnerEvalTime)
 	began = time.Now()
-	v, err := p.evaluate(&frame{x, &counts{qs: p.samples}})
+	if kept != nil && kept.damaged(ours.view) {
+		kept = nil
+	}
+	v, err := p.evaluate(&frame{x, &counts{qs: p.samples}}, kept)
 	inner.Finish()
 	stage.WithLabelValues(stageSelect).Observe(ours.selecting().Seconds())
 	stage.WithLabelValues(stageEvaluate).Observe((time.Since(began) - ours.selecting()).Seconds())
@@ -193,8 +206,8 @@ func (p *planned) track() {
 	p.queryable.track(p.mem)
 }
 
-// evaluate returns the value of the query.
-func (p *planned) evaluate(f *frame) (v parser.Value, err error) {
+// evaluate returns the value of the query; kept is what the cache knows, or nil.
+func (p *planned) evaluate(f *frame, kept *lookup) (v parser.Value, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = panicked(f.log, r)
@@ -224,9 +237,11 @@ func (p *planned) evaluate(f *frame) (v parser.Value, err error) {
 		}
 		return p.sorted(m), nil
 	}
+	if kept != nil {
+		return kept.answer(f)
+	}
 	if !instant && !f.delayedNames {
-		m, err := p.matrix(f)
-		return p.sorted(m), err
+		return p.matrix(f, p.node, p.grid)
 	}
 	t, err := f.table(p.node)
 	if err != nil {
@@ -276,9 +291,9 @@ func (p *planned) withoutNames(m promql.Matrix) (promql.Matrix, error) {
 	return m, nil
 }
 
-// matrix evaluates a range query column by column.
-func (p *planned) matrix(f *frame) (promql.Matrix, error) {
-	src, err := f.open(p.node)
+// matrix evaluates a node on its grid, column by column.
+func (p *planned) matrix(f *frame, n node, g grid) (promql.Matrix, error) {
+	src, err := f.open(n)
 	if err != nil {
 		return nil, err
 	}
@@ -295,10 +310,10 @@ func (p *planned) matrix(f *frame) (promql.Matrix, error) {
 		if err := f.mem.take(answerBytes(points)); err != nil {
 			return err
 		}
-		m = append(m, seriesOf(c, p.grid))
+		m = append(m, seriesOf(c, g))
 		return nil
 	})
-	return m, err
+	return p.sorted(m), err
 }
 
 // matrixOf returns the values of a table as points.

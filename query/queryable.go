@@ -3,6 +3,7 @@ package query
 import (
 	"context"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,8 @@ import (
 type Source interface {
 	// View pins a consistent look at the database. The caller releases it.
 	View() (*storage.View, error)
+	// Changes counts what changes in the past.
+	Changes() *storage.Changes
 }
 
 // Queryable shows a database through Prometheus' interfaces for readers of
@@ -37,6 +40,9 @@ var (
 func NewQueryable(src Source, tenant uint32) *Queryable {
 	return &Queryable{src: src, tenant: tenant}
 }
+
+// counted returns the counters of changes of what is read, and the tenant.
+func (q *Queryable) counted() (*storage.Changes, uint32) { return q.src.Changes(), q.tenant }
 
 // Querier pins a view for reading the times mint to maxt, both inclusive, in
 // Unix milliseconds. Close releases it; nothing read through the querier may
@@ -82,6 +88,8 @@ type selection struct {
 	unwatch func() bool
 	set     *storage.SeriesSet
 	tr      model.TimeRange
+
+	histograms atomic.Bool // were among the samples read
 
 	recovers bool // as the querier's
 }
@@ -147,6 +155,15 @@ func limitOf(hints *promstorage.LabelHints) int {
 		return 0
 	}
 	return hints.Limit
+}
+
+// plain reports whether all that was read so far were floats, without a warning.
+func (q *querier) plain() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return !slices.ContainsFunc(q.mu.selections, func(s *selection) bool {
+		return s.histograms.Load() || len(s.set.Warnings()) > 0
+	})
 }
 
 // Close releases the view. A second Close does nothing.

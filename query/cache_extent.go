@@ -1,0 +1,197 @@
+package query
+
+import (
+	"slices"
+	"sort"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+
+	"tsdb/internal/model"
+	"tsdb/storage"
+)
+
+// extent is the answer of an expression on a grid, and what the counters of
+// changes said about all that it read. It is immutable, and so is what it shares
+// with answers handed out: points are never written to after they are made.
+type extent struct {
+	grid
+	series promql.Matrix // sorted by labels, floats only
+	sums   []hourSums    // by read
+}
+
+// hourSums are the sums of change counters hour by hour.
+type hourSums struct {
+	first int64 // hour
+	sums  []uint64
+}
+
+// sumsOf reads the counters of all that is read on a grid. It reports false if
+// that is too much.
+func sumsOf(c *storage.Changes, reads []read, g grid) ([]hourSums, bool) {
+	const most = 100_000 // hours: eleven years
+	all := make([]hourSums, len(reads))
+	for k := range reads {
+		first, last := reads[k].hours(g)
+		if last-first >= most/int64(len(reads)) {
+			return nil, false
+		}
+		all[k] = hourSums{first, c.Sums(make([]uint64, 0, last-first+1), first, last, reads[k].metrics)}
+	}
+	return all, true
+}
+
+// valid returns, step by step, whether the extent still holds: nothing has
+// changed in any hour that the step read. now covers all hours of the extent.
+func (e *extent) valid(reads []read, now []hourSums) (ok []bool, spoiled int) {
+	bad := make([]bool, e.n)
+	for k := range reads {
+		was, is := &e.sums[k], &now[k]
+		for i, sum := range was.sums {
+			if hour := was.first + int64(i); sum != is.sums[hour-is.first] {
+				from, to := reads[k].steps(e.grid, hour)
+				for s := from; s < to; s++ {
+					bad[s] = true
+				}
+			}
+		}
+	}
+	for s, b := range bad {
+		if b {
+			spoiled++
+		}
+		bad[s] = !b
+	}
+	return bad, spoiled
+}
+
+// span returns the times that are read on a grid.
+func (r *read) span(g grid) model.TimeRange {
+	if r.fixed {
+		return model.TimeRange{Min: r.first, Max: r.last + 1}
+	}
+	return model.TimeRange{Min: g.start + r.first, Max: g.last() + r.last + 1}
+}
+
+// hours returns the first and the last hour that is read on a grid.
+func (r *read) hours(g grid) (first, last int64) {
+	tr := r.span(g)
+	return storage.ChangeHour(tr.Min), storage.ChangeHour(tr.Max - 1)
+}
+
+// settled returns how many steps at the beginning of a grid read nothing later
+// than a time.
+func (r *read) settled(g grid, t int64) int {
+	if r.fixed {
+		if r.last > t {
+			return 0
+		}
+		return g.n
+	}
+	return sort.Search(g.n, func(i int) bool { return g.at(i)+r.last > t })
+}
+
+// steps returns the steps from ≤ s < to of a grid that read an hour.
+func (r *read) steps(g grid, hour int64) (from, to int) {
+	begin, end := hour*model.HourMs, (hour+1)*model.HourMs
+	if r.fixed {
+		if r.first < end && r.last >= begin {
+			return 0, g.n
+		}
+		return 0, 0
+	}
+	from = sort.Search(g.n, func(i int) bool { return g.at(i)+r.last >= begin })
+	to = sort.Search(g.n, func(i int) bool { return g.at(i)+r.first >= end })
+	return from, to
+}
+
+// bytes returns about how much memory the extent takes.
+func (e *extent) bytes() int64 {
+	n := 256
+	for i := range e.series {
+		s := &e.series[i]
+		n += 16*len(s.Floats) + 96 + int(s.Metric.ByteSize())
+	}
+	for _, s := range e.sums {
+		n += 32 + 8*len(s.sums)
+	}
+	return int64(n)
+}
+
+// piece is a part of an answer: the points of some series from one time to
+// another, both inclusive.
+type piece struct {
+	series      promql.Matrix // sorted by labels
+	first, last int64
+}
+
+// joinPieces puts pieces that follow each other in time together. The answer is sorted
+// by labels; it shares the points of series that are in one piece only.
+func joinPieces(pieces []piece) promql.Matrix {
+	if len(pieces) == 1 {
+		return clip(pieces[0].series, pieces[0].first, pieces[0].last)
+	}
+	out := promql.Matrix{}
+	next := make([]int, len(pieces)) // series of each piece
+	parts := make([][]promql.FPoint, 0, len(pieces))
+	for {
+		lowest := -1
+		for k, p := range pieces {
+			if next[k] < len(p.series) && (lowest < 0 || labels.Compare(p.series[next[k]].Metric, pieces[lowest].series[next[lowest]].Metric) < 0) {
+				lowest = k
+			}
+		}
+		if lowest < 0 {
+			return out
+		}
+		s := pieces[lowest].series[next[lowest]]
+		parts = parts[:0]
+		for k, p := range pieces {
+			if next[k] == len(p.series) || !labels.Equal(p.series[next[k]].Metric, s.Metric) {
+				continue
+			}
+			if points := between(p.series[next[k]].Floats, p.first, p.last); len(points) > 0 {
+				parts = append(parts, points)
+			}
+			next[k]++
+		}
+		switch len(parts) {
+		case 0:
+			continue
+		case 1:
+			s.Floats = parts[0]
+		default:
+			s.Floats = slices.Concat(parts...)
+		}
+		out = append(out, s)
+	}
+}
+
+// clip returns the points from one time to another, both inclusive, of series
+// that have some. It shares them.
+func clip(m promql.Matrix, first, last int64) promql.Matrix {
+	out := make(promql.Matrix, 0, len(m))
+	for _, s := range m {
+		if points := between(s.Floats, first, last); len(points) > 0 {
+			s.Floats = points
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// between returns the points from one time to another, both inclusive. Nothing
+// can be appended to them in place.
+func between(points []promql.FPoint, first, last int64) []promql.FPoint {
+	i, j := 0, len(points)
+	if j > 0 && points[0].T < first {
+		i = sort.Search(j, func(k int) bool { return points[k].T >= first })
+	}
+	if j > 0 && points[j-1].T > last {
+		j = sort.Search(j, func(k int) bool { return points[k].T > last })
+	}
+	if i >= j {
+		return nil
+	}
+	return points[i:j:j]
+}

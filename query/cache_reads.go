@@ -1,0 +1,174 @@
+package query
+
+import (
+	"slices"
+	"time"
+
+	"github.com/prometheus/prometheus/promql/parser"
+
+	"tsdb/internal/model"
+)
+
+// read is what one selector of an expression reads.
+type read struct {
+	metrics model.MetricSet
+	fixed   bool // by an @ modifier
+	// If fixed, the times first to last, both inclusive, Unix milliseconds,
+	// whatever the time of evaluation; else those as far from it.
+	first, last int64
+}
+
+// readsOf returns what the selectors of a preprocessed expression read, and
+// whether its answers can be put together from answers on parts of the grid: its
+// value and its errors at a time follow from that time and the samples read, and
+// not from what else is asked.
+func readsOf(e parser.Expr, lookback int64) (reads []read, ok bool) {
+	r := reader{lookback: lookback, ok: true}
+	r.walk(e, read{})
+	return r.reads, r.ok
+}
+
+type reader struct {
+	lookback int64
+	reads    []read
+	ok       bool
+}
+
+// walk goes through an expression that is evaluated at the times of at.
+func (r *reader) walk(e parser.Expr, at read) {
+	switch e := e.(type) {
+	case *parser.NumberLiteral, *parser.StringLiteral:
+	case *parser.ParenExpr:
+		r.walk(e.Expr, at)
+	case *parser.UnaryExpr:
+		r.walk(e.Expr, at)
+	case *parser.StepInvariantExpr:
+		r.walk(e.Expr, at)
+	case *parser.BinaryExpr:
+		r.walk(e.LHS, at)
+		r.walk(e.RHS, at)
+	case *parser.AggregateExpr:
+		r.aggregate(e, at)
+	case *parser.Call:
+		r.call(e, at)
+	case *parser.VectorSelector:
+		r.selector(e, r.lookback, at)
+	case *parser.MatrixSelector:
+		r.ok = r.ok && e.RangeExpr == nil
+		r.selector(e.VectorSelector.(*parser.VectorSelector), e.Range.Milliseconds(), at)
+	case *parser.SubqueryExpr:
+		r.ok = r.ok && e.RangeExpr == nil && e.StepExpr == nil && e.OriginalOffsetExpr == nil && e.StartOrEnd == 0
+		inner := at.seen(e.Timestamp, e.OriginalOffset)
+		inner.first -= e.Range.Milliseconds()
+		r.walk(e.Expr, inner)
+	default:
+		r.ok = false
+	}
+}
+
+// seen returns where a modified selector looks from the times of r.
+func (r read) seen(at *int64, offset time.Duration) read {
+	if at != nil {
+		r = read{fixed: true, first: *at, last: *at}
+	}
+	r.first -= offset.Milliseconds()
+	r.last -= offset.Milliseconds()
+	return r
+}
+
+// selector adds what a selector reads whose windows are so many milliseconds
+// wide. @ start(), @ end() and durations that are expressions may depend on the
+// range of the query.
+func (r *reader) selector(e *parser.VectorSelector, window int64, at read) {
+	r.ok = r.ok && e.StartOrEnd == 0 && e.OriginalOffsetExpr == nil
+	at = at.seen(e.Timestamp, e.OriginalOffset)
+	at.metrics = model.MetricsOf(e.LabelMatchers)
+	at.first -= window - 1 // open at the left
+	if e.Anchored || e.Smoothed {
+		at.first -= r.lookback
+	}
+	if e.Smoothed {
+		at.last += r.lookback
+	}
+	r.reads = append(r.reads, at)
+}
+
+// aggregate walks an aggregation. Whether a rank that is no literal can be is
+// decided for all steps at once.
+func (r *reader) aggregate(e *parser.AggregateExpr, at read) {
+	if ranks(e.Op) {
+		if _, literal := e.Param.(*parser.NumberLiteral); !literal {
+			r.ok = false
+		}
+	}
+	if e.Param != nil {
+		r.walk(e.Param, at)
+	}
+	r.walk(e.Expr, at)
+}
+
+func ranks(op parser.ItemType) bool {
+	switch op {
+	case parser.TOPK, parser.BOTTOMK, parser.LIMITK, parser.LIMIT_RATIO:
+		return true
+	}
+	return false
+}
+
+// call walks a function. Sorting warns in a range query, unless it happens to be
+// done for one step. A function of a range drops names, and it is an error if
+// series are equal then, even if they never have values at the same step: so they
+// must have one name.
+func (r *reader) call(e *parser.Call, at read) {
+	switch e.Func.Name {
+	case "sort", "sort_desc", "sort_by_label", "sort_by_label_desc":
+		r.ok = false
+	}
+	for _, a := range e.Args {
+		if a.Type() == parser.ValueTypeMatrix && !keepsNames(e) && e.Func.Name != "absent_over_time" && !oneName(a) {
+			r.ok = false
+		}
+		r.walk(a, at)
+	}
+}
+
+func keepsNames(e *parser.Call) bool {
+	return e.Func.Name == "last_over_time" || e.Func.Name == "first_over_time"
+}
+
+// oneName reports whether all series of an expression certainly have the same
+// metric name, or none.
+func oneName(e parser.Expr) bool {
+	switch e := e.(type) {
+	case *parser.NumberLiteral, *parser.StringLiteral:
+		return true
+	case *parser.ParenExpr:
+		return oneName(e.Expr)
+	case *parser.UnaryExpr:
+		return oneName(e.Expr)
+	case *parser.StepInvariantExpr:
+		return oneName(e.Expr)
+	case *parser.VectorSelector:
+		return model.MetricsOf(e.LabelMatchers) != model.AllMetrics
+	case *parser.MatrixSelector:
+		return oneName(e.VectorSelector)
+	case *parser.SubqueryExpr:
+		return oneName(e.Expr)
+	case *parser.AggregateExpr:
+		if ranks(e.Op) {
+			return oneName(e.Expr)
+		}
+		return e.Op != parser.COUNT_VALUES && (e.Without || !slices.Contains(e.Grouping, nameLabel))
+	case *parser.BinaryExpr:
+		if m := e.VectorMatching; e.Op == parser.LOR || m != nil && (slices.Contains(m.Include, nameLabel) || m.FillValues.LHS != nil || m.FillValues.RHS != nil) {
+			return false
+		}
+		return oneName(e.LHS) && oneName(e.RHS)
+	case *parser.Call:
+		if e.Func.Name == "label_replace" || e.Func.Name == "label_join" {
+			return false
+		}
+		return !slices.ContainsFunc(e.Args, func(a parser.Expr) bool { return !oneName(a) })
+	}
+	return false
+}
