@@ -118,7 +118,7 @@ func decodeTransformed(vs []float64, src []byte, f formula) error {
 	for len(vs) > 0 {
 		block := vs[:min(decodeBlock, len(vs))]
 		vs = vs[len(block):]
-		if r.header.coder.tokens() && r.header.order == OrderDelta {
+		if r.header.coder.tokens() && r.header.order <= OrderDelta {
 			if done, err := r.memory.tokens.toFloats(block, f, &r.value); err != nil {
 				return err
 			} else if done {

@@ -153,7 +153,10 @@ func (r *intReader) beginResiduals(src []byte, n int) error {
 	case CoderTokA, CoderTokB:
 		r.memory = readScratches.Get().(*readScratch)
 		err := r.memory.tokens.begin(h, n)
-		if h.order == OrderDelta { // what tokens add is ready to be summed
+		switch h.order { // of what tokens stand for these are part
+		case OrderRaw:
+			h.gcd, r.value = 1, 0
+		case OrderDelta:
 			h.gcd, h.low = 1, 0
 		}
 		return err

@@ -151,32 +151,72 @@ func TestTokensAndSparseColumnsAreChecked(t *testing.T) {
 	}
 }
 
-// What tokens add up to is the same in floats, however large it is.
-func TestSumsOfTokensAreThoseOfIntegers(t *testing.T) {
+// What tokens stand for is added up alike in integers and in floats, however large
+// it is.
+func TestSumsOfTokens(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
 	for _, n := range []int{300, 1200} {
-		tokens := append([]byte{15, 14}, skewed(r, n-2, 14, 1)...)
-		tokens[n/2], tokens[n/2+1] = 14, 15
-		packed := append([]byte{tokenModeOne}, packTokens(tokens, false)...)
-		for _, base := range []int64{0, 5, -7, 1<<52 - 9, 1 << 52, -1<<52 - 1, maxExact - 3, -maxExact, 1 << 62, math.MaxInt64, math.MinInt64} {
-			for _, gcd := range []uint64{1, 1000, 1 << 40, 1<<40 + 1, 1 << 41, 1 << 51, 1 << 60, 1<<63 + 5} {
-				for _, low := range []int64{0, -3, 1 << 20, 1 << 44} {
-					ints := intHead{order: OrderDelta, coder: CoderTokA, base: base, gcd: gcd, low: low}.append(nil)
-					ints = append(ints, packed...)
-					want, err := DecodeTimestamps(nil, ints, n+1)
-					if err != nil {
-						t.Fatal(err)
-					}
-					got, err := DecodeFloats(nil, append([]byte{byte(TransformInt)}, ints...), n+1)
-					if err != nil {
-						t.Fatal(err)
-					}
-					for i, k := range want {
-						if !sameBits(got[i], float64(k)) {
-							t.Fatalf("%d values from %d, gcd %d, low %d: value %d is %v, want %d", n, base, gcd, low, i, got[i], k)
-						}
+		for _, m := range []int{16, 30} { // below 16 without extra bits
+			tokens := append([]byte{15, 14}, skewed(r, n-2, m, 2)...)
+			tokens[n/2], tokens[n/2+1] = 14, 15
+			residuals := fill(n, func(i int) uint64 {
+				base, extra := shapeA.base(uint(tokens[i]))
+				return base + r.Uint64()&(1<<extra-1)
+			})
+			for _, order := range []Order{OrderRaw, OrderDelta} {
+				for _, base := range []int64{0, 5, -7, 1<<52 - 9, 1 << 52, -1<<52 - 1, maxExact - 3, -maxExact, 1 << 62, math.MaxInt64, math.MinInt64} {
+					for _, gcd := range []uint64{1, 1000, 1 << 40, 1<<40 + 1, 1 << 41, 1 << 51, 1 << 60, 1<<63 + 5} {
+						checkSums(t, order, base, gcd, -3, tokens, residuals)
+						checkSums(t, order, base, gcd, 1<<44, tokens, residuals)
 					}
 				}
+			}
+		}
+	}
+}
+
+// checkSums reads a column of these residuals.
+func checkSums(t *testing.T, order Order, base int64, gcd uint64, low int64, tokens []byte, residuals []uint64) {
+	t.Helper()
+	h := intHead{order: order, coder: CoderTokA, base: base, gcd: gcd, low: low}
+	want := []int64{base}
+	if order == OrderRaw {
+		h.low, want = 0, nil
+	}
+	for _, u := range residuals {
+		v := uint64(base) + gcd*u
+		if order == OrderDelta {
+			v = uint64(want[len(want)-1]) + gcd*(uint64(low)+u)
+		}
+		want = append(want, int64(v))
+	}
+	src := h.append(nil)
+	bits := shapeA.tokenize(make([]byte, len(tokens)), residuals)
+	payload := append([]byte{tokenModeOne}, packTokens(tokens, false)...)
+	if bits > 0 {
+		src[0] |= intExtra
+		payload = shapeA.appendExtra(AppendBytes(payload[:1], payload[1:]), residuals, tokens, bits)
+	}
+	src = append(src, payload...)
+	if got, err := DecodeTimestamps(nil, src, len(want)); err != nil || !slices.Equal(got, want) {
+		t.Fatalf("%d residuals of %s from %d, gcd %d, low %d: %v", len(residuals), order, base, gcd, low, err)
+	}
+	for _, f := range []formula{formulaInt, {TransformDec, 2}, {TransformDecM, 5}, {TransformDecDD, 6}} {
+		head := []byte{byte(f.transform)}
+		if f.isDecimal() {
+			head = append(head, f.e)
+		}
+		got, err := DecodeFloats(nil, append(head, src...), len(want))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, k := range want {
+			v := float64(k)
+			if f.isDecimal() {
+				v = f.float(k)
+			}
+			if !sameBits(got[i], v) {
+				t.Fatalf("%v of %d residuals of %s from %d, gcd %d, low %d: value %d is %v, want %v", f, len(residuals), order, base, gcd, low, i, got[i], v)
 			}
 		}
 	}

@@ -39,7 +39,7 @@ func parseTokens(src []byte, extra bool) (h tokenHeader, err error) {
 	return h, nil
 }
 
-// tokenReader gives residuals, or what they add to a sum, a block at a time.
+// tokenReader gives what the tokens of a column stand for, a block at a time.
 type tokenReader struct {
 	code   huffmanCode   // of short codes
 	huff   huff0.Scratch // of others
@@ -48,16 +48,17 @@ type tokenReader struct {
 
 	tokens []byte // not taken yet
 	shape  *tokenShape
-	// What a token adds to a sum: steps if no token has extra bits, else ranges,
+	// What a token stands for: steps if no token has extra bits, else ranges,
 	// whose extra bits count gcd each.
 	steps   [256]uint64
 	floats  [256]float64 // steps, signed
 	longest uint64       // magnitude of a step
 	ranges  [256]tokenRange
 	gcd     uint64
-	wide    bool // tokens have extra bits
-	at      uint // extra bits taken
-	size    uint // bytes of extra bits
+	carry   uint64 // all bits if what tokens stand for is summed, else none
+	wide    bool   // tokens have extra bits
+	at      uint   // extra bits taken
+	size    uint   // bytes of extra bits
 }
 
 // begin takes up what parseIntHeader stopped at, for n residuals.
@@ -74,11 +75,14 @@ func (r *tokenReader) begin(h *intHeader, n int) error {
 	} else if !allBelow(r.tokens, r.shape.direct) {
 		return corruptf("TOK: token with extra bits, of which there are none")
 	}
-	g, low := h.gcd, uint64(h.low)*h.gcd
-	if h.order != OrderDelta {
-		g, low = 1, 0
+	switch h.order {
+	case OrderRaw:
+		r.table(h.gcd, uint64(h.base), 0)
+	case OrderDelta:
+		r.table(h.gcd, uint64(h.low)*h.gcd, ^uint64(0))
+	default:
+		r.table(1, 0, 0)
 	}
-	r.table(g, low)
 	return nil
 }
 
@@ -118,9 +122,11 @@ const (
 	looksBits = 4
 )
 
-// table sets what tokens add: for order delta steps ready to be summed, for
-// others the residuals.
-func (r *tokenReader) table(gcd, low uint64) {
+// table sets what tokens stand for: low and so many gcd. That is an integer of
+// order raw, a step of order delta, which is added to what carry leaves of the
+// integer before, a residual of others.
+func (r *tokenReader) table(gcd, low, carry uint64) {
+	r.carry = carry
 	r.gcd = gcd
 	if !r.wide {
 		r.longest = 0
@@ -157,7 +163,7 @@ func (r *tokenReader) take(n int) []byte {
 	return tokens
 }
 
-// next fills the next block with what the tokens add.
+// next fills the next block with what the tokens stand for.
 func (r *tokenReader) next(us []uint64) error {
 	tokens := r.take(len(us))
 	us = us[:len(tokens)]
@@ -179,38 +185,38 @@ func (r *tokenReader) next(us []uint64) error {
 	return r.took(at)
 }
 
-// toFloats is next, sum and toFloats in one loop, for order delta and the
-// transforms that are most of all; it returns false for others. value is the sum
-// so far.
+// toFloats is next, sum and toFloats in one loop, for the orders raw and delta and
+// the transforms that are most of all; it returns false for other transforms.
+// value is the integer before.
 func (r *tokenReader) toFloats(vs []float64, f formula, value *uint64) (bool, error) {
 	if f.transform != TransformInt && f.transform != TransformDec && f.transform != TransformDecM {
 		return false, nil
 	}
 	tokens := r.take(len(vs))
 	vs = vs[:len(tokens)]
-	v := *value
+	v, carry := *value, r.carry
 	if !r.wide {
 		steps := &r.steps
 		switch f.transform {
 		case TransformInt:
-			if r.longest <= maxExact/2/decodeBlock && magnitude(int64(v)) <= maxExact/2 {
+			if carry != 0 && r.longest <= maxExact/2/decodeBlock && magnitude(int64(v)) <= maxExact/2 {
 				v = uint64(int64(addUp(vs, tokens, &r.floats, float64(int64(v)))))
 				break
 			}
 			for i, t := range tokens {
-				v += steps[t]
+				v = v&carry + steps[t]
 				vs[i] = float64(int64(v))
 			}
 		case TransformDec:
 			power := powersOfTen[f.e]
 			for i, t := range tokens {
-				v += steps[t]
+				v = v&carry + steps[t]
 				vs[i] = float64(int64(v)) / power
 			}
 		case TransformDecM:
 			power := negativePowersOfTen[f.e]
 			for i, t := range tokens {
-				v += steps[t]
+				v = v&carry + steps[t]
 				vs[i] = float64(int64(v)) * power
 			}
 		}
@@ -225,7 +231,7 @@ func (r *tokenReader) toFloats(vs []float64, f formula, value *uint64) (bool, er
 				break
 			}
 			e := &ranges[t]
-			v += e.base + g*(wordAt(padded, at>>3)>>(at&7)&e.mask)
+			v = v&carry + e.base + g*(wordAt(padded, at>>3)>>(at&7)&e.mask)
 			at += e.bits
 			vs[i] = float64(int64(v))
 		}
@@ -236,7 +242,7 @@ func (r *tokenReader) toFloats(vs []float64, f formula, value *uint64) (bool, er
 				break
 			}
 			e := &ranges[t]
-			v += e.base + g*(wordAt(padded, at>>3)>>(at&7)&e.mask)
+			v = v&carry + e.base + g*(wordAt(padded, at>>3)>>(at&7)&e.mask)
 			at += e.bits
 			vs[i] = float64(int64(v)) / power
 		}
@@ -247,7 +253,7 @@ func (r *tokenReader) toFloats(vs []float64, f formula, value *uint64) (bool, er
 				break
 			}
 			e := &ranges[t]
-			v += e.base + g*(wordAt(padded, at>>3)>>(at&7)&e.mask)
+			v = v&carry + e.base + g*(wordAt(padded, at>>3)>>(at&7)&e.mask)
 			at += e.bits
 			vs[i] = float64(int64(v)) * power
 		}
