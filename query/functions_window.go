@@ -281,29 +281,38 @@ func extreme(p *points, out []float64, sign float64) error {
 	}
 	// The queue holds what can still be the answer, best first, so each sample
 	// is looked at once or twice however wide the windows are.
-	queue, from, seen := p.deque[:0], 0, 0
-	err := p.each(func(i int, lo, hi int32) {
-		for k, v := range p.v[seen:hi] {
+	queue, from, seen := p.deque[:0], 0, int32(0)
+	for i := range out {
+		if i%1024 == 1023 {
+			if err := p.host.check(); err != nil {
+				return err
+			}
+		}
+		lo, hi := p.lo[i], p.hi[i]
+		for k := max(lo, seen); k < hi; k++ {
+			v := p.v[k]
 			if math.IsNaN(v) {
 				continue
 			}
 			for len(queue) > from && v*sign > p.v[queue[len(queue)-1]]*sign {
 				queue = queue[:len(queue)-1]
 			}
-			queue = append(queue, int32(seen+k))
+			queue = append(queue, k)
 		}
-		seen = int(hi)
+		seen = hi
 		for from < len(queue) && queue[from] < lo {
 			from++
 		}
-		if from == len(queue) {
+		switch {
+		case lo == hi:
+		case from == len(queue):
 			out[i] = p.v[hi-1]
-			return
+		default:
+			out[i] = p.v[queue[from]]
 		}
-		out[i] = p.v[queue[from]]
-	})
+	}
 	p.deque = queue
-	return err
+	return nil
 }
 
 // segments reports whether the windows are made of the same pieces: m steps
@@ -315,7 +324,7 @@ func (p *points) segments() (m int, ok bool) {
 		return 0, false
 	}
 	m64 := p.width / step
-	return int(m64), m64 <= int64(p.n) && m64 >= 4 && len(p.v) >= 2*(p.n+int(m64))
+	return int(m64), m64 <= int64(p.n) && len(p.v) >= 2*(p.n+int(m64))
 }
 
 // extremeOfSegments computes the extreme of each segment and that of m in a

@@ -3,8 +3,6 @@ package query
 import (
 	"errors"
 
-	"github.com/prometheus/prometheus/model/value"
-
 	"tsdb/internal/model"
 	"tsdb/storage"
 )
@@ -21,9 +19,9 @@ var wholeChunks = map[string]func(storage.Aggregate) float64{
 	"absent_over_time":  func(a storage.Aggregate) float64 { return 0 },
 }
 
-// wholeMs is a length of time, in milliseconds, that chunks whose values are
-// worth not to be read mostly have.
-const wholeMs = model.HourMs
+// wholeMs is the least length of time, in milliseconds, of chunks that are worth
+// not to be read: those of samples a second apart.
+const wholeMs = 90 * model.MinuteMs
 
 // holdChunks reports whether there is a good chance of chunks between the
 // borders of windows: otherwise the look at the directory is in vain.
@@ -52,31 +50,38 @@ var errHistograms = errors.New("histograms among the samples")
 
 func (s *wholeSeries) load(w *worker, i int) (span, error) {
 	sc := &w.windows.whole
-	sc.t, sc.v, sc.weights = sc.t[:0], sc.v[:0], sc.weights[:0]
+	t, v, weights := sc.t[:0], sc.v[:0], sc.weights[:0]
 	sel := s.set.sel
+	apart := false // all samples are in sc.samples
 	err := sel.set.At(i).Pieces(sel.ctx, sel.tr, s.windows.undivided, &sc.samples, func(p storage.Piece) error {
 		if p.Samples == nil {
-			sc.t, sc.v = append(sc.t, p.Range.Min), append(sc.v, s.of(p.Aggregate))
-			sc.weights = append(sc.weights, int32(p.Aggregate.Count))
+			t, v = append(t, p.Range.Min), append(v, s.of(p.Aggregate))
+			weights = append(weights, int32(p.Aggregate.Count))
 			return nil
 		}
 		if len(p.Samples.H) > 0 {
 			return errHistograms
 		}
-		for k, v := range p.Samples.V {
-			if !value.IsStaleNaN(v) {
-				sc.t, sc.v, sc.weights = append(sc.t, p.Samples.T[k]), append(sc.v, v), append(sc.weights, 1)
+		if apart = len(t) == 0 && p.Range.Max == sel.tr.Max; apart {
+			return nil
+		}
+		for k, value := range p.Samples.V {
+			if !isAbsent(value) { // no stale marker
+				t, v, weights = append(t, p.Samples.T[k]), append(v, value), append(weights, 1)
 			}
 		}
 		return nil
 	})
+	sc.t, sc.v, sc.weights = t, v, weights
 	switch {
 	case errors.Is(err, errHistograms):
 		return s.storedSeries.load(w, i)
 	case err != nil:
 		return span{}, storageError(err)
+	case apart:
+		return span{t: sc.samples.T, v: sc.samples.V, stale: true}, nil
 	}
-	return span{t: sc.t, v: sc.v, weights: sc.weights}, nil
+	return span{t: t, v: v, weights: weights}, nil
 }
 
 // undivided reports whether no window begins or ends between samples of the
