@@ -241,11 +241,13 @@ func answers(b *Block) (all string, refused int) {
 	}
 	r := b.Reader()
 	defer r.Release()
+	var floats Floats
 	for ord := range uint32(min(b.Info().Series, 1000)) {
 		e, err := b.Series(ord)
 		say(err, "%v", e)
-		read, _, err := r.Columns(ctx, ord, model.AllTime)
-		say(err, "%d", read.Len())
+		floats.Reset()
+		ok, err := r.AppendFloats(ctx, ord, model.AllTime, &floats)
+		say(err, "%v %d", ok, len(floats.Values))
 		var s model.Samples
 		err = b.Samples(ctx, ord, model.AllTime, &s)
 		bits := make([]int64, len(s.V))

@@ -3,6 +3,7 @@ package partition
 import (
 	"context"
 	"errors"
+	"math"
 	"sort"
 
 	"tsdb/internal/model"
@@ -18,8 +19,6 @@ type Reader struct {
 	page   *directoryPage // the last one looked into; nil = none
 	row    int            // in page: behind the rows of the series asked for last
 	found  []Chunk        // what find returns
-	floats []float64      // values that Columns returns
-	own    model.Samples  // samples that Columns returns if their times are not shared
 	clears uint64         // those of the cache before the reader was filled
 }
 
@@ -65,37 +64,85 @@ func (r *Reader) append(chunks []Chunk, tr model.TimeRange, dst *model.Samples, 
 	return damaged
 }
 
-// Columns returns what Append appends. The samples must not be changed and are
-// valid until the next call. If shared is true their times are never written to
-// again, and other series of the block with equal times mostly have the same.
-func (r *Reader) Columns(ctx context.Context, ord uint32, tr model.TimeRange) (s model.Samples, shared bool, err error) {
-	if err := ctx.Err(); err != nil {
-		return s, false, err
-	}
-	chunks, err := r.find(ord, tr)
-	if err != nil && !errors.Is(err, ErrCorrupt) {
-		return s, false, err
-	}
-	if err == nil && len(chunks) == 1 && chunks[0].isPlain() {
-		s.T, s.V, err = r.plain(chunks[0], tr)
-		return s, true, err
-	}
-	r.own.Reset()
-	err = r.append(chunks, tr, &r.own, err)
-	return r.own, false, err
+// Floats are samples of a series in columns, chunk after chunk.
+type Floats struct {
+	// Times are the times of each chunk. They are never written to again, and
+	// other series of the block with equal times mostly have the very same.
+	Times [][]int64
+	// Values belong to the Times, one after the other.
+	Values []float64
+
+	memory []float64 // Values lie in it, up to its end
 }
 
-// plain returns the samples of a plain chunk that lie in tr.
-func (r *Reader) plain(c Chunk, tr model.TimeRange) ([]int64, []float64, error) {
-	ts, col, i, j, err := r.chunks.span(c, tr)
+// Reset empties f and keeps the memory of the values.
+func (f *Floats) Reset() {
+	clear(f.Times)
+	f.Times, f.Values, f.memory = f.Times[:0], nil, f.memory[:0]
+}
+
+// end returns the last time, or the least there can be.
+func (f *Floats) end() int64 {
+	if len(f.Times) == 0 {
+		return math.MinInt64
+	}
+	ts := f.Times[len(f.Times)-1]
+	return ts[len(ts)-1]
+}
+
+// AppendFloats is Append for floats whose times need not be copied. If it
+// reports false there are other samples too, or some that are not after those
+// in f: f is then of no use, and Append gives them.
+func (r *Reader) AppendFloats(ctx context.Context, ord uint32, tr model.TimeRange, f *Floats) (ok bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	chunks, damaged := r.find(ord, tr)
+	if damaged != nil && !errors.Is(damaged, ErrCorrupt) {
+		return false, damaged
+	}
+	for _, c := range chunks {
+		if !c.isPlain() {
+			return false, nil
+		}
+		ok, err := r.chunks.appendShared(c, tr, f)
+		if err != nil {
+			if damaged = firstDamage(damaged, err); !errors.Is(err, ErrCorrupt) {
+				return false, err
+			}
+		} else if !ok {
+			return false, nil
+		}
+	}
+	return true, damaged
+}
+
+// appendShared appends the samples of a plain chunk that lie in tr. It reports
+// false if they are not after those in f.
+func (r *chunkReader) appendShared(c Chunk, tr model.TimeRange, f *Floats) (bool, error) {
+	ts, col, i, j, err := r.span(c, tr)
 	if err != nil || i >= j {
-		return nil, nil, err
+		return err == nil, err
 	}
-	r.floats, err = decodeFloats(r.floats[:0], col, len(ts))
+	if ts[i] <= f.end() {
+		return false, nil
+	}
+	n := len(f.memory)
+	first := n - len(f.Values)
+	vs, err := decodeFloats(f.memory, col, len(ts))
 	if err != nil {
-		return nil, nil, r.chunks.damage(c, err)
+		return false, r.damage(c, err)
 	}
-	return ts[i:j:j], r.floats[i:j], nil
+	if n == 0 {
+		first = i // leaves out what is before the range
+	} else if i > 0 {
+		copy(vs[n:], vs[n+i:])
+		j -= i
+		ts, i = ts[i:], 0
+	}
+	f.memory = vs[:n+j]
+	f.Times, f.Values = append(f.Times, ts[i:j:j]), f.memory[first:]
+	return true, nil
 }
 
 // find returns the chunks of a series that overlap tr, in the order of the

@@ -24,8 +24,10 @@ type ColumnReader struct {
 	set     *SeriesSet
 	readers []*partition.Reader // of the blocks of set, by number; nil = not used yet
 	view    model.Samples       // what Read returns
-	own     model.Samples       // memory of what Read returns if nothing is shared
-	merged  model.Samples
+	columns partition.Floats    // view shares their memory
+	times   joinedTimes
+	own     model.Samples // what Read returns of other samples than floats of blocks
+	merged  model.Samples // scratch
 }
 
 // Read returns the samples of a series in the range: see Series.Samples. They
@@ -35,16 +37,38 @@ type ColumnReader struct {
 // can be kept for the slice.
 func (r *ColumnReader) Read(ctx context.Context, s *Series, tr model.TimeRange) (samples *model.Samples, shared bool, err error) {
 	tr = s.set.view.st.visible(tr)
-	if len(s.sources) == 1 && s.sources[0].block != nil && !tr.Empty() {
-		if src := s.sources[0]; len(src.block.deletions.Ranges(src.ord, nil)) == 0 {
-			r.view, shared, err = r.of(s.set, src.block).Columns(ctx, src.ord, tr)
-			deriveHints(&r.view, 0)
-			return &r.view, shared, s.set.warnOf(err)
-		}
+	if ok, shared, err := r.floats(ctx, s, tr); ok || err != nil {
+		return &r.view, shared, err
 	}
 	r.own.Reset()
 	err = r.append(ctx, s, tr, &r.own)
 	return &r.own, false, err
+}
+
+// floats sets view to the samples of a series if they are floats of blocks, one
+// after the other, from which nothing was deleted.
+func (r *ColumnReader) floats(ctx context.Context, s *Series, tr model.TimeRange) (ok, shared bool, err error) {
+	r.view = model.Samples{}
+	r.columns.Reset()
+	if tr.Empty() {
+		return true, false, nil
+	}
+	for _, src := range s.sources {
+		if src.block == nil || len(src.block.deletions.Ranges(src.ord, nil)) > 0 {
+			return false, false, nil
+		}
+	}
+	for _, src := range s.sources {
+		ok, err := r.of(s.set, src.block).AppendFloats(ctx, src.ord, tr, &r.columns)
+		if err := s.set.warnOf(err); err != nil || !ok {
+			return false, false, err
+		}
+	}
+	if len(r.columns.Times) > 0 {
+		r.view.V = r.columns.Values
+		r.view.T, shared = r.times.of(r.columns.Times)
+	}
+	return true, shared, nil
 }
 
 // Release lets go of the blocks. It comes before the release of the view; the
@@ -56,6 +80,8 @@ func (r *ColumnReader) Release() {
 		}
 	}
 	clear(r.readers)
+	r.columns.Reset()
+	r.times.reset()
 	r.set, r.readers, r.view = nil, r.readers[:0], model.Samples{}
 }
 
