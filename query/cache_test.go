@@ -217,6 +217,13 @@ func (w *cacheWorld) ask() {
 		}
 	}
 	q := &w.pool[k]
+	if w.r.IntN(25) == 0 { // between the times of before
+		d := w.r.Int64N(q.step)
+		q.start, q.end = q.start+d, q.end+d
+	}
+	if w.r.IntN(40) == 0 {
+		q.step += 10_000
+	}
 	switch w.r.IntN(8) {
 	case 0: // the same
 	case 1:

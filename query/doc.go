@@ -26,6 +26,10 @@
 // start timestamps or modifiers meet a function of a range, Prometheus' function
 // is called a window at a time.
 //
+// Answers of range queries are kept: a query that was asked before evaluates only
+// the steps that are new and those that read what has changed since. What is read
+// is known from the expression, what has changed from storage.Changes.
+//
 // Around it stands what a server needs: bounds on the text of a query before it
 // is parsed, a bounded queue in front of a bounded number of running queries,
 // the list of what is running, errors that tell a timeout from a fault of the

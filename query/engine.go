@@ -39,7 +39,9 @@ type Options struct {
 	MaxQueued     int // queries that wait for one of them to end, more get ErrOverloaded; 0 = DefaultMaxQueued
 	Cores         int // goroutines that evaluate queries at a time; 0 = GOMAXPROCS
 
-	CacheBytes int64 // memory for answers of range queries; 0 = none are kept
+	// CacheBytes is the memory for answers of range queries; 0 = none are kept.
+	// It is a part of TotalBytes, and at most a quarter of it.
+	CacheBytes int64
 
 	Parser             parser.Options // language features beyond the stable ones
 	DelayedNameRemoval bool           // drop metric names after the whole evaluation instead of at each function
@@ -62,6 +64,9 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.MaxConcurrent, DefaultMaxConcurrent)
 	setDefault(&o.MaxQueued, DefaultMaxQueued)
 	setDefault(&o.Cores, runtime.GOMAXPROCS(0))
+	if o.TotalBytes > 0 {
+		o.CacheBytes = min(o.CacheBytes, o.TotalBytes/4)
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -101,7 +106,7 @@ func New(o Options) *Engine {
 		parser:  NewParser(o.Parser),
 		queue:   newQueue(o.MaxConcurrent, o.MaxQueued, o.Started),
 		cores:   newCores(o.Cores),
-		memory:  memory{limit: o.TotalBytes},
+		memory:  memory{limit: o.TotalBytes, cache: o.CacheBytes},
 		limits:  limits{bytes: o.MaxBytes, series: o.MaxSeries, read: o.MaxRead},
 		answers: newAnswerCache(o.CacheBytes, o.Registerer),
 		timeout: o.Timeout,

@@ -11,6 +11,7 @@ import (
 // memory is what all queries hold together. It is safe for concurrent use.
 type memory struct {
 	limit int64 // bytes; 0 = none
+	cache int64 // bytes of it that kept answers may take
 	held  atomic.Int64
 }
 
@@ -54,7 +55,7 @@ func (t *tracker) take(bytes int64) error {
 		t.held.Add(-bytes)
 		return errBytes(own, t.bytes)
 	}
-	all, most := t.all.held.Add(bytes), t.all.limit
+	all, most := t.all.held.Add(bytes)+t.all.cache, t.all.limit
 	if own > smallBytes {
 		most -= most / smallReserve
 	}

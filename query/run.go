@@ -54,6 +54,15 @@ func (r *run) Exec(ctx context.Context) *promql.Result {
 	}
 }
 
+// CachedSteps returns how many steps of a query that an Engine made, and that was
+// executed, came from the cache.
+func CachedSteps(q promql.Query) int {
+	if r, ok := q.(*run); ok && !r.abandoned {
+		return r.Query.(*planned).fromCache
+	}
+	return 0
+}
+
 // Close frees the result.
 func (r *run) Close() {
 	if !r.abandoned {

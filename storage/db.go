@@ -180,6 +180,9 @@ func (db *DB) edit(e partition.Edit, change func(*state)) (*partition.State, err
 	return st, nil
 }
 
+// DropCaches forgets what was kept of blocks to read them faster.
+func (db *DB) DropCaches() { db.cache.Clear() }
+
 // Close stops the background work, gives a cut of the head until ctx ends,
 // and closes everything. What was not cut is in the log. Nothing else may be
 // called meanwhile but Release of views; a second Close does nothing.

@@ -17,6 +17,17 @@ func (a *API) compact(r *http.Request) (answer, *apiError) {
 	return a.work(r, (*storage.DB).Compact)
 }
 
+// dropCaches empties the caches: the next query is a cold one.
+func (a *API) dropCaches(*http.Request) (answer, *apiError) {
+	db, err := a.opts.DB()
+	if err != nil {
+		return answer{}, unavailable(err)
+	}
+	a.opts.Engine.DropCache()
+	db.DropCaches()
+	return answer{data: jsonValue(struct{}{})}, nil
+}
+
 // work runs a job while the client waits: a client that goes ends it.
 func (a *API) work(r *http.Request, job func(*storage.DB, context.Context) (storage.Summary, error)) (answer, *apiError) {
 	db, err := a.opts.DB()

@@ -112,6 +112,7 @@ func (a *API) Register(mux *http.ServeMux) {
 		{get, "/status/top_queries", a.topQueries},
 		{post, "/admin/flush", a.flush},
 		{post, "/admin/compact", a.compact},
+		{post, "/admin/drop_caches", a.dropCaches},
 	} {
 		path := "/api/v1" + e.path
 		for _, method := range []string{get, post} {

@@ -148,7 +148,7 @@ func TestAdminWorkAnswersWhenItIsDone(t *testing.T) {
 	if p := after.Tiers[0].Partitions; len(p) != 1 || p[0].Samples != 20*240 || p[0].Start != "2026-01-01T00:00:00.001Z" {
 		t.Errorf("partitions: %+v", p)
 	}
-	for _, path := range []string{"/admin/flush", "/admin/compact"} {
+	for _, path := range []string{"/admin/flush", "/admin/compact", "/admin/drop_caches"} {
 		if got := s.get(t, path); got.status != http.StatusMethodNotAllowed || !strings.HasPrefix(got.header.Get("Content-Type"), "text/plain") {
 			t.Errorf("GET %s: %d %s", path, got.status, got.header.Get("Content-Type"))
 		}
@@ -235,7 +235,7 @@ func TestStartingServerSaysSo(t *testing.T) {
 			t.Errorf("%s: no Retry-After", path)
 		}
 	}
-	for _, path := range []string{"/admin/flush", "/admin/compact"} {
+	for _, path := range []string{"/admin/flush", "/admin/compact", "/admin/drop_caches"} {
 		s.post(t, path).want(t, http.StatusServiceUnavailable, "unavailable", "40% done")
 	}
 	for _, path := range []string{"/status/buildinfo", "/status/runtimeinfo", "/status/flags", "/status/config", "/rules", "/alerts", "/alertmanagers", "/targets", "/targets/metadata", "/format_query?query=up", "/parse_query?query=up"} {

@@ -139,6 +139,9 @@ func (a *API) evaluate(r *http.Request, limit int, span querylog.Query, prepare 
 	case "":
 	case "true", statsAll:
 		st = newStats(qry.Stats(), s == statsAll)
+		if st.all {
+			st.CachedSteps = query.CachedSteps(qry)
+		}
 	default:
 		st = newStats(qry.Stats(), false)
 		ans.warnings.Add(fmt.Errorf("value %q for parameter \"stats\" is deprecated and will be rejected in the next major release, use %q or %q", s, "true", statsAll))
@@ -161,7 +164,12 @@ func queryOpts(r *http.Request) (promql.QueryOpts, error) {
 			return nil, fmt.Errorf("error parsing lookback delta duration: %w", err)
 		}
 	}
-	return promql.NewPrometheusQueryOpts(r.Form.Get("stats") == statsAll, lookback), nil
+	opts := promql.NewPrometheusQueryOpts(r.Form.Get("stats") == statsAll, lookback)
+	switch r.Form.Get("nocache") {
+	case "1", "true":
+		opts = query.Uncached(opts)
+	}
+	return opts, nil
 }
 
 // withOrigin tells the engine who asks, for its log of queries.

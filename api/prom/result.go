@@ -47,6 +47,9 @@ func queryData(v parser.Value, st *statsView) encodable {
 type statsView struct {
 	Timings timingsView `json:"timings"`
 	Samples any         `json:"samples,omitempty"` // Prometheus' counts
+	// CachedSteps is how many steps of a range query came from the cache; only
+	// with stats=all.
+	CachedSteps int `json:"cachedSteps,omitempty"`
 
 	all bool // say more than Prometheus does
 }

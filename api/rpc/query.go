@@ -79,6 +79,9 @@ func (s *Service) evaluate(to grpc.ServerStreamingServer[tsdbv1.QueryResponse], 
 		return invalid(errors.New("lookback_ms must not be negative"))
 	}
 	opts := promql.NewPrometheusQueryOpts(false, time.Duration(lookback)*time.Millisecond)
+	if o.GetNoCache() {
+		opts = query.Uncached(opts)
+	}
 	q, err := prepare(ctx, query.NewQueryable(db, tenant), opts)
 	if err != nil {
 		return invalid(err)
@@ -104,7 +107,7 @@ func (s *Service) evaluate(to grpc.ServerStreamingServer[tsdbv1.QueryResponse], 
 	st := stats.NewQueryStats(q.Stats()).Builtin()
 	out.end(&tsdbv1.QueryEnd{Warnings: valid(warnings), Infos: valid(infos), Stats: &tsdbv1.QueryStats{
 		Series: out.samples.series, Samples: out.samples.samples,
-		SamplesRead: uint64(samplesRead(st)), PeakSamples: uint64(peakSamples(st)),
+		SamplesRead: uint64(samplesRead(st)), CachedSteps: uint32(query.CachedSteps(q)), PeakSamples: uint64(peakSamples(st)),
 		QueueSeconds: st.Timings.ExecQueueTime, TotalSeconds: time.Since(begin).Seconds(),
 	}})
 	return statusOf(out.err, false)

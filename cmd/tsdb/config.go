@@ -28,6 +28,7 @@ type config struct {
 	queryMaxSamples  count
 	queryMaxBytes    sizeOrNone
 	queryTotalBytes  memoryShare
+	queryCacheSize   sizeOrNone
 	queryMaxSeries   countOrNone
 	queryMaxRead     countOrNone
 	queryMaxPoints   count
@@ -80,6 +81,7 @@ func (c *config) flagSet() *flag.FlagSet {
 	variable(&c.queryMaxSamples, "query.max-samples", "50000000", "most `samples` a query may hold in memory")
 	variable(&c.queryMaxBytes, "query.max-bytes", "1GiB", "most `bytes` of memory a query may hold; 0 = no limit")
 	variable(&c.queryTotalBytes, "query.max-total-bytes", "40%", "most `memory` that all queries may hold together: a size, or a part of what the machine or the control group has; an eighth of it is kept for small queries; 0 = no limit")
+	variable(&c.queryCacheSize, "query.cache-size", "64MiB", "`memory` for answers of range queries, a part of --query.max-total-bytes and at most a quarter of it; 0 = none are kept")
 	variable(&c.queryMaxSeries, "query.max-series", "0", "most `series` a query may select; 0 = no limit")
 	variable(&c.queryMaxRead, "query.max-samples-read", "0", "most `samples` a query may read; 0 = no limit")
 	variable(&c.queryMaxPoints, "query.max-points", "11000", "most `points` a series of a range query may have")

@@ -32,6 +32,7 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 		MaxSamples:    int(s.config.queryMaxSamples),
 		MaxBytes:      int64(s.config.queryMaxBytes),
 		TotalBytes:    s.config.queryTotalBytes.of(memoryBytes("/")),
+		CacheBytes:    int64(s.config.queryCacheSize),
 		MaxSeries:     int64(s.config.queryMaxSeries),
 		MaxRead:       int64(s.config.queryMaxRead),
 		MaxConcurrent: int(s.config.queryConcurrency),

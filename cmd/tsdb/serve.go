@@ -233,6 +233,8 @@ func (s *service) shutdown() error {
 	rpc.Wait()
 	if err := errors.Join(s.engine.Drain(finish), s.reads.Drain(finish)); err != nil {
 		s.log.Warn("queries under way were cut off", "err", err)
+	} else {
+		s.engine.Close()
 	}
 	db := s.database.orNil()
 	if db == nil {

@@ -225,7 +225,9 @@ type QueryOptions struct {
 	// How old a sample may be; 0 = the server's, 5 minutes.
 	LookbackMs int64 `protobuf:"varint,1,opt,name=lookback_ms,json=lookbackMs,proto3" json:"lookback_ms,omitempty"`
 	// Most series of the answer; 0 = all. A warning says that there are more.
-	Limit         uint32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	Limit uint32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Evaluate all steps of a range query, also those whose answer is kept.
+	NoCache       bool `protobuf:"varint,3,opt,name=no_cache,json=noCache,proto3" json:"no_cache,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -272,6 +274,13 @@ func (x *QueryOptions) GetLimit() uint32 {
 		return x.Limit
 	}
 	return 0
+}
+
+func (x *QueryOptions) GetNoCache() bool {
+	if x != nil {
+		return x.NoCache
+	}
+	return false
 }
 
 // QueryResponse is a frame: first the header, then all series, then all
@@ -706,7 +715,9 @@ type QueryStats struct {
 	// Waiting for a turn.
 	QueueSeconds float64 `protobuf:"fixed64,5,opt,name=queue_seconds,json=queueSeconds,proto3" json:"queue_seconds,omitempty"`
 	// Waiting and everything else.
-	TotalSeconds  float64 `protobuf:"fixed64,6,opt,name=total_seconds,json=totalSeconds,proto3" json:"total_seconds,omitempty"`
+	TotalSeconds float64 `protobuf:"fixed64,6,opt,name=total_seconds,json=totalSeconds,proto3" json:"total_seconds,omitempty"`
+	// Steps of a range query that came from the cache; nothing was read for them.
+	CachedSteps   uint32 `protobuf:"varint,7,opt,name=cached_steps,json=cachedSteps,proto3" json:"cached_steps,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -779,6 +790,13 @@ func (x *QueryStats) GetQueueSeconds() float64 {
 func (x *QueryStats) GetTotalSeconds() float64 {
 	if x != nil {
 		return x.TotalSeconds
+	}
+	return 0
+}
+
+func (x *QueryStats) GetCachedSteps() uint32 {
+	if x != nil {
+		return x.CachedSteps
 	}
 	return 0
 }
@@ -1392,11 +1410,12 @@ const file_tsdb_v1_query_proto_rawDesc = "" +
 	"\bstart_ms\x18\x02 \x01(\x03R\astartMs\x12\x15\n" +
 	"\x06end_ms\x18\x03 \x01(\x03R\x05endMs\x12\x17\n" +
 	"\astep_ms\x18\x04 \x01(\x03R\x06stepMs\x12/\n" +
-	"\aoptions\x18\x05 \x01(\v2\x15.tsdb.v1.QueryOptionsR\aoptions\"E\n" +
+	"\aoptions\x18\x05 \x01(\v2\x15.tsdb.v1.QueryOptionsR\aoptions\"`\n" +
 	"\fQueryOptions\x12\x1f\n" +
 	"\vlookback_ms\x18\x01 \x01(\x03R\n" +
 	"lookbackMs\x12\x14\n" +
-	"\x05limit\x18\x02 \x01(\rR\x05limit\"\xd1\x01\n" +
+	"\x05limit\x18\x02 \x01(\rR\x05limit\x12\x19\n" +
+	"\bno_cache\x18\x03 \x01(\bR\anoCache\"\xd1\x01\n" +
 	"\rQueryResponse\x12.\n" +
 	"\x06header\x18\x01 \x01(\v2\x14.tsdb.v1.QueryHeaderH\x00R\x06header\x12.\n" +
 	"\x06series\x18\x02 \x01(\v2\x14.tsdb.v1.SeriesBatchH\x00R\x06series\x120\n" +
@@ -1425,7 +1444,7 @@ const file_tsdb_v1_query_proto_rawDesc = "" +
 	"\bQueryEnd\x12\x1a\n" +
 	"\bwarnings\x18\x01 \x03(\tR\bwarnings\x12\x14\n" +
 	"\x05infos\x18\x02 \x03(\tR\x05infos\x12)\n" +
-	"\x05stats\x18\x03 \x01(\v2\x13.tsdb.v1.QueryStatsR\x05stats\"\xce\x01\n" +
+	"\x05stats\x18\x03 \x01(\v2\x13.tsdb.v1.QueryStatsR\x05stats\"\xf1\x01\n" +
 	"\n" +
 	"QueryStats\x12\x16\n" +
 	"\x06series\x18\x01 \x01(\x04R\x06series\x12\x18\n" +
@@ -1433,7 +1452,8 @@ const file_tsdb_v1_query_proto_rawDesc = "" +
 	"\fsamples_read\x18\x03 \x01(\x04R\vsamplesRead\x12!\n" +
 	"\fpeak_samples\x18\x04 \x01(\x04R\vpeakSamples\x12#\n" +
 	"\rqueue_seconds\x18\x05 \x01(\x01R\fqueueSeconds\x12#\n" +
-	"\rtotal_seconds\x18\x06 \x01(\x01R\ftotalSeconds\"\x80\x01\n" +
+	"\rtotal_seconds\x18\x06 \x01(\x01R\ftotalSeconds\x12!\n" +
+	"\fcached_steps\x18\a \x01(\rR\vcachedSteps\"\x80\x01\n" +
 	"\rSeriesRequest\x12\x1c\n" +
 	"\tselectors\x18\x01 \x03(\tR\tselectors\x12\x19\n" +
 	"\bstart_ms\x18\x02 \x01(\x03R\astartMs\x12\x15\n" +
