@@ -136,6 +136,16 @@ func (r *bytesReader) aggregates(n int) []Aggregate {
 	as := make([]Aggregate, n)
 	for _, field := range aggregateFields {
 		for i := range as {
+			// Half of them are short.
+			if b := r.b; len(b) >= 2 && b[0]&shortFloatRaw != shortFloatRaw && b[0]&b[1]&0x80 == 0 {
+				u, k := uint64(b[0]), 1
+				if u >= 0x80 {
+					u, k = u&0x7f|uint64(b[1])<<7, 2
+				}
+				r.b = b[k:]
+				*field(&as[i]) = float64(unzigzag(u>>shortFloatShift)) / powersOfTen[u&shortFloatRaw]
+				continue
+			}
 			*field(&as[i]) = r.shortFloat()
 		}
 	}

@@ -3,6 +3,7 @@ package partition
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 
 	"tsdb/encoding"
 )
@@ -92,6 +93,38 @@ func (r *bytesReader) varint() int64 {
 	}
 	r.b = r.b[n:]
 	return v
+}
+
+// uvarints reads n numbers, none larger than most, and calls set with each. It
+// takes a third of the time of n calls of uvarint (BenchmarkDirectoryPage).
+func (r *bytesReader) uvarints(n int, most uint64, set func(i int, v uint64)) {
+	b := r.b
+	for i := range n {
+		if len(b) > 0 && b[0] < 0x80 && uint64(b[0]) <= most {
+			set(i, uint64(b[0]))
+			b = b[1:]
+			continue
+		}
+		v, k := binary.Uvarint(b)
+		if k <= 0 {
+			r.fail("not a number")
+			return
+		}
+		if v > most {
+			r.fail("number out of range")
+			return
+		}
+		set(i, v)
+		b = b[k:]
+	}
+	if r.err == nil {
+		r.b = b
+	}
+}
+
+// varints reads n signed numbers and calls set with each.
+func (r *bytesReader) varints(n int, set func(i int, v int64)) {
+	r.uvarints(n, math.MaxUint64, func(i int, v uint64) { set(i, unzigzag(v)) })
 }
 
 // bytes returns the next n bytes; they share memory with the input.

@@ -171,6 +171,15 @@ func (c *refCoder) append(dst []byte, r columnRef) []byte {
 }
 
 func (c *refCoder) read(r *bytesReader) columnRef {
+	// Most columns are the whole of the next frame.
+	if b := r.b; len(b) >= 3 && b[0] == 1 && b[1]|b[2] == 0 {
+		if frame, start := c.expect(); start == 0 && uint64(frame) < uint64(len(c.page.frames[c.stream])) {
+			r.b = b[3:]
+			ref := columnRef{frame: frame, length: c.page.frames[c.stream][frame].size()}
+			c.frame, c.end, c.any = ref.frame, ref.length, true
+			return ref
+		}
+	}
 	tag := r.uvarint(math.MaxUint64)
 	if tag == 0 {
 		ref := columnRef{frame: inlineFrame, start: c.inline, length: uint32(r.uvarint(maxColumnBytes))}
@@ -253,17 +262,15 @@ func (r *bytesReader) frames(size int64) []frame {
 	const least = 7 // bytes a frame
 	n := r.uvarint(uint64(len(r.b)) / least)
 	fs := make([]frame, n)
-	for i := range fs {
-		fs[i].off = r.varint() // from the end of the last, put right below
+	r.varints(len(fs), func(i int, v int64) { fs[i].off = v }) // from the end of the last, put right below
+	r.uvarints(len(fs), maxColumnBytes, func(i int, v uint64) { fs[i].stored = uint32(v) })
+	r.uvarints(len(fs), maxColumnBytes, func(i int, v uint64) { fs[i].raw = uint32(v) })
+	crcs := r.bytes(4 * n)
+	if r.err != nil {
+		return nil
 	}
 	for i := range fs {
-		fs[i].stored = uint32(r.uvarint(maxColumnBytes))
-	}
-	for i := range fs {
-		fs[i].raw = uint32(r.uvarint(maxColumnBytes))
-	}
-	for i := range fs {
-		fs[i].crc = r.uint32()
+		fs[i].crc = binary.LittleEndian.Uint32(crcs[4*i:])
 	}
 	var end int64
 	for i := range fs {
@@ -307,19 +314,18 @@ func (d *directoryPage) appendTimes(dst []byte) []byte {
 func (d *directoryPage) readTimes(r *bytesReader) {
 	const least = 3 // bytes a column
 	ts := make([]timeColumn, r.uvarint(uint64(len(r.b))/least))
-	for i := range ts {
-		v := r.uvarint(MaxChunkSamples<<1 | 1)
+	r.uvarints(len(ts), MaxChunkSamples<<1|1, func(i int, v uint64) {
 		ts[i].count = uint32(v >> 1)
 		ts[i].length = uint32(^v & 1) // replaced below
-	}
+	})
 	var last int64
-	for i := range ts {
-		last += r.varint()
+	r.varints(len(ts), func(i int, v int64) {
+		last += v
 		ts[i].min = last
-	}
+	})
+	r.uvarints(len(ts), math.MaxInt64, func(i int, v uint64) { ts[i].max = ts[i].min + int64(v) })
 	for i := range ts {
 		t := &ts[i]
-		t.max = t.min + int64(r.uvarint(math.MaxInt64))
 		if t.count == 0 || t.max < t.min || uint64(t.max-t.min) < uint64(t.count-1) {
 			r.fail("count or times of a time column")
 			return
@@ -366,16 +372,20 @@ func (d *directoryPage) readRows(r *bytesReader) (aggregates int) {
 	const least = 3 // bytes a row
 	rows := make([]row, r.uvarint(uint64(len(r.b))/least))
 	ord := uint64(0)
-	for i := range rows {
-		ord += r.uvarint(math.MaxUint32)
+	r.uvarints(len(rows), math.MaxUint32, func(i int, v uint64) {
+		ord += v
 		rows[i].ord = uint32(ord)
-		if ord > maxSeriesInBlock {
-			r.fail("ordinal out of range")
-			return 0
-		}
+	})
+	if ord > maxSeriesInBlock {
+		r.fail("ordinal out of range")
+		return 0
+	}
+	flags := r.bytes(uint64(len(rows)))
+	if r.err != nil {
+		return 0
 	}
 	for i := range rows {
-		rows[i].flags = rowFlags(r.byte())
+		rows[i].flags = rowFlags(flags[i])
 		if !rows[i].flags.valid() {
 			r.fail("flags of a chunk")
 			return 0
@@ -386,14 +396,17 @@ func (d *directoryPage) readRows(r *bytesReader) (aggregates int) {
 		}
 	}
 	next := int64(0)
+	r.varints(len(rows), func(i int, v int64) {
+		next += v
+		rows[i].time = uint32(min(uint64(next), math.MaxUint32))
+		next++
+	})
 	for i := range rows {
-		t := next + r.varint()
-		if t < 0 || t >= int64(len(d.times)) {
+		t := int64(rows[i].time)
+		if t >= int64(len(d.times)) {
 			r.fail("chunk without time column")
 			return 0
 		}
-		rows[i].time = uint32(t)
-		next = t + 1
 		if rows[i].flags&rowBad == 0 && d.times[t].length == 0 {
 			r.fail("chunk with a lost time column")
 			return 0
