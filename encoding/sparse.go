@@ -53,7 +53,7 @@ func parseSparse(src []byte, n int) (h sparseHeader, err error) {
 // sparseReader gives residuals a block at a time.
 type sparseReader struct {
 	gaps, values []uint64 // those not given yet
-	at           uint64   // residuals from the start of the block to the next change
+	at           uint64   // the residual behind the last change, from the start of the block, modulo 2^64
 }
 
 // begin decodes gaps and values into the given memory, of n residuals, and
@@ -76,28 +76,39 @@ func (r *sparseReader) begin(memory []uint64, h sparseHeader, n int) ([]uint64, 
 		}
 		left -= gap + 1
 	}
-	*r = sparseReader{gaps: gaps, values: values, at: gaps[0]}
+	*r = sparseReader{gaps: gaps, values: values}
 	return memory, nil
 }
 
 // next fills the next block of residuals.
 func (r *sparseReader) next(us []uint64) {
 	clear(us)
-	for len(r.gaps) > 0 && r.at < uint64(len(us)) {
-		us[r.at] = r.values[0]
-		r.at++
-		r.gaps, r.values = r.gaps[1:], r.values[1:]
-		if len(r.gaps) > 0 {
-			r.at += r.gaps[0]
+	at, values, k := r.at, r.values[:len(r.gaps)], 0
+	for i, gap := range r.gaps {
+		if at += gap; at >= uint64(len(us)) {
+			at -= gap
+			break
 		}
+		us[at] = values[i]
+		at++
+		k = i + 1
 	}
-	r.at -= uint64(len(us))
+	r.at, r.gaps, r.values = at-uint64(len(us)), r.gaps[k:], values[k:]
 }
 
 // sparseToFloats fills vs with the floats of a SPARSE column: between two changes
 // they lie on a line, mostly a level one, so no residuals are needed. It returns
-// false for the orders of which that is not so.
+// false for the orders of which that is not so, and if the lines are so short that
+// a loop over all residuals takes less than one for each line: what a line saves
+// of an integer is its sum, of a decimal a division.
 func (r *intReader) sparseToFloats(vs []float64, f formula) bool {
+	shortest := 8
+	if f.transform == TransformInt {
+		shortest = 24
+	}
+	if len(r.sparse.gaps)*shortest > len(vs) {
+		return false
+	}
 	g, low, step := r.header.gcd, uint64(r.header.low)*r.header.gcd, r.step
 	switch {
 	case r.header.order == OrderDelta:

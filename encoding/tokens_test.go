@@ -221,3 +221,60 @@ func checkSums(t *testing.T, order Order, base int64, gcd uint64, low int64, tok
 		}
 	}
 }
+
+// Sparse columns are read by lines or by residuals, as dense as they are.
+func TestSparseColumnsOfEachDensity(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 10))
+	for _, n := range []int{300, 1800} {
+		for _, every := range []int{2, 4, 7, 9, 23, 25, 100, n} {
+			for _, order := range []Order{OrderRaw, OrderDelta, OrderDelta2} {
+				h := intHead{order: order, coder: CoderSparse, base: 1000, gcd: 3, first: 7}
+				if order != OrderRaw {
+					h.low = int64(r.IntN(2))
+				}
+				residuals := make([]uint64, n)
+				for i := range residuals {
+					if r.IntN(every) == 0 {
+						residuals[i] = uint64(r.Int64N(2001) - 1000)
+					}
+				}
+				residuals[r.IntN(n)] = 5
+				want := []int64{1000, 1000 + 3*7}[:order.heads()]
+				step := int64(7)
+				for _, u := range residuals {
+					switch order {
+					case OrderRaw:
+						want = append(want, 1000+3*int64(u))
+						continue
+					case OrderDelta:
+						step = 0
+					}
+					step += h.low + int64(u)
+					want = append(want, want[len(want)-1]+3*step)
+				}
+				var s scratch
+				s.tier = Full
+				src := s.appendSparse(h.append(nil), residuals)
+				for _, f := range []formula{formulaInt, {TransformDec, 2}, {TransformDecM, 3}} {
+					head := []byte{byte(f.transform)}
+					if f.isDecimal() {
+						head = append(head, f.e)
+					}
+					got, err := DecodeFloats(nil, append(head, src...), len(want))
+					if err != nil {
+						t.Fatal(err)
+					}
+					for i, k := range want {
+						v := float64(k)
+						if f.isDecimal() {
+							v = f.float(k)
+						}
+						if !sameBits(got[i], v) {
+							t.Fatalf("%v, %s, %d residuals, one of %d not 0: value %d is %v, want %v", f, order, n, every, i, got[i], v)
+						}
+					}
+				}
+			}
+		}
+	}
+}
