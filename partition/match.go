@@ -147,11 +147,11 @@ func (b *Block) matchNumbers(k int, m *labels.Matcher, want bool) (numbers []uin
 		if len(set) > 0 {
 			return b.findValues(k, set, m, want)
 		}
-		if p := m.Prefix(); p != "" {
-			return b.scanValues(k, p, m, want)
+		if ps := prefixesOf(m.Value); ps != nil {
+			return b.scanValues(k, ps, m, want)
 		}
 	}
-	return b.scanValues(k, "", m, want)
+	return b.scanValues(k, []string{""}, m, want)
 }
 
 func (b *Block) findValues(k int, set []string, m *labels.Matcher, want bool) (numbers []uint32, all bool, err error) {
@@ -172,17 +172,24 @@ func (b *Block) findValues(k int, set []string, m *labels.Matcher, want bool) (n
 	return numbers, false, nil
 }
 
-func (b *Block) scanValues(k int, prefix string, m *labels.Matcher, want bool) (numbers []uint32, all bool, err error) {
-	err = b.valuesFrom(k, prefix, func(n uint32, v string) bool {
-		if !strings.HasPrefix(v, prefix) {
-			return false
+// scanValues holds the values that begin with one of prefixes, which are sorted,
+// against the matcher.
+func (b *Block) scanValues(k int, prefixes []string, m *labels.Matcher, want bool) (numbers []uint32, all bool, err error) {
+	for _, prefix := range prefixes {
+		err = b.valuesFrom(k, prefix, func(n uint32, v string) bool {
+			if !strings.HasPrefix(v, prefix) {
+				return false
+			}
+			if m.Matches(v) == want {
+				numbers = append(numbers, n)
+			}
+			return true
+		})
+		if err != nil {
+			return nil, false, err
 		}
-		if m.Matches(v) == want {
-			numbers = append(numbers, n)
-		}
-		return true
-	})
-	return numbers, false, err
+	}
+	return numbers, false, nil
 }
 
 // addPostings adds the series with the values of these numbers, which rise, of

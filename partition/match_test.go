@@ -136,6 +136,7 @@ func TestSetsAndPrefixesReadLittleOfADictionary(t *testing.T) {
 		{labels.MatchNotRegexp, some + "|absent", false},
 		{labels.MatchRegexp, some[:4] + ".*", false},
 		{labels.MatchNotRegexp, some[:4] + ".+", false},
+		{labels.MatchRegexp, "0000.+|" + some[:4] + ".*", false},
 		{labels.MatchRegexp, ".*", false},
 		{labels.MatchNotRegexp, ".+", false},
 		{labels.MatchEqual, "", false},

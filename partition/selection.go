@@ -17,6 +17,9 @@ import (
 type Selection struct {
 	Ordinals []uint32         // rising
 	IDs      []model.Identity // as many
+	// Sorted says that the series are in the order of labels.Compare, as is that
+	// of a block where every series has a name and no label comes before it.
+	Sorted bool
 	// Lost is damage met on the way, each of which cost series.
 	Lost []error
 
@@ -80,6 +83,11 @@ func (s *Selection) find(ctx context.Context, tenant uint32, ms []*labels.Matche
 		s.IDs = append(s.IDs, id)
 	}
 	s.Ordinals = ords[:len(s.IDs)]
+	if len(ords) > 0 {
+		// Series without a name come first.
+		row, err := r.row(ords[0])
+		s.Sorted = err == nil && len(row.names) > 0 && row.names[0] == 0 && r.names[0].name == metricName
+	}
 	return nil
 }
 

@@ -21,6 +21,7 @@ type joiner struct {
 	known  identities
 	before int // series when the place at hand was begun: each place has a series once
 	first  int // series of the first place that had any
+	sorted bool
 	guess  int // the number of the series that the next one may well be
 }
 
@@ -54,6 +55,9 @@ func (j *joiner) addBlock(ctx context.Context, e *partition.Entry, ms []*labels.
 	lsOf, err := j.labelsOf(ctx, found, len(fresh))
 	if err != nil {
 		return err
+	}
+	if j.before == 0 {
+		j.sorted = found.Sorted
 	}
 	slab := j.newSlab(len(fresh))
 	for k, i := range fresh {
@@ -107,19 +111,17 @@ func (j *joiner) addHead(ctx context.Context, tr model.TimeRange, ms []*labels.M
 		slab    seriesSlab
 	)
 	j.begin()
+	ids := make([]model.Identity, len(refs))
+	if j.before > 0 {
+		head.IDs(refs, ids)
+	}
 	for i, ref := range refs {
 		if i%4096 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if j.before > 0 {
-			id, ok := head.ID(ref)
-			if !ok {
-				continue
-			}
-			if n, ok := j.find(id); ok {
-				s.series[n].sources = append(s.series[n].sources, source{ref: ref})
-				continue
-			}
+		if n, ok := j.find(ids[i]); ok {
+			s.series[n].sources = append(s.series[n].sources, source{ref: ref})
+			continue
 		}
 		_, id, ls, ok := head.LabelsTo(ref, &builder)
 		if !ok {
@@ -163,13 +165,15 @@ func (j *joiner) find(id model.Identity) (int, bool) {
 }
 
 // sort brings the series into the order of labels.Compare. Those of a block
-// almost always are, and others are few.
+// mostly are, and others are few.
 func (j *joiner) sort() {
 	if j.first == 0 {
 		j.first = len(j.set.series)
 	}
 	first, more := j.set.series[:j.first], j.set.series[j.first:]
-	slices.SortFunc(first, compareLabels)
+	if !j.sorted {
+		slices.SortFunc(first, compareLabels)
+	}
 	slices.SortFunc(more, compareLabels)
 	if len(more) == 0 || compareLabels(first[len(first)-1], more[0]) < 0 {
 		return

@@ -113,17 +113,25 @@ func (h *Head) LabelsTo(ref model.Ref, b *labels.ScratchBuilder) (tenant uint32,
 	return r.tenant, r.id, s.labelsOf(ref.Slot(), b), true
 }
 
-// ID returns the identity of the series that a ref names. It reports false if
-// the series has left.
-func (h *Head) ID(ref model.Ref) (model.Identity, bool) {
-	s := &h.shards[ref.Shard()]
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if !s.alive(ref) {
-		return model.Identity{}, false
+// IDs sets ids, which is as long as refs, to the identities of the series that
+// the refs name; that of a series that has left is zero. It is made for refs of
+// one shard in a row.
+func (h *Head) IDs(refs []model.Ref, ids []model.Identity) {
+	for i := 0; i < len(refs); {
+		s := &h.shards[refs[i].Shard()]
+		s.mu.RLock()
+		for until := min(i+idsAtOnce, len(refs)); i < until && refs[i].Shard() == s.number; i++ {
+			ids[i] = model.Identity{}
+			if s.alive(refs[i]) {
+				ids[i] = s.series.at(refs[i].Slot()).id
+			}
+		}
+		s.mu.RUnlock()
 	}
-	return s.series.at(ref.Slot()).id, true
 }
+
+// idsAtOnce bounds how long IDs keeps writers from a shard.
+const idsAtOnce = 1024
 
 // Definitions calls define for each of the slots of a shard that holds a
 // series, in their order, with what a log must say about it. define is called
