@@ -36,8 +36,7 @@ type tokenShape struct {
 	ranges     [256]tokenRange // of every byte
 }
 
-// tokenRange is what a token stands for: base + the next bits, cut by mask. As
-// extra bits are counted in units of a gcd, the bits are multiplied by it.
+// tokenRange is what a token stands for: base + the next bits, cut by mask.
 type tokenRange struct {
 	base, mask uint64
 	bits       uint

@@ -48,14 +48,14 @@ type tokenReader struct {
 
 	tokens []byte // not taken yet
 	shape  *tokenShape
-	// What a token stands for: steps if no token has extra bits, else ranges,
-	// whose extra bits count gcd each.
+	// What a token stands for: low and so many gcd, as its range and its extra bits
+	// say. That is an integer of order raw, a step of order delta, which is added to
+	// what carry leaves of the integer before, and a residual of others.
+	gcd, low, carry uint64
+	// Without extra bits, all that tokens may stand for, also as signed floats.
 	steps   [256]uint64
-	floats  [256]float64 // steps, signed
-	longest uint64       // magnitude of a step
-	ranges  [256]tokenRange
-	gcd     uint64
-	carry   uint64 // all bits if what tokens stand for is summed, else none
+	floats  [256]float64
+	longest uint64 // magnitude of a step
 	wide    bool   // tokens have extra bits
 	at      uint   // extra bits taken
 	size    uint   // bytes of extra bits
@@ -75,13 +75,15 @@ func (r *tokenReader) begin(h *intHeader, n int) error {
 	} else if !allBelow(r.tokens, r.shape.direct) {
 		return corruptf("TOK: token with extra bits, of which there are none")
 	}
+	r.gcd, r.low, r.carry = 1, 0, 0
 	switch h.order {
 	case OrderRaw:
-		r.table(h.gcd, uint64(h.base), 0)
+		r.gcd, r.low = h.gcd, uint64(h.base)
 	case OrderDelta:
-		r.table(h.gcd, uint64(h.low)*h.gcd, ^uint64(0))
-	default:
-		r.table(1, 0, 0)
+		r.gcd, r.low, r.carry = h.gcd, uint64(h.low)*h.gcd, ^uint64(0)
+	}
+	if !r.wide {
+		r.table()
 	}
 	return nil
 }
@@ -122,24 +124,13 @@ const (
 	looksBits = 4
 )
 
-// table sets what tokens stand for: low and so many gcd. That is an integer of
-// order raw, a step of order delta, which is added to what carry leaves of the
-// integer before, a residual of others.
-func (r *tokenReader) table(gcd, low, carry uint64) {
-	r.carry = carry
-	r.gcd = gcd
-	if !r.wide {
-		r.longest = 0
-		for t := range r.shape.direct {
-			step := low + gcd*r.shape.ranges[t].base
-			r.steps[t], r.floats[t] = step, float64(int64(step))
-			r.longest = max(r.longest, magnitude(int64(step)))
-		}
-		return
-	}
-	r.ranges = r.shape.ranges
-	for t := range r.shape.tokens {
-		r.ranges[t].base = low + gcd*r.ranges[t].base
+// table sets steps and floats.
+func (r *tokenReader) table() {
+	r.longest = 0
+	for t := range r.shape.direct {
+		step := r.low + r.gcd*r.shape.ranges[t].base
+		r.steps[t], r.floats[t] = step, float64(int64(step))
+		r.longest = max(r.longest, magnitude(int64(step)))
 	}
 }
 
@@ -173,13 +164,13 @@ func (r *tokenReader) next(us []uint64) error {
 		}
 		return nil
 	}
-	at, g, padded, ranges := r.at, r.gcd, r.padded, &r.ranges
+	at, g, low, padded, ranges := r.at, r.gcd, r.low, r.padded, &r.shape.ranges
 	for i, t := range tokens {
 		if at > 8*r.size {
 			break
 		}
 		e := &ranges[t]
-		us[i] = e.base + g*(wordAt(padded, at>>3)>>(at&7)&e.mask)
+		us[i] = low + g*(e.base+wordAt(padded, at>>3)>>(at&7)&e.mask)
 		at += e.bits
 	}
 	return r.took(at)
@@ -223,7 +214,7 @@ func (r *tokenReader) toFloats(vs []float64, f formula, value *uint64) (bool, er
 		*value = v
 		return true, nil
 	}
-	at, end, g, padded, ranges := r.at, 8*r.size, r.gcd, r.padded, &r.ranges
+	at, end, g, low, padded, ranges := r.at, 8*r.size, r.gcd, r.low, r.padded, &r.shape.ranges
 	switch f.transform {
 	case TransformInt:
 		for i, t := range tokens {
@@ -231,7 +222,7 @@ func (r *tokenReader) toFloats(vs []float64, f formula, value *uint64) (bool, er
 				break
 			}
 			e := &ranges[t]
-			v = v&carry + e.base + g*(wordAt(padded, at>>3)>>(at&7)&e.mask)
+			v = v&carry + low + g*(e.base+wordAt(padded, at>>3)>>(at&7)&e.mask)
 			at += e.bits
 			vs[i] = float64(int64(v))
 		}
@@ -242,7 +233,7 @@ func (r *tokenReader) toFloats(vs []float64, f formula, value *uint64) (bool, er
 				break
 			}
 			e := &ranges[t]
-			v = v&carry + e.base + g*(wordAt(padded, at>>3)>>(at&7)&e.mask)
+			v = v&carry + low + g*(e.base+wordAt(padded, at>>3)>>(at&7)&e.mask)
 			at += e.bits
 			vs[i] = float64(int64(v)) / power
 		}
@@ -253,7 +244,7 @@ func (r *tokenReader) toFloats(vs []float64, f formula, value *uint64) (bool, er
 				break
 			}
 			e := &ranges[t]
-			v = v&carry + e.base + g*(wordAt(padded, at>>3)>>(at&7)&e.mask)
+			v = v&carry + low + g*(e.base+wordAt(padded, at>>3)>>(at&7)&e.mask)
 			at += e.bits
 			vs[i] = float64(int64(v)) * power
 		}
