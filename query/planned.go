@@ -52,6 +52,9 @@ func (e *Engine) prepare(q *witness, opts promql.QueryOpts, qs string, start, en
 	if err != nil {
 		return nil, err
 	}
+	if err := preprocessParams(expr, start, end, interval); err != nil {
+		return nil, err
+	}
 	p := &planned{
 		engine: e, queryable: q, text: qs, settings: e.settings,
 		stmt:   &parser.EvalStmt{Expr: expr, Start: start, End: end, Interval: interval, LookbackDelta: e.lookback},
@@ -81,6 +84,22 @@ func (e *Engine) prepare(q *witness, opts promql.QueryOpts, qs string, start, en
 	}
 	p.node, p.why = plan(&p.settings, expr, p.grid)
 	return p, nil
+}
+
+// preprocessParams does for the parameters of aggregations what PreprocessExpr
+// does for all else: it leaves them out, so that @ moves with the steps in
+// Prometheus' engine, and start() and end() count for nothing.
+func preprocessParams(expr parser.Expr, start, end time.Time, interval time.Duration) (err error) {
+	parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
+		a, ok := n.(*parser.AggregateExpr)
+		if ok && a.Param != nil && a.Param.Type() == parser.ValueTypeScalar && err == nil {
+			if _, literal := a.Param.(*parser.NumberLiteral); !literal {
+				a.Param, err = promql.PreprocessExpr(a.Param, start, end, interval)
+			}
+		}
+		return err
+	})
+	return err
 }
 
 // Exec runs the query.
