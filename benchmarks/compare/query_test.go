@@ -56,7 +56,6 @@ func TestQueriesHaveAnswers(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	peers := peersOf(program, "", "")
-	peers[0].DropCaches = nil
 	for name, d := range datasets(20, 2) {
 		if outcomes, err := measureSet(ctx, peers, d, nil, 0, dir); err != nil || outcomes != nil { // loads only
 			t.Fatal(name, outcomes, err)
