@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// Repair cuts the torn tail off and makes everything that Replay gives durable.
+// Repair cuts the torn tail off, and what was pre-allocated, and makes everything that Replay gives durable.
 // A second call does nothing.
 //
 // Frames that no later frame names as synced are written again before the sync:
@@ -41,8 +41,13 @@ func (r *Recovery) repairSegment(s *scanned) error {
 	if err != nil {
 		return err
 	}
-	if s.cut >= 0 {
+	switch {
+	case s.cut >= 0:
 		err = f.Truncate(s.cut)
+	case s.header && !s.damaged && s.end() < s.size:
+		// Nothing is written behind the frames any more: each start would leave a
+		// whole pre-allocated segment until the next cut.
+		err = f.Truncate(s.end())
 	}
 	w := &window{file: f, size: s.end()}
 	for _, run := range s.runs {

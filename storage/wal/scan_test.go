@@ -340,3 +340,28 @@ func FuzzSegment(f *testing.F) {
 		must(t, r.Repair())
 	})
 }
+
+// A process that dies again and again leaves of each life only the frames, not
+// a pre-allocated segment.
+func TestEachStartLeavesItsFramesOnly(t *testing.T) {
+	fs, all := crashedLog(t, small(), 3, func(i int) string { return fmt.Sprint(i) })
+	for range 20 {
+		l := openLog(t, fs, small())
+		lsn := put(t, l, 1, "more")
+		must(t, l.Wait(context.Background(), lsn))
+		all = append(all, entry{lsn, l.Generation(), 1, "more"})
+		fs = fs.CrashClone(vfs.CrashOptions{})
+	}
+	wantEntries(t, replayAll(t, scan(t, fs)), all)
+	names, err := fs.List(testDir)
+	must(t, err)
+	bytes := int64(0)
+	for _, n := range names {
+		info, err := fs.Stat(testDir + "/" + n)
+		must(t, err)
+		bytes += info.Size
+	}
+	if most := int64(6 * minSegmentBytes); bytes > most { // the last life's, spares and pool included
+		t.Errorf("%d files of %d bytes, at most %d expected", len(names), bytes, most)
+	}
+}
