@@ -13,16 +13,26 @@ import (
 const (
 	// lightWork is the time on cores that makes a query a heavy one.
 	lightWork = 20 * time.Millisecond
-	// coreSlice is how long a heavy query keeps a core that others want.
+	// longWork is the time on cores after which a heavy query no longer sits in
+	// a light one's place if somebody wants that.
+	longWork = 5 * lightWork
+	// lightCrowd is how many times the cores light queries have together at most.
+	// They wait for a page of a file or for memory now and then; one that does
+	// is not to hold up the others.
+	lightCrowd = 2
+	// coreSlice is how long a query keeps a core that others want.
 	coreSlice = time.Millisecond
 	// heavyPatience is how long light queries may keep every core from heavy
 	// ones at a time.
 	heavyPatience = 10 * time.Millisecond
 	// elderTurn: every so many turns go to the heavy query that waits longest.
 	elderTurn = 8
-	// coreTick is how often the rules are applied again while light queries work
-	// or anybody waits: some hold by the clock alone.
+	// coreTick is how often the rules are applied again while anybody works or
+	// waits: some hold by the clock alone.
 	coreTick = 5 * time.Millisecond
+	// coreSample is how often the process' CPU time is looked at, at most: that
+	// costs a system call.
+	coreSample = time.Millisecond / 2
 )
 
 // cores lets as many goroutines evaluate queries at a time as there are cores,
@@ -34,23 +44,32 @@ const (
 // is as fast as alone. Nobody says beforehand which a query is, and what works
 // on and on without giving way, a sort, a selection, becomes heavy all the same.
 //
-// Among heavy queries those that have worked least come first, by powers of two,
-// so that one of a tenth of a second need not wait for those of minutes. What
-// waits longest gets every eighth turn, and heavy queries a core for a
-// millisecond in ten however many light ones there are: all get on.
+// Among light queries, and among heavy ones, those that have worked least come
+// first, by powers of two: a small query need not wait for twenty new ones of
+// which nobody knows yet how big they are, nor one of a tenth of a second for
+// those of minutes. The heavy query that waits longest gets every eighth turn,
+// and heavy ones a core for a millisecond in ten however many light ones there
+// are: all get on.
+//
+// Work is CPU time, as far as it can be known: of the time that a query has cores
+// counts the share that the process has been given CPUs for. On a machine that
+// does other things, or while deaf work holds more cores than there are, a small
+// query is not taken for a heavy one because it was kept waiting.
 type cores struct {
 	total     int
-	contended atomic.Bool // somebody waits, or more cores are in use than there are
+	cpu       func() time.Duration // of the process so far; nil = not known
+	contended atomic.Bool          // somebody waits, or more cores are in use than there are
 
 	mu struct {
 		sync.Mutex
 		inUse   int // cores, those of light queries that did not wait among them
-		light   int // of them, of light queries; at most total
+		light   int // of them, of light queries; at most lightCrowd × total
 		working []*share
 		waiting []*coreWait // in the order of their coming
 		turns   uint        // of heavy queries
 		lastTo  time.Time   // when a heavy query had a core last, if none has
 		ticking bool
+		work    workClock
 	}
 }
 
@@ -59,12 +78,43 @@ type cores struct {
 type share struct {
 	cores *cores
 	heavy atomic.Bool
+	long  atomic.Bool  // has worked for longWork
 	since atomic.Int64 // Unix nanoseconds of the last turn
 
 	// Guarded by cores.mu.
 	inUse   int           // cores
 	used    time.Duration // on cores, until counted
+	counted time.Duration // by the clock of work
+}
+
+// workClock goes as fast as time while the cores in use do work, and slower
+// while they wait for CPUs.
+type workClock struct {
+	now     time.Duration
+	sampled time.Time
+	cpu     time.Duration // of the process, then
+	cores   time.Duration // in use since: cores × time
 	counted time.Time
+}
+
+// advance moves the clock on to now; so many cores were in use since it was
+// moved last.
+func (w *workClock) advance(now time.Time, cores int, cpu func() time.Duration) {
+	w.cores += time.Duration(cores) * now.Sub(w.counted)
+	w.counted = now
+	past := now.Sub(w.sampled)
+	if past < coreSample {
+		return
+	}
+	if cpu != nil {
+		total := cpu()
+		if spent := total - w.cpu; spent < w.cores {
+			past = time.Duration(float64(past) * float64(spent) / float64(w.cores))
+		}
+		w.cpu = total
+	}
+	w.now += past
+	w.sampled, w.cores = now, 0
 }
 
 // coreWait is a goroutine in line for a core.
@@ -74,7 +124,12 @@ type coreWait struct {
 	turn  chan struct{} // closed when it gets one; nil if it never waited
 }
 
-func newCores(n int) *cores { return &cores{total: n} }
+func newCores(n int, cpu func() time.Duration) *cores {
+	c := &cores{total: n, cpu: cpu}
+	c.mu.work.sampled = time.Now()
+	c.mu.work.counted = c.mu.work.sampled
+	return c
+}
 
 func (c *cores) share() *share { return &share{cores: c} }
 
@@ -102,7 +157,7 @@ func (s *share) end() {
 // begin does.
 func (s *share) giveWay(ctx context.Context) {
 	c := s.cores
-	if !c.contended.Load() || !s.heavy.Load() || time.Now().UnixNano()-s.since.Load() < int64(coreSlice) {
+	if !c.contended.Load() || time.Now().UnixNano()-s.since.Load() < int64(coreSlice) {
 		return
 	}
 	c.mu.Lock()
@@ -110,6 +165,20 @@ func (s *share) giveWay(ctx context.Context) {
 	w := c.waitLocked(s)
 	c.mu.Unlock()
 	c.await(ctx, w)
+}
+
+// politeContext is the context of what works for a query and knows nothing of
+// cores: the storage, while it selects and reads. Whoever looks now and then
+// whether a context is over can as well give way then. It is for goroutines that
+// have a core.
+type politeContext struct {
+	context.Context
+	share *share
+}
+
+func (c politeContext) Err() error {
+	c.share.giveWay(c.Context)
+	return c.Context.Err()
 }
 
 // waitLocked gets in line for a core.
@@ -144,10 +213,15 @@ func (c *cores) await(ctx context.Context, w *coreWait) {
 // cores.
 func (c *cores) applyLocked() {
 	now := time.Now()
+	c.mu.work.advance(now, c.mu.inUse, c.cpu)
 	for _, s := range c.mu.working {
-		if !s.heavy.Load() && s.usedAt(now) >= lightWork {
+		used := c.usedLocked(s)
+		if !s.heavy.Load() && used >= lightWork {
 			s.heavy.Store(true)
 			c.mu.light -= s.inUse
+		}
+		if used >= longWork {
+			s.long.Store(true)
 		}
 	}
 	for {
@@ -163,7 +237,7 @@ func (c *cores) applyLocked() {
 		}
 	}
 	c.contended.Store(len(c.mu.waiting) > 0 || c.mu.inUse > c.total)
-	if (c.mu.light > 0 || len(c.mu.waiting) > 0) && !c.mu.ticking {
+	if (len(c.mu.working) > 0 || len(c.mu.waiting) > 0) && !c.mu.ticking {
 		c.mu.ticking = true
 		time.AfterFunc(coreTick, c.tick)
 	}
@@ -178,18 +252,23 @@ func (c *cores) tick() {
 
 // nextLocked returns who of those waiting gets a core now, -1 if nobody does.
 func (c *cores) nextLocked(now time.Time) int {
-	oldest, least := -1, -1
+	light, oldest, least := -1, -1, -1
+	before := func(i, j int) bool {
+		return j < 0 || c.rankLocked(c.mu.waiting[i].share) < c.rankLocked(c.mu.waiting[j].share)
+	}
 	for i, w := range c.mu.waiting {
-		switch {
-		case !w.share.heavy.Load():
-			if c.mu.light < c.total {
-				return i
-			}
-		case oldest < 0:
-			oldest, least = i, i
-		case w.share.rank(now) < c.mu.waiting[least].share.rank(now):
-			least = i
+		first := &least
+		if !w.share.heavy.Load() {
+			first = &light
+		} else if oldest < 0 {
+			oldest = i
 		}
+		if before(i, *first) {
+			*first = i
+		}
+	}
+	if light >= 0 && c.mu.light < lightCrowd*c.total {
+		return light
 	}
 	heavy := c.mu.inUse - c.mu.light
 	if oldest < 0 || c.mu.inUse >= c.total && (heavy > 0 || now.Sub(c.mu.lastTo) < heavyPatience) {
@@ -201,13 +280,13 @@ func (c *cores) nextLocked(now time.Time) int {
 	return least
 }
 
-// usedAt returns how long the query has worked.
-func (s *share) usedAt(now time.Time) time.Duration {
-	return s.used + time.Duration(s.inUse)*now.Sub(s.counted)
+// usedLocked returns how long a query has worked.
+func (c *cores) usedLocked(s *share) time.Duration {
+	return s.used + time.Duration(s.inUse)*(c.mu.work.now-s.counted)
 }
 
-// rank orders heavy queries: those of the lowest come first.
-func (s *share) rank(now time.Time) int { return bits.Len64(uint64(s.usedAt(now) / lightWork)) }
+// rankLocked orders queries: those of the lowest come first.
+func (c *cores) rankLocked(s *share) int { return bits.Len64(uint64(c.usedLocked(s) / coreSlice)) }
 
 func (c *cores) giveLocked(s *share, now time.Time) {
 	if s.inUse == 0 {
@@ -227,7 +306,8 @@ func (c *cores) takeLocked(s *share, now time.Time) {
 
 // countLocked adds n to the cores of a query.
 func (c *cores) countLocked(s *share, now time.Time, n int) {
-	s.used, s.counted = s.usedAt(now), now
+	c.mu.work.advance(now, c.mu.inUse, c.cpu)
+	s.used, s.counted = c.usedLocked(s), c.mu.work.now
 	s.inUse += n
 	c.mu.inUse += n
 	if !s.heavy.Load() {

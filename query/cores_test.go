@@ -71,7 +71,7 @@ func total(jobs []*job) (d time.Duration) {
 
 func TestLightQueriesDoNotWaitForHeavyOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCores(2)
+		c := newCores(2, nil)
 		heavy := crowd(t, c, 20)
 		for range 50 {
 			time.Sleep(7 * time.Millisecond)
@@ -96,7 +96,7 @@ func TestLightQueriesDoNotWaitForHeavyOnes(t *testing.T) {
 // One light query takes one core; the others go on.
 func TestLightQueriesLeaveTheOtherCores(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCores(4)
+		c := newCores(4, nil)
 		heavy := crowd(t, c, 10)
 		before := total(heavy)
 		(&job{share: c.share()}).run(t.Context(), 10*time.Millisecond)
@@ -106,13 +106,31 @@ func TestLightQueriesLeaveTheOtherCores(t *testing.T) {
 	})
 }
 
-// Two selections that look at nothing for a second hold up a third query until
+// A new query does not wait until those are known that began before it.
+func TestFreshQueriesComeFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCores(2, nil)
+		var wg sync.WaitGroup
+		for range 20 { // 190 ms of work
+			wg.Go(func() { (&job{share: c.share()}).run(t.Context(), 19*time.Millisecond) })
+		}
+		time.Sleep(50 * time.Millisecond) // 5 ms each
+		began := time.Now()
+		(&job{share: c.share()}).run(t.Context(), 2*time.Millisecond)
+		if took := time.Since(began); took > 4*time.Millisecond {
+			t.Errorf("2 ms of work took %v", took)
+		}
+		wg.Wait()
+	})
+}
+
+// Four selections that look at nothing for a second hold up a fifth query until
 // they are known to be heavy, and no longer.
 func TestDeafWorkBecomesHeavy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCores(2)
+		c := newCores(2, nil)
 		var wg sync.WaitGroup
-		for range 2 {
+		for range 4 {
 			wg.Go(func() {
 				s := c.share()
 				s.begin(t.Context())
@@ -123,17 +141,40 @@ func TestDeafWorkBecomesHeavy(t *testing.T) {
 		synctest.Wait()
 		began := time.Now()
 		(&job{share: c.share()}).run(t.Context(), stride)
-		if took := time.Since(began); took > lightWork+coreTick+stride {
+		if took := time.Since(began); took < lightWork || took > lightWork+coreTick+stride {
 			t.Errorf("waited for %v", took)
 		}
 		wg.Wait()
 	})
 }
 
+// A query that has a core, and no CPU to run on, is not working.
+func TestWaitingForCPUsIsNoWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		c := newCores(2, func() time.Duration { return time.Since(began) / 10 })
+		s := c.share()
+		s.begin(t.Context())
+		time.Sleep(9 * lightWork)
+		if s.heavy.Load() {
+			t.Error("heavy after less than the time on a CPU")
+		}
+		time.Sleep(2*lightWork + coreTick)
+		if !s.heavy.Load() || s.long.Load() {
+			t.Error("light after more than the time, or worked long")
+		}
+		time.Sleep(10 * longWork)
+		if !s.long.Load() {
+			t.Error("has not worked long")
+		}
+		s.end()
+	})
+}
+
 // Among heavy queries the one that has worked least comes first.
 func TestShorterHeavyQueriesComeFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCores(2)
+		c := newCores(2, nil)
 		crowd(t, c, 20)
 		time.Sleep(10 * time.Second) // half a second each
 		began := time.Now()
@@ -147,7 +188,7 @@ func TestShorterHeavyQueriesComeFirst(t *testing.T) {
 // Light queries that keep all cores busy leave heavy ones a tenth of one.
 func TestHeavyQueriesGetOnBesideManyLightOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCores(2)
+		c := newCores(2, nil)
 		heavy := crowd(t, c, 3)
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
@@ -173,7 +214,7 @@ func TestHeavyQueriesGetOnBesideManyLightOnes(t *testing.T) {
 // one from its turns.
 func TestTheHeaviestQueryGetsOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCores(1)
+		c := newCores(1, nil)
 		heaviest := crowd(t, c, 1)
 		time.Sleep(10 * time.Second)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -199,9 +240,11 @@ func TestTheHeaviestQueryGetsOn(t *testing.T) {
 // Whoever waits when its query ends does not go on waiting.
 func TestWaitingForACoreEndsWithTheQuery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCores(1)
+		c := newCores(1, nil)
 		s := c.share()
-		s.begin(t.Context())
+		for range lightCrowd {
+			s.begin(t.Context())
+		}
 		other := c.share()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
@@ -211,7 +254,9 @@ func TestWaitingForACoreEndsWithTheQuery(t *testing.T) {
 			t.Errorf("waited for %v", took)
 		}
 		other.end()
-		s.end()
+		for range lightCrowd {
+			s.end()
+		}
 		if c.mu.inUse != 0 || c.mu.light != 0 || len(c.mu.waiting) != 0 {
 			t.Errorf("left: %d cores in use, %d of them light, %d waiting", c.mu.inUse, c.mu.light, len(c.mu.waiting))
 		}
@@ -224,7 +269,7 @@ func TestCoresAreCountedRight(t *testing.T) {
 	for seed := range uint64(20) {
 		synctest.Test(t, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 0))
-			c := newCores(1 + r.IntN(4))
+			c := newCores(1+r.IntN(4), nil)
 			var wg sync.WaitGroup
 			for range 40 {
 				s := c.share()

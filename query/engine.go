@@ -105,7 +105,7 @@ func New(o Options) *Engine {
 	e := &Engine{
 		parser:  NewParser(o.Parser),
 		queue:   newQueue(o.MaxConcurrent, o.MaxQueued, o.Started),
-		cores:   newCores(o.Cores),
+		cores:   newCores(o.Cores, processCPU),
 		memory:  memory{limit: o.TotalBytes, cache: o.CacheBytes},
 		limits:  limits{bytes: o.MaxBytes, series: o.MaxSeries, read: o.MaxRead},
 		answers: newAnswerCache(o.CacheBytes, o.Registerer),

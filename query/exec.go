@@ -63,7 +63,7 @@ func (x *exec) check() error {
 	if x.share.giveWay(x.ctx); x.ended.Load() {
 		return contextError(x.ctx.Err(), inEvaluation)
 	}
-	if x.share.heavy.Load() && !x.place.goesOn() {
+	if x.share.heavy.Load() && !x.place.goesOn(x.share.long.Load()) {
 		return errHeavy
 	}
 	return nil

@@ -17,10 +17,10 @@ type ActiveQuery struct {
 // queue lets a bounded number of queries run and a bounded number wait. There
 // are as many places for light queries (see cores) as for heavy ones, so that
 // these cannot take all for minutes. A query begins in a light place and moves
-// when it turns out to be heavy. If no heavy place is free it stays, until
-// somebody waits for a light one: then it lets go of all it holds, and begins
-// anew when there is a heavy place. Who waits holds no memory. It is the
-// engine's promql.QueryTracker.
+// when it turns out to be heavy. If no heavy place is free it stays, but once it
+// has worked long only until somebody waits for a light one: then it lets go of
+// all it holds, and begins anew when there is a heavy place. Who waits holds no
+// memory. It is the engine's promql.QueryTracker.
 type queue struct {
 	light, heavy chan struct{} // one token a running query
 	waiting      atomic.Int64
@@ -129,8 +129,9 @@ func (q *queue) begin(query string, heavy bool) *place {
 }
 
 // goesOn reports whether the query, which is heavy, may go on: it has moved to a
-// heavy place, or nobody wants its light one. Otherwise it is to leave.
-func (p *place) goesOn() bool {
+// heavy place, has not worked long yet, or nobody wants its light place.
+// Otherwise it is to leave.
+func (p *place) goesOn(long bool) bool {
 	if p.heavy.Load() {
 		return true
 	}
@@ -150,7 +151,7 @@ func (p *place) goesOn() bool {
 		return true
 	default:
 	}
-	if q.lightWaiting.Load() <= q.mu.leaving {
+	if !long || q.lightWaiting.Load() <= q.mu.leaving {
 		return true
 	}
 	p.leaving = true

@@ -146,7 +146,7 @@ func TestHeavyQueriesMakeRoomForLightOnes(t *testing.T) {
 		for i := range ps {
 			ps[i] = enter(false)
 			for range 2 {
-				if !ps[i].goesOn() {
+				if !ps[i].goesOn(true) {
 					t.Fatalf("query %d is in nobody's way", i)
 				}
 			}
@@ -157,12 +157,15 @@ func TestHeavyQueriesMakeRoomForLightOnes(t *testing.T) {
 		light := make(chan *place, 1)
 		go func() { light <- enter(false) }()
 		synctest.Wait()
+		if !ps[3].goesOn(false) {
+			t.Error("a query that has worked little does not go on")
+		}
 		for range 2 {
-			if ps[3].goesOn() {
+			if ps[3].goesOn(true) {
 				t.Error("a heavy query goes on in a light place that somebody waits for")
 			}
 		}
-		if !ps[2].goesOn() || !ps[1].goesOn() {
+		if !ps[2].goesOn(true) || !ps[1].goesOn(true) {
 			t.Error("a second one leaves for the same")
 		}
 		ps[3].leave()
@@ -170,7 +173,7 @@ func TestHeavyQueriesMakeRoomForLightOnes(t *testing.T) {
 		again := make(chan *place, 1)
 		go func() { again <- enter(true) }()
 		synctest.Wait()
-		if len(again) != 0 || !ps[2].goesOn() {
+		if len(again) != 0 || !ps[2].goesOn(true) {
 			t.Error("two heavy places are three, or who waits for one gets a light one")
 		}
 		ps[0].leave()

@@ -36,6 +36,7 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 		MaxSeries:     int64(s.config.queryMaxSeries),
 		MaxRead:       int64(s.config.queryMaxRead),
 		MaxConcurrent: int(s.config.queryConcurrency),
+		Cores:         s.cpus,
 		Logger:        s.log,
 		Registerer:    s.registry,
 	})

@@ -29,7 +29,7 @@ func startService(t *testing.T, args ...string) (s *service, client *http.Client
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err = newService(c, slog.New(slog.DiscardHandler))
+	s, err = newService(c, slog.New(slog.DiscardHandler), 2)
 	if err != nil {
 		t.Fatal(err)
 	}
