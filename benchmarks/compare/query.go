@@ -62,36 +62,52 @@ func runQuery(ctx context.Context, args []string) error {
 	if *restart {
 		peers[0].DropCaches = nil
 	}
-	all := datasets(*hosts, *targets)
-	before := loadAverage()
-	measureAll := func(dir string) error {
-		var outcomes []outcome
-		for name := range strings.SplitSeq(*setNames, ",") {
-			d, ok := all[name]
-			if !ok {
-				return fmt.Errorf("there is no set %q", name)
-			}
-			asked := slices.DeleteFunc(slices.Clone(questions), func(q question) bool { return q.set != name })
-			of, err := measureSet(ctx, peers, d, asked, *runs, dir)
-			if err != nil {
-				return fmt.Errorf("set %s: %w", name, err)
-			}
-			outcomes = append(outcomes, of...)
-		}
-		if *runs == 0 {
-			return nil
-		}
-		writeTable(os.Stdout, peers, outcomes)
-		fmt.Printf("\nLoad of the machine: %s at the start, %s at the end.\n", before, loadAverage())
-		for _, o := range outcomes {
-			err = errors.Join(err, o.err)
-		}
+	chosen, err := chosenSets(*setNames, datasets(*hosts, *targets))
+	if err != nil {
 		return err
 	}
+	measure := func(dir string) error { return measureSets(ctx, peers, chosen, questions, *runs, dir) }
 	if *data == "" {
-		return server.InEmptyDir("", measureAll)
+		return server.InEmptyDir("", measure)
 	}
-	return measureAll(*data)
+	return measure(*data)
+}
+
+// measureSets asks the questions of their sets, in directories below dir, and
+// prints the table of the runs, if there are any. Its error is, after that,
+// that answers differ.
+func measureSets(ctx context.Context, peers []peer, chosen []dataset, questions []question, runs int, dir string) (err error) {
+	before := loadAverage()
+	var outcomes []outcome
+	for _, d := range chosen {
+		asked := slices.DeleteFunc(slices.Clone(questions), func(q question) bool { return q.set != d.name })
+		of, err := measureSet(ctx, peers, d, asked, runs, dir)
+		if err != nil {
+			return fmt.Errorf("set %s: %w", d.name, err)
+		}
+		outcomes = append(outcomes, of...)
+	}
+	if runs == 0 {
+		return nil
+	}
+	writeTable(os.Stdout, peers, outcomes)
+	fmt.Printf("\nLoad of the machine: %s at the start, %s at the end.\n", before, loadAverage())
+	for _, o := range outcomes {
+		err = errors.Join(err, o.err)
+	}
+	return err
+}
+
+// chosenSets returns the sets of the names, which commas divide.
+func chosenSets(names string, all map[string]dataset) (chosen []dataset, err error) {
+	for name := range strings.SplitSeq(names, ",") {
+		d, ok := all[name]
+		if !ok {
+			return nil, fmt.Errorf("there is no set %q", name)
+		}
+		chosen = append(chosen, d)
+	}
+	return chosen, nil
 }
 
 // chosenQuestions reads the questions of a file whose names match only.

@@ -38,6 +38,18 @@ func TestQueriesFitTheirSets(t *testing.T) {
 	}
 }
 
+func TestChosenSets(t *testing.T) {
+	all := datasets(1, 1)
+	if sets, err := chosenSets("fleet,cpu", all); err != nil || len(sets) != 2 || sets[0].name != "fleet" {
+		t.Errorf("%v, %v", sets, err)
+	}
+	for _, names := range []string{"", "cpu,nothing"} {
+		if sets, err := chosenSets(names, all); err == nil {
+			t.Errorf("%q: %v and no error", names, sets)
+		}
+	}
+}
+
 // The whole of it, tsdb alone on small sets: every query has an answer, and a
 // second time the sets are there already.
 func TestQueriesHaveAnswers(t *testing.T) {
