@@ -84,17 +84,6 @@ func (g grid) with(o grid) grid {
 // sub returns the steps from ≤ i < to of a grid.
 func (g grid) sub(from, to int) grid { return grid{start: g.at(from), step: g.step, n: to - from} }
 
-// damaged reports whether blocks that the query may read are quarantined: then it
-// warns, of blocks between its steps too.
-func (l *lookup) damaged(v *storage.View) bool {
-	for i := range l.reads {
-		if v.Damaged(withLead(l.reads[i].span(l.grid))) {
-			return true
-		}
-	}
-	return false
-}
-
 // steps are the steps from ≤ i < to of a grid.
 type steps struct{ from, to int }
 

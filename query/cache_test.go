@@ -50,7 +50,7 @@ func TestCachedAnswersEqualOthers(t *testing.T) {
 	const perWorld = 300
 	var total cacheCounts
 	for first := 0; first < n && !t.Failed(); first += perWorld {
-		w := newCacheWorld(t, uint64(first/perWorld), true)
+		w := newCacheWorld(t, uint64(first/perWorld), true, model.DayMs)
 		for i := range min(perWorld, n-first) {
 			w.change()
 			w.ask()
@@ -81,7 +81,7 @@ type cacheWorld struct {
 	pool          []question
 }
 
-func newCacheWorld(t *testing.T, seed uint64, fill bool) *cacheWorld {
+func newCacheWorld(t *testing.T, seed uint64, fill bool, retentionMs int64) *cacheWorld {
 	t.Helper()
 	w := &cacheWorld{
 		t: t, r: rand.New(rand.NewPCG(seed, 4)), g: querytest.NewGenerator(seed),
@@ -90,7 +90,7 @@ func newCacheWorld(t *testing.T, seed uint64, fill bool) *cacheWorld {
 	}
 	fs := vfs.NewMem()
 	db, err := storage.Open(t.Context(), fs, "data", storage.Options{
-		Clock: w.clock, Seed: 1, RetentionMs: model.DayMs, MaxFutureMs: 365 * model.DayMs,
+		Clock: w.clock, Seed: 1, RetentionMs: retentionMs, MaxFutureMs: 365 * model.DayMs,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -406,10 +406,41 @@ func TestAnswersThatCanBePutTogether(t *testing.T) {
 	f("max_over_time((a > b)[5m:])", true)
 }
 
+// What reads times that are not settled yet is not kept, however it gets there.
+func TestWhatIsReadOfNowIsNotKept(t *testing.T) {
+	w := newCacheWorld(t, 1, false, 0)
+	defer w.close()
+	v := 0.0
+	write := func(at int64) {
+		app := w.s.AppenderV2(t.Context())
+		v++
+		if _, err := app.Append(0, labels.FromStrings("__name__", "x"), 0, at, v, nil, nil, promstorage.AOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := app.Commit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now := w.now()
+	for i := range int64(60) {
+		write(now - i*60_000)
+	}
+	for _, text := range []string{
+		"x", fmt.Sprintf("x @ %d", now/1000), "x offset -30m", fmt.Sprintf("x - max_over_time(x[5m] @ %d)", now/1000-60),
+		fmt.Sprintf("sum_over_time(x[10m:1m] @ %d offset -10m)", now/1000-600), "deriv(x[5m:30s] offset -1h)",
+	} {
+		for i := range int64(3) {
+			w.compare(question{text: text, start: now - 3600_000, end: now - i*1200_000, step: 60_000})
+			write(now - 60_000*w.r.Int64N(5)) // over one that is there
+			w.compare(question{text: text, start: now - 3600_000, end: now - i*1200_000, step: 60_000})
+		}
+	}
+}
+
 // An agent that is a quarter of an hour behind spoils the answers of its own
 // metric as it writes, and no others.
 func TestOneLateAgentSpoilsItsOwnAnswersOnly(t *testing.T) {
-	w := newCacheWorld(t, 1, false)
+	w := newCacheWorld(t, 1, false, model.DayMs)
 	defer w.close()
 	if model.MetricNumber("late_total") == model.MetricNumber("good_total") {
 		t.Fatal("the names have the same number")
@@ -456,7 +487,7 @@ func TestOneLateAgentSpoilsItsOwnAnswersOnly(t *testing.T) {
 
 // Queries that run beside writers see what was acknowledged before they began.
 func TestCachedAnswersBesideWriters(t *testing.T) {
-	w := newCacheWorld(t, 1, false)
+	w := newCacheWorld(t, 1, false, model.DayMs)
 	defer w.close()
 	const metrics, minutes = 3, 60
 	begin := w.now() - 3*3600_000
@@ -531,7 +562,7 @@ func TestCachedAnswersBesideWriters(t *testing.T) {
 
 // Queries can do without the cache, and the cache can be emptied.
 func TestCacheCanBeLeftOutAndDropped(t *testing.T) {
-	w := newCacheWorld(t, 1, true)
+	w := newCacheWorld(t, 1, true, model.DayMs)
 	defer w.close()
 	q := question{text: "sum by (job) (rate(requests_total[5m]))", start: 600_000, end: 6_000_000, step: 60_000}
 	f := func(opts promql.QueryOpts, want cacheCounts) {
@@ -561,7 +592,7 @@ func TestCacheCanBeLeftOutAndDropped(t *testing.T) {
 
 // Limits hold for answers from the cache.
 func TestLimitsHoldForCachedAnswers(t *testing.T) {
-	w := newCacheWorld(t, 1, true)
+	w := newCacheWorld(t, 1, true, model.DayMs)
 	defer w.close()
 	strict := query.New(query.Options{MaxSamples: 500, CacheBytes: 1 << 20})
 	defer strict.Close()

@@ -201,9 +201,6 @@ func (p *planned) attempt(ctx context.Context, heavy bool) (*promql.Result, erro
 	p.samples.InitStepTracking(p.grid.start, p.grid.last(), p.grid.step)
 	inner, _ := p.timers.GetSpanTimer(ctx, stats.InnerEvalTime)
 	began = time.Now()
-	if kept != nil && kept.damaged(ours.view) {
-		kept = nil
-	}
 	v, err := p.evaluate(&frame{x, &counts{qs: p.samples}}, kept)
 	inner.Finish()
 	stage.WithLabelValues(stageSelect).Observe(ours.selecting().Seconds())

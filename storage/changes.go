@@ -177,6 +177,11 @@ func count(counters *[64]atomic.Uint64, metrics model.MetricSet) {
 	}
 }
 
+// addDamage counts that something which may have been readable is not. Who passes
+// over it is warned, even if it lies between two steps of a query and neither
+// reads it: so this changes everything.
+func (c *Changes) addDamage() { c.addRange(model.AllTime, model.AllMetrics) }
+
 // addRange counts a change of the metrics in a range of time.
 func (c *Changes) addRange(tr model.TimeRange, metrics model.MetricSet) {
 	if tr.Empty() {

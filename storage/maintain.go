@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"tsdb/internal/model"
 	"tsdb/partition"
 )
 
@@ -120,10 +119,8 @@ func (db *DB) mergeNext(ctx context.Context, plan planner) (bool, error) {
 		db.set.Discard(merged.Names()...)
 		return false, err
 	}
-	if len(merged.Lost) > 0 { // it may have been readable before
-		for _, b := range next.Inputs {
-			db.changes.addRange(model.TimeRange{Min: b.MinTime, Max: b.MaxTime + 1}, model.AllMetrics)
-		}
+	if len(merged.Lost) > 0 {
+		db.changes.addDamage()
 	}
 	for _, lost := range merged.Lost {
 		db.log.Error("not readable in a merge; damaged chunks keep their place, marked", "err", lost)
@@ -141,6 +138,7 @@ func (db *DB) quarantine(plan partition.MergePlan, damage *partition.DamageError
 	for _, name := range plan.Names() {
 		if damage.Path == name || strings.HasSuffix(damage.Path, "/"+name) {
 			db.set.Quarantine(name, damage)
+			db.changes.addDamage()
 			db.log.Error("block is quarantined: it is read as far as it can be and merged no more", "err", damage)
 		}
 	}

@@ -48,12 +48,6 @@ func (v *View) Release() { v.once.Do(func() { v.db.releaseState(v.st) }) }
 // Floor returns the time before which nothing is shown, Unix milliseconds.
 func (v *View) Floor() int64 { return v.st.floor }
 
-// Damaged reports whether a block that may have samples in a range is
-// quarantined: a selection there warns.
-func (v *View) Damaged(tr model.TimeRange) bool {
-	return slices.ContainsFunc(v.st.overlapping(v.st.visible(tr)), func(e *partition.Entry) bool { return e.Err() != nil })
-}
-
 // pin takes a hold on the present state, nil after Close. releaseState gives
 // it back.
 func (db *DB) pin() *state {
