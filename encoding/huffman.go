@@ -159,7 +159,7 @@ func (c *huffmanCode) prepare() {
 		at += 1 << width
 		for l := most; l >= shortest; l-- {
 			behind := c.looks[1<<(width-l) : 2<<(width-l)]
-			full := width-l >= lookMost*shortest
+			full := width-l >= lookMost*shortest // some may be, of the shortest codes
 			for _, t := range c.ofWeight(c.longest + 1 - l) {
 				one := lookCount + lookToken*look(t) + look(l)
 				to := c.looks[at:][:len(behind)]
