@@ -101,7 +101,14 @@ func (l *lookup) answer(f *frame) (promql.Matrix, error) {
 	}
 	if runs[0].len() == l.grid.n {
 		l.count(cacheMiss, runs)
-		m, err := l.matrix(f, l.node, l.grid)
+		n, err := l.node, error(nil)
+		if l.hull != l.grid {
+			n, err = planPart(&l.settings, l.stmt.Expr, l.grid, l.hull)
+		}
+		if err != nil {
+			return nil, err
+		}
+		m, err := l.matrix(f, n, l.grid)
 		if err != nil || !f.quiet() {
 			return m, err
 		}
@@ -173,7 +180,7 @@ func (l *lookup) parts(f *frame, runs []steps) ([]piece, error) {
 	var made []piece
 	for _, r := range runs {
 		g := l.grid.sub(r.from, r.to)
-		n, err := plan(&l.settings, l.stmt.Expr, g)
+		n, err := planPart(&l.settings, l.stmt.Expr, g, l.hull)
 		var m promql.Matrix
 		if err == nil {
 			m, err = l.matrix(f, n, g)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -171,13 +172,16 @@ func (w *cacheWorld) write(n int, at func() int64) {
 	w.t.Helper()
 	app := w.s.AppenderV2(w.t.Context())
 	for range n {
-		name := pickOne(w.r, "requests_total", "requests_total", "gauge", "gauge", "ints", "odd", "latency_bucket", "native", "mixed", "shortlived")
+		name := pickOne(w.r, "requests_total", "requests_total", "gauge", "gauge", "ints", "odd", "latency_bucket", "native", "mixed", "shortlived", "tagged_a", "tagged_b")
 		ls := []string{"__name__", name, "job", pickOne(w.r, "a", "b"), "instance", strconv.Itoa(w.r.IntN(3))}
 		if w.r.IntN(3) == 0 {
 			ls = append(ls, "env", pickOne(w.r, "dev", "prod"))
 		}
 		if name == "latency_bucket" {
 			ls = append(ls, "le", pickOne(w.r, "0.1", "0.5", "1", "5", "+Inf"))
+		}
+		if strings.HasPrefix(name, "tagged_") && w.r.IntN(20) > 0 { // else two can become one
+			ls = append(ls, "tag", name)
 		}
 		var h *histogram.Histogram
 		v := float64(w.r.IntN(1000))
@@ -208,6 +212,10 @@ func (w *cacheWorld) ask() {
 	k := w.r.IntN(most)
 	if k >= len(w.pool) || w.r.IntN(25) == 0 {
 		q := question{text: w.g.Expr(), step: int64(w.r.IntN(6))*17_000 + 10_000}
+		if w.r.IntN(8) == 0 {
+			q.text = pickOne(w.r, `sum by (job) (max_over_time({__name__=~"tagged_.*"}[5m]))`, `count_over_time({__name__=~"tagged_.*",job="a"}[20m])`,
+				`avg_over_time({__name__=~"tagged_a|tagged_b"}[10m] offset 3m) > 500`, `max(increase({__name__=~"tagged_(a|b)",instance="1"}[30m]))`)
+		}
 		q.end = w.now() - w.r.Int64N(600_000)
 		q.start = q.end - q.step*int64(w.r.IntN(150))
 		if k < len(w.pool) {
@@ -393,9 +401,10 @@ func TestAnswersThatCanBePutTogether(t *testing.T) {
 	f("quantile(scalar(x), x)", true)
 	f("sort(x)", false)
 	f("sum(sort_desc(x))", false)
-	// Two series may become one.
-	f(`rate({job="a"}[5m])`, false)
-	f(`rate({__name__=~"a|b"}[5m])`, false)
+	// Two series may become one: of those in the storage, that is seen.
+	f(`rate({job="a"}[5m])`, true)
+	f(`rate({__name__=~"a|b"}[5m])`, true)
+	f(`max_over_time(rate({__name__=~"a|b"}[5m])[5m:])`, false)
 	f(`last_over_time({__name__=~"a|b"}[5m])`, true)
 	f(`absent_over_time({__name__=~"a|b"}[5m])`, true)
 	f("rate((a or b)[5m:])", false)

@@ -24,6 +24,7 @@ type exec struct {
 	ended   atomic.Bool // ctx is over; cheaper to ask than ctx
 	querier *querier
 	workers int
+	parts   bool // the answer is kept, or is put together with what was kept
 	share   *share
 	place   *place
 	log     *slog.Logger

@@ -9,6 +9,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
+
+	"tsdb/internal/model"
 )
 
 // node is an expression with everything decided that can be before a sample is
@@ -66,7 +68,17 @@ func plan(s *settings, e parser.Expr, g grid) (node, error) {
 	return p.expr(e, g)
 }
 
-type planner struct{ *settings }
+// planPart plans what plan does for a part of a grid that is evaluated for
+// itself: the functions of ranges look at the series of the whole.
+func planPart(s *settings, e parser.Expr, part, whole grid) (node, error) {
+	p := planner{settings: s, part: part, whole: whole}
+	return p.expr(e, part)
+}
+
+type planner struct {
+	*settings
+	part, whole grid // see planPart; whole has no times if there are no parts
+}
 
 func (p *planner) expr(e parser.Expr, g grid) (node, error) {
 	switch e := e.(type) {
@@ -257,6 +269,11 @@ func (p *planner) overTime(e *parser.Call, arg int, m *parser.MatrixSelector, g 
 	s.window += lead
 	s.setRange(g)
 	s.tr.Max += lag
+	if p.whole.n > 0 && g == p.part {
+		of := s
+		of.setRange(p.whole)
+		s.look = model.TimeRange{Min: of.tr.Min, Max: of.tr.Max + lag}
+	}
 	n.input = &storedInput{selector: s}
 	vs.Offset = s.asOffset(g)
 	return p.overWindows(n, e, arg, &parser.MatrixSelector{VectorSelector: &vs, Range: m.Range, EndPos: m.EndPos}, g)

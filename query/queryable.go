@@ -109,6 +109,12 @@ func (q *querier) Select(ctx context.Context, _ bool, hints *promstorage.SelectH
 	if hints == nil || hints.Func != labelsOnly {
 		look = withLead(tr)
 	}
+	return q.selectIn(ctx, look, tr, limit, ms)
+}
+
+// selectIn returns the series, at most limit if that is not 0, that may have
+// samples in look, for reading tr of them.
+func (q *querier) selectIn(ctx context.Context, look, tr model.TimeRange, limit int, ms []*labels.Matcher) promstorage.SeriesSet {
 	began := time.Now()
 	set, err := q.view.Select(ctx, q.tenant, look, ms...)
 	took := time.Since(began)

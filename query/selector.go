@@ -8,7 +8,6 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/promql"
-	promstorage "github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
 	"tsdb/internal/model"
@@ -20,6 +19,7 @@ type selector struct {
 	matchers  []*labels.Matcher
 	window    int64           // how far back a time looks, milliseconds
 	tr        model.TimeRange // what the windows of all times cover
+	look      model.TimeRange // where series are looked for, if that is more
 	statsOnly bool            // of histograms only sum and count are looked at
 }
 
@@ -38,7 +38,11 @@ func (s *selector) read(f *frame) (*seriesSet, error) {
 	if s.tr.Empty() {
 		return &seriesSet{i: -1}, nil
 	}
-	set := f.querier.Select(f.ctx, false, &promstorage.SelectHints{Start: s.tr.Min, End: s.tr.Max - 1}, s.matchers...)
+	look := s.tr
+	if !s.look.Empty() {
+		look = s.look
+	}
+	set := f.querier.selectIn(f.ctx, withLead(look), s.tr, 0, s.matchers)
 	ours, ok := set.(*seriesSet)
 	if !ok {
 		return nil, fmt.Errorf("expanding series: %w", set.Err())

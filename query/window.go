@@ -141,7 +141,10 @@ func (n *rangeNode) open(f *frame) (source, error) {
 		return s, nil
 	}
 	// Without their names, series can be equal: that is an error if both have
-	// a value.
+	// a value, at the same step or not.
+	if f.parts {
+		return nil, errParts
+	}
 	t, err := f.gather(s)
 	if err != nil {
 		return nil, err
