@@ -23,6 +23,7 @@ type lookup struct {
 	cache   *answerCache
 	key     answerKey
 	reads   []read
+	noTies  bool  // what is a matter of order is not kept
 	settled int64 // what is read up to here can be kept; Unix milliseconds
 
 	old  *extent // nil if there is none
@@ -44,9 +45,11 @@ func (p *planned) lookUp() *lookup {
 	if !ok {
 		return nil
 	}
-	if l.reads, ok = readsOf(p.stmt.Expr, p.settings.lookback); !ok || len(l.reads) == 0 {
+	r := readsOf(p.stmt.Expr, p.settings.lookback)
+	if !r.ok || len(r.reads) == 0 {
 		return nil
 	}
+	l.reads, l.noTies = r.reads, r.noTies
 	changes, tenant := src.counted()
 	l.key = answerKey{
 		changes: changes, tenant: tenant, expr: p.stmt.Expr.String(),
@@ -109,7 +112,7 @@ func (l *lookup) answer(f *frame) (promql.Matrix, error) {
 			return nil, err
 		}
 		m, err := l.matrix(f, n, l.grid)
-		if err != nil || !f.quiet() {
+		if err != nil || !l.quiet(f) {
 			return m, err
 		}
 		return l.together(f, usable, at, runs, []piece{{m, l.grid.start, l.grid.last()}})
@@ -190,7 +193,7 @@ func (l *lookup) parts(f *frame, runs []steps) ([]piece, error) {
 			return nil, f.check()
 		case errors.Is(err, errHeavy):
 			return nil, err
-		case err != nil, !f.quiet():
+		case err != nil, !l.quiet(f):
 			l.cache.drop(l.key)
 			return nil, errParts
 		}
@@ -199,12 +202,12 @@ func (l *lookup) parts(f *frame, runs []steps) ([]piece, error) {
 	return made, nil
 }
 
-// quiet reports whether a run has nothing to say of its answer, and has read
-// floats only.
-func (x *exec) quiet() bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return len(x.mu.annos) == 0 && x.querier.plain()
+// quiet reports whether a run has nothing to say of its answer, has read floats
+// only, and took none of equal values at random.
+func (l *lookup) quiet(f *frame) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.mu.annos) == 0 && f.querier.plain() && !(l.noTies && f.querier.tied.Load())
 }
 
 // together puts what was made of the runs and what was kept together, keeps it,

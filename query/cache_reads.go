@@ -18,20 +18,22 @@ type read struct {
 	first, last int64
 }
 
-// readsOf returns what the selectors of a preprocessed expression read, and
+// reader finds out what the selectors of a preprocessed expression read, and
 // whether its answers can be put together from answers on parts of the grid: its
 // value and its errors at a time follow from that time and the samples read, and
 // not from what else is asked.
-func readsOf(e parser.Expr, lookback int64) (reads []read, ok bool) {
-	r := reader{lookback: lookback, ok: true}
-	r.walk(e, read{})
-	return r.reads, r.ok
+type reader struct {
+	lookback int64 // milliseconds
+	reads    []read
+	ok       bool // the answers can be put together,
+	noTies   bool // but only if no rank was a matter of order
 }
 
-type reader struct {
-	lookback int64
-	reads    []read
-	ok       bool
+// readsOf walks an expression.
+func readsOf(e parser.Expr, lookback int64) reader {
+	r := reader{lookback: lookback, ok: true}
+	r.walk(e, read{})
+	return r
 }
 
 // walk goes through an expression that is evaluated at the times of at.
@@ -94,8 +96,16 @@ func (r *reader) selector(e *parser.VectorSelector, window int64, at read) {
 }
 
 // aggregate walks an aggregation. Whether a rank that is no literal can be is
-// decided for all steps at once.
+// decided for all steps at once. The order of series tells in the last bits of a
+// sum, and which of equal ones are taken: it must be the same on every part.
 func (r *reader) aggregate(e *parser.AggregateExpr, at read) {
+	switch e.Op {
+	case parser.COUNT, parser.GROUP, parser.COUNT_VALUES, parser.LIMIT_RATIO:
+	case parser.TOPK, parser.BOTTOMK:
+		r.noTies = r.noTies || !inOrder(e.Expr)
+	default:
+		r.ok = r.ok && inOrder(e.Expr)
+	}
 	if ranks(e.Op) {
 		if _, literal := e.Param.(*parser.NumberLiteral); !literal {
 			r.ok = false
@@ -147,6 +157,53 @@ func stored(e parser.Expr) bool {
 
 func keepsNames(e *parser.Call) bool {
 	return e.Func.Name == "last_over_time" || e.Func.Name == "first_over_time"
+}
+
+// inOrder reports whether the series of an expression certainly come in the same
+// order on every part of a grid. That of groups is the order in which their first
+// series have values, and where equal series become one, that of the first.
+func inOrder(e parser.Expr) bool {
+	switch e := e.(type) {
+	case *parser.NumberLiteral, *parser.StringLiteral, *parser.VectorSelector, *parser.MatrixSelector:
+		return true
+	case *parser.ParenExpr:
+		return inOrder(e.Expr)
+	case *parser.StepInvariantExpr:
+		return inOrder(e.Expr)
+	case *parser.SubqueryExpr:
+		return inOrder(e.Expr)
+	case *parser.UnaryExpr:
+		return inOrder(e.Expr) && oneName(e.Expr)
+	case *parser.AggregateExpr:
+		return len(e.Grouping) == 0 && !e.Without && e.Op != parser.COUNT_VALUES && !ranks(e.Op)
+	case *parser.BinaryExpr:
+		switch m := e.VectorMatching; {
+		case e.Op == parser.LAND || e.Op == parser.LUNLESS:
+			return inOrder(e.LHS)
+		case !inOrder(e.LHS) || !inOrder(e.RHS) || !oneName(e):
+			return false
+		default:
+			return m == nil || m.Card != parser.CardOneToOne || !m.On && len(m.MatchingLabels) == 0
+		}
+	case *parser.Call:
+		switch e.Func.Name {
+		case "scalar", "vector", "absent", "absent_over_time": // one series
+			return true
+		case "histogram_quantile", "histogram_quantiles", "histogram_fraction", "label_replace", "label_join":
+			return false
+		case "last_over_time", "first_over_time":
+			return inOrder(e.Args[0])
+		}
+		for _, a := range e.Args {
+			// Without names, equal series become one, or with functions of ranges an
+			// error.
+			if !inOrder(a) || a.Type() == parser.ValueTypeVector && !oneName(a) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
 }
 
 // oneName reports whether all series of an expression certainly have the same

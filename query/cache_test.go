@@ -413,6 +413,53 @@ func TestAnswersThatCanBePutTogether(t *testing.T) {
 	f(`max_over_time(sum by (job) ({job="a"})[5m:])`, true)
 	f("max_over_time((a > fill(0) b)[5m:])", false)
 	f("max_over_time((a > b)[5m:])", true)
+	// The order of series is not that of a part.
+	f("sum(sum by (x) (a))", false)
+	f("sum(sum(a))", true)
+	f("max(count_values(\"v\", a))", false)
+	f("limitk(2, sum by (x) (a))", false)
+	f("topk(2, sum by (x) (a))", true) // unless some are equal
+	f("count(sum by (x) (a))", true)
+	f("avg(topk(2, a))", false)
+	f("sum(a or b)", false)
+	f("sum(a and on(x) b)", true)
+	f("sum(a * b)", true)
+	f("sum(a * on(x) b)", false)
+	f("sum by (x) (a * on(y) group_left(x) b)", true)
+	f("sum(histogram_quantile(0.9, a))", false)
+	f("histogram_quantile(0.9, sum by (le) (rate(a[5m])))", true)
+	f("sum by (x) (a) / sum by (x) (b)", true)
+	f("sum(label_replace(a, \"x\", \"y\", \"z\", \".*\"))", false)
+	f("sum(abs({x=\"y\"}))", false)
+	f("sum(max_over_time(sum by (x) (a)[5m:]))", false)
+}
+
+// Which of equal series are taken can be a matter of what else is asked: then the
+// answer is not kept.
+func TestTiesAreNotKept(t *testing.T) {
+	w := newCacheWorld(t, 1, false, 0)
+	defer w.close()
+	begin := w.now() - 7200_000
+	app := w.s.AppenderV2(t.Context())
+	for minute := range int64(100) {
+		// In the second half the first series of group a comes after that of b.
+		first := "0"
+		if minute >= 50 {
+			first = "9"
+		}
+		for _, ls := range [][]string{{"g", "a", "i", first}, {"g", "b", "i", "5"}} {
+			if _, err := app.Append(0, labels.FromStrings(append(ls, "__name__", "x")...), 0, begin+minute*60_000, 1, nil, nil, promstorage.AOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := app.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"topk(1, sum by (g) (x))", "bottomk(1, sum by (g) (x))", "limitk(1, sum by (g) (x))", "topk(1, x)"} {
+		w.compare(question{text: text, start: begin, end: begin + 40*60_000, step: 60_000})
+		w.compare(question{text: text, start: begin, end: begin + 99*60_000, step: 60_000})
+	}
 }
 
 // What reads times that are not settled yet is not kept, however it gets there.

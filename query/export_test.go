@@ -20,13 +20,13 @@ func (e *Engine) ReadSpan(text string, at int64) (first, last int64, ok bool, er
 	if expr, err = promql.PreprocessExpr(expr, t, t, time.Minute); err != nil {
 		return 0, 0, false, err
 	}
-	reads, ok := readsOf(expr, e.lookback.Milliseconds())
-	for i := range reads {
-		tr := reads[i].span(grid{start: at, step: 1, n: 1})
+	r := readsOf(expr, e.lookback.Milliseconds())
+	for i := range r.reads {
+		tr := r.reads[i].span(grid{start: at, step: 1, n: 1})
 		if i == 0 {
 			first, last = tr.Min, tr.Max-1
 		}
 		first, last = min(first, tr.Min), max(last, tr.Max-1)
 	}
-	return first, last, ok, nil
+	return first, last, r.ok, nil
 }

@@ -69,8 +69,9 @@ type querier struct {
 	tenant uint32
 	tr     model.TimeRange
 
-	recovers bool     // the reader is the engine, which recovers panics with errors
-	mem      *tracker // of the query that reads; nil if none does
+	recovers bool        // the reader is the engine, which recovers panics with errors
+	mem      *tracker    // of the query that reads; nil if none does
+	tied     atomic.Bool // a rank has taken some of equal values
 
 	mu struct {
 		sync.Mutex

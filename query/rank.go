@@ -193,8 +193,12 @@ func (n *rankNode) consider(f *frame, c *candidates, s candidate, p, offset floa
 		case len(*c) < k:
 			push(c, s)
 		case (*c)[0].v < s.v || math.IsNaN((*c)[0].v) && !math.IsNaN(s.v):
+			out := (*c)[0].v
 			(*c)[0] = s
 			heap.Fix(c, 0)
+			noteTie(f, out, (*c)[0].v)
+		default:
+			noteTie(f, s.v, (*c)[0].v)
 		}
 		return
 	}
@@ -204,8 +208,20 @@ func (n *rankNode) consider(f *frame, c *candidates, s candidate, p, offset floa
 		push(r, s)
 		*c = r.candidates
 	case (*c)[0].v > s.v || math.IsNaN((*c)[0].v) && !math.IsNaN(s.v):
+		out := (*c)[0].v
 		(*c)[0] = s
 		heap.Fix(r, 0)
+		noteTie(f, out, (*c)[0].v)
+	default:
+		noteTie(f, s.v, (*c)[0].v)
+	}
+}
+
+// noteTie notes that of equal values one stayed in and one out: which of them is
+// a matter of the order of series.
+func noteTie(f *frame, out, in float64) {
+	if (out == in || math.IsNaN(out) && math.IsNaN(in)) && !f.querier.tied.Load() {
+		f.querier.tied.Store(true)
 	}
 }
 
