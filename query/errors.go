@@ -57,9 +57,13 @@ func isPromQL(err error) bool {
 }
 
 // storageError marks an error as the storage's fault, not the query's. Those of
-// a context, and those that say that the database is not there, stay what they
-// are.
+// a context or a limit, and those that say that the database is not there, stay
+// what they are.
 func storageError(err error) error {
+	var over *LimitError
+	if errors.As(err, &over) {
+		return err
+	}
 	for _, known := range []error{context.Canceled, context.DeadlineExceeded, storage.ErrBusy, storage.ErrClosed} {
 		if err == nil || errors.Is(err, known) {
 			return err

@@ -91,7 +91,11 @@ func (t *tracker) close() {
 	}
 }
 
-// selected counts n series, of which set returns the labels of the i-th.
+// moreSeries takes the memory of up to n series that are about to be selected.
+func (t *tracker) moreSeries(n int) error { return t.take(int64(n) * seriesBytes) }
+
+// selected counts n series that were selected, and takes the memory of their
+// labels; of returns those of the i-th.
 func (t *tracker) selected(n int, of func(i int) labels.Labels) error {
 	if t == nil || n == 0 {
 		return nil
@@ -105,7 +109,7 @@ func (t *tracker) selected(n int, of func(i int) labels.Labels) error {
 	for i := range asked {
 		bytes += int(of(i * n / asked).ByteSize())
 	}
-	return t.take(int64(n) * int64(seriesBytes+bytes/asked))
+	return t.take(int64(n) * int64(bytes/asked))
 }
 
 // seriesBytes is what a selected series takes besides its labels.

@@ -69,7 +69,7 @@ func TestTrackersHoldNoMoreThanTheirLimits(t *testing.T) {
 func TestSelectedAndReadAreCounted(t *testing.T) {
 	u := &tracker{all: &memory{}, limits: limits{series: 1000, read: 500}}
 	of := func(i int) labels.Labels { return labels.FromStrings("i", strings.Repeat("x", 96)) }
-	if err := u.selected(990, of); err != nil || u.held.Load() < 990*200 || u.held.Load() > 990*300 {
+	if err := errors.Join(u.moreSeries(990), u.selected(990, of)); err != nil || u.held.Load() < 990*200 || u.held.Load() > 990*300 {
 		t.Errorf("%v, %d bytes for 990 series", err, u.held.Load())
 	}
 	for n, want := range map[int]string{11: "selects 1001 series, more than the 1000 of --query.max-series"} {
@@ -84,7 +84,7 @@ func TestSelectedAndReadAreCounted(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	var none *tracker
-	if err := errors.Join(none.take(1<<60), none.selected(1<<30, of), none.readMore(1<<60)); err != nil {
+	if err := errors.Join(none.take(1<<60), none.moreSeries(1<<40), none.selected(1<<30, of), none.readMore(1<<60)); err != nil {
 		t.Errorf("a reader without limits got %v", err)
 	}
 	none.give(1)

@@ -36,7 +36,9 @@ func (w *witness) Querier(mint, maxt int64) (promstorage.Querier, error) {
 	if ours, ok := q.(*querier); ok && err == nil {
 		ours.recovers = true
 		w.mu.Lock()
-		ours.mem = w.mem
+		if ours.mem = w.mem; w.mem != nil {
+			ours.view.Limit(w.mem.moreSeries)
+		}
 		w.queriers = append(w.queriers, ours)
 		w.mu.Unlock()
 	}

@@ -52,6 +52,10 @@ func (j *joiner) addBlock(ctx context.Context, e *partition.Entry, ms []*labels.
 			fresh = append(fresh, i)
 		}
 	}
+	slab, err := j.newSlab(len(fresh))
+	if err != nil {
+		return err
+	}
 	lsOf, err := j.labelsOf(ctx, found, len(fresh))
 	if err != nil {
 		return err
@@ -59,7 +63,6 @@ func (j *joiner) addBlock(ctx context.Context, e *partition.Entry, ms []*labels.
 	if j.before == 0 {
 		j.sorted = found.Sorted
 	}
-	slab := j.newSlab(len(fresh))
 	for k, i := range fresh {
 		if k%4096 == 0 && ctx.Err() != nil {
 			return ctx.Err()
@@ -128,7 +131,9 @@ func (j *joiner) addHead(ctx context.Context, tr model.TimeRange, ms []*labels.M
 			continue
 		}
 		if len(slab.series) == cap(slab.series) {
-			slab = j.newSlab(min(len(refs)-i, headSlab))
+			if slab, err = j.newSlab(min(len(refs)-i, headSlab)); err != nil {
+				return err
+			}
 		}
 		slab.add(j, id, ls, source{ref: ref})
 	}
@@ -240,9 +245,15 @@ type seriesSlab struct {
 	sources []source
 }
 
-func (j *joiner) newSlab(n int) seriesSlab {
+// newSlab sets memory aside for n series, if the reader of the view lets it.
+func (j *joiner) newSlab(n int) (seriesSlab, error) {
+	if ask := j.set.view.ask; ask != nil {
+		if err := ask(n); err != nil {
+			return seriesSlab{}, err
+		}
+	}
 	j.set.series = slices.Grow(j.set.series, n)
-	return seriesSlab{make([]Series, 0, n), make([]source, n*j.places)}
+	return seriesSlab{make([]Series, 0, n), make([]source, n*j.places)}, nil
 }
 
 // add adds a series, for which there is room, with its first place.

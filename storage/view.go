@@ -31,6 +31,7 @@ type View struct {
 	db   *DB
 	st   *state
 	once sync.Once
+	ask  func(series int) error // before memory is set aside for series; nil = nobody
 }
 
 // View pins the present state. The error is ErrClosed after Close.
@@ -41,6 +42,10 @@ func (db *DB) View() (*View, error) {
 	}
 	return &View{db: db, st: st}, nil
 }
+
+// Limit makes Select ask before it sets memory aside for series: at most so many
+// more. An error ends it. Limit is called before the first Select, if at all.
+func (v *View) Limit(ask func(series int) error) { v.ask = ask }
 
 // Release unpins the view; it may be called again.
 func (v *View) Release() { v.once.Do(func() { v.db.releaseState(v.st) }) }
