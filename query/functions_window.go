@@ -85,7 +85,7 @@ func extrapolated(p *points, out []float64, isCounter, isRate bool) error {
 		}
 		first := p.v[lo]
 		result := p.v[last] - first
-		if len(resets.at) > 0 {
+		if resets.any {
 			result = resets.add(result, p.v, lo, last)
 		}
 		place := &placed[i]
@@ -101,63 +101,68 @@ func extrapolated(p *points, out []float64, isCounter, isRate bool) error {
 	return nil
 }
 
-// counterResets are the samples of a series that are lower than the one before.
+// counterResets are what a series of a counter lost where it is lower than before.
 type counterResets struct {
-	at       []int32   // their indices
-	sums     []float64 // of the values before each of the resets before; nil if they can be rounded
-	from, to int       // those of the window at hand
-}
+	any  bool
+	sums []int64 // of the values before each reset up to a sample, if all are whole numbers
 
-// wholeMost bounds whole numbers of which any sums of a few are exact.
-const wholeMost = 1 << 51
+	at       []int32 // else the indices of the resets
+	from, to int     // those of the window at hand
+}
 
 // find looks for the resets of points.
 func (r *counterResets) find(p *points) {
+	// Gauges fall all the time. Their values are mostly whole numbers, of which
+	// the order of additions does not show, so that a difference of two sums does
+	// for a window.
+	if sums, ok := p.resetSums(); ok {
+		r.sums, r.any = sums, true
+		return
+	}
 	at := p.deque[:0]
 	for k := 1; k < len(p.v); k++ {
 		if p.v[k] < p.v[k-1] {
 			at = append(at, int32(k))
 		}
 	}
-	p.deque, r.at = at, at
-	if len(at) == 0 {
-		return
-	}
-	// Gauges fall all the time. Their values are mostly whole numbers, of which
-	// the order of additions does not show.
-	sums := resize(p.sort, len(at)+1)
-	p.sort = sums
-	sum, size := 0.0, 0.0
-	for i, k := range at {
-		sums[i] = sum
-		v := p.v[k-1]
-		sum += v
-		size += math.Abs(v)
-		if !isWhole(v) || v == 0 && math.Signbit(v) || !(size < wholeMost) {
-			return
-		}
-	}
-	sums[len(at)] = sum
-	r.sums = sums
+	p.deque, r.at, r.any = at, at, len(at) > 0
 }
 
-func isWhole(v float64) bool { return float64(int64(v)) == v }
+// resetSums returns, for each sample, the sum of the values before resets up to
+// it, if no sum of any values and a difference is rounded, and no zero has a sign.
+func (p *points) resetSums() ([]int64, bool) {
+	sums := resize(p.sums, len(p.v))
+	p.sums = sums
+	before, sum, size := int64(math.MinInt64), int64(0), uint64(0)
+	for k, v := range p.v {
+		i := int64(v)
+		if math.Float64bits(float64(i)) != math.Float64bits(v) {
+			return nil, false
+		}
+		lost := before
+		if i >= before {
+			lost = 0
+		}
+		sum += lost
+		sums[k] = sum
+		size |= uint64(i ^ i>>63)
+		before = i
+	}
+	return sums, bits.Len64(size)+bits.Len(uint(len(p.v))) <= 51
+}
 
 // add adds to the difference of samples lo and last what resets between took
 // from it. Windows only move on.
 func (r *counterResets) add(difference float64, vs []float64, lo, last int) float64 {
+	if r.sums != nil {
+		return difference + float64(r.sums[last]-r.sums[lo])
+	}
 	for r.from < len(r.at) && int(r.at[r.from]) <= lo {
 		r.from++
 	}
 	r.to = max(r.to, r.from)
 	for r.to < len(r.at) && int(r.at[r.to]) <= last {
 		r.to++
-	}
-	if r.from == r.to {
-		return difference
-	}
-	if r.sums != nil && math.Abs(difference) < wholeMost && isWhole(vs[lo]) && isWhole(vs[last]) {
-		return difference + (r.sums[r.to] - r.sums[r.from])
 	}
 	for _, k := range r.at[r.from:r.to] {
 		difference += vs[k-1]
