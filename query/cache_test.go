@@ -671,3 +671,25 @@ func TestLimitsHoldForCachedAnswers(t *testing.T) {
 		t.Errorf("got %v", res.Err)
 	}
 }
+
+// What the cache may take is not for queries, and is at most a quarter of what all
+// may hold together.
+func TestCacheIsAPartOfTheMemoryOfQueries(t *testing.T) {
+	w := newCacheWorld(t, 1, true, 0)
+	defer w.close()
+	q := question{text: "gauge", start: 0, end: querytest.FillEndMs, step: 1000} // 43,000 points
+	f := func(total, cache int64, fails bool) {
+		t.Helper()
+		e := query.New(query.Options{TotalBytes: total, CacheBytes: cache})
+		defer e.Close()
+		var limit *query.LimitError
+		if res := w.exec(e, q, query.Uncached(nil)); errors.As(res.Err, &limit) != fails || !fails && res.Err != nil {
+			t.Errorf("%d bytes, %d for the cache: %v", total, cache, res.Err)
+		}
+	}
+	const enough = 800_000
+	f(enough, 0, false)
+	f(enough, enough/4, true)
+	f(enough, 100*enough, true) // no more than a quarter
+	f(2*enough, 100*enough, false)
+}
