@@ -27,7 +27,7 @@ func (n *mapNode) open(f *frame) (source, error) {
 		return nil, err
 	}
 	s := &mapSource{mapNode: n, f: f, src: src, scalars: scalars}
-	if !n.drops || f.delayedNames || staysDistinct(src) {
+	if !n.drops || f.delayedNames || f.staysDistinct(src) {
 		return s, nil
 	}
 	t, err := f.gather(s)

@@ -137,7 +137,7 @@ func (n *rangeNode) open(f *frame) (source, error) {
 		}
 		s.scalars = append(s.scalars, v)
 	}
-	if f.delayedNames || n.keepsName || n.name == "absent_over_time" || staysDistinct(in) {
+	if f.delayedNames || n.keepsName || n.name == "absent_over_time" || f.staysDistinct(in) {
 		return s, nil
 	}
 	// Without their names, series can be equal: that is an error if both have
@@ -157,7 +157,7 @@ func (n *rangeNode) open(f *frame) (source, error) {
 
 // staysDistinct reports whether series with distinct labels are still distinct
 // when their names are dropped.
-func staysDistinct(s interface {
+func (f *frame) staysDistinct(s interface {
 	len() int
 	labels(i int) (labels.Labels, bool)
 	distinct() bool
@@ -176,6 +176,9 @@ func staysDistinct(s interface {
 		seen map[uint64]struct{}
 	)
 	for i := range s.len() {
+		if i%1024 == 0 {
+			f.share.giveWay(f.ctx)
+		}
 		ls, _ := s.labels(i)
 		if seen == nil {
 			n := ls.Get(nameLabel)
