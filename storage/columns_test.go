@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -145,4 +146,66 @@ func columnsAgainstModel(t *testing.T, seed int64) (nShared, nCopied int) {
 	}
 	must(t, db.Close(ctx))
 	return nShared, nCopied
+}
+
+// Several readers read one selection at a time, and caches are cleared under
+// them.
+func TestReadersShareASelection(t *testing.T) {
+	ctx := t.Context()
+	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 20, 0, 0, 0, time.UTC))
+	db, err := Open(ctx, vfs.NewMem(), "data", Options{Clock: clock, Seed: 1, WALSegmentBytes: 1 << 20, ReserveBytes: 4096})
+	must(t, err)
+	const series, samples = 50, 300
+	for day := range 3 { // the last stays in the head
+		clock.Advance(24 * time.Hour)
+		b := db.NewBatch("test")
+		for i := range series {
+			ref, err := b.Resolve(model.Hash{Lo: uint64(i)}, labels.FromStrings("__name__", "m", "i", fmt.Sprint(i)))
+			must(t, err)
+			for k := range int64(samples) {
+				b.Float(ref, clock.Now().UnixMilli()+k*1000+k%7, 0, float64(int64(i)*k))
+			}
+		}
+		_, err := b.Commit(ctx)
+		must(t, err)
+		if day < 2 {
+			_, err = db.Flush(ctx)
+			must(t, err)
+			_, err = db.Compact(ctx)
+			must(t, err)
+		}
+	}
+	v, err := db.View()
+	must(t, err)
+	in := model.AllTime
+	for _, end := range []int64{math.MaxInt64, clock.Now().UnixMilli()} { // with the head, without it
+		in.Max = end
+		set, err := v.Select(ctx, 0, in, labels.MustNewMatcher(labels.MatchEqual, "__name__", "m"))
+		must(t, err)
+		want := 3 * samples
+		if end != math.MaxInt64 {
+			want = 2 * samples
+		}
+		var wg sync.WaitGroup
+		for w := range 4 {
+			wg.Go(func() {
+				var r ColumnReader
+				defer r.Release()
+				for i := range set.Len() {
+					if i == 10*w {
+						db.cache.Clear()
+						r.Release()
+					}
+					s, _, err := r.Read(ctx, set.At(i), in)
+					if err != nil || s.Len() != want {
+						t.Errorf("%d samples, want %d; %v", s.Len(), want, err)
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+	}
+	v.Release()
+	must(t, db.Close(ctx))
 }
