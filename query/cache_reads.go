@@ -128,18 +128,31 @@ func ranks(op parser.ItemType) bool {
 // call walks a function. Sorting warns in a range query, unless it happens to be
 // done for one step. A function of a range drops names, and it is an error if
 // series are equal then, even if they never have values at the same step: so they
-// must have one name.
+// must have one name, or be series of the storage, at which the evaluation of any
+// part looks as a whole.
 func (r *reader) call(e *parser.Call, at read) {
 	switch e.Func.Name {
 	case "sort", "sort_desc", "sort_by_label", "sort_by_label_desc":
 		r.ok = false
 	}
 	for _, a := range e.Args {
-		if a.Type() == parser.ValueTypeMatrix && !keepsNames(e) && e.Func.Name != "absent_over_time" && !oneName(a) {
+		if a.Type() == parser.ValueTypeMatrix && !keepsNames(e) && e.Func.Name != "absent_over_time" && !oneName(a) && !(stored(a) && at == read{}) {
 			r.ok = false
 		}
 		r.walk(a, at)
 	}
+}
+
+// stored reports whether a range is one of samples.
+func stored(e parser.Expr) bool {
+	switch e := e.(type) {
+	case *parser.ParenExpr:
+		return stored(e.Expr)
+	case *parser.StepInvariantExpr:
+		return stored(e.Expr)
+	}
+	_, ok := e.(*parser.MatrixSelector)
+	return ok
 }
 
 func keepsNames(e *parser.Call) bool {

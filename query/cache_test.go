@@ -401,9 +401,9 @@ func TestAnswersThatCanBePutTogether(t *testing.T) {
 	f("quantile(scalar(x), x)", true)
 	f("sort(x)", false)
 	f("sum(sort_desc(x))", false)
-	// Two series may become one.
-	f(`rate({job="a"}[5m])`, false)
-	f(`rate({__name__=~"a|b"}[5m])`, false)
+	// Two series may become one: of those in the storage, that is seen.
+	f(`rate({job="a"}[5m])`, true)
+	f(`rate({__name__=~"a|b"}[5m])`, true)
 	f(`max_over_time(rate({__name__=~"a|b"}[5m])[5m:])`, false)
 	f(`last_over_time({__name__=~"a|b"}[5m])`, true)
 	f(`absent_over_time({__name__=~"a|b"}[5m])`, true)
