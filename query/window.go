@@ -344,10 +344,6 @@ func (p *points) weigh(weights []int32) {
 		n += int64(w)
 	}
 	p.heavy[len(weights)] = n
-	p.total = 0
-	for i, lo := range p.lo {
-		p.total += p.samples(lo, p.hi[i])
-	}
 }
 
 // samples returns how many samples the points lo ≤ k < hi stand for.
@@ -363,7 +359,13 @@ func (p *points) samples(lo, hi int32) int64 {
 func (s *rangeSource) tally(w *worker, p *points, counted bool) {
 	c := p.cut
 	s.f.count.steps(&w.tally, s.grid.n)
-	w.tally.total += c.total
+	if p.heavy == nil {
+		w.tally.total += c.total
+	} else { // the cut may be that of others, too, which stand for fewer
+		for i, lo := range c.lo {
+			w.tally.total += p.samples(lo, c.hi[i])
+		}
+	}
 	if !counted {
 		w.tally.read += c.read
 	}
