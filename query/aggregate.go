@@ -280,18 +280,29 @@ func (g *fold) noteDrop(c *column) {
 	}
 }
 
-// addSum adds values to sums, each with its compensation.
+// addSum adds values to sums, each with its compensation: Neumaier's sum, as
+// kahansum.Inc has it, which would cost a call a value.
 func addSum(sum, c, vs []float64) {
 	sum, c = sum[:len(vs)], c[:len(vs)]
 	for i, v := range vs {
-		if isAbsent(v) {
+		s := sum[i]
+		switch {
+		case isAbsent(v):
 			continue
-		}
-		if isAbsent(sum[i]) {
+		case isAbsent(s):
 			sum[i] = v
 			continue
 		}
-		sum[i], c[i] = kahansum.Inc(v, sum[i], c[i])
+		t := s + v
+		switch {
+		case math.IsInf(t, 0):
+			c[i] = 0
+		case math.Abs(s) >= math.Abs(v):
+			c[i] += (s - t) + v
+		default:
+			c[i] += (v - t) + s
+		}
+		sum[i] = t
 	}
 }
 
