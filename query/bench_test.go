@@ -56,7 +56,7 @@ func fleet(b *testing.B) *querytest.Storage {
 
 // cpuTime returns what the process has used. On a busy machine it says more
 // than the time on the wall.
-func cpuTime(b *testing.B) time.Duration {
+func cpuTime(b testing.TB) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		b.Fatal(err)
