@@ -2,6 +2,7 @@ package encoding
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"math/bits"
 	"math/rand/v2"
@@ -201,7 +202,14 @@ func checkSums(t *testing.T, order Order, base int64, gcd uint64, low int64, tok
 	if got, err := DecodeTimestamps(nil, src, len(want)); err != nil || !slices.Equal(got, want) {
 		t.Fatalf("%d residuals of %s from %d, gcd %d, low %d: %v", len(residuals), order, base, gcd, low, err)
 	}
-	for _, f := range []formula{formulaInt, {TransformDec, 2}, {TransformDecM, 5}, {TransformDecDD, 6}} {
+	what := fmt.Sprintf("%d residuals of %s from %d, gcd %d, low %d", len(residuals), order, base, gcd, low)
+	checkFormulas(t, src, want, what, formulaInt, formula{TransformDec, 2}, formula{TransformDecM, 5}, formula{TransformDecDD, 6})
+}
+
+// checkFormulas reads a column of integers as floats by each of the formulas.
+func checkFormulas(t *testing.T, src []byte, want []int64, what string, formulas ...formula) {
+	t.Helper()
+	for _, f := range formulas {
 		head := []byte{byte(f.transform)}
 		if f.isDecimal() {
 			head = append(head, f.e)
@@ -216,7 +224,7 @@ func checkSums(t *testing.T, order Order, base int64, gcd uint64, low int64, tok
 				v = f.float(k)
 			}
 			if !sameBits(got[i], v) {
-				t.Fatalf("%v of %d residuals of %s from %d, gcd %d, low %d: value %d is %v, want %v", f, len(residuals), order, base, gcd, low, i, got[i], v)
+				t.Fatalf("%v of %s: value %d is %v, want %v", f, what, i, got[i], v)
 			}
 		}
 	}
@@ -255,25 +263,8 @@ func TestSparseColumnsOfEachDensity(t *testing.T) {
 				var s scratch
 				s.tier = Full
 				src := s.appendSparse(h.append(nil), residuals)
-				for _, f := range []formula{formulaInt, {TransformDec, 2}, {TransformDecM, 3}} {
-					head := []byte{byte(f.transform)}
-					if f.isDecimal() {
-						head = append(head, f.e)
-					}
-					got, err := DecodeFloats(nil, append(head, src...), len(want))
-					if err != nil {
-						t.Fatal(err)
-					}
-					for i, k := range want {
-						v := float64(k)
-						if f.isDecimal() {
-							v = f.float(k)
-						}
-						if !sameBits(got[i], v) {
-							t.Fatalf("%v, %s, %d residuals, one of %d not 0: value %d is %v, want %v", f, order, n, every, i, got[i], v)
-						}
-					}
-				}
+				what := fmt.Sprintf("%s, %d residuals, one of %d not 0", order, n, every)
+				checkFormulas(t, src, want, what, formulaInt, formula{TransformDec, 2}, formula{TransformDecM, 3})
 			}
 		}
 	}

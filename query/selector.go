@@ -68,9 +68,8 @@ func (w *worker) load(set *seriesSet, i int) (samples *model.Samples, shared boo
 	}
 	// The first histogram's hint takes a look at what lies before it, and the
 	// iterator's memory can be written to.
-	w.it.reset(series{sel, sel.set.At(i)})
-	w.it.ready()
-	return &w.it.samples, false, w.it.err
+	w.it.take(series{sel, sel.set.At(i)}, samples)
+	return &w.it.samples, false, nil
 }
 
 // statsOf returns the histograms of samples with sum and count only, and with
