@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,16 +37,7 @@ import (
 // others, and deleted, the head is cut, blocks are merged, partitions leave, and
 // the clock goes on, and now and then back.
 func TestCachedAnswersEqualOthers(t *testing.T) {
-	n := 1200
-	if testing.Short() {
-		n = 300
-	}
-	if s := os.Getenv(soakQueries); s != "" {
-		var err error
-		if n, err = strconv.Atoi(s); err != nil {
-			t.Fatal(err)
-		}
-	}
+	n := questions(t, 1200, 300)
 	const perWorld = 300
 	var total cacheCounts
 	for first := 0; first < n && !t.Failed(); first += perWorld {

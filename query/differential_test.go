@@ -38,10 +38,12 @@ const tolerance = 1e-9
 // long form.
 const soakQueries = "TSDB_SOAK_QUERIES"
 
-func TestAnswersEqualPrometheusEngine(t *testing.T) {
-	n := 1500
+// questions returns how many questions a test asks: those of the long form, if it
+// is asked for.
+func questions(t *testing.T, n, short int) int {
+	t.Helper()
 	if testing.Short() {
-		n = 300
+		n = short
 	}
 	if s := os.Getenv(soakQueries); s != "" {
 		var err error
@@ -49,6 +51,11 @@ func TestAnswersEqualPrometheusEngine(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	return n
+}
+
+func TestAnswersEqualPrometheusEngine(t *testing.T) {
+	n := questions(t, 1500, 300)
 	variants := []struct {
 		name            string
 		settle, delayed bool
