@@ -99,7 +99,7 @@ func TestOneSyncServesAllThatWait(t *testing.T) {
 	mem := vfs.NewMem()
 	fault := vfs.NewFault(mem)
 	l := openLog(t, fault, Options{SegmentBytes: 1 << 20, PendingBytes: 1 << 16, Clock: small().Clock})
-	must(t, l.PrepareRotate(context.Background())) // no segment is being made
+	prepared(l)
 	fault.Count(vfs.Ops(vfs.OpWrite, vfs.OpSync))
 	hold, syncing := make(chan struct{}), make(chan struct{}, 100)
 	fault.SetHook(func(o vfs.Op) error {

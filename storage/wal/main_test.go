@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -50,6 +51,20 @@ func put(t testing.TB, l *Log, shard int, payload string) uint64 {
 	t.Helper()
 	must(t, l.Reserve(context.Background(), FrameBytes(len(payload))))
 	return l.Append(shard, 7, FrameSamples, []byte(payload))
+}
+
+// prepared returns when the preparer has made every segment it wants to have
+// ready. PrepareRotate returns at the first.
+func prepared(l *Log) {
+	for {
+		l.mu.Lock()
+		done := l.mu.budget.wanted() <= len(l.mu.spares)
+		l.mu.Unlock()
+		if done {
+			return
+		}
+		runtime.Gosched()
+	}
 }
 
 // entry is a frame as tests compare it.

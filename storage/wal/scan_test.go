@@ -84,9 +84,14 @@ func TestFramesBehindAHoleAreTornToo(t *testing.T) {
 	var all []entry
 	payload := string(AppendSamples(nil, make([]uint32, 66), make([]int64, 66), make([]float64, 66), nil))
 	size := int64(FrameBytes(len(payload)))
+	must(t, l.Reserve(context.Background(), 5*int(size)))
+	l.mu.Lock() // which keeps the flusher from a batch of fewer
 	for i := range 5 {
-		all = append(all, entry{put(t, l, i, payload), 1, i, payload})
+		l.mu.reserved -= size
+		lsn := l.appendLocked(Frame{Type: FrameSamples, Shard: i, Tenant: 7, Payload: []byte(payload)}, size, false)
+		all = append(all, entry{lsn, 1, i, payload})
 	}
+	l.mu.Unlock()
 	must(t, l.Wait(context.Background(), l.LastLSN()))
 	c := fs.CrashClone(vfs.CrashOptions{})
 	start := int64(segmentHeaderBytes + FrameBytes(8))
