@@ -281,28 +281,28 @@ func (g *fold) noteDrop(c *column) {
 }
 
 // addSum adds values to sums, each with its compensation: Neumaier's sum, as
-// kahansum.Inc has it, which would cost a call a value.
+// kahansum.Inc has it. What rounding takes from a sum is a number that floats
+// have, so that Knuth's way to it, which asks not which of the two is larger,
+// gives the same.
 func addSum(sum, c, vs []float64) {
+	const huge = 1e300 // far from where a difference could overflow
 	sum, c = sum[:len(vs)], c[:len(vs)]
 	for i, v := range vs {
 		s := sum[i]
+		t := s + v
+		if math.Abs(t) < huge { // and so none of the three is absent
+			b := t - s
+			c[i] += (s - (t - b)) + (v - b)
+			sum[i] = t
+			continue
+		}
 		switch {
 		case isAbsent(v):
-			continue
 		case isAbsent(s):
 			sum[i] = v
-			continue
-		}
-		t := s + v
-		switch {
-		case math.IsInf(t, 0):
-			c[i] = 0
-		case math.Abs(s) >= math.Abs(v):
-			c[i] += (s - t) + v
 		default:
-			c[i] += (v - t) + s
+			sum[i], c[i] = kahansum.Inc(v, s, c[i])
 		}
-		sum[i] = t
 	}
 }
 

@@ -108,7 +108,7 @@ func (c *cuts) of(w *windows, in span, scratch *cut) *cut {
 	m.make(w, in.t)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	size := w.grid.n*(2*4+4*8) + 8*n // lo, hi and a placement; the time
+	size := w.grid.n*(2*4+5*8) + 8*n // lo, hi and a placement; the time
 	if c.bytes += size; c.made == nil || c.bytes > cutBytes {
 		c.made, c.bytes = make(map[timesKey]madeCut), size
 	}

@@ -71,34 +71,66 @@ func extrapolated(p *points, out []float64, isCounter, isRate bool) error {
 	if isRate {
 		seconds = (time.Duration(p.width) * time.Millisecond).Seconds()
 	}
-	placed := p.placements(p.windows, p.t, seconds)[:len(out)]
-	los, his := p.lo[:len(out)], p.hi[:len(out)]
-	for i := range out {
-		if i%1024 == 1023 {
+	placed := p.placements(p.windows, p.t, seconds)
+	for from := 0; from < len(out); from += 1024 {
+		if from > 0 {
 			if err := p.host.check(); err != nil {
 				return err
 			}
 		}
+		to := min(from+1024, len(out))
+		lo, hi := p.lo[from:to], p.hi[from:to]
+		if !isCounter || resets.any {
+			extrapolateAll(&resets, p.v, lo, hi, placed[from:to], out[from:to], isCounter, seconds)
+		} else {
+			extrapolateRising(p.v, lo, hi, placed[from:to], out[from:to], seconds)
+		}
+	}
+	return nil
+}
+
+// extrapolateAll sets out to the difference over each window, resets added,
+// extended to its borders.
+func extrapolateAll(resets *counterResets, vs []float64, los, his []int32, placed []placement, out []float64, isCounter bool, seconds float64) {
+	los, his, placed = los[:len(out)], his[:len(out)], placed[:len(out)]
+	for i := range out {
 		lo, last := int(los[i]), int(his[i])-1
 		if last <= lo {
 			continue
 		}
-		first := p.v[lo]
-		result := p.v[last] - first
+		first := vs[lo]
+		result := vs[last] - first
 		if resets.any {
-			result = resets.add(result, p.v, lo, last)
+			result = resets.add(result, vs, lo, last)
 		}
 		place := &placed[i]
 		factor := place.factor
-		if isCounter && result > 0 && first >= 0 && !place.aboveZero(first, result) {
-			// A counter cannot have been below zero.
-			if toZero := place.sampled * (first / result); toZero < place.toStart {
-				factor = (place.sampled + toZero + place.toEnd) / place.sampled / seconds
-			}
+		if isCounter && result > 0 && first >= 0 {
+			factor = place.fromZero(first, result, seconds)
 		}
 		out[i] = result * factor
 	}
-	return nil
+}
+
+// extrapolateRising is extrapolateAll for a counter without resets, which is
+// what most are: nothing is called for a window unless the counter may have
+// begun in it.
+func extrapolateRising(vs []float64, los, his []int32, placed []placement, out []float64, seconds float64) {
+	los, his, placed = los[:len(out)], his[:len(out)], placed[:len(out)]
+	for i := range out {
+		lo, last := int(los[i]), int(his[i])-1
+		if last <= lo {
+			continue
+		}
+		first := vs[lo]
+		result := vs[last] - first
+		place := &placed[i]
+		factor := place.factor
+		if x := place.sampled * first; !(x > beyondRounding && x > place.reach*result) && result > 0 && first >= 0 {
+			factor = place.fromZero(first, result, seconds)
+		}
+		out[i] = result * factor
+	}
 }
 
 // counterResets are what a series of a counter lost where it is lower than before.
@@ -176,18 +208,24 @@ func (r *counterResets) add(difference float64, vs []float64, lo, last int) floa
 type placement struct {
 	toStart, toEnd, sampled float64
 	factor                  float64 // (sampled + toStart + toEnd) / sampled / what the result is a rate of
+	reach                   float64 // toStart, and a little
 }
 
-// aboveZero reports that a counter that rose by result from first was not below
-// zero at the start of the window, beyond doubt of rounding. It saves a
-// division, which is what extrapolation costs.
-func (p *placement) aboveZero(first, result float64) bool {
-	const (
-		margin = 1 + 1e-12 // far more than three roundings
-		normal = 1e-290    // far from where numbers lose digits
-	)
-	x := p.sampled * first
-	return x > normal && x > p.toStart*result*margin
+// beyondRounding is far from where numbers lose digits.
+const beyondRounding = 1e-290
+
+// fromZero returns the factor of a counter that rose by result, above 0, from
+// first, which is not below: it cannot have been below zero at the start of the
+// window.
+func (p *placement) fromZero(first, result, seconds float64) float64 {
+	// Beyond doubt of rounding it was not: that saves a division.
+	if x := p.sampled * first; x > beyondRounding && x > p.reach*result {
+		return p.factor
+	}
+	if toZero := p.sampled * (first / result); toZero < p.toStart {
+		return (p.sampled + toZero + p.toEnd) / p.sampled / seconds
+	}
+	return p.factor
 }
 
 // placements returns where the samples lie in each window, for a result per so
@@ -232,6 +270,7 @@ func placementOf(toStart, toEnd, sampled, n int64) placement {
 		p.toEnd = average / 2
 	}
 	p.factor = (p.sampled + p.toStart + p.toEnd) / p.sampled
+	p.reach = p.toStart * (1 + 1e-12) // far more than three roundings
 	return p
 }
 

@@ -53,11 +53,19 @@ func (c *column) reset(n int) {
 		c.v = make([]float64, n)
 	}
 	c.v = c.v[:n]
-	for i := range c.v {
-		c.v[i] = absent
+	for from := 0; from < n; {
+		from += copy(c.v[from:], absents[:]) // which is wider than a store a value
 	}
 	c.h = nil
 }
+
+// absents is what columns are filled with.
+var absents = func() (vs [512]float64) {
+	for i := range vs {
+		vs[i] = absent
+	}
+	return vs
+}()
 
 // setHistogram sets step i, which held no float.
 func (c *column) setHistogram(i int, h *histogram.FloatHistogram) {
