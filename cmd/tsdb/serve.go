@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -34,20 +33,13 @@ const (
 	finishLimit = 5 * time.Second // of it for requests under way
 )
 
-// gcPercent trades a little CPU for memory: what is live is mostly slabs
-// without pointers, which cost the collector nothing to keep and would double
-// with the default of 100.
-const gcPercent = 50
-
 // serve runs the server until a signal ends it.
 func serve(args []string, stdout, stderr io.Writer) error {
 	c, err := loadConfig(args, stdout)
 	if err != nil {
 		return err
 	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
+	defer runtime.KeepAlive(paceCollector())
 	cpus := spareProcessor()
 	log := newLogger(stderr, c)
 	ctx, stop := context.WithCancel(context.Background())
