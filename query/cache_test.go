@@ -59,6 +59,25 @@ func TestCachedAnswersEqualOthers(t *testing.T) {
 	}
 }
 
+// The cache keeps floats. What reads histograms is answered whole, with them, and
+// again when it is asked again.
+func TestAnswersThatReadHistogramsAreNotKept(t *testing.T) {
+	w := newCacheWorld(t, 1, true, model.DayMs)
+	defer w.close()
+	for _, text := range []string{"native", "native_custom", "mixed", "rate(native[5m])", "sum by (job) (native)", "histogram_count(native)"} {
+		q := question{text: text, step: 60_000, start: w.now() - 3600_000, end: w.now()}
+		for range 2 {
+			w.compare(q)
+		}
+		if m, err := w.exec(w.plain, q, nil).Matrix(); err != nil || len(m) == 0 {
+			t.Errorf("%s: %d series, %v: nothing is tested", text, len(m), err)
+		}
+	}
+	if n := countsOfCache(t, w.reg); n.hits+n.partial > 0 {
+		t.Errorf("answers were kept: %+v", n)
+	}
+}
+
 // cacheWorld is a database whose clock is ours, and two engines on it.
 type cacheWorld struct {
 	t     *testing.T

@@ -49,12 +49,13 @@ func (it *iterator) reset(s series) {
 	it.series, it.i, it.loaded, it.err = s, -1, false, nil
 }
 
-// take makes the iterator stand before samples that have been read of a series.
-// They are copied.
+// take makes the iterator stand before samples, histograms among them, that have
+// been read of a series. They are copied.
 func (it *iterator) take(s series, samples *model.Samples) {
 	it.reset(s)
 	it.samples.AppendRange(samples, 0, samples.Len())
 	it.loaded = true
+	s.sel.histograms.Store(true)
 	it.hintFirst()
 }
 
