@@ -167,20 +167,6 @@ func (s *share) giveWay(ctx context.Context) {
 	c.await(ctx, w)
 }
 
-// politeContext is the context of what works for a query and knows nothing of
-// cores: the storage, while it selects and reads. Whoever looks now and then
-// whether a context is over can as well give way then. It is for goroutines that
-// have a core.
-type politeContext struct {
-	context.Context
-	share *share
-}
-
-func (c politeContext) Err() error {
-	c.share.giveWay(c.Context)
-	return c.Context.Err()
-}
-
 // waitLocked gets in line for a core.
 func (c *cores) waitLocked(s *share) *coreWait {
 	w := &coreWait{share: s}

@@ -64,7 +64,7 @@ func storageError(err error) error {
 	if errors.As(err, &over) {
 		return err
 	}
-	for _, known := range []error{context.Canceled, context.DeadlineExceeded, storage.ErrBusy, storage.ErrClosed} {
+	for _, known := range []error{context.Canceled, context.DeadlineExceeded, errHeavy, storage.ErrBusy, storage.ErrClosed} {
 		if err == nil || errors.Is(err, known) {
 			return err
 		}

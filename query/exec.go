@@ -70,6 +70,29 @@ func (x *exec) check() error {
 	return nil
 }
 
+// politeContext is the context of what works for a query and knows nothing of
+// cores and places: the storage, while it selects and reads. Whoever looks now
+// and then whether a context is over can as well give way then. It is for
+// goroutines that have a core.
+type politeContext struct {
+	context.Context
+	share *share
+	place *place
+}
+
+// Err is also errHeavy, once and for all, if the query is to let go of all it
+// holds.
+func (c politeContext) Err() error {
+	c.share.giveWay(c.Context)
+	if err := c.Context.Err(); err != nil {
+		return err
+	}
+	if c.share.heavy.Load() && !c.place.goesOn(c.share.long.Load()) {
+		return errHeavy
+	}
+	return nil
+}
+
 // hold counts points that are kept in memory; release takes them back.
 func (x *exec) hold(points int) error {
 	n := x.held.Add(int64(points))

@@ -27,8 +27,11 @@ func (n *mapNode) open(f *frame) (source, error) {
 		return nil, err
 	}
 	s := &mapSource{mapNode: n, f: f, src: src, scalars: scalars}
-	if !n.drops || f.delayedNames || f.staysDistinct(src) {
+	if !n.drops || f.delayedNames {
 		return s, nil
+	}
+	if distinct, err := f.staysDistinct(src); err != nil || distinct {
+		return s, err
 	}
 	t, err := f.gather(s)
 	if err != nil {

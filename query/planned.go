@@ -194,7 +194,7 @@ func (p *planned) attempt(ctx context.Context, heavy bool) (*promql.Result, erro
 		return nil, uncovered(reasonStorage)
 	}
 	ours.recovers = false // iterators report errors to us
-	x := &exec{settings: &p.settings, ctx: politeContext{ctx, p.share}, querier: ours, workers: p.share.cores.total, share: p.share, place: place, mem: p.mem, parts: kept != nil, log: p.engine.log}
+	x := &exec{settings: &p.settings, ctx: politeContext{ctx, p.share, place}, querier: ours, workers: p.share.cores.total, share: p.share, place: place, mem: p.mem, parts: kept != nil, log: p.engine.log}
 	defer x.close()
 	unwatch := context.AfterFunc(ctx, func() { x.ended.Store(true) })
 	defer unwatch()

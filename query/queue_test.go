@@ -3,6 +3,7 @@ package query
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -183,6 +184,56 @@ func TestHeavyQueriesMakeRoomForLightOnes(t *testing.T) {
 		}
 		if len(q.light) != 0 || len(q.heavy) != 0 || len(q.list()) != 0 || q.waiting.Load() != 0 || q.lightWaiting.Load() != 0 || q.mu.leaving != 0 {
 			t.Errorf("left: %+v", q)
+		}
+	})
+}
+
+// What works for a query and only asks whether its context is over, a long
+// selection, moves to a heavy place with it, or ends it for good.
+func TestSelectionsMakeRoomForLightQueries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, c := newQueue(1, 5, nil), newCores(1, nil)
+		var wg sync.WaitGroup
+		ended := make(chan error, 2)
+		for range 2 {
+			wg.Go(func() {
+				p, err := q.enter(t.Context(), "up", false)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer p.leave()
+				s := c.share()
+				s.begin(t.Context())
+				defer s.end()
+				ctx := politeContext{t.Context(), s, p}
+				for range 20000 {
+					time.Sleep(stride)
+					if err = ctx.Err(); err != nil {
+						for range 3 {
+							if again := ctx.Err(); again != err {
+								t.Errorf("ends with %v, then with %v", err, again)
+							}
+						}
+						break
+					}
+				}
+				ended <- err
+			})
+			time.Sleep(4 * longWork)
+		}
+		began := time.Now()
+		p, err := q.enter(t.Context(), "up", false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took > 2*stride {
+			t.Errorf("waited for %v", took)
+		}
+		p.leave()
+		wg.Wait()
+		if one, other := <-ended, <-ended; one != errHeavy && other != errHeavy || one != nil && other != nil {
+			t.Errorf("the selections ended with %v and %v, want one to go on and one to make room", one, other)
 		}
 	})
 }

@@ -137,8 +137,11 @@ func (n *rangeNode) open(f *frame) (source, error) {
 		}
 		s.scalars = append(s.scalars, v)
 	}
-	if f.delayedNames || n.keepsName || n.name == "absent_over_time" || f.staysDistinct(in) {
+	if f.delayedNames || n.keepsName || n.name == "absent_over_time" {
 		return s, nil
+	}
+	if distinct, err := f.staysDistinct(in); err != nil || distinct {
+		return s, err
 	}
 	// Without their names, series can be equal: that is an error if both have
 	// a value, at the same step or not.
@@ -161,12 +164,12 @@ func (f *frame) staysDistinct(s interface {
 	len() int
 	labels(i int) (labels.Labels, bool)
 	distinct() bool
-}) bool {
+}) (bool, error) {
 	if s.len() < 2 {
-		return true
+		return true, nil
 	}
 	if !s.distinct() {
-		return false
+		return false, nil
 	}
 	// One name without what goes with it cannot make two series equal; for
 	// others their hashes tell.
@@ -177,7 +180,9 @@ func (f *frame) staysDistinct(s interface {
 	)
 	for i := range s.len() {
 		if i%1024 == 0 {
-			f.share.giveWay(f.ctx)
+			if err := f.check(); err != nil {
+				return false, err
+			}
 		}
 		ls, _ := s.labels(i)
 		if seen == nil {
@@ -199,11 +204,11 @@ func (f *frame) staysDistinct(s interface {
 		var h uint64
 		h, buf = ls.HashWithoutLabels(buf, typeLabel, unitLabel)
 		if _, ok := seen[h]; ok {
-			return false
+			return false, nil
 		}
 		seen[h] = struct{}{}
 	}
-	return true
+	return true, nil
 }
 
 // The label of the metric name, and those that go with it.
