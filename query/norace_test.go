@@ -3,3 +3,6 @@
 package query_test
 
 const raceEnabled = false
+
+// raceFactor is how much longer than usual things may take.
+const raceFactor = 1

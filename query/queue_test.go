@@ -25,7 +25,11 @@ func TestQueueLetsABoundedNumberRun(t *testing.T) {
 					t.Errorf("query %d: %v", i, err)
 					return
 				}
-				most.Store(max(most.Load(), now.Add(1)))
+				for n := now.Add(1); ; {
+					if was := most.Load(); n <= was || most.CompareAndSwap(was, n) {
+						break
+					}
+				}
 				time.Sleep(time.Second)
 				now.Add(-1)
 				q.Delete(n)

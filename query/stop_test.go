@@ -69,8 +69,8 @@ func stopsEverywhere(t *testing.T, s *querytest.Storage) {
 			after := took * part / 5
 			best := time.Hour
 			for range tries {
-				took, worked := runsFor(t, e, s, expr, after)
-				if best = min(best, took-after, worked); best <= grace {
+				_, late := runsFor(t, e, s, expr, after)
+				if best = min(best, late); best <= grace {
 					break
 				}
 			}
@@ -82,32 +82,27 @@ func stopsEverywhere(t *testing.T, s *querytest.Storage) {
 }
 
 // runsFor runs an instant query whose client goes after a time, and returns when
-// the last of its work ended, and how long a processor worked after the client
-// had gone.
-func runsFor(t *testing.T, e *query.Engine, s *querytest.Storage, expr string, patience time.Duration) (took, worked time.Duration) {
+// the last of its work ended, and how long it went on after the client had gone.
+func runsFor(t *testing.T, e *query.Engine, s *querytest.Storage, expr string, patience time.Duration) (took, late time.Duration) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	gone := make(chan time.Duration, 1)
-	context.AfterFunc(ctx, func() { gone <- cpuTime(t) })
+	gone := make(chan spent, 1)
+	context.AfterFunc(ctx, func() { gone <- spentNow(t) })
 	q, err := e.NewInstantQuery(ctx, s, nil, expr, time.UnixMilli(120_000))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer q.Close()
-	began := time.Now()
+	began := spentNow(t)
 	res := q.Exec(ctx)
-	for len(e.Active()) > 0 {
-		time.Sleep(time.Millisecond)
-	}
-	took = time.Since(began)
-	if patience < time.Hour {
-		if at := cpuTime(t); ctx.Err() != nil {
-			worked = at - <-gone
-		}
+	began.lasted(t, e)
+	took = time.Since(began.at)
+	if ctx.Err() != nil {
+		late = (<-gone).lasted(t, e)
 	}
 	if _, timeout := res.Err.(promql.ErrQueryTimeout); res.Err != nil && !timeout {
 		t.Errorf("%s: %v", expr, res.Err)
 	}
-	return took, worked
+	return took, late
 }
