@@ -3,6 +3,7 @@ package partition
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"tsdb/encoding"
 )
@@ -85,9 +86,9 @@ func (c Chunk) Aggregate() (Aggregate, bool) {
 	w := &c.page.rows[c.row]
 	switch {
 	case w.flags&rowAggregate != 0:
-		a := c.page.aggregates[w.aggregate]
+		a, ok := c.page.aggregates.at(w.aggregate)
 		a.Count = c.Count
-		return a, true
+		return a, ok
 	case w.flags&(rowBad|rowHistogram) != 0 || w.value.frame != inlineFrame:
 		return Aggregate{}, false // a constant column is short and so inline
 	}
@@ -109,53 +110,88 @@ func (c Chunk) Aggregate() (Aggregate, bool) {
 // shorter is decoded within a few microseconds.
 const aggregateBytesMin = 1 << 10
 
-// Aggregates in a directory page are four lists of short floats:
+// aggregateList holds the aggregates of a directory page; counts in it are 0.
+// Those of a page that was read are decoded when one is asked for: most queries
+// want samples, and they are half of the page.
+type aggregateList struct {
+	list    []Aggregate
+	n       int    // of a page that was read: how many there are
+	encoded []byte // and the bytes of all
+	decoded lazy[[]Aggregate]
+}
+
+func (l *aggregateList) reset() { l.list = l.list[:0] }
+
+// add appends an aggregate and returns its number.
+func (l *aggregateList) add(a Aggregate) uint32 {
+	l.list = append(l.list, a)
+	return uint32(len(l.list) - 1)
+}
+
+// at returns aggregate number i. The second result is false if the list is not
+// one, although the page's checksum was right.
+func (l *aggregateList) at(i uint32) (Aggregate, bool) {
+	as, err := l.all()
+	if err != nil {
+		return Aggregate{}, false
+	}
+	return as[i], true
+}
+
+// all returns the aggregates, which are shared.
+func (l *aggregateList) all() ([]Aggregate, error) {
+	if l.n == 0 {
+		return l.list, nil
+	}
+	return l.decoded.get(func() ([]Aggregate, error) { return decodeAggregates(l.encoded, l.n) })
+}
+
+// append appends a list that was not read: four lists of short floats,
 //
 //	uv zigzag(i) << 3 | e         i / 10^e, e ≤ 6, |i| < 2^53
 //	uv n << 3 | 7, n × 1          the 64 bits, high bytes first, up to the last that is not 0
 //
 // whichever is shorter, because most samples are integers or short decimals.
-func appendAggregates(dst []byte, as []Aggregate) []byte {
+func (l *aggregateList) append(dst []byte) []byte {
 	for _, field := range aggregateFields {
-		for i := range as {
-			dst = appendShortFloat(dst, *field(&as[i]))
+		for i := range l.list {
+			dst = appendShortFloat(dst, *field(&l.list[i]))
 		}
 	}
 	return dst
 }
 
-// aggregates reads n aggregates; their counts stay 0.
-func (r *bytesReader) aggregates(n int) []Aggregate {
+// aggregates takes all that is left for a list of n aggregates.
+func (r *bytesReader) aggregates(n int) aggregateList {
 	const least = 4 // bytes an aggregate
-	if n == 0 || n > len(r.b)/least {
-		if n > 0 {
-			r.fail("short of aggregates")
-		}
-		return nil
+	if n > len(r.b)/least {
+		r.fail("short of aggregates")
 	}
+	if n == 0 || r.err != nil {
+		return aggregateList{}
+	}
+	return aggregateList{n: n, encoded: r.bytes(uint64(len(r.b)))}
+}
+
+// decodeAggregates reads n aggregates.
+func decodeAggregates(b []byte, n int) ([]Aggregate, error) {
 	as := make([]Aggregate, n)
+	r := bytesReader{b: b}
+	var buf [numberBatch]float64
 	for _, field := range aggregateFields {
-		for i := range as {
-			// Half of them are short.
-			if b := r.b; len(b) >= 2 && b[0]&shortFloatRaw != shortFloatRaw && b[0]&b[1]&0x80 == 0 {
-				u, k := uint64(b[0]), 1
-				if u >= 0x80 {
-					u, k = u&0x7f|uint64(b[1])<<7, 2
-				}
-				r.b = b[k:]
-				*field(&as[i]) = float64(unzigzag(u>>shortFloatShift)) / powersOfTen[u&shortFloatRaw]
-				continue
+		for part := range slices.Chunk(as, numberBatch) {
+			for i, v := range r.shortFloats(buf[:len(part)]) {
+				*field(&part[i]) = v
 			}
-			*field(&as[i]) = r.shortFloat()
 		}
 	}
 	for _, a := range as {
 		if !(a.Min <= a.Max) || !finite(a.Min) || !finite(a.Max) || !a.finite() {
 			r.fail("aggregate of no numbers")
-			return nil
+			break
 		}
 	}
-	return as
+	return as, r.end("aggregates")
 }
 
 var aggregateFields = [...]func(*Aggregate) *float64{
@@ -197,6 +233,27 @@ func appendShortFloat(dst []byte, v float64) []byte {
 	}
 	dst = append(dst, byte(n<<shortFloatShift|shortFloatRaw))
 	return append(dst, raw[:n]...)
+}
+
+// shortFloats fills dst and returns it.
+func (r *bytesReader) shortFloats(dst []float64) []float64 {
+	b := r.b
+	for i := range dst {
+		// Half of them are short.
+		if len(b) >= 2 && b[0]&shortFloatRaw != shortFloatRaw && b[0]&b[1]&0x80 == 0 {
+			u := uint64(b[0])
+			if b = b[1:]; u >= 0x80 {
+				u, b = u&0x7f|uint64(b[0])<<7, b[1:]
+			}
+			dst[i] = float64(unzigzag(u>>shortFloatShift)) / powersOfTen[u&shortFloatRaw]
+			continue
+		}
+		r.b = b
+		dst[i] = r.shortFloat()
+		b = r.b
+	}
+	r.b = b
+	return dst
 }
 
 func (r *bytesReader) shortFloat() float64 {

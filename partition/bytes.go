@@ -3,7 +3,6 @@ package partition
 import (
 	"encoding/binary"
 	"errors"
-	"math"
 
 	"tsdb/encoding"
 )
@@ -95,36 +94,46 @@ func (r *bytesReader) varint() int64 {
 	return v
 }
 
-// uvarints reads n numbers, none larger than most, and calls set with each. It
-// takes a third of the time of n calls of uvarint (BenchmarkDirectoryPage).
-func (r *bytesReader) uvarints(n int, most uint64, set func(i int, v uint64)) {
-	b := r.b
-	for i := range n {
-		if len(b) > 0 && b[0] < 0x80 && uint64(b[0]) <= most {
-			set(i, uint64(b[0]))
-			b = b[1:]
+// numberBatch is how many numbers the loops of decoders take at a time.
+const numberBatch = 128
+
+// uvarints fills dst with numbers, none larger than most, and returns it. It
+// takes a tenth of the time of as many calls of uvarint where most are below 128
+// (BenchmarkDirectoryPage).
+func (r *bytesReader) uvarints(dst []uint64, most uint64) []uint64 {
+	b, top := r.b, uint64(0)
+	for i := 0; i < len(dst); {
+		if len(b) >= 8 && len(dst)-i >= 8 && binary.LittleEndian.Uint64(b)&0x8080808080808080 == 0 {
+			for k, v := range b[:8:8] {
+				dst[i+k] = uint64(v)
+				top = max(top, uint64(v))
+			}
+			b, i = b[8:], i+8
 			continue
 		}
-		v, k := binary.Uvarint(b)
-		if k <= 0 {
-			r.fail("not a number")
-			return
+		var v uint64
+		switch {
+		case len(b) >= 2 && b[0] < 0x80:
+			v, b = uint64(b[0]), b[1:]
+		case len(b) >= 2 && b[1] < 0x80:
+			v, b = uint64(b[0]&0x7f)|uint64(b[1])<<7, b[2:]
+		default:
+			var k int
+			if v, k = binary.Uvarint(b); k <= 0 {
+				r.fail("not a number")
+				clear(dst)
+				return dst
+			}
+			b = b[k:]
 		}
-		if v > most {
-			r.fail("number out of range")
-			return
-		}
-		set(i, v)
-		b = b[k:]
+		dst[i], top = v, max(top, v)
+		i++
 	}
-	if r.err == nil {
-		r.b = b
+	if r.b = b; top > most {
+		r.fail("number out of range")
+		clear(dst)
 	}
-}
-
-// varints reads n signed numbers and calls set with each.
-func (r *bytesReader) varints(n int, set func(i int, v int64)) {
-	r.uvarints(n, math.MaxUint64, func(i int, v uint64) { set(i, unzigzag(v)) })
+	return dst
 }
 
 // bytes returns the next n bytes; they share memory with the input.

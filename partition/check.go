@@ -132,6 +132,9 @@ func (b *Block) eachDirectoryPage(fn func(p page, from int64, d *directoryPage, 
 		if err == nil {
 			d, err = b.decodeDirectoryPage(p, data)
 		}
+		if err == nil {
+			_, err = d.aggregates.all()
+		}
 		if err := fn(p, from, d, b.damage(p.off, err)); err != nil {
 			return err
 		}

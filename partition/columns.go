@@ -215,8 +215,7 @@ func (c *columnWriter) addStarts(sts, ts []int64) columnRef {
 // addAggregate notes the aggregate of the chunk that becomes r.
 func (c *columnWriter) addAggregate(r *row, a Aggregate) {
 	r.flags |= rowAggregate
-	r.aggregate = uint32(len(c.page.aggregates))
-	c.page.aggregates = append(c.page.aggregates, a)
+	r.aggregate = c.page.aggregates.add(a)
 }
 
 // addRow completes a chunk.

@@ -24,7 +24,9 @@ func (w *Writer) CopyChunk(c Chunk) error {
 	t := c.page.times[src.time]
 	r := row{ord: w.series.ord, flags: src.flags &^ rowAggregate}
 	if src.flags&rowAggregate != 0 {
-		w.columns.addAggregate(&r, c.page.aggregates[src.aggregate])
+		if a, ok := c.page.aggregates.at(src.aggregate); ok {
+			w.columns.addAggregate(&r, a)
+		}
 	}
 	r.time = w.columns.addEncodedTimes(times, t)
 	r.value = w.columns.addValues(values, int(c.Count))

@@ -3,6 +3,7 @@ package partition
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 	"sort"
 
 	"tsdb/internal/model"
@@ -98,8 +99,8 @@ type directoryPage struct {
 	times  []timeColumn
 	rows   []row
 	inline [streams][]byte // columns stored in the page itself
-	// aggregates of the rows that have one, in their order; Count is 0.
-	aggregates []Aggregate
+	// aggregates of the rows that have one, in their order.
+	aggregates aggregateList
 }
 
 func (d *directoryPage) reset() {
@@ -107,7 +108,8 @@ func (d *directoryPage) reset() {
 		d.frames[s] = d.frames[s][:0]
 		d.inline[s] = d.inline[s][:0]
 	}
-	d.times, d.rows, d.aggregates = d.times[:0], d.rows[:0], d.aggregates[:0]
+	d.times, d.rows = d.times[:0], d.rows[:0]
+	d.aggregates.reset()
 }
 
 // sizeOf returns the content bytes of a frame of stream s, or of the inline bytes.
@@ -170,16 +172,32 @@ func (c *refCoder) append(dst []byte, r columnRef) []byte {
 	return dst
 }
 
-func (c *refCoder) read(r *bytesReader) columnRef {
-	// Most columns are the whole of the next frame.
-	if b := r.b; len(b) >= 3 && b[0] == 1 && b[1]|b[2] == 0 {
-		if frame, start := c.expect(); start == 0 && uint64(frame) < uint64(len(c.page.frames[c.stream])) {
-			r.b = b[3:]
-			ref := columnRef{frame: frame, length: c.page.frames[c.stream][frame].size()}
-			c.frame, c.end, c.any = ref.frame, ref.length, true
-			return ref
+// readPlain reads the columns of rows as long as each is the whole of the next
+// frame or inline, as most are, and returns for how many rows it did.
+func (c *refCoder) readPlain(r *bytesReader, rows []row) int {
+	b, frames, inline := r.b, c.page.frames[c.stream], uint64(len(c.page.inline[c.stream]))
+	next, start := c.expect()
+	n := 0
+	for ; n < len(rows) && len(b) >= 3 && rows[n].flags&(rowBad|rowStarts) == 0; n++ {
+		if length := uint32(b[1]); b[0] == 0 && length-1 < 0x7f && uint64(c.inline)+uint64(length) <= inline {
+			rows[n].value = columnRef{frame: inlineFrame, start: c.inline, length: length}
+			c.inline += length
+			b = b[2:]
+			continue
 		}
+		if b[0] != 1 || b[1]|b[2] != 0 || start != 0 || uint64(next) >= uint64(len(frames)) {
+			break
+		}
+		c.frame, c.end, c.any = next, frames[next].size(), true
+		rows[n].value = columnRef{frame: next, length: c.end}
+		b = b[3:]
+		next++
 	}
+	r.b = b
+	return n
+}
+
+func (c *refCoder) read(r *bytesReader) columnRef {
 	tag := r.uvarint(math.MaxUint64)
 	if tag == 0 {
 		ref := columnRef{frame: inlineFrame, start: c.inline, length: uint32(r.uvarint(maxColumnBytes))}
@@ -224,10 +242,10 @@ func (d *directoryPage) append(dst []byte) []byte {
 	}
 	dst = d.appendTimes(dst)
 	dst = d.appendRows(dst)
-	return appendAggregates(dst, d.aggregates)
+	return d.aggregates.append(dst)
 }
 
-// decode reads a page. It keeps b.
+// decode reads a page, but for its aggregates: see aggregateList. It keeps b.
 func (d *directoryPage) decode(b []byte, size int64) error {
 	r := bytesReader{b: b}
 	for s := range d.frames {
@@ -262,9 +280,22 @@ func (r *bytesReader) frames(size int64) []frame {
 	const least = 7 // bytes a frame
 	n := r.uvarint(uint64(len(r.b)) / least)
 	fs := make([]frame, n)
-	r.varints(len(fs), func(i int, v int64) { fs[i].off = v }) // from the end of the last, put right below
-	r.uvarints(len(fs), maxColumnBytes, func(i int, v uint64) { fs[i].stored = uint32(v) })
-	r.uvarints(len(fs), maxColumnBytes, func(i int, v uint64) { fs[i].raw = uint32(v) })
+	var buf [numberBatch]uint64
+	for part := range slices.Chunk(fs, numberBatch) {
+		for i, v := range r.uvarints(buf[:len(part)], math.MaxUint64) {
+			part[i].off = unzigzag(v) // from the end of the last, put right below
+		}
+	}
+	for part := range slices.Chunk(fs, numberBatch) {
+		for i, v := range r.uvarints(buf[:len(part)], maxColumnBytes) {
+			part[i].stored = uint32(v)
+		}
+	}
+	for part := range slices.Chunk(fs, numberBatch) {
+		for i, v := range r.uvarints(buf[:len(part)], maxColumnBytes) {
+			part[i].raw = uint32(v)
+		}
+	}
 	crcs := r.bytes(4 * n)
 	if r.err != nil {
 		return nil
@@ -314,16 +345,25 @@ func (d *directoryPage) appendTimes(dst []byte) []byte {
 func (d *directoryPage) readTimes(r *bytesReader) {
 	const least = 3 // bytes a column
 	ts := make([]timeColumn, r.uvarint(uint64(len(r.b))/least))
-	r.uvarints(len(ts), MaxChunkSamples<<1|1, func(i int, v uint64) {
-		ts[i].count = uint32(v >> 1)
-		ts[i].length = uint32(^v & 1) // replaced below
-	})
+	var buf [numberBatch]uint64
+	for part := range slices.Chunk(ts, numberBatch) {
+		for i, v := range r.uvarints(buf[:len(part)], MaxChunkSamples<<1|1) {
+			part[i].count = uint32(v >> 1)
+			part[i].length = uint32(^v & 1) // replaced below
+		}
+	}
 	var last int64
-	r.varints(len(ts), func(i int, v int64) {
-		last += v
-		ts[i].min = last
-	})
-	r.uvarints(len(ts), math.MaxInt64, func(i int, v uint64) { ts[i].max = ts[i].min + int64(v) })
+	for part := range slices.Chunk(ts, numberBatch) {
+		for i, v := range r.uvarints(buf[:len(part)], math.MaxUint64) {
+			last += unzigzag(v)
+			part[i].min = last
+		}
+	}
+	for part := range slices.Chunk(ts, numberBatch) {
+		for i, v := range r.uvarints(buf[:len(part)], math.MaxInt64) {
+			part[i].max = part[i].min + int64(v)
+		}
+	}
 	for i := range ts {
 		t := &ts[i]
 		if t.count == 0 || t.max < t.min || uint64(t.max-t.min) < uint64(t.count-1) {
@@ -371,11 +411,14 @@ func (d *directoryPage) appendRows(dst []byte) []byte {
 func (d *directoryPage) readRows(r *bytesReader) (aggregates int) {
 	const least = 3 // bytes a row
 	rows := make([]row, r.uvarint(uint64(len(r.b))/least))
+	var buf [numberBatch]uint64
 	ord := uint64(0)
-	r.uvarints(len(rows), math.MaxUint32, func(i int, v uint64) {
-		ord += v
-		rows[i].ord = uint32(ord)
-	})
+	for part := range slices.Chunk(rows, numberBatch) {
+		for i, v := range r.uvarints(buf[:len(part)], math.MaxUint32) {
+			ord += v
+			part[i].ord = uint32(ord)
+		}
+	}
 	if ord > maxSeriesInBlock {
 		r.fail("ordinal out of range")
 		return 0
@@ -396,24 +439,26 @@ func (d *directoryPage) readRows(r *bytesReader) (aggregates int) {
 		}
 	}
 	next := int64(0)
-	r.varints(len(rows), func(i int, v int64) {
-		next += v
-		rows[i].time = uint32(min(uint64(next), math.MaxUint32))
-		next++
-	})
-	for i := range rows {
-		t := int64(rows[i].time)
-		if t >= int64(len(d.times)) {
-			r.fail("chunk without time column")
-			return 0
-		}
-		if rows[i].flags&rowBad == 0 && d.times[t].length == 0 {
-			r.fail("chunk with a lost time column")
-			return 0
+	for part := range slices.Chunk(rows, numberBatch) {
+		for i, v := range r.uvarints(buf[:len(part)], math.MaxUint64) {
+			next += unzigzag(v)
+			if uint64(next) >= uint64(len(d.times)) {
+				r.fail("chunk without time column")
+				return 0
+			}
+			if part[i].flags&rowBad == 0 && d.times[next].length == 0 {
+				r.fail("chunk with a lost time column")
+				return 0
+			}
+			part[i].time = uint32(next)
+			next++
 		}
 	}
 	c := refCoder{page: d, stream: streamValues}
-	for i := range rows {
+	for i := 0; i < len(rows); i++ {
+		if i += c.readPlain(r, rows[i:]); i == len(rows) {
+			break
+		}
 		if rows[i].flags&rowBad == 0 {
 			rows[i].value = c.read(r)
 		}

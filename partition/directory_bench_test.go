@@ -24,7 +24,7 @@ func BenchmarkDirectoryPage(b *testing.B) {
 				w := row{ord: i, time: i % 200, value: columnRef{frame: i, length: n}}
 				if aggregates {
 					w.flags, w.aggregate = rowAggregate, i
-					d.aggregates = append(d.aggregates, Aggregate{Min: float64(i), Max: float64(i) * 100, Sum: float64(i) * 1440 / 4, Comp: 1e-9 * float64(i)})
+					d.aggregates.add(Aggregate{Min: float64(i), Max: float64(i) * 100, Sum: float64(i) * 1440 / 4, Comp: 1e-9 * float64(i)})
 				}
 				d.rows = append(d.rows, w)
 			}

@@ -23,7 +23,7 @@ func (b *Block) decodeDirectoryPage(p page, data []byte) (*directoryPage, error)
 	if len(d.rows) == 0 || d.rows[0].ord != p.first || uint64(d.rows[len(d.rows)-1].ord) >= b.foot.series {
 		return nil, corrupt("directory page does not fit its fence")
 	}
-	if b.foot.version < versionAggregates && len(d.aggregates) > 0 {
+	if b.foot.version < versionAggregates && d.aggregates.n > 0 {
 		return nil, corrupt("aggregates in a block of version %d", b.foot.version)
 	}
 	return d, nil
