@@ -279,7 +279,10 @@ func answers(b *Block) (all string, refused int) {
 			}
 			if say(err, "selection") {
 				ls, err := found.Labels(ctx)
-				say(err, "%v%v%v", found.Ordinals, found.IDs, ls)
+				if ls == nil {
+					ls = new(LabelSets)
+				}
+				say(err, "%v%v%v", found.Ordinals, found.IDs, ls.All)
 			}
 		}
 	}

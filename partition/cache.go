@@ -30,7 +30,7 @@ const (
 	cachedGroup                          // []byte
 	cachedPostings                       // *roaring.Bitmap, never changed
 	cachedSelection                      // *Selection
-	cachedLabels                         // []labels.Labels of a selection
+	cachedLabels                         // *LabelSets of a selection
 )
 
 // cacheKey names a piece of a block. text is the matcher of cachedPostings, the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -95,15 +96,15 @@ func TestMatchersAgreeWithANaiveEvaluation(t *testing.T) {
 		must(t, err)
 		ls, err := found.Labels(context.Background())
 		must(t, err)
-		if !slices.Equal(found.Ordinals, want) || len(ls) != len(want) || len(found.IDs) != len(want) || len(found.Lost) > 0 {
+		if !slices.Equal(found.Ordinals, want) || len(ls.All) != len(want) || len(found.IDs) != len(want) || len(found.Lost) > 0 {
 			t.Fatalf("%v: %d series selected, want %d", ms, len(found.Ordinals), len(want))
 		}
 		for i, ord := range want {
 			id, _ := model.IdentityOf(idSeed, 0, sets[ord], nil)
 			one, err := found.LabelsAt(i)
 			must(t, err)
-			if found.IDs[i] != id || !labels.Equal(ls[i], sets[ord]) || !labels.Equal(one, sets[ord]) {
-				t.Fatalf("%v: series %d is %v and %v, want %v", ms, ord, ls[i], one, sets[ord])
+			if found.IDs[i] != id || !labels.Equal(ls.All[i], sets[ord]) || !labels.Equal(one, sets[ord]) {
+				t.Fatalf("%v: series %d is %v and %v, want %v", ms, ord, ls.All[i], one, sets[ord])
 			}
 		}
 	}
@@ -258,4 +259,41 @@ func randomOrds(rnd *rand.Rand, series uint32) []uint32 {
 		}
 	}
 	return ords
+}
+
+// Label sets that are too large for the cache are made once for all that use
+// them at the same time, and go with the last.
+func TestLabelSetsInUseAreShared(t *testing.T) {
+	ctx := context.Background()
+	var sets []labels.Labels
+	for i := range 100 {
+		sets = append(sets, labels.FromStrings(metricName, "up", "instance", fmt.Sprintf("host-%02d", i)))
+	}
+	b, _ := indexBlock(t, nil, sets)
+	found, err := b.Select(ctx, 0, nil)
+	must(t, err)
+	first, err := found.Labels(ctx)
+	must(t, err)
+	runtime.GC()
+	again, err := found.Labels(ctx)
+	must(t, err)
+	if again != first {
+		t.Error("a second user has label sets of its own")
+	}
+	if made := found.inUse(&LabelSets{}); made != first {
+		t.Error("who made label sets at the same time keeps them")
+	}
+	runtime.KeepAlive(first)
+	first, again = nil, nil
+	for range 3 {
+		runtime.GC()
+	}
+	if found.inUse(nil) != nil {
+		t.Error("label sets that nobody uses are held")
+	}
+	last, err := found.Labels(ctx)
+	must(t, err)
+	if len(last.All) != len(sets) {
+		t.Errorf("%d label sets, want %d", len(last.All), len(sets))
+	}
 }

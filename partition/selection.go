@@ -5,7 +5,9 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"sync"
 	"unsafe"
+	"weak"
 
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -23,9 +25,15 @@ type Selection struct {
 	// Lost is damage met on the way, each of which cost series.
 	Lost []error
 
-	block *Block
-	key   string // of the question, in the cache
+	block  *Block
+	key    string                  // of the question, in the cache
+	used   weak.Pointer[LabelSets] // by somebody, perhaps; guarded by usedMu
+	usedMu sync.Mutex
 }
+
+// LabelSets are the labels of the series of a Selection, in its order. They are
+// shared and must not be changed.
+type LabelSets struct{ All []labels.Labels }
 
 // Select returns the series of a tenant that satisfy all matchers: see Postings.
 // Blocks never change, so the cache holds the answer itself.
@@ -104,23 +112,47 @@ func (s *Selection) lose(err error) {
 	}
 }
 
-// Labels returns the labels of all series. They are shared and must not be
-// changed. Where labels cannot be read they are empty and the error is a
-// *DamageError, the first of several.
-func (s *Selection) Labels(ctx context.Context) ([]labels.Labels, error) {
+// Labels returns the labels of all series. Where labels cannot be read they are
+// empty and the error is a *DamageError, the first of several.
+//
+// What is too large for the cache is there for others as long as somebody holds
+// on to what Labels returned: many queries that ask the same at the same time,
+// of all series there are, have one copy.
+func (s *Selection) Labels(ctx context.Context) (*LabelSets, error) {
+	if sets := s.inUse(nil); sets != nil {
+		return sets, nil
+	}
 	var damaged error
-	all, err := cached(s.block.cache, cacheKey{block: s.block.id, kind: cachedLabels, text: s.key}, func() ([]labels.Labels, int, error) {
+	sets, err := cached(s.block.cache, cacheKey{block: s.block.id, kind: cachedLabels, text: s.key}, func() (*LabelSets, int, error) {
 		all, bytes, err := s.block.labelSets(ctx, s.Ordinals)
 		if errors.Is(err, ErrCorrupt) {
 			damaged = err
-			return all, notCached, nil
+			return &LabelSets{all}, notCached, nil
 		}
-		return all, bytes + len(s.key), err
+		return &LabelSets{all}, bytes + len(s.key), err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return all, damaged
+	if damaged == nil {
+		sets = s.inUse(sets)
+	}
+	return sets, damaged
+}
+
+// inUse returns the label sets that somebody uses. If nobody does they are made,
+// which may be nil, from now on. Nobody waits for others to make them: who makes
+// them may have to wait for a core that who waits has.
+func (s *Selection) inUse(made *LabelSets) *LabelSets {
+	s.usedMu.Lock()
+	defer s.usedMu.Unlock()
+	if sets := s.used.Value(); sets != nil {
+		return sets
+	}
+	if made != nil {
+		s.used = weak.Make(made)
+	}
+	return made
 }
 
 // LabelsAt returns the labels of the i-th series.

@@ -93,7 +93,8 @@ func (j *joiner) labelsOf(ctx context.Context, found *partition.Selection, n int
 	if err != nil {
 		return found.LabelsAt, nil // one by one, to tell which are lost
 	}
-	return func(i int) (labels.Labels, error) { return all[i], nil }, nil
+	j.set.labels = append(j.set.labels, all)
+	return func(i int) (labels.Labels, error) { return all.All[i], nil }, nil
 }
 
 // addHead adds the series of the head that match and have samples in the range.

@@ -42,7 +42,8 @@ type sourceBlock struct {
 type SeriesSet struct {
 	view   *View
 	series []*Series
-	blocks int // that were asked
+	blocks int                    // that were asked
+	labels []*partition.LabelSets // of some of the series; held on to for others that ask the same
 
 	mu       sync.Mutex
 	warnings []error
