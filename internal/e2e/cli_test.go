@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bufio"
 	"net"
 	"net/http"
 	"os"
@@ -90,18 +91,21 @@ func TestSignals(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer hold.Close()
-	// A request under way: its body does not come.
-	if _, err := hold.Write([]byte("POST /write HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")); err != nil {
+	// A request under way: its body is waited for, and does not come.
+	if _, err := hold.Write([]byte("POST /write HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n")); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(50 * time.Millisecond)
+	if line, err := bufio.NewReader(hold).ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") {
+		t.Fatalf("the server says %q, %v", line, err)
+	}
 	s.signal(t, syscall.SIGTERM)
-	for !s.log.contains("msg=stopping") {
+	for s.running() && !s.log.contains("msg=stopping") {
 		time.Sleep(time.Millisecond)
 	}
 	begin := time.Now()
 	s.signal(t, syscall.SIGTERM)
-	if code := s.wait(t, 2*time.Second); code == 0 {
+	// One that waited for the request would end with 0, later.
+	if code := s.wait(t, readyLimit); code == 0 {
 		t.Error("exit code 0 after a second signal")
 	}
 	t.Logf("ended %s after the second signal", time.Since(begin).Round(time.Millisecond))

@@ -160,7 +160,7 @@ func labelValues(t *testing.T, c *http.Client, s *server, definition string) []s
 // the first scrapes take some seconds.
 func expectNumbers(t *testing.T, c *http.Client, s *server, panel, expr string, instant bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+	for deadline := time.Now().Add(readyLimit); ; time.Sleep(200 * time.Millisecond) {
 		now := time.Now()
 		path, form := "/api/v1/query_range", url.Values{"query": {expr}, "start": {seconds(now.Add(-10 * time.Minute))}, "end": {seconds(now)}, "step": {"15"}}
 		if instant {
@@ -204,20 +204,20 @@ func hasNumber(t *testing.T, data json.RawMessage) bool {
 	return false
 }
 
-// fleetSeries are a quarter of an hour of what node_exporter says about three
-// hosts.
-func fleetSeries(end time.Time) []remoteSeries {
+// fleetSeries are half an hour of what node_exporter says about three hosts, the
+// second half of it to come: a minute's rate has samples whenever it is asked for.
+func fleetSeries(now time.Time) []remoteSeries {
 	var all []remoteSeries
 	for h := range 3 {
 		add := func(name string, start, slope float64, more ...string) {
 			s := remoteSeries{labels: append([]string{"__name__", name}, sortedLabels(append(more, "instance", fmt.Sprintf("host%d:9100", h), "job", "node"))...)}
-			for i := range 60 {
-				s.samples = append(s.samples, point{end.Add(time.Duration(i-59) * 15 * time.Second).UnixMilli(), start + slope*float64(i)})
+			for i := range 120 {
+				s.samples = append(s.samples, point{now.Add(time.Duration(i-60) * 15 * time.Second).UnixMilli(), start + slope*float64(i)})
 			}
 			all = append(all, s)
 		}
 		add("node_uname_info", 1, 0, "nodename", fmt.Sprint("host", h), "release", "6.1", "machine", "x86_64")
-		add("node_boot_time_seconds", float64(end.Unix()-86400), 0)
+		add("node_boot_time_seconds", float64(now.Unix()-86400), 0)
 		for cpu := range 2 {
 			for i, mode := range []string{"idle", "system", "user"} {
 				add("node_cpu_seconds_total", 1000, []float64{10, 2, 3}[i], "cpu", fmt.Sprint(cpu), "mode", mode)

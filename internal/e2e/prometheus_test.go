@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// scrapeTime is how long the senders scrape. Metadata of remote write 1 is
-// sent once a minute, so the time is a little longer.
+// scrapeTime is how long the senders scrape, at least. Metadata of remote write 1
+// is sent once a minute, so the time is a little longer.
 const scrapeTime = 65 * time.Second
 
 // sender is a Prometheus that scrapes and writes to our server.
@@ -101,6 +101,9 @@ func (s sender) run(t *testing.T, node, app string) {
 	tsdb.check(t)
 	tsdb.start(t)
 	time.Sleep(time.Until(begin.Add(scrapeTime)))
+	if !s.noMetadata {
+		waitMetadata(t, client, tsdb)
+	}
 	metadata := mustAsk(t, client, "http://"+own, "/api/v1/metadata", nil)
 
 	// Without targets there are no new samples: what both hold stands still.
@@ -162,6 +165,17 @@ func (s sender) compareLabels(t *testing.T, c *http.Client, got, want string, be
 	}
 	sameAnswer(t, c, got, want, "/api/v1/series", span("match[]", `{__name__!=""}`))
 	sameAnswer(t, c, got, want, "/api/v1/series", span("match[]", `app_session`, "match[]", `{__name__=~"node_load.*"}`))
+}
+
+// waitMetadata waits for metadata, which is sent a minute after a sender has
+// begun: on a busy machine that takes a while.
+func waitMetadata(t *testing.T, c *http.Client, s *server) {
+	t.Helper()
+	for deadline := time.Now().Add(readyLimit); string(mustAsk(t, c, s.url(), "/api/v1/metadata", nil).Data) == "{}"; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("no metadata has come:\n%s", s.log.tail(20))
+		}
+	}
 }
 
 // compareMetadata compares metric by metric. Prometheus lists what each target
