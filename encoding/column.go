@@ -59,17 +59,17 @@ const (
 	CoderTokB   Coder = 7 // Huffman-coded tokens, 128 direct ones, then 1 an octave and sign
 )
 
-var coderNames = [16]string{"CONST", "PACK", "TOK-A", "XOR", "coder 4", "coder 5", "SPARSE", "TOK-B",
-	"coder 8", "coder 9", "coder 10", "coder 11", "coder 12", "coder 13", "coder 14", "coder 15"}
+var coderNames = [8]string{"CONST", "PACK", "TOK-A", "XOR", "coder 4", "coder 5", "SPARSE", "TOK-B"}
 
-func (c Coder) String() string { return coderNames[c&15] }
+func (c Coder) String() string { return coderNames[c&7] }
 
 func (c Coder) tokens() bool { return c == CoderTokA || c == CoderTokB }
 
 // Bits of the byte that heads a column of integers.
 const (
 	intOrder   = 0x03
-	intCoder   = 0x3c // shifted left by coderShift
+	intCoder   = 0x1c // shifted left by coderShift
+	intPoints  = 0x20 // restart points follow
 	intGCD     = 0x40 // all differences are multiples of a number that follows
 	intExtra   = 0x80 // tokens have extra bits
 	coderShift = 2

@@ -39,6 +39,7 @@ type Info struct {
 	Patches    int    // PACK
 	Streams    int    // TOK: Huffman streams, 1 or 4
 	ExtraBytes int    // TOK: bytes of bits behind the tokens
+	Points     int    // restart points
 	Changes    int    // SPARSE
 	Exceptions int
 	Exponent   int  // DEC, DECM, DECDD
@@ -71,6 +72,7 @@ func (i Info) Codec() string {
 		add(i.GCD > 1, "gcd")
 		add(i.Patches > 0, "patches")
 		add(i.ExtraBytes > 0, "extra bits")
+		add(i.Points > 0, "points")
 		add(i.Exceptions > 0, "exceptions")
 		add(i.Corrected, "corrections")
 	}
@@ -154,12 +156,15 @@ func ColumnInfo(k Kind, src []byte, n int) (Info, error) {
 }
 
 func (i *Info) ints(src []byte, n int) error {
-	h, _, err := parseIntHeader(src, n)
-	if err != nil {
+	var h intHeader
+	if _, err := h.parse(src, n); err != nil {
 		return err
 	}
 	i.Order, i.Coder, i.GCD, i.Width, i.Patches = h.order, h.coder, h.gcd, h.pack.width, h.pack.patches
 	i.Streams, i.ExtraBytes, i.Changes = h.tokens.streams(), len(h.tokens.extra), h.sparse.changes
+	if h.points != nil {
+		i.Points = pointParts - 1
+	}
 	return nil
 }
 

@@ -146,16 +146,19 @@ func parseExceptions(src []byte, n int, same bool) (e rawExceptions, rest []byte
 	return e, rest[size:], nil
 }
 
-// apply writes the exceptions into the values they belong to.
-func (e rawExceptions) apply(vs []float64) {
-	at, runs, patterns := 0, e.runs, e.patterns
+// apply writes the exceptions into the values they belong to, of which vs has
+// those from the given one on.
+func (e rawExceptions) apply(vs []float64, from int) {
+	at, runs, patterns := -from, e.runs, e.patterns
 	for len(runs) > 0 {
 		gap, rest, _ := Uvarint(runs)
 		more, rest, _ := Uvarint(rest)
 		runs = rest
 		at += int(gap)
 		for range more + 1 {
-			vs[at] = math.Float64frombits(le64(patterns))
+			if uint(at) < uint(len(vs)) {
+				vs[at] = math.Float64frombits(le64(patterns))
+			}
 			if !e.same {
 				patterns = patterns[8:]
 			}

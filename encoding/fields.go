@@ -55,7 +55,8 @@ func (f *fielder) add(rest []byte, format string, args ...any) {
 }
 
 func (f *fielder) ints(src []byte, n int) error {
-	h, rest, err := parseIntHeader(src, n)
+	var h intHeader
+	rest, err := h.parse(src, n)
 	if err != nil {
 		return err
 	}
@@ -81,6 +82,11 @@ func (f *fielder) ints(src []byte, n int) error {
 		f.add(src, "low %d", h.low)
 	}
 	m := n - h.order.heads()
+	if h.points != nil {
+		if src, err = f.points(src, &h, m); err != nil {
+			return err
+		}
+	}
 	switch h.coder {
 	case CoderConst:
 		return nil
@@ -102,6 +108,36 @@ func (f *fielder) ints(src []byte, n int) error {
 	f.add(rest, "%d × %d bits", m, h.pack.width)
 	f.add(nil, "patches")
 	return nil
+}
+
+// points takes the restart points of m residuals apart, which src begins with.
+func (f *fielder) points(src []byte, h *intHeader, m int) (rest []byte, err error) {
+	var r pointReader
+	step := uint64(0)
+	if h.order == OrderDelta2 {
+		step = uint64(h.first) * h.gcd
+	}
+	r.begin(h, m, uint64(h.base)+step, step)
+	rest = src[len(h.points):]
+	for at := 0; len(r.src) > 0; {
+		part, err := r.next()
+		if err != nil {
+			return nil, err
+		}
+		at += part
+		meaning := fmt.Sprintf("before residual %d:", at)
+		if h.order != OrderRaw {
+			meaning += fmt.Sprintf(" value %d", int64(r.value))
+		}
+		if h.order == OrderDelta2 {
+			meaning += fmt.Sprintf(" difference %d", int64(r.step))
+		}
+		if r.wide {
+			meaning += fmt.Sprintf(" extra bits %d", r.extraBits)
+		}
+		f.add(src[len(h.points)-len(r.src):], "%s", meaning)
+	}
+	return rest, nil
 }
 
 // tokensMeaning says what the last part of a TOK payload of m residuals is.

@@ -227,7 +227,7 @@ func appendTransformed(dst []byte, vs []float64, f formula, try orders, s *scrat
 		s.bytes, _ = appendInts(s.bytes[:0], s.corrections, tryRaw, s)
 		dst = AppendBytes(dst, s.bytes)
 	}
-	dst, p := appendInts(dst, s.ints, try, s)
+	dst, p := appendInts(dst, s.ints, try|entered, s)
 	return dst, makeHint(f, p.order, false, len(dst)-at, len(vs))
 }
 

@@ -2,6 +2,7 @@ package encoding
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
 	"slices"
 )
@@ -9,21 +10,56 @@ import (
 // DecodeFloats appends the n values of the column src, which is all of it. On
 // an error dst is returned as it was.
 func DecodeFloats(dst []float64, src []byte, n int) ([]float64, error) {
+	return DecodeFloatsRange(dst, src, n, 0, n)
+}
+
+// DecodeFloatsRange is DecodeFloats for the values i ≤ k < j only; it panics unless
+// 0 ≤ i ≤ j ≤ n. What it takes is mostly decided by the parts of the column, a
+// quarter each, that they lie in, if it has restart points. What is wrong with the
+// rest of the column may not be noticed.
+func DecodeFloatsRange(dst []float64, src []byte, n, i, j int) ([]float64, error) {
 	if err := checkDecode("float", n); err != nil {
 		return dst, err
 	}
-	if n == 0 {
-		if len(src) > 0 {
-			return dst, corruptf("floats: %d bytes for no value", len(src))
-		}
+	if i < 0 || i > j || j > n {
+		panic(fmt.Sprintf("BUG: values %d to %d of a column of %d", i, j, n))
+	}
+	if n == 0 && len(src) > 0 {
+		return dst, corruptf("floats: %d bytes for no value", len(src))
+	}
+	if i == j {
 		return dst, nil
 	}
-	at := len(dst)
-	out := slices.Grow(dst, n)[:at+n]
-	if err := decodeFloats(out[at:], src); err != nil {
+	h, rest, err := parseFloatHeader(src, n)
+	if err != nil {
 		return dst, err
 	}
-	return out, nil
+	var out []float64 // dst and the values, of which the first is value from
+	from, at := 0, len(dst)
+	switch {
+	case h.formula.transform == TransformConst:
+		from, out = i, slices.Grow(dst, j-i)[:at+j-i]
+		err = decodeConst(out[at:], h.id, rest)
+	case h.formula.transform == TransformBits && len(rest) > 0 && rest[0] == xorByte:
+		out = slices.Grow(dst, n)[:at+n]
+		err = decodeXORColumn(out[at:], rest[1:])
+	case h.corrections != nil:
+		if out, _, err = decodeTransformed(dst, rest, h.formula, n, 0, n); err == nil {
+			err = decodeCorrections(out[at:], h.corrections)
+		}
+	default:
+		out, from, err = decodeTransformed(dst, rest, h.formula, n, i, j)
+	}
+	if err != nil {
+		return dst, err
+	}
+	if h.excs.n > 0 {
+		h.excs.apply(out[at:], from)
+	}
+	if from < i {
+		copy(out[at:], out[at+i-from:])
+	}
+	return out[:at+j-i], nil
 }
 
 // floatHeader is what stands before the column of integers, or the bits, of a
@@ -77,61 +113,50 @@ func parseFloatHeader(src []byte, n int) (h floatHeader, rest []byte, err error)
 	return h, rest, nil
 }
 
-func decodeFloats(vs []float64, src []byte) error {
-	h, rest, err := parseFloatHeader(src, len(vs))
-	if err != nil {
-		return err
-	}
-	switch {
-	case h.formula.transform == TransformConst:
-		return decodeConst(vs, h.id, rest)
-	case h.formula.transform == TransformBits && len(rest) > 0 && rest[0] == xorByte:
-		return decodeXORColumn(vs, rest[1:])
-	}
-	if err := decodeTransformed(vs, rest, h.formula); err != nil {
-		return err
-	}
-	if h.corrections != nil {
-		if err := decodeCorrections(vs, h.corrections); err != nil {
-			return err
-		}
-	}
-	h.excs.apply(vs)
-	return nil
-}
-
-// decodeTransformed fills vs from the column of integers src.
-func decodeTransformed(vs []float64, src []byte, f formula) error {
+// decodeTransformed appends the values i ≤ k < j, or some before and these, of the
+// n integers of the column src. It returns which is the first.
+func decodeTransformed(dst []float64, src []byte, f formula, n, i, j int) (out []float64, from int, err error) {
 	var r intReader
 	defer r.end()
-	w := words(vs)
-	rest, err := r.begin(w, src)
-	if err != nil {
-		return err
+	if from, err = r.begin(src, n, i, j); err != nil {
+		return dst, 0, err
 	}
-	head := len(w) - len(rest)
-	f.toFloats(vs[:head])
-	vs = vs[head:]
+	out = slices.Grow(dst, j-from)[:len(dst)+j-from]
+	vs := out[len(dst):]
+	if from == 0 {
+		head := len(vs) - len(r.heads(words(vs)))
+		f.toFloats(vs[:head])
+		vs = vs[head:]
+	}
 	if r.header.coder == CoderSparse && r.sparseToFloats(vs, f) {
-		return nil
+		return out, from, nil
 	}
 	for len(vs) > 0 {
-		block := vs[:min(decodeBlock, len(vs))]
+		block := vs[:r.block(len(vs))]
 		vs = vs[len(block):]
-		if r.header.coder.tokens() && r.header.order <= OrderDelta {
-			if done, err := r.memory.tokens.toFloats(block, f, &r.value); err != nil {
-				return err
-			} else if done {
-				continue
-			}
+		if err := r.toFloats(block, f); err != nil {
+			return dst, 0, err
 		}
-		if err := r.residuals(words(block)); err != nil {
+		if err := r.passed(len(block)); err != nil {
+			return dst, 0, err
+		}
+	}
+	return out, from, nil
+}
+
+// toFloats fills the next block.
+func (r *intReader) toFloats(vs []float64, f formula) error {
+	if r.header.coder.tokens() && r.header.order <= OrderDelta {
+		if done, err := r.memory.tokens.toFloats(vs, f, &r.value); done || err != nil {
 			return err
 		}
-		if !r.sumToFloats(block, f) {
-			r.sum(words(block))
-			f.toFloats(block)
-		}
+	}
+	if err := r.residuals(words(vs)); err != nil {
+		return err
+	}
+	if !r.sumToFloats(vs, f) {
+		r.sum(words(vs))
+		f.toFloats(vs)
 	}
 	return nil
 }
@@ -141,15 +166,21 @@ func decodeCorrections(vs []float64, src []byte) error {
 	var r intReader
 	defer r.end()
 	var buf [decodeBlock]uint64
-	if err := r.beginRaw(src, len(vs)); err != nil {
+	if _, err := r.begin(src, len(vs), 0, len(vs)); err != nil {
 		return err
 	}
+	if r.header.order != OrderRaw {
+		return corruptf("floats: corrections of order %s, want raw", r.header.order)
+	}
 	for len(vs) > 0 {
-		block := buf[:min(decodeBlock, len(vs))]
+		block := buf[:r.block(len(vs))]
 		if err := r.residuals(block); err != nil {
 			return err
 		}
 		r.sum(block)
+		if err := r.passed(len(block)); err != nil {
+			return err
+		}
 		for i, u := range block {
 			vs[i] = math.Float64frombits(math.Float64bits(vs[i]) + u)
 		}

@@ -199,34 +199,27 @@ func (c *huffmanCode) one(bits uint64) (t byte, n uint) {
 	return c.tokens[c.first[w]+uint((x-c.code[w])>>(w-1))], c.longest + 1 - w
 }
 
-// decode fills out with the tokens of one stream, or of four, which src is all
-// of.
-func (c *huffmanCode) decode(out, src []byte, four bool) error {
+// decode sets the tokens of one stream, or of four, which src is all of, that out
+// has from from on, 0 or the first of a stream, up to to.
+func (c *huffmanCode) decode(out, src []byte, four bool, from, to int) error {
 	var ss [4]huffmanStream
-	if !four {
-		if err := ss[0].begin(src, 0, len(src), 0, len(out)); err != nil {
-			return err
-		}
-		return c.finish(&ss[0], out, src)
+	var err error
+	if four {
+		ss, err = fourStreams(src, len(out))
+	} else {
+		err = ss[0].begin(src, 0, len(src), 0, len(out))
 	}
-	const sizes = 3 * 2 // of all streams but the last
-	if len(src) < sizes {
-		return corruptf("TOK: no sizes of streams")
+	if err != nil {
+		return err
 	}
-	part := (len(out) + 3) / 4
-	from := sizes
-	for i := range ss {
-		to := len(src)
-		if i < 3 {
-			to = from + int(binary.LittleEndian.Uint16(src[2*i:]))
+	if from > 0 || to < len(out) {
+		for i := range ss {
+			ss[i].limit(uint(from), uint(to))
 		}
-		if err := ss[i].begin(src, from, to, min(i*part, len(out)), min((i+1)*part, len(out))); err != nil {
-			return err
-		}
-		from = to
 	}
 	c.most(&ss, out, src)
 	for i := range ss {
+		c.alone(&ss[i], out, src)
 		if err := c.finish(&ss[i], out, src); err != nil {
 			return err
 		}
@@ -234,13 +227,39 @@ func (c *huffmanCode) decode(out, src []byte, four bool) error {
 	return nil
 }
 
+// streamLen returns how many of n tokens each of four streams has but the last,
+// which may have fewer.
+func streamLen(n int) int { return (n + 3) / 4 }
+
+// fourStreams finds the streams of n tokens that src is all of.
+func fourStreams(src []byte, n int) (ss [4]huffmanStream, err error) {
+	const sizes = 3 * 2 // of all streams but the last
+	if len(src) < sizes {
+		return ss, corruptf("TOK: no sizes of streams")
+	}
+	part := streamLen(n)
+	from := sizes
+	for i := range ss {
+		to := len(src)
+		if i < 3 {
+			to = from + int(binary.LittleEndian.Uint16(src[2*i:]))
+		}
+		if err := ss[i].begin(src, from, to, min(i*part, n), min((i+1)*part, n)); err != nil {
+			return ss, err
+		}
+		from = to
+	}
+	return ss, nil
+}
+
 // huffmanStream is a stream of codes and where its tokens go. It is read from its
 // end: the highest bit that is set is a mark, the next lower ones are the first
 // code, its own first bit highest.
 type huffmanStream struct {
-	from    uint // bytes of the source before the stream
-	left    uint // bits not read yet
-	at, end uint // of the tokens
+	from, to uint // bytes of the source
+	left     uint // bits not read yet
+	at, end  uint // of the tokens
+	cut      bool // the stream has tokens behind end
 }
 
 func (s *huffmanStream) begin(src []byte, from, to, at, end int) error {
@@ -248,8 +267,17 @@ func (s *huffmanStream) begin(src []byte, from, to, at, end int) error {
 		return corruptf("TOK: stream from %d to %d of %d bytes", from, to, len(src))
 	}
 	left := 8*(to-from-1) + bits.Len8(src[to-1]) - 1
-	*s = huffmanStream{from: uint(from), left: uint(left), at: uint(at), end: uint(end)}
+	*s = huffmanStream{from: uint(from), to: uint(to), left: uint(left), at: uint(at), end: uint(end)}
 	return nil
+}
+
+// limit leaves out the tokens from to on, and all if none is from from on.
+func (s *huffmanStream) limit(from, to uint) {
+	if s.end <= from || s.at >= to {
+		*s = huffmanStream{}
+	} else if s.end > to {
+		s.end, s.cut = to, true
+	}
 }
 
 // next returns the bits that come next, the first highest: 56 at least, behind
@@ -319,6 +347,24 @@ func (c *huffmanCode) most(ss *[4]huffmanStream, out, src []byte) {
 	}
 }
 
+// alone is most for one stream.
+func (c *huffmanCode) alone(s *huffmanStream, out, src []byte) {
+	looks := (*lookTable)(c.looks[1<<lookWidth:])
+	for !s.near() {
+		x, at := s.next(src), s.at
+		x, at = looks.take(x, at, out)
+		x, at = looks.take(x, at, out)
+		x, at = looks.take(x, at, out)
+		x, at = looks.take(x, at, out)
+		x, at = looks.take(x, at, out)
+		s.left -= uint(bits.TrailingZeros64(x))
+		s.at = at
+		if looks[x>>(64-lookWidth)] == 0 {
+			c.step(s, x, out)
+		}
+	}
+}
+
 // take takes a look at bits and writes its tokens to out from at on, where there
 // are eight bytes or more.
 func (looks *lookTable) take(bits uint64, at uint, out []byte) (uint64, uint) {
@@ -370,7 +416,7 @@ func (c *huffmanCode) finish(s *huffmanStream, out, src []byte) error {
 		}
 		s.left = left
 	}
-	if at < end || s.left > 0 {
+	if at < end || s.left > 0 && !s.cut {
 		return corruptf("TOK: %d tokens to come from %d bits", end-at, s.left)
 	}
 	return nil

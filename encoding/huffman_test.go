@@ -33,7 +33,7 @@ func unpackByLooks(packed []byte, n int, four bool) ([]byte, error) {
 	}
 	c.prepare()
 	out := make([]byte, n)
-	return out, c.decode(out, rest, four)
+	return out, c.decode(out, rest, four, 0, len(out))
 }
 
 func unpackByHuff0(packed []byte, n int, four bool) ([]byte, error) {

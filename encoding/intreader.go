@@ -1,6 +1,9 @@
 package encoding
 
-import "sync"
+import (
+	"math"
+	"sync"
+)
 
 // intHeader is what is known of a column of integers before its residuals: see
 // ints.go.
@@ -11,51 +14,57 @@ type intHeader struct {
 	gcd    uint64 // ≥ 1
 	first  int64  // in units of gcd: the first difference if delta2, the step if grid
 	low    int64  // added to every residual, in units of gcd; 0 if raw or grid
+	points []byte // restart points, nil if there are none
 	pack   packHeader
 	tokens tokenHeader
 	sparse sparseHeader
 }
 
-// parseIntHeader reads what stands before the residuals of a column of n ≥ 1
-// integers, and checks that their bits are there.
-func parseIntHeader(src []byte, n int) (h intHeader, rest []byte, err error) {
+// parse sets h, which is zero, to what stands before the residuals of the column
+// src of n ≥ 1 integers, and checks that their bits are there.
+func (h *intHeader) parse(src []byte, n int) (rest []byte, err error) {
 	if len(src) == 0 {
-		return h, nil, corruptf("integers: no id byte")
+		return nil, corruptf("integers: no id byte")
 	}
 	id := src[0]
 	h.order, h.coder, h.gcd = Order(id&intOrder), Coder(id&intCoder>>coderShift), 1
 	switch h.coder {
 	case CoderConst, CoderPack, CoderSparse:
-		if id&intExtra != 0 {
-			return h, nil, corruptf("integers: unknown id %#02x: extra bits of %s", id, h.coder)
+		if id&intExtra != 0 || id&intPoints != 0 && h.coder != CoderPack {
+			return nil, corruptf("integers: unknown id %#02x (coder %s)", id, h.coder)
 		}
 	case CoderTokA, CoderTokB:
 	default:
-		return h, nil, corruptf("integers: unknown id %#02x (order %s, coder %s)", id, h.order, h.coder)
+		return nil, corruptf("integers: unknown id %#02x (order %s, coder %s)", id, h.order, h.coder)
 	}
 	m := n - h.order.heads()
 	if m <= 0 {
-		return h, nil, corruptf("integers: order %s of %d values", h.order, n)
+		return nil, corruptf("integers: order %s of %d values", h.order, n)
 	}
 	if h.base, rest, err = Varint(src[1:]); err != nil {
-		return h, nil, err
+		return nil, err
 	}
 	if id&intGCD != 0 {
 		if h.gcd, rest, err = Uvarint(rest); err != nil {
-			return h, nil, err
+			return nil, err
 		}
 		if h.gcd < 2 {
-			return h, nil, corruptf("integers: gcd %d", h.gcd)
+			return nil, corruptf("integers: gcd %d", h.gcd)
 		}
 	}
 	if h.order >= OrderDelta2 {
 		if h.first, rest, err = Varint(rest); err != nil {
-			return h, nil, err
+			return nil, err
 		}
 	}
 	if h.order.heads() > 0 {
 		if h.low, rest, err = Varint(rest); err != nil {
-			return h, nil, err
+			return nil, err
+		}
+	}
+	if id&intPoints != 0 {
+		if rest, err = h.parsePoints(rest, m, id&intExtra != 0); err != nil {
+			return nil, err
 		}
 	}
 	switch h.coder {
@@ -63,10 +72,13 @@ func parseIntHeader(src []byte, n int) (h intHeader, rest []byte, err error) {
 		h.pack, rest, err = parsePack(rest, m)
 	case CoderTokA, CoderTokB:
 		h.tokens, err = parseTokens(rest, id&intExtra != 0)
+		if err == nil && h.points != nil && h.tokens.mode != tokenModeFour {
+			err = corruptf("integers: restart points of one stream")
+		}
 	case CoderSparse:
 		h.sparse, err = parseSparse(rest, m)
 	}
-	return h, rest, err
+	return rest, err
 }
 
 // heads returns how many of the first integers have no residual.
@@ -86,37 +98,63 @@ type intReader struct {
 	header intHeader
 	pack   packReader
 	sparse sparseReader
-	memory *readScratch // TOK and SPARSE only
+	memory *readScratch // TOK, SPARSE and restart points only
+	left   int          // residuals before the next restart point
 	value  uint64       // the last value
 	step   uint64       // the last difference, times gcd
 }
 
-// begin reads the header of the column src of len(w) ≥ 1 integers and writes
-// those that have no residual to w. It returns the rest of w.
-func (r *intReader) begin(w []uint64, src []byte) ([]uint64, error) {
-	h, rest, err := parseIntHeader(src, len(w))
+// begin reads the header of the column src of n integers and makes ready to give
+// those from i on, or from some before, up to j: 0 ≤ i < j ≤ n. It returns which
+// is the first.
+func (r *intReader) begin(src []byte, n, i, j int) (from int, err error) {
+	h := &r.header
+	rest, err := h.parse(src, n)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	r.header, r.value = h, uint64(h.base)
-	heads := h.order.heads()
-	if heads > 0 {
-		w[0] = r.value
-	}
+	r.value = uint64(h.base)
 	if h.order >= OrderDelta2 {
 		r.step = uint64(h.first) * h.gcd
 	}
 	if h.order == OrderDelta2 {
 		r.value += r.step
-		w[1] = r.value
 	}
-	w = w[heads:]
-	return w, r.beginResiduals(rest, len(w))
+	heads := h.order.heads()
+	if r.left = math.MaxInt; h.points != nil {
+		points := &r.scratch().points
+		points.begin(h, n-heads, r.value, r.step)
+		if r.left, err = points.next(); err != nil {
+			return 0, err
+		}
+	}
+	at, err := r.beginResiduals(rest, n-heads, max(i-heads, 0), max(j-heads, 1))
+	if at == 0 {
+		return 0, err
+	}
+	return heads + at, err
 }
 
+// heads writes the integers that have no residual to w, which begins with the
+// first of the column, and returns the rest of w.
+func (r *intReader) heads(w []uint64) []uint64 {
+	heads := min(r.header.order.heads(), len(w))
+	if heads > 0 {
+		w[0] = uint64(r.header.base)
+	}
+	if heads > 1 {
+		w[1] = r.value
+	}
+	return w[heads:]
+}
+
+// block returns how many of n values that are to come are read at a time.
+func (r *intReader) block(n int) int { return min(n, decodeBlock, r.left) }
+
 // readScratch is the memory that a column of other coders than PACK is read
-// with.
+// with, or one with restart points.
 type readScratch struct {
+	points pointReader
 	tokens tokenReader
 	words  []uint64 // SPARSE: gaps and values
 }
@@ -125,51 +163,58 @@ type readScratch struct {
 // of huff0 are some kilobytes.
 var readScratches = sync.Pool{New: func() any { return new(readScratch) }}
 
+func (r *intReader) scratch() *readScratch {
+	if r.memory == nil {
+		r.memory = readScratches.Get().(*readScratch)
+	}
+	return r.memory
+}
+
 // end gives memory back. It is called once, whether begin failed or not.
 func (r *intReader) end() {
 	if r.memory != nil {
+		r.memory.points.src = nil // which is the caller's
 		readScratches.Put(r.memory)
 	}
 }
 
-// beginRaw is begin for a column whose order must be raw, so that all of its n
-// integers have residuals.
-func (r *intReader) beginRaw(src []byte, n int) error {
-	h, rest, err := parseIntHeader(src, n)
-	if err != nil {
-		return err
-	}
-	if h.order != OrderRaw {
-		return corruptf("integers: order %s, want raw", h.order)
-	}
-	r.header, r.value = h, uint64(h.base)
-	return r.beginResiduals(rest, n)
-}
-
-func (r *intReader) beginResiduals(src []byte, n int) error {
+// beginResiduals makes ready to give the residuals from i on, or from some before,
+// up to j: 0 ≤ i < j ≤ n. It returns which is the first.
+func (r *intReader) beginResiduals(src []byte, n, i, j int) (from int, err error) {
 	switch h := &r.header; h.coder {
 	case CoderPack:
-		return r.pack.begin(h.pack, src, n)
+		if from, _, err = r.enter(i, packUnit); err != nil {
+			return 0, err
+		}
+		return from, r.pack.begin(h.pack, src, n, from)
 	case CoderTokA, CoderTokB:
-		r.memory = readScratches.Get().(*readScratch)
-		err := r.memory.tokens.begin(h, n)
+		from, extraBits, err := r.enter(i, h.tokens.unit(n))
+		if err != nil {
+			return 0, err
+		}
+		err = r.scratch().tokens.begin(h, n, from, j, extraBits)
 		switch h.order { // of what tokens stand for these are part
 		case OrderRaw:
 			h.gcd, r.value = 1, 0
 		case OrderDelta:
 			h.gcd, h.low = 1, 0
 		}
-		return err
+		return from, err
 	case CoderSparse:
-		r.memory = readScratches.Get().(*readScratch)
-		var err error
-		r.memory.words, err = r.sparse.begin(r.memory.words, h.sparse, n)
-		return err
+		if r.scratch().words, err = r.sparse.begin(r.memory.words, h.sparse, n); err != nil || j-i == n {
+			return 0, err
+		}
+		return r.enterSparse(i, j), nil
 	}
 	if len(src) > 0 {
-		return corruptf("integers: %d bytes left over", len(src))
+		return 0, corruptf("integers: %d bytes left over", len(src))
 	}
-	return nil
+	if r.header.order == OrderDelta {
+		r.value += uint64(i) * uint64(r.header.low) * r.header.gcd
+		return i, nil
+	}
+	from, _, err = r.enter(i, 1)
+	return from, err
 }
 
 // residuals fills the next block.
@@ -225,17 +270,19 @@ func (r *intReader) sum(us []uint64) {
 func decodeInts(w []uint64, src []byte) error {
 	var r intReader
 	defer r.end()
-	rest, err := r.begin(w, src)
-	if err != nil {
+	if _, err := r.begin(src, len(w), 0, len(w)); err != nil {
 		return err
 	}
-	for len(rest) > 0 {
-		block := rest[:min(decodeBlock, len(rest))]
+	for rest := r.heads(w); len(rest) > 0; {
+		block := rest[:r.block(len(rest))]
 		rest = rest[len(block):]
 		if err := r.residuals(block); err != nil {
 			return err
 		}
 		r.sum(block)
+		if err := r.passed(len(block)); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -19,7 +19,8 @@ import (
 //	                                               v[i] = v[i-1] + gcd·d[i]
 //
 // (u) is an unsigned varint, (zz) a signed one. gcd is there if its bit in id
-// is set. Everything is computed modulo 2^64.
+// is set. Everything is computed modulo 2^64. Before the payload of a long column
+// stand restart points: see points.go.
 
 // orders is a set of orders to choose from, and how to choose.
 type orders uint8
@@ -33,6 +34,7 @@ const (
 	binary2   orders = 1 << 4 // look for powers of two as divisor only
 	hinted    orders = 1 << 5 // the one order is a hint: try all if another looks better
 	inner     orders = 1 << 6 // a column inside a SPARSE one
+	entered   orders = 1 << 7 // parts of the column will be read: with restart points, if it is long
 )
 
 // plan is the choice made for a column: the order, the coder, and what the
@@ -189,7 +191,7 @@ func varintLen(v int64) int { return (bits.Len64(zigzag(v)|1) + 6) / 7 }
 // appendInts appends a column of at least one integer and returns the plan it
 // followed. It leaves vs alone; vs may be s.ints.
 func appendInts(dst []byte, vs []int64, try orders, s *scratch) ([]byte, plan) {
-	if step, ok := arithmetic(vs); ok && try&^inner != tryRaw {
+	if step, ok := arithmetic(vs); ok && try&^(inner|entered) != tryRaw {
 		return appendArithmetic(dst, vs[0], step)
 	}
 	h := intHead{base: vs[0], gcd: 1}
@@ -220,11 +222,12 @@ func appendInts(dst []byte, vs []int64, try orders, s *scratch) ([]byte, plan) {
 	if h.order == OrderRaw || h.order == OrderGrid {
 		h.base = origin
 	}
+	pointed := try&entered != 0 && s.tier == Full && len(ks) >= pointsFrom
 	s.words = sized(s.words, len(ks))
 	if p.coder != CoderPack {
 		at := len(dst)
 		var ok bool
-		if dst, ok = appendEntropy(dst, h, ks, p, s); ok {
+		if dst, ok = appendEntropy(dst, h, ks, p, pointed, s); ok {
 			return dst, p
 		}
 		dst = dst[:at]
@@ -235,8 +238,13 @@ func appendInts(dst []byte, vs []int64, try orders, s *scratch) ([]byte, plan) {
 		// Two numbers are all there is: the divisor would cost more than it saves.
 		h.coder, h.low, h.first, h.gcd = CoderConst, h.low*int64(h.gcd), h.first*int64(h.gcd), 1
 	}
+	at := len(dst)
 	dst = h.append(dst)
 	if h.coder == CoderPack {
+		if pointed && h.order.heads() > 0 {
+			dst[at] |= intPoints
+			dst = h.appendPoints(dst, ks, [pointParts]int{}, false)
+		}
 		dst = appendPack(dst, us, p.width, p.patched, s)
 	}
 	return dst, p
@@ -244,7 +252,7 @@ func appendInts(dst []byte, vs []int64, try orders, s *scratch) ([]byte, plan) {
 
 // appendEntropy appends the column as the plan's TOK or SPARSE. It returns false
 // if that turns out not to be worth it.
-func appendEntropy(dst []byte, h intHead, ks []int64, p plan, s *scratch) ([]byte, bool) {
+func appendEntropy(dst []byte, h intHead, ks []int64, p plan, pointed bool, s *scratch) ([]byte, bool) {
 	at := len(dst)
 	h.coder, h.low = p.coder, p.centre
 	xs := residuals(s.words, ks, p.order, p.centre)
@@ -252,10 +260,16 @@ func appendEntropy(dst []byte, h intHead, ks []int64, p plan, s *scratch) ([]byt
 	if p.coder == CoderSparse {
 		return s.appendSparse(dst, xs), true
 	}
-	dst, extra, ok := s.appendTokens(dst, xs, p.coder)
-	if extra {
+	parts := s.tokenizeAll(xs, p.coder)
+	extra := parts[0] + parts[1] + parts[2] + parts[3]
+	if extra > 0 {
 		dst[at] |= intExtra
 	}
+	if pointed && (h.order.heads() > 0 || extra > 0) {
+		dst[at] |= intPoints
+		dst = h.appendPoints(dst, ks, parts, extra > 0)
+	}
+	dst, ok := s.appendTokens(dst, xs, p.coder, extra)
 	size := 8 * (len(dst) - at)
 	return dst, ok && size+size/packBias < p.window.cost+8*(len(h.append(nil))+2)
 }

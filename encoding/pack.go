@@ -100,12 +100,27 @@ type packReader struct {
 	high    int64  // of the next patch
 }
 
-// begin takes up what parsePack stopped at, for n residuals. Bits and patches
-// are all of src.
-func (r *packReader) begin(h packHeader, src []byte, n int) error {
+// packUnit is how many residuals begin and end at whole bytes, whatever their
+// width.
+const packUnit = 8
+
+// begin takes up what parsePack stopped at, for the residuals from from on, a
+// multiple of packUnit, of n. Bits and patches are all of src.
+func (r *packReader) begin(h packHeader, src []byte, n, from int) error {
 	size := packedLen(n, h.width)
-	*r = packReader{width: h.width, bits: src[:size], n: uint64(n), patches: src[size:], left: h.patches}
-	return r.readPatch(0)
+	*r = packReader{width: h.width, bits: src[packedLen(from, h.width):size], n: uint64(n), patches: src[size:], left: h.patches}
+	if err := r.readPatch(0); err != nil || from == 0 {
+		return err
+	}
+	for r.left > 0 && r.at < uint64(from) {
+		r.left--
+		if err := r.readPatch(r.at + 1); err != nil {
+			return err
+		}
+	}
+	r.at -= uint64(from)
+	r.n -= uint64(from)
+	return nil
 }
 
 // readPatch reads the next patch, which lies at from or later.

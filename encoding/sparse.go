@@ -80,6 +80,46 @@ func (r *sparseReader) begin(memory []uint64, h sparseHeader, n int) ([]uint64, 
 	return memory, nil
 }
 
+// enterSparse leaves out the residuals before i and from j on. It returns i, or 0
+// if the values depend on those before them in such a way that they all have to
+// be read.
+func (r *intReader) enterSparse(i, j int) (from int) {
+	s, at, step := &r.sparse, 0, r.step
+	low := uint64(r.header.low) * r.header.gcd
+	if r.header.order == OrderDelta {
+		step = low
+	}
+	if r.header.order != OrderDelta2 || low == 0 {
+		v, k, summed := r.value, 0, r.header.order.heads() > 0
+		for k < len(s.gaps) && at+int(s.gaps[k]) < i {
+			line := s.gaps[k] + 1
+			v += step * line
+			if summed {
+				v += r.header.gcd * s.values[k]
+			}
+			if r.header.order == OrderDelta2 {
+				step += r.header.gcd * s.values[k]
+			}
+			at += int(line)
+			k++
+		}
+		v += step * uint64(i-at)
+		if s.gaps, s.values = s.gaps[k:], s.values[k:]; len(s.gaps) > 0 {
+			s.gaps[0] -= uint64(i - at)
+		}
+		at, r.value, r.step = i, v, step
+	}
+	from = at
+	for k, gap := range s.gaps {
+		if at += int(gap); at >= j {
+			s.gaps, s.values = s.gaps[:k], s.values[:k]
+			break
+		}
+		at++
+	}
+	return from
+}
+
 // next fills the next block of residuals.
 func (r *sparseReader) next(us []uint64) {
 	clear(us)

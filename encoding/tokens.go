@@ -135,13 +135,21 @@ func (s *tokenShape) appendExtra(dst []byte, xs []uint64, tokens []byte, size in
 	return dst[:at+(size+7)/8]
 }
 
-// appendTokens appends the residuals xs, which the coder c can hold, as tokens,
-// and says whether they have extra bits. It returns false if a Huffman code
-// makes the tokens no shorter.
-func (s *scratch) appendTokens(dst []byte, xs []uint64, c Coder) (_ []byte, extra, ok bool) {
-	shape := shapeOf(c)
+// tokenizeAll sets s.tokens to those of xs, which the coder c can hold, and returns
+// the number of extra bits of each part of them.
+func (s *scratch) tokenizeAll(xs []uint64, c Coder) (extra [pointParts]int) {
 	s.tokens = sized(s.tokens, len(xs))
-	size := shape.tokenize(s.tokens, xs)
+	part := c.partLen(len(xs))
+	for k := range extra {
+		from, to := min(k*part, len(xs)), min((k+1)*part, len(xs))
+		extra[k] = shapeOf(c).tokenize(s.tokens[from:to], xs[from:to])
+	}
+	return extra
+}
+
+// appendTokens appends the residuals xs, whose tokens are s.tokens with so many
+// extra bits. It returns false if a Huffman code makes the tokens no shorter.
+func (s *scratch) appendTokens(dst []byte, xs []uint64, c Coder, size int) (_ []byte, ok bool) {
 	mode, compress := byte(tokenModeOne), huff0.Compress1X
 	if len(xs) >= tokenFourFrom {
 		mode, compress = tokenModeFour, huff0.Compress4X
@@ -149,12 +157,12 @@ func (s *scratch) appendTokens(dst []byte, xs []uint64, c Coder) (_ []byte, extr
 	s.huff.Reuse = huff0.ReusePolicyNone // the bytes follow from xs alone
 	packed, _, err := compress(s.tokens, &s.huff)
 	if err != nil {
-		return dst, false, false
+		return dst, false
 	}
 	dst = append(dst, mode)
 	if size == 0 {
-		return append(dst, packed...), false, true
+		return append(dst, packed...), true
 	}
 	dst = AppendBytes(dst, packed)
-	return shape.appendExtra(dst, xs, s.tokens, size), true, true
+	return shapeOf(c).appendExtra(dst, xs, s.tokens, size), true
 }

@@ -39,6 +39,15 @@ func parseTokens(src []byte, extra bool) (h tokenHeader, err error) {
 	return h, nil
 }
 
+// unit returns how many of n residuals lie between those that can be read without
+// those before them, 0 if only the first can.
+func (h tokenHeader) unit(n int) int {
+	if h.mode != tokenModeFour || h.extra != nil {
+		return 0
+	}
+	return streamLen(n)
+}
+
 // tokenReader gives what the tokens of a column stand for, a block at a time.
 type tokenReader struct {
 	code   huffmanCode   // of short codes
@@ -59,16 +68,21 @@ type tokenReader struct {
 	wide    bool   // tokens have extra bits
 	at      uint   // extra bits taken
 	size    uint   // bytes of extra bits
+	whole   bool   // the last token is the last of the column
 }
 
-// begin takes up what parseIntHeader stopped at, for n residuals.
-func (r *tokenReader) begin(h *intHeader, n int) error {
+// begin takes up what parseIntHeader stopped at, for the residuals from from on, 0
+// or the first of a stream, up to to, of n. Before them are so many extra bits.
+func (r *tokenReader) begin(h *intHeader, n, from, to int, extraBits uint) error {
 	r.buffer = sized(r.buffer, n)
-	if err := r.decode(r.buffer, h.tokens); err != nil {
+	if err := r.decode(r.buffer, h.tokens, from, to); err != nil {
 		return err
 	}
-	r.tokens, r.shape = r.buffer[:n], shapeOf(h.coder)
-	r.wide, r.at, r.size = h.tokens.extra != nil, 0, uint(len(h.tokens.extra))
+	r.tokens, r.shape, r.whole = r.buffer[from:to], shapeOf(h.coder), to == n
+	r.wide, r.at, r.size = h.tokens.extra != nil, extraBits, uint(len(h.tokens.extra))
+	if r.at > 8*r.size {
+		return corruptf("TOK: %d bytes of extra bits, %d bits before a restart point", r.size, r.at)
+	}
 	if r.wide {
 		r.padded = sized(r.padded, len(h.tokens.extra)+8)
 		clear(r.padded[copy(r.padded, h.tokens.extra):])
@@ -88,8 +102,9 @@ func (r *tokenReader) begin(h *intHeader, n int) error {
 	return nil
 }
 
-// decode fills out with the tokens of h.
-func (r *tokenReader) decode(out []byte, h tokenHeader) error {
+// decode sets the tokens of h that out has from from on, 0 or the first of a
+// stream, up to to.
+func (r *tokenReader) decode(out []byte, h tokenHeader, from, to int) error {
 	four := h.mode == tokenModeFour
 	if len(out) >= looksFrom && 8*len(h.tokens) <= looksBits*len(out) {
 		rest, err := r.code.read(h.tokens)
@@ -97,21 +112,44 @@ func (r *tokenReader) decode(out []byte, h tokenHeader) error {
 			return err
 		}
 		r.code.prepare()
-		return r.code.decode(out, rest, four)
+		return r.code.decode(out, rest, four, from, to)
 	}
 	_, rest, err := huff0.ReadTable(h.tokens, &r.huff)
 	if err != nil {
 		return corruptf("TOK: %v", err)
 	}
 	d := r.huff.Decoder()
-	into := out[:0:len(out)]
-	if four {
-		_, err = d.Decompress4X(into, rest)
-	} else if into, err = d.Decompress1X(into, rest); err == nil && len(into) != len(out) {
-		return corruptf("TOK: %d tokens, want %d", len(into), len(out))
+	if four && (from > 0 || to < len(out)) {
+		ss, err := fourStreams(rest, len(out))
+		if err != nil {
+			return err
+		}
+		for _, s := range ss {
+			if int(s.at) < to && int(s.end) > from {
+				if err := decodeStream(d, out[s.at:s.end], rest[s.from:s.to]); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
 	}
+	if !four {
+		return decodeStream(d, out, rest)
+	}
+	if _, err = d.Decompress4X(out[:0:len(out)], rest); err != nil {
+		return corruptf("TOK: %v", err)
+	}
+	return nil
+}
+
+// decodeStream fills out with the tokens of one stream.
+func decodeStream(d *huff0.Decoder, out, src []byte) error {
+	into, err := d.Decompress1X(out[:0:len(out)], src)
 	if err != nil {
 		return corruptf("TOK: %v", err)
+	}
+	if len(into) != len(out) {
+		return corruptf("TOK: %d tokens, want %d", len(into), len(out))
 	}
 	return nil
 }
@@ -283,7 +321,8 @@ func addUp(vs []float64, tokens []byte, steps *[256]float64, v float64) float64 
 
 // took notes that so many extra bits have been taken.
 func (r *tokenReader) took(at uint) error {
-	if r.at = at; len(r.tokens) > 0 && at <= 8*r.size || len(r.tokens) == 0 && (at+7)/8 == r.size {
+	end := r.whole && len(r.tokens) == 0
+	if r.at = at; !end && at <= 8*r.size || end && (at+7)/8 == r.size {
 		return nil
 	}
 	return corruptf("TOK: %d bytes of extra bits, want %d bits or more", r.size, at)

@@ -134,11 +134,27 @@ func richBlock(level Level) *modelBlock {
 	return m
 }
 
+// longBlock is richBlock with a chunk so long that its values can be read from the
+// middle on.
+func longBlock(level Level) *modelBlock {
+	m := richBlock(level)
+	rnd := rand.New(rand.NewPCG(uint64(level), 4))
+	s := modelSeries{labels: labels.FromStrings(metricName, "queue_length", "instance", "host-2")}
+	length := int64(50)
+	for i := range int64(2100) {
+		length += rnd.Int64N(3) - 1
+		s.samples.Append(firstDay+i*15000, 0, float64(length), model.Histogram{})
+	}
+	m.series = append(m.series, s)
+	m.sort()
+	return m
+}
+
 func TestDescribePrintsTheWholeFile(t *testing.T) {
 	for _, level := range []Level{L0, L1, L2} {
 		t.Run(level.String(), func(t *testing.T) {
 			fs := vfs.NewMem()
-			info := richBlock(level).write(t, fs, "data", 1000)
+			info := longBlock(level).write(t, fs, "data", 1000)
 			b := openTest(t, fs, info, nil)
 			var out bytes.Buffer
 			must(t, b.Describe(context.Background(), &out))
@@ -305,7 +321,7 @@ func TestAChangedByteIsNoticed(t *testing.T) {
 		t.Run(level.String(), func(t *testing.T) {
 			t.Parallel()
 			fs := vfs.NewMem()
-			info := richBlock(level).write(t, fs, "data", 1000)
+			info := longBlock(level).write(t, fs, "data", 1000)
 			b := openTest(t, fs, info, nil)
 			want, refused := answers(b)
 			if refused > 0 {

@@ -318,26 +318,13 @@ func (r *chunkReader) lostBefore(c Chunk) error {
 // appendFloats appends the samples i ≤ k < j of a chunk of floats to dst, which
 // has neither start timestamps nor histograms.
 func appendFloats(dst *model.Samples, ts []int64, col []byte, i, j int) error {
-	n := len(dst.V)
-	vs, err := decodeFloats(dst.V, col, len(ts))
+	vs, err := encoding.DecodeFloatsRange(dst.V, col, len(ts), i, j)
 	if err != nil {
 		return err
 	}
-	if i > 0 {
-		copy(vs[n:], vs[n+i:n+j])
-	}
-	dst.V = vs[:n+j-i]
+	dst.V = vs
 	dst.T = append(dst.T, ts[i:j]...)
 	return nil
-}
-
-// decodeFloats appends the n values of a column to dst.
-func decodeFloats(dst []float64, col []byte, n int) ([]float64, error) {
-	vs, err := encoding.DecodeFloats(dst, col, n)
-	if err == nil && len(vs) != len(dst)+n {
-		return dst, corrupt("%d values for %d times", len(vs)-len(dst), n)
-	}
-	return vs, err
 }
 
 // appendSlow appends the samples i ≤ k < j of a chunk of any sort.
@@ -364,7 +351,7 @@ func (r *chunkReader) appendSlow(c Chunk, ts []int64, col []byte, i, j int, dst 
 			}
 		}
 	} else {
-		s.V, err = decodeFloats(s.V, col, len(ts))
+		s.V, err = encoding.DecodeFloats(s.V, col, len(ts))
 	}
 	if err == nil && w.flags&rowStarts != 0 {
 		if col, err = r.column(c.page, streamValues, w.starts); err != nil {

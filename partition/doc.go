@@ -42,7 +42,8 @@
 // bytes lie in the directory page; those of short chunks and other short ones
 // lie together in groups, each one zstd frame; every other column is a frame of
 // its own. Beside a long column of plain floats the directory page notes their
-// least, greatest and sum (since version 2 of the container).
+// least, greatest and sum (since version 2 of the container), and
+// the column itself may say how to read it from the middle on (since version 3).
 //
 // An unknown version, section, encoding, flag or codec is an error, never a
 // guess. Whatever was in a file that the checksums accept still cannot make a

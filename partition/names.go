@@ -32,12 +32,15 @@ const (
 
 // blockVersion is the version of the block container. Sections carry encoding
 // ids of their own, so it changes only when header, section table, footer or
-// directory pages do. Blocks of every version up to it are read:
+// directory pages do, or columns get an id: programs that do not know it must
+// not take the columns for damaged, and lose them in a merge. Blocks of every
+// version up to it are read:
 //
 //	1  the first
 //	2  chunks may have aggregates
+//	3  columns may have restart points
 const (
-	blockVersion      = 2
+	blockVersion      = 3
 	versionAggregates = 2
 )
 

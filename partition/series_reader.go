@@ -6,6 +6,7 @@ import (
 	"math"
 	"sort"
 
+	"tsdb/encoding"
 	"tsdb/internal/model"
 )
 
@@ -71,14 +72,12 @@ type Floats struct {
 	Times [][]int64
 	// Values belong to the Times, one after the other.
 	Values []float64
-
-	memory []float64 // Values lie in it, up to its end
 }
 
 // Reset empties f and keeps the memory of the values.
 func (f *Floats) Reset() {
 	clear(f.Times)
-	f.Times, f.Values, f.memory = f.Times[:0], nil, f.memory[:0]
+	f.Times, f.Values = f.Times[:0], f.Values[:0]
 }
 
 // end returns the last time, or the least there can be.
@@ -127,21 +126,11 @@ func (r *chunkReader) appendShared(c Chunk, tr model.TimeRange, f *Floats) (bool
 	if ts[i] <= f.end() {
 		return false, nil
 	}
-	n := len(f.memory)
-	first := n - len(f.Values)
-	vs, err := decodeFloats(f.memory, col, len(ts))
+	vs, err := encoding.DecodeFloatsRange(f.Values, col, len(ts), i, j)
 	if err != nil {
 		return false, r.damage(c, err)
 	}
-	if n == 0 {
-		first = i // leaves out what is before the range
-	} else if i > 0 {
-		copy(vs[n:], vs[n+i:])
-		j -= i
-		ts, i = ts[i:], 0
-	}
-	f.memory = vs[:n+j]
-	f.Times, f.Values = append(f.Times, ts[i:j:j]), f.memory[first:]
+	f.Times, f.Values = append(f.Times, ts[i:j:j]), vs
 	return true, nil
 }
 

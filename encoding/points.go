@@ -1,0 +1,177 @@
+package encoding
+
+import (
+	"encoding/binary"
+	"math"
+)
+
+// Restart points: what has to be known to read a long column from the middle on.
+// The residuals are four parts, the parts that four Huffman streams are, and
+// before each part but the first a point says what the parts before it come to:
+//
+//	┌────────────────────────┬───────────────┬─────────────────────────┐
+//	│ [zv sum of residuals]  │ [zv distance] │ [uv bits]               │  three times
+//	└────────────────────────┴───────────────┴─────────────────────────┘
+//	  delta │ delta2           delta2          tokens have extra bits
+//
+// All three are those of the part before the point. The distance is how far, in
+// units of gcd, the values get in it beyond where the step before it leads. Who
+// reads over a point compares.
+
+const (
+	pointParts = 4
+	// pointsFrom is the number of values from which on columns have points. They
+	// take 3 to 27 bytes, half a hundredth of the column, and its last twelfth is
+	// read in a third to half of the time (BenchmarkFloatsDecodeEnd).
+	pointsFrom = 2048
+)
+
+// partLen returns the residuals of every part but the last, which may be shorter.
+// Packed ones begin at a whole byte.
+func (c Coder) partLen(residuals int) int {
+	part := (residuals + pointParts - 1) / pointParts
+	if c == CoderPack {
+		part = (part + packUnit - 1) / packUnit * packUnit
+	}
+	return part
+}
+
+// appendPoints appends the points of ks. extra are the extra bits of each part,
+// which are written if tokens have any.
+func (h intHead) appendPoints(dst []byte, ks []int64, extra [pointParts]int, wide bool) []byte {
+	heads := h.order.heads()
+	part := h.coder.partLen(len(ks) - heads)
+	for k := range pointParts - 1 {
+		// The last values before the part and before the point.
+		a, b := heads+k*part-1, heads+(k+1)*part-1
+		switch h.order {
+		case OrderDelta:
+			dst = binary.AppendVarint(dst, ks[b]-ks[a]-int64(part)*h.low)
+		case OrderDelta2:
+			step := ks[a] - ks[a-1]
+			dst = binary.AppendVarint(dst, ks[b]-ks[b-1]-step-int64(part)*h.low)
+			dst = binary.AppendVarint(dst, ks[b]-ks[a]-int64(part)*step)
+		}
+		if wide {
+			dst = binary.AppendUvarint(dst, uint64(extra[k]))
+		}
+	}
+	return dst
+}
+
+// parsePoints finds the points of a column of m residuals, of which everything
+// before them is known.
+func (h *intHeader) parsePoints(src []byte, m int, extra bool) (rest []byte, err error) {
+	numbers := 0 // of a point
+	switch h.order {
+	case OrderDelta:
+		numbers = 1
+	case OrderDelta2:
+		numbers = 2
+	}
+	if extra {
+		numbers++
+	}
+	if numbers == 0 || h.order == OrderGrid || (pointParts-1)*h.coder.partLen(m) >= m {
+		return nil, corruptf("integers: restart points of %d residuals (order %s, coder %s)", m, h.order, h.coder)
+	}
+	rest = src
+	for range numbers * (pointParts - 1) {
+		if _, rest, err = Uvarint(rest); err != nil {
+			return nil, err
+		}
+	}
+	h.points = src[:len(src)-len(rest)]
+	return rest, nil
+}
+
+// pointReader gives the points of a column one after the other.
+type pointReader struct {
+	order     Order
+	wide      bool   // tokens have extra bits
+	src       []byte // not read yet
+	part      int
+	gcd, low  uint64 // low is that of a whole part, times gcd
+	value     uint64 // before the next point: the last value,
+	step      uint64 // the last difference, times gcd,
+	extraBits uint   // and the extra bits of tokens
+}
+
+// begin makes ready to read the points of a column of m residuals. Value and step
+// are those before the first.
+func (r *pointReader) begin(h *intHeader, m int, value, step uint64) {
+	part := h.coder.partLen(m)
+	*r = pointReader{order: h.order, wide: h.tokens.extra != nil, src: h.points,
+		part: part, gcd: h.gcd, low: uint64(h.low) * h.gcd * uint64(part), value: value, step: step}
+}
+
+// next reads the next point and returns how many residuals lie before it, behind
+// the point before it.
+func (r *pointReader) next() (left int, err error) {
+	if len(r.src) == 0 {
+		return math.MaxInt, nil
+	}
+	// All are there: parsePoints has read them.
+	number := func() (u uint64) {
+		u, r.src, _ = Uvarint(r.src)
+		return u
+	}
+	switch r.order {
+	case OrderDelta:
+		r.value += r.low + r.gcd*uint64(unzigzag(number()))
+	case OrderDelta2:
+		step := r.step
+		r.step += r.low + r.gcd*uint64(unzigzag(number()))
+		r.value += uint64(r.part)*step + r.gcd*uint64(unzigzag(number()))
+	}
+	if r.wide {
+		bits := number()
+		if bits > uint64(r.part)*tokenMaxExtra {
+			return 0, corruptf("restart point: %d extra bits of %d residuals", bits, r.part)
+		}
+		r.extraBits += uint(bits)
+	}
+	return r.part, nil
+}
+
+// passed notes that n residuals more have been read. There is no point between
+// them, and if there is one behind them it has to say what they came to.
+func (r *intReader) passed(n int) error {
+	if r.left -= n; r.left > 0 {
+		return nil
+	}
+	p := &r.memory.points
+	if p.order != OrderRaw && p.value != r.value || p.order == OrderDelta2 && p.step != r.step ||
+		p.wide && p.extraBits != r.memory.tokens.at {
+		return corruptf("restart point: not what the values before it come to")
+	}
+	var err error
+	r.left, err = p.next()
+	return err
+}
+
+// enter goes to the last residual not after p that can be read without those
+// before it, and returns it, with the extra bits before it. If a value does not depend on those before it, these
+// are all whose number is a multiple of unit, which is 0 if the coder can begin
+// with the first only; if a column has points, it is these.
+func (r *intReader) enter(p, unit int) (at int, extraBits uint, err error) {
+	for r.left <= p-at {
+		at += r.left
+		point := &r.memory.points
+		if r.header.order != OrderRaw {
+			r.value, r.step = point.value, point.step
+		}
+		extraBits = point.extraBits
+		if r.left, err = point.next(); err != nil {
+			return 0, 0, err
+		}
+	}
+	if at > 0 || r.header.order == OrderDelta || r.header.order == OrderDelta2 || unit == 0 || r.header.points != nil {
+		return at, extraBits, nil
+	}
+	at = p - p%unit
+	if r.header.order == OrderGrid {
+		r.value += uint64(at) * r.step
+	}
+	return at, 0, nil
+}
