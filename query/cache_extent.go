@@ -16,8 +16,9 @@ import (
 // with answers handed out: points are never written to after they are made.
 type extent struct {
 	grid
-	series promql.Matrix // sorted by labels, floats only
-	sums   []hourSums    // by read
+	series promql.Matrix    // sorted by labels, floats only
+	named  []keptNonCounter // that its rates met
+	sums   []hourSums       // by read
 }
 
 // hourSums are the sums of change counters hour by hour.
@@ -111,6 +112,10 @@ func (e *extent) bytes() int64 {
 	for i := range e.series {
 		s := &e.series[i]
 		n += 16*len(s.Floats) + 96 + int(s.Metric.ByteSize())
+	}
+	for i := range e.named {
+		m := &e.named[i]
+		n += int(m.bytes() + m.steps.bytes())
 	}
 	for _, s := range e.sums {
 		n += 32 + 8*len(s.sums)

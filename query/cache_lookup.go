@@ -72,6 +72,15 @@ func (p *planned) lookUp() *lookup {
 	return l
 }
 
+// steps returns the steps that are told apart, for those that are kept: none if
+// there is no lookup.
+func (l *lookup) steps() grid {
+	if l == nil {
+		return grid{}
+	}
+	return l.hull
+}
+
 // touches reports whether two grids of a step and phase overlap or follow each
 // other.
 func (g grid) touches(o grid) bool {
@@ -100,6 +109,9 @@ func (l *lookup) answer(f *frame) (promql.Matrix, error) {
 	if len(runs) == 0 {
 		l.count(cacheHit, runs)
 		m := clip(l.old.series, l.grid.start, l.grid.last())
+		if err := f.nonCounters.recall(l.old.named, l.grid); err != nil {
+			return nil, err
+		}
 		return m, l.take(f, m.TotalSamples())
 	}
 	if runs[0].len() == l.grid.n {
@@ -202,12 +214,12 @@ func (l *lookup) parts(f *frame, runs []steps) ([]piece, error) {
 	return made, nil
 }
 
-// quiet reports whether a run has nothing to say of its answer, has read floats
-// only, and took none of equal values at random.
+// quiet reports whether a run has nothing to say of its answer but what can be
+// said of steps, has read floats only, and took none of equal values at random.
 func (l *lookup) quiet(f *frame) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return len(f.mu.annos) == 0 && f.querier.plain() && !(l.noTies && f.querier.tied.Load())
+	return len(f.mu.annos) == 0 && !f.nonCounters.timeless() && f.querier.plain() && !(l.noTies && f.querier.tied.Load())
 }
 
 // together puts what was made of the runs and what was kept together, keeps it,
@@ -216,24 +228,30 @@ func (l *lookup) together(f *frame, usable []bool, at int, runs []steps, made []
 	all := l.around(usable, at)
 	var pieces []piece
 	next, evaluated := all.from, 0
-	kept := func(to int) {
-		if next < to {
-			pieces = append(pieces, piece{l.old.series, l.hull.at(next), l.hull.at(to - 1)})
+	kept := func(to int) error {
+		if next >= to {
+			return nil
 		}
+		pieces = append(pieces, piece{l.old.series, l.hull.at(next), l.hull.at(to - 1)})
+		return f.nonCounters.recall(l.old.named, l.hull.sub(next, to))
 	}
 	for k, r := range runs {
-		kept(at + r.from)
+		if err := kept(at + r.from); err != nil {
+			return nil, err
+		}
 		pieces = append(pieces, made[k])
 		evaluated += made[k].series.TotalSamples()
 		next = at + r.to
 	}
-	kept(all.to)
+	if err := kept(all.to); err != nil {
+		return nil, err
+	}
 	m := joinPieces(pieces)
 	if err := l.take(f, max(m.TotalSamples()-evaluated, 0)); err != nil {
 		return nil, err
 	}
-	if !l.keep(m, l.hull.sub(all.from, all.to)) {
-		l.keep(m, l.grid)
+	if !l.keep(f, m, l.hull.sub(all.from, all.to)) {
+		l.keep(f, m, l.grid)
 	}
 	return clip(m, l.grid.start, l.grid.last()), nil
 }
@@ -263,14 +281,14 @@ func (l *lookup) around(usable []bool, at int) steps {
 
 // keep offers the cache the steps of an answer that are settled. It reports false
 // if they are too many bytes.
-func (l *lookup) keep(m promql.Matrix, g grid) bool {
+func (l *lookup) keep(f *frame, m promql.Matrix, g grid) bool {
 	for i := range l.reads {
 		g.n = min(g.n, l.reads[i].settled(g, l.settled))
 	}
 	if g.n == 0 {
 		return true
 	}
-	e := &extent{grid: g, series: clip(m, g.start, g.last())}
+	e := &extent{grid: g, series: clip(m, g.start, g.last()), named: f.nonCounters.within(g)}
 	for k := range l.reads {
 		first, last := l.reads[k].hours(g)
 		all := l.sums[k]

@@ -34,12 +34,13 @@ import (
 // the same series in the same order, the same bits, the same annotations, the
 // same error. It is asked again and again about some random expressions, its
 // range moved by some steps, while samples are written, in time, late and over
-// others, and deleted, the head is cut, blocks are merged, partitions leave, and
-// the clock goes on, and now and then back.
+// others, and deleted, metrics come and go, the head is cut, blocks are merged,
+// partitions leave, and the clock goes on, and now and then back.
 func TestCachedAnswersEqualOthers(t *testing.T) {
 	n := questions(t, 1200, 300)
 	const perWorld = 300
 	var total cacheCounts
+	told, changed := 0, 0
 	for first := 0; first < n && !t.Failed(); first += perWorld {
 		w := newCacheWorld(t, uint64(first/perWorld), true, model.DayMs)
 		for i := range min(perWorld, n-first) {
@@ -51,9 +52,13 @@ func TestCachedAnswersEqualOthers(t *testing.T) {
 			}
 		}
 		total = total.plus(countsOfCache(t, w.reg))
+		told, changed = told+w.told, changed+w.changed
 		w.close()
 	}
-	t.Logf("%d queries: %+v", n, total)
+	t.Logf("%d queries: %+v; %d answers that came from the cache in part had infos, %d others than before", n, total, told, changed)
+	if told < n/50 || changed < n/600 {
+		t.Errorf("%d answers from the cache had infos, %d others than before", told, changed)
+	}
 	if used := total.hits + total.partial; used < float64(n)/5 || total.hits < float64(n)/50 || total.spoiled < float64(n) {
 		t.Errorf("the cache was hardly used: %+v", total)
 	}
@@ -89,6 +94,10 @@ type cacheWorld struct {
 	reg, plainReg *prometheus.Registry
 	cached, plain *query.Engine
 	pool          []question
+
+	told    int                 // answers that came from the cache in part and had infos
+	changed int                 // of them, others than the answer before
+	infos   map[string][]string // by expression, of the last answer
 }
 
 func newCacheWorld(t *testing.T, seed uint64, fill bool, retentionMs int64) *cacheWorld {
@@ -97,6 +106,7 @@ func newCacheWorld(t *testing.T, seed uint64, fill bool, retentionMs int64) *cac
 		t: t, r: rand.New(rand.NewPCG(seed, 4)), g: querytest.NewGenerator(seed),
 		clock: vfs.NewManualClock(time.UnixMilli(querytest.FillEndMs)),
 		reg:   prometheus.NewRegistry(), plainReg: prometheus.NewRegistry(),
+		infos: make(map[string][]string),
 	}
 	fs := vfs.NewMem()
 	db, err := storage.Open(t.Context(), fs, "data", storage.Options{
@@ -108,6 +118,15 @@ func newCacheWorld(t *testing.T, seed uint64, fill bool, retentionMs int64) *cac
 	w.s = &querytest.Storage{Queryable: query.NewQueryable(db, 0), DB: db, FS: fs}
 	if fill {
 		querytest.Fill(t, w.s, seed)
+		app := w.s.AppenderV2(t.Context())
+		for ms := w.r.Int64N(60_000); ms < querytest.FillEndMs; ms += w.r.Int64N(60_000) {
+			if _, err := app.Append(0, labels.FromStrings(pulse(w.r, ms)...), 0, ms, w.r.Float64(), nil, nil, promstorage.AOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := app.Commit(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	o := query.Options{Parser: promqltest.TestParserOpts, MaxSamples: 5_000_000, CacheBytes: 16 << 20, Registerer: w.reg}
 	w.cached = query.New(o)
@@ -171,7 +190,14 @@ func (w *cacheWorld) matcher() *labels.Matcher {
 	case 1:
 		return labels.MustNewMatcher(labels.MatchRegexp, "__name__", "gauge|ints")
 	}
-	return labels.MustNewMatcher(labels.MatchEqual, "__name__", pickOne(w.r, "requests_total", "gauge", "ints", "odd", "latency_bucket", "native", "mixed"))
+	return labels.MustNewMatcher(labels.MatchEqual, "__name__", pickOne(w.r, "requests_total", "gauge", "ints", "odd", "latency_bucket", "native", "mixed", "pulse_0", "pulse_1"))
+}
+
+// pulse returns the labels of a metric that is there at a time, and not for long:
+// there are twelve, each for ten minutes of two hours.
+func pulse(r *rand.Rand, ms int64) []string {
+	name := fmt.Sprint("pulse_", ms/600_000%12)
+	return []string{"__name__", name, "tag", name, "job", pickOne(r, "a", "b")}
 }
 
 func pickOne[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
@@ -181,7 +207,8 @@ func (w *cacheWorld) write(n int, at func() int64) {
 	w.t.Helper()
 	app := w.s.AppenderV2(w.t.Context())
 	for range n {
-		name := pickOne(w.r, "requests_total", "requests_total", "gauge", "gauge", "ints", "odd", "latency_bucket", "native", "mixed", "shortlived", "tagged_a", "tagged_b")
+		name := pickOne(w.r, "requests_total", "requests_total", "gauge", "gauge", "ints", "odd", "latency_bucket", "native", "mixed", "shortlived", "tagged_a", "tagged_b", "pulse", "pulse", "pulse", "pulse")
+		ms := at()
 		ls := []string{"__name__", name, "job", pickOne(w.r, "a", "b"), "instance", strconv.Itoa(w.r.IntN(3))}
 		if w.r.IntN(3) == 0 {
 			ls = append(ls, "env", pickOne(w.r, "dev", "prod"))
@@ -191,6 +218,9 @@ func (w *cacheWorld) write(n int, at func() int64) {
 		}
 		if strings.HasPrefix(name, "tagged_") && w.r.IntN(20) > 0 { // else two can become one
 			ls = append(ls, "tag", name)
+		}
+		if name == "pulse" {
+			ls = pulse(w.r, ms)
 		}
 		var h *histogram.Histogram
 		v := float64(w.r.IntN(1000))
@@ -206,12 +236,29 @@ func (w *cacheWorld) write(n int, at func() int64) {
 		case name == "odd":
 			v = pickOne(w.r, math.NaN(), math.Inf(1), 0, math.Copysign(0, -1), v)
 		}
-		if _, err := app.Append(0, labels.FromStrings(ls...), 0, at(), v, h, nil, promstorage.AOptions{}); err != nil {
+		if _, err := app.Append(0, labels.FromStrings(ls...), 0, ms, v, h, nil, promstorage.AOptions{}); err != nil {
 			w.t.Fatal(err)
 		}
 	}
 	// A sample before the retention is refused: that is no error here.
 	_ = app.Commit()
+}
+
+// ratesOfOthers are rates of what does not look like a counter: they have infos.
+var ratesOfOthers = []string{
+	`sum by (job) (rate({__name__=~"pulse_.*|gauge"}[5m]))`,
+	`increase({__name__=~"pulse_[0-8]"}[10m])`,
+	`sum(rate(pulse_0[5m])) or sum(rate( {__name__=~"pulse_.*"}[5m] offset -2m))`,
+	`sum(rate({__name__=~"pulse_[0-5]"}[5m])) / sum(increase({__name__=~"pulse_[3-9]"}[10m]))`,
+	`rate(pulse_1[5m] offset 7m) > 0.001`,
+	`rate(gauge[5m]) * scalar(sum(rate({__name__=~"gauge|pulse_1.*"}[10m])))`,
+	`topk(2, rate({__name__=~"ints|pulse_.*"}[5m]))`,
+	`irate(pulse_3[5m]) + deriv(gauge[5m])`,
+	`rate(pulse_4[15m:1m])`,
+	`rate({__name__=~"shortlived|pulse_.*"}[5m] anchored)`,
+	// Not kept: they have infos of other steps than the query's.
+	`max_over_time(rate(pulse_2[2m])[10m:1m])`,
+	`rate(gauge[5m] @ 6000) + on(job) group_left() sum by (job) (rate({__name__=~"pulse_.*"}[5m]))`,
 }
 
 // ask asks a question both engines.
@@ -224,6 +271,8 @@ func (w *cacheWorld) ask() {
 		if w.r.IntN(8) == 0 {
 			q.text = pickOne(w.r, `sum by (job) (max_over_time({__name__=~"tagged_.*"}[5m]))`, `count_over_time({__name__=~"tagged_.*",job="a"}[20m])`,
 				`avg_over_time({__name__=~"tagged_a|tagged_b"}[10m] offset 3m) > 500`, `max(increase({__name__=~"tagged_(a|b)",instance="1"}[30m]))`)
+		} else if w.r.IntN(3) == 0 {
+			q.text = pickOne(w.r, ratesOfOthers...)
 		}
 		q.end = w.now() - w.r.Int64N(600_000)
 		q.start = q.end - q.step*int64(w.r.IntN(150))
@@ -265,8 +314,17 @@ func (w *cacheWorld) compare(q question) {
 	if fmt.Sprint(fallbacks(w.t, w.plainReg)) != before {
 		return // Prometheus' engine differs from itself now and then
 	}
-	cached := w.exec(w.cached, q, nil)
+	cached, fromCache := w.execCounting(w.cached, q, nil)
 	w.cached.SettleCache()
+	_, infos := cached.Warnings.AsStrings(q.text, 0, 0)
+	slices.Sort(infos)
+	if fromCache > 0 && len(infos) > 0 {
+		w.told++
+		if before := w.infos[q.text]; before != nil && !slices.Equal(before, infos) {
+			w.changed++
+		}
+	}
+	w.infos[q.text] = infos
 	if why := unequal(q, cached, plain); why != "" {
 		w.t.Errorf("%v, now %d\n%s\ncached  %s\nplain   %s", q, w.now(), why, clip(cached), clip(plain))
 	}
@@ -274,12 +332,20 @@ func (w *cacheWorld) compare(q question) {
 
 func (w *cacheWorld) exec(e *query.Engine, q question, opts promql.QueryOpts) *promql.Result {
 	w.t.Helper()
+	res, _ := w.execCounting(e, q, opts)
+	return res
+}
+
+// execCounting asks one engine. It returns how many steps came from its cache, too.
+func (w *cacheWorld) execCounting(e *query.Engine, q question, opts promql.QueryOpts) (*promql.Result, int) {
+	w.t.Helper()
 	p, err := e.NewRangeQuery(w.t.Context(), w.s, opts, q.text, time.UnixMilli(q.start), time.UnixMilli(q.end), time.Duration(q.step)*time.Millisecond)
 	if err != nil {
-		return &promql.Result{Err: err}
+		return &promql.Result{Err: err}, 0
 	}
 	defer p.Close()
-	return p.Exec(w.t.Context())
+	res := p.Exec(w.t.Context())
+	return res, query.CachedSteps(p)
 }
 
 // unequal says how two answers differ in anything.

@@ -33,6 +33,8 @@ type exec struct {
 	peak atomic.Int64
 	mem  *tracker
 
+	nonCounters nonCounters // that rates met
+
 	mu struct {
 		sync.Mutex
 		annos annotations.Annotations

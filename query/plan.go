@@ -295,7 +295,7 @@ func (p *planner) overSubquery(e *parser.Call, arg int, q *parser.SubqueryExpr, 
 }
 
 func (p *planner) overWindows(n *rangeNode, e *parser.Call, arg int, m *parser.MatrixSelector, g grid) (node, error) {
-	n.args = slices.Clone(e.Args)
+	n.expr, n.args = e, slices.Clone(e.Args)
 	n.args[arg] = m
 	for i, a := range e.Args {
 		if i == arg {

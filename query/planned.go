@@ -23,8 +23,9 @@ type planned struct {
 	stmt      *parser.EvalStmt
 	settings  settings
 	grid      grid
-	node      node  // nil if not covered
-	why       error // an uncovered, if not
+	rates     []rateCall // in stmt
+	node      node       // nil if not covered
+	why       error      // an uncovered, if not
 
 	timers  *stats.QueryTimers
 	samples *stats.QuerySamples
@@ -82,6 +83,7 @@ func (e *Engine) prepare(q *witness, opts promql.QueryOpts, qs string, start, en
 		p.why = uncovered(reasonExpression)
 		return p, nil
 	}
+	p.rates = ratesOf(expr)
 	p.node, p.why = plan(&p.settings, expr, p.grid)
 	return p, nil
 }
@@ -194,7 +196,10 @@ func (p *planned) attempt(ctx context.Context, heavy bool) (*promql.Result, erro
 		return nil, uncovered(reasonStorage)
 	}
 	ours.recovers = false // iterators report errors to us
-	x := &exec{settings: &p.settings, ctx: politeContext{ctx, p.share, place}, querier: ours, workers: p.share.cores.total, share: p.share, place: place, mem: p.mem, parts: kept != nil, log: p.engine.log}
+	x := &exec{
+		settings: &p.settings, ctx: politeContext{ctx, p.share, place}, querier: ours, workers: p.share.cores.total, share: p.share, place: place,
+		mem: p.mem, parts: kept != nil, log: p.engine.log, nonCounters: nonCounters{rates: p.rates, kept: kept.steps(), mem: p.mem},
+	}
 	defer x.close()
 	unwatch := context.AfterFunc(ctx, func() { x.ended.Store(true) })
 	defer unwatch()
@@ -212,6 +217,7 @@ func (p *planned) attempt(ctx context.Context, heavy bool) (*promql.Result, erro
 	if err != nil {
 		return nil, err
 	}
+	x.nonCounters.tell(&x.mu.annos, p.grid)
 	return &promql.Result{Value: v, Warnings: x.mu.annos}, nil
 }
 

@@ -1,7 +1,6 @@
 package query
 
 import (
-	"strings"
 	"sync/atomic"
 
 	"github.com/prometheus/common/model"
@@ -108,6 +107,7 @@ type span struct {
 type rangeNode struct {
 	windows
 	name      string
+	expr      *parser.Call
 	rangeMs   int64
 	input     rangeInput
 	params    []node             // the scalar arguments
@@ -226,7 +226,7 @@ type rangeSource struct {
 	f       *frame
 	in      rangeSeries
 	scalars [][]float64
-	warned  atomic.Pointer[string] // the name that warnOfName told of last
+	noted   atomic.Pointer[metricSteps] // what noteName noted last
 	cuts    cuts
 }
 
@@ -258,7 +258,7 @@ func (s *rangeSource) column(w *worker, i int, c *column) error {
 		err = s.runKernel(w, in, c)
 	}
 	if err == nil && (s.name == "rate" || s.name == "increase") {
-		s.warnOfName(i, c)
+		err = s.noteName(i, c)
 	}
 	return err
 }
@@ -491,34 +491,6 @@ func (s *rangeSource) check() error { return s.f.check() }
 
 func (s *rangeSource) warnQuantile(q float64) {
 	s.f.annotate(annotations.NewInvalidQuantileWarning(q, s.args[0].PositionRange()))
-}
-
-// warnOfName tells of a metric that does not look like a counter.
-func (s *rangeSource) warnOfName(i int, c *column) {
-	ls, _ := s.in.labels(i)
-	name := ls.Get(nameLabel)
-	if name == "" || counterName(name) {
-		return
-	}
-	if w := s.warned.Load(); w != nil && *w == name {
-		return
-	}
-	for _, v := range c.v {
-		if !isAbsent(v) {
-			s.warned.Store(&name)
-			s.f.annotate(annotations.NewPossibleNonCounterInfo(name, s.args[0].PositionRange()))
-			return
-		}
-	}
-}
-
-func counterName(name string) bool {
-	for _, suffix := range []string{"_total", "_sum", "_count", "_bucket"} {
-		if strings.HasSuffix(name, suffix) {
-			return true
-		}
-	}
-	return false
 }
 
 // storedInput reads samples from the storage.
