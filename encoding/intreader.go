@@ -287,9 +287,14 @@ func decodeInts(w []uint64, src []byte) error {
 	return nil
 }
 
+// isSparse reports whether the column of integers src is SPARSE.
+func isSparse(src []byte) bool {
+	return len(src) > 0 && Coder(src[0]&intCoder>>coderShift) == CoderSparse
+}
+
 // decodeInnerInts is decodeInts for a column inside a SPARSE one.
 func decodeInnerInts(w []uint64, src []byte) error {
-	if len(src) > 0 && Coder(src[0]&intCoder>>coderShift) == CoderSparse {
+	if isSparse(src) {
 		return corruptf("integers: SPARSE inside SPARSE")
 	}
 	return decodeInts(w, src)

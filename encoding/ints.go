@@ -241,7 +241,7 @@ func appendInts(dst []byte, vs []int64, try orders, s *scratch) ([]byte, plan) {
 	at := len(dst)
 	dst = h.append(dst)
 	if h.coder == CoderPack {
-		if pointed && h.order.heads() > 0 {
+		if pointed && h.order.heads() > 0 && p.width > 0 { // else the patches are all there is
 			dst[at] |= intPoints
 			dst = h.appendPoints(dst, ks, [pointParts]int{}, false)
 		}

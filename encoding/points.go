@@ -21,7 +21,7 @@ import (
 const (
 	pointParts = 4
 	// pointsFrom is the number of values from which on columns have points. They
-	// take 3 to 27 bytes, half a hundredth of the column, and its last twelfth is
+	// take 3 to 30 bytes, half a hundredth of the column, and its last twelfth is
 	// read in a third to half of the time (BenchmarkFloatsDecodeEnd).
 	pointsFrom = 2048
 )

@@ -72,12 +72,15 @@ type Floats struct {
 	Times [][]int64
 	// Values belong to the Times, one after the other.
 	Values []float64
+	// WholeBits is above 0 if all Values are known to be whole numbers v of so many
+	// bits, |v| < 2^WholeBits ≤ 2^53. If it is 0 they may be whole nevertheless.
+	WholeBits int
 }
 
 // Reset empties f and keeps the memory of the values.
 func (f *Floats) Reset() {
 	clear(f.Times)
-	f.Times, f.Values = f.Times[:0], f.Values[:0]
+	f.Times, f.Values, f.WholeBits = f.Times[:0], f.Values[:0], 0
 }
 
 // end returns the last time, or the least there can be.
@@ -129,6 +132,14 @@ func (r *chunkReader) appendShared(c Chunk, tr model.TimeRange, f *Floats) (bool
 	vs, err := encoding.DecodeFloatsRange(f.Values, col, len(ts), i, j)
 	if err != nil {
 		return false, r.damage(c, err)
+	}
+	switch bits := encoding.WholeBits(col, len(ts)); {
+	case len(f.Times) == 0:
+		f.WholeBits = bits
+	case bits == 0 || f.WholeBits == 0:
+		f.WholeBits = 0
+	default:
+		f.WholeBits = max(f.WholeBits, bits)
 	}
 	f.Times, f.Values = append(f.Times, ts[i:j:j]), vs
 	return true, nil

@@ -23,7 +23,7 @@ func TestAppendFloatsGivesPartsOfSeries(t *testing.T) {
 	defer r.Release()
 	rnd := rand.New(rand.NewPCG(1, 2))
 	ctx := context.Background()
-	plain := 0
+	plain, whole := 0, 0
 	for ord := range m.series {
 		ts, vs := m.series[ord].samples.T, m.series[ord].samples.V
 		for range 60 {
@@ -45,10 +45,21 @@ func TestAppendFloatsGivesPartsOfSeries(t *testing.T) {
 				if !slices.Equal(got, want) || !slices.EqualFunc(f.Values, vs[i:i+len(want)], sameBits) {
 					t.Fatalf("series %d, samples %d to %d to %d: %d times, %d values, want %d", ord, i, j, k, len(got), len(f.Values), len(want))
 				}
+				for _, v := range f.Values {
+					if f.WholeBits > 0 && (v != math.Trunc(v) || math.Abs(v) >= math.Ldexp(1, f.WholeBits)) {
+						t.Fatalf("series %d: %v is no whole number of %d bits", ord, v, f.WholeBits)
+					}
+				}
+				if f.WholeBits > 0 {
+					whole++
+				}
 			}
 		}
 	}
 	if plain < 400 {
 		t.Errorf("only %d ranges of plain series", plain)
+	}
+	if whole < 400 || whole == 2*plain {
+		t.Errorf("%d ranges are known to be whole numbers", whole)
 	}
 }

@@ -45,6 +45,18 @@ func (r *ColumnReader) Read(ctx context.Context, s *Series, tr model.TimeRange) 
 	return &r.own, false, err
 }
 
+// WholeBits returns what is known of all values that the last Read returned: above
+// 0, they are whole numbers v of so many bits, |v| < 2^bits ≤ 2^53, so that none of
+// them is a stale marker, and the sum of up to 2^(53-bits) of them is exact in
+// whatever order it is made. If it is 0 they may be so nevertheless. It costs
+// nothing to ask.
+func (r *ColumnReader) WholeBits() int {
+	if len(r.view.V) == 0 {
+		return 0
+	}
+	return r.columns.WholeBits
+}
+
 // floats sets view to the samples of a series if they are floats of blocks, one
 // after the other, from which nothing was deleted.
 func (r *ColumnReader) floats(ctx context.Context, s *Series, tr model.TimeRange) (ok, shared bool, err error) {
