@@ -112,11 +112,11 @@ const aggregateBytesMin = 1 << 10
 
 // aggregateList holds the aggregates of a directory page; counts in it are 0.
 // Those of a page that was read are decoded when one is asked for: most queries
-// want samples, and they are half of the page.
+// want samples, and to read aggregates takes longer than all the rest of a page.
 type aggregateList struct {
 	list    []Aggregate
-	n       int    // of a page that was read: how many there are
-	encoded []byte // and the bytes of all
+	n       int  // of a page that was read: how many there are
+	encoded part // and the bytes of all
 	decoded lazy[[]Aggregate]
 }
 
@@ -143,7 +143,13 @@ func (l *aggregateList) all() ([]Aggregate, error) {
 	if l.n == 0 {
 		return l.list, nil
 	}
-	return l.decoded.get(func() ([]Aggregate, error) { return decodeAggregates(l.encoded, l.n) })
+	return l.decoded.get(func() ([]Aggregate, error) {
+		content, err := l.encoded.content()
+		if err != nil {
+			return nil, err
+		}
+		return decodeAggregates(content, l.n)
+	})
 }
 
 // append appends a list that was not read: four lists of short floats,
@@ -161,16 +167,14 @@ func (l *aggregateList) append(dst []byte) []byte {
 	return dst
 }
 
-// aggregates takes all that is left for a list of n aggregates.
-func (r *bytesReader) aggregates(n int) aggregateList {
+// take makes l the list of n aggregates in p.
+func (l *aggregateList) take(n int, p part) error {
 	const least = 4 // bytes an aggregate
-	if n > len(r.b)/least {
-		r.fail("short of aggregates")
+	if n > p.size()/least || n == 0 && p.size() > 0 {
+		return corrupt("%d aggregates in %d bytes", n, p.size())
 	}
-	if n == 0 || r.err != nil {
-		return aggregateList{}
-	}
-	return aggregateList{n: n, encoded: r.bytes(uint64(len(r.b)))}
+	l.n, l.encoded = n, p
+	return nil
 }
 
 // decodeAggregates reads n aggregates.

@@ -26,7 +26,7 @@ type columnWriter struct {
 	times   dedupe // by timestamps or encoded bytes
 	values  dedupe // by encoded bytes
 	encoded []byte // scratch: the column at hand
-	packed  []byte // scratch: a compressed page
+	packed  []byte // scratch: a compressed group
 	content []byte // scratch: a page
 }
 
@@ -239,9 +239,8 @@ func (c *columnWriter) finishPage() {
 	c.values.resolve(c.page.frames[streamValues])
 
 	c.content = c.page.append(c.content[:0])
-	p, stored := makePage(c.page.rows[0].ord, c.content, c.packed)
-	c.packed = stored
-	c.fences = append(c.fences, c.out.writePage(p, stored))
+	p := page{first: c.page.rows[0].ord, stored: uint32(len(c.content)), crc: encoding.Checksum(c.content)}
+	c.fences = append(c.fences, c.out.writePage(p, c.content))
 	c.page.reset()
 	c.seq++
 	for s := range c.streams {

@@ -168,8 +168,8 @@ func (d *describer) column(dir *directoryPage, s stream, u columnUse) (string, e
 }
 
 func (d *describer) directoryPage(p page, dir *directoryPage, uses [streams][]columnUse) error {
-	if err := d.piece(p.off, int64(p.stored), "directory page: %d chunks, %d time columns, %d bytes",
-		len(dir.rows), len(dir.times), p.size()); err != nil {
+	if err := d.piece(p.off, int64(p.stored), "directory page: %d chunks, %d time columns, %d aggregates",
+		len(dir.rows), len(dir.times), dir.aggregates.n); err != nil {
 		return err
 	}
 	for s := range uses {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"sort"
+	"unsafe"
 
 	"tsdb/internal/model"
 )
@@ -232,29 +233,76 @@ func (c *refCoder) read(r *bytesReader) columnRef {
 	return ref
 }
 
-// append appends the page, field after field, so that what is alike lies
-// together.
+// append appends the page in two parts: the chunks, then their aggregates.
 func (d *directoryPage) append(dst []byte) []byte {
+	dst = appendPart(dst, d.appendChunks(nil))
+	return appendPart(dst, d.aggregates.append(nil))
+}
+
+// appendChunks appends all but the aggregates, field after field, so that what
+// is alike lies together.
+func (d *directoryPage) appendChunks(dst []byte) []byte {
 	for s := range d.frames {
 		dst = binary.AppendUvarint(dst, uint64(len(d.inline[s])))
 		dst = append(dst, d.inline[s]...)
 		dst = appendFrames(dst, d.frames[s])
 	}
 	dst = d.appendTimes(dst)
-	dst = d.appendRows(dst)
-	return d.aggregates.append(dst)
+	return d.appendRows(dst)
 }
 
-// decode reads a page, but for its aggregates: see aggregateList. It keeps b.
+// decode reads a page as append writes it, but for its aggregates: see
+// aggregateList. It keeps b.
 func (d *directoryPage) decode(b []byte, size int64) error {
 	r := bytesReader{b: b}
+	chunks, aggregates := r.part(), r.part()
+	if err := r.end("directory page"); err != nil {
+		return err
+	}
+	content, err := chunks.content()
+	if err != nil {
+		return err
+	}
+	r = bytesReader{b: content}
+	n := d.readChunks(&r, size)
+	if err := r.end("directory page"); err != nil {
+		return err
+	}
+	return d.aggregates.take(n, aggregates)
+}
+
+// decodeJoined is decode for a page of a block older than versionParts, in
+// which the aggregates came right behind the chunks.
+func (d *directoryPage) decodeJoined(b []byte, size int64) error {
+	r := bytesReader{b: b}
+	n := d.readChunks(&r, size)
+	aggregates := part{stored: r.b}
+	r.b = nil
+	if err := r.end("directory page"); err != nil {
+		return err
+	}
+	return d.aggregates.take(n, aggregates)
+}
+
+// readChunks reads all but the aggregates, and returns how many of those there
+// are.
+func (d *directoryPage) readChunks(r *bytesReader, size int64) (aggregates int) {
 	for s := range d.frames {
 		d.inline[s] = r.bytes(r.uvarint(maxPageBytes))
 		d.frames[s] = r.frames(size)
 	}
-	d.readTimes(&r)
-	d.aggregates = r.aggregates(d.readRows(&r))
-	return r.end("directory page")
+	d.readTimes(r)
+	return d.readRows(r)
+}
+
+// bytes returns what a page that was read takes of memory, with its aggregates.
+func (d *directoryPage) bytes() int {
+	n := len(d.times)*int(unsafe.Sizeof(timeColumn{})) + len(d.rows)*int(unsafe.Sizeof(row{})) +
+		len(d.aggregates.encoded.stored) + d.aggregates.n*int(unsafe.Sizeof(Aggregate{}))
+	for s := range d.frames {
+		n += len(d.frames[s])*int(unsafe.Sizeof(frame{})) + len(d.inline[s])
+	}
+	return n
 }
 
 func appendFrames(dst []byte, fs []frame) []byte {

@@ -44,6 +44,8 @@
 // its own. Beside a long column of plain floats the directory page notes their
 // least, greatest and sum (since version 2 of the container), and
 // the column itself may say how to read it from the middle on (since version 3).
+// The former are a part of the page that is compressed by itself (since version
+// 4): most readers want samples, and do not decompress it.
 //
 // An unknown version, section, encoding, flag or codec is an error, never a
 // guess. Whatever was in a file that the checksums accept still cannot make a

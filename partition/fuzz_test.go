@@ -36,30 +36,33 @@ func FuzzDirectoryPage(f *testing.F) {
 		aggregates: aggregateList{list: []Aggregate{{Min: -2.5, Max: 1 << 40, Sum: 1e300, Comp: 1e-9}}},
 	}
 	f.Add(d.append(nil))
+	f.Add(d.aggregates.append(d.appendChunks(nil))) // of an older block
 	f.Fuzz(func(t *testing.T, b []byte) {
-		var d, again directoryPage
-		if d.decode(b, 1<<40) != nil {
-			return
-		}
-		as, err := d.aggregates.all()
-		if err != nil {
-			return
-		}
-		d.aggregates = aggregateList{list: as}
-		must(t, again.decode(d.append(nil), 1<<40))
-		sameAs, err := again.aggregates.all()
-		must(t, err)
-		again.aggregates = aggregateList{list: sameAs}
-		if !slices.Equal(d.rows, again.rows) || !slices.Equal(d.times, again.times) ||
-			!slices.EqualFunc(as, sameAs, sameAggregate) || !bytes.Equal(d.append(nil), again.append(nil)) {
-			t.Fatalf("%+v, then %+v", &d, &again)
-		}
-		for _, w := range d.rows {
-			if w.flags&rowBad == 0 {
-				if w.value.frame == inlineFrame {
-					_ = d.inline[streamValues][w.value.start:][:w.value.length]
-				} else if f := d.frames[streamValues][w.value.frame]; w.value.start+w.value.length > f.size() {
-					t.Fatalf("column %v out of frame %v", w.value, f)
+		for _, decode := range []func(*directoryPage, []byte, int64) error{(*directoryPage).decode, (*directoryPage).decodeJoined} {
+			var d, again directoryPage
+			if decode(&d, b, 1<<40) != nil {
+				continue
+			}
+			as, err := d.aggregates.all()
+			if err != nil {
+				continue
+			}
+			d.aggregates = aggregateList{list: as}
+			must(t, again.decode(d.append(nil), 1<<40))
+			sameAs, err := again.aggregates.all()
+			must(t, err)
+			again.aggregates = aggregateList{list: sameAs}
+			if !slices.Equal(d.rows, again.rows) || !slices.Equal(d.times, again.times) ||
+				!slices.EqualFunc(as, sameAs, sameAggregate) || !bytes.Equal(d.append(nil), again.append(nil)) {
+				t.Fatalf("%+v, then %+v", &d, &again)
+			}
+			for _, w := range d.rows {
+				if w.flags&rowBad == 0 {
+					if w.value.frame == inlineFrame {
+						_ = d.inline[streamValues][w.value.start:][:w.value.length]
+					} else if f := d.frames[streamValues][w.value.frame]; w.value.start+w.value.length > f.size() {
+						t.Fatalf("column %v out of frame %v", w.value, f)
+					}
 				}
 			}
 		}

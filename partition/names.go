@@ -39,9 +39,11 @@ const (
 //	1  the first
 //	2  chunks may have aggregates
 //	3  columns may have restart points
+//	4  a directory page is two parts, each compressed by itself
 const (
-	blockVersion      = 3
+	blockVersion      = 4
 	versionAggregates = 2
+	versionParts      = 4
 )
 
 // NoPartition is the partition of a block that spans partitions (L0).

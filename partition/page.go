@@ -105,6 +105,43 @@ func (p page) unpack(stored []byte) ([]byte, error) {
 	return inflate(nil, stored, p.raw)
 }
 
+// part is a run of bytes inside a page that is compressed by itself, so that a
+// reader who has no need of it does not decompress it.
+type part struct {
+	stored []byte
+	raw    uint32 // bytes once decompressed; 0 = stored as they are
+}
+
+// appendPart appends content as a part: uvarint raw, uvarint of the length, the
+// stored bytes.
+func appendPart(dst, content []byte) []byte {
+	stored, packed := compress(nil, content)
+	raw := 0
+	if packed {
+		raw = len(content)
+	}
+	dst = binary.AppendUvarint(dst, uint64(raw))
+	dst = binary.AppendUvarint(dst, uint64(len(stored)))
+	return append(dst, stored...)
+}
+
+// part reads a part; it shares memory with the input.
+func (r *bytesReader) part() part {
+	raw := uint32(r.uvarint(maxPageBytes))
+	return part{raw: raw, stored: r.bytes(r.uvarint(maxPageBytes))}
+}
+
+// size returns the bytes of the part's content.
+func (p part) size() int {
+	if p.raw > 0 {
+		return int(p.raw)
+	}
+	return len(p.stored)
+}
+
+// content returns the stored bytes themselves or newly allocated ones.
+func (p part) content() ([]byte, error) { return inflate(nil, p.stored, p.raw) }
+
 // inflate returns stored itself if raw is 0, and otherwise appends the content
 // of the zstd frame, which must be raw bytes long, to dst[:0].
 func inflate(dst, stored []byte, raw uint32) ([]byte, error) {

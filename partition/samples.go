@@ -12,12 +12,27 @@ func (b *Block) readInto(off int64, data []byte) error {
 }
 
 func (b *Block) directoryPage(p page) (*directoryPage, error) {
-	return decodedPage(b, p, 6, func(data []byte) (*directoryPage, error) { return b.decodeDirectoryPage(p, data) })
+	key := cacheKey{block: b.id, kind: cachedPage, off: p.off}
+	return cached(b.cache, key, func() (*directoryPage, int, error) {
+		data, err := b.readPage(p)
+		if err != nil {
+			return nil, 0, err
+		}
+		d, err := b.decodeDirectoryPage(p, data)
+		if err != nil {
+			return nil, 0, b.damage(p.off, err)
+		}
+		return d, d.bytes(), nil
+	})
 }
 
 func (b *Block) decodeDirectoryPage(p page, data []byte) (*directoryPage, error) {
 	d := &directoryPage{}
-	if err := d.decode(data, b.info.Size); err != nil {
+	decode := d.decode
+	if b.foot.version < versionParts {
+		decode = d.decodeJoined
+	}
+	if err := decode(data, b.info.Size); err != nil {
 		return nil, err
 	}
 	if len(d.rows) == 0 || d.rows[0].ord != p.first || uint64(d.rows[len(d.rows)-1].ord) >= b.foot.series {
