@@ -3,6 +3,7 @@ package partition
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"tsdb/encoding"
 	"tsdb/internal/model"
@@ -78,8 +79,8 @@ func (p *seriesPage) append(dst []byte) []byte {
 	for s, names := range p.shapes {
 		for k := range names {
 			last := uint32(0)
-			for _, i := range members[s] {
-				v := p.values[int(p.start[i])+k]
+			for _, at := range members[s] {
+				v := p.values[int(at)+k]
 				dst = binary.AppendVarint(dst, int64(v)-int64(last))
 				last = v
 			}
@@ -88,7 +89,7 @@ func (p *seriesPage) append(dst []byte) []byte {
 	return dst
 }
 
-// members returns the series of every shape.
+// members returns for every shape where the values of its series begin.
 func (p *seriesPage) members() [][]uint32 {
 	next := make([]int, len(p.shapes)+1) // where those of a shape begin
 	for _, s := range p.shape {
@@ -103,7 +104,7 @@ func (p *seriesPage) members() [][]uint32 {
 		m[s] = all[next[s]:next[s]:next[s+1]]
 	}
 	for i, s := range p.shape {
-		m[s] = append(m[s], uint32(i))
+		m[s] = append(m[s], p.start[i])
 	}
 	return m
 }
@@ -125,11 +126,13 @@ func decodeSeriesPage(b []byte, names []nameEntry) (*seriesPage, error) {
 	p.shape = make([]uint32, n)
 	p.start = make([]uint32, n)
 	total := 0
-	for i := range p.shape {
-		p.shape[i] = uint32(r.uvarint(uint64(max(0, shapes-1))))
-		p.start[i] = uint32(total)
-		if r.err == nil {
-			total += len(p.shapes[p.shape[i]])
+	var buf [numberBatch]uint64
+	for from := 0; from < n && r.err == nil; from += numberBatch {
+		to := min(n, from+numberBatch)
+		for i, s := range r.uvarints(buf[:to-from], uint64(shapes-1)) {
+			p.shape[from+i] = uint32(s)
+			p.start[from+i] = uint32(total)
+			total += len(p.shapes[s])
 		}
 	}
 	if total > len(r.b) {
@@ -148,26 +151,21 @@ func decodeSeriesPage(b []byte, names []nameEntry) (*seriesPage, error) {
 	return p, r.end("series page")
 }
 
-// readColumn reads value number k of the series that have one shape. Values are
-// below most.
+// readColumn reads value number k of the series that have one shape: see
+// members. Values are below most.
 func (p *seriesPage) readColumn(r *bytesReader, members []uint32, k int, most int64) {
-	b, last := r.b, int64(0)
-	for _, i := range members {
-		if len(b) > 0 && b[0] < 0x80 { // almost always
-			last += unzigzag(uint64(b[0]))
-			b = b[1:]
-		} else {
-			r.b = b
-			last += r.varint()
-			b = r.b
+	var buf [numberBatch]uint64
+	last := int64(0)
+	for part := range slices.Chunk(members, numberBatch) {
+		for i, v := range r.uvarints(buf[:len(part)], math.MaxUint64) {
+			last += unzigzag(v)
+			if uint64(last) >= uint64(most) {
+				r.fail("value out of range")
+				return
+			}
+			p.values[int(part[i])+k] = uint32(last)
 		}
-		if uint64(last) >= uint64(most) {
-			r.fail("value out of range")
-			return
-		}
-		p.values[int(p.start[i])+k] = uint32(last)
 	}
-	r.b = b
 }
 
 func readShape(r *bytesReader, names []nameEntry) []uint32 {
