@@ -144,6 +144,9 @@ type counterResets struct {
 
 // find looks for the resets of points.
 func (r *counterResets) find(p *points) {
+	if p.whole > 0 && risesThroughout(p.v) { // else that is known
+		return
+	}
 	// Gauges fall all the time. Their values are mostly whole numbers, of which
 	// the order of additions does not show, so that a difference of two sums does
 	// for a window.
@@ -435,12 +438,42 @@ func better(a, b float64) float64 {
 	return a
 }
 
-// prefixSums returns the sums of all values before each, if all of them are
-// whole numbers and the sums so small that none is rounded. Then the difference
-// of two is what adding up a window gives, rounding and its compensation
-// included: nothing is ever lost. Counts and bytes are such numbers, and wide
-// windows cost no more than narrow ones (BenchmarkKernel/function=avg_over_time).
-func (p *points) prefixSums() ([]int64, bool) {
+// exactSums sets out to the sum of each window, if all values are whole numbers
+// and the sums so small that none is rounded. Then any order of additions gives
+// what adding up a window gives, rounding and its compensation included: nothing
+// is ever lost. Counts and bytes are such numbers, and wide windows cost no more
+// than narrow ones (BenchmarkKernel/function=avg_over_time).
+func (p *points) exactSums(out []float64) bool {
+	switch {
+	case p.whole == 0:
+		return p.sumsIfWhole(out)
+	case p.whole+bits.Len(uint(len(p.v))) > 53:
+		return false
+	case p.total <= 2*p.read: // each sample is in one window, or in two
+		for i, lo := range p.lo {
+			if hi := p.hi[i]; lo < hi {
+				out[i] = sumOf(p.v[lo:hi])
+			}
+		}
+	default:
+		p.sort = resize(p.sort, len(p.v)+1)
+		sums, sum := p.sort, 0.0
+		for k, v := range p.v {
+			sums[k] = sum
+			sum += v
+		}
+		sums[len(p.v)] = sum
+		for i, lo := range p.lo {
+			if hi := p.hi[i]; lo < hi {
+				out[i] = sums[hi] - sums[lo]
+			}
+		}
+	}
+	return true
+}
+
+// sumsIfWhole is exactSums for values of which nothing is known.
+func (p *points) sumsIfWhole(out []float64) bool {
 	sums := resize(p.sums, len(p.v)+1)
 	p.sums = sums
 	sum, size := int64(0), uint64(0) // size has the bits that any value has
@@ -448,22 +481,44 @@ func (p *points) prefixSums() ([]int64, bool) {
 		sums[k] = sum
 		i := int64(v)
 		if float64(i) != v {
-			return nil, false
+			return false
 		}
 		sum += i
 		size |= uint64(i ^ i>>63)
 	}
 	sums[len(p.v)] = sum
-	return sums, bits.Len64(size)+bits.Len(uint(len(p.v))) <= 53
+	if bits.Len64(size)+bits.Len(uint(len(p.v))) > 53 {
+		return false
+	}
+	for i, lo := range p.lo {
+		if hi := p.hi[i]; lo < hi {
+			out[i] = float64(sums[hi] - sums[lo])
+		}
+	}
+	return true
+}
+
+// sumOf adds up values of which no sum is rounded: four sums at a time, since
+// each addition waits for the one before.
+func sumOf(vs []float64) float64 {
+	var a, b, c, d float64
+	for ; len(vs) >= 4; vs = vs[4:] {
+		a += vs[0]
+		b += vs[1]
+		c += vs[2]
+		d += vs[3]
+	}
+	for _, v := range vs {
+		a += v
+	}
+	return a + b + (c + d)
 }
 
 func sumOverTime(p *points, out []float64) error {
-	sums, exact := p.prefixSums()
+	if p.exactSums(out) {
+		return nil
+	}
 	return p.each(func(i int, lo, hi int32) {
-		if exact {
-			out[i] = float64(sums[hi] - sums[lo])
-			return
-		}
 		var sum, c float64
 		for _, v := range p.v[lo:hi] {
 			sum, c = kahansum.Inc(v, sum, c)
@@ -477,14 +532,15 @@ func sumOverTime(p *points, out []float64) error {
 }
 
 func avgOverTime(p *points, out []float64) error {
-	sums, exact := p.prefixSums()
-	return p.each(func(i int, lo, hi int32) {
-		if exact {
-			out[i] = float64(sums[hi]-sums[lo]) / float64(hi-lo)
-			return
+	if !p.exactSums(out) {
+		return p.each(func(i int, lo, hi int32) { out[i] = mean(p.v[lo:hi]) })
+	}
+	for i, lo := range p.lo {
+		if hi := p.hi[i]; lo < hi {
+			out[i] /= float64(hi - lo)
 		}
-		out[i] = mean(p.v[lo:hi])
-	})
+	}
+	return nil
 }
 
 // mean returns the mean of values: their sum divided, or, once the sum would

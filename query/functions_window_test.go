@@ -3,6 +3,7 @@ package query
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -77,6 +78,9 @@ func TestKernelsEqualPrometheusFunctions(t *testing.T) {
 					w.width = w.step * (1 + r.Int64N(20))
 				}
 				p.rising = risesThroughout(vs)
+				if r.IntN(2) == 0 {
+					p.whole = wholeBits(vs)
+				}
 				param := make([]float64, w.n)
 				for i := range param {
 					param[i] = r.Float64()*1.4 - 0.2
@@ -97,6 +101,19 @@ func TestKernelsEqualPrometheusFunctions(t *testing.T) {
 			}
 		})
 	}
+}
+
+// wholeBits returns how many bits the largest of whole numbers has, 0 if not all
+// are.
+func wholeBits(vs []float64) int {
+	size := uint64(1)
+	for _, v := range vs {
+		if v != math.Trunc(v) || math.Abs(v) > 1<<53 {
+			return 0
+		}
+		size |= uint64(math.Abs(v))
+	}
+	return bits.Len64(size)
 }
 
 // byPrometheus evaluates one window, found by looking at every sample.
@@ -193,8 +210,10 @@ func BenchmarkKernel(b *testing.B) {
 		for _, c := range []struct {
 			name    string
 			minutes int64
-		}{{"rate", 5}, {"increase", 60}, {"max_over_time", 60}, {"sum_over_time", 5}, {"avg_over_time", 60}, {"last_over_time", 5}, {"changes", 60}} {
-			b.Run(fmt.Sprintf("function=%s/minutes=%d/times=%s", c.name, c.minutes, times), func(b *testing.B) {
+			whole   int // as that of a span
+		}{{"rate", 5, 0}, {"increase", 60, 0}, {"max_over_time", 60, 0}, {"sum_over_time", 5, 0}, {"avg_over_time", 60, 0},
+			{"avg_over_time", 60, 30}, {"avg_over_time", 1, 30}, {"last_over_time", 5, 0}, {"changes", 60, 0}} {
+			b.Run(fmt.Sprintf("function=%s/minutes=%d/whole=%d/times=%s", c.name, c.minutes, c.whole, times), func(b *testing.B) {
 				w := &windows{grid: grid{start: 300_000, step: 60_000, n: 355}, width: c.minutes * 60_000}
 				p := &points{windows: w, host: quiet{}}
 				var c2 column
@@ -210,7 +229,10 @@ func BenchmarkKernel(b *testing.B) {
 						ts[1]++ // one millisecond later each time
 						ts[1] -= ts[1] / 29_000 * 20_000
 					}
-					in := sc.dropStale(span{t: ts, v: vs, shared: times == "shared"})
+					in := span{t: ts, v: vs, shared: times == "shared"}
+					if p.whole = c.whole; p.whole == 0 {
+						in = sc.dropStale(in)
+					}
 					p.t, p.v, p.rising = in.t, in.v, in.rising
 					p.cut = known.of(w, in, &sc.cut)
 					if err := kernel(p, c2.v); err != nil {

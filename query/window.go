@@ -31,6 +31,7 @@ type points struct {
 	t      []int64
 	v      []float64
 	rising bool        // as that of a span
+	whole  int         // as that of a span
 	heavy  []int64     // how many samples all before each stand for; nil if that is their number
 	params [][]float64 // the scalar arguments, a value a step
 
@@ -95,6 +96,9 @@ type span struct {
 	stale bool
 	// rising says that no value is below the one before, nor a NaN.
 	rising bool
+	// whole, unless it is 0, says that all values are whole numbers, none of them
+	// a stale marker, and below 2^whole ≤ 2^53 in magnitude.
+	whole int
 	// shared says that t is never changed: other series may have the same.
 	shared bool
 	// weights, if there are any, say how many samples each stands for.
@@ -269,7 +273,7 @@ func (s *rangeSource) runKernel(w *worker, in span, c *column) error {
 	if in.stale {
 		in = w.windows.dropStale(in)
 	}
-	p.windows, p.t, p.v, p.rising, p.params, p.host = &s.windows, in.t, in.v, in.rising, s.scalars, s
+	p.windows, p.t, p.v, p.rising, p.whole, p.params, p.host = &s.windows, in.t, in.v, in.rising, in.whole, s.scalars, s
 	p.cut = s.cuts.of(&s.windows, in, &w.windows.cut)
 	p.heavy = nil
 	if len(in.weights) > 0 {
@@ -521,7 +525,11 @@ func (s *storedSeries) load(w *worker, i int) (span, error) {
 	if err != nil {
 		return span{}, err
 	}
-	in := span{t: samples.T, v: samples.V, st: samples.ST, stale: true, shared: shared}
+	whole := 0
+	if len(samples.H) == 0 {
+		whole = w.columns.WholeBits()
+	}
+	in := span{t: samples.T, v: samples.V, st: samples.ST, stale: whole == 0, whole: whole, shared: shared}
 	switch {
 	case len(samples.H) == 0:
 	case s.selector.statsOnly:
