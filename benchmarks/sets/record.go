@@ -21,6 +21,10 @@ import (
 // counted; several in a row end the recording. What was written stays
 // readable whenever the recorder dies.
 func Record(ctx context.Context, url string, interval, span time.Duration, file string) (scrapes int, err error) {
+	return record(ctx, &http.Client{Timeout: interval}, url, interval, span, file)
+}
+
+func record(ctx context.Context, client *http.Client, url string, interval, span time.Duration, file string) (scrapes int, err error) {
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return 0, err
@@ -29,7 +33,6 @@ func Record(ctx context.Context, url string, interval, span time.Duration, file 
 	defer func() { err = errors.Join(err, z.Close(), f.Close()) }()
 
 	const maxFailures = 10 // in a row
-	client := &http.Client{Timeout: interval}
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for end, failures := time.Now().Add(span), 0; time.Now().Before(end); {

@@ -160,13 +160,14 @@ func TestRecordingGivesWhatWasScraped(t *testing.T) {
 	const scrapes = 6
 	ctx, cancel := context.WithCancel(context.Background())
 	answers := 0
-	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch answers++; {
 		case answers == 3:
 			w.WriteHeader(http.StatusInternalServerError)
 			return
 		case answers > scrapes+1:
 			cancel()
+			<-r.Context().Done() // the recorder has left
 			return
 		}
 		fmt.Fprintf(w, "# TYPE up gauge\nnode_up{a=\"b\"} %d\n", answers)
@@ -176,7 +177,7 @@ func TestRecordingGivesWhatWasScraped(t *testing.T) {
 	}))
 	defer target.Close()
 	file := filepath.Join(t.TempDir(), "node.rec")
-	n, err := Record(ctx, target.URL, 5*time.Millisecond, time.Minute, file)
+	n, err := record(ctx, target.Client(), target.URL, 5*time.Millisecond, time.Hour, file)
 	if err != nil || n != scrapes {
 		t.Fatalf("%d scrapes, %v; want %d", n, err, scrapes)
 	}
