@@ -43,6 +43,15 @@ func liveBytes() uint64 {
 	return m.HeapAlloc
 }
 
+// settledBytes is liveBytes of a heap that holds nothing any more of what pools
+// kept of earlier tests: that stays for two collections, and would be taken for
+// memory that comes back.
+func settledBytes() uint64 {
+	runtime.GC()
+	runtime.GC()
+	return liveBytes()
+}
+
 // smallBatches makes a constant amount of memory one that few series reach, too.
 var smallBatches = WriterOptions{PostingsBatch: 1 << 16}
 
@@ -50,7 +59,7 @@ var smallBatches = WriterOptions{PostingsBatch: 1 << 16}
 // the bytes of the label that every series has for itself excepted.
 func writerPeak(t *testing.T, series int) uint64 {
 	t.Helper()
-	before, peak := liveBytes(), uint64(0)
+	before, peak := settledBytes(), uint64(0)
 	w, err := Create(peakFS{discardFS{vfs.NewMem()}, &peak}, "data", benchL0, smallBatches)
 	must(t, err)
 	own := writeMany(t, w, series)
@@ -113,7 +122,7 @@ func mergePeak(t *testing.T, series int) uint64 {
 	if !ok {
 		t.Fatal("nothing to merge")
 	}
-	before := liveBytes()
+	before := settledBytes()
 	peak := before // measured from here on
 	set.fs = peakFS{discardFS{vfs.OS}, &peak}
 	_, err = Merge(context.Background(), v, plan, nil, MergeOptions{Writer: smallBatches})
