@@ -161,6 +161,10 @@ func TestRecordingGivesWhatWasScraped(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	answers := 0
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// Scrapes of one millisecond would be one: the next begins in another.
+		for begin := time.Now().UnixMilli(); time.Now().UnixMilli() == begin; {
+			time.Sleep(100 * time.Microsecond)
+		}
 		switch answers++; {
 		case answers == 3:
 			w.WriteHeader(http.StatusInternalServerError)
