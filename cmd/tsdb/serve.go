@@ -40,7 +40,7 @@ func serve(args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer runtime.KeepAlive(paceCollector())
-	cpus := spareProcessor()
+	cpus := spareProcessors()
 	log := newLogger(stderr, c)
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -53,16 +53,16 @@ func serve(args []string, stdout, stderr io.Writer) error {
 	return s.run(ctx)
 }
 
-// spareProcessor gives Go's scheduler one processor more than there are CPUs,
+// spareProcessors gives Go's scheduler two processors more than there are CPUs,
 // and returns for how many there are. Queries that work keep no more than those
-// busy, and a processor that has nothing to do waits for the network: otherwise
-// a request that comes in while big queries work waits up to 10 ms each time
-// before anybody looks, and it is the operating system that lets it on a CPU at
-// once (go run ./benchmarks/fair).
-func spareProcessor() (cpus int) {
+// busy, and one that has nothing to do waits for the network: otherwise a request
+// that comes in while big queries work waits up to 10 ms each time before anybody
+// looks, and it is the operating system that lets it on a CPU at once. The other
+// is what the garbage collector takes while it marks (go run ./benchmarks/fair).
+func spareProcessors() (cpus int) {
 	cpus = runtime.GOMAXPROCS(0)
 	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(cpus + 1)
+		runtime.GOMAXPROCS(cpus + 2)
 	}
 	return cpus
 }
