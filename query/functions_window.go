@@ -79,19 +79,15 @@ func extrapolated(p *points, out []float64, isCounter, isRate bool) error {
 			}
 		}
 		to := min(from+1024, len(out))
-		lo, hi := p.lo[from:to], p.hi[from:to]
-		if !isCounter || resets.any {
-			extrapolateAll(&resets, p.v, lo, hi, placed[from:to], out[from:to], isCounter, seconds)
-		} else {
-			extrapolateRising(p.v, lo, hi, placed[from:to], out[from:to], seconds)
-		}
+		resets.extrapolate(p.v, p.lo[from:to], p.hi[from:to], placed[from:to], out[from:to], isCounter, seconds)
 	}
 	return nil
 }
 
-// extrapolateAll sets out to the difference over each window, resets added,
-// extended to its borders.
-func extrapolateAll(resets *counterResets, vs []float64, los, his []int32, placed []placement, out []float64, isCounter bool, seconds float64) {
+// extrapolate sets out to the difference over each window, resets added, extended
+// to its borders. Nothing is called for a window of a counter without resets,
+// which is what most are, unless it may have begun there.
+func (r *counterResets) extrapolate(vs []float64, los, his []int32, placed []placement, out []float64, isCounter bool, seconds float64) {
 	los, his, placed = los[:len(out)], his[:len(out)], placed[:len(out)]
 	for i := range out {
 		lo, last := int(los[i]), int(his[i])-1
@@ -100,33 +96,13 @@ func extrapolateAll(resets *counterResets, vs []float64, los, his []int32, place
 		}
 		first := vs[lo]
 		result := vs[last] - first
-		if resets.any {
-			result = resets.add(result, vs, lo, last)
+		if r.any {
+			result = r.add(result, vs, lo, last)
 		}
 		place := &placed[i]
 		factor := place.factor
-		if isCounter && result > 0 && first >= 0 {
-			factor = place.fromZero(first, result, seconds)
-		}
-		out[i] = result * factor
-	}
-}
-
-// extrapolateRising is extrapolateAll for a counter without resets, which is
-// what most are: nothing is called for a window unless the counter may have
-// begun in it.
-func extrapolateRising(vs []float64, los, his []int32, placed []placement, out []float64, seconds float64) {
-	los, his, placed = los[:len(out)], his[:len(out)], placed[:len(out)]
-	for i := range out {
-		lo, last := int(los[i]), int(his[i])-1
-		if last <= lo {
-			continue
-		}
-		first := vs[lo]
-		result := vs[last] - first
-		place := &placed[i]
-		factor := place.factor
-		if x := place.sampled * first; !(x > beyondRounding && x > place.reach*result) && result > 0 && first >= 0 {
+		// Beyond doubt of rounding it was above zero: that saves a division.
+		if x := place.sampled * first; isCounter && !(x > beyondRounding && x > place.reach*result) && result > 0 && first >= 0 {
 			factor = place.fromZero(first, result, seconds)
 		}
 		out[i] = result * factor
@@ -221,10 +197,6 @@ const beyondRounding = 1e-290
 // first, which is not below: it cannot have been below zero at the start of the
 // window.
 func (p *placement) fromZero(first, result, seconds float64) float64 {
-	// Beyond doubt of rounding it was not: that saves a division.
-	if x := p.sampled * first; x > beyondRounding && x > p.reach*result {
-		return p.factor
-	}
 	if toZero := p.sampled * (first / result); toZero < p.toStart {
 		return (p.sampled + toZero + p.toEnd) / p.sampled / seconds
 	}
