@@ -1,4 +1,4 @@
-# make run and make test need Go and nothing else.
+# make run and make test need Go and nothing else. make help lists the targets.
 
 GO       ?= go
 ARGS     ?=
@@ -9,10 +9,14 @@ SOAK     ?= 1h
 # Packages whose tests run many goroutines: the race detector goes over these.
 RACE ?= ./internal/vfs/... ./storage/... ./query/... ./api/... ./cmd/...
 
-.PHONY: build run proto test test-deps race fuzz bench bench-servers bench-queries bench-size lint soak clean
+.PHONY: help build run proto test test-deps test-deps-fresh race fuzz bench bench-servers bench-queries bench-size lint soak clean
 
 build: ## bin/tsdb
-	$(GO) build -ldflags "-X main.version=$(VERSION)" -o bin/tsdb ./cmd/tsdb
+	@echo "building bin/tsdb (the first time Go compiles every library too, which takes minutes)"
+	@$(GO) build -ldflags "-X main.version=$(VERSION)" -o bin/tsdb ./cmd/tsdb
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' Makefile
 
 run: build ## the server, with its defaults: make run ARGS="--data /srv/tsdb"
 	bin/tsdb serve $(ARGS)
@@ -25,6 +29,9 @@ test: ## every test; those that need a program from test-deps are skipped withou
 
 test-deps: ## the real clients, reference servers and the linter
 	.ci/test-deps
+
+test-deps-fresh: ## proves that test-deps works on a new machine: empty module cache, empty tool folder
+	.ci/test-deps fresh
 
 race: ## the concurrent packages under the race detector
 	$(GO) test -race -short -timeout 20m $(RACE)
@@ -52,9 +59,9 @@ lint: ## gofmt, vet, staticcheck
 	.ci/test-deps lint
 	$(TEST_BIN)/staticcheck ./...
 
-soak: ## kill -9 and full disks, over and over: make soak SOAK=8h
+soak: test-deps-fresh ## kill -9 and full disks, over and over: make soak SOAK=8h
 	TSDB_SOAK=$(SOAK) $(GO) test -timeout 0 -count=1 -v -run 'Kill|Disk' ./internal/e2e
 	TSDB_SOAK_QUERIES=150000 $(GO) test -timeout 0 -count=1 -v -run AnswersEqualPrometheusEngine ./query
 
-clean:
+clean: ## removes what build made
 	rm -rf bin
