@@ -45,9 +45,9 @@ func (l Limits) check(ls labels.Labels) *Reject {
 		case lb.Name == "":
 			bad = rejectf(ReasonBadLabel, "series has a label with an empty name: %s", clip(ls.String()))
 		case len(lb.Name) > l.NameBytes:
-			bad = rejectf(ReasonLimit, "label name of %d bytes, limit is %d (--limit.label-name-bytes): %s", len(lb.Name), l.NameBytes, clip(lb.Name))
+			bad = rejectf(ReasonLimit, "label name of %d bytes, limit is %d (--limit.label-name): %s", len(lb.Name), l.NameBytes, clip(lb.Name))
 		case len(lb.Value) > l.ValueBytes:
-			bad = rejectf(ReasonLimit, "value of label %q has %d bytes, limit is %d (--limit.label-value-bytes)", clip(lb.Name), len(lb.Value), l.ValueBytes)
+			bad = rejectf(ReasonLimit, "value of label %q has %d bytes, limit is %d (--limit.label-value)", clip(lb.Name), len(lb.Value), l.ValueBytes)
 		case lb.Name == prev:
 			bad = rejectf(ReasonDuplicateLabel, "label name %q occurs twice in %s", clip(lb.Name), clip(ls.String()))
 		case !utf8.ValidString(lb.Name) || !utf8.ValidString(lb.Value):

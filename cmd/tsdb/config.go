@@ -45,8 +45,8 @@ type config struct {
 
 	influxDBLabel string
 
-	enableAdmin bool
-	enablePprof bool
+	enableAdmin toggle
+	enablePprof toggle
 	webConfig   string
 
 	logLevel  choice
@@ -99,8 +99,8 @@ func (c *config) flagSet() *flag.FlagSet {
 
 	fs.StringVar(&c.influxDBLabel, "influx.db-label", "db", "`label` that the database or bucket of a line-protocol write becomes; empty = none")
 
-	fs.BoolVar(&c.enableAdmin, "web.enable-admin-api", false, "let every peer use /api/v1/admin, not only those on this machine")
-	fs.BoolVar(&c.enablePprof, "web.enable-pprof", false, "let every peer see /debug/pprof, not only those on this machine")
+	variable(&c.enableAdmin, "web.enable-admin-api", "false", "let every peer use /api/v1/admin, not only those on this machine")
+	variable(&c.enablePprof, "web.enable-pprof", "false", "let every peer see /debug/pprof, not only those on this machine")
 	fs.StringVar(&c.webConfig, "web.config.file", "", "`file` with TLS and authentication for HTTP and gRPC, in the format of Prometheus' exporter toolkit")
 
 	c.logLevel.of = []string{"debug", "info", "warn", "error"}

@@ -121,6 +121,9 @@ func TestMistakesAreNamed(t *testing.T) {
 	f("no share", "", []string{"--query.max-total-bytes=some"}, `"some" is not a size`, "nor a part of the memory")
 	f("negative", "", []string{"--query.max-bytes=-1"}, "is not a size")
 	f("negative count", "", []string{"--query.max-series=-1"}, "--query.max-series")
+	f("YAML 1.1's yes", "web.enable-admin-api: yes\n", nil, "tsdb.yml:1:", `"yes" is neither true nor false`)
+	f("YAML 1.1's on", "web.enable-pprof: on\n", nil, `"on" is neither true nor false`)
+	f("bad switch", "", []string{"--web.enable-pprof=1"}, "--web.enable-pprof", `"1" is neither true nor false`)
 	f("bad level", "", []string{"--log.level=loud"}, "debug, info, warn, error")
 }
 
@@ -143,5 +146,23 @@ func TestValuesReadBack(t *testing.T) {
 	f("--query.max-bytes=0", "--query.max-total-bytes=0", "--query.max-series=1000000", "--query.max-samples-read=5")
 	f("--query.max-bytes=5GiB", "--query.max-total-bytes=75%")
 	f("--query.max-total-bytes=5GiB")
+	f("--web.enable-admin-api=true", "--web.enable-pprof=false")
 	f("--wal.sync=off", "--retention.raw=0s", "--limit.body=2GiB")
+}
+
+func TestSizesHaveBinaryAndDecimalUnits(t *testing.T) {
+	f := func(text string, want int64) {
+		t.Helper()
+		var z size
+		if err := z.Set(text); err != nil || int64(z) != want {
+			t.Errorf("%s is %d, %v; want %d", text, int64(z), err, want)
+		}
+	}
+	f("1GiB", 1<<30)
+	f("1GB", 1e9)
+	f("3 MB", 3e6)
+	f("2KB", 2000)
+	f("2KiB", 2048)
+	f("5B", 5)
+	f("5", 5)
 }

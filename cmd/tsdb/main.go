@@ -105,6 +105,7 @@ var twoDashes = strings.NewReplacer(
 	"flag provided but not defined: -", "unknown flag --",
 	"flag needs an argument: -", "a value is missing after --",
 	"for flag -", "for --",
+	"\" for -", "\" for --", // of a boolean
 	"boolean value", "value",
 )
 

@@ -142,7 +142,7 @@ func newService(c *config, log *slog.Logger, cpus int) (_ *service, err error) {
 	doors, calls := s.doors()
 	if s.http, err = api.NewServer(api.Options{
 		DB: s.database.get, Doors: doors, Registry: s.registry, Logger: log, Version: version,
-		EnableAdmin: c.enableAdmin, EnablePprof: c.enablePprof, WebConfigFile: c.webConfig,
+		EnableAdmin: bool(c.enableAdmin), EnablePprof: bool(c.enablePprof), WebConfigFile: c.webConfig,
 	}); err != nil {
 		return nil, err
 	}

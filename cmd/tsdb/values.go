@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,16 +30,40 @@ func (d *duration) Set(s string) error {
 
 func (d duration) ms() int64 { return time.Duration(d).Milliseconds() }
 
-// size is a flag in bytes: a number, or one with the unit KiB, MiB or GiB.
+// toggle is a flag that is true or false, and nothing else: yes, on and 1 mean
+// different things to different readers of YAML.
+type toggle bool
+
+func (t *toggle) String() string { return strconv.FormatBool(bool(*t)) }
+
+func (t *toggle) Set(s string) error {
+	if s != "true" && s != "false" {
+		return fmt.Errorf("%q is neither true nor false", s)
+	}
+	*t = s == "true"
+	return nil
+}
+
+// IsBoolFlag lets --name alone stand for --name=true.
+func (t *toggle) IsBoolFlag() bool { return true }
+
+// size is a flag in bytes: a number, or one with a unit. KiB, MiB and GiB are
+// powers of 1,024; KB, MB and GB powers of 1,000.
 type size int64
 
-var sizeUnits = []struct {
+type sizeUnit struct {
 	name  string
 	bytes int64
-}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}}
+}
+
+var (
+	binaryUnits  = []sizeUnit{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}}
+	decimalUnits = []sizeUnit{{"GB", 1e9}, {"MB", 1e6}, {"KB", 1e3}}
+	sizeUnits    = slices.Concat(binaryUnits, decimalUnits, []sizeUnit{{"B", 1}})
+)
 
 func (z *size) String() string {
-	for _, u := range sizeUnits[:3] {
+	for _, u := range binaryUnits {
 		if n := int64(*z); n != 0 && n%u.bytes == 0 {
 			return strconv.FormatInt(n/u.bytes, 10) + u.name
 		}
@@ -57,7 +82,7 @@ func (z *size) Set(s string) error {
 	}
 	n, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || n < 1 || n > 1<<50/unit {
-		return fmt.Errorf("%q is not a size such as 16384, 16KiB or 32MiB", s)
+		return fmt.Errorf("%q is not a size such as 16384, 16KiB, 32MiB or 1GB", s)
 	}
 	*z = size(n * unit)
 	return nil
