@@ -20,10 +20,11 @@ type Leftover struct {
 
 // CleanUp deals with the files that no edit lists, left by a crash or put there
 // by somebody. A file is deleted if nothing in it can be missed: it is not
-// whole; an edit has dropped it; the WAL, whose generations from lo to hi
-// walHolds is asked for, will give all of it again; or all blocks it was made
-// from are listed and readable. Any other is moved to lost+found. Directories
-// of partitions that are left empty are removed.
+// whole; an edit has dropped it; the WAL will give all of it again, because
+// walHolds says that every frame of its generations, from lo to hi, is there
+// and undamaged; or all blocks it was made from are listed and readable. Any
+// other is moved to lost+found. Directories of partitions that are left empty
+// are removed.
 //
 // It is called after OpenSet and before anything else writes to the directory.
 func (s *Set) CleanUp(walHolds func(lo, hi uint64) bool) ([]Leftover, error) {
@@ -99,7 +100,7 @@ func (s *Set) judge(v *Version, l *Leftover, walHolds func(lo, hi uint64) bool) 
 		l.Reason = "a cut that was not published; the WAL holds all of it"
 		return true, nil
 	}
-	l.Reason = fmt.Sprintf("not listed, and its generations %d to %d are neither in the WAL nor in what it was made from", info.MinGen, info.MaxGen)
+	l.Reason = fmt.Sprintf("not listed, and its generations %d to %d are neither whole in the WAL nor in what it was made from", info.MinGen, info.MaxGen)
 	return false, nil
 }
 

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	iofs "io/fs"
 	"path"
-	"slices"
 	"sync/atomic"
 
 	"tsdb/internal/model"
@@ -67,7 +66,7 @@ func Open(ctx context.Context, fs vfs.FS, dir string, opts Options) (_ *DB, err 
 	if err := db.openManifest(rec.Report().Edit); err != nil {
 		return nil, err
 	}
-	if err := db.openBlocks(rec.Generations()); err != nil {
+	if err := db.openBlocks(rec); err != nil {
 		return nil, err
 	}
 	if err := db.replay(ctx, rec); err != nil {
@@ -133,7 +132,7 @@ func newSeed(seed uint64) uint64 {
 }
 
 // openBlocks opens the listed blocks and clears away what no edit lists.
-func (db *DB) openBlocks(inLog []uint64) (err error) {
+func (db *DB) openBlocks(rec *wal.Recovery) (err error) {
 	if db.opts.CacheBytes > 0 {
 		if db.cache, err = partition.NewCache(db.opts.CacheBytes); err != nil {
 			return err
@@ -145,10 +144,7 @@ func (db *DB) openBlocks(inLog []uint64) (err error) {
 	if err != nil {
 		return err
 	}
-	left, err := db.set.CleanUp(func(lo, hi uint64) bool {
-		i, found := slices.BinarySearch(inLog, lo)
-		return found && i+int(hi-lo) < len(inLog) && inLog[i+int(hi-lo)] == hi
-	})
+	left, err := db.set.CleanUp(rec.Holds)
 	db.report.Leftovers = left
 	return err
 }

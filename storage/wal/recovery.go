@@ -21,6 +21,7 @@ type Recovery struct {
 	segments []*scanned // in the order of their ids
 	report   Report
 	highest  Pos
+	whole    map[uint64]bool // generations of which no frame is missing
 	repaired bool
 	replayed int64 // bytes
 }
@@ -185,12 +186,15 @@ func (r *Recovery) dropReleased() {
 func (r *Recovery) findDamage() {
 	var prev *run
 	var before []*scanned // the segment of prev and those without frames since then
+	damaged := map[uint64]bool{}
+	r.whole = map[uint64]bool{}
 	for _, s := range r.segments {
 		if len(s.runs) == 0 {
 			before = append(before, s)
 			continue
 		}
 		if !s.header {
+			damaged[s.runs[0].gen] = true
 			r.damage(s, Damage{Bytes: segmentHeaderBytes})
 		}
 		end := int64(segmentHeaderBytes)
@@ -204,10 +208,40 @@ func (r *Recovery) findDamage() {
 			case lost.last != 0:
 				r.damageBefore(before, s, d)
 			}
+			r.judgeGenerations(prev, run, d, damaged)
 			before, prev, end = nil, run, run.end
 		}
 		before = append(before, s)
 	}
+}
+
+// judgeGenerations notes what two neighbouring runs, with the damage d between
+// them, say of their generations. A generation is whole once the start of the
+// next one proves that nothing behind its last frame is missing: the end of the
+// last generation of all may be torn.
+func (r *Recovery) judgeGenerations(prev, next *run, d Damage, damaged map[uint64]bool) {
+	if d.Bytes > 0 || d.LastLSN != 0 {
+		if prev != nil {
+			damaged[prev.gen] = true
+		}
+		if !next.start {
+			damaged[next.gen] = true
+		}
+	}
+	if prev != nil && prev.gen != next.gen && next.start {
+		r.whole[prev.gen] = !damaged[prev.gen]
+	}
+}
+
+// Holds reports whether the log has every frame of the generations from lo to
+// hi: there is no damage in them, and they have come to their end.
+func (r *Recovery) Holds(lo, hi uint64) bool {
+	for gen := lo; r.whole[gen]; gen++ {
+		if gen >= hi {
+			return true
+		}
+	}
+	return false
 }
 
 // damageBefore reports LSNs that are missing between two segments. They were at
