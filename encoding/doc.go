@@ -4,15 +4,14 @@
 // stream of the head.
 //
 // Everything is a pure function over slices. AppendX(dst, …) appends to dst and
-// returns it; DecodeX(dst, src, n) appends the n values of the column src, which
-// is all of it: how long a column is and how many values it has is known to the
-// directory that points at it. dst[:len(dst)] is never touched, nothing is
-// retained, nil works. All functions are safe for concurrent use.
+// returns it; DecodeX(dst, src, n) appends the n values of the column src. src is
+// exactly one column: its length and its number of values are recorded in the
+// directory that points at it. dst[:len(dst)] is never touched, nothing is retained,
+// a nil dst works. All functions are safe for concurrent use.
 //
-// Decoders trust nothing: any bytes give values or an error that wraps
-// ErrCorrupt, never a panic, and memory is bounded by n and by the length of
-// src. They do not find every change of a byte: that is what the checksums of
-// the files are for.
+// Decoders trust nothing: any bytes give values or an error that wraps ErrCorrupt,
+// never a panic, and memory is bounded by n and by the length of src. Decoders do
+// not detect every changed byte: the checksums of the files do.
 //
 // Values come back bit for bit. The bytes are a function of the arguments: no
 // clock, no randomness, no map order.

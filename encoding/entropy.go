@@ -5,8 +5,8 @@ import (
 	"math/bits"
 )
 
-// Estimates of what entropy codes take. They are integers, so that a choice
-// made by them is the same on every machine.
+// Estimates of the size of entropy codes. They are integers, so that choices based
+// on them are the same on every machine.
 
 // log2Scale is the unit of log2: 1/log2Scale bit.
 const log2Scale = 256
@@ -25,8 +25,8 @@ func log2(n uint32) int {
 	return (l-1)*log2Scale + int(log2Fractions[n<<(32-l)>>24&127])
 }
 
-// huffmanBits returns about how many bits a Huffman code and its table take for
-// symbols that occur so often; n is the sum of the counts.
+// huffmanBits estimates the size in bits of Huffman-coded symbols with the given
+// counts, including the table; n is the sum of the counts.
 func huffmanBits(counts []uint32, n uint32) int {
 	top, used, sum := uint32(0), 0, 0
 	for _, c := range counts {
@@ -44,15 +44,15 @@ func huffmanBits(counts []uint32, n uint32) int {
 	return entropy + used*tableSymbolBits + tableBits
 }
 
-// What the table of a Huffman code takes, about.
+// Estimated size of the table of a Huffman code.
 const (
-	tableSymbolBits = 5
+	tableSymbolBits = 5 // per symbol
 	tableBits       = 32
 )
 
-// tokenBits returns about how many bits the residuals take as tokens of the
-// finer shape, and false if some are out of its range.
-func (s *spread) tokenBits() (int, bool) {
+// tokenBits estimates the size in bits of the residuals as tokens of the finer
+// shape; it returns false if some are out of its range.
+func (s *residualStats) tokenBits() (int, bool) {
 	longest, extra := 0, 0
 	for l := 64; l > 0; l-- {
 		if c := int(s.count[2*l] + s.count[2*l+1]); c > 0 {
@@ -70,10 +70,10 @@ func (s *spread) tokenBits() (int, bool) {
 // tokens of both shapes stand for.
 const maxTokenLength = tokenMaxExtra + 1
 
-// shape returns the coder of tokens: the one with more direct tokens, which is
-// faster to read, if many residuals are in the range that only it has direct
-// tokens for.
-func (s *spread) shape() Coder {
+// shape returns the token coder to use: the one with more direct tokens, which is
+// faster to decode, if many residuals are in the range where only it has direct
+// tokens.
+func (s *residualStats) shape() Coder {
 	near, far := 0, 0
 	for l := 4; l <= 64; l++ {
 		if c := int(s.count[2*l] + s.count[2*l+1]); l <= 6 {
@@ -88,9 +88,9 @@ func (s *spread) shape() Coder {
 	return CoderTokA
 }
 
-// sparseBits returns about how many bits the residuals take if only those that
-// are not zero are stored, with the gaps between them, and how many they are.
-func (s *spread) sparseBits() (cost, changes int) {
+// sparseBits estimates the size in bits of the residuals if only the non-zero ones
+// and the gaps between them are stored, and returns the number of non-zero ones.
+func (s *residualStats) sparseBits() (cost, changes int) {
 	n := uint32(s.n)
 	k := n - s.count[0]
 	if k == 0 || k > n/sparsePart {
@@ -108,6 +108,6 @@ func (s *spread) sparseBits() (cost, changes int) {
 }
 
 const (
-	sparsePart     = 4 // of the residuals one in so many may be a change
+	sparsePart     = 4 // at most one residual in sparsePart may be a change
 	sparseHeadBits = 8 * 12
 )

@@ -13,8 +13,8 @@ type FloatHint uint16
 const (
 	hintXOR     = 3
 	hintMaxCost = 63
-	// hintMinValues is the number of values from which on a choice means
-	// something for the next column. With fewer the old hint stays.
+	// hintMinValues is the number of values from which on a choice is a useful hint
+	// for the next column. With fewer values the old hint is kept.
 	hintMinValues = 16
 )
 
@@ -32,9 +32,9 @@ func (h FloatHint) order() Order     { return Order(h >> 3 & 3) }
 func (h FloatHint) xor() bool        { return h>>3&3 == hintXOR }
 func (h FloatHint) cost() int        { return int(h >> 10) }
 
-// holds reports whether a column of n values in so many bytes is no worse than
-// the hint's own column by more than a quarter and what a header takes:
-// otherwise the series has changed its nature and the choice is made anew.
+// holds reports whether a column of n values that takes the given bytes is at most a
+// quarter and a header larger than the hint's own column. Otherwise the series has
+// changed its nature and the codec is chosen anew.
 func (h FloatHint) holds(bytes, n int) bool {
 	c := h.cost() + 1
 	return bytes <= (c+c/4)*n/8+12

@@ -60,9 +60,9 @@ func constant(vs []float64) bool {
 	return true
 }
 
-// appendFloatsSearched tries the transforms from the one that is cheapest to
-// read to the one that always works. It stops at the first that leaves no doubt,
-// else takes the shortest.
+// appendFloatsSearched tries the transforms, from the cheapest to decode to the one
+// that always works. It stops at the first that is clearly right, and otherwise
+// takes the shortest.
 func appendFloatsSearched(dst []byte, vs []float64, s *scratch) ([]byte, FloatHint) {
 	c := candidates{at: len(dst), dst: dst}
 	of := vs // the values that a decimal is guessed from
@@ -82,7 +82,7 @@ func appendFloatsSearched(dst []byte, vs []float64, s *scratch) ([]byte, FloatHi
 		if !ok || f.e <= e || !s.decimals(vs, f) {
 			break
 		}
-		if s.corrected && voters < allVoters { // they may not tell the formulas apart
+		if s.corrected && voters < allVoters { // too few to tell the formulas apart
 			voters = allVoters
 			continue
 		}
@@ -103,7 +103,7 @@ type candidates struct {
 	hint FloatHint
 }
 
-// add takes dst with one more column behind the one kept so far.
+// add considers dst, which has one more column after the one kept so far.
 func (c *candidates) add(dst []byte, hint FloatHint) {
 	mid := len(c.dst)
 	switch kept, size := mid-c.at, len(dst)-mid; {
@@ -124,7 +124,7 @@ func appendFloatBits(dst []byte, vs []float64, s *scratch) ([]byte, FloatHint) {
 		return appendXORColumn(dst, vs)
 	}
 	s.ordered(vs)
-	dst, hint := appendTransformed(dst, vs, formulaBits, tryAll|binary2, s)
+	dst, hint := appendTransformed(dst, vs, formulaBits, tryAll|powersOf2, s)
 	if size, limit := xorBytes(vs)+2, len(dst)-at; size < limit-limit/xorBias {
 		return appendXORColumn(dst[:at], vs)
 	}
@@ -133,14 +133,14 @@ func appendFloatBits(dst []byte, vs []float64, s *scratch) ([]byte, FloatHint) {
 
 const (
 	doubtfulExponent = 10
-	// xorBias is the part of a packed column that XOR has to save: it takes
-	// several times as long to read.
+	// xorBias is the fraction of a packed column, 1/xorBias, that XOR has to save:
+	// XOR takes several times as long to decode.
 	xorBias = 8
 )
 
-// appendFloatsAs encodes with the choice of a hint. It returns no hint if the
-// choice does not fit. In long columns only the transform is taken over: to
-// choose the rest anew costs little of a long column's time.
+// appendFloatsAs encodes with the choice that hint describes. It returns a zero hint
+// if the choice does not fit. For long columns only the transform is taken from the
+// hint: choosing the rest anew is a small part of their cost.
 func appendFloatsAs(dst []byte, vs []float64, hint FloatHint, s *scratch) ([]byte, FloatHint) {
 	at, long := len(dst), len(vs) >= pruneFrom
 	f, try := hint.formula(), orders(1)<<hint.order()|hinted
@@ -166,7 +166,7 @@ func appendFloatsAs(dst []byte, vs []float64, hint FloatHint, s *scratch) ([]byt
 		dst, next = appendFloatBits(dst, vs, s) // which may take XOR
 	default:
 		s.ordered(vs)
-		dst, next = appendTransformed(dst, vs, formulaBits, try|binary2, s)
+		dst, next = appendTransformed(dst, vs, formulaBits, try|powersOf2, s)
 	}
 	if !long && !hint.holds(len(dst)-at, len(vs)) {
 		return dst[:at], 0
@@ -174,8 +174,8 @@ func appendFloatsAs(dst []byte, vs []float64, hint FloatHint, s *scratch) ([]byt
 	return dst, next
 }
 
-// mostlyDecimal reports whether two of three values are integers or decimals of
-// few digits.
+// mostlyDecimal reports whether two of three sampled values are integers or decimals
+// of few digits.
 func mostlyDecimal(vs []float64) bool {
 	n := 0
 	for i := range 3 {
@@ -186,8 +186,8 @@ func mostlyDecimal(vs []float64) bool {
 	return n >= 2
 }
 
-// mostlyIntegers reports whether a few values are integers, which take fewer bits
-// as such than as decimals.
+// mostlyIntegers reports whether three sampled values are integers, which take fewer
+// bits as such than as decimals.
 func mostlyIntegers(vs []float64) bool {
 	for i := range 3 {
 		if v := vs[(2*i+1)*len(vs)/6]; v != math.Trunc(v) {
@@ -197,7 +197,8 @@ func mostlyIntegers(vs []float64) bool {
 	return true
 }
 
-// mostlyRepeats reports whether half of the values are those before them.
+// mostlyRepeats reports whether more than half of the values equal their
+// predecessor.
 func mostlyRepeats(vs []float64) bool {
 	n := 0
 	for i, v := range vs[1:] {
@@ -227,7 +228,7 @@ func appendTransformed(dst []byte, vs []float64, f formula, try orders, s *scrat
 		s.bytes, _ = appendInts(s.bytes[:0], s.corrections, tryRaw, s)
 		dst = AppendBytes(dst, s.bytes)
 	}
-	dst, p := appendInts(dst, s.ints, try|entered, s)
+	dst, p := appendInts(dst, s.ints, try|restarts, s)
 	return dst, makeHint(f, p.order, false, len(dst)-at, len(vs))
 }
 

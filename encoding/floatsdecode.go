@@ -13,10 +13,10 @@ func DecodeFloats(dst []float64, src []byte, n int) ([]float64, error) {
 	return DecodeFloatsRange(dst, src, n, 0, n)
 }
 
-// DecodeFloatsRange is DecodeFloats for the values i ≤ k < j only; it panics unless
-// 0 ≤ i ≤ j ≤ n. What it takes is mostly decided by the parts of the column, a
-// quarter each, that they lie in, if it has restart points. What is wrong with the
-// rest of the column may not be noticed.
+// DecodeFloatsRange is DecodeFloats for the values [i, j) only; it panics unless
+// 0 ≤ i ≤ j ≤ n. In a column with restart points the cost is about that of the
+// quarters that contain these values. Corruption elsewhere in the column may go
+// unnoticed.
 func DecodeFloatsRange(dst []float64, src []byte, n, i, j int) ([]float64, error) {
 	if err := checkDecode("float", n); err != nil {
 		return dst, err
@@ -34,7 +34,7 @@ func DecodeFloatsRange(dst []float64, src []byte, n, i, j int) ([]float64, error
 	if err != nil {
 		return dst, err
 	}
-	var out []float64 // dst and the values, of which the first is value from
+	var out []float64 // dst followed by the values from index from on
 	from, at := 0, len(dst)
 	switch {
 	case h.formula.transform == TransformConst:
@@ -62,8 +62,8 @@ func DecodeFloatsRange(dst []float64, src []byte, n, i, j int) ([]float64, error
 	return out[:at+j-i], nil
 }
 
-// floatHeader is what stands before the column of integers, or the bits, of a
-// column of floats.
+// floatHeader holds the fields before the column of integers, or before the bits,
+// of a column of floats.
 type floatHeader struct {
 	id          byte
 	formula     formula // its transform is the column's; e is 0 for INT, BITS, CONST
@@ -113,8 +113,8 @@ func parseFloatHeader(src []byte, n int) (h floatHeader, rest []byte, err error)
 	return h, rest, nil
 }
 
-// decodeTransformed appends the values i ≤ k < j, or some before and these, of the
-// n integers of the column src. It returns which is the first.
+// decodeTransformed appends the values [i, j), or some before i and these, of the n
+// values of the column src. It returns the index of the first.
 func decodeTransformed(dst []float64, src []byte, f formula, n, i, j int) (out []float64, from int, err error) {
 	var r intReader
 	defer r.end()
@@ -144,7 +144,7 @@ func decodeTransformed(dst []float64, src []byte, f formula, n, i, j int) (out [
 	return out, from, nil
 }
 
-// toFloats fills the next block.
+// toFloats decodes the next block of values into vs.
 func (r *intReader) toFloats(vs []float64, f formula) error {
 	if r.header.coder.tokens() && r.header.order <= OrderDelta {
 		if done, err := r.memory.tokens.toFloats(vs, f, &r.value); done || err != nil {
@@ -189,8 +189,8 @@ func decodeCorrections(vs []float64, src []byte) error {
 	return nil
 }
 
-// sumToFloats is sum and toFloats in one loop, for the columns that are most of
-// all; it returns false for others.
+// sumToFloats does the work of sum and toFloats in one loop, for the most common
+// columns; it returns false for others.
 func (r *intReader) sumToFloats(vs []float64, f formula) bool {
 	t := f.transform
 	g, low, v, w := r.header.gcd, uint64(r.header.low)*r.header.gcd, r.value, words(vs)

@@ -46,7 +46,7 @@ func FuzzDecodeFloats(f *testing.F) {
 		if _, err := ColumnInfo(KindFloats, src, int(n)); err != nil {
 			t.Fatalf("decodes, but cannot be described: %v", err)
 		}
-		if bits := WholeBits(src, int(n)); bits > 0 && !areWhole(vs, bits) {
+		if bits := IntegralBits(src, int(n)); bits > 0 && !areWhole(vs, bits) {
 			t.Fatalf("not all are whole numbers of %d bits", bits)
 		}
 		for _, tier := range []Tier{Fast, Full} {

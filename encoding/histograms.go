@@ -16,18 +16,18 @@ import (
 //	list:     the histograms, each by itself
 //	columns:  number of layouts (u), layouts
 //	          number of runs (u), runs × (layout (u), histograms - 1 (u))
-//	          segments, until all runs are used:
+//	          scale groups, until all runs are used:
 //	            number of runs (u)
 //	            zero counts, counts, sums, then each bucket: columns, each with
 //	            its length (u) before it
 //
-// A segment is a series of runs with the same kind of counts, schema and
+// A scale group is a series of runs with the same kind of counts, schema and
 // bounds, so that a bucket index means the same bucket in all of them. Its
 // buckets are those that any of its layouts has, positive side first, rising.
 // Where a histogram lacks a bucket, the bucket's column repeats the value
 // before (0 at the start): a bucket that appears later, or a stale marker in
 // between, does not disturb the differences. Segments of few histograms join
-// the columns of their buckets: see segmentints.go and segmentfloats.go.
+// the columns of their buckets: see scalegroupints.go and scalegroupfloats.go.
 //
 // Integer counts are columns of integers: buckets as absolute counts, count
 // minus zero count and buckets, which is 0 unless NaNs were observed. Float
@@ -186,9 +186,9 @@ func (c *histogramRuns) addLayout(l layout) bool {
 	return true
 }
 
-// segment returns how many of the runs from the given one on belong to one
-// segment: those of its kind whose buckets, if they have any, are of one scale.
-func (c *histogramRuns) segment(from int) int {
+// scaleGroupLen returns the number of runs, from the given one on, that form one
+// scale group: runs of one kind whose buckets, if they have any, share a scale.
+func (c *histogramRuns) scaleGroupLen(from int) int {
 	scale := -1
 	for k := from; k < len(c.runs); k++ {
 		l := c.runs[k].layout
@@ -221,8 +221,8 @@ func (c *histogramRuns) appendRuns(dst []byte) []byte {
 
 func (c *histogramRuns) appendSegments(dst []byte, hs []model.Histogram, tier Tier) []byte {
 	for from := 0; from < len(c.runs); {
-		k := c.segment(from)
-		g := newSegment(c, from, k)
+		k := c.scaleGroupLen(from)
+		g := newScaleGroup(c, from, k)
 		dst = binary.AppendUvarint(dst, uint64(k))
 		if hs[0].Float != nil {
 			dst = g.appendFloats(dst, hs[:g.n], tier)
@@ -246,10 +246,10 @@ func decodeHistogramColumns(dst []model.Histogram, src []byte, n int) ([]model.H
 		if err != nil {
 			return dst, err
 		}
-		if k == 0 || k > uint64(c.segment(from)) {
-			return dst, corruptf("histograms: segment of %d runs", k)
+		if k == 0 || k > uint64(c.scaleGroupLen(from)) {
+			return dst, corruptf("histograms: scale group of %d runs", k)
 		}
-		g := newSegment(c, from, int(k))
+		g := newScaleGroup(c, from, int(k))
 		if c.layouts[c.runs[from].layout].float {
 			out, src, err = g.decodeFloats(out, rest)
 		} else {

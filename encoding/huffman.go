@@ -8,54 +8,54 @@ import (
 )
 
 // Huffman-coded tokens, in the format of zstd's literals, which huff0 writes:
-// RFC 8878, sections 4.2 and 3.1.1.3.1.6. Here they are read several at a time: a
-// look at the next eight bits gives all tokens whose codes lie in them. Of tokens
-// of two bits that takes half of huff0's time (BenchmarkSets).
+// RFC 8878, sections 4.2 and 3.1.1.3.1.6. This decoder reads several tokens at a
+// time: a table lookup by the next eight bits gives all tokens whose codes lie in
+// them. For tokens of two bits this takes half of huff0's time (BenchmarkSets).
 
 const (
 	huffmanMaxBits = 11 // of a code
-	// lookWidth is how many bits a look sees. With one more, the looks take twice
-	// as long to prepare, 1.5 µs, and 4,096 tokens of two bits are read only 0.3 µs
-	// sooner.
-	lookWidth = 8
-	lookMost  = 6 // tokens
+	// decodeTableBits is the number of bits that a lookup examines. With one more,
+	// the tables take twice as long to prepare, 1.5 µs, and 4,096 tokens of two bits
+	// are decoded only 0.3 µs sooner.
+	decodeTableBits = 8
+	maxEntryTokens  = 6 // tokens
 )
 
-// look is what the next bits stand for: bits 0-7 how many of them, 8-55 tokens,
-// the first lowest, 56-63 how many these are. It is 0 if the first code is longer
-// than what a look sees.
-type look uint64
+// decodeEntry is what a lookup gives: the number of bits consumed (bits 0-7), up to
+// six tokens, the first lowest (bits 8-55), and the number of tokens (bits 56-63).
+// It is 0 if the first code is longer than the bits examined.
+type decodeEntry uint64
 
 const (
-	lookCount  look = 1 << 56
-	lookTokens look = lookCount - lookToken
-	lookToken  look = 1 << 8
-	lookLast        = 48 // bits before the last token
+	entryCountUnit      decodeEntry = 1 << 56
+	entryTokensMask     decodeEntry = entryCountUnit - entryTokenUnit
+	entryTokenUnit      decodeEntry = 1 << 8
+	entryLastTokenShift             = 48 // bits before the last token
 )
 
-func (l look) bits() uint  { return uint(l & (lookToken - 1)) }
-func (l look) count() uint { return uint(l / lookCount) }
+func (l decodeEntry) bits() uint  { return uint(l & (entryTokenUnit - 1)) }
+func (l decodeEntry) count() uint { return uint(l / entryCountUnit) }
 
 // bytes returns the tokens, the first lowest. The two highest bytes are no tokens.
-func (l look) bytes() uint64 { return bits.RotateLeft64(uint64(l), -8) }
+func (l decodeEntry) bytes() uint64 { return bits.RotateLeft64(uint64(l), -8) }
 
-// lookTable has a look for all bits it may see.
-type lookTable [1 << lookWidth]look
+// decodeTable has an entry for each value of the next decodeTableBits bits.
+type decodeTable [1 << decodeTableBits]decodeEntry
 
 // huffmanCode is the code of a column.
 type huffmanCode struct {
 	fse     fse.Scratch
-	weights [256]uint8 // of tokens: how many bits their codes are shorter than longest+1; 0 for no code
+	weights [256]uint8 // by token: longest+1 minus the length of its code; 0 for no code
 	longest uint       // bits
-	// Tokens by weight, so those with the longest codes first, and where those of
-	// a weight begin; and the first code of the weight, with zeros behind it to
-	// the length of the longest. The code of all is complete: code[longest+1] is
+	// tokens are sorted by weight, the longest codes first; first is the index of
+	// the first token of a weight, code the first code of a weight, padded with
+	// zeros to the longest length. The code is complete: code[longest+1] is
 	// 1 << longest.
 	tokens [256]uint8
 	first  [huffmanMaxBits + 2]uint
 	code   [huffmanMaxBits + 2]uint64
-	// looks[1<<w+x] is what x, the next w bits, stands for.
-	looks [2 << lookWidth]look
+	// tables[1<<w+x] is the entry of x, the next w bits, in the table of w bits.
+	tables [2 << decodeTableBits]decodeEntry
 }
 
 // read sets c to the code that src begins with and returns the rest of it.
@@ -81,8 +81,8 @@ func (c *huffmanCode) read(src []byte) ([]byte, error) {
 	return rest, c.sort(n + 1)
 }
 
-// readWeights reads the weights of all tokens but the last that has a code, and
-// returns how many they are.
+// readWeights reads the weights of all tokens but the last one with a code, and
+// returns their number.
 func (c *huffmanCode) readWeights(src []byte) (n int, rest []byte, err error) {
 	if len(src) < 2 {
 		return 0, nil, corruptf("TOK: no weights")
@@ -112,7 +112,8 @@ func (c *huffmanCode) readWeights(src []byte) (n int, rest []byte, err error) {
 	return copy(c.weights[:], ws), rest[size:], nil
 }
 
-// sort sets what follows from the weights of n tokens.
+// sort orders the tokens by weight and assigns their codes, from the weights of the
+// first n tokens.
 func (c *huffmanCode) sort(n int) error {
 	var count [huffmanMaxBits + 2]uint
 	for _, w := range c.weights[:n] {
@@ -137,32 +138,32 @@ func (c *huffmanCode) sort(n int) error {
 	return nil
 }
 
-// ofWeight returns the tokens of a weight.
+// ofWeight returns the tokens whose code has the given weight.
 func (c *huffmanCode) ofWeight(w uint) []uint8 { return c.tokens[c.first[w]:c.first[w+1]] }
 
-// prepare sets the looks. A look at w bits is a code of l bits and a look at the
-// w-l bits behind it: so those of all widths up to w-l are set first.
+// prepare fills the tables. An entry for w bits is a code of l bits followed by the
+// entry for the w-l bits behind it, so the narrower tables are filled first.
 func (c *huffmanCode) prepare() {
 	shortest := uint(1)
 	for len(c.ofWeight(c.longest+1-shortest)) == 0 {
 		shortest++
 	}
-	clear(c.looks[1 : 1<<shortest])
-	for width := shortest; width <= lookWidth; width++ {
-		if lookWidth-shortest < width && width < lookWidth {
-			continue // no code is so short that it leaves that many bits
+	clear(c.tables[1 : 1<<shortest])
+	for width := shortest; width <= decodeTableBits; width++ {
+		if decodeTableBits-shortest < width && width < decodeTableBits {
+			continue // no code is short enough to leave that many bits
 		}
 		// Codes longer than the width come first.
-		most := min(width, c.longest)
-		at := uint(c.code[c.longest+1-most]) >> (c.longest - most) << (width - most)
-		clear(c.looks[1<<width : 1<<width+at])
+		longest := min(width, c.longest)
+		at := uint(c.code[c.longest+1-longest]) >> (c.longest - longest) << (width - longest)
+		clear(c.tables[1<<width : 1<<width+at])
 		at += 1 << width
-		for l := most; l >= shortest; l-- {
-			behind := c.looks[1<<(width-l) : 2<<(width-l)]
-			full := width-l >= lookMost*shortest // some may be, of the shortest codes
+		for l := longest; l >= shortest; l-- {
+			behind := c.tables[1<<(width-l) : 2<<(width-l)]
+			full := width-l >= maxEntryTokens*shortest // some may be, of the shortest codes
 			for _, t := range c.ofWeight(c.longest + 1 - l) {
-				one := lookCount + lookToken*look(t) + look(l)
-				to := c.looks[at:][:len(behind)]
+				one := entryCountUnit + entryTokenUnit*decodeEntry(t) + decodeEntry(l)
+				to := c.tables[at:][:len(behind)]
 				at += uint(len(behind))
 				if full {
 					for i, b := range behind {
@@ -178,18 +179,20 @@ func (c *huffmanCode) prepare() {
 	}
 }
 
-// behind returns the look of one, of one token, and then l.
-func (l look) behind(one look) look { return l&^lookTokens + l&lookTokens<<8&lookTokens + one }
-
-// cut returns l without its last token if it has no room for one more.
-func (c *huffmanCode) cut(l look) look {
-	if l.count() < lookMost {
-		return l
-	}
-	return l - lookCount - look(c.longest+1) + look(c.weights[uint8(l>>lookLast)])
+// behind returns the entry of one, which has one token, followed by those of l.
+func (l decodeEntry) behind(one decodeEntry) decodeEntry {
+	return l&^entryTokensMask + l&entryTokensMask<<8&entryTokensMask + one
 }
 
-// one returns the first token of bits, and how many bits its code has.
+// cut returns l without its last token if l has no room for another.
+func (c *huffmanCode) cut(l decodeEntry) decodeEntry {
+	if l.count() < maxEntryTokens {
+		return l
+	}
+	return l - entryCountUnit - decodeEntry(c.longest+1) + decodeEntry(c.weights[uint8(l>>entryLastTokenShift)])
+}
+
+// one returns the first token of bits and the length of its code in bits.
 func (c *huffmanCode) one(bits uint64) (t byte, n uint) {
 	x := bits >> (64 - c.longest)
 	w := uint(1)
@@ -199,8 +202,8 @@ func (c *huffmanCode) one(bits uint64) (t byte, n uint) {
 	return c.tokens[c.first[w]+uint((x-c.code[w])>>(w-1))], c.longest + 1 - w
 }
 
-// decode sets the tokens of one stream, or of four, which src is all of, that out
-// has from from on, 0 or the first of a stream, up to to.
+// decode decodes tokens [from, to) into out[from:to]. src is one stream or, if four
+// is set, four of them with their sizes; from is 0 or the first token of a stream.
 func (c *huffmanCode) decode(out, src []byte, four bool, from, to int) error {
 	var ss [4]huffmanStream
 	var err error
@@ -217,9 +220,9 @@ func (c *huffmanCode) decode(out, src []byte, four bool, from, to int) error {
 			ss[i].limit(uint(from), uint(to))
 		}
 	}
-	c.most(&ss, out, src)
+	c.decodeAll(&ss, out, src)
 	for i := range ss {
-		c.alone(&ss[i], out, src)
+		c.decodeOne(&ss[i], out, src)
 		if err := c.finish(&ss[i], out, src); err != nil {
 			return err
 		}
@@ -227,11 +230,11 @@ func (c *huffmanCode) decode(out, src []byte, four bool, from, to int) error {
 	return nil
 }
 
-// streamLen returns how many of n tokens each of four streams has but the last,
-// which may have fewer.
+// streamLen returns the number of tokens in each of four streams of n tokens; the
+// last stream may have fewer.
 func streamLen(n int) int { return (n + 3) / 4 }
 
-// fourStreams finds the streams of n tokens that src is all of.
+// fourStreams splits src into the four streams of n tokens.
 func fourStreams(src []byte, n int) (ss [4]huffmanStream, err error) {
 	const sizes = 3 * 2 // of all streams but the last
 	if len(src) < sizes {
@@ -252,8 +255,8 @@ func fourStreams(src []byte, n int) (ss [4]huffmanStream, err error) {
 	return ss, nil
 }
 
-// huffmanStream is a stream of codes and where its tokens go. It is read from its
-// end: the highest bit that is set is a mark, the next lower ones are the first
+// huffmanStream is a stream of codes and the range of tokens that it yields. It is
+// read from its end: the highest set bit is a mark, the bits below it are the first
 // code, its own first bit highest.
 type huffmanStream struct {
 	from, to uint // bytes of the source
@@ -271,7 +274,8 @@ func (s *huffmanStream) begin(src []byte, from, to, at, end int) error {
 	return nil
 }
 
-// limit leaves out the tokens from to on, and all if none is from from on.
+// limit restricts the stream to tokens [from, to); a stream without any of them
+// becomes empty.
 func (s *huffmanStream) limit(from, to uint) {
 	if s.end <= from || s.at >= to {
 		*s = huffmanStream{}
@@ -280,15 +284,15 @@ func (s *huffmanStream) limit(from, to uint) {
 	}
 }
 
-// next returns the bits that come next, the first highest: 56 at least, behind
-// which the lowest is set, so that it tells how many have been shifted out. There
-// are 57 left or more.
+// next returns the next bits, at least 56, the first highest. The lowest bit is set
+// as a mark: its position tells how many bits have been shifted out. At least 57
+// bits must be left.
 func (s *huffmanStream) next(src []byte) uint64 {
 	size := (s.left + 7) / 8
 	return wordAt(src, s.from+size-8)<<((8*size-s.left)&63) | 1
 }
 
-// last returns what is left, fewer than 57 bits, and zeros behind it.
+// last returns the remaining bits, fewer than 57, followed by zeros.
 func (s *huffmanStream) last(src []byte) uint64 {
 	size := (s.left + 7) / 8
 	word := uint64(0)
@@ -299,21 +303,21 @@ func (s *huffmanStream) last(src []byte) uint64 {
 }
 
 const (
-	looksAtOnce = 5 // and one code: 51 bits at most
-	// roomAtOnce is how many tokens all looks at once give at most, and the two
-	// bytes behind that a look writes.
-	roomAtOnce = looksAtOnce*lookMost + 2
+	lookupsPerRefill = 5 // and one code: 51 bits at most
+	// refillRoom is the maximum number of tokens that these lookups yield, plus the
+	// two bytes that a lookup writes past its tokens.
+	refillRoom = lookupsPerRefill*maxEntryTokens + 2
 )
 
-// near reports whether the stream is so near to its end that each step has to be
-// checked.
-func (s *huffmanStream) near() bool { return s.left < 64 || s.at+roomAtOnce > s.end }
+// near reports whether the stream is close enough to its end that every step must
+// be checked.
+func (s *huffmanStream) near() bool { return s.left < 64 || s.at+refillRoom > s.end }
 
-// most reads the streams up to near their ends. The looks of one depend on each
-// other, and so two streams take turns; of more the state has no room in the
-// processor's registers.
-func (c *huffmanCode) most(ss *[4]huffmanStream, out, src []byte) {
-	looks := (*lookTable)(c.looks[1<<lookWidth:])
+// decodeAll decodes the streams until each is near its end. The lookups of a stream
+// depend on each other, so two streams are interleaved; the state of more than two
+// does not fit the processor's registers.
+func (c *huffmanCode) decodeAll(ss *[4]huffmanStream, out, src []byte) {
+	table := (*decodeTable)(c.tables[1<<decodeTableBits:])
 	for busy := true; busy; {
 		busy = false
 		for k := 0; k < 4; k += 2 {
@@ -324,56 +328,56 @@ func (c *huffmanCode) most(ss *[4]huffmanStream, out, src []byte) {
 			busy = true
 			x, y := a.next(src), b.next(src)
 			i, j := a.at, b.at
-			x, i = looks.take(x, i, out)
-			y, j = looks.take(y, j, out)
-			x, i = looks.take(x, i, out)
-			y, j = looks.take(y, j, out)
-			x, i = looks.take(x, i, out)
-			y, j = looks.take(y, j, out)
-			x, i = looks.take(x, i, out)
-			y, j = looks.take(y, j, out)
-			x, i = looks.take(x, i, out)
-			y, j = looks.take(y, j, out)
+			x, i = table.take(x, i, out)
+			y, j = table.take(y, j, out)
+			x, i = table.take(x, i, out)
+			y, j = table.take(y, j, out)
+			x, i = table.take(x, i, out)
+			y, j = table.take(y, j, out)
+			x, i = table.take(x, i, out)
+			y, j = table.take(y, j, out)
+			x, i = table.take(x, i, out)
+			y, j = table.take(y, j, out)
 			a.left -= uint(bits.TrailingZeros64(x))
 			b.left -= uint(bits.TrailingZeros64(y))
 			a.at, b.at = i, j
-			if looks[x>>(64-lookWidth)] == 0 { // maybe all the time
+			if table[x>>(64-decodeTableBits)] == 0 { // maybe all the time
 				c.step(a, x, out)
 			}
-			if looks[y>>(64-lookWidth)] == 0 {
+			if table[y>>(64-decodeTableBits)] == 0 {
 				c.step(b, y, out)
 			}
 		}
 	}
 }
 
-// alone is most for one stream.
-func (c *huffmanCode) alone(s *huffmanStream, out, src []byte) {
-	looks := (*lookTable)(c.looks[1<<lookWidth:])
+// decodeOne is decodeAll for one stream.
+func (c *huffmanCode) decodeOne(s *huffmanStream, out, src []byte) {
+	table := (*decodeTable)(c.tables[1<<decodeTableBits:])
 	for !s.near() {
 		x, at := s.next(src), s.at
-		x, at = looks.take(x, at, out)
-		x, at = looks.take(x, at, out)
-		x, at = looks.take(x, at, out)
-		x, at = looks.take(x, at, out)
-		x, at = looks.take(x, at, out)
+		x, at = table.take(x, at, out)
+		x, at = table.take(x, at, out)
+		x, at = table.take(x, at, out)
+		x, at = table.take(x, at, out)
+		x, at = table.take(x, at, out)
 		s.left -= uint(bits.TrailingZeros64(x))
 		s.at = at
-		if looks[x>>(64-lookWidth)] == 0 {
+		if table[x>>(64-decodeTableBits)] == 0 {
 			c.step(s, x, out)
 		}
 	}
 }
 
-// take takes a look at bits and writes its tokens to out from at on, where there
-// are eight bytes or more.
-func (looks *lookTable) take(bits uint64, at uint, out []byte) (uint64, uint) {
-	l := looks[bits>>(64-lookWidth)]
+// take looks up bits and writes the tokens to out[at:], which has at least eight
+// bytes.
+func (table *decodeTable) take(bits uint64, at uint, out []byte) (uint64, uint) {
+	l := table[bits>>(64-decodeTableBits)]
 	putWord(out, at, l.bytes())
 	return bits << (l & 63), at + l.count()
 }
 
-// step takes the first code of bits.
+// step decodes the first code of bits.
 func (c *huffmanCode) step(s *huffmanStream, bits uint64, out []byte) {
 	t, n := c.one(bits)
 	out[s.at] = t
@@ -381,9 +385,9 @@ func (c *huffmanCode) step(s *huffmanStream, bits uint64, out []byte) {
 	s.left -= n
 }
 
-// finish reads the rest of a stream.
+// finish decodes the rest of a stream.
 func (c *huffmanCode) finish(s *huffmanStream, out, src []byte) error {
-	looks := (*lookTable)(c.looks[1<<lookWidth:])
+	table := (*decodeTable)(c.tables[1<<decodeTableBits:])
 	at, end := s.at, s.end
 	for at < end && s.left > 0 {
 		left := s.left
@@ -393,8 +397,8 @@ func (c *huffmanCode) finish(s *huffmanStream, out, src []byte) error {
 		} else {
 			x = s.next(src)
 		}
-		for range looksAtOnce {
-			l := looks[x>>(64-lookWidth)]
+		for range lookupsPerRefill {
+			l := table[x>>(64-decodeTableBits)]
 			if n := l.bits(); l != 0 && n <= left && at+8 <= end {
 				putWord(out, at, l.bytes())
 				at += l.count()

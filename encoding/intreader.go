@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// intHeader is what is known of a column of integers before its residuals: see
-// ints.go.
+// intHeader holds the decoded fields before the residuals of a column of integers:
+// see ints.go.
 type intHeader struct {
 	order  Order
 	coder  Coder
@@ -20,8 +20,8 @@ type intHeader struct {
 	sparse sparseHeader
 }
 
-// parse sets h, which is zero, to what stands before the residuals of the column
-// src of n ≥ 1 integers, and checks that their bits are there.
+// parse reads the fields before the residuals of the column src of n ≥ 1 integers
+// into h, which must be zero, and checks that src is long enough.
 func (h *intHeader) parse(src []byte, n int) (rest []byte, err error) {
 	if len(src) == 0 {
 		return nil, corruptf("integers: no id byte")
@@ -81,7 +81,7 @@ func (h *intHeader) parse(src []byte, n int) (rest []byte, err error) {
 	return rest, err
 }
 
-// heads returns how many of the first integers have no residual.
+// heads returns the number of leading integers that have no residual.
 func (o Order) heads() int {
 	if o == OrderGrid {
 		return 0
@@ -89,11 +89,11 @@ func (o Order) heads() int {
 	return int(o)
 }
 
-// decodeBlock is the number of values that are unpacked and summed at a time,
-// so that all passes over them find them in the nearest cache.
+// decodeBlock is the number of values that are unpacked and summed at a time: few
+// enough that all passes over them stay in the nearest cache.
 const decodeBlock = 512
 
-// intReader gives the integers of a column, a block at a time.
+// intReader decodes the integers of a column, a block at a time.
 type intReader struct {
 	header intHeader
 	pack   packReader
@@ -104,9 +104,9 @@ type intReader struct {
 	step   uint64       // the last difference, times gcd
 }
 
-// begin reads the header of the column src of n integers and makes ready to give
-// those from i on, or from some before, up to j: 0 ≤ i < j ≤ n. It returns which
-// is the first.
+// begin reads the header of the column src of n integers and prepares to decode
+// integers [i, j), or some before i and these, with 0 ≤ i < j ≤ n. It returns the
+// index of the first.
 func (r *intReader) begin(src []byte, n, i, j int) (from int, err error) {
 	h := &r.header
 	rest, err := h.parse(src, n)
@@ -135,8 +135,8 @@ func (r *intReader) begin(src []byte, n, i, j int) (from int, err error) {
 	return heads + at, err
 }
 
-// heads writes the integers that have no residual to w, which begins with the
-// first of the column, and returns the rest of w.
+// heads writes the integers that have no residual to w, which starts at the first
+// integer of the column, and returns the rest of w.
 func (r *intReader) heads(w []uint64) []uint64 {
 	heads := min(r.header.order.heads(), len(w))
 	if heads > 0 {
@@ -148,19 +148,19 @@ func (r *intReader) heads(w []uint64) []uint64 {
 	return w[heads:]
 }
 
-// block returns how many of n values that are to come are read at a time.
+// block returns the number of values to decode next, of n remaining ones.
 func (r *intReader) block(n int) int { return min(n, decodeBlock, r.left) }
 
-// readScratch is the memory that a column of other coders than PACK is read
-// with, or one with restart points.
+// readScratch is the memory needed to decode columns with restart points or with
+// another coder than PACK.
 type readScratch struct {
 	points pointReader
 	tokens tokenReader
 	words  []uint64 // SPARSE: gaps and values
 }
 
-// A pool, because the Decode functions are plain functions, too, and the tables
-// of huff0 are some kilobytes.
+// A pool, because the Decode functions keep no state and the tables of huff0 take
+// some kilobytes.
 var readScratches = sync.Pool{New: func() any { return new(readScratch) }}
 
 func (r *intReader) scratch() *readScratch {
@@ -170,7 +170,7 @@ func (r *intReader) scratch() *readScratch {
 	return r.memory
 }
 
-// end gives memory back. It is called once, whether begin failed or not.
+// end returns the memory to the pool. It must be called once, even if begin failed.
 func (r *intReader) end() {
 	if r.memory != nil {
 		r.memory.points.src = nil // which is the caller's
@@ -178,8 +178,8 @@ func (r *intReader) end() {
 	}
 }
 
-// beginResiduals makes ready to give the residuals from i on, or from some before,
-// up to j: 0 ≤ i < j ≤ n. It returns which is the first.
+// beginResiduals prepares to decode residuals [i, j), or some before i and these,
+// of n, with 0 ≤ i < j ≤ n. It returns the index of the first.
 func (r *intReader) beginResiduals(src []byte, n, i, j int) (from int, err error) {
 	switch h := &r.header; h.coder {
 	case CoderPack:
@@ -193,7 +193,7 @@ func (r *intReader) beginResiduals(src []byte, n, i, j int) (from int, err error
 			return 0, err
 		}
 		err = r.scratch().tokens.begin(h, n, from, j, extraBits)
-		switch h.order { // of what tokens stand for these are part
+		switch h.order { // the token reader applies these itself
 		case OrderRaw:
 			h.gcd, r.value = 1, 0
 		case OrderDelta:
@@ -217,7 +217,7 @@ func (r *intReader) beginResiduals(src []byte, n, i, j int) (from int, err error
 	return from, err
 }
 
-// residuals fills the next block.
+// residuals decodes the next block of residuals into us.
 func (r *intReader) residuals(us []uint64) error {
 	switch r.header.coder {
 	case CoderConst:

@@ -31,33 +31,33 @@ const (
 	tryDelta2 orders = 1 << OrderDelta2
 	tryGrid   orders = 1 << OrderGrid // in the full tier, of long columns
 	tryAll           = tryRaw | tryDelta | tryDelta2
-	binary2   orders = 1 << 4 // look for powers of two as divisor only
+	powersOf2 orders = 1 << 4 // only powers of two are considered as divisor
 	hinted    orders = 1 << 5 // the one order is a hint: try all if another looks better
 	inner     orders = 1 << 6 // a column inside a SPARSE one
-	entered   orders = 1 << 7 // parts of the column will be read: with restart points, if it is long
+	restarts  orders = 1 << 7 // parts of the column will be read: add restart points if it is long
 )
 
-// plan is the choice made for a column: the order, the coder, and what the
-// residuals and the numbers before them take.
+// plan is the choice made for a column: the order, the coder, and the estimated
+// size.
 type plan struct {
-	order  Order
-	coder  Coder
-	centre int64 // of TOK and SPARSE
-	cost   int   // in bits
-	window       // of PACK, which is taken if the coder turns out not to be shorter
+	order     Order
+	coder     Coder
+	centre    int64 // of TOK and SPARSE
+	cost      int   // in bits
+	packRange       // for PACK, used if the coder turns out not to be shorter
 }
 
-// planInts chooses the order that takes the fewest bits; the first of equals,
-// which is also the faster one to decode.
+// planInts chooses the order with the lowest cost, in a tie the first, which is also
+// the fastest to decode.
 func planInts(ks []int64, try orders, s *scratch) plan {
-	if try&hinted != 0 && (len(ks) >= pruneFrom || !looksBest(ks, try)) {
+	if try&hinted != 0 && (len(ks) >= pruneFrom || !hintStillBest(ks, try)) {
 		try |= tryAll
 	}
 	if bits.OnesCount8(uint8(try&tryAll)) > 1 {
 		switch {
 		case len(ks) >= pruneFrom:
 			try = pruneOrders(ks, try, s)
-		case s.short(len(ks)) && len(ks) >= fewFrom:
+		case s.short(len(ks)) && len(ks) >= sampledOrderMinValues:
 			try = likeliestOrder(ks, try)
 		}
 	}
@@ -66,7 +66,7 @@ func planInts(ks []int64, try orders, s *scratch) plan {
 		if try&(1<<o) == 0 || int(o) >= len(ks) {
 			continue
 		}
-		sp := &s.spreads[o]
+		sp := &s.stats[o]
 		sp.measure(ks, o)
 		p := sp.plan(s.tier, try)
 		p.order = o
@@ -80,19 +80,19 @@ func planInts(ks []int64, try orders, s *scratch) plan {
 	return best
 }
 
-// plan chooses the coder. In the full tier the one that takes the fewest bits,
-// PACK if it takes hardly more, because it is the fastest to read.
-func (s *spread) plan(tier Tier, try orders) plan {
+// plan chooses the coder: in the full tier the one with the lowest cost, or PACK if
+// it costs hardly more, because PACK is the fastest to decode.
+func (s *residualStats) plan(tier Tier, try orders) plan {
 	w := s.best()
-	p := plan{coder: CoderPack, window: w, cost: w.cost, centre: s.centre}
+	p := plan{coder: CoderPack, packRange: w, cost: w.cost, centre: s.centre}
 	if tier != Full || s.n < tokensFrom || w.width == 0 && !w.patched {
 		return p
 	}
-	least := w.cost
-	if cost, ok := s.tokenBits(); ok && cost+cost/packBias < least {
-		p.coder, p.cost, least = s.shape(), cost, cost
+	lowest := w.cost
+	if cost, ok := s.tokenBits(); ok && cost+cost/packBias < lowest {
+		p.coder, p.cost, lowest = s.shape(), cost, cost
 	}
-	if cost, _ := s.sparseBits(); try&inner == 0 && cost < least-least/packBias {
+	if cost, _ := s.sparseBits(); try&inner == 0 && cost < lowest-lowest/packBias {
 		p.coder, p.cost = CoderSparse, cost
 	}
 	return p
@@ -106,40 +106,41 @@ const (
 	packBias = 32
 )
 
-// looksBest reports whether of a few residuals no other order leaves fewer bits
-// than the one of try. A bit in sixteen is no difference.
-func looksBest(ks []int64, try orders) bool {
-	least, own := 64, 64
+// hintStillBest reports whether, on sampled residuals, no other order is narrower
+// than the one in try by more than a bit in sixteen.
+func hintStillBest(ks []int64, try orders) bool {
+	narrowest, own := 64, 64
 	for o := OrderRaw; o <= OrderDelta2 && int(o) < len(ks); o++ {
-		width := fewWidth(ks, o)
-		if least = min(least, width); try&(1<<o) != 0 {
+		width := sampledWidth(ks, o)
+		if narrowest = min(narrowest, width); try&(1<<o) != 0 {
 			own = width
 		}
 	}
-	return own <= least+1+least/16
+	return own <= narrowest+1+narrowest/16
 }
 
-// likeliestOrder returns the order of the set that leaves the fewest bits of a
-// few residuals; delta2, which of noise only seems to leave fewer, if it leaves
-// two bits less.
+// likeliestOrder returns the order of the set whose sampled residuals are the
+// narrowest. delta2 must win by two bits, because on noise it only appears
+// narrower.
 func likeliestOrder(ks []int64, try orders) orders {
-	likeliest, least := try, 66
+	likeliest, narrowest := try, 66
 	for o := OrderRaw; o <= OrderDelta2 && int(o) < len(ks); o++ {
 		if try&(1<<o) == 0 {
 			continue
 		}
-		width := fewWidth(ks, o)
+		width := sampledWidth(ks, o)
 		if o == OrderDelta2 {
 			width++
 		}
-		if width < least {
-			likeliest, least = try&^tryAll|1<<o, width
+		if width < narrowest {
+			likeliest, narrowest = try&^tryAll|1<<o, width
 		}
 	}
 	return likeliest
 }
 
-// headCost returns the bits before the residuals, as far as orders differ.
+// headCost returns the size in bits of the fields before the residuals that differ
+// between orders.
 func headCost(ks []int64, p plan) int {
 	low := p.low
 	if p.coder != CoderPack {
@@ -160,8 +161,8 @@ const (
 	pruneStretch = 48
 )
 
-// pruneOrders returns the orders worth measuring in full: those that a few
-// stretches of the column do not show to be an eighth worse than the best.
+// pruneOrders returns the orders worth measuring in full: those not more than an
+// eighth worse than the best on a few stretches of the column.
 func pruneOrders(ks []int64, try orders, s *scratch) orders {
 	var cost [3]int
 	best := math.MaxInt
@@ -169,7 +170,7 @@ func pruneOrders(ks []int64, try orders, s *scratch) orders {
 		if try&(1<<o) == 0 {
 			continue
 		}
-		sp := &s.spreads[o]
+		sp := &s.stats[o]
 		sp.begin(ks, o)
 		for i := range pruneParts {
 			at := i * (len(ks) - pruneStretch) / (pruneParts - 1)
@@ -189,13 +190,13 @@ func pruneOrders(ks []int64, try orders, s *scratch) orders {
 func varintLen(v int64) int { return (bits.Len64(zigzag(v)|1) + 6) / 7 }
 
 // appendInts appends a column of at least one integer and returns the plan it
-// followed. It leaves vs alone; vs may be s.ints.
+// followed. vs is not modified; it may be s.ints.
 func appendInts(dst []byte, vs []int64, try orders, s *scratch) ([]byte, plan) {
-	if step, ok := arithmetic(vs); ok && try&^(inner|entered) != tryRaw {
+	if step, ok := arithmetic(vs); ok && try&^(inner|restarts) != tryRaw {
 		return appendArithmetic(dst, vs[0], step)
 	}
 	h := intHead{base: vs[0], gcd: 1}
-	if try&binary2 != 0 {
+	if try&powersOf2 != 0 {
 		h.gcd = commonPowerOfTwo(vs)
 	} else {
 		h.gcd = commonDivisor(vs)
@@ -222,7 +223,7 @@ func appendInts(dst []byte, vs []int64, try orders, s *scratch) ([]byte, plan) {
 	if h.order == OrderRaw || h.order == OrderGrid {
 		h.base = origin
 	}
-	pointed := try&entered != 0 && s.tier == Full && len(ks) >= pointsFrom
+	pointed := try&restarts != 0 && s.tier == Full && len(ks) >= pointsFrom
 	s.words = sized(s.words, len(ks))
 	if p.coder != CoderPack {
 		at := len(dst)
@@ -235,13 +236,13 @@ func appendInts(dst []byte, vs []int64, try orders, s *scratch) ([]byte, plan) {
 	us := residuals(s.words, ks, p.order, p.low)
 	h.coder, h.low = CoderPack, p.low
 	if p.width == 0 && !p.patched {
-		// Two numbers are all there is: the divisor would cost more than it saves.
+		// The column is two numbers: the divisor would cost more than it saves.
 		h.coder, h.low, h.first, h.gcd = CoderConst, h.low*int64(h.gcd), h.first*int64(h.gcd), 1
 	}
 	at := len(dst)
 	dst = h.append(dst)
 	if h.coder == CoderPack {
-		if pointed && h.order.heads() > 0 && p.width > 0 { // else the patches are all there is
+		if pointed && h.order.heads() > 0 && p.width > 0 { // at width 0 there is nothing to skip but patches
 			dst[at] |= intPoints
 			dst = h.appendPoints(dst, ks, [pointParts]int{}, false)
 		}
@@ -271,10 +272,10 @@ func appendEntropy(dst []byte, h intHead, ks []int64, p plan, pointed bool, s *s
 	}
 	dst, ok := s.appendTokens(dst, xs, p.coder, extra)
 	size := 8 * (len(dst) - at)
-	return dst, ok && size+size/packBias < p.window.cost+8*(len(h.append(nil))+2)
+	return dst, ok && size+size/packBias < p.packRange.cost+8*(len(h.append(nil))+2)
 }
 
-// intHead is what stands before the residuals of a column of integers.
+// intHead holds the fields before the residuals of a column of integers.
 type intHead struct {
 	order Order
 	coder Coder
@@ -321,7 +322,7 @@ func (s *scratch) toGrid(ks []int64) int64 {
 	return step
 }
 
-// arithmetic reports whether all values are equally far apart, and how far.
+// arithmetic reports whether vs is an arithmetic progression, and its step.
 func arithmetic(vs []int64) (step int64, ok bool) {
 	if len(vs) == 1 {
 		return 0, true
@@ -337,7 +338,7 @@ func arithmetic(vs []int64) (step int64, ok bool) {
 	return step, true
 }
 
-// appendArithmetic appends the column of values that are equally far apart.
+// appendArithmetic appends the column of an arithmetic progression.
 func appendArithmetic(dst []byte, first, step int64) ([]byte, plan) {
 	if step == 0 {
 		return intHead{base: first, gcd: 1}.append(dst), plan{order: OrderRaw}
@@ -345,8 +346,9 @@ func appendArithmetic(dst []byte, first, step int64) ([]byte, plan) {
 	return intHead{order: OrderDelta, base: first, gcd: 1, low: step}.append(dst), plan{order: OrderDelta}
 }
 
-// residuals writes what the order leaves of ks, minus low, and returns them. us
-// is as long as ks, which is measured from its grid already if that is the order.
+// residuals writes the residuals of ks in the order o, minus centre, to us and
+// returns them. us is as long as ks. For OrderGrid ks holds distances from the grid
+// already.
 func residuals(us []uint64, ks []int64, o Order, centre int64) []uint64 {
 	us = us[:len(ks)]
 	low := uint64(centre)

@@ -117,7 +117,7 @@ func TestWindowsAreNearTheBest(t *testing.T) {
 				best = min(best, cost(low, width))
 			}
 		}
-		var s spread
+		var s residualStats
 		s.measure(ks, OrderRaw)
 		w := s.best()
 		if got := cost(w.low, w.width); got > best+best/4+64 {
@@ -161,9 +161,9 @@ func TestLongColumnsAreNotWorseThanTheirBestOrder(t *testing.T) {
 func TestSpotsAreSpreadEvenly(t *testing.T) {
 	f := func(n, m int) {
 		t.Helper()
-		spots := spotsOf(n, m)
+		indexes := sampleIndexesOf(n, m)
 		for i := range n {
-			if got, want := spots.at(i), (2*i+1)*m/(2*n); got != want {
+			if got, want := indexes.at(i), (2*i+1)*m/(2*n); got != want {
 				t.Fatalf("place %d of %d in %d: %d, want %d", i, n, m, got, want)
 			}
 		}

@@ -5,29 +5,29 @@ import (
 	"math"
 )
 
-// Restart points: what has to be known to read a long column from the middle on.
-// The residuals are four parts, the parts that four Huffman streams are, and
-// before each part but the first a point says what the parts before it come to:
+// Restart points: the state needed to decode a long column from the middle on. The
+// residuals are split into four parts, the same as those of four Huffman streams.
+// Each part but the first has a restart point, which sums up the part before it:
 //
 //	┌────────────────────────┬───────────────┬─────────────────────────┐
 //	│ [zv sum of residuals]  │ [zv distance] │ [uv bits]               │  three times
 //	└────────────────────────┴───────────────┴─────────────────────────┘
 //	  delta │ delta2           delta2          tokens have extra bits
 //
-// All three are those of the part before the point. The distance is how far, in
-// units of gcd, the values get in it beyond where the step before it leads. Who
-// reads over a point compares.
+// All three belong to the part before the point. The distance is how far, in units
+// of gcd, the values of that part go beyond where the step before it leads. A
+// decoder that passes a point compares it with its own state.
 
 const (
 	pointParts = 4
-	// pointsFrom is the number of values from which on columns have points. They
-	// take 3 to 30 bytes, half a hundredth of the column, and its last twelfth is
-	// read in a third to half of the time (BenchmarkFloatsDecodeEnd).
+	// pointsFrom is the number of values from which on columns have points. Points
+	// take 3 to 30 bytes, 0.5 % of the column, and cut the time to decode its last
+	// twelfth to a third or half (BenchmarkFloatsDecodeEnd).
 	pointsFrom = 2048
 )
 
-// partLen returns the residuals of every part but the last, which may be shorter.
-// Packed ones begin at a whole byte.
+// partLen returns the number of residuals in each part; the last part may be
+// shorter. Parts of packed residuals begin at a whole byte.
 func (c Coder) partLen(residuals int) int {
 	part := (residuals + pointParts - 1) / pointParts
 	if c == CoderPack {
@@ -36,8 +36,8 @@ func (c Coder) partLen(residuals int) int {
 	return part
 }
 
-// appendPoints appends the points of ks. extra are the extra bits of each part,
-// which are written if tokens have any.
+// appendPoints appends the points of ks. extra is the number of extra bits in each
+// part, written only if wide.
 func (h intHead) appendPoints(dst []byte, ks []int64, extra [pointParts]int, wide bool) []byte {
 	heads := h.order.heads()
 	part := h.coder.partLen(len(ks) - heads)
@@ -59,8 +59,8 @@ func (h intHead) appendPoints(dst []byte, ks []int64, extra [pointParts]int, wid
 	return dst
 }
 
-// parsePoints finds the points of a column of m residuals, of which everything
-// before them is known.
+// parsePoints reads the points of a column of m residuals. The fields before them
+// in h are set already.
 func (h *intHeader) parsePoints(src []byte, m int, extra bool) (rest []byte, err error) {
 	numbers := 0 // of a point
 	switch h.order {
@@ -85,28 +85,28 @@ func (h *intHeader) parsePoints(src []byte, m int, extra bool) (rest []byte, err
 	return rest, nil
 }
 
-// pointReader gives the points of a column one after the other.
+// pointReader reads the points of a column in order.
 type pointReader struct {
 	order     Order
 	wide      bool   // tokens have extra bits
 	src       []byte // not read yet
 	part      int
-	gcd, low  uint64 // low is that of a whole part, times gcd
-	value     uint64 // before the next point: the last value,
-	step      uint64 // the last difference, times gcd,
-	extraBits uint   // and the extra bits of tokens
+	gcd, low  uint64 // low is summed over a whole part, times gcd
+	value     uint64 // last value before the next point
+	step      uint64 // last difference before it, times gcd
+	extraBits uint   // extra bits of tokens before it
 }
 
-// begin makes ready to read the points of a column of m residuals. Value and step
-// are those before the first.
+// begin prepares to read the points of a column of m residuals. value and step
+// belong to the values before the first residual.
 func (r *pointReader) begin(h *intHeader, m int, value, step uint64) {
 	part := h.coder.partLen(m)
 	*r = pointReader{order: h.order, wide: h.tokens.extra != nil, src: h.points,
 		part: part, gcd: h.gcd, low: uint64(h.low) * h.gcd * uint64(part), value: value, step: step}
 }
 
-// next reads the next point and returns how many residuals lie before it, behind
-// the point before it.
+// next reads the next point and returns the number of residuals between the
+// previous point and it, math.MaxInt if there is no further point.
 func (r *pointReader) next() (left int, err error) {
 	if len(r.src) == 0 {
 		return math.MaxInt, nil
@@ -134,8 +134,8 @@ func (r *pointReader) next() (left int, err error) {
 	return r.part, nil
 }
 
-// passed notes that n residuals more have been read. There is no point between
-// them, and if there is one behind them it has to say what they came to.
+// passed records that n more residuals have been decoded, none of them beyond the
+// next point. At a point it verifies that the decoder's state equals the point's.
 func (r *intReader) passed(n int) error {
 	if r.left -= n; r.left > 0 {
 		return nil
@@ -150,10 +150,11 @@ func (r *intReader) passed(n int) error {
 	return err
 }
 
-// enter goes to the last residual not after p that can be read without those
-// before it, and returns it, with the extra bits before it. If a value does not depend on those before it, these
-// are all whose number is a multiple of unit, which is 0 if the coder can begin
-// with the first only; if a column has points, it is these.
+// enter moves to the last residual at or before p at which decoding can start, and
+// returns its index and the number of extra bits before it. Decoding can start at
+// restart points; in a column without them whose values do not depend on previous
+// ones it can start at multiples of unit, which is 0 if the coder can start with
+// the first residual only.
 func (r *intReader) enter(p, unit int) (at int, extraBits uint, err error) {
 	for r.left <= p-at {
 		at += r.left

@@ -14,7 +14,7 @@ type scratch struct {
 	grid    []int64  // their distances from a grid
 	words   []uint64 // residuals
 	patches []patch
-	spreads [3]spread
+	stats   [3]residualStats
 	excs    exceptions
 	voters  []float64 // values that a formula is guessed by
 	// corrections of a decimal column, one a value, if corrected
@@ -33,8 +33,8 @@ type scratch struct {
 // of them: to measure all takes longer than to encode them.
 const shortColumn = 128
 
-// fewFrom is the number of values from which on a few say something of the order.
-const fewFrom = 16
+// sampledOrderMinValues is the number of values from which on a few say something of the order.
+const sampledOrderMinValues = 16
 
 // short reports whether a column of n values is chosen for by a few of them.
 func (s *scratch) short(n int) bool { return s.tier == Fast && n < shortColumn }

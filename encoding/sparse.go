@@ -50,14 +50,14 @@ func parseSparse(src []byte, n int) (h sparseHeader, err error) {
 	return h, err
 }
 
-// sparseReader gives residuals a block at a time.
+// sparseReader decodes residuals a block at a time.
 type sparseReader struct {
-	gaps, values []uint64 // those not given yet
-	at           uint64   // the residual behind the last change, from the start of the block, modulo 2^64
+	gaps, values []uint64 // not consumed yet
+	at           uint64   // index of the residual after the last change, relative to the block, modulo 2^64
 }
 
-// begin decodes gaps and values into the given memory, of n residuals, and
-// returns it grown.
+// begin decodes the gaps and values of n residuals into memory, which it returns,
+// grown if necessary.
 func (r *sparseReader) begin(memory []uint64, h sparseHeader, n int) ([]uint64, error) {
 	memory = sized(memory, 2*h.changes)
 	gaps, values := memory[:h.changes:h.changes], memory[h.changes:]
@@ -80,9 +80,8 @@ func (r *sparseReader) begin(memory []uint64, h sparseHeader, n int) ([]uint64, 
 	return memory, nil
 }
 
-// enterSparse leaves out the residuals before i and from j on. It returns i, or 0
-// if the values depend on those before them in such a way that they all have to
-// be read.
+// enterSparse skips the residuals before i and those from j on. It returns i, or 0
+// if the values depend on all previous ones in a way that cannot be skipped.
 func (r *intReader) enterSparse(i, j int) (from int) {
 	s, at, step := &r.sparse, 0, r.step
 	low := uint64(r.header.low) * r.header.gcd
@@ -136,11 +135,10 @@ func (r *sparseReader) next(us []uint64) {
 	r.at, r.gaps, r.values = at-uint64(len(us)), r.gaps[k:], values[k:]
 }
 
-// sparseToFloats fills vs with the floats of a SPARSE column: between two changes
-// they lie on a line, mostly a level one, so no residuals are needed. It returns
-// false for the orders of which that is not so, and if the lines are so short that
-// a loop over all residuals takes less than one for each line: what a line saves
-// of an integer is its sum, of a decimal a division.
+// sparseToFloats fills vs with the floats of a SPARSE column without expanding the
+// residuals: between two changes the values lie on a line, usually a level one. It
+// returns false for orders where this does not hold, and where the lines are too
+// short to pay: per value a line saves an addition, and for decimals a division.
 func (r *intReader) sparseToFloats(vs []float64, f formula) bool {
 	shortest := 8
 	if f.transform == TransformInt {

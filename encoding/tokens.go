@@ -36,15 +36,16 @@ type tokenShape struct {
 	ranges     [256]tokenRange // of every byte
 }
 
-// tokenRange is what a token stands for: base + the next bits, cut by mask.
+// tokenRange is the range of residuals that a token stands for: base plus the next
+// extra bits, selected by mask.
 type tokenRange struct {
 	base, mask uint64
 	bits       uint
 	_          uint // a power of two in size is found by a shift
 }
 
-// noToken is so many bits that none are left: the mark of a byte that is no
-// token.
+// noToken marks a byte that is not a token: it consumes more bits than any column
+// has.
 const noToken = 1 << 40
 
 const (
@@ -84,8 +85,8 @@ func shapeOf(c Coder) *tokenShape {
 	return shapeA
 }
 
-// base returns the least of the residuals that a token stands for, and how many
-// extra bits tell them apart.
+// base returns the lowest residual that a token stands for, and the number of extra
+// bits of the token.
 func (s *tokenShape) base(token uint) (x uint64, extra uint) {
 	m, sign := uint64(token>>1), -uint64(token&1)
 	if token >= s.direct {
@@ -97,8 +98,8 @@ func (s *tokenShape) base(token uint) (x uint64, extra uint) {
 	return (m ^ sign) &^ (1<<extra - 1), extra
 }
 
-// tokenize sets tokens to those of xs and returns the number of extra bits of
-// all.
+// tokenize sets tokens to the tokens of xs and returns the total number of extra
+// bits.
 func (s *tokenShape) tokenize(tokens []byte, xs []uint64) (extra int) {
 	tokens = tokens[:len(xs)]
 	for i, x := range xs {
@@ -112,7 +113,7 @@ func (s *tokenShape) tokenize(tokens []byte, xs []uint64) (extra int) {
 	return extra
 }
 
-// appendExtra appends the extra bits of xs, size of them.
+// appendExtra appends the size extra bits of xs.
 func (s *tokenShape) appendExtra(dst []byte, xs []uint64, tokens []byte, size int) []byte {
 	at := len(dst)
 	dst = slices.Grow(dst, size/8+9)
@@ -135,8 +136,8 @@ func (s *tokenShape) appendExtra(dst []byte, xs []uint64, tokens []byte, size in
 	return dst[:at+(size+7)/8]
 }
 
-// tokenizeAll sets s.tokens to those of xs, which the coder c can hold, and returns
-// the number of extra bits of each part of them.
+// tokenizeAll sets s.tokens to the tokens of xs, all of which the coder c can hold,
+// and returns the number of extra bits in each part.
 func (s *scratch) tokenizeAll(xs []uint64, c Coder) (extra [pointParts]int) {
 	s.tokens = sized(s.tokens, len(xs))
 	part := c.partLen(len(xs))
@@ -147,8 +148,8 @@ func (s *scratch) tokenizeAll(xs []uint64, c Coder) (extra [pointParts]int) {
 	return extra
 }
 
-// appendTokens appends the residuals xs, whose tokens are s.tokens with so many
-// extra bits. It returns false if a Huffman code makes the tokens no shorter.
+// appendTokens appends the residuals xs, whose tokens are in s.tokens and have size
+// extra bits. It returns false if Huffman coding does not make the tokens shorter.
 func (s *scratch) appendTokens(dst []byte, xs []uint64, c Coder, size int) (_ []byte, ok bool) {
 	mode, compress := byte(tokenModeOne), huff0.Compress1X
 	if len(xs) >= tokenFourFrom {

@@ -39,8 +39,8 @@ func parseTokens(src []byte, extra bool) (h tokenHeader, err error) {
 	return h, nil
 }
 
-// unit returns how many of n residuals lie between those that can be read without
-// those before them, 0 if only the first can.
+// unit returns the distance between the residuals, of n, at which decoding can
+// start, 0 if it can only start at the first.
 func (h tokenHeader) unit(n int) int {
 	if h.mode != tokenModeFour || h.extra != nil {
 		return 0
@@ -48,37 +48,38 @@ func (h tokenHeader) unit(n int) int {
 	return streamLen(n)
 }
 
-// tokenReader gives what the tokens of a column stand for, a block at a time.
+// tokenReader decodes the tokens of a column into residuals or values, a block at a
+// time.
 type tokenReader struct {
-	code   huffmanCode   // of short codes
-	huff   huff0.Scratch // of others
+	code   huffmanCode   // for short codes
+	huff   huff0.Scratch // for other codes
 	buffer []byte        // tokens of the column
-	padded []byte        // its extra bits and eight bytes more
+	padded []byte        // its extra bits, followed by eight zero bytes
 
-	tokens []byte // not taken yet
+	tokens []byte // not consumed yet
 	shape  *tokenShape
-	// What a token stands for: low and so many gcd, as its range and its extra bits
-	// say. That is an integer of order raw, a step of order delta, which is added to
-	// what carry leaves of the integer before, and a residual of others.
+	// A token means low + gcd·x, where x follows from its range and its extra bits:
+	// the integer itself in order raw, a step in order delta (added to the previous
+	// integer masked by carry), a residual in other orders.
 	gcd, low, carry uint64
-	// Without extra bits, all that tokens may stand for, also as signed floats.
+	// Without extra bits: the meaning of every token, also as signed floats.
 	steps   [256]uint64
 	floats  [256]float64
-	longest uint64 // magnitude of a step
+	longest uint64 // largest magnitude of a step
 	wide    bool   // tokens have extra bits
-	at      uint   // extra bits taken
+	at      uint   // extra bits consumed
 	size    uint   // bytes of extra bits
-	whole   bool   // the last token is the last of the column
+	toEnd   bool   // the last token is the last of the column
 }
 
-// begin takes up what parseIntHeader stopped at, for the residuals from from on, 0
-// or the first of a stream, up to to, of n. Before them are so many extra bits.
+// begin prepares to decode residuals [from, to) of n. from is 0 or the first
+// residual of a stream; extraBits is the number of extra bits before it.
 func (r *tokenReader) begin(h *intHeader, n, from, to int, extraBits uint) error {
 	r.buffer = sized(r.buffer, n)
 	if err := r.decode(r.buffer, h.tokens, from, to); err != nil {
 		return err
 	}
-	r.tokens, r.shape, r.whole = r.buffer[from:to], shapeOf(h.coder), to == n
+	r.tokens, r.shape, r.toEnd = r.buffer[from:to], shapeOf(h.coder), to == n
 	r.wide, r.at, r.size = h.tokens.extra != nil, extraBits, uint(len(h.tokens.extra))
 	if r.at > 8*r.size {
 		return corruptf("TOK: %d bytes of extra bits, %d bits before a restart point", r.size, r.at)
@@ -102,11 +103,11 @@ func (r *tokenReader) begin(h *intHeader, n, from, to int, extraBits uint) error
 	return nil
 }
 
-// decode sets the tokens of h that out has from from on, 0 or the first of a
-// stream, up to to.
+// decode decodes tokens [from, to) of h into out[from:to]. from is 0 or the first
+// token of a stream.
 func (r *tokenReader) decode(out []byte, h tokenHeader, from, to int) error {
 	four := h.mode == tokenModeFour
-	if len(out) >= looksFrom && 8*len(h.tokens) <= looksBits*len(out) {
+	if len(out) >= decodeTableMinTokens && 8*len(h.tokens) <= decodeTableMaxMeanBits*len(out) {
 		rest, err := r.code.read(h.tokens)
 		if err != nil {
 			return err
@@ -155,11 +156,12 @@ func decodeStream(d *huff0.Decoder, out, src []byte) error {
 }
 
 const (
-	// looksFrom is how many tokens pay for the table of looks.
-	looksFrom = 400
-	// looksBits is up to how many bits a token looks are faster than huff0,
-	// which takes one token a look.
-	looksBits = 4
+	// decodeTableMinTokens is the number of tokens from which on the decode table
+	// pays.
+	decodeTableMinTokens = 400
+	// decodeTableMaxMeanBits is the mean length of codes, in bits, up to which the
+	// decode table is faster than huff0, which decodes one token a lookup.
+	decodeTableMaxMeanBits = 4
 )
 
 // table sets steps and floats.
@@ -185,14 +187,14 @@ func allBelow(b []byte, limit uint) bool {
 	return or&(each*uint64(256-limit)) == 0
 }
 
-// take returns the tokens of the next n residuals.
+// take consumes and returns the tokens of the next n residuals.
 func (r *tokenReader) take(n int) []byte {
 	tokens := r.tokens[:n]
 	r.tokens = r.tokens[n:]
 	return tokens
 }
 
-// next fills the next block with what the tokens stand for.
+// next decodes the next len(us) tokens into us.
 func (r *tokenReader) next(us []uint64) error {
 	tokens := r.take(len(us))
 	us = us[:len(tokens)]
@@ -214,9 +216,9 @@ func (r *tokenReader) next(us []uint64) error {
 	return r.took(at)
 }
 
-// toFloats is next, sum and toFloats in one loop, for the orders raw and delta and
-// the transforms that are most of all; it returns false for other transforms.
-// value is the integer before.
+// toFloats does the work of next, sum and toFloats in one loop, for the orders raw
+// and delta and the most common transforms; it returns false for other transforms.
+// value is the previous integer.
 func (r *tokenReader) toFloats(vs []float64, f formula, value *uint64) (bool, error) {
 	if f.transform != TransformInt && f.transform != TransformDec && f.transform != TransformDecM {
 		return false, nil
@@ -291,10 +293,10 @@ func (r *tokenReader) toFloats(vs []float64, f formula, value *uint64) (bool, er
 	return true, r.took(at)
 }
 
-// addUp sets vs to v and the steps of its tokens added up, and returns the last
-// of vs. All sums are exact: floats are added instead of integers because that
-// saves to convert each sum. Steps are first added to each other, so that not
-// every sum waits for the one before it.
+// addUp sets vs to the running sums of v and the steps of the tokens, and returns
+// the last one. All sums are exact: adding floats instead of integers saves the
+// conversion of each sum. Steps are first added to each other, to shorten the chain
+// of dependent additions.
 func addUp(vs []float64, tokens []byte, steps *[256]float64, v float64) float64 {
 	for len(vs) >= 8 && len(tokens) >= 8 {
 		t, o := (*[8]byte)(tokens), (*[8]float64)(vs)
@@ -319,9 +321,9 @@ func addUp(vs []float64, tokens []byte, steps *[256]float64, v float64) float64 
 	return v
 }
 
-// took notes that so many extra bits have been taken.
+// took records that at extra bits have been consumed.
 func (r *tokenReader) took(at uint) error {
-	end := r.whole && len(r.tokens) == 0
+	end := r.toEnd && len(r.tokens) == 0
 	if r.at = at; !end && at <= 8*r.size || end && (at+7)/8 == r.size {
 		return nil
 	}

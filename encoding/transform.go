@@ -7,13 +7,13 @@ import "math"
 const (
 	// maxExact bounds the integers that floats hold without gaps.
 	maxExact = 1 << 53
-	// maxCorrection is by how many units in the last place a value may differ
-	// from its decimal and still be stored by the difference.
+	// maxCorrection is the largest difference in units in the last place between a
+	// value and its decimal that is stored as a correction.
 	maxCorrection = 4
 )
 
-// integers collects in s the integers and exceptions of vs, which are the
-// values that are no integers below 2^53; false if there are too many.
+// integers collects the integers of vs in s, and as exceptions the values that are
+// not integers below 2^53. It returns false if there are too many exceptions.
 func (s *scratch) integers(vs []float64) bool {
 	s.excs.reset()
 	s.corrected = false
@@ -43,8 +43,8 @@ func (s *scratch) ordered(vs []float64) {
 	orderedBits(s.ints, vs)
 }
 
-// decimals collects in s the integers, exceptions and corrections of vs as
-// decimals; false if there are too many exceptions.
+// decimals collects the integers, exceptions and corrections of vs as decimals of
+// the formula f in s. It returns false if there are too many exceptions.
 func (s *scratch) decimals(vs []float64, f formula) bool {
 	s.excs.reset()
 	s.corrected = false
@@ -85,7 +85,7 @@ func (s *scratch) decimals(vs []float64, f formula) bool {
 	return true
 }
 
-// correct notes that value i of n lies u units in the last place above its
+// correct records that value i of n lies u units in the last place above its
 // formula.
 func (s *scratch) correct(i int, u int64, n int) {
 	if !s.corrected {
@@ -96,8 +96,8 @@ func (s *scratch) correct(i int, u int64, n int) {
 	s.corrections[i] = u
 }
 
-// nearest returns the integer nearest to v times a power of ten. It is out of
-// the range of exact integers if that is.
+// nearest returns the integer nearest to v·power. If the product is out of the range
+// of exact integers, so is the result.
 func nearest(v, power float64) int64 {
 	const shift = 3 << 51   // adding it leaves no bits behind the point
 	x := float64(v * power) // the conversion keeps the product from being fused
@@ -113,11 +113,11 @@ func ulps(a, b float64) int64 {
 	return int64(math.Float64bits(b)) - int64(math.Float64bits(a))
 }
 
-// orderedBits maps floats to integers that order as they do: positive ones to
-// their bits, negative ones to minus the bits of their magnitude. Only -0, whose
-// place is taken, becomes the least integer. So it is a bijection and has no
-// exceptions, and low zero bits stay zero for both signs: values that were
-// float32 once share the divisor 2^29.
+// orderedBits maps floats to integers that sort in the same order: positive floats
+// to their bits, negative ones to minus the bits of their magnitude. -0, whose place
+// is taken, becomes the smallest integer. The map is a bijection, so it has no
+// exceptions, and low zero bits stay zero for both signs: values converted from
+// float32 share the divisor 2^29.
 func orderedBits(ks []int64, vs []float64) {
 	ks = ks[:len(vs)]
 	for i, v := range vs {

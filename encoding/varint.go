@@ -28,15 +28,15 @@ func AppendBytes(dst, b []byte) []byte {
 	return append(dst, b...)
 }
 
-// Bytes reads what AppendBytes wrote if it has at most most bytes, 0 ≤ most, and returns
-// what follows it. b shares the memory of src.
-func Bytes(src []byte, most int) (b, rest []byte, err error) {
+// Bytes reads what AppendBytes wrote, if it is at most max bytes, 0 ≤ max, and
+// returns what follows it. b shares the memory of src.
+func Bytes(src []byte, max int) (b, rest []byte, err error) {
 	n, rest, err := Uvarint(src)
 	if err != nil {
 		return nil, src, err
 	}
-	if n > uint64(most) {
-		return nil, src, corruptf("%d bytes, at most %d", n, most)
+	if n > uint64(max) {
+		return nil, src, corruptf("%d bytes, at most %d", n, max)
 	}
 	if n > uint64(len(rest)) {
 		return nil, src, corruptf("%d bytes, %d left", n, len(rest))

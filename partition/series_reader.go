@@ -133,7 +133,7 @@ func (r *chunkReader) appendShared(c Chunk, tr model.TimeRange, f *Floats) (bool
 	if err != nil {
 		return false, r.damage(c, err)
 	}
-	switch bits := encoding.WholeBits(col, len(ts)); {
+	switch bits := encoding.IntegralBits(col, len(ts)); {
 	case len(f.Times) == 0:
 		f.WholeBits = bits
 	case bits == 0 || f.WholeBits == 0:

@@ -6,7 +6,7 @@ import (
 	"tsdb/internal/model"
 )
 
-// The columns of a segment of histograms with integer counts: zero counts,
+// The columns of a scale group of histograms with integer counts: zero counts,
 // counts without zero counts and buckets, sums, buckets. Joined buckets are two
 // columns, the first counts of all and then all differences over time, bucket
 // by bucket.
@@ -14,7 +14,7 @@ import (
 // bucketOrders leaves out differences of differences, which fit no counts.
 const bucketOrders = tryRaw | tryDelta
 
-func (g *segment) appendInts(dst []byte, hs []model.Histogram, tier Tier) []byte {
+func (g *scaleGroup) appendInts(dst []byte, hs []model.Histogram, tier Tier) []byte {
 	s := takeScratch(tier)
 	defer scratches.Put(s)
 	column := func(vs []int64, try orders) {
@@ -64,7 +64,7 @@ func (g *segment) appendInts(dst []byte, hs []model.Histogram, tier Tier) []byte
 	return dst
 }
 
-func (g *segment) decodeInts(dst []model.Histogram, src []byte) ([]model.Histogram, []byte, error) {
+func (g *scaleGroup) decodeInts(dst []model.Histogram, src []byte) ([]model.Histogram, []byte, error) {
 	zeros, src, err := nextColumn(nil, src, g.n, DecodeTimestamps)
 	if err != nil {
 		return nil, nil, err
@@ -104,7 +104,7 @@ func (g *segment) decodeInts(dst []model.Histogram, src []byte) ([]model.Histogr
 
 // intBuckets returns a function that gives the counts of the next bucket, valid
 // until its next call, and where what follows them will stand.
-func (g *segment) intBuckets(src []byte) (next func() ([]int64, error), rest *[]byte, err error) {
+func (g *scaleGroup) intBuckets(src []byte) (next func() ([]int64, error), rest *[]byte, err error) {
 	var values []int64
 	if g.columns() == headColumns || !g.joined() {
 		return func() ([]int64, error) {

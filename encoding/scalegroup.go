@@ -4,9 +4,9 @@ import (
 	"slices"
 )
 
-// segment is a stretch of a histogram column in which a bucket index means one
+// scaleGroup is a stretch of a histogram column in which a bucket index means one
 // bucket: see histograms.go.
-type segment struct {
+type scaleGroup struct {
 	runs    []layoutRun
 	layouts []layout
 	sizes   [][2]int
@@ -15,9 +15,9 @@ type segment struct {
 	union   [2][]int32   // of each side: all bucket indices, rising
 }
 
-// newSegment takes k runs of c from the given one on.
-func newSegment(c *histogramRuns, from, k int) *segment {
-	g := &segment{runs: c.runs[from : from+k], layouts: c.layouts, sizes: c.sizes}
+// newScaleGroup takes k runs of c from the given one on.
+func newScaleGroup(c *histogramRuns, from, k int) *scaleGroup {
+	g := &scaleGroup{runs: c.runs[from : from+k], layouts: c.layouts, sizes: c.sizes}
 	for side := range 2 {
 		g.indices[side] = make([][]int32, len(c.layouts))
 		for _, r := range g.runs {
@@ -36,14 +36,14 @@ func newSegment(c *histogramRuns, from, k int) *segment {
 	return g
 }
 
-// columns returns the number of columns of the segment if none are joined.
-func (g *segment) columns() int { return headColumns + len(g.union[0]) + len(g.union[1]) }
+// columns returns the number of columns of the group if none are joined.
+func (g *scaleGroup) columns() int { return headColumns + len(g.union[0]) + len(g.union[1]) }
 
 // headColumns are the columns beside the buckets.
 const headColumns = 3
 
 // buckets returns the number of buckets of all histograms.
-func (g *segment) buckets() (n int) {
+func (g *scaleGroup) buckets() (n int) {
 	for _, r := range g.runs {
 		n += r.n * (g.sizes[r.layout][0] + g.sizes[r.layout][1])
 	}
@@ -52,7 +52,7 @@ func (g *segment) buckets() (n int) {
 
 // cursor walks the buckets of a side in the order of their columns.
 type cursor struct {
-	g    *segment
+	g    *scaleGroup
 	side int
 	next []int // of each layout: its buckets that lie behind
 }
@@ -76,9 +76,9 @@ func (c *cursor) visit(bucket int32, f func(place, from, to int)) {
 	}
 }
 
-// joined reports whether the buckets of the segment share their columns: with
+// joined reports whether the buckets of the group share their columns: with
 // few histograms the headers of a column for each would be most of it.
-func (g *segment) joined() bool {
+func (g *scaleGroup) joined() bool {
 	return g.n <= joinedHistograms && g.n*(len(g.union[0])+len(g.union[1])) <= MaxValues
 }
 
@@ -87,7 +87,7 @@ const joinedHistograms = 48
 // eachBucket calls emit with the counts over time of every bucket of a side,
 // which are valid until it returns. bs holds the buckets of each histogram,
 // differences along the histogram if told so.
-func eachBucket[N int64 | float64](g *segment, side int, bs [][]N, differences bool, emit func(vs []N)) {
+func eachBucket[N int64 | float64](g *scaleGroup, side int, bs [][]N, differences bool, emit func(vs []N)) {
 	c := cursor{g: g, side: side, next: make([]int, len(g.layouts))}
 	values := make([]N, g.n)
 	counts := make([]N, g.n) // of the last bucket of each histogram
@@ -111,7 +111,7 @@ func eachBucket[N int64 | float64](g *segment, side int, bs [][]N, differences b
 
 // fillBuckets is the inverse of eachBucket: it fills bs with what next returns.
 // add is told every count.
-func fillBuckets[N int64 | float64](g *segment, side int, bs [][]N, differences bool, next func() ([]N, error), add func(i int, count N)) error {
+func fillBuckets[N int64 | float64](g *scaleGroup, side int, bs [][]N, differences bool, next func() ([]N, error), add func(i int, count N)) error {
 	c := cursor{g: g, side: side, next: make([]int, len(g.layouts))}
 	counts := make([]N, g.n)
 	for _, bucket := range g.union[side] {
@@ -135,7 +135,7 @@ func fillBuckets[N int64 | float64](g *segment, side int, bs [][]N, differences 
 
 // slabs cuts one allocation into the buckets of all histograms of each side;
 // those of a histogram without buckets are nil.
-func slabs[N int64 | float64](g *segment) (bs [2][][]N) {
+func slabs[N int64 | float64](g *scaleGroup) (bs [2][][]N) {
 	slab := make([]N, g.buckets())
 	for side := range 2 {
 		bs[side] = make([][]N, 0, g.n)

@@ -6,10 +6,10 @@ import (
 	"tsdb/internal/model"
 )
 
-// The columns of a segment of histograms with float counts: zero counts, counts,
+// The columns of a scale group of histograms with float counts: zero counts, counts,
 // sums, buckets. Joined buckets are one column, bucket by bucket.
 
-func (g *segment) appendFloats(dst []byte, hs []model.Histogram, tier Tier) []byte {
+func (g *scaleGroup) appendFloats(dst []byte, hs []model.Histogram, tier Tier) []byte {
 	s := takeScratch(tier)
 	defer scratches.Put(s)
 	zeros, counts, sums := make([]float64, g.n), make([]float64, g.n), make([]float64, g.n)
@@ -45,7 +45,7 @@ func (g *segment) appendFloats(dst []byte, hs []model.Histogram, tier Tier) []by
 	return dst
 }
 
-func (g *segment) decodeFloats(dst []model.Histogram, src []byte) ([]model.Histogram, []byte, error) {
+func (g *scaleGroup) decodeFloats(dst []model.Histogram, src []byte) ([]model.Histogram, []byte, error) {
 	var head [3][]float64 // zero counts, counts, sums
 	var err error
 	for k := range head {

@@ -24,7 +24,7 @@ func TestWholeBitsHold(t *testing.T) {
 			vs := p.make(r, n)
 			for _, tier := range []Tier{Fast, Full} {
 				src := firstOf(AppendFloats(nil, vs, tier, 0))
-				if bits := WholeBits(src, n); bits < 0 || bits > 53 || bits > 0 && !areWhole(vs, bits) {
+				if bits := IntegralBits(src, n); bits < 0 || bits > 53 || bits > 0 && !areWhole(vs, bits) {
 					t.Fatalf("%d of %s: not all are whole numbers of %d bits", n, p.name, bits)
 				}
 			}
@@ -47,7 +47,7 @@ func TestWholeBitsOfColumns(t *testing.T) {
 				continue
 			}
 			src := fullColumn(p.make(r, 4320))
-			if bits := WholeBits(src, 4320); bits > c.bits || (bits == 0) != (c.bits == 0) {
+			if bits := IntegralBits(src, 4320); bits > c.bits || (bits == 0) != (c.bits == 0) {
 				info, _ := ColumnInfo(KindFloats, src, 4320)
 				t.Errorf("%s (%v): %d bits, want %d at most", c.pattern, info, bits, c.bits)
 			}
@@ -57,11 +57,11 @@ func TestWholeBitsOfColumns(t *testing.T) {
 		v    float64
 		bits int
 	}{{0, 1}, {1, 1}, {-1, 1}, {2, 2}, {1<<53 - 1, 0}, {1 << 51, 52}, {-(1 << 60), 0}, {0.5, 0}, {math.Inf(1), 0}, {math.NaN(), 0}} {
-		if got := WholeBits(appendConst(nil, c.v), 7); got != c.bits {
+		if got := IntegralBits(appendConst(nil, c.v), 7); got != c.bits {
 			t.Errorf("constant %v: %d bits, want %d", c.v, got, c.bits)
 		}
 	}
-	if WholeBits(nil, 0) != 0 || WholeBits([]byte{0}, 3) != 0 || WholeBits([]byte{0, 1}, MaxValues+1) != 0 {
+	if IntegralBits(nil, 0) != 0 || IntegralBits([]byte{0}, 3) != 0 || IntegralBits([]byte{0, 1}, MaxValues+1) != 0 {
 		t.Error("bits of no column")
 	}
 }

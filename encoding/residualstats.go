@@ -5,10 +5,10 @@ import (
 	"math/bits"
 )
 
-// spread is how far residuals lie from a centre: their extremes and how many
-// there are of each sign and bit length. All differences are modulo 2^64, so
-// any integers can be packed.
-type spread struct {
+// residualStats describes residuals relative to a centre: their extremes, and their
+// number by sign and bit length. All differences are modulo 2^64, so any integers
+// can be packed.
+type residualStats struct {
 	centre   int64
 	min, max int64  // smallest and largest residual minus centre
 	n        int    // residuals
@@ -19,34 +19,34 @@ type spread struct {
 	count [130]uint32
 }
 
-// patchBits is what a patch costs beside 8/7 of the bits that stick out: its
-// gap, a sign and the rounding of a varint.
+// patchBits is the cost of a patch in bits, beside 8/7 of the bits that exceed the
+// width: its gap, a sign and the rounding of a varint.
 const patchBits = 13
 
-// window is the range [low, low + 2^width) of residuals that are packed
-// without a patch, and about how many bits the column then takes.
-type window struct {
+// packRange is the range [low, low + 2^width) of residuals that are packed without
+// a patch, and the estimated size of the column.
+type packRange struct {
 	low     int64
 	width   uint
 	patched bool // some residuals lie outside
-	cost    int
+	cost    int  // bits
 }
 
 // measure fills s with the residuals of an order of ks, of which there is one
 // at least.
-func (s *spread) measure(ks []int64, o Order) {
+func (s *residualStats) measure(ks []int64, o Order) {
 	s.begin(ks, o)
 	s.add(ks, o)
 }
 
-func (s *spread) begin(ks []int64, o Order) {
+func (s *residualStats) begin(ks []int64, o Order) {
 	s.centre = centre(ks, o)
 	s.n, s.negative = 0, 0
 	s.min, s.max = math.MaxInt64, math.MinInt64
 	clear(s.count[:])
 }
 
-func (s *spread) add(ks []int64, o Order) {
+func (s *residualStats) add(ks []int64, o Order) {
 	lo, hi, negative, c := s.min, s.max, s.negative, s.centre
 	switch o {
 	case OrderRaw:
@@ -83,15 +83,15 @@ func (s *spread) add(ks []int64, o Order) {
 	s.min, s.max, s.negative = lo, hi, negative
 }
 
-// centre is the median of a few residuals. It only has to lie where most are:
-// the window is found from there.
+// centre returns the median of a sample of the residuals. It only has to lie near
+// most of them: the pack range is searched from there.
 func centre(ks []int64, o Order) int64 {
-	var few [manyFew]int64
+	var few [maxSampled]int64
 	m := len(ks) - int(o)
-	n := fewOf(m, 5)
-	spots := spotsOf(n, m)
+	n := numSampled(m, 5)
+	indexes := sampleIndexesOf(n, m)
 	for i := range n {
-		x := residualAt(ks, spots.at(i)+int(o), o)
+		x := residualAt(ks, indexes.at(i)+int(o), o)
 		j := i
 		for ; j > 0 && few[j-1] > x; j-- {
 			few[j] = few[j-1]
@@ -101,27 +101,27 @@ func centre(ks []int64, o Order) int64 {
 	return few[n/2]
 }
 
-// fewWidth returns how many bits tell a few residuals apart, without the
-// outermost, which may be a reset.
-func fewWidth(ks []int64, o Order) int {
+// sampledWidth returns the number of bits that tell the residuals of a sample
+// apart, leaving out the outermost ones, which may be resets.
+func sampledWidth(ks []int64, o Order) int {
 	m := len(ks) - int(o)
-	n := fewOf(m, 7)
+	n := numSampled(m, 7)
 	if n == 1 {
 		return 0
 	}
-	spots := spotsOf(n, m)
-	least, low := int64(math.MaxInt64), int64(math.MaxInt64)
-	most, high := int64(math.MinInt64), int64(math.MinInt64)
+	indexes := sampleIndexesOf(n, m)
+	lowest, low := int64(math.MaxInt64), int64(math.MaxInt64)
+	highest, high := int64(math.MinInt64), int64(math.MinInt64)
 	for i := range n {
-		x := residualAt(ks, spots.at(i)+int(o), o)
-		least, low = min(least, x), min(low, max(least, x))
-		most, high = max(most, x), max(high, min(most, x))
+		x := residualAt(ks, indexes.at(i)+int(o), o)
+		lowest, low = min(lowest, x), min(low, max(lowest, x))
+		highest, high = max(highest, x), max(high, min(highest, x))
 	}
 	return bits.Len64(uint64(high - low))
 }
 
-// residualAt returns the residual of the value at i, which is one of an order, and
-// has the values before it that the order asks for.
+// residualAt returns the residual of ks[i] in the order o, which needs i ≥
+// o.heads().
 func residualAt(ks []int64, i int, o Order) int64 {
 	switch o {
 	case OrderDelta:
@@ -132,23 +132,23 @@ func residualAt(ks []int64, i int, o Order) int64 {
 	return ks[i]
 }
 
-// fewOf returns how many of m residuals are a few of them: short of a short
-// column.
-func fewOf(m, short int) int {
+// numSampled returns the size of a sample of m residuals; in short columns it is at
+// most short.
+func numSampled(m, short int) int {
 	if m >= 128 {
-		return manyFew
+		return maxSampled
 	}
 	return min(m, short)
 }
 
-const manyFew = 15
+const maxSampled = 15
 
-// best returns the window that takes the fewest bits. Of each width it looks
-// at the one around the centre, and at those from the centre up or down if few
+// best returns the pack range with the lowest cost. For each width it tries the
+// range around the centre, and the ranges from the centre up or down if few
 // residuals lie on the other side.
-func (s *spread) best() window {
+func (s *residualStats) best() packRange {
 	exact := bits.Len64(uint64(s.max - s.min))
-	b := window{low: s.centre + s.min, width: uint(exact), cost: s.n * exact}
+	b := packRange{low: s.centre + s.min, width: uint(exact), cost: s.n * exact}
 	if exact == 0 {
 		return b
 	}
@@ -160,10 +160,10 @@ func (s *spread) best() window {
 	for w := top; w >= 0 && 8*(out[0]+out[1]) < 7*s.n; w-- {
 		longer := out[0] + out[1]
 		for sign, other := range [2]int{side[1], side[0]} {
-			// The other side's lengths are not looked up: most are taken as w.
+			// The lengths on the other side are not looked up but taken as w.
 			if n := longer - out[1-sign] + other; w < exact && 8*other <= s.n {
 				if c := s.n*w + n*patchBits + over*8/7; c < b.cost {
-					b = window{low: s.centre, width: uint(w), patched: true, cost: c}
+					b = packRange{low: s.centre, width: uint(w), patched: true, cost: c}
 					if sign == 1 {
 						b.low = s.centre - int64(uint64(1)<<w)
 					}
@@ -174,7 +174,7 @@ func (s *spread) best() window {
 		out[1] += int(s.count[2*w+1])
 		if n := out[0] + out[1]; w > 0 && w < exact {
 			if c := s.n*w + n*patchBits + (over+n)*8/7; c < b.cost {
-				b = window{low: s.centre - int64(uint64(1)<<(w-1)), width: uint(w), patched: true, cost: c}
+				b = packRange{low: s.centre - int64(uint64(1)<<(w-1)), width: uint(w), patched: true, cost: c}
 			}
 		}
 		over += out[0] + out[1]

@@ -2,11 +2,12 @@ package encoding
 
 import "math"
 
-// WholeBits reports, by the header of a column of n floats that can be decoded,
-// that all values are whole numbers v, and of how many bits: |v| < 2^bits, 1 ≤ bits
-// ≤ 53. It is 0 if the header does not say: the values may be whole nevertheless.
-// -0 is one of them. What is added up of so few bits is not rounded.
-func WholeBits(src []byte, n int) (bits int) {
+// IntegralBits returns the smallest known bits, 1 ≤ bits ≤ 53, such that every value
+// v of the column is an integer with |v| < 2^bits, judging by the header of a
+// decodable column of n floats. It returns 0 if the header does not say, which does
+// not mean that some value is fractional. -0 counts as an integer. Sums of such
+// values are exact as long as they stay below 2^53.
+func IntegralBits(src []byte, n int) (bits int) {
 	if len(src) == 0 || n < 1 || n > MaxValues {
 		return 0
 	}
@@ -28,8 +29,8 @@ func WholeBits(src []byte, n int) (bits int) {
 	return max(bits, 1)
 }
 
-// intsBound returns a bound of the magnitudes of the n integers of the column src,
-// infinite if its header does not say one.
+// intsBound returns an upper bound of the magnitudes of the n integers of the column
+// src, +Inf if its header implies none.
 func intsBound(src []byte, n int) float64 {
 	var h intHeader
 	if _, err := h.parse(src, n); err != nil {
