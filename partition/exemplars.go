@@ -2,6 +2,7 @@ package partition
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
 	"slices"
 
@@ -10,10 +11,7 @@ import (
 	"tsdb/internal/model"
 )
 
-const (
-	exemplarPageBytes = 64 << 10 // a page of exemplars is closed once it holds as much
-	maxExemplarLabels = 1 << 10
-)
+const exemplarPageBytes = 64 << 10 // a page of exemplars is closed once it holds as much
 
 // exemplarWriter writes the exemplars of the series of a block, in pages
 // between the columns.
@@ -26,16 +24,34 @@ type exemplarWriter struct {
 	last    uint32 // of the last one
 }
 
-// add writes the exemplars of one series; ordinals rise.
-func (w *exemplarWriter) add(ord uint32, es []model.Exemplar) {
+// add writes the exemplars of one series; ordinals rise. It refuses what
+// decodeExemplarPage would: labels that are too many or too long, and more bytes
+// than a page may have.
+func (w *exemplarWriter) add(ord uint32, es []model.Exemplar) error {
+	for _, e := range es {
+		if n := e.Labels.Len(); n > model.MaxExemplarLabels {
+			return fmt.Errorf("exemplar at %d: %d labels exceed the limit of %d", e.T, n, model.MaxExemplarLabels)
+		}
+		long := 0
+		e.Labels.Range(func(l labels.Label) { long = max(long, len(l.Name), len(l.Value)) })
+		if long > maxLabelBytes {
+			return fmt.Errorf("exemplar at %d: a label of %d bytes exceeds the limit of %d", e.T, long, maxLabelBytes)
+		}
+	}
 	if len(w.content) == 0 {
 		w.first, w.last = ord, ord
 	}
+	before := len(w.content)
 	w.content = appendSeriesExemplars(w.content, ord-w.last, es)
+	if n := len(w.content); n > maxPageBytes {
+		w.content = w.content[:before]
+		return fmt.Errorf("exemplars of %d bytes exceed the limit of %d for a page", n-before, maxPageBytes)
+	}
 	w.last = ord
 	if len(w.content) >= exemplarPageBytes {
 		w.flush()
 	}
+	return nil
 }
 
 func (w *exemplarWriter) flush() {
@@ -93,7 +109,7 @@ func decodeExemplarPage(b []byte, first uint32) ([]seriesExemplars, error) {
 			last += r.varint()
 			e := model.Exemplar{T: last, V: math.Float64frombits(r.uint64())}
 			builder.Reset()
-			for range r.uvarint(maxExemplarLabels) {
+			for range r.uvarint(model.MaxExemplarLabels) {
 				name, value := r.string(maxLabelBytes), r.string(maxLabelBytes)
 				if r.err != nil {
 					break

@@ -52,13 +52,14 @@ func (s *slabs) append(b []byte) {
 // labels that are not sorted or empty, and a series that is not above the last.
 func (x *indexWriter) add(tenant uint32, id model.Identity, ls labels.Labels) error {
 	x.current = x.current[:0]
-	metric, bad := "", false
+	metric, bad, long := "", false, 0
 	var lastName string
 	ls.Range(func(l labels.Label) {
 		if l.Name == metricName {
 			metric = l.Value
 		}
 		bad = bad || l.Value == "" || l.Name <= lastName
+		long = max(long, len(l.Name), len(l.Value))
 		lastName = l.Name
 		guess := uint32(1<<32 - 1)
 		if i := len(x.current); i < len(x.last) {
@@ -68,6 +69,9 @@ func (x *indexWriter) add(tenant uint32, id model.Identity, ls labels.Labels) er
 	})
 	if bad || len(x.current) == 0 {
 		return fmt.Errorf("series %v: labels empty or not sorted", ls)
+	}
+	if long > maxLabelBytes {
+		return fmt.Errorf("a label name or value of %d bytes exceeds the limit of %d", long, maxLabelBytes)
 	}
 	if x.series >= maxSeriesInBlock {
 		return fmt.Errorf("more than %d series in a block", x.series)
@@ -201,6 +205,10 @@ func (x *indexWriter) endSection(id sectionID, enc sectionEncoding, off int64) {
 
 // writeBlob writes a section that is read whole.
 func (x *indexWriter) writeBlob(id sectionID, content []byte) {
+	if len(content) > maxSectionBytes && x.out.err == nil {
+		x.out.err = fmt.Errorf("section %v of %d bytes exceeds the limit of %d", id, len(content), maxSectionBytes)
+		return
+	}
 	off := x.out.section()
 	stored, packed := compress(x.packed[:0], content)
 	x.packed = stored

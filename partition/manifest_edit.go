@@ -12,12 +12,10 @@ import (
 	"tsdb/internal/model"
 )
 
-// Limits of what an edit may hold; a MANIFEST that exceeds them is corrupt.
-const (
-	maxMatchers        = 1 << 10
-	maxMatcherBytes    = 1 << 20 // a matcher's name, and its value
-	maxSourceNameBytes = 4 << 10
-)
+// maxSourceNameBytes bounds the name of a source. Other limits are those of
+// files (format.go) and of matchers (model.MaxMatchers, model.MaxMatcherBytes).
+// The encoder refuses what exceeds them, the decoder takes it for damage.
+const maxSourceNameBytes = 4 << 10
 
 // The fields of an edit. Each is written as tag, length and body, by rising
 // tag. The set is closed: a field that is not known needs a new version of the
@@ -108,6 +106,56 @@ func (r *record) state() *State {
 		s.Dropped[name] = struct{}{}
 	}
 	return s
+}
+
+// validate returns what decodeRecord would refuse of r.
+func (r *record) validate() error {
+	for _, b := range r.Add {
+		if err := checkListed(b, r.Keys[b.Name]); err != nil {
+			return err
+		}
+	}
+	for _, names := range [][]string{r.Drop, r.dropped} {
+		for _, name := range names {
+			if err := checkName(name); err != nil {
+				return err
+			}
+		}
+	}
+	for i := range r.AddTombstones {
+		if err := checkTombstone(&r.AddTombstones[i]); err != nil {
+			return err
+		}
+	}
+	for name := range r.Offsets {
+		if len(name) > maxSourceNameBytes {
+			return fmt.Errorf("source name of %d bytes exceeds %d", len(name), maxSourceNameBytes)
+		}
+	}
+	return nil
+}
+
+func checkName(name string) error {
+	if len(name) == 0 || len(name) > maxNameBytes {
+		return fmt.Errorf("file name of %d bytes, from 1 to %d are possible", len(name), maxNameBytes)
+	}
+	return nil
+}
+
+// checkTombstone returns what decodeTombstone would refuse of t.
+func checkTombstone(t *Tombstone) error {
+	if n := len(t.Matchers); n > model.MaxMatchers {
+		return fmt.Errorf("tombstone %d: %d matchers exceed the limit of %d", t.ID, n, model.MaxMatchers)
+	}
+	for i, m := range t.Matchers {
+		if m.Type > labels.MatchNotRegexp {
+			return fmt.Errorf("tombstone %d: matcher %d is of unknown type %d", t.ID, i, m.Type)
+		}
+		if n := max(len(m.Name), len(m.Value)); n > model.MaxMatcherBytes {
+			return fmt.Errorf("tombstone %d: matcher %d has a name or value of %d bytes, the limit is %d", t.ID, i, n, model.MaxMatcherBytes)
+		}
+	}
+	return nil
 }
 
 // appendRecord appends the fields of r. Number is in the header of the record.
@@ -352,6 +400,9 @@ func checkListed(b BlockInfo, keys KeyRange) error {
 	if err := b.validate(); err != nil {
 		return fmt.Errorf("block %q: %w", b.Name, err)
 	}
+	if err := checkName(b.Name); err != nil {
+		return err
+	}
 	switch {
 	case b.Name != BlockName(b.BlockMeta):
 		return fmt.Errorf("block %q should be named %q", b.Name, BlockName(b.BlockMeta))
@@ -361,6 +412,8 @@ func checkListed(b BlockInfo, keys KeyRange) error {
 		return fmt.Errorf("block %q: times %d to %d", b.Name, b.MinTime, b.MaxTime)
 	case b.Level != L0 && !partitionHolds(b.Partition, b.MinTime, b.MaxTime):
 		return fmt.Errorf("block %q: times %d to %d are not in its partition", b.Name, b.MinTime, b.MaxTime)
+	case len(keys.First) > maxKeyBytes || len(keys.Last) > maxKeyBytes:
+		return fmt.Errorf("block %q: keys of %d and %d bytes exceed %d", b.Name, len(keys.First), len(keys.Last), maxKeyBytes)
 	case keys.First > keys.Last:
 		return fmt.Errorf("block %q: keys %q to %q", b.Name, keys.First, keys.Last)
 	}
@@ -398,9 +451,9 @@ func decodeTombstone(body []byte) (Tombstone, error) {
 	t.Gen = in.uvarint(math.MaxUint64)
 	t.Range.Min = in.varint()
 	t.Range.Max = in.varint()
-	for range in.uvarint(maxMatchers) {
+	for range in.uvarint(model.MaxMatchers) {
 		typ := labels.MatchType(in.byte())
-		name, value := in.string(maxMatcherBytes), in.string(maxMatcherBytes)
+		name, value := in.string(model.MaxMatcherBytes), in.string(model.MaxMatcherBytes)
 		if in.err != nil {
 			break
 		}

@@ -65,13 +65,16 @@ func checkManifestHeader(b []byte) error {
 
 // appendFramed appends a whole record.
 func appendFramed(dst []byte, kind recordKind, r *record) ([]byte, error) {
+	if err := r.validate(); err != nil {
+		return dst, fmt.Errorf("encode %s %d: %w", kind, r.Number, err)
+	}
 	start := len(dst)
 	dst = append(dst, make([]byte, recordHeaderLen)...)
 	dst = appendRecord(dst, r)
 	head := dst[start:]
 	n := len(head) - recordHeaderLen
 	if n > maxRecordBytes {
-		return dst[:start], fmt.Errorf("encode edit %d: %d bytes exceed %d", r.Number, n, maxRecordBytes)
+		return dst[:start], fmt.Errorf("encode %s %d: %d bytes exceed the limit of %d", kind, r.Number, n, maxRecordBytes)
 	}
 	copy(head, kind)
 	binary.LittleEndian.PutUint32(head[4:], uint32(n))

@@ -142,6 +142,9 @@ func deletable(s *State, b BlockInfo) bool {
 
 // checkMarks checks all that is not a block.
 func checkMarks(s, next *State, e *Edit) error {
+	if err := (&record{Edit: *e}).validate(); err != nil {
+		return badEdit("%v", err)
+	}
 	switch {
 	case next.WALLow < s.WALLow:
 		return badEdit("WAL low end goes back from %d to %d", s.WALLow, next.WALLow)
@@ -149,11 +152,6 @@ func checkMarks(s, next *State, e *Edit) error {
 		return badEdit("retention floor goes back from %d to %d", s.Floor, next.Floor)
 	case next.Floor != NoFloor && model.PartitionStart(next.Floor) != next.Floor:
 		return badEdit("retention floor %d is not the start of a partition", next.Floor)
-	}
-	for name := range e.Offsets {
-		if len(name) > maxSourceNameBytes {
-			return badEdit("source name of %d bytes", len(name))
-		}
 	}
 	known := map[uint64]*Tombstone{}
 	for i := range s.Tombstones {
@@ -174,8 +172,8 @@ func checkMarks(s, next *State, e *Edit) error {
 		if known[t.ID] != nil {
 			return badEdit("add tombstone %d, which is there", t.ID)
 		}
-		if t.Range.Empty() || len(t.Matchers) > maxMatchers {
-			return badEdit("add tombstone %d: range %v, %d matchers", t.ID, t.Range, len(t.Matchers))
+		if t.Range.Empty() {
+			return badEdit("add tombstone %d: empty range %v", t.ID, t.Range)
 		}
 		known[t.ID] = t
 	}

@@ -145,7 +145,9 @@ func (w *Writer) Series(tenant uint32, id model.Identity, ls labels.Labels) erro
 func (w *Writer) endSeries() {
 	w.flush(true)
 	if w.series.listed && len(w.series.exemplars) > 0 && w.err == nil {
-		w.marks.add(w.series.ord, w.series.exemplars)
+		if err := w.marks.add(w.series.ord, w.series.exemplars); err != nil {
+			w.check(fmt.Errorf("series %v: %w", w.series.labels, err))
+		}
 	}
 	clear(w.series.exemplars)
 	w.span = model.TimeRange{}
@@ -384,6 +386,10 @@ func (w *Writer) Exemplars(es []model.Exemplar) error {
 // Metadata takes the metadata of a metric, at any time before Finish; of
 // several for one metric the last stays.
 func (w *Writer) Metadata(tenant uint32, metric string, m model.Metadata) error {
+	if n := max(len(metric), len(m.Type), len(m.Unit), len(m.Help)); n > maxLabelBytes {
+		w.check(fmt.Errorf("metadata of %d bytes exceeds the limit of %d", n, maxLabelBytes))
+		return w.err
+	}
 	w.notes = append(w.notes, MetricMetadata{Tenant: tenant, Metric: metric, Metadata: m})
 	return w.err
 }
@@ -414,6 +420,9 @@ func (w *Writer) Finish() (BlockInfo, error) {
 		minTime: w.minTime, maxTime: w.maxTime, sections: w.index.sections,
 	}
 	tail := appendTail(nil, &f)
+	if len(tail) > maxTailBytes {
+		w.check(fmt.Errorf("tail of %d bytes exceeds the limit of %d", len(tail), maxTailBytes))
+	}
 	w.out.write(tail) // twice, so that no single byte makes the block disappear
 	w.out.write(tail)
 	w.check(w.out.finish())

@@ -196,7 +196,7 @@ func (p *piece) addExemplars(c *exemplarColumns, i, j int) {
 }
 
 // encode makes the frames of the piece's samples.
-func (p *piece) encode() {
+func (p *piece) encode() (err error) {
 	for i := range p.shards {
 		s := &p.shards[i]
 		s.floatFrame, s.histFrame, s.exFrame = s.floatFrame[:0], s.histFrame[:0], s.exFrame[:0]
@@ -205,20 +205,24 @@ func (p *piece) encode() {
 			p.bytes += wal.FrameBytes(len(s.floatFrame))
 		}
 		if h := &s.hists; len(h.slots) > 0 {
-			s.histFrame = wal.AppendHistograms(s.histFrame, h.slots, h.ts, h.sts, h.hs)
+			if s.histFrame, err = wal.AppendHistograms(s.histFrame, h.slots, h.ts, h.sts, h.hs); err != nil {
+				return err
+			}
 			p.bytes += wal.FrameBytes(len(s.histFrame))
 		}
 		if e := &s.exs; len(e.slots) > 0 {
-			s.exFrame = wal.AppendExemplars(s.exFrame, e.slots, e.es)
+			if s.exFrame, err = wal.AppendExemplars(s.exFrame, e.slots, e.es); err != nil {
+				return err
+			}
 			p.bytes += wal.FrameBytes(len(s.exFrame))
 		}
 	}
+	return nil
 }
 
 // define makes the frames that define the piece's series in generation gen,
 // those that are not yet defined in it. It returns their bytes.
-func (db *DB) define(p *piece, gen uint64) int {
-	bytes := 0
+func (db *DB) define(p *piece, gen uint64) (bytes int, err error) {
 	for i := range p.shards {
 		s := &p.shards[i]
 		s.undefined, s.seriesFrame = s.undefined[:0], s.seriesFrame[:0]
@@ -237,10 +241,12 @@ func (db *DB) define(p *piece, gen uint64) int {
 		db.head.Definitions(i, s.undefined, func(slot, tenant uint32, id model.Identity, ls labels.Labels) {
 			s.defs = append(s.defs, wal.SeriesDef{Slot: slot, ID: id, Labels: ls})
 		})
-		s.seriesFrame = wal.AppendSeries(s.seriesFrame, s.defs)
+		if s.seriesFrame, err = wal.AppendSeries(s.seriesFrame, s.defs); err != nil {
+			return 0, err
+		}
 		bytes += wal.FrameBytes(len(s.seriesFrame))
 	}
-	return bytes
+	return bytes, nil
 }
 
 func (s *shardPiece) empty() bool {
@@ -272,10 +278,16 @@ func (p *piece) largest() int {
 // applyPiece appends a piece to log and head. stale reports that the samples of
 // a shard were left out because a series of it had left the head.
 func (db *DB) applyPiece(ctx context.Context, p *piece) (stale bool, err error) {
-	p.encode()
+	if err := p.encode(); err != nil {
+		return false, err
+	}
 	for {
 		gen := db.wal.Generation()
-		bytes := p.bytes + db.define(p, gen)
+		bytes, err := db.define(p, gen)
+		if err != nil {
+			return false, err
+		}
+		bytes += p.bytes
 		if p.largest() > db.wal.MaxPayload() {
 			return false, wal.ErrTooLarge
 		}

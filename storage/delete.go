@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -21,11 +22,26 @@ import (
 // In every shard the tombstone has its place in the order of the log: it takes
 // out of the active head what came before it. Blocks and the frozen head are
 // covered by their generations, which are lower than the active one.
+//
+// A deletion that log or MANIFEST could not hold is refused with
+// ErrDeleteTooLarge before anything is done.
 func (db *DB) Delete(ctx context.Context, tenant uint32, tr model.TimeRange, ms ...*labels.Matcher) error {
 	if len(ms) == 0 || tr.Empty() {
 		return fmt.Errorf("delete needs a matcher and a range, got %d matchers and [%d, %d)", len(ms), tr.Min, tr.Max)
 	}
-	frame := wal.AppendTombstone(nil, wal.Tombstone{Matchers: ms, Range: tr})
+	frame, err := wal.AppendTombstone(nil, wal.Tombstone{Matchers: ms, Range: tr})
+	if errors.Is(err, wal.ErrTooLarge) {
+		return fmt.Errorf("delete: %w: %w", ErrDeleteTooLarge, err)
+	} else if err != nil {
+		return fmt.Errorf("delete: %w", err)
+	}
+	if most := min(db.wal.MaxPayload(), db.wal.MaxReserve()/model.Shards-wal.FrameBytes(1)); len(frame) > most {
+		return fmt.Errorf("delete: %w: %d matchers take %d bytes, a frame of the log holds %d", ErrDeleteTooLarge, len(ms), len(frame), most)
+	}
+	if held := db.tombstoneBytes(); held+int64(len(frame)) > maxTombstoneBytes {
+		return fmt.Errorf("delete: %w: %d bytes of matchers, deletions not yet carried out have %d, together at most %d: merges make room",
+			ErrDeleteTooLarge, len(frame), held, maxTombstoneBytes)
+	}
 	done, err := db.wal.ReserveDelete(ctx, model.Shards*wal.FrameBytes(len(frame)))
 	if err != nil {
 		return walError(err)
@@ -33,6 +49,30 @@ func (db *DB) Delete(ctx context.Context, tenant uint32, tr model.TimeRange, ms 
 	defer done()
 	db.applyTombstone(tenant, ms, tr, frame)
 	return walError(db.wal.Wait(ctx, db.wal.LastLSN()))
+}
+
+// ErrDeleteTooLarge is returned by Delete for matchers that are too many or too
+// long.
+var ErrDeleteTooLarge = errors.New("deletion is too large")
+
+// maxTombstoneBytes bounds the matchers of all deletions that are not carried
+// out yet: every snapshot of the MANIFEST repeats them.
+const maxTombstoneBytes = 64 << 20
+
+// tombstoneBytes returns the bytes of the matchers of all deletions.
+func (db *DB) tombstoneBytes() int64 {
+	st := db.pin()
+	if st == nil {
+		return 0
+	}
+	defer db.releaseState(st)
+	n := int64(0)
+	for _, t := range st.tombstones {
+		for _, m := range t.Matchers {
+			n += int64(len(m.Name) + len(m.Value))
+		}
+	}
+	return n
 }
 
 // applyTombstone holds the gate's read side throughout, so that no cut comes

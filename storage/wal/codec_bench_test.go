@@ -86,13 +86,13 @@ func BenchmarkAppendSeries(b *testing.B) {
 			b.ReportAllocs()
 			start := cpuTime()
 			for b.Loop() {
-				dst = AppendSeries(dst[:0], defs)
+				dst = encoded(AppendSeries(dst[:0], defs))
 			}
 			b.ReportMetric(float64(len(dst))/float64(n), "bytes/series")
 			b.ReportMetric(perRow(b, start, n), "cpu-ns/series")
 		})
 		b.Run(fmt.Sprintf("series=%d/zstd", n), func(b *testing.B) {
-			src := AppendSeries(nil, fleetSeries(n))
+			src := encoded(AppendSeries(nil, fleetSeries(n)))
 			var dst []byte
 			b.SetBytes(int64(n))
 			start := cpuTime()
@@ -107,7 +107,7 @@ func BenchmarkAppendSeries(b *testing.B) {
 
 func BenchmarkDecodeSeries(b *testing.B) {
 	const n = 2000
-	src := AppendSeries(nil, fleetSeries(n))
+	src := encoded(AppendSeries(nil, fleetSeries(n)))
 	b.SetBytes(n)
 	b.ReportAllocs()
 	start := cpuTime()

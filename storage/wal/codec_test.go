@@ -76,7 +76,7 @@ func TestHistogramsComeBackEqual(t *testing.T) {
 	ts, sts := []int64{5, 5, 5, 5, 5}, []int64{0, 1, 0, 0, -7}
 	var c HistogramColumns
 	for range 2 {
-		must(t, DecodeHistograms(AppendHistograms(nil, slots, ts, sts, hs), &c))
+		must(t, DecodeHistograms(encoded(AppendHistograms(nil, slots, ts, sts, hs)), &c))
 		if !slices.Equal(c.Slots, slots) || !slices.Equal(c.T, ts) || !slices.Equal(c.ST, sts) {
 			t.Fatalf("got %+v", c.keys)
 		}
@@ -97,7 +97,7 @@ func TestExemplarsComeBackEqual(t *testing.T) {
 	slots := []uint32{7, 7, 3}
 	var c ExemplarColumns
 	for range 2 {
-		must(t, DecodeExemplars(AppendExemplars(nil, slots, es), &c))
+		must(t, DecodeExemplars(encoded(AppendExemplars(nil, slots, es)), &c))
 		if !slices.Equal(c.Slots, slots) {
 			t.Fatalf("slots %v", c.Slots)
 		}
@@ -129,7 +129,7 @@ func fleetSeries(n int) []SeriesDef {
 func TestSeriesComeBackEqual(t *testing.T) {
 	f := func(defs []SeriesDef) {
 		t.Helper()
-		b := AppendSeries([]byte("prefix"), defs)[6:]
+		b := encoded(AppendSeries([]byte("prefix"), defs))[6:]
 		var got []SeriesDef
 		must(t, DecodeSeries(b, func(d SeriesDef) error { got = append(got, d); return nil }))
 		if len(got) != len(defs) {
@@ -152,7 +152,7 @@ func TestSeriesComeBackEqual(t *testing.T) {
 	})
 	f(fleetSeries(1000))
 	stop := errors.New("stop")
-	err := DecodeSeries(AppendSeries(nil, fleetSeries(3)), func(SeriesDef) error { return stop })
+	err := DecodeSeries(encoded(AppendSeries(nil, fleetSeries(3))), func(SeriesDef) error { return stop })
 	if !errors.Is(err, stop) {
 		t.Fatalf("error of add: %v", err)
 	}
@@ -178,7 +178,7 @@ func TestTombstonesComeBackEqual(t *testing.T) {
 		labels.MustNewMatcher(labels.MatchEqual, "__name__", "up"), labels.MustNewMatcher(labels.MatchNotEqual, "a", ""),
 		labels.MustNewMatcher(labels.MatchRegexp, "b", "x|y.*"), labels.MustNewMatcher(labels.MatchNotRegexp, "c", ".+"),
 	}}
-	got, err := DecodeTombstone(AppendTombstone(nil, want))
+	got, err := DecodeTombstone(encoded(AppendTombstone(nil, want)))
 	must(t, err)
 	if got.Range != want.Range || fmt.Sprint(got.Matchers) != fmt.Sprint(want.Matchers) {
 		t.Fatalf("got %+v", got)
@@ -199,13 +199,13 @@ func TestCutPayloadsAreCorrupt(t *testing.T) {
 		decode  func([]byte) error
 	}{
 		"samples":    {AppendSamples(nil, slots, ts, make([]float64, 5), []int64{1, 2, 3, 4, 5}), func(b []byte) error { return DecodeSamples(b, &samples) }},
-		"histograms": {AppendHistograms(nil, slots, ts, nil, hs), func(b []byte) error { return DecodeHistograms(b, &hists) }},
-		"exemplars": {AppendExemplars(nil, slots[:1], []model.Exemplar{{T: 1, Labels: labels.FromStrings("a", "b")}}),
+		"histograms": {encoded(AppendHistograms(nil, slots, ts, nil, hs)), func(b []byte) error { return DecodeHistograms(b, &hists) }},
+		"exemplars": {encoded(AppendExemplars(nil, slots[:1], []model.Exemplar{{T: 1, Labels: labels.FromStrings("a", "b")}})),
 			func(b []byte) error { return DecodeExemplars(b, &exemplars) }},
-		"series": {AppendSeries(nil, fleetSeries(3)), func(b []byte) error { return DecodeSeries(b, func(SeriesDef) error { return nil }) }},
+		"series": {encoded(AppendSeries(nil, fleetSeries(3))), func(b []byte) error { return DecodeSeries(b, func(SeriesDef) error { return nil }) }},
 		"metadata": {AppendMetadata(nil, map[string]model.Metadata{"a": {Help: "b"}}),
 			func(b []byte) error { return DecodeMetadata(b, func(string, model.Metadata) error { return nil }) }},
-		"tombstone": {AppendTombstone(nil, Tombstone{Matchers: []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, "a", "b")}}),
+		"tombstone": {encoded(AppendTombstone(nil, Tombstone{Matchers: []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, "a", "b")}})),
 			func(b []byte) error { _, err := DecodeTombstone(b); return err }},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -65,10 +65,13 @@ func appendKeys(dst []byte, slots []uint32, ts, sts []int64, extra int) []byte {
 	dst = binary.AppendUvarint(dst, uint64(n))
 	at := len(dst)
 	b := dst[:cap(dst)]
-	prev := int64(0)
+	prev, bits := int64(0), uint32(0)
 	for _, s := range slots {
 		at = putVarint(b, at, int64(s)-prev)
-		prev = int64(s)
+		prev, bits = int64(s), bits|s
+	}
+	if bits >= model.MaxSlots { // a power of two
+		panic(fmt.Sprintf("BUG: rows of slot %d", slices.Max(slots)))
 	}
 	at = putDeltas(b, at, ts)
 	at = putDeltas(b, at, sts)

@@ -23,13 +23,17 @@ type ExemplarColumns struct {
 }
 
 // AppendExemplars appends the payload of exemplars: the columns of keys, their
-// values, and the labels of each.
-func AppendExemplars(dst []byte, slots []uint32, es []model.Exemplar) []byte {
+// values, and the labels of each. It fails with ErrTooLarge if one has more than
+// model.MaxExemplarLabels.
+func AppendExemplars(dst []byte, slots []uint32, es []model.Exemplar) ([]byte, error) {
 	if len(es) != len(slots) {
 		panic(fmt.Sprintf("BUG: %d slots, %d exemplars", len(slots), len(es)))
 	}
 	ts, vs := make([]int64, len(es)), make([]float64, len(es))
 	for i, e := range es {
+		if n := e.Labels.Len(); n > model.MaxExemplarLabels {
+			return dst, fmt.Errorf("encode exemplar %d: %d labels exceed the limit of %d: %w", i, n, model.MaxExemplarLabels, ErrTooLarge)
+		}
 		ts[i], vs[i] = e.T, e.V
 	}
 	dst = appendKeys(dst, slots, ts, nil, 8)
@@ -38,7 +42,7 @@ func AppendExemplars(dst []byte, slots []uint32, es []model.Exemplar) []byte {
 		dst = binary.AppendUvarint(dst, uint64(e.Labels.Len()))
 		dst = model.AppendLabels(dst, e.Labels)
 	}
-	return dst
+	return dst, nil
 }
 
 // DecodeExemplars reads what AppendExemplars wrote.
@@ -72,7 +76,7 @@ func decodeLabels(src []byte, b *labels.ScratchBuilder) (_ labels.Labels, rest [
 	if err != nil {
 		return labels.EmptyLabels(), nil, corruptf("labels: %v", err)
 	}
-	if n > maxLabels || 2*n > uint64(len(rest)) {
+	if n > model.MaxExemplarLabels || 2*n > uint64(len(rest)) {
 		return labels.EmptyLabels(), nil, corruptf("%d labels in %d bytes", n, len(rest))
 	}
 	b.Reset()

@@ -40,13 +40,13 @@ func FuzzDecodeSamples(f *testing.F) {
 }
 
 func FuzzDecodeHistograms(f *testing.F) {
-	f.Add(AppendHistograms(nil, []uint32{3, 1, 2, 9, 9}, []int64{5, 5, 5, 5, 5}, nil, testHistograms()))
+	f.Add(encoded(AppendHistograms(nil, []uint32{3, 1, 2, 9, 9}, []int64{5, 5, 5, 5, 5}, nil, testHistograms())))
 	f.Fuzz(func(t *testing.T, src []byte) {
 		var a, b HistogramColumns
 		if !corruptOrNil(t, DecodeHistograms(src, &a)) {
 			return
 		}
-		enc := AppendHistograms(nil, a.Slots, a.T, a.ST, a.H)
+		enc := encoded(AppendHistograms(nil, a.Slots, a.T, a.ST, a.H))
 		if err := DecodeHistograms(enc, &b); err != nil {
 			t.Fatal(err)
 		}
@@ -59,13 +59,13 @@ func FuzzDecodeHistograms(f *testing.F) {
 }
 
 func FuzzDecodeExemplars(f *testing.F) {
-	f.Add(AppendExemplars(nil, []uint32{2, 1}, []model.Exemplar{{T: 1, V: 2, Labels: labels.FromStrings("a", "b")}, {}}))
+	f.Add(encoded(AppendExemplars(nil, []uint32{2, 1}, []model.Exemplar{{T: 1, V: 2, Labels: labels.FromStrings("a", "b")}, {}})))
 	f.Fuzz(func(t *testing.T, src []byte) {
 		var a, b ExemplarColumns
 		if !corruptOrNil(t, DecodeExemplars(src, &a)) {
 			return
 		}
-		if err := DecodeExemplars(AppendExemplars(nil, a.Slots, a.E), &b); err != nil {
+		if err := DecodeExemplars(encoded(AppendExemplars(nil, a.Slots, a.E)), &b); err != nil {
 			t.Fatal(err)
 		}
 		for i := range a.E {
@@ -77,7 +77,7 @@ func FuzzDecodeExemplars(f *testing.F) {
 }
 
 func FuzzDecodeSeries(f *testing.F) {
-	f.Add(AppendSeries(nil, fleetSeries(5)))
+	f.Add(encoded(AppendSeries(nil, fleetSeries(5))))
 	f.Fuzz(func(t *testing.T, src []byte) {
 		var a, b []SeriesDef
 		size := 0
@@ -90,7 +90,7 @@ func FuzzDecodeSeries(f *testing.F) {
 		})) {
 			return
 		}
-		if err := DecodeSeries(AppendSeries(nil, a), func(d SeriesDef) error { b = append(b, d); return nil }); err != nil {
+		if err := DecodeSeries(encoded(AppendSeries(nil, a)), func(d SeriesDef) error { b = append(b, d); return nil }); err != nil {
 			t.Fatal(err)
 		}
 		for i := range a {
@@ -120,14 +120,14 @@ func FuzzDecodeMetadata(f *testing.F) {
 }
 
 func FuzzDecodeTombstone(f *testing.F) {
-	f.Add(AppendTombstone(nil, Tombstone{Range: model.TimeRange{Min: -5, Max: 9}, Matchers: []*labels.Matcher{
-		labels.MustNewMatcher(labels.MatchRegexp, "a", "b.*|c")}}))
+	f.Add(encoded(AppendTombstone(nil, Tombstone{Range: model.TimeRange{Min: -5, Max: 9}, Matchers: []*labels.Matcher{
+		labels.MustNewMatcher(labels.MatchRegexp, "a", "b.*|c")}})))
 	f.Fuzz(func(t *testing.T, src []byte) {
 		a, err := DecodeTombstone(src)
 		if !corruptOrNil(t, err) {
 			return
 		}
-		if b, err := DecodeTombstone(AppendTombstone(nil, a)); err != nil || b.Range != a.Range || len(b.Matchers) != len(a.Matchers) {
+		if b, err := DecodeTombstone(encoded(AppendTombstone(nil, a))); err != nil || b.Range != a.Range || len(b.Matchers) != len(a.Matchers) {
 			t.Fatalf("%v became %v, %v", a, b, err)
 		}
 	})

@@ -35,17 +35,17 @@ func everyFrame(t testing.TB, fs vfs.FS) {
 		done()
 		must(t, l.Wait(ctx, lsn))
 	}
-	add(3, FrameSeries, AppendSeries(nil, []SeriesDef{
+	add(3, FrameSeries, encoded(AppendSeries(nil, []SeriesDef{
 		{Slot: 5, ID: model.Identity{Hi: 1, Lo: 3}, Labels: labels.FromStrings("__name__", "up", "instance", "a:9100", "job", "node")},
 		{Slot: 6, ID: model.Identity{Hi: 2, Lo: 19}, Labels: labels.FromStrings("__name__", "up", "instance", "b:9100", "job", "node")},
-	}))
+	})))
 	add(3, FrameSamples, AppendSamples(nil, []uint32{5, 6}, []int64{1_700_000_000_000, 1_700_000_000_015}, []float64{1, 0.25}, nil))
 	add(3, FrameSamples, AppendSamples(nil, []uint32{5, 6}, []int64{1_700_000_015_000, 1_700_000_015_000}, []float64{2, 3}, []int64{1_600_000_000_000, 0}))
-	add(3, FrameHistograms, AppendHistograms(nil, []uint32{5, 6}, []int64{1_700_000_000_000, 1_700_000_000_000}, nil, testHistograms()[:2]))
-	add(3, FrameExemplars, AppendExemplars(nil, []uint32{5}, []model.Exemplar{{T: 1_700_000_000_000, V: 0.5, Labels: labels.FromStrings("trace_id", "abc")}}))
+	add(3, FrameHistograms, encoded(AppendHistograms(nil, []uint32{5, 6}, []int64{1_700_000_000_000, 1_700_000_000_000}, nil, testHistograms()[:2])))
+	add(3, FrameExemplars, encoded(AppendExemplars(nil, []uint32{5}, []model.Exemplar{{T: 1_700_000_000_000, V: 0.5, Labels: labels.FromStrings("trace_id", "abc")}})))
 	add(0, FrameMetadata, AppendMetadata(nil, map[string]model.Metadata{"up": {Type: "gauge", Help: "Is it up?"}}))
-	add(15, FrameTombstone, AppendTombstone(nil, Tombstone{Range: model.TimeRange{Min: 0, Max: 1000},
-		Matchers: []*labels.Matcher{labels.MustNewMatcher(labels.MatchRegexp, "job", "no.*")}}))
+	add(15, FrameTombstone, encoded(AppendTombstone(nil, Tombstone{Range: model.TimeRange{Min: 0, Max: 1000},
+		Matchers: []*labels.Matcher{labels.MustNewMatcher(labels.MatchRegexp, "job", "no.*")}})))
 	must(t, l.PrepareRotate(ctx))
 	_, _, err := l.Rotate()
 	must(t, err)

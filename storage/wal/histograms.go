@@ -17,15 +17,21 @@ type HistogramColumns struct {
 
 // AppendHistograms appends the payload of histogram samples, as AppendSamples
 // does that of floats: the columns of keys, then one histogram after the other.
-func AppendHistograms(dst []byte, slots []uint32, ts, sts []int64, hs []model.Histogram) []byte {
+// It fails if a row holds none.
+func AppendHistograms(dst []byte, slots []uint32, ts, sts []int64, hs []model.Histogram) ([]byte, error) {
 	if len(hs) != len(slots) {
 		panic(fmt.Sprintf("BUG: %d slots, %d histograms", len(slots), len(hs)))
+	}
+	for i, h := range hs {
+		if h.IsZero() {
+			return dst, fmt.Errorf("encode histograms: row %d holds none", i)
+		}
 	}
 	dst = appendKeys(dst, slots, ts, sts, 0)
 	for _, h := range hs {
 		dst = encoding.AppendHistogram(dst, h)
 	}
-	return dst
+	return dst, nil
 }
 
 // DecodeHistograms reads what AppendHistograms wrote.

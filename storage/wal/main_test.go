@@ -134,3 +134,11 @@ func wantEntries(t testing.TB, got, want []entry) {
 		}
 	}
 }
+
+// encoded returns a payload that must be encodable.
+func encoded(b []byte, err error) []byte {
+	if err != nil {
+		panic(err)
+	}
+	return b
+}

@@ -39,25 +39,38 @@ const (
 )
 
 // AppendSeries appends the payload of definitions, at most 65,536. Labels are
-// sorted by name.
-func AppendSeries(dst []byte, defs []SeriesDef) []byte {
+// sorted by name. It fails with ErrTooLarge if a series has more than 65,536
+// labels or 64 MiB of them.
+func AppendSeries(dst []byte, defs []SeriesDef) ([]byte, error) {
 	if len(defs) > maxRows {
 		panic(fmt.Sprintf("BUG: %d definitions in a frame", len(defs)))
 	}
+	start := len(dst)
 	dst = binary.AppendUvarint(dst, uint64(len(defs)))
 	var slot int64
 	var prev, cur []labels.Label
-	for _, d := range defs {
+	for i, d := range defs {
+		if d.Slot >= model.MaxSlots {
+			panic(fmt.Sprintf("BUG: definition of slot %d", d.Slot))
+		}
 		dst = binary.AppendVarint(dst, int64(d.Slot)-slot)
 		slot = int64(d.Slot)
 		dst = binary.LittleEndian.AppendUint64(dst, d.ID.Hi)
 		dst = binary.LittleEndian.AppendUint64(dst, d.ID.Lo)
 		cur = cur[:0]
-		d.Labels.Range(func(l labels.Label) { cur = append(cur, l) })
+		size := 0
+		d.Labels.Range(func(l labels.Label) {
+			cur = append(cur, l)
+			size += len(l.Name) + len(l.Value)
+		})
+		if len(cur) > maxLabels || size > maxLabelsBytes {
+			return dst[:start], fmt.Errorf("encode series definition %d: %d labels of %d bytes exceed %d labels or %d bytes: %w",
+				i, len(cur), size, maxLabels, maxLabelsBytes, ErrTooLarge)
+		}
 		dst = appendAgainst(dst, prev, cur)
 		prev, cur = cur, prev
 	}
-	return dst
+	return dst, nil
 }
 
 // appendAgainst appends labels as differences to those of the definition before.

@@ -10,9 +10,6 @@ import (
 	"tsdb/internal/model"
 )
 
-// maxMatchers is the largest number of matchers of a tombstone.
-const maxMatchers = 1 << 10
-
 // Tombstone says that samples of a range of the series that match were deleted.
 // The tenant is the frame's.
 type Tombstone struct {
@@ -22,10 +19,11 @@ type Tombstone struct {
 
 // AppendTombstone appends the payload of a delete: first and last bound of the
 // range (zz each), the number of matchers (u), and for each its type (a byte),
-// name and value (u, bytes each).
-func AppendTombstone(dst []byte, t Tombstone) []byte {
-	if len(t.Matchers) > maxMatchers {
-		panic(fmt.Sprintf("BUG: tombstone with %d matchers", len(t.Matchers)))
+// name and value (u, bytes each). It fails with ErrTooLarge if the matchers
+// exceed model.MaxMatchers or model.MaxMatcherBytes.
+func AppendTombstone(dst []byte, t Tombstone) ([]byte, error) {
+	if err := checkMatchers(t.Matchers); err != nil {
+		return dst, fmt.Errorf("encode tombstone: %w", err)
 	}
 	dst = binary.AppendVarint(dst, t.Range.Min)
 	dst = binary.AppendVarint(dst, t.Range.Max)
@@ -35,7 +33,24 @@ func AppendTombstone(dst []byte, t Tombstone) []byte {
 		dst = appendString(dst, m.Name)
 		dst = appendString(dst, m.Value)
 	}
-	return dst
+	return dst, nil
+}
+
+// checkMatchers returns why matchers cannot be logged. DecodeTombstone refuses
+// the same ones.
+func checkMatchers(ms []*labels.Matcher) error {
+	if len(ms) > model.MaxMatchers {
+		return fmt.Errorf("%d matchers exceed the limit of %d: %w", len(ms), model.MaxMatchers, ErrTooLarge)
+	}
+	for i, m := range ms {
+		if m.Type > labels.MatchNotRegexp {
+			return fmt.Errorf("matcher %d is of unknown type %d", i, m.Type)
+		}
+		if n := max(len(m.Name), len(m.Value)); n > model.MaxMatcherBytes {
+			return fmt.Errorf("matcher %d has a name or value of %d bytes, the limit is %d: %w", i, n, model.MaxMatcherBytes, ErrTooLarge)
+		}
+	}
+	return nil
 }
 
 // DecodeTombstone reads what AppendTombstone wrote.
@@ -50,7 +65,7 @@ func DecodeTombstone(src []byte) (t Tombstone, err error) {
 	if err != nil {
 		return t, fmt.Errorf("tombstone: %w", corruptf("matchers: %v", err))
 	}
-	if n > maxMatchers || 3*n > uint64(len(src)) {
+	if n > model.MaxMatchers || 3*n > uint64(len(src)) {
 		return t, fmt.Errorf("tombstone: %w", corruptf("%d matchers in %d bytes", n, len(src)))
 	}
 	for i := range n {
@@ -67,11 +82,11 @@ func decodeMatcher(src []byte) (_ *labels.Matcher, rest []byte, err error) {
 	if len(src) == 0 || src[0] > byte(labels.MatchNotRegexp) {
 		return nil, nil, corruptf("no type of a matcher")
 	}
-	name, rest, err := encoding.Bytes(src[1:], len(src))
+	name, rest, err := encoding.Bytes(src[1:], model.MaxMatcherBytes)
 	if err != nil {
 		return nil, nil, corruptf("name: %v", err)
 	}
-	value, rest, err := encoding.Bytes(rest, len(rest))
+	value, rest, err := encoding.Bytes(rest, model.MaxMatcherBytes)
 	if err != nil {
 		return nil, nil, corruptf("value: %v", err)
 	}
