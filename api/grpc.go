@@ -47,6 +47,7 @@ func NewRPC(reg prometheus.Registerer, log *slog.Logger, webConfigFile string, d
 	}
 	recovered := func(method string, begin time.Time, err *error) {
 		if p := recover(); p != nil {
+			m.panics.Inc()
 			log.Error("gRPC request panicked", "method", method, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			*err = status.Error(codes.Internal, "internal error: the request met a bug, which the server's log describes")
 		}
@@ -90,6 +91,7 @@ func NewRPC(reg prometheus.Registerer, log *slog.Logger, webConfigFile string, d
 type rpcMetrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
+	panics   prometheus.Counter
 }
 
 func newRPCMetrics(reg prometheus.Registerer) (*rpcMetrics, error) {
@@ -102,7 +104,9 @@ func newRPCMetrics(reg prometheus.Registerer) (*rpcMetrics, error) {
 			Buckets: []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120},
 		}, []string{"method"}),
 	}
-	return m, errors.Join(reg.Register(m.requests), reg.Register(m.duration))
+	var err error
+	m.panics, err = panicCounter(reg)
+	return m, errors.Join(err, reg.Register(m.requests), reg.Register(m.duration))
 }
 
 // RegisterService mounts a service. It is called before Serve.

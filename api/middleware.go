@@ -35,16 +35,28 @@ func newMiddleware(reg prometheus.Registerer, log *slog.Logger) (*middleware, er
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "tsdb_http_requests_in_flight", Help: "HTTP requests being answered.",
 		}),
-		panics: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "tsdb_panics_total", Help: "Requests that ran into a programming error; each has a stack in the log.",
-		}),
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.duration, m.inFlight, m.panics} {
+	for _, c := range []prometheus.Collector{m.requests, m.duration, m.inFlight} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
 	}
-	return m, nil
+	var err error
+	m.panics, err = panicCounter(reg)
+	return m, err
+}
+
+// panicCounter returns the counter of panics, which HTTP and gRPC share.
+func panicCounter(reg prometheus.Registerer) (prometheus.Counter, error) {
+	c := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "tsdb_panics_total", Help: "Requests that ran into a programming error; each has a stack in the log.",
+	})
+	err := reg.Register(c)
+	var there prometheus.AlreadyRegisteredError
+	if errors.As(err, &there) {
+		return there.ExistingCollector.(prometheus.Counter), nil
+	}
+	return c, err
 }
 
 // wrap returns a handler that answers with next. The label "handler" is the
@@ -57,13 +69,17 @@ func (m *middleware) wrap(mux *http.ServeMux, next http.Handler) http.Handler {
 		a := &answer{ResponseWriter: w}
 		begin := time.Now()
 		m.inFlight.Inc()
+		// Deferred on its own, it runs even if recovered panics again to break
+		// the connection.
+		defer func() {
+			m.inFlight.Dec()
+			m.requests.WithLabelValues(handler, strconv.Itoa(a.status())).Inc()
+			m.duration.WithLabelValues(handler).Observe(time.Since(begin).Seconds())
+		}()
 		defer func() {
 			if p := recover(); p != nil {
 				m.recovered(a, r, p)
 			}
-			m.inFlight.Dec()
-			m.requests.WithLabelValues(handler, strconv.Itoa(a.status())).Inc()
-			m.duration.WithLabelValues(handler).Observe(time.Since(begin).Seconds())
 		}()
 		next.ServeHTTP(a, r)
 	})

@@ -103,6 +103,10 @@ func TestPanicIsAnsweredAndCounted(t *testing.T) {
 			fmt.Fprint(w, strings.Repeat("x", 1<<16))
 			panic("oops")
 		})
+		mux.HandleFunc("/broken", func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprint(w, strings.Repeat("x", 1<<16))
+			panic(http.ErrAbortHandler)
+		})
 	}}})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -126,8 +130,19 @@ func TestPanicIsAnsweredAndCounted(t *testing.T) {
 	if _, _, err := get("/late"); err == nil {
 		t.Error("an answer that broke off looks whole")
 	}
+	if _, _, err := get("/broken"); err == nil {
+		t.Error("an answer that was broken off looks whole")
+	}
 	_, body, _ = get("/metrics")
-	for _, want := range []string{"tsdb_panics_total 2", `tsdb_http_requests_total{code="500",handler="/early"} 1`} {
+	for _, want := range []string{
+		"tsdb_panics_total 2",
+		"tsdb_http_requests_in_flight 1\n", // the one for /metrics
+		`tsdb_http_requests_total{code="500",handler="/early"} 1`,
+		`tsdb_http_requests_total{code="200",handler="/late"} 1`,
+		`tsdb_http_requests_total{code="200",handler="/broken"} 1`,
+		`tsdb_http_request_duration_seconds_count{handler="/late"} 1`,
+		`tsdb_http_request_duration_seconds_count{handler="/broken"} 1`,
+	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("/metrics lacks %s", want)
 		}

@@ -34,10 +34,10 @@ func (in *Ingest) getInflux() (*influxRequest, error) {
 	}, nil
 }
 
-func (in *Ingest) putInflux(q *influxRequest) {
+func (in *Ingest) putInflux(q *influxRequest, finished bool) {
 	big := cap(q.body.decoded) > maxKept || cap(q.body.raw) > maxKept
 	q.body.release()
-	if !big {
+	if finished && !big {
 		in.influx.Put(q)
 	}
 }
@@ -88,7 +88,8 @@ func (in *Ingest) influxWrite(w http.ResponseWriter, r *http.Request, d dialect,
 		in.influxFailed(w, r, d, err)
 		return
 	}
-	defer in.putInflux(q)
+	finished := false
+	defer func() { in.putInflux(q, finished) }()
 	q.decoder.precision = p
 	q.decoder.now = p.now(in.opts.Clock.Now())
 	q.decoder.db = dbLabel{}
@@ -99,6 +100,7 @@ func (in *Ingest) influxWrite(w http.ResponseWriter, r *http.Request, d dialect,
 	}
 	defer q.decoder.release()
 	receipt, err := in.influxStore(r, q, encoding == "gzip")
+	finished = true
 	if err != nil {
 		in.influxFailed(w, r, d, err)
 		return

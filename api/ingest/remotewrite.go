@@ -55,10 +55,13 @@ func (in *Ingest) getWrite() (*writeRequest, error) {
 	}, nil
 }
 
-func (in *Ingest) putWrite(q *writeRequest) {
+// putWrite releases the memory of a request that has been stored or refused.
+// After a panic finished is false: a decoder left in the middle of a request
+// is not used again.
+func (in *Ingest) putWrite(q *writeRequest, finished bool) {
 	big := cap(q.body.decoded) > maxKept
 	q.body.release()
-	if !big { // the columns of a giant request go with it
+	if finished && !big { // the columns of a giant request go with it
 		in.writes.Put(q)
 	}
 }
@@ -84,8 +87,10 @@ func (in *Ingest) RemoteWrite(w http.ResponseWriter, r *http.Request) {
 		in.answerWrite(w, message, outcome{}, err)
 		return
 	}
-	defer in.putWrite(q)
+	finished := false
+	defer func() { in.putWrite(q, finished) }()
 	o, err := in.remoteWrite(r, message, q)
+	finished = true
 	in.answerWrite(w, message, o, err)
 }
 

@@ -124,7 +124,15 @@ func (a *API) evaluate(r *http.Request, limit int, span querylog.Query, prepare 
 	ans := answer{query: expr, done: qry.Close}
 	span.Text, span.Door, span.Client = expr, "http", clientOf(r)
 	end := a.opts.Queries.Begin(span)
+	executed := false
+	defer func() {
+		if !executed { // a panic: the query runs no longer and holds nothing
+			end(querylog.Outcome{Err: querylog.ErrPanicked})
+			qry.Close()
+		}
+	}()
 	res := qry.Exec(withOrigin(ctx, r))
+	executed = true
 	end(querylog.OutcomeOf(qry, res))
 	if res.Err != nil {
 		return ans, classify(res.Err)

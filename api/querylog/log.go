@@ -5,6 +5,7 @@ package querylog
 
 import (
 	"cmp"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -57,6 +58,9 @@ func OutcomeOf(q promql.Query, res *promql.Result) Outcome {
 	}
 	return o
 }
+
+// ErrPanicked is the outcome of a query that ran into a programming error.
+var ErrPanicked = errors.New("query panicked")
 
 // Options are the settings of a Log; the zero value is the default.
 type Options struct {

@@ -92,7 +92,14 @@ func (s *Service) evaluate(to grpc.ServerStreamingServer[tsdbv1.QueryResponse], 
 	}
 	asked.Door = "grpc"
 	ended := s.opts.Queries.Begin(asked)
+	executed := false
+	defer func() {
+		if !executed { // a panic: the query runs no longer
+			ended(querylog.Outcome{Err: querylog.ErrPanicked})
+		}
+	}()
 	res := q.Exec(ctx)
+	executed = true
 	ended(querylog.OutcomeOf(q, res))
 	if res.Err != nil {
 		return statusOf(res.Err, true)

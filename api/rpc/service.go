@@ -106,21 +106,27 @@ func orElse(p *int64, missing int64) int64 {
 	return *p
 }
 
-// view pins the database for a read, which has its turn until release.
+// view pins the database for a read, which holds a slot of the gate until
+// release.
 func (s *Service) view(ctx context.Context) (_ *storage.View, release func(), err error) {
 	if err := s.opts.Reads.Enter(ctx); err != nil {
 		return nil, nil, err
 	}
+	entered := false
+	defer func() {
+		if !entered { // an error or a panic
+			s.opts.Reads.Leave()
+		}
+	}()
 	db, err := s.opts.DB()
 	if err != nil {
-		s.opts.Reads.Leave()
 		return nil, nil, err
 	}
 	v, err := db.View()
 	if err != nil {
-		s.opts.Reads.Leave()
 		return nil, nil, err
 	}
+	entered = true
 	return v, func() {
 		v.Release()
 		s.opts.Reads.Leave()
