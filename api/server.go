@@ -75,7 +75,7 @@ func NewServer(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.http = &http.Server{
-		Handler:           m.wrap(mux, s.guard(mux)),
+		Handler:           collapseSlashes(m.wrap(mux, s.guard(mux))),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		IdleTimeout:       idleTimeout,

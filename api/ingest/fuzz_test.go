@@ -269,16 +269,23 @@ func pairs2(symbols []string, refs []uint32) (pairs [][2]string, ok bool) {
 // every byte, treats known series as it treats new ones, and makes the same of
 // a body with another line in front.
 func FuzzLines(f *testing.F) {
-	for _, s := range []string{"m v=1 1", "m,t=a v=1,w=2i,x=\"s\",y=t 5\n", "# c\n\nm v=1\r\n", `m\ x,t\,=\= v\ =1`, "m s=\"a\nb\",v=1 1\nbad\n", "m v=\"", "m,t=a=b v=1 -1", "m v=1 9223372036854775807"} {
+	for _, s := range []string{"m v=1 1", "m,t=a v=1,w=2i,x=\"s\",y=t 5\n", "# c\n\nm v=1\r\n", `m\ x,t\,=\= v\ =1`, "m s=\"a\nb\",v=1 1\nbad\n", "m v=\"", "m,t=a=b v=1 -1", "m,t=a\\\nb v=1", "\" v=\"\n\" v=\"\n", "m \tv=1 \t1", `m\=\" v\"=1`, "m v=1 9223372036854775807"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
-		for i := 0; i < len(src); {
-			line, next := nextLine(src, i)
-			if next <= i || next > len(src) || len(line) > next-i || !bytes.HasPrefix(src[i:], line) {
-				t.Fatalf("line %q at %d of %q, next %d", line, i, src, next)
+		src = bytes.TrimPrefix(src, byteOrderMark) // means something at the start of a body only
+		lines := newLineReader(src)
+		for rest := lines.src; ; rest = lines.src {
+			line, ok := lines.next()
+			if !ok {
+				if len(rest) > 0 {
+					t.Fatalf("%q is left of %q", rest, src)
+				}
+				break
 			}
-			i = next
+			if len(lines.src) >= len(rest) || len(line) > len(rest)-len(lines.src) || !bytes.HasPrefix(rest, line) {
+				t.Fatalf("line %q of %q, then %q", line, rest, lines.src)
+			}
 		}
 		decode := func(src []byte) *memory {
 			d := influxDecoder{src: src, seed: 1, precision: precisions1[""], now: base, labels: labelSet{limits: fuzzLimits()}, db: dbLabel{[]byte("db"), []byte("x")}}

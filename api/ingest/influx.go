@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"strings"
@@ -68,9 +69,7 @@ func (in *Ingest) InfluxWriteV2(w http.ResponseWriter, r *http.Request) {
 }
 
 func (in *Ingest) influxWrite(w http.ResponseWriter, r *http.Request, d dialect, db string, p precision) {
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		in.influxError(w, r, d, http.StatusMethodNotAllowed, "method not allowed")
+	if in.influxMethods(w, r, d, http.MethodPost) {
 		return
 	}
 	encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding")))
@@ -115,8 +114,12 @@ func (in *Ingest) influxWrite(w http.ResponseWriter, r *http.Request, d dialect,
 
 func (in *Ingest) influxStore(r *http.Request, q *influxRequest, gzipped bool) (storage.Receipt, error) {
 	lines, err := q.body.read(r, in.opts.MaxBodyBytes)
-	if err == nil && gzipped && len(lines) > 0 {
+	switch {
+	case err != nil:
+	case gzipped && len(lines) > 0:
 		lines, err = q.body.gunzip(r.Context(), lines, in.opts.MaxBodyBytes)
+	default:
+		err = checkPlain(lines)
 	}
 	if err == nil {
 		err = q.body.charge(r.Context(), len(lines)*decodedCost)
@@ -127,3 +130,34 @@ func (in *Ingest) influxStore(r *http.Request, q *influxRequest, gzipped bool) (
 	q.decoder.src = lines
 	return store(r.Context(), q.batch, &q.decoder)
 }
+
+// checkPlain refuses a compressed body that came without the header that says
+// so: it would be one long bad line.
+func checkPlain(body []byte) error {
+	switch name := compression(body); name {
+	case "":
+		return nil
+	case "gzip":
+		return &encodingError{`the body is compressed with gzip, but no header says so: send it with "Content-Encoding: gzip"`}
+	default:
+		return &encodingError{"the body is compressed with " + name + ", which is not supported: use gzip or none"}
+	}
+}
+
+// compression names what a body is compressed with, by how it begins; "" if it
+// looks like none.
+func compression(body []byte) string {
+	for _, c := range [...]struct{ magic, name string }{
+		{"\x1f\x8b", "gzip"}, {"\x28\xb5\x2f\xfd", "zstd"}, {"\xff\x06\x00\x00sNaPpY", "framed snappy"},
+	} {
+		if bytes.HasPrefix(body, []byte(c.magic)) {
+			return c.name
+		}
+	}
+	return ""
+}
+
+// encodingError is a body whose encoding is not the one the headers name.
+type encodingError struct{ text string }
+
+func (e *encodingError) Error() string { return e.text }

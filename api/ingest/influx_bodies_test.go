@@ -136,7 +136,7 @@ func TestInfluxBodies(t *testing.T) {
 		})
 		t.Run(path+" GET", func(t *testing.T) {
 			d := openDoor(t)
-			if a := d.do("GET", path, nil); a.code != 405 || a.header.Get("Allow") != "POST" {
+			if a := d.do("GET", path, nil); a.code != 405 || a.header.Get("Allow") != "POST, OPTIONS" {
 				t.Errorf("got %d %s", a.code, a.body)
 			}
 		})

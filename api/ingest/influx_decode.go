@@ -64,9 +64,8 @@ func (d *influxDecoder) decode(b batch) error {
 	d.samples, d.aliases = d.samples[:0], d.aliases[:0]
 	texts := 0 // string fields
 	var textKey, textField []byte
-	for i := 0; i < len(d.src); {
-		var line []byte
-		line, i = nextLine(d.src, i)
+	lines := newLineReader(d.src)
+	for line, ok := lines.next(); ok; line, ok = lines.next() {
 		line = trimLine(line)
 		if len(line) == 0 || line[0] == '#' {
 			continue

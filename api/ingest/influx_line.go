@@ -29,6 +29,8 @@ var (
 	errTagKey        = badLine(storage.ReasonBadLabel, "missing tag key")
 	errTagValue      = badLine(storage.ReasonBadLabel, "missing tag value")
 	errTagFormat     = badLine(storage.ReasonBadLabel, "invalid tag format")
+	errTagTime       = badLine(storage.ReasonBadLabel, `invalid tag key: input tag "time" is invalid`)
+	errTagReserved   = badLine(storage.ReasonBadLabel, "tag "+string(metricName)+" is reserved: it holds the name of the metric")
 	errTagTwice      = badLine(storage.ReasonDuplicateLabel, "duplicate tags")
 	errNoFields      = badLine(storage.ReasonBadValue, "missing fields")
 	errFieldKey      = badLine(storage.ReasonBadValue, "missing field key")
@@ -54,85 +56,25 @@ type lineField struct {
 	isText bool // a string, which is no sample
 }
 
-// nextLine returns the line that begins at i, without its end, and where the
-// next one begins. A line ends at a newline outside quotes; quotes mean
-// something only in the value of a field. If they are never closed, the line
-// ends at the next newline after all, so that the rest can be read.
-func nextLine(b []byte, i int) (line []byte, next int) {
-	end := bytes.IndexByte(b[i:], '\n')
-	if end < 0 {
-		return b[i:], len(b)
-	}
-	end += i
-	if bytes.IndexByte(b[i:end], '"') < 0 || isComment(b[i:end]) {
-		return b[i:end], end + 1
-	}
-	if e := quotedLineEnd(b, i); e >= 0 {
-		return b[i:e], min(e+1, len(b))
-	}
-	return b[i:end], end + 1
-}
-
-func isComment(line []byte) bool {
-	for i := range line {
-		if !isBlank(line[i]) {
-			return line[i] == '#'
-		}
-	}
-	return false
-}
-
-// quotedLineEnd returns the end of a line that may have newlines in strings,
-// below zero if a string is not closed.
-func quotedLineEnd(b []byte, i int) int {
-	for i < len(b) && isBlank(b[i]) {
-		i++
-	}
-	inFields, quoted := false, false
-	equals, commas := 0, 0
-	for ; i < len(b); i++ {
-		switch c := b[i]; {
-		case c == '\\' && i+1 < len(b) && b[i+1] != '\n':
-			i++
-		case quoted:
-			quoted = c != '"'
-		case c == '\n':
-			return i
-		case c == ' ':
-			inFields = true
-		case inFields && c == '=':
-			equals++
-		case inFields && c == ',':
-			commas++
-		case c == '"' && inFields && equals > commas:
-			quoted = true
-		}
-	}
-	if quoted {
-		return -1
-	}
-	return len(b)
-}
-
 // trimLine takes off what may stand around a line: the \r of a \r\n, spaces
 // and tabs.
 func trimLine(line []byte) []byte {
 	if n := len(line); n > 0 && line[n-1] == '\r' {
 		line = line[:n-1]
 	}
-	for len(line) > 0 && isBlank(line[0]) {
-		line = line[1:]
-	}
+	line = trimBlanks(line)
 	for len(line) > 0 && isBlank(line[len(line)-1]) {
 		line = line[:len(line)-1]
 	}
 	return line
 }
 
+// isBlank reports whether c may stand before a line and, behind the space that
+// ends a part of it, before the next part.
 func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 
-func trimSpaces(b []byte) []byte {
-	for len(b) > 0 && b[0] == ' ' {
+func trimBlanks(b []byte) []byte {
+	for len(b) > 0 && isBlank(b[0]) {
 		b = b[1:]
 	}
 	return b
@@ -148,7 +90,7 @@ func (p *linePoint) parse(line []byte) *lineError {
 	if p.key = line[:n]; n > maxKeyBytes {
 		return badLine(storage.ReasonLimit, fmt.Sprintf("max key length exceeded: %d > %d", n, maxKeyBytes))
 	}
-	rest := trimSpaces(line[n:])
+	rest := trimBlanks(line[n:])
 	for {
 		var f lineField
 		var err *lineError
@@ -164,7 +106,7 @@ func (p *linePoint) parse(line []byte) *lineError {
 		}
 		rest = rest[1:]
 	}
-	p.timestamp = trimSpaces(rest)
+	p.timestamp = trimBlanks(rest)
 	return nil
 }
 
@@ -172,18 +114,18 @@ func (p *linePoint) parse(line []byte) *lineError {
 // space and more.
 func parseField(b []byte) (f lineField, rest []byte, err *lineError) {
 	eq := 0
-	for ; eq < len(b); eq++ {
-		if c := b[eq]; c == '=' || c == ' ' || c == ',' {
-			if eq == 0 || b[eq-1] != '\\' {
-				break
-			}
+	for eq < len(b) && b[eq] != '=' && b[eq] != ' ' && b[eq] != ',' {
+		if b[eq] == '\\' {
+			eq++ // whatever is escaped, a backslash too, is part of the key
 		}
+		eq++
 	}
+	eq = min(eq, len(b))
 	switch {
 	case eq == 0:
 		return f, nil, errFieldKey
-	case eq == len(b) || b[eq] != '=':
-		return f, nil, errFieldFormat
+	case eq == len(b) || b[eq] != '=' || b[eq-1] == '\\':
+		return f, nil, errFieldFormat // the last, as in a\\=1, InfluxDB 1.x cannot read either
 	case eq+1 == len(b):
 		return f, nil, errFieldValue
 	}

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
+	"time"
 
 	"tsdb/internal/model"
 )
@@ -17,48 +17,9 @@ const (
 	maxIdentifiers = 255     // bytes of a database's name
 )
 
-// databases remembers the names clients have created. A database is nothing but
-// a value of a label, so one without samples exists only here, until the
-// process ends. It is safe for concurrent use.
-type databases struct {
-	mu    sync.Mutex
-	names map[string]struct{}
-}
-
-func (d *databases) create(name string) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.names == nil {
-		d.names = make(map[string]struct{})
-	}
-	if _, ok := d.names[name]; !ok && len(d.names) >= maxDatabases {
-		return false
-	}
-	d.names[name] = struct{}{}
-	return true
-}
-
-func (d *databases) drop(name string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.names, name)
-}
-
-func (d *databases) list() []string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	l := make([]string, 0, len(d.names))
-	for n := range d.names {
-		l = append(l, n)
-	}
-	return l
-}
-
 // InfluxPing says that the server is there.
 func (in *Ingest) InfluxPing(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
-		in.influxError(w, r, dialect1, http.StatusMethodNotAllowed, "method not allowed")
+	if in.influxMethods(w, r, dialect1, http.MethodGet, http.MethodHead) {
 		return
 	}
 	in.influxHeaders(w, r)
@@ -72,9 +33,7 @@ func (in *Ingest) InfluxPing(w http.ResponseWriter, r *http.Request) {
 
 // InfluxHealth answers InfluxDB's health check.
 func (in *Ingest) InfluxHealth(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
-		in.influxError(w, r, dialect2, http.StatusMethodNotAllowed, "method not allowed")
+	if in.influxMethods(w, r, dialect2, http.MethodGet, http.MethodHead) {
 		return
 	}
 	in.influxHeaders(w, r)
@@ -95,29 +54,68 @@ func (in *Ingest) InfluxHealth(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, health)
 }
 
+// InfluxReady answers InfluxDB's readiness check.
+func (in *Ingest) InfluxReady(w http.ResponseWriter, r *http.Request) {
+	if in.influxMethods(w, r, dialect2, http.MethodGet, http.MethodHead) {
+		return
+	}
+	if _, err := in.opts.DB(); err != nil {
+		in.influxError(w, r, dialect2, http.StatusServiceUnavailable, err.Error())
+		return
+	}
+	in.influxHeaders(w, r)
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	writeJSON(w, struct {
+		Status  string    `json:"status"`
+		Started time.Time `json:"started"`
+		Up      string    `json:"up"`
+	}{"ready", in.started.UTC(), in.opts.Clock.Now().Sub(in.started).String()})
+}
+
+// influxMethods answers a request whose method is none of those allowed, and
+// one that asks for them, and reports whether it has.
+func (in *Ingest) influxMethods(w http.ResponseWriter, r *http.Request, d dialect, allowed ...string) bool {
+	if slices.Contains(allowed, r.Method) {
+		return false
+	}
+	w.Header().Set("Allow", strings.Join(append(allowed, http.MethodOptions), ", "))
+	if r.Method == http.MethodOptions {
+		in.influxHeaders(w, r)
+		w.WriteHeader(http.StatusNoContent)
+		return true
+	}
+	in.influxError(w, r, d, http.StatusMethodNotAllowed, "method not allowed")
+	return true
+}
+
 // The answers of /query.
 type (
 	influxResults struct {
 		Results []influxResult `json:"results"`
 	}
 	influxResult struct {
-		StatementID int           `json:"statement_id"`
-		Series      []influxTable `json:"series,omitempty"`
-		Error       string        `json:"error,omitempty"`
+		StatementID int             `json:"statement_id"`
+		Series      []influxTable   `json:"series,omitempty"`
+		Messages    []influxMessage `json:"messages,omitempty"`
+		Error       string          `json:"error,omitempty"`
 	}
 	influxTable struct {
-		Name    string     `json:"name"`
-		Columns []string   `json:"columns"`
-		Values  [][]string `json:"values"`
+		Name    string   `json:"name,omitempty"`
+		Columns []string `json:"columns"`
+		Values  [][]any  `json:"values"`
+	}
+	influxMessage struct {
+		Level string `json:"level"`
+		Text  string `json:"text"`
 	}
 )
 
 // InfluxQuery answers the statements that clients send before they write: SHOW,
-// CREATE and DROP DATABASE. Queries of data are PromQL's affair.
+// CREATE and DROP DATABASE, SHOW, CREATE, ALTER and DROP RETENTION POLICY. Those
+// that change something need a POST: a link or an image of some page must not.
+// Queries of data are PromQL's affair.
 func (in *Ingest) InfluxQuery(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet && r.Method != http.MethodPost {
-		w.Header().Set("Allow", "GET, POST")
-		in.influxError(w, r, dialect1, http.StatusMethodNotAllowed, "method not allowed")
+	if in.influxMethods(w, r, dialect1, http.MethodGet, http.MethodPost) {
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxQueryBytes)
@@ -136,7 +134,11 @@ func (in *Ingest) InfluxQuery(w http.ResponseWriter, r *http.Request) {
 	}
 	answer := influxResults{Results: make([]influxResult, len(statements))}
 	for i, s := range statements {
-		answer.Results[i] = in.execute(r.Context(), s)
+		if r.Method != http.MethodPost && !strings.EqualFold(s[0], "show") && !strings.EqualFold(s[0], "select") {
+			answer.Results[i].Error = clip(strings.Join(s, " "), maxNamed) + " is not done in a read only context, please use a POST request instead"
+		} else {
+			answer.Results[i] = in.execute(r.Context(), s, r.Form.Get("db"))
+		}
 		answer.Results[i].StatementID = i
 	}
 	in.influxHeaders(w, r)
@@ -144,7 +146,9 @@ func (in *Ingest) InfluxQuery(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, answer)
 }
 
-func (in *Ingest) execute(ctx context.Context, words []string) influxResult {
+// execute executes a statement, where db is the database that the request is
+// for.
+func (in *Ingest) execute(ctx context.Context, words []string, db string) influxResult {
 	is := func(keywords ...string) bool {
 		return len(words) >= len(keywords) && slices.EqualFunc(words[:len(keywords)], keywords, strings.EqualFold)
 	}
@@ -155,8 +159,18 @@ func (in *Ingest) execute(ctx context.Context, words []string) influxResult {
 		return in.createDatabase(words[2])
 	case is("drop", "database") && len(words) == 3:
 		return in.dropDatabase(ctx, words[2])
+	case is("show", "retention", "policies") && len(words) == 3:
+		return in.showPolicies(db)
+	case is("show", "retention", "policies", "on") && len(words) == 5:
+		return in.showPolicies(unquote(words[4]))
+	case is("create", "retention", "policy"):
+		return in.setPolicy(words[3:], false)
+	case is("alter", "retention", "policy"):
+		return in.setPolicy(words[3:], true)
+	case is("drop", "retention", "policy"):
+		return in.dropPolicy(words[3:])
 	}
-	return influxResult{Error: "not supported: this path answers SHOW DATABASES, CREATE DATABASE and DROP DATABASE; data are queried in PromQL on /api/v1/query"}
+	return influxResult{Error: "not supported: this path answers SHOW, CREATE and DROP DATABASE and RETENTION POLICY; data are queried in PromQL on /api/v1/query"}
 }
 
 func (in *Ingest) showDatabases(ctx context.Context) influxResult {
@@ -172,20 +186,24 @@ func (in *Ingest) showDatabases(ctx context.Context) influxResult {
 	names = slices.Compact(names)
 	t := influxTable{Name: "databases", Columns: []string{"name"}}
 	for _, n := range names {
-		t.Values = append(t.Values, []string{n})
+		t.Values = append(t.Values, []any{n})
 	}
 	return influxResult{Series: []influxTable{t}}
 }
 
 func (in *Ingest) createDatabase(word string) influxResult {
 	name := unquote(word)
-	if name == "" || len(name) > maxIdentifiers || !textOK([]byte(name)) {
+	if !validName(name) {
 		return influxResult{Error: "invalid name"}
 	}
 	if !in.databases.create(name) {
 		return influxResult{Error: "too many databases without samples"}
 	}
 	return influxResult{}
+}
+
+func validName(s string) bool {
+	return s != "" && len(s) <= maxIdentifiers && textOK([]byte(s))
 }
 
 // dropDatabase forgets a name. A database that holds samples stays: its

@@ -56,7 +56,7 @@ func TestInfluxQueryAnswersWhatClientsAskBeforeTheyWrite(t *testing.T) {
 	}
 	check("GET", "SHOW DATABASES", 200, databases("_internal"))
 	check("POST", `CREATE DATABASE "telegraf"`, 200, `{"results":[{"statement_id":0}]}`)
-	check("GET", "create database bench WITH REPLICATION 1", 200, `{"results":[{"statement_id":0}]}`)
+	check("POST", "create database bench WITH REPLICATION 1", 200, `{"results":[{"statement_id":0}]}`)
 	check("POST", "show databases", 200, databases("_internal", "bench", "telegraf"))
 	if a := d.do("POST", "/write?db=used", []byte("m v=1")); a.code != 204 {
 		t.Fatal(a)
@@ -69,7 +69,7 @@ func TestInfluxQueryAnswersWhatClientsAskBeforeTheyWrite(t *testing.T) {
 	check("POST", `CREATE DATABASE a;CREATE DATABASE "b c"; SELECT * FROM m`, 200, `{"results":[{"statement_id":0},{"statement_id":1},{"statement_id":2,"error":"not supported`)
 	check("GET", "SHOW DATABASES", 200, databases("_internal", "a", "b c", "telegraf", "used"))
 	check("GET", "SELECT * FROM m", 200, `"error":"not supported`)
-	check("GET", `CREATE DATABASE ""`, 200, `"error":"invalid name"`)
+	check("POST", `CREATE DATABASE ""`, 200, `"error":"invalid name"`)
 	check("GET", "", 400, `missing required parameter \"q\"`)
 	check("POST", strings.Repeat("SHOW DATABASES;", 101), 400, "too many statements")
 	if a := d.do("POST", "/query", append([]byte("q="), bytes.Repeat([]byte("x"), 2<<20)...), "Content-Type", "application/x-www-form-urlencoded"); a.code != 400 {
@@ -86,12 +86,12 @@ func TestInfluxQueryAnswersWhatClientsAskBeforeTheyWrite(t *testing.T) {
 func TestInfluxRemembersABoundedNumberOfDatabases(t *testing.T) {
 	d := openDoor(t)
 	for i := range 2 * maxDatabases {
-		d.in.execute(t.Context(), []string{"CREATE", "DATABASE", fmt.Sprint("db", i)})
+		d.in.execute(t.Context(), []string{"CREATE", "DATABASE", fmt.Sprint("db", i)}, "")
 	}
 	if n := len(d.in.databases.list()); n != maxDatabases {
 		t.Errorf("%d names are remembered", n)
 	}
-	if r := d.in.execute(t.Context(), []string{"CREATE", "DATABASE", "db0"}); r.Error != "" {
+	if r := d.in.execute(t.Context(), []string{"CREATE", "DATABASE", "db0"}, ""); r.Error != "" {
 		t.Errorf("creating again: %s", r.Error)
 	}
 }

@@ -11,6 +11,13 @@ import (
 // dbLabel is the label that the database or bucket of a request becomes.
 type dbLabel struct{ name, value []byte } // empty value = none
 
+// The characters that a backslash escapes, as InfluxDB 1.x has them: a name of
+// a measurement or a field knows a quote, too.
+const (
+	nameEscapes = `," =`
+	tagEscapes  = ", ="
+)
+
 // seriesOf takes the key and a field's key of a line apart and puts the labels
 // they stand for into the set. scratch keeps unescaped text and is returned
 // grown; the set names it until the next call.
@@ -33,9 +40,9 @@ func (s *labelSet) seriesOf(key, field []byte, db dbLabel, scratch []byte) ([]by
 		return scratch, errNoMeasurement
 	}
 	from := len(scratch)
-	scratch = appendUnescaped(scratch, measurement, ", ")
+	scratch = appendUnescaped(scratch, measurement, nameEscapes)
 	scratch = append(scratch, '_')
-	scratch = appendUnescaped(scratch, field, ",= ")
+	scratch = appendUnescaped(scratch, field, nameEscapes)
 	s.add(metricName, scratch[from:])
 
 	dbFree := len(db.value) > 0
@@ -52,17 +59,22 @@ func (s *labelSet) seriesOf(key, field []byte, db dbLabel, scratch []byte) ([]by
 			return scratch, errTagKey
 		case eq < 0 || eq+1 == len(tag):
 			return scratch, errTagValue
-		case indexUnescaped(tag[eq+1:], '=') >= 0:
+		}
+		// As in InfluxDB 1.x, the value itself may begin with an equals sign.
+		if indexUnescaped(tag[eq+1:], '=') > 0 || tag[eq+1] == '=' && indexUnescaped(tag[eq+2:], '=') >= 0 {
 			return scratch, errTagFormat
 		}
 		var name, value []byte
 		from = len(scratch)
-		scratch = appendUnescaped(scratch, tag[:eq], ",= ")
+		scratch = appendUnescaped(scratch, tag[:eq], tagEscapes)
 		name, from = scratch[from:], len(scratch)
-		scratch = appendUnescaped(scratch, tag[eq+1:], ",= ")
+		scratch = appendUnescaped(scratch, tag[eq+1:], tagEscapes)
 		value = scratch[from:]
-		if string(name) == "time" {
-			return scratch, badLine(storage.ReasonBadLabel, `invalid tag key: input tag "time" is invalid`)
+		switch string(name) {
+		case "time":
+			return scratch, errTagTime
+		case string(metricName):
+			return scratch, errTagReserved
 		}
 		if dbFree && bytes.Equal(name, db.name) {
 			dbFree = false

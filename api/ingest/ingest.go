@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -31,6 +32,10 @@ type Options struct {
 	// InfluxDBLabel names the label that the db or bucket of an Influx write
 	// becomes, unless a line has a tag of that name. Empty = none.
 	InfluxDBLabel string
+
+	// RetentionMs is how long samples are kept, for SHOW RETENTION POLICIES; 0 =
+	// for ever.
+	RetentionMs int64
 
 	// Generation counts configurations: doors that would name series
 	// otherwise than before have another one, so they share no alias.
@@ -57,6 +62,7 @@ type Ingest struct {
 	writes   sync.Pool                        // of *writeRequest
 	influx   sync.Pool                        // of *influxRequest
 
+	started   time.Time
 	requests  atomic.Uint64 // names requests in answers to Influx clients
 	databases databases
 }
@@ -103,7 +109,7 @@ func New(o Options) *Ingest {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	in := &Ingest{opts: o, seed: o.Seed, budget: newBudget(o.MemoryBytes, o.Clock)}
+	in := &Ingest{opts: o, seed: o.Seed, budget: newBudget(o.MemoryBytes, o.Clock), started: o.Clock.Now()}
 	if in.seed == 0 {
 		in.seed = randomSeed()
 	}
@@ -142,6 +148,7 @@ func (in *Ingest) Register(mux *http.ServeMux) {
 	mux.HandleFunc("/api/v2/write", in.InfluxWriteV2)
 	mux.HandleFunc("/ping", in.InfluxPing)
 	mux.HandleFunc("/health", in.InfluxHealth)
+	mux.HandleFunc("/ready", in.InfluxReady)
 	mux.HandleFunc("/query", in.InfluxQuery)
 }
 
@@ -199,12 +206,13 @@ func (in *Ingest) statusOf(err error) int {
 	var corrupt *corruptError
 	var wire *wireError
 	var request *requestError
+	var encoding *encodingError
 	switch {
 	case errors.Is(err, errTooLarge):
 		return http.StatusRequestEntityTooLarge
 	case retryable(err):
 		return http.StatusServiceUnavailable
-	case errors.As(err, &corrupt), errors.As(err, &wire), errors.As(err, &request), errors.Is(err, errRead):
+	case errors.As(err, &corrupt), errors.As(err, &wire), errors.As(err, &request), errors.As(err, &encoding), errors.Is(err, errRead):
 		return http.StatusBadRequest
 	}
 	in.opts.Logger.Error("write failed", "err", err)

@@ -69,8 +69,7 @@ func (in *Ingest) putWrite(q *writeRequest, finished bool) {
 // RemoteWrite takes Prometheus remote write 1.0 and 2.0.
 func (in *Ingest) RemoteWrite(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		http.Error(w, "Method not allowed", http.StatusMethodNotAllowed)
+		in.remoteWriteProbe(w, r)
 		return
 	}
 	// Both headers are checked before a byte of the body is looked at.
@@ -94,6 +93,27 @@ func (in *Ingest) RemoteWrite(w http.ResponseWriter, r *http.Request) {
 	in.answerWrite(w, message, o, err)
 }
 
+// remoteWriteProbe answers requests that write nothing: the GET by which Vector
+// and others look whether there is a remote-write endpoint, and OPTIONS.
+func (in *Ingest) remoteWriteProbe(w http.ResponseWriter, r *http.Request) {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		if _, err := in.opts.DB(); err != nil {
+			w.Header().Set("Retry-After", retryAfter)
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		fmt.Fprintln(w, "This path takes Prometheus remote write by POST.")
+	case http.MethodOptions:
+		w.Header().Set("Allow", "GET, HEAD, OPTIONS, POST")
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		w.Header().Set("Allow", "GET, HEAD, OPTIONS, POST")
+		http.Error(w, "Method not allowed", http.StatusMethodNotAllowed)
+	}
+}
+
 // outcome is what became of a request.
 type outcome struct {
 	receipt storage.Receipt
@@ -110,6 +130,9 @@ func (in *Ingest) remoteWrite(r *http.Request, message string, q *writeRequest) 
 	}
 	decoded, err := q.body.unsnap(r.Context(), raw, in.opts.MaxBodyBytes)
 	if err != nil {
+		if name := compression(raw); name != "" {
+			err = &encodingError{"the body is compressed with " + name + "; remote write is a plain block of snappy"}
+		}
 		if looksLikeLines(raw) {
 			err = &mediaError{"this is not a snappy block of protobuf" + linesHint}
 		}

@@ -24,6 +24,7 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 		MaxBodyBytes:  int64(s.config.limitBody),
 		Limits:        s.limits(),
 		InfluxDBLabel: s.config.influxDBLabel,
+		RetentionMs:   time.Duration(s.config.retention).Milliseconds(),
 		Version:       version,
 		Logger:        s.log,
 	})
