@@ -33,12 +33,16 @@ var (
 )
 
 // Manifest is the log of edits that says which blocks make up the database. It
-// is safe for concurrent use; edits are written one at a time.
+// is kept twice: an edit counts once it is durable in the first copy, and is
+// then written to the second, its twin. It is safe for concurrent use; edits are
+// written one at a time.
 type Manifest struct {
-	fs    vfs.FS
-	dir   string
-	torn  Torn
-	state atomic.Pointer[State]
+	fs     vfs.FS
+	dir    string
+	found  []ManifestCopy // by OpenManifest
+	opened string         // the copy that was taken
+	torn   Torn
+	state  atomic.Pointer[State]
 
 	// mu is held while an edit is written, I/O included. Readers of the state
 	// do not take it.
@@ -47,6 +51,11 @@ type Manifest struct {
 		log     *logFile // nil once a write or sync of it has failed
 		last    uint64   // highest edit number that was ever tried
 		stopped error    // why there are no more edits
+		bound   int64    // a snapshot of the state takes at most this many bytes
+
+		twin       *logFile // nil once a write or sync of it has failed
+		twinNumber uint64   // of the last record in it
+		twinErr    error    // why it lacks edits, nil if it has them all
 	}
 }
 
@@ -59,11 +68,13 @@ func CreateManifest(fsys vfs.FS, dir string, seed uint64, wallMs int64) (*Manife
 	if err := fsys.SyncDir(path.Dir(dir)); err != nil {
 		return nil, fmt.Errorf("sync above the data directory: %w", err)
 	}
-	if _, err := fsys.Stat(path.Join(dir, ManifestName)); !errors.Is(err, fs.ErrNotExist) {
-		if err == nil {
-			err = fs.ErrExist
+	for _, base := range manifestCopies {
+		if _, err := fsys.Stat(path.Join(dir, base)); !errors.Is(err, fs.ErrNotExist) {
+			if err == nil {
+				err = fs.ErrExist
+			}
+			return nil, fmt.Errorf("create %s: %w", path.Join(dir, base), err)
 		}
-		return nil, fmt.Errorf("create %s: %w", path.Join(dir, ManifestName), err)
 	}
 	if found, err := findBlockFiles(fsys, dir); err != nil {
 		return nil, err
@@ -77,39 +88,47 @@ func CreateManifest(fsys vfs.FS, dir string, seed uint64, wallMs int64) (*Manife
 	return m, nil
 }
 
-// OpenManifest reads the MANIFEST in dir, cuts a torn edit off its end and
-// writes what it says to a fresh, synced file before it returns: what was read
-// need not have been durable. minEdit is the highest edit that the WAL names;
-// a MANIFEST that ends below it is ErrManifestBehind. A missing MANIFEST is
-// fs.ErrNotExist if minEdit is 0.
+// OpenManifest reads both copies of the MANIFEST in dir, takes the newest that
+// can be read, cuts a torn edit off its end and writes what it says to fresh,
+// synced files before it returns: what was read need not have been durable.
+// minEdit is the highest edit that the WAL names; a MANIFEST that ends below it
+// is ErrManifestBehind. A missing MANIFEST is fs.ErrNotExist if minEdit is 0.
 //
 // It needs room for the new file: with ENOSPC in the error the caller may make
 // some and try again.
 func OpenManifest(fsys vfs.FS, dir string, minEdit uint64) (*Manifest, error) {
-	s, torn, err := ReadManifest(fsys, dir)
+	found := ReadManifestCopies(fsys, dir)
+	best, err := newestCopy(found)
 	if errors.Is(err, fs.ErrNotExist) && minEdit > 0 {
 		return nil, fmt.Errorf("%s is missing, the WAL names edit %d: %w", path.Join(dir, ManifestName), minEdit, ErrManifestBehind)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if s.Number < minEdit {
-		return nil, fmt.Errorf("%s ends at edit %d, the WAL names edit %d: %w",
-			path.Join(dir, ManifestName), s.Number, minEdit, ErrManifestBehind)
+	if best.State.Number < minEdit {
+		err := fmt.Errorf("%s ends at edit %d, the WAL names edit %d: %w",
+			path.Join(dir, best.Name), best.State.Number, minEdit, ErrManifestBehind)
+		for _, c := range found {
+			if c.Damaged() {
+				err = errors.Join(err, c.Err)
+			}
+		}
+		return nil, err
 	}
-	m := &Manifest{fs: fsys, dir: dir, torn: torn}
-	if err := m.start(s); err != nil {
+	m := &Manifest{fs: fsys, dir: dir, found: found, opened: best.Name, torn: best.Torn}
+	if err := m.start(best.State); err != nil {
 		return nil, err
 	}
 	return m, nil
 }
 
 func (m *Manifest) start(s *State) error {
-	log, _, err := writeSnapshot(m.fs, m.dir, s)
+	log, _, err := writeSnapshot(m.fs, m.dir, ManifestName, s)
 	if err != nil {
 		return err
 	}
-	m.mu.log, m.mu.last = log, s.Number
+	m.mu.log, m.mu.last, m.mu.bound = log, s.Number, log.size
+	m.writeTwinLocked(s, nil)
 	m.state.Store(s)
 	return nil
 }
@@ -152,28 +171,47 @@ func (m *Manifest) Apply(e Edit) (*State, error) {
 		return nil, fmt.Errorf("%w: %w", ErrEdit, err)
 	}
 	next := old.apply(e)
+	if err := m.checkSizeLocked(next, int64(len(framed)+20*len(e.Add)), maxRecordBytes); err != nil {
+		return nil, fmt.Errorf("edit %d: %w", e.Number, err)
+	}
 	if err := m.writeLocked(next, framed); err != nil {
 		return nil, m.failedLocked(fmt.Errorf("edit %d: %w", e.Number, err))
 	}
 	m.mu.last = e.Number
+	m.writeTwinLocked(next, framed)
 	m.state.Store(next)
 	return next, nil
+}
+
+// checkSizeLocked refuses an edit after which a snapshot of the state would be
+// longer than a record may be: the next start could not write it. n is what the
+// edit adds to one at most: its own bytes, and 20 for the ages of each block.
+func (m *Manifest) checkSizeLocked(next *State, n, limit int64) error {
+	bound := m.mu.bound + n
+	if bound > limit {
+		r := snapshotOf(next)
+		if bound = int64(len(appendRecord(nil, &r))); bound > limit {
+			return badEdit("the state would take %d bytes, a record holds %d", bound, limit)
+		}
+	}
+	m.mu.bound = bound
+	return nil
 }
 
 // writeLocked makes a state durable: as an edit behind the others, or as a
 // snapshot in a fresh file if the log is long or not to be trusted.
 func (m *Manifest) writeLocked(next *State, framed []byte) error {
 	log := m.mu.log
-	if log == nil || log.long() {
-		fresh, renamed, err := writeSnapshot(m.fs, m.dir, next)
+	if log == nil || log.long(len(framed)) {
+		fresh, renamed, err := writeSnapshot(m.fs, m.dir, ManifestName, next)
 		if err == nil {
 			m.closeLogLocked()
-			m.mu.log = fresh
+			m.mu.log, m.mu.bound = fresh, fresh.size
 			return nil
 		}
 		// A log that is merely long still takes edits when there is no room
 		// for a second one.
-		if log == nil || renamed || !isNoSpace(err) {
+		if log == nil || renamed || !isNoSpace(err) || log.size+int64(len(framed)) > maxManifestBytes {
 			return err
 		}
 	}
@@ -225,6 +263,7 @@ func (m *Manifest) Settle() error {
 	if err := m.writeLocked(next, nil); err != nil {
 		return m.failedLocked(fmt.Errorf("settle edit %d: %w", next.Number, err))
 	}
+	m.writeTwinLocked(next, nil)
 	m.state.Store(next)
 	return nil
 }
@@ -241,13 +280,14 @@ func (m *Manifest) Forget(names []string) {
 	m.state.Store(next)
 }
 
-// Close closes the file. No other method may run meanwhile or, State excepted,
+// Close closes the files. No other method may run meanwhile or, State excepted,
 // be called afterwards; a second Close does nothing.
 func (m *Manifest) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	log := m.mu.log
 	m.mu.log = nil
+	m.closeTwinLocked()
 	if m.mu.stopped == nil {
 		m.mu.stopped = ErrManifestClosed
 	}

@@ -204,21 +204,25 @@ func replay(records []framed) (*State, error) {
 	return s, nil
 }
 
-// ReadManifest returns what the MANIFEST in dir says, without changing
-// anything, and the torn edit at its end, if any. A missing one is
-// fs.ErrNotExist.
-func ReadManifest(fsys vfs.FS, dir string) (*State, Torn, error) {
-	b, err := readFile(fsys, path.Join(dir, ManifestName), maxManifestBytes)
+// readManifest returns what the copy of the MANIFEST named base in dir says,
+// without changing anything, and the torn edit at its end, if any.
+func readManifest(fsys vfs.FS, dir, base string) (*State, Torn, error) {
+	name := path.Join(dir, base)
+	b, err := readFile(fsys, name, maxManifestBytes)
 	if err != nil {
 		return nil, Torn{}, err
 	}
 	records, torn, err := parseManifest(b)
-	if err != nil {
-		return nil, Torn{}, fmt.Errorf("read %s: %w", path.Join(dir, ManifestName), err)
+	var s *State
+	if err == nil {
+		s, err = replay(records)
 	}
-	s, err := replay(records)
 	if err != nil {
-		return nil, Torn{}, fmt.Errorf("read %s: %w", path.Join(dir, ManifestName), err)
+		var d *DamageError
+		if errors.As(err, &d) {
+			d.Path = base
+		}
+		return nil, Torn{}, fmt.Errorf("read %s: %w", name, err)
 	}
 	return s, torn, nil
 }

@@ -18,10 +18,11 @@ type logFile struct {
 	edits        int   // behind the snapshot
 }
 
-// long reports whether a fresh snapshot should replace the file: the edits
-// outweigh the snapshot, or are so many that reading them takes a while.
-func (l *logFile) long() bool {
-	return l.size-l.snapshotSize > max(maxLogBytes, l.snapshotSize) || l.edits >= maxLogEdits
+// long reports whether a fresh snapshot should replace the file instead of an
+// edit of n more bytes: the edits outweigh the snapshot, or are so many that
+// reading them takes a while.
+func (l *logFile) long(n int) bool {
+	return l.size+int64(n)-l.snapshotSize > max(maxLogBytes, l.snapshotSize) || l.edits >= maxLogEdits
 }
 
 // append writes a record behind the last one and syncs it. After an error
@@ -38,11 +39,12 @@ func (l *logFile) append(name string, framed []byte) error {
 	return nil
 }
 
-// writeSnapshot replaces the MANIFEST in dir by one that holds nothing but s:
-// written beside it, synced, renamed over it, the directory synced. renamed
-// says whether the old file may be gone: without it an error changed nothing.
-func writeSnapshot(fsys vfs.FS, dir string, s *State) (_ *logFile, renamed bool, err error) {
-	name := path.Join(dir, ManifestName)
+// writeSnapshot replaces the copy of the MANIFEST named base in dir by one that
+// holds nothing but s: written beside it, synced, renamed over it, the directory
+// synced. renamed says whether the old file may be gone: without it an error
+// changed nothing.
+func writeSnapshot(fsys vfs.FS, dir, base string, s *State) (_ *logFile, renamed bool, err error) {
+	name := path.Join(dir, base)
 	temp := name + TempSuffix
 	r := snapshotOf(s)
 	b, err := appendFramed(manifestHeader(), kindSnapshot, &r)

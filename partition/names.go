@@ -13,6 +13,7 @@ import (
 const (
 	LockName     = "LOCK"       // held while a process has the directory open
 	ManifestName = "MANIFEST"   // the log of edits
+	TwinName     = "MANIFEST.2" // its second copy
 	ReserveName  = "reserve"    // bytes kept for deletes, cuts and edits on a full disk
 	WALDir       = "wal"        // WAL segments
 	L0Dir        = "l0"         // cuts, all partitions in one file

@@ -116,7 +116,8 @@ func (c *checker) checkLog() (*wal.Recovery, error) {
 
 // checkBlocks reads the MANIFEST, and every block from front to back.
 func (c *checker) checkBlocks(log *wal.Recovery) error {
-	st, torn, err := partition.ReadManifest(c.fs, c.dir)
+	copies := partition.ReadManifestCopies(c.fs, c.dir)
+	st, _, err := partition.ReadManifest(c.fs, c.dir)
 	switch {
 	case errors.Is(err, iofs.ErrNotExist) && log.Report().Edit == 0:
 		c.note(partition.ManifestName, 0, "there is none yet")
@@ -124,19 +125,15 @@ func (c *checker) checkBlocks(log *wal.Recovery) error {
 	case errors.Is(err, iofs.ErrNotExist):
 		c.damage(partition.ManifestName, 0, "missing, the log names edit %d", log.Report().Edit)
 		return nil
-	case errors.Is(err, partition.ErrCorrupt):
-		var d *partition.DamageError
-		off := int64(0)
-		if errors.As(err, &d) {
-			off = d.Offset
-		}
-		c.damage(partition.ManifestName, off, "%v", err)
-		return nil
-	case err != nil:
+	case err != nil && !errors.Is(err, partition.ErrCorrupt):
 		return err
 	}
-	if torn.Bytes > 0 {
-		c.note(partition.ManifestName, torn.Offset, "torn edit of %d bytes at the end; the next start cuts it", torn.Bytes)
+	c.checkCopies(copies, st)
+	if err != nil {
+		if len(c.report.Damage) == 0 { // both can be read, and contradict each other
+			c.damage(partition.ManifestName, 0, "%v", err)
+		}
+		return nil
 	}
 	if edit := log.Report().Edit; edit > st.Number {
 		c.damage(partition.ManifestName, 0, "ends at edit %d, the log names edit %d", st.Number, edit)
@@ -150,6 +147,31 @@ func (c *checker) checkBlocks(log *wal.Recovery) error {
 		}
 	}
 	return c.checkUnlisted(st)
+}
+
+// checkCopies reports what is wrong with either copy of the MANIFEST; st is what
+// the better one says, nil if there is none.
+func (c *checker) checkCopies(copies []partition.ManifestCopy, st *partition.State) {
+	for _, m := range copies {
+		var d *partition.DamageError
+		twin := m.Name == partition.TwinName
+		switch {
+		case errors.Is(m.Err, iofs.ErrNotExist) && twin:
+			c.note(m.Name, 0, "there is no second copy of the MANIFEST; the next start makes one")
+		case errors.Is(m.Err, iofs.ErrNotExist):
+			c.damage(m.Name, 0, "missing; the next start takes %s", partition.TwinName)
+		case errors.As(m.Err, &d):
+			c.damage(m.Name, d.Offset, "%v", m.Err)
+		case m.Err != nil:
+			c.damage(m.Name, 0, "%v", m.Err)
+		case st != nil && m.State.Number < st.Number && twin:
+			c.note(m.Name, m.Torn.Offset, "ends at edit %d of %d; the next edit or start writes it anew", m.State.Number, st.Number)
+		case st != nil && m.State.Number < st.Number:
+			c.damage(m.Name, m.Torn.Offset, "ends at edit %d, %s at edit %d; the next start takes that", m.State.Number, partition.TwinName, st.Number)
+		case m.Torn.Bytes > 0:
+			c.note(m.Name, m.Torn.Offset, "torn edit of %d bytes at the end; the next start cuts it", m.Torn.Bytes)
+		}
+	}
 }
 
 func (c *checker) checkBlock(want partition.BlockInfo) error {

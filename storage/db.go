@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -41,6 +42,7 @@ type DB struct {
 	collectors   []prometheus.Collector
 	rejectionLog rejectionLog
 	space        space
+	twinBehind   atomic.Bool // the second copy of the MANIFEST lacks edits
 	report       RecoveryReport
 
 	// gate is the apply gate. Writers hold its read side from a piece's first
@@ -166,6 +168,7 @@ func (db *DB) edit(e partition.Edit, change func(*state)) (*partition.State, err
 		return nil, err
 	}
 	st := next.State()
+	db.observeTwin()
 	db.wal.NoteEdit(st.Number)
 	hidden := model.TimeRange{Max: st.Floor}
 	db.change(func(s *state) {

@@ -148,7 +148,7 @@ func perSample(bytes int64, samples uint64) string {
 func InspectFile(ctx context.Context, fs vfs.FS, name string, out io.Writer) error {
 	base := path.Base(name)
 	switch {
-	case base == partition.ManifestName:
+	case base == partition.ManifestName || base == partition.TwinName:
 		return partition.DescribeManifest(out, fs, name)
 	case strings.HasSuffix(base, partition.BlockSuffix):
 		b, err := partition.OpenBlock(fs, path.Dir(name), base, nil)

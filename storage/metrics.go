@@ -62,6 +62,12 @@ func (db *DB) describe(reg prometheus.Registerer) error {
 			}
 			return 0
 		}),
+		gauge("tsdb_manifest_copies", "Copies of the MANIFEST that hold every edit: 2, or 1 while the second cannot be written.", func() float64 {
+			if db.twinBehind.Load() {
+				return 1
+			}
+			return 2
+		}),
 		gauge("tsdb_blocks", "Block files.", func() float64 { return float64(len(db.manifest.State().Blocks)) }),
 		gauge("tsdb_block_bytes", "Bytes of block files.", func() float64 {
 			n := int64(0)

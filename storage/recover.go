@@ -194,6 +194,7 @@ func (db *DB) replay(ctx context.Context, rec *wal.Recovery) error {
 // tell logs what recovery found, if it is worth a line.
 func (db *DB) tell() {
 	r := &db.report
+	db.tellRestored()
 	if r.Samples > 0 {
 		db.log.Info("log replayed", "samples", r.Samples, "series", r.Series, "bytes", r.Log.Bytes)
 	}
