@@ -96,7 +96,8 @@ type rejectionLog struct {
 }
 
 // count counts what became of a request's samples, and logs an example of each
-// reason for a refusal once a minute.
+// reason for a refusal once a minute. Strings are not logged: they are skipped
+// in requests that succeed, for ever; their door logs them.
 func (db *DB) count(door string, receipt *Receipt) {
 	for _, c := range [...]struct {
 		kind string
@@ -108,7 +109,7 @@ func (db *DB) count(door string, receipt *Receipt) {
 	}
 	for _, r := range receipt.Rejected {
 		db.metrics.rejected.WithLabelValues(door, string(r.Reason)).Add(float64(r.Count))
-		if !db.rejectionLog.due(door+"/"+string(r.Reason), db.opts.Clock.Now()) {
+		if r.Reason == ReasonStringField || !db.rejectionLog.due(door+"/"+string(r.Reason), db.opts.Clock.Now()) {
 			continue
 		}
 		args := []any{"door", door, "reason", string(r.Reason), "samples", r.Count, "series", r.Series, "detail", r.Detail}

@@ -31,7 +31,7 @@ func (in *Ingest) getInflux() (*influxRequest, error) {
 	return &influxRequest{
 		batch:   b,
 		body:    body{budget: in.budget},
-		decoder: influxDecoder{labels: labelSet{limits: in.opts.Limits}},
+		decoder: influxDecoder{labels: labelSet{limits: in.opts.Limits}, strings: &in.strings},
 	}, nil
 }
 

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -21,6 +22,7 @@ type influxDecoder struct {
 	db        dbLabel
 	precision precision
 	now       int64 // time of lines without one, Unix milliseconds
+	strings   *stringLog
 
 	offered  int // samples, those of bad series included, those of bad lines not
 	refused  int // of them, by the door
@@ -64,6 +66,7 @@ func (d *influxDecoder) decode(b batch) error {
 	d.samples, d.aliases = d.samples[:0], d.aliases[:0]
 	texts := 0 // string fields
 	var textKey, textField []byte
+	var noted []byte // measurement of the last line with strings
 	lines := newLineReader(d.src)
 	for line, ok := lines.next(); ok; line, ok = lines.next() {
 		line = trimLine(line)
@@ -78,6 +81,10 @@ func (d *influxDecoder) decode(b batch) error {
 		if n > 0 {
 			if texts == 0 {
 				textKey, textField = d.point.key, d.firstText()
+			}
+			if m := measurementOf(d.point.key); !bytes.Equal(m, noted) {
+				d.strings.note(m, d.firstText())
+				noted = m
 			}
 			texts += n
 		}
@@ -95,6 +102,14 @@ func (d *influxDecoder) decode(b batch) error {
 		b.Reject(storage.ReasonStringField, name, 0, "strings are no samples and are not stored", texts)
 	}
 	return nil
+}
+
+// measurementOf returns the measurement of a key, with its escapes.
+func measurementOf(key []byte) []byte {
+	if n := indexUnescaped(key, ','); n >= 0 {
+		return key[:n]
+	}
+	return key
 }
 
 func (d *influxDecoder) firstText() []byte {

@@ -31,10 +31,10 @@ func (s *labelSet) seriesOf(key, field []byte, db dbLabel, scratch []byte) ([]by
 	if !textOK(key) || !textOK(field) {
 		return scratch, badLine(storage.ReasonInvalidUTF8, "invalid UTF-8 or NUL")
 	}
-	measurement, tags := key, []byte(nil)
-	hasTags := false
-	if n := indexUnescaped(key, ','); n >= 0 {
-		measurement, tags, hasTags = key[:n], key[n+1:], true
+	measurement, tags := measurementOf(key), []byte(nil)
+	hasTags := len(measurement) < len(key)
+	if hasTags {
+		tags = key[len(measurement)+1:]
 	}
 	if len(measurement) == 0 {
 		return scratch, errNoMeasurement

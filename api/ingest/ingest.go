@@ -65,6 +65,7 @@ type Ingest struct {
 	started   time.Time
 	requests  atomic.Uint64 // names requests in answers to Influx clients
 	databases databases
+	strings   stringLog
 }
 
 // batch is what a door needs of a *storage.Batch.
@@ -113,6 +114,7 @@ func New(o Options) *Ingest {
 	if in.seed == 0 {
 		in.seed = randomSeed()
 	}
+	in.strings.log = o.Logger
 	in.write1 = aliasSeed(in.seed, protocolWrite1, o.Generation)
 	in.write2 = aliasSeed(in.seed, protocolWrite2, o.Generation)
 	in.newBatch = func(door string) (batch, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"net/http"
 	"slices"
@@ -47,7 +48,11 @@ func (a *API) remoteRead(w http.ResponseWriter, r *http.Request) {
 	case sent:
 		// The length of what follows is unknown to the client: only a broken
 		// connection tells it that the stream is not complete.
-		a.log.Warn("remote read broken off", "err", err)
+		level := slog.LevelWarn
+		if r.Context().Err() != nil {
+			level = slog.LevelDebug // the client has gone, as it may
+		}
+		a.log.Log(r.Context(), level, "remote read broken off", "err", err)
 		panic(http.ErrAbortHandler)
 	default:
 		writeReadError(w, err)
