@@ -102,6 +102,10 @@ func (r *record) describe(tag uint64) string {
 		for name, v := range r.Offsets {
 			return fmt.Sprintf("%q %d", name, v)
 		}
+	case tagIncarnation:
+		n := r.Incarnation
+		return fmt.Sprintf("%016x, losses accepted: %d, the last at %s, of samples received from %s to %s",
+			n.ID, n.Losses, formatMs(n.AcceptedMs), formatMs(n.FromMs), formatMs(n.ToMs))
 	}
 	return ""
 }

@@ -35,7 +35,8 @@ const (
 	tagHighSegment   = 12
 	tagFloor         = 13
 	tagOffset        = 14 // repeated
-	tagEnd           = 15
+	tagIncarnation   = 15
+	tagEnd           = 16
 )
 
 // tagNames are what inspect prints.
@@ -44,7 +45,7 @@ var tagNames = [tagEnd]string{
 	tagDropBlock: "drop block", tagDropped: "dropped before", tagAddTombstone: "add tombstone",
 	tagDropTombstone: "drop tombstone", tagWALLow: "WAL low end", tagHighGen: "highest generation",
 	tagHighLSN: "highest LSN", tagHighSegment: "highest segment", tagFloor: "retention floor",
-	tagOffset: "source offset",
+	tagOffset: "source offset", tagIncarnation: "incarnation",
 }
 
 func repeated(tag uint64) bool {
@@ -83,6 +84,9 @@ func snapshotOf(s *State) record {
 	}
 	if s.Floor != NoFloor {
 		r.Floor = &s.Floor
+	}
+	if s.Incarnation != (Incarnation{}) {
+		r.Incarnation = &s.Incarnation
 	}
 	for _, b := range s.Sorted() {
 		r.Add = append(r.Add, b.BlockInfo)
@@ -219,6 +223,10 @@ func appendRecord(dst []byte, r *record) []byte {
 		body = binary.AppendVarint(body, r.Offsets[name])
 		field(tagOffset)
 	}
+	if r.Incarnation != nil {
+		body = appendIncarnation(body, r.Incarnation)
+		field(tagIncarnation)
+	}
 	return dst
 }
 
@@ -299,6 +307,9 @@ func (r *record) decodeField(tag uint64, body []byte) error {
 			r.Offsets = map[string]int64{}
 		}
 		r.Offsets[name] = in.varint()
+	case tagIncarnation:
+		n := readIncarnation(&in)
+		r.Incarnation = &n
 	}
 	return in.end("body")
 }

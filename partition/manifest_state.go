@@ -61,6 +61,8 @@ type Edit struct {
 	// Offsets of the sources up to which everything is in blocks: these are
 	// set, others stay.
 	Offsets map[string]int64
+	// Incarnation is the one that begins; nil leaves it.
+	Incarnation *Incarnation
 }
 
 // State is what all edits up to Number make together. A State is never
@@ -80,6 +82,7 @@ type State struct {
 	HighGen, HighLSN, HighSegment uint64
 	Floor                         int64 // NoFloor, or the first millisecond that is kept
 	Offsets                       map[string]int64
+	Incarnation                   Incarnation
 
 	// Dropped holds the names of blocks that edits have dropped and whose
 	// files may still be there: Open deletes them.
@@ -134,6 +137,9 @@ func (s *State) apply(e Edit) *State {
 		n.Floor = *e.Floor
 	}
 	maps.Copy(n.Offsets, e.Offsets)
+	if e.Incarnation != nil {
+		n.Incarnation = *e.Incarnation
+	}
 	return n
 }
 

@@ -456,7 +456,8 @@ func FuzzManifestRecord(f *testing.F) {
 	a := cutBlock(1, 3)
 	s := m.State().apply(cutEdit(a)).apply(Edit{AddTombstones: []Tombstone{testTombstone(1, 5)}, Floor: ptr(testDay)})
 	for _, r := range []record{snapshotOf(s), {Edit: cutEdit(a)}, {Edit: mergeEdit(mergedBlock(L2, testDay, a))},
-		{Edit: Edit{AddTombstones: []Tombstone{testTombstone(9, 1)}, DropTombstones: []uint64{1, 2}, Offsets: map[string]int64{"x": -1}}}} {
+		{Edit: Edit{AddTombstones: []Tombstone{testTombstone(9, 1)}, DropTombstones: []uint64{1, 2}, Offsets: map[string]int64{"x": -1}}},
+		{Edit: Edit{Incarnation: &Incarnation{ID: 7, Losses: 1, AcceptedMs: 3, FromMs: 1, ToMs: 2}}}} {
 		f.Add(appendRecord(nil, &r))
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {

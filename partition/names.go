@@ -16,6 +16,7 @@ const (
 	TwinName     = "MANIFEST.2" // its second copy
 	ReserveName  = "reserve"    // bytes kept for deletes, cuts and edits on a full disk
 	WALDir       = "wal"        // WAL segments
+	SegmentsName = "SEGMENTS"   // which of those hold durable frames
 	L0Dir        = "l0"         // cuts, all partitions in one file
 	RawDir       = "raw"        // one directory a day partition
 	LostFoundDir = "lost+found" // files that belong to nothing and may hold data

@@ -61,8 +61,8 @@ func Check(ctx context.Context, fs vfs.FS, dir string) (*CheckReport, error) {
 
 // lockToRead makes sure that dir is a data directory that no process writes to.
 func lockToRead(fs vfs.FS, dir string) (unlock func(), err error) {
-	if _, err := fs.Stat(path.Join(dir, partition.WALDir)); err != nil {
-		return nil, fmt.Errorf("%s is not a data directory: %w", dir, err)
+	if err := isDataDir(fs, dir); err != nil {
+		return nil, err
 	}
 	name := path.Join(dir, partition.LockName)
 	if _, err := fs.Stat(name); err != nil {
@@ -75,6 +75,17 @@ func lockToRead(fs vfs.FS, dir string) (unlock func(), err error) {
 		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	}
 	return func() { _ = l.Close() }, nil
+}
+
+// isDataDir returns an error if dir is not a data directory. One that has lost
+// its log still is.
+func isDataDir(fs vfs.FS, dir string) (err error) {
+	for _, name := range []string{partition.WALDir, partition.ManifestName, partition.SegmentsName} {
+		if _, err = fs.Stat(path.Join(dir, name)); err == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s is not a data directory: %w", dir, err)
 }
 
 type checker struct {
@@ -100,12 +111,15 @@ func (c *checker) note(file string, off int64, format string, args ...any) {
 // checkLog reads every frame of the log, and decodes what is in it.
 func (c *checker) checkLog() (*wal.Recovery, error) {
 	dir := path.Join(c.dir, partition.WALDir)
-	rec, err := wal.Scan(c.fs, dir, wal.Options{})
+	rec, err := wal.Scan(c.fs, dir, scanOptions(c.dir))
 	if err != nil {
 		return nil, err
 	}
 	c.report.Bytes += rec.Report().Bytes
-	return rec, wal.Check(c.fs, dir, func(file string, off int64, what string, note bool) {
+	if err := rec.Report().ListErr; err != nil {
+		c.damage(partition.SegmentsName, 0, "%v", err)
+	}
+	return rec, wal.Check(c.fs, dir, scanOptions(c.dir), func(file string, off int64, what string, note bool) {
 		if note {
 			c.note(file, off, "%s", what)
 		} else {
@@ -118,6 +132,7 @@ func (c *checker) checkLog() (*wal.Recovery, error) {
 func (c *checker) checkBlocks(log *wal.Recovery) error {
 	copies := partition.ReadManifestCopies(c.fs, c.dir)
 	st, _, err := partition.ReadManifest(c.fs, c.dir)
+	defer c.checkLoss(log, st)
 	switch {
 	case errors.Is(err, iofs.ErrNotExist) && log.Report().Edit == 0:
 		c.note(partition.ManifestName, 0, "there is none yet")
@@ -172,6 +187,23 @@ func (c *checker) checkCopies(copies []partition.ManifestCopy, st *partition.Sta
 			c.note(m.Name, m.Torn.Offset, "torn edit of %d bytes at the end; the next start cuts it", m.Torn.Bytes)
 		}
 	}
+}
+
+// checkLoss reports the segments of the log that are gone, with what they held.
+// st is nil if the MANIFEST is not readable.
+func (c *checker) checkLoss(log *wal.Recovery, st *partition.State) {
+	low := uint64(0)
+	if st != nil {
+		low = st.WALLow
+	}
+	loss := log.Loss(low)
+	if loss == nil {
+		return
+	}
+	for _, s := range loss.Segments {
+		c.damage(s.File, s.Found, "%s; acknowledged samples received from %s to %s or later are gone", s.What, stamp(s.FromMs), stamp(s.ToMs))
+	}
+	c.damage(partition.SegmentsName, 0, "lists segments that are gone: the next start refuses; put them back, or accept the loss with the token %s", loss.Token())
 }
 
 func (c *checker) checkBlock(want partition.BlockInfo) error {

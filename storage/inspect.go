@@ -29,7 +29,7 @@ func Inspect(ctx context.Context, fs vfs.FS, dir string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	rec, err := wal.Scan(fs, path.Join(dir, partition.WALDir), wal.Options{})
+	rec, err := wal.Scan(fs, path.Join(dir, partition.WALDir), scanOptions(dir))
 	if err != nil {
 		return err
 	}
@@ -157,8 +157,10 @@ func InspectFile(ctx context.Context, fs vfs.FS, name string, out io.Writer) err
 		}
 		defer func() { _ = b.Close() }() // it was only read
 		return b.Describe(ctx, out)
+	case base == partition.SegmentsName:
+		return wal.DescribeList(out, fs, name)
 	case path.Ext(base) == ".wal":
 		return wal.Describe(out, fs, name)
 	}
-	return fmt.Errorf("%s: not a block (*%s), a log segment (*.wal) or a %s", name, partition.BlockSuffix, partition.ManifestName)
+	return fmt.Errorf("%s: not a block (*%s), a log segment (*.wal), a %s or a %s", name, partition.BlockSuffix, partition.ManifestName, partition.SegmentsName)
 }

@@ -68,6 +68,16 @@ func (db *DB) describe(reg prometheus.Registerer) error {
 			}
 			return 2
 		}),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "tsdb_wal_list_errors_total", Help: "Failed writes of the list of log segments, which are tried again."},
+			func() float64 { return float64(db.wal.List().Failures) }),
+		gauge("tsdb_wal_list_stale", "1 while the list of log segments cannot be written, so that a loss of the newest ones would not be noticed.", func() float64 {
+			if db.wal.List().Err != nil {
+				return 1
+			}
+			return 0
+		}),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "tsdb_wal_accepted_losses_total", Help: "Losses of log segments that were accepted, in the life of the data directory."},
+			func() float64 { return float64(db.manifest.State().Incarnation.Losses) }),
 		gauge("tsdb_blocks", "Block files.", func() float64 { return float64(len(db.manifest.State().Blocks)) }),
 		gauge("tsdb_block_bytes", "Bytes of block files.", func() float64 {
 			n := int64(0)

@@ -63,6 +63,11 @@ func Open(ctx context.Context, fs vfs.FS, dir string, opts Options) (_ *DB, err 
 	if err != nil {
 		return nil, err
 	}
+	if lost, err := logLoss(fs, dir, rec); err != nil {
+		return nil, err
+	} else if lost != nil {
+		return nil, lost
+	}
 	if err := db.openManifest(rec.Report().Edit); err != nil {
 		return nil, err
 	}
@@ -103,7 +108,8 @@ func (db *DB) makeDirs() error {
 func (db *DB) walOptions() wal.Options {
 	return wal.Options{
 		SegmentBytes: db.opts.WALSegmentBytes, PendingBytes: db.opts.WALPendingBytes, Sync: db.opts.WALSync,
-		Clock: db.opts.Clock, Logger: db.log, Progress: db.opts.Progress,
+		ListName: path.Join(db.dir, partition.SegmentsName),
+		Clock:    db.opts.Clock, Logger: db.log, Progress: db.opts.Progress,
 	}
 }
 
@@ -201,6 +207,13 @@ func (db *DB) tell() {
 	if t := r.Log.Torn; t.File != "" {
 		db.log.Warn("end of the log was torn and has been cut; nothing in it was acknowledged",
 			"file", t.File, "offset", t.Offset, "bytes", t.Bytes, "first_lsn", t.FirstLSN, "last_lsn", t.LastLSN)
+	}
+	if err := r.Log.ListErr; err != nil {
+		db.log.Error("the list of log segments is not readable: a loss of segments before this start is not noticed", "file", partition.SegmentsName, "err", err)
+	}
+	if n := db.manifest.State().Incarnation; n.Losses > 0 {
+		db.log.Warn("acknowledged samples were lost with the log, and that was accepted", "times", n.Losses, "last", stamp(n.AcceptedMs),
+			"received_from", stamp(n.FromMs), "received_to", stamp(n.ToMs), "incarnation", fmt.Sprintf("%016x", n.ID))
 	}
 	for _, d := range r.Log.Damage {
 		db.log.Error("damage in the log was skipped", "file", d.File, "offset", d.Offset, "what", d.String())

@@ -3,6 +3,7 @@ package storage
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -35,6 +36,37 @@ type HeadStatus struct {
 // WALStatus describes the log.
 type WALStatus struct {
 	Bytes int64 `json:"bytes"`
+	// ListError is why the list of segments could not be written, so that a
+	// loss of the newest ones would not be noticed.
+	ListError string `json:"listError,omitempty"`
+	// Loss is the last loss of segments that was accepted.
+	Loss *LossStatus `json:"loss,omitempty"`
+}
+
+// LossStatus describes the last accepted loss of log segments. Times are RFC
+// 3339.
+type LossStatus struct {
+	Incarnation  string `json:"incarnation"` // of the database since then
+	Accepted     string `json:"accepted"`
+	ReceivedFrom string `json:"receivedFrom"` // when the lost samples were received, as far as is known
+	ReceivedTo   string `json:"receivedTo"`
+	Losses       uint64 `json:"losses"` // accepted so far, with this one
+}
+
+// walStatus describes the log.
+func (db *DB) walStatus() WALStatus {
+	var st WALStatus
+	st.Bytes, _ = db.wal.Bytes()
+	if err := db.wal.List().Err; err != nil {
+		st.ListError = "the list of log segments is out of date; a write of it failed"
+	}
+	if n := db.manifest.State().Incarnation; n.Losses > 0 {
+		st.Loss = &LossStatus{
+			Incarnation: fmt.Sprintf("%016x", n.ID), Accepted: rfc3339(n.AcceptedMs),
+			ReceivedFrom: rfc3339(n.FromMs), ReceivedTo: rfc3339(n.ToMs), Losses: n.Losses,
+		}
+	}
+	return st
 }
 
 // TierStatus lists the partitions of one resolution.
@@ -79,8 +111,7 @@ func (db *DB) Status() (Status, error) {
 		return Status{}, err
 	}
 	defer v.Release()
-	st := Status{Head: db.headStatus()}
-	st.WAL.Bytes, _ = db.wal.Bytes()
+	st := Status{Head: db.headStatus(), WAL: db.walStatus()}
 	parts := make(map[int64]*PartitionStatus)
 	for _, e := range v.st.blocks.Entries() {
 		st.Blocks++

@@ -21,6 +21,8 @@ Usage:
   tsdb check --data DIR [--json]  verify a data directory without changing it
   tsdb inspect --data DIR         show what a data directory holds
   tsdb inspect --file PATH        show one file as offset, bytes, meaning
+  tsdb repair --data DIR --accept-log-loss=TOKEN
+                                  go on without samples that the log has lost
   tsdb --version                  print the version
 
 tsdb COMMAND --help lists the flags of a command.
@@ -55,6 +57,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return report(stderr, command, serve(args[1:], stdout, stderr))
 	case "check":
 		return check(args[1:], stdout, stderr)
+	case "repair":
+		return report(stderr, command, repair(args[1:], stdout))
 	case "inspect":
 		return report(stderr, command, inspect(args[1:], stdout))
 	case "version", "--version", "-version":

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"sync"
 	"syscall"
@@ -216,7 +217,11 @@ func (s *service) storageOptions() storage.Options {
 
 // explain adds to an error of Open what can be done about it.
 func (s *service) explain(err error) error {
+	var lost *storage.LogLossError
 	switch {
+	case errors.As(err, &lost):
+		return fmt.Errorf("open %s: %w. If the files are elsewhere (is the disk of %s mounted?), put them back and start again. "+
+			"To go on without these samples: tsdb repair --data %s --accept-log-loss=%s", s.dataDir, err, filepath.Join(s.dataDir, "wal"), s.dataDir, lost.Token)
 	case errors.Is(err, storage.ErrInUse):
 		return fmt.Errorf("%w: stop that one, or choose another directory with --data", err)
 	case errors.Is(err, storage.ErrNewerFormat):

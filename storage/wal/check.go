@@ -12,8 +12,8 @@ import (
 // Check reads the whole log in dir, payloads included, and reports what is
 // wrong: file is the path, off the offset in it, note tells that it is normal
 // after a crash. It changes nothing. An error means that it could not look.
-func Check(fs vfs.FS, dir string, report func(file string, off int64, what string, note bool)) error {
-	r, err := Scan(fs, dir, Options{})
+func Check(fs vfs.FS, dir string, o Options, report func(file string, off int64, what string, note bool)) error {
+	r, err := Scan(fs, dir, o)
 	if err != nil {
 		return err
 	}

@@ -52,9 +52,12 @@ func (g *ledger) state() (acked, low uint64, appended []entry) {
 // there is a beginning of what was appended, apart from released generations,
 // and nothing else.
 func check(fs vfs.FS, acked, low uint64, after []entry, lowAfter uint64) (*Recovery, []entry, error) {
-	r, err := Scan(fs, testDir, small())
+	r, err := Scan(fs, testDir, listed())
 	if err != nil {
 		return nil, nil, err
+	}
+	if loss := r.Loss(0); loss != nil || r.Report().ListErr != nil {
+		return nil, nil, fmt.Errorf("loss where there is none: %w, %w", loss, r.Report().ListErr)
 	}
 	if rep := r.Report(); rep.Damages != 0 {
 		return nil, nil, fmt.Errorf("damage where there is none: %+v", rep.Damage)
@@ -216,7 +219,7 @@ func crashEverywhere(seed int64, frames int, skip func(vfs.Op) bool) (states int
 		}
 		return nil
 	})
-	err := workload(fault, &g, rand.New(rand.NewSource(seed)), small(), frames)
+	err := workload(fault, &g, rand.New(rand.NewSource(seed)), listed(), frames)
 	fault.SetHook(nil)
 	return states, errors.Join(found, err)
 }
@@ -239,7 +242,7 @@ func recoverTwice(fs *vfs.Mem, rng *rand.Rand, acked, low uint64, after []entry,
 	fault.HookAt(crashAt, func(vfs.Op) {
 		again = fs.CrashClone(vfs.CrashOptions{Mode: vfs.CrashSectors, Keep: 0.5, Rand: rng})
 	})
-	l, err := Open(fault, testDir, small(), Pos{}, nil)
+	l, err := Open(fault, testDir, listed(), Pos{}, nil)
 	if err != nil {
 		return fmt.Errorf("open: %w", err)
 	}

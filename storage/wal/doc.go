@@ -63,6 +63,23 @@
 // is used; above it, the first hole begins the torn tail, which is cut: none of
 // that was acknowledged. An idle or closing log names its last LSN in a mark.
 //
+// # List of segments
+//
+// A file outside the log's directory lists the segments with durable frames of
+// a client's data, so that segments that are gone are missed (see listing):
+//
+//	┌────────────────┬─────────────┬───────────┬────────────────┐
+//	│ "tsdbsegs" (8) │ version u32 │ count u32 │ synced LSN u64 │
+//	├────────────────┴─────────────┴───────────┴────────────────┤
+//	│ id u64 │ generation u64 │ end of durable frames u64       │  count times,
+//	│ first LSN u64 │ last LSN u64 │ first ms i64 │ last ms i64 │  by rising id
+//	├───────────────────────────────────────────────────────────┤
+//	│ CRC u32 of all before                                     │
+//	└───────────────────────────────────────────────────────────┘
+//
+// The synced LSN counts as named by a frame. A version that is not known is an
+// error.
+//
 // # Who waits for what
 //
 // Reserve waits for buffer and for disk space, before any lock. Append copies

@@ -137,9 +137,11 @@ func (w *writer) write(b *batch, edit uint64) error {
 				}
 			}
 			w.current.place(int64(size), gen, tail)
-			if FrameType(frame[offType]) != FrameMark { // a mark needs none to name it
-				w.lastData = binary.LittleEndian.Uint64(frame[offLSN:])
+			t, lsn := FrameType(frame[offType]), binary.LittleEndian.Uint64(frame[offLSN:])
+			if t != FrameMark { // a mark needs none to name it
+				w.lastData = lsn
 			}
+			w.current.note(t, lsn, wall)
 			sealFrame(frame, w.current.seed, synced, edit, wall)
 			w.named = max(w.named, synced)
 			at += size
@@ -178,6 +180,7 @@ func (w *writer) next() error {
 	if s := w.current; s != nil {
 		if len(w.unsynced) == 0 {
 			_ = s.file.Close() // as in sync
+			l.listing.hurry()  // its last sync was not known to be the last
 		}
 		l.mu.closed = append(l.mu.closed, closedSegment{id: s.id, gen: s.gen, bytes: s.end})
 	}
@@ -194,12 +197,14 @@ func (w *writer) next() error {
 // sync makes all that was written durable. Segments are synced in their order,
 // because an LSN is durable only when all segments before its own are.
 func (w *writer) sync() error {
+	var synced []*segment
 	for len(w.unsynced) > 0 {
 		s := w.unsynced[0]
 		if err := s.file.Sync(); err != nil {
 			return fmt.Errorf("sync segment %s: %w", s.file.Name(), err)
 		}
 		w.unsynced = w.unsynced[1:]
+		synced = append(synced, s)
 		if s != w.current {
 			// All it holds is on disk, so closing can lose nothing.
 			_ = s.file.Close()
@@ -208,6 +213,11 @@ func (w *writer) sync() error {
 	w.unsynced = nil
 	w.log.durable.Store(w.written)
 	w.log.acked.Store(w.written)
+	for _, s := range synced {
+		if s.data {
+			w.log.listing.durable(s.listed(), w.written, s != w.current)
+		}
+	}
 	return nil
 }
 

@@ -127,7 +127,7 @@ func writeFile(t testing.TB, fs vfs.FS, name string, b []byte) {
 func wantCheck(t testing.TB, fs vfs.FS, want ...string) {
 	t.Helper()
 	var got []string
-	must(t, Check(fs, testDir, func(file string, off int64, what string, note bool) {
+	must(t, Check(fs, testDir, Options{}, func(file string, off int64, what string, note bool) {
 		kind := "damage"
 		if note {
 			kind = "note"

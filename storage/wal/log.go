@@ -32,10 +32,11 @@ type Pos struct{ Generation, LSN, Segment uint64 }
 // taken by the log's goroutines while they hold mu, and mu is never held over
 // I/O.
 type Log struct {
-	fs     vfs.FS
-	dir    string
-	o      Options
-	writer writer
+	fs      vfs.FS
+	dir     string
+	o       Options
+	writer  writer
+	listing *listing
 
 	acked      atomic.Uint64 // Wait returns for LSNs up to this one
 	durable    atomic.Uint64 // LSNs up to this one are on disk
@@ -116,6 +117,9 @@ func Open(fs vfs.FS, dir string, o Options, start Pos, keep *Recovery) (*Log, er
 		if keep, err = Scan(fs, dir, o); err != nil {
 			return nil, err
 		}
+		if loss := keep.Loss(0); loss != nil {
+			return nil, loss
+		}
 	}
 	if err := keep.Repair(); err != nil {
 		return nil, err
@@ -139,6 +143,7 @@ func Open(fs vfs.FS, dir string, o Options, start Pos, keep *Recovery) (*Log, er
 	l.writer = writer{log: l, base: start.LSN, found: last}
 	l.generation.Store(start.Generation + 1)
 
+	l.listing = newListing(fs, &l.o, keep.listed())
 	if err := l.prepareOne(); err != nil && !errors.Is(err, syscall.ENOSPC) {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
@@ -151,6 +156,9 @@ func Open(fs vfs.FS, dir string, o Options, start Pos, keep *Recovery) (*Log, er
 	l.mu.Unlock()
 	l.done.Go(l.flushLoop)
 	l.done.Go(l.prepareLoop)
+	if l.listing != nil {
+		l.done.Go(func() { l.listing.loop(l.stop) })
+	}
 	if ready {
 		if err := l.Wait(context.Background(), start.LSN+1); err != nil {
 			return nil, errors.Join(fmt.Errorf("open log: %w", err), l.Close())
@@ -309,6 +317,9 @@ func (l *Log) NoteEdit(edit uint64) {
 	l.mu.edit = max(l.mu.edit, edit)
 }
 
+// List returns how the list of segments fares.
+func (l *Log) List() ListStatus { return l.listing.status() }
+
 // Bytes returns the bytes of frames in all segments and of those appended in
 // the running generation.
 func (l *Log) Bytes() (total, activeGen int64) {
@@ -335,6 +346,7 @@ func (l *Log) Close() error {
 	close(l.stop)
 	l.done.Wait()
 	err := l.writer.close()
+	_ = l.listing.write() // it has said why not; an older list claims less
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, s := range l.mu.spares {

@@ -18,11 +18,21 @@ var update = flag.Bool("update", false, "rewrite golden files")
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const testDir = "data/wal"
+const (
+	testDir  = "data/wal"
+	testList = "data/SEGMENTS"
+)
 
 // small are options under which a log goes through many segments quickly.
 func small() Options {
 	return Options{SegmentBytes: minSegmentBytes, Clock: vfs.NewManualClock(time.UnixMilli(1_700_000_000_000))}
+}
+
+// listed is small with a list of segments.
+func listed() Options {
+	o := small()
+	o.ListName = testList
+	return o
 }
 
 func must(t testing.TB, err error) {

@@ -20,6 +20,10 @@ type Options struct {
 	PendingBytes int
 	// Sync says when Wait returns; the zero value is Always.
 	Sync Mode
+	// ListName is the file, outside the log's directory, that lists the segments
+	// with durable frames; "" = none is kept, and a log that is gone is not
+	// missed.
+	ListName string
 	// Clock tells the time of commits and paces retries; nil = the machine's.
 	Clock vfs.Clock
 	// Logger gets what happens in the background; nil = nobody.

@@ -141,6 +141,7 @@ func (l *Log) Release(belowGen, edit uint64) error {
 	if len(free) == 0 {
 		return nil
 	}
+	l.listing.drop(free)
 	var pool []string
 	var err error
 	done := 0

@@ -22,6 +22,9 @@ type Recovery struct {
 	report   Report
 	highest  Pos
 	whole    map[uint64]bool // generations of which no frame is missing
+	list     segmentList     // which segments hold durable frames
+	lost     []LostSegment   // of those, whatever their generation
+	low      uint64          // generations below it were released, says the log
 	repaired bool
 	replayed int64 // bytes
 }
@@ -33,11 +36,12 @@ type Report struct {
 	Bytes    int64  // of those
 	FirstLSN uint64 // of those; 0 = there are none
 	LastLSN  uint64
-	Synced   uint64 // highest LSN that a frame says was durable
+	Synced   uint64 // highest LSN that a frame, or the list of segments, says was durable
 	Edit     uint64 // highest manifest edit that a frame says was durable
 	Torn     Torn
 	Damage   []Damage // at most maxDamages of them
 	Damages  int      // how many there were
+	ListErr  error    // why the list of segments is not used, nil if it is
 }
 
 // maxDamages bounds the list of damages in a report.
@@ -83,10 +87,11 @@ func Scan(fs vfs.FS, dir string, o Options) (*Recovery, error) {
 		return nil, fmt.Errorf("scan log %s: %w", dir, err)
 	}
 	r := &Recovery{fs: fs, dir: dir, o: o.withDefaults()}
+	if err := r.readList(); err != nil {
+		return nil, fmt.Errorf("scan log: %w", err)
+	}
 	names, err := fs.List(dir)
-	if errors.Is(err, iofs.ErrNotExist) {
-		return r, nil
-	} else if err != nil {
+	if err != nil && !errors.Is(err, iofs.ErrNotExist) {
 		return nil, fmt.Errorf("scan log: %w", err)
 	}
 	var ids []uint64
@@ -100,6 +105,9 @@ func Scan(fs vfs.FS, dir string, o Options) (*Recovery, error) {
 	}
 	slices.Sort(ids)
 	if r.segments, err = scanAll(fs, dir, ids); err != nil {
+		return nil, fmt.Errorf("scan log: %w", err)
+	}
+	if err := r.compareList(); err != nil {
 		return nil, fmt.Errorf("scan log: %w", err)
 	}
 	r.judge()
@@ -124,6 +132,7 @@ func scanAll(fs vfs.FS, dir string, ids []uint64) ([]*scanned, error) {
 // begins, what was released, and what of the rest is damage.
 func (r *Recovery) judge() {
 	rep := &r.report
+	rep.Synced = r.list.synced
 	for _, s := range r.segments {
 		for _, run := range s.runs {
 			rep.Synced, rep.Edit = max(rep.Synced, run.synced), max(rep.Edit, run.edit)
@@ -171,14 +180,13 @@ func (r *Recovery) tear() (torn bool) {
 // dropReleased forgets segments that are no longer needed. A crash can bring
 // back any of them. What the torn tail says about that never took place.
 func (r *Recovery) dropReleased() {
-	low := uint64(0)
 	for _, s := range r.segments {
 		for _, run := range s.runs {
-			low = max(low, run.low)
+			r.low = max(r.low, run.low)
 		}
 	}
 	r.segments = slices.DeleteFunc(r.segments, func(s *scanned) bool {
-		return len(s.runs) > 0 && s.runs[0].gen < low
+		return len(s.runs) > 0 && s.runs[0].gen < r.low
 	})
 }
 
@@ -212,6 +220,15 @@ func (r *Recovery) findDamage() {
 			before, prev, end = nil, run, run.end
 		}
 		before = append(before, s)
+	}
+	for _, s := range r.segments {
+		if s.expected > 0 && !s.damaged {
+			d := Damage{Offset: s.end(), Bytes: s.expected - s.end(), LastLSN: s.expectedLSN}
+			if n := len(s.runs); n > 0 {
+				d.FirstLSN = s.runs[n-1].last + 1
+			}
+			r.damage(s, d)
+		}
 	}
 }
 
@@ -328,7 +345,7 @@ func (r *Recovery) tearPartial() {
 			s.partial = 0
 		}
 		n := s.remains()
-		if n == 0 {
+		if n == 0 || s.expected > 0 { // those were acknowledged: it is damage
 			continue
 		}
 		s.cut = s.end()

@@ -18,6 +18,9 @@ type run struct {
 	start       bool   // it begins with a FrameStart
 	found       uint64 // last LSN before it, if it begins with a FrameStart
 	low         uint64 // highest generation that a FrameRelease says is still needed
+	firstMs     int64  // lowest and highest wall time
+	lastMs      int64
+	data        bool // some of its frames are a client's
 }
 
 // scanned is what one segment file holds.
@@ -37,6 +40,10 @@ type scanned struct {
 	// payload is not there; 0 = none.
 	partial    uint64
 	partialEnd int64
+	// expected is the end of the frames that the list of segments says were
+	// durable, if damage has taken the last of them; otherwise 0.
+	expected    int64
+	expectedLSN uint64 // of the last of those
 }
 
 // end returns the end of the last frame.
@@ -127,7 +134,7 @@ func (s *scanned) follows(f Frame) bool {
 func (s *scanned) add(f Frame, at int64, size int) {
 	n := len(s.runs)
 	if n == 0 || at != s.runs[n-1].end || f.LSN != s.runs[n-1].last+1 {
-		s.runs = append(s.runs, run{off: at, gen: f.Generation, first: f.LSN})
+		s.runs = append(s.runs, run{off: at, gen: f.Generation, first: f.LSN, firstMs: f.WallMs, lastMs: f.WallMs})
 		n++
 	}
 	r := &s.runs[n-1]
@@ -139,6 +146,8 @@ func (s *scanned) add(f Frame, at int64, size int) {
 	}
 	r.end, r.last = at+int64(size), f.LSN
 	r.frames++
+	r.firstMs, r.lastMs = min(r.firstMs, f.WallMs), max(r.lastMs, f.WallMs)
+	r.data = r.data || !f.Type.internal()
 	r.synced, r.edit = max(r.synced, f.Synced), max(r.edit, f.Edit)
 	s.lastByte = r.end
 	s.partial, s.partialEnd = 0, 0

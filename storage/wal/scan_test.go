@@ -340,7 +340,7 @@ func FuzzSegment(f *testing.F) {
 		if n < want && r.Report().Torn.File == "" {
 			t.Fatalf("%d frames of %d in good segments", n, want)
 		}
-		must(t, Check(c, testDir, func(string, int64, string, bool) {}))
+		must(t, Check(c, testDir, Options{}, func(string, int64, string, bool) {}))
 		must(t, Describe(&bytes.Buffer{}, c, name))
 		must(t, r.Repair())
 	})

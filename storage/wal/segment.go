@@ -17,6 +17,27 @@ type segment struct {
 	end  int64  // where the next frame goes
 
 	room, tailRoom int64 // what the budget says of the same names, for this segment
+
+	written listedSegment // what the list says once it is durable; bytes is not kept
+	data    bool          // some of its frames are a client's
+}
+
+// note takes over the numbers of a frame that is written next.
+func (s *segment) note(t FrameType, lsn uint64, wallMs int64) {
+	w := &s.written
+	if w.firstLSN == 0 {
+		w.firstLSN, w.firstMs, w.lastMs = lsn, wallMs, wallMs
+	}
+	w.lastLSN, w.firstMs, w.lastMs = lsn, min(w.firstMs, wallMs), max(w.lastMs, wallMs)
+	s.data = s.data || !t.internal()
+}
+
+// listed returns what the list says of the segment once all that was written is
+// durable.
+func (s *segment) listed() listedSegment {
+	l := s.written
+	l.id, l.gen, l.bytes = s.id, s.gen, s.end
+	return l
 }
 
 // fits reports whether a frame can go into the segment.
