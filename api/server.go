@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,6 +41,15 @@ type Options struct {
 
 	EnableAdmin bool // admin endpoints answer every peer, not only loopback
 	EnablePprof bool // the same for profiles
+	// Refuse answers a request that the server lets through to no door, in the
+	// form of the protocol that the path speaks, and reports whether it knows
+	// the path; nil = none. Prometheus' form is the default.
+	Refuse func(w http.ResponseWriter, r *http.Request, status int, text string) bool
+
+	ExternalURL string   // address that users have for the server; empty = none
+	Hosts       []string // further host names of it
+	CORSOrigin  string   // pattern of origins whose pages may read answers and write samples; empty = none
+
 	// WebConfigFile names the TLS and authentication settings in the format
 	// of Prometheus' exporter toolkit; empty = plain HTTP, no authentication.
 	WebConfigFile string
@@ -50,6 +58,7 @@ type Options struct {
 // Server answers HTTP. Make one with NewServer, run it with Serve.
 type Server struct {
 	opts     Options
+	origins  *originRules
 	http     *http.Server
 	draining atomic.Bool
 	silent   silentConns
@@ -62,7 +71,11 @@ func NewServer(o Options) (*Server, error) {
 			return nil, err
 		}
 	}
-	s := &Server{opts: o}
+	origins, err := newOriginRules(o.ExternalURL, o.Hosts, o.CORSOrigin)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{opts: o, origins: origins}
 	mux := http.NewServeMux()
 	s.mountPages(mux)
 	s.mountProfiles(mux)
@@ -75,7 +88,7 @@ func NewServer(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.http = &http.Server{
-		Handler:           collapseSlashes(m.wrap(mux, s.guard(mux))),
+		Handler:           collapseSlashes(m.wrap(mux, s.protect(s.guard(mux)))),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		IdleTimeout:       idleTimeout,
@@ -146,44 +159,6 @@ func (c *silentConns) close() {
 		_ = conn.Close() // nothing was said on it
 	}
 	c.conns = nil
-}
-
-// guard lets only loopback peers through to admin and profile pages, unless
-// the switches open them.
-func (s *Server) guard(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var flag string
-		switch {
-		case under(r.URL.Path, "/api/v1/admin") && !s.opts.EnableAdmin:
-			flag = "--web.enable-admin-api"
-		case under(r.URL.Path, "/debug/pprof") && !s.opts.EnablePprof:
-			flag = "--web.enable-pprof"
-		}
-		if flag != "" && !fromLoopback(r) {
-			writeError(w, http.StatusForbidden, "forbidden", "only peers on this machine may use this address unless the server runs with "+flag)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-func under(path, root string) bool {
-	return path == root || len(path) > len(root) && path[:len(root)] == root && path[len(root)] == '/'
-}
-
-// fromLoopback reports whether the request comes from this machine. Headers
-// that name somebody else behind a proxy, or a page of another site that the
-// peer's browser shows, mean that the peer itself is not the client: they close
-// the door; no header opens it.
-func fromLoopback(r *http.Request) bool {
-	if r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != "" {
-		return false
-	}
-	if origin := r.Header.Get("Origin"); origin != "" && origin != "http://"+r.Host && origin != "https://"+r.Host {
-		return false
-	}
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	return err == nil && peer.Addr().Unmap().IsLoopback()
 }
 
 // quiet drops what is below a warning: the toolkit announces the address,

@@ -53,6 +53,7 @@ func newTestServer(t *testing.T, o Options) *Server {
 // ask sends a request that comes from peer and returns code and body.
 func ask(s *Server, method, path, peer string, header ...string) (int, string) {
 	r := httptest.NewRequest(method, path, nil)
+	r.Host = "127.0.0.1:9201"
 	r.RemoteAddr = peer
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
@@ -85,7 +86,7 @@ func TestAdminAndProfilesAnswerLoopbackOnlyUnlessOpened(t *testing.T) {
 	f(closed, "/api/v1/admin/flush", remote, 403)
 	f(closed, "/api/v1/admin/flush", local, 403, "X-Forwarded-For", "192.0.2.7")
 	f(closed, "/api/v1/admin/flush", local, 403, "Origin", "https://example.org")
-	f(closed, "/api/v1/admin/flush", local, 200, "Origin", "http://example.com") // the request's own host
+	f(closed, "/api/v1/admin/flush", local, 200, "Origin", "http://127.0.0.1:9201") // the request's own host
 	f(closed, "/debug/pprof/", local, 200)
 	f(closed, "/debug/pprof/", remote, 403)
 	f(closed, "/debug/pprof/", remote, 403, "X-Forwarded-For", "127.0.0.1")

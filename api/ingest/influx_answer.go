@@ -77,9 +77,37 @@ func (in *Ingest) influxFailed(w http.ResponseWriter, r *http.Request, d dialect
 	in.influxError(w, r, d, in.statusOf(err), err.Error())
 }
 
+// Refuse answers a request that the server keeps from the doors, such as one
+// without credentials, in the form of the protocol of its path, and reports
+// whether it knows the path.
+func (in *Ingest) Refuse(w http.ResponseWriter, r *http.Request, status int, text string) bool {
+	unauthorized := status == http.StatusUnauthorized
+	switch path := r.URL.Path; {
+	case path == "/write", path == "/query", path == "/ping":
+		if unauthorized {
+			text = "authorization failed" // InfluxDB's words, which clients look for
+		}
+		in.influxError(w, r, dialect1, status, text)
+	case path == "/health", path == "/ready", strings.HasPrefix(path, "/api/v2/"):
+		if unauthorized {
+			text = "unauthorized access"
+		}
+		in.influxError(w, r, dialect2, status, text)
+	case path == "/api/v1/write", path == "/api/v1/push":
+		http.Error(w, text, status)
+	default:
+		return false
+	}
+	return true
+}
+
 // platformCode is InfluxDB 2's word for a status.
 func platformCode(status int) string {
 	switch status {
+	case http.StatusUnauthorized:
+		return "unauthorized"
+	case http.StatusForbidden:
+		return "forbidden"
 	case http.StatusNotFound:
 		return "not found"
 	case http.StatusMethodNotAllowed:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -194,5 +195,31 @@ func TestInfluxStatementsThatChangeStateNeedPost(t *testing.T) {
 	r := d.influxQuery("GET", "", "SHOW DATABASES")
 	if got, _ := json.Marshal(r.Series[0].Values); string(got) != `[["_internal"],["kept"]]` {
 		t.Errorf("databases after GETs that change them: %s", got)
+	}
+}
+
+func TestRefusalsHaveTheFormOfTheirProtocol(t *testing.T) {
+	in := New(Options{})
+	for _, c := range []struct {
+		path   string
+		status int
+		known  bool
+		body   string
+		header string
+	}{
+		{"/write", 401, true, `{"error":"authorization failed"}`, "X-Influxdb-Version"},
+		{"/query", 403, true, `{"error":"why"}`, "X-Influxdb-Error"},
+		{"/ping", 401, true, `{"error":"authorization failed"}`, "X-Influxdb-Version"},
+		{"/api/v2/write", 401, true, `{"code":"unauthorized","message":"unauthorized access"}`, "X-Platform-Error-Code"},
+		{"/api/v2/anything", 403, true, `{"code":"forbidden","message":"why"}`, "X-Platform-Error-Code"},
+		{"/ready", 401, true, `{"code":"unauthorized","message":"unauthorized access"}`, "X-Influxdb-Version"},
+		{"/api/v1/write", 403, true, "why", "Content-Type"},
+		{"/api/v1/query", 401, false, "", ""},
+	} {
+		w := httptest.NewRecorder()
+		known := in.Refuse(w, httptest.NewRequest("POST", c.path, nil), c.status, "why")
+		if known != c.known || known && (w.Code != c.status || strings.TrimSpace(w.Body.String()) != c.body || w.Header().Get(c.header) == "") {
+			t.Errorf("%s: %v %d %s %v", c.path, known, w.Code, w.Body, w.Header())
+		}
 	}
 }

@@ -29,7 +29,6 @@ type encodable func(e *encoder)
 // wrap turns a handler into one of net/http: form, answer or error, envelope.
 func (a *API) wrap(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		allowOrigin(w, r)
 		if err := parseForm(w, r); err != nil {
 			writeError(w, err)
 			return

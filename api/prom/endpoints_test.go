@@ -433,7 +433,8 @@ func TestAnnotationsAreBoundedAndSorted(t *testing.T) {
 	}
 }
 
-func TestOtherSitesMayRead(t *testing.T) {
+// Which origins may read is said by the server, in the package above.
+func TestPreflightHasNoBodyAndAllowsNobody(t *testing.T) {
 	s := newServer(t, Options{})
 	for _, method := range []string{http.MethodOptions, http.MethodGet} {
 		r, err := http.NewRequest(method, s.URL+"/api/v1/query?query=1", nil)
@@ -442,14 +443,11 @@ func TestOtherSitesMayRead(t *testing.T) {
 		}
 		r.Header.Set("Origin", "https://grafana.example")
 		got := s.do(t, r)
-		if got.header.Get("Access-Control-Allow-Origin") != "https://grafana.example" || got.header.Get("Access-Control-Allow-Methods") != "GET, POST, OPTIONS" || !slices.Contains(got.header.Values("Vary"), "Origin") {
+		if got.header.Get("Access-Control-Allow-Origin") != "" {
 			t.Errorf("%s: %v", method, got.header)
 		}
 		if method == http.MethodOptions && (got.status != http.StatusNoContent || got.body != "") {
 			t.Errorf("preflight: %d %q", got.status, got.body)
 		}
-	}
-	if got := s.get(t, "/query", "query", "1"); got.header.Get("Access-Control-Allow-Origin") != "" {
-		t.Error("a header for no origin")
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"tsdb/api"
 )
 
 // config is what serve is told. The flags of flagSet document the fields.
@@ -48,6 +50,10 @@ type config struct {
 	enableAdmin toggle
 	enablePprof toggle
 	webConfig   string
+
+	webExternalURL string
+	webHosts       string // separated by commas
+	webCORSOrigin  string
 
 	logLevel  choice
 	logFormat choice
@@ -102,6 +108,10 @@ func (c *config) flagSet() *flag.FlagSet {
 	variable(&c.enableAdmin, "web.enable-admin-api", "false", "let every peer use /api/v1/admin, not only those on this machine")
 	variable(&c.enablePprof, "web.enable-pprof", "false", "let every peer see /debug/pprof, not only those on this machine")
 	fs.StringVar(&c.webConfig, "web.config.file", "", "`file` with TLS and authentication for HTTP and gRPC, in the format of Prometheus' exporter toolkit")
+
+	fs.StringVar(&c.webExternalURL, "web.external-url", "", "`address` that browsers have for the server, behind a proxy or by a name; their pages may change something only under it, an IP address, localhost or a name of --web.hosts")
+	fs.StringVar(&c.webHosts, "web.hosts", "", "further host `names` of the server, separated by commas, under which browsers may change something")
+	fs.StringVar(&c.webCORSOrigin, "web.cors.origin", "", "`pattern` of the origins whose pages may read answers and write samples, anchored, as in https?://(a|b)\\.example; empty = none")
 
 	c.logLevel.of = []string{"debug", "info", "warn", "error"}
 	variable(&c.logLevel, "log.level", "info", "`least` level that is logged: debug, info, warn, error")
@@ -239,10 +249,24 @@ func (c *config) validate() error {
 	if c.maxFuture <= 0 {
 		refuse("--ingest.max-future must be more than 0")
 	}
+	if err := api.ValidateOrigins(c.webExternalURL, c.hosts(), c.webCORSOrigin); err != nil {
+		errs = append(errs, err)
+	}
 	if len(errs) > 0 {
 		return usageError{errors.Join(errs...)}
 	}
 	return nil
+}
+
+// hosts returns the names of --web.hosts.
+func (c *config) hosts() []string {
+	var names []string
+	for name := range strings.SplitSeq(c.webHosts, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // dataDir returns the absolute path of the data directory.

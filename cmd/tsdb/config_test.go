@@ -53,8 +53,11 @@ retention.raw: "30d"
 self-scrape.interval: "15s"
 wal.sync: "always"
 web.config.file: ""
+web.cors.origin: ""
 web.enable-admin-api: "false"
 web.enable-pprof: "false"
+web.external-url: ""
+web.hosts: ""
 `
 	if got := c.yaml(); got != want {
 		t.Errorf("defaults are\n%swant\n%s", got, want)

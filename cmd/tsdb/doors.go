@@ -59,6 +59,7 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 		Reads:          s.reads,
 		ReadMaxSamples: int(s.config.readMaxSamples),
 	})
+	s.refuse = in.Refuse
 	calls := rpc.New(rpc.Options{DB: s.database.get, Engine: s.engine, MaxPoints: int(s.config.queryMaxPoints), Queries: queries, Reads: s.reads, Logger: s.log})
 	return []func(*http.ServeMux){in.Register, out.Register}, []func(*api.RPC){
 		func(to *api.RPC) { in.RegisterRPC(to) },

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -106,7 +107,8 @@ type service struct {
 
 	httpListener, grpcListener net.Listener
 	engine                     *query.Engine
-	reads                      *gate.Gate // of what reads samples without the engine
+	reads                      *gate.Gate                                                 // of what reads samples without the engine
+	refuse                     func(http.ResponseWriter, *http.Request, int, string) bool // in the form of a path's protocol
 	http                       *api.Server
 	rpc                        *api.RPC
 }
@@ -144,6 +146,7 @@ func newService(c *config, log *slog.Logger, cpus int) (_ *service, err error) {
 	if s.http, err = api.NewServer(api.Options{
 		DB: s.database.get, Doors: doors, Registry: s.registry, Logger: log, Version: version,
 		EnableAdmin: bool(c.enableAdmin), EnablePprof: bool(c.enablePprof), WebConfigFile: c.webConfig,
+		Refuse: s.refuse, ExternalURL: c.webExternalURL, Hosts: c.hosts(), CORSOrigin: c.webCORSOrigin,
 	}); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,96 @@
+package api
+
+import (
+	"net/http"
+	"net/netip"
+)
+
+// guard lets through what a request may do, by the page it comes from, and lets
+// only loopback peers through to admin and profile pages, unless the switches
+// open them.
+func (s *Server) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var flag string
+		admin, pprof := under(r.URL.Path, "/api/v1/admin"), under(r.URL.Path, "/debug/pprof")
+		switch {
+		case admin && !s.opts.EnableAdmin:
+			flag = "--web.enable-admin-api"
+		case pprof && !s.opts.EnablePprof:
+			flag = "--web.enable-pprof"
+		}
+		if text := s.origins.refusal(r, admin); text != "" {
+			s.refuse(w, r, http.StatusForbidden, text)
+			return
+		}
+		if flag != "" && !s.fromLoopback(r) {
+			s.refuse(w, r, http.StatusForbidden, "only peers on this machine, under an address or the name localhost, may use this path unless the server runs with "+flag)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func under(path, root string) bool {
+	return path == root || len(path) > len(root) && path[:len(root)] == root && path[len(root)] == '/'
+}
+
+// fromLoopback reports whether the request comes from this machine. Headers
+// that name somebody else behind a proxy, or a page of another site that the
+// peer's browser shows, mean that the peer itself is not the client, and a name
+// that is not this machine's for certain may be one that somebody lets resolve
+// to it: they close the door; no header opens it.
+func (s *Server) fromLoopback(r *http.Request) bool {
+	if r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != "" || !isLocalName(r.Host) {
+		return false
+	}
+	if p := s.origins.pageOf(r); p != noPage && p != ownPage {
+		return false
+	}
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && peer.Addr().Unmap().IsLoopback()
+}
+
+// refuse answers a request that no door sees.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
+	if s.opts.Refuse != nil && s.opts.Refuse(w, r, status, text) {
+		return
+	}
+	kind := "forbidden"
+	if status == http.StatusUnauthorized {
+		kind = "unauthorized"
+	}
+	writeError(w, status, kind, text)
+}
+
+// contentPolicy lets a page show itself and its own styles, and nothing else.
+const contentPolicy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+// protect sets the headers that keep a browser from misusing an answer, unless
+// the web configuration file has set them, and those that let the pages of
+// allowed origins read it.
+func (s *Server) protect(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		if r.Method == http.MethodGet || r.Method == http.MethodHead {
+			policy := contentPolicy
+			if h.Get("X-Frame-Options") == "" {
+				h.Set("X-Frame-Options", "DENY")
+				policy += "; frame-ancestors 'none'"
+			}
+			if h.Get("Content-Security-Policy") == "" {
+				h.Set("Content-Security-Policy", policy)
+			}
+		}
+		if s.origins.cors != nil {
+			h.Add("Vary", "Origin")
+			if origin := r.Header.Get("Origin"); s.origins.cors.MatchString(origin) && origin != "" {
+				h.Set("Access-Control-Allow-Origin", origin)
+				h.Set("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
+				h.Set("Access-Control-Allow-Headers", "Accept, Authorization, Content-Encoding, Content-Type, Origin")
+				h.Set("Access-Control-Expose-Headers", "Date, Retry-After, X-Influxdb-Build, X-Influxdb-Error, X-Influxdb-Version, X-Platform-Error-Code")
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
