@@ -197,10 +197,14 @@ func (c *checker) chunks(ctx context.Context) error {
 func (c *checker) chunk(r *chunkReader, ch, last Chunk, got *model.Samples) error {
 	b := c.block
 	part := model.PartitionRange(ch.MinTime)
-	if ch.MaxTime >= part.Max || b.foot.meta.Level != L0 && part.Min != b.foot.meta.Partition {
+	w := windowOf(part.Min, ch.Rung, ch.MinTime)
+	// A chunk from before such times were refused may be anywhere: it is hidden,
+	// and a merge leaves it out.
+	kept := model.AllTime.Overlaps(model.Inclusive(ch.MinTime, ch.MaxTime))
+	if kept && ch.MaxTime >= part.Max || b.foot.meta.Level != L0 && part.Min != b.foot.meta.Partition {
 		c.say(ch.pageOff, "chunk of series %d from %d to %d is not in one partition", ch.Ordinal, ch.MinTime, ch.MaxTime)
 	}
-	if w := windowOf(part.Min, ch.Rung, ch.MinTime); ch.MaxTime >= w.Max {
+	if kept && ch.MaxTime >= w.Max {
 		c.say(ch.pageOff, "chunk of series %d from %d to %d is not in one window", ch.Ordinal, ch.MinTime, ch.MaxTime)
 	}
 	if ch.MinTime < b.foot.minTime || ch.MaxTime > b.foot.maxTime {
@@ -213,7 +217,7 @@ func (c *checker) chunk(r *chunkReader, ch, last Chunk, got *model.Samples) erro
 		return nil // known, and nothing to read
 	}
 	got.Reset()
-	if err := r.append(ch, model.AllTime, got); err != nil {
+	if err := r.append(ch, model.Inclusive(ch.MinTime, ch.MaxTime), got); err != nil {
 		return c.take(err)
 	}
 	if ch.page.rows[ch.row].flags&rowAggregate != 0 {

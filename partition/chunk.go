@@ -40,15 +40,16 @@ func newChunk(from *chunkReader, p *directoryPage, pageOff int64, i int) Chunk {
 // chunkReader reads columns of one block. It reuses its memory from chunk to
 // chunk and is not safe for concurrent use.
 type chunkReader struct {
-	block   *Block
-	cache   *Cache // nil for scans, which would only wash it out
-	ahead   int    // bytes to read at once when a scan runs through a stream
-	streams [streams]readStream
-	times   map[timesKey][]int64    // decoded timestamps
-	inline  map[inlineTimes][]int64 // decoded timestamps of inline columns
-	timesN  int                     // timestamps in both
-	samples model.Samples           // scratch
-	values  []byte                  // scratch: a column of values
+	block    *Block
+	cache    *Cache // nil for scans, which would only wash it out
+	ahead    int    // bytes to read at once when a scan runs through a stream
+	streams  [streams]readStream
+	times    map[timesKey][]int64    // decoded timestamps
+	inline   map[inlineTimes][]int64 // decoded timestamps of inline columns
+	timesN   int                     // timestamps in both
+	samples  model.Samples           // scratch
+	values   []byte                  // scratch: a column of values
+	unusable int                     // histograms left out since it was set to 0
 }
 
 type timesKey struct {
@@ -365,7 +366,18 @@ func (r *chunkReader) appendSlow(c Chunk, ts []int64, col []byte, i, j int, dst 
 	if err != nil {
 		return err
 	}
-	dst.AppendRange(s, i, j)
+	if len(s.H) == 0 {
+		dst.AppendRange(s, i, j)
+		return nil
+	}
+	for ; i < j; i++ {
+		// From before such histograms were refused: nothing can be done with one.
+		if s.H[i].Usable() {
+			dst.AppendRange(s, i, i+1)
+		} else {
+			r.unusable++
+		}
+	}
 	return nil
 }
 

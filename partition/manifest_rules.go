@@ -127,7 +127,7 @@ func checkDrops(s, next *State, e *Edit) error {
 			return badEdit("drop %q, which is not listed", name)
 		case seen[name]:
 			return badEdit("drop %q twice", name)
-		case !merged[name] && b.MaxTime >= next.Floor && !deletable(s, b.BlockInfo):
+		case !merged[name] && next.Kept().Overlaps(timeRangeOf(b.BlockInfo)) && !deletable(s, b.BlockInfo):
 			return badEdit("drop %q, which nothing was made from", name)
 		}
 		seen[name] = true
@@ -135,9 +135,10 @@ func checkDrops(s, next *State, e *Edit) error {
 	return nil
 }
 
-// deletable reports whether deletions may have left nothing of a block.
+// deletable reports whether a merge may have left nothing of a block: deletions
+// cover it, or its first or last sample has a time that no sample can have.
 func deletable(s *State, b BlockInfo) bool {
-	return slices.ContainsFunc(s.Tombstones, func(t Tombstone) bool { return t.Covers(b) })
+	return !model.ValidTime(b.MinTime) || !model.ValidTime(b.MaxTime) || slices.ContainsFunc(s.Tombstones, func(t Tombstone) bool { return t.Covers(b) })
 }
 
 // checkMarks checks all that is not a block.

@@ -50,6 +50,10 @@ type Merged struct {
 	Keys map[string]KeyRange
 	Drop []string // the inputs
 
+	// LeftOut counts the samples of chunks that lie outside of the times that are
+	// kept: below the retention floor, or where no sample can be.
+	LeftOut uint64
+
 	Copied  int   // chunks taken over without decoding
 	Decoded int   // chunks decoded
 	Bytes   int64 // of Add
@@ -79,17 +83,17 @@ func (m *Merged) Names() []string {
 // the caller publishes Merged.Edit, or gives Merged.Names to Set.Discard.
 //
 // For every key the samples are those of model.Merge over the inputs from the
-// oldest to the newest, without what tombstones cover and what lies below the
-// retention floor of v. What is written depends on nothing but inputs, plan and
+// oldest to the newest, without what tombstones cover and what lies outside of
+// the times that v keeps. What is written depends on nothing but inputs, plan and
 // tombstones. Memory does not grow with the inputs, the indexes of the outputs
 // excepted.
 //
 // After an error no output is left. A *DamageError names an input that cannot
 // be merged, for Set.Quarantine: its index is damaged, or a chunk of it whose
-// samples lie between those of others.
+// samples lie between those of others, or one that no partition holds.
 func Merge(ctx context.Context, v *Version, plan MergePlan, tombstones []Tombstone, o MergeOptions) (*Merged, error) {
 	m := &merger{
-		fs: v.set.fs, dir: v.set.dir, plan: plan, o: o, floor: v.state.Floor,
+		fs: v.set.fs, dir: v.set.dir, plan: plan, o: o, kept: v.state.Kept(),
 		outputs: map[int64]*mergeOutput{}, done: map[int64]bool{},
 		result: &Merged{Keys: map[string]KeyRange{}, Drop: plan.Names()},
 	}
@@ -119,8 +123,8 @@ type merger struct {
 	dir    string
 	plan   MergePlan
 	o      MergeOptions
-	floor  int64
-	inputs []*mergeInput // oldest first
+	kept   model.TimeRange // what lies outside is left out
+	inputs []*mergeInput   // oldest first
 	notes  mergedNotes
 	result *Merged
 
@@ -179,7 +183,12 @@ func (m *merger) open(ctx context.Context, v *Version, tombstones []Tombstone) e
 func (m *merger) partitions() int {
 	first, last := int64(math.MaxInt64), int64(math.MinInt64)
 	for _, in := range m.plan.Inputs {
-		first, last = min(first, in.MinTime), max(last, in.MaxTime)
+		if both := m.kept.Intersect(timeRangeOf(in)); !both.Empty() {
+			first, last = min(first, both.Min), max(last, both.Max-1)
+		}
+	}
+	if first > last {
+		return 1
 	}
 	return int((model.PartitionStart(last)-model.PartitionStart(first))/model.DayMs) + 1
 }
@@ -341,7 +350,7 @@ type mergeChunk struct {
 }
 
 func (c *mergeChunk) span() model.TimeRange {
-	return model.TimeRange{Min: c.MinTime, Max: c.MaxTime + 1}
+	return model.Inclusive(c.MinTime, c.MaxTime)
 }
 
 // mergeSeries merges the series at which the group stands.
@@ -353,7 +362,8 @@ func (m *merger) mergeSeries() error {
 		partition, j := NoPartition, len(m.chunks)
 		if m.plan.Level != L0 {
 			partition = model.PartitionStart(m.chunks[i].MinTime)
-			for j = i + 1; j < len(m.chunks) && m.chunks[j].MinTime-partition < model.DayMs; {
+			end := model.PartitionRange(partition).Max
+			for j = i + 1; j < len(m.chunks) && m.chunks[j].MinTime < end; {
 				j++
 			}
 		}
@@ -379,9 +389,12 @@ func (m *merger) collect() error {
 		in.deleted = in.deletions.Ranges(in.it.Ordinal(), in.deleted)
 		for _, c := range chunks {
 			mc := mergeChunk{Chunk: c, in: in, age: age}
-			// A chunk lies in one partition, of which the floor is a start: it
-			// is kept or left out as a whole.
-			if c.MaxTime >= m.floor && !in.deleted.Covers(mc.span()) {
+			switch {
+			case !m.kept.Overlaps(mc.span()):
+				m.result.LeftOut += uint64(c.Count)
+			case c.MaxTime >= model.PartitionRange(c.MinTime).Max:
+				return in.entry.block.damage(c.pageOff, corrupt("chunk from %d to %d is not in one partition", c.MinTime, c.MaxTime))
+			case !in.deleted.Covers(mc.span()):
 				m.chunks = append(m.chunks, mc)
 			}
 		}
@@ -423,6 +436,8 @@ func (m *merger) copyable(c *mergeChunk, before, after int64) bool {
 	case c.Bad, m.plan.Level == L0, m.plan.Level == L2 && c.in.entry.Level != L2:
 		return false
 	case before >= c.MinTime, after <= c.MaxTime, c.in.deleted.Overlaps(c.span()):
+		return false
+	case c.MinTime < m.kept.Min, c.MaxTime >= m.kept.Max:
 		return false
 	case c.Count >= MaxChunkSamples/2:
 		return true

@@ -143,7 +143,7 @@ func (m *merger) exemplars(out *mergeOutput) error {
 		}
 		for _, e := range es {
 			here := m.plan.Level == L0 || model.PartitionStart(e.T) == out.partition
-			if here && e.T >= m.floor && !in.deleted.Contains(e.T) {
+			if here && m.kept.Contains(e.T) && !in.deleted.Contains(e.T) {
 				all = append(all, e)
 			}
 		}

@@ -27,7 +27,7 @@ type sliceMerger struct {
 func (s *sliceMerger) merge(m *merger, out *mergeOutput, chunks []mergeChunk) error {
 	s.open = s.open[:0]
 	s.carried.MaxTime = math.MinInt64
-	during := model.TimeRange{Min: math.MinInt64}
+	during := model.TimeRange{Min: m.kept.Min}
 	for len(chunks) > 0 || len(s.open) > 0 {
 		n := 0
 		for _, c := range s.open {
@@ -38,7 +38,7 @@ func (s *sliceMerger) merge(m *merger, out *mergeOutput, chunks []mergeChunk) er
 			n += int(chunks[0].Count)
 			chunks = chunks[1:]
 		}
-		during.Max = math.MaxInt64
+		during.Max = m.kept.Max
 		if len(chunks) > 0 {
 			during.Max = chunks[0].MinTime
 		}
@@ -48,8 +48,8 @@ func (s *sliceMerger) merge(m *merger, out *mergeOutput, chunks []mergeChunk) er
 		if err := s.write(m, out); err != nil {
 			return err
 		}
-		s.open = slices.DeleteFunc(s.open, func(c mergeChunk) bool { return c.MaxTime < during.Max })
-		during.Min = during.Max
+		s.open = slices.DeleteFunc(s.open, func(c mergeChunk) bool { return c.MaxTime < during.Max || during.Max == m.kept.Max })
+		during.Min = max(during.Min, during.Max)
 	}
 	return nil
 }

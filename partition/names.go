@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/zeebo/xxh3"
+
+	"tsdb/internal/model"
 )
 
 // Names in a data directory. Paths are slash-separated and relative to it.
@@ -54,7 +56,7 @@ const NoPartition int64 = math.MinInt64
 // PartitionDir returns the directory of the day partition that starts at
 // start, for instance raw/2026-11-21.
 func PartitionDir(start int64) string {
-	return path.Join(RawDir, time.UnixMilli(start-1).UTC().Format(time.DateOnly))
+	return path.Join(RawDir, time.UnixMilli(model.SubTime(start, 1)).UTC().Format(time.DateOnly))
 }
 
 // BlockName returns the path of a block, relative to the data directory. It is

@@ -183,7 +183,7 @@ func (p *planner) l0Due(l0 []*PlanBlock) bool {
 	if len(l0) == 0 {
 		return false
 	}
-	age := p.o.NowMs - l0[0].OldestMs
+	age := model.SubTime(p.o.NowMs, l0[0].OldestMs)
 	return len(l0) >= l0Full || len(l0) > 1 && age >= l0AgeMs || age >= oldMs
 }
 
@@ -193,10 +193,11 @@ func (p *planner) l1Due(part *planPartition, l1, l2 []*PlanBlock) bool {
 	for _, b := range l1 {
 		oldest, newest = min(oldest, b.OldestMs), max(newest, b.NewestMs)
 	}
+	since := func(t int64) int64 { return model.SubTime(p.o.NowMs, t) }
 	switch {
-	case p.o.NowMs-newest >= oldMs || p.o.NowMs-oldest >= veryOldMs:
+	case since(newest) >= oldMs || since(oldest) >= veryOldMs:
 		return true
-	case p.o.NowMs-max(newest, part.start+model.DayMs) < quietMs:
+	case since(max(newest, model.AddTime(part.start, model.DayMs))) < quietMs:
 		return false
 	}
 	return sizeOf(l1) >= (sizeOf(l2)+l2Share-1)/l2Share

@@ -11,16 +11,27 @@ import (
 // of whose samples are too old leave. A retention of 0 or less is for ever:
 // NoFloor.
 func RetentionTarget(nowMs, retentionMs int64) int64 {
-	oldest := nowMs - retentionMs
-	if retentionMs <= 0 || oldest > nowMs || oldest < math.MinInt64+2*model.DayMs {
+	oldest := model.SubTime(nowMs, retentionMs)
+	if retentionMs <= 0 || oldest < model.MinTime {
 		return NoFloor
 	}
 	return model.PartitionStart(oldest)
 }
 
+// Kept returns the range of times whose samples are kept: those that a sample can
+// have, from the retention floor on. What else a block holds is hidden, and goes
+// when the block is merged.
+func (s *State) Kept() model.TimeRange { return keptAbove(s.Floor) }
+
+func keptAbove(floor int64) model.TimeRange {
+	return model.AllTime.Intersect(model.TimeRange{Min: floor, Max: math.MaxInt64})
+}
+
 // PlanRetention returns the edit that moves the retention floor to target and
 // drops what lies wholly below it, if there is anything to do. Samples of other
 // blocks below the floor are hidden from then on, and go when those are merged.
+// Blocks that hold nothing but times which no sample can have, from before those
+// were refused, are dropped too.
 //
 // refusedGen holds the floor back for the sake of tiers made from raw data: it
 // is the last generation that can have samples below target which nobody has
@@ -38,7 +49,7 @@ func PlanRetention(s *State, target int64, refusedGen uint64) (Edit, bool) {
 		}
 	}
 	for _, b := range s.Sorted() {
-		if b.MaxTime < floor {
+		if !keptAbove(floor).Overlaps(timeRangeOf(b.BlockInfo)) {
 			e.Drop = append(e.Drop, b.Name)
 		}
 	}

@@ -3,6 +3,7 @@ package partition
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"sort"
 
@@ -38,8 +39,9 @@ func (b *Block) Reader() *Reader {
 func (r *Reader) Release() { r.chunks.block.readers.Put(r) }
 
 // Append appends the samples of a series that lie in tr to dst, rising in time.
-// What cannot be read is left out and everything else delivered; the error is
-// then a *DamageError, the first of several. Any other error ends the call
+// What cannot be read, and histograms whose buckets have no index, are left out
+// and everything else delivered; the error is then a *DamageError, the first of
+// several. Any other error ends the call
 // early.
 func (r *Reader) Append(ctx context.Context, ord uint32, tr model.TimeRange, dst *model.Samples) error {
 	if err := ctx.Err(); err != nil {
@@ -56,7 +58,13 @@ func (r *Reader) Append(ctx context.Context, ord uint32, tr model.TimeRange, dst
 func (r *Reader) append(chunks []Chunk, tr model.TimeRange, dst *model.Samples, damaged error) error {
 	from := dst.Len()
 	for _, c := range chunks {
-		if err := r.chunks.merge(c, tr, from, dst); err != nil {
+		r.chunks.unusable = 0
+		err := r.chunks.merge(c, tr, from, dst)
+		if n := r.chunks.unusable; err == nil && n > 0 {
+			err = &DamageError{Path: r.chunks.block.info.Name, Offset: c.pageOff, What: fmt.Sprintf(
+				"%d histograms of series %d from %d to %d have buckets whose index is out of bounds", n, c.Ordinal, c.MinTime, c.MaxTime)}
+		}
+		if err != nil {
 			if damaged = firstDamage(damaged, err); !errors.Is(err, ErrCorrupt) {
 				return err
 			}

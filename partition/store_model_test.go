@@ -81,11 +81,14 @@ func (c contents) remove(t Tombstone) contents {
 	return n
 }
 
-// above returns what lies at and above a floor.
+// above returns what is kept with a retention floor.
 func (c contents) above(floor int64) contents {
 	n := c.clone()
-	for _, s := range n {
-		DeletedRanges{{Min: math.MinInt64, Max: floor}}.Remove(s, 0)
+	kept := keptAbove(floor)
+	for k, s := range n {
+		i := s.Search(kept.Min)
+		inside := s.Slice(i, max(i, s.Search(kept.Max)))
+		n[k] = &inside
 	}
 	return n
 }
@@ -397,7 +400,7 @@ func (s *testStore) read(v *Version) (contents, error) {
 				return nil, fmt.Errorf("unknown series %v", se.Labels)
 			}
 			var smp, merged model.Samples
-			if err := e.Block().Samples(ctx, ord, model.TimeRange{Min: v.State().Floor, Max: math.MaxInt64}, &smp); err != nil {
+			if err := e.Block().Samples(ctx, ord, v.State().Kept(), &smp); err != nil {
 				return nil, err
 			}
 			dead.Ranges(ord, nil).Remove(&smp, 0)

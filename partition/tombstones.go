@@ -3,7 +3,6 @@ package partition
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -32,10 +31,7 @@ func (t *Tombstone) Covers(b BlockInfo) bool {
 
 // timeRangeOf returns the range from the first to the last sample of a block.
 func timeRangeOf(b BlockInfo) model.TimeRange {
-	if b.MaxTime == math.MaxInt64 {
-		return model.TimeRange{Min: b.MinTime, Max: b.MaxTime}
-	}
-	return model.TimeRange{Min: b.MinTime, Max: b.MaxTime + 1}
+	return model.Inclusive(b.MinTime, b.MaxTime)
 }
 
 // SpentTombstones returns the IDs of the tombstones that nothing needs any

@@ -17,7 +17,7 @@ const (
 // starts at start and holds t too.
 func windowOf(start int64, k uint8, t int64) model.TimeRange {
 	i := (t - start) << k / model.DayMs
-	return model.TimeRange{Min: start + windowOffset(k, i), Max: start + windowOffset(k, i+1)}
+	return model.TimeRange{Min: start + windowOffset(k, i), Max: model.AddTime(start, windowOffset(k, i+1))}
 }
 
 func windowOffset(k uint8, i int64) int64 {
@@ -46,7 +46,7 @@ func overfull(start int64, k uint8, ts []int64) bool {
 			return true
 		}
 		// The next window starts inside (i, i+MaxChunkSamples].
-		i += searchTime(ts[i:i+MaxChunkSamples+1], w.Max)
+		i += max(1, searchTime(ts[i:i+MaxChunkSamples+1], w.Max))
 	}
 	return false
 }

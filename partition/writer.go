@@ -175,7 +175,7 @@ func (w *Writer) Samples(s *model.Samples) error {
 			w.flush(true)
 			w.span, w.rung = model.PartitionRange(s.T[i]), 0
 		}
-		j := i + searchTime(s.T[i:], w.span.Max)
+		j := i + max(1, searchTime(s.T[i:], w.span.Max)) // math.MaxInt64 is in no range
 		w.held.AppendRange(s, i, j)
 		i = j
 		if n := w.held.Len(); n > heldFloats || n > heldHistograms && len(w.held.H) > 0 {
@@ -226,7 +226,7 @@ func (w *Writer) flush(all bool) {
 	w.rung = rungOf(w.span.Min, w.rung, ts)
 	i := 0
 	for i < len(ts) && w.err == nil {
-		j := i + searchTime(ts[i:], windowOf(w.span.Min, w.rung, ts[i]).Max)
+		j := i + max(1, searchTime(ts[i:], windowOf(w.span.Min, w.rung, ts[i]).Max))
 		if j == len(ts) && !all {
 			// Samples of a window that is full anyhow are split by count.
 			j = i + (j-i)/MaxChunkSamples*MaxChunkSamples

@@ -149,10 +149,10 @@ func (b *Batch) Resolve(alias model.Hash, ls labels.Labels) (model.Ref, error) {
 }
 
 // Float adds a float sample. t and st are Unix milliseconds, st 0 if there is
-// no start timestamp.
+// no start timestamp. A sample outside the time bounds is refused.
 func (b *Batch) Float(ref model.Ref, t, st int64, v float64) {
-	if t < b.minT || t > b.maxT {
-		b.refuseTime(ref, t)
+	if t < b.minT || t > b.maxT || !model.ValidTime(st) {
+		b.refuseTime(ref, t, st)
 		return
 	}
 	b.oldest = min(b.oldest, t)
@@ -171,8 +171,8 @@ func (b *Batch) Float(ref model.Ref, t, st int64, v float64) {
 // Histogram adds a native histogram, which the batch owns from now on. It has
 // been validated by the door.
 func (b *Batch) Histogram(ref model.Ref, t, st int64, h model.Histogram) {
-	if t < b.minT || t > b.maxT {
-		b.refuseTime(ref, t)
+	if t < b.minT || t > b.maxT || !model.ValidTime(st) {
+		b.refuseTime(ref, t, st)
 		return
 	}
 	b.oldest = min(b.oldest, t)
@@ -187,7 +187,7 @@ func (b *Batch) Histogram(ref model.Ref, t, st int64, h model.Histogram) {
 // is refused like a sample.
 func (b *Batch) Exemplar(ref model.Ref, e model.Exemplar) {
 	if e.T < b.minT || e.T > b.maxT {
-		b.refuseTime(ref, e.T)
+		b.refuseTime(ref, e.T, 0)
 		return
 	}
 	b.exs.refs = append(b.exs.refs, ref)
@@ -215,15 +215,22 @@ func (b *Batch) Rejected() int {
 	return n
 }
 
-func (b *Batch) refuseTime(ref model.Ref, t int64) {
-	reason, detail := ReasonTooOld, ""
-	if t > b.maxT {
+func (b *Batch) refuseTime(ref model.Ref, t, st int64) {
+	reason := ReasonTooOld
+	switch {
+	case !model.ValidTime(t), !model.ValidTime(st):
+		reason = ReasonBadTime
+	case t > b.maxT:
 		reason = ReasonTooNew
 	}
-	series := ""
+	series, detail := "", ""
 	if !b.rejects.Has(reason) {
 		series = clip(b.db.seriesName(ref))
-		detail = timeDetail(reason, t, b.minT, b.maxT)
+		if model.ValidTime(t) && !model.ValidTime(st) {
+			detail = boundsDetail("start timestamp", st)
+		} else {
+			detail = timeDetail(reason, t, b.minT, b.maxT)
+		}
 	}
 	b.rejects.Add(reason, series, t, detail, 1)
 }

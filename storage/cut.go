@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -185,7 +186,7 @@ func (db *DB) writeHead(ctx context.Context, buf *head.Buffer, meta partition.Bl
 }
 
 func (db *DB) writeSeries(ctx context.Context, w *partition.Writer, buf *head.Buffer) error {
-	tr := model.TimeRange{Min: db.floorNow(), Max: model.AllTime.Max} // what is below is gone
+	tr := model.AllTime.Intersect(model.TimeRange{Min: db.floorNow(), Max: math.MaxInt64}) // what is below is gone
 	var samples model.Samples
 	var builder labels.ScratchBuilder
 	for i, ref := range db.head.Sorted(buf) {

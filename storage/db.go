@@ -92,7 +92,7 @@ func (db *DB) floorNow() int64 {
 // timeBounds returns the oldest and the newest time that ingest takes now.
 func (db *DB) timeBounds() (lo, hi int64) {
 	now := db.now()
-	return oldest(now, db.opts.RetentionMs, db.floorNow()), now + db.opts.MaxFutureMs
+	return oldest(now, db.opts.RetentionMs, db.floorNow()), newest(now, db.opts.MaxFutureMs)
 }
 
 // alive reports whether the series of a ref is still in the head.

@@ -73,7 +73,7 @@ func meanIn(s head.BufferStats, tr model.TimeRange) (samples, bytes float64) {
 	if s.Series == 0 {
 		return 0, 0
 	}
-	held := model.TimeRange{Min: s.MinTime, Max: s.MaxTime + 1}
+	held := model.Inclusive(s.MinTime, s.MaxTime)
 	both := held.Intersect(tr)
 	share := float64(both.Max-both.Min) / float64(held.Max-held.Min) / float64(s.Series)
 	return float64(s.Samples) * share, float64(s.Bytes) * share

@@ -125,6 +125,9 @@ func (db *DB) mergeNext(ctx context.Context, plan planner) (bool, error) {
 	for _, lost := range merged.Lost {
 		db.log.Error("not readable in a merge; damaged chunks keep their place, marked", "err", lost)
 	}
+	if merged.LeftOut > 0 {
+		db.log.Info("samples outside of the times that are kept were left out of a merge", "samples", merged.LeftOut)
+	}
 	db.metrics.merges.WithLabelValues(next.Level.String()).Inc()
 	db.metrics.mergedBytes.Add(float64(merged.Bytes))
 	db.log.Info("blocks merged", "what", next.Reason, "level", next.Level.String(), "inputs", len(next.Inputs), "outputs", len(merged.Add),

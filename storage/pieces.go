@@ -97,7 +97,7 @@ func (s *Series) aggregates(ctx context.Context, tr model.TimeRange) ([]Piece, e
 	for i, c := range all {
 		alone := before < c.MinTime && (i+1 == len(all) || all[i+1].MinTime > c.MaxTime)
 		before = max(before, c.MaxTime)
-		span := model.TimeRange{Min: c.MinTime, Max: c.MaxTime + 1}
+		span := model.Inclusive(c.MinTime, c.MaxTime)
 		if !alone || span.Intersect(tr) != span || c.deleted.Overlaps(span) || s.inHead(span) {
 			continue
 		}

@@ -31,6 +31,7 @@ type RecoveryReport struct {
 	Samples     uint64               // samples replayed
 	Series      uint64               // series definitions replayed
 	LostSamples uint64               // samples in the log whose series definition was damaged
+	Refused     []Rejection          // samples in the log that no door takes any more
 	Leftovers   []partition.Leftover // files that no edit listed
 }
 
@@ -183,6 +184,7 @@ func (db *DB) replay(ctx context.Context, rec *wal.Recovery) error {
 	db.report.Log = rec.Report()
 	db.report.Samples, db.report.Series, db.report.LostSamples = r.samples.Load(), r.series.Load(), r.lost.Load()
 	db.metrics.lostSamples.Add(float64(db.report.LostSamples))
+	r.refused()
 	if err := rec.Repair(); err != nil {
 		return fmt.Errorf("repair of the log: %w", err)
 	}
@@ -221,6 +223,9 @@ func (db *DB) tell() {
 	if r.LostSamples > 0 {
 		db.log.Error("samples of the log lost with the definitions of their series", "samples", r.LostSamples)
 	}
+	for _, x := range r.Refused {
+		db.log.Error("samples of the log are left out: an earlier version took them", "samples", x.Count, "reason", string(x.Reason), "detail", x.Detail)
+	}
 	for _, l := range r.Leftovers {
 		if l.MovedTo != "" {
 			db.log.Warn("file belongs to nothing and was moved", "file", l.Name, "to", l.MovedTo, "reason", l.Reason)
@@ -236,12 +241,15 @@ func (db *DB) tell() {
 }
 
 // replayer applies the frames of one generation after the other. Frames of
-// different shards come concurrently, those of one shard in order. No limit,
-// time or retention is looked at: what is in the log has been acknowledged.
+// different shards come concurrently, those of one shard in order. No limit nor
+// retention is looked at: what is in the log has been acknowledged. But samples
+// that no door takes any more, because they stand in the way of others, are left
+// out: times that no sample can have, histograms that cannot be added up.
 type replayer struct {
-	db                    *DB
-	shards                [model.Shards]replayShard
-	samples, series, lost atomic.Uint64
+	db                     *DB
+	shards                 [model.Shards]replayShard
+	samples, series, lost  atomic.Uint64
+	badTime, badHistograms atomic.Uint64
 }
 
 // replayShard maps the slots of the generation being replayed to those of the
@@ -270,13 +278,12 @@ func (r *replayer) apply(shard int, f wal.Frame) error {
 		if err := wal.DecodeSamples(f.Payload, c); err != nil {
 			return err
 		}
-		n := s.resolve(c.Slots, func(to, from int) {
+		n := r.keep(s, c.Slots, func(i int) bool { return r.timeOK(c.T[i]) }, func(to, from int) {
 			c.Slots[to], c.T[to], c.V[to] = c.Slots[from], c.T[from], c.V[from]
 			if len(c.ST) > 0 {
 				c.ST[to] = c.ST[from]
 			}
 		})
-		r.note(n, len(c.Slots))
 		sh := h.Shard(shard)
 		sh.Lock()
 		defer sh.Unlock()
@@ -286,13 +293,12 @@ func (r *replayer) apply(shard int, f wal.Frame) error {
 		if err := wal.DecodeHistograms(f.Payload, c); err != nil {
 			return err
 		}
-		n := s.resolve(c.Slots, func(to, from int) {
+		n := r.keep(s, c.Slots, func(i int) bool { return r.timeOK(c.T[i]) && r.histogramOK(c.H[i]) }, func(to, from int) {
 			c.Slots[to], c.T[to], c.H[to] = c.Slots[from], c.T[from], c.H[from]
 			if len(c.ST) > 0 {
 				c.ST[to] = c.ST[from]
 			}
 		})
-		r.note(n, len(c.Slots))
 		sh := h.Shard(shard)
 		sh.Lock()
 		defer sh.Unlock()
@@ -302,7 +308,8 @@ func (r *replayer) apply(shard int, f wal.Frame) error {
 		if err := wal.DecodeExemplars(f.Payload, c); err != nil {
 			return err
 		}
-		n := s.resolve(c.Slots, func(to, from int) { c.Slots[to], c.E[to] = c.Slots[from], c.E[from] })
+		n, _ := s.resolve(c.Slots, func(i int) bool { return model.ValidTime(c.E[i].T) },
+			func(to, from int) { c.Slots[to], c.E[to] = c.Slots[from], c.E[from] })
 		sh := h.Shard(shard)
 		sh.Lock()
 		defer sh.Unlock()
@@ -326,9 +333,50 @@ func (r *replayer) apply(shard int, f wal.Frame) error {
 	return nil
 }
 
-func (r *replayer) note(found, all int) {
-	r.samples.Add(uint64(found))
-	r.lost.Add(uint64(all - found))
+// keep resolves the slots of samples, counts them and returns how many are kept.
+func (r *replayer) keep(s *replayShard, slots []uint32, ok func(i int) bool, move func(to, from int)) int {
+	n, lost := s.resolve(slots, ok, move)
+	r.samples.Add(uint64(n))
+	r.lost.Add(uint64(lost))
+	return n
+}
+
+// refused reports and counts what was left out.
+func (r *replayer) refused() {
+	var all Rejections
+	for _, x := range [...]struct {
+		reason Reason
+		n      uint64
+		detail string
+	}{
+		{ReasonBadTime, r.badTime.Load(), fmt.Sprintf("their times are not between %s and %s", stamp(model.MinTime), stamp(model.MaxTime))},
+		{ReasonBadHistogram, r.badHistograms.Load(), "the indexes of their buckets are out of bounds"},
+	} {
+		if x.n > 0 {
+			all.Add(x.reason, "", 0, x.detail, int(x.n))
+			r.db.metrics.rejected.WithLabelValues(replayDoor, string(x.reason)).Add(float64(x.n))
+		}
+	}
+	r.db.report.Refused = all.List()
+}
+
+// replayDoor is the replay of the log as a door in the rejection metrics.
+const replayDoor = "replay"
+
+func (r *replayer) timeOK(t int64) bool {
+	if !model.ValidTime(t) {
+		r.badTime.Add(1)
+		return false
+	}
+	return true
+}
+
+func (r *replayer) histogramOK(h model.Histogram) bool {
+	if !h.Usable() {
+		r.badHistograms.Add(1)
+		return false
+	}
+	return true
 }
 
 // define takes a definition of the generation over into the head.
@@ -349,19 +397,23 @@ func (r *replayer) define(s *replayShard, tenant uint32, d wal.SeriesDef) error 
 }
 
 // resolve turns the generation's slots into those of the head, in place. Rows
-// whose definition is lost are left out: keep moves the others up. It returns
-// how many are left.
-func (s *replayShard) resolve(slots []uint32, keep func(to, from int)) int {
-	n := 0
+// whose definition is lost are left out, and those of others that are not ok:
+// move puts the rest in their place. It returns how many are left, and how many
+// were lost.
+func (s *replayShard) resolve(slots []uint32, ok func(i int) bool, move func(to, from int)) (n, lost int) {
 	for i, slot := range slots {
 		if int(slot) >= len(s.refs) || s.refs[slot] == 0 {
+			lost++
+			continue
+		}
+		if !ok(i) {
 			continue
 		}
 		slots[i] = s.refs[slot].Slot()
 		if n != i {
-			keep(n, i)
+			move(n, i)
 		}
 		n++
 	}
-	return n
+	return n, lost
 }

@@ -21,7 +21,7 @@ const (
 	ReasonDuplicateLabel Reason = "duplicate_label" // a label name twice in one series
 	ReasonInvalidUTF8    Reason = "invalid_utf8"    // a label that is not UTF-8
 	ReasonBadExemplar    Reason = "bad_exemplar"    // an exemplar whose labels are too long or malformed
-	ReasonBadTime        Reason = "bad_time"        // a time outside what int64 milliseconds hold
+	ReasonBadTime        Reason = "bad_time"        // no time, or one that no sample can have: see model.MinTime
 	ReasonLimit          Reason = "limit"           // more labels, or longer ones, than the limits allow
 	ReasonUnsupported    Reason = "unsupported"     // a kind of sample the server does not keep
 )

@@ -3,31 +3,49 @@ package storage
 import (
 	"fmt"
 	"time"
+
+	"tsdb/internal/model"
 )
 
-// oldest returns the oldest time that ingest takes: inside raw retention and
-// not below the recorded floor. now and floor are Unix milliseconds, retention
-// 0 is for ever.
+// oldest returns the oldest time that ingest takes: inside raw retention, not
+// below the recorded floor, and one that a sample can have. now and floor are
+// Unix milliseconds, retention 0 is for ever.
 func oldest(now, retentionMs, floor int64) int64 {
+	floor = max(floor, model.MinTime)
 	if retentionMs <= 0 {
 		return floor
 	}
-	return max(now-retentionMs, floor)
+	return max(model.SubTime(now, retentionMs), floor)
+}
+
+// newest returns the newest time that ingest takes: no further ahead than
+// maxFutureMs, and one that a sample can have.
+func newest(now, maxFutureMs int64) int64 {
+	return min(model.AddTime(now, maxFutureMs), model.MaxTime)
 }
 
 // timeDetail says for people why a time is refused. A time that looks like
 // another unit, in 1970 or beyond 2200, adds a hint.
 func timeDetail(reason Reason, t, lo, hi int64) string {
 	var s string
-	if reason == ReasonTooNew {
+	switch reason {
+	case ReasonBadTime:
+		return boundsDetail("sample at", t)
+	case ReasonTooNew:
 		s = fmt.Sprintf("out of bounds: sample at %s is further ahead than %s allows (--ingest.max-future)", stamp(t), stamp(hi))
-	} else {
+	default:
 		s = fmt.Sprintf("too old sample: %s is before %s, where raw retention begins (--retention.raw)", stamp(t), stamp(lo))
 	}
 	if suspicious(t) {
 		s += "; check the precision of the timestamp"
 	}
 	return s
+}
+
+// boundsDetail says for people that a time is one that no sample can have.
+func boundsDetail(what string, t int64) string {
+	return fmt.Sprintf("out of bounds: %s %s is not between %s and %s; check the precision of the timestamp",
+		what, stamp(t), stamp(model.MinTime), stamp(model.MaxTime))
 }
 
 var (

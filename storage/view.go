@@ -130,8 +130,7 @@ func (s *state) buffers() []*head.Buffer {
 
 // visible clips a range to what the view shows.
 func (s *state) visible(tr model.TimeRange) model.TimeRange {
-	tr.Min = max(tr.Min, s.floor)
-	return tr
+	return tr.Intersect(model.TimeRange{Min: max(model.AllTime.Min, s.floor), Max: model.AllTime.Max})
 }
 
 // buffersIn returns the buffers that have samples in a range.

@@ -18,26 +18,35 @@ type wireHistogram interface {
 }
 
 // toHistogram returns the histogram of a message, brought to a resolution that
-// is kept and checked. The error is worded by Prometheus.
+// is kept and checked. The error is worded by Prometheus where it refuses the
+// histogram too.
 func toHistogram(m wireHistogram, resetHint int32) (model.Histogram, error) {
+	var h model.Histogram
+	schema := int32(0)
 	if m.IsFloatHistogram() {
-		h := m.ToFloatHistogram()
-		h.CounterResetHint = counterResetHint(resetHint)
-		if tooFine(h.Schema) {
-			if err := h.ReduceResolution(histogram.ExponentialSchemaMax); err != nil {
-				return model.Histogram{}, err
-			}
-		}
-		return model.Histogram{Float: h}, h.Validate()
+		h.Float = m.ToFloatHistogram()
+		h.Float.CounterResetHint = counterResetHint(resetHint)
+		schema = h.Float.Schema
+	} else {
+		h.Int = m.ToIntHistogram()
+		h.Int.CounterResetHint = counterResetHint(resetHint)
+		schema = h.Int.Schema
 	}
-	h := m.ToIntHistogram()
-	h.CounterResetHint = counterResetHint(resetHint)
-	if tooFine(h.Schema) {
-		if err := h.ReduceResolution(histogram.ExponentialSchemaMax); err != nil {
+	if tooFine(schema) {
+		if !h.Usable() {
+			return h, h.Validate() // its buckets cannot be put together
+		}
+		var err error
+		if h.Float != nil {
+			err = h.Float.ReduceResolution(histogram.ExponentialSchemaMax)
+		} else {
+			err = h.Int.ReduceResolution(histogram.ExponentialSchemaMax)
+		}
+		if err != nil {
 			return model.Histogram{}, err
 		}
 	}
-	return model.Histogram{Int: h}, h.Validate()
+	return h, h.Validate()
 }
 
 // tooFine reports a schema that is legal on the wire and finer than kept.

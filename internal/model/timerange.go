@@ -16,8 +16,22 @@ type TimeRange struct {
 	Max int64 // first millisecond after; Max ≤ Min is an empty range
 }
 
+// MinTime and MaxTime are the earliest and the latest time that a sample, its
+// start timestamp or an exemplar can have: 1677-09-21T00:12:43.145Z and
+// 2262-04-11T23:47:16.854Z. They are the times that an int64 holds in
+// nanoseconds, as InfluxDB has them: every protocol and every client can express
+// them, and sums of a few of them, in milliseconds, are far from the ends of
+// int64. A time outside is a mistaken unit or an overflow.
+const (
+	MinTime int64 = (math.MinInt64+2)/1_000_000 - 1
+	MaxTime int64 = (math.MaxInt64 - 1) / 1_000_000
+)
+
 // AllTime is the range of every time a sample can have.
-var AllTime = TimeRange{Min: math.MinInt64, Max: math.MaxInt64}
+var AllTime = TimeRange{Min: MinTime, Max: MaxTime + 1}
+
+// ValidTime reports whether a sample can have the time t.
+func ValidTime(t int64) bool { return t >= MinTime && t <= MaxTime }
 
 // Contains reports whether t lies inside.
 func (r TimeRange) Contains(t int64) bool { return t >= r.Min && t < r.Max }
@@ -38,17 +52,50 @@ func (r TimeRange) Empty() bool { return r.Max <= r.Min }
 // PartitionStart returns the first millisecond of the day partition that holds
 // t. A day's partition is [D + 1 ms, D + 1 d + 1 ms), which is (D, D + 1 d] in
 // whole milliseconds, so that no left-open, right-closed bucket or window that
-// is aligned to the day ever straddles two partitions.
-func PartitionStart(t int64) int64 {
-	d := (t - 1) / DayMs
-	if (t-1)%DayMs < 0 {
-		d--
-	}
-	return d*DayMs + 1
+// is aligned to the day ever straddles two partitions. The first partition
+// begins at math.MinInt64.
+func PartitionStart(t int64) int64 { return SubTime(t, sincePartitionStart(t)) }
+
+// PartitionRange returns the range of the day partition that holds t. That of
+// the last partition ends at math.MaxInt64.
+func PartitionRange(t int64) TimeRange {
+	since := sincePartitionStart(t)
+	return TimeRange{Min: SubTime(t, since), Max: AddTime(t, DayMs-since)}
 }
 
-// PartitionRange returns the range of the day partition that holds t.
-func PartitionRange(t int64) TimeRange {
-	s := PartitionStart(t)
-	return TimeRange{Min: s, Max: s + DayMs}
+// sincePartitionStart returns the time from the start of a partition to t.
+func sincePartitionStart(t int64) int64 {
+	since := t%DayMs - 1
+	if since < 0 {
+		since += DayMs
+	}
+	return since
 }
+
+// AddTime returns t + d, or the end of int64 beyond which it lies.
+func AddTime(t, d int64) int64 {
+	switch sum := t + d; {
+	case d > 0 && sum < t:
+		return math.MaxInt64
+	case d < 0 && sum > t:
+		return math.MinInt64
+	default:
+		return sum
+	}
+}
+
+// SubTime returns t - d, or the end of int64 beyond which it lies.
+func SubTime(t, d int64) int64 {
+	switch diff := t - d; {
+	case d > 0 && diff > t:
+		return math.MinInt64
+	case d < 0 && diff < t:
+		return math.MaxInt64
+	default:
+		return diff
+	}
+}
+
+// Inclusive returns the range from the first to the last millisecond inside,
+// short of math.MaxInt64.
+func Inclusive(first, last int64) TimeRange { return TimeRange{Min: first, Max: AddTime(last, 1)} }

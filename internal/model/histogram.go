@@ -1,0 +1,96 @@
+package model
+
+import (
+	"fmt"
+
+	"github.com/prometheus/prometheus/model/histogram"
+)
+
+// maxBucketIndex bounds the index of a bucket to either side. Merging two
+// histograms computes the distance of their buckets as an int32. The widest
+// range of float64, at the finest schema, is 538,624 buckets.
+const maxBucketIndex = 1 << 30
+
+// Validate reports what is wrong with a histogram: what Prometheus refuses, and
+// buckets so far apart that its arithmetic on them overflows, which Prometheus
+// stores and then cannot add up.
+func (h Histogram) Validate() error {
+	switch {
+	case h.Int != nil:
+		if err := h.Int.Validate(); err != nil {
+			return err
+		}
+		if err := checkCounts(h.Int); err != nil {
+			return err
+		}
+	case h.Float != nil:
+		if err := h.Float.Validate(); err != nil {
+			return err
+		}
+	}
+	return h.checkSpans()
+}
+
+// Usable reports whether arithmetic on the histogram can be relied upon: its
+// spans name as many buckets as there are, with indexes within bounds. It is
+// cheap; unlike Validate it does not look at the counts.
+func (h Histogram) Usable() bool { return h.checkSpans() == nil }
+
+func (h Histogram) checkSpans() error {
+	var positive, negative []histogram.Span
+	var numPositive, numNegative int
+	switch {
+	case h.Int != nil:
+		positive, negative = h.Int.PositiveSpans, h.Int.NegativeSpans
+		numPositive, numNegative = len(h.Int.PositiveBuckets), len(h.Int.NegativeBuckets)
+	case h.Float != nil:
+		positive, negative = h.Float.PositiveSpans, h.Float.NegativeSpans
+		numPositive, numNegative = len(h.Float.PositiveBuckets), len(h.Float.NegativeBuckets)
+	}
+	if err := checkSpans(positive, numPositive); err != nil {
+		return fmt.Errorf("positive side: %w", err)
+	}
+	if err := checkSpans(negative, numNegative); err != nil {
+		return fmt.Errorf("negative side: %w", err)
+	}
+	return nil
+}
+
+func checkSpans(spans []histogram.Span, buckets int) error {
+	named := int64(0)
+	for _, s := range spans {
+		named += int64(s.Length)
+	}
+	if named != int64(buckets) {
+		return fmt.Errorf("spans need %d buckets, have %d buckets: %w", named, buckets, histogram.ErrHistogramSpansBucketsMismatch)
+	}
+	next := int64(0) // index after the last bucket
+	for i, s := range spans {
+		if i > 0 && s.Offset < 0 {
+			return fmt.Errorf("span number %d with offset %d: %w", i+1, s.Offset, histogram.ErrHistogramSpanNegativeOffset)
+		}
+		first := next + int64(s.Offset)
+		next = first + int64(s.Length)
+		if first < -maxBucketIndex || next > maxBucketIndex {
+			return fmt.Errorf("span number %d with offset %d and length %d: bucket indexes %d to %d are not between %d and %d",
+				i+1, s.Offset, s.Length, first, next-1, -maxBucketIndex, maxBucketIndex-1)
+		}
+	}
+	return nil
+}
+
+// checkCounts refuses counts whose sum wraps around to the count of the
+// histogram.
+func checkCounts(h *histogram.Histogram) error {
+	sum := h.ZeroCount
+	for _, deltas := range [...][]int64{h.PositiveBuckets, h.NegativeBuckets} {
+		count := int64(0)
+		for _, d := range deltas {
+			count += d
+			if sum += uint64(count); sum < uint64(count) {
+				return fmt.Errorf("more observations in buckets than a count can hold: %w", histogram.ErrHistogramCountMismatch)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,91 @@
+package model
+
+import (
+	"math"
+	"math/big"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+func TestTimesOfSamplesAreThoseOfNanoseconds(t *testing.T) {
+	for _, c := range []struct {
+		got  int64
+		want string
+	}{{MinTime, "1677-09-21T00:12:43.145Z"}, {MaxTime, "2262-04-11T23:47:16.854Z"}} {
+		if s := time.UnixMilli(c.got).UTC().Format(time.RFC3339Nano); s != c.want {
+			t.Errorf("%d is %s, want %s", c.got, s, c.want)
+		}
+	}
+	for v, want := range map[int64]bool{
+		MinTime: true, MaxTime: true, 0: true, MinTime - 1: false, MaxTime + 1: false, math.MinInt64: false, math.MaxInt64: false,
+	} {
+		if ValidTime(v) != want || AllTime.Contains(v) != want {
+			t.Errorf("%d: valid is %v, want %v", v, ValidTime(v), want)
+		}
+	}
+}
+
+// extremes are times around which arithmetic overflows or changes its sign.
+func extremes() []int64 {
+	var ts []int64
+	for _, at := range []int64{math.MinInt64, math.MinInt64 + DayMs, MinTime, -DayMs, 0, DayMs, MaxTime, math.MaxInt64 - DayMs, math.MaxInt64} {
+		for _, d := range []int64{-DayMs, -808, -2, -1, 0, 1, 2, 808, DayMs} {
+			ts = append(ts, at+d) // wraps around now and then, which is another extreme
+		}
+	}
+	return ts
+}
+
+// clamped returns what of a sum fits into int64.
+func clamped(v *big.Int) int64 {
+	switch {
+	case v.Cmp(big.NewInt(math.MaxInt64)) > 0:
+		return math.MaxInt64
+	case v.Cmp(big.NewInt(math.MinInt64)) < 0:
+		return math.MinInt64
+	}
+	return v.Int64()
+}
+
+func TestTimesAddUpAtBothEnds(t *testing.T) {
+	for _, a := range extremes() {
+		for _, b := range extremes() {
+			x, y := big.NewInt(a), big.NewInt(b)
+			if got, want := AddTime(a, b), clamped(new(big.Int).Add(x, y)); got != want {
+				t.Errorf("%d + %d is %d, want %d", a, b, got, want)
+			}
+			if got, want := SubTime(a, b), clamped(new(big.Int).Sub(x, y)); got != want {
+				t.Errorf("%d - %d is %d, want %d", a, b, got, want)
+			}
+		}
+	}
+}
+
+func TestPartitionsOfAnyTime(t *testing.T) {
+	ts := extremes()
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 1000 {
+		ts = append(ts, int64(rnd.Uint64()))
+	}
+	day := big.NewInt(DayMs)
+	for _, at := range ts {
+		// (at - 1) rounded down to whole days, plus 1, and a day later.
+		start := new(big.Int).Sub(big.NewInt(at), big.NewInt(1))
+		start.Div(start, day).Mul(start, day).Add(start, big.NewInt(1)) // Div rounds down
+		end := new(big.Int).Add(start, day)
+		want := TimeRange{Min: clamped(start), Max: clamped(end)}
+		if got := PartitionRange(at); got != want || PartitionStart(at) != want.Min {
+			t.Errorf("partition of %d is %v from %d, want %v", at, got, PartitionStart(at), want)
+		}
+		if s := PartitionStart(at); PartitionStart(s) != s {
+			t.Errorf("partition of %d starts at %d, and that one at %d", at, s, PartitionStart(s))
+		}
+	}
+	if got, want := Inclusive(1, 2), (TimeRange{Min: 1, Max: 3}); got != want {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if got := Inclusive(1, math.MaxInt64); got.Max != math.MaxInt64 {
+		t.Errorf("%v", got)
+	}
+}
