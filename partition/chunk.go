@@ -372,7 +372,7 @@ func (r *chunkReader) appendSlow(c Chunk, ts []int64, col []byte, i, j int, dst 
 	}
 	for ; i < j; i++ {
 		// From before such histograms were refused: nothing can be done with one.
-		if s.H[i].Usable() {
+		if s.H[i].CheckSpans() == nil {
 			dst.AppendRange(s, i, i+1)
 		} else {
 			r.unusable++

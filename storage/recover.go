@@ -372,7 +372,7 @@ func (r *replayer) timeOK(t int64) bool {
 }
 
 func (r *replayer) histogramOK(h model.Histogram) bool {
-	if !h.Usable() {
+	if h.CheckSpans() != nil {
 		r.badHistograms.Add(1)
 		return false
 	}

@@ -33,10 +33,10 @@ func toHistogram(m wireHistogram, resetHint int32) (model.Histogram, error) {
 		schema = h.Int.Schema
 	}
 	if tooFine(schema) {
-		if !h.Usable() {
-			return h, h.Validate() // its buckets cannot be put together
+		err := h.CheckSpans()
+		if err != nil {
+			return model.Histogram{}, err
 		}
-		var err error
 		if h.Float != nil {
 			err = h.Float.ReduceResolution(histogram.ExponentialSchemaMax)
 		} else {

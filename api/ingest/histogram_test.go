@@ -37,6 +37,21 @@ func TestRemoteWriteHistograms(t *testing.T) {
 	negative.Count = 13
 	floating := testHistogram().ToFloat(nil)
 	floating.Sum = 0.1
+	// The bucket indexes of the first are beyond int32, those of the others too
+	// far apart to be subtracted as int32.
+	spans := func(schema int32, spans ...histogram.Span) *histogram.Histogram {
+		return &histogram.Histogram{Schema: schema, ZeroThreshold: 0.001, ZeroCount: 1, Count: 6, Sum: 5,
+			PositiveSpans: spans, PositiveBuckets: []int64{1, 1, 0}}
+	}
+	beyond := spans(0, histogram.Span{Offset: math.MaxInt32, Length: 1}, histogram.Span{Offset: math.MaxInt32, Length: 2})
+	far := spans(0, histogram.Span{Offset: math.MaxInt32 - 3, Length: 3})
+	below := spans(0, histogram.Span{Offset: math.MinInt32, Length: 3})
+	fineBeyond := spans(9, histogram.Span{Offset: math.MaxInt32, Length: 1}, histogram.Span{Offset: math.MaxInt32, Length: 2})
+	negativeSide := &histogram.Histogram{Count: 1, NegativeSpans: []histogram.Span{{Offset: math.MaxInt32, Length: 1}}, NegativeBuckets: []int64{1}}
+	wraps := &histogram.Histogram{Count: 2, ZeroCount: 4,
+		PositiveSpans: []histogram.Span{{Length: 2}}, PositiveBuckets: []int64{math.MaxInt64, 0}}
+	customBeyond := custom.Copy()
+	customBeyond.PositiveSpans = []histogram.Span{{Offset: math.MaxInt32, Length: 3}}
 	badFloat := testHistogram().ToFloat(nil)
 	badFloat.PositiveBuckets[0] = -1
 	for _, c := range []struct {
@@ -60,6 +75,15 @@ func TestRemoteWriteHistograms(t *testing.T) {
 		{name: "unknown schema", i: &histogram.Histogram{Schema: 53}, says: "schema"},
 		{name: "reserved schema", i: &histogram.Histogram{Schema: -9}, says: "schema"},
 		{name: "spans beyond the buckets", i: &histogram.Histogram{Schema: 20, Count: 1, PositiveSpans: []histogram.Span{{Length: math.MaxUint32}}, PositiveBuckets: []int64{1}}, says: "spans"},
+		{name: "bucket indexes beyond int32", i: beyond, says: "bucket indexes"},
+		{name: "bucket indexes beyond int32 of floats", f: beyond.ToFloat(nil), says: "bucket indexes"},
+		{name: "bucket indexes too far up", i: far, says: "bucket indexes"},
+		{name: "bucket indexes too far down", i: below, says: "bucket indexes"},
+		{name: "bucket indexes beyond int32 at a resolution beyond 8", i: fineBeyond, says: "bucket indexes"},
+		{name: "bucket indexes beyond int32 at a resolution beyond 8 of floats", f: fineBeyond.ToFloat(nil), says: "bucket indexes"},
+		{name: "bucket indexes of the negative side", f: negativeSide.ToFloat(nil), says: "negative side: span number 1"},
+		{name: "counts that wrap around", i: wraps, says: "more observations in buckets than a count can hold"},
+		{name: "custom buckets without bounds", i: customBeyond, says: "custom bounds"},
 		{name: "custom bounds out of order", i: &histogram.Histogram{Schema: histogram.CustomBucketsSchema, CustomValues: []float64{2, 1}}, says: "increasing"},
 	} {
 		var h1 prompb.Histogram

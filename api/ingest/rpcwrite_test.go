@@ -149,7 +149,9 @@ func TestRPCWriteRefusesSampleBySample(t *testing.T) {
 		one(rpcLabels("__name__", "m", "", "2"), base),
 		one(rpcLabels("__name__", "m", "a", strings.Repeat("x", 17<<10)), base),
 		{Labels: rpcLabels("__name__", "h"), Histograms: []*tsdbv1.Histogram{{TimeMs: base}, {TimeMs: base,
-			Counts: &tsdbv1.Histogram_Integers{Integers: &tsdbv1.IntegerCounts{Count: 6}}, PositiveSpans: []*tsdbv1.BucketSpan{{Length: 9}}}}},
+			Counts: &tsdbv1.Histogram_Integers{Integers: &tsdbv1.IntegerCounts{Count: 6}}, PositiveSpans: []*tsdbv1.BucketSpan{{Length: 9}}}, {TimeMs: base,
+			Counts:        &tsdbv1.Histogram_Integers{Integers: &tsdbv1.IntegerCounts{Count: 1, PositiveDeltas: []int64{1}}},
+			PositiveSpans: []*tsdbv1.BucketSpan{{Offset: math.MaxInt32, Length: 1}}}}},
 		{Labels: rpcLabels("__name__", "good"), Exemplars: []*tsdbv1.Exemplar{{TimeMs: base, Labels: rpcLabels("a", strings.Repeat("x", 129))}}},
 		{Labels: rpcLabels("nothing", "here")},
 	}})
@@ -160,7 +162,7 @@ func TestRPCWriteRefusesSampleBySample(t *testing.T) {
 		t.Errorf("stored %v", got)
 	}
 	want := map[string]uint64{
-		"too_old": 1, "too_new": 1, "no_name": 1, "duplicate_label": 1, "bad_label": 1, "limit": 1, "bad_histogram": 2, "bad_exemplar": 1,
+		"too_old": 1, "too_new": 1, "no_name": 1, "duplicate_label": 1, "bad_label": 1, "limit": 1, "bad_histogram": 3, "bad_exemplar": 1,
 	}
 	for _, r := range got.Rejected {
 		if want[r.Reason] != r.Count || r.Example == "" {

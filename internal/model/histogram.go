@@ -28,15 +28,13 @@ func (h Histogram) Validate() error {
 			return err
 		}
 	}
-	return h.checkSpans()
+	return h.CheckSpans()
 }
 
-// Usable reports whether arithmetic on the histogram can be relied upon: its
-// spans name as many buckets as there are, with indexes within bounds. It is
-// cheap; unlike Validate it does not look at the counts.
-func (h Histogram) Usable() bool { return h.checkSpans() == nil }
-
-func (h Histogram) checkSpans() error {
+// CheckSpans reports whether the spans name other buckets than there are, or
+// some whose index is out of bounds. It is cheap: unlike Validate it does not
+// look at the counts.
+func (h Histogram) CheckSpans() error {
 	var positive, negative []histogram.Span
 	var numPositive, numNegative int
 	switch {
