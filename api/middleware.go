@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"tsdb/api/reqbody"
 )
 
 // middleware counts requests and turns panics into answers.
@@ -68,6 +70,12 @@ func (m *middleware) wrap(mux *http.ServeMux, next http.Handler) http.Handler {
 		handler := handlerName(pattern)
 		a := &answer{ResponseWriter: w}
 		begin := time.Now()
+		if r.Body != nil && r.Body != http.NoBody {
+			// For bodies that nobody reads, which the server discards; readers
+			// move the deadline on as the body arrives. Only connections of
+			// tests have none.
+			_ = http.NewResponseController(w).SetReadDeadline(begin.Add(reqbody.Grace))
+		}
 		m.inFlight.Inc()
 		// Deferred on its own, it runs even if recovered panics again to break
 		// the connection.

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,13 +16,15 @@ import (
 	"tsdb/storage"
 )
 
-// Bounds of a connection. A body of the largest size must get through a slow
-// line; writing has no bound, because a query may take as long as its timeout
-// says.
+// Bounds of a connection. A body has no time limit but a minimum rate, see
+// package reqbody: one of the largest size must get through a slow line. Writing
+// has no bound, because a query may take as long as its timeout says.
 const (
 	readHeaderTimeout = 10 * time.Second
-	readTimeout       = 5 * time.Minute
 	idleTimeout       = 5 * time.Minute
+
+	// DefaultMaxConnections is how many connections each port has by default.
+	DefaultMaxConnections = 4096
 )
 
 // Options are what a server needs; all fields but the switches are required.
@@ -50,6 +51,8 @@ type Options struct {
 	Hosts       []string // further host names of it
 	CORSOrigin  string   // pattern of origins whose pages may read answers and write samples; empty = none
 
+	// MaxConnections bounds the connections; 0 = DefaultMaxConnections.
+	MaxConnections int
 	// WebConfigFile names the TLS and authentication settings in the format
 	// of Prometheus' exporter toolkit; empty = plain HTTP, no authentication.
 	WebConfigFile string
@@ -61,7 +64,7 @@ type Server struct {
 	origins  *originRules
 	http     *http.Server
 	draining atomic.Bool
-	silent   silentConns
+	conns    *connections
 }
 
 // NewServer mounts the doors and the server's own pages.
@@ -76,6 +79,11 @@ func NewServer(o Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{opts: o, origins: origins}
+	refused, err := refusedCounter(o.Registry)
+	if err != nil {
+		return nil, err
+	}
+	s.conns = newConnections(o.MaxConnections, refused.WithLabelValues("http"))
 	mux := http.NewServeMux()
 	s.mountPages(mux)
 	s.mountProfiles(mux)
@@ -90,9 +98,8 @@ func NewServer(o Options) (*Server, error) {
 	s.http = &http.Server{
 		Handler:           collapseSlashes(m.wrap(mux, s.protect(s.guard(mux)))),
 		ReadHeaderTimeout: readHeaderTimeout,
-		ReadTimeout:       readTimeout,
 		IdleTimeout:       idleTimeout,
-		ConnState:         s.silent.follow,
+		ConnState:         s.conns.follow,
 		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
 	}
 	return s, nil
@@ -117,48 +124,12 @@ func (s *Server) Drain() { s.draining.Store(true) }
 // finished, or, with an error, when ctx ends; these are then cut off.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.Drain()
-	s.silent.close()
+	s.conns.closeSilent()
 	err := s.http.Shutdown(ctx)
 	if err != nil {
 		return errors.Join(err, s.http.Close())
 	}
 	return nil
-}
-
-// silentConns are connections on which no request has come yet. Shutdown would
-// wait 5 s for each of them, and balancers and browsers keep some in reserve.
-type silentConns struct {
-	mu    sync.Mutex
-	conns map[net.Conn]struct{} // nil after close
-	done  bool
-}
-
-// follow is told the states of all connections.
-func (c *silentConns) follow(conn net.Conn, state http.ConnState) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case state != http.StateNew:
-		delete(c.conns, conn)
-	case c.done:
-		_ = conn.Close() // it came in while the listener was being closed
-	default:
-		if c.conns == nil {
-			c.conns = make(map[net.Conn]struct{})
-		}
-		c.conns[conn] = struct{}{}
-	}
-}
-
-// close breaks the connections off, and those still to come.
-func (c *silentConns) close() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.done = true
-	for conn := range c.conns {
-		_ = conn.Close() // nothing was said on it
-	}
-	c.conns = nil
 }
 
 // quiet drops what is below a warning: the toolkit announces the address,

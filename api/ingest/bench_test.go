@@ -141,9 +141,10 @@ func (b *table) Commit(context.Context) (storage.Receipt, error) {
 // step is a way through a door without HTTP: decompress, walk, look up, add.
 func (in *Ingest) steps(t testing.TB, b batch) map[string]func([]byte) {
 	t.Helper()
-	q := &writeRequest{batch: b, body: body{budget: in.budget},
+	charge := in.budget.NewCharge()
+	q := &writeRequest{batch: b,
 		write1: newDecoder1(in.write1, in.opts.Limits), write2: newDecoder2(in.write2, in.opts.Limits, &in.metadata)}
-	f := &influxRequest{batch: b, body: body{budget: in.budget}, decoder: influxDecoder{labels: labelSet{limits: in.opts.Limits}, seed: in.seed, precision: precisions1[""]}}
+	f := &influxRequest{batch: b, decoder: influxDecoder{labels: labelSet{limits: in.opts.Limits}, seed: in.seed, precision: precisions1[""]}}
 	ctx := context.Background()
 	check := func(r storage.Receipt, err error) {
 		if err != nil || r.Floats != benchSamples || r.Rejected != nil {
@@ -151,7 +152,8 @@ func (in *Ingest) steps(t testing.TB, b batch) map[string]func([]byte) {
 		}
 	}
 	unsnap := func(b []byte) []byte {
-		decoded, err := q.body.unsnap(ctx, b, in.opts.MaxBodyBytes)
+		q.body.charge = charge
+		decoded, err := q.body.unsnap(ctx, b, in.limit)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,12 +165,14 @@ func (in *Ingest) steps(t testing.TB, b batch) map[string]func([]byte) {
 			check(store(ctx, q.batch, &q.write1))
 			q.write1.release()
 			q.body.release()
+			charge.Release()
 		},
 		"remote-write-2": func(b []byte) {
 			q.write2.src = unsnap(b)
 			check(store(ctx, q.batch, &q.write2))
 			q.write2.release(true)
 			q.body.release()
+			charge.Release()
 		},
 		"influx": func(b []byte) {
 			f.decoder.src = b

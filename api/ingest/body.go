@@ -2,34 +2,31 @@ package ingest
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/snappy"
+
+	"tsdb/api/reqbody"
 )
 
 const (
-	// firstRead is how much is set aside for a body before any of it has
-	// arrived, whatever length the client announced.
-	firstRead = 64 << 10
+	// firstGrowth is the first size of a buffer for bytes of unknown number.
+	firstGrowth = 64 << 10
 	// maxKept is the largest buffer that is kept for the next request.
 	maxKept = 4 << 20
 	// maxSnappyRatio bounds what a byte of a snappy block can become: a copy
 	// of 64 bytes takes three.
 	maxSnappyRatio = 22
+	// maxGzipRatio is the same of deflate: 258 bytes of two bits.
+	maxGzipRatio = 1032
 	// decodedCost is what a decoded byte costs at most once its samples stand
 	// in the columns of a batch, as a multiple of it: the smallest sample on
 	// the wire takes 9 bytes there and 32 here.
 	decodedCost = 4
-)
-
-var (
-	errTooLarge = errors.New("request body too large")
-	errOverload = errors.New("too many bytes of requests under way")
-	errRead     = errors.New("read request body")
 )
 
 // corruptError is a body that does not decompress.
@@ -44,20 +41,18 @@ func (e *corruptError) Error() string {
 
 func (e *corruptError) Unwrap() error { return e.err }
 
-// body reads and decompresses request bodies into memory it keeps. It belongs
-// to one request at a time.
+// body decompresses request bodies into memory it keeps. It belongs to one
+// request at a time, whose budget is charged for it.
 type body struct {
 	raw, decoded []byte
 	gzip         *gzip.Reader
 	src          sliceReader
-	budget       *budget
-	charged      int64
+	charge       *reqbody.Charge // of the request
 }
 
-// release gives back what the request was charged and lets go of large buffers.
+// release forgets the request, and large buffers.
 func (b *body) release() {
-	b.budget.give(b.charged)
-	b.charged = 0
+	b.charge = nil
 	if cap(b.raw) > maxKept {
 		b.raw = nil
 	}
@@ -67,80 +62,27 @@ func (b *body) release() {
 	b.src = sliceReader{}
 }
 
-func (b *body) charge(ctx context.Context, n int) error {
-	if !b.budget.take(ctx, int64(n)) {
-		return errOverload
-	}
-	b.charged += int64(n)
-	return nil
-}
-
-// read returns the body of r as it came, at most limit bytes. The slice is
-// valid until the next read.
-func (b *body) read(r *http.Request, limit int64) ([]byte, error) {
-	if r.ContentLength > limit {
-		return nil, fmt.Errorf("%w: %d bytes, limit is %d", errTooLarge, r.ContentLength, limit)
-	}
-	var err error
-	b.raw, err = b.fill(r.Context(), b.raw[:0], r.Body, r.ContentLength, limit)
-	switch {
-	case err == nil:
-		return b.raw, nil
-	case errors.Is(err, errTooLarge):
-		return nil, fmt.Errorf("%w: limit is %d bytes", errTooLarge, limit)
-	case errors.Is(err, errOverload):
-		return nil, err
-	}
-	return nil, fmt.Errorf("%w: %w", errRead, err)
-}
-
-// fill reads src to its end into dst, which grows with what arrives. hint is
-// the announced length, below zero if there was none.
-func (b *body) fill(ctx context.Context, dst []byte, src io.Reader, hint, limit int64) ([]byte, error) {
-	if err := b.charge(ctx, cap(dst)); err != nil {
-		return dst, err
-	}
-	for {
-		if len(dst) == cap(dst) {
-			more := max(firstRead, cap(dst))
-			if hint >= 0 && hint < int64(len(dst)+more) {
-				more = max(int(hint)-len(dst), 0) + 512 // room to see the end
-			}
-			if err := b.charge(ctx, more); err != nil {
-				return dst, err
-			}
-			grown := make([]byte, len(dst), cap(dst)+more)
-			copy(grown, dst)
-			dst = grown
-		}
-		n, err := src.Read(dst[len(dst):cap(dst)])
-		dst = dst[:len(dst)+n]
-		if int64(len(dst)) > limit {
-			return dst, errTooLarge
-		}
-		if err == io.EOF {
-			return dst, nil
-		}
-		if err != nil {
-			return dst, err
-		}
-	}
+// bytes returns the bytes of in, and charges to it what is decoded from them.
+// The slice is valid until the release of in.
+func (b *body) bytes(ctx context.Context, in *reqbody.Body) ([]byte, error) {
+	b.charge = in.Charge()
+	return in.Bytes(ctx, &b.raw)
 }
 
 // unsnap decompresses a snappy block of at most limit bytes. The slice is valid
 // until the next call.
-func (b *body) unsnap(ctx context.Context, src []byte, limit int64) ([]byte, error) {
+func (b *body) unsnap(ctx context.Context, src []byte, limit reqbody.Limit) ([]byte, error) {
 	n, err := snappy.DecodedLen(src)
 	if err != nil {
 		return nil, &corruptError{"snappy", err}
 	}
-	if int64(n) > limit {
-		return nil, fmt.Errorf("%w: decodes to %d bytes, limit is %d", errTooLarge, n, limit)
+	if int64(n) > limit.Bytes {
+		return nil, limit.Exceeded("it decodes to", int64(n))
 	}
 	if n > len(src)*maxSnappyRatio {
 		return nil, &corruptError{"snappy", fmt.Errorf("%d bytes cannot decode to %d", len(src), n)}
 	}
-	if err := b.charge(ctx, n*(1+decodedCost)); err != nil {
+	if err := b.charge.Take(ctx, int64(n)*(1+decodedCost)); err != nil {
 		return nil, err
 	}
 	if cap(b.decoded) < n {
@@ -155,7 +97,7 @@ func (b *body) unsnap(ctx context.Context, src []byte, limit int64) ([]byte, err
 
 // gunzip decompresses a gzip body of at most limit bytes. The slice is valid
 // until the next call.
-func (b *body) gunzip(ctx context.Context, src []byte, limit int64) ([]byte, error) {
+func (b *body) gunzip(ctx context.Context, src []byte, limit reqbody.Limit) ([]byte, error) {
 	b.src = sliceReader{src}
 	var err error
 	if b.gzip == nil {
@@ -166,16 +108,59 @@ func (b *body) gunzip(ctx context.Context, src []byte, limit int64) ([]byte, err
 	if err != nil {
 		return nil, &corruptError{"gzip", err}
 	}
-	b.decoded, err = b.fill(ctx, b.decoded[:0], b.gzip, -1, limit)
+	b.decoded, err = b.inflate(ctx, b.decoded[:0], gzipLength(src, limit.Bytes), limit)
 	switch {
-	case errors.Is(err, errTooLarge):
-		return nil, fmt.Errorf("%w: decodes to more than %d bytes", errTooLarge, limit)
-	case errors.Is(err, errOverload):
+	case err == nil:
+		return b.decoded, nil
+	case errors.Is(err, reqbody.ErrTooLarge), retryable(err):
 		return nil, err
-	case err != nil:
-		return nil, &corruptError{"gzip", err}
 	}
-	return b.decoded, nil
+	return nil, &corruptError{"gzip", err}
+}
+
+// gzipLength returns the length that the end of a gzip body announces, or 0 if
+// that cannot be true. A body of several members announces only that of the
+// last.
+func gzipLength(src []byte, limit int64) int64 {
+	if len(src) < 18 { // header and trailer
+		return 0
+	}
+	n := int64(binary.LittleEndian.Uint32(src[len(src)-4:]))
+	if n > limit || n > int64(len(src))*maxGzipRatio {
+		return 0
+	}
+	return n
+}
+
+// inflate reads the gzip reader to its end into dst, which is charged before it
+// grows: to the announced length at once, and beyond by doubling.
+func (b *body) inflate(ctx context.Context, dst []byte, announced int64, limit reqbody.Limit) ([]byte, error) {
+	if err := b.charge.Take(ctx, int64(cap(dst))); err != nil {
+		return dst, err
+	}
+	grow := max(int(announced)+1, firstGrowth) // room to see the end
+	for {
+		if len(dst) == cap(dst) {
+			size := max(2*cap(dst), grow)
+			if err := b.charge.Take(ctx, int64(size)); err != nil { // besides the old one
+				return dst, err
+			}
+			grown := make([]byte, len(dst), size)
+			copy(grown, dst)
+			dst = grown
+		}
+		n, err := b.gzip.Read(dst[len(dst):cap(dst)])
+		dst = dst[:len(dst)+n]
+		if int64(len(dst)) > limit.Bytes {
+			return dst, limit.Exceeded("it decodes to", -1)
+		}
+		if err == io.EOF {
+			return dst, nil
+		}
+		if err != nil {
+			return dst, err
+		}
+	}
 }
 
 // sliceReader is what gzip reads from: a bytes.Reader that can be emptied and

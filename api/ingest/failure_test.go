@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"tsdb/api/reqbody"
 	"tsdb/internal/vfs"
 	"tsdb/storage"
 )
@@ -200,59 +201,24 @@ func TestBodiesOverTheLimitAreRefused(t *testing.T) {
 			}
 		})
 	}
-	if n := d.in.budget.mu.used; n != 0 {
+	if n := d.in.budget.Used(); n != 0 {
 		t.Errorf("%d bytes are still charged", n)
-	}
-}
-
-func TestMemoryOfRequestsUnderWayIsBounded(t *testing.T) {
-	clock := vfs.NewManualClock(testNow)
-	b := newBudget(100, clock)
-	ctx := t.Context()
-	if !b.take(ctx, 60) || !b.take(ctx, 40) {
-		t.Fatal("what fits was refused")
-	}
-	got := make(chan bool)
-	go func() { got <- b.take(ctx, 1) }()
-	clock.BlockUntil(1)
-	clock.Advance(budgetWait)
-	if <-got {
-		t.Error("granted over the limit")
-	}
-	go func() { got <- b.take(ctx, 30) }()
-	clock.BlockUntil(1)
-	b.give(40)
-	if !<-got {
-		t.Error("refused though there was room in time")
-	}
-	cancelled, cancel := context.WithCancel(ctx)
-	cancel()
-	if b.take(cancelled, 100) {
-		t.Error("granted to a client that has gone")
-	}
-	b.give(60)
-	b.give(30)
-	if !b.take(ctx, 1000) {
-		t.Error("a request larger than the limit was refused though it is alone")
-	}
-	b.give(1000)
-	if b.mu.used != 0 {
-		t.Errorf("%d bytes charged", b.mu.used)
 	}
 }
 
 func TestOverloadIsAnswered503(t *testing.T) {
 	clock := vfs.NewManualClock(testNow)
-	d := openDoor(t, func(o *Options, _ *storage.Options) { o.MemoryBytes, o.Clock = 1, clock })
-	if !d.in.budget.take(t.Context(), 1) {
-		t.Fatal("budget is taken")
+	budget := reqbody.NewBudget(reqbody.Options{Limit: 1, Clock: clock})
+	d := openDoor(t, func(o *Options, _ *storage.Options) { o.Budget, o.Clock = budget, clock })
+	if err := budget.NewCharge().Take(t.Context(), 1); err != nil {
+		t.Fatal(err)
 	}
 	for name, r := range writes(t) {
 		done := make(chan answer)
 		n := clock.Timers()
 		go func() { done <- send(t, d.mux, r) }()
-		clock.BlockUntil(n + 1)
-		clock.Advance(budgetWait)
+		clock.BlockUntil(n + 2) // its deadline, and when it looks again
+		clock.Advance(time.Second)
 		if a := <-done; a.code != 503 || a.header.Get("Retry-After") == "" {
 			t.Errorf("%s: %d %q", name, a.code, a.body)
 		}
@@ -329,7 +295,7 @@ func TestHostileBodies(t *testing.T) {
 			if spent := time.Since(begin); spent > time.Minute {
 				t.Errorf("took %v", spent)
 			}
-			if n := d.in.budget.mu.used; n != 0 {
+			if n := d.in.budget.Used(); n != 0 {
 				t.Errorf("%d bytes are still charged", n)
 			}
 		})

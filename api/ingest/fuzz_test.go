@@ -333,6 +333,7 @@ func FuzzBodies(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte, kind uint8) {
 		in := New(Options{DB: func() (*storage.DB, error) { return nil, os.ErrClosed }, InfluxDBLabel: "db", Seed: 1, MaxBodyBytes: 1 << 16})
 		m := newMemory()
+		in.ready = func() error { return nil }
 		in.newBatch = func(string) (batch, error) { return m, nil }
 		mux := http.NewServeMux()
 		in.Register(mux)
@@ -352,8 +353,8 @@ func FuzzBodies(f *testing.F) {
 		if a.code < 200 || a.code >= 500 {
 			t.Fatalf("%d %s", a.code, a.body)
 		}
-		if in.budget.mu.used != 0 {
-			t.Fatalf("%d bytes stay charged", in.budget.mu.used)
+		if in.budget.Used() != 0 {
+			t.Fatalf("%d bytes stay charged", in.budget.Used())
 		}
 	})
 }

@@ -244,6 +244,7 @@ func (m *memory) Commit(context.Context) (storage.Receipt, error) {
 func memoryDoor(t testing.TB, m *memory) *http.ServeMux {
 	t.Helper()
 	in := New(Options{DB: func() (*storage.DB, error) { return nil, storage.ErrBusy }, InfluxDBLabel: "db", Seed: 42, Clock: vfs.NewManualClock(testNow)})
+	in.ready = func() error { return nil }
 	in.newBatch = func(string) (batch, error) { return m, nil }
 	mux := http.NewServeMux()
 	in.Register(mux)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"tsdb/api/reqbody"
 	"tsdb/storage"
 )
 
@@ -30,7 +31,6 @@ func (in *Ingest) getInflux() (*influxRequest, error) {
 	}
 	return &influxRequest{
 		batch:   b,
-		body:    body{budget: in.budget},
 		decoder: influxDecoder{labels: labelSet{limits: in.opts.Limits}, strings: &in.strings},
 	}, nil
 }
@@ -82,6 +82,17 @@ func (in *Ingest) influxWrite(w http.ResponseWriter, r *http.Request, d dialect,
 		in.influxError(w, r, d, http.StatusUnsupportedMediaType, fmt.Sprintf("unsupported content encoding %q, use gzip or none", clip(encoding, 40)))
 		return
 	}
+	if err := in.ready(); err != nil {
+		in.influxFailed(w, r, d, err)
+		return
+	}
+	// A decoder and its batch are taken once the body is complete.
+	received, err := in.budget.Read(w, r, in.limit)
+	if err != nil {
+		in.influxFailed(w, r, d, err)
+		return
+	}
+	defer received.Release()
 	q, err := in.getInflux()
 	if err != nil {
 		in.influxFailed(w, r, d, err)
@@ -98,7 +109,7 @@ func (in *Ingest) influxWrite(w http.ResponseWriter, r *http.Request, d dialect,
 		q.decoder.seed = aliasSeed(in.seed, protocolInflux, in.opts.Generation, in.opts.InfluxDBLabel, db)
 	}
 	defer q.decoder.release()
-	receipt, err := in.influxStore(r, q, encoding == "gzip")
+	receipt, err := in.influxStore(r, received, q, encoding == "gzip")
 	finished = true
 	if err != nil {
 		in.influxFailed(w, r, d, err)
@@ -112,17 +123,17 @@ func (in *Ingest) influxWrite(w http.ResponseWriter, r *http.Request, d dialect,
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (in *Ingest) influxStore(r *http.Request, q *influxRequest, gzipped bool) (storage.Receipt, error) {
-	lines, err := q.body.read(r, in.opts.MaxBodyBytes)
+func (in *Ingest) influxStore(r *http.Request, received *reqbody.Body, q *influxRequest, gzipped bool) (storage.Receipt, error) {
+	lines, err := q.body.bytes(r.Context(), received)
 	switch {
 	case err != nil:
 	case gzipped && len(lines) > 0:
-		lines, err = q.body.gunzip(r.Context(), lines, in.opts.MaxBodyBytes)
+		lines, err = q.body.gunzip(r.Context(), lines, in.limit)
 	default:
 		err = checkPlain(lines)
 	}
 	if err == nil {
-		err = q.body.charge(r.Context(), len(lines)*decodedCost)
+		err = received.Charge().Take(r.Context(), int64(len(lines))*decodedCost)
 	}
 	if err != nil {
 		return storage.Receipt{}, err

@@ -2,11 +2,13 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
+	"tsdb/api/reqbody"
 	"tsdb/internal/model"
 )
 
@@ -118,8 +120,14 @@ func (in *Ingest) InfluxQuery(w http.ResponseWriter, r *http.Request) {
 	if in.influxMethods(w, r, dialect1, http.MethodGet, http.MethodPost) {
 		return
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxQueryBytes)
-	if err := r.ParseForm(); err != nil {
+	charge, err := in.budget.ParseForm(w, r, reqbody.Limit{Bytes: maxQueryBytes})
+	switch {
+	case err == nil:
+		defer charge.Release()
+	case errors.Is(err, reqbody.ErrTooLarge), retryable(err):
+		in.influxFailed(w, r, dialect1, err)
+		return
+	default:
 		in.influxError(w, r, dialect1, http.StatusBadRequest, "error parsing form values: "+err.Error())
 		return
 	}

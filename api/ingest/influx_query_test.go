@@ -72,7 +72,7 @@ func TestInfluxQueryAnswersWhatClientsAskBeforeTheyWrite(t *testing.T) {
 	check("POST", `CREATE DATABASE ""`, 200, `"error":"invalid name"`)
 	check("GET", "", 400, `missing required parameter \"q\"`)
 	check("POST", strings.Repeat("SHOW DATABASES;", 101), 400, "too many statements")
-	if a := d.do("POST", "/query", append([]byte("q="), bytes.Repeat([]byte("x"), 2<<20)...), "Content-Type", "application/x-www-form-urlencoded"); a.code != 400 {
+	if a := d.do("POST", "/query", append([]byte("q="), bytes.Repeat([]byte("x"), 2<<20)...), "Content-Type", "application/x-www-form-urlencoded"); a.code != 413 {
 		t.Errorf("huge query: %d", a.code)
 	}
 	if a := d.do("PUT", "/query?q=SHOW+DATABASES", nil); a.code != 405 {

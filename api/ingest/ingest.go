@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"tsdb/api/reqbody"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/storage"
@@ -25,9 +26,9 @@ type Options struct {
 	// 503. Safe for concurrent use.
 	DB func() (*storage.DB, error)
 
-	MaxBodyBytes int64          // of a body, before and after decompression; 0 = 32 MiB
-	MemoryBytes  int64          // of all requests under way together; 0 = 256 MiB
-	Limits       storage.Limits // of a series; zero fields are the defaults, the database's should be the same
+	MaxBodyBytes int64           // of a body, before and after decompression; 0 = 32 MiB
+	Budget       *reqbody.Budget // of all requests under way; nil = one of its own with the default
+	Limits       storage.Limits  // of a series; zero fields are the defaults, the database's should be the same
 
 	// InfluxDBLabel names the label that the db or bucket of an Influx write
 	// becomes, unless a line has a tag of that name. Empty = none.
@@ -54,13 +55,15 @@ type Ingest struct {
 	seed   uint64
 	write1 uint64 // alias seeds of requests without parameters
 	write2 uint64
-	budget *budget
+	limit  reqbody.Limit // of a body
+	budget *reqbody.Budget
 
 	metadata metadataSeen
 
-	newBatch func(door string) (batch, error) // a seam for tests
-	writes   sync.Pool                        // of *writeRequest
-	influx   sync.Pool                        // of *influxRequest
+	ready    func() error // why there is no database; with newBatch a seam for tests
+	newBatch func(door string) (batch, error)
+	writes   sync.Pool // of *writeRequest
+	influx   sync.Pool // of *influxRequest
 
 	started   time.Time
 	requests  atomic.Uint64 // names requests in answers to Influx clients
@@ -84,7 +87,6 @@ type batch interface {
 // The defaults, and the names of the doors in metrics and logs.
 const (
 	defaultMaxBody = 32 << 20
-	defaultMemory  = 256 << 20
 
 	doorRemoteWrite = "remote_write"
 	doorInflux      = "influx"
@@ -97,7 +99,6 @@ const maxLabelBytes = 1<<24 - 1
 // New returns doors with the given settings.
 func New(o Options) *Ingest {
 	setDefault(&o.MaxBodyBytes, defaultMaxBody)
-	setDefault(&o.MemoryBytes, defaultMemory)
 	setDefault(&o.Limits.Labels, 128)
 	setDefault(&o.Limits.NameBytes, 1<<10)
 	setDefault(&o.Limits.ValueBytes, 16<<10)
@@ -110,13 +111,20 @@ func New(o Options) *Ingest {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	in := &Ingest{opts: o, seed: o.Seed, budget: newBudget(o.MemoryBytes, o.Clock), started: o.Clock.Now()}
+	if o.Budget == nil {
+		o.Budget = reqbody.NewBudget(reqbody.Options{Limit: reqbody.DefaultLimit, MinRate: reqbody.DefaultMinRate, Clock: o.Clock})
+	}
+	in := &Ingest{opts: o, seed: o.Seed, limit: reqbody.Limit{Bytes: o.MaxBodyBytes, Setting: "limit.body"}, budget: o.Budget, started: o.Clock.Now()}
 	if in.seed == 0 {
 		in.seed = randomSeed()
 	}
 	in.strings.log = o.Logger
 	in.write1 = aliasSeed(in.seed, protocolWrite1, o.Generation)
 	in.write2 = aliasSeed(in.seed, protocolWrite2, o.Generation)
+	in.ready = func() error {
+		_, err := o.DB()
+		return err
+	}
 	in.newBatch = func(door string) (batch, error) {
 		db, err := o.DB()
 		if err != nil {
@@ -194,7 +202,7 @@ const retryAfter = "1"
 
 // retryable reports whether sending the same request again will help.
 func retryable(err error) bool {
-	for _, e := range [...]error{storage.ErrBusy, storage.ErrPoisoned, storage.ErrStaleRef, storage.ErrClosed, errOverload, context.Canceled, context.DeadlineExceeded} {
+	for _, e := range [...]error{storage.ErrBusy, storage.ErrPoisoned, storage.ErrStaleRef, storage.ErrClosed, reqbody.ErrOverload, reqbody.ErrYielded, reqbody.ErrTooSlow, context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, e) {
 			return true
 		}
@@ -210,11 +218,11 @@ func (in *Ingest) statusOf(err error) int {
 	var request *requestError
 	var encoding *encodingError
 	switch {
-	case errors.Is(err, errTooLarge):
+	case errors.Is(err, reqbody.ErrTooLarge):
 		return http.StatusRequestEntityTooLarge
 	case retryable(err):
 		return http.StatusServiceUnavailable
-	case errors.As(err, &corrupt), errors.As(err, &wire), errors.As(err, &request), errors.As(err, &encoding), errors.Is(err, errRead):
+	case errors.As(err, &corrupt), errors.As(err, &wire), errors.As(err, &request), errors.As(err, &encoding), errors.Is(err, reqbody.ErrRead):
 		return http.StatusBadRequest
 	}
 	in.opts.Logger.Error("write failed", "err", err)

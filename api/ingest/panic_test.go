@@ -14,6 +14,7 @@ func TestPanicReleasesTheRequest(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			batches := 0
 			in := New(Options{DB: func() (*storage.DB, error) { return nil, storage.ErrBusy }, InfluxDBLabel: "db", Seed: 42, Clock: vfs.NewManualClock(testNow)})
+			in.ready = func() error { return nil }
 			in.newBatch = func(string) (batch, error) {
 				batches++
 				m := newMemory()
@@ -33,8 +34,8 @@ func TestPanicReleasesTheRequest(t *testing.T) {
 				}
 			}
 			post()
-			if in.budget.mu.used != 0 {
-				t.Errorf("%d bytes are still charged", in.budget.mu.used)
+			if in.budget.Used() != 0 {
+				t.Errorf("%d bytes are still charged", in.budget.Used())
 			}
 			if in.writes.Get() != nil || in.influx.Get() != nil {
 				t.Error("the decoder is kept for the next request")

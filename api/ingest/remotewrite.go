@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"tsdb/api/reqbody"
 	"tsdb/storage"
 )
 
@@ -49,7 +50,6 @@ func (in *Ingest) getWrite() (*writeRequest, error) {
 	}
 	return &writeRequest{
 		batch:  b,
-		body:   body{budget: in.budget},
 		write1: newDecoder1(in.write1, in.opts.Limits),
 		write2: newDecoder2(in.write2, in.opts.Limits, &in.metadata),
 	}, nil
@@ -81,15 +81,7 @@ func (in *Ingest) RemoteWrite(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusUnsupportedMediaType)
 		return
 	}
-	q, err := in.getWrite()
-	if err != nil {
-		in.answerWrite(w, message, outcome{}, err)
-		return
-	}
-	finished := false
-	defer func() { in.putWrite(q, finished) }()
-	o, err := in.remoteWrite(r, message, q)
-	finished = true
+	o, err := in.remoteWrite(w, r, message)
 	in.answerWrite(w, message, o, err)
 }
 
@@ -123,12 +115,33 @@ type outcome struct {
 // counts says how many samples a request held, refused ones included.
 type counts struct{ floats, histograms, exemplars int }
 
-func (in *Ingest) remoteWrite(r *http.Request, message string, q *writeRequest) (o outcome, err error) {
-	raw, err := q.body.read(r, in.opts.MaxBodyBytes)
+func (in *Ingest) remoteWrite(w http.ResponseWriter, r *http.Request, message string) (o outcome, err error) {
+	if err := in.ready(); err != nil {
+		return o, err
+	}
+	// A decoder and its batch are taken once the body is complete.
+	received, err := in.budget.Read(w, r, in.limit)
 	if err != nil {
 		return o, err
 	}
-	decoded, err := q.body.unsnap(r.Context(), raw, in.opts.MaxBodyBytes)
+	defer received.Release()
+	q, err := in.getWrite()
+	if err != nil {
+		return o, err
+	}
+	finished := false
+	defer func() { in.putWrite(q, finished) }()
+	o, err = in.storeWrite(r, message, received, q)
+	finished = true
+	return o, err
+}
+
+func (in *Ingest) storeWrite(r *http.Request, message string, received *reqbody.Body, q *writeRequest) (o outcome, err error) {
+	raw, err := q.body.bytes(r.Context(), received)
+	if err != nil {
+		return o, err
+	}
+	decoded, err := q.body.unsnap(r.Context(), raw, in.limit)
 	if err != nil {
 		if name := compression(raw); name != "" {
 			err = &encodingError{"the body is compressed with " + name + "; remote write is a plain block of snappy"}
@@ -148,6 +161,7 @@ func (in *Ingest) remoteWrite(r *http.Request, message string, q *writeRequest) 
 	}
 	d := &q.write2
 	d.src = decoded
+	d.charge = func(n int64) error { return received.Charge().Take(r.Context(), n) }
 	o.receipt, err = store(r.Context(), q.batch, d)
 	o.offered = d.offered
 	d.release(err == nil)

@@ -28,7 +28,8 @@ type decoder2 struct {
 	offered counts
 
 	symbols    []symbol
-	nameSymbol uint32 // the one that is "__name__"; beyond the symbols if none is
+	charge     func(bytes int64) error // for symbols beyond maxKeptSymbols; nil = free
+	nameSymbol uint32                  // the one that is "__name__"; beyond the symbols if none is
 
 	series    []series2
 	aliases   []model.Hash
@@ -65,9 +66,10 @@ func (d *decoder2) release(stored bool) {
 		}
 	}
 	clear(d.labels.pairs[:cap(d.labels.pairs)])
-	if cap(d.symbols) > maxSymbols/16 {
+	if cap(d.symbols) > maxKeptSymbols {
 		d.symbols = nil
 	}
+	d.charge = nil
 	d.src, d.series, d.marks = nil, d.series[:0], d.marks[:0]
 }
 

@@ -95,11 +95,11 @@ func receive(stream grpc.BidiStreamingServer[tsdbv1.WriteRequest, tsdbv1.WriteRe
 }
 
 func (s *writeService) store(ctx context.Context, b batch, d *rpcDecoder, r *tsdbv1.WriteRequest) (*tsdbv1.WriteResponse, error) {
-	cost := int64(proto.Size(r)) * decodedCost
-	if !s.in.budget.take(ctx, cost) {
-		return nil, errOverload
+	charge := s.in.budget.NewCharge()
+	defer charge.Release()
+	if err := charge.Take(ctx, int64(proto.Size(r))*decodedCost); err != nil {
+		return nil, err
 	}
-	defer s.in.budget.give(cost)
 	d.request = r
 	receipt, err := store(ctx, b, d)
 	d.request = nil

@@ -13,6 +13,14 @@ import (
 // one.
 const maxSymbols = 1 << 20
 
+// maxKeptSymbols is how many symbols there is room for between requests. An
+// empty symbol takes 2 bytes of a message and symbolBytes here, so more are
+// charged.
+const (
+	maxKeptSymbols = maxSymbols / 16
+	symbolBytes    = 24
+)
+
 // A symbol is a string of the request and its hash, which, unlike its number,
 // is the same in every request.
 type symbol struct {
@@ -46,6 +54,11 @@ func (d *decoder2) readSymbols() error {
 			if bytes.Equal(src[start:i], metricName) {
 				d.nameSymbol = uint32(len(d.symbols))
 			}
+			if len(d.symbols) == cap(d.symbols) {
+				if err := d.growSymbols(); err != nil {
+					return err
+				}
+			}
 			d.symbols = append(d.symbols, symbol{uint32(start), uint32(i), aliasOf(d.seed, src[start:i])})
 		default:
 			if i = skipField(src, n, tag, 1<<4|1<<5); i < 0 {
@@ -53,6 +66,21 @@ func (d *decoder2) readSymbols() error {
 			}
 		}
 	}
+	return nil
+}
+
+// growSymbols makes room for twice as many symbols; more than are kept are
+// charged.
+func (d *decoder2) growSymbols() error {
+	n := max(2*cap(d.symbols), 1024)
+	if n > maxKeptSymbols && d.charge != nil {
+		if err := d.charge(int64(n) * symbolBytes); err != nil {
+			return err
+		}
+	}
+	grown := make([]symbol, len(d.symbols), n)
+	copy(grown, d.symbols)
+	d.symbols = grown
 	return nil
 }
 

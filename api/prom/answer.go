@@ -29,10 +29,12 @@ type encodable func(e *encoder)
 // wrap turns a handler into one of net/http: form, answer or error, envelope.
 func (a *API) wrap(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := parseForm(w, r); err != nil {
+		charge, err := a.parseForm(w, r)
+		if err != nil {
 			writeError(w, err)
 			return
 		}
+		defer charge.Release()
 		ans, err := h(r)
 		if ans.done != nil {
 			defer ans.done()

@@ -9,6 +9,7 @@ import (
 
 	"tsdb/api/gate"
 	"tsdb/api/querylog"
+	"tsdb/api/reqbody"
 	"tsdb/internal/vfs"
 	"tsdb/query"
 	"tsdb/storage"
@@ -31,9 +32,10 @@ type Options struct {
 	Lookback  time.Duration // of /federate, as the engine's; 0 = query.DefaultLookback
 	MaxPoints int           // of a series of a range query; 0 = query.DefaultMaxPoints
 
-	Queries        *querylog.Log // nil = one of its own that logs nothing
-	Reads          *gate.Gate    // of remote reads; nil = one of its own with the default
-	ReadMaxSamples int           // of one remote read that is answered whole; 0 = 50 million
+	Budget         *reqbody.Budget // of the bodies of requests; nil = one of its own with the default
+	Queries        *querylog.Log   // nil = one of its own that logs nothing
+	Reads          *gate.Gate      // of remote reads; nil = one of its own with the default
+	ReadMaxSamples int             // of one remote read that is answered whole; 0 = 50 million
 
 	Clock  vfs.Clock    // nil = the system's
 	Logger *slog.Logger // nil = none
@@ -70,6 +72,9 @@ func New(o Options) *API {
 	}
 	if o.Reads == nil {
 		o.Reads = gate.New(gate.DefaultConcurrent)
+	}
+	if o.Budget == nil {
+		o.Budget = reqbody.NewBudget(reqbody.Options{Limit: reqbody.DefaultLimit, MinRate: reqbody.DefaultMinRate})
 	}
 	return &API{opts: o, engine: o.Engine, parser: o.Engine.Parser(), now: o.Clock.Now, log: o.Logger}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/prometheus/promql"
 
+	"tsdb/api/reqbody"
 	"tsdb/query"
 	"tsdb/storage"
 )
@@ -67,7 +68,24 @@ func classify(err error) *apiError {
 // isUnavailable reports whether waiting, or a restart, helps.
 func isUnavailable(err error) bool {
 	return errors.Is(err, query.ErrOverloaded) || errors.Is(err, storage.ErrBusy) ||
-		errors.Is(err, storage.ErrClosed) || errors.Is(err, storage.ErrPoisoned)
+		errors.Is(err, storage.ErrClosed) || errors.Is(err, storage.ErrPoisoned) ||
+		errors.Is(err, reqbody.ErrOverload) || errors.Is(err, reqbody.ErrYielded)
+}
+
+// bodyStatus returns the status code for a request whose body, or what it
+// holds, is the matter.
+func bodyStatus(err error) int {
+	switch {
+	case isUnavailable(err):
+		return http.StatusServiceUnavailable
+	case errors.Is(err, reqbody.ErrTooLarge):
+		return http.StatusRequestEntityTooLarge
+	case errors.Is(err, reqbody.ErrTooSlow):
+		return http.StatusRequestTimeout
+	case errors.Is(err, context.Canceled):
+		return statusClientClosed
+	}
+	return http.StatusBadRequest
 }
 
 // classifyWork gives an error of work on the database its type: what nothing

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	dto "github.com/prometheus/client_model/go"
@@ -25,10 +26,15 @@ import (
 // format, or in protobuf if the client asks for it, which alone can hold native
 // histograms.
 func (a *API) federate(w http.ResponseWriter, r *http.Request) {
-	if err := parseForm(w, r); err != nil {
-		http.Error(w, err.err.Error(), err.code)
+	charge, bad := a.parseForm(w, r)
+	if bad != nil {
+		if isUnavailable(bad.err) {
+			w.Header().Set("Retry-After", strconv.Itoa(retryAfterSeconds))
+		}
+		http.Error(w, bad.err.Error(), bad.code)
 		return
 	}
+	defer charge.Release()
 	texts := r.Form["match[]"]
 	if len(texts) > maxSelectors {
 		http.Error(w, fmt.Sprintf("%d match[] parameters, the limit is %d", len(texts), maxSelectors), http.StatusBadRequest)

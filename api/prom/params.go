@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"mime"
 	"net/http"
 	"strconv"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/timestamp"
 
+	"tsdb/api/reqbody"
 	"tsdb/query"
 )
 
@@ -23,24 +23,22 @@ const (
 	maxSelectors = 1000 // of match[] in one request
 )
 
-// parseForm reads the parameters from URL and body into r.Form.
-func parseForm(w http.ResponseWriter, r *http.Request) *apiError {
-	r.Body = http.MaxBytesReader(w, r.Body, maxFormBytes)
-	var err error
-	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind == "multipart/form-data" {
-		err = r.ParseMultipartForm(maxFormBytes) // all of it in memory, never in files
-	} else {
-		err = r.ParseForm()
-	}
+var formLimit = reqbody.Limit{Bytes: maxFormBytes}
+
+// parseForm reads the parameters from URL and body into r.Form. The caller
+// releases the charge when the request is answered.
+func (a *API) parseForm(w http.ResponseWriter, r *http.Request) (*reqbody.Charge, *apiError) {
+	charge, err := a.opts.Budget.ParseForm(w, r, formLimit)
 	if err == nil {
-		return nil
+		return charge, nil
 	}
-	var tooLarge *http.MaxBytesError
-	e := badData(fmt.Errorf("error parsing form values: %w", err))
-	if errors.As(err, &tooLarge) {
-		e.code = http.StatusRequestEntityTooLarge
+	err = fmt.Errorf("error parsing form values: %w", err)
+	if isUnavailable(err) {
+		return nil, unavailable(err)
 	}
-	return e
+	e := badData(err)
+	e.code = bodyStatus(err)
+	return nil, e
 }
 
 func contains(words, word string) bool {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math"
 	"net/http"
@@ -22,12 +21,7 @@ import (
 	"tsdb/query"
 )
 
-// Bounds of remote reads. A request is a list of matchers.
-const (
-	maxReadBytes = maxFormBytes // of a request, compressed and decoded
-
-	defaultReadSamples = 50_000_000
-)
+const defaultReadSamples = 50_000_000
 
 // readError is an error of a remote read with its status code. Its answer is
 // plain text, as Prometheus'.
@@ -61,24 +55,29 @@ func (a *API) remoteRead(w http.ResponseWriter, r *http.Request) {
 
 // read answers a remote read. It reports whether a part of the answer is out.
 func (a *API) read(w http.ResponseWriter, r *http.Request) (sent bool, err error) {
+	body, err := a.opts.Budget.Read(w, r, readLimit)
+	if err != nil {
+		return false, badRead(err)
+	}
+	defer body.Release()
+	req, err := decodeReadRequest(r.Context(), body)
+	if err != nil {
+		return false, badRead(err)
+	}
+	sets, err := readSets(r.Context(), body.Charge(), req.Queries)
+	if err != nil {
+		return false, badRead(err)
+	}
+	kind, err := negotiateRead(req.AcceptedResponseTypes)
+	if err != nil {
+		return false, badRead(err)
+	}
+	// A slot of the gate is taken once the request is known: one whose body
+	// stalls holds none.
 	if err := a.opts.Reads.Enter(r.Context()); err != nil {
 		return false, err
 	}
 	defer a.opts.Reads.Leave()
-	req, err := decodeReadRequest(r.Body)
-	if err != nil {
-		return false, &readError{http.StatusBadRequest, err}
-	}
-	sets := make([][]*labels.Matcher, len(req.Queries))
-	for i, q := range req.Queries {
-		if sets[i], err = readMatchers(q.Matchers); err != nil {
-			return false, &readError{http.StatusBadRequest, err}
-		}
-	}
-	kind, err := negotiateRead(req.AcceptedResponseTypes)
-	if err != nil {
-		return false, &readError{http.StatusBadRequest, err}
-	}
 	db, err := a.opts.DB()
 	if err != nil {
 		return false, err
@@ -139,6 +138,14 @@ func (a *API) readQuery(ctx context.Context, src promstorage.Queryable, q *promp
 	return set.Err()
 }
 
+// badRead gives an error of a request's body or message its status code.
+func badRead(err error) error {
+	if code := bodyStatus(err); code != http.StatusServiceUnavailable {
+		return &readError{code, err}
+	}
+	return err
+}
+
 // writeReadError answers in plain text. A client that is gone needs none.
 func writeReadError(w http.ResponseWriter, err error) {
 	code := http.StatusInternalServerError
@@ -155,33 +162,6 @@ func writeReadError(w http.ResponseWriter, err error) {
 	http.Error(w, err.Error(), code)
 }
 
-// decodeReadRequest reads a snappy block of protobuf.
-func decodeReadRequest(body io.Reader) (*prompb.ReadRequest, error) {
-	compressed, err := io.ReadAll(io.LimitReader(body, maxReadBytes+1))
-	if err != nil {
-		return nil, err
-	}
-	n, err := s2.DecodedLen(compressed)
-	if err != nil {
-		return nil, fmt.Errorf("snappy: %w", err)
-	}
-	if len(compressed) > maxReadBytes || n > maxReadBytes {
-		return nil, fmt.Errorf("snappy: decoded length %d exceeds limit %d", max(n, len(compressed)), maxReadBytes)
-	}
-	decoded, err := s2.Decode(nil, compressed)
-	if err != nil {
-		return nil, fmt.Errorf("snappy: %w", err)
-	}
-	req := &prompb.ReadRequest{}
-	if err := req.Unmarshal(decoded); err != nil {
-		return nil, err
-	}
-	if len(req.Queries) > maxSelectors {
-		return nil, fmt.Errorf("%d queries, the limit is %d", len(req.Queries), maxSelectors)
-	}
-	return req, nil
-}
-
 // negotiateRead returns the first kind of answer of the client's list that
 // there is here; the old kind if the list is empty.
 func negotiateRead(accepted []prompb.ReadRequest_ResponseType) (prompb.ReadRequest_ResponseType, error) {
@@ -195,30 +175,6 @@ func negotiateRead(accepted []prompb.ReadRequest_ResponseType) (prompb.ReadReque
 		}
 	}
 	return 0, fmt.Errorf("server does not support any of the requested response types: %v; supported: %v", accepted, supported)
-}
-
-func readMatchers(wire []*prompb.LabelMatcher) ([]*labels.Matcher, error) {
-	ms := make([]*labels.Matcher, len(wire))
-	for i, m := range wire {
-		var kind labels.MatchType
-		switch m.Type {
-		case prompb.LabelMatcher_EQ:
-			kind = labels.MatchEqual
-		case prompb.LabelMatcher_NEQ:
-			kind = labels.MatchNotEqual
-		case prompb.LabelMatcher_RE:
-			kind = labels.MatchRegexp
-		case prompb.LabelMatcher_NRE:
-			kind = labels.MatchNotRegexp
-		default:
-			return nil, errors.New("invalid matcher type")
-		}
-		var err error
-		if ms[i], err = labels.NewMatcher(kind, m.Name, m.Value); err != nil {
-			return nil, err
-		}
-	}
-	return ms, nil
 }
 
 // sampleAnswer collects an answer of the old kind, a single

@@ -26,6 +26,7 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"tsdb/api/prom/promtest"
+	"tsdb/api/reqbody"
 	"tsdb/internal/model"
 	"tsdb/storage"
 )
@@ -356,14 +357,26 @@ func FuzzReadRequest(f *testing.F) {
 	}
 	f.Add(s2.EncodeSnappy(nil, b))
 	f.Add([]byte("\xff\xff\xff\xff\x0f"))
-	f.Fuzz(func(t *testing.T, body []byte) {
-		req, err := decodeReadRequest(bytes.NewReader(body))
+	budget := reqbody.NewBudget(reqbody.Options{Limit: 100 << 20})
+	f.Fuzz(func(t *testing.T, sent []byte) {
+		body, err := budget.Read(nil, httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(sent)), readLimit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			body.Release()
+			if n := budget.Used(); n != 0 {
+				t.Fatalf("%d bytes are still charged", n)
+			}
+		}()
+		req, err := decodeReadRequest(t.Context(), body)
 		if err != nil {
 			return
 		}
-		for _, q := range req.Queries {
-			_, _ = readMatchers(q.Matchers) // whatever it says, it says it
+		if len(req.Queries) > maxReadQueries {
+			t.Fatalf("%d queries", len(req.Queries))
 		}
+		_, _ = readSets(t.Context(), body.Charge(), req.Queries) // whatever it says, it says it
 		_, _ = negotiateRead(req.AcceptedResponseTypes)
 	})
 }

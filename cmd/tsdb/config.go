@@ -50,6 +50,8 @@ type config struct {
 	enableAdmin toggle
 	enablePprof toggle
 	webConfig   string
+	webMinRate  sizeOrNone
+	webMaxConns count
 
 	webExternalURL string
 	webHosts       string // separated by commas
@@ -112,6 +114,8 @@ func (c *config) flagSet() *flag.FlagSet {
 	fs.StringVar(&c.webExternalURL, "web.external-url", "", "`address` that browsers have for the server, behind a proxy or by a name; their pages may change something only under it, an IP address, localhost or a name of --web.hosts")
 	fs.StringVar(&c.webHosts, "web.hosts", "", "further host `names` of the server, separated by commas, under which browsers may change something")
 	fs.StringVar(&c.webCORSOrigin, "web.cors.origin", "", "`pattern` of the origins whose pages may read answers and write samples, anchored, as in https?://(a|b)\\.example; empty = none")
+	variable(&c.webMinRate, "web.min-body-rate", "256", "least `bytes` a second at which a request body may arrive, after its first 30 s; 0 = as slow as it likes, but no pause of 30 s")
+	variable(&c.webMaxConns, "web.max-connections", "4096", "most `connections` each port may have; idle ones of HTTP make room for new ones")
 
 	c.logLevel.of = []string{"debug", "info", "warn", "error"}
 	variable(&c.logLevel, "log.level", "info", "`least` level that is logged: debug, info, warn, error")

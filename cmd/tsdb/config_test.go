@@ -58,6 +58,8 @@ web.enable-admin-api: "false"
 web.enable-pprof: "false"
 web.external-url: ""
 web.hosts: ""
+web.max-connections: "4096"
+web.min-body-rate: "256"
 `
 	if got := c.yaml(); got != want {
 		t.Errorf("defaults are\n%swant\n%s", got, want)

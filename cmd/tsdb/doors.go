@@ -11,6 +11,7 @@ import (
 	"tsdb/api/ingest"
 	"tsdb/api/prom"
 	"tsdb/api/querylog"
+	"tsdb/api/reqbody"
 	"tsdb/api/rpc"
 	"tsdb/query"
 	"tsdb/storage"
@@ -19,8 +20,11 @@ import (
 // doors returns what the HTTP server and the gRPC server mount: the ways in and
 // the query API.
 func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
+	memory := memoryBytes("/")
+	writes, reads := s.requestBudgets(memory)
 	in := ingest.New(ingest.Options{
 		DB:            s.database.get,
+		Budget:        writes,
 		MaxBodyBytes:  int64(s.config.limitBody),
 		Limits:        s.limits(),
 		InfluxDBLabel: s.config.influxDBLabel,
@@ -32,7 +36,7 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 		Timeout:       time.Duration(s.config.queryTimeout),
 		MaxSamples:    int(s.config.queryMaxSamples),
 		MaxBytes:      int64(s.config.queryMaxBytes),
-		TotalBytes:    s.config.queryTotalBytes.of(memoryBytes("/")),
+		TotalBytes:    s.config.queryTotalBytes.of(memory),
 		CacheBytes:    int64(s.config.queryCacheSize),
 		MaxSeries:     int64(s.config.queryMaxSeries),
 		MaxRead:       int64(s.config.queryMaxRead),
@@ -54,6 +58,7 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 		Targets:   s.targets,
 		Logger:    s.log,
 
+		Budget:         reads,
 		MaxPoints:      int(s.config.queryMaxPoints),
 		Queries:        queries,
 		Reads:          s.reads,
@@ -65,6 +70,30 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 		func(to *api.RPC) { in.RegisterRPC(to) },
 		func(to *api.RPC) { calls.Register(to) },
 	}
+}
+
+// Bounds of the memory of request bodies, and what is decoded from them, on a
+// machine that has enough; on a small one they are parts of its memory. Reads
+// have a budget of their own, so that those that wait for their turn keep no
+// write out.
+const (
+	maxWriteMemory  = 256 << 20
+	writeMemoryPart = 4
+	maxReadMemory   = 128 << 20
+	readMemoryPart  = 8
+)
+
+// requestBudgets returns the budgets of the bodies of writes and of reads on a
+// machine of so much memory, 0 if it is not known.
+func (s *service) requestBudgets(memory int64) (writes, reads *reqbody.Budget) {
+	budget := func(name string, most, part int64) *reqbody.Budget {
+		limit := most
+		if memory > 0 {
+			limit = min(most, memory/part)
+		}
+		return reqbody.NewBudget(reqbody.Options{Name: name, Limit: limit, MinRate: int64(s.config.webMinRate), Registerer: s.registry})
+	}
+	return budget("write", maxWriteMemory, writeMemoryPart), budget("read", maxReadMemory, readMemoryPart)
 }
 
 func (s *service) limits() storage.Limits {

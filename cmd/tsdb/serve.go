@@ -145,7 +145,7 @@ func newService(c *config, log *slog.Logger, cpus int) (_ *service, err error) {
 	doors, calls := s.doors()
 	if s.http, err = api.NewServer(api.Options{
 		DB: s.database.get, Doors: doors, Registry: s.registry, Logger: log, Version: version,
-		EnableAdmin: bool(c.enableAdmin), EnablePprof: bool(c.enablePprof), WebConfigFile: c.webConfig,
+		EnableAdmin: bool(c.enableAdmin), EnablePprof: bool(c.enablePprof), WebConfigFile: c.webConfig, MaxConnections: int(c.webMaxConns),
 		Refuse: s.refuse, ExternalURL: c.webExternalURL, Hosts: c.hosts(), CORSOrigin: c.webCORSOrigin,
 	}); err != nil {
 		return nil, err

@@ -1,0 +1,33 @@
+package ingest
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"tsdb/storage"
+)
+
+// A message of empty symbols takes twelve times its size; what goes beyond the
+// room that is kept is charged before it is allocated.
+func TestSymbolsAreChargedBeforeTheyAreKept(t *testing.T) {
+	refuse := errors.New("no room")
+	for _, c := range []struct {
+		symbols int
+		want    int64 // charged at most once more before it is refused
+	}{{1000, 0}, {maxKeptSymbols, 0}, {maxKeptSymbols + 1, 2 * maxKeptSymbols * symbolBytes}, {maxSymbols, 2 * maxKeptSymbols * symbolBytes}} {
+		d := newDecoder2(42, storage.Limits{}, &metadataSeen{})
+		d.src = bytes.Repeat([]byte{tag2Symbol, 0}, c.symbols)
+		charged := int64(0)
+		d.charge = func(n int64) error {
+			charged += n
+			return refuse
+		}
+		if err := d.readSymbols(); (err != nil) != (c.want > 0) || err != nil && !errors.Is(err, refuse) {
+			t.Errorf("%d symbols: %v", c.symbols, err)
+		}
+		if charged != c.want || cap(d.symbols) > maxKeptSymbols*5/4 {
+			t.Errorf("%d symbols: %d bytes charged, want %d; room for %d", c.symbols, charged, c.want, cap(d.symbols))
+		}
+	}
+}
