@@ -206,7 +206,7 @@ func BenchmarkPostings(b *testing.B) {
 			defer block.Close()
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := block.Postings(context.Background(), 0, c.ms); err != nil {
+				if _, err := block.Postings(context.Background(), 0, compiled(c.ms...)); err != nil {
 					b.Fatal(err)
 				}
 			}

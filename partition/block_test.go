@@ -287,9 +287,9 @@ func answers(b *Block) (all string, refused int) {
 		labels.MustNewMatcher(labels.MatchNotEqual, metricName, "up"),
 	} {
 		for _, tenant := range []uint32{0, 4} {
-			bm, err := b.Postings(ctx, tenant, []*labels.Matcher{m})
+			bm, err := b.Postings(ctx, tenant, compiled(m))
 			say(err, "%v", bm)
-			found, err := b.Select(ctx, tenant, []*labels.Matcher{m})
+			found, err := b.Select(ctx, tenant, compiled(m))
 			if err == nil && len(found.Lost) > 0 {
 				err = found.Lost[0]
 			}
@@ -526,7 +526,7 @@ func TestABlockIsReadByManyAtOnce(t *testing.T) {
 						t.Errorf("series %d: %v %v", ord, e, err)
 					}
 					ms := labels.MustNewMatcher(labels.MatchRegexp, "instance", "host-.*")
-					if _, err := b.Postings(context.Background(), 0, []*labels.Matcher{ms}); err != nil {
+					if _, err := b.Postings(context.Background(), 0, compiled(ms)); err != nil {
 						t.Error(err)
 					}
 				}

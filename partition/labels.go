@@ -71,42 +71,6 @@ func (b *Block) dictionaryPage(f *nameFences, i int) ([]string, error) {
 	return values, err
 }
 
-// findValue returns the number of a value of name number k.
-func (b *Block) findValue(k int, value string) (uint32, bool, error) {
-	f, err := b.nameFences(k)
-	if err != nil {
-		return 0, false, err
-	}
-	i := f.pageOfValue(value)
-	values, err := b.dictionaryPage(f, i)
-	if err != nil {
-		return 0, false, err
-	}
-	at := sort.SearchStrings(values, value)
-	return f.dictionary[i].first + uint32(at), at < len(values) && values[at] == value, nil
-}
-
-// valuesFrom calls fn with the values of name number k not below from, rising,
-// until fn returns false.
-func (b *Block) valuesFrom(k int, from string, fn func(number uint32, value string) bool) error {
-	f, err := b.nameFences(k)
-	if err != nil {
-		return err
-	}
-	for i := f.pageOfValue(from); i < len(f.dictionary); i++ {
-		values, err := b.dictionaryPage(f, i)
-		if err != nil {
-			return err
-		}
-		for at := sort.SearchStrings(values, from); at < len(values); at++ {
-			if !fn(f.dictionary[i].first+uint32(at), values[at]) {
-				return nil
-			}
-		}
-	}
-	return nil
-}
-
 // labelReader builds label sets. It remembers the dictionary page last used for
 // every name, and others up to readerPages, so that series in order cost no
 // look-ups. It is not safe for concurrent use.

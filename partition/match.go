@@ -3,18 +3,22 @@ package partition
 import (
 	"context"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/internal/match"
 )
 
 // Postings returns the ordinals of the series of a tenant that satisfy all
 // matchers, as Prometheus has it: a label a series does not have is the empty
 // string. Without matchers it is all series of the tenant. The caller owns the
 // bitmap.
-func (b *Block) Postings(ctx context.Context, tenant uint32, ms []*labels.Matcher) (*roaring.Bitmap, error) {
+func (b *Block) Postings(ctx context.Context, tenant uint32, ms []*match.Matcher) (*roaring.Bitmap, error) {
+	if err := match.Compile(ms); err != nil {
+		return nil, err
+	}
 	result := roaring.New()
 	from, to, err := b.tenantRange(tenant)
 	if err != nil || from == to {
@@ -42,9 +46,9 @@ func (b *Block) Postings(ctx context.Context, tenant uint32, ms []*labels.Matche
 }
 
 // matchOrder sorts matchers by what they cost: the metric name, other single
-// values, the rest; those that hold for absent labels come last of each.
-func matchOrder(ms []*labels.Matcher) []*labels.Matcher {
-	cost := func(m *labels.Matcher) int {
+// values, lists, prefixes, the rest.
+func matchOrder(ms []*match.Matcher) []*match.Matcher {
+	cost := func(m *match.Matcher) int {
 		switch {
 		case m.Type == labels.MatchEqual && m.Name == metricName && m.Value != "":
 			return 0
@@ -52,15 +56,15 @@ func matchOrder(ms []*labels.Matcher) []*labels.Matcher {
 			return 1
 		case m.Type == labels.MatchNotEqual:
 			return 2
-		case len(m.SetMatches()) > 0:
+		case m.IsListed():
 			return 3
-		case m.Prefix() != "":
+		case m.Prefixes() != nil:
 			return 4
 		}
 		return 5
 	}
 	ms = slices.Clone(ms)
-	slices.SortStableFunc(ms, func(a, b *labels.Matcher) int { return cost(a) - cost(b) })
+	slices.SortStableFunc(ms, func(a, b *match.Matcher) int { return cost(a) - cost(b) })
 	return ms
 }
 
@@ -68,7 +72,7 @@ func matchOrder(ms []*labels.Matcher) []*labels.Matcher {
 // true the matcher holds for the series in the set; otherwise it holds for all
 // others, those without the label among them. The set is shared and must not be
 // changed.
-func (b *Block) matching(m *labels.Matcher) (bm *roaring.Bitmap, has bool, err error) {
+func (b *Block) matching(m *match.Matcher) (bm *roaring.Bitmap, has bool, err error) {
 	has = !m.Matches("")
 	k, ok, err := b.findName(m.Name)
 	if err != nil || !ok {
@@ -87,7 +91,7 @@ func (b *Block) matching(m *labels.Matcher) (bm *roaring.Bitmap, has bool, err e
 
 // matchValues returns the series whose value of name number k makes the matcher
 // true, or, if want is false, makes it false.
-func (b *Block) matchValues(k int, m *labels.Matcher, want bool) (*roaring.Bitmap, error) {
+func (b *Block) matchValues(k int, m *match.Matcher, want bool) (*roaring.Bitmap, error) {
 	f, err := b.nameFences(k)
 	if err != nil {
 		return nil, err
@@ -122,74 +126,99 @@ func (b *Block) matchValues(k int, m *labels.Matcher, want bool) (*roaring.Bitma
 
 // matchNumbers returns the numbers, rising, of the values of name number k for
 // which m.Matches gives want. all says that it is every value, and then the
-// numbers may be missing. Sets and prefixes are looked up before any value is
-// held against a regular expression.
-func (b *Block) matchNumbers(k int, m *labels.Matcher, want bool) (numbers []uint32, all bool, err error) {
-	negative := m.Type == labels.MatchNotEqual || m.Type == labels.MatchNotRegexp
-	var set []string
-	switch m.Type {
-	case labels.MatchEqual, labels.MatchNotEqual:
-		if m.Value == "" {
-			// name="" is false and name!="" is true for every value.
-			return nil, negative == want, nil
-		}
-		set = []string{m.Value}
-	default:
-		if m.Value == ".*" || m.Value == ".+" {
-			// They are true, and their negations false, for every value.
-			return nil, negative != want, nil
-		}
-		set = m.SetMatches()
+// numbers may be missing. Lists and prefixes are looked up before any value is
+// held against the matcher. No value of a dictionary is empty.
+func (b *Block) matchNumbers(k int, m *match.Matcher, want bool) (numbers []uint32, all bool, err error) {
+	negative := m.Negative()
+	if m.Any() {
+		return nil, negative != want, nil
 	}
-	// The values in the set and those with the prefix are where a positive
+	if m.IsListed() && m.Values() == 1 && m.Listed()[0] == "" {
+		// name="" is false and name!="" is true for every value.
+		return nil, negative == want, nil
+	}
+	// The values in the list and those with the prefix are where a positive
 	// matcher can be true and a negative one false.
 	if negative != want {
-		if len(set) > 0 {
-			return b.findValues(k, set, m, want)
+		if m.IsListed() {
+			numbers, err = b.findValues(k, m.Listed())
+			return numbers, false, err
 		}
-		if ps := prefixesOf(m.Value); ps != nil {
+		if ps := m.Prefixes(); ps != nil {
 			return b.scanValues(k, ps, m, want)
 		}
 	}
 	return b.scanValues(k, []string{""}, m, want)
 }
 
-func (b *Block) findValues(k int, set []string, m *labels.Matcher, want bool) (numbers []uint32, all bool, err error) {
-	set = slices.Clone(set)
-	sort.Strings(set)
-	for _, v := range slices.Compact(set) {
-		if v == "" || m.Matches(v) != want {
-			continue
-		}
-		n, ok, err := b.findValue(k, v)
+// findValues returns the numbers, rising, of those of the values, which are
+// sorted, that name number k has.
+func (b *Block) findValues(k int, values []string) (numbers []uint32, err error) {
+	f, err := b.nameFences(k)
+	if err != nil {
+		return nil, err
+	}
+	numbers = make([]uint32, 0, min(len(values), int(f.values)))
+	pages := dictionaryPages{block: b, fences: f}
+	for _, v := range values {
+		page, first, err := pages.get(f.pageOfValue(v))
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
-		if ok {
-			numbers = append(numbers, n)
+		if at, ok := slices.BinarySearch(page, v); ok {
+			numbers = append(numbers, first+uint32(at))
+		}
+	}
+	return numbers, nil
+}
+
+// scanValues holds the values that begin with one of prefixes, which are sorted,
+// against the matcher.
+func (b *Block) scanValues(k int, prefixes []string, m *match.Matcher, want bool) (numbers []uint32, all bool, err error) {
+	f, err := b.nameFences(k)
+	if err != nil {
+		return nil, false, err
+	}
+	pages := dictionaryPages{block: b, fences: f}
+	for _, prefix := range prefixes {
+		within := true
+		for i := f.pageOfValue(prefix); within && i < len(f.dictionary); i++ {
+			page, first, err := pages.get(i)
+			if err != nil {
+				return nil, false, err
+			}
+			for at, _ := slices.BinarySearch(page, prefix); at < len(page); at++ {
+				if within = strings.HasPrefix(page[at], prefix); !within {
+					break
+				}
+				if m.Matches(page[at]) == want {
+					numbers = append(numbers, first+uint32(at))
+				}
+			}
 		}
 	}
 	return numbers, false, nil
 }
 
-// scanValues holds the values that begin with one of prefixes, which are sorted,
-// against the matcher.
-func (b *Block) scanValues(k int, prefixes []string, m *labels.Matcher, want bool) (numbers []uint32, all bool, err error) {
-	for _, prefix := range prefixes {
-		err = b.valuesFrom(k, prefix, func(n uint32, v string) bool {
-			if !strings.HasPrefix(v, prefix) {
-				return false
-			}
-			if m.Matches(v) == want {
-				numbers = append(numbers, n)
-			}
-			return true
-		})
-		if err != nil {
-			return nil, false, err
+// dictionaryPages gets the pages of a dictionary and remembers the last one:
+// values are mostly looked up in their order.
+type dictionaryPages struct {
+	block  *Block
+	fences *nameFences
+	number int
+	values []string // of the last page, nil = none
+}
+
+// get returns the values of page i and the number of the first of them.
+func (p *dictionaryPages) get(i int) (values []string, first uint32, err error) {
+	if p.values == nil || p.number != i {
+		if p.values, err = p.block.dictionaryPage(p.fences, i); err != nil {
+			p.values = nil
+			return nil, 0, err
 		}
+		p.number = i
 	}
-	return numbers, false, nil
+	return p.values, p.fences.dictionary[i].first, nil
 }
 
 // addPostings adds the series with the values of these numbers, which rise, of
@@ -264,11 +293,16 @@ func (b *Block) LabelValues(ctx context.Context, name string, bm *roaring.Bitmap
 	}
 	var values []string
 	if bm == nil {
-		err = b.valuesFrom(k, "", func(_ uint32, v string) bool {
-			values = append(values, strings.Clone(v))
-			return true
-		})
-		return values, err
+		for i := range f.dictionary {
+			page, err := b.dictionaryPage(f, i)
+			if err != nil {
+				return nil, err
+			}
+			for _, v := range page {
+				values = append(values, strings.Clone(v))
+			}
+		}
+		return values, nil
 	}
 	if bm.GetCardinality() < uint64(f.values) {
 		return b.valuesOfSeries(ctx, uint32(k), bm)

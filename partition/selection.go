@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"tsdb/internal/match"
 	"tsdb/internal/model"
 )
 
@@ -37,7 +38,7 @@ type LabelSets struct{ All []labels.Labels }
 
 // Select returns the series of a tenant that satisfy all matchers: see Postings.
 // Blocks never change, so the cache holds the answer itself.
-func (b *Block) Select(ctx context.Context, tenant uint32, ms []*labels.Matcher) (*Selection, error) {
+func (b *Block) Select(ctx context.Context, tenant uint32, ms []*match.Matcher) (*Selection, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -55,7 +56,7 @@ func (b *Block) Select(ctx context.Context, tenant uint32, ms []*labels.Matcher)
 }
 
 // questionOf writes a tenant and matchers down.
-func questionOf(tenant uint32, ms []*labels.Matcher) string {
+func questionOf(tenant uint32, ms []*match.Matcher) string {
 	var b strings.Builder
 	b.WriteString(strconv.FormatUint(uint64(tenant), 10))
 	for _, m := range ms {
@@ -66,7 +67,7 @@ func questionOf(tenant uint32, ms []*labels.Matcher) string {
 }
 
 // find fills the selection.
-func (s *Selection) find(ctx context.Context, tenant uint32, ms []*labels.Matcher) error {
+func (s *Selection) find(ctx context.Context, tenant uint32, ms []*match.Matcher) error {
 	bm, err := s.block.Postings(ctx, tenant, ms)
 	if err != nil {
 		return err

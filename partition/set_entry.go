@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 
 	"github.com/RoaringBitmap/roaring/v2"
+
+	"tsdb/internal/match"
 )
 
 // maxResolved bounds the tombstones whose series an entry remembers.
@@ -62,7 +64,7 @@ func (e *Entry) matches(ctx context.Context, t *Tombstone) (*roaring.Bitmap, err
 	if bm != nil {
 		return bm, nil
 	}
-	bm, err := e.block.Postings(ctx, t.Tenant, t.Matchers)
+	bm, err := e.block.Postings(ctx, t.Tenant, match.New(t.Matchers))
 	if err != nil {
 		return nil, err
 	}

@@ -2,9 +2,12 @@ package query
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
+
+	labelmatch "tsdb/internal/match"
 )
 
 // Bounds of a query's text. Prometheus' parser, printer and evaluator recurse
@@ -62,12 +65,8 @@ func (p *Parser) ParseMetricSelectors(inputs []string) ([][]*labels.Matcher, err
 // Selective reports whether there is a matcher that not every series passes:
 // without one a selector would name all of them.
 func Selective(ms []*labels.Matcher) bool {
-	for _, m := range ms {
-		if !m.Matches("") {
-			return true
-		}
-	}
-	return false
+	compiled, err := labelmatch.Compiled(ms)
+	return err == nil && slices.ContainsFunc(compiled, func(m *labelmatch.Matcher) bool { return !m.Matches("") })
 }
 
 // Format parses an expression and prints it over several lines, or on one if

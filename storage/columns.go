@@ -159,7 +159,7 @@ func (r *ColumnReader) read(ctx context.Context, s *Series, src source, tr model
 		}
 		var frozen, active model.Samples
 		st.frozen.Samples(src.ref, tr, &frozen)
-		deletedFrom(&frozen, st.tombstones, st.frozen.Generation(), s.tenant, s.Labels)
+		deletedOf(s.set.deleted, s.Labels).Remove(&frozen, 0)
 		st.active.Samples(src.ref, tr, &active)
 		model.Merge(dst, &frozen, &active)
 		return nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"tsdb/internal/match"
 	"tsdb/internal/model"
 	"tsdb/partition"
 	"tsdb/storage/wal"
@@ -29,6 +30,10 @@ func (db *DB) Delete(ctx context.Context, tenant uint32, tr model.TimeRange, ms 
 	if len(ms) == 0 || tr.Empty() {
 		return fmt.Errorf("delete needs a matcher and a range, got %d matchers and [%d, %d)", len(ms), tr.Min, tr.Max)
 	}
+	compiled, err := match.Compiled(ms)
+	if err != nil {
+		return fmt.Errorf("delete: %w", err)
+	}
 	frame, err := wal.AppendTombstone(nil, wal.Tombstone{Matchers: ms, Range: tr})
 	if errors.Is(err, wal.ErrTooLarge) {
 		return fmt.Errorf("delete: %w: %w", ErrDeleteTooLarge, err)
@@ -47,7 +52,7 @@ func (db *DB) Delete(ctx context.Context, tenant uint32, tr model.TimeRange, ms 
 		return walError(err)
 	}
 	defer done()
-	db.applyTombstone(tenant, ms, tr, frame)
+	db.applyTombstone(tenant, ms, compiled, tr, frame)
 	return walError(db.wal.Wait(ctx, db.wal.LastLSN()))
 }
 
@@ -77,14 +82,14 @@ func (db *DB) tombstoneBytes() int64 {
 
 // applyTombstone holds the gate's read side throughout, so that no cut comes
 // between the shards.
-func (db *DB) applyTombstone(tenant uint32, ms []*labels.Matcher, tr model.TimeRange, frame []byte) {
+func (db *DB) applyTombstone(tenant uint32, ms []*labels.Matcher, compiled []*match.Matcher, tr model.TimeRange, frame []byte) {
 	db.gate.RLock()
 	defer db.gate.RUnlock()
 	for i := range model.Shards {
 		sh := db.head.Shard(i)
 		sh.Lock()
 		db.wal.Append(i, tenant, wal.FrameTombstone, frame)
-		sh.DeleteLocked(db.active, tenant, ms, tr)
+		sh.DeleteLocked(db.active, tenant, compiled, tr)
 		sh.Unlock()
 	}
 	t := db.tombstones.add(tenant, ms, tr, db.wal.Generation())
@@ -144,18 +149,40 @@ func (p *pendingTombstones) all(recorded []partition.Tombstone) []partition.Tomb
 	return append(slices.Clone(recorded), p.list...)
 }
 
-// deletedFrom removes from samples of a series what tombstones delete of a
-// frozen head of generation gen.
-func deletedFrom(s *model.Samples, ts []partition.Tombstone, gen uint64, tenant uint32, ls labels.Labels) {
-	var ranges partition.DeletedRanges
-	for i := range ts {
-		t := &ts[i]
-		if t.Gen <= gen || t.Tenant != tenant {
+// frozenDeletion is what a tombstone deletes of the frozen head.
+type frozenDeletion struct {
+	ms []*match.Matcher
+	tr model.TimeRange
+}
+
+// frozenDeletions returns what tombstones delete of the frozen head of a
+// tenant.
+func (s *state) frozenDeletions(tenant uint32) ([]frozenDeletion, error) {
+	if s.frozen == nil {
+		return nil, nil
+	}
+	var all []frozenDeletion
+	for i := range s.tombstones {
+		t := &s.tombstones[i]
+		if t.Gen <= s.frozen.Generation() || t.Tenant != tenant {
 			continue
 		}
-		if !slices.ContainsFunc(t.Matchers, func(m *labels.Matcher) bool { return !m.Matches(ls.Get(m.Name)) }) {
-			ranges = ranges.Add(t.Range)
+		ms, err := match.Compiled(t.Matchers)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, frozenDeletion{ms, t.Range})
+	}
+	return all, nil
+}
+
+// deletedOf returns what is deleted of a series.
+func deletedOf(ds []frozenDeletion, ls labels.Labels) partition.DeletedRanges {
+	var ranges partition.DeletedRanges
+	for _, d := range ds {
+		if match.All(d.ms, ls) {
+			ranges = ranges.Add(d.tr)
 		}
 	}
-	ranges.Remove(s, 0)
+	return ranges
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"tsdb/internal/match"
 	"tsdb/internal/model"
 	"tsdb/partition"
 )
@@ -29,7 +30,7 @@ type joiner struct {
 const placesMost = 4
 
 // addBlock adds the series of a block that match.
-func (j *joiner) addBlock(ctx context.Context, e *partition.Entry, ms []*labels.Matcher) error {
+func (j *joiner) addBlock(ctx context.Context, e *partition.Entry, ms []*match.Matcher) error {
 	s := j.set
 	found, err := e.Block().Select(ctx, j.tenant, ms)
 	if err != nil {
@@ -98,7 +99,7 @@ func (j *joiner) labelsOf(ctx context.Context, found *partition.Selection, n int
 }
 
 // addHead adds the series of the head that match and have samples in the range.
-func (j *joiner) addHead(ctx context.Context, tr model.TimeRange, ms []*labels.Matcher) error {
+func (j *joiner) addHead(ctx context.Context, tr model.TimeRange, ms []*match.Matcher) error {
 	s := j.set
 	st, head := s.view.st, s.view.db.head
 	buffers := st.buffersIn(tr)

@@ -9,6 +9,7 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/prometheus/prometheus/model/labels"
 
+	"tsdb/internal/match"
 	"tsdb/internal/model"
 	"tsdb/partition"
 )
@@ -16,21 +17,23 @@ import (
 // LabelNames returns the label names of the series that match all matchers and
 // may have samples in the range, sorted, at most limit of them if limit > 0.
 // Warnings say what could not be read.
-func (v *View) LabelNames(ctx context.Context, tenant uint32, tr model.TimeRange, limit int, ms ...*labels.Matcher) (names []string, warnings []error, err error) {
+func (v *View) LabelNames(ctx context.Context, tenant uint32, tr model.TimeRange, limit int, matchers ...*labels.Matcher) (names []string, warnings []error, err error) {
+	ms := match.New(matchers)
 	return v.strings(ctx, tenant, tr, limit, ms,
 		func(b *partition.Block, bm *roaring.Bitmap) ([]string, error) { return b.LabelNames(ctx, bm) },
 		func() ([]string, error) { return v.db.head.LabelNames(ctx, tenant, ms, v.st.buffersIn(tr)...) })
 }
 
 // LabelValues returns the values of a label, as LabelNames does names.
-func (v *View) LabelValues(ctx context.Context, tenant uint32, name string, tr model.TimeRange, limit int, ms ...*labels.Matcher) (values []string, warnings []error, err error) {
+func (v *View) LabelValues(ctx context.Context, tenant uint32, name string, tr model.TimeRange, limit int, matchers ...*labels.Matcher) (values []string, warnings []error, err error) {
+	ms := match.New(matchers)
 	return v.strings(ctx, tenant, tr, limit, ms,
 		func(b *partition.Block, bm *roaring.Bitmap) ([]string, error) { return b.LabelValues(ctx, name, bm) },
 		func() ([]string, error) { return v.db.head.LabelValues(ctx, tenant, name, ms, v.st.buffersIn(tr)...) })
 }
 
 // strings unites what the blocks and the head have.
-func (v *View) strings(ctx context.Context, tenant uint32, tr model.TimeRange, limit int, ms []*labels.Matcher,
+func (v *View) strings(ctx context.Context, tenant uint32, tr model.TimeRange, limit int, ms []*match.Matcher,
 	inBlock func(*partition.Block, *roaring.Bitmap) ([]string, error), inHead func() ([]string, error)) (all []string, warnings []error, err error) {
 	tr = v.st.visible(tr)
 	if tr.Empty() {

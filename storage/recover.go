@@ -10,6 +10,7 @@ import (
 	"path"
 	"sync/atomic"
 
+	"tsdb/internal/match"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/partition"
@@ -319,11 +320,15 @@ func (r *replayer) apply(shard int, f wal.Frame) error {
 		if err != nil {
 			return err
 		}
+		ms, err := match.Compiled(t.Matchers)
+		if err != nil {
+			return err
+		}
 		r.db.tombstones.replayed(f.Tenant, t, f.Generation)
 		sh := h.Shard(shard)
 		sh.Lock()
 		defer sh.Unlock()
-		sh.DeleteLocked(buf, f.Tenant, t.Matchers, t.Range)
+		sh.DeleteLocked(buf, f.Tenant, ms, t.Range)
 	case wal.FrameMetadata:
 		return wal.DecodeMetadata(f.Payload, func(metric string, m model.Metadata) error {
 			h.SetMetadata(f.Tenant, metric, m)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"tsdb/internal/match"
 	"tsdb/internal/model"
 	"tsdb/partition"
 )
@@ -44,6 +45,8 @@ type SeriesSet struct {
 	series []*Series
 	blocks int                    // that were asked
 	labels []*partition.LabelSets // of some of the series; held on to for others that ask the same
+	// deleted is what tombstones delete of the frozen head.
+	deleted []frozenDeletion
 
 	mu       sync.Mutex
 	warnings []error
@@ -77,11 +80,16 @@ func (s *SeriesSet) warn(err error) {
 // Select returns the series of a tenant that match all matchers and may have
 // samples in the range. A series without samples there can be among them: what
 // blocks know of time is coarser than a range.
-func (v *View) Select(ctx context.Context, tenant uint32, tr model.TimeRange, ms ...*labels.Matcher) (*SeriesSet, error) {
+func (v *View) Select(ctx context.Context, tenant uint32, tr model.TimeRange, matchers ...*labels.Matcher) (*SeriesSet, error) {
 	set := &SeriesSet{view: v}
 	tr = v.st.visible(tr)
 	if tr.Empty() {
 		return set, nil
+	}
+	ms := match.New(matchers)
+	var err error
+	if set.deleted, err = v.st.frozenDeletions(tenant); err != nil {
+		return nil, err
 	}
 	entries := v.st.overlapping(tr)
 	join := joiner{set: set, tenant: tenant, places: min(len(entries)+1, placesMost)}

@@ -11,6 +11,7 @@ import (
 	prommodel "github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
+	"tsdb/internal/match"
 	"tsdb/internal/model"
 )
 
@@ -98,10 +99,13 @@ func (a *API) targetMetadata(r *http.Request) (answer, *apiError) {
 	if bad != nil {
 		return answer{}, bad
 	}
-	var matchers []*labels.Matcher
+	var matchers []*match.Matcher
 	if s := r.Form.Get("match_target"); s != "" {
-		var err error
-		if matchers, err = a.parser.ParseMetricSelector(s); err != nil {
+		parsed, err := a.parser.ParseMetricSelector(s)
+		if err == nil {
+			matchers, err = match.Compiled(parsed)
+		}
+		if err != nil {
 			return answer{}, badParam("match_target", err)
 		}
 	}
@@ -116,7 +120,7 @@ func (a *API) targetMetadata(r *http.Request) (answer, *apiError) {
 		if limit >= 0 && len(rows) >= limit {
 			break
 		}
-		if t.Metadata == nil || !labels.Selector(matchers).Matches(t.Labels) {
+		if t.Metadata == nil || !match.All(matchers, t.Labels) {
 			continue
 		}
 		known := t.Metadata()

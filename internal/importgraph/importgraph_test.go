@@ -20,16 +20,17 @@ import (
 // it may import besides itself. A folder that is not named is covered by the
 // nearest one above it, so api stands for api/prom too.
 const allowed = `
+internal/match      :
 internal/model      :
 internal/vfs        :
 encoding            : internal/model
-partition           : internal/model internal/vfs encoding
+partition           : internal/match internal/model internal/vfs encoding
 storage/wal         : internal/model internal/vfs encoding
-storage/head        : internal/model internal/vfs encoding
-storage             : internal/model internal/vfs encoding partition storage/wal storage/head
-query               : internal/model internal/vfs storage
+storage/head        : internal/match internal/model internal/vfs encoding
+storage             : internal/match internal/model internal/vfs encoding partition storage/wal storage/head
+query               : internal/match internal/model internal/vfs storage
 proto               :
-api                 : internal/model internal/vfs storage query proto
+api                 : internal/match internal/model internal/vfs storage query proto
 cmd/tsdb            : internal/model internal/vfs storage storage/wal query api
 benchmarks          :
 internal/crash      : internal/model internal/vfs partition storage

@@ -3,15 +3,15 @@ package head
 import (
 	"math"
 
-	"github.com/prometheus/prometheus/model/labels"
-
+	"tsdb/internal/match"
 	"tsdb/internal/model"
 )
 
 // DeleteLocked takes the samples of a range out of a buffer, those of the
-// tenant's series that match all matchers, and returns how many there were.
+// tenant's series that match all matchers, which are compiled, and returns how many
+// there were.
 // Exemplars stay, and so does the series in the buffer's count.
-func (s *Shard) DeleteLocked(b *Buffer, tenant uint32, ms []*labels.Matcher, tr model.TimeRange) (deleted int) {
+func (s *Shard) DeleteLocked(b *Buffer, tenant uint32, ms []*match.Matcher, tr model.TimeRange) (deleted int) {
 	p := &b.shards[s.number]
 	p.begin(s.slots)
 	var all model.Samples

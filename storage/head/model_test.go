@@ -92,7 +92,7 @@ func deleteRange(h *Head, b *Buffer, ref model.Ref, k int, tr model.TimeRange) i
 	s := h.Shard(ref.Shard())
 	s.Lock()
 	defer s.Unlock()
-	return s.DeleteLocked(b, 0, []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, "i", fmt.Sprint(k))}, tr)
+	return s.DeleteLocked(b, 0, compiled(labels.MustNewMatcher(labels.MatchEqual, "i", fmt.Sprint(k))), tr)
 }
 
 func removeRange(s *model.Samples, tr model.TimeRange) (removed int) {

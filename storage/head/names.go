@@ -6,13 +6,16 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/prometheus/prometheus/model/labels"
+	"tsdb/internal/match"
 )
 
 // LabelNames returns the label names of the series of a tenant that match all
 // matchers, sorted. With a list of buffers, which may be empty, only series with
 // samples or exemplars in one of them count.
-func (h *Head) LabelNames(ctx context.Context, tenant uint32, ms []*labels.Matcher, in ...*Buffer) ([]string, error) {
+func (h *Head) LabelNames(ctx context.Context, tenant uint32, ms []*match.Matcher, in ...*Buffer) ([]string, error) {
+	if err := match.Compile(ms); err != nil {
+		return nil, err
+	}
 	found := make(map[string]struct{})
 	q := newSelection(tenant, ms, in)
 	for i := range h.shards {
@@ -38,9 +41,12 @@ func (h *Head) LabelNames(ctx context.Context, tenant uint32, ms []*labels.Match
 // LabelValues returns the values that a label has in the series of a tenant
 // that match all matchers, sorted. With a list of buffers, which may be empty,
 // only series with samples or exemplars in one of them count.
-func (h *Head) LabelValues(ctx context.Context, tenant uint32, name string, ms []*labels.Matcher, in ...*Buffer) ([]string, error) {
+func (h *Head) LabelValues(ctx context.Context, tenant uint32, name string, ms []*match.Matcher, in ...*Buffer) ([]string, error) {
 	if name == tenantName {
 		return nil, nil
+	}
+	if err := match.Compile(ms); err != nil {
+		return nil, err
 	}
 	found := make(map[string]struct{})
 	q := newSelection(tenant, ms, in)

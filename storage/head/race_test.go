@@ -192,7 +192,7 @@ func (d *small) checkSeries(t *testing.T, ls labels.Labels, value float64) {
 	v := d.view()
 	var ms []*labels.Matcher
 	ls.Range(func(l labels.Label) { ms = append(ms, labels.MustNewMatcher(labels.MatchEqual, l.Name, l.Value)) })
-	refs, err := d.h.Select(context.Background(), 0, ms)
+	refs, err := d.h.Select(context.Background(), 0, compiled(ms...))
 	if err != nil || len(refs) > 1 {
 		t.Errorf("%v: %d series, %v", ls, len(refs), err)
 		return

@@ -4,8 +4,7 @@ import (
 	"context"
 	"slices"
 
-	"github.com/prometheus/prometheus/model/labels"
-
+	"tsdb/internal/match"
 	"tsdb/internal/model"
 )
 
@@ -14,7 +13,10 @@ import (
 // then by slot. With a list of buffers, which may be empty, only series with
 // samples or exemplars in one of them are returned. Each shard is looked at under its read lock, one after the
 // other: a series made or evicted meanwhile may or may not be among them.
-func (h *Head) Select(ctx context.Context, tenant uint32, ms []*labels.Matcher, in ...*Buffer) ([]model.Ref, error) {
+func (h *Head) Select(ctx context.Context, tenant uint32, ms []*match.Matcher, in ...*Buffer) ([]model.Ref, error) {
+	if err := match.Compile(ms); err != nil {
+		return nil, err
+	}
 	var refs []model.Ref
 	q := newSelection(tenant, ms, in)
 	for i := range h.shards {
@@ -49,7 +51,7 @@ type selection struct {
 
 // condition is a matcher and what is known of it before any shard is seen.
 type condition struct {
-	*labels.Matcher
+	*match.Matcher
 	matchesEmpty bool
 	// values are those a value must be one of to match, or, if the matcher
 	// matches the empty value, to not match. nil if they cannot be listed.
@@ -61,31 +63,23 @@ type condition struct {
 	prepared answers
 }
 
-func newSelection(tenant uint32, ms []*labels.Matcher, in []*Buffer) *selection {
+func newSelection(tenant uint32, ms []*match.Matcher, in []*Buffer) *selection {
 	q := &selection{tenant: tenant, in: in}
 	for _, m := range ms {
 		c := condition{Matcher: m, matchesEmpty: m.Matches("")}
-		switch m.Type {
-		case labels.MatchEqual, labels.MatchNotEqual:
-			if m.Value != "" {
-				c.values = []string{m.Value}
-			}
-		case labels.MatchRegexp, labels.MatchNotRegexp:
-			// The list of an expression that matches "" has "" in it, and all
-			// others must be absent: that is no list of values.
-			set := m.SetMatches()
-			if len(set) > 0 && !slices.Contains(set, "") {
-				c.values = set
-			}
+		// A list is of use on one side only: {=, =~} list what matches and do
+		// not match "", {!=, !~} list what does not match and match "". The list
+		// of an expression that matches "" has "" in it, and all others must be
+		// absent: that is no list of values. A long one is not looked up under a
+		// shard's lock.
+		if m.IsListed() && m.Negative() == c.matchesEmpty && m.Values() <= patientValues {
+			c.values = m.Listed()
 			if c.values == nil {
-				c.seen = make(map[string]bool)
+				c.values = []string{}
 			}
 		}
-		// A list is of use on one side only: {=, =~} list what matches and do
-		// not match "", {!=, !~} list what does not match and match "".
-		positive := m.Type == labels.MatchEqual || m.Type == labels.MatchRegexp
-		if positive == c.matchesEmpty {
-			c.values = nil
+		if c.values == nil && !m.Cheap() {
+			c.seen = make(map[string]bool)
 		}
 		q.ms = append(q.ms, c)
 	}
@@ -155,12 +149,13 @@ func (c *condition) matchesTerm(s *Shard, t uint32) bool {
 const seenMost = 1 << 16
 
 func (c *condition) matches(value string) bool {
-	if c.seen == nil {
-		return c.Matches(value)
+	ok, sure := c.Quick(value)
+	if sure {
+		return ok
 	}
 	ok, known := c.seen[value]
 	if !known {
-		ok = c.Matches(value)
+		ok = c.Slow(value)
 		if len(c.seen) < seenMost {
 			c.seen[value] = ok
 		}

@@ -115,7 +115,7 @@ func checkSelect(t *testing.T, r *rand.Rand, h *Head, series map[model.Ref]known
 		for ref, k := range series {
 			ok := k.tenant == tenant && (in == nil || b.Has(ref, model.AllTime))
 			for _, m := range ms {
-				ok = ok && m.Matches(k.ls.Get(m.Name))
+				ok = ok && matches(m, k.ls.Get(m.Name))
 			}
 			if ok {
 				want[ref] = true
@@ -125,7 +125,7 @@ func checkSelect(t *testing.T, r *rand.Rand, h *Head, series map[model.Ref]known
 				}
 			}
 		}
-		got, err := h.Select(ctx, tenant, ms, in...)
+		got, err := h.Select(ctx, tenant, compiled(ms...), in...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,14 +139,14 @@ func checkSelect(t *testing.T, r *rand.Rand, h *Head, series map[model.Ref]known
 				return
 			}
 		}
-		if got, err := h.Select(ctx, tenant, ms, []*Buffer{}...); err != nil || len(got) != 0 {
+		if got, err := h.Select(ctx, tenant, compiled(ms...), []*Buffer{}...); err != nil || len(got) != 0 {
 			t.Errorf("%v: %d series in no buffer", ms, len(got))
 		}
-		gotNames, err := h.LabelNames(ctx, tenant, ms, in...)
+		gotNames, err := h.LabelNames(ctx, tenant, compiled(ms...), in...)
 		if want := slices.Sorted(maps.Keys(names)); err != nil || !slices.Equal(gotNames, want) {
 			t.Errorf("%v of tenant %d: label names %v, want %v", ms, tenant, gotNames, want)
 		}
-		gotValues, err := h.LabelValues(ctx, tenant, "a", ms, in...)
+		gotValues, err := h.LabelValues(ctx, tenant, "a", compiled(ms...), in...)
 		if want := slices.Sorted(maps.Keys(values)); err != nil || !slices.Equal(gotValues, want) {
 			t.Errorf("%v of tenant %d: label values %v, want %v", ms, tenant, gotValues, want)
 		}
@@ -177,24 +177,24 @@ func TestSelectOverManyValues(t *testing.T) {
 			ls := labels.FromStrings("__name__", "m", "i", fmt.Sprint(i), "odd", fmt.Sprint(i%2))
 			ok := true
 			for _, m := range ms {
-				ok = ok && m.Matches(ls.Get(m.Name))
+				ok = ok && matches(m, ls.Get(m.Name))
 			}
 			if ok {
 				want++
 			}
 		}
-		got, err := h.Select(context.Background(), 0, ms)
+		got, err := h.Select(context.Background(), 0, compiled(ms...))
 		if err != nil || len(got) != want {
 			t.Errorf("%v: %d series, %v, want %d", ms, len(got), err, want)
 		}
-		values, err := h.LabelValues(context.Background(), 0, "i", ms)
+		values, err := h.LabelValues(context.Background(), 0, "i", compiled(ms...))
 		if wantValues := want; err != nil || len(values) != wantValues {
 			t.Errorf("%v: %d values, %v, want %d", ms, len(values), err, wantValues)
 		}
 	}
 
 	s := h.Shard(5)
-	q := newSelection(0, []*labels.Matcher{match(labels.MatchRegexp, "i", ".*7")}, nil)
+	q := newSelection(0, compiled(match(labels.MatchRegexp, "i", ".*7")), nil)
 	if q.run(s); q.wanted == nil {
 		t.Fatal("many values were evaluated under the lock")
 	}
