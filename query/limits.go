@@ -25,18 +25,19 @@ const (
 type LimitError struct {
 	Limit Limit
 	text  string
+	alone bool // the query would exceed the limit if no other ran
 }
 
 func (e *LimitError) Error() string { return e.text }
 
-// Is reports that the common limit is a matter of what else runs: trying again
-// later can help, as with ErrOverloaded.
+// Is reports whether trying again later can help, as with ErrOverloaded: that is
+// so if the common limit is exceeded because of what else runs.
 func (e *LimitError) Is(target error) bool {
-	return target == ErrOverloaded && e.Limit == LimitTotalBytes
+	return target == ErrOverloaded && e.Limit == LimitTotalBytes && !e.alone
 }
 
 func errBytes(n, limit int64) error {
-	return &LimitError{LimitBytes, fmt.Sprintf("query would hold %s in memory, more than the %s of --query.max-bytes", sizeText(n), sizeText(limit))}
+	return &LimitError{Limit: LimitBytes, text: fmt.Sprintf("query would hold %s in memory, more than the %s of --query.max-bytes", sizeText(n), sizeText(limit))}
 }
 
 func errTotalBytes(n, most, limit int64) error {
@@ -44,15 +45,25 @@ func errTotalBytes(n, most, limit int64) error {
 	if most < limit {
 		kept = fmt.Sprintf(", of which %s are kept for small queries", sizeText(limit-most))
 	}
-	return &LimitError{LimitTotalBytes, fmt.Sprintf("query would make all queries hold %s in memory, more than the %s of --query.max-total-bytes allow%s: try again later", sizeText(n), sizeText(limit), kept)}
+	return &LimitError{Limit: LimitTotalBytes, text: fmt.Sprintf("query would make all queries hold %s in memory, more than the %s of --query.max-total-bytes allow%s: try again later", sizeText(n), sizeText(limit), kept)}
+}
+
+// errTotalBytesAlone is the error of a query that holds n bytes and would not fit
+// if it were the only one; left is what the common limit leaves a single query.
+func errTotalBytesAlone(n, left, limit int64) error {
+	rest := ""
+	if left < limit {
+		rest = fmt.Sprintf(", of which %s are kept for small queries and the cache", sizeText(limit-left))
+	}
+	return &LimitError{Limit: LimitTotalBytes, alone: true, text: fmt.Sprintf("query alone would hold %s in memory, more than the %s of --query.max-total-bytes allow%s", sizeText(n), sizeText(limit), rest)}
 }
 
 func errSeries(n, limit int64) error {
-	return &LimitError{LimitSeries, fmt.Sprintf("query selects %d series, more than the %d of --query.max-series", n, limit)}
+	return &LimitError{Limit: LimitSeries, text: fmt.Sprintf("query selects %d series, more than the %d of --query.max-series", n, limit)}
 }
 
 func errSamplesRead(n, limit int64) error {
-	return &LimitError{LimitSamplesRead, fmt.Sprintf("query would read %d samples, more than the %d of --query.max-samples-read", n, limit)}
+	return &LimitError{Limit: LimitSamplesRead, text: fmt.Sprintf("query would read %d samples, more than the %d of --query.max-samples-read", n, limit)}
 }
 
 func errTooManySamples(n int64, limit int) error {

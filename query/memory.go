@@ -29,7 +29,8 @@ const (
 //
 // A query that would exceed what all may hold together fails at once. It holds
 // memory itself, and so do others that fail to get more: waiting for each other
-// they would wait for ever.
+// they would wait for ever. Trying again helps it only if the memory is missing
+// because others hold it.
 type tracker struct {
 	limits
 	all                     *memory
@@ -62,6 +63,9 @@ func (t *tracker) take(bytes int64) error {
 	if t.all.limit > 0 && all > most {
 		t.held.Add(-bytes)
 		t.all.held.Add(-bytes)
+		if left := most - t.all.cache; own > left {
+			return errTotalBytesAlone(own, left, t.all.limit)
+		}
 		return errTotalBytes(all, most, t.all.limit)
 	}
 	return nil

@@ -52,6 +52,18 @@ func TestTrackersHoldNoMoreThanTheirLimits(t *testing.T) {
 			fails(err, LimitTotalBytes, "812 MiB", "800 MiB")
 		}
 	}
+	// One that would not fit if it were alone need not try again.
+	err := other.take(600 << 20)
+	fails(err, LimitTotalBytes, "alone would hold 800 MiB", "800 MiB", "100 MiB", "--query.max-total-bytes")
+	if errors.Is(err, ErrOverloaded) || strings.Contains(err.Error(), "later") {
+		t.Errorf("%v is a matter of load", err)
+	}
+	all.cache = 50 << 20
+	err = other.take(451 << 20)
+	fails(err, LimitTotalBytes, "alone would hold 651 MiB", "150 MiB are kept for small queries and the cache")
+	if all.cache = 0; errors.Is(err, ErrOverloaded) {
+		t.Errorf("%v is a matter of load", err)
+	}
 	big.give(1 << 20)
 	works(small[6].take(5 << 20))
 	for _, u := range append([]*tracker{big, other}, &small[0], &small[1], &small[2], &small[3], &small[4], &small[5], &small[6]) {

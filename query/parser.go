@@ -1,8 +1,10 @@
 package query
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
@@ -38,7 +40,28 @@ func (p *Parser) ParseExpr(input string) (parser.Expr, error) {
 	if _, err := complexity(input); err != nil {
 		return nil, err
 	}
-	return p.Parser.ParseExpr(input)
+	expr, err := p.Parser.ParseExpr(input)
+	return expr, nameSetting(err)
+}
+
+// nameSetting makes the errors of what is experimental and off name the setting
+// that switches it on.
+func nameSetting(err error) error {
+	var all parser.ParseErrors
+	if !errors.As(err, &all) {
+		return err
+	}
+	all = slices.Clone(all)
+	for i := range all {
+		text := all[i].Err.Error()
+		if what, _, ok := strings.Cut(text, " and must be enabled with --enable-feature="); ok {
+			text = what + " and not enabled"
+		}
+		if strings.HasSuffix(text, " not enabled") {
+			all[i].Err = errors.New(text + ": --query.experimental enables it")
+		}
+	}
+	return all
 }
 
 // ParseMetricSelector parses a selector such as up{job="a"}.
@@ -78,7 +101,7 @@ func (p *Parser) Format(input string) (string, error) {
 	}
 	expr, err := p.Parser.ParseExpr(input)
 	if err != nil {
-		return "", err
+		return "", nameSetting(err)
 	}
 	if n > maxPretty {
 		return expr.String(), nil

@@ -5,7 +5,9 @@ package explain
 import (
 	"context"
 	"math"
+	"time"
 
+	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"tsdb/internal/model"
@@ -25,6 +27,9 @@ type Selector struct {
 // times from start to end, Unix milliseconds. Selectors are in the order of the
 // text. Warnings say what could not be read.
 func Query(ctx context.Context, v *storage.View, tenant uint32, expr parser.Expr, start, end, lookbackMs int64) (all []Selector, warnings []error, err error) {
+	if expr, err = computed(expr, start, end); err != nil {
+		return nil, nil, err
+	}
 	parser.Inspect(expr, func(n parser.Node, path []parser.Node) error {
 		vs, ok := n.(*parser.VectorSelector)
 		if !ok || err != nil {
@@ -39,6 +44,27 @@ func Query(ctx context.Context, v *storage.View, tenant uint32, expr parser.Expr
 		return nil
 	})
 	return all, warnings, err
+}
+
+// computed returns the expression with the values of its durations that are
+// expressions themselves.
+func computed(expr parser.Expr, start, end int64) (parser.Expr, error) {
+	any := false
+	parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
+		switch n := n.(type) {
+		case *parser.VectorSelector:
+			any = any || n.OriginalOffsetExpr != nil
+		case *parser.MatrixSelector:
+			any = any || n.RangeExpr != nil
+		case *parser.SubqueryExpr:
+			any = any || n.RangeExpr != nil || n.StepExpr != nil || n.OriginalOffsetExpr != nil
+		}
+		return nil
+	})
+	if !any {
+		return expr, nil
+	}
+	return promql.PreprocessExpr(expr, time.UnixMilli(start), time.UnixMilli(end), 0)
 }
 
 // times returns the first and last time of the samples that a selector needs.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/promqltest"
 
 	"tsdb/api/prom/promtest"
 	"tsdb/internal/model"
@@ -373,7 +374,7 @@ func TestLimitsOfQueriesAreTold(t *testing.T) {
 		"memory":       {query.Options{MaxBytes: 100}, 0, "/query_range", 422, "execution", " in memory, more than the 100 bytes of --query.max-bytes"},
 		"series":       {query.Options{MaxSeries: 1}, 0, "/query", 422, "execution", "series, more than the 1 of --query.max-series"},
 		"samples read": {query.Options{MaxRead: 1}, 0, "/query", 422, "execution", " samples, more than the 1 of --query.max-samples-read"},
-		"all memory":   {query.Options{TotalBytes: 100}, 0, "/query", 503, "unavailable", "more than the 100 bytes of --query.max-total-bytes"},
+		"all memory":   {query.Options{TotalBytes: 100}, 0, "/query", 422, "execution", "more than the 100 bytes of --query.max-total-bytes"},
 		"points":       {query.Options{}, 20, "/query_range", 400, "bad_data", "query would make 100 points per timeseries, more than the 20 of --query.max-points"},
 		"time":         {query.Options{Timeout: time.Nanosecond}, 0, "/query_range", 503, "timeout", "timed out"},
 	} {
@@ -381,8 +382,57 @@ func TestLimitsOfQueriesAreTold(t *testing.T) {
 		end := fmt.Sprint(promtest.End)
 		got := s.get(t, c.path, "query", "http_requests_total", "time", end, "start", fmt.Sprint(promtest.End-1000), "end", end, "step", "10")
 		t.Run(name, func(t *testing.T) { got.want(t, c.code, c.kind, c.says) })
-		if retry := got.header.Get("Retry-After") != ""; retry != (name == "all memory") {
+		if retry := got.header.Get("Retry-After") != ""; retry {
 			t.Errorf("%s: Retry-After is there: %v", name, retry)
+		}
+	}
+}
+
+// A query that fits the common memory only while no other holds it may try again.
+func TestMemoryThatOthersHoldIsUnavailable(t *testing.T) {
+	engine := query.New(query.Options{TotalBytes: 100_000})
+	s := newServer(t, Options{Engine: engine})
+	params := []string{"query", "http_requests_total", "start", fmt.Sprint(promtest.End - 1000), "end", fmt.Sprint(promtest.End), "step", "10"}
+	var held []promql.Query
+	for { // answers that are not closed
+		q, err := engine.NewRangeQuery(t.Context(), query.NewQueryable(s.db, 0), nil, "http_requests_total", time.Unix(promtest.End-1000, 0), time.Unix(promtest.End, 0), 10*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, q)
+		if q.Exec(t.Context()).Err != nil {
+			break
+		}
+	}
+	if len(held) < 2 {
+		t.Fatal("a single query exceeds the common memory")
+	}
+	got := s.get(t, "/query_range", params...)
+	got.want(t, 503, "unavailable", "of --query.max-total-bytes allow: try again later")
+	if got.header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+	for _, q := range held {
+		q.Close()
+	}
+	if got := s.get(t, "/query_range", params...); got.status != 200 {
+		t.Errorf("afterwards: %d %s", got.status, clip(got.body))
+	}
+}
+
+// What is experimental is refused with the name of the setting that allows it.
+func TestExperimentalNamesItsSetting(t *testing.T) {
+	off, on := newServer(t, Options{}), newServer(t, Options{Engine: query.New(query.Options{Parser: promqltest.TestParserOpts})})
+	for _, expr := range []string{
+		"info(edge)", `sort_by_label(edge, "x")`, `sort_by_label_desc(edge, "x")`, "limitk(1, edge)", "limit_ratio(0.5, edge)",
+		"mad_over_time(edge[5m])", "ts_of_max_over_time(edge[5m])", "edge[5m + 1m]", "edge offset (1m * 2)",
+		"rate(edge[5m] anchored)", "rate(edge[5m] smoothed)", "edge + fill(0) edge",
+	} {
+		for _, path := range []string{"/query", "/format_query", "/parse_query", "/explain"} {
+			off.get(t, path, "query", expr).want(t, 400, "bad_data", "not enabled: --query.experimental enables it")
+			if got := on.get(t, path, "query", expr); got.status != 200 {
+				t.Errorf("%s of %s: %d %s", path, expr, got.status, clip(got.body))
+			}
 		}
 	}
 }

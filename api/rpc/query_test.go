@@ -279,6 +279,21 @@ func TestErrorsHaveTheirCodes(t *testing.T) {
 	}
 	_, err = newServer(t, Options{Engine: query.New(query.Options{TotalBytes: 100})}).instant(t, "http_requests_total", nil)
 	want("memory of all", err, codes.ResourceExhausted, "more than the 100 bytes of --query.max-total-bytes")
+	if details := status.Convert(err).Details(); len(details) != 0 {
+		t.Errorf("a query that never fits has details %v", details)
+	}
+	shared := query.New(query.Options{TotalBytes: 20_000})
+	busy := newServer(t, Options{Engine: shared})
+	for err = nil; err == nil; { // answers that are not closed
+		q, bad := shared.NewInstantQuery(t.Context(), query.NewQueryable(busy.DB, 0), nil, "http_requests_total", time.UnixMilli(endMs))
+		if bad != nil {
+			t.Fatal(bad)
+		}
+		t.Cleanup(q.Close)
+		err = q.Exec(t.Context()).Err
+	}
+	_, err = busy.instant(t, "http_requests_total", nil)
+	want("memory that others hold", err, codes.ResourceExhausted, "of --query.max-total-bytes allow: try again later")
 	if details := status.Convert(err).Details(); len(details) != 1 || details[0].(*errdetails.RetryInfo).RetryDelay.AsDuration() != time.Second {
 		t.Errorf("details %v", details)
 	}

@@ -26,16 +26,18 @@ type config struct {
 
 	selfScrape duration
 
-	queryTimeout     duration
-	queryMaxSamples  count
-	queryMaxBytes    sizeOrNone
-	queryTotalBytes  memoryShare
-	queryCacheSize   sizeOrNone
-	queryMaxSeries   countOrNone
-	queryMaxRead     countOrNone
-	queryMaxPoints   count
-	queryConcurrency count
-	querySlow        duration
+	queryTimeout      duration
+	queryMaxSamples   count
+	queryMaxBytes     sizeOrNone
+	queryTotalBytes   memoryShare
+	queryCacheSize    sizeOrNone
+	queryMaxSeries    countOrNone
+	queryMaxRead      countOrNone
+	queryMaxPoints    count
+	queryConcurrency  count
+	querySlow         duration
+	queryLookback     duration
+	queryExperimental bool
 
 	readMaxSamples  count
 	readConcurrency count
@@ -95,6 +97,8 @@ func (c *config) flagSet() *flag.FlagSet {
 	variable(&c.queryMaxPoints, "query.max-points", "11000", "most `points` a series of a range query may have")
 	variable(&c.queryConcurrency, "query.max-concurrency", "20", "most `queries` at a time that work for more than 20 ms, and as many that do not; others wait")
 
+	variable(&c.queryLookback, "query.lookback-delta", "5m", "how `long` a sample stands for its series in a query that gives no lookback_delta; series that are sparser need more")
+	fs.BoolVar(&c.queryExperimental, "query.experimental", false, "take PromQL's experimental functions, aggregations, durations and modifiers")
 	variable(&c.querySlow, "query.log-slower-than", "10s", "log queries that take longer than this `time`; 0 = none")
 
 	variable(&c.readMaxSamples, "remote-read.max-samples", "50000000", "most `samples` of a remote read that is answered whole, not as a stream of chunks")
@@ -249,6 +253,9 @@ func (c *config) validate() error {
 	}
 	if c.queryTimeout <= 0 {
 		refuse("--query.timeout must be more than 0")
+	}
+	if c.queryLookback < duration(time.Millisecond) {
+		refuse("--query.lookback-delta=%s is shorter than a millisecond", c.queryLookback.String())
 	}
 	if c.maxFuture <= 0 {
 		refuse("--ingest.max-future must be more than 0")

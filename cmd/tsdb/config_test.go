@@ -38,7 +38,9 @@ limit.labels: "128"
 log.format: "text"
 log.level: "info"
 query.cache-size: "64MiB"
+query.experimental: "false"
 query.log-slower-than: "10s"
+query.lookback-delta: "5m"
 query.max-bytes: "1GiB"
 query.max-concurrency: "20"
 query.max-points: "11000"
@@ -119,6 +121,7 @@ func TestMistakesAreNamed(t *testing.T) {
 	f("bad size", "", []string{"--limit.body=lots"}, `"lots" is not a size`)
 	f("huge size", "", []string{"--limit.body=9999999999GiB"}, "is not a size")
 	f("zero", "", []string{"--limit.labels=0"}, "at least 1")
+	f("no lookback", "", []string{"--query.lookback-delta=0"}, "--query.lookback-delta=", "shorter than a millisecond")
 	f("short retention", "", []string{"--retention.raw=5m"}, "shorter than an hour")
 	f("several", "", []string{"--retention.raw=5m", "--query.timeout=0"}, "--retention.raw", "--query.timeout")
 	f("argument", "", []string{"data"}, `unexpected argument "data"`)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
 
 	"tsdb/api"
 	"tsdb/api/gate"
@@ -42,6 +43,8 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 		MaxRead:       int64(s.config.queryMaxRead),
 		MaxConcurrent: int(s.config.queryConcurrency),
 		Cores:         s.cpus,
+		Lookback:      time.Duration(s.config.queryLookback),
+		Parser:        s.parserOptions(),
 		Logger:        s.log,
 		Registerer:    s.registry,
 	})
@@ -59,13 +62,17 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 		Logger:    s.log,
 
 		Budget:         reads,
+		Lookback:       time.Duration(s.config.queryLookback),
 		MaxPoints:      int(s.config.queryMaxPoints),
 		Queries:        queries,
 		Reads:          s.reads,
 		ReadMaxSamples: int(s.config.readMaxSamples),
 	})
 	s.refuse = in.Refuse
-	calls := rpc.New(rpc.Options{DB: s.database.get, Engine: s.engine, MaxPoints: int(s.config.queryMaxPoints), Queries: queries, Reads: s.reads, Logger: s.log})
+	calls := rpc.New(rpc.Options{
+		DB: s.database.get, Engine: s.engine, Lookback: time.Duration(s.config.queryLookback), MaxPoints: int(s.config.queryMaxPoints),
+		Queries: queries, Reads: s.reads, Logger: s.log,
+	})
 	return []func(*http.ServeMux){in.Register, out.Register}, []func(*api.RPC){
 		func(to *api.RPC) { in.RegisterRPC(to) },
 		func(to *api.RPC) { calls.Register(to) },
@@ -94,6 +101,13 @@ func (s *service) requestBudgets(memory int64) (writes, reads *reqbody.Budget) {
 		return reqbody.NewBudget(reqbody.Options{Name: name, Limit: limit, MinRate: int64(s.config.webMinRate), Registerer: s.registry})
 	}
 	return budget("write", maxWriteMemory, writeMemoryPart), budget("read", maxReadMemory, readMemoryPart)
+}
+
+// parserOptions returns the language features that are on besides PromQL's stable
+// ones.
+func (s *service) parserOptions() parser.Options {
+	on := s.config.queryExperimental
+	return parser.Options{EnableExperimentalFunctions: on, ExperimentalDurationExpr: on, EnableExtendedRangeSelectors: on, EnableBinopFillModifiers: on}
 }
 
 func (s *service) limits() storage.Limits {
