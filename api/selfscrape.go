@@ -19,6 +19,7 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"tsdb/internal/model"
+	"tsdb/internal/panics"
 	"tsdb/storage"
 )
 
@@ -103,7 +104,8 @@ func (s *SelfScrape) Scrape(ctx context.Context, now time.Time) error {
 	return err
 }
 
-func (s *SelfScrape) scrape(ctx context.Context, now, begin time.Time) (int, error) {
+func (s *SelfScrape) scrape(ctx context.Context, now, begin time.Time) (_ int, err error) {
+	defer panics.Catch(&err)
 	db, err := s.opts.DB()
 	if err != nil {
 		return 0, err

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
+	"tsdb/internal/panics"
 	"tsdb/internal/vfs"
 )
 
@@ -90,25 +91,42 @@ func (m *Merged) Names() []string {
 //
 // After an error no output is left. A *DamageError names an input that cannot
 // be merged, for Set.Quarantine: its index is damaged, or a chunk of it whose
-// samples lie between those of others, or one that no partition holds.
+// samples lie between those of others, or one that no partition holds; or the
+// merge panicked because of it, which is an *panics.Error too.
 func Merge(ctx context.Context, v *Version, plan MergePlan, tombstones []Tombstone, o MergeOptions) (*Merged, error) {
+	result, err := merge(ctx, v, v.set.fs, plan, tombstones, o)
+	var p *panics.Error
+	if errors.As(err, &p) {
+		err = errors.Join(err, blame(ctx, v, plan, tombstones, o, p))
+	}
+	return result, err
+}
+
+// merge is Merge with outputs in a file system of their own. What it panics with
+// is returned.
+func merge(ctx context.Context, v *Version, outputs vfs.FS, plan MergePlan, tombstones []Tombstone, o MergeOptions) (_ *Merged, err error) {
 	m := &merger{
-		fs: v.set.fs, dir: v.set.dir, plan: plan, o: o, kept: v.state.Kept(),
+		fs: outputs, dir: v.set.dir, plan: plan, o: o, kept: v.state.Kept(),
 		outputs: map[int64]*mergeOutput{}, done: map[int64]bool{},
 		result: &Merged{Keys: map[string]KeyRange{}, Drop: plan.Names()},
 	}
+	defer func() {
+		if err != nil {
+			m.abort()
+			err = fmt.Errorf("merge %s: %w", plan.Reason, err)
+		}
+	}()
+	defer panics.Catch(&err)
 	if err := m.open(ctx, v, tombstones); err != nil {
 		return nil, err
 	}
 	for more := true; more; {
 		if err := m.pass(ctx); err != nil {
-			m.abort()
-			return nil, fmt.Errorf("merge %s: %w", plan.Reason, err)
+			return nil, err
 		}
 		more = m.nextPass()
 		if err := m.finish(!more); err != nil {
-			m.abort()
-			return nil, fmt.Errorf("merge %s: %w", plan.Reason, err)
+			return nil, err
 		}
 	}
 	for _, b := range m.result.Add {
@@ -158,18 +176,18 @@ func (m *merger) open(ctx context.Context, v *Version, tombstones []Tombstone) e
 	for _, info := range m.plan.Inputs {
 		e := v.Find(info.Name)
 		if e == nil || e.block == nil {
-			return fmt.Errorf("merge %s: input %s cannot be read", m.plan.Reason, info.Name)
+			return fmt.Errorf("input %s cannot be read", info.Name)
 		}
 		deletions, err := e.Deletions(ctx, tombstones)
 		if err != nil {
-			return fmt.Errorf("merge %s: %w", m.plan.Reason, err)
+			return err
 		}
 		m.inputs = append(m.inputs, &mergeInput{entry: e, deletions: deletions})
 		largest = max(largest, e.Series)
 		if err := m.notes.add(e.block); errors.Is(err, ErrCorrupt) {
 			m.result.Lost = append(m.result.Lost, err)
 		} else if err != nil {
-			return fmt.Errorf("merge %s: %w", m.plan.Reason, err)
+			return err
 		}
 	}
 	m.o.Outputs = defaultTo(m.o.Outputs, int(min(maxOpenOutputs, max(2, maxOpenSeries/largest))))

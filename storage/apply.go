@@ -294,24 +294,31 @@ func (db *DB) applyPiece(ctx context.Context, p *piece) (stale bool, err error) 
 		if err := db.wal.Reserve(ctx, bytes); err != nil {
 			return false, walError(err)
 		}
-		db.gate.RLock()
-		if db.wal.Generation() != gen {
-			// A cut came between: the definitions belong to the generation
-			// before it.
-			db.gate.RUnlock()
-			db.wal.Unreserve(bytes)
-			continue
+		if current, stale := db.applyGated(p, gen); current {
+			return stale, nil
 		}
-		for i := range p.shards {
-			if s := &p.shards[i]; !s.empty() {
-				s.applied = db.applyShard(p, i, gen)
-				stale = stale || !s.applied
-			}
-		}
-		db.countLate(p)
-		db.gate.RUnlock()
-		return stale, nil
+		// A cut came between: the definitions belong to the generation before
+		// it.
+		db.wal.Unreserve(bytes)
 	}
+}
+
+// applyGated appends a piece to log and head if gen is still the running
+// generation.
+func (db *DB) applyGated(p *piece, gen uint64) (current, stale bool) {
+	db.gate.RLock()
+	defer db.gate.RUnlock() // also after a panic: every cut would wait for it
+	if db.wal.Generation() != gen {
+		return false, false
+	}
+	for i := range p.shards {
+		if s := &p.shards[i]; !s.empty() {
+			s.applied = db.applyShard(p, i, gen)
+			stale = stale || !s.applied
+		}
+	}
+	db.countLate(p)
+	return true, stale
 }
 
 // countLate counts the samples of an applied piece that come late enough to

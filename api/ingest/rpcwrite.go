@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"tsdb/internal/panics"
 	tsdbv1 "tsdb/proto/tsdb/v1"
 )
 
@@ -58,6 +60,10 @@ func (s *writeService) write(stream grpc.BidiStreamingServer[tsdbv1.WriteRequest
 		case <-s.stopping:
 			return errStopping
 		case err := <-received:
+			var p *panics.Error
+			if errors.As(err, &p) {
+				panic(fmt.Sprintf("%v\n%s", p.Value, p.Stack)) // goes on where panics are counted
+			}
 			return err
 		case r := <-requests:
 			if r.Sequence <= sequence {
@@ -77,7 +83,8 @@ func (s *writeService) write(stream grpc.BidiStreamingServer[tsdbv1.WriteRequest
 
 // receive passes requests on until the client is done, which is no error, or
 // the stream ends.
-func receive(stream grpc.BidiStreamingServer[tsdbv1.WriteRequest, tsdbv1.WriteResponse], to chan<- *tsdbv1.WriteRequest) error {
+func receive(stream grpc.BidiStreamingServer[tsdbv1.WriteRequest, tsdbv1.WriteResponse], to chan<- *tsdbv1.WriteRequest) (err error) {
+	defer panics.Catch(&err)
 	for {
 		r, err := stream.Recv()
 		if errors.Is(err, io.EOF) {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"tsdb/internal/panics"
 )
 
 // writer is the flusher's state: it belongs to the goroutine of flushLoop, and
@@ -113,7 +115,8 @@ func (w *writer) flush(sync bool) bool {
 }
 
 // write puts the frames of a batch into segments.
-func (w *writer) write(b *batch, edit uint64) error {
+func (w *writer) write(b *batch, edit uint64) (err error) {
+	defer panics.Catch(&err)
 	synced := w.log.durable.Load()
 	if synced == w.base {
 		synced = w.found // nothing between the two ever became durable
@@ -196,7 +199,8 @@ func (w *writer) next() error {
 
 // sync makes all that was written durable. Segments are synced in their order,
 // because an LSN is durable only when all segments before its own are.
-func (w *writer) sync() error {
+func (w *writer) sync() (err error) {
+	defer panics.Catch(&err)
 	var synced []*segment
 	for len(w.unsynced) > 0 {
 		s := w.unsynced[0]

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"path"
+
+	"tsdb/internal/panics"
 )
 
 // prepareLoop keeps segments ready so that neither a commit nor a rotation
@@ -55,13 +57,7 @@ func (l *Log) prepareOne() error {
 		old, m.pool = m.pool[n-1], m.pool[:n-1]
 	}
 	m.Unlock()
-	var s *segment
-	var err error
-	if old != "" {
-		s, err = reuseSegment(l.fs, l.dir, old, id)
-	} else {
-		s, err = createSegment(l.fs, l.dir, id, l.o.SegmentBytes)
-	}
+	s, err := l.makeSegment(old, id)
 	m.Lock()
 	defer m.Unlock()
 	m.prepErr = err
@@ -72,6 +68,15 @@ func (l *Log) prepareOne() error {
 	}
 	l.spaceChangedLocked()
 	return err
+}
+
+// makeSegment makes a segment of the file old, or of a new one if old is empty.
+func (l *Log) makeSegment(old string, id uint64) (s *segment, err error) {
+	defer panics.Catch(&err)
+	if old != "" {
+		return reuseSegment(l.fs, l.dir, old, id)
+	}
+	return createSegment(l.fs, l.dir, id, l.o.SegmentBytes)
 }
 
 // PrepareRotate returns when a rotation can take place at once. It waits at

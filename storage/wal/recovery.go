@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"tsdb/internal/panics"
 	"tsdb/internal/vfs"
 )
 
@@ -121,6 +122,7 @@ func scanAll(fs vfs.FS, dir string, ids []uint64) ([]*scanned, error) {
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for i, id := range ids {
 		g.Go(func() (err error) {
+			defer panics.Catch(&err)
 			segments[i], err = scanSegment(fs, dir, id)
 			return err
 		})

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"tsdb/internal/model"
+	"tsdb/internal/panics"
 	"tsdb/internal/vfs"
 )
 
@@ -40,7 +41,8 @@ func (r *Recovery) Replay(ctx context.Context, gen uint64, workers int, apply fu
 	queues := make([]chan *readBlock, workers)
 	for w := range queues {
 		queues[w] = make(chan *readBlock, blocks)
-		g.Go(func() error {
+		g.Go(func() (err error) {
+			defer panics.Catch(&err)
 			for b := range queues[w] {
 				for _, f := range b.frames[w] {
 					if err := apply(f.Shard, f); err != nil {
@@ -57,7 +59,8 @@ func (r *Recovery) Replay(ctx context.Context, gen uint64, workers int, apply fu
 			return nil
 		})
 	}
-	g.Go(func() error {
+	g.Go(func() (err error) {
+		defer panics.Catch(&err)
 		defer func() {
 			for _, q := range queues {
 				close(q)
