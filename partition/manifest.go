@@ -79,7 +79,7 @@ func CreateManifest(fsys vfs.FS, dir string, seed uint64, wallMs int64) (*Manife
 	if found, err := findBlockFiles(fsys, dir); err != nil {
 		return nil, err
 	} else if len(found) > 0 {
-		return nil, fmt.Errorf("create %s: %s is there, so the MANIFEST of this directory is lost", path.Join(dir, ManifestName), found[0])
+		return nil, fmt.Errorf("create %s: %w: %s is there, so the MANIFEST of this directory is lost", path.Join(dir, ManifestName), ErrManifestBehind, found[0])
 	}
 	m := &Manifest{fs: fsys, dir: dir}
 	if err := m.start(newState(seed, wallMs)); err != nil {

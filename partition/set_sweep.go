@@ -88,7 +88,7 @@ func (s *Set) sweepObsolete(entries []*Entry, named func(edit uint64) error, swe
 	}
 	// A removal that a crash undoes must find the drop still recorded.
 	for dir := range dirs {
-		if serr := s.fs.SyncDir(path.Join(s.dir, dir)); serr != nil {
+		if serr := s.fs.SyncDir(path.Join(s.dir, dir)); serr != nil && !errors.Is(serr, fs.ErrNotExist) {
 			return left, errors.Join(err, fmt.Errorf("sync %s: %w", dir, serr))
 		}
 	}

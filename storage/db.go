@@ -73,6 +73,10 @@ type DB struct {
 // ErrInUse is returned by Open when another process has the data directory.
 var ErrInUse = errors.New("data directory is in use by another process")
 
+// ErrManifestDamaged is returned by Open when no copy of the MANIFEST can be
+// taken. Repair may bring it back.
+var ErrManifestDamaged = errors.New("the MANIFEST is damaged")
+
 // ErrNewerFormat is returned by Open when a newer version of the program wrote
 // the data directory.
 var ErrNewerFormat = partition.ErrVersion

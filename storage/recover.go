@@ -126,6 +126,9 @@ func (db *DB) openManifest(minEdit uint64) (err error) {
 	if errors.Is(err, iofs.ErrNotExist) {
 		db.manifest, err = partition.CreateManifest(db.fs, db.dir, newSeed(db.opts.Seed), db.now())
 	}
+	if errors.Is(err, partition.ErrCorrupt) || errors.Is(err, partition.ErrManifestBehind) {
+		return fmt.Errorf("%w: %w", ErrManifestDamaged, err)
+	}
 	return err
 }
 

@@ -19,6 +19,7 @@ Usage:
 
   tsdb serve [flags]              take samples in and answer queries
   tsdb check --data DIR [--json]  verify a data directory without changing it
+  tsdb repair --data DIR [--yes]  bring a damaged MANIFEST back, or show how
   tsdb inspect --data DIR         show what a data directory holds
   tsdb inspect --file PATH        show one file as offset, bytes, meaning
   tsdb repair --data DIR --accept-log-loss=TOKEN
@@ -58,7 +59,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case "check":
 		return check(args[1:], stdout, stderr)
 	case "repair":
-		return report(stderr, command, repair(args[1:], stdout))
+		return repair(args[1:], stdout, stderr)
 	case "inspect":
 		return report(stderr, command, inspect(args[1:], stdout))
 	case "version", "--version", "-version":

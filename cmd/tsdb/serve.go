@@ -227,6 +227,8 @@ func (s *service) explain(err error) error {
 			"To go on without these samples: tsdb repair --data %s --accept-log-loss=%s", s.dataDir, err, filepath.Join(s.dataDir, "wal"), s.dataDir, lost.Token)
 	case errors.Is(err, storage.ErrInUse):
 		return fmt.Errorf("%w: stop that one, or choose another directory with --data", err)
+	case errors.Is(err, storage.ErrManifestDamaged):
+		return fmt.Errorf("open %s: %w. What can be done is shown by: tsdb repair --data %s", s.dataDir, err, s.dataDir)
 	case errors.Is(err, storage.ErrNewerFormat):
 		return fmt.Errorf("open %s: %w: start the version that wrote it, or choose another directory with --data", s.dataDir, err)
 	}

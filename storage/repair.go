@@ -1,0 +1,72 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+
+	"tsdb/internal/vfs"
+	"tsdb/partition"
+	"tsdb/storage/wal"
+)
+
+// ErrNoRepair is returned by Repair when the MANIFEST cannot be brought back
+// without the risk of wrong answers.
+var ErrNoRepair = errors.New("no repair is possible")
+
+// RepairOptions are the choices of a repair.
+type RepairOptions struct {
+	// Apply does what is planned; without it Repair only plans.
+	Apply bool
+	// AssumeNoDeletes takes it that edits of the MANIFEST which are lost
+	// recorded no deletion.
+	AssumeNoDeletes bool
+	Clock           vfs.Clock // nil = the system clock
+}
+
+// RepairReport says what a repair does or would do.
+type RepairReport struct {
+	Lines  []string // for people
+	Needed bool     // the MANIFEST needs a repair
+	Kept   []string // files under which damaged ones were kept
+}
+
+// Repair brings back the MANIFEST of a data directory on which no process runs:
+// from the copy that is whole, from intact records of both, or from those and
+// the footers of the blocks. If it refuses, the error is ErrNoRepair, and the
+// report says what was found.
+func Repair(ctx context.Context, fs vfs.FS, dir string, o RepairOptions) (*RepairReport, error) {
+	unlock, err := lockToRead(fs, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	rec, err := wal.Scan(fs, path.Join(dir, partition.WALDir), scanOptions(dir))
+	if err != nil {
+		return nil, err
+	}
+	if o.Clock == nil {
+		o.Clock = vfs.SystemClock
+	}
+	high := rec.Highest()
+	plan, err := partition.PlanRepair(ctx, fs, dir, partition.RepairOptions{
+		Edit: rec.Report().Edit, Generations: rec.Generations(), Holds: rec.Holds, Damaged: rec.Report().Damages > 0 || rec.Loss(0) != nil,
+		High:  partition.High{Generation: high.Generation, LSN: high.LSN, Segment: high.Segment},
+		NowMs: o.Clock.Now().UnixMilli(), AssumeNoDeletes: o.AssumeNoDeletes,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("plan the repair of %s: %w", dir, err)
+	}
+	r := &RepairReport{Lines: plan.Lines, Needed: plan.Needed}
+	if plan.Refused != "" {
+		return r, fmt.Errorf("%w: %s", ErrNoRepair, plan.Refused)
+	}
+	if !plan.Needed || !o.Apply {
+		return r, nil
+	}
+	if r.Kept, err = plan.Apply(fs, dir); err != nil {
+		return r, fmt.Errorf("repair %s: %w", dir, err)
+	}
+	return r, nil
+}
