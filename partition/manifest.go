@@ -51,7 +51,8 @@ type Manifest struct {
 		log     *logFile // nil once a write or sync of it has failed
 		last    uint64   // highest edit number that was ever tried
 		stopped error    // why there are no more edits
-		bound   int64    // a snapshot of the state takes at most this many bytes
+		guard   func() error
+		bound   int64 // a snapshot of the state takes at most this many bytes
 
 		twin       *logFile // nil once a write or sync of it has failed
 		twinNumber uint64   // of the last record in it
@@ -201,6 +202,11 @@ func (m *Manifest) checkSizeLocked(next *State, n, limit int64) error {
 // writeLocked makes a state durable: as an edit behind the others, or as a
 // snapshot in a fresh file if the log is long or not to be trusted.
 func (m *Manifest) writeLocked(next *State, framed []byte) error {
+	if m.mu.guard != nil {
+		if err := m.mu.guard(); err != nil {
+			return err
+		}
+	}
 	log := m.mu.log
 	if log == nil || log.long(len(framed)) {
 		fresh, renamed, err := writeSnapshot(m.fs, m.dir, ManifestName, next)
@@ -237,6 +243,14 @@ func (m *Manifest) failedLocked(err error) error {
 		return m.mu.stopped
 	}
 	return err
+}
+
+// Guard has check called before anything is written from now on. Once it returns
+// an error there are no more edits.
+func (m *Manifest) Guard(check func() error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mu.guard = check
 }
 
 // InDoubt reports whether the last edit failed and may yet be found by the

@@ -59,24 +59,6 @@ func Check(ctx context.Context, fs vfs.FS, dir string) (*CheckReport, error) {
 	return c.report, nil
 }
 
-// lockToRead makes sure that dir is a data directory that no process writes to.
-func lockToRead(fs vfs.FS, dir string) (unlock func(), err error) {
-	if err := isDataDir(fs, dir); err != nil {
-		return nil, err
-	}
-	name := path.Join(dir, partition.LockName)
-	if _, err := fs.Stat(name); err != nil {
-		return func() {}, nil // never opened, or a copy: nobody has it
-	}
-	l, err := fs.Lock(name)
-	if errors.Is(err, vfs.ErrLocked) {
-		return nil, fmt.Errorf("%s: %w", dir, ErrInUse)
-	} else if err != nil {
-		return nil, fmt.Errorf("lock %s: %w", dir, err)
-	}
-	return func() { _ = l.Close() }, nil
-}
-
 // isDataDir returns an error if dir is not a data directory. One that has lost
 // its log still is.
 func isDataDir(fs vfs.FS, dir string) (err error) {

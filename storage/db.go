@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -30,7 +29,7 @@ type DB struct {
 	opts Options
 	log  *slog.Logger
 
-	lock     io.Closer // LOCK
+	lock     lockWatch // LOCK
 	manifest *partition.Manifest
 	set      *partition.Set
 	cache    *partition.Cache
@@ -132,6 +131,9 @@ func (db *DB) Recovery() RecoveryReport { return db.report }
 // otherwise why it does not: a failed log, a manifest that cannot be written,
 // a full disk.
 func (db *DB) Health() error {
+	if err := db.lockErr(); err != nil {
+		return err
+	}
 	if err := db.wal.Err(); err != nil {
 		return walError(err)
 	}
@@ -233,8 +235,8 @@ func (db *DB) closeFiles() error {
 	for _, c := range db.collectors {
 		db.opts.Registerer.Unregister(c)
 	}
-	if db.lock != nil {
-		errs = append(errs, db.lock.Close())
+	if db.lock.lock != nil {
+		errs = append(errs, db.lock.lock.Close())
 	}
 	return errors.Join(errs...)
 }

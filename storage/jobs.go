@@ -34,6 +34,7 @@ func (db *DB) startJobs() {
 	db.jobs.wg.Add(2)
 	go func() { defer db.jobs.wg.Done(); db.watch(ctx) }()
 	go func() { defer db.jobs.wg.Done(); db.maintain(ctx) }()
+	db.jobs.wg.Go(func() { db.watchLock(ctx) })
 }
 
 func (db *DB) stopJobs() {

@@ -66,7 +66,7 @@ func logLoss(fs vfs.FS, dir string, rec *wal.Recovery) (*LogLossError, error) {
 // with which Open refused, and accepts that loss only, once: the MANIFEST says
 // so from now on, and gets a new incarnation.
 func AcceptLogLoss(ctx context.Context, fs vfs.FS, dir, token string, clock vfs.Clock) (partition.Incarnation, error) {
-	unlock, err := lockToRead(fs, dir)
+	unlock, err := lockAs(fs, dir, "tsdb repair")
 	if err != nil {
 		return partition.Incarnation{}, err
 	}

@@ -27,6 +27,9 @@ func (db *DB) Retain(ctx context.Context) error {
 
 // sweep removes the files of dropped blocks that no view holds any more.
 func (db *DB) sweep() error {
+	if err := db.checkLock(); err != nil {
+		return err
+	}
 	_, err := db.set.Sweep(func(edit uint64) error {
 		return walError(db.wal.Release(db.manifest.State().WALLow, edit))
 	})

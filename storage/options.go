@@ -32,6 +32,10 @@ type Options struct {
 	// drive them by hand leave it off.
 	Background bool
 
+	// Owner is what LOCK says of this process, one line; empty = "another
+	// process".
+	Owner string
+
 	Clock      vfs.Clock    // nil = the system clock
 	Seed       uint64       // randomness: the identity seed of a database made here; 0 = from the system
 	AliasSeed  uint64       // randomness of this process' alias hashes; 0 = from the system
@@ -59,6 +63,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.CacheBytes, 64<<20)
 	setDefault(&o.MinFreeBytes, 32<<20)
 	setDefault(&o.ReserveBytes, 4<<20)
+	setDefault(&o.Owner, "another process")
 	if o.Clock == nil {
 		o.Clock = vfs.SystemClock
 	}

@@ -44,6 +44,7 @@ func Open(ctx context.Context, fs vfs.FS, dir string, opts Options) (_ *DB, err 
 		fs: fs, dir: dir, opts: opts, log: opts.Logger,
 		metrics: newMetrics(), changes: newChanges(opts.Clock), buffers: make(map[*head.Buffer]int),
 		cutSignal: make(chan struct{}),
+		lock:      lockWatch{lost: make(chan struct{})},
 		space:     space{floor: opts.MinFreeBytes},
 		jobs:      jobs{kick: make(chan struct{}, 1), merged: make(chan struct{}, 1)},
 	}
@@ -55,11 +56,8 @@ func Open(ctx context.Context, fs vfs.FS, dir string, opts Options) (_ *DB, err 
 	if err := db.makeDirs(); err != nil {
 		return nil, err
 	}
-	db.lock, err = fs.Lock(path.Join(dir, partition.LockName))
-	if errors.Is(err, vfs.ErrLocked) {
-		return nil, fmt.Errorf("%s: %w", dir, ErrInUse)
-	} else if err != nil {
-		return nil, fmt.Errorf("lock data directory: %w", err)
+	if err := db.takeLock(ctx); err != nil {
+		return nil, err
 	}
 	rec, err := wal.Scan(fs, path.Join(dir, partition.WALDir), db.walOptions())
 	if err != nil {
@@ -79,6 +77,7 @@ func Open(ctx context.Context, fs vfs.FS, dir string, opts Options) (_ *DB, err 
 	if err := db.replay(ctx, rec); err != nil {
 		return nil, err
 	}
+	db.manifest.Guard(db.checkLock)
 	db.tell()
 	if err := db.ensureReserve(); err != nil {
 		db.log.Warn("reserve file not made", "err", err)

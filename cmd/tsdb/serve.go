@@ -172,9 +172,16 @@ func (s *service) run(ctx context.Context) error {
 		if s.self != nil {
 			scraping.Go(func() { s.self.Run(scrape) })
 		}
+		db := s.database.orNil()
+		var lost <-chan struct{}
+		if db != nil { // a signal may have come first
+			lost = db.Failed()
+		}
 		select {
 		case <-ctx.Done():
 		case err = <-failed:
+		case <-lost:
+			err = fmt.Errorf("stopped: %w", db.Health())
 		}
 		cancel()
 		scraping.Wait()
@@ -211,11 +218,21 @@ func (s *service) storageOptions() storage.Options {
 		Limits:      s.limits(),
 		WALSync:     s.config.walSync.mode,
 		Background:  true,
+		Owner:       s.owner(time.Now()),
 		Clock:       vfs.SystemClock,
 		Logger:      s.log,
 		Registerer:  s.registry,
 		Progress:    s.database.progress,
 	}
+}
+
+// owner says in LOCK which process has the data directory open.
+func (s *service) owner(started time.Time) string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("pid %d on host %s, started %s, serving %s", os.Getpid(), host, started.UTC().Format(time.RFC3339), s.url())
 }
 
 // explain adds to an error of Open what can be done about it.

@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"bufio"
+	"fmt"
+	"math/rand"
 	"net"
 	"net/http"
 	"os"
@@ -48,6 +50,47 @@ func TestDataDirectoryHasOneServer(t *testing.T) {
 	if code != 1 || !strings.Contains(out, "in use") || !strings.Contains(out, s.dir) {
 		t.Errorf("a second server on the directory ends with %d:\n%s", code, out)
 	}
+	s.stop(t)
+}
+
+// Whoever removes LOCK under a running server opens the door to nobody: a second
+// server is refused and told who is in there, and no sample is lost.
+func TestRemovedLockStartsNoSecondServer(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, t.TempDir())
+	client := newHTTPClient(t)
+	s.start(t)
+	s.waitReady(t)
+	l := newLedger(remoteWriteDoor, 0, rand.Int63())
+	lock := filepath.Join(s.dir, "LOCK")
+	pid := fmt.Sprintf("pid %d ", s.cmd.Process.Pid)
+	write := func() {
+		t.Helper()
+		if r, err := l.write(t.Context(), client, s.url()); err != nil || !r.acknowledged() {
+			t.Fatalf("write: %+v, %v", r, err)
+		}
+	}
+	for range 3 {
+		write()
+		if err := os.Remove(lock); err != nil {
+			t.Fatal(err)
+		}
+		code, out := runProgram(t, tsdbBin, "serve", "--data", s.dir, "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0")
+		if code != 1 || !strings.Contains(out, "in use") || !strings.Contains(out, pid) {
+			t.Errorf("a second server on the directory ends with %d, and should name %s:\n%s", code, pid, out)
+		}
+		write()
+		waitFor(t, "LOCK is put back", func() bool {
+			b, err := os.ReadFile(lock)
+			return err == nil && strings.Contains(string(b), pid)
+		})
+	}
+	l.verify(t, client, s.url())
+	s.kill()
+	s.check(t)
+	s.start(t)
+	s.waitReady(t)
+	l.verify(t, client, s.url())
 	s.stop(t)
 }
 

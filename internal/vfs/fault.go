@@ -240,12 +240,12 @@ func (f *Fault) SyncDir(dir string) error {
 }
 
 // Lock implements FS.
-func (f *Fault) Lock(name string) (c io.Closer, err error) {
+func (f *Fault) Lock(name, owner string) (l Lock, err error) {
 	err = f.do(Op{Kind: OpLock, Name: name}, func() (err error) {
-		c, err = f.fs.Lock(name)
+		l, err = f.fs.Lock(name, owner)
 		return err
 	}, nil)
-	return c, err
+	return l, err
 }
 
 // FreeBytes implements FS.

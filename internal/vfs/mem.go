@@ -1,8 +1,6 @@
 package vfs
 
 import (
-	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"path"
@@ -23,14 +21,16 @@ const unlimited = 1 << 40
 //
 // All methods are safe for concurrent use.
 type Mem struct {
-	mu       sync.RWMutex
-	root     *node
-	names    []nameOp // unsynced changes of directories, oldest first
-	locks    map[string]bool
-	capacity int64 // bytes, < 0 = unlimited
-	used     int64 // sizes of all files that have a name or are open
-	open     int   // files not closed yet
-	ticks    int64 // changes so far: a clock for ModTime
+	mu    sync.RWMutex
+	root  *node
+	names []nameOp // unsynced changes of directories, oldest first
+	locks map[*node]bool
+	// noDirLocks makes locks rest on their file alone.
+	noDirLocks bool
+	capacity   int64 // bytes, < 0 = unlimited
+	used       int64 // sizes of all files that have a name or are open
+	open       int   // files not closed yet
+	ticks      int64 // changes so far: a clock for ModTime
 }
 
 // node is a file or a directory.
@@ -67,7 +67,7 @@ type entry struct {
 // NewMem returns an empty file system without limits, holding only the root
 // directory.
 func NewMem() *Mem {
-	return &Mem{root: newDir(), locks: map[string]bool{}, capacity: -1}
+	return &Mem{root: newDir(), locks: map[*node]bool{}, capacity: -1}
 }
 
 func newDir() *node {
@@ -284,39 +284,6 @@ func (m *Mem) SyncDir(dir string) error {
 	}
 	clear(m.names[len(kept):])
 	m.names = kept
-	return nil
-}
-
-// Lock implements FS.
-func (m *Mem) Lock(name string) (io.Closer, error) {
-	key := path.Join("/", name)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	dir, base, err := m.parent(name)
-	if err != nil {
-		return nil, pathError("lock", name, err)
-	}
-	if m.locks[key] {
-		return nil, fmt.Errorf("lock %s: %w", name, ErrLocked)
-	}
-	if dir.entries[base] == nil {
-		n := &node{}
-		m.touch(n)
-		m.addName(dir, base, n)
-	}
-	m.locks[key] = true
-	return &memLock{fs: m, key: key}, nil
-}
-
-type memLock struct {
-	fs  *Mem
-	key string
-}
-
-func (l *memLock) Close() error {
-	l.fs.mu.Lock()
-	defer l.fs.mu.Unlock()
-	delete(l.fs.locks, l.key)
 	return nil
 }
 

@@ -115,7 +115,7 @@ type cloner struct {
 
 func newCloner(m *Mem) *cloner {
 	to := NewMem()
-	to.capacity, to.ticks = m.capacity, m.ticks
+	to.capacity, to.ticks, to.noDirLocks = m.capacity, m.ticks, m.noDirLocks
 	return &cloner{to: to, copies: map[*node]*node{nil: nil, m.root: to.root}}
 }
 

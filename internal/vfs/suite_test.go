@@ -172,17 +172,3 @@ func TestAnOpenFileOutlivesItsName(t *testing.T) {
 		must(t, f.Close())
 	})
 }
-
-func TestOnlyOneHolderHasALock(t *testing.T) {
-	every(t, func(t *testing.T, fsys FS, dir string) {
-		l, err := fsys.Lock(dir + "/LOCK")
-		must(t, err)
-		_, err = fsys.Lock(dir + "/LOCK")
-		wantErr(t, err, ErrLocked)
-		must(t, l.Close())
-		l, err = fsys.Lock(dir + "/LOCK")
-		must(t, err)
-		must(t, l.Close())
-		wantList(t, fsys, dir, "LOCK")
-	})
-}

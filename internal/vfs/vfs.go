@@ -4,13 +4,9 @@
 package vfs
 
 import (
-	"errors"
 	"io"
 	"time"
 )
-
-// ErrLocked is returned by FS.Lock when another holder has the lock.
-var ErrLocked = errors.New("already locked")
 
 // FS is what the storage code sees of a file system. Names are slash-separated
 // paths; missing files give errors for which errors.Is(err, fs.ErrNotExist)
@@ -40,10 +36,12 @@ type FS interface {
 	Stat(name string) (Info, error)
 	// SyncDir makes creations, renames and removals in a directory durable.
 	SyncDir(dir string) error
-	// Lock takes an exclusive lock on a file, made if missing, until the
-	// returned closer is closed or the process ends. It does not wait: a
-	// taken lock is ErrLocked.
-	Lock(name string) (io.Closer, error)
+	// Lock takes an exclusive lock on a directory, by the file with the given
+	// name in it and, where that is possible, on the directory itself, until
+	// the lock is closed or the process ends. The file is made if missing and
+	// says who owner is; with an empty owner it is neither made nor changed.
+	// Lock does not wait: a taken lock is ErrLocked.
+	Lock(name, owner string) (Lock, error)
 	// FreeBytes returns how many bytes can still be written to the file
 	// system that holds dir.
 	FreeBytes(dir string) (uint64, error)

@@ -64,6 +64,11 @@ func (w *writer) flush(sync bool) bool {
 	l := w.log
 	m := &l.mu
 	m.Lock()
+	if err := m.failing; err != nil && m.err == nil {
+		m.Unlock()
+		l.poison(err)
+		return false
+	}
 	if m.err != nil || w.current == nil && len(m.spares) == 0 {
 		m.Unlock()
 		return false
@@ -251,7 +256,9 @@ func (l *Log) poison(err error) {
 	m.Lock()
 	m.err = err
 	err = l.stateLocked()
-	m.current.finish(err)
+	if m.current != nil {
+		m.current.finish(err)
+	}
 	m.next.finish(err)
 	m.current, m.next = nil, nil
 	m.pending, m.idle, m.free = batch{}, batch{}, nil

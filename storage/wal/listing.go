@@ -38,6 +38,7 @@ type listing struct {
 		dirty    bool  // the file says something else
 		urgent   bool  // the loop is to write at once
 		waiting  bool  // the loop has a timer running
+		closed   bool  // nothing is written any more
 		err      error // of the last write
 		failures uint64
 	}
@@ -109,7 +110,7 @@ func (g *listing) write() error {
 	g.writing.Lock()
 	defer g.writing.Unlock()
 	g.mu.Lock()
-	if !g.mu.dirty {
+	if !g.mu.dirty || g.mu.closed {
 		g.mu.Unlock()
 		return nil
 	}
@@ -162,12 +163,22 @@ func (g *listing) loop(stop <-chan struct{}) {
 			}
 		}
 		g.mu.Lock()
-		if later == nil && g.mu.dirty {
+		if later == nil && g.mu.dirty && !g.mu.closed {
 			later = g.clock.After(listEvery)
 		}
 		g.mu.waiting = later != nil
 		g.mu.Unlock()
 	}
+}
+
+// end has the list not written any more.
+func (g *listing) end() {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.mu.closed = true
 }
 
 // ListStatus says how the list of segments fares.

@@ -76,6 +76,7 @@ type Log struct {
 		segment  uint64
 		prepErr  error         // why the last attempt to make a spare failed; nil once one succeeded
 		space    chan struct{} // closed when more may fit; nil while nobody waits
+		failing  error         // what is to become the cause
 		err      error         // the cause of ErrPoisoned
 		closing  bool
 	}
@@ -307,6 +308,18 @@ func (l *Log) Err() error {
 		return nil
 	}
 	return l.stateLocked()
+}
+
+// Fail ends writing for good, with err as the cause, before the next write:
+// whoever waits for frames that are not written yet gets an error.
+func (l *Log) Fail(err error) {
+	l.listing.end()
+	l.mu.Lock()
+	if l.mu.failing == nil {
+		l.mu.failing = err
+	}
+	l.mu.Unlock()
+	wake(l.kick)
 }
 
 // NoteEdit tells the log the number of a manifest edit that has become durable.

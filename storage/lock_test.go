@@ -1,0 +1,186 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/internal/model"
+	"tsdb/internal/vfs"
+	"tsdb/partition"
+)
+
+const lockFile = "data/" + partition.LockName
+
+// runClock lets the time of a database pass until the returned function is
+// called.
+func runClock(clock *vfs.ManualClock) (stop func()) {
+	done, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(time.Millisecond):
+				clock.Advance(100 * time.Millisecond)
+			}
+		}
+	}()
+	return func() { close(done); <-stopped }
+}
+
+// Somebody removes LOCK from under a running database: where the directory can
+// be locked nobody gets in, the error names the holder, and nothing is lost.
+func TestRemovedLockLetsNobodyIn(t *testing.T) {
+	ctx := context.Background()
+	fs := vfs.NewMem()
+	opts := lossOptions()
+	opts.Owner, opts.Background = "pid 4711 on host here", true
+	defer runClock(opts.Clock.(*vfs.ManualClock))()
+	db, err := Open(ctx, fs, "data", opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeOne(t, db, 10)
+	for range 3 {
+		if err := fs.Remove(lockFile); err != nil {
+			t.Fatal(err)
+		}
+		second, err := Open(ctx, fs, "data", opts)
+		if !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), "pid 4711 on host here") {
+			t.Fatalf("a second open: %v, %v", second, err)
+		}
+		if _, err := Check(ctx, fs, "data"); !errors.Is(err, ErrInUse) {
+			t.Errorf("check: %v", err)
+		}
+		eventually(t, "LOCK is put back", func() bool { _, err := fs.Stat(lockFile); return err == nil })
+		writeOne(t, db, 10)
+	}
+	if err := db.Health(); err != nil {
+		t.Error(err)
+	}
+	if err := db.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+	db, err = Open(ctx, fs, "data", opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := samplesIn(t, db); n < 10 {
+		t.Errorf("%d samples", n)
+	}
+	if err := db.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Where directories cannot be locked, a database whose LOCK was removed stops:
+// no writes, no edits, and it says why. The one that took its place waits for
+// that, and has every acknowledged sample.
+func TestDatabaseStopsWhenItsLockIsLost(t *testing.T) {
+	ctx := context.Background()
+	fs := vfs.NewMem()
+	fs.SetDirLocks(false)
+	opts := lossOptions()
+	opts.Background = true
+	clock := opts.Clock.(*vfs.ManualClock)
+	defer runClock(clock)()
+	db, err := Open(ctx, fs, "data", opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := fs.Remove(lockFile); err != nil {
+		t.Fatal(err)
+	}
+	type opened struct {
+		db  *DB
+		err error
+	}
+	second := make(chan opened, 1)
+	go func() {
+		db, err := Open(ctx, fs, "data", opts)
+		second <- opened{db, err}
+	}()
+	// It goes on taking samples until it notices.
+	acked := 0
+	for db.Health() == nil {
+		clock.Advance(time.Millisecond)
+		b := db.NewBatch("test")
+		ref, err := b.Resolve(model.Hash{Hi: 1}, labels.FromStrings("__name__", "m"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Float(ref, db.now()+int64(acked), 0, float64(acked))
+		if _, err := b.Commit(ctx); err != nil {
+			break
+		}
+		acked++
+	}
+	select {
+	case <-db.Failed():
+	case <-time.After(time.Minute):
+		t.Fatal("the database has not failed")
+	}
+	if err := db.Health(); !errors.Is(err, ErrLockLost) {
+		t.Errorf("health: %v", err)
+	}
+	b := db.NewBatch("test")
+	if ref, err := b.Resolve(model.Hash{Hi: 1}, labels.FromStrings("__name__", "m")); err != nil {
+		t.Fatal(err)
+	} else {
+		b.Float(ref, db.now(), 0, 1)
+	}
+	if _, err := b.Commit(ctx); !errors.Is(err, ErrPoisoned) {
+		t.Errorf("a write is taken: %v", err)
+	}
+	if _, err := db.Flush(ctx); err == nil {
+		t.Error("a cut is made")
+	}
+	if _, err := db.edit(partition.Edit{}, nil); !errors.Is(err, ErrLockLost) {
+		t.Errorf("an edit is made: %v", err)
+	}
+	o := <-second
+	if o.err != nil {
+		t.Fatal(o.err)
+	}
+	_ = db.Close(ctx)
+	if n := samplesIn(t, o.db); n < acked {
+		t.Errorf("%d samples, %d were acknowledged", n, acked)
+	}
+	writeOne(t, o.db, 5)
+	if err := o.db.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkedClean(fs); err != nil {
+		t.Error(err)
+	}
+}
+
+// An edit is not made in the half second in which the loss of the lock has not
+// been noticed.
+func TestEditLooksAtTheLock(t *testing.T) {
+	ctx := context.Background()
+	fs := vfs.NewMem()
+	fs.SetDirLocks(false)
+	db, err := Open(ctx, fs, "data", lossOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeOne(t, db, 10)
+	if err := fs.Remove(lockFile); err != nil {
+		t.Fatal(err)
+	}
+	before, _ := fs.Stat("data/" + partition.ManifestName)
+	if _, err := db.Flush(ctx); !errors.Is(err, ErrLockLost) {
+		t.Errorf("flush: %v", err)
+	}
+	if after, _ := fs.Stat("data/" + partition.ManifestName); after != before {
+		t.Errorf("the MANIFEST changed: %+v, %+v", before, after)
+	}
+	_ = db.Close(ctx)
+}
