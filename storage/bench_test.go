@@ -183,3 +183,51 @@ func benchSamples(b *testing.B, hosts, metrics, scrapes int, stepMs int64) {
 		}
 	}
 }
+
+// BenchmarkListRange lists the label values of a day's block of 100,000 series
+// for ranges of the day: all of it needs no directory, an hour reads all of it.
+func BenchmarkListRange(b *testing.B) {
+	const hosts, metrics = 500, 200
+	db := benchFleet(b, hosts, metrics, 8, 15_000)
+	begin := time.Date(2026, 3, 10, 0, 0, 1, 0, time.UTC).UnixMilli()
+	for _, c := range []struct {
+		name string
+		tr   model.TimeRange
+		ms   []*labels.Matcher
+	}{
+		{"whole", model.AllTime, nil},
+		{"part", model.Inclusive(begin, begin+60_000), nil},
+		{"part-of-metric", model.Inclusive(begin, begin+60_000), []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, "__name__", "node_metric_100_total")}},
+	} {
+		for _, warm := range []bool{false, true} {
+			for _, of := range []string{"values", "series"} {
+				b.Run(fmt.Sprintf("range=%s/of=%s/warm=%v", c.name, of, warm), func(b *testing.B) {
+					v, err := db.View()
+					check(b, err)
+					defer v.Release()
+					b.ReportAllocs()
+					before := cpuTime()
+					for b.Loop() {
+						if !warm {
+							db.cache.Clear()
+						}
+						if of == "values" {
+							values, _, err := v.LabelValues(context.Background(), 0, "instance", c.tr, 0, c.ms...)
+							check(b, err)
+							if len(values) != hosts {
+								b.Fatal(len(values))
+							}
+							continue
+						}
+						set, err := v.Select(context.Background(), 0, c.tr, c.ms...)
+						check(b, err)
+						if set.Len()%hosts != 0 {
+							b.Fatal(set.Len())
+						}
+					}
+					b.ReportMetric(float64((cpuTime()-before).Microseconds())/float64(b.N), "cpu-µs/op")
+				})
+			}
+		}
+	}
+}

@@ -29,8 +29,8 @@ type joiner struct {
 // placesMost bounds the memory that is set aside for a series.
 const placesMost = 4
 
-// addBlock adds the series of a block that match.
-func (j *joiner) addBlock(ctx context.Context, e *partition.Entry, ms []*match.Matcher) error {
+// addBlock adds the series of a block that match and have a chunk in the range.
+func (j *joiner) addBlock(ctx context.Context, e *partition.Entry, tr model.TimeRange, ms []*match.Matcher) error {
 	s := j.set
 	found, err := e.Block().Select(ctx, j.tenant, ms)
 	if err != nil {
@@ -43,10 +43,20 @@ func (j *joiner) addBlock(ctx context.Context, e *partition.Entry, ms []*match.M
 	if b.deletions, err = e.Deletions(ctx, s.view.st.tombstones); err != nil {
 		return err
 	}
+	kept, all, lost, err := e.Block().Present(ctx, found.Ordinals, tr, b.deletions)
+	if err != nil {
+		return err
+	}
+	for _, err := range lost {
+		s.warn(err)
+	}
 	s.blocks++
 	var fresh []int // those not seen before
 	j.begin()
 	for i, id := range found.IDs {
+		if !all && !kept[i] {
+			continue
+		}
 		if n, ok := j.find(id); ok {
 			s.series[n].sources = append(s.series[n].sources, source{block: b, ord: found.Ordinals[i]})
 		} else {
@@ -106,11 +116,10 @@ func (j *joiner) addHead(ctx context.Context, tr model.TimeRange, ms []*match.Ma
 	if len(buffers) == 0 {
 		return nil
 	}
-	refs, err := head.Select(ctx, j.tenant, ms, buffers...)
+	refs, err := head.Select(ctx, j.tenant, ms, tr, buffers...)
 	if err != nil {
 		return err
 	}
-	refs = slices.DeleteFunc(refs, func(ref model.Ref) bool { return !st.inHead(ref, tr) })
 	var (
 		builder labels.ScratchBuilder
 		slab    seriesSlab
@@ -125,11 +134,14 @@ func (j *joiner) addHead(ctx context.Context, tr model.TimeRange, ms []*match.Ma
 			return ctx.Err()
 		}
 		if n, ok := j.find(ids[i]); ok {
+			if s.isDeleted(ref, tr, s.series[n].Labels) {
+				continue
+			}
 			s.series[n].sources = append(s.series[n].sources, source{ref: ref})
 			continue
 		}
 		_, id, ls, ok := head.LabelsTo(ref, &builder)
-		if !ok {
+		if !ok || s.isDeleted(ref, tr, ls) {
 			continue
 		}
 		if len(slab.series) == cap(slab.series) {

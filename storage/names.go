@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sort"
 
@@ -12,16 +13,20 @@ import (
 	"tsdb/internal/match"
 	"tsdb/internal/model"
 	"tsdb/partition"
+	"tsdb/storage/head"
 )
 
 // LabelNames returns the label names of the series that match all matchers and
-// may have samples in the range, sorted, at most limit of them if limit > 0.
+// may have samples in the range (see Select), sorted, at most limit of them if limit > 0.
 // Warnings say what could not be read.
 func (v *View) LabelNames(ctx context.Context, tenant uint32, tr model.TimeRange, limit int, matchers ...*labels.Matcher) (names []string, warnings []error, err error) {
 	ms := match.New(matchers)
 	return v.strings(ctx, tenant, tr, limit, ms,
 		func(b *partition.Block, bm *roaring.Bitmap) ([]string, error) { return b.LabelNames(ctx, bm) },
-		func() ([]string, error) { return v.db.head.LabelNames(ctx, tenant, ms, v.st.buffersIn(tr)...) })
+		func(tr model.TimeRange, in []*head.Buffer) ([]string, error) {
+			return v.db.head.LabelNames(ctx, tenant, ms, tr, in...)
+		},
+		func(ls labels.Labels, add func(string)) { ls.Range(func(l labels.Label) { add(l.Name) }) })
 }
 
 // LabelValues returns the values of a label, as LabelNames does names.
@@ -29,12 +34,21 @@ func (v *View) LabelValues(ctx context.Context, tenant uint32, name string, tr m
 	ms := match.New(matchers)
 	return v.strings(ctx, tenant, tr, limit, ms,
 		func(b *partition.Block, bm *roaring.Bitmap) ([]string, error) { return b.LabelValues(ctx, name, bm) },
-		func() ([]string, error) { return v.db.head.LabelValues(ctx, tenant, name, ms, v.st.buffersIn(tr)...) })
+		func(tr model.TimeRange, in []*head.Buffer) ([]string, error) {
+			return v.db.head.LabelValues(ctx, tenant, name, ms, tr, in...)
+		},
+		func(ls labels.Labels, add func(string)) {
+			if value := ls.Get(name); value != "" {
+				add(value)
+			}
+		})
 }
 
-// strings unites what the blocks and the head have.
+// strings unites what the blocks and the head have. inSeries, which adds what
+// one series has, is asked if the frozen head has something deleted.
 func (v *View) strings(ctx context.Context, tenant uint32, tr model.TimeRange, limit int, ms []*match.Matcher,
-	inBlock func(*partition.Block, *roaring.Bitmap) ([]string, error), inHead func() ([]string, error)) (all []string, warnings []error, err error) {
+	inBlock func(*partition.Block, *roaring.Bitmap) ([]string, error), inHead func(model.TimeRange, []*head.Buffer) ([]string, error),
+	inSeries func(labels.Labels, func(string))) (all []string, warnings []error, err error) {
 	tr = v.st.visible(tr)
 	if tr.Empty() {
 		return []string{}, nil, nil
@@ -46,13 +60,8 @@ func (v *View) strings(ctx context.Context, tenant uint32, tr model.TimeRange, l
 		if e.Block() == nil {
 			continue
 		}
-		// All series of a tenant match no matchers at all; the bitmap is
-		// needed because a block holds all tenants.
-		bm, err := e.Block().Postings(ctx, tenant, ms)
-		var got []string
-		if err == nil {
-			got, err = inBlock(e.Block(), bm)
-		}
+		got, lost, err := v.stringsInBlock(ctx, e, tenant, tr, ms, inBlock)
+		warnings = append(warnings, lost...)
 		switch {
 		case errors.Is(err, partition.ErrCorrupt):
 			warnings = append(warnings, err)
@@ -61,13 +70,11 @@ func (v *View) strings(ctx context.Context, tenant uint32, tr model.TimeRange, l
 		}
 		all = append(all, got...)
 	}
-	if len(v.st.buffersIn(tr)) > 0 {
-		got, err := inHead()
-		if err != nil {
-			return nil, warnings, err
-		}
-		all = append(all, got...)
+	got, err := v.stringsInHead(ctx, tenant, tr, ms, inHead, inSeries)
+	if err != nil {
+		return nil, warnings, err
 	}
+	all = append(all, got...)
 	sort.Strings(all)
 	all = slices.Compact(all)
 	if limit > 0 && len(all) > limit {
@@ -76,5 +83,52 @@ func (v *View) strings(ctx context.Context, tenant uint32, tr model.TimeRange, l
 	if all == nil {
 		all = []string{}
 	}
-	return all, warnings, nil
+	return all, warnings[:min(len(warnings), mostWarnings)], nil
+}
+
+// stringsInBlock returns what inBlock gives for the series that match and have
+// a chunk in the range.
+func (v *View) stringsInBlock(ctx context.Context, e *partition.Entry, tenant uint32, tr model.TimeRange, ms []*match.Matcher,
+	inBlock func(*partition.Block, *roaring.Bitmap) ([]string, error)) (got []string, lost []error, err error) {
+	// All series of a tenant match no matchers at all; the bitmap is needed
+	// because a block holds all tenants.
+	bm, err := e.Block().Postings(ctx, tenant, ms)
+	if err != nil {
+		return nil, nil, err
+	}
+	deletions, err := e.Deletions(ctx, v.st.tombstones)
+	if err != nil {
+		return nil, nil, err
+	}
+	if lost, err = e.Block().PresentIn(ctx, bm, tr, deletions); err != nil {
+		return nil, nil, err
+	}
+	got, err = inBlock(e.Block(), bm)
+	return got, lost, err
+}
+
+// stringsInHead returns what the head has of series with samples in the range.
+func (v *View) stringsInHead(ctx context.Context, tenant uint32, tr model.TimeRange, ms []*match.Matcher,
+	inHead func(model.TimeRange, []*head.Buffer) ([]string, error), inSeries func(labels.Labels, func(string))) ([]string, error) {
+	buffers := v.st.buffersIn(tr)
+	if len(buffers) == 0 {
+		return nil, nil
+	}
+	deleted, err := v.st.frozenDeletions(tenant)
+	if err != nil {
+		return nil, err
+	}
+	if len(deleted) == 0 {
+		return inHead(tr, buffers)
+	}
+	set := &SeriesSet{view: v, deleted: deleted}
+	join := joiner{set: set, tenant: tenant, places: 1}
+	if err := join.addHead(ctx, tr, ms); err != nil {
+		return nil, err
+	}
+	seen := make(map[string]bool)
+	for _, s := range set.series {
+		inSeries(s.Labels, func(text string) { seen[text] = true })
+	}
+	return slices.Collect(maps.Keys(seen)), nil
 }

@@ -78,8 +78,9 @@ func (s *SeriesSet) warn(err error) {
 }
 
 // Select returns the series of a tenant that match all matchers and may have
-// samples in the range. A series without samples there can be among them: what
-// blocks know of time is coarser than a range.
+// samples in the range: a chunk of a block or the samples in memory, from the
+// first to the last, overlap it, and deletions leave something of that. A series
+// with a gap of its own as long as the range can be among them.
 func (v *View) Select(ctx context.Context, tenant uint32, tr model.TimeRange, matchers ...*labels.Matcher) (*SeriesSet, error) {
 	set := &SeriesSet{view: v}
 	tr = v.st.visible(tr)
@@ -100,7 +101,7 @@ func (v *View) Select(ctx context.Context, tenant uint32, tr model.TimeRange, ma
 		if e.Block() == nil {
 			continue
 		}
-		if err := join.addBlock(ctx, e, ms); err != nil {
+		if err := join.addBlock(ctx, e, tr, ms); err != nil {
 			if !errors.Is(err, partition.ErrCorrupt) {
 				return nil, err
 			}
@@ -118,6 +119,17 @@ func (v *View) Select(ctx context.Context, tenant uint32, tr model.TimeRange, ma
 // the range.
 func (s *state) inHead(ref model.Ref, tr model.TimeRange) bool {
 	return s.active.Has(ref, tr) || s.frozen != nil && s.frozen.Has(ref, tr)
+}
+
+// isDeleted reports whether deletions leave nothing in the range of a series of
+// the head.
+func (s *SeriesSet) isDeleted(ref model.Ref, tr model.TimeRange, ls labels.Labels) bool {
+	st := s.view.st
+	if len(s.deleted) == 0 || st.active.Has(ref, tr) {
+		return false
+	}
+	span, ok := st.frozen.Span(ref)
+	return !ok || deletedOf(s.deleted, ls).Covers(span.Intersect(tr))
 }
 
 // overlapping returns the blocks that may have samples in a range, oldest

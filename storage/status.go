@@ -173,7 +173,7 @@ func (v *View) countSeries(ctx context.Context) (uint64, error) {
 			ids = append(ids, id.Hi)
 		}
 	}
-	refs, err := v.db.head.Select(ctx, 0, nil, v.st.buffers()...)
+	refs, err := v.db.head.Select(ctx, 0, nil, model.AllTime, v.st.buffers()...)
 	if err != nil {
 		return 0, err
 	}

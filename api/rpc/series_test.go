@@ -246,3 +246,39 @@ func TestExplainCountsWithoutReading(t *testing.T) {
 		t.Errorf("parse error: %v", err)
 	}
 }
+
+// A series that ended before the range is neither listed nor are its labels.
+func TestSeriesAndLabelsOfARange(t *testing.T) {
+	s := newServer(t, Options{})
+	b := s.DB.NewBatch("test")
+	for i, pod := range []string{"gone", "live"} {
+		ref, err := b.Resolve(model.Hash{Hi: 77, Lo: uint64(i)}, labels.FromStrings("__name__", "old_v", "pod", pod))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Float(ref, (promtest.End-int64(1-i)*4*3600)*1000, 0, 1)
+	}
+	if _, err := b.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.DB.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	start, end := int64(promtest.End-600)*1000, int64(promtest.End)*1000
+	series, _, _ := s.raw(t, &tsdbv1.SeriesRequest{Selectors: []string{"old_v"}, StartMs: start, EndMs: end, LabelsOnly: true})
+	if len(series) != 1 || !strings.Contains(series[0], "live") {
+		t.Errorf("series %q", series)
+	}
+	stream, err := s.LabelValues(t.Context(), &tsdbv1.LabelValuesRequest{Name: "pod", Selectors: []string{"old_v"}, StartMs: &start, EndMs: &end})
+	frames, err := all(t, stream, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var values []string
+	for _, f := range frames {
+		values = append(values, f.Values...)
+	}
+	if !reflect.DeepEqual(values, []string{"live"}) {
+		t.Errorf("values %q", values)
+	}
+}

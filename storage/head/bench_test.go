@@ -269,7 +269,7 @@ func BenchmarkSelect(b *testing.B) {
 			began := cpu()
 			defer func() { reportCPU(b, began, 1, "op") }()
 			for b.Loop() {
-				if refs, err := h.Select(context.Background(), 0, compiled(ms...)); err != nil || len(refs) == 0 {
+				if refs, err := h.Select(context.Background(), 0, compiled(ms...), model.AllTime); err != nil || len(refs) == 0 {
 					b.Fatal(len(refs), err)
 				}
 			}

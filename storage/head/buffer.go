@@ -147,8 +147,23 @@ func runlock(mu *sync.RWMutex) {
 // and their first and last time overlap it.
 func (b *Buffer) Has(ref model.Ref, tr model.TimeRange) bool {
 	defer runlock(b.rlock(ref.Shard()))
-	p := &b.shards[ref.Shard()]
-	slot := ref.Slot()
+	return b.shards[ref.Shard()].has(ref.Slot(), tr)
+}
+
+// Span returns the range from the first to the last sample of a series, false
+// if there are none.
+func (b *Buffer) Span(ref model.Ref) (model.TimeRange, bool) {
+	defer runlock(b.rlock(ref.Shard()))
+	p, slot := &b.shards[ref.Shard()], ref.Slot()
+	if !p.has(slot, model.AllTime) {
+		return model.TimeRange{}, false
+	}
+	st := p.states.at(slot)
+	return model.Inclusive(st.minT, st.t), true
+}
+
+// has is Has for a slot; the caller holds the lock that readers need.
+func (p *bufferShard) has(slot uint32, tr model.TimeRange) bool {
 	if !p.present.has(slot) {
 		return false
 	}

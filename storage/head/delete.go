@@ -16,7 +16,7 @@ func (s *Shard) DeleteLocked(b *Buffer, tenant uint32, ms []*match.Matcher, tr m
 	p.begin(s.slots)
 	var all model.Samples
 	sc := &p.scratch
-	q := newSelection(tenant, ms, nil)
+	q := newSelection(tenant, ms, model.AllTime, nil)
 	q.locked = true
 	for _, slot := range q.run(s) {
 		if !p.present.has(slot) {

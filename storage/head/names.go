@@ -7,17 +7,18 @@ import (
 	"strings"
 
 	"tsdb/internal/match"
+	"tsdb/internal/model"
 )
 
 // LabelNames returns the label names of the series of a tenant that match all
 // matchers, sorted. With a list of buffers, which may be empty, only series with
 // samples or exemplars in one of them count.
-func (h *Head) LabelNames(ctx context.Context, tenant uint32, ms []*match.Matcher, in ...*Buffer) ([]string, error) {
+func (h *Head) LabelNames(ctx context.Context, tenant uint32, ms []*match.Matcher, tr model.TimeRange, in ...*Buffer) ([]string, error) {
 	if err := match.Compile(ms); err != nil {
 		return nil, err
 	}
 	found := make(map[string]struct{})
-	q := newSelection(tenant, ms, in)
+	q := newSelection(tenant, ms, tr, in)
 	for i := range h.shards {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -40,8 +41,8 @@ func (h *Head) LabelNames(ctx context.Context, tenant uint32, ms []*match.Matche
 
 // LabelValues returns the values that a label has in the series of a tenant
 // that match all matchers, sorted. With a list of buffers, which may be empty,
-// only series with samples or exemplars in one of them count.
-func (h *Head) LabelValues(ctx context.Context, tenant uint32, name string, ms []*match.Matcher, in ...*Buffer) ([]string, error) {
+// only series with samples in one of them count: see Select.
+func (h *Head) LabelValues(ctx context.Context, tenant uint32, name string, ms []*match.Matcher, tr model.TimeRange, in ...*Buffer) ([]string, error) {
 	if name == tenantName {
 		return nil, nil
 	}
@@ -49,7 +50,7 @@ func (h *Head) LabelValues(ctx context.Context, tenant uint32, name string, ms [
 		return nil, err
 	}
 	found := make(map[string]struct{})
-	q := newSelection(tenant, ms, in)
+	q := newSelection(tenant, ms, tr, in)
 	var values []string // views, which are copied without the lock
 	for i := range h.shards {
 		if err := ctx.Err(); err != nil {

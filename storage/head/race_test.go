@@ -149,7 +149,7 @@ func TestConcurrentUse(t *testing.T) {
 				d.checkSeries(t, labelsOf(w, k), float64(k*2+w))
 				if n%16 == 0 {
 					d.reading.RLock()
-					if _, err := d.h.LabelValues(context.Background(), 0, "k", nil, d.view().active); err != nil {
+					if _, err := d.h.LabelValues(context.Background(), 0, "k", nil, model.AllTime, d.view().active); err != nil {
 						t.Error(err)
 					}
 					d.reading.RUnlock()
@@ -192,7 +192,7 @@ func (d *small) checkSeries(t *testing.T, ls labels.Labels, value float64) {
 	v := d.view()
 	var ms []*labels.Matcher
 	ls.Range(func(l labels.Label) { ms = append(ms, labels.MustNewMatcher(labels.MatchEqual, l.Name, l.Value)) })
-	refs, err := d.h.Select(context.Background(), 0, compiled(ms...))
+	refs, err := d.h.Select(context.Background(), 0, compiled(ms...), model.AllTime)
 	if err != nil || len(refs) > 1 {
 		t.Errorf("%v: %d series, %v", ls, len(refs), err)
 		return

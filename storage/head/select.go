@@ -11,14 +11,15 @@ import (
 // Select returns the series of a tenant that match all matchers, as Prometheus
 // matches: a label that is not there has the empty value. They come by shard,
 // then by slot. With a list of buffers, which may be empty, only series with
-// samples or exemplars in one of them are returned. Each shard is looked at under its read lock, one after the
-// other: a series made or evicted meanwhile may or may not be among them.
-func (h *Head) Select(ctx context.Context, tenant uint32, ms []*match.Matcher, in ...*Buffer) ([]model.Ref, error) {
+// samples in one of them are returned whose first and last time there overlap
+// tr. Each shard is looked at under its read lock, one after the other: a series
+// made or evicted meanwhile may or may not be among them.
+func (h *Head) Select(ctx context.Context, tenant uint32, ms []*match.Matcher, tr model.TimeRange, in ...*Buffer) ([]model.Ref, error) {
 	if err := match.Compile(ms); err != nil {
 		return nil, err
 	}
 	var refs []model.Ref
-	q := newSelection(tenant, ms, in)
+	q := newSelection(tenant, ms, tr, in)
 	for i := range h.shards {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -40,9 +41,10 @@ func (h *Head) Select(ctx context.Context, tenant uint32, ms []*match.Matcher, i
 type selection struct {
 	tenant uint32
 	ms     []condition
-	in     []*Buffer
-	wanted *condition // that run could not answer: its answers are to be prepared
-	locked bool       // the shard's lock may not be given up: nothing is prepared
+	in     []*Buffer       // if not nil: series need samples in one of these,
+	tr     model.TimeRange // in this range
+	wanted *condition      // that run could not answer: its answers are to be prepared
+	locked bool            // the shard's lock may not be given up: nothing is prepared
 
 	// Scratch, reused from shard to shard.
 	slots []uint32
@@ -63,8 +65,8 @@ type condition struct {
 	prepared answers
 }
 
-func newSelection(tenant uint32, ms []*match.Matcher, in []*Buffer) *selection {
-	q := &selection{tenant: tenant, in: in}
+func newSelection(tenant uint32, ms []*match.Matcher, tr model.TimeRange, in []*Buffer) *selection {
+	q := &selection{tenant: tenant, tr: tr, in: in}
 	for _, m := range ms {
 		c := condition{Matcher: m, matchesEmpty: m.Matches("")}
 		// A list is of use on one side only: {=, =~} list what matches and do
@@ -240,7 +242,7 @@ func (q *selection) run(s *Shard) []uint32 {
 	}
 	if q.in != nil {
 		q.slots = slices.DeleteFunc(q.slots, func(slot uint32) bool {
-			return !slices.ContainsFunc(q.in, func(b *Buffer) bool { return b.shards[s.number].present.has(slot) })
+			return !slices.ContainsFunc(q.in, func(b *Buffer) bool { return b.shards[s.number].has(slot, q.tr) })
 		})
 	}
 	return q.slots

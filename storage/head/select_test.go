@@ -110,10 +110,15 @@ func checkSelect(t *testing.T, r *rand.Rand, h *Head, series map[model.Ref]known
 			in = []*Buffer{b}
 		}
 		tenant := uint32(r.IntN(3)) * 7
+		tr := model.AllTime
+		if r.IntN(2) == 0 { // samples lie at the numbers of generations
+			tr.Min = int64(r.IntN(6))
+			tr.Max = tr.Min + int64(r.IntN(4))
+		}
 		want := map[model.Ref]bool{}
 		names, values := map[string]bool{}, map[string]bool{}
 		for ref, k := range series {
-			ok := k.tenant == tenant && (in == nil || b.Has(ref, model.AllTime))
+			ok := k.tenant == tenant && (in == nil || b.Has(ref, tr))
 			for _, m := range ms {
 				ok = ok && matches(m, k.ls.Get(m.Name))
 			}
@@ -125,7 +130,7 @@ func checkSelect(t *testing.T, r *rand.Rand, h *Head, series map[model.Ref]known
 				}
 			}
 		}
-		got, err := h.Select(ctx, tenant, compiled(ms...), in...)
+		got, err := h.Select(ctx, tenant, compiled(ms...), tr, in...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,14 +144,14 @@ func checkSelect(t *testing.T, r *rand.Rand, h *Head, series map[model.Ref]known
 				return
 			}
 		}
-		if got, err := h.Select(ctx, tenant, compiled(ms...), []*Buffer{}...); err != nil || len(got) != 0 {
+		if got, err := h.Select(ctx, tenant, compiled(ms...), tr, []*Buffer{}...); err != nil || len(got) != 0 {
 			t.Errorf("%v: %d series in no buffer", ms, len(got))
 		}
-		gotNames, err := h.LabelNames(ctx, tenant, compiled(ms...), in...)
+		gotNames, err := h.LabelNames(ctx, tenant, compiled(ms...), tr, in...)
 		if want := slices.Sorted(maps.Keys(names)); err != nil || !slices.Equal(gotNames, want) {
 			t.Errorf("%v of tenant %d: label names %v, want %v", ms, tenant, gotNames, want)
 		}
-		gotValues, err := h.LabelValues(ctx, tenant, "a", compiled(ms...), in...)
+		gotValues, err := h.LabelValues(ctx, tenant, "a", compiled(ms...), tr, in...)
 		if want := slices.Sorted(maps.Keys(values)); err != nil || !slices.Equal(gotValues, want) {
 			t.Errorf("%v of tenant %d: label values %v, want %v", ms, tenant, gotValues, want)
 		}
@@ -183,18 +188,18 @@ func TestSelectOverManyValues(t *testing.T) {
 				want++
 			}
 		}
-		got, err := h.Select(context.Background(), 0, compiled(ms...))
+		got, err := h.Select(context.Background(), 0, compiled(ms...), model.AllTime)
 		if err != nil || len(got) != want {
 			t.Errorf("%v: %d series, %v, want %d", ms, len(got), err, want)
 		}
-		values, err := h.LabelValues(context.Background(), 0, "i", compiled(ms...))
+		values, err := h.LabelValues(context.Background(), 0, "i", compiled(ms...), model.AllTime)
 		if wantValues := want; err != nil || len(values) != wantValues {
 			t.Errorf("%v: %d values, %v, want %d", ms, len(values), err, wantValues)
 		}
 	}
 
 	s := h.Shard(5)
-	q := newSelection(0, compiled(match(labels.MatchRegexp, "i", ".*7")), nil)
+	q := newSelection(0, compiled(match(labels.MatchRegexp, "i", ".*7")), model.AllTime, nil)
 	if q.run(s); q.wanted == nil {
 		t.Fatal("many values were evaluated under the lock")
 	}
