@@ -49,6 +49,15 @@ func ReadManifest(fsys vfs.FS, dir string) (*State, Torn, error) {
 	return best.State, best.Torn, nil
 }
 
+// NewestManifest returns what the copy says that is to be taken.
+func NewestManifest(copies []ManifestCopy) (*State, error) {
+	best, err := newestCopy(copies)
+	if err != nil {
+		return nil, err
+	}
+	return best.State, nil
+}
+
 // newestCopy decides which copy of a MANIFEST holds. An edit is written to the
 // second copy once it is durable in the first, so both tell one history and the
 // one that goes further is right, whichever it is. A copy that is missing,

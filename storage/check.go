@@ -27,6 +27,9 @@ type CheckReport struct {
 	Notes  []Finding `json:"notes"`  // what a crash leaves and the next start clears away
 	Blocks int       `json:"blocks"` // files verified
 	Bytes  int64     `json:"bytes"`  // of blocks and log
+	// Running tells that a server had the directory open: its log, which it is
+	// writing, was left out.
+	Running bool `json:"running"`
 }
 
 // maxFindings bounds each list of a report.
@@ -39,16 +42,26 @@ func add(list *[]Finding, f Finding) {
 }
 
 // Check verifies every file of a data directory without changing any: MANIFEST,
-// blocks, log, and that they agree. Damage is no error; an error means that the
-// directory could not be checked: it does not exist, a process has it open
-// (ErrInUse), or files could not be read.
+// blocks, log, and that they agree. Beside a server that has the directory open
+// it verifies MANIFEST and blocks as they are at one moment, and leaves out the
+// log and files that are being written. Damage is no error; an error means that
+// the directory could not be checked: it does not exist, or files could not be
+// read.
 func Check(ctx context.Context, fs vfs.FS, dir string) (*CheckReport, error) {
+	c := &checker{ctx: ctx, fs: fs, dir: dir, report: &CheckReport{Damage: []Finding{}, Notes: []Finding{}}}
 	unlock, err := lockToRead(fs, dir)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrInUse):
+		c.report.Running = true
+		c.note(partition.WALDir, 0, "not verified: a server has it open and writes to it")
+		if err := c.checkBlocks(nil); err != nil {
+			return nil, err
+		}
+		return c.report, nil
+	case err != nil:
 		return nil, err
 	}
 	defer unlock()
-	c := &checker{ctx: ctx, fs: fs, dir: dir, report: &CheckReport{Damage: []Finding{}, Notes: []Finding{}}}
 	log, err := c.checkLog()
 	if err != nil {
 		return nil, err
@@ -62,7 +75,7 @@ func Check(ctx context.Context, fs vfs.FS, dir string) (*CheckReport, error) {
 // isDataDir returns an error if dir is not a data directory. One that has lost
 // its log still is.
 func isDataDir(fs vfs.FS, dir string) (err error) {
-	for _, name := range []string{partition.WALDir, partition.ManifestName, partition.SegmentsName} {
+	for _, name := range []string{partition.WALDir, partition.ManifestName, partition.TwinName, partition.SegmentsName} {
 		if _, err = fs.Stat(path.Join(dir, name)); err == nil {
 			return nil
 		}
@@ -110,38 +123,50 @@ func (c *checker) checkLog() (*wal.Recovery, error) {
 	})
 }
 
-// checkBlocks reads the MANIFEST, and every block from front to back.
+// checkBlocks reads the MANIFEST, and every block from front to back. log is nil
+// beside a running server.
 func (c *checker) checkBlocks(log *wal.Recovery) error {
-	copies := partition.ReadManifestCopies(c.fs, c.dir)
-	st, _, err := partition.ReadManifest(c.fs, c.dir)
-	defer c.checkLoss(log, st)
+	edit := uint64(0)
+	if log != nil {
+		edit = log.Report().Edit
+	}
+	l, err := openListed(c.fs, c.dir)
+	defer l.close()
+	if log != nil {
+		defer c.checkLoss(log, l.state)
+	}
 	switch {
-	case errors.Is(err, iofs.ErrNotExist) && log.Report().Edit == 0:
+	case errors.Is(err, iofs.ErrNotExist) && edit == 0:
 		c.note(partition.ManifestName, 0, "there is none yet")
 		return nil
 	case errors.Is(err, iofs.ErrNotExist):
-		c.damage(partition.ManifestName, 0, "missing, the log names edit %d", log.Report().Edit)
+		c.damage(partition.ManifestName, 0, "missing, the log names edit %d", edit)
 		return nil
 	case err != nil && !errors.Is(err, partition.ErrCorrupt):
 		return err
 	}
-	c.checkCopies(copies, st)
+	found := len(c.report.Damage)
+	c.checkCopies(l.copies, l.state)
 	if err != nil {
-		if len(c.report.Damage) == 0 { // both can be read, and contradict each other
+		if len(c.report.Damage) == found { // both can be read, and contradict each other
 			c.damage(partition.ManifestName, 0, "%v", err)
 		}
 		return nil
 	}
-	if edit := log.Report().Edit; edit > st.Number {
+	st := l.state
+	if edit > st.Number {
 		c.damage(partition.ManifestName, 0, "ends at edit %d, the log names edit %d", st.Number, edit)
 	}
 	if err := st.Check(); err != nil {
 		c.damage(partition.ManifestName, 0, "%v", err)
 	}
 	for _, b := range st.Sorted() {
-		if err := c.checkBlock(b.BlockInfo); err != nil {
+		if err := c.checkBlock(l, b.BlockInfo); err != nil {
 			return err
 		}
+	}
+	if c.report.Running {
+		return nil // files that are not listed are being written or removed
 	}
 	return c.checkUnlisted(st)
 }
@@ -161,6 +186,8 @@ func (c *checker) checkCopies(copies []partition.ManifestCopy, st *partition.Sta
 			c.damage(m.Name, d.Offset, "%v", m.Err)
 		case m.Err != nil:
 			c.damage(m.Name, 0, "%v", m.Err)
+		case c.report.Running && m.Err == nil && (twin || st == nil || m.State.Number >= st.Number):
+			// What it lacks, or is torn, is being written.
 		case st != nil && m.State.Number < st.Number && twin:
 			c.note(m.Name, m.Torn.Offset, "ends at edit %d of %d; the next edit or start writes it anew", m.State.Number, st.Number)
 		case st != nil && m.State.Number < st.Number:
@@ -188,10 +215,9 @@ func (c *checker) checkLoss(log *wal.Recovery, st *partition.State) {
 	c.damage(partition.SegmentsName, 0, "lists segments that are gone: the next start refuses; put them back, or accept the loss with the token %s", loss.Token())
 }
 
-func (c *checker) checkBlock(want partition.BlockInfo) error {
-	b, err := partition.OpenBlock(c.fs, c.dir, want.Name, nil)
+func (c *checker) checkBlock(l *listedBlocks, want partition.BlockInfo) error {
 	var d *partition.DamageError
-	switch {
+	switch err := l.errs[want.Name]; {
 	case errors.Is(err, iofs.ErrNotExist):
 		c.damage(want.Name, 0, "listed in the MANIFEST and missing")
 		return nil
@@ -201,7 +227,7 @@ func (c *checker) checkBlock(want partition.BlockInfo) error {
 	case err != nil:
 		return err
 	}
-	defer func() { _ = b.Close() }() // it was only read
+	b := l.blocks[want.Name]
 	got := b.Info()
 	c.report.Blocks++
 	c.report.Bytes += got.Size

@@ -3,6 +3,7 @@ package storage
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -17,24 +18,31 @@ import (
 )
 
 // Inspect writes what a data directory holds: partitions and blocks, and where
-// the bytes of the blocks go. It changes nothing; the error is ErrInUse while a
-// process has the directory open.
+// the bytes of the blocks go. It changes nothing. Beside a server that has the
+// directory open it leaves out the log.
 func Inspect(ctx context.Context, fs vfs.FS, dir string, out io.Writer) error {
+	log := "log in use by a running server"
 	unlock, err := lockToRead(fs, dir)
+	switch {
+	case errors.Is(err, ErrInUse):
+	case err != nil:
+		return err
+	default:
+		defer unlock()
+		rec, err := wal.Scan(fs, path.Join(dir, partition.WALDir), scanOptions(dir))
+		if err != nil {
+			return err
+		}
+		log = fmt.Sprintf("log %d bytes, %d frames", rec.Report().Bytes, rec.Report().Frames)
+	}
+	l, err := openListed(fs, dir)
+	defer l.close()
 	if err != nil {
 		return err
 	}
-	defer unlock()
-	st, _, err := partition.ReadManifest(fs, dir)
-	if err != nil {
-		return err
-	}
-	rec, err := wal.Scan(fs, path.Join(dir, partition.WALDir), scanOptions(dir))
-	if err != nil {
-		return err
-	}
+	st := l.state
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "edit %d\tgenerations in the log from %d\tlog %d bytes, %d frames\n", st.Number, st.WALLow, rec.Report().Bytes, rec.Report().Frames)
+	fmt.Fprintf(w, "edit %d\tgenerations in the log from %d\t%s\n", st.Number, st.WALLow, log)
 	if st.Floor != partition.NoFloor {
 		fmt.Fprintf(w, "retention floor\t%s\n", stamp(st.Floor))
 	}
@@ -52,19 +60,15 @@ func Inspect(ctx context.Context, fs vfs.FS, dir string, out io.Writer) error {
 		fmt.Fprintf(w, "%s\t%v\t%d-%d\t%d\t%d\t%d\t%s\t%s\n", day, b.Level, b.MinGen, b.MaxGen, b.Series, b.Samples, b.Size, perSample(b.Size, b.Samples), b.Name)
 		samples += b.Samples
 		bytes += b.Size
-		block, err := partition.OpenBlock(fs, dir, b.Name, nil)
-		if err != nil {
+		if err := l.errs[b.Name]; err != nil {
 			fmt.Fprintf(w, "\t\t\t\t\t\t\tunreadable: %v\n", err)
 			continue
 		}
-		stats, err := block.Stats(ctx)
+		stats, err := l.blocks[b.Name].Stats(ctx)
 		if err == nil {
 			sum.Add(stats)
 		} else {
 			fmt.Fprintf(w, "\t\t\t\t\t\t\tno statistics: %v\n", err)
-		}
-		if err := block.Close(); err != nil {
-			return err
 		}
 	}
 	fmt.Fprintf(w, "total\t\t\t\t%d\t%d\t%s\t\n", samples, bytes, perSample(bytes, samples))

@@ -13,8 +13,8 @@ import (
 
 const inspectSynopsis = `tsdb inspect --data DIR | --file PATH
 
-Shows partitions, blocks and bytes a sample of a data directory on which no
-server runs, or one file of it as offset, bytes, meaning.`
+Shows partitions, blocks and bytes a sample of a data directory, on which a
+server may run, or one file of it as offset, bytes, meaning.`
 
 // inspect describes a data directory or a file.
 func inspect(args []string, stdout io.Writer) error {
