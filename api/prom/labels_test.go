@@ -31,20 +31,20 @@ func TestSeriesAndLabelsOfARange(t *testing.T) {
 		t.Helper()
 		start, end := fmt.Sprint(promtest.End-600), fmt.Sprint(promtest.End)
 		var sets []map[string]string
-		s.get(t, "/api/v1/series", "match[]", "old_v", "start", start, "end", end).data(t, &sets)
+		s.get(t, "/series", "match[]", "old_v", "start", start, "end", end).data(t, &sets)
 		if len(sets) != 1 || sets[0]["pod"] != "live" {
 			t.Errorf("%s: series %v", when, sets)
 		}
 		var values, names []string
-		s.get(t, "/api/v1/label/pod/values", "start", start, "end", end).data(t, &values)
+		s.get(t, "/label/pod/values", "start", start, "end", end).data(t, &values)
 		if !slices.Equal(values, []string{"live"}) {
 			t.Errorf("%s: values %q", when, values)
 		}
-		s.get(t, "/api/v1/labels", "match[]", "old_v", "start", start, "end", end).data(t, &names)
+		s.get(t, "/labels", "match[]", "old_v", "start", start, "end", end).data(t, &names)
 		if !slices.Equal(names, []string{"__name__", "live_label", "pod"}) {
 			t.Errorf("%s: names %q", when, names)
 		}
-		s.get(t, "/api/v1/label/pod/values", "limit", "1", "start", fmt.Sprint(promtest.End-5*3600), "end", end).data(t, &values)
+		s.get(t, "/label/pod/values", "limit", "1", "start", fmt.Sprint(promtest.End-5*3600), "end", end).data(t, &values)
 		if !slices.Equal(values, []string{"gone"}) {
 			t.Errorf("%s: first value of five hours: %q", when, values)
 		}
