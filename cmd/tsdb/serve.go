@@ -195,7 +195,9 @@ func (s *service) run(ctx context.Context) error {
 // error.
 func (s *service) open(ctx context.Context) error {
 	begin := time.Now()
-	db, err := storage.Open(ctx, vfs.OS, s.dataDir, s.storageOptions())
+	// Clients see errors: they need not learn where the directory is.
+	fsys, dir := vfs.NewRelative(vfs.OS, filepath.ToSlash(s.dataDir))
+	db, err := storage.Open(ctx, fsys, dir, s.storageOptions())
 	if ctx.Err() != nil {
 		if err == nil {
 			s.database.set(db) // for shutdown to close
@@ -243,7 +245,7 @@ func (s *service) explain(err error) error {
 		return fmt.Errorf("open %s: %w. If the files are elsewhere (is the disk of %s mounted?), put them back and start again. "+
 			"To go on without these samples: tsdb repair --data %s --accept-log-loss=%s", s.dataDir, err, filepath.Join(s.dataDir, "wal"), s.dataDir, lost.Token)
 	case errors.Is(err, storage.ErrInUse):
-		return fmt.Errorf("%w: stop that one, or choose another directory with --data", err)
+		return fmt.Errorf("open %s: %w: stop that one, or choose another directory with --data", s.dataDir, err)
 	case errors.Is(err, storage.ErrManifestDamaged):
 		return fmt.Errorf("open %s: %w. What can be done is shown by: tsdb repair --data %s", s.dataDir, err, s.dataDir)
 	case errors.Is(err, storage.ErrNewerFormat):

@@ -13,9 +13,11 @@ import (
 // OS is the file system of the machine.
 var OS FS = osFS{}
 
+// What is made is for its owner, and for a group that backs it up or looks at
+// it. What is there already keeps its mode: somebody has chosen it.
 const (
-	fileMode fs.FileMode = 0o644
-	dirMode  fs.FileMode = 0o755
+	fileMode fs.FileMode = 0o640
+	dirMode  fs.FileMode = 0o750
 )
 
 type osFS struct{}

@@ -13,6 +13,16 @@ import (
 // every runs a test of behaviour that all file systems share.
 func every(t *testing.T, test func(t *testing.T, fs FS, dir string)) {
 	t.Run("os", func(t *testing.T) { test(t, OS, filepath.ToSlash(t.TempDir())) })
+	t.Run("relative os", func(t *testing.T) {
+		fs, dir := NewRelative(OS, filepath.ToSlash(t.TempDir()))
+		test(t, fs, dir)
+	})
+	t.Run("relative mem", func(t *testing.T) {
+		mem := NewMem()
+		must(t, mem.MkdirAll("/srv/data"))
+		fs, dir := NewRelative(mem, "/srv/data")
+		test(t, fs, dir)
+	})
 	t.Run("mem", func(t *testing.T) { test(t, NewMem(), "/") })
 	t.Run("fault", func(t *testing.T) { test(t, NewFault(NewMem()), "/") })
 }
