@@ -185,7 +185,12 @@ func (e *Engine) NewInstantQuery(ctx context.Context, q promstorage.Queryable, o
 	if err != nil {
 		return nil, err
 	}
-	p.prometheus = func() (promql.Query, error) { return e.inner.NewInstantQuery(ctx, src, opts, qs, ts) }
+	p.prometheus = func() (promql.Query, error) {
+		if err := checkNanoseconds(ts); err != nil {
+			return nil, err
+		}
+		return e.inner.NewInstantQuery(ctx, src, opts, qs, ts)
+	}
 	return &run{Query: p, src: src, timeout: e.timeout}, nil
 }
 
@@ -198,6 +203,9 @@ func (e *Engine) NewRangeQuery(ctx context.Context, q promstorage.Queryable, opt
 		return nil, err
 	}
 	p.prometheus = func() (promql.Query, error) {
+		if err := checkNanoseconds(start, end); err != nil {
+			return nil, err
+		}
 		return e.inner.NewRangeQuery(ctx, src, opts, qs, start, end, interval)
 	}
 	return &run{Query: p, src: src, timeout: e.timeout}, nil

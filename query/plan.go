@@ -121,7 +121,7 @@ type moment struct {
 
 func momentOf(at *int64, offset time.Duration) moment {
 	if at != nil {
-		return moment{fixed: true, place: *at - offset.Milliseconds()}
+		return moment{fixed: true, place: clampTime(model.SubTime(*at, offset.Milliseconds()))}
 	}
 	return moment{offset: offset.Milliseconds()}
 }
@@ -146,7 +146,8 @@ func (m moment) ends(g grid) (first, step int64) {
 // asOffset returns the moment as Prometheus keeps it: as an offset from the
 // first time of the evaluation.
 func (m moment) asOffset(g grid) time.Duration {
-	return time.Duration(g.start-m.seen(g.start)) * time.Millisecond
+	const most = math.MaxInt64 / int64(time.Millisecond) // as in Prometheus, an offset ends there
+	return time.Duration(min(max(model.SubTime(g.start, m.seen(g.start)), -most), most)) * time.Millisecond
 }
 
 // selector returns what a vector selector reads for windows of a range; 0 is
@@ -337,12 +338,12 @@ func (p *planner) subquery(e *parser.SubqueryExpr, g grid) (*subqueryNode, error
 	if g.n == 0 {
 		n.inner = grid{start: g.start, step: step}
 	} else {
-		from := m.seen(g.start) - e.Range.Milliseconds()
+		from := clampTime(m.seen(g.start) - e.Range.Milliseconds())
 		start := step * (from / step)
 		if start <= from {
 			start += step
 		}
-		n.inner = newGrid(start, m.seen(g.last()), step)
+		n.inner = newGrid(start, clampTime(m.seen(g.last())), step)
 	}
 	var err error
 	n.child, err = p.expr(e.Expr, n.inner)
@@ -409,8 +410,3 @@ func absentLabels(e parser.Expr) labels.Labels {
 // evalError is an error of the query itself that Prometheus raises with the
 // same words.
 func evalErrorf(format string, args ...any) error { return fmt.Errorf(format, args...) }
-
-// clampTime keeps the arithmetic of absurd ranges from wrapping around.
-func clampTime(t int64) int64 {
-	return min(max(t, math.MinInt64/4), math.MaxInt64/4)
-}

@@ -2,7 +2,6 @@ package query
 
 import (
 	"context"
-	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -57,10 +56,7 @@ func (q *Queryable) Querier(mint, maxt int64) (promstorage.Querier, error) {
 
 // inclusive returns the half-open range of the times from mint to maxt.
 func inclusive(mint, maxt int64) model.TimeRange {
-	if maxt < math.MaxInt64 {
-		maxt++
-	}
-	return model.TimeRange{Min: mint, Max: maxt}
+	return model.Inclusive(mint, maxt)
 }
 
 // querier reads one view.

@@ -53,20 +53,28 @@ func contains(words, word string) bool {
 // The ends of the time line as Prometheus and its clients write them: they do
 // not fit into four digits of a year.
 var (
-	minTime = time.Unix(math.MinInt64/1000+62135596801, 0).UTC()
-	maxTime = time.Unix(math.MaxInt64/1000-62135596801, 999999999).UTC()
+	minTime = time.UnixMilli(query.MinTime).UTC()
+	maxTime = time.UnixMilli(query.MaxTime).Add(999_999).UTC()
 
 	minTimeText = minTime.Format(time.RFC3339Nano)
 	maxTimeText = maxTime.Format(time.RFC3339Nano)
 )
 
-// parseTime reads Unix seconds with decimals or RFC 3339. Milliseconds count,
-// what is finer is rounded.
+// parseTime reads Unix seconds with decimals or RFC 3339. Milliseconds count;
+// finer digits are rounded. Times before minTime and after maxTime, but in int64
+// milliseconds, are taken for those.
 func parseTime(s string) (time.Time, error) {
 	if t, err := strconv.ParseFloat(s, 64); err == nil && math.Abs(t) <= math.MaxInt64/1000 {
 		whole, part := math.Modf(t)
 		part = math.Round(part*1000) / 1000
-		return time.Unix(int64(whole), int64(part*float64(time.Second))).UTC(), nil
+		at := time.Unix(int64(whole), int64(part*float64(time.Second))).UTC()
+		switch {
+		case at.Before(minTime):
+			return minTime, nil
+		case at.After(maxTime):
+			return maxTime, nil
+		}
+		return at, nil
 	}
 	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
 		return t, nil
@@ -91,20 +99,6 @@ func timeOr(r *http.Request, name string, missing time.Time) (time.Time, *apiErr
 		return t, badParam(name, fmt.Errorf("invalid time value for '%s': %w", name, err))
 	}
 	return t, nil
-}
-
-// Times that the engine can count in nanoseconds.
-var (
-	minQueryTime = time.Unix(0, math.MinInt64)
-	maxQueryTime = time.Unix(0, math.MaxInt64)
-)
-
-// checkQueryTime refuses times at which nothing can be evaluated.
-func checkQueryTime(name string, t time.Time) *apiError {
-	if t.Before(minQueryTime) || t.After(maxQueryTime) {
-		return badParam(name, fmt.Errorf("timestamp must lie between the years %d and %d", minQueryTime.Year(), maxQueryTime.Year()))
-	}
-	return nil
 }
 
 // timeRange reads start and end, which default to the ends of the time line,

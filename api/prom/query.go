@@ -38,9 +38,6 @@ func (a *API) query(r *http.Request) (answer, *apiError) {
 	if bad != nil {
 		return answer{}, bad
 	}
-	if bad := checkQueryTime("time", at); bad != nil {
-		return answer{}, bad
-	}
 	span := querylog.Query{StartMs: timestamp.FromTime(at), EndMs: timestamp.FromTime(at)}
 	return a.evaluate(r, limit, span, func(ctx context.Context, q *query.Queryable, o promql.QueryOpts, expr string) (promql.Query, error) {
 		return a.engine.NewInstantQuery(ctx, q, o, expr, at)
@@ -71,14 +68,8 @@ func (a *API) queryRange(r *http.Request) (answer, *apiError) {
 	if step < time.Millisecond {
 		return answer{}, badParam("step", errors.New("zero or negative query resolution step widths are not accepted. Try a positive integer"))
 	}
-	if n := int64(end.Sub(start) / step); n > int64(a.opts.MaxPoints) {
+	if n := query.Points(timestamp.FromTime(start), timestamp.FromTime(end), step.Milliseconds()); n > uint64(a.opts.MaxPoints) {
 		return answer{}, badData(tooManyPoints(n, a.opts.MaxPoints))
-	}
-	if bad := checkQueryTime("start", start); bad != nil {
-		return answer{}, bad
-	}
-	if bad := checkQueryTime("end", end); bad != nil {
-		return answer{}, bad
 	}
 	span := querylog.Query{StartMs: timestamp.FromTime(start), EndMs: timestamp.FromTime(end), StepMs: step.Milliseconds()}
 	return a.evaluate(r, limit, span, func(ctx context.Context, q *query.Queryable, o promql.QueryOpts, expr string) (promql.Query, error) {
@@ -88,7 +79,7 @@ func (a *API) queryRange(r *http.Request) (answer, *apiError) {
 
 // tooManyPoints is the error of a range query of too many steps: Prometheus' own
 // at its limit, which is the default.
-func tooManyPoints(n int64, most int) error {
+func tooManyPoints(n uint64, most int) error {
 	if most == query.DefaultMaxPoints {
 		return errors.New("exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)")
 	}

@@ -48,8 +48,9 @@ func (s *Service) QueryRange(r *tsdbv1.QueryRangeRequest, to grpc.ServerStreamin
 		return invalid(errors.New("end_ms must not be before start_ms"))
 	case r.StepMs < 1 || r.StepMs > math.MaxInt64/int64(time.Millisecond):
 		return invalid(errors.New("step_ms must be at least 1"))
-	case (r.EndMs-r.StartMs)/r.StepMs > int64(s.opts.MaxPoints):
-		return invalid(fmt.Errorf("query would make %d points per timeseries, more than the %d of --query.max-points: try a larger step_ms", (r.EndMs-r.StartMs)/r.StepMs, s.opts.MaxPoints))
+	case query.Points(r.StartMs, r.EndMs, r.StepMs) > uint64(s.opts.MaxPoints):
+		return invalid(fmt.Errorf("query would make %d points per timeseries, more than the %d of --query.max-points: try a larger step_ms",
+			query.Points(r.StartMs, r.EndMs, r.StepMs), s.opts.MaxPoints))
 	}
 	asked := querylog.Query{Text: r.Query, StartMs: r.StartMs, EndMs: r.EndMs, StepMs: r.StepMs}
 	return s.evaluate(to, asked, r.Options, func(ctx context.Context, q *query.Queryable, o promql.QueryOpts) (promql.Query, error) {
@@ -57,11 +58,10 @@ func (s *Service) QueryRange(r *tsdbv1.QueryRangeRequest, to grpc.ServerStreamin
 	})
 }
 
-// checkTime refuses times that the engine cannot count in nanoseconds.
+// checkTime refuses times at which nothing can be evaluated.
 func checkTime(name string, ms int64) error {
-	const limit = math.MaxInt64 / int64(time.Millisecond)
-	if ms < -limit || ms > limit {
-		return invalid(fmt.Errorf("%s must lie between the years %d and %d", name, time.UnixMilli(-limit).Year(), time.UnixMilli(limit).Year()))
+	if ms < query.MinTime || ms > query.MaxTime {
+		return invalid(fmt.Errorf("%s must lie between the years %d and %d", name, time.UnixMilli(query.MinTime).Year(), time.UnixMilli(query.MaxTime).Year()))
 	}
 	return nil
 }

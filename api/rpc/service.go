@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -93,10 +92,7 @@ func (s *Service) selectors(texts []string) ([][]*labels.Matcher, error) {
 
 // inclusive returns the half-open range of the times from start to end.
 func inclusive(start, end int64) model.TimeRange {
-	if end < math.MaxInt64 {
-		end++
-	}
-	return model.TimeRange{Min: start, Max: end}
+	return model.Inclusive(start, end)
 }
 
 func orElse(p *int64, missing int64) int64 {

@@ -1,0 +1,44 @@
+package query
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// MinTime and MaxTime are the first and the last time, Unix milliseconds, at
+// which a query can be evaluated: the ends of the time line in Prometheus' API.
+// They leave 1,969 years to the ends of int64, so that offsets and ranges, of
+// 292 years at most, can be added.
+const (
+	MinTime int64 = (math.MinInt64/1000 + 62135596801) * 1000
+	MaxTime int64 = (math.MaxInt64/1000-62135596801)*1000 + 999
+)
+
+// Points returns how many steps after the first a range query has.
+func Points(startMs, endMs, stepMs int64) uint64 {
+	if endMs < startMs {
+		return 0
+	}
+	return (uint64(endMs) - uint64(startMs)) / uint64(stepMs)
+}
+
+// timeMargin is what clampTime leaves to the ends of int64.
+const timeMargin = 4 * (math.MaxInt64 / int64(time.Millisecond)) // four durations of the greatest length
+
+// clampTime keeps the arithmetic of absurd ranges from wrapping around. No sample
+// is that far away.
+func clampTime(t int64) int64 {
+	return min(max(t, math.MinInt64+timeMargin), math.MaxInt64-timeMargin)
+}
+
+// checkNanoseconds refuses times that Prometheus' engine, which counts them in
+// nanoseconds, would take for others.
+func checkNanoseconds(times ...time.Time) error {
+	for _, t := range times {
+		if ms := t.UnixMilli(); time.Unix(0, t.UnixNano()).UnixMilli() != ms {
+			return fmt.Errorf("this expression can be evaluated from 1677-09-21 to 2262-04-11 only, got %d ms", ms)
+		}
+	}
+	return nil
+}
