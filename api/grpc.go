@@ -19,10 +19,30 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/status"
+
+	"tsdb/api/reqbody"
 )
 
-// maxRPCMessageBytes bounds a message from a client. It is gRPC's own default.
-const maxRPCMessageBytes = 4 << 20
+// Bounds of gRPC. A message is at most as long as in gRPC's own default.
+const (
+	maxRPCMessageBytes = 4 << 20
+	maxRPCHeaderBytes  = 64 << 10
+	// maxRPCStreams bounds the requests under way on a connection.
+	maxRPCStreams = 100
+	// rpcIdleTimeout ends a connection without requests; clients connect again
+	// when they need it.
+	rpcIdleTimeout = idleTimeout
+	// rpcPingEvery and rpcPingTimeout find connections whose client is gone.
+	rpcPingEvery   = time.Minute
+	rpcPingTimeout = 20 * time.Second
+	// rpcHandshakeTimeout bounds the way to a connection's first request.
+	rpcHandshakeTimeout = readHeaderTimeout
+	// rpcWindowBytes is how far a client may send ahead of what is being
+	// received, on a stream and on a connection. gRPC's own window grows to
+	// 16 MiB a stream.
+	rpcWindowBytes     = 256 << 10
+	rpcConnWindowBytes = 1 << 20
+)
 
 // RPC is the gRPC server. It serves health and reflection, and what is mounted
 // on it.
@@ -31,6 +51,8 @@ type RPC struct {
 	health   *health.Server
 	stopping chan struct{}
 	stopOnce sync.Once
+	maxConns int
+	refused  prometheus.Counter
 }
 
 // NewRPC returns a gRPC server with the services that the doors register, under
@@ -38,6 +60,10 @@ type RPC struct {
 // NOT_SERVING until SetServing.
 func NewRPC(reg prometheus.Registerer, log *slog.Logger, webConfigFile string, doors ...func(*RPC)) (*RPC, error) {
 	m, err := newRPCMetrics(reg)
+	if err != nil {
+		return nil, err
+	}
+	refused, err := refusedCounter(reg)
 	if err != nil {
 		return nil, err
 	}
@@ -57,8 +83,17 @@ func NewRPC(reg prometheus.Registerer, log *slog.Logger, webConfigFile string, d
 	r := &RPC{
 		health:   health.NewServer(),
 		stopping: make(chan struct{}),
+		maxConns: DefaultMaxConnections,
+		refused:  refused.WithLabelValues("grpc"),
 		server: grpc.NewServer(append(options,
 			grpc.MaxRecvMsgSize(maxRPCMessageBytes),
+			grpc.MaxHeaderListSize(maxRPCHeaderBytes),
+			grpc.MaxConcurrentStreams(maxRPCStreams),
+			grpc.StaticStreamWindowSize(rpcWindowBytes),
+			grpc.StaticConnWindowSize(rpcConnWindowBytes),
+			grpc.ConnectionTimeout(rpcHandshakeTimeout),
+			grpc.ForceServerCodecV2(reqbody.Codec()),
+			grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: rpcIdleTimeout, Time: rpcPingEvery, Timeout: rpcPingTimeout}),
 			// Clients ping every 10 s in their defaults; grpc-go's own limit
 			// of 5 minutes would send them away.
 			grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
@@ -130,7 +165,13 @@ func (r *RPC) SetServing(ok bool) {
 }
 
 // Serve answers requests that come in at l until Shutdown. It closes l.
-func (r *RPC) Serve(l net.Listener) error { return r.server.Serve(l) }
+func (r *RPC) Serve(l net.Listener) error {
+	return r.server.Serve(&limitListener{Listener: l, max: int64(r.maxConns), refused: r.refused})
+}
+
+// LimitConnections sets how many connections there may be, DefaultMaxConnections
+// otherwise. It is called before Serve.
+func (r *RPC) LimitConnections(n int) { r.maxConns = n }
 
 // Shutdown stops taking requests and returns when those under way are
 // finished, or when ctx ends; these are then cut off.

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"tsdb/api/reqbody"
 	"tsdb/internal/panics"
 	tsdbv1 "tsdb/proto/tsdb/v1"
 )
@@ -53,7 +54,7 @@ func (s *writeService) write(stream grpc.BidiStreamingServer[tsdbv1.WriteRequest
 		return err
 	}
 	d := newRPCDecoder(aliasSeed(s.in.seed, protocolRPC, s.in.opts.Generation), s.in.opts.Limits)
-	requests, received := make(chan *tsdbv1.WriteRequest), make(chan error, 1)
+	requests, received := make(chan *reqbody.Message), make(chan error, 1)
 	go func() { received <- receive(stream, requests) }()
 	for sequence := uint64(0); ; {
 		select {
@@ -65,15 +66,12 @@ func (s *writeService) write(stream grpc.BidiStreamingServer[tsdbv1.WriteRequest
 				panic(fmt.Sprintf("%v\n%s", p.Value, p.Stack)) // goes on where panics are counted
 			}
 			return err
-		case r := <-requests:
-			if r.Sequence <= sequence {
-				return &requestError{"sequence numbers have to rise"}
-			}
-			sequence = r.Sequence
-			answer, err := s.store(stream.Context(), b, d, r)
+		case m := <-requests:
+			answer, err := s.take(stream.Context(), b, d, m, sequence)
 			if err != nil {
 				return err
 			}
+			sequence = answer.Sequence
 			if err := stream.Send(answer); err != nil {
 				return err
 			}
@@ -83,10 +81,11 @@ func (s *writeService) write(stream grpc.BidiStreamingServer[tsdbv1.WriteRequest
 
 // receive passes requests on until the client is done, which is no error, or
 // the stream ends.
-func receive(stream grpc.BidiStreamingServer[tsdbv1.WriteRequest, tsdbv1.WriteResponse], to chan<- *tsdbv1.WriteRequest) (err error) {
+func receive(stream grpc.BidiStreamingServer[tsdbv1.WriteRequest, tsdbv1.WriteResponse], to chan<- *reqbody.Message) (err error) {
 	defer panics.Catch(&err)
 	for {
-		r, err := stream.Recv()
+		m := &reqbody.Message{}
+		err := stream.RecvMsg(m)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -94,19 +93,41 @@ func receive(stream grpc.BidiStreamingServer[tsdbv1.WriteRequest, tsdbv1.WriteRe
 			return err
 		}
 		select {
-		case to <- r:
+		case to <- m:
 		case <-stream.Context().Done():
+			m.Free()
 			return stream.Context().Err()
 		}
 	}
 }
 
-func (s *writeService) store(ctx context.Context, b batch, d *rpcDecoder, r *tsdbv1.WriteRequest) (*tsdbv1.WriteResponse, error) {
-	charge := s.in.budget.NewCharge()
-	defer charge.Release()
-	if err := charge.Take(ctx, int64(proto.Size(r))*decodedCost); err != nil {
+// take decodes a message, whose cost is charged before, and stores it. last is
+// the sequence number of the one before.
+func (s *writeService) take(ctx context.Context, b batch, d *rpcDecoder, m *reqbody.Message, last uint64) (*tsdbv1.WriteResponse, error) {
+	defer m.Free()
+	cost, err := rpcCost(m.Bytes())
+	if err != nil {
 		return nil, err
 	}
+	if limit := s.in.budget.Limit() / 2; cost > limit {
+		return nil, &requestError{fmt.Sprintf("request of %d bytes takes %d once decoded, the limit is %d, half of what all requests under way may take", len(m.Bytes()), cost, limit)}
+	}
+	charge := s.in.budget.NewCharge()
+	defer charge.Release()
+	if err := charge.Take(ctx, cost); err != nil {
+		return nil, err
+	}
+	r := &tsdbv1.WriteRequest{}
+	if err := proto.Unmarshal(m.Bytes(), r); err != nil {
+		return nil, &requestError{"decode WriteRequest: " + err.Error()}
+	}
+	if r.Sequence <= last {
+		return nil, &requestError{"sequence numbers have to rise"}
+	}
+	return s.store(ctx, b, d, r)
+}
+
+func (s *writeService) store(ctx context.Context, b batch, d *rpcDecoder, r *tsdbv1.WriteRequest) (*tsdbv1.WriteResponse, error) {
 	d.request = r
 	receipt, err := store(ctx, b, d)
 	d.request = nil

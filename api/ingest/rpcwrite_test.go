@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/proto"
 
+	"tsdb/api/reqbody"
 	"tsdb/internal/model"
 	tsdbv1 "tsdb/proto/tsdb/v1"
 	"tsdb/storage"
@@ -35,7 +36,7 @@ func (s rpcServer) Stopping() <-chan struct{} { return s.stopping }
 func serveRPC(t testing.TB, in *Ingest) (tsdbv1.WriteClient, rpcServer) {
 	t.Helper()
 	l := bufconn.Listen(1 << 16)
-	s := rpcServer{grpc.NewServer(), make(chan struct{})}
+	s := rpcServer{grpc.NewServer(grpc.ForceServerCodecV2(reqbody.Codec())), make(chan struct{})}
 	in.RegisterRPC(s)
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(l) }()

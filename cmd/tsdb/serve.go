@@ -153,6 +153,7 @@ func newService(c *config, log *slog.Logger, cpus int) (_ *service, err error) {
 	if s.rpc, err = api.NewRPC(s.registry, log, c.webConfig, calls...); err != nil {
 		return nil, err
 	}
+	s.rpc.LimitConnections(int(c.webMaxConns))
 	return s, nil
 }
 

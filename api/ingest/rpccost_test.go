@@ -1,0 +1,98 @@
+package ingest
+
+import (
+	"bytes"
+	"errors"
+	"runtime"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	"tsdb/api/reqbody"
+	tsdbv1 "tsdb/proto/tsdb/v1"
+)
+
+func field(number protowire.Number, content []byte) []byte {
+	return protowire.AppendBytes(protowire.AppendTag(nil, number, protowire.BytesType), content)
+}
+
+// rpcBombs are messages of a megabyte that take many times that once decoded.
+func rpcBombs() map[string][]byte {
+	empty := func(number protowire.Number) []byte { return bytes.Repeat(field(number, nil), 1<<19) }
+	histogram := func(content []byte) []byte { return field(2, field(5, content)) }
+	return map[string][]byte{
+		"series":            empty(2),
+		"metadata":          empty(3),
+		"labels":            field(2, empty(1)),
+		"histograms":        field(2, empty(5)),
+		"exemplars":         field(2, empty(6)),
+		"exemplar labels":   field(2, field(6, empty(1))),
+		"columns":           field(2, field(3, make([]byte, 1<<20))),
+		"times one by one":  field(2, bytes.Repeat([]byte{2<<3 | wireFixed64, 0, 0, 0, 0, 0, 0, 0, 0}, 1<<17)),
+		"spans":             histogram(empty(7)),
+		"custom values":     histogram(field(9, make([]byte, 1<<20))),
+		"counts":            histogram(empty(10)),
+		"deltas":            histogram(field(10, field(3, make([]byte, 1<<20)))),
+		"deltas one by one": histogram(field(10, bytes.Repeat([]byte{3 << 3, 0}, 1<<19))),
+		"float counts":      histogram(field(11, field(3, make([]byte, 1<<20)))),
+	}
+}
+
+// The cost of a message is at least the memory that its decoded form keeps.
+func TestRPCCostCoversWhatIsDecoded(t *testing.T) {
+	for name, message := range rpcBombs() {
+		t.Run(name, func(t *testing.T) {
+			cost, err := rpcCost(message)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := &tsdbv1.WriteRequest{}
+			var before, after runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+			if err := proto.Unmarshal(message, r); err != nil {
+				t.Fatal(err)
+			}
+			runtime.GC()
+			runtime.ReadMemStats(&after)
+			if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); kept > cost+1<<18 {
+				t.Errorf("%d bytes are kept of %d, the cost is %d", kept, len(message), cost)
+			}
+			runtime.KeepAlive(r)
+		})
+	}
+	if _, err := rpcCost([]byte{2<<3 | wireBytes, 5, 0}); err == nil {
+		t.Error("a message that ends early has a cost")
+	}
+}
+
+// A message that would take too much is refused before it is decoded.
+func TestRPCBombsAreRefusedBeforeTheyAreDecoded(t *testing.T) {
+	in := New(Options{Budget: reqbody.NewBudget(reqbody.Options{Limit: 64 << 20})})
+	s := &writeService{in: in}
+	d := newRPCDecoder(1, in.opts.Limits)
+	for _, name := range []string{"series", "labels", "histograms", "spans", "exemplar labels"} {
+		message := bytes.Repeat(rpcBombs()[name], 2)
+		m := &reqbody.Message{}
+		if err := reqbody.Codec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(message)}, m); err != nil {
+			t.Fatal(err)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := s.take(t.Context(), newMemory(), d, m, 0)
+		runtime.ReadMemStats(&after)
+		var request *requestError
+		if !errors.As(err, &request) || !strings.Contains(err.Error(), "once decoded, the limit is 33554432") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if n := after.TotalAlloc - before.TotalAlloc; n > 1<<20 {
+			t.Errorf("%s: %d bytes were allocated", name, n)
+		}
+	}
+	if n := in.budget.Used(); n != 0 {
+		t.Errorf("%d bytes are still charged", n)
+	}
+}
