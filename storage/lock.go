@@ -41,6 +41,9 @@ type lockWatch struct {
 func (db *DB) takeLock(ctx context.Context) error {
 	name := path.Join(db.dir, partition.LockName)
 	_, err := db.fs.Stat(path.Join(db.dir, partition.ManifestName))
+	if err != nil {
+		_, err = db.fs.Stat(path.Join(db.dir, partition.TwinName))
+	}
 	used := err == nil
 	lock, err := db.fs.Lock(name, db.opts.Owner)
 	var locked *vfs.LockedError

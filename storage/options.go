@@ -36,6 +36,11 @@ type Options struct {
 	// process".
 	Owner string
 
+	// Strict has Open refuse a directory with damage that it would otherwise go
+	// on without: a listed block that is missing or unreadable, lost frames of
+	// the log, a damaged copy of the MANIFEST.
+	Strict bool
+
 	Clock      vfs.Clock    // nil = the system clock
 	Seed       uint64       // randomness: the identity seed of a database made here; 0 = from the system
 	AliasSeed  uint64       // randomness of this process' alias hashes; 0 = from the system

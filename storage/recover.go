@@ -68,6 +68,11 @@ func Open(ctx context.Context, fs vfs.FS, dir string, opts Options) (_ *DB, err 
 	} else if lost != nil {
 		return nil, lost
 	}
+	if opts.Strict {
+		if err := db.strict(rec); err != nil {
+			return nil, err
+		}
+	}
 	if err := db.openManifest(rec.Report().Edit); err != nil {
 		return nil, err
 	}

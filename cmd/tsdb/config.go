@@ -49,6 +49,7 @@ type config struct {
 
 	influxDBLabel string
 
+	strict      toggle
 	enableAdmin toggle
 	enablePprof toggle
 	webConfig   string
@@ -82,6 +83,7 @@ func (c *config) flagSet() *flag.FlagSet {
 	fs.StringVar(&c.grpc, "grpc", ":9202", "`address` to listen on for gRPC (tsdb.v1, health, reflection)")
 	fs.StringVar(&c.file, "config", "", "YAML `file` whose keys are the names of these flags; the command line wins")
 
+	variable(&c.strict, "strict", "false", "do not start on damaged data: a listed block that is missing or unreadable, lost frames of the log, a damaged copy of MANIFEST")
 	variable(&c.retention, "retention.raw", "30d", "how `long` samples are kept, whole days at a time; 0 = for ever")
 	variable(&c.maxFuture, "ingest.max-future", "2d", "how `far` ahead of the clock a sample may be")
 	variable(&c.walSync, "wal.sync", "always", "`when` the log is synced: always = before every reply; interval=DURATION and off reply earlier and can lose what is not synced")

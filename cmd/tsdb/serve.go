@@ -216,6 +216,7 @@ func (s *service) open(ctx context.Context) error {
 
 func (s *service) storageOptions() storage.Options {
 	return storage.Options{
+		Strict:      bool(s.config.strict),
 		RetentionMs: s.config.retention.ms(),
 		MaxFutureMs: s.config.maxFuture.ms(),
 		Limits:      s.limits(),
@@ -247,6 +248,9 @@ func (s *service) explain(err error) error {
 			"To go on without these samples: tsdb repair --data %s --accept-log-loss=%s", s.dataDir, err, filepath.Join(s.dataDir, "wal"), s.dataDir, lost.Token)
 	case errors.Is(err, storage.ErrInUse):
 		return fmt.Errorf("open %s: %w: stop that one, or choose another directory with --data", s.dataDir, err)
+	case errors.Is(err, storage.ErrStrict):
+		return fmt.Errorf("open %s: %w\nNothing was changed. tsdb check --data %s shows all of it; without --strict the server starts, warns where samples are missing, "+
+			"and restores a damaged copy of MANIFEST", s.dataDir, err, s.dataDir)
 	case errors.Is(err, storage.ErrManifestDamaged):
 		return fmt.Errorf("open %s: %w. What can be done is shown by: tsdb repair --data %s", s.dataDir, err, s.dataDir)
 	case errors.Is(err, storage.ErrNewerFormat):
