@@ -15,9 +15,10 @@ import (
 // The paces of the lock of a data directory.
 const (
 	lockCheckEvery = 500 * time.Millisecond
-	// lockNamed is how long a second start waits for the holder of a lock to put
-	// its name back.
-	lockNamed = lockCheckEvery + 100*time.Millisecond
+	// A second start looks lockNameTries times, lockNameEvery apart, whether the
+	// holder of a lock has put its name back.
+	lockNameEvery = 100 * time.Millisecond
+	lockNameTries = 20
 	// lockDoubt is how long a start waits that may have taken the lock from
 	// under a running process, so that this one notices and stops.
 	lockDoubt = 4 * lockCheckEvery
@@ -46,10 +47,12 @@ func (db *DB) takeLock(ctx context.Context) error {
 	}
 	used := err == nil
 	lock, err := db.fs.Lock(name, db.opts.Owner)
-	var locked *vfs.LockedError
-	if errors.As(err, &locked) && locked.Holder == "" {
-		// A running server puts back what somebody has removed.
-		if err := db.pause(ctx, lockNamed); err != nil {
+	for range lockNameTries { // a running server puts back what somebody has removed
+		var locked *vfs.LockedError
+		if !errors.As(err, &locked) || locked.Holder != "" {
+			break
+		}
+		if err := db.pause(ctx, lockNameEvery); err != nil {
 			return err
 		}
 		lock, err = db.fs.Lock(name, db.opts.Owner)
@@ -140,8 +143,8 @@ func (db *DB) checkLock() error {
 		return nil
 	}
 	w.err = fmt.Errorf("%w: %w", ErrLockLost, err)
-	close(w.lost)
 	db.wal.Fail(w.err)
+	close(w.lost)
 	db.log.Error("another process may have the data directory open: nothing is written any more", "err", w.err)
 	return w.err
 }

@@ -37,7 +37,11 @@ type RepairReport struct {
 // the footers of the blocks. If it refuses, the error is ErrNoRepair, and the
 // report says what was found.
 func Repair(ctx context.Context, fs vfs.FS, dir string, o RepairOptions) (*RepairReport, error) {
-	unlock, err := lockToRead(fs, dir)
+	owner := ""
+	if o.Apply {
+		owner = "tsdb repair"
+	}
+	unlock, err := lockAs(fs, dir, owner)
 	if err != nil {
 		return nil, err
 	}
