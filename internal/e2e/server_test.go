@@ -18,6 +18,8 @@ type server struct {
 	dir  string
 	addr string
 	args []string
+
+	group string // file of the control group to run in; empty = that of the test
 }
 
 // newServer returns a server that does not run yet. Its own metrics are off,
@@ -30,6 +32,11 @@ func newServer(t *testing.T, dir string, args ...string) *server {
 // start runs the server and does not wait for it to be ready.
 func (s *server) start(t *testing.T) {
 	t.Helper()
+	if s.group != "" {
+		// The group is entered before the server looks how much memory it has.
+		s.process = startProcess(t, "tsdb", "/bin/sh", append([]string{"-c", `echo $$ > "$0" && exec "$@"`, s.group, tsdbBin}, s.commandLine()...)...)
+		return
+	}
 	s.process = startProcess(t, "tsdb", tsdbBin, s.commandLine()...)
 }
 
