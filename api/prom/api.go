@@ -28,6 +28,9 @@ type Options struct {
 	Flags     func() map[string]string // by name; nil = none
 	Config    func() string            // the configuration as YAML; nil = empty
 	Targets   func() []Target          // what the server scrapes; nil = nothing
+	// Replay returns how many bytes of the log have been replayed at the start,
+	// of how many; nil = none.
+	Replay func() (done, total int64)
 
 	Lookback  time.Duration // of /federate, as the engine's; 0 = query.DefaultLookback
 	MaxPoints int           // of a series of a range query; 0 = query.DefaultMaxPoints
@@ -112,6 +115,12 @@ func (a *API) Register(mux *http.ServeMux) {
 		{get, "/status/flags", a.flags},
 		{get, "/status/config", a.config},
 		{get, "/status/tsdb", a.cardinality},
+		{get, "/status/tsdb/blocks", a.blocks},
+		{get, "/status/walreplay", a.walReplay},
+		{get, "/features", a.features},
+		{get, "/notifications", a.notifications},
+		{get, "/notifications/live", a.liveNotifications},
+		{get, "/scrape_pools", a.scrapePools},
 		{get, "/status/storage", a.storageStatus},
 		{get, "/status/active_queries", a.activeQueries},
 		{get, "/status/top_queries", a.topQueries},

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -103,6 +104,68 @@ func TestCardinalityTablesHaveTheirRows(t *testing.T) {
 	s.get(t, "/status/tsdb", "limit", "2").data(t, &got)
 	if len(got.SeriesCountByMetricName) != 2 {
 		t.Errorf("metrics with a limit of 2: %v", got.SeriesCountByMetricName)
+	}
+	// What has gone to blocks counts as well.
+	inMemory := tables.FindString(s.get(t, "/status/tsdb").body)
+	for _, work := range []string{"/admin/flush", "/admin/compact"} {
+		s.post(t, work)
+		if after := tables.FindString(s.get(t, "/status/tsdb").body); after != inMemory || len(after) < 100 {
+			t.Errorf("after %s: %s, before: %s", work, after, inMemory)
+		}
+	}
+}
+
+var tables = regexp.MustCompile(`"seriesCountByMetricName":.*`)
+
+func TestStatusEndpointsHavePrometheusShapes(t *testing.T) {
+	s := newServer(t, Options{
+		Replay:  func() (int64, int64) { return 30, 20 }, // a log that ended sooner than it is long
+		Targets: func() []Target { return []Target{{Pool: "b"}, {Pool: "a"}, {Pool: "b"}} },
+	})
+	body := func(path, want string) {
+		t.Helper()
+		if r := s.get(t, path); r.status != 200 || r.body != `{"status":"success","data":`+want+`}` {
+			t.Errorf("%s: %d %s, want %s", path, r.status, r.body, want)
+		}
+	}
+	body("/status/walreplay", `{"min":0,"max":20,"current":20}`)
+	body("/notifications", `[]`)
+	body("/scrape_pools", `{"scrapePools":["a","b"]}`)
+	body("/status/tsdb/blocks", `{"blocks":[]}`)
+	if r := s.get(t, "/notifications/live"); r.status != http.StatusNoContent || r.body != "" {
+		t.Errorf("live notifications: %d %q", r.status, r.body)
+	}
+	var features map[string]map[string]bool
+	r := s.get(t, "/features")
+	r.data(t, &features)
+	if !features["promql_functions"]["rate"] || features["promql_functions"]["mad_over_time"] || !features["promql_operators"][">="] ||
+		!features["promql"]["subqueries"] || !features["api"]["remote_write_receiver"] || !strings.Contains(r.body, `">="`) {
+		t.Errorf("features %s", r.body)
+	}
+
+	s.post(t, "/admin/flush")
+	var listed struct {
+		Blocks []struct {
+			ULID             string
+			MinTime, MaxTime int64
+			Stats            struct{ NumSamples, NumSeries, NumChunks uint64 }
+			Compaction       struct{ Level int }
+			Version          int
+		}
+	}
+	s.get(t, "/status/tsdb/blocks").data(t, &listed)
+	if len(listed.Blocks) != 1 {
+		t.Fatalf("blocks %+v", listed)
+	}
+	b := listed.Blocks[0]
+	if b.ULID == "" || b.MinTime/1000 != promtest.Start+promtest.Step || (b.MaxTime-1)/1000 != promtest.End || b.Stats.NumSeries != 20 ||
+		b.Stats.NumSamples == 0 || b.Stats.NumChunks < 20 || b.Compaction.Level != 1 || b.Version != 1 {
+		t.Errorf("block %+v", b)
+	}
+
+	empty := newServer(t, Options{})
+	if got := empty.get(t, "/scrape_pools").body; got != `{"status":"success","data":{"scrapePools":[]}}` {
+		t.Errorf("no targets: %s", got)
 	}
 }
 

@@ -1,16 +1,11 @@
 package prom
 
 import (
-	"errors"
-	"fmt"
 	"net/http"
 	"os"
 	"runtime"
 	"runtime/debug"
-	"strconv"
 	"time"
-
-	"tsdb/storage"
 )
 
 // APIVersion is the version of Prometheus whose API this is. Clients switch
@@ -82,62 +77,6 @@ func (a *API) config(*http.Request) (answer, *apiError) {
 		text = a.opts.Config()
 	}
 	return answer{data: jsonValue(map[string]string{"yaml": text})}, nil
-}
-
-// Rows of each table of cardinality.
-const (
-	defaultTableRows = 10
-	maxTableRows     = 10_000
-)
-
-type tableRow struct {
-	Name  string `json:"name"`
-	Value uint64 `json:"value"`
-}
-
-func table(counts []storage.NameCount) []tableRow {
-	rows := make([]tableRow, len(counts))
-	for i, c := range counts {
-		rows[i] = tableRow{c.Name, c.Count}
-	}
-	return rows
-}
-
-type headView struct {
-	Series     uint64 `json:"numSeries"`
-	LabelPairs uint64 `json:"numLabelPairs"`
-	Chunks     uint64 `json:"chunkCount"`
-	MinTime    int64  `json:"minTime"`
-	MaxTime    int64  `json:"maxTime"`
-}
-
-// cardinality shows which metrics and labels have the most series in memory.
-func (a *API) cardinality(r *http.Request) (answer, *apiError) {
-	rows := defaultTableRows
-	if s := r.Form.Get("limit"); s != "" {
-		var err error
-		if rows, err = strconv.Atoi(s); err != nil || rows < 1 {
-			return answer{}, badData(errors.New("limit must be a positive number"))
-		}
-		if rows > maxTableRows {
-			return answer{}, badData(fmt.Errorf("limit must not exceed %d", maxTableRows))
-		}
-	}
-	db, err := a.opts.DB()
-	if err != nil {
-		return answer{}, unavailable(err)
-	}
-	c := db.Cardinality(rows)
-	return answer{data: jsonValue(struct {
-		Head         headView   `json:"headStats"`
-		ByMetric     []tableRow `json:"seriesCountByMetricName"`
-		ByLabelName  []tableRow `json:"labelValueCountByLabelName"`
-		BytesByLabel []tableRow `json:"memoryInBytesByLabelName"`
-		ByLabelPair  []tableRow `json:"seriesCountByLabelValuePair"`
-	}{
-		headView{c.Series, c.LabelPairs, c.Chunks, c.MinTime, c.MaxTime},
-		table(c.ByMetric), table(c.ByLabelName), table(c.BytesByLabel), table(c.ByLabelPair),
-	})}, nil
 }
 
 // storageStatus shows what is on disk, by partition.

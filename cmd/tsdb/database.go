@@ -23,6 +23,9 @@ func (d *database) progress(done, total int64) {
 	d.done.Store(done)
 }
 
+// replayed returns what progress was told last.
+func (d *database) replayed() (done, total int64) { return d.done.Load(), d.total.Load() }
+
 // orNil returns the database, nil while it is not open.
 func (d *database) orNil() *storage.DB { return d.db.Load() }
 

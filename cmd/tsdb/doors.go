@@ -59,6 +59,7 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 		Flags:     s.config.flagValues,
 		Config:    s.config.yaml,
 		Targets:   s.targets,
+		Replay:    s.database.replayed,
 		Logger:    s.log,
 
 		Budget:         reads,

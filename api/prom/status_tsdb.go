@@ -1,0 +1,206 @@
+package prom
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/prometheus/prometheus/util/features"
+
+	"tsdb/api/gate"
+	"tsdb/storage"
+)
+
+// Rows of each table of cardinality.
+const (
+	defaultTableRows = 10
+	maxTableRows     = 10_000
+)
+
+type tableRow struct {
+	Name  string `json:"name"`
+	Value uint64 `json:"value"`
+}
+
+func table(counts []storage.NameCount) []tableRow {
+	rows := make([]tableRow, len(counts))
+	for i, c := range counts {
+		rows[i] = tableRow{c.Name, c.Count}
+	}
+	return rows
+}
+
+type headView struct {
+	Series     uint64 `json:"numSeries"`
+	LabelPairs uint64 `json:"numLabelPairs"`
+	Chunks     uint64 `json:"chunkCount"`
+	MinTime    int64  `json:"minTime"`
+	MaxTime    int64  `json:"maxTime"`
+}
+
+// cardinality shows which metrics and labels have the most series, in memory and
+// in blocks. It takes a slot of what reads without the engine: it looks at the
+// index of every block.
+func (a *API) cardinality(r *http.Request) (answer, *apiError) {
+	rows := defaultTableRows
+	if s := r.Form.Get("limit"); s != "" {
+		var err error
+		if rows, err = strconv.Atoi(s); err != nil || rows < 1 {
+			return answer{}, badData(errors.New("limit must be a positive number"))
+		}
+		if rows > maxTableRows {
+			return answer{}, badData(fmt.Errorf("limit must not exceed %d", maxTableRows))
+		}
+	}
+	if err := a.opts.Reads.Enter(r.Context()); errors.Is(err, gate.ErrFull) {
+		return answer{}, unavailable(err)
+	} else if err != nil {
+		return answer{}, classifyWork(err)
+	}
+	defer a.opts.Reads.Leave()
+	db, err := a.opts.DB()
+	if err != nil {
+		return answer{}, unavailable(err)
+	}
+	c, warnings, err := db.Cardinality(r.Context(), tenant, rows)
+	if err != nil {
+		return answer{}, classifyWork(err)
+	}
+	ans := answer{data: jsonValue(struct {
+		Head         headView   `json:"headStats"`
+		ByMetric     []tableRow `json:"seriesCountByMetricName"`
+		ByLabelName  []tableRow `json:"labelValueCountByLabelName"`
+		BytesByLabel []tableRow `json:"memoryInBytesByLabelName"`
+		ByLabelPair  []tableRow `json:"seriesCountByLabelValuePair"`
+	}{
+		headView{c.Series, c.LabelPairs, c.Chunks, c.MinTime, c.MaxTime},
+		table(c.ByMetric), table(c.ByLabelName), table(c.BytesByLabel), table(c.ByLabelPair),
+	})}
+	for _, w := range warnings {
+		ans.warnings.Add(w)
+	}
+	return ans, nil
+}
+
+// blockView is a block in Prometheus' words. Its level is 1 for a cut, 2 for
+// merged cuts, 3 for the final form.
+type blockView struct {
+	Name    string `json:"ulid"`
+	MinTime int64  `json:"minTime"`
+	MaxTime int64  `json:"maxTime"` // exclusive
+	Stats   struct {
+		Samples uint64 `json:"numSamples"`
+		Series  uint64 `json:"numSeries"`
+		Chunks  uint64 `json:"numChunks"`
+		Bytes   int64  `json:"numBytes"`
+	} `json:"stats"`
+	Compaction struct {
+		Level   int      `json:"level"`
+		Sources []string `json:"sources,omitempty"`
+	} `json:"compaction"`
+	Version int `json:"version"`
+}
+
+// blocks lists the blocks.
+func (a *API) blocks(*http.Request) (answer, *apiError) {
+	db, err := a.opts.DB()
+	if err != nil {
+		return answer{}, unavailable(err)
+	}
+	list, err := db.Blocks()
+	if err != nil {
+		return answer{}, classifyWork(err)
+	}
+	views := make([]blockView, len(list))
+	for i, b := range list {
+		v := &views[i]
+		v.Name, v.MinTime, v.MaxTime, v.Version = b.Name, b.MinTime, b.MaxTime+1, 1
+		v.Stats.Samples, v.Stats.Series, v.Stats.Chunks, v.Stats.Bytes = b.Samples, b.Series, b.Chunks, b.Size
+		v.Compaction.Level, v.Compaction.Sources = int(b.Level)+1, b.Inputs
+	}
+	return answer{data: jsonValue(struct {
+		Blocks []blockView `json:"blocks"`
+	}{views})}, nil
+}
+
+// walReplay shows how far the replay of the log has come, in bytes. It answers
+// while the server starts.
+func (a *API) walReplay(*http.Request) (answer, *apiError) {
+	var done, total int64
+	if a.opts.Replay != nil {
+		done, total = a.opts.Replay()
+	}
+	return answer{data: jsonValue(struct {
+		Min     int64 `json:"min"`
+		Max     int64 `json:"max"`
+		Current int64 `json:"current"`
+	}{0, total, min(done, total)})}, nil
+}
+
+// features shows what of Prometheus' features is there.
+func (a *API) features(*http.Request) (answer, *apiError) {
+	r := features.NewRegistry()
+	a.parser.RegisterFeatures(r)
+	for _, name := range []string{"at_modifier", "negative_offset", "per_query_lookback_delta", "subqueries"} {
+		r.Enable(features.PromQL, name)
+	}
+	for _, name := range []string{
+		"label_values_match", "query_stats", "query_warnings", "remote_write_receiver", "time_range_labels", "time_range_series",
+	} {
+		r.Enable(features.API, name)
+	}
+	for _, name := range []string{"exclude_alerts", "lifecycle", "otlp_write_receiver", "search"} {
+		r.Disable(features.API, name)
+	}
+	for _, name := range []string{"exemplar_storage", "metadata_wal_records", "native_histograms", "st_storage"} {
+		r.Enable(features.TSDB, name)
+	}
+	all := r.Get()
+	return answer{data: func(e *encoder) {
+		e.unescaped(all)
+	}}, nil
+}
+
+// unescaped writes a value with the characters < and > as they are, which names
+// of operators consist of.
+func (e *encoder) unescaped(v any) {
+	w := appendWriter{e}
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		panic("BUG: encode " + err.Error())
+	}
+	e.b = e.b[:len(e.b)-1] // the newline
+}
+
+type appendWriter struct{ e *encoder }
+
+func (w appendWriter) Write(b []byte) (int, error) {
+	w.e.b = append(w.e.b, b...)
+	return len(b), nil
+}
+
+// notifications lists nothing: what is wrong with the server is told by
+// /-/healthy, warnings and metrics.
+func (a *API) notifications(*http.Request) (answer, *apiError) {
+	return answer{data: func(e *encoder) { e.raw("[]") }}, nil
+}
+
+// liveNotifications answers as Prometheus does without a place for another
+// listener: 204, whereupon clients ask no more.
+func (a *API) liveNotifications(*http.Request) (answer, *apiError) { return answer{}, nil }
+
+// scrapePools lists the names of what the server scrapes.
+func (a *API) scrapePools(*http.Request) (answer, *apiError) {
+	pools := []string{}
+	for _, t := range a.listTargets() {
+		pools = append(pools, t.Pool)
+	}
+	slices.Sort(pools)
+	return answer{data: jsonValue(struct {
+		Pools []string `json:"scrapePools"`
+	}{slices.Compact(pools)})}, nil
+}

@@ -1,0 +1,27 @@
+package storage
+
+import "tsdb/partition"
+
+// BlockStatus describes a block.
+type BlockStatus struct {
+	partition.BlockInfo
+	Chunks uint64 // 0 if the block cannot be read
+}
+
+// Blocks lists the blocks, from the oldest to the newest.
+func (db *DB) Blocks() ([]BlockStatus, error) {
+	v, err := db.View()
+	if err != nil {
+		return nil, err
+	}
+	defer v.Release()
+	var list []BlockStatus
+	for _, e := range v.st.blocks.Entries() {
+		b := BlockStatus{BlockInfo: e.BlockInfo}
+		if e.Block() != nil {
+			b.Chunks = e.Block().ChunkCount()
+		}
+		list = append(list, b)
+	}
+	return list, nil
+}
