@@ -53,8 +53,8 @@ func TestDataDirectoryHasOneServer(t *testing.T) {
 	s.stop(t)
 }
 
-// Whoever removes LOCK under a running server opens the door to nobody: a second
-// server is refused and told who is in there, and no sample is lost.
+// Removing LOCK under a running server lets no second server in: it is refused
+// and told which process has the directory open, and no sample is lost.
 func TestRemovedLockStartsNoSecondServer(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, t.TempDir())

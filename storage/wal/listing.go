@@ -16,11 +16,11 @@ const (
 	listRetryMax = time.Minute
 )
 
-// listing keeps the list of segments and writes it to its file, off the way of
-// a write. What it lists is durable before it is listed, and no longer listed,
-// durably, before it goes. A list that cannot be written stops nothing: an older
-// one only claims less, and of generations that have been released the MANIFEST
-// says so too.
+// listing keeps the list of segments and writes it to its file, off the write
+// path. Frames are durable before they are listed, and a segment is durably off
+// the list before it is removed or reused. A list that cannot be written stops
+// nothing: an older one claims less, and the MANIFEST tells which generations
+// have been released.
 //
 // It is safe for concurrent use. Nil is a listing that keeps nothing.
 type listing struct {
