@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"net/http"
 	"net/http/pprof"
 
@@ -21,18 +22,41 @@ func (s *Server) mountPages(mux *http.ServeMux) {
 // healthy answers 200 while the process can do its work or soon will, and 503
 // when only a restart helps.
 func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) {
-	if db, err := s.opts.DB(); err == nil {
-		switch err := db.Health(); {
-		case errors.Is(err, storage.ErrBusy): // a full disk: a restart would not help, and reads go on
-			fmt.Fprintln(w, "tsdb is healthy, but "+err.Error())
-			return
-		case err != nil:
-			http.Error(w, "tsdb is unhealthy: "+err.Error(), http.StatusServiceUnavailable)
-			return
-		}
+	db, err := s.opts.DB()
+	if err != nil { // the log is being replayed
+		fmt.Fprintln(w, "tsdb is healthy.")
+		return
 	}
-	fmt.Fprintln(w, "tsdb is healthy.")
+	switch err := db.Health(); {
+	case err == nil:
+		fmt.Fprintln(w, "tsdb is healthy.")
+	case errors.Is(err, storage.ErrBusy): // a full disk: a restart would not help, and reads go on
+		fmt.Fprintln(w, "tsdb is healthy, but "+err.Error())
+	default:
+		http.Error(w, "tsdb is unhealthy: "+err.Error(), http.StatusServiceUnavailable)
+	}
+	quarantined(w, db)
 }
+
+// quarantined says which blocks cannot be read in full. Writes go on and a
+// restart would not help, so that it is no reason to be unhealthy.
+func quarantined(w io.Writer, db *storage.DB) {
+	lost := db.Quarantined()
+	if len(lost) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "warning: blocks missing or damaged: %d; answers over their times are incomplete and say so:\n", len(lost))
+	for i, err := range lost {
+		if i == maxQuarantined {
+			fmt.Fprintln(w, "…")
+			break
+		}
+		fmt.Fprintln(w, err)
+	}
+}
+
+// maxQuarantined bounds the blocks that the health page names.
+const maxQuarantined = 10
 
 // ready answers 200 when reads and writes are taken.
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {

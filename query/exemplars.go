@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/labels"
 	promstorage "github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/util/annotations"
 )
 
 // ExemplarQuerier returns a reader of exemplars. ctx bounds its reads.
@@ -23,14 +24,21 @@ type exemplarQuerier struct {
 // milliseconds, of the series that match all matchers of any set, sorted by
 // labels.
 func (e exemplarQuerier) Select(start, end int64, sets ...[]*labels.Matcher) ([]exemplar.QueryResult, error) {
-	v, err := e.q.src.View()
+	results, _, err := e.q.Exemplars(e.ctx, start, end, sets...)
+	return results, err
+}
+
+// Exemplars is the Select of an ExemplarQuerier, with warnings that say what
+// could not be read.
+func (q *Queryable) Exemplars(ctx context.Context, start, end int64, sets ...[]*labels.Matcher) ([]exemplar.QueryResult, annotations.Annotations, error) {
+	v, err := q.src.View()
 	if err != nil {
-		return nil, storageError(err)
+		return nil, nil, storageError(err)
 	}
 	defer v.Release()
-	found, err := v.Exemplars(e.ctx, e.q.tenant, inclusive(start, end), sets)
+	found, warnings, err := v.Exemplars(ctx, q.tenant, inclusive(start, end), sets)
 	if err != nil {
-		return nil, storageError(err)
+		return nil, nil, storageError(err)
 	}
 	results := make([]exemplar.QueryResult, 0, len(found))
 	for _, s := range found {
@@ -40,5 +48,5 @@ func (e exemplarQuerier) Select(start, end int64, sets ...[]*labels.Matcher) ([]
 		}
 		results = append(results, r)
 	}
-	return results, nil
+	return results, annotate(warnings), nil
 }

@@ -19,16 +19,15 @@ type ExemplarSeries struct {
 }
 
 // Exemplars returns the exemplars in the range of all series that match one of
-// the sets of matchers, sorted by labels.
-func (v *View) Exemplars(ctx context.Context, tenant uint32, tr model.TimeRange, sets [][]*labels.Matcher) ([]ExemplarSeries, error) {
-	var list []ExemplarSeries
+// the sets of matchers, sorted by labels. Warnings say what could not be read.
+func (v *View) Exemplars(ctx context.Context, tenant uint32, tr model.TimeRange, sets [][]*labels.Matcher) (list []ExemplarSeries, warnings []error, err error) {
 	seen := make(map[model.Identity]bool)
 	for _, ms := range sets {
 		// Exemplars may be a little older or newer than the samples they stand
 		// beside, so all series are asked.
 		set, err := v.Select(ctx, tenant, model.AllTime, ms...)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for _, s := range set.series {
 			if seen[s.ID] {
@@ -37,18 +36,19 @@ func (v *View) Exemplars(ctx context.Context, tenant uint32, tr model.TimeRange,
 			seen[s.ID] = true
 			es, err := s.exemplars(tr)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			if len(es) > 0 {
 				list = append(list, ExemplarSeries{Labels: s.Labels, Exemplars: es})
 			}
 		}
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
+		warnings = append(warnings, set.Warnings()...)
 	}
 	sort.Slice(list, func(i, j int) bool { return labels.Compare(list[i].Labels, list[j].Labels) < 0 })
-	return list, nil
+	return list, warnings, nil
 }
 
 // exemplars gathers a series' exemplars from blocks and head.
@@ -64,9 +64,7 @@ func (s *Series) exemplars(tr model.TimeRange) ([]model.Exemplar, error) {
 			continue
 		}
 		es, err := src.block.Exemplars(src.ord)
-		if errors.Is(err, partition.ErrCorrupt) {
-			continue // what cannot be read costs a pointer to a trace, not the answer
-		} else if err != nil {
+		if err := s.set.warnOf(err); err != nil {
 			return nil, err
 		}
 		all = append(all, es...)
@@ -85,21 +83,27 @@ func (s *Series) exemplars(tr model.TimeRange) ([]model.Exemplar, error) {
 }
 
 // Metadata returns what is known of metrics: of one if metric is not empty. The
-// newest word on a metric counts.
-func (v *View) Metadata(ctx context.Context, tenant uint32, metric string) (map[string][]model.Metadata, error) {
-	all := make(map[string][]model.Metadata)
+// newest word on a metric counts. Warnings say what could not be read.
+func (v *View) Metadata(ctx context.Context, tenant uint32, metric string) (all map[string][]model.Metadata, warnings []error, err error) {
+	all = make(map[string][]model.Metadata)
 	for _, e := range v.st.blocks.Entries() { // oldest first
+		if err := e.Err(); err != nil && len(warnings) < mostWarnings {
+			warnings = append(warnings, err)
+		}
 		if e.Block() == nil {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		ms, err := e.Block().Metadata()
 		if errors.Is(err, partition.ErrCorrupt) {
+			if len(warnings) < mostWarnings {
+				warnings = append(warnings, err)
+			}
 			continue
 		} else if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for _, m := range ms {
 			if m.Tenant == tenant && (metric == "" || m.Metric == metric) {
@@ -112,5 +116,5 @@ func (v *View) Metadata(ctx context.Context, tenant uint32, metric string) (map[
 			all[name] = []model.Metadata{m}
 		}
 	}
-	return all, nil
+	return all, warnings, nil
 }

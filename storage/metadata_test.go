@@ -46,7 +46,7 @@ func TestMetadataOfAnySizeNeverEndsTheProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer v.Release()
-	all, err := v.Metadata(ctx, 0, "")
+	all, _, err := v.Metadata(ctx, 0, "")
 	if err != nil || len(all) != n {
 		t.Errorf("%d metrics have metadata, want %d, error %v", len(all), n, err)
 	}

@@ -78,6 +78,8 @@ func (db *DB) describe(reg prometheus.Registerer) error {
 		}),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "tsdb_wal_accepted_losses_total", Help: "Losses of log segments that were accepted, in the life of the data directory."},
 			func() float64 { return float64(db.manifest.State().Incarnation.Losses) }),
+		gauge("tsdb_blocks_quarantined", "Block files that are missing or damaged: what cannot be read of them is missing in answers, with a warning.",
+			func() float64 { return float64(len(db.Quarantined())) }),
 		gauge("tsdb_blocks", "Block files.", func() float64 { return float64(len(db.manifest.State().Blocks)) }),
 		gauge("tsdb_block_bytes", "Bytes of block files.", func() float64 {
 			n := int64(0)

@@ -88,7 +88,7 @@ func (d *door) exemplars() []model.Exemplar {
 		d.t.Fatal(err)
 	}
 	defer v.Release()
-	list, err := v.Exemplars(d.t.Context(), tenant, model.AllTime, [][]*labels.Matcher{{anyName()}})
+	list, _, err := v.Exemplars(d.t.Context(), tenant, model.AllTime, [][]*labels.Matcher{{anyName()}})
 	if err != nil {
 		d.t.Fatal(err)
 	}

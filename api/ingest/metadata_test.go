@@ -18,7 +18,7 @@ func (d *door) metadata() map[string][]model.Metadata {
 		d.t.Fatal(err)
 	}
 	defer v.Release()
-	m, err := v.Metadata(d.t.Context(), tenant, "")
+	m, _, err := v.Metadata(d.t.Context(), tenant, "")
 	if err != nil {
 		d.t.Fatal(err)
 	}

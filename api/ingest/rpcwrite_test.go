@@ -129,7 +129,7 @@ func TestRPCWriteStoresAndAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer v.Release()
-	if m, err := v.Metadata(t.Context(), tenant, ""); err != nil || len(m["f"]) != 1 || m["f"][0] != (model.Metadata{Type: "gauge", Unit: "seconds", Help: "F."}) {
+	if m, _, err := v.Metadata(t.Context(), tenant, ""); err != nil || len(m["f"]) != 1 || m["f"][0] != (model.Metadata{Type: "gauge", Unit: "seconds", Help: "F."}) {
 		t.Errorf("metadata %v, %v", m, err)
 	}
 }

@@ -45,11 +45,17 @@ func (a *API) federate(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	newest, err := a.newest(r.Context(), sets)
+	damage, err := newDamageReport(r)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	newest, err := a.newest(r.Context(), sets, damage)
 	if err != nil {
 		writeReadError(w, err)
 		return
 	}
+	damage.write(w.Header())
 	format := expfmt.Negotiate(r.Header)
 	w.Header().Set("Content-Type", string(format))
 	if err := writeFamilies(expfmt.NewEncoder(w, format), newest, holdsHistograms(format)); err != nil {
@@ -59,7 +65,7 @@ func (a *API) federate(w http.ResponseWriter, r *http.Request) {
 
 // newest returns the last sample within the lookback of every series that
 // matches one of the sets, by metric name, without those that have ended.
-func (a *API) newest(ctx context.Context, selectors [][]*labels.Matcher) (promql.Vector, error) {
+func (a *API) newest(ctx context.Context, selectors [][]*labels.Matcher, damage *damageReport) (promql.Vector, error) {
 	end := timestamp.FromTime(a.now())
 	start := end - a.opts.Lookback.Milliseconds()
 	src, unready := a.queryable()
@@ -95,12 +101,18 @@ func (a *API) newest(ctx context.Context, selectors [][]*labels.Matcher) (promql
 		}
 	}
 	for _, w := range set.Warnings() {
-		a.log.Warn("federation is incomplete", "err", w)
+		a.log.Warn("federation meets damaged data", "err", w)
+	}
+	if err := set.Err(); err != nil {
+		return nil, err
+	}
+	if err := damage.check(set.Warnings()); err != nil {
+		return nil, err
 	}
 	slices.SortStableFunc(found, func(a, b promql.Sample) int {
 		return strings.Compare(a.Metric.Get(model.MetricNameLabel), b.Metric.Get(model.MetricNameLabel))
 	})
-	return found, set.Err()
+	return found, nil
 }
 
 // lastSample reads to the end. It reports false if there was no sample, or an

@@ -38,7 +38,7 @@ func (a *API) metadata(r *http.Request) (answer, *apiError) {
 		return answer{}, classify(err)
 	}
 	defer v.Release()
-	found, err := v.Metadata(r.Context(), tenant, r.Form.Get("metric"))
+	found, warnings, err := v.Metadata(r.Context(), tenant, r.Form.Get("metric"))
 	if err != nil {
 		return answer{}, classifyWork(err)
 	}
@@ -46,7 +46,7 @@ func (a *API) metadata(r *http.Request) (answer, *apiError) {
 	if limit >= 0 && len(names) > limit {
 		names = names[:limit]
 	}
-	return answer{data: func(e *encoder) {
+	ans := answer{data: func(e *encoder) {
 		e.b = append(e.b, '{')
 		for i, name := range names {
 			if i > 0 {
@@ -61,7 +61,11 @@ func (a *API) metadata(r *http.Request) (answer, *apiError) {
 			points(e, ms, appendMetadata)
 		}
 		e.b = append(e.b, '}')
-	}}, nil
+	}}
+	for _, w := range warnings {
+		ans.warnings.Add(w)
+	}
+	return ans, nil
 }
 
 func appendMetadata(dst []byte, m model.Metadata) []byte {

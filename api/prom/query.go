@@ -231,13 +231,9 @@ func (a *API) queryExemplars(r *http.Request) (answer, *apiError) {
 	if unready != nil {
 		return answer{}, unready
 	}
-	eq, err := q.ExemplarQuerier(r.Context())
+	found, warnings, err := q.Exemplars(r.Context(), timestamp.FromTime(start), timestamp.FromTime(end), selectors...)
 	if err != nil {
 		return answer{}, classify(err)
 	}
-	found, err := eq.Select(timestamp.FromTime(start), timestamp.FromTime(end), selectors...)
-	if err != nil {
-		return answer{}, classify(err)
-	}
-	return answer{data: exemplarData(found)}, nil
+	return answer{data: exemplarData(found), warnings: warnings}, nil
 }

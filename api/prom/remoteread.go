@@ -72,6 +72,10 @@ func (a *API) read(w http.ResponseWriter, r *http.Request) (sent bool, err error
 	if err != nil {
 		return false, badRead(err)
 	}
+	damage, err := newDamageReport(r)
+	if err != nil {
+		return false, badRead(err)
+	}
 	// A slot of the gate is taken once the request is known: one whose body
 	// stalls holds none.
 	if err := a.opts.Reads.Enter(r.Context()); err != nil {
@@ -84,21 +88,24 @@ func (a *API) read(w http.ResponseWriter, r *http.Request) (sent bool, err error
 	}
 	src := query.NewQueryable(db, tenant)
 	if kind == prompb.ReadRequest_STREAMED_XOR_CHUNKS {
-		out := newChunkStream(w)
-		err := a.eachRead(r.Context(), src, req, sets, out.add)
+		out := newChunkStream(w, damage)
+		if err = a.eachRead(r.Context(), src, req, sets, damage, out.add); err == nil {
+			err = out.finish()
+		}
 		return out.sent, err
 	}
 	out := &sampleAnswer{limit: a.opts.ReadMaxSamples}
-	if err := a.eachRead(r.Context(), src, req, sets, out.add); err != nil {
+	if err := a.eachRead(r.Context(), src, req, sets, damage, out.add); err != nil {
 		return false, err
 	}
+	damage.write(w.Header())
 	return out.send(w, len(req.Queries))
 }
 
 // eachRead gives add the series of every query in order, sorted by labels.
-func (a *API) eachRead(ctx context.Context, src promstorage.Queryable, req *prompb.ReadRequest, sets [][]*labels.Matcher, add func(query int, s readSeries) error) error {
+func (a *API) eachRead(ctx context.Context, src promstorage.Queryable, req *prompb.ReadRequest, sets [][]*labels.Matcher, damage *damageReport, add func(query int, s readSeries) error) error {
 	for i, q := range req.Queries {
-		if err := a.readQuery(ctx, src, q, sets[i], func(s readSeries) error { return add(i, s) }); err != nil {
+		if err := a.readQuery(ctx, src, q, sets[i], damage, func(s readSeries) error { return add(i, s) }); err != nil {
 			return err
 		}
 	}
@@ -108,10 +115,11 @@ func (a *API) eachRead(ctx context.Context, src promstorage.Queryable, req *prom
 // readSeries is a series of an answer.
 type readSeries struct {
 	promstorage.Series
-	listed bool // only its labels are asked for
+	listed bool         // only its labels are asked for
+	check  func() error // of what could not be read so far, before anything is sent
 }
 
-func (a *API) readQuery(ctx context.Context, src promstorage.Queryable, q *prompb.Query, ms []*labels.Matcher, add func(readSeries) error) error {
+func (a *API) readQuery(ctx context.Context, src promstorage.Queryable, q *prompb.Query, ms []*labels.Matcher, damage *damageReport, add func(readSeries) error) error {
 	if len(ms) == 0 {
 		return nil // as Prometheus: nothing is asked for
 	}
@@ -127,15 +135,24 @@ func (a *API) readQuery(ctx context.Context, src promstorage.Queryable, q *promp
 		}
 	}
 	set := reader.Select(ctx, true, hints, ms...)
+	defer func() {
+		for _, w := range set.Warnings() {
+			a.log.Warn("remote read meets damaged data", "err", w)
+		}
+	}()
+	check := func() error { return damage.check(set.Warnings()) }
+	if err := check(); err != nil {
+		return err
+	}
 	for set.Next() {
-		if err := add(readSeries{set.At(), hints != nil && hints.Func == "series"}); err != nil {
+		if err := add(readSeries{set.At(), hints != nil && hints.Func == "series", check}); err != nil {
 			return err
 		}
 	}
-	for _, w := range set.Warnings() {
-		a.log.Warn("remote read is incomplete", "err", w)
+	if err := set.Err(); err != nil {
+		return err
 	}
-	return set.Err()
+	return check()
 }
 
 // badRead gives an error of a request's body or message its status code.

@@ -17,21 +17,23 @@ const maxReadFrameBytes = 1 << 20
 
 // chunkStream sends an answer of the new kind: frames of one series, or a part
 // of it, each with its length as a varint and its CRC-32C, big-endian, in front.
-// What it holds is one series.
+// It holds frames back up to maxReadFrameBytes, so that a short answer that
+// meets damage can still become an error.
 type chunkStream struct {
-	w    http.ResponseWriter
-	sent bool // a frame is out
+	w      http.ResponseWriter
+	damage *damageReport
+	sent   bool // a frame is out
 
 	frame  prompb.ChunkedReadResponse
-	buf    []byte
+	buf    []byte // frames that are not out
 	chunks chunks.Iterator
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func newChunkStream(w http.ResponseWriter) *chunkStream {
+func newChunkStream(w http.ResponseWriter, damage *damageReport) *chunkStream {
 	w.Header().Set("Content-Type", "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse")
-	return &chunkStream{w: w, frame: prompb.ChunkedReadResponse{ChunkedSeries: []*prompb.ChunkedSeries{{}}}}
+	return &chunkStream{w: w, damage: damage, frame: prompb.ChunkedReadResponse{ChunkedSeries: []*prompb.ChunkedSeries{{}}}}
 }
 
 func (o *chunkStream) add(query int, s readSeries) error {
@@ -39,7 +41,7 @@ func (o *chunkStream) add(query int, s readSeries) error {
 	out := o.frame.ChunkedSeries[0]
 	out.Labels, out.Chunks = prompb.FromLabels(s.Labels(), out.Labels), out.Chunks[:0]
 	if s.listed {
-		return o.send()
+		return o.send(s)
 	}
 	room := maxReadFrameBytes
 	for i := range out.Labels {
@@ -49,7 +51,7 @@ func (o *chunkStream) add(query int, s readSeries) error {
 	o.chunks = promstorage.NewSeriesToChunkEncoder(withoutStarts{s.Series}).Iterator(o.chunks)
 	for o.chunks.Next() {
 		if left <= 0 {
-			if err := o.send(); err != nil {
+			if err := o.send(s); err != nil {
 				return err
 			}
 			out.Chunks, left = out.Chunks[:0], room
@@ -66,22 +68,49 @@ func (o *chunkStream) add(query int, s readSeries) error {
 	if len(out.Chunks) == 0 {
 		return nil // blocks know times only roughly
 	}
-	return o.send()
+	return o.send(s)
 }
 
-// send writes the frame. The client's window is the bound of what waits.
-func (o *chunkStream) send() error {
+// send adds the frame to what is to go out, and writes it if it is much: the
+// client's window is the bound of what waits.
+func (o *chunkStream) send(s readSeries) error {
 	n := o.frame.Size()
-	b := binary.AppendUvarint(o.buf[:0], uint64(n))
+	b := binary.AppendUvarint(o.buf, uint64(n))
 	head := len(b) + crc32.Size
 	b = append(b, make([]byte, crc32.Size+n)...)
 	if _, err := o.frame.MarshalToSizedBuffer(b[head:]); err != nil {
 		return err
 	}
 	binary.BigEndian.PutUint32(b[head-crc32.Size:], crc32.Checksum(b[head:], castagnoli))
-	o.buf, o.sent = b, true
-	_, err := o.w.Write(b)
+	if o.buf = b; len(b) < maxReadFrameBytes {
+		return nil
+	}
+	if err := s.check(); err != nil {
+		return err
+	}
+	return o.flush()
+}
+
+func (o *chunkStream) flush() error {
+	if !o.sent {
+		o.damage.write(o.w.Header())
+	}
+	o.sent = true
+	_, err := o.w.Write(o.buf)
+	o.buf = o.buf[:0]
 	return err
+}
+
+// finish writes the last frames. What could not be read has been checked.
+func (o *chunkStream) finish() error {
+	trailer := o.sent
+	if err := o.flush(); err != nil {
+		return err
+	}
+	if trailer {
+		o.damage.writeTrailer(o.w.Header())
+	}
+	return nil
 }
 
 // withoutStarts hides start timestamps: the chunks of the protocol cannot hold

@@ -282,3 +282,39 @@ func TestSeriesAndLabelsOfARange(t *testing.T) {
 		t.Errorf("values %q", values)
 	}
 }
+
+// Raw series and labels of a block that cannot be read come with warnings that
+// name it.
+func TestDamageIsAWarningOfSeriesAndLabels(t *testing.T) {
+	s := newServer(t, Options{})
+	if _, err := s.DB.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.DB.DropCaches()
+	names, err := s.FS.List("data/l0")
+	if err != nil || len(names) != 1 {
+		t.Fatal(names, err)
+	}
+	f, err := s.FS.OpenReadWrite("data/l0/" + names[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt([]byte(strings.Repeat("\xa5", 1<<20)), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, end, _ := s.raw(t, &tsdbv1.SeriesRequest{Selectors: []string{`{__name__=~".+"}`}, EndMs: math.MaxInt64})
+	if len(end.Warnings) == 0 || !strings.Contains(end.Warnings[0], names[0]) {
+		t.Errorf("warnings of series: %q", end.Warnings)
+	}
+	stream, err := s.LabelNames(t.Context(), &tsdbv1.LabelNamesRequest{})
+	frames, err := all(t, stream, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := frames[len(frames)-1].Warnings; len(w) == 0 || !strings.Contains(w[0], names[0]) {
+		t.Errorf("warnings of label names: %q", w)
+	}
+}
