@@ -89,6 +89,10 @@ func (m *middleware) wrap(mux *http.ServeMux, next http.Handler) http.Handler {
 				m.recovered(a, r, p)
 			}
 		}()
+		if pattern == "" {
+			next.ServeHTTP(&notFound{ResponseWriter: a, path: r.URL.Path}, r)
+			return
+		}
 		next.ServeHTTP(a, r)
 	})
 }

@@ -182,8 +182,12 @@ func TestReadinessFollowsTheDatabase(t *testing.T) {
 	if code, body := ask(s, "GET", "/", remote); code != 200 || !strings.Contains(body, "/api/v1/write") {
 		t.Errorf("home page: %d %s", code, body)
 	}
-	if code, _ := ask(s, "GET", "/nothing", remote); code != 404 {
-		t.Errorf("unknown page: %d", code)
+	if code, body := ask(s, "GET", "/nothing", remote); code != 404 || !strings.HasPrefix(body, `404 page not found: "/nothing" is not served here.`) ||
+		!strings.Contains(body, "/api/v1/write") || strings.Count(body, "page not found") != 1 {
+		t.Errorf("unknown page: %d %s", code, body)
+	}
+	if code, _ := ask(s, "POST", "/metrics", remote); code != 405 {
+		t.Errorf("another method: %d", code)
 	}
 }
 

@@ -1,0 +1,83 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// served lists what the server answers, for a client that asks for something
+// else. A test holds it against what is mounted.
+var served = []struct{ what, methods, paths string }{
+	{"Prometheus remote write", "POST", "/api/v1/write"},
+	{"InfluxDB line protocol", "POST", "/write /api/v2/write"},
+	{"InfluxDB clients", "GET", "/ping /health /query"},
+	{"PromQL", "GET, POST", "/api/v1/query /api/v1/query_range /api/v1/query_exemplars /api/v1/explain /api/v1/format_query /api/v1/parse_query"},
+	{"series and labels", "GET, POST", "/api/v1/series /api/v1/labels"},
+	{"label values, metadata", "GET", "/api/v1/label/NAME/values /api/v1/metadata"},
+	{"remote read", "POST", "/api/v1/read"},
+	{"federation", "GET", "/federate"},
+	{"status", "GET", "/api/v1/targets /api/v1/rules /api/v1/alerts /api/v1/status/buildinfo /api/v1/status/runtimeinfo /api/v1/status/flags /api/v1/status/config /api/v1/status/tsdb /api/v1/status/storage /api/v1/status/active_queries /api/v1/status/top_queries"},
+	{"administration", "POST", "/api/v1/admin/flush /api/v1/admin/compact /api/v1/admin/drop_caches"},
+	{"the server itself", "GET", "/ /metrics /-/healthy /-/ready /debug/pprof/"},
+}
+
+// notFound is the answer of a mux to a path that it does not know; a 404 lists
+// what is served.
+type notFound struct {
+	http.ResponseWriter
+	path   string
+	listed bool
+}
+
+func (n *notFound) WriteHeader(code int) {
+	if code != http.StatusNotFound {
+		n.ResponseWriter.WriteHeader(code)
+		return
+	}
+	n.listed = true
+	text := notFoundText(n.path)
+	h := n.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(len(text)))
+	n.ResponseWriter.WriteHeader(code)
+	// A client that is gone needs no answer.
+	_, _ = n.ResponseWriter.Write([]byte(text))
+}
+
+// Write drops the mux's own words if the list has been sent.
+func (n *notFound) Write(b []byte) (int, error) {
+	if n.listed {
+		return len(b), nil
+	}
+	return n.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (n *notFound) Unwrap() http.ResponseWriter { return n.ResponseWriter }
+
+func notFoundText(path string) string {
+	const maxPath = 200
+	if len(path) > maxPath {
+		path = path[:maxPath]
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "404 page not found: %q is not served here. What is:\n", path)
+	for _, s := range served {
+		fmt.Fprintf(&b, "  %s (%s): %s\n", s.what, s.methods, s.paths)
+	}
+	b.WriteString("gRPC (tsdb.v1.Write, tsdb.v1.Query) has a port of its own.\n")
+	return b.String()
+}
+
+// ServedPaths returns the listed paths with their methods.
+func ServedPaths() map[string][]string {
+	all := map[string][]string{}
+	for _, s := range served {
+		for path := range strings.FieldsSeq(s.paths) {
+			all[path] = strings.Split(s.methods, ", ")
+		}
+	}
+	return all
+}
