@@ -58,8 +58,11 @@ func TestRemovedLockLetsNobodyIn(t *testing.T) {
 			}
 			return strings.Contains(err.Error(), "pid 4711 on host here")
 		})
-		if _, err := Check(ctx, fs, "data"); !errors.Is(err, ErrInUse) {
-			t.Errorf("check: %v", err)
+		if r, err := Check(ctx, fs, "data"); err != nil || !r.Running || len(r.Damage) > 0 {
+			t.Errorf("check: %+v, %v", r, err)
+		}
+		if _, err := Repair(ctx, fs, "data", RepairOptions{}); !errors.Is(err, ErrInUse) {
+			t.Errorf("repair: %v", err)
 		}
 		eventually(t, "LOCK is put back", func() bool { _, err := fs.Stat(lockFile); return err == nil })
 		writeOne(t, db, 10)
