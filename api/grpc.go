@@ -67,7 +67,7 @@ func NewRPC(reg prometheus.Registerer, log *slog.Logger, webConfigFile string, d
 	if err != nil {
 		return nil, err
 	}
-	security, options, err := newRPCSecurity(webConfigFile)
+	security, options, err := newRPCSecurity(webConfigFile, log)
 	if err != nil {
 		return nil, err
 	}

@@ -121,6 +121,7 @@ func TestGRPCIsGuardedByTheWebConfiguration(t *testing.T) {
 		{"no base64", secure, []string{"Basic !"}, codes.OK, codes.Unauthenticated},
 		{"another scheme", secure, []string{"Bearer x"}, codes.OK, codes.Unauthenticated},
 		{"right", secure, []string{basic("ann:secret")}, codes.OK, end},
+		{"right, as a token", secure, []string{"Bearer secret"}, codes.OK, end},
 		{"right again", secure, []string{basic("ann:secret")}, codes.OK, end},
 	} {
 		if health, list := call(c.transport, c.header...); health != c.health || list != c.list {

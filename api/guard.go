@@ -3,6 +3,8 @@ package api
 import (
 	"net/http"
 	"net/netip"
+
+	"golang.org/x/time/rate"
 )
 
 // guard lets through what a request may do, by the page it comes from, and lets
@@ -50,14 +52,51 @@ func (s *Server) fromLoopback(r *http.Request) bool {
 	return err == nil && peer.Addr().Unmap().IsLoopback()
 }
 
+// limitRate sets up the rate limit of the web configuration file, which, as
+// with the toolkit, is that of the start.
+func (s *Server) limitRate() error {
+	conf, err := s.config.current()
+	if err == nil && conf.RateLimiterConfig.Interval != 0 {
+		s.rate = rate.NewLimiter(rate.Every(conf.RateLimiterConfig.Interval), conf.RateLimiterConfig.Burst)
+	}
+	return err
+}
+
+// authenticate lets requests through that the users of the web configuration
+// file send.
+func (s *Server) authenticate(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conf, err := s.config.current()
+		if err != nil {
+			s.refuse(w, r, http.StatusInternalServerError, "the web configuration cannot be used; the server's log says why")
+			return
+		}
+		switch ok, err := s.allowed(w, r, conf.Users); {
+		case err != nil:
+			w.Header().Set("Retry-After", "1")
+			s.refuse(w, r, http.StatusServiceUnavailable, err.Error())
+		case !ok:
+			w.Header().Set("WWW-Authenticate", `Basic realm="tsdb"`)
+			s.refuse(w, r, http.StatusUnauthorized, "unauthorized")
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
 // refuse answers a request that no door sees.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
 	if s.opts.Refuse != nil && s.opts.Refuse(w, r, status, text) {
 		return
 	}
 	kind := "forbidden"
-	if status == http.StatusUnauthorized {
+	switch status {
+	case http.StatusUnauthorized:
 		kind = "unauthorized"
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		kind = "unavailable"
+	case http.StatusInternalServerError:
+		kind = "internal"
 	}
 	writeError(w, status, kind, text)
 }
@@ -70,8 +109,20 @@ const contentPolicy = "default-src 'none'; style-src 'unsafe-inline'; base-uri '
 // allowed origins read it.
 func (s *Server) protect(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.rate != nil && !s.rate.Allow() {
+			s.refuse(w, r, http.StatusTooManyRequests, "more requests than rate_limit of the web configuration allows")
+			return
+		}
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
+		conf, err := s.config.current()
+		if err != nil {
+			s.refuse(w, r, http.StatusInternalServerError, "the web configuration cannot be used; the server's log says why")
+			return
+		}
+		for name, value := range conf.HTTPConfig.Header {
+			h.Set(name, value)
+		}
 		if r.Method == http.MethodGet || r.Method == http.MethodHead {
 			policy := contentPolicy
 			if h.Get("X-Frame-Options") == "" {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -11,7 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"github.com/prometheus/exporter-toolkit/web"
+	"golang.org/x/time/rate"
 
 	"tsdb/storage"
 )
@@ -60,25 +61,30 @@ type Options struct {
 
 // Server answers HTTP. Make one with NewServer, run it with Serve.
 type Server struct {
-	opts     Options
-	origins  *originRules
-	http     *http.Server
-	draining atomic.Bool
-	conns    *connections
+	opts      Options
+	origins   *originRules
+	config    *webConfig
+	passwords *passwords
+	rate      *rate.Limiter // of requests; nil = none
+	http      *http.Server
+	draining  atomic.Bool
+	conns     *connections
 }
 
 // NewServer mounts the doors and the server's own pages.
 func NewServer(o Options) (*Server, error) {
-	if o.WebConfigFile != "" {
-		if err := web.Validate(o.WebConfigFile); err != nil {
-			return nil, err
-		}
+	conf, err := openWebConfig(o.WebConfigFile, o.Logger)
+	if err != nil {
+		return nil, err
 	}
 	origins, err := newOriginRules(o.ExternalURL, o.Hosts, o.CORSOrigin)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{opts: o, origins: origins}
+	s := &Server{opts: o, origins: origins, config: conf, passwords: newPasswords()}
+	if err := s.limitRate(); err != nil {
+		return nil, err
+	}
 	refused, err := refusedCounter(o.Registry)
 	if err != nil {
 		return nil, err
@@ -96,7 +102,7 @@ func NewServer(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.http = &http.Server{
-		Handler:           collapseSlashes(m.wrap(mux, s.protect(s.guard(mux)))),
+		Handler:           collapseSlashes(m.wrap(mux, s.protect(s.authenticate(s.guard(mux))))),
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		ConnState:         s.conns.follow,
@@ -108,8 +114,23 @@ func NewServer(o Options) (*Server, error) {
 // Serve answers requests that come in at l until Shutdown, and returns nil
 // after it. It closes l.
 func (s *Server) Serve(l net.Listener) error {
-	file := s.opts.WebConfigFile
-	err := web.Serve(l, s.http, &web.FlagConfig{WebConfigFile: &file}, quiet(s.opts.Logger))
+	conf, err := s.config.current()
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	protocols := []string{"h2", "http/1.1"}
+	if !conf.HTTPConfig.HTTP2 {
+		protocols = protocols[1:]
+		s.http.TLSNextProto = make(map[string]func(*http.Server, *tls.Conn, http.Handler))
+	}
+	if s.http.TLSConfig, err = s.config.tls(protocols...); err != nil {
+		return errors.Join(err, l.Close())
+	}
+	if s.http.TLSConfig == nil {
+		err = s.http.Serve(l)
+	} else {
+		err = s.http.ServeTLS(l, "", "")
+	}
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
@@ -131,17 +152,3 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	return nil
 }
-
-// quiet drops what is below a warning: the toolkit announces the address,
-// which the start log does already.
-func quiet(log *slog.Logger) *slog.Logger { return slog.New(warnings{log.Handler()}) }
-
-type warnings struct{ slog.Handler }
-
-func (h warnings) Enabled(ctx context.Context, l slog.Level) bool {
-	return l >= slog.LevelWarn && h.Handler.Enabled(ctx, l)
-}
-
-func (h warnings) WithAttrs(as []slog.Attr) slog.Handler { return warnings{h.Handler.WithAttrs(as)} }
-
-func (h warnings) WithGroup(name string) slog.Handler { return warnings{h.Handler.WithGroup(name)} }

@@ -112,6 +112,8 @@ func platformCode(status int) string {
 		return "not found"
 	case http.StatusMethodNotAllowed:
 		return "method not allowed"
+	case http.StatusTooManyRequests:
+		return "too many requests"
 	case http.StatusRequestEntityTooLarge:
 		return "request too large"
 	case http.StatusServiceUnavailable:
