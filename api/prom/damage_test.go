@@ -35,7 +35,7 @@ type damagedWorld struct {
 	log   *bytes.Buffer
 }
 
-func newDamagedWorld(t *testing.T) *damagedWorld {
+func newDamagedWorld(t *testing.T, samples int64) *damagedWorld {
 	t.Helper()
 	w := &damagedWorld{t: t, fs: vfs.NewMem(), clock: vfs.NewManualClock(time.Unix(1_767_000_000, 0)), log: &bytes.Buffer{}}
 	w.server = &server{db: w.open()}
@@ -46,8 +46,8 @@ func newDamagedWorld(t *testing.T) *damagedWorld {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for k := range int64(2000) {
-			b.Float(ref, w.clock.Now().UnixMilli()-k*1000, 0, rnd.NormFloat64())
+		for k := range samples {
+			b.Float(ref, w.clock.Now().UnixMilli()-k*20, 0, rnd.NormFloat64())
 		}
 		b.Exemplar(ref, model.Exemplar{T: w.clock.Now().UnixMilli(), V: 1, Labels: labels.FromStrings("trace", "1")})
 		b.Metadata(name, model.Metadata{Type: "gauge"})
@@ -130,9 +130,40 @@ func (w *damagedWorld) read(params string, kinds ...prompb.ReadRequest_ResponseT
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		w.t.Fatal(err)
+		return reply{resp.StatusCode, resp.Header, brokenOff}
+	}
+	for name, values := range resp.Trailer {
+		resp.Header[name] = append(resp.Header[name], values...)
 	}
 	return reply{resp.StatusCode, resp.Header, string(body)}
+}
+
+// brokenOff is the body of a reply whose connection ended early.
+const brokenOff = "(broken off)"
+
+// A stream that is out in part when damage shows is broken off, or says what is
+// missing in a trailer.
+func TestDamageBehindTheFirstMegabyteBreaksAStreamOff(t *testing.T) {
+	w := newDamagedWorld(t, 150_000)
+	info, err := w.fs.Stat(w.block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream := prompb.ReadRequest_STREAMED_XOR_CHUNKS
+	if r := w.read("", stream); r.status != http.StatusOK || len(r.body) < 2<<20 || len(r.header.Values(warningHeader)) > 0 {
+		t.Fatalf("%d, %d bytes", r.status, len(r.body))
+	}
+	w.db.DropCaches()
+	w.destroy(info.Size*8/10, 4) // among the values of the second series
+	if r := w.read("", stream); r.status != http.StatusOK || r.body != brokenOff {
+		t.Errorf("%d, %d bytes", r.status, len(r.body))
+	}
+	if r := w.read("?partial_response=true", stream); r.status != http.StatusOK || len(r.body) < 2<<20 || !strings.Contains(strings.Join(r.header.Values(warningHeader), ";"), path.Base(w.block)) {
+		t.Errorf("%d, %d bytes, %q", r.status, len(r.body), r.header.Values(warningHeader))
+	}
+	if r := w.read(""); r.status != http.StatusInternalServerError {
+		t.Errorf("one message: %d", r.status)
+	}
 }
 
 // Damage makes remote read and federation fail, with a text that names the
@@ -156,7 +187,7 @@ func TestDamageIsAnErrorWhereThereAreNoWarnings(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := newDamagedWorld(t)
+			w := newDamagedWorld(t, 2000)
 			federate := func(params ...string) reply {
 				t.Helper()
 				v := url.Values{"match[]": {`{job="x"}`}}
@@ -215,7 +246,7 @@ func TestDamageIsAnErrorWhereThereAreNoWarnings(t *testing.T) {
 func TestDamageIsAWarningInJSON(t *testing.T) {
 	for _, quarantined := range []bool{false, true} {
 		t.Run(strconv.FormatBool(quarantined), func(t *testing.T) {
-			w := newDamagedWorld(t)
+			w := newDamagedWorld(t, 2000)
 			w.destroy(0, 1<<40)
 			if quarantined {
 				w.reopen()
