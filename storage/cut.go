@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
+	"tsdb/internal/panics"
 	"tsdb/partition"
 	"tsdb/storage/head"
 )
@@ -173,13 +174,18 @@ func (db *DB) signalCut() {
 }
 
 // writeHead streams a buffer's series, in block order, into one block file.
-func (db *DB) writeHead(ctx context.Context, buf *head.Buffer, meta partition.BlockMeta) (partition.BlockInfo, error) {
+func (db *DB) writeHead(ctx context.Context, buf *head.Buffer, meta partition.BlockMeta) (_ partition.BlockInfo, err error) {
 	w, err := partition.Create(db.fs, db.dir, meta, partition.WriterOptions{})
 	if err != nil {
 		return partition.BlockInfo{}, err
 	}
+	defer func() {
+		if err != nil {
+			w.Abort() // the next attempt writes the same file
+		}
+	}()
+	defer panics.Catch(&err)
 	if err := db.writeSeries(ctx, w, buf); err != nil {
-		w.Abort()
 		return partition.BlockInfo{}, err
 	}
 	return w.Finish()

@@ -200,7 +200,7 @@ func (db *DB) Close(ctx context.Context) error {
 	db.closed.Do(func() {
 		db.stopJobs()
 		if ctx.Err() == nil {
-			if cutErr := db.cut(ctx); cutErr != nil {
+			if cutErr := db.guarded("cut", func() error { return db.cut(ctx) }); cutErr != nil {
 				db.log.Warn("head not cut, its samples are in the log", "err", cutErr)
 			}
 		}

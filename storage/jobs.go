@@ -54,14 +54,14 @@ func (db *DB) watch(ctx context.Context) {
 		case <-db.jobs.kick:
 		case <-db.opts.Clock.After(watchEvery):
 		}
-		db.observeSpace()
+		_ = db.guarded("space", func() error { db.observeSpace(); return nil })
 		now := db.opts.Clock.Now()
 		if backoff.wait(now) {
 			continue
 		}
 		if reason := db.cutDue(); reason != "" {
 			db.log.Debug("cutting the head", "reason", reason)
-			if err := db.cut(ctx); err != nil {
+			if err := db.guarded("cut", func() error { return db.cut(ctx) }); err != nil {
 				if ctx.Err() != nil {
 					return
 				}
@@ -82,16 +82,21 @@ func (db *DB) maintain(ctx context.Context) {
 	for {
 		now := db.opts.Clock.Now()
 		if now.Sub(retained) >= retainEvery {
-			if err := db.Retain(ctx); err != nil && ctx.Err() == nil {
+			if err := db.guarded("retain", func() error { return db.Retain(ctx) }); err != nil && ctx.Err() == nil {
 				db.log.Error("retention failed, will be tried again", "err", err)
 			}
 			retained = now
 		}
-		if err := db.sweep(); err != nil {
+		if err := db.guarded("sweep", db.sweep); err != nil {
 			db.log.Error("files of dropped blocks not removed, will be tried again", "err", err)
 		}
 		if !backoff.wait(now) {
-			switch worked, err := db.mergeNext(ctx, partition.PlanMerge); {
+			worked := false
+			err := db.guarded("merge", func() (err error) {
+				worked, err = db.mergeNext(ctx, partition.PlanMerge)
+				return err
+			})
+			switch {
 			case ctx.Err() != nil:
 				return
 			case err != nil:

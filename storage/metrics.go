@@ -18,6 +18,7 @@ type metrics struct {
 	cutSeconds       prometheus.Histogram
 	merges           *prometheus.CounterVec
 	mergeErrors      prometheus.Counter
+	panics           *prometheus.CounterVec
 	mergedBytes      prometheus.Counter
 	writesStopped    prometheus.Gauge
 }
@@ -36,6 +37,7 @@ func newMetrics() *metrics {
 		cutErrors:        counter("tsdb_head_cut_errors_total", "Cuts that failed and are tried again."),
 		cutSeconds:       prometheus.NewHistogram(prometheus.HistogramOpts{Name: "tsdb_head_cut_duration_seconds", Help: "Time a cut took.", Buckets: prometheus.ExponentialBuckets(0.01, 3, 9)}),
 		merges:           prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tsdb_merges_total", Help: "Merges of blocks, by the level of the result."}, []string{"level"}),
+		panics:           prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tsdb_background_panics_total", Help: "Steps of background jobs that ran into a programming error, by job; each has a stack in the log."}, []string{"job"}),
 		mergeErrors:      counter("tsdb_merge_errors_total", "Merges that failed and are tried again."),
 		mergedBytes:      counter("tsdb_merge_written_bytes_total", "Bytes of blocks written by merges."),
 		writesStopped:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "tsdb_writes_stopped", Help: "1 while writes are refused for want of disk space or after a failure of the log."}),
@@ -43,7 +45,7 @@ func newMetrics() *metrics {
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.rejected, m.accepted, m.replaced, m.exemplarsDropped, m.lostSamples, m.cuts, m.cutErrors, m.cutSeconds, m.merges, m.mergeErrors, m.mergedBytes, m.writesStopped}
+	return []prometheus.Collector{m.rejected, m.accepted, m.replaced, m.exemplarsDropped, m.lostSamples, m.cuts, m.cutErrors, m.cutSeconds, m.merges, m.mergeErrors, m.panics, m.mergedBytes, m.writesStopped}
 }
 
 // describe registers the gauges that are read off the database when asked for.

@@ -4,14 +4,18 @@ import (
 	"context"
 	"errors"
 	"path"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	"tsdb/partition"
 )
 
 // panicFS panics when a file whose path contains the word is made, read or
@@ -100,6 +104,80 @@ func TestPanicOfTheLogPoisonsIt(t *testing.T) {
 	}
 	if rows, _ := allTimes(t, db); len(rows) == 0 || !strings.Contains(rows[0], `"a"`) {
 		t.Errorf("after a restart: %q", rows)
+	}
+	if err := db.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// settles waits until a condition holds, which background jobs bring about.
+func settles(t *testing.T, clock *vfs.ManualClock, what string, holds func() bool) {
+	t.Helper()
+	for range 5000 {
+		if holds() {
+			return
+		}
+		clock.Advance(time.Minute)
+		runtime.Gosched()
+		select {
+		case <-t.Context().Done():
+		case <-time.After(time.Millisecond):
+		}
+	}
+	t.Fatalf("%s: does not come about", what)
+}
+
+// A panic in a cut or a merge costs that step: the jobs go on, the input that
+// makes merges panic is set aside, and other blocks are merged.
+func TestBackgroundPanicsDoNotEndTheProcess(t *testing.T) {
+	ctx := context.Background()
+	fs := &panicFS{FS: vfs.NewMem()}
+	clock := vfs.NewManualClock(timesNow)
+	db, err := Open(ctx, fs, "data", Options{Clock: clock, Seed: 1, WALSegmentBytes: 1 << 20, Background: true, CutHeadBytes: 1, CutAge: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := timesNow.UnixMilli()
+	panicked := func(job string) float64 { return testutil.ToFloat64(db.metrics.panics.WithLabelValues(job)) }
+
+	fs.on("l0/")
+	if err := commitOne(db, "a", now); err != nil {
+		t.Fatal(err)
+	}
+	settles(t, clock, "panics of cuts", func() bool { return panicked("cut") >= 2 })
+	fs.on("")
+	settles(t, clock, "a cut after the panics", func() bool { return len(db.manifest.State().Blocks) == 1 })
+	bad := db.manifest.State().Sorted()[0].Name
+
+	fs.on(bad)
+	db.DropCaches()
+	for i := range int64(8) {
+		if err := commitOne(db, "bcdefghi"[i:i+1], now+i); err != nil {
+			t.Fatal(err)
+		}
+		settles(t, clock, "a cut", func() bool { return testutil.ToFloat64(db.metrics.cuts) >= float64(2+i) })
+	}
+	settles(t, clock, "a panic of a merge", func() bool { return panicked("merge") >= 1 })
+	settles(t, clock, "quarantine", func() bool {
+		v := db.set.Acquire()
+		defer v.Release()
+		e := v.Find(bad)
+		return e != nil && errors.Is(e.Err(), partition.ErrQuarantined)
+	})
+	merges := panicked("merge")
+	for i := range int64(32) { // they are merged among themselves
+		if err := commitOne(db, "bcdefghi"[i%8:i%8+1], now+100+i); err != nil {
+			t.Fatal(err)
+		}
+		settles(t, clock, "a cut", func() bool { return testutil.ToFloat64(db.metrics.cuts) >= float64(10+i) })
+	}
+	settles(t, clock, "a merge of the others", func() bool { return testutil.ToFloat64(db.metrics.merges.WithLabelValues("L0")) >= 1 })
+	if n := panicked("merge"); n != merges {
+		t.Errorf("%v panics of merges after the quarantine", n-merges)
+	}
+	fs.on("")
+	if rows, _ := allTimes(t, db); len(rows) != 9 {
+		t.Errorf("%d series: %q", len(rows), rows)
 	}
 	if err := db.Close(ctx); err != nil {
 		t.Fatal(err)
