@@ -19,6 +19,7 @@ const (
 	DefaultLookback      = 5 * time.Minute
 	DefaultSubqueryStep  = time.Minute
 	DefaultMaxConcurrent = 20
+	DefaultMaxLabelValue = 16 << 10
 	DefaultMaxQueued     = 1000
 	DefaultMaxPoints     = 11_000 // of a series of a range query; the doors see to it
 )
@@ -44,6 +45,8 @@ type Options struct {
 	CacheBytes int64
 
 	Parser             parser.Options // language features beyond the stable ones
+	MaxLabelValue      int            // bytes of a label's value that a query makes; 0 = DefaultMaxLabelValue
+	Text               TextLimits     // bounds of a query's text
 	DelayedNameRemoval bool           // drop metric names after the whole evaluation instead of at each function
 	UseStartTimestamps bool           // let rate, increase, irate and resets use start timestamps
 	PerStepStats       bool           // count samples a step for clients that ask for it
@@ -61,6 +64,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.MaxSamples, DefaultMaxSamples)
 	setDefault(&o.Lookback, DefaultLookback)
 	setDefault(&o.SubqueryStep, DefaultSubqueryStep)
+	setDefault(&o.MaxLabelValue, DefaultMaxLabelValue)
 	setDefault(&o.MaxConcurrent, DefaultMaxConcurrent)
 	setDefault(&o.MaxQueued, DefaultMaxQueued)
 	setDefault(&o.Cores, runtime.GOMAXPROCS(0))
@@ -103,7 +107,7 @@ var _ promql.QueryEngine = (*Engine)(nil)
 func New(o Options) *Engine {
 	o = o.withDefaults()
 	e := &Engine{
-		parser:  NewParser(o.Parser),
+		parser:  NewParser(o.Parser, o.Text),
 		queue:   newQueue(o.MaxConcurrent, o.MaxQueued, o.Started),
 		cores:   newCores(o.Cores, processCPU),
 		memory:  memory{limit: o.TotalBytes, cache: o.CacheBytes},
@@ -115,6 +119,7 @@ func New(o Options) *Engine {
 			delayedNames:    o.DelayedNameRemoval,
 			startTimestamps: o.UseStartTimestamps,
 			maxSamples:      o.MaxSamples,
+			maxLabelValue:   o.MaxLabelValue,
 		},
 		lookback:     o.Lookback,
 		perStepStats: o.PerStepStats,

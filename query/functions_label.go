@@ -19,11 +19,11 @@ type relabelNode struct {
 	dst   string
 	// prepare checks the arguments; what it returns gives the new value of a
 	// series' label dst, or reports that it stays.
-	prepare func() (func(labels.Labels) (string, bool), error)
+	prepare func(maxBytes int) (func(labels.Labels) (string, bool, error), error)
 }
 
 func (n *relabelNode) table(f *frame) (*table, error) {
-	value, err := n.prepare()
+	value, err := n.prepare(f.maxLabelValue)
 	if err != nil {
 		return nil, err
 	}
@@ -33,10 +33,22 @@ func (n *relabelNode) table(f *frame) (*table, error) {
 	}
 	b := labels.NewBuilder(labels.EmptyLabels())
 	for i := range t.cols {
+		if i%relabelCheckInterval == 0 {
+			if err := f.check(); err != nil {
+				return nil, err
+			}
+		}
 		c := &t.cols[i]
-		v, ok := value(c.metric)
+		v, ok, err := value(c.metric)
+		if err != nil {
+			return nil, err
+		}
 		if !ok {
 			continue
+		}
+		// The labels go into the answer: they are held until its end.
+		if err := f.mem.take(int64(c.metric.ByteSize()) + int64(len(n.dst)+len(v))); err != nil {
+			return nil, err
 		}
 		b.Reset(c.metric)
 		b.Set(n.dst, v)
@@ -49,25 +61,59 @@ func (n *relabelNode) table(f *frame) (*table, error) {
 	return t, err
 }
 
+// relabelCheckInterval is the number of series relabelled between context checks.
+const relabelCheckInterval = 256
+
+// expandTemplate returns template with its references replaced by the submatches
+// at of v. It goes reference by reference, so that what would exceed maxBytes is
+// never made; ok is false then, and the value as long as it got.
+func expandTemplate(re *regexp.Regexp, template, v string, at []int, maxBytes int) (value string, ok bool) {
+	var dst []byte
+	for template != "" && len(dst) <= maxBytes {
+		end := len(template) // of the first reference, or of what stands before it
+		for i := 1; i < len(template); i++ {
+			if template[i] != '$' {
+				continue
+			}
+			if i == 1 && template[0] == '$' { // $$ is a dollar
+				end = 2
+			} else {
+				end = i
+			}
+			break
+		}
+		dst = re.ExpandString(dst, template[:end], v, at)
+		template = template[end:]
+	}
+	return string(dst), len(dst) <= maxBytes
+}
+
 func stringArg(e parser.Expr) string { return e.(*parser.StringLiteral).Val }
 
 func planLabelReplace(_ *planner, e *parser.Call, args []node, g grid) (node, error) {
 	dst, with, src, text := stringArg(e.Args[1]), stringArg(e.Args[2]), stringArg(e.Args[3]), stringArg(e.Args[4])
-	prepare := func() (func(labels.Labels) (string, bool), error) {
+	prepare := func(maxBytes int) (func(labels.Labels) (string, bool, error), error) {
+		if n := regexpMemory(text); n > DefaultTextMemory {
+			return nil, errTextMemory(n, DefaultTextMemory)
+		}
 		re, err := regexp.Compile("^(?s:" + text + ")$")
 		if err != nil {
-			return nil, evalErrorf("invalid regular expression in label_replace(): %s", text)
+			return nil, evalErrorf("invalid regular expression in label_replace(): %.1000s", text)
 		}
 		if !commonmodel.UTF8Validation.IsValidLabelName(dst) {
 			return nil, evalErrorf("invalid destination label name in label_replace(): %s", dst)
 		}
-		return func(ls labels.Labels) (string, bool) {
+		return func(ls labels.Labels) (string, bool, error) {
 			v := ls.Get(src)
 			at := re.FindStringSubmatchIndex(v)
 			if at == nil {
-				return "", false
+				return "", false, nil
 			}
-			return string(re.ExpandString(nil, with, v, at)), true
+			value, ok := expandTemplate(re, with, v, at, maxBytes)
+			if !ok {
+				return "", false, errLabelValue(dst, len(value), maxBytes)
+			}
+			return value, true, nil
 		}, nil
 	}
 	return &relabelNode{g, args[0], dst, prepare}, nil
@@ -79,7 +125,7 @@ func planLabelJoin(_ *planner, e *parser.Call, args []node, g grid) (node, error
 	for _, a := range e.Args[3:] {
 		sources = append(sources, stringArg(a))
 	}
-	prepare := func() (func(labels.Labels) (string, bool), error) {
+	prepare := func(maxBytes int) (func(labels.Labels) (string, bool, error), error) {
 		for _, s := range sources {
 			if !commonmodel.UTF8Validation.IsValidLabelName(s) {
 				return nil, evalErrorf("invalid source label name in label_join(): %s", s)
@@ -89,11 +135,16 @@ func planLabelJoin(_ *planner, e *parser.Call, args []node, g grid) (node, error
 			return nil, evalErrorf("invalid destination label name in label_join(): %s", dst)
 		}
 		values := make([]string, len(sources))
-		return func(ls labels.Labels) (string, bool) {
+		return func(ls labels.Labels) (string, bool, error) {
+			size := len(separator) * max(len(sources)-1, 0)
 			for i, s := range sources {
 				values[i] = ls.Get(s)
+				size += len(values[i])
 			}
-			return strings.Join(values, separator), true
+			if size > maxBytes {
+				return "", false, errLabelValue(dst, size, maxBytes)
+			}
+			return strings.Join(values, separator), true, nil
 		}, nil
 	}
 	return &relabelNode{g, args[0], dst, prepare}, nil

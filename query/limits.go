@@ -16,6 +16,8 @@ const (
 	LimitBytes       Limit = "bytes"        // of memory, of one query
 	LimitTotalBytes  Limit = "total_bytes"  // of memory, of all queries together
 	LimitSeries      Limit = "series"       // selected
+	LimitLabelValue  Limit = "label_value"  // length of a label's value that a query makes
+	LimitText        Limit = "text"         // length, depth, operators, memory of parsing
 	LimitSamplesRead Limit = "samples_read" // from the storage
 	limitSamples     Limit = "samples"      // held in memory
 )
@@ -68,6 +70,26 @@ func errSamplesRead(n, limit int64) error {
 
 func errTooManySamples(n int64, limit int) error {
 	return promql.ErrTooManySamples(fmt.Sprintf("%s: %d, more than the %d of --query.max-samples", inExecution, n, limit))
+}
+
+func errLabelValue(name string, n, limit int) error {
+	return &LimitError{Limit: LimitLabelValue, text: fmt.Sprintf("query would make a value of %d bytes or more of label %.100q, more than the %d of --limit.label-value", n, name, limit)}
+}
+
+func errTextBytes(n, limit int) error {
+	return &LimitError{Limit: LimitText, text: fmt.Sprintf("query has %d bytes, more than the %d of --query.max-text-bytes", n, limit)}
+}
+
+func errTextOperators(limit int) error {
+	return &LimitError{Limit: LimitText, text: fmt.Sprintf("query has more operators than the %d of --query.max-text-operators", limit)}
+}
+
+func errTextDepth(limit int) error {
+	return &LimitError{Limit: LimitText, text: fmt.Sprintf("query is nested more levels deep than the %d of --query.max-text-depth", limit)}
+}
+
+func errTextMemory(n, limit int64) error {
+	return &LimitError{Limit: LimitText, text: fmt.Sprintf("parsing the query would take %s of memory, more than the %s of --query.max-text-memory", sizeText(n), sizeText(limit))}
 }
 
 // sizeText writes a number of bytes with three digits or more, as 1.25 GiB.

@@ -25,7 +25,7 @@ func exceeds(t *testing.T, e *query.Engine, s *querytest.Storage, expr string, l
 	res := q.Exec(t.Context())
 	var over *query.LimitError
 	if !errors.As(res.Err, &over) || over.Limit != limit {
-		t.Errorf("%s: got %v, want the limit %s", expr, res.Err, limit)
+		t.Errorf("%.200s: got %v, want the limit %s", expr, res.Err, limit)
 		return
 	}
 	for _, part := range says {

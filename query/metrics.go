@@ -42,7 +42,7 @@ func newMetrics(e *Engine, r prometheus.Registerer) *metrics {
 	for _, s := range []string{stageQueue, stageSelect, stageEvaluate, stageDeliver} {
 		m.stages.WithLabelValues(s)
 	}
-	for _, l := range []Limit{LimitBytes, LimitTotalBytes, LimitSeries, LimitSamplesRead, limitSamples} {
+	for _, l := range []Limit{LimitBytes, LimitTotalBytes, LimitSeries, LimitSamplesRead, LimitText, LimitLabelValue, limitSamples} {
 		m.limited.WithLabelValues(string(l))
 	}
 	if r == nil {

@@ -2,7 +2,6 @@ package query
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -12,32 +11,56 @@ import (
 	labelmatch "tsdb/internal/match"
 )
 
-// Bounds of a query's text. Prometheus' parser, printer and evaluator recurse
-// into an expression and take time quadratic in its depth (the printer cubic):
-// 50,000 nested parentheses, 100 kB, take 20 s to parse and half a gigabyte of
-// stack to evaluate. Long flat texts, such as a regular expression of 100 kB,
-// are no trouble. So the length may be large, the depth may not; operators
-// count because a chain of them is as deep as it is long.
+// TextLimits are the bounds of a query's text; 0 = the default. Prometheus'
+// parser, printer and evaluator recurse into an expression and take time quadratic
+// in its depth (the printer cubic): 50,000 nested parentheses, 100 kB, take 20 s to
+// parse and half a gigabyte of stack to evaluate. Long flat texts, such as a
+// regular expression of 100 kB, are no trouble. So the length may be large, the
+// depth may not; operators count because a chain of them is as deep as it is long.
+type TextLimits struct {
+	Bytes     int   // length
+	Operators int   // of an expression
+	Depth     int   // of nested parentheses
+	Memory    int64 // bytes that parsing the text may take, by an estimate
+}
+
+// Defaults of TextLimits.
 const (
-	MaxQueryBytes = 256 << 10
-	MaxNesting    = 256
-	MaxOperators  = 2000
+	DefaultTextBytes     = 1 << 20
+	DefaultTextOperators = 5000
+	DefaultTextDepth     = 500
+	DefaultTextMemory    = 64 << 20
 
 	// maxPretty bounds what is laid out over several lines, in operators
 	// and nesting together.
 	maxPretty = 300
 )
 
+func (l TextLimits) withDefaults() TextLimits {
+	setDefault(&l.Bytes, DefaultTextBytes)
+	setDefault(&l.Operators, DefaultTextOperators)
+	setDefault(&l.Depth, DefaultTextDepth)
+	if l.Memory == 0 {
+		l.Memory = DefaultTextMemory
+	}
+	return l
+}
+
 // Parser is Prometheus' parser behind the bounds. It is safe for concurrent
 // use.
-type Parser struct{ parser.Parser }
+type Parser struct {
+	parser.Parser
+	limits TextLimits
+}
 
 // NewParser returns a parser.
-func NewParser(o parser.Options) *Parser { return &Parser{parser.NewParser(o)} }
+func NewParser(o parser.Options, l TextLimits) *Parser {
+	return &Parser{parser.NewParser(o), l.withDefaults()}
+}
 
 // ParseExpr parses an expression.
 func (p *Parser) ParseExpr(input string) (parser.Expr, error) {
-	if _, err := complexity(input); err != nil {
+	if _, err := p.limits.check(input); err != nil {
 		return nil, err
 	}
 	expr, err := p.Parser.ParseExpr(input)
@@ -66,14 +89,25 @@ func nameSetting(err error) error {
 
 // ParseMetricSelector parses a selector such as up{job="a"}.
 func (p *Parser) ParseMetricSelector(input string) ([]*labels.Matcher, error) {
-	if _, err := complexity(input); err != nil {
+	if _, err := p.limits.check(input); err != nil {
 		return nil, err
 	}
 	return p.Parser.ParseMetricSelector(input)
 }
 
-// ParseMetricSelectors parses several selectors.
+// ParseMetricSelectors parses several selectors, which together may take the
+// memory of one text.
 func (p *Parser) ParseMetricSelectors(inputs []string) ([][]*labels.Matcher, error) {
+	memory := int64(0)
+	for _, s := range inputs {
+		text, err := p.limits.check(s)
+		if err != nil {
+			return nil, err
+		}
+		if memory += text.memory; memory > p.limits.Memory {
+			return nil, errTextMemory(memory, p.limits.Memory)
+		}
+	}
 	sets := make([][]*labels.Matcher, 0, len(inputs))
 	for _, s := range inputs {
 		ms, err := p.ParseMetricSelector(s)
@@ -95,7 +129,7 @@ func Selective(ms []*labels.Matcher) bool {
 // Format parses an expression and prints it over several lines, or on one if
 // it is too deep for that.
 func (p *Parser) Format(input string) (string, error) {
-	n, err := complexity(input)
+	text, err := p.limits.check(input)
 	if err != nil {
 		return "", err
 	}
@@ -103,49 +137,8 @@ func (p *Parser) Format(input string) (string, error) {
 	if err != nil {
 		return "", nameSetting(err)
 	}
-	if n > maxPretty {
+	if text.depth > maxPretty {
 		return expr.String(), nil
 	}
 	return expr.Pretty(0), nil
-}
-
-// complexity returns a measure of how deep the expression can be, or an error
-// if the text exceeds a bound. A text that is no PromQL is judged as far as it
-// can be read; the parser reads no further.
-func complexity(input string) (int, error) {
-	if len(input) > MaxQueryBytes {
-		return 0, fmt.Errorf("query of %d bytes, the limit is %d", len(input), MaxQueryBytes)
-	}
-	var item parser.Item
-	var nesting, deepest, operators int
-	var braces bool // inside {}, where operators are those of matchers and lie flat
-	lex := parser.Lex(input)
-	for {
-		lex.NextItem(&item)
-		switch item.Typ {
-		case parser.EOF, parser.ERROR:
-			return deepest + operators, nil
-		case parser.LEFT_PAREN:
-			nesting++
-			deepest = max(deepest, nesting)
-		case parser.RIGHT_PAREN:
-			nesting--
-		case parser.LEFT_BRACKET:
-			operators++
-		case parser.LEFT_BRACE:
-			braces = true
-		case parser.RIGHT_BRACE:
-			braces = false
-		default:
-			if item.Typ.IsOperator() && !braces {
-				operators++
-			}
-		}
-		switch {
-		case deepest > MaxNesting:
-			return 0, fmt.Errorf("query is nested more than %d levels deep", MaxNesting)
-		case operators > MaxOperators:
-			return 0, fmt.Errorf("query has more than %d operators", MaxOperators)
-		}
-	}
 }

@@ -9,7 +9,7 @@ import (
 )
 
 func TestDeepTextsAreRefusedBeforeParsing(t *testing.T) {
-	p := NewParser(parser.Options{})
+	p := NewParser(parser.Options{}, TextLimits{})
 	refused := func(name, text, part string) {
 		t.Helper()
 		begin := time.Now()
@@ -34,11 +34,11 @@ func TestDeepTextsAreRefusedBeforeParsing(t *testing.T) {
 	refused("signs", strings.Repeat("-", 100_000)+"1", "operators")
 	refused("subqueries", "x"+strings.Repeat("[1h:1m]", 10_000), "operators")
 	refused("sets", "a"+strings.Repeat(" or a", 20_000), "operators")
-	refused("length", `x{a="`+strings.Repeat("b", MaxQueryBytes)+`"}`, "bytes")
+	refused("length", `x{a="`+strings.Repeat("b", DefaultTextBytes)+`"}`, "bytes")
 }
 
 func TestLongFlatTextsAreTaken(t *testing.T) {
-	p := NewParser(parser.Options{})
+	p := NewParser(parser.Options{}, TextLimits{})
 	taken := func(name, text string) {
 		t.Helper()
 		begin := time.Now()
@@ -54,21 +54,21 @@ func TestLongFlatTextsAreTaken(t *testing.T) {
 	taken("grouping", "sum by ("+strings.Repeat("a,", 50_000)+"b) (x)")
 	taken("comment", "1 #"+strings.Repeat("(", 100_000))
 	taken("string", `"`+strings.Repeat("(-", 50_000)+`"`)
-	taken("depth", strings.Repeat("(", MaxNesting)+"1"+strings.Repeat(")", MaxNesting))
-	taken("operators", "1"+strings.Repeat("+1", MaxOperators))
-	taken("many shallow calls", "sum(x)"+strings.Repeat("+sum(x)", MaxOperators))
+	taken("depth", strings.Repeat("(", DefaultTextDepth)+"1"+strings.Repeat(")", DefaultTextDepth))
+	taken("operators", "1"+strings.Repeat("+1", DefaultTextOperators))
+	taken("many shallow calls", "sum(x)"+strings.Repeat("+sum(x)", DefaultTextOperators))
 }
 
 // The formatter takes time cubic in depth; what is too deep for it comes back
 // on one line, and still means the same.
 func TestFormattingIsBounded(t *testing.T) {
-	p := NewParser(parser.Options{})
+	p := NewParser(parser.Options{}, TextLimits{})
 	if got, err := p.Format("sum  by(a)(x)"); err != nil || got != "sum by (a) (x)" {
 		t.Errorf("got %q, %v", got, err)
 	}
 	begin := time.Now()
-	got, err := p.Format("1" + strings.Repeat("+1", MaxOperators))
-	if err != nil || strings.Count(got, "+") != MaxOperators || strings.Contains(got, "\n") {
+	got, err := p.Format("1" + strings.Repeat("+1", DefaultTextOperators))
+	if err != nil || strings.Count(got, "+") != DefaultTextOperators || strings.Contains(got, "\n") {
 		t.Errorf("got %.40q…, %v", got, err)
 	}
 	if d := time.Since(begin); d > 2*time.Second {
@@ -82,9 +82,9 @@ func FuzzComplexity(f *testing.F) {
 	for _, s := range []string{"", "up", "a[5m] offset -1m", "sum(rate(x[5m:1s])) by (a)", `{"a.b"=~"c"} # (`, "((", "))", "\xff\x00", "`", "1 @ end()"} {
 		f.Add(s)
 	}
-	p := NewParser(parser.Options{})
+	p := NewParser(parser.Options{}, TextLimits{})
 	f.Fuzz(func(t *testing.T, text string) {
-		if _, bad := complexity(text); bad != nil {
+		if _, bad := p.limits.check(text); bad != nil {
 			return
 		}
 		_, got := p.ParseExpr(text)

@@ -59,6 +59,7 @@ type settings struct {
 	delayedNames    bool
 	startTimestamps bool
 	maxSamples      int
+	maxLabelValue   int
 }
 
 // plan decides how a preprocessed expression is evaluated at the times of g. It

@@ -26,18 +26,22 @@ type config struct {
 
 	selfScrape duration
 
-	queryTimeout      duration
-	queryMaxSamples   count
-	queryMaxBytes     sizeOrNone
-	queryTotalBytes   memoryShare
-	queryCacheSize    sizeOrNone
-	queryMaxSeries    countOrNone
-	queryMaxRead      countOrNone
-	queryMaxPoints    count
-	queryConcurrency  count
-	querySlow         duration
-	queryLookback     duration
-	queryExperimental bool
+	queryTimeout       duration
+	queryMaxSamples    count
+	queryMaxBytes      sizeOrNone
+	queryTotalBytes    memoryShare
+	queryCacheSize     sizeOrNone
+	queryMaxSeries     countOrNone
+	queryMaxRead       countOrNone
+	queryMaxPoints     count
+	queryConcurrency   count
+	querySlow          duration
+	queryLookback      duration
+	queryTextBytes     size
+	queryTextOperators count
+	queryTextDepth     count
+	queryTextMemory    size
+	queryExperimental  bool
 
 	readMaxSamples  count
 	readConcurrency count
@@ -99,6 +103,10 @@ func (c *config) flagSet() *flag.FlagSet {
 	variable(&c.queryMaxPoints, "query.max-points", "11000", "most `points` a series of a range query may have")
 	variable(&c.queryConcurrency, "query.max-concurrency", "20", "most `queries` at a time that work for more than 20 ms, and as many that do not; others wait")
 
+	variable(&c.queryTextBytes, "query.max-text-bytes", "1MiB", "most `bytes` the text of a query may have, at most 3MiB")
+	variable(&c.queryTextOperators, "query.max-text-operators", "5000", "most `operators` a query may have")
+	variable(&c.queryTextDepth, "query.max-text-depth", "500", "most `levels` of parentheses a query may have")
+	variable(&c.queryTextMemory, "query.max-text-memory", "64MiB", "most `memory` that parsing the text of a query, and its regular expressions, may take")
 	variable(&c.queryLookback, "query.lookback-delta", "5m", "how `long` a sample stands for its series in a query that gives no lookback_delta; series that are sparser need more")
 	fs.BoolVar(&c.queryExperimental, "query.experimental", false, "take PromQL's experimental functions, aggregations, durations and modifiers")
 	variable(&c.querySlow, "query.log-slower-than", "10s", "log queries that take longer than this `time`; 0 = none")
@@ -255,6 +263,9 @@ func (c *config) validate() error {
 	}
 	if c.queryTimeout <= 0 {
 		refuse("--query.timeout must be more than 0")
+	}
+	if c.queryTextBytes > 3<<20 {
+		refuse("--query.max-text-bytes=%s is more than the 3MiB that fit into a form", c.queryTextBytes.String())
 	}
 	if c.queryLookback < duration(time.Millisecond) {
 		refuse("--query.lookback-delta=%s is shorter than a millisecond", c.queryLookback.String())

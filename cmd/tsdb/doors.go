@@ -45,8 +45,13 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 		Cores:         s.cpus,
 		Lookback:      time.Duration(s.config.queryLookback),
 		Parser:        s.parserOptions(),
-		Logger:        s.log,
-		Registerer:    s.registry,
+		MaxLabelValue: int(s.config.limitLabelValue),
+		Text: query.TextLimits{
+			Bytes: int(s.config.queryTextBytes), Operators: int(s.config.queryTextOperators),
+			Depth: int(s.config.queryTextDepth), Memory: int64(s.config.queryTextMemory),
+		},
+		Logger:     s.log,
+		Registerer: s.registry,
 	})
 	queries := querylog.New(querylog.Options{SlowerThan: time.Duration(s.config.querySlow), Logger: s.log})
 	s.reads = gate.New(int(s.config.readConcurrency))
