@@ -334,7 +334,7 @@ func TestOwnRefusals(t *testing.T) {
 	f("/query_range", 400, "zero or negative", "query", "1", "start", "1", "end", "1", "step", "0.0001")
 	f("/query_range", 400, "valid duration", "query", "1", "start", "1", "end", "2", "step", "NaN")
 	f("/query", 400, "levels deep", "query", strings.Repeat("(", 2000))
-	f("/query", 400, "operators", "query", "1"+strings.Repeat("+1", 3000))
+	f("/query", 400, "--query.max-text-operators", "query", "1"+strings.Repeat("+1", 6000))
 	f("/series", 400, "1001 match[] parameters", slices.Repeat([]string{"match[]", "up"}, 1001)...)
 	f("/query?query=%zz", 400, "error parsing form")
 	f("/label/%FF/values", 400, "invalid label name")
