@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/pprof"
+	"strings"
 
 	"tsdb/storage"
 )
@@ -20,22 +21,32 @@ func (s *Server) mountPages(mux *http.ServeMux) {
 }
 
 // healthy answers 200 while the process can do its work or soon will, and 503
-// when only a restart helps.
+// when writes are refused until somebody steps in. What is wrong besides stands
+// in further lines.
 func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) {
 	db, err := s.opts.DB()
-	if err != nil { // the log is being replayed
-		fmt.Fprintln(w, "tsdb is healthy.")
+	if err != nil {
+		fmt.Fprintln(w, "tsdb is healthy.") // it is starting
 		return
 	}
+	var text strings.Builder
+	code := http.StatusOK
 	switch err := db.Health(); {
-	case err == nil:
-		fmt.Fprintln(w, "tsdb is healthy.")
 	case errors.Is(err, storage.ErrBusy): // a full disk: a restart would not help, and reads go on
-		fmt.Fprintln(w, "tsdb is healthy, but "+err.Error())
+		fmt.Fprintln(&text, "tsdb is healthy, but "+err.Error())
+	case err != nil:
+		code = http.StatusServiceUnavailable
+		fmt.Fprintln(&text, "tsdb is unhealthy: "+err.Error())
 	default:
-		http.Error(w, "tsdb is unhealthy: "+err.Error(), http.StatusServiceUnavailable)
+		fmt.Fprintln(&text, "tsdb is healthy.")
 	}
-	quarantined(w, db)
+	for _, warning := range db.Warnings() {
+		fmt.Fprintln(&text, "warning: "+warning)
+	}
+	quarantined(&text, db)
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(code)
+	_, _ = io.WriteString(w, text.String()) // a client that is gone needs no page
 }
 
 // quarantined says which blocks cannot be read in full. Writes go on and a

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math"
 	"strconv"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"github.com/prometheus/prometheus/model/value"
 	"github.com/zeebo/xxh3"
 
+	"tsdb/internal/background"
 	"tsdb/internal/model"
 	"tsdb/internal/panics"
 	"tsdb/storage"
@@ -36,7 +36,6 @@ type SelfScrapeOptions struct {
 	Gatherer prometheus.Gatherer
 	Interval time.Duration
 	Instance string // the label "instance", host:port
-	Logger   *slog.Logger
 }
 
 // SelfScrape writes the server's own metrics into the database, as a scrape by
@@ -71,21 +70,17 @@ func (s *SelfScrape) Last() ScrapeResult {
 	return s.mu.last
 }
 
-// Run scrapes once a interval until ctx ends, the first time at once. It is
-// called once.
+// Run scrapes once a interval until ctx ends, the first time at once. A scrape
+// that fails is not repeated: the next one is a newer truth. It is called once.
 func (s *SelfScrape) Run(ctx context.Context) {
 	tick := time.NewTicker(s.opts.Interval)
 	defer tick.Stop()
-	failing := false
 	for now := time.Now(); ; {
-		err := s.Scrape(ctx, now)
-		if ctx.Err() != nil {
-			return
+		if db, err := s.opts.DB(); err == nil { // until then it is starting
+			_ = db.Job("self-scrape", background.Pace{First: s.opts.Interval, Max: s.opts.Interval}).Run(ctx, func(ctx context.Context) error {
+				return s.Scrape(ctx, now)
+			})
 		}
-		if err != nil && !failing {
-			s.opts.Logger.Warn("self-scrape is failing; further failures are not logged", "err", err)
-		}
-		failing = err != nil
 		select {
 		case now = <-tick.C:
 		case <-ctx.Done():

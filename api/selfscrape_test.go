@@ -1,7 +1,6 @@
 package api
 
 import (
-	"log/slog"
 	"maps"
 	"slices"
 	"testing"
@@ -30,7 +29,7 @@ func TestSelfScrapeWritesWhatPrometheusWould(t *testing.T) {
 
 	s := NewSelfScrape(SelfScrapeOptions{
 		DB: func() (*storage.DB, error) { return db, nil }, Gatherer: reg, Interval: time.Second,
-		Instance: "localhost:9201", Logger: slog.New(slog.DiscardHandler),
+		Instance: "localhost:9201",
 	})
 	now := time.Now().Truncate(time.Second)
 	if err := s.Scrape(t.Context(), now); err != nil {

@@ -35,7 +35,7 @@ type BlockMeta struct {
 	MinGen, MaxGen uint64   // generations, both inclusive, MinGen ≤ MaxGen
 	Partition      int64    // first millisecond of the day partition; NoPartition for L0
 	Inputs         []string // names of the blocks it was made from; empty for a cut
-	Ordinal        uint32   // k-th of several key-disjoint outputs of one merge, from 0
+	Ordinal        uint32   // rises over the key-disjoint outputs of one merge, from 0, past names that are taken
 }
 
 // BlockInfo is what the manifest records of a block.

@@ -16,15 +16,17 @@ type Leftover struct {
 	Name    string // relative to the data directory
 	MovedTo string // where it is now; empty if it was deleted
 	Reason  string
+	Err     error // why it could be neither deleted nor moved, and is where it was
 }
 
 // CleanUp deals with the files that no edit lists, left by a crash or put there
 // by somebody. A file is deleted if nothing in it can be missed: it is not
-// whole; an edit has dropped it; the WAL will give all of it again, because
-// walHolds says that every frame of its generations, from lo to hi, is there
-// and undamaged; or all blocks it was made from are listed and readable. Any
-// other is moved to lost+found. Directories of partitions that are left empty
-// are removed.
+// whole; an edit has dropped it; the WAL, whose generations from lo to hi
+// walHolds is asked for, will give all of it again; or all blocks it was made
+// from are listed and readable. Any other is moved to lost+found. Directories
+// of partitions that are left empty are removed. A file that cannot be read,
+// deleted or moved stays where it is, with an error in its Leftover; one that
+// can be deleted is tried again by Sweep.
 //
 // It is called after OpenSet and before anything else writes to the directory.
 func (s *Set) CleanUp(walHolds func(lo, hi uint64) bool) ([]Leftover, error) {
@@ -38,24 +40,23 @@ func (s *Set) CleanUp(walHolds func(lo, hi uint64) bool) ([]Leftover, error) {
 	defer v.Release()
 	var left []Leftover
 	dirs := map[string]bool{}
+	gone := maps.Clone(v.state.Dropped)
 	for _, name := range found {
 		if _, listed := v.state.Blocks[name]; listed {
 			continue
 		}
 		l := Leftover{Name: name}
-		deletable, err := s.judge(v, &l, walHolds)
-		if err != nil {
-			return left, err
+		if s.judge(v, &l, walHolds) {
+			if l.Err = s.remove(name, &Swept{}); l.Err != nil {
+				s.keepLeftover(name)
+				delete(gone, name)
+			}
+		} else if l.Err == nil {
+			l.Err = s.moveAway(&l)
 		}
-		if deletable {
-			err = s.remove(name, &Swept{})
-		} else {
-			err = s.moveAway(&l)
+		if l.Err == nil {
+			dirs[path.Dir(name)] = true
 		}
-		if err != nil {
-			return left, err
-		}
-		dirs[path.Dir(name)] = true
 		left = append(left, l)
 	}
 	for _, dir := range slices.Sorted(maps.Keys(dirs)) {
@@ -63,45 +64,75 @@ func (s *Set) CleanUp(walHolds func(lo, hi uint64) bool) ([]Leftover, error) {
 			return left, fmt.Errorf("sync %s: %w", dir, err)
 		}
 	}
-	s.manifest.Forget(slices.Collect(maps.Keys(v.state.Dropped)))
+	s.manifest.Forget(slices.Collect(maps.Keys(gone)))
 	return left, s.removeEmptyDays()
 }
 
+// keepLeftover leaves a file that could not be deleted to Sweep.
+func (s *Set) keepLeftover(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.orphans = append(s.mu.orphans, name)
+}
+
 // judge decides whether a file can be deleted, and says why or why not.
-func (s *Set) judge(v *Version, l *Leftover, walHolds func(lo, hi uint64) bool) (bool, error) {
+func (s *Set) judge(v *Version, l *Leftover, walHolds func(lo, hi uint64) bool) bool {
 	if strings.HasSuffix(l.Name, TempSuffix) {
 		l.Reason = "temporary"
-		return true, nil
+		return true
 	}
 	if _, dropped := v.state.Dropped[l.Name]; dropped {
 		l.Reason = "dropped by an edit"
-		return true, nil
+		return true
 	}
 	b, err := OpenBlock(s.fs, s.dir, l.Name, nil)
 	switch {
 	case errors.Is(err, ErrVersion):
 		l.Reason = err.Error()
-		return false, nil
+		return false
 	case errors.Is(err, ErrCorrupt):
 		l.Reason = "not whole: " + err.Error()
-		return true, nil
+		return true
 	case err != nil:
-		return false, err
+		l.Reason, l.Err = "not listed, and cannot be read", err
+		return false
 	}
 	info := b.Info()
-	if err := b.Close(); err != nil {
-		return false, err
-	}
+	_ = b.Close() // it was only read
 	switch {
 	case len(info.Inputs) > 0 && allReadable(v, info.Inputs):
 		l.Reason = "a merge that was not published; its inputs are all there"
-		return true, nil
+		return true
+	case hasRival(v, info):
+		l.Reason = "an earlier or later attempt at a block that is listed"
+		return true
 	case info.MinGen >= v.state.WALLow && walHolds(info.MinGen, info.MaxGen):
 		l.Reason = "a cut that was not published; the WAL holds all of it"
-		return true, nil
+		return true
 	}
 	l.Reason = fmt.Sprintf("not listed, and its generations %d to %d are neither whole in the WAL nor in what it was made from", info.MinGen, info.MaxGen)
-	return false, nil
+	return false
+}
+
+// hasRival reports whether a block is listed, and readable, that was made of the
+// same as the one given: attempts at one block differ in their ordinals. For a
+// cut, a block made of another attempt counts too.
+func hasRival(v *Version, info BlockInfo) bool {
+	found := false
+	first := info.BlockMeta
+	first.Ordinal = 0
+	cut := strings.TrimSuffix(BlockName(first), BlockSuffix)
+	ofAttempt := func(in string) bool { return strings.HasPrefix(in, cut+"-") || in == cut+BlockSuffix }
+	for _, e := range v.entries {
+		if info.Level == L0 && len(info.Inputs) == 0 && slices.ContainsFunc(e.Inputs, ofAttempt) ||
+			e.Level == info.Level && e.Partition == info.Partition && e.MinGen == info.MinGen && e.MaxGen == info.MaxGen && slices.Equal(e.Inputs, info.Inputs) {
+			if e.Err() != nil {
+				return false
+			}
+			found = true
+		}
+	}
+	return found
 }
 
 func allReadable(v *Version, names []string) bool {
@@ -158,9 +189,7 @@ func (s *Set) removeEmptyDays() error {
 		if err != nil || len(names) > 0 {
 			continue // not a directory, or not empty
 		}
-		if err := s.fs.Remove(path.Join(raw, day)); err != nil {
-			return fmt.Errorf("remove %s: %w", path.Join(RawDir, day), err)
-		}
+		_ = s.fs.Remove(path.Join(raw, day)) // it takes no space; the next start tries again
 	}
 	return nil
 }

@@ -106,7 +106,7 @@ func Merge(ctx context.Context, v *Version, plan MergePlan, tombstones []Tombsto
 // is returned.
 func merge(ctx context.Context, v *Version, outputs vfs.FS, plan MergePlan, tombstones []Tombstone, o MergeOptions) (_ *Merged, err error) {
 	m := &merger{
-		fs: outputs, dir: v.set.dir, plan: plan, o: o, kept: v.state.Kept(),
+		set: v.set, fs: outputs, dir: v.set.dir, plan: plan, o: o, kept: v.state.Kept(),
 		outputs: map[int64]*mergeOutput{}, done: map[int64]bool{},
 		result: &Merged{Keys: map[string]KeyRange{}, Drop: plan.Names()},
 	}
@@ -137,6 +137,7 @@ func merge(ctx context.Context, v *Version, outputs vfs.FS, plan MergePlan, tomb
 
 // merger is one merge under way.
 type merger struct {
+	set    *Set
 	fs     vfs.FS
 	dir    string
 	plan   MergePlan
@@ -170,6 +171,7 @@ type mergeInput struct {
 }
 
 func (m *merger) open(ctx context.Context, v *Version, tombstones []Tombstone) error {
+	m.o.Writer.Taken = v.set.Taken
 	m.o.BlockBytes = defaultTo(m.o.BlockBytes, maxBlockBytes)
 	m.o.BlockSeries = defaultTo(m.o.BlockSeries, maxBlockSeries)
 	largest := uint64(1)
@@ -330,14 +332,20 @@ func (m *merger) finish(last bool) error {
 	return nil
 }
 
-// abort removes all outputs.
+// abort removes all outputs. Files that cannot be removed now are left to Sweep.
 func (m *merger) abort() {
+	names := m.result.Names()
 	for _, out := range m.outputs {
-		out.abort()
+		if out.w != nil {
+			names = append(names, out.w.Name())
+			out.abort()
+		}
 	}
-	for _, b := range m.result.Add {
-		// What stays is a file that no edit lists: Open removes it.
-		_ = m.fs.Remove(path.Join(m.dir, b.Name))
+	if m.fs == m.set.fs {
+		m.set.Discard(names...)
+	}
+	for _, name := range m.result.Names() {
+		_ = m.fs.Remove(path.Join(m.dir, name))
 	}
 }
 

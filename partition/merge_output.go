@@ -55,7 +55,7 @@ func (o *mergeOutput) writer() (*Writer, error) {
 			return nil, err
 		}
 		o.w, o.first, o.used, o.metric = w, o.at, map[noteKey]bool{}, ""
-		o.ordinal++
+		o.ordinal = w.Ordinal() + 1
 	}
 	if err := o.w.Series(o.at.Tenant, o.at.ID, o.at.Labels); err != nil {
 		return nil, err

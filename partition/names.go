@@ -62,10 +62,15 @@ func PartitionDir(start int64) string {
 // BlockName returns the path of a block, relative to the data directory. It is
 // a function of its arguments, so that a merge repeated after a crash writes
 // the same file. The hash over the inputs keeps apart the rewrites of one block
-// that span the same generations.
+// that span the same generations, the ordinal the outputs of one merge and the
+// attempts at one block whose earlier files could not be removed.
 func BlockName(m BlockMeta) string {
 	if m.Level == L0 {
-		return fmt.Sprintf("%s/%012d-%012d%s", L0Dir, m.MinGen, m.MaxGen, BlockSuffix)
+		attempt := ""
+		if m.Ordinal > 0 {
+			attempt = fmt.Sprintf("-%03d", m.Ordinal)
+		}
+		return fmt.Sprintf("%s/%012d-%012d%s%s", L0Dir, m.MinGen, m.MaxGen, attempt, BlockSuffix)
 	}
 	h := xxh3.New()
 	for _, in := range m.Inputs {

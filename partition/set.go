@@ -8,6 +8,7 @@ import (
 	"sync"
 	"syscall"
 
+	"tsdb/internal/background"
 	"tsdb/internal/vfs"
 )
 
@@ -42,8 +43,9 @@ type Set struct {
 	mu struct {
 		sync.Mutex
 		current  *Version
-		obsolete []*Entry // dropped, and in no version any more
-		orphans  []string // files of edits that failed, given up
+		obsolete []*Entry                      // dropped, and in no version any more
+		orphans  []string                      // files of edits that failed, given up, and leftovers
+		stuck    map[string]background.Outcome // of removing files that could not be removed
 		closed   bool
 	}
 }
@@ -63,6 +65,7 @@ type Version struct {
 // the call. m is used from now on, but not owned.
 func OpenSet(fsys vfs.FS, dir string, m *Manifest, o SetOptions) (*Set, error) {
 	s := &Set{fs: fsys, dir: dir, manifest: m, o: o}
+	s.mu.stuck = map[string]background.Outcome{}
 	v := &Version{set: s, state: m.State(), refs: 1}
 	for _, b := range v.state.Sorted() {
 		e := &Entry{Listed: b, versions: 1}

@@ -4,8 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
+	"time"
+
+	"tsdb/internal/background"
 )
+
+// sweepPace spaces the attempts to remove a file that cannot be removed.
+var sweepPace = background.Pace{First: time.Second, Max: 10 * time.Minute}
+
+// maxSweepErrors bounds how many of the errors of one sweep are told.
+const maxSweepErrors = 3
 
 // Swept says what a sweep removed.
 type Swept struct {
@@ -16,33 +27,50 @@ type Swept struct {
 // Sweep removes the files of blocks that an edit has dropped and no version
 // holds any more, and those given to Discard. Before the first removal it calls
 // named with the highest of those edits, which must make the WAL name it
-// durably: from then on no older MANIFEST is taken for the current one. What
-// could not be removed is tried again by the next Sweep.
-func (s *Set) Sweep(named func(edit uint64) error) (Swept, error) {
+// durably: from then on no older MANIFEST is taken for the current one. A file
+// that cannot be removed keeps none of the others: later Sweeps try it again,
+// at growing intervals, and until one succeeds each returns an error.
+func (s *Set) Sweep(now time.Time, named func(edit uint64) error) (Swept, error) {
 	s.publish.Lock()
 	defer s.publish.Unlock()
 	s.mu.Lock()
-	obsolete, orphans := s.mu.obsolete, s.mu.orphans
-	s.mu.obsolete, s.mu.orphans = nil, nil
+	obsolete, orphans := s.mu.obsolete, s.mu.orphans // they stay listed, for Taken
 	s.mu.Unlock()
+	numObsolete, numOrphans := len(obsolete), len(orphans)
 
 	var swept Swept
 	var errs []error
 	if len(orphans) > 0 {
-		kept, err := s.sweepOrphans(orphans, &swept)
+		kept, err := s.sweepOrphans(now, orphans, &swept)
 		errs = append(errs, err)
 		orphans = kept
 	}
 	if len(obsolete) > 0 {
-		kept, err := s.sweepObsolete(obsolete, named, &swept)
+		kept, err := s.sweepObsolete(now, obsolete, named, &swept)
 		errs = append(errs, err)
 		obsolete = kept
 	}
 	s.mu.Lock()
-	s.mu.obsolete = append(s.mu.obsolete, obsolete...)
-	s.mu.orphans = append(s.mu.orphans, orphans...)
+	s.mu.obsolete = slices.Concat(obsolete, s.mu.obsolete[numObsolete:])
+	s.mu.orphans = slices.Concat(orphans, s.mu.orphans[numOrphans:])
+	errs = append(errs, s.stuckErrorLocked())
 	s.mu.Unlock()
 	return swept, errors.Join(errs...)
+}
+
+// stuckErrorLocked returns the error of the files that could not be removed,
+// nil if there are none.
+func (s *Set) stuckErrorLocked() error {
+	if len(s.mu.stuck) == 0 {
+		return nil
+	}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(s.mu.stuck)) {
+		if errs = append(errs, s.mu.stuck[name].Err); len(errs) == maxSweepErrors {
+			break
+		}
+	}
+	return fmt.Errorf("%d files that are no longer needed cannot be removed: %w", len(s.mu.stuck), errors.Join(errs...))
 }
 
 // Unswept returns how many files wait for a Sweep.
@@ -52,23 +80,34 @@ func (s *Set) Unswept() int {
 	return len(s.mu.obsolete) + len(s.mu.orphans)
 }
 
+// Taken reports whether a name is that of a block or of a file that a Sweep will
+// remove: no file of that name may be written.
+func (s *Set) Taken(name string) bool {
+	if _, listed := s.manifest.State().Blocks[name]; listed {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Contains(s.mu.orphans, name) || slices.ContainsFunc(s.mu.obsolete, func(e *Entry) bool { return e.Name == name })
+}
+
 // sweepOrphans removes files that no edit lists, once no edit is in doubt, and
 // returns those that are left.
-func (s *Set) sweepOrphans(names []string, swept *Swept) (left []string, err error) {
+func (s *Set) sweepOrphans(now time.Time, names []string, swept *Swept) (left []string, err error) {
 	if err := s.manifest.Settle(); err != nil {
 		return names, err
 	}
-	for i, name := range names {
-		if err := s.remove(name, swept); err != nil {
-			return names[i:], err
+	for _, name := range names {
+		if !s.tryRemove(now, name, swept) {
+			left = append(left, name)
 		}
 	}
-	return nil, nil
+	return left, nil
 }
 
 // sweepObsolete removes the files of dropped blocks, has the MANIFEST forget
 // them, and returns those that are left.
-func (s *Set) sweepObsolete(entries []*Entry, named func(edit uint64) error, swept *Swept) (left []*Entry, err error) {
+func (s *Set) sweepObsolete(now time.Time, entries []*Entry, named func(edit uint64) error, swept *Swept) (left []*Entry, err error) {
 	edit := uint64(0)
 	for _, e := range entries {
 		edit = max(edit, e.dropped)
@@ -78,22 +117,42 @@ func (s *Set) sweepObsolete(entries []*Entry, named func(edit uint64) error, swe
 	}
 	var gone []string
 	dirs := map[string]bool{}
-	for i, e := range entries {
-		if err = s.remove(e.Name, swept); err != nil {
-			left = entries[i:]
-			break
+	for _, e := range entries {
+		if !s.tryRemove(now, e.Name, swept) {
+			left = append(left, e)
+			continue
 		}
 		gone = append(gone, e.Name)
 		dirs[path.Dir(e.Name)] = true
 	}
 	// A removal that a crash undoes must find the drop still recorded.
 	for dir := range dirs {
-		if serr := s.fs.SyncDir(path.Join(s.dir, dir)); serr != nil && !errors.Is(serr, fs.ErrNotExist) {
-			return left, errors.Join(err, fmt.Errorf("sync %s: %w", dir, serr))
+		if err := s.fs.SyncDir(path.Join(s.dir, dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return left, fmt.Errorf("sync %s: %w", dir, err)
 		}
 	}
 	s.manifest.Forget(gone)
-	return left, err
+	return left, nil
+}
+
+// tryRemove removes a file unless that failed a short while ago. It reports
+// whether the file is gone.
+func (s *Set) tryRemove(now time.Time, name string, swept *Swept) bool {
+	s.mu.Lock()
+	o := s.mu.stuck[name]
+	s.mu.Unlock()
+	if !o.Due(now) {
+		return false
+	}
+	err := s.remove(name, swept)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.mu.stuck[name] = o.Failed(err, now, sweepPace)
+		return false
+	}
+	delete(s.mu.stuck, name)
+	return true
 }
 
 // remove deletes a file of the data directory. That it is not there is fine.

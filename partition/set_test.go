@@ -13,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
@@ -48,14 +49,14 @@ func TestFilesGoWithTheLastVersionAndTheEditNamed(t *testing.T) {
 		t.Errorf("woken %d times, %d files to sweep", woken, s.set.Unswept())
 	}
 	no := errors.New("the WAL is poisoned")
-	if _, err := s.set.Sweep(func(uint64) error { return no }); !errors.Is(err, no) || !exists(fsys, old) {
+	if _, err := s.set.Sweep(time.Now(), func(uint64) error { return no }); !errors.Is(err, no) || !exists(fsys, old) {
 		t.Fatalf("sweep without the edit named: %v", err)
 	}
 	if _, recorded := s.m.State().Dropped[old]; !recorded {
 		t.Error("the drop is not recorded")
 	}
 	var named uint64
-	swept, err := s.set.Sweep(func(edit uint64) error {
+	swept, err := s.set.Sweep(time.Now(), func(edit uint64) error {
 		if !exists(fsys, old) {
 			t.Error("removed before the edit was named")
 		}

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
@@ -22,14 +23,15 @@ import (
 // them that says what they must hold: a cut writes an L0 of random samples, a
 // deletion makes a tombstone, merges and retention run as the planner says.
 type testStore struct {
-	t     testing.TB
-	fs    vfs.FS
-	rnd   *rand.Rand
-	set   *Set
-	m     *Manifest
-	nowMs int64
-	gen   uint64 // last generation that was cut
-	named uint64 // edit that the WAL names
+	sweeps int // calls of sweep
+	t      testing.TB
+	fs     vfs.FS
+	rnd    *rand.Rand
+	set    *Set
+	m      *Manifest
+	nowMs  int64
+	gen    uint64 // last generation that was cut
+	named  uint64 // edit that the WAL names
 
 	want  contents
 	maybe []contents // what else may be found, while an operation is under way
@@ -346,7 +348,9 @@ func (s *testStore) retire() error {
 
 // sweep removes files; the WAL names an edit before they go.
 func (s *testStore) sweep() error {
-	_, err := s.set.Sweep(func(edit uint64) error {
+	s.sweeps++
+	now := time.Unix(0, 0).Add(time.Duration(s.sweeps) * time.Hour) // what failed before is tried again
+	_, err := s.set.Sweep(now, func(edit uint64) error {
 		s.named = max(s.named, edit)
 		return nil
 	})

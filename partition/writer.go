@@ -3,6 +3,7 @@ package partition
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"path"
 	"strings"
@@ -36,6 +37,9 @@ type WriterOptions struct {
 	// remembered at least, and twice as many at most, to store equal ones once.
 	// 0 = 64 Ki, about 25 MiB.
 	DedupeColumns int
+	// Taken reports names that are not to be used though no file may have them:
+	// Set.Taken. nil = none.
+	Taken func(name string) bool
 }
 
 // Writer writes one block file front to back. Between Create and Finish the
@@ -90,17 +94,43 @@ type columns struct {
 	st []int64 // empty if none has a start timestamp
 }
 
-// Create starts a block in the data directory dir. The name follows from m.
-func Create(fs vfs.FS, dir string, m BlockMeta, o WriterOptions) (*Writer, error) {
+// maxOrdinals bounds how many names are tried for one block.
+const maxOrdinals = 1 << 16
+
+// freeName raises the ordinal of m until no file has the name that follows from
+// it: a file of a failed attempt, which may be listed by an edit in doubt or
+// cannot be removed, is never written over.
+func freeName(fsys vfs.FS, dir string, m BlockMeta, taken func(name string) bool) (BlockMeta, error) {
+	for end := uint64(m.Ordinal) + maxOrdinals; uint64(m.Ordinal) < min(end, math.MaxUint32); m.Ordinal++ {
+		if taken != nil && taken(BlockName(m)) {
+			continue
+		}
+		switch _, err := fsys.Stat(path.Join(dir, BlockName(m))); {
+		case errors.Is(err, fs.ErrNotExist):
+			return m, nil
+		case err != nil:
+			return m, fmt.Errorf("create block %s: %w", BlockName(m), err)
+		}
+	}
+	return m, fmt.Errorf("create block %s: this name and %d before it are taken", BlockName(m), maxOrdinals)
+}
+
+// Create starts a block in the data directory dir. The name follows from m,
+// whose ordinal is raised if a file of that name is there.
+func Create(fsys vfs.FS, dir string, m BlockMeta, o WriterOptions) (*Writer, error) {
 	if err := m.validate(); err != nil {
 		return nil, fmt.Errorf("create block: %w", err)
 	}
-	w := &Writer{fs: fs, dir: dir, name: BlockName(m), meta: m, minTime: math.MaxInt64, maxTime: math.MinInt64}
+	m, err := freeName(fsys, dir, m, o.Taken)
+	if err != nil {
+		return nil, err
+	}
+	w := &Writer{fs: fsys, dir: dir, name: BlockName(m), meta: m, minTime: math.MaxInt64, maxTime: math.MinInt64}
 	full := path.Join(dir, w.name)
-	if err := fs.MkdirAll(path.Dir(full)); err != nil {
+	if err := fsys.MkdirAll(path.Dir(full)); err != nil {
 		return nil, fmt.Errorf("create block %s: %w", w.name, err)
 	}
-	f, err := fs.Create(full)
+	f, err := fsys.Create(full)
 	if err != nil {
 		return nil, fmt.Errorf("create block %s: %w", w.name, err)
 	}
@@ -123,6 +153,9 @@ func tierOf(l Level) encoding.Tier {
 
 // Name returns the block's name, relative to the data directory.
 func (w *Writer) Name() string { return w.name }
+
+// Ordinal returns the ordinal that the block has got.
+func (w *Writer) Ordinal() uint32 { return w.meta.Ordinal }
 
 // Written returns the bytes laid out so far, the index excepted.
 func (w *Writer) Written() int64 { return w.out.off + w.columns.waitingBytes() }

@@ -451,19 +451,8 @@ func (db *DB) acceptsWrites(ctx context.Context) error {
 	if why := db.space.refusal(); why != "" {
 		return fmt.Errorf("%w: %s", ErrBusy, why)
 	}
-	if !db.headFull() {
-		return nil
-	}
-	db.kickCut()
-	deadline := db.opts.Clock.After(headWait)
-	for db.headFull() {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-deadline:
-			return fmt.Errorf("%w: the head is full and the one before it is still being written", ErrBusy)
-		case <-db.cutDone():
-		}
-	}
-	return nil
+	return awaitCut(ctx, db.headFull, db.cutDone, func() <-chan time.Time {
+		db.kickCut()
+		return db.opts.Clock.After(headWait)
+	})
 }

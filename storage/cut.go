@@ -39,20 +39,75 @@ func cutReason(o *Options, walBytes, headBytes int64, samples, series uint64, ag
 // cut turns the head into one L0 block: it begins a new generation, writes what
 // the generations before hold, makes the block visible and the log shorter in
 // one edit. One cut runs at a time; without samples it does nothing. A cut that
-// failed left its frozen head: the next one writes that.
+// failed left its frozen head, which is written first.
 func (db *DB) cut(ctx context.Context) error {
 	db.cutMu.Lock()
 	defer db.cutMu.Unlock()
-	if db.frozen() == nil {
-		if db.activeBuffer().Stats().Series == 0 {
-			return nil
-		}
-		if err := db.freeze(ctx); err != nil {
-			return fmt.Errorf("freeze the head: %w", err)
-		}
+	return db.runCutLocked(ctx, db.cutLocked)
+}
+
+// runCutLocked takes a step of the job that cuts.
+func (db *DB) runCutLocked(ctx context.Context, step func(context.Context) error) error {
+	err := db.jobs.cut.Run(ctx, step)
+	if err != nil && ctx.Err() == nil {
+		db.metrics.cutErrors.Inc()
 	}
-	if err := db.writeFrozen(ctx); err != nil {
-		return fmt.Errorf("cut of generation %d: %w", db.frozen().Generation(), err)
+	return err
+}
+
+// cutIfDue cuts the head if it should be cut now, and reports whether it tried.
+// While another cut runs it does nothing: what that one leaves is looked at next
+// time.
+func (db *DB) cutIfDue(ctx context.Context) (tried bool, err error) {
+	if !db.cutMu.TryLock() {
+		return false, nil
+	}
+	defer db.cutMu.Unlock()
+	reason := db.cutDueLocked()
+	if reason == "" {
+		return false, nil
+	}
+	db.log.Debug("cutting the head", "reason", reason)
+	step := db.cutLocked
+	if db.frozen() != nil {
+		step = db.finishLocked // the active head is not due for that
+	}
+	return true, db.runCutLocked(ctx, step)
+}
+
+// cutDueLocked returns why the head should be cut now, "" if it should not. The
+// caller holds cutMu, so that no cut is under way: a frozen head is one whose cut
+// failed.
+func (db *DB) cutDueLocked() string {
+	if db.frozen() != nil {
+		return "the last one failed"
+	}
+	st := db.activeBuffer().Stats()
+	_, walBytes := db.wal.Bytes()
+	return cutReason(&db.opts, walBytes, st.Bytes, uint64(st.Samples), uint64(st.Series), db.activeAge())
+}
+
+func (db *DB) cutLocked(ctx context.Context) error {
+	if err := db.finishLocked(ctx); err != nil {
+		return err
+	}
+	if db.activeBuffer().Stats().Series == 0 {
+		return nil
+	}
+	if err := db.freeze(ctx); err != nil {
+		return fmt.Errorf("freeze the head: %w", err)
+	}
+	return db.finishLocked(ctx)
+}
+
+// finishLocked writes the frozen head, if there is one.
+func (db *DB) finishLocked(ctx context.Context) error {
+	buf := db.frozen()
+	if buf == nil {
+		return nil
+	}
+	if err := db.writeFrozen(ctx, buf); err != nil {
+		return fmt.Errorf("cut of generation %d: %w", buf.Generation(), err)
 	}
 	return nil
 }
@@ -81,13 +136,13 @@ func (db *DB) freeze(ctx context.Context) error {
 
 // writeFrozen writes the frozen head as a block and publishes it: the block
 // comes and the buffer goes in one step.
-func (db *DB) writeFrozen(ctx context.Context) error {
-	buf := db.frozen()
-	began := db.opts.Clock.Now()
-	meta := partition.BlockMeta{Level: partition.L0, MinGen: db.frozenLow, MaxGen: buf.Generation(), Partition: partition.NoPartition}
-	if err := db.sweep(); err != nil {
-		return err // the file of an edit that failed must be gone before it is written again
+func (db *DB) writeFrozen(ctx context.Context, buf *head.Buffer) error {
+	if err := db.manifest.Err(); err != nil {
+		return err // no block could be published
 	}
+	began := db.opts.Clock.Now()
+	db.sweep(ctx) // files of an edit that failed need not take space beside the new one
+	meta := partition.BlockMeta{Level: partition.L0, MinGen: db.frozenLow, MaxGen: buf.Generation(), Partition: partition.NoPartition}
 	info, err := db.writeHead(ctx, buf, meta)
 	if err != nil && !errors.Is(err, partition.ErrEmptyBlock) {
 		return err
@@ -98,7 +153,7 @@ func (db *DB) writeFrozen(ctx context.Context) error {
 		edit.Add = []partition.BlockInfo{info}
 	}
 	edit.AddTombstones = db.tombstones.upTo(buf.Generation())
-	st, err := db.edit(edit, func(s *state) {
+	_, err = db.edit(edit, func(s *state) {
 		s.frozen = nil
 		db.tombstones.recorded(buf.Generation())
 		s.tombstones = db.tombstones.all(db.manifest.State().Tombstones)
@@ -113,16 +168,19 @@ func (db *DB) writeFrozen(ctx context.Context) error {
 	db.metrics.cuts.Inc()
 	db.metrics.cutSeconds.Observe(db.opts.Clock.Now().Sub(began).Seconds())
 	db.log.Info("head cut", "block", info.Name, "series", info.Series, "samples", info.Samples, "bytes", info.Size)
-	if err := db.wal.Release(low, st.Number); err != nil {
-		// The block is there; the segments go with the next release.
-		db.log.Error("log segments not released", "err", err)
-	}
+	_ = db.jobs.release.Run(ctx, db.releaseLog) // the block is there; its job repeats what failed
 	// Who was written in the generation just cut stays: it has only begun to be
 	// idle.
 	if left := db.head.Evict(low - 1); left > 0 {
 		db.log.Debug("idle series left the head", "series", left)
 	}
 	return nil
+}
+
+// releaseLog gives the segments back whose samples are in blocks.
+func (db *DB) releaseLog(context.Context) error {
+	st := db.manifest.State()
+	return walError(db.wal.Release(st.WALLow, st.Number))
 }
 
 // frozen returns the head being cut, nil if none is. The caller holds cutMu, or
@@ -149,6 +207,30 @@ func (db *DB) activeAge() time.Duration {
 	return db.opts.Clock.Now().Sub(db.activeSince)
 }
 
+// awaitCut waits while full reports true: until a cut ends after which it does
+// not, or until timeUp, with ErrBusy. ended returns a channel that the next end
+// of a cut closes: it is asked before full, or a cut that ends between the two
+// would not be noticed.
+func awaitCut(ctx context.Context, full func() bool, ended func() <-chan struct{}, timeUp func() <-chan time.Time) error {
+	var late <-chan time.Time
+	for {
+		done := ended()
+		if !full() {
+			return nil
+		}
+		if late == nil {
+			late = timeUp()
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-late:
+			return fmt.Errorf("%w: the head is full and the one before it is still being written", ErrBusy)
+		case <-done:
+		}
+	}
+}
+
 // headFull reports whether writers must wait: the active head is due to be cut
 // by its size while the one before it is still being written.
 func (db *DB) headFull() bool {
@@ -159,7 +241,7 @@ func (db *DB) headFull() bool {
 	return db.activeBuffer().Stats().Bytes >= db.opts.CutHeadBytes || walBytes >= db.opts.CutWALBytes
 }
 
-// cutDone returns a channel that is closed when the cut under way has ended.
+// cutDone returns a channel that is closed when a cut ends after this call.
 func (db *DB) cutDone() <-chan struct{} {
 	db.stateMu.Lock()
 	defer db.stateMu.Unlock()
@@ -175,13 +257,14 @@ func (db *DB) signalCut() {
 
 // writeHead streams a buffer's series, in block order, into one block file.
 func (db *DB) writeHead(ctx context.Context, buf *head.Buffer, meta partition.BlockMeta) (_ partition.BlockInfo, err error) {
-	w, err := partition.Create(db.fs, db.dir, meta, partition.WriterOptions{})
+	w, err := partition.Create(db.fs, db.dir, meta, partition.WriterOptions{Taken: db.set.Taken})
 	if err != nil {
 		return partition.BlockInfo{}, err
 	}
 	defer func() {
 		if err != nil {
-			w.Abort() // the next attempt writes the same file
+			w.Abort()
+			db.set.Discard(w.Name()) // in case the file could not be removed
 		}
 	}()
 	defer panics.Catch(&err)

@@ -127,25 +127,6 @@ func (db *DB) seriesName(ref model.Ref) string {
 // Recovery returns what Open found in the log.
 func (db *DB) Recovery() RecoveryReport { return db.report }
 
-// Health returns nil while the database takes writes as it should, and
-// otherwise why it does not: a failed log, a manifest that cannot be written,
-// a full disk.
-func (db *DB) Health() error {
-	if err := db.lockErr(); err != nil {
-		return err
-	}
-	if err := db.wal.Err(); err != nil {
-		return walError(err)
-	}
-	if err := db.manifest.Err(); err != nil {
-		return err
-	}
-	if why := db.space.refusal(); why != "" {
-		return fmt.Errorf("%w: %s", ErrBusy, why)
-	}
-	return nil
-}
-
 // walError gives the log's errors their meaning for writers.
 func walError(err error) error {
 	switch {

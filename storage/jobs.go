@@ -5,27 +5,67 @@ import (
 	"sync"
 	"time"
 
+	"tsdb/internal/background"
 	"tsdb/partition"
 )
 
 // The paces of the background work.
 const (
-	watchEvery   = 500 * time.Millisecond // space and cut triggers
-	mergeEvery   = time.Minute            // looked at also after every cut
-	retainEvery  = time.Hour
-	retryAtFirst = time.Second     // after a failure; doubles
-	recutAtMost  = 4 * time.Second // writers may wait for a cut
-	retryAtMost  = time.Minute
-	yieldAtMost  = 100 * time.Millisecond // a merge's pause while writers wait
+	watchEvery  = 500 * time.Millisecond // space and cut triggers
+	mergeEvery  = time.Minute            // looked at also after every cut
+	retainEvery = time.Hour
+	retryAtOnce = 100 * time.Millisecond // the shortest pause of maintain
+	yieldAtMost = 100 * time.Millisecond // a merge's pause while writers wait
 )
 
-// jobs are the goroutines of a database: one watches space and cuts, one
-// merges and lets old partitions go. Both stop when their context ends.
+var (
+	// cutPace is short: writers may wait for a cut, or for space.
+	cutPace   = background.Pace{First: time.Second, Max: 4 * time.Second}
+	retryPace = background.Pace{First: time.Second, Max: time.Minute}
+)
+
+// jobs is the background work of a database. Two goroutines do it: one watches
+// space and cuts, the other merges and removes what is no longer needed. Both
+// stop when their context ends. Each kind of work is a background.Job, whose
+// outcome also the steps done on request go into: an administrator's flush that
+// succeeds ends the failure of cuts.
 type jobs struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	kick   chan struct{} // cut now
 	merged chan struct{} // look for merges now
+
+	all        *background.Jobs
+	space      *background.Job // measure the free space
+	reserve    *background.Job // make the reserve file
+	cut        *background.Job // turn the head into a block
+	release    *background.Job // give the log segments back that a cut has made superfluous
+	merge      *background.Job
+	retain     *background.Job
+	sweep      *background.Job // remove files of dropped blocks and of failed edits
+	tombstones *background.Job // forget deletions that nothing needs any more
+}
+
+func newJobs(o *Options, guard func(job string, step func() error) error) jobs {
+	all := background.New(o.Clock, o.Logger, guard)
+	return jobs{
+		kick: make(chan struct{}, 1), merged: make(chan struct{}, 1),
+		all:        all,
+		space:      all.Job("space", cutPace),
+		reserve:    all.Job("reserve", retryPace),
+		cut:        all.Job("cut", cutPace),
+		release:    all.Job("release", retryPace),
+		merge:      all.Job("merge", retryPace),
+		retain:     all.Job("retain", retryPace),
+		sweep:      all.Job("sweep", retryPace),
+		tombstones: all.Job("tombstones", retryPace),
+	}
+}
+
+// Job returns a job whose outcome is counted and shown with those of the
+// database; it is made if there is none of the name.
+func (db *DB) Job(name string, pace background.Pace) *background.Job {
+	return db.jobs.all.Job(name, pace)
 }
 
 func (db *DB) startJobs() {
@@ -44,9 +84,9 @@ func (db *DB) stopJobs() {
 	}
 }
 
-// watch measures free space and cuts the head when it is due.
+// watch measures free space and cuts the head when it is due. A step that fails
+// is counted, logged and repeated by its job.
 func (db *DB) watch(ctx context.Context) {
-	backoff := backoff{most: recutAtMost}
 	for {
 		select {
 		case <-ctx.Done():
@@ -54,102 +94,66 @@ func (db *DB) watch(ctx context.Context) {
 		case <-db.jobs.kick:
 		case <-db.opts.Clock.After(watchEvery):
 		}
-		_ = db.guarded("space", func() error { db.observeSpace(); return nil })
-		now := db.opts.Clock.Now()
-		if backoff.wait(now) {
-			continue
+		if db.jobs.space.Due() {
+			_ = db.jobs.space.Run(ctx, db.observeSpace)
 		}
-		if reason := db.cutDue(); reason != "" {
-			db.log.Debug("cutting the head", "reason", reason)
-			if err := db.guarded("cut", func() error { return db.cut(ctx) }); err != nil {
-				if ctx.Err() != nil {
-					return
-				}
-				db.metrics.cutErrors.Inc()
-				db.log.Error("cut failed, will be tried again", "err", err, "after", backoff.failed(now))
-				continue
+		if db.jobs.cut.Due() {
+			if cut, err := db.cutIfDue(ctx); cut && err == nil {
+				wake(db.jobs.merged)
 			}
-			backoff.worked()
-			wake(db.jobs.merged)
+		}
+		if db.jobs.reserve.Outcome().Failures > 0 && db.jobs.reserve.Due() && db.space.refusal() == "" {
+			_ = db.jobs.reserve.Run(ctx, db.ensureReserve)
 		}
 	}
 }
 
-// maintain merges blocks and applies retention.
+// maintain merges blocks, applies retention and removes what nothing needs.
 func (db *DB) maintain(ctx context.Context) {
-	backoff := backoff{most: retryAtMost}
+	j := &db.jobs
 	var retained time.Time
-	for {
+	for ctx.Err() == nil {
 		now := db.opts.Clock.Now()
-		if now.Sub(retained) >= retainEvery {
-			if err := db.guarded("retain", func() error { return db.Retain(ctx) }); err != nil && ctx.Err() == nil {
-				db.log.Error("retention failed, will be tried again", "err", err)
-			}
+		if now.Sub(retained) >= retainEvery && j.retain.Due() && db.Retain(ctx) == nil {
 			retained = now
 		}
-		if err := db.guarded("sweep", db.sweep); err != nil {
-			db.log.Error("files of dropped blocks not removed, will be tried again", "err", err)
+		db.sweep(ctx)
+		if j.release.Outcome().Failures > 0 && j.release.Due() {
+			_ = j.release.Run(ctx, db.releaseLog)
 		}
-		if !backoff.wait(now) {
-			worked := false
-			err := db.guarded("merge", func() (err error) {
-				worked, err = db.mergeNext(ctx, partition.PlanMerge)
-				return err
-			})
-			switch {
-			case ctx.Err() != nil:
-				return
-			case err != nil:
-				db.metrics.mergeErrors.Inc()
-				db.log.Error("merge failed, will be tried again", "err", err, "after", backoff.failed(now))
-			default:
-				backoff.worked()
-				if worked {
-					continue
-				}
+		if j.tombstones.Outcome().Failures > 0 && j.tombstones.Due() {
+			db.dropTombstones(ctx)
+		}
+		if j.merge.Due() {
+			if worked, err := db.mergeNext(ctx, partition.PlanMerge); worked && err == nil {
+				continue
 			}
 		}
 		select {
 		case <-ctx.Done():
-			return
-		case <-db.jobs.merged:
-		case <-db.opts.Clock.After(mergeEvery):
+		case <-j.merged:
+		case <-db.opts.Clock.After(db.maintainAgain()):
 		}
 	}
 }
 
-// backoff spaces repetitions of something that fails.
-type backoff struct {
-	most  time.Duration
-	delay time.Duration
-	until time.Time
+// maintainAgain returns how long maintain may sleep: until the next look for
+// merges, or until one of its jobs that fails is due again.
+func (db *DB) maintainAgain() time.Duration {
+	now, d := db.opts.Clock.Now(), mergeEvery
+	for _, job := range []*background.Job{db.jobs.release, db.jobs.merge, db.jobs.retain, db.jobs.sweep, db.jobs.tombstones} {
+		if o := job.Outcome(); o.Failures > 0 {
+			d = min(d, max(o.Next.Sub(now), retryAtOnce))
+		}
+	}
+	return d
 }
-
-func (b *backoff) wait(now time.Time) bool { return now.Before(b.until) }
-
-func (b *backoff) failed(now time.Time) time.Duration {
-	b.delay = min(max(2*b.delay, retryAtFirst), b.most)
-	b.until = now.Add(b.delay)
-	return b.delay
-}
-
-func (b *backoff) worked() { *b = backoff{most: b.most} }
 
 func wake(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
 	}
-}
-
-// cutDue returns why the head should be cut now, "" if it should not.
-func (db *DB) cutDue() string {
-	if db.frozen() != nil {
-		return "unfinished"
-	}
-	st := db.activeBuffer().Stats()
-	_, walBytes := db.wal.Bytes()
-	return cutReason(&db.opts, walBytes, st.Bytes, uint64(st.Samples), uint64(st.Series), db.activeAge())
 }
 
 func (db *DB) kickCut() { wake(db.jobs.kick) }

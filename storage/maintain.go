@@ -13,6 +13,10 @@ import (
 // are too old as a whole leave, what of them lies in other blocks is hidden at
 // once and goes when those are merged.
 func (db *DB) Retain(ctx context.Context) error {
+	return db.jobs.retain.Run(ctx, db.moveFloor)
+}
+
+func (db *DB) moveFloor(ctx context.Context) error {
 	target := partition.RetentionTarget(db.now(), db.opts.RetentionMs)
 	e, ok := partition.PlanRetention(db.manifest.State(), target, 0)
 	if !ok {
@@ -22,18 +26,22 @@ func (db *DB) Retain(ctx context.Context) error {
 		return fmt.Errorf("retention: %w", err)
 	}
 	db.log.Info("retention applied", "floor", stamp(target), "blocks_dropped", len(e.Drop))
-	return db.sweep()
+	db.sweep(ctx)
+	return nil
 }
 
-// sweep removes the files of dropped blocks that no view holds any more.
-func (db *DB) sweep() error {
-	if err := db.checkLock(); err != nil {
+// sweep removes the files of dropped blocks that no view holds any more. What
+// cannot be removed is tried again later; nothing else has to wait for it.
+func (db *DB) sweep(ctx context.Context) {
+	_ = db.jobs.sweep.Run(ctx, func(context.Context) error {
+		if err := db.checkLock(); err != nil {
+			return err
+		}
+		_, err := db.set.Sweep(db.opts.Clock.Now(), func(edit uint64) error {
+			return walError(db.wal.Release(db.manifest.State().WALLow, edit))
+		})
 		return err
-	}
-	_, err := db.set.Sweep(func(edit uint64) error {
-		return walError(db.wal.Release(db.manifest.State().WALLow, edit))
 	})
-	return err
 }
 
 // Summary says how many blocks there are and how long they are.
@@ -75,8 +83,8 @@ func (db *DB) Compact(ctx context.Context) (Summary, error) {
 			return Summary{}, err
 		}
 		if !more {
-			// The inputs of the last merge are in no view of ours any more.
-			return db.summary(), db.sweep()
+			db.sweep(ctx) // the inputs of the last merge are in no view of ours any more
+			return db.summary(), nil
 		}
 	}
 }
@@ -86,9 +94,23 @@ type planner func([]partition.PlanBlock, partition.PlanOptions) (partition.Merge
 
 // mergeNext does the merge that plan finds next. It reports whether there was
 // one. One merge runs at a time.
-func (db *DB) mergeNext(ctx context.Context, plan planner) (bool, error) {
+func (db *DB) mergeNext(ctx context.Context, plan planner) (worked bool, err error) {
 	db.mergeMu.Lock()
 	defer db.mergeMu.Unlock()
+	err = db.jobs.merge.Run(ctx, func(ctx context.Context) (err error) {
+		worked, err = db.mergeLocked(ctx, plan)
+		return err
+	})
+	if err != nil && ctx.Err() == nil {
+		db.metrics.mergeErrors.Inc()
+	}
+	return worked, err
+}
+
+func (db *DB) mergeLocked(ctx context.Context, plan planner) (bool, error) {
+	if err := db.manifest.Err(); err != nil {
+		return false, err // no block could be published
+	}
 	v := db.set.Acquire()
 	defer v.Release()
 	free, err := db.fs.FreeBytes(db.dir)
@@ -103,9 +125,7 @@ func (db *DB) mergeNext(ctx context.Context, plan planner) (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	if err := db.sweep(); err != nil {
-		return false, err // files of an edit that failed must be gone before they are written again
-	}
+	db.sweep(ctx) // files of an edit that failed need not take space beside the new ones
 	began := db.opts.Clock.Now()
 	// Deletions that no edit has recorded yet are left to later merges: were
 	// they applied, and the machine stopped before they are, blocks and log
@@ -152,25 +172,28 @@ func (db *DB) quarantine(plan partition.MergePlan, damage *partition.DamageError
 
 // dropTombstones forgets the deletions that nothing needs any more.
 func (db *DB) dropTombstones(ctx context.Context) {
-	v := db.set.Acquire()
-	defer v.Release()
-	spent := partition.SpentTombstones(v.State(), v.Concerns(ctx))
-	if len(spent) == 0 {
-		return
-	}
-	if _, err := db.edit(partition.Edit{DropTombstones: spent}, nil); err != nil {
-		db.log.Error("spent deletions not dropped, will be tried again", "err", err)
-	}
+	_ = db.jobs.tombstones.Run(ctx, func(ctx context.Context) error {
+		v := db.set.Acquire()
+		defer v.Release()
+		spent := partition.SpentTombstones(v.State(), v.Concerns(ctx))
+		if len(spent) == 0 {
+			return nil
+		}
+		if _, err := db.edit(partition.Edit{DropTombstones: spent}, nil); err != nil {
+			return fmt.Errorf("drop %d spent deletions: %w", len(spent), err)
+		}
+		return nil
+	})
 }
 
 // yield lets more urgent work go first: a merge pauses between series while
 // writers wait for the head to be cut, for a bounded time, because a full disk
 // can keep a cut from ending.
 func (db *DB) yield(ctx context.Context) error {
-	if db.headFull() {
+	if done := db.cutDone(); db.headFull() {
 		select {
 		case <-ctx.Done():
-		case <-db.cutDone():
+		case <-done:
 		case <-db.opts.Clock.After(yieldAtMost):
 		}
 	}

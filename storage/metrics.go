@@ -53,7 +53,7 @@ func (db *DB) describe(reg prometheus.Registerer) error {
 	gauge := func(name, help string, f func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f)
 	}
-	list := append(db.metrics.collectors(),
+	list := append(append(db.metrics.collectors(), db.jobs.all.Collectors()...),
 		gauge("tsdb_head_series", "Series the head knows.", func() float64 { return float64(db.head.Stats().Series) }),
 		gauge("tsdb_head_samples", "Samples in memory.", func() float64 { return float64(db.headStatus().Samples) }),
 		gauge("tsdb_head_bytes", "Memory of the samples in the head.", func() float64 { return float64(db.headStatus().Bytes) }),

@@ -46,8 +46,8 @@ func Open(ctx context.Context, fs vfs.FS, dir string, opts Options) (_ *DB, err 
 		cutSignal: make(chan struct{}),
 		lock:      lockWatch{lost: make(chan struct{})},
 		space:     space{floor: opts.MinFreeBytes},
-		jobs:      jobs{kick: make(chan struct{}, 1), merged: make(chan struct{}, 1)},
 	}
+	db.jobs = newJobs(&opts, db.guarded)
 	defer func() {
 		if err != nil {
 			_ = db.closeFiles() // the first error says more
@@ -84,10 +84,8 @@ func Open(ctx context.Context, fs vfs.FS, dir string, opts Options) (_ *DB, err 
 	}
 	db.manifest.Guard(db.checkLock)
 	db.tell()
-	if err := db.ensureReserve(); err != nil {
-		db.log.Warn("reserve file not made", "err", err)
-	}
-	db.observeSpace()
+	_ = db.jobs.reserve.Run(ctx, db.ensureReserve) // their jobs repeat what failed
+	_ = db.jobs.space.Run(ctx, db.observeSpace)
 	if opts.Registerer != nil {
 		if err := db.describe(opts.Registerer); err != nil {
 			return nil, err
@@ -235,9 +233,12 @@ func (db *DB) tell() {
 		db.log.Error("samples of the log are left out: an earlier version took them", "samples", x.Count, "reason", string(x.Reason), "detail", x.Detail)
 	}
 	for _, l := range r.Leftovers {
-		if l.MovedTo != "" {
+		switch {
+		case l.Err != nil:
+			db.log.Error("file belongs to nothing and stays where it is", "file", l.Name, "reason", l.Reason, "err", l.Err)
+		case l.MovedTo != "":
 			db.log.Warn("file belongs to nothing and was moved", "file", l.Name, "to", l.MovedTo, "reason", l.Reason)
-		} else {
+		default:
 			db.log.Debug("leftover deleted", "file", l.Name, "reason", l.Reason)
 		}
 	}

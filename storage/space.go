@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -44,31 +45,29 @@ func (s *space) refusal() string {
 }
 
 // observeSpace measures the free space and says so when writes stop or resume.
-func (db *DB) observeSpace() {
+func (db *DB) observeSpace(ctx context.Context) error {
 	free, err := db.fs.FreeBytes(db.dir)
 	if err != nil {
-		db.log.Error("free disk space is not known", "err", err)
-		return
+		return fmt.Errorf("measure the free disk space: %w", err)
 	}
 	heads := db.headStatus().Bytes
 	if !db.space.observe(free, heads) {
-		return
+		return nil
 	}
 	if why := db.space.refusal(); why != "" {
 		db.metrics.writesStopped.Set(1)
 		db.log.Error("writes are refused", "why", why)
-		return
+		return nil
 	}
 	db.metrics.writesStopped.Set(0)
 	db.log.Info("writes are taken again", "free_bytes", free)
-	if err := db.ensureReserve(); err != nil {
-		db.log.Warn("reserve file not made", "err", err)
-	}
+	_ = db.jobs.reserve.Run(ctx, db.ensureReserve)
+	return nil
 }
 
 // ensureReserve makes the reserve file: bytes that are there for an edit of the
 // manifest when the disk is full, because edits are how space comes back.
-func (db *DB) ensureReserve() error {
+func (db *DB) ensureReserve(context.Context) error {
 	name := path.Join(db.dir, partition.ReserveName)
 	if info, err := db.fs.Stat(name); err == nil && info.Size == db.opts.ReserveBytes {
 		return nil

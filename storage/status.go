@@ -24,6 +24,7 @@ type Status struct {
 	Head           HeadStatus   `json:"head"`
 	WAL            WALStatus    `json:"wal"`
 	Tiers          []TierStatus `json:"tiers"`
+	FailingJobs    []JobStatus  `json:"failingJobs"` // of the background work
 }
 
 // HeadStatus describes the samples that are in memory.
@@ -111,7 +112,7 @@ func (db *DB) Status() (Status, error) {
 		return Status{}, err
 	}
 	defer v.Release()
-	st := Status{Head: db.headStatus(), WAL: db.walStatus()}
+	st := Status{Head: db.headStatus(), WAL: db.walStatus(), FailingJobs: db.failingJobs()}
 	parts := make(map[int64]*PartitionStatus)
 	for _, e := range v.st.blocks.Entries() {
 		st.Blocks++

@@ -139,7 +139,7 @@ func newService(c *config, log *slog.Logger, cpus int) (_ *service, err error) {
 
 	if c.selfScrape > 0 {
 		s.self = api.NewSelfScrape(api.SelfScrapeOptions{
-			DB: s.database.get, Gatherer: s.registry, Interval: time.Duration(c.selfScrape), Instance: s.instance(), Logger: log,
+			DB: s.database.get, Gatherer: s.registry, Interval: time.Duration(c.selfScrape), Instance: s.instance(),
 		})
 	}
 	doors, calls := s.doors()

@@ -24,14 +24,15 @@ internal/match      :
 internal/model      :
 internal/vfs        :
 internal/panics     :
+internal/background : internal/vfs
 encoding            : internal/model
-partition           : internal/match internal/model internal/vfs internal/panics encoding
+partition           : internal/match internal/model internal/vfs internal/panics internal/background encoding
 storage/wal         : internal/model internal/vfs internal/panics encoding
 storage/head        : internal/match internal/model internal/vfs encoding
-storage             : internal/match internal/model internal/vfs internal/panics encoding partition storage/wal storage/head
+storage             : internal/match internal/model internal/vfs internal/panics internal/background encoding partition storage/wal storage/head
 query               : internal/match internal/model internal/vfs storage
 proto               :
-api                 : internal/match internal/model internal/vfs internal/panics storage query proto
+api                 : internal/match internal/model internal/vfs internal/panics internal/background storage query proto
 cmd/tsdb            : internal/model internal/vfs storage storage/wal query api
 benchmarks          :
 internal/crash      : internal/model internal/vfs partition storage

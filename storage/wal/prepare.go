@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 
 	"tsdb/internal/panics"
@@ -122,7 +123,8 @@ func (l *Log) Rotate() (gen, lastLSN uint64, err error) {
 // manifest edit with the given number, which is durable. It syncs a mark that
 // names the edit, so that a manifest that ends before it is recognised as
 // damaged, and then gives the files of those generations to new segments or
-// removes them. After an error it can be called again.
+// removes them. A file that can be neither keeps none of the others. After an
+// error it can be called again.
 func (l *Log) Release(belowGen, edit uint64) error {
 	l.release.Lock()
 	defer l.release.Unlock()
@@ -148,24 +150,29 @@ func (l *Log) Release(belowGen, edit uint64) error {
 	}
 	l.listing.drop(free)
 	var pool []string
-	var err error
-	done := 0
-	for ; done < len(free); done++ {
-		var name string
-		if name, err = l.letGo(free[done], pooled+len(pool) < poolMax); err != nil {
-			break
-		}
-		if name != "" {
+	var left []closedSegment
+	var errs []error
+	for _, seg := range free {
+		name, err := l.letGo(seg, pooled+len(pool) < poolMax)
+		switch {
+		case err != nil:
+			left = append(left, seg)
+			errs = append(errs, err)
+		case name != "":
 			pool = append(pool, name)
 		}
 	}
-	if done > 0 {
-		err = errors.Join(err, l.fs.SyncDir(l.dir))
+	if len(left) < len(free) {
+		if err := l.fs.SyncDir(l.dir); err != nil {
+			errs = append(errs, err)
+			pool = nil // their names may not last; the next start finds the files
+		}
 	}
+	err := errors.Join(errs...)
 	m.Lock()
-	m.closed = append(free[done:], m.closed...)
-	if err == nil {
-		m.pool = append(m.pool, pool...)
+	m.closed = append(left, m.closed...)
+	m.pool = append(m.pool, pool...)
+	if len(left) < len(free) {
 		m.prepErr = nil // it is worth to wait now
 	}
 	m.Unlock()
@@ -191,6 +198,9 @@ func (l *Log) letGo(s closedSegment, pool bool) (name string, err error) {
 		return "", l.keepBad(s.id)
 	}
 	info, err := l.fs.Stat(old)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil // somebody else has removed it
+	}
 	if err != nil {
 		return "", err
 	}
@@ -216,7 +226,7 @@ func (l *Log) keepBad(id uint64) error {
 	}
 	for ; len(bad) >= badMax; bad = bad[1:] {
 		if err := l.fs.Remove(path.Join(l.dir, bad[0])); err != nil {
-			return err
+			l.o.Logger.Warn("damaged segment set aside cannot be removed", "file", bad[0], "err", err)
 		}
 	}
 	return l.fs.Rename(segmentName(l.dir, id), path.Join(l.dir, idString(id)+badSuffix))
@@ -262,7 +272,8 @@ func (l *Log) syncNow(needed func() bool) error {
 }
 
 // leftovers finds the files in the directory that Open may use or remove: those
-// without frames, and those that were released before.
+// without frames, and those that were released before. A file that cannot be
+// removed stays: it holds nothing, and the next Open tries again.
 func (l *Log) leftovers() (pool []string, err error) {
 	names, err := l.fs.List(l.dir)
 	if err != nil {
@@ -279,15 +290,16 @@ func (l *Log) leftovers() (pool []string, err error) {
 			continue
 		}
 		info, err := l.fs.Stat(path.Join(l.dir, n))
-		if err != nil {
-			return nil, fmt.Errorf("open log: %w", err)
-		}
-		if len(pool) < poolMax && info.Size == l.o.SegmentBytes && info.Links <= 1 {
+		if err == nil && len(pool) < poolMax && info.Size == l.o.SegmentBytes && info.Links <= 1 {
 			pool = append(pool, n)
 			continue
 		}
-		if err := l.fs.Remove(path.Join(l.dir, n)); err != nil {
-			return nil, fmt.Errorf("open log: %w", err)
+		if err == nil {
+			err = l.fs.Remove(path.Join(l.dir, n))
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			l.o.Logger.Warn("file of the log that holds nothing cannot be removed", "file", n, "err", err)
+			continue
 		}
 		removed = true
 	}
