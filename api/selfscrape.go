@@ -199,7 +199,7 @@ func (w *scrapeWriter) add(name string, m *dto.Metric, v float64, more ...string
 	w.builder.Add("instance", w.instance)
 	for _, l := range m.GetLabel() {
 		if l.GetValue() != "" {
-			w.builder.Add(l.GetName(), l.GetValue())
+			w.builder.Add(exportedName(l.GetName()), l.GetValue())
 		}
 	}
 	for i := 0; i < len(more); i += 2 {
@@ -214,6 +214,15 @@ func (w *scrapeWriter) add(name string, m *dto.Metric, v float64, more ...string
 	w.seen[alias] = ls
 	w.write(alias, ls, v)
 	w.n++
+}
+
+// exportedName returns the name of a metric's own label: as in a scrape by
+// Prometheus, one that the scrape sets itself is prefixed.
+func exportedName(name string) string {
+	if name == "job" || name == "instance" {
+		return "exported_" + name
+	}
+	return name
 }
 
 func (w *scrapeWriter) write(alias model.Hash, ls labels.Labels, v float64) {

@@ -102,3 +102,22 @@ func read(t *testing.T, db *storage.DB) map[string]*model.Samples {
 	}
 	return all
 }
+
+// A metric's own label job or instance does not clash with that of the scrape.
+func TestSelfScrapeKeepsLabelsOfItsOwnNames(t *testing.T) {
+	db := openDB(t)
+	reg := prometheus.NewRegistry()
+	failures := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "failures_total"}, []string{"job"})
+	reg.MustRegister(failures)
+	failures.WithLabelValues("cut").Inc()
+	s := NewSelfScrape(SelfScrapeOptions{
+		DB: func() (*storage.DB, error) { return db, nil }, Gatherer: reg, Interval: time.Second, Instance: "localhost:9201",
+	})
+	if err := s.Scrape(t.Context(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	got := read(t, db)
+	if _, ok := got[`{__name__="failures_total", exported_job="cut", instance="localhost:9201", job="tsdb"}`]; !ok {
+		t.Errorf("series: %v", slices.Sorted(maps.Keys(got)))
+	}
+}
