@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -125,10 +126,10 @@ func TestRetriedBlockTakesANameThatIsFree(t *testing.T) {
 	opts := Options{Clock: clock, Seed: 1, WALSegmentBytes: 1 << 20, CacheBytes: -1}
 	db, err := Open(t.Context(), fault, "data", opts)
 	must(t, err)
-	edits := true // are possible
+	var full atomic.Bool // edits are not possible
 	fault.SetHook(func(op vfs.Op) error {
 		switch {
-		case !edits && op.Kind == vfs.OpSync && strings.Contains(op.Name, partition.ManifestName):
+		case full.Load() && op.Kind == vfs.OpSync && strings.Contains(op.Name, partition.ManifestName):
 			return syscall.ENOSPC
 		case op.Kind == vfs.OpRemove && strings.HasSuffix(op.Name, partition.BlockSuffix):
 			return syscall.EPERM
@@ -144,14 +145,14 @@ func TestRetriedBlockTakesANameThatIsFree(t *testing.T) {
 	}
 	attempts := func(what string, try func() error, wantName string) {
 		t.Helper()
-		edits = false
+		full.Store(true)
 		for range 2 {
 			clock.Advance(time.Minute)
 			if err := try(); !errors.Is(err, syscall.ENOSPC) {
 				t.Fatalf("%s on a full disk: %v", what, err)
 			}
 		}
-		edits = true
+		full.Store(false)
 		clock.Advance(time.Minute)
 		must(t, try())
 		if n := names(); n != wantName {
