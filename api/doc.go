@@ -5,6 +5,6 @@
 //
 // The doors are packages of their own: api/ingest takes samples in, over HTTP
 // and gRPC; api/prom answers Prometheus' HTTP API, remote read and federation;
-// api/rpc answers tsdb.v1.Query. The last two share a gate for reads, a log of
+// api/rpc answers tsdb.v1.Query. The last two share a limiter of reads, a log of
 // queries, and what explains a query before it runs.
 package api

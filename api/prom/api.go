@@ -7,7 +7,7 @@ import (
 
 	"github.com/prometheus/prometheus/promql"
 
-	"tsdb/api/gate"
+	"tsdb/api/limiter"
 	"tsdb/api/querylog"
 	"tsdb/api/reqbody"
 	"tsdb/internal/vfs"
@@ -35,10 +35,10 @@ type Options struct {
 	Lookback  time.Duration // of /federate, as the engine's; 0 = query.DefaultLookback
 	MaxPoints int           // of a series of a range query; 0 = query.DefaultMaxPoints
 
-	Budget         *reqbody.Budget // of the bodies of requests; nil = one of its own with the default
-	Queries        *querylog.Log   // nil = one of its own that logs nothing
-	Reads          *gate.Gate      // of remote reads; nil = one of its own with the default
-	ReadMaxSamples int             // of one remote read that is answered whole; 0 = 50 million
+	Budget         *reqbody.Budget  // of the bodies of requests; nil = one of its own with the default
+	Queries        *querylog.Log    // nil = one of its own that logs nothing
+	Reads          *limiter.Limiter // of remote reads; nil = one of its own with the default
+	ReadMaxSamples int              // of one remote read that is answered whole; 0 = 50 million
 
 	Clock  vfs.Clock    // nil = the system's
 	Logger *slog.Logger // nil = none
@@ -74,7 +74,7 @@ func New(o Options) *API {
 		o.Queries = querylog.New(querylog.Options{Clock: o.Clock})
 	}
 	if o.Reads == nil {
-		o.Reads = gate.New(gate.DefaultConcurrent)
+		o.Reads = limiter.New(limiter.DefaultConcurrent)
 	}
 	if o.Budget == nil {
 		o.Budget = reqbody.NewBudget(reqbody.Options{Limit: reqbody.DefaultLimit, MinRate: reqbody.DefaultMinRate})

@@ -17,7 +17,7 @@ import (
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"tsdb/api/gate"
+	"tsdb/api/limiter"
 	"tsdb/query"
 )
 
@@ -76,12 +76,12 @@ func (a *API) read(w http.ResponseWriter, r *http.Request) (sent bool, err error
 	if err != nil {
 		return false, badRead(err)
 	}
-	// A slot of the gate is taken once the request is known: one whose body
+	// A slot of the limiter is taken once the request is known: one whose body
 	// stalls holds none.
-	if err := a.opts.Reads.Enter(r.Context()); err != nil {
+	if err := a.opts.Reads.Acquire(r.Context()); err != nil {
 		return false, err
 	}
-	defer a.opts.Reads.Leave()
+	defer a.opts.Reads.Release()
 	db, err := a.opts.DB()
 	if err != nil {
 		return false, err
@@ -172,7 +172,7 @@ func writeReadError(w http.ResponseWriter, err error) {
 		code = known.code
 	case errors.Is(err, context.Canceled):
 		code = statusClientClosed
-	case errors.Is(err, gate.ErrFull), isUnavailable(err):
+	case errors.Is(err, limiter.ErrFull), isUnavailable(err):
 		code = http.StatusServiceUnavailable
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfterSeconds))
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/prometheus/prometheus/prompb"
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"tsdb/api/gate"
+	"tsdb/api/limiter"
 	"tsdb/api/prom/promtest"
 	"tsdb/api/reqbody"
 )
@@ -76,9 +76,9 @@ func marshalRead(t testing.TB, r *prompb.ReadRequest) []byte {
 	return b
 }
 
-// Requests whose bodies stall hold no slot of the gate.
+// Requests whose bodies stall hold no slot of the limiter.
 func TestStalledRemoteReadsDoNotKeepOthersOut(t *testing.T) {
-	s := newServer(t, Options{Reads: gate.New(1)})
+	s := newServer(t, Options{Reads: limiter.New(1)})
 	addr := s.Listener.Addr().String()
 	for range 3 {
 		conn, err := net.Dial("tcp", addr)

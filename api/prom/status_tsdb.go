@@ -10,7 +10,7 @@ import (
 
 	"github.com/prometheus/prometheus/util/features"
 
-	"tsdb/api/gate"
+	"tsdb/api/limiter"
 	"tsdb/storage"
 )
 
@@ -55,12 +55,12 @@ func (a *API) cardinality(r *http.Request) (answer, *apiError) {
 			return answer{}, badData(fmt.Errorf("limit must not exceed %d", maxTableRows))
 		}
 	}
-	if err := a.opts.Reads.Enter(r.Context()); errors.Is(err, gate.ErrFull) {
+	if err := a.opts.Reads.Acquire(r.Context()); errors.Is(err, limiter.ErrFull) {
 		return answer{}, unavailable(err)
 	} else if err != nil {
 		return answer{}, classifyWork(err)
 	}
-	defer a.opts.Reads.Leave()
+	defer a.opts.Reads.Release()
 	db, err := a.opts.DB()
 	if err != nil {
 		return answer{}, unavailable(err)

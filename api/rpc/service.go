@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"google.golang.org/grpc"
 
-	"tsdb/api/gate"
+	"tsdb/api/limiter"
 	"tsdb/api/querylog"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
@@ -26,12 +26,12 @@ type Options struct {
 	DB     func() (*storage.DB, error)
 	Engine *query.Engine
 
-	Lookback  time.Duration // as the engine's; 0 = query.DefaultLookback
-	MaxPoints int           // of a series of a range query; 0 = query.DefaultMaxPoints
-	Queries   *querylog.Log // nil = one of its own that logs nothing
-	Reads     *gate.Gate    // of Series; nil = one of its own with the default
-	Clock     vfs.Clock     // nil = the system's
-	Logger    *slog.Logger  // nil = none
+	Lookback  time.Duration    // as the engine's; 0 = query.DefaultLookback
+	MaxPoints int              // of a series of a range query; 0 = query.DefaultMaxPoints
+	Queries   *querylog.Log    // nil = one of its own that logs nothing
+	Reads     *limiter.Limiter // of Series; nil = one of its own with the default
+	Clock     vfs.Clock        // nil = the system's
+	Logger    *slog.Logger     // nil = none
 }
 
 // Service answers tsdb.v1.Query. It is safe for concurrent use.
@@ -49,7 +49,7 @@ func New(o Options) *Service {
 		o.MaxPoints = query.DefaultMaxPoints
 	}
 	if o.Reads == nil {
-		o.Reads = gate.New(gate.DefaultConcurrent)
+		o.Reads = limiter.New(limiter.DefaultConcurrent)
 	}
 	if o.Clock == nil {
 		o.Clock = vfs.SystemClock
@@ -102,16 +102,16 @@ func orElse(p *int64, missing int64) int64 {
 	return *p
 }
 
-// view pins the database for a read, which holds a slot of the gate until
+// view pins the database for a read, which holds a slot of the limiter until
 // release.
 func (s *Service) view(ctx context.Context) (_ *storage.View, release func(), err error) {
-	if err := s.opts.Reads.Enter(ctx); err != nil {
+	if err := s.opts.Reads.Acquire(ctx); err != nil {
 		return nil, nil, err
 	}
 	entered := false
 	defer func() {
 		if !entered { // an error or a panic
-			s.opts.Reads.Leave()
+			s.opts.Reads.Release()
 		}
 	}()
 	db, err := s.opts.DB()
@@ -125,6 +125,6 @@ func (s *Service) view(ctx context.Context) (_ *storage.View, release func(), er
 	entered = true
 	return v, func() {
 		v.Release()
-		s.opts.Reads.Leave()
+		s.opts.Reads.Release()
 	}, nil
 }

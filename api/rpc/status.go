@@ -11,7 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"tsdb/api/gate"
+	"tsdb/api/limiter"
 	"tsdb/query"
 	"tsdb/storage"
 )
@@ -41,7 +41,7 @@ func statusOf(err error, inQuery bool) error {
 		code = codes.Canceled
 	case errors.As(err, &timeout), errors.Is(err, context.DeadlineExceeded):
 		code = codes.DeadlineExceeded
-	case errors.Is(err, query.ErrOverloaded), errors.Is(err, gate.ErrFull):
+	case errors.Is(err, query.ErrOverloaded), errors.Is(err, limiter.ErrFull):
 		return retry(codes.ResourceExhausted, err)
 	case errors.Is(err, storage.ErrBusy), errors.Is(err, storage.ErrClosed), errors.Is(err, storage.ErrPoisoned):
 		return retry(codes.Unavailable, err)

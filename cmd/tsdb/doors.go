@@ -8,8 +8,8 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"tsdb/api"
-	"tsdb/api/gate"
 	"tsdb/api/ingest"
+	"tsdb/api/limiter"
 	"tsdb/api/prom"
 	"tsdb/api/querylog"
 	"tsdb/api/reqbody"
@@ -54,7 +54,7 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 		Registerer: s.registry,
 	})
 	queries := querylog.New(querylog.Options{SlowerThan: time.Duration(s.config.querySlow), Logger: s.log})
-	s.reads = gate.New(int(s.config.readConcurrency))
+	s.reads = limiter.New(int(s.config.readConcurrency))
 	out := prom.New(prom.Options{
 		DB:        s.database.get,
 		Engine:    s.engine,

@@ -22,7 +22,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"tsdb/api"
-	"tsdb/api/gate"
+	"tsdb/api/limiter"
 	"tsdb/internal/vfs"
 	"tsdb/query"
 	"tsdb/storage"
@@ -107,7 +107,7 @@ type service struct {
 
 	httpListener, grpcListener net.Listener
 	engine                     *query.Engine
-	reads                      *gate.Gate                                                 // of what reads samples without the engine
+	reads                      *limiter.Limiter                                           // of what reads samples without the engine
 	refuse                     func(http.ResponseWriter, *http.Request, int, string) bool // in the form of a path's protocol
 	http                       *api.Server
 	rpc                        *api.RPC
