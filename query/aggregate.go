@@ -39,10 +39,11 @@ type grouping struct {
 	buf     []byte
 	b       *labels.Builder
 	sorted  []string
+	scratch // keys and labels of groups
 }
 
-func newGrouping(g groupBy) *grouping {
-	n := &grouping{groupBy: g, numbers: make(map[string]int), b: labels.NewBuilder(labels.EmptyLabels())}
+func newGrouping(g groupBy, mem *tracker) *grouping {
+	n := &grouping{groupBy: g, numbers: make(map[string]int), b: labels.NewBuilder(labels.EmptyLabels()), scratch: scratch{mem: mem}}
 	if g.without { // the name is never part of the group
 		n.sorted = sortedWith(g.names, nameLabel)
 	}
@@ -64,7 +65,7 @@ func sortedWith(names []string, name string) []string {
 }
 
 // number returns the number of a series' group, and whether it is new.
-func (g *grouping) number(ls labels.Labels) (int, bool) {
+func (g *grouping) number(ls labels.Labels) (k int, fresh bool, err error) {
 	switch {
 	case g.without:
 		g.buf = ls.BytesWithoutLabels(g.buf, g.sorted...)
@@ -75,10 +76,13 @@ func (g *grouping) number(ls labels.Labels) (int, bool) {
 	}
 	k, ok := g.numbers[string(g.buf)]
 	if !ok {
+		if err := g.take(entryBytes + 2*int64(len(g.buf))); err != nil { // the key, and about as much for labels
+			return 0, false, err
+		}
 		k = len(g.numbers)
 		g.numbers[string(g.buf)] = k
 	}
-	return k, !ok
+	return k, !ok, nil
 }
 
 // aggregateNode is what all aggregations have.
@@ -123,7 +127,8 @@ func (n *foldNode) table(f *frame) (*table, error) {
 		return nil, err
 	}
 	defer src.close()
-	groups := newGrouping(n.by)
+	groups := newGrouping(n.by, f.mem)
+	defer groups.close()
 	var folds []*fold
 	checked := 1 // number of groups at which memory is looked at next
 	err = f.each(src, func(_ int, c *column) error {
@@ -131,7 +136,10 @@ func (n *foldNode) table(f *frame) (*table, error) {
 		if first == len(c.v) {
 			return nil
 		}
-		k, fresh := groups.number(c.metric)
+		k, fresh, err := groups.number(c.metric)
+		if err != nil {
+			return err
+		}
 		if fresh {
 			if err := f.mem.take(n.foldBytes()); err != nil {
 				return err
@@ -414,6 +422,9 @@ func (n *foldNode) finish(f *frame, g *fold) column {
 	return c
 }
 
+// countCheckInterval is the number of values made labels between context checks.
+const countCheckInterval = 1024
+
 // countValuesNode is count_values.
 type countValuesNode struct {
 	aggregateNode
@@ -430,11 +441,17 @@ func (n *countValuesNode) table(f *frame) (*table, error) {
 	}
 	defer src.close()
 	var cols []column
-	groups := newGrouping(n.by)
+	groups := newGrouping(n.by, f.mem)
+	defer groups.close()
 	held, size := 0, int64(columnBytes+valueBytes*n.n)
 	defer func() { f.release(held) }()
 	err = f.each(src, func(_ int, c *column) error {
 		for i, v := range c.v {
+			if i%countCheckInterval == countCheckInterval-1 {
+				if err := f.check(); err != nil {
+					return err
+				}
+			}
 			if !c.has(i) {
 				continue
 			}
@@ -444,9 +461,15 @@ func (n *countValuesNode) table(f *frame) (*table, error) {
 			} else {
 				text = strconv.FormatFloat(v, 'f', -1, 64)
 			}
+			if len(text) > f.maxLabelValue {
+				return errLabelValue(n.label, len(text), f.maxLabelValue)
+			}
 			groups.b.Reset(c.metric)
 			ls := groups.b.Set(n.label, text).Labels()
-			k, fresh := groups.number(ls)
+			k, fresh, err := groups.number(ls)
+			if err != nil {
+				return err
+			}
 			if fresh {
 				if err := f.mem.take(size); err != nil {
 					return err

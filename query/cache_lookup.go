@@ -112,7 +112,7 @@ func (l *lookup) answer(f *frame) (promql.Matrix, error) {
 		if err := f.nonCounters.recall(l.old.named, l.grid); err != nil {
 			return nil, err
 		}
-		return m, l.take(f, m.TotalSamples())
+		return m, l.take(f, len(m), m.TotalSamples())
 	}
 	if runs[0].len() == l.grid.n {
 		l.count(cacheMiss, runs)
@@ -146,12 +146,13 @@ func (l *lookup) count(result string, runs []steps) {
 	}
 }
 
-// take counts points that are in memory for the answer.
-func (l *lookup) take(f *frame, points int) error {
+// take counts series, whose labels are the cache's, and points that are in memory
+// for the answer.
+func (l *lookup) take(f *frame, series, points int) error {
 	if err := f.hold(points); err != nil {
 		return err
 	}
-	return f.mem.take(answerBytes(points))
+	return f.mem.take(int64(series)*columnBytes + pointBytes*int64(points))
 }
 
 // usable returns which steps of the hull were kept and still hold, and where the
@@ -219,7 +220,7 @@ func (l *lookup) parts(f *frame, runs []steps) ([]piece, error) {
 func (l *lookup) quiet(f *frame) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return len(f.mu.annos) == 0 && !f.nonCounters.timeless() && f.querier.plain() && !(l.noTies && f.querier.tied.Load())
+	return len(f.mu.annos.all) == 0 && !f.nonCounters.timeless() && f.querier.plain() && !(l.noTies && f.querier.tied.Load())
 }
 
 // together puts what was made of the runs and what was kept together, keeps it,
@@ -247,7 +248,7 @@ func (l *lookup) together(f *frame, usable []bool, at int, runs []steps, made []
 		return nil, err
 	}
 	m := joinPieces(pieces)
-	if err := l.take(f, max(m.TotalSamples()-evaluated, 0)); err != nil {
+	if err := l.take(f, len(m), max(m.TotalSamples()-evaluated, 0)); err != nil {
 		return nil, err
 	}
 	if !l.keep(f, m, l.hull.sub(all.from, all.to)) {

@@ -3,6 +3,8 @@ package query
 import (
 	"context"
 	"errors"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/prometheus/prometheus/promql"
 
@@ -70,4 +72,43 @@ func storageError(err error) error {
 		}
 	}
 	return promql.ErrStorage{Err: err}
+}
+
+// maxErrorText bounds the text of a query's error, which can quote the query and
+// labels.
+const maxErrorText = 4 << 10
+
+// clippedError is an error whose own text is too long.
+type clippedError struct {
+	error
+	text string
+}
+
+func (e *clippedError) Error() string { return e.text }
+func (e *clippedError) Unwrap() error { return e.error }
+
+// clipped returns err with a text of at most maxErrorText bytes.
+func clipped(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	if len(text) <= maxErrorText {
+		return err
+	}
+	return &clippedError{err, clippedText(text)}
+}
+
+// clippedText returns the beginning of a text that is too long for an error, as
+// whole characters.
+func clippedText(text string) string {
+	const ellipsis = "…"
+	if len(text) <= maxErrorText {
+		return text
+	}
+	n := maxErrorText - len(ellipsis)
+	for n > 0 && !utf8.RuneStart(text[n]) {
+		n--
+	}
+	return strings.Clone(text[:n]) + ellipsis
 }

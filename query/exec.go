@@ -37,7 +37,7 @@ type exec struct {
 
 	mu struct {
 		sync.Mutex
-		annos annotations.Annotations
+		annos notes
 		idle  []*worker
 	}
 }
@@ -119,11 +119,20 @@ func (x *exec) drop(t *table) {
 	t.weight, t.bytes = 0, 0
 }
 
+// takeFor adds bytes to what a table holds.
+func (x *exec) takeFor(t *table, bytes int64) error {
+	err := x.mem.take(bytes)
+	if err == nil {
+		t.bytes += bytes
+	}
+	return err
+}
+
 // annotate adds a warning or an info to the answer.
 func (x *exec) annotate(err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.mu.annos.Add(err)
+	x.mu.annos.add(err)
 }
 
 func (x *exec) annotateAll(a annotations.Annotations) {
@@ -132,7 +141,9 @@ func (x *exec) annotateAll(a annotations.Annotations) {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.mu.annos.Merge(a)
+	for _, err := range a {
+		x.mu.annos.add(err)
+	}
 }
 
 func (x *exec) borrow() *worker {

@@ -32,11 +32,16 @@ type bucketsNode struct {
 	label func(params [][]float64, i, k int) labels.Label
 }
 
+// bucketsCheckInterval is the number of steps between context checks.
+const bucketsCheckInterval = 1024
+
 // classicHistogram is the series of one classic histogram.
 type classicHistogram struct {
 	metric  labels.Labels
 	buckets []bucketColumn
 }
+
+const bucketBytes = 16 // of a bucketColumn, half of it if the list grows
 
 type bucketColumn struct {
 	bound float64
@@ -55,9 +60,14 @@ func (n *bucketsNode) table(f *frame) (*table, error) {
 	for i := range n.n {
 		n.begin(f, params, i)
 	}
-	classic, keys := n.histograms(f, t)
+	held := scratch{mem: f.mem}
+	defer held.close()
+	classic, keys, err := n.histograms(f, &held, t)
+	if err != nil {
+		return nil, err
+	}
 	out := &table{}
-	b := outputs{mem: f.mem, separate: f.delayedNames && n.instant}
+	b := outputs{scratch: scratch{mem: f.mem}, separate: f.delayedNames && n.instant}
 	var sig []byte
 	for ci := range t.cols {
 		c := &t.cols[ci]
@@ -67,6 +77,11 @@ func (n *bucketsNode) table(f *frame) (*table, error) {
 		sig = c.metric.Bytes(sig)
 		rival := classic[string(sig)]
 		for i, h := range c.h {
+			if i%bucketsCheckInterval == 0 {
+				if err := f.check(); err != nil {
+					return nil, err
+				}
+			}
 			if h == nil {
 				continue
 			}
@@ -96,7 +111,7 @@ func (n *bucketsNode) table(f *frame) (*table, error) {
 			metric = dropped(metric)
 		}
 		for i := range n.n {
-			if i%1024 == 0 {
+			if i%bucketsCheckInterval == 0 {
 				if err := f.check(); err != nil {
 					return nil, err
 				}
@@ -119,7 +134,7 @@ func (n *bucketsNode) table(f *frame) (*table, error) {
 		}
 	}
 	f.drop(t)
-	f.mem.give(b.bytes) // keep counts it
+	b.close() // keep counts it
 	for _, c := range b.cols {
 		c.drop = true
 		if err := f.keep(out, c); err != nil {
@@ -148,12 +163,17 @@ func (n *bucketsNode) labelled(ls labels.Labels, params [][]float64, i, k int) l
 }
 
 // histograms groups the series that are buckets of classic histograms, in the
-// order of their first.
-func (n *bucketsNode) histograms(f *frame, t *table) (map[string]*classicHistogram, []string) {
+// order of their first. Their memory is added to held.
+func (n *bucketsNode) histograms(f *frame, held *scratch, t *table) (map[string]*classicHistogram, []string, error) {
 	classic := make(map[string]*classicHistogram)
 	var keys []string
 	var sig []byte
 	for ci := range t.cols {
+		if ci%bucketsCheckInterval == 0 {
+			if err := f.check(); err != nil {
+				return nil, nil, err
+			}
+		}
 		c := &t.cols[ci]
 		if !slices.ContainsFunc(c.v, func(v float64) bool { return !isAbsent(v) }) {
 			continue
@@ -167,14 +187,20 @@ func (n *bucketsNode) histograms(f *frame, t *table) (map[string]*classicHistogr
 		sig = c.metric.BytesWithoutLabels(sig, labels.BucketLabel)
 		hist, ok := classic[string(sig)]
 		if !ok {
+			if err := held.take(columnBytes + 3*int64(len(sig))); err != nil { // two keys and the labels
+				return nil, nil, err
+			}
 			metric := labels.NewBuilder(c.metric).Del(labels.BucketLabel).Labels()
 			hist = &classicHistogram{metric: metric}
 			classic[string(sig)] = hist
 			keys = append(keys, string(sig))
 		}
+		if err := held.take(2 * bucketBytes); err != nil {
+			return nil, nil, err
+		}
 		hist.buckets = append(hist.buckets, bucketColumn{bound, c})
 	}
-	return classic, keys
+	return classic, keys, nil
 }
 
 // silence takes away the buckets at a step, at which there is a native
@@ -192,8 +218,7 @@ func (h *classicHistogram) silence(i int) bool {
 
 // outputs gathers columns whose labels differ from step to step.
 type outputs struct {
-	mem      *tracker
-	bytes    int64 // taken of it
+	scratch
 	cols     []column
 	byHash   map[uint64]int
 	separate bool // equal labels are no error yet
@@ -209,11 +234,9 @@ func (o *outputs) put(metric labels.Labels, n, i int, v float64) error {
 	if !ok || o.separate {
 		k = len(o.cols)
 		o.byHash[hash] = k
-		bytes := int64(columnBytes + valueBytes*n)
-		if err := o.mem.take(bytes); err != nil {
+		if err := o.take(int64(columnBytes+entryBytes+valueBytes*n) + int64(metric.ByteSize())); err != nil {
 			return err
 		}
-		o.bytes += bytes
 		c := column{metric: metric}
 		c.reset(n)
 		o.cols = append(o.cols, c)

@@ -46,8 +46,7 @@ func (n *relabelNode) table(f *frame) (*table, error) {
 		if !ok {
 			continue
 		}
-		// The labels go into the answer: they are held until its end.
-		if err := f.mem.take(int64(c.metric.ByteSize()) + int64(len(n.dst)+len(v))); err != nil {
+		if err := f.takeFor(t, int64(c.metric.ByteSize())+int64(len(n.dst)+len(v))); err != nil {
 			return nil, err
 		}
 		b.Reset(c.metric)
@@ -57,7 +56,7 @@ func (n *relabelNode) table(f *frame) (*table, error) {
 			c.drop = false
 		}
 	}
-	t.cols, err = mergeEqual(t.cols)
+	t.cols, err = mergeEqual(f.mem, t.cols)
 	return t, err
 }
 
@@ -184,6 +183,11 @@ func (n *sortNode) table(f *frame) (*table, error) {
 	}
 	// Prometheus' functions sort as they always did, down to the order of
 	// equal values.
+	copies := scratch{mem: f.mem}
+	defer copies.close()
+	if err := copies.take(sortedBytes * int64(len(t.cols))); err != nil {
+		return nil, err
+	}
 	v := make(promql.Vector, len(t.cols))
 	for i, c := range t.cols {
 		v[i] = promql.Sample{Metric: c.metric, DropName: c.drop, F: c.v[0], H: c.histogramAt(0)}

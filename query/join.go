@@ -2,7 +2,6 @@ package query
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -20,28 +19,37 @@ type matchGroup struct {
 
 type labelsHash uint64
 
+// matchGroupBytes is the memory of a matchGroup without what hangs on it.
+const matchGroupBytes = 160
+
 // anyAt returns, a step, whether one of some columns has a value.
-func anyAt(t *table, cols []int, n int) []bool {
+func anyAt(held *scratch, t *table, cols []int, n int) ([]bool, error) {
+	if err := held.take(int64(n)); err != nil {
+		return nil, err
+	}
 	any := make([]bool, n)
 	for _, k := range cols {
 		for i := range any {
 			any[i] = any[i] || t.cols[k].has(i)
 		}
 	}
-	return any
+	return any, nil
 }
 
 // match groups the columns of both sides. The groups of the left columns and of
-// the right ones are returned, in their order.
-func match(m *parser.VectorMatching, l, r *table) (left, right []*matchGroup) {
+// the right ones are returned, in their order; their memory is added to held.
+func match(held *scratch, m *parser.VectorMatching, l, r *table) (left, right []*matchGroup, err error) {
 	names := slices.Clone(m.MatchingLabels)
 	if !m.On {
 		names = append(names, nameLabel)
 	}
 	slices.Sort(names)
 	var buf []byte
+	if err := held.take(2 * indexBytes * int64(len(l.cols)+len(r.cols))); err != nil {
+		return nil, nil, err
+	}
 	groups := make(map[string]*matchGroup)
-	of := func(ls labels.Labels) *matchGroup {
+	of := func(ls labels.Labels) (*matchGroup, error) {
 		if m.On {
 			buf = ls.BytesWithLabels(buf, names...)
 		} else {
@@ -49,22 +57,31 @@ func match(m *parser.VectorMatching, l, r *table) (left, right []*matchGroup) {
 		}
 		g := groups[string(buf)]
 		if g == nil {
+			if err := held.take(entryBytes + matchGroupBytes + int64(len(buf))); err != nil {
+				return nil, err
+			}
 			g = &matchGroup{}
 			groups[string(buf)] = g
 		}
-		return g
+		return g, nil
 	}
 	for i := range l.cols {
-		g := of(l.cols[i].metric)
+		g, err := of(l.cols[i].metric)
+		if err != nil {
+			return nil, nil, err
+		}
 		g.left = append(g.left, i)
 		left = append(left, g)
 	}
 	for i := range r.cols {
-		g := of(r.cols[i].metric)
+		g, err := of(r.cols[i].metric)
+		if err != nil {
+			return nil, nil, err
+		}
 		g.right = append(g.right, i)
 		right = append(right, g)
 	}
-	return left, right
+	return left, right, nil
 }
 
 // operands evaluates both sides of an operator, the left one first. Their points
@@ -94,28 +111,40 @@ func (n *setNode) table(f *frame) (*table, error) {
 	if err != nil {
 		return nil, err
 	}
-	left, right := match(&n.vm, l, r)
+	held := scratch{mem: f.mem}
+	defer held.close()
+	left, right, err := match(&held, &n.vm, l, r)
+	if err != nil {
+		return nil, err
+	}
 	out := &table{}
 	var cols []column
 	if n.op == parser.LOR {
 		for i := range r.cols {
 			if g := right[i]; g.leftAny == nil {
-				g.leftAny = anyAt(l, g.left, n.n)
+				if g.leftAny, err = anyAt(&held, l, g.left, n.n); err != nil {
+					return nil, err
+				}
 			}
 			r.cols[i].clear(right[i].leftAny, true)
+		}
+		if err := held.take(columnBytes * int64(len(l.cols)+len(r.cols))); err != nil {
+			return nil, err
 		}
 		cols = append(l.cols, r.cols...)
 	} else {
 		for i := range l.cols {
 			if g := left[i]; g.rightAny == nil {
-				g.rightAny = anyAt(r, g.right, n.n)
+				if g.rightAny, err = anyAt(&held, r, g.right, n.n); err != nil {
+					return nil, err
+				}
 			}
 			l.cols[i].clear(left[i].rightAny, n.op == parser.LUNLESS)
 		}
 		cols = l.cols
 	}
 	if !n.instant || !f.delayedNames {
-		if cols, err = mergeEqual(withoutEmpty(cols)); err != nil {
+		if cols, err = mergeEqual(f.mem, withoutEmpty(cols)); err != nil {
 			return nil, err
 		}
 	}
@@ -165,7 +194,8 @@ type join struct {
 	fillOne   *float64
 	b         *labels.Builder
 	out       []column
-	bytes     int64 // of out
+	bytes     int64   // of out
+	held      scratch // groups and masks
 	byHash    map[uint64]int
 	separate  bool    // equal labels are no error yet
 	errs      []error // of operators, the last of each step; nil if there is none
@@ -189,12 +219,16 @@ func (n *joinNode) table(f *frame) (*table, error) {
 		joinNode: n, operator: operatorOf(n.expr), f: f, many: l, one: r,
 		fillMany: n.vm.FillValues.LHS, fillOne: n.vm.FillValues.RHS,
 		b: labels.NewBuilder(labels.EmptyLabels()), byHash: make(map[uint64]int),
-		separate: f.delayedNames && n.instant,
+		separate: f.delayedNames && n.instant, held: scratch{mem: f.mem},
 	}
+	defer j.held.close()
 	if n.vm.Card == parser.CardOneToMany {
 		j.many, j.one, j.swapped = r, l, true
 	}
-	manyGroups, oneGroups := match(&n.vm, j.many, j.one)
+	manyGroups, oneGroups, err := match(&j.held, &n.vm, j.many, j.one)
+	if err != nil {
+		return nil, err
+	}
 	if err := j.checkOne(oneGroups); err != nil {
 		return nil, err
 	}
@@ -234,6 +268,9 @@ func (n *joinNode) table(f *frame) (*table, error) {
 // step, and anything is there to be matched.
 func (j *join) checkOne(groups []*matchGroup) error {
 	var manyAny []bool
+	if err := j.held.take(entryBytes * int64(len(groups))); err != nil {
+		return err
+	}
 	seen := make(map[*matchGroup]bool)
 	for _, g := range groups {
 		if len(g.right) < 2 || seen[g] {
@@ -241,11 +278,17 @@ func (j *join) checkOne(groups []*matchGroup) error {
 		}
 		seen[g] = true
 		if manyAny == nil {
+			if err := j.held.take(valueBytes * int64(len(j.many.cols))); err != nil {
+				return err
+			}
 			all := make([]int, len(j.many.cols))
 			for i := range all {
 				all[i] = i
 			}
-			manyAny = anyAt(j.many, all, j.n)
+			var err error
+			if manyAny, err = anyAt(&j.held, j.many, all, j.n); err != nil {
+				return err
+			}
 		}
 		for i := range j.n {
 			if !manyAny[i] && j.fillMany == nil && j.fillOne == nil {
@@ -263,7 +306,7 @@ func (j *join) checkOne(groups []*matchGroup) error {
 						side = "left"
 					}
 					a, b := j.one.cols[k].metric, j.one.cols[first].metric
-					return fmt.Errorf("found duplicate series for the match group %s on the %s hand-side of the operation: [%s, %s];many-to-many matching not allowed: matching labels must be unique on one side",
+					return evalErrorf("found duplicate series for the match group %s on the %s hand-side of the operation: [%s, %s];many-to-many matching not allowed: matching labels must be unique on one side",
 						a.MatchLabels(j.vm.On, j.vm.MatchingLabels...), side, a, b)
 				}
 			}
@@ -291,7 +334,10 @@ func (j *join) pairWith(i int, g *matchGroup) error {
 		return nil
 	}
 	if g.rightAny == nil {
-		g.rightAny = anyAt(j.one, g.right, j.n)
+		var err error
+		if g.rightAny, err = anyAt(&j.held, j.one, g.right, j.n); err != nil {
+			return err
+		}
 	}
 	return j.pair(g, c.metric, c.metric.MatchLabels(j.vm.On, j.vm.MatchingLabels...), func(s int) (a, b number, ok bool) {
 		if !c.has(s) || g.rightAny[s] {
@@ -349,6 +395,9 @@ func (j *join) pair(g *matchGroup, many, one labels.Labels, at func(s int) (a, b
 			c.metric, c.drop = metric, j.returnBool
 			c.reset(j.n)
 			if g.matched == nil {
+				if err := j.held.take(int64(j.n)); err != nil {
+					return err
+				}
 				g.matched = make([]bool, j.n)
 			}
 			if j.vm.Card != parser.CardOneToOne {
@@ -357,6 +406,9 @@ func (j *join) pair(g *matchGroup, many, one labels.Labels, at func(s int) (a, b
 					g.byResult = make(map[labelsHash][]bool)
 				}
 				if inserted = g.byResult[hash]; inserted == nil {
+					if err := j.held.take(entryBytes + int64(j.n)); err != nil {
+						return err
+					}
 					inserted = make([]bool, j.n)
 					g.byResult[hash] = inserted
 				}
@@ -393,6 +445,9 @@ func (j *join) add(c column) error {
 	}
 	bytes := c.bytes()
 	if err := j.f.mem.take(bytes); err != nil {
+		return err
+	}
+	if err := j.held.take(entryBytes); err != nil {
 		return err
 	}
 	j.bytes += bytes

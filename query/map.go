@@ -37,7 +37,7 @@ func (n *mapNode) open(f *frame) (source, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.cols, err = mergeEqual(t.cols); err != nil {
+	if t.cols, err = mergeEqual(f.mem, t.cols); err != nil {
 		return nil, err
 	}
 	return &tableSource{f: f, t: t}, nil
@@ -201,11 +201,9 @@ func (n *invariantNode) table(f *frame) (*table, error) {
 	f.drop(t)
 	for i := range t.cols {
 		c := &t.cols[i]
-		bytes := int64(columnBytes + valueBytes*n.n)
-		if err := f.mem.take(bytes); err != nil {
+		if err := f.takeFor(t, int64(columnBytes+valueBytes*n.n)+int64(c.metric.ByteSize())); err != nil {
 			return nil, err
 		}
-		t.bytes += bytes
 		v, h := c.v[0], c.histogramAt(0)
 		c.v, c.h = make([]float64, n.n), nil
 		for k := range c.v {

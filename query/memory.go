@@ -176,10 +176,11 @@ const (
 	candidatesBytes = 24
 )
 
-// bytes returns the memory that a column takes. A histogram that stands at
-// several steps in a row is there once.
+// bytes returns the memory that a column takes, its labels included: most
+// expressions make new ones. A histogram that stands at several steps in a row is
+// there once.
 func (c *column) bytes() int64 {
-	n := columnBytes + valueBytes*(cap(c.v)+cap(c.h))
+	n := columnBytes + int(c.metric.ByteSize()) + valueBytes*(cap(c.v)+cap(c.h))
 	for i, h := range c.h {
 		if h != nil && (i == 0 || h != c.h[i-1]) {
 			n += h.Size()
@@ -190,4 +191,36 @@ func (c *column) bytes() int64 {
 
 // answerBytes returns the memory of a series of an answer that weighs so many
 // points.
-func answerBytes(points int) int64 { return columnBytes + pointBytes*int64(points) }
+func answerBytes(metric labels.Labels, points int) int64 {
+	return columnBytes + int64(metric.ByteSize()) + pointBytes*int64(points)
+}
+
+// scratch is memory that is held only while a node is evaluated, besides tables:
+// keys of groups, masks, copies to be sorted.
+type scratch struct {
+	mem   *tracker
+	bytes int64
+}
+
+// The memory of an entry of a map besides what its key points to, of a label set
+// in a list of samples that Prometheus' functions sort, and of the number of a
+// column.
+const (
+	entryBytes  = 64
+	sortedBytes = 160
+	indexBytes  = 16
+)
+
+func (s *scratch) take(bytes int64) error {
+	err := s.mem.take(bytes)
+	if err == nil {
+		s.bytes += bytes
+	}
+	return err
+}
+
+// close gives back everything.
+func (s *scratch) close() {
+	s.mem.give(s.bytes)
+	s.bytes = 0
+}

@@ -140,13 +140,13 @@ func (n *nonCounters) timeless() bool {
 }
 
 // tell adds the annotations of an answer on a grid.
-func (n *nonCounters) tell(a *annotations.Annotations, g grid) {
+func (n *nonCounters) tell(a *notes, g grid) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	inOrder := slices.SortedFunc(maps.Keys(n.mu.found), func(a, b nonCounter) int { return cmp.Compare(a.rate, b.rate) })
 	for _, m := range inOrder {
 		if s := n.mu.found[m]; len(s.words) == 0 || s.meets(g) {
-			a.Add(annotations.NewPossibleNonCounterInfo(m.name, n.rates[m.rate].pos))
+			a.add(annotations.NewPossibleNonCounterInfo(m.name, n.rates[m.rate].pos))
 		}
 	}
 }

@@ -72,11 +72,14 @@ func (p *Parser) ParseExpr(input string) (parser.Expr, error) {
 func nameSetting(err error) error {
 	var all parser.ParseErrors
 	if !errors.As(err, &all) {
-		return err
+		return clipped(err)
 	}
 	all = slices.Clone(all)
 	for i := range all {
 		text := all[i].Err.Error()
+		if len(text) > maxErrorText { // it quotes the query
+			all[i].Err = &clippedError{all[i].Err, clippedText(text)}
+		}
 		if what, _, ok := strings.Cut(text, " and must be enabled with --enable-feature="); ok {
 			text = what + " and not enabled"
 		}
@@ -92,7 +95,8 @@ func (p *Parser) ParseMetricSelector(input string) ([]*labels.Matcher, error) {
 	if _, err := p.limits.check(input); err != nil {
 		return nil, err
 	}
-	return p.Parser.ParseMetricSelector(input)
+	ms, err := p.Parser.ParseMetricSelector(input)
+	return ms, nameSetting(err)
 }
 
 // ParseMetricSelectors parses several selectors, which together may take the

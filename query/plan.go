@@ -408,6 +408,6 @@ func absentLabels(e parser.Expr) labels.Labels {
 	return b.Labels()
 }
 
-// evalError is an error of the query itself that Prometheus raises with the
+// evalErrorf returns an error of the query itself that Prometheus raises with the
 // same words.
-func evalErrorf(format string, args ...any) error { return fmt.Errorf(format, args...) }
+func evalErrorf(format string, args ...any) error { return clipped(fmt.Errorf(format, args...)) }

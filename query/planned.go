@@ -218,7 +218,8 @@ func (p *planned) attempt(ctx context.Context, heavy bool) (*promql.Result, erro
 		return nil, err
 	}
 	x.nonCounters.tell(&x.mu.annos, p.grid)
-	return &promql.Result{Value: v, Warnings: x.mu.annos}, nil
+	x.mu.annos.tell()
+	return &promql.Result{Value: v, Warnings: x.mu.annos.all}, nil
 }
 
 // track begins to count what the query holds, from nothing.
@@ -272,10 +273,13 @@ func (p *planned) evaluate(f *frame, kept *lookup) (v parser.Value, err error) {
 	if f.delayedNames {
 		for i := range t.cols {
 			if c := &t.cols[i]; c.drop {
+				if err := f.takeFor(t, int64(c.metric.ByteSize())); err != nil {
+					return nil, err
+				}
 				c.metric = dropped(c.metric)
 			}
 		}
-		if t.cols, err = mergeEqual(t.cols); err != nil {
+		if t.cols, err = mergeEqual(f.mem, t.cols); err != nil {
 			return nil, err
 		}
 	}
@@ -304,6 +308,9 @@ func (p *planned) withoutNames(m promql.Matrix) (promql.Matrix, error) {
 	}
 	for i := range m {
 		if m[i].DropName {
+			if err := p.mem.take(int64(m[i].Metric.ByteSize())); err != nil {
+				return nil, err
+			}
 			m[i].Metric = dropped(m[i].Metric)
 		}
 	}
@@ -329,7 +336,7 @@ func (p *planned) matrix(f *frame, n node, g grid) (promql.Matrix, error) {
 		if err := f.hold(points); err != nil {
 			return err
 		}
-		if err := f.mem.take(answerBytes(points)); err != nil {
+		if err := f.mem.take(answerBytes(c.metric, points)); err != nil {
 			return err
 		}
 		m = append(m, seriesOf(c, g))
@@ -347,7 +354,7 @@ func (f *frame) matrixOf(t *table, g grid) (promql.Matrix, error) {
 		if points == 0 {
 			continue
 		}
-		if err := f.mem.take(answerBytes(points)); err != nil {
+		if err := f.mem.take(answerBytes(c.metric, points)); err != nil {
 			return nil, err
 		}
 		m = append(m, seriesOf(c, g))

@@ -108,7 +108,7 @@ func (n *rankNode) table(f *frame) (*table, error) {
 		return nil, err
 	}
 	var (
-		groups = newGrouping(n.by)
+		groups = newGrouping(n.by, f.mem)
 		ranks  []rankGroup
 		series []column // labels only
 		held   int
@@ -117,12 +117,16 @@ func (n *rankNode) table(f *frame) (*table, error) {
 	defer func() {
 		f.release(held)
 		f.mem.give(bytes)
+		groups.close()
 	}()
 	err = f.each(src, func(_ int, c *column) error {
 		if !any || c.empty() {
 			return nil
 		}
-		k, fresh := groups.number(c.metric)
+		k, fresh, err := groups.number(c.metric)
+		if err != nil {
+			return err
+		}
 		if fresh {
 			group := int64(n.n) * candidatesBytes
 			if err := f.mem.take(group); err != nil {
@@ -131,13 +135,16 @@ func (n *rankNode) table(f *frame) (*table, error) {
 			bytes += group
 			ranks = append(ranks, make(rankGroup, n.n))
 		}
+		if err := groups.take(columnBytes + int64(c.metric.ByteSize())); err != nil {
+			return err
+		}
 		number := int32(len(series))
 		series = append(series, column{metric: c.metric, drop: c.drop})
 		offset := 0.0
 		if n.op == parser.LIMIT_RATIO {
 			offset = promql.NewHashRatioSampler().SampleOffset(&c.metric)
 		}
-		added := 0
+		added, grown := 0, 0
 		for i := range c.v {
 			if !c.has(i) {
 				continue
@@ -147,12 +154,14 @@ func (n *rankNode) table(f *frame) (*table, error) {
 			if h != nil {
 				s.v = 0
 			}
-			before := len(ranks[k][i])
-			n.consider(f, &ranks[k][i], s, ps[i], offset)
-			added += len(ranks[k][i]) - before
+			chosen := &ranks[k][i]
+			size, room := len(*chosen), cap(*chosen)
+			n.consider(f, chosen, s, ps[i], offset)
+			added += len(*chosen) - size
+			grown += cap(*chosen) - room
 		}
 		held += added
-		more := int64(added) * candidateBytes
+		more := int64(grown) * candidateBytes
 		if err := f.mem.take(more); err != nil {
 			return err
 		}
@@ -291,7 +300,11 @@ func (n *quantileNode) table(f *frame) (*table, error) {
 	if lowest < 0 {
 		warn(lowest)
 	}
-	groups := newGrouping(n.by)
+	groups := newGrouping(n.by, f.mem)
+	defer groups.close()
+	if err := groups.take(int64(len(t.cols)) * (2*indexBytes + 2*valueBytes)); err != nil {
+		return nil, err
+	}
 	type members struct {
 		fold
 		cols []int
@@ -299,7 +312,10 @@ func (n *quantileNode) table(f *frame) (*table, error) {
 	var all []*members
 	for i := range t.cols {
 		c := &t.cols[i]
-		k, fresh := groups.number(c.metric)
+		k, fresh, err := groups.number(c.metric)
+		if err != nil {
+			return nil, err
+		}
 		if fresh {
 			m := &members{fold: fold{metric: n.by.labels(groups.b, c.metric), last: -1}}
 			all = append(all, m)

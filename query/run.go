@@ -92,7 +92,7 @@ func (o outcome) result(src *witness) *promql.Result {
 	if o.panicked != nil {
 		panic(fmt.Sprintf("%v\n%s", o.panicked, o.stack))
 	}
-	o.res.Err = classify(o.res.Err)
+	o.res.Err = clipped(classify(o.res.Err))
 	o.res.Warnings.Merge(src.lateWarnings())
 	return o.res
 }

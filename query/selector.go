@@ -258,7 +258,7 @@ func (n *matrixNode) matrix(f *frame) (promql.Matrix, error) {
 			if err := f.hold(points); err != nil {
 				return err
 			}
-			if err := f.mem.take(answerBytes(points)); err != nil {
+			if err := f.mem.take(answerBytes(s.Metric, points)); err != nil {
 				return err
 			}
 		}

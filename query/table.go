@@ -131,7 +131,12 @@ var errSameLabels = errors.New("vector cannot contain metrics with the same labe
 
 // mergeEqual joins the columns with equal labels. Two values at one step are an
 // error.
-func mergeEqual(cols []column) ([]column, error) {
+func mergeEqual(mem *tracker, cols []column) ([]column, error) {
+	hashes := scratch{mem: mem}
+	defer hashes.close()
+	if err := hashes.take(2 * entryBytes * int64(len(cols))); err != nil {
+		return nil, err
+	}
 	if !anyEqual(cols) {
 		return cols, nil
 	}

@@ -156,6 +156,11 @@ func (n *rangeNode) open(f *frame) (source, error) {
 	if err != nil {
 		return nil, err
 	}
+	hashes := scratch{mem: f.mem}
+	defer hashes.close()
+	if err := hashes.take(entryBytes * int64(len(t.cols))); err != nil {
+		return nil, err
+	}
 	if anyEqual(t.cols) {
 		return nil, errSameLabels
 	}
@@ -175,6 +180,8 @@ func (f *frame) staysDistinct(s interface {
 	if !s.distinct() {
 		return false, nil
 	}
+	hashes := scratch{mem: f.mem}
+	defer hashes.close()
 	// One name without what goes with it cannot make two series equal; for
 	// others their hashes tell.
 	var (
@@ -196,6 +203,9 @@ func (f *frame) staysDistinct(s interface {
 			}
 			if n == name && !ls.Has(typeLabel) && !ls.Has(unitLabel) {
 				continue
+			}
+			if err := hashes.take(entryBytes * int64(s.len())); err != nil {
+				return false, err
 			}
 			seen = make(map[uint64]struct{}, s.len())
 			for k := range i {
