@@ -15,21 +15,21 @@ import (
 	"github.com/prometheus/common/config"
 )
 
-// Bounds of a form that is looked into for credentials before anybody is let
-// in. A longer one is served if it is authorized otherwise.
+// Bounds of a form that is read for credentials before the request is
+// authenticated. A longer form is served if its header has credentials.
 const (
 	maxLoginForm  = 64 << 10
 	loginFormTime = 10 * time.Second
 )
 
-// login is what a request says of who sends it.
+// login holds the credentials of a request.
 type login struct {
 	user, password string
-	anyUser        bool // a token: the password alone
+	anyUser        bool // a token: a password without its user
 }
 
-// allowed reports whether a request may pass: it names a user and his password,
-// or is one that needs none. An error says that it is not known.
+// allowed reports whether a request has valid credentials or needs none. The
+// error is not nil if the check could not be made.
 func (s *Server) allowed(w http.ResponseWriter, r *http.Request, users map[string]config.Secret) (bool, error) {
 	if len(users) == 0 || isOpen(r) {
 		return true, nil
@@ -48,9 +48,9 @@ func (l login) check(ctx context.Context, p *passwords, users map[string]config.
 	return p.ofUser(ctx, users, l.user, l.password)
 }
 
-// isOpen reports whether a request needs no credentials: a browser sends none
-// when it asks whether a page may call, and InfluxDB asks for none on the paths
-// by which its clients look whether it is there.
+// isOpen reports whether a request needs no credentials: browsers send none with
+// CORS preflight requests, and InfluxDB requires none on the paths by which
+// clients probe it.
 func isOpen(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodOptions:
@@ -62,7 +62,7 @@ func isOpen(r *http.Request) bool {
 }
 
 // loginOf returns the credentials of a request. On the paths of InfluxDB the
-// parameters u and p come first, as they do there.
+// parameters u and p take precedence over the header, as in InfluxDB.
 func loginOf(w http.ResponseWriter, r *http.Request) (login, bool) {
 	influx := r.URL.Path == "/write" || r.URL.Path == "/query" || strings.HasPrefix(r.URL.Path, "/api/v2/")
 	if influx {
@@ -79,9 +79,9 @@ func loginOf(w http.ResponseWriter, r *http.Request) (login, bool) {
 	return login{}, false
 }
 
-// parseAuthorization reads "Basic base64(user:password)", and the token of
-// InfluxDB's clients, "Token …" or "Bearer …": user:password, or the password
-// of any user. A password with a colon in it needs the user before it.
+// parseAuthorization parses "Basic base64(user:password)" and the tokens of
+// InfluxDB's clients, "Token …" or "Bearer …", which are user:password or the
+// password of any user. A password that contains a colon needs its user.
 func parseAuthorization(header string) (login, bool) {
 	scheme, value, _ := strings.Cut(header, " ")
 	value = strings.TrimSpace(value)
@@ -103,14 +103,14 @@ func parseAuthorization(header string) (login, bool) {
 	return login{user: user, password: password}, ok
 }
 
-// formLogin reads the parameters u and p of a form in the body, which the door
-// behind reads again.
+// formLogin reads the parameters u and p of a form in the body. It restores the
+// body for the handler.
 func formLogin(w http.ResponseWriter, r *http.Request) (login, bool) {
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if r.Method != http.MethodPost || r.URL.Path != "/query" || kind != "application/x-www-form-urlencoded" {
 		return login{}, false
 	}
-	// Whoever sends slowly what may not pass is not waited for.
+	// A client without credentials must not hold the connection by sending slowly.
 	c := http.NewResponseController(w)
 	if err := c.SetReadDeadline(time.Now().Add(loginFormTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return login{}, false

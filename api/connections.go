@@ -12,23 +12,23 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// refusedCounter returns the counter of connections over the limit, which both
-// ports share.
+// refusedCounter returns the counter of connections refused at the limit. Both
+// ports share it.
 func refusedCounter(reg prometheus.Registerer) (*prometheus.CounterVec, error) {
 	c := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "tsdb_connections_refused_total", Help: "Connections closed because there were more than --web.max-connections, by protocol.",
 	}, []string{"protocol"})
 	err := reg.Register(c)
-	var there prometheus.AlreadyRegisteredError
-	if errors.As(err, &there) {
-		return there.ExistingCollector.(*prometheus.CounterVec), nil
+	var registered prometheus.AlreadyRegisteredError
+	if errors.As(err, &registered) {
+		return registered.ExistingCollector.(*prometheus.CounterVec), nil
 	}
 	return c, err
 }
 
-// connections are those of the HTTP server. Over the limit, the one that has
-// waited longest without a request makes room for a new one, which is refused
-// only if all have a request under way. It is safe for concurrent use.
+// connections tracks the connections of the HTTP server. At the limit, a new
+// connection replaces the one that has been idle longest; it is refused only if
+// every connection has a request in flight. It is safe for concurrent use.
 type connections struct {
 	max     int
 	refused prometheus.Counter
@@ -42,7 +42,7 @@ type connections struct {
 
 type connection struct {
 	state http.ConnState
-	since time.Time // of the state
+	since time.Time // start of the state
 }
 
 func newConnections(limit int, refused prometheus.Counter) *connections {
@@ -51,15 +51,16 @@ func newConnections(limit int, refused prometheus.Counter) *connections {
 	return c
 }
 
-// follow is told the states of all connections.
-func (c *connections) follow(conn net.Conn, state http.ConnState) {
-	if surplus := c.note(conn, state, time.Now()); surplus != nil {
-		_ = surplus.Close() // nothing was said on it, or nothing for long
+// connState is the ConnState hook of http.Server.
+func (c *connections) connState(conn net.Conn, state http.ConnState) {
+	if surplus := c.record(conn, state, time.Now()); surplus != nil {
+		_ = surplus.Close() // no request is in flight on it
 	}
 }
 
-// note keeps a state and returns the connection to be closed for it, or nil.
-func (c *connections) note(conn net.Conn, state http.ConnState, now time.Time) (surplus net.Conn) {
+// record stores the state of a connection and returns the connection to close in
+// its favour, nil if there is none.
+func (c *connections) record(conn net.Conn, state http.ConnState, now time.Time) (surplus net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if state == http.StateClosed || state == http.StateHijacked {
@@ -70,7 +71,7 @@ func (c *connections) note(conn net.Conn, state http.ConnState, now time.Time) (
 	if state != http.StateNew {
 		return nil
 	}
-	if c.mu.closed { // it came in while the listener was being closed
+	if c.mu.closed { // it was accepted while the listener was being closed
 		return conn
 	}
 	if len(c.mu.all) <= c.max {
@@ -83,26 +84,26 @@ func (c *connections) note(conn net.Conn, state http.ConnState, now time.Time) (
 			surplus = other
 		}
 	}
-	delete(c.mu.all, surplus) // its closing is under way
+	delete(c.mu.all, surplus) // the caller closes it
 	return surplus
 }
 
-// closeSilent closes the connections on which no request has come yet, and those
-// still to come. Shutdown would wait 5 s for each of them, and balancers and
-// browsers keep some in reserve.
-func (c *connections) closeSilent() {
+// closeUnused closes the connections that have not received a request yet, and
+// all new ones from now on. http.Server.Shutdown would wait 5 s for each of them,
+// and load balancers and browsers keep some in reserve.
+func (c *connections) closeUnused() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.mu.closed = true
 	for conn, x := range c.mu.all {
 		if x.state == http.StateNew {
-			_ = conn.Close() // nothing was said on it
+			_ = conn.Close() // it has carried no request
 		}
 	}
 }
 
-// limitListener closes connections over a limit as soon as they are accepted:
-// a client learns at once that it has to try again.
+// limitListener closes connections over a limit as soon as they are accepted, so
+// that clients can try again at once.
 type limitListener struct {
 	net.Listener
 	max     int64
@@ -121,7 +122,7 @@ func (l *limitListener) Accept() (net.Conn, error) {
 		}
 		l.open.Add(-1)
 		l.refused.Inc()
-		_ = conn.Close() // nothing was said on it
+		_ = conn.Close() // it has carried no request
 	}
 }
 

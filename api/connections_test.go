@@ -9,13 +9,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// namedConn is a connection that only has an identity.
+// namedConn is a connection with a name and no other behaviour.
 type namedConn struct {
 	net.Conn
 	name string
 }
 
-func TestIdleConnectionsMakeRoomForNewOnes(t *testing.T) {
+func TestIdleConnectionsAreReplacedByNewOnes(t *testing.T) {
 	c := newConnections(3, prometheus.NewCounter(prometheus.CounterOpts{Name: "refused"}))
 	conns := map[string]*namedConn{}
 	second := 0
@@ -26,7 +26,7 @@ func TestIdleConnectionsMakeRoomForNewOnes(t *testing.T) {
 		}
 		second++
 		got := ""
-		if x := c.note(conns[name], state, time.Unix(int64(second), 0)); x != nil {
+		if x := c.record(conns[name], state, time.Unix(int64(second), 0)); x != nil {
 			got = x.(*namedConn).name
 		}
 		if got != want {

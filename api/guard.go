@@ -7,9 +7,9 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// guard lets through what a request may do, by the page it comes from, and lets
-// only loopback peers through to admin and profile pages, unless the switches
-// open them.
+// guard refuses requests that browsers may not send on behalf of their page, and
+// restricts the admin and profile pages to loopback peers unless the settings
+// open them to all.
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var flag string
@@ -36,11 +36,11 @@ func under(path, root string) bool {
 	return path == root || len(path) > len(root) && path[:len(root)] == root && path[len(root)] == '/'
 }
 
-// fromLoopback reports whether the request comes from this machine. Headers
-// that name somebody else behind a proxy, or a page of another site that the
-// peer's browser shows, mean that the peer itself is not the client, and a name
-// that is not this machine's for certain may be one that somebody lets resolve
-// to it: they close the door; no header opens it.
+// fromLoopback reports whether the client runs on this machine. A loopback peer
+// is not the client if a header says that it is a proxy, or that its browser acts
+// for a page of another site. A Host other than an address or localhost may be a
+// name that an attacker resolves to this machine. So headers can only deny
+// access, never grant it.
 func (s *Server) fromLoopback(r *http.Request) bool {
 	if r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != "" || !isLocalName(r.Host) {
 		return false
@@ -52,8 +52,8 @@ func (s *Server) fromLoopback(r *http.Request) bool {
 	return err == nil && peer.Addr().Unmap().IsLoopback()
 }
 
-// limitRate sets up the rate limit of the web configuration file, which, as
-// with the toolkit, is that of the start.
+// limitRate sets up the rate limit of the web configuration file. As in the
+// exporter toolkit, the value read at startup stays in force.
 func (s *Server) limitRate() error {
 	conf, err := s.config.current()
 	if err == nil && conf.RateLimiterConfig.Interval != 0 {
@@ -62,8 +62,8 @@ func (s *Server) limitRate() error {
 	return err
 }
 
-// authenticate lets requests through that the users of the web configuration
-// file send.
+// authenticate refuses requests without the credentials of a user of the web
+// configuration file.
 func (s *Server) authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conf, err := s.config.current()
@@ -84,7 +84,7 @@ func (s *Server) authenticate(next http.Handler) http.Handler {
 	})
 }
 
-// refuse answers a request that no door sees.
+// refuse answers a request that is not passed to a door.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
 	if s.opts.Refuse != nil && s.opts.Refuse(w, r, status, text) {
 		return
@@ -101,12 +101,12 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, status int, text
 	writeError(w, status, kind, text)
 }
 
-// contentPolicy lets a page show itself and its own styles, and nothing else.
+// contentPolicy allows a page its inline styles and nothing else.
 const contentPolicy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
-// protect sets the headers that keep a browser from misusing an answer, unless
-// the web configuration file has set them, and those that let the pages of
-// allowed origins read it.
+// protect enforces the rate limit and sets the security headers of responses,
+// unless the web configuration file has set them, and the CORS headers for
+// allowed origins.
 func (s *Server) protect(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.rate != nil && !s.rate.Allow() {

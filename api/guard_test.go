@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// send answers a request that comes from a peer.
+// send serves a request from the given peer.
 func send(s *Server, peer string, r *http.Request) *httptest.ResponseRecorder {
 	r.RemoteAddr = peer
 	w := httptest.NewRecorder()
@@ -16,7 +16,7 @@ func send(s *Server, peer string, r *http.Request) *httptest.ResponseRecorder {
 	return w
 }
 
-// doors answer every method and count what they are asked.
+// doors serve every method and count their requests.
 func countingDoors(asked *int, paths ...string) []func(*http.ServeMux) {
 	return []func(*http.ServeMux){func(mux *http.ServeMux) {
 		for _, p := range paths {
@@ -25,7 +25,7 @@ func countingDoors(asked *int, paths ...string) []func(*http.ServeMux) {
 	}}
 }
 
-func TestForeignPagesChangeNothing(t *testing.T) {
+func TestForeignPagesCannotChangeData(t *testing.T) {
 	asked := 0
 	paths := []string{"/write", "/api/v2/write", "/api/v1/write", "/query", "/api/v1/admin/flush"}
 	s := newTestServer(t, Options{Doors: countingDoors(&asked, append(paths, "/api/v1/query")...), EnableAdmin: true})
@@ -80,7 +80,7 @@ func TestLoopbackTrustNeedsALocalName(t *testing.T) {
 	}
 }
 
-func TestRefusalsHaveTheFormOfTheirDoor(t *testing.T) {
+func TestRefusalsHaveTheFormatOfTheirDoor(t *testing.T) {
 	asked := 0
 	s := newTestServer(t, Options{
 		Doors: countingDoors(&asked, "/write", "/api/v1/admin/flush"),
@@ -101,7 +101,7 @@ func TestRefusalsHaveTheFormOfTheirDoor(t *testing.T) {
 	}
 }
 
-func TestCORSIsForTheOriginsOfTheSetting(t *testing.T) {
+func TestCORSIsLimitedToAllowedOrigins(t *testing.T) {
 	asked := 0
 	s := newTestServer(t, Options{Doors: countingDoors(&asked, "/write", "/query", "/api/v1/query", "/api/v1/admin/flush"), CORSOrigin: `https://ui\.example`, EnableAdmin: true})
 	off := newTestServer(t, Options{Doors: countingDoors(&asked, "/write", "/query", "/api/v1/query")})
@@ -138,7 +138,7 @@ func TestAnswersCarrySecurityHeaders(t *testing.T) {
 			t.Errorf("%s: %v", path, h)
 		}
 	}
-	// The web configuration file sets its headers before.
+	// The headers of the web configuration file take precedence.
 	w := httptest.NewRecorder()
 	w.Header().Set("X-Frame-Options", "sameorigin")
 	s.http.Handler.ServeHTTP(w, request("GET", "/", "127.0.0.1"))

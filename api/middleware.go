@@ -15,7 +15,7 @@ import (
 	"tsdb/api/reqbody"
 )
 
-// middleware counts requests and turns panics into answers.
+// middleware counts requests and recovers from panics in handlers.
 type middleware struct {
 	log      *slog.Logger
 	requests *prometheus.CounterVec
@@ -48,22 +48,21 @@ func newMiddleware(reg prometheus.Registerer, log *slog.Logger) (*middleware, er
 	return m, err
 }
 
-// panicCounter returns the counter of panics, which HTTP and gRPC share.
+// panicCounter returns the counter of panics. HTTP and gRPC share it.
 func panicCounter(reg prometheus.Registerer) (prometheus.Counter, error) {
 	c := prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "tsdb_panics_total", Help: "Requests that ran into a programming error; each has a stack in the log.",
 	})
 	err := reg.Register(c)
-	var there prometheus.AlreadyRegisteredError
-	if errors.As(err, &there) {
-		return there.ExistingCollector.(prometheus.Counter), nil
+	var registered prometheus.AlreadyRegisteredError
+	if errors.As(err, &registered) {
+		return registered.ExistingCollector.(prometheus.Counter), nil
 	}
 	return c, err
 }
 
-// wrap returns a handler that answers with next. The label "handler" is the
-// pattern that mux has for the request: it has as many values as there are
-// patterns, whatever clients ask for.
+// wrap returns a handler that calls next. The metric label "handler" is the
+// pattern of mux that matches the request, so clients cannot add values to it.
 func (m *middleware) wrap(mux *http.ServeMux, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, pattern := mux.Handler(r)
@@ -71,13 +70,13 @@ func (m *middleware) wrap(mux *http.ServeMux, next http.Handler) http.Handler {
 		a := &answer{ResponseWriter: w}
 		begin := time.Now()
 		if r.Body != nil && r.Body != http.NoBody {
-			// For bodies that nobody reads, which the server discards; readers
-			// move the deadline on as the body arrives. Only connections of
-			// tests have none.
+			// This bounds bodies that no handler reads and the server discards;
+			// handlers extend the deadline as the body arrives. The error is that
+			// of test connections without deadlines.
 			_ = http.NewResponseController(w).SetReadDeadline(begin.Add(reqbody.Grace))
 		}
 		m.inFlight.Inc()
-		// Deferred on its own, it runs even if recovered panics again to break
+		// A deferred call of its own runs even if recovered panics again to abort
 		// the connection.
 		defer func() {
 			m.inFlight.Dec()
@@ -97,8 +96,8 @@ func (m *middleware) wrap(mux *http.ServeMux, next http.Handler) http.Handler {
 	})
 }
 
-// recovered answers 500 for a handler that panicked, or breaks the connection
-// if a part of its answer is out already.
+// recovered responds with 500 for a handler that panicked, or aborts the
+// connection if a part of the response has been sent.
 func (m *middleware) recovered(a *answer, r *http.Request, p any) {
 	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(http.ErrAbortHandler)
@@ -111,7 +110,7 @@ func (m *middleware) recovered(a *answer, r *http.Request, p any) {
 	writeError(a, http.StatusInternalServerError, "internal", "internal error: the request met a bug, which the server's log describes")
 }
 
-// handlerName is the path of a pattern of the mux: "GET /metrics" → "/metrics".
+// handlerName returns the path of a pattern: "GET /metrics" → "/metrics".
 func handlerName(pattern string) string {
 	if _, path, ok := strings.Cut(pattern, " "); ok {
 		pattern = path
@@ -122,7 +121,7 @@ func handlerName(pattern string) string {
 	return pattern
 }
 
-// answer remembers the status code that a handler sends.
+// answer records the status code that a handler sends.
 type answer struct {
 	http.ResponseWriter
 	code int

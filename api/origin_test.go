@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// request returns one for a host with headers, in pairs.
+// request returns a request to a host; headers are pairs of name and value.
 func request(method, path, host string, header ...string) *http.Request {
 	r := httptest.NewRequest(method, path, nil)
 	r.Host = host
@@ -38,7 +38,7 @@ func TestOriginRules(t *testing.T) {
 		header []string
 		ok     bool
 	}{
-		// Programs are not checked, whatever name they use.
+		// Programs other than browsers may use any name.
 		{"program", plain, "POST", "/write", "127.0.0.1:9201", nil, true},
 		{"program, service name", plain, "POST", "/write", "tsdb:9201", nil, true},
 		{"program, host.docker.internal", plain, "POST", "/api/v1/write", "host.docker.internal:9201", nil, true},
@@ -53,7 +53,7 @@ func TestOriginRules(t *testing.T) {
 		{"own page, no Origin", plain, "POST", "/write", "127.0.0.1:9201", []string{site, "same-origin"}, true},
 		{"the user himself", plain, "POST", "/write", "127.0.0.1:9201", []string{site, "none"}, true},
 
-		// Pages of others.
+		// Pages of other origins.
 		{"foreign page", plain, "POST", "/write", "127.0.0.1:9201", []string{origin, "https://evil.example"}, false},
 		{"foreign page, remote write", plain, "POST", "/api/v1/write", "127.0.0.1:9201", []string{origin, "https://evil.example", site, "cross-site"}, false},
 		{"foreign page, no Origin", plain, "POST", "/write", "127.0.0.1:9201", []string{site, "cross-site"}, false},
@@ -66,13 +66,13 @@ func TestOriginRules(t *testing.T) {
 		{"foreign DELETE", plain, "DELETE", "/anything", "127.0.0.1:9201", []string{origin, "https://evil.example"}, false},
 		{"foreign PUT of a query", plain, "PUT", "/api/v1/query", "127.0.0.1:9201", []string{origin, "https://evil.example"}, false},
 
-		// DNS rebinding: the page's name is the attacker's and resolves here.
+		// DNS rebinding: a name of the attacker resolves to the server.
 		{"rebinding", plain, "POST", "/write", "evil.example:9201", []string{origin, "http://evil.example:9201"}, false},
 		{"rebinding, no Origin", plain, "POST", "/api/v1/admin/flush", "evil.example:9201", []string{site, "same-origin"}, false},
 		{"rebinding, localhost in it", plain, "POST", "/write", "localhost.evil.example", []string{origin, "http://localhost.evil.example"}, false},
 		{"rebinding, no Host", plain, "POST", "/write", "", []string{site, "same-origin"}, false},
 
-		// Names that are configured.
+		// Configured names.
 		{"external URL", named, "POST", "/write", "metrics.example", []string{origin, "https://metrics.example"}, true},
 		{"external URL, Host rewritten by the proxy", named, "POST", "/write", "127.0.0.1:9201", []string{origin, "https://metrics.example"}, true},
 		{"external URL, other scheme and rewritten Host", named, "POST", "/write", "127.0.0.1:9201", []string{origin, "http://metrics.example"}, false},
@@ -81,14 +81,14 @@ func TestOriginRules(t *testing.T) {
 		{"name that is not configured", plain, "POST", "/write", "tsdb.lan:9201", []string{origin, "http://tsdb.lan:9201"}, false},
 		{"foreign page and a named host", named, "POST", "/write", "tsdb.lan:9201", []string{origin, "https://evil.example"}, false},
 
-		// Origins that are allowed write, but do not administer.
+		// Allowed origins may write, but not use admin paths.
 		{"allowed origin", cors, "POST", "/write", "127.0.0.1:9201", []string{origin, "https://ui.example", site, "cross-site"}, true},
 		{"allowed origin, unknown Host", cors, "POST", "/write", "evil.example", []string{origin, "https://ui.example"}, false},
 		{"allowed origin, admin", cors, "POST", "/api/v1/admin/flush", "127.0.0.1:9201", []string{origin, "https://ui.example"}, false},
 		{"pattern is anchored", cors, "POST", "/write", "127.0.0.1:9201", []string{origin, "https://ui.example.evil"}, false},
 		{"origin that is not allowed", cors, "POST", "/write", "127.0.0.1:9201", []string{origin, "https://evil.example"}, false},
 
-		// Reading: the browser keeps the answer from the page.
+		// Reads are allowed: the browser hides the response from the page.
 		{"foreign GET", plain, "GET", "/api/v1/query", "evil.example", []string{origin, "https://evil.example"}, true},
 		{"foreign query by POST", plain, "POST", "/api/v1/query", "evil.example", []string{origin, "https://evil.example"}, true},
 		{"foreign preflight", plain, "OPTIONS", "/write", "evil.example", []string{origin, "https://evil.example"}, true},

@@ -20,9 +20,9 @@ func (s *Server) mountPages(mux *http.ServeMux) {
 	mux.HandleFunc("GET /{$}", s.home)
 }
 
-// healthy answers 200 while the process can do its work or soon will, and 503
-// when writes are refused until somebody steps in. What is wrong besides stands
-// in further lines.
+// healthy responds with 200 while the server works or is starting, and with 503
+// when it refuses writes until an operator intervenes. Other problems are listed
+// as warnings.
 func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) {
 	db, err := s.opts.DB()
 	if err != nil {
@@ -32,7 +32,7 @@ func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) {
 	var text strings.Builder
 	code := http.StatusOK
 	switch err := db.Health(); {
-	case errors.Is(err, storage.ErrBusy): // a full disk: a restart would not help, and reads go on
+	case errors.Is(err, storage.ErrBusy): // such as a full disk: a restart does not help, and reads work
 		fmt.Fprintln(&text, "tsdb is healthy, but "+err.Error())
 	case err != nil:
 		code = http.StatusServiceUnavailable
@@ -49,14 +49,14 @@ func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, text.String()) // a client that is gone needs no page
 }
 
-// quarantined says which blocks cannot be read in full. Writes go on and a
-// restart would not help, so that it is no reason to be unhealthy.
+// quarantined lists the blocks that cannot be read in full. They do not make the
+// server unhealthy: writes work, and a restart does not help.
 func quarantined(w io.Writer, db *storage.DB) {
 	lost := db.Quarantined()
 	if len(lost) == 0 {
 		return
 	}
-	fmt.Fprintf(w, "warning: blocks missing or damaged: %d; answers over their times are incomplete and say so:\n", len(lost))
+	fmt.Fprintf(w, "warning: blocks missing or damaged: %d; query results over their time ranges are incomplete and carry a warning:\n", len(lost))
 	for i, err := range lost {
 		if i == maxQuarantined {
 			fmt.Fprintln(w, "…")
@@ -66,10 +66,10 @@ func quarantined(w io.Writer, db *storage.DB) {
 	}
 }
 
-// maxQuarantined bounds the blocks that the health page names.
+// maxQuarantined is the maximum number of blocks that the health page lists.
 const maxQuarantined = 10
 
-// ready answers 200 when reads and writes are taken.
+// ready responds with 200 when the server accepts reads and writes.
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 	_, err := s.opts.DB()
 	switch {
@@ -96,21 +96,22 @@ var homePage = template.Must(template.New("home").Parse(`<!DOCTYPE html>
 <title>tsdb</title>
 <style>body { font: 16px/1.5 sans-serif; max-width: 42em; margin: 2em auto; padding: 0 1em } code { background: #8882 }</style>
 <h1>tsdb</h1>
-<p>Time-series database, version {{.Version}}. Ask it with Grafana: a data source of type Prometheus with this address.</p>
+<p>Time-series database, version {{.Version}}. To query it with Grafana, add a data source of type Prometheus with this address.</p>
 <ul>
 <li><a href="api/v1/query?query=up">a query</a>: <code>up</code></li>
 <li><a href="api/v1/label/__name__/values">metric names</a>, <a href="api/v1/labels">label names</a>, <a href="api/v1/metadata">metadata</a></li>
-<li><a href="api/v1/status/storage">what is stored</a>, <a href="api/v1/status/tsdb">cardinality</a></li>
-<li><a href="api/v1/explain?query=up">what a query would read</a>, <a href="api/v1/status/active_queries">queries under way</a>, <a href="api/v1/status/top_queries">most expensive queries</a></li>
+<li><a href="api/v1/status/storage">storage</a>, <a href="api/v1/status/tsdb">cardinality</a></li>
+<li><a href="api/v1/explain?query=up">cost of a query</a>, <a href="api/v1/status/active_queries">running queries</a>, <a href="api/v1/status/top_queries">most expensive queries</a></li>
 <li><a href="api/v1/status/buildinfo">build</a>, <a href="api/v1/status/runtimeinfo">runtime</a>, <a href="api/v1/status/flags">flags</a>, <a href="api/v1/status/config">config</a></li>
 <li><a href="metrics">metrics</a>, <a href="-/healthy">healthy</a>, <a href="-/ready">ready</a>, <a href="debug/pprof/">profiles</a></li>
 </ul>
-<p>Samples come in by Prometheus remote write 1 and 2 at <code>/api/v1/write</code>, by InfluxDB line protocol at <code>/write</code> and <code>/api/v2/write</code>,
-by gRPC as <code>tsdb.v1.Write</code>. They go out by PromQL, by remote read at <code>/api/v1/read</code>, by <code>/federate</code>, by gRPC as <code>tsdb.v1.Query</code>.</p>
+<p>Write samples with Prometheus remote write 1 or 2 to <code>/api/v1/write</code>, with InfluxDB line protocol to <code>/write</code> and <code>/api/v2/write</code>,
+or over gRPC with <code>tsdb.v1.Write</code>. Read them with PromQL, with remote read from <code>/api/v1/read</code>, from <code>/federate</code>, or over gRPC with <code>tsdb.v1.Query</code>.</p>
 </html>
 `))
 
-// mountProfiles registers Go's profiles. The guard says who may see them.
+// mountProfiles registers the profiles of net/http/pprof. Server.guard restricts
+// access to them.
 func (s *Server) mountProfiles(mux *http.ServeMux) {
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
@@ -119,7 +120,7 @@ func (s *Server) mountProfiles(mux *http.ServeMux) {
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 }
 
-// writeError answers in the form that Prometheus' API has for errors.
+// writeError responds with an error in the form of Prometheus' API.
 func writeError(w http.ResponseWriter, code int, errorType, text string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)

@@ -15,7 +15,7 @@ import (
 	"tsdb/storage"
 )
 
-// A block that cannot be read is named by the health page, which stays green,
+// An unreadable block is listed on the health page, which still responds with 200,
 // and counted by a gauge.
 func TestHealthNamesQuarantinedBlocks(t *testing.T) {
 	ctx := context.Background()

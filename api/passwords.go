@@ -12,21 +12,21 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// Bounds of the work with passwords. A comparison takes tens of milliseconds of
-// a processor by design: one runs at a time, some wait, and what is more is
-// refused rather than kept.
+// Bounds of the work of checking passwords. A bcrypt comparison takes tens of
+// milliseconds of CPU by design. One runs at a time, a bounded number wait, and
+// further ones are refused.
 const (
-	maxPasswordsRemembered = 1000 // right ones, and as many wrong ones
+	maxPasswordsRemembered = 1000 // right ones, and the same number of wrong ones
 	maxLoginsWaiting       = 64
 )
 
-// errLoginsBusy is returned when too many unknown credentials wait to be
+// errLoginsBusy is returned when too many unknown credentials are waiting to be
 // checked.
 var errLoginsBusy = errors.New("too many logins are being checked, try again later")
 
-// passwords compares passwords with bcrypt hashes and remembers the outcomes,
-// which hold whoever's the hash is and whenever the file with it was read. It
-// is safe for concurrent use.
+// passwords compares passwords with bcrypt hashes and caches the results. A
+// result depends on hash and password alone, so it stays valid when the
+// configuration file changes. It is safe for concurrent use.
 type passwords struct {
 	slot    chan struct{} // held while a comparison runs
 	waiting atomic.Int64
@@ -42,9 +42,9 @@ func newPasswords() *passwords {
 	return &passwords{slot: make(chan struct{}, 1), right: make(map[passwordKey]struct{}), wrong: make(map[passwordKey]struct{})}
 }
 
-// strangerHash is compared with the passwords of users that do not exist, so
-// that they take as long as others.
-var strangerHash = sync.OnceValue(func() config.Secret {
+// unknownUserHash is compared with the passwords of users that do not exist, so
+// that the response time does not reveal which users exist.
+var unknownUserHash = sync.OnceValue(func() config.Secret {
 	hash, err := bcrypt.GenerateFromPassword([]byte("nobody"), bcrypt.DefaultCost)
 	if err != nil {
 		panic("BUG: " + err.Error())
@@ -52,17 +52,17 @@ var strangerHash = sync.OnceValue(func() config.Secret {
 	return config.Secret(hash)
 })
 
-// ofUser reports whether a password is that of a user.
+// ofUser reports whether the password is that of the user.
 func (p *passwords) ofUser(ctx context.Context, users map[string]config.Secret, name, password string) (bool, error) {
 	hash, exists := users[name]
 	if !exists {
-		hash = strangerHash()
+		hash = unknownUserHash()
 	}
 	ok, err := p.match(ctx, hash, password)
 	return ok && exists, err
 }
 
-// ofAny reports whether a password is that of any user.
+// ofAny reports whether the password is that of any user.
 func (p *passwords) ofAny(ctx context.Context, users map[string]config.Secret, password string) (bool, error) {
 	names := make([]string, 0, len(users))
 	for name, hash := range users {
@@ -101,7 +101,7 @@ func (p *passwords) match(ctx context.Context, hash config.Secret, password stri
 	case <-ctx.Done():
 		return false, ctx.Err()
 	}
-	if right, known := p.remembered(key); known { // another request found out meanwhile
+	if right, known := p.remembered(key); known { // another request has checked it meanwhile
 		return right, nil
 	}
 	right := bcrypt.CompareHashAndPassword([]byte(hash), []byte(password)) == nil

@@ -43,9 +43,9 @@ func TestPasswordsOfUsersAndOfAny(t *testing.T) {
 	}
 }
 
-// Guesses cost a bounded part of the machine: one comparison runs, some wait,
-// the others are turned away, and who is known does not wait with them.
-func TestLoginsUnderWayAreBounded(t *testing.T) {
+// Guessing passwords takes a bounded part of the CPU: one comparison runs, some wait,
+// the rest are refused, and users with cached credentials do not wait.
+func TestConcurrentLoginsAreBounded(t *testing.T) {
 	p := newPasswords()
 	users := map[string]config.Secret{"ann": hashOf(t, "a")}
 	if ok, err := p.ofUser(t.Context(), users, "ann", "a"); !ok || err != nil {

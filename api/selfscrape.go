@@ -26,11 +26,11 @@ import (
 // SelfScrapeJob is the label "job" of the server's own metrics.
 const SelfScrapeJob = "tsdb"
 
-// maxStaleRefs bounds how often a scrape is decoded again because a series
-// left the head meanwhile.
+// maxStaleRefs bounds the attempts to store a scrape while series are evicted
+// from the head.
 const maxStaleRefs = 3
 
-// SelfScrapeOptions are what a self-scrape needs; all are required.
+// SelfScrapeOptions are the options of a SelfScrape; all are required.
 type SelfScrapeOptions struct {
 	DB       func() (*storage.DB, error)
 	Gatherer prometheus.Gatherer
@@ -44,7 +44,7 @@ type SelfScrapeOptions struct {
 type SelfScrape struct {
 	opts  SelfScrapeOptions
 	batch *storage.Batch
-	known map[model.Hash]labels.Labels // the series of the last scrape
+	known map[model.Hash]labels.Labels // series of the last scrape
 
 	mu struct {
 		sync.Mutex
@@ -52,7 +52,7 @@ type SelfScrape struct {
 	}
 }
 
-// ScrapeResult is what the last scrape gave.
+// ScrapeResult is the result of a scrape.
 type ScrapeResult struct {
 	Time     time.Time // zero before the first one
 	Duration time.Duration
@@ -70,13 +70,13 @@ func (s *SelfScrape) Last() ScrapeResult {
 	return s.mu.last
 }
 
-// Run scrapes once a interval until ctx ends, the first time at once. A scrape
-// that fails is not repeated: the next one is a newer truth. It is called once.
+// Run scrapes once per interval until ctx ends, starting immediately. A failed
+// scrape is not retried: the next one has newer values. Run may be called once.
 func (s *SelfScrape) Run(ctx context.Context) {
 	tick := time.NewTicker(s.opts.Interval)
 	defer tick.Stop()
 	for now := time.Now(); ; {
-		if db, err := s.opts.DB(); err == nil { // until then it is starting
+		if db, err := s.opts.DB(); err == nil { // otherwise it is still starting
 			_ = db.Job("self-scrape", background.Pace{First: s.opts.Interval, Max: s.opts.Interval}).Run(ctx, func(ctx context.Context) error {
 				return s.Scrape(ctx, now)
 			})
@@ -121,7 +121,7 @@ func (s *SelfScrape) scrape(ctx context.Context, now, begin time.Time) (_ int, e
 	return 0, err
 }
 
-// store commits one scrape and returns how many samples the metrics gave.
+// store commits one scrape and returns the number of samples of the metrics.
 func (s *SelfScrape) store(ctx context.Context, families []*dto.MetricFamily, t int64, begin time.Time) (int, error) {
 	s.batch.Reset()
 	w := scrapeWriter{batch: s.batch, t: t, instance: s.opts.Instance, seen: make(map[model.Hash]labels.Labels, len(s.known))}
@@ -150,7 +150,7 @@ func (s *SelfScrape) store(ctx context.Context, families []*dto.MetricFamily, t 
 	return scraped, nil
 }
 
-// scrapeWriter turns metrics into samples of a batch.
+// scrapeWriter adds metrics to a batch as samples.
 type scrapeWriter struct {
 	batch    *storage.Batch
 	t        int64

@@ -103,7 +103,7 @@ func read(t *testing.T, db *storage.DB) map[string]*model.Samples {
 	return all
 }
 
-// A metric's own label job or instance does not clash with that of the scrape.
+// The labels job and instance of a metric are kept under other names.
 func TestSelfScrapeKeepsLabelsOfItsOwnNames(t *testing.T) {
 	db := openDB(t)
 	reg := prometheus.NewRegistry()

@@ -17,40 +17,40 @@ import (
 	"tsdb/storage"
 )
 
-// Bounds of a connection. A body has no time limit but a minimum rate, see
-// package reqbody: one of the largest size must get through a slow line. Writing
-// has no bound, because a query may take as long as its timeout says.
+// Timeouts of a connection. A body has a minimum rate instead of a timeout, see
+// package reqbody: the largest body must get through a slow line. Writing a
+// response has no timeout here because queries have their own.
 const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 5 * time.Minute
 
-	// DefaultMaxConnections is how many connections each port has by default.
+	// DefaultMaxConnections is the default number of connections per port.
 	DefaultMaxConnections = 4096
 )
 
-// Options are what a server needs; all fields but the switches are required.
+// Options are the options of a Server. DB, Registry, Logger and Version are
+// required.
 type Options struct {
-	// DB returns the database, or an error for which errors.Is(err,
-	// storage.ErrBusy) holds while there is none: the server listens before
-	// the log is replayed. Safe for concurrent use.
+	// DB returns the database. Until it is open, the error wraps storage.ErrBusy:
+	// the server listens before the log is replayed. Safe for concurrent use.
 	DB func() (*storage.DB, error)
-	// Doors register what they answer, by pattern of http.ServeMux.
+	// Doors register the handlers of the protocols.
 	Doors []func(*http.ServeMux)
-	// Registry is what /metrics shows; the server adds its own metrics.
+	// Registry is exposed at /metrics; the server adds its own metrics.
 	Registry *prometheus.Registry
 	Logger   *slog.Logger
 	Version  string
 
 	EnableAdmin bool // admin endpoints answer every peer, not only loopback
 	EnablePprof bool // the same for profiles
-	// Refuse answers a request that the server lets through to no door, in the
-	// form of the protocol that the path speaks, and reports whether it knows
-	// the path; nil = none. Prometheus' form is the default.
+	// Refuse responds to a request that the server does not pass to a door, in
+	// the error format of the protocol of its path. It returns false if it does
+	// not know the path; the response then has Prometheus' format. nil = none.
 	Refuse func(w http.ResponseWriter, r *http.Request, status int, text string) bool
 
-	ExternalURL string   // address that users have for the server; empty = none
-	Hosts       []string // further host names of it
-	CORSOrigin  string   // pattern of origins whose pages may read answers and write samples; empty = none
+	ExternalURL string   // address under which users reach the server; empty = none
+	Hosts       []string // further host names of the server
+	CORSOrigin  string   // pattern of origins whose pages may read responses and write samples; empty = none
 
 	// MaxConnections bounds the connections; 0 = DefaultMaxConnections.
 	MaxConnections int
@@ -59,7 +59,7 @@ type Options struct {
 	WebConfigFile string
 }
 
-// Server answers HTTP. Make one with NewServer, run it with Serve.
+// Server is the HTTP server. Create one with NewServer and run it with Serve.
 type Server struct {
 	opts      Options
 	origins   *originRules
@@ -71,7 +71,7 @@ type Server struct {
 	conns     *connections
 }
 
-// NewServer mounts the doors and the server's own pages.
+// NewServer returns a server with the doors and its own pages mounted.
 func NewServer(o Options) (*Server, error) {
 	conf, err := openWebConfig(o.WebConfigFile, o.Logger)
 	if err != nil {
@@ -105,14 +105,13 @@ func NewServer(o Options) (*Server, error) {
 		Handler:           collapseSlashes(m.wrap(mux, s.protect(s.authenticate(s.guard(mux))))),
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
-		ConnState:         s.conns.follow,
+		ConnState:         s.conns.connState,
 		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
 	}
 	return s, nil
 }
 
-// Serve answers requests that come in at l until Shutdown, and returns nil
-// after it. It closes l.
+// Serve accepts connections on l until Shutdown and then returns nil. It closes l.
 func (s *Server) Serve(l net.Listener) error {
 	conf, err := s.config.current()
 	if err != nil {
@@ -137,15 +136,15 @@ func (s *Server) Serve(l net.Listener) error {
 	return err
 }
 
-// Drain makes the server say that it is not ready, so that a balancer looks
-// for another one while requests are still taken.
+// Drain makes /-/ready respond with 503, so that load balancers stop sending
+// requests, while the server still accepts them.
 func (s *Server) Drain() { s.draining.Store(true) }
 
-// Shutdown stops taking requests and returns when those under way are
-// finished, or, with an error, when ctx ends; these are then cut off.
+// Shutdown stops accepting requests and waits for those in flight. If ctx ends
+// first, it closes their connections and returns an error.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.Drain()
-	s.conns.closeSilent()
+	s.conns.closeUnused()
 	err := s.http.Shutdown(ctx)
 	if err != nil {
 		return errors.Join(err, s.http.Close())

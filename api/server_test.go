@@ -50,7 +50,7 @@ func newTestServer(t *testing.T, o Options) *Server {
 	return s
 }
 
-// ask sends a request that comes from peer and returns code and body.
+// ask sends a request as peer and returns code and body.
 func ask(s *Server, method, path, peer string, header ...string) (int, string) {
 	r := httptest.NewRequest(method, path, nil)
 	r.Host = "127.0.0.1:9201"
@@ -97,7 +97,7 @@ func TestAdminAndProfilesAnswerLoopbackOnlyUnlessOpened(t *testing.T) {
 	}
 }
 
-func TestPanicIsAnsweredAndCounted(t *testing.T) {
+func TestPanicIsRecoveredAndCounted(t *testing.T) {
 	s := newTestServer(t, Options{Doors: []func(*http.ServeMux){func(mux *http.ServeMux) {
 		mux.HandleFunc("/early", func(http.ResponseWriter, *http.Request) { panic("oops") })
 		mux.HandleFunc("/late", func(w http.ResponseWriter, _ *http.Request) {

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// collapseSlashes serves paths with doubled slashes as those with single ones.
-// Clients make them out of a base address that ends in a slash, and the mux
-// would redirect them, which turns a POST into a GET or is not followed at all.
-// Escaped slashes are part of a name and stay.
+// collapseSlashes replaces repeated slashes in paths by single ones. Clients
+// whose base address ends in a slash send them, and the redirect of
+// http.ServeMux turns a POST into a GET or is not followed. Escaped slashes are
+// part of a name and are kept.
 func collapseSlashes(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		raw := r.URL.EscapedPath()

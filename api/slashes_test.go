@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestDoubledSlashesCountAsOne(t *testing.T) {
+func TestRepeatedSlashesCountAsOne(t *testing.T) {
 	s := newTestServer(t, Options{Doors: []func(*http.ServeMux){func(mux *http.ServeMux) {
 		mux.HandleFunc("POST /write", func(w http.ResponseWriter, r *http.Request) {
 			b, _ := io.ReadAll(r.Body)

@@ -15,11 +15,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// webConfig is a web configuration file, in the format of Prometheus' exporter
-// toolkit. A changed file takes effect with the next request, its certificates
-// with the next connection. The toolkit's own server is not used because it
-// knows no credentials but those of basic authentication. It is safe for
-// concurrent use.
+// webConfig is a web configuration file in the format of Prometheus' exporter
+// toolkit. Changes of the file take effect with the next request, those of its
+// certificates with the next connection. The toolkit's own server is not used
+// because it supports basic authentication only. It is safe for concurrent use.
 type webConfig struct {
 	file string // empty = no TLS, no users, no headers
 	log  *slog.Logger
@@ -33,15 +32,15 @@ type webConfig struct {
 	}
 }
 
-// openWebConfig reads a file; one that cannot be used is an error.
+// openWebConfig reads and validates a file.
 func openWebConfig(file string, log *slog.Logger) (*webConfig, error) {
 	c := &webConfig{file: file, log: log}
 	_, err := c.current()
 	return c, err
 }
 
-// current returns what the file says now. If it cannot be used nobody is let in:
-// it may be that it takes somebody's access away.
+// current returns the current configuration. While the file is invalid, all
+// requests are refused: its last change may have revoked the access of a user.
 func (c *webConfig) current() (*web.Config, error) {
 	if c.file == "" {
 		return &web.Config{}, nil
@@ -59,7 +58,7 @@ func (c *webConfig) current() (*web.Config, error) {
 	c.mu.modified, c.mu.size = st.ModTime(), st.Size()
 	c.mu.conf, c.mu.err = readWebConfig(c.file)
 	if c.mu.err != nil && before == nil {
-		c.log.Error("web configuration cannot be used: every request is refused", "err", c.mu.err)
+		c.log.Error("web configuration is invalid: all requests are refused", "err", c.mu.err)
 	}
 	return c.mu.conf, c.mu.err
 }
@@ -85,9 +84,8 @@ func readWebConfig(file string) (*web.Config, error) {
 	return c, nil
 }
 
-// tls returns the TLS settings of a listener that speaks the given protocols,
-// nil for plain text. Those of a connection are what the file says when it
-// begins.
+// tls returns the TLS configuration of a listener for the given protocols, nil
+// for plain text. Each connection uses the current certificates.
 func (c *webConfig) tls(protocols ...string) (*tls.Config, error) {
 	conf, err := c.current()
 	if err != nil {

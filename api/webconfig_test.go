@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// What the web configuration file says of TLS, headers, rates and users holds.
-func TestServerFollowsTheWebConfiguration(t *testing.T) {
+// TLS, headers, rate limit and users of the web configuration file are in force.
+func TestWebConfigurationIsInForce(t *testing.T) {
 	dir := t.TempDir()
 	pool := certificate(t, dir)
 	file := filepath.Join(dir, "web.yml")
@@ -68,7 +68,7 @@ func TestServerFollowsTheWebConfiguration(t *testing.T) {
 	}
 }
 
-func TestWebConfigurationIsReadAgainWhenItChanges(t *testing.T) {
+func TestWebConfigurationIsReloadedOnChange(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "web.yml")
 	first := time.Now()
 	set := func(content string) {

@@ -1,5 +1,6 @@
-// Package explain says what the selectors of a PromQL expression would read,
-// from indexes and directories alone. HTTP and gRPC both show it.
+// Package explain estimates the cost of the selectors of a PromQL expression from
+// indexes and directories alone, without reading samples. Both HTTP and gRPC
+// expose it.
 package explain
 
 import (
@@ -14,8 +15,8 @@ import (
 	"tsdb/storage"
 )
 
-// Selector is what one selector of an expression would read. Start and End are
-// the times of the samples it needs, both inclusive, Unix milliseconds.
+// Selector is the cost of one selector of an expression. Start and End are the
+// range of the samples it needs, both inclusive, in Unix milliseconds.
 type Selector struct {
 	Selector string
 	Start    int64
@@ -23,11 +24,11 @@ type Selector struct {
 	storage.Cost
 }
 
-// Query says what the selectors of expr would read if it were evaluated at the
-// times from start to end, Unix milliseconds. Selectors are in the order of the
-// text. Warnings say what could not be read.
+// Query returns the cost of the selectors of expr, in the order of the text, if
+// expr were evaluated from start to end, in Unix milliseconds. The warnings name
+// unreadable blocks.
 func Query(ctx context.Context, v *storage.View, tenant uint32, expr parser.Expr, start, end, lookbackMs int64) (all []Selector, warnings []error, err error) {
-	if expr, err = computed(expr, start, end); err != nil {
+	if expr, err = evalDurations(expr, start, end); err != nil {
 		return nil, nil, err
 	}
 	parser.Inspect(expr, func(n parser.Node, path []parser.Node) error {
@@ -46,9 +47,9 @@ func Query(ctx context.Context, v *storage.View, tenant uint32, expr parser.Expr
 	return all, warnings, err
 }
 
-// computed returns the expression with the values of its durations that are
-// expressions themselves.
-func computed(expr parser.Expr, start, end int64) (parser.Expr, error) {
+// evalDurations returns the expression with its duration expressions replaced by
+// their values.
+func evalDurations(expr parser.Expr, start, end int64) (parser.Expr, error) {
 	any := false
 	parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
 		switch n := n.(type) {
@@ -68,7 +69,7 @@ func computed(expr parser.Expr, start, end int64) (parser.Expr, error) {
 }
 
 // times returns the first and last time of the samples that a selector needs.
-// path leads to it from the root.
+// path holds its ancestors, the root first.
 func times(vs *parser.VectorSelector, path []parser.Node, start, end, lookbackMs int64) (first, last int64) {
 	first, last = start, end
 	reach := lookbackMs
@@ -88,7 +89,7 @@ func times(vs *parser.VectorSelector, path []parser.Node, start, end, lookbackMs
 		first, last = at, at
 	}
 	offset := vs.OriginalOffset.Milliseconds()
-	// Windows are open at the left.
+	// Windows are open on the left.
 	return add(first, -offset-reach+1), add(last, -offset)
 }
 
@@ -105,7 +106,7 @@ func fixed(at *int64, preset parser.ItemType, start, end int64) (int64, bool) {
 	return 0, false
 }
 
-// add adds without leaving the time line.
+// add returns t + d, saturated at the bounds of int64.
 func add(t, d int64) int64 {
 	switch sum := t + d; {
 	case d < 0 && sum > t:

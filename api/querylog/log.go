@@ -1,6 +1,6 @@
-// Package querylog remembers queries: those that run, those that cost most
-// since the server started, and, in the server's log, those that were slow. All
-// doors that evaluate PromQL share one Log.
+// Package querylog records queries: the running ones, the most expensive ones
+// since the server started, and slow ones in the server's log. All doors that
+// evaluate PromQL share one Log.
 package querylog
 
 import (
@@ -16,13 +16,13 @@ import (
 	"tsdb/internal/vfs"
 )
 
-// Bounds of what is remembered.
+// Bounds of the memory of a Log.
 const (
 	MaxRemembered = 1000    // different expressions
 	maxTextBytes  = 4 << 10 // of an expression; longer ones are cut
 )
 
-// Query is what a client asked for.
+// Query describes a query as requested by a client.
 type Query struct {
 	Text    string
 	StartMs int64 // Unix milliseconds; of an instant query, its time
@@ -32,14 +32,14 @@ type Query struct {
 	Client  string // address
 }
 
-// Outcome is what became of a query.
+// Outcome describes how a query ended.
 type Outcome struct {
-	Series      int   // of the answer
+	Series      int   // of the result
 	SamplesRead int64 // by the evaluation
 	Err         error // nil = none
 }
 
-// OutcomeOf returns what became of an evaluated query.
+// OutcomeOf returns the outcome of an evaluated query.
 func OutcomeOf(q promql.Query, res *promql.Result) Outcome {
 	o := Outcome{Err: res.Err}
 	switch v := res.Value.(type) {
@@ -51,7 +51,7 @@ func OutcomeOf(q promql.Query, res *promql.Result) Outcome {
 		o.Series = 1
 	}
 	if res.Err != nil {
-		return o // the query may still run, and count
+		return o // the query may still be running and updating its statistics
 	}
 	if s := q.Stats(); s != nil && s.Samples != nil {
 		o.SamplesRead = s.Samples.SamplesRead
@@ -59,17 +59,17 @@ func OutcomeOf(q promql.Query, res *promql.Result) Outcome {
 	return o
 }
 
-// ErrPanicked is the outcome of a query that ran into a programming error.
+// ErrPanicked is the error of a query whose evaluation panicked.
 var ErrPanicked = errors.New("query panicked")
 
-// Options are the settings of a Log; the zero value is the default.
+// Options are the options of a Log; the zero value is the default.
 type Options struct {
 	SlowerThan time.Duration // queries that take longer are logged; 0 = none
 	Clock      vfs.Clock     // nil = the system's
 	Logger     *slog.Logger  // nil = none
 }
 
-// Log remembers queries. It is safe for concurrent use.
+// Log records queries. It is safe for concurrent use.
 type Log struct {
 	opts Options
 
@@ -81,13 +81,13 @@ type Log struct {
 	}
 }
 
-// Running is a query that has not ended; it may still wait for its turn.
+// Running is a query that has not ended; it may be waiting for a slot.
 type Running struct {
 	Query
 	Since time.Time
 }
 
-// Cost is what the queries of one expression cost together.
+// Cost sums up the queries of one expression.
 type Cost struct {
 	Text        string
 	Count       uint64
@@ -95,7 +95,7 @@ type Cost struct {
 	Total       time.Duration
 	Longest     time.Duration
 	SamplesRead int64
-	Series      int // of the last answer
+	Series      int // of the last result
 	Last        time.Time
 }
 
@@ -113,7 +113,8 @@ func New(o Options) *Log {
 	return l
 }
 
-// Begin notes a query. The caller calls end once, when it has an answer.
+// Begin records the start of a query. The caller must call end exactly once, when
+// the evaluation is finished.
 func (l *Log) Begin(q Query) (end func(Outcome)) {
 	q.Text = clip(q.Text)
 	r := Running{Query: q, Since: l.opts.Clock.Now()}
@@ -150,23 +151,22 @@ func (l *Log) end(number uint64, r Running, o Outcome) {
 	}
 }
 
-// makeRoomLocked forgets the expression that took the least time so far, if
-// there are too many. It looks at all of them: there are few, and a query costs
-// more.
+// makeRoomLocked removes the expression with the smallest total time if the limit
+// is reached. It scans all of them, which is cheaper than a query.
 func (l *Log) makeRoomLocked() {
 	if len(l.mu.costs) < MaxRemembered {
 		return
 	}
-	var least *Cost
+	var cheapest *Cost
 	for _, c := range l.mu.costs {
-		if least == nil || c.Total < least.Total || c.Total == least.Total && c.Last.Before(least.Last) {
-			least = c
+		if cheapest == nil || c.Total < cheapest.Total || c.Total == cheapest.Total && c.Last.Before(cheapest.Last) {
+			cheapest = c
 		}
 	}
-	delete(l.mu.costs, least.Text)
+	delete(l.mu.costs, cheapest.Text)
 }
 
-// warn writes a slow query into the server's log.
+// warn writes a slow query to the server's log.
 func (l *Log) warn(r Running, o Outcome, took time.Duration) {
 	args := []any{
 		"query", r.Text, "start", time.UnixMilli(r.StartMs).UTC(), "end", time.UnixMilli(r.EndMs).UTC(), "step", time.Duration(r.StepMs) * time.Millisecond,
@@ -190,20 +190,19 @@ func (l *Log) Running() []Running {
 	return all
 }
 
-// Order is by what the most expensive queries are found.
+// Order selects the metric by which queries are ranked.
 type Order string
 
-// The orders.
 const (
-	ByDuration  Order = "duration"  // all times together
-	ByFrequency Order = "frequency" // how often
-	BySamples   Order = "samples"   // samples read, all times together
+	ByDuration  Order = "duration"  // total time
+	ByFrequency Order = "frequency" // number of queries
+	BySamples   Order = "samples"   // total samples read
 )
 
 // Orders lists every order.
 var Orders = []Order{ByDuration, ByFrequency, BySamples}
 
-// Top returns the n expressions that come first in an order, highest first.
+// Top returns the n highest-ranked expressions, highest first.
 func (l *Log) Top(by Order, n int) []Cost {
 	l.mu.Lock()
 	all := make([]Cost, 0, len(l.mu.costs))
@@ -226,8 +225,8 @@ func (l *Log) Top(by Order, n int) []Cost {
 	return all[:min(n, len(all))]
 }
 
-// clip shortens a text between characters. What is kept does not hold the rest
-// in memory.
+// clip shortens a long text at a character boundary. The result does not keep the
+// original in memory.
 func clip(s string) string {
 	if len(s) <= maxTextBytes {
 		return s
