@@ -23,7 +23,7 @@ func seeds(f *testing.F, codec string) {
 			f.Add(c.append(nil), uint16(c.n))
 		}
 	}
-	for _, c := range goldenColumns() {
+	for _, c := range goldenColumns(f) {
 		if c.n > 17 && strings.HasPrefix(c.name, codec+"/") {
 			f.Add(c.append(nil), uint16(c.n))
 		}

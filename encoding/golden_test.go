@@ -5,33 +5,38 @@ import (
 	"encoding/hex"
 	"flag"
 	"fmt"
-	"math"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files")
+var update = flag.Bool("update", false, "rewrite the bytes of testdata/columns.golden from its values")
 
-// The golden files hold columns of every codec as bytes and what they mean.
-// Bytes once written keep their meaning for ever: a change of the first kind of
-// line is a choice of the encoder, but the old lines must still decode, so they
-// move to testdata/old.golden instead of being rewritten.
-func TestGoldenColumns(t *testing.T) {
+// The golden files hold columns of every codec: a name, the bytes with their
+// meaning, and the values as goldenvalues_test.go writes them.
+//
+//	timestamps/constant/n=9
+//	    00                               |   0: order raw, coder CONST
+//	    09                               |   1: base -5
+//	  = -5 -5 -5 -5 -5 -5 -5 -5 -5
+//
+// Bytes once written keep their meaning forever. An encoder may write other bytes
+// for the same values: then -update rewrites the bytes in columns.golden, and the
+// entries that were there move to old.golden, where they must still decode. To add
+// a column, write its name and values; -update writes its bytes.
+
+// The encoder writes the bytes of columns.golden.
+func TestGoldenColumnsEncode(t *testing.T) {
 	path := filepath.Join("testdata", "columns.golden")
-	var out bytes.Buffer
-	for _, c := range goldenColumns() {
-		b := c.append(nil)
-		fmt.Fprintf(&out, "%s\n", c.name)
-		writeFields(&out, c, b)
+	var out strings.Builder
+	for _, g := range readGolden(t, path) {
+		fmt.Fprintf(&out, "%s\n", g.name)
+		writeFields(&out, g.column, g.append(nil))
+		writeValues(&out, g.values)
 	}
 	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(out.String()), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -42,19 +47,17 @@ func TestGoldenColumns(t *testing.T) {
 	if got := out.String(); got != string(want) {
 		t.Errorf("columns are not those of %s (-update rewrites it):\n%s", path, firstDifference(got, string(want)))
 	}
-	decodeGolden(t, string(want))
 }
 
-// Columns that an earlier encoder wrote still decode.
-func TestOldGoldenColumns(t *testing.T) {
-	b, err := os.ReadFile(filepath.Join("testdata", "old.golden"))
-	if os.IsNotExist(err) {
-		t.Skip("no encoder has changed yet")
+// All golden bytes decode to their values, those of earlier encoders too.
+func TestGoldenColumnsDecode(t *testing.T) {
+	for _, file := range []string{"columns.golden", "old.golden"} {
+		for _, g := range readGolden(t, filepath.Join("testdata", file)) {
+			if same, err := g.decode(t, g.bytes, g.n); err != nil || !same {
+				t.Errorf("%s: %s: same values: %v, error: %v", file, g.name, same, err)
+			}
+		}
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	decodeGolden(t, string(b))
 }
 
 func firstDifference(got, want string) string {
@@ -67,44 +70,53 @@ func firstDifference(got, want string) string {
 	return "lines missing at the end"
 }
 
-// decodeGolden decodes the bytes of every column of a golden file.
-func decodeGolden(t *testing.T, text string) {
-	columns := map[string]column{}
-	for _, c := range goldenColumns() {
-		columns[c.name] = c
+// goldenColumn is an entry of a golden file: the column that its values make, and
+// the bytes that the file has for it.
+type goldenColumn struct {
+	column
+	bytes  []byte
+	values []string
+}
+
+// goldenColumns returns the columns of columns.golden.
+func goldenColumns(t testing.TB) []goldenColumn {
+	return readGolden(t, filepath.Join("testdata", "columns.golden"))
+}
+
+func readGolden(t testing.TB, path string) []goldenColumn {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
 	}
-	name, b := "", []byte(nil)
-	check := func() {
-		if name == "" {
-			return
-		}
-		c, ok := columns[name]
-		if !ok {
-			t.Fatalf("golden column %s is not known any more", name)
-		}
-		if same, err := c.decode(t, b, c.n); err != nil || !same {
-			t.Errorf("golden column %s: same values: %v, error: %v", name, same, err)
-		}
-	}
-	for _, line := range strings.Split(text, "\n") {
-		if line != "" && line[0] != ' ' {
-			check()
-			name, b = line, nil
+	var all []goldenColumn
+	for i, line := range strings.Split(strings.TrimSuffix(string(text), "\n"), "\n") {
+		if !strings.HasPrefix(line, " ") {
+			all = append(all, goldenColumn{column: column{name: line}})
 			continue
 		}
-		for _, word := range strings.Fields(strings.Split(line+"|", "|")[0]) {
-			part, err := hex.DecodeString(word)
-			if err != nil {
-				t.Fatalf("golden column %s: %v", name, err)
-			}
-			b = append(b, part...)
+		g := &all[len(all)-1]
+		if values, ok := strings.CutPrefix(line, "  = "); ok {
+			g.values = append(g.values, strings.Fields(values)...)
+			continue
+		}
+		digits, _, _ := strings.Cut(line, "|")
+		b, err := hex.DecodeString(strings.TrimSpace(digits))
+		if err != nil {
+			t.Fatalf("%s:%d: %v", path, i+1, err)
+		}
+		g.bytes = append(g.bytes, b...)
+	}
+	for i, g := range all {
+		if all[i].column, err = columnOfValues(g.name, g.values); err != nil {
+			t.Fatalf("%s: %s: %v", path, g.name, err)
 		}
 	}
-	check()
+	return all
 }
 
 // writeFields writes a column as "bytes | offset: meaning", 16 bytes a line.
-func writeFields(out *bytes.Buffer, c column, b []byte) {
+func writeFields(out *strings.Builder, c column, b []byte) {
 	fields := []Field{{0, len(b), fmt.Sprintf("%d bytes", len(b))}}
 	if k, ok := goldenKinds[strings.Split(c.name, "/")[0]]; ok {
 		var err error
@@ -124,83 +136,18 @@ func writeFields(out *bytes.Buffer, c column, b []byte) {
 	}
 }
 
-var goldenKinds = map[string]Kind{
-	"floats": KindFloats, "timestamps": KindTimestamps, "starts": KindStartTimestamps,
-	"histograms": KindHistograms, "bytes": KindBytes,
+// writeValues writes the values of a column, up to 128 bytes a line.
+func writeValues(out *strings.Builder, values []string) {
+	var line bytes.Buffer
+	for i, v := range values {
+		line.WriteString(" " + v)
+		if i == len(values)-1 || line.Len()+1+len(values[i+1]) > 128 {
+			fmt.Fprintf(out, "  =%s\n", &line)
+			line.Reset()
+		}
+	}
 }
 
-// goldenColumns are short columns of every pattern, and of the forms that no
-// pattern of that length has.
-func goldenColumns() []column {
-	var cs []column
-	seen := map[string]bool{}
-	for _, c := range suiteColumns(rand.New(rand.NewPCG(100, 200)), 9) {
-		switch {
-		case seen[c.name] || !strings.HasSuffix(c.name, "/n=9") || strings.Contains(c.name, "/full/"):
-		case strings.Contains(c.name, "hint") && !strings.Contains(c.name, "hint=0x0/"):
-		case strings.HasPrefix(c.name, "starts") && !strings.HasPrefix(c.name, "starts/aligned"):
-		case strings.HasPrefix(c.name, "gorilla") && !strings.Contains(c.name, "counter"):
-		default:
-			seen[c.name] = true
-			c.name = strings.Replace(c.name, "/hint=0x0", "", 1)
-			cs = append(cs, c)
-		}
-	}
-	floats := func(name string, vs []float64) {
-		cs = append(cs, column{"floats/" + name, len(vs),
-			func(dst []byte) []byte { b, _ := AppendFloats(dst, vs, Fast, 0); return b },
-			func(t *testing.T, src []byte, n int) (bool, error) {
-				return decodeBehind(t, 7.5, vs, sameBits, func(dst []float64) ([]float64, error) { return DecodeFloats(dst, src, n) })
-			}})
-	}
-	floats("multiplied", fill(20, func(i int) float64 { return float64(1000+i*i) * 1e-6 }))
-	floats("divided twice", fill(20, func(i int) float64 { return float64(1234567+i*i*7919) / 1000 / 1e6 }))
-	floats("corrected", fill(20, func(i int) float64 {
-		v := float64(1000+7*i*i) / 100
-		if i%5 == 2 {
-			v = math.Nextafter(v, 0)
-		}
-		return v
-	}))
-	floats("patched", fill(40, func(i int) float64 {
-		if i == 9 {
-			return 1e9
-		}
-		return float64(i % 7)
-	}))
-	floats("different exceptions", fill(40, func(i int) float64 {
-		if i == 5 || i == 6 {
-			return specials[4+i]
-		}
-		return float64(i * i)
-	}))
-	r := rand.New(rand.NewPCG(300, 400))
-	stays := func(name string, vs []float64) {
-		cs = append(cs, column{"floats/full/" + name, len(vs),
-			func(dst []byte) []byte { b, _ := AppendFloats(dst, vs, Full, 0); return b },
-			func(t *testing.T, src []byte, n int) (bool, error) {
-				return decodeBehind(t, 7.5, vs, sameBits, func(dst []float64) ([]float64, error) { return DecodeFloats(dst, src, n) })
-			}})
-	}
-	walk := func(n int, step func() float64) []float64 {
-		v := 1000.0
-		return fill(n, func(int) float64 { v += step(); return v })
-	}
-	stays("tokens", walk(260, func() float64 { return math.Round(r.NormFloat64()) }))
-	stays("tokens with extra bits", walk(260, func() float64 { return math.Round(4 * math.Exp(2*r.NormFloat64())) }))
-	stays("tokens of seven bits", walk(700, func() float64 { return math.Round(10 * r.NormFloat64()) }))
-	stays("four streams", walk(1030, func() float64 { return math.Round(r.NormFloat64() / 2) }))
-	stays("sparse", walk(600, func() float64 { return float64(r.IntN(9) / 8 * r.IntN(60)) }))
-	times := fill(300, func(i int) int64 { return 1700000000000 + 15000*int64(i) + int64(math.Round(3*r.NormFloat64())) })
-	cs = append(cs, column{"timestamps/full/grid", len(times),
-		func(dst []byte) []byte { return AppendTimestamps(dst, times, Full) },
-		func(t *testing.T, src []byte, n int) (bool, error) {
-			return decodeBehind(t, 7, times, equal, func(dst []int64) ([]int64, error) { return DecodeTimestamps(dst, src, n) })
-		}})
-	for _, p := range pointColumns {
-		if vs := p.make(r, pointsFrom); len(fullColumn(vs)) < 1400 {
-			stays(p.name, vs)
-		}
-	}
-	return cs
+var goldenKinds = map[string]Kind{
+	"floats": KindFloats, "timestamps": KindTimestamps, "starts": KindStartTimestamps, "histograms": KindHistograms,
 }

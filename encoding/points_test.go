@@ -242,7 +242,7 @@ func FuzzDecodeFloatsRange(f *testing.F) {
 			f.Add(src, uint16(n), uint16(n/3), uint16(n/2))
 		}
 	}
-	for _, c := range goldenColumns() {
+	for _, c := range goldenColumns(f) {
 		if strings.HasPrefix(c.name, "floats/") {
 			f.Add(c.append(nil), uint16(c.n), uint16(c.n/2), uint16(c.n))
 		}

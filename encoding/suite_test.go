@@ -34,23 +34,17 @@ var suiteSizes = []int{0, 1, 2, 3, 7, 8, 9, 17, 40, 120, 511, 512, 514, 1030}
 // suiteColumns makes columns of every codec and pattern of up to most values.
 func suiteColumns(r *rand.Rand, most int) []column {
 	var cs []column
-	add := func(name string, n int, appendTo func([]byte) []byte, decode func(*testing.T, []byte, int) (bool, error)) {
-		cs = append(cs, column{fmt.Sprintf("%s/n=%d", name, n), n, appendTo, decode})
+	add := func(c column) {
+		c.name = fmt.Sprintf("%s/n=%d", c.name, c.n)
+		cs = append(cs, c)
 	}
 	floats := func(p floatPattern, n int) []float64 {
 		vs := p.make(r, n)
-		encoded := func(name string, tier Tier, hint FloatHint) {
-			add(name, n,
-				func(dst []byte) []byte { b, _ := AppendFloats(dst, vs, tier, hint); return b },
-				func(t *testing.T, src []byte, n int) (bool, error) {
-					return decodeBehind(t, 7.5, vs, sameBits, func(dst []float64) ([]float64, error) { return DecodeFloats(dst, src, n) })
-				})
-		}
 		_, own := AppendFloats(nil, vs, Fast, 0)
 		for _, hint := range []FloatHint{0, own, FloatHint(r.Uint32())} {
-			encoded(fmt.Sprintf("floats/%s/hint=%#x", p.name, hint), Fast, hint)
+			add(floatColumn(fmt.Sprintf("floats/%s/hint=%#x", p.name, hint), vs, Fast, hint))
 		}
-		encoded("floats/full/"+p.name, Full, 0)
+		add(floatColumn("floats/full/"+p.name, vs, Full, 0))
 		return vs
 	}
 	for _, n := range suiteSizes {
@@ -59,26 +53,12 @@ func suiteColumns(r *rand.Rand, most int) []column {
 		}
 		for _, p := range plainPatterns {
 			vs := floats(p, n)
-			ts := scrapeTimes(r, n)
-			add("gorilla/"+p.name, n,
-				func(dst []byte) []byte { var g Gorilla; return g.AppendAll(dst, ts, vs) },
-				func(t *testing.T, src []byte, n int) (bool, error) {
-					var outT []int64
-					same, err := decodeBehind(t, 7.5, vs, sameBits, func(dst []float64) (_ []float64, err error) {
-						outT, dst, err = DecodeGorilla(nil, dst, src, n)
-						return dst, err
-					})
-					return same && slices.Equal(outT, ts), err
-				})
+			add(gorillaColumn("gorilla/"+p.name, scrapeTimes(r, n), vs))
 		}
 		for _, p := range timePatterns {
 			ts := p.make(r, n)
 			for _, tier := range []Tier{Fast, Full} {
-				add("timestamps/"+full(tier)+p.name, n,
-					func(dst []byte) []byte { return AppendTimestamps(dst, ts, tier) },
-					func(t *testing.T, src []byte, n int) (bool, error) {
-						return decodeBehind(t, 7, ts, equal, func(dst []int64) ([]int64, error) { return DecodeTimestamps(dst, src, n) })
-					})
+				add(timeColumn("timestamps/"+full(tier)+p.name, ts, tier))
 			}
 			for _, q := range startPatterns {
 				if p.name != "aligned" && p.name != "extremes" {
@@ -86,66 +66,21 @@ func suiteColumns(r *rand.Rand, most int) []column {
 				}
 				sts := q.make(r, ts)
 				for _, tier := range []Tier{Fast, Full} {
-					add("starts/"+full(tier)+p.name+"/"+q.name, n,
-						func(dst []byte) []byte { return AppendStartTimestamps(dst, sts, ts, tier) },
-						func(t *testing.T, src []byte, n int) (bool, error) {
-							times := ts
-							if n != len(ts) {
-								times = make([]int64, min(max(n, 0), 1<<17))
-							}
-							return decodeBehind(t, 7, sts, equal, func(dst []int64) ([]int64, error) { return DecodeStartTimestamps(dst, src, times) })
-						})
+					add(startColumn("starts/"+full(tier)+p.name+"/"+q.name, sts, ts, tier))
 				}
 			}
 		}
 		for _, p := range histogramPatterns {
 			hs := p.make(r, n)
 			for _, tier := range []Tier{Fast, Full} {
-				add("histograms/"+full(tier)+p.name, n,
-					func(dst []byte) []byte { return AppendHistograms(dst, hs, tier) },
-					func(t *testing.T, src []byte, n int) (bool, error) {
-						return decodeBehind(t, model.Histogram{}, hs, sameHistogram, func(dst []model.Histogram) ([]model.Histogram, error) {
-							return DecodeHistograms(dst, src, n)
-						})
-					})
+				add(histogramColumn("histograms/"+full(tier)+p.name, hs, tier))
 			}
-			add("histogram/"+p.name, n,
-				func(dst []byte) []byte {
-					for _, h := range hs {
-						dst = AppendHistogram(dst, h)
-					}
-					return dst
-				},
-				func(t *testing.T, src []byte, n int) (bool, error) {
-					return decodeBehind(t, model.Histogram{}, hs, sameHistogram, func(dst []model.Histogram) ([]model.Histogram, error) {
-						out := dst
-						for len(src) > 0 {
-							h, rest, err := DecodeHistogram(src)
-							if err != nil {
-								return dst, err
-							}
-							out, src = append(out, h), rest
-						}
-						if len(out)-len(dst) != n {
-							return dst, corruptf("%d histograms, want %d", len(out)-len(dst), n)
-						}
-						return out, nil
-					})
-				})
+			add(singleHistograms("histogram/"+p.name, hs))
 		}
 		for _, p := range stringPatterns {
 			bs := p.make(r, n)
-			add("bytes/"+p.name, n,
-				func(dst []byte) []byte { return AppendBytesColumn(dst, bs) },
-				func(t *testing.T, src []byte, n int) (bool, error) {
-					return decodeBehind(t, []byte("x"), bs, bytes.Equal, func(dst [][]byte) ([][]byte, error) { return DecodeBytesColumn(dst, src, n) })
-				})
-			joined := bytes.Join(bs, nil)
-			add("zstd/"+p.name, len(joined),
-				func(dst []byte) []byte { return AppendZstd(dst, joined) },
-				func(t *testing.T, src []byte, n int) (bool, error) {
-					return decodeBehind(t, 'x', joined, equal, func(dst []byte) ([]byte, error) { return DecodeZstd(dst, src, n) })
-				})
+			add(bytesColumn("bytes/"+p.name, bs))
+			add(zstdFrame("zstd/"+p.name, bytes.Join(bs, nil)))
 		}
 	}
 	for _, n := range suiteSizes {
@@ -156,6 +91,100 @@ func suiteColumns(r *rand.Rand, most int) []column {
 		}
 	}
 	return cs
+}
+
+func floatColumn(name string, vs []float64, tier Tier, hint FloatHint) column {
+	return column{name, len(vs),
+		func(dst []byte) []byte { b, _ := AppendFloats(dst, vs, tier, hint); return b },
+		func(t *testing.T, src []byte, n int) (bool, error) {
+			return decodeBehind(t, 7.5, vs, sameBits, func(dst []float64) ([]float64, error) { return DecodeFloats(dst, src, n) })
+		}}
+}
+
+func gorillaColumn(name string, ts []int64, vs []float64) column {
+	return column{name, len(vs),
+		func(dst []byte) []byte { var g Gorilla; return g.AppendAll(dst, ts, vs) },
+		func(t *testing.T, src []byte, n int) (bool, error) {
+			var outT []int64
+			same, err := decodeBehind(t, 7.5, vs, sameBits, func(dst []float64) (_ []float64, err error) {
+				outT, dst, err = DecodeGorilla(nil, dst, src, n)
+				return dst, err
+			})
+			return same && slices.Equal(outT, ts), err
+		}}
+}
+
+func timeColumn(name string, ts []int64, tier Tier) column {
+	return column{name, len(ts),
+		func(dst []byte) []byte { return AppendTimestamps(dst, ts, tier) },
+		func(t *testing.T, src []byte, n int) (bool, error) {
+			return decodeBehind(t, 7, ts, equal, func(dst []int64) ([]int64, error) { return DecodeTimestamps(dst, src, n) })
+		}}
+}
+
+func startColumn(name string, sts, ts []int64, tier Tier) column {
+	return column{name, len(sts),
+		func(dst []byte) []byte { return AppendStartTimestamps(dst, sts, ts, tier) },
+		func(t *testing.T, src []byte, n int) (bool, error) {
+			times := ts
+			if n != len(ts) {
+				times = make([]int64, min(max(n, 0), 1<<17))
+			}
+			return decodeBehind(t, 7, sts, equal, func(dst []int64) ([]int64, error) { return DecodeStartTimestamps(dst, src, times) })
+		}}
+}
+
+func histogramColumn(name string, hs []model.Histogram, tier Tier) column {
+	return column{name, len(hs),
+		func(dst []byte) []byte { return AppendHistograms(dst, hs, tier) },
+		func(t *testing.T, src []byte, n int) (bool, error) {
+			return decodeBehind(t, model.Histogram{}, hs, sameHistogram, func(dst []model.Histogram) ([]model.Histogram, error) {
+				return DecodeHistograms(dst, src, n)
+			})
+		}}
+}
+
+// singleHistograms are histograms one after another, as the log has them.
+func singleHistograms(name string, hs []model.Histogram) column {
+	return column{name, len(hs),
+		func(dst []byte) []byte {
+			for _, h := range hs {
+				dst = AppendHistogram(dst, h)
+			}
+			return dst
+		},
+		func(t *testing.T, src []byte, n int) (bool, error) {
+			return decodeBehind(t, model.Histogram{}, hs, sameHistogram, func(dst []model.Histogram) ([]model.Histogram, error) {
+				out := dst
+				for len(src) > 0 {
+					h, rest, err := DecodeHistogram(src)
+					if err != nil {
+						return dst, err
+					}
+					out, src = append(out, h), rest
+				}
+				if len(out)-len(dst) != n {
+					return dst, corruptf("%d histograms, want %d", len(out)-len(dst), n)
+				}
+				return out, nil
+			})
+		}}
+}
+
+func bytesColumn(name string, bs [][]byte) column {
+	return column{name, len(bs),
+		func(dst []byte) []byte { return AppendBytesColumn(dst, bs) },
+		func(t *testing.T, src []byte, n int) (bool, error) {
+			return decodeBehind(t, []byte("x"), bs, bytes.Equal, func(dst [][]byte) ([][]byte, error) { return DecodeBytesColumn(dst, src, n) })
+		}}
+}
+
+func zstdFrame(name string, b []byte) column {
+	return column{name, len(b),
+		func(dst []byte) []byte { return AppendZstd(dst, b) },
+		func(t *testing.T, src []byte, n int) (bool, error) {
+			return decodeBehind(t, 'x', b, equal, func(dst []byte) ([]byte, error) { return DecodeZstd(dst, src, n) })
+		}}
 }
 
 // full is a part of the names of columns of the full tier.
