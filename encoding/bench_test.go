@@ -64,48 +64,8 @@ func benchmarkFloats(b *testing.B, run func(b *testing.B, vs []float64)) {
 	}
 }
 
-func BenchmarkGorillaAppend(b *testing.B) {
-	benchmarkFloats(b, func(b *testing.B, vs []float64) {
-		ts := scrapeTimes(rand.New(rand.NewPCG(3, 4)), len(vs))
-		var dst []byte
-		for b.Loop() {
-			var g Gorilla
-			dst = dst[:0]
-			for i, t := range ts {
-				dst = g.Append(dst, t, vs[i])
-			}
-		}
-		b.ReportMetric(float64(len(dst))/float64(len(vs)), "B/sample")
-	})
-}
-
-func BenchmarkGorillaAppendAll(b *testing.B) {
-	benchmarkFloats(b, func(b *testing.B, vs []float64) {
-		ts := scrapeTimes(rand.New(rand.NewPCG(3, 4)), len(vs))
-		var dst []byte
-		for b.Loop() {
-			var g Gorilla
-			dst = g.AppendAll(dst[:0], ts, vs)
-		}
-		b.ReportMetric(float64(len(dst))/float64(len(vs)), "B/sample")
-	})
-}
-
-func BenchmarkGorillaDecode(b *testing.B) {
-	benchmarkFloats(b, func(b *testing.B, vs []float64) {
-		ts := scrapeTimes(rand.New(rand.NewPCG(3, 4)), len(vs))
-		var g Gorilla
-		src := g.AppendAll(nil, ts, vs)
-		outT, outV := make([]int64, 0, len(ts)), make([]float64, 0, len(ts))
-		for b.Loop() {
-			outT, outV, _ = DecodeGorilla(outT[:0], outV[:0], src, len(ts))
-		}
-	})
-}
-
 // The reference: Prometheus' XOR chunks of 120 samples, read with its iterator.
-// Times are part of them, as they are of GorillaDecode; BenchmarkFloatsDecode
-// reads values only.
+// They hold times too; BenchmarkFloatsDecode reads values only.
 func BenchmarkChunkencDecode(b *testing.B) {
 	benchmarkFloats(b, func(b *testing.B, vs []float64) {
 		ts := scrapeTimes(rand.New(rand.NewPCG(3, 4)), len(vs))

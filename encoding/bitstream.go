@@ -5,8 +5,8 @@ import "encoding/binary"
 // Bit streams of values of differing widths, least significant bit first, as
 // in bitpack.
 
-// bitWriter appends bits to a byte slice. It can start in the middle of the
-// last byte and leaves the unused bits of the last byte zero.
+// bitWriter appends bits to a byte slice and leaves the unused bits of the last
+// byte zero.
 type bitWriter struct {
 	dst []byte
 	acc uint64 // bits not yet in dst

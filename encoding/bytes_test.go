@@ -135,15 +135,3 @@ func TestChecksumsAreCRC32C(t *testing.T) {
 		t.Error("a seeded checksum is not an update")
 	}
 }
-
-func TestStringsOfAColumnCannotGrowIntoEachOther(t *testing.T) {
-	b := AppendBytesColumn(nil, [][]byte{[]byte("ab"), []byte("cd")})
-	got, err := DecodeBytesColumn(nil, b, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = append(got[0], 'x')
-	if string(got[1]) != "cd" {
-		t.Fatalf("%q", got[1])
-	}
-}

@@ -14,10 +14,9 @@ const (
 	KindStartTimestamps
 	KindFloats
 	KindHistograms
-	KindBytes
 )
 
-var kindNames = [...]string{"timestamps", "start timestamps", "floats", "histograms", "bytes"}
+var kindNames = [...]string{"timestamps", "start timestamps", "floats", "histograms"}
 
 func (k Kind) String() string {
 	if int(k) < len(kindNames) {
@@ -29,8 +28,8 @@ func (k Kind) String() string {
 // Info says how a column is stored, for the people who look at a file.
 type Info struct {
 	Kind       Kind
-	Form       string // start timestamps, histograms, bytes: which form; else empty
-	Zstd       bool   // histograms, bytes
+	Form       string // start timestamps, histograms: which form; else empty
+	Zstd       bool   // histograms
 	Transform  Transform
 	Order      Order
 	Coder      Coder
@@ -61,7 +60,7 @@ func (i Info) Codec() string {
 	}
 	add(i.Form != "", i.Form)
 	switch {
-	case i.Kind == KindHistograms || i.Kind == KindBytes:
+	case i.Kind == KindHistograms:
 		add(i.Zstd, "zstd")
 	case i.Kind == KindFloats && i.Transform == TransformConst:
 		add(true, i.Transform.String())
@@ -133,15 +132,11 @@ func ColumnInfo(k Kind, src []byte, n int) (Info, error) {
 		return info, info.ints(src[1:], n)
 	case KindFloats:
 		return info, info.floats(src, n)
-	case KindHistograms, KindBytes:
+	case KindHistograms:
 		if src[0] > packedZstd {
 			return info, corruptf("packing mode %d", src[0])
 		}
 		info.Zstd = src[0] == packedZstd
-		if k == KindBytes {
-			info.Form = "bytes"
-			return info, nil
-		}
 		body, err := decodePacked(src)
 		if err != nil {
 			return info, err

@@ -1,7 +1,6 @@
 // Package encoding turns columns of values into bytes and back: timestamps and
-// start timestamps, floats, native histograms, opaque bytes; and it holds the
-// small coders that all files share: varints, CRC-32C, zstd frames, the Gorilla
-// stream of the head.
+// start timestamps, floats, native histograms; and it holds the small coders that
+// all files share: varints, CRC-32C, zstd frames.
 //
 // Everything is a pure function over slices. AppendX(dst, …) appends to dst and
 // returns it; DecodeX(dst, src, n) appends the n values of the column src. src is

@@ -31,8 +31,8 @@ func ColumnFields(k Kind, src []byte, n int) ([]Field, error) {
 		}
 	case KindFloats:
 		err = f.floats(src, n)
-	case KindHistograms, KindBytes:
-		err = f.packed(k, src)
+	case KindHistograms:
+		err = f.histograms(src)
 	default:
 		err = corruptf("unknown kind of column %d", k)
 	}
@@ -212,8 +212,8 @@ func (f *fielder) floats(src []byte, n int) error {
 	return f.ints(rest, n)
 }
 
-func (f *fielder) packed(k Kind, src []byte) error {
-	info, err := ColumnInfo(k, src, 1)
+func (f *fielder) histograms(src []byte) error {
+	info, err := ColumnInfo(KindHistograms, src, 1)
 	if err != nil {
 		return err
 	}

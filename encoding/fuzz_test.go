@@ -140,22 +140,6 @@ func FuzzDecodeStartTimestamps(f *testing.F) {
 	})
 }
 
-func FuzzDecodeGorilla(f *testing.F) {
-	seeds(f, "gorilla")
-	f.Fuzz(func(t *testing.T, src []byte, n uint16) {
-		ts, vs, err := DecodeGorilla(nil, nil, src, int(n))
-		if err != nil {
-			return
-		}
-		var g Gorilla
-		again := g.AppendAll(nil, ts, vs)
-		backT, backV, err := DecodeGorilla(nil, nil, again, len(ts))
-		if err != nil || !slices.Equal(ts, backT) || !slices.EqualFunc(vs, backV, sameBits) {
-			t.Fatalf("%v: %x", err, again)
-		}
-	})
-}
-
 func FuzzDecodeHistogram(f *testing.F) {
 	seeds(f, "histogram")
 	f.Fuzz(func(t *testing.T, src []byte, _ uint16) {
@@ -190,22 +174,6 @@ func FuzzDecodeHistograms(f *testing.F) {
 		again := AppendHistograms(nil, hs, Fast)
 		back, err := DecodeHistograms(nil, again, len(hs))
 		if err != nil || !slices.EqualFunc(hs, back, sameHistogram) {
-			t.Fatalf("%v: %x", err, again)
-		}
-	})
-}
-
-func FuzzDecodeBytesColumn(f *testing.F) {
-	seeds(f, "bytes")
-	f.Fuzz(func(t *testing.T, src []byte, n uint16) {
-		ColumnFields(KindBytes, src, int(n))
-		bs, err := DecodeBytesColumn(nil, src, int(n))
-		if err != nil {
-			return
-		}
-		again := AppendBytesColumn(nil, bs)
-		back, err := DecodeBytesColumn(nil, again, len(bs))
-		if err != nil || !slices.EqualFunc(bs, back, bytes.Equal) {
 			t.Fatalf("%v: %x", err, again)
 		}
 	})

@@ -22,6 +22,9 @@ import (
 // is set. Everything is computed modulo 2^64. Before the payload of a long column
 // stand restart points: see points.go.
 
+// maxIntsColumn is more than a column of MaxValues integers takes.
+const maxIntsColumn = 24 * MaxValues
+
 // orders is a set of orders to choose from, and how to choose.
 type orders uint8
 

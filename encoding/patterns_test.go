@@ -374,7 +374,7 @@ func oddHistogram(r *rand.Rand) *histogram.Histogram {
 	return h
 }
 
-// stringPatterns are columns of byte strings.
+// stringPatterns are lists of byte strings; zstd frames hold them joined.
 var stringPatterns = []struct {
 	name string
 	make func(r *rand.Rand, n int) [][]byte

@@ -38,22 +38,20 @@ func suiteColumns(r *rand.Rand, most int) []column {
 		c.name = fmt.Sprintf("%s/n=%d", c.name, c.n)
 		cs = append(cs, c)
 	}
-	floats := func(p floatPattern, n int) []float64 {
+	floats := func(p floatPattern, n int) {
 		vs := p.make(r, n)
 		_, own := AppendFloats(nil, vs, Fast, 0)
 		for _, hint := range []FloatHint{0, own, FloatHint(r.Uint32())} {
 			add(floatColumn(fmt.Sprintf("floats/%s/hint=%#x", p.name, hint), vs, Fast, hint))
 		}
 		add(floatColumn("floats/full/"+p.name, vs, Full, 0))
-		return vs
 	}
 	for _, n := range suiteSizes {
 		if n > most {
 			break
 		}
 		for _, p := range plainPatterns {
-			vs := floats(p, n)
-			add(gorillaColumn("gorilla/"+p.name, scrapeTimes(r, n), vs))
+			floats(p, n)
 		}
 		for _, p := range timePatterns {
 			ts := p.make(r, n)
@@ -78,9 +76,7 @@ func suiteColumns(r *rand.Rand, most int) []column {
 			add(singleHistograms("histogram/"+p.name, hs))
 		}
 		for _, p := range stringPatterns {
-			bs := p.make(r, n)
-			add(bytesColumn("bytes/"+p.name, bs))
-			add(zstdFrame("zstd/"+p.name, bytes.Join(bs, nil)))
+			add(zstdFrame("zstd/"+p.name, bytes.Join(p.make(r, n), nil)))
 		}
 	}
 	for _, n := range suiteSizes {
@@ -98,19 +94,6 @@ func floatColumn(name string, vs []float64, tier Tier, hint FloatHint) column {
 		func(dst []byte) []byte { b, _ := AppendFloats(dst, vs, tier, hint); return b },
 		func(t *testing.T, src []byte, n int) (bool, error) {
 			return decodeBehind(t, 7.5, vs, sameBits, func(dst []float64) ([]float64, error) { return DecodeFloats(dst, src, n) })
-		}}
-}
-
-func gorillaColumn(name string, ts []int64, vs []float64) column {
-	return column{name, len(vs),
-		func(dst []byte) []byte { var g Gorilla; return g.AppendAll(dst, ts, vs) },
-		func(t *testing.T, src []byte, n int) (bool, error) {
-			var outT []int64
-			same, err := decodeBehind(t, 7.5, vs, sameBits, func(dst []float64) (_ []float64, err error) {
-				outT, dst, err = DecodeGorilla(nil, dst, src, n)
-				return dst, err
-			})
-			return same && slices.Equal(outT, ts), err
 		}}
 }
 
@@ -168,14 +151,6 @@ func singleHistograms(name string, hs []model.Histogram) column {
 				}
 				return out, nil
 			})
-		}}
-}
-
-func bytesColumn(name string, bs [][]byte) column {
-	return column{name, len(bs),
-		func(dst []byte) []byte { return AppendBytesColumn(dst, bs) },
-		func(t *testing.T, src []byte, n int) (bool, error) {
-			return decodeBehind(t, []byte("x"), bs, bytes.Equal, func(dst [][]byte) ([][]byte, error) { return DecodeBytesColumn(dst, src, n) })
 		}}
 }
 
@@ -361,7 +336,6 @@ func TestColumnsAreMadeAndReadConcurrently(t *testing.T) {
 func TestColumnsInReusedMemoryTakeNoAllocation(t *testing.T) {
 	r := rand.New(rand.NewPCG(11, 12))
 	for _, n := range []int{1, 40, 1030} {
-		ts := scrapeTimes(r, n)
 		for _, p := range floatPatterns {
 			vs := p.make(r, n)
 			src, hint := AppendFloats(nil, vs, Fast, 0)
@@ -379,12 +353,6 @@ func TestColumnsInReusedMemoryTakeNoAllocation(t *testing.T) {
 				check("encode", func() { AppendFloats(buf, vs, Fast, hint) })
 				check("search", func() { AppendFloats(buf, vs, Fast, 0) })
 			}
-			var g Gorilla
-			stream := g.AppendAll(nil, ts, vs)
-			outT := make([]int64, 0, n)
-			check("gorilla decode", func() { DecodeGorilla(outT, out[:0], stream, n) })
-			stream = stream[:0:cap(stream)]
-			check("gorilla append", func() { var g Gorilla; g.AppendAll(stream, ts, vs) })
 		}
 		for _, p := range timePatterns {
 			ts := p.make(r, n)

@@ -40,25 +40,20 @@ func (s *xorState) code(x uint64) (leading, size uint8, fresh bool) {
 	return leading, size, true
 }
 
-// append writes v, behind the low before bits of code: two writes do for a
-// sample whose time has few bits.
-func (s *xorState) append(w *bitWriter, v, code uint64, before uint) {
+// append writes v.
+func (s *xorState) append(w *bitWriter, v uint64) {
 	x := v ^ s.v
 	s.v = v
-	if before > 64-xorNewWindow {
-		w.write(code, before)
-		code, before = 0, 0
-	}
 	if x == 0 {
-		w.write(code, before+1)
+		w.write(0, 1)
 		return
 	}
 	leading, size, fresh := s.code(x)
 	if fresh {
 		s.leading, s.size = leading, size
-		w.write(code|(3|uint64(leading)<<2|uint64(size-1)<<8)<<(before&63), before+xorNewWindow)
+		w.write(3|uint64(leading)<<2|uint64(size-1)<<8, xorNewWindow)
 	} else {
-		w.write(code|1<<(before&63), before+xorControl)
+		w.write(1, xorControl)
 	}
 	w.write(x>>((64-leading-size)&63), uint(size))
 }
@@ -96,7 +91,7 @@ func appendXORColumn(dst []byte, vs []float64) ([]byte, FloatHint) {
 	w := bitWriter{dst: dst}
 	w.write(s.v, 64)
 	for _, v := range vs[1:] {
-		s.append(&w, math.Float64bits(v), 0, 0)
+		s.append(&w, math.Float64bits(v))
 	}
 	dst = w.finish()
 	return dst, makeHint(formulaBits, OrderRaw, true, len(dst)-at, len(vs))

@@ -37,7 +37,7 @@ const (
 const segmentSamples = 256
 
 // segment is one closed piece of a run: up to segmentSamples samples as a
-// Gorilla stream, with what is not a plain float in a side stream.
+// stream, with what is not a plain float in a side stream.
 type segment struct {
 	minT, maxT int64  // times of the first and the last sample
 	stream     uint32 // first block of the stream
