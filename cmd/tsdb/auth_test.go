@@ -30,8 +30,8 @@ func webUsers(t *testing.T, file string, users ...string) {
 	}
 }
 
-// Every form in which clients of InfluxDB 1.x and 2.x, and of Prometheus, send
-// their credentials, over HTTP.
+// Clients of InfluxDB 1.x and 2.x and of Prometheus send their credentials over
+// HTTP in different forms; all are accepted.
 func TestClientsSendCredentialsInTheirOwnForm(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "web.yml")
 	webUsers(t, file, "ann", "open sesame", "bob", "pa:ss")
@@ -92,7 +92,7 @@ func TestClientsSendCredentialsInTheirOwnForm(t *testing.T) {
 		{"parameters are InfluxDB's", "GET", "/api/v1/query?query=1&u=ann&p=open+sesame", "", nil, 401, `{"status":"error","errorType":"unauthorized","error":"unauthorized"}`},
 		{"admin from this machine", "POST", "/api/v1/admin/flush", "", nil, 401, `{"status":"error","errorType":"unauthorized","error":"unauthorized"}`},
 
-		// As with InfluxDB, whoever looks whether the server is there needs none.
+		// As in InfluxDB, health checks need no credentials.
 		{"ping", "GET", "/ping", "", nil, 204, ""},
 		{"health", "GET", "/health", "", nil, 200, ""},
 		{"ready", "GET", "/ready", "", nil, 200, ""},
@@ -112,7 +112,8 @@ func TestClientsSendCredentialsInTheirOwnForm(t *testing.T) {
 		}
 	}
 
-	// A changed file takes effect at once: who has left is out, who has come in.
+	// A changed file takes effect at once: removed users are refused, new ones
+	// accepted.
 	webUsers(t, file, "carl", "another one")
 	later := time.Now().Add(time.Minute)
 	if err := os.Chtimes(file, later, later); err != nil {
@@ -127,7 +128,7 @@ func TestClientsSendCredentialsInTheirOwnForm(t *testing.T) {
 	f("/write", 401, "Token open sesame")
 	f("/write", 401, basic("ann:open sesame"))
 	f("/write", 204, "Token another one")
-	// Who cannot read the file lets nobody in.
+	// While the file is invalid all requests are refused.
 	if err := os.WriteFile(file, []byte("basic_auth_user: {}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// exchange sends a request with headers, in pairs, and returns the answer.
+// exchange sends a request and returns the response. headers are pairs of name
+// and value.
 func exchange(t *testing.T, c *http.Client, method, url, body string, header ...string) (int, http.Header, string) {
 	t.Helper()
 	r, err := http.NewRequest(method, url, strings.NewReader(body))
@@ -32,9 +33,9 @@ func exchange(t *testing.T, c *http.Client, method, url, body string, header ...
 	return resp.StatusCode, resp.Header, string(b)
 }
 
-// All doors of the real server, asked by a page of another site and by one
-// whose name was made to resolve to the server.
-func TestForeignPagesReachNoDoorThatChangesSomething(t *testing.T) {
+// A page of another site, and one whose host name an attacker resolves to the
+// server, cannot write through any door.
+func TestForeignPagesCannotWriteThroughAnyDoor(t *testing.T) {
 	s, client, _ := startService(t, "--web.enable-admin-api", "--self-scrape.interval", "0")
 	base := strings.TrimSuffix(s.url(), "/")
 	eventually(t, "ready", func() bool { code, _ := get(t, client, base+"/-/ready"); return code == 200 })
@@ -57,12 +58,12 @@ func TestForeignPagesReachNoDoorThatChangesSomething(t *testing.T) {
 				t.Errorf("POST %s of %s: %d %s", path, page[1], code, body)
 			}
 		}
-		// A link or an image of any page is a GET.
+		// Any page can send a GET through a link or an image.
 		if code, _, body := exchange(t, client, "GET", base+path, ""); strings.Contains(path, "admin") && code != 405 || strings.Contains(path, "/query") && !strings.Contains(body, "use a POST request instead") {
 			t.Errorf("GET %s: %d %s", path, code, body)
 		}
 	}
-	// What is read by POST is not in the way of CORS.
+	// Reads by POST are allowed.
 	for _, path := range []string{"query?query=1", "query_range?query=1&start=0&end=1&step=1", "query_exemplars?query=x&start=0&end=1", "explain?query=x",
 		"format_query?query=x", "parse_query?query=x", "series?match[]=x", "labels"} {
 		if code, _, body := exchange(t, client, "POST", base+"/api/v1/"+path, "", pages[0]...); code != 200 {
@@ -75,7 +76,7 @@ func TestForeignPagesReachNoDoorThatChangesSomething(t *testing.T) {
 	if _, body := get(t, client, base+"/api/v1/label/__name__/values"); !strings.Contains(body, `"data":[]`) {
 		t.Errorf("a foreign page wrote: %s", body)
 	}
-	// The server's own page and programs write.
+	// The server's own pages and programs may write.
 	for _, header := range [][]string{{"Origin", base, "Sec-Fetch-Site", "same-origin"}, {"Host", "tsdb:9201"}, nil} {
 		if code, _, body := exchange(t, client, "POST", base+"/write", "m v=1", header...); code != 204 {
 			t.Errorf("write with %v: %d %s", header, code, body)

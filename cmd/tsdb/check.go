@@ -15,8 +15,9 @@ import (
 const checkSynopsis = `tsdb check --data DIR [--json]
 
 Verifies every file of a data directory without changing it. While a server runs
-on it, the log is left out, which a note says. The exit code is 0 if all is well,
-1 if there is damage, 2 if the directory could not be checked.`
+on the directory, the log is not checked, and a note says so. The exit code is 0
+if nothing is damaged, 1 if there is damage, 2 if the directory could not be
+checked.`
 
 // check verifies a data directory and returns the exit code.
 func check(args []string, stdout, stderr io.Writer) int {

@@ -5,22 +5,22 @@ import (
 	"runtime/debug"
 )
 
-// gcPercent trades a little CPU for memory: what is live is mostly slabs
-// without pointers, which cost the collector nothing to keep and would double
-// with the default of 100.
+// gcPercent trades a little CPU for memory: most of the live heap is slabs
+// without pointers, which are cheap to mark; the default of 100 would double
+// their memory.
 const gcPercent = 50
 
-// ballastBytes is memory that counts as live and is never touched, so that it
-// takes address space and nothing else: the heap grows by gcPercent of it more
-// between two collections. A server with few series in its head has some MB
-// live. Without the ballast it collected every 2 MB, once or twice in a small
-// query, and that took half of the query's CPU time. The other way, a higher
-// percentage while the heap is small, has to be taken back after a collection,
-// and a heap that grows at once is out of bounds before that.
+// ballastBytes is the size of an allocation that counts as live heap but is never
+// touched, so it takes address space only. It lets the heap grow by a further
+// gcPercent of it between collections. A server with few series has a live heap
+// of some MB; without the ballast the collector ran every 2 MB, once or twice in a
+// small query, and took half of its CPU time. The alternative, a higher percentage
+// while the heap is small, can only be lowered after a collection, which is too
+// late for a heap that grows suddenly.
 const ballastBytes = 32 << 20
 
-// paceCollector sets when the garbage collector runs, as long as the ballast is
-// kept alive. GOGC leaves that to whoever set it.
+// paceCollector configures the garbage collector while the ballast is kept alive.
+// It does nothing if GOGC is set.
 func paceCollector() (ballast []byte) {
 	if os.Getenv("GOGC") != "" {
 		return nil

@@ -18,7 +18,7 @@ func TestSmallHeapsGrowBeforeTheyAreCollected(t *testing.T) {
 	t.Setenv("GOGC", "")
 	without := grows()
 	ballast := paceCollector()
-	// Other tests may leave garbage that only the next collection counts.
+	// Garbage of other tests may be counted in the next collection only.
 	if with, least := grows(), int64(ballastBytes*gcPercent/100*3/4); with < without+least {
 		t.Errorf("the heap grows by %d bytes before it is collected, without ballast by %d", with, without)
 	}

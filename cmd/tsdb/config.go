@@ -16,7 +16,7 @@ import (
 	"tsdb/api"
 )
 
-// config is what serve is told. The flags of flagSet document the fields.
+// config holds the settings of serve. The flags of flagSet document the fields.
 type config struct {
 	data, http, grpc, file string
 
@@ -72,8 +72,8 @@ type config struct {
 
 const serveSynopsis = "tsdb serve [flags]"
 
-// flagSet returns the flags of serve, which set the fields of c; it also puts
-// the defaults into them.
+// flagSet returns the flags of serve, which set the fields of c. It sets the
+// fields to their defaults.
 func (c *config) flagSet() *flag.FlagSet {
 	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
 	variable := func(v flag.Value, name, value, text string) {
@@ -82,59 +82,59 @@ func (c *config) flagSet() *flag.FlagSet {
 		}
 		fs.Var(v, name, text)
 	}
-	fs.StringVar(&c.data, "data", "./data", "data `directory`, made if missing")
+	fs.StringVar(&c.data, "data", "./data", "data `directory`, created if missing")
 	fs.StringVar(&c.http, "http", ":9201", "`address` to listen on for HTTP")
 	fs.StringVar(&c.grpc, "grpc", ":9202", "`address` to listen on for gRPC (tsdb.v1, health, reflection)")
-	fs.StringVar(&c.file, "config", "", "YAML `file` whose keys are the names of these flags; the command line wins")
+	fs.StringVar(&c.file, "config", "", "YAML `file` whose keys are the names of these flags; the command line takes precedence")
 
-	variable(&c.strict, "strict", "false", "do not start on damaged data: a listed block that is missing or unreadable, lost frames of the log, a damaged copy of MANIFEST")
-	variable(&c.retention, "retention.raw", "30d", "how `long` samples are kept, whole days at a time; 0 = for ever")
-	variable(&c.maxFuture, "ingest.max-future", "2d", "how `far` ahead of the clock a sample may be")
-	variable(&c.walSync, "wal.sync", "always", "`when` the log is synced: always = before every reply; interval=DURATION and off reply earlier and can lose what is not synced")
-	variable(&c.selfScrape, "self-scrape.interval", "15s", "how `often` the server stores its own metrics, as job tsdb; 0 = never")
+	variable(&c.strict, "strict", "false", "refuse to start if data is damaged: a block of the MANIFEST is missing or unreadable, the log has lost frames, or a copy of MANIFEST is damaged")
+	variable(&c.retention, "retention.raw", "30d", "`duration` for which samples are kept; they are deleted by whole days; 0 = for ever")
+	variable(&c.maxFuture, "ingest.max-future", "2d", "maximum `duration` by which a sample may be ahead of the clock")
+	variable(&c.walSync, "wal.sync", "always", "`mode` of syncing the log: always = before every reply; interval=DURATION = periodically; off = when the operating system decides. The last two can lose acknowledged samples that are not synced")
+	variable(&c.selfScrape, "self-scrape.interval", "15s", "`interval` at which the server stores its own metrics, as job tsdb; 0 = never")
 
-	variable(&c.queryTimeout, "query.timeout", "2m", "`longest` time a query may take")
-	variable(&c.queryMaxSamples, "query.max-samples", "50000000", "most `samples` a query may hold in memory")
-	variable(&c.queryMaxBytes, "query.max-bytes", "1GiB", "most `bytes` of memory a query may hold; 0 = no limit")
-	variable(&c.queryTotalBytes, "query.max-total-bytes", "40%", "most `memory` that all queries may hold together: a size, or a part of what the machine or the control group has; an eighth of it is kept for small queries; 0 = no limit")
-	variable(&c.queryCacheSize, "query.cache-size", "64MiB", "`memory` for answers of range queries, a part of --query.max-total-bytes and at most a quarter of it; 0 = none are kept")
-	variable(&c.queryMaxSeries, "query.max-series", "0", "most `series` a query may select; 0 = no limit")
-	variable(&c.queryMaxRead, "query.max-samples-read", "0", "most `samples` a query may read; 0 = no limit")
-	variable(&c.queryMaxPoints, "query.max-points", "11000", "most `points` a series of a range query may have")
-	variable(&c.queryConcurrency, "query.max-concurrency", "20", "most `queries` at a time that work for more than 20 ms, and as many that do not; others wait")
+	variable(&c.queryTimeout, "query.timeout", "2m", "maximum `duration` of a query")
+	variable(&c.queryMaxSamples, "query.max-samples", "50000000", "maximum number of `samples` a query may hold in memory")
+	variable(&c.queryMaxBytes, "query.max-bytes", "1GiB", "maximum memory in `bytes` a query may hold; 0 = no limit")
+	variable(&c.queryTotalBytes, "query.max-total-bytes", "40%", "maximum `memory` that all queries together may hold: a size, or a percentage of the memory of the machine or control group; an eighth of it is reserved for small queries; 0 = no limit")
+	variable(&c.queryCacheSize, "query.cache-size", "64MiB", "`memory` for cached results of range queries, which counts towards --query.max-total-bytes and is at most a quarter of it; 0 = no cache")
+	variable(&c.queryMaxSeries, "query.max-series", "0", "maximum number of `series` a query may select; 0 = no limit")
+	variable(&c.queryMaxRead, "query.max-samples-read", "0", "maximum number of `samples` a query may read; 0 = no limit")
+	variable(&c.queryMaxPoints, "query.max-points", "11000", "maximum number of `points` per series of a range query")
+	variable(&c.queryConcurrency, "query.max-concurrency", "20", "maximum number of concurrent `queries` that run for more than 20 ms, and of shorter ones; further queries wait")
 
-	variable(&c.queryTextBytes, "query.max-text-bytes", "1MiB", "most `bytes` the text of a query may have, at most 3MiB")
-	variable(&c.queryTextOperators, "query.max-text-operators", "5000", "most `operators` a query may have")
-	variable(&c.queryTextDepth, "query.max-text-depth", "500", "most `levels` of parentheses a query may have")
-	variable(&c.queryTextMemory, "query.max-text-memory", "64MiB", "most `memory` that parsing the text of a query, and its regular expressions, may take")
-	variable(&c.queryLookback, "query.lookback-delta", "5m", "how `long` a sample stands for its series in a query that gives no lookback_delta; series that are sparser need more")
-	fs.BoolVar(&c.queryExperimental, "query.experimental", false, "take PromQL's experimental functions, aggregations, durations and modifiers")
-	variable(&c.querySlow, "query.log-slower-than", "10s", "log queries that take longer than this `time`; 0 = none")
+	variable(&c.queryTextBytes, "query.max-text-bytes", "1MiB", "maximum length in `bytes` of the text of a query, at most 3MiB")
+	variable(&c.queryTextOperators, "query.max-text-operators", "5000", "maximum number of `operators` in a query")
+	variable(&c.queryTextDepth, "query.max-text-depth", "500", "maximum number of `levels` of nested parentheses in a query")
+	variable(&c.queryTextMemory, "query.max-text-memory", "64MiB", "maximum `memory` for parsing the text of a query and its regular expressions")
+	variable(&c.queryLookback, "query.lookback-delta", "5m", "`duration` for which a sample is valid in queries without lookback_delta; series with longer intervals between samples need more")
+	fs.BoolVar(&c.queryExperimental, "query.experimental", false, "enable PromQL's experimental functions, aggregations, durations and modifiers")
+	variable(&c.querySlow, "query.log-slower-than", "10s", "log queries that take longer than this `duration`; 0 = none")
 
-	variable(&c.readMaxSamples, "remote-read.max-samples", "50000000", "most `samples` of a remote read that is answered whole, not as a stream of chunks")
-	variable(&c.readConcurrency, "remote-read.max-concurrency", "10", "most remote `reads`, and raw series over gRPC, at a time; others wait")
+	variable(&c.readMaxSamples, "remote-read.max-samples", "50000000", "maximum number of `samples` of a remote read that is answered with a single message instead of a stream of chunks")
+	variable(&c.readConcurrency, "remote-read.max-concurrency", "10", "maximum number of concurrent remote `reads`, including raw series over gRPC; further ones wait")
 
-	variable(&c.limitLabels, "limit.labels", "128", "most `labels` a series may have")
-	variable(&c.limitLabelName, "limit.label-name", "1KiB", "most `bytes` a label name may have")
-	variable(&c.limitLabelValue, "limit.label-value", "16KiB", "most `bytes` a label value may have")
-	variable(&c.limitBody, "limit.body", "32MiB", "most `bytes` a request body may have, compressed and decoded")
+	variable(&c.limitLabels, "limit.labels", "128", "maximum number of `labels` of a series")
+	variable(&c.limitLabelName, "limit.label-name", "1KiB", "maximum length in `bytes` of a label name")
+	variable(&c.limitLabelValue, "limit.label-value", "16KiB", "maximum length in `bytes` of a label value")
+	variable(&c.limitBody, "limit.body", "32MiB", "maximum length in `bytes` of a request body, both compressed and decompressed")
 
-	fs.StringVar(&c.influxDBLabel, "influx.db-label", "db", "`label` that the database or bucket of a line-protocol write becomes; empty = none")
+	fs.StringVar(&c.influxDBLabel, "influx.db-label", "db", "`label` for the database or bucket of a line-protocol write; empty = none")
 
-	variable(&c.enableAdmin, "web.enable-admin-api", "false", "let every peer use /api/v1/admin, not only those on this machine")
-	variable(&c.enablePprof, "web.enable-pprof", "false", "let every peer see /debug/pprof, not only those on this machine")
+	variable(&c.enableAdmin, "web.enable-admin-api", "false", "allow all peers to use /api/v1/admin, not only those on this machine")
+	variable(&c.enablePprof, "web.enable-pprof", "false", "allow all peers to see /debug/pprof, not only those on this machine")
 	fs.StringVar(&c.webConfig, "web.config.file", "", "`file` with TLS and authentication for HTTP and gRPC, in the format of Prometheus' exporter toolkit")
 
-	fs.StringVar(&c.webExternalURL, "web.external-url", "", "`address` that browsers have for the server, behind a proxy or by a name; their pages may change something only under it, an IP address, localhost or a name of --web.hosts")
-	fs.StringVar(&c.webHosts, "web.hosts", "", "further host `names` of the server, separated by commas, under which browsers may change something")
-	fs.StringVar(&c.webCORSOrigin, "web.cors.origin", "", "`pattern` of the origins whose pages may read answers and write samples, anchored, as in https?://(a|b)\\.example; empty = none")
-	variable(&c.webMinRate, "web.min-body-rate", "256", "least `bytes` a second at which a request body may arrive, after its first 30 s; 0 = as slow as it likes, but no pause of 30 s")
-	variable(&c.webMaxConns, "web.max-connections", "4096", "most `connections` each port may have; idle ones of HTTP make room for new ones")
+	fs.StringVar(&c.webExternalURL, "web.external-url", "", "`address` under which browsers reach the server, such as that of a proxy; browsers may change data only under it, an IP address, localhost or a name of --web.hosts")
+	fs.StringVar(&c.webHosts, "web.hosts", "", "further host `names` of the server, separated by commas, under which browsers may change data")
+	fs.StringVar(&c.webCORSOrigin, "web.cors.origin", "", "anchored `pattern` of the origins whose pages may read responses and write samples, as in https?://(a|b)\\.example; empty = none")
+	variable(&c.webMinRate, "web.min-body-rate", "256", "minimum rate in `bytes` per second at which a request body must arrive after its first 30 s; 0 = any rate without pauses of 30 s")
+	variable(&c.webMaxConns, "web.max-connections", "4096", "maximum number of `connections` per port; on the HTTP port new connections replace idle ones")
 
 	c.logLevel.of = []string{"debug", "info", "warn", "error"}
-	variable(&c.logLevel, "log.level", "info", "`least` level that is logged: debug, info, warn, error")
+	variable(&c.logLevel, "log.level", "info", "minimum `level` of log messages: debug, info, warn or error")
 	c.logFormat.of = []string{"text", "json"}
-	variable(&c.logFormat, "log.format", "text", "`form` of the log: text or json")
+	variable(&c.logFormat, "log.format", "text", "`format` of the log: text or json")
 	return fs
 }
 
@@ -159,8 +159,8 @@ func loadConfig(args []string, stdout io.Writer) (*config, error) {
 	return c, c.validate()
 }
 
-// applyYAML sets the flags that a configuration file names, except those the
-// command line has given. Errors name the line; all are reported at once.
+// applyYAML sets the flags named in a configuration file, except those given on
+// the command line. Errors name the line; all are reported at once.
 func (c *config) applyYAML(content []byte, given map[string]bool) error {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(content, &doc); err != nil {
@@ -210,7 +210,7 @@ func (c *config) applyYAML(content []byte, given map[string]bool) error {
 	return errors.Join(errs...)
 }
 
-// suggest names the flag that a mistyped key most likely means.
+// suggest returns a hint at the flag with the most similar name, if there is one.
 func (c *config) suggest(key string) string {
 	best, bestDistance := "", 4
 	c.flags.VisitAll(func(f *flag.Flag) {
@@ -224,7 +224,7 @@ func (c *config) suggest(key string) string {
 	return fmt.Sprintf(", did you mean %q?", best)
 }
 
-// editDistance counts the letters to insert, delete or replace.
+// editDistance returns the number of bytes to insert, delete or replace.
 func editDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
@@ -245,7 +245,7 @@ func editDistance(a, b string) int {
 	return row[len(b)]
 }
 
-// validate reports all values that do not fit together at once.
+// validate reports all invalid values at once.
 func (c *config) validate() error {
 	var errs []error
 	refuse := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }

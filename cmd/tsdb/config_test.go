@@ -71,13 +71,13 @@ web.min-body-rate: "256"
 	if got := c.yaml(); got != want {
 		t.Errorf("defaults are\n%swant\n%s", got, want)
 	}
-	// What status/config shows can be read back as a configuration file.
+	// The output of status/config is a valid configuration file.
 	if _, err := load(t, c.yaml()); err != nil {
 		t.Errorf("own output as a file: %v", err)
 	}
 }
 
-func TestCommandLineWinsOverFile(t *testing.T) {
+func TestCommandLineTakesPrecedenceOverFile(t *testing.T) {
 	c, err := load(t, "# comment\nretention.raw: 90d\nlimit.labels: 60\nweb.enable-pprof: true\ninflux.db-label:\n", "--limit.labels", "70", "-http=:1")
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +110,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		}
 	}
 	f("unknown key", "data: x\nretention.rew: 1d\n", nil, "tsdb.yml:2:", `unknown key "retention.rew"`, `did you mean "retention.raw"`)
-	f("two mistakes", "nonsense_here: 1\nlimit.labels: many\n", nil, "tsdb.yml:1:", "tsdb.yml:2:", `"many" is not a whole number`)
+	f("two mistakes", "nonsense_here: 1\nlimit.labels: many\n", nil, "tsdb.yml:1:", "tsdb.yml:2:", `"many" is not an integer`)
 	f("twice", "data: x\n\ndata: y\n", nil, "tsdb.yml:3:", "first on line 1")
 	f("nested", "retention:\n  raw: 1d\n", nil, "tsdb.yml:1:", "unknown key")
 	f("list", "data: [a, b]\n", nil, "tsdb.yml:1:", "single value")
@@ -130,8 +130,8 @@ func TestMistakesAreNamed(t *testing.T) {
 	f("short retention", "", []string{"--retention.raw=5m"}, "shorter than an hour")
 	f("several", "", []string{"--retention.raw=5m", "--query.timeout=0"}, "--retention.raw", "--query.timeout")
 	f("argument", "", []string{"data"}, `unexpected argument "data"`)
-	f("bad share", "", []string{"--query.max-total-bytes=110%"}, "is not a part of the memory")
-	f("no share", "", []string{"--query.max-total-bytes=some"}, `"some" is not a size`, "nor a part of the memory")
+	f("bad share", "", []string{"--query.max-total-bytes=110%"}, "is not a percentage of the memory")
+	f("no share", "", []string{"--query.max-total-bytes=some"}, `"some" is not a size`, "nor a percentage of the memory")
 	f("negative", "", []string{"--query.max-bytes=-1"}, "is not a size")
 	f("negative count", "", []string{"--query.max-series=-1"}, "--query.max-series")
 	f("YAML 1.1's yes", "web.enable-admin-api: yes\n", nil, "tsdb.yml:1:", `"yes" is neither true nor false`)

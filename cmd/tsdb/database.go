@@ -7,9 +7,9 @@ import (
 	"tsdb/storage"
 )
 
-// database holds the database once it is open, and says until then how far the
-// replay of its log has come. The zero value is one that is not open. It is
-// safe for concurrent use.
+// database holds the database once it is open, and before that the progress of
+// the replay of its log. The zero value is not open. It is safe for concurrent
+// use.
 type database struct {
 	db          atomic.Pointer[storage.DB]
 	done, total atomic.Int64
@@ -17,20 +17,20 @@ type database struct {
 
 func (d *database) set(db *storage.DB) { d.db.Store(db) }
 
-// progress is told how much of the log has been replayed.
+// progress records the replayed and total bytes of the log.
 func (d *database) progress(done, total int64) {
 	d.total.Store(total)
 	d.done.Store(done)
 }
 
-// replayed returns what progress was told last.
+// replayed returns the figures last passed to progress.
 func (d *database) replayed() (done, total int64) { return d.done.Load(), d.total.Load() }
 
 // orNil returns the database, nil while it is not open.
 func (d *database) orNil() *storage.DB { return d.db.Load() }
 
-// get returns the database, or an error that is a storage.ErrBusy and says how
-// far the start has come.
+// get returns the database, or an error that wraps storage.ErrBusy and states the
+// progress of the start.
 func (d *database) get() (*storage.DB, error) {
 	if db := d.db.Load(); db != nil {
 		return db, nil

@@ -1,9 +1,10 @@
 // Tsdb is the time-series database server and its tools:
 //
-//	tsdb serve    takes samples in and answers queries
+//	tsdb serve    accepts samples and answers queries
 //	tsdb check    verifies a data directory without changing it
-//	tsdb inspect  shows what a data directory or one file holds
+//	tsdb repair   restores a damaged MANIFEST or accepts the loss of log segments
+//	tsdb inspect  shows the contents of a data directory or of one file
 //
-// Exit codes are 0 for success, 1 for failure, 2 for a command line or
-// configuration file that makes no sense; check has its own, see its help.
+// Exit codes are 0 for success, 1 for failure, 2 for an invalid command line or
+// configuration file; check and repair have their own, see their help.
 package main

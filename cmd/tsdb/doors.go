@@ -18,8 +18,8 @@ import (
 	"tsdb/storage"
 )
 
-// doors returns what the HTTP server and the gRPC server mount: the ways in and
-// the query API.
+// doors returns the handlers of the HTTP server and the services of the gRPC
+// server, for ingestion and queries.
 func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 	memory := memoryBytes("/")
 	writes, reads := s.requestBudgets(memory)
@@ -85,10 +85,10 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 	}
 }
 
-// Bounds of the memory of request bodies, and what is decoded from them, on a
-// machine that has enough; on a small one they are parts of its memory. Reads
-// have a budget of their own, so that those that wait for their turn keep no
-// write out.
+// Bounds of the memory of request bodies and the values decoded from them. On
+// small machines they are a fraction of the memory, 1/writeMemoryPart and
+// 1/readMemoryPart. Reads have a budget of their own, so that waiting reads do not
+// block writes.
 const (
 	maxWriteMemory  = 256 << 20
 	writeMemoryPart = 4
@@ -96,21 +96,19 @@ const (
 	readMemoryPart  = 8
 )
 
-// requestBudgets returns the budgets of the bodies of writes and of reads on a
-// machine of so much memory, 0 if it is not known.
+// requestBudgets returns the budgets for the bodies of writes and of reads.
+// memory is that of the machine in bytes, 0 if unknown.
 func (s *service) requestBudgets(memory int64) (writes, reads *reqbody.Budget) {
-	budget := func(name string, most, part int64) *reqbody.Budget {
-		limit := most
+	budget := func(name string, limit, part int64) *reqbody.Budget {
 		if memory > 0 {
-			limit = min(most, memory/part)
+			limit = min(limit, memory/part)
 		}
 		return reqbody.NewBudget(reqbody.Options{Name: name, Limit: limit, MinRate: int64(s.config.webMinRate), Registerer: s.registry})
 	}
 	return budget("write", maxWriteMemory, writeMemoryPart), budget("read", maxReadMemory, readMemoryPart)
 }
 
-// parserOptions returns the language features that are on besides PromQL's stable
-// ones.
+// parserOptions returns the enabled language features beyond stable PromQL.
 func (s *service) parserOptions() parser.Options {
 	on := s.config.queryExperimental
 	return parser.Options{EnableExperimentalFunctions: on, ExperimentalDurationExpr: on, EnableExtendedRangeSelectors: on, EnableBinopFillModifiers: on}
@@ -124,7 +122,7 @@ func (s *service) limits() storage.Limits {
 	}
 }
 
-// targets lists what the server scrapes: itself, or nothing.
+// targets returns the scrape targets: the server itself if self-scraping is on.
 func (s *service) targets() []prom.Target {
 	if s.self == nil {
 		return nil

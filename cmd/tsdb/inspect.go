@@ -13,14 +13,14 @@ import (
 
 const inspectSynopsis = `tsdb inspect --data DIR | --file PATH
 
-Shows partitions, blocks and bytes a sample of a data directory, on which a
-server may run, or one file of it as offset, bytes, meaning.`
+Shows the partitions, blocks and bytes per sample of a data directory, or one of
+its files as offset, bytes, meaning. A server may be running on the directory.`
 
 // inspect describes a data directory or a file.
 func inspect(args []string, stdout io.Writer) error {
 	fs := flag.NewFlagSet("inspect", flag.ContinueOnError)
 	data := fs.String("data", "", "data `directory` to summarise")
-	file := fs.String("file", "", "`file` to take apart")
+	file := fs.String("file", "", "`file` to describe")
 	if err := parse(fs, args, stdout, inspectSynopsis); err != nil {
 		return err
 	}

@@ -17,17 +17,17 @@ const usage = `tsdb is a time-series database server.
 
 Usage:
 
-  tsdb serve [flags]              take samples in and answer queries
+  tsdb serve [flags]              accept samples and answer queries
   tsdb check --data DIR [--json]  verify a data directory without changing it
-  tsdb repair --data DIR [--yes]  bring a damaged MANIFEST back, or show how
-  tsdb inspect --data DIR         show what a data directory holds
+  tsdb repair --data DIR [--yes]  restore a damaged MANIFEST; without --yes, show how
+  tsdb inspect --data DIR         show the contents of a data directory
   tsdb inspect --file PATH        show one file as offset, bytes, meaning
   tsdb repair --data DIR --accept-log-loss=TOKEN
-                                  go on without samples that the log has lost
+                                  continue without the samples that the log has lost
   tsdb --version                  print the version
 
 tsdb COMMAND --help lists the flags of a command.
-A first start: tsdb serve --data ./data, then open http://localhost:9201/
+To get started, run tsdb serve --data ./data and open http://localhost:9201/
 `
 
 // Exit codes.
@@ -73,7 +73,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return exitUsage
 }
 
-// report prints an error and returns the exit code it stands for.
+// report prints err and returns the corresponding exit code.
 func report(stderr io.Writer, command string, err error) int {
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
@@ -86,8 +86,8 @@ func report(stderr io.Writer, command string, err error) int {
 	return exitFailure
 }
 
-// parse reads a command line into fs, which reports nothing on its own, and
-// returns a usageError for what makes no sense.
+// parse parses a command line into fs without printing errors, and returns a
+// usageError if it is invalid.
 func parse(fs *flag.FlagSet, args []string, stdout io.Writer, synopsis string) error {
 	fs.SetOutput(io.Discard)
 	fs.Usage = func() {}
@@ -105,7 +105,7 @@ func parse(fs *flag.FlagSet, args []string, stdout io.Writer, synopsis string) e
 	return nil
 }
 
-// twoDashes writes the flags in the flag package's errors as users do.
+// twoDashes writes the flags in the errors of package flag with two dashes.
 var twoDashes = strings.NewReplacer(
 	"flag provided but not defined: -", "unknown flag --",
 	"flag needs an argument: -", "a value is missing after --",
@@ -114,7 +114,7 @@ var twoDashes = strings.NewReplacer(
 	"boolean value", "value",
 )
 
-// printFlags lists flags as they are written, with two dashes.
+// printFlags lists the flags with two dashes.
 func printFlags(w io.Writer, fs *flag.FlagSet) {
 	fs.VisitAll(func(f *flag.Flag) {
 		value, text := flag.UnquoteUsage(f)

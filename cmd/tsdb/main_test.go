@@ -25,7 +25,7 @@ func TestCommandsAndExitCodes(t *testing.T) {
 	f(exitOK, "tsdb unknown (go", "", "--version")
 	f(exitUsage, "", `unknown command "server"`, "server")
 	f(exitUsage, "", "unknown flag --nope", "serve", "--nope")
-	f(exitOK, "--retention.raw long", "", "serve", "--help")
+	f(exitOK, "--retention.raw duration", "", "serve", "--help")
 	f(exitOK, "(default :9201)", "", "serve", "-h")
 	f(exitUsage, "", "unknown flag --nope", "check", "--nope")
 	f(exitOK, "--json", "", "check", "--help")

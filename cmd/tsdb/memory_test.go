@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestMemoryIsTheLeastOfMachineAndGroups(t *testing.T) {
+func TestMemoryIsTheMinimumOfMachineAndGroups(t *testing.T) {
 	const mib = 1 << 20
 	f := func(name string, want int64, files map[string]string) {
 		t.Helper()

@@ -8,8 +8,8 @@ import (
 	"tsdb/api"
 )
 
-// What a 404 lists is served, with the methods it names.
-func TestNotFoundListsWhatIsServed(t *testing.T) {
+// The paths listed in a 404 are served, with the listed methods.
+func TestNotFoundListsServedPaths(t *testing.T) {
 	s, client, _ := startService(t)
 	base := strings.TrimSuffix(s.url(), "/")
 	eventually(t, "ready", func() bool { code, _ := get(t, client, base+"/-/ready"); return code == 200 })

@@ -9,9 +9,8 @@ import (
 	"testing"
 )
 
-// Clients learn nothing of where the data are on the disk, whatever happens to
-// them: a damaged block, a block that is gone, a directory that cannot be
-// written.
+// Responses do not reveal the path of the data directory, even if a block is
+// damaged or missing or the directory cannot be written.
 func TestAnswersShowNoPathsOfTheDisk(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "secret place", "data")
 	s, client, _ := startService(t, "--data", root, "--self-scrape.interval", "0")
@@ -74,7 +73,7 @@ func TestAnswersShowNoPathsOfTheDisk(t *testing.T) {
 		}
 	}
 	everywhere()
-	// A directory that is gone: what a cut makes has no place.
+	// The directory is missing: a cut cannot create its block.
 	if code, text := ask("POST", "/write", "m,a=b v=3"); code != 204 {
 		t.Fatal(code, text)
 	}

@@ -13,27 +13,26 @@ import (
 
 const repairSynopsis = `tsdb repair --data DIR [--yes] [--assume-no-deletes] | --accept-log-loss=TOKEN
 
-Brings back the MANIFEST of a data directory on which no server runs: from its
-second copy, from what of both is intact, or from the blocks. Without --yes it
-only shows what it would do. Files that it replaces are kept as
-MANIFEST.damaged-1 and so on.
+Restores the MANIFEST of a data directory on which no server runs: from its
+second copy, from the intact parts of both, or from the blocks. Without --yes it
+only shows the changes. Replaced files are kept as MANIFEST.damaged-1 and so on.
 
-With --accept-log-loss it lets a server start again whose log has lost
-acknowledged samples, without them. TOKEN comes from the message with which the
-start was refused and is valid for that loss only.
+With --accept-log-loss a server whose log has lost acknowledged samples can start
+again without them. TOKEN is in the error message of the refused start and is
+valid for that loss only.
 
-The exit code is 0 if nothing is to be done or all is done, 1 if something would
-be done or cannot be, 2 for a mistake in the command line or a directory that
+The exit code is 0 if no repair is needed or it has succeeded, 1 if a repair is
+needed or is not possible, 2 if the command line is invalid or the directory
 cannot be read.`
 
-// repair brings a data directory into a state in which a server starts on it, and
-// returns the exit code.
+// repair makes a server start again on a damaged data directory, and returns the
+// exit code.
 func repair(args []string, stdout, stderr io.Writer) int {
 	fs := flag.NewFlagSet("repair", flag.ContinueOnError)
 	data := fs.String("data", "./data", "data `directory`")
-	yes := fs.Bool("yes", false, "do what is shown without it")
-	noDeletes := fs.Bool("assume-no-deletes", false, "take it that lost edits of the MANIFEST recorded no deletion; if they did, what was deleted comes back")
-	token := fs.String("accept-log-loss", "", "accept the loss of log segments that `token` names")
+	yes := fs.Bool("yes", false, "make the changes instead of showing them")
+	noDeletes := fs.Bool("assume-no-deletes", false, "assume that lost edits of the MANIFEST recorded no deletions; if they did, the deleted samples reappear")
+	token := fs.String("accept-log-loss", "", "accept the loss of the log segments identified by `token`")
 	err := parse(fs, args, stdout, repairSynopsis)
 	if err == nil && *token != "" && (*yes || *noDeletes) {
 		err = usageError{errors.New("give either --accept-log-loss or --yes and --assume-no-deletes")}
@@ -50,7 +49,7 @@ func repair(args []string, stdout, stderr io.Writer) int {
 	return repairManifest(*data, storage.RepairOptions{Apply: *yes, AssumeNoDeletes: *noDeletes}, stdout, stderr)
 }
 
-// repairManifest plans or does a repair of the MANIFEST.
+// repairManifest plans or makes a repair of the MANIFEST.
 func repairManifest(data string, o storage.RepairOptions, stdout, stderr io.Writer) int {
 	r, err := storage.Repair(context.Background(), vfs.OS, data, o)
 	if r != nil {

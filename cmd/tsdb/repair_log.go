@@ -11,7 +11,7 @@ import (
 	"tsdb/storage"
 )
 
-// acceptLogLoss accepts the loss of log segments that a token names.
+// acceptLogLoss accepts the loss of the log segments identified by token.
 func acceptLogLoss(data, token string, stdout io.Writer) error {
 	n, err := storage.AcceptLogLoss(context.Background(), vfs.OS, data, token, vfs.SystemClock)
 	if errors.Is(err, storage.ErrNoLogLoss) {

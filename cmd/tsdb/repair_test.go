@@ -15,7 +15,7 @@ import (
 	"tsdb/storage"
 )
 
-// makeDatabase makes a data directory with a block and returns its path.
+// makeDatabase creates a data directory with one block and returns its path.
 func makeDatabase(t *testing.T) string {
 	t.Helper()
 	ctx, dir := context.Background(), t.TempDir()
@@ -38,7 +38,7 @@ func makeDatabase(t *testing.T) string {
 	return dir
 }
 
-// runs calls a command and checks its exit code and a part of what it says.
+// runs executes a command and checks its exit code and a part of its output.
 func runs(t *testing.T, want int, says string, args ...string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
@@ -87,7 +87,7 @@ func TestRepairShowsThenDoes(t *testing.T) {
 	runs(t, 2, "either --accept-log-loss or", "repair", "--data", dir, "--yes", "--accept-log-loss=x")
 }
 
-// A start on a MANIFEST that cannot be taken names the command that may help.
+// The error of a start with a damaged MANIFEST names the repair command.
 func TestStartOnADamagedManifestNamesTheRepair(t *testing.T) {
 	dir := makeDatabase(t)
 	damageByte(t, filepath.Join(dir, "MANIFEST"), 30)

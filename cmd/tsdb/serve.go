@@ -28,14 +28,13 @@ import (
 	"tsdb/storage"
 )
 
-// A shutdown has to end before those who ordered it lose patience: container
-// runtimes kill after 10 s.
+// Time limits of a shutdown. Container runtimes kill the process after 10 s.
 const (
-	stopLimit   = 8 * time.Second // for everything
-	finishLimit = 5 * time.Second // of it for requests under way
+	stopLimit   = 8 * time.Second // of the whole shutdown
+	finishLimit = 5 * time.Second // of it for requests in flight
 )
 
-// serve runs the server until a signal ends it.
+// serve runs the server until it receives a signal.
 func serve(args []string, stdout, stderr io.Writer) error {
 	c, err := loadConfig(args, stdout)
 	if err != nil {
@@ -55,12 +54,12 @@ func serve(args []string, stdout, stderr io.Writer) error {
 	return s.run(ctx)
 }
 
-// spareProcessors gives Go's scheduler two processors more than there are CPUs,
-// and returns for how many there are. Queries that work keep no more than those
-// busy, and one that has nothing to do waits for the network: otherwise a request
-// that comes in while big queries work waits up to 10 ms each time before anybody
-// looks, and it is the operating system that lets it on a CPU at once. The other
-// is what the garbage collector takes while it marks (go run ./benchmarks/fair).
+// spareProcessors raises GOMAXPROCS by two above the number of CPUs, and returns
+// the number of CPUs, which bounds the goroutines that evaluate queries. The first
+// spare processor is idle and polls the network. Without it, a request that arrives
+// while big queries run waits up to 10 ms each time until a processor polls; with
+// it, the operating system gives the request a CPU at once. The second is for the
+// garbage collector while it marks (go run ./benchmarks/fair).
 func spareProcessors() (cpus int) {
 	cpus = runtime.GOMAXPROCS(0)
 	if os.Getenv("GOMAXPROCS") == "" {
@@ -69,8 +68,8 @@ func spareProcessors() (cpus int) {
 	return cpus
 }
 
-// stopOnSignal calls stop at the first SIGINT or SIGTERM and ends the process
-// at the second.
+// stopOnSignal calls stop at the first SIGINT or SIGTERM and exits the process at
+// the second.
 func stopOnSignal(log *slog.Logger, stop func()) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -94,11 +93,11 @@ func newLogger(w io.Writer, c *config) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, o))
 }
 
-// service is the running server: its listeners, what answers on them and the
-// database behind.
+// service is the running server: its listeners, its HTTP and gRPC servers and the
+// database.
 type service struct {
 	config   *config
-	cpus     int // goroutines that evaluate queries at a time
+	cpus     int // number of goroutines that evaluate queries concurrently
 	log      *slog.Logger
 	dataDir  string
 	registry *prometheus.Registry
@@ -107,14 +106,14 @@ type service struct {
 
 	httpListener, grpcListener net.Listener
 	engine                     *query.Engine
-	reads                      *limiter.Limiter                                           // of what reads samples without the engine
-	refuse                     func(http.ResponseWriter, *http.Request, int, string) bool // in the form of a path's protocol
+	reads                      *limiter.Limiter                                           // of reads without the engine
+	refuse                     func(http.ResponseWriter, *http.Request, int, string) bool // in the error format of a path's protocol
 	http                       *api.Server
 	rpc                        *api.RPC
 }
 
-// newService takes the ports and mounts the doors. On an error nothing is left
-// open.
+// newService opens the listeners and mounts the doors. On an error it closes the
+// listeners.
 func newService(c *config, log *slog.Logger, cpus int) (_ *service, err error) {
 	s := &service{config: c, cpus: cpus, log: log, registry: prometheus.NewRegistry()}
 	if s.dataDir, err = c.dataDir(); err != nil {
@@ -132,7 +131,7 @@ func newService(c *config, log *slog.Logger, cpus int) (_ *service, err error) {
 		return nil, err
 	}
 	info := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "tsdb_build_info", Help: "Always 1; the label says which version runs.",
+		Name: "tsdb_build_info", Help: "Always 1; the label is the version of the server.",
 		ConstLabels: prometheus.Labels{"version": version},
 	}, func() float64 { return 1 })
 	s.registry.MustRegister(info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -157,7 +156,8 @@ func newService(c *config, log *slog.Logger, cpus int) (_ *service, err error) {
 	return s, nil
 }
 
-// run answers requests while it opens the database and after, until ctx ends.
+// run serves requests, opens the database meanwhile, and shuts down when ctx ends
+// or a server or the database fails.
 func (s *service) run(ctx context.Context) error {
 	failed := make(chan error, 2)
 	var servers sync.WaitGroup
@@ -175,7 +175,7 @@ func (s *service) run(ctx context.Context) error {
 		}
 		db := s.database.orNil()
 		var lost <-chan struct{}
-		if db != nil { // a signal may have come first
+		if db != nil { // nil if a signal came first
 			lost = db.Failed()
 		}
 		select {
@@ -192,11 +192,11 @@ func (s *service) run(ctx context.Context) error {
 	return err
 }
 
-// open opens the database and lets requests at it. A signal meanwhile is no
-// error.
+// open opens the database and makes it available to requests. It returns nil if
+// ctx ends meanwhile.
 func (s *service) open(ctx context.Context) error {
 	begin := time.Now()
-	// Clients see errors: they need not learn where the directory is.
+	// Errors reach clients, which must not learn the path of the directory.
 	fsys, dir := vfs.NewRelative(vfs.OS, filepath.ToSlash(s.dataDir))
 	db, err := storage.Open(ctx, fsys, dir, s.storageOptions())
 	if ctx.Err() != nil {
@@ -230,7 +230,8 @@ func (s *service) storageOptions() storage.Options {
 	}
 }
 
-// owner says in LOCK which process has the data directory open.
+// owner returns the content of LOCK, which names the process that has the data
+// directory open.
 func (s *service) owner(started time.Time) string {
 	host, err := os.Hostname()
 	if err != nil {
@@ -239,29 +240,29 @@ func (s *service) owner(started time.Time) string {
 	return fmt.Sprintf("pid %d on host %s, started %s, serving %s", os.Getpid(), host, started.UTC().Format(time.RFC3339), s.url())
 }
 
-// explain adds to an error of Open what can be done about it.
+// explain adds advice for the operator to an error of Open.
 func (s *service) explain(err error) error {
 	var lost *storage.LogLossError
 	switch {
 	case errors.As(err, &lost):
 		return fmt.Errorf("open %s: %w. If the files are elsewhere (is the disk of %s mounted?), put them back and start again. "+
-			"To go on without these samples: tsdb repair --data %s --accept-log-loss=%s", s.dataDir, err, filepath.Join(s.dataDir, "wal"), s.dataDir, lost.Token)
+			"To continue without these samples: tsdb repair --data %s --accept-log-loss=%s", s.dataDir, err, filepath.Join(s.dataDir, "wal"), s.dataDir, lost.Token)
 	case errors.Is(err, storage.ErrInUse):
 		return fmt.Errorf("open %s: %w: stop that one, or choose another directory with --data", s.dataDir, err)
 	case errors.Is(err, storage.ErrStrict):
-		return fmt.Errorf("open %s: %w\nNothing was changed. tsdb check --data %s shows all of it; without --strict the server starts, warns where samples are missing, "+
+		return fmt.Errorf("open %s: %w\nNothing was changed. tsdb check --data %s lists all damage; without --strict the server starts, warns where samples are missing, "+
 			"and restores a damaged copy of MANIFEST", s.dataDir, err, s.dataDir)
 	case errors.Is(err, storage.ErrManifestDamaged):
-		return fmt.Errorf("open %s: %w. What can be done is shown by: tsdb repair --data %s", s.dataDir, err, s.dataDir)
+		return fmt.Errorf("open %s: %w. To see the possible repair: tsdb repair --data %s", s.dataDir, err, s.dataDir)
 	case errors.Is(err, storage.ErrNewerFormat):
 		return fmt.Errorf("open %s: %w: start the version that wrote it, or choose another directory with --data", s.dataDir, err)
 	}
 	return fmt.Errorf("open %s: %w", s.dataDir, err)
 }
 
-// shutdown stops taking requests, finishes those under way and closes the
-// database, which cuts its head. What does not end in time is cut off: the log
-// has it.
+// shutdown stops accepting requests, waits for those in flight and closes the
+// database, which cuts its head. It gives up at its time limits; acknowledged
+// samples are in the log.
 func (s *service) shutdown() error {
 	deadline, cancel := context.WithTimeout(context.Background(), stopLimit)
 	defer cancel()
@@ -271,11 +272,11 @@ func (s *service) shutdown() error {
 	var rpc sync.WaitGroup
 	rpc.Go(func() { s.rpc.Shutdown(finish) })
 	if err := s.http.Shutdown(finish); err != nil {
-		s.log.Warn("requests under way were cut off", "err", err)
+		s.log.Warn("requests in flight were aborted at shutdown", "limit", finishLimit, "err", err)
 	}
 	rpc.Wait()
 	if err := errors.Join(s.engine.Drain(finish), s.reads.Drain(finish)); err != nil {
-		s.log.Warn("queries under way were cut off", "err", err)
+		s.log.Warn("running queries were aborted at shutdown", "limit", finishLimit, "err", err)
 	} else {
 		s.engine.Close()
 	}
@@ -301,12 +302,12 @@ func (s *service) shutdown() error {
 func (s *service) closeListeners() {
 	for _, l := range []net.Listener{s.httpListener, s.grpcListener} {
 		if l != nil {
-			_ = l.Close() // nothing was served on it
+			_ = l.Close() // it has accepted no connection
 		}
 	}
 }
 
-// listen takes a port, and says which flag chooses another.
+// listen opens a listener. The error names the flag that sets its address.
 func listen(flag, addr string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	switch {
@@ -318,7 +319,7 @@ func listen(flag, addr string) (net.Listener, error) {
 	return l, nil
 }
 
-// instance names this server in its own metrics: host:port.
+// instance returns host:port, the label "instance" of the server's own metrics.
 func (s *service) instance() string {
 	addr := s.httpListener.Addr().(*net.TCPAddr)
 	host := "localhost"
@@ -336,7 +337,8 @@ func (s *service) url() string {
 	return scheme + "://" + s.instance() + "/"
 }
 
-// hasTLS reports whether a web configuration, valid or absent, sets TLS up.
+// hasTLS reports whether a web configuration file enables TLS. The file may be
+// invalid or missing.
 func hasTLS(file string) bool {
 	if file == "" {
 		return false

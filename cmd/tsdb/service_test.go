@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// startService runs a server in this process and returns how to ask it and how
+// startService runs a server in this process and returns functions to query and
 // to stop it.
 func startService(t *testing.T, args ...string) (s *service, client *http.Client, stop func() error) {
 	t.Helper()
@@ -51,7 +51,7 @@ func startService(t *testing.T, args ...string) (s *service, client *http.Client
 	return s, &http.Client{Transport: transport}, stop
 }
 
-// get returns code and body; waiting is for the server to be ready.
+// get returns the status code and body, after waiting for the server to be ready.
 func get(t *testing.T, c *http.Client, url string) (int, string) {
 	t.Helper()
 	resp, err := c.Get(url)
@@ -75,7 +75,7 @@ func eventually(t *testing.T, what string, f func() bool) {
 	}
 }
 
-// A fresh server has something to look at: itself.
+// A new server has its own metrics to show.
 func TestFreshServerShowsItself(t *testing.T) {
 	s, client, stop := startService(t, "--self-scrape.interval", "1s")
 	base := strings.TrimSuffix(s.url(), "/")
@@ -96,7 +96,7 @@ func TestFreshServerShowsItself(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
-	// What was written is found by the next start.
+	// After a restart the samples are still there.
 	r, err := storage.Check(t.Context(), vfs.OS, s.dataDir)
 	if err != nil || len(r.Damage) > 0 || r.Blocks == 0 {
 		t.Errorf("check: %+v, %v", r, err)

@@ -12,11 +12,11 @@ import (
 	"testing"
 )
 
-// settingName matches a flag with a dot in its name as messages write it.
+// settingName matches a flag with a dot in its name, as written in messages.
 var settingName = regexp.MustCompile(`--([a-z][a-z-]*(?:\.[a-z-]+)+)`)
 
-// TestSettingsNamedInMessagesExist holds what the server tells people to what
-// its command line knows: a message that names a setting names a real one.
+// TestSettingsNamedInMessagesExist verifies that every setting named in a message
+// is a flag of the command line.
 func TestSettingsNamedInMessagesExist(t *testing.T) {
 	flags := (&config{}).flagSet()
 	found := 0
@@ -54,7 +54,7 @@ func TestSettingsNamedInMessagesExist(t *testing.T) {
 	}
 }
 
-// TestReadmeListsEverySetting holds the table of the README to the flags.
+// TestReadmeListsEverySetting verifies that the README's table has every flag.
 func TestReadmeListsEverySetting(t *testing.T) {
 	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"tsdb/storage/wal"
 )
 
-// duration is a flag in the notation of Prometheus: 15s, 2m, 1h30m, 30d, 1y;
-// 0 alone has no unit.
+// duration is a flag value in Prometheus' notation: 15s, 2m, 1h30m, 30d, 1y. Only
+// 0 has no unit.
 type duration time.Duration
 
 func (d *duration) String() string { return model.Duration(*d).String() }
@@ -30,8 +30,8 @@ func (d *duration) Set(s string) error {
 
 func (d duration) ms() int64 { return time.Duration(d).Milliseconds() }
 
-// toggle is a flag that is true or false, and nothing else: yes, on and 1 mean
-// different things to different readers of YAML.
+// toggle is a flag value that is exactly true or false: yes, on and 1 have
+// different meanings in different versions of YAML.
 type toggle bool
 
 func (t *toggle) String() string { return strconv.FormatBool(bool(*t)) }
@@ -47,8 +47,8 @@ func (t *toggle) Set(s string) error {
 // IsBoolFlag lets --name alone stand for --name=true.
 func (t *toggle) IsBoolFlag() bool { return true }
 
-// size is a flag in bytes: a number, or one with a unit. KiB, MiB and GiB are
-// powers of 1,024; KB, MB and GB powers of 1,000.
+// size is a flag value in bytes: a number with an optional unit. KiB, MiB and GiB
+// are powers of 1,024; KB, MB and GB are powers of 1,000.
 type size int64
 
 type sizeUnit struct {
@@ -88,7 +88,7 @@ func (z *size) Set(s string) error {
 	return nil
 }
 
-// count is a flag that is a whole number of at least 1.
+// count is a flag value that is an integer of at least 1.
 type count int
 
 func (c *count) String() string { return strconv.Itoa(int(*c)) }
@@ -96,7 +96,7 @@ func (c *count) String() string { return strconv.Itoa(int(*c)) }
 func (c *count) Set(s string) error {
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 {
-		return fmt.Errorf("%q is not a whole number of at least 1", s)
+		return fmt.Errorf("%q is not an integer of at least 1", s)
 	}
 	*c = count(n)
 	return nil
@@ -115,7 +115,7 @@ func (z *sizeOrNone) Set(s string) error {
 	return (*size)(z).Set(s)
 }
 
-// countOrNone is a whole number, 0 for no limit.
+// countOrNone is a count, or 0 for no limit.
 type countOrNone count
 
 func (c *countOrNone) String() string { return (*count)(c).String() }
@@ -128,7 +128,7 @@ func (c *countOrNone) Set(s string) error {
 	return (*count)(c).Set(s)
 }
 
-// walSync is a flag: always, off, or interval=DURATION.
+// walSync is a flag value: always, off, or interval=DURATION.
 type walSync struct{ mode wal.Mode }
 
 func (w *walSync) String() string { return w.mode.String() }
@@ -144,18 +144,18 @@ func (w *walSync) Set(s string) error {
 	return err
 }
 
-// promise says what the mode means for an acknowledged sample.
+// promise describes the durability of acknowledged samples in this mode.
 func (w *walSync) promise() string {
 	switch {
 	case w.mode == wal.Always:
 		return "acknowledged samples are on disk"
 	case w.mode == wal.Off:
-		return "acknowledged samples can be lost when the machine fails, as many as the system has not yet written"
+		return "acknowledged samples that the operating system has not written yet can be lost when the machine fails"
 	}
-	return "acknowledged samples can be lost when the machine fails, those of the last " + strings.TrimPrefix(w.mode.String(), "interval=")
+	return "acknowledged samples of the last " + strings.TrimPrefix(w.mode.String(), "interval=") + " can be lost when the machine fails"
 }
 
-// choice is a flag that takes one of a few words.
+// choice is a flag value that is one of a few words.
 type choice struct {
 	value string
 	of    []string
