@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -390,22 +391,33 @@ func (s *shardPiece) reserved() int {
 // Bounds of one frame of metadata.
 const (
 	metadataFrameMost  = 4096    // metrics
-	metadataFrameBytes = 1 << 20 // unless a single one is longer
+	metadataFrameBytes = 1 << 20 // or less, if frames of the log are smaller
 )
+
+// metadataBytes returns at most how many bytes of a frame a metric's metadata
+// takes: its strings and their lengths.
+func metadataBytes(metric string, m model.Metadata) int {
+	return len(metric) + len(m.Type) + len(m.Unit) + len(m.Help) + 4*binary.MaxVarintLen32
+}
+
+// metadataFrameLimit bounds the sum of metadataBytes of one frame.
+func (db *DB) metadataFrameLimit() int {
+	return min(metadataFrameBytes, db.wal.MaxPayload()-binary.MaxVarintLen64)
+}
 
 // applyMetadata logs the metadata of a batch that say something new.
 func (db *DB) applyMetadata(ctx context.Context, b *Batch) error {
-	news, bytes := make(map[string]model.Metadata), 0
+	news, bytes, limit := make(map[string]model.Metadata), 0, db.metadataFrameLimit()
 	for _, m := range b.metas {
 		if old, ok := db.head.MetadataOf(0, m.metric); ok && old == m.meta {
 			continue
 		}
-		n := len(m.metric) + len(m.meta.Type) + len(m.meta.Unit) + len(m.meta.Help)
-		if n > metadataFrameBytes {
-			b.rejects.Add(ReasonLimit, clip(m.metric), 0, fmt.Sprintf("metadata of %d bytes, limit is %d", n, metadataFrameBytes), 1)
+		n := metadataBytes(m.metric, m.meta)
+		if n > limit {
+			b.rejects.Add(ReasonLimit, clip(m.metric), 0, fmt.Sprintf("metadata of %d bytes, limit is %d", n, limit), 1)
 			continue
 		}
-		if len(news) == metadataFrameMost || bytes+n > metadataFrameBytes {
+		if len(news) == metadataFrameMost || bytes+n > limit {
 			if err := db.logMetadata(ctx, b, news); err != nil {
 				return err
 			}
@@ -441,6 +453,60 @@ func (db *DB) logMetadata(ctx context.Context, b *Batch, news map[string]model.M
 }
 
 const metadataShard = 0
+
+// logMetadataAgain logs all metadata of the head into the running generation and
+// waits until they are durable. What is set meanwhile is logged anyway and must
+// not be followed by what it replaced.
+func (db *DB) logMetadataAgain(ctx context.Context) error {
+	all, limit := db.head.Metadata(0), db.metadataFrameLimit()
+	for len(all) > 0 {
+		part, bytes := make(map[string]model.Metadata), 0
+		for metric, m := range all {
+			n := metadataBytes(metric, m)
+			if n > limit { // logged by a process with larger segments
+				db.log.Warn("metadata dropped: larger than a frame of the log", "metric", clip(metric), "bytes", n, "limit", limit)
+				delete(all, metric)
+				continue
+			}
+			if len(part) == metadataFrameMost || bytes+n > limit {
+				break
+			}
+			part[metric] = m
+			bytes += n
+			delete(all, metric)
+		}
+		if len(part) == 0 {
+			break
+		}
+		reserved := wal.FrameBytes(len(wal.AppendMetadata(nil, part)))
+		if err := db.wal.Reserve(ctx, reserved); err != nil {
+			return walError(err)
+		}
+		db.wal.Unreserve(reserved - db.appendUnchangedMetadata(part))
+	}
+	return walError(db.wal.Wait(ctx, db.wal.LastLSN()))
+}
+
+// appendUnchangedMetadata appends a frame of those metadata that are still the
+// head's, and returns the bytes it used.
+func (db *DB) appendUnchangedMetadata(part map[string]model.Metadata) (used int) {
+	db.gate.RLock()
+	defer db.gate.RUnlock()
+	sh := db.head.Shard(metadataShard)
+	sh.Lock()
+	defer sh.Unlock()
+	for metric, m := range part {
+		if now, ok := db.head.MetadataOf(0, metric); !ok || now != m {
+			delete(part, metric)
+		}
+	}
+	if len(part) == 0 {
+		return 0
+	}
+	frame := wal.AppendMetadata(nil, part)
+	db.wal.Append(metadataShard, 0, wal.FrameMetadata, frame)
+	return wal.FrameBytes(len(frame))
+}
 
 // acceptsWrites waits for a full head to be cut, for a bounded time, and
 // reports why writes are not taken at the moment.

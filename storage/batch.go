@@ -46,6 +46,11 @@ type Batch struct {
 	rejects Rejections
 	commit  commitScratch
 
+	// unregistered are the series that the batch has resolved and the head did
+	// not have. Refs of epoch 0 name them, by index + 1 as slot; each is
+	// registered with its first sample or exemplar that is not refused.
+	unregistered []unregisteredSeries
+
 	// doubt is set after a commit found a series gone: aliases are then
 	// believed only if what they name is still there.
 	doubt bool
@@ -68,6 +73,12 @@ type histColumns struct {
 type exemplarColumns struct {
 	refs []model.Ref
 	es   []model.Exemplar
+}
+
+type unregisteredSeries struct {
+	alias  model.Hash
+	labels labels.Labels
+	ref    model.Ref // 0 until the series is registered
 }
 
 type metaEntry struct {
@@ -109,6 +120,8 @@ func (b *Batch) Reset() {
 	b.exs.refs, b.exs.es = b.exs.refs[:0], b.exs.es[:0]
 	clear(b.metas)
 	b.metas = b.metas[:0]
+	clear(b.unregistered)
+	b.unregistered = b.unregistered[:0]
 	b.rejects.Reset()
 	b.minT, b.maxT = b.db.timeBounds()
 	b.oldest = math.MaxInt64
@@ -138,14 +151,45 @@ func (b *Batch) LookupAll(aliases []model.Hash, refs []model.Ref) {
 }
 
 // Resolve returns the ref of a series by its labels, which are sorted by name
-// and have no empty values, and remembers the alias. The error is a *Reject
-// if the labels cannot be stored; the door counts the samples it concerns with
-// Reject.
+// and have no empty values, and remembers the alias. A series that the head does
+// not have is registered with the first sample or exemplar that the batch takes,
+// so that refused ones leave nothing behind: until then its ref is valid in this
+// batch only, up to Reset. The error is a *Reject if the labels cannot be stored;
+// the door counts the samples it concerns with Reject.
 func (b *Batch) Resolve(alias model.Hash, ls labels.Labels) (model.Ref, error) {
 	if bad := b.db.opts.Limits.check(ls); bad != nil {
 		return 0, bad
 	}
-	return b.db.resolve(alias, ls)
+	if ref := b.db.head.Find(0, ls); ref != 0 {
+		b.db.head.SetAlias(alias, ref)
+		return ref, nil
+	}
+	b.unregistered = append(b.unregistered, unregisteredSeries{alias: alias, labels: ls.Copy()})
+	return model.MakeRef(0, uint32(len(b.unregistered)), 0), nil
+}
+
+// register returns the ref under which the head knows a series, which it makes
+// if it is new. It returns 0 if the head cannot take it; the sample is then
+// counted as refused.
+func (b *Batch) register(ref model.Ref, t int64) model.Ref {
+	u := &b.unregistered[ref.Slot()-1]
+	if u.ref == 0 {
+		made, err := b.db.resolve(u.alias, u.labels)
+		if err != nil {
+			b.rejects.Add(ReasonLimit, clip(u.labels.String()), t, err.Error(), 1)
+			return 0
+		}
+		u.ref = made
+	}
+	return u.ref
+}
+
+// seriesName returns the labels of a series for a message.
+func (b *Batch) seriesName(ref model.Ref) string {
+	if ref.Epoch() == 0 {
+		return clip(b.unregistered[ref.Slot()-1].labels.String())
+	}
+	return clip(b.db.seriesName(ref))
 }
 
 // Float adds a float sample. t and st are Unix milliseconds, st 0 if there is
@@ -154,6 +198,11 @@ func (b *Batch) Float(ref model.Ref, t, st int64, v float64) {
 	if t < b.minT || t > b.maxT || !model.ValidTime(st) {
 		b.refuseTime(ref, t, st)
 		return
+	}
+	if ref.Epoch() == 0 {
+		if ref = b.register(ref, t); ref == 0 {
+			return
+		}
 	}
 	b.oldest = min(b.oldest, t)
 	f := &b.floats
@@ -175,6 +224,11 @@ func (b *Batch) Histogram(ref model.Ref, t, st int64, h model.Histogram) {
 		b.refuseTime(ref, t, st)
 		return
 	}
+	if ref.Epoch() == 0 {
+		if ref = b.register(ref, t); ref == 0 {
+			return
+		}
+	}
 	b.oldest = min(b.oldest, t)
 	c := &b.hists
 	c.refs = append(c.refs, ref)
@@ -189,6 +243,11 @@ func (b *Batch) Exemplar(ref model.Ref, e model.Exemplar) {
 	if e.T < b.minT || e.T > b.maxT {
 		b.refuseTime(ref, e.T, 0)
 		return
+	}
+	if ref.Epoch() == 0 {
+		if ref = b.register(ref, e.T); ref == 0 {
+			return
+		}
 	}
 	b.exs.refs = append(b.exs.refs, ref)
 	b.exs.es = append(b.exs.es, e)
@@ -225,7 +284,7 @@ func (b *Batch) refuseTime(ref model.Ref, t, st int64) {
 	}
 	series, detail := "", ""
 	if !b.rejects.Has(reason) {
-		series = clip(b.db.seriesName(ref))
+		series = b.seriesName(ref)
 		if model.ValidTime(t) && !model.ValidTime(st) {
 			detail = boundsDetail("start timestamp", st)
 		} else {

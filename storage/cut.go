@@ -15,22 +15,36 @@ import (
 	"tsdb/storage/head"
 )
 
-// cutReason says whether the head is due to be cut, "" if not. It is a pure
-// decision: bytes of the log and of the samples in memory always count, age
-// counts sooner when the series are dense, because then the columns are worth
-// it.
-func cutReason(o *Options, walBytes, headBytes int64, samples, series uint64, age time.Duration) string {
+// headSizes are what decides when the head is cut.
+type headSizes struct {
+	walBytes        int64 // of the log since the low end of the active head
+	headBytes       int64 // of samples in memory
+	tableGrowth     int64 // bytes by which the tables of series grew since the last cut began
+	samples, series uint64
+	age             time.Duration
+}
+
+// tableGrowthPart is the part of the tables' growth that counts as memory of the
+// head: a cut frees the tables of idle series only, so many new series are a
+// reason to cut, but a first scrape of a million is not.
+const tableGrowthPart = 4
+
+// cutReason returns why the head is due to be cut, "" if it is not. It is a pure
+// decision. Bytes of the log and of memory always count, even without samples:
+// exemplars, metadata and deletions fill the log too. Age counts sooner when the
+// series are dense, because then the columns are worth it.
+func cutReason(o *Options, h headSizes) string {
 	const dense = 60 // samples a live series
 	switch {
-	case samples == 0:
-		return ""
-	case walBytes >= o.CutWALBytes:
+	case h.walBytes >= o.CutWALBytes:
 		return "log"
-	case headBytes >= o.CutHeadBytes:
+	case h.headBytes+h.tableGrowth/tableGrowthPart >= o.CutHeadBytes:
 		return "memory"
-	case age >= 4*o.CutAge:
+	case h.samples == 0:
+		return ""
+	case h.age >= 4*o.CutAge:
 		return "age"
-	case age >= o.CutAge && samples >= dense*series:
+	case h.age >= o.CutAge && h.samples >= dense*h.series:
 		return "age"
 	}
 	return ""
@@ -83,17 +97,29 @@ func (db *DB) cutDueLocked() string {
 		return "the last one failed"
 	}
 	st := db.activeBuffer().Stats()
-	_, walBytes := db.wal.Bytes()
-	return cutReason(&db.opts, walBytes, st.Bytes, uint64(st.Samples), uint64(st.Series), db.activeAge())
+	return cutReason(&db.opts, headSizes{
+		walBytes: db.activeLogBytes(), headBytes: st.Bytes, tableGrowth: db.head.Stats().Bytes - db.tablesAtCut,
+		samples: uint64(st.Samples), series: uint64(st.Series), age: db.activeAge(),
+	})
+}
+
+// activeLogBytes returns the bytes of the log that the cut of the active head
+// will free: those of earlier generations too, if they were replayed into it.
+func (db *DB) activeLogBytes() int64 {
+	db.gate.RLock()
+	low := db.activeLow
+	db.gate.RUnlock()
+	return db.wal.BytesFrom(low)
 }
 
 func (db *DB) cutLocked(ctx context.Context) error {
 	if err := db.finishLocked(ctx); err != nil {
 		return err
 	}
-	if db.activeBuffer().Stats().Series == 0 {
+	if db.activeBuffer().Stats().Series == 0 && db.activeLogBytes() < db.opts.CutWALBytes {
 		return nil
 	}
+	db.tablesAtCut = db.head.Stats().Bytes
 	if err := db.freeze(ctx); err != nil {
 		return fmt.Errorf("freeze the head: %w", err)
 	}
@@ -151,6 +177,8 @@ func (db *DB) writeFrozen(ctx context.Context, buf *head.Buffer) error {
 	edit := partition.Edit{WALLow: &low}
 	if err == nil {
 		edit.Add = []partition.BlockInfo{info}
+	} else if err := db.logMetadataAgain(ctx); err != nil {
+		return err // no block holds the metadata: the log has to
 	}
 	edit.AddTombstones = db.tombstones.upTo(buf.Generation())
 	_, err = db.edit(edit, func(s *state) {
@@ -167,9 +195,13 @@ func (db *DB) writeFrozen(ctx context.Context, buf *head.Buffer) error {
 	db.signalCut()
 	db.metrics.cuts.Inc()
 	db.metrics.cutSeconds.Observe(db.opts.Clock.Now().Sub(began).Seconds())
-	db.log.Info("head cut", "block", info.Name, "series", info.Series, "samples", info.Samples, "bytes", info.Size)
+	if len(edit.Add) > 0 {
+		db.log.Info("head cut", "block", info.Name, "series", info.Series, "samples", info.Samples, "bytes", info.Size)
+	} else {
+		db.log.Info("head cut without a block: no samples", "generation", buf.Generation())
+	}
 	_ = db.jobs.release.Run(ctx, db.releaseLog) // the block is there; its job repeats what failed
-	// Who was written in the generation just cut stays: it has only begun to be
+	// A series written in the generation just cut stays: it has only begun to be
 	// idle.
 	if left := db.head.Evict(low - 1); left > 0 {
 		db.log.Debug("idle series left the head", "series", left)
@@ -294,7 +326,11 @@ func (db *DB) writeSeries(ctx context.Context, w *partition.Writer, buf *head.Bu
 		if err := w.Samples(&samples); err != nil {
 			return err
 		}
-		if es := buf.Exemplars(ref); len(es) > 0 {
+		// A block has no series without samples, so exemplars alone leave with
+		// the cut.
+		if es := buf.Exemplars(ref); len(es) > 0 && samples.Len() == 0 {
+			db.metrics.exemplarsDropped.Add(float64(len(es)))
+		} else if len(es) > 0 {
 			if err := w.Exemplars(es); err != nil {
 				return err
 			}

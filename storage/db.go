@@ -53,9 +53,10 @@ type DB struct {
 	activeLow   uint64    // lowest generation whose samples active holds; guarded by gate
 	activeSince time.Time // guarded by gate
 
-	cutMu     sync.Mutex    // one cut at a time
-	frozenLow uint64        // lowest generation in the frozen head; guarded by cutMu
-	cutSignal chan struct{} // closed when a cut ends; guarded by stateMu
+	cutMu       sync.Mutex    // one cut at a time
+	frozenLow   uint64        // lowest generation in the frozen head; guarded by cutMu
+	tablesAtCut int64         // bytes of the head's tables when the last cut began; guarded by cutMu
+	cutSignal   chan struct{} // closed when a cut ends; guarded by stateMu
 
 	mergeMu sync.Mutex // one merge at a time
 	editMu  sync.Mutex // one edit at a time

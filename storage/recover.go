@@ -201,6 +201,7 @@ func (db *DB) replay(ctx context.Context, rec *wal.Recovery) error {
 	db.active.SetGeneration(db.wal.Generation())
 	db.wal.NoteEdit(st.Number)
 	db.activeSince = db.opts.Clock.Now()
+	db.tablesAtCut = db.head.Stats().Bytes
 	db.publish(&state{active: db.active, blocks: db.set.Acquire(), floor: st.Floor, tombstones: db.tombstones.all(st.Tombstones)})
 	return nil
 }

@@ -32,6 +32,8 @@ type HeadStatus struct {
 	Series  uint64 `json:"series"`
 	Samples uint64 `json:"samples"`
 	Bytes   int64  `json:"bytes"`
+
+	TableBytes int64 `json:"tableBytes"` // of the tables of series: labels, index, aliases
 }
 
 // WALStatus describes the log.
@@ -101,6 +103,7 @@ func (db *DB) headStatus() HeadStatus {
 		h.Samples += uint64(s.Samples)
 		h.Bytes += s.Bytes
 	}
+	h.TableBytes = db.head.Stats().Bytes
 	return h
 }
 

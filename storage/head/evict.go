@@ -14,7 +14,8 @@ import (
 //  2. Slots condemned at the last call become free.
 //  3. Series that no generation from gen on has defined, and that have no
 //     samples in a live buffer, leave: identity, labels and postings go, the
-//     slot gets a new epoch and is condemned.
+//     slot gets a new epoch and is condemned. Of series that no generation has
+//     defined at all, those made in gen leave too.
 //
 // gen is at most the running generation, and better the one before: a cut takes
 // less time than a scrape interval, so just after it the running generation has
@@ -35,8 +36,11 @@ func (h *Head) Evict(gen uint64) (left int) {
 	h.buffers.Lock()
 	live := slices.Clone(h.buffers.live)
 	h.buffers.Unlock()
+	// A series that no generation has defined got no sample: it need not wait as
+	// long, unless it was made in the running generation.
+	bornGen := max(gen, min(gen+1, h.newest.Load()))
 	for i := range h.shards {
-		left += h.shards[i].evict(gen, live)
+		left += h.shards[i].evict(gen, bornGen, live)
 	}
 	return left
 }
@@ -45,7 +49,7 @@ func (h *Head) Evict(gen uint64) (left int) {
 // so that writers wait for a millisecond or two.
 const evictStep = 2048
 
-func (s *Shard) evict(gen uint64, live []*Buffer) (left int) {
+func (s *Shard) evict(gen, bornGen uint64, live []*Buffer) (left int) {
 	s.mu.Lock()
 	s.free = append(s.free, s.condemned...)
 	s.condemned = s.condemned[:0]
@@ -54,7 +58,7 @@ func (s *Shard) evict(gen uint64, live []*Buffer) (left int) {
 	for from := uint32(0); from < slots; from += evictStep {
 		s.mu.Lock()
 		for slot := from; slot < min(from+evictStep, slots); slot++ {
-			if s.idle(slot, gen, live) {
+			if s.idle(slot, gen, bornGen, live) {
 				s.condemn(slot)
 				left++
 			}
@@ -68,8 +72,12 @@ func (s *Shard) evict(gen uint64, live []*Buffer) (left int) {
 }
 
 // idle reports whether a slot has a series that nothing keeps.
-func (s *Shard) idle(slot uint32, gen uint64, live []*Buffer) bool {
-	if s.series.at(slot).id == (model.Identity{}) || !usedBefore(s.marks.at(slot).used, gen) {
+func (s *Shard) idle(slot uint32, gen, bornGen uint64, live []*Buffer) bool {
+	used := s.marks.at(slot).used
+	if used&bornFlag != 0 {
+		gen = bornGen
+	}
+	if s.series.at(slot).id == (model.Identity{}) || !usedBefore(used, gen) {
 		return false
 	}
 	for _, b := range live {

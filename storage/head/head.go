@@ -68,6 +68,20 @@ func New(o Options) *Head {
 // Shard returns shard i, 0 ≤ i < model.Shards.
 func (h *Head) Shard(i int) *Shard { return &h.shards[i] }
 
+// Find returns the ref of a series, 0 if the head does not have it. ls is sorted
+// and not kept.
+func (h *Head) Find(tenant uint32, ls labels.Labels) model.Ref {
+	var buf [1024]byte
+	id, _ := model.IdentityOf(h.opts.IdentitySeed, tenant, ls, buf[:0])
+	s := &h.shards[id.Shard()]
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if slot, ok := s.find(id); ok {
+		return model.MakeRef(s.number, slot, s.marks.at(slot).epoch)
+	}
+	return 0
+}
+
 // Resolve returns the ref of a series, which it makes if it is new. ls is
 // sorted, valid and not kept. The ref is 0 if the series cannot be taken: a
 // label value of more than 1 MiB, or tables at the end of their addresses

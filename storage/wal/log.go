@@ -345,6 +345,20 @@ func (l *Log) Bytes() (total, activeGen int64) {
 	return total, l.mu.genBytes
 }
 
+// BytesFrom returns the bytes of frames in the segments of generation gen and
+// later ones, and of what is pending.
+func (l *Log) BytesFrom(gen uint64) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	total := l.mu.usedBy + l.mu.pending.ordinary + l.mu.pending.tail
+	for _, s := range l.mu.closed {
+		if s.gen >= gen {
+			total += s.bytes
+		}
+	}
+	return total
+}
+
 // Close writes and syncs what is pending, records the synced LSN in a mark, and
 // ends the log's goroutines. A poisoned log is closed without writing. Nothing
 // may run beside it; a second Close does nothing.
