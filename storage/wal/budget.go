@@ -1,32 +1,32 @@
 package wal
 
-// budget decides what may be reserved. It is plain arithmetic under the log's
-// mutex; files are elsewhere.
+// budget decides which reservations are granted. It is plain arithmetic under the
+// log's mutex and does no I/O.
 //
 // A reservation is granted only if its frames, whatever their sizes and their
-// order, and even if a rotation comes first, will find room in segments that
-// are on disk already. Three facts make that simple:
+// order, and even if a rotation comes first, fit into segments that are on
+// disk already. Three rules ensure that:
 //
 //   - A frame that does not fit into the rest of a segment goes to the next, so
 //     a segment wastes less than frameMax.
-//   - The last spare segment is kept for a rotation and never counted: what was
-//     appended before the rotation fits into the current segment and the other
-//     spares, and what comes after it, at most pendingMax ≤ usable - frameMax,
+//   - The last spare segment is kept for a rotation and never counted. Frames
+//     appended before the rotation fit into the current segment and the other
+//     spares; those after it, at most pendingMax ≤ usable - frameMax bytes, fit
 //     into the kept one.
-//   - Ordinary frames and those of the tail are counted apart, so neither takes
-//     what was promised to the other, wherever in the segment they come to lie.
+//   - Ordinary and tail frames are counted separately, so neither uses bytes
+//     granted to the other, wherever in the segment they are written.
 type budget struct {
 	usable     int64 // bytes of a segment for ordinary frames
-	tail       int64 // bytes of a segment for deletes and marks when it has no others left
+	tail       int64 // bytes of a segment kept for deletes and marks once the usable ones are gone
 	frameMax   int64 // largest frame
 	pendingMax int64 // bound of outstanding
 
 	outstanding     int64 // ordinary bytes reserved or appended, and not yet written
-	tailOutstanding int64 // the same of the tail
+	tailOutstanding int64 // the same for the tail
 	room            int64 // ordinary bytes left in the current segment, ≥ 0
 	tailRoom        int64 // tail bytes left in the current segment, ≥ 0
 	spares          int   // prepared segments
-	rotating        bool  // a generation has ended and the flusher has not yet gone to the next segment
+	rotating        bool  // a generation has ended and the flusher still writes to its segment
 }
 
 func newBudget(segmentBytes int64, pendingBytes int) budget {
@@ -42,7 +42,7 @@ func newBudget(segmentBytes int64, pendingBytes int) budget {
 // payloadMax returns the largest payload of a frame.
 func (b *budget) payloadMax() int { return int(b.frameMax) - frameHeaderBytes }
 
-// capacity returns how many ordinary bytes may be outstanding at most.
+// capacity returns the maximum of outstanding ordinary bytes.
 func (b *budget) capacity() int64 {
 	if b.rotating {
 		return 0
@@ -55,7 +55,7 @@ func (b *budget) capacity() int64 {
 }
 
 // fits reports whether n more ordinary bytes may be reserved. If not, space
-// tells whether segments are lacking (true) or the flusher is behind (false).
+// is true if segments are lacking, false if the pending buffer is full.
 func (b *budget) fits(n int64) (ok, space bool) {
 	if b.outstanding+n > b.pendingMax {
 		return false, false
@@ -63,8 +63,8 @@ func (b *budget) fits(n int64) (ok, space bool) {
 	return b.outstanding+n <= b.capacity(), true
 }
 
-// fitsTail reports whether n more bytes may be taken from the tail. Deletes
-// leave the half of it to marks, which are what lets space be given back.
+// fitsTail reports whether n more bytes may be taken from the tail. Deletes leave
+// half of it to marks, without which no segment can be released.
 func (b *budget) fitsTail(n int64, mark bool) bool {
 	left := b.tailRoom - b.tailOutstanding - n
 	if mark {
@@ -73,9 +73,9 @@ func (b *budget) fitsTail(n int64, mark bool) bool {
 	return left >= b.tail/2
 }
 
-// wanted returns how many spare segments there should be: one is always kept
-// for a rotation; another gets ready when the current segment can no longer take
-// the most that may be outstanding.
+// wanted returns the desired number of spare segments: one is always kept for a
+// rotation; a second is prepared once the current segment cannot take pendingMax
+// bytes any more.
 func (b *budget) wanted() int {
 	if b.room-b.frameMax < b.pendingMax {
 		return 2

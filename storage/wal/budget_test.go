@@ -9,7 +9,7 @@ import (
 // segments, with frames placed as the flusher does. The invariant: whatever the
 // order, a frame whose bytes were granted always finds a segment, and a rotation
 // is possible whenever there is a spare one and none is under way.
-func TestWhatIsReservedAlwaysFits(t *testing.T) {
+func TestReservedFramesAlwaysFit(t *testing.T) {
 	type frame struct {
 		size int64
 		gen  uint64
@@ -55,7 +55,7 @@ func TestWhatIsReservedAlwaysFits(t *testing.T) {
 			case 3, 4:
 				for _, f := range appended {
 					place(f)
-					b.give(f.size, f.tail)
+					b.release(f.size, f.tail)
 				}
 				appended = appended[:0]
 				if current != nil {

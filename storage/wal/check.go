@@ -10,8 +10,9 @@ import (
 )
 
 // Check reads the whole log in dir, payloads included, and reports what is
-// wrong: file is the path, off the offset in it, note tells that it is normal
-// after a crash. It changes nothing. An error means that it could not look.
+// wrong: file is the path, off the offset in it, note is true for findings that
+// are normal after a crash. It changes nothing. An error means that the log could
+// not be read.
 func Check(fs vfs.FS, dir string, o Options, report func(file string, off int64, what string, note bool)) error {
 	r, err := Scan(fs, dir, o)
 	if err != nil {
@@ -40,7 +41,7 @@ func Check(fs vfs.FS, dir string, o Options, report func(file string, off int64,
 	for _, n := range names {
 		switch _, suffix, ok := parseName(n); {
 		case !ok:
-			report(path.Join(dir, n), 0, "no file of the log", true)
+			report(path.Join(dir, n), 0, "not a file of the log", true)
 		case suffix == badSuffix:
 			report(path.Join(dir, n), 0, "a damaged segment put aside, its samples are in blocks", true)
 		}
@@ -48,8 +49,8 @@ func Check(fs vfs.FS, dir string, o Options, report func(file string, off int64,
 	return nil
 }
 
-func checkPayloads(fs vfs.FS, s *scanned, report func(file string, off int64, what string, note bool)) error {
-	if len(s.runs) == 0 {
+func checkPayloads(fs vfs.FS, s *scannedSegment, report func(file string, off int64, what string, note bool)) error {
+	if len(s.extents) == 0 {
 		return nil
 	}
 	file, err := fs.Open(s.name)
@@ -57,16 +58,16 @@ func checkPayloads(fs vfs.FS, s *scanned, report func(file string, off int64, wh
 		return err
 	}
 	defer file.Close()
-	w := &window{file: file, size: s.end()}
+	w := &fileReader{file: file, size: s.end()}
 	var d payloadDecoder
-	for _, run := range s.runs {
-		for at := run.off; at < run.end; {
+	for _, ext := range s.extents {
+		for at := ext.off; at < ext.end; {
 			f, size, ok, err := readFrame(w, at, seedOf(s.id))
 			if err != nil {
 				return err
 			}
 			if !ok {
-				report(s.name, at, errChanged.Error(), false)
+				report(s.name, at, errFrameChanged.Error(), false)
 				break
 			}
 			if err := d.decode(f); err != nil {

@@ -53,7 +53,7 @@ func TestSamplesKeepEveryBit(t *testing.T) {
 	f([]uint32{5, 6, 7}, []int64{1e12, 1e12, 1e12 + 1}, []float64{1, 2, 3}, []int64{7, 0, 7}, 2+3+8+3+24)
 }
 
-// testHistograms are histograms of every sort.
+// testHistograms are histograms of every kind.
 func testHistograms() []model.Histogram {
 	i := &histogram.Histogram{
 		Schema: 3, ZeroThreshold: 1e-128, Count: 20, Sum: -1.5, ZeroCount: 2,
@@ -185,8 +185,7 @@ func TestTombstonesComeBackEqual(t *testing.T) {
 	}
 }
 
-// Every payload cut short anywhere, and every payload with a byte more, is
-// refused: nothing is taken for something else.
+// Every truncated payload, and every payload with an extra byte, is refused.
 func TestCutPayloadsAreCorrupt(t *testing.T) {
 	hs := testHistograms()
 	slots := []uint32{3, 1, 2, 9, 9}

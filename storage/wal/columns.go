@@ -21,26 +21,26 @@ const maxRows = 1 << 16
 //	└───────┴──────────┴─────────────────────┴──────────────────┴───────────────┘
 const (
 	flagStarts   = 1 // there is a column of start times
-	flagOneTime  = 2 // all times are equal, and only one is there
-	flagOneStart = 4 // the same of the start times
+	flagOneTime  = 2 // all times are equal and stored once
+	flagOneStart = 4 // the same for the start times
 	knownFlags   = flagStarts | flagOneTime | flagOneStart
 )
 
-// keys are the columns that say which series and when.
+// keys are the columns that identify the series and the time of each row.
 type keys struct {
 	Slots []uint32 // of the series, valid in the frame's shard and generation only
 	T     []int64  // Unix milliseconds
 	ST    []int64  // start timestamps, 0 = unset; empty if no row has one
 }
 
-// worstKeys is the most bytes that flags, count and a row's key take.
+// Upper bounds of the encoded size of flags and count, and of the key of one row.
 const (
-	worstHeader = 1 + binary.MaxVarintLen64
-	worstKey    = binary.MaxVarintLen32 + 2*binary.MaxVarintLen64
+	maxKeysHeaderBytes = 1 + binary.MaxVarintLen64
+	maxKeyBytes        = binary.MaxVarintLen32 + 2*binary.MaxVarintLen64
 )
 
-// appendKeys appends the columns. sts may be empty. extra is how many bytes a
-// row will take on top, so that dst grows once.
+// appendKeys appends the columns. sts may be empty. extra is the number of
+// further bytes the caller will append per row, so that dst grows once.
 func appendKeys(dst []byte, slots []uint32, ts, sts []int64, extra int) []byte {
 	n := len(slots)
 	if n > maxRows || len(ts) != n || len(sts) != 0 && len(sts) != n {
@@ -60,7 +60,7 @@ func appendKeys(dst []byte, slots []uint32, ts, sts []int64, extra int) []byte {
 	} else {
 		sts = nil
 	}
-	dst = slices.Grow(dst, worstHeader+n*(worstKey+extra))
+	dst = slices.Grow(dst, maxKeysHeaderBytes+n*(maxKeyBytes+extra))
 	dst = append(dst, flags)
 	dst = binary.AppendUvarint(dst, uint64(n))
 	at := len(dst)
@@ -108,10 +108,10 @@ func allEqual(vs []int64) bool {
 
 func allZero(vs []int64) bool { return len(vs) == 0 || vs[0] == 0 && allEqual(vs) }
 
-// decode reads the columns into k, using its memory again, and returns how many
-// rows there are and what follows. least is how many bytes a row has at least
-// in what follows.
-func (k *keys) decode(src []byte, least int) (n int, rest []byte, err error) {
+// decode reads the columns into k, reusing its memory, and returns the number of
+// rows and the bytes after the columns, in which each row has at least minRowBytes
+// bytes.
+func (k *keys) decode(src []byte, minRowBytes int) (n int, rest []byte, err error) {
 	if len(src) == 0 {
 		return 0, nil, corruptf("no flags")
 	}
@@ -123,7 +123,7 @@ func (k *keys) decode(src []byte, least int) (n int, rest []byte, err error) {
 	if err != nil {
 		return 0, nil, corruptf("rows: %v", err)
 	}
-	if count > maxRows || count*uint64(1+least) > uint64(len(rest)) {
+	if count > maxRows || count*uint64(1+minRowBytes) > uint64(len(rest)) {
 		return 0, nil, corruptf("%d rows in %d bytes", count, len(rest))
 	}
 	n = int(count)
@@ -160,7 +160,7 @@ func decodeSlots(dst []uint32, src []byte, n int) (_ []uint32, rest []byte, err 
 	return dst, src[at:], nil
 }
 
-// deltas reads n values that putDeltas wrote, or one that stands for all.
+// deltas reads n values that putDeltas wrote; with one, a single value that all n share.
 func deltas(dst []int64, src []byte, n int, one bool) (_ []int64, rest []byte, err error) {
 	dst = slices.Grow(dst[:0], n)[:n]
 	written := dst

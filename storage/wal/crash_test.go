@@ -15,7 +15,7 @@ import (
 	"tsdb/internal/vfs"
 )
 
-// ledger is what a client of the log knows.
+// ledger records the appends, acknowledgements and releases of a client.
 type ledger struct {
 	mu       sync.Mutex
 	appended []entry // in the order of their LSNs
@@ -47,10 +47,9 @@ func (g *ledger) state() (acked, low uint64, appended []entry) {
 	return g.acked, g.low, g.appended[:len(g.appended):len(g.appended)]
 }
 
-// check compares what a recovery gives with what was known before and after the
-// moment it is of: everything acknowledged and not released is there, what is
-// there is a beginning of what was appended, apart from released generations,
-// and nothing else.
+// check compares the frames of a recovery with the ledgers before and after the
+// crash: all frames acknowledged and not released are present, and apart from
+// released generations the frames are a prefix of the appended ones.
 func check(fs vfs.FS, acked, low uint64, after []entry, lowAfter uint64) (*Recovery, []entry, error) {
 	r, err := Scan(fs, testDir, listed())
 	if err != nil {
@@ -89,7 +88,7 @@ func check(fs vfs.FS, acked, low uint64, after []entry, lowAfter uint64) (*Recov
 	return r, all, err
 }
 
-// readAll is replayAll for use outside of the test's goroutine.
+// readAll is replayAll for use outside the test's goroutine.
 func readAll(r *Recovery) (all []entry, err error) {
 	for _, gen := range r.Generations() {
 		var shards [model.Shards][]entry
@@ -122,7 +121,7 @@ func readAll(r *Recovery) (all []entry, err error) {
 }
 
 // workload runs a log through appends, rotations, releases and restarts until
-// n frames are appended, or until something fails, which may be on purpose.
+// n frames are appended, or until an operation fails, possibly an injected fault.
 func workload(fs vfs.FS, g *ledger, rng *rand.Rand, o Options, n int) error {
 	ctx := context.Background()
 	if err := errors.Join(fs.MkdirAll("data"), fs.SyncDir("")); err != nil {
@@ -177,10 +176,9 @@ func workload(fs vfs.FS, g *ledger, rng *rand.Rand, o Options, n int) error {
 	}
 }
 
-// crashEverywhere runs the workload and imitates several sorts of power cuts
-// before each operation that changes anything. After each it recovers, checks,
-// opens the log, appends to it, and checks again. It returns the number of
-// states, and the first thing that was wrong.
+// crashEverywhere runs the workload and simulates several kinds of power cuts before
+// each mutating operation. After each it recovers, checks, opens the log, appends to
+// it, and checks again. It returns the number of states and the first failure.
 func crashEverywhere(seed int64, frames int, skip func(vfs.Op) bool) (states int, found error) {
 	mem := vfs.NewMem()
 	fault := vfs.NewFault(mem)
@@ -225,7 +223,7 @@ func crashEverywhere(seed int64, frames int, skip func(vfs.Op) bool) (states int
 }
 
 // recoverTwice checks a state, opens the log in it, sometimes with a power cut
-// on the way, and checks that everything it gave is still there after another.
+// meanwhile, and checks that all its frames are still present after another one.
 func recoverTwice(fs *vfs.Mem, rng *rand.Rand, acked, low uint64, after []entry, lowAfter uint64, skip func(vfs.Op) bool) error {
 	if err := errors.Join(fs.MkdirAll("data"), fs.SyncDir("")); err != nil {
 		return err
@@ -250,8 +248,8 @@ func recoverTwice(fs *vfs.Mem, rng *rand.Rand, acked, low uint64, after []entry,
 		return errors.Join(err, l.Close())
 	}
 	lsn := l.Append(3, 7, FrameSamples, []byte("more"))
-	// What the torn tail held is gone for good. What had been released may be
-	// there again, if the frame that says so was not durable.
+	// What the torn tail held is gone for good. Released segments may
+	// reappear if the frame that records the release was not durable.
 	more := slices.DeleteFunc(slices.Clone(after), func(e entry) bool {
 		return e.gen >= lowAfter && !slices.Contains(got, e)
 	})
@@ -291,8 +289,8 @@ func TestAcknowledgedFramesSurviveAPowerCutAtAnyOperation(t *testing.T) {
 	}
 }
 
-// The test above must turn red when the log leaves something out.
-func TestCrashTestNoticesWhatIsLeftOut(t *testing.T) {
+// The test above must fail when the log loses frames.
+func TestCrashTestNoticesMissingFrames(t *testing.T) {
 	inLog := func(o vfs.Op) bool { return path.Dir(o.Name) == testDir }
 	for name, skip := range map[string]func(vfs.Op) bool{
 		"sync of segments":      func(o vfs.Op) bool { return o.Kind == vfs.OpSync && inLog(o) },

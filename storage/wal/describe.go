@@ -11,8 +11,8 @@ import (
 	"tsdb/internal/vfs"
 )
 
-// Describe writes what the segment file with the given path holds: offset,
-// bytes, meaning. Of long payloads it shows the beginning.
+// Describe writes the contents of the segment file with the given path as lines of
+// offset, bytes and meaning. Long payloads are truncated.
 func Describe(out io.Writer, fs vfs.FS, name string) error {
 	id, suffix, ok := parseName(name)
 	if !ok {
@@ -28,7 +28,7 @@ func Describe(out io.Writer, fs vfs.FS, name string) error {
 		return fmt.Errorf("describe segment: %w", err)
 	}
 	b := bufio.NewWriter(out)
-	d := describer{out: b, w: &window{file: file, size: size}, seed: seedOf(id)}
+	d := describer{out: b, w: &fileReader{file: file, size: size}, seed: seedOf(id)}
 	if suffix == freeSuffix {
 		fmt.Fprintf(b, "segment %d, %d bytes, released: what it holds is no longer needed\n", id, size)
 	} else {
@@ -45,17 +45,17 @@ func Describe(out io.Writer, fs vfs.FS, name string) error {
 
 const (
 	describedBytes = 64 // of a payload, as hexadecimal digits
-	describedLines = 16 // of what a payload says
+	describedLines = 16 // of a decoded payload
 )
 
 type describer struct {
 	out     io.Writer
-	w       *window
+	w       *fileReader
 	seed    uint32
 	payload payloadDecoder
 }
 
-// note writes a line that is about no bytes of its own.
+// note writes a line without offset and bytes.
 func (d *describer) note(format string, args ...any) {
 	fmt.Fprintf(d.out, "%35s%s\n", "", fmt.Sprintf(format, args...))
 }
@@ -103,10 +103,10 @@ func (d *describer) header(id uint64) error {
 	return nil
 }
 
-// frames goes through the file as scanSegment does.
+// frames describes the frames of the file, found as scanSegment finds them.
 func (d *describer) frames() error {
 	at := int64(segmentHeaderBytes)
-	other := at // where bytes that are no frame begin
+	other := at // start of bytes that are not a frame
 	for at+frameHeaderBytes <= d.w.size {
 		f, size, ok, err := readFrame(d.w, at, d.seed)
 		if err != nil {
@@ -125,7 +125,7 @@ func (d *describer) frames() error {
 			other = at
 			continue
 		}
-		var s scanned
+		var s scannedSegment
 		if at, err = s.skip(d.w, at); err != nil {
 			return err
 		}
@@ -133,14 +133,14 @@ func (d *describer) frames() error {
 	return d.other(other, d.w.size)
 }
 
-// other describes bytes that are no frame.
+// other describes bytes that are not a frame.
 func (d *describer) other(from, to int64) error {
 	if from >= to {
 		return nil
 	}
 	zeros := true
 	for at := from; at < to && zeros; {
-		b, err := d.w.at(at, int(min(to-at, windowBytes)))
+		b, err := d.w.at(at, int(min(to-at, fileReaderBytes)))
 		if err != nil {
 			return err
 		}

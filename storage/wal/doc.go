@@ -1,29 +1,29 @@
 // Package wal is the write-ahead log: frames of whole write batches, durable
 // before they are acknowledged, in segments that are written front to back.
 //
-// A process appends with Log and reads what the process before left with Scan,
-// once, before it opens the log. Log's methods may be called by many
-// goroutines; see there for the exceptions.
+// A process appends with Log. Before it opens the log, it reads the frames of the
+// previous process with Scan, once. Log's methods are safe for concurrent use, with
+// the exceptions stated there.
 //
 // # Segment
 //
-// A segment is one file, <id>.wal, filled with zeros (or with what it held
-// before, if it was used before) when it is made, so that commits write into
-// allocated bytes:
+// A segment is one file, <id>.wal, pre-allocated with zeros, or with stale
+// data if the file is reused, so that commits write into allocated bytes:
 //
 //	┌──────────────┬───────┬───────┬─   ─┬─────────────────┬──────────────┐
 //	│ header (32)  │ frame │ frame │  …  │ zeros or stale  │ tail (64 KiB)│
 //	└──────────────┴───────┴───────┴─   ─┴─────────────────┴──────────────┘
 //
-// The tail is no place but an amount: as many bytes of every segment are left
-// to deletes and marks, wherever those come to lie. Numbers are little-endian.
+// The tail is not a position but an amount: that many bytes of every segment are
+// kept for deletes and marks, wherever in it those are written. Numbers are
+// little-endian.
 //
 //	header: ┌─────────────────┬─────────────┬───────────┬────────┬───────┬─────────┐
 //	        │ "TSDBWAL\n" (8) │ version u32 │ flags u32 │ id u64 │ 0 u32 │ CRC u32 │
 //	        └─────────────────┴─────────────┴───────────┴────────┴───────┴─────────┘
 //
-// The header is durable before the first frame. Flag 1 says that the file held
-// another segment before. A version this program does not know is an error.
+// The header is durable before the first frame. Flag 1 means that the file
+// held another segment before. An unknown version is an error.
 //
 // # Frame
 //
@@ -47,26 +47,27 @@
 //	   │ payload (length bytes), zeros up to 8     │
 //	   └───────────────────────────────────────────┘
 //
-// CRC is the CRC-32C of all bytes behind it up to the end of the payload, check
-// the low half of that of the header's bytes behind it. Both continue from the
+// CRC is the CRC-32C of all bytes after it up to the end of the payload, check the
+// low half of that of the header bytes after it. Both continue from the
 // checksum of the segment's id, so stale frames in a reused file never validate.
 //
 // LSNs rise by one from frame to frame. A generation is the frames between two
 // cuts; it begins in a new segment with a FrameStart and can be read on its own,
 // because every series is defined in it before it is used.
 //
-// # What a reader believes
+// # Recovery
 //
-// Every frame names the LSN up to which all was durable when it was written.
-// The highest one named anywhere divides the log: what is missing or unreadable
-// at or below it is damage, which is skipped and reported while everything else
-// is used; above it, the first hole begins the torn tail, which is cut: none of
-// that was acknowledged. An idle or closing log names its last LSN in a mark.
+// Every frame records the LSN up to which all frames were durable when it was
+// written, the synced LSN. The highest one found anywhere divides the log: frames
+// missing or unreadable at or below it are damage, which is skipped and reported
+// while all other frames are used; above it, the first hole begins the torn tail,
+// which is cut off, since none of its frames was acknowledged. An idle or closing
+// log records its last LSN in a mark.
 //
 // # List of segments
 //
 // A file outside the log's directory lists the segments with durable frames of
-// a client's data, so that segments that are gone are missed (see listing):
+// client data, so that lost segments are noticed (see listing):
 //
 //	┌────────────────┬─────────────┬───────────┬────────────────┐
 //	│ "tsdbsegs" (8) │ version u32 │ count u32 │ synced LSN u64 │
@@ -77,13 +78,13 @@
 //	│ CRC u32 of all before                                     │
 //	└───────────────────────────────────────────────────────────┘
 //
-// The synced LSN counts as named by a frame. A version that is not known is an
+// The synced LSN counts like one recorded in a frame. An unknown version is an
 // error.
 //
-// # Who waits for what
+// # Goroutines
 //
-// Reserve waits for buffer and for disk space, before any lock. Append copies
-// into memory under a short mutex. One goroutine seals frames, places them in
-// segments, writes and syncs; whoever waits meanwhile shares its next round.
-// Another goroutine makes the next segments.
+// Reserve waits for buffer and disk space, without holding a lock. Append copies the
+// frame into memory under a mutex. One goroutine, the flusher, seals frames, assigns
+// them to segments, writes and syncs; goroutines that wait meanwhile share its next
+// flush. Another one, the preparer, makes the next segments.
 package wal

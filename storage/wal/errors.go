@@ -9,10 +9,10 @@ import (
 // go away by themselves.
 var (
 	// ErrPoisoned is returned by everything that writes after a write or a sync
-	// of appended frames has failed: memory is ahead of the log and only a new
-	// start, which replays what is on disk, brings them together.
+	// of appended frames has failed: memory is ahead of the log, and only a
+	// restart, which replays the frames on disk, makes them agree again.
 	ErrPoisoned = errors.New("log is poisoned")
-	// ErrBusy is returned when the log cannot take more at the moment.
+	// ErrBusy is returned when the log cannot accept more frames at the moment.
 	ErrBusy = errors.New("log is busy")
 	// ErrNoSpace is returned when the disk has no room for another segment.
 	ErrNoSpace = errors.New("no space for the log")
@@ -24,7 +24,7 @@ var (
 
 // Errors of reading.
 var (
-	// ErrCorrupt is returned when bytes are not what this package writes.
+	// ErrCorrupt is returned when bytes cannot have been written by this package.
 	ErrCorrupt = errors.New("corrupt log")
 	// ErrVersion is returned when a segment was written by a version of the
 	// program that this one does not know.

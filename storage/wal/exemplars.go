@@ -11,8 +11,8 @@ import (
 	"tsdb/internal/model"
 )
 
-// ExemplarColumns holds the rows of a FrameExemplars. Decoding uses its memory
-// again, except the labels', which belong to whoever takes them.
+// ExemplarColumns holds the rows of a FrameExemplars. Decoding reuses its
+// memory, except that of the labels, which callers may keep.
 type ExemplarColumns struct {
 	Slots []uint32 // as in SampleColumns
 	E     []model.Exemplar
@@ -70,7 +70,7 @@ func DecodeExemplars(src []byte, c *ExemplarColumns) error {
 	return atEnd("exemplars", rest)
 }
 
-// decodeLabels reads a number of labels and what model.AppendLabels wrote.
+// decodeLabels reads a count and that many labels written by model.AppendLabels.
 func decodeLabels(src []byte, b *labels.ScratchBuilder) (_ labels.Labels, rest []byte, err error) {
 	n, rest, err := encoding.Uvarint(src)
 	if err != nil {

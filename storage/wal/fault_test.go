@@ -16,8 +16,8 @@ import (
 	"tsdb/internal/vfs"
 )
 
-// fastClock is a manual clock that another goroutine advances as soon as
-// somebody waits for it.
+// fastClock is a manual clock that another goroutine advances as soon as a timer is
+// pending.
 func fastClock(t testing.TB) *vfs.ManualClock {
 	clock := vfs.NewManualClock(time.UnixMilli(1_700_000_000_000))
 	stop := make(chan struct{})
@@ -41,8 +41,8 @@ func fastClock(t testing.TB) *vfs.ManualClock {
 	return clock
 }
 
-// Every operation fails once, in each way it can. The log may refuse to go on,
-// never panic, and never have acknowledged what is not on disk.
+// Every operation fails once, in each way it can. The log may refuse further
+// writes, but never panics and never has acknowledged frames that are not on disk.
 func TestNothingAcknowledgedIsLostWhenAnOperationFails(t *testing.T) {
 	errs := []error{syscall.EIO, syscall.ENOSPC, vfs.ErrShortWrite}
 	if testing.Short() {
@@ -165,7 +165,7 @@ func TestAppendsAfterAPoisoningGoNowhere(t *testing.T) {
 	l.Unreserve(1000 - 2*FrameBytes(3))
 }
 
-// fill appends until no more is taken for lack of space, and returns the frames.
+// fill appends until the log has no space, and returns the frames.
 func fill(t testing.TB, l *Log) (all []entry) {
 	t.Helper()
 	for {
@@ -299,7 +299,7 @@ func TestALogOpensOnAFullDiskAndResumes(t *testing.T) {
 	if err := l.Release(1, 1); !errors.Is(err, ErrNoSpace) {
 		t.Fatalf("release: %v", err)
 	}
-	must(t, l.Wait(ctx, l.LastLSN())) // nothing of a client is pending
+	must(t, l.Wait(ctx, l.LastLSN())) // no client data is pending
 	mem.SetCapacity(-1)
 	for {
 		err := l.Reserve(ctx, FrameBytes(1))

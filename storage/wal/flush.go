@@ -10,7 +10,7 @@ import (
 )
 
 // writer is the flusher's state: it belongs to the goroutine of flushLoop, and
-// to Open and Close before and after that runs.
+// to Open before flushLoop starts and to Close after it has ended.
 type writer struct {
 	log      *Log
 	current  *segment   // nil before the first frame
@@ -19,12 +19,12 @@ type writer struct {
 	base     uint64 // LSN the log started above
 	found    uint64 // last LSN of the log that Open found, ≤ base; all up to it are durable
 	written  uint64 // LSNs up to this one have been written
-	named    uint64 // highest synced LSN that a frame in the log names
-	lastData uint64 // LSN of the last frame that is no mark
+	named    uint64 // highest synced LSN recorded in a frame of the log
+	lastData uint64 // LSN of the last frame that is not a mark
 }
 
-// flushLoop writes what is pending whenever somebody waits for it. While it
-// writes and syncs, others append: they share the next flush.
+// flushLoop writes the pending frames whenever a goroutine waits for them. Frames
+// appended while it writes and syncs share the next flush.
 func (l *Log) flushLoop() {
 	var syncDue, idleDue <-chan time.Time
 	var lastFlush time.Time
@@ -57,9 +57,9 @@ func (l *Log) flushLoop() {
 	}
 }
 
-// flush writes what is pending, syncs if the mode or sync says so, and wakes
-// those who waited. It reports whether anything was pending. A failure poisons
-// the log.
+// flush writes the pending frames, syncs if the mode or the argument requires it,
+// and wakes the waiters. It reports whether any frame was pending. A failure
+// poisons the log.
 func (w *writer) flush(sync bool) bool {
 	l := w.log
 	m := &l.mu
@@ -99,8 +99,8 @@ func (w *writer) flush(sync bool) bool {
 
 	m.Lock()
 	any := len(b.chunks) > 0
-	m.budget.give(b.ordinary, false)
-	m.budget.give(b.tail, true)
+	m.budget.release(b.ordinary, false)
+	m.budget.release(b.tail, true)
 	if w.current != nil {
 		m.budget.room, m.budget.tailRoom = w.current.room, w.current.tailRoom
 		m.usedBy = w.current.end
@@ -124,7 +124,7 @@ func (w *writer) write(b *batch, edit uint64) (err error) {
 	defer panics.Catch(&err)
 	synced := w.log.durable.Load()
 	if synced == w.base {
-		synced = w.found // nothing between the two ever became durable
+		synced = w.found // nothing after found and up to base ever became durable
 	}
 	wall := w.log.o.Clock.Now().UnixMilli()
 	for _, chunk := range b.chunks {
@@ -136,33 +136,33 @@ func (w *writer) write(b *batch, edit uint64) (err error) {
 			gen := binary.LittleEndian.Uint64(frame[offGeneration:])
 			tail := frame[offShard]&tailFlag != 0
 			if w.current == nil || !w.current.fits(int64(size), gen, tail) {
-				if err := w.writeRun(chunk[from:at]); err != nil {
+				if err := w.writeFrames(chunk[from:at]); err != nil {
 					return err
 				}
 				from = at
-				if err := w.next(); err != nil {
+				if err := w.nextSegment(); err != nil {
 					return err
 				}
 			}
 			w.current.place(int64(size), gen, tail)
 			t, lsn := FrameType(frame[offType]), binary.LittleEndian.Uint64(frame[offLSN:])
-			if t != FrameMark { // a mark needs none to name it
+			if t != FrameMark { // marks need no mark after them
 				w.lastData = lsn
 			}
-			w.current.note(t, lsn, wall)
+			w.current.noteFrame(t, lsn, wall)
 			sealFrame(frame, w.current.seed, synced, edit, wall)
 			w.named = max(w.named, synced)
 			at += size
 		}
-		if err := w.writeRun(chunk[from:]); err != nil {
+		if err := w.writeFrames(chunk[from:]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// writeRun appends frames that lie together to the current segment.
-func (w *writer) writeRun(b []byte) error {
+// writeFrames appends consecutive frames to the current segment.
+func (w *writer) writeFrames(b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
@@ -177,8 +177,8 @@ func (w *writer) writeRun(b []byte) error {
 	return nil
 }
 
-// next goes to the next segment, which the budget has promised to be there.
-func (w *writer) next() error {
+// nextSegment switches to the next spare segment. The budget guarantees one.
+func (w *writer) nextSegment() error {
 	l := w.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -187,8 +187,8 @@ func (w *writer) next() error {
 	}
 	if s := w.current; s != nil {
 		if len(w.unsynced) == 0 {
-			_ = s.file.Close() // as in sync
-			l.listing.hurry()  // its last sync was not known to be the last
+			_ = s.file.Close()    // as in sync
+			l.listing.writeSoon() // its last sync was not known to be the last
 		}
 		l.mu.closed = append(l.mu.closed, closedSegment{id: s.id, gen: s.gen, bytes: s.end})
 	}
@@ -202,7 +202,7 @@ func (w *writer) next() error {
 	return nil
 }
 
-// sync makes all that was written durable. Segments are synced in their order,
+// sync makes all written frames durable. Segments are synced in order,
 // because an LSN is durable only when all segments before its own are.
 func (w *writer) sync() (err error) {
 	defer panics.Catch(&err)
@@ -215,7 +215,7 @@ func (w *writer) sync() (err error) {
 		w.unsynced = w.unsynced[1:]
 		synced = append(synced, s)
 		if s != w.current {
-			// All it holds is on disk, so closing can lose nothing.
+			// All its frames are durable, so a failed close loses nothing.
 			_ = s.file.Close()
 		}
 	}
@@ -230,9 +230,9 @@ func (w *writer) sync() (err error) {
 	return nil
 }
 
-// mark records the synced LSN in an empty frame if no frame has named it yet.
-// Without that the last commit before a pause could not be told from a torn
-// tail should it be damaged.
+// mark records the synced LSN in an empty frame if no frame has recorded it
+// yet. Without the mark, damage to the last commit before a pause would look like
+// a torn tail.
 func (w *writer) mark() {
 	l := w.log
 	if w.lastData <= w.named || l.durable.Load() < w.lastData {
@@ -249,8 +249,8 @@ func (w *writer) mark() {
 	}
 }
 
-// poison ends writing for good: memory is ahead of what the files hold, and
-// after a failed sync a second one proves nothing.
+// poison ends writing for good: memory is ahead of the files, and after a
+// failed sync the success of a second one proves nothing.
 func (l *Log) poison(err error) {
 	m := &l.mu
 	m.Lock()
@@ -267,7 +267,7 @@ func (l *Log) poison(err error) {
 	l.o.Logger.Error("log poisoned, nothing is written until a restart", "err", err)
 }
 
-// close writes what is left and closes the files.
+// close writes the remaining frames and closes the files.
 func (w *writer) close() error {
 	w.flush(true)
 	w.mark()

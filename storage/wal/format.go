@@ -13,7 +13,7 @@ import (
 // Names of files in the log's directory.
 const (
 	segmentSuffix = ".wal"  // <id>.wal: frames
-	freeSuffix    = ".free" // <id>.free: a released segment that waits to be used again
+	freeSuffix    = ".free" // <id>.free: a released segment, kept for reuse
 	badSuffix     = ".bad"  // <id>.bad: a released segment with damage, kept for a human
 	idDigits      = 12
 )
@@ -28,14 +28,14 @@ const (
 	frameAlign         = 8
 )
 
-// Bounds of what the log writes and of what it believes when it reads.
+// Limits enforced both when writing and when reading.
 const (
 	// MaxPayload is the largest payload of a frame in a log with segments of
-	// the default size; Log.MaxPayload tells that of a log.
+	// the default size; Log.MaxPayload returns that of an open log.
 	MaxPayload = 4 << 20
 	// maxSegmentBytes is the largest size of a segment.
 	maxSegmentBytes = 1 << 30
-	// minSegmentBytes is the smallest size of a segment; only tests want it.
+	// minSegmentBytes is the smallest size of a segment; only tests use it.
 	minSegmentBytes = 16 << 10
 	// tailBytes is the end of each segment that only deletes and marks may use.
 	tailBytes = 64 << 10
@@ -49,7 +49,7 @@ func segmentName(dir string, id uint64) string {
 func idString(id uint64) string { return fmt.Sprintf("%0*d", idDigits, id) }
 
 // parseName returns the id in a file's name and its suffix, ok = false if it is
-// no name of this package.
+// not a file name of this package.
 func parseName(name string) (id uint64, suffix string, ok bool) {
 	digits, ext, found := strings.Cut(path.Base(name), ".")
 	if !found || len(digits) < idDigits {
@@ -67,8 +67,8 @@ func parseName(name string) (id uint64, suffix string, ok bool) {
 }
 
 // seedOf returns the checksum that all checksums of a segment continue from.
-// Frames that a reused file still holds of its earlier life carry another
-// segment's seed and never validate.
+// Stale frames in a reused file have the seed of its previous id and never
+// validate.
 func seedOf(id uint64) uint32 {
 	return encoding.Checksum(binary.LittleEndian.AppendUint64(nil, id))
 }
@@ -77,7 +77,7 @@ func seedOf(id uint64) uint32 {
 // frame is written.
 type segmentHeader struct {
 	id       uint64
-	recycled bool // the file had another id before: behind the frames is stale data
+	recycled bool // the file had another id before: after the frames is stale data
 }
 
 const flagRecycled = 1
@@ -96,7 +96,7 @@ func (h segmentHeader) append(dst []byte) []byte {
 	return binary.LittleEndian.AppendUint32(dst, encoding.Checksum(dst[at:]))
 }
 
-// parseSegmentHeader returns ok = false for bytes that are no header, and an
+// parseSegmentHeader returns ok = false for bytes that are not a header, and an
 // error only for a valid one of a version it does not know.
 func parseSegmentHeader(b []byte) (h segmentHeader, ok bool, err error) {
 	if len(b) < segmentHeaderBytes || string(b[:8]) != segmentMagic ||

@@ -8,7 +8,7 @@ import (
 	"tsdb/internal/model"
 )
 
-// FrameType says what a frame's payload is. The numbers are part of the format.
+// FrameType identifies the kind of payload of a frame. The numbers are part of the format.
 type FrameType uint8
 
 // The types of frames.
@@ -19,15 +19,15 @@ const (
 	FrameExemplars  FrameType = 4 // AppendExemplars
 	FrameMetadata   FrameType = 5 // AppendMetadata
 	FrameTombstone  FrameType = 6 // AppendTombstone
-	// FrameMark is empty: what counts is the synced LSN and the number of the
+	// FrameMark has no payload: it records the synced LSN and the number of the
 	// manifest edit in its header.
 	FrameMark FrameType = 7
 	// FrameStart is the first frame of a generation. Its payload is the LSN of
-	// the last frame before it in the log (8 bytes): those between that and its
-	// own never existed or were cut as a torn tail.
+	// the last frame before it in the log (8 bytes): LSNs between that and its
+	// own were never used or were cut as a torn tail.
 	FrameStart FrameType = 8
 	// FrameRelease is a mark whose payload is the lowest generation that is
-	// still needed (8 bytes). Of those below it segments may be missing.
+	// still needed (8 bytes). Segments of lower ones may be missing.
 	FrameRelease FrameType = 9
 )
 
@@ -35,7 +35,7 @@ var frameNames = [...]string{"", "series", "samples", "histograms", "exemplars",
 
 func (t FrameType) valid() bool { return t >= FrameSeries && t <= FrameRelease }
 
-// internal reports whether frames of the type are the log's own.
+// internal reports whether the log itself writes frames of the type.
 func (t FrameType) internal() bool { return t >= FrameMark }
 
 func (t FrameType) String() string {
@@ -58,14 +58,13 @@ type Frame struct {
 	Payload    []byte
 }
 
-// FrameBytes returns how many bytes of the log a frame takes whose payload has
-// n bytes.
+// FrameBytes returns the size in the log of a frame with a payload of n bytes.
 func FrameBytes(n int) int { return (frameHeaderBytes + n + frameAlign - 1) &^ (frameAlign - 1) }
 
 // Offsets in a frame's header.
 const (
-	offCRC        = 0  // u32 of everything behind it up to the end of the payload, seeded
-	offCheck      = 4  // u16 low bits of the checksum of the header behind it, seeded
+	offCRC        = 0  // u32 of all bytes after it up to the end of the payload, seeded
+	offCheck      = 4  // u16 low bits of the checksum of the header bytes after it, seeded
 	offType       = 6  // u8
 	offShard      = 7  // u8
 	offLength     = 8  // u32 bytes of payload
@@ -81,8 +80,8 @@ const (
 // its bytes were granted from the segment's tail.
 const tailFlag = 0x80
 
-// putFrame fills b, which has FrameBytes(len(f.Payload)) bytes, with what is
-// known when a frame is appended; sealFrame adds the rest.
+// putFrame fills b, which has FrameBytes(len(f.Payload)) bytes, with the
+// fields known when a frame is appended; sealFrame adds the others.
 func putFrame(b []byte, f Frame) {
 	binary.LittleEndian.PutUint64(b, 0)
 	b[offType] = byte(f.Type)
@@ -107,9 +106,8 @@ func sealFrame(b []byte, seed uint32, synced, edit uint64, wallMs int64) {
 
 func payloadLength(b []byte) int { return int(binary.LittleEndian.Uint32(b[offLength:])) }
 
-// headerCheck is what a reader looks at first. It lets a search for the next
-// frame reject other bytes without a checksum over a payload whose length they
-// only claim.
+// headerCheck returns the header's own checksum. It lets a search for the next frame
+// reject other bytes without a checksum over a payload of an unproven length.
 func headerCheck(b []byte, seed uint32) uint16 {
 	return uint16(encoding.ChecksumSeeded(seed, b[offType:frameHeaderBytes]))
 }
@@ -118,8 +116,8 @@ func frameCRC(b []byte, payload int, seed uint32) uint32 {
 	return encoding.ChecksumSeeded(seed, b[offCheck:frameHeaderBytes+payload])
 }
 
-// plausible returns how many bytes the frame that begins at b has if its
-// header, which must be there whole, can be one of a segment with this seed.
+// plausible returns the size of the frame that begins at b if its header can be one
+// of a segment with this seed. b has at least a whole header.
 func plausible(b []byte, seed uint32) (size int, ok bool) {
 	n := binary.LittleEndian.Uint32(b[offLength:])
 	if n > MaxPayload || binary.LittleEndian.Uint16(b[offCheck:]) != headerCheck(b, seed) {
@@ -128,7 +126,7 @@ func plausible(b []byte, seed uint32) (size int, ok bool) {
 	return FrameBytes(int(n)), true
 }
 
-// parseFrame reads the frame at the start of b, which holds all its bytes. The
+// parseFrame reads the frame at the start of b, which must be complete. The
 // payload shares b's memory.
 func parseFrame(b []byte, seed uint32) (f Frame, ok bool) {
 	n := payloadLength(b)

@@ -81,7 +81,7 @@ func contents(t testing.TB, fs vfs.FS, name string) []byte {
 	return b
 }
 
-func TestBytesOnDiskAreTheseAndNoOthers(t *testing.T) {
+func TestGoldenSegments(t *testing.T) {
 	fs := vfs.NewMem()
 	everyFrame(t, fs)
 	for id := uint64(1); id <= 2; id++ {
@@ -94,7 +94,7 @@ func TestBytesOnDiskAreTheseAndNoOthers(t *testing.T) {
 }
 
 // Files of the first version stay readable.
-func TestGoldenFilesCanBeRead(t *testing.T) {
+func TestReadsGoldenFiles(t *testing.T) {
 	fs := vfs.NewMem()
 	must(t, fs.MkdirAll(testDir))
 	for id := uint64(1); id <= 2; id++ {
@@ -123,7 +123,7 @@ func writeFile(t testing.TB, fs vfs.FS, name string, b []byte) {
 	must(t, fs.SyncDir(path.Dir(name)))
 }
 
-// wantCheck runs Check and compares what it reports, a line each.
+// wantCheck runs Check and compares its findings, one per line.
 func wantCheck(t testing.TB, fs vfs.FS, want ...string) {
 	t.Helper()
 	var got []string
@@ -139,12 +139,12 @@ func wantCheck(t testing.TB, fs vfs.FS, want ...string) {
 	}
 }
 
-func TestTheOrderOfFileOperationsIsThis(t *testing.T) {
+func TestGoldenOrderOfFileOperations(t *testing.T) {
 	ctx := context.Background()
 	fault := vfs.NewFault(vfs.NewMem())
 	fault.Count(vfs.MutatingOps)
-	// Spare segments are made beside everything else; here each waits, before
-	// its file is created, for its turn, so that the order is always the same.
+	// Spare segments are made concurrently with other work. Here each waits for
+	// its turn before its file is created, so that the order is deterministic.
 	turn := make(chan struct{})
 	spare := func(o vfs.Op) bool { return o.Kind == vfs.OpCreate && o.Name != segmentName(testDir, 1) }
 	fault.SetHook(func(o vfs.Op) error {

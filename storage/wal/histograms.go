@@ -8,16 +8,16 @@ import (
 	"tsdb/internal/model"
 )
 
-// HistogramColumns holds the rows of a FrameHistograms. Decoding uses its
-// memory again, except the histograms', which belong to whoever takes them.
+// HistogramColumns holds the rows of a FrameHistograms. Decoding reuses its
+// memory, except that of the histograms, which callers may keep.
 type HistogramColumns struct {
 	keys
 	H []model.Histogram
 }
 
 // AppendHistograms appends the payload of histogram samples, as AppendSamples
-// does that of floats: the columns of keys, then one histogram after the other.
-// It fails if a row holds none.
+// does for floats: the columns of keys, then the histograms one after another.
+// It fails if a row has no histogram.
 func AppendHistograms(dst []byte, slots []uint32, ts, sts []int64, hs []model.Histogram) ([]byte, error) {
 	if len(hs) != len(slots) {
 		panic(fmt.Sprintf("BUG: %d slots, %d histograms", len(slots), len(hs)))

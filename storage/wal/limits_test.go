@@ -14,9 +14,9 @@ import (
 )
 
 // Strategy: payloads whose counts and lengths lie on both sides of every limit,
-// chosen at random. Invariant: what an encoder takes, the decoder takes too and
-// gives back equal; what it refuses is refused with an error, not a panic.
-func TestWhatIsEncodedCanBeDecoded(t *testing.T) {
+// chosen at random. Invariant: a payload that an encoder accepts decodes to equal
+// values; one that it refuses is refused with an error, not a panic.
+func TestEncodedPayloadsDecode(t *testing.T) {
 	r := rand.New(rand.NewSource(9))
 	pick := func(ns ...int) int { return ns[r.Intn(len(ns))] }
 	taken, refused := map[string]int{}, map[string]int{}

@@ -24,16 +24,16 @@ const (
 	listTempSuffix = ".tmp"
 )
 
-// segmentList says which segments of the log hold durable frames. It is kept in
-// a file outside the log's directory, so that a log that is gone, as a whole or
-// in part, is told from one that never was.
+// segmentList lists the segments of the log that hold durable frames. It is kept in
+// a file outside the log's directory, so that the loss of the log or of some of
+// its segments is detected.
 type segmentList struct {
 	synced   uint64          // all LSNs up to this one were durable; 0 = none
 	segments []listedSegment // by rising id
 }
 
-// listedSegment is what the list says of a segment: up to an offset it holds
-// durable frames, some of them of a client's data.
+// listedSegment is the entry of a segment that holds durable frames, at least one of
+// them with client data.
 type listedSegment struct {
 	id, gen           uint64 // > 0
 	bytes             int64  // the end of its last durable frame
@@ -65,13 +65,13 @@ func (l *segmentList) validate() error {
 			return err
 		}
 		if i > 0 && s.id <= l.segments[i-1].id {
-			return fmt.Errorf("segment %d behind segment %d", s.id, l.segments[i-1].id)
+			return fmt.Errorf("segment %d after segment %d", s.id, l.segments[i-1].id)
 		}
 	}
 	return nil
 }
 
-// find returns where the segment with an id is or would be.
+// find returns the index at which the segment with an id is or would be inserted.
 func (l *segmentList) find(id uint64) (int, bool) {
 	return slices.BinarySearchFunc(l.segments, id, func(s listedSegment, id uint64) int {
 		switch {
@@ -84,7 +84,7 @@ func (l *segmentList) find(id uint64) (int, bool) {
 	})
 }
 
-// put adds a segment, or replaces what is said of it.
+// put adds a segment, or replaces its entry.
 func (l *segmentList) put(s listedSegment) (added bool) {
 	i, found := l.find(s.id)
 	if found {
@@ -153,7 +153,7 @@ func decodeSegmentList(b []byte) (l segmentList, err error) {
 	return l, nil
 }
 
-// readSegmentList reads the list in a file. A file that is not there is an
+// readSegmentList reads the list in a file. A missing file is an
 // empty list.
 func readSegmentList(fs vfs.FS, name string) (l segmentList, err error) {
 	f, err := fs.Open(name)
@@ -181,7 +181,7 @@ func readSegmentList(fs vfs.FS, name string) (l segmentList, err error) {
 }
 
 // writeSegmentList replaces the list in a file in one atomic and durable step.
-// After an error the old or the new one is there.
+// After an error the file holds either the old or the new list.
 func writeSegmentList(fs vfs.FS, name string, l *segmentList) (err error) {
 	if err := l.validate(); err != nil {
 		return fmt.Errorf("BUG: list of segments: %w", err)
@@ -204,7 +204,7 @@ func writeSegmentList(fs vfs.FS, name string, l *segmentList) (err error) {
 	if err == nil {
 		err = fs.SyncDir(path.Dir(name))
 	} else {
-		_ = fs.Remove(temp) // it only takes space; the next attempt removes it too
+		_ = fs.Remove(temp) // best effort; the next attempt removes it too
 	}
 	if err != nil {
 		return fmt.Errorf("write list of segments: %w", err)
@@ -212,7 +212,7 @@ func writeSegmentList(fs vfs.FS, name string, l *segmentList) (err error) {
 	return nil
 }
 
-// DescribeList writes what a list of segments holds as lines of offset, bytes
+// DescribeList writes the contents of a list of segments as lines of offset, bytes
 // and meaning.
 func DescribeList(out io.Writer, fs vfs.FS, name string) error {
 	l, err := readSegmentList(fs, name)

@@ -94,7 +94,7 @@ func FuzzSegmentList(f *testing.F) {
 	})
 }
 
-// lossOf scans a log and returns what is said to be lost.
+// lossOf scans a log and returns its loss.
 func lossOf(t testing.TB, fs vfs.FS) *Loss {
 	t.Helper()
 	r, err := Scan(fs, testDir, listed())
@@ -168,8 +168,8 @@ func truncate(t testing.TB, fs vfs.FS, name string, size int64) {
 	must(t, f.Close())
 }
 
-// What is listed and gone is a loss, whatever has become of it, and accepting it
-// lets the rest be opened, once.
+// Listed frames that are missing, for whatever reason, are a loss. Accepting the
+// loss allows the remaining log to be opened, once.
 func TestLostSegmentsAreNoticed(t *testing.T) {
 	remove := func(t *testing.T, fs *vfs.Mem, ids ...uint64) {
 		for _, id := range ids {
@@ -256,7 +256,7 @@ func TestLostSegmentsAreNoticed(t *testing.T) {
 }
 
 // A changed byte anywhere in the listed segments is damage, never a loss: the
-// log opens, tells of it, and keeps all other frames.
+// log opens, reports it, and keeps all other frames.
 func TestAChangedByteIsNoLoss(t *testing.T) {
 	for _, recycled := range []bool{false, true} {
 		fs, all := twoSegments(t, recycled)
@@ -327,7 +327,7 @@ func TestWhatWasNeverListedIsNoLoss(t *testing.T) {
 	}
 }
 
-// In every mode the list claims no more than what a power cut leaves.
+// In every mode the list claims only frames that survive a power cut.
 func TestPowerCutsInEveryModeAreNoLoss(t *testing.T) {
 	for _, mode := range []Mode{Always, Interval(50 * time.Millisecond), Off} {
 		t.Run(mode.String(), func(t *testing.T) {
@@ -364,8 +364,8 @@ func TestPowerCutsInEveryModeAreNoLoss(t *testing.T) {
 	}
 }
 
-// A list that cannot be written stops nothing: samples are taken, segments go,
-// and once it can be written it is.
+// A failure to write the list does not stop the log: samples are accepted and
+// segments released, and the list is written once that is possible again.
 func TestAListThatCannotBeWrittenStopsNothing(t *testing.T) {
 	for _, fail := range []error{syscall.ENOSPC, syscall.EPERM} {
 		mem := vfs.NewMem()
@@ -412,7 +412,7 @@ func TestAListThatCannotBeWrittenStopsNothing(t *testing.T) {
 	}
 }
 
-// A segment that grows is listed anew now and then, and after a failure again.
+// A growing segment is listed again periodically, and after a failure.
 func TestListFollowsTheClock(t *testing.T) {
 	mem := vfs.NewMem()
 	o := listed()
@@ -436,7 +436,7 @@ func TestListFollowsTheClock(t *testing.T) {
 	})
 }
 
-// eventually waits for a condition that another goroutine brings about.
+// eventually polls a condition that another goroutine makes true.
 func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	for range 20_000 {

@@ -18,11 +18,11 @@ const (
 
 // listing keeps the list of segments and writes it to its file, off the write
 // path. Frames are durable before they are listed, and a segment is durably off
-// the list before it is removed or reused. A list that cannot be written stops
-// nothing: an older one claims less, and the MANIFEST tells which generations
-// have been released.
+// the list before it is removed or reused. A failure to write the
+// list does not stop the log: an older list claims less, and the MANIFEST records
+// the released generations.
 //
-// It is safe for concurrent use. Nil is a listing that keeps nothing.
+// It is safe for concurrent use. A nil listing does nothing.
 type listing struct {
 	fs    vfs.FS
 	name  string
@@ -35,16 +35,16 @@ type listing struct {
 	mu struct {
 		sync.Mutex
 		list     segmentList
-		dirty    bool  // the file says something else
-		urgent   bool  // the loop is to write at once
+		dirty    bool  // list differs from the file
+		urgent   bool  // the loop writes at once
 		waiting  bool  // the loop has a timer running
-		closed   bool  // nothing is written any more
+		closed   bool  // the file is not written any more
 		err      error // of the last write
 		failures uint64
 	}
 }
 
-// newListing returns a listing that begins with l, nil if no file has a name.
+// newListing returns a listing that starts with l, nil if o names no file.
 func newListing(fs vfs.FS, o *Options, l segmentList) *listing {
 	if o.ListName == "" {
 		return nil
@@ -55,8 +55,8 @@ func newListing(fs vfs.FS, o *Options, l segmentList) *listing {
 	return g
 }
 
-// durable says that the frames of a segment, and all LSNs up to synced, are on
-// disk. ended says that it gets no more.
+// durable records that the frames of a segment, and all LSNs up to synced, are on
+// disk. ended means that the segment gets no more frames.
 func (g *listing) durable(s listedSegment, synced uint64, ended bool) {
 	if g == nil {
 		return
@@ -73,8 +73,8 @@ func (g *listing) durable(s listedSegment, synced uint64, ended bool) {
 	}
 }
 
-// hurry has the list written at once.
-func (g *listing) hurry() {
+// writeSoon makes the loop write the list at once.
+func (g *listing) writeSoon() {
 	if g == nil {
 		return
 	}
@@ -84,7 +84,8 @@ func (g *listing) hurry() {
 	wake(g.kick)
 }
 
-// drop takes segments off the list, durably: they are about to go.
+// drop durably removes segments from the list before their files are removed or
+// reused.
 func (g *listing) drop(segments []closedSegment) {
 	if g == nil {
 		return
@@ -98,7 +99,7 @@ func (g *listing) drop(segments []closedSegment) {
 	}
 	g.mu.Unlock()
 	if g.write() != nil {
-		g.hurry()
+		g.writeSoon()
 	}
 }
 
@@ -129,14 +130,14 @@ func (g *listing) write() error {
 	g.mu.Unlock()
 	switch {
 	case err != nil && !failed:
-		g.log.Warn("list of log segments not written, will be tried again: until then a start does not notice the loss of the newest ones", "err", err)
+		g.log.Warn("list of log segments not written, will retry: until then a restart does not notice the loss of the newest segments", "err", err)
 	case err == nil && failed:
 		g.log.Info("list of log segments can be written again")
 	}
 	return err
 }
 
-// loop writes the list whenever it is worth it, until stop is closed.
+// loop writes the list when it is due, until stop is closed.
 func (g *listing) loop(stop <-chan struct{}) {
 	var later <-chan time.Time
 	retry := listRetry
@@ -171,8 +172,8 @@ func (g *listing) loop(stop <-chan struct{}) {
 	}
 }
 
-// end has the list not written any more.
-func (g *listing) end() {
+// close prevents further writes of the list.
+func (g *listing) close() {
 	if g == nil {
 		return
 	}
@@ -181,9 +182,9 @@ func (g *listing) end() {
 	g.mu.closed = true
 }
 
-// ListStatus says how the list of segments fares.
+// ListStatus is the state of the writes of the list of segments.
 type ListStatus struct {
-	Err      error  // why the last write of it failed, nil if it did not
+	Err      error  // error of the last write, nil if it succeeded
 	Failures uint64 // writes that failed
 }
 

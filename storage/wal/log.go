@@ -15,18 +15,18 @@ import (
 	"tsdb/internal/vfs"
 )
 
-// How long the log waits for things. All waits go through the clock.
+// Timeouts of the log, all measured by its clock.
 const (
 	reserveWait   = time.Second            // for buffer or disk space, before ErrBusy
 	prepareRetry  = 200 * time.Millisecond // between attempts to make a segment
-	idleMarkAfter = time.Second            // without a commit, before the synced LSN is recorded
+	idleMarkAfter = time.Second            // without a commit before the synced LSN is recorded
 )
 
-// Pos holds the highest numbers that were ever used. A log starts above them.
+// Pos holds the highest numbers ever used. A log starts above them.
 type Pos struct{ Generation, LSN, Segment uint64 }
 
 // Log is a log open for appending. Its methods are safe for concurrent use,
-// except that Rotate may not run beside Append and nothing beside Close.
+// except that Rotate must not run concurrently with Append, and no method with Close.
 //
 // Lock order: the caller's locks (gate, shard), Log.release, Log.mu. None is
 // taken by the log's goroutines while they hold mu, and mu is never held over
@@ -49,13 +49,13 @@ type Log struct {
 	prepare chan struct{} // wakes the preparer
 	stop    chan struct{} // ends both
 
-	released chan struct{} // has the preparer try again at once
+	released chan struct{} // makes the preparer retry at once
 	done     sync.WaitGroup
 
 	mu struct {
 		sync.Mutex
 		budget   budget
-		reserved int64 // the part of budget.outstanding not yet appended
+		reserved int64 // bytes of budget.outstanding not yet appended
 		del      deleteGrant
 
 		lsn      uint64 // of the last frame appended
@@ -64,25 +64,25 @@ type Log struct {
 		pending  batch
 		idle     batch // empty, for the next exchange
 		free     [][]byte
-		next     *group // of those who wait for frames in pending
-		current  *group // of those who wait for frames being written
+		next     *group // waiters for frames in pending
+		current  *group // waiters for frames being written
 		sync     bool   // the next flush syncs, whatever the mode
 
 		spares   []*segment // prepared, in the order of their ids
 		pool     []string   // files to make spares of
 		closed   []closedSegment
-		usedBy   int64 // bytes in the segment being written, 0 = there is none yet
+		usedBy   int64 // bytes in the segment being written, 0 = no segment yet
 		genBytes int64 // bytes appended in the running generation
 		segment  uint64
 		prepErr  error         // why the last attempt to make a spare failed; nil once one succeeded
-		space    chan struct{} // closed when more may fit; nil while nobody waits
-		failing  error         // what is to become the cause
+		space    chan struct{} // closed when more may fit; nil while nothing waits
+		failing  error         // the error passed to Fail, about to become the cause
 		err      error         // the cause of ErrPoisoned
 		closing  bool
 	}
 }
 
-// closedSegment is a segment with frames that will get no more.
+// closedSegment is a segment with frames to which none will be added.
 type closedSegment struct {
 	id, gen uint64
 	bytes   int64 // up to the end of its last frame
@@ -90,10 +90,10 @@ type closedSegment struct {
 }
 
 // Open starts a new segment and a new generation above every number in start
-// and in keep, which is what Scan found in dir; nil lets Open scan by itself.
-// keep is repaired if it was not yet; its segments stay until Release. When
-// Open returns, what keep holds is durable. If the disk has no room for a
-// segment the log opens nevertheless and takes frames once there is.
+// and in keep, the result of Scan of dir; if keep is nil, Open scans dir itself.
+// Open repairs keep if that has not been done; its segments stay until Release.
+// When Open returns, all frames of keep are durable. If the disk has no room for a
+// segment the log opens nevertheless and accepts frames once there is room.
 func Open(fs vfs.FS, dir string, o Options, start Pos, keep *Recovery) (*Log, error) {
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("open log %s: %w", dir, err)
@@ -152,7 +152,7 @@ func Open(fs vfs.FS, dir string, o Options, start Pos, keep *Recovery) (*Log, er
 	l.appendOwnLocked(FrameStart, binary.LittleEndian.AppendUint64(nil, last), true)
 	ready := len(l.mu.spares) > 0
 	if !ready {
-		l.acked.Store(start.LSN + 1) // nobody needs to wait for the first frame
+		l.acked.Store(start.LSN + 1) // callers need not wait for the first frame
 	}
 	l.mu.Unlock()
 	l.done.Go(l.flushLoop)
@@ -168,10 +168,10 @@ func Open(fs vfs.FS, dir string, o Options, start Pos, keep *Recovery) (*Log, er
 	return l, nil
 }
 
-// MaxPayload returns the largest payload Append takes.
+// MaxPayload returns the largest payload Append accepts.
 func (l *Log) MaxPayload() int { return l.mu.budget.payloadMax() }
 
-// MaxReserve returns the most bytes Reserve can grant at once.
+// MaxReserve returns the largest number of bytes Reserve can grant at once.
 func (l *Log) MaxReserve() int { return int(l.mu.budget.pendingMax) }
 
 // Generation returns the number of the generation that frames are appended to.
@@ -188,9 +188,9 @@ func (l *Log) LastLSN() uint64 {
 func (l *Log) DurableLSN() uint64 { return l.durable.Load() }
 
 // Append adds a frame and returns its LSN. It copies payload, takes the bytes
-// from what the caller has reserved (a tombstone's from ReserveDelete), never
-// blocks and does no I/O. After a failure the frame goes nowhere, which Wait
-// will say. It panics if the bytes were not reserved.
+// from the caller's reservation (for a tombstone, that of ReserveDelete), never
+// blocks and does no I/O. On a poisoned log the frame is discarded and Wait returns
+// the error. It panics if the bytes were not reserved.
 func (l *Log) Append(shard int, tenant uint32, t FrameType, payload []byte) (lsn uint64) {
 	if uint(shard) >= model.Shards || !t.valid() || t.internal() || len(payload) > l.MaxPayload() {
 		panic(fmt.Sprintf("BUG: append of %v, shard %d, %d bytes", t, shard, len(payload)))
@@ -217,7 +217,7 @@ func (l *Log) appendLocked(f Frame, size int64, tail bool) uint64 {
 	m.lsn++
 	f.LSN, f.Generation = m.lsn, l.generation.Load()
 	if m.err != nil {
-		m.budget.give(size, tail)
+		m.budget.release(size, tail)
 		return m.lsn
 	}
 	b := m.pending.add(int(size), &m.free)
@@ -230,13 +230,13 @@ func (l *Log) appendLocked(f Frame, size int64, tail bool) uint64 {
 	}
 	m.genBytes += size
 	if m.pending.ordinary >= chunkBytes {
-		wake(l.kick) // so that writing overlaps with what the caller does next
+		wake(l.kick) // so that writing overlaps with the caller's further work
 	}
 	return m.lsn
 }
 
-// appendOwnLocked appends a frame of the log itself if there is room for it, or
-// in any case if the segment it will go to is known to be new.
+// appendOwnLocked appends a frame of the log itself if there is room for it. With
+// newSegment, it will be the first in its segment and always fits.
 func (l *Log) appendOwnLocked(t FrameType, payload []byte, newSegment bool) (lsn uint64, ok bool) {
 	b := &l.mu.budget
 	size := int64(FrameBytes(len(payload)))
@@ -253,10 +253,10 @@ func (l *Log) appendOwnLocked(t FrameType, payload []byte, newSegment bool) (lsn
 	return l.appendLocked(Frame{Type: t, Payload: payload}, size, tail), true
 }
 
-// Wait returns when the frame with the LSN, and so all before it, are durable;
-// in the modes interval and off, when the operating system has them. It fails
-// with ErrPoisoned if they never will be, and with ctx's error, which says
-// nothing about them.
+// Wait returns when the frame with the LSN, and so all before it, are durable; in
+// the modes interval and off, when they have been written to the operating system.
+// It fails with ErrPoisoned if they never will be, and with ctx's error, after
+// which their state is unknown.
 func (l *Log) Wait(ctx context.Context, lsn uint64) error {
 	if l.acked.Load() >= lsn {
 		return nil
@@ -289,7 +289,7 @@ func (l *Log) Wait(ctx context.Context, lsn uint64) error {
 	}
 }
 
-// stateLocked returns why nothing can be written any more, nil if it can.
+// stateLocked returns the error of a poisoned or closing log, nil otherwise.
 func (l *Log) stateLocked() error {
 	switch {
 	case l.mu.err != nil:
@@ -310,10 +310,10 @@ func (l *Log) Err() error {
 	return l.stateLocked()
 }
 
-// Fail ends writing for good, with err as the cause, before the next write:
-// whoever waits for frames that are not written yet gets an error.
+// Fail poisons the log, with err as the cause, before the next write: waiters for
+// frames that are not yet written get an error.
 func (l *Log) Fail(err error) {
-	l.listing.end()
+	l.listing.close()
 	l.mu.Lock()
 	if l.mu.failing == nil {
 		l.mu.failing = err
@@ -323,14 +323,14 @@ func (l *Log) Fail(err error) {
 }
 
 // NoteEdit tells the log the number of a manifest edit that has become durable.
-// Frames written from now on name it.
+// Frames written from now on record it.
 func (l *Log) NoteEdit(edit uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.mu.edit = max(l.mu.edit, edit)
 }
 
-// List returns how the list of segments fares.
+// List returns the state of the list of segments.
 func (l *Log) List() ListStatus { return l.listing.status() }
 
 // Bytes returns the bytes of frames in all segments and of those appended in
@@ -346,7 +346,7 @@ func (l *Log) Bytes() (total, activeGen int64) {
 }
 
 // BytesFrom returns the bytes of frames in the segments of generation gen and
-// later ones, and of what is pending.
+// later ones, and of pending frames.
 func (l *Log) BytesFrom(gen uint64) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -359,9 +359,9 @@ func (l *Log) BytesFrom(gen uint64) int64 {
 	return total
 }
 
-// Close writes and syncs what is pending, records the synced LSN in a mark, and
-// ends the log's goroutines. A poisoned log is closed without writing. Nothing
-// may run beside it; a second Close does nothing.
+// Close writes and syncs pending frames, records the synced LSN in a mark, and
+// ends the log's goroutines. A poisoned log is closed without writing. No other
+// method may run concurrently with it; a second Close does nothing.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	if l.mu.closing {
@@ -373,7 +373,7 @@ func (l *Log) Close() error {
 	close(l.stop)
 	l.done.Wait()
 	err := l.writer.close()
-	_ = l.listing.write() // it has said why not; an older list claims less
+	_ = l.listing.write() // it logs its errors; an older list claims less
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, s := range l.mu.spares {

@@ -12,35 +12,35 @@ import (
 	"time"
 )
 
-// LostSegment is a segment that the list of segments says holds durable frames,
-// and that does not.
+// LostSegment is a segment that lacks durable frames recorded in the list of
+// segments.
 type LostSegment struct {
 	File       string // its path
 	ID         uint64
 	Generation uint64
 	Listed     int64 // the end of its durable frames, as listed
-	Found      int64 // the end of those that are there, 0 = none
+	Found      int64 // the end of those found, 0 = none
 	What       string
 	FromMs     int64 // wall times between which the lost frames were written,
-	ToMs       int64 // as far as they are listed
+	ToMs       int64 // according to the list
 
-	foreign bool // the file is another segment's
+	foreign bool // the file belongs to another segment
 }
 
-// Loss is what a log has lost. It is the error of a start on such a log.
+// Loss is the error of opening a log that has lost durable frames.
 type Loss struct {
 	Segments     []LostSegment // by rising id, at least one
-	FromMs, ToMs int64         // wall times between which the lost frames were written, as far as they are listed
+	FromMs, ToMs int64         // wall times between which the lost frames were written, according to the list
 }
 
-// lossNamed bounds the segments that the text of a Loss names.
-const lossNamed = 4
+// maxNamedSegments bounds the segments named in the text of a Loss.
+const maxNamedSegments = 4
 
 func (l *Loss) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "acknowledged samples are missing from the log, received from %s to %s or later: ", wallTime(l.FromMs), wallTime(l.ToMs))
 	for i, s := range l.Segments {
-		if i == lossNamed {
+		if i == maxNamedSegments {
 			fmt.Fprintf(&b, ", and %d further segments", len(l.Segments)-i)
 			break
 		}
@@ -52,7 +52,7 @@ func (l *Loss) Error() string {
 	return b.String()
 }
 
-// Token names this loss and no other.
+// Token returns a short hash that identifies this loss.
 func (l *Loss) Token() string {
 	h := sha256.New()
 	for _, s := range l.Segments {
@@ -67,8 +67,8 @@ func (l *Loss) Token() string {
 
 func wallTime(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339) }
 
-// readList reads the list of segments. One that cannot be read is reported and
-// not used; one of a version that this program does not know is an error.
+// readList reads the list of segments. An unreadable list is reported and ignored;
+// a list of an unknown version is an error.
 func (r *Recovery) readList() (err error) {
 	if r.o.ListName == "" {
 		return nil
@@ -89,10 +89,10 @@ func (r *Recovery) readList() (err error) {
 	return nil
 }
 
-// compareList finds what of the listed segments is not there.
+// compareList finds missing segments and frames among the listed ones.
 func (r *Recovery) compareList() error {
 	for _, l := range r.list.segments {
-		i, found := slices.BinarySearchFunc(r.segments, l.id, func(s *scanned, id uint64) int {
+		i, found := slices.BinarySearchFunc(r.segments, l.id, func(s *scannedSegment, id uint64) int {
 			if s.id < id {
 				return -1
 			}
@@ -115,22 +115,22 @@ func (r *Recovery) compareList() error {
 	return nil
 }
 
-// compareSegment says in lost what of a listed segment is not there. Frames
-// that cannot be read, in a file that is as long as listed and its own, are
-// damage and no loss.
-func (r *Recovery) compareSegment(l listedSegment, s *scanned, lost *LostSegment) error {
-	n := len(s.runs)
+// compareSegment describes in lost the missing frames of a listed segment, if any.
+// Unreadable frames in the segment's own file, if it has the listed length, are
+// damage, not loss.
+func (r *Recovery) compareSegment(l listedSegment, s *scannedSegment, lost *LostSegment) error {
+	n := len(s.extents)
 	switch {
-	case n > 0 && (s.runs[0].gen != l.gen || s.runs[0].off == segmentHeaderBytes && s.runs[0].first != l.firstLSN):
+	case n > 0 && (s.extents[0].gen != l.gen || s.extents[0].off == segmentHeaderBytes && s.extents[0].first != l.firstLSN):
 		lost.What, lost.foreign = fmt.Sprintf("holds frames of generation %d from LSN %d on, listed are generation %d and LSN %d",
-			s.runs[0].gen, s.runs[0].first, l.gen, l.firstLSN), true
+			s.extents[0].gen, s.extents[0].first, l.gen, l.firstLSN), true
 		return nil
 	case s.end() >= l.bytes:
 		return nil
 	}
 	if n > 0 {
 		lost.Found = s.end()
-		lost.FromMs = min(max(lost.FromMs, s.runs[n-1].lastMs), lost.ToMs)
+		lost.FromMs = min(max(lost.FromMs, s.extents[n-1].lastMs), lost.ToMs)
 	}
 	switch {
 	case s.size < l.bytes:
@@ -141,11 +141,11 @@ func (r *Recovery) compareSegment(l listedSegment, s *scanned, lost *LostSegment
 		lost.What, lost.foreign = "is the file of something else", true
 		return nil
 	}
-	traces, err := r.traces(l, s)
+	hasRemains, err := r.hasRemains(l, s)
 	if err != nil {
 		return err
 	}
-	if !traces {
+	if !hasRemains {
 		lost.What = fmt.Sprintf("holds frames up to offset %d, %d were durable", s.end(), l.bytes)
 		return nil
 	}
@@ -153,21 +153,21 @@ func (r *Recovery) compareSegment(l listedSegment, s *scanned, lost *LostSegment
 	return nil
 }
 
-// traces reports whether the remains of frames reach from the last frame of a
-// segment to the end that is listed, so that they are damaged and not gone: the
-// header of the last of them, or, if it is the only one, most of its header.
-// What a file still holds of an earlier life does not count.
-func (r *Recovery) traces(l listedSegment, s *scanned) (bool, error) {
+// hasRemains reports whether remains of frames reach from the last frame of a segment
+// to the listed end, so that the frames are damaged and not lost: the header of the
+// last of them or, if it is the only one, most of its header. Stale data of a
+// reused file does not count.
+func (r *Recovery) hasRemains(l listedSegment, s *scannedSegment) (bool, error) {
 	f, err := r.fs.Open(s.name)
 	if err != nil {
 		return false, fmt.Errorf("open segment: %w", err)
 	}
 	defer f.Close()
 	seed, next := seedOf(s.id), l.firstLSN
-	if n := len(s.runs); n > 0 {
-		next = s.runs[n-1].last + 1
+	if n := len(s.extents); n > 0 {
+		next = s.extents[n-1].last + 1
 	}
-	w := &window{file: f, size: l.bytes}
+	w := &fileReader{file: f, size: l.bytes}
 	for at := s.end(); at+frameHeaderBytes <= l.bytes; at += frameAlign {
 		b, err := w.at(at, frameHeaderBytes)
 		if err != nil {
@@ -186,8 +186,8 @@ func (r *Recovery) traces(l listedSegment, s *scanned) (bool, error) {
 	return false, nil
 }
 
-// Loss returns what is missing of the listed segments whose generation is not
-// below low, from which on the log is needed; nil if nothing is.
+// Loss returns the loss of listed segments of generation low and above, the lowest
+// generation still needed; nil if none is missing.
 func (r *Recovery) Loss(low uint64) *Loss {
 	var l Loss
 	for _, s := range r.lost {
@@ -206,9 +206,9 @@ func (r *Recovery) Loss(low uint64) *Loss {
 	return &l
 }
 
-// AcceptLoss makes the list of segments say what is there, so that the next
-// start does without the rest. Files of something else that have the name of a
-// segment are put aside.
+// AcceptLoss rewrites the list of segments to the frames found, so that the next
+// start succeeds without the lost ones. Foreign files that have the name of a
+// segment are renamed out of the way.
 func (r *Recovery) AcceptLoss() error {
 	l := r.list.clone()
 	aside := false
@@ -238,14 +238,14 @@ func (r *Recovery) AcceptLoss() error {
 	return nil
 }
 
-// shorten lists only what is there of a segment, durably.
+// shorten durably lists only the frames found of a segment.
 func (r *Recovery) shorten(l *listedSegment, lost LostSegment) error {
 	for _, s := range r.segments {
 		if s.id != lost.ID {
 			continue
 		}
-		if n := len(s.runs); n > 0 {
-			last := &s.runs[n-1]
+		if n := len(s.extents); n > 0 {
+			last := &s.extents[n-1]
 			l.bytes, l.lastLSN, l.lastMs = last.end, last.last, max(l.firstMs, last.lastMs)
 		}
 		f, err := r.fs.OpenReadWrite(s.name)
@@ -257,18 +257,18 @@ func (r *Recovery) shorten(l *listedSegment, lost LostSegment) error {
 	return nil
 }
 
-// listed returns the list of what the log holds once it is repaired.
+// listed returns the list of the log's segments after the repair.
 func (r *Recovery) listed() segmentList {
 	l := segmentList{synced: max(r.list.synced, r.report.LastLSN)}
 	for _, s := range r.segments {
 		e := listedSegment{id: s.id, bytes: s.end()}
 		data := false
-		for i, run := range s.runs {
+		for i, ext := range s.extents {
 			if i == 0 {
-				e.gen, e.firstLSN, e.firstMs, e.lastMs = run.gen, run.first, run.firstMs, run.lastMs
+				e.gen, e.firstLSN, e.firstMs, e.lastMs = ext.gen, ext.first, ext.firstMs, ext.lastMs
 			}
-			e.lastLSN, e.firstMs, e.lastMs = run.last, min(e.firstMs, run.firstMs), max(e.lastMs, run.lastMs)
-			data = data || run.data
+			e.lastLSN, e.firstMs, e.lastMs = ext.last, min(e.firstMs, ext.firstMs), max(e.lastMs, ext.lastMs)
+			data = data || ext.data
 		}
 		if data {
 			l.put(e)

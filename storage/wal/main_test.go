@@ -107,7 +107,7 @@ func replayAll(t testing.TB, r *Recovery) []entry {
 	return all
 }
 
-// inOrder merges the shards' frames by LSN.
+// inOrder merges the frames of the shards by LSN.
 func inOrder(t testing.TB, shards [][]entry) []entry {
 	t.Helper()
 	var all []entry
@@ -145,7 +145,7 @@ func wantEntries(t testing.TB, got, want []entry) {
 	}
 }
 
-// encoded returns a payload that must be encodable.
+// encoded returns b and panics on err.
 func encoded(b []byte, err error) []byte {
 	if err != nil {
 		panic(err)

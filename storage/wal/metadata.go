@@ -10,8 +10,7 @@ import (
 	"tsdb/internal/model"
 )
 
-// AppendMetadata appends the payload of what is known of metrics, by their
-// names: their number (u), then for each the name, type, unit and help (u,
+// AppendMetadata appends the payload of the metadata of metrics, by name: their number (u), then for each the name, type, unit and help (u,
 // bytes each), sorted by name. There are at most 65,536.
 func AppendMetadata(dst []byte, metrics map[string]model.Metadata) []byte {
 	if len(metrics) > maxRows {
@@ -28,7 +27,7 @@ func AppendMetadata(dst []byte, metrics map[string]model.Metadata) []byte {
 }
 
 // DecodeMetadata reads what AppendMetadata wrote and calls add for each metric.
-// An error of add ends it.
+// It stops at the first error of add.
 func DecodeMetadata(src []byte, add func(metric string, m model.Metadata) error) error {
 	n, rest, err := encoding.Uvarint(src)
 	if err != nil {

@@ -10,26 +10,26 @@ import (
 	"tsdb/internal/vfs"
 )
 
-// Options are the choices a log leaves open. The zero value is the default.
+// Options configure a log. The zero value is the default.
 type Options struct {
 	// SegmentBytes is the size of a segment, 16 KiB to 1 GiB, a multiple of
 	// 4 KiB; 0 = 32 MiB. Two to three segments are kept allocated.
 	SegmentBytes int64
-	// PendingBytes bounds what is appended or reserved and not yet on disk;
-	// 0 = 16 MiB. It is lowered to what a segment can always take.
+	// PendingBytes bounds the bytes appended or reserved and not yet on disk;
+	// 0 = 16 MiB. It is capped at the bytes a segment can always take.
 	PendingBytes int
 	// Sync says when Wait returns; the zero value is Always.
 	Sync Mode
 	// ListName is the file, outside the log's directory, that lists the segments
-	// with durable frames; "" = none is kept, and a log that is gone is not
-	// missed.
+	// with durable frames; "" = no list, and lost segments go
+	// unnoticed.
 	ListName string
-	// Clock tells the time of commits and paces retries; nil = the machine's.
+	// Clock tells the time of commits and paces retries; nil = the system clock.
 	Clock vfs.Clock
-	// Logger gets what happens in the background; nil = nobody.
+	// Logger receives events of background work; nil = they are discarded.
 	Logger *slog.Logger
 	// Progress is called by Replay with the bytes replayed so far and those
-	// found in all generations, from one goroutine at a time; nil = nobody.
+	// found in all generations, from one goroutine at a time; nil = not called.
 	Progress func(done, total int64)
 }
 
@@ -38,7 +38,7 @@ const (
 	defaultPendingBytes = 16 << 20
 )
 
-// Validate reports all mistakes at once.
+// Validate returns all mistakes, joined.
 func (o Options) Validate() error {
 	var errs []error
 	if n := o.SegmentBytes; n != 0 && (n < minSegmentBytes || n > maxSegmentBytes || n%4096 != 0) {
@@ -69,7 +69,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Mode says when a batch counts as written.
+// Mode defines when a batch counts as written.
 type Mode struct {
 	kind  modeKind
 	every time.Duration
@@ -85,15 +85,15 @@ const (
 
 // Always and Off are the modes without a parameter.
 var (
-	// Always: when it is on the disk. Nothing acknowledged is ever lost.
+	// Always: once it is synced to disk. No acknowledged batch is ever lost.
 	Always = Mode{}
-	// Off: when the operating system has it. It survives the end of the
-	// process; a power cut takes what the system has not written by itself.
+	// Off: once it is written to the operating system. It survives the end of
+	// the process; a power cut loses the data not yet on disk.
 	Off = Mode{kind: modeOff}
 )
 
 // Interval returns the mode in which a batch counts as written when the
-// operating system has it, and at most d later it is on the disk.
+// operating system has it; it is synced to disk at most d later.
 func Interval(d time.Duration) Mode { return Mode{kind: modeInterval, every: d} }
 
 // ParseMode reads what Mode.String writes: always, interval=<duration>, off.

@@ -6,15 +6,14 @@ import (
 	"tsdb/internal/model"
 )
 
-// payloadDecoder decodes payloads of every type, to see whether that works and
-// to show what they say.
+// payloadDecoder decodes payloads of every type, to check and to describe them.
 type payloadDecoder struct {
 	samples    SampleColumns
 	histograms HistogramColumns
 	exemplars  ExemplarColumns
 }
 
-// decode reports what is wrong with a payload.
+// decode returns an error if a payload cannot be decoded.
 func (d *payloadDecoder) decode(f Frame) error {
 	switch f.Type {
 	case FrameSamples:
@@ -34,8 +33,8 @@ func (d *payloadDecoder) decode(f Frame) error {
 	return nil
 }
 
-// describe calls line for everything a payload says. keys and values are in the
-// order of the payload, which is that of arrival.
+// describe calls line for each row of a payload, in the order of the payload, which
+// is that of arrival.
 func (d *payloadDecoder) describe(f Frame, line func(format string, args ...any)) error {
 	if err := d.decode(f); err != nil {
 		return err

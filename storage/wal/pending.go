@@ -1,22 +1,22 @@
 package wal
 
-// chunkBytes is the size of the pieces the pending buffer is made of. In
-// pieces it never has to be copied to grow, and its memory follows its use.
+// chunkBytes is the size of the chunks of the pending buffer. A chunked buffer grows
+// without copying, and its memory follows its use.
 const chunkBytes = 256 << 10
 
-// freeChunks bounds how many pieces are kept for reuse.
+// freeChunks bounds the number of chunks kept for reuse.
 const freeChunks = 16
 
 // batch is frames in memory, in the order of their LSNs, laid out as on disk. A
-// frame lies in one chunk.
+// frame never spans chunks.
 type batch struct {
 	chunks   [][]byte
 	ordinary int64 // bytes of frames that came from the ordinary budget
 	tail     int64 // bytes of frames that came from the tail
 }
 
-// add returns n bytes at the end of the batch to be filled. free holds chunks
-// to use before new ones are made.
+// add extends the batch by n bytes and returns them for the caller to fill. It uses
+// chunks of free before it allocates new ones.
 func (b *batch) add(n int, free *[][]byte) []byte {
 	if k := len(b.chunks) - 1; k >= 0 && cap(b.chunks[k])-len(b.chunks[k]) >= n {
 		c := b.chunks[k]
@@ -33,7 +33,7 @@ func (b *batch) add(n int, free *[][]byte) []byte {
 	return c[:n]
 }
 
-// recycle puts the memory of a written batch into free.
+// recycle moves the chunks of a written batch to free.
 func (b *batch) recycle(free [][]byte) [][]byte {
 	for _, c := range b.chunks {
 		if cap(c) == chunkBytes && len(free) < freeChunks {
@@ -45,10 +45,10 @@ func (b *batch) recycle(free [][]byte) [][]byte {
 	return free
 }
 
-// group is what the waiters of one flush share.
+// group is shared by the waiters of one flush.
 type group struct {
 	done chan struct{} // closed when the flush has ended
-	err  error         // how it ended; set before done is closed
+	err  error         // result of the flush; set before done is closed
 }
 
 func newGroup() *group { return &group{done: make(chan struct{})} }

@@ -14,35 +14,35 @@ import (
 	"tsdb/internal/vfs"
 )
 
-// Recovery is what Scan found in a log's directory. It is for one goroutine.
+// Recovery is the result of Scan. It is not safe for concurrent use.
 type Recovery struct {
 	fs       vfs.FS
 	dir      string
 	o        Options
-	segments []*scanned // in the order of their ids
+	segments []*scannedSegment // in the order of their ids
 	report   Report
 	highest  Pos
-	whole    map[uint64]bool // generations of which no frame is missing
-	list     segmentList     // which segments hold durable frames
-	lost     []LostSegment   // of those, whatever their generation
-	low      uint64          // generations below it were released, says the log
+	complete map[uint64]bool // generations of which no frame is missing
+	list     segmentList     // segments that hold durable frames
+	lost     []LostSegment   // listed segments that are lost, of any generation
+	low      uint64          // generations below it were released, according to the log
 	repaired bool
 	replayed int64 // bytes
 }
 
-// Report says what Scan found.
+// Report summarizes the result of Scan.
 type Report struct {
 	Segments int    // with frames
 	Frames   uint64 // kept
 	Bytes    int64  // of those
-	FirstLSN uint64 // of those; 0 = there are none
+	FirstLSN uint64 // of those; 0 = none
 	LastLSN  uint64
-	Synced   uint64 // highest LSN that a frame, or the list of segments, says was durable
-	Edit     uint64 // highest manifest edit that a frame says was durable
+	Synced   uint64 // highest LSN that a frame or the list of segments records as durable
+	Edit     uint64 // highest manifest edit that a frame records as durable
 	Torn     Torn
 	Damage   []Damage // at most maxDamages of them
-	Damages  int      // how many there were
-	ListErr  error    // why the list of segments is not used, nil if it is
+	Damages  int      // their number
+	ListErr  error    // why the list of segments was ignored, nil if it was used
 }
 
 // maxDamages bounds the list of damages in a report.
@@ -51,7 +51,7 @@ const maxDamages = 1000
 // Torn is the end of the log that was being written when the machine stopped:
 // nothing in it was acknowledged.
 type Torn struct {
-	File     string // where it begins, "" = there is none
+	File     string // file in which it begins, "" = no torn tail
 	Offset   int64
 	Bytes    int64  // in all files
 	FirstLSN uint64 // the first LSN that is lost
@@ -63,8 +63,8 @@ type Torn struct {
 type Damage struct {
 	File     string
 	Offset   int64
-	Bytes    int64  // 0 if only the LSNs show that something is missing
-	FirstLSN uint64 // lost LSNs, inclusive; 0 = not known
+	Bytes    int64  // 0 if only missing LSNs show the damage
+	FirstLSN uint64 // lost LSNs, inclusive; 0 = unknown
 	LastLSN  uint64
 }
 
@@ -80,9 +80,9 @@ func (d Damage) String() string {
 	return fmt.Sprintf("%d bytes are no frames, LSNs %d to %d are lost", d.Bytes, d.FirstLSN, d.LastLSN)
 }
 
-// Scan reads all segments in dir and changes nothing. Damage is no error but
-// part of the report; an error means that the files could not be read, or were
-// written by a version of the program that this one does not know.
+// Scan reads all segments in dir and changes nothing. Damage is not an error
+// but part of the report; an error means that the files could not be read or have
+// an unknown version.
 func Scan(fs vfs.FS, dir string, o Options) (*Recovery, error) {
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("scan log %s: %w", dir, err)
@@ -116,8 +116,8 @@ func Scan(fs vfs.FS, dir string, o Options) (*Recovery, error) {
 }
 
 // scanAll reads segments with as many goroutines as there are processors.
-func scanAll(fs vfs.FS, dir string, ids []uint64) ([]*scanned, error) {
-	segments := make([]*scanned, len(ids))
+func scanAll(fs vfs.FS, dir string, ids []uint64) ([]*scannedSegment, error) {
+	segments := make([]*scannedSegment, len(ids))
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for i, id := range ids {
@@ -130,30 +130,30 @@ func scanAll(fs vfs.FS, dir string, ids []uint64) ([]*scanned, error) {
 	return segments, g.Wait()
 }
 
-// judge decides, from what all segments hold together, where the torn tail
-// begins, what was released, and what of the rest is damage.
+// judge determines, from the frames of all segments, the start of the torn tail, the
+// released segments, and the damage in the remaining ones.
 func (r *Recovery) judge() {
 	rep := &r.report
 	rep.Synced = r.list.synced
 	for _, s := range r.segments {
-		for _, run := range s.runs {
-			rep.Synced, rep.Edit = max(rep.Synced, run.synced), max(rep.Edit, run.edit)
-			r.highest.LSN, r.highest.Generation = max(r.highest.LSN, run.last), max(r.highest.Generation, run.gen)
+		for _, ext := range s.extents {
+			rep.Synced, rep.Edit = max(rep.Synced, ext.synced), max(rep.Edit, ext.edit)
+			r.highest.LSN, r.highest.Generation = max(r.highest.LSN, ext.last), max(r.highest.Generation, ext.gen)
 		}
 	}
 	torn := r.tear()
 	r.dropReleased()
 	r.findDamage()
 	for _, s := range r.segments {
-		for _, run := range s.runs {
+		for _, ext := range s.extents {
 			if rep.FirstLSN == 0 {
-				rep.FirstLSN = run.first
+				rep.FirstLSN = ext.first
 			}
-			rep.LastLSN = run.last
-			rep.Frames += run.frames
-			rep.Bytes += run.end - run.off
+			rep.LastLSN = ext.last
+			rep.Frames += ext.frames
+			rep.Bytes += ext.end - ext.off
 		}
-		if len(s.runs) > 0 {
+		if len(s.extents) > 0 {
 			rep.Segments++
 		}
 	}
@@ -162,83 +162,83 @@ func (r *Recovery) judge() {
 	}
 }
 
-// tear looks for the first hole above the highest synced LSN and gives
-// everything behind it to the torn tail.
+// tear finds the first hole above the highest synced LSN and moves all frames after
+// it to the torn tail.
 func (r *Recovery) tear() (torn bool) {
-	var prev *run
+	var prev *extent
 	for _, s := range r.segments {
-		for i := range s.runs {
-			lost := missing(prev, &s.runs[i])
+		for i := range s.extents {
+			lost := missing(prev, &s.extents[i])
 			if torn = torn || lost.first > r.report.Synced; torn {
 				r.tearSegment(s, i, lost)
 				break
 			}
-			prev = &s.runs[i]
+			prev = &s.extents[i]
 		}
 	}
 	return torn
 }
 
-// dropReleased forgets segments that are no longer needed. A crash can bring
-// back any of them. What the torn tail says about that never took place.
+// dropReleased drops segments that are no longer needed; a crash can bring removed
+// ones back. Releases recorded in the torn tail do not count.
 func (r *Recovery) dropReleased() {
 	for _, s := range r.segments {
-		for _, run := range s.runs {
-			r.low = max(r.low, run.low)
+		for _, ext := range s.extents {
+			r.low = max(r.low, ext.low)
 		}
 	}
-	r.segments = slices.DeleteFunc(r.segments, func(s *scanned) bool {
-		return len(s.runs) > 0 && s.runs[0].gen < r.low
+	r.segments = slices.DeleteFunc(r.segments, func(s *scannedSegment) bool {
+		return len(s.extents) > 0 && s.extents[0].gen < r.low
 	})
 }
 
-// findDamage reports holes between the frames that are left.
+// findDamage reports holes between the remaining frames.
 func (r *Recovery) findDamage() {
-	var prev *run
-	var before []*scanned // the segment of prev and those without frames since then
+	var prev *extent
+	var before []*scannedSegment // the segment of prev and those without frames after it
 	damaged := map[uint64]bool{}
-	r.whole = map[uint64]bool{}
+	r.complete = map[uint64]bool{}
 	for _, s := range r.segments {
-		if len(s.runs) == 0 {
+		if len(s.extents) == 0 {
 			before = append(before, s)
 			continue
 		}
 		if !s.header {
-			damaged[s.runs[0].gen] = true
+			damaged[s.extents[0].gen] = true
 			r.damage(s, Damage{Bytes: segmentHeaderBytes})
 		}
 		end := int64(segmentHeaderBytes)
-		for i := range s.runs {
-			run := &s.runs[i]
-			lost := missing(prev, run)
-			d := Damage{Offset: end, Bytes: run.off - end, FirstLSN: lost.first, LastLSN: lost.last}
+		for i := range s.extents {
+			ext := &s.extents[i]
+			lost := missing(prev, ext)
+			d := Damage{Offset: end, Bytes: ext.off - end, FirstLSN: lost.first, LastLSN: lost.last}
 			switch {
 			case d.Bytes > 0:
 				r.damage(s, d)
 			case lost.last != 0:
 				r.damageBefore(before, s, d)
 			}
-			r.judgeGenerations(prev, run, d, damaged)
-			before, prev, end = nil, run, run.end
+			r.judgeGenerations(prev, ext, d, damaged)
+			before, prev, end = nil, ext, ext.end
 		}
 		before = append(before, s)
 	}
 	for _, s := range r.segments {
 		if s.expected > 0 && !s.damaged {
 			d := Damage{Offset: s.end(), Bytes: s.expected - s.end(), LastLSN: s.expectedLSN}
-			if n := len(s.runs); n > 0 {
-				d.FirstLSN = s.runs[n-1].last + 1
+			if n := len(s.extents); n > 0 {
+				d.FirstLSN = s.extents[n-1].last + 1
 			}
 			r.damage(s, d)
 		}
 	}
 }
 
-// judgeGenerations notes what two neighbouring runs, with the damage d between
-// them, say of their generations. A generation is whole once the start of the
-// next one proves that nothing behind its last frame is missing: the end of the
-// last generation of all may be torn.
-func (r *Recovery) judgeGenerations(prev, next *run, d Damage, damaged map[uint64]bool) {
+// judgeGenerations records which generations are damaged or complete, given two
+// neighbouring extents and the damage d between them. A generation is complete once
+// the start of the next one proves that no frame after its last one is missing; the
+// end of the last generation may be torn.
+func (r *Recovery) judgeGenerations(prev, next *extent, d Damage, damaged map[uint64]bool) {
 	if d.Bytes > 0 || d.LastLSN != 0 {
 		if prev != nil {
 			damaged[prev.gen] = true
@@ -248,14 +248,14 @@ func (r *Recovery) judgeGenerations(prev, next *run, d Damage, damaged map[uint6
 		}
 	}
 	if prev != nil && prev.gen != next.gen && next.start {
-		r.whole[prev.gen] = !damaged[prev.gen]
+		r.complete[prev.gen] = !damaged[prev.gen]
 	}
 }
 
 // Holds reports whether the log has every frame of the generations from lo to
-// hi: there is no damage in them, and they have come to their end.
+// hi: they are undamaged and have ended.
 func (r *Recovery) Holds(lo, hi uint64) bool {
-	for gen := lo; r.whole[gen]; gen++ {
+	for gen := lo; r.complete[gen]; gen++ {
 		if gen >= hi {
 			return true
 		}
@@ -263,15 +263,15 @@ func (r *Recovery) Holds(lo, hi uint64) bool {
 	return false
 }
 
-// damageBefore reports LSNs that are missing between two segments. They were at
-// the end of the earlier one, in those between that hold nothing else, or in
-// files that are gone.
-func (r *Recovery) damageBefore(before []*scanned, next *scanned, d Damage) {
+// damageBefore reports LSNs that are missing between two segments. They were at the
+// end of the earlier one, in segments between them without any other frame, or in
+// missing files.
+func (r *Recovery) damageBefore(before []*scannedSegment, next *scannedSegment, d Damage) {
 	for _, s := range before {
-		s.damaged = s.damaged || len(s.runs) == 0
+		s.damaged = s.damaged || len(s.extents) == 0
 	}
 	for _, s := range before {
-		if n := s.remains(); n > 0 || len(s.runs) == 0 {
+		if n := s.remains(); n > 0 || len(s.extents) == 0 {
 			d.Offset, d.Bytes = s.end(), n
 			r.damage(s, d)
 			return
@@ -284,13 +284,13 @@ func (r *Recovery) damageBefore(before []*scanned, next *scanned, d Damage) {
 	r.damage(next, d)
 }
 
-// lsns is a range of LSNs, inclusive. last = 0: it is empty; first = 0: where it
-// begins is not known.
+// lsns is an inclusive range of LSNs. It is empty if last = 0; its start is unknown
+// if first = 0.
 type lsns struct{ first, last uint64 }
 
-// missing returns the LSNs that were written between two runs and are not
-// there. prev is nil for the first run of all, which begins a generation.
-func missing(prev, next *run) lsns {
+// missing returns the LSNs missing between two extents. prev is nil for the very first
+// extent, which begins a generation.
+func missing(prev, next *extent) lsns {
 	last := next.first - 1
 	if next.start {
 		last = min(last, next.found)
@@ -306,7 +306,7 @@ func missing(prev, next *run) lsns {
 	return lsns{prev.last + 1, last}
 }
 
-func (r *Recovery) damage(s *scanned, d Damage) {
+func (r *Recovery) damage(s *scannedSegment, d Damage) {
 	s.damaged = true
 	d.File = s.name
 	if r.report.Damages++; len(r.report.Damage) < maxDamages {
@@ -314,29 +314,29 @@ func (r *Recovery) damage(s *scanned, d Damage) {
 	}
 }
 
-// tearSegment gives the runs of a segment from the i-th on to the torn tail.
-func (r *Recovery) tearSegment(s *scanned, i int, lost lsns) {
+// tearSegment moves the extents of a segment from the i-th on to the torn tail.
+func (r *Recovery) tearSegment(s *scannedSegment, i int, lost lsns) {
 	s.cut = segmentHeaderBytes
 	if i > 0 {
-		s.cut = s.runs[i-1].end
+		s.cut = s.extents[i-1].end
 	}
 	t := &r.report.Torn
 	if t.File == "" {
-		// The hole may be at the end of an earlier segment; what is cut begins
-		// with the first frame behind it.
+		// The hole may be at the end of an earlier segment; the torn tail begins
+		// with the first frame after it.
 		t.File, t.Offset, t.FirstLSN = s.name, s.cut, lost.first
 	}
 	t.Bytes += s.end() - s.cut
-	t.LastLSN = s.runs[len(s.runs)-1].last
-	s.runs = s.runs[:i]
+	t.LastLSN = s.extents[len(s.extents)-1].last
+	s.extents = s.extents[:i]
 }
 
-// tearPartial finds the remains of frames behind the last one of all. Behind
-// it a segment is zeros, or stale if the file was used before; bytes that are
-// neither are what a power cut left of the last commit.
+// tearPartial finds remains of frames after the very last frame. After it a segment
+// holds zeros, or stale data if the file was reused; any other bytes remain of a
+// commit that a power cut interrupted.
 func (r *Recovery) tearPartial() {
 	i := len(r.segments) - 1
-	for i > 0 && len(r.segments[i].runs) == 0 {
+	for i > 0 && len(r.segments[i].extents) == 0 {
 		i--
 	}
 	if i < 0 {
@@ -347,7 +347,7 @@ func (r *Recovery) tearPartial() {
 			s.partial = 0
 		}
 		n := s.remains()
-		if n == 0 || s.expected > 0 { // those were acknowledged: it is damage
+		if n == 0 || s.expected > 0 { // acknowledged frames: damage
 			continue
 		}
 		s.cut = s.end()
@@ -360,7 +360,7 @@ func (r *Recovery) tearPartial() {
 	}
 }
 
-// Report returns what was found.
+// Report returns the summary of the scan.
 func (r *Recovery) Report() Report { return r.report }
 
 // Highest returns the highest numbers seen, those of the torn tail included.
@@ -370,9 +370,9 @@ func (r *Recovery) Highest() Pos { return r.highest }
 func (r *Recovery) Generations() []uint64 {
 	var gens []uint64
 	for _, s := range r.segments {
-		for _, run := range s.runs {
-			if n := len(gens); n == 0 || gens[n-1] != run.gen {
-				gens = append(gens, run.gen)
+		for _, ext := range s.extents {
+			if n := len(gens); n == 0 || gens[n-1] != ext.gen {
+				gens = append(gens, ext.gen)
 			}
 		}
 	}
@@ -380,14 +380,14 @@ func (r *Recovery) Generations() []uint64 {
 	return slices.Compact(gens)
 }
 
-// closed returns the segments that must stay until their generation is
-// released. A damaged one without a readable frame goes with the one before.
+// closed returns the segments that must stay until their generation is released. A
+// damaged one without a readable frame is released with its predecessor.
 func (r *Recovery) closed() []closedSegment {
 	var closed []closedSegment
 	gen := uint64(0)
 	for _, s := range r.segments {
-		if n := len(s.runs); n > 0 {
-			gen = s.runs[n-1].gen
+		if n := len(s.extents); n > 0 {
+			gen = s.extents[n-1].gen
 		} else if !s.damaged {
 			continue
 		}
@@ -396,22 +396,22 @@ func (r *Recovery) closed() []closedSegment {
 	return closed
 }
 
-// run of a segment that belongs to a generation, for Replay.
-type piece struct {
-	segment *scanned
-	run     run
+// segmentExtent is an extent and its segment.
+type segmentExtent struct {
+	segment *scannedSegment
+	extent  extent
 }
 
-// pieces returns the runs of a generation in the order of their LSNs.
-func (r *Recovery) pieces(gen uint64) []piece {
-	var ps []piece
+// extentsOf returns the extents of a generation in the order of their LSNs.
+func (r *Recovery) extentsOf(gen uint64) []segmentExtent {
+	var ps []segmentExtent
 	for _, s := range r.segments {
-		for _, run := range s.runs {
-			if run.gen == gen {
-				ps = append(ps, piece{s, run})
+		for _, ext := range s.extents {
+			if ext.gen == gen {
+				ps = append(ps, segmentExtent{s, ext})
 			}
 		}
 	}
-	slices.SortFunc(ps, func(a, b piece) int { return cmp.Compare(a.run.first, b.run.first) })
+	slices.SortFunc(ps, func(a, b segmentExtent) int { return cmp.Compare(a.extent.first, b.extent.first) })
 	return ps
 }

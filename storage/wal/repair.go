@@ -7,20 +7,21 @@ import (
 	"slices"
 )
 
-// Repair cuts the torn tail off, and what was pre-allocated, and makes everything that Replay gives durable.
-// A second call does nothing.
+// Repair truncates segments to their frames, cutting off the torn tail and
+// pre-allocated space, and makes all frames that Replay returns durable. A second
+// call does nothing.
 //
-// Frames that no later frame names as synced are written again before the sync:
-// if the process before had a sync fail, the system may still show bytes that it
-// has given up to write, and a further sync alone would succeed and do nothing.
+// Frames that no later frame records as synced are rewritten before the sync: after
+// a failed sync in the previous process the kernel may still return bytes that it
+// will never write, and another sync alone would succeed without effect.
 func (r *Recovery) Repair() error {
 	if r.repaired {
 		return nil
 	}
-	// From the end to the beginning: should this stop half-way, what is left
-	// is still a torn tail.
+	// From the end to the beginning: if this is interrupted, the rest is still a
+	// torn tail.
 	for _, s := range slices.Backward(r.segments) {
-		if len(s.runs) == 0 && s.cut < 0 {
+		if len(s.extents) == 0 && s.cut < 0 {
 			continue
 		}
 		if err := r.repairSegment(s); err != nil {
@@ -36,7 +37,7 @@ func (r *Recovery) Repair() error {
 	return nil
 }
 
-func (r *Recovery) repairSegment(s *scanned) error {
+func (r *Recovery) repairSegment(s *scannedSegment) error {
 	f, err := r.fs.OpenReadWrite(s.name)
 	if err != nil {
 		return err
@@ -45,14 +46,14 @@ func (r *Recovery) repairSegment(s *scanned) error {
 	case s.cut >= 0:
 		err = f.Truncate(s.cut)
 	case s.header && !s.damaged && s.end() < s.size:
-		// Nothing is written behind the frames any more: each start would leave a
-		// whole pre-allocated segment until the next cut.
+		// The segment gets no more frames. Otherwise each start would leave a fully
+		// pre-allocated segment until the next cut.
 		err = f.Truncate(s.end())
 	}
-	w := &window{file: f, size: s.end()}
-	for _, run := range s.runs {
-		if err == nil && run.last > r.report.Synced {
-			err = rewrite(w, run, seedOf(s.id), r.report.Synced)
+	w := &fileReader{file: f, size: s.end()}
+	for _, ext := range s.extents {
+		if err == nil && ext.last > r.report.Synced {
+			err = rewrite(w, ext, seedOf(s.id), r.report.Synced)
 		}
 	}
 	if err == nil {
@@ -61,16 +62,15 @@ func (r *Recovery) repairSegment(s *scanned) error {
 	return errors.Join(err, f.Close())
 }
 
-// rewrite writes the frames of a run that are above the synced LSN where they
-// are already.
-func rewrite(w *window, run run, seed uint32, synced uint64) error {
-	for at := run.off; at < run.end; {
+// rewrite writes the frames of an extent above the synced LSN again, in place.
+func rewrite(w *fileReader, ext extent, seed uint32, synced uint64) error {
+	for at := ext.off; at < ext.end; {
 		f, size, ok, err := readFrame(w, at, seed)
 		if err != nil {
 			return err
 		}
 		if !ok {
-			return fmt.Errorf("offset %d: %w", at, errChanged)
+			return fmt.Errorf("offset %d: %w", at, errFrameChanged)
 		}
 		if f.LSN > synced {
 			b, err := w.at(at, size)

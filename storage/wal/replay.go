@@ -12,26 +12,26 @@ import (
 	"tsdb/internal/vfs"
 )
 
-// readBytes is the size of the reads of Replay; a block with a larger frame
-// grows to that frame.
+// readBytes is the size of the reads of Replay; a block grows to hold a larger
+// frame.
 const readBytes = 1 << 20
 
-// readBlock is frames that were read together. It goes to all workers that have
-// a frame in it and back to the reader when the last of them is done.
+// readBlock is frames that were read together. It is passed to all workers
+// that have a frame in it, and returns to the reader when the last one is done.
 type readBlock struct {
 	buf     []byte
 	frames  [][]Frame // by worker
 	pending atomic.Int32
 }
 
-// Replay gives the frames of a generation to apply, except the log's own. It
-// decodes nothing. Frames of a shard come in their order and never at the same
-// time; different shards run in up to workers goroutines. The payload may not
-// be kept or changed. Memory is bounded by a few reads a worker. The first
-// error of apply ends it, as does the end of ctx.
+// Replay calls apply for each frame of a generation, except the log's own, without
+// decoding payloads. Frames of a shard are applied in order, one at a time;
+// different shards run in up to workers goroutines. apply must not keep or change
+// the payload. Memory is bounded by a few reads per worker. Replay stops at the
+// first error of apply and when ctx is done.
 func (r *Recovery) Replay(ctx context.Context, gen uint64, workers int, apply func(shard int, f Frame) error) error {
 	workers = min(max(workers, 1), model.Shards)
-	pieces := r.pieces(gen)
+	extents := r.extentsOf(gen)
 	g, ctx := errgroup.WithContext(ctx)
 	blocks := 2*workers + 2
 	free := make(chan *readBlock, blocks)
@@ -67,27 +67,27 @@ func (r *Recovery) Replay(ctx context.Context, gen uint64, workers int, apply fu
 			}
 		}()
 		rd := replayReader{r: r, free: free, queues: queues}
-		return rd.read(ctx, pieces)
+		return rd.read(ctx, extents)
 	})
 	return g.Wait()
 }
 
-// replayReader reads runs and deals their frames out.
+// replayReader reads extents and distributes their frames to the workers.
 type replayReader struct {
 	r      *Recovery
 	free   <-chan *readBlock
 	queues []chan *readBlock
 }
 
-func (rd *replayReader) read(ctx context.Context, pieces []piece) (err error) {
+func (rd *replayReader) read(ctx context.Context, extents []segmentExtent) (err error) {
 	var file vfs.File
-	var open *scanned
+	var open *scannedSegment
 	defer func() {
 		if file != nil {
 			_ = file.Close() // nothing was written to it
 		}
 	}()
-	for _, p := range pieces {
+	for _, p := range extents {
 		if open != p.segment {
 			if file != nil {
 				_ = file.Close()
@@ -98,25 +98,25 @@ func (rd *replayReader) read(ctx context.Context, pieces []piece) (err error) {
 			}
 			open = p.segment
 		}
-		if err := rd.readRun(ctx, file, p); err != nil {
+		if err := rd.readExtent(ctx, file, p); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// readRun reads a run block by block. A block ends with a whole frame.
-func (rd *replayReader) readRun(ctx context.Context, file vfs.File, p piece) error {
+// readExtent reads an extent block by block. A block ends at a frame boundary.
+func (rd *replayReader) readExtent(ctx context.Context, file vfs.File, p segmentExtent) error {
 	seed := seedOf(p.segment.id)
 	need := frameHeaderBytes
-	for at := p.run.off; at < p.run.end; {
+	for at := p.extent.off; at < p.extent.end; {
 		var b *readBlock
 		select {
 		case b = <-rd.free:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		n := int(min(int64(max(readBytes, need)), p.run.end-at))
+		n := int(min(int64(max(readBytes, need)), p.extent.end-at))
 		if cap(b.buf) < n {
 			b.buf = make([]byte, n)
 		}
@@ -132,7 +132,7 @@ func (rd *replayReader) readRun(ctx context.Context, file vfs.File, p piece) err
 		if used == 0 {
 			size, ok := plausible(b.buf, seed)
 			if !ok || size <= n {
-				return fmt.Errorf("read segment %s@%d: %w", file.Name(), at, errChanged)
+				return fmt.Errorf("read segment %s@%d: %w", file.Name(), at, errFrameChanged)
 			}
 			need = size
 		}
@@ -143,11 +143,11 @@ func (rd *replayReader) readRun(ctx context.Context, file vfs.File, p piece) err
 	return nil
 }
 
-// errChanged is about bytes that were a frame when Scan read them.
-var errChanged = fmt.Errorf("%w: frame changed since it was scanned", ErrCorrupt)
+// errFrameChanged is returned when bytes that were a frame during Scan no longer are.
+var errFrameChanged = fmt.Errorf("%w: frame changed since it was scannedSegment", ErrCorrupt)
 
-// split deals the whole frames of a block out to the workers and returns how
-// many bytes they have.
+// split assigns the complete frames of a block to the workers and returns their size
+// in bytes.
 func (rd *replayReader) split(b *readBlock, seed uint32) (used int, err error) {
 	for w := range b.frames {
 		b.frames[w] = b.frames[w][:0]
@@ -155,14 +155,14 @@ func (rd *replayReader) split(b *readBlock, seed uint32) (used int, err error) {
 	for buf := b.buf; len(buf) >= frameHeaderBytes; {
 		size, ok := plausible(buf, seed)
 		if !ok {
-			return used, errChanged
+			return used, errFrameChanged
 		}
 		if size > len(buf) {
 			break
 		}
 		f, ok := parseFrame(buf, seed)
 		if !ok {
-			return used, errChanged
+			return used, errFrameChanged
 		}
 		if !f.Type.internal() {
 			w := f.Shard % len(b.frames)
@@ -174,11 +174,11 @@ func (rd *replayReader) split(b *readBlock, seed uint32) (used int, err error) {
 	return used, nil
 }
 
-// send gives a block to every worker, so that each sees all blocks in order.
+// send passes a block to every worker, so that each sees all blocks in order.
 func (rd *replayReader) send(b *readBlock) {
 	b.pending.Store(int32(len(rd.queues)))
 	for _, q := range rd.queues {
-		q <- b // never blocks: a queue holds all blocks there are
+		q <- b // never blocks: a queue has room for all blocks
 	}
 }
 

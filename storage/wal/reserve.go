@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// give takes back what was outstanding and is not any more.
-func (b *budget) give(n int64, tail bool) {
+// release subtracts n bytes that are no longer outstanding.
+func (b *budget) release(n int64, tail bool) {
 	if tail {
 		b.tailOutstanding -= n
 	} else {
@@ -17,7 +17,7 @@ func (b *budget) give(n int64, tail bool) {
 	}
 }
 
-// deleteGrant is what ReserveDelete has promised to the one delete that runs.
+// deleteGrant is the reservation of the delete in progress.
 type deleteGrant struct {
 	left int64
 	tail bool // the bytes are the tail's
@@ -33,12 +33,11 @@ func (d *deleteGrant) take(n int64) (tail bool) {
 	return d.tail
 }
 
-// Reserve promises that frames of n bytes altogether (the sum of FrameBytes)
-// can be appended: they fit into the pending buffer and into segments that are
-// on disk already. It comes before any lock that others wait for. It waits up
-// to a second, then fails with ErrBusy or ErrNoSpace; both end by themselves
-// when the disk has caught up or has room again. n above MaxReserve is
-// ErrTooLarge.
+// Reserve guarantees room for frames of n bytes in total (the sum of FrameBytes),
+// in the pending buffer and in segments that are on disk already. Callers must
+// not hold locks, since it waits up to a second. Then it fails with ErrBusy or
+// ErrNoSpace; both conditions end by themselves once the disk has caught up or
+// has room again. If n exceeds MaxReserve the error is ErrTooLarge.
 func (l *Log) Reserve(ctx context.Context, n int) error {
 	return l.reserve(ctx, int64(n), func() (granted, space bool) {
 		ok, space := l.mu.budget.fits(int64(n))
@@ -50,7 +49,7 @@ func (l *Log) Reserve(ctx context.Context, n int) error {
 	})
 }
 
-// Unreserve gives back n bytes that were reserved and not appended.
+// Unreserve releases n bytes that were reserved and not appended.
 func (l *Log) Unreserve(n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -63,9 +62,9 @@ func (l *Log) Unreserve(n int) {
 }
 
 // ReserveDelete is Reserve for the tombstone frames of one delete. When
-// segments are full it may use what is kept in each for this. One delete at a
-// time has a reservation, others wait; done ends it and gives back what was
-// not appended.
+// segments are full it may use the tail of each. Only one delete at a time has a
+// reservation, others wait; done ends the reservation and releases the bytes that
+// were not appended.
 func (l *Log) ReserveDelete(ctx context.Context, n int) (done func(), err error) {
 	select {
 	case l.deletes <- struct{}{}:
@@ -99,14 +98,14 @@ func (l *Log) ReserveDelete(ctx context.Context, n int) (done func(), err error)
 		if !d.tail {
 			l.mu.reserved -= d.left
 		}
-		l.mu.budget.give(d.left, d.tail)
+		l.mu.budget.release(d.left, d.tail)
 		l.spaceChangedLocked()
 		l.mu.Unlock()
 		<-l.deletes
 	}, nil
 }
 
-// reserve repeats try, which runs with mu held, until it grants or time is up.
+// reserve repeats try, which is called with mu held, until it grants or the wait times out.
 func (l *Log) reserve(ctx context.Context, n int64, try func() (granted, space bool)) error {
 	if n < 0 || n > int64(l.MaxReserve()) {
 		return fmt.Errorf("reserve %d bytes, at most %d: %w", n, l.MaxReserve(), ErrTooLarge)
@@ -120,8 +119,8 @@ func (l *Log) reserve(ctx context.Context, n int64, try func() (granted, space b
 	})
 }
 
-// noSpaceLocked returns what a lack of segments is called, which depends on why
-// the last one could not be made.
+// noSpaceLocked returns the error for a lack of segments: ErrNoSpace if the last one
+// could not be made because the disk is full, otherwise ErrBusy.
 func (l *Log) noSpaceLocked() error {
 	if errors.Is(l.mu.prepErr, syscall.ENOSPC) {
 		return fmt.Errorf("%w: %w", ErrNoSpace, l.mu.prepErr)
@@ -131,7 +130,7 @@ func (l *Log) noSpaceLocked() error {
 
 // await repeats try with mu held until it returns true, the log ends, or
 // reserveWait is over; then it returns try's error. ErrNoSpace is returned at
-// once: waiting for somebody to clean up the disk is the client's part.
+// once: whether to wait for free disk space is up to the client.
 func (l *Log) await(ctx context.Context, try func() (bool, error)) error {
 	m := &l.mu
 	m.Lock()
@@ -170,7 +169,7 @@ func (l *Log) await(ctx context.Context, try func() (bool, error)) error {
 	}
 }
 
-// spaceChangedLocked lets those who wait for space try again.
+// spaceChangedLocked wakes the goroutines that wait for space.
 func (l *Log) spaceChangedLocked() {
 	if l.mu.space != nil {
 		close(l.mu.space)

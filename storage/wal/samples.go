@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// SampleColumns holds the rows of a FrameSamples. Decoding uses its memory
-// again.
+// SampleColumns holds the rows of a FrameSamples. Decoding reuses its
+// memory.
 type SampleColumns struct {
 	keys
 	V []float64

@@ -7,56 +7,56 @@ import (
 	"tsdb/internal/vfs"
 )
 
-// run is frames that lie together and whose LSNs rise by one.
-type run struct {
+// extent is a range of a segment with adjacent frames whose LSNs rise by one.
+type extent struct {
 	off, end    int64
 	gen         uint64
 	first, last uint64 // LSNs
 	frames      uint64
-	synced      uint64 // highest synced LSN named
-	edit        uint64 // highest manifest edit named
+	synced      uint64 // highest synced LSN recorded
+	edit        uint64 // highest manifest edit recorded
 	start       bool   // it begins with a FrameStart
 	found       uint64 // last LSN before it, if it begins with a FrameStart
-	low         uint64 // highest generation that a FrameRelease says is still needed
+	low         uint64 // highest generation that a FrameRelease names as the lowest needed
 	firstMs     int64  // lowest and highest wall time
 	lastMs      int64
-	data        bool // some of its frames are a client's
+	data        bool // it has frames with client data
 }
 
-// scanned is what one segment file holds.
-type scanned struct {
+// scannedSegment describes the contents of one segment file.
+type scannedSegment struct {
 	name     string
 	id       uint64
 	size     int64
-	header   bool // it is there and names this segment
+	header   bool // the header is valid and has this segment's id
 	recycled bool
-	runs     []run
-	cut      int64 // where the torn tail begins, -1 = there is none
+	extents  []extent
+	cut      int64 // offset of the torn tail, -1 = none
 	damaged  bool
-	// lastByte is the end of the last byte behind the frames that is not zero.
-	// In a recycled file it says nothing.
+	// lastByte is the end of the last non-zero byte after the frames. It means
+	// nothing in a recycled file.
 	lastByte int64
-	// partial is the LSN in an intact header, right behind the frames, whose
-	// payload is not there; 0 = none.
+	// partial is the LSN of an intact header, right after the frames, whose
+	// payload is missing; 0 = none.
 	partial    uint64
 	partialEnd int64
-	// expected is the end of the frames that the list of segments says were
-	// durable, if damage has taken the last of them; otherwise 0.
+	// expected is the end of the durable frames according to the list of
+	// segments if the last of them is damaged; otherwise 0.
 	expected    int64
 	expectedLSN uint64 // of the last of those
 }
 
 // end returns the end of the last frame.
-func (s *scanned) end() int64 {
-	if n := len(s.runs); n > 0 {
-		return s.runs[n-1].end
+func (s *scannedSegment) end() int64 {
+	if n := len(s.extents); n > 0 {
+		return s.extents[n-1].end
 	}
 	return segmentHeaderBytes
 }
 
-// remains returns how many bytes behind the last frame are certainly neither
-// zeros nor stale: what a power cut or damage has left of further frames.
-func (s *scanned) remains() int64 {
+// remains returns the number of bytes after the last frame that are certainly
+// neither zeros nor stale: the remains of frames after a power cut or damage.
+func (s *scannedSegment) remains() int64 {
 	switch {
 	case s.partial != 0:
 		return s.partialEnd - s.end()
@@ -66,22 +66,22 @@ func (s *scanned) remains() int64 {
 	return 0
 }
 
-// scanSegment finds all valid frames of a segment. It looks behind damage and
-// behind the end of the frames too, up to the end of the file: whether bytes
-// that are no frame are an end, a torn tail or damage is decided by what is
-// found later, here or in other segments.
-func scanSegment(fs vfs.FS, dir string, id uint64) (*scanned, error) {
+// scanSegment finds all valid frames of a segment. It continues after damage and
+// after the end of the frames, up to the end of the file: whether other bytes are
+// the end, a torn tail or damage depends on the frames found later, here or in
+// other segments.
+func scanSegment(fs vfs.FS, dir string, id uint64) (*scannedSegment, error) {
 	name := segmentName(dir, id)
 	f, err := fs.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("open segment: %w", err)
 	}
 	defer f.Close()
-	s := &scanned{name: name, id: id, cut: -1}
+	s := &scannedSegment{name: name, id: id, cut: -1}
 	if s.size, err = f.Size(); err != nil {
 		return nil, fmt.Errorf("size of segment %s: %w", name, err)
 	}
-	w := &window{file: f, size: s.size}
+	w := &fileReader{file: f, size: s.size}
 	b, err := w.at(0, segmentHeaderBytes)
 	if err != nil {
 		return nil, err
@@ -97,7 +97,7 @@ func scanSegment(fs vfs.FS, dir string, id uint64) (*scanned, error) {
 	return s, err
 }
 
-func (s *scanned) scanFrames(w *window) error {
+func (s *scannedSegment) scanFrames(w *fileReader) error {
 	seed := seedOf(s.id)
 	at := int64(segmentHeaderBytes)
 	for at+frameHeaderBytes <= s.size {
@@ -125,19 +125,19 @@ func (s *scanned) scanFrames(w *window) error {
 	return nil
 }
 
-// follows reports whether a frame can stand behind the ones found so far.
-func (s *scanned) follows(f Frame) bool {
-	n := len(s.runs)
-	return n == 0 || f.Generation == s.runs[n-1].gen && f.LSN > s.runs[n-1].last
+// follows reports whether a frame can come after the ones found so far.
+func (s *scannedSegment) follows(f Frame) bool {
+	n := len(s.extents)
+	return n == 0 || f.Generation == s.extents[n-1].gen && f.LSN > s.extents[n-1].last
 }
 
-func (s *scanned) add(f Frame, at int64, size int) {
-	n := len(s.runs)
-	if n == 0 || at != s.runs[n-1].end || f.LSN != s.runs[n-1].last+1 {
-		s.runs = append(s.runs, run{off: at, gen: f.Generation, first: f.LSN, firstMs: f.WallMs, lastMs: f.WallMs})
+func (s *scannedSegment) add(f Frame, at int64, size int) {
+	n := len(s.extents)
+	if n == 0 || at != s.extents[n-1].end || f.LSN != s.extents[n-1].last+1 {
+		s.extents = append(s.extents, extent{off: at, gen: f.Generation, first: f.LSN, firstMs: f.WallMs, lastMs: f.WallMs})
 		n++
 	}
-	r := &s.runs[n-1]
+	r := &s.extents[n-1]
 	switch {
 	case f.Type == FrameStart && r.frames == 0:
 		r.start, r.found = true, binary.LittleEndian.Uint64(f.Payload)
@@ -153,9 +153,8 @@ func (s *scanned) add(f Frame, at int64, size int) {
 	s.partial, s.partialEnd = 0, 0
 }
 
-// skip returns the next place where a frame could begin, and notes how far
-// there is anything but zeros.
-func (s *scanned) skip(w *window, at int64) (int64, error) {
+// skip returns the next offset at which a frame could begin, and updates lastByte.
+func (s *scannedSegment) skip(w *fileReader, at int64) (int64, error) {
 	b, err := w.at(at, frameAlign)
 	if err != nil || len(b) < frameAlign {
 		return s.size, err
@@ -172,8 +171,8 @@ func (s *scanned) skip(w *window, at int64) (int64, error) {
 	return at + frameAlign, nil
 }
 
-// readFrame reads the frame at an offset; ok is false if there is none.
-func readFrame(w *window, at int64, seed uint32) (f Frame, size int, ok bool, err error) {
+// readFrame reads the frame at an offset; ok is false if there is no valid frame.
+func readFrame(w *fileReader, at int64, seed uint32) (f Frame, size int, ok bool, err error) {
 	b, err := w.at(at, frameHeaderBytes)
 	if err != nil || len(b) < frameHeaderBytes {
 		return f, 0, false, err
@@ -189,16 +188,16 @@ func readFrame(w *window, at int64, seed uint32) (f Frame, size int, ok bool, er
 	return f, size, ok, nil
 }
 
-// findPartial looks for a header right behind the frames, of the next one, whose
+// findPartial looks for the header of the next frame right after the frames, whose
 // payload is damaged or missing.
-func (s *scanned) findPartial(w *window, at int64, seed uint32) error {
+func (s *scannedSegment) findPartial(w *fileReader, at int64, seed uint32) error {
 	b, err := w.at(at, frameHeaderBytes)
 	if err != nil || len(b) < frameHeaderBytes {
 		return err
 	}
 	size, ok := plausible(b, seed)
 	lsn := binary.LittleEndian.Uint64(b[offLSN:])
-	if ok && (len(s.runs) == 0 || lsn == s.runs[len(s.runs)-1].last+1) {
+	if ok && (len(s.extents) == 0 || lsn == s.extents[len(s.extents)-1].last+1) {
 		s.partial, s.partialEnd = lsn, min(at+int64(size), s.size)
 	}
 	return nil

@@ -114,8 +114,8 @@ func TestFramesBehindAHoleAreTornToo(t *testing.T) {
 	wantEntries(t, replayAll(t, scan(t, c)), all[:1])
 }
 
-// Every byte of a log in which everything is known to be synced is changed: the
-// frame it belongs to is reported as damage and all others are there.
+// Changing any byte of a log whose frames are recorded as synced loses the frame it
+// belongs to, which is reported as damage; all other frames are read.
 func TestAChangedByteCostsOneFrame(t *testing.T) {
 	mem := vfs.NewMem()
 	everyFrame(t, mem)
@@ -125,7 +125,7 @@ func TestAChangedByteCostsOneFrame(t *testing.T) {
 	for id := uint64(1); id <= 2; id++ {
 		name := segmentName(testDir, id)
 		image := contents(t, fs, name)
-		var seg *scanned
+		var seg *scannedSegment
 		for _, s := range scan(t, fs).segments {
 			if s.id == id {
 				seg = s
@@ -190,11 +190,11 @@ func TestAMissingSegmentIsDamage(t *testing.T) {
 		must(t, c.Remove(s.name))
 		r := scan(t, c)
 		rep := r.Report()
-		if rep.Damages != 1 || rep.Damage[0].LastLSN != s.runs[0].last || i > 0 && rep.Damage[0].FirstLSN != s.runs[0].first {
+		if rep.Damages != 1 || rep.Damage[0].LastLSN != s.extents[0].last || i > 0 && rep.Damage[0].FirstLSN != s.extents[0].first {
 			t.Fatalf("segment %d: %+v", i, rep.Damage)
 		}
 		want := slices.DeleteFunc(slices.Clone(all), func(e entry) bool {
-			return e.lsn >= s.runs[0].first && e.lsn <= s.runs[0].last
+			return e.lsn >= s.extents[0].first && e.lsn <= s.extents[0].last
 		})
 		wantEntries(t, replayAll(t, r), want)
 	}
@@ -260,7 +260,7 @@ func TestAnEmptyOrMissingDirectoryIsAnEmptyLog(t *testing.T) {
 		must(t, fs.MkdirAll(testDir))
 	}
 	writeFile(t, fs, testDir+"/stranger.txt", []byte("x"))
-	wantCheck(t, fs, "note stranger.txt@0: no file of the log")
+	wantCheck(t, fs, "note stranger.txt@0: not a file of the log")
 }
 
 func TestReplayStopsWithTheFirstErrorOrTheContext(t *testing.T) {
@@ -317,7 +317,9 @@ func FuzzSegment(f *testing.F) {
 	mem := vfs.NewMem()
 	everyFrame(f, mem)
 	f.Add(contents(f, mem, segmentName(testDir, 2)))
-	good := func(e entry) bool { return e.lsn <= segments[0].runs[0].last || e.lsn >= segments[2].runs[0].first }
+	good := func(e entry) bool {
+		return e.lsn <= segments[0].extents[0].last || e.lsn >= segments[2].extents[0].first
+	}
 	want := len(slices.DeleteFunc(replayAll(f, scan(f, fs)), func(e entry) bool { return !good(e) }))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c := fs.Clone()
@@ -346,8 +348,8 @@ func FuzzSegment(f *testing.F) {
 	})
 }
 
-// A process that dies again and again leaves of each life only the frames, not
-// a pre-allocated segment.
+// A process that is killed repeatedly leaves only the frames of each run, not a
+// pre-allocated segment.
 func TestEachStartLeavesItsFramesOnly(t *testing.T) {
 	fs, all := crashedLog(t, small(), 3, func(i int) string { return fmt.Sprint(i) })
 	for range 20 {

@@ -16,14 +16,14 @@ type segment struct {
 	gen  uint64 // of its frames; 0 while it has none
 	end  int64  // where the next frame goes
 
-	room, tailRoom int64 // what the budget says of the same names, for this segment
+	room, tailRoom int64 // as in budget, for this segment
 
-	written listedSegment // what the list says once it is durable; bytes is not kept
-	data    bool          // some of its frames are a client's
+	written listedSegment // entry of the list once it is durable, except bytes
+	data    bool          // it has frames with client data
 }
 
-// note takes over the numbers of a frame that is written next.
-func (s *segment) note(t FrameType, lsn uint64, wallMs int64) {
+// noteFrame updates the list entry for the frame that is written next.
+func (s *segment) noteFrame(t FrameType, lsn uint64, wallMs int64) {
 	w := &s.written
 	if w.firstLSN == 0 {
 		w.firstLSN, w.firstMs, w.lastMs = lsn, wallMs, wallMs
@@ -32,7 +32,7 @@ func (s *segment) note(t FrameType, lsn uint64, wallMs int64) {
 	s.data = s.data || !t.internal()
 }
 
-// listed returns what the list says of the segment once all that was written is
+// listed returns the segment's entry of the list once all written frames are
 // durable.
 func (s *segment) listed() listedSegment {
 	l := s.written
@@ -51,7 +51,7 @@ func (s *segment) fits(size int64, gen uint64, tail bool) bool {
 	return s.room >= size
 }
 
-// place takes the room for a frame that fits.
+// place accounts for a frame that fits.
 func (s *segment) place(size int64, gen uint64, tail bool) {
 	s.gen = gen
 	if tail && s.tailRoom >= size {
@@ -61,9 +61,9 @@ func (s *segment) place(size int64, gen uint64, tail bool) {
 	}
 }
 
-// fillBytes is the size of the writes that fill a new segment, fillSync how
-// often they are synced: a large backlog of dirty pages would hold up the
-// commits of the segment in use.
+// fillBytes is the size of the writes that fill a new segment, fillSync the
+// interval of their syncs: a large backlog of dirty pages would delay the commits
+// of the segment in use.
 const (
 	fillBytes = 256 << 10
 	fillSync  = 4 << 20
@@ -72,8 +72,8 @@ const (
 var zeros [fillBytes]byte
 
 // createSegment makes a segment of zeros, so that commits change no metadata
-// and no unwritten extents. It is durable when it returns. On failure no file
-// stays, if it can be removed.
+// and no unwritten extents. It is durable when createSegment returns. On failure
+// the file is removed, if possible.
 func createSegment(fs vfs.FS, dir string, id uint64, size int64) (s *segment, err error) {
 	name := segmentName(dir, id)
 	f, err := fs.Create(name)
@@ -103,8 +103,8 @@ func createSegment(fs vfs.FS, dir string, id uint64, size int64) (s *segment, er
 	return newSegment(id, f), nil
 }
 
-// reuseSegment makes a segment of a file that is no longer needed and has the
-// right size. On failure the file is gone, if it can be removed.
+// reuseSegment makes a segment of a released file of the right size. On failure the
+// file is removed, if possible.
 func reuseSegment(fs vfs.FS, dir, old string, id uint64) (s *segment, err error) {
 	name := segmentName(dir, id)
 	old = path.Join(dir, old)

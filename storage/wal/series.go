@@ -16,20 +16,20 @@ const (
 	maxLabelsBytes = 64 << 20 // names and values
 )
 
-// SeriesDef says which series a slot stands for, in one shard and generation.
+// SeriesDef defines the series of a slot, for one shard and generation.
 type SeriesDef struct {
 	Slot   uint32
 	ID     model.Identity
 	Labels labels.Labels
 }
 
-// A definition is the slot's difference to the one before (zz), the identity
+// A definition is the difference from the previous slot (zz), the identity
 // (16 bytes), the number of labels (u), and the labels. Consecutive definitions
 // mostly come from one target and share most labels, so each label is written
-// against a cursor in the labels of the definition before:
+// against a cursor in the labels of the previous definition:
 //
-//	u = 4 × labels of the one before to step over + what follows
-//	    0  nothing: the label at the cursor again
+//	u = 4 × labels of the previous definition to skip + the kind of entry
+//	    0  the label at the cursor, unchanged
 //	    1  the name at the cursor; bytes shared with its value (u), rest of the value (u, bytes)
 //	    2  another label: name (u, bytes), value (u, bytes); the cursor stays
 const (
@@ -73,7 +73,7 @@ func AppendSeries(dst []byte, defs []SeriesDef) ([]byte, error) {
 	return dst, nil
 }
 
-// appendAgainst appends labels as differences to those of the definition before.
+// appendAgainst appends labels as differences from those of the previous definition.
 func appendAgainst(dst []byte, prev, cur []labels.Label) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(cur)))
 	at := 0
@@ -103,7 +103,7 @@ func appendAgainst(dst []byte, prev, cur []labels.Label) []byte {
 }
 
 // DecodeSeries reads what AppendSeries wrote and calls add for each definition.
-// An error of add ends it. The labels belong to add.
+// It stops at the first error of add. add may keep the labels.
 func DecodeSeries(src []byte, add func(SeriesDef) error) error {
 	n, rest, err := encoding.Uvarint(src)
 	if err != nil {
@@ -125,7 +125,7 @@ func DecodeSeries(src []byte, add func(SeriesDef) error) error {
 	return atEnd("series", rest)
 }
 
-// seriesDecoder remembers the definition before.
+// seriesDecoder holds the previous definition.
 type seriesDecoder struct {
 	slot      int64
 	prev, cur []labels.Label

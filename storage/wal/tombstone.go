@@ -10,8 +10,8 @@ import (
 	"tsdb/internal/model"
 )
 
-// Tombstone says that samples of a range of the series that match were deleted.
-// The tenant is the frame's.
+// Tombstone records the deletion of the samples in a range of all series that match.
+// The tenant is in the frame.
 type Tombstone struct {
 	Matchers []*labels.Matcher
 	Range    model.TimeRange
@@ -36,8 +36,8 @@ func AppendTombstone(dst []byte, t Tombstone) ([]byte, error) {
 	return dst, nil
 }
 
-// checkMatchers returns why matchers cannot be logged. DecodeTombstone refuses
-// the same ones.
+// checkMatchers returns an error for matchers that cannot be logged. DecodeTombstone
+// refuses the same ones.
 func checkMatchers(ms []*labels.Matcher) error {
 	if len(ms) > model.MaxMatchers {
 		return fmt.Errorf("%d matchers exceed the limit of %d: %w", len(ms), model.MaxMatchers, ErrTooLarge)

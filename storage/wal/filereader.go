@@ -8,12 +8,12 @@ import (
 	"tsdb/internal/vfs"
 )
 
-// windowBytes is the size of reads. It exceeds no frame by itself; a larger
-// frame makes the window grow, up to the bound of a frame.
-const windowBytes = 1 << 20
+// fileReaderBytes is the size of reads. The buffer grows for a larger frame,
+// up to the limit of a frame.
+const fileReaderBytes = 1 << 20
 
-// window reads a file front to back in large pieces.
-type window struct {
+// fileReader reads a file front to back with large reads.
+type fileReader struct {
 	file  vfs.File
 	size  int64 // of the file
 	start int64 // offset of buf
@@ -22,12 +22,12 @@ type window struct {
 
 // at returns n bytes from off, fewer only at the end of the file. They are
 // valid until the next call.
-func (w *window) at(off int64, n int) ([]byte, error) {
+func (w *fileReader) at(off int64, n int) ([]byte, error) {
 	n = int(min(int64(n), max(w.size-off, 0)))
 	if off >= w.start && off+int64(n) <= w.start+int64(len(w.buf)) {
 		return w.buf[off-w.start:][:n], nil
 	}
-	want := int(min(int64(max(n, windowBytes)), w.size-off))
+	want := int(min(int64(max(n, fileReaderBytes)), w.size-off))
 	if want <= 0 {
 		return nil, nil
 	}
@@ -42,8 +42,8 @@ func (w *window) at(off int64, n int) ([]byte, error) {
 	return w.buf[:n], nil
 }
 
-// rest returns what the window already holds from off on.
-func (w *window) rest(off int64) []byte {
+// rest returns the buffered bytes from off on.
+func (w *fileReader) rest(off int64) []byte {
 	if off < w.start || off >= w.start+int64(len(w.buf)) {
 		return nil
 	}
