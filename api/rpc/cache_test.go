@@ -12,8 +12,8 @@ import (
 	"tsdb/storage"
 )
 
-// A range query is answered from the cache, unless it asks for the contrary.
-func TestCacheIsUsedOrLeftOut(t *testing.T) {
+// A range query uses the cache unless no_cache is set.
+func TestCacheIsUsedOrBypassed(t *testing.T) {
 	fs := vfs.NewMem()
 	db, err := storage.Open(t.Context(), fs, "data", storage.Options{Clock: vfs.NewManualClock(time.UnixMilli(endMs + 3600_000))})
 	if err != nil {
@@ -31,22 +31,22 @@ func TestCacheIsUsedOrLeftOut(t *testing.T) {
 		stream, err := s.QueryRange(t.Context(), &tsdbv1.QueryRangeRequest{
 			Query: "sum(rate(http_requests_total[5m]))", StartMs: endMs - 600_000, EndMs: endMs, StepMs: 10_000, Options: o,
 		})
-		frames, err := all(t, stream, err)
+		messages, err := all(t, stream, err)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return assemble(t, frames).end.Stats.CachedSteps
+		return assemble(t, messages).end.Stats.CachedSteps
 	}
 	if n := cached(nil); n != 0 {
 		t.Errorf("%d steps of the first query came from the cache", n)
 	}
-	// The cache takes in what it is offered a little later.
+	// The cache stores results asynchronously.
 	for deadline := time.Now().Add(10 * time.Second); cached(nil) != 61; {
 		if time.Now().After(deadline) {
 			t.Fatal("no answer was kept")
 		}
 	}
 	if n := cached(&tsdbv1.QueryOptions{NoCache: true}); n != 0 {
-		t.Errorf("%d steps came from the cache that was to be left out", n)
+		t.Errorf("%d steps came from the bypassed cache", n)
 	}
 }

@@ -1,7 +1,8 @@
-// Package rpc answers the gRPC service tsdb.v1.Query: PromQL and raw samples as
-// streams of frames. The service tsdb.v1.Write is a door of package ingest.
+// Package rpc implements the gRPC service tsdb.v1.Query, which returns PromQL
+// results and raw samples as streams of messages. The service tsdb.v1.Write is in
+// package ingest.
 //
-// A frame is at most MaxFrameBytes long. It is made when the client has taken
-// the one before, so what a stream holds is its list of series, one frame, and
-// either the result of its query or a window of one series' samples.
+// A message is at most MaxMessageBytes long. It is built after the previous one
+// has been sent, so a stream holds in memory its list of series, one message, and
+// either the result of its query or a time span of one series' samples.
 package rpc

@@ -7,7 +7,7 @@ import (
 	tsdbv1 "tsdb/proto/tsdb/v1"
 )
 
-// Explain says what a query would read.
+// Explain returns the cost of a query without reading samples.
 func (s *Service) Explain(ctx context.Context, r *tsdbv1.ExplainRequest) (*tsdbv1.ExplainResponse, error) {
 	expr, err := s.opts.Engine.Parser().ParseExpr(r.Query)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"tsdb/storage"
 )
 
-// LabelNames lists names.
+// LabelNames lists label names.
 func (s *Service) LabelNames(r *tsdbv1.LabelNamesRequest, to grpc.ServerStreamingServer[tsdbv1.LabelsResponse]) error {
 	tr := inclusive(orElse(r.StartMs, math.MinInt64), orElse(r.EndMs, math.MaxInt64))
 	return s.labelStrings(to, r.Selectors, int(r.Limit), func(v *storage.View, limit int, ms []*labels.Matcher) ([]string, []error, error) {
@@ -27,7 +27,7 @@ func (s *Service) LabelValues(r *tsdbv1.LabelValuesRequest, to grpc.ServerStream
 	})
 }
 
-// labelStrings sends what read finds for any of the selectors, sorted.
+// labelStrings sends the sorted union of what read returns for each selector.
 func (s *Service) labelStrings(to grpc.ServerStreamingServer[tsdbv1.LabelsResponse], selectors []string, limit int,
 	read func(*storage.View, int, []*labels.Matcher) ([]string, []error, error)) error {
 	sets, err := s.selectors(selectors)
@@ -42,13 +42,13 @@ func (s *Service) labelStrings(to grpc.ServerStreamingServer[tsdbv1.LabelsRespon
 		return statusOf(err, false)
 	}
 	defer release()
-	most := 0
+	readLimit := 0
 	if limit > 0 {
-		most = limit + 1 // to see that there is more
+		readLimit = limit + 1 // to detect that the limit is exceeded
 	}
 	var found, warnings []string
 	for _, ms := range sets {
-		some, warned, err := read(view, most, ms)
+		some, warned, err := read(view, readLimit, ms)
 		if err != nil {
 			return statusOf(err, false)
 		}
@@ -66,19 +66,19 @@ func (s *Service) labelStrings(to grpc.ServerStreamingServer[tsdbv1.LabelsRespon
 	return statusOf(sendStrings(to, found, valid(warnings[:min(len(warnings), maxAnnotations)])), false)
 }
 
-// sendStrings sends a list in frames, the warnings with the last.
+// sendStrings sends a list in messages, with the warnings in the last one.
 func sendStrings(to grpc.ServerStreamingServer[tsdbv1.LabelsResponse], list, warnings []string) error {
-	frame, bytes := &tsdbv1.LabelsResponse{}, 0
+	message, bytes := &tsdbv1.LabelsResponse{}, 0
 	for _, text := range list {
-		if bytes > 0 && bytes+len(text)+overheadBytes > MaxFrameBytes {
-			if err := to.Send(frame); err != nil {
+		if bytes > 0 && bytes+len(text)+overheadBytes > MaxMessageBytes {
+			if err := to.Send(message); err != nil {
 				return err
 			}
-			frame, bytes = &tsdbv1.LabelsResponse{}, 0
+			message, bytes = &tsdbv1.LabelsResponse{}, 0
 		}
-		frame.Values = append(frame.Values, text)
+		message.Values = append(message.Values, text)
 		bytes += len(text) + overheadBytes
 	}
-	frame.Warnings = warnings
-	return to.Send(frame)
+	message.Warnings = warnings
+	return to.Send(message)
 }

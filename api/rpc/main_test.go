@@ -22,13 +22,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// server is the service over a database in memory with the samples of promtest.
+// server is the service with a database in memory that holds the samples of promtest.
 type server struct {
 	tsdbv1.QueryClient
 	*querytest.Storage
 }
 
-// newServer serves. Options that are not given get what works.
+// newServer starts a server. Unset options get working values.
 func newServer(t testing.TB, o Options) *server {
 	t.Helper()
 	s := querytest.New(t, false)
@@ -66,29 +66,29 @@ func newServer(t testing.TB, o Options) *server {
 	return &server{tsdbv1.NewQueryClient(conn), s}
 }
 
-// all receives a stream to its end and checks the size of its frames.
+// all receives all messages of a stream and checks their sizes.
 func all[M proto.Message](t testing.TB, stream interface{ Recv() (M, error) }, err error) ([]M, error) {
 	t.Helper()
 	if err != nil {
 		return nil, err
 	}
-	var frames []M
+	var messages []M
 	for {
 		m, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
-			return frames, nil
+			return messages, nil
 		}
 		if err != nil {
-			return frames, err
+			return messages, err
 		}
-		if n := proto.Size(m); n > MaxFrameBytes {
-			t.Errorf("frame of %d bytes", n)
+		if n := proto.Size(m); n > MaxMessageBytes {
+			t.Errorf("message of %d bytes", n)
 		}
-		frames = append(frames, m)
+		messages = append(messages, m)
 	}
 }
 
-// labelSink is a stream that keeps what is sent.
+// labelSink is a stream that records the sent messages.
 type labelSink struct {
 	grpc.ServerStream
 	sent *[]*tsdbv1.LabelsResponse

@@ -19,10 +19,10 @@ import (
 	"tsdb/query"
 )
 
-// maxAnnotations bounds the warnings of an answer, and the infos.
+// maxAnnotations bounds the warnings and the infos of a response.
 const maxAnnotations = 10
 
-// errTruncated is the warning of an answer that its limit cut short.
+// errTruncated is the warning of a response that was truncated at its limit.
 var errTruncated = errors.New("results truncated due to limit")
 
 // Query evaluates an expression at one time.
@@ -36,7 +36,7 @@ func (s *Service) Query(r *tsdbv1.QueryRequest, to grpc.ServerStreamingServer[ts
 	})
 }
 
-// QueryRange evaluates an expression at many times.
+// QueryRange evaluates an expression at the steps of a time range.
 func (s *Service) QueryRange(r *tsdbv1.QueryRangeRequest, to grpc.ServerStreamingServer[tsdbv1.QueryResponse]) error {
 	for name, at := range map[string]int64{"start_ms": r.StartMs, "end_ms": r.EndMs} {
 		if err := checkTime(name, at); err != nil {
@@ -58,7 +58,7 @@ func (s *Service) QueryRange(r *tsdbv1.QueryRangeRequest, to grpc.ServerStreamin
 	})
 }
 
-// checkTime refuses times at which nothing can be evaluated.
+// checkTime returns an error for times outside the range that queries support.
 func checkTime(name string, ms int64) error {
 	if ms < query.MinTime || ms > query.MaxTime {
 		return invalid(fmt.Errorf("%s must lie between the years %d and %d", name, time.UnixMilli(query.MinTime).Year(), time.UnixMilli(query.MaxTime).Year()))
@@ -94,7 +94,7 @@ func (s *Service) evaluate(to grpc.ServerStreamingServer[tsdbv1.QueryResponse], 
 	ended := s.opts.Queries.Begin(asked)
 	executed := false
 	defer func() {
-		if !executed { // a panic: the query runs no longer
+		if !executed { // Exec panicked
 			ended(querylog.Outcome{Err: querylog.ErrPanicked})
 		}
 	}()
@@ -134,7 +134,7 @@ func peakSamples(s stats.BuiltinStats) int {
 	return s.Samples.PeakSamples
 }
 
-// valid replaces bytes that are no UTF-8, which protobuf refuses.
+// valid replaces invalid UTF-8, which protobuf refuses.
 func valid(texts []string) []string {
 	for i, t := range texts {
 		texts[i] = strings.ToValidUTF8(t, "\uFFFD")
@@ -142,27 +142,27 @@ func valid(texts []string) []string {
 	return texts
 }
 
-// queryAnswer sends a result. After an error of the stream it does nothing.
+// queryAnswer sends a query result. After an error of the stream it does nothing.
 type queryAnswer struct {
 	to       grpc.ServerStreamingServer[tsdbv1.QueryResponse]
 	delivery *query.Delivery
-	series   *seriesFrames
-	samples  *sampleFrames
+	series   *seriesBatches
+	samples  *sampleBatches
 	err      error
 }
 
 func newQueryAnswer(to grpc.ServerStreamingServer[tsdbv1.QueryResponse], delivery *query.Delivery) *queryAnswer {
 	a := &queryAnswer{to: to, delivery: delivery}
-	a.series = &seriesFrames{send: func(b *tsdbv1.SeriesBatch) error {
+	a.series = &seriesBatches{send: func(b *tsdbv1.SeriesBatch) error {
 		return a.send(&tsdbv1.QueryResponse{Frame: &tsdbv1.QueryResponse_Series{Series: b}})
 	}}
-	a.samples = newSampleFrames(func(b *tsdbv1.SampleBatch) error {
+	a.samples = newSampleBatches(func(b *tsdbv1.SampleBatch) error {
 		return a.send(&tsdbv1.QueryResponse{Frame: &tsdbv1.QueryResponse_Samples{Samples: b}})
 	})
 	return a
 }
 
-// send sends a frame, and waits until the query may go on with the next.
+// send sends a message, and waits until the query may build the next one.
 func (a *queryAnswer) send(r *tsdbv1.QueryResponse) error {
 	a.delivery.Rest()
 	if err := a.to.Send(r); err != nil {
@@ -181,8 +181,8 @@ func (a *queryAnswer) try(f func() error) {
 	}
 }
 
-// write sends all but the end. It reports whether the limit cut series off; 0
-// is no limit.
+// write sends the result without the end message. It reports whether the result
+// was truncated at the limit; 0 = no limit.
 func (a *queryAnswer) write(res *promql.Result, limit int) (cut bool) {
 	keep := func(n int) int {
 		if limit > 0 && n > limit {

@@ -25,7 +25,7 @@ import (
 
 const endMs = promtest.End * 1000
 
-// result is an answer put together again: one text a series with the bits of
+// result is a response reassembled from its messages: one text per series with the bits of
 // its samples.
 type result struct {
 	header *tsdbv1.QueryHeader
@@ -33,12 +33,12 @@ type result struct {
 	end    *tsdbv1.QueryEnd
 }
 
-// assemble also checks the order of the frames.
-func assemble(t testing.TB, frames []*tsdbv1.QueryResponse) result {
+// assemble returns the result of a stream and checks the order of its messages.
+func assemble(t testing.TB, messages []*tsdbv1.QueryResponse) result {
 	t.Helper()
 	var r result
 	stage := 0
-	for i, f := range frames {
+	for i, f := range messages {
 		now := 0
 		switch x := f.Frame.(type) {
 		case *tsdbv1.QueryResponse_Header:
@@ -58,7 +58,7 @@ func assemble(t testing.TB, frames []*tsdbv1.QueryResponse) result {
 			now, r.end = 4, x.End
 		}
 		if now < stage || now == 1 && i > 0 {
-			t.Fatalf("frame %d is out of order", i)
+			t.Fatalf("message %d is out of order", i)
 		}
 		stage = now
 	}
@@ -95,7 +95,7 @@ func addSamples(series []string, b *tsdbv1.SampleBatch) {
 
 func floatText(t int64, v float64) string { return fmt.Sprintf(" %d:%x", t, math.Float64bits(v)) }
 
-// histogramText is the same for equal histograms.
+// histogramText returns equal texts for equal histograms.
 func histogramText(h *tsdbv1.Histogram) string {
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(h)
 	if err != nil {
@@ -104,7 +104,7 @@ func histogramText(h *tsdbv1.Histogram) string {
 	return fmt.Sprintf(" %d:%x", h.TimeMs, b)
 }
 
-// want is what the engine itself gives.
+// want returns the result of the engine itself.
 func (s *server) want(t testing.TB, q promql.Query, err error) []string {
 	t.Helper()
 	if err != nil {
@@ -144,7 +144,7 @@ func (s *server) want(t testing.TB, q promql.Query, err error) []string {
 	return all
 }
 
-func TestAnswersAreThoseOfTheEngine(t *testing.T) {
+func TestResultsAreThoseOfTheEngine(t *testing.T) {
 	e := query.New(query.Options{})
 	s := newServer(t, Options{Engine: e})
 	for _, q := range []string{
@@ -153,24 +153,24 @@ func TestAnswersAreThoseOfTheEngine(t *testing.T) {
 	} {
 		at := int64(endMs)
 		stream, err := s.Query(t.Context(), &tsdbv1.QueryRequest{Query: q, TimeMs: &at})
-		frames, err := all(t, stream, err)
+		messages, err := all(t, stream, err)
 		if err != nil {
 			t.Errorf("%s: %v", q, err)
 			continue
 		}
 		iq, err := e.NewInstantQuery(t.Context(), s, nil, q, time.UnixMilli(endMs))
-		if got, want := assemble(t, frames).series, s.want(t, iq, err); !reflect.DeepEqual(got, want) {
+		if got, want := assemble(t, messages).series, s.want(t, iq, err); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s:\ngot  %.300q\nwant %.300q", q, got, want)
 		}
 		const start, step = endMs - 1800_000, 15_000
 		ranges, err := s.QueryRange(t.Context(), &tsdbv1.QueryRangeRequest{Query: q, StartMs: start, EndMs: endMs, StepMs: step})
-		frames, err = all(t, ranges, err)
+		messages, err = all(t, ranges, err)
 		if err != nil {
 			t.Errorf("%s: %v", q, err)
 			continue
 		}
 		rq, err := e.NewRangeQuery(t.Context(), s, nil, q, time.UnixMilli(start), time.UnixMilli(endMs), step*time.Millisecond)
-		r := assemble(t, frames)
+		r := assemble(t, messages)
 		if want := s.want(t, rq, err); !reflect.DeepEqual(r.series, want) {
 			t.Errorf("%s over a range:\ngot  %.300q\nwant %.300q", q, r.series, want)
 		}
@@ -184,11 +184,11 @@ func (s *server) instant(t testing.TB, q string, o *tsdbv1.QueryOptions) (result
 	t.Helper()
 	at := int64(endMs)
 	stream, err := s.Query(t.Context(), &tsdbv1.QueryRequest{Query: q, TimeMs: &at, Options: o})
-	frames, err := all(t, stream, err)
+	messages, err := all(t, stream, err)
 	if err != nil {
 		return result{}, err
 	}
-	return assemble(t, frames), nil
+	return assemble(t, messages), nil
 }
 
 func TestTypesTextsWarningsAndLimits(t *testing.T) {
@@ -220,22 +220,22 @@ func TestTypesTextsWarningsAndLimits(t *testing.T) {
 		t.Errorf("lookback: %v", r.series)
 	}
 	if r := must(s.instant(t, `label_replace(vector(1), "x", "a\xffb", "", "")`, nil)); len(r.series) != 1 || !strings.Contains(r.series[0], "\ufffd") {
-		t.Errorf("text that is no UTF-8: %q", r.series)
+		t.Errorf("text that is not UTF-8: %q", r.series)
 	}
 }
 
-// A long answer comes in many frames, all of them short.
-func TestLongAnswersAreCutIntoFrames(t *testing.T) {
+// A long result is sent in many short messages.
+func TestLongResultsAreSplitIntoMessages(t *testing.T) {
 	s := newServer(t, Options{})
 	stream, err := s.QueryRange(t.Context(), &tsdbv1.QueryRangeRequest{
 		Query: `{__name__=~".+", __name__!="latency"}`, StartMs: endMs - 3600_000, EndMs: endMs, StepMs: 1000,
 	})
-	frames, err := all(t, stream, err)
+	messages, err := all(t, stream, err)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := assemble(t, frames); len(frames) < 4 || r.end.Stats.Samples < 50_000 {
-		t.Errorf("%d frames, %v", len(frames), r.end)
+	if r := assemble(t, messages); len(messages) < 4 || r.end.Stats.Samples < 50_000 {
+		t.Errorf("%d messages, %v", len(messages), r.end)
 	}
 }
 
@@ -284,7 +284,7 @@ func TestErrorsHaveTheirCodes(t *testing.T) {
 	}
 	shared := query.New(query.Options{TotalBytes: 20_000})
 	busy := newServer(t, Options{Engine: shared})
-	for err = nil; err == nil; { // answers that are not closed
+	for err = nil; err == nil; { // responses that are not closed
 		q, bad := shared.NewInstantQuery(t.Context(), query.NewQueryable(busy.DB, 0), nil, "http_requests_total", time.UnixMilli(endMs))
 		if bad != nil {
 			t.Fatal(bad)
@@ -314,7 +314,7 @@ func TestErrorsHaveTheirCodes(t *testing.T) {
 	want("starting", err, codes.Unavailable, "not accepting")
 }
 
-// A client that goes, or whose deadline passes, stops its query.
+// A query stops when its client disconnects or the deadline passes.
 func TestQueriesEndWithTheirClients(t *testing.T) {
 	e := query.New(query.Options{})
 	s := newServer(t, Options{Engine: e})

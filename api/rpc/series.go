@@ -14,7 +14,7 @@ import (
 	"tsdb/storage"
 )
 
-// Series returns raw samples.
+// Series sends the raw samples of the selected series.
 func (s *Service) Series(r *tsdbv1.SeriesRequest, to grpc.ServerStreamingServer[tsdbv1.SeriesResponse]) error {
 	return statusOf(s.series(r, to), false)
 }
@@ -40,7 +40,7 @@ func (s *Service) series(r *tsdbv1.SeriesRequest, to grpc.ServerStreamingServer[
 	if err != nil {
 		return err
 	}
-	names := &seriesFrames{send: func(b *tsdbv1.SeriesBatch) error {
+	names := &seriesBatches{send: func(b *tsdbv1.SeriesBatch) error {
 		return to.Send(&tsdbv1.SeriesResponse{Frame: &tsdbv1.SeriesResponse_Series{Series: b}})
 	}}
 	for _, one := range found.series {
@@ -51,7 +51,7 @@ func (s *Service) series(r *tsdbv1.SeriesRequest, to grpc.ServerStreamingServer[
 	if err := names.flush(); err != nil {
 		return err
 	}
-	samples := newSampleFrames(func(b *tsdbv1.SampleBatch) error {
+	samples := newSampleBatches(func(b *tsdbv1.SampleBatch) error {
 		return to.Send(&tsdbv1.SeriesResponse{Frame: &tsdbv1.SeriesResponse_Samples{Samples: b}})
 	})
 	if !r.LabelsOnly {
@@ -65,7 +65,7 @@ func (s *Service) series(r *tsdbv1.SeriesRequest, to grpc.ServerStreamingServer[
 	}}})
 }
 
-// selection is the union of what several selectors find, sorted by labels.
+// selection is the union of the series of several selectors, sorted by labels.
 type selection struct {
 	sets   []*storage.SeriesSet
 	series []*storage.Series
@@ -90,7 +90,7 @@ func selectAll(ctx context.Context, v *storage.View, tr model.TimeRange, selecto
 	return all, nil
 }
 
-// warnings returns what could not be read.
+// warnings names the blocks that could not be read.
 func (a *selection) warnings() []string {
 	var texts []string
 	for _, set := range a.sets {
@@ -104,28 +104,28 @@ func (a *selection) warnings() []string {
 	return texts
 }
 
-// Samples are read in windows of time, so that a series of years costs no more
-// memory than one of days. A window doubles while it gives few samples and
-// halves when it gives many.
+// Samples are read in time spans, so that a series of years takes no more memory
+// than one of days. The span doubles while it has fewer than fewSamples samples
+// and halves when it has more than manySamples.
 const (
-	firstWindowMs = 7 * 24 * 60 * model.MinuteMs
-	leastWindowMs = 60 * model.MinuteMs
-	fewSamples    = 1 << 15
-	manySamples   = 1 << 18
+	firstSpanMs = 7 * 24 * 60 * model.MinuteMs
+	minSpanMs   = 60 * model.MinuteMs
+	fewSamples  = 1 << 15
+	manySamples = 1 << 18
 )
 
-// read sends the samples of the range.
-func (a *selection) read(ctx context.Context, tr model.TimeRange, to *sampleFrames) error {
+// read sends the samples of the time range.
+func (a *selection) read(ctx context.Context, tr model.TimeRange, to *sampleBatches) error {
 	var part model.Samples
 	for i, s := range a.series {
-		window := int64(firstWindowMs)
+		span := int64(firstSpanMs)
 		for from := tr.Min; from < tr.Max; {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
 			until := tr.Max
-			if uint64(tr.Max)-uint64(from) > uint64(window) { // the difference need not fit an int64
-				until = from + window
+			if uint64(tr.Max)-uint64(from) > uint64(span) { // the difference can overflow int64
+				until = from + span
 			}
 			part.Reset()
 			if err := s.Samples(ctx, model.TimeRange{Min: from, Max: until}, &part); err != nil {
@@ -135,10 +135,10 @@ func (a *selection) read(ctx context.Context, tr model.TimeRange, to *sampleFram
 				return err
 			}
 			switch n := part.Len(); {
-			case n < fewSamples && window < 1<<61:
-				window *= 2
-			case n > manySamples && window > leastWindowMs:
-				window /= 2
+			case n < fewSamples && span < 1<<61:
+				span *= 2
+			case n > manySamples && span > minSpanMs:
+				span /= 2
 			}
 			from = until
 		}

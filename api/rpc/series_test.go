@@ -18,7 +18,7 @@ import (
 	tsdbv1 "tsdb/proto/tsdb/v1"
 )
 
-func (s *server) raw(t testing.TB, r *tsdbv1.SeriesRequest) (series []string, end *tsdbv1.QueryEnd, frames int) {
+func (s *server) raw(t testing.TB, r *tsdbv1.SeriesRequest) (series []string, end *tsdbv1.QueryEnd, messages int) {
 	t.Helper()
 	stream, err := s.Series(t.Context(), r)
 	all, err := all(t, stream, err)
@@ -48,7 +48,7 @@ func (s *server) raw(t testing.TB, r *tsdbv1.SeriesRequest) (series []string, en
 	return series, end, len(all)
 }
 
-// stored is what the database holds.
+// stored returns the samples of the database.
 func (s *server) stored(t testing.TB, tr model.TimeRange, ms ...*labels.Matcher) []string {
 	t.Helper()
 	v, err := s.DB.View()
@@ -84,7 +84,7 @@ func (s *server) stored(t testing.TB, tr model.TimeRange, ms ...*labels.Matcher)
 	return all
 }
 
-func TestSeriesAreWhatIsStored(t *testing.T) {
+func TestSeriesReturnsStoredSamples(t *testing.T) {
 	s := newServer(t, Options{})
 	everything := labels.MustNewMatcher(labels.MatchNotEqual, "__name__", "")
 	for range 2 {
@@ -98,7 +98,7 @@ func TestSeriesAreWhatIsStored(t *testing.T) {
 				t.Errorf("stats %v", end.Stats)
 			}
 		}
-		if _, err := s.DB.Flush(t.Context()); err != nil { // the same from blocks
+		if _, err := s.DB.Flush(t.Context()); err != nil { // then from blocks
 			t.Fatal(err)
 		}
 	}
@@ -115,8 +115,9 @@ func TestSeriesAreWhatIsStored(t *testing.T) {
 	}
 }
 
-// A series of many samples comes in frames and windows, start timestamps too.
-func TestLongSeriesAreCutIntoFramesAndWindows(t *testing.T) {
+// A long series is read in several time spans and sent in several messages, with its
+// start timestamps.
+func TestLongSeriesAreSplitIntoMessages(t *testing.T) {
 	s := newServer(t, Options{})
 	b := s.DB.NewBatch("test")
 	h := xxh3.HashString128("long")
@@ -131,14 +132,14 @@ func TestLongSeriesAreCutIntoFramesAndWindows(t *testing.T) {
 	if _, err := b.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	got, end, frames := s.raw(t, &tsdbv1.SeriesRequest{Selectors: []string{"long"}, StartMs: math.MinInt64, EndMs: math.MaxInt64})
+	got, end, messages := s.raw(t, &tsdbv1.SeriesRequest{Selectors: []string{"long"}, StartMs: math.MinInt64, EndMs: math.MaxInt64})
 	want := s.stored(t, inclusive(math.MinInt64, math.MaxInt64), labels.MustNewMatcher(labels.MatchEqual, "__name__", "long"))
-	if !reflect.DeepEqual(got, want) || end.Stats.Samples != n || frames < n*floatBytes/MaxFrameBytes {
-		t.Errorf("%d frames, %v, equal: %v", frames, end, reflect.DeepEqual(got, want))
+	if !reflect.DeepEqual(got, want) || end.Stats.Samples != n || messages < n*floatBytes/MaxMessageBytes {
+		t.Errorf("%d messages, %v, equal: %v", messages, end, reflect.DeepEqual(got, want))
 	}
 }
 
-func (s *server) names(t testing.TB, r *tsdbv1.LabelNamesRequest) (list, warnings []string, frames int) {
+func (s *server) names(t testing.TB, r *tsdbv1.LabelNamesRequest) (list, warnings []string, messages int) {
 	t.Helper()
 	stream, err := s.LabelNames(t.Context(), r)
 	return listed(t, stream, err)
@@ -146,7 +147,7 @@ func (s *server) names(t testing.TB, r *tsdbv1.LabelNamesRequest) (list, warning
 
 func listed(t testing.TB, stream interface {
 	Recv() (*tsdbv1.LabelsResponse, error)
-}, err error) (list, warnings []string, frames int) {
+}, err error) (list, warnings []string, messages int) {
 	t.Helper()
 	got, err := all(t, stream, err)
 	if err != nil {
@@ -190,7 +191,7 @@ func TestLabelsAreListed(t *testing.T) {
 	}
 }
 
-func TestLongListsAreCutIntoFrames(t *testing.T) {
+func TestLongListsAreSplitIntoMessages(t *testing.T) {
 	var sent []*tsdbv1.LabelsResponse
 	list := make([]string, 300)
 	for i := range list {
@@ -203,11 +204,11 @@ func TestLongListsAreCutIntoFrames(t *testing.T) {
 	for i, f := range sent {
 		n += len(f.Values)
 		if (len(f.Warnings) > 0) != (i == len(sent)-1) {
-			t.Errorf("frame %d has warnings %v", i, f.Warnings)
+			t.Errorf("message %d has warnings %v", i, f.Warnings)
 		}
 	}
 	if n != len(list) || len(sent) < 4 {
-		t.Errorf("%d strings in %d frames", n, len(sent))
+		t.Errorf("%d strings in %d messages", n, len(sent))
 	}
 }
 
@@ -236,7 +237,7 @@ func TestExplainCountsWithoutReading(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range ask() {
-		want := uint64(240) // an hour, in one chunk a series
+		want := uint64(240) // an hour, in one chunk per series
 		if c.Samples < c.Series*want*9/10 || c.Samples > c.Series*want || c.Chunks < c.Series || c.Blocks < 1 || c.Bytes == 0 || c.Bytes > 16*c.Samples {
 			t.Errorf("in blocks: %v", c)
 		}
@@ -247,7 +248,7 @@ func TestExplainCountsWithoutReading(t *testing.T) {
 	}
 }
 
-// A series that ended before the range is neither listed nor are its labels.
+// Neither a series that ended before the range nor its labels are listed.
 func TestSeriesAndLabelsOfARange(t *testing.T) {
 	s := newServer(t, Options{})
 	b := s.DB.NewBatch("test")
@@ -270,12 +271,12 @@ func TestSeriesAndLabelsOfARange(t *testing.T) {
 		t.Errorf("series %q", series)
 	}
 	stream, err := s.LabelValues(t.Context(), &tsdbv1.LabelValuesRequest{Name: "pod", Selectors: []string{"old_v"}, StartMs: &start, EndMs: &end})
-	frames, err := all(t, stream, err)
+	messages, err := all(t, stream, err)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var values []string
-	for _, f := range frames {
+	for _, f := range messages {
 		values = append(values, f.Values...)
 	}
 	if !reflect.DeepEqual(values, []string{"live"}) {
@@ -283,7 +284,7 @@ func TestSeriesAndLabelsOfARange(t *testing.T) {
 	}
 }
 
-// Raw series and labels of a block that cannot be read come with warnings that
+// If a block cannot be read, raw series and labels are returned with warnings that
 // name it.
 func TestDamageIsAWarningOfSeriesAndLabels(t *testing.T) {
 	s := newServer(t, Options{})
@@ -310,11 +311,11 @@ func TestDamageIsAWarningOfSeriesAndLabels(t *testing.T) {
 		t.Errorf("warnings of series: %q", end.Warnings)
 	}
 	stream, err := s.LabelNames(t.Context(), &tsdbv1.LabelNamesRequest{})
-	frames, err := all(t, stream, err)
+	messages, err := all(t, stream, err)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w := frames[len(frames)-1].Warnings; len(w) == 0 || !strings.Contains(w[0], names[0]) {
+	if w := messages[len(messages)-1].Warnings; len(w) == 0 || !strings.Contains(w[0], names[0]) {
 		t.Errorf("warnings of label names: %q", w)
 	}
 }

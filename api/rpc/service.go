@@ -19,10 +19,10 @@ import (
 	"tsdb/storage"
 )
 
-// Options are what the service needs. DB and Engine are required.
+// Options are the options of a Service. DB and Engine are required.
 type Options struct {
-	// DB returns the database, or an error while there is none. Safe for
-	// concurrent use.
+	// DB returns the database, or an error until it is open. Safe for concurrent
+	// use.
 	DB     func() (*storage.DB, error)
 	Engine *query.Engine
 
@@ -34,7 +34,7 @@ type Options struct {
 	Logger    *slog.Logger     // nil = none
 }
 
-// Service answers tsdb.v1.Query. It is safe for concurrent use.
+// Service implements tsdb.v1.Query. It is safe for concurrent use.
 type Service struct {
 	tsdbv1.UnimplementedQueryServer
 	opts Options
@@ -63,17 +63,17 @@ func New(o Options) *Service {
 	return &Service{opts: o}
 }
 
-// Register mounts the service.
+// Register registers the service with a gRPC server.
 func (s *Service) Register(r grpc.ServiceRegistrar) { tsdbv1.RegisterQueryServer(r, s) }
 
-// tenant is whose series the service shows: there is one tenant so far.
+// tenant owns the series that the service returns; there is only one.
 const tenant = 0
 
 // maxSelectors bounds the selectors of a request.
 const maxSelectors = 1000
 
-// selectors parses a list. Each must have a matcher that not every series
-// passes.
+// selectors parses a list of selectors. Each must have a matcher that does not
+// match the empty string.
 func (s *Service) selectors(texts []string) ([][]*labels.Matcher, error) {
 	if len(texts) > maxSelectors {
 		return nil, invalid(fmt.Errorf("%d selectors, the limit is %d", len(texts), maxSelectors))
@@ -102,8 +102,8 @@ func orElse(p *int64, missing int64) int64 {
 	return *p
 }
 
-// view pins the database for a read, which holds a slot of the limiter until
-// release.
+// view acquires a view of the database and a slot of the limiter for a read. Both
+// are held until release.
 func (s *Service) view(ctx context.Context) (_ *storage.View, release func(), err error) {
 	if err := s.opts.Reads.Acquire(ctx); err != nil {
 		return nil, nil, err

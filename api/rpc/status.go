@@ -16,13 +16,14 @@ import (
 	"tsdb/storage"
 )
 
-// retryAfter is what a client is told to wait where waiting helps.
+// retryAfter is the delay after which clients should retry temporary errors.
 const retryAfter = time.Second
 
 func invalid(err error) error { return status.Error(codes.InvalidArgument, err.Error()) }
 
-// statusOf gives an error its code. What nothing is known about is the fault of
-// the expression if a query met it, and the server's otherwise.
+// statusOf returns err with its gRPC status code. An unclassified error is
+// attributed to the expression if a query returned it, and to the server
+// otherwise.
 func statusOf(err error, inQuery bool) error {
 	var (
 		canceled promql.ErrQueryCanceled
@@ -35,7 +36,7 @@ func statusOf(err error, inQuery bool) error {
 	switch {
 	case err == nil:
 		return nil
-	case status.Code(err) != codes.Unknown: // it has one
+	case status.Code(err) != codes.Unknown: // err has a code already
 		return err
 	case errors.As(err, &canceled), errors.Is(err, context.Canceled):
 		code = codes.Canceled
@@ -54,7 +55,7 @@ func statusOf(err error, inQuery bool) error {
 	return status.Error(code, err.Error())
 }
 
-// retry adds to an error when to try again.
+// retry returns err with the code and the delay after which to retry.
 func retry(code codes.Code, err error) error {
 	s := status.New(code, err.Error())
 	if detailed, bad := s.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(retryAfter)}); bad == nil {

@@ -51,7 +51,7 @@ func startService(t *testing.T, args ...string) (s *service, client *http.Client
 	return s, &http.Client{Transport: transport}, stop
 }
 
-// get returns the status code and body, after waiting for the server to be ready.
+// get returns the status code and body of a response.
 func get(t *testing.T, c *http.Client, url string) (int, string) {
 	t.Helper()
 	resp, err := c.Get(url)

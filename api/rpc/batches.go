@@ -12,32 +12,31 @@ import (
 	tsdbv1 "tsdb/proto/tsdb/v1"
 )
 
-// MaxFrameBytes bounds a frame: clients take 4 MiB by default. Only a single
-// label set or histogram that is longer itself makes a longer one.
-const MaxFrameBytes = 1 << 20
+// MaxMessageBytes bounds the length of a message; clients accept 4 MiB by default.
+// Only a message with a single longer label set or histogram exceeds it.
+const MaxMessageBytes = 1 << 20
 
-// overheadBytes is at least what a part of a frame takes for tags, lengths and
-// numbers besides its content.
+// overheadBytes bounds the tags, lengths and numbers of a part of a message.
 const overheadBytes = 32
 
-// seriesFrames collects label sets until a frame is full.
-type seriesFrames struct {
+// seriesBatches collects label sets until a message is full.
+type seriesBatches struct {
 	send  func(*tsdbv1.SeriesBatch) error
 	batch *tsdbv1.SeriesBatch
 	next  uint32 // index of the next series
 	bytes int
 }
 
-func (f *seriesFrames) add(ls labels.Labels) error {
+func (f *seriesBatches) add(ls labels.Labels) error {
 	s := &tsdbv1.Series{Labels: make([]*tsdbv1.Label, 0, ls.Len())}
 	size := overheadBytes
 	ls.Range(func(l labels.Label) {
-		// label_replace can make what protobuf refuses.
+		// label_replace can produce invalid UTF-8, which protobuf refuses.
 		name, value := strings.ToValidUTF8(l.Name, "\uFFFD"), strings.ToValidUTF8(l.Value, "\uFFFD")
 		s.Labels = append(s.Labels, &tsdbv1.Label{Name: name, Value: value})
 		size += len(l.Name) + len(l.Value) + overheadBytes
 	})
-	if f.bytes+size > MaxFrameBytes {
+	if f.bytes+size > MaxMessageBytes {
 		if err := f.flush(); err != nil {
 			return err
 		}
@@ -51,7 +50,7 @@ func (f *seriesFrames) add(ls labels.Labels) error {
 	return nil
 }
 
-func (f *seriesFrames) flush() error {
+func (f *seriesBatches) flush() error {
 	if f.batch == nil {
 		return nil
 	}
@@ -60,29 +59,30 @@ func (f *seriesFrames) flush() error {
 	return f.send(b)
 }
 
-// sampleFrames collects samples until a frame is full.
-type sampleFrames struct {
+// sampleBatches collects samples until a message is full.
+type sampleBatches struct {
 	send    func(*tsdbv1.SampleBatch) error
 	batch   *tsdbv1.SampleBatch
 	bytes   int
-	series  uint64 // with samples
+	series  uint64 // number of series with samples
 	samples uint64
 	last    int64 // index of the last series with samples, -1 before the first
 }
 
-func newSampleFrames(send func(*tsdbv1.SampleBatch) error) *sampleFrames {
-	return &sampleFrames{send: send, batch: &tsdbv1.SampleBatch{}, last: -1}
+func newSampleBatches(send func(*tsdbv1.SampleBatch) error) *sampleBatches {
+	return &sampleBatches{send: send, batch: &tsdbv1.SampleBatch{}, last: -1}
 }
 
-// floatBytes is what a float takes: time, value and perhaps start timestamp.
+// floatBytes bounds the encoded size of a float sample: its time, value and start
+// timestamp.
 const floatBytes = 24
 
-// floats adds floats of a series; starts is empty or as long as times. The
+// floats adds float samples of a series. starts is empty or as long as times. The
 // slices are copied.
-func (f *sampleFrames) floats(series uint32, times []int64, values []float64, starts []int64) error {
+func (f *sampleBatches) floats(series uint32, times []int64, values []float64, starts []int64) error {
 	f.count(series, len(times))
 	for len(times) > 0 {
-		room := (MaxFrameBytes - f.bytes - overheadBytes) / floatBytes
+		room := (MaxMessageBytes - f.bytes - overheadBytes) / floatBytes
 		if room <= 0 {
 			if err := f.flush(); err != nil {
 				return err
@@ -104,10 +104,10 @@ func (f *sampleFrames) floats(series uint32, times []int64, values []float64, st
 }
 
 // histogram adds one histogram of a series.
-func (f *sampleFrames) histogram(series uint32, h *tsdbv1.Histogram) error {
+func (f *sampleBatches) histogram(series uint32, h *tsdbv1.Histogram) error {
 	f.count(series, 1)
 	size := proto.Size(h) + overheadBytes
-	if f.bytes > 0 && f.bytes+size+overheadBytes > MaxFrameBytes {
+	if f.bytes > 0 && f.bytes+size+overheadBytes > MaxMessageBytes {
 		if err := f.flush(); err != nil {
 			return err
 		}
@@ -118,7 +118,7 @@ func (f *sampleFrames) histogram(series uint32, h *tsdbv1.Histogram) error {
 	return nil
 }
 
-func (f *sampleFrames) count(series uint32, n int) {
+func (f *sampleBatches) count(series uint32, n int) {
 	if n > 0 && int64(series) != f.last {
 		f.last = int64(series)
 		f.series++
@@ -126,9 +126,9 @@ func (f *sampleFrames) count(series uint32, n int) {
 	f.samples += uint64(n)
 }
 
-// columns returns what the samples of a series go into: the last of the frame,
-// or a new one.
-func (f *sampleFrames) columns(series uint32) *tsdbv1.SampleColumns {
+// columns returns the columns for the samples of a series: the last ones of the
+// message, or new ones.
+func (f *sampleBatches) columns(series uint32) *tsdbv1.SampleColumns {
 	if n := len(f.batch.Columns); n > 0 && f.batch.Columns[n-1].SeriesIndex == series {
 		return f.batch.Columns[n-1]
 	}
@@ -138,8 +138,9 @@ func (f *sampleFrames) columns(series uint32) *tsdbv1.SampleColumns {
 	return c
 }
 
-// flush sends the frame. gRPC blocks while the client has not taken enough.
-func (f *sampleFrames) flush() error {
+// flush sends the message. It blocks while the flow-control window of the client
+// is full.
+func (f *sampleBatches) flush() error {
 	if len(f.batch.Columns) == 0 {
 		return nil
 	}
@@ -148,8 +149,8 @@ func (f *sampleFrames) flush() error {
 	return f.send(b)
 }
 
-// raw adds stored samples: runs of floats, and histograms.
-func (f *sampleFrames) raw(series uint32, s *model.Samples) error {
+// raw adds stored samples, floats and histograms.
+func (f *sampleBatches) raw(series uint32, s *model.Samples) error {
 	for i := 0; i < s.Len(); {
 		if h := s.HistogramAt(i); !h.IsZero() {
 			if err := f.histogram(series, toHistogram(s.T[i], s.StartAt(i), h)); err != nil {
