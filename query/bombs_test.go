@@ -229,3 +229,56 @@ func TestErrorTextsAreClipped(t *testing.T) {
 		}
 	}
 }
+
+// What our own engine does not cover runs on Prometheus', which neither bounds nor
+// charges the labels that it makes: they are judged before.
+func TestLabelBombsOnPrometheusEngine(t *testing.T) {
+	s := bombs(t)
+	double := func(of string) string {
+		for range 40 {
+			of = `label_replace(` + of + `, "i", "$1$1", "i", "(.*)")`
+		}
+		return of
+	}
+	join := func(of, label string, n int) string {
+		return `label_join(` + of + `, "x", ","` + strings.Repeat(`, "`+label+`"`, n) + `)`
+	}
+	for expr, limit := range map[string]query.Limit{
+		"info(" + double("short") + ")":                                                     query.LimitLabelValue,
+		double("info(short)"):                                                               query.LimitLabelValue,
+		"count(info(" + join("bomb", "long", 20_000) + "))":                                 query.LimitLabelValue,
+		"info(short) + on (i) " + double(`label_join(short, "i", ",", "i")`):                query.LimitLabelValue,
+		`info(label_replace(short, "x", "` + strings.Repeat("y", 17<<10) + `", "i", ".*"))`: query.LimitLabelValue,
+		"info(" + join("bomb", "long", 3) + ")":                                             query.LimitBytes,
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		res := explode(t, s, query.Options{MaxBytes: 4 * bombBytes}, expr, true)
+		runtime.ReadMemStats(&after)
+		var over *query.LimitError
+		if !errors.As(res.Err, &over) || over.Limit != limit {
+			t.Errorf("%.100s: got %v, want the limit %s", expr, res.Err, limit)
+		}
+		if n := after.TotalAlloc - before.TotalAlloc; n > 30*bombBytes {
+			t.Errorf("%.100s: %d MB allocated", expr, n>>20)
+		}
+	}
+	// Chains that lead to no long label are answered, however long they are.
+	chain := "short"
+	for i := range 30 {
+		chain = fmt.Sprintf(`label_replace(label_join(%s, "j%d", "-", "i", "__name__"), "k", "$1", "j%d", "(.*)")`, chain, i, i)
+	}
+	if res := explode(t, s, query.Options{MaxBytes: 64 << 20}, "info("+chain+")", true); res.Err != nil {
+		t.Error(res.Err)
+	}
+	// So is what is left to Prometheus' engine half-way.
+	sparse := `label_replace(count_values("v", wide), "v", "` + strings.Repeat("$1", 5000) + `", "v", "(.*)")`
+	if res := answer(t, query.New(query.Options{MaxSamples: 20_000}), wide(t, 50), sparse); !isLimit(res.Err, query.LimitLabelValue) {
+		t.Errorf("half-way: %v", res.Err)
+	}
+}
+
+func isLimit(err error, limit query.Limit) bool {
+	var over *query.LimitError
+	return errors.As(err, &over) && over.Limit == limit
+}

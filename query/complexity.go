@@ -1,6 +1,7 @@
 package query
 
 import (
+	"regexp"
 	"regexp/syntax"
 	"strings"
 
@@ -23,6 +24,7 @@ const (
 	regexpCharBytes  = 128     // of each character more
 	regexpClassBytes = 24 << 10
 	regexpInstBytes  = 120 // of an instruction of its program, and of the machine that runs it
+	regexpFoldBytes  = 8   // of a character of a class whose other cases are looked up one by one, several times
 )
 
 // check returns the complexity of a text, or an error if it exceeds a bound. A
@@ -94,14 +96,40 @@ func unquoted(s string) string {
 func regexpMemory(text string) int64 {
 	n := regexpBytes + regexpCharBytes*int64(len(text))
 	n += regexpClassBytes * int64(strings.Count(text, `\p`)+strings.Count(text, `\P`))
-	if n > DefaultTextMemory || !strings.Contains(text, "{") {
+	folds := folding.MatchString(text)
+	if n > DefaultTextMemory || !folds && !strings.Contains(text, "{") {
 		return n
+	}
+	if folds {
+		text = folding.ReplaceAllString(text, "(?${1}s") // what (?i) makes of a class takes as long as counting it saves
 	}
 	re, err := syntax.Parse(text, syntax.Perl|syntax.DotNL)
 	if err != nil {
 		return n // as the parser will say
 	}
+	if folds {
+		n += regexpFoldBytes * foldedRunes(re)
+	}
 	return n + regexpInstBytes*instructions(re)
+}
+
+// folding finds the flag that makes case no matter.
+var folding = regexp.MustCompile(`\(\?([a-hj-zA-Z]*)i`)
+
+// foldedRunes returns how many characters of an expression's classes have their
+// other cases looked up: of a class of all letters, 130,000.
+func foldedRunes(re *syntax.Regexp) int64 {
+	const first, last = 'A', 0x1e943 // that have another case
+	n := int64(0)
+	if re.Op == syntax.OpCharClass {
+		for i := 0; i < len(re.Rune); i += 2 {
+			n += int64(max(min(re.Rune[i+1], last)-max(re.Rune[i], first)+1, 0))
+		}
+	}
+	for _, sub := range re.Sub {
+		n += foldedRunes(sub)
+	}
+	return n
 }
 
 // instructions estimates how many instructions the program of an expression has.

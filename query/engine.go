@@ -126,6 +126,8 @@ func New(o Options) *Engine {
 		log:          o.Logger,
 	}
 	e.metrics = newMetrics(e, o.Registerer)
+	again := *e.parser // for texts that were admitted once
+	e.parser.all, e.parser.refused = &e.memory, e.metrics.exceeded
 	e.inner = promql.NewEngine(promql.EngineOpts{
 		Logger:                   o.Logger,
 		Reg:                      o.Registerer,
@@ -139,7 +141,7 @@ func New(o Options) *Engine {
 		EnablePerStepStats:       o.PerStepStats,
 		EnableDelayedNameRemoval: o.DelayedNameRemoval,
 		UseStartTimestamps:       o.UseStartTimestamps,
-		Parser:                   e.parser,
+		Parser:                   &again,
 	})
 	return e
 }

@@ -50,19 +50,47 @@ func (l TextLimits) withDefaults() TextLimits {
 // use.
 type Parser struct {
 	parser.Parser
-	limits TextLimits
+	limits  TextLimits
+	all     *memory     // that of an engine's queries, which a text counts for while it is parsed; nil = none
+	refused func(error) // counts texts over a limit; nil = not
 }
 
 // NewParser returns a parser.
 func NewParser(o parser.Options, l TextLimits) *Parser {
-	return &Parser{parser.NewParser(o), l.withDefaults()}
+	return &Parser{Parser: parser.NewParser(o), limits: l.withDefaults()}
+}
+
+// admit checks texts that are about to be parsed and takes the memory for that,
+// which the caller gives back with close.
+func (p *Parser) admit(inputs ...string) (deepest complexity, held *tracker, err error) {
+	defer func() {
+		if err != nil && p.refused != nil {
+			p.refused(err)
+		}
+	}()
+	for _, s := range inputs {
+		text, err := p.limits.check(s)
+		if err != nil {
+			return complexity{}, nil, err
+		}
+		deepest.depth = max(deepest.depth, text.depth)
+		if deepest.memory += text.memory; deepest.memory > p.limits.Memory {
+			return complexity{}, nil, errTextMemory(deepest.memory, p.limits.Memory)
+		}
+	}
+	if p.all != nil {
+		held = &tracker{all: p.all}
+	}
+	return deepest, held, held.take(deepest.memory)
 }
 
 // ParseExpr parses an expression.
 func (p *Parser) ParseExpr(input string) (parser.Expr, error) {
-	if _, err := p.limits.check(input); err != nil {
+	_, held, err := p.admit(input)
+	if err != nil {
 		return nil, err
 	}
+	defer held.close()
 	expr, err := p.Parser.ParseExpr(input)
 	return expr, nameSetting(err)
 }
@@ -92,9 +120,11 @@ func nameSetting(err error) error {
 
 // ParseMetricSelector parses a selector such as up{job="a"}.
 func (p *Parser) ParseMetricSelector(input string) ([]*labels.Matcher, error) {
-	if _, err := p.limits.check(input); err != nil {
+	_, held, err := p.admit(input)
+	if err != nil {
 		return nil, err
 	}
+	defer held.close()
 	ms, err := p.Parser.ParseMetricSelector(input)
 	return ms, nameSetting(err)
 }
@@ -102,21 +132,16 @@ func (p *Parser) ParseMetricSelector(input string) ([]*labels.Matcher, error) {
 // ParseMetricSelectors parses several selectors, which together may take the
 // memory of one text.
 func (p *Parser) ParseMetricSelectors(inputs []string) ([][]*labels.Matcher, error) {
-	memory := int64(0)
-	for _, s := range inputs {
-		text, err := p.limits.check(s)
-		if err != nil {
-			return nil, err
-		}
-		if memory += text.memory; memory > p.limits.Memory {
-			return nil, errTextMemory(memory, p.limits.Memory)
-		}
+	_, held, err := p.admit(inputs...)
+	if err != nil {
+		return nil, err
 	}
+	defer held.close()
 	sets := make([][]*labels.Matcher, 0, len(inputs))
 	for _, s := range inputs {
-		ms, err := p.ParseMetricSelector(s)
+		ms, err := p.Parser.ParseMetricSelector(s)
 		if err != nil {
-			return nil, err
+			return nil, nameSetting(err)
 		}
 		sets = append(sets, ms)
 	}
@@ -133,10 +158,11 @@ func Selective(ms []*labels.Matcher) bool {
 // Format parses an expression and prints it over several lines, or on one if
 // it is too deep for that.
 func (p *Parser) Format(input string) (string, error) {
-	text, err := p.limits.check(input)
+	text, held, err := p.admit(input)
 	if err != nil {
 		return "", err
 	}
+	defer held.close()
 	expr, err := p.Parser.ParseExpr(input)
 	if err != nil {
 		return "", nameSetting(err)

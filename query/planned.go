@@ -131,10 +131,15 @@ func (p *planned) exec(ctx context.Context) *promql.Result {
 		return &promql.Result{Err: err}
 	}
 	p.track()
+	p.queryable.track(p.mem, newMadeLabels(p.stmt.Expr, p.settings.maxLabelValue, p.mem))
 	res := p.inner.Exec(ctx)
 	// Prometheus' engine counts samples, not bytes, while it works.
 	if m, ok := res.Value.(promql.Matrix); ok && res.Err == nil {
-		if err := p.mem.take(int64(len(m))*columnBytes + pointBytes*int64(m.TotalSamples())); err != nil {
+		bytes := pointBytes * int64(m.TotalSamples())
+		for i := range m {
+			bytes += answerBytes(m[i].Metric, 0)
+		}
+		if err := p.mem.take(bytes); err != nil {
 			return &promql.Result{Err: err}
 		}
 	}
@@ -226,7 +231,7 @@ func (p *planned) attempt(ctx context.Context, heavy bool) (*promql.Result, erro
 func (p *planned) track() {
 	p.mem.close()
 	p.mem = p.engine.tracker()
-	p.queryable.track(p.mem)
+	p.queryable.track(p.mem, nil)
 }
 
 // evaluate returns the value of the query; kept is what the cache knows, or nil.

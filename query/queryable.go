@@ -67,6 +67,7 @@ type querier struct {
 
 	recovers bool        // the reader is the engine, which recovers panics with errors
 	mem      *tracker    // of the query that reads; nil if none does
+	made     *madeLabels // of the query, if Prometheus' engine makes labels for it
 	tied     atomic.Bool // a rank has taken some of equal values
 
 	mu struct {
@@ -120,6 +121,11 @@ func (q *querier) selectIn(ctx context.Context, look, tr model.TimeRange, limit 
 	}
 	if err := q.mem.selected(set.Len(), func(i int) labels.Labels { return set.At(i).Labels }); err != nil {
 		return promstorage.ErrSeriesSet(err)
+	}
+	if q.made != nil {
+		if err := q.made.selected(set); err != nil {
+			return promstorage.ErrSeriesSet(err)
+		}
 	}
 	s := &selection{ctx: ctx, set: set, tr: tr, recovers: q.recovers}
 	s.unwatch = context.AfterFunc(ctx, func() { s.ended.Store(true) })

@@ -15,14 +15,15 @@ type witness struct {
 
 	mu       sync.Mutex
 	queriers []lateWarner
-	mem      *tracker // counts what they select; nil = nothing does
+	mem      *tracker    // counts what they select; nil = nothing does
+	made     *madeLabels // asks what is made of it on Prometheus' engine
 }
 
 // track makes the queriers opened from now on count what they select.
-func (w *witness) track(t *tracker) {
+func (w *witness) track(t *tracker, made *madeLabels) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.mem = t
+	w.mem, w.made = t, made
 }
 
 // lateWarner is a querier that knows more warnings after it was closed than
@@ -36,6 +37,7 @@ func (w *witness) Querier(mint, maxt int64) (promstorage.Querier, error) {
 	if ours, ok := q.(*querier); ok && err == nil {
 		ours.recovers = true
 		w.mu.Lock()
+		ours.made = w.made
 		if ours.mem = w.mem; w.mem != nil {
 			ours.view.Limit(w.mem.moreSeries)
 		}

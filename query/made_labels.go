@@ -1,0 +1,152 @@
+package query
+
+import (
+	"math"
+	"regexp"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
+
+	"tsdb/storage"
+)
+
+// madeLabels bounds and charges the labels that label_replace and label_join make
+// on Prometheus' engine, which does neither. It knows the expression and how long
+// the values of the labels are that were selected, and asks before anything is
+// made of them: the engine selects first.
+type madeLabels struct {
+	expr     parser.Expr
+	maxBytes int // of a value
+	mem      *tracker
+
+	longest map[string]int // value of a label among all series selected so far
+	series  int64
+	bytes   int64 // of their labels
+	charged int64
+}
+
+// newMadeLabels returns nil if an expression makes no labels.
+func newMadeLabels(expr parser.Expr, maxBytes int, mem *tracker) *madeLabels {
+	makes := false
+	parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
+		if c, ok := n.(*parser.Call); ok {
+			makes = makes || c.Func.Name == "label_replace" || c.Func.Name == "label_join"
+		}
+		return nil
+	})
+	if !makes {
+		return nil
+	}
+	return &madeLabels{expr: expr, maxBytes: maxBytes, mem: mem, longest: make(map[string]int)}
+}
+
+// selected returns an error if labels that are made of these series, or of these
+// and those before, could be too long or too many.
+func (m *madeLabels) selected(set *storage.SeriesSet) error {
+	for i := range set.Len() {
+		ls := set.At(i).Labels
+		ls.Range(func(l labels.Label) { m.longest[l.Name] = max(m.longest[l.Name], len(l.Value)) })
+		m.bytes += int64(ls.ByteSize())
+	}
+	if m.series += int64(set.Len()); m.series == 0 {
+		return nil
+	}
+	made := int64(0)
+	if _, err := m.lengths(m.expr, &made); err != nil {
+		return err
+	}
+	if made <= m.charged {
+		return nil
+	}
+	err := m.mem.take(made - m.charged)
+	if err == nil {
+		m.charged = made
+	}
+	return err
+}
+
+// numberBytes is the length of the longest float in decimals, which count_values
+// makes a label of.
+const numberBytes = 330
+
+// lengths returns how long the values of the labels of an expression's series can
+// be, by name; a name that is missing has the length that was selected. What all
+// label sets take that are made is added to made.
+func (m *madeLabels) lengths(expr parser.Expr, made *int64) (map[string]int, error) {
+	all := make(map[string]int)
+	call, ok := expr.(*parser.Call)
+	for child := range parser.ChildrenIter(expr) {
+		e, ok := child.(parser.Expr)
+		if !ok {
+			continue
+		}
+		of, err := m.lengths(e, made)
+		if err != nil {
+			return nil, err
+		}
+		for name, n := range of {
+			all[name] = max(all[name], n)
+		}
+	}
+	of := func(name string) int {
+		if n, ok := all[name]; ok {
+			return max(n, m.longest[name])
+		}
+		return m.longest[name]
+	}
+	switch e := expr.(type) {
+	case *parser.AggregateExpr:
+		if e.Op == parser.COUNT_VALUES {
+			name := stringArg(e.Param)
+			all[name] = max(all[name], numberBytes)
+		}
+	case *parser.VectorSelector: // absent() makes labels of matchers
+		for _, l := range e.LabelMatchers {
+			if l.Type == labels.MatchEqual {
+				all[l.Name] = max(all[l.Name], len(l.Value))
+			}
+		}
+	}
+	if !ok {
+		return all, nil
+	}
+	var dst string
+	var n int
+	switch call.Func.Name {
+	case "label_replace":
+		dst = stringArg(call.Args[1])
+		n = templateLength(stringArg(call.Args[2]), of(stringArg(call.Args[3])))
+	case "label_join":
+		dst = stringArg(call.Args[1])
+		n = len(stringArg(call.Args[2])) * max(len(call.Args)-4, 0)
+		for _, a := range call.Args[3:] {
+			n += of(stringArg(a))
+		}
+	default:
+		return all, nil
+	}
+	if n > m.maxBytes {
+		return nil, errLabelValue(dst, n, m.maxBytes)
+	}
+	all[dst] = max(all[dst], n)
+	*made += m.bytes + m.series*int64(len(dst)+n)
+	return all, nil
+}
+
+// reference is what a template has for a submatch.
+var reference = regexp.MustCompile(`\$\$|\$[\pL\p{Nd}_]+|\$\{[\pL\p{Nd}_]+\}`)
+
+// templateLength returns how long a template can become whose references stand
+// for at most n bytes each.
+func templateLength(template string, n int) int {
+	long := len(template)
+	for _, at := range reference.FindAllStringIndex(template, -1) {
+		if template[at[0]:at[1]] != "$$" {
+			long += n
+		}
+		if long > math.MaxInt32 {
+			break
+		}
+	}
+	return long
+}

@@ -1,0 +1,117 @@
+package query
+
+import (
+	"errors"
+	"math/rand/v2"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/prometheus/promql/parser"
+)
+
+// Classes of many characters under (?i) take milliseconds each: many of them are
+// refused, ordinary expressions are not.
+func TestFoldedClassesAreBounded(t *testing.T) {
+	p := NewParser(parser.Options{}, TextLimits{})
+	for _, class := range []string{`\\pL`, `\\PL`, `[^a]`, `\\W`, `[\\x{100}-\\x{1E900}]`, "[Ā-𞤀]", "[b-𞤀]"} {
+		for _, flags := range []string{"(?i)", "(?si)", "(?i:"} {
+			text := flags + strings.Repeat(class, 1000)
+			if strings.HasSuffix(flags, ":") {
+				text += ")"
+			}
+			_, err := p.ParseExpr(`up{a=~"` + text + `"}`)
+			var over *LimitError
+			if !errors.As(err, &over) || over.Limit != LimitText || !strings.Contains(err.Error(), "--query.max-text-memory") {
+				t.Errorf("%s%s × 1000: %v", flags, class, err)
+			}
+		}
+	}
+	for _, text := range []string{
+		"(?i)" + strings.Repeat("server-[a-z]+[0-9]+|", 2000), "(?i)" + strings.Repeat("[а-я]+|", 500), "(?i).*" + strings.Repeat("[^a]", 20), strings.Repeat(`\\pL|`, 1000),
+		"(?s-i)" + strings.Repeat("[^a]|", 1000),
+	} {
+		if _, err := p.limits.check(`up{a=~"` + text + `"}`); err != nil {
+			t.Errorf("%.30s…: %v", text, err)
+		}
+	}
+}
+
+// A text counts for the common memory while it is parsed, and what is refused for
+// it is counted.
+func TestTextsAreChargedWhileParsed(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	e := New(Options{TotalBytes: 2 << 20, Registerer: reg})
+	flat := "up{" + strings.Repeat(`a!="b",`, 5000) + "}" // 20,000 tokens of 160 bytes
+	var over *LimitError
+	if _, err := e.Parser().ParseExpr(flat); !errors.As(err, &over) || over.Limit != LimitTotalBytes {
+		t.Errorf("got %v", err)
+	}
+	if _, err := e.Parser().ParseMetricSelector(flat); !errors.As(err, &over) || over.Limit != LimitTotalBytes {
+		t.Errorf("got %v", err)
+	}
+	if _, err := e.Parser().ParseMetricSelectors([]string{flat[:len(flat)/2] + `a=""}`, flat[:len(flat)/2] + `a=""}`}); err == nil {
+		t.Error("two halves are taken")
+	}
+	if _, err := e.Parser().ParseExpr(strings.Repeat("(", 600) + "1"); err == nil {
+		t.Error("a deep text is taken")
+	}
+	if _, err := e.Parser().ParseExpr("up"); err != nil {
+		t.Error(err)
+	}
+	if n := e.MemoryBytes(); n != 0 {
+		t.Errorf("%d bytes held", n)
+	}
+	if n := testutil.ToFloat64(e.metrics.limited.WithLabelValues(string(LimitText))); n != 1 {
+		t.Errorf("%v texts counted as refused", n)
+	}
+	if n := testutil.ToFloat64(e.metrics.limited.WithLabelValues(string(LimitTotalBytes))); n < 2 {
+		t.Errorf("%v texts counted as too much memory", n)
+	}
+}
+
+// expandTemplate is Regexp.Expand, within a bound.
+func TestTemplatesExpandAsRegexpDoes(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	parts := []string{"$", "$$", "$1", "${1}", "${name}", "$name", "$2x", "${2}x", "$0", "$é", "{", "}", "a", "é", " ", "$_", "${", "${1", "\xff", "$\xff", "$12"}
+	for range 20_000 {
+		var template strings.Builder
+		for range r.IntN(8) {
+			template.WriteString(parts[r.IntN(len(parts))])
+		}
+		sameExpansion(t, template.String(), "ab-cd")
+	}
+}
+
+func FuzzTemplates(f *testing.F) {
+	f.Add("$1-${name}$$", "ab-cd")
+	f.Add("$$1${$", "é-")
+	f.Fuzz(func(t *testing.T, template, v string) { sameExpansion(t, template, v) })
+}
+
+var templateRegexp = regexp.MustCompile(`^(?s:(.*?)(?P<name>-?)(.*))$`)
+
+func sameExpansion(t *testing.T, template, v string) {
+	at := templateRegexp.FindStringSubmatchIndex(v)
+	if at == nil {
+		return
+	}
+	want := string(templateRegexp.ExpandString(nil, template, v, at))
+	if got, ok := expandTemplate(templateRegexp, template, v, at, 1<<30); got != want || !ok {
+		t.Errorf("%q of %q: %q, want %q", template, v, got, want)
+	}
+	if n := templateLength(template, len(v)); n < len(want) {
+		t.Errorf("%q of %q: %d bytes, said to be at most %d", template, v, len(want), n)
+	}
+	for _, most := range []int{0, 1, len(want) - 1, len(want)} {
+		if most < 0 {
+			continue
+		}
+		got, ok := expandTemplate(templateRegexp, template, v, at, most)
+		if ok != (len(want) <= most) || ok && got != want || len(got) > most+len(template)+len(v) {
+			t.Errorf("%q of %q within %d bytes: %q, %v", template, v, most, got, ok)
+		}
+	}
+}
