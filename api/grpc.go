@@ -102,6 +102,9 @@ func NewRPC(reg prometheus.Registerer, log *slog.Logger, webConfigFile string, d
 				if err := security.allow(ctx, info.FullMethod); err != nil {
 					return nil, err
 				}
+				if err := reqbody.Refusal(req); err != nil {
+					return nil, err
+				}
 				return next(ctx, req)
 			}),
 			grpc.ChainStreamInterceptor(func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
@@ -109,7 +112,7 @@ func NewRPC(reg prometheus.Registerer, log *slog.Logger, webConfigFile string, d
 				if err := security.allow(stream.Context(), info.FullMethod); err != nil {
 					return err
 				}
-				return next(srv, stream)
+				return next(srv, refusingStream{stream})
 			}),
 		)...),
 	}
@@ -120,6 +123,16 @@ func NewRPC(reg prometheus.Registerer, log *slog.Logger, webConfigFile string, d
 	reflection.Register(r.server)
 	r.SetServing(false)
 	return r, nil
+}
+
+// refusingStream reports messages that could not be decoded.
+type refusingStream struct{ grpc.ServerStream }
+
+func (s refusingStream) RecvMsg(m any) error {
+	if err := s.ServerStream.RecvMsg(m); err != nil {
+		return err
+	}
+	return reqbody.Refusal(m)
 }
 
 // rpcMetrics are by method, of which there are as many as the services have.

@@ -1,8 +1,10 @@
 package api
 
 import (
+	"bytes"
 	"log/slog"
 	"net"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -10,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/mem"
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
 )
@@ -57,6 +60,24 @@ func TestGRPCTellsHealthAndItself(t *testing.T) {
 	if err != nil || len(answer.GetListServicesResponse().GetService()) < 2 {
 		t.Errorf("services: %v, %v", answer, err)
 	}
+	// Messages that cannot be decoded are the client's fault.
+	list := bytes.Repeat([]byte{0x0a, 0}, 10_001)
+	err = conn.Invoke(t.Context(), "/grpc.health.v1.Health/Check", &list, new([]byte), grpc.ForceCodecV2(rawCodec{}))
+	if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "more than 10000 fields") {
+		t.Errorf("a unary request of many fields: %v", err)
+	}
+	for name, message := range map[string][]byte{"many fields": list, "no protobuf": {0xff}} {
+		raw, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ServerStreams: true}, "/grpc.health.v1.Health/Watch", grpc.ForceCodecV2(rawCodec{}))
+		if err == nil {
+			_ = raw.SendMsg(&message)
+			_ = raw.CloseSend()
+			err = raw.RecvMsg(new([]byte))
+		}
+		if status.Code(err) != codes.InvalidArgument {
+			t.Errorf("a stream's request, %s: %v", name, err)
+		}
+	}
+
 	if err := stream.CloseSend(); err != nil {
 		t.Fatal(err)
 	}
@@ -68,4 +89,18 @@ func TestGRPCTellsHealthAndItself(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Errorf("Serve after Shutdown: %v", err)
 	}
+}
+
+// rawCodec sends and receives bytes as they are.
+type rawCodec struct{}
+
+func (rawCodec) Name() string { return "proto" }
+
+func (rawCodec) Marshal(v any) (mem.BufferSlice, error) {
+	return mem.BufferSlice{mem.SliceBuffer(*v.(*[]byte))}, nil
+}
+
+func (rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
+	*v.(*[]byte) = data.Materialize()
+	return nil
 }

@@ -2,11 +2,15 @@ package reqbody
 
 import (
 	"fmt"
+	"strings"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
 	_ "google.golang.org/grpc/encoding/proto" // registers the codec that Codec wraps
 	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
 )
 
 // maxMessageFields bounds the top-level fields of a gRPC message that is decoded
@@ -34,9 +38,17 @@ func (m *Message) Free() {
 	}
 }
 
+// refusalField is the number of the unknown field that stands for a message that
+// could not be decoded: the last number there is.
+const refusalField = protowire.MaxValidNumber
+
 // Codec returns the codec of a gRPC server. It receives a *Message without
 // decoding it, and counts the fields of all other messages before it decodes
 // them.
+//
+// gRPC answers INTERNAL to every error of a codec. So a message that cannot be
+// decoded is received empty, with the reason in an unknown field, and Refusal
+// tells the interceptors.
 func Codec() encoding.CodecV2 { return codec{encoding.GetCodecV2("proto")} }
 
 type codec struct{ encoding.CodecV2 }
@@ -49,10 +61,32 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 		return nil
 	}
 	defer whole.Free()
-	if err := countFields(whole.ReadOnlyData()); err != nil {
+	err := countFields(whole.ReadOnlyData())
+	if err == nil {
+		err = c.CodecV2.Unmarshal(mem.BufferSlice{whole}, v)
+	}
+	m, ok := v.(proto.Message)
+	if err == nil || !ok {
 		return err
 	}
-	return c.CodecV2.Unmarshal(mem.BufferSlice{whole}, v)
+	proto.Reset(m)
+	m.ProtoReflect().SetUnknown(protowire.AppendString(protowire.AppendTag(nil, refusalField, protowire.BytesType), err.Error()))
+	return nil
+}
+
+// Refusal returns an INVALID_ARGUMENT status if the codec could not decode the
+// message, nil if it did.
+func Refusal(message any) error {
+	m, ok := message.(proto.Message)
+	if !ok {
+		return nil
+	}
+	number, kind, n := protowire.ConsumeTag(m.ProtoReflect().GetUnknown())
+	if n < 0 || number != refusalField || kind != protowire.BytesType {
+		return nil
+	}
+	reason, _ := protowire.ConsumeBytes(m.ProtoReflect().GetUnknown()[n:])
+	return status.Error(codes.InvalidArgument, strings.ToValidUTF8(string(reason), "\uFFFD"))
 }
 
 // countFields reports a message of more than maxMessageFields. What is no

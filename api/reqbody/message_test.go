@@ -5,7 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/status"
 
 	tsdbv1 "tsdb/proto/tsdb/v1"
 )
@@ -13,12 +15,16 @@ import (
 func TestCodecCountsFieldsBeforeItDecodes(t *testing.T) {
 	request := func(selectors int) error {
 		message := bytes.Repeat([]byte{1<<3 | 2, 0}, selectors)
-		return Codec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(message)}, &tsdbv1.SeriesRequest{})
+		var r tsdbv1.SeriesRequest
+		if err := Codec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(message)}, &r); err != nil {
+			return err
+		}
+		return Refusal(&r)
 	}
 	if err := request(maxMessageFields); err != nil {
 		t.Error(err)
 	}
-	if err := request(2 << 20); err == nil || !strings.Contains(err.Error(), "more than 10000 fields") {
+	if err := request(2 << 20); status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "more than 10000 fields") {
 		t.Errorf("two million selectors: %v", err)
 	}
 }
