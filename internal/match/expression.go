@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// An expression is ^(?s:text)$, of which shapes are known: see the package.
+// An expression is ^(?s:text)$ and its shapes: see the package comment.
 type expression struct {
 	exact  bool // values of these shapes match; no others do in any case
 	folded bool // it is one string whatever the case
@@ -95,7 +95,7 @@ func (e *expression) index() {
 	if len(e.globs) >= manyGlobs {
 		e.tops = newGlobIndex(e.globs)
 	}
-	// Not everybody needs an order, and sorting takes longer than the rest.
+	// Sorted values are not always needed, and sorting takes longer than the rest.
 	e.sorted = sync.OnceValue(func() []string {
 		sorted := slices.Clone(e.values)
 		slices.Sort(sorted)

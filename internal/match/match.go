@@ -53,7 +53,7 @@ func Compiled(ms []*labels.Matcher) ([]*Matcher, error) {
 	return all, Compile(all)
 }
 
-// expr returns what is known of a matcher's expression.
+// expr returns the parsed expression of a matcher.
 func (m *Matcher) expr() *expression {
 	e, err := m.parse()
 	if err != nil {
@@ -62,7 +62,7 @@ func (m *Matcher) expr() *expression {
 	return e
 }
 
-// String returns the matcher as PromQL has it. Matchers with equal texts give
+// String returns the matcher in PromQL syntax. Matchers with equal texts give
 // equal answers.
 func (m *Matcher) String() string { return m.text() }
 
@@ -104,7 +104,7 @@ func (m *Matcher) Listed() []string {
 	return m.expr().sorted()
 }
 
-// Values returns how many values are listed, if IsListed; some may be equal.
+// Values returns the number of listed values, if IsListed; some may be equal.
 func (m *Matcher) Values() int {
 	if m.parse == nil {
 		return 1

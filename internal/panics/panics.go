@@ -1,5 +1,5 @@
-// Package panics turns panics of work that nobody waits for into errors, so that
-// a programming error costs that piece of work and not the process.
+// Package panics turns panics of background work into errors, so that a programming
+// error fails that work and not the process.
 package panics
 
 import (
@@ -9,21 +9,21 @@ import (
 
 // Error is the error that a panic became.
 type Error struct {
-	Value any    // what panic was called with
+	Value any    // the argument of panic
 	Stack []byte // of the goroutine that panicked
 }
 
-// Error names what panic was called with; the stack is for the log.
+// Error returns a message with the argument of panic, without the stack.
 func (e *Error) Error() string { return fmt.Sprintf("BUG: panic: %v", e.Value) }
 
-// Unwrap returns the error that panic was called with, nil if it was none.
+// Unwrap returns the argument of panic if it is an error, otherwise nil.
 func (e *Error) Unwrap() error {
 	err, _ := e.Value.(error)
 	return err
 }
 
-// Catch makes an *Error of a panic and stores it in err. It is to be deferred
-// itself, by a function with a named result:
+// Catch makes an *Error of a panic and stores it in err. It must be deferred
+// directly, by a function with a named result:
 //
 //	defer panics.Catch(&err)
 func Catch(err *error) {

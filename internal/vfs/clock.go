@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// SystemClock is the clock of the machine.
+// SystemClock is the clock of the operating system.
 var SystemClock Clock = systemClock{}
 
 type systemClock struct{}
@@ -14,7 +14,7 @@ type systemClock struct{}
 func (systemClock) Now() time.Time                         { return time.Now() }
 func (systemClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
 
-// ManualClock stands still until it is told to advance. It is safe for
+// ManualClock stands still until Advance is called. It is safe for
 // concurrent use.
 type ManualClock struct {
 	mu struct {
@@ -75,8 +75,8 @@ func (c *ManualClock) Advance(d time.Duration) {
 	c.mu.timers = slices.Delete(c.mu.timers, 0, due)
 }
 
-// Timers returns how many timers have not fired yet, those nobody waits for
-// any more included.
+// Timers returns the number of timers that have not fired yet, including abandoned
+// ones.
 func (c *ManualClock) Timers() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -12,10 +12,10 @@ const (
 
 var zeroPage [pageSize]byte
 
-// token marks who may change a page in place.
+// token identifies the content that may change a page in place.
 type token struct{ _ byte }
 
-// page is a piece of a file. It may be written only by the content whose
+// page is one page of a file. It may be written only by the content whose
 // current token it carries, so taking a new token turns all pages of a content
 // into shared, immutable ones in one step.
 type page struct {
@@ -23,8 +23,8 @@ type page struct {
 	b     [pageSize]byte
 }
 
-// content is what a file holds, in pages that are copied before they are
-// changed. A nil page is all zeros. The zero content is an empty file.
+// content is the bytes of a file, in copy-on-write pages. A nil page is all
+// zeros. The zero content is an empty file.
 type content struct {
 	size        int64
 	pages       []*page
@@ -108,8 +108,8 @@ func (c *content) write(p []byte, off int64) {
 	}
 }
 
-// read fills p from off with zeros behind the end, and returns how many bytes
-// lay before it.
+// read fills p from off, with zeros after the end, and returns the number of bytes
+// before the end.
 func (c *content) read(p []byte, off int64) int {
 	n := int(min(int64(len(p)), max(c.size-off, 0)))
 	clear(p[n:])

@@ -8,7 +8,7 @@ import (
 )
 
 // ErrShortWrite makes a write that Fault fails with it put half of its bytes
-// in place. It never comes back from a real file system.
+// in place. Real file systems never return it.
 var ErrShortWrite = errors.New("short write")
 
 // Fault passes operations on to another file system, counts them, and can
@@ -48,14 +48,14 @@ func (f *Fault) Count(kinds OpSet) {
 	f.mu.counted = kinds
 }
 
-// N returns how many operations were counted so far.
+// N returns the number of operations counted so far.
 func (f *Fault) N() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.mu.n
 }
 
-// SetHook has hook called before every counted operation, on the goroutine
+// SetHook makes f call hook before every counted operation, on the goroutine
 // that does it and without locks held; if it returns an error the operation
 // fails with it. nil removes it.
 func (f *Fault) SetHook(hook func(Op) error) {
@@ -74,7 +74,7 @@ func (f *Fault) FailAt(k int, err error) {
 	})
 }
 
-// HookAt has hook called before the k-th operation, counted from 1.
+// HookAt calls hook before the k-th operation, counted from 1.
 func (f *Fault) HookAt(k int, hook func(Op)) {
 	f.SetHook(func(o Op) error {
 		if o.N == k {
@@ -84,9 +84,9 @@ func (f *Fault) HookAt(k int, hook func(Op)) {
 	})
 }
 
-// Skip has operations that match say that they succeeded without having been
-// done. It applies to those without a result: Remove, Rename, Link, SyncDir,
-// and a file's WriteAt, Sync and Truncate. nil ends it.
+// Skip makes matching operations report success without being executed. It applies
+// to operations without a result: Remove, Rename, Link, SyncDir, and a file's
+// WriteAt, Sync and Truncate. nil ends it.
 func (f *Fault) Skip(match func(Op) bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

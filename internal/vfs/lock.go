@@ -21,22 +21,22 @@ var (
 type Lock interface {
 	// Close releases the lock; a second Close does nothing.
 	io.Closer
-	// Check makes sure that nobody else can have the lock. Where the directory
+	// Check verifies that no other process can hold the lock. Where the directory
 	// itself is locked, a file that was removed is put back; otherwise that is
 	// ErrLockLost, as is a directory that was replaced. An error of the file
 	// system proves nothing and is not returned.
 	Check() (restored bool, err error)
 	// Certain reports whether no other process could hold the lock when it was
 	// taken. It is false where directories cannot be locked and the file was
-	// not there: somebody may have removed it from under its holder, who finds
-	// out by Check.
+	// missing: another process may still hold the lock on a removed file,
+	// which its Check detects.
 	Certain() bool
 }
 
 // LockedError is the error of FS.Lock on a lock that is taken.
 type LockedError struct {
 	Name   string
-	Holder string // what the file says of its holder; empty if it says nothing
+	Holder string // holder named in the file; empty if there is none
 }
 
 func (e *LockedError) Error() string {

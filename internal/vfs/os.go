@@ -10,11 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OS is the file system of the machine.
+// OS is the file system of the operating system.
 var OS FS = osFS{}
 
-// What is made is for its owner, and for a group that backs it up or looks at
-// it. What is there already keeps its mode: somebody has chosen it.
+// New files and directories are accessible to their owner and readable by its group,
+// for backups and inspection. Existing ones keep their mode.
 const (
 	fileMode fs.FileMode = 0o640
 	dirMode  fs.FileMode = 0o750
@@ -82,7 +82,7 @@ func (osFS) FreeBytes(dir string) (uint64, error) {
 	return uint64(st.Bavail) * uint64(st.Bsize), nil
 }
 
-// osFile adds to os.File what the File interface asks for beyond it.
+// osFile adds the missing methods of File to os.File.
 type osFile struct {
 	*os.File
 	name string

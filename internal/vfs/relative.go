@@ -15,8 +15,8 @@ type relative struct {
 }
 
 // NewRelative returns a file system in which dir has the name that is returned
-// beside it, its last element. Whoever is shown an error of it does not learn
-// where on the disk dir is.
+// beside it, its last element. Its errors do not reveal the
+// location of dir on the disk.
 func NewRelative(fsys FS, dir string) (FS, string) {
 	dir = path.Clean(dir)
 	if dir == "/" || dir == "." {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// FS is what the storage code sees of a file system. Names are slash-separated
+// FS is the file system interface of the storage code. Names are slash-separated
 // paths; missing files give errors for which errors.Is(err, fs.ErrNotExist)
 // holds, a full disk errors.Is(err, syscall.ENOSPC). All methods are safe for
 // concurrent use.
@@ -42,7 +42,7 @@ type FS interface {
 	// says who owner is; with an empty owner it is neither made nor changed.
 	// Lock does not wait: a taken lock is ErrLocked.
 	Lock(name, owner string) (Lock, error)
-	// FreeBytes returns how many bytes can still be written to the file
+	// FreeBytes returns the number of bytes that can still be written to the file
 	// system that holds dir.
 	FreeBytes(dir string) (uint64, error)
 }
