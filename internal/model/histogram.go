@@ -11,9 +11,9 @@ import (
 // range of float64, at the finest schema, is 538,624 buckets.
 const maxBucketIndex = 1 << 30
 
-// Validate reports what is wrong with a histogram: what Prometheus refuses, and
-// buckets so far apart that its arithmetic on them overflows, which Prometheus
-// stores and then cannot add up.
+// Validate returns an error for histograms that Prometheus refuses and for those
+// whose buckets are so far apart that its arithmetic on them overflows; Prometheus
+// stores the latter and then cannot add them up.
 func (h Histogram) Validate() error {
 	switch {
 	case h.Int != nil:

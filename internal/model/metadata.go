@@ -19,7 +19,7 @@ func (e Exemplar) Equal(o Exemplar) bool {
 	return e.T == o.T && sameBits(e.V, o.V) && labels.Equal(e.Labels, o.Labels)
 }
 
-// Metadata says what a metric is. Type is one of the words of the Prometheus
+// Metadata describes a metric. Type is one of the words of the Prometheus
 // exposition formats (counter, gauge, histogram, gaugehistogram, summary,
 // info, stateset, unknown).
 type Metadata struct {

@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/prometheus/model/value"
 )
 
-// Kind says what a sample's value is.
+// Kind is the type of a sample's value.
 type Kind uint8
 
 // The kinds of samples. A key (series, millisecond) holds one sample of any kind.
@@ -18,7 +18,7 @@ const (
 
 // Histogram is one native histogram, with integer or with float counts:
 // exactly one of the two pointers is set. The zero value means "no histogram",
-// that is: the sample is a float. What the pointers name is never changed.
+// that is: the sample is a float. The histograms are never changed.
 type Histogram struct {
 	Int   *histogram.Histogram
 	Float *histogram.FloatHistogram
@@ -66,7 +66,7 @@ type Samples struct {
 // Len returns the number of samples.
 func (s *Samples) Len() int { return len(s.T) }
 
-// Reset empties s and keeps its memory, letting go of the histograms.
+// Reset empties s and keeps its memory but not the histograms.
 func (s *Samples) Reset() {
 	clear(s.H)
 	s.T, s.V, s.ST, s.H = s.T[:0], s.V[:0], s.ST[:0], s.H[:0]
@@ -182,16 +182,15 @@ func (s *Samples) Search(t int64) int {
 	return lo
 }
 
-// Beats reports whether a sample written later replaces one written earlier
+// Overwrites reports whether a sample written later replaces one written earlier
 // at the same key: the last write wins, but a stale marker never replaces a
 // number.
-func Beats(laterStale, earlierStale bool) bool { return !laterStale || earlierStale }
+func Overwrites(laterStale, earlierStale bool) bool { return !laterStale || earlierStale }
 
-// Merge appends to dst what older and newer, both strictly rising, hold
-// together. At an equal time one sample stays, chosen by Beats with newer as
-// the later one. dst may be neither of the two. Merging runs in the order in
-// which they were written gives the same answer however the merges are
-// grouped.
+// Merge appends the union of older and newer, both strictly rising, to dst. At an
+// equal time one sample stays, chosen by Overwrites with newer as the later one.
+// dst must be neither of the two. Merging runs in the order in which they were
+// written gives the same result however the merges are grouped.
 func Merge(dst, older, newer *Samples) {
 	i, j := 0, 0
 	for i < older.Len() && j < newer.Len() {
@@ -211,7 +210,7 @@ func Merge(dst, older, newer *Samples) {
 			dst.AppendRange(newer, j, k)
 			j = k
 		default:
-			if Beats(newer.StaleAt(j), older.StaleAt(i)) {
+			if Overwrites(newer.StaleAt(j), older.StaleAt(i)) {
 				dst.AppendRange(newer, j, j+1)
 			} else {
 				dst.AppendRange(older, i, i+1)

@@ -41,7 +41,7 @@ func (r TimeRange) Overlaps(o TimeRange) bool {
 	return r.Min < o.Max && o.Min < r.Max && !r.Empty() && !o.Empty()
 }
 
-// Intersect returns what both ranges share; it may be empty.
+// Intersect returns the common part of both ranges; it may be empty.
 func (r TimeRange) Intersect(o TimeRange) TimeRange {
 	return TimeRange{Min: max(r.Min, o.Min), Max: min(r.Max, o.Max)}
 }

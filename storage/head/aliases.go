@@ -19,18 +19,18 @@ const (
 // aliasParts is the number of parts of the table, each with its own lock.
 const aliasParts = 32
 
-// aliasTable maps the hash of what a client sent to a ref: open addressing,
-// three quarters full at most. An alias that was not looked up for a whole
-// generation leaves at the end of it, so it lives one to two generations.
+// aliasTable maps the hash of labels as a client sent them to a ref: open addressing,
+// three quarters full at most. An alias that was not looked up during a
+// generation is removed at its end, so it lives one to two generations.
 type aliasTable struct {
-	most  int64 // places of a part
+	max   int64 // slots per part
 	parts [aliasParts]aliasPart
 }
 
 type aliasPart struct {
 	mu      sync.RWMutex
 	entries []aliasEntry
-	// used has a bit for every place: set when the alias is made or looked up,
+	// used has a bit per entry: set when the alias is made or looked up,
 	// cleared at the end of a generation. Readers set it, hence the atomics.
 	used []atomic.Uint64
 	n    int
@@ -46,7 +46,7 @@ type aliasEntry struct {
 const aliasEntryBytes = 24
 
 func (t *aliasTable) init(bytesMax int64) {
-	t.most = max(64, bytesMax/aliasParts/aliasEntryBytes)
+	t.max = max(64, bytesMax/aliasParts/aliasEntryBytes)
 }
 
 func (t *aliasTable) part(a model.Hash) *aliasPart { return &t.parts[a.Lo%aliasParts] }
@@ -56,7 +56,7 @@ func (p *aliasPart) home(a model.Hash) int {
 	return int(hi)
 }
 
-// find returns the place of an alias, -1 if it is not there.
+// find returns the index of an alias, -1 if it is absent.
 func (p *aliasPart) find(a model.Hash) int {
 	if len(p.entries) == 0 {
 		return -1
@@ -99,10 +99,10 @@ func (h *Head) Alias(a model.Hash) (model.Ref, bool) {
 	return p.entries[i].ref, true
 }
 
-// lookAhead is the number of lookups whose first touch of memory is made before
+// lookupBatch is the number of lookups whose first touch of memory is made before
 // the first of them is finished. At a million aliases every lookup misses the
 // caches; misses that do not wait for each other cost a fraction.
-const lookAhead = 16
+const lookupBatch = 16
 
 // Aliases looks up many hashes at once: refs[i] becomes the ref of hashes[i], 0
 // if it is not known. It is several times cheaper than as many calls of Alias.
@@ -112,8 +112,8 @@ func (h *Head) Aliases(hashes []model.Hash, refs []model.Ref) {
 		t.parts[i].mu.RLock()
 	}
 	refs = refs[:len(hashes)]
-	for from := 0; from < len(hashes); from += lookAhead {
-		to := min(from+lookAhead, len(hashes))
+	for from := 0; from < len(hashes); from += lookupBatch {
+		to := min(from+lookupBatch, len(hashes))
 		t.lookup(hashes[from:to], refs[from:to])
 	}
 	for i := range t.parts {
@@ -121,10 +121,10 @@ func (h *Head) Aliases(hashes []model.Hash, refs []model.Ref) {
 	}
 }
 
-// lookup finds at most lookAhead aliases under the locks of all parts.
+// lookup finds at most lookupBatch aliases under the locks of all parts.
 func (t *aliasTable) lookup(hashes []model.Hash, refs []model.Ref) {
-	var homes [lookAhead]int
-	var first [lookAhead]uint64
+	var homes [lookupBatch]int
+	var first [lookupBatch]uint64
 	for i, a := range hashes {
 		if p := t.part(a); len(p.entries) > 0 {
 			homes[i] = p.home(a)
@@ -148,8 +148,8 @@ func (t *aliasTable) lookup(hashes []model.Hash, refs []model.Ref) {
 	}
 }
 
-// SetAlias records what a hash stands for, in place of what it stood for
-// before. A ref of a series that has left is not recorded.
+// SetAlias replaces any ref previously stored under the hash. A ref of an evicted
+// series is not stored.
 func (h *Head) SetAlias(a model.Hash, ref model.Ref) {
 	if ref == 0 || ref.Epoch() != 0 && !h.alive(ref) {
 		return
@@ -182,29 +182,29 @@ func (p *aliasPart) insert(e aliasEntry, used bool) {
 	}
 }
 
-// makeRoom enlarges a part. If its bound does not let it grow, the aliases not
-// used in this generation leave, or all if that would not free half of the
-// places: clients then pay the slow path once more.
+// makeRoom enlarges a part. If its limit does not allow that, it removes the aliases
+// not used in this generation, or all if that would not free half of the entries:
+// clients then take the slow path once more.
 func (t *aliasTable) makeRoom(p *aliasPart) {
-	places := int64(grownTable(len(p.entries), p.n+1))
-	if places <= t.most {
-		p.rebuild(int(places), func(used bool) bool { return true })
+	size := int64(grownTable(len(p.entries), p.n+1))
+	if size <= t.max {
+		p.rebuild(int(size), func(used bool) bool { return true })
 		return
 	}
 	busy := int64(0)
 	for i := range p.used {
 		busy += int64(bits.OnesCount64(p.used[i].Load()))
 	}
-	crowded := busy*2 > t.most
-	p.rebuild(int(t.most), func(used bool) bool { return used && !crowded })
+	dropAll := busy*2 > t.max
+	p.rebuild(int(t.max), func(used bool) bool { return used && !dropAll })
 }
 
-// rebuild moves the entries that keep wants, told whether they were used, to a
-// table of that many places.
-func (p *aliasPart) rebuild(places int, keep func(used bool) bool) {
+// rebuild moves the entries for which keep, called with their used bit, returns true
+// to a table of the given size.
+func (p *aliasPart) rebuild(size int, keep func(used bool) bool) {
 	entries, used := p.entries, p.used
-	p.entries = make([]aliasEntry, places)
-	p.used = make([]atomic.Uint64, (places+63)/64)
+	p.entries = make([]aliasEntry, size)
+	p.used = make([]atomic.Uint64, (size+63)/64)
 	p.n = 0
 	for i, e := range entries {
 		if e.ref == 0 {
@@ -216,8 +216,8 @@ func (p *aliasPart) rebuild(places int, keep func(used bool) bool) {
 	}
 }
 
-// sweep ends a generation: aliases not used in it leave, and those whose series
-// has left.
+// sweepAliases ends a generation: it removes aliases not used in it and those of
+// evicted series.
 func (h *Head) sweepAliases() {
 	for i := range h.aliases.parts {
 		p := &h.aliases.parts[i]
@@ -233,12 +233,12 @@ func (h *Head) sweepAliases() {
 			}
 			n++
 		}
-		places := len(p.entries)
-		if n < places/4 {
-			places = grownTable(0, n)
+		size := len(p.entries)
+		if n < size/4 {
+			size = grownTable(0, n)
 		}
-		if n < p.n || places != len(p.entries) {
-			p.rebuild(places, func(bool) bool { return true })
+		if n < p.n || size != len(p.entries) {
+			p.rebuild(size, func(bool) bool { return true })
 		}
 		for k := range p.used {
 			p.used[k].Store(0)

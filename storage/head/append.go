@@ -8,8 +8,8 @@ import (
 
 // AppendFloatsLocked writes floats to a buffer: ts[i], vs[i] and, if sts is not
 // empty, the start timestamp sts[i] (0 = none) to the series in slots[i], all
-// checked by CheckLocked under the same lock. It returns how many samples have
-// replaced another value at their key. The times are less than
+// checked by CheckLocked under the same lock. It returns the number of samples
+// that replaced another value at their key. The times are less than
 // math.MaxInt64. The slices are not kept.
 func (s *Shard) AppendFloatsLocked(b *Buffer, slots []uint32, ts []int64, vs []float64, sts []int64) (replacements int) {
 	p := &b.shards[s.number]

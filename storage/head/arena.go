@@ -1,9 +1,9 @@
 package head
 
 // An arena keeps byte strings that are written once: the dictionary's values
-// and the packed label ids of series. It only grows; what is no longer named is
-// garbage until the shard is packed anew. Bytes once written never change, so
-// views of them stay valid as long as somebody holds them. Not safe for
+// and the packed label ids of series. It only grows; unreferenced bytes are
+// garbage until the shard is repacked. Bytes once written never change, so
+// views of them stay valid as long as they are held. Not safe for
 // concurrent use.
 type arena struct {
 	chunks [][]byte // full length; the bytes at and after next of the last one are free
@@ -14,8 +14,8 @@ type arena struct {
 const (
 	arenaBits  = 20 // log2 of chunkBytes: an address is chunk number and offset
 	arenaFirst = 1 << 12
-	// arenaMost is the number of chunks that addresses of 32 bits reach.
-	arenaMost = 1 << (32 - arenaBits)
+	// maxArenaChunks is the number of chunks that addresses of 32 bits reach.
+	maxArenaChunks = 1 << (32 - arenaBits)
 )
 
 // alloc returns room for n bytes, 0 ≤ n ≤ chunkBytes, and its address. It
@@ -53,7 +53,7 @@ func (a *arena) grow(n int) bool {
 		copy(grown, a.chunks[0][:a.next])
 		a.held += int64(size - len(a.chunks[0]))
 		a.chunks[0] = grown
-	case len(a.chunks) == arenaMost:
+	case len(a.chunks) == maxArenaChunks:
 		return false
 	default:
 		a.chunks = append(a.chunks, make([]byte, chunkBytes))

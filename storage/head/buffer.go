@@ -93,11 +93,10 @@ func (b *Buffer) SetGeneration(gen uint64) {
 // Generation returns the generation whose samples the buffer holds.
 func (b *Buffer) Generation() uint64 { return b.gen.Load() }
 
-// Freeze says that nothing is written to the buffer any more. The caller has
-// seen to it that no writer is inside.
+// Freeze marks the buffer as immutable. The caller ensures that no writer uses it.
 func (b *Buffer) Freeze() { b.frozen.Store(true) }
 
-// Release says that nobody reads the buffer any more. It may be called again.
+// Release frees the buffer's memory once it has no readers. Further calls do nothing.
 func (b *Buffer) Release() {
 	if b.released.Swap(true) {
 		return
@@ -143,8 +142,8 @@ func runlock(mu *sync.RWMutex) {
 	}
 }
 
-// Has reports whether the series may have a sample in the range: it has samples
-// and their first and last time overlap it.
+// Has reports whether the range from the first to the last sample of the series
+// overlaps the given one, so that it may have a sample there.
 func (b *Buffer) Has(ref model.Ref, tr model.TimeRange) bool {
 	defer runlock(b.rlock(ref.Shard()))
 	return b.shards[ref.Shard()].has(ref.Slot(), tr)
@@ -196,7 +195,7 @@ func (p *bufferShard) begin(slots uint32) {
 	}
 }
 
-// note makes a slot present.
+// note marks a slot as present.
 func (p *bufferShard) note(slot uint32) {
 	if !p.present.has(slot) {
 		p.present.set(slot)

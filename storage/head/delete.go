@@ -7,9 +7,8 @@ import (
 	"tsdb/internal/model"
 )
 
-// DeleteLocked takes the samples of a range out of a buffer, those of the
-// tenant's series that match all matchers, which are compiled, and returns how many
-// there were.
+// DeleteLocked deletes the samples in a range of the tenant's series that match
+// all matchers, which are compiled, from a buffer and returns their number.
 // Exemplars stay, and so does the series in the buffer's count.
 func (s *Shard) DeleteLocked(b *Buffer, tenant uint32, ms []*match.Matcher, tr model.TimeRange) (deleted int) {
 	p := &b.shards[s.number]
@@ -44,8 +43,8 @@ func (s *Shard) DeleteLocked(b *Buffer, tenant uint32, ms []*match.Matcher, tr m
 	return deleted
 }
 
-// startOver makes a series one without samples and gives back what they held;
-// its exemplars stay.
+// startOver removes all samples of a series and frees their memory; its exemplars
+// stay.
 func (p *bufferShard) startOver(st *state) {
 	if st.first != 0 {
 		p.scratch.bytes = p.gatherOpen(p.scratch.bytes[:0], st)

@@ -1,8 +1,8 @@
 // Package head is the half of the database that is in memory and changes. A Head
 // knows the series that are written or were of late: their labels, identity,
 // aliases and index. A Buffer holds the samples of one generation, that is,
-// between two cuts. The head outlives its buffers; a buffer is read by whoever
-// holds a view of the database, long after it was written to a block.
+// between two cuts. The head outlives its buffers; readers with an older view
+// of the database may use a buffer long after it was written to a block.
 //
 // # Use
 //
@@ -43,8 +43,8 @@
 // A term is a name=value pair; the tenant is the term of a label without a name.
 // Chunks of slabs, pools and arenas have a mebibyte, the first of each grows to
 // that. Dictionary and label ids are only appended to: bytes once written stay as
-// they are, so views of them need no lock. What series that left leave behind
-// is garbage until the shard is packed anew.
+// they are, so views of them need no lock. Data of evicted series is garbage
+// until the shard is repacked.
 //
 // Aliases {hash (16), ref (8)} lie in open addressing in 32 parts, with a bit
 // each that says whether they were used in this generation.
@@ -87,10 +87,10 @@
 // sealed: it becomes a run and is never appended to; runs of about the same
 // size are merged, so n late samples are log n runs. For one key the late buffer
 // is newer than the sealed runs, newest first, and those are newer than the main
-// run; model.Beats decides, so a stale marker never hides a number. What is
-// there already changes nothing, not even memory.
+// run; model.Overwrites decides, so a stale marker never hides a number. A
+// duplicate sample changes nothing, not even memory.
 //
 // Exemplars are bounded a series and buffer (Options.ExemplarsMax, 10): the
 // oldest by time makes room. Metadata is the head's, not a buffer's: the newest
-// word on each metric, with a version to ask what has changed.
+// entry of each metric, with a version for incremental reads.
 package head

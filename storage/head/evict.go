@@ -45,9 +45,9 @@ func (h *Head) Evict(gen uint64) (left int) {
 	return left
 }
 
-// evictStep is the number of slots looked at under one hold of a shard's lock,
-// so that writers wait for a millisecond or two.
-const evictStep = 2048
+// evictSlotsPerLock is the number of slots checked per hold of a shard's lock,
+// which delays writers by a millisecond or two.
+const evictSlotsPerLock = 2048
 
 func (s *Shard) evict(gen, bornGen uint64, live []*Buffer) (left int) {
 	s.mu.Lock()
@@ -55,9 +55,9 @@ func (s *Shard) evict(gen, bornGen uint64, live []*Buffer) (left int) {
 	s.condemned = s.condemned[:0]
 	slots := s.slots
 	s.mu.Unlock()
-	for from := uint32(0); from < slots; from += evictStep {
+	for from := uint32(0); from < slots; from += evictSlotsPerLock {
 		s.mu.Lock()
-		for slot := from; slot < min(from+evictStep, slots); slot++ {
+		for slot := from; slot < min(from+evictSlotsPerLock, slots); slot++ {
 			if s.idle(slot, gen, bornGen, live) {
 				s.condemn(slot)
 				left++
@@ -66,12 +66,12 @@ func (s *Shard) evict(gen, bornGen uint64, live []*Buffer) (left int) {
 		s.mu.Unlock()
 	}
 	s.mu.Lock()
-	s.packIfWorthIt()
+	s.maybePack()
 	s.mu.Unlock()
 	return left
 }
 
-// idle reports whether a slot has a series that nothing keeps.
+// idle reports whether a slot has a series that can be evicted.
 func (s *Shard) idle(slot uint32, gen, bornGen uint64, live []*Buffer) bool {
 	used := s.marks.at(slot).used
 	if used&bornFlag != 0 {
@@ -88,7 +88,7 @@ func (s *Shard) idle(slot uint32, gen, bornGen uint64, live []*Buffer) bool {
 	return true
 }
 
-// condemn takes the series out of its slot.
+// condemn removes the series from its slot.
 func (s *Shard) condemn(slot uint32) {
 	r := s.series.at(slot)
 	s.drop(slot, r.id)
@@ -112,16 +112,16 @@ func (s *Shard) condemn(slot uint32) {
 	}
 }
 
-// packLeast is the garbage, in bytes, that is left alone.
-const packLeast = 256 << 10
+// minPackedGarbage is the garbage, in bytes, below which tables are not repacked.
+const minPackedGarbage = 256 << 10
 
-// packIfWorthIt writes dictionary, label ids and postings anew when much of
-// them is garbage, so that the memory of series long gone goes back. Postings
-// leave room behind as they grow, too.
-func (s *Shard) packIfWorthIt() {
+// maybePack rewrites dictionary, label ids and postings when much of them is
+// garbage, to free the memory of evicted series and of arrays that postings have
+// outgrown.
+func (s *Shard) maybePack() {
 	dead := int64(s.dict.dead) * termBytes
-	if s.garbage+dead > packLeast && (s.garbage > s.text.held/2 || s.dict.dead > s.dict.n/2) ||
-		s.lists.idle > packLeast && s.lists.idle > s.lists.held/3 {
+	if s.garbage+dead > minPackedGarbage && (s.garbage > s.text.held/2 || s.dict.dead > s.dict.n/2) ||
+		s.lists.idle > minPackedGarbage && s.lists.idle > s.lists.held/3 {
 		s.packAnew()
 	}
 }

@@ -11,9 +11,9 @@ import (
 )
 
 // AppendExemplarsLocked writes exemplars to a buffer. A series keeps the newest
-// Options.ExemplarsMax of them, by time; one that it has already changes
-// nothing. It returns how many were dropped for that bound, the new ones that
-// are older than all kept included.
+// Options.ExemplarsMax of them, by time; a duplicate changes nothing. It
+// returns the number dropped for that limit, including new ones that are older than
+// all kept.
 func (s *Shard) AppendExemplarsLocked(b *Buffer, slots []uint32, es []model.Exemplar) (dropped int) {
 	p := &b.shards[s.number]
 	p.begin(s.slots)
@@ -69,8 +69,8 @@ func decodeExemplar(t int64, src []byte) model.Exemplar {
 }
 
 // insertExemplar puts an exemplar in its place, by time and then by arrival. The
-// oldest makes room for it if there are as many as may be.
-func (p *bufferShard) insertExemplar(x *extra, e model.Exemplar, most int) (grown, dropped bool) {
+// oldest is dropped if the series has limit exemplars already.
+func (p *bufferShard) insertExemplar(x *extra, e model.Exemplar, limit int) (grown, dropped bool) {
 	sc := &p.scratch
 	sc.bytes = appendExemplar(sc.bytes[:0], e)
 	list := p.exs.get(x.exs, int(x.nExs))
@@ -83,7 +83,7 @@ func (p *bufferShard) insertExemplar(x *extra, e model.Exemplar, most int) (grow
 			return false, false
 		}
 	}
-	dropped = len(list) >= most
+	dropped = len(list) >= limit
 	switch {
 	case dropped && i == 0:
 		return false, true

@@ -38,7 +38,7 @@ type scratch struct {
 	found, given model.Samples
 }
 
-// drop lets go of the histograms that reading has left in the scratch.
+// drop releases the references to histograms that reading has left in the scratch.
 func (sc *scratch) drop() {
 	for _, s := range [...]*model.Samples{&sc.a, &sc.b, &sc.part} {
 		s.Reset()
@@ -72,8 +72,8 @@ func (p *bufferShard) full(st *state) bool {
 	return st.n >= segmentSamples || x.histograms >= segmentHistograms || x.sideBytes >= segmentSideBytes
 }
 
-// extend appends a sample that is newer than every other of its series: the way
-// of samples that do not fit the fast path.
+// extend appends a sample newer than every other of its series: the slow path of
+// append.
 func (p *bufferShard) extend(st *state, t, start int64, v float64, h model.Histogram) {
 	b := math.Float64bits(v)
 	switch {
@@ -130,7 +130,7 @@ func (p *bufferShard) close(st *state) {
 	x := p.extraOf(st)
 	p.scratch.bytes = p.gatherOpen(p.scratch.bytes[:0], st)
 	if st.pos > 0 {
-		p.flush(st) // with bytes behind pos that nobody reads
+		p.flush(st) // with unused bytes after pos
 	}
 	s := segment{minT: x.openT, maxT: st.t, stream: st.first, bytes: uint16(len(p.scratch.bytes)), samples: st.n}
 	if st.flags&flagRich != 0 {
@@ -198,7 +198,7 @@ func (p *bufferShard) encode(s *model.Samples) lateRun {
 	return r
 }
 
-// forget gives back what a sealed run holds.
+// forget frees the memory of a sealed run.
 func (p *bufferShard) forget(r lateRun) {
 	for _, s := range p.segs.get(r.segs, int(r.nSegs)) {
 		p.discard(s.stream, int(s.bytes))

@@ -34,7 +34,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// A Head knows all series that are written or were of late: labels, identity,
+// A Head holds all series written recently: labels, identity,
 // aliases, index. It outlives the generations, whose samples are in Buffers.
 // It is safe for concurrent use.
 //
@@ -82,7 +82,7 @@ func (h *Head) Find(tenant uint32, ls labels.Labels) model.Ref {
 	return 0
 }
 
-// Resolve returns the ref of a series, which it makes if it is new. ls is
+// Resolve returns the ref of a series, creating the series if it is new. ls is
 // sorted, valid and not kept. The ref is 0 if the series cannot be taken: a
 // label value of more than 1 MiB, or tables at the end of their addresses
 // (2^28 series or 4 GiB of labels in one of the 16 shards).
@@ -108,7 +108,7 @@ func (h *Head) Resolve(tenant uint32, ls labels.Labels) (ref model.Ref, created 
 	return ref, ref != 0
 }
 
-// Labels returns what a ref names. It reports false if the series has left.
+// Labels returns the labels of the series of a ref, false if it was evicted.
 func (h *Head) Labels(ref model.Ref) (tenant uint32, id model.Identity, ls labels.Labels, ok bool) {
 	var b labels.ScratchBuilder
 	return h.LabelsTo(ref, &b)
@@ -134,7 +134,7 @@ func (h *Head) IDs(refs []model.Ref, ids []model.Identity) {
 	for i := 0; i < len(refs); {
 		s := &h.shards[refs[i].Shard()]
 		s.mu.RLock()
-		for until := min(i+idsAtOnce, len(refs)); i < until && refs[i].Shard() == s.number; i++ {
+		for until := min(i+idsPerLock, len(refs)); i < until && refs[i].Shard() == s.number; i++ {
 			ids[i] = model.Identity{}
 			if s.alive(refs[i]) {
 				ids[i] = s.series.at(refs[i].Slot()).id
@@ -144,11 +144,11 @@ func (h *Head) IDs(refs []model.Ref, ids []model.Identity) {
 	}
 }
 
-// idsAtOnce bounds how long IDs keeps writers from a shard.
-const idsAtOnce = 1024
+// idsPerLock bounds the refs IDs resolves per hold of a shard's lock.
+const idsPerLock = 1024
 
 // Definitions calls define for each of the slots of a shard that holds a
-// series, in their order, with what a log must say about it. define is called
+// series, in order, with the definition to log. define is called
 // under the shard's read lock and may not call the head.
 func (h *Head) Definitions(shard int, slots []uint32, define func(slot, tenant uint32, id model.Identity, ls labels.Labels)) {
 	s := &h.shards[shard]

@@ -19,9 +19,9 @@ type lateSample struct {
 	bytes uint32 // of the histogram, 0 if the sample is a float
 }
 
-// lateMost is the size of a late buffer. A full one is sealed: it becomes a run
+// maxLateSamples is the size of a late buffer. A full one is sealed: it becomes a run
 // and is never appended to.
-const lateMost = 32
+const maxLateSamples = 32
 
 func (l *lateSample) sample(p *bufferShard) (v float64, h model.Histogram) {
 	if l.bytes == 0 {
@@ -34,11 +34,11 @@ func (l *lateSample) sample(p *bufferShard) (v float64, h model.Histogram) {
 	return 0, h
 }
 
-// outcome says what a sample has changed.
+// outcome is the effect of a sample on its series.
 type outcome uint8
 
 const (
-	unchanged outcome = iota // it was there already, or a number stood where a stale marker came
+	unchanged outcome = iota // a duplicate, or a stale marker at the key of a number
 	added                    // its key is new
 	replaced                 // its key had another value
 )
@@ -61,7 +61,7 @@ func (p *bufferShard) insert(st *state, t, start int64, v float64, h model.Histo
 		now.Reset()
 		now.Append(t, start, v, h)
 		defer now.Reset()
-		if now.EqualAt(0, was, 0) || !model.Beats(now.StaleAt(0), was.StaleAt(0)) {
+		if now.EqualAt(0, was, 0) || !model.Overwrites(now.StaleAt(0), was.StaleAt(0)) {
 			return unchanged
 		}
 		result = replaced
@@ -78,7 +78,7 @@ func (p *bufferShard) insert(st *state, t, start int64, v float64, h model.Histo
 		return 0
 	})
 	if !same {
-		if x.nLate == lateMost {
+		if x.nLate == maxLateSamples {
 			p.seal(x)
 			i = 0
 		}
@@ -100,9 +100,9 @@ func (p *bufferShard) insert(st *state, t, start int64, v float64, h model.Histo
 	return result
 }
 
-// mergeMost bounds the samples of runs that are still merged: it is done under
+// maxMergedSamples bounds the samples of runs that are still merged: it is done under
 // the shard's lock.
-const mergeMost = 8192
+const maxMergedSamples = 8192
 
 // seal makes a run of a full late buffer. Runs of about the same size are
 // merged, so that there are few however many late samples come.
@@ -114,7 +114,7 @@ func (p *bufferShard) seal(x *extra) {
 	run := p.encode(&sc.a)
 	for x.nRuns > 0 {
 		older := p.runs.get(x.runs, int(x.nRuns))[x.nRuns-1]
-		if older.samples > 2*run.samples || older.samples > mergeMost {
+		if older.samples > 2*run.samples || older.samples > maxMergedSamples {
 			break
 		}
 		sc.a.Reset()

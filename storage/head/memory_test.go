@@ -109,8 +109,8 @@ func TestAppendDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// A buffer's memory goes back in pieces when nobody holds it.
-func TestBufferMemoryGoesBack(t *testing.T) {
+// A buffer's memory is freed when it has no holders.
+func TestReleaseFreesBufferMemory(t *testing.T) {
 	if raceEnabled {
 		t.Skip("measures the heap")
 	}

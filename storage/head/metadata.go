@@ -6,10 +6,10 @@ import (
 	"tsdb/internal/model"
 )
 
-// metadataTable keeps what is known of metrics: the newest word on each.
+// metadataTable keeps the newest metadata of each metric.
 type metadataTable struct {
 	mu      sync.RWMutex
-	most    int
+	max     int
 	entries map[metricKey]metadataEntry
 	version uint64
 }
@@ -24,20 +24,20 @@ type metadataEntry struct {
 	version uint64 // of the table when the entry changed last
 }
 
-func (t *metadataTable) init(most int) {
-	t.most = most
+func (t *metadataTable) init(limit int) {
+	t.max = limit
 	t.entries = make(map[metricKey]metadataEntry)
 }
 
-// SetMetadata records what a metric is. It reports whether that is news. A
-// metric more than Options.MetadataMax is not taken.
+// SetMetadata records the metadata of a metric. It reports whether it changed. A new
+// metric above Options.MetadataMax is not recorded.
 func (h *Head) SetMetadata(tenant uint32, metric string, m model.Metadata) (changed bool) {
 	t := &h.metadata
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	k := metricKey{tenant, metric}
 	old, ok := t.entries[k]
-	if ok && old.Metadata == m || !ok && len(t.entries) >= t.most {
+	if ok && old.Metadata == m || !ok && len(t.entries) >= t.max {
 		return false
 	}
 	t.version++
@@ -45,7 +45,7 @@ func (h *Head) SetMetadata(tenant uint32, metric string, m model.Metadata) (chan
 	return true
 }
 
-// MetadataOf returns what is known of a metric.
+// MetadataOf returns the metadata of a metric.
 func (h *Head) MetadataOf(tenant uint32, metric string) (model.Metadata, bool) {
 	t := &h.metadata
 	t.mu.RLock()
@@ -54,7 +54,7 @@ func (h *Head) MetadataOf(tenant uint32, metric string) (model.Metadata, bool) {
 	return e.Metadata, ok
 }
 
-// Metadata returns what is known of the metrics of a tenant.
+// Metadata returns the metadata of the metrics of a tenant.
 func (h *Head) Metadata(tenant uint32) map[string]model.Metadata {
 	ms, _ := h.MetadataSince(tenant, 0)
 	return ms

@@ -78,7 +78,7 @@ func (h *Head) LabelValues(ctx context.Context, tenant uint32, name string, ms [
 	return slices.Sorted(maps.Keys(found)), nil
 }
 
-// scope returns the slots of a shard that answer the question as a bitset,
+// scope returns the slots of a shard that match the selection as a bitset,
 // valid until the next run, or reports that these are all series of the shard.
 // The set is nil if there are none.
 func (q *selection) scope(s *Shard) (set bitset, all bool) {

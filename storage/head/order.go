@@ -20,14 +20,14 @@ type order struct {
 
 // Sorted returns the series with samples or exemplars in a buffer in the order
 // of blocks: by tenant, then by the value of __name__, then by the other
-// labels, name before value, a set before those it is the beginning of. A
+// labels, name before value, a prefix before longer sets. A
 // series that comes into the buffer meanwhile may be missing. The slice is the
 // caller's.
 func (h *Head) Sorted(b *Buffer) []model.Ref {
 	o := &h.order
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	h.bringUpToDate()
+	h.updateOrder()
 	o.bytes.Store(int64(cap(o.refs)) * 8)
 	refs := make([]model.Ref, 0, b.Stats().Series)
 	var present [model.Shards]bitset
@@ -44,9 +44,9 @@ func (h *Head) Sorted(b *Buffer) []model.Ref {
 	return refs
 }
 
-// bringUpToDate merges the series made since the last time into the order and
-// drops those that have left. The caller holds the order's lock.
-func (h *Head) bringUpToDate() {
+// updateOrder merges the series created since the last call into the order and drops
+// evicted ones. The caller holds the order's lock.
+func (h *Head) updateOrder() {
 	o := &h.order
 	var fresh []model.Ref
 	var views [model.Shards]shardView

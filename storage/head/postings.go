@@ -17,11 +17,11 @@ type postings struct {
 // a list's is told from it by bitsetFlag in n.
 const bitsetFlag = 1 << 31
 
-// A set of at most listLeast slots is a list, one of listMost or more a bitset;
+// A set of at most maxShortList slots is a list, one of minBitsetSlots or more a bitset;
 // between them it is what is smaller.
 const (
-	listLeast = 128
-	listMost  = 1 << 16
+	maxShortList   = 128
+	minBitsetSlots = 1 << 16
 )
 
 func (p postings) len() int       { return int(p.n &^ bitsetFlag) }
@@ -68,7 +68,7 @@ func (s *Shard) addPosting(p *postings, slot uint32) {
 
 // wantsBitset reports whether n slots are better kept as a bitset.
 func (s *Shard) wantsBitset(n int) bool {
-	return n >= listMost || n > listLeast && uint32(n) > s.slots/32
+	return n >= minBitsetSlots || n > maxShortList && uint32(n) > s.slots/32
 }
 
 // removePosting takes a slot out of the set; it must be in it.

@@ -17,7 +17,7 @@ import (
 type small struct {
 	h    *Head
 	gate sync.RWMutex // as the apply gate: writers read, a cut writes
-	now  smallView
+	now  testView
 
 	// reading is held while a view is in use. Taken for writing it is a
 	// barrier: whoever reads behind it has a newer view.
@@ -27,14 +27,14 @@ type small struct {
 	acked map[string]int64 // by series: time of the last sample written
 }
 
-// smallView is what a reader sees. What was in buffers that are gone is in
+// testView is what a reader sees. What was in buffers that are gone is in
 // blocks, by series; such a map is not changed.
-type smallView struct {
+type testView struct {
 	blocks         map[string]model.Samples
 	frozen, active *Buffer
 }
 
-func (d *small) view() smallView {
+func (d *small) view() testView {
 	d.gate.RLock()
 	defer d.gate.RUnlock()
 	return d.now
@@ -108,8 +108,8 @@ func (d *small) cut(t *testing.T, gen uint64) (retired *Buffer) {
 }
 
 // Writers, readers, cuts and evictions run at the same time. Readers check what
-// must hold at any moment: what was acknowledged before a reader began is
-// there, once, in order, and a series has no value of another.
+// must hold at any moment: samples acknowledged before a reader began are
+// present, once, in order, and no series has a value of another.
 func TestConcurrentUse(t *testing.T) {
 	d := &small{h: New(Options{AliasBytesMax: 1 << 18}), acked: make(map[string]int64)}
 	d.now.active = d.h.NewBuffer(1)

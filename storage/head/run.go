@@ -36,7 +36,7 @@ const (
 // the plain first sample, a fifth of a byte a sample.
 const segmentSamples = 256
 
-// segment is one closed piece of a run: up to segmentSamples samples as a
+// segment is one closed part of a run: up to segmentSamples samples as a
 // stream, with what is not a plain float in a side stream.
 type segment struct {
 	minT, maxT int64  // times of the first and the last sample

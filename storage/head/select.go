@@ -9,11 +9,11 @@ import (
 )
 
 // Select returns the series of a tenant that match all matchers, as Prometheus
-// matches: a label that is not there has the empty value. They come by shard,
+// matches: an absent label has the empty value. They come by shard,
 // then by slot. With a list of buffers, which may be empty, only series with
 // samples in one of them are returned whose first and last time there overlap
-// tr. Each shard is looked at under its read lock, one after the other: a series
-// made or evicted meanwhile may or may not be among them.
+// tr. The shards are read one after another, each under its read lock: series
+// created or evicted meanwhile may or may not be included.
 func (h *Head) Select(ctx context.Context, tenant uint32, ms []*match.Matcher, tr model.TimeRange, in ...*Buffer) ([]model.Ref, error) {
 	if err := match.Compile(ms); err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func (h *Head) Select(ctx context.Context, tenant uint32, ms []*match.Matcher, t
 	return refs, nil
 }
 
-// selection is one question for series, asked to every shard in turn.
+// selection is a query for series, run on every shard in turn.
 type selection struct {
 	tenant uint32
 	ms     []condition
@@ -51,14 +51,14 @@ type selection struct {
 	bits  bitset
 }
 
-// condition is a matcher and what is known of it before any shard is seen.
+// condition is a matcher and the facts about it that hold for all shards.
 type condition struct {
 	*match.Matcher
 	matchesEmpty bool
 	// values are those a value must be one of to match, or, if the matcher
 	// matches the empty value, to not match. nil if they cannot be listed.
 	values []string
-	// seen remembers the answers of an expression: evaluating it can be dear,
+	// seen remembers the answers of an expression: evaluating it can be expensive,
 	// and most values are in every shard.
 	seen map[string]bool
 	// prepared are the answers for the values of a label in one shard.
@@ -74,7 +74,7 @@ func newSelection(tenant uint32, ms []*match.Matcher, tr model.TimeRange, in []*
 		// of an expression that matches "" has "" in it, and all others must be
 		// absent: that is no list of values. A long one is not looked up under a
 		// shard's lock.
-		if m.IsListed() && m.Negative() == c.matchesEmpty && m.Values() <= patientValues {
+		if m.IsListed() && m.Negative() == c.matchesEmpty && m.Values() <= maxValuesUnderLock {
 			c.values = m.Listed()
 			if c.values == nil {
 				c.values = []string{}
@@ -88,8 +88,8 @@ func newSelection(tenant uint32, ms []*match.Matcher, tr model.TimeRange, in []*
 	return q
 }
 
-// ask calls do under the shard's read lock. What do could not run, because it
-// takes long, is prepared without the lock, and do is called again.
+// ask calls do under the shard's read lock. If do needs answers that take long, ask
+// prepares them without the lock and calls do again.
 func (q *selection) ask(s *Shard, do func(*Shard)) {
 	for {
 		q.wanted = nil
@@ -111,10 +111,10 @@ type answers struct {
 	yes    bitset // terms whose value matches
 }
 
-// patientValues is the number of values that are evaluated under a shard's lock
+// maxValuesUnderLock is the number of values that are evaluated under a shard's lock
 // at most, a tenth of a millisecond or two. The values of a label that tells
 // every series apart would hold up writers for long.
-const patientValues = 1024
+const maxValuesUnderLock = 1024
 
 // prepare evaluates the condition on all values of its name without the shard's
 // lock: values are never changed.
@@ -147,8 +147,8 @@ func (c *condition) matchesTerm(s *Shard, t uint32) bool {
 	return c.matches(s.value(s.dict.terms.at(t)))
 }
 
-// seenMost bounds what a condition remembers.
-const seenMost = 1 << 16
+// maxSeenValues bounds the answers a condition remembers.
+const maxSeenValues = 1 << 16
 
 func (c *condition) matches(value string) bool {
 	ok, sure := c.Quick(value)
@@ -158,7 +158,7 @@ func (c *condition) matches(value string) bool {
 	ok, known := c.seen[value]
 	if !known {
 		ok = c.Slow(value)
-		if len(c.seen) < seenMost {
+		if len(c.seen) < maxSeenValues {
 			c.seen[value] = ok
 		}
 	}
@@ -176,7 +176,7 @@ type filter struct {
 	n     int      // series of the terms; the guess is all of the name's if not known
 }
 
-// run returns the slots of a shard that answer the question, rising, valid
+// run returns the slots of a shard that match the selection, rising, valid
 // until the next run. The caller holds the shard's lock for reading, through
 // ask, or for writing.
 func (q *selection) run(s *Shard) []uint32 {
@@ -290,7 +290,7 @@ func (q *selection) resolve(s *Shard, f *filter) bool {
 		return true
 	}
 	terms := s.dict.names[f.name].terms
-	if len(terms) > patientValues && !f.cond.isPrepared(s) && !q.locked {
+	if len(terms) > maxValuesUnderLock && !f.cond.isPrepared(s) && !q.locked {
 		q.wanted = f.cond
 		return false
 	}
@@ -324,7 +324,7 @@ func (q *selection) setOf(s *Shard, f *filter) bitset {
 	return q.bits
 }
 
-// keepTenant leaves the slots that are a tenant's.
+// keepTenant keeps only the slots of a tenant.
 func (q *selection) keepTenant(s *Shard, tenant postings, slots []uint32) []uint32 {
 	words := int(s.slots+63) / 64
 	q.bits = slices.Grow(q.bits[:0], words)[:words]
@@ -340,8 +340,8 @@ const (
 	postingsACandidate = 16
 )
 
-// apply leaves the candidates that a filter lets pass. Few candidates are
-// looked at one by one, which saves evaluating values that none of them has;
+// apply keeps only the candidates that pass a filter. Few candidates are
+// checked one by one, which saves evaluating values that none of them has;
 // for many the filter's postings are joined. It reports false if an answer has
 // to be prepared first.
 func (q *selection) apply(s *Shard, f *filter) bool {

@@ -31,7 +31,7 @@ type Shard struct {
 
 	free      []uint32    // slots a new series may take
 	condemned []uint32    // slots whose series left at the last eviction
-	fresh     []model.Ref // series made since the order was last brought up to date
+	fresh     []model.Ref // series created since the last update of the order
 	live      int         // series
 	garbage   int64       // bytes of text that only series gone held
 	packed    uint32      // times the tables were packed anew: term ids of before mean nothing
@@ -39,7 +39,7 @@ type Shard struct {
 	_ [64]byte // keeps neighbours' locks on lines of their own
 }
 
-// mark is what every sample of a batch checks.
+// mark is checked for every sample of a batch.
 type mark struct {
 	epoch uint32 // of the series in the slot; it changes when the series leaves
 	used  uint32 // generation whose log defines the series, or bornFlag and the one it was made in
@@ -60,7 +60,7 @@ func usedBefore(used uint32, gen uint64) bool {
 	return int32((used&^bornFlag-generationMark(gen))<<1) < 0
 }
 
-// series is what outlives generations.
+// series is the part of a series that outlives generations.
 type series struct {
 	id     model.Identity
 	labels uint32 // address of the packed label ids
@@ -96,7 +96,7 @@ func (s *Shard) alive(ref model.Ref) bool {
 // AliveLocked reports whether the ref still names a series.
 func (s *Shard) AliveLocked(ref model.Ref) bool { return s.alive(ref) }
 
-// CheckLocked looks at the refs of a batch, all of this shard. It appends the
+// CheckLocked checks the refs of a batch, all of this shard. It appends the
 // slots that the log of generation gen does not define yet, rising and each
 // once, and counts the refs that name no series any more; their slots are not
 // appended, and nothing may be written to them.

@@ -2,7 +2,7 @@ package head
 
 // chunkBytes is the size of a full chunk of every slab, pool and arena: large
 // enough that millions of records are few Go objects, small enough that memory
-// goes back piece by piece.
+// is freed in small steps.
 const chunkBytes = 1 << 20
 
 // firstRecords is the number of records the first chunk of a slab starts with.

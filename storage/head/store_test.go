@@ -27,7 +27,7 @@ func TestRecordsHaveTheirSizes(t *testing.T) {
 	}
 }
 
-func TestClassesHoldWhatTheyAreFor(t *testing.T) {
+func TestSizeClassesHoldTheirSizes(t *testing.T) {
 	for n := uint32(1); n < 1<<20; n += 1 + n/50 {
 		c := classOf(n)
 		if got := classUnits(c); got < n {
@@ -119,7 +119,7 @@ func TestSlabRecordsStay(t *testing.T) {
 	}
 }
 
-func TestArenaRefusesWhatDoesNotFit(t *testing.T) {
+func TestArenaRefusesOversizedBytes(t *testing.T) {
 	var a arena
 	if _, _, ok := a.alloc(chunkBytes + 1); ok {
 		t.Error("more than a chunk was given")

@@ -20,7 +20,7 @@ import (
 //	           4 bytes. The first sample has its time in 8 bytes instead.
 //	value      by the code:
 //	  same     nothing: the bits of the last value
-//	  integer  the difference of two whole numbers, zigzag, 1-7 bytes
+//	  integer  the difference of two integral numbers, zigzag, 1-7 bytes
 //	  decimal  the same of two numbers with at most three decimals, in thousandths
 //	  xor      the bytes between the leading and the trailing zero bytes of
 //	           the last value's bits XOR these; every pair has its code
@@ -28,7 +28,7 @@ import (
 //	           236-255: 1 to 20 samples with the last value and the last step
 //
 // The value before the first is 0. The stream does not move backwards and takes
-// steps of at most maxStep; what lies further begins another one.
+// steps of at most maxStep; a larger step begins another one.
 type stream struct {
 	t     int64  // time of the last sample
 	v     uint64 // bits of its value
@@ -66,14 +66,14 @@ const (
 
 // Tags that are not class and code.
 const (
-	tagNear = codes << 2   // + difference of the steps + nearMost + 1
+	tagNear = codes << 2   // + difference of the steps + maxNearStep + 1
 	tagRun  = tagNear + 32 // + samples - 1
 	tagLast = 255
 
-	nearMost = 15
+	maxNearStep = 15
 )
 
-// valueCode says how the value of a code is read.
+// valueCode describes how the value of a code is decoded.
 type valueCode struct {
 	bytes uint8
 	shift uint8 // of XORed bytes: bits to the left
@@ -124,8 +124,8 @@ func init() {
 func zigzag(d int64) uint64   { return uint64(d<<1) ^ uint64(d>>63) }
 func unzigzag(z uint64) int64 { return int64(z>>1) ^ -int64(z&1) }
 
-// whole returns v as an integer, if it is one with the same bits.
-func whole(b uint64) (int64, bool) {
+// integral returns v as an integer, if it is one with the same bits.
+func integral(b uint64) (int64, bool) {
 	i := int64(math.Float64frombits(b))
 	return i, math.Float64bits(float64(i)) == b
 }
@@ -161,7 +161,7 @@ func (s *stream) encode(buf *[encodeRoom]byte, t int64, b uint64) int {
 		step := int32(t - s.t)
 		d := step - s.step
 		s.step = step
-		if b == s.v && uint32(d+nearMost+1) < 2*(nearMost+1) {
+		if b == s.v && uint32(d+maxNearStep+1) < 2*(maxNearStep+1) {
 			s.t = t
 			s.n++
 			if d == 0 {
@@ -169,7 +169,7 @@ func (s *stream) encode(buf *[encodeRoom]byte, t int64, b uint64) int {
 				buf[0] = tagRun
 			} else {
 				s.flags &^= flagRun
-				buf[0] = tagNear + uint8(d+nearMost+1)
+				buf[0] = tagNear + uint8(d+maxNearStep+1)
 			}
 			return 1
 		}
@@ -209,8 +209,8 @@ func (s *stream) encodeValue(b uint64) (code uint8, x uint64) {
 	x = b ^ s.v
 	lead, trail := bits.LeadingZeros64(x)/8, bits.TrailingZeros64(x)/8
 	n := 8 - lead - trail
-	if i, ok := whole(b); ok {
-		if last, ok := whole(s.v); ok {
+	if i, ok := integral(b); ok {
+		if last, ok := integral(s.v); ok {
 			z := zigzag(i - last)
 			if k := (bits.Len64(z) + 7) / 8; k <= n && k < 8 {
 				return codeInteger + uint8(k), z
@@ -260,7 +260,7 @@ func decodeStream(dst *model.Samples, src []byte, n int) {
 			}
 			pos++
 		case tag >= tagNear:
-			step += int64(tag) - (tagNear + nearMost + 1)
+			step += int64(tag) - (tagNear + maxNearStep + 1)
 			t += step
 			ts[i], vs[i] = t, v
 			i++
