@@ -7,7 +7,7 @@ import (
 	"tsdb/storage"
 )
 
-// flush cuts the head and answers when its blocks are durable.
+// flush cuts the head and responds when its blocks are durable.
 func (a *API) flush(r *http.Request) (answer, *apiError) {
 	return a.work(r, (*storage.DB).Flush)
 }
@@ -17,7 +17,7 @@ func (a *API) compact(r *http.Request) (answer, *apiError) {
 	return a.work(r, (*storage.DB).Compact)
 }
 
-// dropCaches empties the caches: the next query is a cold one.
+// dropCaches empties the caches, so that the next query runs cold.
 func (a *API) dropCaches(*http.Request) (answer, *apiError) {
 	db, err := a.opts.DB()
 	if err != nil {
@@ -28,7 +28,8 @@ func (a *API) dropCaches(*http.Request) (answer, *apiError) {
 	return answer{data: jsonValue(struct{}{})}, nil
 }
 
-// work runs a job while the client waits: a client that goes ends it.
+// work runs a job while the client waits. The job is canceled if the client
+// disconnects.
 func (a *API) work(r *http.Request, job func(*storage.DB, context.Context) (storage.Summary, error)) (answer, *apiError) {
 	db, err := a.opts.DB()
 	if err != nil {

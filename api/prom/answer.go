@@ -9,18 +9,18 @@ import (
 	"github.com/prometheus/prometheus/util/annotations"
 )
 
-// maxAnnotations bounds the warnings of an answer, and the infos.
+// maxAnnotations bounds the warnings and the infos of a response.
 const maxAnnotations = 10
 
-// handler answers one request, whose form is parsed.
+// handler handles one request, whose form is parsed.
 type handler func(r *http.Request) (answer, *apiError)
 
-// answer is what a handler found.
+// answer is the result of a handler.
 type answer struct {
 	data     encodable // nil = 204, no body
 	warnings annotations.Annotations
-	query    string // the text the warnings point into; "" if they point nowhere
-	done     func() // frees what data names; nil = nothing to free
+	query    string // the text that positions in warnings refer to; "" = none
+	done     func() // frees the memory of data; nil = nothing to free
 }
 
 // encodable writes one JSON value.
@@ -66,9 +66,9 @@ func writeAnswer(w http.ResponseWriter, ans answer) error {
 	return e.finish()
 }
 
-// annotations writes a member of the envelope, nothing if there are none. The
-// texts are sorted, so that equal requests have equal answers; the last may be
-// the count of those left out and stays last.
+// annotations writes a member of the envelope, nothing if texts is empty. The
+// texts are sorted, so that equal requests have equal responses. A last text that
+// counts omitted ones stays last.
 func (e *encoder) annotations(member string, texts []string) {
 	if len(texts) == 0 {
 		return
@@ -80,7 +80,7 @@ func (e *encoder) annotations(member string, texts []string) {
 	e.strings(texts)
 }
 
-// writeError sends an error in the API's form.
+// writeError sends an error in the API's format.
 func writeError(w http.ResponseWriter, err *apiError) {
 	w.Header().Set("Content-Type", "application/json")
 	if err.retryAfterSeconds > 0 {

@@ -15,21 +15,21 @@ import (
 	"tsdb/storage"
 )
 
-// Options are what the API needs. DB and Engine are required.
+// Options are the options of an API. DB and Engine are required.
 type Options struct {
-	// DB returns the database, or an error while there is none. Safe for
-	// concurrent use.
+	// DB returns the database, or an error until it is open. Safe for concurrent
+	// use.
 	DB     func() (*storage.DB, error)
 	Engine *query.Engine
 
 	Build     BuildInfo
 	Started   time.Time                // of the process
-	Retention string                   // how long samples are kept, for people
+	Retention string                   // of samples, in readable form
 	Flags     func() map[string]string // by name; nil = none
 	Config    func() string            // the configuration as YAML; nil = empty
-	Targets   func() []Target          // what the server scrapes; nil = nothing
-	// Replay returns how many bytes of the log have been replayed at the start,
-	// of how many; nil = none.
+	Targets   func() []Target          // scraped by the server; nil = none
+	// Replay returns the number of bytes of the log that have been replayed at
+	// startup, and the total; nil = none.
 	Replay func() (done, total int64)
 
 	Lookback  time.Duration // of /federate, as the engine's; 0 = query.DefaultLookback
@@ -38,13 +38,13 @@ type Options struct {
 	Budget         *reqbody.Budget  // of the bodies of requests; nil = one of its own with the default
 	Queries        *querylog.Log    // nil = one of its own that logs nothing
 	Reads          *limiter.Limiter // of remote reads; nil = one of its own with the default
-	ReadMaxSamples int              // of one remote read that is answered whole; 0 = 50 million
+	ReadMaxSamples int              // of one remote read answered with a single message; 0 = 50 million
 
 	Clock  vfs.Clock    // nil = the system's
 	Logger *slog.Logger // nil = none
 }
 
-// API answers requests. It is safe for concurrent use.
+// API serves the endpoints. It is safe for concurrent use.
 type API struct {
 	opts   Options
 	engine promql.QueryEngine
@@ -82,9 +82,9 @@ func New(o Options) *API {
 	return &API{opts: o, engine: o.Engine, parser: o.Engine.Parser(), now: o.Clock.Now, log: o.Logger}
 }
 
-// Register mounts every endpoint under /api/v1, and /federate. The mux answers unknown paths
-// with 404 and other methods with 405, in plain text. Who may use
-// /api/v1/admin is for the server to guard.
+// Register mounts every endpoint under /api/v1, and /federate. The mux responds to
+// unknown paths with 404 and to other methods with 405, in plain text. The caller
+// restricts access to /api/v1/admin.
 func (a *API) Register(mux *http.ServeMux) {
 	const (
 		get   = http.MethodGet
@@ -140,6 +140,5 @@ func (a *API) Register(mux *http.ServeMux) {
 	mux.Handle("GET /federate", Compress(http.HandlerFunc(a.federate)))
 }
 
-// preflight answers OPTIONS. Which origins' pages may call is said by headers
-// that the server sets.
+// preflight responds to OPTIONS. The server sets the CORS headers.
 func preflight(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }

@@ -12,28 +12,28 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// minCompressBytes is the shortest first write of an answer that is
-// compressed: less fits one packet anyway.
+// minCompressBytes is the minimum length of the first write of a compressed
+// response: shorter responses fit one packet.
 const minCompressBytes = 1 << 10
 
-// compressor is what compresses an answer: a *gzip.Writer or a *zstd.Encoder.
+// compressor compresses a response: a *gzip.Writer or a *zstd.Encoder.
 type compressor interface {
 	io.WriteCloser
 	Reset(io.Writer)
 }
 
-// coding is a content coding that answers can have.
+// coding is a supported content coding.
 type coding struct {
 	name    string
 	writers sync.Pool // of compressor: a new one of gzip zeroes 0.8 MB, one of zstd more; see BenchmarkCompress
 }
 
-// codings lists them, the one that is taken first if a client likes several as
-// much: zstd takes no more time than gzip and three quarters of its bytes.
+// codings lists the supported codings, in the order of preference at equal
+// weights: zstd takes no more time than gzip and three quarters of its bytes.
 var codings = []*coding{
 	{name: "zstd", writers: sync.Pool{New: func() any {
-		// One that works in its caller's goroutine, in a window that every
-		// client has memory for.
+		// It runs in the caller's goroutine, and its window is small enough for
+		// the memory of every client.
 		w, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(512<<10), zstd.WithLowerEncoderMem(true))
 		if err != nil {
 			panic("BUG: " + err.Error())
@@ -49,8 +49,8 @@ var codings = []*coding{
 	}}},
 }
 
-// Compress sends the answers of next with zstd or gzip to clients that accept
-// it, if their first write is worth it.
+// Compress returns a handler that compresses the responses of next with zstd or
+// gzip if the client accepts it and the first write is long enough.
 func Compress(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Add("Vary", "Accept-Encoding")
@@ -65,12 +65,11 @@ func Compress(next http.Handler) http.Handler {
 	})
 }
 
-// negotiate reads an Accept-Encoding header and returns the coding that the
-// client likes best, nil for none. Who takes anything gets gzip, which anybody
-// can read.
+// negotiate returns the preferred coding of an Accept-Encoding header, nil for
+// none. The wildcard * selects gzip, which every client supports.
 func negotiate(header string) *coding {
 	var best *coding
-	most := 0.0
+	bestWeight := 0.0
 	for part := range strings.SplitSeq(header, ",") {
 		name, params, _ := strings.Cut(part, ";")
 		if name = strings.TrimSpace(name); name == "*" {
@@ -87,8 +86,8 @@ func negotiate(header string) *coding {
 				continue
 			}
 		}
-		if weight > most || weight == most && best != nil && i < slices.Index(codings, best) {
-			best, most = codings[i], weight
+		if weight > bestWeight || weight == bestWeight && best != nil && i < slices.Index(codings, best) {
+			best, bestWeight = codings[i], weight
 		}
 	}
 	return best
@@ -100,10 +99,10 @@ type compressed struct {
 	coding  *coding
 	to      compressor // nil = plain
 	decided bool
-	code    int // to be sent with the first write; 0 = none was set
+	code    int // to be sent with the first write; 0 = not set
 }
 
-// WriteHeader keeps the code back until it is known how the body is sent.
+// WriteHeader defers the status code until the content coding is decided.
 func (c *compressed) WriteHeader(code int) {
 	if c.decided || code < 200 {
 		c.ResponseWriter.WriteHeader(code)
@@ -135,7 +134,7 @@ func (c *compressed) decide(zip bool) {
 	}
 }
 
-// close ends the answer.
+// close ends the response.
 func (c *compressed) close() {
 	if !c.decided {
 		c.decide(false)
@@ -143,7 +142,7 @@ func (c *compressed) close() {
 	if c.to != nil {
 		// The connection's error shows at the next read of the server.
 		_ = c.to.Close()
-		c.to.Reset(nil) // it may not hold the connection in memory
+		c.to.Reset(nil) // drop the reference to the connection
 		c.coding.writers.Put(c.to)
 		c.to = nil
 	}

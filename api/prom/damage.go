@@ -11,23 +11,23 @@ import (
 	"github.com/prometheus/prometheus/util/annotations"
 )
 
-// Remote read and federation have no place for warnings. Where data is damaged
-// they answer with an error, unless the request says partial_response=true: then
-// they give what can be read, and say what could not in a header, or in a
-// trailer if it comes to light when a part of the answer is out.
+// Responses of remote read and federation have no warnings. If data is damaged
+// they are errors, unless the request has partial_response=true: then they hold
+// the readable data, and a header lists the warnings, or a trailer if a part of
+// the response has been sent already.
 const (
 	partialParam  = "partial_response"
 	warningHeader = "X-Tsdb-Warning"
 )
 
-// A damageReport decides what becomes of an answer that damage has made short.
+// damageReport collects the warnings of a response that damage makes incomplete.
 type damageReport struct {
-	partial bool
-	told    map[string]bool
+	partial  bool
+	warnings map[string]bool
 }
 
 func newDamageReport(r *http.Request) (*damageReport, error) {
-	d := &damageReport{told: make(map[string]bool)}
+	d := &damageReport{warnings: make(map[string]bool)}
 	switch s := r.URL.Query().Get(partialParam); s {
 	case "":
 	default:
@@ -39,8 +39,8 @@ func newDamageReport(r *http.Request) (*damageReport, error) {
 	return d, nil
 }
 
-// check returns an error if there are warnings and the request does not want
-// what is left.
+// check returns an error if there are warnings and the request does not accept a
+// partial response.
 func (d *damageReport) check(warnings annotations.Annotations) error {
 	if len(warnings) == 0 {
 		return nil
@@ -48,24 +48,24 @@ func (d *damageReport) check(warnings annotations.Annotations) error {
 	texts, _ := warnings.AsStrings("", maxAnnotations, 0)
 	if !d.partial {
 		slices.Sort(texts)
-		return fmt.Errorf("data is damaged and the answer would be incomplete: %s (%s=true asks for what can be read)", texts[0], partialParam)
+		return fmt.Errorf("data is damaged and the response would be incomplete: %s (use %s=true for a partial response)", texts[0], partialParam)
 	}
 	for _, text := range texts {
-		if len(d.told) < maxAnnotations {
-			d.told[strings.Join(strings.Fields(text), " ")] = true // in one line
+		if len(d.warnings) < maxAnnotations {
+			d.warnings[strings.Join(strings.Fields(text), " ")] = true // in one line
 		}
 	}
 	return nil
 }
 
-// write says in the header what was met so far.
+// write adds the warnings to the header.
 func (d *damageReport) write(h http.Header) { d.writeTo(h, warningHeader) }
 
-// writeTrailer says it behind an answer that is out in part.
+// writeTrailer adds the warnings to the trailer of a partly sent response.
 func (d *damageReport) writeTrailer(h http.Header) { d.writeTo(h, http.TrailerPrefix+warningHeader) }
 
 func (d *damageReport) writeTo(h http.Header, name string) {
-	for _, text := range slices.Sorted(maps.Keys(d.told)) {
+	for _, text := range slices.Sorted(maps.Keys(d.warnings)) {
 		h.Add(name, text)
 	}
 }

@@ -13,11 +13,12 @@ import (
 	"tsdb/query"
 )
 
-// encoderBytes is how much of an answer is collected before it is sent.
+// encoderBytes is the number of bytes of a response that are buffered before they
+// are sent.
 const encoderBytes = 64 << 10
 
 // encoder appends JSON to a buffer that is sent whenever it is full. After an
-// error of the connection loops over many parts end early.
+// error of the connection, checkpoint ends loops early.
 type encoder struct {
 	w        io.Writer
 	b        []byte
@@ -75,7 +76,7 @@ func (e *encoder) strings(ss []string) {
 	e.b = append(e.b, ']')
 }
 
-// appendString appends a JSON string. Bytes that are no UTF-8 become U+FFFD.
+// appendString appends a JSON string. Invalid UTF-8 becomes U+FFFD.
 func appendString(dst []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')
@@ -116,7 +117,7 @@ func appendString(dst []byte, s string) []byte {
 }
 
 // appendTime appends Unix milliseconds as seconds, with three decimals if they
-// are not whole.
+// are not whole seconds.
 func appendTime(dst []byte, ms int64) []byte {
 	u := uint64(ms)
 	if ms < 0 {
@@ -134,13 +135,14 @@ func appendTime(dst []byte, ms int64) []byte {
 // exponent only outside [1e-6, 1e21).
 func appendFloat(dst []byte, v float64) []byte {
 	dst = append(dst, '"')
-	// Most values are counters: integers print four times as fast as such.
+	// Fast path: most values are counters, and printing them as integers is four
+	// times as fast.
 	if i := int64(v); float64(i) == v && -1<<53 < i && i < 1<<53 && (i != 0 || !math.Signbit(v)) {
 		dst = strconv.AppendInt(dst, i, 10)
 		return append(dst, '"')
 	}
-	// Many others have few decimals: of 15 digits or less no other decimal is
-	// the same float.
+	// Fast path: many others have up to three decimals. Decimals of at most 15
+	// digits are distinct floats, so this is the shortest text.
 	if i := int64(math.RoundToEven(v * 1000)); float64(i)/1000 == v && -1e15 < i && i < 1e15 && i != 0 {
 		dst = appendThousandths(dst, i)
 		return append(dst, '"')
@@ -153,7 +155,7 @@ func appendFloat(dst []byte, v float64) []byte {
 	return append(dst, '"')
 }
 
-// appendThousandths appends i/1000 without zeros at its end.
+// appendThousandths appends i/1000 without trailing zeros.
 func appendThousandths(dst []byte, i int64) []byte {
 	if i < 0 {
 		dst, i = append(dst, '-'), -i
@@ -189,7 +191,7 @@ func appendLabels(dst []byte, ls labels.Labels) []byte {
 	return append(dst, '}')
 }
 
-// How the bounds of a histogram's bucket belong to it.
+// Inclusiveness of the bounds of a histogram bucket.
 const (
 	boundsOpenLeft  = '0' // (lower, upper]
 	boundsOpenRight = '1' // [lower, upper)
@@ -197,7 +199,7 @@ const (
 	boundsClosed    = '3'
 )
 
-// appendHistogram appends count, sum and the buckets that hold something:
+// appendHistogram appends count, sum and the non-empty buckets:
 // {"count":"2","sum":"3","buckets":[[0,"1","2","2"]]}.
 func appendHistogram(dst []byte, h *histogram.FloatHistogram) []byte {
 	dst = append(dst, `{"count":`...)

@@ -13,11 +13,11 @@ import (
 	"tsdb/storage"
 )
 
-// statusClientClosed answers a client that has gone; nginx made the code up.
+// statusClientClosed is nginx' status code for a client that has disconnected.
 const statusClientClosed = 499
 
-// retryAfterSeconds is what a client is told to wait before it asks a server
-// again that is starting or overloaded.
+// retryAfterSeconds is the Retry-After header of a server that is starting or
+// overloaded.
 const retryAfterSeconds = 1
 
 // apiError is an error with the type and status code that clients know.
@@ -25,7 +25,7 @@ type apiError struct {
 	kind              string
 	code              int
 	err               error
-	retryAfterSeconds int // 0 = no advice
+	retryAfterSeconds int // 0 = no Retry-After header
 }
 
 func badData(err error) *apiError {
@@ -44,8 +44,8 @@ func unavailable(err error) *apiError {
 	return &apiError{kind: "unavailable", code: http.StatusServiceUnavailable, err: err, retryAfterSeconds: retryAfterSeconds}
 }
 
-// classify gives an error of a query or a read its type; what nothing is known
-// about is the query's own fault.
+// classify returns an error of a query or a read with its type and status code.
+// Unclassified errors are attributed to the query.
 func classify(err error) *apiError {
 	var (
 		canceled promql.ErrQueryCanceled
@@ -65,15 +65,14 @@ func classify(err error) *apiError {
 	return &apiError{kind: "execution", code: http.StatusUnprocessableEntity, err: err}
 }
 
-// isUnavailable reports whether waiting, or a restart, helps.
+// isUnavailable reports whether the request can succeed later or after a restart.
 func isUnavailable(err error) bool {
 	return errors.Is(err, query.ErrOverloaded) || errors.Is(err, storage.ErrBusy) ||
 		errors.Is(err, storage.ErrClosed) || errors.Is(err, storage.ErrPoisoned) ||
 		errors.Is(err, reqbody.ErrOverload) || errors.Is(err, reqbody.ErrYielded)
 }
 
-// bodyStatus returns the status code for a request whose body, or what it
-// holds, is the matter.
+// bodyStatus returns the status code for an error in the body of a request.
 func bodyStatus(err error) int {
 	switch {
 	case isUnavailable(err):
@@ -88,8 +87,8 @@ func bodyStatus(err error) int {
 	return http.StatusBadRequest
 }
 
-// classifyWork gives an error of work on the database its type: what nothing
-// is known about is the server's fault.
+// classifyWork returns an error of the database with its type and status code.
+// Unclassified errors are internal.
 func classifyWork(err error) *apiError {
 	if e := classify(err); e.kind != "execution" {
 		return e

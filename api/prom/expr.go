@@ -98,12 +98,12 @@ func matcher(m *labels.Matcher) object {
 	return object{"name": m.Name, "value": m.Value, "type": m.Type.String()}
 }
 
-// duration is tree for expressions in the place of a duration, whose numbers
-// say whether they were written with a unit.
+// duration is tree for duration expressions, whose numbers record whether they
+// were written with a unit.
 func duration(expr parser.Expr) any {
 	switch n := expr.(type) {
 	case *parser.DurationExpr:
-		if n == nil { // what a duration that is a plain number has
+		if n == nil { // the duration is a plain number
 			return nil
 		}
 		return object{"type": "durationExpr", "op": n.Op.String(), "lhs": duration(n.LHS), "rhs": duration(n.RHS), "wrapped": n.Wrapped}
@@ -126,7 +126,8 @@ func matching(m *parser.VectorMatching) any {
 	}
 }
 
-// preprocessor names start() or end() behind an @; null for neither.
+// preprocessor returns the name of the start() or end() of an @ modifier, nil if
+// there is none.
 func preprocessor(t parser.ItemType) any {
 	if t == 0 {
 		return nil

@@ -21,10 +21,9 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// federate shows the newest sample of every series that matches one of the
-// selectors as an exposition, for another Prometheus to scrape: in the text
-// format, or in protobuf if the client asks for it, which alone can hold native
-// histograms.
+// federate serves the newest sample of every selected series for another
+// Prometheus to scrape. The exposition has the text format, or protobuf if the
+// client accepts it; only protobuf can hold native histograms.
 func (a *API) federate(w http.ResponseWriter, r *http.Request) {
 	charge, bad := a.parseForm(w, r)
 	if bad != nil {
@@ -63,8 +62,8 @@ func (a *API) federate(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// newest returns the last sample within the lookback of every series that
-// matches one of the sets, by metric name, without those that have ended.
+// newest returns the last sample within the lookback of every selected series,
+// sorted by metric name, without series that end with a stale marker.
 func (a *API) newest(ctx context.Context, selectors [][]*labels.Matcher, damage *damageReport) (promql.Vector, error) {
 	end := timestamp.FromTime(a.now())
 	start := end - a.opts.Lookback.Milliseconds()
@@ -115,8 +114,8 @@ func (a *API) newest(ctx context.Context, selectors [][]*labels.Matcher, damage 
 	return found, nil
 }
 
-// lastSample reads to the end. It reports false if there was no sample, or an
-// error.
+// lastSample reads it to the end and sets s to the last sample. It returns false
+// if there is none, or on an error.
 func lastSample(it chunkenc.Iterator, s *promql.Sample) bool {
 	last := chunkenc.ValNone
 	for kind := it.Next(); kind != chunkenc.ValNone; kind = it.Next() {
@@ -143,8 +142,8 @@ func holdsHistograms(f expfmt.Format) bool {
 }
 
 // writeFamilies writes samples that are sorted by metric name. A metric with
-// samples of several kinds becomes several families of one name, which no
-// exposition should have, but Prometheus reads.
+// samples of several types becomes several families of one name, which expositions
+// should not have, but Prometheus accepts.
 func writeFamilies(to expfmt.Encoder, samples promql.Vector, histograms bool) error {
 	var family *dto.MetricFamily
 	for i := range samples {
@@ -182,8 +181,8 @@ func familyKind(h *histogram.FloatHistogram) dto.MetricType {
 	return dto.MetricType_HISTOGRAM
 }
 
-// exposed turns a sample into a metric. One without the label instance gets an
-// empty one, so that the scraping Prometheus does not put its own there.
+// exposed returns a sample as a metric. A missing label instance is added with an
+// empty value, so that the scraping Prometheus does not add its own.
 func exposed(s *promql.Sample) *dto.Metric {
 	m := &dto.Metric{TimestampMs: proto.Int64(s.T)}
 	s.Metric.Range(func(l labels.Label) {
@@ -205,7 +204,7 @@ func exposed(s *promql.Sample) *dto.Metric {
 	return m
 }
 
-// nativeHistogram is for exponential buckets.
+// nativeHistogram converts a histogram with exponential buckets.
 func nativeHistogram(h *histogram.FloatHistogram) *dto.Histogram {
 	return &dto.Histogram{
 		SampleCountFloat: proto.Float64(h.Count), SampleSum: proto.Float64(h.Sum), Schema: proto.Int32(h.Schema),
@@ -223,8 +222,8 @@ func spans(of []histogram.Span) []*dto.BucketSpan {
 	return all
 }
 
-// classicHistogram adds custom buckets up, as every format can hold them. The
-// last bucket, to +Inf, is the count and is not listed.
+// classicHistogram converts a histogram with custom buckets to cumulative ones,
+// which every format supports. The +Inf bucket is the count and is omitted.
 func classicHistogram(h *histogram.FloatHistogram) *dto.Histogram {
 	counts := make([]float64, len(h.CustomValues)+1) // by bucket
 	for it := h.PositiveBucketIterator(); it.Next(); {

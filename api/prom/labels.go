@@ -13,9 +13,8 @@ import (
 	"github.com/prometheus/prometheus/util/annotations"
 )
 
-// contextEvery is how many series are listed between two looks at whether the
-// client is still there.
-const contextEvery = 1024
+// contextCheckInterval is the number of series listed between context checks.
+const contextCheckInterval = 1024
 
 // labelNames lists the names of labels.
 func (a *API) labelNames(r *http.Request) (answer, *apiError) {
@@ -38,7 +37,7 @@ func (a *API) labelValues(r *http.Request) (answer, *apiError) {
 	})
 }
 
-// labelStrings lists what read finds for any of the selectors, sorted.
+// labelStrings returns the sorted union of what read returns for each selector.
 func (a *API) labelStrings(r *http.Request, read func(promstorage.Querier, *promstorage.LabelHints, []*labels.Matcher) ([]string, annotations.Annotations, error)) (answer, *apiError) {
 	limit, bad := limitOf(r)
 	if bad != nil {
@@ -127,7 +126,7 @@ func (a *API) series(r *http.Request) (answer, *apiError) {
 	var ans answer
 	found := []labels.Labels{}
 	for n := 1; set.Next(); n++ {
-		if n%contextEvery == 0 && ctx.Err() != nil {
+		if n%contextCheckInterval == 0 && ctx.Err() != nil {
 			return answer{}, classify(ctx.Err())
 		}
 		if limit > 0 && len(found) == limit {

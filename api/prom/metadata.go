@@ -8,7 +8,7 @@ import (
 	"tsdb/internal/model"
 )
 
-// metricMetadata is what is known of a metric, as clients read it.
+// metricMetadata is the metadata of a metric in the API's format.
 type metricMetadata struct {
 	Type string `json:"type"`
 	Help string `json:"help"`
@@ -19,7 +19,7 @@ func metadataOf(m model.Metadata) metricMetadata {
 	return metricMetadata{Type: m.Type, Help: m.Help, Unit: m.Unit}
 }
 
-// metadata lists what is known of metrics, in the order of their names.
+// metadata lists the metadata of metrics, sorted by name.
 func (a *API) metadata(r *http.Request) (answer, *apiError) {
 	limit, bad := number(r, "limit", -1)
 	if bad != nil {

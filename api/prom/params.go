@@ -50,8 +50,8 @@ func contains(words, word string) bool {
 	return false
 }
 
-// The ends of the time line as Prometheus and its clients write them: they do
-// not fit into four digits of a year.
+// The minimum and maximum time as Prometheus and its clients write them. Their
+// years have more than four digits.
 var (
 	minTime = time.UnixMilli(query.MinTime).UTC()
 	maxTime = time.UnixMilli(query.MaxTime).Add(999_999).UTC()
@@ -60,9 +60,9 @@ var (
 	maxTimeText = maxTime.Format(time.RFC3339Nano)
 )
 
-// parseTime reads Unix seconds with decimals or RFC 3339. Milliseconds count;
-// finer digits are rounded. Times before minTime and after maxTime, but in int64
-// milliseconds, are taken for those.
+// parseTime parses Unix seconds with decimals or RFC 3339. Digits below a
+// millisecond are rounded. Times outside [minTime, maxTime] that fit int64
+// milliseconds are clamped.
 func parseTime(s string) (time.Time, error) {
 	if t, err := strconv.ParseFloat(s, 64); err == nil && math.Abs(t) <= math.MaxInt64/1000 {
 		whole, part := math.Modf(t)
@@ -146,11 +146,11 @@ func limitOf(r *http.Request) (int, *apiError) {
 	return n, nil
 }
 
-// errTruncated is the warning of an answer that its limit cut short.
+// errTruncated is the warning of a response that was truncated at its limit.
 var errTruncated = errors.New("results truncated due to limit")
 
-// oneMore is how much to ask the storage for: enough to see that there is more
-// than the limit.
+// oneMore returns limit+1, the number of results to request from the storage to
+// detect that the limit is exceeded; 0 = no limit.
 func oneMore(limit int) int {
 	if limit > 0 && limit < math.MaxInt {
 		return limit + 1
@@ -158,8 +158,7 @@ func oneMore(limit int) int {
 	return limit
 }
 
-// number reads a parameter that is a plain number; missing is its value if it
-// is not given.
+// number parses an integer parameter. missing is its default.
 func number(r *http.Request, name string, missing int) (int, *apiError) {
 	s := r.Form.Get(name)
 	if s == "" {
@@ -172,8 +171,8 @@ func number(r *http.Request, name string, missing int) (int, *apiError) {
 	return n, nil
 }
 
-// selectors reads match[]. Each must have a matcher that not every series
-// passes.
+// selectors parses match[]. Each selector must have a matcher that does not match
+// the empty string.
 func (a *API) selectors(r *http.Request) ([][]*labels.Matcher, error) {
 	texts := r.Form["match[]"]
 	if len(texts) > maxSelectors {

@@ -13,7 +13,7 @@ import (
 	"tsdb/api/querylog"
 )
 
-// selectorView is what one selector would read, as /explain shows it.
+// selectorView is the cost of one selector in the format of /explain.
 type selectorView struct {
 	Selector string    `json:"selector"`
 	Start    time.Time `json:"start"` // of the samples it needs
@@ -29,8 +29,8 @@ type costView struct {
 	Bytes   uint64 `json:"bytes"`
 }
 
-// explain says what the selectors of an expression would read, without reading
-// it: evaluated at time, or from start to end.
+// explain returns the cost of the selectors of an expression evaluated at time, or
+// from start to end, without reading samples.
 func (a *API) explain(r *http.Request) (answer, *apiError) {
 	expr, err := a.parser.ParseExpr(r.Form.Get("query"))
 	if err != nil {
@@ -86,7 +86,7 @@ func (a *API) explain(r *http.Request) (answer, *apiError) {
 	return ans, nil
 }
 
-// millis returns a time that JSON can hold: years have four digits.
+// millis returns a time clamped to years of four digits, which JSON requires.
 func millis(ms int64) time.Time {
 	const first, last = -62135596800_000, 253402300799_999 // of the years 1 and 9999
 	return time.UnixMilli(min(max(ms, first), last)).UTC()
@@ -116,11 +116,11 @@ func (a *API) activeQueries(*http.Request) (answer, *apiError) {
 	}
 	return answer{data: jsonValue(struct {
 		Queries []runningView `json:"queries"`
-		Waiting int           `json:"waiting"` // of them, for their turn
+		Waiting int           `json:"waiting"` // of them, for a slot
 	}{queries, a.opts.Engine.Waiting()})}, nil
 }
 
-// queryCostView is what the queries of one expression cost together since the
+// queryCostView is the total cost of the queries of one expression since the
 // server started.
 type queryCostView struct {
 	Query          string    `json:"query"`
@@ -133,13 +133,13 @@ type queryCostView struct {
 	Last           time.Time `json:"last"`
 }
 
-// topQueries lists the expressions that cost most: by=duration, frequency or
+// topQueries lists the most expensive expressions by duration, frequency or
 // samples.
 func (a *API) topQueries(r *http.Request) (answer, *apiError) {
 	by := querylog.ByDuration
 	if s := r.Form.Get("by"); s != "" {
 		if by = querylog.Order(s); !slices.Contains(querylog.Orders, by) {
-			return answer{}, badParam("by", fmt.Errorf("%q is none of %q", s, querylog.Orders))
+			return answer{}, badParam("by", fmt.Errorf("%q is not one of %q", s, querylog.Orders))
 		}
 	}
 	n, bad := limitOf(r)

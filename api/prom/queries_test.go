@@ -106,7 +106,7 @@ func TestTopQueriesAreFoundByTheirCosts(t *testing.T) {
 	if len(got) != 3 {
 		t.Errorf("by duration: %+v", got)
 	}
-	s.get(t, "/status/top_queries", "by", "x").want(t, 400, "bad_data", `"x" is none of`)
+	s.get(t, "/status/top_queries", "by", "x").want(t, 400, "bad_data", `"x" is not one of`)
 	if n := strings.Count(out.String(), "slow query"); n != 4 || !strings.Contains(out.String(), "err=") {
 		t.Errorf("%d slow queries: %s", n, out.String())
 	}

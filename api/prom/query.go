@@ -16,10 +16,10 @@ import (
 	"tsdb/query"
 )
 
-// tenant is whose series the API shows: there is one tenant so far.
+// tenant owns the series that the API returns; there is only one.
 const tenant = 0
 
-// queryable returns what queries read.
+// queryable returns the data source of queries.
 func (a *API) queryable() (*query.Queryable, *apiError) {
 	db, err := a.opts.DB()
 	if err != nil {
@@ -44,7 +44,7 @@ func (a *API) query(r *http.Request) (answer, *apiError) {
 	})
 }
 
-// queryRange evaluates an expression at many times.
+// queryRange evaluates an expression at the steps of a time range.
 func (a *API) queryRange(r *http.Request) (answer, *apiError) {
 	limit, bad := limitOf(r)
 	if bad != nil {
@@ -77,17 +77,17 @@ func (a *API) queryRange(r *http.Request) (answer, *apiError) {
 	})
 }
 
-// tooManyPoints is the error of a range query of too many steps: Prometheus' own
-// at its limit, which is the default.
-func tooManyPoints(n uint64, most int) error {
-	if most == query.DefaultMaxPoints {
+// tooManyPoints returns the error of a range query with too many steps. At the
+// default limit, which is Prometheus', its text is Prometheus' own.
+func tooManyPoints(n uint64, limit int) error {
+	if limit == query.DefaultMaxPoints {
 		return errors.New("exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)")
 	}
-	return fmt.Errorf("query would make %d points per timeseries, more than the %d of --query.max-points. Try decreasing the query resolution (?step=XX)", n, most)
+	return fmt.Errorf("query would make %d points per timeseries, more than the %d of --query.max-points. Try decreasing the query resolution (?step=XX)", n, limit)
 }
 
-// evaluate runs the query that prepare makes, with the parameters that both
-// kinds of queries share. It is remembered with the times of span.
+// evaluate runs the query returned by prepare with the parameters common to
+// instant and range queries. The query log records it with the times of span.
 func (a *API) evaluate(r *http.Request, limit int, span querylog.Query, prepare func(context.Context, *query.Queryable, promql.QueryOpts, string) (promql.Query, error)) (answer, *apiError) {
 	ctx := r.Context()
 	if s := r.Form.Get("timeout"); s != "" {
@@ -117,7 +117,7 @@ func (a *API) evaluate(r *http.Request, limit int, span querylog.Query, prepare 
 	end := a.opts.Queries.Begin(span)
 	executed := false
 	defer func() {
-		if !executed { // a panic: the query runs no longer and holds nothing
+		if !executed { // Exec panicked
 			end(querylog.Outcome{Err: querylog.ErrPanicked})
 			qry.Close()
 		}
@@ -153,7 +153,7 @@ func (a *API) evaluate(r *http.Request, limit int, span querylog.Query, prepare 
 	return ans, nil
 }
 
-const statsAll = "all" // also asks for counts a step and the time of encoding
+const statsAll = "all" // also requests counts per step and the time of encoding
 
 func queryOpts(r *http.Request) (promql.QueryOpts, error) {
 	var lookback time.Duration
@@ -171,7 +171,7 @@ func queryOpts(r *http.Request) (promql.QueryOpts, error) {
 	return opts, nil
 }
 
-// withOrigin tells the engine who asks, for its log of queries.
+// withOrigin adds the client to the context, for the engine's query log.
 func withOrigin(ctx context.Context, r *http.Request) context.Context {
 	return promql.NewOriginContext(ctx, map[string]any{
 		"httpRequest": map[string]string{"clientIP": clientOf(r), "method": r.Method, "path": r.URL.Path},
@@ -187,7 +187,7 @@ func clientOf(r *http.Request) string {
 	return ip
 }
 
-// truncate cuts a list of series to the limit, if there is one.
+// truncate truncates a list of series to the limit; 0 = no limit.
 func truncate(v parser.Value, limit int) (_ parser.Value, cut bool) {
 	if limit == 0 {
 		return v, false
@@ -205,8 +205,8 @@ func truncate(v parser.Value, limit int) (_ parser.Value, cut bool) {
 	return v, false
 }
 
-// queryExemplars returns the exemplars of the series that the selectors of an
-// expression name. An expression without selectors has no answer: 204.
+// queryExemplars returns the exemplars of the series selected by an expression.
+// The response to an expression without selectors is 204.
 func (a *API) queryExemplars(r *http.Request) (answer, *apiError) {
 	start, bad := timeOr(r, "start", minTime)
 	if bad != nil {

@@ -23,8 +23,8 @@ import (
 
 const defaultReadSamples = 50_000_000
 
-// readError is an error of a remote read with its status code. Its answer is
-// plain text, as Prometheus'.
+// readError is an error of a remote read with its status code. The response is
+// plain text, as in Prometheus.
 type readError struct {
 	code int
 	err  error
@@ -33,27 +33,28 @@ type readError struct {
 func (e *readError) Error() string { return e.err.Error() }
 func (e *readError) Unwrap() error { return e.err }
 
-// remoteRead answers Prometheus' remote read: the samples of some selectors, as
-// one message or as a stream of chunks.
+// remoteRead serves Prometheus' remote read: the samples of some selectors, as a
+// single message or as a stream of chunks.
 func (a *API) remoteRead(w http.ResponseWriter, r *http.Request) {
 	sent, err := a.read(w, r)
 	switch {
 	case err == nil:
 	case sent:
-		// The length of what follows is unknown to the client: only a broken
-		// connection tells it that the stream is not complete.
+		// The client does not know the length of the stream: only an aborted
+		// connection tells it that the stream is incomplete.
 		level := slog.LevelWarn
 		if r.Context().Err() != nil {
-			level = slog.LevelDebug // the client has gone, as it may
+			level = slog.LevelDebug // the client has disconnected
 		}
-		a.log.Log(r.Context(), level, "remote read broken off", "err", err)
+		a.log.Log(r.Context(), level, "remote read aborted", "err", err)
 		panic(http.ErrAbortHandler)
 	default:
 		writeReadError(w, err)
 	}
 }
 
-// read answers a remote read. It reports whether a part of the answer is out.
+// read serves a remote read. It reports whether a part of the response has been
+// sent.
 func (a *API) read(w http.ResponseWriter, r *http.Request) (sent bool, err error) {
 	body, err := a.opts.Budget.Read(w, r, readLimit)
 	if err != nil {
@@ -76,8 +77,8 @@ func (a *API) read(w http.ResponseWriter, r *http.Request) (sent bool, err error
 	if err != nil {
 		return false, badRead(err)
 	}
-	// A slot of the limiter is taken once the request is known: one whose body
-	// stalls holds none.
+	// The slot of the limiter is acquired after the body has been read, so stalled
+	// bodies hold none.
 	if err := a.opts.Reads.Acquire(r.Context()); err != nil {
 		return false, err
 	}
@@ -102,7 +103,7 @@ func (a *API) read(w http.ResponseWriter, r *http.Request) (sent bool, err error
 	return out.send(w, len(req.Queries))
 }
 
-// eachRead gives add the series of every query in order, sorted by labels.
+// eachRead calls add with the series of every query in order, sorted by labels.
 func (a *API) eachRead(ctx context.Context, src promstorage.Queryable, req *prompb.ReadRequest, sets [][]*labels.Matcher, damage *damageReport, add func(query int, s readSeries) error) error {
 	for i, q := range req.Queries {
 		if err := a.readQuery(ctx, src, q, sets[i], damage, func(s readSeries) error { return add(i, s) }); err != nil {
@@ -112,16 +113,16 @@ func (a *API) eachRead(ctx context.Context, src promstorage.Queryable, req *prom
 	return nil
 }
 
-// readSeries is a series of an answer.
+// readSeries is a series of a response.
 type readSeries struct {
 	promstorage.Series
-	listed bool         // only its labels are asked for
-	check  func() error // of what could not be read so far, before anything is sent
+	listed bool         // only its labels are requested
+	check  func() error // returns an error if damaged data forbids sending the series
 }
 
 func (a *API) readQuery(ctx context.Context, src promstorage.Queryable, q *prompb.Query, ms []*labels.Matcher, damage *damageReport, add func(readSeries) error) error {
 	if len(ms) == 0 {
-		return nil // as Prometheus: nothing is asked for
+		return nil // selects nothing, as in Prometheus
 	}
 	reader, err := src.Querier(q.StartTimestampMs, q.EndTimestampMs)
 	if err != nil {
@@ -155,7 +156,7 @@ func (a *API) readQuery(ctx context.Context, src promstorage.Queryable, q *promp
 	return check()
 }
 
-// badRead gives an error of a request's body or message its status code.
+// badRead returns an error in the body of a request with its status code.
 func badRead(err error) error {
 	if code := bodyStatus(err); code != http.StatusServiceUnavailable {
 		return &readError{code, err}
@@ -163,7 +164,7 @@ func badRead(err error) error {
 	return err
 }
 
-// writeReadError answers in plain text. A client that is gone needs none.
+// writeReadError sends an error as plain text.
 func writeReadError(w http.ResponseWriter, err error) {
 	code := http.StatusInternalServerError
 	var known *readError
@@ -179,8 +180,8 @@ func writeReadError(w http.ResponseWriter, err error) {
 	http.Error(w, err.Error(), code)
 }
 
-// negotiateRead returns the first kind of answer of the client's list that
-// there is here; the old kind if the list is empty.
+// negotiateRead returns the first supported response type of the client's list,
+// SAMPLES if the list is empty.
 func negotiateRead(accepted []prompb.ReadRequest_ResponseType) (prompb.ReadRequest_ResponseType, error) {
 	supported := []prompb.ReadRequest_ResponseType{prompb.ReadRequest_SAMPLES, prompb.ReadRequest_STREAMED_XOR_CHUNKS}
 	if len(accepted) == 0 {
@@ -194,11 +195,11 @@ func negotiateRead(accepted []prompb.ReadRequest_ResponseType) (prompb.ReadReque
 	return 0, fmt.Errorf("server does not support any of the requested response types: %v; supported: %v", accepted, supported)
 }
 
-// sampleAnswer collects an answer of the old kind, a single
-// prometheus.ReadResponse. It is encoded by hand: the generated code leaves a
-// minus zero out, as if it were zero.
+// sampleAnswer collects a response of type SAMPLES, a single
+// prometheus.ReadResponse. It is encoded by hand because the generated code omits
+// the value -0 as if it were 0.
 type sampleAnswer struct {
-	limit   int // most samples
+	limit   int // maximum number of samples
 	samples int
 	results [][]byte // encoded QueryResult by query
 	series  []byte   // scratch: an encoded TimeSeries
@@ -234,7 +235,7 @@ func (o *sampleAnswer) add(query int, s readSeries) error {
 			return err
 		}
 		if o.samples == before {
-			return nil // blocks know times only roughly
+			return nil // blocks are selected by their whole time range
 		}
 	}
 	o.results[query] = appendMessage(o.results[query], o.series)
@@ -279,13 +280,13 @@ func (o *sampleAnswer) message(field protowire.Number, m interface{ Marshal() ([
 	return err
 }
 
-// appendMessage appends a message as field 1, the number that both
-// ReadResponse.results and QueryResult.timeseries have.
+// appendMessage appends a message as field 1, the number of both
+// ReadResponse.results and QueryResult.timeseries.
 func appendMessage(dst, message []byte) []byte {
 	return protowire.AppendBytes(protowire.AppendTag(dst, 1, protowire.BytesType), message)
 }
 
-// send writes the answer to so many queries.
+// send writes the response to a request with the given number of queries.
 func (o *sampleAnswer) send(w http.ResponseWriter, queries int) (sent bool, err error) {
 	var b []byte
 	for i := range queries {
@@ -296,7 +297,7 @@ func (o *sampleAnswer) send(w http.ResponseWriter, queries int) (sent bool, err 
 		b = appendMessage(b, result)
 	}
 	if s2.MaxEncodedLen(len(b)) < 0 {
-		return false, errors.New("answer is too long for one message")
+		return false, fmt.Errorf("remote read: response of %d bytes exceeds the maximum length of a snappy block; accept STREAMED_XOR_CHUNKS or select less", len(b))
 	}
 	w.Header().Set("Content-Type", "application/x-protobuf")
 	w.Header().Set("Content-Encoding", "snappy")

@@ -11,21 +11,21 @@ import (
 	"github.com/prometheus/prometheus/tsdb/chunks"
 )
 
-// maxReadFrameBytes is about how long a frame of a stream may be. One chunk,
-// some kilobytes, is sent whole.
+// maxReadFrameBytes is the approximate maximum length of a frame of a stream. A
+// frame exceeds it by at most one chunk, which has some kilobytes.
 const maxReadFrameBytes = 1 << 20
 
-// chunkStream sends an answer of the new kind: frames of one series, or a part
-// of it, each with its length as a varint and its CRC-32C, big-endian, in front.
-// It holds frames back up to maxReadFrameBytes, so that a short answer that
-// meets damage can still become an error.
+// chunkStream sends a response of type STREAMED_XOR_CHUNKS. Each frame holds one
+// series or a part of it, prefixed with its length as a varint and its big-endian
+// CRC-32C. Up to maxReadFrameBytes of frames are buffered, so that a short response
+// that meets damage can still become an error.
 type chunkStream struct {
 	w      http.ResponseWriter
 	damage *damageReport
-	sent   bool // a frame is out
+	sent   bool // a frame has been sent
 
 	frame  prompb.ChunkedReadResponse
-	buf    []byte // frames that are not out
+	buf    []byte // frames to be sent
 	chunks chunks.Iterator
 }
 
@@ -66,13 +66,12 @@ func (o *chunkStream) add(query int, s readSeries) error {
 		return err
 	}
 	if len(out.Chunks) == 0 {
-		return nil // blocks know times only roughly
+		return nil // blocks are selected by their whole time range
 	}
 	return o.send(s)
 }
 
-// send adds the frame to what is to go out, and writes it if it is much: the
-// client's window is the bound of what waits.
+// send appends the frame to the buffer, and flushes the buffer if it is full.
 func (o *chunkStream) send(s readSeries) error {
 	n := o.frame.Size()
 	b := binary.AppendUvarint(o.buf, uint64(n))
@@ -101,7 +100,7 @@ func (o *chunkStream) flush() error {
 	return err
 }
 
-// finish writes the last frames. What could not be read has been checked.
+// finish writes the last frames. The caller has checked the damage.
 func (o *chunkStream) finish() error {
 	trailer := o.sent
 	if err := o.flush(); err != nil {
@@ -113,8 +112,7 @@ func (o *chunkStream) finish() error {
 	return nil
 }
 
-// withoutStarts hides start timestamps: the chunks of the protocol cannot hold
-// any.
+// withoutStarts hides start timestamps, which the protocol's chunks cannot hold.
 type withoutStarts struct{ promstorage.Series }
 
 func (s withoutStarts) Iterator(old chunkenc.Iterator) chunkenc.Iterator {

@@ -13,26 +13,26 @@ import (
 	"tsdb/api/reqbody"
 )
 
-// Bounds of remote read requests, which are lists of matchers. What a message
-// decodes to is known from its counts, before any of it is decoded.
+// Bounds of remote read requests, which are lists of matchers. The memory for
+// decoding a message is estimated from its counts before decoding.
 const (
-	maxReadBytes    = maxFormBytes // of a request, compressed and decoded
+	maxReadBytes    = maxFormBytes // of a request, both compressed and decompressed
 	maxReadQueries  = maxSelectors
 	maxReadFields   = 100_000 // at all levels of a message
 	maxPatternBytes = 1 << 20 // of all regular expressions of a request
 
-	// readFieldBytes is at least what a field of a message takes once decoded:
-	// the largest that may be empty on the wire is a Query with its pointer.
+	// readFieldBytes bounds the memory of a decoded field without its content. The
+	// largest field that may be empty on the wire is a Query with its pointer.
 	readFieldBytes = 128
-	// patternCost is about what a byte of a regular expression takes once it is
-	// compiled, as a multiple of it.
+	// patternCost is the approximate memory of a compiled regular expression per
+	// byte of its text.
 	patternCost = 64
 )
 
 var readLimit = reqbody.Limit{Bytes: maxReadBytes}
 
-// decodeReadRequest decodes a snappy block of protobuf. What it makes is charged
-// to the body beforehand.
+// decodeReadRequest decodes a snappy block of protobuf. Its memory is charged to
+// the body beforehand.
 func decodeReadRequest(ctx context.Context, body *reqbody.Body) (*prompb.ReadRequest, error) {
 	var scratch []byte
 	compressed, err := body.Bytes(ctx, &scratch)
@@ -46,7 +46,7 @@ func decodeReadRequest(ctx context.Context, body *reqbody.Body) (*prompb.ReadReq
 	if n > maxReadBytes {
 		return nil, fmt.Errorf("snappy: decoded length %d exceeds limit %d", n, maxReadBytes)
 	}
-	// Twice: the message, and the strings that are copied from it.
+	// Twice: the message and the strings copied from it.
 	if err := body.Charge().Take(ctx, 2*int64(n)); err != nil {
 		return nil, err
 	}

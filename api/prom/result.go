@@ -11,8 +11,8 @@ import (
 	"github.com/prometheus/prometheus/util/stats"
 )
 
-// queryData writes the data of a query: resultType before result, as clients
-// that read a stream rely on. st may be nil.
+// queryData writes the data of a query result: resultType before result, as
+// streaming clients require. st may be nil.
 func queryData(v parser.Value, st *statsView) encodable {
 	return func(e *encoder) {
 		begin := time.Now()
@@ -43,19 +43,19 @@ func queryData(v parser.Value, st *statsView) encodable {
 	}
 }
 
-// statsView is what an answer says of its evaluation.
+// statsView holds the statistics of a query in the API's format.
 type statsView struct {
 	Timings timingsView `json:"timings"`
 	Samples any         `json:"samples,omitempty"` // Prometheus' counts
-	// CachedSteps is how many steps of a range query came from the cache; only
-	// with stats=all.
+	// CachedSteps is the number of steps of a range query that came from the
+	// cache; only with stats=all.
 	CachedSteps int `json:"cachedSteps,omitempty"`
 
-	all bool // say more than Prometheus does
+	all bool // include statistics that Prometheus does not have
 }
 
-// timingsView says where the time of a query went, in seconds. ExecTotalTime
-// holds the others but the last.
+// timingsView is the time spent in the stages of a query, in seconds.
+// ExecTotalTime includes all others but ResultEncodeTime.
 type timingsView struct {
 	EvalTotalTime        float64 `json:"evalTotalTime"`
 	ResultSortTime       float64 `json:"resultSortTime"`
@@ -63,8 +63,8 @@ type timingsView struct {
 	InnerEvalTime        float64 `json:"innerEvalTime"`        // reading samples and evaluating
 	ExecQueueTime        float64 `json:"execQueueTime"`
 	ExecTotalTime        float64 `json:"execTotalTime"`
-	// ResultEncodeTime is the time of encoding, compressing and sending what
-	// comes before the stats; only with stats=all.
+	// ResultEncodeTime is the time of encoding, compressing and sending the
+	// result; only with stats=all.
 	ResultEncodeTime *float64 `json:"resultEncodeTime,omitempty"`
 }
 

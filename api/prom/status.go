@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// APIVersion is the version of Prometheus whose API this is. Clients switch
-// features on by it.
+// APIVersion is the version of Prometheus whose API this package implements.
+// Clients enable features by it.
 const APIVersion = "3.14.0"
 
-// BuildInfo says what program this is. There are no "features": clients take a
+// BuildInfo describes the program. It has no member "features": clients take a
 // server that lists any for another product.
 type BuildInfo struct {
 	Version   string `json:"version"`     // of the API; set by New
@@ -79,7 +79,7 @@ func (a *API) config(*http.Request) (answer, *apiError) {
 	return answer{data: jsonValue(map[string]string{"yaml": text})}, nil
 }
 
-// storageStatus shows what is on disk, by partition.
+// storageStatus returns the files on disk, by partition.
 func (a *API) storageStatus(*http.Request) (answer, *apiError) {
 	db, err := a.opts.DB()
 	if err != nil {

@@ -41,9 +41,9 @@ type headView struct {
 	MaxTime    int64  `json:"maxTime"`
 }
 
-// cardinality shows which metrics and labels have the most series, in memory and
-// in blocks. It takes a slot of what reads without the engine: it looks at the
-// index of every block.
+// cardinality lists the metrics and labels with the most series, in memory and in
+// blocks. It acquires a slot of the limiter of reads because it reads the index of
+// every block.
 func (a *API) cardinality(r *http.Request) (answer, *apiError) {
 	rows := defaultTableRows
 	if s := r.Form.Get("limit"); s != "" {
@@ -85,7 +85,7 @@ func (a *API) cardinality(r *http.Request) (answer, *apiError) {
 	return ans, nil
 }
 
-// blockView is a block in Prometheus' words. Its level is 1 for a cut, 2 for
+// blockView is a block in Prometheus' format. Its level is 1 for a cut, 2 for
 // merged cuts, 3 for the final form.
 type blockView struct {
 	Name    string `json:"ulid"`
@@ -126,7 +126,7 @@ func (a *API) blocks(*http.Request) (answer, *apiError) {
 	}{views})}, nil
 }
 
-// walReplay shows how far the replay of the log has come, in bytes. It answers
+// walReplay returns the progress of the replay of the log, in bytes. It works
 // while the server starts.
 func (a *API) walReplay(*http.Request) (answer, *apiError) {
 	var done, total int64
@@ -140,7 +140,7 @@ func (a *API) walReplay(*http.Request) (answer, *apiError) {
 	}{0, total, min(done, total)})}, nil
 }
 
-// features shows what of Prometheus' features is there.
+// features lists the supported features of Prometheus.
 func (a *API) features(*http.Request) (answer, *apiError) {
 	r := features.NewRegistry()
 	a.parser.RegisterFeatures(r)
@@ -164,8 +164,7 @@ func (a *API) features(*http.Request) (answer, *apiError) {
 	}}, nil
 }
 
-// unescaped writes a value with the characters < and > as they are, which names
-// of operators consist of.
+// unescaped writes a value without escaping < and >, which are names of operators.
 func (e *encoder) unescaped(v any) {
 	w := appendWriter{e}
 	enc := json.NewEncoder(w)
@@ -183,17 +182,17 @@ func (w appendWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// notifications lists nothing: what is wrong with the server is told by
-// /-/healthy, warnings and metrics.
+// notifications returns an empty list: the server reports problems by /-/healthy,
+// warnings and metrics.
 func (a *API) notifications(*http.Request) (answer, *apiError) {
 	return answer{data: func(e *encoder) { e.raw("[]") }}, nil
 }
 
-// liveNotifications answers as Prometheus does without a place for another
-// listener: 204, whereupon clients ask no more.
+// liveNotifications responds with 204, as Prometheus does at its limit of
+// listeners; clients then stop asking.
 func (a *API) liveNotifications(*http.Request) (answer, *apiError) { return answer{}, nil }
 
-// scrapePools lists the names of what the server scrapes.
+// scrapePools lists the names of the scrape pools.
 func (a *API) scrapePools(*http.Request) (answer, *apiError) {
 	pools := []string{}
 	for _, t := range a.listTargets() {

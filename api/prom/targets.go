@@ -15,14 +15,14 @@ import (
 	"tsdb/internal/model"
 )
 
-// Target is something the server scrapes.
+// Target is a scrape target of the server.
 type Target struct {
 	Labels     labels.Labels // of its series
 	Discovered labels.Labels // before relabelling
 	Pool       string
 	URL        string
 
-	LastError    string // "" = the last scrape was good
+	LastError    string // "" = the last scrape succeeded
 	LastScrape   time.Time
 	LastDuration time.Duration
 	Interval     time.Duration
@@ -31,7 +31,7 @@ type Target struct {
 	Metadata func() map[string]model.Metadata // of its metrics; nil = none
 }
 
-// health of a target: unknown until it was scraped.
+// health returns the health of a target, "unknown" before its first scrape.
 func (t *Target) health() string {
 	switch {
 	case t.LastScrape.IsZero():
@@ -66,7 +66,7 @@ func (a *API) listTargets() []Target {
 	return a.opts.Targets()
 }
 
-// targets lists what the server scrapes. It never drops a target.
+// targets lists the scrape targets. None is ever dropped.
 func (a *API) targets(r *http.Request) (answer, *apiError) {
 	active, dropped := []targetView{}, map[string]int{}
 	state, pool := strings.ToLower(r.Form.Get("state")), r.Form.Get("scrapePool")
@@ -93,7 +93,7 @@ func (a *API) targets(r *http.Request) (answer, *apiError) {
 func showsActive(state string) bool  { return state == "" || state == "any" || state == "active" }
 func showsDropped(state string) bool { return state == "" || state == "any" || state == "dropped" }
 
-// targetMetadata lists what targets say of their metrics.
+// targetMetadata lists the metadata of the metrics of targets.
 func (a *API) targetMetadata(r *http.Request) (answer, *apiError) {
 	limit, bad := number(r, "limit", -1)
 	if bad != nil {
@@ -150,7 +150,7 @@ func (a *API) alerts(*http.Request) (answer, *apiError) {
 	return answer{data: func(e *encoder) { e.raw(`{"alerts":[]}`) }}, nil
 }
 
-// rules lists nothing, but refuses what a server with rules would.
+// rules lists nothing, but validates the parameters as Prometheus does.
 func (a *API) rules(r *http.Request) (answer, *apiError) {
 	if _, err := a.selectors(r); err != nil {
 		return answer{}, badData(err)

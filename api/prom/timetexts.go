@@ -6,36 +6,36 @@ import (
 	"tsdb/query"
 )
 
-// timeTexts remembers how the times of the series before were written: all
-// series of a range query have times of one grid, and writing a time takes as
-// long as writing a value (BenchmarkMatrix).
+// timeTexts caches the texts of times: all series of a range query share a grid of
+// times, and formatting a time takes as long as formatting a value
+// (BenchmarkMatrix).
 type timeTexts struct {
-	t    []int64 // rising
-	ends []int32 // of the texts
+	t    []int64 // ascending
+	ends []int32 // end of each text
 	text []byte
-	next int // the likely one
+	next int // index of the most likely next time
 
-	strays int // times that no series before had
+	misses int // times that were not cached and could not be added
 }
 
-// straysMax is how many times may be new before nothing is looked up any more:
-// these are times of samples.
-const straysMax = 100
+// maxMisses is the number of misses after which lookups stop: the times are not on
+// a grid but those of raw samples.
+const maxMisses = 100
 
-// timesMax is how many times are remembered.
-const timesMax = query.DefaultMaxPoints
+// maxTimes is the maximum number of cached times.
+const maxTimes = query.DefaultMaxPoints
 
 // append appends a time as appendTime does.
 func (c *timeTexts) append(dst []byte, ms int64) []byte {
 	i := c.next
 	if i >= len(c.t) || c.t[i] != ms {
-		if c.strays == straysMax {
+		if c.misses == maxMisses {
 			return appendTime(dst, ms)
 		}
 		var found bool
 		if i, found = slices.BinarySearch(c.t, ms); !found {
-			if i < len(c.t) || i == timesMax {
-				c.strays++
+			if i < len(c.t) || i == maxTimes {
+				c.misses++
 				return appendTime(dst, ms)
 			}
 			c.t = append(c.t, ms)
