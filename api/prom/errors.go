@@ -28,12 +28,33 @@ type apiError struct {
 	retryAfterSeconds int // 0 = no Retry-After header
 }
 
+// badData is the error of a request that is wrong, unless it is that there is no
+// memory to look at it.
 func badData(err error) *apiError {
+	if lacksMemory(err) {
+		return classify(err)
+	}
 	return &apiError{kind: "bad_data", code: http.StatusBadRequest, err: err}
 }
 
 func badParam(name string, err error) *apiError {
+	if lacksMemory(err) {
+		return classify(err)
+	}
 	return badData(fmt.Errorf("invalid parameter %q: %w", name, err))
+}
+
+// lacksMemory reports whether an error is about the memory of all queries, of which
+// parsing takes some.
+func lacksMemory(err error) bool {
+	var over *query.LimitError
+	return errors.As(err, &over) && over.Limit == query.LimitTotalBytes
+}
+
+// exceedsLimit reports whether what is asked for is more than a limit allows.
+func exceedsLimit(err error) bool {
+	var over *query.LimitError
+	return errors.As(err, &over)
 }
 
 func internal(err error) *apiError {

@@ -40,6 +40,10 @@ func (a *API) federate(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	sets, err := a.parser.ParseMetricSelectors(texts)
+	if lacksMemory(err) {
+		writeReadError(w, err)
+		return
+	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return

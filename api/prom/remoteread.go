@@ -176,6 +176,8 @@ func writeReadError(w http.ResponseWriter, err error) {
 	case errors.Is(err, limiter.ErrFull), isUnavailable(err):
 		code = http.StatusServiceUnavailable
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfterSeconds))
+	case exceedsLimit(err):
+		code = http.StatusUnprocessableEntity
 	}
 	http.Error(w, err.Error(), code)
 }

@@ -282,7 +282,7 @@ func TestErrorsHaveTheirCodes(t *testing.T) {
 	if details := status.Convert(err).Details(); len(details) != 0 {
 		t.Errorf("a query that never fits has details %v", details)
 	}
-	shared := query.New(query.Options{TotalBytes: 20_000})
+	shared := query.New(query.Options{TotalBytes: 20_000, Cores: 1})
 	busy := newServer(t, Options{Engine: shared})
 	for err = nil; err == nil; { // responses that are not closed
 		q, bad := shared.NewInstantQuery(t.Context(), query.NewQueryable(busy.DB, 0), nil, "http_requests_total", time.UnixMilli(endMs))

@@ -19,7 +19,15 @@ import (
 // retryAfter is the delay after which clients should retry temporary errors.
 const retryAfter = time.Second
 
-func invalid(err error) error { return status.Error(codes.InvalidArgument, err.Error()) }
+// invalid returns the status of a request that is wrong, unless it is that there is
+// no memory to look at it.
+func invalid(err error) error {
+	var over *query.LimitError
+	if errors.As(err, &over) && over.Limit == query.LimitTotalBytes {
+		return statusOf(err, true)
+	}
+	return status.Error(codes.InvalidArgument, err.Error())
+}
 
 // statusOf returns err with its gRPC status code. An unclassified error is
 // attributed to the expression if a query returned it, and to the server
