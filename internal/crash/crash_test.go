@@ -11,7 +11,7 @@ import (
 	"tsdb/internal/vfs"
 )
 
-// A crashState is what one power cut left, and what had been promised by then.
+// A crashState is the file system after a power cut and the ledger at that time.
 type crashState struct {
 	op     int
 	what   string
@@ -109,7 +109,7 @@ func TestPowerCutAtEveryOperationLosesNothing(t *testing.T) {
 	}
 }
 
-// The crash test would see it if a step that durability rests on were missing.
+// The test above must fail if a sync that durability depends on is missing.
 func TestPowerCutTestSeesMissingSyncs(t *testing.T) {
 	isWAL := func(o vfs.Op) bool { return strings.Contains(o.Name, "/wal/") }
 	isBlock := func(o vfs.Op) bool { return strings.HasSuffix(o.Name, ".tsb") }

@@ -115,8 +115,7 @@ func (w *world) runClock() (stop func()) {
 	return func() { close(done); <-stopped }
 }
 
-// resumes reports whether writes are taken after the time in which the log
-// tries again to get what it needs.
+// resumes reports whether writes are accepted after the retry interval of the log.
 func (w *world) resumes() (err error) {
 	for range 100 {
 		if err = w.remoteWrite(); err == nil {
@@ -127,8 +126,8 @@ func (w *world) resumes() (err error) {
 	return err
 }
 
-// failedAt runs the workload with one failing operation and then restarts on
-// what is really on disk.
+// failedAt runs the workload with one failing operation and then restarts from the
+// durable state.
 func failedAt(k int, fail error) (stopped bool, err error) {
 	mem := vfs.NewMem()
 	fault := vfs.NewFault(mem)

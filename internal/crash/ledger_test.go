@@ -25,14 +25,14 @@ type write struct {
 	stale bool
 }
 
-// A cell is what the ledger knows of one key.
+// A cell is the ledger's entry of one key.
 type cell struct {
 	sure  string          // the value that must be found, "" if none
 	stale bool            // sure is a stale marker
 	maybe map[string]bool // values of writes that were never answered, or with an error
 }
 
-// ledger remembers what was acknowledged, and what was sent without that.
+// ledger records the samples acknowledged, and those sent but not acknowledged.
 type ledger map[key]cell
 
 func (l ledger) clone() ledger {
@@ -60,7 +60,7 @@ func (l ledger) acknowledged(ws []write) {
 	}
 }
 
-// doubtful records the writes of a request whose fate is not known.
+// doubtful records the writes of a request whose outcome is unknown.
 func (l ledger) doubtful(ws []write) {
 	for _, w := range ws {
 		c := l[w.key]

@@ -226,7 +226,7 @@ func found(db *storage.DB) (map[key]string, error) {
 	return got, nil
 }
 
-// reopened opens what a crash left, compares it with the ledger, checks the
+// reopened opens the database after a crash, compares it with the ledger, checks the
 // files, and does both again: a second open must find the same.
 func reopened(fs vfs.FS, at time.Time, l ledger) error {
 	var first map[key]string
