@@ -3,7 +3,6 @@ package partition
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 
 	"tsdb/internal/vfs"
@@ -45,18 +44,14 @@ func (l *logFile) append(name string, framed []byte) error {
 // changed nothing.
 func writeSnapshot(fsys vfs.FS, dir, base string, s *State) (_ *logFile, renamed bool, err error) {
 	name := path.Join(dir, base)
-	temp := name + TempSuffix
 	r := snapshotOf(s)
 	b, err := appendFramed(manifestHeader(), kindSnapshot, &r)
 	if err != nil {
 		return nil, false, err
 	}
-	if err := fsys.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, false, fmt.Errorf("remove %s: %w", temp, err)
-	}
-	f, err := fsys.Create(temp)
+	f, temp, err := vfs.CreateTemp(fsys, name, TempSuffix)
 	if err != nil {
-		return nil, false, fmt.Errorf("create %s: %w", temp, err)
+		return nil, false, fmt.Errorf("create a file beside %s: %w", name, err)
 	}
 	defer func() {
 		if err == nil {

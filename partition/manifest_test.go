@@ -617,3 +617,26 @@ sync d/MANIFEST.2.tmp
 		t.Errorf("operations\n%s\nwant\n%s", got, want)
 	}
 }
+
+// A file that a crash left beside the MANIFEST and that cannot be deleted does
+// not keep snapshots from being written.
+func TestManifestGoesOnBesideAFileThatCannotBeDeleted(t *testing.T) {
+	fsys := vfs.NewFault(vfs.NewMem())
+	m := createManifest(t, fsys)
+	left, err := fsys.Create("d/" + ManifestName + TempSuffix)
+	must(t, err)
+	must(t, left.Close())
+	fsys.SetHook(func(o vfs.Op) error {
+		if o.Kind == vfs.OpRemove && o.Name == "d/"+ManifestName+TempSuffix {
+			return syscall.EPERM
+		}
+		return nil
+	})
+	m.mu.log.edits = maxLogEdits // the next edit is a snapshot
+	s := mustApply(t, m, cutEdit(cutBlock(1, 1)))
+	must(t, m.Close())
+	again, err := OpenManifest(fsys, "d", s.Number)
+	must(t, err)
+	sameState(t, "beside the file", again.State(), s)
+	must(t, again.Close())
+}

@@ -120,7 +120,7 @@ func (db *DB) watchLock(ctx context.Context) {
 			return
 		case <-db.opts.Clock.After(lockCheckEvery):
 		}
-		if db.checkLock() != nil {
+		if err := db.guarded("lock", db.checkLock); errors.Is(err, ErrLockLost) {
 			return
 		}
 	}

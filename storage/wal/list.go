@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"tsdb/encoding"
+	"tsdb/internal/panics"
 	"tsdb/internal/vfs"
 )
 
@@ -186,11 +187,8 @@ func writeSegmentList(fs vfs.FS, name string, l *segmentList) (err error) {
 	if err := l.validate(); err != nil {
 		return fmt.Errorf("BUG: list of segments: %w", err)
 	}
-	temp := name + listTempSuffix
-	if err := fs.Remove(temp); err != nil && !errors.Is(err, iofs.ErrNotExist) {
-		return fmt.Errorf("write list of segments: %w", err)
-	}
-	f, err := fs.Create(temp)
+	defer panics.Catch(&err)
+	f, temp, err := vfs.CreateTemp(fs, name, listTempSuffix)
 	if err != nil {
 		return fmt.Errorf("write list of segments: %w", err)
 	}
