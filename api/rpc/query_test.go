@@ -292,7 +292,12 @@ func TestErrorsHaveTheirCodes(t *testing.T) {
 		t.Cleanup(q.Close)
 		err = q.Exec(t.Context()).Err
 	}
-	_, err = busy.instant(t, "http_requests_total", nil)
+	// Needs more than the query that did not fit any more, and fits alone.
+	twice := "http_requests_total or (http_requests_total offset 1s)"
+	if _, err := newServer(t, Options{Engine: query.New(query.Options{TotalBytes: 20_000, Cores: 1})}).instant(t, twice, nil); err != nil {
+		t.Fatal(err)
+	}
+	_, err = busy.instant(t, twice, nil)
 	want("memory that others hold", err, codes.ResourceExhausted, "of --query.max-total-bytes allow: try again later")
 	if details := status.Convert(err).Details(); len(details) != 1 || details[0].(*errdetails.RetryInfo).RetryDelay.AsDuration() != time.Second {
 		t.Errorf("details %v", details)
