@@ -111,7 +111,7 @@ func bodyStatus(err error) int {
 // classifyWork returns an error of the database with its type and status code.
 // Unclassified errors are internal.
 func classifyWork(err error) *apiError {
-	if e := classify(err); e.kind != "execution" {
+	if e := classify(err); e.kind != "execution" || exceedsLimit(err) {
 		return e
 	}
 	return internal(err)

@@ -19,6 +19,8 @@ import (
 	promstorage "github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 	"google.golang.org/protobuf/proto"
+
+	"tsdb/query"
 )
 
 // federate serves the newest sample of every selected series for another
@@ -53,7 +55,9 @@ func (a *API) federate(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	newest, err := a.newest(r.Context(), sets, damage)
+	held := a.opts.Engine.Charge()
+	defer held.Close()
+	newest, err := a.newest(r.Context(), held, sets, damage)
 	if err != nil {
 		writeReadError(w, err)
 		return
@@ -68,7 +72,7 @@ func (a *API) federate(w http.ResponseWriter, r *http.Request) {
 
 // newest returns the last sample within the lookback of every selected series,
 // sorted by metric name, without series that end with a stale marker.
-func (a *API) newest(ctx context.Context, selectors [][]*labels.Matcher, damage *damageReport) (promql.Vector, error) {
+func (a *API) newest(ctx context.Context, held *query.Charge, selectors [][]*labels.Matcher, damage *damageReport) (promql.Vector, error) {
 	end := timestamp.FromTime(a.now())
 	start := end - a.opts.Lookback.Milliseconds()
 	src, unready := a.queryable()
@@ -80,6 +84,7 @@ func (a *API) newest(ctx context.Context, selectors [][]*labels.Matcher, damage 
 		return nil, err
 	}
 	defer q.Close()
+	held.Selections(q)
 	hints := &promstorage.SelectHints{Start: start, End: end}
 	var sets []promstorage.SeriesSet
 	for _, ms := range selectors {
@@ -90,7 +95,10 @@ func (a *API) newest(ctx context.Context, selectors [][]*labels.Matcher, damage 
 	set := promstorage.NewMergeSeriesSet(sets, 0, promstorage.ChainedSeriesMerge)
 	var found promql.Vector
 	var it chunkenc.Iterator
-	for set.Next() {
+	for n := 1; set.Next(); n++ {
+		if n%contextCheckInterval == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		s := promql.Sample{Metric: set.At().Labels()}
 		it = set.At().Iterator(it)
 		if !lastSample(it, &s) {
@@ -100,6 +108,9 @@ func (a *API) newest(ctx context.Context, selectors [][]*labels.Matcher, damage 
 			continue
 		}
 		if !value.IsStaleNaN(s.F) && (s.H == nil || !value.IsStaleNaN(s.H.Sum)) {
+			if err := held.Take(exposedBytes(&s)); err != nil {
+				return nil, err
+			}
 			found = append(found, s)
 		}
 	}
@@ -206,6 +217,17 @@ func exposed(s *promql.Sample) *dto.Metric {
 		m.Histogram = nativeHistogram(s.H)
 	}
 	return m
+}
+
+// exposedBytes returns about how much memory a sample takes, and the metric that
+// exposed makes of it.
+func exposedBytes(s *promql.Sample) int64 {
+	const metric, pair = 256, 128
+	bytes := metric + pair*int64(s.Metric.Len()+1)
+	if s.H != nil {
+		bytes += 2 * int64(s.H.Size())
+	}
+	return bytes
 }
 
 // nativeHistogram converts a histogram with exponential buckets.

@@ -59,12 +59,17 @@ func (a *API) labelStrings(r *http.Request, read func(promstorage.Querier, *prom
 	if len(sets) == 0 {
 		sets = [][]*labels.Matcher{nil}
 	}
-	var ans answer
+	charge := a.opts.Engine.Charge()
+	ans := answer{done: charge.Close}
+	charge.Selections(q)
 	found := []string{}
 	for _, ms := range sets {
 		some, warnings, err := read(q, &promstorage.LabelHints{Limit: oneMore(limit)}, ms)
+		if err == nil {
+			err = charge.Texts(some)
+		}
 		if err != nil {
-			return answer{}, classify(err)
+			return ans, classify(err)
 		}
 		ans.warnings.Merge(warnings)
 		found = append(found, some...)
@@ -113,6 +118,9 @@ func (a *API) series(r *http.Request) (answer, *apiError) {
 		return answer{}, unready
 	}
 	defer q.Close()
+	charge := a.opts.Engine.Charge()
+	ans := answer{done: charge.Close}
+	charge.Selections(q)
 	ctx := r.Context()
 	hints := &promstorage.SelectHints{Start: start, End: end, Func: "series", Limit: oneMore(limit)}
 	sets := make([]promstorage.SeriesSet, len(selectors))
@@ -123,11 +131,10 @@ func (a *API) series(r *http.Request) (answer, *apiError) {
 	if len(sets) > 1 {
 		set = promstorage.NewMergeSeriesSet(sets, 0, promstorage.ChainedSeriesMerge)
 	}
-	var ans answer
 	found := []labels.Labels{}
 	for n := 1; set.Next(); n++ {
 		if n%contextCheckInterval == 0 && ctx.Err() != nil {
-			return answer{}, classify(ctx.Err())
+			return ans, classify(ctx.Err())
 		}
 		if limit > 0 && len(found) == limit {
 			ans.warnings.Add(errTruncated)
@@ -136,7 +143,7 @@ func (a *API) series(r *http.Request) (answer, *apiError) {
 		found = append(found, set.At().Labels())
 	}
 	if err := set.Err(); err != nil {
-		return answer{}, classify(err)
+		return ans, classify(err)
 	}
 	ans.warnings.Merge(set.Warnings())
 	ans.data = func(e *encoder) { points(e, found, appendLabels) }

@@ -60,6 +60,9 @@ func (a *API) explain(r *http.Request) (answer, *apiError) {
 		return answer{}, classifyWork(err)
 	}
 	defer view.Release()
+	charge := a.opts.Engine.Charge()
+	defer charge.Close()
+	charge.View(view)
 	found, warnings, err := explain.Query(r.Context(), view, tenant, expr, timestamp.FromTime(start), timestamp.FromTime(end), a.opts.Lookback.Milliseconds())
 	if err != nil {
 		return answer{}, classifyWork(err)

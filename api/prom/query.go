@@ -232,8 +232,13 @@ func (a *API) queryExemplars(r *http.Request) (answer, *apiError) {
 		return answer{}, unready
 	}
 	found, warnings, err := q.Exemplars(r.Context(), timestamp.FromTime(start), timestamp.FromTime(end), selectors...)
+	charge := a.opts.Engine.Charge()
+	if err == nil {
+		err = charge.Exemplars(found)
+	}
 	if err != nil {
+		charge.Close()
 		return answer{}, classify(err)
 	}
-	return answer{data: exemplarData(found), warnings: warnings}, nil
+	return answer{data: exemplarData(found), warnings: warnings, done: charge.Close}, nil
 }

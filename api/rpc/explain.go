@@ -20,6 +20,9 @@ func (s *Service) Explain(ctx context.Context, r *tsdbv1.ExplainRequest) (*tsdbv
 		return nil, statusOf(err, false)
 	}
 	defer release()
+	charge := s.opts.Engine.Charge()
+	defer charge.Close()
+	charge.View(view)
 	selectors, warnings, err := explain.Query(ctx, view, tenant, expr, start, end, s.opts.Lookback.Milliseconds())
 	if err != nil {
 		return nil, statusOf(err, false)

@@ -46,9 +46,15 @@ func (s *Service) labelStrings(to grpc.ServerStreamingServer[tsdbv1.LabelsRespon
 	if limit > 0 {
 		readLimit = limit + 1 // to detect that the limit is exceeded
 	}
+	charge := s.opts.Engine.Charge()
+	defer charge.Close()
+	charge.View(view)
 	var found, warnings []string
 	for _, ms := range sets {
 		some, warned, err := read(view, readLimit, ms)
+		if err == nil {
+			err = charge.Texts(some)
+		}
 		if err != nil {
 			return statusOf(err, false)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"tsdb/internal/model"
 	tsdbv1 "tsdb/proto/tsdb/v1"
+	"tsdb/query"
 	"tsdb/storage"
 )
 
@@ -36,7 +37,9 @@ func (s *Service) series(r *tsdbv1.SeriesRequest, to grpc.ServerStreamingServer[
 	defer release()
 	tr := inclusive(r.StartMs, r.EndMs)
 	tr.Min = max(tr.Min, view.Floor())
-	found, err := selectAll(ctx, view, tr, sets)
+	held := s.opts.Engine.Charge()
+	defer held.Close()
+	found, err := selectAll(ctx, held, view, tr, sets)
 	if err != nil {
 		return err
 	}
@@ -71,10 +74,14 @@ type selection struct {
 	series []*storage.Series
 }
 
-func selectAll(ctx context.Context, v *storage.View, tr model.TimeRange, selectors [][]*labels.Matcher) (*selection, error) {
+func selectAll(ctx context.Context, held *query.Charge, v *storage.View, tr model.TimeRange, selectors [][]*labels.Matcher) (*selection, error) {
+	held.View(v)
 	all := &selection{}
 	for _, ms := range selectors {
 		set, err := v.Select(ctx, tenant, tr, ms...)
+		if err == nil {
+			err = held.Series(set)
+		}
 		if err != nil {
 			return nil, err
 		}
