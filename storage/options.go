@@ -19,11 +19,11 @@ type Options struct {
 	Limits Limits
 
 	WALSync         wal.Mode // when an acknowledgement counts as durable; the zero value is always
-	WALSegmentBytes int64    // size of a log segment; 0 = 32 MiB
-	WALPendingBytes int      // bound of log bytes not yet written; 0 = 16 MiB
+	WALSegmentBytes int64    // size of a log segment; 0 = 32 MiB, less on a disk below 1 GiB
+	WALPendingBytes int      // bound of log bytes not yet written; 0 = 16 MiB, at most half a segment
 
-	CutWALBytes  int64         // the head is cut when its generation's log is this long; 0 = 1 GiB
-	CutHeadBytes int64         // the head is cut when its samples take this much memory; 0 = 256 MiB
+	CutWALBytes  int64         // the head is cut when its generation's log is this long; 0 = 1 GiB, at most 1/8 of the disk
+	CutHeadBytes int64         // the head is cut when its samples take this much memory; 0 = 256 MiB, at most 1/8 of the disk
 	CutAge       time.Duration // the head is cut at this age if it is dense; 0 = 30 min; a sparse one at 4 × this
 
 	CacheBytes int64 // memory for decoded pages of blocks; 0 = 64 MiB, < 0 = none
@@ -52,22 +52,17 @@ type Options struct {
 	Progress func(done, total int64)
 
 	// MinFreeBytes is the free space below which writes stop, before the
-	// bytes of the heads are added; 0 = 32 MiB.
+	// bytes of the heads are added; 0 = 32 MiB, at most 1/16 of the disk.
 	MinFreeBytes int64
-	ReserveBytes int64 // size of the reserve file; 0 = 4 MiB
+	ReserveBytes int64 // size of the reserve file; 0 = 4 MiB, at most 1/64 of the disk
 }
 
+// withDefaults sets what is not set, except for the sizes that sizedFor sets.
 func (o Options) withDefaults() Options {
 	setDefault(&o.MaxFutureMs, 2*model.DayMs)
 	o.Limits = o.Limits.withDefaults()
-	setDefault(&o.WALSegmentBytes, 32<<20)
-	setDefault(&o.WALPendingBytes, 16<<20)
-	setDefault(&o.CutWALBytes, 1<<30)
-	setDefault(&o.CutHeadBytes, 256<<20)
 	setDefault(&o.CutAge, 30*time.Minute)
 	setDefault(&o.CacheBytes, 64<<20)
-	setDefault(&o.MinFreeBytes, 32<<20)
-	setDefault(&o.ReserveBytes, 4<<20)
 	setDefault(&o.Owner, "another process")
 	if o.Clock == nil {
 		o.Clock = vfs.SystemClock

@@ -45,7 +45,6 @@ func Open(ctx context.Context, fs vfs.FS, dir string, opts Options) (_ *DB, err 
 		metrics: newMetrics(), changes: newChanges(opts.Clock), buffers: make(map[*head.Buffer]int),
 		cutSignal: make(chan struct{}),
 		lock:      lockWatch{lost: make(chan struct{})},
-		space:     space{floor: opts.MinFreeBytes},
 	}
 	db.jobs = newJobs(&opts, db.guarded)
 	defer func() {
@@ -59,6 +58,7 @@ func Open(ctx context.Context, fs vfs.FS, dir string, opts Options) (_ *DB, err 
 	if err := db.takeLock(ctx); err != nil {
 		return nil, err
 	}
+	db.fitDisk()
 	rec, err := wal.Scan(fs, path.Join(dir, partition.WALDir), db.walOptions())
 	if err != nil {
 		return nil, err
@@ -107,6 +107,16 @@ func (db *DB) makeDirs() error {
 		return fmt.Errorf("make data directory: %w", err)
 	}
 	return nil
+}
+
+// fitDisk sets the sizes that are not set by what the disk can hold.
+func (db *DB) fitDisk() {
+	total, err := db.fs.TotalBytes(db.dir)
+	if err != nil {
+		db.log.Warn("the size of the disk is not known, a large one is assumed", "err", err)
+	}
+	db.opts = db.opts.sizedFor(total)
+	db.space.floor = db.opts.MinFreeBytes
 }
 
 func (db *DB) walOptions() wal.Options {

@@ -257,6 +257,15 @@ func (f *Fault) FreeBytes(dir string) (n uint64, err error) {
 	return n, err
 }
 
+// TotalBytes implements FS.
+func (f *Fault) TotalBytes(dir string) (n uint64, err error) {
+	err = f.do(Op{Kind: OpTotalBytes, Name: dir}, func() (err error) {
+		n, err = f.fs.TotalBytes(dir)
+		return err
+	}, nil)
+	return n, err
+}
+
 // faultFile is an open file of a Fault.
 type faultFile struct {
 	fault *Fault

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// unlimited is what FreeBytes reports while no capacity is set.
+// unlimited is what FreeBytes and TotalBytes report while no capacity is set.
 const unlimited = 1 << 40
 
 // Mem is a file system in memory that knows which of its bytes and directory
@@ -292,6 +292,16 @@ func (m *Mem) FreeBytes(string) (uint64, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return uint64(m.freeLocked()), nil
+}
+
+// TotalBytes implements FS.
+func (m *Mem) TotalBytes(string) (uint64, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.capacity < 0 {
+		return unlimited, nil
+	}
+	return uint64(m.capacity), nil
 }
 
 func (m *Mem) freeLocked() int64 {

@@ -22,6 +22,7 @@ const (
 	OpSyncDir
 	OpLock
 	OpFreeBytes
+	OpTotalBytes
 	OpRead
 	OpWrite
 	OpSync
@@ -33,7 +34,7 @@ const (
 
 var opNames = [opKinds]string{
 	"create", "open", "open-rw", "remove", "rename", "link", "mkdir", "list", "stat",
-	"sync-dir", "lock", "free-bytes", "read", "write", "sync", "truncate", "size", "close",
+	"sync-dir", "lock", "free-bytes", "total-bytes", "read", "write", "sync", "truncate", "size", "close",
 }
 
 func (k OpKind) String() string {

@@ -75,11 +75,20 @@ func (osFS) SyncDir(dir string) error {
 }
 
 func (osFS) FreeBytes(dir string) (uint64, error) {
-	var st unix.Statfs_t
+	st, err := statfs(dir)
+	return uint64(st.Bavail) * uint64(st.Bsize), err
+}
+
+func (osFS) TotalBytes(dir string) (uint64, error) {
+	st, err := statfs(dir)
+	return uint64(st.Blocks) * uint64(st.Bsize), err
+}
+
+func statfs(dir string) (st unix.Statfs_t, err error) {
 	if err := retry(func() error { return unix.Statfs(filepath.FromSlash(dir), &st) }); err != nil {
-		return 0, &fs.PathError{Op: "statfs", Path: dir, Err: err}
+		return unix.Statfs_t{}, &fs.PathError{Op: "statfs", Path: dir, Err: err}
 	}
-	return uint64(st.Bavail) * uint64(st.Bsize), nil
+	return st, nil
 }
 
 // osFile adds the missing methods of File to os.File.

@@ -111,6 +111,11 @@ func (r relative) FreeBytes(dir string) (uint64, error) {
 	return n, r.error(err)
 }
 
+func (r relative) TotalBytes(dir string) (uint64, error) {
+	n, err := r.fs.TotalBytes(r.abs(dir))
+	return n, r.error(err)
+}
+
 // relativeLock is a lock of a relative file system.
 type relativeLock struct {
 	l  Lock

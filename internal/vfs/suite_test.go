@@ -161,6 +161,8 @@ func TestNamesBehaveAsPosixSays(t *testing.T) {
 		wantErr(t, err, fs.ErrNotExist)
 		if free, err := fsys.FreeBytes(dir); err != nil || free == 0 {
 			t.Fatalf("free bytes: %d, %v", free, err)
+		} else if total, err := fsys.TotalBytes(dir); err != nil || total < free {
+			t.Fatalf("total bytes: %d, %v, with %d free", total, err, free)
 		}
 	})
 }

@@ -45,6 +45,8 @@ type FS interface {
 	// FreeBytes returns the number of bytes that can still be written to the file
 	// system that holds dir.
 	FreeBytes(dir string) (uint64, error)
+	// TotalBytes returns the size of the file system that holds dir.
+	TotalBytes(dir string) (uint64, error)
 }
 
 // File is an open file. ReadAt and WriteAt may be called concurrently on
