@@ -77,7 +77,7 @@ func (db *DB) cutIfDue(ctx context.Context) (tried bool, err error) {
 		return false, nil
 	}
 	defer db.cutMu.Unlock()
-	reason := db.cutDueLocked()
+	reason := db.cutDueLocked(ctx)
 	if reason == "" {
 		return false, nil
 	}
@@ -92,15 +92,19 @@ func (db *DB) cutIfDue(ctx context.Context) (tried bool, err error) {
 // cutDueLocked returns why the head should be cut now, "" if it should not. The
 // caller holds cutMu, so that no cut is under way: a frozen head is one whose cut
 // failed.
-func (db *DB) cutDueLocked() string {
+func (db *DB) cutDueLocked(ctx context.Context) string {
 	if db.frozen() != nil {
 		return "the last one failed"
 	}
 	st := db.activeBuffer().Stats()
-	return cutReason(&db.opts, headSizes{
+	why := cutReason(&db.opts, headSizes{
 		walBytes: db.activeLogBytes(), headBytes: st.Bytes, tableGrowth: db.head.Stats().Bytes - db.tablesAtCut,
 		samples: uint64(st.Samples), series: uint64(st.Series), age: db.activeAge(),
 	})
+	if why == "" && db.nextRelief(ctx) == reliefCut {
+		why = "space"
+	}
+	return why
 }
 
 // activeLogBytes returns the bytes of the log that the cut of the active head
@@ -142,6 +146,9 @@ func (db *DB) finishLocked(ctx context.Context) error {
 // head, what comes is the next generation's.
 func (db *DB) freeze(ctx context.Context) error {
 	if err := db.wal.PrepareRotate(ctx); err != nil {
+		if db.freezeReplayed() {
+			return nil
+		}
 		return walError(err)
 	}
 	next := db.head.NewBuffer(0)

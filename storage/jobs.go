@@ -84,8 +84,8 @@ func (db *DB) stopJobs() {
 	}
 }
 
-// watch measures free space and cuts the head when it is due. A step that fails
-// is counted, logged and repeated by its job.
+// watch measures free space, makes some when it is short, and cuts the head when
+// it is due. A step that fails is counted, logged and repeated by its job.
 func (db *DB) watch(ctx context.Context) {
 	for {
 		select {
@@ -94,17 +94,26 @@ func (db *DB) watch(ctx context.Context) {
 		case <-db.jobs.kick:
 		case <-db.opts.Clock.After(watchEvery):
 		}
-		if db.jobs.space.Due() {
-			_ = db.jobs.space.Run(ctx, db.observeSpace)
-		}
-		if db.jobs.cut.Due() {
-			if cut, err := db.cutIfDue(ctx); cut && err == nil {
-				wake(db.jobs.merged)
+		db.watchOnce(ctx)
+	}
+}
+
+// watchOnce takes the steps of watch that are due.
+func (db *DB) watchOnce(ctx context.Context) {
+	if db.jobs.space.Due() {
+		_ = db.jobs.space.Run(ctx, db.observeSpace)
+	}
+	if db.jobs.cut.Due() {
+		if cut, err := db.cutIfDue(ctx); cut && err == nil {
+			wake(db.jobs.merged)
+			if db.space.refusal() != "" {
+				_ = db.jobs.space.Run(ctx, db.observeSpace) // the sooner writes are taken again
 			}
 		}
-		if db.jobs.reserve.Outcome().Failures > 0 && db.jobs.reserve.Due() && db.space.refusal() == "" {
-			_ = db.jobs.reserve.Run(ctx, db.ensureReserve)
-		}
+	}
+	db.relieve(ctx)
+	if db.jobs.reserve.Outcome().Failures > 0 && db.jobs.reserve.Due() && db.space.refusal() == "" {
+		_ = db.jobs.reserve.Run(ctx, db.ensureReserve)
 	}
 }
 
@@ -126,6 +135,11 @@ func (db *DB) maintain(ctx context.Context) {
 		}
 		if j.merge.Due() {
 			if worked, err := db.mergeNext(ctx, partition.PlanMerge); worked && err == nil {
+				continue
+			}
+		}
+		if j.merge.Due() && db.nextRelief(ctx) == reliefMerge {
+			if worked, err := db.mergeNext(ctx, partition.PlanFinal); worked && err == nil {
 				continue
 			}
 		}

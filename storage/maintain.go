@@ -107,6 +107,15 @@ func (db *DB) mergeNext(ctx context.Context, plan planner) (worked bool, err err
 	return worked, err
 }
 
+// planOptions returns the facts for a plan that begins at a version of the blocks.
+func (db *DB) planOptions(ctx context.Context, v *partition.Version, free uint64) partition.PlanOptions {
+	st := v.State()
+	return partition.PlanOptions{
+		NowMs: db.now(), FreeBytes: free, WALLow: st.WALLow,
+		Tombstones: st.Tombstones, Concerns: v.Concerns(ctx),
+	}
+}
+
 func (db *DB) mergeLocked(ctx context.Context, plan planner) (bool, error) {
 	if err := db.manifest.Err(); err != nil {
 		return false, err // no block could be published
@@ -118,10 +127,7 @@ func (db *DB) mergeLocked(ctx context.Context, plan planner) (bool, error) {
 		return false, fmt.Errorf("plan a merge: %w", err)
 	}
 	st := v.State()
-	next, ok := plan(v.PlanBlocks(nil), partition.PlanOptions{
-		NowMs: db.now(), FreeBytes: free, WALLow: st.WALLow,
-		Tombstones: st.Tombstones, Concerns: v.Concerns(ctx),
-	})
+	next, ok := plan(v.PlanBlocks(nil), db.planOptions(ctx, v, free))
 	if !ok {
 		return false, nil
 	}

@@ -227,7 +227,7 @@ func TestReplayedLogCountsForTheNextCut(t *testing.T) {
 	}
 	again := openRegister(t, mem.CrashClone(vfs.CrashOptions{}), opts)
 	again.cutMu.Lock()
-	reason := again.cutDueLocked()
+	reason := again.cutDueLocked(t.Context())
 	again.cutMu.Unlock()
 	if reason != "log" {
 		t.Errorf("reason to cut after the start: %q", reason)

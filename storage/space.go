@@ -51,7 +51,9 @@ func (db *DB) observeSpace(ctx context.Context) error {
 		return fmt.Errorf("measure the free disk space: %w", err)
 	}
 	heads := db.headStatus().Bytes
-	if !db.space.observe(free, heads) {
+	changed := db.space.observe(free, heads)
+	db.wal.SetShort(db.space.refusal() != "")
+	if !changed {
 		return nil
 	}
 	if why := db.space.refusal(); why != "" {

@@ -73,6 +73,8 @@ type Log struct {
 		closed   []closedSegment
 		usedBy   int64 // bytes in the segment being written, 0 = no segment yet
 		genBytes int64 // bytes appended in the running generation
+		genData  bool  // some of them are a client's
+		short    bool  // free space is short, see SetShort
 		segment  uint64
 		prepErr  error         // why the last attempt to make a spare failed; nil once one succeeded
 		space    chan struct{} // closed when more may fit; nil while nothing waits
@@ -86,6 +88,7 @@ type Log struct {
 type closedSegment struct {
 	id, gen uint64
 	bytes   int64 // up to the end of its last frame
+	size    int64 // of the file
 	damaged bool
 }
 
@@ -208,6 +211,7 @@ func (l *Log) Append(shard int, tenant uint32, t FrameType, payload []byte) (lsn
 		}
 		l.mu.reserved -= size
 	}
+	l.mu.genData = true
 	return l.appendLocked(Frame{Type: t, Shard: shard, Tenant: tenant, Payload: payload}, size, tail)
 }
 

@@ -51,6 +51,12 @@ func (l *Log) prepareLoop() {
 func (l *Log) prepareOne() error {
 	m := &l.mu
 	m.Lock()
+	if len(m.pool) == 0 && !l.mayCreateLocked() {
+		m.prepErr = errShort
+		l.spaceChangedLocked()
+		m.Unlock()
+		return errShort
+	}
 	m.segment++
 	id := m.segment
 	old := ""
@@ -110,7 +116,7 @@ func (l *Log) Rotate() (gen, lastLSN uint64, err error) {
 	}
 	lastLSN = m.lsn
 	gen = l.generation.Add(1)
-	m.genBytes = 0
+	m.genBytes, m.genData = 0, false
 	m.budget.rotating = true
 	// The frame takes the flusher to the next segment and makes the number of
 	// the generation durable even if nothing follows.
@@ -143,7 +149,7 @@ func (l *Log) Release(belowGen, edit uint64) error {
 		}
 	}
 	m.closed = keep
-	pooled := len(m.pool)
+	pooled, poolLimit := len(m.pool), l.poolLimitLocked()
 	m.Unlock()
 	if len(free) == 0 {
 		return nil
@@ -153,7 +159,7 @@ func (l *Log) Release(belowGen, edit uint64) error {
 	var left []closedSegment
 	var errs []error
 	for _, seg := range free {
-		name, err := l.letGo(seg, pooled+len(pool) < poolMax)
+		name, err := l.letGo(seg, pooled+len(pool) < poolLimit)
 		switch {
 		case err != nil:
 			left = append(left, seg)

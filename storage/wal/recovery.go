@@ -391,7 +391,7 @@ func (r *Recovery) closed() []closedSegment {
 		} else if !s.damaged {
 			continue
 		}
-		closed = append(closed, closedSegment{id: s.id, gen: gen, bytes: s.end(), damaged: s.damaged})
+		closed = append(closed, closedSegment{id: s.id, gen: gen, bytes: s.end(), size: s.end(), damaged: s.damaged})
 	}
 	return closed
 }
