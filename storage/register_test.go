@@ -235,7 +235,7 @@ func TestReplayedLogCountsForTheNextCut(t *testing.T) {
 }
 
 func TestCutReasons(t *testing.T) {
-	o := Options{}.withDefaults()
+	o := Options{}.withDefaults().sizedFor(0).sizedFor(0)
 	f := func(want string, h headSizes) {
 		t.Helper()
 		if got := cutReason(&o, h); got != want {

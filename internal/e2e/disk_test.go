@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand"
@@ -11,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -20,14 +22,14 @@ import (
 // resumeLimit is how soon writes must be taken after space has come back.
 const resumeLimit = 5 * time.Second
 
-// smallDisk mounts a tmpfs of 256 MiB. It needs root.
-func smallDisk(t *testing.T) string {
+// smallDisk mounts a tmpfs of some MiB. It needs root.
+func smallDisk(t *testing.T, mib int) string {
 	t.Helper()
 	if os.Getuid() != 0 {
 		missing(t, "mounting a tmpfs needs root")
 	}
 	dir := t.TempDir()
-	mount(t, "-t", "tmpfs", "-o", "size=256m", "tsdb-e2e", dir)
+	mount(t, "-t", "tmpfs", "-o", fmt.Sprintf("size=%dm", mib), "tsdb-e2e", dir)
 	t.Cleanup(func() {
 		if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {
 			t.Errorf("umount: %v: %s", err, out)
@@ -47,7 +49,7 @@ func mount(t *testing.T, args ...string) {
 // queries are not, and everything acknowledged is there in the end.
 func TestDiskFilledByAnother(t *testing.T) {
 	t.Parallel()
-	disk := smallDisk(t)
+	disk := smallDisk(t, 256)
 	s := newServer(t, filepath.Join(disk, "data"))
 	s.start(t)
 	s.waitReady(t)
@@ -93,7 +95,7 @@ func TestDiskFilledByAnother(t *testing.T) {
 // Our own data fills the disk, which is then made larger.
 func TestDiskFilledByItself(t *testing.T) {
 	t.Parallel()
-	disk := smallDisk(t)
+	disk := smallDisk(t, 256)
 	s := newServer(t, filepath.Join(disk, "data"))
 	s.start(t)
 	s.waitReady(t)
@@ -104,7 +106,7 @@ func TestDiskFilledByItself(t *testing.T) {
 	bulk := newBulk(4)
 	full := false
 	for !full {
-		if len(bulk.acked)*bulkLabelBytes > 256<<20 {
+		if len(bulk.acked)*bulkLabelBytes > 512<<20 {
 			t.Fatal("the disk does not get full")
 		}
 		r, err := bulk.write(t.Context(), client, s.url())
@@ -113,7 +115,7 @@ func TestDiskFilledByItself(t *testing.T) {
 		}
 		switch {
 		case r.code == http.StatusServiceUnavailable && r.retryAfter != "":
-			full = true
+			full = staysFull(t, s, client)
 		case !r.acknowledged():
 			t.Fatalf("answer %d: %s", r.code, r.body)
 		}
@@ -141,6 +143,94 @@ func TestDiskFilledByItself(t *testing.T) {
 	bulk.verify(t, client, s.url())
 	s.stop(t)
 	s.check(t)
+}
+
+// staysFull reports whether writes are refused for longer than a cut or a merge
+// needs to make room.
+func staysFull(t *testing.T, s *server, c *http.Client) bool {
+	t.Helper()
+	for until := time.Now().Add(resumeLimit); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
+		if r, err := probe(t.Context(), s, c); err != nil {
+			t.Fatalf("%v\n%s", err, s.log.tail(20))
+		} else if r.acknowledged() {
+			return false
+		}
+	}
+	return true
+}
+
+// A disk on which the defaults have no room takes writes. When there is little
+// space left, and the log has what is missing, the head is cut by itself, and
+// writes go on with the disk as full of others' files as before.
+func TestDiskFilledByTheLog(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ disk, log, left int }{{130, 12, 7}, {300, 28, 16}} { // MiB
+		t.Run(fmt.Sprintf("%d MiB", c.disk), func(t *testing.T) {
+			t.Parallel()
+			disk := smallDisk(t, c.disk)
+			s := newServer(t, filepath.Join(disk, "data"))
+			s.start(t)
+			s.waitReady(t)
+			client := newHTTPClient(t)
+			const series = 2000
+			begin, requests := time.Now().Add(-time.Hour).UnixMilli(), 0
+			for ; logBytes(t, client, s) < int64(c.log)<<20; requests++ {
+				all := make([]remoteSeries, series)
+				for i := range all {
+					all[i] = remoteSeries{labels: []string{"__name__", "steady", "i", strconv.Itoa(i)},
+						samples: []point{{begin + int64(requests), 1}}}
+				}
+				if r, err := writeRemote(t.Context(), client, s.url(), all); err != nil || !r.acknowledged() {
+					t.Fatalf("%v, answer %d: %s\n%s", err, r.code, r.body, s.log.tail(20))
+				}
+			}
+			leaveFree(t, disk, int64(c.left)<<20)
+			for end := time.Now().Add(readyLimit); !s.log.contains("head cut"); time.Sleep(50 * time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatalf("the head is not cut\n%s", s.log.tail(20))
+				}
+			}
+			expectResumed(t, s, client)
+			a := mustAsk(t, client, s.url(), "/api/v1/query", url.Values{
+				"query": {fmt.Sprintf("sum(count_over_time(steady[2h])) == %d", requests*series)}})
+			if !strings.Contains(string(a.Data), "value") {
+				t.Errorf("not all of %d samples are there: %s", requests*series, a.Data)
+			}
+			s.stop(t)
+			s.noPanic(t)
+			s.check(t)
+		})
+	}
+}
+
+// logBytes returns the bytes of frames in the log.
+func logBytes(t *testing.T, c *http.Client, s *server) int64 {
+	t.Helper()
+	resp, err := c.Get(s.url() + "/api/v1/status/storage")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var st struct {
+		Data struct{ WAL struct{ Bytes int64 } }
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&st); err != nil {
+		t.Fatal(err)
+	}
+	return st.Data.WAL.Bytes
+}
+
+// leaveFree writes a file that leaves some bytes of a disk free.
+func leaveFree(t *testing.T, disk string, left int64) {
+	t.Helper()
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(disk, &st); err != nil {
+		t.Fatal(err)
+	}
+	n := int64(st.Bavail)*int64(st.Bsize) - left
+	if err := os.WriteFile(filepath.Join(disk, "filler"), make([]byte, max(n, 0)), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // fillDisk writes a file until there is no space left.
