@@ -21,7 +21,6 @@ const lockAttempts = 10
 // which is all that earlier versions of the program look at.
 type osLock struct {
 	name, owner string
-	flockDir    func(fd int) error
 	certain     bool
 
 	mu    sync.Mutex
