@@ -360,6 +360,9 @@ func (s *testStore) sweep() error {
 // step does something at random.
 func (s *testStore) step() error {
 	s.nowMs += int64(s.rnd.IntN(int(6 * model.HourMs)))
+	if err := s.m.Err(); err != nil {
+		return err // as the database does: a block that no edit can list is not written
+	}
 	switch s.rnd.IntN(12) {
 	case 0, 1, 2, 3, 4:
 		return s.cut()
