@@ -20,24 +20,6 @@ type Aggregate struct {
 	Sum, Comp float64
 }
 
-// Add makes a the aggregate of its samples and of those of b, which come later.
-// A zero Aggregate stands for no samples.
-func (a *Aggregate) Add(b Aggregate) {
-	if a.Count == 0 {
-		*a = b
-		return
-	}
-	a.Count += b.Count
-	if b.Min < a.Min {
-		a.Min = b.Min
-	}
-	if b.Max > a.Max {
-		a.Max = b.Max
-	}
-	a.Sum, a.Comp = addCompensated(a.Sum, a.Comp, b.Sum)
-	a.Comp += b.Comp
-}
-
 // addCompensated adds v to a sum and what the addition loses to its
 // compensation.
 func addCompensated(sum, comp, v float64) (float64, float64) {

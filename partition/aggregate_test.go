@@ -130,28 +130,6 @@ func TestChunksHaveTheAggregatesOfTheirSamples(t *testing.T) {
 	}
 }
 
-func TestAggregatesOfPartsAreThatOfTheWhole(t *testing.T) {
-	rnd := rand.New(rand.NewPCG(1, 2))
-	vs := make([]float64, 5000)
-	scale := 0.0
-	for i := range vs {
-		vs[i] = rnd.NormFloat64() * math.Pow(10, float64(rnd.IntN(12)))
-		scale += math.Abs(vs[i])
-	}
-	want, _ := AggregateOf(vs)
-	var got Aggregate
-	for rest := vs; len(rest) > 0; {
-		n := 1 + rnd.IntN(len(rest))
-		part, _ := AggregateOf(rest[:n])
-		got.Add(part)
-		rest = rest[n:]
-	}
-	if got.Count != want.Count || got.Min != want.Min || got.Max != want.Max ||
-		math.Abs(got.Sum+got.Comp-want.Sum-want.Comp) > 1e-12*scale {
-		t.Errorf("%+v, want %+v", got, want)
-	}
-}
-
 // gauges makes the values of a series as fleets of hosts have them, metric by
 // metric: counters, memory in pages, percentages, temperatures, flags, times.
 func gauges(rnd *rand.Rand, metric, n int) []float64 {

@@ -153,7 +153,7 @@ func BenchmarkReadSamples(b *testing.B) {
 				ord := 0
 				for b.Loop() {
 					s.Reset()
-					if err := block.Samples(context.Background(), uint32(ord), model.AllTime, &s); err != nil {
+					if err := samplesOf(context.Background(), block, uint32(ord), model.AllTime, &s); err != nil {
 						b.Fatal(err)
 					}
 					if ord++; ord == series {
@@ -178,8 +178,10 @@ func BenchmarkScanBlock(b *testing.B) {
 		it := block.Iterate()
 		for it.Next() {
 			s.Reset()
-			if err := it.AllSamples(context.Background(), model.AllTime, &s, nil); err != nil {
-				b.Fatal(err)
+			chunks, err := it.Chunks()
+			must(b, err)
+			for _, c := range chunks {
+				must(b, it.Samples(c, model.AllTime, &s))
 			}
 		}
 		must(b, it.Err())

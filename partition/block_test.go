@@ -265,7 +265,7 @@ func answers(b *Block) (all string, refused int) {
 		ok, err := r.AppendFloats(ctx, ord, model.AllTime, &floats)
 		say(err, "%v %d", ok, len(floats.Values))
 		var s model.Samples
-		err = b.Samples(ctx, ord, model.AllTime, &s)
+		err = samplesOf(ctx, b, ord, model.AllTime, &s)
 		bits := make([]int64, len(s.V))
 		for i, v := range s.V {
 			bits[i] = int64(math.Float64bits(v))
@@ -394,7 +394,7 @@ func TestADamagedColumnCostsItsChunkOnly(t *testing.T) {
 	for k := range m.series {
 		var got, want model.Samples
 		all := &m.series[k].samples
-		err := bad.Samples(context.Background(), uint32(k), model.AllTime, &got)
+		err := samplesOf(context.Background(), bad, uint32(k), model.AllTime, &got)
 		var d *DamageError
 		switch {
 		case k != 1:
@@ -412,7 +412,7 @@ func TestADamagedColumnCostsItsChunkOnly(t *testing.T) {
 	}
 	// Outside of the chunk nothing is wrong.
 	var got model.Samples
-	must(t, bad.Samples(context.Background(), 1, model.TimeRange{Min: math.MinInt64, Max: c.MinTime}, &got))
+	must(t, samplesOf(context.Background(), bad, 1, model.TimeRange{Min: math.MinInt64, Max: c.MinTime}, &got))
 }
 
 func TestATruncatedBlockIsRefused(t *testing.T) {
@@ -515,7 +515,7 @@ func TestABlockIsReadByManyAtOnce(t *testing.T) {
 				for k := range m.series {
 					ord := uint32((k*7 + g*13) % len(m.series))
 					var got model.Samples
-					if err := b.Samples(context.Background(), ord, model.AllTime, &got); err != nil {
+					if err := samplesOf(context.Background(), b, ord, model.AllTime, &got); err != nil {
 						t.Error(err)
 					}
 					if d := diffSamples(&got, &m.series[ord].samples); d != "" {

@@ -112,7 +112,7 @@ func TestABadChunkIsCarriedAlong(t *testing.T) {
 			t.Errorf("%d samples", info.Samples)
 		}
 		var got, want model.Samples
-		if err := b.Samples(context.Background(), 0, model.AllTime, &got); !errors.Is(err, ErrCorrupt) {
+		if err := samplesOf(context.Background(), b, 0, model.AllTime, &got); !errors.Is(err, ErrCorrupt) {
 			t.Fatalf("error %v, want damage", err)
 		}
 		want.AppendRange(&s.samples, 0, s.samples.Search(lost.MinTime))

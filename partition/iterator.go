@@ -1,7 +1,6 @@
 package partition
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
@@ -129,27 +128,6 @@ func (it *Iterator) Samples(c Chunk, tr model.TimeRange, dst *model.Samples) err
 		return fmt.Errorf("block %s: chunk of another scan", it.block.info.Name)
 	}
 	return it.reader.append(c, tr, dst)
-}
-
-// AllSamples appends what all chunks of the series at hand hold in tr to dst,
-// rising in time. Unreadable chunks are left out and given to lost.
-func (it *Iterator) AllSamples(ctx context.Context, tr model.TimeRange, dst *model.Samples, lost func(Chunk, error)) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	from := dst.Len()
-	for _, c := range it.chunks {
-		if !c.Overlaps(tr) {
-			continue
-		}
-		if err := it.reader.merge(c, tr, from, dst); err != nil {
-			if !errors.Is(err, ErrCorrupt) {
-				return err
-			}
-			lost(c, err)
-		}
-	}
-	return nil
 }
 
 // Exemplars returns the exemplars of the series at hand.

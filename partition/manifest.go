@@ -41,7 +41,6 @@ type Manifest struct {
 	dir    string
 	found  []ManifestCopy // by OpenManifest
 	opened string         // the copy that was taken
-	torn   Torn
 	state  atomic.Pointer[State]
 
 	// mu is held while an edit is written, I/O included. Readers of the state
@@ -116,7 +115,7 @@ func OpenManifest(fsys vfs.FS, dir string, minEdit uint64) (*Manifest, error) {
 		}
 		return nil, err
 	}
-	m := &Manifest{fs: fsys, dir: dir, found: found, opened: best.Name, torn: best.Torn}
+	m := &Manifest{fs: fsys, dir: dir, found: found, opened: best.Name}
 	if err := m.start(best.State); err != nil {
 		return nil, err
 	}
@@ -136,9 +135,6 @@ func (m *Manifest) start(s *State) error {
 
 // State returns what all edits so far make together.
 func (m *Manifest) State() *State { return m.state.Load() }
-
-// Torn returns what OpenManifest cut off.
-func (m *Manifest) Torn() Torn { return m.torn }
 
 // Err returns why no more edits are taken, nil if they are.
 func (m *Manifest) Err() error {
@@ -251,14 +247,6 @@ func (m *Manifest) Guard(check func() error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.mu.guard = check
-}
-
-// InDoubt reports whether the last edit failed and may yet be found by the
-// next OpenManifest.
-func (m *Manifest) InDoubt() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.mu.log == nil
 }
 
 // Settle makes sure that an edit in doubt did not happen, by writing the state

@@ -224,7 +224,7 @@ func TestManifestGoesOnWithoutItsSecondCopy(t *testing.T) {
 			})
 			mustApply(t, m, cutEdit(cutBlock(2, 2)))
 			s := mustApply(t, m, cutEdit(cutBlock(3, 3)))
-			if err := m.TwinErr(); !errors.Is(err, cause) || m.Err() != nil || m.InDoubt() {
+			if err := m.TwinErr(); !errors.Is(err, cause) || m.Err() != nil || inDoubt(m) {
 				t.Fatalf("%v of the second copy: told %v, stopped %v", kind, err, m.Err())
 			}
 			got, err := OpenManifest(mem.CrashClone(vfs.CrashOptions{}), "d", s.Number)
@@ -266,7 +266,7 @@ func TestManifestWritesBothCopiesAfterAFullDisk(t *testing.T) {
 		sameState(t, c.Name, c.State, s)
 	}
 	// A deletion whose record would not fit any more is refused, not in doubt.
-	if err := m.checkSizeLocked(s, 100, 200); !errors.Is(err, ErrEdit) || m.InDoubt() {
+	if err := m.checkSizeLocked(s, 100, 200); !errors.Is(err, ErrEdit) || inDoubt(m) {
 		t.Errorf("a state too large for a record: %v", err)
 	}
 	if err := m.checkSizeLocked(s, maxRecordBytes, maxRecordBytes); err != nil || m.mu.bound > 10_000 {

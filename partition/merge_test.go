@@ -221,7 +221,7 @@ func damageBlock(t *testing.T, s *testStore) (name string, lost []int) {
 	b := v.Find(name).Block()
 	for ord := range uint32(b.Info().Series) {
 		var smp model.Samples
-		if err := b.Samples(context.Background(), ord, model.AllTime, &smp); errors.Is(err, ErrCorrupt) {
+		if err := samplesOf(context.Background(), b, ord, model.AllTime, &smp); errors.Is(err, ErrCorrupt) {
 			e, err := b.Series(ord)
 			must(t, err)
 			lost = append(lost, seriesNumbers[e.ID])
@@ -273,7 +273,7 @@ func TestMergeCarriesBadChunksAlong(t *testing.T) {
 			if got[k] == nil {
 				got[k] = &model.Samples{}
 			}
-			err = e.Block().Samples(ctx, ord, model.AllTime, got[k])
+			err = samplesOf(ctx, e.Block(), ord, model.AllTime, got[k])
 			bad := e.Partition == testDay && slices.Contains(lost, k)
 			if errors.Is(err, ErrCorrupt) != bad {
 				t.Errorf("series %d in %s: %v", k, e.Name, err)

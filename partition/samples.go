@@ -61,14 +61,6 @@ func (b *Block) Chunks(ord uint32, tr model.TimeRange, dst []Chunk) ([]Chunk, er
 	return append(dst, chunks...), err
 }
 
-// Samples appends the samples of a series that lie in tr to dst: see
-// Reader.Append.
-func (b *Block) Samples(ctx context.Context, ord uint32, tr model.TimeRange, dst *model.Samples) error {
-	r := b.Reader()
-	defer r.Release()
-	return r.Append(ctx, ord, tr, dst)
-}
-
 // merge adds a chunk to dst, whose samples from number from on are of the same
 // series and from chunks before it. Only chunks of different kinds overlap in
 // time.

@@ -105,9 +105,6 @@ func (s *Set) open(want BlockInfo) (*Block, error) {
 	return b, nil
 }
 
-// State returns what the MANIFEST holds.
-func (s *Set) State() *State { return s.manifest.State() }
-
 // Acquire returns the current version. The caller releases it.
 func (s *Set) Acquire() *Version {
 	s.mu.Lock()

@@ -40,7 +40,7 @@ func TestFilesGoWithTheLastVersionAndTheEditNamed(t *testing.T) {
 	}
 	held.Release()
 	var smp model.Samples
-	must(t, other.Find(old).Block().Samples(context.Background(), 0, model.AllTime, &smp))
+	must(t, samplesOf(context.Background(), other.Find(old).Block(), 0, model.AllTime, &smp))
 	if smp.Len() != 5 {
 		t.Errorf("%d samples from a dropped block", smp.Len())
 	}
@@ -261,7 +261,7 @@ func TestVersionsAreSafeForConcurrentReaders(t *testing.T) {
 					var smp model.Samples
 					dead, err := e.Deletions(context.Background(), v.State().Tombstones)
 					ord := uint32(rnd.IntN(int(e.Series)))
-					err = errors.Join(err, e.Block().Samples(context.Background(), ord, model.AllTime, &smp))
+					err = errors.Join(err, samplesOf(context.Background(), e.Block(), ord, model.AllTime, &smp))
 					dead.Ranges(ord, nil).Remove(&smp, 0)
 					if err != nil {
 						t.Error(err)

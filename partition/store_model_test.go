@@ -407,7 +407,7 @@ func (s *testStore) read(v *Version) (contents, error) {
 				return nil, fmt.Errorf("unknown series %v", se.Labels)
 			}
 			var smp, merged model.Samples
-			if err := e.Block().Samples(ctx, ord, v.State().Kept(), &smp); err != nil {
+			if err := samplesOf(ctx, e.Block(), ord, v.State().Kept(), &smp); err != nil {
 				return nil, err
 			}
 			dead.Ranges(ord, nil).Remove(&smp, 0)

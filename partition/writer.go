@@ -160,9 +160,6 @@ func (w *Writer) Ordinal() uint32 { return w.meta.Ordinal }
 // Written returns the bytes laid out so far, the index excepted.
 func (w *Writer) Written() int64 { return w.out.off + w.columns.waitingBytes() }
 
-// SeriesCount returns the number of series written so far.
-func (w *Writer) SeriesCount() int { return int(w.index.series) }
-
 // Series begins the next series; series rise as Compare has it. ls is kept
 // until the next call of Series or Finish. A series for which no sample follows
 // is left out.

@@ -23,23 +23,6 @@ type Identity struct{ Hi, Lo uint64 }
 // Shard returns the head shard of the series.
 func (id Identity) Shard() int { return int(id.Lo % Shards) }
 
-// Compare orders identities by their 128 bits.
-func (id Identity) Compare(o Identity) int {
-	switch {
-	case id.Hi != o.Hi:
-		if id.Hi < o.Hi {
-			return -1
-		}
-		return 1
-	case id.Lo != o.Lo:
-		if id.Lo < o.Lo {
-			return -1
-		}
-		return 1
-	}
-	return 0
-}
-
 func (id Identity) String() string { return fmt.Sprintf("%016x%016x", id.Hi, id.Lo) }
 
 // AppendLabels appends the canonical form of a label set to dst: for every
