@@ -52,6 +52,7 @@ type RPC struct {
 	stopping chan struct{}
 	stopOnce sync.Once
 	maxConns int
+	metered  *meteredCredentials
 	refused  prometheus.Counter
 }
 
@@ -67,10 +68,11 @@ func NewRPC(reg prometheus.Registerer, log *slog.Logger, webConfigFile string, d
 	if err != nil {
 		return nil, err
 	}
-	security, options, err := newRPCSecurity(webConfigFile, log)
+	security, creds, err := newRPCSecurity(webConfigFile, log)
 	if err != nil {
 		return nil, err
 	}
+	metered := &meteredCredentials{creds, reqbody.NewBudget(reqbody.Options{Limit: reqbody.DefaultLimit, MinRate: reqbody.DefaultMinRate})}
 	recovered := func(method string, begin time.Time, err *error) {
 		if p := recover(); p != nil {
 			m.panics.Inc()
@@ -84,8 +86,10 @@ func NewRPC(reg prometheus.Registerer, log *slog.Logger, webConfigFile string, d
 		health:   health.NewServer(),
 		stopping: make(chan struct{}),
 		maxConns: DefaultMaxConnections,
+		metered:  metered,
 		refused:  refused.WithLabelValues("grpc"),
-		server: grpc.NewServer(append(options,
+		server: grpc.NewServer(
+			grpc.Creds(metered),
 			grpc.MaxRecvMsgSize(maxRPCMessageBytes),
 			grpc.MaxHeaderListSize(maxRPCHeaderBytes),
 			grpc.MaxConcurrentStreams(maxRPCStreams),
@@ -114,7 +118,7 @@ func NewRPC(reg prometheus.Registerer, log *slog.Logger, webConfigFile string, d
 				}
 				return next(srv, refusingStream{stream})
 			}),
-		)...),
+		),
 	}
 	healthpb.RegisterHealthServer(r.server, r.health)
 	for _, mount := range doors {
@@ -185,6 +189,10 @@ func (r *RPC) Serve(l net.Listener) error {
 // LimitConnections sets how many connections there may be, DefaultMaxConnections
 // otherwise. It is called before Serve.
 func (r *RPC) LimitConnections(n int) { r.maxConns = n }
+
+// ChargeTo sets the budget that unfinished messages are charged to. It is called
+// before Serve.
+func (r *RPC) ChargeTo(b *reqbody.Budget) { r.metered.budget = b }
 
 // Shutdown stops taking requests and returns when those under way are
 // finished, or when ctx ends; these are then cut off.

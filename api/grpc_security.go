@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"strings"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"tsdb/api/reqbody"
 )
 
 // rpcSecurity is what the web configuration file, which guards HTTP, means for
@@ -21,18 +24,39 @@ type rpcSecurity struct {
 }
 
 // newRPCSecurity reads a web configuration file; no file means no security.
-func newRPCSecurity(file string, log *slog.Logger) (*rpcSecurity, []grpc.ServerOption, error) {
+func newRPCSecurity(file string, log *slog.Logger) (*rpcSecurity, credentials.TransportCredentials, error) {
 	c, err := openWebConfig(file, log)
 	if err != nil {
 		return nil, nil, err
 	}
 	s := &rpcSecurity{config: c, passwords: newPasswords()}
 	t, err := c.tls("h2")
-	if err != nil || t == nil {
-		return s, nil, err
+	if err != nil {
+		return nil, nil, err
 	}
-	return s, []grpc.ServerOption{grpc.Creds(credentials.NewTLS(t))}, nil
+	if t == nil {
+		return s, insecure.NewCredentials(), nil
+	}
+	return s, credentials.NewTLS(t), nil
 }
+
+// meteredCredentials meter connections above TLS.
+type meteredCredentials struct {
+	credentials.TransportCredentials
+	budget *reqbody.Budget
+}
+
+// ServerHandshake wraps the connection that the handshake returns.
+func (c *meteredCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	conn, info, err := c.TransportCredentials.ServerHandshake(raw)
+	if err != nil {
+		return nil, nil, err
+	}
+	return c.budget.NewRPCConn(conn, rpcWindowBytes, raw), info, nil
+}
+
+// Clone returns c: a server changes nothing about its credentials.
+func (c *meteredCredentials) Clone() credentials.TransportCredentials { return c }
 
 // allow returns an error with the code UNAUTHENTICATED unless the caller may
 // call the method. Everybody may ask for health: probes have no credentials.

@@ -60,6 +60,7 @@ type Body struct {
 	yielded atomic.Bool         // set under the budget's lock
 	w       http.ResponseWriter // for its deadlines; nil once the body is complete
 	armed   time.Time           // the connection's deadline
+	cut     func()              // closes the connection of gRPC messages, which have no w
 }
 
 // Read reads the body of r to its end. The caller releases it. The error is
@@ -162,7 +163,13 @@ func (x *Body) yield() {
 	x.interrupt()
 }
 
-func (x *Body) interrupt() { x.setDeadline(time.Unix(1, 0)) }
+func (x *Body) interrupt() {
+	if x.cut != nil {
+		x.cut()
+		return
+	}
+	x.setDeadline(time.Unix(1, 0))
+}
 
 func (x *Body) setDeadline(at time.Time) {
 	// Only connections of tests have no deadlines; they do not stall.

@@ -192,7 +192,7 @@ func (b *Budget) takeOrYield(c *Charge, body *Body, n int64) (freed chan struct{
 		return nil, nil
 	}
 	rival := b.pace.begin(b.clock.Now())
-	if body != nil {
+	if body != nil && body.due().Before(rival) {
 		rival = body.due()
 	}
 	b.yieldLocked(b.mu.used+n-b.limit, rival)

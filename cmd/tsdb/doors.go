@@ -80,6 +80,7 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 		Queries: queries, Reads: s.reads, Logger: s.log,
 	})
 	return []func(*http.ServeMux){in.Register, out.Register}, []func(*api.RPC){
+		func(to *api.RPC) { to.ChargeTo(writes) },
 		func(to *api.RPC) { in.RegisterRPC(to) },
 		func(to *api.RPC) { calls.Register(to) },
 	}
