@@ -3,11 +3,13 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,6 +18,8 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/snappy"
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -69,7 +73,7 @@ func confine(t *testing.T, s *server, bytes int64) bool {
 
 // Clients that mean harm, all at once, on a machine of 600 MiB: remote reads and
 // gRPC messages that are small on the wire and large in memory, and 1,200 bodies
-// that stall half-way. The server lives, its memory is bounded, and the writes
+// and 120 gRPC connections of 10 messages that stall half-way. The server lives, its memory is bounded, and the writes
 // of others are answered.
 func TestHostileBodiesLeaveTheServerAliveInLittleMemory(t *testing.T) {
 	const memory = 600 << 20
@@ -95,6 +99,18 @@ func TestHostileBodiesLeaveTheServerAliveInLittleMemory(t *testing.T) {
 			kind := []string{"application/x-protobuf", "text/plain", "application/x-protobuf", "application/x-www-form-urlencoded"}[i%4]
 			_, _ = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: 1000000\r\n\r\n", path, kind)
 			_, _ = conn.Write(part) // fails if the server has given it up
+		})
+	}
+	unfinished := unfinishedMessages(10, 240_000)
+	for i := range 120 {
+		conn, err := net.Dial("tcp", rpcAddr)
+		if err != nil {
+			t.Fatalf("gRPC connection %d: %v", i, err)
+		}
+		conns = append(conns, conn)
+		stalled.Go(func() {
+			_ = conn.SetDeadline(time.Now().Add(time.Minute))
+			_, _ = conn.Write(unfinished) // fails if the server has given it up
 		})
 	}
 	defer func() {
@@ -187,6 +203,29 @@ func TestHostileBodiesLeaveTheServerAliveInLittleMemory(t *testing.T) {
 		t.Errorf("exit code %d after SIGTERM\n%s", code, s.log.tail(20))
 	}
 	s.noPanic(t)
+}
+
+// unfinishedMessages returns what a gRPC client sends that begins calls, each with
+// come bytes of a message of a megabyte.
+func unfinishedMessages(calls, come int) []byte {
+	var b, h bytes.Buffer
+	b.WriteString(http2.ClientPreface)
+	f := http2.NewFramer(&b, nil)
+	_ = f.WriteSettings() // to memory, like all that follows
+	e := hpack.NewEncoder(&h)
+	for i := range calls {
+		h.Reset()
+		for _, x := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":path", "/tsdb.v1.Write/Write"}, {":authority", "x"}, {"content-type", "application/grpc"}, {"te", "trailers"}} {
+			_ = e.WriteField(hpack.HeaderField{Name: x[0], Value: x[1]})
+		}
+		_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: uint32(2*i + 1), BlockFragment: h.Bytes(), EndHeaders: true})
+		message := make([]byte, come)
+		binary.BigEndian.PutUint32(message[1:], 1_000_000)
+		for piece := range slices.Chunk(message, 16<<10) {
+			_ = f.WriteData(uint32(2*i+1), false, piece)
+		}
+	}
+	return b.Bytes()
 }
 
 // rawCodec sends and receives bytes as they are.
