@@ -12,4 +12,8 @@
 // bodies that have fallen behind yield, the one with the least progress first,
 // so that requests that are complete are not refused for those that may never
 // be.
+//
+// gRPC keeps messages to itself until they are complete. So its connections are
+// followed frame by frame (rpcconn.go), and the messages that are not complete
+// are charged and have to keep the rate like bodies; what ends is the connection.
 package reqbody
