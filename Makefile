@@ -7,7 +7,7 @@ TEST_BIN ?= $(or $(TSDB_TEST_BIN),$(HOME)/.cache/tsdb-test/bin)
 SOAK     ?= 1h
 
 # Packages whose tests run many goroutines: the race detector goes over these.
-RACE ?= ./internal/vfs/... ./storage/... ./query/... ./api/... ./cmd/...
+RACE ?= ./internal/vfs/... ./internal/background/... ./storage/... ./query/... ./api/... ./cmd/...
 
 .PHONY: help build run proto test test-deps test-deps-fresh race fuzz bench bench-servers bench-queries bench-size lint soak clean
 
