@@ -39,15 +39,15 @@ func aliasSeed(process uint64, p protocol, generation uint64, params ...string) 
 	return xxh3.HashSeed(b, process) | 1
 }
 
-// shortRun is the longest input for which xxh3 uses the seed as it is; for a
+// maxDirectSeedBytes is the longest input for which xxh3 uses the seed as it is; for a
 // longer one it derives a secret of 192 bytes from the seed first, which costs
 // more than hashing the labels of a usual series.
-const shortRun = 240
+const maxDirectSeedBytes = 240
 
 // aliasOf hashes bytes that name a series. Up to two short runs are hashed one
 // after the other, the hash of the first seeding that of the second.
 func aliasOf(seed uint64, b []byte) model.Hash {
-	if len(b) <= shortRun || len(b) > 2*shortRun {
+	if len(b) <= maxDirectSeedBytes || len(b) > 2*maxDirectSeedBytes {
 		h := xxh3.Hash128Seed(b, seed)
 		return model.Hash{Hi: h.Hi, Lo: h.Lo}
 	}

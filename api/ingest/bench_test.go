@@ -151,9 +151,9 @@ func (in *Ingest) steps(t testing.TB, b batch) map[string]func([]byte) {
 			t.Fatal(r, err)
 		}
 	}
-	unsnap := func(b []byte) []byte {
+	decodeSnappy := func(b []byte) []byte {
 		q.body.charge = charge
-		decoded, err := q.body.unsnap(ctx, b, in.limit)
+		decoded, err := q.body.decodeSnappy(ctx, b, in.limit)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -161,14 +161,14 @@ func (in *Ingest) steps(t testing.TB, b batch) map[string]func([]byte) {
 	}
 	return map[string]func([]byte){
 		"remote-write-1": func(b []byte) {
-			q.write1.src = unsnap(b)
+			q.write1.src = decodeSnappy(b)
 			check(store(ctx, q.batch, &q.write1))
 			q.write1.release()
 			q.body.release()
 			charge.Release()
 		},
 		"remote-write-2": func(b []byte) {
-			q.write2.src = unsnap(b)
+			q.write2.src = decodeSnappy(b)
 			check(store(ctx, q.batch, &q.write2))
 			q.write2.release(true)
 			q.body.release()

@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	// firstGrowth is the first size of a buffer for bytes of unknown number.
-	firstGrowth = 64 << 10
-	// maxKept is the largest buffer that is kept for the next request.
-	maxKept = 4 << 20
+	// minGrowBytes is the first size of a buffer for bytes of unknown number.
+	minGrowBytes = 64 << 10
+	// maxPooledBytes is the largest buffer that is kept for the next request.
+	maxPooledBytes = 4 << 20
 	// maxSnappyRatio bounds what a byte of a snappy block can become: a copy
 	// of 64 bytes takes three.
 	maxSnappyRatio = 22
@@ -53,10 +53,10 @@ type body struct {
 // release forgets the request, and large buffers.
 func (b *body) release() {
 	b.charge = nil
-	if cap(b.raw) > maxKept {
+	if cap(b.raw) > maxPooledBytes {
 		b.raw = nil
 	}
-	if cap(b.decoded) > maxKept {
+	if cap(b.decoded) > maxPooledBytes {
 		b.decoded = nil
 	}
 	b.src = sliceReader{}
@@ -69,9 +69,9 @@ func (b *body) bytes(ctx context.Context, in *reqbody.Body) ([]byte, error) {
 	return in.Bytes(ctx, &b.raw)
 }
 
-// unsnap decompresses a snappy block of at most limit bytes. The slice is valid
+// decodeSnappy decompresses a snappy block of at most limit bytes. The slice is valid
 // until the next call.
-func (b *body) unsnap(ctx context.Context, src []byte, limit reqbody.Limit) ([]byte, error) {
+func (b *body) decodeSnappy(ctx context.Context, src []byte, limit reqbody.Limit) ([]byte, error) {
 	n, err := snappy.DecodedLen(src)
 	if err != nil {
 		return nil, &corruptError{"snappy", err}
@@ -138,7 +138,7 @@ func (b *body) inflate(ctx context.Context, dst []byte, announced int64, limit r
 	if err := b.charge.Take(ctx, int64(cap(dst))); err != nil {
 		return dst, err
 	}
-	grow := max(int(announced)+1, firstGrowth) // room to see the end
+	grow := max(int(announced)+1, minGrowBytes) // room to see the end
 	for {
 		if len(dst) == cap(dst) {
 			size := max(2*cap(dst), grow)

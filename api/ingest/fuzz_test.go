@@ -199,7 +199,7 @@ func FuzzRemoteWrite2(f *testing.F) {
 	f.Add([]byte("\x2a\x05\x08\x01\x08\x02\x12\x22\x00\x22\x08__name__\x22\x01m")) // unpacked refs, symbols behind them
 	f.Fuzz(func(t *testing.T, src []byte) {
 		limits := fuzzLimits()
-		d := newDecoder2(1, limits, new(metadataSeen))
+		d := newDecoder2(1, limits, new(metadataCache))
 		d.src = src
 		_, _ = decodeInto(t, &d)
 		var q writev2.Request
@@ -214,7 +214,7 @@ func FuzzRemoteWrite2(f *testing.F) {
 		if err := q.Unmarshal(canonical); err != nil {
 			t.Fatal(err)
 		}
-		d = newDecoder2(1, limits, new(metadataSeen))
+		d = newDecoder2(1, limits, new(metadataCache))
 		d.src = canonical
 		m, err := decodeInto(t, &d)
 		if err != nil {

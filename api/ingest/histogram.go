@@ -32,7 +32,7 @@ func toHistogram(m wireHistogram, resetHint int32) (model.Histogram, error) {
 		h.Int.CounterResetHint = counterResetHint(resetHint)
 		schema = h.Int.Schema
 	}
-	if tooFine(schema) {
+	if finerThanStored(schema) {
 		err := h.CheckSpans()
 		if err != nil {
 			return model.Histogram{}, err
@@ -49,8 +49,8 @@ func toHistogram(m wireHistogram, resetHint int32) (model.Histogram, error) {
 	return h, h.Validate()
 }
 
-// tooFine reports a schema that is legal on the wire and finer than kept.
-func tooFine(schema int32) bool {
+// finerThanStored reports a schema that is legal on the wire and finer than kept.
+func finerThanStored(schema int32) bool {
 	return histogram.IsExponentialSchemaReserved(schema) && schema > histogram.ExponentialSchemaMax
 }
 

@@ -36,7 +36,7 @@ func (in *Ingest) getInflux() (*influxRequest, error) {
 }
 
 func (in *Ingest) putInflux(q *influxRequest, finished bool) {
-	big := cap(q.body.decoded) > maxKept || cap(q.body.raw) > maxKept
+	big := cap(q.body.decoded) > maxPooledBytes || cap(q.body.raw) > maxPooledBytes
 	q.body.release()
 	if finished && !big {
 		in.influx.Put(q)

@@ -24,11 +24,11 @@ type influxDecoder struct {
 	now       int64 // time of lines without one, Unix milliseconds
 	strings   *stringLog
 
-	offered  int // samples, those of bad series included, those of bad lines not
-	refused  int // of them, by the door
-	errors   []string
-	badLines int
-	lastBad  *byte // first byte of the last bad line
+	offered     int // samples, those of bad series included, those of bad lines not
+	refused     int // of them, by the door
+	errors      []string
+	badLines    int
+	lastBadLine *byte // first byte of the last bad line
 
 	point   linePoint
 	samples []influxSample
@@ -54,18 +54,18 @@ func (d *influxDecoder) release() {
 		d.samples, d.aliases, d.refs, d.point.fields = nil, nil, nil, nil
 	}
 	d.point.key, d.point.timestamp = nil, nil
-	d.src, d.errors, d.lastBad = nil, nil, nil
+	d.src, d.errors, d.lastBadLine = nil, nil, nil
 }
 
 // decode never fails: what is wrong with a line is the line's affair. An error
 // comes from the batch.
 func (d *influxDecoder) decode(b batch) error {
-	d.offered, d.refused, d.badLines, d.lastBad = 0, 0, 0, nil
+	d.offered, d.refused, d.badLines, d.lastBadLine = 0, 0, 0, nil
 	d.errors = d.errors[:0]
 	d.labels.begin()
 	d.samples, d.aliases = d.samples[:0], d.aliases[:0]
-	texts := 0 // string fields
-	var textKey, textField []byte
+	numStrings := 0 // string fields
+	var stringKey, stringField []byte
 	var noted []byte // measurement of the last line with strings
 	lines := newLineReader(d.src)
 	for line, ok := lines.next(); ok; line, ok = lines.next() {
@@ -79,14 +79,14 @@ func (d *influxDecoder) decode(b batch) error {
 			continue
 		}
 		if n > 0 {
-			if texts == 0 {
-				textKey, textField = d.point.key, d.firstText()
+			if numStrings == 0 {
+				stringKey, stringField = d.point.key, d.firstString()
 			}
 			if m := measurementOf(d.point.key); !bytes.Equal(m, noted) {
-				d.strings.note(m, d.firstText())
+				d.strings.note(m, d.firstString())
 				noted = m
 			}
-			texts += n
+			numStrings += n
 		}
 		if len(d.samples) >= groupSeries {
 			if err := d.flush(b); err != nil {
@@ -97,9 +97,9 @@ func (d *influxDecoder) decode(b batch) error {
 	if err := d.flush(b); err != nil {
 		return err
 	}
-	if texts > 0 {
-		name := fmt.Sprintf("%s field %s", clip(string(textKey), maxNamed), clip(string(textField), maxNamed))
-		b.Reject(storage.ReasonStringField, name, 0, "strings are no samples and are not stored", texts)
+	if numStrings > 0 {
+		name := fmt.Sprintf("%s field %s", clip(string(stringKey), maxExcerptBytes), clip(string(stringField), maxExcerptBytes))
+		b.Reject(storage.ReasonStringField, name, 0, "strings are no samples and are not stored", numStrings)
 	}
 	return nil
 }
@@ -112,9 +112,9 @@ func measurementOf(key []byte) []byte {
 	return key
 }
 
-func (d *influxDecoder) firstText() []byte {
+func (d *influxDecoder) firstString() []byte {
 	for _, f := range d.point.fields {
-		if f.isText {
+		if f.isString {
 			return f.key
 		}
 	}
@@ -123,7 +123,7 @@ func (d *influxDecoder) firstText() []byte {
 
 // addLine adds the samples of a line to the group and returns how many of its
 // fields are strings.
-func (d *influxDecoder) addLine(line []byte) (texts int, err *lineError) {
+func (d *influxDecoder) addLine(line []byte) (numStrings int, err *lineError) {
 	p := &d.point
 	if err := p.parse(line); err != nil {
 		return 0, err
@@ -142,8 +142,8 @@ func (d *influxDecoder) addLine(line []byte) (texts int, err *lineError) {
 			continue // as in InfluxDB: it would hide the time of the point
 		}
 		named++
-		if f.isText {
-			texts++
+		if f.isString {
+			numStrings++
 			continue
 		}
 		fieldHash := xxh3.Hash128Seed(f.key, d.seed)
@@ -155,7 +155,7 @@ func (d *influxDecoder) addLine(line []byte) (texts int, err *lineError) {
 	if named == 0 {
 		return 0, badLine(storage.ReasonBadLabel, `invalid field name: input field "time" is invalid`)
 	}
-	return texts, nil
+	return numStrings, nil
 }
 
 // flush looks the group's series up and adds their samples to the batch.
@@ -216,14 +216,14 @@ func (d *influxDecoder) resolve(s *influxSample, alias model.Hash, b batch) (mod
 // line whose series are refused comes once for each of its fields and is named
 // once.
 func (d *influxDecoder) refuseLine(line []byte, err *lineError, b batch) {
-	again := d.lastBad == &line[0]
-	d.lastBad = &line[0]
+	again := d.lastBadLine == &line[0]
+	d.lastBadLine = &line[0]
 	if !again {
 		d.badLines++
 	}
 	text := ""
-	if !again && len(d.errors) < maxLineErrors || d.labels.tell(err.reason) {
-		text = fmt.Sprintf("unable to parse '%s': %s", clip(string(line[:min(len(line), maxNamed+4)]), maxNamed), err.text)
+	if !again && len(d.errors) < maxLineErrors || d.labels.wantsDetail(err.reason) {
+		text = fmt.Sprintf("unable to parse '%s': %s", clip(string(line[:min(len(line), maxExcerptBytes+4)]), maxExcerptBytes), err.text)
 	}
 	if !again && len(d.errors) < maxLineErrors {
 		d.errors = append(d.errors, text)

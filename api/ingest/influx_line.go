@@ -51,9 +51,9 @@ type linePoint struct {
 }
 
 type lineField struct {
-	key    []byte
-	value  float64
-	isText bool // a string, which is no sample
+	key      []byte
+	value    float64
+	isString bool // a string, which is no sample
 }
 
 // trimLine takes off what may stand around a line: the \r of a \r\n, spaces
@@ -138,7 +138,7 @@ func parseField(b []byte) (f lineField, rest []byte, err *lineError) {
 		if n < len(b) && b[n] != ',' && b[n] != ' ' {
 			return f, nil, errFieldFormat
 		}
-		f.isText = true
+		f.isString = true
 		return f, b[n:], nil
 	}
 	n := 0

@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	maxDatabases   = 1024    // names made by CREATE DATABASE that are remembered
-	maxStatements  = 100     // of one query
-	maxQueryBytes  = 1 << 20 // of a query in a form
-	maxIdentifiers = 255     // bytes of a database's name
+	maxDatabases       = 1024    // names made by CREATE DATABASE that are remembered
+	maxStatements      = 100     // of one query
+	maxQueryBytes      = 1 << 20 // of a query in a form
+	maxIdentifierBytes = 255     // bytes of a database's name
 )
 
 // InfluxPing says that the server is there.
@@ -143,7 +143,7 @@ func (in *Ingest) InfluxQuery(w http.ResponseWriter, r *http.Request) {
 	answer := influxResults{Results: make([]influxResult, len(statements))}
 	for i, s := range statements {
 		if r.Method != http.MethodPost && !strings.EqualFold(s[0], "show") && !strings.EqualFold(s[0], "select") {
-			answer.Results[i].Error = clip(strings.Join(s, " "), maxNamed) + " is not done in a read only context, please use a POST request instead"
+			answer.Results[i].Error = clip(strings.Join(s, " "), maxExcerptBytes) + " is not done in a read only context, please use a POST request instead"
 		} else {
 			answer.Results[i] = in.execute(r.Context(), s, r.Form.Get("db"))
 		}
@@ -211,7 +211,7 @@ func (in *Ingest) createDatabase(word string) influxResult {
 }
 
 func validName(s string) bool {
-	return s != "" && len(s) <= maxIdentifiers && textOK([]byte(s))
+	return s != "" && len(s) <= maxIdentifierBytes && validText([]byte(s))
 }
 
 // dropDatabase forgets a name. A database that holds samples stays: its

@@ -28,7 +28,7 @@ func (s *labelSet) seriesOf(key, field []byte, db dbLabel, scratch []byte) ([]by
 		scratch = make([]byte, 0, 2*need)
 	}
 	scratch = scratch[:0]
-	if !textOK(key) || !textOK(field) {
+	if !validText(key) || !validText(field) {
 		return scratch, badLine(storage.ReasonInvalidUTF8, "invalid UTF-8 or NUL")
 	}
 	measurement, tags := measurementOf(key), []byte(nil)
@@ -45,7 +45,7 @@ func (s *labelSet) seriesOf(key, field []byte, db dbLabel, scratch []byte) ([]by
 	scratch = appendUnescaped(scratch, field, nameEscapes)
 	s.add(metricName, scratch[from:])
 
-	dbFree := len(db.value) > 0
+	addDB := len(db.value) > 0
 	for hasTags {
 		tag := tags
 		if n := indexUnescaped(tags, ','); n >= 0 {
@@ -76,18 +76,18 @@ func (s *labelSet) seriesOf(key, field []byte, db dbLabel, scratch []byte) ([]by
 		case string(metricName):
 			return scratch, errTagReserved
 		}
-		if dbFree && bytes.Equal(name, db.name) {
-			dbFree = false
+		if addDB && bytes.Equal(name, db.name) {
+			addDB = false
 		}
 		s.add(name, value)
 	}
-	if dbFree {
+	if addDB {
 		s.add(db.name, db.value)
 	}
 	return scratch, nil
 }
 
-func textOK(b []byte) bool { return utf8.Valid(b) && bytes.IndexByte(b, 0) < 0 }
+func validText(b []byte) bool { return utf8.Valid(b) && bytes.IndexByte(b, 0) < 0 }
 
 // appendUnescaped appends b without the backslashes that stand before one of
 // the special characters. Other backslashes stand for themselves.

@@ -38,5 +38,5 @@ func (l *stringLog) note(measurement, field []byte) {
 	if len(l.seen) == maxStringMeasurements {
 		more = "further ones of any measurement are counted, not logged"
 	}
-	l.log.Warn("string fields are not stored ("+more+")", "measurement", clip(name, maxNamed), "field", clip(string(field), maxNamed))
+	l.log.Warn("string fields are not stored ("+more+")", "measurement", clip(name, maxExcerptBytes), "field", clip(string(field), maxExcerptBytes))
 }

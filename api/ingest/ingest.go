@@ -58,7 +58,7 @@ type Ingest struct {
 	limit  reqbody.Limit // of a body
 	budget *reqbody.Budget
 
-	metadata metadataSeen
+	metadata metadataCache
 
 	ready    func() error // why there is no database; with newBatch a seam for tests
 	newBatch func(door string) (batch, error)

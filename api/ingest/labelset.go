@@ -21,44 +21,44 @@ type labelSet struct {
 	pairs   []labelPair
 	excess  int // pairs beyond the limit, counted and not kept
 	builder labels.ScratchBuilder
-	told    []telling
+	quotas  []detailQuota
 }
 
-// A telling counts how often a request has been told about a reason. Words are
+// A detailQuota counts how often a request has been told about a reason. Words are
 // made for the first few refusals of a reason only: a body of millions of bad
 // series must not cost more than one of good ones.
-type telling struct {
+type detailQuota struct {
 	reason storage.Reason
 	left   int
 }
 
-// tellings is how many refusals of a reason are put into words.
-const tellings = maxLineErrors
+// maxDetails is how many refusals of a reason are put into words.
+const maxDetails = maxLineErrors
 
 type labelPair struct{ name, value []byte }
 
 var metricName = []byte("__name__")
 
 // begin forgets what was told of the request before.
-func (s *labelSet) begin() { s.told = s.told[:0] }
+func (s *labelSet) begin() { s.quotas = s.quotas[:0] }
 
 // refuse returns a refusal for a reason, in words if they are still wanted.
 func (s *labelSet) refuse(reason storage.Reason, format string, args ...any) *storage.Reject {
-	if !s.tell(reason) {
+	if !s.wantsDetail(reason) {
 		return &storage.Reject{Reason: reason}
 	}
 	return &storage.Reject{Reason: reason, Detail: fmt.Sprintf(format, args...)}
 }
 
 // tell reports whether another refusal for a reason is to be put into words.
-func (s *labelSet) tell(reason storage.Reason) bool {
-	for i := range s.told {
-		if t := &s.told[i]; t.reason == reason {
+func (s *labelSet) wantsDetail(reason storage.Reason) bool {
+	for i := range s.quotas {
+		if t := &s.quotas[i]; t.reason == reason {
 			t.left--
 			return t.left >= 0
 		}
 	}
-	s.told = append(s.told, telling{reason, tellings - 1})
+	s.quotas = append(s.quotas, detailQuota{reason, maxDetails - 1})
 	return true
 }
 
@@ -138,7 +138,7 @@ func (s *labelSet) tooLarge() *storage.Reject {
 		}
 		if len(p.value) > s.limits.ValueBytes {
 			return s.refuse(storage.ReasonLimit, "value of label %q has %d bytes, limit is %d: %s",
-				clip(string(p.name), maxNamed), len(p.value), s.limits.ValueBytes, s)
+				clip(string(p.name), maxExcerptBytes), len(p.value), s.limits.ValueBytes, s)
 		}
 	}
 	return nil
@@ -169,13 +169,13 @@ func (s *labelSet) String() string {
 		if i > 0 {
 			b = append(b, ", "...)
 		}
-		if len(b) > maxNamed {
+		if len(b) > maxExcerptBytes {
 			b = append(b, "…"...)
 			break
 		}
-		b = append(b, clip(string(p.name[:min(len(p.name), maxNamed)]), maxNamed)...)
+		b = append(b, clip(string(p.name[:min(len(p.name), maxExcerptBytes)]), maxExcerptBytes)...)
 		b = append(b, '=')
-		b = strconv.AppendQuote(b, clip(string(p.value[:min(len(p.value), maxNamed)]), maxNamed))
+		b = strconv.AppendQuote(b, clip(string(p.value[:min(len(p.value), maxExcerptBytes)]), maxExcerptBytes))
 	}
-	return clip(string(append(b, '}')), 2*maxNamed)
+	return clip(string(append(b, '}')), 2*maxExcerptBytes)
 }

@@ -27,23 +27,23 @@ const (
 // maxMetadataBytes bounds help and unit of a metric; longer ones are cut.
 const maxMetadataBytes = 16 << 10
 
-// metadataSeen remembers what remote write 2 has said about which metric, so
+// metadataCache remembers what remote write 2 has said about which metric, so
 // that metadata that come with every series of every request are turned into
 // strings only when they change. A slot holds a hash over metric and metadata;
 // two metrics in one slot merely evict each other. It is safe for concurrent
 // use, its zero value is empty.
-type metadataSeen struct {
+type metadataCache struct {
 	slots [1 << 14]atomic.Uint64
 }
 
-// A metadataMark is an entry to be made once the metadata are stored.
-type metadataMark struct{ slot, sum uint64 }
+// A metadataEntry is an entry to be made once the metadata are stored.
+type metadataEntry struct{ slot, sum uint64 }
 
-func (s *metadataSeen) has(m metadataMark) bool {
+func (s *metadataCache) has(m metadataEntry) bool {
 	return s.slots[m.slot%uint64(len(s.slots))].Load() == m.sum
 }
 
-func (s *metadataSeen) set(m metadataMark) {
+func (s *metadataCache) set(m metadataEntry) {
 	s.slots[m.slot%uint64(len(s.slots))].Store(m.sum)
 }
 
@@ -174,27 +174,27 @@ func (d *decoder2) addMetadata(s *series2, labelRefs []uint32, b batch) (ok bool
 			return true, nil
 		}
 		d.last = refs
-		mark := d.mark(refs)
-		if d.seen.has(mark) {
+		entry := d.entryOf(refs)
+		if d.seen.has(entry) {
 			return true, nil
 		}
 		metric := familyName(d.bytes(name), kind)
 		if text := validPrefix(metric); len(text) == len(metric) && len(text) > 0 {
 			b.Metadata(text, newMetadata(kind, d.bytes(uint32(unit)), d.bytes(uint32(help))))
-			d.marks = append(d.marks, mark)
+			d.unconfirmed = append(d.unconfirmed, entry)
 		}
 		return true, nil
 	}
 	return true, nil
 }
 
-func (d *decoder2) mark(r metadataRefs) metadataMark {
+func (d *decoder2) entryOf(r metadataRefs) metadataEntry {
 	var buf [4 * 8]byte
 	b := binary.LittleEndian.AppendUint64(buf[:0], d.symbols[r.name].hash.Lo)
 	b = binary.LittleEndian.AppendUint64(b, d.symbols[r.help].hash.Lo)
 	b = binary.LittleEndian.AppendUint64(b, d.symbols[r.unit].hash.Lo)
 	b = binary.LittleEndian.AppendUint64(b, r.kind)
-	return metadataMark{slot: d.symbols[r.name].hash.Lo, sum: xxh3.HashSeed(b, d.seed)}
+	return metadataEntry{slot: d.symbols[r.name].hash.Lo, sum: xxh3.HashSeed(b, d.seed)}
 }
 
 // familyName cuts off what a classic histogram or a summary adds to the name

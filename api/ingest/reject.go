@@ -8,21 +8,21 @@ import (
 	"tsdb/storage"
 )
 
-// maxNamed bounds the bytes of one series, line or label in a message, and
-// maxDetail those of what is said about it.
+// maxExcerptBytes bounds the bytes of one series, line or label in a message, and
+// maxDetailBytes those of what is said about it.
 const (
-	maxNamed  = 300
-	maxDetail = 3 * maxNamed
+	maxExcerptBytes = 300
+	maxDetailBytes  = 3 * maxExcerptBytes
 )
 
 // describe says what was refused and why, with one series as the example, for
 // an answer to the client.
 func describe(r storage.Rejection) string {
-	text := clip(r.Detail, maxDetail)
+	text := clip(r.Detail, maxDetailBytes)
 	if text == "" {
 		text = string(r.Reason)
 	}
-	if series := clip(r.Series, maxNamed); series != "" && !strings.Contains(text, series) {
+	if series := clip(r.Series, maxExcerptBytes); series != "" && !strings.Contains(text, series) {
 		text += " for series " + series
 	}
 	return text

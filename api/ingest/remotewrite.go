@@ -59,7 +59,7 @@ func (in *Ingest) getWrite() (*writeRequest, error) {
 // After a panic finished is false: a decoder left in the middle of a request
 // is not used again.
 func (in *Ingest) putWrite(q *writeRequest, finished bool) {
-	big := cap(q.body.decoded) > maxKept
+	big := cap(q.body.decoded) > maxPooledBytes
 	q.body.release()
 	if finished && !big { // the columns of a giant request go with it
 		in.writes.Put(q)
@@ -141,7 +141,7 @@ func (in *Ingest) storeWrite(r *http.Request, message string, received *reqbody.
 	if err != nil {
 		return o, err
 	}
-	decoded, err := q.body.unsnap(r.Context(), raw, in.limit)
+	decoded, err := q.body.decodeSnappy(r.Context(), raw, in.limit)
 	if err != nil {
 		if name := compression(raw); name != "" {
 			err = &encodingError{"the body is compressed with " + name + "; remote write is a plain block of snappy"}
@@ -220,7 +220,7 @@ func negotiate(contentType string) (message string, err error) {
 	}
 	media, params, _ := strings.Cut(contentType, ";")
 	if !strings.EqualFold(strings.TrimSpace(media), protobufType) {
-		return "", fmt.Errorf("expected %s as the first (media) part, got %s content-type%s", protobufType, clip(contentType, maxNamed), linesHint)
+		return "", fmt.Errorf("expected %s as the first (media) part, got %s content-type%s", protobufType, clip(contentType, maxExcerptBytes), linesHint)
 	}
 	message = message1
 	for more := params != ""; more; {
@@ -231,7 +231,7 @@ func negotiate(contentType string) (message string, err error) {
 		}
 		key, value, ok := strings.Cut(param, "=")
 		if !ok {
-			return "", fmt.Errorf("expected parameters to be key-values, got %s in %s content-type", clip(param, maxNamed), clip(contentType, maxNamed))
+			return "", fmt.Errorf("expected parameters to be key-values, got %s in %s content-type", clip(param, maxExcerptBytes), clip(contentType, maxExcerptBytes))
 		}
 		if !strings.EqualFold(strings.TrimSpace(key), "proto") {
 			continue
@@ -240,7 +240,7 @@ func negotiate(contentType string) (message string, err error) {
 		case message1, message2:
 		default:
 			return "", fmt.Errorf("got %s content type; unknown type for remote write protobuf message %s, supported: %s, %s",
-				clip(contentType, maxNamed), clip(message, maxNamed), message1, message2)
+				clip(contentType, maxExcerptBytes), clip(message, maxExcerptBytes), message1, message2)
 		}
 	}
 	return message, nil
@@ -253,7 +253,7 @@ func checkSnappy(encoding string) error {
 	case "", "snappy":
 		return nil
 	}
-	return fmt.Errorf("%s encoding (compression) is not accepted by this server; only snappy is acceptable", clip(encoding, maxNamed))
+	return fmt.Errorf("%s encoding (compression) is not accepted by this server; only snappy is acceptable", clip(encoding, maxExcerptBytes))
 }
 
 // looksLikeLines reports whether a body that is no snappy block reads like

@@ -34,11 +34,11 @@ type decoder1 struct {
 	seed    uint64
 	offered counts
 
-	series  []series1
-	aliases []model.Hash
-	refs    []model.Ref
-	gather  []byte // labels of series that do not have them in one run
-	labels  labelSet
+	series   []series1
+	aliases  []model.Hash
+	refs     []model.Ref
+	gathered []byte // labels of series that do not have them in one run
+	labels   labelSet
 }
 
 // series1 is one TimeSeries whose structure has been walked.
@@ -62,7 +62,7 @@ func (d *decoder1) release() {
 func (d *decoder1) decode(b batch) error {
 	d.offered = counts{}
 	d.labels.begin()
-	d.series, d.aliases, d.gather = d.series[:0], d.aliases[:0], d.gather[:0]
+	d.series, d.aliases, d.gathered = d.series[:0], d.aliases[:0], d.gathered[:0]
 	src := d.src
 	for i := 0; i < len(src); {
 		at := i
@@ -107,7 +107,7 @@ func (d *decoder1) decode(b batch) error {
 // labels and samples hold, and puts it into the group.
 func (d *decoder1) addSeries(start, end int) error {
 	src := d.src[:end]
-	i := skipRun(src, start, tag1Label)
+	i := skipRepeated(src, start, tag1Label)
 	if i < 0 {
 		return &wireError{"TimeSeries", start}
 	}
@@ -146,20 +146,20 @@ func (d *decoder1) addSeries(start, end int) error {
 // or before them into one run, so that it has the alias of one that has not.
 // Its structure has been checked.
 func (d *decoder1) gatherLabels(src []byte, i int) []byte {
-	from := len(d.gather)
+	from := len(d.gathered)
 	for i < len(src) {
 		tag, n := uvarint(src, i)
 		if tag == tag1Label {
 			start, end := lengthPrefixed(src, n)
-			d.gather = append(d.gather, tag1Label)
-			d.gather = binary.AppendUvarint(d.gather, uint64(end-start))
-			d.gather = append(d.gather, src[start:end]...)
+			d.gathered = append(d.gathered, tag1Label)
+			d.gathered = binary.AppendUvarint(d.gathered, uint64(end-start))
+			d.gathered = append(d.gathered, src[start:end]...)
 			i = end
 			continue
 		}
 		i = skipField(src, n, tag, 0)
 	}
-	return d.gather[from:len(d.gather):len(d.gather)]
+	return d.gathered[from:len(d.gathered):len(d.gathered)]
 }
 
 // flush looks the group's series up and adds their samples to the batch.
@@ -186,7 +186,7 @@ func (d *decoder1) flush(b batch) error {
 			return err
 		}
 	}
-	d.series, d.aliases, d.gather = d.series[:0], d.aliases[:0], d.gather[:0]
+	d.series, d.aliases, d.gathered = d.series[:0], d.aliases[:0], d.gathered[:0]
 	return nil
 }
 
@@ -226,17 +226,17 @@ func resolve(set *labelSet, alias model.Hash, n int, b batch) (model.Ref, error)
 
 // parseLabels adds every label in a run of them to the set. at is a position
 // for errors.
-func (d *decoder1) parseLabels(run []byte, labelTag uint64, at int) error {
-	for i := 0; i < len(run); {
-		tag, n := uvarint(run, i)
+func (d *decoder1) parseLabels(fields []byte, labelTag uint64, at int) error {
+	for i := 0; i < len(fields); {
+		tag, n := uvarint(fields, i)
 		if n < 0 || tag != labelTag {
 			return &wireError{"Label", at}
 		}
-		start, end := lengthPrefixed(run, n)
+		start, end := lengthPrefixed(fields, n)
 		if end < 0 {
 			return &wireError{"Label", at}
 		}
-		name, value, ok := parseLabel(run[start:end])
+		name, value, ok := parseLabel(fields[start:end])
 		if !ok {
 			return &wireError{"Label", at}
 		}
@@ -315,7 +315,7 @@ func (d *decoder1) addSamples(s *series1, ref model.Ref, b batch) error {
 // label set.
 func (d *decoder1) refuse(reason storage.Reason, s *series1, t int64, why string, b batch) error {
 	name := ""
-	if d.labels.tell(reason) {
+	if d.labels.wantsDetail(reason) {
 		d.labels.reset()
 		if err := d.parseLabels(s.labels, tag1Label, s.start); err != nil {
 			return err

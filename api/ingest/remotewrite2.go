@@ -28,7 +28,7 @@ type decoder2 struct {
 	offered counts
 
 	symbols    []symbol
-	charge     func(bytes int64) error // for symbols beyond maxKeptSymbols; nil = free
+	charge     func(bytes int64) error // for symbols beyond maxPooledSymbols; nil = free
 	nameSymbol uint32                  // the one that is "__name__"; beyond the symbols if none is
 
 	series    []series2
@@ -39,9 +39,9 @@ type decoder2 struct {
 	scratch   []byte
 	labels    labelSet
 
-	seen  *metadataSeen
-	marks []metadataMark
-	last  metadataRefs // of the series before
+	seen        *metadataCache
+	unconfirmed []metadataEntry
+	last        metadataRefs // of the series before
 }
 
 // series2 is one TimeSeries whose structure has been walked.
@@ -54,30 +54,30 @@ type series2 struct {
 	badRefs           bool
 }
 
-func newDecoder2(seed uint64, limits storage.Limits, seen *metadataSeen) decoder2 {
+func newDecoder2(seed uint64, limits storage.Limits, seen *metadataCache) decoder2 {
 	return decoder2{seed: seed, labels: labelSet{limits: limits}, seen: seen}
 }
 
 // release lets go of the message. stored says that its metadata are kept now.
 func (d *decoder2) release(stored bool) {
 	if stored {
-		for _, m := range d.marks {
+		for _, m := range d.unconfirmed {
 			d.seen.set(m)
 		}
 	}
 	clear(d.labels.pairs[:cap(d.labels.pairs)])
-	if cap(d.symbols) > maxKeptSymbols {
+	if cap(d.symbols) > maxPooledSymbols {
 		d.symbols = nil
 	}
 	d.charge = nil
-	d.src, d.series, d.marks = nil, d.series[:0], d.marks[:0]
+	d.src, d.series, d.unconfirmed = nil, d.series[:0], d.unconfirmed[:0]
 }
 
 func (d *decoder2) decode(b batch) error {
 	d.offered = counts{}
 	d.labels.begin()
 	d.last = metadataRefs{name: maxSymbols}
-	d.series, d.aliases, d.labelRefs, d.marks = d.series[:0], d.aliases[:0], d.labelRefs[:0], d.marks[:0]
+	d.series, d.aliases, d.labelRefs, d.unconfirmed = d.series[:0], d.aliases[:0], d.labelRefs[:0], d.unconfirmed[:0]
 	// Symbols first: they may stand behind the series that name them.
 	if err := d.readSymbols(); err != nil {
 		return err
@@ -175,7 +175,7 @@ func (d *decoder2) flush(b batch) error {
 	b.LookupAll(d.aliases, refs)
 	for k := range d.series {
 		s := &d.series[k]
-		ref, err := d.usable(s, refs[k], d.aliases[k], b)
+		ref, err := d.refOf(s, refs[k], d.aliases[k], b)
 		if err != nil {
 			return err
 		}
@@ -189,7 +189,7 @@ func (d *decoder2) flush(b batch) error {
 
 // usable returns the ref of a series, resolved if it is not known yet; zero if
 // the series is refused, which is then counted.
-func (d *decoder2) usable(s *series2, ref model.Ref, alias model.Hash, b batch) (model.Ref, error) {
+func (d *decoder2) refOf(s *series2, ref model.Ref, alias model.Hash, b batch) (model.Ref, error) {
 	labelRefs := d.labelRefs[s.firstRef:s.lastRef]
 	switch {
 	case s.refCount > d.maxRefs():
@@ -233,7 +233,7 @@ func (d *decoder2) refuse(reason storage.Reason, refs []uint32, n int, b batch, 
 
 func (d *decoder2) refuseAt(reason storage.Reason, refs []uint32, t int64, n int, b batch, format string, args ...any) {
 	name, detail := "", ""
-	if d.labels.tell(reason) {
+	if d.labels.wantsDetail(reason) {
 		detail = fmt.Sprintf(format, args...)
 		if refs != nil {
 			d.setLabels(refs)

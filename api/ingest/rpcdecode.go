@@ -131,7 +131,7 @@ func (d *rpcDecoder) addSamples(s *tsdbv1.SeriesSamples, ref model.Ref, b batch)
 // label set.
 func (d *rpcDecoder) refuse(reason storage.Reason, s *tsdbv1.SeriesSamples, t int64, why string, b batch) {
 	name := ""
-	if d.labels.tell(reason) {
+	if d.labels.wantsDetail(reason) {
 		d.setLabels(s.Labels)
 		d.labels.sort()
 		name = d.labels.String()

@@ -13,12 +13,12 @@ import (
 // one.
 const maxSymbols = 1 << 20
 
-// maxKeptSymbols is how many symbols there is room for between requests. An
+// maxPooledSymbols is how many symbols there is room for between requests. An
 // empty symbol takes 2 bytes of a message and symbolBytes here, so more are
 // charged.
 const (
-	maxKeptSymbols = maxSymbols / 16
-	symbolBytes    = 24
+	maxPooledSymbols = maxSymbols / 16
+	symbolBytes      = 24
 )
 
 // A symbol is a string of the request and its hash, which, unlike its number,
@@ -73,7 +73,7 @@ func (d *decoder2) readSymbols() error {
 // charged.
 func (d *decoder2) growSymbols() error {
 	n := max(2*cap(d.symbols), 1024)
-	if n > maxKeptSymbols && d.charge != nil {
+	if n > maxPooledSymbols && d.charge != nil {
 		if err := d.charge(int64(n) * symbolBytes); err != nil {
 			return err
 		}
@@ -90,7 +90,7 @@ func (d *decoder2) maxRefs() int { return 2 * (d.labels.limits.Labels + 1) }
 
 // appendRefs reads packed symbol numbers and appends them up to a length of
 // dst. It returns how many there are, below zero if they are malformed.
-func appendRefs(dst []uint32, most int, b []byte) ([]uint32, int) {
+func appendRefs(dst []uint32, limit int, b []byte) ([]uint32, int) {
 	count := 0
 	for i := 0; i < len(b); count++ {
 		var r uint32
@@ -108,7 +108,7 @@ func appendRefs(dst []uint32, most int, b []byte) ([]uint32, int) {
 			}
 			r = uint32(u)
 		}
-		if len(dst) < most {
+		if len(dst) < limit {
 			dst = append(dst, r)
 		}
 	}

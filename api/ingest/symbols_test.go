@@ -15,8 +15,8 @@ func TestSymbolsAreChargedBeforeTheyAreKept(t *testing.T) {
 	for _, c := range []struct {
 		symbols int
 		want    int64 // charged at most once more before it is refused
-	}{{1000, 0}, {maxKeptSymbols, 0}, {maxKeptSymbols + 1, 2 * maxKeptSymbols * symbolBytes}, {maxSymbols, 2 * maxKeptSymbols * symbolBytes}} {
-		d := newDecoder2(42, storage.Limits{}, &metadataSeen{})
+	}{{1000, 0}, {maxPooledSymbols, 0}, {maxPooledSymbols + 1, 2 * maxPooledSymbols * symbolBytes}, {maxSymbols, 2 * maxPooledSymbols * symbolBytes}} {
+		d := newDecoder2(42, storage.Limits{}, &metadataCache{})
 		d.src = bytes.Repeat([]byte{tag2Symbol, 0}, c.symbols)
 		charged := int64(0)
 		d.charge = func(n int64) error {
@@ -26,7 +26,7 @@ func TestSymbolsAreChargedBeforeTheyAreKept(t *testing.T) {
 		if err := d.readSymbols(); (err != nil) != (c.want > 0) || err != nil && !errors.Is(err, refuse) {
 			t.Errorf("%d symbols: %v", c.symbols, err)
 		}
-		if charged != c.want || cap(d.symbols) > maxKeptSymbols*5/4 {
+		if charged != c.want || cap(d.symbols) > maxPooledSymbols*5/4 {
 			t.Errorf("%d symbols: %d bytes charged, want %d; room for %d", c.symbols, charged, c.want, cap(d.symbols))
 		}
 	}

@@ -69,10 +69,10 @@ func lengthPrefixed(b []byte, i int) (start, end int) {
 	return start, start + int(n)
 }
 
-// skipRun returns the position after a run of length-prefixed fields that all
+// skipRepeated returns the position after a run of length-prefixed fields that all
 // have the same tag of one byte, below zero if one reaches past b. Short
 // lengths, which nearly all have, take no call.
-func skipRun(b []byte, i int, tag byte) int {
+func skipRepeated(b []byte, i int, tag byte) int {
 	for i < len(b) && b[i] == tag {
 		if i+1 < len(b) && b[i+1] < 0x80 {
 			i += 2 + int(b[i+1])
