@@ -8,7 +8,7 @@ import (
 	"tsdb/internal/model"
 )
 
-// protocol tells the aliases of the doors apart: equal bytes mean different
+// protocol distinguishes the aliases of the doors: the same bytes name different
 // series in different protocols.
 type protocol byte
 
@@ -19,13 +19,13 @@ const (
 	protocolRPC    protocol = 4
 )
 
-// tenant is the only one there is today; it is part of every alias already.
+// tenant is the only tenant. It is already part of every alias.
 const tenant uint32 = 0
 
-// aliasSeed derives the seed of the aliases of a request from the seed of the
-// process and from all that changes what series its bytes name: protocol,
-// tenant, generation of the configuration, and label parameters in a canonical
-// order. Two seeds are equal with a chance of 2^-64.
+// aliasSeed derives the alias seed of a request from the seed of the process and
+// everything else that determines which series the bytes name: the protocol, the
+// tenant, the generation of the configuration, and the parameters that change
+// labels, in a canonical order. Two seeds collide with probability 2^-64.
 func aliasSeed(process uint64, p protocol, generation uint64, params ...string) uint64 {
 	b := make([]byte, 0, 64)
 	b = append(b, byte(p))
@@ -35,29 +35,30 @@ func aliasSeed(process uint64, p protocol, generation uint64, params ...string) 
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)
 	}
-	// Zero means "no seed" to xxh3, which then uses constants anybody knows.
+	// xxh3 takes zero for "no seed" and falls back to public constants.
 	return xxh3.HashSeed(b, process) | 1
 }
 
-// maxDirectSeedBytes is the longest input for which xxh3 uses the seed as it is; for a
-// longer one it derives a secret of 192 bytes from the seed first, which costs
-// more than hashing the labels of a usual series.
+// maxDirectSeedBytes is the longest input for which xxh3 uses the seed directly.
+// For longer input it first derives a 192-byte secret from the seed, which costs
+// more than hashing the labels of a typical series.
 const maxDirectSeedBytes = 240
 
-// aliasOf hashes bytes that name a series. Up to two short runs are hashed one
-// after the other, the hash of the first seeding that of the second.
+// aliasOf hashes the bytes that name a series. Input longer than
+// maxDirectSeedBytes, up to twice that, is hashed in two halves, the first
+// seeding the second.
 func aliasOf(seed uint64, b []byte) model.Hash {
 	if len(b) <= maxDirectSeedBytes || len(b) > 2*maxDirectSeedBytes {
 		h := xxh3.Hash128Seed(b, seed)
 		return model.Hash{Hi: h.Hi, Lo: h.Lo}
 	}
-	// Halves, because a hash of up to 128 bytes is the quickest of all.
+	// Halves, because xxh3 is fastest for input of up to 128 bytes.
 	first := xxh3.Hash128Seed(b[:len(b)/2], seed)
 	rest := xxh3.Hash128Seed(b[len(b)/2:], first.Lo|1)
 	return model.Hash{Hi: rest.Hi ^ first.Hi, Lo: rest.Lo}
 }
 
-// appendHash adds a hash to bytes that will themselves be hashed.
+// appendHash appends a hash to bytes that are hashed in turn.
 func appendHash(dst []byte, h model.Hash) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, h.Hi)
 	return binary.LittleEndian.AppendUint64(dst, h.Lo)

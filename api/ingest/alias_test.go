@@ -12,7 +12,7 @@ import (
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
 )
 
-func TestAliasSeedsDependOnAllThatChangesTheLabels(t *testing.T) {
+func TestAliasSeedDependsOnEverythingThatChangesLabels(t *testing.T) {
 	seen := map[uint64]string{}
 	f := func(name string, seed uint64) {
 		t.Helper()
@@ -35,17 +35,18 @@ func TestAliasSeedsDependOnAllThatChangesTheLabels(t *testing.T) {
 	f("the border between both", aliasSeed(1, protocolInflux, 0, "dba", ""))
 	again := aliasSeed(1, protocolInflux, 0, "db", "a")
 	if seen[again] != "a database" {
-		t.Error("the seed of the same things is another one")
+		t.Error("equal inputs have different seeds")
 	}
 }
 
-func TestDoorsOfTwoProcessesShareNoAlias(t *testing.T) {
+func TestProcessesHaveDifferentAliasSeeds(t *testing.T) {
 	if a, b := New(Options{}), New(Options{}); a.seed == b.seed || a.seed == 0 {
 		t.Errorf("seeds %x and %x", a.seed, b.seed)
 	}
 }
 
-// resolves sends a request and returns how many series had to be parsed.
+// resolves sends a request and returns the number of series whose labels were
+// parsed.
 func resolves(t *testing.T, m *memory, mux *http.ServeMux, target string, body []byte, headers ...string) int {
 	t.Helper()
 	before := m.resolve
@@ -55,7 +56,7 @@ func resolves(t *testing.T, m *memory, mux *http.ServeMux, target string, body [
 	return m.resolve - before
 }
 
-func TestRemoteWrite1KnowsSeriesByTheBytesOfTheirLabels(t *testing.T) {
+func TestRemoteWrite1LooksUpSeriesByLabelBytes(t *testing.T) {
 	m := newMemory()
 	mux := memoryDoor(t, m)
 	f := func(want int, series ...prompb.TimeSeries) {
@@ -66,15 +67,15 @@ func TestRemoteWrite1KnowsSeriesByTheBytesOfTheirLabels(t *testing.T) {
 	}
 	f(2, sample1(base, 1, "__name__", "m", "a", "1"), sample1(base, 1, "__name__", "m", "a", "2"))
 	f(0, sample1(base, 2, "__name__", "m", "a", "2"), sample1(base+5, 3, "__name__", "m", "a", "1"))
-	f(1, sample1(base, 2, "a", "2", "__name__", "m")) // another order is another alias …
+	f(1, sample1(base, 2, "a", "2", "__name__", "m")) // another order is another alias ...
 	f(0, sample1(base, 2, "a", "2", "__name__", "m"))
-	if len(m.series) != 2 { // … of the same series
+	if len(m.series) != 2 { // ... of the same series
 		t.Errorf("series %v", m.series)
 	}
 	f(1, sample1(base, 2, "__name__", "m", "a1", ""), sample1(base, 2, "__name__", "m", "a", "1"))
 }
 
-func TestRemoteWrite1TakesManySeries(t *testing.T) {
+func TestRemoteWrite1StoresManySeries(t *testing.T) {
 	m := newMemory()
 	mux := memoryDoor(t, m)
 	for _, n := range []int{groupSeries - 1, groupSeries, groupSeries + 1, 3*groupSeries + 7} {
@@ -100,7 +101,7 @@ func TestRemoteWrite1TakesManySeries(t *testing.T) {
 	}
 }
 
-func TestRemoteWrite2KnowsSeriesWhateverTheNumbersOfTheirSymbols(t *testing.T) {
+func TestRemoteWrite2AliasIsIndependentOfSymbolNumbers(t *testing.T) {
 	m := newMemory()
 	mux := memoryDoor(t, m)
 	f := func(want int, q *writev2.Request) {
@@ -111,18 +112,18 @@ func TestRemoteWrite2KnowsSeriesWhateverTheNumbersOfTheirSymbols(t *testing.T) {
 	}
 	f(2, newBuilder2().sample(base, 1, "__name__", "m", "a", "1").sample(base, 1, "__name__", "m", "a", "2").request())
 	b := newBuilder2()
-	b.refs("other", "symbols", "2", "a") // come first and move the rest
+	b.refs("other", "symbols", "2", "a") // come first and shift the others
 	f(0, b.sample(base, 1, "__name__", "m", "a", "2").sample(base, 1, "__name__", "m", "a", "1").request())
 	// The same numbers for other strings are another series.
 	f(1, &writev2.Request{Symbols: []string{"", "__name__", "m", "a", "3"}, Timeseries: []writev2.TimeSeries{{LabelsRefs: []uint32{1, 2, 3, 4}, Samples: []writev2.Sample{{Timestamp: base}}}}})
-	// Strings that only together look the same are not.
+	// Strings that are equal only when concatenated are another series.
 	f(2, newBuilder2().sample(base, 1, "__name__", "m", "ab", "c").sample(base, 1, "__name__", "m", "a", "bc").request())
 	if len(m.series) != 5 {
 		t.Errorf("series %v", m.series)
 	}
 }
 
-func TestInfluxKnowsSeriesByKeyAndField(t *testing.T) {
+func TestInfluxLooksUpSeriesByKeyAndField(t *testing.T) {
 	m := newMemory()
 	mux := memoryDoor(t, m)
 	f := func(want int, target, body string) {
@@ -144,7 +145,7 @@ func TestInfluxKnowsSeriesByKeyAndField(t *testing.T) {
 	}
 }
 
-func TestRefusedSeriesAreNotRemembered(t *testing.T) {
+func TestRefusedSeriesGetNoAlias(t *testing.T) {
 	m := newMemory()
 	mux := memoryDoor(t, m)
 	for range 2 {

@@ -16,8 +16,7 @@ import (
 	"tsdb/storage"
 )
 
-// benchSamples is how many samples the requests of the benchmarks hold, as
-// Prometheus sends them.
+// benchSamples is the number of samples per request, as sent by Prometheus.
 const benchSamples = 2000
 
 // fleetLabels are the 11 labels of one series of a node_exporter-like fleet.
@@ -83,8 +82,7 @@ func fleetLines(n int) [][]byte {
 	return bodies
 }
 
-// table is a batch whose lookup is as cheap as can be: what remains is the
-// door.
+// table is a batch with a minimal lookup, so that a benchmark measures the door.
 type table struct {
 	slots []tableSlot
 	next  model.Ref
@@ -138,7 +136,8 @@ func (b *table) Commit(context.Context) (storage.Receipt, error) {
 	return storage.Receipt{Floats: b.n}, nil
 }
 
-// step is a way through a door without HTTP: decompress, walk, look up, add.
+// steps returns a function per door that decompresses and decodes a body into b,
+// without HTTP.
 func (in *Ingest) steps(t testing.TB, b batch) map[string]func([]byte) {
 	t.Helper()
 	charge := in.budget.NewCharge()
@@ -188,8 +187,8 @@ func fleets(t testing.TB, n int) map[string][][]byte {
 
 var doorNames = []string{"remote-write-1", "remote-write-2", "influx"}
 
-// cpuTime returns what the process has spent, which other work on the machine
-// disturbs less than the clock.
+// cpuTime returns the CPU time of the process, which other load on the machine
+// affects less than wall time.
 func cpuTime(b *testing.B) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -222,7 +221,8 @@ func BenchmarkDecode(b *testing.B) {
 	}
 }
 
-// The whole door, HTTP handler to storage on a file system in memory.
+// BenchmarkWrite measures a door from the HTTP handler to storage on an in-memory
+// file system.
 func BenchmarkWrite(b *testing.B) {
 	const n = 100_000
 	bodies := fleets(b, n)
@@ -251,7 +251,8 @@ func BenchmarkWrite(b *testing.B) {
 	}
 }
 
-// A new series: parse, check, sort, resolve.
+// BenchmarkNewSeries measures the first sample of a series: parse, check, sort,
+// resolve.
 func BenchmarkNewSeries(b *testing.B) {
 	const n = 20_000
 	bodies := fleets(b, n)

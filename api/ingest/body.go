@@ -14,22 +14,23 @@ import (
 )
 
 const (
-	// minGrowBytes is the first size of a buffer for bytes of unknown number.
+	// minGrowBytes is the initial size of a buffer for output of unknown length.
 	minGrowBytes = 64 << 10
-	// maxPooledBytes is the largest buffer that is kept for the next request.
+	// maxPooledBytes is the largest buffer that is kept for reuse.
 	maxPooledBytes = 4 << 20
-	// maxSnappyRatio bounds what a byte of a snappy block can become: a copy
-	// of 64 bytes takes three.
+	// maxSnappyRatio bounds the compression ratio of a snappy block: a copy
+	// of 64 bytes is encoded in three.
 	maxSnappyRatio = 22
-	// maxGzipRatio is the same of deflate: 258 bytes of two bits.
+	// maxGzipRatio bounds the compression ratio of deflate: a copy of 258
+	// bytes is encoded in two bits.
 	maxGzipRatio = 1032
-	// decodedCost is what a decoded byte costs at most once its samples stand
-	// in the columns of a batch, as a multiple of it: the smallest sample on
-	// the wire takes 9 bytes there and 32 here.
+	// decodedCost is the maximum number of bytes in the columns of a batch per
+	// decompressed byte: the smallest sample takes 9 bytes on the wire and 32
+	// in a batch.
 	decodedCost = 4
 )
 
-// corruptError is a body that does not decompress.
+// corruptError reports a body that cannot be decompressed.
 type corruptError struct {
 	encoding string
 	err      error
@@ -41,8 +42,8 @@ func (e *corruptError) Error() string {
 
 func (e *corruptError) Unwrap() error { return e.err }
 
-// body decompresses request bodies into memory it keeps. It belongs to one
-// request at a time, whose budget is charged for it.
+// body decompresses request bodies into buffers that it reuses. It serves one
+// request at a time and charges the memory to that request.
 type body struct {
 	raw, decoded []byte
 	gzip         *gzip.Reader
@@ -50,7 +51,7 @@ type body struct {
 	charge       *reqbody.Charge // of the request
 }
 
-// release forgets the request, and large buffers.
+// release drops the references to the request, and large buffers.
 func (b *body) release() {
 	b.charge = nil
 	if cap(b.raw) > maxPooledBytes {
@@ -62,15 +63,15 @@ func (b *body) release() {
 	b.src = sliceReader{}
 }
 
-// bytes returns the bytes of in, and charges to it what is decoded from them.
-// The slice is valid until the release of in.
+// bytes returns the bytes of in. What is decoded from them is charged to in. The
+// slice is valid until in is released.
 func (b *body) bytes(ctx context.Context, in *reqbody.Body) ([]byte, error) {
 	b.charge = in.Charge()
 	return in.Bytes(ctx, &b.raw)
 }
 
-// decodeSnappy decompresses a snappy block of at most limit bytes. The slice is valid
-// until the next call.
+// decodeSnappy decompresses a snappy block to at most limit bytes. The slice is
+// valid until the next call.
 func (b *body) decodeSnappy(ctx context.Context, src []byte, limit reqbody.Limit) ([]byte, error) {
 	n, err := snappy.DecodedLen(src)
 	if err != nil {
@@ -95,7 +96,7 @@ func (b *body) decodeSnappy(ctx context.Context, src []byte, limit reqbody.Limit
 	return out, nil
 }
 
-// gunzip decompresses a gzip body of at most limit bytes. The slice is valid
+// gunzip decompresses a gzip body to at most limit bytes. The slice is valid
 // until the next call.
 func (b *body) gunzip(ctx context.Context, src []byte, limit reqbody.Limit) ([]byte, error) {
 	b.src = sliceReader{src}
@@ -118,9 +119,9 @@ func (b *body) gunzip(ctx context.Context, src []byte, limit reqbody.Limit) ([]b
 	return nil, &corruptError{"gzip", err}
 }
 
-// gzipLength returns the length that the end of a gzip body announces, or 0 if
-// that cannot be true. A body of several members announces only that of the
-// last.
+// gzipLength returns the decompressed length stored in the trailer of a gzip
+// body, or 0 if it is implausible. In a body of several members the trailer
+// covers only the last.
 func gzipLength(src []byte, limit int64) int64 {
 	if len(src) < 18 { // header and trailer
 		return 0
@@ -132,17 +133,17 @@ func gzipLength(src []byte, limit int64) int64 {
 	return n
 }
 
-// inflate reads the gzip reader to its end into dst, which is charged before it
-// grows: to the announced length at once, and beyond by doubling.
+// inflate appends the output of the gzip reader to dst and charges dst before it
+// grows: first to the announced length, then by doubling.
 func (b *body) inflate(ctx context.Context, dst []byte, announced int64, limit reqbody.Limit) ([]byte, error) {
 	if err := b.charge.Take(ctx, int64(cap(dst))); err != nil {
 		return dst, err
 	}
-	grow := max(int(announced)+1, minGrowBytes) // room to see the end
+	grow := max(int(announced)+1, minGrowBytes) // one more byte, so that EOF is read without growing
 	for {
 		if len(dst) == cap(dst) {
 			size := max(2*cap(dst), grow)
-			if err := b.charge.Take(ctx, int64(size)); err != nil { // besides the old one
+			if err := b.charge.Take(ctx, int64(size)); err != nil { // on top of the old buffer
 				return dst, err
 			}
 			grown := make([]byte, len(dst), size)
@@ -163,8 +164,8 @@ func (b *body) inflate(ctx context.Context, dst []byte, announced int64, limit r
 	}
 }
 
-// sliceReader is what gzip reads from: a bytes.Reader that can be emptied and
-// is itself the ByteReader the inflater wants.
+// sliceReader is the source of the gzip reader. Unlike a bytes.Reader it can be
+// cleared. It implements io.ByteReader, so that the inflater does not wrap it.
 type sliceReader struct{ b []byte }
 
 func (r *sliceReader) Read(p []byte) (int, error) {

@@ -7,8 +7,8 @@ import (
 	"tsdb/storage"
 )
 
-// Tags of Exemplar. Its labels are messages in version 1 of remote write and
-// symbol numbers in version 2, as those of series are.
+// Tags of Exemplar. Like the labels of a series, its labels are messages in
+// remote write 1 and symbol numbers in remote write 2.
 const (
 	tag1ExemplarLabel = 1<<3 | wireBytes
 	tagExemplarValue  = 2<<3 | wireFixed64

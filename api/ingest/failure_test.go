@@ -17,7 +17,7 @@ import (
 	"tsdb/storage"
 )
 
-// The three dialects of a write, for tests of what they have in common.
+// writes returns a write request per dialect, for tests that apply to all three.
 func writes(t testing.TB) map[string]*http.Request {
 	t.Helper()
 	return map[string]*http.Request{
@@ -36,7 +36,7 @@ func newRequest(target string, body []byte, headers ...string) *http.Request {
 	return r
 }
 
-func TestErrorsOfTheDatabaseAreAnswered(t *testing.T) {
+func TestDatabaseErrorsHaveAStatus(t *testing.T) {
 	for _, c := range []struct {
 		err  error
 		want int
@@ -93,7 +93,7 @@ func TestRequestsOfStaleRefsAreDecodedAgain(t *testing.T) {
 			m := newMemory()
 			m.commit = func() error {
 				if m.commits <= staleRetries {
-					clear(m.known) // the series has left, and its alias
+					clear(m.known) // the series and its alias are evicted
 					return storage.ErrStaleRef
 				}
 				return nil
@@ -109,7 +109,7 @@ func TestRequestsOfStaleRefsAreDecodedAgain(t *testing.T) {
 	m := newMemory()
 	m.commit = func() error { return storage.ErrStaleRef }
 	if a := send(t, memoryDoor(t, m), writes(t)["remote write 2"]); a.code != 503 || m.commits != staleRetries+1 {
-		t.Errorf("for ever stale: %d after %d commits", a.code, m.commits)
+		t.Errorf("always stale: %d after %d commits", a.code, m.commits)
 	}
 }
 
@@ -132,7 +132,7 @@ func TestMetadataAreSentAgainAfterAFailedWrite(t *testing.T) {
 	}
 }
 
-// A reader that fails in the middle of a body.
+// brokenReader fails in the middle of a body.
 type brokenReader struct{ after int }
 
 func (r *brokenReader) Read(p []byte) (int, error) {
@@ -145,7 +145,7 @@ func (r *brokenReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func TestBodiesThatBreakOffStoreNothing(t *testing.T) {
+func TestTruncatedBodiesStoreNothing(t *testing.T) {
 	for name, r := range writes(t) {
 		m := newMemory()
 		r.Body = io.NopCloser(&brokenReader{after: 100_000})
@@ -166,11 +166,11 @@ func TestBodiesOverTheLimitAreRefused(t *testing.T) {
 		x = x*1664525 + 1013904223
 		random[i] = byte(x >> 24)
 	}
-	claims := appendVarint(nil, 1<<40) // a block that says how long it is
+	claims := appendVarint(nil, 1<<40) // a block that claims to be very long
 	for _, c := range []struct {
 		name, target string
 		body         []byte
-		unknown      bool // length not announced
+		unknown      bool // without Content-Length
 		headers      []string
 		want         int
 	}{
@@ -217,7 +217,7 @@ func TestOverloadIsAnswered503(t *testing.T) {
 		done := make(chan answer)
 		n := clock.Timers()
 		go func() { done <- send(t, d.mux, r) }()
-		clock.BlockUntil(n + 2) // its deadline, and when it looks again
+		clock.BlockUntil(n + 2) // its deadline and its next recheck
 		clock.Advance(time.Second)
 		if a := <-done; a.code != 503 || a.header.Get("Retry-After") == "" {
 			t.Errorf("%s: %d %q", name, a.code, a.body)
@@ -225,8 +225,8 @@ func TestOverloadIsAnswered503(t *testing.T) {
 	}
 }
 
-// Hostile bodies: each is answered within a time and memory that its size
-// explains, and stores nothing but what is good in it.
+// TestHostileBodies sends malicious bodies. Time and memory must be proportional to
+// the size of the body, and only its valid samples are stored.
 func TestHostileBodies(t *testing.T) {
 	if testing.Short() {
 		t.Skip("bodies of many megabytes")

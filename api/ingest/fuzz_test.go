@@ -18,8 +18,7 @@ import (
 	"tsdb/storage"
 )
 
-// decoded is what a decoder made of a message, in an order and form in which
-// two can be compared.
+// decoded is the result of decoding a message, in a comparable order and form.
 type decoded struct {
 	samples []memorySample
 	exs     []memoryExemplar
@@ -28,8 +27,8 @@ type decoded struct {
 
 func fuzzLimits() storage.Limits { return New(Options{Seed: 1}).opts.Limits }
 
-// decodeInto runs a decoder twice, with series that are new and with series
-// that are known: both must agree.
+// decodeInto runs a decoder twice, first with unknown series and then with known
+// ones, and checks that the results agree.
 func decodeInto(t *testing.T, d decoder) (*memory, error) {
 	t.Helper()
 	m := newMemory()
@@ -41,7 +40,7 @@ func decodeInto(t *testing.T, d decoder) (*memory, error) {
 		t.Fatalf("first %v, then %v", err, again)
 	}
 	if err == nil && (!equalSamples(samples, m.samples) || len(hists) != len(m.hists) || len(exs) != len(m.exs) || !slices.EqualFunc(rejects, m.rejects.List(), sameRejection)) {
-		t.Fatalf("known series decode otherwise than new ones:\n%v %v\n%v %v", samples, rejects, m.samples, m.rejects.List())
+		t.Fatalf("known series decode differently from new ones:\n%v %v\n%v %v", samples, rejects, m.samples, m.rejects.List())
 	}
 	return m, err
 }
@@ -54,8 +53,8 @@ func equalSamples(a, b []memorySample) bool {
 	})
 }
 
-// validSeries returns the labels as they are to be stored, false if the series
-// is to be refused. It is the rule of protocols in a form as plain as can be.
+// validSeries returns the labels as stored, or false if the series must be refused.
+// It states the rules of the protocols in the simplest form.
 func validSeries(limits storage.Limits, pairs [][2]string) (string, bool) {
 	if len(pairs) > limits.Labels {
 		return "", false
@@ -93,10 +92,10 @@ func validExemplar(limits storage.Limits, pairs [][2]string) bool {
 	return runes <= maxExemplarRunes
 }
 
-// FuzzRemoteWrite1 feeds bytes to our decoder and to the generated one. Ours
-// never panics. Where the generated one understands the bytes, its own encoding
-// of what it understood is decoded by ours to the same samples, and the series
-// that are refused are those that the plain rule refuses.
+// FuzzRemoteWrite1 compares our decoder with the generated one. Ours never panics.
+// If the generated one accepts the bytes, its result is encoded again, and ours
+// must decode that to the same samples and refuse exactly the series that
+// validSeries refuses.
 func FuzzRemoteWrite1(f *testing.F) {
 	q := request1(sample1(base, 1, "__name__", "m", "a", "b"), sample1(base, 2, "b", "x", "__name__", "n"), sample1(base, 3, "no", "name"))
 	q.Timeseries[0].Exemplars = []prompb.Exemplar{{Labels: ls1("trace_id", "x"), Value: 1, Timestamp: base}}
@@ -109,7 +108,7 @@ func FuzzRemoteWrite1(f *testing.F) {
 	f.Add(seed)
 	f.Add([]byte{})
 	f.Add([]byte("\x0a\x04\x0a\x02\x0a\x00"))
-	f.Add([]byte("\x0a\x06\x12\x02\x10\x01\x0a\x00")) // labels behind the sample
+	f.Add([]byte("\x0a\x06\x12\x02\x10\x01\x0a\x00")) // labels after the sample
 	f.Add([]byte{15<<3 | wireGroup, 15<<3 | wireEnd})
 	f.Fuzz(func(t *testing.T, src []byte) {
 		limits := fuzzLimits()
@@ -120,7 +119,7 @@ func FuzzRemoteWrite1(f *testing.F) {
 		if q.Unmarshal(src) != nil {
 			return
 		}
-		_ = ours // of bytes that no encoder makes, either verdict will do
+		_ = ours // no encoder produces these bytes; either result is fine
 		canonical, err := q.Marshal()
 		if err != nil {
 			t.Fatal(err)
@@ -196,7 +195,7 @@ func FuzzRemoteWrite2(f *testing.F) {
 	}
 	f.Add(seed)
 	f.Add([]byte{})
-	f.Add([]byte("\x2a\x05\x08\x01\x08\x02\x12\x22\x00\x22\x08__name__\x22\x01m")) // unpacked refs, symbols behind them
+	f.Add([]byte("\x2a\x05\x08\x01\x08\x02\x12\x22\x00\x22\x08__name__\x22\x01m")) // unpacked refs, symbols after them
 	f.Fuzz(func(t *testing.T, src []byte) {
 		limits := fuzzLimits()
 		d := newDecoder2(1, limits, new(metadataCache))
@@ -265,15 +264,15 @@ func pairs2(symbols []string, refs []uint32) (pairs [][2]string, ok bool) {
 	return pairs, true
 }
 
-// FuzzLines feeds bodies to the line-protocol decoder. It never panics, reads
-// every byte, treats known series as it treats new ones, and makes the same of
-// a body with another line in front.
+// FuzzLines feeds bodies to the line-protocol decoder. It never panics, reads every
+// byte, decodes known and new series alike, and decodes a body to the same samples
+// if another line precedes it.
 func FuzzLines(f *testing.F) {
 	for _, s := range []string{"m v=1 1", "m,t=a v=1,w=2i,x=\"s\",y=t 5\n", "# c\n\nm v=1\r\n", `m\ x,t\,=\= v\ =1`, "m s=\"a\nb\",v=1 1\nbad\n", "m v=\"", "m,t=a=b v=1 -1", "m,t=a\\\nb v=1", "\" v=\"\n\" v=\"\n", "m \tv=1 \t1", `m\=\" v\"=1`, "m v=1 9223372036854775807"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
-		src = bytes.TrimPrefix(src, byteOrderMark) // means something at the start of a body only
+		src = bytes.TrimPrefix(src, byteOrderMark) // special only at the start of a body
 		lines := newLineReader(src)
 		for rest := lines.src; ; rest = lines.src {
 			line, ok := lines.next()
@@ -299,9 +298,9 @@ func FuzzLines(f *testing.F) {
 			return m
 		}
 		alone := decode(src)
-		behind := decode(append([]byte("first,a=b v=1 1\n"), src...))
-		if len(behind.samples) == 0 || !equalSamples(alone.samples, behind.samples[1:]) {
-			t.Fatalf("alone %v, behind a line %v", alone.samples, behind.samples)
+		after := decode(append([]byte("first,a=b v=1 1\n"), src...))
+		if len(after.samples) == 0 || !equalSamples(alone.samples, after.samples[1:]) {
+			t.Fatalf("alone %v, after a line %v", alone.samples, after.samples)
 		}
 		for _, s := range alone.samples {
 			if math.IsNaN(s.v) || math.IsInf(s.v, 0) || !strings.Contains(s.series, "__name__") {
@@ -311,8 +310,8 @@ func FuzzLines(f *testing.F) {
 	})
 }
 
-// FuzzContentType checks that no header makes the negotiation panic and that it
-// names no third message.
+// FuzzContentType checks that negotiate never panics and returns only the two
+// message types.
 func FuzzContentType(f *testing.F) {
 	f.Add(type1)
 	f.Add(type2)
@@ -324,7 +323,7 @@ func FuzzContentType(f *testing.F) {
 	})
 }
 
-// FuzzBodies sends bytes to every door over HTTP: an answer comes, and nothing
+// FuzzBodies sends bytes to every door over HTTP. Each gets a response, and nothing
 // stays charged.
 func FuzzBodies(f *testing.F) {
 	f.Add([]byte("m v=1"), uint8(0))

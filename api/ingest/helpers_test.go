@@ -25,10 +25,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // testNow is the time of the tests, in the middle of a millisecond.
 var testNow = time.Date(2026, 11, 21, 12, 30, 15, 123_456_789, time.UTC)
 
-// base is a time some samples of a test can come before and after.
+// base is a timestamp with room for samples before and after it.
 var base = testNow.UnixMilli() - 60_000
 
-// door is a database with doors in front of it.
+// door is a database with doors.
 type door struct {
 	t     testing.TB
 	db    *storage.DB
@@ -60,7 +60,7 @@ func openDoor(t testing.TB, edit ...func(*Options, *storage.Options)) *door {
 	return d
 }
 
-// answer is what a client sees.
+// answer is a response.
 type answer struct {
 	code   int
 	header http.Header
@@ -95,8 +95,7 @@ func send(t testing.TB, h http.Handler, r *http.Request) answer {
 
 func snap(b []byte) []byte { return snappy.Encode(nil, b) }
 
-// stored returns everything the database holds: a series a line of labels, in
-// order.
+// stored returns the contents of the database by series, formatted as labels.
 func (d *door) stored() map[string]*model.Samples {
 	d.t.Helper()
 	v, err := d.db.View()
@@ -146,8 +145,8 @@ func (d *door) storedFloats() map[string]map[int64]float64 {
 	return m
 }
 
-// memory is a batch that keeps what it is given, for tests of decoders and of
-// errors that a database gives seldom.
+// memory is a batch that records its calls, for tests of decoders and of rare
+// database errors.
 type memory struct {
 	known   map[model.Hash]model.Ref
 	series  map[string]model.Ref

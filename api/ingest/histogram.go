@@ -9,17 +9,17 @@ import (
 	"tsdb/storage"
 )
 
-// wireHistogram is what the histogram messages of both remote-write versions
-// have in common.
+// wireHistogram is implemented by the histogram messages of both remote-write
+// versions and of gRPC.
 type wireHistogram interface {
 	IsFloatHistogram() bool
 	ToIntHistogram() *histogram.Histogram
 	ToFloatHistogram() *histogram.FloatHistogram
 }
 
-// toHistogram returns the histogram of a message, brought to a resolution that
-// is kept and checked. The error is worded by Prometheus where it refuses the
-// histogram too.
+// toHistogram returns the histogram of a message, validated and reduced to a
+// resolution that is stored. Errors use Prometheus' words where Prometheus
+// refuses the histogram too.
 func toHistogram(m wireHistogram, resetHint int32) (model.Histogram, error) {
 	var h model.Histogram
 	schema := int32(0)
@@ -49,7 +49,8 @@ func toHistogram(m wireHistogram, resetHint int32) (model.Histogram, error) {
 	return h, h.Validate()
 }
 
-// finerThanStored reports a schema that is legal on the wire and finer than kept.
+// finerThanStored reports whether a schema is legal on the wire but finer than
+// the finest one stored.
 func finerThanStored(schema int32) bool {
 	return histogram.IsExponentialSchemaReserved(schema) && schema > histogram.ExponentialSchemaMax
 }

@@ -10,11 +10,10 @@ import (
 	"tsdb/storage"
 )
 
-// remoteWriteHint tells a client of the other protocol where its door is.
+// remoteWriteHint points clients of remote write to their endpoint.
 const remoteWriteHint = "this path takes InfluxDB line protocol; Prometheus remote write goes to /api/v1/write"
 
-// influxRequest is the memory of one line-protocol request, used again for the
-// next.
+// influxRequest is the reusable state of a line-protocol request.
 type influxRequest struct {
 	body    body
 	batch   batch
@@ -43,8 +42,8 @@ func (in *Ingest) putInflux(q *influxRequest, finished bool) {
 	}
 }
 
-// InfluxWrite takes line protocol as InfluxDB 1.x does: parameters db, rp
-// (ignored) and precision.
+// InfluxWrite serves the write endpoint of InfluxDB 1.x, with the parameters db,
+// rp (ignored) and precision.
 func (in *Ingest) InfluxWrite(w http.ResponseWriter, r *http.Request) {
 	params := r.URL.Query()
 	p, ok := precisions1[params.Get("precision")]
@@ -55,8 +54,8 @@ func (in *Ingest) InfluxWrite(w http.ResponseWriter, r *http.Request) {
 	in.influxWrite(w, r, dialect1, params.Get("db"), p)
 }
 
-// InfluxWriteV2 takes line protocol as InfluxDB 2.x does: parameters bucket,
-// org (ignored) and precision. A bucket "db/rp" means the database db.
+// InfluxWriteV2 serves the write endpoint of InfluxDB 2.x, with the parameters
+// bucket, org (ignored) and precision. A bucket "db/rp" means the database db.
 func (in *Ingest) InfluxWriteV2(w http.ResponseWriter, r *http.Request) {
 	params := r.URL.Query()
 	p, ok := precisions2[params.Get("precision")]
@@ -86,7 +85,7 @@ func (in *Ingest) influxWrite(w http.ResponseWriter, r *http.Request, d dialect,
 		in.influxFailed(w, r, d, err)
 		return
 	}
-	// A decoder and its batch are taken once the body is complete.
+	// A decoder and its batch are acquired only once the body is complete.
 	received, err := in.budget.Read(w, r, in.limit)
 	if err != nil {
 		in.influxFailed(w, r, d, err)
@@ -142,8 +141,8 @@ func (in *Ingest) influxStore(r *http.Request, received *reqbody.Body, q *influx
 	return store(r.Context(), q.batch, &q.decoder)
 }
 
-// checkPlain refuses a compressed body that came without the header that says
-// so: it would be one long bad line.
+// checkPlain returns an error for a compressed body without a Content-Encoding
+// header, which would otherwise be reported as one long bad line.
 func checkPlain(body []byte) error {
 	switch name := compression(body); name {
 	case "":
@@ -155,8 +154,8 @@ func checkPlain(body []byte) error {
 	}
 }
 
-// compression names what a body is compressed with, by how it begins; "" if it
-// looks like none.
+// compression returns the compression format that the first bytes of a body
+// indicate, "" if none.
 func compression(body []byte) string {
 	for _, c := range [...]struct{ magic, name string }{
 		{"\x1f\x8b", "gzip"}, {"\x28\xb5\x2f\xfd", "zstd"}, {"\xff\x06\x00\x00sNaPpY", "framed snappy"},
@@ -168,7 +167,7 @@ func compression(body []byte) string {
 	return ""
 }
 
-// encodingError is a body whose encoding is not the one the headers name.
+// encodingError reports a body whose encoding is not the one in the headers.
 type encodingError struct{ text string }
 
 func (e *encodingError) Error() string { return e.text }

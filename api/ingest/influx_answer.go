@@ -10,14 +10,14 @@ import (
 	"tsdb/storage"
 )
 
-// influxVersion is the API level that Influx clients are told: the last 1.x
-// whose line protocol and answers these doors follow.
+// influxVersion is the InfluxDB version reported to clients: the last 1.x, whose
+// line protocol and responses these doors follow.
 const influxVersion = "1.8.10"
 
-// maxErrorHeader bounds X-Influxdb-Error.
+// maxErrorHeader is the maximum length of X-Influxdb-Error in bytes.
 const maxErrorHeader = 1024
 
-// dialect is how a generation of InfluxDB words its answers.
+// dialect is the response format of a major version of InfluxDB.
 type dialect int
 
 const (
@@ -25,7 +25,7 @@ const (
 	dialect2 dialect = 2 // {"code":"…","message":"…"} and X-Platform-Error-Code
 )
 
-// influxHeaders sets what every answer to an Influx client carries.
+// influxHeaders sets the headers of every response to an Influx client.
 func (in *Ingest) influxHeaders(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("X-Influxdb-Version", in.influxVersion())
@@ -45,7 +45,7 @@ func (in *Ingest) influxVersion() string {
 	return influxVersion + "-tsdb." + in.opts.Version
 }
 
-// influxError answers with an error in the words of a dialect.
+// influxError writes an error response in the given dialect.
 func (in *Ingest) influxError(w http.ResponseWriter, r *http.Request, d dialect, status int, text string) {
 	in.influxHeaders(w, r)
 	h := w.Header()
@@ -72,20 +72,20 @@ func (in *Ingest) influxError(w http.ResponseWriter, r *http.Request, d dialect,
 	writeJSON(w, body)
 }
 
-// influxFailed answers a request that failed as a whole.
+// influxFailed writes the response to a request that failed as a whole.
 func (in *Ingest) influxFailed(w http.ResponseWriter, r *http.Request, d dialect, err error) {
 	in.influxError(w, r, d, in.statusOf(err), err.Error())
 }
 
-// Refuse answers a request that the server keeps from the doors, such as one
-// without credentials, in the form of the protocol of its path, and reports
-// whether it knows the path.
+// Refuse writes an error response for a request that the server rejects before it
+// reaches a door, such as one without credentials. The response has the format of
+// the protocol of the path. Refuse returns false if no door has the path.
 func (in *Ingest) Refuse(w http.ResponseWriter, r *http.Request, status int, text string) bool {
 	unauthorized := status == http.StatusUnauthorized
 	switch path := r.URL.Path; {
 	case path == "/write", path == "/query", path == "/ping":
 		if unauthorized {
-			text = "authorization failed" // InfluxDB's words, which clients look for
+			text = "authorization failed" // InfluxDB's text, which clients match
 		}
 		in.influxError(w, r, dialect1, status, text)
 	case path == "/health", path == "/ready", strings.HasPrefix(path, "/api/v2/"):
@@ -101,7 +101,7 @@ func (in *Ingest) Refuse(w http.ResponseWriter, r *http.Request, status int, tex
 	return true
 }
 
-// platformCode is InfluxDB 2's word for a status.
+// platformCode returns InfluxDB 2's error code for an HTTP status.
 func platformCode(status int) string {
 	switch status {
 	case http.StatusUnauthorized:
@@ -124,7 +124,7 @@ func platformCode(status int) string {
 	return "invalid"
 }
 
-// headerText makes a text fit for a header.
+// headerText replaces control characters and truncates s, for use in a header.
 func headerText(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
@@ -138,11 +138,11 @@ func headerText(s string) string {
 func writeJSON(w http.ResponseWriter, v any) {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
-	_ = e.Encode(v) // the client has gone; there is nobody to tell
+	_ = e.Encode(v) // fails only if the client has disconnected
 }
 
-// influxRefusals words what a write could not take, empty if it took all.
-// Strings are skipped and counted, which is no error.
+// influxRefusals returns the error text for a write, empty if nothing was refused.
+// String fields are skipped and counted, which is not an error.
 func influxRefusals(d *influxDecoder, receipt storage.Receipt) string {
 	dropped := d.offered - d.refused - receipt.Floats
 	if d.badLines == 0 && dropped == 0 {
@@ -162,7 +162,7 @@ func influxRefusals(d *influxDecoder, receipt storage.Receipt) string {
 	}
 	text := strings.Join(texts, "\n")
 	if receipt.Floats == 0 && dropped == 0 {
-		return text // no line could be read
+		return text // no line could be parsed
 	}
 	return fmt.Sprintf("partial write: %s dropped=%d", text, dropped)
 }

@@ -57,8 +57,8 @@ func TestInfluxCompressedBodyWithoutHeaderIsNamed(t *testing.T) {
 	}
 }
 
-// A body of strings that are never closed costs time in proportion to its size:
-// with a search of the whole body for each of its lines this test takes hours.
+// TestInfluxUnclosedStringsTakeLinearTime sends a body of unclosed strings. If each
+// line searched the rest of the body, the test would take hours.
 func TestInfluxUnclosedStringsTakeLinearTime(t *testing.T) {
 	const lines = 1 << 20
 	m := newMemory()
@@ -168,11 +168,11 @@ func TestInfluxRetentionPolicies(t *testing.T) {
 	refused(`CREATE RETENTION POLICY a ON x FOREVER 1`, "found forever")
 	refused(`CREATE RETENTION POLICY a`, "want RETENTION POLICY name ON database")
 	if r := d.influxQuery("POST", "", `CREATE RETENTION POLICY b ON x DURATION 1d REPLICATION 1`); len(r.Messages) != 1 || r.Messages[0].Level != "warning" || !strings.Contains(r.Messages[0].Text, "kept for 720h0m0s") {
-		t.Errorf("the answer hides that the policy has no effect: %+v", r)
+		t.Errorf("the response does not say that the policy has no effect: %+v", r)
 	}
 }
 
-func TestInfluxRemembersABoundedNumberOfPolicies(t *testing.T) {
+func TestInfluxBoundsThePoliciesOfADatabase(t *testing.T) {
 	d := openDoor(t)
 	for i := range 2 * maxPolicies {
 		d.in.databases.setPolicy("x", policy{name: strings.Repeat("p", i+1)})

@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// databases remembers the names clients have created. A database is nothing but
-// a value of a label, so one without samples exists only here, until the
-// process ends. It is safe for concurrent use.
+// databases holds the databases that clients have created. A database is only a
+// label value, so one without samples exists only here, until the process ends.
+// It is safe for concurrent use.
 type databases struct {
 	mu    sync.Mutex
 	names map[string][]policy
@@ -53,8 +53,9 @@ func (d *databases) policies(name string) []policy {
 	return slices.Clone(d.names[name])
 }
 
-// setPolicy adds a policy to a database, or replaces the one of its name. If it
-// is the default, no other is.
+// setPolicy adds a policy to a database, or replaces the policy of the same name.
+// If it is the default, the other policies cease to be. It returns false if a
+// limit is reached.
 func (d *databases) setPolicy(name string, p policy) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

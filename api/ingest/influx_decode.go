@@ -11,11 +11,12 @@ import (
 	"tsdb/storage"
 )
 
-// maxLineErrors is how many bad lines an answer names; the others are counted.
+// maxLineErrors is the number of bad lines quoted in a response; the others are
+// only counted.
 const maxLineErrors = 5
 
-// influxDecoder decodes line protocol into a batch. Its slices name the body in
-// src and are used again.
+// influxDecoder decodes line protocol into a batch. Its slices point into src and
+// are reused.
 type influxDecoder struct {
 	src       []byte
 	seed      uint64
@@ -24,8 +25,8 @@ type influxDecoder struct {
 	now       int64 // time of lines without one, Unix milliseconds
 	strings   *stringLog
 
-	offered     int // samples, those of bad series included, those of bad lines not
-	refused     int // of them, by the door
+	offered     int // samples, including those of refused series but not those of bad lines
+	refused     int // samples of offered that the door refused
 	errors      []string
 	badLines    int
 	lastBadLine *byte // first byte of the last bad line
@@ -39,7 +40,7 @@ type influxDecoder struct {
 	hashes  [2 * 16]byte
 }
 
-// influxSample is a field that waits for its series.
+// influxSample is a numeric field whose series has not been looked up yet.
 type influxSample struct {
 	key, field, line []byte
 	t                int64
@@ -57,8 +58,8 @@ func (d *influxDecoder) release() {
 	d.src, d.errors, d.lastBadLine = nil, nil, nil
 }
 
-// decode never fails: what is wrong with a line is the line's affair. An error
-// comes from the batch.
+// decode returns an error only if the batch does. A bad line is refused, without
+// effect on the others.
 func (d *influxDecoder) decode(b batch) error {
 	d.offered, d.refused, d.badLines, d.lastBadLine = 0, 0, 0, nil
 	d.errors = d.errors[:0]
@@ -66,7 +67,7 @@ func (d *influxDecoder) decode(b batch) error {
 	d.samples, d.aliases = d.samples[:0], d.aliases[:0]
 	numStrings := 0 // string fields
 	var stringKey, stringField []byte
-	var noted []byte // measurement of the last line with strings
+	var noted []byte // measurement of the last line with string fields
 	lines := newLineReader(d.src)
 	for line, ok := lines.next(); ok; line, ok = lines.next() {
 		line = trimLine(line)
@@ -104,7 +105,7 @@ func (d *influxDecoder) decode(b batch) error {
 	return nil
 }
 
-// measurementOf returns the measurement of a key, with its escapes.
+// measurementOf returns the measurement of a key, still escaped.
 func measurementOf(key []byte) []byte {
 	if n := indexUnescaped(key, ','); n >= 0 {
 		return key[:n]
@@ -121,8 +122,8 @@ func (d *influxDecoder) firstString() []byte {
 	return nil
 }
 
-// addLine adds the samples of a line to the group and returns how many of its
-// fields are strings.
+// addLine adds the samples of a line to the group and returns the number of its
+// string fields.
 func (d *influxDecoder) addLine(line []byte) (numStrings int, err *lineError) {
 	p := &d.point
 	if err := p.parse(line); err != nil {
@@ -139,7 +140,7 @@ func (d *influxDecoder) addLine(line []byte) (numStrings int, err *lineError) {
 	for i := range p.fields {
 		f := &p.fields[i]
 		if string(f.key) == "time" {
-			continue // as in InfluxDB: it would hide the time of the point
+			continue // as in InfluxDB, where it would hide the time of the point
 		}
 		named++
 		if f.isString {
@@ -158,7 +159,7 @@ func (d *influxDecoder) addLine(line []byte) (numStrings int, err *lineError) {
 	return numStrings, nil
 }
 
-// flush looks the group's series up and adds their samples to the batch.
+// flush looks up the series of the group and adds their samples to the batch.
 func (d *influxDecoder) flush(b batch) error {
 	n := len(d.samples)
 	if n == 0 {
@@ -188,8 +189,8 @@ func (d *influxDecoder) flush(b batch) error {
 	return nil
 }
 
-// resolve is the way of a series that is not known by its alias. A zero ref
-// says that it is refused and counted.
+// resolve returns the ref of a series whose alias is unknown. The ref is zero if
+// the series was refused, which has then been counted.
 func (d *influxDecoder) resolve(s *influxSample, alias model.Hash, b batch) (model.Ref, error) {
 	var bad *lineError
 	if d.scratch, bad = d.labels.seriesOf(s.key, s.field, d.db, d.scratch); bad == nil {
@@ -212,9 +213,8 @@ func (d *influxDecoder) resolve(s *influxSample, alias model.Hash, b batch) (mod
 	return 0, nil
 }
 
-// refuseLine counts a refusal and keeps the words of the first few lines. A
-// line whose series are refused comes once for each of its fields and is named
-// once.
+// refuseLine counts a refusal and keeps the error texts of the first few lines. It
+// is called for each refused series of a line; the line is reported once.
 func (d *influxDecoder) refuseLine(line []byte, err *lineError, b batch) {
 	again := d.lastBadLine == &line[0]
 	d.lastBadLine = &line[0]

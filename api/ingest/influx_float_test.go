@@ -14,8 +14,8 @@ func mustFloat(s string) float64 {
 	return v
 }
 
-// FuzzFloat compares the parser of floats with strconv: what it takes has the
-// same bits, what it refuses is out of range or not in the grammar of fields.
+// FuzzFloat compares parseFloat with strconv. Accepted numbers have the same bits;
+// refused ones are out of range or not in the grammar of fields.
 func FuzzFloat(f *testing.F) {
 	for _, s := range []string{"1", "-1.5", ".5", "1.", "1e5", "1e400", "+5", "0x10", "1_000", "NaN", "", "-", ".", "1e", "1e+", "--1", "1.2.3", "9007199254740993e-3"} {
 		f.Add(s)
@@ -38,8 +38,8 @@ func FuzzFloat(f *testing.F) {
 	})
 }
 
-// inGrammar reports whether s holds only what a float field may be made of and
-// has no plus in front.
+// inGrammar reports whether s has only characters of a float field and no leading
+// plus.
 func inGrammar(s string) bool {
 	for i, c := range s {
 		if (c < '0' || c > '9') && c != '-' && c != '+' && c != '.' && c != 'e' && c != 'E' || i == 0 && c == '+' {

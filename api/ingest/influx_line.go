@@ -13,17 +13,17 @@ const (
 	maxLineFields = 1 << 16 // fields
 )
 
-// A lineError says why a line cannot be taken.
+// A lineError is the reason why a line is refused.
 type lineError struct {
 	reason storage.Reason
-	text   string // the words of InfluxDB
+	text   string // as InfluxDB words it
 }
 
 func (e *lineError) Error() string { return e.text }
 
 func badLine(reason storage.Reason, text string) *lineError { return &lineError{reason, text} }
 
-// The errors of lines that say the same whatever the line.
+// Errors that do not depend on the line.
 var (
 	errNoMeasurement = badLine(storage.ReasonNoName, "missing measurement")
 	errTagKey        = badLine(storage.ReasonBadLabel, "missing tag key")
@@ -42,22 +42,21 @@ var (
 	errTimeRange     = badLine(storage.ReasonBadTime, "time outside range -9223372036854775806 - 9223372036854775806; check the precision")
 )
 
-// linePoint is a line taken apart as far as it takes to know its series: keys
-// keep their escapes. Its slices name the line.
+// linePoint is a line split as far as needed to look up its series: keys are still
+// escaped. Its slices point into the line.
 type linePoint struct {
 	key       []byte // measurement,tagset
 	fields    []lineField
-	timestamp []byte // decimal digits, perhaps with a minus sign; empty if the line has none
+	timestamp []byte // decimal digits with an optional minus sign; empty if the line has no timestamp
 }
 
 type lineField struct {
 	key      []byte
 	value    float64
-	isString bool // a string, which is no sample
+	isString bool // the value is a string, which is not stored
 }
 
-// trimLine takes off what may stand around a line: the \r of a \r\n, spaces
-// and tabs.
+// trimLine removes the \r of a \r\n, and leading and trailing spaces and tabs.
 func trimLine(line []byte) []byte {
 	if n := len(line); n > 0 && line[n-1] == '\r' {
 		line = line[:n-1]
@@ -69,8 +68,8 @@ func trimLine(line []byte) []byte {
 	return line
 }
 
-// isBlank reports whether c may stand before a line and, behind the space that
-// ends a part of it, before the next part.
+// isBlank reports whether c may precede a line or, after the space that ends a
+// part of the line, the next part.
 func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 
 func trimBlanks(b []byte) []byte {
@@ -80,7 +79,7 @@ func trimBlanks(b []byte) []byte {
 	return b
 }
 
-// parse takes a trimmed line that is neither empty nor a comment apart.
+// parse splits a trimmed line that is neither empty nor a comment.
 func (p *linePoint) parse(line []byte) *lineError {
 	p.fields, p.timestamp = p.fields[:0], nil
 	n := indexUnescaped(line, ' ')
@@ -110,13 +109,12 @@ func (p *linePoint) parse(line []byte) *lineError {
 	return nil
 }
 
-// parseField reads key=value and returns what follows: nothing, a comma or a
-// space and more.
+// parseField parses key=value. rest is empty or begins with a comma or a space.
 func parseField(b []byte) (f lineField, rest []byte, err *lineError) {
 	eq := 0
 	for eq < len(b) && b[eq] != '=' && b[eq] != ' ' && b[eq] != ',' {
 		if b[eq] == '\\' {
-			eq++ // whatever is escaped, a backslash too, is part of the key
+			eq++ // any escaped character, even a backslash, is part of the key
 		}
 		eq++
 	}
@@ -125,7 +123,7 @@ func parseField(b []byte) (f lineField, rest []byte, err *lineError) {
 	case eq == 0:
 		return f, nil, errFieldKey
 	case eq == len(b) || b[eq] != '=' || b[eq-1] == '\\':
-		return f, nil, errFieldFormat // the last, as in a\\=1, InfluxDB 1.x cannot read either
+		return f, nil, errFieldFormat // InfluxDB 1.x refuses the last case too, as in a\\=1
 	case eq+1 == len(b):
 		return f, nil, errFieldValue
 	}
@@ -152,8 +150,8 @@ func parseField(b []byte) (f lineField, rest []byte, err *lineError) {
 	return f, b[n:], err
 }
 
-// closingQuote returns the position after the string that b begins with, below
-// zero if it is not closed.
+// closingQuote returns the position after the string at the start of b, negative
+// if the string is not closed.
 func closingQuote(b []byte) int {
 	for i := 1; i < len(b); i++ {
 		switch {
@@ -166,7 +164,8 @@ func closingQuote(b []byte) int {
 	return -1
 }
 
-// indexUnescaped returns the first c that has no backslash before it.
+// indexUnescaped returns the index of the first c without a backslash before it,
+// or -1.
 func indexUnescaped(b []byte, c byte) int {
 	for from := 0; ; {
 		n := bytes.IndexByte(b[from:], c)

@@ -9,20 +9,20 @@ import (
 	"time"
 )
 
-// maxPolicies bounds the retention policies remembered for a database.
+// maxPolicies is the maximum number of retention policies kept for a database.
 const maxPolicies = 64
 
-// defaultPolicy is InfluxDB's name for the policy that every database has. Here
-// it stands for the retention of the server, which holds for all samples.
+// defaultPolicy is InfluxDB's name for the policy that every database has. Here it
+// represents the server's retention, which applies to all samples.
 const defaultPolicy = "autogen"
 
-// policy is a retention policy that a client has made. It is remembered until
-// the process ends, so that clients find what they made, and has no effect.
+// policy is a retention policy. One created by a client has no effect; it is kept
+// until the process ends, so that clients find what they created.
 type policy struct {
 	name               string
-	duration, shard    time.Duration // 0 = for ever
+	duration, shard    time.Duration // 0 = unlimited
 	replicas           int
-	isDefault, isOwned bool // isOwned: made by a client, not the server's
+	isDefault, isOwned bool // isOwned: created by a client
 }
 
 var policyColumns = []string{"name", "duration", "shardGroupDuration", "replicaN", "default"}
@@ -31,7 +31,7 @@ func (p policy) row() []any {
 	return []any{p.name, p.duration.String(), p.shard.String(), p.replicas, p.isDefault}
 }
 
-// policies returns those of a database, that of the server first.
+// policies returns the policies of a database, the server's first.
 func (in *Ingest) policies(db string) []policy {
 	own := in.databases.policies(db)
 	server := policy{
@@ -50,8 +50,8 @@ func (in *Ingest) showPolicies(db string) influxResult {
 	return influxResult{Series: []influxTable{t}}
 }
 
-// setPolicy executes CREATE and ALTER RETENTION POLICY name ON db …; words are
-// those behind POLICY.
+// setPolicy executes CREATE and ALTER RETENTION POLICY name ON db …; words are the
+// words after POLICY.
 func (in *Ingest) setPolicy(words []string, alter bool) influxResult {
 	if len(words) < 3 || !strings.EqualFold(words[1], "on") {
 		return influxResult{Error: "error parsing query: want RETENTION POLICY name ON database"}
@@ -96,8 +96,8 @@ func (in *Ingest) dropPolicy(words []string) influxResult {
 	return influxResult{}
 }
 
-// parse reads [DURATION d] [REPLICATION n] [SHARD DURATION d] [DEFAULT]. CREATE
-// needs the first two.
+// parse parses [DURATION d] [REPLICATION n] [SHARD DURATION d] [DEFAULT]. CREATE
+// requires the first two.
 func (p *policy) parse(words []string, alter bool) error {
 	var hasDuration, hasReplication bool
 	for len(words) > 0 {
@@ -140,13 +140,13 @@ func (p *policy) parse(words []string, alter bool) error {
 	return nil
 }
 
-// durationUnits are InfluxQL's.
+// durationUnits are the units of InfluxQL durations.
 var durationUnits = map[string]time.Duration{
 	"ns": time.Nanosecond, "u": time.Microsecond, "µ": time.Microsecond, "ms": time.Millisecond, "s": time.Second,
 	"m": time.Minute, "h": time.Hour, "d": 24 * time.Hour, "w": 7 * 24 * time.Hour,
 }
 
-// parseInfluxDuration reads a duration of InfluxQL: 30d, 1h30m, INF.
+// parseInfluxDuration parses an InfluxQL duration: 30d, 1h30m, INF.
 func parseInfluxDuration(s string) (time.Duration, error) {
 	if strings.EqualFold(s, "inf") {
 		return 0, nil

@@ -13,13 +13,13 @@ import (
 )
 
 const (
-	maxDatabases       = 1024    // names made by CREATE DATABASE that are remembered
+	maxDatabases       = 1024    // created by CREATE DATABASE
 	maxStatements      = 100     // of one query
 	maxQueryBytes      = 1 << 20 // of a query in a form
 	maxIdentifierBytes = 255     // bytes of a database's name
 )
 
-// InfluxPing says that the server is there.
+// InfluxPing serves InfluxDB's ping.
 func (in *Ingest) InfluxPing(w http.ResponseWriter, r *http.Request) {
 	if in.influxMethods(w, r, dialect1, http.MethodGet, http.MethodHead) {
 		return
@@ -33,7 +33,7 @@ func (in *Ingest) InfluxPing(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, map[string]string{"version": in.influxVersion()})
 }
 
-// InfluxHealth answers InfluxDB's health check.
+// InfluxHealth serves InfluxDB's health check.
 func (in *Ingest) InfluxHealth(w http.ResponseWriter, r *http.Request) {
 	if in.influxMethods(w, r, dialect2, http.MethodGet, http.MethodHead) {
 		return
@@ -56,7 +56,7 @@ func (in *Ingest) InfluxHealth(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, health)
 }
 
-// InfluxReady answers InfluxDB's readiness check.
+// InfluxReady serves InfluxDB's readiness check.
 func (in *Ingest) InfluxReady(w http.ResponseWriter, r *http.Request) {
 	if in.influxMethods(w, r, dialect2, http.MethodGet, http.MethodHead) {
 		return
@@ -74,8 +74,8 @@ func (in *Ingest) InfluxReady(w http.ResponseWriter, r *http.Request) {
 	}{"ready", in.started.UTC(), in.opts.Clock.Now().Sub(in.started).String()})
 }
 
-// influxMethods answers a request whose method is none of those allowed, and
-// one that asks for them, and reports whether it has.
+// influxMethods answers OPTIONS and requests whose method is not allowed. It
+// reports whether it has written a response.
 func (in *Ingest) influxMethods(w http.ResponseWriter, r *http.Request, d dialect, allowed ...string) bool {
 	if slices.Contains(allowed, r.Method) {
 		return false
@@ -90,7 +90,7 @@ func (in *Ingest) influxMethods(w http.ResponseWriter, r *http.Request, d dialec
 	return true
 }
 
-// The answers of /query.
+// The response of /query.
 type (
 	influxResults struct {
 		Results []influxResult `json:"results"`
@@ -112,10 +112,10 @@ type (
 	}
 )
 
-// InfluxQuery answers the statements that clients send before they write: SHOW,
-// CREATE and DROP DATABASE, SHOW, CREATE, ALTER and DROP RETENTION POLICY. Those
-// that change something need a POST: a link or an image of some page must not.
-// Queries of data are PromQL's affair.
+// InfluxQuery executes the statements that clients send before they write: SHOW,
+// CREATE and DROP DATABASE, SHOW, CREATE, ALTER and DROP RETENTION POLICY.
+// Statements that change state require POST, so that a link or an image in a web
+// page cannot run them. Data are queried in PromQL.
 func (in *Ingest) InfluxQuery(w http.ResponseWriter, r *http.Request) {
 	if in.influxMethods(w, r, dialect1, http.MethodGet, http.MethodPost) {
 		return
@@ -154,8 +154,7 @@ func (in *Ingest) InfluxQuery(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, answer)
 }
 
-// execute executes a statement, where db is the database that the request is
-// for.
+// execute executes a statement. db is the database named by the request.
 func (in *Ingest) execute(ctx context.Context, words []string, db string) influxResult {
 	is := func(keywords ...string) bool {
 		return len(words) >= len(keywords) && slices.EqualFunc(words[:len(keywords)], keywords, strings.EqualFold)
@@ -186,8 +185,8 @@ func (in *Ingest) showDatabases(ctx context.Context) influxResult {
 	if err != nil {
 		return influxResult{Error: err.Error()}
 	}
-	// Clients take it for granted that there is a row; InfluxDB always has
-	// this one, and they hide it.
+	// Clients expect at least one row. InfluxDB always has this one, and
+	// clients hide it.
 	names := append(stored, "_internal")
 	names = append(names, in.databases.list()...)
 	slices.Sort(names)
@@ -214,8 +213,8 @@ func validName(s string) bool {
 	return s != "" && len(s) <= maxIdentifierBytes && validText([]byte(s))
 }
 
-// dropDatabase forgets a name. A database that holds samples stays: its
-// samples go by retention or by deleting their series.
+// dropDatabase removes a database that a client has created. One that holds
+// samples is not dropped: samples are removed by retention or by deleting series.
 func (in *Ingest) dropDatabase(ctx context.Context, word string) influxResult {
 	name := unquote(word)
 	stored, err := in.storedDatabases(ctx)
@@ -229,7 +228,7 @@ func (in *Ingest) dropDatabase(ctx context.Context, word string) influxResult {
 	return influxResult{}
 }
 
-// storedDatabases returns the databases that have samples.
+// storedDatabases returns the names of the databases that have samples.
 func (in *Ingest) storedDatabases(ctx context.Context) ([]string, error) {
 	if in.opts.InfluxDBLabel == "" {
 		return nil, nil
@@ -247,8 +246,8 @@ func (in *Ingest) storedDatabases(ctx context.Context) ([]string, error) {
 	return names, err
 }
 
-// splitStatements cuts a query into statements and those into words. Quoted
-// words keep their quotes.
+// splitStatements splits a query into statements, and each statement into words.
+// Quoted words keep their quotes.
 func splitStatements(q string) [][]string {
 	var statements [][]string
 	var words []string
@@ -286,7 +285,7 @@ func splitStatements(q string) [][]string {
 	return statements
 }
 
-// unquote returns the identifier that a word of a statement stands for.
+// unquote returns the identifier in a word, which may be quoted.
 func unquote(word string) string {
 	if len(word) < 2 || word[0] != '"' || word[len(word)-1] != '"' {
 		return word

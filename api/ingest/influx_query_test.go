@@ -34,7 +34,7 @@ func TestInfluxPingAndHealth(t *testing.T) {
 	}
 }
 
-func TestInfluxQueryAnswersWhatClientsAskBeforeTheyWrite(t *testing.T) {
+func TestInfluxQueryAnswersStatementsSentBeforeWrites(t *testing.T) {
 	d := openDoor(t)
 	query := func(method, q string) answer {
 		t.Helper()
@@ -83,7 +83,7 @@ func TestInfluxQueryAnswersWhatClientsAskBeforeTheyWrite(t *testing.T) {
 	}
 }
 
-func TestInfluxRemembersABoundedNumberOfDatabases(t *testing.T) {
+func TestInfluxBoundsTheNumberOfDatabases(t *testing.T) {
 	d := openDoor(t)
 	for i := range 2 * maxDatabases {
 		d.in.execute(t.Context(), []string{"CREATE", "DATABASE", fmt.Sprint("db", i)}, "")

@@ -2,26 +2,26 @@ package ingest
 
 import "bytes"
 
-// byteOrderMark begins what some editors and shells write.
+// byteOrderMark is written at the start of files by some editors and shells.
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
-// lineReader cuts a body into lines. A line ends at a newline outside quotes
-// that no backslash escapes; quotes mean something only in the value of a
+// lineReader splits a body into lines. A line ends at a newline that is neither
+// quoted nor escaped by a backslash. Quotes are special only in the value of a
 // field. A comment ends at any newline.
 type lineReader struct {
-	src []byte // what is still to be read
-	// A string was never closed. It costs its own line, and from then on
-	// strings end with their line: looking for the end of each of them in the
-	// whole body would take time that grows with the square of its size.
+	src []byte // unread bytes
+	// unclosed is set once a string is not closed. That line is bad, and
+	// strings in the following lines end with their line: searching the rest of
+	// the body for the end of each would take quadratic time.
 	unclosed bool
 }
 
-// newLineReader reads b, without a byte-order mark before it.
+// newLineReader returns a reader of b without its byte-order mark.
 func newLineReader(b []byte) lineReader {
 	return lineReader{src: bytes.TrimPrefix(b, byteOrderMark)}
 }
 
-// next returns a line without its end; ok is false at the end of the body.
+// next returns the next line without its newline; ok is false at the end.
 func (r *lineReader) next() (line []byte, ok bool) {
 	if len(r.src) == 0 {
 		return nil, false
@@ -42,17 +42,17 @@ func isComment(line []byte) bool {
 	return len(line) > 0 && line[0] == '#'
 }
 
-// lineEnd returns the end of a line that has quotes or an escaped newline.
+// lineEnd returns the end of a line with quotes or an escaped newline.
 func (r *lineReader) lineEnd() int {
 	b := r.src
 	i := len(b) - len(trimBlanks(b))
 	inFields, quoted := false, false
 	equals, commas := 0, 0
-	first := -1 // newline in a string that may turn out not to be closed
+	first := -1 // first newline inside a string, the end of the line if the string is not closed
 	for ; i < len(b); i++ {
 		switch c := b[i]; {
 		case c == '\\' && i+2 < len(b):
-			i++ // a newline, too, unless nothing follows it
+			i++ // also a newline, unless it ends the body
 		case c == '\n' && (!quoted || r.unclosed):
 			return i
 		case c == '\n' && first < 0:

@@ -8,22 +8,22 @@ import (
 	"tsdb/storage"
 )
 
-// dbLabel is the label that the database or bucket of a request becomes.
-type dbLabel struct{ name, value []byte } // empty value = none
+// dbLabel is the label that holds the database or bucket of a request.
+type dbLabel struct{ name, value []byte } // empty value = no label
 
-// The characters that a backslash escapes, as InfluxDB 1.x has them: a name of
-// a measurement or a field knows a quote, too.
+// The characters that a backslash escapes, as in InfluxDB 1.x. In the name of a
+// measurement or a field these include the double quote.
 const (
 	nameEscapes = `," =`
 	tagEscapes  = ", ="
 )
 
-// seriesOf takes the key and a field's key of a line apart and puts the labels
-// they stand for into the set. scratch keeps unescaped text and is returned
-// grown; the set names it until the next call.
+// seriesOf parses the key of a line and the key of one of its fields, and replaces
+// the contents of the set by their labels. Unescaped text is stored in scratch,
+// which is returned and must not be modified while the set is in use.
 func (s *labelSet) seriesOf(key, field []byte, db dbLabel, scratch []byte) ([]byte, *lineError) {
 	s.reset()
-	// Grown once here, so that what the set names does not move.
+	// Allocated once, so that the slices in the set stay valid.
 	if need := len(key) + len(field) + 1; cap(scratch) < need {
 		scratch = make([]byte, 0, 2*need)
 	}
@@ -89,8 +89,8 @@ func (s *labelSet) seriesOf(key, field []byte, db dbLabel, scratch []byte) ([]by
 
 func validText(b []byte) bool { return utf8.Valid(b) && bytes.IndexByte(b, 0) < 0 }
 
-// appendUnescaped appends b without the backslashes that stand before one of
-// the special characters. Other backslashes stand for themselves.
+// appendUnescaped appends b without the backslashes that precede a special
+// character. Other backslashes are literal.
 func appendUnescaped(dst, b []byte, special string) []byte {
 	for {
 		n := bytes.IndexByte(b, '\\')

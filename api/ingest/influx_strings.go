@@ -5,12 +5,12 @@ import (
 	"sync"
 )
 
-// maxStringMeasurements bounds the measurements whose strings are logged.
+// maxStringMeasurements is the maximum number of measurements that are logged.
 const maxStringMeasurements = 1000
 
-// stringLog logs the measurements that have string fields, each once: strings
-// are skipped and counted, the client is told 204, and a line for every request
-// would say nothing new for ever. It is safe for concurrent use.
+// stringLog logs each measurement with string fields once. String fields are
+// skipped and counted and the client gets 204, so a log line per request would
+// only repeat itself. It is safe for concurrent use.
 type stringLog struct {
 	log *slog.Logger
 
@@ -18,8 +18,8 @@ type stringLog struct {
 	seen map[string]struct{}
 }
 
-// note logs a measurement unless it, or maxStringMeasurements others, have been
-// logged. A nil log notes nothing.
+// note logs a measurement unless it has been logged before or
+// maxStringMeasurements have been. It does nothing on a nil stringLog.
 func (l *stringLog) note(measurement, field []byte) {
 	if l == nil {
 		return

@@ -11,8 +11,8 @@ import (
 	"tsdb/storage"
 )
 
-// Strings come with every request of some clients, and the answer is 204: a
-// measurement is logged once, however long that goes on, and always counted.
+// TestInfluxStringsAreLoggedOnceAMeasurement: some clients send string fields with
+// every request and get 204. Each measurement is logged once and always counted.
 func TestInfluxStringsAreLoggedOnceAMeasurement(t *testing.T) {
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, nil))
@@ -28,7 +28,7 @@ func TestInfluxStringsAreLoggedOnceAMeasurement(t *testing.T) {
 	if len(lines) != 2 || !strings.Contains(lines[0], "measurement=m field=s") || !strings.Contains(lines[1], `measurement="n\\ x" field=u`) {
 		t.Errorf("logged:\n%s", log.String())
 	}
-	// A refusal that the client is told of is still logged, once a minute.
+	// A refusal that is reported to the client is still logged, once a minute.
 	for range 2 {
 		if a := d.lines("m,t= v=1"); a.code != 400 {
 			t.Fatal(a)

@@ -12,17 +12,17 @@ import (
 	"tsdb/storage"
 )
 
-// lines sends line protocol to /write with nanoseconds.
+// lines sends line protocol with nanosecond timestamps to /write.
 func (d *door) lines(text string) answer {
 	d.t.Helper()
 	return d.do("POST", "/write", []byte(text))
 }
 
-// ns is the time of the samples of these tests, base in nanoseconds.
+// ns is the timestamp of the samples in these tests: base in nanoseconds.
 var ns = fmt.Sprint(base) + "000000"
 
-// Each line is sent alone, then between two good ones: these are stored
-// whatever becomes of it.
+// TestInfluxLines sends each line alone, then between two good lines, which must be
+// stored whether or not it is refused.
 func TestInfluxLines(t *testing.T) {
 	one := map[string]float64{`{__name__="m_v"}`: 1}
 	tagged := map[string]float64{`{__name__="m_v", t="a"}`: 1}
@@ -140,7 +140,7 @@ func TestInfluxLines(t *testing.T) {
 		{"no field value at the end", "m v=", nil, "missing field value"},
 		{"comma at the end of the fields", "m v=1, @", nil, "missing field key"},
 		{"open string", `m v="abc @`, nil, "unbalanced quotes"},
-		{"text behind a string", `m v="abc"d @`, nil, "invalid field format"},
+		{"text after a string", `m v="abc"d @`, nil, "invalid field format"},
 		{"word for a time", "m v=1 now", nil, "bad timestamp"},
 		{"fraction of a time", "m v=1 1.5", nil, "bad timestamp"},
 		{"two times", "m v=1 @ @", nil, "bad timestamp"},
@@ -262,11 +262,11 @@ func TestInfluxTimes(t *testing.T) {
 		{"/api/v2/write", "us", "1700000000123999", 1700000000123},
 		{"/api/v2/write", "ms", "1700000000123", 1700000000123},
 		{"/api/v2/write", "s", "1700000000", 1700000000000},
-		// Rounding goes to the past, also before 1970.
+		// Rounded down, also before 1970.
 		{"/write", "ns", "0", 0}, {"/write", "ns", "-1", -1}, {"/write", "ns", "-1000000", -1}, {"/write", "ns", "-1000001", -2},
 		{"/write", "u", "-1", -1}, {"/write", "s", "-1", -1000},
 		{"/write", "ns", "-9223372036854775806", -9223372036855},
-		// None: the present, cut to the precision.
+		// No timestamp: the current time, truncated to the precision.
 		{"/write", "", "", now}, {"/write", "ms", "", now}, {"/write", "s", "", now / 1000 * 1000},
 		{"/write", "m", "", now / 60_000 * 60_000}, {"/write", "h", "", now / 3_600_000 * 3_600_000},
 		{"/api/v2/write", "s", "", now / 1000 * 1000},

@@ -10,7 +10,8 @@ type precision struct {
 	unit time.Duration
 }
 
-// precisions1 and precisions2 are the names of the units in the two dialects.
+// precisions1 and precisions2 map the values of the parameter precision in the two
+// dialects.
 var (
 	precisions1 = map[string]precision{
 		"": {time.Nanosecond}, "n": {time.Nanosecond}, "ns": {time.Nanosecond},
@@ -23,16 +24,16 @@ var (
 	}
 )
 
-// The range of times in InfluxDB, in nanoseconds.
+// The range of timestamps in InfluxDB, in nanoseconds.
 const (
 	minInfluxNs = math.MinInt64 + 2
 	maxInfluxNs = math.MaxInt64 - 1
 )
 
-// parseTime returns the Unix milliseconds of a timestamp. Nanoseconds and
-// microseconds are rounded down, towards the past, also before 1970: -1 ns is
-// -1 ms. So a sample never moves over the start of a second, and samples of
-// one series less than a millisecond apart share a key, where the last wins.
+// parseTime parses a timestamp and returns it in Unix milliseconds. Fractions of a
+// millisecond are rounded down, also before 1970: -1 ns becomes -1 ms. Thus
+// rounding never moves a sample past the start of a second. Of several samples of
+// a series in the same millisecond, the last one is stored.
 func (p precision) parseTime(b []byte) (int64, *lineError) {
 	digits := b
 	negative := b[0] == '-'
@@ -63,8 +64,8 @@ func floorMs(ns int64) int64 {
 	return ms
 }
 
-// now returns the time of lines without one, cut to the precision as InfluxDB
-// does, Unix milliseconds.
+// now returns the timestamp of lines without one: t truncated to the precision, as
+// in InfluxDB, in Unix milliseconds.
 func (p precision) now(t time.Time) int64 {
 	return floorMs(t.UTC().Truncate(p.unit).UnixNano())
 }

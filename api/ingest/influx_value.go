@@ -13,13 +13,13 @@ var (
 	errBoolean = badLine(storage.ReasonBadValue, "invalid boolean")
 )
 
-// pow10 holds the powers of ten that float64 holds exactly.
+// pow10 holds the powers of ten that float64 represents exactly.
 var pow10 = [...]float64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
 	1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22}
 
-// parseValue reads the value of a field that is no string: a float (1, -1.5,
+// parseValue parses the value of a field that is not a string: a float (1, -1.5,
 // .5, 1., 1e5), an integer (1i), an unsigned integer (1u) or a boolean, which
-// becomes 1 or 0. There is no way to write NaN or an infinity. b is not empty.
+// becomes 1 or 0. NaN and infinities have no notation. b is not empty.
 func parseValue(b []byte) (float64, *lineError) {
 	switch b[0] {
 	case 't', 'T', 'f', 'F':
@@ -44,7 +44,7 @@ func parseBoolean(b []byte) (float64, *lineError) {
 	return 0, errBoolean
 }
 
-// parseInteger reads the digits before an i or u. Integers beyond 2^53 are
+// parseInteger parses an integer with the suffix i or u. Integers beyond 2^53 are
 // rounded to the nearest float64.
 func parseInteger(b []byte, signed bool) (float64, *lineError) {
 	digits := b[:len(b)-1]
@@ -75,7 +75,7 @@ func parseInteger(b []byte, signed bool) (float64, *lineError) {
 	return float64(u), nil
 }
 
-// parseDigits reads one or more decimal digits.
+// parseDigits parses one or more decimal digits.
 func parseDigits(b []byte) (v uint64, ok, overflow bool) {
 	if len(b) == 0 {
 		return 0, false, false
@@ -93,10 +93,10 @@ func parseDigits(b []byte) (v uint64, ok, overflow bool) {
 	return v, true, overflow
 }
 
-// parseFloat reads [-] digits [. digits] [e [+-] digits], where one of the two
-// groups of digits may be missing. Few digits and small exponents, which is
-// nearly all, are exact in one division or multiplication; the rest goes to
-// strconv.
+// parseFloat parses [-] digits [. digits] [e [+-] digits], where the digits before
+// or after the point may be missing. With few digits and a small exponent, by far
+// the most common case, a single division or multiplication is exact; all other
+// numbers are passed to strconv.
 func parseFloat(b []byte) (float64, *lineError) {
 	i := 0
 	negative := b[0] == '-'

@@ -19,59 +19,60 @@ import (
 	"tsdb/storage"
 )
 
-// Options are the settings of the doors.
+// Options configures an Ingest.
 type Options struct {
-	// DB returns the database, or an error for which errors.Is(err,
-	// storage.ErrBusy) holds while there is none: writes are then answered
-	// 503. Safe for concurrent use.
+	// DB returns the database. While there is none it returns an error that
+	// wraps storage.ErrBusy, and writes are answered 503. It must be safe for
+	// concurrent use.
 	DB func() (*storage.DB, error)
 
-	MaxBodyBytes int64           // of a body, before and after decompression; 0 = 32 MiB
-	Budget       *reqbody.Budget // of all requests under way; nil = one of its own with the default
-	Limits       storage.Limits  // of a series; zero fields are the defaults, the database's should be the same
+	MaxBodyBytes int64           // limit of a body, before and after decompression; 0 = 32 MiB
+	Budget       *reqbody.Budget // memory of all requests in flight; nil = a new budget of the default size
+	Limits       storage.Limits  // limits of a series, which should equal the database's; zero fields mean the defaults
 
-	// InfluxDBLabel names the label that the db or bucket of an Influx write
-	// becomes, unless a line has a tag of that name. Empty = none.
+	// InfluxDBLabel is the name of the label that holds the db or bucket of an
+	// Influx write. A tag of that name takes precedence. Empty = no label.
 	InfluxDBLabel string
 
-	// RetentionMs is how long samples are kept, for SHOW RETENTION POLICIES; 0 =
-	// for ever.
+	// RetentionMs is the retention shown by SHOW RETENTION POLICIES; 0 =
+	// unlimited.
 	RetentionMs int64
 
-	// Generation counts configurations: doors that would name series
-	// otherwise than before have another one, so they share no alias.
+	// Generation numbers the configuration. It must change whenever a change
+	// of settings maps the same bytes to other series, so that aliases of the
+	// old configuration are not used.
 	Generation uint64
 
-	Seed    uint64       // of the alias hashes of this process; 0 = random
-	Version string       // of the server, shown to Influx clients
+	Seed    uint64       // seed of the alias hashes; 0 = random
+	Version string       // server version shown to Influx clients
 	Clock   vfs.Clock    // nil = the system clock
 	Logger  *slog.Logger // nil = none
 }
 
-// Ingest is the doors of one server. It is safe for concurrent use and holds
-// no goroutine: there is nothing to close.
+// Ingest serves the doors of one server. It is safe for concurrent use. It
+// starts no goroutines and needs no Close.
 type Ingest struct {
 	opts   Options
 	seed   uint64
-	write1 uint64 // alias seeds of requests without parameters
+	write1 uint64 // alias seeds of remote write, which has no parameters
 	write2 uint64
 	limit  reqbody.Limit // of a body
 	budget *reqbody.Budget
 
 	metadata metadataCache
 
-	ready    func() error // why there is no database; with newBatch a seam for tests
+	ready    func() error // reports why there is no database; replaced in tests, like newBatch
 	newBatch func(door string) (batch, error)
 	writes   sync.Pool // of *writeRequest
 	influx   sync.Pool // of *influxRequest
 
 	started   time.Time
-	requests  atomic.Uint64 // names requests in answers to Influx clients
+	requests  atomic.Uint64 // numbers the requests of Influx clients
 	databases databases
 	strings   stringLog
 }
 
-// batch is what a door needs of a *storage.Batch.
+// batch is the part of *storage.Batch that the doors use.
 type batch interface {
 	Reset()
 	LookupAll(aliases []model.Hash, refs []model.Ref)
@@ -84,7 +85,7 @@ type batch interface {
 	Commit(ctx context.Context) (storage.Receipt, error)
 }
 
-// The defaults, and the names of the doors in metrics and logs.
+// Defaults, and the names of the doors in metrics and logs.
 const (
 	defaultMaxBody = 32 << 20
 
@@ -93,10 +94,11 @@ const (
 	doorRPC         = "grpc"
 )
 
-// The limits of a label that labels.Labels itself can hold, with room to spare.
+// maxLabelBytes bounds the configurable limits of names and values. It is below
+// the length that labels.Labels can encode.
 const maxLabelBytes = 1<<24 - 1
 
-// New returns doors with the given settings.
+// New returns an Ingest with the given options.
 func New(o Options) *Ingest {
 	setDefault(&o.MaxBodyBytes, defaultMaxBody)
 	setDefault(&o.Limits.Labels, 128)
@@ -150,7 +152,7 @@ func randomSeed() uint64 {
 	return binary.LittleEndian.Uint64(b[:]) | 1
 }
 
-// Register adds the paths of all doors to a mux.
+// Register registers the HTTP handlers of all doors.
 func (in *Ingest) Register(mux *http.ServeMux) {
 	mux.HandleFunc("/api/v1/write", in.RemoteWrite)
 	mux.HandleFunc("/api/v1/push", in.RemoteWrite)
@@ -162,7 +164,7 @@ func (in *Ingest) Register(mux *http.ServeMux) {
 	mux.HandleFunc("/query", in.InfluxQuery)
 }
 
-// health reports why the doors cannot write at the moment.
+// health returns an error if writes would currently fail.
 func (in *Ingest) health() error {
 	db, err := in.opts.DB()
 	if err != nil {
@@ -171,15 +173,15 @@ func (in *Ingest) health() error {
 	return db.Health()
 }
 
-// A decoder adds what a request holds to an empty batch. It is called again if
-// a series has left memory in between. An error means that the request cannot
-// be decoded and nothing of it is to be stored.
+// A decoder adds the contents of a request to an empty batch. decode is called
+// again if a series was evicted before the commit. If it returns an error, none
+// of the request is stored.
 type decoder interface {
 	decode(b batch) error
 }
 
-// staleRetries is how often a request is decoded again because a series it
-// names left memory between lookup and commit.
+// staleRetries is the number of times a request is decoded again because one of
+// its series was evicted between lookup and commit.
 const staleRetries = 3
 
 // store decodes a request into the batch and commits it.
@@ -196,11 +198,11 @@ func store(ctx context.Context, b batch, d decoder) (storage.Receipt, error) {
 	}
 }
 
-// retryAfter is the Retry-After of a 503, in seconds: what stopped the request
-// is usually over within one.
+// retryAfter is the Retry-After header of a 503, in seconds. The cause usually
+// passes within one.
 const retryAfter = "1"
 
-// retryable reports whether sending the same request again will help.
+// retryable reports whether the same request may succeed when sent again.
 func retryable(err error) bool {
 	for _, e := range [...]error{storage.ErrBusy, storage.ErrPoisoned, storage.ErrStaleRef, storage.ErrClosed, reqbody.ErrOverload, reqbody.ErrYielded, reqbody.ErrTooSlow, context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, e) {
@@ -210,8 +212,8 @@ func retryable(err error) bool {
 	return false
 }
 
-// statusOf returns the status that says what became of a request that failed
-// as a whole. An error nobody expects is logged; the database logs its own.
+// statusOf returns the HTTP status for a request that failed as a whole. It logs
+// unexpected errors; the database logs its own.
 func (in *Ingest) statusOf(err error) int {
 	var corrupt *corruptError
 	var wire *wireError

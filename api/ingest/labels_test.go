@@ -10,7 +10,8 @@ import (
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
 )
 
-// Both versions take the same labels; the cases run through both.
+// TestRemoteWriteLabels runs each case through both versions, which accept the same
+// labels.
 func TestRemoteWriteLabels(t *testing.T) {
 	at := func(pairs ...string) []string { return pairs }
 	for _, c := range []struct {
@@ -48,7 +49,7 @@ func TestRemoteWriteLabels(t *testing.T) {
 						t.Errorf("got %d %q, want 400 with %q", a.code, a.body, c.says)
 					}
 					if strings.Contains(a.body, "\n") || len(a.body) > 4<<10 {
-						t.Errorf("the text is no short line: %q", a.body)
+						t.Errorf("the text is not a short line: %q", a.body)
 					}
 				} else if a.code != 204 {
 					t.Errorf("got %d %q, want 204", a.code, a.body)

@@ -12,37 +12,37 @@ import (
 	"tsdb/storage"
 )
 
-// labelSet collects the labels of a series that the server does not know yet,
-// checks them and makes them what storage takes: sorted, without empty values.
-// The pairs name memory of the request; what build returns is a copy. It
-// belongs to one goroutine and is used again after reset.
+// labelSet collects and checks the labels of a series whose alias is unknown, and
+// brings them to the form that storage expects: sorted, without empty values. The
+// pairs point into the request; build returns a copy. A labelSet is not safe for
+// concurrent use and can be reused after reset.
 type labelSet struct {
 	limits  storage.Limits
 	pairs   []labelPair
-	excess  int // pairs beyond the limit, counted and not kept
+	excess  int // number of pairs dropped because they exceed the limit
 	builder labels.ScratchBuilder
 	quotas  []detailQuota
 }
 
-// A detailQuota counts how often a request has been told about a reason. Words are
-// made for the first few refusals of a reason only: a body of millions of bad
-// series must not cost more than one of good ones.
+// A detailQuota counts the detailed refusals left for a reason in one request.
+// Only the first few refusals of each reason are described: a body of millions of
+// bad series must not cost more than one of good series.
 type detailQuota struct {
 	reason storage.Reason
 	left   int
 }
 
-// maxDetails is how many refusals of a reason are put into words.
+// maxDetails is the number of refusals of a reason that are described.
 const maxDetails = maxLineErrors
 
 type labelPair struct{ name, value []byte }
 
 var metricName = []byte("__name__")
 
-// begin forgets what was told of the request before.
+// begin resets the quotas for a new request.
 func (s *labelSet) begin() { s.quotas = s.quotas[:0] }
 
-// refuse returns a refusal for a reason, in words if they are still wanted.
+// refuse returns a refusal, with details while the reason has quota left.
 func (s *labelSet) refuse(reason storage.Reason, format string, args ...any) *storage.Reject {
 	if !s.wantsDetail(reason) {
 		return &storage.Reject{Reason: reason}
@@ -50,7 +50,7 @@ func (s *labelSet) refuse(reason storage.Reason, format string, args ...any) *st
 	return &storage.Reject{Reason: reason, Detail: fmt.Sprintf(format, args...)}
 }
 
-// tell reports whether another refusal for a reason is to be put into words.
+// wantsDetail reports whether a refusal is to be described, and counts it.
 func (s *labelSet) wantsDetail(reason storage.Reason) bool {
 	for i := range s.quotas {
 		if t := &s.quotas[i]; t.reason == reason {
@@ -64,8 +64,8 @@ func (s *labelSet) wantsDetail(reason storage.Reason) bool {
 
 func (s *labelSet) reset() { s.pairs, s.excess = s.pairs[:0], 0 }
 
-// add takes one label. Only as many are kept as a series may have and one
-// more, so a request of nothing but labels costs no memory.
+// add adds a label. At most one label more than the limit is kept, so a request
+// of nothing but labels costs no memory.
 func (s *labelSet) add(name, value []byte) {
 	if len(s.pairs) > s.limits.Labels {
 		s.excess++
@@ -74,8 +74,8 @@ func (s *labelSet) add(name, value []byte) {
 	s.pairs = append(s.pairs, labelPair{name, value})
 }
 
-// build returns the labels of a series, or why it is refused. The wording is
-// that of Prometheus where it has one.
+// build returns the labels of a series, or the reason for its refusal, in
+// Prometheus' words where it has any.
 func (s *labelSet) build() (labels.Labels, *storage.Reject) {
 	if bad := s.tooLarge(); bad != nil {
 		return labels.EmptyLabels(), bad
@@ -99,7 +99,7 @@ func (s *labelSet) build() (labels.Labels, *storage.Reject) {
 	return s.labels(), nil
 }
 
-// buildExemplar returns the labels of an exemplar, of which there may be none.
+// buildExemplar returns the labels of an exemplar, which may be empty.
 func (s *labelSet) buildExemplar() (labels.Labels, *storage.Reject) {
 	if bad := s.tooLarge(); bad != nil {
 		return labels.EmptyLabels(), s.refuse(storage.ReasonBadExemplar, "exemplar: %s", bad.Detail)
@@ -122,12 +122,12 @@ func (s *labelSet) buildExemplar() (labels.Labels, *storage.Reject) {
 	return s.labels(), nil
 }
 
-// maxExemplarRunes is the limit of OpenMetrics and of Prometheus for names and
-// values of an exemplar's labels together.
+// maxExemplarRunes is the limit of OpenMetrics and Prometheus for the combined
+// length of the names and values of an exemplar's labels.
 const maxExemplarRunes = 128
 
-// tooLarge reports what exceeds the limits. It comes before everything that
-// copies or renders the labels.
+// tooLarge returns a refusal if the labels exceed a limit. It is called before
+// the labels are copied or formatted.
 func (s *labelSet) tooLarge() *storage.Reject {
 	if n := len(s.pairs) + s.excess; n > s.limits.Labels {
 		return s.refuse(storage.ReasonLimit, "series has %d labels, limit is %d: %s", n, s.limits.Labels, s)
@@ -151,7 +151,8 @@ func (s *labelSet) sort() {
 	}
 }
 
-// labels copies the pairs into one string, which the builder makes of views.
+// labels returns a copy of the pairs. The views are valid until the builder has
+// copied them.
 func (s *labelSet) labels() labels.Labels {
 	s.builder.Reset()
 	for _, p := range s.pairs {
@@ -162,7 +163,7 @@ func (s *labelSet) labels() labels.Labels {
 	return s.builder.Labels()
 }
 
-// String renders the labels for messages, cut where it gets long.
+// String formats the labels for messages, truncated if they are long.
 func (s *labelSet) String() string {
 	b := []byte{'{'}
 	for i, p := range s.pairs {

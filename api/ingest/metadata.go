@@ -24,19 +24,20 @@ const (
 	tag2MetadataUnit = 4<<3 | wireVarint
 )
 
-// maxMetadataBytes bounds help and unit of a metric; longer ones are cut.
+// maxMetadataBytes is the length to which the help and the unit of a metric are
+// truncated.
 const maxMetadataBytes = 16 << 10
 
-// metadataCache remembers what remote write 2 has said about which metric, so
-// that metadata that come with every series of every request are turned into
-// strings only when they change. A slot holds a hash over metric and metadata;
-// two metrics in one slot merely evict each other. It is safe for concurrent
-// use, its zero value is empty.
+// metadataCache remembers the metadata last stored through remote write 2.
+// Metadata come with every series of every request; the cache avoids storing them
+// again unless they change. A slot holds a hash of a metric and its metadata. Two
+// metrics that share a slot only evict each other. It is safe for concurrent use.
+// The zero value is empty.
 type metadataCache struct {
 	slots [1 << 14]atomic.Uint64
 }
 
-// A metadataEntry is an entry to be made once the metadata are stored.
+// A metadataEntry is added to the cache once the metadata are stored.
 type metadataEntry struct{ slot, sum uint64 }
 
 func (s *metadataCache) has(m metadataEntry) bool {
@@ -47,8 +48,8 @@ func (s *metadataCache) set(m metadataEntry) {
 	s.slots[m.slot%uint64(len(s.slots))].Store(m.sum)
 }
 
-// metricTypes are the words for the types of both remote-write messages, whose
-// numbers agree.
+// metricTypes are the names of the metric types, by their number in the messages
+// of both remote-write versions.
 var metricTypes = [...]string{"unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset"}
 
 func metricType(n uint64) string {
@@ -58,8 +59,8 @@ func metricType(n uint64) string {
 	return metricTypes[n]
 }
 
-// newMetadata makes metadata of what was sent. Text that is not UTF-8 or too
-// long is cut where it stops being acceptable: it is documentation.
+// newMetadata returns the metadata of a metric. Unit and help are documentation:
+// text that is too long or not UTF-8 is truncated to its longest valid prefix.
 func newMetadata(kind uint64, unit, help []byte) model.Metadata {
 	return model.Metadata{Type: metricType(kind), Unit: validPrefix(unit), Help: validPrefix(help)}
 }
@@ -80,8 +81,8 @@ func validPrefix(b []byte) string {
 	return string(b[:n])
 }
 
-// addMetadata reads a MetricMetadata. One without a usable name is ignored, as
-// all are by receivers that keep none.
+// addMetadata decodes a MetricMetadata message and adds it to the batch. Metadata
+// without a valid metric name are ignored.
 func (d *decoder1) addMetadata(start, end int, b batch) error {
 	m := d.src[:end]
 	var kind uint64
@@ -123,15 +124,15 @@ func (d *decoder1) addMetadata(start, end int, b batch) error {
 	return nil
 }
 
-// metadataRefs are what metadata and the metric they belong to are in terms of
-// the request's symbols.
+// metadataRefs identifies a metric and its metadata by symbols of the request.
 type metadataRefs struct {
 	name, help, unit uint32
 	kind             uint64
 }
 
-// addMetadata adds what a series says about its metric unless that is known. It
-// reports false if the metadata name no symbol: the series is then refused.
+// addMetadata adds the metadata of a series to the batch unless they are cached.
+// It returns false if they refer to symbols that do not exist: the series has
+// then been refused.
 func (d *decoder2) addMetadata(s *series2, labelRefs []uint32, b batch) (ok bool, err error) {
 	src := d.src[:s.end]
 	start, end := lengthPrefixed(src, s.metadata)
@@ -197,8 +198,8 @@ func (d *decoder2) entryOf(r metadataRefs) metadataEntry {
 	return metadataEntry{slot: d.symbols[r.name].hash.Lo, sum: xxh3.HashSeed(b, d.seed)}
 }
 
-// familyName cuts off what a classic histogram or a summary adds to the name
-// its metadata are known by.
+// familyName returns the name of the metric family: a series of a classic
+// histogram or a summary has a suffix after it.
 func familyName(name []byte, kind uint64) []byte {
 	switch metricType(kind) {
 	case "histogram", "gaugehistogram":

@@ -25,7 +25,7 @@ func (d *door) metadata() map[string][]model.Metadata {
 	return m
 }
 
-func TestRemoteWrite1MetadataAloneIsTaken(t *testing.T) {
+func TestRemoteWrite1AcceptsMetadataWithoutSeries(t *testing.T) {
 	d := openDoor(t)
 	q := &prompb.WriteRequest{Metadata: []prompb.MetricMetadata{
 		{Type: prompb.MetricMetadata_COUNTER, MetricFamilyName: "requests_total", Help: "Requests.", Unit: "requests"},
@@ -72,7 +72,7 @@ func TestRemoteWrite2MetadataOfSeries(t *testing.T) {
 		"sizes":          {{Type: "summary", Help: "Sizes."}},
 		"helped":         {{Type: "unknown", Help: "Help alone."}},
 	}
-	for range 3 { // seen before or not, the answer is the same
+	for range 3 { // cached or not, the response is the same
 		if a := d.write2(b.request()); a.code != 204 {
 			t.Fatalf("got %d %q", a.code, a.body)
 		}

@@ -7,8 +7,8 @@ import (
 	"tsdb/storage"
 )
 
-// A panic gives back what the request was charged, and its decoder, left in the
-// middle of a request, decodes no other.
+// TestPanicReleasesTheRequest: after a panic the charge of the request is released
+// and its decoder, which may be in the middle of a request, is not reused.
 func TestPanicReleasesTheRequest(t *testing.T) {
 	for name, r := range writes(t) {
 		t.Run(name, func(t *testing.T) {

@@ -24,7 +24,7 @@ import (
 	"tsdb/storage"
 )
 
-// reference is Prometheus' own receiver over its own storage.
+// reference is Prometheus' receiver with Prometheus' storage.
 type reference struct {
 	storage *teststorage.TestStorage
 	handler http.Handler
@@ -85,9 +85,9 @@ func (d *door) storedBits() map[string]map[int64]uint64 {
 	return m
 }
 
-// The same requests go to Prometheus' receiver and to ours. Status, Written
-// headers and what is stored afterwards agree, except where the case says how
-// ours differs; docs/compatibility.md lists these.
+// TestRemoteWriteAgreesWithPrometheus sends the same requests to Prometheus'
+// receiver and to ours. Status, Written headers and stored samples must agree,
+// except for the differences stated in a case, which docs/compatibility.md lists.
 func TestRemoteWriteAgreesWithPrometheus(t *testing.T) {
 	now := time.Now()
 	at := now.UnixMilli()

@@ -8,15 +8,15 @@ import (
 	"tsdb/storage"
 )
 
-// maxExcerptBytes bounds the bytes of one series, line or label in a message, and
-// maxDetailBytes those of what is said about it.
+// maxExcerptBytes bounds the excerpt of a series, line or label in a message, and
+// maxDetailBytes the explanation.
 const (
 	maxExcerptBytes = 300
 	maxDetailBytes  = 3 * maxExcerptBytes
 )
 
-// describe says what was refused and why, with one series as the example, for
-// an answer to the client.
+// describe returns the text of a rejection for the client, with one series as an
+// example.
 func describe(r storage.Rejection) string {
 	text := clip(r.Detail, maxDetailBytes)
 	if text == "" {
@@ -28,9 +28,9 @@ func describe(r storage.Rejection) string {
 	return text
 }
 
-// summary is the text of a partial write: how many samples were written, how
-// many refused, and an example of each reason. It is one line, because the
-// first line is what senders log.
+// summary returns the text of a partial write: the numbers of samples written and
+// refused, and an example for each reason. It is a single line, because senders
+// log only the first.
 func summary(written, refused int, rs []storage.Rejection) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "partial write: %d written, %d refused", written, refused)
@@ -44,7 +44,8 @@ func summary(written, refused int, rs []storage.Rejection) string {
 	return strings.ReplaceAll(b.String(), "\n", " ")
 }
 
-// clip shortens s to at most n bytes and a mark, between characters.
+// clip truncates s to at most n bytes, at a character boundary, and appends an
+// ellipsis.
 func clip(s string, n int) string {
 	if len(s) <= n {
 		return s

@@ -13,7 +13,7 @@ import (
 	"tsdb/storage"
 )
 
-// The two messages of remote write, told apart by the content type alone.
+// The message types of remote write. Only the content type distinguishes them.
 const (
 	message1 = "prometheus.WriteRequest"
 	message2 = "io.prometheus.write.v2.Request"
@@ -21,18 +21,17 @@ const (
 	protobufType = "application/x-protobuf"
 )
 
-// The headers by which remote write 2 says what was stored.
+// The headers in which remote write 2 reports the numbers stored.
 const (
 	samplesWrittenHeader    = "X-Prometheus-Remote-Write-Samples-Written"
 	histogramsWrittenHeader = "X-Prometheus-Remote-Write-Histograms-Written"
 	exemplarsWrittenHeader  = "X-Prometheus-Remote-Write-Exemplars-Written"
 )
 
-// linesHint tells a client of the other protocol where its door is.
+// linesHint points clients of the InfluxDB line protocol to their endpoint.
 const linesHint = "; InfluxDB line protocol goes to /write or /api/v2/write"
 
-// writeRequest is the memory of one remote-write request, used again for the
-// next.
+// writeRequest is the reusable state of a remote-write request.
 type writeRequest struct {
 	body   body
 	batch  batch
@@ -55,24 +54,23 @@ func (in *Ingest) getWrite() (*writeRequest, error) {
 	}, nil
 }
 
-// putWrite releases the memory of a request that has been stored or refused.
-// After a panic finished is false: a decoder left in the middle of a request
-// is not used again.
+// putWrite returns the state of a request to the pool. finished is false after a
+// panic: the decoder may then be in the middle of a request and is not reused.
 func (in *Ingest) putWrite(q *writeRequest, finished bool) {
 	big := cap(q.body.decoded) > maxPooledBytes
 	q.body.release()
-	if finished && !big { // the columns of a giant request go with it
+	if finished && !big { // the columns of a large request are not pooled either
 		in.writes.Put(q)
 	}
 }
 
-// RemoteWrite takes Prometheus remote write 1.0 and 2.0.
+// RemoteWrite serves Prometheus remote write 1.0 and 2.0.
 func (in *Ingest) RemoteWrite(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		in.remoteWriteProbe(w, r)
 		return
 	}
-	// Both headers are checked before a byte of the body is looked at.
+	// Both headers are checked before the body is read.
 	message, err := negotiate(r.Header.Get("Content-Type"))
 	if err == nil {
 		err = checkSnappy(r.Header.Get("Content-Encoding"))
@@ -85,8 +83,8 @@ func (in *Ingest) RemoteWrite(w http.ResponseWriter, r *http.Request) {
 	in.answerWrite(w, message, o, err)
 }
 
-// remoteWriteProbe answers requests that write nothing: the GET by which Vector
-// and others look whether there is a remote-write endpoint, and OPTIONS.
+// remoteWriteProbe answers requests that are not writes: OPTIONS, and the GET with
+// which Vector and other clients check that the endpoint exists.
 func (in *Ingest) remoteWriteProbe(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
@@ -106,20 +104,20 @@ func (in *Ingest) remoteWriteProbe(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// outcome is what became of a request.
+// outcome is the result of a request.
 type outcome struct {
 	receipt storage.Receipt
 	offered counts
 }
 
-// counts says how many samples a request held, refused ones included.
+// counts holds the numbers of samples in a request, including those refused.
 type counts struct{ floats, histograms, exemplars int }
 
 func (in *Ingest) remoteWrite(w http.ResponseWriter, r *http.Request, message string) (o outcome, err error) {
 	if err := in.ready(); err != nil {
 		return o, err
 	}
-	// A decoder and its batch are taken once the body is complete.
+	// A decoder and its batch are acquired only once the body is complete.
 	received, err := in.budget.Read(w, r, in.limit)
 	if err != nil {
 		return o, err
@@ -168,12 +166,12 @@ func (in *Ingest) storeWrite(r *http.Request, message string, received *reqbody.
 	return o, err
 }
 
-// mediaError is a body of another kind than its door takes.
+// mediaError reports a body of a media type that the door does not accept.
 type mediaError struct{ text string }
 
 func (e *mediaError) Error() string { return e.text }
 
-// answerWrite turns what became of a request into the answer of the protocol.
+// answerWrite writes the response of the protocol.
 func (in *Ingest) answerWrite(w http.ResponseWriter, message string, o outcome, err error) {
 	h := w.Header()
 	if message == message2 {
@@ -198,8 +196,8 @@ func (in *Ingest) answerWrite(w http.ResponseWriter, message string, o outcome, 
 	written := o.receipt.Floats + o.receipt.Histograms
 	bad := refused > 0
 	if message == message2 {
-		// Remote write 2 may not say yes if an exemplar was left out; the
-		// senders of remote write 1 do not expect exemplars to matter.
+		// Remote write 2 forbids success if an exemplar was dropped. Senders
+		// of remote write 1 do not expect exemplars to affect the status.
 		refused += o.offered.exemplars - o.receipt.Exemplars
 		written += o.receipt.Exemplars
 		bad = refused > 0 || len(o.receipt.Rejected) > 0
@@ -211,9 +209,9 @@ func (in *Ingest) answerWrite(w http.ResponseWriter, message string, o outcome, 
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// negotiate returns which message a content type announces. It is stricter
-// than a MIME parser only in the media type and proto, more lenient in the
-// space and case that RFC 9110 allows.
+// negotiate returns the message type that a content type names. It is strict
+// about the media type and the parameter proto, and ignores space and case as
+// RFC 9110 allows.
 func negotiate(contentType string) (message string, err error) {
 	if strings.TrimSpace(contentType) == "" {
 		return message1, nil
@@ -246,8 +244,8 @@ func negotiate(contentType string) (message string, err error) {
 	return message, nil
 }
 
-// checkSnappy reports an encoding other than the one of remote write. None at
-// all counts as it.
+// checkSnappy returns an error if the content encoding is neither snappy nor
+// missing.
 func checkSnappy(encoding string) error {
 	switch strings.ToLower(strings.TrimSpace(encoding)) {
 	case "", "snappy":
@@ -256,8 +254,8 @@ func checkSnappy(encoding string) error {
 	return fmt.Errorf("%s encoding (compression) is not accepted by this server; only snappy is acceptable", clip(encoding, maxExcerptBytes))
 }
 
-// looksLikeLines reports whether a body that is no snappy block reads like
-// line protocol: text with an equals sign.
+// looksLikeLines reports whether a body that is not a snappy block could be line
+// protocol: text with an equals sign.
 func looksLikeLines(b []byte) bool {
 	b = b[:min(len(b), 512)]
 	for len(b) > 0 && !utf8.RuneStart(b[len(b)-1]) {

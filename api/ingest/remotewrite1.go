@@ -8,9 +8,9 @@ import (
 	"tsdb/storage"
 )
 
-// groupSeries is how many series are looked up together: enough for the loads
-// of a lookup to overlap, few enough that a request of empty series costs no
-// memory.
+// groupSeries is the number of series that are looked up together: enough for the
+// cache misses of the lookups to overlap, few enough that a request of empty
+// series costs no memory.
 const groupSeries = 1024
 
 // Tags (field number and wire type) of the messages of remote write 1.
@@ -27,8 +27,8 @@ const (
 	tagValue = 2<<3 | wireBytes
 )
 
-// decoder1 decodes remote-write 1 messages into a batch. Its slices name the
-// message in src and are used again.
+// decoder1 decodes remote-write 1 messages into a batch. Its slices point into src
+// and are reused.
 type decoder1 struct {
 	src     []byte
 	seed    uint64
@@ -37,22 +37,22 @@ type decoder1 struct {
 	series   []series1
 	aliases  []model.Hash
 	refs     []model.Ref
-	gathered []byte // labels of series that do not have them in one run
+	gathered []byte // labels of series whose label messages are not contiguous
 	labels   labelSet
 }
 
-// series1 is one TimeSeries whose structure has been walked.
+// series1 is a TimeSeries whose structure has been checked.
 type series1 struct {
-	labels     []byte // its label sub-messages with their tags, in one run
-	start, end int    // of the fields after the run, in src
-	samples    int    // floats, histograms and exemplars among them
+	labels     []byte // contiguous label messages, with their tags
+	start, end int    // range in src of the fields after the labels
+	samples    int    // number of floats, histograms and exemplars
 }
 
 func newDecoder1(seed uint64, limits storage.Limits) decoder1 {
 	return decoder1{seed: seed, labels: labelSet{limits: limits}}
 }
 
-// release lets go of the message.
+// release drops the references to the message.
 func (d *decoder1) release() {
 	clear(d.series[:cap(d.series)])
 	clear(d.labels.pairs[:cap(d.labels.pairs)])
@@ -103,8 +103,8 @@ func (d *decoder1) decode(b batch) error {
 	return d.flush(b)
 }
 
-// addSeries walks the structure of a TimeSeries, without a look at what its
-// labels and samples hold, and puts it into the group.
+// addSeries checks the structure of a TimeSeries, without decoding its labels and
+// samples, and adds it to the group.
 func (d *decoder1) addSeries(start, end int) error {
 	src := d.src[:end]
 	i := skipRepeated(src, start, tag1Label)
@@ -142,9 +142,9 @@ func (d *decoder1) addSeries(start, end int) error {
 	return nil
 }
 
-// gatherLabels copies the labels of a TimeSeries that has other fields between
-// or before them into one run, so that it has the alias of one that has not.
-// Its structure has been checked.
+// gatherLabels copies the labels of a TimeSeries that has other fields before or
+// between them, so that its alias equals that of the same labels sent
+// contiguously. The structure has been checked.
 func (d *decoder1) gatherLabels(src []byte, i int) []byte {
 	from := len(d.gathered)
 	for i < len(src) {
@@ -162,7 +162,7 @@ func (d *decoder1) gatherLabels(src []byte, i int) []byte {
 	return d.gathered[from:len(d.gathered):len(d.gathered)]
 }
 
-// flush looks the group's series up and adds their samples to the batch.
+// flush looks up the series of the group and adds their samples to the batch.
 func (d *decoder1) flush(b batch) error {
 	n := len(d.series)
 	if n == 0 {
@@ -190,8 +190,8 @@ func (d *decoder1) flush(b batch) error {
 	return nil
 }
 
-// resolve is the way of a series that is not known by its alias. A zero ref
-// says that it is refused and counted.
+// resolve returns the ref of a series whose alias is unknown. The ref is zero if
+// the series was refused, which has then been counted.
 func (d *decoder1) resolve(s *series1, alias model.Hash, b batch) (model.Ref, error) {
 	d.labels.reset()
 	if err := d.parseLabels(s.labels, tag1Label, s.start); err != nil {
@@ -203,8 +203,8 @@ func (d *decoder1) resolve(s *series1, alias model.Hash, b batch) (model.Ref, er
 	return resolve(&d.labels, alias, s.samples, b)
 }
 
-// resolve makes labels of the set and a ref of them. n is how many samples are
-// refused with the series.
+// resolve builds the labels of the set and returns their ref. If the series is
+// refused, it counts n refused samples and returns zero.
 func resolve(set *labelSet, alias model.Hash, n int, b batch) (model.Ref, error) {
 	ls, bad := set.build()
 	if bad == nil {
@@ -224,8 +224,8 @@ func resolve(set *labelSet, alias model.Hash, n int, b batch) (model.Ref, error)
 	return 0, nil
 }
 
-// parseLabels adds every label in a run of them to the set. at is a position
-// for errors.
+// parseLabels adds contiguous label messages to the set. at is the position for
+// errors.
 func (d *decoder1) parseLabels(fields []byte, labelTag uint64, at int) error {
 	for i := 0; i < len(fields); {
 		tag, n := uvarint(fields, i)
@@ -273,8 +273,8 @@ func parseLabel(m []byte) (name, value []byte, ok bool) {
 	return name, value, true
 }
 
-// addSamples adds what a TimeSeries holds to the batch. With a zero ref it is
-// read, so that a malformed message is found, and left out.
+// addSamples adds the samples of a TimeSeries to the batch. If ref is zero they
+// are only decoded, to detect a malformed message.
 func (d *decoder1) addSamples(s *series1, ref model.Ref, b batch) error {
 	src := d.src[:s.end]
 	for i := s.start; i < s.end; {
@@ -311,8 +311,7 @@ func (d *decoder1) addSamples(s *series1, ref model.Ref, b batch) error {
 	return nil
 }
 
-// refuse counts a sample of a series that is fine itself. It overwrites the
-// label set.
+// refuse counts a refused sample of a valid series. It overwrites the label set.
 func (d *decoder1) refuse(reason storage.Reason, s *series1, t int64, why string, b batch) error {
 	name := ""
 	if d.labels.wantsDetail(reason) {

@@ -20,21 +20,20 @@ const (
 	tag2Metadata  = 5<<3 | wireBytes
 )
 
-// decoder2 decodes remote-write 2 messages into a batch. Its slices are used
-// again.
+// decoder2 decodes remote-write 2 messages into a batch. Its slices are reused.
 type decoder2 struct {
 	src     []byte
 	seed    uint64
 	offered counts
 
 	symbols    []symbol
-	charge     func(bytes int64) error // for symbols beyond maxPooledSymbols; nil = free
-	nameSymbol uint32                  // the one that is "__name__"; beyond the symbols if none is
+	charge     func(bytes int64) error // charges symbols beyond maxPooledSymbols; nil = not charged
+	nameSymbol uint32                  // number of the symbol "__name__"; maxSymbols if there is none
 
 	series    []series2
 	aliases   []model.Hash
 	refs      []model.Ref
-	labelRefs []uint32 // of the series in the group, one after the other
+	labelRefs []uint32 // of all series in the group
 	exemplar  []uint32 // label refs of one exemplar
 	scratch   []byte
 	labels    labelSet
@@ -44,10 +43,10 @@ type decoder2 struct {
 	last        metadataRefs // of the series before
 }
 
-// series2 is one TimeSeries whose structure has been walked.
+// series2 is a TimeSeries whose structure has been checked.
 type series2 struct {
 	firstRef, lastRef int // half-open, in labelRefs
-	refCount          int // how many were sent; those beyond the limit are not kept
+	refCount          int // number sent, including those beyond the limit, which are not kept
 	start, end        int // the message, in src
 	samples           int // floats, histograms and exemplars
 	metadata          int // position of the last metadata message; 0 = none
@@ -58,7 +57,8 @@ func newDecoder2(seed uint64, limits storage.Limits, seen *metadataCache) decode
 	return decoder2{seed: seed, labels: labelSet{limits: limits}, seen: seen}
 }
 
-// release lets go of the message. stored says that its metadata are kept now.
+// release drops the references to the message. If the message has been stored,
+// its metadata enter the cache.
 func (d *decoder2) release(stored bool) {
 	if stored {
 		for _, m := range d.unconfirmed {
@@ -78,7 +78,7 @@ func (d *decoder2) decode(b batch) error {
 	d.labels.begin()
 	d.last = metadataRefs{name: maxSymbols}
 	d.series, d.aliases, d.labelRefs, d.unconfirmed = d.series[:0], d.aliases[:0], d.labelRefs[:0], d.unconfirmed[:0]
-	// Symbols first: they may stand behind the series that name them.
+	// Symbols first: they may follow the series that refer to them.
 	if err := d.readSymbols(); err != nil {
 		return err
 	}
@@ -103,8 +103,8 @@ func (d *decoder2) decode(b batch) error {
 	return d.flush(b)
 }
 
-// addSeries walks the structure of a TimeSeries, collects its label refs and
-// puts it into the group.
+// addSeries checks the structure of a TimeSeries, collects its label refs and adds
+// it to the group.
 func (d *decoder2) addSeries(start, end int) error {
 	src := d.src[:end]
 	s := series2{firstRef: len(d.labelRefs), start: start, end: end}
@@ -144,8 +144,8 @@ func (d *decoder2) addSeries(start, end int) error {
 				return &wireError{"TimeSeries", at}
 			}
 		default:
-			// Field 6 once was a created timestamp; it is skipped like all
-			// that is unknown.
+			// Field 6 was the created timestamp in earlier drafts; it is
+			// skipped like any unknown field.
 			if i = skipField(src, n, tag, 1<<1|1<<2|1<<3|1<<4|1<<5); i < 0 {
 				return &wireError{"TimeSeries", at}
 			}
@@ -162,7 +162,7 @@ func (d *decoder2) addSeries(start, end int) error {
 	return nil
 }
 
-// flush looks the group's series up and adds their samples to the batch.
+// flush looks up the series of the group and adds their samples to the batch.
 func (d *decoder2) flush(b batch) error {
 	n := len(d.series)
 	if n == 0 {
@@ -187,8 +187,8 @@ func (d *decoder2) flush(b batch) error {
 	return nil
 }
 
-// usable returns the ref of a series, resolved if it is not known yet; zero if
-// the series is refused, which is then counted.
+// refOf returns the ref of a series and resolves it if its alias is unknown. The
+// ref is zero if the series was refused, which has then been counted.
 func (d *decoder2) refOf(s *series2, ref model.Ref, alias model.Hash, b batch) (model.Ref, error) {
 	labelRefs := d.labelRefs[s.firstRef:s.lastRef]
 	switch {
@@ -199,8 +199,8 @@ func (d *decoder2) refOf(s *series2, ref model.Ref, alias model.Hash, b batch) (
 		d.refuse(storage.ReasonBadLabel, nil, max(s.samples, 1), b, "parsing labels for series: %s", refsError{labelRefs, len(d.symbols)})
 		return 0, nil
 	case s.samples == 0:
-		// Exemplars alone are taken: Prometheus sends each in a TimeSeries
-		// of its own.
+		// Exemplars count as samples here: Prometheus sends each in a
+		// TimeSeries of its own.
 		d.refuse(storage.ReasonUnsupported, labelRefs, 1, b, "TimeSeries must contain at least one sample or histogram")
 		return 0, nil
 	}
@@ -225,8 +225,8 @@ func (d *decoder2) setLabels(refs []uint32) {
 	}
 }
 
-// refuse counts n samples of the series that refs name, nil if none can be
-// named. It overwrites the label set.
+// refuse counts n refused samples of the series with the given label refs; nil if
+// its labels are invalid. It overwrites the label set.
 func (d *decoder2) refuse(reason storage.Reason, refs []uint32, n int, b batch, format string, args ...any) {
 	d.refuseAt(reason, refs, 0, n, b, format, args...)
 }
@@ -245,8 +245,8 @@ func (d *decoder2) refuseAt(reason storage.Reason, refs []uint32, t int64, n int
 	b.Reject(reason, name, t, detail, n)
 }
 
-// addSamples adds what a TimeSeries holds to the batch. With a zero ref it is
-// read, so that a malformed message is found, and left out.
+// addSamples adds the samples of a TimeSeries to the batch. If ref is zero they
+// are only decoded, to detect a malformed message.
 func (d *decoder2) addSamples(s *series2, ref model.Ref, b batch) error {
 	src := d.src[:s.end]
 	for i := s.start; i < s.end; {

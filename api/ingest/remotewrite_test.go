@@ -96,7 +96,7 @@ func (a answer) written(t *testing.T) [3]string {
 	return [3]string{a.header.Get(samplesWrittenHeader), a.header.Get(histogramsWrittenHeader), a.header.Get(exemplarsWrittenHeader)}
 }
 
-func TestRemoteWriteNegotiatesByHeadersBeforeTheBody(t *testing.T) {
+func TestRemoteWriteChecksHeadersBeforeTheBody(t *testing.T) {
 	garbage := []byte("\xff\xff\xff\xff garbage that is no snappy block")
 	good1 := snap(marshal1(t, request1(sample1(base, 1, "__name__", "m"))))
 	good2 := snap(marshal2(t, newBuilder2().sample(base, 1, "__name__", "m").request()))
@@ -183,7 +183,7 @@ func TestRemoteWriteSendsWrittenHeadersForVersion2Only(t *testing.T) {
 	if a := d.write1(request1(sample1(base, 1, "__name__", "a"))); a.code != 204 || a.written(t) != [3]string{} {
 		t.Errorf("version 1: %d, written %v", a.code, a.written(t))
 	}
-	// Before the message is agreed on, nothing is promised.
+	// There are no Written headers until the message type is known.
 	if a := d.do("POST", "/api/v1/write", nil, "Content-Type", type2, "Content-Encoding", "zstd"); a.code != 415 || a.written(t) != [3]string{} {
 		t.Errorf("415: %d, written %v", a.code, a.written(t))
 	}

@@ -19,7 +19,7 @@ func field(number protowire.Number, content []byte) []byte {
 	return protowire.AppendBytes(protowire.AppendTag(nil, number, protowire.BytesType), content)
 }
 
-// rpcBombs are messages of a megabyte that take many times that once decoded.
+// rpcBombs returns messages of a megabyte that take many times that once decoded.
 func rpcBombs() map[string][]byte {
 	empty := func(number protowire.Number) []byte { return bytes.Repeat(field(number, nil), 1<<19) }
 	histogram := func(content []byte) []byte { return field(2, field(5, content)) }
@@ -65,7 +65,7 @@ func TestRPCCostCoversWhatIsDecoded(t *testing.T) {
 		})
 	}
 	if _, err := rpcCost([]byte{2<<3 | wireBytes, 5, 0}); err == nil {
-		t.Error("a message that ends early has a cost")
+		t.Error("a truncated message has a cost")
 	}
 }
 

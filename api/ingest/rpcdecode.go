@@ -12,7 +12,7 @@ import (
 	"tsdb/storage"
 )
 
-// rpcDecoder adds what a WriteRequest holds to a batch. It belongs to one
+// rpcDecoder adds the contents of a WriteRequest to a batch. It belongs to one
 // stream.
 type rpcDecoder struct {
 	seed    uint64
@@ -60,7 +60,7 @@ func (d *rpcDecoder) decode(b batch) error {
 	return nil
 }
 
-// checkColumns reports columns that do not belong together.
+// checkColumns returns an error if the columns of a series differ in length.
 func checkColumns(s *tsdbv1.SeriesSamples) error {
 	n := len(s.Values)
 	if len(s.TimesMs) != n {
@@ -72,7 +72,7 @@ func checkColumns(s *tsdbv1.SeriesSamples) error {
 	return nil
 }
 
-// alias hashes the labels as they were sent.
+// alias hashes the labels in the order sent.
 func (d *rpcDecoder) alias(ls []*tsdbv1.Label) model.Hash {
 	d.key = d.key[:0]
 	for _, l := range ls {
@@ -127,8 +127,7 @@ func (d *rpcDecoder) addSamples(s *tsdbv1.SeriesSamples, ref model.Ref, b batch)
 	}
 }
 
-// refuse counts a sample of a series that is fine itself. It overwrites the
-// label set.
+// refuse counts a refused sample of a valid series. It overwrites the label set.
 func (d *rpcDecoder) refuse(reason storage.Reason, s *tsdbv1.SeriesSamples, t int64, why string, b batch) {
 	name := ""
 	if d.labels.wantsDetail(reason) {
@@ -139,8 +138,8 @@ func (d *rpcDecoder) refuse(reason storage.Reason, s *tsdbv1.SeriesSamples, t in
 	b.Reject(reason, name, t, why+" for series "+name, 1)
 }
 
-// fromRPCHistogram returns the histogram of a message, brought to a resolution
-// that is kept and checked.
+// fromRPCHistogram returns the histogram of a message, validated and reduced to a
+// resolution that is stored.
 func fromRPCHistogram(m *tsdbv1.Histogram) (model.Histogram, error) {
 	w := rpcHistogram{m}
 	if m.GetIntegers() == nil && m.GetFloats() == nil {
@@ -149,8 +148,8 @@ func fromRPCHistogram(m *tsdbv1.Histogram) (model.Histogram, error) {
 	return toHistogram(w, int32(m.ResetHint))
 }
 
-// rpcHistogram makes histograms of a message, which they share no memory with:
-// the message may have to be decoded again.
+// rpcHistogram converts a message to histograms. They share no memory with the
+// message, which may have to be decoded again.
 type rpcHistogram struct{ m *tsdbv1.Histogram }
 
 func (h rpcHistogram) IsFloatHistogram() bool { return h.m.GetFloats() != nil }
@@ -186,6 +185,6 @@ func fromSpans(of []*tsdbv1.BucketSpan) []histogram.Span {
 	return all
 }
 
-// metricTypeNumber is the number of a type's word in the messages of remote
-// write; an unknown word is the type unknown.
+// metricTypeNumber returns the number of a metric type in the messages of remote
+// write, that of the type unknown if the name is not a metric type.
 func metricTypeNumber(word string) uint64 { return uint64(max(slices.Index(metricTypes[:], word), 0)) }

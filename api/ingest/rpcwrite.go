@@ -19,31 +19,31 @@ import (
 	tsdbv1 "tsdb/proto/tsdb/v1"
 )
 
-// RPCServer is where the gRPC door is mounted.
+// RPCServer is the gRPC server on which the door is registered.
 type RPCServer interface {
 	grpc.ServiceRegistrar
-	// Stopping is closed when the server is about to stop: streams, which go on
-	// for as long as their clients like, end then.
+	// Stopping returns a channel that is closed when the server is about to
+	// stop. Streams have no end of their own; they end then.
 	Stopping() <-chan struct{}
 }
 
-// RegisterRPC mounts the service tsdb.v1.Write.
+// RegisterRPC registers the service tsdb.v1.Write.
 func (in *Ingest) RegisterRPC(s RPCServer) {
 	tsdbv1.RegisterWriteServer(s, &writeService{in: in, stopping: s.Stopping()})
 }
 
-// writeService is the gRPC door.
+// writeService implements the gRPC door.
 type writeService struct {
 	tsdbv1.UnimplementedWriteServer
 	in       *Ingest
 	stopping <-chan struct{}
 }
 
-// errStopping ends the streams of a server that stops.
+// errStopping ends the streams when the server stops.
 var errStopping = errors.New("the server is stopping")
 
-// Write takes the requests of one stream, one after the other: the next is
-// received while one is being stored, and no more, so a stream holds two.
+// Write stores the requests of a stream one after the other. While one is being
+// stored the next is received, so a stream holds at most two.
 func (s *writeService) Write(stream grpc.BidiStreamingServer[tsdbv1.WriteRequest, tsdbv1.WriteResponse]) error {
 	return s.in.rpcStatus(s.write(stream))
 }
@@ -63,7 +63,7 @@ func (s *writeService) write(stream grpc.BidiStreamingServer[tsdbv1.WriteRequest
 		case err := <-received:
 			var p *panics.Error
 			if errors.As(err, &p) {
-				panic(fmt.Sprintf("%v\n%s", p.Value, p.Stack)) // goes on where panics are counted
+				panic(fmt.Sprintf("%v\n%s", p.Value, p.Stack)) // recovered and counted by the server
 			}
 			return err
 		case m := <-requests:
@@ -79,8 +79,8 @@ func (s *writeService) write(stream grpc.BidiStreamingServer[tsdbv1.WriteRequest
 	}
 }
 
-// receive passes requests on until the client is done, which is no error, or
-// the stream ends.
+// receive sends the requests of a stream to a channel. It returns nil when the
+// client closes its side.
 func receive(stream grpc.BidiStreamingServer[tsdbv1.WriteRequest, tsdbv1.WriteResponse], to chan<- *reqbody.Message) (err error) {
 	defer panics.Catch(&err)
 	for {
@@ -101,8 +101,8 @@ func receive(stream grpc.BidiStreamingServer[tsdbv1.WriteRequest, tsdbv1.WriteRe
 	}
 }
 
-// take decodes a message, whose cost is charged before, and stores it. last is
-// the sequence number of the one before.
+// take charges the cost of a message, decodes and stores it. last is the previous
+// sequence number.
 func (s *writeService) take(ctx context.Context, b batch, d *rpcDecoder, m *reqbody.Message, last uint64) (*tsdbv1.WriteResponse, error) {
 	defer m.Free()
 	cost, err := rpcCost(m.Bytes())
@@ -143,7 +143,7 @@ func (s *writeService) store(ctx context.Context, b batch, d *rpcDecoder, r *tsd
 	return answer, nil
 }
 
-// rpcStatus gives what ended a stream its code.
+// rpcStatus returns the gRPC status for the error that ended a stream.
 func (in *Ingest) rpcStatus(err error) error {
 	var request *requestError
 	switch {
@@ -162,8 +162,8 @@ func (in *Ingest) rpcStatus(err error) error {
 	return status.Error(codes.Internal, err.Error())
 }
 
-// rpcRetryAfter is what a client is told to wait: what stopped its stream is
-// usually over within a second.
+// rpcRetryAfter is the retry delay sent with UNAVAILABLE. The cause usually passes
+// within a second.
 const rpcRetryAfter = time.Second
 
 func unavailableStatus(err error) error {

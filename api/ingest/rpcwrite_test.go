@@ -24,7 +24,7 @@ import (
 	"tsdb/storage"
 )
 
-// rpcServer is a gRPC server that stops when the test says.
+// rpcServer is a gRPC server that the test stops.
 type rpcServer struct {
 	*grpc.Server
 	stopping chan struct{}
@@ -32,7 +32,7 @@ type rpcServer struct {
 
 func (s rpcServer) Stopping() <-chan struct{} { return s.stopping }
 
-// serveRPC mounts the gRPC door and returns a client of it.
+// serveRPC serves the gRPC door and returns a client.
 func serveRPC(t testing.TB, in *Ingest) (tsdbv1.WriteClient, rpcServer) {
 	t.Helper()
 	l := bufconn.Listen(1 << 16)
@@ -179,7 +179,7 @@ func TestRPCWriteRefusesSampleBySample(t *testing.T) {
 	}
 }
 
-func TestRPCWriteEndsAtRequestsThatContradictThemselves(t *testing.T) {
+func TestRPCWriteEndsTheStreamAtInconsistentRequests(t *testing.T) {
 	d := openDoor(t)
 	client, _ := serveRPC(t, d.in)
 	good := &tsdbv1.SeriesSamples{Labels: rpcLabels("__name__", "m"), TimesMs: []int64{base}, Values: []float64{1}}
@@ -205,7 +205,7 @@ func TestRPCWriteEndsAtRequestsThatContradictThemselves(t *testing.T) {
 	}
 }
 
-func TestRPCWriteSaysWhenToComeAgain(t *testing.T) {
+func TestRPCWriteSendsARetryDelay(t *testing.T) {
 	m := newMemory()
 	m.commit = func() error { return storage.ErrBusy }
 	d := openDoor(t)
@@ -240,7 +240,8 @@ func TestRPCWriteSaysWhenToComeAgain(t *testing.T) {
 	}
 }
 
-// Random messages neither panic nor store what contradicts itself.
+// FuzzRPCDecode checks that random messages neither panic nor store inconsistent
+// columns.
 func FuzzRPCDecode(f *testing.F) {
 	f.Add([]byte("\x08\x01\x12\x20\x0a\x0d\x0a\x08__name__\x12\x01m\x12\x08\x01\x00\x00\x00\x00\x00\x00\x00\x1a\x08\x01\x00\x00\x00\x00\x00\xf0\x3f"))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -252,7 +253,7 @@ func FuzzRPCDecode(f *testing.F) {
 		d.request = &r
 		m := newMemory()
 		if err := d.decode(m); err == nil {
-			again := newMemory() // a series that left memory means decoding again
+			again := newMemory() // as after the eviction of a series
 			if err := d.decode(again); err != nil {
 				t.Errorf("the second time: %v", err)
 			}

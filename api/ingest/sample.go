@@ -1,17 +1,17 @@
 package ingest
 
-// Tags of Sample, which both versions of remote write have.
+// Tags of Sample in both versions of remote write.
 const (
 	tagSampleValue = 1<<3 | wireFixed64
 	tagSampleTime  = 2<<3 | wireVarint
 	tagSampleStart = 3<<3 | wireVarint // version 2 only
 )
 
-// parseSample reads a Sample of either version: fields bit 3 says whether it
-// can have a start timestamp.
+// parseSample decodes a Sample of either version. Bit n of fields is set if the
+// message has a field n; field 3 is the start timestamp.
 func parseSample(m []byte, fields uint32) (t, st int64, v float64, ok bool) {
-	// What every sender writes: value, time and perhaps start timestamp, in
-	// this order.
+	// The order that all known senders use: value, time, and optionally the
+	// start timestamp.
 	if len(m) > 10 && m[0] == tagSampleValue && m[9] == tagSampleTime {
 		v, _ = double(m, 1)
 		u, n := uvarint(m, 10)

@@ -35,7 +35,7 @@ func TestRemoteWriteKeepsValuesBitForBit(t *testing.T) {
 		got := d.stored()[name]
 		for i, v := range values {
 			if i == 1 {
-				continue // the generated marshaller leaves -0 out; see the next test
+				continue // the generated marshaller omits -0; see the next test
 			}
 			if got.T[i] != base+int64(i) || math.Float64bits(got.V[i]) != math.Float64bits(v) {
 				t.Errorf("%s: sample %d is %d %x, want %x", name, i, got.T[i], math.Float64bits(got.V[i]), math.Float64bits(v))
@@ -59,7 +59,7 @@ func TestRemoteWriteReadsSamplesInAnyWireOrder(t *testing.T) {
 	series = append(series, extra...)
 	series = append(series, tag1Sample, byte(len(sample)))
 	series = append(series, sample...)
-	series = append(series, tag1Label, byte(len(label))) // behind the sample
+	series = append(series, tag1Label, byte(len(label))) // after the sample
 	series = append(series, label...)
 	message := append([]byte{tag1Series, byte(len(series))}, series...)
 	d := openDoor(t)
@@ -151,7 +151,7 @@ func TestRemoteWriteTakesSamplesInAnyOrder(t *testing.T) {
 	}
 }
 
-func TestRemoteWriteAgainChangesNothing(t *testing.T) {
+func TestRepeatedRemoteWriteChangesNothing(t *testing.T) {
 	d := openDoor(t)
 	b := newBuilder2()
 	for i := range int64(50) {

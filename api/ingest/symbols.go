@@ -9,26 +9,25 @@ import (
 	"tsdb/internal/model"
 )
 
-// maxSymbols bounds the symbols of a request. Senders put a few thousand into
-// one.
+// maxSymbols bounds the symbols of a request. Senders use a few thousand.
 const maxSymbols = 1 << 20
 
-// maxPooledSymbols is how many symbols there is room for between requests. An
-// empty symbol takes 2 bytes of a message and symbolBytes here, so more are
-// charged.
+// maxPooledSymbols is the capacity for symbols that is kept between requests. More
+// are charged, because an empty symbol takes 2 bytes of the message but
+// symbolBytes in memory.
 const (
 	maxPooledSymbols = maxSymbols / 16
 	symbolBytes      = 24
 )
 
-// A symbol is a string of the request and its hash, which, unlike its number,
-// is the same in every request.
+// A symbol is a string of the request and its hash. Unlike its number, the hash is
+// the same in every request.
 type symbol struct {
 	start, end uint32 // in src
 	hash       model.Hash
 }
 
-// readSymbols walks the fields of the request and hashes its symbols.
+// readSymbols checks the fields of the request and hashes its symbols.
 func (d *decoder2) readSymbols() error {
 	d.symbols = d.symbols[:0]
 	d.nameSymbol = maxSymbols
@@ -69,8 +68,8 @@ func (d *decoder2) readSymbols() error {
 	return nil
 }
 
-// growSymbols makes room for twice as many symbols; more than are kept are
-// charged.
+// growSymbols doubles the capacity for symbols. Capacity beyond maxPooledSymbols
+// is charged.
 func (d *decoder2) growSymbols() error {
 	n := max(2*cap(d.symbols), 1024)
 	if n > maxPooledSymbols && d.charge != nil {
@@ -84,17 +83,18 @@ func (d *decoder2) growSymbols() error {
 	return nil
 }
 
-// maxRefs is how many label refs of a series are kept: those of as many labels
-// as it may have and of one more.
+// maxRefs is the number of label refs kept for a series: those of one label more
+// than the limit.
 func (d *decoder2) maxRefs() int { return 2 * (d.labels.limits.Labels + 1) }
 
-// appendRefs reads packed symbol numbers and appends them up to a length of
-// dst. It returns how many there are, below zero if they are malformed.
+// appendRefs decodes packed symbol numbers and appends them to dst, up to a total
+// length of limit. It returns their number, which is negative if they are
+// malformed.
 func appendRefs(dst []uint32, limit int, b []byte) ([]uint32, int) {
 	count := 0
 	for i := 0; i < len(b); count++ {
 		var r uint32
-		switch { // numbers below 16,384 take no call
+		switch { // numbers below 16,384 are decoded inline
 		case b[i] < 0x80:
 			r = uint32(b[i])
 			i++
@@ -115,8 +115,9 @@ func appendRefs(dst []uint32, limit int, b []byte) ([]uint32, int) {
 	return dst, count
 }
 
-// hashRefs puts the hashes of the symbols into the scratch, whose hash is the
-// alias. It reports false if the refs are not pairs or name no symbol.
+// hashRefs fills the scratch buffer, from which the alias is computed, with the
+// hashes of the symbols. It returns false if the refs are not pairs or a symbol
+// does not exist.
 func (d *decoder2) hashRefs(refs []uint32) bool {
 	d.scratch = slices.Grow(d.scratch[:0], 16*len(refs))[:16*len(refs)]
 	if len(refs)%2 != 0 {
@@ -135,8 +136,8 @@ func (d *decoder2) hashRefs(refs []uint32) bool {
 	return true
 }
 
-// refsError says what is wrong with label refs that are not pairs or name no
-// symbol.
+// refsError describes label refs that are not pairs or refer to a symbol that does
+// not exist.
 type refsError struct {
 	refs    []uint32
 	symbols int

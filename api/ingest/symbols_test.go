@@ -8,8 +8,9 @@ import (
 	"tsdb/storage"
 )
 
-// A message of empty symbols takes twelve times its size; what goes beyond the
-// room that is kept is charged before it is allocated.
+// TestSymbolsAreChargedBeforeTheyAreKept: a message of empty symbols takes twelve
+// times its size. Capacity beyond maxPooledSymbols is charged before it is
+// allocated.
 func TestSymbolsAreChargedBeforeTheyAreKept(t *testing.T) {
 	refuse := errors.New("no room")
 	for _, c := range []struct {

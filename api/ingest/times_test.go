@@ -15,8 +15,8 @@ import (
 	"tsdb/storage"
 )
 
-// Every door refuses times that no sample can have, sample by sample, also when
-// samples are kept for ever, and takes the others.
+// TestExtremeTimesAreRefusedByEveryDoor: every door refuses samples with timestamps
+// out of range and stores the others, also with unlimited retention.
 func TestExtremeTimesAreRefusedByEveryDoor(t *testing.T) {
 	forEver := func(_ *Options, so *storage.Options) { so.RetentionMs = 0 }
 	const says = "out of bounds: "
@@ -109,7 +109,7 @@ func TestExtremeTimesOfExemplarsAreRefused(t *testing.T) {
 		if a.code != 400 || !strings.Contains(a.body, "out of bounds: ") || !strings.Contains(a.body, "bad_time, 1") {
 			t.Errorf("exemplar at %d: %d %s", at, a.code, a.body)
 		}
-		// Version 1 says nothing about exemplars.
+		// The status of version 1 does not depend on exemplars.
 		d.write1(request1(prompb.TimeSeries{
 			Labels: ls1("__name__", "good"), Samples: []prompb.Sample{{Timestamp: base, Value: 1}},
 			Exemplars: []prompb.Exemplar{{Labels: ls1("trace_id", "x"), Timestamp: at, Value: 1}},

@@ -2,6 +2,6 @@ package ingest
 
 import "unsafe"
 
-// view returns b as a string without a copy. It is valid until b changes, so
-// it may be kept only by what copies it.
+// view returns b as a string without copying it. The string is valid only while b
+// is not modified.
 func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -6,10 +6,10 @@ import (
 	"math"
 )
 
-// Walking protobuf messages by hand. All functions take the bytes of a message
-// up to its end and a position in them, so positions stay absolute in the body
-// and errors can name them. A next position below zero says that the bytes end
-// early or are no protobuf; nothing is ever read past the slice.
+// Functions to decode protobuf by hand. All take the bytes up to the end of a
+// message and a position in them, so positions are relative to the body and can
+// be used in errors. A negative next position means that the bytes are truncated
+// or malformed. Nothing is read past the end of the slice.
 
 // Wire types of protobuf.
 const (
@@ -21,9 +21,9 @@ const (
 	wireFixed32 = 5
 )
 
-// A wireError is a message that cannot be decoded.
+// A wireError reports a message that cannot be decoded.
 type wireError struct {
-	message string // what was being read
+	message string // type of the message
 	at      int    // position in the decompressed body
 }
 
@@ -31,12 +31,12 @@ func (e *wireError) Error() string {
 	return fmt.Sprintf("decode %s: malformed protobuf at byte %d", e.message, e.at)
 }
 
-// A requestError is a request that is refused as a whole for what it holds.
+// A requestError reports a request that is refused as a whole for its contents.
 type requestError struct{ text string }
 
 func (e *requestError) Error() string { return e.text }
 
-// uvarint reads a varint of at most ten bytes.
+// uvarint decodes a varint of up to ten bytes.
 func uvarint(b []byte, i int) (v uint64, next int) {
 	if uint(i) < uint(len(b)) && b[i] < 0x80 {
 		return uint64(b[i]), i + 1
@@ -59,8 +59,8 @@ func uvarintLong(b []byte, i int) (v uint64, next int) {
 	return 0, -1
 }
 
-// lengthPrefixed reads a length and returns where what it counts begins and
-// ends; end is below zero if that is not inside b.
+// lengthPrefixed decodes a length and returns the range of the bytes that follow
+// it. end is negative if the range is not inside b.
 func lengthPrefixed(b []byte, i int) (start, end int) {
 	n, start := uvarint(b, i)
 	if start < 0 || n > uint64(len(b)-start) {
@@ -69,9 +69,9 @@ func lengthPrefixed(b []byte, i int) (start, end int) {
 	return start, start + int(n)
 }
 
-// skipRepeated returns the position after a run of length-prefixed fields that all
-// have the same tag of one byte, below zero if one reaches past b. Short
-// lengths, which nearly all have, take no call.
+// skipRepeated returns the position after contiguous length-prefixed fields with
+// the same one-byte tag. It is negative if a field extends past the end of b.
+// One-byte lengths, by far the most common, are decoded inline.
 func skipRepeated(b []byte, i int, tag byte) int {
 	for i < len(b) && b[i] == tag {
 		if i+1 < len(b) && b[i+1] < 0x80 {
@@ -86,7 +86,7 @@ func skipRepeated(b []byte, i int, tag byte) int {
 	return i
 }
 
-// double reads eight bytes as a float64.
+// double decodes eight bytes as a float64.
 func double(b []byte, i int) (v float64, next int) {
 	if len(b)-i < 8 {
 		return 0, -1
@@ -94,10 +94,10 @@ func double(b []byte, i int) (v float64, next int) {
 	return math.Float64frombits(binary.LittleEndian.Uint64(b[i:])), i + 8
 }
 
-// skipField returns the position after a field that the message does not have.
-// i is the position after its tag. A field whose number is in known (bit n =
-// field n) came with the wrong wire type, which is an error, as are field
-// number zero and the end of a group that was never begun.
+// skipField returns the position after an unknown field; i is the position after
+// its tag. It fails for a known field (bit n of known is set for field n), which
+// then has the wrong wire type, for field number zero, and for the end of a group
+// that was not started.
 func skipField(b []byte, i int, tag uint64, known uint32) int {
 	num := tag >> 3
 	if num == 0 || num < 32 && known>>num&1 == 1 {
