@@ -164,7 +164,7 @@ func TestInfluxRetentionPolicies(t *testing.T) {
 	refused(`CREATE RETENTION POLICY a ON x DURATION 99999999999999999999d REPLICATION 1`, "invalid duration")
 	refused(`CREATE RETENTION POLICY a ON x DURATION 9223372036854775807w REPLICATION 1`, "invalid duration")
 	refused(`CREATE RETENTION POLICY a ON x DURATION 1d REPLICATION 0`, "must be 1 <= n")
-	refused(`CREATE RETENTION POLICY a ON x DURATION`, "found EOF behind DURATION")
+	refused(`CREATE RETENTION POLICY a ON x DURATION`, "found EOF after DURATION")
 	refused(`CREATE RETENTION POLICY a ON x FOREVER 1`, "found forever")
 	refused(`CREATE RETENTION POLICY a`, "want RETENTION POLICY name ON database")
 	if r := d.influxQuery("POST", "", `CREATE RETENTION POLICY b ON x DURATION 1d REPLICATION 1`); len(r.Messages) != 1 || r.Messages[0].Level != "warning" || !strings.Contains(r.Messages[0].Text, "kept for 720h0m0s") {

@@ -100,7 +100,7 @@ func (d *influxDecoder) decode(b batch) error {
 	}
 	if numStrings > 0 {
 		name := fmt.Sprintf("%s field %s", clip(string(stringKey), maxExcerptBytes), clip(string(stringField), maxExcerptBytes))
-		b.Reject(storage.ReasonStringField, name, 0, "strings are no samples and are not stored", numStrings)
+		b.Reject(storage.ReasonStringField, name, 0, "string fields are not stored", numStrings)
 	}
 	return nil
 }

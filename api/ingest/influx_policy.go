@@ -111,7 +111,7 @@ func (p *policy) parse(words []string, alter bool) error {
 			keyword, words = "shard duration", words[1:]
 		}
 		if len(words) == 0 {
-			return fmt.Errorf("found EOF behind %s", strings.ToUpper(keyword))
+			return fmt.Errorf("found EOF after %s", strings.ToUpper(keyword))
 		}
 		value := words[0]
 		words = words[1:]

@@ -122,7 +122,7 @@ func (s *writeService) take(ctx context.Context, b batch, d *rpcDecoder, m *reqb
 		return nil, &requestError{"decode WriteRequest: " + err.Error()}
 	}
 	if r.Sequence <= last {
-		return nil, &requestError{"sequence numbers have to rise"}
+		return nil, &requestError{fmt.Sprintf("sequence number is %d, want one greater than %d", r.Sequence, last)}
 	}
 	return s.store(ctx, b, d, r)
 }
