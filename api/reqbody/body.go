@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// chunkBytes is the size of a chunk: about what one read of a socket returns,
-// and little enough that a thousand stalled bodies take some 30 MB.
+// chunkBytes is the size of a chunk: about the size of one read from a socket,
+// and small enough that a thousand stalled bodies take about 30 MB.
 const chunkBytes = 32 << 10
 
 type chunk [chunkBytes]byte
@@ -21,20 +21,20 @@ type chunk [chunkBytes]byte
 var (
 	// ErrTooLarge is returned for a body over its limit.
 	ErrTooLarge = errors.New("request body too large")
-	// ErrTooSlow is returned for a body below the minimum rate.
+	// ErrTooSlow is returned for a body that stays below the minimum rate.
 	ErrTooSlow = errors.New("request body arrived too slowly")
-	// ErrRead is returned for a body that broke off.
+	// ErrRead is returned if reading the body fails, as when the client disconnects.
 	ErrRead = errors.New("read request body")
 )
 
-// Limit is the most bytes that a body may have.
+// Limit is the maximum size of a body.
 type Limit struct {
 	Bytes   int64
-	Setting string // the flag that sets it; empty = none does
+	Setting string // name of its flag; empty = not configurable
 }
 
-// Exceeded returns an error about n bytes, below zero if it is not known how
-// many there are.
+// Exceeded returns an error that wraps ErrTooLarge, for a size of n bytes; n is
+// negative if the size is unknown.
 func (l Limit) Exceeded(what string, n int64) error {
 	setting := ""
 	if l.Setting != "" {
@@ -52,13 +52,13 @@ type Body struct {
 	charge Charge
 	chunks []*chunk // all full but the last
 	size   int
-	read   int // bytes that Read has returned
+	read   int // bytes returned by Read
 
 	// While it is unfinished:
 	index   int                 // in the budget's list
 	dueNano atomic.Int64        // Unix nanoseconds; others read it
 	yielded atomic.Bool         // set under the budget's lock
-	w       http.ResponseWriter // for its deadlines; nil once the body is complete
+	w       http.ResponseWriter // to set read deadlines; nil once the body is complete
 	armed   time.Time           // the connection's deadline
 	cut     func()              // closes the connection of gRPC messages, which have no w
 }
@@ -109,7 +109,7 @@ func (b *Budget) Read(w http.ResponseWriter, r *http.Request, limit Limit) (*Bod
 	return nil, err
 }
 
-// fill reads src to its end, in chunks that are charged one by one.
+// fill reads src to EOF and charges each chunk before it is filled.
 func (x *Body) fill(ctx context.Context, src io.Reader, limit Limit) error {
 	b := x.charge.budget
 	for {
@@ -141,8 +141,8 @@ func (x *Body) fill(ctx context.Context, src io.Reader, limit Limit) error {
 
 func (x *Body) due() time.Time { return time.Unix(0, x.dueNano.Load()) }
 
-// arm sets the due time, and the connection's deadline to it if it has moved by
-// a second or more: a timer is not moved for every packet.
+// arm sets the due time. It moves the connection's deadline only if the due time
+// has advanced by a second or more, to avoid resetting a timer for every packet.
 func (x *Body) arm(due time.Time) {
 	x.dueNano.Store(due.UnixNano())
 	if due.Sub(x.armed) >= time.Second {
@@ -150,14 +150,14 @@ func (x *Body) arm(due time.Time) {
 		// The budget's clock may be that of a test, the connection's is the
 		// system's.
 		x.setDeadline(time.Now().Add(due.Sub(x.charge.budget.clock.Now())))
-		if x.yielded.Load() { // meanwhile: the deadline of interrupt stays
+		if x.yielded.Load() { // concurrently: keep the deadline set by interrupt
 			x.interrupt()
 		}
 	}
 }
 
-// yield makes the read that waits for the network, and all that follow, fail.
-// The budget's lock is held, so that the body is not complete meanwhile.
+// yield makes the pending read from the network and all later ones fail. The
+// caller holds the budget's lock, so the body cannot become complete meanwhile.
 func (x *Body) yield() {
 	x.yielded.Store(true)
 	x.interrupt()
@@ -172,20 +172,19 @@ func (x *Body) interrupt() {
 }
 
 func (x *Body) setDeadline(at time.Time) {
-	// Only connections of tests have no deadlines; they do not stall.
+	// Only connections in tests do not support deadlines, and they do not stall.
 	_ = http.NewResponseController(x.w).SetReadDeadline(at)
 }
 
-// Len returns how many bytes the body has.
+// Len returns the size of the body in bytes.
 func (x *Body) Len() int { return x.size }
 
-// Charge returns what the body is charged to: what is made of it is added there
-// and returned with it.
+// Charge returns the charge of the body. Memory for decoding the body is added to
+// it and returned by Release.
 func (x *Body) Charge() *Charge { return &x.charge }
 
 // Bytes returns the body as one slice, valid until Release. A body of several
-// chunks is copied to *scratch, which grows if it has to, and its chunks are
-// returned.
+// chunks is copied to *scratch, which grows as needed, and its chunks are freed.
 func (x *Body) Bytes(ctx context.Context, scratch *[]byte) ([]byte, error) {
 	if len(x.chunks) <= 1 {
 		if x.size == 0 {
@@ -208,7 +207,7 @@ func (x *Body) Bytes(ctx context.Context, scratch *[]byte) ([]byte, error) {
 	return out, nil
 }
 
-// Read reads the next bytes, once: the chunks remain until Release.
+// Read implements io.Reader. The chunks are kept until Release.
 func (x *Body) Read(p []byte) (int, error) {
 	if x.read == x.size {
 		return 0, io.EOF
@@ -219,7 +218,8 @@ func (x *Body) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Close does nothing: a Body can stand for the body of a request.
+// Close does nothing. It makes Body an io.ReadCloser, to replace the body of a
+// request.
 func (x *Body) Close() error { return nil }
 
 func (x *Body) releaseChunks() {
@@ -232,8 +232,8 @@ func (x *Body) releaseChunks() {
 	x.chunks = x.chunks[:0]
 }
 
-// Release returns the memory of the body and all that was charged with it. A
-// nil Body has none.
+// Release returns the memory of the body and everything charged to it. It does
+// nothing on a nil Body.
 func (x *Body) Release() {
 	if x == nil {
 		return

@@ -17,7 +17,7 @@ import (
 	"tsdb/internal/vfs"
 )
 
-func TestBodiesOfEverySizeComeWhole(t *testing.T) {
+func TestBodiesOfEverySizeAreReadCompletely(t *testing.T) {
 	b := NewBudget(Options{Limit: 10 << 20})
 	content := make([]byte, 5*chunkBytes)
 	_, _ = rand.Read(content) // never fails
@@ -70,8 +70,8 @@ func TestBodiesOverTheLimitNameItsSetting(t *testing.T) {
 	}
 }
 
-// pipes is a listener of connections in memory, whose deadlines follow the
-// virtual clock.
+// pipes is a listener of in-memory connections, whose deadlines follow the virtual
+// clock.
 type pipes struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -89,7 +89,7 @@ func (p *pipes) Accept() (net.Conn, error) {
 func (p *pipes) Close() error   { close(p.closed); return nil }
 func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
-// result is what became of a body.
+// result is the outcome of reading a body.
 type result struct {
 	name string
 	n    int
@@ -107,7 +107,7 @@ func serve(t *testing.T, o Options, test func(t *testing.T, b *Budget, dial func
 		srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			x, err := b.Read(w, r, Limit{Bytes: 1 << 30})
 			if err == nil {
-				// Long after the last byte the client is still there.
+				// The client stays connected long after the last byte.
 				time.Sleep(2 * Grace)
 				err = r.Context().Err()
 			}
@@ -184,9 +184,9 @@ func TestSlowButSteadyBodiesPass(t *testing.T) {
 	})
 }
 
-// When the budget is used up by unfinished bodies, a complete request, and a
-// body that makes progress, get what they need at once from those that stall,
-// and no more than that.
+// TestStalledBodiesYieldToOthers: when unfinished bodies exhaust the budget, stalled
+// ones yield at once to a complete request and to a body that makes progress, and
+// only as many as necessary.
 func TestStalledBodiesYieldToOthers(t *testing.T) {
 	const chunks = 10
 	serve(t, Options{Limit: chunks * chunkBytes, MinRate: 100}, func(t *testing.T, b *Budget, dial func(string, int) net.Conn, results <-chan result) {
@@ -238,8 +238,8 @@ func TestStalledBodiesYieldToOthers(t *testing.T) {
 	})
 }
 
-// The slowest of all does not make others yield: it is refused itself.
-func TestABodyThatIsBehindAllOthersIsRefused(t *testing.T) {
+// TestSlowestBodyIsRefused: the slowest body does not make others yield.
+func TestSlowestBodyIsRefused(t *testing.T) {
 	clock := vfs.NewManualClock(epoch)
 	b := NewBudget(Options{Limit: chunkBytes, MinRate: 100, Clock: clock})
 	other := b.NewCharge()

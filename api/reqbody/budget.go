@@ -13,42 +13,40 @@ import (
 )
 
 const (
-	// maxWait bounds how long a request waits for others to finish before it is
-	// told to come again.
+	// maxWait bounds the time a request waits for memory before it is refused.
 	maxWait = time.Second
-	// recheckEvery is how often a request that waits looks for bodies that have
-	// fallen behind in the meantime.
+	// recheckEvery is the interval at which a waiting request checks for bodies
+	// that have fallen behind since.
 	recheckEvery = maxWait / 4
 )
 
-// Errors of requests that may be sent again.
+// Errors of requests that the client may retry.
 var (
-	// ErrOverload is returned when others hold too much memory.
+	// ErrOverload is returned when other requests hold too much memory.
 	ErrOverload = errors.New("requests under way hold too much memory, try again later")
-	// ErrYielded is returned for a body that was given up in favour of others.
+	// ErrYielded is returned for a body that was ended in favor of others.
 	ErrYielded = errors.New("the server is short of memory and gave up this request, whose body arrived most slowly; try again later")
 )
 
-// The defaults.
+// Default options.
 const (
 	DefaultLimit   = 256 << 20 // bytes
 	DefaultMinRate = 256       // bytes a second
 )
 
-// Options are the settings of a Budget.
+// Options configures a Budget.
 type Options struct {
-	Limit   int64 // bytes of all requests under way together
-	MinRate int64 // bytes a second that a body has to keep; 0 = it may be as slow as it likes, but not stall
+	Limit   int64 // bytes of all requests in flight together
+	MinRate int64 // minimum bytes a second of a body; 0 = any rate, but a body must not stall
 	Clock   vfs.Clock
-	// Name says in the metrics which requests these are: write or read.
+	// Name is the value of the label requests in the metrics: write or read.
 	Name string
-	// Registerer takes the metrics; nil = none.
+	// Registerer registers the metrics; nil = none.
 	Registerer prometheus.Registerer
 }
 
-// Budget bounds the bytes that all requests under way hold together: bodies as
-// they arrive, what they decompress to and what is decoded from that. It is
-// safe for concurrent use.
+// Budget bounds the memory of all requests in flight: received bodies, their
+// decompressed form, and what is decoded from it. It is safe for concurrent use.
 type Budget struct {
 	clock vfs.Clock
 	limit int64
@@ -59,15 +57,15 @@ type Budget struct {
 	mu struct {
 		sync.Mutex
 		used   int64
-		freed  chan struct{} // closed when bytes come back; nil if nobody waits
-		bodies []*Body       // unfinished, in no order; each knows its index
+		freed  chan struct{} // closed when bytes are returned; nil if no request waits
+		bodies []*Body       // unfinished, unordered; each stores its index
 	}
 
 	chunks   sync.Pool // of *chunk
 	released sync.Pool // of *Body
 }
 
-// NewBudget returns a budget of which nothing is taken.
+// NewBudget returns an unused budget.
 func NewBudget(o Options) *Budget {
 	if o.Clock == nil {
 		o.Clock = vfs.SystemClock
@@ -93,32 +91,32 @@ func NewBudget(o Options) *Budget {
 	return b
 }
 
-// Used returns the bytes that are taken.
+// Used returns the number of bytes charged.
 func (b *Budget) Used() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.mu.used
 }
 
-// Limit returns the most bytes that can be taken.
+// Limit returns the maximum number of bytes that can be charged.
 func (b *Budget) Limit() int64 { return b.limit }
 
-// NewCharge returns a charge of nothing.
+// NewCharge returns an empty charge.
 func (b *Budget) NewCharge() *Charge { return &Charge{budget: b} }
 
-// Charge is what one request holds of a budget. It belongs to one goroutine at
-// a time. The nil Charge holds nothing and can be released.
+// Charge is the share of a budget held by one request. It must be used by one
+// goroutine at a time. A nil Charge is empty and can be released.
 type Charge struct {
 	budget *Budget
 	n      int64
 }
 
-// Take charges n more bytes, after a bounded wait if others hold too many. What
-// exceeds the whole limit is granted to a request that is alone. The error is
+// Take charges n more bytes. If other requests hold too much, it waits for up to
+// maxWait. A request that is the only one may exceed the limit. The error is
 // ErrOverload or that of ctx.
 func (c *Charge) Take(ctx context.Context, n int64) error { return c.budget.take(ctx, c, nil, n) }
 
-// Give returns n bytes.
+// Give returns n bytes to the budget.
 func (c *Charge) Give(n int64) {
 	if n != 0 {
 		b := c.budget
@@ -128,7 +126,7 @@ func (c *Charge) Give(n int64) {
 	}
 }
 
-// Release returns all bytes.
+// Release returns all bytes to the budget.
 func (c *Charge) Release() {
 	if c != nil {
 		c.Give(c.n)
@@ -144,8 +142,8 @@ func (b *Budget) giveLocked(c *Charge, n int64) {
 	}
 }
 
-// take charges n bytes to c. body is the unfinished one that they are for, nil
-// if it is complete.
+// take charges n bytes to c. body is the unfinished body that needs them, nil if
+// the body is complete.
 func (b *Budget) take(ctx context.Context, c *Charge, body *Body, n int64) error {
 	b.mu.Lock()
 	ok := b.takeLocked(c, n)
@@ -179,9 +177,9 @@ func (b *Budget) takeLocked(c *Charge, n int64) bool {
 	return true
 }
 
-// takeOrYield charges n bytes and returns a nil channel, or an error; otherwise
-// it lets bodies yield that have fallen behind, and returns a channel that is
-// closed when bytes come back.
+// takeOrYield charges n bytes and returns a nil channel, or fails. If the bytes
+// are not available, it makes bodies that have fallen behind yield and returns a
+// channel that is closed when bytes are returned.
 func (b *Budget) takeOrYield(c *Charge, body *Body, n int64) (freed chan struct{}, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -202,7 +200,7 @@ func (b *Budget) takeOrYield(c *Charge, body *Body, n int64) (freed chan struct{
 	return b.mu.freed, nil
 }
 
-// yieldLocked ends unfinished bodies so that need bytes come free.
+// yieldLocked makes unfinished bodies yield to free need bytes.
 func (b *Budget) yieldLocked(need int64, rival time.Time) {
 	all := make([]progress, len(b.mu.bodies))
 	for i, x := range b.mu.bodies {
@@ -222,7 +220,7 @@ func (b *Budget) yieldLocked(need int64, rival time.Time) {
 	}
 }
 
-// begin adds a body to the unfinished ones.
+// begin adds a body to the unfinished bodies.
 func (b *Budget) begin(x *Body) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -230,8 +228,8 @@ func (b *Budget) begin(x *Body) {
 	b.mu.bodies = append(b.mu.bodies, x)
 }
 
-// end removes a body that is complete, or failed, and reports whether it
-// yielded. Afterwards nobody interrupts it any more.
+// end removes a body that is complete or has failed, and reports whether it
+// yielded. It cannot be interrupted afterwards.
 func (b *Budget) end(x *Body) (yielded bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

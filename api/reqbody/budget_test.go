@@ -12,19 +12,19 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestMemoryOfRequestsUnderWayIsBounded(t *testing.T) {
+func TestMemoryOfRequestsInFlightIsBounded(t *testing.T) {
 	clock := vfs.NewManualClock(epoch)
 	b := NewBudget(Options{Limit: 100, Clock: clock})
 	ctx := t.Context()
 	one, two, three := b.NewCharge(), b.NewCharge(), b.NewCharge()
 	if one.Take(ctx, 60) != nil || two.Take(ctx, 40) != nil {
-		t.Fatal("what fits was refused")
+		t.Fatal("a charge within the limit was refused")
 	}
 	got := make(chan error)
 	wait := func(f func()) error {
 		n := clock.Timers()
 		go func() { got <- three.Take(ctx, 30) }()
-		clock.BlockUntil(n + 2) // its deadline, and when it looks again
+		clock.BlockUntil(n + 2) // its deadline and its next recheck
 		f()
 		return <-got
 	}

@@ -1,17 +1,16 @@
 // Package reqbody reads the bodies of requests under a common budget of bytes.
 //
-// A body arrives in a list of chunks of one size, which grows with the bytes
-// that have come, whatever length the client announced. Every chunk is charged
-// to the Budget before it is taken, and so is what a door makes of the body: a
-// door decides by the declared sizes and counts of a message, takes what they
-// cost, and only then decodes.
+// A body is stored in a list of chunks of equal size. The list grows with the
+// bytes received, regardless of the length announced. Every chunk is charged to
+// the Budget before it is allocated, and so is the memory that a door needs to
+// decode the body: the door computes it from the sizes and counts declared in the
+// message and charges it before decoding.
 //
-// A body has to keep a minimum rate (pace.go): one that stalls, or trickles
-// below the rate, is given up after a grace period, while one that is slow but
-// steady may take as long as it needs. When the budget is used up, unfinished
-// bodies that have fallen behind yield, the one with the least progress first,
-// so that requests that are complete are not refused for those that may never
-// be.
+// A body must keep a minimum rate (pace.go). One that stalls or stays below the
+// rate is ended after a grace period; one that is slow but steady may take as
+// long as it needs. When the budget is exhausted, unfinished bodies that have
+// fallen behind yield, the one with the least progress first, so that complete
+// requests are not refused in favor of bodies that may never be complete.
 //
 // gRPC keeps messages to itself until they are complete. So its connections are
 // followed frame by frame (rpcconn.go), and the messages that are not complete

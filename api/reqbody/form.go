@@ -5,13 +5,13 @@ import (
 	"net/http"
 )
 
-// formCost is what a byte of a form costs at most once it is parsed, as a
-// multiple of it: the text and its parts without their escapes.
+// formCost is the maximum number of bytes of memory per byte of a form: the text
+// and its unescaped parts.
 const formCost = 3
 
-// ParseForm reads the parameters of r from its URL and its body into r.Form.
-// The caller releases the charge when the request is answered; it is nil if
-// there is an error. Errors are those of Read, or about the form.
+// ParseForm parses the parameters in the URL and the body of r into r.Form. The
+// caller releases the charge, which may be nil, after the response. The error is
+// that of Read or of parsing the form.
 func (b *Budget) ParseForm(w http.ResponseWriter, r *http.Request, limit Limit) (*Charge, error) {
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	multipart := kind == "multipart/form-data"
@@ -29,7 +29,7 @@ func (b *Budget) ParseForm(w http.ResponseWriter, r *http.Request, limit Limit) 
 	}
 	r.Body = body
 	if multipart {
-		err = r.ParseMultipartForm(limit.Bytes) // all of it in memory, never in files
+		err = r.ParseMultipartForm(limit.Bytes) // entirely in memory, never in files
 	} else {
 		err = r.ParseForm()
 	}

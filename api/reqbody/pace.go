@@ -6,27 +6,28 @@ import (
 	"time"
 )
 
-// Grace is how long a body may stall, and how long one may stay below the
-// minimum rate from its beginning.
+// Grace is the maximum time for which a body may stall, and for which it may stay
+// below the minimum rate from its start.
 const Grace = 30 * time.Second
 
-// yieldLag is how far a body has to be behind another one to yield to it: a
-// pause of this length is no sign of a slow link.
+// yieldLag is the minimum difference in due time for one body to yield to another:
+// a shorter pause does not indicate a slow link.
 const yieldLag = time.Second
 
-// pace is the minimum rate of bodies. A body has a due time, until which it may
-// go on without another byte. It begins at Grace and moves on with every byte by
-// the time that the byte takes at the minimum rate, but never beyond Grace from
-// now, so bytes that came fast allow no longer stall later. What stays above
-// the rate is never due, what stays below it is sooner or later.
+// pace computes due times from the minimum rate. The due time of a body is when it
+// is ended unless more bytes arrive. It starts at Grace from now. Every byte
+// advances it by the time that the byte takes at the minimum rate, but never
+// beyond Grace from now, so that bytes received fast do not allow a longer stall
+// later. A body that stays above the rate is never due; one that stays below it
+// eventually is.
 type pace struct {
-	minRate int64 // bytes a second; 0 = every byte is worth the whole of Grace
+	minRate int64 // bytes a second; 0 = every byte resets the due time to Grace from now
 }
 
-// begin returns the due time of a body that begins now.
+// begin returns the due time of a body that starts now.
 func (p pace) begin(now time.Time) time.Time { return now.Add(Grace) }
 
-// after returns the due time of a body of which n bytes arrived now.
+// after returns the due time of a body after n more bytes have arrived.
 func (p pace) after(due, now time.Time, n int) time.Time {
 	latest := now.Add(Grace)
 	if n == 0 {
@@ -36,25 +37,24 @@ func (p pace) after(due, now time.Time, n int) time.Time {
 		return latest
 	}
 	// No overflow: n is less than minRate for every second of Grace.
-	whole, part := int64(n)/p.minRate, int64(n)%p.minRate
-	earned := due.Add(time.Duration(whole)*time.Second + time.Duration(float64(part)/float64(p.minRate)*float64(time.Second)))
+	seconds, rest := int64(n)/p.minRate, int64(n)%p.minRate
+	earned := due.Add(time.Duration(seconds)*time.Second + time.Duration(float64(rest)/float64(p.minRate)*float64(time.Second)))
 	if earned.After(latest) {
 		return latest
 	}
 	return earned
 }
 
-// progress is what the choice of bodies that yield looks at.
+// progress is the state of a body on which the choice of yielding bodies depends.
 type progress struct {
 	due  time.Time
 	held int64 // bytes
 }
 
-// chooseYielding returns the indexes of the unfinished bodies that yield so
-// that need bytes come free: those that are due first, as many as it takes, of
-// those that are at least yieldLag behind a body due at rival. If they do not
-// hold as much, all of them yield: what they free shortens the wait for the
-// rest.
+// chooseYielding returns the indexes of the unfinished bodies that yield to free
+// need bytes. Candidates are due more than yieldLag before rival; those due
+// earliest are chosen, as many as necessary. If all of them hold less than need,
+// all yield, which shortens the wait for the rest.
 func chooseYielding(bodies []progress, need int64, rival time.Time) []int {
 	var behind []int
 	for i, b := range bodies {

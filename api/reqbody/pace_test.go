@@ -32,11 +32,11 @@ func TestPaceMovesTheDueTime(t *testing.T) {
 	}
 }
 
-func TestThoseWithTheLeastProgressYield(t *testing.T) {
+func TestBodiesWithTheLeastProgressYield(t *testing.T) {
 	bodies := []progress{
-		{at(60), 100}, // progresses
+		{at(60), 100}, // makes progress
 		{at(40), 100},
-		{at(31), 100}, // least
+		{at(31), 100}, // least progress
 		{at(50), 0},   // holds nothing
 		{at(40), 300}, // as slow, but holds more
 		{at(59.5), 1000},
@@ -59,10 +59,10 @@ func TestThoseWithTheLeastProgressYield(t *testing.T) {
 	}
 }
 
-// A simulation in steps of 100 ms, on the arithmetic alone: a budget of 50
-// chunks, 100 bodies that stall after one chunk each, and honest bodies on slow
-// and fast lines that begin all the time. Honest ones are always complete in the
-// end, and none yields while a stalled one holds a chunk.
+// TestSimulationHonestBodiesOutliveStalledOnes simulates the arithmetic in steps of
+// 100 ms: a budget of 50 chunks, 100 bodies that stall after one chunk each, and
+// honest bodies on slow and fast links that start continuously. Every honest body
+// completes, and none yields while a stalled one holds a chunk.
 func TestSimulationHonestBodiesOutliveStalledOnes(t *testing.T) {
 	const (
 		step    = 0.1
