@@ -57,7 +57,7 @@ func confine(t *testing.T, s *server, bytes int64) bool {
 		return false
 	}
 	t.Cleanup(func() {
-		for range 100 { // the kernel lets go of the group a little later
+		for range 100 { // the kernel frees the group a little later
 			if os.Remove(group) == nil {
 				return
 			}
