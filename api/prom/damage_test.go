@@ -167,7 +167,7 @@ func TestDamageBehindTheFirstMegabyteBreaksAStreamOff(t *testing.T) {
 }
 
 // Damage makes remote read and federation fail, with a text that names the
-// block, or, if the request asks for it, gives what is left and says so.
+// block, or, if the request asks for it, gives the readable part with a warning.
 func TestDamageIsAnErrorWhereThereAreNoWarnings(t *testing.T) {
 	for _, c := range []struct {
 		name   string

@@ -48,7 +48,7 @@ func (s *server) peakRSS(t *testing.T) int64 {
 	return 0
 }
 
-// confine puts the server into a control group of so many bytes before it
+// confine puts the server into a control group with a limit of bytes before it
 // starts, if this machine lets the test make one, and reports whether it did.
 func confine(t *testing.T, s *server, bytes int64) bool {
 	t.Helper()

@@ -25,7 +25,7 @@ type expression struct {
 	decide   func(value string) bool // whether a value of one of the shapes matches, if not exact
 }
 
-// From so many on, values and globs are looked up instead of tried in turn.
+// From this number on, values and globs are looked up instead of tried in turn.
 const (
 	manyValues = 12
 	manyGlobs  = 4
