@@ -289,12 +289,12 @@ func answers(b *Block) (all string, refused int) {
 		for _, tenant := range []uint32{0, 4} {
 			bm, err := b.Postings(ctx, tenant, compiled(m))
 			say(err, "%v", bm)
-			found, err := b.Select(ctx, tenant, compiled(m))
+			found, err := b.Select(ctx, tenant, compiled(m), nil)
 			if err == nil && len(found.Lost) > 0 {
 				err = found.Lost[0]
 			}
 			if say(err, "selection") {
-				ls, err := found.Labels(ctx)
+				ls, err := found.Labels(ctx, nil)
 				if ls == nil {
 					ls = new(LabelSets)
 				}

@@ -92,9 +92,9 @@ func TestMatchersAgreeWithANaiveEvaluation(t *testing.T) {
 		if got := bm.ToArray(); !slices.Equal(got, want) {
 			t.Fatalf("%v: %d series, want %d", ms, len(got), len(want))
 		}
-		found, err := b.Select(context.Background(), 0, compiled(ms...))
+		found, err := b.Select(context.Background(), 0, compiled(ms...), nil)
 		must(t, err)
-		ls, err := found.Labels(context.Background())
+		ls, err := found.Labels(context.Background(), nil)
 		must(t, err)
 		if !slices.Equal(found.Ordinals, want) || len(ls.All) != len(want) || len(found.IDs) != len(want) || len(found.Lost) > 0 {
 			t.Fatalf("%v: %d series selected, want %d", ms, len(found.Ordinals), len(want))
@@ -271,12 +271,12 @@ func TestLabelSetsInUseAreShared(t *testing.T) {
 		sets = append(sets, labels.FromStrings(metricName, "up", "instance", fmt.Sprintf("host-%02d", i)))
 	}
 	b, _ := indexBlock(t, nil, sets)
-	found, err := b.Select(ctx, 0, nil)
+	found, err := b.Select(ctx, 0, nil, nil)
 	must(t, err)
-	first, err := found.Labels(ctx)
+	first, err := found.Labels(ctx, nil)
 	must(t, err)
 	runtime.GC()
-	again, err := found.Labels(ctx)
+	again, err := found.Labels(ctx, nil)
 	must(t, err)
 	if again != first {
 		t.Error("a second user has label sets of its own")
@@ -292,7 +292,7 @@ func TestLabelSetsInUseAreShared(t *testing.T) {
 	if found.inUse(nil) != nil {
 		t.Error("label sets that nobody uses are held")
 	}
-	last, err := found.Labels(ctx)
+	last, err := found.Labels(ctx, nil)
 	must(t, err)
 	if len(last.All) != len(sets) {
 		t.Errorf("%d label sets, want %d", len(last.All), len(sets))

@@ -20,8 +20,8 @@ import (
 // to ords[i].
 //
 // A damaged page costs nothing here: the series that may have a chunk in it are
-// kept, and lost says so.
-func (b *Block) Present(ctx context.Context, ords []uint32, tr model.TimeRange, d *Deletions) (kept []bool, all bool, lost []error, err error) {
+// kept, and lost says so. yield is as for Select.
+func (b *Block) Present(ctx context.Context, ords []uint32, tr model.TimeRange, d *Deletions, yield func() error) (kept []bool, all bool, lost []error, err error) {
 	whole := timeRangeOf(b.info)
 	inside := tr.Min <= whole.Min && whole.Max <= tr.Max
 	if inside && d == nil {
@@ -38,7 +38,7 @@ func (b *Block) Present(ctx context.Context, ords []uint32, tr model.TimeRange, 
 			p.ords, p.places = append(p.ords, ord), append(p.places, i)
 		}
 	}
-	if err := p.walk(ctx); err != nil {
+	if err := p.walk(ctx, yield); err != nil {
 		return nil, false, nil, err
 	}
 	return p.kept, !slices.Contains(p.kept, false), p.lost, nil
@@ -47,7 +47,7 @@ func (b *Block) Present(ctx context.Context, ords []uint32, tr model.TimeRange, 
 // PresentIn is Present for a bitmap, from which it removes the others.
 func (b *Block) PresentIn(ctx context.Context, bm *roaring.Bitmap, tr model.TimeRange, d *Deletions) (lost []error, err error) {
 	ords := bm.ToArray()
-	kept, all, lost, err := b.Present(ctx, ords, tr, d)
+	kept, all, lost, err := b.Present(ctx, ords, tr, d, nil)
 	if err != nil || all {
 		return lost, err
 	}
@@ -77,7 +77,7 @@ type presence struct {
 
 // walk goes through the pages of the directory that have a series to look for.
 // The chunks of a series may begin in one page and end in a later one.
-func (p *presence) walk(ctx context.Context) error {
+func (p *presence) walk(ctx context.Context, yield func() error) error {
 	ps, err := p.block.fencesOf(&p.block.directory, sectionDirectory)
 	if err != nil {
 		return err
@@ -94,7 +94,7 @@ func (p *presence) walk(ctx context.Context) error {
 			}
 		}
 		if next < until {
-			if err := ctx.Err(); err != nil {
+			if err := checkpoint(ctx, yield); err != nil {
 				return err
 			}
 			if err := p.page(ps[i], next, until); err != nil {

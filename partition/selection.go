@@ -37,14 +37,16 @@ type Selection struct {
 type LabelSets struct{ All []labels.Labels }
 
 // Select returns the series of a tenant that satisfy all matchers: see Postings.
-// Blocks never change, so the cache holds the answer itself.
-func (b *Block) Select(ctx context.Context, tenant uint32, ms []*match.Matcher) (*Selection, error) {
+// Blocks never change, so the cache holds the answer itself. yield, unless it is
+// nil, is called between batches of series, while no lock is held; it may block,
+// and its error ends the call.
+func (b *Block) Select(ctx context.Context, tenant uint32, ms []*match.Matcher, yield func() error) (*Selection, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	s := &Selection{block: b, key: questionOf(tenant, ms)}
 	found, err := cached(b.cache, cacheKey{block: b.id, kind: cachedSelection, text: s.key}, func() (*Selection, int, error) {
-		if err := s.find(ctx, tenant, ms); err != nil {
+		if err := s.find(ctx, tenant, ms, yield); err != nil {
 			return nil, 0, err
 		}
 		if len(s.Lost) > 0 {
@@ -67,7 +69,7 @@ func questionOf(tenant uint32, ms []*match.Matcher) string {
 }
 
 // find fills the selection.
-func (s *Selection) find(ctx context.Context, tenant uint32, ms []*match.Matcher) error {
+func (s *Selection) find(ctx context.Context, tenant uint32, ms []*match.Matcher, yield func() error) error {
 	bm, err := s.block.Postings(ctx, tenant, ms)
 	if err != nil {
 		return err
@@ -77,8 +79,10 @@ func (s *Selection) find(ctx context.Context, tenant uint32, ms []*match.Matcher
 	r := s.block.labelReader()
 	defer s.block.labelReaders.Put(r)
 	for i, ord := range ords {
-		if i%seriesCheck == 0 && ctx.Err() != nil {
-			return ctx.Err()
+		if i%seriesCheck == 0 {
+			if err := checkpoint(ctx, yield); err != nil {
+				return err
+			}
 		}
 		id, err := r.id(ord)
 		if err != nil {
@@ -100,9 +104,16 @@ func (s *Selection) find(ctx context.Context, tenant uint32, ms []*match.Matcher
 	return nil
 }
 
-// seriesCheck is how many series are looked at between two looks at the
-// context.
+// seriesCheck is the number of series listed between checkpoints.
 const seriesCheck = 4096
+
+// checkpoint returns the error of the context or, if there is none, yields.
+func checkpoint(ctx context.Context, yield func() error) error {
+	if err := ctx.Err(); err != nil || yield == nil {
+		return err
+	}
+	return yield()
+}
 
 // mostLost bounds the damage a Selection tells of.
 const mostLost = 100
@@ -118,14 +129,14 @@ func (s *Selection) lose(err error) {
 //
 // What is too large for the cache is there for others as long as somebody holds
 // on to what Labels returned: many queries that ask the same at the same time,
-// of all series there are, have one copy.
-func (s *Selection) Labels(ctx context.Context) (*LabelSets, error) {
+// of all series there are, have one copy. yield is as for Select.
+func (s *Selection) Labels(ctx context.Context, yield func() error) (*LabelSets, error) {
 	if sets := s.inUse(nil); sets != nil {
 		return sets, nil
 	}
 	var damaged error
 	sets, err := cached(s.block.cache, cacheKey{block: s.block.id, kind: cachedLabels, text: s.key}, func() (*LabelSets, int, error) {
-		all, bytes, err := s.block.labelSets(ctx, s.Ordinals)
+		all, bytes, err := s.block.labelSets(ctx, s.Ordinals, yield)
 		if errors.Is(err, ErrCorrupt) {
 			damaged = err
 			return &LabelSets{all}, notCached, nil
@@ -165,15 +176,17 @@ func (s *Selection) LabelsAt(i int) (labels.Labels, error) {
 
 // labelSets returns the labels of series whose ordinals rise, and how many bytes
 // they take.
-func (b *Block) labelSets(ctx context.Context, ords []uint32) (all []labels.Labels, bytes int, damaged error) {
+func (b *Block) labelSets(ctx context.Context, ords []uint32, yield func() error) (all []labels.Labels, bytes int, damaged error) {
 	r := b.labelReader()
 	defer b.labelReaders.Put(r)
 	all = make([]labels.Labels, len(ords))
 	bytes = len(all) * int(unsafe.Sizeof(labels.Labels{}))
 	var arena []byte
 	for i, ord := range ords {
-		if i%seriesCheck == 0 && ctx.Err() != nil {
-			return nil, 0, ctx.Err()
+		if i%seriesCheck == 0 {
+			if err := checkpoint(ctx, yield); err != nil {
+				return nil, 0, err
+			}
 		}
 		text, err := r.text(ord)
 		if err != nil {

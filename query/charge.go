@@ -28,14 +28,15 @@ func (c *Charge) Take(bytes int64) error { return c.mem.take(bytes) }
 // labels, count. It is called before the first Select.
 func (c *Charge) Selections(q promstorage.Querier) {
 	if ours, ok := q.(*querier); ok {
-		ours.mem = c.mem
-		c.View(ours.view)
+		ours.setMemory(c.mem)
 	}
 }
 
 // View makes the series that are selected through a view count, without their
 // labels. It is called before the first Select.
-func (c *Charge) View(v *storage.View) { v.Limit(c.mem.moreSeries) }
+func (c *Charge) View(v *storage.View) {
+	v.SetReadOptions(storage.ReadOptions{Reserve: c.mem.moreSeries})
+}
 
 // Series adds the labels of series that were selected through a view.
 func (c *Charge) Series(set *storage.SeriesSet) error {

@@ -1,7 +1,6 @@
 package query
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,13 +19,10 @@ import (
 // exec is one run of a plan. Its methods may be called by all workers.
 type exec struct {
 	*settings
-	ctx     context.Context
-	ended   atomic.Bool // ctx is over; cheaper to ask than ctx
+	*yielder
 	querier *querier
 	workers int
 	parts   bool // the answer is kept, or is put together with what was kept
-	share   *share
-	place   *place
 	log     *slog.Logger
 
 	held atomic.Int64 // points in memory
@@ -59,41 +55,9 @@ type worker struct {
 	tally   tally
 }
 
-// check is to be called now and then by what works long. It returns the error
-// of the context once that is over, and lets other queries have the core when it
-// is their turn.
-func (x *exec) check() error {
-	if x.share.giveWay(x.ctx); x.ended.Load() {
-		return contextError(x.ctx.Err(), inEvaluation)
-	}
-	if x.share.heavy.Load() && !x.place.goesOn(x.share.long.Load()) {
-		return errHeavy
-	}
-	return nil
-}
-
-// politeContext is the context of what works for a query and knows nothing of
-// cores and places: the storage, while it selects and reads. Whoever looks now
-// and then whether a context is over can as well give way then. It is for
-// goroutines that have a core.
-type politeContext struct {
-	context.Context
-	share *share
-	place *place
-}
-
-// Err is also errHeavy, once and for all, if the query is to let go of all it
-// holds.
-func (c politeContext) Err() error {
-	c.share.giveWay(c.Context)
-	if err := c.Context.Err(); err != nil {
-		return err
-	}
-	if c.share.heavy.Load() && !c.place.goesOn(c.share.long.Load()) {
-		return errHeavy
-	}
-	return nil
-}
+// check is called regularly by work that takes long. It yields, and returns the
+// error of the context once that is over.
+func (x *exec) check() error { return contextError(x.yielder.yield(), inEvaluation) }
 
 // hold counts points that are kept in memory; release takes them back.
 func (x *exec) hold(points int) error {

@@ -201,13 +201,14 @@ func (p *planned) attempt(ctx context.Context, heavy bool) (*promql.Result, erro
 		return nil, uncovered(reasonStorage)
 	}
 	ours.recovers = false // iterators report errors to us
+	y := newYielder(ctx, p.share, place)
+	defer y.close()
+	ours.setYield(y.yield)
 	x := &exec{
-		settings: &p.settings, ctx: politeContext{ctx, p.share, place}, querier: ours, workers: p.share.cores.total, share: p.share, place: place,
+		settings: &p.settings, yielder: y, querier: ours, workers: p.share.cores.total,
 		mem: p.mem, parts: kept != nil, log: p.engine.log, nonCounters: nonCounters{rates: p.rates, kept: kept.steps(), mem: p.mem},
 	}
 	defer x.close()
-	unwatch := context.AfterFunc(ctx, func() { x.ended.Store(true) })
-	defer unwatch()
 	p.samples.InitStepTracking(p.grid.start, p.grid.last(), p.grid.step)
 	inner, _ := p.timers.GetSpanTimer(ctx, stats.InnerEvalTime)
 	began = time.Now()

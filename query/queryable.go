@@ -62,6 +62,7 @@ func inclusive(mint, maxt int64) model.TimeRange {
 // querier reads one view.
 type querier struct {
 	view   *storage.View
+	hooks  storage.ReadOptions // of view
 	tenant uint32
 	tr     model.TimeRange
 
@@ -77,6 +78,21 @@ type querier struct {
 		late       annotations.Annotations // of all selections, once closed
 		closed     bool
 	}
+}
+
+// setMemory makes series that are selected count for the memory of a query; nil =
+// of none. Like setYield it is called before the first Select.
+func (q *querier) setMemory(t *tracker) {
+	if q.mem = t; t != nil {
+		q.hooks.Reserve = t.moreSeries
+		q.view.SetReadOptions(q.hooks)
+	}
+}
+
+// setYield makes selecting and reading series call yield regularly.
+func (q *querier) setYield(yield func() error) {
+	q.hooks.Yield = yield
+	q.view.SetReadOptions(q.hooks)
 }
 
 // selection is one Select of a querier: what its series need for reading.

@@ -192,8 +192,8 @@ func TestHeavyQueriesMakeRoomForLightOnes(t *testing.T) {
 	})
 }
 
-// What works for a query and only asks whether its context is over, a long
-// selection, moves to a heavy place with it, or ends it for good.
+// A long selection that yields moves to a heavy slot with its query, or ends for
+// good.
 func TestSelectionsMakeRoomForLightQueries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, c := newQueue(1, 5, nil), newCores(1, nil)
@@ -210,12 +210,13 @@ func TestSelectionsMakeRoomForLightQueries(t *testing.T) {
 				s := c.share()
 				s.begin(t.Context())
 				defer s.end()
-				ctx := politeContext{t.Context(), s, p}
+				y := newYielder(t.Context(), s, p)
+				defer y.close()
 				for range 20000 {
 					time.Sleep(stride)
-					if err = ctx.Err(); err != nil {
+					if err = y.yield(); err != nil {
 						for range 3 {
-							if again := ctx.Err(); again != err {
+							if again := y.yield(); again != err {
 								t.Errorf("ends with %v, then with %v", err, again)
 							}
 						}

@@ -38,9 +38,7 @@ func (w *witness) Querier(mint, maxt int64) (promstorage.Querier, error) {
 		ours.recovers = true
 		w.mu.Lock()
 		ours.made = w.made
-		if ours.mem = w.mem; w.mem != nil {
-			ours.view.Limit(w.mem.moreSeries)
-		}
+		ours.setMemory(w.mem)
 		w.queriers = append(w.queriers, ours)
 		w.mu.Unlock()
 	}

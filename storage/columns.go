@@ -71,6 +71,9 @@ func (r *ColumnReader) floats(ctx context.Context, s *Series, tr model.TimeRange
 		}
 	}
 	for _, src := range s.sources {
+		if err := s.set.view.checkpoint(ctx); err != nil {
+			return false, false, err
+		}
 		ok, err := r.of(s.set, src.block).AppendFloats(ctx, src.ord, tr, &r.columns)
 		if err := s.set.warnOf(err); err != nil || !ok {
 			return false, false, err
@@ -132,6 +135,9 @@ func (r *ColumnReader) append(ctx context.Context, s *Series, tr model.TimeRange
 	}
 	first := dst.Len()
 	for _, src := range s.sources {
+		if err := s.set.view.checkpoint(ctx); err != nil {
+			return err
+		}
 		n := dst.Len()
 		if err := r.read(ctx, s, src, tr, dst); err != nil {
 			return err

@@ -29,10 +29,16 @@ type joiner struct {
 // placesMost bounds the memory that is set aside for a series.
 const placesMost = 4
 
+// seriesCheck is the number of series joined between checkpoints.
+const seriesCheck = 4096
+
 // addBlock adds the series of a block that match and have a chunk in the range.
 func (j *joiner) addBlock(ctx context.Context, e *partition.Entry, tr model.TimeRange, ms []*match.Matcher) error {
 	s := j.set
-	found, err := e.Block().Select(ctx, j.tenant, ms)
+	if err := s.view.checkpoint(ctx); err != nil {
+		return err
+	}
+	found, err := e.Block().Select(ctx, j.tenant, ms, s.view.options.Yield)
 	if err != nil {
 		return err
 	}
@@ -43,7 +49,7 @@ func (j *joiner) addBlock(ctx context.Context, e *partition.Entry, tr model.Time
 	if b.deletions, err = e.Deletions(ctx, s.view.st.tombstones); err != nil {
 		return err
 	}
-	kept, all, lost, err := e.Block().Present(ctx, found.Ordinals, tr, b.deletions)
+	kept, all, lost, err := e.Block().Present(ctx, found.Ordinals, tr, b.deletions, s.view.options.Yield)
 	if err != nil {
 		return err
 	}
@@ -75,8 +81,10 @@ func (j *joiner) addBlock(ctx context.Context, e *partition.Entry, tr model.Time
 		j.sorted = found.Sorted
 	}
 	for k, i := range fresh {
-		if k%4096 == 0 && ctx.Err() != nil {
-			return ctx.Err()
+		if k%seriesCheck == 0 {
+			if err := s.view.checkpoint(ctx); err != nil {
+				return err
+			}
 		}
 		ls, err := lsOf(i)
 		if err != nil {
@@ -97,7 +105,7 @@ func (j *joiner) labelsOf(ctx context.Context, found *partition.Selection, n int
 	if 2*n <= len(found.IDs) {
 		return found.LabelsAt, nil
 	}
-	all, err := found.Labels(ctx)
+	all, err := found.Labels(ctx, j.set.view.options.Yield)
 	if err != nil && !errors.Is(err, partition.ErrCorrupt) {
 		return nil, err
 	}
@@ -130,8 +138,10 @@ func (j *joiner) addHead(ctx context.Context, tr model.TimeRange, ms []*match.Ma
 		head.IDs(refs, ids)
 	}
 	for i, ref := range refs {
-		if i%4096 == 0 && ctx.Err() != nil {
-			return ctx.Err()
+		if i%seriesCheck == 0 {
+			if err := s.view.checkpoint(ctx); err != nil {
+				return err
+			}
 		}
 		if n, ok := j.find(ids[i]); ok {
 			if s.isDeleted(ref, tr, s.series[n].Labels) {
@@ -259,10 +269,10 @@ type seriesSlab struct {
 	sources []source
 }
 
-// newSlab sets memory aside for n series, if the reader of the view lets it.
+// newSlab reserves and allocates memory for n series.
 func (j *joiner) newSlab(n int) (seriesSlab, error) {
-	if ask := j.set.view.ask; ask != nil {
-		if err := ask(n); err != nil {
+	if reserve := j.set.view.options.Reserve; reserve != nil {
+		if err := reserve(n); err != nil {
 			return seriesSlab{}, err
 		}
 	}

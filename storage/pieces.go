@@ -73,7 +73,7 @@ func (s *Series) aggregates(ctx context.Context, tr model.TimeRange) ([]Piece, e
 	var all []placed
 	var chunks []partition.Chunk
 	for _, src := range s.sources {
-		if err := ctx.Err(); err != nil {
+		if err := s.set.view.checkpoint(ctx); err != nil {
 			return nil, err
 		}
 		if src.block == nil {

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"slices"
 	"sync"
 
@@ -28,10 +29,23 @@ type state struct {
 // once, whatever is cut or merged meanwhile, and samples acknowledged before
 // it was taken are in it. It is safe for concurrent use until Release.
 type View struct {
-	db   *DB
-	st   *state
-	once sync.Once
-	ask  func(series int) error // before memory is set aside for series; nil = nobody
+	db      *DB
+	st      *state
+	once    sync.Once
+	options ReadOptions
+}
+
+// ReadOptions are a reader's hooks into the Select of a view and into reading the
+// series that it returns. The zero value has none.
+type ReadOptions struct {
+	// Reserve is called before memory is allocated for up to n more series. Its
+	// error ends the Select.
+	Reserve func(n int) error
+
+	// Yield is called now and then, between blocks, batches of series and the
+	// sources of a series, while no lock is held. It may block, so that others
+	// can use the CPU; its error ends the call.
+	Yield func() error
 }
 
 // View pins the present state. The error is ErrClosed after Close.
@@ -43,9 +57,17 @@ func (db *DB) View() (*View, error) {
 	return &View{db: db, st: st}, nil
 }
 
-// Limit makes Select ask before it sets memory aside for series: at most so many
-// more. An error ends it. Limit is called before the first Select, if at all.
-func (v *View) Limit(ask func(series int) error) { v.ask = ask }
+// SetReadOptions sets the hooks of the view. It is called before the first Select,
+// if at all.
+func (v *View) SetReadOptions(o ReadOptions) { v.options = o }
+
+// checkpoint returns the error of the context or, if there is none, yields.
+func (v *View) checkpoint(ctx context.Context) error {
+	if err := ctx.Err(); err != nil || v.options.Yield == nil {
+		return err
+	}
+	return v.options.Yield()
+}
 
 // Release unpins the view; it may be called again.
 func (v *View) Release() { v.once.Do(func() { v.db.releaseState(v.st) }) }
