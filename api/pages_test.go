@@ -37,7 +37,7 @@ func TestHealthNamesQuarantinedBlocks(t *testing.T) {
 		}
 	}()
 	s := newTestServer(t, Options{DB: func() (*storage.DB, error) { return db, nil }})
-	b := db.NewBatch("test")
+	b := db.NewBatch("test", model.DefaultTenant)
 	ref, err := b.Resolve(model.Hash{Hi: 1}, labels.FromStrings("__name__", "m"))
 	if err != nil {
 		t.Fatal(err)

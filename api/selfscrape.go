@@ -110,7 +110,7 @@ func (s *SelfScrape) scrape(ctx context.Context, now, begin time.Time) (_ int, e
 		return 0, fmt.Errorf("gather metrics: %w", err)
 	}
 	if s.batch == nil {
-		s.batch = db.NewBatch("self_scrape")
+		s.batch = db.NewBatch("self_scrape", model.DefaultTenant)
 	}
 	for range maxStaleRefs {
 		var n int

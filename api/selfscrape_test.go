@@ -88,7 +88,7 @@ func read(t *testing.T, db *storage.DB) map[string]*model.Samples {
 		t.Fatal(err)
 	}
 	defer v.Release()
-	set, err := v.Select(t.Context(), 0, model.AllTime, labels.MustNewMatcher(labels.MatchRegexp, "__name__", ".+"))
+	set, err := v.Select(t.Context(), model.DefaultTenant, model.AllTime, labels.MustNewMatcher(labels.MatchRegexp, "__name__", ".+"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/prometheus/promql"
 	promstorage "github.com/prometheus/prometheus/storage"
 
+	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/query"
 	"tsdb/query/querytest"
@@ -33,7 +34,7 @@ func BenchmarkCachedRange(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer db.Close(b.Context())
-	s := &querytest.Storage{Queryable: query.NewQueryable(db, 0), DB: db, FS: fs}
+	s := &querytest.Storage{Queryable: query.NewQueryable(db, model.DefaultTenant), DB: db, FS: fs}
 	for at := begin.UnixMilli(); at < begin.UnixMilli()+window+loads*step; at += step {
 		app := s.AppenderV2(b.Context())
 		for i := range series {

@@ -115,7 +115,7 @@ func newCacheWorld(t *testing.T, seed uint64, fill bool, retentionMs int64) *cac
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.s = &querytest.Storage{Queryable: query.NewQueryable(db, 0), DB: db, FS: fs}
+	w.s = &querytest.Storage{Queryable: query.NewQueryable(db, model.DefaultTenant), DB: db, FS: fs}
 	if fill {
 		querytest.Fill(t, w.s, seed)
 		app := w.s.AppenderV2(t.Context())
@@ -156,7 +156,7 @@ func (w *cacheWorld) change() {
 		w.write(1+w.r.IntN(8), func() int64 { return w.late() })
 	case n < 530:
 		from := w.late()
-		err = w.s.DB.Delete(w.t.Context(), 0, model.TimeRange{Min: from, Max: from + 1 + w.r.Int64N(3600_000)}, w.matcher())
+		err = w.s.DB.Delete(w.t.Context(), model.DefaultTenant, model.TimeRange{Min: from, Max: from + 1 + w.r.Int64N(3600_000)}, w.matcher())
 	case n < 560:
 		_, err = w.s.DB.Flush(w.t.Context())
 	case n < 580:

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/prometheus/promql/promqltest"
 	promstorage "github.com/prometheus/prometheus/storage"
 
+	"tsdb/internal/model"
 	"tsdb/query"
 	"tsdb/query/querytest"
 	"tsdb/storage"
@@ -221,7 +222,7 @@ func (b broken) Changes() *storage.Changes    { return nil }
 func TestFaultsOfTheStorageAreTold(t *testing.T) {
 	e := query.New(query.Options{})
 	exec := func(err error) error {
-		q, perr := e.NewInstantQuery(t.Context(), query.NewQueryable(broken{err}, 0), nil, "up", time.Unix(0, 0))
+		q, perr := e.NewInstantQuery(t.Context(), query.NewQueryable(broken{err}, model.DefaultTenant), nil, "up", time.Unix(0, 0))
 		if perr != nil {
 			t.Fatal(perr)
 		}

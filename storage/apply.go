@@ -28,6 +28,7 @@ type piece struct {
 	bytes  int // of the frames of its samples
 
 	oldest   int64 // no sample is older
+	tenant   uint32
 	door     string
 	replaced int // values it replaced in the head
 
@@ -83,7 +84,7 @@ func (db *DB) apply(ctx context.Context, b *Batch, r *Receipt) error {
 		return err
 	}
 	p := &b.commit.piece
-	p.door, p.oldest = b.door, b.oldest
+	p.door, p.tenant, p.oldest = b.door, b.tenant, b.oldest
 	floats := func(i, j int) { p.addFloats(&b.floats, i, j) }
 	hists := func(i, j int) { p.addHistograms(&b.hists, i, j) }
 	exs := func(i, j int) { p.addExemplars(&b.exs, i, j) }
@@ -358,19 +359,19 @@ func (db *DB) applyShard(p *piece, i int, gen uint64) bool {
 		return false
 	}
 	if len(s.seriesFrame) > 0 {
-		db.wal.Append(i, 0, wal.FrameSeries, s.seriesFrame)
+		db.wal.Append(i, p.tenant, wal.FrameSeries, s.seriesFrame)
 		sh.MarkDefinedLocked(gen, s.undefined[:defined])
 	}
 	if f := &s.floats; len(f.slots) > 0 {
-		db.wal.Append(i, 0, wal.FrameSamples, s.floatFrame)
+		db.wal.Append(i, p.tenant, wal.FrameSamples, s.floatFrame)
 		p.replaced += sh.AppendFloatsLocked(buf, f.slots, f.ts, f.vs, f.sts)
 	}
 	if h := &s.hists; len(h.slots) > 0 {
-		db.wal.Append(i, 0, wal.FrameHistograms, s.histFrame)
+		db.wal.Append(i, p.tenant, wal.FrameHistograms, s.histFrame)
 		p.replaced += sh.AppendHistogramsLocked(buf, h.slots, h.ts, h.sts, h.hs)
 	}
 	if e := &s.exs; len(e.slots) > 0 {
-		db.wal.Append(i, 0, wal.FrameExemplars, s.exFrame)
+		db.wal.Append(i, p.tenant, wal.FrameExemplars, s.exFrame)
 		if n := sh.AppendExemplarsLocked(buf, e.slots, e.es); n > 0 {
 			db.metrics.exemplarsDropped.Add(float64(n))
 		}
@@ -409,7 +410,7 @@ func (db *DB) metadataFrameLimit() int {
 func (db *DB) applyMetadata(ctx context.Context, b *Batch) error {
 	news, bytes, limit := make(map[string]model.Metadata), 0, db.metadataFrameLimit()
 	for _, m := range b.metas {
-		if old, ok := db.head.MetadataOf(0, m.metric); ok && old == m.meta {
+		if old, ok := db.head.MetadataOf(b.tenant, m.metric); ok && old == m.meta {
 			continue
 		}
 		n := metadataBytes(m.metric, m.meta)
@@ -445,9 +446,9 @@ func (db *DB) logMetadata(ctx context.Context, b *Batch, news map[string]model.M
 	sh := db.head.Shard(metadataShard)
 	sh.Lock()
 	defer sh.Unlock()
-	db.wal.Append(metadataShard, 0, wal.FrameMetadata, frame)
+	db.wal.Append(metadataShard, b.tenant, wal.FrameMetadata, frame)
 	for metric, m := range news {
-		db.head.SetMetadata(0, metric, m)
+		db.head.SetMetadata(b.tenant, metric, m)
 	}
 	return nil
 }
@@ -458,7 +459,16 @@ const metadataShard = 0
 // waits until they are durable. What is set meanwhile is logged anyway and must
 // not be followed by what it replaced.
 func (db *DB) logMetadataAgain(ctx context.Context) error {
-	all, limit := db.head.Metadata(0), db.metadataFrameLimit()
+	for _, tenant := range db.head.Tenants() {
+		if err := db.logMetadataOf(ctx, tenant); err != nil {
+			return err
+		}
+	}
+	return walError(db.wal.Wait(ctx, db.wal.LastLSN()))
+}
+
+func (db *DB) logMetadataOf(ctx context.Context, tenant uint32) error {
+	all, limit := db.head.Metadata(tenant), db.metadataFrameLimit()
 	for len(all) > 0 {
 		part, bytes := make(map[string]model.Metadata), 0
 		for metric, m := range all {
@@ -482,21 +492,21 @@ func (db *DB) logMetadataAgain(ctx context.Context) error {
 		if err := db.wal.Reserve(ctx, reserved); err != nil {
 			return walError(err)
 		}
-		db.wal.Unreserve(reserved - db.appendUnchangedMetadata(part))
+		db.wal.Unreserve(reserved - db.appendUnchangedMetadata(tenant, part))
 	}
-	return walError(db.wal.Wait(ctx, db.wal.LastLSN()))
+	return nil
 }
 
 // appendUnchangedMetadata appends a frame of those metadata that are still the
 // head's, and returns the bytes it used.
-func (db *DB) appendUnchangedMetadata(part map[string]model.Metadata) (used int) {
+func (db *DB) appendUnchangedMetadata(tenant uint32, part map[string]model.Metadata) (used int) {
 	db.gate.RLock()
 	defer db.gate.RUnlock()
 	sh := db.head.Shard(metadataShard)
 	sh.Lock()
 	defer sh.Unlock()
 	for metric, m := range part {
-		if now, ok := db.head.MetadataOf(0, metric); !ok || now != m {
+		if now, ok := db.head.MetadataOf(tenant, metric); !ok || now != m {
 			delete(part, metric)
 		}
 	}
@@ -504,7 +514,7 @@ func (db *DB) appendUnchangedMetadata(part map[string]model.Metadata) (used int)
 		return 0
 	}
 	frame := wal.AppendMetadata(nil, part)
-	db.wal.Append(metadataShard, 0, wal.FrameMetadata, frame)
+	db.wal.Append(metadataShard, tenant, wal.FrameMetadata, frame)
 	return wal.FrameBytes(len(frame))
 }
 

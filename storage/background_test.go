@@ -23,7 +23,7 @@ func countSamples(t *testing.T, db *DB) int {
 	v, err := db.View()
 	must(t, err)
 	defer v.Release()
-	set, err := v.Select(t.Context(), 0, model.AllTime, labels.MustNewMatcher(labels.MatchRegexp, "__name__", ".+"))
+	set, err := v.Select(t.Context(), model.DefaultTenant, model.AllTime, labels.MustNewMatcher(labels.MatchRegexp, "__name__", ".+"))
 	must(t, err)
 	n := 0
 	for i := range set.Len() {

@@ -32,8 +32,9 @@ var (
 // client sent, resolves the ones it does not know, adds samples by ref, and
 // commits.
 type Batch struct {
-	db   *DB
-	door string
+	db     *DB
+	door   string
+	tenant uint32
 
 	minT, maxT int64 // bounds of the times taken, inclusive
 	oldest     int64 // time of the oldest sample, math.MaxInt64 if there is none
@@ -101,10 +102,11 @@ func (r Receipt) RejectedCount() int {
 	return n
 }
 
-// NewBatch returns an empty batch for requests of one door, whose name is a
-// label value of the rejection metrics ("remote_write", "influx", …).
-func (db *DB) NewBatch(door string) *Batch {
-	b := &Batch{db: db, door: door}
+// NewBatch returns an empty batch for requests of one door and one tenant. The
+// name of the door is a label value of the rejection metrics ("remote_write",
+// "influx", …).
+func (db *DB) NewBatch(door string, tenant uint32) *Batch {
+	b := &Batch{db: db, door: door, tenant: tenant}
 	b.Reset()
 	return b
 }
@@ -160,7 +162,7 @@ func (b *Batch) Resolve(alias model.Hash, ls labels.Labels) (model.Ref, error) {
 	if bad := b.db.opts.Limits.check(ls); bad != nil {
 		return 0, bad
 	}
-	if ref := b.db.head.Find(0, ls); ref != 0 {
+	if ref := b.db.head.Find(b.tenant, ls); ref != 0 {
 		b.db.head.SetAlias(alias, ref)
 		return ref, nil
 	}
@@ -174,7 +176,7 @@ func (b *Batch) Resolve(alias model.Hash, ls labels.Labels) (model.Ref, error) {
 func (b *Batch) register(ref model.Ref, t int64) model.Ref {
 	u := &b.unregistered[ref.Slot()-1]
 	if u.ref == 0 {
-		made, err := b.db.resolve(u.alias, u.labels)
+		made, err := b.db.resolve(b.tenant, u.alias, u.labels)
 		if err != nil {
 			b.rejects.Add(ReasonLimit, clip(u.labels.String()), t, err.Error(), 1)
 			return 0

@@ -37,7 +37,7 @@ func benchFleet(b *testing.B, hosts, metrics, scrapes int, stepMs int64) *DB {
 	}
 	clock.Advance(time.Duration(int64(scrapes)*stepMs) * time.Millisecond)
 	for m := range metrics {
-		batch := db.NewBatch("bench")
+		batch := db.NewBatch("bench", model.DefaultTenant)
 		for h := range hosts {
 			ls := labels.FromStrings(
 				"__name__", fmt.Sprintf("node_metric_%03d_total", m), "instance", fmt.Sprintf("host-%04d.example.org:9100", h),
@@ -118,7 +118,7 @@ func BenchmarkSelect(b *testing.B) {
 					if !warm {
 						db.cache.Clear()
 					}
-					set, err := v.Select(context.Background(), 0, model.AllTime, c.ms...)
+					set, err := v.Select(context.Background(), model.DefaultTenant, model.AllTime, c.ms...)
 					check(b, err)
 					if set.Len() != c.series || len(set.Warnings()) > 0 {
 						b.Fatalf("%d series, want %d", set.Len(), c.series)
@@ -143,7 +143,7 @@ func benchSamples(b *testing.B, hosts, metrics, scrapes int, stepMs int64) {
 	v, err := db.View()
 	check(b, err)
 	defer v.Release()
-	set, err := v.Select(context.Background(), 0, model.AllTime, labels.MustNewMatcher(labels.MatchRegexp, "__name__", ".+"))
+	set, err := v.Select(context.Background(), model.DefaultTenant, model.AllTime, labels.MustNewMatcher(labels.MatchRegexp, "__name__", ".+"))
 	check(b, err)
 	var s model.Samples
 	var r ColumnReader
@@ -212,14 +212,14 @@ func BenchmarkListRange(b *testing.B) {
 							db.cache.Clear()
 						}
 						if of == "values" {
-							values, _, err := v.LabelValues(context.Background(), 0, "instance", c.tr, 0, c.ms...)
+							values, _, err := v.LabelValues(context.Background(), model.DefaultTenant, "instance", c.tr, 0, c.ms...)
 							check(b, err)
 							if len(values) != hosts {
 								b.Fatal(len(values))
 							}
 							continue
 						}
-						set, err := v.Select(context.Background(), 0, c.tr, c.ms...)
+						set, err := v.Select(context.Background(), model.DefaultTenant, c.tr, c.ms...)
 						check(b, err)
 						if set.Len()%hosts != 0 {
 							b.Fatal(set.Len())

@@ -55,7 +55,7 @@ func (db *DB) cardinality(ctx context.Context, tenant uint32, limit, pairs int) 
 		return Cardinality{}, nil, err
 	}
 	defer v.Release()
-	c := cardinalityCounter{view: v, tenant: tenant, all: db.head.Cardinality(), seen: map[uint64]struct{}{}}
+	c := cardinalityCounter{view: v, tenant: tenant, all: db.head.Cardinality(tenant), seen: map[uint64]struct{}{}}
 	c.pairsMax = len(c.all.Pairs) + pairs
 	if err := c.addHead(ctx); err != nil {
 		return Cardinality{}, nil, err

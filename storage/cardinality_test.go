@@ -38,7 +38,7 @@ func TestCardinalityCountsAllSeriesOnce(t *testing.T) {
 				}
 			})
 		}
-		c, warnings, err := db.Cardinality(ctx, 0, 1000)
+		c, warnings, err := db.Cardinality(ctx, model.DefaultTenant, 1000)
 		if err != nil || len(warnings) > 0 {
 			t.Fatal(err, warnings)
 		}
@@ -58,12 +58,12 @@ func TestCardinalityCountsAllSeriesOnce(t *testing.T) {
 				t.Errorf("%s: table %d is %v, want %v", when, i, got, want)
 			}
 		}
-		if few, _, err := db.Cardinality(ctx, 0, 2); err != nil || len(few.ByMetric) != 2 || few.ByMetric[0] != c.ByMetric[0] {
+		if few, _, err := db.Cardinality(ctx, model.DefaultTenant, 2); err != nil || len(few.ByMetric) != 2 || few.ByMetric[0] != c.ByMetric[0] {
 			t.Errorf("%s: the largest two: %v, %v", when, few.ByMetric, err)
 		}
 	}
 	for round := range 6 {
-		b := db.NewBatch("test")
+		b := db.NewBatch("test", model.DefaultTenant)
 		for range 40 {
 			ls := labels.FromStrings("__name__", fmt.Sprint("m", rnd.IntN(5)), "pod", fmt.Sprint(round/2, "-", rnd.IntN(20)), "zone", fmt.Sprint(rnd.IntN(3)))
 			ref, err := b.Resolve(model.Hash{Hi: ls.Hash()}, ls)
@@ -97,7 +97,7 @@ func TestCardinalityCountsAllSeriesOnce(t *testing.T) {
 	}
 	cancelled, cancel := context.WithCancel(ctx)
 	cancel()
-	if _, _, err := db.Cardinality(cancelled, 0, 10); err == nil {
+	if _, _, err := db.Cardinality(cancelled, model.DefaultTenant, 10); err == nil {
 		t.Error("goes on after the end of its context")
 	}
 }

@@ -187,7 +187,7 @@ func TestChangesAreCountedWhereTheyAre(t *testing.T) {
 	}
 	write := func(metric string, at time.Time) {
 		t.Helper()
-		batch := db.NewBatch("test")
+		batch := db.NewBatch("test", model.DefaultTenant)
 		ref, err := batch.Resolve(model.Hash{Lo: uint64(metric[7])}, labels.FromStrings("__name__", metric))
 		if err != nil {
 			t.Fatal(err)
@@ -199,7 +199,7 @@ func TestChangesAreCountedWhereTheyAre(t *testing.T) {
 	}
 	remove := func(metric string, from, to time.Time) {
 		t.Helper()
-		if err := db.Delete(ctx, 0, model.TimeRange{Min: from.UnixMilli(), Max: to.UnixMilli()}, labels.MustNewMatcher(labels.MatchEqual, "__name__", metric)); err != nil {
+		if err := db.Delete(ctx, model.DefaultTenant, model.TimeRange{Min: from.UnixMilli(), Max: to.UnixMilli()}, labels.MustNewMatcher(labels.MatchEqual, "__name__", metric)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -264,7 +264,7 @@ func TestChangesAreCountedWhereTheyAre(t *testing.T) {
 		}
 	}, nil, nil)
 	changed("a deletion of all times", func() {
-		if err := db.Delete(ctx, 0, model.AllTime, labels.MustNewMatcher(labels.MatchRegexp, "x", "y")); err != nil {
+		if err := db.Delete(ctx, model.DefaultTenant, model.AllTime, labels.MustNewMatcher(labels.MatchRegexp, "x", "y")); err != nil {
 			t.Fatal(err)
 		}
 	}, rangeOf(-24*30, 24*30+1), rangeOf(-24*30, 24*30+1))
@@ -319,7 +319,7 @@ func BenchmarkCommitLate(b *testing.B) {
 				db.Changes().Settled()
 			}
 			const series, samples = 2000, 8192
-			batch := db.NewBatch("test")
+			batch := db.NewBatch("test", model.DefaultTenant)
 			refs := make([]model.Ref, series)
 			for i := range refs {
 				if refs[i], err = batch.Resolve(model.Hash{Lo: uint64(i)}, labels.FromStrings("__name__", fmt.Sprint("m", i%50), "i", fmt.Sprint(i))); err != nil {

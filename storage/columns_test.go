@@ -45,7 +45,7 @@ func columnsAgainstModel(t *testing.T, seed int64) (nShared, nCopied int) {
 		written[i] = make(map[int64]model.Samples)
 	}
 	write := func(from int64, n int, step int64) {
-		b := db.NewBatch("test")
+		b := db.NewBatch("test", model.DefaultTenant)
 		for i := range series {
 			ref, err := b.Resolve(model.Hash{Lo: uint64(i)}, labels.FromStrings("__name__", "m", "i", fmt.Sprint(i)))
 			must(t, err)
@@ -81,7 +81,7 @@ func columnsAgainstModel(t *testing.T, seed int64) (nShared, nCopied int) {
 			i := rnd.Intn(series)
 			tr := model.TimeRange{Min: now - rnd.Int63n(6*model.HourMs)}
 			tr.Max = tr.Min + rnd.Int63n(model.HourMs/4)
-			must(t, db.Delete(ctx, 0, tr, labels.MustNewMatcher(labels.MatchEqual, "i", fmt.Sprint(i))))
+			must(t, db.Delete(ctx, model.DefaultTenant, tr, labels.MustNewMatcher(labels.MatchEqual, "i", fmt.Sprint(i))))
 			for at := range written[i] {
 				if tr.Contains(at) {
 					delete(written[i], at)
@@ -95,7 +95,7 @@ func columnsAgainstModel(t *testing.T, seed int64) (nShared, nCopied int) {
 		}
 		v, err := db.View()
 		must(t, err)
-		set, err := v.Select(ctx, 0, model.AllTime, labels.MustNewMatcher(labels.MatchEqual, "__name__", "m"))
+		set, err := v.Select(ctx, model.DefaultTenant, model.AllTime, labels.MustNewMatcher(labels.MatchEqual, "__name__", "m"))
 		must(t, err)
 		var r ColumnReader
 		for range 2 * set.Len() {
@@ -163,7 +163,7 @@ func TestReadersShareASelection(t *testing.T) {
 	const series, samples = 50, 300
 	for day := range 3 { // the last stays in the head
 		clock.Advance(24 * time.Hour)
-		b := db.NewBatch("test")
+		b := db.NewBatch("test", model.DefaultTenant)
 		for i := range series {
 			ref, err := b.Resolve(model.Hash{Lo: uint64(i)}, labels.FromStrings("__name__", "m", "i", fmt.Sprint(i)))
 			must(t, err)
@@ -185,7 +185,7 @@ func TestReadersShareASelection(t *testing.T) {
 	in := model.AllTime
 	for _, end := range []int64{math.MaxInt64, clock.Now().UnixMilli()} { // with the head, without it
 		in.Max = end
-		set, err := v.Select(ctx, 0, in, labels.MustNewMatcher(labels.MatchEqual, "__name__", "m"))
+		set, err := v.Select(ctx, model.DefaultTenant, in, labels.MustNewMatcher(labels.MatchEqual, "__name__", "m"))
 		must(t, err)
 		want := 3 * samples
 		if end != math.MaxInt64 {

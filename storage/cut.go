@@ -343,9 +343,11 @@ func (db *DB) writeSeries(ctx context.Context, w *partition.Writer, buf *head.Bu
 			}
 		}
 	}
-	for metric, m := range db.head.Metadata(0) {
-		if err := w.Metadata(0, metric, m); err != nil {
-			return err
+	for _, tenant := range db.head.Tenants() {
+		for metric, m := range db.head.Metadata(tenant) {
+			if err := w.Metadata(tenant, metric, m); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -23,7 +23,7 @@ func TestCutsThatFailForSpaceAreRepeated(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := db.NewBatch("test")
+		b := db.NewBatch("test", model.DefaultTenant)
 		ref, err := b.Resolve(model.Hash{}, labels.FromStrings("__name__", "m"))
 		if err != nil {
 			t.Fatal(err)

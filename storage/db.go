@@ -36,6 +36,7 @@ type DB struct {
 	head     *head.Head
 	wal      *wal.Log
 	changes  *Changes
+	tenants  tenantTable
 
 	metrics      *metrics
 	collectors   []prometheus.Collector
@@ -107,9 +108,9 @@ func (db *DB) alive(ref model.Ref) bool {
 	return sh.AliveLocked(ref)
 }
 
-// resolve finds or creates a series and remembers under which alias.
-func (db *DB) resolve(a model.Hash, ls labels.Labels) (model.Ref, error) {
-	ref, _ := db.head.Resolve(0, ls)
+// resolve finds or creates a series of a tenant and stores its alias.
+func (db *DB) resolve(tenant uint32, a model.Hash, ls labels.Labels) (model.Ref, error) {
+	ref, _ := db.head.Resolve(tenant, ls)
 	if ref == 0 {
 		return 0, rejectf(ReasonLimit, "the head has no room for another series: %s", clip(ls.String()))
 	}

@@ -31,7 +31,7 @@ func TestSamplesSurviveCutsMergesAndReopening(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer v.Release()
-		set, err := v.Select(ctx, 0, model.AllTime, labels.MustNewMatcher(labels.MatchRegexp, "__name__", "m.*"))
+		set, err := v.Select(ctx, model.DefaultTenant, model.AllTime, labels.MustNewMatcher(labels.MatchRegexp, "__name__", "m.*"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -48,7 +48,7 @@ func TestSamplesSurviveCutsMergesAndReopening(t *testing.T) {
 		}
 	}
 	write := func(k int) {
-		b := db.NewBatch("test")
+		b := db.NewBatch("test", model.DefaultTenant)
 		for i := range 10 {
 			ref, err := b.Resolve(model.Hash{Hi: uint64(i)}, labels.FromStrings("__name__", fmt.Sprint("m", i), "a", "b"))
 			if err != nil {

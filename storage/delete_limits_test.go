@@ -40,17 +40,17 @@ func TestDeleteRefusesWhatCannotBeRecorded(t *testing.T) {
 		{"a matcher longer than a frame", equal(1, 5<<20), "limit is 1048576"},
 		{"matchers that together are longer than a frame", equal(20, 1<<20-10), "a frame of the log holds"},
 	} {
-		err := db.Delete(ctx, 0, model.TimeRange{Min: 1, Max: 2}, c.ms...)
+		err := db.Delete(ctx, model.DefaultTenant, model.TimeRange{Min: 1, Max: 2}, c.ms...)
 		if !errors.Is(err, ErrDeleteTooLarge) || !strings.Contains(err.Error(), c.limit) {
 			t.Errorf("%s: error %.200v does not name the limit", c.name, err)
 		}
 	}
 	for _, ms := range [][]*labels.Matcher{equal(model.MaxMatchers, 1), equal(1, 900<<10)} {
-		if err := db.Delete(ctx, 0, model.TimeRange{Min: 1, Max: 2}, ms...); err != nil {
+		if err := db.Delete(ctx, model.DefaultTenant, model.TimeRange{Min: 1, Max: 2}, ms...); err != nil {
 			t.Errorf("delete at the limit: %.200v", err)
 		}
 	}
-	b := db.NewBatch("test")
+	b := db.NewBatch("test", model.DefaultTenant)
 	ref, err := b.Resolve(model.Hash{Lo: 1}, labels.FromStrings("__name__", "m"))
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +97,7 @@ func TestDeletesTogetherAreBounded(t *testing.T) {
 	db.change(func(s *state) {
 		s.tombstones = []partition.Tombstone{{Matchers: slices.Repeat([]*labels.Matcher{m}, 64)}}
 	})
-	err = db.Delete(ctx, 0, model.TimeRange{Min: 1, Max: 2}, labels.MustNewMatcher(labels.MatchEqual, "a", "b"))
+	err = db.Delete(ctx, model.DefaultTenant, model.TimeRange{Min: 1, Max: 2}, labels.MustNewMatcher(labels.MatchEqual, "a", "b"))
 	if !errors.Is(err, ErrDeleteTooLarge) || !strings.Contains(err.Error(), "at most 67108864") {
 		t.Fatalf("error %v", err)
 	}

@@ -62,12 +62,12 @@ func deletesAgainstMap(t *testing.T, seed int64) {
 		case 3, 4:
 			i, from := r.Intn(4), clock.Now().UnixMilli()-r.Int63n(5*model.HourMs)
 			tr := model.TimeRange{Min: from, Max: from + r.Int63n(3*model.HourMs) + 1}
-			if err := db.Delete(ctx, 0, tr, labels.MustNewMatcher(labels.MatchEqual, "i", fmt.Sprint(i))); err != nil {
+			if err := db.Delete(ctx, model.DefaultTenant, tr, labels.MustNewMatcher(labels.MatchEqual, "i", fmt.Sprint(i))); err != nil {
 				t.Fatal(err)
 			}
 			maps.DeleteFunc(want, func(k key, _ float64) bool { return k.series == i && tr.Contains(k.t) })
 		default:
-			b := db.NewBatch("test")
+			b := db.NewBatch("test", model.DefaultTenant)
 			for i := range 4 {
 				ref, err := b.Resolve(model.Hash{Lo: uint64(i)}, name(i))
 				if err != nil {
@@ -89,7 +89,7 @@ func deletesAgainstMap(t *testing.T, seed int64) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		set, err := v.Select(ctx, 0, model.AllTime, labels.MustNewMatcher(labels.MatchEqual, "__name__", "m"))
+		set, err := v.Select(ctx, model.DefaultTenant, model.AllTime, labels.MustNewMatcher(labels.MatchEqual, "__name__", "m"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -61,7 +61,7 @@ func (d *smallDisk) write() {
 		if d.db.acceptsWrites(d.t.Context()) != nil {
 			return
 		}
-		b := d.db.NewBatch("test")
+		b := d.db.NewBatch("test", model.DefaultTenant)
 		for s := range 50 {
 			ref, err := b.Resolve(model.Hash{Hi: uint64(s) + 1}, labels.FromStrings("__name__", "m", "s", fmt.Sprint(s)))
 			must(d.t, err)

@@ -29,7 +29,7 @@ func TestInspectAccountsForEveryByte(t *testing.T) {
 		func(k int64) float64 { return float64(k*k%1009) / 100 },
 		func(k int64) float64 { return math.Sin(float64(k)) },
 	}
-	b := db.NewBatch("test")
+	b := db.NewBatch("test", model.DefaultTenant)
 	for i, v := range values {
 		ref, err := b.Resolve(model.Hash{Lo: uint64(i)}, labels.FromStrings("__name__", "m", "i", fmt.Sprint(i)))
 		must(t, err)

@@ -49,7 +49,7 @@ func selectAgainstModel(t *testing.T, seed int64) {
 			}
 		default:
 			clock.Advance(20 * time.Minute)
-			b := db.NewBatch("test")
+			b := db.NewBatch("test", model.DefaultTenant)
 			from, to := rnd.Intn(len(all)), rnd.Intn(len(all))
 			for i := min(from, to); i <= max(from, to); i++ {
 				if rnd.Intn(4) > 0 {
@@ -73,7 +73,7 @@ func selectAgainstModel(t *testing.T, seed int64) {
 					want = append(want, i)
 				}
 			}
-			set, err := v.Select(ctx, 0, model.AllTime, m)
+			set, err := v.Select(ctx, model.DefaultTenant, model.AllTime, m)
 			must(t, err)
 			if set.Len() != len(want) || len(set.Warnings()) > 0 {
 				t.Fatalf("%v: %d series, want %d; %v", m, set.Len(), len(want), set.Warnings())

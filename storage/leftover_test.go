@@ -19,7 +19,7 @@ import (
 // writeOne acknowledges one sample of each of n series.
 func writeOne(t *testing.T, db *DB, n int) {
 	t.Helper()
-	b := db.NewBatch("test")
+	b := db.NewBatch("test", model.DefaultTenant)
 	for i := range n {
 		ref, err := b.Resolve(model.Hash{Hi: uint64(i) + 1}, labels.FromStrings("__name__", fmt.Sprint("m", i)))
 		if err != nil {

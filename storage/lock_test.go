@@ -117,7 +117,7 @@ func TestDatabaseStopsWhenItsLockIsLost(t *testing.T) {
 	acked := 10
 	for db.Health() == nil {
 		clock.Advance(time.Millisecond)
-		b := db.NewBatch("test")
+		b := db.NewBatch("test", model.DefaultTenant)
 		ref, err := b.Resolve(model.Hash{Lo: 1}, labels.FromStrings("__name__", "m"))
 		if err != nil {
 			t.Fatal(err)
@@ -136,7 +136,7 @@ func TestDatabaseStopsWhenItsLockIsLost(t *testing.T) {
 	if err := db.Health(); !errors.Is(err, ErrLockLost) {
 		t.Errorf("health: %v", err)
 	}
-	b := db.NewBatch("test")
+	b := db.NewBatch("test", model.DefaultTenant)
 	if ref, err := b.Resolve(model.Hash{Lo: 1}, labels.FromStrings("__name__", "m")); err != nil {
 		t.Fatal(err)
 	} else {

@@ -67,7 +67,7 @@ func samplesIn(t *testing.T, db *DB) (n int) {
 		t.Fatal(err)
 	}
 	defer v.Release()
-	set, err := v.Select(context.Background(), 0, model.AllTime, labels.MustNewMatcher(labels.MatchRegexp, "__name__", ".+"))
+	set, err := v.Select(context.Background(), model.DefaultTenant, model.AllTime, labels.MustNewMatcher(labels.MatchRegexp, "__name__", ".+"))
 	if err != nil {
 		t.Fatal(err)
 	}

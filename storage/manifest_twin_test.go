@@ -84,7 +84,7 @@ func TestDamagedCopyOfTheManifestIsNamedAndRestored(t *testing.T) {
 // writeSample writes a sample of a series of its own.
 func writeSample(t *testing.T, db *DB, i int64) {
 	t.Helper()
-	b := db.NewBatch("test")
+	b := db.NewBatch("test", model.DefaultTenant)
 	ref, err := b.Resolve(model.Hash{Lo: uint64(i)}, labels.FromStrings("__name__", "m", "i", stamp(i)))
 	if err != nil {
 		t.Fatal(err)

@@ -19,7 +19,7 @@ func TestMetadataOfAnySizeNeverEndsTheProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := db.NewBatch("test")
+	b := db.NewBatch("test", model.DefaultTenant)
 	const n = 70_000
 	for i := range n {
 		b.Metadata(fmt.Sprint("m", i), model.Metadata{Type: "counter", Help: strings.Repeat("h", 100)})
@@ -46,7 +46,7 @@ func TestMetadataOfAnySizeNeverEndsTheProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer v.Release()
-	all, _, err := v.Metadata(ctx, 0, "")
+	all, _, err := v.Metadata(ctx, model.DefaultTenant, "")
 	if err != nil || len(all) != n {
 		t.Errorf("%d metrics have metadata, want %d, error %v", len(all), n, err)
 	}

@@ -18,6 +18,10 @@ type Options struct {
 
 	Limits Limits
 
+	// Tenants are the names and numbers of tenants beside the default one. The
+	// number of a tenant is part of its series' identity and never changes.
+	Tenants map[string]uint32
+
 	WALSync         wal.Mode // when an acknowledgement counts as durable; the zero value is always
 	WALSegmentBytes int64    // size of a log segment; 0 = 32 MiB, less on a disk below 1 GiB
 	WALPendingBytes int      // bound of log bytes not yet written; 0 = 16 MiB, at most half a segment

@@ -66,7 +66,7 @@ func (f panicFile) WriteAt(b []byte, off int64) (int, error) {
 
 // commitOne commits a sample of a series.
 func commitOne(db *DB, name string, t int64) error {
-	b := db.NewBatch("test")
+	b := db.NewBatch("test", model.DefaultTenant)
 	ref, err := b.Resolve(model.Hash{Hi: uint64(len(name)), Lo: uint64(name[0])}, labels.FromStrings("__name__", name))
 	if err != nil {
 		return err

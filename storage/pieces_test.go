@@ -45,7 +45,7 @@ func piecesAgainstSamples(t *testing.T, seed int64) (aggregates int) {
 		},
 	}
 	write := func(from int64, n int, step int64) {
-		b := db.NewBatch("test")
+		b := db.NewBatch("test", model.DefaultTenant)
 		for i, v := range makers {
 			ref, err := b.Resolve(model.Hash{Lo: uint64(i)}, labels.FromStrings("__name__", "m", "i", fmt.Sprint(i)))
 			must(t, err)
@@ -67,7 +67,7 @@ func piecesAgainstSamples(t *testing.T, seed int64) (aggregates int) {
 			must(t, err)
 		case 3:
 			from := now - r.Int63n(12*model.HourMs)
-			must(t, db.Delete(ctx, 0, model.TimeRange{Min: from, Max: from + r.Int63n(model.HourMs/4)},
+			must(t, db.Delete(ctx, model.DefaultTenant, model.TimeRange{Min: from, Max: from + r.Int63n(model.HourMs/4)},
 				labels.MustNewMatcher(labels.MatchEqual, "i", fmt.Sprint(r.Intn(len(makers))))))
 		case 4:
 			write(now-r.Int63n(12*model.HourMs), 1+r.Intn(3), 1000) // late
@@ -77,7 +77,7 @@ func piecesAgainstSamples(t *testing.T, seed int64) (aggregates int) {
 		}
 		v, err := db.View()
 		must(t, err)
-		set, err := v.Select(ctx, 0, model.AllTime, labels.MustNewMatcher(labels.MatchEqual, "__name__", "m"))
+		set, err := v.Select(ctx, model.DefaultTenant, model.AllTime, labels.MustNewMatcher(labels.MatchEqual, "__name__", "m"))
 		must(t, err)
 		for i := range set.Len() {
 			tr := model.AllTime

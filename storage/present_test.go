@@ -17,18 +17,18 @@ import (
 // listed returns what Select, LabelValues and LabelNames say of a range.
 func listed(t testing.TB, v *View, tr model.TimeRange, ms ...*labels.Matcher) (pods, values, names []string) {
 	t.Helper()
-	set, err := v.Select(t.Context(), 0, tr, ms...)
+	set, err := v.Select(t.Context(), model.DefaultTenant, tr, ms...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range set.Len() {
 		pods = append(pods, set.At(i).Labels.Get("pod"))
 	}
-	values, warnings, err := v.LabelValues(t.Context(), 0, "pod", tr, 0, ms...)
+	values, warnings, err := v.LabelValues(t.Context(), model.DefaultTenant, "pod", tr, 0, ms...)
 	if err != nil || len(warnings) > 0 {
 		t.Fatal(err, warnings)
 	}
-	names, warnings, err = v.LabelNames(t.Context(), 0, tr, 0, ms...)
+	names, warnings, err = v.LabelNames(t.Context(), model.DefaultTenant, tr, 0, ms...)
 	if err != nil || len(warnings) > 0 {
 		t.Fatal(err, warnings)
 	}
@@ -49,7 +49,7 @@ func TestSeriesThatEndedAreNotListed(t *testing.T) {
 	defer db.Close(ctx)
 	write := func(pod string, at time.Time, extra ...string) {
 		t.Helper()
-		b := db.NewBatch("test")
+		b := db.NewBatch("test", model.DefaultTenant)
 		ref, err := b.Resolve(model.Hash{Hi: uint64(len(pod)), Lo: uint64(pod[0])}, labels.FromStrings(append([]string{"__name__", "old_v", "pod", pod}, extra...)...))
 		if err != nil {
 			t.Fatal(err)
@@ -100,7 +100,7 @@ func TestSeriesThatEndedAreNotListed(t *testing.T) {
 	all("block and head")
 
 	// What is deleted is not there, whether the block lies in the range or not.
-	if err := db.Delete(ctx, 0, minutes(-300, -200), m); err != nil {
+	if err := db.Delete(ctx, model.DefaultTenant, minutes(-300, -200), m); err != nil {
 		t.Fatal(err)
 	}
 	check("deleted", minutes(-300, 0), []string{"live"}, []string{"__name__", "pod"})
@@ -117,7 +117,7 @@ func TestDeletedSeriesOfAFrozenHeadAreNotListed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close(ctx)
-	b := db.NewBatch("test")
+	b := db.NewBatch("test", model.DefaultTenant)
 	for i := range 4 {
 		ref, err := b.Resolve(model.Hash{Hi: 1, Lo: uint64(i)}, labels.FromStrings("__name__", "m", "pod", fmt.Sprint(i)))
 		if err != nil {
@@ -142,7 +142,7 @@ func TestDeletedSeriesOfAFrozenHeadAreNotListed(t *testing.T) {
 		tr model.TimeRange
 		m  *labels.Matcher
 	}{{at, pod("1")}, {both, pod("[2]")}} {
-		if err := db.Delete(ctx, 0, d.tr, d.m); err != nil {
+		if err := db.Delete(ctx, model.DefaultTenant, d.tr, d.m); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -190,7 +190,7 @@ func TestListedSeriesAreThoseWithChunksInRange(t *testing.T) {
 		}
 		const series = 3000 // directory pages have 1,024 chunks
 		for cut := range 3 {
-			b := db.NewBatch("test")
+			b := db.NewBatch("test", model.DefaultTenant)
 			for i := range series {
 				ref, err := b.Resolve(model.Hash{Hi: 1, Lo: uint64(i)}, labels.FromStrings("__name__", "m", "pod", fmt.Sprintf("%04d", i)))
 				if err != nil {
@@ -219,7 +219,7 @@ func TestListedSeriesAreThoseWithChunksInRange(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		everything, err := v.Select(ctx, 0, model.AllTime)
+		everything, err := v.Select(ctx, model.DefaultTenant, model.AllTime)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -234,7 +234,7 @@ func TestListedSeriesAreThoseWithChunksInRange(t *testing.T) {
 		v.Release()
 		for range 3 {
 			from := start.UnixMilli() + rnd.Int64N(40*60)*60_000
-			if err := db.Delete(ctx, 0, model.TimeRange{Min: from, Max: from + rnd.Int64N(20)*3_600_000 + 1},
+			if err := db.Delete(ctx, model.DefaultTenant, model.TimeRange{Min: from, Max: from + rnd.Int64N(20)*3_600_000 + 1},
 				labels.MustNewMatcher(labels.MatchRegexp, "pod", fmt.Sprintf(".*%d", rnd.IntN(10)))); err != nil {
 				t.Fatal(err)
 			}
@@ -242,7 +242,7 @@ func TestListedSeriesAreThoseWithChunksInRange(t *testing.T) {
 		if v, err = db.View(); err != nil {
 			t.Fatal(err)
 		}
-		if everything, err = v.Select(ctx, 0, model.AllTime); err != nil {
+		if everything, err = v.Select(ctx, model.DefaultTenant, model.AllTime); err != nil {
 			t.Fatal(err)
 		}
 		for range 30 {

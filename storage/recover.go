@@ -40,8 +40,12 @@ type RecoveryReport struct {
 // that was acknowledged is there to be queried. ctx ends the replay.
 func Open(ctx context.Context, fs vfs.FS, dir string, opts Options) (_ *DB, err error) {
 	opts = opts.withDefaults()
+	tenants, err := newTenantTable(opts.Tenants)
+	if err != nil {
+		return nil, err
+	}
 	db := &DB{
-		fs: fs, dir: dir, opts: opts, log: opts.Logger,
+		fs: fs, dir: dir, opts: opts, log: opts.Logger, tenants: tenants,
 		metrics: newMetrics(), changes: newChanges(opts.Clock), buffers: make(map[*head.Buffer]int),
 		cutSignal: make(chan struct{}),
 		lock:      lockWatch{lost: make(chan struct{})},

@@ -30,7 +30,7 @@ func BenchmarkSelectRegexp(b *testing.B) {
 		clock := vfs.NewManualClock(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC))
 		db, err := Open(ctx, vfs.NewMem(), "data", Options{Clock: clock, Seed: 1, AliasSeed: 1})
 		check(b, err)
-		batch := db.NewBatch("bench")
+		batch := db.NewBatch("bench", model.DefaultTenant)
 		for i := range pods {
 			ref, err := batch.Resolve(model.Hash{Hi: uint64(i)}, labels.FromStrings("__name__", "up", "pod", pod(i)))
 			check(b, err)
@@ -72,7 +72,7 @@ func BenchmarkSelectRegexp(b *testing.B) {
 				before := cpuTime()
 				for b.Loop() {
 					db.cache.Clear()
-					set, err := v.Select(ctx, 0, model.AllTime, ms...)
+					set, err := v.Select(ctx, model.DefaultTenant, model.AllTime, ms...)
 					check(b, err)
 					if set.Len() != c.series || len(set.Warnings()) > 0 {
 						b.Fatalf("%d series, want %d", set.Len(), c.series)

@@ -38,7 +38,7 @@ func newRegexpWorld(t testing.TB, values []string, inBlock int) *regexpWorld {
 		}
 	})
 	write := func(values []string) {
-		b := db.NewBatch("test")
+		b := db.NewBatch("test", model.DefaultTenant)
 		for _, v := range values {
 			ref, err := b.Resolve(model.Hash{Hi: 1, Lo: uint64(len(v))<<32 | uint64(slices.Index(values, v))}, labels.FromStrings("__name__", "m", "v", v))
 			if err != nil {
@@ -86,7 +86,7 @@ func (w *regexpWorld) check(t testing.TB, typ labels.MatchType, text string) {
 	}
 	defer view.Release()
 	ctx := context.Background()
-	set, err := view.Select(ctx, 0, model.AllTime, labels.MustNewMatcher(labels.MatchEqual, "__name__", "m"), m)
+	set, err := view.Select(ctx, model.DefaultTenant, model.AllTime, labels.MustNewMatcher(labels.MatchEqual, "__name__", "m"), m)
 	if err != nil {
 		t.Fatalf("%v: %v", m, err)
 	}
@@ -97,7 +97,7 @@ func (w *regexpWorld) check(t testing.TB, typ labels.MatchType, text string) {
 	if !slices.Equal(got, want) {
 		t.Fatalf("%v selects %q, want %q", m, got, want)
 	}
-	if got, _, err = view.LabelValues(ctx, 0, "v", model.AllTime, 0, m); err != nil || !slices.Equal(got, want) {
+	if got, _, err = view.LabelValues(ctx, model.DefaultTenant, "v", model.AllTime, 0, m); err != nil || !slices.Equal(got, want) {
 		t.Fatalf("%v: label values %q, %v, want %q", m, got, err, want)
 	}
 }

@@ -50,7 +50,7 @@ func TestRefusedSamplesLeaveNoSeries(t *testing.T) {
 	const series = 200_000
 	db := openRegister(t, vfs.NewMem(), registerOptions())
 	before := db.headStatus().TableBytes
-	b := db.NewBatch("test")
+	b := db.NewBatch("test", model.DefaultTenant)
 	old := db.now() - 31*model.DayMs
 	for i := range series {
 		ref, err := b.Resolve(seriesAlias(i), labels.FromStrings("__name__", "refused", "pod", fmt.Sprint("pod-", i)))
@@ -83,7 +83,7 @@ func TestRefusedSamplesLeaveNoSeries(t *testing.T) {
 // their order, and the next request finds the series by its alias.
 func TestSeriesIsRegisteredWithItsFirstGoodSample(t *testing.T) {
 	db := openRegister(t, vfs.NewMem(), registerOptions())
-	b := db.NewBatch("test")
+	b := db.NewBatch("test", model.DefaultTenant)
 	ls := labels.FromStrings("__name__", "m", "a", "b")
 	first, err := b.Resolve(seriesAlias(1), ls)
 	if err != nil {
@@ -119,7 +119,7 @@ func TestSeriesWithoutSamplesLeaveWithTheNextCut(t *testing.T) {
 	db := openRegister(t, mem, registerOptions())
 	writeOne(t, db, 3)
 	ctx, cancel := context.WithCancel(context.Background())
-	b := db.NewBatch("test")
+	b := db.NewBatch("test", model.DefaultTenant)
 	for i := range 1000 {
 		ref, err := b.Resolve(seriesAlias(i), labels.FromStrings("__name__", "lost", "i", fmt.Sprint(i)))
 		if err != nil {
@@ -152,7 +152,7 @@ func TestMetadataAloneKeepTheLogBounded(t *testing.T) {
 	want := map[string]string{}
 	cuts := 0
 	for round := range 60 {
-		b := db.NewBatch("test")
+		b := db.NewBatch("test", model.DefaultTenant)
 		for i := range 200 {
 			metric := fmt.Sprint("metric_", i)
 			help := fmt.Sprintf("round %d of %s %s", round, metric, strings.Repeat("x", 1000))
@@ -194,7 +194,7 @@ func TestExemplarsAloneKeepTheLogBounded(t *testing.T) {
 	opts := registerOptions()
 	db := openRegister(t, vfs.NewMem(), opts)
 	for round := range 40 {
-		b := db.NewBatch("test")
+		b := db.NewBatch("test", model.DefaultTenant)
 		for i := range 1000 {
 			ref, ok := b.Lookup(seriesAlias(i))
 			if !ok {

@@ -86,7 +86,7 @@ func makeHistory(t *testing.T, r *rand.Rand, deletes, retention bool) *history {
 			}
 			i, from := r.Intn(4), h.clock.Now().UnixMilli()-r.Int63n(5*model.HourMs)
 			tr := model.TimeRange{Min: from, Max: from + r.Int63n(3*model.HourMs) + 1}
-			if err := db.Delete(ctx, 0, tr, labels.MustNewMatcher(labels.MatchEqual, "i", fmt.Sprint(i))); err != nil {
+			if err := db.Delete(ctx, model.DefaultTenant, tr, labels.MustNewMatcher(labels.MatchEqual, "i", fmt.Sprint(i))); err != nil {
 				t.Fatal(err)
 			}
 			maps.DeleteFunc(h.want, func(k historyKey, _ float64) bool { return k.series == i && tr.Contains(k.t) })
@@ -96,7 +96,7 @@ func makeHistory(t *testing.T, r *rand.Rand, deletes, retention bool) *history {
 				t.Fatal(err)
 			}
 		default:
-			b := db.NewBatch("test")
+			b := db.NewBatch("test", model.DefaultTenant)
 			for i := range 4 {
 				ref, err := b.Resolve(model.Hash{Lo: uint64(i)}, labels.FromStrings("__name__", "m", "i", fmt.Sprint(i)))
 				if err != nil {
@@ -149,7 +149,7 @@ func (h *history) verify(t *testing.T, what string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := v.Select(ctx, 0, model.AllTime, labels.MustNewMatcher(labels.MatchEqual, "__name__", "m"))
+	set, err := v.Select(ctx, model.DefaultTenant, model.AllTime, labels.MustNewMatcher(labels.MatchEqual, "__name__", "m"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -177,14 +177,16 @@ func (v *View) countSeries(ctx context.Context) (uint64, error) {
 			ids = append(ids, id.Hi)
 		}
 	}
-	refs, err := v.db.head.Select(ctx, 0, nil, model.AllTime, v.st.buffers()...)
-	if err != nil {
-		return 0, err
-	}
 	var b labels.ScratchBuilder
-	for _, ref := range refs {
-		if _, id, _, ok := v.db.head.LabelsTo(ref, &b); ok {
-			ids = append(ids, id.Hi)
+	for _, tenant := range v.db.head.Tenants() {
+		refs, err := v.db.head.Select(ctx, tenant, nil, model.AllTime, v.st.buffers()...)
+		if err != nil {
+			return 0, err
+		}
+		for _, ref := range refs {
+			if _, id, _, ok := v.db.head.LabelsTo(ref, &b); ok {
+				ids = append(ids, id.Hi)
+			}
 		}
 	}
 	slices.Sort(ids)

@@ -29,7 +29,7 @@ func allTimes(t *testing.T, db *DB) (rows, warnings []string) {
 	}
 	defer v.Release()
 	all := model.TimeRange{Min: math.MinInt64, Max: math.MaxInt64}
-	set, err := v.Select(context.Background(), 0, all, labels.MustNewMatcher(labels.MatchNotEqual, "__name__", ""))
+	set, err := v.Select(context.Background(), model.DefaultTenant, all, labels.MustNewMatcher(labels.MatchNotEqual, "__name__", ""))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestTimesThatNoSampleCanHaveAreRefused(t *testing.T) {
 			if kind == "exemplar" && c.st != 0 {
 				continue
 			}
-			b := db.NewBatch("test")
+			b := db.NewBatch("test", model.DefaultTenant)
 			ref, err := b.Resolve(model.Hash{Hi: 1}, labels.FromStrings("__name__", "bad", "a", "x"))
 			if err != nil {
 				t.Fatal(err)

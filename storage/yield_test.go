@@ -21,7 +21,7 @@ func TestReadsYieldWithoutLocks(t *testing.T) {
 	must(t, err)
 	write := func() {
 		clock.Advance(time.Minute)
-		b := db.NewBatch("test")
+		b := db.NewBatch("test", model.DefaultTenant)
 		for i := range 20 {
 			ref, err := b.Resolve(model.Hash{Lo: uint64(i)}, labels.FromStrings("__name__", "m", "i", fmt.Sprint(i)))
 			must(t, err)
@@ -53,7 +53,7 @@ func TestReadsYieldWithoutLocks(t *testing.T) {
 	must(t, err)
 	v.SetReadOptions(ReadOptions{Yield: yield})
 	m := labels.MustNewMatcher(labels.MatchEqual, "__name__", "m")
-	set, err := v.Select(ctx, 0, model.AllTime, m)
+	set, err := v.Select(ctx, model.DefaultTenant, model.AllTime, m)
 	must(t, err)
 	if set.Len() != 20 || yields < 4 {
 		t.Errorf("selected %d series and yielded %d times, want 20 series and a yield for each block and the head", set.Len(), yields)
@@ -62,7 +62,7 @@ func TestReadsYieldWithoutLocks(t *testing.T) {
 	var samples model.Samples
 	var r ColumnReader
 	reads := map[string]func() error{
-		"Select":  func() error { _, err := v.Select(ctx, 0, model.AllTime, m); return err },
+		"Select":  func() error { _, err := v.Select(ctx, model.DefaultTenant, model.AllTime, m); return err },
 		"Samples": func() error { samples.Reset(); return set.At(3).Samples(ctx, model.AllTime, &samples) },
 		"Read":    func() error { _, _, err := r.Read(ctx, set.At(3), model.AllTime); return err },
 		"Pieces": func() error {

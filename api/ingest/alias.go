@@ -19,8 +19,8 @@ const (
 	protocolRPC    protocol = 4
 )
 
-// tenant is the only tenant. It is already part of every alias.
-const tenant uint32 = 0
+// tenant is the tenant of every request. It is part of every alias.
+const tenant = model.DefaultTenant
 
 // aliasSeed derives the alias seed of a request from the seed of the process and
 // everything else that determines which series the bytes name: the protocol, the

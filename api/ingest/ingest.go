@@ -132,7 +132,7 @@ func New(o Options) *Ingest {
 		if err != nil {
 			return nil, err
 		}
-		return db.NewBatch(door), nil
+		return db.NewBatch(door, tenant), nil
 	}
 	return in
 }

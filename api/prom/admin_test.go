@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tsdb/api/prom/promtest"
+	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/query"
 	"tsdb/query/querytest"
@@ -21,7 +22,7 @@ func TestCacheIsUsedLeftOutAndDropped(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close(ctx)
-	if err := promtest.Load(&querytest.Storage{Queryable: query.NewQueryable(db, 0), DB: db, FS: fs}); err != nil {
+	if err := promtest.Load(&querytest.Storage{Queryable: query.NewQueryable(db, model.DefaultTenant), DB: db, FS: fs}); err != nil {
 		t.Fatal(err)
 	}
 	e := query.New(query.Options{CacheBytes: 1 << 20})

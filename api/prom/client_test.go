@@ -31,7 +31,7 @@ func TestClientGolangReadsEveryAnswer(t *testing.T) {
 			}}}
 		},
 	})
-	b := s.db.NewBatch("test")
+	b := s.db.NewBatch("test", tsdbmodel.DefaultTenant)
 	b.Metadata("edge", tsdbmodel.Metadata{Type: "gauge", Help: "h"})
 	if _, err := b.Commit(ctx); err != nil {
 		t.Fatal(err)

@@ -39,7 +39,7 @@ func newDamagedWorld(t *testing.T, samples int64) *damagedWorld {
 	t.Helper()
 	w := &damagedWorld{t: t, fs: vfs.NewMem(), clock: vfs.NewManualClock(time.Unix(1_767_000_000, 0)), log: &bytes.Buffer{}}
 	w.server = &server{db: w.open()}
-	b := w.db.NewBatch("test")
+	b := w.db.NewBatch("test", model.DefaultTenant)
 	rnd := rand.New(rand.NewPCG(1, 1))
 	for i, name := range []string{"a", "b"} {
 		ref, err := b.Resolve(model.Hash{Hi: 3, Lo: uint64(i)}, labels.FromStrings("__name__", name, "job", "x"))

@@ -224,7 +224,7 @@ func TestAdminWorkAnswersWhenItIsDone(t *testing.T) {
 
 func TestMetadataOfMetrics(t *testing.T) {
 	s := newServer(t, Options{})
-	b := s.db.NewBatch("test")
+	b := s.db.NewBatch("test", model.DefaultTenant)
 	b.Metadata("b_total", model.Metadata{Type: "counter", Help: `with "quotes"`})
 	b.Metadata("a_seconds", model.Metadata{Type: "gauge", Unit: "seconds", Help: "a"})
 	if _, err := b.Commit(ctx); err != nil {
@@ -456,7 +456,7 @@ func TestMemoryThatOthersHoldIsUnavailable(t *testing.T) {
 	params := []string{"query", "http_requests_total", "start", fmt.Sprint(promtest.End - 1000), "end", fmt.Sprint(promtest.End), "step", "10"}
 	var held []promql.Query
 	for { // answers that are not closed
-		q, err := engine.NewRangeQuery(t.Context(), query.NewQueryable(s.db, 0), nil, "http_requests_total", time.Unix(promtest.End-1000, 0), time.Unix(promtest.End, 0), 10*time.Second)
+		q, err := engine.NewRangeQuery(t.Context(), query.NewQueryable(s.db, model.DefaultTenant), nil, "http_requests_total", time.Unix(promtest.End-1000, 0), time.Unix(promtest.End, 0), 10*time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}

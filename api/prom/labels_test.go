@@ -16,7 +16,7 @@ import (
 // pod that ended four hours before is not, from memory, a block or a merged one.
 func TestSeriesAndLabelsOfARange(t *testing.T) {
 	s := newServer(t, Options{})
-	b := s.db.NewBatch("test")
+	b := s.db.NewBatch("test", model.DefaultTenant)
 	for i, pod := range []string{"gone", "live"} {
 		ref, err := b.Resolve(model.Hash{Hi: 77, Lo: uint64(i)}, labels.FromStrings("__name__", "old_v", "pod", pod, pod+"_label", "x"))
 		if err != nil {

@@ -38,7 +38,7 @@ func (a *API) metadata(r *http.Request) (answer, *apiError) {
 		return answer{}, classify(err)
 	}
 	defer v.Release()
-	found, warnings, err := v.Metadata(r.Context(), tenant, r.Form.Get("metric"))
+	found, warnings, err := v.Metadata(r.Context(), model.DefaultTenant, r.Form.Get("metric"))
 	if err != nil {
 		return answer{}, classifyWork(err)
 	}

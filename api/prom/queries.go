@@ -11,6 +11,7 @@ import (
 
 	"tsdb/api/explain"
 	"tsdb/api/querylog"
+	"tsdb/internal/model"
 )
 
 // selectorView is the cost of one selector in the format of /explain.
@@ -63,7 +64,7 @@ func (a *API) explain(r *http.Request) (answer, *apiError) {
 	charge := a.opts.Engine.Charge()
 	defer charge.Close()
 	charge.View(view)
-	found, warnings, err := explain.Query(r.Context(), view, tenant, expr, timestamp.FromTime(start), timestamp.FromTime(end), a.opts.Lookback.Milliseconds())
+	found, warnings, err := explain.Query(r.Context(), view, model.DefaultTenant, expr, timestamp.FromTime(start), timestamp.FromTime(end), a.opts.Lookback.Milliseconds())
 	if err != nil {
 		return answer{}, classifyWork(err)
 	}

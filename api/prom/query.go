@@ -13,11 +13,9 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"tsdb/api/querylog"
+	"tsdb/internal/model"
 	"tsdb/query"
 )
-
-// tenant owns the series that the API returns; there is only one.
-const tenant = 0
 
 // queryable returns the data source of queries.
 func (a *API) queryable() (*query.Queryable, *apiError) {
@@ -25,7 +23,7 @@ func (a *API) queryable() (*query.Queryable, *apiError) {
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	return query.NewQueryable(db, tenant), nil
+	return query.NewQueryable(db, model.DefaultTenant), nil
 }
 
 // query evaluates an expression at one time.

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"tsdb/api/limiter"
+	"tsdb/internal/model"
 	"tsdb/query"
 )
 
@@ -87,7 +88,7 @@ func (a *API) read(w http.ResponseWriter, r *http.Request) (sent bool, err error
 	if err != nil {
 		return false, err
 	}
-	src := query.NewQueryable(db, tenant)
+	src := query.NewQueryable(db, model.DefaultTenant)
 	if kind == prompb.ReadRequest_STREAMED_XOR_CHUNKS {
 		out := newChunkStream(w, damage)
 		if err = a.eachRead(r.Context(), src, req, sets, damage, out.add); err == nil {

@@ -292,7 +292,7 @@ func TestRemoteReadKeepsMinusZero(t *testing.T) {
 
 func TestRemoteReadSplitsLongSeriesIntoFrames(t *testing.T) {
 	s := newServer(t, Options{})
-	b := s.db.NewBatch("test")
+	b := s.db.NewBatch("test", model.DefaultTenant)
 	ls := labels.FromStrings("__name__", "long")
 	ref, err := b.Resolve(hashOf("long"), ls)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tsdb/api/prom/promtest"
+	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	tsdbv1 "tsdb/proto/tsdb/v1"
 	"tsdb/query"
@@ -20,7 +21,7 @@ func TestCacheIsUsedOrBypassed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close(t.Context())
-	if err := promtest.Load(&querytest.Storage{Queryable: query.NewQueryable(db, 0), DB: db, FS: fs}); err != nil {
+	if err := promtest.Load(&querytest.Storage{Queryable: query.NewQueryable(db, model.DefaultTenant), DB: db, FS: fs}); err != nil {
 		t.Fatal(err)
 	}
 	e := query.New(query.Options{CacheBytes: 1 << 20})

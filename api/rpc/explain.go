@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"tsdb/api/explain"
+	"tsdb/internal/model"
 	tsdbv1 "tsdb/proto/tsdb/v1"
 )
 
@@ -23,7 +24,7 @@ func (s *Service) Explain(ctx context.Context, r *tsdbv1.ExplainRequest) (*tsdbv
 	charge := s.opts.Engine.Charge()
 	defer charge.Close()
 	charge.View(view)
-	selectors, warnings, err := explain.Query(ctx, view, tenant, expr, start, end, s.opts.Lookback.Milliseconds())
+	selectors, warnings, err := explain.Query(ctx, view, model.DefaultTenant, expr, start, end, s.opts.Lookback.Milliseconds())
 	if err != nil {
 		return nil, statusOf(err, false)
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"google.golang.org/grpc"
 
+	"tsdb/internal/model"
 	tsdbv1 "tsdb/proto/tsdb/v1"
 	"tsdb/storage"
 )
@@ -15,7 +16,7 @@ import (
 func (s *Service) LabelNames(r *tsdbv1.LabelNamesRequest, to grpc.ServerStreamingServer[tsdbv1.LabelsResponse]) error {
 	tr := inclusive(orElse(r.StartMs, math.MinInt64), orElse(r.EndMs, math.MaxInt64))
 	return s.labelStrings(to, r.Selectors, int(r.Limit), func(v *storage.View, limit int, ms []*labels.Matcher) ([]string, []error, error) {
-		return v.LabelNames(to.Context(), tenant, tr, limit, ms...)
+		return v.LabelNames(to.Context(), model.DefaultTenant, tr, limit, ms...)
 	})
 }
 
@@ -23,7 +24,7 @@ func (s *Service) LabelNames(r *tsdbv1.LabelNamesRequest, to grpc.ServerStreamin
 func (s *Service) LabelValues(r *tsdbv1.LabelValuesRequest, to grpc.ServerStreamingServer[tsdbv1.LabelsResponse]) error {
 	tr := inclusive(orElse(r.StartMs, math.MinInt64), orElse(r.EndMs, math.MaxInt64))
 	return s.labelStrings(to, r.Selectors, int(r.Limit), func(v *storage.View, limit int, ms []*labels.Matcher) ([]string, []error, error) {
-		return v.LabelValues(to.Context(), tenant, r.Name, tr, limit, ms...)
+		return v.LabelValues(to.Context(), model.DefaultTenant, r.Name, tr, limit, ms...)
 	})
 }
 

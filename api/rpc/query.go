@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/peer"
 
 	"tsdb/api/querylog"
+	"tsdb/internal/model"
 	tsdbv1 "tsdb/proto/tsdb/v1"
 	"tsdb/query"
 )
@@ -82,7 +83,7 @@ func (s *Service) evaluate(to grpc.ServerStreamingServer[tsdbv1.QueryResponse], 
 	if o.GetNoCache() {
 		opts = query.Uncached(opts)
 	}
-	q, err := prepare(ctx, query.NewQueryable(db, tenant), opts)
+	q, err := prepare(ctx, query.NewQueryable(db, model.DefaultTenant), opts)
 	if err != nil {
 		return invalid(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"tsdb/api/prom/promtest"
+	"tsdb/internal/model"
 	tsdbv1 "tsdb/proto/tsdb/v1"
 	"tsdb/query"
 	"tsdb/storage"
@@ -285,7 +286,7 @@ func TestErrorsHaveTheirCodes(t *testing.T) {
 	shared := query.New(query.Options{TotalBytes: 20_000, Cores: 1})
 	busy := newServer(t, Options{Engine: shared})
 	for err = nil; err == nil; { // responses that are not closed
-		q, bad := shared.NewInstantQuery(t.Context(), query.NewQueryable(busy.DB, 0), nil, "http_requests_total", time.UnixMilli(endMs))
+		q, bad := shared.NewInstantQuery(t.Context(), query.NewQueryable(busy.DB, model.DefaultTenant), nil, "http_requests_total", time.UnixMilli(endMs))
 		if bad != nil {
 			t.Fatal(bad)
 		}

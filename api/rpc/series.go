@@ -78,7 +78,7 @@ func selectAll(ctx context.Context, held *query.Charge, v *storage.View, tr mode
 	held.View(v)
 	all := &selection{}
 	for _, ms := range selectors {
-		set, err := v.Select(ctx, tenant, tr, ms...)
+		set, err := v.Select(ctx, model.DefaultTenant, tr, ms...)
 		if err == nil {
 			err = held.Series(set)
 		}

@@ -56,7 +56,7 @@ func (s *server) stored(t testing.TB, tr model.TimeRange, ms ...*labels.Matcher)
 		t.Fatal(err)
 	}
 	defer v.Release()
-	set, err := v.Select(t.Context(), 0, tr, ms...)
+	set, err := v.Select(t.Context(), model.DefaultTenant, tr, ms...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func TestSeriesReturnsStoredSamples(t *testing.T) {
 // start timestamps.
 func TestLongSeriesAreSplitIntoMessages(t *testing.T) {
 	s := newServer(t, Options{})
-	b := s.DB.NewBatch("test")
+	b := s.DB.NewBatch("test", model.DefaultTenant)
 	h := xxh3.HashString128("long")
 	ref, err := b.Resolve(model.Hash{Hi: h.Hi, Lo: h.Lo}, labels.FromStrings("__name__", "long"))
 	if err != nil {
@@ -251,7 +251,7 @@ func TestExplainCountsWithoutReading(t *testing.T) {
 // Neither a series that ended before the range nor its labels are listed.
 func TestSeriesAndLabelsOfARange(t *testing.T) {
 	s := newServer(t, Options{})
-	b := s.DB.NewBatch("test")
+	b := s.DB.NewBatch("test", model.DefaultTenant)
 	for i, pod := range []string{"gone", "live"} {
 		ref, err := b.Resolve(model.Hash{Hi: 77, Lo: uint64(i)}, labels.FromStrings("__name__", "old_v", "pod", pod))
 		if err != nil {

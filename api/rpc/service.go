@@ -66,9 +66,6 @@ func New(o Options) *Service {
 // Register registers the service with a gRPC server.
 func (s *Service) Register(r grpc.ServiceRegistrar) { tsdbv1.RegisterQueryServer(r, s) }
 
-// tenant owns the series that the service returns; there is only one.
-const tenant = 0
-
 // maxSelectors bounds the selectors of a request.
 const maxSelectors = 1000
 

@@ -23,7 +23,7 @@ func makeDatabase(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := db.NewBatch("test")
+	b := db.NewBatch("test", model.DefaultTenant)
 	ref, err := b.Resolve(model.Hash{Lo: 1}, labels.FromStrings("__name__", "m"))
 	if err != nil {
 		t.Fatal(err)

@@ -200,7 +200,7 @@ func found(db *storage.DB) (map[key]string, error) {
 		return nil, err
 	}
 	defer v.Release()
-	set, err := v.Select(context.Background(), 0, model.AllTime, labels.MustNewMatcher(labels.MatchRegexp, "__name__", ".+"))
+	set, err := v.Select(context.Background(), model.DefaultTenant, model.AllTime, labels.MustNewMatcher(labels.MatchRegexp, "__name__", ".+"))
 	if err != nil {
 		return nil, err
 	}

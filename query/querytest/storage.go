@@ -50,7 +50,7 @@ func New(t testing.TB, settle bool) *Storage {
 	if err != nil {
 		t.Fatalf("open: %v", err)
 	}
-	return &Storage{Queryable: query.NewQueryable(db, 0), DB: db, FS: fs, settle: settle}
+	return &Storage{Queryable: query.NewQueryable(db, model.DefaultTenant), DB: db, FS: fs, settle: settle}
 }
 
 // Querier opens a reader of the times mint to maxt, both inclusive.
@@ -99,7 +99,7 @@ func (s *Storage) Close() error { return s.DB.Close(context.Background()) }
 
 // AppenderV2 returns a writer of one batch.
 func (s *Storage) AppenderV2(ctx context.Context) promstorage.AppenderV2 {
-	return &appender{ctx: ctx, s: s, batch: s.DB.NewBatch("test")}
+	return &appender{ctx: ctx, s: s, batch: s.DB.NewBatch("test", model.DefaultTenant)}
 }
 
 type appender struct {
