@@ -96,6 +96,30 @@ type aggregateNode struct {
 	by         groupBy
 }
 
+// newAggregate returns an aggregation; param is the planned parameter, nil if there
+// is none or it is a string.
+func newAggregate(e *parser.AggregateExpr, child, param node, g grid) (node, error) {
+	n := aggregateNode{grid: g, child: child, param: param, expr: e, op: e.Op, by: groupBy{without: e.Without, names: slices.Clone(e.Grouping)}}
+	slices.Sort(n.by.names)
+	_, n.constParam = e.Param.(*parser.NumberLiteral)
+	switch e.Op {
+	case parser.SUM, parser.AVG, parser.MIN, parser.MAX, parser.COUNT, parser.GROUP, parser.STDDEV, parser.STDVAR:
+		return &foldNode{n}, nil
+	case parser.COUNT_VALUES:
+		label := e.Param.(*parser.StringLiteral).Val
+		if !n.by.without {
+			n.by.names = append(n.by.names, label)
+			slices.Sort(n.by.names)
+		}
+		return &countValuesNode{n, label}, nil
+	case parser.QUANTILE:
+		return &quantileNode{n}, nil
+	case parser.TOPK, parser.BOTTOMK, parser.LIMITK, parser.LIMIT_RATIO:
+		return &rankNode{n}, nil
+	}
+	return nil, uncovered(e.Op.String())
+}
+
 // pos is where annotations about the samples point to.
 func (n *aggregateNode) pos() posrange.PositionRange { return n.expr.Expr.PositionRange() }
 

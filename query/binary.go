@@ -10,29 +10,21 @@ import (
 	"github.com/prometheus/prometheus/util/annotations"
 )
 
-// binary plans an operator.
-func (p *planner) binary(e *parser.BinaryExpr, g grid) (node, error) {
-	l, err := p.expr(e.LHS, g)
-	if err != nil {
-		return nil, err
-	}
-	r, err := p.expr(e.RHS, g)
-	if err != nil {
-		return nil, err
-	}
+// newBinary returns an operator of two expressions.
+func newBinary(e *parser.BinaryExpr, l, r node, g grid) node {
 	vector := func(e parser.Expr) bool { return e.Type() == parser.ValueTypeVector }
 	switch lv, rv := vector(e.LHS), vector(e.RHS); {
 	case lv && rv:
 		if e.Op == parser.LAND || e.Op == parser.LOR || e.Op == parser.LUNLESS {
-			return &setNode{g, l, r, e.Op, *e.VectorMatching}, nil
+			return &setNode{g, l, r, e.Op, *e.VectorMatching}
 		}
-		return &joinNode{g, l, r, e, *e.VectorMatching}, nil
+		return &joinNode{g, l, r, e, *e.VectorMatching}
 	case lv:
-		return withScalar(e, l, r, false, g), nil
+		return withScalar(e, l, r, false, g)
 	case rv:
-		return withScalar(e, r, l, true, g), nil
+		return withScalar(e, r, l, true, g)
 	}
-	return &scalarPairNode{g, l, r, scalarOperator(e.Op)}, nil
+	return &scalarPairNode{g, l, r, scalarOperator(e.Op)}
 }
 
 // arithmetic are the operators that make a new number of two.

@@ -123,35 +123,35 @@ func (e *extent) bytes() int64 {
 	return int64(n)
 }
 
-// piece is a part of an answer: the points of some series from one time to
-// another, both inclusive.
-type piece struct {
+// cachedSpan is a part of an answer: the points of series from one time to another,
+// both inclusive.
+type cachedSpan struct {
 	series      promql.Matrix // sorted by labels
 	first, last int64
 }
 
-// joinPieces puts pieces that follow each other in time together. The answer is sorted
-// by labels; it shares the points of series that are in one piece only.
-func joinPieces(pieces []piece) promql.Matrix {
-	if len(pieces) == 1 {
-		return clip(pieces[0].series, pieces[0].first, pieces[0].last)
+// joinSpans joins spans that follow each other in time. The answer is sorted by
+// labels; it shares the points of series that are in one span only.
+func joinSpans(spans []cachedSpan) promql.Matrix {
+	if len(spans) == 1 {
+		return clip(spans[0].series, spans[0].first, spans[0].last)
 	}
 	out := promql.Matrix{}
-	next := make([]int, len(pieces)) // series of each piece
-	parts := make([][]promql.FPoint, 0, len(pieces))
+	next := make([]int, len(spans)) // series of each span
+	parts := make([][]promql.FPoint, 0, len(spans))
 	for {
 		lowest := -1
-		for k, p := range pieces {
-			if next[k] < len(p.series) && (lowest < 0 || labels.Compare(p.series[next[k]].Metric, pieces[lowest].series[next[lowest]].Metric) < 0) {
+		for k, p := range spans {
+			if next[k] < len(p.series) && (lowest < 0 || labels.Compare(p.series[next[k]].Metric, spans[lowest].series[next[lowest]].Metric) < 0) {
 				lowest = k
 			}
 		}
 		if lowest < 0 {
 			return out
 		}
-		s := pieces[lowest].series[next[lowest]]
+		s := spans[lowest].series[next[lowest]]
 		parts = parts[:0]
-		for k, p := range pieces {
+		for k, p := range spans {
 			if next[k] == len(p.series) || !labels.Equal(p.series[next[k]].Metric, s.Metric) {
 				continue
 			}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
 
 	"tsdb/storage"
 )
@@ -16,64 +17,76 @@ const (
 	nearSteps   = 8 // runs as near as this become one: to select series costs more than to evaluate steps
 )
 
-// lookup is a range query and what the cache knew of its answer before the query
-// took its view.
-type lookup struct {
-	*planned
-	cache   *answerCache
-	key     answerKey
-	reads   []read
-	noTies  bool  // what is a matter of order is not kept
-	settled int64 // what is read up to here can be kept; Unix milliseconds
-
-	old  *extent // nil if there is none
-	sums []hourSums
-	hull grid // of the query and of old, whose hours sums cover
+// evaluator evaluates a query on parts of its grid.
+type evaluator interface {
+	// evaluate returns the answer on part. The functions of ranges look at the
+	// series of whole.
+	evaluate(part, whole grid) (promql.Matrix, error)
+	// interrupted returns the error that ends the query, if there is one.
+	interrupted() error
+	// isQuiet reports whether the evaluation so far has added no annotation except
+	// those that are known by step, has read floats only and, with noTies, has
+	// broken no tie between equal values.
+	isQuiet(noTies bool) bool
+	// reserve counts series, whose labels are in the cache, and points that are in
+	// memory for the answer.
+	reserve(series, points int) error
+	// notCounters returns the metrics in rates that are not counters.
+	notCounters() *nonCounters
 }
 
-// lookUp asks the cache. It returns nil for a query whose answer is not kept. The
-// clock and the counters must be read before the view is taken: see
+// lookup is a range query and what the cache knew of its answer before the query
+// opened its view. A nil lookup is that of a query whose answer is not kept.
+type lookup struct {
+	cache   *answerCache
+	key     answerKey
+	grid    grid
+	reads   []read
+	noTies  bool  // an answer in which a tie was broken is not kept
+	settled int64 // an answer is kept if it reads nothing later; Unix milliseconds
+
+	old    *extent // nil if there is none
+	sums   []hourSums
+	hull   grid // of the query and of old, whose hours sums cover
+	cached int  // steps of the answer that came from the cache
+}
+
+// lookUp looks a range query up. It returns nil if its answer is not kept. The
+// clock and the counters must be read before the view is opened: see
 // storage.Changes.
-func (p *planned) lookUp() *lookup {
-	l := &lookup{planned: p, cache: p.engine.answers}
-	if l.cache == nil || p.uncached || p.grid.n < cachedSteps || p.settings.delayedNames || p.samples.EnablePerStepStats {
+func (c *answerCache) lookUp(changes *storage.Changes, tenant uint32, expr parser.Expr, lookback int64, g grid) *lookup {
+	if c == nil || g.n < cachedSteps {
 		return nil
 	}
-	src, ok := p.queryable.Queryable.(interface {
-		counted() (*storage.Changes, uint32)
-	})
-	if !ok {
-		return nil
-	}
-	r := readsOf(p.stmt.Expr, p.settings.lookback)
+	r := readsOf(expr, lookback)
 	if !r.ok || len(r.reads) == 0 {
 		return nil
 	}
-	l.reads, l.noTies = r.reads, r.noTies
-	changes, tenant := src.counted()
+	l := &lookup{cache: c, grid: g, reads: r.reads, noTies: r.noTies}
 	l.key = answerKey{
-		changes: changes, tenant: tenant, expr: p.stmt.Expr.String(),
-		lookback: p.settings.lookback, step: p.grid.step, phase: p.grid.start % p.grid.step,
+		changes: changes, tenant: tenant, expr: expr.String(),
+		lookback: lookback, step: g.step, phase: g.start % g.step,
 	}
 	if l.key.phase < 0 {
 		l.key.phase += l.key.step
 	}
-	l.hull = p.grid
-	if l.old = l.cache.get(l.key); l.old != nil && !l.old.touches(p.grid) {
+	l.hull = g
+	if l.old = c.get(l.key); l.old != nil && !l.old.touches(g) {
 		l.old = nil
 	}
 	if l.old != nil {
-		l.hull = p.grid.with(l.old.grid)
+		l.hull = g.with(l.old.grid)
 	}
 	l.settled = changes.Settled()
+	var ok bool
 	if l.sums, ok = sumsOf(changes, l.reads, l.hull); !ok {
 		return nil
 	}
 	return l
 }
 
-// steps returns the steps that are told apart, for those that are kept: none if
-// there is no lookup.
+// steps returns the steps that an evaluation tells apart: none if there is no
+// lookup.
 func (l *lookup) steps() grid {
 	if l == nil {
 		return grid{}
@@ -81,78 +94,43 @@ func (l *lookup) steps() grid {
 	return l.hull
 }
 
-// touches reports whether two grids of a step and phase overlap or follow each
-// other.
-func (g grid) touches(o grid) bool {
-	return g.start <= o.last()+o.step && o.start <= g.last()+g.step
-}
-
-// with returns the times of two such grids and all between.
-func (g grid) with(o grid) grid {
-	start, last := min(g.start, o.start), max(g.last(), o.last())
-	return grid{start: start, step: g.step, n: int((last-start)/g.step) + 1}
-}
-
-// sub returns the steps from ≤ i < to of a grid.
-func (g grid) sub(from, to int) grid { return grid{start: g.at(from), step: g.step, n: to - from} }
-
-// steps are the steps from ≤ i < to of a grid.
-type steps struct{ from, to int }
-
-func (s steps) len() int { return s.to - s.from }
-
-// answer returns the answer of the query: steps that were kept, and the others
-// evaluated. What can be kept of it is.
-func (l *lookup) answer(f *frame) (promql.Matrix, error) {
+// answer returns the answer of the query: cached steps, and the others evaluated.
+// It keeps the part of the answer that is settled. The error is errIndivisible if
+// the query must be evaluated without the cache.
+func (l *lookup) answer(e evaluator) (promql.Matrix, error) {
 	usable, at := l.usable()
 	runs := toEvaluate(usable[at : at+l.grid.n])
 	if len(runs) == 0 {
 		l.count(cacheHit, runs)
 		m := clip(l.old.series, l.grid.start, l.grid.last())
-		if err := f.nonCounters.recall(l.old.named, l.grid); err != nil {
+		if err := e.notCounters().recall(l.old.named, l.grid); err != nil {
 			return nil, err
 		}
-		return m, l.take(f, len(m), m.TotalSamples())
+		return m, e.reserve(len(m), m.TotalSamples())
 	}
 	if runs[0].len() == l.grid.n {
 		l.count(cacheMiss, runs)
-		n, err := l.node, error(nil)
-		if l.hull != l.grid {
-			n, err = planPart(&l.settings, l.stmt.Expr, l.grid, l.hull)
-		}
-		if err != nil {
-			return nil, err
-		}
-		m, err := l.matrix(f, n, l.grid)
-		if err != nil || !l.quiet(f) {
+		m, err := e.evaluate(l.grid, l.hull)
+		if err != nil || !e.isQuiet(l.noTies) {
 			return m, err
 		}
-		return l.together(f, usable, at, runs, []piece{{m, l.grid.start, l.grid.last()}})
+		return l.together(e, usable, at, runs, []cachedSpan{{m, l.grid.start, l.grid.last()}})
 	}
-	made, err := l.parts(f, runs)
+	made, err := l.parts(e, runs)
 	if err != nil {
 		return nil, err
 	}
 	l.count(cachePartial, runs)
-	return l.together(f, usable, at, runs, made)
+	return l.together(e, usable, at, runs, made)
 }
 
-// count notes how much of the query came from the cache: all but the runs.
+// count counts the query by how much of it came from the cache: all but the runs.
 func (l *lookup) count(result string, runs []steps) {
 	l.cache.requests.WithLabelValues(result).Inc()
-	l.fromCache = l.grid.n
+	l.cached = l.grid.n
 	for _, r := range runs {
-		l.fromCache -= r.len()
+		l.cached -= r.len()
 	}
-}
-
-// take counts series, whose labels are the cache's, and points that are in memory
-// for the answer.
-func (l *lookup) take(f *frame, series, points int) error {
-	if err := f.hold(points); err != nil {
-		return err
-	}
-	return f.mem.take(int64(series)*columnBytes + pointBytes*int64(points))
 }
 
 // usable returns which steps of the hull were kept and still hold, and where the
@@ -189,70 +167,59 @@ func toEvaluate(usable []bool) []steps {
 	return runs
 }
 
-// parts evaluates runs of steps. The error is errParts if that gives rise to an
-// error or a warning, in which other steps may have a say, or reads histograms,
-// whose hints may depend on samples before the first step.
-func (l *lookup) parts(f *frame, runs []steps) ([]piece, error) {
-	var made []piece
+// parts evaluates runs of steps. The error is errIndivisible if that raises an
+// error or a warning, which may depend on other steps, or reads histograms, whose
+// hints may depend on samples before the first step.
+func (l *lookup) parts(e evaluator, runs []steps) ([]cachedSpan, error) {
+	var made []cachedSpan
 	for _, r := range runs {
 		g := l.grid.sub(r.from, r.to)
-		n, err := planPart(&l.settings, l.stmt.Expr, g, l.hull)
-		var m promql.Matrix
-		if err == nil {
-			m, err = l.matrix(f, n, g)
+		m, err := e.evaluate(g, l.hull)
+		if end := e.interrupted(); end != nil {
+			return nil, end
 		}
 		switch {
-		case f.ended.Load():
-			return nil, f.check()
 		case errors.Is(err, errHeavy):
 			return nil, err
-		case err != nil, !l.quiet(f):
+		case err != nil, !e.isQuiet(l.noTies):
 			l.cache.drop(l.key)
-			return nil, errParts
+			return nil, errIndivisible
 		}
-		made = append(made, piece{m, g.start, g.last()})
+		made = append(made, cachedSpan{m, g.start, g.last()})
 	}
 	return made, nil
 }
 
-// quiet reports whether a run has nothing to say of its answer but what can be
-// said of steps, has read floats only, and took none of equal values at random.
-func (l *lookup) quiet(f *frame) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.mu.annos.all) == 0 && !f.nonCounters.timeless() && f.querier.plain() && !(l.noTies && f.querier.tied.Load())
-}
-
 // together puts what was made of the runs and what was kept together, keeps it,
 // and returns the query's part of it.
-func (l *lookup) together(f *frame, usable []bool, at int, runs []steps, made []piece) (promql.Matrix, error) {
+func (l *lookup) together(e evaluator, usable []bool, at int, runs []steps, made []cachedSpan) (promql.Matrix, error) {
 	all := l.around(usable, at)
-	var pieces []piece
+	var spans []cachedSpan
 	next, evaluated := all.from, 0
 	kept := func(to int) error {
 		if next >= to {
 			return nil
 		}
-		pieces = append(pieces, piece{l.old.series, l.hull.at(next), l.hull.at(to - 1)})
-		return f.nonCounters.recall(l.old.named, l.hull.sub(next, to))
+		spans = append(spans, cachedSpan{l.old.series, l.hull.at(next), l.hull.at(to - 1)})
+		return e.notCounters().recall(l.old.named, l.hull.sub(next, to))
 	}
 	for k, r := range runs {
 		if err := kept(at + r.from); err != nil {
 			return nil, err
 		}
-		pieces = append(pieces, made[k])
+		spans = append(spans, made[k])
 		evaluated += made[k].series.TotalSamples()
 		next = at + r.to
 	}
 	if err := kept(all.to); err != nil {
 		return nil, err
 	}
-	m := joinPieces(pieces)
-	if err := l.take(f, len(m), max(m.TotalSamples()-evaluated, 0)); err != nil {
+	m := joinSpans(spans)
+	if err := e.reserve(len(m), max(m.TotalSamples()-evaluated, 0)); err != nil {
 		return nil, err
 	}
-	if !l.keep(f, m, l.hull.sub(all.from, all.to)) {
-		l.keep(f, m, l.grid)
+	if !l.keep(e, m, l.hull.sub(all.from, all.to)) {
+		l.keep(e, m, l.grid)
 	}
 	return clip(m, l.grid.start, l.grid.last()), nil
 }
@@ -282,18 +249,18 @@ func (l *lookup) around(usable []bool, at int) steps {
 
 // keep offers the cache the steps of an answer that are settled. It reports false
 // if they are too many bytes.
-func (l *lookup) keep(f *frame, m promql.Matrix, g grid) bool {
+func (l *lookup) keep(e evaluator, m promql.Matrix, g grid) bool {
 	for i := range l.reads {
 		g.n = min(g.n, l.reads[i].settled(g, l.settled))
 	}
 	if g.n == 0 {
 		return true
 	}
-	e := &extent{grid: g, series: clip(m, g.start, g.last()), named: f.nonCounters.within(g)}
+	x := &extent{grid: g, series: clip(m, g.start, g.last()), named: e.notCounters().within(g)}
 	for k := range l.reads {
 		first, last := l.reads[k].hours(g)
 		all := l.sums[k]
-		e.sums = append(e.sums, hourSums{first, slices.Clone(all.sums[first-all.first : last+1-all.first])})
+		x.sums = append(x.sums, hourSums{first, slices.Clone(all.sums[first-all.first : last+1-all.first])})
 	}
-	return l.cache.put(l.key, e)
+	return l.cache.put(l.key, x)
 }

@@ -339,13 +339,13 @@ func (w *cacheWorld) exec(e *query.Engine, q question, opts promql.QueryOpts) *p
 // execCounting asks one engine. It returns how many steps came from its cache, too.
 func (w *cacheWorld) execCounting(e *query.Engine, q question, opts promql.QueryOpts) (*promql.Result, int) {
 	w.t.Helper()
-	p, err := e.NewRangeQuery(w.t.Context(), w.s, opts, q.text, time.UnixMilli(q.start), time.UnixMilli(q.end), time.Duration(q.step)*time.Millisecond)
+	p, err := e.Range(w.t.Context(), w.s, opts, q.text, time.UnixMilli(q.start), time.UnixMilli(q.end), time.Duration(q.step)*time.Millisecond)
 	if err != nil {
 		return &promql.Result{Err: err}, 0
 	}
 	defer p.Close()
 	res := p.Exec(w.t.Context())
-	return res, query.CachedSteps(p)
+	return res, p.CachedSteps()
 }
 
 // unequal says how two answers differ in anything.
@@ -622,72 +622,100 @@ func TestCachedAnswersBesideWriters(t *testing.T) {
 	defer w.close()
 	const metrics, minutes = 3, 60
 	begin := w.now() - 3*3600_000
-	deadline := time.Now().Add(2 * time.Second)
+	versions := int64(100)
 	if testing.Short() {
-		deadline = time.Now().Add(500 * time.Millisecond)
+		versions = 25
 	}
 	var acked [metrics]atomic.Int64
 	name := func(m int) string { return fmt.Sprint("m", m) }
-	var wg sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	fail := func(args ...any) {
+		t.Error(args...)
+		cancel()
+	}
+	answered := make(chan struct{})  // a query has been answered, for a writer that waits for that
+	committed := make(chan struct{}) // for the goroutine that cuts
+	var writers, others sync.WaitGroup
 	for m := range metrics {
-		wg.Go(func() {
-			r := rand.New(rand.NewPCG(uint64(m), 1))
-			// Every sample of the metric is written over with a higher value.
-			for v := int64(1); time.Now().Before(deadline); v++ {
+		writers.Go(func() {
+			// Every sample of the metric is overwritten with a higher value.
+			for v := int64(1); v <= versions; v++ {
 				app := w.s.AppenderV2(t.Context())
 				for i := range minutes {
 					if _, err := app.Append(0, labels.FromStrings("__name__", name(m)), 0, begin+int64(i)*60_000, float64(v), nil, nil, promstorage.AOptions{}); err != nil {
-						t.Error(err)
+						fail(err)
 						return
 					}
 				}
 				if err := app.Commit(); err != nil {
-					t.Error(err)
+					fail(err)
 					return
 				}
 				acked[m].Store(v)
-				time.Sleep(time.Duration(r.IntN(3)) * time.Millisecond)
+				if v%5 == 0 {
+					select {
+					case committed <- struct{}{}:
+					case <-ctx.Done():
+						return
+					}
+				}
+				select {
+				case <-answered:
+				case <-ctx.Done():
+					return
+				}
 			}
 		})
 	}
-	wg.Go(func() {
-		for time.Now().Before(deadline) {
-			if _, err := w.s.DB.Flush(context.Background()); err != nil {
-				t.Error(err)
+	others.Go(func() {
+		for {
+			select {
+			case <-committed:
+			case <-ctx.Done():
 				return
 			}
-			time.Sleep(20 * time.Millisecond)
+			if _, err := w.s.DB.Flush(context.Background()); err != nil {
+				fail(err)
+				return
+			}
 		}
 	})
 	for range 4 {
-		wg.Go(func() {
-			for k := 0; time.Now().Before(deadline); k++ {
+		others.Go(func() {
+			for k := 0; ctx.Err() == nil; k++ {
 				m := k % metrics
-				least := acked[m].Load()
+				before := acked[m].Load()
 				first := begin + int64(k%5)*60_000
 				res := w.exec(w.cached, question{text: name(m), start: first, end: begin + (minutes-1)*60_000, step: 60_000}, nil)
 				if res.Err != nil {
-					t.Error(res.Err)
+					fail(res.Err)
 					return
 				}
-				if least == 0 {
+				select {
+				case answered <- struct{}{}:
+				default:
+				}
+				if before == 0 {
 					continue
 				}
 				mat := res.Value.(promql.Matrix)
 				if len(mat) != 1 || len(mat[0].Floats) != minutes-k%5 {
-					t.Errorf("got %v", mat)
+					fail("got", mat)
 					return
 				}
 				for _, p := range mat[0].Floats {
-					if p.F < float64(least) {
-						t.Errorf("%s at %d is %v, %d was acknowledged before", name(m), p.T, p.F, least)
+					if p.F < float64(before) {
+						fail(fmt.Sprintf("%s at %d is %v, %d was acknowledged before", name(m), p.T, p.F, before))
 						return
 					}
 				}
 			}
 		})
 	}
-	wg.Wait()
+	writers.Wait()
+	cancel()
+	others.Wait()
 	t.Logf("%+v", countsOfCache(t, w.reg))
 }
 

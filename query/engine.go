@@ -85,16 +85,16 @@ func setDefault[T int | time.Duration](p *T, v T) {
 
 // Engine runs PromQL queries. It is safe for concurrent use.
 type Engine struct {
-	inner   *promql.Engine
-	parser  *Parser
-	queue   *queue
-	cores   *cores
-	memory  memory
-	limits  limits
-	answers *answerCache
-	timeout time.Duration
+	prometheus *promql.Engine // runs what our own engine does not cover
+	parser     *Parser
+	queue      *queue
+	cores      *cores
+	memory     memory
+	limits     limits
+	answers    *answerCache
+	timeout    time.Duration
 
-	settings     settings
+	settings     planSettings
 	lookback     time.Duration
 	perStepStats bool
 	log          *slog.Logger
@@ -114,12 +114,10 @@ func New(o Options) *Engine {
 		limits:  limits{bytes: o.MaxBytes, series: o.MaxSeries, read: o.MaxRead},
 		answers: newAnswerCache(o.CacheBytes, o.Registerer),
 		timeout: o.Timeout,
-		settings: settings{
+		settings: planSettings{
+			settings:        settings{delayedNames: o.DelayedNameRemoval, maxSamples: o.MaxSamples, maxLabelValue: o.MaxLabelValue},
 			subqueryStep:    o.SubqueryStep.Milliseconds(),
-			delayedNames:    o.DelayedNameRemoval,
 			startTimestamps: o.UseStartTimestamps,
-			maxSamples:      o.MaxSamples,
-			maxLabelValue:   o.MaxLabelValue,
 		},
 		lookback:     o.Lookback,
 		perStepStats: o.PerStepStats,
@@ -128,7 +126,7 @@ func New(o Options) *Engine {
 	e.metrics = newMetrics(e, o.Registerer)
 	again := *e.parser // for texts that were admitted once
 	e.parser.all, e.parser.refused = &e.memory, e.metrics.exceeded
-	e.inner = promql.NewEngine(promql.EngineOpts{
+	e.prometheus = promql.NewEngine(promql.EngineOpts{
 		Logger:                   o.Logger,
 		Reg:                      o.Registerer,
 		MaxSamples:               o.MaxSamples,
@@ -151,9 +149,6 @@ func (e *Engine) tracker() *tracker { return &tracker{all: &e.memory, limits: e.
 
 // Parser returns the parser the engine uses.
 func (e *Engine) Parser() *Parser { return e.parser }
-
-// Active returns the queries that run now, oldest first.
-func (e *Engine) Active() []ActiveQuery { return e.queue.list() }
 
 // Waiting returns the number of queries that wait for their turn.
 func (e *Engine) Waiting() int { return int(e.queue.waiting.Load()) }
@@ -184,36 +179,51 @@ type uncachedOpts struct{ promql.QueryOpts }
 // error of ctx. A database is closed after its engines are drained.
 func (e *Engine) Drain(ctx context.Context) error { return e.queue.drain(ctx) }
 
-// NewInstantQuery prepares a query at one time. The error is that of the
-// parser.
-func (e *Engine) NewInstantQuery(ctx context.Context, q promstorage.Queryable, opts promql.QueryOpts, qs string, ts time.Time) (promql.Query, error) {
-	src := &witness{Queryable: q}
-	p, err := e.prepare(src, opts, qs, ts, ts, 0, true)
+// Instant prepares a query at one time. The error is that of the parser.
+func (e *Engine) Instant(ctx context.Context, q promstorage.Queryable, opts promql.QueryOpts, qs string, ts time.Time) (*Query, error) {
+	p, err := e.prepare(q, opts, qs, ts, ts, 0, true)
 	if err != nil {
 		return nil, err
 	}
-	p.prometheus = func() (promql.Query, error) {
+	p.newFallback = func(reads promstorage.Queryable) (promql.Query, error) {
 		if err := checkNanoseconds(ts); err != nil {
 			return nil, err
 		}
-		return e.inner.NewInstantQuery(ctx, src, opts, qs, ts)
+		return e.prometheus.NewInstantQuery(ctx, reads, opts, qs, ts)
 	}
-	return &run{Query: p, src: src, timeout: e.timeout}, nil
+	return p, nil
 }
 
-// NewRangeQuery prepares a query at the times start, start + interval, … up to
-// end. The error is that of the parser.
-func (e *Engine) NewRangeQuery(ctx context.Context, q promstorage.Queryable, opts promql.QueryOpts, qs string, start, end time.Time, interval time.Duration) (promql.Query, error) {
-	src := &witness{Queryable: q}
-	p, err := e.prepare(src, opts, qs, start, end, interval, false)
+// Range prepares a query at the times start, start + interval, … up to end. The
+// error is that of the parser.
+func (e *Engine) Range(ctx context.Context, q promstorage.Queryable, opts promql.QueryOpts, qs string, start, end time.Time, interval time.Duration) (*Query, error) {
+	p, err := e.prepare(q, opts, qs, start, end, interval, false)
 	if err != nil {
 		return nil, err
 	}
-	p.prometheus = func() (promql.Query, error) {
+	p.newFallback = func(reads promstorage.Queryable) (promql.Query, error) {
 		if err := checkNanoseconds(start, end); err != nil {
 			return nil, err
 		}
-		return e.inner.NewRangeQuery(ctx, src, opts, qs, start, end, interval)
+		return e.prometheus.NewRangeQuery(ctx, reads, opts, qs, start, end, interval)
 	}
-	return &run{Query: p, src: src, timeout: e.timeout}, nil
+	return p, nil
+}
+
+// NewInstantQuery is Instant for the interface promql.QueryEngine.
+func (e *Engine) NewInstantQuery(ctx context.Context, q promstorage.Queryable, opts promql.QueryOpts, qs string, ts time.Time) (promql.Query, error) {
+	p, err := e.Instant(ctx, q, opts, qs, ts)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// NewRangeQuery is Range for the interface promql.QueryEngine.
+func (e *Engine) NewRangeQuery(ctx context.Context, q promstorage.Queryable, opts promql.QueryOpts, qs string, start, end time.Time, interval time.Duration) (promql.Query, error) {
+	p, err := e.Range(ctx, q, opts, qs, start, end, interval)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
 }

@@ -72,7 +72,7 @@ const patience = 200 * time.Millisecond
 // stopsIn runs a query that is to end early, after so long, and returns how long
 // its client waited from then on, and since when a processor has worked on it: see
 // lasted.
-func stopsIn(t *testing.T, e *query.Engine, s *querytest.Storage, expr string, step time.Duration, cancel bool, after time.Duration) (waited time.Duration, gone spent) {
+func stopsIn(t *testing.T, e *watchedEngine, s *querytest.Storage, expr string, step time.Duration, cancel bool, after time.Duration) (waited time.Duration, gone spent) {
 	t.Helper()
 	ctx, end := context.WithCancel(t.Context())
 	defer end()
@@ -109,10 +109,8 @@ func spentNow(t *testing.T) spent { return spent{time.Now(), cpuTime(t)} }
 
 // lasted waits for the end of all queries, and returns how long they went on: on
 // the wall, or on processors if that is less, for a busy machine takes them away.
-func (since spent) lasted(t *testing.T, e *query.Engine) time.Duration {
-	for len(e.Active()) > 0 {
-		time.Sleep(time.Millisecond)
-	}
+func (since spent) lasted(t *testing.T, e *watchedEngine) time.Duration {
+	e.awaitIdle()
 	now := spentNow(t)
 	return min(now.at.Sub(since.at), now.cpu-since.cpu)
 }
@@ -127,7 +125,7 @@ const (
 // A query ends within 100 ms of its client, or of its time.
 func TestEndlessQueriesStop(t *testing.T) {
 	s := loaded(t)
-	e := query.New(query.Options{Timeout: time.Hour})
+	e := newWatchedEngine(query.Options{Timeout: time.Hour})
 	for _, c := range endless {
 		for _, cancel := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, cancel=%v", c.name, cancel), func(t *testing.T) {
@@ -155,7 +153,7 @@ func TestDeafQueriesAreAbandoned(t *testing.T) {
 		t.Skip("waits for the end of a query that cannot be ended: long")
 	}
 	s := loaded(t)
-	e := query.New(query.Options{Timeout: time.Hour, Parser: promqltest.TestParserOpts})
+	e := newWatchedEngine(query.Options{Timeout: time.Hour, Parser: promqltest.TestParserOpts})
 	best, listed := time.Hour, false
 	for i := range tries {
 		// The values of the subquery are made first, and that does notice: a slow
@@ -163,7 +161,7 @@ func TestDeafQueriesAreAbandoned(t *testing.T) {
 		after := time.Duration(i+1) * patience
 		waited, _ := stopsIn(t, e, s, "quantile_over_time(0.5, sum(dense smoothed)[2d:1m])", time.Second, true, after)
 		best = min(best, waited)
-		listed = listed || len(e.Active()) > 0
+		listed = listed || e.active() > 0
 		if best <= grace && listed {
 			break
 		}
@@ -177,8 +175,8 @@ func TestDeafQueriesAreAbandoned(t *testing.T) {
 	if err := e.Drain(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if len(e.Active()) != 0 {
-		t.Errorf("still running: %v", e.Active())
+	if n := e.active(); n != 0 {
+		t.Errorf("%d queries are still running", n)
 	}
 }
 
@@ -268,7 +266,7 @@ func TestQueriesReleaseTheirView(t *testing.T) {
 				}
 				defer q.Close()
 			}
-			e := query.New(query.Options{})
+			e := newWatchedEngine(query.Options{})
 			for _, expr := range []string{"dense", "many + on(x) many", "sum(many)", "quantile_over_time(2, dense[1h])"} {
 				q, err := e.NewRangeQuery(t.Context(), s, nil, expr, denseEnd.Add(-time.Hour), denseEnd, time.Minute)
 				if err != nil {
@@ -277,8 +275,8 @@ func TestQueriesReleaseTheirView(t *testing.T) {
 				q.Exec(t.Context())
 				q.Close()
 			}
-			if got := e.Active(); len(got) != 0 {
-				t.Errorf("still running: %v", got)
+			if n := e.active(); n != 0 {
+				t.Errorf("%d queries are still running", n)
 			}
 			if _, err := s.DB.Compact(t.Context()); err != nil {
 				t.Fatal(err)
@@ -320,7 +318,7 @@ func TestManyClientsGetTheSameAnswer(t *testing.T) {
 // and all of them end with their client.
 func TestSmallQueriesRunBesideEndlessOnes(t *testing.T) {
 	s := loaded(t)
-	e := query.New(query.Options{Timeout: time.Hour, MaxConcurrent: 2})
+	e := newWatchedEngine(query.Options{Timeout: time.Hour, MaxConcurrent: 2})
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	for range 6 {
@@ -337,8 +335,13 @@ func TestSmallQueriesRunBesideEndlessOnes(t *testing.T) {
 			}
 		})
 	}
-	for len(e.Active()) < 4 || e.Waiting() < 2 {
-		time.Sleep(time.Millisecond)
+	e.awaitActive(func(n int) bool { return n == 4 })
+	for tick := time.Tick(time.Millisecond); e.Waiting() < 2; {
+		select {
+		case <-tick:
+		case <-t.Context().Done():
+			t.Fatal("the other two queries do not wait")
+		}
 	}
 	for range 100 {
 		q, err := e.NewInstantQuery(t.Context(), s, nil, "sum(many)", time.UnixMilli(1000))
@@ -350,7 +353,7 @@ func TestSmallQueriesRunBesideEndlessOnes(t *testing.T) {
 		}
 		q.Close()
 	}
-	if n := len(e.Active()) + e.Waiting(); n != 6 {
+	if n := e.active() + e.Waiting(); n != 6 {
 		t.Errorf("of 6 queries %d are left", n)
 	}
 	cancel()

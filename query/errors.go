@@ -19,10 +19,10 @@ var ErrOverloaded = errors.New("too many queries are waiting already, try again 
 // ones and is in the way of light ones. It begins anew when there is one.
 var errHeavy = errors.New("every place of a heavy query is taken")
 
-// errParts ends a query that has been answered from the cache in part, and the
-// rest of which has something to say: a warning, an error. It begins anew without
-// the cache, because other steps may have a say in that.
-var errParts = errors.New("an answer cannot be put together from parts")
+// errIndivisible ends the evaluation of a part of a grid that raises a warning or
+// an error, which may depend on other steps: the query is evaluated again as a
+// whole.
+var errIndivisible = errors.New("the answer cannot be joined from parts")
 
 // The part of the error text of an ended query that says where it ended, in
 // the words Prometheus uses.

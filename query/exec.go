@@ -1,7 +1,6 @@
 package query
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -12,30 +11,79 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/util/annotations"
 	"github.com/prometheus/prometheus/util/stats"
-
-	"tsdb/storage"
 )
+
+// execOptions are what a run of a plan works with.
+type execOptions struct {
+	settings settings
+	yielder  *yielder
+	querier  *querier
+	mem      *tracker
+	workers  int // goroutines at a time
+
+	nonCounters *nonCounters // in rates
+	divided     bool         // the answer is kept, or is joined from parts that were
+
+	timers *stats.QueryTimers
+	log    *slog.Logger
+}
 
 // exec is one run of a plan. Its methods may be called by all workers.
 type exec struct {
-	*settings
+	settings
 	*yielder
 	querier *querier
+	mem     *tracker
 	workers int
-	parts   bool // the answer is kept, or is put together with what was kept
+	divided bool
+	timers  *stats.QueryTimers
 	log     *slog.Logger
 
 	held atomic.Int64 // points in memory
 	peak atomic.Int64
-	mem  *tracker
+	tied atomic.Bool // a rank has broken a tie between equal values
 
-	nonCounters nonCounters // that rates met
+	nonCounters *nonCounters
 
 	mu struct {
 		sync.Mutex
 		annos notes
 		idle  []*worker
 	}
+}
+
+// newExec returns a run. The caller closes it.
+func newExec(o execOptions) *exec {
+	return &exec{
+		settings: o.settings, yielder: o.yielder, querier: o.querier, mem: o.mem, workers: o.workers,
+		nonCounters: o.nonCounters, divided: o.divided, timers: o.timers, log: o.log,
+	}
+}
+
+// frame returns the frame of the whole query, which counts samples in qs.
+func (x *exec) frame(qs *stats.QuerySamples) *frame { return &frame{x, &counts{qs: qs}} }
+
+// peakPoints returns the greatest number of points that were in memory.
+func (x *exec) peakPoints() int { return int(x.peak.Load()) }
+
+// annotations returns the annotations of an answer on a grid, once it is complete.
+func (x *exec) annotations(g grid) annotations.Annotations {
+	for _, err := range x.nonCounters.annotations(g) {
+		x.mu.annos.add(err)
+	}
+	x.mu.annos.tell()
+	return x.mu.annos.all
+}
+
+// notCounters returns the metrics in rates that are not counters.
+func (x *exec) notCounters() *nonCounters { return x.nonCounters }
+
+// interrupted returns the error of a context that is over.
+func (x *exec) interrupted() error {
+	if !x.ended.Load() {
+		return nil
+	}
+	return x.check()
 }
 
 // frame is what an expression is evaluated in: the run, and where its samples
@@ -47,9 +95,7 @@ type frame struct {
 
 // worker is the memory that one goroutine evaluates series with.
 type worker struct {
-	columns storage.ColumnReader
-	loaded  int64    // bytes of the samples that were read last
-	it      iterator // of series with histograms
+	sampleReader
 	cols    [chunkColumns]column
 	windows windowScratch
 	tally   tally
@@ -124,7 +170,7 @@ func (x *exec) borrow() *worker {
 // close lets go of what the workers hold of the view.
 func (x *exec) close() {
 	for _, w := range x.mu.idle {
-		w.columns.Release()
+		w.release()
 	}
 }
 
@@ -489,12 +535,4 @@ func (c *counts) add(t *tally) {
 		c.qs.IncrementSamplesReadAtStep(i, t.reads[i])
 	}
 	*t = tally{}
-}
-
-// isUncovered returns the reason if the error means that the query is to run on
-// Prometheus' engine.
-func isUncovered(err error) (reason string, ok bool) {
-	var u uncovered
-	ok = errors.As(err, &u)
-	return string(u), ok
 }

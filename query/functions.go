@@ -12,28 +12,28 @@ import (
 
 // functions are the functions that are not of a range: how to plan a call.
 // args are the planned arguments, nil where an argument is a string.
-var functions map[string]func(p *planner, e *parser.Call, args []node, g grid) (node, error)
+var functions map[string]func(e *parser.Call, args []node, g grid) (node, error)
 
 func init() { // a composite literal would refer to itself
-	functions = map[string]func(p *planner, e *parser.Call, args []node, g grid) (node, error){
-		"vector": func(_ *planner, _ *parser.Call, args []node, _ grid) (node, error) { return args[0], nil },
-		"scalar": func(_ *planner, _ *parser.Call, args []node, g grid) (node, error) {
+	functions = map[string]func(e *parser.Call, args []node, g grid) (node, error){
+		"vector": func(_ *parser.Call, args []node, _ grid) (node, error) { return args[0], nil },
+		"scalar": func(_ *parser.Call, args []node, g grid) (node, error) {
 			return &scalarNode{g, args[0]}, nil
 		},
-		"absent": func(_ *planner, e *parser.Call, args []node, g grid) (node, error) {
+		"absent": func(e *parser.Call, args []node, g grid) (node, error) {
 			return &absentNode{grid: g, child: args[0], metric: absentLabels(e.Args[0])}, nil
 		},
-		"time": func(_ *planner, _ *parser.Call, _ []node, g grid) (node, error) {
+		"time": func(_ *parser.Call, _ []node, g grid) (node, error) {
 			return &timeNode{g, func(s float64) float64 { return s }}, nil
 		},
-		"pi":        func(_ *planner, _ *parser.Call, _ []node, g grid) (node, error) { return &numberNode{g, math.Pi}, nil },
+		"pi":        func(_ *parser.Call, _ []node, g grid) (node, error) { return &numberNode{g, math.Pi}, nil },
 		"max_of":    planPair(math.Max),
 		"min_of":    planPair(math.Min),
 		"round":     planRound,
 		"clamp":     planClamp(func(p [][]float64, i int) (float64, float64) { return p[0][i], p[1][i] }),
 		"clamp_min": planClamp(func(p [][]float64, i int) (float64, float64) { return p[0][i], math.Inf(+1) }),
 		"clamp_max": planClamp(func(p [][]float64, i int) (float64, float64) { return math.Inf(-1), p[0][i] }),
-		"timestamp": func(_ *planner, _ *parser.Call, args []node, g grid) (node, error) {
+		"timestamp": func(_ *parser.Call, args []node, g grid) (node, error) {
 			return &mapNode{grid: g, child: args[0], apply: timesOf(g), drops: true}, nil
 		},
 
@@ -54,19 +54,29 @@ func init() { // a composite literal would refer to itself
 		"histogram_fraction":  planHistogramFraction,
 	}
 	for name, fn := range numberFunctions {
-		functions[name] = func(_ *planner, _ *parser.Call, args []node, g grid) (node, error) {
+		functions[name] = func(_ *parser.Call, args []node, g grid) (node, error) {
 			return &mapNode{grid: g, child: args[0], apply: onFloats(fn), drops: true}, nil
 		}
 	}
 	for name, fn := range dateFunctions {
 		ofSeconds := func(s float64) float64 { return fn(time.Unix(int64(s), 0).UTC()) }
-		functions[name] = func(_ *planner, _ *parser.Call, args []node, g grid) (node, error) {
+		functions[name] = func(_ *parser.Call, args []node, g grid) (node, error) {
 			if len(args) == 0 {
 				return &timeNode{g, ofSeconds}, nil
 			}
 			return &mapNode{grid: g, child: args[0], apply: onFloats(ofSeconds), drops: true}, nil
 		}
 	}
+}
+
+// newFunction returns a function that is not of a range. args are the planned
+// arguments, nil where an argument is a string.
+func newFunction(e *parser.Call, args []node, g grid) (node, error) {
+	build, ok := functions[e.Func.Name]
+	if !ok {
+		return nil, uncovered(e.Func.Name)
+	}
+	return build(e, args, g)
 }
 
 var numberFunctions = map[string]func(float64) float64{
@@ -100,13 +110,13 @@ var dateFunctions = map[string]func(time.Time) float64{
 	},
 }
 
-func planPair(fn func(a, b float64) float64) func(*planner, *parser.Call, []node, grid) (node, error) {
-	return func(_ *planner, _ *parser.Call, args []node, g grid) (node, error) {
+func planPair(fn func(a, b float64) float64) func(*parser.Call, []node, grid) (node, error) {
+	return func(_ *parser.Call, args []node, g grid) (node, error) {
 		return &scalarPairNode{g, args[0], args[1], fn}, nil
 	}
 }
 
-func planRound(_ *planner, _ *parser.Call, args []node, g grid) (node, error) {
+func planRound(_ *parser.Call, args []node, g grid) (node, error) {
 	apply := func(_ *frame, c *column, params [][]float64) {
 		c.h = nil
 		for i, v := range c.v {
@@ -123,8 +133,8 @@ func planRound(_ *planner, _ *parser.Call, args []node, g grid) (node, error) {
 	return &mapNode{grid: g, child: args[0], params: args[1:], apply: apply, drops: true}, nil
 }
 
-func planClamp(bounds func(params [][]float64, i int) (lowest, highest float64)) func(*planner, *parser.Call, []node, grid) (node, error) {
-	return func(_ *planner, _ *parser.Call, args []node, g grid) (node, error) {
+func planClamp(bounds func(params [][]float64, i int) (lowest, highest float64)) func(*parser.Call, []node, grid) (node, error) {
+	return func(_ *parser.Call, args []node, g grid) (node, error) {
 		apply := func(_ *frame, c *column, params [][]float64) {
 			c.h = nil
 			for i, v := range c.v {
@@ -156,8 +166,8 @@ func timesOf(g grid) func(*frame, *column, [][]float64) {
 }
 
 // planOfHistogram plans a function that makes a number of each histogram.
-func planOfHistogram(fn func(*histogram.FloatHistogram) float64) func(*planner, *parser.Call, []node, grid) (node, error) {
-	return func(_ *planner, _ *parser.Call, args []node, g grid) (node, error) {
+func planOfHistogram(fn func(*histogram.FloatHistogram) float64) func(*parser.Call, []node, grid) (node, error) {
+	return func(_ *parser.Call, args []node, g grid) (node, error) {
 		apply := func(_ *frame, c *column, _ [][]float64) {
 			for i := range c.v {
 				if h := c.histogramAt(i); h != nil {
@@ -249,4 +259,29 @@ func (n *absentNode) table(f *frame) (*table, error) {
 		err = f.keep(t, c)
 	}
 	return t, err
+}
+
+// absentLabels returns the labels that a selector pins, for the series that
+// says that nothing was found.
+func absentLabels(e parser.Expr) labels.Labels {
+	var ms []*labels.Matcher
+	switch e := e.(type) {
+	case *parser.VectorSelector:
+		ms = e.LabelMatchers
+	case *parser.MatrixSelector:
+		ms = e.VectorSelector.(*parser.VectorSelector).LabelMatchers
+	}
+	b := labels.NewBuilder(labels.EmptyLabels())
+	seen := map[string]bool{nameLabel: true}
+	for _, m := range ms {
+		switch {
+		case m.Name == nameLabel:
+		case m.Type == labels.MatchEqual && !seen[m.Name]:
+			b.Set(m.Name, m.Value)
+			seen[m.Name] = true
+		default:
+			b.Del(m.Name)
+		}
+	}
+	return b.Labels()
 }

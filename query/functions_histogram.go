@@ -248,13 +248,13 @@ func (o *outputs) put(metric labels.Labels, n, i int, v float64) error {
 	return nil
 }
 
-func planHistogramQuantile(_ *planner, e *parser.Call, args []node, g grid) (node, error) {
+func planHistogramQuantile(e *parser.Call, args []node, g grid) (node, error) {
 	n := quantilesNode(g, args[1], e.Args[1], args[:1], e.Args[:1], e.Args[0], nil)
 	n.scalarsFirst = true
 	return n, nil
 }
 
-func planHistogramQuantiles(_ *planner, e *parser.Call, args []node, g grid) (node, error) {
+func planHistogramQuantiles(e *parser.Call, args []node, g grid) (node, error) {
 	name := stringArg(e.Args[1])
 	label := func(params [][]float64, i, k int) labels.Label {
 		return labels.Label{Name: name, Value: labels.FormatOpenMetricsFloat(params[k][i])}
@@ -289,7 +289,7 @@ func quantilesNode(g grid, child node, arg parser.Expr, scalars []node, scalarAr
 	}
 }
 
-func planHistogramFraction(_ *planner, e *parser.Call, args []node, g grid) (node, error) {
+func planHistogramFraction(e *parser.Call, args []node, g grid) (node, error) {
 	return &bucketsNode{
 		grid: g, child: args[2], arg: e.Args[2], scalars: args[:2], scalarsFirst: true, outputs: 1,
 		begin: func(*frame, [][]float64, int) {},

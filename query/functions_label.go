@@ -89,7 +89,7 @@ func expandTemplate(re *regexp.Regexp, template, v string, at []int, maxBytes in
 
 func stringArg(e parser.Expr) string { return e.(*parser.StringLiteral).Val }
 
-func planLabelReplace(_ *planner, e *parser.Call, args []node, g grid) (node, error) {
+func planLabelReplace(e *parser.Call, args []node, g grid) (node, error) {
 	dst, with, src, text := stringArg(e.Args[1]), stringArg(e.Args[2]), stringArg(e.Args[3]), stringArg(e.Args[4])
 	prepare := func(maxBytes int) (func(labels.Labels) (string, bool, error), error) {
 		if n := regexpMemory(text); n > DefaultTextMemory {
@@ -118,7 +118,7 @@ func planLabelReplace(_ *planner, e *parser.Call, args []node, g grid) (node, er
 	return &relabelNode{g, args[0], dst, prepare}, nil
 }
 
-func planLabelJoin(_ *planner, e *parser.Call, args []node, g grid) (node, error) {
+func planLabelJoin(e *parser.Call, args []node, g grid) (node, error) {
 	dst, separator := stringArg(e.Args[1]), stringArg(e.Args[2])
 	var sources []string
 	for _, a := range e.Args[3:] {
@@ -157,7 +157,7 @@ type sortNode struct {
 	call  *parser.Call
 }
 
-func planSort(_ *planner, e *parser.Call, args []node, g grid) (node, error) {
+func planSort(e *parser.Call, args []node, g grid) (node, error) {
 	return &sortNode{g, args[0], e}, nil
 }
 

@@ -112,6 +112,11 @@ func onFloats(fn func(float64) float64) func(*frame, *column, [][]float64) {
 	}
 }
 
+// newNegation returns the unary minus of an expression.
+func newNegation(g grid, child node) node {
+	return &mapNode{grid: g, child: child, apply: negate, drops: true}
+}
+
 // negate is the unary minus.
 func negate(_ *frame, c *column, _ [][]float64) {
 	for i, v := range c.v {
@@ -149,12 +154,16 @@ func (n *numberNode) table(f *frame) (*table, error) {
 	return constant(f, n.grid, func(int) float64 { return n.value })
 }
 
+func newNumber(g grid, v float64) node { return &numberNode{g, v} }
+
 // stringNode is a literal that is the whole query; the strings among arguments
 // are read where they are used.
 type stringNode struct {
 	grid
 	value string
 }
+
+func newString(g grid, s string) node { return &stringNode{g, s} }
 
 // timeNode is a number that follows from the time of evaluation, in seconds.
 type timeNode struct {
@@ -190,6 +199,10 @@ type invariantNode struct {
 	grid
 	child node
 }
+
+// newInvariant returns an expression that has the same value at every time of the
+// grid; child is planned for the first.
+func newInvariant(g grid, child node) node { return &invariantNode{g, child} }
 
 func (n *invariantNode) table(f *frame) (*table, error) {
 	once := f.apart()

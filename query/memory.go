@@ -4,8 +4,6 @@ import (
 	"sync/atomic"
 
 	"github.com/prometheus/prometheus/model/labels"
-
-	"tsdb/internal/model"
 )
 
 // memory is what all queries hold together. It is safe for concurrent use.
@@ -141,7 +139,7 @@ type load struct {
 // asks after the first of these columns, and after the last.
 func (l *load) grown(w *worker, columns int) error {
 	c := &w.cols[0]
-	n := int64(columns)*valueBytes*int64(cap(c.v)+cap(c.h)) + samplesBytes(&w.it.samples) + w.loaded
+	n := int64(columns)*valueBytes*int64(cap(c.v)+cap(c.h)) + w.bytes()
 	if n > l.held {
 		if err := l.tracker.take(n - l.held); err != nil {
 			return err
@@ -152,12 +150,6 @@ func (l *load) grown(w *worker, columns int) error {
 	err := l.tracker.readMore(read - l.read)
 	l.read = read
 	return err
-}
-
-// samplesBytes returns what samples take, histograms besides their pointers not
-// counted.
-func samplesBytes(s *model.Samples) int64 {
-	return valueBytes * int64(cap(s.T)+cap(s.V)+cap(s.H)+cap(s.ST))
 }
 
 func (l *load) close() { l.tracker.give(l.held) }

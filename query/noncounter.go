@@ -96,6 +96,11 @@ type nonCounters struct {
 	}
 }
 
+// newNonCounters returns an empty set; kept are the steps to tell apart.
+func newNonCounters(rates []rateCall, kept grid, mem *tracker) *nonCounters {
+	return &nonCounters{rates: rates, kept: kept, mem: mem}
+}
+
 // of returns the steps of a metric in a rate: the caller adds those at which there
 // are values, one at least.
 func (n *nonCounters) of(call *parser.Call, name string) (*stepSet, error) {
@@ -139,16 +144,17 @@ func (n *nonCounters) timeless() bool {
 	return false
 }
 
-// tell adds the annotations of an answer on a grid.
-func (n *nonCounters) tell(a *notes, g grid) {
+// annotations returns the annotations of an answer on a grid.
+func (n *nonCounters) annotations(g grid) (all []error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	inOrder := slices.SortedFunc(maps.Keys(n.mu.found), func(a, b nonCounter) int { return cmp.Compare(a.rate, b.rate) })
 	for _, m := range inOrder {
 		if s := n.mu.found[m]; len(s.words) == 0 || s.meets(g) {
-			a.add(annotations.NewPossibleNonCounterInfo(m.name, n.rates[m.rate].pos))
+			all = append(all, annotations.NewPossibleNonCounterInfo(m.name, n.rates[m.rate].pos))
 		}
 	}
+	return all
 }
 
 // keptNonCounter is what an extent knows of one.

@@ -69,7 +69,6 @@ type querier struct {
 	recovers bool        // the reader is the engine, which recovers panics with errors
 	mem      *tracker    // of the query that reads; nil if none does
 	made     *madeLabels // of the query, if Prometheus' engine makes labels for it
-	tied     atomic.Bool // a rank has taken some of equal values
 
 	mu struct {
 		sync.Mutex

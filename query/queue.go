@@ -2,17 +2,9 @@ package query
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 )
-
-// ActiveQuery is a query that is running.
-type ActiveQuery struct {
-	Query   string
-	Started time.Time
-}
 
 // queue lets a bounded number of queries run and a bounded number wait. There
 // are as many places for light queries (see cores) as for heavy ones, so that
@@ -38,8 +30,7 @@ type queue struct {
 
 // place is a query's leave to run. It is safe for concurrent use.
 type place struct {
-	queue *queue
-	ActiveQuery
+	queue  *queue
 	number int
 	ended  func()
 
@@ -115,7 +106,7 @@ func (q *queue) enter(ctx context.Context, query string, heavy bool) (*place, er
 }
 
 func (q *queue) begin(query string, heavy bool) *place {
-	p := &place{queue: q, ActiveQuery: ActiveQuery{Query: query, Started: time.Now()}}
+	p := &place{queue: q}
 	p.heavy.Store(heavy)
 	if q.started != nil {
 		p.ended = q.started(query)
@@ -176,21 +167,6 @@ func (p *place) leave() {
 		p.ended()
 	}
 	<-slots
-}
-
-func (q *queue) list() []ActiveQuery {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	numbers := make([]int, 0, len(q.mu.active))
-	for n := range q.mu.active {
-		numbers = append(numbers, n)
-	}
-	slices.Sort(numbers)
-	l := make([]ActiveQuery, len(numbers))
-	for i, n := range numbers {
-		l[i] = q.mu.active[n].ActiveQuery
-	}
-	return l
 }
 
 // drain takes every place, for good. Light ones are taken first: what turns out

@@ -36,15 +36,15 @@ func TestQueueLetsABoundedNumberRun(t *testing.T) {
 			}()
 		}
 		synctest.Wait()
-		if got := q.waiting.Load(); got != 3 || len(q.list()) != 2 {
-			t.Errorf("%d wait and %d run, want 3 and 2", got, len(q.list()))
+		if got := q.waiting.Load(); got != 3 || len(q.mu.active) != 2 {
+			t.Errorf("%d wait and %d run, want 3 and 2", got, len(q.mu.active))
 		}
 		if _, err := q.Insert(running(t.Context()), "up"); !errors.Is(err, ErrOverloaded) {
 			t.Errorf("a sixth query got %v", err)
 		}
 		time.Sleep(time.Minute)
-		if most.Load() != 2 || q.waiting.Load() != 0 || len(q.list()) != 0 || len(q.heavy) != 0 {
-			t.Errorf("%d ran at a time; left: %d waiting, %d running", most.Load(), q.waiting.Load(), len(q.list()))
+		if most.Load() != 2 || q.waiting.Load() != 0 || len(q.mu.active) != 0 || len(q.heavy) != 0 {
+			t.Errorf("%d ran at a time; left: %d waiting, %d running", most.Load(), q.waiting.Load(), len(q.mu.active))
 		}
 	})
 }
@@ -86,8 +86,8 @@ func TestParsingNeedsNoTurn(t *testing.T) {
 		t.Fatal(err)
 	}
 	q.Delete(n)
-	if got := q.list(); len(got) != 1 || got[0].Query != "up" {
-		t.Errorf("running: %v", got)
+	if n := len(q.mu.active); n != 1 {
+		t.Errorf("%d queries are running, want 1", n)
 	}
 }
 
@@ -186,7 +186,7 @@ func TestHeavyQueriesMakeRoomForLightOnes(t *testing.T) {
 		for _, p := range []*place{ps[1], ps[2], anew, last} {
 			p.leave()
 		}
-		if len(q.light) != 0 || len(q.heavy) != 0 || len(q.list()) != 0 || q.waiting.Load() != 0 || q.lightWaiting.Load() != 0 || q.mu.leaving != 0 {
+		if len(q.light) != 0 || len(q.heavy) != 0 || len(q.mu.active) != 0 || q.waiting.Load() != 0 || q.lightWaiting.Load() != 0 || q.mu.leaving != 0 {
 			t.Errorf("left: %+v", q)
 		}
 	})

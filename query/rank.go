@@ -229,8 +229,8 @@ func (n *rankNode) consider(f *frame, c *candidates, s candidate, p, offset floa
 // noteTie notes that of equal values one stayed in and one out: which of them is
 // a matter of the order of series.
 func noteTie(f *frame, out, in float64) {
-	if (out == in || math.IsNaN(out) && math.IsNaN(in)) && !f.querier.tied.Load() {
-		f.querier.tied.Store(true)
+	if (out == in || math.IsNaN(out) && math.IsNaN(in)) && !f.tied.Load() {
+		f.tied.Store(true)
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/promql"
-	"github.com/prometheus/prometheus/tsdb/chunkenc"
+	"github.com/prometheus/prometheus/promql/parser"
 
 	"tsdb/internal/model"
 )
@@ -21,6 +21,15 @@ type selector struct {
 	tr        model.TimeRange // what the windows of all times cover
 	look      model.TimeRange // where series are looked for, if that is more
 	statsOnly bool            // of histograms only sum and count are looked at
+}
+
+// newSelector returns what a vector selector reads for windows at the times of a
+// grid.
+func newSelector(e *parser.VectorSelector, window int64, g grid) selector {
+	s := selector{moment: momentOf(e.Timestamp, e.OriginalOffset), matchers: e.LabelMatchers, window: window}
+	s.statsOnly = e.SkipHistogramBuckets
+	s.setRange(g)
+	return s
 }
 
 // setRange makes the selector cover the windows of a grid's times.
@@ -51,42 +60,6 @@ func (s *selector) read(f *frame) (*seriesSet, error) {
 	return ours, nil
 }
 
-// load reads the samples of series i of a set. They must not be changed and are
-// valid until the next load. shared says that their times are never written to.
-func (w *worker) load(set *seriesSet, i int) (samples *model.Samples, shared bool, err error) {
-	sel := set.sel
-	if sel.ended.Load() {
-		return nil, false, sel.ctx.Err()
-	}
-	samples, shared, err = w.columns.Read(sel.ctx, sel.set.At(i), sel.tr)
-	if err != nil {
-		return nil, false, storageError(err)
-	}
-	w.loaded = samplesBytes(samples)
-	if len(samples.H) == 0 {
-		return samples, shared, nil
-	}
-	// The first histogram's hint takes a look at what lies before it, and the
-	// iterator's memory can be written to.
-	w.it.take(series{sel, sel.set.At(i)}, samples)
-	return &w.it.samples, false, nil
-}
-
-// statsOf returns the histograms of samples with sum and count only, and with
-// the counter resets that the buckets tell, as Prometheus reads them where
-// nothing looks at buckets.
-func (w *worker) statsOf(samples *model.Samples) []*histogram.FloatHistogram {
-	hs := make([]*histogram.FloatHistogram, samples.Len())
-	w.it.i = -1
-	it := promql.NewHistogramStatsIterator(&w.it)
-	for i := range hs {
-		if kind := it.Next(); kind == chunkenc.ValHistogram || kind == chunkenc.ValFloatHistogram {
-			_, hs[i] = it.AtFloatHistogram(nil)
-		}
-	}
-	return hs
-}
-
 // floatHistogram returns a histogram with float counts. It may be shared.
 func floatHistogram(h model.Histogram) *histogram.FloatHistogram {
 	switch {
@@ -102,6 +75,18 @@ type vectorNode struct {
 	grid
 	selector   selector
 	timestamps bool // the values are the times of the samples, in seconds
+}
+
+func newVector(g grid, s selector) node { return &vectorNode{grid: g, selector: s} }
+
+// newSampleTimes returns timestamp() of a vector selector: the times of the samples,
+// not of the evaluation. at is that of its @ modifier, or nil.
+func newSampleTimes(g grid, s selector, at *int64) node {
+	n := &vectorNode{grid: g, selector: s, timestamps: true}
+	if at != nil {
+		n.selector.place = *at // the offset counts for what is read only
+	}
+	return &mapNode{grid: g, child: n, drops: true}
 }
 
 func (n *vectorNode) open(f *frame) (source, error) {
@@ -122,9 +107,9 @@ type vectorSource struct {
 	cuts    cuts
 }
 
-func (s *vectorSource) len() int { return s.set.n }
+func (s *vectorSource) len() int { return s.set.len() }
 func (s *vectorSource) labels(i int) (labels.Labels, bool) {
-	return s.set.sel.set.At(i).Labels, false
+	return s.set.labels(i), false
 }
 func (s *vectorSource) distinct() bool { return true }
 func (s *vectorSource) close()         {}
@@ -143,7 +128,7 @@ func (s *vectorSource) column(w *worker, i int, c *column) error {
 	}
 	var stats []*histogram.FloatHistogram
 	if s.selector.statsOnly && len(samples.H) > 0 {
-		stats = w.statsOf(samples)
+		stats = w.histogramStats()
 	}
 	ts, next := samples.T, 0
 	var last *histogram.FloatHistogram // of sample lastAt
@@ -218,6 +203,8 @@ type matrixNode struct {
 	selector selector
 }
 
+func newMatrix(g grid, s selector) node { return &matrixNode{g, s} }
+
 // matrix returns the samples.
 func (n *matrixNode) matrix(f *frame) (promql.Matrix, error) {
 	set, err := n.selector.read(f)
@@ -227,7 +214,7 @@ func (n *matrixNode) matrix(f *frame) (promql.Matrix, error) {
 	m := promql.Matrix{}
 	err = f.alone(func(w *worker) error {
 		f.count.steps(&w.tally, n.n)
-		for i := range set.n {
+		for i := range set.len() {
 			if err := f.check(); err != nil {
 				return err
 			}
@@ -235,7 +222,7 @@ func (n *matrixNode) matrix(f *frame) (promql.Matrix, error) {
 			if err != nil {
 				return err
 			}
-			s := promql.Series{Metric: set.sel.set.At(i).Labels}
+			s := promql.Series{Metric: set.labels(i)}
 			points := 0
 			for k, t := range samples.T {
 				switch h := samples.HistogramAt(k); {

@@ -50,7 +50,7 @@ func TestQueriesOfManySeriesStop(t *testing.T) {
 }
 
 func stopsEverywhere(t *testing.T, s *querytest.Storage) {
-	e := query.New(query.Options{})
+	e := newWatchedEngine(query.Options{})
 	for _, expr := range []string{
 		`count({instance=~".*[0-9]{2}[13579].*[02468][.].*"})`,
 		`many_total`,
@@ -83,7 +83,7 @@ func stopsEverywhere(t *testing.T, s *querytest.Storage) {
 
 // runsFor runs an instant query whose client goes after a time, and returns when
 // the last of its work ended, and how long it went on after the client had gone.
-func runsFor(t *testing.T, e *query.Engine, s *querytest.Storage, expr string, patience time.Duration) (took, late time.Duration) {
+func runsFor(t *testing.T, e *watchedEngine, s *querytest.Storage, expr string, patience time.Duration) (took, late time.Duration) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()

@@ -14,6 +14,9 @@ type subqueryNode struct {
 	child node
 }
 
+// newSubquery returns an expression evaluated on the inner grid.
+func newSubquery(g, inner grid, child node) *subqueryNode { return &subqueryNode{g, inner, child} }
+
 // values evaluates the expression, and counts what it read apart.
 func (n *subqueryNode) values(f *frame) (*table, *stats.QuerySamples, error) {
 	if err := f.mem.fits(gridBytes(n.inner)); err != nil {
@@ -69,7 +72,7 @@ func (s *subquerySeries) close()         { s.f.drop(s.t) }
 func (s *subquerySeries) load(w *worker, i int) (span, error) {
 	c := &s.t.cols[i]
 	in := span{counted: true}
-	samples := &w.it.samples
+	samples := w.scratch()
 	samples.Reset()
 	for k, v := range c.v {
 		if !c.has(k) {

@@ -9,27 +9,6 @@ import (
 	"github.com/prometheus/prometheus/model/value"
 )
 
-// grid is the times an expression is evaluated at: start, start + step, …, n
-// of them, in Unix milliseconds. A grid of no times has no answers.
-type grid struct {
-	start, step int64 // step > 0
-	n           int
-	instant     bool // one time by intent, not because the next is past the end
-}
-
-func (g grid) at(i int) int64 { return g.start + int64(i)*g.step }
-
-// last returns the last time; n must not be 0.
-func (g grid) last() int64 { return g.at(g.n - 1) }
-
-// newGrid returns the times from start to end.
-func newGrid(start, end, step int64) grid {
-	if end < start {
-		return grid{start: start, step: step}
-	}
-	return grid{start: start, step: step, n: int((end-start)/step) + 1, instant: start == end}
-}
-
 // absent fills the steps at which a column has no float. The stale marker can
 // stand for it: no sample that is evaluated is one, and as a signalling NaN it
 // is never the result of arithmetic.

@@ -51,9 +51,8 @@ var errHistograms = errors.New("histograms among the samples")
 func (s *wholeSeries) load(w *worker, i int) (span, error) {
 	sc := &w.windows.whole
 	t, v, weights := sc.t[:0], sc.v[:0], sc.weights[:0]
-	sel := s.set.sel
 	apart := false // all samples are in sc.samples
-	err := sel.set.At(i).Pieces(sel.ctx, sel.tr, s.windows.undivided, &sc.samples, func(p storage.Piece) error {
+	err := s.set.pieces(i, s.windows.undivided, &sc.samples, func(p storage.Piece) error {
 		if p.Samples == nil {
 			t, v = append(t, p.Range.Min), append(v, s.of(p.Aggregate))
 			weights = append(weights, int32(p.Aggregate.Count))
@@ -62,7 +61,7 @@ func (s *wholeSeries) load(w *worker, i int) (span, error) {
 		if len(p.Samples.H) > 0 {
 			return errHistograms
 		}
-		if apart = len(t) == 0 && p.Range.Max == sel.tr.Max; apart {
+		if apart = len(t) == 0 && p.Range.Max == s.set.endOfRange(); apart {
 			return nil
 		}
 		for k, value := range p.Samples.V {

@@ -1,9 +1,10 @@
 package query
 
 import (
+	"slices"
 	"sync/atomic"
 
-	"github.com/prometheus/common/model"
+	commonmodel "github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
@@ -11,6 +12,8 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/schema"
 	"github.com/prometheus/prometheus/util/annotations"
+
+	"tsdb/internal/model"
 )
 
 // windows says which samples belong to which step of a range function: those
@@ -123,6 +126,69 @@ type rangeNode struct {
 	startTimestamps bool // the function looks at start timestamps
 }
 
+// rangeCall is a call of a function of a range.
+type rangeCall struct {
+	call    *parser.Call
+	arg     int                    // the index of the range among the arguments
+	matrix  *parser.MatrixSelector // the range as Prometheus' functions want it
+	grid    grid
+	rangeMs int64
+	lead    int64  // milliseconds before the range that are read
+	lag     int64  // milliseconds after the range that are read
+	params  []node // the other arguments
+
+	startTimestamps bool // rates use start timestamps
+
+	moment moment
+	input  rangeInput
+}
+
+// readStored makes the samples of a selector the input. whole, if it has times, is
+// the grid of which the call's is a part: series are selected for all of it.
+func (r *rangeCall) readStored(s selector, whole grid) {
+	s.window += r.lead
+	s.setRange(r.grid)
+	s.tr.Max += r.lag
+	if whole.n > 0 {
+		of := s
+		of.setRange(whole)
+		s.look = model.TimeRange{Min: of.tr.Min, Max: of.tr.Max + r.lag}
+	}
+	r.moment, r.input = s.moment, &storedInput{selector: s}
+}
+
+// readSubquery makes the values of a subquery the input.
+func (r *rangeCall) readSubquery(q *subqueryNode, m moment, offset int64) {
+	r.moment, r.input = m, &subqueryInput{node: q, offset: offset, rangeMs: r.rangeMs}
+}
+
+// newRange returns a function of a range.
+func newRange(r rangeCall) (node, error) {
+	n := &rangeNode{
+		windows: windows{grid: r.grid, moment: r.moment, width: r.rangeMs + r.lead + r.lag, lag: r.lag},
+		name:    r.call.Func.Name, expr: r.call, rangeMs: r.rangeMs, input: r.input, params: r.params,
+		args: slices.Clone(r.call.Args),
+	}
+	n.args[r.arg] = r.matrix
+	vs := r.matrix.VectorSelector.(*parser.VectorSelector)
+	if k, ok := windowKernels[n.name]; ok && !vs.Smoothed && !vs.Anchored {
+		n.kernel = k
+	}
+	n.call = promql.FunctionCalls[n.name]
+	if n.call == nil {
+		return nil, uncovered(n.name)
+	}
+	n.keepsName = n.name == "last_over_time" || n.name == "first_over_time"
+	switch n.name {
+	case "rate", "irate", "increase", "resets":
+		n.startTimestamps = r.startTimestamps
+	}
+	if n.name == "absent_over_time" {
+		return &absentNode{grid: r.grid, child: n, metric: absentLabels(n.args[0]), drop: true}, nil
+	}
+	return n, nil
+}
+
 func (n *rangeNode) open(f *frame) (source, error) {
 	in, err := n.input.open(f, n.grid)
 	if err != nil {
@@ -149,8 +215,8 @@ func (n *rangeNode) open(f *frame) (source, error) {
 	}
 	// Without their names, series can be equal: that is an error if both have
 	// a value, at the same step or not.
-	if f.parts {
-		return nil, errParts
+	if f.divided {
+		return nil, errIndivisible
 	}
 	t, err := f.gather(s)
 	if err != nil {
@@ -227,9 +293,9 @@ func (f *frame) staysDistinct(s interface {
 
 // The label of the metric name, and those that go with it.
 const (
-	nameLabel = model.MetricNameLabel
-	typeLabel = model.MetricTypeLabel
-	unitLabel = model.MetricUnitLabel
+	nameLabel = commonmodel.MetricNameLabel
+	typeLabel = commonmodel.MetricTypeLabel
+	unitLabel = commonmodel.MetricUnitLabel
 )
 
 // dropped returns labels without the name and what goes with it.
@@ -523,9 +589,9 @@ type storedSeries struct {
 	set *seriesSet
 }
 
-func (s *storedSeries) len() int { return s.set.n }
+func (s *storedSeries) len() int { return s.set.len() }
 func (s *storedSeries) labels(i int) (labels.Labels, bool) {
-	return s.set.sel.set.At(i).Labels, false
+	return s.set.labels(i), false
 }
 func (s *storedSeries) distinct() bool { return true }
 func (s *storedSeries) close()         {}
@@ -537,13 +603,13 @@ func (s *storedSeries) load(w *worker, i int) (span, error) {
 	}
 	whole := 0
 	if len(samples.H) == 0 {
-		whole = w.columns.WholeBits()
+		whole = w.wholeBits()
 	}
 	in := span{t: samples.T, v: samples.V, st: samples.ST, stale: whole == 0, whole: whole, shared: shared}
 	switch {
 	case len(samples.H) == 0:
 	case s.selector.statsOnly:
-		in.h = w.statsOf(samples)
+		in.h = w.histogramStats()
 	default:
 		in.h = make([]*histogram.FloatHistogram, len(samples.H))
 		for k, h := range samples.H {

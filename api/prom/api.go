@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/prometheus/prometheus/promql"
-
 	"tsdb/api/limiter"
 	"tsdb/api/querylog"
 	"tsdb/api/reqbody"
@@ -47,7 +45,6 @@ type Options struct {
 // API serves the endpoints. It is safe for concurrent use.
 type API struct {
 	opts   Options
-	engine promql.QueryEngine
 	parser *query.Parser
 	now    func() time.Time
 	log    *slog.Logger
@@ -79,7 +76,7 @@ func New(o Options) *API {
 	if o.Budget == nil {
 		o.Budget = reqbody.NewBudget(reqbody.Options{Limit: reqbody.DefaultLimit, MinRate: reqbody.DefaultMinRate})
 	}
-	return &API{opts: o, engine: o.Engine, parser: o.Engine.Parser(), now: o.Clock.Now, log: o.Logger}
+	return &API{opts: o, parser: o.Engine.Parser(), now: o.Clock.Now, log: o.Logger}
 }
 
 // Register mounts every endpoint under /api/v1, and /federate. The mux responds to

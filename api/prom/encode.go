@@ -23,12 +23,12 @@ type encoder struct {
 	w        io.Writer
 	b        []byte
 	sent     bool
-	delivery *query.Delivery // of what is no query it does nothing
+	encoding *query.ResponseEncoding // does nothing for an answer that is not of a query
 	err      error
 }
 
 func newEncoder(w io.Writer) *encoder {
-	return &encoder{w: w, b: make([]byte, 0, 4<<10), delivery: &query.Delivery{}}
+	return &encoder{w: w, b: make([]byte, 0, 4<<10), encoding: &query.ResponseEncoding{}}
 }
 
 // checkpoint sends the buffer if it is full and reports whether to go on. Loops
@@ -36,14 +36,14 @@ func newEncoder(w io.Writer) *encoder {
 func (e *encoder) checkpoint() bool {
 	if len(e.b) >= encoderBytes {
 		if e.send(); e.err == nil {
-			e.err = e.delivery.Work()
+			e.err = e.encoding.Resume()
 		}
 	}
 	return e.err == nil
 }
 
 func (e *encoder) send() {
-	e.delivery.Rest()
+	e.encoding.Pause()
 	if e.err == nil {
 		_, e.err = e.w.Write(e.b)
 	}

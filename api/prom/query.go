@@ -37,8 +37,8 @@ func (a *API) query(r *http.Request) (answer, *apiError) {
 		return answer{}, bad
 	}
 	span := querylog.Query{StartMs: timestamp.FromTime(at), EndMs: timestamp.FromTime(at)}
-	return a.evaluate(r, limit, span, func(ctx context.Context, q *query.Queryable, o promql.QueryOpts, expr string) (promql.Query, error) {
-		return a.engine.NewInstantQuery(ctx, q, o, expr, at)
+	return a.evaluate(r, limit, span, func(ctx context.Context, q *query.Queryable, o promql.QueryOpts, expr string) (*query.Query, error) {
+		return a.opts.Engine.Instant(ctx, q, o, expr, at)
 	})
 }
 
@@ -70,8 +70,8 @@ func (a *API) queryRange(r *http.Request) (answer, *apiError) {
 		return answer{}, badData(tooManyPoints(n, a.opts.MaxPoints))
 	}
 	span := querylog.Query{StartMs: timestamp.FromTime(start), EndMs: timestamp.FromTime(end), StepMs: step.Milliseconds()}
-	return a.evaluate(r, limit, span, func(ctx context.Context, q *query.Queryable, o promql.QueryOpts, expr string) (promql.Query, error) {
-		return a.engine.NewRangeQuery(ctx, q, o, expr, start, end, step)
+	return a.evaluate(r, limit, span, func(ctx context.Context, q *query.Queryable, o promql.QueryOpts, expr string) (*query.Query, error) {
+		return a.opts.Engine.Range(ctx, q, o, expr, start, end, step)
 	})
 }
 
@@ -86,7 +86,7 @@ func tooManyPoints(n uint64, limit int) error {
 
 // evaluate runs the query returned by prepare with the parameters common to
 // instant and range queries. The query log records it with the times of span.
-func (a *API) evaluate(r *http.Request, limit int, span querylog.Query, prepare func(context.Context, *query.Queryable, promql.QueryOpts, string) (promql.Query, error)) (answer, *apiError) {
+func (a *API) evaluate(r *http.Request, limit int, span querylog.Query, prepare func(context.Context, *query.Queryable, promql.QueryOpts, string) (*query.Query, error)) (answer, *apiError) {
 	ctx := r.Context()
 	if s := r.Form.Get("timeout"); s != "" {
 		timeout, err := parseDuration(s)
@@ -137,15 +137,15 @@ func (a *API) evaluate(r *http.Request, limit int, span querylog.Query, prepare 
 	case "true", statsAll:
 		st = newStats(qry.Stats(), s == statsAll)
 		if st.all {
-			st.CachedSteps = query.CachedSteps(qry)
+			st.CachedSteps = qry.CachedSteps()
 		}
 	default:
 		st = newStats(qry.Stats(), false)
 		ans.warnings.Add(fmt.Errorf("value %q for parameter \"stats\" is deprecated and will be rejected in the next major release, use %q or %q", s, "true", statsAll))
 	}
 	ans.data = func(e *encoder) {
-		e.delivery = query.Deliver(r.Context(), qry)
-		defer e.delivery.End()
+		e.encoding = qry.EncodeResponse(r.Context())
+		defer e.encoding.End()
 		queryData(value, st)(e)
 	}
 	return ans, nil

@@ -32,8 +32,8 @@ func (s *Service) Query(r *tsdbv1.QueryRequest, to grpc.ServerStreamingServer[ts
 	if err := checkTime("time_ms", at); err != nil {
 		return err
 	}
-	return s.evaluate(to, querylog.Query{Text: r.Query, StartMs: at, EndMs: at}, r.Options, func(ctx context.Context, q *query.Queryable, o promql.QueryOpts) (promql.Query, error) {
-		return s.opts.Engine.NewInstantQuery(ctx, q, o, r.Query, time.UnixMilli(at))
+	return s.evaluate(to, querylog.Query{Text: r.Query, StartMs: at, EndMs: at}, r.Options, func(ctx context.Context, q *query.Queryable, o promql.QueryOpts) (*query.Query, error) {
+		return s.opts.Engine.Instant(ctx, q, o, r.Query, time.UnixMilli(at))
 	})
 }
 
@@ -54,8 +54,8 @@ func (s *Service) QueryRange(r *tsdbv1.QueryRangeRequest, to grpc.ServerStreamin
 			query.Points(r.StartMs, r.EndMs, r.StepMs), s.opts.MaxPoints))
 	}
 	asked := querylog.Query{Text: r.Query, StartMs: r.StartMs, EndMs: r.EndMs, StepMs: r.StepMs}
-	return s.evaluate(to, asked, r.Options, func(ctx context.Context, q *query.Queryable, o promql.QueryOpts) (promql.Query, error) {
-		return s.opts.Engine.NewRangeQuery(ctx, q, o, r.Query, time.UnixMilli(r.StartMs), time.UnixMilli(r.EndMs), time.Duration(r.StepMs)*time.Millisecond)
+	return s.evaluate(to, asked, r.Options, func(ctx context.Context, q *query.Queryable, o promql.QueryOpts) (*query.Query, error) {
+		return s.opts.Engine.Range(ctx, q, o, r.Query, time.UnixMilli(r.StartMs), time.UnixMilli(r.EndMs), time.Duration(r.StepMs)*time.Millisecond)
 	})
 }
 
@@ -68,7 +68,7 @@ func checkTime(name string, ms int64) error {
 }
 
 func (s *Service) evaluate(to grpc.ServerStreamingServer[tsdbv1.QueryResponse], asked querylog.Query, o *tsdbv1.QueryOptions,
-	prepare func(context.Context, *query.Queryable, promql.QueryOpts) (promql.Query, error)) error {
+	prepare func(context.Context, *query.Queryable, promql.QueryOpts) (*query.Query, error)) error {
 	begin := time.Now()
 	ctx := to.Context()
 	db, err := s.opts.DB()
@@ -105,9 +105,9 @@ func (s *Service) evaluate(to grpc.ServerStreamingServer[tsdbv1.QueryResponse], 
 	if res.Err != nil {
 		return statusOf(res.Err, true)
 	}
-	delivery := query.Deliver(ctx, q)
-	defer delivery.End()
-	out := newQueryAnswer(to, delivery)
+	encoding := q.EncodeResponse(ctx)
+	defer encoding.End()
+	out := newQueryAnswer(to, encoding)
 	if out.write(res, int(o.GetLimit())) {
 		res.Warnings.Add(errTruncated)
 	}
@@ -115,7 +115,7 @@ func (s *Service) evaluate(to grpc.ServerStreamingServer[tsdbv1.QueryResponse], 
 	st := stats.NewQueryStats(q.Stats()).Builtin()
 	out.end(&tsdbv1.QueryEnd{Warnings: valid(warnings), Infos: valid(infos), Stats: &tsdbv1.QueryStats{
 		Series: out.samples.series, Samples: out.samples.samples,
-		SamplesRead: uint64(samplesRead(st)), CachedSteps: uint32(query.CachedSteps(q)), PeakSamples: uint64(peakSamples(st)),
+		SamplesRead: uint64(samplesRead(st)), CachedSteps: uint32(q.CachedSteps()), PeakSamples: uint64(peakSamples(st)),
 		QueueSeconds: st.Timings.ExecQueueTime, TotalSeconds: time.Since(begin).Seconds(),
 	}})
 	return statusOf(out.err, false)
@@ -146,14 +146,14 @@ func valid(texts []string) []string {
 // queryAnswer sends a query result. After an error of the stream it does nothing.
 type queryAnswer struct {
 	to       grpc.ServerStreamingServer[tsdbv1.QueryResponse]
-	delivery *query.Delivery
+	encoding *query.ResponseEncoding
 	series   *seriesBatches
 	samples  *sampleBatches
 	err      error
 }
 
-func newQueryAnswer(to grpc.ServerStreamingServer[tsdbv1.QueryResponse], delivery *query.Delivery) *queryAnswer {
-	a := &queryAnswer{to: to, delivery: delivery}
+func newQueryAnswer(to grpc.ServerStreamingServer[tsdbv1.QueryResponse], encoding *query.ResponseEncoding) *queryAnswer {
+	a := &queryAnswer{to: to, encoding: encoding}
 	a.series = &seriesBatches{send: func(b *tsdbv1.SeriesBatch) error {
 		return a.send(&tsdbv1.QueryResponse{Frame: &tsdbv1.QueryResponse_Series{Series: b}})
 	}}
@@ -165,11 +165,11 @@ func newQueryAnswer(to grpc.ServerStreamingServer[tsdbv1.QueryResponse], deliver
 
 // send sends a message, and waits until the query may build the next one.
 func (a *queryAnswer) send(r *tsdbv1.QueryResponse) error {
-	a.delivery.Rest()
+	a.encoding.Pause()
 	if err := a.to.Send(r); err != nil {
 		return err
 	}
-	return a.delivery.Work()
+	return a.encoding.Resume()
 }
 
 func (a *queryAnswer) header(h *tsdbv1.QueryHeader) {
