@@ -1,0 +1,63 @@
+// Package objstore stores immutable objects, such as blocks, under keys. Code
+// above it does not know whether an object is a file or lies in a bucket. It is about a
+// Store, the Writer of one object, an open Object, and the Identity by which
+// two objects of one key are compared.
+//
+//	Create ─▶ Write … ─▶ Commit ─▶ Open ─▶ ReadAt, ReadRanges ─▶ Close
+//	                └──▶ Abort           └▶ Head        Delete, through a Deleter
+//
+// A key is a slash-separated path such as raw/2026-11-21/x.tsb (see CheckKey).
+// Only Dir turns keys into paths.
+//
+// # What a store promises
+//
+//   - An object is written front to back; its size need not be known before.
+//     Nothing of it has to be readable before Commit, and no reader may rely on
+//     a key that Commit has not returned for: after a crash a Dir has torn
+//     files, which are objects to List, Head and Open. The format of an object
+//     tells a whole one from a torn one, as the tail of a block does.
+//   - Commit makes the object durable, on condition that no other object has
+//     the key. If an identical one has, Commit succeeds: a merge that is done
+//     again writes the same bytes under the same key. If a different one has,
+//     the error is a ConflictError with both identities, and the object that was there
+//     stays.
+//   - An object never changes. An open Object can be read until Close, but only a
+//     Dir keeps it readable after Delete; elsewhere it takes the Store's Grace.
+//   - List finds what nothing refers to. It may lag behind, so it never answers
+//     whether an object exists: Head and Open do.
+//
+// # Deletion
+//
+// The block set counts the references to a block. Once the last is gone and the
+// MANIFEST no longer lists the block, it gives the key to a Deleter, the only
+// caller of Delete for committed objects that may have had readers. The Deleter
+// waits for the Grace of the store and tries a key that cannot be deleted again,
+// at growing intervals; no other key waits for it. A writer takes back an
+// object that no edit names yet by Delete itself.
+//
+// # Implementations
+//
+// Dir keeps objects as files. A file is written in place, under its final name,
+// in calls of 256 KiB, and synced every 16 MiB and at the end, so that the last
+// sync is short; then the directories that lead to it are synced. If the name is
+// taken the file is written beside it, with TempSuffix, and Commit decides. Dir
+// also moves objects of unknown origin to lost+found (SetAside). Package
+// objstoretest has a store in memory, with faults, and the tests that every
+// implementation passes.
+//
+// A store on S3 maps the calls like this:
+//
+//	Create      CreateMultipartUpload
+//	Write       UploadPart, whenever a part of some MiB is full
+//	Commit      CompleteMultipartUpload with If-None-Match: *. On 412, or if the
+//	            answer was lost and the upload is gone: Head, and compare
+//	Abort       AbortMultipartUpload; a lifecycle rule ends those a crash leaves
+//	Open        HeadObject, for the size
+//	ReadAt      GetObject with Range and If-Match
+//	ReadRanges  one such request for each span, a gap of about 1 MiB, 16 at a time
+//	Head        GetObject with Range: bytes=-4096; Content-Range has the size
+//	List        ListObjectsV2 with a prefix
+//	Delete      DeleteObjects, up to 1,000 keys, an error for each
+//	SetAside    CopyObject to lost+found/, then DeleteObject
+//	Grace       minutes: readers in other processes hold nothing open
+package objstore
