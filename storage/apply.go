@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -349,7 +348,7 @@ func (db *DB) countLate(p *piece) {
 // has reserved the bytes. It does nothing and returns false if a series has
 // left meanwhile.
 func (db *DB) applyShard(p *piece, i int, gen uint64) bool {
-	s, sh, buf := &p.shards[i], db.head.Shard(i), db.active
+	s, sh, buf := &p.shards[i], db.head.Shard(i), db.active.buf
 	sh.Lock()
 	defer sh.Unlock()
 	defined := len(s.undefined)
@@ -387,135 +386,6 @@ func (s *shardPiece) reserved() int {
 		}
 	}
 	return n
-}
-
-// Bounds of one frame of metadata.
-const (
-	metadataFrameMost  = 4096    // metrics
-	metadataFrameBytes = 1 << 20 // or less, if frames of the log are smaller
-)
-
-// metadataBytes returns at most how many bytes of a frame a metric's metadata
-// takes: its strings and their lengths.
-func metadataBytes(metric string, m model.Metadata) int {
-	return len(metric) + len(m.Type) + len(m.Unit) + len(m.Help) + 4*binary.MaxVarintLen32
-}
-
-// metadataFrameLimit bounds the sum of metadataBytes of one frame.
-func (db *DB) metadataFrameLimit() int {
-	return min(metadataFrameBytes, db.wal.MaxPayload()-binary.MaxVarintLen64)
-}
-
-// applyMetadata logs the metadata of a batch that say something new.
-func (db *DB) applyMetadata(ctx context.Context, b *Batch) error {
-	news, bytes, limit := make(map[string]model.Metadata), 0, db.metadataFrameLimit()
-	for _, m := range b.metas {
-		if old, ok := db.head.MetadataOf(b.tenant, m.metric); ok && old == m.meta {
-			continue
-		}
-		n := metadataBytes(m.metric, m.meta)
-		if n > limit {
-			b.rejects.Add(ReasonLimit, clip(m.metric), 0, fmt.Sprintf("metadata of %d bytes, limit is %d", n, limit), 1)
-			continue
-		}
-		if len(news) == metadataFrameMost || bytes+n > limit {
-			if err := db.logMetadata(ctx, b, news); err != nil {
-				return err
-			}
-			clear(news)
-			bytes = 0
-		}
-		news[m.metric] = m.meta
-		bytes += n
-	}
-	return db.logMetadata(ctx, b, news)
-}
-
-func (db *DB) logMetadata(ctx context.Context, b *Batch, news map[string]model.Metadata) error {
-	if len(news) == 0 {
-		return nil
-	}
-	frame := wal.AppendMetadata(b.commit.meta[:0], news)
-	b.commit.meta = frame
-	if err := db.wal.Reserve(ctx, wal.FrameBytes(len(frame))); err != nil {
-		return walError(err)
-	}
-	db.gate.RLock()
-	defer db.gate.RUnlock()
-	// One shard's stream carries all metadata, so that replay keeps its order.
-	sh := db.head.Shard(metadataShard)
-	sh.Lock()
-	defer sh.Unlock()
-	db.wal.Append(metadataShard, b.tenant, wal.FrameMetadata, frame)
-	for metric, m := range news {
-		db.head.SetMetadata(b.tenant, metric, m)
-	}
-	return nil
-}
-
-const metadataShard = 0
-
-// logMetadataAgain logs all metadata of the head into the running generation and
-// waits until they are durable. What is set meanwhile is logged anyway and must
-// not be followed by what it replaced.
-func (db *DB) logMetadataAgain(ctx context.Context) error {
-	for _, tenant := range db.head.Tenants() {
-		if err := db.logMetadataOf(ctx, tenant); err != nil {
-			return err
-		}
-	}
-	return walError(db.wal.Wait(ctx, db.wal.LastLSN()))
-}
-
-func (db *DB) logMetadataOf(ctx context.Context, tenant uint32) error {
-	all, limit := db.head.Metadata(tenant), db.metadataFrameLimit()
-	for len(all) > 0 {
-		part, bytes := make(map[string]model.Metadata), 0
-		for metric, m := range all {
-			n := metadataBytes(metric, m)
-			if n > limit { // logged by a process with larger segments
-				db.log.Warn("metadata dropped: larger than a frame of the log", "metric", clip(metric), "bytes", n, "limit", limit)
-				delete(all, metric)
-				continue
-			}
-			if len(part) == metadataFrameMost || bytes+n > limit {
-				break
-			}
-			part[metric] = m
-			bytes += n
-			delete(all, metric)
-		}
-		if len(part) == 0 {
-			break
-		}
-		reserved := wal.FrameBytes(len(wal.AppendMetadata(nil, part)))
-		if err := db.wal.Reserve(ctx, reserved); err != nil {
-			return walError(err)
-		}
-		db.wal.Unreserve(reserved - db.appendUnchangedMetadata(tenant, part))
-	}
-	return nil
-}
-
-// appendUnchangedMetadata appends a frame of those metadata that are still the
-// head's, and returns the bytes it used.
-func (db *DB) appendUnchangedMetadata(tenant uint32, part map[string]model.Metadata) (used int) {
-	db.gate.RLock()
-	defer db.gate.RUnlock()
-	sh := db.head.Shard(metadataShard)
-	sh.Lock()
-	defer sh.Unlock()
-	for metric, m := range part {
-		if now, ok := db.head.MetadataOf(tenant, metric); !ok || now != m {
-			delete(part, metric)
-		}
-	}
-	if len(part) == 0 {
-		return 0
-	}
-	frame := wal.AppendMetadata(nil, part)
-	db.wal.Append(metadataShard, tenant, wal.FrameMetadata, frame)
-	return wal.FrameBytes(len(frame))
 }
 
 // acceptsWrites waits for a full head to be cut, for a bounded time, and

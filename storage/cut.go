@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -111,7 +110,7 @@ func (db *DB) cutDueLocked(ctx context.Context) string {
 // will free: those of earlier generations too, if they were replayed into it.
 func (db *DB) activeLogBytes() int64 {
 	db.gate.RLock()
-	low := db.activeLow
+	low := db.active.low
 	db.gate.RUnlock()
 	return db.wal.BytesFrom(low)
 }
@@ -136,19 +135,19 @@ func (db *DB) finishLocked(ctx context.Context) error {
 	if buf == nil {
 		return nil
 	}
-	if err := db.writeFrozen(ctx, buf); err != nil {
+	if err := db.writeFrozen(ctx, db.frozenTable); err != nil {
 		return fmt.Errorf("cut of generation %d: %w", buf.Generation(), err)
 	}
 	return nil
 }
 
-// freeze splits log and head: what was appended so far becomes the frozen
-// head, what comes is the next generation's.
+// freeze splits log and head: what was appended so far is frozen, what comes
+// belongs to the next generation.
 func (db *DB) freeze(ctx context.Context) error {
+	if db.freezeReplayed() {
+		return nil
+	}
 	if err := db.wal.PrepareRotate(ctx); err != nil {
-		if db.freezeReplayed() {
-			return nil
-		}
 		return walError(err)
 	}
 	next := db.head.NewBuffer(0)
@@ -159,32 +158,57 @@ func (db *DB) freeze(ctx context.Context) error {
 		next.Release()
 		return walError(err)
 	}
-	next.SetGeneration(gen)
-	db.active.Freeze()
-	db.frozenLow, db.activeLow = db.activeLow, gen
-	db.active, db.activeSince = next, db.opts.Clock.Now()
-	db.change(func(s *state) { s.frozen, s.active = s.active, next })
+	db.active.high = db.active.buf.Generation()
+	db.splitLocked(next, gen)
 	return nil
+}
+
+// freezeReplayed freezes what was replayed if no writer has used the running
+// generation. Log and head are split there already: this needs no room on the
+// disk, and the block does not depend on how often the process has started.
+func (db *DB) freezeReplayed() bool {
+	next := db.head.NewBuffer(0)
+	db.gate.Lock()
+	defer db.gate.Unlock()
+	gen := db.wal.Generation()
+	if db.active.low == gen || !db.wal.GenerationEmpty() {
+		next.Release()
+		return false
+	}
+	db.active.buf.SetGeneration(db.active.high)
+	db.splitLocked(next, gen)
+	return true
+}
+
+// splitLocked freezes the active memtable and goes on with the next buffer in
+// generation gen. The caller holds the gate's write side.
+func (db *DB) splitLocked(next *head.Buffer, gen uint64) {
+	next.SetGeneration(gen)
+	db.active.buf.Freeze()
+	db.frozenTable = db.active
+	db.active, db.activeSince = &memtable{buf: next, low: gen}, db.opts.Clock.Now()
+	db.change(func(s *state) { s.frozen, s.active = s.active, next })
 }
 
 // writeFrozen writes the frozen head as a block and publishes it: the block
 // comes and the buffer goes in one step.
-func (db *DB) writeFrozen(ctx context.Context, buf *head.Buffer) error {
+func (db *DB) writeFrozen(ctx context.Context, table *memtable) error {
+	buf := table.buf
 	if err := db.manifest.Err(); err != nil {
 		return err // no block could be published
 	}
 	began := db.opts.Clock.Now()
 	db.sweep(ctx) // files of an edit that failed need not take space beside the new one
-	meta := partition.BlockMeta{Level: partition.L0, MinGen: db.frozenLow, MaxGen: buf.Generation(), Partition: partition.NoPartition}
-	info, err := db.writeHead(ctx, buf, meta)
+	meta := partition.BlockMeta{Level: partition.L0, MinGen: table.low, MaxGen: table.high, Partition: partition.NoPartition}
+	info, err := db.writeHead(ctx, table, meta)
 	if err != nil && !errors.Is(err, partition.ErrEmptyBlock) {
 		return err
 	}
-	low := buf.Generation() + 1
+	low := table.high + 1
 	edit := partition.Edit{WALLow: &low}
 	if err == nil {
 		edit.Add = []partition.BlockInfo{info}
-	} else if err := db.logMetadataAgain(ctx); err != nil {
+	} else if err := db.relogMetadata(ctx, table); err != nil {
 		return err // no block holds the metadata: the log has to
 	}
 	edit.AddTombstones = db.tombstones.upTo(buf.Generation())
@@ -199,6 +223,7 @@ func (db *DB) writeFrozen(ctx context.Context, buf *head.Buffer) error {
 		}
 		return err
 	}
+	db.frozenTable = nil
 	db.signalCut()
 	db.metrics.cuts.Inc()
 	db.metrics.cutSeconds.Observe(db.opts.Clock.Now().Sub(began).Seconds())
@@ -233,11 +258,13 @@ func (db *DB) frozen() *head.Buffer {
 	return db.state.frozen
 }
 
-func (db *DB) activeBuffer() *head.Buffer {
+func (db *DB) activeMemtable() *memtable {
 	db.gate.RLock()
 	defer db.gate.RUnlock()
 	return db.active
 }
+
+func (db *DB) activeBuffer() *head.Buffer { return db.activeMemtable().buf }
 
 // activeAge returns for how long the active head has taken samples.
 func (db *DB) activeAge() time.Duration {
@@ -294,8 +321,8 @@ func (db *DB) signalCut() {
 	db.cutSignal = make(chan struct{})
 }
 
-// writeHead streams a buffer's series, in block order, into one block file.
-func (db *DB) writeHead(ctx context.Context, buf *head.Buffer, meta partition.BlockMeta) (_ partition.BlockInfo, err error) {
+// writeHead streams a memtable's series, in block order, into one block file.
+func (db *DB) writeHead(ctx context.Context, table *memtable, meta partition.BlockMeta) (_ partition.BlockInfo, err error) {
 	w, err := partition.Create(db.fs, db.dir, meta, partition.WriterOptions{Taken: db.set.Taken})
 	if err != nil {
 		return partition.BlockInfo{}, err
@@ -307,14 +334,16 @@ func (db *DB) writeHead(ctx context.Context, buf *head.Buffer, meta partition.Bl
 		}
 	}()
 	defer panics.Catch(&err)
-	if err := db.writeSeries(ctx, w, buf); err != nil {
+	if err := db.writeSeries(ctx, w, table); err != nil {
 		return partition.BlockInfo{}, err
 	}
 	return w.Finish()
 }
 
-func (db *DB) writeSeries(ctx context.Context, w *partition.Writer, buf *head.Buffer) error {
-	tr := model.AllTime.Intersect(model.TimeRange{Min: db.floorNow(), Max: math.MaxInt64}) // what is below is gone
+// writeSeries writes all that the frames of a memtable have brought, also what
+// lies below the retention floor: views hide it, retention and merges drop it.
+func (db *DB) writeSeries(ctx context.Context, w *partition.Writer, table *memtable) error {
+	buf := table.buf
 	var samples model.Samples
 	var builder labels.ScratchBuilder
 	for i, ref := range db.head.Sorted(buf) {
@@ -326,7 +355,7 @@ func (db *DB) writeSeries(ctx context.Context, w *partition.Writer, buf *head.Bu
 			return fmt.Errorf("BUG: series %d of a live buffer has left the head", ref)
 		}
 		samples.Reset()
-		buf.Samples(ref, tr, &samples)
+		buf.Samples(ref, model.AllTime, &samples)
 		if err := w.Series(tenant, id, ls); err != nil {
 			return err
 		}
@@ -343,11 +372,9 @@ func (db *DB) writeSeries(ctx context.Context, w *partition.Writer, buf *head.Bu
 			}
 		}
 	}
-	for _, tenant := range db.head.Tenants() {
-		for metric, m := range db.head.Metadata(tenant) {
-			if err := w.Metadata(tenant, metric, m); err != nil {
-				return err
-			}
+	for k, m := range table.metadata.all() {
+		if err := w.Metadata(k.tenant, k.metric, m); err != nil {
+			return err
 		}
 	}
 	return nil

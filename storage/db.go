@@ -49,13 +49,12 @@ type DB struct {
 	// append to the log to its last append to the head; a cut holds its write
 	// side for the moment in which it splits both.
 	gate        sync.RWMutex
-	active      *head.Buffer // guarded by gate
+	active      *memtable // guarded by gate
 	tombstones  pendingTombstones
-	activeLow   uint64    // lowest generation whose samples active holds; guarded by gate
 	activeSince time.Time // guarded by gate
 
 	cutMu       sync.Mutex    // one cut at a time
-	frozenLow   uint64        // lowest generation in the frozen head; guarded by cutMu
+	frozenTable *memtable     // nil if none is being cut; guarded by cutMu
 	tablesAtCut int64         // bytes of the head's tables when the last cut began; guarded by cutMu
 	cutSignal   chan struct{} // closed when a cut ends; guarded by stateMu
 

@@ -89,7 +89,7 @@ func (db *DB) applyTombstone(tenant uint32, ms []*labels.Matcher, compiled []*ma
 		sh := db.head.Shard(i)
 		sh.Lock()
 		db.wal.Append(i, tenant, wal.FrameTombstone, frame)
-		sh.DeleteLocked(db.active, tenant, compiled, tr)
+		sh.DeleteLocked(db.active.buf, tenant, compiled, tr)
 		sh.Unlock()
 	}
 	t := db.tombstones.add(tenant, ms, tr, db.wal.Generation())

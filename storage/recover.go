@@ -185,8 +185,7 @@ func (db *DB) replay(ctx context.Context, rec *wal.Recovery) error {
 	start.LSN = max(start.LSN, st.HighLSN)
 	start.Segment = max(start.Segment, st.HighSegment)
 	db.head = head.New(head.Options{IdentitySeed: st.Seed, ExemplarsMax: exemplarsMost})
-	db.active = db.head.NewBuffer(start.Generation + 1)
-	db.activeLow = start.Generation + 1
+	db.active = &memtable{buf: db.head.NewBuffer(start.Generation + 1), low: start.Generation + 1}
 	for _, t := range st.Tombstones {
 		db.tombstones.last = max(db.tombstones.last, t.ID)
 	}
@@ -195,10 +194,12 @@ func (db *DB) replay(ctx context.Context, rec *wal.Recovery) error {
 		if gen < st.WALLow {
 			continue // in a block already; its segments go with the next release
 		}
-		db.activeLow = min(db.activeLow, gen)
 		r.begin()
 		if err := rec.Replay(ctx, gen, replayWorkers, r.apply); err != nil {
 			return fmt.Errorf("replay of generation %d: %w", gen, err)
+		}
+		if r.frames.Load() > 0 { // other generations hold only the log's own frames
+			db.active.low, db.active.high = min(db.active.low, gen), gen
 		}
 	}
 	db.report.Log = rec.Report()
@@ -212,11 +213,11 @@ func (db *DB) replay(ctx context.Context, rec *wal.Recovery) error {
 	if db.wal, err = wal.Open(db.fs, path.Join(db.dir, partition.WALDir), db.walOptions(), start, rec); err != nil {
 		return err
 	}
-	db.active.SetGeneration(db.wal.Generation())
+	db.active.buf.SetGeneration(db.wal.Generation())
 	db.wal.NoteEdit(st.Number)
 	db.activeSince = db.opts.Clock.Now()
 	db.tablesAtCut = db.head.Stats().Bytes
-	db.publish(&state{active: db.active, blocks: db.set.Acquire(), floor: st.Floor, tombstones: db.tombstones.all(st.Tombstones)})
+	db.publish(&state{active: db.active.buf, blocks: db.set.Acquire(), floor: st.Floor, tombstones: db.tombstones.all(st.Tombstones)})
 	return nil
 }
 
@@ -272,6 +273,7 @@ func (db *DB) tell() {
 type replayer struct {
 	db                     *DB
 	shards                 [model.Shards]replayShard
+	frames                 atomic.Uint64 // of the generation
 	samples, series, lost  atomic.Uint64
 	badTime, badHistograms atomic.Uint64
 }
@@ -286,14 +288,16 @@ type replayShard struct {
 }
 
 func (r *replayer) begin() {
+	r.frames.Store(0)
 	for i := range r.shards {
 		clear(r.shards[i].refs)
 	}
 }
 
 func (r *replayer) apply(shard int, f wal.Frame) error {
+	r.frames.Add(1)
 	s := &r.shards[shard]
-	h, buf := r.db.head, r.db.active
+	h, buf := r.db.head, r.db.active.buf
 	switch f.Type {
 	case wal.FrameSeries:
 		return wal.DecodeSeries(f.Payload, func(d wal.SeriesDef) error { return r.define(s, f.Tenant, d) })
@@ -354,6 +358,7 @@ func (r *replayer) apply(shard int, f wal.Frame) error {
 		sh.DeleteLocked(buf, f.Tenant, ms, t.Range)
 	case wal.FrameMetadata:
 		return wal.DecodeMetadata(f.Payload, func(metric string, m model.Metadata) error {
+			r.db.active.metadata.set(f.Tenant, metric, m)
 			h.SetMetadata(f.Tenant, metric, m)
 			return nil
 		})

@@ -102,25 +102,3 @@ func (db *DB) relieve(ctx context.Context) {
 		wake(db.jobs.merged)
 	}
 }
-
-// freezeReplayed is freeze for a log that has no segment for a rotation and no
-// room for one, as after a start on a full disk: as long as no writer has used
-// the running generation, what the head holds ends with the one before it, and
-// log and head are split there already.
-func (db *DB) freezeReplayed() bool {
-	next := db.head.NewBuffer(0)
-	db.gate.Lock()
-	defer db.gate.Unlock()
-	gen := db.wal.Generation()
-	if db.activeLow == gen || !db.wal.GenerationEmpty() {
-		next.Release()
-		return false
-	}
-	next.SetGeneration(gen)
-	db.active.SetGeneration(gen - 1)
-	db.active.Freeze()
-	db.frozenLow, db.activeLow = db.activeLow, gen
-	db.active, db.activeSince = next, db.opts.Clock.Now()
-	db.change(func(s *state) { s.frozen, s.active = s.active, next })
-	return true
-}
