@@ -18,7 +18,10 @@ require (
 	google.golang.org/grpc v1.82.1
 )
 
-require github.com/cortexproject/promqlsmith v0.0.0-20260205231645-0c8ef5fe46a5
+require (
+	github.com/cockroachdb/datadriven v1.0.3
+	github.com/cortexproject/promqlsmith v0.0.0-20260205231645-0c8ef5fe46a5
+)
 
 require (
 	cloud.google.com/go/auth v0.20.0 // indirect

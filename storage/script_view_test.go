@@ -1,0 +1,298 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	"tsdb/internal/model"
+	"tsdb/partition"
+	"tsdb/storage/head"
+)
+
+// jobs returns the steps of the background work that scripts run by name. It
+// and the functions below it are all that scripts use of the inside of a
+// database.
+func (s *script) jobs(args *scriptArgs) map[string]func(*strings.Builder) error {
+	return map[string]func(*strings.Builder) error{
+		"flush":   func(*strings.Builder) error { _, err := s.db.Flush(s.ctx); return err },
+		"watch":   func(*strings.Builder) error { s.db.watchOnce(s.ctx); return nil },
+		"merge":   func(b *strings.Builder) error { return s.merge(b, args.number("n"), args.has("final")) },
+		"compact": func(*strings.Builder) error { _, err := s.db.Compact(s.ctx); return err },
+		"retain":  func(*strings.Builder) error { return s.db.Retain(s.ctx) },
+		"sweep":   func(*strings.Builder) error { s.db.sweep(s.ctx); return nil },
+	}
+}
+
+// merge does the merges that are due, or those to the final form, at most n
+// unless it is 0.
+func (s *script) merge(b *strings.Builder, n int, final bool) error {
+	plan := func(blocks []partition.PlanBlock, o partition.PlanOptions) (partition.MergePlan, bool) {
+		choose := partition.PlanMerge
+		if final {
+			choose = partition.PlanFinal
+		}
+		p, ok := choose(blocks, o)
+		if ok {
+			fmt.Fprintf(b, "merge to %v: %s\n", p.Level, p.Reason)
+		}
+		return p, ok
+	}
+	for done := 0; n == 0 || done < n; done++ {
+		if worked, err := s.db.mergeNext(s.ctx, plan); err != nil || !worked {
+			return err
+		}
+	}
+	return nil
+}
+
+// scriptState is what a script shows of a database.
+type scriptState struct {
+	number     uint64 // of the last edit
+	walLow     uint64
+	floor      int64
+	blocks     []partition.Listed
+	tombstones []partition.Tombstone // recorded ones and others
+	recorded   int                   // of tombstones
+}
+
+// state returns what the MANIFEST and the present view hold.
+func (s *script) state() scriptState {
+	m := s.db.manifest.State()
+	pinned := s.db.pin()
+	defer s.db.releaseState(pinned)
+	return scriptState{number: m.Number, walLow: m.WALLow, floor: m.Floor, blocks: m.Sorted(),
+		tombstones: slices.Clone(pinned.tombstones), recorded: len(m.Tombstones)}
+}
+
+// heads calls f for the buffers of the head, the frozen one first.
+func (s *script) heads(f func(name string, b *head.Buffer)) {
+	pinned := s.db.pin()
+	defer s.db.releaseState(pinned)
+	if pinned.frozen != nil {
+		f("frozen", pinned.frozen)
+	}
+	f("active", pinned.active)
+}
+
+// view writes the layout of the database.
+func (s *script) view(b *strings.Builder) {
+	st := s.state()
+	fmt.Fprintf(b, "log from generation %d", st.walLow)
+	if st.floor != partition.NoFloor {
+		fmt.Fprintf(b, ", floor %s", scriptTime(st.floor))
+	}
+	fmt.Fprintln(b)
+	s.heads(func(name string, h *head.Buffer) {
+		stats := h.Stats()
+		fmt.Fprintf(b, "%s head, generation %d", name, h.Generation())
+		if stats.Samples > 0 {
+			fmt.Fprintf(b, "  %s", contents(uint64(stats.Series), uint64(stats.Samples), stats.MinTime, stats.MaxTime))
+		}
+		fmt.Fprintln(b)
+	})
+	for _, x := range st.blocks {
+		fmt.Fprintf(b, "%s\n", describeBlock(x.BlockInfo))
+	}
+	for i, t := range st.tombstones {
+		fmt.Fprintf(b, "%s", describeTombstone(t))
+		if i >= st.recorded {
+			fmt.Fprintf(b, ", not recorded yet")
+		}
+		fmt.Fprintln(b)
+	}
+}
+
+// writeChanges writes the blocks and marks that came and went between two
+// states.
+func writeChanges(b *strings.Builder, before, after scriptState) {
+	has := func(list []partition.Listed, name string) bool {
+		return slices.ContainsFunc(list, func(l partition.Listed) bool { return l.Name == name })
+	}
+	var dropped []string
+	for _, x := range before.blocks {
+		if !has(after.blocks, x.Name) {
+			dropped = append(dropped, blockKey(x.BlockInfo))
+		}
+	}
+	const shown = 10
+	if n := len(dropped); n > shown {
+		dropped = []string{fmt.Sprintf("%d blocks, %s to %s", n, dropped[0], dropped[n-1])}
+	}
+	for _, d := range dropped {
+		fmt.Fprintf(b, "- %s\n", d)
+	}
+	for _, x := range after.blocks {
+		if !has(before.blocks, x.Name) {
+			fmt.Fprintf(b, "+ %s\n", describeBlock(x.BlockInfo))
+		}
+	}
+	recorded := func(s scriptState, t partition.Tombstone) bool {
+		return slices.ContainsFunc(s.tombstones[:s.recorded], func(o partition.Tombstone) bool { return o.ID == t.ID })
+	}
+	for _, t := range before.tombstones[:before.recorded] {
+		if !recorded(after, t) {
+			fmt.Fprintf(b, "- %s\n", describeTombstone(t))
+		}
+	}
+	for _, t := range after.tombstones[:after.recorded] {
+		if !recorded(before, t) {
+			fmt.Fprintf(b, "+ %s\n", describeTombstone(t))
+		}
+	}
+	if before.floor != after.floor {
+		fmt.Fprintf(b, "floor %s\n", scriptTime(after.floor))
+	}
+	if before.walLow != after.walLow {
+		fmt.Fprintf(b, "log from generation %d\n", after.walLow)
+	}
+}
+
+// blockKey names a block by level, day, generations and ordinal.
+func blockKey(x partition.BlockInfo) string {
+	key := x.Level.String()
+	if x.Partition != partition.NoPartition {
+		day := scriptTime(x.Partition - 1)
+		key += "/" + day[:strings.IndexByte(day, 'T')]
+	}
+	key += fmt.Sprintf("/%d-%d", x.MinGen, x.MaxGen)
+	if x.Ordinal > 0 {
+		key += fmt.Sprintf("/%d", x.Ordinal)
+	}
+	return key
+}
+
+func describeBlock(x partition.BlockInfo) string {
+	return fmt.Sprintf("%s  %s", blockKey(x), contents(x.Series, x.Samples, x.MinTime, x.MaxTime))
+}
+
+func contents(series, samples uint64, first, last int64) string {
+	return fmt.Sprintf("%d series, %d samples, %s to %s", series, samples, scriptTime(first), scriptTime(last))
+}
+
+func describeTombstone(t partition.Tombstone) string {
+	return fmt.Sprintf("deletion %d of generation %d: %s %s", t.ID, t.Gen, writeSelector(t.Matchers), scriptRange(t.Range))
+}
+
+// query writes the samples of series.
+func (s *script) query(args *scriptArgs, b *strings.Builder) {
+	view := s.pinned
+	if !args.has("pinned") {
+		now, err := s.db.View()
+		args.must(err)
+		defer now.Release()
+		view = now
+	}
+	lines := strings.Split(args.d.Input, "\n")
+	if args.d.Input == "" {
+		lines = []string{`{__name__=~".+"}`}
+	}
+	for _, line := range lines {
+		ms, tr, err := parseSelection(line)
+		args.must(err)
+		set, err := view.Select(s.ctx, model.DefaultTenant, tr, ms...)
+		if err != nil {
+			s.report(b, err)
+			continue
+		}
+		if set.Len() == 0 {
+			fmt.Fprintf(b, "nothing\n")
+		}
+		for i := range set.Len() {
+			var samples model.Samples
+			if err := set.At(i).Samples(s.ctx, tr, &samples); err != nil {
+				s.report(b, err)
+				continue
+			}
+			fmt.Fprintf(b, "%s %s\n", seriesText(set.At(i)), writeSamples(&samples))
+		}
+		for _, w := range set.Warnings() {
+			fmt.Fprintf(b, "warning: %v\n", w)
+		}
+	}
+}
+
+// seriesText writes a series as PromQL does.
+func seriesText(s *Series) string {
+	name := s.Labels.Get("__name__")
+	if rest := s.Labels.DropMetricName(); rest.Len() > 0 {
+		name += strings.ReplaceAll(rest.String(), ", ", ",")
+	}
+	return name
+}
+
+// files writes the files of blocks, or those of one directory.
+func (s *script) files(b *strings.Builder, dir string) {
+	dirs := []string{dir}
+	if dir == "" {
+		dirs = []string{partition.L0Dir}
+		days, err := s.mem.List("data/" + partition.RawDir)
+		if err == nil {
+			for _, day := range days {
+				dirs = append(dirs, path.Join(partition.RawDir, day))
+			}
+		}
+		dirs = append(dirs, partition.LostFoundDir)
+	}
+	for _, d := range dirs {
+		names, err := s.mem.List("data/" + d)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.report(b, err)
+		}
+		for _, name := range names {
+			fmt.Fprintf(b, "%s/%s\n", d, name)
+		}
+	}
+	if b.Len() == 0 {
+		b.WriteString("none\n")
+	}
+}
+
+// eventLog keeps the reasons that the database logs.
+type eventLog struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (e *eventLog) logger() *slog.Logger { return slog.New(reasonHandler{e}) }
+
+// writeTo writes and forgets the events.
+func (e *eventLog) writeTo(b *strings.Builder) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, line := range e.list {
+		fmt.Fprintln(b, line)
+	}
+	e.list = nil
+}
+
+func (e *eventLog) drop() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.list = nil
+}
+
+// reasonHandler takes the reason of a cut from the log records. It leaves the
+// other records alone: their wording is not the scripts' business.
+type reasonHandler struct{ events *eventLog }
+
+func (h reasonHandler) Enabled(context.Context, slog.Level) bool { return true }
+func (h reasonHandler) WithAttrs([]slog.Attr) slog.Handler       { return h }
+func (h reasonHandler) WithGroup(string) slog.Handler            { return h }
+func (h reasonHandler) Handle(_ context.Context, r slog.Record) error {
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "reason" && strings.HasPrefix(r.Message, "cut") {
+			h.events.mu.Lock()
+			defer h.events.mu.Unlock()
+			h.events.list = append(h.events.list, "cut: "+a.Value.String())
+		}
+		return true
+	})
+	return nil
+}
