@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"tsdb/internal/await"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/partition"
@@ -51,7 +52,7 @@ func TestRemovedLockLetsNobodyIn(t *testing.T) {
 		if err := fs.Remove(lockFile); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "a second open names the holder", func() bool {
+		await.That(t, "a second open names the holder", func() bool {
 			second, err := Open(ctx, fs, "data", opts)
 			if !errors.Is(err, ErrInUse) {
 				t.Fatalf("a second open: %v, %v", second, err)
@@ -64,7 +65,7 @@ func TestRemovedLockLetsNobodyIn(t *testing.T) {
 		if _, err := Repair(ctx, fs, "data", RepairOptions{}); !errors.Is(err, ErrInUse) {
 			t.Errorf("repair: %v", err)
 		}
-		eventually(t, "LOCK is put back", func() bool { _, err := fs.Stat(lockFile); return err == nil })
+		await.That(t, "LOCK is put back", func() bool { _, err := fs.Stat(lockFile); return err == nil })
 		writeOne(t, db, 10)
 	}
 	if err := db.Health(); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/prometheus/model/labels"
 
+	"tsdb/internal/await"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/partition"
@@ -23,18 +24,6 @@ var lossBegin = time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
 
 func lossOptions() Options {
 	return Options{Clock: vfs.NewManualClock(lossBegin), Seed: 1, WALSegmentBytes: 64 << 10, CacheBytes: -1}
-}
-
-// eventually waits for a condition that another goroutine brings about.
-func eventually(t testing.TB, what string, cond func() bool) {
-	t.Helper()
-	for range 20_000 {
-		if cond() {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-	t.Fatal(what)
 }
 
 // killedDB returns what kill -9 leaves of a database whose log holds 100
@@ -48,7 +37,7 @@ func killedDB(t *testing.T) *vfs.Mem {
 	}
 	writeOne(t, db, 100)
 	var killed *vfs.Mem
-	eventually(t, "the segment is listed", func() bool {
+	await.That(t, "the segment is listed", func() bool {
 		info, err := mem.Stat("data/" + partition.SegmentsName)
 		killed = mem.Clone()
 		return err == nil && info.Size > 28
@@ -277,7 +266,7 @@ func TestStartIsNotRefusedWhenNothingIsLost(t *testing.T) {
 			t.Fatal(err)
 		}
 		writeOne(t, db, 50)
-		eventually(t, "the failure is counted", func() bool { return db.wal.List().Failures > 0 })
+		await.That(t, "the failure is counted", func() bool { return db.wal.List().Failures > 0 })
 		if st, err := db.Status(); err != nil || st.WAL.ListError == "" {
 			t.Errorf("status %+v, %v", st.WAL, err)
 		}

@@ -17,6 +17,8 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/prompb"
+
+	"tsdb/internal/await"
 )
 
 const day = 24 * time.Hour
@@ -161,10 +163,9 @@ func TestRecordingGivesWhatWasScraped(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	answers := 0
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// Scrapes of one millisecond would be one: the next begins in another.
-		for begin := time.Now().UnixMilli(); time.Now().UnixMilli() == begin; {
-			time.Sleep(100 * time.Microsecond)
-		}
+		// Two scrapes in one millisecond would have the same timestamp.
+		begin := time.Now().UnixMilli()
+		await.That(t, "the millisecond passes", func() bool { return time.Now().UnixMilli() != begin })
 		switch answers++; {
 		case answers == 3:
 			w.WriteHeader(http.StatusInternalServerError)

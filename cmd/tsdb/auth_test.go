@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"tsdb/internal/await"
 )
 
 // webUsers writes a web configuration file with users, given as name, password.
@@ -37,7 +39,7 @@ func TestClientsSendCredentialsInTheirOwnForm(t *testing.T) {
 	webUsers(t, file, "ann", "open sesame", "bob", "pa:ss")
 	s, client, _ := startService(t, "--web.config.file", file, "--self-scrape.interval", "0", "--web.enable-admin-api")
 	base := strings.TrimSuffix(s.url(), "/")
-	eventually(t, "ready", func() bool {
+	await.That(t, "ready", func() bool {
 		code, _, _ := exchange(t, client, "POST", base+"/write?u=ann&p=open+sesame", "")
 		return code == 204
 	})

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"tsdb/internal/await"
 )
 
 // exchange sends a request and returns the response. headers are pairs of name
@@ -38,7 +40,7 @@ func exchange(t *testing.T, c *http.Client, method, url, body string, header ...
 func TestForeignPagesCannotWriteThroughAnyDoor(t *testing.T) {
 	s, client, _ := startService(t, "--web.enable-admin-api", "--self-scrape.interval", "0")
 	base := strings.TrimSuffix(s.url(), "/")
-	eventually(t, "ready", func() bool { code, _ := get(t, client, base+"/-/ready"); return code == 200 })
+	await.That(t, "ready", func() bool { code, _ := get(t, client, base+"/-/ready"); return code == 200 })
 	pages := [][]string{
 		{"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"},
 		{"Origin", "http://evil.example", "Host", "evil.example"},

@@ -6,13 +6,14 @@ import (
 	"testing"
 
 	"tsdb/api"
+	"tsdb/internal/await"
 )
 
 // The paths listed in a 404 are served, with the listed methods.
 func TestNotFoundListsServedPaths(t *testing.T) {
 	s, client, _ := startService(t)
 	base := strings.TrimSuffix(s.url(), "/")
-	eventually(t, "ready", func() bool { code, _ := get(t, client, base+"/-/ready"); return code == 200 })
+	await.That(t, "ready", func() bool { code, _ := get(t, client, base+"/-/ready"); return code == 200 })
 	code, body := get(t, client, base+"/api/v1/nothing")
 	if code != http.StatusNotFound {
 		t.Errorf("an unknown path: %d", code)

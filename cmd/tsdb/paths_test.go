@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"tsdb/internal/await"
 )
 
 // Responses do not reveal the path of the data directory, even if a block is
@@ -15,7 +17,7 @@ func TestAnswersShowNoPathsOfTheDisk(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "secret place", "data")
 	s, client, _ := startService(t, "--data", root, "--self-scrape.interval", "0")
 	base := strings.TrimSuffix(s.url(), "/")
-	eventually(t, "ready", func() bool { code, _ := get(t, client, base+"/-/ready"); return code == 200 })
+	await.That(t, "ready", func() bool { code, _ := get(t, client, base+"/-/ready"); return code == 200 })
 	ask := func(method, path, body string) (int, string) {
 		t.Helper()
 		code, header, text := exchange(t, client, method, base+path, body)

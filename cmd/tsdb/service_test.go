@@ -10,10 +10,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
+	"tsdb/internal/await"
 	"tsdb/internal/vfs"
 	"tsdb/storage"
 )
@@ -66,25 +66,16 @@ func get(t *testing.T, c *http.Client, url string) (int, string) {
 	return resp.StatusCode, string(b)
 }
 
-func eventually(t *testing.T, what string, f func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !f(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s does not happen", what)
-		}
-	}
-}
-
 // A new server has its own metrics to show.
 func TestFreshServerShowsItself(t *testing.T) {
 	s, client, stop := startService(t, "--self-scrape.interval", "1s")
 	base := strings.TrimSuffix(s.url(), "/")
-	eventually(t, "ready", func() bool { code, _ := get(t, client, base+"/-/ready"); return code == 200 })
-	eventually(t, "the first self-scrape", func() bool {
+	await.That(t, "ready", func() bool { code, _ := get(t, client, base+"/-/ready"); return code == 200 })
+	await.That(t, "the first self-scrape", func() bool {
 		_, body := get(t, client, base+`/api/v1/query?query=up{job="tsdb"}`)
 		return strings.Contains(body, `"1"]`)
 	})
-	eventually(t, "a target that is up", func() bool {
+	await.That(t, "a target that is up", func() bool {
 		_, body := get(t, client, base+"/api/v1/targets")
 		return strings.Contains(body, `"health":"up"`) && strings.Contains(body, s.instance())
 	})

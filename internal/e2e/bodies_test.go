@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"net"
@@ -26,6 +27,8 @@ import (
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
+
+	"tsdb/internal/await"
 )
 
 // peakRSS returns the most memory that the process has had, in bytes.
@@ -57,11 +60,10 @@ func confine(t *testing.T, s *server, bytes int64) bool {
 		return false
 	}
 	t.Cleanup(func() {
-		for range 100 { // the kernel frees the group a little later
-			if os.Remove(group) == nil {
-				return
-			}
-			time.Sleep(20 * time.Millisecond)
+		// The kernel frees the group some time after its last process. The
+		// test's own context has ended.
+		if !await.Within(context.Background(), await.Limit, func() bool { return os.Remove(group) == nil }) {
+			t.Errorf("control group %s cannot be removed", group)
 		}
 	})
 	if err := os.WriteFile(filepath.Join(group, "memory.limit_in_bytes"), []byte(strconv.FormatInt(bytes, 10)), 0o644); err != nil {

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"tsdb/internal/await"
 )
 
 func TestCommandLine(t *testing.T) {
@@ -80,7 +82,7 @@ func TestRemovedLockStartsNoSecondServer(t *testing.T) {
 			t.Errorf("a second server on the directory ends with %d, and should name %s:\n%s", code, pid, out)
 		}
 		write()
-		waitFor(t, "LOCK is put back", func() bool {
+		await.That(t, "LOCK is put back", func() bool {
 			b, err := os.ReadFile(lock)
 			return err == nil && strings.Contains(string(b), pid)
 		})
@@ -142,9 +144,7 @@ func TestSignals(t *testing.T) {
 		t.Fatalf("the server says %q, %v", line, err)
 	}
 	s.signal(t, syscall.SIGTERM)
-	for s.running() && !s.log.contains("msg=stopping") {
-		time.Sleep(time.Millisecond)
-	}
+	s.waitLog(t, "msg=stopping")
 	begin := time.Now()
 	s.signal(t, syscall.SIGTERM)
 	// One that waited for the request would end with 0, later.

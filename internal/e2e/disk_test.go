@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"tsdb/internal/await"
 )
 
 // resumeLimit is how soon writes must be taken after space has come back.
@@ -63,7 +65,10 @@ func TestDiskFilledByAnother(t *testing.T) {
 
 	until := time.Now().Add(soak(t))
 	for round := 0; round < 2 || time.Now().Before(until); round++ {
-		time.Sleep(300 * time.Millisecond)
+		for _, l := range ledgers { // the disk is filled under load
+			before := l.ackedSamples()
+			await.That(t, "ten more requests are acknowledged", func() bool { return l.ackedSamples() >= before+10*ledgerBatch })
+		}
 		filler := filepath.Join(disk, "filler")
 		fillDisk(t, filler)
 		expectRefusal(t, s, client)
@@ -149,14 +154,13 @@ func TestDiskFilledByItself(t *testing.T) {
 // needs to make room.
 func staysFull(t *testing.T, s *server, c *http.Client) bool {
 	t.Helper()
-	for until := time.Now().Add(resumeLimit); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
-		if r, err := probe(t.Context(), s, c); err != nil {
+	return !await.Within(t.Context(), resumeLimit, func() bool {
+		r, err := probe(t.Context(), s, c)
+		if err != nil {
 			t.Fatalf("%v\n%s", err, s.log.tail(20))
-		} else if r.acknowledged() {
-			return false
 		}
-	}
-	return true
+		return r.acknowledged()
+	})
 }
 
 // A disk on which the defaults have no room takes writes. When there is little
@@ -185,11 +189,7 @@ func TestDiskFilledByTheLog(t *testing.T) {
 				}
 			}
 			leaveFree(t, disk, int64(c.left)<<20)
-			for end := time.Now().Add(readyLimit); !s.log.contains("head cut"); time.Sleep(50 * time.Millisecond) {
-				if time.Now().After(end) {
-					t.Fatalf("the head is not cut\n%s", s.log.tail(20))
-				}
-			}
+			s.waitLog(t, "head cut")
 			expectResumed(t, s, client)
 			a := mustAsk(t, client, s.url(), "/api/v1/query", url.Values{
 				"query": {fmt.Sprintf("sum(count_over_time(steady[2h])) == %d", requests*series)}})
@@ -265,7 +265,7 @@ func probe(ctx context.Context, s *server, c *http.Client) (reply, error) {
 // expects 503 with Retry-After.
 func expectRefusal(t *testing.T, s *server, c *http.Client) {
 	t.Helper()
-	for deadline := time.Now().Add(readyLimit); ; time.Sleep(20 * time.Millisecond) {
+	await.That(t, "a full disk is noticed and writes are refused", func() bool {
 		r, err := probe(t.Context(), s, c)
 		switch {
 		case err != nil:
@@ -274,13 +274,12 @@ func expectRefusal(t *testing.T, s *server, c *http.Client) {
 			if r.retryAfter == "" {
 				t.Errorf("503 without Retry-After: %s", r.body)
 			}
-			return
+			return true
 		case !r.acknowledged():
 			t.Fatalf("answer %d on a full disk, want 503: %s", r.code, r.body)
-		case time.Now().After(deadline):
-			t.Fatal("writes are still taken on a full disk")
 		}
-	}
+		return false
+	})
 }
 
 // expectQueries expects reads and health to go on.
@@ -300,23 +299,21 @@ func expectQueries(t *testing.T, s *server, c *http.Client) {
 	}
 }
 
+// expectResumed expects writes to be accepted within resumeLimit.
 func expectResumed(t *testing.T, s *server, c *http.Client) {
 	t.Helper()
 	begin := time.Now()
-	for {
-		r, err := probe(t.Context(), s, c)
-		if err != nil {
+	var r reply
+	if !await.Within(t.Context(), resumeLimit, func() bool {
+		var err error
+		if r, err = probe(t.Context(), s, c); err != nil {
 			t.Fatalf("%v\n%s", err, s.log.tail(20))
 		}
-		if r.acknowledged() {
-			t.Logf("writes resumed after %s", time.Since(begin).Round(10*time.Millisecond))
-			return
-		}
-		if time.Since(begin) > resumeLimit {
-			t.Fatalf("writes have not resumed %s after space came back: %d %s", resumeLimit, r.code, r.body)
-		}
-		time.Sleep(20 * time.Millisecond)
+		return r.acknowledged()
+	}) {
+		t.Fatalf("writes have not resumed %s after space came back: %d %s", resumeLimit, r.code, r.body)
 	}
+	t.Logf("writes resumed after %s", time.Since(begin).Round(10*time.Millisecond))
 }
 
 const bulkLabelBytes = 8 << 10

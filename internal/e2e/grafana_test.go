@@ -17,6 +17,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"tsdb/internal/await"
 )
 
 const grafanaDir = "../../deploy/grafana"
@@ -144,15 +146,13 @@ func labelValues(t *testing.T, c *http.Client, s *server, definition string) []s
 		t.Fatalf("variable %q is none that the test knows", definition)
 	}
 	var values []string
-	for deadline := time.Now().Add(readyLimit); len(values) == 0; time.Sleep(100 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("variable %q has no values", definition)
-		}
+	await.That(t, "values of the variable "+definition, func() bool {
 		a := mustAsk(t, c, s.url(), "/api/v1/label/"+call[2]+"/values", url.Values{"match[]": {call[1]}})
 		if err := json.Unmarshal(a.Data, &values); err != nil {
 			t.Fatal(err)
 		}
-	}
+		return len(values) > 0
+	})
 	return values
 }
 
@@ -160,23 +160,20 @@ func labelValues(t *testing.T, c *http.Client, s *server, definition string) []s
 // the first scrapes take some seconds.
 func expectNumbers(t *testing.T, c *http.Client, s *server, panel, expr string, instant bool) {
 	t.Helper()
-	for deadline := time.Now().Add(readyLimit); ; time.Sleep(200 * time.Millisecond) {
+	var a *answer
+	if !await.Within(t.Context(), readyLimit, func() bool {
 		now := time.Now()
 		path, form := "/api/v1/query_range", url.Values{"query": {expr}, "start": {seconds(now.Add(-10 * time.Minute))}, "end": {seconds(now)}, "step": {"15"}}
 		if instant {
 			path, form = "/api/v1/query", url.Values{"query": {expr}, "time": {seconds(now)}}
 		}
-		a := mustAsk(t, c, s.url(), path, form)
+		a = mustAsk(t, c, s.url(), path, form)
 		if len(a.Warnings) > 0 {
 			t.Errorf("panel %q: %s: %v", panel, expr, a.Warnings)
 		}
-		if hasNumber(t, a.Data) {
-			return
-		}
-		if now.After(deadline) {
-			t.Errorf("panel %q: no numbers for %s: %.200s", panel, expr, a.Data)
-			return
-		}
+		return hasNumber(t, a.Data)
+	}) {
+		t.Errorf("panel %q: no numbers for %s: %.200s", panel, expr, a.Data)
 	}
 }
 

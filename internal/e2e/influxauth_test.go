@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"tsdb/internal/await"
 )
 
 // guardedServer is a server that only ann may use, with the password "sea salt",
@@ -79,13 +81,9 @@ func TestTelegrafLogsIn(t *testing.T) {
 			}
 			wrong := start("Oslo", "sea sand")
 			right := start("Bergen", "sea salt")
-			for deadline := time.Now().Add(readyLimit); ; time.Sleep(100 * time.Millisecond) {
-				if len(queryVector(t, client, own, `air_temperature`, at)) == 1 && (wrong.log.contains("401") || wrong.log.contains("authorization failed")) {
-					break
-				}
-				if time.Now().After(deadline) {
-					t.Fatalf("right password:\n%s\nwrong password:\n%s", right.log.tail(20), wrong.log.tail(20))
-				}
+			wrong.waitLog(t, "401", "authorization failed")
+			if !await.Within(t.Context(), readyLimit, func() bool { return len(queryVector(t, client, own, `air_temperature`, at)) == 1 }) {
+				t.Fatalf("no sample has arrived with the right password within %s:\n%s", readyLimit, right.log.tail(20))
 			}
 			if rows := queryVector(t, client, own, `air_temperature`, at); len(rows) != 1 || rows[0].Metric["city"] != "Bergen" {
 				t.Errorf("what was written: %v", rows)

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"tsdb/internal/await"
 )
 
 // The server is killed at any moment: while it starts, while two clients write
@@ -51,7 +53,7 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 		}
 		disturbSeed := r.Int63()
 		clients.Go(func() { disturb(ctx, client, s.url(), disturbSeed) })
-		time.Sleep(time.Duration(50+r.Intn(451)) * time.Millisecond)
+		await.Pause(ctx, time.Duration(50+r.Intn(451))*time.Millisecond) // any moment will do
 		s.kill()
 		cancel()
 		clients.Wait()
@@ -85,12 +87,12 @@ func writeUntil(ctx context.Context, t *testing.T, l *ledger, c *http.Client, ba
 		r, err := l.write(context.WithoutCancel(ctx), c, base)
 		switch {
 		case err != nil:
-			time.Sleep(time.Millisecond) // not up yet, or killed
+			await.Pause(ctx, time.Millisecond) // not up yet, or killed
 		case r.code == http.StatusServiceUnavailable:
 			if r.retryAfter == "" {
 				t.Errorf("503 without Retry-After: %s", r.body)
 			}
-			time.Sleep(5 * time.Millisecond)
+			await.Pause(ctx, 5*time.Millisecond)
 		case !r.acknowledged():
 			t.Errorf("%s: answer %d: %s", l.door.metric(), r.code, r.body)
 			return
@@ -101,8 +103,7 @@ func writeUntil(ctx context.Context, t *testing.T, l *ledger, c *http.Client, ba
 // disturb has the server cut and merge every now and then.
 func disturb(ctx context.Context, c *http.Client, base string, seed int64) {
 	r := rand.New(rand.NewSource(seed))
-	for ctx.Err() == nil {
-		time.Sleep(time.Duration(r.Intn(150)) * time.Millisecond)
+	for await.Pause(ctx, time.Duration(r.Intn(150))*time.Millisecond) {
 		path := "/api/v1/admin/flush"
 		if r.Intn(4) == 0 {
 			path = "/api/v1/admin/compact"

@@ -8,7 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
+
+	"tsdb/internal/await"
 )
 
 // A killed server whose log is gone does not start as if nothing had happened:
@@ -53,7 +54,7 @@ func TestServerRefusesToStartWithoutItsLog(t *testing.T) {
 			}
 			// The list is written behind the first sync, and again within ten
 			// seconds of growth.
-			waitFor(t, "the log's growth is listed", func() bool {
+			await.That(t, "the log's growth is listed", func() bool {
 				code, out := runProgram(t, tsdbBin, "inspect", "--file", filepath.Join(s.dir, "SEGMENTS"))
 				m := regexp.MustCompile(`durable up to offset (\d{5,})`).FindString(out)
 				return code == 0 && m != ""
@@ -103,15 +104,4 @@ func TestServerRefusesToStartWithoutItsLog(t *testing.T) {
 			s.stop(t)
 		})
 	}
-}
-
-// waitFor polls a condition for a minute.
-func waitFor(t *testing.T, what string, cond func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
-		if cond() {
-			return
-		}
-	}
-	t.Fatalf("%s: not within a minute", what)
 }

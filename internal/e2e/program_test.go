@@ -9,10 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"tsdb/internal/await"
 )
 
 // findProgram returns the path of a real program, looked for where make
@@ -123,25 +126,51 @@ func (p *process) running() bool {
 // waitHTTP returns when url answers 200.
 func (p *process) waitHTTP(t *testing.T, url string, limit time.Duration) {
 	t.Helper()
-	deadline := time.Now().Add(limit)
 	last := ""
-	for time.Now().Before(deadline) {
-		resp, err := http.Get(url)
-		if err == nil {
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return
-			}
-			last = resp.Status
-		} else {
-			last = err.Error()
-		}
+	if !await.Within(t.Context(), limit, func() bool {
 		if !p.running() {
 			t.Fatalf("%s ended: %v\n%s", p.name, p.err, p.log.tail(40))
 		}
-		time.Sleep(10 * time.Millisecond)
+		resp, err := http.Get(url)
+		if err != nil {
+			last = err.Error()
+			return false
+		}
+		resp.Body.Close()
+		last = resp.Status
+		return resp.StatusCode == http.StatusOK
+	}) {
+		t.Fatalf("%s does not answer 200 at %s within %s: %s\n%s", p.name, url, limit, last, p.log.tail(40))
 	}
-	t.Fatalf("%s does not answer 200 at %s within %s: %s\n%s", p.name, url, limit, last, p.log.tail(40))
+}
+
+// waitLog returns when the process has printed one of some texts.
+func (p *process) waitLog(t *testing.T, texts ...string) {
+	t.Helper()
+	if !p.logs(t.Context(), readyLimit, texts...) {
+		t.Fatalf("%s has not printed any of %q within %s, or has ended:\n%s", p.name, texts, readyLimit, p.log.tail(40))
+	}
+}
+
+// logs reports whether the process prints one of some texts within a time.
+func (p *process) logs(ctx context.Context, limit time.Duration, texts ...string) bool {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		running, grown := p.running(), p.log.grown()
+		if slices.ContainsFunc(texts, p.log.contains) {
+			return true
+		}
+		if !running {
+			return false
+		}
+		select {
+		case <-grown:
+		case <-p.exited:
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 // runProgram runs a program to its end and returns exit code and output. One
@@ -189,8 +218,9 @@ func freeAddr(t *testing.T) string {
 
 // logBuffer keeps the last output of a program. It is safe for concurrent use.
 type logBuffer struct {
-	mu  sync.Mutex
-	all []byte
+	mu   sync.Mutex
+	all  []byte
+	grew chan struct{} // closed by the next Write, nil if no one waits for it
 }
 
 // maxLog bounds what is kept of a program's output; the older half goes first.
@@ -203,13 +233,29 @@ func (b *logBuffer) Write(p []byte) (int, error) {
 		b.all = append(b.all[:0], b.all[len(b.all)/2:]...)
 	}
 	b.all = append(b.all, p...)
+	if b.grew != nil {
+		close(b.grew)
+		b.grew = nil
+	}
 	return len(p), nil
 }
 
-func (b *logBuffer) contains(s string) bool {
+// grown returns a channel that the next Write closes.
+func (b *logBuffer) grown() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return bytes.Contains(b.all, []byte(s))
+	if b.grew == nil {
+		b.grew = make(chan struct{})
+	}
+	return b.grew
+}
+
+func (b *logBuffer) contains(s string) bool { return b.count(s) > 0 }
+
+func (b *logBuffer) count(s string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return bytes.Count(b.all, []byte(s))
 }
 
 // tail returns the last n lines.

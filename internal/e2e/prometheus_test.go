@@ -14,11 +14,13 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"tsdb/internal/await"
 )
 
-// scrapeTime is how long the senders scrape, at least. Metadata of remote write 1
-// is sent once a minute, so the time is a little longer.
-const scrapeTime = 65 * time.Second
+// scrapes is how often the senders scrape each target, at least, once a second.
+// Metadata of remote write 1 is sent once a minute, so there are a few more.
+const scrapes = 65
 
 // sender is a Prometheus that scrapes and writes to our server.
 type sender struct {
@@ -95,12 +97,12 @@ func (s sender) run(t *testing.T, node, app string) {
 	begin := time.Now()
 	prometheus := startPrometheus(t, s.program, own, global+write+scrape, s.flags...)
 
-	time.Sleep(scrapeTime / 2)
+	prometheus.waitScrapes(t, client, scrapes/2)
 	tsdb.kill()
 	tsdb.noPanic(t)
 	tsdb.check(t)
 	tsdb.start(t)
-	time.Sleep(time.Until(begin.Add(scrapeTime)))
+	prometheus.waitScrapes(t, client, scrapes)
 	if !s.noMetadata {
 		waitMetadata(t, client, tsdb)
 	}
@@ -117,7 +119,7 @@ func (s sender) run(t *testing.T, node, app string) {
 		sameAnswer(t, client, tsdb.url(), reference, "/api/v1/query_range",
 			url.Values{"query": {q}, "start": {seconds(begin)}, "end": {seconds(end)}, "step": {step}})
 	}
-	instants := []time.Time{begin.Add(20 * time.Second), begin.Add(scrapeTime / 2), begin.Add(55 * time.Second), end}
+	instants := []time.Time{begin.Add(20 * time.Second), begin.Add(scrapes / 2 * time.Second), begin.Add(55 * time.Second), end}
 	for i, q := range instantQueries {
 		sameAnswer(t, client, tsdb.url(), reference, "/api/v1/query",
 			url.Values{"query": {q}, "time": {seconds(instants[i%len(instants)])}})
@@ -171,11 +173,9 @@ func (s sender) compareLabels(t *testing.T, c *http.Client, got, want string, be
 // begun: on a busy machine that takes a while.
 func waitMetadata(t *testing.T, c *http.Client, s *server) {
 	t.Helper()
-	for deadline := time.Now().Add(readyLimit); string(mustAsk(t, c, s.url(), "/api/v1/metadata", nil).Data) == "{}"; time.Sleep(100 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("no metadata has come:\n%s", s.log.tail(20))
-		}
-	}
+	await.That(t, "metadata has arrived", func() bool {
+		return string(mustAsk(t, c, s.url(), "/api/v1/metadata", nil).Data) != "{}"
+	})
 }
 
 // compareMetadata compares metric by metric. Prometheus lists what each target
@@ -236,44 +236,47 @@ func startPrometheus(t *testing.T, program, addr, config string, flags ...string
 	return p
 }
 
-// configure gives the Prometheus another configuration and waits for it to be
+// waitScrapes returns when the Prometheus has scraped the test's exporter n
+// times.
+func (p *realPrometheus) waitScrapes(t *testing.T, c *http.Client, n int) {
+	t.Helper()
+	begin, got := time.Now(), 0.0
+	if !await.Within(t.Context(), time.Duration(n)*time.Second+readyLimit, func() bool {
+		if v := queryVector(t, c, p.url, `count_over_time(up{job="app"}[10m])`, time.Now()); len(v) == 1 {
+			got = v[0].Value.v
+		}
+		return got >= float64(n)
+	}) {
+		t.Fatalf("%s has scraped %v times in %s, want %d:\n%s", p.name, got, time.Since(begin).Round(time.Second), n, p.log.tail(20))
+	}
+}
+
+// configure gives the Prometheus another configuration and returns once it is
 // in force.
 func (p *realPrometheus) configure(t *testing.T, config string) {
 	t.Helper()
-	before := p.metrics(t, http.DefaultClient)["prometheus_config_last_reload_success_timestamp_seconds"]
-	time.Sleep(time.Second) // the metric has whole seconds
+	// The first configuration was loaded before the server was ready.
+	const loaded = "Completed loading of configuration file"
+	before := p.log.count(loaded)
 	writeFile(t, p.config, config)
 	p.signal(t, syscall.SIGHUP)
-	for deadline := time.Now().Add(readyLimit); ; time.Sleep(50 * time.Millisecond) {
-		if now := p.metrics(t, http.DefaultClient)["prometheus_config_last_reload_success_timestamp_seconds"]; now > before {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s does not take its configuration:\n%s", p.name, p.log.tail(20))
-		}
-	}
+	await.That(t, p.name+" loads its new configuration", func() bool { return p.log.count(loaded) > before })
 }
 
 // waitDrained waits until everything scraped has been sent: the stale markers
 // of the targets that left are written some intervals later.
 func (p *realPrometheus) waitDrained(t *testing.T, c *http.Client) {
 	t.Helper()
-	quiet := 0
-	last := -1.0
-	for deadline := time.Now().Add(readyLimit); time.Now().Before(deadline); time.Sleep(500 * time.Millisecond) {
+	const quiet = 6 * time.Second // the queue's own deadline for a batch is 5 s
+	last, busy := -1.0, time.Now()
+	await.That(t, p.name+" has sent everything", func() bool {
 		m := p.metrics(t, c)
 		appended := m["prometheus_tsdb_head_samples_appended_total"]
-		if appended == last && m["prometheus_remote_storage_samples_pending"] == 0 && m["prometheus_remote_storage_exemplars_pending"] == 0 {
-			quiet++
-		} else {
-			quiet = 0
+		if appended != last || m["prometheus_remote_storage_samples_pending"] != 0 || m["prometheus_remote_storage_exemplars_pending"] != 0 {
+			last, busy = appended, time.Now()
 		}
-		last = appended
-		if quiet == 12 { // 6 s: the queue's own deadline for a batch is 5 s
-			return
-		}
-	}
-	t.Fatalf("%s still has samples to send after %s", p.name, readyLimit)
+		return time.Since(busy) >= quiet
+	})
 }
 
 func (p *realPrometheus) expectNothingFailed(t *testing.T, c *http.Client) {

@@ -15,6 +15,8 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/prometheus/prompb"
 	"github.com/prometheus/prometheus/tsdb/tsdbutil"
+
+	"tsdb/internal/await"
 )
 
 // remoteReadQueries are asked of a Prometheus that has no samples itself.
@@ -83,16 +85,10 @@ func writeAndRead(t *testing.T, c *http.Client, tsdb *server) {
 	both := startPrometheus(t, "prometheus-3.14", addr, "global:\n  scrape_interval: 1s\n  scrape_timeout: 900ms\n"+
 		readmeSnippet(t, "prometheus-v2", tsdb.addr)+readmeSnippet(t, "remote-read", tsdb.addr)+
 		"scrape_configs:\n  - job_name: self\n    static_configs:\n      - targets: ['"+addr+"']\n")
-	deadline := time.Now().Add(readyLimit)
-	for ; ; time.Sleep(200 * time.Millisecond) {
+	await.That(t, "five scrapes have been written", func() bool {
 		v := queryVector(t, c, tsdb.url(), `count_over_time(up{job="self"}[1m])`, time.Now())
-		if len(v) == 1 && v[0].Value.v >= 5 {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("nothing has arrived: %v", v)
-		}
-	}
+		return len(v) == 1 && v[0].Value.v >= 5
+	})
 	// What was scraped before has arrived, whole.
 	at := time.UnixMilli(int64(1000 * queryVector(t, c, tsdb.url(), `timestamp(up{job="self"})`, time.Now())[0].Value.v))
 	for _, q := range []string{`up{job="self"}[1m]`, `count_over_time(up{job="self"}[1m])`, `requests_total`} {

@@ -18,10 +18,8 @@ func TestEveryReplyWaitsForASync(t *testing.T) {
 	s.waitReady(t)
 	trace := filepath.Join(t.TempDir(), "trace")
 	tracer := startProcess(t, "strace", strace, "-f", "-ttt", "-e", "trace=fsync,fdatasync", "-o", trace, "-p", strconv.Itoa(s.cmd.Process.Pid))
-	for deadline := time.Now().Add(readyLimit); !tracer.log.contains("attached"); time.Sleep(10 * time.Millisecond) {
-		if !tracer.running() || time.Now().After(deadline) {
-			missing(t, "strace cannot attach to the server: "+tracer.log.tail(5))
-		}
+	if !tracer.logs(t.Context(), readyLimit, "attached") {
+		missing(t, "strace cannot attach to the server: "+tracer.log.tail(5))
 	}
 
 	const writes = 100

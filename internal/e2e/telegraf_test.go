@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"tsdb/internal/await"
 )
 
 // Telegraf's own plug-ins measure the machine, and its file plug-in reads
@@ -40,15 +42,13 @@ func TestTelegrafWrites(t *testing.T) {
 				`known_wet{site="alps"}`:                              0,
 				`known_height{site="alps",host="here",db="telegraf"}`: 4810,
 			}
-			for deadline := time.Now().Add(readyLimit); ; time.Sleep(100 * time.Millisecond) {
-				measured := len(queryVector(t, client, s.url(), `count_over_time(cpu_usage_idle{db="telegraf",host="here",cpu="cpu-total"}[1m]) >= 3`, time.Now()))
-				free := len(queryVector(t, client, s.url(), `mem_available{db="telegraf",host="here"} > 0`, time.Now()))
-				if measured == 1 && free == 1 && len(queryVector(t, client, s.url(), `{__name__=~"known_.+"}`, at)) == len(known) {
-					break
-				}
-				if time.Now().After(deadline) {
-					t.Fatalf("Telegraf's samples have not come: %d %d\n%s", measured, free, agent.log.tail(20))
-				}
+			var measured, free int
+			if !await.Within(t.Context(), readyLimit, func() bool {
+				measured = len(queryVector(t, client, s.url(), `count_over_time(cpu_usage_idle{db="telegraf",host="here",cpu="cpu-total"}[1m]) >= 3`, time.Now()))
+				free = len(queryVector(t, client, s.url(), `mem_available{db="telegraf",host="here"} > 0`, time.Now()))
+				return measured == 1 && free == 1 && len(queryVector(t, client, s.url(), `{__name__=~"known_.+"}`, at)) == len(known)
+			}) {
+				t.Fatalf("Telegraf's samples have not arrived within %s: %d of cpu, %d of mem\n%s", readyLimit, measured, free, agent.log.tail(20))
 			}
 			for selector, want := range known {
 				rows := queryVector(t, client, s.url(), selector, at)

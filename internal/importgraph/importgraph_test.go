@@ -21,6 +21,7 @@ import (
 // nearest one above it, so api stands for api/prom too.
 const allowed = `
 internal/match      :
+internal/await      :
 internal/model      :
 internal/vfs        :
 internal/panics     :

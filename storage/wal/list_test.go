@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"tsdb/internal/vfs"
@@ -412,38 +413,30 @@ func TestAListThatCannotBeWrittenStopsNothing(t *testing.T) {
 	}
 }
 
-// A growing segment is listed again periodically, and after a failure.
+// A growing segment is listed at its first sync, and again when a period has
+// passed.
 func TestListFollowsTheClock(t *testing.T) {
-	mem := vfs.NewMem()
-	o := listed()
-	clock := o.Clock.(*vfs.ManualClock)
-	l := openLog(t, mem, o)
-	ctx := context.Background()
-	must(t, l.Wait(ctx, put(t, l, 1, "first")))
-	listedLSN := func() uint64 {
-		list, err := readSegmentList(mem, testList)
-		must(t, err)
-		if len(list.segments) == 0 {
-			return 0
+	synctest.Test(t, func(t *testing.T) {
+		mem := vfs.NewMem()
+		o := listed()
+		clock := o.Clock.(*vfs.ManualClock)
+		l := openLog(t, mem, o)
+		f := func(want uint64) {
+			t.Helper()
+			synctest.Wait() // the loop has nothing to do until the clock moves
+			list, err := readSegmentList(mem, testList)
+			must(t, err)
+			if len(list.segments) != 1 || list.segments[0].lastLSN != want {
+				t.Errorf("listed segments %+v, want one up to LSN %d", list.segments, want)
+			}
 		}
-		return list.segments[0].lastLSN
-	}
-	eventually(t, "the first sync is listed", func() bool { return listedLSN() == 2 })
-	must(t, l.Wait(ctx, put(t, l, 1, "second")))
-	eventually(t, "the growth is listed after a while", func() bool {
-		clock.Advance(time.Second)
-		return listedLSN() >= 3
+		must(t, l.Wait(t.Context(), put(t, l, 1, "first")))
+		f(2)
+		must(t, l.Wait(t.Context(), put(t, l, 1, "second")))
+		f(2)
+		clock.Advance(listEvery - 1)
+		f(2)
+		clock.Advance(1)
+		f(4) // with the mark of an idle log
 	})
-}
-
-// eventually polls a condition that another goroutine makes true.
-func eventually(t testing.TB, what string, cond func() bool) {
-	t.Helper()
-	for range 20_000 {
-		if cond() {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-	t.Fatal(what)
 }
