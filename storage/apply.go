@@ -10,7 +10,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/storage/head"
-	"tsdb/storage/wal"
+	"tsdb/storage/log"
 )
 
 // pieceSamples bounds how many samples are applied while the gate is held, so
@@ -42,7 +42,7 @@ type shardPiece struct {
 
 	applied   bool     // to log and head
 	undefined []uint32 // slots not yet defined in the running generation
-	defs      []wal.SeriesDef
+	defs      []log.SeriesDef
 
 	seriesFrame, floatFrame, histFrame, exFrame []byte
 }
@@ -130,7 +130,7 @@ func (db *DB) applyRange(ctx context.Context, p *piece, add func(i, j int), i, j
 	if p.replaced > 0 {
 		db.metrics.replaced.WithLabelValues(p.door).Add(float64(p.replaced))
 	}
-	if !errors.Is(err, wal.ErrTooLarge) {
+	if !errors.Is(err, log.ErrTooLarge) {
 		return 0, stale, err
 	}
 	if j-i == 1 {
@@ -202,20 +202,20 @@ func (p *piece) encode() (err error) {
 		s := &p.shards[i]
 		s.floatFrame, s.histFrame, s.exFrame = s.floatFrame[:0], s.histFrame[:0], s.exFrame[:0]
 		if f := &s.floats; len(f.slots) > 0 {
-			s.floatFrame = wal.AppendSamples(s.floatFrame, f.slots, f.ts, f.vs, f.sts)
-			p.bytes += wal.FrameBytes(len(s.floatFrame))
+			s.floatFrame = log.AppendSamples(s.floatFrame, f.slots, f.ts, f.vs, f.sts)
+			p.bytes += log.FrameBytes(len(s.floatFrame))
 		}
 		if h := &s.hists; len(h.slots) > 0 {
-			if s.histFrame, err = wal.AppendHistograms(s.histFrame, h.slots, h.ts, h.sts, h.hs); err != nil {
+			if s.histFrame, err = log.AppendHistograms(s.histFrame, h.slots, h.ts, h.sts, h.hs); err != nil {
 				return err
 			}
-			p.bytes += wal.FrameBytes(len(s.histFrame))
+			p.bytes += log.FrameBytes(len(s.histFrame))
 		}
 		if e := &s.exs; len(e.slots) > 0 {
-			if s.exFrame, err = wal.AppendExemplars(s.exFrame, e.slots, e.es); err != nil {
+			if s.exFrame, err = log.AppendExemplars(s.exFrame, e.slots, e.es); err != nil {
 				return err
 			}
-			p.bytes += wal.FrameBytes(len(s.exFrame))
+			p.bytes += log.FrameBytes(len(s.exFrame))
 		}
 	}
 	return nil
@@ -240,12 +240,12 @@ func (db *DB) define(p *piece, gen uint64) (bytes int, err error) {
 		clear(s.defs)
 		s.defs = s.defs[:0]
 		db.head.Definitions(i, s.undefined, func(slot, tenant uint32, id model.Identity, ls labels.Labels) {
-			s.defs = append(s.defs, wal.SeriesDef{Slot: slot, ID: id, Labels: ls})
+			s.defs = append(s.defs, log.SeriesDef{Slot: slot, ID: id, Labels: ls})
 		})
-		if s.seriesFrame, err = wal.AppendSeries(s.seriesFrame, s.defs); err != nil {
+		if s.seriesFrame, err = log.AppendSeries(s.seriesFrame, s.defs); err != nil {
 			return 0, err
 		}
-		bytes += wal.FrameBytes(len(s.seriesFrame))
+		bytes += log.FrameBytes(len(s.seriesFrame))
 	}
 	return bytes, nil
 }
@@ -290,7 +290,7 @@ func (db *DB) applyPiece(ctx context.Context, p *piece) (stale bool, err error) 
 		}
 		bytes += p.bytes
 		if p.largest() > db.wal.MaxPayload() {
-			return false, wal.ErrTooLarge
+			return false, log.ErrTooLarge
 		}
 		if err := db.wal.Reserve(ctx, bytes); err != nil {
 			return false, walError(err)
@@ -358,19 +358,19 @@ func (db *DB) applyShard(p *piece, i int, gen uint64) bool {
 		return false
 	}
 	if len(s.seriesFrame) > 0 {
-		db.wal.Append(i, p.tenant, wal.FrameSeries, s.seriesFrame)
+		db.wal.Append(i, p.tenant, log.FrameSeries, s.seriesFrame)
 		sh.MarkDefinedLocked(gen, s.undefined[:defined])
 	}
 	if f := &s.floats; len(f.slots) > 0 {
-		db.wal.Append(i, p.tenant, wal.FrameSamples, s.floatFrame)
+		db.wal.Append(i, p.tenant, log.FrameSamples, s.floatFrame)
 		p.replaced += sh.AppendFloatsLocked(buf, f.slots, f.ts, f.vs, f.sts)
 	}
 	if h := &s.hists; len(h.slots) > 0 {
-		db.wal.Append(i, p.tenant, wal.FrameHistograms, s.histFrame)
+		db.wal.Append(i, p.tenant, log.FrameHistograms, s.histFrame)
 		p.replaced += sh.AppendHistogramsLocked(buf, h.slots, h.ts, h.sts, h.hs)
 	}
 	if e := &s.exs; len(e.slots) > 0 {
-		db.wal.Append(i, p.tenant, wal.FrameExemplars, s.exFrame)
+		db.wal.Append(i, p.tenant, log.FrameExemplars, s.exFrame)
 		if n := sh.AppendExemplarsLocked(buf, e.slots, e.es); n > 0 {
 			db.metrics.exemplarsDropped.Add(float64(n))
 		}
@@ -382,7 +382,7 @@ func (s *shardPiece) reserved() int {
 	n := 0
 	for _, f := range [...][]byte{s.seriesFrame, s.floatFrame, s.histFrame, s.exFrame} {
 		if len(f) > 0 {
-			n += wal.FrameBytes(len(f))
+			n += log.FrameBytes(len(f))
 		}
 	}
 	return n

@@ -62,11 +62,11 @@ func Check(ctx context.Context, fs vfs.FS, dir string) (*CheckReport, error) {
 		return nil, err
 	}
 	defer unlock()
-	log, err := c.checkLog()
+	rec, err := c.checkLog()
 	if err != nil {
 		return nil, err
 	}
-	if err := c.checkBlocks(log); err != nil {
+	if err := c.checkBlocks(rec); err != nil {
 		return nil, err
 	}
 	return c.report, nil
@@ -123,17 +123,17 @@ func (c *checker) checkLog() (*wal.Recovery, error) {
 	})
 }
 
-// checkBlocks reads the MANIFEST, and every block from front to back. log is nil
+// checkBlocks reads the MANIFEST, and every block from front to back. rec is nil
 // beside a running server.
-func (c *checker) checkBlocks(log *wal.Recovery) error {
+func (c *checker) checkBlocks(rec *wal.Recovery) error {
 	edit := uint64(0)
-	if log != nil {
-		edit = log.Report().Edit
+	if rec != nil {
+		edit = rec.Report().Edit
 	}
 	l, err := openListed(c.fs, c.dir)
 	defer l.close()
-	if log != nil {
-		defer c.checkLoss(log, l.state)
+	if rec != nil {
+		defer c.checkLoss(rec, l.state)
 	}
 	switch {
 	case errors.Is(err, iofs.ErrNotExist) && edit == 0:
@@ -200,12 +200,12 @@ func (c *checker) checkCopies(copies []partition.ManifestCopy, st *partition.Sta
 
 // checkLoss reports the segments of the log that are gone, with what they held.
 // st is nil if the MANIFEST is not readable.
-func (c *checker) checkLoss(log *wal.Recovery, st *partition.State) {
+func (c *checker) checkLoss(rec *wal.Recovery, st *partition.State) {
 	low := uint64(0)
 	if st != nil {
 		low = st.WALLow
 	}
-	loss := log.Loss(low)
+	loss := rec.Loss(low)
 	if loss == nil {
 		return
 	}

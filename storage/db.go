@@ -16,7 +16,7 @@ import (
 	"tsdb/internal/vfs"
 	"tsdb/partition"
 	"tsdb/storage/head"
-	"tsdb/storage/wal"
+	"tsdb/storage/log"
 )
 
 // DB is an open database. All methods are safe for concurrent use.
@@ -34,7 +34,7 @@ type DB struct {
 	set      *partition.Set
 	cache    *partition.Cache
 	head     *head.Head
-	wal      *wal.Log
+	wal      log.Log
 	changes  *Changes
 	tenants  tenantTable
 
@@ -131,11 +131,11 @@ func (db *DB) Recovery() RecoveryReport { return db.report }
 // walError gives the log's errors their meaning for writers.
 func walError(err error) error {
 	switch {
-	case errors.Is(err, wal.ErrPoisoned):
+	case errors.Is(err, log.ErrPoisoned):
 		return fmt.Errorf("%w: %w", ErrPoisoned, err)
-	case errors.Is(err, wal.ErrBusy), errors.Is(err, wal.ErrNoSpace):
+	case errors.Is(err, log.ErrBusy), errors.Is(err, log.ErrNoSpace):
 		return fmt.Errorf("%w: %w", ErrBusy, err)
-	case errors.Is(err, wal.ErrClosed):
+	case errors.Is(err, log.ErrClosed):
 		return ErrClosed
 	}
 	return err
@@ -201,7 +201,7 @@ func (db *DB) closeFiles() error {
 	}
 	errs := []error{}
 	if db.wal != nil {
-		if err := db.wal.Close(); err != nil && !errors.Is(err, wal.ErrPoisoned) {
+		if err := db.wal.Close(); err != nil && !errors.Is(err, log.ErrPoisoned) {
 			errs = append(errs, err)
 		}
 	}

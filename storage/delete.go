@@ -12,7 +12,7 @@ import (
 	"tsdb/internal/match"
 	"tsdb/internal/model"
 	"tsdb/partition"
-	"tsdb/storage/wal"
+	"tsdb/storage/log"
 )
 
 // Delete removes the samples of a range from the series of a tenant that match
@@ -34,20 +34,20 @@ func (db *DB) Delete(ctx context.Context, tenant uint32, tr model.TimeRange, ms 
 	if err != nil {
 		return fmt.Errorf("delete: %w", err)
 	}
-	frame, err := wal.AppendTombstone(nil, wal.Tombstone{Matchers: ms, Range: tr})
-	if errors.Is(err, wal.ErrTooLarge) {
+	frame, err := log.AppendTombstone(nil, log.Tombstone{Matchers: ms, Range: tr})
+	if errors.Is(err, log.ErrTooLarge) {
 		return fmt.Errorf("delete: %w: %w", ErrDeleteTooLarge, err)
 	} else if err != nil {
 		return fmt.Errorf("delete: %w", err)
 	}
-	if most := min(db.wal.MaxPayload(), db.wal.MaxReserve()/model.Shards-wal.FrameBytes(1)); len(frame) > most {
+	if most := min(db.wal.MaxPayload(), db.wal.MaxReserve()/model.Shards-log.FrameBytes(1)); len(frame) > most {
 		return fmt.Errorf("delete: %w: %d matchers take %d bytes, a frame of the log holds %d", ErrDeleteTooLarge, len(ms), len(frame), most)
 	}
 	if held := db.tombstoneBytes(); held+int64(len(frame)) > maxTombstoneBytes {
 		return fmt.Errorf("delete: %w: %d bytes of matchers, deletions not yet carried out have %d, together at most %d: merges make room",
 			ErrDeleteTooLarge, len(frame), held, maxTombstoneBytes)
 	}
-	done, err := db.wal.ReserveDelete(ctx, model.Shards*wal.FrameBytes(len(frame)))
+	done, err := db.wal.ReserveDelete(ctx, model.Shards*log.FrameBytes(len(frame)))
 	if err != nil {
 		return walError(err)
 	}
@@ -88,7 +88,7 @@ func (db *DB) applyTombstone(tenant uint32, ms []*labels.Matcher, compiled []*ma
 	for i := range model.Shards {
 		sh := db.head.Shard(i)
 		sh.Lock()
-		db.wal.Append(i, tenant, wal.FrameTombstone, frame)
+		db.wal.Append(i, tenant, log.FrameTombstone, frame)
 		sh.DeleteLocked(db.active.buf, tenant, compiled, tr)
 		sh.Unlock()
 	}
@@ -115,7 +115,7 @@ func (p *pendingTombstones) add(tenant uint32, ms []*labels.Matcher, tr model.Ti
 }
 
 // replayed adds a tombstone of the log, which has it once for every shard.
-func (p *pendingTombstones) replayed(tenant uint32, t wal.Tombstone, gen uint64) {
+func (p *pendingTombstones) replayed(tenant uint32, t log.Tombstone, gen uint64) {
 	p.mu.Lock()
 	same := slices.ContainsFunc(p.list, func(o partition.Tombstone) bool {
 		return o.Tenant == tenant && o.Gen == gen && o.Range == t.Range && slices.EqualFunc(o.Matchers, t.Matchers,

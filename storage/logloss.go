@@ -13,6 +13,7 @@ import (
 
 	"tsdb/internal/vfs"
 	"tsdb/partition"
+	"tsdb/storage/log"
 	"tsdb/storage/wal"
 )
 
@@ -34,7 +35,7 @@ var (
 // ErrLogLost.
 type LogLossError struct {
 	Token string // what AcceptLogLoss wants
-	loss  *wal.Loss
+	loss  *log.Loss
 }
 
 func (e *LogLossError) Error() string { return e.loss.Error() }
@@ -42,7 +43,7 @@ func (e *LogLossError) Unwrap() error { return ErrLogLost }
 
 // logLoss returns what is missing of the log that the MANIFEST still needs, nil
 // if nothing is.
-func logLoss(fs vfs.FS, dir string, rec *wal.Recovery) (*LogLossError, error) {
+func logLoss(fs vfs.FS, dir string, rec log.Recovery) (*LogLossError, error) {
 	loss := rec.Loss(0)
 	if loss == nil {
 		return nil, nil
@@ -97,7 +98,7 @@ func AcceptLogLoss(ctx context.Context, fs vfs.FS, dir, token string, clock vfs.
 
 // recordLoss makes the edit that accepts a loss. No number of what is lost is
 // given out again.
-func recordLoss(fs vfs.FS, dir string, rec *wal.Recovery, loss *wal.Loss, now time.Time) (partition.Incarnation, error) {
+func recordLoss(fs vfs.FS, dir string, rec *wal.Recovery, loss *log.Loss, now time.Time) (partition.Incarnation, error) {
 	m, err := partition.OpenManifest(fs, dir, rec.Report().Edit)
 	if err != nil {
 		return partition.Incarnation{}, err

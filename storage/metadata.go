@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"tsdb/internal/model"
-	"tsdb/storage/wal"
+	"tsdb/storage/log"
 )
 
 // Bounds of one frame of metadata.
@@ -65,9 +65,9 @@ func (db *DB) logMetadata(ctx context.Context, b *Batch, news map[string]model.M
 	if len(news) == 0 {
 		return nil
 	}
-	frame := wal.AppendMetadata(b.commit.meta[:0], news)
+	frame := log.AppendMetadata(b.commit.meta[:0], news)
 	b.commit.meta = frame
-	if err := db.wal.Reserve(ctx, wal.FrameBytes(len(frame))); err != nil {
+	if err := db.wal.Reserve(ctx, log.FrameBytes(len(frame))); err != nil {
 		return walError(err)
 	}
 	db.gate.RLock()
@@ -75,7 +75,7 @@ func (db *DB) logMetadata(ctx context.Context, b *Batch, news map[string]model.M
 	sh := db.head.Shard(metadataShard)
 	sh.Lock()
 	defer sh.Unlock()
-	db.wal.Append(metadataShard, b.tenant, wal.FrameMetadata, frame)
+	db.wal.Append(metadataShard, b.tenant, log.FrameMetadata, frame)
 	for metric, m := range news {
 		db.active.metadata.set(b.tenant, metric, m)
 		db.head.SetMetadata(b.tenant, metric, m)
@@ -111,7 +111,7 @@ func (db *DB) relogMetadata(ctx context.Context, frozen *memtable) error {
 				bytes += n
 				delete(all, metric)
 			}
-			reserved := wal.FrameBytes(len(wal.AppendMetadata(nil, part)))
+			reserved := log.FrameBytes(len(log.AppendMetadata(nil, part)))
 			if err := db.wal.Reserve(ctx, reserved); err != nil {
 				return walError(err)
 			}
@@ -137,10 +137,10 @@ func (db *DB) appendMissingMetadata(tenant uint32, part map[string]model.Metadat
 	if len(part) == 0 {
 		return 0
 	}
-	frame := wal.AppendMetadata(nil, part)
-	db.wal.Append(metadataShard, tenant, wal.FrameMetadata, frame)
+	frame := log.AppendMetadata(nil, part)
+	db.wal.Append(metadataShard, tenant, log.FrameMetadata, frame)
 	for metric, m := range part {
 		db.active.metadata.set(tenant, metric, m)
 	}
-	return wal.FrameBytes(len(frame))
+	return log.FrameBytes(len(frame))
 }

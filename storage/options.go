@@ -8,6 +8,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	"tsdb/storage/log"
 	"tsdb/storage/wal"
 )
 
@@ -44,6 +45,10 @@ type Options struct {
 	// on without: a listed block that is missing or unreadable, lost frames of
 	// the log, a damaged copy of the MANIFEST.
 	Strict bool
+
+	// logStore holds the log; nil = the write-ahead log in the data directory.
+	// Tests hand in one in memory.
+	logStore log.Store
 
 	Clock      vfs.Clock    // nil = the system clock
 	Seed       uint64       // randomness: the identity seed of a database made here; 0 = from the system

@@ -15,6 +15,7 @@ import (
 	"tsdb/internal/vfs"
 	"tsdb/partition"
 	"tsdb/storage/head"
+	"tsdb/storage/log"
 	"tsdb/storage/wal"
 )
 
@@ -28,7 +29,7 @@ const replayWorkers = 4
 
 // RecoveryReport says what Open found.
 type RecoveryReport struct {
-	Log         wal.Report
+	Log         log.Report
 	Samples     uint64               // samples replayed
 	Series      uint64               // series definitions replayed
 	LostSamples uint64               // samples in the log whose series definition was damaged
@@ -63,7 +64,7 @@ func Open(ctx context.Context, fs vfs.FS, dir string, opts Options) (_ *DB, err 
 		return nil, err
 	}
 	db.fitDisk()
-	rec, err := wal.Scan(fs, path.Join(dir, partition.WALDir), db.walOptions())
+	rec, err := db.logStore().Scan()
 	if err != nil {
 		return nil, err
 	}
@@ -123,6 +124,15 @@ func (db *DB) fitDisk() {
 	db.space.floor = db.opts.MinFreeBytes
 }
 
+// logStore returns the log handed in by the options, or the write-ahead log in the
+// data directory.
+func (db *DB) logStore() log.Store {
+	if db.opts.logStore != nil {
+		return db.opts.logStore
+	}
+	return wal.Store{FS: db.fs, Dir: path.Join(db.dir, partition.WALDir), Options: db.walOptions()}
+}
+
 func (db *DB) walOptions() wal.Options {
 	return wal.Options{
 		SegmentBytes: db.opts.WALSegmentBytes, PendingBytes: db.opts.WALPendingBytes, Sync: db.opts.WALSync,
@@ -159,7 +169,7 @@ func newSeed(seed uint64) uint64 {
 }
 
 // openBlocks opens the listed blocks and clears away what no edit lists.
-func (db *DB) openBlocks(rec *wal.Recovery) (err error) {
+func (db *DB) openBlocks(rec log.Recovery) (err error) {
 	if db.opts.CacheBytes > 0 {
 		if db.cache, err = partition.NewCache(db.opts.CacheBytes); err != nil {
 			return err
@@ -178,7 +188,7 @@ func (db *DB) openBlocks(rec *wal.Recovery) (err error) {
 
 // replay brings the samples of the log into the head and opens the log for
 // writing above every number that was ever used.
-func (db *DB) replay(ctx context.Context, rec *wal.Recovery) error {
+func (db *DB) replay(ctx context.Context, rec log.Recovery) error {
 	st := db.manifest.State()
 	start := rec.Highest()
 	start.Generation = max(start.Generation, st.HighGen)
@@ -210,7 +220,7 @@ func (db *DB) replay(ctx context.Context, rec *wal.Recovery) error {
 		return fmt.Errorf("repair of the log: %w", err)
 	}
 	var err error
-	if db.wal, err = wal.Open(db.fs, path.Join(db.dir, partition.WALDir), db.walOptions(), start, rec); err != nil {
+	if db.wal, err = rec.Open(start); err != nil {
 		return err
 	}
 	db.active.buf.SetGeneration(db.wal.Generation())
@@ -282,9 +292,9 @@ type replayer struct {
 // head.
 type replayShard struct {
 	refs  []model.Ref // by the generation's slot; 0 = not defined
-	cols  wal.SampleColumns
-	hists wal.HistogramColumns
-	exs   wal.ExemplarColumns
+	cols  log.SampleColumns
+	hists log.HistogramColumns
+	exs   log.ExemplarColumns
 }
 
 func (r *replayer) begin() {
@@ -294,16 +304,16 @@ func (r *replayer) begin() {
 	}
 }
 
-func (r *replayer) apply(shard int, f wal.Frame) error {
+func (r *replayer) apply(shard int, f log.Frame) error {
 	r.frames.Add(1)
 	s := &r.shards[shard]
 	h, buf := r.db.head, r.db.active.buf
 	switch f.Type {
-	case wal.FrameSeries:
-		return wal.DecodeSeries(f.Payload, func(d wal.SeriesDef) error { return r.define(s, f.Tenant, d) })
-	case wal.FrameSamples:
+	case log.FrameSeries:
+		return log.DecodeSeries(f.Payload, func(d log.SeriesDef) error { return r.define(s, f.Tenant, d) })
+	case log.FrameSamples:
 		c := &s.cols
-		if err := wal.DecodeSamples(f.Payload, c); err != nil {
+		if err := log.DecodeSamples(f.Payload, c); err != nil {
 			return err
 		}
 		n := r.keep(s, c.Slots, func(i int) bool { return r.timeOK(c.T[i]) }, func(to, from int) {
@@ -316,9 +326,9 @@ func (r *replayer) apply(shard int, f wal.Frame) error {
 		sh.Lock()
 		defer sh.Unlock()
 		sh.AppendFloatsLocked(buf, c.Slots[:n], c.T[:n], c.V[:n], c.ST[:min(n, len(c.ST))])
-	case wal.FrameHistograms:
+	case log.FrameHistograms:
 		c := &s.hists
-		if err := wal.DecodeHistograms(f.Payload, c); err != nil {
+		if err := log.DecodeHistograms(f.Payload, c); err != nil {
 			return err
 		}
 		n := r.keep(s, c.Slots, func(i int) bool { return r.timeOK(c.T[i]) && r.histogramOK(c.H[i]) }, func(to, from int) {
@@ -331,9 +341,9 @@ func (r *replayer) apply(shard int, f wal.Frame) error {
 		sh.Lock()
 		defer sh.Unlock()
 		sh.AppendHistogramsLocked(buf, c.Slots[:n], c.T[:n], c.ST[:min(n, len(c.ST))], c.H[:n])
-	case wal.FrameExemplars:
+	case log.FrameExemplars:
 		c := &s.exs
-		if err := wal.DecodeExemplars(f.Payload, c); err != nil {
+		if err := log.DecodeExemplars(f.Payload, c); err != nil {
 			return err
 		}
 		n, _ := s.resolve(c.Slots, func(i int) bool { return model.ValidTime(c.E[i].T) },
@@ -342,8 +352,8 @@ func (r *replayer) apply(shard int, f wal.Frame) error {
 		sh.Lock()
 		defer sh.Unlock()
 		sh.AppendExemplarsLocked(buf, c.Slots[:n], c.E[:n])
-	case wal.FrameTombstone:
-		t, err := wal.DecodeTombstone(f.Payload)
+	case log.FrameTombstone:
+		t, err := log.DecodeTombstone(f.Payload)
 		if err != nil {
 			return err
 		}
@@ -356,8 +366,8 @@ func (r *replayer) apply(shard int, f wal.Frame) error {
 		sh.Lock()
 		defer sh.Unlock()
 		sh.DeleteLocked(buf, f.Tenant, ms, t.Range)
-	case wal.FrameMetadata:
-		return wal.DecodeMetadata(f.Payload, func(metric string, m model.Metadata) error {
+	case log.FrameMetadata:
+		return log.DecodeMetadata(f.Payload, func(metric string, m model.Metadata) error {
 			r.db.active.metadata.set(f.Tenant, metric, m)
 			h.SetMetadata(f.Tenant, metric, m)
 			return nil
@@ -413,9 +423,9 @@ func (r *replayer) histogramOK(h model.Histogram) bool {
 }
 
 // define takes a definition of the generation over into the head.
-func (r *replayer) define(s *replayShard, tenant uint32, d wal.SeriesDef) error {
+func (r *replayer) define(s *replayShard, tenant uint32, d log.SeriesDef) error {
 	if d.Slot >= model.MaxSlots {
-		return fmt.Errorf("definition of slot %d: %w", d.Slot, wal.ErrCorrupt)
+		return fmt.Errorf("definition of slot %d: %w", d.Slot, log.ErrCorrupt)
 	}
 	ref, _ := r.db.head.Resolve(tenant, d.Labels)
 	if ref == 0 {

@@ -6,7 +6,7 @@ import (
 	iofs "io/fs"
 
 	"tsdb/partition"
-	"tsdb/storage/wal"
+	"tsdb/storage/log"
 )
 
 // ErrStrict is returned by Open with Options.Strict for a data directory that is
@@ -19,7 +19,7 @@ const strictReasons = 10
 // strict returns ErrStrict with what is damaged, nil if nothing is. It runs
 // before anything is repaired, cut off or moved, so that a person finds what
 // there was. What a crash leaves is no damage.
-func (db *DB) strict(rec *wal.Recovery) error {
+func (db *DB) strict(rec log.Recovery) error {
 	reasons, err := db.damages(rec)
 	if err != nil || len(reasons) == 0 {
 		return err
@@ -32,7 +32,7 @@ func (db *DB) strict(rec *wal.Recovery) error {
 }
 
 // damages returns what a start would quarantine, skip, or restore from a copy.
-func (db *DB) damages(rec *wal.Recovery) ([]error, error) {
+func (db *DB) damages(rec log.Recovery) ([]error, error) {
 	var reasons []error
 	report := rec.Report()
 	for _, d := range report.Damage {

@@ -29,9 +29,11 @@ internal/background : internal/vfs
 internal/objstore   : internal/vfs internal/background
 encoding            : internal/model
 partition           : internal/match internal/model internal/vfs internal/panics internal/background encoding
-storage/wal         : internal/model internal/vfs internal/panics encoding
+storage/log         : internal/model encoding
+storage/log/memlog  : internal/model storage/log
+storage/wal         : internal/model internal/vfs internal/panics encoding storage/log
 storage/head        : internal/match internal/model internal/vfs encoding
-storage             : internal/match internal/model internal/vfs internal/panics internal/background encoding partition storage/wal storage/head
+storage             : internal/match internal/model internal/vfs internal/panics internal/background encoding partition storage/log storage/wal storage/head
 query               : internal/match internal/model internal/vfs storage
 proto               :
 api                 : internal/match internal/model internal/vfs internal/panics internal/background storage query proto
@@ -52,6 +54,8 @@ var forbidden = []struct {
 }{
 	{from: "storage", to: "query", reason: "the database knows nothing of PromQL, so that another language can stand on it"},
 	{from: "storage", to: "api", reason: "wire formats stop at the doors"},
+	{from: "storage/log", to: "storage/wal", reason: "the contract of a log does not know the one that keeps it in files"},
+	{from: "storage/log", to: "internal/vfs", reason: "a log need not be kept in files"},
 	{from: "storage/wal", to: "storage/head", reason: "the log is one implementation of a log of batches; it may not know what is made of them"},
 	{from: "storage/head", to: "storage/wal", reason: "the head is filled by the log's replay and by writers alike"},
 	{from: "partition", to: "storage", reason: "blocks are immutable and know nothing of heads and logs"},

@@ -1,5 +1,7 @@
 package wal
 
+import "tsdb/storage/log"
+
 // budget decides which reservations are granted. It is plain arithmetic under the
 // log's mutex and does no I/O.
 //
@@ -32,7 +34,7 @@ type budget struct {
 func newBudget(segmentBytes int64, pendingBytes int) budget {
 	b := budget{
 		tail:     min(tailBytes, segmentBytes/8),
-		frameMax: int64(FrameBytes(int(min(MaxPayload, segmentBytes/8)))),
+		frameMax: int64(log.FrameBytes(int(min(log.MaxPayload, segmentBytes/8)))),
 	}
 	b.usable = segmentBytes - segmentHeaderBytes - b.tail
 	b.pendingMax = min(int64(pendingBytes), b.usable-b.frameMax)

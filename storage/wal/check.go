@@ -7,6 +7,7 @@ import (
 	"path"
 
 	"tsdb/internal/vfs"
+	"tsdb/storage/log"
 )
 
 // Check reads the whole log in dir, payloads included, and reports what is
@@ -59,7 +60,7 @@ func checkPayloads(fs vfs.FS, s *scannedSegment, report func(file string, off in
 	}
 	defer file.Close()
 	w := &fileReader{file: file, size: s.end()}
-	var d payloadDecoder
+	var d log.PayloadDecoder
 	for _, ext := range s.extents {
 		for at := ext.off; at < ext.end; {
 			f, size, ok, err := readFrame(w, at, seedOf(s.id))
@@ -70,7 +71,7 @@ func checkPayloads(fs vfs.FS, s *scannedSegment, report func(file string, off in
 				report(s.name, at, errFrameChanged.Error(), false)
 				break
 			}
-			if err := d.decode(f); err != nil {
+			if err := d.Decode(f); err != nil {
 				report(s.name, at, fmt.Sprintf("frame with LSN %d: %v", f.LSN, err), false)
 			}
 			at += int64(size)

@@ -13,6 +13,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	"tsdb/storage/log"
 )
 
 // ledger records the appends, acknowledgements and releases of a client.
@@ -92,7 +93,7 @@ func check(fs vfs.FS, acked, low uint64, after []entry, lowAfter uint64) (*Recov
 func readAll(r *Recovery) (all []entry, err error) {
 	for _, gen := range r.Generations() {
 		var shards [model.Shards][]entry
-		err := r.Replay(context.Background(), gen, 2, func(shard int, f Frame) error {
+		err := r.Replay(context.Background(), gen, 2, func(shard int, f log.Frame) error {
 			shards[shard] = append(shards[shard], entry{f.LSN, f.Generation, f.Shard, string(f.Payload)})
 			return nil
 		})
@@ -132,7 +133,7 @@ func workload(fs vfs.FS, g *ledger, rng *rand.Rand, o Options, n int) error {
 		if err != nil {
 			return err
 		}
-		l, err := Open(fs, testDir, o, Pos{}, r)
+		l, err := Open(fs, testDir, o, log.Pos{}, r)
 		if err != nil {
 			return err
 		}
@@ -161,12 +162,12 @@ func workload(fs vfs.FS, g *ledger, rng *rand.Rand, o Options, n int) error {
 				}
 			default:
 				p := strings.Repeat(fmt.Sprintf("%d,", len(done)), rng.Intn(150))
-				if err = l.Reserve(ctx, FrameBytes(len(p))); err == nil {
+				if err = l.Reserve(ctx, log.FrameBytes(len(p))); err == nil {
 					shard := rng.Intn(model.Shards)
-					g.append(entry{l.Append(shard, 7, FrameSamples, []byte(p)), l.Generation(), shard, p})
+					g.append(entry{l.Append(shard, 7, log.FrameSamples, []byte(p)), l.Generation(), shard, p})
 				}
 			}
-			if errors.Is(err, ErrBusy) || errors.Is(err, ErrNoSpace) {
+			if errors.Is(err, log.ErrBusy) || errors.Is(err, log.ErrNoSpace) {
 				err = nil // the clock may be faster than the disk
 			}
 		}
@@ -240,14 +241,14 @@ func recoverTwice(fs *vfs.Mem, rng *rand.Rand, acked, low uint64, after []entry,
 	fault.HookAt(crashAt, func(vfs.Op) {
 		again = fs.CrashClone(vfs.CrashOptions{Mode: vfs.CrashSectors, Keep: 0.5, Rand: rng})
 	})
-	l, err := Open(fault, testDir, listed(), Pos{}, nil)
+	l, err := Open(fault, testDir, listed(), log.Pos{}, nil)
 	if err != nil {
 		return fmt.Errorf("open: %w", err)
 	}
-	if err := l.Reserve(context.Background(), FrameBytes(4)); err != nil {
+	if err := l.Reserve(context.Background(), log.FrameBytes(4)); err != nil {
 		return errors.Join(err, l.Close())
 	}
-	lsn := l.Append(3, 7, FrameSamples, []byte("more"))
+	lsn := l.Append(3, 7, log.FrameSamples, []byte("more"))
 	// What the torn tail held is gone for good. Released segments may
 	// reappear if the frame that records the release was not durable.
 	more := slices.DeleteFunc(slices.Clone(after), func(e entry) bool {

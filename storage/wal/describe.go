@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tsdb/internal/vfs"
+	"tsdb/storage/log"
 )
 
 // Describe writes the contents of the segment file with the given path as lines of
@@ -52,7 +53,7 @@ type describer struct {
 	out     io.Writer
 	w       *fileReader
 	seed    uint32
-	payload payloadDecoder
+	payload log.PayloadDecoder
 }
 
 // note writes a line without offset and bytes.
@@ -159,7 +160,7 @@ func (d *describer) other(from, to int64) error {
 	return nil
 }
 
-func (d *describer) frame(f Frame, b []byte, off int64) {
+func (d *describer) frame(f log.Frame, b []byte, off int64) {
 	d.row(off, b[0:8], "%v, shard %d: CRC %08x, check %04x", f.Type, f.Shard,
 		binary.LittleEndian.Uint32(b[offCRC:]), binary.LittleEndian.Uint16(b[offCheck:]))
 	d.row(off+8, b[8:16], "%d bytes of payload, tenant %d", len(f.Payload), f.Tenant)
@@ -177,7 +178,7 @@ func (d *describer) frame(f Frame, b []byte, off int64) {
 		d.row(at, f.Payload[i:min(i+8, len(f.Payload))], "payload")
 	}
 	lines := 0
-	err := d.payload.describe(f, func(format string, args ...any) {
+	err := d.payload.Describe(f, func(format string, args ...any) {
 		if lines++; lines <= describedLines {
 			d.note("  "+format, args...)
 		}

@@ -1,5 +1,6 @@
-// Package wal is the write-ahead log: frames of whole write batches, durable
-// before they are acknowledged, in segments that are written front to back.
+// Package wal is the write-ahead log, the log.Log that keeps frames in files: they
+// are durable before they are acknowledged, in segments that are written front to
+// back. Package log has the frames and their payloads.
 //
 // A process appends with Log. Before it opens the log, it reads the frames of the
 // previous process with Scan, once. Log's methods are safe for concurrent use, with

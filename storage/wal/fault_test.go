@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tsdb/internal/vfs"
+	"tsdb/storage/log"
 )
 
 // fastClock is a manual clock that another goroutine advances as soon as a timer is
@@ -65,7 +66,7 @@ func TestNothingAcknowledgedIsLostWhenAnOperationFails(t *testing.T) {
 				must(t, err)
 				break
 			}
-			if errors.Is(err, ErrPoisoned) {
+			if errors.Is(err, log.ErrPoisoned) {
 				poisoned++
 			} else if err != nil && !errors.Is(err, fail) {
 				t.Fatalf("operation %d failed with %v, the workload with %v", k, fail, err)
@@ -112,7 +113,7 @@ func TestAFailedWriteOrSyncPoisonsTheLog(t *testing.T) {
 				go func() { waits <- l.Wait(ctx, bad) }()
 			}
 			for range cap(waits) {
-				if err := <-waits; !errors.Is(err, ErrPoisoned) || !errors.Is(err, syscall.EIO) {
+				if err := <-waits; !errors.Is(err, log.ErrPoisoned) || !errors.Is(err, syscall.EIO) {
 					t.Fatalf("wait: %v", err)
 				}
 			}
@@ -127,14 +128,14 @@ func TestAFailedWriteOrSyncPoisonsTheLog(t *testing.T) {
 				"err":            l.Err(),
 				"close":          l.Close(),
 			} {
-				if !errors.Is(err, ErrPoisoned) {
+				if !errors.Is(err, log.ErrPoisoned) {
 					t.Errorf("%s: %v", what, err)
 				}
 			}
-			if _, err := l.ReserveDelete(ctx, 100); !errors.Is(err, ErrPoisoned) {
+			if _, err := l.ReserveDelete(ctx, 100); !errors.Is(err, log.ErrPoisoned) {
 				t.Errorf("reserve for a delete: %v", err)
 			}
-			if _, _, err := l.Rotate(); !errors.Is(err, ErrPoisoned) {
+			if _, _, err := l.Rotate(); !errors.Is(err, log.ErrPoisoned) {
 				t.Errorf("rotate: %v", err)
 			}
 			if fault.N() != n {
@@ -154,15 +155,15 @@ func TestAppendsAfterAPoisoningGoNowhere(t *testing.T) {
 	must(t, l.PrepareRotate(ctx))
 	fault.Count(vfs.Ops(vfs.OpSync))
 	fault.SetHook(func(vfs.Op) error { return syscall.ENOSPC })
-	one := l.Append(0, 0, FrameSamples, []byte("one"))
-	if err := l.Wait(ctx, one); !errors.Is(err, ErrPoisoned) {
+	one := l.Append(0, 0, log.FrameSamples, []byte("one"))
+	if err := l.Wait(ctx, one); !errors.Is(err, log.ErrPoisoned) {
 		t.Fatal(err)
 	}
-	two := l.Append(0, 0, FrameSamples, []byte("two"))
-	if err := l.Wait(ctx, two); two <= one || !errors.Is(err, ErrPoisoned) {
+	two := l.Append(0, 0, log.FrameSamples, []byte("two"))
+	if err := l.Wait(ctx, two); two <= one || !errors.Is(err, log.ErrPoisoned) {
 		t.Fatalf("LSN %d after %d, %v", two, one, err)
 	}
-	l.Unreserve(1000 - 2*FrameBytes(3))
+	l.Unreserve(1000 - 2*log.FrameBytes(3))
 }
 
 // fill appends until the log has no space, and returns the frames.
@@ -170,15 +171,15 @@ func fill(t testing.TB, l *Log) (all []entry) {
 	t.Helper()
 	for {
 		p := strings.Repeat("x", 500)
-		err := l.Reserve(context.Background(), FrameBytes(len(p)))
-		if errors.Is(err, ErrNoSpace) {
+		err := l.Reserve(context.Background(), log.FrameBytes(len(p)))
+		if errors.Is(err, log.ErrNoSpace) {
 			return all
 		}
-		if errors.Is(err, ErrBusy) {
+		if errors.Is(err, log.ErrBusy) {
 			continue // the clock is faster than the disk
 		}
 		must(t, err)
-		lsn := l.Append(len(all)%16, 0, FrameSamples, []byte(p))
+		lsn := l.Append(len(all)%16, 0, log.FrameSamples, []byte(p))
 		all = append(all, entry{lsn, l.Generation(), len(all) % 16, p})
 		if len(all)%4 == 0 {
 			must(t, l.Wait(context.Background(), lsn))
@@ -199,16 +200,16 @@ func TestAFullDiskRefusesWritesAndResumesByItself(t *testing.T) {
 	}
 	must(t, l.Wait(ctx, l.LastLSN()))
 	for range 3 {
-		if err := l.Reserve(ctx, 1000); !errors.Is(err, ErrNoSpace) || !errors.Is(err, syscall.ENOSPC) {
+		if err := l.Reserve(ctx, 1000); !errors.Is(err, log.ErrNoSpace) || !errors.Is(err, syscall.ENOSPC) {
 			t.Fatalf("reserve: %v", err)
 		}
 	}
 
 	// Deletes, cuts and their marks go on.
-	done, err := l.ReserveDelete(ctx, FrameBytes(100)+FrameBytes(200))
+	done, err := l.ReserveDelete(ctx, log.FrameBytes(100)+log.FrameBytes(200))
 	must(t, err)
 	p := strings.Repeat("d", 100)
-	all = append(all, entry{l.Append(5, 0, FrameTombstone, []byte(p)), l.Generation(), 5, p})
+	all = append(all, entry{l.Append(5, 0, log.FrameTombstone, []byte(p)), l.Generation(), 5, p})
 	done()
 	must(t, l.Wait(ctx, l.LastLSN()))
 	must(t, l.PrepareRotate(ctx))
@@ -228,7 +229,7 @@ func TestAFullDiskRefusesWritesAndResumesByItself(t *testing.T) {
 			l.Unreserve(1000)
 			break
 		}
-		if !errors.Is(err, ErrNoSpace) && !errors.Is(err, ErrBusy) {
+		if !errors.Is(err, log.ErrNoSpace) && !errors.Is(err, log.ErrBusy) {
 			t.Fatal(err)
 		}
 	}
@@ -245,7 +246,7 @@ func TestAFullDiskRefusesWritesAndResumesByItself(t *testing.T) {
 func prepareRotate(t testing.TB, l *Log) {
 	t.Helper()
 	for {
-		if err := l.PrepareRotate(context.Background()); !errors.Is(err, ErrBusy) && !errors.Is(err, ErrNoSpace) {
+		if err := l.PrepareRotate(context.Background()); !errors.Is(err, log.ErrBusy) && !errors.Is(err, log.ErrNoSpace) {
 			must(t, err)
 			return
 		}
@@ -290,27 +291,27 @@ func TestALogOpensOnAFullDiskAndResumes(t *testing.T) {
 	o := small()
 	o.Clock = fastClock(t)
 	l := openLog(t, mem, o)
-	if err := l.Reserve(ctx, 100); !errors.Is(err, ErrNoSpace) {
+	if err := l.Reserve(ctx, 100); !errors.Is(err, log.ErrNoSpace) {
 		t.Fatalf("reserve: %v", err)
 	}
-	if err := l.PrepareRotate(ctx); !errors.Is(err, ErrNoSpace) {
+	if err := l.PrepareRotate(ctx); !errors.Is(err, log.ErrNoSpace) {
 		t.Fatalf("prepare rotate: %v", err)
 	}
-	if err := l.Release(1, 1); !errors.Is(err, ErrNoSpace) {
+	if err := l.Release(1, 1); !errors.Is(err, log.ErrNoSpace) {
 		t.Fatalf("release: %v", err)
 	}
 	must(t, l.Wait(ctx, l.LastLSN())) // no client data is pending
 	mem.SetCapacity(-1)
 	for {
-		err := l.Reserve(ctx, FrameBytes(1))
+		err := l.Reserve(ctx, log.FrameBytes(1))
 		if err == nil {
 			break
 		}
-		if !errors.Is(err, ErrNoSpace) && !errors.Is(err, ErrBusy) {
+		if !errors.Is(err, log.ErrNoSpace) && !errors.Is(err, log.ErrBusy) {
 			t.Fatal(err)
 		}
 	}
-	lsn := l.Append(0, 0, FrameSamples, []byte("x"))
+	lsn := l.Append(0, 0, log.FrameSamples, []byte("x"))
 	must(t, l.Wait(ctx, lsn))
 	must(t, l.Close())
 	wantEntries(t, replayAll(t, scan(t, mem)), []entry{{lsn, 1, 0, "x"}})
@@ -323,7 +324,7 @@ func TestAWriterWaitsASecondForTheBuffer(t *testing.T) {
 	o.Clock = clock
 	l := openLog(t, vfs.NewMem(), o)
 	must(t, l.PrepareRotate(ctx))
-	if err := l.Reserve(ctx, l.MaxReserve()+1); !errors.Is(err, ErrTooLarge) {
+	if err := l.Reserve(ctx, l.MaxReserve()+1); !errors.Is(err, log.ErrTooLarge) {
 		t.Fatalf("reserve: %v", err)
 	}
 	must(t, l.Reserve(ctx, l.MaxReserve()))
@@ -333,7 +334,7 @@ func TestAWriterWaitsASecondForTheBuffer(t *testing.T) {
 	go wait(ctx)
 	clock.BlockUntil(timers + 1)
 	clock.Advance(reserveWait)
-	if err := <-result; !errors.Is(err, ErrBusy) {
+	if err := <-result; !errors.Is(err, log.ErrBusy) {
 		t.Fatalf("after a second: %v", err)
 	}
 	timers = clock.Timers()
@@ -374,7 +375,7 @@ func TestOneDeleteReservesAtATime(t *testing.T) {
 				t.Fatalf("panic: %v", p)
 			}
 		}()
-		l.Append(0, 0, FrameTombstone, []byte("x"))
+		l.Append(0, 0, log.FrameTombstone, []byte("x"))
 		t.Fatal("appended a tombstone that was not reserved")
 	}()
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tsdb/internal/panics"
+	"tsdb/storage/log"
 )
 
 // writer is the flusher's state: it belongs to the goroutine of flushLoop, and
@@ -131,7 +132,7 @@ func (w *writer) write(b *batch, edit uint64) (err error) {
 		from := 0
 		for at := 0; at < len(chunk); {
 			frame := chunk[at:]
-			size := FrameBytes(payloadLength(frame))
+			size := log.FrameBytes(payloadLength(frame))
 			frame = frame[:size]
 			gen := binary.LittleEndian.Uint64(frame[offGeneration:])
 			tail := frame[offShard]&tailFlag != 0
@@ -145,8 +146,8 @@ func (w *writer) write(b *batch, edit uint64) (err error) {
 				}
 			}
 			w.current.place(int64(size), gen, tail)
-			t, lsn := FrameType(frame[offType]), binary.LittleEndian.Uint64(frame[offLSN:])
-			if t != FrameMark { // marks need no mark after them
+			t, lsn := log.FrameType(frame[offType]), binary.LittleEndian.Uint64(frame[offLSN:])
+			if t != log.FrameMark { // marks need no mark after them
 				w.lastData = lsn
 			}
 			w.current.noteFrame(t, lsn, wall)
@@ -241,7 +242,7 @@ func (w *writer) mark() {
 	l.mu.Lock()
 	ok := false
 	if l.mu.err == nil {
-		_, ok = l.appendOwnLocked(FrameMark, nil, false)
+		_, ok = l.appendOwnLocked(log.FrameMark, nil, false)
 	}
 	l.mu.Unlock()
 	if ok {

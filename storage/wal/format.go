@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"tsdb/encoding"
+	"tsdb/storage/log"
 )
 
 // Names of files in the log's directory.
@@ -24,15 +25,12 @@ const (
 	segmentVersion = 1
 
 	segmentHeaderBytes = 32
-	frameHeaderBytes   = 56
-	frameAlign         = 8
+	frameHeaderBytes   = log.FrameHeaderBytes
+	frameAlign         = log.FrameAlign
 )
 
 // Limits enforced both when writing and when reading.
 const (
-	// MaxPayload is the largest payload of a frame in a log with segments of
-	// the default size; Log.MaxPayload returns that of an open log.
-	MaxPayload = 4 << 20
 	// maxSegmentBytes is the largest size of a segment.
 	maxSegmentBytes = 1 << 30
 	// minSegmentBytes is the smallest size of a segment; only tests use it.

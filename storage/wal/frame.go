@@ -2,64 +2,11 @@ package wal
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"tsdb/encoding"
 	"tsdb/internal/model"
+	"tsdb/storage/log"
 )
-
-// FrameType identifies the kind of payload of a frame. The numbers are part of the format.
-type FrameType uint8
-
-// The types of frames.
-const (
-	FrameSeries     FrameType = 1 // definitions of series: AppendSeries
-	FrameSamples    FrameType = 2 // float samples: AppendSamples
-	FrameHistograms FrameType = 3 // AppendHistograms
-	FrameExemplars  FrameType = 4 // AppendExemplars
-	FrameMetadata   FrameType = 5 // AppendMetadata
-	FrameTombstone  FrameType = 6 // AppendTombstone
-	// FrameMark has no payload: it records the synced LSN and the number of the
-	// manifest edit in its header.
-	FrameMark FrameType = 7
-	// FrameStart is the first frame of a generation. Its payload is the LSN of
-	// the last frame before it in the log (8 bytes): LSNs between that and its
-	// own were never used or were cut as a torn tail.
-	FrameStart FrameType = 8
-	// FrameRelease is a mark whose payload is the lowest generation that is
-	// still needed (8 bytes). Segments of lower ones may be missing.
-	FrameRelease FrameType = 9
-)
-
-var frameNames = [...]string{"", "series", "samples", "histograms", "exemplars", "metadata", "tombstone", "mark", "start", "release"}
-
-func (t FrameType) valid() bool { return t >= FrameSeries && t <= FrameRelease }
-
-// internal reports whether the log itself writes frames of the type.
-func (t FrameType) internal() bool { return t >= FrameMark }
-
-func (t FrameType) String() string {
-	if t.valid() {
-		return frameNames[t]
-	}
-	return fmt.Sprintf("type %d", uint8(t))
-}
-
-// Frame is one entry of the log.
-type Frame struct {
-	Type       FrameType
-	Shard      int // 0 ≤ Shard < model.Shards
-	Tenant     uint32
-	LSN        uint64 // > 0, rises by one from frame to frame while a process lives
-	Generation uint64 // > 0
-	Synced     uint64 // < LSN: all frames up to this one were durable when this was written
-	Edit       uint64 // last manifest edit known to be durable, 0 = none
-	WallMs     int64  // when it was written, Unix milliseconds
-	Payload    []byte
-}
-
-// FrameBytes returns the size in the log of a frame with a payload of n bytes.
-func FrameBytes(n int) int { return (frameHeaderBytes + n + frameAlign - 1) &^ (frameAlign - 1) }
 
 // Offsets in a frame's header.
 const (
@@ -82,7 +29,7 @@ const tailFlag = 0x80
 
 // putFrame fills b, which has FrameBytes(len(f.Payload)) bytes, with the
 // fields known when a frame is appended; sealFrame adds the others.
-func putFrame(b []byte, f Frame) {
+func putFrame(b []byte, f log.Frame) {
 	binary.LittleEndian.PutUint64(b, 0)
 	b[offType] = byte(f.Type)
 	b[offShard] = byte(f.Shard)
@@ -120,21 +67,21 @@ func frameCRC(b []byte, payload int, seed uint32) uint32 {
 // of a segment with this seed. b has at least a whole header.
 func plausible(b []byte, seed uint32) (size int, ok bool) {
 	n := binary.LittleEndian.Uint32(b[offLength:])
-	if n > MaxPayload || binary.LittleEndian.Uint16(b[offCheck:]) != headerCheck(b, seed) {
+	if n > log.MaxPayload || binary.LittleEndian.Uint16(b[offCheck:]) != headerCheck(b, seed) {
 		return 0, false
 	}
-	return FrameBytes(int(n)), true
+	return log.FrameBytes(int(n)), true
 }
 
 // parseFrame reads the frame at the start of b, which must be complete. The
 // payload shares b's memory.
-func parseFrame(b []byte, seed uint32) (f Frame, ok bool) {
+func parseFrame(b []byte, seed uint32) (f log.Frame, ok bool) {
 	n := payloadLength(b)
 	if frameCRC(b, n, seed) != binary.LittleEndian.Uint32(b[offCRC:]) {
 		return f, false
 	}
-	f = Frame{
-		Type:       FrameType(b[offType]),
+	f = log.Frame{
+		Type:       log.FrameType(b[offType]),
 		Shard:      int(b[offShard]),
 		Tenant:     binary.LittleEndian.Uint32(b[offTenant:]),
 		LSN:        binary.LittleEndian.Uint64(b[offLSN:]),
@@ -145,7 +92,7 @@ func parseFrame(b []byte, seed uint32) (f Frame, ok bool) {
 		Payload:    b[frameHeaderBytes : frameHeaderBytes+n : frameHeaderBytes+n],
 	}
 	if f.Type == 0 || f.Shard >= model.Shards || f.LSN == 0 || f.Generation == 0 || f.Synced >= f.LSN ||
-		f.Type == FrameMark && n != 0 || (f.Type == FrameStart || f.Type == FrameRelease) && n != 8 {
+		f.Type == log.FrameMark && n != 0 || (f.Type == log.FrameStart || f.Type == log.FrameRelease) && n != 8 {
 		return f, false
 	}
 	return f, true

@@ -4,47 +4,68 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"path"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	"tsdb/storage/log"
 )
+
+// testHistograms are histograms of every kind.
+func testHistograms() []model.Histogram {
+	i := &histogram.Histogram{
+		Schema: 3, ZeroThreshold: 1e-128, Count: 20, Sum: -1.5, ZeroCount: 2,
+		PositiveSpans: []histogram.Span{{Offset: -3, Length: 2}, {Offset: 4, Length: 1}}, PositiveBuckets: []int64{3, 4, -2},
+		NegativeSpans: []histogram.Span{{Offset: 0, Length: 1}}, NegativeBuckets: []int64{3},
+	}
+	f := i.ToFloat(nil)
+	f.CounterResetHint = histogram.GaugeType
+	custom := &histogram.Histogram{
+		Schema: histogram.CustomBucketsSchema, Count: 3, Sum: 7,
+		PositiveSpans: []histogram.Span{{Offset: 0, Length: 2}}, PositiveBuckets: []int64{1, 1}, CustomValues: []float64{1, 2.5},
+	}
+	stale := &histogram.Histogram{Sum: math.Float64frombits(value.StaleNaN)}
+	return []model.Histogram{{Int: i}, {Float: f}, {Int: custom}, {Int: stale}, {Float: stale.ToFloat(nil)}}
+}
 
 // everyFrame writes a log of two generations with frames of every type.
 func everyFrame(t testing.TB, fs vfs.FS) {
 	t.Helper()
 	ctx := context.Background()
 	l := openLog(t, fs, small())
-	add := func(shard int, typ FrameType, payload []byte) {
+	add := func(shard int, typ log.FrameType, payload []byte) {
 		t.Helper()
 		done := func() {}
-		if typ == FrameTombstone {
+		if typ == log.FrameTombstone {
 			var err error
-			done, err = l.ReserveDelete(ctx, FrameBytes(len(payload)))
+			done, err = l.ReserveDelete(ctx, log.FrameBytes(len(payload)))
 			must(t, err)
 		} else {
-			must(t, l.Reserve(ctx, FrameBytes(len(payload))))
+			must(t, l.Reserve(ctx, log.FrameBytes(len(payload))))
 		}
 		lsn := l.Append(shard, 0, typ, payload)
 		done()
 		must(t, l.Wait(ctx, lsn))
 	}
-	add(3, FrameSeries, encoded(AppendSeries(nil, []SeriesDef{
+	add(3, log.FrameSeries, encoded(log.AppendSeries(nil, []log.SeriesDef{
 		{Slot: 5, ID: model.Identity{Hi: 1, Lo: 3}, Labels: labels.FromStrings("__name__", "up", "instance", "a:9100", "job", "node")},
 		{Slot: 6, ID: model.Identity{Hi: 2, Lo: 19}, Labels: labels.FromStrings("__name__", "up", "instance", "b:9100", "job", "node")},
 	})))
-	add(3, FrameSamples, AppendSamples(nil, []uint32{5, 6}, []int64{1_700_000_000_000, 1_700_000_000_015}, []float64{1, 0.25}, nil))
-	add(3, FrameSamples, AppendSamples(nil, []uint32{5, 6}, []int64{1_700_000_015_000, 1_700_000_015_000}, []float64{2, 3}, []int64{1_600_000_000_000, 0}))
-	add(3, FrameHistograms, encoded(AppendHistograms(nil, []uint32{5, 6}, []int64{1_700_000_000_000, 1_700_000_000_000}, nil, testHistograms()[:2])))
-	add(3, FrameExemplars, encoded(AppendExemplars(nil, []uint32{5}, []model.Exemplar{{T: 1_700_000_000_000, V: 0.5, Labels: labels.FromStrings("trace_id", "abc")}})))
-	add(0, FrameMetadata, AppendMetadata(nil, map[string]model.Metadata{"up": {Type: "gauge", Help: "Is it up?"}}))
-	add(15, FrameTombstone, encoded(AppendTombstone(nil, Tombstone{Range: model.TimeRange{Min: 0, Max: 1000},
+	add(3, log.FrameSamples, log.AppendSamples(nil, []uint32{5, 6}, []int64{1_700_000_000_000, 1_700_000_000_015}, []float64{1, 0.25}, nil))
+	add(3, log.FrameSamples, log.AppendSamples(nil, []uint32{5, 6}, []int64{1_700_000_015_000, 1_700_000_015_000}, []float64{2, 3}, []int64{1_600_000_000_000, 0}))
+	add(3, log.FrameHistograms, encoded(log.AppendHistograms(nil, []uint32{5, 6}, []int64{1_700_000_000_000, 1_700_000_000_000}, nil, testHistograms()[:2])))
+	add(3, log.FrameExemplars, encoded(log.AppendExemplars(nil, []uint32{5}, []model.Exemplar{{T: 1_700_000_000_000, V: 0.5, Labels: labels.FromStrings("trace_id", "abc")}})))
+	add(0, log.FrameMetadata, log.AppendMetadata(nil, map[string]model.Metadata{"up": {Type: "gauge", Help: "Is it up?"}}))
+	add(15, log.FrameTombstone, encoded(log.AppendTombstone(nil, log.Tombstone{Range: model.TimeRange{Min: 0, Max: 1000},
 		Matchers: []*labels.Matcher{labels.MustNewMatcher(labels.MatchRegexp, "job", "no.*")}})))
 	must(t, l.PrepareRotate(ctx))
 	_, _, err := l.Rotate()

@@ -12,6 +12,7 @@ import (
 	"tsdb/encoding"
 	"tsdb/internal/panics"
 	"tsdb/internal/vfs"
+	"tsdb/storage/log"
 )
 
 // Magic numbers, sizes and bounds of the list of segments.
@@ -123,18 +124,18 @@ func (l *segmentList) append(dst []byte) []byte {
 // decodeSegmentList mirrors append. b may be anything.
 func decodeSegmentList(b []byte) (l segmentList, err error) {
 	if len(b) < listHeaderBytes+4 || string(b[:8]) != listMagic {
-		return l, corruptf("%d bytes are no list of segments", len(b))
+		return l, log.Corruptf("%d bytes are no list of segments", len(b))
 	}
 	if v := binary.LittleEndian.Uint32(b[8:]); v != listVersion {
 		return l, fmt.Errorf("%w %d of the list of segments, this program knows %d", ErrVersion, v, listVersion)
 	}
 	n := uint64(binary.LittleEndian.Uint32(b[12:]))
 	if n > listMaxEntries || uint64(len(b)) != listHeaderBytes+n*listEntryBytes+4 {
-		return l, corruptf("list of %d segments in %d bytes", n, len(b))
+		return l, log.Corruptf("list of %d segments in %d bytes", n, len(b))
 	}
 	body := b[:len(b)-4]
 	if encoding.Checksum(body) != binary.LittleEndian.Uint32(b[len(body):]) {
-		return l, corruptf("checksum of the list of segments")
+		return l, log.Corruptf("checksum of the list of segments")
 	}
 	l.synced = binary.LittleEndian.Uint64(b[16:])
 	for e := body[listHeaderBytes:]; len(e) > 0; e = e[listEntryBytes:] {
@@ -149,7 +150,7 @@ func decodeSegmentList(b []byte) (l segmentList, err error) {
 		})
 	}
 	if err := l.validate(); err != nil {
-		return segmentList{}, corruptf("list of segments: %v", err)
+		return segmentList{}, log.Corruptf("list of segments: %v", err)
 	}
 	return l, nil
 }
@@ -169,7 +170,7 @@ func readSegmentList(fs vfs.FS, name string) (l segmentList, err error) {
 		return l, fmt.Errorf("size of list of segments: %w", err)
 	}
 	if size > listHeaderBytes+listMaxEntries*listEntryBytes+4 {
-		return l, corruptf("list of segments of %d bytes", size)
+		return l, log.Corruptf("list of segments of %d bytes", size)
 	}
 	b := make([]byte, size)
 	if n, err := f.ReadAt(b, 0); n < len(b) {

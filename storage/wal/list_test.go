@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"tsdb/internal/vfs"
+	"tsdb/storage/log"
 )
 
 func testSegmentList() segmentList {
@@ -56,7 +57,7 @@ func TestSegmentListRefusesWhatItCannotRead(t *testing.T) {
 		if err := writeSegmentList(vfs.NewMem(), "SEGMENTS", &l); err == nil {
 			t.Errorf("%s: written", name)
 		}
-		if _, err := decodeSegmentList(l.append(nil)); !errors.Is(err, ErrCorrupt) {
+		if _, err := decodeSegmentList(l.append(nil)); !errors.Is(err, log.ErrCorrupt) {
 			t.Errorf("%s: decoded with %v", name, err)
 		}
 	}
@@ -81,7 +82,7 @@ func FuzzSegmentList(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		l, err := decodeSegmentList(b)
 		if err != nil {
-			if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrVersion) {
+			if !errors.Is(err, log.ErrCorrupt) && !errors.Is(err, ErrVersion) {
 				t.Fatalf("error of no known kind: %v", err)
 			}
 			return
@@ -96,7 +97,7 @@ func FuzzSegmentList(f *testing.F) {
 }
 
 // lossOf scans a log and returns its loss.
-func lossOf(t testing.TB, fs vfs.FS) *Loss {
+func lossOf(t testing.TB, fs vfs.FS) *log.Loss {
 	t.Helper()
 	r, err := Scan(fs, testDir, listed())
 	must(t, err)
@@ -114,7 +115,7 @@ func twoSegments(t testing.TB, recycled bool) (*vfs.Mem, []entry) {
 	must(t, mem.SyncDir(""))
 	o := listed()
 	ctx := context.Background()
-	l, err := Open(mem, testDir, o, Pos{}, nil)
+	l, err := Open(mem, testDir, o, log.Pos{}, nil)
 	must(t, err)
 	var all []entry
 	fill := func(n int) {
@@ -228,7 +229,7 @@ func TestLostSegmentsAreNoticed(t *testing.T) {
 				if gens := r.Loss(loss.Segments[len(loss.Segments)-1].Generation + 1); gens != nil {
 					t.Errorf("lost though it was released: %v", gens)
 				}
-				if l, err := Open(fs, testDir, listed(), Pos{}, nil); !errors.As(err, new(*Loss)) {
+				if l, err := Open(fs, testDir, listed(), log.Pos{}, nil); !errors.As(err, new(*log.Loss)) {
 					t.Fatalf("opened: %v, %v", l, err)
 				}
 				high := r.Highest() // which the MANIFEST keeps from now on
@@ -318,7 +319,7 @@ func TestWhatWasNeverListedIsNoLoss(t *testing.T) {
 	change(t, damaged, testList, 30, []byte{0xff})
 	r, err := Scan(damaged, testDir, listed())
 	must(t, err)
-	if !errors.Is(r.Report().ListErr, ErrCorrupt) || r.Loss(0) != nil {
+	if !errors.Is(r.Report().ListErr, log.ErrCorrupt) || r.Loss(0) != nil {
 		t.Errorf("damaged list: %v, %v", r.Report().ListErr, r.Loss(0))
 	}
 	wantEntries(t, replayAll(t, r), all)
@@ -382,7 +383,7 @@ func TestAListThatCannotBeWrittenStopsNothing(t *testing.T) {
 			return nil
 		})
 		must(t, mem.MkdirAll("data"))
-		l, err := Open(fault, testDir, listed(), Pos{}, nil)
+		l, err := Open(fault, testDir, listed(), log.Pos{}, nil)
 		must(t, err)
 		ctx := context.Background()
 		for range 3 {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tsdb/internal/vfs"
+	"tsdb/storage/log"
 )
 
 // When the list of segments is written: at once after the first sync of a
@@ -182,17 +183,11 @@ func (g *listing) close() {
 	g.mu.closed = true
 }
 
-// ListStatus is the state of the writes of the list of segments.
-type ListStatus struct {
-	Err      error  // error of the last write, nil if it succeeded
-	Failures uint64 // writes that failed
-}
-
-func (g *listing) status() ListStatus {
+func (g *listing) status() log.ListStatus {
 	if g == nil {
-		return ListStatus{}
+		return log.ListStatus{}
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return ListStatus{Err: g.mu.err, Failures: g.mu.failures}
+	return log.ListStatus{Err: g.mu.err, Failures: g.mu.failures}
 }

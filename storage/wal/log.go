@@ -13,6 +13,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	"tsdb/storage/log"
 )
 
 // Timeouts of the log, all measured by its clock.
@@ -21,9 +22,6 @@ const (
 	prepareRetry  = 200 * time.Millisecond // between attempts to make a segment
 	idleMarkAfter = time.Second            // without a commit before the synced LSN is recorded
 )
-
-// Pos holds the highest numbers ever used. A log starts above them.
-type Pos struct{ Generation, LSN, Segment uint64 }
 
 // Log is a log open for appending. Its methods are safe for concurrent use,
 // except that Rotate must not run concurrently with Append, and no method with Close.
@@ -97,7 +95,7 @@ type closedSegment struct {
 // Open repairs keep if that has not been done; its segments stay until Release.
 // When Open returns, all frames of keep are durable. If the disk has no room for a
 // segment the log opens nevertheless and accepts frames once there is room.
-func Open(fs vfs.FS, dir string, o Options, start Pos, keep *Recovery) (*Log, error) {
+func Open(fs vfs.FS, dir string, o Options, start log.Pos, keep *Recovery) (*Log, error) {
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("open log %s: %w", dir, err)
 	}
@@ -152,7 +150,7 @@ func Open(fs vfs.FS, dir string, o Options, start Pos, keep *Recovery) (*Log, er
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	l.mu.Lock()
-	l.appendOwnLocked(FrameStart, binary.LittleEndian.AppendUint64(nil, last), true)
+	l.appendOwnLocked(log.FrameStart, binary.LittleEndian.AppendUint64(nil, last), true)
 	ready := len(l.mu.spares) > 0
 	if !ready {
 		l.acked.Store(start.LSN + 1) // callers need not wait for the first frame
@@ -187,22 +185,19 @@ func (l *Log) LastLSN() uint64 {
 	return l.mu.lsn
 }
 
-// DurableLSN returns the LSN up to which everything is on disk.
-func (l *Log) DurableLSN() uint64 { return l.durable.Load() }
-
 // Append adds a frame and returns its LSN. It copies payload, takes the bytes
 // from the caller's reservation (for a tombstone, that of ReserveDelete), never
 // blocks and does no I/O. On a poisoned log the frame is discarded and Wait returns
 // the error. It panics if the bytes were not reserved.
-func (l *Log) Append(shard int, tenant uint32, t FrameType, payload []byte) (lsn uint64) {
-	if uint(shard) >= model.Shards || !t.valid() || t.internal() || len(payload) > l.MaxPayload() {
+func (l *Log) Append(shard int, tenant uint32, t log.FrameType, payload []byte) (lsn uint64) {
+	if uint(shard) >= model.Shards || !t.Valid() || t.Internal() || len(payload) > l.MaxPayload() {
 		panic(fmt.Sprintf("BUG: append of %v, shard %d, %d bytes", t, shard, len(payload)))
 	}
-	size := int64(FrameBytes(len(payload)))
+	size := int64(log.FrameBytes(len(payload)))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	tail := false
-	if t == FrameTombstone {
+	if t == log.FrameTombstone {
 		tail = l.mu.del.take(size)
 	}
 	if !tail {
@@ -212,11 +207,11 @@ func (l *Log) Append(shard int, tenant uint32, t FrameType, payload []byte) (lsn
 		l.mu.reserved -= size
 	}
 	l.mu.genData = true
-	return l.appendLocked(Frame{Type: t, Shard: shard, Tenant: tenant, Payload: payload}, size, tail)
+	return l.appendLocked(log.Frame{Type: t, Shard: shard, Tenant: tenant, Payload: payload}, size, tail)
 }
 
 // appendLocked puts a frame whose bytes are outstanding already into pending.
-func (l *Log) appendLocked(f Frame, size int64, tail bool) uint64 {
+func (l *Log) appendLocked(f log.Frame, size int64, tail bool) uint64 {
 	m := &l.mu
 	m.lsn++
 	f.LSN, f.Generation = m.lsn, l.generation.Load()
@@ -241,9 +236,9 @@ func (l *Log) appendLocked(f Frame, size int64, tail bool) uint64 {
 
 // appendOwnLocked appends a frame of the log itself if there is room for it. With
 // newSegment, it will be the first in its segment and always fits.
-func (l *Log) appendOwnLocked(t FrameType, payload []byte, newSegment bool) (lsn uint64, ok bool) {
+func (l *Log) appendOwnLocked(t log.FrameType, payload []byte, newSegment bool) (lsn uint64, ok bool) {
 	b := &l.mu.budget
-	size := int64(FrameBytes(len(payload)))
+	size := int64(log.FrameBytes(len(payload)))
 	ordinary, _ := b.fits(size)
 	tail := newSegment || !ordinary
 	switch {
@@ -254,7 +249,7 @@ func (l *Log) appendOwnLocked(t FrameType, payload []byte, newSegment bool) (lsn
 	default:
 		return 0, false
 	}
-	return l.appendLocked(Frame{Type: t, Payload: payload}, size, tail), true
+	return l.appendLocked(log.Frame{Type: t, Payload: payload}, size, tail), true
 }
 
 // Wait returns when the frame with the LSN, and so all before it, are durable; in
@@ -297,9 +292,9 @@ func (l *Log) Wait(ctx context.Context, lsn uint64) error {
 func (l *Log) stateLocked() error {
 	switch {
 	case l.mu.err != nil:
-		return fmt.Errorf("%w: %w", ErrPoisoned, l.mu.err)
+		return fmt.Errorf("%w: %w", log.ErrPoisoned, l.mu.err)
 	case l.mu.closing:
-		return ErrClosed
+		return log.ErrClosed
 	}
 	return nil
 }
@@ -335,7 +330,7 @@ func (l *Log) NoteEdit(edit uint64) {
 }
 
 // List returns the state of the list of segments.
-func (l *Log) List() ListStatus { return l.listing.status() }
+func (l *Log) List() log.ListStatus { return l.listing.status() }
 
 // Bytes returns the bytes of frames in all segments and of those appended in
 // the running generation.

@@ -3,18 +3,51 @@ package wal
 import (
 	"context"
 	"fmt"
+	"math/rand"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"tsdb/internal/vfs"
+	"tsdb/storage/log"
 )
+
+// cpuTime returns the processor time the process has used, which other load on
+// the machine does not change.
+func cpuTime() time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+func perRow(b *testing.B, start time.Duration, rows int) float64 {
+	return float64((cpuTime() - start).Nanoseconds()) / float64(b.N*rows)
+}
+
+func sampleRows(n int) (slots []uint32, ts []int64, vs []float64) {
+	rng := rand.New(rand.NewSource(1))
+	at := int64(1_700_000_000_000)
+	for i := range n {
+		if i%500 == 0 {
+			at += rng.Int63n(15000) // the next target's scrape
+		}
+		slots = append(slots, uint32(i))
+		ts = append(ts, at)
+		vs = append(vs, rng.Float64())
+	}
+	return slots, ts, vs
+}
 
 // benchPayload is what one shard gets of a request of 2,000 samples.
 func benchPayload() []byte {
 	slots, ts, vs := sampleRows(125)
-	return AppendSamples(nil, slots, ts, vs, nil)
+	return log.AppendSamples(nil, slots, ts, vs, nil)
 }
 
 // BenchmarkCommit measures requests of 2,000 samples in 16 shards, durable on
@@ -24,13 +57,13 @@ func BenchmarkCommit(b *testing.B) {
 		for _, writers := range []int{1, 8, 32} {
 			b.Run(fmt.Sprintf("sync=%v/writers=%d", mode, writers), func(b *testing.B) {
 				dir := filepath.ToSlash(b.TempDir())
-				l, err := Open(vfs.OS, dir+"/wal", Options{Sync: mode}, Pos{}, nil)
+				l, err := Open(vfs.OS, dir+"/wal", Options{Sync: mode}, log.Pos{}, nil)
 				if err != nil {
 					b.Fatal(err)
 				}
 				defer l.Close()
 				payload := benchPayload()
-				need := 16 * FrameBytes(len(payload))
+				need := 16 * log.FrameBytes(len(payload))
 				var left atomic.Int64
 				left.Store(int64(b.N))
 				b.SetBytes(2000)
@@ -46,7 +79,7 @@ func BenchmarkCommit(b *testing.B) {
 							}
 							lsn := uint64(0)
 							for shard := range 16 {
-								lsn = l.Append(shard, 0, FrameSamples, payload)
+								lsn = l.Append(shard, 0, log.FrameSamples, payload)
 							}
 							if err := l.Wait(context.Background(), lsn); err != nil {
 								b.Error(err)
@@ -69,17 +102,17 @@ func BenchmarkCommit(b *testing.B) {
 func BenchmarkReplay(b *testing.B) {
 	const logBytes = 512 << 20
 	dir := filepath.ToSlash(b.TempDir()) + "/wal"
-	l, err := Open(vfs.OS, dir, Options{Sync: Off}, Pos{}, nil)
+	l, err := Open(vfs.OS, dir, Options{Sync: Off}, log.Pos{}, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
 	payload := benchPayload()
-	need := 16 * FrameBytes(len(payload))
+	need := 16 * log.FrameBytes(len(payload))
 	for n := 0; n < logBytes; n += need {
 		for l.Reserve(context.Background(), need) != nil {
 		}
 		for shard := range 16 {
-			l.Append(shard, 0, FrameSamples, payload)
+			l.Append(shard, 0, log.FrameSamples, payload)
 		}
 		if err := l.Wait(context.Background(), l.LastLSN()); err != nil {
 			b.Fatal(err)
@@ -108,9 +141,9 @@ func BenchmarkReplay(b *testing.B) {
 			b.SetBytes(logBytes)
 			start := cpuTime()
 			for b.Loop() {
-				var cols [16]SampleColumns
-				err := r.Replay(context.Background(), r.Generations()[0], workers, func(shard int, f Frame) error {
-					return DecodeSamples(f.Payload, &cols[shard])
+				var cols [16]log.SampleColumns
+				err := r.Replay(context.Background(), r.Generations()[0], workers, func(shard int, f log.Frame) error {
+					return log.DecodeSamples(f.Payload, &cols[shard])
 				})
 				if err != nil {
 					b.Fatal(err)

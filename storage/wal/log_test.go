@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tsdb/internal/vfs"
+	"tsdb/storage/log"
 )
 
 func TestFramesComeBackInOrder(t *testing.T) {
@@ -65,7 +66,7 @@ func TestFramesComeBackInOrder(t *testing.T) {
 
 func TestNumbersAreNeverUsedAgain(t *testing.T) {
 	fs := vfs.NewMem()
-	var last Pos
+	var last log.Pos
 	for i := range 5 {
 		l := openLog(t, fs, small())
 		lsn := put(t, l, 0, "x")
@@ -80,7 +81,7 @@ func TestNumbersAreNeverUsedAgain(t *testing.T) {
 		}
 		last = high
 	}
-	l, err := Open(fs, testDir, small(), Pos{Generation: 100, LSN: 1000, Segment: 10000}, scan(t, fs))
+	l, err := Open(fs, testDir, small(), log.Pos{Generation: 100, LSN: 1000, Segment: 10000}, scan(t, fs))
 	must(t, err)
 	if lsn := put(t, l, 0, "x"); l.Generation() != 101 || lsn <= 1000 {
 		t.Fatalf("generation %d, LSN %d", l.Generation(), lsn)
@@ -134,8 +135,8 @@ func TestOneSyncServesAllThatWait(t *testing.T) {
 	if n := fault.N() - before; n != 2 {
 		t.Fatalf("%d operations for 50 frames, want a write and a sync", n)
 	}
-	if l.DurableLSN() != l.LastLSN() {
-		t.Fatalf("durable %d, last %d", l.DurableLSN(), l.LastLSN())
+	if l.durable.Load() != l.LastLSN() {
+		t.Fatalf("durable %d, last %d", l.durable.Load(), l.LastLSN())
 	}
 	fault.SetHook(nil)
 }

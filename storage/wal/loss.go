@@ -1,68 +1,22 @@
 package wal
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"path"
 	"slices"
-	"strings"
 	"time"
+
+	"tsdb/storage/log"
 )
 
-// LostSegment is a segment that lacks durable frames recorded in the list of
+// lostSegment is a segment that lacks durable frames recorded in the list of
 // segments.
-type LostSegment struct {
-	File       string // its path
-	ID         uint64
-	Generation uint64
-	Listed     int64 // the end of its durable frames, as listed
-	Found      int64 // the end of those found, 0 = none
-	What       string
-	FromMs     int64 // wall times between which the lost frames were written,
-	ToMs       int64 // according to the list
+type lostSegment struct {
+	log.LostSegment
 
 	foreign bool // the file belongs to another segment
-}
-
-// Loss is the error of opening a log that has lost durable frames.
-type Loss struct {
-	Segments     []LostSegment // by rising id, at least one
-	FromMs, ToMs int64         // wall times between which the lost frames were written, according to the list
-}
-
-// maxNamedSegments bounds the segments named in the text of a Loss.
-const maxNamedSegments = 4
-
-func (l *Loss) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "acknowledged samples are missing from the log, received from %s to %s or later: ", wallTime(l.FromMs), wallTime(l.ToMs))
-	for i, s := range l.Segments {
-		if i == maxNamedSegments {
-			fmt.Fprintf(&b, ", and %d further segments", len(l.Segments)-i)
-			break
-		}
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "segment %s %s", path.Base(s.File), s.What)
-	}
-	return b.String()
-}
-
-// Token returns a short hash that identifies this loss.
-func (l *Loss) Token() string {
-	h := sha256.New()
-	for _, s := range l.Segments {
-		var b []byte
-		for _, v := range []uint64{s.ID, s.Generation, uint64(s.Listed), uint64(s.Found), uint64(s.FromMs), uint64(s.ToMs)} {
-			b = binary.LittleEndian.AppendUint64(b, v)
-		}
-		h.Write(b)
-	}
-	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
 func wallTime(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339) }
@@ -80,7 +34,7 @@ func (r *Recovery) readList() (err error) {
 	r.report.ListErr = err
 	r.highest.LSN = r.list.synced
 	for _, s := range r.list.segments {
-		r.highest = Pos{
+		r.highest = log.Pos{
 			Generation: max(r.highest.Generation, s.gen),
 			LSN:        max(r.highest.LSN, s.lastLSN),
 			Segment:    max(r.highest.Segment, s.id),
@@ -98,7 +52,7 @@ func (r *Recovery) compareList() error {
 			}
 			return int(min(s.id-id, 1))
 		})
-		lost := LostSegment{File: segmentName(r.dir, l.id), ID: l.id, Generation: l.gen, Listed: l.bytes, FromMs: l.firstMs, ToMs: l.lastMs}
+		lost := lostSegment{LostSegment: log.LostSegment{File: segmentName(r.dir, l.id), ID: l.id, Generation: l.gen, Listed: l.bytes, FromMs: l.firstMs, ToMs: l.lastMs}}
 		if !found {
 			lost.What = "is missing"
 			r.lost = append(r.lost, lost)
@@ -118,7 +72,7 @@ func (r *Recovery) compareList() error {
 // compareSegment describes in lost the missing frames of a listed segment, if any.
 // Unreadable frames in the segment's own file, if it has the listed length, are
 // damage, not loss.
-func (r *Recovery) compareSegment(l listedSegment, s *scannedSegment, lost *LostSegment) error {
+func (r *Recovery) compareSegment(l listedSegment, s *scannedSegment, lost *lostSegment) error {
 	n := len(s.extents)
 	switch {
 	case n > 0 && (s.extents[0].gen != l.gen || s.extents[0].off == segmentHeaderBytes && s.extents[0].first != l.firstLSN):
@@ -188,8 +142,8 @@ func (r *Recovery) hasRemains(l listedSegment, s *scannedSegment) (bool, error) 
 
 // Loss returns the loss of listed segments of generation low and above, the lowest
 // generation still needed; nil if none is missing.
-func (r *Recovery) Loss(low uint64) *Loss {
-	var l Loss
+func (r *Recovery) Loss(low uint64) *log.Loss {
+	var l log.Loss
 	for _, s := range r.lost {
 		if s.Generation < max(low, r.low) {
 			continue
@@ -198,7 +152,7 @@ func (r *Recovery) Loss(low uint64) *Loss {
 			l.FromMs, l.ToMs = s.FromMs, s.ToMs
 		}
 		l.FromMs, l.ToMs = min(l.FromMs, s.FromMs), max(l.ToMs, s.ToMs)
-		l.Segments = append(l.Segments, s)
+		l.Segments = append(l.Segments, s.LostSegment)
 	}
 	if len(l.Segments) == 0 {
 		return nil
@@ -216,7 +170,7 @@ func (r *Recovery) AcceptLoss() error {
 		i, _ := l.find(lost.ID)
 		if lost.Found == 0 {
 			l.segments = slices.Delete(l.segments, i, i+1)
-		} else if err := r.shorten(&l.segments[i], lost); err != nil {
+		} else if err := r.shorten(&l.segments[i], lost.ID); err != nil {
 			return fmt.Errorf("accept loss: %w", err)
 		}
 		if lost.foreign {
@@ -239,9 +193,9 @@ func (r *Recovery) AcceptLoss() error {
 }
 
 // shorten durably lists only the frames found of a segment.
-func (r *Recovery) shorten(l *listedSegment, lost LostSegment) error {
+func (r *Recovery) shorten(l *listedSegment, id uint64) error {
 	for _, s := range r.segments {
-		if s.id != lost.ID {
+		if s.id != id {
 			continue
 		}
 		if n := len(s.extents); n > 0 {

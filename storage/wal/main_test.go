@@ -12,6 +12,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	"tsdb/storage/log"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
@@ -50,7 +51,7 @@ func openLog(t testing.TB, fs vfs.FS, o Options) *Log {
 	must(t, fs.SyncDir(""))
 	r, err := Scan(fs, testDir, o)
 	must(t, err)
-	l, err := Open(fs, testDir, o, Pos{}, r)
+	l, err := Open(fs, testDir, o, log.Pos{}, r)
 	must(t, err)
 	t.Cleanup(func() { _ = l.Close() })
 	return l
@@ -59,8 +60,8 @@ func openLog(t testing.TB, fs vfs.FS, o Options) *Log {
 // put appends one frame without waiting for it.
 func put(t testing.TB, l *Log, shard int, payload string) uint64 {
 	t.Helper()
-	must(t, l.Reserve(context.Background(), FrameBytes(len(payload))))
-	return l.Append(shard, 7, FrameSamples, []byte(payload))
+	must(t, l.Reserve(context.Background(), log.FrameBytes(len(payload))))
+	return l.Append(shard, 7, log.FrameSamples, []byte(payload))
 }
 
 // prepared returns when the preparer has made every segment it wants to have
@@ -95,7 +96,7 @@ func replayAll(t testing.TB, r *Recovery) []entry {
 	var all []entry
 	for _, gen := range r.Generations() {
 		var shards [model.Shards][]entry
-		must(t, r.Replay(context.Background(), gen, 3, func(shard int, f Frame) error {
+		must(t, r.Replay(context.Background(), gen, 3, func(shard int, f log.Frame) error {
 			if f.Generation != gen || f.Shard != shard {
 				return fmt.Errorf("frame %d of generation %d, shard %d in replay of %d, %d", f.LSN, f.Generation, f.Shard, gen, shard)
 			}

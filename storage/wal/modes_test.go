@@ -64,7 +64,7 @@ func TestIntervalSyncsLaterAndOffNever(t *testing.T) {
 			if n := len(replayAll(t, scan(t, killed))); n != 1 {
 				t.Fatalf("%d frames after the end of the process", n)
 			}
-			if n := len(replayAll(t, scan(t, cut))); n != 0 || syncs.Load() != 0 || l.DurableLSN() >= lsn {
+			if n := len(replayAll(t, scan(t, cut))); n != 0 || syncs.Load() != 0 || l.durable.Load() >= lsn {
 				t.Fatalf("%d frames after a power cut, %d syncs", n, syncs.Load())
 			}
 			if mode == Off {
@@ -72,7 +72,7 @@ func TestIntervalSyncsLaterAndOffNever(t *testing.T) {
 			} else {
 				clock.BlockUntil(1)
 				clock.Advance(5 * time.Second)
-				for l.DurableLSN() < lsn {
+				for l.durable.Load() < lsn {
 					must(t, l.Wait(ctx, put(t, l, 1, "y")))
 				}
 				if n := len(replayAll(t, scan(t, mem.CrashClone(vfs.CrashOptions{})))); n == 0 {
@@ -80,8 +80,8 @@ func TestIntervalSyncsLaterAndOffNever(t *testing.T) {
 				}
 			}
 			must(t, l.Release(1, 9))
-			if l.DurableLSN() != l.LastLSN() {
-				t.Fatalf("a release did not sync: durable %d, last %d", l.DurableLSN(), l.LastLSN())
+			if l.durable.Load() != l.LastLSN() {
+				t.Fatalf("a release did not sync: durable %d, last %d", l.durable.Load(), l.LastLSN())
 			}
 			must(t, l.Close())
 		})
@@ -99,7 +99,7 @@ func TestAnIdleLogNamesItsLastLSNOnce(t *testing.T) {
 	if got := scan(t, mem.Clone()).Report().Synced; got >= lsn {
 		t.Fatalf("synced LSN %d is named before the pause", got)
 	}
-	for l.DurableLSN() == lsn {
+	for l.durable.Load() == lsn {
 		if clock.Timers() > 0 {
 			clock.Advance(idleMarkAfter)
 		}

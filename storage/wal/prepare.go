@@ -9,6 +9,7 @@ import (
 	"path"
 
 	"tsdb/internal/panics"
+	"tsdb/storage/log"
 )
 
 // prepareLoop keeps segments ready so that neither a commit nor a rotation
@@ -94,7 +95,7 @@ func (l *Log) PrepareRotate(ctx context.Context) error {
 			return true, nil
 		}
 		if l.mu.prepErr == nil || l.mu.budget.rotating {
-			return false, ErrBusy
+			return false, log.ErrBusy
 		}
 		return false, l.noSpaceLocked()
 	})
@@ -112,7 +113,7 @@ func (l *Log) Rotate() (gen, lastLSN uint64, err error) {
 		return 0, 0, err
 	}
 	if m.budget.spares == 0 || m.budget.rotating {
-		return 0, 0, fmt.Errorf("rotate: %w", ErrBusy)
+		return 0, 0, fmt.Errorf("rotate: %w", log.ErrBusy)
 	}
 	lastLSN = m.lsn
 	gen = l.generation.Add(1)
@@ -120,7 +121,7 @@ func (l *Log) Rotate() (gen, lastLSN uint64, err error) {
 	m.budget.rotating = true
 	// The frame takes the flusher to the next segment and makes the number of
 	// the generation durable even if nothing follows.
-	l.appendOwnLocked(FrameStart, binary.LittleEndian.AppendUint64(nil, lastLSN), true)
+	l.appendOwnLocked(log.FrameStart, binary.LittleEndian.AppendUint64(nil, lastLSN), true)
 	wake(l.kick)
 	return gen, lastLSN, nil
 }
@@ -247,11 +248,11 @@ func (l *Log) releaseMark(belowGen uint64) error {
 	}
 	var space bool
 	err := l.syncNow(func() bool {
-		_, space = l.appendOwnLocked(FrameRelease, binary.LittleEndian.AppendUint64(nil, belowGen), false)
+		_, space = l.appendOwnLocked(log.FrameRelease, binary.LittleEndian.AppendUint64(nil, belowGen), false)
 		return space
 	})
 	if err == nil && !space {
-		err = ErrNoSpace
+		err = log.ErrNoSpace
 	}
 	return err
 }
@@ -267,7 +268,7 @@ func (l *Log) syncNow(needed func() bool) error {
 	}
 	if m.usedBy == 0 && len(m.spares) == 0 {
 		m.Unlock()
-		return ErrNoSpace // there is no segment at all, and so nobody to wait for
+		return log.ErrNoSpace // there is no segment at all, and so nobody to wait for
 	}
 	m.sync = true
 	g := m.next

@@ -12,6 +12,7 @@ import (
 
 	"tsdb/internal/panics"
 	"tsdb/internal/vfs"
+	"tsdb/storage/log"
 )
 
 // Recovery is the result of Scan. It is not safe for concurrent use.
@@ -20,65 +21,18 @@ type Recovery struct {
 	dir      string
 	o        Options
 	segments []*scannedSegment // in the order of their ids
-	report   Report
-	highest  Pos
+	report   log.Report
+	highest  log.Pos
 	complete map[uint64]bool // generations of which no frame is missing
 	list     segmentList     // segments that hold durable frames
-	lost     []LostSegment   // listed segments that are lost, of any generation
+	lost     []lostSegment   // listed segments that are lost, of any generation
 	low      uint64          // generations below it were released, according to the log
 	repaired bool
 	replayed int64 // bytes
 }
 
-// Report summarizes the result of Scan.
-type Report struct {
-	Segments int    // with frames
-	Frames   uint64 // kept
-	Bytes    int64  // of those
-	FirstLSN uint64 // of those; 0 = none
-	LastLSN  uint64
-	Synced   uint64 // highest LSN that a frame or the list of segments records as durable
-	Edit     uint64 // highest manifest edit that a frame records as durable
-	Torn     Torn
-	Damage   []Damage // at most maxDamages of them
-	Damages  int      // their number
-	ListErr  error    // why the list of segments was ignored, nil if it was used
-}
-
 // maxDamages bounds the list of damages in a report.
 const maxDamages = 1000
-
-// Torn is the end of the log that was being written when the machine stopped:
-// nothing in it was acknowledged.
-type Torn struct {
-	File     string // file in which it begins, "" = no torn tail
-	Offset   int64
-	Bytes    int64  // in all files
-	FirstLSN uint64 // the first LSN that is lost
-	LastLSN  uint64 // the last one seen in it, 0 = none could be read
-}
-
-// Damage is a range of a segment that held durable frames and cannot be read,
-// or frames that are missing altogether.
-type Damage struct {
-	File     string
-	Offset   int64
-	Bytes    int64  // 0 if only missing LSNs show the damage
-	FirstLSN uint64 // lost LSNs, inclusive; 0 = unknown
-	LastLSN  uint64
-}
-
-func (d Damage) String() string {
-	switch {
-	case d.LastLSN == 0:
-		return fmt.Sprintf("%d bytes are no frames", d.Bytes)
-	case d.FirstLSN == 0:
-		return fmt.Sprintf("%d bytes are no frames, LSNs up to %d are lost", d.Bytes, d.LastLSN)
-	case d.Bytes == 0:
-		return fmt.Sprintf("LSNs %d to %d are lost", d.FirstLSN, d.LastLSN)
-	}
-	return fmt.Sprintf("%d bytes are no frames, LSNs %d to %d are lost", d.Bytes, d.FirstLSN, d.LastLSN)
-}
 
 // Scan reads all segments in dir and changes nothing. Damage is not an error
 // but part of the report; an error means that the files could not be read or have
@@ -205,13 +159,13 @@ func (r *Recovery) findDamage() {
 		}
 		if !s.header {
 			damaged[s.extents[0].gen] = true
-			r.damage(s, Damage{Bytes: segmentHeaderBytes})
+			r.damage(s, log.Damage{Bytes: segmentHeaderBytes})
 		}
 		end := int64(segmentHeaderBytes)
 		for i := range s.extents {
 			ext := &s.extents[i]
 			lost := missing(prev, ext)
-			d := Damage{Offset: end, Bytes: ext.off - end, FirstLSN: lost.first, LastLSN: lost.last}
+			d := log.Damage{Offset: end, Bytes: ext.off - end, FirstLSN: lost.first, LastLSN: lost.last}
 			switch {
 			case d.Bytes > 0:
 				r.damage(s, d)
@@ -225,7 +179,7 @@ func (r *Recovery) findDamage() {
 	}
 	for _, s := range r.segments {
 		if s.expected > 0 && !s.damaged {
-			d := Damage{Offset: s.end(), Bytes: s.expected - s.end(), LastLSN: s.expectedLSN}
+			d := log.Damage{Offset: s.end(), Bytes: s.expected - s.end(), LastLSN: s.expectedLSN}
 			if n := len(s.extents); n > 0 {
 				d.FirstLSN = s.extents[n-1].last + 1
 			}
@@ -238,7 +192,7 @@ func (r *Recovery) findDamage() {
 // neighbouring extents and the damage d between them. A generation is complete once
 // the start of the next one proves that no frame after its last one is missing; the
 // end of the last generation may be torn.
-func (r *Recovery) judgeGenerations(prev, next *extent, d Damage, damaged map[uint64]bool) {
+func (r *Recovery) judgeGenerations(prev, next *extent, d log.Damage, damaged map[uint64]bool) {
 	if d.Bytes > 0 || d.LastLSN != 0 {
 		if prev != nil {
 			damaged[prev.gen] = true
@@ -266,7 +220,7 @@ func (r *Recovery) Holds(lo, hi uint64) bool {
 // damageBefore reports LSNs that are missing between two segments. They were at the
 // end of the earlier one, in segments between them without any other frame, or in
 // missing files.
-func (r *Recovery) damageBefore(before []*scannedSegment, next *scannedSegment, d Damage) {
+func (r *Recovery) damageBefore(before []*scannedSegment, next *scannedSegment, d log.Damage) {
 	for _, s := range before {
 		s.damaged = s.damaged || len(s.extents) == 0
 	}
@@ -306,7 +260,7 @@ func missing(prev, next *extent) lsns {
 	return lsns{prev.last + 1, last}
 }
 
-func (r *Recovery) damage(s *scannedSegment, d Damage) {
+func (r *Recovery) damage(s *scannedSegment, d log.Damage) {
 	s.damaged = true
 	d.File = s.name
 	if r.report.Damages++; len(r.report.Damage) < maxDamages {
@@ -361,10 +315,10 @@ func (r *Recovery) tearPartial() {
 }
 
 // Report returns the summary of the scan.
-func (r *Recovery) Report() Report { return r.report }
+func (r *Recovery) Report() log.Report { return r.report }
 
 // Highest returns the highest numbers seen, those of the torn tail included.
-func (r *Recovery) Highest() Pos { return r.highest }
+func (r *Recovery) Highest() log.Pos { return r.highest }
 
 // Generations returns the numbers of the generations that have frames, rising.
 func (r *Recovery) Generations() []uint64 {

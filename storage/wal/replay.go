@@ -10,6 +10,7 @@ import (
 	"tsdb/internal/model"
 	"tsdb/internal/panics"
 	"tsdb/internal/vfs"
+	"tsdb/storage/log"
 )
 
 // readBytes is the size of the reads of Replay; a block grows to hold a larger
@@ -20,7 +21,7 @@ const readBytes = 1 << 20
 // that have a frame in it, and returns to the reader when the last one is done.
 type readBlock struct {
 	buf     []byte
-	frames  [][]Frame // by worker
+	frames  [][]log.Frame // by worker
 	pending atomic.Int32
 }
 
@@ -29,14 +30,14 @@ type readBlock struct {
 // different shards run in up to workers goroutines. apply must not keep or change
 // the payload. Memory is bounded by a few reads per worker. Replay stops at the
 // first error of apply and when ctx is done.
-func (r *Recovery) Replay(ctx context.Context, gen uint64, workers int, apply func(shard int, f Frame) error) error {
+func (r *Recovery) Replay(ctx context.Context, gen uint64, workers int, apply func(shard int, f log.Frame) error) error {
 	workers = min(max(workers, 1), model.Shards)
 	extents := r.extentsOf(gen)
 	g, ctx := errgroup.WithContext(ctx)
 	blocks := 2*workers + 2
 	free := make(chan *readBlock, blocks)
 	for range blocks {
-		free <- &readBlock{frames: make([][]Frame, workers)}
+		free <- &readBlock{frames: make([][]log.Frame, workers)}
 	}
 	queues := make([]chan *readBlock, workers)
 	for w := range queues {
@@ -144,7 +145,7 @@ func (rd *replayReader) readExtent(ctx context.Context, file vfs.File, p segment
 }
 
 // errFrameChanged is returned when bytes that were a frame during Scan no longer are.
-var errFrameChanged = fmt.Errorf("%w: frame changed since it was scannedSegment", ErrCorrupt)
+var errFrameChanged = fmt.Errorf("%w: frame changed since it was scannedSegment", log.ErrCorrupt)
 
 // split assigns the complete frames of a block to the workers and returns their size
 // in bytes.
@@ -164,7 +165,7 @@ func (rd *replayReader) split(b *readBlock, seed uint32) (used int, err error) {
 		if !ok {
 			return used, errFrameChanged
 		}
-		if !f.Type.internal() {
+		if !f.Type.Internal() {
 			w := f.Shard % len(b.frames)
 			b.frames[w] = append(b.frames[w], f)
 		}

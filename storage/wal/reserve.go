@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"syscall"
 	"time"
+
+	"tsdb/storage/log"
 )
 
 // release subtracts n bytes that are no longer outstanding.
@@ -108,12 +110,12 @@ func (l *Log) ReserveDelete(ctx context.Context, n int) (done func(), err error)
 // reserve repeats try, which is called with mu held, until it grants or the wait times out.
 func (l *Log) reserve(ctx context.Context, n int64, try func() (granted, space bool)) error {
 	if n < 0 || n > int64(l.MaxReserve()) {
-		return fmt.Errorf("reserve %d bytes, at most %d: %w", n, l.MaxReserve(), ErrTooLarge)
+		return fmt.Errorf("reserve %d bytes, at most %d: %w", n, l.MaxReserve(), log.ErrTooLarge)
 	}
 	return l.await(ctx, func() (bool, error) {
 		granted, space := try()
 		if granted || !space || l.mu.prepErr == nil {
-			return granted, ErrBusy
+			return granted, log.ErrBusy
 		}
 		return false, l.noSpaceLocked()
 	})
@@ -123,9 +125,9 @@ func (l *Log) reserve(ctx context.Context, n int64, try func() (granted, space b
 // could not be made because the disk is full, otherwise ErrBusy.
 func (l *Log) noSpaceLocked() error {
 	if errors.Is(l.mu.prepErr, syscall.ENOSPC) {
-		return fmt.Errorf("%w: %w", ErrNoSpace, l.mu.prepErr)
+		return fmt.Errorf("%w: %w", log.ErrNoSpace, l.mu.prepErr)
 	}
-	return fmt.Errorf("%w: %w", ErrBusy, l.mu.prepErr)
+	return fmt.Errorf("%w: %w", log.ErrBusy, l.mu.prepErr)
 }
 
 // await repeats try with mu held until it returns true, the log ends, or
@@ -144,7 +146,7 @@ func (l *Log) await(ctx context.Context, try func() (bool, error)) error {
 		if ok {
 			return nil
 		}
-		if errors.Is(err, ErrNoSpace) {
+		if errors.Is(err, log.ErrNoSpace) {
 			return err
 		}
 		if timeUp == nil {

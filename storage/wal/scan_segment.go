@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"tsdb/internal/vfs"
+	"tsdb/storage/log"
 )
 
 // extent is a range of a segment with adjacent frames whose LSNs rise by one.
@@ -106,7 +107,7 @@ func (s *scannedSegment) scanFrames(w *fileReader) error {
 			return err
 		}
 		if ok && s.follows(f) {
-			if !f.Type.valid() {
+			if !f.Type.Valid() {
 				return fmt.Errorf("segment %s@%d: %w: frame of %v", s.name, at, ErrVersion, f.Type)
 			}
 			s.add(f, at, size)
@@ -126,12 +127,12 @@ func (s *scannedSegment) scanFrames(w *fileReader) error {
 }
 
 // follows reports whether a frame can come after the ones found so far.
-func (s *scannedSegment) follows(f Frame) bool {
+func (s *scannedSegment) follows(f log.Frame) bool {
 	n := len(s.extents)
 	return n == 0 || f.Generation == s.extents[n-1].gen && f.LSN > s.extents[n-1].last
 }
 
-func (s *scannedSegment) add(f Frame, at int64, size int) {
+func (s *scannedSegment) add(f log.Frame, at int64, size int) {
 	n := len(s.extents)
 	if n == 0 || at != s.extents[n-1].end || f.LSN != s.extents[n-1].last+1 {
 		s.extents = append(s.extents, extent{off: at, gen: f.Generation, first: f.LSN, firstMs: f.WallMs, lastMs: f.WallMs})
@@ -139,15 +140,15 @@ func (s *scannedSegment) add(f Frame, at int64, size int) {
 	}
 	r := &s.extents[n-1]
 	switch {
-	case f.Type == FrameStart && r.frames == 0:
+	case f.Type == log.FrameStart && r.frames == 0:
 		r.start, r.found = true, binary.LittleEndian.Uint64(f.Payload)
-	case f.Type == FrameRelease:
+	case f.Type == log.FrameRelease:
 		r.low = max(r.low, binary.LittleEndian.Uint64(f.Payload))
 	}
 	r.end, r.last = at+int64(size), f.LSN
 	r.frames++
 	r.firstMs, r.lastMs = min(r.firstMs, f.WallMs), max(r.lastMs, f.WallMs)
-	r.data = r.data || !f.Type.internal()
+	r.data = r.data || !f.Type.Internal()
 	r.synced, r.edit = max(r.synced, f.Synced), max(r.edit, f.Edit)
 	s.lastByte = r.end
 	s.partial, s.partialEnd = 0, 0
@@ -172,7 +173,7 @@ func (s *scannedSegment) skip(w *fileReader, at int64) (int64, error) {
 }
 
 // readFrame reads the frame at an offset; ok is false if there is no valid frame.
-func readFrame(w *fileReader, at int64, seed uint32) (f Frame, size int, ok bool, err error) {
+func readFrame(w *fileReader, at int64, seed uint32) (f log.Frame, size int, ok bool, err error) {
 	b, err := w.at(at, frameHeaderBytes)
 	if err != nil || len(b) < frameHeaderBytes {
 		return f, 0, false, err

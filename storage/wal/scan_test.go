@@ -12,6 +12,7 @@ import (
 
 	"tsdb/encoding"
 	"tsdb/internal/vfs"
+	"tsdb/storage/log"
 )
 
 // crashedLog returns a file system with a log of some frames whose process died
@@ -45,7 +46,7 @@ func TestATornLastFrameIsCutAtAnyByte(t *testing.T) {
 	fs, all := crashedLog(t, small(), 5, func(i int) string { return strings.Repeat(fmt.Sprint(i), 50) })
 	name := segmentName(testDir, 1)
 	last := scan(t, fs).segments[0].end()
-	first := last - int64(FrameBytes(50))
+	first := last - int64(log.FrameBytes(50))
 	for n := first; n < last; n++ {
 		for what, rest := range map[string]byte{"zeros": 0, "garbage": 0xa5} {
 			fs := fs.Clone()
@@ -82,19 +83,19 @@ func TestFramesBehindAHoleAreTornToo(t *testing.T) {
 	fs := vfs.NewMem()
 	l := openLog(t, fs, small())
 	var all []entry
-	payload := string(AppendSamples(nil, make([]uint32, 66), make([]int64, 66), make([]float64, 66), nil))
-	size := int64(FrameBytes(len(payload)))
+	payload := string(log.AppendSamples(nil, make([]uint32, 66), make([]int64, 66), make([]float64, 66), nil))
+	size := int64(log.FrameBytes(len(payload)))
 	must(t, l.Reserve(context.Background(), 5*int(size)))
 	l.mu.Lock() // which keeps the flusher from a batch of fewer
 	for i := range 5 {
 		l.mu.reserved -= size
-		lsn := l.appendLocked(Frame{Type: FrameSamples, Shard: i, Tenant: 7, Payload: []byte(payload)}, size, false)
+		lsn := l.appendLocked(log.Frame{Type: log.FrameSamples, Shard: i, Tenant: 7, Payload: []byte(payload)}, size, false)
 		all = append(all, entry{lsn, 1, i, payload})
 	}
 	l.mu.Unlock()
 	must(t, l.Wait(context.Background(), l.LastLSN()))
 	c := fs.CrashClone(vfs.CrashOptions{})
-	start := int64(segmentHeaderBytes + FrameBytes(8))
+	start := int64(segmentHeaderBytes + log.FrameBytes(8))
 	second := start + size
 	change(t, c, segmentName(testDir, 1), second, make([]byte, size))
 	r := scan(t, c)
@@ -252,7 +253,7 @@ func TestAnEmptyOrMissingDirectoryIsAnEmptyLog(t *testing.T) {
 	fs := vfs.NewMem()
 	for range 2 {
 		r := scan(t, fs)
-		if r.Highest() != (Pos{}) || len(r.Generations()) != 0 || r.Report().Frames != 0 {
+		if r.Highest() != (log.Pos{}) || len(r.Generations()) != 0 || r.Report().Frames != 0 {
 			t.Fatalf("report %+v", r.Report())
 		}
 		must(t, r.Repair())
@@ -267,7 +268,7 @@ func TestReplayStopsWithTheFirstErrorOrTheContext(t *testing.T) {
 	fs, all := crashedLog(t, small(), 200, func(int) string { return strings.Repeat("x", 300) })
 	stop := errors.New("stop")
 	r := scan(t, fs)
-	err := r.Replay(context.Background(), 1, 4, func(shard int, f Frame) error {
+	err := r.Replay(context.Background(), 1, 4, func(shard int, f log.Frame) error {
 		if f.LSN == all[100].lsn {
 			return stop
 		}
@@ -278,7 +279,7 @@ func TestReplayStopsWithTheFirstErrorOrTheContext(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := r.Replay(ctx, 1, 4, func(int, Frame) error { return nil }); !errors.Is(err, context.Canceled) {
+	if err := r.Replay(ctx, 1, 4, func(int, log.Frame) error { return nil }); !errors.Is(err, context.Canceled) {
 		t.Fatalf("replay: %v", err)
 	}
 }
@@ -295,7 +296,7 @@ func TestReplayReportsItsProgress(t *testing.T) {
 	}
 	r, err := Scan(fs, testDir, o)
 	must(t, err)
-	must(t, r.Replay(context.Background(), 1, 16, func(int, Frame) error { return nil }))
+	must(t, r.Replay(context.Background(), 1, 16, func(int, log.Frame) error { return nil }))
 	if last != all || all != r.Report().Bytes || all == 0 {
 		t.Fatalf("%d of %d bytes", last, all)
 	}
@@ -332,7 +333,7 @@ func FuzzSegment(f *testing.F) {
 		must(t, err)
 		n := 0
 		for _, gen := range r.Generations() {
-			must(t, r.Replay(context.Background(), gen, 1, func(_ int, f Frame) error {
+			must(t, r.Replay(context.Background(), gen, 1, func(_ int, f log.Frame) error {
 				if good(entry{lsn: f.LSN}) && string(f.Payload) == payload {
 					n++
 				}

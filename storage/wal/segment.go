@@ -6,6 +6,7 @@ import (
 	"path"
 
 	"tsdb/internal/vfs"
+	"tsdb/storage/log"
 )
 
 // segment is a file that frames are written to.
@@ -23,13 +24,13 @@ type segment struct {
 }
 
 // noteFrame updates the list entry for the frame that is written next.
-func (s *segment) noteFrame(t FrameType, lsn uint64, wallMs int64) {
+func (s *segment) noteFrame(t log.FrameType, lsn uint64, wallMs int64) {
 	w := &s.written
 	if w.firstLSN == 0 {
 		w.firstLSN, w.firstMs, w.lastMs = lsn, wallMs, wallMs
 	}
 	w.lastLSN, w.firstMs, w.lastMs = lsn, min(w.firstMs, wallMs), max(w.lastMs, wallMs)
-	s.data = s.data || !t.internal()
+	s.data = s.data || !t.Internal()
 }
 
 // listed returns the segment's entry of the list once all written frames are

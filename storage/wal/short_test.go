@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"tsdb/internal/vfs"
+	"tsdb/storage/log"
 )
 
 // While space is short no new file is made, though there is room for one; a
@@ -33,7 +34,7 @@ func TestShortSpaceIsLeftToOthers(t *testing.T) {
 	before := created.Load()
 	fill(t, l)
 	must(t, l.Wait(ctx, l.LastLSN()))
-	if err := l.Reserve(ctx, 1000); !errors.Is(err, ErrNoSpace) {
+	if err := l.Reserve(ctx, 1000); !errors.Is(err, log.ErrNoSpace) {
 		t.Fatalf("reserve: %v", err)
 	}
 	frees := l.CutFrees()
@@ -44,7 +45,7 @@ func TestShortSpaceIsLeftToOthers(t *testing.T) {
 		t.Error("a generation without a frame of a client is not empty")
 	}
 	prepared := l.PrepareRotate(ctx) // waits for the flusher to be in the new segment
-	if !errors.Is(prepared, ErrNoSpace) && !errors.Is(prepared, ErrBusy) {
+	if !errors.Is(prepared, log.ErrNoSpace) && !errors.Is(prepared, log.ErrBusy) {
 		t.Fatalf("a second rotation has a segment: %v", prepared)
 	}
 	must(t, l.Release(gen, 1))
@@ -60,11 +61,11 @@ func TestShortSpaceIsLeftToOthers(t *testing.T) {
 	for {
 		if err := l.Reserve(ctx, 1000); err == nil {
 			break
-		} else if !errors.Is(err, ErrNoSpace) && !errors.Is(err, ErrBusy) {
+		} else if !errors.Is(err, log.ErrNoSpace) && !errors.Is(err, log.ErrBusy) {
 			t.Fatal(err)
 		}
 	}
-	l.Append(0, 0, FrameSamples, make([]byte, 10))
+	l.Append(0, 0, log.FrameSamples, make([]byte, 10))
 	if l.GenerationEmpty() {
 		t.Error("a generation with a frame of a client is empty")
 	}
@@ -122,14 +123,14 @@ func appendBytes(t *testing.T, l *Log, n int) {
 	const size = 1000
 	for ; n > 0; n -= size {
 		for {
-			err := l.Reserve(context.Background(), FrameBytes(size))
+			err := l.Reserve(context.Background(), log.FrameBytes(size))
 			if err == nil {
 				break
 			}
-			if !errors.Is(err, ErrBusy) {
+			if !errors.Is(err, log.ErrBusy) {
 				t.Fatal(err)
 			}
 		}
-		l.Append(0, 0, FrameSamples, make([]byte, size))
+		l.Append(0, 0, log.FrameSamples, make([]byte, size))
 	}
 }

@@ -1,4 +1,4 @@
-package wal
+package log
 
 import (
 	"encoding/binary"
@@ -107,10 +107,10 @@ func appendAgainst(dst []byte, prev, cur []labels.Label) []byte {
 func DecodeSeries(src []byte, add func(SeriesDef) error) error {
 	n, rest, err := encoding.Uvarint(src)
 	if err != nil {
-		return fmt.Errorf("series: %w", corruptf("definitions: %v", err))
+		return fmt.Errorf("series: %w", Corruptf("definitions: %v", err))
 	}
 	if n > maxRows || n*18 > uint64(len(rest)) {
-		return fmt.Errorf("series: %w", corruptf("%d definitions in %d bytes", n, len(rest)))
+		return fmt.Errorf("series: %w", Corruptf("%d definitions in %d bytes", n, len(rest)))
 	}
 	var d seriesDecoder
 	for i := range n {
@@ -138,10 +138,10 @@ func (d *seriesDecoder) next(src []byte) (def SeriesDef, rest []byte, err error)
 		return def, nil, err
 	}
 	if d.slot += step; d.slot < 0 || d.slot >= model.MaxSlots {
-		return def, nil, corruptf("slot %d", d.slot)
+		return def, nil, Corruptf("slot %d", d.slot)
 	}
 	if len(rest) < 16 {
-		return def, nil, corruptf("identity cut short")
+		return def, nil, Corruptf("identity cut short")
 	}
 	def.Slot = uint32(d.slot)
 	def.ID = model.Identity{Hi: binary.LittleEndian.Uint64(rest), Lo: binary.LittleEndian.Uint64(rest[8:])}
@@ -161,10 +161,10 @@ func (d *seriesDecoder) next(src []byte) (def SeriesDef, rest []byte, err error)
 func (d *seriesDecoder) labels(src []byte) (rest []byte, err error) {
 	n, rest, err := encoding.Uvarint(src)
 	if err != nil {
-		return nil, corruptf("labels: %v", err)
+		return nil, Corruptf("labels: %v", err)
 	}
 	if n > maxLabels || n > uint64(len(rest)) {
-		return nil, corruptf("%d labels in %d bytes", n, len(rest))
+		return nil, Corruptf("%d labels in %d bytes", n, len(rest))
 	}
 	d.cur = d.cur[:0]
 	at, size := 0, 0
@@ -174,7 +174,7 @@ func (d *seriesDecoder) labels(src []byte) (rest []byte, err error) {
 			return nil, err
 		}
 		if size += len(l.Name) + len(l.Value); size > maxLabelsBytes {
-			return nil, corruptf("labels of more than %d bytes", maxLabelsBytes)
+			return nil, Corruptf("labels of more than %d bytes", maxLabelsBytes)
 		}
 		d.cur = append(d.cur, l)
 	}
@@ -185,10 +185,10 @@ func (d *seriesDecoder) labels(src []byte) (rest []byte, err error) {
 func (d *seriesDecoder) label(at int, src []byte) (l labels.Label, _ int, rest []byte, err error) {
 	op, rest, err := encoding.Uvarint(src)
 	if err != nil {
-		return l, 0, nil, corruptf("label: %v", err)
+		return l, 0, nil, Corruptf("label: %v", err)
 	}
 	if op>>2 > uint64(len(d.prev)-at) {
-		return l, 0, nil, corruptf("cursor steps over %d labels", op>>2)
+		return l, 0, nil, Corruptf("cursor steps over %d labels", op>>2)
 	}
 	at += int(op >> 2)
 	op &= 3
@@ -198,25 +198,25 @@ func (d *seriesDecoder) label(at int, src []byte) (l labels.Label, _ int, rest [
 			value, rest, err = encoding.Bytes(rest, len(rest))
 		}
 		if err != nil {
-			return l, 0, nil, corruptf("label: %v", err)
+			return l, 0, nil, Corruptf("label: %v", err)
 		}
 		return labels.Label{Name: string(name), Value: string(value)}, at, rest, nil
 	}
 	if op > newLabel || at >= len(d.prev) {
-		return l, 0, nil, corruptf("no label at the cursor")
+		return l, 0, nil, Corruptf("no label at the cursor")
 	}
 	l = d.prev[at]
 	if op == sameName {
 		var shared uint64
 		if shared, rest, err = encoding.Uvarint(rest); err != nil {
-			return l, 0, nil, corruptf("label: %v", err)
+			return l, 0, nil, Corruptf("label: %v", err)
 		}
 		if shared > uint64(len(l.Value)) {
-			return l, 0, nil, corruptf("%d bytes shared with a value of %d", shared, len(l.Value))
+			return l, 0, nil, Corruptf("%d bytes shared with a value of %d", shared, len(l.Value))
 		}
 		var tail []byte
 		if tail, rest, err = encoding.Bytes(rest, len(rest)); err != nil {
-			return l, 0, nil, corruptf("label: %v", err)
+			return l, 0, nil, Corruptf("label: %v", err)
 		}
 		l.Value = l.Value[:shared] + string(tail)
 	}

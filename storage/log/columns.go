@@ -1,4 +1,4 @@
-package wal
+package log
 
 import (
 	"encoding/binary"
@@ -113,18 +113,18 @@ func allZero(vs []int64) bool { return len(vs) == 0 || vs[0] == 0 && allEqual(vs
 // bytes.
 func (k *keys) decode(src []byte, minRowBytes int) (n int, rest []byte, err error) {
 	if len(src) == 0 {
-		return 0, nil, corruptf("no flags")
+		return 0, nil, Corruptf("no flags")
 	}
 	flags := src[0]
 	if flags&^byte(knownFlags) != 0 {
-		return 0, nil, corruptf("flags %#x", flags)
+		return 0, nil, Corruptf("flags %#x", flags)
 	}
 	count, rest, err := encoding.Uvarint(src[1:])
 	if err != nil {
-		return 0, nil, corruptf("rows: %v", err)
+		return 0, nil, Corruptf("rows: %v", err)
 	}
 	if count > maxRows || count*uint64(1+minRowBytes) > uint64(len(rest)) {
-		return 0, nil, corruptf("%d rows in %d bytes", count, len(rest))
+		return 0, nil, Corruptf("%d rows in %d bytes", count, len(rest))
 	}
 	n = int(count)
 	if k.Slots, rest, err = decodeSlots(k.Slots, rest, n); err != nil {
@@ -153,7 +153,7 @@ func decodeSlots(dst []uint32, src []byte, n int) (_ []uint32, rest []byte, err 
 		at += size
 		prev += int64(u>>1) ^ -int64(u&1)
 		if prev < 0 || prev >= model.MaxSlots {
-			return dst, nil, corruptf("slot %d", prev)
+			return dst, nil, Corruptf("slot %d", prev)
 		}
 		dst[i] = uint32(prev)
 	}
@@ -185,7 +185,7 @@ func deltas(dst []int64, src []byte, n int, one bool) (_ []int64, rest []byte, e
 	return dst, src[at:], nil
 }
 
-var errVarint = corruptf("varint cut short or above 64 bits")
+var errVarint = Corruptf("varint cut short or above 64 bits")
 
 // varint reads a signed varint.
 func varint(src []byte) (int64, []byte, error) {

@@ -1,4 +1,4 @@
-package wal
+package log
 
 import (
 	"encoding/binary"
@@ -31,10 +31,10 @@ func AppendMetadata(dst []byte, metrics map[string]model.Metadata) []byte {
 func DecodeMetadata(src []byte, add func(metric string, m model.Metadata) error) error {
 	n, rest, err := encoding.Uvarint(src)
 	if err != nil {
-		return fmt.Errorf("metadata: %w", corruptf("metrics: %v", err))
+		return fmt.Errorf("metadata: %w", Corruptf("metrics: %v", err))
 	}
 	if n > maxRows || 4*n > uint64(len(rest)) {
-		return fmt.Errorf("metadata: %w", corruptf("%d metrics in %d bytes", n, len(rest)))
+		return fmt.Errorf("metadata: %w", Corruptf("%d metrics in %d bytes", n, len(rest)))
 	}
 	for i := range n {
 		var field [4]string

@@ -1,4 +1,4 @@
-package wal
+package log
 
 import (
 	"encoding/binary"
@@ -63,10 +63,10 @@ func DecodeTombstone(src []byte) (t Tombstone, err error) {
 	}
 	n, src, err := encoding.Uvarint(src)
 	if err != nil {
-		return t, fmt.Errorf("tombstone: %w", corruptf("matchers: %v", err))
+		return t, fmt.Errorf("tombstone: %w", Corruptf("matchers: %v", err))
 	}
 	if n > model.MaxMatchers || 3*n > uint64(len(src)) {
-		return t, fmt.Errorf("tombstone: %w", corruptf("%d matchers in %d bytes", n, len(src)))
+		return t, fmt.Errorf("tombstone: %w", Corruptf("%d matchers in %d bytes", n, len(src)))
 	}
 	for i := range n {
 		var m *labels.Matcher
@@ -80,19 +80,19 @@ func DecodeTombstone(src []byte) (t Tombstone, err error) {
 
 func decodeMatcher(src []byte) (_ *labels.Matcher, rest []byte, err error) {
 	if len(src) == 0 || src[0] > byte(labels.MatchNotRegexp) {
-		return nil, nil, corruptf("no type of a matcher")
+		return nil, nil, Corruptf("no type of a matcher")
 	}
 	name, rest, err := encoding.Bytes(src[1:], model.MaxMatcherBytes)
 	if err != nil {
-		return nil, nil, corruptf("name: %v", err)
+		return nil, nil, Corruptf("name: %v", err)
 	}
 	value, rest, err := encoding.Bytes(rest, model.MaxMatcherBytes)
 	if err != nil {
-		return nil, nil, corruptf("value: %v", err)
+		return nil, nil, Corruptf("value: %v", err)
 	}
 	m, err := labels.NewMatcher(labels.MatchType(src[0]), string(name), string(value))
 	if err != nil {
-		return nil, nil, corruptf("%v", err)
+		return nil, nil, Corruptf("%v", err)
 	}
 	return m, rest, nil
 }

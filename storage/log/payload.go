@@ -1,4 +1,4 @@
-package wal
+package log
 
 import (
 	"encoding/binary"
@@ -6,15 +6,16 @@ import (
 	"tsdb/internal/model"
 )
 
-// payloadDecoder decodes payloads of every type, to check and to describe them.
-type payloadDecoder struct {
+// PayloadDecoder decodes payloads of every type, to check and to describe them.
+// Its zero value is ready for use, by one goroutine at a time.
+type PayloadDecoder struct {
 	samples    SampleColumns
 	histograms HistogramColumns
 	exemplars  ExemplarColumns
 }
 
-// decode returns an error if a payload cannot be decoded.
-func (d *payloadDecoder) decode(f Frame) error {
+// Decode returns an error if a payload cannot be decoded.
+func (d *PayloadDecoder) Decode(f Frame) error {
 	switch f.Type {
 	case FrameSamples:
 		return DecodeSamples(f.Payload, &d.samples)
@@ -33,10 +34,10 @@ func (d *payloadDecoder) decode(f Frame) error {
 	return nil
 }
 
-// describe calls line for each row of a payload, in the order of the payload, which
+// Describe calls line for each row of a payload, in the order of the payload, which
 // is that of arrival.
-func (d *payloadDecoder) describe(f Frame, line func(format string, args ...any)) error {
-	if err := d.decode(f); err != nil {
+func (d *PayloadDecoder) Describe(f Frame, line func(format string, args ...any)) error {
+	if err := d.Decode(f); err != nil {
 		return err
 	}
 	key := func(k *keys, i int) (slot uint32, t, st int64) {

@@ -1,4 +1,4 @@
-package wal
+package log
 
 import (
 	"encoding/binary"
@@ -32,7 +32,7 @@ func DecodeSamples(src []byte, c *SampleColumns) error {
 		return fmt.Errorf("samples: %w", err)
 	}
 	if len(rest) != 8*n {
-		return fmt.Errorf("samples: %w", corruptf("%d bytes for %d values", len(rest), n))
+		return fmt.Errorf("samples: %w", Corruptf("%d bytes for %d values", len(rest), n))
 	}
 	c.V = slices.Grow(c.V[:0], n)[:n]
 	getValues(c.V, rest)

@@ -1,4 +1,4 @@
-package wal
+package log
 
 import (
 	"fmt"
@@ -47,7 +47,7 @@ func DecodeHistograms(src []byte, c *HistogramColumns) error {
 			return fmt.Errorf("histograms: %w: row %d: %w", ErrCorrupt, i, err)
 		}
 		if c.H[i].IsZero() {
-			return fmt.Errorf("histograms: %w", corruptf("row %d holds none", i))
+			return fmt.Errorf("histograms: %w", Corruptf("row %d holds none", i))
 		}
 	}
 	return atEnd("histograms", rest)
@@ -55,7 +55,7 @@ func DecodeHistograms(src []byte, c *HistogramColumns) error {
 
 func atEnd(what string, rest []byte) error {
 	if len(rest) > 0 {
-		return fmt.Errorf("%s: %w", what, corruptf("%d bytes too many", len(rest)))
+		return fmt.Errorf("%s: %w", what, Corruptf("%d bytes too many", len(rest)))
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package wal
+package log
 
 import (
 	"encoding/binary"
@@ -53,7 +53,7 @@ func DecodeExemplars(src []byte, c *ExemplarColumns) error {
 	}
 	c.Slots = c.keys.Slots
 	if len(rest) < 8*n {
-		return fmt.Errorf("exemplars: %w", corruptf("%d bytes for %d values", len(rest), n))
+		return fmt.Errorf("exemplars: %w", Corruptf("%d bytes for %d values", len(rest), n))
 	}
 	c.values = slices.Grow(c.values[:0], n)[:n]
 	getValues(c.values, rest)
@@ -74,10 +74,10 @@ func DecodeExemplars(src []byte, c *ExemplarColumns) error {
 func decodeLabels(src []byte, b *labels.ScratchBuilder) (_ labels.Labels, rest []byte, err error) {
 	n, rest, err := encoding.Uvarint(src)
 	if err != nil {
-		return labels.EmptyLabels(), nil, corruptf("labels: %v", err)
+		return labels.EmptyLabels(), nil, Corruptf("labels: %v", err)
 	}
 	if n > model.MaxExemplarLabels || 2*n > uint64(len(rest)) {
-		return labels.EmptyLabels(), nil, corruptf("%d labels in %d bytes", n, len(rest))
+		return labels.EmptyLabels(), nil, Corruptf("%d labels in %d bytes", n, len(rest))
 	}
 	b.Reset()
 	for range n {
@@ -86,7 +86,7 @@ func decodeLabels(src []byte, b *labels.ScratchBuilder) (_ labels.Labels, rest [
 			value, rest, err = encoding.Bytes(rest, len(rest))
 		}
 		if err != nil {
-			return labels.EmptyLabels(), nil, corruptf("labels: %v", err)
+			return labels.EmptyLabels(), nil, Corruptf("labels: %v", err)
 		}
 		b.Add(string(name), string(value))
 	}
