@@ -30,7 +30,7 @@ internal/objstore   : internal/vfs internal/background
 encoding            : internal/model
 partition           : internal/match internal/model internal/vfs internal/panics internal/background encoding
 storage/log         : internal/model encoding
-storage/log/memlog  : internal/model storage/log
+storage/log/logtest : internal/model storage/log
 storage/wal         : internal/model internal/vfs internal/panics encoding storage/log
 storage/head        : internal/match internal/model internal/vfs encoding
 storage             : internal/match internal/model internal/vfs internal/panics internal/background encoding partition storage/log storage/wal storage/head

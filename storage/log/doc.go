@@ -6,7 +6,7 @@
 //	                                                                  │
 //	                                        PrepareRotate, Rotate ────┴──── Release
 //
-// Package wal keeps a log in files; package memlog keeps one in memory, for tests.
+// Package wal keeps a log in files; package logtest keeps one in memory, for tests.
 //
 // # Positions
 //
