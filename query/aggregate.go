@@ -43,7 +43,7 @@ type grouping struct {
 }
 
 func newGrouping(g groupBy, mem *tracker) *grouping {
-	n := &grouping{groupBy: g, numbers: make(map[string]int), b: labels.NewBuilder(labels.EmptyLabels()), scratch: scratch{mem: mem}}
+	n := &grouping{groupBy: g, numbers: make(map[string]int), b: labels.NewBuilder(labels.EmptyLabels()), scratch: newScratch(mem)}
 	if g.without { // the name is never part of the group
 		n.sorted = sortedWith(g.names, nameLabel)
 	}

@@ -112,12 +112,17 @@ func (c *answerCache) put(k answerKey, e *extent) bool {
 // drop lets go of the extent of a key.
 func (c *answerCache) drop(k answerKey) { c.items.Del(maphash.Comparable(c.seed, k)) }
 
+// wait waits until answers that were offered are in the cache, or rejected.
+func (c *answerCache) wait() { c.items.Wait() }
+
+// clear drops all answers.
 func (c *answerCache) clear() {
 	if c != nil {
 		c.items.Clear()
 	}
 }
 
+// close ends the goroutines of the cache.
 func (c *answerCache) close() {
 	if c != nil {
 		c.items.Close()

@@ -114,8 +114,7 @@ func (e *extent) bytes() int64 {
 		n += 16*len(s.Floats) + 96 + int(s.Metric.ByteSize())
 	}
 	for i := range e.named {
-		m := &e.named[i]
-		n += int(m.bytes() + m.steps.bytes())
+		n += int(e.named[i].bytes())
 	}
 	for _, s := range e.sums {
 		n += 32 + 8*len(s.sums)

@@ -85,6 +85,9 @@ func (c *answerCache) lookUp(changes *storage.Changes, tenant uint32, expr parse
 	return l
 }
 
+// stepsFromCache returns the number of steps of the answer that came from the cache.
+func (l *lookup) stepsFromCache() int { return l.cached }
+
 // steps returns the steps that an evaluation tells apart: none if there is no
 // lookup.
 func (l *lookup) steps() grid {
@@ -93,6 +96,11 @@ func (l *lookup) steps() grid {
 	}
 	return l.hull
 }
+
+// stepRange is the steps from ≤ i < to of a grid.
+type stepRange struct{ from, to int }
+
+func (s stepRange) len() int { return s.to - s.from }
 
 // answer returns the answer of the query: cached steps, and the others evaluated.
 // It keeps the part of the answer that is settled. The error is errIndivisible if
@@ -125,7 +133,7 @@ func (l *lookup) answer(e evaluator) (promql.Matrix, error) {
 }
 
 // count counts the query by how much of it came from the cache: all but the runs.
-func (l *lookup) count(result string, runs []steps) {
+func (l *lookup) count(result string, runs []stepRange) {
 	l.cache.requests.WithLabelValues(result).Inc()
 	l.cached = l.grid.n
 	for _, r := range runs {
@@ -148,13 +156,13 @@ func (l *lookup) usable() (usable []bool, at int) {
 // toEvaluate returns the runs of steps to evaluate, given which can be used. A
 // run takes the step before it and the one after it along, so that what lies
 // between two steps is looked at together, and warns if it cannot be read.
-func toEvaluate(usable []bool) []steps {
-	var runs []steps
+func toEvaluate(usable []bool) []stepRange {
+	var runs []stepRange
 	for i, ok := range usable {
 		if ok {
 			continue
 		}
-		r := steps{max(i-1, 0), min(i+2, len(usable))}
+		r := stepRange{max(i-1, 0), min(i+2, len(usable))}
 		if k := len(runs) - 1; k >= 0 && r.from-runs[k].to < nearSteps {
 			runs[k].to = r.to
 		} else {
@@ -162,7 +170,7 @@ func toEvaluate(usable []bool) []steps {
 		}
 	}
 	if n := len(runs); n > cachedRuns {
-		return []steps{{runs[0].from, runs[n-1].to}}
+		return []stepRange{{runs[0].from, runs[n-1].to}}
 	}
 	return runs
 }
@@ -170,7 +178,7 @@ func toEvaluate(usable []bool) []steps {
 // parts evaluates runs of steps. The error is errIndivisible if that raises an
 // error or a warning, which may depend on other steps, or reads histograms, whose
 // hints may depend on samples before the first step.
-func (l *lookup) parts(e evaluator, runs []steps) ([]cachedSpan, error) {
+func (l *lookup) parts(e evaluator, runs []stepRange) ([]cachedSpan, error) {
 	var made []cachedSpan
 	for _, r := range runs {
 		g := l.grid.sub(r.from, r.to)
@@ -192,7 +200,7 @@ func (l *lookup) parts(e evaluator, runs []steps) ([]cachedSpan, error) {
 
 // together puts what was made of the runs and what was kept together, keeps it,
 // and returns the query's part of it.
-func (l *lookup) together(e evaluator, usable []bool, at int, runs []steps, made []cachedSpan) (promql.Matrix, error) {
+func (l *lookup) together(e evaluator, usable []bool, at int, runs []stepRange, made []cachedSpan) (promql.Matrix, error) {
 	all := l.around(usable, at)
 	var spans []cachedSpan
 	next, evaluated := all.from, 0
@@ -228,8 +236,8 @@ func (l *lookup) together(e evaluator, usable []bool, at int, runs []steps, made
 // query, and usable ones before and after it, so that a query of the last hour
 // and one of the last day do not take each other's answers away. There are no
 // more of them than there were, or than are asked for.
-func (l *lookup) around(usable []bool, at int) steps {
-	s := steps{at, at + l.grid.n}
+func (l *lookup) around(usable []bool, at int) stepRange {
+	s := stepRange{at, at + l.grid.n}
 	if l.old == nil {
 		return s
 	}

@@ -15,7 +15,7 @@ type Charge struct{ mem *tracker }
 
 // Charge returns an empty charge; the caller closes it.
 func (e *Engine) Charge() *Charge {
-	return &Charge{&tracker{all: &e.memory, limits: limits{bytes: e.limits.bytes}}}
+	return &Charge{e.memory.tracker(limits{bytes: e.limits.bytes})}
 }
 
 // Close gives back everything.
@@ -56,7 +56,7 @@ func (c *Charge) Texts(list []string) error {
 func (c *Charge) Exemplars(found []exemplar.QueryResult) error {
 	bytes := int64(0)
 	for _, r := range found {
-		bytes += columnBytes + int64(r.SeriesLabels.ByteSize())
+		bytes += exemplarSeriesBytes + int64(r.SeriesLabels.ByteSize())
 		for _, x := range r.Exemplars {
 			bytes += exemplarBytes + int64(x.Labels.ByteSize())
 		}
@@ -67,6 +67,7 @@ func (c *Charge) Exemplars(found []exemplar.QueryResult) error {
 // The memory of a string and of an exemplar besides their texts; an exemplar is
 // there as the storage has it and as Prometheus does.
 const (
-	stringBytes   = 16
-	exemplarBytes = 96
+	stringBytes         = 16
+	exemplarSeriesBytes = 96
+	exemplarBytes       = 96
 )

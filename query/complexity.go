@@ -1,6 +1,7 @@
 package query
 
 import (
+	"cmp"
 	"regexp"
 	"regexp/syntax"
 	"strings"
@@ -8,6 +9,37 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/util/strutil"
 )
+
+// TextLimits are the bounds of a query's text; 0 = the default. Prometheus'
+// parser, printer and evaluator recurse into an expression and take time quadratic
+// in its depth (the printer cubic): 50,000 nested parentheses, 100 kB, take 20 s to
+// parse and half a gigabyte of stack to evaluate. Long flat texts, such as a
+// regular expression of 100 kB, are no trouble. So the length may be large, the
+// depth may not; operators count because a chain of them is as deep as it is long.
+type TextLimits struct {
+	Bytes     int   // length
+	Operators int   // of an expression
+	Depth     int   // of nested parentheses
+	Memory    int64 // bytes that parsing the text may take, by an estimate
+}
+
+// Defaults of TextLimits.
+const (
+	DefaultTextBytes     = 1 << 20
+	DefaultTextOperators = 5000
+	DefaultTextDepth     = 500
+	DefaultTextMemory    = 64 << 20
+)
+
+// withDefaults returns the limits with defaults in place of zeroes.
+func (l TextLimits) withDefaults() TextLimits {
+	return TextLimits{
+		Bytes:     cmp.Or(l.Bytes, DefaultTextBytes),
+		Operators: cmp.Or(l.Operators, DefaultTextOperators),
+		Depth:     cmp.Or(l.Depth, DefaultTextDepth),
+		Memory:    cmp.Or(l.Memory, DefaultTextMemory),
+	}
+}
 
 // complexity is what is known of a text before it is parsed.
 type complexity struct {

@@ -131,6 +131,10 @@ func newCores(n int, cpu func() time.Duration) *cores {
 	return c
 }
 
+// size returns the number of CPU slots.
+func (c *cores) size() int { return c.total }
+
+// share returns the share of a new query.
 func (c *cores) share() *share { return &share{cores: c} }
 
 // begin waits for a core. When ctx ends it returns without waiting, and has a

@@ -89,7 +89,7 @@ type Engine struct {
 	parser     *Parser
 	queue      *queue
 	cores      *cores
-	memory     memory
+	memory     *memory
 	limits     limits
 	answers    *answerCache
 	timeout    time.Duration
@@ -110,7 +110,7 @@ func New(o Options) *Engine {
 		parser:  NewParser(o.Parser, o.Text),
 		queue:   newQueue(o.MaxConcurrent, o.MaxQueued, o.Started),
 		cores:   newCores(o.Cores, processCPU),
-		memory:  memory{limit: o.TotalBytes, cache: o.CacheBytes},
+		memory:  newMemory(o.TotalBytes, o.CacheBytes),
 		limits:  limits{bytes: o.MaxBytes, series: o.MaxSeries, read: o.MaxRead},
 		answers: newAnswerCache(o.CacheBytes, o.Registerer),
 		timeout: o.Timeout,
@@ -125,7 +125,7 @@ func New(o Options) *Engine {
 	}
 	e.metrics = newMetrics(e, o.Registerer)
 	again := *e.parser // for texts that were admitted once
-	e.parser.all, e.parser.refused = &e.memory, e.metrics.exceeded
+	e.parser.all, e.parser.refused = e.memory, e.metrics.exceeded
 	e.prometheus = promql.NewEngine(promql.EngineOpts{
 		Logger:                   o.Logger,
 		Reg:                      o.Registerer,
@@ -145,17 +145,17 @@ func New(o Options) *Engine {
 }
 
 // tracker returns one for another query.
-func (e *Engine) tracker() *tracker { return &tracker{all: &e.memory, limits: e.limits} }
+func (e *Engine) tracker() *tracker { return e.memory.tracker(e.limits) }
 
 // Parser returns the parser the engine uses.
 func (e *Engine) Parser() *Parser { return e.parser }
 
 // Waiting returns the number of queries that wait for their turn.
-func (e *Engine) Waiting() int { return int(e.queue.waiting.Load()) }
+func (e *Engine) Waiting() int { return e.queue.waitingQueries() }
 
 // MemoryBytes returns the memory that queries hold, their answers until they are
 // closed among it.
-func (e *Engine) MemoryBytes() int64 { return e.memory.held.Load() }
+func (e *Engine) MemoryBytes() int64 { return e.memory.bytes() }
 
 // DropCache forgets all answers.
 func (e *Engine) DropCache() { e.answers.clear() }

@@ -80,7 +80,7 @@ func (x *exec) notCounters() *nonCounters { return x.nonCounters }
 
 // interrupted returns the error of a context that is over.
 func (x *exec) interrupted() error {
-	if !x.ended.Load() {
+	if !x.isEnded() {
 		return nil
 	}
 	return x.check()
@@ -353,11 +353,11 @@ func (f *frame) each(src source, consume func(i int, c *column) error) error {
 		next atomic.Int64
 		turn = newTurns()
 	)
-	f.share.end() // who waits needs no core
+	f.yielder.release() // this goroutine only waits
 	for range workers {
 		wg.Go(func() {
-			f.share.begin(f.ctx)
-			defer f.share.end()
+			f.yielder.acquire()
+			defer f.yielder.release()
 			err := f.alone(func(w *worker) error {
 				load := load{tracker: f.mem}
 				defer load.close()
@@ -400,7 +400,7 @@ func (f *frame) each(src source, consume func(i int, c *column) error) error {
 		})
 	}
 	wg.Wait()
-	f.share.begin(f.ctx)
+	f.yielder.acquire()
 	return turn.err
 }
 
@@ -453,13 +453,13 @@ func (t *turns) wait(f *frame, k int) bool {
 	waits := t.now != k && !t.broken.Load()
 	t.mu.Unlock()
 	if waits {
-		f.share.end()
+		f.yielder.release()
 		t.mu.Lock()
 		for t.now != k && !t.broken.Load() {
 			t.moved.Wait()
 		}
 		t.mu.Unlock()
-		f.share.begin(f.ctx)
+		f.yielder.acquire()
 	}
 	return !t.broken.Load()
 }

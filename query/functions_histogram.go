@@ -60,14 +60,14 @@ func (n *bucketsNode) table(f *frame) (*table, error) {
 	for i := range n.n {
 		n.begin(f, params, i)
 	}
-	held := scratch{mem: f.mem}
+	held := newScratch(f.mem)
 	defer held.close()
 	classic, keys, err := n.histograms(f, &held, t)
 	if err != nil {
 		return nil, err
 	}
 	out := &table{}
-	b := outputs{scratch: scratch{mem: f.mem}, separate: f.delayedNames && n.instant}
+	b := outputs{scratch: newScratch(f.mem), separate: f.delayedNames && n.instant}
 	var sig []byte
 	for ci := range t.cols {
 		c := &t.cols[ci]

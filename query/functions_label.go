@@ -1,6 +1,7 @@
 package query
 
 import (
+	"math"
 	"regexp"
 	"strings"
 
@@ -85,6 +86,24 @@ func expandTemplate(re *regexp.Regexp, template, v string, at []int, maxBytes in
 		template = template[end:]
 	}
 	return string(dst), len(dst) <= maxBytes
+}
+
+// reference is what a template has for a submatch.
+var reference = regexp.MustCompile(`\$\$|\$[\pL\p{Nd}_]+|\$\{[\pL\p{Nd}_]+\}`)
+
+// templateLength returns how long a template can become whose references stand
+// for at most n bytes each.
+func templateLength(template string, n int) int {
+	long := len(template)
+	for _, at := range reference.FindAllStringIndex(template, -1) {
+		if template[at[0]:at[1]] != "$$" {
+			long += n
+		}
+		if long > math.MaxInt32 {
+			break
+		}
+	}
+	return long
 }
 
 func stringArg(e parser.Expr) string { return e.(*parser.StringLiteral).Val }
@@ -183,7 +202,7 @@ func (n *sortNode) table(f *frame) (*table, error) {
 	}
 	// Prometheus' functions sort as they always did, down to the order of
 	// equal values.
-	copies := scratch{mem: f.mem}
+	copies := newScratch(f.mem)
 	defer copies.close()
 	if err := copies.take(sortedBytes * int64(len(t.cols))); err != nil {
 		return nil, err

@@ -1,5 +1,7 @@
 package query
 
+import "errors"
+
 // grid is the times an expression is evaluated at: start, start + step, …, n
 // of them, in Unix milliseconds. A grid of no times has no answers.
 type grid struct {
@@ -38,7 +40,7 @@ func (g grid) with(o grid) grid {
 // sub returns the steps from ≤ i < to of a grid.
 func (g grid) sub(from, to int) grid { return grid{start: g.at(from), step: g.step, n: to - from} }
 
-// steps are the steps from ≤ i < to of a grid.
-type steps struct{ from, to int }
-
-func (s steps) len() int { return s.to - s.from }
+// errIndivisible ends the evaluation of a part of a grid that raises a warning or
+// an error, which may depend on other steps: the query is evaluated again as a
+// whole.
+var errIndivisible = errors.New("the answer cannot be joined from parts")

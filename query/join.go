@@ -111,7 +111,7 @@ func (n *setNode) table(f *frame) (*table, error) {
 	if err != nil {
 		return nil, err
 	}
-	held := scratch{mem: f.mem}
+	held := newScratch(f.mem)
 	defer held.close()
 	left, right, err := match(&held, &n.vm, l, r)
 	if err != nil {
@@ -219,7 +219,7 @@ func (n *joinNode) table(f *frame) (*table, error) {
 		joinNode: n, operator: operatorOf(n.expr), f: f, many: l, one: r,
 		fillMany: n.vm.FillValues.LHS, fillOne: n.vm.FillValues.RHS,
 		b: labels.NewBuilder(labels.EmptyLabels()), byHash: make(map[uint64]int),
-		separate: f.delayedNames && n.instant, held: scratch{mem: f.mem},
+		separate: f.delayedNames && n.instant, held: newScratch(f.mem),
 	}
 	defer j.held.close()
 	if n.vm.Card == parser.CardOneToMany {

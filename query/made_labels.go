@@ -1,9 +1,6 @@
 package query
 
 import (
-	"math"
-	"regexp"
-
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 
@@ -39,6 +36,16 @@ func newMadeLabels(expr parser.Expr, maxBytes int, mem *tracker) *madeLabels {
 	}
 	return &madeLabels{expr: expr, maxBytes: maxBytes, mem: mem, longest: make(map[string]int)}
 }
+
+// hook returns selected, nil if nothing is made.
+func (m *madeLabels) hook() func(*storage.SeriesSet) error {
+	if m == nil {
+		return nil
+	}
+	return m.selected
+}
+
+func literal(e parser.Expr) string { return e.(*parser.StringLiteral).Val }
 
 // selected returns an error if labels that are made of these series, or of these
 // and those before, could be too long or too many.
@@ -97,7 +104,7 @@ func (m *madeLabels) lengths(expr parser.Expr, made *int64) (map[string]int, err
 	switch e := expr.(type) {
 	case *parser.AggregateExpr:
 		if e.Op == parser.COUNT_VALUES {
-			name := stringArg(e.Param)
+			name := literal(e.Param)
 			all[name] = max(all[name], numberBytes)
 		}
 	case *parser.VectorSelector: // absent() makes labels of matchers
@@ -114,13 +121,13 @@ func (m *madeLabels) lengths(expr parser.Expr, made *int64) (map[string]int, err
 	var n int
 	switch call.Func.Name {
 	case "label_replace":
-		dst = stringArg(call.Args[1])
-		n = templateLength(stringArg(call.Args[2]), of(stringArg(call.Args[3])))
+		dst = literal(call.Args[1])
+		n = templateLength(literal(call.Args[2]), of(literal(call.Args[3])))
 	case "label_join":
-		dst = stringArg(call.Args[1])
-		n = len(stringArg(call.Args[2])) * max(len(call.Args)-4, 0)
+		dst = literal(call.Args[1])
+		n = len(literal(call.Args[2])) * max(len(call.Args)-4, 0)
 		for _, a := range call.Args[3:] {
-			n += of(stringArg(a))
+			n += of(literal(a))
 		}
 	default:
 		return all, nil
@@ -131,22 +138,4 @@ func (m *madeLabels) lengths(expr parser.Expr, made *int64) (map[string]int, err
 	all[dst] = max(all[dst], n)
 	*made += m.bytes + m.series*int64(len(dst)+n)
 	return all, nil
-}
-
-// reference is what a template has for a submatch.
-var reference = regexp.MustCompile(`\$\$|\$[\pL\p{Nd}_]+|\$\{[\pL\p{Nd}_]+\}`)
-
-// templateLength returns how long a template can become whose references stand
-// for at most n bytes each.
-func templateLength(template string, n int) int {
-	long := len(template)
-	for _, at := range reference.FindAllStringIndex(template, -1) {
-		if template[at[0]:at[1]] != "$$" {
-			long += n
-		}
-		if long > math.MaxInt32 {
-			break
-		}
-	}
-	return long
 }

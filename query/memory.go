@@ -13,6 +13,16 @@ type memory struct {
 	held  atomic.Int64
 }
 
+// newMemory returns the memory of all queries: limit bytes, 0 = no limit, of which
+// cache are for cached answers.
+func newMemory(limit, cache int64) *memory { return &memory{limit: limit, cache: cache} }
+
+// tracker returns a tracker for one more query.
+func (m *memory) tracker(l limits) *tracker { return &tracker{all: m, limits: l} }
+
+// bytes returns what all queries hold.
+func (m *memory) bytes() int64 { return m.held.Load() }
+
 // An eighth of the common limit is for queries that hold no more than
 // smallBytes: big ones cannot leave them none.
 const (
@@ -128,65 +138,6 @@ func (t *tracker) readMore(samples int64) error {
 	return nil
 }
 
-// load is what one worker holds and has read.
-type load struct {
-	tracker    *tracker
-	held, read int64
-}
-
-// grown charges what the worker's memory has grown by, for as many columns as it
-// makes before it hands them over, and what it has read. A worker of a query
-// asks after the first of these columns, and after the last.
-func (l *load) grown(w *worker, columns int) error {
-	c := &w.cols[0]
-	n := int64(columns)*valueBytes*int64(cap(c.v)+cap(c.h)) + w.bytes()
-	if n > l.held {
-		if err := l.tracker.take(n - l.held); err != nil {
-			return err
-		}
-		l.held = n
-	}
-	read := w.tally.read
-	err := l.tracker.readMore(read - l.read)
-	l.read = read
-	return err
-}
-
-func (l *load) close() { l.tracker.give(l.held) }
-
-// gridBytes returns what the smallest answer on a grid takes, and the counts of
-// its steps: it is asked for before anything is allocated for them.
-func gridBytes(g grid) int64 { return 3 * valueBytes * int64(g.n) }
-
-// The memory of a value of a column, of a point of an answer, of a series or
-// column besides those, of a candidate of a rank and of a step's list of them.
-const (
-	valueBytes      = 8
-	pointBytes      = 16
-	columnBytes     = 96
-	candidateBytes  = 24
-	candidatesBytes = 24
-)
-
-// bytes returns the memory that a column takes, its labels included: most
-// expressions make new ones. A histogram that stands at several steps in a row is
-// there once.
-func (c *column) bytes() int64 {
-	n := columnBytes + int(c.metric.ByteSize()) + valueBytes*(cap(c.v)+cap(c.h))
-	for i, h := range c.h {
-		if h != nil && (i == 0 || h != c.h[i-1]) {
-			n += h.Size()
-		}
-	}
-	return int64(n)
-}
-
-// answerBytes returns the memory of a series of an answer that weighs so many
-// points.
-func answerBytes(metric labels.Labels, points int) int64 {
-	return columnBytes + int64(metric.ByteSize()) + pointBytes*int64(points)
-}
-
 // scratch is memory that is held only while a node is evaluated, besides tables:
 // keys of groups, masks, copies to be sorted.
 type scratch struct {
@@ -194,15 +145,10 @@ type scratch struct {
 	bytes int64
 }
 
-// The memory of an entry of a map besides what its key points to, of a label set
-// in a list of samples that Prometheus' functions sort, and of the number of a
-// column.
-const (
-	entryBytes  = 64
-	sortedBytes = 160
-	indexBytes  = 16
-)
+// newScratch returns an empty scratch.
+func newScratch(mem *tracker) scratch { return scratch{mem: mem} }
 
+// take adds bytes.
 func (s *scratch) take(bytes int64) error {
 	err := s.mem.take(bytes)
 	if err == nil {

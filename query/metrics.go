@@ -51,12 +51,12 @@ func newMetrics(e *Engine, r prometheus.Registerer) *metrics {
 	gauge := func(name, help string, labels prometheus.Labels, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value)
 	}
-	running := func(kind string, slots chan struct{}) prometheus.Collector {
-		return gauge("tsdb_query_running", "Places of light and heavy queries that are taken.", prometheus.Labels{"kind": kind}, func() float64 { return float64(len(slots)) })
+	running := func(kind string, n func() int) prometheus.Collector {
+		return gauge("tsdb_query_running", "Places of light and heavy queries that are taken.", prometheus.Labels{"kind": kind}, func() float64 { return float64(n()) })
 	}
-	r.MustRegister(m.stages, m.limited, m.fallbacks, running("light", e.queue.light), running("heavy", e.queue.heavy),
+	r.MustRegister(m.stages, m.limited, m.fallbacks, running("light", e.queue.runningLight), running("heavy", e.queue.runningHeavy),
 		gauge("tsdb_query_waiting", "Queries that wait for a place.", nil, func() float64 { return float64(e.Waiting()) }),
-		gauge("tsdb_query_memory_bytes", "Memory that queries hold, their answers until they are sent included.", nil, func() float64 { return float64(e.memory.held.Load()) }),
+		gauge("tsdb_query_memory_bytes", "Memory that queries hold, their answers until they are sent included.", nil, func() float64 { return float64(e.MemoryBytes()) }),
 	)
 	return m
 }

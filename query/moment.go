@@ -45,3 +45,12 @@ func (m moment) asOffset(g grid) time.Duration {
 	const most = math.MaxInt64 / int64(time.Millisecond) // as in Prometheus, an offset ends there
 	return time.Duration(min(max(model.SubTime(g.start, m.seen(g.start)), -most), most)) * time.Millisecond
 }
+
+// timeMargin is what clampTime leaves to the ends of int64.
+const timeMargin = 4 * (math.MaxInt64 / int64(time.Millisecond)) // four durations of the greatest length
+
+// clampTime keeps the arithmetic of absurd ranges from wrapping around. No sample
+// is that far away.
+func clampTime(t int64) int64 {
+	return min(max(t, math.MinInt64+timeMargin), math.MaxInt64-timeMargin)
+}

@@ -137,7 +137,7 @@ func (n *nonCounters) timeless() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, s := range n.mu.found {
-		if len(s.words) == 0 {
+		if s.isZero() {
 			return true
 		}
 	}
@@ -150,7 +150,7 @@ func (n *nonCounters) annotations(g grid) (all []error) {
 	defer n.mu.Unlock()
 	inOrder := slices.SortedFunc(maps.Keys(n.mu.found), func(a, b nonCounter) int { return cmp.Compare(a.rate, b.rate) })
 	for _, m := range inOrder {
-		if s := n.mu.found[m]; len(s.words) == 0 || s.meets(g) {
+		if s := n.mu.found[m]; s.isZero() || s.meets(g) {
 			all = append(all, annotations.NewPossibleNonCounterInfo(m.name, n.rates[m.rate].pos))
 		}
 	}
@@ -162,6 +162,9 @@ type keptNonCounter struct {
 	nonCounter
 	steps stepSet
 }
+
+// bytes returns about how much memory it takes.
+func (k *keptNonCounter) bytes() int64 { return k.nonCounter.bytes() + k.steps.bytes() }
 
 // within returns what is known of the steps of a grid.
 func (n *nonCounters) within(g grid) []keptNonCounter {
@@ -191,35 +194,5 @@ func (n *nonCounters) recall(kept []keptNonCounter, g grid) error {
 		}
 		s.addFrom(&k.steps, g)
 	}
-	return nil
-}
-
-// metricSteps is the metric that a source met last, and its steps.
-type metricSteps struct {
-	name  string
-	steps *stepSet
-}
-
-// noteName notes where column i of a rate has values, if its metric does not look
-// like a counter.
-func (s *rangeSource) noteName(i int, c *column) error {
-	ls, _ := s.in.labels(i)
-	name := ls.Get(nameLabel)
-	if name == "" || counterName(name) {
-		return nil
-	}
-	m := s.noted.Load()
-	if m == nil || m.name != name {
-		if !slices.ContainsFunc(c.v, func(v float64) bool { return !isAbsent(v) }) {
-			return nil
-		}
-		steps, err := s.f.nonCounters.of(s.expr, name)
-		if err != nil {
-			return err
-		}
-		m = &metricSteps{name, steps}
-		s.noted.Store(m)
-	}
-	m.steps.addValues(s.grid, c.v)
 	return nil
 }

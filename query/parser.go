@@ -11,40 +11,9 @@ import (
 	labelmatch "tsdb/internal/match"
 )
 
-// TextLimits are the bounds of a query's text; 0 = the default. Prometheus'
-// parser, printer and evaluator recurse into an expression and take time quadratic
-// in its depth (the printer cubic): 50,000 nested parentheses, 100 kB, take 20 s to
-// parse and half a gigabyte of stack to evaluate. Long flat texts, such as a
-// regular expression of 100 kB, are no trouble. So the length may be large, the
-// depth may not; operators count because a chain of them is as deep as it is long.
-type TextLimits struct {
-	Bytes     int   // length
-	Operators int   // of an expression
-	Depth     int   // of nested parentheses
-	Memory    int64 // bytes that parsing the text may take, by an estimate
-}
-
-// Defaults of TextLimits.
-const (
-	DefaultTextBytes     = 1 << 20
-	DefaultTextOperators = 5000
-	DefaultTextDepth     = 500
-	DefaultTextMemory    = 64 << 20
-
-	// maxPretty bounds what is laid out over several lines, in operators
-	// and nesting together.
-	maxPretty = 300
-)
-
-func (l TextLimits) withDefaults() TextLimits {
-	setDefault(&l.Bytes, DefaultTextBytes)
-	setDefault(&l.Operators, DefaultTextOperators)
-	setDefault(&l.Depth, DefaultTextDepth)
-	if l.Memory == 0 {
-		l.Memory = DefaultTextMemory
-	}
-	return l
-}
+// maxPretty bounds the expressions that are laid out over several lines, in
+// operators and nesting together.
+const maxPretty = 300
 
 // Parser is Prometheus' parser behind the bounds. It is safe for concurrent
 // use.
@@ -79,7 +48,7 @@ func (p *Parser) admit(inputs ...string) (deepest complexity, held *tracker, err
 		}
 	}
 	if p.all != nil {
-		held = &tracker{all: p.all}
+		held = p.all.tracker(limits{})
 	}
 	return deepest, held, held.take(deepest.memory)
 }
@@ -105,9 +74,7 @@ func nameSetting(err error) error {
 	all = slices.Clone(all)
 	for i := range all {
 		text := all[i].Err.Error()
-		if len(text) > maxErrorText { // it quotes the query
-			all[i].Err = &clippedError{all[i].Err, clippedText(text)}
-		}
+		all[i].Err = clipped(all[i].Err) // it quotes the query
 		if what, _, ok := strings.Cut(text, " and must be enabled with --enable-feature="); ok {
 			text = what + " and not enabled"
 		}

@@ -118,7 +118,7 @@ const abandonAfter = 50 * time.Millisecond
 // that does not end with its context is abandoned: its client gets an answer, and
 // the query keeps its slot until it has noticed.
 func (p *Query) Exec(ctx context.Context) *promql.Result {
-	ctx, cancel := context.WithTimeout(context.WithValue(ctx, toRun{}, true), p.engine.timeout)
+	ctx, cancel := context.WithTimeout(withLeaveToRun(ctx), p.engine.timeout)
 	defer cancel()
 	ended, abandoned := make(chan outcome), make(chan struct{})
 	go func() {
@@ -201,7 +201,7 @@ func (p *Query) execFallback(ctx context.Context) *promql.Result {
 		return &promql.Result{Err: err}
 	}
 	p.resetMemory()
-	p.reads.count(p.mem, newMadeLabels(p.stmt.Expr, p.settings.maxLabelValue, p.mem))
+	p.reads.count(p.mem, newMadeLabels(p.stmt.Expr, p.settings.maxLabelValue, p.mem).hook())
 	res := p.fallback.Exec(ctx)
 	// Prometheus' engine counts samples, not bytes, while it works.
 	if m, ok := res.Value.(promql.Matrix); ok && res.Err == nil {
@@ -268,7 +268,7 @@ func (p *Query) attempt(ctx context.Context, heavy bool) (*promql.Result, error)
 	defer y.close()
 	q.setYield(y.yield)
 	x := newExec(execOptions{
-		settings: p.settings.settings, yielder: y, querier: q, mem: p.mem, workers: p.engine.cores.total,
+		settings: p.settings.settings, yielder: y, querier: q, mem: p.mem, workers: p.engine.cores.size(),
 		nonCounters: newNonCounters(p.rates, kept.steps(), p.mem), divided: kept != nil,
 		timers: p.timers, log: p.engine.log,
 	})
@@ -281,7 +281,7 @@ func (p *Query) attempt(ctx context.Context, heavy bool) (*promql.Result, error)
 	stage.WithLabelValues(stageSelect).Observe(q.selecting().Seconds())
 	stage.WithLabelValues(stageEvaluate).Observe((time.Since(began) - q.selecting()).Seconds())
 	p.samples.UpdatePeak(x.peakPoints())
-	if err == nil && y.ended.Load() {
+	if err == nil && y.isEnded() {
 		err = x.check()
 	}
 	if err != nil {
@@ -304,7 +304,7 @@ func (p *Query) evaluate(f *frame, kept *lookup) (parser.Value, error) {
 			return f.answer(p.node, p.stmt.Expr.Type(), p.grid, p.stmt.Start.Equal(p.stmt.End) && p.stmt.Interval == 0)
 		}
 		m, err := kept.answer(partEvaluator{f, p})
-		p.cachedSteps = kept.cached
+		p.cachedSteps = kept.stepsFromCache()
 		return m, err
 	})
 }

@@ -66,9 +66,9 @@ type querier struct {
 	tenant uint32
 	tr     model.TimeRange
 
-	recovers bool        // the reader is the engine, which recovers panics with errors
-	mem      *tracker    // of the query that reads; nil if none does
-	made     *madeLabels // of the query, if Prometheus' engine makes labels for it
+	recovers bool                           // the reader is the engine, which recovers panics with errors
+	mem      *tracker                       // of the query that reads; nil if none does
+	onSelect func(*storage.SeriesSet) error // is called with each selection; nil = not
 
 	mu struct {
 		sync.Mutex
@@ -118,15 +118,20 @@ func (q *querier) Select(ctx context.Context, _ bool, hints *promstorage.SelectH
 	if hints != nil {
 		tr, limit = inclusive(hints.Start, hints.End), hints.Limit
 	}
-	look := tr
-	if hints == nil || hints.Func != labelsOnly {
-		look = withLead(tr)
+	if hints != nil && hints.Func == labelsOnly {
+		return q.selectIn(ctx, tr, tr, limit, ms)
 	}
-	return q.selectIn(ctx, look, tr, limit, ms)
+	return q.selectSamples(ctx, tr, tr, limit, ms)
+}
+
+// selectSamples returns the series, at most limit if that is not 0, that may have
+// samples in look, for reading the samples in tr.
+func (q *querier) selectSamples(ctx context.Context, look, tr model.TimeRange, limit int, ms []*labels.Matcher) promstorage.SeriesSet {
+	return q.selectIn(ctx, withLead(look), tr, limit, ms)
 }
 
 // selectIn returns the series, at most limit if that is not 0, that may have
-// samples in look, for reading tr of them.
+// samples in look, for reading those in tr.
 func (q *querier) selectIn(ctx context.Context, look, tr model.TimeRange, limit int, ms []*labels.Matcher) promstorage.SeriesSet {
 	began := time.Now()
 	set, err := q.view.Select(ctx, q.tenant, look, ms...)
@@ -137,8 +142,8 @@ func (q *querier) selectIn(ctx context.Context, look, tr model.TimeRange, limit 
 	if err := q.mem.selected(set.Len(), func(i int) labels.Labels { return set.At(i).Labels }); err != nil {
 		return promstorage.ErrSeriesSet(err)
 	}
-	if q.made != nil {
-		if err := q.made.selected(set); err != nil {
+	if q.onSelect != nil {
+		if err := q.onSelect(set); err != nil {
 			return promstorage.ErrSeriesSet(err)
 		}
 	}

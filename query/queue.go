@@ -47,8 +47,22 @@ func newQueue(concurrent, waiting int, started func(string) func()) *queue {
 	return q
 }
 
+// withLeaveToRun marks the context of a query that is about to run: see Insert.
+func withLeaveToRun(ctx context.Context) context.Context {
+	return context.WithValue(ctx, toRun{}, true)
+}
+
 // GetMaxConcurrent returns how many queries may run at a time.
 func (q *queue) GetMaxConcurrent() int { return cap(q.heavy) }
+
+// runningLight returns the number of light slots in use.
+func (q *queue) runningLight() int { return len(q.light) }
+
+// runningHeavy returns the number of heavy slots in use.
+func (q *queue) runningHeavy() int { return len(q.heavy) }
+
+// waitingQueries returns the number of queries that wait for a slot.
+func (q *queue) waitingQueries() int { return int(q.waiting.Load()) }
 
 // toRun marks the context of a query that is to run. The engine asks its
 // tracker for leave to parse as well, which is quick and needs no turn.

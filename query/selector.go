@@ -45,13 +45,13 @@ func (s *selector) setRange(g grid) {
 // read selects the series.
 func (s *selector) read(f *frame) (*seriesSet, error) {
 	if s.tr.Empty() {
-		return &seriesSet{i: -1}, nil
+		return emptySeriesSet(), nil
 	}
 	look := s.tr
 	if !s.look.Empty() {
 		look = s.look
 	}
-	set := f.querier.selectIn(f.ctx, withLead(look), s.tr, 0, s.matchers)
+	set := f.querier.selectSamples(f.context(), look, s.tr, 0, s.matchers)
 	ours, ok := set.(*seriesSet)
 	if !ok {
 		return nil, fmt.Errorf("expanding series: %w", set.Err())

@@ -15,6 +15,9 @@ type seriesSet struct {
 	n, i int
 }
 
+// emptySeriesSet returns a set without series.
+func emptySeriesSet() *seriesSet { return &seriesSet{i: -1} }
+
 func (s *seriesSet) Next() bool {
 	s.i++
 	return s.i < s.n

@@ -100,5 +100,8 @@ func (s *stepSet) meets(g grid) bool {
 	return false
 }
 
+// isZero reports whether the set is the zero value.
+func (s *stepSet) isZero() bool { return len(s.words) == 0 }
+
 // bytes returns the memory of the set's steps.
 func (s *stepSet) bytes() int64 { return int64(8 * cap(s.words)) }

@@ -1,8 +1,11 @@
 package query
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/prometheus/prometheus/model/value"
 )
 
 // A set of steps does what a map of their times does: values are added, what was
@@ -32,7 +35,7 @@ func TestStepSetIsAMapOfTimes(t *testing.T) {
 			g := some(200)
 			v := make([]float64, g.n)
 			for i := range v {
-				if v[i] = absent; r.IntN(9) == 0 {
+				if v[i] = math.Float64frombits(value.StaleNaN); r.IntN(9) == 0 {
 					v[i] = r.Float64()
 					times[g.at(i)] = true
 				}

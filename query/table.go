@@ -111,7 +111,7 @@ var errSameLabels = errors.New("vector cannot contain metrics with the same labe
 // mergeEqual joins the columns with equal labels. Two values at one step are an
 // error.
 func mergeEqual(mem *tracker, cols []column) ([]column, error) {
-	hashes := scratch{mem: mem}
+	hashes := newScratch(mem)
 	defer hashes.close()
 	if err := hashes.take(2 * entryBytes * int64(len(cols))); err != nil {
 		return nil, err

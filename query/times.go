@@ -23,15 +23,6 @@ func Points(startMs, endMs, stepMs int64) uint64 {
 	return (uint64(endMs) - uint64(startMs)) / uint64(stepMs)
 }
 
-// timeMargin is what clampTime leaves to the ends of int64.
-const timeMargin = 4 * (math.MaxInt64 / int64(time.Millisecond)) // four durations of the greatest length
-
-// clampTime keeps the arithmetic of absurd ranges from wrapping around. No sample
-// is that far away.
-func clampTime(t int64) int64 {
-	return min(max(t, math.MinInt64+timeMargin), math.MaxInt64-timeMargin)
-}
-
 // checkNanoseconds refuses times that Prometheus' engine, which counts them in
 // nanoseconds, would take for others.
 func checkNanoseconds(times ...time.Time) error {

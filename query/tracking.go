@@ -19,18 +19,19 @@ type tracking struct {
 	mu struct {
 		sync.Mutex
 		queriers []*querier
-		mem      *tracker    // counts what they select; nil = nothing does
-		made     *madeLabels // bounds the labels that Prometheus' engine makes of it
+		mem      *tracker                       // counts what they select; nil = nothing does
+		selected func(*storage.SeriesSet) error // is called with each selection; nil = not
 	}
 }
 
 func track(q promstorage.Queryable) *tracking { return &tracking{queryable: q} }
 
-// count makes the queriers opened from now on count what they select.
-func (t *tracking) count(mem *tracker, made *madeLabels) {
+// count makes the queriers opened from now on count what they select in mem, and
+// call selected, unless it is nil, with each selection. Its error ends the query.
+func (t *tracking) count(mem *tracker, selected func(*storage.SeriesSet) error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.mu.mem, t.mu.made = mem, made
+	t.mu.mem, t.mu.selected = mem, selected
 }
 
 // changes returns the change counters of the database and the tenant. It reports
@@ -76,7 +77,7 @@ func (t *tracking) track(mint, maxt int64) (promstorage.Querier, *querier, error
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	own.made = t.mu.made
+	own.onSelect = t.mu.selected
 	own.setMemory(t.mu.mem)
 	t.mu.queriers = append(t.mu.queriers, own)
 	return q, own, nil

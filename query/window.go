@@ -222,7 +222,7 @@ func (n *rangeNode) open(f *frame) (source, error) {
 	if err != nil {
 		return nil, err
 	}
-	hashes := scratch{mem: f.mem}
+	hashes := newScratch(f.mem)
 	defer hashes.close()
 	if err := hashes.take(entryBytes * int64(len(t.cols))); err != nil {
 		return nil, err
@@ -246,7 +246,7 @@ func (f *frame) staysDistinct(s interface {
 	if !s.distinct() {
 		return false, nil
 	}
-	hashes := scratch{mem: f.mem}
+	hashes := newScratch(f.mem)
 	defer hashes.close()
 	// One name without what goes with it cannot make two series equal; for
 	// others their hashes tell.

@@ -40,3 +40,15 @@ func (y *yielder) yield() error {
 	}
 	return nil
 }
+
+// isEnded reports whether the context of the run is over.
+func (y *yielder) isEnded() bool { return y.ended.Load() }
+
+// context returns the context of the run.
+func (y *yielder) context() context.Context { return y.ctx }
+
+// acquire waits for a CPU slot: see cpuShare.
+func (y *yielder) acquire() { y.share.begin(y.ctx) }
+
+// release releases the CPU slot.
+func (y *yielder) release() { y.share.end() }

@@ -1,0 +1,27 @@
+package query
+
+// load is what one worker holds and has read.
+type load struct {
+	tracker    *tracker
+	held, read int64
+}
+
+// grown charges what the worker's memory has grown by, for as many columns as it
+// makes before it hands them over, and what it has read. A worker of a query
+// asks after the first of these columns, and after the last.
+func (l *load) grown(w *worker, columns int) error {
+	c := &w.cols[0]
+	n := int64(columns)*valueBytes*int64(cap(c.v)+cap(c.h)) + w.bytes()
+	if n > l.held {
+		if err := l.tracker.take(n - l.held); err != nil {
+			return err
+		}
+		l.held = n
+	}
+	read := w.tally.read
+	err := l.tracker.readMore(read - l.read)
+	l.read = read
+	return err
+}
+
+func (l *load) close() { l.tracker.give(l.held) }
