@@ -5,42 +5,44 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	promstorage "github.com/prometheus/prometheus/storage"
 
+	"tsdb/query/admission"
+	"tsdb/query/source"
 	"tsdb/storage"
 )
 
 // Charge is the memory of an answer that no query makes, such as a list of series
 // or of the values of a label. It counts for the limits of one query's memory and
 // of all queries'.
-type Charge struct{ mem *tracker }
+type Charge struct{ mem *admission.Tracker }
 
 // Charge returns an empty charge; the caller closes it.
 func (e *Engine) Charge() *Charge {
-	return &Charge{e.memory.tracker(limits{bytes: e.limits.bytes})}
+	return &Charge{e.memory.NewTracker(admission.Limits{Bytes: e.limits.Bytes})}
 }
 
 // Close gives back everything.
-func (c *Charge) Close() { c.mem.close() }
+func (c *Charge) Close() { c.mem.Close() }
 
 // Take adds bytes before they are allocated.
-func (c *Charge) Take(bytes int64) error { return c.mem.take(bytes) }
+func (c *Charge) Take(bytes int64) error { return c.mem.Reserve(bytes) }
 
 // Selections makes the series that are selected through a querier, with their
 // labels, count. It is called before the first Select.
 func (c *Charge) Selections(q promstorage.Querier) {
-	if ours, ok := q.(*querier); ok {
-		ours.setMemory(c.mem)
+	if ours, ok := q.(*source.Querier); ok {
+		ours.SetMemory(c.mem)
 	}
 }
 
 // View makes the series that are selected through a view count, without their
 // labels. It is called before the first Select.
 func (c *Charge) View(v *storage.View) {
-	v.SetReadOptions(storage.ReadOptions{Reserve: c.mem.moreSeries})
+	v.SetReadOptions(storage.ReadOptions{Reserve: c.mem.ReserveSeries})
 }
 
 // Series adds the labels of series that were selected through a view.
 func (c *Charge) Series(set *storage.SeriesSet) error {
-	return c.mem.selected(set.Len(), func(i int) labels.Labels { return set.At(i).Labels })
+	return c.mem.CountSeries(set.Len(), func(i int) labels.Labels { return set.At(i).Labels })
 }
 
 // Texts adds a list of strings that will be merged with others.

@@ -10,6 +10,10 @@ import (
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 	promstorage "github.com/prometheus/prometheus/storage"
+
+	"tsdb/query/admission"
+	"tsdb/query/operators"
+	"tsdb/query/resultcache"
 )
 
 // Defaults of Options.
@@ -44,12 +48,12 @@ type Options struct {
 	// It is a part of TotalBytes, and at most a quarter of it.
 	CacheBytes int64
 
-	Parser             parser.Options // language features beyond the stable ones
-	MaxLabelValue      int            // bytes of a label's value that a query makes; 0 = DefaultMaxLabelValue
-	Text               TextLimits     // bounds of a query's text
-	DelayedNameRemoval bool           // drop metric names after the whole evaluation instead of at each function
-	UseStartTimestamps bool           // let rate, increase, irate and resets use start timestamps
-	PerStepStats       bool           // count samples a step for clients that ask for it
+	Parser             parser.Options       // language features beyond the stable ones
+	MaxLabelValue      int                  // bytes of a label's value that a query makes; 0 = DefaultMaxLabelValue
+	Text               admission.TextLimits // bounds of a query's text
+	DelayedNameRemoval bool                 // drop metric names after the whole evaluation instead of at each function
+	UseStartTimestamps bool                 // let rate, increase, irate and resets use start timestamps
+	PerStepStats       bool                 // count samples a step for clients that ask for it
 
 	// Started is called when a query begins to run, after its wait; what it
 	// returns is called when the query ends. nil = not.
@@ -87,11 +91,11 @@ func setDefault[T int | time.Duration](p *T, v T) {
 type Engine struct {
 	prometheus *promql.Engine // runs what our own engine does not cover
 	parser     *Parser
-	queue      *queue
-	cores      *cores
-	memory     *memory
-	limits     limits
-	answers    *answerCache
+	queue      *admission.Queue
+	cores      *admission.Scheduler
+	memory     *admission.Memory
+	limits     admission.Limits
+	answers    *resultcache.Cache
 	timeout    time.Duration
 
 	settings     planSettings
@@ -108,14 +112,14 @@ func New(o Options) *Engine {
 	o = o.withDefaults()
 	e := &Engine{
 		parser:  NewParser(o.Parser, o.Text),
-		queue:   newQueue(o.MaxConcurrent, o.MaxQueued, o.Started),
-		cores:   newCores(o.Cores, processCPU),
-		memory:  newMemory(o.TotalBytes, o.CacheBytes),
-		limits:  limits{bytes: o.MaxBytes, series: o.MaxSeries, read: o.MaxRead},
-		answers: newAnswerCache(o.CacheBytes, o.Registerer),
+		queue:   admission.NewQueue(o.MaxConcurrent, o.MaxQueued, o.Started),
+		cores:   admission.NewScheduler(o.Cores, admission.ProcessCPU),
+		memory:  admission.NewMemory(o.TotalBytes, o.CacheBytes),
+		limits:  admission.Limits{Bytes: o.MaxBytes, Series: o.MaxSeries, Samples: o.MaxRead},
+		answers: resultcache.New(o.CacheBytes, o.Registerer),
 		timeout: o.Timeout,
 		settings: planSettings{
-			settings:        settings{delayedNames: o.DelayedNameRemoval, maxSamples: o.MaxSamples, maxLabelValue: o.MaxLabelValue},
+			Settings:        operators.Settings{DelayedNames: o.DelayedNameRemoval, MaxSamples: o.MaxSamples, MaxLabelValue: o.MaxLabelValue},
 			subqueryStep:    o.SubqueryStep.Milliseconds(),
 			startTimestamps: o.UseStartTimestamps,
 		},
@@ -145,24 +149,24 @@ func New(o Options) *Engine {
 }
 
 // tracker returns one for another query.
-func (e *Engine) tracker() *tracker { return e.memory.tracker(e.limits) }
+func (e *Engine) tracker() *admission.Tracker { return e.memory.NewTracker(e.limits) }
 
 // Parser returns the parser the engine uses.
 func (e *Engine) Parser() *Parser { return e.parser }
 
 // Waiting returns the number of queries that wait for their turn.
-func (e *Engine) Waiting() int { return e.queue.waitingQueries() }
+func (e *Engine) Waiting() int { return e.queue.Waiting() }
 
 // MemoryBytes returns the memory that queries hold, their answers until they are
 // closed among it.
-func (e *Engine) MemoryBytes() int64 { return e.memory.bytes() }
+func (e *Engine) MemoryBytes() int64 { return e.memory.Held() }
 
 // DropCache forgets all answers.
-func (e *Engine) DropCache() { e.answers.clear() }
+func (e *Engine) DropCache() { e.answers.Clear() }
 
 // Close ends the goroutines of the engine, after Drain. It need not be called if
 // Options.CacheBytes is 0.
-func (e *Engine) Close() { e.answers.close() }
+func (e *Engine) Close() { e.answers.Close() }
 
 // Uncached returns options that are o, which may be nil, but for the cache: a
 // query with them is evaluated as a whole.
@@ -177,7 +181,7 @@ type uncachedOpts struct{ promql.QueryOpts }
 
 // Drain waits until no query runs and lets none begin any more, or returns the
 // error of ctx. A database is closed after its engines are drained.
-func (e *Engine) Drain(ctx context.Context) error { return e.queue.drain(ctx) }
+func (e *Engine) Drain(ctx context.Context) error { return e.queue.Drain(ctx) }
 
 // Instant prepares a query at one time. The error is that of the parser.
 func (e *Engine) Instant(ctx context.Context, q promstorage.Queryable, opts promql.QueryOpts, qs string, ts time.Time) (*Query, error) {

@@ -4,6 +4,8 @@ import (
 	"errors"
 
 	"github.com/prometheus/prometheus/promql"
+
+	"tsdb/query/admission"
 )
 
 // classify gives a context's errors that came up inside the storage the types
@@ -13,7 +15,7 @@ func classify(err error) error {
 	if err == nil || isPromQL(err) {
 		return err
 	}
-	return contextError(err, inExecution)
+	return admission.ContextError(err, admission.InExecution)
 }
 
 func isPromQL(err error) bool {

@@ -4,17 +4,19 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 
+	"tsdb/query/admission"
+	"tsdb/query/operators"
 	"tsdb/storage"
 )
 
-// madeLabels bounds and charges the labels that label_replace and label_join make
+// labelEstimate bounds and charges the labels that label_replace and label_join make
 // on Prometheus' engine, which does neither. It knows the expression and how long
 // the values of the labels are that were selected, and asks before anything is
 // made of them: the engine selects first.
-type madeLabels struct {
+type labelEstimate struct {
 	expr     parser.Expr
 	maxBytes int // of a value
-	mem      *tracker
+	mem      *admission.Tracker
 
 	longest map[string]int // value of a label among all series selected so far
 	series  int64
@@ -22,8 +24,8 @@ type madeLabels struct {
 	charged int64
 }
 
-// newMadeLabels returns nil if an expression makes no labels.
-func newMadeLabels(expr parser.Expr, maxBytes int, mem *tracker) *madeLabels {
+// newLabelEstimate returns nil if an expression makes no labels.
+func newLabelEstimate(expr parser.Expr, maxBytes int, mem *admission.Tracker) *labelEstimate {
 	makes := false
 	parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
 		if c, ok := n.(*parser.Call); ok {
@@ -34,11 +36,11 @@ func newMadeLabels(expr parser.Expr, maxBytes int, mem *tracker) *madeLabels {
 	if !makes {
 		return nil
 	}
-	return &madeLabels{expr: expr, maxBytes: maxBytes, mem: mem, longest: make(map[string]int)}
+	return &labelEstimate{expr: expr, maxBytes: maxBytes, mem: mem, longest: make(map[string]int)}
 }
 
 // hook returns selected, nil if nothing is made.
-func (m *madeLabels) hook() func(*storage.SeriesSet) error {
+func (m *labelEstimate) hook() func(*storage.SeriesSet) error {
 	if m == nil {
 		return nil
 	}
@@ -49,7 +51,7 @@ func literal(e parser.Expr) string { return e.(*parser.StringLiteral).Val }
 
 // selected returns an error if labels that are made of these series, or of these
 // and those before, could be too long or too many.
-func (m *madeLabels) selected(set *storage.SeriesSet) error {
+func (m *labelEstimate) selected(set *storage.SeriesSet) error {
 	for i := range set.Len() {
 		ls := set.At(i).Labels
 		ls.Range(func(l labels.Label) { m.longest[l.Name] = max(m.longest[l.Name], len(l.Value)) })
@@ -65,7 +67,7 @@ func (m *madeLabels) selected(set *storage.SeriesSet) error {
 	if made <= m.charged {
 		return nil
 	}
-	err := m.mem.take(made - m.charged)
+	err := m.mem.Reserve(made - m.charged)
 	if err == nil {
 		m.charged = made
 	}
@@ -79,7 +81,7 @@ const numberBytes = 330
 // lengths returns how long the values of the labels of an expression's series can
 // be, by name; a name that is missing has the length that was selected. What all
 // label sets take that are made is added to made.
-func (m *madeLabels) lengths(expr parser.Expr, made *int64) (map[string]int, error) {
+func (m *labelEstimate) lengths(expr parser.Expr, made *int64) (map[string]int, error) {
 	all := make(map[string]int)
 	call, ok := expr.(*parser.Call)
 	for child := range parser.ChildrenIter(expr) {
@@ -122,7 +124,7 @@ func (m *madeLabels) lengths(expr parser.Expr, made *int64) (map[string]int, err
 	switch call.Func.Name {
 	case "label_replace":
 		dst = literal(call.Args[1])
-		n = templateLength(literal(call.Args[2]), of(literal(call.Args[3])))
+		n = operators.TemplateLength(literal(call.Args[2]), of(literal(call.Args[3])))
 	case "label_join":
 		dst = literal(call.Args[1])
 		n = len(literal(call.Args[2])) * max(len(call.Args)-4, 0)
@@ -133,7 +135,7 @@ func (m *madeLabels) lengths(expr parser.Expr, made *int64) (map[string]int, err
 		return all, nil
 	}
 	if n > m.maxBytes {
-		return nil, errLabelValue(dst, n, m.maxBytes)
+		return nil, admission.NewLabelValueError(dst, n, m.maxBytes)
 	}
 	all[dst] = max(all[dst], n)
 	*made += m.bytes + m.series*int64(len(dst)+n)

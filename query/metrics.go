@@ -5,6 +5,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/promql"
+
+	"tsdb/query/admission"
 )
 
 // metrics are the engine's own. What runs on Prometheus' engine is in its
@@ -42,7 +44,7 @@ func newMetrics(e *Engine, r prometheus.Registerer) *metrics {
 	for _, s := range []string{stageQueue, stageSelect, stageEvaluate, stageDeliver} {
 		m.stages.WithLabelValues(s)
 	}
-	for _, l := range []Limit{LimitBytes, LimitTotalBytes, LimitSeries, LimitSamplesRead, LimitText, LimitLabelValue, limitSamples} {
+	for _, l := range []admission.Limit{admission.LimitBytes, admission.LimitTotalBytes, admission.LimitSeries, admission.LimitSamplesRead, admission.LimitText, admission.LimitLabelValue, admission.LimitSamples} {
 		m.limited.WithLabelValues(string(l))
 	}
 	if r == nil {
@@ -54,7 +56,7 @@ func newMetrics(e *Engine, r prometheus.Registerer) *metrics {
 	running := func(kind string, n func() int) prometheus.Collector {
 		return gauge("tsdb_query_running", "Places of light and heavy queries that are taken.", prometheus.Labels{"kind": kind}, func() float64 { return float64(n()) })
 	}
-	r.MustRegister(m.stages, m.limited, m.fallbacks, running("light", e.queue.runningLight), running("heavy", e.queue.runningHeavy),
+	r.MustRegister(m.stages, m.limited, m.fallbacks, running("light", e.queue.RunningLight), running("heavy", e.queue.RunningHeavy),
 		gauge("tsdb_query_waiting", "Queries that wait for a place.", nil, func() float64 { return float64(e.Waiting()) }),
 		gauge("tsdb_query_memory_bytes", "Memory that queries hold, their answers until they are sent included.", nil, func() float64 { return float64(e.MemoryBytes()) }),
 	)
@@ -63,12 +65,12 @@ func newMetrics(e *Engine, r prometheus.Registerer) *metrics {
 
 // exceeded counts the error of a query if it is that of a limit.
 func (m *metrics) exceeded(err error) {
-	var over *LimitError
+	var over *admission.LimitError
 	var samples promql.ErrTooManySamples
 	switch {
 	case errors.As(err, &over):
 		m.limited.WithLabelValues(string(over.Limit)).Inc()
 	case errors.As(err, &samples):
-		m.limited.WithLabelValues(string(limitSamples)).Inc()
+		m.limited.WithLabelValues(string(admission.LimitSamples)).Inc()
 	}
 }

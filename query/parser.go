@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 
 	labelmatch "tsdb/internal/match"
+	"tsdb/query/admission"
 )
 
 // maxPretty bounds the expressions that are laid out over several lines, in
@@ -19,38 +20,38 @@ const maxPretty = 300
 // use.
 type Parser struct {
 	parser.Parser
-	limits  TextLimits
-	all     *memory     // that of an engine's queries, which a text counts for while it is parsed; nil = none
-	refused func(error) // counts texts over a limit; nil = not
+	limits  admission.TextLimits
+	all     *admission.Memory // that of an engine's queries, which a text counts for while it is parsed; nil = none
+	refused func(error)       // counts texts over a limit; nil = not
 }
 
 // NewParser returns a parser.
-func NewParser(o parser.Options, l TextLimits) *Parser {
-	return &Parser{Parser: parser.NewParser(o), limits: l.withDefaults()}
+func NewParser(o parser.Options, l admission.TextLimits) *Parser {
+	return &Parser{Parser: parser.NewParser(o), limits: l.WithDefaults()}
 }
 
 // admit checks texts that are about to be parsed and takes the memory for that,
 // which the caller gives back with close.
-func (p *Parser) admit(inputs ...string) (deepest complexity, held *tracker, err error) {
+func (p *Parser) admit(inputs ...string) (deepest admission.Complexity, held *admission.Tracker, err error) {
 	defer func() {
 		if err != nil && p.refused != nil {
 			p.refused(err)
 		}
 	}()
 	for _, s := range inputs {
-		text, err := p.limits.check(s)
+		text, err := p.limits.Check(s)
 		if err != nil {
-			return complexity{}, nil, err
+			return admission.Complexity{}, nil, err
 		}
-		deepest.depth = max(deepest.depth, text.depth)
-		if deepest.memory += text.memory; deepest.memory > p.limits.Memory {
-			return complexity{}, nil, errTextMemory(deepest.memory, p.limits.Memory)
+		deepest.Depth = max(deepest.Depth, text.Depth)
+		if deepest.Memory += text.Memory; deepest.Memory > p.limits.Memory {
+			return admission.Complexity{}, nil, admission.NewTextMemoryError(deepest.Memory, p.limits.Memory)
 		}
 	}
 	if p.all != nil {
-		held = p.all.tracker(limits{})
+		held = p.all.NewTracker(admission.Limits{})
 	}
-	return deepest, held, held.take(deepest.memory)
+	return deepest, held, held.Reserve(deepest.Memory)
 }
 
 // ParseExpr parses an expression.
@@ -59,7 +60,7 @@ func (p *Parser) ParseExpr(input string) (parser.Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer held.close()
+	defer held.Close()
 	expr, err := p.Parser.ParseExpr(input)
 	return expr, nameSetting(err)
 }
@@ -69,12 +70,12 @@ func (p *Parser) ParseExpr(input string) (parser.Expr, error) {
 func nameSetting(err error) error {
 	var all parser.ParseErrors
 	if !errors.As(err, &all) {
-		return clipped(err)
+		return admission.ClipError(err)
 	}
 	all = slices.Clone(all)
 	for i := range all {
 		text := all[i].Err.Error()
-		all[i].Err = clipped(all[i].Err) // it quotes the query
+		all[i].Err = admission.ClipError(all[i].Err) // it quotes the query
 		if what, _, ok := strings.Cut(text, " and must be enabled with --enable-feature="); ok {
 			text = what + " and not enabled"
 		}
@@ -91,7 +92,7 @@ func (p *Parser) ParseMetricSelector(input string) ([]*labels.Matcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer held.close()
+	defer held.Close()
 	ms, err := p.Parser.ParseMetricSelector(input)
 	return ms, nameSetting(err)
 }
@@ -103,7 +104,7 @@ func (p *Parser) ParseMetricSelectors(inputs []string) ([][]*labels.Matcher, err
 	if err != nil {
 		return nil, err
 	}
-	defer held.close()
+	defer held.Close()
 	sets := make([][]*labels.Matcher, 0, len(inputs))
 	for _, s := range inputs {
 		ms, err := p.Parser.ParseMetricSelector(s)
@@ -129,12 +130,12 @@ func (p *Parser) Format(input string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer held.close()
+	defer held.Close()
 	expr, err := p.Parser.ParseExpr(input)
 	if err != nil {
 		return "", nameSetting(err)
 	}
-	if text.depth > maxPretty {
+	if text.Depth > maxPretty {
 		return expr.String(), nil
 	}
 	return expr.Pretty(0), nil

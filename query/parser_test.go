@@ -6,10 +6,12 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/promql/parser"
+
+	"tsdb/query/admission"
 )
 
 func TestDeepTextsAreRefusedBeforeParsing(t *testing.T) {
-	p := NewParser(parser.Options{}, TextLimits{})
+	p := NewParser(parser.Options{}, admission.TextLimits{})
 	refused := func(name, text, part string) {
 		t.Helper()
 		begin := time.Now()
@@ -34,11 +36,11 @@ func TestDeepTextsAreRefusedBeforeParsing(t *testing.T) {
 	refused("signs", strings.Repeat("-", 100_000)+"1", "operators")
 	refused("subqueries", "x"+strings.Repeat("[1h:1m]", 10_000), "operators")
 	refused("sets", "a"+strings.Repeat(" or a", 20_000), "operators")
-	refused("length", `x{a="`+strings.Repeat("b", DefaultTextBytes)+`"}`, "bytes")
+	refused("length", `x{a="`+strings.Repeat("b", admission.DefaultTextBytes)+`"}`, "bytes")
 }
 
 func TestLongFlatTextsAreTaken(t *testing.T) {
-	p := NewParser(parser.Options{}, TextLimits{})
+	p := NewParser(parser.Options{}, admission.TextLimits{})
 	taken := func(name, text string) {
 		t.Helper()
 		begin := time.Now()
@@ -54,21 +56,21 @@ func TestLongFlatTextsAreTaken(t *testing.T) {
 	taken("grouping", "sum by ("+strings.Repeat("a,", 50_000)+"b) (x)")
 	taken("comment", "1 #"+strings.Repeat("(", 100_000))
 	taken("string", `"`+strings.Repeat("(-", 50_000)+`"`)
-	taken("depth", strings.Repeat("(", DefaultTextDepth)+"1"+strings.Repeat(")", DefaultTextDepth))
-	taken("operators", "1"+strings.Repeat("+1", DefaultTextOperators))
-	taken("many shallow calls", "sum(x)"+strings.Repeat("+sum(x)", DefaultTextOperators))
+	taken("depth", strings.Repeat("(", admission.DefaultTextDepth)+"1"+strings.Repeat(")", admission.DefaultTextDepth))
+	taken("operators", "1"+strings.Repeat("+1", admission.DefaultTextOperators))
+	taken("many shallow calls", "sum(x)"+strings.Repeat("+sum(x)", admission.DefaultTextOperators))
 }
 
 // The formatter takes time cubic in depth; what is too deep for it comes back
 // on one line, and still means the same.
 func TestFormattingIsBounded(t *testing.T) {
-	p := NewParser(parser.Options{}, TextLimits{})
+	p := NewParser(parser.Options{}, admission.TextLimits{})
 	if got, err := p.Format("sum  by(a)(x)"); err != nil || got != "sum by (a) (x)" {
 		t.Errorf("got %q, %v", got, err)
 	}
 	begin := time.Now()
-	got, err := p.Format("1" + strings.Repeat("+1", DefaultTextOperators))
-	if err != nil || strings.Count(got, "+") != DefaultTextOperators || strings.Contains(got, "\n") {
+	got, err := p.Format("1" + strings.Repeat("+1", admission.DefaultTextOperators))
+	if err != nil || strings.Count(got, "+") != admission.DefaultTextOperators || strings.Contains(got, "\n") {
 		t.Errorf("got %.40q…, %v", got, err)
 	}
 	if d := time.Since(begin); d > 2*time.Second {
@@ -82,9 +84,9 @@ func FuzzComplexity(f *testing.F) {
 	for _, s := range []string{"", "up", "a[5m] offset -1m", "sum(rate(x[5m:1s])) by (a)", `{"a.b"=~"c"} # (`, "((", "))", "\xff\x00", "`", "1 @ end()"} {
 		f.Add(s)
 	}
-	p := NewParser(parser.Options{}, TextLimits{})
+	p := NewParser(parser.Options{}, admission.TextLimits{})
 	f.Fuzz(func(t *testing.T, text string) {
-		if _, bad := p.limits.check(text); bad != nil {
+		if _, bad := p.limits.Check(text); bad != nil {
 			return
 		}
 		_, got := p.ParseExpr(text)

@@ -3,11 +3,14 @@ package query
 import (
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
+
+	"tsdb/query/operators"
+	"tsdb/query/steps"
 )
 
 // planSettings are what a plan depends on besides the expression.
 type planSettings struct {
-	settings
+	operators.Settings
 	lookback        int64 // milliseconds
 	subqueryStep    int64 // milliseconds
 	startTimestamps bool
@@ -15,36 +18,36 @@ type planSettings struct {
 
 // plan decides how a preprocessed expression is evaluated at the times of g. It
 // does not change the expression. The error is an uncovered.
-func plan(s *planSettings, e parser.Expr, g grid) (node, error) {
+func plan(s *planSettings, e parser.Expr, g steps.Grid) (operators.Node, error) {
 	p := planner{planSettings: s}
 	return p.expr(e, g)
 }
 
 // planPart plans what plan does for a part of a grid that is evaluated for
 // itself: the functions of ranges look at the series of the whole.
-func planPart(s *planSettings, e parser.Expr, part, whole grid) (node, error) {
+func planPart(s *planSettings, e parser.Expr, part, whole steps.Grid) (operators.Node, error) {
 	p := planner{planSettings: s, part: part, whole: whole}
 	return p.expr(e, part)
 }
 
 type planner struct {
 	*planSettings
-	part, whole grid // see planPart; whole has no times if there are no parts
+	part, whole steps.Grid // see planPart; whole has no times if there are no parts
 }
 
-func (p *planner) expr(e parser.Expr, g grid) (node, error) {
+func (p *planner) expr(e parser.Expr, g steps.Grid) (operators.Node, error) {
 	switch e := e.(type) {
 	case *parser.ParenExpr:
 		return p.expr(e.Expr, g)
 	case *parser.NumberLiteral:
-		return newNumber(g, e.Val), nil
+		return operators.NewNumber(g, e.Val), nil
 	case *parser.StringLiteral:
-		return newString(g, e.Val), nil
+		return operators.NewString(g, e.Val), nil
 	case *parser.VectorSelector:
 		if e.Smoothed {
-			return nil, uncovered(reasonSmoothed)
+			return nil, operators.Uncovered(operators.ReasonSmoothed)
 		}
-		return newVector(g, p.selector(e, 0, g)), nil
+		return operators.NewVector(g, p.selector(e, 0, g)), nil
 	case *parser.MatrixSelector:
 		return p.matrix(e, g)
 	case *parser.SubqueryExpr:
@@ -60,55 +63,55 @@ func (p *planner) expr(e parser.Expr, g grid) (node, error) {
 	case *parser.Call:
 		return p.call(e, g)
 	}
-	return nil, uncovered(reasonExpression)
+	return nil, operators.Uncovered(operators.ReasonExpression)
 }
 
 // selector returns what a vector selector reads for windows of a range; 0 is
 // the lookback.
-func (p *planner) selector(e *parser.VectorSelector, rangeMs int64, g grid) selector {
+func (p *planner) selector(e *parser.VectorSelector, rangeMs int64, g steps.Grid) operators.Selector {
 	if rangeMs == 0 {
 		rangeMs = p.lookback
 	}
-	return newSelector(e, rangeMs, g)
+	return operators.NewSelector(e, rangeMs, g)
 }
 
 // matrix plans a range selector that is the whole query.
-func (p *planner) matrix(e *parser.MatrixSelector, g grid) (node, error) {
+func (p *planner) matrix(e *parser.MatrixSelector, g steps.Grid) (operators.Node, error) {
 	vs := e.VectorSelector.(*parser.VectorSelector)
 	if vs.Smoothed || vs.Anchored {
-		return nil, uncovered(reasonAnchored)
+		return nil, operators.Uncovered(operators.ReasonAnchored)
 	}
-	return newMatrix(g, p.selector(vs, e.Range.Milliseconds(), g)), nil
+	return operators.NewMatrix(g, p.selector(vs, e.Range.Milliseconds(), g)), nil
 }
 
 // invariant plans an expression that has the same value at every time.
-func (p *planner) invariant(e *parser.StepInvariantExpr, g grid) (node, error) {
-	if g.n == 0 || g.instant {
+func (p *planner) invariant(e *parser.StepInvariantExpr, g steps.Grid) (operators.Node, error) {
+	if g.N == 0 || g.Instant {
 		return p.expr(e.Expr, g)
 	}
 	switch e.Expr.(type) {
 	case *parser.MatrixSelector, *parser.SubqueryExpr:
-		return nil, uncovered(reasonStepInvariant)
+		return nil, operators.Uncovered(operators.ReasonStepInvariant)
 	}
 	once := g
-	once.n, once.instant = 1, true
+	once.N, once.Instant = 1, true
 	child, err := p.expr(e.Expr, once)
 	if err != nil {
 		return nil, err
 	}
-	return newInvariant(g, child), nil
+	return operators.NewInvariant(g, child), nil
 }
 
-func (p *planner) unary(e *parser.UnaryExpr, g grid) (node, error) {
+func (p *planner) unary(e *parser.UnaryExpr, g steps.Grid) (operators.Node, error) {
 	child, err := p.expr(e.Expr, g)
 	if err != nil || e.Op != parser.SUB {
 		return child, err
 	}
-	return newNegation(g, child), nil
+	return operators.NewNegation(g, child), nil
 }
 
 // call plans a function.
-func (p *planner) call(e *parser.Call, g grid) (node, error) {
+func (p *planner) call(e *parser.Call, g steps.Grid) (operators.Node, error) {
 	name := e.Func.Name
 	for i, a := range e.Args {
 		switch a := a.(type) {
@@ -118,7 +121,7 @@ func (p *planner) call(e *parser.Call, g grid) (node, error) {
 			return p.overSubquery(e, i, a, g)
 		case *parser.StepInvariantExpr:
 			if a.Expr.Type() == parser.ValueTypeMatrix {
-				return nil, uncovered(reasonStepInvariant)
+				return nil, operators.Uncovered(operators.ReasonStepInvariant)
 			}
 		}
 	}
@@ -127,7 +130,7 @@ func (p *planner) call(e *parser.Call, g grid) (node, error) {
 			return p.timestamp(vs, g)
 		}
 	}
-	args := make([]node, len(e.Args))
+	args := make([]operators.Node, len(e.Args))
 	for i, a := range e.Args {
 		if a.Type() == parser.ValueTypeString {
 			continue
@@ -137,116 +140,116 @@ func (p *planner) call(e *parser.Call, g grid) (node, error) {
 			return nil, err
 		}
 	}
-	return newFunction(e, args, g)
+	return operators.NewFunction(e, args, g)
 }
 
 // timestamp plans timestamp() of a vector selector: it returns the times of the
 // samples, not of the evaluation.
-func (p *planner) timestamp(vs *parser.VectorSelector, g grid) (node, error) {
+func (p *planner) timestamp(vs *parser.VectorSelector, g steps.Grid) (operators.Node, error) {
 	if vs.Smoothed {
-		return nil, uncovered(reasonSmoothed)
+		return nil, operators.Uncovered(operators.ReasonSmoothed)
 	}
-	return newSampleTimes(g, p.selector(vs, 0, g), vs.Timestamp), nil
+	return operators.NewSampleTimes(g, p.selector(vs, 0, g), vs.Timestamp), nil
 }
 
 // overTime plans a function of a range of samples.
-func (p *planner) overTime(e *parser.Call, arg int, m *parser.MatrixSelector, g grid) (node, error) {
+func (p *planner) overTime(e *parser.Call, arg int, m *parser.MatrixSelector, g steps.Grid) (operators.Node, error) {
 	vs := *m.VectorSelector.(*parser.VectorSelector)
-	r := rangeCall{call: e, arg: arg, grid: g, rangeMs: m.Range.Milliseconds()}
+	r := operators.RangeCall{Call: e, Arg: arg, Grid: g, RangeMs: m.Range.Milliseconds()}
 	switch {
 	case vs.Anchored:
 		if _, ok := promql.AnchoredSafeFunctions[e.Func.Name]; !ok {
-			return nil, uncovered(reasonAnchored) // an error, in Prometheus' words
+			return nil, operators.Uncovered(operators.ReasonAnchored) // an error, in Prometheus' words
 		}
-		r.lead = p.lookback
+		r.Lead = p.lookback
 	case vs.Smoothed:
 		if _, ok := promql.SmoothedSafeFunctions[e.Func.Name]; !ok {
-			return nil, uncovered(reasonSmoothed)
+			return nil, operators.Uncovered(operators.ReasonSmoothed)
 		}
-		r.lead, r.lag = p.lookback, p.lookback
+		r.Lead, r.Lag = p.lookback, p.lookback
 	}
-	var whole grid
+	var whole steps.Grid
 	if g == p.part {
 		whole = p.whole
 	}
-	s := p.selector(&vs, r.rangeMs, g)
-	vs.Offset = s.asOffset(g)
-	r.matrix = &parser.MatrixSelector{VectorSelector: &vs, Range: m.Range, EndPos: m.EndPos}
-	r.readStored(s, whole)
+	s := p.selector(&vs, r.RangeMs, g)
+	vs.Offset = s.AsOffset(g)
+	r.Matrix = &parser.MatrixSelector{VectorSelector: &vs, Range: m.Range, EndPos: m.EndPos}
+	r.ReadStored(s, whole)
 	return p.overWindows(r)
 }
 
 // overSubquery plans a function of a range of another expression's values.
-func (p *planner) overSubquery(e *parser.Call, arg int, q *parser.SubqueryExpr, g grid) (node, error) {
+func (p *planner) overSubquery(e *parser.Call, arg int, q *parser.SubqueryExpr, g steps.Grid) (operators.Node, error) {
 	child, err := p.subquery(q, g)
 	if err != nil {
 		return nil, err
 	}
-	r := rangeCall{call: e, arg: arg, grid: g, rangeMs: q.Range.Milliseconds()}
-	m := momentOf(q.Timestamp, q.OriginalOffset)
+	r := operators.RangeCall{Call: e, Arg: arg, Grid: g, RangeMs: q.Range.Milliseconds()}
+	m := operators.MomentOf(q.Timestamp, q.OriginalOffset)
 	// Annotations point to nothing, as in Prometheus.
-	vs := &parser.VectorSelector{OriginalOffset: q.OriginalOffset, Offset: m.asOffset(g), Timestamp: q.Timestamp}
-	r.matrix = &parser.MatrixSelector{VectorSelector: vs, Range: q.Range}
-	r.readSubquery(child, m, q.OriginalOffset.Milliseconds())
+	vs := &parser.VectorSelector{OriginalOffset: q.OriginalOffset, Offset: m.AsOffset(g), Timestamp: q.Timestamp}
+	r.Matrix = &parser.MatrixSelector{VectorSelector: vs, Range: q.Range}
+	r.ReadSubquery(child, m, q.OriginalOffset.Milliseconds())
 	return p.overWindows(r)
 }
 
 // overWindows plans a function of a range with its other arguments.
-func (p *planner) overWindows(r rangeCall) (node, error) {
-	for i, a := range r.call.Args {
-		if i == r.arg {
+func (p *planner) overWindows(r operators.RangeCall) (operators.Node, error) {
+	for i, a := range r.Call.Args {
+		if i == r.Arg {
 			continue
 		}
-		child, err := p.expr(a, r.grid)
+		child, err := p.expr(a, r.Grid)
 		if err != nil {
 			return nil, err
 		}
-		r.params = append(r.params, child)
+		r.Params = append(r.Params, child)
 	}
-	r.startTimestamps = p.startTimestamps
-	return newRange(r)
+	r.StartTimestamps = p.startTimestamps
+	return operators.NewRange(r)
 }
 
 // subquery plans an expression on the grid of its own that a subquery has.
-func (p *planner) subquery(e *parser.SubqueryExpr, g grid) (*subqueryNode, error) {
+func (p *planner) subquery(e *parser.SubqueryExpr, g steps.Grid) (*operators.Subquery, error) {
 	step := e.Step.Milliseconds()
 	if step == 0 {
 		step = p.subqueryStep
 	}
-	m := momentOf(e.Timestamp, e.OriginalOffset)
-	inner := grid{start: g.start, step: step}
-	if g.n > 0 {
-		from := clampTime(m.seen(g.start) - e.Range.Milliseconds())
+	m := operators.MomentOf(e.Timestamp, e.OriginalOffset)
+	inner := steps.Grid{Start: g.Start, Step: step}
+	if g.N > 0 {
+		from := operators.ClampTime(m.Resolve(g.Start) - e.Range.Milliseconds())
 		start := step * (from / step)
 		if start <= from {
 			start += step
 		}
-		inner = newGrid(start, clampTime(m.seen(g.last())), step)
+		inner = steps.New(start, operators.ClampTime(m.Resolve(g.Last())), step)
 	}
 	child, err := p.expr(e.Expr, inner)
 	if err != nil {
 		return nil, err
 	}
-	return newSubquery(g, inner, child), nil
+	return operators.NewSubquery(g, inner, child), nil
 }
 
 // aggregate plans an aggregation.
-func (p *planner) aggregate(e *parser.AggregateExpr, g grid) (node, error) {
+func (p *planner) aggregate(e *parser.AggregateExpr, g steps.Grid) (operators.Node, error) {
 	child, err := p.expr(e.Expr, g)
 	if err != nil {
 		return nil, err
 	}
-	var param node
+	var param operators.Node
 	if e.Param != nil && e.Op != parser.COUNT_VALUES {
 		if param, err = p.expr(e.Param, g); err != nil {
 			return nil, err
 		}
 	}
-	return newAggregate(e, child, param, g)
+	return operators.NewAggregate(e, child, param, g)
 }
 
 // binary plans an operator.
-func (p *planner) binary(e *parser.BinaryExpr, g grid) (node, error) {
+func (p *planner) binary(e *parser.BinaryExpr, g steps.Grid) (operators.Node, error) {
 	l, err := p.expr(e.LHS, g)
 	if err != nil {
 		return nil, err
@@ -255,5 +258,5 @@ func (p *planner) binary(e *parser.BinaryExpr, g grid) (node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newBinary(e, l, r, g), nil
+	return operators.NewBinary(e, l, r, g), nil
 }

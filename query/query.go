@@ -11,27 +11,34 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 	promstorage "github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/util/stats"
+
+	"tsdb/query/admission"
+	"tsdb/query/noncounter"
+	"tsdb/query/operators"
+	"tsdb/query/resultcache"
+	"tsdb/query/source"
+	"tsdb/query/steps"
 )
 
 // Query is a prepared query. It runs on our own engine, or on Prometheus' if the
 // plan does not cover it. It can be executed once.
 type Query struct {
 	engine   *Engine
-	reads    *tracking
+	reads    *source.Tracking
 	text     string
 	uncached bool // the answer must not come from the cache
 	stmt     *parser.EvalStmt
 	settings planSettings
-	grid     grid
-	rates    []rateCall // in stmt
-	node     node       // nil if the expression is not covered
-	why      error      // an uncovered; nil if the expression is covered
+	grid     steps.Grid
+	rates    []noncounter.Call // in stmt
+	node     operators.Node    // nil if the expression is not covered
+	why      error             // an uncovered; nil if the expression is covered
 
 	timers      *stats.QueryTimers
 	samples     *stats.QuerySamples
 	cancel      context.CancelFunc
-	mem         *tracker // of the answer, until Close
-	share       *share
+	mem         *admission.Tracker // of the answer, until Close
+	share       *admission.CPUShare
 	cachedSteps int
 
 	// newFallback prepares the query for Prometheus' engine.
@@ -60,9 +67,9 @@ func (e *Engine) prepare(q promstorage.Queryable, opts promql.QueryOpts, qs stri
 		return nil, err
 	}
 	p := &Query{
-		engine: e, reads: track(q), text: qs, settings: e.settings,
+		engine: e, reads: source.Track(q), text: qs, settings: e.settings,
 		stmt:   &parser.EvalStmt{Expr: expr, Start: start, End: end, Interval: interval, LookbackDelta: e.lookback},
-		timers: stats.NewQueryTimers(), share: e.cores.share(),
+		timers: stats.NewQueryTimers(), share: e.cores.NewShare(),
 	}
 	perStep := false
 	if opts != nil {
@@ -75,18 +82,18 @@ func (e *Engine) prepare(q promstorage.Queryable, opts promql.QueryOpts, qs stri
 	p.samples = stats.NewQuerySamples(perStep)
 	p.settings.lookback = p.stmt.LookbackDelta.Milliseconds()
 	if instant {
-		p.grid = grid{start: start.UnixMilli(), step: 1, n: 1, instant: true}
+		p.grid = steps.Grid{Start: start.UnixMilli(), Step: 1, N: 1, Instant: true}
 	} else {
-		p.grid = grid{start: start.UnixMilli(), step: interval.Milliseconds()}
-		if p.grid.step > 0 {
-			p.grid = newGrid(p.grid.start, end.UnixMilli(), p.grid.step)
+		p.grid = steps.Grid{Start: start.UnixMilli(), Step: interval.Milliseconds()}
+		if p.grid.Step > 0 {
+			p.grid = steps.New(p.grid.Start, end.UnixMilli(), p.grid.Step)
 		}
 	}
-	if p.grid.n == 0 {
-		p.why = uncovered(reasonExpression)
+	if p.grid.N == 0 {
+		p.why = operators.Uncovered(operators.ReasonExpression)
 		return p, nil
 	}
-	p.rates = ratesOf(expr)
+	p.rates = noncounter.CallsOf(expr)
 	p.node, p.why = plan(&p.settings, expr, p.grid)
 	return p, nil
 }
@@ -118,7 +125,7 @@ const abandonAfter = 50 * time.Millisecond
 // that does not end with its context is abandoned: its client gets an answer, and
 // the query keeps its slot until it has noticed.
 func (p *Query) Exec(ctx context.Context) *promql.Result {
-	ctx, cancel := context.WithTimeout(withLeaveToRun(ctx), p.engine.timeout)
+	ctx, cancel := context.WithTimeout(admission.ForExecution(ctx), p.engine.timeout)
 	defer cancel()
 	ended, abandoned := make(chan outcome), make(chan struct{})
 	go func() {
@@ -140,7 +147,7 @@ func (p *Query) Exec(ctx context.Context) *promql.Result {
 	case <-time.After(abandonAfter):
 		p.abandoned = true
 		close(abandoned)
-		return &promql.Result{Err: contextError(ctx.Err(), inExecution)}
+		return &promql.Result{Err: admission.ContextError(ctx.Err(), admission.InExecution)}
 	}
 }
 
@@ -169,8 +176,8 @@ func (p *Query) result(o outcome) *promql.Result {
 	if o.panicked != nil {
 		panic(fmt.Sprintf("%v\n%s", o.panicked, o.stack))
 	}
-	o.res.Err = clipped(classify(o.res.Err))
-	o.res.Warnings.Merge(p.reads.lateWarnings())
+	o.res.Err = admission.ClipError(classify(o.res.Err))
+	o.res.Warnings.Merge(p.reads.LateWarnings())
 	return o.res
 }
 
@@ -181,7 +188,7 @@ func (p *Query) exec(ctx context.Context) *promql.Result {
 	defer p.cancel()
 	if p.why == nil {
 		res, err := p.execOwn(ctx)
-		if _, ok := isUncovered(err); !ok {
+		if _, ok := operators.IsUncovered(err); !ok {
 			if err != nil {
 				return &promql.Result{Err: err}
 			}
@@ -194,18 +201,18 @@ func (p *Query) exec(ctx context.Context) *promql.Result {
 
 // execFallback runs the query on Prometheus' engine.
 func (p *Query) execFallback(ctx context.Context) *promql.Result {
-	reason, _ := isUncovered(p.why)
+	reason, _ := operators.IsUncovered(p.why)
 	p.engine.metrics.fallbacks.WithLabelValues(reason).Inc()
 	var err error
 	if p.fallback, err = p.newFallback(p.reads); err != nil {
 		return &promql.Result{Err: err}
 	}
 	p.resetMemory()
-	p.reads.count(p.mem, newMadeLabels(p.stmt.Expr, p.settings.maxLabelValue, p.mem).hook())
+	p.reads.SetMemory(p.mem, newLabelEstimate(p.stmt.Expr, p.settings.MaxLabelValue, p.mem).hook())
 	res := p.fallback.Exec(ctx)
 	// Prometheus' engine counts samples, not bytes, while it works.
 	if m, ok := res.Value.(promql.Matrix); ok && res.Err == nil {
-		if err := p.mem.take(matrixBytes(m)); err != nil {
+		if err := p.mem.Reserve(operators.MatrixBytes(m)); err != nil {
 			return &promql.Result{Err: err}
 		}
 	}
@@ -220,14 +227,14 @@ func (p *Query) execOwn(ctx context.Context) (*promql.Result, error) {
 	for heavy := false; ; {
 		res, err := p.attempt(ctx, heavy)
 		switch {
-		case errors.Is(err, errHeavy):
+		case errors.Is(err, admission.ErrPreempted):
 			heavy = true
-		case errors.Is(err, errIndivisible):
+		case errors.Is(err, steps.ErrIndivisible):
 			p.uncached = true
 		default:
 			return res, err
 		}
-		p.mem.close()
+		p.mem.Close()
 		p.samples = stats.NewQuerySamples(p.samples.EnablePerStepStats)
 	}
 }
@@ -236,14 +243,14 @@ func (p *Query) execOwn(ctx context.Context) (*promql.Result, error) {
 func (p *Query) attempt(ctx context.Context, heavy bool) (*promql.Result, error) {
 	began := time.Now()
 	wait, _ := p.timers.GetSpanTimer(ctx, stats.ExecQueueTime)
-	place, err := p.engine.queue.enter(ctx, p.text, heavy)
+	place, err := p.engine.queue.Acquire(ctx, p.text, heavy)
 	if err != nil {
 		wait.Finish()
 		return nil, err
 	}
-	defer place.leave()
-	p.share.begin(ctx)
-	defer p.share.end()
+	defer place.Release()
+	p.share.Acquire(ctx)
+	defer p.share.Release()
 	wait.Finish()
 	stage := p.engine.metrics.stages
 	stage.WithLabelValues(stageQueue).Observe(time.Since(began).Seconds())
@@ -251,84 +258,84 @@ func (p *Query) attempt(ctx context.Context, heavy bool) (*promql.Result, error)
 	eval, ctx := p.timers.GetSpanTimer(ctx, stats.EvalTotalTime)
 	defer eval.Finish()
 	if err := ctx.Err(); err != nil {
-		return nil, contextError(err, inExecution)
+		return nil, admission.ContextError(err, admission.InExecution)
 	}
 	prep, _ := p.timers.GetSpanTimer(ctx, stats.QueryPreparationTime)
 	kept := p.lookUp()
-	q, err := p.reads.open(promql.FindMinMaxTime(p.stmt))
+	q, err := p.reads.Open(promql.FindMinMaxTime(p.stmt))
 	prep.Finish()
 	if err != nil {
 		return nil, err
 	}
 	if q == nil {
-		return nil, uncovered(reasonStorage)
+		return nil, operators.Uncovered(operators.ReasonStorage)
 	}
 	defer q.Close()
-	y := newYielder(ctx, p.share, place)
-	defer y.close()
-	q.setYield(y.yield)
-	x := newExec(execOptions{
-		settings: p.settings.settings, yielder: y, querier: q, mem: p.mem, workers: p.engine.cores.size(),
-		nonCounters: newNonCounters(p.rates, kept.steps(), p.mem), divided: kept != nil,
-		timers: p.timers, log: p.engine.log,
+	y := admission.NewYielder(ctx, p.share, place)
+	defer y.Close()
+	q.SetYield(y.Yield)
+	x := operators.NewRun(operators.RunOptions{
+		Settings: p.settings.Settings, Yielder: y, Querier: q, Mem: p.mem, Workers: p.engine.cores.Slots(),
+		NonCounters: noncounter.New(p.rates, kept.Steps(), p.mem), Divided: kept != nil,
+		Timers: p.timers, Log: p.engine.log,
 	})
-	defer x.close()
-	p.samples.InitStepTracking(p.grid.start, p.grid.last(), p.grid.step)
+	defer x.Close()
+	p.samples.InitStepTracking(p.grid.Start, p.grid.Last(), p.grid.Step)
 	inner, _ := p.timers.GetSpanTimer(ctx, stats.InnerEvalTime)
 	began = time.Now()
-	v, err := p.evaluate(x.frame(p.samples), kept)
+	v, err := p.evaluate(x.Evaluation(p.samples), kept)
 	inner.Finish()
-	stage.WithLabelValues(stageSelect).Observe(q.selecting().Seconds())
-	stage.WithLabelValues(stageEvaluate).Observe((time.Since(began) - q.selecting()).Seconds())
-	p.samples.UpdatePeak(x.peakPoints())
-	if err == nil && y.isEnded() {
-		err = x.check()
+	stage.WithLabelValues(stageSelect).Observe(q.SelectDuration().Seconds())
+	stage.WithLabelValues(stageEvaluate).Observe((time.Since(began) - q.SelectDuration()).Seconds())
+	p.samples.UpdatePeak(x.PeakPoints())
+	if err == nil && y.Ended() {
+		err = x.Check()
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &promql.Result{Value: v, Warnings: x.annotations(p.grid)}, nil
+	return &promql.Result{Value: v, Warnings: x.Annotations(p.grid)}, nil
 }
 
 // resetMemory counts what the query holds from zero again.
 func (p *Query) resetMemory() {
-	p.mem.close()
+	p.mem.Close()
 	p.mem = p.engine.tracker()
-	p.reads.count(p.mem, nil)
+	p.reads.SetMemory(p.mem, nil)
 }
 
 // evaluate returns the value of the query; kept is nil if its answer is not kept.
-func (p *Query) evaluate(f *frame, kept *lookup) (parser.Value, error) {
-	return f.recovered(func() (parser.Value, error) {
+func (p *Query) evaluate(f *operators.Evaluation, kept *resultcache.Lookup) (parser.Value, error) {
+	return f.Recovered(func() (parser.Value, error) {
 		if kept == nil {
-			return f.answer(p.node, p.stmt.Expr.Type(), p.grid, p.stmt.Start.Equal(p.stmt.End) && p.stmt.Interval == 0)
+			return f.Answer(p.node, p.stmt.Expr.Type(), p.grid, p.stmt.Start.Equal(p.stmt.End) && p.stmt.Interval == 0)
 		}
-		m, err := kept.answer(partEvaluator{f, p})
-		p.cachedSteps = kept.stepsFromCache()
+		m, err := kept.Answer(partEvaluator{f, p})
+		p.cachedSteps = kept.CachedSteps()
 		return m, err
 	})
 }
 
 // lookUp asks the cache. It returns nil for a query whose answer is not kept. The
 // view is opened afterwards: see storage.Changes.
-func (p *Query) lookUp() *lookup {
-	if p.uncached || p.settings.delayedNames || p.samples.EnablePerStepStats {
+func (p *Query) lookUp() *resultcache.Lookup {
+	if p.uncached || p.settings.DelayedNames || p.samples.EnablePerStepStats {
 		return nil
 	}
-	changes, tenant, ok := p.reads.changes()
+	changes, tenant, ok := p.reads.Changes()
 	if !ok {
 		return nil
 	}
-	return p.engine.answers.lookUp(changes, tenant, p.stmt.Expr, p.settings.lookback, p.grid)
+	return p.engine.answers.LookUp(changes, tenant, p.stmt.Expr, p.settings.lookback, p.grid)
 }
 
 // partEvaluator evaluates a query for the cache, on parts of its grid.
 type partEvaluator struct {
-	*frame
+	*operators.Evaluation
 	query *Query
 }
 
-func (e partEvaluator) evaluate(part, whole grid) (promql.Matrix, error) {
+func (e partEvaluator) Evaluate(part, whole steps.Grid) (promql.Matrix, error) {
 	n := e.query.node
 	if part != whole {
 		var err error
@@ -336,7 +343,7 @@ func (e partEvaluator) evaluate(part, whole grid) (promql.Matrix, error) {
 			return nil, err
 		}
 	}
-	return e.matrix(n, part)
+	return e.Matrix(n, part)
 }
 
 // Close frees the result.
@@ -350,7 +357,7 @@ func (p *Query) release() {
 	if p.fallback != nil {
 		p.fallback.Close()
 	}
-	p.mem.close()
+	p.mem.Close()
 }
 
 // CachedSteps returns the number of steps of the answer that came from the cache.

@@ -28,7 +28,7 @@ func (d *ResponseEncoding) Resume() error {
 	if d.query == nil || d.working {
 		return nil
 	}
-	d.query.share.begin(d.ctx)
+	d.query.share.Acquire(d.ctx)
 	d.working = true
 	return d.ctx.Err()
 }
@@ -37,7 +37,7 @@ func (d *ResponseEncoding) Resume() error {
 // any time.
 func (d *ResponseEncoding) Pause() {
 	if d.working {
-		d.query.share.end()
+		d.query.share.Release()
 		d.working = false
 	}
 }

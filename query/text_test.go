@@ -8,12 +8,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/prometheus/promql/parser"
+
+	"tsdb/query/admission"
 )
 
 // Classes of many characters under (?i) take milliseconds each: many of them are
 // refused, ordinary expressions are not.
 func TestFoldedClassesAreBounded(t *testing.T) {
-	p := NewParser(parser.Options{}, TextLimits{})
+	p := NewParser(parser.Options{}, admission.TextLimits{})
 	for _, class := range []string{`\\pL`, `\\PL`, `[^a]`, `\\W`, `[\\x{100}-\\x{1E900}]`, "[Ā-𞤀]", "[b-𞤀]"} {
 		for _, flags := range []string{"(?i)", "(?si)", "(?i:"} {
 			text := flags + strings.Repeat(class, 1000)
@@ -21,8 +23,8 @@ func TestFoldedClassesAreBounded(t *testing.T) {
 				text += ")"
 			}
 			_, err := p.ParseExpr(`up{a=~"` + text + `"}`)
-			var over *LimitError
-			if !errors.As(err, &over) || over.Limit != LimitText || !strings.Contains(err.Error(), "--query.max-text-memory") {
+			var over *admission.LimitError
+			if !errors.As(err, &over) || over.Limit != admission.LimitText || !strings.Contains(err.Error(), "--query.max-text-memory") {
 				t.Errorf("%s%s × 1000: %v", flags, class, err)
 			}
 		}
@@ -31,7 +33,7 @@ func TestFoldedClassesAreBounded(t *testing.T) {
 		"(?i)" + strings.Repeat("server-[a-z]+[0-9]+|", 2000), "(?i)" + strings.Repeat("[а-я]+|", 500), "(?i).*" + strings.Repeat("[^a]", 20), strings.Repeat(`\\pL|`, 1000),
 		"(?s-i)" + strings.Repeat("[^a]|", 1000),
 	} {
-		if _, err := p.limits.check(`up{a=~"` + text + `"}`); err != nil {
+		if _, err := p.limits.Check(`up{a=~"` + text + `"}`); err != nil {
 			t.Errorf("%.30s…: %v", text, err)
 		}
 	}
@@ -43,11 +45,11 @@ func TestTextsAreChargedWhileParsed(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	e := New(Options{TotalBytes: 2 << 20, Registerer: reg})
 	flat := "up{" + strings.Repeat(`a!="b",`, 5000) + "}" // 20,000 tokens of 160 bytes
-	var over *LimitError
-	if _, err := e.Parser().ParseExpr(flat); !errors.As(err, &over) || over.Limit != LimitTotalBytes {
+	var over *admission.LimitError
+	if _, err := e.Parser().ParseExpr(flat); !errors.As(err, &over) || over.Limit != admission.LimitTotalBytes {
 		t.Errorf("got %v", err)
 	}
-	if _, err := e.Parser().ParseMetricSelector(flat); !errors.As(err, &over) || over.Limit != LimitTotalBytes {
+	if _, err := e.Parser().ParseMetricSelector(flat); !errors.As(err, &over) || over.Limit != admission.LimitTotalBytes {
 		t.Errorf("got %v", err)
 	}
 	if _, err := e.Parser().ParseMetricSelectors([]string{flat[:len(flat)/2] + `a=""}`, flat[:len(flat)/2] + `a=""}`}); err == nil {
@@ -62,10 +64,10 @@ func TestTextsAreChargedWhileParsed(t *testing.T) {
 	if n := e.MemoryBytes(); n != 0 {
 		t.Errorf("%d bytes held", n)
 	}
-	if n := testutil.ToFloat64(e.metrics.limited.WithLabelValues(string(LimitText))); n != 1 {
+	if n := testutil.ToFloat64(e.metrics.limited.WithLabelValues(string(admission.LimitText))); n != 1 {
 		t.Errorf("%v texts counted as refused", n)
 	}
-	if n := testutil.ToFloat64(e.metrics.limited.WithLabelValues(string(LimitTotalBytes))); n < 2 {
+	if n := testutil.ToFloat64(e.metrics.limited.WithLabelValues(string(admission.LimitTotalBytes))); n < 2 {
 		t.Errorf("%v texts counted as too much memory", n)
 	}
 }

@@ -34,7 +34,14 @@ storage/log/logtest : internal/model storage/log
 storage/wal         : internal/model internal/vfs internal/panics encoding storage/log
 storage/head        : internal/match internal/model internal/vfs encoding
 storage             : internal/match internal/model internal/vfs internal/panics internal/background encoding partition storage/log storage/wal storage/head
-query               : internal/match internal/model internal/vfs storage
+query/steps         :
+query/admission     :
+query/source        : internal/model storage query/admission
+query/noncounter    : query/admission query/steps
+query/resultcache   : internal/model storage query/admission query/noncounter query/steps
+query/operators     : internal/model storage query/admission query/noncounter query/source query/steps
+query/querytest     : internal/model internal/vfs storage query
+query               : internal/match storage query/admission query/noncounter query/operators query/resultcache query/source query/steps
 proto               :
 api                 : internal/match internal/model internal/vfs internal/panics internal/background storage query proto
 cmd/tsdb            : internal/model internal/vfs storage storage/wal query api
@@ -53,6 +60,13 @@ var forbidden = []struct {
 	except           []string // folders below from that may after all
 }{
 	{from: "storage", to: "query", reason: "the database knows nothing of PromQL, so that another language can stand on it"},
+	{from: "query/admission", to: "storage", reason: "which queries run, and on what, does not depend on what they read"},
+	{from: "query/operators", to: "query/resultcache", reason: "an operator evaluates any part of a grid; which parts are kept is decided above"},
+	{from: "query/resultcache", to: "query/operators", reason: "the cache evaluates through its Evaluator, so that any engine can stand behind it"},
+	{from: "query/source", to: "query/operators", reason: "Prometheus' engine reads through source too"},
+	{from: "api", to: "query/operators", reason: "doors know an engine, its queries and their limits: package query"},
+	{from: "api", to: "query/admission", reason: "doors know an engine, its queries and their limits: package query"},
+	{from: "api", to: "query/source", reason: "doors know an engine, its queries and their limits: package query"},
 	{from: "storage", to: "api", reason: "wire formats stop at the doors"},
 	{from: "storage/log", to: "storage/wal", reason: "the contract of a log does not know the one that keeps it in files"},
 	{from: "storage/log", to: "internal/vfs", reason: "a log need not be kept in files"},

@@ -1,0 +1,17 @@
+//go:build unix
+
+package admission
+
+import (
+	"syscall"
+	"time"
+)
+
+// ProcessCPU returns the CPU time that the process has used.
+func ProcessCPU() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic("BUG: getrusage of the process itself: " + err.Error())
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}

@@ -1,0 +1,180 @@
+package admission
+
+import (
+	"cmp"
+	"regexp"
+	"regexp/syntax"
+	"strings"
+
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/util/strutil"
+)
+
+// TextLimits are the bounds of a query's text; 0 = the default. Prometheus'
+// parser, printer and evaluator recurse into an expression and take time quadratic
+// in its depth (the printer cubic): 50,000 nested parentheses, 100 kB, take 20 s to
+// parse and half a gigabyte of stack to evaluate. Long flat texts, such as a
+// regular expression of 100 kB, are no trouble. So the length may be large, the
+// depth may not; operators count because a chain of them is as deep as it is long.
+type TextLimits struct {
+	Bytes     int   // length
+	Operators int   // of an expression
+	Depth     int   // of nested parentheses
+	Memory    int64 // bytes that parsing the text may take, by an estimate
+}
+
+// Defaults of TextLimits.
+const (
+	DefaultTextBytes     = 1 << 20
+	DefaultTextOperators = 5000
+	DefaultTextDepth     = 500
+	DefaultTextMemory    = 64 << 20
+)
+
+// WithDefaults returns the limits with defaults in place of zeroes.
+func (l TextLimits) WithDefaults() TextLimits {
+	return TextLimits{
+		Bytes:     cmp.Or(l.Bytes, DefaultTextBytes),
+		Operators: cmp.Or(l.Operators, DefaultTextOperators),
+		Depth:     cmp.Or(l.Depth, DefaultTextDepth),
+		Memory:    cmp.Or(l.Memory, DefaultTextMemory),
+	}
+}
+
+// Complexity is what is known of a text before it is parsed.
+type Complexity struct {
+	Depth  int   // how deep the expression can be
+	Memory int64 // bytes that parsing, planning and evaluating it take besides what it reads
+}
+
+// The memory of the parts of a text. That of tokens and levels is what a chain of
+// operators, and a selector of many matchers, were seen to take.
+const (
+	tokenBytes       = 160     // in the tree and in the plan
+	levelBytes       = 4 << 10 // of stack, a level of depth
+	regexpBytes      = 4 << 10 // of an expression of a few characters
+	regexpCharBytes  = 128     // of each character more
+	regexpClassBytes = 24 << 10
+	regexpInstBytes  = 120 // of an instruction of its program, and of the machine that runs it
+	regexpFoldBytes  = 8   // of a character of a class whose other cases are looked up one by one, several times
+)
+
+// Check returns the complexity of a text, or an error if it exceeds a bound. A
+// text that is no PromQL is judged as far as it can be read; the parser reads no
+// further.
+func (l *TextLimits) Check(input string) (Complexity, error) {
+	if len(input) > l.Bytes {
+		return Complexity{}, errTextBytes(len(input), l.Bytes)
+	}
+	var item parser.Item
+	var nesting, deepest, operators int
+	var braces bool // inside {}, where operators are those of matchers and lie flat
+	var regex bool  // the next string is a regular expression
+	memory := int64(len(input))
+	lex := parser.Lex(input)
+	for {
+		lex.NextItem(&item)
+		memory += tokenBytes
+		switch item.Typ {
+		case parser.EOF, parser.ERROR:
+			c := Complexity{Depth: deepest + operators}
+			c.Memory = memory + int64(c.Depth)*levelBytes
+			if c.Memory > l.Memory {
+				return Complexity{}, NewTextMemoryError(c.Memory, l.Memory)
+			}
+			return c, nil
+		case parser.LEFT_PAREN:
+			nesting++
+			deepest = max(deepest, nesting)
+		case parser.RIGHT_PAREN:
+			nesting--
+		case parser.LEFT_BRACKET:
+			operators++
+		case parser.LEFT_BRACE:
+			braces = true
+		case parser.RIGHT_BRACE:
+			braces = false
+		case parser.STRING:
+			if regex {
+				memory += RegexpMemory(unquoted(item.Val))
+			}
+		default:
+			if item.Typ.IsOperator() && !braces {
+				operators++
+			}
+		}
+		regex = item.Typ == parser.EQL_REGEX || item.Typ == parser.NEQ_REGEX
+		switch {
+		case deepest > l.Depth:
+			return Complexity{}, errTextDepth(l.Depth)
+		case operators > l.Operators:
+			return Complexity{}, errTextOperators(l.Operators)
+		case memory > l.Memory:
+			return Complexity{}, NewTextMemoryError(memory, l.Memory)
+		}
+	}
+}
+
+func unquoted(s string) string {
+	if text, err := strutil.Unquote(s); err == nil {
+		return text
+	}
+	return s // the parser will say so
+}
+
+// RegexpMemory estimates the bytes that a regular expression takes when it is
+// compiled. Only one that repeats parts of itself is parsed for that: all others
+// take what their length says.
+func RegexpMemory(text string) int64 {
+	n := regexpBytes + regexpCharBytes*int64(len(text))
+	n += regexpClassBytes * int64(strings.Count(text, `\p`)+strings.Count(text, `\P`))
+	folds := folding.MatchString(text)
+	if n > DefaultTextMemory || !folds && !strings.Contains(text, "{") {
+		return n
+	}
+	if folds {
+		text = folding.ReplaceAllString(text, "(?${1}s") // what (?i) makes of a class takes as long as counting it saves
+	}
+	re, err := syntax.Parse(text, syntax.Perl|syntax.DotNL)
+	if err != nil {
+		return n // as the parser will say
+	}
+	if folds {
+		n += regexpFoldBytes * foldedRunes(re)
+	}
+	return n + regexpInstBytes*instructions(re)
+}
+
+// folding finds the flag that makes case no matter.
+var folding = regexp.MustCompile(`\(\?([a-hj-zA-Z]*)i`)
+
+// foldedRunes returns how many characters of an expression's classes have their
+// other cases looked up: of a class of all letters, 130,000.
+func foldedRunes(re *syntax.Regexp) int64 {
+	const first, last = 'A', 0x1e943 // that have another case
+	n := int64(0)
+	if re.Op == syntax.OpCharClass {
+		for i := 0; i < len(re.Rune); i += 2 {
+			n += int64(max(min(re.Rune[i+1], last)-max(re.Rune[i], first)+1, 0))
+		}
+	}
+	for _, sub := range re.Sub {
+		n += foldedRunes(sub)
+	}
+	return n
+}
+
+// instructions estimates how many instructions the program of an expression has.
+func instructions(re *syntax.Regexp) int64 {
+	n := int64(1)
+	if re.Op == syntax.OpLiteral {
+		n = int64(len(re.Rune))
+	}
+	for _, sub := range re.Sub {
+		n += instructions(sub)
+	}
+	if re.Op == syntax.OpRepeat {
+		n *= int64(max(re.Min, re.Max, 1))
+	}
+	return n
+}

@@ -1,0 +1,533 @@
+package operators
+
+import (
+	"math"
+	"slices"
+	"strconv"
+
+	commonmodel "github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/promql/parser/posrange"
+	"github.com/prometheus/prometheus/util/annotations"
+	"github.com/prometheus/prometheus/util/kahansum"
+
+	"tsdb/query/admission"
+	"tsdb/query/steps"
+)
+
+// groupBy says which labels make a group.
+type groupBy struct {
+	without bool
+	names   []string // sorted
+}
+
+// labels returns the labels of a series' group.
+func (g *groupBy) labels(b *labels.Builder, ls labels.Labels) labels.Labels {
+	switch {
+	case g.without:
+		b.Reset(ls)
+		return b.Del(g.names...).Del(nameLabel).Labels()
+	case len(g.names) == 0:
+		return labels.EmptyLabels()
+	}
+	b.Reset(ls)
+	return b.Keep(g.names...).Labels()
+}
+
+// grouping numbers the groups in the order of their first series.
+type grouping struct {
+	groupBy
+	numbers           map[string]int
+	buf               []byte
+	b                 *labels.Builder
+	sorted            []string
+	admission.Scratch // keys and labels of groups
+}
+
+func newGrouping(g groupBy, mem *admission.Tracker) *grouping {
+	n := &grouping{groupBy: g, numbers: make(map[string]int), b: labels.NewBuilder(labels.EmptyLabels()), Scratch: admission.NewScratch(mem)}
+	if g.without { // the name is never part of the group
+		n.sorted = sortedWith(g.names, nameLabel)
+	}
+	return n
+}
+
+func sortedWith(names []string, name string) []string {
+	out := make([]string, 0, len(names)+1)
+	for _, n := range names {
+		if name != "" && name < n {
+			out, name = append(out, name), ""
+		}
+		out = append(out, n)
+	}
+	if name != "" {
+		out = append(out, name)
+	}
+	return out
+}
+
+// number returns the number of a series' group, and whether it is new.
+func (g *grouping) number(ls labels.Labels) (k int, fresh bool, err error) {
+	switch {
+	case g.without:
+		g.buf = ls.BytesWithoutLabels(g.buf, g.sorted...)
+	case len(g.names) == 0:
+		g.buf = g.buf[:0]
+	default:
+		g.buf = ls.BytesWithLabels(g.buf, g.names...)
+	}
+	k, ok := g.numbers[string(g.buf)]
+	if !ok {
+		if err := g.Reserve(entryBytes + 2*int64(len(g.buf))); err != nil { // the key, and about as much for labels
+			return 0, false, err
+		}
+		k = len(g.numbers)
+		g.numbers[string(g.buf)] = k
+	}
+	return k, !ok, nil
+}
+
+// aggregateNode is what all aggregations have.
+type aggregateNode struct {
+	steps.Grid
+	child      Node
+	param      Node // nil if there is none
+	constParam bool // the parameter is a literal
+	expr       *parser.AggregateExpr
+	op         parser.ItemType
+	by         groupBy
+}
+
+// NewAggregate returns an aggregation; param is the planned parameter, nil if there
+// is none or it is a string.
+func NewAggregate(e *parser.AggregateExpr, child, param Node, g steps.Grid) (Node, error) {
+	n := aggregateNode{Grid: g, child: child, param: param, expr: e, op: e.Op, by: groupBy{without: e.Without, names: slices.Clone(e.Grouping)}}
+	slices.Sort(n.by.names)
+	_, n.constParam = e.Param.(*parser.NumberLiteral)
+	switch e.Op {
+	case parser.SUM, parser.AVG, parser.MIN, parser.MAX, parser.COUNT, parser.GROUP, parser.STDDEV, parser.STDVAR:
+		return &foldNode{n}, nil
+	case parser.COUNT_VALUES:
+		label := e.Param.(*parser.StringLiteral).Val
+		if !n.by.without {
+			n.by.names = append(n.by.names, label)
+			slices.Sort(n.by.names)
+		}
+		return &countValuesNode{n, label}, nil
+	case parser.QUANTILE:
+		return &quantileNode{n}, nil
+	case parser.TOPK, parser.BOTTOMK, parser.LIMITK, parser.LIMIT_RATIO:
+		return &rankNode{n}, nil
+	}
+	return nil, Uncovered(e.Op.String())
+}
+
+// pos is where annotations about the samples point to.
+func (n *aggregateNode) pos() posrange.PositionRange { return n.expr.Expr.PositionRange() }
+
+// ignored tells of histograms that an operator leaves out.
+func (n *aggregateNode) ignored(f *Evaluation) {
+	f.annotate(annotations.NewHistogramIgnoredInAggregationInfo(n.op.String(), n.pos()))
+}
+
+// foldNode is an aggregation to which each series adds what it has, so that
+// nothing is kept but groups × steps.
+type foldNode struct{ aggregateNode }
+
+// fold is the state of one group.
+type fold struct {
+	metric labels.Labels
+	drop   bool
+	last   int // last step at which a series had a value; drop is that step's
+
+	v, c  []float64 // the value so far (absent = none) and what rounding left of it
+	count []float64 // how many; of avg, count, stddev and stdvar
+	mean  []float64 // of stddev, stdvar and, where the sum would overflow, of avg
+	moved []bool    // avg: mean is used; nil if nowhere
+	hist  []*histogramFold
+}
+
+func (n *foldNode) table(f *Evaluation) (*table, error) {
+	src, err := f.open(n.child)
+	if err != nil {
+		return nil, err
+	}
+	defer src.close()
+	groups := newGrouping(n.by, f.mem)
+	defer groups.Close()
+	var folds []*fold
+	checked := 1 // number of groups at which memory is looked at next
+	err = f.each(src, func(_ int, c *column) error {
+		first := c.first()
+		if first == len(c.v) {
+			return nil
+		}
+		k, fresh, err := groups.number(c.metric)
+		if err != nil {
+			return err
+		}
+		if fresh {
+			if err := f.mem.Reserve(n.foldBytes()); err != nil {
+				return err
+			}
+			g := n.newFold()
+			g.metric = n.by.labels(groups.b, c.metric)
+			folds = append(folds, g)
+			if len(folds) == checked {
+				checked += checked/4 + 1
+				if err := n.checkMemory(f, folds); err != nil {
+					return err
+				}
+			}
+		}
+		n.add(f, folds[k], c, first)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	t := &table{}
+	f.mem.Release(int64(len(folds)) * n.foldBytes()) // keep counts them
+	for _, g := range folds {
+		if err := f.keep(t, n.finish(f, g)); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+// checkMemory returns an error if there are too many groups, or too many that
+// have hardly a value.
+func (n *foldNode) checkMemory(f *Evaluation, folds []*fold) error {
+	cells := len(folds) * n.N
+	if cells < min(f.MaxSamples, maxSparseCells) {
+		return nil
+	}
+	points := 0
+	for _, g := range folds {
+		for _, v := range g.v {
+			if !isAbsent(v) {
+				points++
+			}
+		}
+	}
+	if err := f.hold(points); err != nil {
+		return err
+	}
+	f.release(points)
+	return f.checkSparse(cells, points)
+}
+
+// foldBytes returns the memory of a group of floats.
+func (n *foldNode) foldBytes() int64 {
+	values := 1
+	switch n.op {
+	case parser.SUM, parser.COUNT:
+		values = 2
+	case parser.AVG, parser.STDDEV, parser.STDVAR:
+		values = 3
+	}
+	return int64(columnBytes + values*valueBytes*n.N)
+}
+
+func (n *foldNode) newFold() *fold {
+	g := &fold{v: make([]float64, n.N), last: -1}
+	for i := range g.v {
+		g.v[i] = absent
+	}
+	switch n.op {
+	case parser.SUM:
+		g.c = make([]float64, n.N)
+	case parser.AVG:
+		g.c, g.count = make([]float64, n.N), make([]float64, n.N)
+	case parser.COUNT:
+		g.count = make([]float64, n.N)
+	case parser.STDDEV, parser.STDVAR:
+		g.count, g.mean = make([]float64, n.N), make([]float64, n.N)
+	}
+	return g
+}
+
+// add folds a column into its group; nothing comes before step first.
+func (n *foldNode) add(f *Evaluation, g *fold, c *column, first int) {
+	if slices.ContainsFunc(c.h, isHistogram) {
+		n.addHistograms(f, g, c)
+	}
+	vs, acc := c.v[first:], g.v[first:]
+	switch {
+	case n.op == parser.SUM && g.hist == nil:
+		addSum(acc, g.c[first:], vs)
+	case n.op == parser.AVG && g.hist == nil:
+		g.addMean(vs, first)
+	case n.op == parser.SUM, n.op == parser.AVG:
+		n.addMixed(f, g, c)
+	case n.op == parser.MAX:
+		for i, v := range vs {
+			if !isAbsent(v) && (acc[i] < v || math.IsNaN(acc[i])) {
+				acc[i] = v
+			}
+		}
+	case n.op == parser.MIN:
+		for i, v := range vs {
+			if !isAbsent(v) && (acc[i] > v || math.IsNaN(acc[i])) {
+				acc[i] = v
+			}
+		}
+	case n.op == parser.COUNT && c.h == nil:
+		count := g.count[first:]
+		for i, v := range vs {
+			if !isAbsent(v) {
+				count[i]++
+				acc[i] = count[i]
+			}
+		}
+	case n.op == parser.COUNT:
+		for i := range vs {
+			if c.has(first + i) {
+				g.count[first+i]++
+				acc[i] = g.count[first+i]
+			}
+		}
+	case n.op == parser.GROUP:
+		for i := range vs {
+			if c.has(first + i) {
+				acc[i] = 1
+			}
+		}
+	default:
+		g.addDeviations(vs, first)
+	}
+	g.noteDrop(c)
+}
+
+// noteDrop keeps the mark to drop the name as Prometheus does: a group has
+// that of the last step.
+func (g *fold) noteDrop(c *column) {
+	last := len(c.v) - 1
+	for last >= 0 && !c.has(last) {
+		last--
+	}
+	if last > g.last {
+		g.last, g.drop = last, c.drop
+	} else if last == g.last {
+		g.drop = g.drop || c.drop
+	}
+}
+
+// addSum adds values to sums, each with its compensation: Neumaier's sum, as
+// kahansum.Inc has it. What rounding takes from a sum is a number that floats
+// have, so that Knuth's way to it, which asks not which of the two is larger,
+// gives the same.
+func addSum(sum, c, vs []float64) {
+	const huge = 1e300 // far from where a difference could overflow
+	sum, c = sum[:len(vs)], c[:len(vs)]
+	for i, v := range vs {
+		s := sum[i]
+		t := s + v
+		if math.Abs(t) < huge { // and so none of the three is absent
+			b := t - s
+			c[i] += (s - (t - b)) + (v - b)
+			sum[i] = t
+			continue
+		}
+		switch {
+		case isAbsent(v):
+		case isAbsent(s):
+			sum[i] = v
+		default:
+			sum[i], c[i] = kahansum.Inc(v, s, c[i])
+		}
+	}
+}
+
+// addMean adds values to means, from a step on.
+func (g *fold) addMean(vs []float64, first int) {
+	for i, v := range vs {
+		if !isAbsent(v) {
+			g.addToMean(first+i, v)
+		}
+	}
+}
+
+func (g *fold) addToMean(i int, v float64) {
+	g.count[i]++
+	n := g.count[i]
+	if isAbsent(g.v[i]) {
+		g.v[i] = v
+		return
+	}
+	if g.moved == nil || !g.moved[i] {
+		s, c := kahansum.Inc(v, g.v[i], g.c[i])
+		if !math.IsInf(s, 0) {
+			g.v[i], g.c[i] = s, c
+			return
+		}
+		if g.moved == nil {
+			g.moved, g.mean = make([]bool, len(g.v)), make([]float64, len(g.v))
+		}
+		g.moved[i] = true
+		g.mean[i] = g.v[i] / (n - 1)
+		g.c[i] /= n - 1
+	}
+	q := (n - 1) / n
+	g.mean[i], g.c[i] = kahansum.Inc(v/n, q*g.mean[i], q*g.c[i])
+}
+
+// addDeviations adds values to the sums of squared differences from the mean.
+func (g *fold) addDeviations(vs []float64, first int) {
+	for i, v := range vs {
+		if isAbsent(v) {
+			continue
+		}
+		k := first + i
+		g.count[k]++
+		if isAbsent(g.v[k]) {
+			g.mean[k], g.v[k] = v, 0
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				g.v[k] = math.NaN()
+			}
+			continue
+		}
+		delta := v - g.mean[k]
+		g.mean[k] += delta / g.count[k]
+		g.v[k] += delta * (v - g.mean[k])
+	}
+}
+
+// addHistograms does what an operator does with histograms, if that is not to
+// add them up.
+func (n *foldNode) addHistograms(f *Evaluation, g *fold, c *column) {
+	switch n.op {
+	case parser.SUM, parser.AVG:
+		if g.hist == nil {
+			g.hist = make([]*histogramFold, n.N)
+			for i, v := range g.v {
+				if !isAbsent(v) {
+					g.hist[i] = &histogramFold{hasFloat: true}
+				}
+			}
+		}
+	case parser.COUNT, parser.GROUP:
+	default:
+		n.ignored(f)
+		c.h = nil
+	}
+}
+
+// finish makes a group's column.
+func (n *foldNode) finish(f *Evaluation, g *fold) column {
+	c := column{metric: g.metric, drop: g.drop, v: g.v}
+	for i, v := range g.v {
+		if isAbsent(v) {
+			continue
+		}
+		switch n.op {
+		case parser.SUM:
+			c.v[i] = v + g.c[i]
+		case parser.AVG:
+			if g.moved != nil && g.moved[i] {
+				c.v[i] = g.mean[i] + g.c[i]
+			} else {
+				c.v[i] = v/g.count[i] + g.c[i]/g.count[i]
+			}
+		case parser.STDVAR:
+			c.v[i] = v / g.count[i]
+		case parser.STDDEV:
+			c.v[i] = math.Sqrt(v / g.count[i])
+		}
+	}
+	for i, h := range g.hist {
+		if h == nil || !h.hasHistogram {
+			continue
+		}
+		c.v[i] = absent
+		if r := n.finishHistogram(f, h); r != nil {
+			c.setHistogram(i, r)
+		}
+	}
+	return c
+}
+
+// countCheckInterval is the number of values made labels between context checks.
+const countCheckInterval = 1024
+
+// countValuesNode is count_values.
+type countValuesNode struct {
+	aggregateNode
+	label string
+}
+
+func (n *countValuesNode) table(f *Evaluation) (*table, error) {
+	if !commonmodel.UTF8Validation.IsValidLabelName(n.label) {
+		return nil, evalErrorf("invalid label name %s", n.expr.Param)
+	}
+	src, err := f.open(n.child)
+	if err != nil {
+		return nil, err
+	}
+	defer src.close()
+	var cols []column
+	groups := newGrouping(n.by, f.mem)
+	defer groups.Close()
+	held, size := 0, int64(columnBytes+valueBytes*n.N)
+	defer func() { f.release(held) }()
+	err = f.each(src, func(_ int, c *column) error {
+		for i, v := range c.v {
+			if i%countCheckInterval == countCheckInterval-1 {
+				if err := f.Check(); err != nil {
+					return err
+				}
+			}
+			if !c.has(i) {
+				continue
+			}
+			text := ""
+			if h := c.histogramAt(i); h != nil {
+				text = h.String()
+			} else {
+				text = strconv.FormatFloat(v, 'f', -1, 64)
+			}
+			if len(text) > f.MaxLabelValue {
+				return admission.NewLabelValueError(n.label, len(text), f.MaxLabelValue)
+			}
+			groups.b.Reset(c.metric)
+			ls := groups.b.Set(n.label, text).Labels()
+			k, fresh, err := groups.number(ls)
+			if err != nil {
+				return err
+			}
+			if fresh {
+				if err := f.mem.Reserve(size); err != nil {
+					return err
+				}
+				col := column{metric: n.by.labels(groups.b, ls)}
+				col.reset(n.N)
+				cols = append(cols, col)
+				if err := f.checkSparse(len(cols)*n.N, held); err != nil {
+					return err
+				}
+			}
+			if isAbsent(cols[k].v[i]) {
+				cols[k].v[i] = 0
+				held++
+				if err := f.hold(1); err != nil {
+					return err
+				}
+			}
+			cols[k].v[i]++
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	t := &table{}
+	f.mem.Release(int64(len(cols)) * size) // keep counts them
+	for _, c := range cols {
+		if err := f.keep(t, c); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}

@@ -1,0 +1,62 @@
+package operators
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/prometheus/prometheus/util/annotations"
+)
+
+// Bounds of the annotations of an answer, of warnings and of infos each. The API
+// shows ten of each, as Prometheus does, and how many more there are.
+const (
+	maxAnnotations     = 1000
+	maxAnnotationBytes = 1 << 20
+)
+
+// annotationSet are the annotations of an answer. One wrong label a series makes as many
+// as there are series: what is over the bounds is left out.
+type annotationSet struct {
+	all             annotations.Annotations
+	warnings, infos annotationCount
+}
+
+type annotationCount struct {
+	n, bytes int
+	over     bool // some were left out
+}
+
+func (c *annotationCount) takes(text string) bool {
+	if c.n >= maxAnnotations || c.bytes+len(text) > maxAnnotationBytes {
+		c.over = true
+		return false
+	}
+	c.n++
+	c.bytes += len(text)
+	return true
+}
+
+// add adds an annotation. One with the text of another is merged with it.
+func (n *annotationSet) add(err error) {
+	text := err.Error()
+	if _, there := n.all[text]; !there {
+		kind := &n.warnings
+		if errors.Is(err, annotations.PromQLInfo) {
+			kind = &n.infos
+		}
+		if !kind.takes(text) {
+			return
+		}
+	}
+	n.all.Add(err)
+}
+
+// addOmissions adds that some were left out, at the end.
+func (n *annotationSet) addOmissions() {
+	if n.warnings.over {
+		n.all.Add(fmt.Errorf("%w: the query has more warnings than are kept, the %d first", annotations.PromQLWarning, n.warnings.n))
+	}
+	if n.infos.over {
+		n.all.Add(fmt.Errorf("%w: the query has more infos than are kept, the %d first", annotations.PromQLInfo, n.infos.n))
+	}
+}

@@ -1,0 +1,479 @@
+package operators
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
+
+	"tsdb/query/admission"
+	"tsdb/query/steps"
+)
+
+// matchGroup is the series of both sides that have equal matching labels.
+type matchGroup struct {
+	left, right []int
+	leftAny     []bool // a step: a series of the left side has a value; nil until asked for
+	rightAny    []bool
+	matched     []bool                // a step: a pair was formed
+	byResult    map[labelsHash][]bool // many-to-one: the same, by labels of the result
+}
+
+type labelsHash uint64
+
+// matchGroupBytes is the memory of a matchGroup without what hangs on it.
+const matchGroupBytes = 160
+
+// anyAt returns, a step, whether one of some columns has a value.
+func anyAt(held *admission.Scratch, t *table, cols []int, n int) ([]bool, error) {
+	if err := held.Reserve(int64(n)); err != nil {
+		return nil, err
+	}
+	any := make([]bool, n)
+	for _, k := range cols {
+		for i := range any {
+			any[i] = any[i] || t.cols[k].has(i)
+		}
+	}
+	return any, nil
+}
+
+// match groups the columns of both sides. The groups of the left columns and of
+// the right ones are returned, in their order; their memory is added to held.
+func match(held *admission.Scratch, m *parser.VectorMatching, l, r *table) (left, right []*matchGroup, err error) {
+	names := slices.Clone(m.MatchingLabels)
+	if !m.On {
+		names = append(names, nameLabel)
+	}
+	slices.Sort(names)
+	var buf []byte
+	if err := held.Reserve(2 * indexBytes * int64(len(l.cols)+len(r.cols))); err != nil {
+		return nil, nil, err
+	}
+	groups := make(map[string]*matchGroup)
+	of := func(ls labels.Labels) (*matchGroup, error) {
+		if m.On {
+			buf = ls.BytesWithLabels(buf, names...)
+		} else {
+			buf = ls.BytesWithoutLabels(buf, names...)
+		}
+		g := groups[string(buf)]
+		if g == nil {
+			if err := held.Reserve(entryBytes + matchGroupBytes + int64(len(buf))); err != nil {
+				return nil, err
+			}
+			g = &matchGroup{}
+			groups[string(buf)] = g
+		}
+		return g, nil
+	}
+	for i := range l.cols {
+		g, err := of(l.cols[i].metric)
+		if err != nil {
+			return nil, nil, err
+		}
+		g.left = append(g.left, i)
+		left = append(left, g)
+	}
+	for i := range r.cols {
+		g, err := of(r.cols[i].metric)
+		if err != nil {
+			return nil, nil, err
+		}
+		g.right = append(g.right, i)
+		right = append(right, g)
+	}
+	return left, right, nil
+}
+
+// operands evaluates both sides of an operator, the left one first. Their points
+// count no more: what the caller makes of them does. The caller drops them.
+func (f *Evaluation) operands(left, right Node) (l, r *table, err error) {
+	if l, err = f.table(left); err != nil {
+		return nil, nil, err
+	}
+	if r, err = f.table(right); err != nil {
+		return nil, nil, err
+	}
+	f.release(l.weight + r.weight)
+	l.weight, r.weight = 0, 0
+	return l, r, nil
+}
+
+// setNode is and, or, unless.
+type setNode struct {
+	steps.Grid
+	l, r Node
+	op   parser.ItemType
+	vm   parser.VectorMatching
+}
+
+func (n *setNode) table(f *Evaluation) (*table, error) {
+	l, r, err := f.operands(n.l, n.r)
+	if err != nil {
+		return nil, err
+	}
+	held := admission.NewScratch(f.mem)
+	defer held.Close()
+	left, right, err := match(&held, &n.vm, l, r)
+	if err != nil {
+		return nil, err
+	}
+	out := &table{}
+	var cols []column
+	if n.op == parser.LOR {
+		for i := range r.cols {
+			if g := right[i]; g.leftAny == nil {
+				if g.leftAny, err = anyAt(&held, l, g.left, n.N); err != nil {
+					return nil, err
+				}
+			}
+			r.cols[i].clear(right[i].leftAny, true)
+		}
+		if err := held.Reserve(columnBytes * int64(len(l.cols)+len(r.cols))); err != nil {
+			return nil, err
+		}
+		cols = append(l.cols, r.cols...)
+	} else {
+		for i := range l.cols {
+			if g := left[i]; g.rightAny == nil {
+				if g.rightAny, err = anyAt(&held, r, g.right, n.N); err != nil {
+					return nil, err
+				}
+			}
+			l.cols[i].clear(left[i].rightAny, n.op == parser.LUNLESS)
+		}
+		cols = l.cols
+	}
+	if !n.Instant || !f.DelayedNames {
+		if cols, err = mergeEqual(f.mem, withoutEmpty(cols)); err != nil {
+			return nil, err
+		}
+	}
+	f.drop(l)
+	f.drop(r)
+	for _, c := range cols {
+		if err := f.keep(out, c); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// clear takes away the values at the steps at which mask is what.
+func (c *column) clear(mask []bool, what bool) {
+	for i, m := range mask {
+		if m == what {
+			c.v[i] = absent
+			if c.h != nil {
+				c.h[i] = nil
+			}
+		}
+	}
+}
+
+func withoutEmpty(cols []column) []column {
+	return slices.DeleteFunc(cols, func(c column) bool { return c.empty() })
+}
+
+// joinNode is an operator of two vectors that pairs their series.
+type joinNode struct {
+	steps.Grid
+	l, r Node
+	expr *parser.BinaryExpr
+	vm   parser.VectorMatching
+}
+
+// join is the run of a joinNode. The one side is that of which a series can
+// have several partners.
+type join struct {
+	*joinNode
+	operator
+	f         *Evaluation
+	many, one *table
+	swapped   bool // the many side stands on the right
+	fillMany  *float64
+	fillOne   *float64
+	b         *labels.Builder
+	out       []column
+	bytes     int64             // of out
+	held      admission.Scratch // groups and masks
+	byHash    map[uint64]int
+	separate  bool    // equal labels are no error yet
+	errs      []error // of operators, the last of each step; nil if there is none
+}
+
+// noteError keeps an error of the operator at a step. As in Prometheus, the last
+// of each step is told.
+func (j *join) noteError(s int, err error) {
+	if j.errs == nil {
+		j.errs = make([]error, j.N)
+	}
+	j.errs[s] = err
+}
+
+func (n *joinNode) table(f *Evaluation) (*table, error) {
+	l, r, err := f.operands(n.l, n.r)
+	if err != nil {
+		return nil, err
+	}
+	j := &join{
+		joinNode: n, operator: operatorOf(n.expr), f: f, many: l, one: r,
+		fillMany: n.vm.FillValues.LHS, fillOne: n.vm.FillValues.RHS,
+		b: labels.NewBuilder(labels.EmptyLabels()), byHash: make(map[uint64]int),
+		separate: f.DelayedNames && n.Instant, held: admission.NewScratch(f.mem),
+	}
+	defer j.held.Close()
+	if n.vm.Card == parser.CardOneToMany {
+		j.many, j.one, j.swapped = r, l, true
+	}
+	manyGroups, oneGroups, err := match(&j.held, &n.vm, j.many, j.one)
+	if err != nil {
+		return nil, err
+	}
+	if err := j.checkOne(oneGroups); err != nil {
+		return nil, err
+	}
+	for i, g := range manyGroups {
+		if err := f.Check(); err != nil {
+			return nil, err
+		}
+		if err := j.pairWith(i, g); err != nil {
+			return nil, err
+		}
+	}
+	if j.fillMany != nil {
+		for i, g := range oneGroups {
+			if err := j.fill(&j.one.cols[i], g); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, err := range j.errs {
+		if err != nil {
+			f.annotateOperator(&j.operator, err)
+		}
+	}
+	f.drop(l)
+	f.drop(r)
+	f.mem.Release(j.bytes) // keep counts them
+	out := &table{}
+	for _, c := range j.out {
+		if err := f.keep(out, c); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// checkOne returns an error if two series of the one side match the same at one
+// step, and anything is there to be matched.
+func (j *join) checkOne(groups []*matchGroup) error {
+	var manyAny []bool
+	if err := j.held.Reserve(entryBytes * int64(len(groups))); err != nil {
+		return err
+	}
+	seen := make(map[*matchGroup]bool)
+	for _, g := range groups {
+		if len(g.right) < 2 || seen[g] {
+			continue
+		}
+		seen[g] = true
+		if manyAny == nil {
+			if err := j.held.Reserve(valueBytes * int64(len(j.many.cols))); err != nil {
+				return err
+			}
+			all := make([]int, len(j.many.cols))
+			for i := range all {
+				all[i] = i
+			}
+			var err error
+			if manyAny, err = anyAt(&j.held, j.many, all, j.N); err != nil {
+				return err
+			}
+		}
+		for i := range j.N {
+			if !manyAny[i] && j.fillMany == nil && j.fillOne == nil {
+				continue
+			}
+			first := -1
+			for _, k := range g.right {
+				switch {
+				case !j.one.cols[k].has(i):
+				case first < 0:
+					first = k
+				default:
+					side := "right"
+					if j.swapped {
+						side = "left"
+					}
+					a, b := j.one.cols[k].metric, j.one.cols[first].metric
+					return evalErrorf("found duplicate series for the match group %s on the %s hand-side of the operation: [%s, %s];many-to-many matching not allowed: matching labels must be unique on one side",
+						a.MatchLabels(j.vm.On, j.vm.MatchingLabels...), side, a, b)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// pairWith pairs a series of the many side with its partners.
+func (j *join) pairWith(i int, g *matchGroup) error {
+	c := &j.many.cols[i]
+	for _, k := range g.right {
+		o := &j.one.cols[k]
+		err := j.pair(g, c.metric, o.metric, func(s int) (a, b number, ok bool) {
+			if !c.has(s) || !o.has(s) {
+				return a, b, false
+			}
+			return number{c.v[s], c.histogramAt(s)}, number{o.v[s], o.histogramAt(s)}, true
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if j.fillOne == nil {
+		return nil
+	}
+	if g.rightAny == nil {
+		var err error
+		if g.rightAny, err = anyAt(&j.held, j.one, g.right, j.N); err != nil {
+			return err
+		}
+	}
+	return j.pair(g, c.metric, c.metric.MatchLabels(j.vm.On, j.vm.MatchingLabels...), func(s int) (a, b number, ok bool) {
+		if !c.has(s) || g.rightAny[s] {
+			return a, b, false
+		}
+		return number{c.v[s], c.histogramAt(s)}, number{v: *j.fillOne}, true
+	})
+}
+
+// fill pairs a series of the one side with the fill value where nothing else
+// has matched.
+func (j *join) fill(o *column, g *matchGroup) error {
+	taken := slices.Clone(g.matched)
+	return j.pair(g, o.metric.MatchLabels(j.vm.On, j.vm.MatchingLabels...), o.metric, func(s int) (a, b number, ok bool) {
+		if !o.has(s) || taken != nil && taken[s] {
+			return a, b, false
+		}
+		return number{v: *j.fillMany}, number{o.v[s], o.histogramAt(s)}, true
+	})
+}
+
+// pair forms the pairs of a series of the many side and one of the one side;
+// at gives their values at a step, if both have one.
+func (j *join) pair(g *matchGroup, many, one labels.Labels, at func(s int) (a, b number, ok bool)) error {
+	var c column
+	var metric labels.Labels
+	var inserted []bool
+	for s := range j.N {
+		a, b, ok := at(s)
+		if !ok {
+			continue
+		}
+		if j.swapped {
+			a, b = b, a
+		}
+		var r number
+		var keep bool
+		if a.h == nil && b.h == nil && (j.fn != nil || j.holds != nil) {
+			r.v, keep = j.floats(a.v, b.v)
+		} else {
+			var err error
+			r, keep, err = j.mixed(a, b)
+			if err != nil {
+				j.noteError(s, err)
+				if _, counts := err.(reconciledInfo); !counts {
+					continue
+				}
+			}
+			if j.returnBool {
+				r, keep = number{v: asNumber(keep)}, true
+			}
+		}
+		if c.v == nil {
+			metric = j.resultLabels(many, one)
+			c.metric, c.drop = metric, j.returnBool
+			c.reset(j.N)
+			if g.matched == nil {
+				if err := j.held.Reserve(int64(j.N)); err != nil {
+					return err
+				}
+				g.matched = make([]bool, j.N)
+			}
+			if j.vm.Card != parser.CardOneToOne {
+				hash := labelsHash(metric.Hash())
+				if g.byResult == nil {
+					g.byResult = make(map[labelsHash][]bool)
+				}
+				if inserted = g.byResult[hash]; inserted == nil {
+					if err := j.held.Reserve(entryBytes + int64(j.N)); err != nil {
+						return err
+					}
+					inserted = make([]bool, j.N)
+					g.byResult[hash] = inserted
+				}
+			}
+		}
+		switch {
+		case inserted == nil && g.matched[s]:
+			return errors.New("multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)")
+		case inserted != nil && inserted[s]:
+			return errors.New("multiple matches for labels: grouping labels must ensure unique matches")
+		case inserted != nil:
+			inserted[s] = true
+		}
+		g.matched[s] = true
+		switch {
+		case !keep:
+		case r.h != nil:
+			c.setHistogram(s, r.h)
+		default:
+			c.v[s] = r.v
+		}
+	}
+	if c.v == nil || c.empty() {
+		return nil
+	}
+	return j.add(c)
+}
+
+// add adds a result; those with equal labels become one.
+func (j *join) add(c column) error {
+	hash := c.metric.Hash()
+	if k, ok := j.byHash[hash]; ok && !j.separate {
+		return j.out[k].join(&c)
+	}
+	bytes := c.bytes()
+	if err := j.f.mem.Reserve(bytes); err != nil {
+		return err
+	}
+	if err := j.held.Reserve(entryBytes); err != nil {
+		return err
+	}
+	j.bytes += bytes
+	j.byHash[hash] = len(j.out)
+	j.out = append(j.out, c)
+	return nil
+}
+
+// resultLabels returns the labels of the result of a pair.
+func (j *join) resultLabels(many, one labels.Labels) labels.Labels {
+	j.b.Reset(many)
+	if !j.f.DelayedNames && j.returnBool || changesSchema(j.op) {
+		j.b.Del(nameLabel, typeLabel, unitLabel)
+	}
+	if j.vm.Card == parser.CardOneToOne {
+		if j.vm.On {
+			j.b.Keep(j.vm.MatchingLabels...)
+		} else {
+			j.b.Del(j.vm.MatchingLabels...)
+		}
+	}
+	for _, name := range j.vm.Include {
+		j.b.Set(name, one.Get(name)) // an empty value deletes
+	}
+	return j.b.Labels()
+}

@@ -1,0 +1,57 @@
+package operators
+
+import (
+	"math"
+	"time"
+
+	"tsdb/internal/model"
+	"tsdb/query/steps"
+)
+
+// Moment is where in time a selector or subquery looks when the evaluation is
+// at a time: a fixed distance before it, or always at the same place.
+type Moment struct {
+	fixed  bool
+	at     int64 // if fixed, Unix milliseconds
+	offset int64 // if not, milliseconds
+}
+
+func MomentOf(at *int64, offset time.Duration) Moment {
+	if at != nil {
+		return Moment{fixed: true, at: ClampTime(model.SubTime(*at, offset.Milliseconds()))}
+	}
+	return Moment{offset: offset.Milliseconds()}
+}
+
+// Resolve returns the time that is looked at when the evaluation is at t.
+func (m Moment) Resolve(t int64) int64 {
+	if m.fixed {
+		return m.at
+	}
+	return t - m.offset
+}
+
+// ends returns what is looked at first on a grid, and by how much each step
+// moves it.
+func (m Moment) ends(g steps.Grid) (first, step int64) {
+	if m.fixed {
+		return m.at, 0
+	}
+	return g.Start - m.offset, g.Step
+}
+
+// AsOffset returns the moment as Prometheus keeps it: as an offset from the
+// first time of the evaluation.
+func (m Moment) AsOffset(g steps.Grid) time.Duration {
+	const most = math.MaxInt64 / int64(time.Millisecond) // as in Prometheus, an offset ends there
+	return time.Duration(min(max(model.SubTime(g.Start, m.Resolve(g.Start)), -most), most)) * time.Millisecond
+}
+
+// timeMargin is what clampTime leaves to the ends of int64.
+const timeMargin = 4 * (math.MaxInt64 / int64(time.Millisecond)) // four durations of the greatest length
+
+// ClampTime keeps the arithmetic of absurd ranges from wrapping around. No sample
+// is that far away.
+func ClampTime(t int64) int64 {
+	return min(max(t, math.MinInt64+timeMargin), math.MaxInt64-timeMargin)
+}

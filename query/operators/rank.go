@@ -1,0 +1,357 @@
+package operators
+
+import (
+	"container/heap"
+	"math"
+	"sort"
+
+	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/util/annotations"
+)
+
+// rankNode is topk, bottomk, limitk, limit_ratio: series of each group stay as
+// they are, others go, step by step. Kept are the candidates of each step.
+type rankNode struct{ aggregateNode }
+
+// candidate is the value of a series at a step.
+type candidate struct {
+	v      float64
+	h      *histogram.FloatHistogram
+	series int32
+}
+
+// candidates is a heap with the lowest value on top. The order of equal values
+// shows in the answer, so this is the heap Prometheus has, moves included.
+type candidates []candidate
+
+func (c candidates) Len() int           { return len(c) }
+func (c candidates) Less(i, j int) bool { return math.IsNaN(c[i].v) || c[i].v < c[j].v }
+func (c candidates) Swap(i, j int)      { c[i], c[j] = c[j], c[i] }
+func (c *candidates) Push(x any)        { *c = append(*c, *x.(*candidate)) }
+func (c *candidates) Pop() any          { panic("BUG: candidates are never taken away") }
+
+// reversed is a heap with the highest value on top.
+type reversed struct{ candidates }
+
+func (c reversed) Less(i, j int) bool {
+	a, b := c.candidates[i].v, c.candidates[j].v
+	return math.IsNaN(a) || a > b
+}
+
+// bounds returns the lowest and highest parameter and whether one is NaN.
+func bounds(ps []float64) (lowest, highest float64, anyNaN bool) {
+	lowest, highest = math.MaxFloat64, -math.MaxFloat64
+	for _, p := range ps {
+		lowest, highest = math.Min(lowest, p), math.Max(highest, p)
+		anyNaN = anyNaN || math.IsNaN(p)
+	}
+	return lowest, highest, anyNaN
+}
+
+// The bounds of what Prometheus takes for a count.
+const (
+	maxCount = float64(9223372036854774784)
+	minCount = float64(-9223372036854775808)
+)
+
+// check returns whether anything can be selected.
+func (n *rankNode) check(f *Evaluation, ps []float64) (bool, error) {
+	lowest, highest, anyNaN := bounds(ps)
+	if n.constParam && !anyNaN {
+		lowest, highest = ps[0], ps[0] // may be infinite
+	}
+	if n.op == parser.LIMIT_RATIO {
+		switch {
+		case highest == 0 && lowest == 0:
+			return false, nil
+		case anyNaN:
+			return false, evalErrorf("Ratio value is NaN")
+		}
+		if highest > 1 {
+			f.annotate(annotations.NewInvalidRatioWarning(highest, 1, n.expr.Param.PositionRange()))
+		}
+		if lowest < -1 {
+			f.annotate(annotations.NewInvalidRatioWarning(lowest, -1, n.expr.Param.PositionRange()))
+		}
+		return true, nil
+	}
+	switch {
+	case highest < 1:
+		return false, nil
+	case anyNaN:
+		return false, evalErrorf("Parameter value is NaN")
+	case lowest <= minCount:
+		return false, evalErrorf("Scalar value %v underflows int64", lowest)
+	case highest >= maxCount:
+		return false, evalErrorf("Scalar value %v overflows int64", highest)
+	}
+	return true, nil
+}
+
+// rankGroup is the candidates of a group, a step.
+type rankGroup []candidates
+
+func (n *rankNode) table(f *Evaluation) (*table, error) {
+	ps, err := f.scalar(n.param)
+	if err != nil {
+		return nil, err
+	}
+	src, err := f.open(n.child)
+	if err != nil {
+		return nil, err
+	}
+	defer src.close()
+	any, err := n.check(f, ps)
+	if err != nil {
+		return nil, err
+	}
+	var (
+		groups = newGrouping(n.by, f.mem)
+		ranks  []rankGroup
+		series []column // labels only
+		held   int
+		bytes  int64
+	)
+	defer func() {
+		f.release(held)
+		f.mem.Release(bytes)
+		groups.Close()
+	}()
+	err = f.each(src, func(_ int, c *column) error {
+		if !any || c.empty() {
+			return nil
+		}
+		k, fresh, err := groups.number(c.metric)
+		if err != nil {
+			return err
+		}
+		if fresh {
+			group := int64(n.N) * candidatesBytes
+			if err := f.mem.Reserve(group); err != nil {
+				return err
+			}
+			bytes += group
+			ranks = append(ranks, make(rankGroup, n.N))
+		}
+		if err := groups.Reserve(columnBytes + int64(c.metric.ByteSize())); err != nil {
+			return err
+		}
+		number := int32(len(series))
+		series = append(series, column{metric: c.metric, drop: c.drop})
+		offset := 0.0
+		if n.op == parser.LIMIT_RATIO {
+			offset = promql.NewHashRatioSampler().SampleOffset(&c.metric)
+		}
+		added, grown := 0, 0
+		for i := range c.v {
+			if !c.has(i) {
+				continue
+			}
+			h := c.histogramAt(i)
+			s := candidate{v: c.v[i], h: h, series: number}
+			if h != nil {
+				s.v = 0
+			}
+			chosen := &ranks[k][i]
+			size, room := len(*chosen), cap(*chosen)
+			n.consider(f, chosen, s, ps[i], offset)
+			added += len(*chosen) - size
+			grown += cap(*chosen) - room
+		}
+		held += added
+		more := int64(grown) * candidateBytes
+		if err := f.mem.Reserve(more); err != nil {
+			return err
+		}
+		bytes += more
+		return f.hold(added)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return n.answer(f, ranks, series)
+}
+
+// consider adds a candidate if it is among the chosen ones so far.
+func (n *rankNode) consider(f *Evaluation, c *candidates, s candidate, p, offset float64) {
+	if n.op == parser.LIMIT_RATIO {
+		ratio := math.Max(-1, math.Min(1, p))
+		if p != 0 && promql.NewHashRatioSampler().AddRatioSampleWithOffset(ratio, offset) {
+			push(c, s)
+		}
+		return
+	}
+	k := int(p)
+	if k < 1 {
+		return
+	}
+	if n.op == parser.LIMITK {
+		if len(*c) < k {
+			push(c, s)
+		}
+		return
+	}
+	if s.h != nil {
+		f.annotate(annotations.NewHistogramIgnoredInAggregationInfo(n.op.String(), n.expr.PosRange))
+		return
+	}
+	if n.op == parser.TOPK {
+		switch {
+		case len(*c) < k:
+			push(c, s)
+		case (*c)[0].v < s.v || math.IsNaN((*c)[0].v) && !math.IsNaN(s.v):
+			out := (*c)[0].v
+			(*c)[0] = s
+			heap.Fix(c, 0)
+			noteTie(f, out, (*c)[0].v)
+		default:
+			noteTie(f, s.v, (*c)[0].v)
+		}
+		return
+	}
+	r := &reversed{*c}
+	switch {
+	case len(*c) < k:
+		push(r, s)
+		*c = r.candidates
+	case (*c)[0].v > s.v || math.IsNaN((*c)[0].v) && !math.IsNaN(s.v):
+		out := (*c)[0].v
+		(*c)[0] = s
+		heap.Fix(r, 0)
+		noteTie(f, out, (*c)[0].v)
+	default:
+		noteTie(f, s.v, (*c)[0].v)
+	}
+}
+
+// noteTie notes that of equal values one stayed in and one out: which of them is
+// a matter of the order of series.
+func noteTie(f *Evaluation, out, in float64) {
+	if (out == in || math.IsNaN(out) && math.IsNaN(in)) && !f.tied.Load() {
+		f.tied.Store(true)
+	}
+}
+
+// push is a function of its own so that only what is pushed is allocated.
+func push(h heap.Interface, s candidate) { heap.Push(h, &s) }
+
+// answer makes columns of the chosen candidates. The order is that of the
+// groups, and in a group that of the values.
+func (n *rankNode) answer(f *Evaluation, ranks []rankGroup, series []column) (*table, error) {
+	var order []int32
+	column := int64(columnBytes + valueBytes*n.N)
+	for _, g := range ranks {
+		for i, c := range g {
+			switch n.op {
+			case parser.TOPK:
+				sort.Sort(sort.Reverse(c))
+			case parser.BOTTOMK:
+				sort.Sort(sort.Reverse(reversed{c}))
+			}
+			for _, s := range c {
+				col := &series[s.series]
+				if col.v == nil {
+					if err := f.mem.Reserve(column); err != nil {
+						return nil, err
+					}
+					order = append(order, s.series)
+					col.reset(n.N)
+				}
+				if s.h != nil {
+					col.setHistogram(i, s.h)
+				} else {
+					col.v[i] = s.v
+				}
+			}
+		}
+	}
+	t := &table{}
+	f.mem.Release(int64(len(order)) * column) // keep counts them
+	for _, k := range order {
+		if err := f.keep(t, series[k]); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+// quantileNode is quantile: it needs all values of a step together.
+type quantileNode struct{ aggregateNode }
+
+func (n *quantileNode) table(f *Evaluation) (*table, error) {
+	qs, err := f.scalar(n.param)
+	if err != nil {
+		return nil, err
+	}
+	t, err := f.table(n.child)
+	if err != nil {
+		return nil, err
+	}
+	lowest, highest, anyNaN := bounds(qs)
+	warn := func(q float64) { f.annotate(annotations.NewInvalidQuantileWarning(q, n.expr.Param.PositionRange())) }
+	if anyNaN {
+		warn(math.NaN())
+	}
+	if highest > 1 {
+		warn(highest)
+	}
+	if lowest < 0 {
+		warn(lowest)
+	}
+	groups := newGrouping(n.by, f.mem)
+	defer groups.Close()
+	if err := groups.Reserve(int64(len(t.cols)) * (2*indexBytes + 2*valueBytes)); err != nil {
+		return nil, err
+	}
+	type members struct {
+		fold
+		cols []int
+	}
+	var all []*members
+	for i := range t.cols {
+		c := &t.cols[i]
+		k, fresh, err := groups.number(c.metric)
+		if err != nil {
+			return nil, err
+		}
+		if fresh {
+			m := &members{fold: fold{metric: n.by.labels(groups.b, c.metric), last: -1}}
+			all = append(all, m)
+		}
+		for _, h := range c.h {
+			if h != nil {
+				n.ignored(f)
+				break
+			}
+		}
+		all[k].cols = append(all[k].cols, i)
+		all[k].noteDrop(c)
+	}
+	out := &table{}
+	var vs []float64
+	for _, m := range all {
+		c := column{metric: m.metric, drop: m.drop}
+		c.reset(n.N)
+		for i := range c.v {
+			if err := f.Check(); err != nil {
+				return nil, err
+			}
+			vs = vs[:0]
+			for _, k := range m.cols {
+				if v := t.cols[k].v[i]; !isAbsent(v) {
+					vs = append(vs, v)
+				}
+			}
+			if len(vs) > 0 {
+				c.v[i] = quantileOf(qs[i], vs)
+			}
+		}
+		if err := f.keep(out, c); err != nil {
+			return nil, err
+		}
+	}
+	f.drop(t)
+	return out, nil
+}

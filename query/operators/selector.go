@@ -1,0 +1,257 @@
+package operators
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+
+	"tsdb/internal/model"
+	"tsdb/query/source"
+	"tsdb/query/steps"
+)
+
+// Selector is what an expression reads from the storage.
+type Selector struct {
+	Moment
+	matchers  []*labels.Matcher
+	window    int64           // how far back a time looks, milliseconds
+	tr        model.TimeRange // what the windows of all times cover
+	look      model.TimeRange // where series are looked for, if that is more
+	statsOnly bool            // of histograms only sum and count are looked at
+}
+
+// NewSelector returns what a vector selector reads for windows at the times of a
+// grid.
+func NewSelector(e *parser.VectorSelector, window int64, g steps.Grid) Selector {
+	s := Selector{Moment: MomentOf(e.Timestamp, e.OriginalOffset), matchers: e.LabelMatchers, window: window}
+	s.statsOnly = e.SkipHistogramBuckets
+	s.setRange(g)
+	return s
+}
+
+// setRange makes the selector cover the windows of a grid's times.
+func (s *Selector) setRange(g steps.Grid) {
+	if g.N == 0 {
+		s.tr = model.TimeRange{}
+		return
+	}
+	first, last := ClampTime(s.Resolve(g.Start)), ClampTime(s.Resolve(g.Last()))
+	s.tr = model.TimeRange{Min: ClampTime(first - s.window + 1), Max: last + 1}
+}
+
+// read selects the series.
+func (s *Selector) read(f *Evaluation) (*source.SeriesSet, error) {
+	if s.tr.Empty() {
+		return source.EmptySeriesSet(), nil
+	}
+	look := s.tr
+	if !s.look.Empty() {
+		look = s.look
+	}
+	set := f.querier.SelectSamples(f.Context(), look, s.tr, 0, s.matchers)
+	ours, ok := set.(*source.SeriesSet)
+	if !ok {
+		return nil, fmt.Errorf("expanding series: %w", set.Err())
+	}
+	f.annotateAll(ours.Warnings())
+	return ours, nil
+}
+
+// floatHistogram returns a histogram with float counts. It may be shared.
+func floatHistogram(h model.Histogram) *histogram.FloatHistogram {
+	switch {
+	case h.Int != nil:
+		return h.Int.ToFloat(nil)
+	default:
+		return h.Float
+	}
+}
+
+// vectorNode is an instant selector.
+type vectorNode struct {
+	steps.Grid
+	selector   Selector
+	timestamps bool // the values are the times of the samples, in seconds
+}
+
+func NewVector(g steps.Grid, s Selector) Node { return &vectorNode{Grid: g, selector: s} }
+
+// NewSampleTimes returns timestamp() of a vector selector: the times of the samples,
+// not of the evaluation. at is that of its @ modifier, or nil.
+func NewSampleTimes(g steps.Grid, s Selector, at *int64) Node {
+	n := &vectorNode{Grid: g, selector: s, timestamps: true}
+	if at != nil {
+		n.selector.at = *at // the offset counts for what is read only
+	}
+	return &mapNode{Grid: g, child: n, drops: true}
+}
+
+func (n *vectorNode) open(f *Evaluation) (columnSource, error) {
+	set, err := n.selector.read(f)
+	if err != nil {
+		return nil, err
+	}
+	s := &vectorSource{vectorNode: n, f: f, set: set}
+	s.windows = windows{Grid: n.Grid, Moment: n.selector.Moment, width: n.selector.window}
+	return s, nil
+}
+
+type vectorSource struct {
+	*vectorNode
+	f       *Evaluation
+	set     *source.SeriesSet
+	windows windows
+	cuts    boundsCache
+}
+
+func (s *vectorSource) len() int { return s.set.Len() }
+func (s *vectorSource) labels(i int) (labels.Labels, bool) {
+	return s.set.Labels(i), false
+}
+func (s *vectorSource) distinct() bool { return true }
+func (s *vectorSource) close()         {}
+
+func (s *vectorSource) column(w *worker, i int, c *column) error {
+	c.metric, c.drop = s.labels(i)
+	c.reset(s.N)
+	samples, shared, err := w.Load(s.set, i)
+	if err != nil || samples.Len() == 0 {
+		return err
+	}
+	s.f.count.steps(&w.tally, s.N)
+	if len(samples.H) == 0 && !s.timestamps {
+		s.floats(w, sampleColumns{t: samples.T, v: samples.V, shared: shared}, c.v)
+		return nil
+	}
+	var stats []*histogram.FloatHistogram
+	if s.selector.statsOnly && len(samples.H) > 0 {
+		stats = w.HistogramStats()
+	}
+	ts, next := samples.T, 0
+	var last *histogram.FloatHistogram // of sample lastAt
+	lastAt := -1
+	for k := range c.v {
+		at := s.selector.Resolve(s.Grid.At(k))
+		for next < len(ts) && ts[next] <= at {
+			next++
+		}
+		j := next - 1
+		if j < 0 || ts[j] <= at-s.selector.window {
+			continue
+		}
+		h := samples.HistogramAt(j)
+		switch {
+		case h.IsZero():
+			if v := samples.V[j]; value.IsStaleNaN(v) {
+				continue
+			}
+			c.v[k] = samples.V[j]
+			w.tally.at(k, 1, 1)
+		case h.IsStale():
+			continue
+		default:
+			if j != lastAt {
+				if lastAt = j; stats != nil {
+					last = stats[j]
+				} else {
+					last = floatHistogram(h)
+				}
+			}
+			if !s.timestamps {
+				c.setHistogram(k, last)
+				w.tally.at(k, int64(pointsOf(last)), int64(pointsOf(last)))
+			} else {
+				w.tally.at(k, 1, 1)
+			}
+		}
+		if s.timestamps {
+			c.v[k] = float64(ts[j]) / 1000
+		}
+	}
+	return nil
+}
+
+// floats sets out to the last sample of each step's window, of a series that
+// has no histograms.
+func (s *vectorSource) floats(w *worker, in sampleColumns, out []float64) {
+	c := s.cuts.of(&s.windows, in, &w.windows.cut)
+	lo, hi, vs := c.lo[:len(out)], c.hi[:len(out)], in.v
+	found := int64(0)
+	for i := range out {
+		k := hi[i]
+		if k == lo[i] || value.IsStaleNaN(vs[k-1]) {
+			continue
+		}
+		out[i] = vs[k-1]
+		found++
+		if w.tally.totals != nil {
+			w.tally.totals[i]++
+			w.tally.reads[i]++
+		}
+	}
+	w.tally.total += found
+	w.tally.read += found
+}
+
+// matrixNode is a range selector that is the whole query: its value are
+// samples, not columns.
+type matrixNode struct {
+	steps.Grid
+	selector Selector
+}
+
+func NewMatrix(g steps.Grid, s Selector) Node { return &matrixNode{g, s} }
+
+// matrix returns the samples.
+func (n *matrixNode) matrix(f *Evaluation) (promql.Matrix, error) {
+	set, err := n.selector.read(f)
+	if err != nil {
+		return nil, err
+	}
+	m := promql.Matrix{}
+	err = f.withWorker(func(w *worker) error {
+		f.count.steps(&w.tally, n.N)
+		for i := range set.Len() {
+			if err := f.Check(); err != nil {
+				return err
+			}
+			samples, _, err := w.Load(set, i)
+			if err != nil {
+				return err
+			}
+			s := promql.Series{Metric: set.Labels(i)}
+			points := 0
+			for k, t := range samples.T {
+				switch h := samples.HistogramAt(k); {
+				case samples.StaleAt(k):
+				case h.IsZero():
+					s.Floats = append(s.Floats, promql.FPoint{T: t, F: samples.V[k]})
+					points++
+				default:
+					fh := floatHistogram(h)
+					s.Histograms = append(s.Histograms, promql.HPoint{T: t, H: fh})
+					points += pointsOf(fh)
+				}
+			}
+			if points == 0 {
+				continue
+			}
+			s.Floats = slices.Clip(s.Floats)
+			m = append(m, s)
+			w.tally.at(0, int64(points), int64(points))
+			if err := f.hold(points); err != nil {
+				return err
+			}
+			if err := f.mem.Reserve(answerBytes(s.Metric, points)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return m, err
+}

@@ -1,0 +1,130 @@
+package resultcache
+
+import (
+	"fmt"
+	"hash/maphash"
+
+	"github.com/dgraph-io/ristretto/v2"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"tsdb/storage"
+)
+
+// Cache keeps answers of range queries, so that a query asked again a
+// little later evaluates only the steps that are new, and those that read what
+// has changed since: see storage.Changes. A nil *answerCache keeps nothing. It is
+// safe for concurrent use.
+type Cache struct {
+	items          *ristretto.Cache[uint64, cachedAnswer]
+	seed           maphash.Seed
+	maxExtentBytes int64 // bytes of one extent
+
+	requests *prometheus.CounterVec
+	spoiled  prometheus.Counter
+	bytes    prometheus.GaugeFunc
+}
+
+// How much of a query came from the cache: label values of a metric.
+const (
+	cacheHit     = "hit"
+	cachePartial = "partial"
+	cacheMiss    = "miss"
+)
+
+// Shares of the cache's bytes.
+const (
+	extentShare = 4        // the largest extent is a quarter
+	extentBytes = 16 << 10 // what one is taken to weigh: the cache keeps ten counters for every such extent that fits
+)
+
+// answerKey names an expression on all grids of a step and phase: whatever else
+// an answer depends on is the same for a whole engine.
+type answerKey struct {
+	changes  *storage.Changes // of the database
+	tenant   uint32
+	expr     string // normalised
+	lookback int64  // milliseconds
+	step     int64  // milliseconds
+	phase    int64  // of the grid's times in the step
+}
+
+// cachedAnswer carries its whole key, because the cache compares only a hash.
+type cachedAnswer struct {
+	key    answerKey
+	extent *extent
+}
+
+// New makes a cache of about as many bytes; nil if there are none.
+func New(bytes int64, reg prometheus.Registerer) *Cache {
+	if bytes <= 0 {
+		return nil
+	}
+	items, err := ristretto.NewCache(&ristretto.Config[uint64, cachedAnswer]{
+		NumCounters: max(1000, 10*bytes/extentBytes),
+		MaxCost:     bytes,
+		BufferItems: 64,
+	})
+	if err != nil {
+		panic(fmt.Sprintf("BUG: cache of %d bytes: %v", bytes, err))
+	}
+	c := &Cache{
+		items: items, seed: maphash.MakeSeed(), maxExtentBytes: bytes / extentShare,
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tsdb_query_cache_requests_total",
+			Help: "Range queries that could be answered from the result cache, by how much of them was.",
+		}, []string{"result"}),
+		spoiled: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tsdb_query_cache_spoiled_steps_total",
+			Help: "Steps in the result cache that read what has changed since.",
+		}),
+		bytes: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "tsdb_query_cache_bytes",
+			Help: "Memory of the result cache.",
+		}, func() float64 { return float64(items.MaxCost() - items.RemainingCost()) }),
+	}
+	for _, result := range []string{cacheHit, cachePartial, cacheMiss} {
+		c.requests.WithLabelValues(result)
+	}
+	if reg != nil {
+		reg.MustRegister(c.requests, c.spoiled, c.bytes)
+	}
+	return c
+}
+
+func (c *Cache) get(k answerKey) *extent {
+	a, ok := c.items.Get(maphash.Comparable(c.seed, k))
+	if !ok || a.key != k {
+		return nil
+	}
+	return a.extent
+}
+
+// put offers an extent, which is not changed from now on. It reports false if
+// that is too large.
+func (c *Cache) put(k answerKey, e *extent) bool {
+	n := e.bytes() + int64(len(k.expr))
+	if n <= c.maxExtentBytes {
+		c.items.Set(maphash.Comparable(c.seed, k), cachedAnswer{k, e}, n)
+	}
+	return n <= c.maxExtentBytes
+}
+
+// drop lets go of the extent of a key.
+func (c *Cache) drop(k answerKey) { c.items.Del(maphash.Comparable(c.seed, k)) }
+
+// Wait waits until answers that were offered are in the cache, or rejected.
+func (c *Cache) Wait() { c.items.Wait() }
+
+// Clear drops all answers.
+func (c *Cache) Clear() {
+	if c != nil {
+		c.items.Clear()
+	}
+}
+
+// Close ends the goroutines of the cache.
+func (c *Cache) Close() {
+	if c != nil {
+		c.items.Close()
+	}
+}

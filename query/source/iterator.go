@@ -1,0 +1,235 @@
+package source
+
+import (
+	"math"
+
+	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
+
+	"tsdb/internal/model"
+)
+
+// iterator walks the samples of one series, which are decoded together when
+// the first is asked for.
+//
+// The engine looks at its context between series only. A range query of one
+// series can take minutes, so the iterator, which the engine asks for samples
+// or errors at every step, notices an ended context too.
+type iterator struct {
+	series  series
+	samples model.Samples
+	i       int // present sample; -1 before the first, samples.Len() after the last
+	loaded  bool
+	err     error
+
+	lead model.Samples // scratch of hintFirst
+}
+
+// hintLeadMs is how long before a range its first histogram's predecessor is
+// looked for.
+const hintLeadMs = 10 * model.MinuteMs
+
+// withLead returns the range in which series are selected for reading tr:
+// the predecessor can lie in a block of its own.
+func withLead(tr model.TimeRange) model.TimeRange {
+	if tr.Min > math.MinInt64+hintLeadMs {
+		tr.Min -= hintLeadMs
+	}
+	return tr
+}
+
+var _ chunkenc.Iterator = (*iterator)(nil)
+
+// millis are Unix milliseconds. (With a plain int64, go vet takes the Seek of
+// chunkenc.Iterator for a wrong io.Seeker.)
+type millis = int64
+
+func (it *iterator) reset(s series) {
+	it.samples.Reset()
+	it.series, it.i, it.loaded, it.err = s, -1, false, nil
+}
+
+// take makes the iterator stand before samples, histograms among them, that have
+// been read of a series. They are copied.
+func (it *iterator) take(s series, samples *model.Samples) {
+	it.reset(s)
+	it.samples.AppendRange(samples, 0, samples.Len())
+	it.loaded = true
+	s.sel.histograms.Store(true)
+	it.hintFirst()
+}
+
+// ready decodes the samples the first time and reports whether there may be
+// more to deliver.
+func (it *iterator) ready() bool {
+	sel := it.series.sel
+	switch {
+	case sel.ended.Load():
+		it.fail(sel.ctx.Err())
+		return false
+	case it.loaded:
+		return it.err == nil
+	}
+	it.loaded = true
+	if err := it.series.of.Samples(sel.ctx, sel.tr, &it.samples); err != nil {
+		it.fail(WrapError(err))
+		return false
+	}
+	if len(it.samples.H) > 0 {
+		sel.histograms.Store(true)
+		it.hintFirst()
+	}
+	return true
+}
+
+// hintFirst corrects the counter-reset hint of the first sample. The storage
+// derives hints from neighbours, and the neighbour before the range was not
+// read; Prometheus, which derives them in whole chunks, knows it. Aggregations
+// show the difference: a sum of histograms is only marked as not reset if all
+// of them are.
+func (it *iterator) hintFirst() {
+	if it.samples.Len() == 0 {
+		return
+	}
+	first := it.samples.HistogramAt(0)
+	if hintOf(first) != histogram.UnknownCounterReset || first.IsZero() {
+		return
+	}
+	t := it.samples.T[0]
+	it.lead.Reset()
+	sel := it.series.sel
+	if err := it.series.of.Samples(sel.ctx, withLead(model.TimeRange{Min: t, Max: t + 1}), &it.lead); err != nil {
+		return // unknown is always a right answer
+	}
+	if n := it.lead.Len(); n > 1 && it.lead.T[n-1] == t {
+		it.samples.H[0] = it.lead.HistogramAt(n - 1)
+	}
+}
+
+func hintOf(h model.Histogram) histogram.CounterResetHint {
+	switch {
+	case h.Int != nil:
+		return h.Int.CounterResetHint
+	case h.Float != nil:
+		return h.Float.CounterResetHint
+	}
+	return histogram.UnknownCounterReset
+}
+
+// fail ends the iteration; the first error stays.
+func (it *iterator) fail(err error) {
+	if it.err == nil {
+		it.err = err
+	}
+	it.i = it.samples.Len()
+}
+
+// Next moves on by one sample.
+func (it *iterator) Next() chunkenc.ValueType {
+	if !it.ready() {
+		return chunkenc.ValNone
+	}
+	if it.i < it.samples.Len() {
+		it.i++
+	}
+	return it.kind()
+}
+
+// Seek moves on to the first sample at or after t, unless the present one
+// already is.
+func (it *iterator) Seek(t millis) chunkenc.ValueType {
+	if !it.ready() {
+		return chunkenc.ValNone
+	}
+	from := max(it.i, 0)
+	ts := it.samples.T[from:]
+	// Steps are mostly short: gallop from where we are.
+	hi := 1
+	for hi < len(ts) && ts[hi-1] < t {
+		hi *= 2
+	}
+	lo, hi := hi/2, min(hi, len(ts))
+	for lo < hi {
+		if m := int(uint(lo+hi) >> 1); ts[m] < t {
+			lo = m + 1
+		} else {
+			hi = m
+		}
+	}
+	it.i = from + lo
+	return it.kind()
+}
+
+// kind returns the type of the present sample.
+func (it *iterator) kind() chunkenc.ValueType {
+	if it.i >= it.samples.Len() {
+		return chunkenc.ValNone
+	}
+	if len(it.samples.H) == 0 {
+		return chunkenc.ValFloat
+	}
+	switch h := &it.samples.H[it.i]; {
+	case h.Int != nil:
+		return chunkenc.ValHistogram
+	case h.Float != nil:
+		return chunkenc.ValFloatHistogram
+	}
+	return chunkenc.ValFloat
+}
+
+// interrupt ends an evaluation whose context ended. A step that needs no
+// further sample asks only for the present one again, which has no error: but
+// the engine takes a panic with an error for the error of the query.
+func (it *iterator) interrupt() {
+	if sel := it.series.sel; sel.recovers && sel.ended.Load() {
+		panic(sel.ctx.Err())
+	}
+}
+
+// At returns the present sample, a float.
+func (it *iterator) At() (int64, float64) {
+	it.interrupt()
+	return it.samples.T[it.i], it.samples.V[it.i]
+}
+
+// AtT returns the time of the present sample.
+func (it *iterator) AtT() int64 {
+	it.interrupt()
+	return it.samples.T[it.i]
+}
+
+// AtST returns the start timestamp of the present sample, 0 if it has none.
+func (it *iterator) AtST() int64 { return it.samples.StartAt(it.i) }
+
+// AtHistogram returns the present sample, a histogram with integer counts, as
+// a copy: in dst if that is not nil.
+func (it *iterator) AtHistogram(dst *histogram.Histogram) (int64, *histogram.Histogram) {
+	h := it.samples.H[it.i].Int
+	if dst == nil {
+		return it.samples.T[it.i], h.Copy()
+	}
+	h.CopyTo(dst)
+	return it.samples.T[it.i], dst
+}
+
+// AtFloatHistogram returns the present sample, a histogram, with float counts,
+// as a copy: in dst if that is not nil.
+func (it *iterator) AtFloatHistogram(dst *histogram.FloatHistogram) (int64, *histogram.FloatHistogram) {
+	t, h := it.samples.T[it.i], it.samples.H[it.i]
+	switch {
+	case h.Int != nil:
+		return t, h.Int.ToFloat(dst)
+	case dst == nil:
+		return t, h.Float.Copy()
+	}
+	h.Float.CopyTo(dst)
+	return t, dst
+}
+
+// Err returns why the iteration ended early, nil if it did not.
+func (it *iterator) Err() error {
+	if it.err == nil && it.series.sel.ended.Load() {
+		it.fail(it.series.sel.ctx.Err())
+	}
+	return it.err
+}

@@ -1,0 +1,88 @@
+package source
+
+import (
+	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
+
+	"tsdb/internal/model"
+	"tsdb/storage"
+)
+
+// Reader reads the samples of one series of a seriesSet after another, in
+// columns. It is not safe for concurrent use; several may read one set.
+type Reader struct {
+	columns storage.ColumnReader
+	loaded  int64    // bytes of the samples that were read last
+	it      iterator // of series with histograms
+}
+
+// Load reads the samples of series i of a set. They must not be changed and are
+// valid until the next load. shared says that their times are never written to.
+func (r *Reader) Load(set *SeriesSet, i int) (samples *model.Samples, shared bool, err error) {
+	sel := set.sel
+	if sel.ended.Load() {
+		return nil, false, sel.ctx.Err()
+	}
+	samples, shared, err = r.columns.Read(sel.ctx, sel.set.At(i), sel.tr)
+	if err != nil {
+		return nil, false, WrapError(err)
+	}
+	r.loaded = samplesBytes(samples)
+	if len(samples.H) == 0 {
+		return samples, shared, nil
+	}
+	// The first histogram's hint depends on what lies before it, and the iterator's
+	// memory can be written to.
+	r.it.take(series{sel, sel.set.At(i)}, samples)
+	return &r.it.samples, false, nil
+}
+
+// IntegralBits returns the bits of the values loaded last: see storage.ColumnReader.
+func (r *Reader) IntegralBits() int { return r.columns.WholeBits() }
+
+// HistogramStats returns the histograms of the samples loaded last with sum and count only,
+// and with the counter resets that the buckets tell, as Prometheus reads them where
+// nothing looks at buckets.
+func (r *Reader) HistogramStats() []*histogram.FloatHistogram {
+	hs := make([]*histogram.FloatHistogram, r.it.samples.Len())
+	r.it.i = -1
+	it := promql.NewHistogramStatsIterator(&r.it)
+	for i := range hs {
+		if kind := it.Next(); kind == chunkenc.ValHistogram || kind == chunkenc.ValFloatHistogram {
+			_, hs[i] = it.AtFloatHistogram(nil)
+		}
+	}
+	return hs
+}
+
+// ReadAggregated calls fn with what series i of a set has: see storage.Series.Pieces.
+func (s *SeriesSet) ReadAggregated(i int, whole func(model.TimeRange) bool, scratch *model.Samples, fn func(storage.Piece) error) error {
+	sel := s.sel
+	return sel.set.At(i).Pieces(sel.ctx, sel.tr, whole, scratch, fn)
+}
+
+// EndOfRange returns the end of the range that the series are read in.
+func (s *SeriesSet) EndOfRange() int64 { return s.sel.tr.Max }
+
+// Scratch returns memory for samples, until the next load.
+func (r *Reader) Scratch() *model.Samples { return &r.it.samples }
+
+// Bytes returns the memory that the samples loaded last take.
+func (r *Reader) Bytes() int64 { return samplesBytes(&r.it.samples) + r.loaded }
+
+// Release releases the references to blocks.
+func (r *Reader) Release() { r.columns.Release() }
+
+// samplesBytes returns what samples take, histograms besides their pointers not
+// counted.
+func samplesBytes(s *model.Samples) int64 {
+	return 8 * int64(cap(s.T)+cap(s.V)+cap(s.H)+cap(s.ST))
+}
+
+// Len returns the number of series.
+func (s *SeriesSet) Len() int { return s.n }
+
+// Labels returns the labels of series i.
+func (s *SeriesSet) Labels(i int) labels.Labels { return s.sel.set.At(i).Labels }
