@@ -1,8 +1,10 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"regexp"
 	"strconv"
 	"strings"
@@ -22,6 +24,7 @@ import (
 //	series    cpu{host="a"}, as in PromQL; selectors too
 //	sample    12:00=1, 12:00=stale, 12:00=NaN, 12:00=h5 (a histogram of 5 observations)
 //	samples   12:00@1m=1+2x9: ten samples, a minute apart, from 1 in steps of 2
+//	          12:00@1m=noise7x9: ten values that follow from a seed, here 7
 //	block     L1/10/3-5: level, day, generations; /1 behind them is the ordinal
 
 // scriptTime writes a time.
@@ -198,6 +201,15 @@ func parseSamples(word string, dst *model.Samples) error {
 	interval, err := time.ParseDuration(every)
 	if err != nil {
 		return err
+	}
+	if seed, count, ok := strings.Cut(strings.TrimPrefix(val, "noise"), "x"); ok && strings.HasPrefix(val, "noise") {
+		from, err1 := strconv.ParseUint(seed, 10, 64)
+		n, err2 := strconv.Atoi(count)
+		rnd := rand.New(rand.NewPCG(from, 0))
+		for i := range n + 1 {
+			dst.Append(t+int64(i)*interval.Milliseconds(), 0, rnd.Float64(), model.Histogram{})
+		}
+		return errors.Join(err1, err2)
 	}
 	m := stepsRE.FindStringSubmatch(val)
 	if m == nil {

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,7 +34,7 @@ import (
 // script_notation_test.go describes how times, samples and blocks are written.
 //
 //	open [retention= future= cut-age= cut-log= cut-memory= segment= disk= min-free= reserve=]
-//	close, restart [how=kill|power-cut|stop]
+//	close [how=], restart [how=kill|power-cut|stop]
 //	advance 5h
 //	append                 a series and its samples a line
 //	flush                  cut the head at once
@@ -42,12 +44,16 @@ import (
 //	delete                 a selector and a range a line
 //	query                  the same; without lines everything
 //	view                   heads, blocks, deletions, floor, low end of the log
-//	files [dir=]           files of blocks, or of a directory
+//	files                  the files of blocks
 //
 // //	cuts n=                append the lines, or 1 at the present time, and flush, every second, n times
 //
 //	fault op= file= err= [times=], or fault off
-//	damage block= at=header|chunk|index, or with gone
+//	damage file= at=       flips a bit; at < 0 counts from the end; gone removes the file
+//	disk free=             leaves so much free space
+//	new                    begins with an empty disk
+//	keep file=             set a copy of a file aside
+//	restore file= [as=]    put the copy back
 //	pin, unpin             hold a view, as a long query does
 //	health                 what the database says about itself
 func TestScripts(t *testing.T) {
@@ -71,11 +77,12 @@ type script struct {
 	opts   Options
 	db     *DB
 	pinned *View
+	kept   map[string][]byte // copies of files, by name
 	events eventLog
 }
 
 func newScript(t *testing.T) *script {
-	s := &script{ctx: t.Context(), clock: vfs.NewManualClock(scriptEpoch)}
+	s := &script{ctx: t.Context(), clock: vfs.NewManualClock(scriptEpoch), kept: map[string][]byte{}}
 	s.use(vfs.NewMem())
 	return s
 }
@@ -97,8 +104,12 @@ func (s *script) stop() {
 
 // run runs a command and returns its answer.
 func (s *script) run(t *testing.T, d *datadriven.TestData) string {
-	if s.db == nil && d.Cmd != "open" && d.Cmd != "damage" && d.Cmd != "advance" && d.Cmd != "fault" && d.Cmd != "files" {
-		d.Fatalf(t, "the database is not open")
+	switch d.Cmd {
+	case "open", "advance", "files", "disk", "fault", "damage", "new", "keep", "restore":
+	default:
+		if s.db == nil {
+			d.Fatalf(t, "the database is not open")
+		}
 	}
 	args := scriptArgs{t: t, d: d}
 	defer args.checkUnused()
@@ -108,7 +119,7 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 		s.setOptions(&args)
 		s.open(&b)
 	case "close":
-		s.close(&b, "stop")
+		s.close(&b, cmp.Or(args.text("how"), "stop"))
 	case "restart":
 		s.close(&b, cmp.Or(args.text("how"), "kill"))
 		s.open(&b)
@@ -132,11 +143,22 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 	case "view":
 		s.view(&b)
 	case "files":
-		s.files(&b, args.text("dir"))
+		s.files(&b)
 	case "fault":
 		s.setFault(&args)
+	case "disk":
+		s.mem.SetCapacity(s.mem.Used() + args.bytes("free"))
 	case "damage":
-		s.damage(&args)
+		s.report(&b, s.damage(&args))
+	case "new":
+		s.use(vfs.NewMem())
+	case "keep":
+		name := args.text("file")
+		data, err := s.readFile(name)
+		s.report(&b, err)
+		s.kept[name] = data
+	case "restore":
+		s.report(&b, s.restore(args.text("file"), args.text("as")))
 	case "pin":
 		view, err := s.db.View()
 		args.must(err)
@@ -326,30 +348,68 @@ func (s *script) setFault(args *scriptArgs) {
 	})
 }
 
-// damage flips a bit of a block or removes its file.
-func (s *script) damage(args *scriptArgs) {
-	name := "data/" + args.text("block")
+// damage flips a bit of a file or removes it.
+func (s *script) damage(args *scriptArgs) (err error) {
+	name, at := "data/"+args.text("file"), args.bytes("at")
 	if args.has("gone") {
-		args.must(s.mem.Remove(name))
-		return
+		return s.mem.Remove(name)
 	}
 	f, err := s.mem.OpenReadWrite(name)
-	args.must(err)
-	size, err := f.Size()
-	args.must(err)
-	// Columns stand behind the header, the index before the two tails.
-	at, ok := map[string]int64{"header": 0, "chunk": 64, "index": size / 2, "tail": size - 1}[args.text("at")]
-	if !ok {
-		args.must(errors.New("at is header, chunk, index or tail"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Sync(), f.Close()) }()
+	if at < 0 {
+		size, err := f.Size()
+		if err != nil {
+			return err
+		}
+		at += size
 	}
 	var one [1]byte
-	_, err = f.ReadAt(one[:], at)
-	args.must(err)
+	if _, err := f.ReadAt(one[:], at); err != nil {
+		return err
+	}
 	one[0] ^= 0x10
 	_, err = f.WriteAt(one[:], at)
-	args.must(err)
-	args.must(f.Sync())
-	args.must(f.Close())
+	return err
+}
+
+// readFile returns the bytes of a file of the data directory.
+func (s *script) readFile(name string) ([]byte, error) {
+	f, err := s.mem.Open("data/" + name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	data := make([]byte, size)
+	_, err = f.ReadAt(data, 0)
+	return data, err
+}
+
+// restore puts the copy of a file in its place, or in that of another.
+func (s *script) restore(name, as string) error {
+	data, ok := s.kept[name]
+	if !ok {
+		return fmt.Errorf("%s was not kept", name)
+	}
+	full := "data/" + cmp.Or(as, name)
+	if err := s.mem.Remove(full); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := s.mem.MkdirAll(path.Dir(full)); err != nil {
+		return err
+	}
+	f, err := s.mem.Create(full)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(data, 0)
+	return errors.Join(err, f.Sync(), f.Close(), s.mem.SyncDir(path.Dir(full)))
 }
 
 // health writes what the database says about itself.

@@ -2,9 +2,7 @@ package storage
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"path"
 	"slices"
@@ -227,24 +225,18 @@ func seriesText(s *Series) string {
 	return name
 }
 
-// files writes the files of blocks, or those of one directory.
-func (s *script) files(b *strings.Builder, dir string) {
-	dirs := []string{dir}
-	if dir == "" {
-		dirs = []string{partition.L0Dir}
-		days, err := s.mem.List("data/" + partition.RawDir)
-		if err == nil {
-			for _, day := range days {
-				dirs = append(dirs, path.Join(partition.RawDir, day))
-			}
-		}
-		dirs = append(dirs, partition.LostFoundDir)
+// files writes the names of the files of blocks.
+func (s *script) files(b *strings.Builder) {
+	dirs := []string{partition.L0Dir}
+	days, err := s.mem.List("data/" + partition.RawDir)
+	s.report(b, err)
+	for _, day := range days {
+		dirs = append(dirs, path.Join(partition.RawDir, day))
 	}
+	dirs = append(dirs, partition.LostFoundDir)
 	for _, d := range dirs {
 		names, err := s.mem.List("data/" + d)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			s.report(b, err)
-		}
+		s.report(b, err)
 		for _, name := range names {
 			fmt.Fprintf(b, "%s/%s\n", d, name)
 		}
