@@ -106,7 +106,7 @@ func TestFileThatCannotBeDeletedStopsNothing(t *testing.T) {
 	}
 	fault.SetHook(nil)
 	clock.Advance(time.Hour)
-	db.sweep(t.Context())
+	db.catalog.sweep(t.Context())
 	if n := db.set.Unswept(); n != 0 || len(db.Warnings()) > 0 {
 		t.Errorf("%d files are left; warnings %v", n, db.Warnings())
 	}
@@ -164,7 +164,7 @@ func TestRetriedBlockTakesANameThatIsFree(t *testing.T) {
 	if n := countSamples(t, db); n != 5 {
 		t.Errorf("%d samples after the cut", n)
 	}
-	attempts("merge", func() error { _, err := db.mergeNext(t.Context(), partition.PlanFinal); return err },
+	attempts("merge", func() error { _, err := db.compactor.mergeNext(t.Context(), partition.PlanFinal); return err },
 		"raw/2026-03-10/l2-000000000001-000000000001-002-"+hashOf(t, mem)+".tsb")
 	closeUncut(db)
 	for range 2 {
@@ -216,7 +216,7 @@ func TestFailingCutsAreShown(t *testing.T) {
 		t.Errorf("warnings: %q", w)
 	}
 	must(t, db.Health())
-	for i := 0; !db.headFull(); i++ {
+	for i := 0; !db.flusher.headFull(); i++ {
 		clock.Advance(time.Millisecond)
 		writeOne(t, db, 500)
 	}
@@ -229,7 +229,7 @@ func TestFailingCutsAreShown(t *testing.T) {
 	if err := db.Health(); err != nil || len(db.Warnings()) != 0 {
 		t.Errorf("after a cut that worked: %v, %q", err, db.Warnings())
 	}
-	if db.activeBuffer().Stats().Samples != 0 {
+	if db.writer.active().buf.Stats().Samples != 0 {
 		t.Error("a flush after a cut that failed leaves the active head uncut")
 	}
 	must(t, db.Close(t.Context()))
@@ -254,7 +254,7 @@ func TestFailedRetentionIsRepeatedSoon(t *testing.T) {
 	if err := db.Retain(t.Context()); !errors.Is(err, syscall.ENOSPC) {
 		t.Fatal(err)
 	}
-	if d := db.maintainAgain(); d != time.Second || db.jobs.retain.Due() {
+	if d := db.maintainPause(); d != time.Second || db.jobs.retain.Due() {
 		t.Errorf("repeated after %v, due at once: %v", d, db.jobs.retain.Due())
 	}
 	fault.SetHook(nil)
@@ -311,13 +311,13 @@ func TestWatcherLeavesACutUnderWayAlone(t *testing.T) {
 	<-writing
 	clock.Advance(time.Second)
 	writeOne(t, db, 10)
-	if tried, err := db.cutIfDue(t.Context()); tried || err != nil {
+	if tried, err := db.flusher.cutIfDue(t.Context()); tried || err != nil {
 		t.Errorf("a cut beside the flush: tried %v, %v", tried, err)
 	}
 	close(goOn)
 	must(t, <-flushed)
 	fault.SetHook(nil)
-	if tried, err := db.cutIfDue(t.Context()); tried || err != nil {
+	if tried, err := db.flusher.cutIfDue(t.Context()); tried || err != nil {
 		t.Errorf("a cut right after the flush: tried %v, %v", tried, err)
 	}
 	if n := len(db.manifest.State().Blocks); n != 1 {
@@ -364,6 +364,6 @@ func TestLogFilesThatCannotBeDeletedStopNothing(t *testing.T) {
 		t.Errorf("%d samples, want %d", n, total)
 	}
 	fault.SetHook(nil)
-	must(t, db.jobs.release.Run(t.Context(), db.releaseLog))
+	must(t, db.jobs.release.Run(t.Context(), db.catalog.releaseLog))
 	must(t, db.Close(t.Context()))
 }

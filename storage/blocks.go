@@ -25,3 +25,14 @@ func (db *DB) Blocks() ([]BlockStatus, error) {
 	}
 	return list, nil
 }
+
+// Quarantined returns an error for each listed block that is missing or
+// damaged. Writes continue; queries over their times warn.
+func (db *DB) Quarantined() []error {
+	st := db.views.pin()
+	if st == nil {
+		return nil
+	}
+	defer db.views.release(st)
+	return st.blocks.Quarantined()
+}

@@ -92,7 +92,7 @@ type cardinalityCounter struct {
 
 // addHead adds the series that the head knows, whose labels are in all.
 func (c *cardinalityCounter) addHead(ctx context.Context) error {
-	h := c.view.db.head
+	h := c.view.views.head
 	c.result.MinTime, c.result.MaxTime = math.MaxInt64, math.MinInt64
 	for _, b := range c.view.st.buffers() {
 		st := b.Stats()

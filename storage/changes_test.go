@@ -326,7 +326,7 @@ func BenchmarkCommitLate(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			p := &batch.commit.piece
+			p := &batch.commit.chunk
 			for i := range samples {
 				batch.Float(refs[i%series], clock.Now().Add(-20*24*time.Hour).UnixMilli()+int64(i/series)*15_000, 0, 1)
 			}
@@ -338,7 +338,7 @@ func BenchmarkCommitLate(b *testing.B) {
 			}
 			b.SetBytes(samples)
 			for b.Loop() {
-				db.countLate(p)
+				db.writer.countLate(p)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/samples, "ns/sample")
 		})

@@ -114,7 +114,7 @@ func TestCutIsAFunctionOfTheLog(t *testing.T) {
 		if err := db.Retain(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if db.floorNow() == partition.NoFloor {
+		if db.views.floor() == partition.NoFloor {
 			t.Fatal("the retention floor has not moved")
 		}
 		compareBlocks(t, cutBlocks(t, db, fs), want)
@@ -148,16 +148,16 @@ func TestCutIsAFunctionOfTheLog(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer db.Close(stopped)
-		db.cutMu.Lock()
-		err = db.freeze(ctx)
-		db.cutMu.Unlock()
+		db.flusher.mu.Lock()
+		err = db.flusher.freezeLocked(ctx)
+		db.flusher.mu.Unlock()
 		if err != nil {
 			t.Fatal(err)
 		}
 		write(db, "third", 2)
-		db.cutMu.Lock()
-		err = db.finishLocked(ctx)
-		db.cutMu.Unlock()
+		db.flusher.mu.Lock()
+		err = db.flusher.finishLocked(ctx)
+		db.flusher.mu.Unlock()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,70 +4,42 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
-	"tsdb/internal/vfs"
 	"tsdb/partition"
 	"tsdb/storage/head"
 	"tsdb/storage/log"
 )
 
-// DB is an open database. All methods are safe for concurrent use.
-//
-// Lock order: cutMu or mergeMu, editMu, gate, changeMu, a shard's lock,
-// stateMu.
+// DB is an open database: a facade over its parts. All methods are safe for
+// concurrent use. doc.go has the order of all locks.
 type DB struct {
-	fs   vfs.FS
-	dir  string
-	opts Options
-	log  *slog.Logger
+	*env
+	tenants tenantTable
+	lock    *dirLock // LOCK
 
-	lock     lockWatch // LOCK
+	cache    *partition.Cache
 	manifest *partition.Manifest
 	set      *partition.Set
-	cache    *partition.Cache
 	head     *head.Head
 	wal      log.Log
-	changes  *Changes
-	tenants  tenantTable
 
-	metrics      *metrics
+	views     *views
+	catalog   *catalog
+	space     *space
+	writer    *writer
+	compactor *compactor
+	relief    *reliever
+	flusher   *flusher
+
+	report       RecoveryReport
 	collectors   []prometheus.Collector
 	rejectionLog rejectionLog
-	space        space
-	twinBehind   atomic.Bool // the second copy of the MANIFEST lacks edits
-	report       RecoveryReport
-
-	// gate is the apply gate. Writers hold its read side from a piece's first
-	// append to the log to its last append to the head; a cut holds its write
-	// side for the moment in which it splits both.
-	gate        sync.RWMutex
-	active      *memtable // guarded by gate
-	tombstones  pendingTombstones
-	activeSince time.Time // guarded by gate
-
-	cutMu       sync.Mutex    // one cut at a time
-	frozenTable *memtable     // nil if none is being cut; guarded by cutMu
-	tablesAtCut int64         // bytes of the head's tables when the last cut began; guarded by cutMu
-	cutSignal   chan struct{} // closed when a cut ends; guarded by stateMu
-
-	mergeMu sync.Mutex // one merge at a time
-	editMu  sync.Mutex // one edit at a time
-
-	changeMu sync.Mutex // one change of the state at a time
-	stateMu  sync.Mutex
-	state    *state // nil after Close
-	buffers  map[*head.Buffer]int
-
-	jobs   jobs
-	closed sync.Once
+	closed       sync.Once
 }
 
 // ErrInUse is returned by Open when another process has the data directory.
@@ -81,22 +53,10 @@ var ErrManifestDamaged = errors.New("the MANIFEST is damaged")
 // the data directory.
 var ErrNewerFormat = partition.ErrVersion
 
-func (db *DB) now() int64 { return db.opts.Clock.Now().UnixMilli() }
-
-// floorNow returns the recorded retention floor.
-func (db *DB) floorNow() int64 {
-	db.stateMu.Lock()
-	defer db.stateMu.Unlock()
-	if db.state == nil {
-		return partition.NoFloor
-	}
-	return db.state.floor
-}
-
 // timeBounds returns the oldest and the newest time that ingest takes now.
 func (db *DB) timeBounds() (lo, hi int64) {
 	now := db.now()
-	return oldest(now, db.opts.RetentionMs, db.floorNow()), newest(now, db.opts.MaxFutureMs)
+	return oldest(now, db.opts.RetentionMs, db.views.floor()), newest(now, db.opts.MaxFutureMs)
 }
 
 // alive reports whether the series of a ref is still in the head.
@@ -141,37 +101,60 @@ func walError(err error) error {
 	return err
 }
 
-// edit makes an edit of the manifest durable and publishes the state that
-// follows from it, with change applied, in one step.
-func (db *DB) edit(e partition.Edit, change func(*state)) (*partition.State, error) {
-	db.editMu.Lock()
-	defer db.editMu.Unlock()
-	e.WallMs = db.now()
-	e.HighGen, e.HighLSN = db.wal.Generation(), db.wal.LastLSN()
-	next, err := db.set.Publish(e)
-	if err != nil && isNoSpace(err) && db.giveReserveUp() {
-		next, err = db.set.Publish(e)
+// acceptsWrites waits for a full head to be cut, for a bounded time, and returns
+// why writes are refused at the moment.
+func (db *DB) acceptsWrites(ctx context.Context) error {
+	if err := db.wal.Err(); err != nil {
+		return walError(err)
 	}
-	if err != nil {
-		return nil, err
+	if why := db.space.refusal(); why != "" {
+		return fmt.Errorf("%w: %s", ErrBusy, why)
 	}
-	st := next.State()
-	db.observeTwin()
-	db.wal.NoteEdit(st.Number)
-	hidden := model.TimeRange{Max: st.Floor}
-	db.change(func(s *state) {
-		hidden.Min = s.floor
-		s.blocks, s.floor = next, st.Floor
-		s.tombstones = db.tombstones.all(st.Tombstones)
-		if change != nil {
-			change(s)
-		}
-	})
-	db.changes.addRange(hidden, model.AllMetrics)
-	return st, nil
+	return db.flusher.awaitRoom(ctx)
 }
 
-// DropCaches forgets what was kept of blocks to read them faster.
+// apply writes a batch once writes are accepted.
+func (db *DB) apply(ctx context.Context, b *Batch, r *Receipt) error {
+	if err := db.acceptsWrites(ctx); err != nil {
+		return err
+	}
+	return db.writer.apply(ctx, b, r)
+}
+
+// Summary counts the blocks and their bytes.
+type Summary struct {
+	Blocks int   `json:"blocks"`
+	Bytes  int64 `json:"bytes"`
+}
+
+// Flush cuts the head and returns when its samples are in a durable block.
+func (db *DB) Flush(ctx context.Context) (Summary, error) {
+	if err := db.flusher.cut(ctx); err != nil {
+		return Summary{}, err
+	}
+	wake(db.jobs.merged)
+	return db.catalog.summary(), nil
+}
+
+// Compact brings everything to its final form: it cuts the head, moves the
+// retention floor and merges every partition, today's included.
+func (db *DB) Compact(ctx context.Context) (Summary, error) {
+	if err := db.flusher.cut(ctx); err != nil {
+		return Summary{}, err
+	}
+	if err := db.compactor.retain(ctx); err != nil {
+		return Summary{}, err
+	}
+	if err := db.compactor.drain(ctx, partition.PlanFinal); err != nil {
+		return Summary{}, err
+	}
+	return db.catalog.summary(), nil
+}
+
+// Retain moves the retention floor to where it belongs now.
+func (db *DB) Retain(ctx context.Context) error { return db.compactor.retain(ctx) }
+
+// DropCaches empties the block cache.
 func (db *DB) DropCaches() { db.cache.Clear() }
 
 // Close stops the background work, gives a cut of the head until ctx ends,
@@ -182,7 +165,7 @@ func (db *DB) Close(ctx context.Context) error {
 	db.closed.Do(func() {
 		db.stopJobs()
 		if ctx.Err() == nil {
-			if cutErr := db.guarded("cut", func() error { return db.cut(ctx) }); cutErr != nil {
+			if cutErr := db.guarded("cut", func() error { return db.flusher.cut(ctx) }); cutErr != nil {
 				db.log.Warn("head not cut, its samples are in the log", "err", cutErr)
 			}
 		}
@@ -192,12 +175,8 @@ func (db *DB) Close(ctx context.Context) error {
 }
 
 func (db *DB) closeFiles() error {
-	db.stateMu.Lock()
-	st := db.state
-	db.state = nil
-	db.stateMu.Unlock()
-	if st != nil {
-		db.releaseState(st)
+	if db.views != nil {
+		db.views.close()
 	}
 	errs := []error{}
 	if db.wal != nil {
@@ -217,8 +196,8 @@ func (db *DB) closeFiles() error {
 	for _, c := range db.collectors {
 		db.opts.Registerer.Unregister(c)
 	}
-	if db.lock.lock != nil {
-		errs = append(errs, db.lock.lock.Close())
+	if db.lock != nil {
+		errs = append(errs, db.lock.file.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -27,6 +27,10 @@ import (
 // A deletion that log or MANIFEST could not hold is refused with
 // ErrDeleteTooLarge before anything is done.
 func (db *DB) Delete(ctx context.Context, tenant uint32, tr model.TimeRange, ms ...*labels.Matcher) error {
+	return db.writer.delete(ctx, tenant, tr, ms)
+}
+
+func (w *writer) delete(ctx context.Context, tenant uint32, tr model.TimeRange, ms []*labels.Matcher) error {
 	if len(ms) == 0 || tr.Empty() {
 		return fmt.Errorf("delete needs a matcher and a range, got %d matchers and [%d, %d)", len(ms), tr.Min, tr.Max)
 	}
@@ -40,20 +44,20 @@ func (db *DB) Delete(ctx context.Context, tenant uint32, tr model.TimeRange, ms 
 	} else if err != nil {
 		return fmt.Errorf("delete: %w", err)
 	}
-	if most := min(db.wal.MaxPayload(), db.wal.MaxReserve()/model.Shards-log.FrameBytes(1)); len(frame) > most {
-		return fmt.Errorf("delete: %w: %d matchers take %d bytes, a frame of the log holds %d", ErrDeleteTooLarge, len(ms), len(frame), most)
+	if limit := min(w.wal.MaxPayload(), w.wal.MaxReserve()/model.Shards-log.FrameBytes(1)); len(frame) > limit {
+		return fmt.Errorf("delete: %w: %d matchers take %d bytes, a frame of the log holds %d", ErrDeleteTooLarge, len(ms), len(frame), limit)
 	}
-	if held := db.tombstoneBytes(); held+int64(len(frame)) > maxTombstoneBytes {
+	if held := w.tombstoneBytes(); held+int64(len(frame)) > maxTombstoneBytes {
 		return fmt.Errorf("delete: %w: %d bytes of matchers, deletions not yet carried out have %d, together at most %d: merges make room",
 			ErrDeleteTooLarge, len(frame), held, maxTombstoneBytes)
 	}
-	done, err := db.wal.ReserveDelete(ctx, model.Shards*log.FrameBytes(len(frame)))
+	done, err := w.wal.ReserveDelete(ctx, model.Shards*log.FrameBytes(len(frame)))
 	if err != nil {
 		return walError(err)
 	}
 	defer done()
-	db.applyTombstone(tenant, ms, compiled, tr, frame)
-	return walError(db.wal.Wait(ctx, db.wal.LastLSN()))
+	w.applyTombstone(tenant, ms, compiled, tr, frame)
+	return walError(w.wal.Wait(ctx, w.wal.LastLSN()))
 }
 
 // ErrDeleteTooLarge is returned by Delete for matchers that are too many or too
@@ -65,12 +69,12 @@ var ErrDeleteTooLarge = errors.New("deletion is too large")
 const maxTombstoneBytes = 64 << 20
 
 // tombstoneBytes returns the bytes of the matchers of all deletions.
-func (db *DB) tombstoneBytes() int64 {
-	st := db.pin()
+func (w *writer) tombstoneBytes() int64 {
+	st := w.views.pin()
 	if st == nil {
 		return 0
 	}
-	defer db.releaseState(st)
+	defer w.views.release(st)
 	n := int64(0)
 	for _, t := range st.tombstones {
 		for _, m := range t.Matchers {
@@ -82,19 +86,19 @@ func (db *DB) tombstoneBytes() int64 {
 
 // applyTombstone holds the gate's read side throughout, so that no cut comes
 // between the shards.
-func (db *DB) applyTombstone(tenant uint32, ms []*labels.Matcher, compiled []*match.Matcher, tr model.TimeRange, frame []byte) {
-	db.gate.RLock()
-	defer db.gate.RUnlock()
+func (w *writer) applyTombstone(tenant uint32, ms []*labels.Matcher, compiled []*match.Matcher, tr model.TimeRange, frame []byte) {
+	w.gate.RLock()
+	defer w.gate.RUnlock()
 	for i := range model.Shards {
-		sh := db.head.Shard(i)
+		sh := w.head.Shard(i)
 		sh.Lock()
-		db.wal.Append(i, tenant, log.FrameTombstone, frame)
-		sh.DeleteLocked(db.active.buf, tenant, compiled, tr)
+		w.wal.Append(i, tenant, log.FrameTombstone, frame)
+		sh.DeleteLocked(w.gate.active.buf, tenant, compiled, tr)
 		sh.Unlock()
 	}
-	t := db.tombstones.add(tenant, ms, tr, db.wal.Generation())
-	db.change(func(s *state) { s.tombstones = append(slices.Clip(s.tombstones), t) })
-	db.changes.addRange(tr, model.MetricsOf(ms))
+	t := w.tombstones.add(tenant, ms, tr, w.wal.Generation())
+	w.views.change(func(s *state) { s.tombstones = append(slices.Clip(s.tombstones), t) })
+	w.changes.addRange(tr, model.MetricsOf(ms))
 }
 
 // pendingTombstones are the deletions that no edit has recorded yet: they are

@@ -94,7 +94,7 @@ func TestDeletesTogetherAreBounded(t *testing.T) {
 	}
 	defer db.Close(ctx)
 	m := labels.MustNewMatcher(labels.MatchEqual, "a", strings.Repeat("x", 1<<20-1))
-	db.change(func(s *state) {
+	db.views.change(func(s *state) {
 		s.tombstones = []partition.Tombstone{{Matchers: slices.Repeat([]*labels.Matcher{m}, 64)}}
 	})
 	err = db.Delete(ctx, model.DefaultTenant, model.TimeRange{Min: 1, Max: 2}, labels.MustNewMatcher(labels.MatchEqual, "a", "b"))

@@ -10,4 +10,35 @@
 // A data directory holds LOCK, MANIFEST, reserve, wal/, l0/, raw/<day>/ and
 // lost+found/. One process has it open at a time. The files are drawn in
 // docs/format.md.
+//
+// # Parts
+//
+// DB is a facade over parts. Each owns its lock and knows only the parts to its
+// left.
+//
+//	views ◀── catalog ◀── writer ◀── compactor ◀── reliever ◀── flusher ◀── DB
+//	(states)  (edits)     (apply,    (merges,      (frees       (cuts)      (jobs, status)
+//	                       freeze)    retention)    space)
+//
+// Background jobs run in two goroutines of DB: watch measures space and cuts,
+// maintain merges, applies retention and removes files.
+//
+// # Lock order
+//
+// A lock is taken only while locks above it are held, never one beside it.
+//
+//	flusher.mu    compactor.mu     one cut, one merge at a time; held over I/O
+//	     └──────┬───────┘
+//	       catalog.mu              one edit at a time; held over I/O
+//	            │
+//	       writer.gate             readers append, freezing writes; no I/O
+//	       ┌────┴─────────┐
+//	  views.changing   shard lock  one change of the state; one shard of the head
+//	       │              │
+//	   views.mu        the log's   leaves, as are flusher.ended and the lock of
+//	                               pendingTombstones
+//
+// dirLock.mu, held over a check of LOCK, is taken under catalog.mu, and by
+// sweeps. Functions whose names end in Locked need the lock of their part; where
+// a check costs nothing they assert it.
 package storage

@@ -111,7 +111,7 @@ func (v *View) Metadata(ctx context.Context, tenant uint32, metric string) (all 
 			}
 		}
 	}
-	for name, m := range v.db.head.Metadata(tenant) {
+	for name, m := range v.views.head.Metadata(tenant) {
 		if metric == "" || name == metric {
 			all[name] = []model.Metadata{m}
 		}

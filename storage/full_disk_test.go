@@ -57,7 +57,7 @@ func (d *smallDisk) write() {
 			d.t.Fatal("the disk does not get full")
 		}
 		d.clock.Advance(time.Millisecond)
-		must(d.t, d.db.observeSpace(d.t.Context()))
+		must(d.t, d.db.space.measure(d.t.Context()))
 		if d.db.acceptsWrites(d.t.Context()) != nil {
 			return
 		}
@@ -120,13 +120,13 @@ func TestDiskFilledByTheLogIsRelieved(t *testing.T) {
 func TestPooledSegmentsGoWhenSpaceIsShort(t *testing.T) {
 	d := newSmallDisk(t)
 	d.write()
-	must(t, d.db.cut(t.Context()))
+	must(t, d.db.flusher.cut(t.Context()))
 	if d.pooled() > 2 {
 		t.Fatal("more released files are kept than spares are wanted of")
 	}
 	d.db.wal.SetShort(false)
 	d.mem.SetCapacity(-1)
-	must(t, d.db.observeSpace(t.Context()))
+	must(t, d.db.space.measure(t.Context()))
 	for range 2 {
 		d.writeLog(4 * smallDiskSegment)
 		_, err := d.db.Flush(t.Context())

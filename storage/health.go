@@ -13,7 +13,7 @@ import (
 // otherwise why it does not: a failed log, a manifest that cannot be written,
 // a full disk, a head that is full because cuts fail.
 func (db *DB) Health() error {
-	if err := db.lockErr(); err != nil {
+	if err := db.lock.failure(); err != nil {
 		return err
 	}
 	if err := db.wal.Err(); err != nil {
@@ -25,7 +25,7 @@ func (db *DB) Health() error {
 	if why := db.space.refusal(); why != "" {
 		return fmt.Errorf("%w: %s", ErrBusy, why)
 	}
-	if o := db.jobs.cut.Outcome(); o.Failures > 0 && db.headFull() {
+	if o := db.jobs.cut.Outcome(); o.Failures > 0 && db.flusher.headFull() {
 		return fmt.Errorf("writes are refused: %s", db.describeFailure(background.Status{Job: "cut", Outcome: o}))
 	}
 	return nil

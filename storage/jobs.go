@@ -2,20 +2,22 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"tsdb/internal/background"
+	"tsdb/internal/panics"
 	"tsdb/partition"
 )
 
 // The paces of the background work.
 const (
-	watchEvery  = 500 * time.Millisecond // space and cut triggers
-	mergeEvery  = time.Minute            // looked at also after every cut
-	retainEvery = time.Hour
-	retryAtOnce = 100 * time.Millisecond // the shortest pause of maintain
-	yieldAtMost = 100 * time.Millisecond // a merge's pause while writers wait
+	watchEvery    = 500 * time.Millisecond // space and cut triggers
+	mergeEvery    = time.Minute            // looked at also after every cut
+	retainEvery   = time.Hour
+	retryMin      = 100 * time.Millisecond // the shortest pause of maintain
+	mergePauseMax = 100 * time.Millisecond // a merge's pause while writers wait
 )
 
 var (
@@ -74,7 +76,7 @@ func (db *DB) startJobs() {
 	db.jobs.wg.Add(2)
 	go func() { defer db.jobs.wg.Done(); db.watch(ctx) }()
 	go func() { defer db.jobs.wg.Done(); db.maintain(ctx) }()
-	db.jobs.wg.Go(func() { db.watchLock(ctx) })
+	db.jobs.wg.Go(func() { db.lock.watch(ctx) })
 }
 
 func (db *DB) stopJobs() {
@@ -101,17 +103,17 @@ func (db *DB) watch(ctx context.Context) {
 // watchOnce takes the steps of watch that are due.
 func (db *DB) watchOnce(ctx context.Context) {
 	if db.jobs.space.Due() {
-		_ = db.jobs.space.Run(ctx, db.observeSpace)
+		_ = db.jobs.space.Run(ctx, db.space.measure)
 	}
 	if db.jobs.cut.Due() {
-		if cut, err := db.cutIfDue(ctx); cut && err == nil {
+		if cut, err := db.flusher.cutIfDue(ctx); cut && err == nil {
 			wake(db.jobs.merged)
 			if db.space.refusal() != "" {
-				_ = db.jobs.space.Run(ctx, db.observeSpace) // the sooner writes are taken again
+				_ = db.jobs.space.Run(ctx, db.space.measure) // the sooner writes are taken again
 			}
 		}
 	}
-	db.relieve(ctx)
+	db.relief.relieve(ctx)
 	if db.jobs.reserve.Outcome().Failures > 0 && db.jobs.reserve.Due() && db.space.refusal() == "" {
 		_ = db.jobs.reserve.Run(ctx, db.ensureReserve)
 	}
@@ -123,41 +125,41 @@ func (db *DB) maintain(ctx context.Context) {
 	var retained time.Time
 	for ctx.Err() == nil {
 		now := db.opts.Clock.Now()
-		if now.Sub(retained) >= retainEvery && j.retain.Due() && db.Retain(ctx) == nil {
+		if now.Sub(retained) >= retainEvery && j.retain.Due() && db.compactor.retain(ctx) == nil {
 			retained = now
 		}
-		db.sweep(ctx)
+		db.catalog.sweep(ctx)
 		if j.release.Outcome().Failures > 0 && j.release.Due() {
-			_ = j.release.Run(ctx, db.releaseLog)
+			_ = j.release.Run(ctx, db.catalog.releaseLog)
 		}
 		if j.tombstones.Outcome().Failures > 0 && j.tombstones.Due() {
-			db.dropTombstones(ctx)
+			db.compactor.dropTombstones(ctx)
 		}
 		if j.merge.Due() {
-			if worked, err := db.mergeNext(ctx, partition.PlanMerge); worked && err == nil {
+			if worked, err := db.compactor.mergeNext(ctx, partition.PlanMerge); worked && err == nil {
 				continue
 			}
 		}
-		if j.merge.Due() && db.nextRelief(ctx) == reliefMerge {
-			if worked, err := db.mergeNext(ctx, partition.PlanFinal); worked && err == nil {
+		if j.merge.Due() && db.relief.next(ctx) == reliefMerge {
+			if worked, err := db.compactor.mergeNext(ctx, partition.PlanFinal); worked && err == nil {
 				continue
 			}
 		}
 		select {
 		case <-ctx.Done():
 		case <-j.merged:
-		case <-db.opts.Clock.After(db.maintainAgain()):
+		case <-db.opts.Clock.After(db.maintainPause()):
 		}
 	}
 }
 
-// maintainAgain returns how long maintain may sleep: until the next look for
+// maintainPause returns how long maintain may sleep: until the next look for
 // merges, or until one of its jobs that fails is due again.
-func (db *DB) maintainAgain() time.Duration {
+func (db *DB) maintainPause() time.Duration {
 	now, d := db.opts.Clock.Now(), mergeEvery
 	for _, job := range []*background.Job{db.jobs.release, db.jobs.merge, db.jobs.retain, db.jobs.sweep, db.jobs.tombstones} {
 		if o := job.Outcome(); o.Failures > 0 {
-			d = min(d, max(o.Next.Sub(now), retryAtOnce))
+			d = min(d, max(o.Next.Sub(now), retryMin))
 		}
 	}
 	return d
@@ -170,4 +172,20 @@ func wake(c chan struct{}) {
 	}
 }
 
-func (db *DB) kickCut() { wake(db.jobs.kick) }
+// kickCut wakes the goroutine that cuts.
+func (j *jobs) kickCut() { wake(j.kick) }
+
+// guarded runs a step of a background job. A panic of it becomes an error, which
+// is counted, logged with its stack, and tried again as any failure is. A panic
+// that a merge has already made an error is counted too.
+func (e *env) guarded(job string, step func() error) (err error) {
+	defer func() {
+		var p *panics.Error
+		if errors.As(err, &p) {
+			e.metrics.panics.WithLabelValues(job).Inc()
+			e.log.Error("background job panicked", "job", job, "panic", p.Value, "stack", string(p.Stack))
+		}
+	}()
+	defer panics.Catch(&err)
+	return step()
+}

@@ -119,7 +119,7 @@ func (j *joiner) labelsOf(ctx context.Context, found *partition.Selection, n int
 // addHead adds the series of the head that match and have samples in the range.
 func (j *joiner) addHead(ctx context.Context, tr model.TimeRange, ms []*match.Matcher) error {
 	s := j.set
-	st, head := s.view.st, s.view.db.head
+	st, head := s.view.st, s.view.views.head
 	buffers := st.buffersIn(tr)
 	if len(buffers) == 0 {
 		return nil

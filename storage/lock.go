@@ -19,9 +19,9 @@ const (
 	// holder of a lock has put its name back.
 	lockNameEvery = 100 * time.Millisecond
 	lockNameTries = 20
-	// lockDoubt is how long a start waits that may have taken the lock from
-	// under a running process, so that this one notices and stops.
-	lockDoubt = 4 * lockCheckEvery
+	// lockHandover is how long a start waits that may have taken the lock of a
+	// running process, so that this one notices and stops.
+	lockHandover = 4 * lockCheckEvery
 )
 
 // ErrLockLost is returned by writes after LOCK was removed or replaced, on a
@@ -29,57 +29,68 @@ const (
 // it open by now. Nothing is written any more; the process is to end.
 var ErrLockLost = errors.New("the data directory's lock is lost")
 
-// lockWatch is what is known of the lock of an open data directory.
-type lockWatch struct {
-	lock vfs.Lock
-	lost chan struct{} // closed once the lock is lost
+// dirLock is the lock of an open data directory.
+type dirLock struct {
+	*env
+	file vfs.Lock
+	// onLost is called once, before lost is closed: it stops writes.
+	onLost func(error)
+	lost   chan struct{} // closed once the lock is lost
 
-	checking sync.Mutex // one check at a time, I/O included
-	err      error      // why the lock is lost; set before lost is closed
+	// mu is held for a whole check, I/O included: one check at a time.
+	mu struct {
+		sync.Mutex
+		err error // why the lock is lost; set before lost is closed
+	}
 }
 
-// takeLock locks the data directory.
-func (db *DB) takeLock(ctx context.Context) error {
-	name := path.Join(db.dir, partition.LockName)
-	_, err := db.fs.Stat(path.Join(db.dir, partition.ManifestName))
+// lockDir locks the data directory of a database that is opened.
+func lockDir(ctx context.Context, e *env) (*dirLock, error) {
+	name := path.Join(e.dir, partition.LockName)
+	_, err := e.fs.Stat(path.Join(e.dir, partition.ManifestName))
 	if err != nil {
-		_, err = db.fs.Stat(path.Join(db.dir, partition.TwinName))
+		_, err = e.fs.Stat(path.Join(e.dir, partition.TwinName))
 	}
 	used := err == nil
-	lock, err := db.fs.Lock(name, db.opts.Owner)
+	lock, err := e.fs.Lock(name, e.opts.Owner)
 	for range lockNameTries { // a running server puts back what somebody has removed
 		var locked *vfs.LockedError
 		if !errors.As(err, &locked) || locked.Holder != "" {
 			break
 		}
-		if err := db.pause(ctx, lockNameEvery); err != nil {
-			return err
+		if err := e.pause(ctx, lockNameEvery); err != nil {
+			return nil, err
 		}
-		lock, err = db.fs.Lock(name, db.opts.Owner)
+		lock, err = e.fs.Lock(name, e.opts.Owner)
 	}
 	if err != nil {
-		return lockError(db.dir, err)
+		return nil, lockError(e.dir, err)
 	}
-	db.lock.lock = lock
+	l := &dirLock{env: e, file: lock, lost: make(chan struct{})}
 	if lock.Certain() || !used {
-		return nil
+		return l, nil
 	}
-	db.log.Warn("LOCK was not there and this file system cannot lock directories: waiting, so that a process that still has the directory open stops",
-		"wait", lockDoubt)
-	if err := db.pause(ctx, lockDoubt); err != nil {
-		return err
+	e.log.Warn("LOCK was not there and this file system cannot lock directories: waiting, so that a process that still has the directory open stops",
+		"wait", lockHandover)
+	err = e.pause(ctx, lockHandover)
+	if err == nil {
+		if _, lost := lock.Check(); lost != nil {
+			err = fmt.Errorf("%s: %w: %w", e.dir, ErrInUse, lost)
+		}
 	}
-	if _, err := lock.Check(); err != nil {
-		return fmt.Errorf("%s: %w: %w", db.dir, ErrInUse, err)
+	if err != nil {
+		_ = lock.Close() // the first error says more
+		return nil, err
 	}
-	return nil
+	return l, nil
 }
 
-func (db *DB) pause(ctx context.Context, d time.Duration) error {
+// pause waits for d.
+func (e *env) pause(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-db.opts.Clock.After(d):
+	case <-e.opts.Clock.After(d):
 		return nil
 	}
 }
@@ -112,48 +123,47 @@ func lockAs(fs vfs.FS, dir, owner string) (unlock func(), err error) {
 	return func() { _ = l.Close() }, nil
 }
 
-// watchLock looks after the lock until ctx ends.
-func (db *DB) watchLock(ctx context.Context) {
+// watch checks the lock until ctx ends or it is lost.
+func (l *dirLock) watch(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-db.opts.Clock.After(lockCheckEvery):
+		case <-l.opts.Clock.After(lockCheckEvery):
 		}
-		if err := db.guarded("lock", db.checkLock); errors.Is(err, ErrLockLost) {
+		if err := l.guarded("lock", l.check); errors.Is(err, ErrLockLost) {
 			return
 		}
 	}
 }
 
-// checkLock returns an error once another process may have the data directory
-// open. From then on log and MANIFEST take nothing.
-func (db *DB) checkLock() error {
-	w := &db.lock
-	w.checking.Lock()
-	defer w.checking.Unlock()
-	if w.err != nil {
-		return w.err
+// check returns an error once another process may have the data directory open.
+// From then on log and MANIFEST take nothing.
+func (l *dirLock) check() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.err != nil {
+		return l.mu.err
 	}
-	restored, err := w.lock.Check()
+	restored, err := l.file.Check()
 	if restored {
-		db.log.Warn("LOCK was removed or replaced and has been put back; the directory itself was locked all the time", "owner", db.opts.Owner)
+		l.log.Warn("LOCK was removed or replaced and has been put back; the directory itself was locked all the time", "owner", l.opts.Owner)
 	}
 	if err == nil {
 		return nil
 	}
-	w.err = fmt.Errorf("%w: %w", ErrLockLost, err)
-	db.wal.Fail(w.err)
-	close(w.lost)
-	db.log.Error("another process may have the data directory open: nothing is written any more", "err", w.err)
-	return w.err
+	l.mu.err = fmt.Errorf("%w: %w", ErrLockLost, err)
+	l.onLost(l.mu.err)
+	close(l.lost)
+	l.log.Error("another process may have the data directory open: nothing is written any more", "err", l.mu.err)
+	return l.mu.err
 }
 
-// lockErr returns why the lock is lost, nil if it is not.
-func (db *DB) lockErr() error {
+// failure returns why the lock is lost, nil if it is not.
+func (l *dirLock) failure() error {
 	select {
-	case <-db.lock.lost:
-		return db.lock.err // which does not change any more
+	case <-l.lost:
+		return l.mu.err // which does not change any more
 	default:
 		return nil
 	}

@@ -149,7 +149,7 @@ func TestDatabaseStopsWhenItsLockIsLost(t *testing.T) {
 	if _, err := db.Flush(ctx); err == nil {
 		t.Error("a cut is made")
 	}
-	if _, err := db.edit(partition.Edit{}, nil); !errors.Is(err, ErrLockLost) {
+	if _, err := db.catalog.edit(partition.Edit{}, nil); !errors.Is(err, ErrLockLost) {
 		t.Errorf("an edit is made: %v", err)
 	}
 	o := <-second

@@ -66,7 +66,7 @@ func TestDamagedCopyOfTheManifestIsNamedAndRestored(t *testing.T) {
 		if db, err = Open(ctx, fs, "data", opts); err != nil {
 			t.Fatal(err)
 		}
-		if n := db.summary().Blocks; n != 3 {
+		if n := db.catalog.summary().Blocks; n != 3 {
 			t.Errorf("%s: %d blocks", damaged, n)
 		}
 		if err := db.Close(ctx); err != nil {
@@ -116,7 +116,7 @@ func TestSecondCopyThatCannotBeWrittenStopsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := strings.Count(log.String(), "second copy of the MANIFEST lacks edits"); n != 1 || db.Health() != nil || !db.twinBehind.Load() {
+	if n := strings.Count(log.String(), "second copy of the MANIFEST lacks edits"); n != 1 || db.Health() != nil || !db.catalog.twinBehind.Load() {
 		t.Errorf("told %d times, health %v", n, db.Health())
 	}
 	fs.SetHook(nil)
@@ -124,7 +124,7 @@ func TestSecondCopyThatCannotBeWrittenStopsNothing(t *testing.T) {
 	if err := db.Close(ctx); err != nil { // which cuts
 		t.Fatal(err)
 	}
-	if !strings.Contains(log.String(), "has all edits again") || db.twinBehind.Load() {
+	if !strings.Contains(log.String(), "has all edits again") || db.catalog.twinBehind.Load() {
 		t.Error("not told that it has all edits again")
 	}
 	if report, err := Check(ctx, fs, "data"); err != nil || len(report.Damage)+len(report.Notes) > 0 {

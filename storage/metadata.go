@@ -26,19 +26,19 @@ func metadataBytes(metric string, m model.Metadata) int {
 }
 
 // metadataFrameLimit bounds the sum of metadataBytes of one frame.
-func (db *DB) metadataFrameLimit() int {
-	return min(metadataFrameBytes, db.wal.MaxPayload()-binary.MaxVarintLen64)
+func (w *writer) metadataFrameLimit() int {
+	return min(metadataFrameBytes, w.wal.MaxPayload()-binary.MaxVarintLen64)
 }
 
 // applyMetadata logs the metadata of a batch that the active memtable does not
 // have yet. Metadata that a sender repeats is logged once a generation, so that
 // each block has what was sent in its time.
-func (db *DB) applyMetadata(ctx context.Context, b *Batch) error {
+func (w *writer) applyMetadata(ctx context.Context, b *Batch) error {
 	if len(b.metas) == 0 {
 		return nil
 	}
-	news, bytes, limit := make(map[string]model.Metadata), 0, db.metadataFrameLimit()
-	logged := &db.activeMemtable().metadata
+	news, bytes, limit := make(map[string]model.Metadata), 0, w.metadataFrameLimit()
+	logged := &w.active().metadata
 	for _, m := range b.metas {
 		if !logged.wants(b.tenant, m.metric, m.meta) {
 			continue
@@ -49,7 +49,7 @@ func (db *DB) applyMetadata(ctx context.Context, b *Batch) error {
 			continue
 		}
 		if len(news) == metadataFrameMetrics || bytes+n > limit {
-			if err := db.logMetadata(ctx, b, news); err != nil {
+			if err := w.logMetadata(ctx, b, news); err != nil {
 				return err
 			}
 			clear(news)
@@ -58,27 +58,27 @@ func (db *DB) applyMetadata(ctx context.Context, b *Batch) error {
 		news[m.metric] = m.meta
 		bytes += n
 	}
-	return db.logMetadata(ctx, b, news)
+	return w.logMetadata(ctx, b, news)
 }
 
-func (db *DB) logMetadata(ctx context.Context, b *Batch, news map[string]model.Metadata) error {
+func (w *writer) logMetadata(ctx context.Context, b *Batch, news map[string]model.Metadata) error {
 	if len(news) == 0 {
 		return nil
 	}
 	frame := log.AppendMetadata(b.commit.meta[:0], news)
 	b.commit.meta = frame
-	if err := db.wal.Reserve(ctx, log.FrameBytes(len(frame))); err != nil {
+	if err := w.wal.Reserve(ctx, log.FrameBytes(len(frame))); err != nil {
 		return walError(err)
 	}
-	db.gate.RLock()
-	defer db.gate.RUnlock()
-	sh := db.head.Shard(metadataShard)
+	w.gate.RLock()
+	defer w.gate.RUnlock()
+	sh := w.head.Shard(metadataShard)
 	sh.Lock()
 	defer sh.Unlock()
-	db.wal.Append(metadataShard, b.tenant, log.FrameMetadata, frame)
+	w.wal.Append(metadataShard, b.tenant, log.FrameMetadata, frame)
 	for metric, m := range news {
-		db.active.metadata.set(b.tenant, metric, m)
-		db.head.SetMetadata(b.tenant, metric, m)
+		w.gate.active.metadata.set(b.tenant, metric, m)
+		w.head.SetMetadata(b.tenant, metric, m)
 	}
 	return nil
 }
@@ -86,12 +86,12 @@ func (db *DB) logMetadata(ctx context.Context, b *Batch, news map[string]model.M
 // relogMetadata logs the metadata of a frozen memtable into the running
 // generation, because no block will hold it, and waits until it is durable.
 // Newer metadata of a metric is not followed by what it replaced.
-func (db *DB) relogMetadata(ctx context.Context, frozen *memtable) error {
-	entries, limit := frozen.metadata.all(), db.metadataFrameLimit()
+func (w *writer) relogMetadata(ctx context.Context, frozen *memtable) error {
+	entries, limit := frozen.metadata.all(), w.metadataFrameLimit()
 	byTenant := make(map[uint32]map[string]model.Metadata)
 	for k, m := range entries {
 		if n := metadataBytes(k.metric, m); n > limit { // logged by a process with larger segments
-			db.log.Warn("metadata dropped: larger than a frame of the log", "metric", clip(k.metric), "bytes", n, "limit", limit)
+			w.log.Warn("metadata dropped: larger than a frame of the log", "metric", clip(k.metric), "bytes", n, "limit", limit)
 			continue
 		}
 		if byTenant[k.tenant] == nil {
@@ -112,25 +112,25 @@ func (db *DB) relogMetadata(ctx context.Context, frozen *memtable) error {
 				delete(all, metric)
 			}
 			reserved := log.FrameBytes(len(log.AppendMetadata(nil, part)))
-			if err := db.wal.Reserve(ctx, reserved); err != nil {
+			if err := w.wal.Reserve(ctx, reserved); err != nil {
 				return walError(err)
 			}
-			db.wal.Unreserve(reserved - db.appendMissingMetadata(tenant, part))
+			w.wal.Unreserve(reserved - w.appendMissingMetadata(tenant, part))
 		}
 	}
-	return walError(db.wal.Wait(ctx, db.wal.LastLSN()))
+	return walError(w.wal.Wait(ctx, w.wal.LastLSN()))
 }
 
 // appendMissingMetadata appends a frame of the metadata of the metrics that the
 // active memtable has none of, and returns the bytes it used.
-func (db *DB) appendMissingMetadata(tenant uint32, part map[string]model.Metadata) (used int) {
-	db.gate.RLock()
-	defer db.gate.RUnlock()
-	sh := db.head.Shard(metadataShard)
+func (w *writer) appendMissingMetadata(tenant uint32, part map[string]model.Metadata) (used int) {
+	w.gate.RLock()
+	defer w.gate.RUnlock()
+	sh := w.head.Shard(metadataShard)
 	sh.Lock()
 	defer sh.Unlock()
 	for metric := range part {
-		if db.active.metadata.has(tenant, metric) {
+		if w.gate.active.metadata.has(tenant, metric) {
 			delete(part, metric)
 		}
 	}
@@ -138,9 +138,9 @@ func (db *DB) appendMissingMetadata(tenant uint32, part map[string]model.Metadat
 		return 0
 	}
 	frame := log.AppendMetadata(nil, part)
-	db.wal.Append(metadataShard, tenant, log.FrameMetadata, frame)
+	w.wal.Append(metadataShard, tenant, log.FrameMetadata, frame)
 	for metric, m := range part {
-		db.active.metadata.set(tenant, metric, m)
+		w.gate.active.metadata.set(tenant, metric, m)
 	}
 	return log.FrameBytes(len(frame))
 }

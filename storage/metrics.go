@@ -55,8 +55,8 @@ func (db *DB) describe(reg prometheus.Registerer) error {
 	}
 	list := append(append(db.metrics.collectors(), db.jobs.all.Collectors()...),
 		gauge("tsdb_head_series", "Series the head knows.", func() float64 { return float64(db.head.Stats().Series) }),
-		gauge("tsdb_head_samples", "Samples in memory.", func() float64 { return float64(db.headStatus().Samples) }),
-		gauge("tsdb_head_bytes", "Memory of the samples in the head.", func() float64 { return float64(db.headStatus().Bytes) }),
+		gauge("tsdb_head_samples", "Samples in memory.", func() float64 { return float64(db.views.headStatus().Samples) }),
+		gauge("tsdb_head_bytes", "Memory of the samples in the head.", func() float64 { return float64(db.views.headStatus().Bytes) }),
 		gauge("tsdb_wal_bytes", "Bytes of log segments on disk.", func() float64 { total, _ := db.wal.Bytes(); return float64(total) }),
 		gauge("tsdb_wal_poisoned", "1 after a failed write or sync of the log.", func() float64 {
 			if db.wal.Err() != nil {
@@ -65,7 +65,7 @@ func (db *DB) describe(reg prometheus.Registerer) error {
 			return 0
 		}),
 		gauge("tsdb_manifest_copies", "Copies of the MANIFEST that hold every edit: 2, or 1 while the second cannot be written.", func() float64 {
-			if db.twinBehind.Load() {
+			if db.catalog.twinBehind.Load() {
 				return 1
 			}
 			return 2

@@ -24,7 +24,7 @@ func (v *View) LabelNames(ctx context.Context, tenant uint32, tr model.TimeRange
 	return v.strings(ctx, tenant, tr, limit, ms,
 		func(b *partition.Block, bm *roaring.Bitmap) ([]string, error) { return b.LabelNames(ctx, bm) },
 		func(tr model.TimeRange, in []*head.Buffer) ([]string, error) {
-			return v.db.head.LabelNames(ctx, tenant, ms, tr, in...)
+			return v.views.head.LabelNames(ctx, tenant, ms, tr, in...)
 		},
 		func(ls labels.Labels, add func(string)) { ls.Range(func(l labels.Label) { add(l.Name) }) })
 }
@@ -35,7 +35,7 @@ func (v *View) LabelValues(ctx context.Context, tenant uint32, name string, tr m
 	return v.strings(ctx, tenant, tr, limit, ms,
 		func(b *partition.Block, bm *roaring.Bitmap) ([]string, error) { return b.LabelValues(ctx, name, bm) },
 		func(tr model.TimeRange, in []*head.Buffer) ([]string, error) {
-			return v.db.head.LabelValues(ctx, tenant, name, ms, tr, in...)
+			return v.views.head.LabelValues(ctx, tenant, name, ms, tr, in...)
 		},
 		func(ls labels.Labels, add func(string)) {
 			if value := ls.Get(name); value != "" {

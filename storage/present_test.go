@@ -129,9 +129,9 @@ func TestDeletedSeriesOfAFrozenHeadAreNotListed(t *testing.T) {
 	if _, err := b.Commit(ctx); err != nil {
 		t.Fatal(err)
 	}
-	db.cutMu.Lock()
-	err = db.freeze(ctx)
-	db.cutMu.Unlock()
+	db.flusher.mu.Lock()
+	err = db.flusher.freezeLocked(ctx)
+	db.flusher.mu.Unlock()
 	if err != nil {
 		t.Fatal(err)
 	}

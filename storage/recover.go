@@ -8,24 +8,12 @@ import (
 	"fmt"
 	iofs "io/fs"
 	"path"
-	"sync/atomic"
 
-	"tsdb/internal/match"
-	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/partition"
-	"tsdb/storage/head"
 	"tsdb/storage/log"
 	"tsdb/storage/wal"
 )
-
-// exemplarsMost bounds the exemplars of a series in one cut: about half an hour
-// at one a scrape.
-const exemplarsMost = 128
-
-// replayWorkers is the number of goroutines that replay the log; shards are
-// dealt out among them.
-const replayWorkers = 4
 
 // RecoveryReport says what Open found.
 type RecoveryReport struct {
@@ -38,20 +26,16 @@ type RecoveryReport struct {
 }
 
 // Open opens the database in dir, or makes one, and returns when everything
-// that was acknowledged is there to be queried. ctx ends the replay.
+// that was acknowledged can be queried. ctx ends the replay.
 func Open(ctx context.Context, fs vfs.FS, dir string, opts Options) (_ *DB, err error) {
 	opts = opts.withDefaults()
 	tenants, err := newTenantTable(opts.Tenants)
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{
-		fs: fs, dir: dir, opts: opts, log: opts.Logger, tenants: tenants,
-		metrics: newMetrics(), changes: newChanges(opts.Clock), buffers: make(map[*head.Buffer]int),
-		cutSignal: make(chan struct{}),
-		lock:      lockWatch{lost: make(chan struct{})},
-	}
-	db.jobs = newJobs(&opts, db.guarded)
+	e := &env{fs: fs, dir: dir, opts: opts, log: opts.Logger, metrics: newMetrics(), changes: newChanges(opts.Clock)}
+	e.jobs = newJobs(&opts, e.guarded)
+	db := &DB{env: e, tenants: tenants}
 	defer func() {
 		if err != nil {
 			_ = db.closeFiles() // the first error says more
@@ -60,11 +44,11 @@ func Open(ctx context.Context, fs vfs.FS, dir string, opts Options) (_ *DB, err 
 	if err := db.makeDirs(); err != nil {
 		return nil, err
 	}
-	if err := db.takeLock(ctx); err != nil {
+	if db.lock, err = lockDir(ctx, e); err != nil {
 		return nil, err
 	}
-	db.fitDisk()
-	rec, err := db.logStore().Scan()
+	e.fitDisk()
+	rec, err := e.logStore().Scan()
 	if err != nil {
 		return nil, err
 	}
@@ -78,19 +62,21 @@ func Open(ctx context.Context, fs vfs.FS, dir string, opts Options) (_ *DB, err 
 			return nil, err
 		}
 	}
-	if err := db.openManifest(rec.Report().Edit); err != nil {
+	if db.manifest, err = e.openManifest(rec.Report().Edit); err != nil {
 		return nil, err
 	}
 	if err := db.openBlocks(rec); err != nil {
 		return nil, err
 	}
-	if err := db.replay(ctx, rec); err != nil {
+	if err := db.openLog(ctx, rec); err != nil {
 		return nil, err
 	}
-	db.manifest.Guard(db.checkLock)
-	db.tell()
-	_ = db.jobs.reserve.Run(ctx, db.ensureReserve) // their jobs repeat what failed
-	_ = db.jobs.space.Run(ctx, db.observeSpace)
+	db.lock.onLost = db.wal.Fail
+	db.manifest.Guard(db.lock.check)
+	db.catalog.logRestored()
+	db.logRecovery()
+	_ = e.jobs.reserve.Run(ctx, e.ensureReserve) // their jobs repeat what failed
+	_ = e.jobs.space.Run(ctx, db.space.measure)
 	if opts.Registerer != nil {
 		if err := db.describe(opts.Registerer); err != nil {
 			return nil, err
@@ -102,60 +88,59 @@ func Open(ctx context.Context, fs vfs.FS, dir string, opts Options) (_ *DB, err 
 	return db, nil
 }
 
-func (db *DB) makeDirs() error {
+func (e *env) makeDirs() error {
 	for _, d := range []string{"", partition.WALDir, partition.L0Dir, partition.RawDir, partition.LostFoundDir} {
-		if err := db.fs.MkdirAll(path.Join(db.dir, d)); err != nil {
+		if err := e.fs.MkdirAll(path.Join(e.dir, d)); err != nil {
 			return fmt.Errorf("make data directory: %w", err)
 		}
 	}
-	if err := db.fs.SyncDir(db.dir); err != nil {
+	if err := e.fs.SyncDir(e.dir); err != nil {
 		return fmt.Errorf("make data directory: %w", err)
 	}
 	return nil
 }
 
 // fitDisk sets the sizes that are not set by what the disk can hold.
-func (db *DB) fitDisk() {
-	total, err := db.fs.TotalBytes(db.dir)
+func (e *env) fitDisk() {
+	total, err := e.fs.TotalBytes(e.dir)
 	if err != nil {
-		db.log.Warn("the size of the disk is not known, a large one is assumed", "err", err)
+		e.log.Warn("the size of the disk is not known, a large one is assumed", "err", err)
 	}
-	db.opts = db.opts.sizedFor(total)
-	db.space.floor = db.opts.MinFreeBytes
+	e.opts = e.opts.sizedFor(total)
 }
 
 // logStore returns the log handed in by the options, or the write-ahead log in the
 // data directory.
-func (db *DB) logStore() log.Store {
-	if db.opts.logStore != nil {
-		return db.opts.logStore
+func (e *env) logStore() log.Store {
+	if e.opts.logStore != nil {
+		return e.opts.logStore
 	}
-	return wal.Store{FS: db.fs, Dir: path.Join(db.dir, partition.WALDir), Options: db.walOptions()}
+	return wal.Store{FS: e.fs, Dir: path.Join(e.dir, partition.WALDir), Options: e.walOptions()}
 }
 
-func (db *DB) walOptions() wal.Options {
+func (e *env) walOptions() wal.Options {
 	return wal.Options{
-		SegmentBytes: db.opts.WALSegmentBytes, PendingBytes: db.opts.WALPendingBytes, Sync: db.opts.WALSync,
-		ListName: path.Join(db.dir, partition.SegmentsName),
-		Clock:    db.opts.Clock, Logger: db.log, Progress: db.opts.Progress,
+		SegmentBytes: e.opts.WALSegmentBytes, PendingBytes: e.opts.WALPendingBytes, Sync: e.opts.WALSync,
+		ListName: path.Join(e.dir, partition.SegmentsName),
+		Clock:    e.opts.Clock, Logger: e.log, Progress: e.opts.Progress,
 	}
 }
 
 // openManifest opens the MANIFEST, which must reach at least to the edit the
 // log names, or begins one if there never was any. Without room for its fresh
 // snapshot the reserve file goes.
-func (db *DB) openManifest(minEdit uint64) (err error) {
-	db.manifest, err = partition.OpenManifest(db.fs, db.dir, minEdit)
-	if err != nil && isNoSpace(err) && db.giveReserveUp() {
-		db.manifest, err = partition.OpenManifest(db.fs, db.dir, minEdit)
+func (e *env) openManifest(minEdit uint64) (*partition.Manifest, error) {
+	m, err := partition.OpenManifest(e.fs, e.dir, minEdit)
+	if err != nil && isNoSpace(err) && e.giveReserveUp() {
+		m, err = partition.OpenManifest(e.fs, e.dir, minEdit)
 	}
 	if errors.Is(err, iofs.ErrNotExist) {
-		db.manifest, err = partition.CreateManifest(db.fs, db.dir, newSeed(db.opts.Seed), db.now())
+		m, err = partition.CreateManifest(e.fs, e.dir, newSeed(e.opts.Seed), e.now())
 	}
 	if errors.Is(err, partition.ErrCorrupt) || errors.Is(err, partition.ErrManifestBehind) {
-		return fmt.Errorf("%w: %w", ErrManifestDamaged, err)
+		return nil, fmt.Errorf("%w: %w", ErrManifestDamaged, err)
 	}
-	return err
+	return m, err
 }
 
 // newSeed returns seed, or a random one if it is 0.
@@ -186,36 +171,21 @@ func (db *DB) openBlocks(rec log.Recovery) (err error) {
 	return err
 }
 
-// replay brings the samples of the log into the head and opens the log for
-// writing above every number that was ever used.
-func (db *DB) replay(ctx context.Context, rec log.Recovery) error {
+// openLog replays the log into the head, opens it for writing above every number
+// that was ever used, and puts the parts of the database together.
+func (db *DB) openLog(ctx context.Context, rec log.Recovery) error {
 	st := db.manifest.State()
 	start := rec.Highest()
 	start.Generation = max(start.Generation, st.HighGen)
 	start.LSN = max(start.LSN, st.HighLSN)
 	start.Segment = max(start.Segment, st.HighSegment)
-	db.head = head.New(head.Options{IdentitySeed: st.Seed, ExemplarsMax: exemplarsMost})
-	db.active = &memtable{buf: db.head.NewBuffer(start.Generation + 1), low: start.Generation + 1}
-	for _, t := range st.Tombstones {
-		db.tombstones.last = max(db.tombstones.last, t.ID)
+	r := newReplayer(st, start.Generation+1)
+	if err := r.replay(ctx, rec, st.WALLow); err != nil {
+		return err
 	}
-	r := replayer{db: db}
-	for _, gen := range rec.Generations() {
-		if gen < st.WALLow {
-			continue // in a block already; its segments go with the next release
-		}
-		r.begin()
-		if err := rec.Replay(ctx, gen, replayWorkers, r.apply); err != nil {
-			return fmt.Errorf("replay of generation %d: %w", gen, err)
-		}
-		if r.frames.Load() > 0 { // other generations hold only the log's own frames
-			db.active.low, db.active.high = min(db.active.low, gen), gen
-		}
-	}
+	db.head = r.head
 	db.report.Log = rec.Report()
-	db.report.Samples, db.report.Series, db.report.LostSamples = r.samples.Load(), r.series.Load(), r.lost.Load()
-	db.metrics.lostSamples.Add(float64(db.report.LostSamples))
-	r.refused()
+	r.report(&db.report, db.metrics)
 	if err := rec.Repair(); err != nil {
 		return fmt.Errorf("repair of the log: %w", err)
 	}
@@ -223,18 +193,38 @@ func (db *DB) replay(ctx context.Context, rec log.Recovery) error {
 	if db.wal, err = rec.Open(start); err != nil {
 		return err
 	}
-	db.active.buf.SetGeneration(db.wal.Generation())
+	r.active.buf.SetGeneration(db.wal.Generation())
 	db.wal.NoteEdit(st.Number)
-	db.activeSince = db.opts.Clock.Now()
-	db.tablesAtCut = db.head.Stats().Bytes
-	db.publish(&state{active: db.active.buf, blocks: db.set.Acquire(), floor: st.Floor, tombstones: db.tombstones.all(st.Tombstones)})
+	db.views = newViews(db.head)
+	db.views.publish(&state{active: r.active.buf, blocks: db.set.Acquire(), floor: st.Floor, tombstones: r.tombstones.all(st.Tombstones)})
+	db.assemble(r.active, r.tombstones)
 	return nil
 }
 
-// tell logs what recovery found, if it is worth a line.
-func (db *DB) tell() {
+// assemble makes the parts of the database, each of which knows only those
+// before it.
+func (db *DB) assemble(active *memtable, tombstones *pendingTombstones) {
+	db.catalog = &catalog{
+		env: db.env, manifest: db.manifest, set: db.set, wal: db.wal, views: db.views,
+		tombstones: tombstones, checkLock: db.lock.check,
+	}
+	db.space = &space{env: db.env, wal: db.wal, views: db.views}
+	db.writer = &writer{env: db.env, head: db.head, wal: db.wal, views: db.views, tombstones: tombstones}
+	db.writer.gate.active, db.writer.gate.since = active, db.opts.Clock.Now()
+	db.compactor = &compactor{env: db.env, catalog: db.catalog}
+	db.relief = &reliever{env: db.env, space: db.space, writer: db.writer, compactor: db.compactor}
+	db.flusher = &flusher{
+		env: db.env, head: db.head, wal: db.wal, views: db.views,
+		writer: db.writer, catalog: db.catalog, relief: db.relief,
+	}
+	db.flusher.mu.tablesAtCut = db.head.Stats().Bytes
+	db.flusher.ended.signal = make(chan struct{})
+	db.compactor.pause = db.flusher.makeRoom
+}
+
+// logRecovery logs what Open found, if it is worth a line.
+func (db *DB) logRecovery() {
 	r := &db.report
-	db.tellRestored()
 	if r.Samples > 0 {
 		db.log.Info("log replayed", "samples", r.Samples, "series", r.Series, "bytes", r.Log.Bytes)
 	}
@@ -245,7 +235,7 @@ func (db *DB) tell() {
 	if err := r.Log.ListErr; err != nil {
 		db.log.Error("the list of log segments is not readable: a loss of segments before this start is not noticed", "file", partition.SegmentsName, "err", err)
 	}
-	if n := db.manifest.State().Incarnation; n.Losses > 0 {
+	if n := db.catalog.manifest.State().Incarnation; n.Losses > 0 {
 		db.log.Warn("acknowledged samples were lost with the log, and that was accepted", "times", n.Losses, "last", stamp(n.AcceptedMs),
 			"received_from", stamp(n.FromMs), "received_to", stamp(n.ToMs), "incarnation", fmt.Sprintf("%016x", n.ID))
 	}
@@ -268,195 +258,9 @@ func (db *DB) tell() {
 			db.log.Debug("leftover deleted", "file", l.Name, "reason", l.Reason)
 		}
 	}
-	v := db.set.Acquire()
+	v := db.catalog.set.Acquire()
 	defer v.Release()
 	for _, err := range v.Quarantined() {
 		db.log.Error("block is quarantined: queries over its time warn", "err", err)
 	}
-}
-
-// replayer applies the frames of one generation after the other. Frames of
-// different shards come concurrently, those of one shard in order. No limit nor
-// retention is looked at: what is in the log has been acknowledged. But samples
-// that no door takes any more, because they stand in the way of others, are left
-// out: times that no sample can have, histograms that cannot be added up.
-type replayer struct {
-	db                     *DB
-	shards                 [model.Shards]replayShard
-	frames                 atomic.Uint64 // of the generation
-	samples, series, lost  atomic.Uint64
-	badTime, badHistograms atomic.Uint64
-}
-
-// replayShard maps the slots of the generation being replayed to those of the
-// head.
-type replayShard struct {
-	refs  []model.Ref // by the generation's slot; 0 = not defined
-	cols  log.SampleColumns
-	hists log.HistogramColumns
-	exs   log.ExemplarColumns
-}
-
-func (r *replayer) begin() {
-	r.frames.Store(0)
-	for i := range r.shards {
-		clear(r.shards[i].refs)
-	}
-}
-
-func (r *replayer) apply(shard int, f log.Frame) error {
-	r.frames.Add(1)
-	s := &r.shards[shard]
-	h, buf := r.db.head, r.db.active.buf
-	switch f.Type {
-	case log.FrameSeries:
-		return log.DecodeSeries(f.Payload, func(d log.SeriesDef) error { return r.define(s, f.Tenant, d) })
-	case log.FrameSamples:
-		c := &s.cols
-		if err := log.DecodeSamples(f.Payload, c); err != nil {
-			return err
-		}
-		n := r.keep(s, c.Slots, func(i int) bool { return r.timeOK(c.T[i]) }, func(to, from int) {
-			c.Slots[to], c.T[to], c.V[to] = c.Slots[from], c.T[from], c.V[from]
-			if len(c.ST) > 0 {
-				c.ST[to] = c.ST[from]
-			}
-		})
-		sh := h.Shard(shard)
-		sh.Lock()
-		defer sh.Unlock()
-		sh.AppendFloatsLocked(buf, c.Slots[:n], c.T[:n], c.V[:n], c.ST[:min(n, len(c.ST))])
-	case log.FrameHistograms:
-		c := &s.hists
-		if err := log.DecodeHistograms(f.Payload, c); err != nil {
-			return err
-		}
-		n := r.keep(s, c.Slots, func(i int) bool { return r.timeOK(c.T[i]) && r.histogramOK(c.H[i]) }, func(to, from int) {
-			c.Slots[to], c.T[to], c.H[to] = c.Slots[from], c.T[from], c.H[from]
-			if len(c.ST) > 0 {
-				c.ST[to] = c.ST[from]
-			}
-		})
-		sh := h.Shard(shard)
-		sh.Lock()
-		defer sh.Unlock()
-		sh.AppendHistogramsLocked(buf, c.Slots[:n], c.T[:n], c.ST[:min(n, len(c.ST))], c.H[:n])
-	case log.FrameExemplars:
-		c := &s.exs
-		if err := log.DecodeExemplars(f.Payload, c); err != nil {
-			return err
-		}
-		n, _ := s.resolve(c.Slots, func(i int) bool { return model.ValidTime(c.E[i].T) },
-			func(to, from int) { c.Slots[to], c.E[to] = c.Slots[from], c.E[from] })
-		sh := h.Shard(shard)
-		sh.Lock()
-		defer sh.Unlock()
-		sh.AppendExemplarsLocked(buf, c.Slots[:n], c.E[:n])
-	case log.FrameTombstone:
-		t, err := log.DecodeTombstone(f.Payload)
-		if err != nil {
-			return err
-		}
-		ms, err := match.Compiled(t.Matchers)
-		if err != nil {
-			return err
-		}
-		r.db.tombstones.replayed(f.Tenant, t, f.Generation)
-		sh := h.Shard(shard)
-		sh.Lock()
-		defer sh.Unlock()
-		sh.DeleteLocked(buf, f.Tenant, ms, t.Range)
-	case log.FrameMetadata:
-		return log.DecodeMetadata(f.Payload, func(metric string, m model.Metadata) error {
-			r.db.active.metadata.set(f.Tenant, metric, m)
-			h.SetMetadata(f.Tenant, metric, m)
-			return nil
-		})
-	}
-	return nil
-}
-
-// keep resolves the slots of samples, counts them and returns how many are kept.
-func (r *replayer) keep(s *replayShard, slots []uint32, ok func(i int) bool, move func(to, from int)) int {
-	n, lost := s.resolve(slots, ok, move)
-	r.samples.Add(uint64(n))
-	r.lost.Add(uint64(lost))
-	return n
-}
-
-// refused reports and counts what was left out.
-func (r *replayer) refused() {
-	var all Rejections
-	for _, x := range [...]struct {
-		reason Reason
-		n      uint64
-		detail string
-	}{
-		{ReasonBadTime, r.badTime.Load(), fmt.Sprintf("their times are not between %s and %s", stamp(model.MinTime), stamp(model.MaxTime))},
-		{ReasonBadHistogram, r.badHistograms.Load(), "the indexes of their buckets are out of bounds"},
-	} {
-		if x.n > 0 {
-			all.Add(x.reason, "", 0, x.detail, int(x.n))
-			r.db.metrics.rejected.WithLabelValues(replayDoor, string(x.reason)).Add(float64(x.n))
-		}
-	}
-	r.db.report.Refused = all.List()
-}
-
-// replayDoor is the replay of the log as a door in the rejection metrics.
-const replayDoor = "replay"
-
-func (r *replayer) timeOK(t int64) bool {
-	if !model.ValidTime(t) {
-		r.badTime.Add(1)
-		return false
-	}
-	return true
-}
-
-func (r *replayer) histogramOK(h model.Histogram) bool {
-	if h.CheckSpans() != nil {
-		r.badHistograms.Add(1)
-		return false
-	}
-	return true
-}
-
-// define takes a definition of the generation over into the head.
-func (r *replayer) define(s *replayShard, tenant uint32, d log.SeriesDef) error {
-	if d.Slot >= model.MaxSlots {
-		return fmt.Errorf("definition of slot %d: %w", d.Slot, log.ErrCorrupt)
-	}
-	ref, _ := r.db.head.Resolve(tenant, d.Labels)
-	if ref == 0 {
-		return fmt.Errorf("the head has no room for %s", d.Labels)
-	}
-	if n := int(d.Slot) + 1; n > len(s.refs) {
-		s.refs = append(s.refs, make([]model.Ref, n+n/2-len(s.refs))...)
-	}
-	s.refs[d.Slot] = ref
-	r.series.Add(1)
-	return nil
-}
-
-// resolve turns the generation's slots into those of the head, in place. Rows
-// whose definition is lost are left out, and those of others that are not ok:
-// move puts the rest in their place. It returns how many are left, and how many
-// were lost.
-func (s *replayShard) resolve(slots []uint32, ok func(i int) bool, move func(to, from int)) (n, lost int) {
-	for i, slot := range slots {
-		if int(slot) >= len(s.refs) || s.refs[slot] == 0 {
-			lost++
-			continue
-		}
-		if !ok(i) {
-			continue
-		}
-		slots[i] = s.refs[slot].Slot()
-		if n != i {
-			move(n, i)
-		}
-		n++
-	}
-	return n, lost
 }

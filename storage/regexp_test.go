@@ -55,7 +55,7 @@ func newRegexpWorld(t testing.TB, values []string, inBlock int) *regexpWorld {
 		if _, err := db.Flush(ctx); err != nil {
 			t.Fatal(err)
 		}
-		db.head.Evict(db.activeBuffer().Generation()) // the block is to answer for its series
+		db.head.Evict(db.writer.active().buf.Generation()) // the block is to answer for its series
 	}
 	if inBlock < len(values) {
 		write(values[inBlock:])

@@ -37,7 +37,7 @@ func seriesAlias(i int) model.Hash { return model.Hash{Hi: uint64(i) + 1, Lo: 7}
 // cutAsWatched cuts as the watcher would, if the head is due.
 func cutAsWatched(t *testing.T, db *DB) bool {
 	t.Helper()
-	tried, err := db.cutIfDue(context.Background())
+	tried, err := db.flusher.cutIfDue(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func cutAsWatched(t *testing.T, db *DB) bool {
 func TestRefusedSamplesLeaveNoSeries(t *testing.T) {
 	const series = 200_000
 	db := openRegister(t, vfs.NewMem(), registerOptions())
-	before := db.headStatus().TableBytes
+	before := db.views.headStatus().TableBytes
 	b := db.NewBatch("test", model.DefaultTenant)
 	old := db.now() - 31*model.DayMs
 	for i := range series {
@@ -71,7 +71,7 @@ func TestRefusedSamplesLeaveNoSeries(t *testing.T) {
 			b.Reset()
 		}
 	}
-	if h := db.headStatus(); h.TableBytes > before+1<<20 || h.Series > 0 {
+	if h := db.views.headStatus(); h.TableBytes > before+1<<20 || h.Series > 0 {
 		t.Errorf("%d bytes of tables after refused samples, %d before; %+v", h.TableBytes, before, h)
 	}
 	if st := db.head.Stats(); st.Series != 0 || st.Aliases != 0 || st.Slots != 0 {
@@ -128,7 +128,7 @@ func TestSeriesWithoutSamplesLeaveWithTheNextCut(t *testing.T) {
 		b.Float(ref, db.now(), 0, 1)
 	}
 	cancel()
-	db.space.observe(0, 0) // a full disk: the commit is refused
+	db.space.observe(0, 1) // a full disk: the commit is refused
 	if _, err := b.Commit(ctx); !errors.Is(err, ErrBusy) {
 		t.Fatal(err)
 	}
@@ -226,9 +226,9 @@ func TestReplayedLogCountsForTheNextCut(t *testing.T) {
 		opts.Clock.(*vfs.ManualClock).Advance(time.Second)
 	}
 	again := openRegister(t, mem.CrashClone(vfs.CrashOptions{}), opts)
-	again.cutMu.Lock()
-	reason := again.cutDueLocked(t.Context())
-	again.cutMu.Unlock()
+	again.flusher.mu.Lock()
+	reason := again.flusher.cutDueLocked(t.Context())
+	again.flusher.mu.Unlock()
 	if reason != "log" {
 		t.Errorf("reason to cut after the start: %q", reason)
 	}

@@ -77,7 +77,7 @@ func makeHistory(t *testing.T, r *rand.Rand, deletes, retention bool) *history {
 				t.Fatal(err)
 			}
 		case 4:
-			if _, err := db.mergeNext(ctx, partition.PlanFinal); err != nil {
+			if _, err := db.compactor.mergeNext(ctx, partition.PlanFinal); err != nil {
 				t.Fatal(err)
 			}
 		case 5:
@@ -143,7 +143,7 @@ func (h *history) verify(t *testing.T, what string) {
 	if err := db.Retain(ctx); err != nil {
 		t.Fatal(err)
 	}
-	floor := db.floorNow()
+	floor := db.views.floor()
 	maps.DeleteFunc(h.want, func(k historyKey, _ float64) bool { return k.t < floor })
 	v, err := db.View()
 	if err != nil {

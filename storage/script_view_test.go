@@ -24,7 +24,7 @@ func (s *script) jobs(args *scriptArgs) map[string]func(*strings.Builder) error 
 		"merge":   func(b *strings.Builder) error { return s.merge(b, args.number("n"), args.has("final")) },
 		"compact": func(*strings.Builder) error { _, err := s.db.Compact(s.ctx); return err },
 		"retain":  func(*strings.Builder) error { return s.db.Retain(s.ctx) },
-		"sweep":   func(*strings.Builder) error { s.db.sweep(s.ctx); return nil },
+		"sweep":   func(*strings.Builder) error { s.db.catalog.sweep(s.ctx); return nil },
 	}
 }
 
@@ -43,7 +43,7 @@ func (s *script) merge(b *strings.Builder, n int, final bool) error {
 		return p, ok
 	}
 	for done := 0; n == 0 || done < n; done++ {
-		if worked, err := s.db.mergeNext(s.ctx, plan); err != nil || !worked {
+		if worked, err := s.db.compactor.mergeNext(s.ctx, plan); err != nil || !worked {
 			return err
 		}
 	}
@@ -63,16 +63,16 @@ type scriptState struct {
 // state returns what the MANIFEST and the present view hold.
 func (s *script) state() scriptState {
 	m := s.db.manifest.State()
-	pinned := s.db.pin()
-	defer s.db.releaseState(pinned)
+	pinned := s.db.views.pin()
+	defer s.db.views.release(pinned)
 	return scriptState{number: m.Number, walLow: m.WALLow, floor: m.Floor, blocks: m.Sorted(),
 		tombstones: slices.Clone(pinned.tombstones), recorded: len(m.Tombstones)}
 }
 
 // heads calls f for the buffers of the head, the frozen one first.
 func (s *script) heads(f func(name string, b *head.Buffer)) {
-	pinned := s.db.pin()
-	defer s.db.releaseState(pinned)
+	pinned := s.db.views.pin()
+	defer s.db.views.release(pinned)
 	if pinned.frozen != nil {
 		f("frozen", pinned.frozen)
 	}

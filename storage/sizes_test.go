@@ -37,7 +37,7 @@ func TestSizesFollowTheDisk(t *testing.T) {
 	// what must stay free they leave most of the disk.
 	for total := uint64(16 * mib); total < 1<<41; total += total / 7 {
 		o := Options{}.sizedFor(total)
-		if err := (&DB{opts: o}).walOptions().Validate(); err != nil {
+		if err := (&env{opts: o}).walOptions().Validate(); err != nil {
 			t.Fatalf("%d bytes: %v", total, err)
 		}
 		if kept := 5*o.WALSegmentBytes + o.MinFreeBytes + o.ReserveBytes; uint64(kept) > total/4 {

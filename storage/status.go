@@ -89,24 +89,6 @@ type PartitionStatus struct {
 	Bytes   int64  `json:"bytes"`
 }
 
-// headStatus adds up the buffers of the present state.
-func (db *DB) headStatus() HeadStatus {
-	st := db.pin()
-	if st == nil {
-		return HeadStatus{}
-	}
-	defer db.releaseState(st)
-	var h HeadStatus
-	for _, b := range st.buffers() {
-		s := b.Stats()
-		h.Series = max(h.Series, uint64(s.Series))
-		h.Samples += uint64(s.Samples)
-		h.Bytes += s.Bytes
-	}
-	h.TableBytes = db.head.Stats().Bytes
-	return h
-}
-
 // Status describes what the database holds. Counting the series reads the
 // identities of every block.
 func (db *DB) Status() (Status, error) {
@@ -115,7 +97,7 @@ func (db *DB) Status() (Status, error) {
 		return Status{}, err
 	}
 	defer v.Release()
-	st := Status{Head: db.headStatus(), WAL: db.walStatus(), FailingJobs: db.failingJobs()}
+	st := Status{Head: db.views.headStatus(), WAL: db.walStatus(), FailingJobs: db.failingJobs()}
 	parts := make(map[int64]*PartitionStatus)
 	for _, e := range v.st.blocks.Entries() {
 		st.Blocks++
@@ -178,13 +160,13 @@ func (v *View) countSeries(ctx context.Context) (uint64, error) {
 		}
 	}
 	var b labels.ScratchBuilder
-	for _, tenant := range v.db.head.Tenants() {
-		refs, err := v.db.head.Select(ctx, tenant, nil, model.AllTime, v.st.buffers()...)
+	for _, tenant := range v.views.head.Tenants() {
+		refs, err := v.views.head.Select(ctx, tenant, nil, model.AllTime, v.st.buffers()...)
 		if err != nil {
 			return 0, err
 		}
 		for _, ref := range refs {
-			if _, id, _, ok := v.db.head.LabelsTo(ref, &b); ok {
+			if _, id, _, ok := v.views.head.LabelsTo(ref, &b); ok {
 				ids = append(ids, id.Hi)
 			}
 		}

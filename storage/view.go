@@ -22,14 +22,14 @@ type state struct {
 	tombstones []partition.Tombstone
 	floor      int64 // nothing before it is shown, Unix milliseconds
 
-	refs int // guarded by stateMu of the DB
+	refs int // guarded by views.mu
 }
 
 // View is a consistent, pinned look at the database: every sample is in it
 // once, whatever is cut or merged meanwhile, and samples acknowledged before
 // it was taken are in it. It is safe for concurrent use until Release.
 type View struct {
-	db      *DB
+	views   *views
 	st      *state
 	once    sync.Once
 	options ReadOptions
@@ -50,11 +50,11 @@ type ReadOptions struct {
 
 // View pins the present state. The error is ErrClosed after Close.
 func (db *DB) View() (*View, error) {
-	st := db.pin()
+	st := db.views.pin()
 	if st == nil {
 		return nil, ErrClosed
 	}
-	return &View{db: db, st: st}, nil
+	return &View{views: db.views, st: st}, nil
 }
 
 // SetReadOptions sets the hooks of the view. It is called before the first Select,
@@ -70,77 +70,10 @@ func (v *View) checkpoint(ctx context.Context) error {
 }
 
 // Release unpins the view; it may be called again.
-func (v *View) Release() { v.once.Do(func() { v.db.releaseState(v.st) }) }
+func (v *View) Release() { v.once.Do(func() { v.views.release(v.st) }) }
 
 // Floor returns the time before which nothing is shown, Unix milliseconds.
 func (v *View) Floor() int64 { return v.st.floor }
-
-// pin takes a hold on the present state, nil after Close. releaseState gives
-// it back.
-func (db *DB) pin() *state {
-	db.stateMu.Lock()
-	defer db.stateMu.Unlock()
-	if db.state != nil {
-		db.state.refs++
-	}
-	return db.state
-}
-
-// publish makes next, a changed copy of the present state, the present one. It
-// takes over a hold on next.blocks.
-func (db *DB) publish(next *state) {
-	db.stateMu.Lock()
-	prev := db.state
-	next.refs = 1
-	for _, b := range next.buffers() {
-		db.buffers[b]++
-	}
-	db.state = next
-	db.stateMu.Unlock()
-	if prev != nil {
-		db.releaseState(prev)
-	}
-}
-
-// change publishes what edit makes of the present state. It runs for one
-// caller at a time: those who split or retire buffers hold cutMu, those who
-// change blocks editMu, and both take changeMu.
-func (db *DB) change(edit func(*state)) {
-	db.changeMu.Lock()
-	defer db.changeMu.Unlock()
-	db.stateMu.Lock() // others count holds in it
-	next := *db.state // replaced only under changeMu
-	db.stateMu.Unlock()
-	blocks := next.blocks
-	edit(&next)
-	if next.blocks == blocks {
-		next.blocks = blocks.Retain()
-	}
-	db.publish(&next)
-}
-
-func (db *DB) releaseState(s *state) {
-	db.stateMu.Lock()
-	s.refs--
-	last := s.refs == 0
-	var unused []*head.Buffer
-	if last {
-		for _, b := range s.buffers() {
-			if db.buffers[b]--; db.buffers[b] == 0 {
-				delete(db.buffers, b)
-				unused = append(unused, b)
-			}
-		}
-	}
-	db.stateMu.Unlock()
-	if !last {
-		return
-	}
-	for _, b := range unused {
-		b.Release()
-	}
-	s.blocks.Release()
-}
 
 // buffers returns the buffers of the state.
 func (s *state) buffers() []*head.Buffer {

@@ -2,11 +2,9 @@ package storage
 
 import (
 	"context"
-
-	"tsdb/partition"
 )
 
-// A relief is a way to get free disk space back.
+// A relief is a step that frees disk space.
 type relief uint8
 
 const (
@@ -50,55 +48,47 @@ func (s supply) relief() relief {
 	return reliefNone
 }
 
-// nextRelief returns what is to be done about a lack of space that observeSpace
-// has found.
-func (db *DB) nextRelief(ctx context.Context) relief {
-	short := db.space.short.Load()
+// reliever gets disk space back when it is short.
+type reliever struct {
+	*env
+	space     *space
+	writer    *writer
+	compactor *compactor
+}
+
+// next returns the next step against a lack of space that space has measured.
+func (r *reliever) next(ctx context.Context) relief {
+	short := r.space.short.Load()
 	if short == nil {
 		return reliefNone
 	}
-	free, err := db.fs.FreeBytes(db.dir)
+	free, err := r.fs.FreeBytes(r.dir)
 	if err != nil {
 		return reliefNone // the next measurement says so
 	}
-	s := supply{free: int64(free), needed: db.space.floor + db.headStatus().Bytes, pooled: db.wal.PooledBytes()}
+	s := supply{free: int64(free), needed: r.space.needed(), pooled: r.writer.wal.PooledBytes()}
 	// Samples take less in a block than in memory, and labels less than the
 	// tables of the head.
-	if st := db.activeBuffer().Stats(); st.Series > 0 {
-		s.cutFrees = db.wal.CutFrees()
-		s.block = st.Bytes + db.head.Stats().Bytes
+	if st := r.writer.active().buf.Stats(); st.Series > 0 {
+		s.cutFrees = r.writer.wal.CutFrees()
+		s.block = st.Bytes + r.writer.head.Stats().Bytes
 	}
-	if db.jobs.merge.Due() {
-		s.mergeable = db.mergeable(ctx, free)
+	if r.jobs.merge.Due() {
+		s.mergeable = r.compactor.mergeable(ctx, free)
 	}
 	return s.relief()
 }
 
-// mergeable returns the bytes that the next merge towards the final form reads,
-// 0 if there is none that fits into free.
-func (db *DB) mergeable(ctx context.Context, free uint64) int64 {
-	if db.manifest.Err() != nil {
-		return 0
-	}
-	v := db.set.Acquire()
-	defer v.Release()
-	plan, ok := partition.PlanFinal(v.PlanBlocks(nil), db.planOptions(ctx, v, free))
-	if !ok {
-		return 0
-	}
-	return plan.Bytes
-}
-
 // relieve takes the steps against a lack of space that are not a cut: watch and
 // maintain do those that are theirs.
-func (db *DB) relieve(ctx context.Context) {
-	switch db.nextRelief(ctx) {
+func (r *reliever) relieve(ctx context.Context) {
+	switch r.next(ctx) {
 	case reliefPool:
-		if db.jobs.release.Due() && db.jobs.release.Run(ctx, func(context.Context) error { return db.wal.DropPool() }) == nil {
-			db.log.Info("released log segments are removed, free disk space is short")
-			db.kickCut() // look again at once
+		if r.jobs.release.Due() && r.jobs.release.Run(ctx, func(context.Context) error { return r.writer.wal.DropPool() }) == nil {
+			r.log.Info("released log segments are removed, free disk space is short")
+			r.jobs.kickCut() // look again at once
 		}
 	case reliefMerge:
-		wake(db.jobs.merged)
+		wake(r.jobs.merged)
 	}
 }

@@ -1,0 +1,117 @@
+package storage
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"tsdb/internal/model"
+	"tsdb/partition"
+	"tsdb/storage/log"
+)
+
+// catalog is what the MANIFEST records: blocks, deletions, the retention floor
+// and the low end of the log. All edits go through it. It also removes what
+// edits have made superfluous: files of blocks and segments of the log.
+//
+// Lock order: mu, then those of views.
+type catalog struct {
+	*env
+	manifest   *partition.Manifest
+	set        *partition.Set
+	wal        log.Log
+	views      *views
+	tombstones *pendingTombstones
+	checkLock  func() error // nil if the directory is still ours
+
+	// mu is held while an edit is written, I/O included: one edit at a time.
+	mu sync.Mutex
+
+	twinBehind atomic.Bool // the second copy of the MANIFEST lacks edits
+}
+
+// edit makes an edit of the manifest durable and publishes the state that
+// follows from it, with change applied, in one step.
+func (c *catalog) edit(e partition.Edit, change func(*state)) (*partition.State, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e.WallMs = c.now()
+	e.HighGen, e.HighLSN = c.wal.Generation(), c.wal.LastLSN()
+	next, err := c.set.Publish(e)
+	if err != nil && isNoSpace(err) && c.giveReserveUp() {
+		next, err = c.set.Publish(e)
+	}
+	if err != nil {
+		return nil, err
+	}
+	st := next.State()
+	c.observeTwin()
+	c.wal.NoteEdit(st.Number)
+	hidden := model.TimeRange{Max: st.Floor}
+	c.views.change(func(s *state) {
+		hidden.Min = s.floor
+		s.blocks, s.floor = next, st.Floor
+		s.tombstones = c.tombstones.all(st.Tombstones)
+		if change != nil {
+			change(s)
+		}
+	})
+	c.changes.addRange(hidden, model.AllMetrics)
+	return st, nil
+}
+
+// sweep removes the files of dropped blocks that no view holds any more. What
+// cannot be removed is tried again later; nothing else has to wait for it.
+func (c *catalog) sweep(ctx context.Context) {
+	_ = c.jobs.sweep.Run(ctx, func(context.Context) error {
+		if err := c.checkLock(); err != nil {
+			return err
+		}
+		_, err := c.set.Sweep(c.opts.Clock.Now(), func(edit uint64) error {
+			return walError(c.wal.Release(c.manifest.State().WALLow, edit))
+		})
+		return err
+	})
+}
+
+// releaseLog releases the segments of the log whose samples are in blocks.
+func (c *catalog) releaseLog(context.Context) error {
+	st := c.manifest.State()
+	return walError(c.wal.Release(st.WALLow, st.Number))
+}
+
+// logRestored logs what was wrong with a copy of the MANIFEST when it was
+// opened and has been restored from the other.
+func (c *catalog) logRestored() {
+	problems, fromTwin := c.manifest.Restored()
+	from := partition.ManifestName
+	if fromTwin {
+		from = partition.TwinName
+	}
+	for _, err := range problems {
+		c.log.Error("a copy of the MANIFEST was damaged and has been written anew from the other", "err", err, "from", from)
+	}
+	c.observeTwin()
+}
+
+// observeTwin logs when the second copy of the MANIFEST begins to lack edits and
+// when it has them all again. Every edit tries to write it.
+func (c *catalog) observeTwin() {
+	err := c.manifest.TwinErr()
+	switch was := c.twinBehind.Swap(err != nil); {
+	case err != nil && !was:
+		c.log.Error("the second copy of the MANIFEST lacks edits, will be tried again with the next", "file", partition.TwinName, "err", err)
+	case err == nil && was:
+		c.log.Info("the second copy of the MANIFEST has all edits again", "file", partition.TwinName)
+	}
+}
+
+// summary counts the blocks.
+func (c *catalog) summary() Summary {
+	var s Summary
+	for _, b := range c.manifest.State().Blocks {
+		s.Blocks++
+		s.Bytes += b.Size
+	}
+	return s
+}

@@ -1,0 +1,180 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"tsdb/partition"
+)
+
+// compactor merges blocks, moves the retention floor, and drops deletions that
+// merges have carried out. What to do is planned by pure functions of partition.
+//
+// Lock order: mu, then those of catalog.
+type compactor struct {
+	*env
+	catalog *catalog
+	// pause is called between the series of a merge. It delays the merge while
+	// writers wait.
+	pause func(ctx context.Context) error
+
+	// mu is held for a whole merge, I/O included: one merge at a time.
+	mu sync.Mutex
+}
+
+// retain moves the retention floor to where it belongs now: partitions that lie
+// wholly below it leave, and what other blocks have there is hidden at once and
+// goes when those are merged.
+func (c *compactor) retain(ctx context.Context) error {
+	return c.jobs.retain.Run(ctx, c.moveFloor)
+}
+
+func (c *compactor) moveFloor(ctx context.Context) error {
+	target := partition.RetentionTarget(c.now(), c.opts.RetentionMs)
+	e, ok := partition.PlanRetention(c.catalog.manifest.State(), target, 0)
+	if !ok {
+		return nil
+	}
+	if _, err := c.catalog.edit(e, nil); err != nil {
+		return fmt.Errorf("retention: %w", err)
+	}
+	c.log.Info("retention applied", "floor", stamp(target), "blocks_dropped", len(e.Drop))
+	c.catalog.sweep(ctx)
+	return nil
+}
+
+// planner decides on the next merge: partition.PlanMerge or PlanFinal.
+type planner func([]partition.PlanBlock, partition.PlanOptions) (partition.MergePlan, bool)
+
+// mergeNext does the merge that plan finds next. It reports whether there was
+// one. One merge runs at a time.
+func (c *compactor) mergeNext(ctx context.Context, plan planner) (worked bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	err = c.jobs.merge.Run(ctx, func(ctx context.Context) (err error) {
+		worked, err = c.mergeLocked(ctx, plan)
+		return err
+	})
+	if err != nil && ctx.Err() == nil {
+		c.metrics.mergeErrors.Inc()
+	}
+	return worked, err
+}
+
+// planOptions returns the facts for a plan that begins at a version of the blocks.
+func (c *compactor) planOptions(ctx context.Context, v *partition.Version, free uint64) partition.PlanOptions {
+	st := v.State()
+	return partition.PlanOptions{
+		NowMs: c.now(), FreeBytes: free, WALLow: st.WALLow,
+		Tombstones: st.Tombstones, Concerns: v.Concerns(ctx),
+	}
+}
+
+func (c *compactor) mergeLocked(ctx context.Context, plan planner) (bool, error) {
+	assertLocked(&c.mu, "compactor.mu")
+	if err := c.catalog.manifest.Err(); err != nil {
+		return false, err // no block could be published
+	}
+	v := c.catalog.set.Acquire()
+	defer v.Release()
+	free, err := c.fs.FreeBytes(c.dir)
+	if err != nil {
+		return false, fmt.Errorf("plan a merge: %w", err)
+	}
+	st := v.State()
+	next, ok := plan(v.PlanBlocks(nil), c.planOptions(ctx, v, free))
+	if !ok {
+		return false, nil
+	}
+	c.catalog.sweep(ctx) // files of an edit that failed need not take space beside the new ones
+	began := c.opts.Clock.Now()
+	// Deletions that no edit has recorded yet are left to later merges: were
+	// they applied, and the machine stopped before they are, blocks and log
+	// would disagree on what they cover.
+	merged, err := partition.Merge(ctx, v, next, st.Tombstones, partition.MergeOptions{Yield: c.pause})
+	if err != nil {
+		var damage *partition.DamageError
+		if errors.As(err, &damage) {
+			c.quarantine(next, damage)
+		}
+		return false, err
+	}
+	if _, err := c.catalog.edit(merged.Edit(c.now()), nil); err != nil {
+		c.catalog.set.Discard(merged.Names()...)
+		return false, err
+	}
+	if len(merged.Lost) > 0 {
+		c.changes.addDamage()
+	}
+	for _, lost := range merged.Lost {
+		c.log.Error("not readable in a merge; damaged chunks keep their place, marked", "err", lost)
+	}
+	if merged.LeftOut > 0 {
+		c.log.Info("samples outside of the times that are kept were left out of a merge", "samples", merged.LeftOut)
+	}
+	c.metrics.merges.WithLabelValues(next.Level.String()).Inc()
+	c.metrics.mergedBytes.Add(float64(merged.Bytes))
+	c.log.Info("blocks merged", "what", next.Reason, "level", next.Level.String(), "inputs", len(next.Inputs), "outputs", len(merged.Add),
+		"read_bytes", next.Bytes, "written_bytes", merged.Bytes, "took", c.opts.Clock.Now().Sub(began))
+	c.dropTombstones(ctx)
+	return true, nil // the caller sweeps: this function still holds the inputs
+}
+
+// quarantine takes an input that cannot be merged out of further plans.
+func (c *compactor) quarantine(plan partition.MergePlan, damage *partition.DamageError) {
+	for _, name := range plan.Names() {
+		if damage.Path == name || strings.HasSuffix(damage.Path, "/"+name) {
+			c.catalog.set.Quarantine(name, damage)
+			c.changes.addDamage()
+			c.log.Error("block is quarantined: it is read as far as it can be and merged no more", "err", damage)
+		}
+	}
+}
+
+// dropTombstones forgets the deletions that nothing needs any more.
+func (c *compactor) dropTombstones(ctx context.Context) {
+	_ = c.jobs.tombstones.Run(ctx, func(ctx context.Context) error {
+		v := c.catalog.set.Acquire()
+		defer v.Release()
+		spent := partition.SpentTombstones(v.State(), v.Concerns(ctx))
+		if len(spent) == 0 {
+			return nil
+		}
+		if _, err := c.catalog.edit(partition.Edit{DropTombstones: spent}, nil); err != nil {
+			return fmt.Errorf("drop %d spent deletions: %w", len(spent), err)
+		}
+		return nil
+	})
+}
+
+// mergeable returns the bytes that the next merge towards the final form reads,
+// 0 if there is none that fits into free.
+func (c *compactor) mergeable(ctx context.Context, free uint64) int64 {
+	if c.catalog.manifest.Err() != nil {
+		return 0
+	}
+	v := c.catalog.set.Acquire()
+	defer v.Release()
+	plan, ok := partition.PlanFinal(v.PlanBlocks(nil), c.planOptions(ctx, v, free))
+	if !ok {
+		return 0
+	}
+	return plan.Bytes
+}
+
+// drain merges until plan finds no more, and removes the inputs.
+func (c *compactor) drain(ctx context.Context, plan planner) error {
+	for {
+		more, err := c.mergeNext(ctx, plan)
+		if err != nil {
+			return err
+		}
+		if !more {
+			c.catalog.sweep(ctx) // the last merge has released its inputs by now
+			return nil
+		}
+	}
+}

@@ -1,0 +1,35 @@
+package storage
+
+import (
+	"log/slog"
+
+	"tsdb/internal/vfs"
+)
+
+// env is what all parts of a database use. It does not change after Open.
+type env struct {
+	fs      vfs.FS
+	dir     string
+	opts    Options
+	log     *slog.Logger
+	metrics *metrics
+	changes *Changes
+	jobs    jobs
+}
+
+// now returns the time of the clock, Unix milliseconds.
+func (e *env) now() int64 { return e.opts.Clock.Now().UnixMilli() }
+
+// A tryLocker is a sync.Mutex, or an RWMutex for its write side.
+type tryLocker interface {
+	TryLock() bool
+	Unlock()
+}
+
+// assertLocked panics if nobody holds a lock that the caller has to hold.
+func assertLocked(l tryLocker, name string) {
+	if l.TryLock() {
+		l.Unlock()
+		panic("BUG: " + name + " is not locked")
+	}
+}
