@@ -35,7 +35,7 @@ test-deps-fresh: ## proves that test-deps works on a new machine: empty module c
 
 race: ## the concurrent packages under the race detector
 	$(GO) test -race -short -timeout 20m $(RACE)
-	$(GO) test -race -short -timeout 20m -run 'ManyAtOnce|Concurrent|Version|Files|Sweep' ./partition # the rest has one goroutine
+	$(GO) test -race -short -timeout 20m -run 'ManyAtOnce|Concurrent|Version|Files|Sweep' ./partition/block ./partition/blockset # the rest has one goroutine
 
 fuzz: ## every fuzz target for a few seconds
 	.ci/fuzz

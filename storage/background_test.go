@@ -14,7 +14,9 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
-	"tsdb/partition"
+	"tsdb/partition/block"
+	"tsdb/partition/compaction"
+	"tsdb/partition/format"
 )
 
 // countSamples returns how many samples a query finds.
@@ -129,9 +131,9 @@ func TestRetriedBlockTakesANameThatIsFree(t *testing.T) {
 	var full atomic.Bool // edits are not possible
 	fault.SetHook(func(op vfs.Op) error {
 		switch {
-		case full.Load() && op.Kind == vfs.OpSync && strings.Contains(op.Name, partition.ManifestName):
+		case full.Load() && op.Kind == vfs.OpSync && strings.Contains(op.Name, format.ManifestName):
 			return syscall.ENOSPC
-		case op.Kind == vfs.OpRemove && strings.HasSuffix(op.Name, partition.BlockSuffix):
+		case op.Kind == vfs.OpRemove && strings.HasSuffix(op.Name, format.BlockSuffix):
 			return syscall.EPERM
 		}
 		return nil
@@ -164,7 +166,7 @@ func TestRetriedBlockTakesANameThatIsFree(t *testing.T) {
 	if n := countSamples(t, db); n != 5 {
 		t.Errorf("%d samples after the cut", n)
 	}
-	attempts("merge", func() error { _, err := db.compactor.mergeNext(t.Context(), partition.PlanFinal); return err },
+	attempts("merge", func() error { _, err := db.compactor.mergeNext(t.Context(), compaction.PlanFinal); return err },
 		"raw/2026-03-10/l2-000000000001-000000000001-002-"+hashOf(t, mem)+".tsb")
 	closeUncut(db)
 	for range 2 {
@@ -190,10 +192,10 @@ func TestRetriedBlockTakesANameThatIsFree(t *testing.T) {
 // hashOf returns the part of the name of the merged blocks that their inputs give.
 func hashOf(t *testing.T, fs vfs.FS) string {
 	t.Helper()
-	name := partition.BlockName(partition.BlockMeta{Level: partition.L2, MinGen: 1, MaxGen: 1, Ordinal: 2,
+	name := block.FileName(block.Meta{Level: block.L2, MinGen: 1, MaxGen: 1, Ordinal: 2,
 		Partition: model.PartitionStart(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC).UnixMilli()),
 		Inputs:    []string{"l0/000000000001-000000000001-002.tsb"}})
-	return strings.TrimSuffix(name[strings.LastIndexByte(name, '-')+1:], partition.BlockSuffix)
+	return strings.TrimSuffix(name[strings.LastIndexByte(name, '-')+1:], format.BlockSuffix)
 }
 
 // Cuts that fail are a warning at once, and refuse health once the head is full.
@@ -246,7 +248,7 @@ func TestFailedRetentionIsRepeatedSoon(t *testing.T) {
 	must(t, err)
 	clock.Advance(10 * 24 * time.Hour)
 	fault.SetHook(func(op vfs.Op) error {
-		if strings.Contains(op.Name, partition.ManifestName) && (op.Kind == vfs.OpWrite || op.Kind == vfs.OpCreate) {
+		if strings.Contains(op.Name, format.ManifestName) && (op.Kind == vfs.OpWrite || op.Kind == vfs.OpCreate) {
 			return syscall.ENOSPC
 		}
 		return nil

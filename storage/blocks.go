@@ -1,10 +1,12 @@
 package storage
 
-import "tsdb/partition"
+import (
+	"tsdb/partition/block"
+)
 
 // BlockStatus describes a block.
 type BlockStatus struct {
-	partition.BlockInfo
+	block.Info
 	Chunks uint64 // 0 if the block cannot be read
 }
 
@@ -17,7 +19,7 @@ func (db *DB) Blocks() ([]BlockStatus, error) {
 	defer v.Release()
 	var list []BlockStatus
 	for _, e := range v.st.blocks.Entries() {
-		b := BlockStatus{BlockInfo: e.BlockInfo}
+		b := BlockStatus{Info: e.Info}
 		if e.Block() != nil {
 			b.Chunks = e.Block().ChunkCount()
 		}

@@ -13,7 +13,8 @@ import (
 	prommodel "github.com/prometheus/common/model"
 
 	"tsdb/internal/model"
-	"tsdb/partition"
+	"tsdb/partition/blockset"
+	"tsdb/partition/format"
 	"tsdb/storage/head"
 )
 
@@ -112,7 +113,7 @@ func (c *cardinalityCounter) addHead(ctx context.Context) error {
 }
 
 // addBlock adds the series of a block that were nowhere before.
-func (c *cardinalityCounter) addBlock(ctx context.Context, e *partition.Entry) error {
+func (c *cardinalityCounter) addBlock(ctx context.Context, e *blockset.Entry) error {
 	if err := e.Err(); err != nil {
 		c.warnings = append(c.warnings, err)
 	}
@@ -133,7 +134,7 @@ func (c *cardinalityCounter) addBlock(ctx context.Context, e *partition.Entry) e
 	if err == nil && !fresh.IsEmpty() {
 		err = b.CountValues(ctx, fresh, c.add)
 	}
-	if errors.Is(err, partition.ErrCorrupt) {
+	if errors.Is(err, format.ErrCorrupt) {
 		c.warnings = append(c.warnings, err)
 		return nil
 	}

@@ -6,7 +6,9 @@ import (
 	"sync/atomic"
 
 	"tsdb/internal/model"
-	"tsdb/partition"
+	"tsdb/partition/blockset"
+	"tsdb/partition/format"
+	"tsdb/partition/manifest"
 	"tsdb/storage/log"
 )
 
@@ -17,8 +19,8 @@ import (
 // Lock order: mu, then those of views.
 type catalog struct {
 	*env
-	manifest   *partition.Manifest
-	set        *partition.Set
+	manifest   *manifest.Manifest
+	set        *blockset.Set
 	wal        log.Log
 	views      *views
 	tombstones *pendingTombstones
@@ -32,7 +34,7 @@ type catalog struct {
 
 // edit makes an edit of the manifest durable and publishes the state that
 // follows from it, with change applied, in one step.
-func (c *catalog) edit(e partition.Edit, change func(*state)) (*partition.State, error) {
+func (c *catalog) edit(e manifest.Edit, change func(*state)) (*manifest.State, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e.WallMs = c.now()
@@ -84,9 +86,9 @@ func (c *catalog) releaseLog(context.Context) error {
 // opened and has been restored from the other.
 func (c *catalog) logRestored() {
 	problems, fromTwin := c.manifest.Restored()
-	from := partition.ManifestName
+	from := format.ManifestName
 	if fromTwin {
-		from = partition.TwinName
+		from = format.TwinName
 	}
 	for _, err := range problems {
 		c.log.Error("a copy of the MANIFEST was damaged and has been written anew from the other", "err", err, "from", from)
@@ -100,9 +102,9 @@ func (c *catalog) observeTwin() {
 	err := c.manifest.TwinErr()
 	switch was := c.twinBehind.Swap(err != nil); {
 	case err != nil && !was:
-		c.log.Error("the second copy of the MANIFEST lacks edits, will be tried again with the next", "file", partition.TwinName, "err", err)
+		c.log.Error("the second copy of the MANIFEST lacks edits, will be tried again with the next", "file", format.TwinName, "err", err)
 	case err == nil && was:
-		c.log.Info("the second copy of the MANIFEST has all edits again", "file", partition.TwinName)
+		c.log.Info("the second copy of the MANIFEST has all edits again", "file", format.TwinName)
 	}
 }
 

@@ -10,7 +10,9 @@ import (
 	"strings"
 
 	"tsdb/internal/vfs"
-	"tsdb/partition"
+	"tsdb/partition/block"
+	"tsdb/partition/format"
+	"tsdb/partition/manifest"
 	"tsdb/storage/wal"
 )
 
@@ -53,7 +55,7 @@ func Check(ctx context.Context, fs vfs.FS, dir string) (*CheckReport, error) {
 	switch {
 	case errors.Is(err, ErrInUse):
 		c.report.Running = true
-		c.note(partition.WALDir, 0, "not verified: a server has it open and writes to it")
+		c.note(format.WALDir, 0, "not verified: a server has it open and writes to it")
 		if err := c.checkBlocks(nil); err != nil {
 			return nil, err
 		}
@@ -75,7 +77,7 @@ func Check(ctx context.Context, fs vfs.FS, dir string) (*CheckReport, error) {
 // isDataDir returns an error if dir is not a data directory. One that has lost
 // its log still is.
 func isDataDir(fs vfs.FS, dir string) (err error) {
-	for _, name := range []string{partition.WALDir, partition.ManifestName, partition.TwinName, partition.SegmentsName} {
+	for _, name := range []string{format.WALDir, format.ManifestName, format.TwinName, format.SegmentsName} {
 		if _, err = fs.Stat(path.Join(dir, name)); err == nil {
 			return nil
 		}
@@ -105,14 +107,14 @@ func (c *checker) note(file string, off int64, format string, args ...any) {
 
 // checkLog reads every frame of the log, and decodes what is in it.
 func (c *checker) checkLog() (*wal.Recovery, error) {
-	dir := path.Join(c.dir, partition.WALDir)
+	dir := path.Join(c.dir, format.WALDir)
 	rec, err := wal.Scan(c.fs, dir, scanOptions(c.dir))
 	if err != nil {
 		return nil, err
 	}
 	c.report.Bytes += rec.Report().Bytes
 	if err := rec.Report().ListErr; err != nil {
-		c.damage(partition.SegmentsName, 0, "%v", err)
+		c.damage(format.SegmentsName, 0, "%v", err)
 	}
 	return rec, wal.Check(c.fs, dir, scanOptions(c.dir), func(file string, off int64, what string, note bool) {
 		if note {
@@ -137,31 +139,31 @@ func (c *checker) checkBlocks(rec *wal.Recovery) error {
 	}
 	switch {
 	case errors.Is(err, iofs.ErrNotExist) && edit == 0:
-		c.note(partition.ManifestName, 0, "there is none yet")
+		c.note(format.ManifestName, 0, "there is none yet")
 		return nil
 	case errors.Is(err, iofs.ErrNotExist):
-		c.damage(partition.ManifestName, 0, "missing, the log names edit %d", edit)
+		c.damage(format.ManifestName, 0, "missing, the log names edit %d", edit)
 		return nil
-	case err != nil && !errors.Is(err, partition.ErrCorrupt):
+	case err != nil && !errors.Is(err, format.ErrCorrupt):
 		return err
 	}
 	found := len(c.report.Damage)
 	c.checkCopies(l.copies, l.state)
 	if err != nil {
 		if len(c.report.Damage) == found { // both can be read, and contradict each other
-			c.damage(partition.ManifestName, 0, "%v", err)
+			c.damage(format.ManifestName, 0, "%v", err)
 		}
 		return nil
 	}
 	st := l.state
 	if edit > st.Number {
-		c.damage(partition.ManifestName, 0, "ends at edit %d, the log names edit %d", st.Number, edit)
+		c.damage(format.ManifestName, 0, "ends at edit %d, the log names edit %d", st.Number, edit)
 	}
 	if err := st.Check(); err != nil {
-		c.damage(partition.ManifestName, 0, "%v", err)
+		c.damage(format.ManifestName, 0, "%v", err)
 	}
 	for _, b := range st.Sorted() {
-		if err := c.checkBlock(l, b.BlockInfo); err != nil {
+		if err := c.checkBlock(l, b.Info); err != nil {
 			return err
 		}
 	}
@@ -173,15 +175,15 @@ func (c *checker) checkBlocks(rec *wal.Recovery) error {
 
 // checkCopies reports what is wrong with either copy of the MANIFEST; st is what
 // the better one says, nil if there is none.
-func (c *checker) checkCopies(copies []partition.ManifestCopy, st *partition.State) {
+func (c *checker) checkCopies(copies []manifest.Copy, st *manifest.State) {
 	for _, m := range copies {
-		var d *partition.DamageError
-		twin := m.Name == partition.TwinName
+		var d *format.DamageError
+		twin := m.Name == format.TwinName
 		switch {
 		case errors.Is(m.Err, iofs.ErrNotExist) && twin:
 			c.note(m.Name, 0, "there is no second copy of the MANIFEST; the next start makes one")
 		case errors.Is(m.Err, iofs.ErrNotExist):
-			c.damage(m.Name, 0, "missing; the next start takes %s", partition.TwinName)
+			c.damage(m.Name, 0, "missing; the next start takes %s", format.TwinName)
 		case errors.As(m.Err, &d):
 			c.damage(m.Name, d.Offset, "%v", m.Err)
 		case m.Err != nil:
@@ -191,7 +193,7 @@ func (c *checker) checkCopies(copies []partition.ManifestCopy, st *partition.Sta
 		case st != nil && m.State.Number < st.Number && twin:
 			c.note(m.Name, m.Torn.Offset, "ends at edit %d of %d; the next edit or start writes it anew", m.State.Number, st.Number)
 		case st != nil && m.State.Number < st.Number:
-			c.damage(m.Name, m.Torn.Offset, "ends at edit %d, %s at edit %d; the next start takes that", m.State.Number, partition.TwinName, st.Number)
+			c.damage(m.Name, m.Torn.Offset, "ends at edit %d, %s at edit %d; the next start takes that", m.State.Number, format.TwinName, st.Number)
 		case m.Torn.Bytes > 0:
 			c.note(m.Name, m.Torn.Offset, "torn edit of %d bytes at the end; the next start cuts it", m.Torn.Bytes)
 		}
@@ -200,7 +202,7 @@ func (c *checker) checkCopies(copies []partition.ManifestCopy, st *partition.Sta
 
 // checkLoss reports the segments of the log that are gone, with what they held.
 // st is nil if the MANIFEST is not readable.
-func (c *checker) checkLoss(rec *wal.Recovery, st *partition.State) {
+func (c *checker) checkLoss(rec *wal.Recovery, st *manifest.State) {
 	low := uint64(0)
 	if st != nil {
 		low = st.WALLow
@@ -212,11 +214,11 @@ func (c *checker) checkLoss(rec *wal.Recovery, st *partition.State) {
 	for _, s := range loss.Segments {
 		c.damage(s.File, s.Found, "%s; acknowledged samples received from %s to %s or later are gone", s.What, stamp(s.FromMs), stamp(s.ToMs))
 	}
-	c.damage(partition.SegmentsName, 0, "lists segments that are gone: the next start refuses; put them back, or accept the loss with the token %s", loss.Token())
+	c.damage(format.SegmentsName, 0, "lists segments that are gone: the next start refuses; put them back, or accept the loss with the token %s", loss.Token())
 }
 
-func (c *checker) checkBlock(l *listedBlocks, want partition.BlockInfo) error {
-	var d *partition.DamageError
+func (c *checker) checkBlock(l *listedBlocks, want block.Info) error {
+	var d *format.DamageError
 	switch err := l.errs[want.Name]; {
 	case errors.Is(err, iofs.ErrNotExist):
 		c.damage(want.Name, 0, "listed in the MANIFEST and missing")
@@ -238,14 +240,14 @@ func (c *checker) checkBlock(l *listedBlocks, want partition.BlockInfo) error {
 }
 
 // checkUnlisted notes block files that no edit lists.
-func (c *checker) checkUnlisted(st *partition.State) error {
-	dirs := []string{partition.L0Dir}
-	days, err := c.fs.List(path.Join(c.dir, partition.RawDir))
+func (c *checker) checkUnlisted(st *manifest.State) error {
+	dirs := []string{format.L0Dir}
+	days, err := c.fs.List(path.Join(c.dir, format.RawDir))
 	if err != nil && !errors.Is(err, iofs.ErrNotExist) {
 		return err
 	}
 	for _, day := range days {
-		dirs = append(dirs, path.Join(partition.RawDir, day))
+		dirs = append(dirs, path.Join(format.RawDir, day))
 	}
 	for _, dir := range dirs {
 		names, err := c.fs.List(path.Join(c.dir, dir))
@@ -256,7 +258,7 @@ func (c *checker) checkUnlisted(st *partition.State) error {
 		for _, n := range names {
 			name := path.Join(dir, n)
 			if _, ok := st.Blocks[name]; !ok {
-				c.note(name, 0, "not listed in the MANIFEST; the next start deletes it, or keeps it in %s", partition.LostFoundDir)
+				c.note(name, 0, "not listed in the MANIFEST; the next start deletes it, or keeps it in %s", format.LostFoundDir)
 			}
 		}
 	}

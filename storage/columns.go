@@ -6,7 +6,8 @@ import (
 	"sync"
 
 	"tsdb/internal/model"
-	"tsdb/partition"
+	"tsdb/partition/block"
+	"tsdb/partition/format"
 )
 
 // ColumnReader reads the samples of one series of a selection after the other,
@@ -22,9 +23,9 @@ import (
 // has one of its own, and several may read one selection.
 type ColumnReader struct {
 	set     *SeriesSet
-	readers []*partition.Reader // of the blocks of set, by number; nil = not used yet
-	view    model.Samples       // what Read returns
-	columns partition.Floats    // view shares their memory
+	readers []*block.Reader // of the blocks of set, by number; nil = not used yet
+	view    model.Samples   // what Read returns
+	columns block.Floats    // view shares their memory
 	times   joinedTimes
 	own     model.Samples // what Read returns of other samples than floats of blocks
 	merged  model.Samples // scratch
@@ -101,7 +102,7 @@ func (r *ColumnReader) Release() {
 }
 
 // of returns the reader of a block of a selection.
-func (r *ColumnReader) of(set *SeriesSet, b *sourceBlock) *partition.Reader {
+func (r *ColumnReader) of(set *SeriesSet, b *sourceBlock) *block.Reader {
 	if r.set != set {
 		r.Release()
 		r.set = set
@@ -180,7 +181,7 @@ func (r *ColumnReader) read(ctx context.Context, s *Series, src source, tr model
 
 // warnOf takes damage for a warning; other errors it returns.
 func (s *SeriesSet) warnOf(err error) error {
-	if errors.Is(err, partition.ErrCorrupt) {
+	if errors.Is(err, format.ErrCorrupt) {
 		s.warn(err)
 		return nil
 	}

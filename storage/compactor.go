@@ -7,7 +7,10 @@ import (
 	"strings"
 	"sync"
 
-	"tsdb/partition"
+	"tsdb/partition/blockset"
+	"tsdb/partition/compaction"
+	"tsdb/partition/format"
+	"tsdb/partition/manifest"
 )
 
 // compactor merges blocks, moves the retention floor, and drops deletions that
@@ -33,8 +36,8 @@ func (c *compactor) retain(ctx context.Context) error {
 }
 
 func (c *compactor) moveFloor(ctx context.Context) error {
-	target := partition.RetentionTarget(c.now(), c.opts.RetentionMs)
-	e, ok := partition.PlanRetention(c.catalog.manifest.State(), target, 0)
+	target := compaction.RetentionTarget(c.now(), c.opts.RetentionMs)
+	e, ok := compaction.PlanRetention(c.catalog.manifest.State(), target, 0)
 	if !ok {
 		return nil
 	}
@@ -46,8 +49,8 @@ func (c *compactor) moveFloor(ctx context.Context) error {
 	return nil
 }
 
-// planner decides on the next merge: partition.PlanMerge or PlanFinal.
-type planner func([]partition.PlanBlock, partition.PlanOptions) (partition.MergePlan, bool)
+// planner decides on the next merge: compaction.PlanMerge or PlanFinal.
+type planner func([]compaction.Candidate, compaction.PlanOptions) (compaction.Plan, bool)
 
 // mergeNext does the merge that plan finds next. It reports whether there was
 // one. One merge runs at a time.
@@ -65,9 +68,9 @@ func (c *compactor) mergeNext(ctx context.Context, plan planner) (worked bool, e
 }
 
 // planOptions returns the facts for a plan that begins at a version of the blocks.
-func (c *compactor) planOptions(ctx context.Context, v *partition.Version, free uint64) partition.PlanOptions {
+func (c *compactor) planOptions(ctx context.Context, v *blockset.Version, free uint64) compaction.PlanOptions {
 	st := v.State()
-	return partition.PlanOptions{
+	return compaction.PlanOptions{
 		NowMs: c.now(), FreeBytes: free, WALLow: st.WALLow,
 		Tombstones: st.Tombstones, Concerns: v.Concerns(ctx),
 	}
@@ -85,7 +88,7 @@ func (c *compactor) mergeLocked(ctx context.Context, plan planner) (bool, error)
 		return false, fmt.Errorf("plan a merge: %w", err)
 	}
 	st := v.State()
-	next, ok := plan(v.PlanBlocks(nil), c.planOptions(ctx, v, free))
+	next, ok := plan(compaction.Candidates(v, nil), c.planOptions(ctx, v, free))
 	if !ok {
 		return false, nil
 	}
@@ -94,9 +97,9 @@ func (c *compactor) mergeLocked(ctx context.Context, plan planner) (bool, error)
 	// Deletions that no edit has recorded yet are left to later merges: were
 	// they applied, and the machine stopped before they are, blocks and log
 	// would disagree on what they cover.
-	merged, err := partition.Merge(ctx, v, next, st.Tombstones, partition.MergeOptions{Yield: c.pause})
+	merged, err := compaction.Merge(ctx, v, next, st.Tombstones, compaction.Options{Yield: c.pause})
 	if err != nil {
-		var damage *partition.DamageError
+		var damage *format.DamageError
 		if errors.As(err, &damage) {
 			c.quarantine(next, damage)
 		}
@@ -124,7 +127,7 @@ func (c *compactor) mergeLocked(ctx context.Context, plan planner) (bool, error)
 }
 
 // quarantine takes an input that cannot be merged out of further plans.
-func (c *compactor) quarantine(plan partition.MergePlan, damage *partition.DamageError) {
+func (c *compactor) quarantine(plan compaction.Plan, damage *format.DamageError) {
 	for _, name := range plan.Names() {
 		if damage.Path == name || strings.HasSuffix(damage.Path, "/"+name) {
 			c.catalog.set.Quarantine(name, damage)
@@ -139,11 +142,11 @@ func (c *compactor) dropTombstones(ctx context.Context) {
 	_ = c.jobs.tombstones.Run(ctx, func(ctx context.Context) error {
 		v := c.catalog.set.Acquire()
 		defer v.Release()
-		spent := partition.SpentTombstones(v.State(), v.Concerns(ctx))
+		spent := manifest.SpentTombstones(v.State(), v.Concerns(ctx))
 		if len(spent) == 0 {
 			return nil
 		}
-		if _, err := c.catalog.edit(partition.Edit{DropTombstones: spent}, nil); err != nil {
+		if _, err := c.catalog.edit(manifest.Edit{DropTombstones: spent}, nil); err != nil {
 			return fmt.Errorf("drop %d spent deletions: %w", len(spent), err)
 		}
 		return nil
@@ -158,7 +161,7 @@ func (c *compactor) mergeable(ctx context.Context, free uint64) int64 {
 	}
 	v := c.catalog.set.Acquire()
 	defer v.Release()
-	plan, ok := partition.PlanFinal(v.PlanBlocks(nil), c.planOptions(ctx, v, free))
+	plan, ok := compaction.PlanFinal(compaction.Candidates(v, nil), c.planOptions(ctx, v, free))
 	if !ok {
 		return 0
 	}

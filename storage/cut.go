@@ -10,7 +10,8 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/panics"
-	"tsdb/partition"
+	"tsdb/partition/block"
+	"tsdb/partition/manifest"
 )
 
 // headSizes are what decides when the head is cut.
@@ -57,15 +58,15 @@ func (f *flusher) writeFrozen(ctx context.Context, table *memtable) error {
 	}
 	began := f.opts.Clock.Now()
 	f.catalog.sweep(ctx) // files of an edit that failed need not take space beside the new one
-	meta := partition.BlockMeta{Level: partition.L0, MinGen: table.low, MaxGen: table.high, Partition: partition.NoPartition}
+	meta := block.Meta{Level: block.L0, MinGen: table.low, MaxGen: table.high, Partition: block.NoPartition}
 	info, err := f.writeHead(ctx, table, meta)
-	if err != nil && !errors.Is(err, partition.ErrEmptyBlock) {
+	if err != nil && !errors.Is(err, block.ErrEmptyBlock) {
 		return err
 	}
 	low := table.high + 1
-	edit := partition.Edit{WALLow: &low}
+	edit := manifest.Edit{WALLow: &low}
 	if err == nil {
-		edit.Add = []partition.BlockInfo{info}
+		edit.Add = []block.Info{info}
 	} else if err := f.writer.relogMetadata(ctx, table); err != nil {
 		return err // no block holds the metadata: the log has to
 	}
@@ -99,10 +100,10 @@ func (f *flusher) writeFrozen(ctx context.Context, table *memtable) error {
 }
 
 // writeHead streams a memtable's series, in block order, into one block file.
-func (f *flusher) writeHead(ctx context.Context, table *memtable, meta partition.BlockMeta) (_ partition.BlockInfo, err error) {
-	w, err := partition.Create(f.fs, f.dir, meta, partition.WriterOptions{Taken: f.catalog.set.Taken})
+func (f *flusher) writeHead(ctx context.Context, table *memtable, meta block.Meta) (_ block.Info, err error) {
+	w, err := block.Create(f.fs, f.dir, meta, block.WriterOptions{Taken: f.catalog.set.Taken})
 	if err != nil {
-		return partition.BlockInfo{}, err
+		return block.Info{}, err
 	}
 	defer func() {
 		if err != nil {
@@ -112,14 +113,14 @@ func (f *flusher) writeHead(ctx context.Context, table *memtable, meta partition
 	}()
 	defer panics.Catch(&err)
 	if err := f.writeSeries(ctx, w, table); err != nil {
-		return partition.BlockInfo{}, err
+		return block.Info{}, err
 	}
 	return w.Finish()
 }
 
 // writeSeries writes all that the frames of a memtable have brought, also what
 // lies below the retention floor: views hide it, retention and merges drop it.
-func (f *flusher) writeSeries(ctx context.Context, w *partition.Writer, table *memtable) error {
+func (f *flusher) writeSeries(ctx context.Context, w *block.Writer, table *memtable) error {
 	buf := table.buf
 	var samples model.Samples
 	var builder labels.ScratchBuilder

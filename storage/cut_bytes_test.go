@@ -16,7 +16,8 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
-	"tsdb/partition"
+	"tsdb/partition/format"
+	"tsdb/partition/manifest"
 )
 
 // cutBlocks returns the L0 blocks that a flush of the directory makes, by name.
@@ -25,17 +26,17 @@ func cutBlocks(t *testing.T, db *DB, fs *vfs.Mem) map[string][]byte {
 	if _, err := db.Flush(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	names, err := fs.List(path.Join("data", partition.L0Dir))
+	names, err := fs.List(path.Join("data", format.L0Dir))
 	if err != nil {
 		t.Fatal(err)
 	}
 	blocks := map[string][]byte{}
 	for _, name := range names {
-		f, err := fs.Open(path.Join("data", partition.L0Dir, name))
+		f, err := fs.Open(path.Join("data", format.L0Dir, name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		info, err := fs.Stat(path.Join("data", partition.L0Dir, name))
+		info, err := fs.Stat(path.Join("data", format.L0Dir, name))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -114,7 +115,7 @@ func TestCutIsAFunctionOfTheLog(t *testing.T) {
 		if err := db.Retain(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if db.views.floor() == partition.NoFloor {
+		if db.views.floor() == manifest.NoFloor {
 			t.Fatal("the retention floor has not moved")
 		}
 		compareBlocks(t, cutBlocks(t, db, fs), want)

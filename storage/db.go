@@ -10,7 +10,11 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
-	"tsdb/partition"
+	"tsdb/partition/block"
+	"tsdb/partition/blockset"
+	"tsdb/partition/compaction"
+	"tsdb/partition/format"
+	"tsdb/partition/manifest"
 	"tsdb/storage/head"
 	"tsdb/storage/log"
 )
@@ -22,9 +26,9 @@ type DB struct {
 	tenants tenantTable
 	lock    *dirLock // LOCK
 
-	cache    *partition.Cache
-	manifest *partition.Manifest
-	set      *partition.Set
+	cache    *block.Cache
+	manifest *manifest.Manifest
+	set      *blockset.Set
 	head     *head.Head
 	wal      log.Log
 
@@ -51,7 +55,7 @@ var ErrManifestDamaged = errors.New("the MANIFEST is damaged")
 
 // ErrNewerFormat is returned by Open when a newer version of the program wrote
 // the data directory.
-var ErrNewerFormat = partition.ErrVersion
+var ErrNewerFormat = format.ErrVersion
 
 // timeBounds returns the oldest and the newest time that ingest takes now.
 func (db *DB) timeBounds() (lo, hi int64) {
@@ -145,7 +149,7 @@ func (db *DB) Compact(ctx context.Context) (Summary, error) {
 	if err := db.compactor.retain(ctx); err != nil {
 		return Summary{}, err
 	}
-	if err := db.compactor.drain(ctx, partition.PlanFinal); err != nil {
+	if err := db.compactor.drain(ctx, compaction.PlanFinal); err != nil {
 		return Summary{}, err
 	}
 	return db.catalog.summary(), nil

@@ -11,7 +11,8 @@ import (
 
 	"tsdb/internal/match"
 	"tsdb/internal/model"
-	"tsdb/partition"
+	"tsdb/partition/block"
+	"tsdb/partition/manifest"
 	"tsdb/storage/log"
 )
 
@@ -106,14 +107,14 @@ func (w *writer) applyTombstone(tenant uint32, ms []*labels.Matcher, compiled []
 type pendingTombstones struct {
 	mu   sync.Mutex
 	last uint64 // highest ID in use
-	list []partition.Tombstone
+	list []manifest.Tombstone
 }
 
-func (p *pendingTombstones) add(tenant uint32, ms []*labels.Matcher, tr model.TimeRange, gen uint64) partition.Tombstone {
+func (p *pendingTombstones) add(tenant uint32, ms []*labels.Matcher, tr model.TimeRange, gen uint64) manifest.Tombstone {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.last++
-	t := partition.Tombstone{ID: p.last, Tenant: tenant, Matchers: ms, Range: tr, Gen: gen}
+	t := manifest.Tombstone{ID: p.last, Tenant: tenant, Matchers: ms, Range: tr, Gen: gen}
 	p.list = append(p.list, t)
 	return t
 }
@@ -121,7 +122,7 @@ func (p *pendingTombstones) add(tenant uint32, ms []*labels.Matcher, tr model.Ti
 // replayed adds a tombstone of the log, which has it once for every shard.
 func (p *pendingTombstones) replayed(tenant uint32, t log.Tombstone, gen uint64) {
 	p.mu.Lock()
-	same := slices.ContainsFunc(p.list, func(o partition.Tombstone) bool {
+	same := slices.ContainsFunc(p.list, func(o manifest.Tombstone) bool {
 		return o.Tenant == tenant && o.Gen == gen && o.Range == t.Range && slices.EqualFunc(o.Matchers, t.Matchers,
 			func(a, b *labels.Matcher) bool { return a.Type == b.Type && a.Name == b.Name && a.Value == b.Value })
 	})
@@ -132,22 +133,22 @@ func (p *pendingTombstones) replayed(tenant uint32, t log.Tombstone, gen uint64)
 }
 
 // upTo returns the deletions of generations up to gen, which a cut records.
-func (p *pendingTombstones) upTo(gen uint64) []partition.Tombstone {
+func (p *pendingTombstones) upTo(gen uint64) []manifest.Tombstone {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(p.list), func(t partition.Tombstone) bool { return t.Gen > gen })
+	return slices.DeleteFunc(slices.Clone(p.list), func(t manifest.Tombstone) bool { return t.Gen > gen })
 }
 
 // recorded forgets the deletions of generations up to gen: an edit has them.
 func (p *pendingTombstones) recorded(gen uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.list = slices.DeleteFunc(p.list, func(t partition.Tombstone) bool { return t.Gen <= gen })
+	p.list = slices.DeleteFunc(p.list, func(t manifest.Tombstone) bool { return t.Gen <= gen })
 }
 
 // all returns every deletion a state must know: those of edits and those that
 // are pending.
-func (p *pendingTombstones) all(recorded []partition.Tombstone) []partition.Tombstone {
+func (p *pendingTombstones) all(recorded []manifest.Tombstone) []manifest.Tombstone {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append(slices.Clone(recorded), p.list...)
@@ -181,8 +182,8 @@ func (s *state) frozenDeletions(tenant uint32) ([]frozenDeletion, error) {
 }
 
 // deletedOf returns what is deleted of a series.
-func deletedOf(ds []frozenDeletion, ls labels.Labels) partition.DeletedRanges {
-	var ranges partition.DeletedRanges
+func deletedOf(ds []frozenDeletion, ls labels.Labels) block.DeletedRanges {
+	var ranges block.DeletedRanges
 	for _, d := range ds {
 		if match.All(d.ms, ls) {
 			ranges = ranges.Add(d.tr)

@@ -12,7 +12,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
-	"tsdb/partition"
+	"tsdb/partition/manifest"
 )
 
 // A deletion that log or MANIFEST could not hold is refused with the limit in
@@ -95,7 +95,7 @@ func TestDeletesTogetherAreBounded(t *testing.T) {
 	defer db.Close(ctx)
 	m := labels.MustNewMatcher(labels.MatchEqual, "a", strings.Repeat("x", 1<<20-1))
 	db.views.change(func(s *state) {
-		s.tombstones = []partition.Tombstone{{Matchers: slices.Repeat([]*labels.Matcher{m}, 64)}}
+		s.tombstones = []manifest.Tombstone{{Matchers: slices.Repeat([]*labels.Matcher{m}, 64)}}
 	})
 	err = db.Delete(ctx, model.DefaultTenant, model.TimeRange{Min: 1, Max: 2}, labels.MustNewMatcher(labels.MatchEqual, "a", "b"))
 	if !errors.Is(err, ErrDeleteTooLarge) || !strings.Contains(err.Error(), "at most 67108864") {

@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
-	"tsdb/partition"
+	"tsdb/partition/format"
 )
 
 // ExemplarSeries is a series and its exemplars, by rising time.
@@ -97,7 +97,7 @@ func (v *View) Metadata(ctx context.Context, tenant uint32, metric string) (all 
 			return nil, nil, err
 		}
 		ms, err := e.Block().Metadata()
-		if errors.Is(err, partition.ErrCorrupt) {
+		if errors.Is(err, format.ErrCorrupt) {
 			if len(warnings) < mostWarnings {
 				warnings = append(warnings, err)
 			}

@@ -7,7 +7,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
-	"tsdb/partition"
+	"tsdb/partition/block"
+	"tsdb/partition/format"
 	"tsdb/storage/head"
 )
 
@@ -32,7 +33,7 @@ func (v *View) Explain(ctx context.Context, tenant uint32, tr model.TimeRange, m
 	tr = v.st.visible(tr)
 	cost := Cost{Series: uint64(set.Len())}
 	blocks := make(map[*sourceBlock]struct{})
-	var chunks []partition.Chunk
+	var chunks []block.Chunk
 	inMemory := uint64(0)
 	for i, s := range set.series {
 		if i%1024 == 0 && ctx.Err() != nil {
@@ -45,7 +46,7 @@ func (v *View) Explain(ctx context.Context, tenant uint32, tr model.TimeRange, m
 			}
 			blocks[src.block] = struct{}{}
 			if chunks, err = src.block.Chunks(src.ord, tr, chunks[:0]); err != nil {
-				if !errors.Is(err, partition.ErrCorrupt) {
+				if !errors.Is(err, format.ErrCorrupt) {
 					return Cost{}, nil, err
 				}
 				set.warn(err)

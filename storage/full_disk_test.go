@@ -14,7 +14,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
-	"tsdb/partition"
+	"tsdb/partition/format"
 )
 
 // smallDisk is a database whose log may fill the whole disk, and its disk.
@@ -159,7 +159,7 @@ func (d *smallDisk) writeLog(n int64) {
 }
 
 func (d *smallDisk) pooled() int {
-	names, err := d.mem.List(path.Join("data", partition.WALDir))
+	names, err := d.mem.List(path.Join("data", format.WALDir))
 	must(d.t, err)
 	n := 0
 	for _, name := range names {

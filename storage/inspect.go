@@ -13,7 +13,9 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
-	"tsdb/partition"
+	"tsdb/partition/block"
+	"tsdb/partition/format"
+	"tsdb/partition/manifest"
 	"tsdb/storage/wal"
 )
 
@@ -29,7 +31,7 @@ func Inspect(ctx context.Context, fs vfs.FS, dir string, out io.Writer) error {
 		return err
 	default:
 		defer unlock()
-		rec, err := wal.Scan(fs, path.Join(dir, partition.WALDir), scanOptions(dir))
+		rec, err := wal.Scan(fs, path.Join(dir, format.WALDir), scanOptions(dir))
 		if err != nil {
 			return err
 		}
@@ -43,18 +45,18 @@ func Inspect(ctx context.Context, fs vfs.FS, dir string, out io.Writer) error {
 	st := l.state
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "edit %d\tgenerations in the log from %d\t%s\n", st.Number, st.WALLow, log)
-	if st.Floor != partition.NoFloor {
+	if st.Floor != manifest.NoFloor {
 		fmt.Fprintf(w, "retention floor\t%s\n", stamp(st.Floor))
 	}
 	fmt.Fprintf(w, "\npartition\tlevel\tgenerations\tseries\tsamples\tbytes\tB/sample\tblock\n")
 	var samples uint64
 	var bytes int64
-	var sum partition.BlockStats
+	var sum block.Stats
 	blocks := st.Sorted()
-	slices.SortStableFunc(blocks, func(a, b partition.Listed) int { return cmp.Compare(a.Partition, b.Partition) })
+	slices.SortStableFunc(blocks, func(a, b manifest.Listed) int { return cmp.Compare(a.Partition, b.Partition) })
 	for _, b := range blocks {
 		day := "several"
-		if b.Partition != partition.NoPartition {
+		if b.Partition != block.NoPartition {
 			day = stamp(model.PartitionRange(b.Partition).Min)[:10]
 		}
 		fmt.Fprintf(w, "%s\t%v\t%d-%d\t%d\t%d\t%d\t%s\t%s\n", day, b.Level, b.MinGen, b.MaxGen, b.Series, b.Samples, b.Size, perSample(b.Size, b.Samples), b.Name)
@@ -79,7 +81,7 @@ func Inspect(ctx context.Context, fs vfs.FS, dir string, out io.Writer) error {
 			c.Columns, c.Samples, share(c.Bytes, sum.Bytes()), c.Bytes, perSample(c.Bytes, samples))
 	}
 	fmt.Fprintf(w, "\nsection\tshare\tbytes\tB/sample\n")
-	for _, s := range append(sum.Sections, partition.SectionStats{Name: "header and tail", Bytes: sum.Other}) {
+	for _, s := range append(sum.Sections, block.SectionStats{Name: "header and tail", Bytes: sum.Other}) {
 		fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", s.Name, share(s.Bytes, sum.Bytes()), s.Bytes, perSample(s.Bytes, samples))
 	}
 	return w.Flush()
@@ -87,7 +89,7 @@ func Inspect(ctx context.Context, fs vfs.FS, dir string, out io.Writer) error {
 
 // writeShares writes what columns of a kind, transform, order, coder or place
 // take together, and what is no column: the index with the directory.
-func writeShares(w io.Writer, sum *partition.BlockStats, samples uint64) {
+func writeShares(w io.Writer, sum *block.Stats, samples uint64) {
 	fmt.Fprintf(w, "\nby\t\tcolumns\tvalues\tshare\tbytes\tB/sample\n")
 	index := sum.Other
 	for _, s := range sum.Sections {
@@ -96,16 +98,16 @@ func writeShares(w io.Writer, sum *partition.BlockStats, samples uint64) {
 	fmt.Fprintf(w, "kind\tindex\t\t\t%s\t%d\t%s\n", share(index, sum.Bytes()), index, perSample(index, samples))
 	for _, by := range []struct {
 		name string
-		of   func(partition.ColumnClass) string
+		of   func(block.ColumnClass) string
 	}{
-		{"kind", func(c partition.ColumnClass) string { return c.Kind.String() }},
-		{"transform", func(c partition.ColumnClass) string { return c.Transform }},
-		{"order", func(c partition.ColumnClass) string { return c.Order }},
-		{"coder", func(c partition.ColumnClass) string { return c.Coder }},
-		{"place", func(c partition.ColumnClass) string { return c.Place }},
+		{"kind", func(c block.ColumnClass) string { return c.Kind.String() }},
+		{"transform", func(c block.ColumnClass) string { return c.Transform }},
+		{"order", func(c block.ColumnClass) string { return c.Order }},
+		{"coder", func(c block.ColumnClass) string { return c.Coder }},
+		{"place", func(c block.ColumnClass) string { return c.Place }},
 	} {
 		var names []string // most bytes first
-		totals := map[string]partition.ColumnStats{}
+		totals := map[string]block.ColumnStats{}
 		for _, c := range sum.Columns {
 			name := by.of(c.ColumnClass)
 			if name == "" {
@@ -152,19 +154,19 @@ func perSample(bytes int64, samples uint64) string {
 func InspectFile(ctx context.Context, fs vfs.FS, name string, out io.Writer) error {
 	base := path.Base(name)
 	switch {
-	case base == partition.ManifestName || base == partition.TwinName:
-		return partition.DescribeManifest(out, fs, name)
-	case strings.HasSuffix(base, partition.BlockSuffix):
-		b, err := partition.OpenBlock(fs, path.Dir(name), base, nil)
+	case base == format.ManifestName || base == format.TwinName:
+		return manifest.Describe(out, fs, name)
+	case strings.HasSuffix(base, format.BlockSuffix):
+		b, err := block.Open(fs, path.Dir(name), base, nil)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = b.Close() }() // it was only read
 		return b.Describe(ctx, out)
-	case base == partition.SegmentsName:
+	case base == format.SegmentsName:
 		return wal.DescribeList(out, fs, name)
 	case path.Ext(base) == ".wal":
 		return wal.Describe(out, fs, name)
 	}
-	return fmt.Errorf("%s: not a block (*%s), a log segment (*.wal), a %s or a %s", name, partition.BlockSuffix, partition.ManifestName, partition.SegmentsName)
+	return fmt.Errorf("%s: not a block (*%s), a log segment (*.wal), a %s or a %s", name, format.BlockSuffix, format.ManifestName, format.SegmentsName)
 }

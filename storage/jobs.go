@@ -8,7 +8,7 @@ import (
 
 	"tsdb/internal/background"
 	"tsdb/internal/panics"
-	"tsdb/partition"
+	"tsdb/partition/compaction"
 )
 
 // The paces of the background work.
@@ -136,12 +136,12 @@ func (db *DB) maintain(ctx context.Context) {
 			db.compactor.dropTombstones(ctx)
 		}
 		if j.merge.Due() {
-			if worked, err := db.compactor.mergeNext(ctx, partition.PlanMerge); worked && err == nil {
+			if worked, err := db.compactor.mergeNext(ctx, compaction.PlanMerge); worked && err == nil {
 				continue
 			}
 		}
 		if j.merge.Due() && db.relief.next(ctx) == reliefMerge {
-			if worked, err := db.compactor.mergeNext(ctx, partition.PlanFinal); worked && err == nil {
+			if worked, err := db.compactor.mergeNext(ctx, compaction.PlanFinal); worked && err == nil {
 				continue
 			}
 		}

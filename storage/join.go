@@ -9,7 +9,9 @@ import (
 
 	"tsdb/internal/match"
 	"tsdb/internal/model"
-	"tsdb/partition"
+	"tsdb/partition/block"
+	"tsdb/partition/blockset"
+	"tsdb/partition/format"
 )
 
 // joiner brings together what blocks and head know of the series of a
@@ -33,7 +35,7 @@ const placesMost = 4
 const seriesCheck = 4096
 
 // addBlock adds the series of a block that match and have a chunk in the range.
-func (j *joiner) addBlock(ctx context.Context, e *partition.Entry, tr model.TimeRange, ms []*match.Matcher) error {
+func (j *joiner) addBlock(ctx context.Context, e *blockset.Entry, tr model.TimeRange, ms []*match.Matcher) error {
 	s := j.set
 	if err := s.view.checkpoint(ctx); err != nil {
 		return err
@@ -88,7 +90,7 @@ func (j *joiner) addBlock(ctx context.Context, e *partition.Entry, tr model.Time
 		}
 		ls, err := lsOf(i)
 		if err != nil {
-			if !errors.Is(err, partition.ErrCorrupt) {
+			if !errors.Is(err, format.ErrCorrupt) {
 				return err
 			}
 			s.warn(err)
@@ -101,12 +103,12 @@ func (j *joiner) addBlock(ctx context.Context, e *partition.Entry, tr model.Time
 
 // labelsOf returns a function that returns the labels of the i-th series found,
 // n of which will be asked for.
-func (j *joiner) labelsOf(ctx context.Context, found *partition.Selection, n int) (func(i int) (labels.Labels, error), error) {
+func (j *joiner) labelsOf(ctx context.Context, found *block.Selection, n int) (func(i int) (labels.Labels, error), error) {
 	if 2*n <= len(found.IDs) {
 		return found.LabelsAt, nil
 	}
 	all, err := found.Labels(ctx, j.set.view.options.Yield)
-	if err != nil && !errors.Is(err, partition.ErrCorrupt) {
+	if err != nil && !errors.Is(err, format.ErrCorrupt) {
 		return nil, err
 	}
 	if err != nil {

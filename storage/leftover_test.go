@@ -13,7 +13,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
-	"tsdb/partition"
+	"tsdb/partition/format"
 )
 
 // writeOne acknowledges one sample of each of n series.
@@ -66,7 +66,7 @@ func TestUnpublishedCutIsKeptWhereTheLogIsDamaged(t *testing.T) {
 	writeOne(t, db, 50)
 	writeOne(t, db, 50)
 	fault.SetHook(func(op vfs.Op) error {
-		if op.Kind == vfs.OpWrite && strings.Contains(op.Name, partition.ManifestName) {
+		if op.Kind == vfs.OpWrite && strings.Contains(op.Name, format.ManifestName) {
 			return syscall.EIO
 		}
 		return nil
@@ -81,7 +81,7 @@ func TestUnpublishedCutIsKeptWhereTheLogIsDamaged(t *testing.T) {
 	fault.SetHook(nil)
 	_ = db.Close(ctx) // the failed edit has stopped the MANIFEST
 	l0 := "l0/000000000001-000000000001.tsb"
-	segment := path.Join("data", partition.WALDir, "000000000001.wal")
+	segment := path.Join("data", format.WALDir, "000000000001.wal")
 
 	for _, tc := range []struct {
 		name   string
@@ -92,7 +92,7 @@ func TestUnpublishedCutIsKeptWhereTheLogIsDamaged(t *testing.T) {
 		{"a changed byte in a frame of the generation", func(fs *vfs.Mem) { flipByte(t, fs, segment, 300) }, true},
 		{"a changed byte in the segment's header", func(fs *vfs.Mem) { flipByte(t, fs, segment, 9) }, true},
 		{"the generation's end not there", func(fs *vfs.Mem) {
-			if err := fs.Remove(path.Join("data", partition.WALDir, "000000000002.wal")); err != nil {
+			if err := fs.Remove(path.Join("data", format.WALDir, "000000000002.wal")); err != nil {
 				t.Fatal(err)
 			}
 		}, true},

@@ -6,7 +6,8 @@ import (
 	iofs "io/fs"
 
 	"tsdb/internal/vfs"
-	"tsdb/partition"
+	"tsdb/partition/block"
+	"tsdb/partition/manifest"
 )
 
 // listedTries bounds how often the MANIFEST of a running server is read again
@@ -16,26 +17,26 @@ const listedTries = 20
 // listedBlocks are the blocks that one state of a MANIFEST lists, held open, so
 // that they can be read beside a server that drops and removes them.
 type listedBlocks struct {
-	copies []partition.ManifestCopy
-	state  *partition.State
-	blocks map[string]*partition.Block
+	copies []manifest.Copy
+	state  *manifest.State
+	blocks map[string]*block.Block
 	errs   map[string]error // of those that could not be opened
 }
 
 // openListed reads the MANIFEST and opens all blocks that it lists. A file goes
 // only after the edit that drops it: if one is missing and the edit number has
 // changed, the state read was too old, and it begins anew. If no MANIFEST can be
-// read the error is that of partition.ReadManifest, and copies say more.
+// read the error is that of manifest.Read, and copies say more.
 func openListed(fs vfs.FS, dir string) (*listedBlocks, error) {
 	for try := 1; ; try++ {
-		l := &listedBlocks{copies: readCopies(fs, dir), blocks: map[string]*partition.Block{}, errs: map[string]error{}}
+		l := &listedBlocks{copies: readCopies(fs, dir), blocks: map[string]*block.Block{}, errs: map[string]error{}}
 		var err error
-		if l.state, err = partition.NewestManifest(l.copies); err != nil {
+		if l.state, err = manifest.Newest(l.copies); err != nil {
 			return l, err
 		}
 		missing := false
 		for _, b := range l.state.Sorted() {
-			block, err := partition.OpenBlock(fs, dir, b.Name, nil)
+			block, err := block.Open(fs, dir, b.Name, nil)
 			if err != nil {
 				l.errs[b.Name] = err
 				missing = missing || errors.Is(err, iofs.ErrNotExist)
@@ -46,7 +47,7 @@ func openListed(fs vfs.FS, dir string) (*listedBlocks, error) {
 		if !missing {
 			return l, nil
 		}
-		now, _, err := partition.ReadManifest(fs, dir)
+		now, _, err := manifest.Read(fs, dir)
 		if err != nil || now.Number == l.state.Number {
 			return l, nil // it is missing indeed
 		}
@@ -60,9 +61,9 @@ func openListed(fs vfs.FS, dir string) (*listedBlocks, error) {
 // readCopies reads both copies of the MANIFEST, which a server may be writing:
 // as long as the second has an edit that the first has not, the first was read
 // too early.
-func readCopies(fs vfs.FS, dir string) []partition.ManifestCopy {
+func readCopies(fs vfs.FS, dir string) []manifest.Copy {
 	for try := 1; ; try++ {
-		copies := partition.ReadManifestCopies(fs, dir)
+		copies := manifest.ReadCopies(fs, dir)
 		first, twin := &copies[0], &copies[1]
 		if first.Err != nil || twin.Err != nil || twin.State.Number <= first.State.Number || try == listedTries {
 			return copies

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"tsdb/internal/vfs"
-	"tsdb/partition"
+	"tsdb/partition/format"
 )
 
 // The paces of the lock of a data directory.
@@ -46,10 +46,10 @@ type dirLock struct {
 
 // lockDir locks the data directory of a database that is opened.
 func lockDir(ctx context.Context, e *env) (*dirLock, error) {
-	name := path.Join(e.dir, partition.LockName)
-	_, err := e.fs.Stat(path.Join(e.dir, partition.ManifestName))
+	name := path.Join(e.dir, format.LockName)
+	_, err := e.fs.Stat(path.Join(e.dir, format.ManifestName))
 	if err != nil {
-		_, err = e.fs.Stat(path.Join(e.dir, partition.TwinName))
+		_, err = e.fs.Stat(path.Join(e.dir, format.TwinName))
 	}
 	used := err == nil
 	lock, err := e.fs.Lock(name, e.opts.Owner)
@@ -100,7 +100,7 @@ func lockError(dir string, err error) error {
 	var locked *vfs.LockedError
 	switch {
 	case errors.As(err, &locked) && locked.Holder != "":
-		return fmt.Errorf("%s: %w (%s names %s)", dir, ErrInUse, partition.LockName, locked.Holder)
+		return fmt.Errorf("%s: %w (%s names %s)", dir, ErrInUse, format.LockName, locked.Holder)
 	case errors.Is(err, vfs.ErrLocked):
 		return fmt.Errorf("%s: %w", dir, ErrInUse)
 	}
@@ -116,7 +116,7 @@ func lockAs(fs vfs.FS, dir, owner string) (unlock func(), err error) {
 	if err := isDataDir(fs, dir); err != nil {
 		return nil, err
 	}
-	l, err := fs.Lock(path.Join(dir, partition.LockName), owner)
+	l, err := fs.Lock(path.Join(dir, format.LockName), owner)
 	if err != nil {
 		return nil, lockError(dir, err)
 	}

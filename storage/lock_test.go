@@ -12,10 +12,11 @@ import (
 	"tsdb/internal/await"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
-	"tsdb/partition"
+	"tsdb/partition/format"
+	"tsdb/partition/manifest"
 )
 
-const lockFile = "data/" + partition.LockName
+const lockFile = "data/" + format.LockName
 
 // runClock lets the time of a database pass until the returned function is
 // called.
@@ -149,7 +150,7 @@ func TestDatabaseStopsWhenItsLockIsLost(t *testing.T) {
 	if _, err := db.Flush(ctx); err == nil {
 		t.Error("a cut is made")
 	}
-	if _, err := db.catalog.edit(partition.Edit{}, nil); !errors.Is(err, ErrLockLost) {
+	if _, err := db.catalog.edit(manifest.Edit{}, nil); !errors.Is(err, ErrLockLost) {
 		t.Errorf("an edit is made: %v", err)
 	}
 	o := <-second
@@ -183,11 +184,11 @@ func TestEditLooksAtTheLock(t *testing.T) {
 	if err := fs.Remove(lockFile); err != nil {
 		t.Fatal(err)
 	}
-	before, _ := fs.Stat("data/" + partition.ManifestName)
+	before, _ := fs.Stat("data/" + format.ManifestName)
 	if _, err := db.Flush(ctx); !errors.Is(err, ErrLockLost) {
 		t.Errorf("flush: %v", err)
 	}
-	if after, _ := fs.Stat("data/" + partition.ManifestName); after != before {
+	if after, _ := fs.Stat("data/" + format.ManifestName); after != before {
 		t.Errorf("the MANIFEST changed: %+v, %+v", before, after)
 	}
 	_ = db.Close(ctx)

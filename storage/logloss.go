@@ -12,7 +12,8 @@ import (
 	"time"
 
 	"tsdb/internal/vfs"
-	"tsdb/partition"
+	"tsdb/partition/format"
+	"tsdb/partition/manifest"
 	"tsdb/storage/log"
 	"tsdb/storage/wal"
 )
@@ -50,7 +51,7 @@ func logLoss(fs vfs.FS, dir string, rec log.Recovery) (*LogLossError, error) {
 	}
 	// The MANIFEST knows of segments that were released without having left
 	// the list of segments.
-	st, _, err := partition.ReadManifest(fs, dir)
+	st, _, err := manifest.Read(fs, dir)
 	if err == nil {
 		loss = rec.Loss(st.WALLow)
 	} else if !errors.Is(err, iofs.ErrNotExist) {
@@ -66,30 +67,30 @@ func logLoss(fs vfs.FS, dir string, rec log.Recovery) (*LogLossError, error) {
 // anew without the samples that its log has lost. token is that of the error
 // with which Open refused, and accepts that loss only, once: the MANIFEST says
 // so from now on, and gets a new incarnation.
-func AcceptLogLoss(ctx context.Context, fs vfs.FS, dir, token string, clock vfs.Clock) (partition.Incarnation, error) {
+func AcceptLogLoss(ctx context.Context, fs vfs.FS, dir, token string, clock vfs.Clock) (manifest.Incarnation, error) {
 	unlock, err := lockAs(fs, dir, "tsdb repair")
 	if err != nil {
-		return partition.Incarnation{}, err
+		return manifest.Incarnation{}, err
 	}
 	defer unlock()
-	rec, err := wal.Scan(fs, path.Join(dir, partition.WALDir), scanOptions(dir))
+	rec, err := wal.Scan(fs, path.Join(dir, format.WALDir), scanOptions(dir))
 	if err != nil {
-		return partition.Incarnation{}, err
+		return manifest.Incarnation{}, err
 	}
 	lost, err := logLoss(fs, dir, rec)
 	switch {
 	case err != nil:
-		return partition.Incarnation{}, err
+		return manifest.Incarnation{}, err
 	case lost == nil:
-		return partition.Incarnation{}, ErrNoLogLoss
+		return manifest.Incarnation{}, ErrNoLogLoss
 	case subtle.ConstantTimeCompare([]byte(token), []byte(lost.Token)) != 1:
-		return partition.Incarnation{}, fmt.Errorf("%w: %w; its token is %s", ErrLossToken, lost.loss, lost.Token)
+		return manifest.Incarnation{}, fmt.Errorf("%w: %w; its token is %s", ErrLossToken, lost.loss, lost.Token)
 	case ctx.Err() != nil:
-		return partition.Incarnation{}, ctx.Err()
+		return manifest.Incarnation{}, ctx.Err()
 	}
 	next, err := recordLoss(fs, dir, rec, lost.loss, clock.Now())
 	if err != nil {
-		return partition.Incarnation{}, err
+		return manifest.Incarnation{}, err
 	}
 	// Stopped before this, the database still refuses, and the same token
 	// accepts again.
@@ -98,19 +99,19 @@ func AcceptLogLoss(ctx context.Context, fs vfs.FS, dir, token string, clock vfs.
 
 // recordLoss makes the edit that accepts a loss. No number of what is lost is
 // given out again.
-func recordLoss(fs vfs.FS, dir string, rec *wal.Recovery, loss *log.Loss, now time.Time) (partition.Incarnation, error) {
-	m, err := partition.OpenManifest(fs, dir, rec.Report().Edit)
+func recordLoss(fs vfs.FS, dir string, rec *wal.Recovery, loss *log.Loss, now time.Time) (manifest.Incarnation, error) {
+	m, err := manifest.Open(fs, dir, rec.Report().Edit)
 	if err != nil {
-		return partition.Incarnation{}, err
+		return manifest.Incarnation{}, err
 	}
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails
-	next := partition.Incarnation{
+	next := manifest.Incarnation{
 		ID: binary.LittleEndian.Uint64(id[:]), Losses: m.State().Incarnation.Losses + 1,
 		AcceptedMs: now.UnixMilli(), FromMs: loss.FromMs, ToMs: loss.ToMs,
 	}
 	high := rec.Highest()
-	_, err = m.Apply(partition.Edit{
+	_, err = m.Apply(manifest.Edit{
 		WallMs: now.UnixMilli(), Incarnation: &next,
 		HighGen: high.Generation, HighLSN: high.LSN, HighSegment: high.Segment,
 	})
@@ -119,5 +120,5 @@ func recordLoss(fs vfs.FS, dir string, rec *wal.Recovery, loss *log.Loss, now ti
 
 // scanOptions are the options of a scan of the log in a data directory.
 func scanOptions(dir string) wal.Options {
-	return wal.Options{ListName: path.Join(dir, partition.SegmentsName)}
+	return wal.Options{ListName: path.Join(dir, format.SegmentsName)}
 }

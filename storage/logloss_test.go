@@ -17,7 +17,7 @@ import (
 	"tsdb/internal/await"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
-	"tsdb/partition"
+	"tsdb/partition/format"
 )
 
 var lossBegin = time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
@@ -38,7 +38,7 @@ func killedDB(t *testing.T) *vfs.Mem {
 	writeOne(t, db, 100)
 	var killed *vfs.Mem
 	await.That(t, "the segment is listed", func() bool {
-		info, err := mem.Stat("data/" + partition.SegmentsName)
+		info, err := mem.Stat("data/" + format.SegmentsName)
 		killed = mem.Clone()
 		return err == nil && info.Size > 28
 	})
@@ -87,7 +87,7 @@ func removeAll(t *testing.T, fs vfs.FS, dir string) {
 // names the loss; the token accepts it, once; and the database goes on.
 func TestStartIsRefusedWhenTheLogIsGone(t *testing.T) {
 	ctx := context.Background()
-	wal := path.Join("data", partition.WALDir)
+	wal := path.Join("data", format.WALDir)
 	segment := path.Join(wal, "000000000001.wal")
 	for name, harm := range map[string]func(t *testing.T, fs *vfs.Mem){
 		"wal/ removed": func(t *testing.T, fs *vfs.Mem) {
@@ -236,14 +236,14 @@ func TestStartIsNotRefusedWhenNothingIsLost(t *testing.T) {
 	t.Run("power cut", func(t *testing.T) { open(t, killedDB(t).CrashClone(vfs.CrashOptions{}), 100) })
 	t.Run("no list", func(t *testing.T) {
 		fs := killedDB(t)
-		if err := fs.Remove("data/" + partition.SegmentsName); err != nil {
+		if err := fs.Remove("data/" + format.SegmentsName); err != nil {
 			t.Fatal(err)
 		}
 		open(t, fs, 100)
 	})
 	t.Run("no list and no log", func(t *testing.T) {
 		fs := killedDB(t)
-		if err := fs.Remove("data/" + partition.SegmentsName); err != nil {
+		if err := fs.Remove("data/" + format.SegmentsName); err != nil {
 			t.Fatal(err)
 		}
 		removeAll(t, fs, "data/wal")
@@ -253,7 +253,7 @@ func TestStartIsNotRefusedWhenNothingIsLost(t *testing.T) {
 		mem := killedDB(t)
 		fault := vfs.NewFault(mem)
 		fault.SetHook(func(op vfs.Op) error {
-			if op.Kind == vfs.OpWrite && strings.Contains(op.Name, partition.SegmentsName) {
+			if op.Kind == vfs.OpWrite && strings.Contains(op.Name, format.SegmentsName) {
 				return syscall.ENOSPC
 			}
 			return nil
@@ -286,7 +286,7 @@ tsdb_wal_list_stale 1
 	})
 	t.Run("a list from before the last release", func(t *testing.T) {
 		fs := killedDB(t)
-		if err := fs.Rename("data/"+partition.SegmentsName, "data/old"); err != nil {
+		if err := fs.Rename("data/"+format.SegmentsName, "data/old"); err != nil {
 			t.Fatal(err)
 		}
 		db, err := Open(ctx, fs, "data", lossOptions())
@@ -296,7 +296,7 @@ tsdb_wal_list_stale 1
 		if err := db.Close(ctx); err != nil { // cuts, and gives the segment up
 			t.Fatal(err)
 		}
-		if err := fs.Rename("data/old", "data/"+partition.SegmentsName); err != nil {
+		if err := fs.Rename("data/old", "data/"+format.SegmentsName); err != nil {
 			t.Fatal(err)
 		}
 		removeAll(t, fs, "data/wal") // even with the marks of the release

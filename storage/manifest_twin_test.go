@@ -13,7 +13,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
-	"tsdb/partition"
+	"tsdb/partition/format"
 )
 
 // flip changes one byte of a file.
@@ -40,7 +40,7 @@ func flip(t *testing.T, fs vfs.FS, name string, at int64) {
 // nothing, is told in the log, and is gone after the next start.
 func TestDamagedCopyOfTheManifestIsNamedAndRestored(t *testing.T) {
 	ctx := context.Background()
-	for _, damaged := range []string{partition.ManifestName, partition.TwinName} {
+	for _, damaged := range []string{format.ManifestName, format.TwinName} {
 		fs := vfs.NewMem()
 		opts := Options{Seed: 1, CacheBytes: -1, ReserveBytes: 4096}
 		db, err := Open(ctx, fs, "data", opts)
@@ -105,7 +105,7 @@ func TestSecondCopyThatCannotBeWrittenStopsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	fs.SetHook(func(o vfs.Op) error {
-		if strings.Contains(o.Name, partition.TwinName) && vfs.MutatingOps.Has(o.Kind) {
+		if strings.Contains(o.Name, format.TwinName) && vfs.MutatingOps.Has(o.Kind) {
 			return syscall.EPERM
 		}
 		return nil

@@ -12,7 +12,9 @@ import (
 
 	"tsdb/internal/match"
 	"tsdb/internal/model"
-	"tsdb/partition"
+	"tsdb/partition/block"
+	"tsdb/partition/blockset"
+	"tsdb/partition/format"
 	"tsdb/storage/head"
 )
 
@@ -22,7 +24,7 @@ import (
 func (v *View) LabelNames(ctx context.Context, tenant uint32, tr model.TimeRange, limit int, matchers ...*labels.Matcher) (names []string, warnings []error, err error) {
 	ms := match.New(matchers)
 	return v.strings(ctx, tenant, tr, limit, ms,
-		func(b *partition.Block, bm *roaring.Bitmap) ([]string, error) { return b.LabelNames(ctx, bm) },
+		func(b *block.Block, bm *roaring.Bitmap) ([]string, error) { return b.LabelNames(ctx, bm) },
 		func(tr model.TimeRange, in []*head.Buffer) ([]string, error) {
 			return v.views.head.LabelNames(ctx, tenant, ms, tr, in...)
 		},
@@ -33,7 +35,7 @@ func (v *View) LabelNames(ctx context.Context, tenant uint32, tr model.TimeRange
 func (v *View) LabelValues(ctx context.Context, tenant uint32, name string, tr model.TimeRange, limit int, matchers ...*labels.Matcher) (values []string, warnings []error, err error) {
 	ms := match.New(matchers)
 	return v.strings(ctx, tenant, tr, limit, ms,
-		func(b *partition.Block, bm *roaring.Bitmap) ([]string, error) { return b.LabelValues(ctx, name, bm) },
+		func(b *block.Block, bm *roaring.Bitmap) ([]string, error) { return b.LabelValues(ctx, name, bm) },
 		func(tr model.TimeRange, in []*head.Buffer) ([]string, error) {
 			return v.views.head.LabelValues(ctx, tenant, name, ms, tr, in...)
 		},
@@ -47,7 +49,7 @@ func (v *View) LabelValues(ctx context.Context, tenant uint32, name string, tr m
 // strings unites what the blocks and the head have. inSeries, which adds what
 // one series has, is asked if the frozen head has something deleted.
 func (v *View) strings(ctx context.Context, tenant uint32, tr model.TimeRange, limit int, ms []*match.Matcher,
-	inBlock func(*partition.Block, *roaring.Bitmap) ([]string, error), inHead func(model.TimeRange, []*head.Buffer) ([]string, error),
+	inBlock func(*block.Block, *roaring.Bitmap) ([]string, error), inHead func(model.TimeRange, []*head.Buffer) ([]string, error),
 	inSeries func(labels.Labels, func(string))) (all []string, warnings []error, err error) {
 	tr = v.st.visible(tr)
 	if tr.Empty() {
@@ -63,7 +65,7 @@ func (v *View) strings(ctx context.Context, tenant uint32, tr model.TimeRange, l
 		got, lost, err := v.stringsInBlock(ctx, e, tenant, tr, ms, inBlock)
 		warnings = append(warnings, lost...)
 		switch {
-		case errors.Is(err, partition.ErrCorrupt):
+		case errors.Is(err, format.ErrCorrupt):
 			warnings = append(warnings, err)
 		case err != nil:
 			return nil, warnings, err
@@ -88,8 +90,8 @@ func (v *View) strings(ctx context.Context, tenant uint32, tr model.TimeRange, l
 
 // stringsInBlock returns what inBlock gives for the series that match and have
 // a chunk in the range.
-func (v *View) stringsInBlock(ctx context.Context, e *partition.Entry, tenant uint32, tr model.TimeRange, ms []*match.Matcher,
-	inBlock func(*partition.Block, *roaring.Bitmap) ([]string, error)) (got []string, lost []error, err error) {
+func (v *View) stringsInBlock(ctx context.Context, e *blockset.Entry, tenant uint32, tr model.TimeRange, ms []*match.Matcher,
+	inBlock func(*block.Block, *roaring.Bitmap) ([]string, error)) (got []string, lost []error, err error) {
 	// All series of a tenant match no matchers at all; the bitmap is needed
 	// because a block holds all tenants.
 	bm, err := e.Block().Postings(ctx, tenant, ms)

@@ -15,7 +15,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
-	"tsdb/partition"
+	"tsdb/partition/blockset"
 )
 
 // panicFS panics when a file whose path contains the word is made, read or
@@ -162,7 +162,7 @@ func TestBackgroundPanicsDoNotEndTheProcess(t *testing.T) {
 		v := db.set.Acquire()
 		defer v.Release()
 		e := v.Find(bad)
-		return e != nil && errors.Is(e.Err(), partition.ErrQuarantined)
+		return e != nil && errors.Is(e.Err(), blockset.ErrQuarantined)
 	})
 	merges := panicked("merge")
 	for i := range int64(32) { // they are merged among themselves

@@ -8,11 +8,12 @@ import (
 	"slices"
 
 	"tsdb/internal/model"
-	"tsdb/partition"
+	"tsdb/partition/block"
+	"tsdb/partition/format"
 )
 
 // Aggregate is the count, least, greatest and sum of floats.
-type Aggregate = partition.Aggregate
+type Aggregate = block.Aggregate
 
 // Piece is what a series has in a range of time: samples, or the aggregate of
 // all of them.
@@ -67,11 +68,11 @@ func (s *Series) Pieces(ctx context.Context, tr model.TimeRange, whole func(mode
 // of the head: nothing else of the series can be there.
 func (s *Series) aggregates(ctx context.Context, tr model.TimeRange) ([]Piece, error) {
 	type placed struct {
-		partition.Chunk
-		deleted partition.DeletedRanges
+		block.Chunk
+		deleted block.DeletedRanges
 	}
 	var all []placed
-	var chunks []partition.Chunk
+	var chunks []block.Chunk
 	for _, src := range s.sources {
 		if err := s.set.view.checkpoint(ctx); err != nil {
 			return nil, err
@@ -81,7 +82,7 @@ func (s *Series) aggregates(ctx context.Context, tr model.TimeRange) ([]Piece, e
 		}
 		var err error
 		if chunks, err = src.block.Chunks(src.ord, tr, chunks[:0]); err != nil {
-			if !errors.Is(err, partition.ErrCorrupt) {
+			if !errors.Is(err, format.ErrCorrupt) {
 				return nil, err
 			}
 			s.set.warn(err)

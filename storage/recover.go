@@ -10,7 +10,10 @@ import (
 	"path"
 
 	"tsdb/internal/vfs"
-	"tsdb/partition"
+	"tsdb/partition/block"
+	"tsdb/partition/blockset"
+	"tsdb/partition/format"
+	"tsdb/partition/manifest"
 	"tsdb/storage/log"
 	"tsdb/storage/wal"
 )
@@ -18,11 +21,11 @@ import (
 // RecoveryReport says what Open found.
 type RecoveryReport struct {
 	Log         log.Report
-	Samples     uint64               // samples replayed
-	Series      uint64               // series definitions replayed
-	LostSamples uint64               // samples in the log whose series definition was damaged
-	Refused     []Rejection          // samples in the log that no door takes any more
-	Leftovers   []partition.Leftover // files that no edit listed
+	Samples     uint64              // samples replayed
+	Series      uint64              // series definitions replayed
+	LostSamples uint64              // samples in the log whose series definition was damaged
+	Refused     []Rejection         // samples in the log that no door takes any more
+	Leftovers   []blockset.Leftover // files that no edit listed
 }
 
 // Open opens the database in dir, or makes one, and returns when everything
@@ -89,7 +92,7 @@ func Open(ctx context.Context, fs vfs.FS, dir string, opts Options) (_ *DB, err 
 }
 
 func (e *env) makeDirs() error {
-	for _, d := range []string{"", partition.WALDir, partition.L0Dir, partition.RawDir, partition.LostFoundDir} {
+	for _, d := range []string{"", format.WALDir, format.L0Dir, format.RawDir, format.LostFoundDir} {
 		if err := e.fs.MkdirAll(path.Join(e.dir, d)); err != nil {
 			return fmt.Errorf("make data directory: %w", err)
 		}
@@ -115,13 +118,13 @@ func (e *env) logStore() log.Store {
 	if e.opts.logStore != nil {
 		return e.opts.logStore
 	}
-	return wal.Store{FS: e.fs, Dir: path.Join(e.dir, partition.WALDir), Options: e.walOptions()}
+	return wal.Store{FS: e.fs, Dir: path.Join(e.dir, format.WALDir), Options: e.walOptions()}
 }
 
 func (e *env) walOptions() wal.Options {
 	return wal.Options{
 		SegmentBytes: e.opts.WALSegmentBytes, PendingBytes: e.opts.WALPendingBytes, Sync: e.opts.WALSync,
-		ListName: path.Join(e.dir, partition.SegmentsName),
+		ListName: path.Join(e.dir, format.SegmentsName),
 		Clock:    e.opts.Clock, Logger: e.log, Progress: e.opts.Progress,
 	}
 }
@@ -129,15 +132,15 @@ func (e *env) walOptions() wal.Options {
 // openManifest opens the MANIFEST, which must reach at least to the edit the
 // log names, or begins one if there never was any. Without room for its fresh
 // snapshot the reserve file goes.
-func (e *env) openManifest(minEdit uint64) (*partition.Manifest, error) {
-	m, err := partition.OpenManifest(e.fs, e.dir, minEdit)
+func (e *env) openManifest(minEdit uint64) (*manifest.Manifest, error) {
+	m, err := manifest.Open(e.fs, e.dir, minEdit)
 	if err != nil && isNoSpace(err) && e.giveReserveUp() {
-		m, err = partition.OpenManifest(e.fs, e.dir, minEdit)
+		m, err = manifest.Open(e.fs, e.dir, minEdit)
 	}
 	if errors.Is(err, iofs.ErrNotExist) {
-		m, err = partition.CreateManifest(e.fs, e.dir, newSeed(e.opts.Seed), e.now())
+		m, err = manifest.Create(e.fs, e.dir, newSeed(e.opts.Seed), e.now())
 	}
-	if errors.Is(err, partition.ErrCorrupt) || errors.Is(err, partition.ErrManifestBehind) {
+	if errors.Is(err, format.ErrCorrupt) || errors.Is(err, manifest.ErrBehind) {
 		return nil, fmt.Errorf("%w: %w", ErrManifestDamaged, err)
 	}
 	return m, err
@@ -156,11 +159,11 @@ func newSeed(seed uint64) uint64 {
 // openBlocks opens the listed blocks and clears away what no edit lists.
 func (db *DB) openBlocks(rec log.Recovery) (err error) {
 	if db.opts.CacheBytes > 0 {
-		if db.cache, err = partition.NewCache(db.opts.CacheBytes); err != nil {
+		if db.cache, err = block.NewCache(db.opts.CacheBytes); err != nil {
 			return err
 		}
 	}
-	db.set, err = partition.OpenSet(db.fs, db.dir, db.manifest, partition.SetOptions{
+	db.set, err = blockset.Open(db.fs, db.dir, db.manifest, blockset.Options{
 		Cache: db.cache, Obsolete: func() { wake(db.jobs.merged) },
 	})
 	if err != nil {
@@ -233,7 +236,7 @@ func (db *DB) logRecovery() {
 			"file", t.File, "offset", t.Offset, "bytes", t.Bytes, "first_lsn", t.FirstLSN, "last_lsn", t.LastLSN)
 	}
 	if err := r.Log.ListErr; err != nil {
-		db.log.Error("the list of log segments is not readable: a loss of segments before this start is not noticed", "file", partition.SegmentsName, "err", err)
+		db.log.Error("the list of log segments is not readable: a loss of segments before this start is not noticed", "file", format.SegmentsName, "err", err)
 	}
 	if n := db.catalog.manifest.State().Incarnation; n.Losses > 0 {
 		db.log.Warn("acknowledged samples were lost with the log, and that was accepted", "times", n.Losses, "last", stamp(n.AcceptedMs),

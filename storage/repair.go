@@ -7,7 +7,8 @@ import (
 	"path"
 
 	"tsdb/internal/vfs"
-	"tsdb/partition"
+	"tsdb/partition/format"
+	"tsdb/partition/repair"
 	"tsdb/storage/wal"
 )
 
@@ -46,7 +47,7 @@ func Repair(ctx context.Context, fs vfs.FS, dir string, o RepairOptions) (*Repai
 		return nil, err
 	}
 	defer unlock()
-	rec, err := wal.Scan(fs, path.Join(dir, partition.WALDir), scanOptions(dir))
+	rec, err := wal.Scan(fs, path.Join(dir, format.WALDir), scanOptions(dir))
 	if err != nil {
 		return nil, err
 	}
@@ -54,9 +55,9 @@ func Repair(ctx context.Context, fs vfs.FS, dir string, o RepairOptions) (*Repai
 		o.Clock = vfs.SystemClock
 	}
 	high := rec.Highest()
-	plan, err := partition.PlanRepair(ctx, fs, dir, partition.RepairOptions{
+	plan, err := repair.NewPlan(ctx, fs, dir, repair.Options{
 		Edit: rec.Report().Edit, Generations: rec.Generations(), Holds: rec.Holds, Damaged: rec.Report().Damages > 0 || rec.Loss(0) != nil,
-		High:  partition.High{Generation: high.Generation, LSN: high.LSN, Segment: high.Segment},
+		High:  repair.High{Generation: high.Generation, LSN: high.LSN, Segment: high.Segment},
 		NowMs: o.Clock.Now().UnixMilli(), AssumeNoDeletes: o.AssumeNoDeletes,
 	})
 	if err != nil {

@@ -17,7 +17,8 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
-	"tsdb/partition"
+	"tsdb/partition/compaction"
+	"tsdb/partition/format"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -77,7 +78,7 @@ func makeHistory(t *testing.T, r *rand.Rand, deletes, retention bool) *history {
 				t.Fatal(err)
 			}
 		case 4:
-			if _, err := db.compactor.mergeNext(ctx, partition.PlanFinal); err != nil {
+			if _, err := db.compactor.mergeNext(ctx, compaction.PlanFinal); err != nil {
 				t.Fatal(err)
 			}
 		case 5:
@@ -266,7 +267,7 @@ func TestRepairGivesTheSameAnswersOrRefuses(t *testing.T) {
 
 func damageManifest(t *testing.T, fs vfs.FS, r *rand.Rand, do func(*rand.Rand, [][]byte) [][]byte) {
 	t.Helper()
-	names := []string{"data/" + partition.ManifestName, "data/" + partition.TwinName}
+	names := []string{"data/" + format.ManifestName, "data/" + format.TwinName}
 	var files [][]byte
 	for _, name := range names {
 		b, err := readAll(fs, name)
@@ -350,7 +351,7 @@ func TestRepairPlansAreGolden(t *testing.T) {
 	if err := db.Close(ctx); err != nil {
 		t.Fatal(err)
 	}
-	size, err := made.Stat("data/" + partition.ManifestName)
+	size, err := made.Stat("data/" + format.ManifestName)
 	if err != nil {
 		t.Fatal(err)
 	}

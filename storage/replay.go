@@ -7,7 +7,7 @@ import (
 
 	"tsdb/internal/match"
 	"tsdb/internal/model"
-	"tsdb/partition"
+	"tsdb/partition/manifest"
 	"tsdb/storage/head"
 	"tsdb/storage/log"
 )
@@ -52,7 +52,7 @@ type replayShard struct {
 
 // newReplayer returns a replayer with an empty head, whose active memtable gets
 // generation gen unless the log has lower ones.
-func newReplayer(st *partition.State, gen uint64) *replayer {
+func newReplayer(st *manifest.State, gen uint64) *replayer {
 	r := &replayer{
 		head:       head.New(head.Options{IdentitySeed: st.Seed, ExemplarsMax: maxExemplars}),
 		tombstones: &pendingTombstones{},

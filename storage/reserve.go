@@ -7,13 +7,13 @@ import (
 	"path"
 	"syscall"
 
-	"tsdb/partition"
+	"tsdb/partition/format"
 )
 
 // ensureReserve makes the reserve file: bytes that are there for an edit of the
 // manifest when the disk is full, because edits are how space comes back.
 func (e *env) ensureReserve(context.Context) error {
-	name := path.Join(e.dir, partition.ReserveName)
+	name := path.Join(e.dir, format.ReserveName)
 	if info, err := e.fs.Stat(name); err == nil && info.Size == e.opts.ReserveBytes {
 		return nil
 	} else if err == nil {
@@ -42,7 +42,7 @@ func (e *env) ensureReserve(context.Context) error {
 
 // giveReserveUp removes the reserve file. It reports whether there was one.
 func (e *env) giveReserveUp() bool {
-	if err := e.fs.Remove(path.Join(e.dir, partition.ReserveName)); err != nil {
+	if err := e.fs.Remove(path.Join(e.dir, format.ReserveName)); err != nil {
 		return false
 	}
 	e.log.Warn("disk is full: the reserve file was given up for an edit of the manifest")

@@ -19,7 +19,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
-	"tsdb/partition"
+	"tsdb/partition/format"
 )
 
 // TestScripts runs the scripts in testdata/script: commands go in, the answers
@@ -194,7 +194,7 @@ var scriptErrors = []struct {
 	err  error
 }{
 	{"log failed", ErrPoisoned}, {"busy", ErrBusy}, {"in use", ErrInUse}, {"MANIFEST damaged", ErrManifestDamaged}, {"too large", ErrDeleteTooLarge},
-	{"no space", syscall.ENOSPC}, {"input/output", syscall.EIO}, {"not permitted", syscall.EPERM}, {"damage", partition.ErrCorrupt},
+	{"no space", syscall.ENOSPC}, {"input/output", syscall.EIO}, {"not permitted", syscall.EPERM}, {"damage", format.ErrCorrupt},
 }
 
 // report writes an error, if there is one.

@@ -10,7 +10,10 @@ import (
 	"sync"
 
 	"tsdb/internal/model"
-	"tsdb/partition"
+	"tsdb/partition/block"
+	"tsdb/partition/compaction"
+	"tsdb/partition/format"
+	"tsdb/partition/manifest"
 	"tsdb/storage/head"
 )
 
@@ -31,10 +34,10 @@ func (s *script) jobs(args *scriptArgs) map[string]func(*strings.Builder) error 
 // merge does the merges that are due, or those to the final form, at most n
 // unless it is 0.
 func (s *script) merge(b *strings.Builder, n int, final bool) error {
-	plan := func(blocks []partition.PlanBlock, o partition.PlanOptions) (partition.MergePlan, bool) {
-		choose := partition.PlanMerge
+	plan := func(blocks []compaction.Candidate, o compaction.PlanOptions) (compaction.Plan, bool) {
+		choose := compaction.PlanMerge
 		if final {
-			choose = partition.PlanFinal
+			choose = compaction.PlanFinal
 		}
 		p, ok := choose(blocks, o)
 		if ok {
@@ -55,9 +58,9 @@ type scriptState struct {
 	number     uint64 // of the last edit
 	walLow     uint64
 	floor      int64
-	blocks     []partition.Listed
-	tombstones []partition.Tombstone // recorded ones and others
-	recorded   int                   // of tombstones
+	blocks     []manifest.Listed
+	tombstones []manifest.Tombstone // recorded ones and others
+	recorded   int                  // of tombstones
 }
 
 // state returns what the MANIFEST and the present view hold.
@@ -83,7 +86,7 @@ func (s *script) heads(f func(name string, b *head.Buffer)) {
 func (s *script) view(b *strings.Builder) {
 	st := s.state()
 	fmt.Fprintf(b, "log from generation %d", st.walLow)
-	if st.floor != partition.NoFloor {
+	if st.floor != manifest.NoFloor {
 		fmt.Fprintf(b, ", floor %s", scriptTime(st.floor))
 	}
 	fmt.Fprintln(b)
@@ -96,7 +99,7 @@ func (s *script) view(b *strings.Builder) {
 		fmt.Fprintln(b)
 	})
 	for _, x := range st.blocks {
-		fmt.Fprintf(b, "%s\n", describeBlock(x.BlockInfo))
+		fmt.Fprintf(b, "%s\n", describeBlock(x.Info))
 	}
 	for i, t := range st.tombstones {
 		fmt.Fprintf(b, "%s", describeTombstone(t))
@@ -110,13 +113,13 @@ func (s *script) view(b *strings.Builder) {
 // writeChanges writes the blocks and marks that came and went between two
 // states.
 func writeChanges(b *strings.Builder, before, after scriptState) {
-	has := func(list []partition.Listed, name string) bool {
-		return slices.ContainsFunc(list, func(l partition.Listed) bool { return l.Name == name })
+	has := func(list []manifest.Listed, name string) bool {
+		return slices.ContainsFunc(list, func(l manifest.Listed) bool { return l.Name == name })
 	}
 	var dropped []string
 	for _, x := range before.blocks {
 		if !has(after.blocks, x.Name) {
-			dropped = append(dropped, blockKey(x.BlockInfo))
+			dropped = append(dropped, blockKey(x.Info))
 		}
 	}
 	const shown = 10
@@ -128,11 +131,11 @@ func writeChanges(b *strings.Builder, before, after scriptState) {
 	}
 	for _, x := range after.blocks {
 		if !has(before.blocks, x.Name) {
-			fmt.Fprintf(b, "+ %s\n", describeBlock(x.BlockInfo))
+			fmt.Fprintf(b, "+ %s\n", describeBlock(x.Info))
 		}
 	}
-	recorded := func(s scriptState, t partition.Tombstone) bool {
-		return slices.ContainsFunc(s.tombstones[:s.recorded], func(o partition.Tombstone) bool { return o.ID == t.ID })
+	recorded := func(s scriptState, t manifest.Tombstone) bool {
+		return slices.ContainsFunc(s.tombstones[:s.recorded], func(o manifest.Tombstone) bool { return o.ID == t.ID })
 	}
 	for _, t := range before.tombstones[:before.recorded] {
 		if !recorded(after, t) {
@@ -153,9 +156,9 @@ func writeChanges(b *strings.Builder, before, after scriptState) {
 }
 
 // blockKey names a block by level, day, generations and ordinal.
-func blockKey(x partition.BlockInfo) string {
+func blockKey(x block.Info) string {
 	key := x.Level.String()
-	if x.Partition != partition.NoPartition {
+	if x.Partition != block.NoPartition {
 		day := scriptTime(x.Partition - 1)
 		key += "/" + day[:strings.IndexByte(day, 'T')]
 	}
@@ -166,7 +169,7 @@ func blockKey(x partition.BlockInfo) string {
 	return key
 }
 
-func describeBlock(x partition.BlockInfo) string {
+func describeBlock(x block.Info) string {
 	return fmt.Sprintf("%s  %s", blockKey(x), contents(x.Series, x.Samples, x.MinTime, x.MaxTime))
 }
 
@@ -174,7 +177,7 @@ func contents(series, samples uint64, first, last int64) string {
 	return fmt.Sprintf("%d series, %d samples, %s to %s", series, samples, scriptTime(first), scriptTime(last))
 }
 
-func describeTombstone(t partition.Tombstone) string {
+func describeTombstone(t manifest.Tombstone) string {
 	return fmt.Sprintf("deletion %d of generation %d: %s %s", t.ID, t.Gen, writeSelector(t.Matchers), scriptRange(t.Range))
 }
 
@@ -227,13 +230,13 @@ func seriesText(s *Series) string {
 
 // files writes the names of the files of blocks.
 func (s *script) files(b *strings.Builder) {
-	dirs := []string{partition.L0Dir}
-	days, err := s.mem.List("data/" + partition.RawDir)
+	dirs := []string{format.L0Dir}
+	days, err := s.mem.List("data/" + format.RawDir)
 	s.report(b, err)
 	for _, day := range days {
-		dirs = append(dirs, path.Join(partition.RawDir, day))
+		dirs = append(dirs, path.Join(format.RawDir, day))
 	}
-	dirs = append(dirs, partition.LostFoundDir)
+	dirs = append(dirs, format.LostFoundDir)
 	for _, d := range dirs {
 		names, err := s.mem.List("data/" + d)
 		s.report(b, err)

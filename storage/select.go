@@ -10,7 +10,9 @@ import (
 
 	"tsdb/internal/match"
 	"tsdb/internal/model"
-	"tsdb/partition"
+	"tsdb/partition/block"
+	"tsdb/partition/blockset"
+	"tsdb/partition/format"
 )
 
 // Series is one series of a SeriesSet: where its samples lie. Its methods may
@@ -34,17 +36,17 @@ type source struct {
 
 // sourceBlock is a block of a selection, with what deletions take from it.
 type sourceBlock struct {
-	*partition.Block
-	number    int                  // in the selection, from 0
-	deletions *partition.Deletions // nil if there are none
+	*block.Block
+	number    int              // in the selection, from 0
+	deletions *block.Deletions // nil if there are none
 }
 
 // SeriesSet is the answer of Select. It is valid until the view is released.
 type SeriesSet struct {
 	view   *View
 	series []*Series
-	blocks int                    // that were asked
-	labels []*partition.LabelSets // of some of the series; held on to for others that ask the same
+	blocks int                // that were asked
+	labels []*block.LabelSets // of some of the series; held on to for others that ask the same
 	// deleted is what tombstones delete of the frozen head.
 	deleted []frozenDeletion
 
@@ -102,7 +104,7 @@ func (v *View) Select(ctx context.Context, tenant uint32, tr model.TimeRange, ma
 			continue
 		}
 		if err := join.addBlock(ctx, e, tr, ms); err != nil {
-			if !errors.Is(err, partition.ErrCorrupt) {
+			if !errors.Is(err, format.ErrCorrupt) {
 				return nil, err
 			}
 			set.warn(err)
@@ -134,8 +136,8 @@ func (s *SeriesSet) isDeleted(ref model.Ref, tr model.TimeRange, ls labels.Label
 
 // overlapping returns the blocks that may have samples in a range, oldest
 // first.
-func (s *state) overlapping(tr model.TimeRange) []*partition.Entry {
-	var list []*partition.Entry
+func (s *state) overlapping(tr model.TimeRange) []*blockset.Entry {
+	var list []*blockset.Entry
 	for _, e := range s.blocks.Entries() {
 		if e.MinTime < tr.Max && e.MaxTime >= tr.Min {
 			list = append(list, e)

@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
-	"tsdb/partition"
+	"tsdb/partition/block"
 )
 
 // Status is what the database holds, as GET /api/v1/status/storage shows it.
@@ -104,7 +104,7 @@ func (db *DB) Status() (Status, error) {
 		st.Bytes += e.Size
 		st.Samples += e.Samples
 		start := e.Partition
-		if e.Level == partition.L0 {
+		if e.Level == block.L0 {
 			// A cut spans partitions; it is shown where it ends.
 			start = model.PartitionStart(e.MaxTime)
 		}

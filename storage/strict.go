@@ -5,7 +5,7 @@ import (
 	"fmt"
 	iofs "io/fs"
 
-	"tsdb/partition"
+	"tsdb/partition/format"
 	"tsdb/storage/log"
 )
 
@@ -52,10 +52,10 @@ func (db *DB) damages(rec log.Recovery) ([]error, error) {
 		switch {
 		case c.Damaged():
 			reasons = append(reasons, c.Err)
-		case c.Name == partition.ManifestName && c.Err != nil:
-			reasons = append(reasons, fmt.Errorf("%s is missing, %s is there", c.Name, partition.TwinName))
-		case c.Name == partition.ManifestName && c.State.Number < l.state.Number:
-			reasons = append(reasons, fmt.Errorf("%s ends at edit %d, %s at edit %d", c.Name, c.State.Number, partition.TwinName, l.state.Number))
+		case c.Name == format.ManifestName && c.Err != nil:
+			reasons = append(reasons, fmt.Errorf("%s is missing, %s is there", c.Name, format.TwinName))
+		case c.Name == format.ManifestName && c.State.Number < l.state.Number:
+			reasons = append(reasons, fmt.Errorf("%s ends at edit %d, %s at edit %d", c.Name, c.State.Number, format.TwinName, l.state.Number))
 		}
 	}
 	for _, want := range l.state.Sorted() {

@@ -6,7 +6,8 @@ import (
 	"sync"
 
 	"tsdb/internal/model"
-	"tsdb/partition"
+	"tsdb/partition/blockset"
+	"tsdb/partition/manifest"
 	"tsdb/storage/head"
 )
 
@@ -16,10 +17,10 @@ import (
 type state struct {
 	active *head.Buffer
 	frozen *head.Buffer // being cut; nil if none is
-	blocks *partition.Version
+	blocks *blockset.Version
 	// tombstones cover blocks and the frozen buffer by generation; what they
 	// delete of the active buffer has been taken out of it.
-	tombstones []partition.Tombstone
+	tombstones []manifest.Tombstone
 	floor      int64 // nothing before it is shown, Unix milliseconds
 
 	refs int // guarded by views.mu

@@ -3,7 +3,7 @@ package storage
 import (
 	"sync"
 
-	"tsdb/partition"
+	"tsdb/partition/manifest"
 	"tsdb/storage/head"
 )
 
@@ -110,7 +110,7 @@ func (v *views) floor() int64 {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.mu.state == nil {
-		return partition.NoFloor
+		return manifest.NoFloor
 	}
 	return v.mu.state.floor
 }

@@ -28,12 +28,19 @@ internal/panics     :
 internal/background : internal/vfs
 internal/objstore   : internal/vfs internal/background
 encoding            : internal/model
-partition           : internal/match internal/model internal/vfs internal/panics internal/background encoding
+partition            :
+partition/format     :
+partition/block      : internal/match internal/model internal/vfs encoding partition/format
+partition/manifest   : internal/model internal/vfs encoding partition/format partition/block
+partition/blockset   : internal/match internal/vfs internal/background partition/format partition/block partition/manifest
+partition/compaction : internal/model internal/vfs internal/panics partition/format partition/block partition/manifest partition/blockset
+partition/repair     : internal/model internal/vfs partition/format partition/block partition/manifest
+partition/internal   : internal/model internal/vfs partition/block partition/manifest partition/blockset partition/compaction
 storage/log         : internal/model encoding
 storage/log/logtest : internal/model storage/log
 storage/wal         : internal/model internal/vfs internal/panics encoding storage/log
 storage/head        : internal/match internal/model internal/vfs encoding
-storage             : internal/match internal/model internal/vfs internal/panics internal/background encoding partition storage/log storage/wal storage/head
+storage             : internal/match internal/model internal/vfs internal/panics internal/background encoding partition/format partition/block partition/manifest partition/blockset partition/compaction partition/repair storage/log storage/wal storage/head
 query/steps         :
 query/admission     :
 query/source        : internal/model storage query/admission
@@ -46,7 +53,7 @@ proto               :
 api                 : internal/match internal/model internal/vfs internal/panics internal/background storage query proto
 cmd/tsdb            : internal/model internal/vfs storage storage/wal query api
 benchmarks          :
-internal/crash      : internal/model internal/vfs partition storage
+internal/crash      : internal/model internal/vfs partition/format storage
 internal/e2e        :
 internal/importgraph:
 `
@@ -75,6 +82,10 @@ var forbidden = []struct {
 	{from: "partition", to: "storage", reason: "blocks are immutable and know nothing of heads and logs"},
 	{from: "internal/objstore", to: "encoding", reason: "objects are bytes: what they mean is for those above"},
 	{from: "internal/objstore", to: "os", reason: "all files go through internal/vfs, so that crashes and faults can be tested"},
+	{from: "partition/block", to: "partition/manifest", reason: "a block is read and written without knowing which of them count"},
+	{from: "partition/manifest", to: "partition/blockset", reason: "the MANIFEST says which blocks count; it opens none"},
+	{from: "partition/blockset", to: "partition/compaction", reason: "the set publishes edits; what to merge is decided above it"},
+	{from: "partition/repair", to: "partition/blockset", reason: "a repair works from files, before there is a set"},
 	{from: "encoding", to: "partition", reason: "columns in, bytes out: no files"},
 	{from: "encoding", to: "internal/vfs", reason: "pure functions need no file system and no clock"},
 

@@ -1,0 +1,414 @@
+package block
+
+import (
+	"fmt"
+
+	"tsdb/encoding"
+	"tsdb/internal/model"
+	"tsdb/partition/format"
+)
+
+// Chunk names one chunk of a block: one kind of one series in one window. It is
+// a small value and holds no samples.
+type Chunk struct {
+	Ordinal uint32 // of the series
+	Kind    model.Kind
+	Rung    uint8 // of the window ladder: windows of 24 h / 2^Rung
+	Bad     bool  // was unreadable when it was carried along
+	Count   uint32
+	MinTime int64 // of the first sample
+	MaxTime int64 // of the last sample, inclusive
+
+	from    *chunkReader
+	page    *directoryPage
+	pageOff int64
+	row     int
+}
+
+// Overlaps reports whether samples of the chunk can lie in r.
+func (c Chunk) Overlaps(r model.TimeRange) bool { return c.MinTime < r.Max && c.MaxTime >= r.Min }
+
+// Window returns the window of the ladder in which the chunk lies.
+func (c Chunk) Window() model.TimeRange {
+	return windowOf(model.PartitionStart(c.MinTime), c.Rung, c.MinTime)
+}
+
+// Damage returns a *DamageError at the page of the directory that describes the
+// chunk.
+func (c Chunk) Damage(what string, args ...any) error {
+	return &format.DamageError{Path: c.from.block.info.Name, Offset: c.pageOff, What: fmt.Sprintf(what, args...)}
+}
+
+func newChunk(from *chunkReader, p *directoryPage, pageOff int64, i int) Chunk {
+	r := &p.rows[i]
+	t := &p.times[r.time]
+	return Chunk{
+		Ordinal: r.ord, Kind: r.flags.kind(), Rung: r.flags.rung(), Bad: r.flags&rowBad != 0,
+		Count: t.count, MinTime: t.min, MaxTime: t.max,
+		from: from, page: p, pageOff: pageOff, row: i,
+	}
+}
+
+// chunkReader reads columns of one block. It reuses its memory from chunk to
+// chunk and is not safe for concurrent use.
+type chunkReader struct {
+	block    *Block
+	cache    *Cache // nil for scans, which would only wash it out
+	ahead    int    // bytes to read at once when a scan runs through a stream
+	streams  [streams]readStream
+	times    map[timesKey][]int64    // decoded timestamps
+	inline   map[inlineTimes][]int64 // decoded timestamps of inline columns
+	timesN   int                     // timestamps in both
+	samples  model.Samples           // scratch
+	values   []byte                  // scratch: a column of values
+	unusable int                     // histograms left out since it was set to 0
+}
+
+type timesKey struct {
+	off   int64
+	start uint32
+}
+
+// inlineTimes is all there is to an inline column of timestamps: that of a
+// regular grid is the same in every directory page.
+type inlineTimes struct {
+	count  uint32
+	length uint8
+	column [inlineBytesMax]byte
+}
+
+// readStream is what a chunkReader remembers of one stream.
+type readStream struct {
+	data     []byte // bytes of the file from off on
+	off      int64
+	group    []byte // content of the group at groupOff, 0 = none
+	groupOff int64
+	checked  int64 // offset of the frame in data whose checksum was checked last, 0 = none
+}
+
+// readerTimesMax bounds the timestamps a chunkReader remembers. A column counts
+// with timesColumn more, for what remembering it takes.
+const (
+	readerTimesMax = 1 << 20
+	timesColumn    = 16
+)
+
+// Frames that are asked for in the order of the file are read several at once:
+// a call into the kernel takes as long as copying some KiB. What is read grows
+// with the run of frames that proved to be one.
+const (
+	aheadBytesMax = 128 << 10
+	aheadGapMax   = 8 << 10 // bytes between two frames that are still one run
+)
+
+// toRead returns how many bytes to read for a frame that is not in data.
+func (r *chunkReader) toRead(st *readStream, f frame) int {
+	n := int(f.stored)
+	switch gap := f.off - st.off - int64(len(st.data)); {
+	case r.ahead > 0:
+		n = max(n, r.ahead)
+	case len(st.data) > 0 && gap <= aheadGapMax && gap >= -int64(len(st.data)):
+		n = max(n, min(2*len(st.data), aheadBytesMax))
+	}
+	return int(min(int64(n), r.block.info.Size-f.off))
+}
+
+// read fills the stream's data with n bytes from off on.
+func (r *chunkReader) read(st *readStream, off int64, n int) error {
+	if cap(st.data) < n {
+		st.data = make([]byte, n)
+	}
+	st.data, st.off, st.checked = st.data[:n], off, 0
+	err := r.block.readInto(off, st.data)
+	if err != nil {
+		st.data = st.data[:0]
+	}
+	return err
+}
+
+// frame returns the stored bytes of a frame, their checksum checked. They are
+// valid until the next call for the stream.
+func (r *chunkReader) frame(s stream, f frame) ([]byte, error) {
+	st := &r.streams[s]
+	at := f.off - st.off
+	if at < 0 || at+int64(f.stored) > int64(len(st.data)) {
+		if err := r.read(st, f.off, r.toRead(st, f)); err != nil {
+			// What lies behind the frame must not cost the frame.
+			if err = r.read(st, f.off, int(f.stored)); err != nil {
+				return nil, err
+			}
+		}
+		at = 0
+	}
+	stored := st.data[at : at+int64(f.stored)]
+	// The columns of a frame are asked for one after another: one checksum will
+	// do for all.
+	if st.checked != f.off {
+		if encoding.Checksum(stored) != f.crc {
+			return nil, r.block.damage(f.off, format.Corrupt("checksum of %v", s))
+		}
+		st.checked = f.off
+	}
+	return stored, nil
+}
+
+// column returns the bytes of a column; they are valid until the next call for
+// the stream.
+func (r *chunkReader) column(p *directoryPage, s stream, c columnRef) ([]byte, error) {
+	if c.frame == inlineFrame {
+		return p.inline[s][c.start:][:c.length], nil
+	}
+	f := p.frames[s][c.frame]
+	if f.raw == 0 {
+		stored, err := r.frame(s, f)
+		if err != nil {
+			return nil, err
+		}
+		return stored[c.start:][:c.length], nil
+	}
+	st := &r.streams[s]
+	if st.groupOff != f.off {
+		key := cacheKey{block: r.block.id, kind: cachedGroup, off: f.off}
+		content, err := cached(r.cache, key, func() ([]byte, int, error) {
+			stored, err := r.frame(s, f)
+			if err != nil {
+				return nil, 0, err
+			}
+			var dst []byte
+			if r.cache == nil {
+				dst = st.group
+			}
+			content, err := inflate(dst, stored, f.raw)
+			return content, len(content), r.block.damage(f.off, err)
+		})
+		if err != nil {
+			st.groupOff = 0
+			return nil, err
+		}
+		st.group, st.groupOff = content, f.off
+	}
+	return st.group[c.start:][:c.length], nil
+}
+
+// timestamps returns the decoded timestamps of time column t. They are shared
+// and never changed.
+func (r *chunkReader) timestamps(p *directoryPage, pageOff int64, t *timeColumn) ([]int64, error) {
+	if t.frame == inlineFrame {
+		return r.inlineTimestamps(p, pageOff, t)
+	}
+	key := timesKey{p.frames[streamTimes][t.frame].off, t.start}
+	if ts, ok := r.times[key]; ok && matchesTimes(ts, t) {
+		return ts, nil
+	}
+	ts, err := cached(r.cache, cacheKey{block: r.block.id, kind: cachedTimes, off: key.off, start: key.start},
+		func() ([]int64, int, error) {
+			ts, err := r.decodeTimes(p, pageOff, t)
+			return ts, 8 * len(ts), err
+		})
+	if err == nil && !matchesTimes(ts, t) {
+		err = r.block.damage(key.off, format.Corrupt("timestamps do not fit the directory"))
+	}
+	if err == nil {
+		r.remember(len(ts))
+		r.times[key] = ts
+	}
+	return ts, err
+}
+
+// inlineTimestamps is timestamps for an inline column.
+func (r *chunkReader) inlineTimestamps(p *directoryPage, pageOff int64, t *timeColumn) ([]int64, error) {
+	if t.length > inlineBytesMax { // no Writer makes it
+		return r.decodeTimes(p, pageOff, t)
+	}
+	key := inlineTimes{count: t.count, length: uint8(t.length)}
+	copy(key.column[:], p.inline[streamTimes][t.start:][:t.length])
+	if ts, ok := r.inline[key]; ok && matchesTimes(ts, t) {
+		return ts, nil
+	}
+	ts, err := r.decodeTimes(p, pageOff, t)
+	if err == nil {
+		r.remember(len(ts))
+		r.inline[key] = ts
+	}
+	return ts, err
+}
+
+// remember makes room for n timestamps more.
+func (r *chunkReader) remember(n int) {
+	n += timesColumn
+	if r.timesN += n; r.times == nil || r.timesN > readerTimesMax {
+		r.times, r.inline, r.timesN = make(map[timesKey][]int64), make(map[inlineTimes][]int64), n
+	}
+}
+
+// matchesTimes reports whether decoded timestamps are what the directory says.
+func matchesTimes(ts []int64, t *timeColumn) bool {
+	return len(ts) == int(t.count) && ts[0] == t.min && ts[len(ts)-1] == t.max
+}
+
+// decodeTimes decodes a time column.
+func (r *chunkReader) decodeTimes(p *directoryPage, pageOff int64, t *timeColumn) ([]int64, error) {
+	col, err := r.column(p, streamTimes, t.columnRef)
+	if err != nil {
+		return nil, err
+	}
+	ts, err := encoding.DecodeTimestamps(make([]int64, 0, t.count), col, int(t.count))
+	if err == nil && !matchesTimes(ts, t) {
+		err = format.Corrupt("timestamps do not fit the directory")
+	}
+	for i := 1; err == nil && i < len(ts); i++ {
+		if ts[i] <= ts[i-1] {
+			err = format.Corrupt("timestamps do not rise")
+		}
+	}
+	return ts, r.block.damage(p.offsetOf(streamTimes, t.columnRef, pageOff), err)
+}
+
+// offsetOf returns the offset in the file that stands for a column in errors:
+// that of its frame, or of the directory page.
+func (d *directoryPage) offsetOf(s stream, c columnRef, pageOff int64) int64 {
+	if c.frame == inlineFrame {
+		return pageOff
+	}
+	return d.frames[s][c.frame].off
+}
+
+// append appends the samples of a chunk that lie in tr to dst.
+func (r *chunkReader) append(c Chunk, tr model.TimeRange, dst *model.Samples) error {
+	ts, col, i, j, err := r.span(c, tr)
+	if err != nil || i >= j {
+		return err
+	}
+	if c.isPlain() && len(dst.ST) == 0 && len(dst.H) == 0 {
+		err = appendFloats(dst, ts, col, i, j)
+	} else {
+		err = r.appendSlow(c, ts, col, i, j, dst)
+	}
+	return r.damage(c, err)
+}
+
+// span returns the times of a chunk, its column of values and which samples, i ≤
+// k < j, lie in tr. If none do the column is not read.
+func (r *chunkReader) span(c Chunk, tr model.TimeRange) (ts []int64, col []byte, i, j int, err error) {
+	if c.Bad {
+		return nil, nil, 0, 0, r.lostBefore(c)
+	}
+	w := &c.page.rows[c.row]
+	if ts, err = r.timestamps(c.page, c.pageOff, &c.page.times[w.time]); err != nil {
+		return nil, nil, 0, 0, err
+	}
+	if j = len(ts); c.MinTime < tr.Min {
+		i = searchTime(ts, tr.Min)
+	}
+	if c.MaxTime >= tr.Max {
+		j = searchTime(ts, tr.Max)
+	}
+	if i < j {
+		col, err = r.column(c.page, streamValues, w.value)
+	}
+	return ts, col, i, j, err
+}
+
+// isPlain reports whether the chunk is nothing but times and floats.
+func (c Chunk) isPlain() bool {
+	return c.page.rows[c.row].flags&(rowStarts|rowHistogram|rowBad) == 0
+}
+
+// damage makes a DamageError of what is wrong with the values of a chunk.
+func (r *chunkReader) damage(c Chunk, err error) error {
+	if err == nil {
+		return nil
+	}
+	return r.block.damage(c.page.offsetOf(streamValues, c.page.rows[c.row].value, c.pageOff), err)
+}
+
+// lostBefore is the error of reading a chunk marked bad.
+func (r *chunkReader) lostBefore(c Chunk) error {
+	return &format.DamageError{Path: r.block.info.Name, Offset: c.pageOff, What: fmt.Sprintf(
+		"%d samples of series %d from %d to %d were lost before", c.Count, c.Ordinal, c.MinTime, c.MaxTime)}
+}
+
+// appendFloats appends the samples i ≤ k < j of a chunk of floats to dst, which
+// has neither start timestamps nor histograms.
+func appendFloats(dst *model.Samples, ts []int64, col []byte, i, j int) error {
+	vs, err := encoding.DecodeFloatsRange(dst.V, col, len(ts), i, j)
+	if err != nil {
+		return err
+	}
+	dst.V = vs
+	dst.T = append(dst.T, ts[i:j]...)
+	return nil
+}
+
+// appendSlow appends the samples i ≤ k < j of a chunk of any sort.
+func (r *chunkReader) appendSlow(c Chunk, ts []int64, col []byte, i, j int, dst *model.Samples) (err error) {
+	w := &c.page.rows[c.row]
+	s := &r.samples
+	s.Reset()
+	s.T = ts
+	defer func() {
+		s.T = nil // shared
+		s.Reset()
+	}()
+	if w.flags&rowHistogram != 0 {
+		s.H, err = encoding.DecodeHistograms(s.H, col, len(ts))
+		for range ts {
+			s.V = append(s.V, 0)
+		}
+		if err == nil && len(s.H) != len(ts) {
+			err = format.Corrupt("%d histograms for %d times", len(s.H), len(ts))
+		}
+		for k := range s.H {
+			if err == nil && s.H[k].IsZero() {
+				err = format.Corrupt("no histogram")
+			}
+		}
+	} else {
+		s.V, err = encoding.DecodeFloats(s.V, col, len(ts))
+	}
+	if err == nil && w.flags&rowStarts != 0 {
+		if col, err = r.column(c.page, streamValues, w.starts); err != nil {
+			return err
+		}
+		s.ST, err = encoding.DecodeStartTimestamps(s.ST, col, ts)
+		if err == nil && len(s.ST) != len(ts) {
+			err = format.Corrupt("%d start timestamps for %d times", len(s.ST), len(ts))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if len(s.H) == 0 {
+		dst.AppendRange(s, i, j)
+		return nil
+	}
+	for ; i < j; i++ {
+		// From before such histograms were refused: nothing can be done with one.
+		if s.H[i].CheckSpans() == nil {
+			dst.AppendRange(s, i, i+1)
+		} else {
+			r.unusable++
+		}
+	}
+	return nil
+}
+
+// raw returns the encoded columns of a chunk that is not bad, checked; starts is
+// nil if it has none. They are valid until the next call.
+func (r *chunkReader) raw(c Chunk) (times, values, starts []byte, err error) {
+	w := &c.page.rows[c.row]
+	if times, err = r.column(c.page, streamTimes, c.page.times[w.time].columnRef); err != nil {
+		return nil, nil, nil, err
+	}
+	col, err := r.column(c.page, streamValues, w.value)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	r.values = append(r.values[:0], col...)
+	if w.flags&rowStarts != 0 {
+		if starts, err = r.column(c.page, streamValues, w.starts); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	return times, r.values, starts, nil
+}

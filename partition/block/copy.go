@@ -1,0 +1,82 @@
+package block
+
+import "fmt"
+
+// CopyChunk takes a chunk of another block for the current series as it is,
+// without decoding it. Its samples must come after those the series already has
+// of its kind. A *DamageError means that the chunk cannot be read: nothing was
+// taken, the Writer goes on, and the chunk can be handed to Bad.
+func (w *Writer) CopyChunk(c Chunk) error {
+	if err := w.beginChunk(c); err != nil {
+		return err
+	}
+	if c.Bad {
+		return c.from.lostBefore(c)
+	}
+	times, values, starts, err := c.from.raw(c)
+	if err != nil {
+		return err
+	}
+	if !w.list() {
+		return w.err
+	}
+	src := &c.page.rows[c.row]
+	t := c.page.times[src.time]
+	r := row{ord: w.series.ord, flags: src.flags &^ rowAggregate}
+	if src.flags&rowAggregate != 0 {
+		if a, ok := c.page.aggregates.at(src.aggregate); ok {
+			w.columns.addAggregate(&r, a)
+		}
+	}
+	r.time = w.columns.addEncodedTimes(times, t)
+	r.value = w.columns.addValues(values, int(c.Count))
+	if starts != nil {
+		r.starts = w.columns.add(streamValues, starts, int(c.Count))
+	}
+	w.endChunk(r, c)
+	return w.err
+}
+
+// Bad carries along a chunk that cannot be read: it keeps its place in the
+// directory, with the number and times of its samples, and reading it is a
+// *DamageError.
+func (w *Writer) Bad(c Chunk) error {
+	if err := w.beginChunk(c); err != nil {
+		return err
+	}
+	if !w.list() {
+		return w.err
+	}
+	src := &c.page.rows[c.row]
+	r := row{ord: w.series.ord, flags: src.flags&^(rowStarts|rowAggregate) | rowBad}
+	r.time = w.columns.addLostTimes(c.page.times[src.time])
+	w.endChunk(r, c)
+	return w.err
+}
+
+// beginChunk lays out what was held back before chunk c and says whether c may
+// come next.
+func (w *Writer) beginChunk(c Chunk) error {
+	if w.err != nil {
+		return w.err
+	}
+	if !w.series.set {
+		return fmt.Errorf("write block %s: chunk of no series", w.name)
+	}
+	if err := w.checkSpan(c.MinTime, c.MaxTime); err != nil {
+		return err
+	}
+	w.flush(true)
+	if s := &w.series; s.kindTaken[c.Kind] && c.MinTime <= s.kindLast[c.Kind] {
+		return fmt.Errorf("write block %s: series %v: chunk from %d after %d", w.name, s.labels, c.MinTime, s.kindLast[c.Kind])
+	}
+	return w.err
+}
+
+func (w *Writer) endChunk(r row, c Chunk) {
+	w.row(r, c.MinTime, c.MaxTime, int(c.Count))
+	s := &w.series
+	if !s.taken || c.MaxTime > s.last {
+		s.last, s.taken = c.MaxTime, true
+	}
+}

@@ -1,0 +1,84 @@
+package block
+
+import "github.com/zeebo/xxh3"
+
+const (
+	DefaultDedupeColumns = 1 << 16 // columns remembered in each of two generations, about 100 bytes each
+	dedupeBytesMin       = 64      // a second reference to a value column gains nothing below
+)
+
+// contentKey is a 128-bit hash of a column's content.
+type contentKey = xxh3.Uint128
+
+// Seeds keep apart what a content key was made of.
+const (
+	seedTimes   = 1 // timestamps
+	seedEncoded = 2 // encoded bytes
+)
+
+func keyOfTimes(ts []int64) contentKey { return xxh3.Hash128Seed(timeBytes(ts), seedTimes) }
+
+// keyOfEncoded is the key of an encoded column by its bytes. They do not say
+// how many values they stand for: a constant step looks the same for any.
+func keyOfEncoded(b []byte, count int) contentKey {
+	return xxh3.Hash128Seed(b, uint64(count)<<8|seedEncoded)
+}
+
+// storedColumn is a column that has been laid out. In the directory page
+// numbered page its place is ref; elsewhere it is found through frame, which is
+// known once that page has been written.
+type storedColumn struct {
+	page  uint32
+	index uint32 // of time columns: number in the page
+	ref   columnRef
+	frame frame
+}
+
+// dedupe finds columns laid out before. Its memory is bounded: it forgets the
+// columns that were not asked for during the last max insertions first.
+type dedupe struct {
+	max        int
+	young, old map[contentKey]storedColumn
+	fresh      []contentKey // laid out since the last resolve
+}
+
+func (d *dedupe) get(k contentKey) (storedColumn, bool) {
+	if s, ok := d.young[k]; ok {
+		return s, true
+	}
+	s, ok := d.old[k]
+	if ok {
+		d.put(k, s)
+	}
+	return s, ok
+}
+
+// add remembers a column just laid out in the page under construction.
+func (d *dedupe) add(k contentKey, s storedColumn) {
+	d.put(k, s)
+	d.fresh = append(d.fresh, k)
+}
+
+func (d *dedupe) put(k contentKey, s storedColumn) {
+	if len(d.young) >= d.max || d.young == nil {
+		d.old, d.young = d.young, make(map[contentKey]storedColumn)
+	}
+	d.young[k] = s
+}
+
+// resolve tells the fresh columns where the frames of their page came to lie.
+func (d *dedupe) resolve(frames []frame) {
+	for _, k := range d.fresh {
+		m := d.young
+		s, ok := m[k]
+		if !ok {
+			m = d.old
+			s, ok = m[k]
+		}
+		if ok && s.ref.frame != inlineFrame {
+			s.frame = frames[s.ref.frame]
+			m[k] = s
+		}
+	}
+	d.fresh = d.fresh[:0]
+}

@@ -1,0 +1,107 @@
+package block
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"tsdb/internal/model"
+)
+
+// DeletedRanges is a set of time ranges of one series, disjoint and rising.
+type DeletedRanges []model.TimeRange
+
+// Add returns the set with one more range; it may change d.
+func (d DeletedRanges) Add(r model.TimeRange) DeletedRanges {
+	if r.Empty() {
+		return d
+	}
+	i, _ := slices.BinarySearchFunc(d, r.Min, func(e model.TimeRange, t int64) int { return cmp.Compare(e.Max, t) })
+	j := i
+	for j < len(d) && d[j].Min <= r.Max {
+		r.Min, r.Max = min(r.Min, d[j].Min), max(r.Max, d[j].Max)
+		j++
+	}
+	return slices.Replace(d, i, j, r)
+}
+
+// Contains reports whether the set holds a time.
+func (d DeletedRanges) Contains(t int64) bool {
+	return slices.ContainsFunc(d, func(r model.TimeRange) bool { return r.Contains(t) })
+}
+
+// Overlaps reports whether the set shares a millisecond with a range.
+func (d DeletedRanges) Overlaps(r model.TimeRange) bool { return slices.ContainsFunc(d, r.Overlaps) }
+
+// Covers reports whether the set holds all of a range.
+func (d DeletedRanges) Covers(r model.TimeRange) bool {
+	return slices.ContainsFunc(d, func(e model.TimeRange) bool { return e.Min <= r.Min && e.Max >= r.Max })
+}
+
+// Remove deletes the samples of s from index from on that lie in the set,
+// moving the others up.
+func (d DeletedRanges) Remove(s *model.Samples, from int) {
+	if len(d) == 0 {
+		return
+	}
+	to, i := from, from
+	for _, r := range d {
+		lo := i + searchTime(s.T[i:], r.Min)
+		hi := lo + searchTime(s.T[lo:], r.Max)
+		to = moveSamples(s, to, i, lo)
+		i = hi
+	}
+	truncate(s, moveSamples(s, to, i, s.Len()))
+}
+
+// moveSamples moves the samples i ≤ k < j down to index to and returns the
+// index behind them.
+func moveSamples(s *model.Samples, to, i, j int) int {
+	if to != i {
+		copy(s.T[to:], s.T[i:j])
+		copy(s.V[to:], s.V[i:j])
+		if len(s.ST) > 0 {
+			copy(s.ST[to:], s.ST[i:j])
+		}
+		if len(s.H) > 0 {
+			copy(s.H[to:], s.H[i:j])
+		}
+	}
+	return to + j - i
+}
+
+// Deletions are the tombstones that concern one block, resolved to its series.
+// They are never changed and safe for concurrent use; nil deletes nothing.
+type Deletions struct {
+	parts []Deletion
+}
+
+// Deletion is one tombstone, resolved to the series of a block.
+type Deletion struct {
+	Series *roaring.Bitmap // shared, not changed
+	Range  model.TimeRange // deleted of each of them
+}
+
+// NewDeletions returns the deletions together, nil for none. It keeps parts.
+func NewDeletions(parts []Deletion) *Deletions {
+	if len(parts) == 0 {
+		return nil
+	}
+	return &Deletions{parts: parts}
+}
+
+// Ranges appends what is deleted of a series to dst, which is cut to length 0
+// first.
+func (d *Deletions) Ranges(ord uint32, dst DeletedRanges) DeletedRanges {
+	dst = dst[:0]
+	if d == nil {
+		return dst
+	}
+	for _, p := range d.parts {
+		if p.Series.Contains(ord) {
+			dst = dst.Add(p.Range)
+		}
+	}
+	return dst
+}

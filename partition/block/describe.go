@@ -1,0 +1,420 @@
+package block
+
+import (
+	"bufio"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"sort"
+	"time"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"tsdb/encoding"
+	"tsdb/internal/model"
+	"tsdb/partition/format"
+)
+
+// describeBytes is how many bytes of a piece Describe shows.
+const describeBytes = 16
+
+// Describe prints the whole file, piece by piece: offset, length, the first
+// bytes, meaning. What lies in a compressed piece is printed below it, without
+// an offset. Damaged pieces are named and left out.
+func (b *Block) Describe(ctx context.Context, out io.Writer) error {
+	d := describer{block: b, w: bufio.NewWriter(out), reader: chunkReader{block: b, ahead: scanBytes}}
+	for _, step := range []func(context.Context) error{d.header, d.columns, d.sections, d.tails} {
+		if err := d.damaged(step(ctx)); err != nil {
+			return err
+		}
+	}
+	return d.w.Flush()
+}
+
+type describer struct {
+	block  *Block
+	w      *bufio.Writer
+	reader chunkReader
+}
+
+// piece prints one piece of the file.
+func (d *describer) piece(off, length int64, format string, args ...any) error {
+	data, err := d.block.read(off, int(min(length, describeBytes)))
+	if err != nil {
+		return err
+	}
+	text := hex.EncodeToString(data)
+	if length > describeBytes {
+		text += "…"
+	}
+	fmt.Fprintf(d.w, "%08x %8d  %-*s  %s\n", off, length, 2*describeBytes+1, text, fmt.Sprintf(format, args...))
+	return nil
+}
+
+// below prints what is inside the piece printed last.
+func (d *describer) below(format string, args ...any) {
+	fmt.Fprintf(d.w, "%*s%s\n", 8+1+8+2+2*describeBytes+1+2+2, "", fmt.Sprintf(format, args...))
+}
+
+// damaged prints what cannot be described; other errors it returns.
+func (d *describer) damaged(err error) error {
+	var damage *format.DamageError
+	if errors.As(err, &damage) {
+		fmt.Fprintf(d.w, "%08x %8s  damaged: %s\n", damage.Offset, "?", damage.What)
+		return nil
+	}
+	return err
+}
+
+func (d *describer) header(context.Context) error {
+	return d.piece(0, HeaderLen, "header: magic %q, version %d, checksum", blockMagic, d.block.foot.version)
+}
+
+// columns prints the columns, the directory and the exemplar pages between them.
+func (d *describer) columns(ctx context.Context) error {
+	marks, err := d.block.fencesOf(&d.block.exemplars, sectionExemplars)
+	if err != nil {
+		return err
+	}
+	err = d.block.eachDirectoryPage(func(p page, from int64, dir *directoryPage, err error) error {
+		if err != nil {
+			return d.damaged(err)
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		type frameAt struct {
+			s stream
+			n uint32
+		}
+		var frames []frameAt
+		for s := range dir.frames {
+			for n := range dir.frames[s] {
+				if dir.frames[s][n].off >= from {
+					frames = append(frames, frameAt{stream(s), uint32(n)})
+				}
+			}
+		}
+		at := func(f frameAt) int64 { return dir.frames[f.s][f.n].off }
+		sort.Slice(frames, func(i, j int) bool { return at(frames[i]) < at(frames[j]) })
+		uses := usesOf(dir)
+		for _, f := range frames {
+			for len(marks) > 0 && marks[0].off < at(f) {
+				if err := d.exemplarPage(marks[0]); err != nil {
+					return err
+				}
+				marks = marks[1:]
+			}
+			if err := d.frame(dir, f.s, f.n, uses[f.s]); err != nil {
+				return err
+			}
+		}
+		for len(marks) > 0 && marks[0].off < p.off {
+			if err := d.exemplarPage(marks[0]); err != nil {
+				return err
+			}
+			marks = marks[1:]
+		}
+		return d.directoryPage(p, dir, uses)
+	})
+	for _, m := range marks {
+		if err == nil {
+			err = d.exemplarPage(m)
+		}
+	}
+	return err
+}
+
+// frame prints one frame and the columns in it.
+func (d *describer) frame(dir *directoryPage, s stream, n uint32, uses []columnUse) error {
+	f := dir.frames[s][n]
+	var columns []string
+	for _, u := range uses {
+		if u.ref.frame == n {
+			text, err := d.column(dir, s, u)
+			if err != nil {
+				return err
+			}
+			columns = append(columns, text)
+		}
+	}
+	if f.raw == 0 && len(columns) == 1 {
+		return d.piece(f.off, int64(f.stored), "%s", columns[0])
+	}
+	if err := d.piece(f.off, int64(f.stored), "group of %v: %d columns, %d bytes", s, len(columns), f.size()); err != nil {
+		return err
+	}
+	for _, c := range columns {
+		d.below("%s", c)
+	}
+	return nil
+}
+
+func (d *describer) column(dir *directoryPage, s stream, u columnUse) (string, error) {
+	col, err := d.reader.column(dir, s, u.ref)
+	var info encoding.Info
+	if err == nil {
+		info, err = encoding.ColumnInfo(u.kind, col, int(u.n))
+		err = d.block.damage(0, err)
+	}
+	if errors.Is(err, format.ErrCorrupt) {
+		return fmt.Sprintf("damaged column of %v: %v", u.kind, err), nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("column of %v: %d values, %v, %d bytes, chunks %d", u.kind, u.n, info, len(col), u.uses), nil
+}
+
+func (d *describer) directoryPage(p page, dir *directoryPage, uses [streams][]columnUse) error {
+	if err := d.piece(p.off, int64(p.stored), "directory page: %d chunks, %d time columns, %d aggregates",
+		len(dir.rows), len(dir.times), dir.aggregates.n); err != nil {
+		return err
+	}
+	for s := range uses {
+		for _, u := range uses[s] {
+			if u.ref.frame == inlineFrame {
+				text, err := d.column(dir, stream(s), u)
+				if err != nil {
+					return err
+				}
+				d.below("inline %s", text)
+			}
+		}
+	}
+	for i := range dir.rows {
+		c := newChunk(&d.reader, dir, p.off, i)
+		kind := "floats"
+		if c.Kind == model.KindHistogram {
+			kind = "histograms"
+		}
+		bad := ""
+		if c.Bad {
+			bad = ", bad"
+		}
+		noted := ""
+		if a, ok := c.Aggregate(); ok && dir.rows[i].flags&rowAggregate != 0 {
+			noted = fmt.Sprintf(", min %v, max %v, sum %v%+g", a.Min, a.Max, a.Sum, a.Comp)
+		}
+		d.below("chunk: series %d, %d %s, %s to %s, rung %d%s%s", c.Ordinal, c.Count, kind, showTime(c.MinTime), showTime(c.MaxTime), c.Rung, bad, noted)
+	}
+	return nil
+}
+
+func showTime(t int64) string { return time.UnixMilli(t).UTC().Format("2006-01-02T15:04:05.000Z") }
+
+func (d *describer) exemplarPage(p page) error {
+	data, err := d.block.readPage(p)
+	if err != nil {
+		return d.damaged(err)
+	}
+	all, err := decodeExemplarPage(data, p.first)
+	if err != nil {
+		return d.damaged(d.block.damage(p.off, err))
+	}
+	if err := d.piece(p.off, int64(p.stored), "exemplar page: %d series, %d bytes", len(all), p.size()); err != nil {
+		return err
+	}
+	for _, s := range all {
+		for _, e := range s.es {
+			d.below("exemplar: series %d, %s, %v, %v", s.ord, showTime(e.T), e.V, e.Labels)
+		}
+	}
+	return nil
+}
+
+// sections prints the index.
+func (d *describer) sections(ctx context.Context) error {
+	steps := map[sectionID]func(section) error{
+		sectionDictionaries: d.dictionaries,
+		sectionPostings:     d.postings,
+		sectionSeries:       d.seriesTable,
+		sectionIdentities:   d.identities,
+		sectionNameFences:   d.nameFences,
+		sectionMetadata:     d.metadata,
+		sectionTenants:      d.tenants,
+	}
+	for _, s := range d.block.foot.sections {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		step := steps[s.id]
+		if step == nil {
+			step = func(s section) error { return d.piece(s.off, s.length, "section %v, %v", s.id, s.encoding) }
+		}
+		if err := d.damaged(step(s)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eachName calls fn with every name and its fences.
+func (d *describer) eachName(fn func(k int, n nameEntry, f *nameFences) error) error {
+	names, err := d.block.nameList()
+	if err != nil {
+		return err
+	}
+	for k, n := range names {
+		f, err := d.block.nameFences(k)
+		if err == nil {
+			err = fn(k, n, f)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *describer) dictionaries(section) error {
+	return d.eachName(func(_ int, n nameEntry, f *nameFences) error {
+		for i, p := range f.dictionary {
+			values, err := d.block.dictionaryPage(f, i)
+			if err != nil {
+				return err
+			}
+			if err := d.piece(p.off, int64(p.stored), "dictionary of %q: values %d to %d, %d bytes",
+				n.name, p.first, int(p.first)+len(values)-1, p.size()); err != nil {
+				return err
+			}
+			d.below("%q", values)
+		}
+		return nil
+	})
+}
+
+func (d *describer) postings(section) error {
+	return d.eachName(func(_ int, n nameEntry, f *nameFences) error {
+		for i, p := range f.postings {
+			lists, err := d.block.postingsPage(f, i)
+			if err != nil {
+				return err
+			}
+			if err := d.piece(p.off, int64(p.stored), "postings of %q: lists %d to %d, %d bytes",
+				n.name, p.first, int(p.first)+len(lists.bodies)-1, p.size()); err != nil {
+				return err
+			}
+			for l := range lists.bodies {
+				bm := roaring.New()
+				if err := lists.addTo(bm, l, d.block.foot.series); err != nil {
+					return d.block.damage(p.off, err)
+				}
+				d.below("%d as %v: %v", int(p.first)+l, lists.forms[l], bm)
+			}
+		}
+		return nil
+	})
+}
+
+func (d *describer) seriesTable(section) error {
+	fences, err := d.block.fencesOf(&d.block.series, sectionSeriesFences)
+	if err != nil {
+		return err
+	}
+	r := labelReader{block: d.block}
+	for i, p := range fences {
+		n := keys(fences, i, uint32(d.block.foot.series))
+		if err := d.piece(p.off, int64(p.stored), "series page: series %d to %d, %d bytes", p.first, int(p.first)+n-1, p.size()); err != nil {
+			return err
+		}
+		for k := range n {
+			ls, err := r.labels(p.first + uint32(k))
+			if err != nil {
+				return err
+			}
+			d.below("series %d: %v", int(p.first)+k, ls)
+		}
+	}
+	return nil
+}
+
+func (d *describer) identities(s section) error {
+	for ord := uint32(0); uint64(ord) < d.block.foot.series; {
+		off, length, _ := identityRange(ord, d.block.foot.series)
+		ids, _, err := d.block.identityPage(ord)
+		if err != nil {
+			return err
+		}
+		if err := d.piece(s.off+off, int64(length), "identities of series %d to %d, checksum", ord, int(ord)+len(ids)-1); err != nil {
+			return err
+		}
+		ord += uint32(len(ids))
+	}
+	return nil
+}
+
+func (d *describer) nameFences(s section) error {
+	return d.eachName(func(_ int, n nameEntry, f *nameFences) error {
+		return d.piece(s.off+n.fenceOff, int64(n.fenceLen), "fences of %q: %d values in %d pages, postings in %d pages",
+			n.name, n.values, len(f.dictionary), len(f.postings))
+	})
+}
+
+func (d *describer) metadata(s section) error {
+	ms, err := d.block.Metadata()
+	if err != nil {
+		return err
+	}
+	if err := d.piece(s.off, s.length, "section %v, %v: %d metrics", s.id, s.encoding, len(ms)); err != nil {
+		return err
+	}
+	for _, m := range ms {
+		d.below("tenant %d, %q: type %q, unit %q, help %q", m.Tenant, m.Metric, m.Type, m.Unit, m.Help)
+	}
+	return nil
+}
+
+func (d *describer) tenants(s section) error {
+	ts, err := d.block.tenantList()
+	if err != nil {
+		return err
+	}
+	if err := d.piece(s.off, s.length, "section %v, %v", s.id, s.encoding); err != nil {
+		return err
+	}
+	for _, t := range ts {
+		d.below("tenant %d: from series %d", t.tenant, t.from)
+	}
+	return nil
+}
+
+// tails prints both copies of the tail.
+func (d *describer) tails(context.Context) error {
+	b := d.block
+	n := int64(b.info.FooterLen)
+	for off := b.info.Size - 2*n; off < b.info.Size; off += n {
+		tail, err := b.read(off, int(n))
+		if err != nil {
+			return err
+		}
+		f, err := decodeTail(tail, b.info.Size)
+		if err != nil {
+			if err := d.damaged(b.damage(off, err)); err != nil {
+				return err
+			}
+			continue
+		}
+		table := int64(tableLen(tail))
+		if err := d.piece(off, table, "section table"); err != nil {
+			return err
+		}
+		for _, s := range f.sections {
+			d.below("%v: %v, %d bytes at %d", s.id, s.encoding, s.length, s.off)
+		}
+		if err := d.piece(off+table, n-table-trailerLen, "footer: %v, generations %d to %d, ordinal %d, made of %q",
+			f.meta.Level, f.meta.MinGen, f.meta.MaxGen, f.meta.Ordinal, f.meta.Inputs); err != nil {
+			return err
+		}
+		if f.meta.Partition != NoPartition {
+			d.below("partition %s", showTime(f.meta.Partition))
+		}
+		d.below("%d series, %d samples in %d chunks, %s to %s", f.series, f.samples, f.chunks, showTime(f.minTime), showTime(f.maxTime))
+		if err := d.piece(off+n-trailerLen, trailerLen, "trailer: lengths, version, checksum, magic %q", trailerMagic); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,520 @@
+package block
+
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+	"sort"
+	"unsafe"
+
+	"tsdb/internal/model"
+	"tsdb/partition/format"
+)
+
+// frame is a stored run of bytes with a checksum of its own: one column, or a
+// zstd frame with the columns of many short chunks.
+type frame struct {
+	off    int64  // in the file
+	stored uint32 // bytes in the file
+	raw    uint32 // bytes once decompressed; 0 = one plain column
+	crc    uint32 // CRC-32C of the stored bytes
+}
+
+func (f frame) size() uint32 {
+	if f.raw > 0 {
+		return f.raw
+	}
+	return f.stored
+}
+
+// inlineFrame is the frame number of columns that lie in the directory page
+// itself, because they are so short that a frame would weigh more.
+const inlineFrame = math.MaxUint32
+
+// columnRef says where a column lies: bytes start ≤ i < start+length of a frame
+// of the page or, for inlineFrame, of the page's inline bytes.
+type columnRef struct {
+	frame, start, length uint32
+}
+
+// timeColumn is a timestamp column with what is known of its content. Chunks of
+// one page whose timestamps are equal share it.
+type timeColumn struct {
+	columnRef        // length 0: the column is lost (chunks marked bad)
+	count     uint32 // samples, 1 ≤ count ≤ MaxChunkSamples
+	min, max  int64  // first and last timestamp
+}
+
+// row is one chunk in a directory page.
+type row struct {
+	ord    uint32 // ordinal of the series
+	time   uint32 // number of the time column in the page
+	flags  rowFlags
+	value  columnRef // unset if bad
+	starts columnRef // unset without rowStarts
+	// aggregate is the number of the chunk's aggregate in the page, with
+	// rowAggregate.
+	aggregate uint32
+}
+
+// rowFlags holds a chunk's kind, marks and rung.
+type rowFlags uint8
+
+const (
+	rowHistogram rowFlags = 1 << 0 // histograms, otherwise floats
+	rowBad       rowFlags = 1 << 1 // unreadable when it was carried along; no columns
+	rowStarts    rowFlags = 1 << 2 // has a column of start timestamps
+	rowAggregate rowFlags = 1 << 3 // has an aggregate; not in blocks of version 1
+	rowRungShift          = 4      // rung of the window ladder in the upper four bits
+)
+
+func (f rowFlags) kind() model.Kind {
+	if f&rowHistogram != 0 {
+		return model.KindHistogram
+	}
+	return model.KindFloat
+}
+
+func (f rowFlags) rung() uint8 { return uint8(f >> rowRungShift) }
+
+func (f rowFlags) valid() bool {
+	return f.rung() <= maxRung && (f&rowBad == 0 || f&rowStarts == 0) &&
+		(f&rowAggregate == 0 || f&(rowBad|rowHistogram) == 0)
+}
+
+// stream numbers the two runs of columns that a writer keeps apart: values (and
+// start timestamps, which are read together with them) and timestamps, which
+// many series share.
+type stream uint8
+
+const (
+	streamValues stream = iota
+	streamTimes
+	streams
+)
+
+func (s stream) String() string { return [...]string{"values", "times"}[s] }
+
+// directoryPage lists chunks in the order of (series, window, kind).
+type directoryPage struct {
+	frames [streams][]frame
+	times  []timeColumn
+	rows   []row
+	inline [streams][]byte // columns stored in the page itself
+	// aggregates of the rows that have one, in their order.
+	aggregates aggregateList
+}
+
+func (d *directoryPage) reset() {
+	for s := range d.frames {
+		d.frames[s] = d.frames[s][:0]
+		d.inline[s] = d.inline[s][:0]
+	}
+	d.times, d.rows = d.times[:0], d.rows[:0]
+	d.aggregates.reset()
+}
+
+// sizeOf returns the content bytes of a frame of stream s, or of the inline bytes.
+func (d *directoryPage) sizeOf(s stream, i uint32) uint32 {
+	if i == inlineFrame {
+		return uint32(len(d.inline[s]))
+	}
+	return d.frames[s][i].size()
+}
+
+// rowsOf returns the range of rows of a series.
+func (d *directoryPage) rowsOf(ord uint32) (from, to int) {
+	from = sort.Search(len(d.rows), func(i int) bool { return d.rows[i].ord >= ord })
+	for to = from; to < len(d.rows) && d.rows[to].ord == ord; to++ {
+	}
+	return from, to
+}
+
+// refCoder writes and reads column refs of one stream as their distance from
+// the place where the next column is expected: behind the last one, in the same
+// frame or at the start of the next. So almost every field is zero.
+type refCoder struct {
+	page   *directoryPage
+	stream stream
+	frame  uint32 // of the last column that was not inline
+	end    uint32 // of that column
+	inline uint32 // end of the last inline column
+	any    bool   // frame and end are set
+}
+
+// expect returns the frame and start where the next column not inline should be.
+func (c *refCoder) expect() (frame, start uint32) {
+	switch {
+	case !c.any:
+		return 0, 0
+	case int(c.frame) < len(c.page.frames[c.stream]) && c.end == c.page.frames[c.stream][c.frame].size():
+		return c.frame + 1, 0
+	}
+	return c.frame, c.end
+}
+
+func (c *refCoder) append(dst []byte, r columnRef) []byte {
+	if r.frame == inlineFrame {
+		c.inline = r.start + r.length
+		dst = append(dst, 0)
+		return binary.AppendUvarint(dst, uint64(r.length))
+	}
+	frame, start := c.expect()
+	if r.frame != frame {
+		start = 0
+	}
+	dst = binary.AppendUvarint(dst, format.Zigzag(int64(r.frame)-int64(frame))+1)
+	dst = binary.AppendVarint(dst, int64(r.start)-int64(start))
+	length := r.length
+	if r.start+length == c.page.sizeOf(c.stream, r.frame) {
+		length = 0 // up to the frame's end
+	}
+	dst = binary.AppendUvarint(dst, uint64(length))
+	c.frame, c.end, c.any = r.frame, r.start+r.length, true
+	return dst
+}
+
+// readPlain reads the columns of rows as long as each is the whole of the next
+// frame or inline, as most are, and returns for how many rows it did.
+func (c *refCoder) readPlain(r *format.Reader, rows []row) int {
+	b, frames, inline := r.B, c.page.frames[c.stream], uint64(len(c.page.inline[c.stream]))
+	next, start := c.expect()
+	n := 0
+	for ; n < len(rows) && len(b) >= 3 && rows[n].flags&(rowBad|rowStarts) == 0; n++ {
+		if length := uint32(b[1]); b[0] == 0 && length-1 < 0x7f && uint64(c.inline)+uint64(length) <= inline {
+			rows[n].value = columnRef{frame: inlineFrame, start: c.inline, length: length}
+			c.inline += length
+			b = b[2:]
+			continue
+		}
+		if b[0] != 1 || b[1]|b[2] != 0 || start != 0 || uint64(next) >= uint64(len(frames)) {
+			break
+		}
+		c.frame, c.end, c.any = next, frames[next].size(), true
+		rows[n].value = columnRef{frame: next, length: c.end}
+		b = b[3:]
+		next++
+	}
+	r.B = b
+	return n
+}
+
+func (c *refCoder) read(r *format.Reader) columnRef {
+	tag := r.Uvarint(math.MaxUint64)
+	if tag == 0 {
+		ref := columnRef{frame: inlineFrame, start: c.inline, length: uint32(r.Uvarint(maxColumnBytes))}
+		c.inline += ref.length
+		if ref.length == 0 || uint64(c.inline) > uint64(len(c.page.inline[c.stream])) {
+			r.Fail("inline column out of range")
+			return columnRef{}
+		}
+		return ref
+	}
+	frame, start := c.expect()
+	f := int64(frame) + format.Unzigzag(tag-1)
+	if f != int64(frame) {
+		start = 0
+	}
+	s := int64(start) + r.Varint()
+	length := int64(r.Uvarint(maxColumnBytes))
+	if r.Err != nil || f < 0 || f >= int64(len(c.page.frames[c.stream])) {
+		r.Fail("column in no frame")
+		return columnRef{}
+	}
+	size := int64(c.page.frames[c.stream][f].size())
+	if length == 0 {
+		length = size - s
+	}
+	if s < 0 || s >= size || length <= 0 || length > size-s {
+		r.Fail("column out of its frame")
+		return columnRef{}
+	}
+	ref := columnRef{frame: uint32(f), start: uint32(s), length: uint32(length)}
+	c.frame, c.end, c.any = ref.frame, ref.start+ref.length, true
+	return ref
+}
+
+// append appends the page in two parts: the chunks, then their aggregates.
+func (d *directoryPage) append(dst []byte) []byte {
+	dst = appendPart(dst, d.appendChunks(nil))
+	return appendPart(dst, d.aggregates.append(nil))
+}
+
+// appendChunks appends all but the aggregates, field after field, so that what
+// is alike lies together.
+func (d *directoryPage) appendChunks(dst []byte) []byte {
+	for s := range d.frames {
+		dst = binary.AppendUvarint(dst, uint64(len(d.inline[s])))
+		dst = append(dst, d.inline[s]...)
+		dst = appendFrames(dst, d.frames[s])
+	}
+	dst = d.appendTimes(dst)
+	return d.appendRows(dst)
+}
+
+// decode reads a page as append writes it, but for its aggregates: see
+// aggregateList. It keeps b.
+func (d *directoryPage) decode(b []byte, size int64) error {
+	r := format.Reader{B: b}
+	chunks, aggregates := readPart(&r), readPart(&r)
+	if err := r.End("directory page"); err != nil {
+		return err
+	}
+	content, err := chunks.content()
+	if err != nil {
+		return err
+	}
+	r = format.Reader{B: content}
+	n := d.readChunks(&r, size)
+	if err := r.End("directory page"); err != nil {
+		return err
+	}
+	return d.aggregates.take(n, aggregates)
+}
+
+// decodeJoined is decode for a page of a block older than versionParts, in
+// which the aggregates came right behind the chunks.
+func (d *directoryPage) decodeJoined(b []byte, size int64) error {
+	r := format.Reader{B: b}
+	n := d.readChunks(&r, size)
+	aggregates := part{stored: r.B}
+	r.B = nil
+	if err := r.End("directory page"); err != nil {
+		return err
+	}
+	return d.aggregates.take(n, aggregates)
+}
+
+// readChunks reads all but the aggregates, and returns how many of those there
+// are.
+func (d *directoryPage) readChunks(r *format.Reader, size int64) (aggregates int) {
+	for s := range d.frames {
+		d.inline[s] = r.Bytes(r.Uvarint(maxPageBytes))
+		d.frames[s] = readFrames(r, size)
+	}
+	d.readTimes(r)
+	return d.readRows(r)
+}
+
+// bytes returns what a page that was read takes of memory, with its aggregates.
+func (d *directoryPage) bytes() int {
+	n := len(d.times)*int(unsafe.Sizeof(timeColumn{})) + len(d.rows)*int(unsafe.Sizeof(row{})) +
+		len(d.aggregates.encoded.stored) + d.aggregates.n*int(unsafe.Sizeof(Aggregate{}))
+	for s := range d.frames {
+		n += len(d.frames[s])*int(unsafe.Sizeof(frame{})) + len(d.inline[s])
+	}
+	return n
+}
+
+func appendFrames(dst []byte, fs []frame) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(fs)))
+	var end int64
+	for _, f := range fs {
+		dst = binary.AppendVarint(dst, f.off-end)
+		end = f.off + int64(f.stored)
+	}
+	for _, f := range fs {
+		dst = binary.AppendUvarint(dst, uint64(f.stored))
+	}
+	for _, f := range fs {
+		dst = binary.AppendUvarint(dst, uint64(f.raw))
+	}
+	for _, f := range fs {
+		dst = binary.LittleEndian.AppendUint32(dst, f.crc)
+	}
+	return dst
+}
+
+func readFrames(r *format.Reader, size int64) []frame {
+	const least = 7 // bytes a frame
+	n := r.Uvarint(uint64(len(r.B)) / least)
+	fs := make([]frame, n)
+	var buf [format.NumberBatch]uint64
+	for part := range slices.Chunk(fs, format.NumberBatch) {
+		for i, v := range r.Uvarints(buf[:len(part)], math.MaxUint64) {
+			part[i].off = format.Unzigzag(v) // from the end of the last, put right below
+		}
+	}
+	for part := range slices.Chunk(fs, format.NumberBatch) {
+		for i, v := range r.Uvarints(buf[:len(part)], maxColumnBytes) {
+			part[i].stored = uint32(v)
+		}
+	}
+	for part := range slices.Chunk(fs, format.NumberBatch) {
+		for i, v := range r.Uvarints(buf[:len(part)], maxColumnBytes) {
+			part[i].raw = uint32(v)
+		}
+	}
+	crcs := r.Bytes(4 * n)
+	if r.Err != nil {
+		return nil
+	}
+	for i := range fs {
+		fs[i].crc = binary.LittleEndian.Uint32(crcs[4*i:])
+	}
+	var end int64
+	for i := range fs {
+		f := &fs[i]
+		f.off += end
+		if f.off < HeaderLen || f.off > size || int64(f.stored) > size-f.off || f.stored == 0 {
+			r.Fail("frame outside of the file")
+			return nil
+		}
+		end = f.off + int64(f.stored)
+	}
+	return fs
+}
+
+func (d *directoryPage) appendTimes(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(d.times)))
+	for _, t := range d.times {
+		lost := uint64(0)
+		if t.length == 0 {
+			lost = 1
+		}
+		dst = binary.AppendUvarint(dst, uint64(t.count)<<1|lost)
+	}
+	var last int64
+	for _, t := range d.times {
+		dst = binary.AppendVarint(dst, t.min-last)
+		last = t.min
+	}
+	for _, t := range d.times {
+		dst = binary.AppendUvarint(dst, uint64(t.max-t.min))
+	}
+	c := refCoder{page: d, stream: streamTimes}
+	for _, t := range d.times {
+		if t.length > 0 {
+			dst = c.append(dst, t.columnRef)
+		}
+	}
+	return dst
+}
+
+func (d *directoryPage) readTimes(r *format.Reader) {
+	const least = 3 // bytes a column
+	ts := make([]timeColumn, r.Uvarint(uint64(len(r.B))/least))
+	var buf [format.NumberBatch]uint64
+	for part := range slices.Chunk(ts, format.NumberBatch) {
+		for i, v := range r.Uvarints(buf[:len(part)], MaxChunkSamples<<1|1) {
+			part[i].count = uint32(v >> 1)
+			part[i].length = uint32(^v & 1) // replaced below
+		}
+	}
+	var last int64
+	for part := range slices.Chunk(ts, format.NumberBatch) {
+		for i, v := range r.Uvarints(buf[:len(part)], math.MaxUint64) {
+			last += format.Unzigzag(v)
+			part[i].min = last
+		}
+	}
+	for part := range slices.Chunk(ts, format.NumberBatch) {
+		for i, v := range r.Uvarints(buf[:len(part)], math.MaxInt64) {
+			part[i].max = part[i].min + int64(v)
+		}
+	}
+	for i := range ts {
+		t := &ts[i]
+		if t.count == 0 || t.max < t.min || uint64(t.max-t.min) < uint64(t.count-1) {
+			r.Fail("count or times of a time column")
+			return
+		}
+	}
+	c := refCoder{page: d, stream: streamTimes}
+	for i := range ts {
+		if ts[i].length > 0 {
+			ts[i].columnRef = c.read(r)
+		}
+	}
+	d.times = ts
+}
+
+func (d *directoryPage) appendRows(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(d.rows)))
+	var ord uint32
+	for _, w := range d.rows {
+		dst = binary.AppendUvarint(dst, uint64(w.ord-ord))
+		ord = w.ord
+	}
+	for _, w := range d.rows {
+		dst = append(dst, byte(w.flags))
+	}
+	next := int64(0)
+	for _, w := range d.rows {
+		dst = binary.AppendVarint(dst, int64(w.time)-next)
+		next = int64(w.time) + 1
+	}
+	c := refCoder{page: d, stream: streamValues}
+	for _, w := range d.rows {
+		if w.flags&rowBad == 0 {
+			dst = c.append(dst, w.value)
+		}
+		if w.flags&rowStarts != 0 {
+			dst = c.append(dst, w.starts)
+		}
+	}
+	return dst
+}
+
+// readRows reads the rows and returns how many of them have an aggregate.
+func (d *directoryPage) readRows(r *format.Reader) (aggregates int) {
+	const least = 3 // bytes a row
+	rows := make([]row, r.Uvarint(uint64(len(r.B))/least))
+	var buf [format.NumberBatch]uint64
+	ord := uint64(0)
+	for part := range slices.Chunk(rows, format.NumberBatch) {
+		for i, v := range r.Uvarints(buf[:len(part)], math.MaxUint32) {
+			ord += v
+			part[i].ord = uint32(ord)
+		}
+	}
+	if ord > maxSeriesInBlock {
+		r.Fail("ordinal out of range")
+		return 0
+	}
+	flags := r.Bytes(uint64(len(rows)))
+	if r.Err != nil {
+		return 0
+	}
+	for i := range rows {
+		rows[i].flags = rowFlags(flags[i])
+		if !rows[i].flags.valid() {
+			r.Fail("flags of a chunk")
+			return 0
+		}
+		if rows[i].flags&rowAggregate != 0 {
+			rows[i].aggregate = uint32(aggregates)
+			aggregates++
+		}
+	}
+	next := int64(0)
+	for part := range slices.Chunk(rows, format.NumberBatch) {
+		for i, v := range r.Uvarints(buf[:len(part)], math.MaxUint64) {
+			next += format.Unzigzag(v)
+			if uint64(next) >= uint64(len(d.times)) {
+				r.Fail("chunk without time column")
+				return 0
+			}
+			if part[i].flags&rowBad == 0 && d.times[next].length == 0 {
+				r.Fail("chunk with a lost time column")
+				return 0
+			}
+			part[i].time = uint32(next)
+			next++
+		}
+	}
+	c := refCoder{page: d, stream: streamValues}
+	for i := 0; i < len(rows); i++ {
+		if i += c.readPlain(r, rows[i:]); i == len(rows) {
+			break
+		}
+		if rows[i].flags&rowBad == 0 {
+			rows[i].value = c.read(r)
+		}
+		if rows[i].flags&rowStarts != 0 {
+			rows[i].starts = c.read(r)
+		}
+	}
+	d.rows = rows
+	return aggregates
+}

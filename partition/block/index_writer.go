@@ -1,0 +1,380 @@
+package block
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/encoding"
+	"tsdb/internal/model"
+)
+
+const postingsBatch = 4 << 20
+
+// indexWriter collects what the index is made of while series are written and
+// writes it at the end. A series takes its identity and about a dozen bytes:
+// the labels in which it differs from the series before it.
+type indexWriter struct {
+	table      pairTable
+	series     uint64 // written so far
+	rows       slabs  // a row a series
+	identities slabs  // 16 bytes a series
+	tenants    []tenantRange
+	counts     []uint32 // series that have a pair, by its number
+	last       []uint32 // pairs of the last series
+	current    []uint32 // scratch
+	lastMetric string
+	out        *output
+	sections   []section
+	batch      int    // ordinals held at once
+	content    []byte // scratch
+	packed     []byte // scratch
+	list       []byte // scratch
+}
+
+// slabs is a byte arena that grows without copying. A piece lies in one slab.
+type slabs [][]byte
+
+const slabBytes = 256 << 10
+
+func (s *slabs) append(b []byte) {
+	n := len(*s)
+	if n == 0 || len((*s)[n-1])+len(b) > cap((*s)[n-1]) {
+		*s = append(*s, make([]byte, 0, max(slabBytes, len(b))))
+		n++
+	}
+	(*s)[n-1] = append((*s)[n-1], b...)
+}
+
+// add appends a series, whose ordinal is their number before it. It refuses
+// labels that are not sorted or empty, and a series that is not above the last.
+func (x *indexWriter) add(tenant uint32, id model.Identity, ls labels.Labels) error {
+	x.current = x.current[:0]
+	metric, bad, long := "", false, 0
+	var lastName string
+	ls.Range(func(l labels.Label) {
+		if l.Name == MetricName {
+			metric = l.Value
+		}
+		bad = bad || l.Value == "" || l.Name <= lastName
+		long = max(long, len(l.Name), len(l.Value))
+		lastName = l.Name
+		guess := uint32(1<<32 - 1)
+		if i := len(x.current); i < len(x.last) {
+			guess = x.last[i]
+		}
+		x.current = append(x.current, x.table.pair(l.Name, l.Value, guess))
+	})
+	if bad || len(x.current) == 0 {
+		return fmt.Errorf("series %v: labels empty or not sorted", ls)
+	}
+	if long > maxLabelBytes {
+		return fmt.Errorf("a label name or value of %d bytes exceeds the limit of %d", long, maxLabelBytes)
+	}
+	if x.series >= maxSeriesInBlock {
+		return fmt.Errorf("more than %d series in a block", x.series)
+	}
+	if err := x.checkOrder(tenant, metric, ls); err != nil {
+		return err
+	}
+	for _, p := range x.current {
+		for int(p) >= len(x.counts) {
+			x.counts = append(x.counts, 0)
+		}
+		x.counts[p]++
+	}
+	x.list = appendSeriesRow(x.list[:0], x.last, x.current)
+	x.rows.append(x.list)
+	x.list = appendIdentity(x.list[:0], id)
+	x.identities.append(x.list)
+	x.series++
+	x.last, x.current = x.current, x.last
+	x.lastMetric = metric
+	return nil
+}
+
+func (x *indexWriter) checkOrder(tenant uint32, metric string, ls labels.Labels) error {
+	n := len(x.tenants)
+	if n == 0 || tenant > x.tenants[n-1].tenant {
+		x.tenants = append(x.tenants, tenantRange{tenant, uint32(x.series)})
+		return nil
+	}
+	c := 0
+	if tenant < x.tenants[n-1].tenant {
+		c = 1
+	} else if c = strings.Compare(x.lastMetric, metric); c == 0 {
+		c = x.comparePairs(x.last, x.current)
+	}
+	if c >= 0 {
+		return fmt.Errorf("series %v of tenant %d out of order", ls, tenant)
+	}
+	return nil
+}
+
+// comparePairs orders label sets with the same metric name as Compare does.
+func (x *indexWriter) comparePairs(a, b []uint32) int {
+	i, j := 0, 0
+	for {
+		i, j = x.skipMetric(a, i), x.skipMetric(b, j)
+		if i == len(a) || j == len(b) {
+			return (len(a) - i) - (len(b) - j)
+		}
+		if a[i] != b[j] {
+			break
+		}
+		i, j = i+1, j+1
+	}
+	pa, pb := &x.table.pairs[a[i]], &x.table.pairs[b[j]]
+	if pa.name != pb.name {
+		return strings.Compare(x.table.names[pa.name], x.table.names[pb.name])
+	}
+	return strings.Compare(pa.value, pb.value)
+}
+
+// skipMetric returns i, or i+1 if pair i is the metric name.
+func (x *indexWriter) skipMetric(pairs []uint32, i int) int {
+	if i < len(pairs) && x.table.names[x.table.pairs[pairs[i]].name] == MetricName {
+		i++
+	}
+	return i
+}
+
+// appendSeriesRow appends the pairs of a series: their number, a bit for each
+// that differs from the pair in the same place of the series before, and those
+// pairs.
+func appendSeriesRow(dst []byte, last, pairs []uint32) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(pairs)))
+	at := len(dst)
+	for range (len(pairs) + 7) / 8 {
+		dst = append(dst, 0)
+	}
+	for i, p := range pairs {
+		if i >= len(last) || last[i] != p {
+			dst[at+i/8] |= 1 << (i % 8)
+			dst = binary.AppendUvarint(dst, uint64(p))
+		}
+	}
+	return dst
+}
+
+// each calls fn with the pairs of every series, in order.
+func (x *indexWriter) each(fn func(ord uint32, pairs []uint32)) {
+	var pairs []uint32
+	ord := uint32(0)
+	for _, b := range x.rows {
+		for len(b) > 0 {
+			n, w := binary.Uvarint(b)
+			b = b[w:]
+			mask := b[:(n+7)/8]
+			b = b[len(mask):]
+			for len(pairs) < int(n) {
+				pairs = append(pairs, 0)
+			}
+			pairs = pairs[:n]
+			for i := range pairs {
+				if mask[i/8]&(1<<(i%8)) != 0 {
+					p, w := binary.Uvarint(b)
+					b = b[w:]
+					pairs[i] = uint32(p)
+				}
+			}
+			fn(ord, pairs)
+			ord++
+		}
+	}
+}
+
+// write writes the sections of the index.
+func (x *indexWriter) write() {
+	sym := x.table.order()
+	fences := make([]nameFences, len(sym.names))
+	x.writeDictionaries(sym, fences)
+	x.writePostings(sym, fences)
+	x.writeSeries(sym)
+	x.writeIdentities()
+	x.writeNames(sym, fences)
+	x.writeBlob(sectionTenants, appendTenants(nil, x.tenants))
+}
+
+// endSection records a section that began at off.
+func (x *indexWriter) endSection(id sectionID, enc sectionEncoding, off int64) {
+	x.sections = append(x.sections, section{id: id, encoding: enc, off: off, length: x.out.off - off, crc: x.out.crc})
+}
+
+// writeBlob writes a section that is read whole.
+func (x *indexWriter) writeBlob(id sectionID, content []byte) {
+	if len(content) > maxSectionBytes && x.out.err == nil {
+		x.out.err = fmt.Errorf("section %v of %d bytes exceeds the limit of %d", id, len(content), maxSectionBytes)
+		return
+	}
+	off := x.out.section()
+	stored, packed := compress(x.packed[:0], content)
+	x.packed = stored
+	x.out.write(stored)
+	enc := encodingPlain
+	if packed {
+		enc = encodingZstd
+	}
+	x.endSection(id, enc, off)
+}
+
+func (x *indexWriter) writePage(first uint32, content []byte) page {
+	p, stored := makePage(first, content, x.packed)
+	x.packed = stored
+	return x.out.writePage(p, stored)
+}
+
+func (x *indexWriter) writeDictionaries(sym *symbols, fences []nameFences) {
+	off := x.out.section()
+	var values []string
+	for k := range sym.names {
+		last := ""
+		for first, n := uint32(0), sym.values(k); first < n; {
+			values = values[:0]
+			for v := first; v < n && v < first+dictionaryValues; v++ {
+				values = append(values, sym.value(k, v))
+			}
+			var taken int
+			x.content, taken = appendDictionaryPage(x.content[:0], values)
+			fences[k].dictionary = append(fences[k].dictionary, x.writePage(first, x.content))
+			fences[k].firsts = append(fences[k].firsts, separator(last, values[0]))
+			last = values[taken-1]
+			first += uint32(taken)
+		}
+	}
+	x.endSection(sectionDictionaries, encodingPages, off)
+}
+
+// writePostings walks the series once for every batch of names.
+func (x *indexWriter) writePostings(sym *symbols, fences []nameFences) {
+	off := x.out.section()
+	counts := make([]uint32, len(sym.pair)) // by rank
+	for p, n := range x.counts {
+		counts[sym.rank[p]] = n
+	}
+	for from := 0; from < len(sym.names); {
+		to, total := from, 0
+		for to < len(sym.names) {
+			n := 0
+			for _, c := range counts[sym.first[to]:sym.first[to+1]] {
+				n += int(c)
+			}
+			if to > from && total+n > x.batch {
+				break
+			}
+			total += n
+			to++
+		}
+		x.writePostingsBatch(sym, fences, counts, from, to, total)
+		from = to
+	}
+	x.endSection(sectionPostings, encodingPages, off)
+}
+
+// writePostingsBatch writes the postings of the names from ≤ k < to, which have
+// total ordinals.
+func (x *indexWriter) writePostingsBatch(sym *symbols, fences []nameFences, counts []uint32, from, to, total int) {
+	lo, hi := sym.first[from], sym.first[to]
+	ords := make([]uint32, total)
+	next := make([]uint32, hi-lo) // where the next ordinal of a pair goes
+	at := uint32(0)
+	for r := lo; r < hi; r++ {
+		next[r-lo] = at
+		at += counts[r]
+	}
+	any := make([][]interval, to-from)
+	x.each(func(ord uint32, pairs []uint32) {
+		for _, p := range pairs {
+			r := sym.rank[p]
+			if r < lo || r >= hi {
+				continue
+			}
+			ords[next[r-lo]] = ord
+			next[r-lo]++
+			name, _ := sym.numbers(p)
+			k := int(name) - from
+			if n := len(any[k]); n > 0 && any[k][n-1].to == ord {
+				any[k][n-1].to++
+			} else {
+				any[k] = append(any[k], interval{ord, ord + 1})
+			}
+		}
+	})
+	at = 0
+	for k := from; k < to; k++ {
+		x.content = x.content[:0]
+		first := uint32(0)
+		for v := range sym.values(k) {
+			n := counts[sym.first[k]+v]
+			x.content = appendPostings(x.content, ords[at:at+n], &x.list)
+			at += n
+			if len(x.content) >= postingsBytes || v+1-first >= postingsValues {
+				fences[k].postings = append(fences[k].postings, x.writePage(first, x.content))
+				x.content, first = x.content[:0], v+1
+			}
+		}
+		x.content = appendPostingsRuns(x.content, any[k-from], &x.list)
+		fences[k].postings = append(fences[k].postings, x.writePage(first, x.content))
+	}
+}
+
+func (x *indexWriter) writeSeries(sym *symbols) {
+	off := x.out.section()
+	var fences []page
+	var p seriesPage
+	var names, values []uint32
+	first := uint32(0)
+	flush := func(next uint32) {
+		x.content = p.append(x.content[:0])
+		fences = append(fences, x.writePage(first, x.content))
+		p.reset()
+		first = next
+	}
+	x.each(func(ord uint32, pairs []uint32) {
+		names, values = names[:0], values[:0]
+		for _, pair := range pairs {
+			name, value := sym.numbers(pair)
+			names, values = append(names, name), append(values, value)
+		}
+		p.add(names, values)
+		if ord-first+1 >= seriesPageRows {
+			flush(ord + 1)
+		}
+	})
+	if len(p.shape) > 0 {
+		flush(0)
+	}
+	x.endSection(sectionSeries, encodingPages, off)
+	x.writeBlob(sectionSeriesFences, appendFences(nil, fences))
+}
+
+func (x *indexWriter) writeIdentities() {
+	off := x.out.section()
+	const pageBytes = identityPageRows * identityBytes // divides slabBytes
+	for _, ids := range x.identities {
+		for len(ids) > 0 {
+			n := min(len(ids), pageBytes)
+			x.content = appendIdentityPage(x.content[:0], ids[:n])
+			x.out.write(x.content)
+			ids = ids[n:]
+		}
+	}
+	x.endSection(sectionIdentities, encodingFixed, off)
+}
+
+func (x *indexWriter) writeNames(sym *symbols, fences []nameFences) {
+	off := x.out.section()
+	names := make([]nameEntry, len(sym.names))
+	for k, name := range sym.names {
+		x.content = fences[k].append(x.content[:0])
+		names[k] = nameEntry{
+			name: name, values: sym.values(k),
+			fenceLen: uint32(len(x.content)), fenceCRC: encoding.Checksum(x.content),
+		}
+		x.out.write(x.content)
+	}
+	x.endSection(sectionNameFences, encodingPages, off)
+	x.writeBlob(sectionNames, appendNames(nil, names))
+}

@@ -1,0 +1,135 @@
+package block
+
+import (
+	"errors"
+	"fmt"
+
+	"tsdb/internal/model"
+	"tsdb/partition/format"
+)
+
+// scanBytes is how much a scan reads at once of each stream.
+const scanBytes = 256 << 10
+
+// Iterator walks through the series of a block in order, for merges: it reads
+// ahead, keeps directory and columns out of the cache, and its memory does not
+// grow with the block.
+// It is not safe for concurrent use.
+type Iterator struct {
+	block  *Block
+	labels labelReader
+	reader chunkReader
+	pages  []page
+	next   int            // number of the page after the one at hand
+	page   *directoryPage // at hand
+	off    int64          // its offset
+	row    int            // next row in it
+	ord    uint32
+	series uint32 // ordinals given out: the next series
+	chunks []Chunk
+	entry  SeriesEntry
+	known  bool  // entry is that of the series at hand
+	lost   error // damage that costs chunks of the series at hand
+	err    error
+}
+
+// Iterate returns an iterator that stands before the first series.
+func (b *Block) Iterate() *Iterator {
+	it := &Iterator{block: b}
+	it.labels.block = b
+	it.reader = chunkReader{block: b, ahead: scanBytes}
+	it.pages, it.err = b.fencesOf(&b.directory, sectionDirectory)
+	return it
+}
+
+// Next moves to the next series. It returns false at the end and after an error:
+// see Err.
+func (it *Iterator) Next() bool {
+	if it.err != nil || uint64(it.series) >= it.block.foot.series {
+		return false
+	}
+	it.ord, it.known = it.series, false
+	it.series++
+	it.err = it.readChunks()
+	return it.err == nil
+}
+
+// readChunks collects the chunks of the series at hand.
+func (it *Iterator) readChunks() error {
+	it.chunks, it.lost = it.chunks[:0], nil
+	for {
+		if it.page == nil || it.row == len(it.page.rows) {
+			if it.next == len(it.pages) || it.pages[it.next].first > it.ord {
+				return nil
+			}
+			if err := it.nextPage(); err != nil {
+				if !errors.Is(err, format.ErrCorrupt) {
+					return err
+				}
+				it.lost = firstDamage(it.lost, err)
+				continue
+			}
+		}
+		if it.page.rows[it.row].ord > it.ord {
+			return nil
+		}
+		if it.page.rows[it.row].ord < it.ord {
+			return it.block.damage(it.off, format.Corrupt("chunk of series %d behind series %d", it.page.rows[it.row].ord, it.ord))
+		}
+		it.chunks = append(it.chunks, newChunk(&it.reader, it.page, it.off, it.row))
+		it.row++
+	}
+}
+
+func (it *Iterator) nextPage() error {
+	p := it.pages[it.next]
+	it.next++
+	it.page, it.row, it.off = nil, 0, p.off
+	data, err := it.block.readPage(p)
+	if err != nil {
+		return err
+	}
+	d, err := it.block.decodeDirectoryPage(p, data)
+	if err != nil {
+		return it.block.damage(p.off, err)
+	}
+	it.page = d
+	return nil
+}
+
+// Err returns what ended the scan early, nil if nothing did.
+func (it *Iterator) Err() error { return it.err }
+
+// Ordinal returns the ordinal of the series at hand.
+func (it *Iterator) Ordinal() uint32 { return it.ord }
+
+// Series returns the series at hand. Its labels are built when it is first
+// called for them.
+func (it *Iterator) Series() (SeriesEntry, error) {
+	if it.known {
+		return it.entry, nil
+	}
+	e, err := it.labels.entry(it.ord)
+	it.entry, it.known = e, err == nil
+	return e, err
+}
+
+// IsSeries reports whether e is the series at hand, without building labels.
+func (it *Iterator) IsSeries(e SeriesEntry) (bool, error) { return it.labels.is(it.ord, e) }
+
+// Chunks returns the chunks of the series at hand, ordered by window and kind;
+// they are valid until Next. A *DamageError means that a page of the directory
+// is lost, and which of the series' chunks were in it is not known.
+func (it *Iterator) Chunks() ([]Chunk, error) { return it.chunks, it.lost }
+
+// Samples appends the samples of one chunk that lie in tr to dst. A *DamageError
+// means that the chunk is lost; dst is then as before.
+func (it *Iterator) Samples(c Chunk, tr model.TimeRange, dst *model.Samples) error {
+	if c.from != &it.reader {
+		return fmt.Errorf("block %s: chunk of another scan", it.block.info.Name)
+	}
+	return it.reader.append(c, tr, dst)
+}
+
+// Exemplars returns the exemplars of the series at hand.
+func (it *Iterator) Exemplars() ([]model.Exemplar, error) { return it.block.Exemplars(it.ord) }

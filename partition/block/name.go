@@ -1,0 +1,67 @@
+package block
+
+import (
+	"fmt"
+	"math"
+	"path"
+	"time"
+
+	"github.com/zeebo/xxh3"
+
+	"tsdb/internal/model"
+	"tsdb/partition/format"
+)
+
+// Magic numbers. Each names one end of a block and never changes; what may
+// change is the version that stands beside it.
+const (
+	blockMagic   = "tsdbblck" // first 8 bytes of a block
+	trailerMagic = "tsdbtail" // last 8 bytes of each copy of a block's tail
+)
+
+// blockVersion is the version of the block container. Sections carry encoding
+// ids of their own, so it changes only when header, section table, footer or
+// directory pages do, or columns get an id: programs that do not know it must
+// not take the columns for damaged, and lose them in a merge. Blocks of every
+// version up to it are read:
+//
+//	1  the first
+//	2  chunks may have aggregates
+//	3  columns may have restart points
+//	4  a directory page is two parts, each compressed by itself
+const (
+	blockVersion      = 4
+	versionAggregates = 2
+	versionParts      = 4
+)
+
+// NoPartition is the partition of a block that spans partitions (L0).
+const NoPartition int64 = math.MinInt64
+
+// PartitionDir returns the directory of the day partition that starts at
+// start, for instance raw/2026-11-21.
+func PartitionDir(start int64) string {
+	return path.Join(format.RawDir, time.UnixMilli(model.SubTime(start, 1)).UTC().Format(time.DateOnly))
+}
+
+// FileName returns the path of a block, relative to the data directory. It is
+// a function of its arguments, so that a merge repeated after a crash writes
+// the same file. The hash over the inputs keeps apart the rewrites of one block
+// that span the same generations, the ordinal the outputs of one merge and the
+// attempts at one block whose earlier files could not be removed.
+func FileName(m Meta) string {
+	if m.Level == L0 {
+		attempt := ""
+		if m.Ordinal > 0 {
+			attempt = fmt.Sprintf("-%03d", m.Ordinal)
+		}
+		return fmt.Sprintf("%s/%012d-%012d%s%s", format.L0Dir, m.MinGen, m.MaxGen, attempt, format.BlockSuffix)
+	}
+	h := xxh3.New()
+	for _, in := range m.Inputs {
+		_, _ = h.WriteString(in) // never fails
+		_, _ = h.Write([]byte{0})
+	}
+	return fmt.Sprintf("%s/l%d-%012d-%012d-%03d-%08x%s", PartitionDir(m.Partition),
+		m.Level, m.MinGen, m.MaxGen, m.Ordinal, uint32(h.Sum64()), format.BlockSuffix)
+}

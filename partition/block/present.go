@@ -1,0 +1,155 @@
+package block
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sort"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"tsdb/internal/model"
+	"tsdb/partition/format"
+)
+
+// Present finds which series, of those with ordinals ords, which rise, have
+// samples in tr, as far as the directory tells: a chunk that overlaps it, of
+// which deletions leave something. It reads no columns. If the block lies in tr
+// as a whole it has a chunk there of every series, and only the pages of those
+// from which something was deleted are read; otherwise those of ords. all says
+// that there are no others, and then kept is not set. Otherwise kept[i] belongs
+// to ords[i].
+//
+// A damaged page costs nothing here: the series that may have a chunk in it are
+// kept, and lost says so. yield is as for Select.
+func (b *Block) Present(ctx context.Context, ords []uint32, tr model.TimeRange, d *Deletions, yield func() error) (kept []bool, all bool, lost []error, err error) {
+	whole := b.info.TimeRange()
+	inside := tr.Min <= whole.Min && whole.Max <= tr.Max
+	if inside && d == nil {
+		return nil, true, nil, nil
+	}
+	p := presence{block: b, ords: ords, tr: tr, deletions: d, kept: make([]bool, len(ords))}
+	if inside {
+		p.ords = make([]uint32, 0, len(ords))
+		for i, ord := range ords {
+			if p.ranges = d.Ranges(ord, p.ranges[:0]); len(p.ranges) == 0 {
+				p.kept[i] = true
+				continue
+			}
+			p.ords, p.places = append(p.ords, ord), append(p.places, i)
+		}
+	}
+	if err := p.walk(ctx, yield); err != nil {
+		return nil, false, nil, err
+	}
+	return p.kept, !slices.Contains(p.kept, false), p.lost, nil
+}
+
+// PresentIn is Present for a bitmap, from which it removes the others.
+func (b *Block) PresentIn(ctx context.Context, bm *roaring.Bitmap, tr model.TimeRange, d *Deletions) (lost []error, err error) {
+	ords := bm.ToArray()
+	kept, all, lost, err := b.Present(ctx, ords, tr, d, nil)
+	if err != nil || all {
+		return lost, err
+	}
+	n := 0
+	for i, ord := range ords {
+		if kept[i] {
+			ords[n] = ord
+			n++
+		}
+	}
+	bm.Clear()
+	bm.AddMany(ords[:n])
+	return lost, nil
+}
+
+// presence is one call of Present.
+type presence struct {
+	block     *Block
+	ords      []uint32 // to look for
+	places    []int    // of ords in kept; nil = the same
+	tr        model.TimeRange
+	deletions *Deletions
+	kept      []bool
+	lost      []error
+	ranges    DeletedRanges // scratch
+}
+
+// walk goes through the pages of the directory that have a series to look for.
+// The chunks of a series may begin in one page and end in a later one.
+func (p *presence) walk(ctx context.Context, yield func() error) error {
+	ps, err := p.block.fencesOf(&p.block.directory, sectionDirectory)
+	if err != nil {
+		return err
+	}
+	next := 0 // of ords: those before it have been looked for in all their pages
+	for i := 0; i < len(ps) && next < len(p.ords); i++ {
+		// The first page that may have the next series: see Reader.find.
+		i = max(i, sort.Search(len(ps), func(i int) bool { return ps[i].first >= p.ords[next] })-1)
+		until, after := len(p.ords), len(p.ords)
+		if i+1 < len(ps) {
+			after = next + sort.Search(len(p.ords)-next, func(k int) bool { return p.ords[next+k] >= ps[i+1].first })
+			if until = after; until < len(p.ords) && p.ords[until] == ps[i+1].first {
+				until++ // it may begin in this page
+			}
+		}
+		if next < until {
+			if err := checkpoint(ctx, yield); err != nil {
+				return err
+			}
+			if err := p.page(ps[i], next, until); err != nil {
+				return err
+			}
+		}
+		next = after
+	}
+	return nil
+}
+
+// page looks for ords[from:to] in a page.
+func (p *presence) page(at page, from, to int) error {
+	d, err := p.block.directoryPage(at)
+	if errors.Is(err, format.ErrCorrupt) {
+		if p.lost = append(p.lost, err); len(p.lost) > mostLost {
+			p.lost = p.lost[:mostLost]
+		}
+		for i := from; i < to; i++ {
+			p.kept[p.place(i)] = true
+		}
+		return nil
+	} else if err != nil {
+		return err
+	}
+	row := 0
+	for i := from; i < to && row < len(d.rows); i++ {
+		ord := p.ords[i]
+		if d.rows[row].ord < ord { // mostly it is the next series
+			rest := d.rows[row:]
+			row += sort.Search(len(rest), func(k int) bool { return rest[k].ord >= ord })
+		}
+		for ; row < len(d.rows) && d.rows[row].ord == ord; row++ {
+			if k := p.place(i); !p.kept[k] {
+				t := &d.times[d.rows[row].time]
+				p.kept[k] = t.min < p.tr.Max && t.max >= p.tr.Min && !p.deleted(ord, t)
+			}
+		}
+	}
+	return nil
+}
+
+func (p *presence) place(i int) int {
+	if p.places == nil {
+		return i
+	}
+	return p.places[i]
+}
+
+// deleted reports whether deletions leave nothing in the range of a chunk.
+func (p *presence) deleted(ord uint32, t *timeColumn) bool {
+	if p.deletions == nil {
+		return false
+	}
+	p.ranges = p.deletions.Ranges(ord, p.ranges[:0])
+	return p.ranges.Covers(model.Inclusive(t.min, t.max).Intersect(p.tr))
+}

@@ -1,0 +1,284 @@
+package block
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"sync"
+	"sync/atomic"
+
+	"tsdb/encoding"
+	"tsdb/internal/vfs"
+	"tsdb/partition/format"
+)
+
+// tailGuess is how many bytes Open reads from the end of a file. Most
+// blocks' tails fit, twice.
+const tailGuess = 4 << 10
+
+// Block reads one block file. It holds little more than the tail; everything
+// else is read when it is asked for, its checksum checked, and kept in the
+// cache. A Block is safe for concurrent use; Close must come last.
+type Block struct {
+	file  vfs.File
+	cache *Cache
+	id    uint64 // in the cache
+	info  Info
+	foot  *footer
+	table [sectionIDEnd]section
+
+	directory lazy[[]page]
+	exemplars lazy[[]page]
+	series    lazy[[]page]
+	names     lazy[[]nameEntry]
+	tenants   lazy[[]tenantRange]
+	fences    sync.Map // number of a name → *nameFences
+
+	labelReaders sync.Pool // *labelReader
+	readers      sync.Pool // *Reader
+}
+
+// lazy is a value read when it is first needed. A read that fails is tried
+// again by the next caller.
+type lazy[T any] struct {
+	value atomic.Pointer[T]
+}
+
+func (l *lazy[T]) get(load func() (T, error)) (T, error) {
+	if v := l.value.Load(); v != nil {
+		return *v, nil
+	}
+	v, err := load()
+	if err == nil {
+		l.value.Store(&v)
+	}
+	return v, err
+}
+
+// Open opens the block name of the data directory dir. It reads a few KiB
+// and checks the tail; c may be nil and is not owned.
+func Open(fs vfs.FS, dir, name string, c *Cache) (_ *Block, err error) {
+	f, err := fs.Open(path.Join(dir, name))
+	if err != nil {
+		return nil, fmt.Errorf("open block %s: %w", name, err)
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close() // the first error says more
+		}
+	}()
+	size, err := f.Size()
+	if err != nil {
+		return nil, fmt.Errorf("open block %s: %w", name, err)
+	}
+	b := &Block{file: f, cache: c, id: lastBlock.Add(1)}
+	b.info.Name, b.info.Size = name, size
+	tail, err := b.readTail(size)
+	if err != nil {
+		return nil, err
+	}
+	if b.foot, err = decodeTail(tail, size); err != nil {
+		return nil, b.damage(size-int64(len(tail)), err)
+	}
+	b.info = b.foot.info(name, size, tail)
+	for _, s := range b.foot.sections {
+		b.table[s.id] = s
+	}
+	for _, id := range []sectionID{sectionDirectory, sectionDictionaries, sectionPostings, sectionSeries,
+		sectionIdentities, sectionSeriesFences, sectionNameFences, sectionNames, sectionTenants} {
+		if b.table[id].id == 0 {
+			return nil, b.damage(size-int64(len(tail)), format.Corrupt("section table without %v", id))
+		}
+	}
+	if n := b.table[sectionIdentities].length; n != identitiesLen(b.foot.series) {
+		return nil, b.damage(size-int64(len(tail)), format.Corrupt("%d bytes of identities for %d series", n, b.foot.series))
+	}
+	return b, nil
+}
+
+// readTail returns a whole copy of the tail: the last if it is sound, otherwise
+// the one before it.
+func (b *Block) readTail(size int64) ([]byte, error) {
+	if size < HeaderLen+2*trailerLen {
+		return nil, b.damage(0, format.Corrupt("%d bytes are too few for a block", size))
+	}
+	n := min(size, tailGuess)
+	end, err := b.read(size-n, int(n))
+	if err != nil {
+		return nil, err
+	}
+	tail, err := b.tailAt(end, size, size)
+	if err == nil || !errors.Is(err, format.ErrCorrupt) {
+		return tail, err
+	}
+	// Look for the trailer of the first copy in front of the last: that one may
+	// not even say how long it is.
+	if n < size {
+		n = min(size, maxTailBytes)
+		more, err := b.read(size-n, int(n))
+		if err != nil {
+			return nil, err
+		}
+		end = more
+	}
+	for at := len(end) - trailerLen - 1; at >= trailerLen; at-- {
+		if string(end[at-8:at]) != trailerMagic {
+			continue
+		}
+		if tail, err := b.tailAt(end[:at], size-n+int64(at), size); err == nil {
+			return tail, nil
+		}
+	}
+	return nil, err
+}
+
+// tailAt returns the sound tail that ends at offset off, where end ends too.
+func (b *Block) tailAt(end []byte, off, size int64) ([]byte, error) {
+	n, err := tailLen(end[len(end)-trailerLen:])
+	if err != nil {
+		return nil, b.damage(off-trailerLen, err)
+	}
+	if int64(n) > off-HeaderLen {
+		return nil, b.damage(off-trailerLen, format.Corrupt("tail of %d bytes", n))
+	}
+	tail := end
+	if n <= len(end) {
+		tail = end[len(end)-n:]
+	} else if tail, err = b.read(off-int64(n), n); err != nil {
+		return nil, err
+	}
+	if _, err := decodeTail(tail, size); err != nil {
+		return nil, b.damage(off-int64(n), err)
+	}
+	return tail, nil
+}
+
+// Info returns what the tail says of the block.
+func (b *Block) Info() Info { return b.info }
+
+// Close closes the file.
+func (b *Block) Close() error {
+	if err := b.file.Close(); err != nil {
+		return fmt.Errorf("close block %s: %w", b.info.Name, err)
+	}
+	return nil
+}
+
+// damage makes a DamageError of the error of a decoder; other errors get the
+// name of the file.
+func (b *Block) damage(off int64, err error) error {
+	var d *format.DamageError
+	switch {
+	case err == nil || errors.As(err, &d):
+		return err
+	case errors.Is(err, format.ErrCorrupt) || errors.Is(err, encoding.ErrCorrupt):
+		return &format.DamageError{Path: b.info.Name, Offset: off, What: err.Error()}
+	}
+	return fmt.Errorf("read block %s@%d: %w", b.info.Name, off, err)
+}
+
+// Range is a piece of a file to read.
+type Range struct {
+	Offset int64
+	Data   []byte // filled
+}
+
+// ReadRanges fills the ranges. All reads of a block go through it, so that
+// something other than a file, where a request is dear, can take the file's
+// place. A range that reaches past the end is damage.
+func (b *Block) ReadRanges(ctx context.Context, ranges ...Range) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	for _, r := range ranges {
+		n, err := b.file.ReadAt(r.Data, r.Offset)
+		if n == len(r.Data) {
+			continue
+		}
+		if err == nil || errors.Is(err, io.EOF) {
+			err = format.Corrupt("file ends after %d of %d bytes", n, len(r.Data))
+		}
+		return b.damage(r.Offset, err)
+	}
+	return nil
+}
+
+// read returns n bytes at off, which the caller has checked against the size.
+func (b *Block) read(off int64, n int) ([]byte, error) {
+	data := make([]byte, n)
+	return data, b.ReadRanges(context.Background(), Range{off, data})
+}
+
+// readSection returns the content of a section that is read whole.
+func (b *Block) readSection(id sectionID) ([]byte, error) {
+	s := b.table[id]
+	if s.length > maxSectionBytes {
+		return nil, b.damage(s.off, format.Corrupt("%v of %d bytes", id, s.length))
+	}
+	data, err := b.read(s.off, int(s.length))
+	if err != nil {
+		return nil, err
+	}
+	if encoding.Checksum(data) != s.crc {
+		return nil, b.damage(s.off, format.Corrupt("checksum of %v", id))
+	}
+	switch s.encoding {
+	case encodingPlain:
+		return data, nil
+	case encodingZstd:
+		data, err = encoding.DecodeZstd(nil, data, maxSectionBytes)
+		return data, b.damage(s.off, err)
+	}
+	return nil, b.damage(s.off, format.Corrupt("%v in %v", id, s.encoding))
+}
+
+// readPage returns the content of an index page.
+func (b *Block) readPage(p page) ([]byte, error) {
+	stored, err := b.read(p.off, int(p.stored))
+	if err != nil {
+		return nil, err
+	}
+	content, err := p.unpack(stored)
+	return content, b.damage(p.off, err)
+}
+
+// decodedPage returns an index page through the cache. weight is what an item
+// weighs in memory for every byte of the page.
+func decodedPage[T any](b *Block, p page, weight int, decode func([]byte) (T, error)) (T, error) {
+	key := cacheKey{block: b.id, kind: cachedPage, off: p.off}
+	return cached(b.cache, key, func() (T, int, error) {
+		var none T
+		content, err := b.readPage(p)
+		if err != nil {
+			return none, 0, err
+		}
+		v, err := decode(content)
+		return v, weight * len(content), b.damage(p.off, err)
+	})
+}
+
+// fencesOf returns the fences in a section; an absent section has none.
+func (b *Block) fencesOf(l *lazy[[]page], id sectionID) ([]page, error) {
+	return l.get(func() ([]page, error) {
+		if b.table[id].id == 0 {
+			return nil, nil
+		}
+		data, err := b.readSection(id)
+		if err != nil {
+			return nil, err
+		}
+		r := format.Reader{B: data}
+		ps := readFences(&r, b.info.Size)
+		return ps, b.damage(b.table[id].off, r.End(id.String()))
+	})
+}
+
+// checkOrdinal refuses ordinals the block does not have.
+func (b *Block) checkOrdinal(ord uint32) error {
+	if uint64(ord) >= b.foot.series {
+		return fmt.Errorf("block %s: series %d of %d", b.info.Name, ord, b.foot.series)
+	}
+	return nil
+}

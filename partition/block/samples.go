@@ -1,0 +1,129 @@
+package block
+
+import (
+	"context"
+
+	"tsdb/internal/model"
+	"tsdb/partition/format"
+)
+
+// readInto fills data from off on.
+func (b *Block) readInto(off int64, data []byte) error {
+	return b.ReadRanges(context.Background(), Range{off, data})
+}
+
+func (b *Block) directoryPage(p page) (*directoryPage, error) {
+	key := cacheKey{block: b.id, kind: cachedPage, off: p.off}
+	return cached(b.cache, key, func() (*directoryPage, int, error) {
+		data, err := b.readPage(p)
+		if err != nil {
+			return nil, 0, err
+		}
+		d, err := b.decodeDirectoryPage(p, data)
+		if err != nil {
+			return nil, 0, b.damage(p.off, err)
+		}
+		return d, d.bytes(), nil
+	})
+}
+
+func (b *Block) decodeDirectoryPage(p page, data []byte) (*directoryPage, error) {
+	d := &directoryPage{}
+	decode := d.decode
+	if b.foot.version < versionParts {
+		decode = d.decodeJoined
+	}
+	if err := decode(data, b.info.Size); err != nil {
+		return nil, err
+	}
+	if len(d.rows) == 0 || d.rows[0].ord != p.first || uint64(d.rows[len(d.rows)-1].ord) >= b.foot.series {
+		return nil, format.Corrupt("directory page does not fit its fence")
+	}
+	if b.foot.version < versionAggregates && d.aggregates.n > 0 {
+		return nil, format.Corrupt("aggregates in a block of version %d", b.foot.version)
+	}
+	return d, nil
+}
+
+// firstDamage keeps the first of two errors.
+func firstDamage(first, err error) error {
+	if first != nil {
+		return first
+	}
+	return err
+}
+
+// Chunks appends the chunks of a series that overlap tr to dst, ordered by
+// window and kind. A *DamageError means that some may be missing.
+func (b *Block) Chunks(ord uint32, tr model.TimeRange, dst []Chunk) ([]Chunk, error) {
+	r := b.Reader()
+	defer r.Release()
+	chunks, err := r.find(ord, tr)
+	return append(dst, chunks...), err
+}
+
+// merge adds a chunk to dst, whose samples from number from on are of the same
+// series and from chunks before it. Only chunks of different kinds overlap in
+// time.
+func (r *chunkReader) merge(c Chunk, tr model.TimeRange, from int, dst *model.Samples) error {
+	n := dst.Len()
+	if n == from || dst.T[n-1] < c.MinTime {
+		return r.append(c, tr, dst)
+	}
+	var chunk model.Samples
+	if err := r.append(c, tr, &chunk); err != nil || chunk.Len() == 0 {
+		return err
+	}
+	at := from + searchTime(dst.T[from:], chunk.T[0])
+	var tail, old model.Samples
+	old = dst.Slice(at, n)
+	tail.AppendRange(&old, 0, old.Len())
+	truncate(dst, at)
+	model.Merge(dst, &tail, &chunk)
+	return nil
+}
+
+// truncate leaves the first n samples.
+func truncate(s *model.Samples, n int) {
+	s.T, s.V = s.T[:n], s.V[:n]
+	if len(s.ST) > 0 {
+		s.ST = s.ST[:n]
+	}
+	if len(s.H) > 0 {
+		clear(s.H[n:])
+		s.H = s.H[:n]
+	}
+}
+
+// Exemplars returns the exemplars of a series. They are shared and must not be
+// changed.
+func (b *Block) Exemplars(ord uint32) ([]model.Exemplar, error) {
+	if err := b.checkOrdinal(ord); err != nil {
+		return nil, err
+	}
+	ps, err := b.fencesOf(&b.exemplars, sectionExemplars)
+	if err != nil {
+		return nil, err
+	}
+	i := pageOf(ps, ord)
+	if i < 0 {
+		return nil, nil
+	}
+	all, err := decodedPage(b, ps[i], 4, func(data []byte) ([]seriesExemplars, error) {
+		return decodeExemplarPage(data, ps[i].first)
+	})
+	return exemplarsOf(all, ord), err
+}
+
+// Metadata returns the metadata of all metrics, sorted by tenant and metric.
+func (b *Block) Metadata() ([]MetricMetadata, error) {
+	if b.table[sectionMetadata].id == 0 {
+		return nil, nil
+	}
+	data, err := b.readSection(sectionMetadata)
+	if err != nil {
+		return nil, err
+	}
+	ms, err := decodeMetadata(data)
+	return ms, b.damage(b.table[sectionMetadata].off, err)
+}

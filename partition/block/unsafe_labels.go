@@ -1,0 +1,37 @@
+package block
+
+import (
+	"unsafe"
+
+	"github.com/prometheus/prometheus/model/labels"
+)
+
+// A labels.Labels is one string: for every label the length and the bytes of
+// its name, then of its value, as appendLabelString appends them. Putting that
+// string together takes a third of what the builder takes, and label sets that
+// are made together share one allocation (BenchmarkSelect);
+// TestLabelsAreTheStringsWeMake holds the two equal.
+
+// Both lengths are constants of other build tags of package labels otherwise,
+// and the build fails.
+var (
+	_ [unsafe.Sizeof(labels.Labels{}) - unsafe.Sizeof("")]struct{}
+	_ [unsafe.Sizeof("") - unsafe.Sizeof(labels.Labels{})]struct{}
+)
+
+// labelsOf returns the label set of such a string, which never changes again.
+func labelsOf(b []byte) labels.Labels {
+	s := unsafe.String(unsafe.SliceData(b), len(b))
+	return *(*labels.Labels)(unsafe.Pointer(&s))
+}
+
+// appendLabelString appends the length of s, which is below 1<<24, and s.
+func appendLabelString(dst []byte, s string) []byte {
+	const long = 255
+	if n := len(s); n < long {
+		dst = append(dst, byte(n))
+	} else {
+		dst = append(dst, long, byte(n), byte(n>>8), byte(n>>16))
+	}
+	return append(dst, s...)
+}

@@ -1,0 +1,505 @@
+package block
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"path"
+	"strings"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/encoding"
+	"tsdb/internal/model"
+	"tsdb/internal/vfs"
+)
+
+// The samples of one series and partition that a Writer holds back at most,
+// until it knows how long the chunk windows may be. A series with more has its
+// rung chosen by the samples seen so far.
+const (
+	heldFloats     = 256 << 10
+	heldHistograms = 32 << 10
+)
+
+// chunkBuckets bounds the buckets of the histograms in one chunk, so that the
+// memory of reading it is bounded.
+const chunkBuckets = 1 << 20
+
+// WriterOptions are what may be chosen about a Writer. The zero value is the
+// default.
+type WriterOptions struct {
+	// PostingsBatch bounds the ordinals in memory, 4 bytes each, while postings
+	// are made: the series are walked once for every so many. 0 = 4 Mi.
+	PostingsBatch int
+	// DedupeColumns is how many columns of times, and of values, are
+	// remembered at least, and twice as many at most, to store equal ones once.
+	// 0 = 64 Ki, about 25 MiB.
+	DedupeColumns int
+	// Taken reports names that are not to be used though no file may have them:
+	// Set.Taken. nil = none.
+	Taken func(name string) bool
+}
+
+// Writer writes one block file front to back. Between Create and Finish the
+// file has no tail and is no block. A Writer is not safe for concurrent use.
+// After an error every method returns that error, and Finish removes the file.
+type Writer struct {
+	fs      vfs.FS
+	dir     string // the data directory
+	name    string // of the block, relative to dir
+	meta    Meta
+	out     *output
+	columns *columnWriter
+	index   indexWriter
+	marks   exemplarWriter
+	notes   []MetricMetadata
+
+	series  currentSeries
+	held    model.Samples                    // of the current series and partition, not laid out yet
+	span    model.TimeRange                  // that partition
+	rung    uint8                            // least rung for what is held
+	hint    encoding.FloatHint               // how the last column of floats was encoded
+	encoded []byte                           // scratch: a column of values
+	kinds   [model.KindHistogram + 1]columns // scratch: a window with both kinds
+
+	samples, chunks  uint64
+	minTime, maxTime int64
+	err              error
+	closed           bool
+}
+
+// currentSeries is the series being written. It gets its ordinal with its first
+// chunk.
+type currentSeries struct {
+	set       bool
+	listed    bool
+	tenant    uint32
+	id        model.Identity
+	labels    labels.Labels
+	ord       uint32
+	last      int64                          // time of the last sample taken, over all kinds
+	taken     bool                           // last is set
+	kindLast  [model.KindHistogram + 1]int64 // time of the last sample laid out, by kind
+	kindTaken [model.KindHistogram + 1]bool  // kindLast is set
+	exemplars []model.Exemplar
+}
+
+// columns are the samples of one kind in one window.
+type columns struct {
+	t  []int64
+	v  []float64
+	h  []model.Histogram
+	st []int64 // empty if none has a start timestamp
+}
+
+// maxOrdinals bounds how many names are tried for one block.
+const maxOrdinals = 1 << 16
+
+// freeName raises the ordinal of m until no file has the name that follows from
+// it: a file of a failed attempt, which may be listed by an edit in doubt or
+// cannot be removed, is never written over.
+func freeName(fsys vfs.FS, dir string, m Meta, taken func(name string) bool) (Meta, error) {
+	for end := uint64(m.Ordinal) + maxOrdinals; uint64(m.Ordinal) < min(end, math.MaxUint32); m.Ordinal++ {
+		if taken != nil && taken(FileName(m)) {
+			continue
+		}
+		switch _, err := fsys.Stat(path.Join(dir, FileName(m))); {
+		case errors.Is(err, fs.ErrNotExist):
+			return m, nil
+		case err != nil:
+			return m, fmt.Errorf("create block %s: %w", FileName(m), err)
+		}
+	}
+	return m, fmt.Errorf("create block %s: this name and %d before it are taken", FileName(m), maxOrdinals)
+}
+
+// Create starts a block in the data directory dir. The name follows from m,
+// whose ordinal is raised if a file of that name is there.
+func Create(fsys vfs.FS, dir string, m Meta, o WriterOptions) (*Writer, error) {
+	if err := m.Validate(); err != nil {
+		return nil, fmt.Errorf("create block: %w", err)
+	}
+	m, err := freeName(fsys, dir, m, o.Taken)
+	if err != nil {
+		return nil, err
+	}
+	w := &Writer{fs: fsys, dir: dir, name: FileName(m), meta: m, minTime: math.MaxInt64, maxTime: math.MinInt64}
+	full := path.Join(dir, w.name)
+	if err := fsys.MkdirAll(path.Dir(full)); err != nil {
+		return nil, fmt.Errorf("create block %s: %w", w.name, err)
+	}
+	f, err := fsys.Create(full)
+	if err != nil {
+		return nil, fmt.Errorf("create block %s: %w", w.name, err)
+	}
+	w.out = &output{f: f}
+	w.columns = newColumnWriter(w.out, tierOf(m.Level), orDefault(o.DedupeColumns, DefaultDedupeColumns))
+	w.index.out, w.marks.out = w.out, w.out
+	w.index.batch = orDefault(o.PostingsBatch, postingsBatch)
+	w.out.write(appendHeader(nil))
+	return w, nil
+}
+
+// tierOf returns how columns of a level are encoded: those of L0 and L1 are
+// merged soon, those of L2 stay.
+func tierOf(l Level) encoding.Tier {
+	if l == L2 {
+		return encoding.Full
+	}
+	return encoding.Fast
+}
+
+// Name returns the block's name, relative to the data directory.
+func (w *Writer) Name() string { return w.name }
+
+// Ordinal returns the ordinal that the block has got.
+func (w *Writer) Ordinal() uint32 { return w.meta.Ordinal }
+
+// Written returns the bytes laid out so far, the index excepted.
+func (w *Writer) Written() int64 { return w.out.off + w.columns.waitingBytes() }
+
+// Series begins the next series; series rise as Compare has it. ls is kept
+// until the next call of Series or Finish. A series for which no sample follows
+// is left out.
+func (w *Writer) Series(tenant uint32, id model.Identity, ls labels.Labels) error {
+	w.endSeries()
+	w.series = currentSeries{
+		set: true, tenant: tenant, id: id, labels: ls, exemplars: w.series.exemplars[:0],
+	}
+	return w.err
+}
+
+// endSeries writes what is left of the current series.
+func (w *Writer) endSeries() {
+	w.flush(true)
+	if w.series.listed && len(w.series.exemplars) > 0 && w.err == nil {
+		if err := w.marks.add(w.series.ord, w.series.exemplars); err != nil {
+			w.check(fmt.Errorf("series %v: %w", w.series.labels, err))
+		}
+	}
+	clear(w.series.exemplars)
+	w.span = model.TimeRange{}
+	w.check(w.out.err)
+}
+
+// check keeps the first error.
+func (w *Writer) check(err error) {
+	if w.err == nil && err != nil {
+		w.err = fmt.Errorf("write block %s: %w", w.name, err)
+	}
+}
+
+// Samples takes samples of the current series. They rise strictly, over all
+// calls for a series; nothing of s is kept but the histograms.
+func (w *Writer) Samples(s *model.Samples) error {
+	if w.err != nil || s.Len() == 0 {
+		return w.err
+	}
+	if w.err = w.checkSamples(s); w.err != nil {
+		return w.err
+	}
+	for i := 0; i < s.Len(); {
+		if !w.span.Contains(s.T[i]) {
+			w.flush(true)
+			w.span, w.rung = model.PartitionRange(s.T[i]), 0
+		}
+		j := i + max(1, searchTime(s.T[i:], w.span.Max)) // math.MaxInt64 is in no range
+		w.held.AppendRange(s, i, j)
+		i = j
+		if n := w.held.Len(); n > heldFloats || n > heldHistograms && len(w.held.H) > 0 {
+			w.flush(false)
+		}
+	}
+	return w.err
+}
+
+// checkSamples says what is wrong with samples that come next.
+func (w *Writer) checkSamples(s *model.Samples) error {
+	if !w.series.set {
+		return fmt.Errorf("write block %s: samples of no series", w.name)
+	}
+	last, ok := w.series.last, !w.series.taken
+	for _, t := range s.T {
+		if t <= last && !ok {
+			return fmt.Errorf("write block %s: series %v: time %d after %d", w.name, w.series.labels, t, last)
+		}
+		last, ok = t, false
+	}
+	if err := w.checkSpan(s.T[0], last); err != nil {
+		return err
+	}
+	w.series.last, w.series.taken = last, true
+	return nil
+}
+
+// checkSpan says whether samples from first to last, both inclusive, have no
+// place in the block.
+func (w *Writer) checkSpan(first, last int64) error {
+	if w.meta.Level == L0 {
+		return nil
+	}
+	if r := model.PartitionRange(w.meta.Partition); first < r.Min || last >= r.Max {
+		return fmt.Errorf("write block %s: series %v: times %d to %d outside of the partition", w.name, w.series.labels, first, last)
+	}
+	return nil
+}
+
+// flush lays out the samples held back, chunk by chunk. Unless all is set, the
+// last window is held back further, because more of it may come.
+func (w *Writer) flush(all bool) {
+	if w.err != nil || w.held.Len() == 0 {
+		return
+	}
+	ts := w.held.T
+	w.rung = rungOf(w.span.Min, w.rung, ts)
+	i := 0
+	for i < len(ts) && w.err == nil {
+		j := i + max(1, searchTime(ts[i:], windowOf(w.span.Min, w.rung, ts[i]).Max))
+		if j == len(ts) && !all {
+			// Samples of a window that is full anyhow are split by count.
+			j = i + (j-i)/MaxChunkSamples*MaxChunkSamples
+			w.window(i, j)
+			i = j
+			break
+		}
+		w.window(i, j)
+		i = j
+	}
+	rest := w.held.Slice(i, len(ts))
+	w.held.T = w.held.T[:copy(w.held.T, rest.T)]
+	w.held.V = w.held.V[:copy(w.held.V, rest.V)]
+	w.held.ST = w.held.ST[:copy(w.held.ST, rest.ST)]
+	n := copy(w.held.H, rest.H)
+	clear(w.held.H[n:])
+	w.held.H = w.held.H[:n]
+}
+
+// window lays out the samples i ≤ k < j held, which lie in one window: floats
+// first, then histograms.
+func (w *Writer) window(i, j int) {
+	s := &w.held
+	if len(s.H) == 0 {
+		c := columns{t: s.T[i:j], v: s.V[i:j]}
+		if len(s.ST) > 0 {
+			c.st = s.ST[i:j]
+		}
+		w.split(model.KindFloat, c)
+		return
+	}
+	for k := range w.kinds {
+		c := &w.kinds[k]
+		c.t, c.v, c.h, c.st = c.t[:0], c.v[:0], c.h[:0], c.st[:0]
+	}
+	for ; i < j; i++ {
+		c := &w.kinds[s.KindAt(i)]
+		c.t, c.v, c.h = append(c.t, s.T[i]), append(c.v, s.V[i]), append(c.h, s.H[i])
+		if len(s.ST) > 0 {
+			c.st = append(c.st, s.ST[i])
+		}
+	}
+	for k := range w.kinds {
+		w.split(model.Kind(k), w.kinds[k])
+		clear(w.kinds[k].h)
+	}
+}
+
+// split lays out samples of one kind and window in chunks of at most
+// MaxChunkSamples.
+func (w *Writer) split(kind model.Kind, c columns) {
+	for len(c.t) > 0 && w.err == nil {
+		n := min(len(c.t), MaxChunkSamples)
+		if kind == model.KindHistogram {
+			n = histogramsInChunk(c.h[:n])
+		}
+		part := columns{t: c.t[:n]}
+		if kind == model.KindFloat {
+			part.v, c.v = c.v[:n], c.v[n:]
+		} else {
+			part.h, c.h = c.h[:n], c.h[n:]
+		}
+		if len(c.st) > 0 {
+			part.st, c.st = c.st[:n], c.st[n:]
+		}
+		c.t = c.t[n:]
+		w.chunk(kind, part)
+	}
+}
+
+// histogramsInChunk returns how many of hs, at least one, go into one chunk.
+func histogramsInChunk(hs []model.Histogram) int {
+	buckets := 0
+	for i, h := range hs {
+		switch {
+		case h.Int != nil:
+			buckets += len(h.Int.PositiveBuckets) + len(h.Int.NegativeBuckets)
+		case h.Float != nil:
+			buckets += len(h.Float.PositiveBuckets) + len(h.Float.NegativeBuckets)
+		}
+		if buckets > chunkBuckets && i > 0 {
+			return i
+		}
+	}
+	return len(hs)
+}
+
+// chunk encodes one chunk.
+func (w *Writer) chunk(kind model.Kind, c columns) {
+	if !w.list() {
+		return
+	}
+	r := row{ord: w.series.ord, flags: rowFlags(w.rung << rowRungShift)}
+	r.time = w.columns.addTimes(c.t)
+	if kind == model.KindFloat {
+		w.encoded, w.hint = encoding.AppendFloats(w.encoded[:0], c.v, w.columns.tier, w.hint)
+	} else {
+		r.flags |= rowHistogram
+		w.encoded = encoding.AppendHistograms(w.encoded[:0], c.h, w.columns.tier)
+	}
+	if len(w.encoded) > maxColumnBytes {
+		w.check(fmt.Errorf("series %v: column of %d bytes", w.series.labels, len(w.encoded)))
+		return
+	}
+	if kind == model.KindFloat && len(w.encoded) >= aggregateBytesMin {
+		if a, ok := AggregateOf(c.v); ok {
+			w.columns.addAggregate(&r, a)
+		}
+	}
+	r.value = w.columns.addValues(w.encoded, len(c.t))
+	if anySet(c.st) {
+		r.flags |= rowStarts
+		r.starts = w.columns.addStarts(c.st, c.t)
+	}
+	w.row(r, c.t[0], c.t[len(c.t)-1], len(c.t))
+}
+
+// list gives the current series its ordinal, if it has none yet.
+func (w *Writer) list() bool {
+	if w.err == nil && !w.series.listed {
+		w.series.ord = uint32(w.index.series)
+		w.check(w.index.add(w.series.tenant, w.series.id, w.series.labels))
+		w.series.listed = w.err == nil
+	}
+	return w.err == nil
+}
+
+func (w *Writer) row(r row, first, last int64, count int) {
+	kind := r.flags.kind()
+	w.series.kindLast[kind], w.series.kindTaken[kind] = last, true
+	w.columns.addRow(r)
+	w.chunks++
+	w.samples += uint64(count)
+	w.minTime, w.maxTime = min(w.minTime, first), max(w.maxTime, last)
+	w.check(w.out.err)
+}
+
+func anySet(ts []int64) bool {
+	for _, t := range ts {
+		if t != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Exemplars takes exemplars of the current series, rising in time. Their labels
+// are kept until the series ends.
+func (w *Writer) Exemplars(es []model.Exemplar) error {
+	if w.err == nil && !w.series.set {
+		w.check(errors.New("exemplars of no series"))
+	}
+	w.series.exemplars = append(w.series.exemplars, es...)
+	return w.err
+}
+
+// Metadata takes the metadata of a metric, at any time before Finish; of
+// several for one metric the last stays.
+func (w *Writer) Metadata(tenant uint32, metric string, m model.Metadata) error {
+	if n := max(len(metric), len(m.Type), len(m.Unit), len(m.Help)); n > maxLabelBytes {
+		w.check(fmt.Errorf("metadata of %d bytes exceeds the limit of %d", n, maxLabelBytes))
+		return w.err
+	}
+	w.notes = append(w.notes, MetricMetadata{Tenant: tenant, Metric: metric, Metadata: m})
+	return w.err
+}
+
+// Finish writes index and tail and makes file and name durable. A block without
+// a series is ErrEmptyBlock, and then as after any error no file is left.
+func (w *Writer) Finish() (Info, error) {
+	w.endSeries()
+	if w.err == nil && w.index.series == 0 {
+		w.err = ErrEmptyBlock
+	}
+	if w.err != nil {
+		w.Abort()
+		return Info{}, w.err
+	}
+	w.columns.finishPage()
+	w.marks.flush()
+	w.index.write()
+	w.index.writeBlob(sectionDirectory, appendFences(nil, w.columns.fences))
+	if len(w.marks.fences) > 0 {
+		w.index.writeBlob(sectionExemplars, appendFences(nil, w.marks.fences))
+	}
+	if len(w.notes) > 0 {
+		w.index.writeBlob(sectionMetadata, appendMetadata(nil, w.notes))
+	}
+	f := footer{
+		meta: w.meta, series: w.index.series, samples: w.samples, chunks: w.chunks,
+		minTime: w.minTime, maxTime: w.maxTime, sections: w.index.sections,
+	}
+	tail := appendTail(nil, &f)
+	if len(tail) > maxTailBytes {
+		w.check(fmt.Errorf("tail of %d bytes exceeds the limit of %d", len(tail), maxTailBytes))
+	}
+	w.out.write(tail) // twice, so that no single byte makes the block disappear
+	w.out.write(tail)
+	w.check(w.out.finish())
+	info := f.info(w.name, w.out.off, tail)
+	if w.err == nil {
+		w.closed = true
+		w.check(w.out.f.Close())
+	}
+	if w.err == nil {
+		w.check(w.syncDirs())
+	}
+	if w.err != nil {
+		w.Abort()
+		return Info{}, w.err
+	}
+	w.err = errors.New("block is finished")
+	return info, nil
+}
+
+// syncDirs makes the file's name durable, and those of the directories that
+// lead to it.
+func (w *Writer) syncDirs() error {
+	for d := path.Dir(w.name); ; d = path.Dir(d) {
+		if err := w.fs.SyncDir(path.Join(w.dir, d)); err != nil {
+			return fmt.Errorf("sync directory: %w", err)
+		}
+		if d == "." || !strings.Contains(w.name, "/") {
+			return nil
+		}
+	}
+}
+
+// Abort closes and removes the file. After Finish has returned a block it must
+// not be called.
+func (w *Writer) Abort() {
+	if !w.closed {
+		w.closed = true
+		_ = w.out.f.Close() // the file goes; what it holds does not matter
+	}
+	_ = w.fs.Remove(path.Join(w.dir, w.name)) // an unlisted file is removed when the directory is opened
+	w.check(errors.New("block is given up"))
+}
+
+// orDefault returns v, or standard if v is not positive.
+func orDefault(v, standard int) int {
+	if v <= 0 {
+		return standard
+	}
+	return v
+}

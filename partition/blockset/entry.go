@@ -1,0 +1,107 @@
+package blockset
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"tsdb/internal/match"
+	"tsdb/partition/block"
+	"tsdb/partition/manifest"
+)
+
+// maxResolved bounds the tombstones whose series an entry remembers.
+const maxResolved = 1 << 10
+
+// Entry is a block in a version. It is safe for concurrent use.
+type Entry struct {
+	manifest.Listed
+	block *block.Block // nil if it cannot be read at all
+	bad   atomic.Pointer[error]
+
+	versions int    // that hold it; under the set's mu
+	dropped  uint64 // number of the edit that dropped it, 0 = none; under the set's mu
+
+	resolved struct {
+		sync.Mutex
+		series map[uint64]*roaring.Bitmap // by ID of the tombstone
+	}
+}
+
+// Block returns the open block, nil if it cannot be read at all: see Err. It is
+// valid while the version is held.
+func (e *Entry) Block() *block.Block { return e.block }
+
+// Err returns why the block is quarantined, nil if it is not.
+func (e *Entry) Err() error {
+	if err := e.bad.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// quarantine keeps the first reason.
+func (e *Entry) quarantine(err error) {
+	err = fmt.Errorf("%w: %s: %w", ErrQuarantined, e.Name, err)
+	e.bad.CompareAndSwap(nil, &err)
+}
+
+// Deletions returns what tombstones delete of the block, nil if they concern
+// none of its series. Which those are is looked up once for each tombstone.
+func (e *Entry) Deletions(ctx context.Context, ts []manifest.Tombstone) (*block.Deletions, error) {
+	if e.block == nil {
+		return nil, nil
+	}
+	var parts []block.Deletion
+	for i := range ts {
+		t := &ts[i]
+		if !t.Covers(e.Info) {
+			continue
+		}
+		series, err := e.matches(ctx, t)
+		if err != nil {
+			return nil, fmt.Errorf("find series of tombstone %d in %s: %w", t.ID, e.Name, err)
+		}
+		if !series.IsEmpty() {
+			parts = append(parts, block.Deletion{Series: series, Range: t.Range})
+		}
+	}
+	return block.NewDeletions(parts), nil
+}
+
+// matches returns the series of the block that a tombstone matches.
+func (e *Entry) matches(ctx context.Context, t *manifest.Tombstone) (*roaring.Bitmap, error) {
+	e.resolved.Lock()
+	bm := e.resolved.series[t.ID]
+	e.resolved.Unlock()
+	if bm != nil {
+		return bm, nil
+	}
+	bm, err := e.block.Postings(ctx, t.Tenant, match.New(t.Matchers))
+	if err != nil {
+		return nil, err
+	}
+	e.resolved.Lock()
+	defer e.resolved.Unlock()
+	if e.resolved.series == nil || len(e.resolved.series) >= maxResolved {
+		e.resolved.series = map[uint64]*roaring.Bitmap{}
+	}
+	e.resolved.series[t.ID] = bm
+	return bm, nil
+}
+
+// Concerns reports whether a tombstone concerns a block of the version, for
+// SpentTombstones and PlanOptions: a block that cannot be asked is concerned.
+func (v *Version) Concerns(ctx context.Context) func(t *manifest.Tombstone, block string) bool {
+	return func(t *manifest.Tombstone, block string) bool {
+		e := v.Find(block)
+		if e == nil || e.block == nil {
+			return true
+		}
+		bm, err := e.matches(ctx, t)
+		return err != nil || !bm.IsEmpty()
+	}
+}

@@ -1,0 +1,309 @@
+package blockset
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"tsdb/internal/background"
+	"tsdb/internal/vfs"
+	"tsdb/partition/block"
+	"tsdb/partition/format"
+	"tsdb/partition/manifest"
+)
+
+// ErrQuarantined is in the error of every block that is listed but cannot be
+// used.
+var ErrQuarantined = errors.New("block is quarantined")
+
+// Options are what may be chosen about a Set. The zero value is the default.
+type Options struct {
+	Cache *block.Cache // of the blocks; not owned
+	// Obsolete is called, without locks held, when Sweep has something to do.
+	// It must not block.
+	Obsolete func()
+}
+
+// Set keeps the blocks that the MANIFEST lists open, as a sequence of versions:
+// each edit makes a new one, readers hold the one they began with. A file goes
+// when the edit that drops its block is durable, the WAL names that edit, and
+// the last version with the block has been released.
+//
+// It is safe for concurrent use. Edits are published one at a time.
+type Set struct {
+	fs       vfs.FS
+	dir      string
+	manifest *manifest.Manifest
+	o        Options
+
+	// publish is held while an edit or a sweep is under way, I/O included. It
+	// comes before mu.
+	publish sync.Mutex
+
+	mu struct {
+		sync.Mutex
+		current  *Version
+		obsolete []*Entry                      // dropped, and in no version any more
+		orphans  []string                      // files of edits that failed, given up, and leftovers
+		stuck    map[string]background.Outcome // of removing files that could not be removed
+		closed   bool
+	}
+}
+
+// Version is an immutable state of the set. Whoever acquired it releases it
+// once, and until then may use all blocks in it.
+type Version struct {
+	set     *Set
+	state   *manifest.State
+	entries []*Entry
+	refs    int // held by the set while current, and by readers; under set.mu
+}
+
+// Open opens the blocks that m lists. A block that is missing, damaged or
+// not the one listed is quarantined: it stays in its place with an error. An
+// error that says nothing about the block, as too many open files does, fails
+// the call. m is used from now on, but not owned.
+func Open(fsys vfs.FS, dir string, m *manifest.Manifest, o Options) (*Set, error) {
+	s := &Set{fs: fsys, dir: dir, manifest: m, o: o}
+	s.mu.stuck = map[string]background.Outcome{}
+	v := &Version{set: s, state: m.State(), refs: 1}
+	for _, b := range v.state.Sorted() {
+		e := &Entry{Listed: b, versions: 1}
+		opened, err := s.open(b.Info)
+		switch {
+		case err == nil:
+			e.block = opened
+		case block.IsLost(err):
+			e.quarantine(err)
+		default:
+			return nil, errors.Join(err, closeAll(v.entries))
+		}
+		v.entries = append(v.entries, e)
+	}
+	s.mu.current = v
+	return s, nil
+}
+
+// open opens a block and makes sure that it is the one described.
+func (s *Set) open(want block.Info) (*block.Block, error) {
+	b, err := block.Open(s.fs, s.dir, want.Name, s.o.Cache)
+	if err != nil {
+		return nil, err
+	}
+	got := b.Info()
+	if got.Size != want.Size || got.CRC != want.CRC || got.FooterLen != want.FooterLen ||
+		got.MinGen != want.MinGen || got.MaxGen != want.MaxGen || got.Level != want.Level || got.Partition != want.Partition {
+		err := &format.DamageError{Path: want.Name, What: fmt.Sprintf("another block than the MANIFEST lists: %d bytes, tail %08x instead of %d bytes, tail %08x",
+			got.Size, got.CRC, want.Size, want.CRC)}
+		return nil, errors.Join(err, b.Close())
+	}
+	return b, nil
+}
+
+// FS returns the file system that holds the blocks.
+func (s *Set) FS() vfs.FS { return s.fs }
+
+// Dir returns the data directory, to which names of blocks are relative.
+func (s *Set) Dir() string { return s.dir }
+
+// Acquire returns the current version. The caller releases it.
+func (s *Set) Acquire() *Version {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.current.refs++
+	return s.mu.current
+}
+
+// Publish opens the blocks that an edit adds, applies it to the MANIFEST and
+// makes it the current version, which is returned and must be released. What
+// is said about errors and doubt at Manifest.Apply holds: files of a failed
+// edit stay until they are published after all or given to Discard.
+func (s *Set) Publish(e manifest.Edit) (*Version, error) {
+	s.publish.Lock()
+	defer s.publish.Unlock()
+	var added []*Entry
+	for _, info := range e.Add {
+		b, err := s.open(info)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("open what an edit adds: %w", err), closeAll(added))
+		}
+		added = append(added, &Entry{Listed: manifest.Listed{Info: info}, block: b})
+	}
+	state, err := s.manifest.Apply(e)
+	if err != nil {
+		return nil, errors.Join(err, closeAll(added))
+	}
+	for _, a := range added {
+		a.Listed = state.Blocks[a.Name]
+	}
+	return s.install(state, added), nil
+}
+
+// install makes the version of a state current and returns it with a reference
+// for the caller. added are the entries that the last version has not.
+func (s *Set) install(state *manifest.State, added []*Entry) *Version {
+	v := &Version{set: s, state: state, entries: added, refs: 2}
+	s.mu.Lock()
+	old := s.mu.current
+	for _, e := range old.entries {
+		if _, listed := state.Blocks[e.Name]; listed {
+			v.entries = append(v.entries, e)
+		} else {
+			e.dropped = state.Number
+		}
+	}
+	slices.SortFunc(v.entries, func(a, b *Entry) int { return block.CompareInfo(a.Info, b.Info) })
+	for _, e := range v.entries {
+		e.versions++
+	}
+	s.mu.current = v
+	s.mu.orphans = slices.DeleteFunc(s.mu.orphans, func(name string) bool {
+		_, listed := state.Blocks[name]
+		return listed
+	})
+	unused := s.releaseLocked(old)
+	s.mu.Unlock()
+	s.retire(unused)
+	return v
+}
+
+// Quarantine marks a block that turned out to be damaged in a way that a merge
+// does not get around: it is merged no more, and its readers warn, in versions
+// already held too. What can be read of it still is.
+func (s *Set) Quarantine(name string, err error) {
+	v := s.Acquire()
+	defer v.Release()
+	if e := v.Find(name); e != nil {
+		e.quarantine(err)
+	}
+}
+
+// Discard gives up files that an edit would have added but that failed to. They
+// are removed by a later Sweep, once the edit is known not to have happened.
+func (s *Set) Discard(names ...string) {
+	s.mu.Lock()
+	for _, name := range names {
+		if _, listed := s.manifest.State().Blocks[name]; !listed {
+			s.mu.orphans = append(s.mu.orphans, name)
+		}
+	}
+	s.mu.Unlock()
+	if s.o.Obsolete != nil && len(names) > 0 {
+		s.o.Obsolete()
+	}
+}
+
+// Close closes the blocks of the current version; those of versions that are
+// still held close with their release. The set must not be used any more; a
+// second Close does nothing.
+func (s *Set) Close() error {
+	s.publish.Lock()
+	defer s.publish.Unlock()
+	s.mu.Lock()
+	if s.mu.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.mu.closed = true
+	unused := s.releaseLocked(s.mu.current)
+	s.mu.Unlock()
+	return closeAll(unused)
+}
+
+// Retain takes a further reference to a version that is held. It is released
+// once more.
+func (v *Version) Retain() *Version {
+	v.set.mu.Lock()
+	defer v.set.mu.Unlock()
+	if v.refs <= 0 {
+		panic(fmt.Sprintf("BUG: version %d retained after its release", v.state.Number))
+	}
+	v.refs++
+	return v
+}
+
+// Release gives a reference back. It does no more I/O than closing files.
+func (v *Version) Release() {
+	v.set.mu.Lock()
+	unused := v.set.releaseLocked(v)
+	v.set.mu.Unlock()
+	v.set.retire(unused)
+}
+
+// releaseLocked takes a reference off a version and returns the entries that no
+// version holds any more.
+func (s *Set) releaseLocked(v *Version) (unused []*Entry) {
+	if v.refs--; v.refs < 0 {
+		panic(fmt.Sprintf("BUG: version %d released too often", v.state.Number))
+	}
+	if v.refs > 0 {
+		return nil
+	}
+	for _, e := range v.entries {
+		if e.versions--; e.versions == 0 {
+			unused = append(unused, e)
+		}
+	}
+	return unused
+}
+
+// retire closes blocks that no version holds and leaves the files of the
+// dropped ones to Sweep.
+func (s *Set) retire(unused []*Entry) {
+	if len(unused) == 0 {
+		return
+	}
+	_ = closeAll(unused) // they were only read
+	dropped := slices.DeleteFunc(unused, func(e *Entry) bool { return e.dropped == 0 })
+	if len(dropped) == 0 {
+		return
+	}
+	s.mu.Lock()
+	s.mu.obsolete = append(s.mu.obsolete, dropped...)
+	s.mu.Unlock()
+	if s.o.Obsolete != nil {
+		s.o.Obsolete()
+	}
+}
+
+func closeAll(entries []*Entry) error {
+	var errs []error
+	for _, e := range entries {
+		if e.block != nil {
+			errs = append(errs, e.block.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Set returns the set of which v is a version.
+func (v *Version) Set() *Set { return v.set }
+
+// State returns what the MANIFEST held when the version was made.
+func (v *Version) State() *manifest.State { return v.state }
+
+// Entries returns the blocks, from the oldest to the newest. The slice is not
+// to be changed.
+func (v *Version) Entries() []*Entry { return v.entries }
+
+// Quarantined returns why blocks are quarantined, an error for each that is.
+func (v *Version) Quarantined() []error {
+	var errs []error
+	for _, e := range v.entries {
+		if err := e.Err(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}
+
+// Find returns the block of a name, nil if the version has none.
+func (v *Version) Find(name string) *Entry {
+	for _, e := range v.entries {
+		if e.Name == name {
+			return e
+		}
+	}
+	return nil
+}

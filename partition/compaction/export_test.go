@@ -1,0 +1,8 @@
+package compaction
+
+const (
+	SliceSamples = sliceSamples
+	L0Stuck      = l0Stuck
+)
+
+var CompareSeries = compareSeries

@@ -1,0 +1,528 @@
+package compaction
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"path"
+	"slices"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/internal/model"
+	"tsdb/internal/panics"
+	"tsdb/internal/vfs"
+	"tsdb/partition/block"
+	"tsdb/partition/blockset"
+	"tsdb/partition/format"
+	"tsdb/partition/manifest"
+)
+
+// Bounds of a merge.
+const (
+	maxBlockBytes  = 1 << 30 // of an L2
+	maxBlockSeries = 1 << 20 // in an L2
+	// maxOpenOutputs bounds the partitions written in one pass over the inputs,
+	// and maxOpenSeries the series of all of them together, each of which costs
+	// a writer memory until it is finished.
+	maxOpenOutputs = 32
+	maxOpenSeries  = 4 << 20
+	// fullDedupe is how many outputs written at once may each remember as many
+	// columns as a single one does; more share what those take.
+	fullDedupe = 4
+	// indexBytes is what a series is taken to add to a block besides its chunks.
+	indexBytes = 64
+)
+
+// Options are what may be chosen about a merge. The zero value is the
+// default.
+type Options struct {
+	// Yield is called between series; it may wait while more urgent work is
+	// done. An error ends the merge.
+	Yield func(ctx context.Context) error
+	// Limits of an L2, and of the partitions written at once; 0 is the default.
+	BlockBytes  int64
+	BlockSeries int
+	Outputs     int
+	Writer      block.WriterOptions // of all outputs
+}
+
+// Merged is what a merge made.
+type Merged struct {
+	Add  []block.Info // complete and synced, in no edit yet
+	Keys map[string]manifest.KeyRange
+	Drop []string // the inputs
+
+	// LeftOut counts the samples of chunks that lie outside of the times that are
+	// kept: below the retention floor, or where no sample can be.
+	LeftOut uint64
+
+	Copied  int   // chunks taken over without decoding
+	Decoded int   // chunks decoded
+	Bytes   int64 // of Add
+	// Lost says what could not be read: chunks that are carried along marked
+	// bad, exemplars and metadata that are left out.
+	Lost []error
+	// DroppedExemplars counts those beyond maxSeriesExemplars.
+	DroppedExemplars int
+}
+
+// Edit returns the edit that puts the outputs in the place of the inputs.
+func (m *Merged) Edit(wallMs int64) manifest.Edit {
+	return manifest.Edit{WallMs: wallMs, Add: m.Add, Keys: m.Keys, Drop: m.Drop}
+}
+
+// Names returns the names of the outputs.
+func (m *Merged) Names() []string {
+	names := make([]string, len(m.Add))
+	for i, b := range m.Add {
+		names[i] = b.Name
+	}
+	return names
+}
+
+// Merge carries out a plan made from version v, which the caller holds, with
+// the tombstones of the same view. The outputs are files that no edit names:
+// the caller publishes Merged.Edit, or gives Merged.Names to Set.Discard.
+//
+// For every key the samples are those of model.Merge over the inputs from the
+// oldest to the newest, without what tombstones cover and what lies outside of
+// the times that v keeps. What is written depends on nothing but inputs, plan and
+// tombstones. Memory does not grow with the inputs, the indexes of the outputs
+// excepted.
+//
+// After an error no output is left. A *DamageError names an input that cannot
+// be merged, for Set.Quarantine: its index is damaged, or a chunk of it whose
+// samples lie between those of others, or one that no partition holds; or the
+// merge panicked because of it, which is an *panics.Error too.
+func Merge(ctx context.Context, v *blockset.Version, plan Plan, tombstones []manifest.Tombstone, o Options) (*Merged, error) {
+	result, err := merge(ctx, v, v.Set().FS(), plan, tombstones, o)
+	var p *panics.Error
+	if errors.As(err, &p) {
+		err = errors.Join(err, blame(ctx, v, plan, tombstones, o, p))
+	}
+	return result, err
+}
+
+// merge is Merge with outputs in a file system of their own. What it panics with
+// is returned.
+func merge(ctx context.Context, v *blockset.Version, outputs vfs.FS, plan Plan, tombstones []manifest.Tombstone, o Options) (_ *Merged, err error) {
+	m := &merger{
+		set: v.Set(), fs: outputs, dir: v.Set().Dir(), plan: plan, o: o, kept: v.State().Kept(),
+		outputs: map[int64]*mergeOutput{}, done: map[int64]bool{},
+		result: &Merged{Keys: map[string]manifest.KeyRange{}, Drop: plan.Names()},
+	}
+	defer func() {
+		if err != nil {
+			m.abort()
+			err = fmt.Errorf("merge %s: %w", plan.Reason, err)
+		}
+	}()
+	defer panics.Catch(&err)
+	if err := m.open(ctx, v, tombstones); err != nil {
+		return nil, err
+	}
+	for more := true; more; {
+		if err := m.pass(ctx); err != nil {
+			return nil, err
+		}
+		more = m.nextPass()
+		if err := m.finish(!more); err != nil {
+			return nil, err
+		}
+	}
+	for _, b := range m.result.Add {
+		m.result.Bytes += b.Size
+	}
+	return m.result, nil
+}
+
+// merger is one merge under way.
+type merger struct {
+	set    *blockset.Set
+	fs     vfs.FS
+	dir    string
+	plan   Plan
+	o      Options
+	kept   model.TimeRange // what lies outside is left out
+	inputs []*mergeInput   // oldest first
+	notes  mergedNotes
+	result *Merged
+
+	// Outputs are written for a bounded number of partitions in each pass over
+	// the inputs.
+	outputs map[int64]*mergeOutput // of this pass, by partition
+	todo    map[int64]bool         // partitions this pass may open; nil for any
+	later   []int64                // partitions for the next passes, with repetitions
+	done    map[int64]bool         // partitions of earlier passes
+
+	at     block.SeriesEntry // the series at hand
+	group  []*mergeInput     // that hold it, oldest first
+	chunks []mergeChunk      // of that series
+	slice  sliceMerger
+}
+
+// mergeInput is a block that is read from front to back.
+type mergeInput struct {
+	entry     *blockset.Entry
+	deletions *block.Deletions
+	it        *block.Iterator
+	more      bool // it stands at a series
+	deleted   block.DeletedRanges
+	part      model.Samples // scratch
+}
+
+func (m *merger) open(ctx context.Context, v *blockset.Version, tombstones []manifest.Tombstone) error {
+	m.o.Writer.Taken = v.Set().Taken
+	m.o.BlockBytes = defaultTo(m.o.BlockBytes, maxBlockBytes)
+	m.o.BlockSeries = defaultTo(m.o.BlockSeries, maxBlockSeries)
+	largest := uint64(1)
+	for _, info := range m.plan.Inputs {
+		e := v.Find(info.Name)
+		if e == nil || e.Block() == nil {
+			return fmt.Errorf("input %s cannot be read", info.Name)
+		}
+		deletions, err := e.Deletions(ctx, tombstones)
+		if err != nil {
+			return err
+		}
+		m.inputs = append(m.inputs, &mergeInput{entry: e, deletions: deletions})
+		largest = max(largest, e.Series)
+		if err := m.notes.add(e.Block()); errors.Is(err, format.ErrCorrupt) {
+			m.result.Lost = append(m.result.Lost, err)
+		} else if err != nil {
+			return err
+		}
+	}
+	m.o.Outputs = defaultTo(m.o.Outputs, int(min(maxOpenOutputs, max(2, maxOpenSeries/largest))))
+	if n := min(m.o.Outputs, m.partitions()); n > fullDedupe {
+		m.o.Writer.DedupeColumns = defaultTo(m.o.Writer.DedupeColumns, block.DefaultDedupeColumns) * fullDedupe / n
+	}
+	return nil
+}
+
+// partitions returns how many partitions the inputs may have samples in.
+func (m *merger) partitions() int {
+	first, last := int64(math.MaxInt64), int64(math.MinInt64)
+	for _, in := range m.plan.Inputs {
+		if both := m.kept.Intersect(in.TimeRange()); !both.Empty() {
+			first, last = min(first, both.Min), max(last, both.Max-1)
+		}
+	}
+	if first > last {
+		return 1
+	}
+	return int((model.PartitionStart(last)-model.PartitionStart(first))/model.DayMs) + 1
+}
+
+func defaultTo[T int | int64](v, standard T) T {
+	if v <= 0 {
+		return standard
+	}
+	return v
+}
+
+// pass runs over all inputs once.
+func (m *merger) pass(ctx context.Context) error {
+	for _, in := range m.inputs {
+		in.it = in.entry.Block().Iterate()
+		if err := in.next(); err != nil {
+			return err
+		}
+	}
+	for {
+		if err := m.least(); err != nil || len(m.group) == 0 {
+			return err
+		}
+		if err := m.mergeSeries(); err != nil {
+			return err
+		}
+		for _, in := range m.group {
+			if err := in.next(); err != nil {
+				return err
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if m.o.Yield != nil {
+			if err := m.o.Yield(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (in *mergeInput) next() error {
+	in.more = in.it.Next()
+	return in.it.Err()
+}
+
+// least collects the inputs that stand at the first series of all. Mostly they
+// stand at the same one, whose labels are built once.
+func (m *merger) least() error {
+	m.group = m.group[:0]
+	for _, in := range m.inputs {
+		if !in.more {
+			continue
+		}
+		c := -1
+		if len(m.group) > 0 {
+			var err error
+			if c, err = in.compare(m.at); err != nil {
+				return err
+			}
+		}
+		if c > 0 {
+			continue
+		}
+		if c < 0 {
+			var err error
+			if m.at, err = in.it.Series(); err != nil {
+				return err
+			}
+			m.group = m.group[:0]
+		}
+		m.group = append(m.group, in)
+	}
+	return nil
+}
+
+// compare compares the series at which the input stands with another.
+func (in *mergeInput) compare(o block.SeriesEntry) (int, error) {
+	if same, err := in.it.IsSeries(o); err != nil || same {
+		return 0, err
+	}
+	e, err := in.it.Series()
+	if err != nil {
+		return 0, err
+	}
+	return compareSeries(e, o)
+}
+
+// nextPass chooses the partitions of the next pass and reports whether there is
+// one.
+func (m *merger) nextPass() bool {
+	for partition := range m.outputs {
+		m.done[partition] = true
+	}
+	slices.Sort(m.later)
+	m.later = slices.Compact(m.later)
+	m.todo = map[int64]bool{}
+	for _, partition := range m.later[:min(len(m.later), m.o.Outputs)] {
+		m.todo[partition] = true
+	}
+	more := len(m.later) > 0
+	m.later = m.later[:0]
+	return more
+}
+
+// finish completes the outputs of a pass. The newest of the last pass takes the
+// metadata of metrics that no output has series of.
+func (m *merger) finish(last bool) error {
+	maps.DeleteFunc(m.outputs, func(_ int64, out *mergeOutput) bool { return out.w == nil })
+	partitions := slices.Sorted(maps.Keys(m.outputs))
+	for i, partition := range partitions {
+		if last && i == len(partitions)-1 {
+			m.notes.rest(m.outputs[partition].note)
+		}
+		if err := m.outputs[partition].finish(); err != nil {
+			return err
+		}
+	}
+	clear(m.outputs)
+	return nil
+}
+
+// abort removes all outputs. Files that cannot be removed now are left to Sweep.
+func (m *merger) abort() {
+	names := m.result.Names()
+	for _, out := range m.outputs {
+		if out.w != nil {
+			names = append(names, out.w.Name())
+			out.abort()
+		}
+	}
+	if m.fs == m.set.FS() {
+		m.set.Discard(names...)
+	}
+	for _, name := range m.result.Names() {
+		_ = m.fs.Remove(path.Join(m.dir, name))
+	}
+}
+
+// output returns the output of a partition, nil if it is not written in this
+// pass.
+func (m *merger) output(partition int64) *mergeOutput {
+	if out := m.outputs[partition]; out != nil {
+		return out
+	}
+	if m.done[partition] {
+		return nil
+	}
+	if len(m.outputs) >= m.o.Outputs || m.todo != nil && !m.todo[partition] {
+		m.later = append(m.later, partition)
+		return nil
+	}
+	out := &mergeOutput{merger: m, partition: partition}
+	m.outputs[partition] = out
+	return out
+}
+
+// mergeChunk is a chunk of the series at hand.
+type mergeChunk struct {
+	block.Chunk
+	in   *mergeInput
+	age  int  // of the input: its index in the group
+	copy bool // to be taken over as it is
+}
+
+func (c *mergeChunk) span() model.TimeRange {
+	return model.Inclusive(c.MinTime, c.MaxTime)
+}
+
+// mergeSeries merges the series at which the group stands.
+func (m *merger) mergeSeries() error {
+	if err := m.collect(); err != nil {
+		return err
+	}
+	for i := 0; i < len(m.chunks); {
+		partition, j := block.NoPartition, len(m.chunks)
+		if m.plan.Level != block.L0 {
+			partition = model.PartitionStart(m.chunks[i].MinTime)
+			end := model.PartitionRange(partition).Max
+			for j = i + 1; j < len(m.chunks) && m.chunks[j].MinTime < end; {
+				j++
+			}
+		}
+		if out := m.output(partition); out != nil {
+			if err := m.mergeChunks(out, m.chunks[i:j]); err != nil {
+				return err
+			}
+		}
+		i = j
+	}
+	return nil
+}
+
+// collect gathers the chunks of the series that have something to keep, by
+// rising time, and marks those to be copied.
+func (m *merger) collect() error {
+	m.chunks = m.chunks[:0]
+	for age, in := range m.group {
+		chunks, err := in.it.Chunks()
+		if err != nil {
+			return err
+		}
+		in.deleted = in.deletions.Ranges(in.it.Ordinal(), in.deleted)
+		for _, c := range chunks {
+			mc := mergeChunk{Chunk: c, in: in, age: age}
+			switch {
+			case !m.kept.Overlaps(mc.span()):
+				m.result.LeftOut += uint64(c.Count)
+			case c.MaxTime >= model.PartitionRange(c.MinTime).Max:
+				return c.Damage("chunk from %d to %d is not in one partition", c.MinTime, c.MaxTime)
+			case !in.deleted.Covers(mc.span()):
+				m.chunks = append(m.chunks, mc)
+			}
+		}
+	}
+	slices.SortFunc(m.chunks, compareChunks)
+	before := int64(math.MinInt64) // end of all chunks so far
+	for i := range m.chunks {
+		c := &m.chunks[i]
+		after := int64(math.MaxInt64)
+		if i+1 < len(m.chunks) {
+			after = m.chunks[i+1].MinTime
+		}
+		c.copy = m.copyable(c, before, after)
+		before = max(before, c.MaxTime)
+	}
+	return nil
+}
+
+func compareChunks(a, b mergeChunk) int {
+	switch {
+	case a.MinTime != b.MinTime:
+		if a.MinTime < b.MinTime {
+			return -1
+		}
+		return 1
+	case a.age != b.age:
+		return a.age - b.age
+	}
+	return int(a.Kind) - int(b.Kind)
+}
+
+// copyable reports whether a chunk can be taken over as it is: nothing of the
+// series from before or after it lies in its range, nothing in it is deleted,
+// and encoding it again could not make it better, because it is well filled or
+// nothing else is in its window. Only an L2 has the final codecs, so an L2 takes
+// chunks of L2s only.
+func (m *merger) copyable(c *mergeChunk, before, after int64) bool {
+	switch {
+	case c.Bad, m.plan.Level == block.L0, m.plan.Level == block.L2 && c.in.entry.Level != block.L2:
+		return false
+	case before >= c.MinTime, after <= c.MaxTime, c.in.deleted.Overlaps(c.span()):
+		return false
+	case c.MinTime < m.kept.Min, c.MaxTime >= m.kept.Max:
+		return false
+	case c.Count >= block.MaxChunkSamples/2:
+		return true
+	}
+	w := c.Window()
+	return before < w.Min && after >= w.Max
+}
+
+// mergeChunks writes the chunks of the series that belong to one output.
+func (m *merger) mergeChunks(out *mergeOutput, chunks []mergeChunk) error {
+	out.next(m.at)
+	for i := 0; i < len(chunks); {
+		if chunks[i].copy {
+			if err := m.copyChunk(out, &chunks[i]); err != nil {
+				return err
+			}
+			i++
+			continue
+		}
+		j := i + 1
+		for j < len(chunks) && !chunks[j].copy {
+			j++
+		}
+		if err := m.slice.merge(m, out, chunks[i:j]); err != nil {
+			return err
+		}
+		i = j
+	}
+	return m.exemplars(out)
+}
+
+func (m *merger) copyChunk(out *mergeOutput, c *mergeChunk) error {
+	w, err := out.writer()
+	if err != nil {
+		return err
+	}
+	err = w.CopyChunk(c.Chunk)
+	var damage *format.DamageError
+	if errors.As(err, &damage) {
+		m.result.Lost = append(m.result.Lost, err)
+		return w.Bad(c.Chunk)
+	}
+	m.result.Copied++
+	return err
+}
+
+// compareSeries orders series as their blocks do. Equal series have equal
+// identities, or one of the blocks is damaged.
+func compareSeries(a, b block.SeriesEntry) (int, error) {
+	c := 0
+	if a.ID != b.ID || a.Tenant != b.Tenant || !labels.Equal(a.Labels, b.Labels) {
+		c = block.Compare(a.Tenant, a.Labels, b.Tenant, b.Labels)
+	}
+	if c == 0 && a.ID != b.ID {
+		return 0, fmt.Errorf("series %v has the identities %v and %v", a.Labels, a.ID, b.ID)
+	}
+	return c, nil
+}

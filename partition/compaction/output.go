@@ -1,0 +1,218 @@
+package compaction
+
+import (
+	"cmp"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"tsdb/internal/model"
+	"tsdb/partition/block"
+	"tsdb/partition/format"
+	"tsdb/partition/manifest"
+)
+
+// maxSeriesExemplars bounds the exemplars of a series in a merged block; the
+// oldest go.
+const maxSeriesExemplars = 1 << 10
+
+// mergeOutput writes what a merge makes of one partition: one block, or several
+// one after the other.
+type mergeOutput struct {
+	merger    *merger
+	partition int64
+	w         *block.Writer // nil before the first series and between blocks
+	ordinal   uint32        // of the next block
+	series    int           // in w
+
+	at          block.SeriesEntry // series at hand
+	begun       bool              // w has it
+	first, last block.SeriesEntry // in w
+	metric      string            // of the last series whose metadata was looked up
+	used        map[noteKey]bool
+}
+
+// next moves to the next series. It is written only if something is.
+func (o *mergeOutput) next(s block.SeriesEntry) { o.at, o.begun = s, false }
+
+// writer returns the writer, standing at the series at hand.
+func (o *mergeOutput) writer() (*block.Writer, error) {
+	if o.begun {
+		return o.w, nil
+	}
+	m := o.merger
+	if o.w != nil && m.plan.Level == block.L2 &&
+		(o.series >= m.o.BlockSeries || o.w.Written()+int64(o.series)*indexBytes >= m.o.BlockBytes) {
+		if err := o.finish(); err != nil {
+			return nil, err
+		}
+	}
+	if o.w == nil {
+		meta := block.Meta{
+			Level: m.plan.Level, MinGen: m.plan.MinGen, MaxGen: m.plan.MaxGen,
+			Partition: o.partition, Inputs: m.plan.Names(), Ordinal: o.ordinal,
+		}
+		w, err := block.Create(m.fs, m.dir, meta, m.o.Writer)
+		if err != nil {
+			return nil, err
+		}
+		o.w, o.first, o.used, o.metric = w, o.at, map[noteKey]bool{}, ""
+		o.ordinal = w.Ordinal() + 1
+	}
+	if err := o.w.Series(o.at.Tenant, o.at.ID, o.at.Labels); err != nil {
+		return nil, err
+	}
+	o.begun, o.last = true, o.at
+	o.series++
+	o.noteSeries()
+	return o.w, nil
+}
+
+// noteSeries marks the metadata of the metric of the series at hand as used.
+func (o *mergeOutput) noteSeries() {
+	metric := o.at.Labels.Get(block.MetricName)
+	if metric == o.metric && o.series > 1 {
+		return
+	}
+	o.metric = metric
+	for {
+		o.note(noteKey{o.at.Tenant, metric})
+		i := strings.LastIndexByte(metric, '_')
+		if i < 0 || !slices.Contains(familySuffixes, metric[i:]) {
+			return
+		}
+		metric = metric[:i]
+	}
+}
+
+// familySuffixes end the names of the series of a metric that has several, or a
+// unit of counting.
+var familySuffixes = []string{"_bucket", "_count", "_sum", "_total", "_created", "_info"}
+
+// note marks metadata as used, if there is any.
+func (o *mergeOutput) note(k noteKey) {
+	if _, ok := o.merger.notes.all[k]; ok {
+		o.used[k] = true
+		o.merger.notes.used[k] = true
+	}
+}
+
+// finish completes the block, if one was begun.
+func (o *mergeOutput) finish() error {
+	if o.w == nil {
+		return nil
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(o.used), compareNotes) {
+		if err := o.w.Metadata(k.tenant, k.metric, o.merger.notes.all[k]); err != nil {
+			return err
+		}
+	}
+	info, err := o.w.Finish()
+	if err != nil {
+		return err
+	}
+	r := o.merger.result
+	r.Add = append(r.Add, info)
+	if info.Level != block.L0 {
+		r.Keys[info.Name] = manifest.KeyRange{First: manifest.SeriesKey(o.first.Tenant, o.first.Labels), Last: manifest.SeriesKey(o.last.Tenant, o.last.Labels)}
+	}
+	o.w, o.begun, o.series = nil, false, 0
+	return nil
+}
+
+func (o *mergeOutput) abort() {
+	if o.w != nil {
+		o.w.Abort()
+		o.w = nil
+	}
+}
+
+// exemplars writes the exemplars of the series at hand that belong to an
+// output, if the series has samples there.
+func (m *merger) exemplars(out *mergeOutput) error {
+	if !out.begun {
+		return nil
+	}
+	var all []model.Exemplar
+	for _, in := range m.group {
+		es, err := in.it.Exemplars()
+		if err != nil {
+			if !errors.Is(err, format.ErrCorrupt) {
+				return err
+			}
+			m.result.Lost = append(m.result.Lost, err)
+			continue
+		}
+		for _, e := range es {
+			here := m.plan.Level == block.L0 || model.PartitionStart(e.T) == out.partition
+			if here && m.kept.Contains(e.T) && !in.deleted.Contains(e.T) {
+				all = append(all, e)
+			}
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(all, func(a, b model.Exemplar) int { return cmp.Compare(a.T, b.T) })
+	all = compactExemplars(all)
+	if n := len(all) - maxSeriesExemplars; n > 0 {
+		m.result.DroppedExemplars += n
+		all = all[n:]
+	}
+	return out.w.Exemplars(all)
+}
+
+// compactExemplars takes out all but one of equal exemplars; they are sorted by
+// time.
+func compactExemplars(es []model.Exemplar) []model.Exemplar {
+	kept := es[:0]
+	for _, e := range es {
+		known := false
+		for i := len(kept) - 1; i >= 0 && kept[i].T == e.T && !known; i-- {
+			known = kept[i].Equal(e)
+		}
+		if !known {
+			kept = append(kept, e)
+		}
+	}
+	return kept
+}
+
+// noteKey names a metric.
+type noteKey struct {
+	tenant uint32
+	metric string
+}
+
+func compareNotes(a, b noteKey) int {
+	return cmp.Or(cmp.Compare(a.tenant, b.tenant), strings.Compare(a.metric, b.metric))
+}
+
+// mergedNotes are the metadata of all inputs: of several for one metric that of
+// the newest input.
+type mergedNotes struct {
+	all  map[noteKey]model.Metadata
+	used map[noteKey]bool // by some output
+}
+
+// add takes the metadata of the next newer input.
+func (n *mergedNotes) add(b *block.Block) error {
+	if n.all == nil {
+		n.all, n.used = map[noteKey]model.Metadata{}, map[noteKey]bool{}
+	}
+	ms, err := b.Metadata()
+	for _, m := range ms {
+		n.all[noteKey{m.Tenant, m.Metric}] = m.Metadata
+	}
+	return err
+}
+
+// rest calls note with the metrics that no output used, in no order.
+func (n *mergedNotes) rest(note func(noteKey)) {
+	for k := range n.all {
+		if !n.used[k] {
+			note(k)
+		}
+	}
+}

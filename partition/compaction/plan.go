@@ -1,0 +1,456 @@
+package compaction
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+	"slices"
+
+	"tsdb/internal/model"
+	"tsdb/partition/block"
+	"tsdb/partition/blockset"
+	"tsdb/partition/manifest"
+)
+
+// When the planner merges what. Each number is a trade of bytes written against
+// blocks to look into; the simulation in plan_test.go holds them to their sum.
+const (
+	// l0AgeMs is how old the oldest of several L0s is when they are merged. So a
+	// day has few L1s, however often the head is cut.
+	l0AgeMs = 5 * model.HourMs
+	// l0Full is how many L0s are merged however young they are: each is another
+	// index that reads look into.
+	l0Full = 48
+	// l0Most bounds the inputs of one merge of L0s, and so its memory.
+	l0Most = 64
+	// l0Stuck is how many L0s behind a quarantined one are merged among
+	// themselves: they cannot become L1.
+	l0Stuck = 16
+	// quietMs is how long after a partition's end, and after its last L1, its
+	// L1s are held back. It is longer than l0AgeMs, so that a partition which
+	// still gets samples is not taken for finished: every L1 more would mean
+	// writing the L2 again.
+	quietMs = l0AgeMs + model.HourMs
+	// l2Share is which part of the L2s they overlap L1s must have in bytes: with
+	// less, the L2s are rewritten for little.
+	l2Share = 8
+	// oldMs is how long a single L0, and the newest of few L1s, wait for more of
+	// their kind; veryOldMs is how long the oldest waits if more keep coming.
+	oldMs     = 24 * model.HourMs
+	veryOldMs = 3 * oldMs
+	// freeTenths is the free space a merge needs, in tenths of its inputs.
+	freeTenths = 12
+)
+
+// Candidate is a listed block as the planner sees it.
+type Candidate struct {
+	manifest.Listed
+	Quarantined bool // unreadable, or a merge of it failed
+	Busy        bool // input of a merge under way
+}
+
+// Candidates returns the blocks of a version as the planner sees them; busy says
+// which are inputs of a merge under way, nil stands for none.
+func Candidates(v *blockset.Version, busy func(name string) bool) []Candidate {
+	blocks := make([]Candidate, len(v.Entries()))
+	for i, e := range v.Entries() {
+		blocks[i] = Candidate{Listed: e.Listed, Quarantined: e.Err() != nil, Busy: busy != nil && busy(e.Name)}
+	}
+	return blocks
+}
+
+// PlanOptions are the facts besides the blocks on which a plan depends.
+type PlanOptions struct {
+	NowMs      int64                // wall time, Unix milliseconds
+	FreeBytes  uint64               // free space for the outputs
+	WALLow     uint64               // lowest generation the WAL keeps
+	Tombstones []manifest.Tombstone // of the view
+	// Concerns says whether a tombstone that covers a block matches one of its
+	// series; nil and unknown are yes.
+	Concerns func(t *manifest.Tombstone, block string) bool
+}
+
+// Plan is one merge to do. It is a value: nothing in it is changed.
+type Plan struct {
+	Level     block.Level // of the outputs
+	Partition int64       // of inputs and outputs; NoPartition if the inputs are L0s, which span them
+	// Inputs in the order in which they were written: at an equal key the later
+	// one wins.
+	Inputs []block.Info
+	// Generations of the outputs. MaxGen lies above those of the inputs where
+	// that takes the outputs out of reach of tombstones that the merge applies.
+	MinGen, MaxGen uint64
+	Bytes          int64  // of the inputs
+	Reason         string // for the log
+}
+
+// Names returns the names of the inputs.
+func (p *Plan) Names() []string {
+	names := make([]string, len(p.Inputs))
+	for i, b := range p.Inputs {
+		names[i] = b.Name
+	}
+	return names
+}
+
+// PlanMerge returns the next merge that is worth doing, if there is one. The
+// most urgent comes first: L1s of a partition that can take no more of them,
+// then L0s, then the L1s of the oldest partition that should become L2. There
+// is at most one merge of L0s and one of each partition at a time, none spans a
+// quarantined block, and one without enough free space is passed over.
+//
+// Blocks are in the order of State.Sorted.
+func PlanMerge(blocks []Candidate, o PlanOptions) (Plan, bool) {
+	p := newPlanner(blocks, o)
+	for i := range p.partitions {
+		if part := &p.partitions[i]; part.depth() >= manifest.MaxDepth {
+			if plan, ok := p.relieve(part); ok {
+				return plan, true
+			}
+		}
+	}
+	if p.l0Due(p.l0Prefix()) {
+		if plan, ok := p.mergeL0(); ok {
+			return plan, true
+		}
+	}
+	if plan, ok := p.relieveL0(); ok {
+		return plan, true
+	}
+	for i := range p.partitions {
+		if plan, ok := p.toL2(&p.partitions[i], false); ok {
+			return plan, true
+		}
+	}
+	return Plan{}, false
+}
+
+// PlanFinal returns the next merge on the way to the final form of everything:
+// no L0, no L1, no L2 that a tombstone still concerns. Applying the plans one
+// after the other ends: each leaves fewer blocks above L2, or fewer L2s under
+// tombstones.
+func PlanFinal(blocks []Candidate, o PlanOptions) (Plan, bool) {
+	p := newPlanner(blocks, o)
+	if len(p.l0Prefix()) > 0 {
+		if plan, ok := p.finishL0(); ok {
+			return plan, true
+		}
+		if plan, ok := p.mergeL0(); ok {
+			return plan, true
+		}
+	}
+	for i := range p.partitions {
+		if plan, ok := p.toL2(&p.partitions[i], true); ok {
+			return plan, true
+		}
+	}
+	for i := range p.partitions {
+		if plan, ok := p.erase(&p.partitions[i]); ok {
+			return plan, true
+		}
+	}
+	return Plan{}, false
+}
+
+// planner holds the blocks of one planning round.
+type planner struct {
+	o          PlanOptions
+	l0         []*Candidate // oldest first
+	partitions []planPartition
+}
+
+// planPartition are the blocks of one partition.
+type planPartition struct {
+	start int64
+	l1    []*Candidate // oldest first
+	l2    []*Candidate // by keys
+}
+
+func (p *planPartition) depth() int { return len(p.l1) + min(len(p.l2), 1) }
+
+func (p *planPartition) busy() bool { return anyBusy(p.l1) || anyBusy(p.l2) }
+
+func newPlanner(blocks []Candidate, o PlanOptions) *planner {
+	byName := make(map[string]*Candidate, len(blocks))
+	listed := make([]manifest.Listed, len(blocks))
+	for i := range blocks {
+		byName[blocks[i].Name], listed[i] = &blocks[i], blocks[i].Listed
+	}
+	find := func(bs []manifest.Listed) []*Candidate {
+		found := make([]*Candidate, len(bs))
+		for i, b := range bs {
+			found[i] = byName[b.Name]
+		}
+		return found
+	}
+	r := manifest.RunsOf(listed)
+	p := &planner{o: o, l0: find(r.L0)}
+	for _, part := range r.Partitions {
+		p.partitions = append(p.partitions, planPartition{start: part.Start, l1: find(part.L1), l2: find(part.L2)})
+	}
+	return p
+}
+
+// l0Due reports whether L0s should be merged.
+func (p *planner) l0Due(l0 []*Candidate) bool {
+	if len(l0) == 0 {
+		return false
+	}
+	age := model.SubTime(p.o.NowMs, l0[0].OldestMs)
+	return len(l0) >= l0Full || len(l0) > 1 && age >= l0AgeMs || age >= oldMs
+}
+
+// l1Due reports whether L1s should be merged with L2s.
+func (p *planner) l1Due(part *planPartition, l1, l2 []*Candidate) bool {
+	oldest, newest := l1[0].OldestMs, l1[0].NewestMs
+	for _, b := range l1 {
+		oldest, newest = min(oldest, b.OldestMs), max(newest, b.NewestMs)
+	}
+	since := func(t int64) int64 { return model.SubTime(p.o.NowMs, t) }
+	switch {
+	case since(newest) >= oldMs || since(oldest) >= veryOldMs:
+		return true
+	case since(max(newest, model.AddTime(part.start, model.DayMs))) < quietMs:
+		return false
+	}
+	return sizeOf(l1) >= (sizeOf(l2)+l2Share-1)/l2Share
+}
+
+// l0Prefix returns the oldest L0s up to the first that is quarantined: nothing
+// newer may become L1 before it does. It is empty while L0s are being merged.
+func (p *planner) l0Prefix() []*Candidate {
+	if anyBusy(p.l0) {
+		return nil
+	}
+	return readablePrefix(p.l0)
+}
+
+// mergeL0 merges the oldest L0s into an L1 for each of their partitions, none
+// of which may be full. If there is not enough free space it merges fewer.
+func (p *planner) mergeL0() (Plan, bool) {
+	inputs := p.l0Prefix()
+	for n := min(len(inputs), l0Most); n > 0; n /= 2 {
+		inputs = inputs[:n]
+		for i := range p.partitions {
+			part := &p.partitions[i]
+			if part.depth() >= manifest.MaxDepth && reaches(inputs, part.start) {
+				return p.relieve(part)
+			}
+		}
+		if plan, ok := p.plan(block.L1, block.NoPartition, inputs, fmt.Sprintf("%d L0s", n)); ok {
+			return plan, true
+		}
+	}
+	return Plan{}, false
+}
+
+// finishL0 merges all L0s to L2 at once, where there is nothing else that they
+// would have to be merged with.
+func (p *planner) finishL0() (Plan, bool) {
+	inputs := p.l0Prefix()
+	if len(inputs) < len(p.l0) || len(inputs) > l0Most {
+		return Plan{}, false
+	}
+	for i := range p.partitions {
+		if reaches(inputs, p.partitions[i].start) {
+			return Plan{}, false
+		}
+	}
+	plan, ok := p.plan(block.L2, block.NoPartition, inputs, fmt.Sprintf("%d L0s to their final form", len(inputs)))
+	p.lift(&plan)
+	return plan, ok
+}
+
+// reaches reports whether blocks may hold samples of a partition.
+func reaches(blocks []*Candidate, start int64) bool {
+	r := model.PartitionRange(start)
+	for _, b := range blocks {
+		if r.Overlaps(b.Info.TimeRange()) {
+			return true
+		}
+	}
+	return false
+}
+
+// relieve makes room for another L1 in a full partition: by making them L2 if
+// it is time for that, otherwise by merging the newest among themselves.
+func (p *planner) relieve(part *planPartition) (Plan, bool) {
+	if plan, ok := p.toL2(part, false); ok {
+		return plan, true
+	}
+	if part.busy() {
+		return Plan{}, false
+	}
+	run := tier(readableSuffix(part.l1))
+	return p.plan(block.L1, part.start, run, fmt.Sprintf("%d L1s of a full partition", len(run)))
+}
+
+// relieveL0 merges L0s among themselves where they cannot become L1: behind a
+// quarantined one, or because a partition stays full.
+func (p *planner) relieveL0() (Plan, bool) {
+	run := readableSuffix(p.l0)
+	if anyBusy(p.l0) || len(run) < l0Stuck || len(run) == len(p.l0) && len(run) < 2*l0Full {
+		return Plan{}, false
+	}
+	run = tier(run)
+	run = run[:min(len(run), l0Most)]
+	return p.plan(block.L0, block.NoPartition, run, fmt.Sprintf("%d L0s that cannot become L1", len(run)))
+}
+
+// toL2 merges the L1s of a partition, from the oldest to the last before a
+// quarantined one, with the L2s whose keys they overlap. Unless forced it waits
+// until they are old, or until no more are to be expected and they make up
+// enough of what would be rewritten.
+func (p *planner) toL2(part *planPartition, force bool) (Plan, bool) {
+	l1 := readablePrefix(part.l1)
+	if len(l1) == 0 || part.busy() {
+		return Plan{}, false
+	}
+	keys := l1[0].Keys
+	for _, b := range l1[1:] {
+		keys = keys.Union(b.Keys)
+	}
+	var l2 []*Candidate
+	for _, b := range part.l2 {
+		switch {
+		case b.Keys.Disjoint(keys):
+		case b.Quarantined:
+			return Plan{}, false
+		default:
+			l2 = append(l2, b)
+		}
+	}
+	if !force && !p.l1Due(part, l1, l2) {
+		return Plan{}, false
+	}
+	plan, ok := p.plan(block.L2, part.start, append(l2, l1...), fmt.Sprintf("%d L1s into %d L2s", len(l1), len(l2)))
+	p.lift(&plan, slices.Concat(p.l0, part.l1[len(l1):])...)
+	return plan, ok
+}
+
+// erase rewrites the L2s of a partition that tombstones concern.
+func (p *planner) erase(part *planPartition) (Plan, bool) {
+	if part.busy() || len(part.l1) > 0 {
+		return Plan{}, false
+	}
+	settled := p.settled(p.l0)
+	var l2 []*Candidate
+	for _, b := range part.l2 {
+		for i := range p.o.Tombstones {
+			if t := &p.o.Tombstones[i]; !b.Quarantined && t.Gen <= settled && p.concerns(t, b.Info) {
+				l2 = append(l2, b)
+				break
+			}
+		}
+	}
+	plan, ok := p.plan(block.L2, part.start, l2, fmt.Sprintf("deletions in %d L2s", len(l2)))
+	p.lift(&plan, p.l0...)
+	return plan, ok
+}
+
+func (p *planner) concerns(t *manifest.Tombstone, b block.Info) bool {
+	return t.Covers(b) && (p.o.Concerns == nil || p.o.Concerns(t, b.Name))
+}
+
+// lift raises the newest generation of the outputs to that of the newest
+// tombstone the merge applies, so that it concerns them no more. rest are the
+// blocks that may hold samples of the same series and stay: they must remain
+// newer than the outputs.
+func (p *planner) lift(plan *Plan, rest ...*Candidate) {
+	settled := p.settled(rest)
+	to := plan.MaxGen
+	for i := range p.o.Tombstones {
+		t := &p.o.Tombstones[i]
+		if t.Gen > settled {
+			continue
+		}
+		for _, b := range plan.Inputs {
+			if t.Covers(b) {
+				to = max(to, t.Gen)
+			}
+		}
+	}
+	plan.MaxGen = to
+}
+
+// settled returns the generation up to which all data is in blocks other than
+// rest.
+func (p *planner) settled(rest []*Candidate) uint64 {
+	low := p.o.WALLow
+	for _, b := range rest {
+		low = min(low, b.MinGen)
+	}
+	return max(low, 1) - 1
+}
+
+// plan makes a plan of inputs, if there are any and the outputs fit.
+func (p *planner) plan(level block.Level, partition int64, inputs []*Candidate, reason string) (Plan, bool) {
+	if len(inputs) == 0 {
+		return Plan{}, false
+	}
+	plan := Plan{Level: level, Partition: partition, Bytes: sizeOf(inputs), Reason: reason}
+	for _, b := range inputs {
+		plan.Inputs = append(plan.Inputs, b.Info)
+	}
+	plan.MinGen, plan.MaxGen = manifest.Generations(plan.Inputs)
+	return plan, fits(plan.Bytes, p.o.FreeBytes)
+}
+
+// fits reports whether there is free space for a merge of some bytes.
+func fits(bytes int64, free uint64) bool {
+	hi, lo := bits.Mul64(uint64(bytes), freeTenths)
+	return hi == 0 && lo/10 <= free
+}
+
+// tier returns those neighbours among some blocks, oldest first, whose merge
+// writes the fewest bytes for every block there is less afterwards. So small
+// ones are merged with small ones, and a large one is not written again for
+// their sake. There are at least two, or none.
+func tier(blocks []*Candidate) []*Candidate {
+	var best []*Candidate
+	bestCost := math.Inf(1)
+	for i := range blocks {
+		bytes := blocks[i].Size
+		for j := i + 1; j < len(blocks); j++ {
+			bytes += blocks[j].Size
+			if cost := float64(bytes) / float64(j-i); cost <= bestCost {
+				best, bestCost = blocks[i:j+1], cost
+			}
+		}
+	}
+	return best
+}
+
+func readablePrefix(blocks []*Candidate) []*Candidate {
+	for i, b := range blocks {
+		if b.Quarantined {
+			return blocks[:i]
+		}
+	}
+	return blocks
+}
+
+func readableSuffix(blocks []*Candidate) []*Candidate {
+	for i := len(blocks) - 1; i >= 0; i-- {
+		if blocks[i].Quarantined {
+			return blocks[i+1:]
+		}
+	}
+	return blocks
+}
+
+func anyBusy(blocks []*Candidate) bool {
+	for _, b := range blocks {
+		if b.Busy {
+			return true
+		}
+	}
+	return false
+}
+
+func sizeOf(blocks []*Candidate) (bytes int64) {
+	for _, b := range blocks {
+		bytes += b.Size
+	}
+	return bytes
+}

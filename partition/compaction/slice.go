@@ -1,0 +1,162 @@
+package compaction
+
+import (
+	"errors"
+	"math"
+	"slices"
+
+	"tsdb/internal/model"
+	"tsdb/partition/block"
+	"tsdb/partition/format"
+)
+
+// sliceSamples is how many samples of a series are merged at once, more or
+// less.
+const sliceSamples = 64 << 10
+
+// sliceMerger merges the chunks of a series that cannot be copied, a slice of
+// time after another, so that its memory does not grow with their number. It
+// keeps its memory from series to series.
+type sliceMerger struct {
+	open    []mergeChunk  // chunks of the slice at hand
+	merged  model.Samples // what they hold together
+	scratch model.Samples
+	bad     []mergeChunk // those that cannot be read
+	carried mergeChunk   // the last bad chunk that was carried along
+}
+
+// merge writes chunks, which rise in MinTime, to an output.
+func (s *sliceMerger) merge(m *merger, out *mergeOutput, chunks []mergeChunk) error {
+	s.open = s.open[:0]
+	s.carried.MaxTime = math.MinInt64
+	during := model.TimeRange{Min: m.kept.Min}
+	for len(chunks) > 0 || len(s.open) > 0 {
+		n := 0
+		for _, c := range s.open {
+			n += int(c.Count)
+		}
+		for took := false; len(chunks) > 0 && (n < sliceSamples || !took); took = true {
+			s.open = append(s.open, chunks[0])
+			n += int(chunks[0].Count)
+			chunks = chunks[1:]
+		}
+		during.Max = m.kept.Max
+		if len(chunks) > 0 {
+			during.Max = chunks[0].MinTime
+		}
+		if err := s.read(m, during); err != nil {
+			return err
+		}
+		if err := s.write(m, out); err != nil {
+			return err
+		}
+		s.open = slices.DeleteFunc(s.open, func(c mergeChunk) bool { return c.MaxTime < during.Max || during.Max == m.kept.Max })
+		during.Min = max(during.Min, during.Max)
+	}
+	return nil
+}
+
+// read fills merged with what the open chunks hold in a slice of time, merged
+// from the oldest input to the newest. Chunks that cannot be read leave open
+// for bad.
+func (s *sliceMerger) read(m *merger, during model.TimeRange) error {
+	s.merged.Reset()
+	s.bad = s.bad[:0]
+	for _, in := range m.group {
+		in.part.Reset()
+		for _, c := range s.open {
+			if c.in != in || !c.Overlaps(during) {
+				continue
+			}
+			err := s.readChunk(in, c, during)
+			switch {
+			case err == nil:
+				m.result.Decoded++
+			case errors.Is(err, format.ErrCorrupt):
+				m.result.Lost = append(m.result.Lost, err)
+				s.bad = append(s.bad, c)
+			default:
+				return err
+			}
+		}
+		in.deleted.Remove(&in.part, 0)
+		switch {
+		case in.part.Len() == 0:
+		case s.merged.Len() == 0:
+			s.merged, in.part = in.part, s.merged
+		default:
+			s.scratch.Reset()
+			model.Merge(&s.scratch, &s.merged, &in.part)
+			s.merged, s.scratch = s.scratch, s.merged
+		}
+	}
+	if len(s.bad) > 0 {
+		slices.SortFunc(s.bad, compareChunks)
+		s.open = slices.DeleteFunc(s.open, func(c mergeChunk) bool {
+			return slices.ContainsFunc(s.bad, func(b mergeChunk) bool { return b.Chunk == c.Chunk })
+		})
+	}
+	return nil
+}
+
+// readChunk adds a chunk to what was read of its input. Only chunks of
+// different kinds overlap there.
+func (s *sliceMerger) readChunk(in *mergeInput, c mergeChunk, during model.TimeRange) error {
+	n := in.part.Len()
+	if n == 0 || in.part.T[n-1] < max(c.MinTime, during.Min) {
+		return in.it.Samples(c.Chunk, during, &in.part)
+	}
+	var chunk, both model.Samples
+	if err := in.it.Samples(c.Chunk, during, &chunk); err != nil {
+		return err
+	}
+	model.Merge(&both, &in.part, &chunk)
+	in.part = both
+	return nil
+}
+
+// write writes what was read, bad chunks in their places. A bad chunk that
+// shares its range with samples of others has no place: which of the block's
+// samples came before which is not known.
+func (s *sliceMerger) write(m *merger, out *mergeOutput) error {
+	i := 0
+	for n := range s.bad {
+		b := &s.bad[n]
+		k, _ := slices.BinarySearch(s.merged.T[i:], b.MinTime)
+		j := i + k
+		if b.MinTime <= s.carried.MaxTime || m.plan.Level == block.L0 || j < s.merged.Len() && s.merged.T[j] <= b.MaxTime {
+			return cannotCarry(b)
+		}
+		if err := s.samples(out, i, j); err != nil {
+			return err
+		}
+		w, err := out.writer()
+		if err != nil {
+			return err
+		}
+		if err := w.Bad(b.Chunk); err != nil {
+			return err
+		}
+		i, s.carried = j, *b
+	}
+	if i < s.merged.Len() && s.merged.T[i] <= s.carried.MaxTime {
+		return cannotCarry(&s.carried)
+	}
+	return s.samples(out, i, s.merged.Len())
+}
+
+func cannotCarry(c *mergeChunk) error {
+	return c.Damage("chunk that overlaps others cannot be carried along")
+}
+
+func (s *sliceMerger) samples(out *mergeOutput, i, j int) error {
+	if i >= j {
+		return nil
+	}
+	w, err := out.writer()
+	if err != nil {
+		return err
+	}
+	part := s.merged.Slice(i, j)
+	return w.Samples(&part)
+}

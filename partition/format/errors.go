@@ -1,0 +1,34 @@
+package format
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrCorrupt is what errors.Is finds in every error about bytes that are
+	// not what was written. Such errors are *DamageError.
+	ErrCorrupt = errors.New("corrupt")
+	// ErrVersion is returned when a file is of a version this program does
+	// not know.
+	ErrVersion = errors.New("unknown format version")
+)
+
+// DamageError says which bytes of which file are not what was written.
+type DamageError struct {
+	Path   string
+	Offset int64  // of the damaged piece in the file
+	What   string // what the piece is and what is wrong
+}
+
+func (e *DamageError) Error() string {
+	return fmt.Sprintf("%s@%d: %s: corrupt", e.Path, e.Offset, e.What)
+}
+
+// Is reports ErrCorrupt as the class of the error.
+func (e *DamageError) Is(target error) bool { return target == ErrCorrupt }
+
+// Corrupt makes the error of a decoder that does not know path and offset.
+func Corrupt(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrCorrupt, fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,19 @@
+package format
+
+// Names in a data directory. Paths are slash-separated and relative to it.
+const (
+	LockName     = "LOCK"       // held while a process has the directory open
+	ManifestName = "MANIFEST"   // the log of edits
+	TwinName     = "MANIFEST.2" // its second copy
+	ReserveName  = "reserve"    // bytes kept for deletes, cuts and edits on a full disk
+	WALDir       = "wal"        // WAL segments
+	SegmentsName = "SEGMENTS"   // which of those hold durable frames
+	L0Dir        = "l0"         // cuts, all partitions in one file
+	RawDir       = "raw"        // one directory a day partition
+	LostFoundDir = "lost+found" // files that belong to nothing and may hold data
+	BlockSuffix  = ".tsb"       // every block file ends so
+	TempSuffix   = ".tmp"       // files that are renamed once they are whole
+)
+
+// MaxNameBytes bounds the name of a file in any format.
+const MaxNameBytes = 4 << 10

@@ -1,0 +1,259 @@
+package manifest
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+
+	"tsdb/encoding"
+	"tsdb/internal/vfs"
+	"tsdb/partition/format"
+)
+
+// manifestMagic is the first 8 bytes of the MANIFEST.
+const manifestMagic = "tsdbmani"
+
+// The MANIFEST is a header and records one after another, the first of them a
+// snapshot, the others edits whose numbers follow it without a gap. The format
+// page docs/format-manifest.md draws them.
+const (
+	manifestVersion   = 1
+	manifestHeaderLen = 16 // magic, version, CRC of both
+	recordHeaderLen   = 20 // kind, length, number, CRC of these and the payload
+	// maxRecordBytes bounds the payload of a record: a snapshot of a million
+	// blocks.
+	maxRecordBytes = 512 << 20
+	// MaxManifestBytes bounds the file: a snapshot and the edits until the next.
+	MaxManifestBytes = 2 * (maxRecordBytes + maxLogBytes)
+	// readBytes is how much of a file is read at once.
+	readBytes = 1 << 20
+)
+
+// recordKind is the first word of a record; a person finds it in a hex dump.
+type recordKind string
+
+const (
+	kindSnapshot recordKind = "snap"
+	kindEdit     recordKind = "edit"
+)
+
+func (k recordKind) valid() bool { return k == kindSnapshot || k == kindEdit }
+
+// manifestHeader is the first bytes of the file. Magic, version and checksum
+// stand there in all versions.
+func manifestHeader() []byte {
+	b := append([]byte(nil), manifestMagic...)
+	b = binary.LittleEndian.AppendUint32(b, manifestVersion)
+	return binary.LittleEndian.AppendUint32(b, encoding.Checksum(b))
+}
+
+func checkManifestHeader(b []byte) error {
+	switch {
+	case len(b) < manifestHeaderLen || string(b[:8]) != manifestMagic:
+		return format.Corrupt("header without magic number")
+	case encoding.Checksum(b[:12]) != binary.LittleEndian.Uint32(b[12:]):
+		return format.Corrupt("header checksum")
+	}
+	switch v := binary.LittleEndian.Uint32(b[8:]); {
+	case v > manifestVersion:
+		return fmt.Errorf("the data directory was written by a newer version of tsdb: MANIFEST format %d, this program knows %d: %w",
+			v, manifestVersion, format.ErrVersion)
+	case v < manifestVersion:
+		return fmt.Errorf("MANIFEST format %d: %w", v, format.ErrVersion)
+	}
+	return nil
+}
+
+// appendFramed appends a whole record.
+func appendFramed(dst []byte, kind recordKind, r *record) ([]byte, error) {
+	if err := r.validate(); err != nil {
+		return dst, fmt.Errorf("encode %s %d: %w", kind, r.Number, err)
+	}
+	start := len(dst)
+	dst = append(dst, make([]byte, recordHeaderLen)...)
+	dst = appendRecord(dst, r)
+	head := dst[start:]
+	n := len(head) - recordHeaderLen
+	if n > maxRecordBytes {
+		return dst[:start], fmt.Errorf("encode %s %d: %d bytes exceed the limit of %d", kind, r.Number, n, maxRecordBytes)
+	}
+	copy(head, kind)
+	binary.LittleEndian.PutUint32(head[4:], uint32(n))
+	binary.LittleEndian.PutUint64(head[8:], r.Number)
+	binary.LittleEndian.PutUint32(head[16:], recordChecksum(head))
+	return dst, nil
+}
+
+// recordChecksum covers the header up to the checksum and the payload.
+func recordChecksum(b []byte) uint32 {
+	return encoding.ChecksumSeeded(encoding.Checksum(b[:16]), b[recordHeaderLen:])
+}
+
+// framed is a record whose checksum is right.
+type framed struct {
+	off     int64
+	kind    recordKind
+	number  uint64
+	payload []byte
+}
+
+// end returns the offset behind the record.
+func (f *framed) end() int64 { return f.off + recordHeaderLen + int64(len(f.payload)) }
+
+// unframe reads the record at off, if there is a whole one.
+func unframe(b []byte, off int64) (framed, bool) {
+	b = b[off:]
+	if len(b) < recordHeaderLen || !recordKind(b[:4]).valid() {
+		return framed{}, false
+	}
+	n := uint64(binary.LittleEndian.Uint32(b[4:]))
+	if n > maxRecordBytes || n > uint64(len(b)-recordHeaderLen) {
+		return framed{}, false
+	}
+	b = b[:recordHeaderLen+n]
+	if recordChecksum(b) != binary.LittleEndian.Uint32(b[16:]) {
+		return framed{}, false
+	}
+	return framed{off: off, kind: recordKind(b[:4]), number: binary.LittleEndian.Uint64(b[8:]), payload: b[recordHeaderLen:]}, true
+}
+
+// Torn says what lies behind the last whole record of a MANIFEST: an edit that
+// was being written when the process or the machine stopped, so that nobody
+// has been told of it. Bytes is 0 if nothing does.
+type Torn struct {
+	Offset, Bytes int64
+}
+
+// parseManifest finds the records of a MANIFEST. Bytes at the end that are no
+// whole record are torn if no record follows them, and damage if one does:
+// every edit is synced before the next is written.
+func parseManifest(b []byte) (records []framed, torn Torn, err error) {
+	if err := checkManifestHeader(b); err != nil {
+		return nil, Torn{}, err
+	}
+	off := int64(manifestHeaderLen)
+	for off < int64(len(b)) {
+		f, ok := unframe(b, off)
+		if !ok {
+			break
+		}
+		switch {
+		case (f.kind == kindSnapshot) != (len(records) == 0):
+			return nil, Torn{}, damage(off, "%s as record %d", f.kind, len(records))
+		case len(records) > 0 && f.number != records[len(records)-1].number+1:
+			return nil, Torn{}, damage(off, "edit %d after %d", f.number, records[len(records)-1].number)
+		}
+		records = append(records, f)
+		off = f.end()
+	}
+	if len(records) == 0 {
+		return nil, Torn{}, damage(off, "no snapshot")
+	}
+	if next, ok := findRecord(b, off, records[len(records)-1].number); ok {
+		return nil, Torn{}, damage(off, "edit %d is damaged, edit %d follows at %d",
+			records[len(records)-1].number+1, next.number, next.off)
+	}
+	return records, Torn{Offset: off, Bytes: int64(len(b)) - off}, nil
+}
+
+// findRecord looks for a later edit in what is not a record. It is not asked
+// to find one that lies inside the payload of another.
+func findRecord(b []byte, off int64, last uint64) (framed, bool) {
+	for off < int64(len(b)) {
+		i := bytes.Index(b[off:], []byte(kindEdit))
+		if i < 0 {
+			break
+		}
+		off += int64(i)
+		if f, ok := unframe(b, off); ok && f.number > last {
+			return f, true
+		}
+		off++
+	}
+	return framed{}, false
+}
+
+// damage makes the error of something wrong at an offset of the MANIFEST.
+func damage(off int64, what string, args ...any) error {
+	return &format.DamageError{Path: format.ManifestName, Offset: off, What: fmt.Sprintf(what, args...)}
+}
+
+// replay applies the records of a MANIFEST in their order.
+func replay(records []framed) (*State, error) {
+	var s *State
+	for i := range records {
+		f := &records[i]
+		r, err := decodeRecord(f.payload)
+		if err != nil {
+			return nil, damage(f.off, "%s %d: %v", f.kind, f.number, err)
+		}
+		r.Number = f.number
+		if i == 0 {
+			if r.format != thisFormat {
+				return nil, fmt.Errorf("the database has format options %+v, this program needs %+v: %w", r.format, thisFormat, format.ErrVersion)
+			}
+			s = r.state()
+			continue
+		}
+		for _, name := range r.Drop {
+			if _, ok := s.Blocks[name]; !ok {
+				return nil, damage(f.off, "edit %d drops %q, which is not listed", f.number, name)
+			}
+		}
+		s = s.Apply(r.Edit)
+	}
+	return s, nil
+}
+
+// readManifest returns what the copy of the MANIFEST named base in dir says,
+// without changing anything, and the torn edit at its end, if any.
+func readManifest(fsys vfs.FS, dir, base string) (*State, Torn, error) {
+	name := path.Join(dir, base)
+	b, err := readFile(fsys, name, MaxManifestBytes)
+	if err != nil {
+		return nil, Torn{}, err
+	}
+	records, torn, err := parseManifest(b)
+	var s *State
+	if err == nil {
+		s, err = replay(records)
+	}
+	if err != nil {
+		var d *format.DamageError
+		if errors.As(err, &d) {
+			d.Path = base
+		}
+		return nil, Torn{}, fmt.Errorf("read %s: %w", name, err)
+	}
+	return s, torn, nil
+}
+
+// readFile reads a whole file of at most most bytes.
+func readFile(fsys vfs.FS, name string, most int64) (_ []byte, err error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", name, err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	size, err := f.Size()
+	if err != nil {
+		return nil, fmt.Errorf("size of %s: %w", name, err)
+	}
+	if size > most {
+		return nil, fmt.Errorf("read %s: %w: %d bytes exceed %d", name, format.ErrCorrupt, size, most)
+	}
+	b := make([]byte, size)
+	for off := 0; off < len(b); off += readBytes {
+		part := b[off:min(off+readBytes, len(b))]
+		if n, err := f.ReadAt(part, int64(off)); n < len(part) {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, fmt.Errorf("read %s@%d: %w", name, off+n, err)
+		}
+	}
+	return b, nil
+}

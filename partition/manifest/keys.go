@@ -1,0 +1,92 @@
+package manifest
+
+import (
+	"cmp"
+	"encoding/binary"
+	"strings"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/partition/block"
+)
+
+// maxKeyBytes bounds each end of a KeyRange. Longer keys are cut there, which
+// makes ranges that differ only behind it look as if they touched.
+const maxKeyBytes = 256
+
+// KeyRange is the range of series keys in a block, both ends included. A key
+// is an order-preserving form of (tenant, metric name, other labels), cut to
+// maxKeyBytes. The zero value stands for every key.
+type KeyRange struct {
+	First, Last string
+}
+
+// IsZero reports whether nothing is known: the range stands for every key.
+func (r KeyRange) IsZero() bool { return r.First == "" && r.Last == "" }
+
+// Disjoint reports whether the ranges are known to share no key.
+func (r KeyRange) Disjoint(o KeyRange) bool {
+	if r.IsZero() || o.IsZero() {
+		return false
+	}
+	return r.Last < o.First || o.Last < r.First
+}
+
+// collides reports whether the ranges are known to share keys: two ends that
+// are equal as far as they were kept may belong to different keys.
+func (r KeyRange) collides(o KeyRange) bool {
+	if r.IsZero() || o.IsZero() {
+		return true
+	}
+	return !touches(r.Last, o.First) && !touches(o.Last, r.First)
+}
+
+// touches reports whether a range that ends at last may lie wholly before one
+// that begins at first.
+func touches(last, first string) bool {
+	return last < first || last == first && len(last) == maxKeyBytes
+}
+
+// Union returns the smallest range that holds both.
+func (r KeyRange) Union(o KeyRange) KeyRange {
+	if r.IsZero() || o.IsZero() {
+		return KeyRange{}
+	}
+	return KeyRange{First: min(r.First, o.First), Last: max(r.Last, o.Last)}
+}
+
+func (r KeyRange) compare(o KeyRange) int {
+	return cmp.Or(strings.Compare(r.First, o.First), strings.Compare(r.Last, o.Last))
+}
+
+// SeriesKey returns the key of a series, cut to maxKeyBytes. Keys compare as
+// their series do in block order: every string is closed by 0x00 0x00, and a
+// 0x00 inside it is written as 0x00 0xff, so that a string sorts before all
+// that it is a prefix of.
+func SeriesKey(tenant uint32, ls labels.Labels) string {
+	key := make([]byte, 4, maxKeyBytes)
+	binary.BigEndian.PutUint32(key, tenant)
+	key = appendKeyString(key, ls.Get(block.MetricName))
+	ls.Range(func(l labels.Label) {
+		if l.Name != block.MetricName && len(key) < maxKeyBytes {
+			key = appendKeyString(key, l.Name)
+			key = appendKeyString(key, l.Value)
+		}
+	})
+	return string(key[:min(len(key), maxKeyBytes)])
+}
+
+func appendKeyString(key []byte, s string) []byte {
+	if len(s) > maxKeyBytes {
+		s = s[:maxKeyBytes]
+	}
+	for {
+		i := strings.IndexByte(s, 0)
+		if i < 0 {
+			break
+		}
+		key = append(append(key, s[:i]...), 0, 0xff)
+		s = s[i+1:]
+	}
+	return append(append(key, s...), 0, 0)
+}

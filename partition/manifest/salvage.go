@@ -1,0 +1,214 @@
+package manifest
+
+import (
+	"bytes"
+	"math"
+	"path"
+	"slices"
+
+	"tsdb/internal/vfs"
+	"tsdb/partition/format"
+)
+
+// maxCombined bounds the places in which two copies of a damaged record may
+// differ for every combination of them to be tried.
+const maxCombined = 10
+
+// Salvaged is what can still be read of damaged copies of a MANIFEST.
+type Salvaged struct {
+	// Chains are the states that an intact snapshot and the intact edits
+	// behind it, without a gap, make; the newest first.
+	Chains []*State
+	// Edits are the intact edits, by number.
+	Edits map[uint64]*Edit
+	// Highest is the highest number of an intact record.
+	Highest uint64
+	// Seeds are identity seeds read from snapshots whose checksum is wrong.
+	// They may be anything until series have confirmed them.
+	Seeds []uint64
+}
+
+// ReadSalvage reads what can still be read of the copies of the MANIFEST in dir.
+func ReadSalvage(fsys vfs.FS, dir string) *Salvaged {
+	var copies [][]byte
+	for _, base := range CopyNames {
+		if b, err := readFile(fsys, path.Join(dir, base), MaxManifestBytes); err == nil {
+			copies = append(copies, b)
+		}
+	}
+	return Salvage(copies)
+}
+
+// Salvage reads every intact record of some copies, wherever it lies,
+// and puts records together of which every copy has a part. What it returns does
+// not depend on what is in the damaged bytes, but for the seeds.
+func Salvage(copies [][]byte) *Salvaged {
+	s := &Salvaged{Edits: map[uint64]*Edit{}}
+	snapshots := map[uint64]*record{}
+	take := func(f framed) {
+		r, err := decodeRecord(f.payload)
+		if err != nil {
+			return
+		}
+		r.Number = f.number
+		s.Highest = max(s.Highest, f.number)
+		if f.kind == kindEdit {
+			s.Edits[f.number] = &r.Edit
+		} else if r.format == thisFormat {
+			snapshots[f.number] = r
+		}
+	}
+	for _, b := range copies {
+		eachIntact(b, take)
+		s.Seeds = append(s.Seeds, damagedSeeds(b)...)
+	}
+	if len(copies) == 2 {
+		eachCombined(copies[0], copies[1], take)
+	}
+	slices.Sort(s.Seeds)
+	s.Seeds = slices.Compact(s.Seeds)
+	for _, r := range snapshots {
+		s.Chains = append(s.Chains, s.extend(r.state(), r.Number))
+	}
+	slices.SortFunc(s.Chains, func(a, b *State) int {
+		if a.Number != b.Number {
+			return int(min(max(int64(b.Number-a.Number), -1), 1))
+		}
+		return int(min(max(int64(a.Seed-b.Seed), -1), 1))
+	})
+	return s
+}
+
+// extend applies the intact edits that follow a state.
+func (s *Salvaged) extend(st *State, number uint64) *State {
+	st.Number = number
+	for {
+		r := s.Edits[st.Number+1]
+		if r == nil || slices.ContainsFunc(r.Drop, func(name string) bool { _, listed := st.Blocks[name]; return !listed }) {
+			return st
+		}
+		st = st.Apply(*r)
+	}
+}
+
+// Later returns the intact edits behind a number, rising.
+func (s *Salvaged) Later(number uint64) []*Edit {
+	var rs []*Edit
+	for n, r := range s.Edits {
+		if n > number {
+			rs = append(rs, r)
+		}
+	}
+	slices.SortFunc(rs, func(a, b *Edit) int {
+		if a.Number < b.Number {
+			return -1
+		}
+		return 1
+	})
+	return rs
+}
+
+// eachIntact calls fn with every record whose checksum is right.
+func eachIntact(b []byte, fn func(framed)) {
+	for off := int64(0); off < int64(len(b)); {
+		f, ok := unframe(b, off)
+		if ok {
+			fn(f)
+			off = f.end()
+			continue
+		}
+		off = nextMagic(b, off+1)
+	}
+}
+
+// nextMagic returns the offset, from off on, of bytes with which a record may
+// begin.
+func nextMagic(b []byte, off int64) int64 {
+	next := int64(len(b))
+	for _, k := range []recordKind{kindSnapshot, kindEdit} {
+		if off < int64(len(b)) {
+			if i := bytes.Index(b[off:], []byte(k)); i >= 0 {
+				next = min(next, off+int64(i))
+			}
+		}
+	}
+	return next
+}
+
+// eachCombined walks two copies that were written alike and calls fn with the
+// records that are damaged in both, in different places.
+func eachCombined(a, b []byte, fn func(framed)) {
+	off := int64(manifestHeaderLen)
+	for off < int64(min(len(a), len(b))) {
+		f, ok := unframe(a, off)
+		if !ok {
+			f, ok = unframe(b, off)
+		}
+		if !ok {
+			if f, ok = combine(a, b, off); !ok {
+				return
+			}
+			fn(f)
+		}
+		off = f.end()
+	}
+}
+
+// combine looks for the intact record at off among all that take each byte from
+// one of two copies.
+func combine(a, b []byte, off int64) (framed, bool) {
+	for _, from := range [][]byte{a, b} {
+		if int64(len(from)) < off+recordHeaderLen {
+			continue
+		}
+		n := int64(uint32(from[off+4]) | uint32(from[off+5])<<8 | uint32(from[off+6])<<16 | uint32(from[off+7])<<24)
+		end := off + recordHeaderLen + n
+		if n > maxRecordBytes || end > int64(min(len(a), len(b))) {
+			continue
+		}
+		var differ []int64
+		for i := off; i < end && len(differ) <= maxCombined; i++ {
+			if a[i] != b[i] {
+				differ = append(differ, i)
+			}
+		}
+		if len(differ) == 0 || len(differ) > maxCombined {
+			continue
+		}
+		mixed := bytes.Clone(a[:end])
+		for mask := range 1 << len(differ) {
+			for k, i := range differ {
+				mixed[i] = a[i]
+				if mask>>k&1 != 0 {
+					mixed[i] = b[i]
+				}
+			}
+			if f, ok := unframe(mixed, off); ok {
+				return f, true
+			}
+		}
+	}
+	return framed{}, false
+}
+
+// damagedSeeds returns the identity seed of the snapshot in b if its checksum is
+// wrong: the seed is among the first fields.
+func damagedSeeds(b []byte) []uint64 {
+	var seeds []uint64
+	const off = manifestHeaderLen
+	if _, intact := unframe(b, min(off, int64(len(b)))); intact || len(b) < off+recordHeaderLen {
+		return nil
+	}
+	in := format.Reader{B: b[off+recordHeaderLen:]}
+	for in.Err == nil && len(in.B) > 0 {
+		tag := in.Uvarint(tagEnd)
+		body := format.Reader{B: in.Bytes(in.Uvarint(math.MaxUint32))}
+		if tag > tagSeed || in.Err != nil {
+			break
+		}
+		if v := body.Uvarint(math.MaxUint64); tag == tagSeed && body.Err == nil && len(body.B) == 0 {
+			seeds = append(seeds, v)
+		}
+	}
+	return seeds
+}

@@ -1,0 +1,93 @@
+package manifest
+
+import (
+	"errors"
+	"fmt"
+	"path"
+
+	"tsdb/internal/vfs"
+	"tsdb/partition/format"
+)
+
+// logFile is the open MANIFEST. Records are appended at size; what is below
+// size is durable.
+type logFile struct {
+	file         vfs.File
+	size         int64
+	snapshotSize int64 // bytes up to the end of the snapshot
+	edits        int   // behind the snapshot
+}
+
+// long reports whether a fresh snapshot should replace the file instead of an
+// edit of n more bytes: the edits outweigh the snapshot, or are so many that
+// reading them takes a while.
+func (l *logFile) long(n int) bool {
+	return l.size+int64(n)-l.snapshotSize > max(maxLogBytes, l.snapshotSize) || l.edits >= maxLogEdits
+}
+
+// append writes a record behind the last one and syncs it. After an error
+// nothing is known about the end of the file: it must not be used again.
+func (l *logFile) append(name string, framed []byte) error {
+	if _, err := l.file.WriteAt(framed, l.size); err != nil {
+		return fmt.Errorf("append to %s@%d: %w", name, l.size, err)
+	}
+	if err := l.file.Sync(); err != nil {
+		return fmt.Errorf("sync %s: %w", name, err)
+	}
+	l.size += int64(len(framed))
+	l.edits++
+	return nil
+}
+
+// writeSnapshot replaces the copy of the MANIFEST named base in dir by one that
+// holds nothing but s: written beside it, synced, renamed over it, the directory
+// synced. renamed says whether the old file may be gone: without it an error
+// changed nothing.
+func writeSnapshot(fsys vfs.FS, dir, base string, s *State) (_ *logFile, renamed bool, err error) {
+	name := path.Join(dir, base)
+	r := snapshotOf(s)
+	b, err := appendFramed(manifestHeader(), kindSnapshot, &r)
+	if err != nil {
+		return nil, false, err
+	}
+	f, temp, err := vfs.CreateTemp(fsys, name, format.TempSuffix)
+	if err != nil {
+		return nil, false, fmt.Errorf("create a file beside %s: %w", name, err)
+	}
+	defer func() {
+		if err == nil {
+			return
+		}
+		err = errors.Join(err, f.Close())
+		if !renamed {
+			// It only takes space; the next snapshot removes it too.
+			_ = fsys.Remove(temp)
+		}
+	}()
+	if _, err := f.WriteAt(b, 0); err != nil {
+		return nil, false, fmt.Errorf("write %s: %w", temp, err)
+	}
+	if err := f.Sync(); err != nil {
+		return nil, false, fmt.Errorf("sync %s: %w", temp, err)
+	}
+	if err := fsys.Rename(temp, name); err != nil {
+		return nil, true, fmt.Errorf("rename %s: %w", temp, err)
+	}
+	if err := fsys.SyncDir(dir); err != nil {
+		return nil, true, fmt.Errorf("sync %s: %w", dir, err)
+	}
+	return &logFile{file: f, size: int64(len(b)), snapshotSize: int64(len(b))}, true, nil
+}
+
+// WriteCopy replaces the copy of the MANIFEST named base in dir by a snapshot of
+// s.
+func WriteCopy(fsys vfs.FS, dir, base string, s *State) error {
+	log, _, err := writeSnapshot(fsys, dir, base, s)
+	if err != nil {
+		return err
+	}
+	if err := log.file.Close(); err != nil {
+		return fmt.Errorf("close %s: %w", base, err)
+	}
+	return nil
+}

@@ -1,0 +1,179 @@
+package manifest
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
+
+	"tsdb/internal/model"
+	"tsdb/partition/block"
+)
+
+// FormatOptions are decided when a database is created and never again. A
+// program that was built with others cannot read it.
+type FormatOptions struct {
+	Shards      uint32 // frame streams in the WAL, model.Shards
+	PartitionMs int64  // length of a partition, model.DayMs
+}
+
+// thisFormat is what this program writes.
+var thisFormat = FormatOptions{Shards: model.Shards, PartitionMs: model.DayMs}
+
+// NoFloor is the retention floor of a database that never dropped anything.
+const NoFloor int64 = math.MinInt64
+
+// Listed is what the MANIFEST knows of a block.
+type Listed struct {
+	block.Info
+	// Keys is the range of series keys in the block. L0 have none: they are
+	// taken to hold every key.
+	Keys KeyRange
+	// OldestMs and NewestMs are the wall times, in Unix milliseconds, of the
+	// first and of the last edit that brought what is in the block to its
+	// level: age survives a merge inside a level.
+	OldestMs, NewestMs int64
+}
+
+// Edit is one change of what the database consists of. All of it becomes
+// visible and durable in one step, or none of it.
+type Edit struct {
+	// Number is assigned by Apply: edits are numbered without gaps, those that
+	// failed included.
+	Number uint64
+	WallMs int64 // wall time of the edit, Unix milliseconds
+
+	Add  []block.Info        // complete, synced files
+	Keys map[string]KeyRange // of the blocks in Add, by name; needed for L1 and L2
+	Drop []string            // names of listed blocks
+
+	AddTombstones  []Tombstone
+	DropTombstones []uint64 // their IDs
+
+	// WALLow is the lowest generation that the WAL must keep; nil leaves it.
+	WALLow *uint64
+	// High-water marks: no number up to these is ever given out again. Zero
+	// leaves them.
+	HighGen, HighLSN, HighSegment uint64
+	// Floor is the retention floor: samples before it are gone. It is the
+	// start of a partition and only rises; nil leaves it.
+	Floor *int64
+	// Offsets of the sources up to which everything is in blocks: these are
+	// set, others stay.
+	Offsets map[string]int64
+	// Incarnation is the one that begins; nil leaves it.
+	Incarnation *Incarnation
+}
+
+// State is what all edits up to Number make together. A State is never
+// changed once it has been handed out, nor may what it names be; it is safe
+// for concurrent use.
+type State struct {
+	Number uint64 // of the last edit
+	WallMs int64  // of the last edit
+
+	Seed   uint64 // of series identities
+	Format FormatOptions
+
+	Blocks     map[string]Listed
+	Tombstones []Tombstone // by rising ID
+
+	WALLow                        uint64 // lowest generation the WAL must keep
+	HighGen, HighLSN, HighSegment uint64
+	Floor                         int64 // NoFloor, or the first millisecond that is kept
+	Offsets                       map[string]int64
+	Incarnation                   Incarnation
+
+	// Dropped holds the names of blocks that edits have dropped and whose
+	// files may still be there: Open deletes them.
+	Dropped map[string]struct{}
+}
+
+// NewState returns the state of an empty database.
+func NewState(seed uint64, wallMs int64) *State {
+	return &State{
+		WallMs: wallMs, Seed: seed, Format: thisFormat, Floor: NoFloor,
+		Blocks: map[string]Listed{}, Offsets: map[string]int64{}, Dropped: map[string]struct{}{},
+	}
+}
+
+// Clone returns a copy whose maps and slices can be changed.
+func (s *State) Clone() *State {
+	c := *s
+	c.Blocks = maps.Clone(s.Blocks)
+	c.Tombstones = slices.Clone(s.Tombstones)
+	c.Offsets = maps.Clone(s.Offsets)
+	c.Dropped = maps.Clone(s.Dropped)
+	return &c
+}
+
+// Apply returns the state after an edit. The edit has passed CheckEdit, or was
+// read from a MANIFEST, whose edits all have.
+func (s *State) Apply(e Edit) *State {
+	n := s.Clone()
+	n.Number, n.WallMs = e.Number, e.WallMs
+	for _, info := range e.Add {
+		b := Listed{Info: info, Keys: e.Keys[info.Name]}
+		b.OldestMs, b.NewestMs = s.age(info, e.WallMs)
+		n.Blocks[info.Name] = b
+		n.HighGen = max(n.HighGen, info.MaxGen)
+	}
+	for _, name := range e.Drop {
+		delete(n.Blocks, name)
+		n.Dropped[name] = struct{}{}
+	}
+	n.Tombstones = slices.DeleteFunc(n.Tombstones, func(t Tombstone) bool {
+		return slices.Contains(e.DropTombstones, t.ID)
+	})
+	n.Tombstones = append(n.Tombstones, e.AddTombstones...)
+	slices.SortFunc(n.Tombstones, func(a, b Tombstone) int { return cmp.Compare(a.ID, b.ID) })
+	if e.WALLow != nil {
+		n.WALLow = *e.WALLow
+	}
+	n.HighGen = max(n.HighGen, e.HighGen)
+	n.HighLSN = max(n.HighLSN, e.HighLSN)
+	n.HighSegment = max(n.HighSegment, e.HighSegment)
+	if e.Floor != nil {
+		n.Floor = *e.Floor
+	}
+	maps.Copy(n.Offsets, e.Offsets)
+	if e.Incarnation != nil {
+		n.Incarnation = *e.Incarnation
+	}
+	return n
+}
+
+// age returns when the data of a new block came to its level: now, unless the
+// block is made of others of that level.
+func (s *State) age(b block.Info, nowMs int64) (oldest, newest int64) {
+	oldest, newest = math.MaxInt64, math.MinInt64
+	for _, name := range b.Inputs {
+		if in, ok := s.Blocks[name]; ok && in.Level == b.Level {
+			oldest, newest = min(oldest, in.OldestMs), max(newest, in.NewestMs)
+		} else {
+			oldest, newest = min(oldest, nowMs), max(newest, nowMs)
+		}
+	}
+	if len(b.Inputs) == 0 {
+		return nowMs, nowMs
+	}
+	return oldest, newest
+}
+
+// Sorted returns the listed blocks in the order in which they were written:
+// by generation, then partition, then ordinal.
+func (s *State) Sorted() []Listed {
+	blocks := slices.Collect(maps.Values(s.Blocks))
+	slices.SortFunc(blocks, func(a, b Listed) int { return block.CompareInfo(a.Info, b.Info) })
+	return blocks
+}
+
+// Kept returns the range of times whose samples are kept: those that a sample can
+// have, from the retention floor on. What else a block holds is hidden, and goes
+// when the block is merged.
+func (s *State) Kept() model.TimeRange { return KeptAbove(s.Floor) }
+
+// KeptAbove is State.Kept of a state with the given floor.
+func KeptAbove(floor int64) model.TimeRange {
+	return model.AllTime.Intersect(model.TimeRange{Min: floor, Max: math.MaxInt64})
+}

@@ -1,0 +1,162 @@
+package manifest
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"syscall"
+
+	"tsdb/internal/vfs"
+	"tsdb/partition/format"
+)
+
+// CopyNames are the names of the copies of the MANIFEST, in the order in
+// which they are written.
+var CopyNames = [...]string{format.ManifestName, format.TwinName}
+
+// Copy is what one of the two copies of a MANIFEST says. Either State or
+// Err is set.
+type Copy struct {
+	Name  string // relative to the data directory
+	State *State
+	Torn  Torn
+	Err   error // fs.ErrNotExist, or why it cannot be read
+}
+
+// Damaged reports whether the copy is there and cannot be used.
+func (c *Copy) Damaged() bool { return c.Err != nil && !errors.Is(c.Err, fs.ErrNotExist) }
+
+// ReadCopies reads both copies of the MANIFEST in dir, without changing
+// anything.
+func ReadCopies(fsys vfs.FS, dir string) []Copy {
+	var found []Copy
+	for _, base := range CopyNames {
+		c := Copy{Name: base}
+		c.State, c.Torn, c.Err = readManifest(fsys, dir, base)
+		found = append(found, c)
+	}
+	return found
+}
+
+// Read returns what the newest copy of the MANIFEST in dir says that can
+// be read, without changing anything, and the torn edit at its end, if any. If
+// there is none at all the error is fs.ErrNotExist.
+func Read(fsys vfs.FS, dir string) (*State, Torn, error) {
+	best, err := NewestCopy(ReadCopies(fsys, dir))
+	if err != nil {
+		return nil, Torn{}, err
+	}
+	return best.State, best.Torn, nil
+}
+
+// Newest returns what the copy says that is to be taken.
+func Newest(copies []Copy) (*State, error) {
+	best, err := NewestCopy(copies)
+	if err != nil {
+		return nil, err
+	}
+	return best.State, nil
+}
+
+// NewestCopy decides which copy of a MANIFEST holds. An edit is written to the
+// second copy once it is durable in the first, so both tell one history and the
+// one that goes further is right, whichever it is. A copy that is missing,
+// damaged or on a bad sector leaves the decision to the other; one that this
+// program may not read, or is too old to, does not.
+func NewestCopy(found []Copy) (*Copy, error) {
+	first, twin := &found[0], &found[1]
+	for _, c := range found {
+		if errors.Is(c.Err, format.ErrVersion) {
+			return nil, c.Err
+		}
+	}
+	switch {
+	case first.Err != nil && !IsGone(first.Err):
+		return nil, first.Err
+	case first.Err == nil && twin.Err == nil:
+		if first.State.Seed != twin.State.Seed {
+			return nil, fmt.Errorf("%w: %s and %s are of different databases, their identity seeds differ: remove the one that does not belong here",
+				format.ErrCorrupt, first.Name, twin.Name)
+		}
+		if twin.State.Number > first.State.Number {
+			return twin, nil
+		}
+		return first, nil
+	case first.Err == nil:
+		return first, nil
+	case twin.Err == nil:
+		return twin, nil
+	case errors.Is(twin.Err, fs.ErrNotExist):
+		return nil, first.Err
+	case errors.Is(first.Err, fs.ErrNotExist):
+		return nil, twin.Err
+	}
+	return nil, errors.Join(first.Err, twin.Err)
+}
+
+// IsGone reports whether an error of reading a copy says that its content is
+// lost, not merely out of reach.
+func IsGone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, format.ErrCorrupt) || errors.Is(err, syscall.EIO)
+}
+
+// Restored returns what was wrong when the MANIFEST was opened and has been put
+// right from the other copy: one is missing, damaged or lacks edits that must be
+// there. fromTwin tells that the state is that of the second copy.
+func (m *Manifest) Restored() (problems []error, fromTwin bool) {
+	if m.found == nil {
+		return nil, false
+	}
+	fromTwin = m.opened == format.TwinName
+	for _, c := range m.found {
+		switch {
+		case c.Damaged():
+			problems = append(problems, c.Err)
+		case !fromTwin || c.Name == format.TwinName:
+		case c.Err != nil:
+			problems = append(problems, fmt.Errorf("%s is missing", c.Name))
+		default:
+			problems = append(problems, fmt.Errorf("%s ends at edit %d with %d damaged bytes, %s at edit %d",
+				c.Name, c.State.Number, c.Torn.Bytes, format.TwinName, m.State().Number))
+		}
+	}
+	return problems, fromTwin
+}
+
+// TwinErr returns why the second copy lacks edits, nil if it has them all. The
+// next edit writes it anew.
+func (m *Manifest) TwinErr() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mu.twinErr
+}
+
+// writeTwinLocked brings the second copy to a state that is durable in the
+// first: by the edit that leads to it if the copy has all before it, otherwise,
+// and without an edit, by a snapshot. An error stays in twinErr and the file is
+// not appended to again: the first copy has the edit, so it counts.
+func (m *Manifest) writeTwinLocked(next *State, framed []byte) {
+	t := m.mu.twin
+	var err error
+	if t != nil && framed != nil && m.mu.twinNumber+1 == next.Number && !t.long(len(framed)) {
+		err = t.append(path.Join(m.dir, format.TwinName), framed)
+	} else {
+		m.closeTwinLocked()
+		m.mu.twin, _, err = writeSnapshot(m.fs, m.dir, format.TwinName, next)
+	}
+	if m.mu.twinErr = err; err != nil {
+		m.closeTwinLocked()
+		return
+	}
+	m.mu.twinNumber = next.Number
+}
+
+// closeTwinLocked closes the second copy. As with the first, an error means
+// nothing.
+func (m *Manifest) closeTwinLocked() {
+	if m.mu.twin != nil {
+		_ = m.mu.twin.file.Close()
+		m.mu.twin = nil
+	}
+}

@@ -1,0 +1,467 @@
+package repair
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"tsdb/partition/block"
+	"tsdb/partition/format"
+	"tsdb/partition/manifest"
+)
+
+// repairFile is a block file as its footer describes it.
+type repairFile struct {
+	block.Info
+	keys manifest.KeyRange
+	err  error // why it cannot be read; then only Name is set
+}
+
+// seedCheck says what the series of the readable blocks make of a seed.
+type seedCheck struct {
+	series int      // compared
+	wrong  []string // blocks with a series whose identity the seed does not give
+}
+
+// repairInput is all that is known before a plan is made.
+type repairInput struct {
+	copies  []manifest.Copy
+	salvage *manifest.Salvaged
+	files   []repairFile // by name
+	checks  map[uint64]seedCheck
+
+	walEdit         uint64 // highest edit that the WAL names
+	walGens         []uint64
+	walHigh         High
+	holds           func(lo, hi uint64) bool // the WAL holds these generations whole
+	walDamaged      bool                     // frames of the WAL are missing or cannot be read
+	nowMs           int64
+	assumeNoDeletes bool
+}
+
+// Plan is what a repair would do, and why. It is made by a pure function
+// of what was read, so that it can be shown first.
+type Plan struct {
+	Lines   []string // for people, in order
+	Needed  bool     // something is to be done
+	Refused string   // why nothing can be; "" if it can
+
+	state *manifest.State
+	write []string // copies to be written; a file that is there is kept aside
+}
+
+func (p *Plan) say(format string, args ...any) {
+	p.Lines = append(p.Lines, fmt.Sprintf(format, args...))
+}
+
+func (p *Plan) refuse(format string, args ...any) *Plan {
+	p.Needed, p.Refused, p.state, p.write = true, fmt.Sprintf(format, args...), nil, nil
+	return p
+}
+
+// planRepair decides how to bring a MANIFEST back: from the copy that can be
+// read, from intact records of both, or from those and the footers of the
+// blocks.
+func planRepair(in *repairInput) *Plan {
+	p := &Plan{}
+	for _, c := range in.copies {
+		p.say("%s", describeCopy(&c))
+	}
+	best, err := manifest.NewestCopy(in.copies)
+	switch {
+	case err == nil && best.State.Number >= in.walEdit:
+		return p.restore(in, best)
+	case err == nil:
+		p.say("the log names edit %d, so edits after %d are lost", in.walEdit, best.State.Number)
+	case !manifest.IsGone(err):
+		return p.refuse("%v", err)
+	}
+	return p.rebuild(in)
+}
+
+func describeCopy(c *manifest.Copy) string {
+	switch {
+	case c.Err == nil && c.Torn.Bytes > 0:
+		return fmt.Sprintf("%s: ends at edit %d, %d bytes behind it are no edit", c.Name, c.State.Number, c.Torn.Bytes)
+	case c.Err == nil:
+		return fmt.Sprintf("%s: readable, ends at edit %d", c.Name, c.State.Number)
+	case c.Damaged():
+		return fmt.Sprintf("%s: %v", c.Name, c.Err)
+	}
+	return fmt.Sprintf("%s: missing", c.Name)
+}
+
+// restore plans to write the copies that are damaged, or older than they must
+// be, from the best one.
+func (p *Plan) restore(in *repairInput, best *manifest.Copy) *Plan {
+	for _, name := range in.checks[best.State.Seed].wrong {
+		if _, listed := best.State.Blocks[name]; listed {
+			return p.refuse("the identity seed of %s does not give the identities in %s: it belongs to another database", best.Name, name)
+		}
+	}
+	for _, c := range in.copies {
+		if c.Damaged() || c.Name == format.ManifestName && best.Name != format.ManifestName {
+			p.write = append(p.write, c.Name)
+			p.say("write %s anew from %s: edit %d, %d blocks, nothing is lost", c.Name, best.Name, best.State.Number, len(best.State.Blocks))
+		}
+	}
+	if len(p.write) == 0 {
+		p.say("nothing to do")
+		return p
+	}
+	p.Needed, p.state = true, best.State
+	return p
+}
+
+// rebuild plans from intact records and footers.
+func (p *Plan) rebuild(in *repairInput) *Plan {
+	p.Needed, p.write = true, manifest.CopyNames[:]
+	base, seed, ok := chooseSeed(in)
+	if !ok {
+		why := "no snapshot record of it can be read, and the identity seed is nowhere else"
+		for _, seed := range slices.Sorted(maps.Keys(in.checks)) {
+			if wrong := in.checks[seed].wrong; len(wrong) > 0 {
+				why = fmt.Sprintf("the identity seed found, %016x, does not give the identities in %s", seed, wrong[0])
+			}
+		}
+		return p.refuse("the MANIFEST cannot be rebuilt: %s; put a copy of MANIFEST or MANIFEST.2 from a backup of this database back", why)
+	}
+	p.say("identity seed %016x: confirmed by %d series of the blocks", seed, in.checks[seed].series)
+	if base == nil {
+		base = manifest.NewState(seed, in.nowMs)
+		p.say("no snapshot record is intact: blocks are listed by their footers")
+	} else {
+		p.say("intact records lead to edit %d of %s: %d blocks", base.Number, stampMs(base.WallMs), len(base.Blocks))
+	}
+	later := in.salvage.Later(base.Number)
+	last := max(in.walEdit, in.salvage.Highest)
+	switch {
+	case base.Number >= last && base.Number > 0:
+		p.say("no later edit is named anywhere: nothing is lost")
+		p.state = base
+		return p
+	case last > base.Number:
+		p.say("%d of the edits %d to %d are lost", last-base.Number-uint64(len(later)), base.Number+1, last)
+	default:
+		p.say("all edits are lost")
+	}
+	return p.fromFooters(in, base, later, last)
+}
+
+// chooseSeed returns the newest state of intact records and its seed, or, without
+// one, a seed of a damaged snapshot that series confirm.
+func chooseSeed(in *repairInput) (*manifest.State, uint64, bool) {
+	for _, s := range in.salvage.Chains {
+		if len(in.checks[s.Seed].wrong) == 0 {
+			return s, s.Seed, true
+		}
+	}
+	for _, seed := range in.salvage.Seeds {
+		if c := in.checks[seed]; len(c.wrong) == 0 && c.series > 0 {
+			return nil, seed, true
+		}
+	}
+	return nil, 0, false
+}
+
+// fromFooters plans a state from one that lacks edits, the intact ones of those,
+// and the blocks on disk.
+func (p *Plan) fromFooters(in *repairInput, base *manifest.State, later []*manifest.Edit, last uint64) *Plan {
+	r := rebuilding{plan: p, in: in, files: map[string]*repairFile{}, known: base, published: map[string]bool{}, inLog: map[string]bool{}}
+	for i := range in.files {
+		r.files[in.files[i].Name] = &in.files[i]
+	}
+	r.applyKnown(later)
+	r.chooseBlocks()
+	if merge, input := r.doubtful(); merge != "" {
+		return p.refuse("%s cannot be read, and it is not known whether %s, which was made from it, had taken its place", input, merge)
+	}
+	low, lost := r.walLow()
+	if len(lost) > 0 {
+		return p.refuse("generation %d of the log is older than the newest blocks, and no block holds it", lost[0])
+	}
+	s := r.known.Clone()
+	s.Number, s.WallMs, s.WALLow = last+1, in.nowMs, low
+	s.HighGen = max(s.HighGen, in.walHigh.Generation, low)
+	s.HighLSN, s.HighSegment = max(s.HighLSN, in.walHigh.LSN), max(s.HighSegment, in.walHigh.Segment)
+	s.Blocks = r.listed
+	for _, b := range s.Blocks {
+		s.HighGen = max(s.HighGen, b.MaxGen)
+	}
+	if err := s.Check(); err != nil {
+		return p.refuse("the blocks contradict each other: %v", err)
+	}
+	r.tellBlocks(base)
+	p.say("the log is replayed from generation %d on", low)
+	p.tellMarks(s, base)
+	switch {
+	case r.deletionsKnown(base, later, last, low):
+		p.say("deletions: %d known; the lost edits recorded no other, or the log has them", len(s.Tombstones))
+	case in.assumeNoDeletes:
+		p.say("deletions: %d known; it is taken that the lost edits recorded none", len(s.Tombstones))
+	default:
+		return p.refuse("the lost edits may have recorded deletions, and what was deleted would come back: "+
+			"if nothing was deleted after %s, repeat with --assume-no-deletes", stampMs(base.WallMs))
+	}
+	p.state = s
+	return p
+}
+
+// tellMarks says what is taken for all that is no block.
+func (p *Plan) tellMarks(s, base *manifest.State) {
+	if s.Floor == manifest.NoFloor {
+		p.say("retention floor: none is known; the next start sets it, and until then samples that had expired may show")
+	} else {
+		p.say("retention floor: %s, or later: the next start sets it", stampMs(s.Floor))
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Offsets)) {
+		p.say("source %q: goes on at offset %d, as of edit %d or later", name, s.Offsets[name], base.Number)
+	}
+}
+
+func stampMs(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339) }
+
+// High holds the highest numbers that the WAL shows.
+type High struct{ Generation, LSN, Segment uint64 }
+
+// rebuilding is the choice of the blocks that make up a database.
+type rebuilding struct {
+	plan      *Plan
+	in        *repairInput
+	files     map[string]*repairFile
+	known     *manifest.State // base with the intact edits behind it
+	published map[string]bool // names that an edit has added or dropped
+	listed    map[string]manifest.Listed
+	inLog     map[string]bool // cuts that the WAL gives again
+}
+
+// applyKnown applies the intact edits behind a gap. Deletions that they drop
+// stay: blocks that a lost merge has rewritten may be listed again.
+func (r *rebuilding) applyKnown(later []*manifest.Edit) {
+	s := r.known
+	for name := range s.Blocks {
+		r.published[name] = true
+	}
+	for _, rec := range later {
+		e := *rec
+		e.DropTombstones = nil
+		e.AddTombstones = slices.DeleteFunc(slices.Clone(e.AddTombstones), func(t manifest.Tombstone) bool {
+			return slices.ContainsFunc(s.Tombstones, func(o manifest.Tombstone) bool { return o.ID == t.ID })
+		})
+		for _, b := range e.Add {
+			r.published[b.Name] = true
+		}
+		s = s.Apply(e)
+	}
+	r.known = s
+}
+
+// chooseBlocks decides which blocks are listed. A merge that no known edit has
+// published counts only if an input is gone, because files go only after the
+// merge is published; otherwise its inputs count, which hold the same. What a
+// listed block was made from, or covers, is gone too: that one finding can lead
+// to the next.
+func (r *rebuilding) chooseBlocks() {
+	counts := map[string]bool{} // unknown merges that were published
+	for {
+		r.list(counts)
+		before := len(counts)
+		for _, f := range r.in.files {
+			if f.err == nil && len(f.Inputs) > 0 && !r.published[f.Name] && slices.ContainsFunc(f.Inputs, r.isGone) {
+				counts[f.Name] = true
+			}
+		}
+		if len(counts) == before {
+			return
+		}
+	}
+}
+
+// list lists the known blocks, unknown cuts and the merges that count, without
+// those that others of them hold.
+func (r *rebuilding) list(counts map[string]bool) {
+	r.listed = map[string]manifest.Listed{}
+	for name, b := range r.known.Blocks {
+		r.listed[name] = b // even if it is missing: then it is quarantined
+	}
+	for _, f := range r.in.files {
+		_, dropped := r.known.Dropped[f.Name]
+		if f.err != nil || dropped || r.published[f.Name] || len(f.Inputs) > 0 && !counts[f.Name] {
+			continue
+		}
+		r.listed[f.Name] = manifest.Listed{Info: f.Info, Keys: f.keys, OldestMs: r.in.nowMs, NewestMs: r.in.nowMs}
+	}
+	var inputs []string
+	for _, b := range r.listed {
+		inputs = append(inputs, b.Inputs...)
+	}
+	for _, name := range inputs {
+		delete(r.listed, name)
+	}
+	blocks := slices.SortedFunc(maps.Values(r.listed), func(a, b manifest.Listed) int { return block.CompareInfo(a.Info, b.Info) })
+	for _, b := range blocks {
+		if slices.ContainsFunc(blocks, func(o manifest.Listed) bool { return covers(&o, &b) }) {
+			delete(r.listed, b.Name)
+		}
+	}
+}
+
+// IsGone reports whether a block has been dropped: its file is missing, an edit
+// says so, or a listed block holds all of it. A merge that is not listed because
+// its inputs are is not gone.
+func (r *rebuilding) isGone(name string) bool {
+	f := r.files[name]
+	_, dropped := r.known.Dropped[name]
+	_, listed := r.listed[name]
+	switch {
+	case f == nil || dropped:
+		return true
+	case listed:
+		return false
+	case f.err != nil:
+		return slices.ContainsFunc(slices.Collect(maps.Values(r.listed)), func(o manifest.Listed) bool { return slices.Contains(o.Inputs, name) })
+	case len(f.Inputs) > 0 && !r.published[name]:
+		return slices.ContainsFunc(f.Inputs, r.isGone)
+	}
+	return true
+}
+
+// doubtful returns a merge that does not count although an input of it cannot be
+// read: its inputs lack samples, and it may be only one of several outputs.
+func (r *rebuilding) doubtful() (merge, input string) {
+	for _, f := range r.in.files {
+		if _, listed := r.listed[f.Name]; listed || f.err != nil || r.published[f.Name] || slices.ContainsFunc(f.Inputs, r.isGone) {
+			continue
+		}
+		for _, in := range f.Inputs {
+			if r.files[in].err != nil {
+				return f.Name, in
+			}
+		}
+	}
+	return "", ""
+}
+
+// covers reports whether all of b has gone into a, through blocks that are no
+// longer there: a is of a higher level and not older, or of the same level and
+// spans more generations, and may hold the same series.
+func covers(a, b *manifest.Listed) bool {
+	switch {
+	case a.Name == b.Name || a.Level < b.Level || a.Level == block.L0:
+		return false
+	case b.Level == block.L0:
+		return b.MinGen <= a.MaxGen
+	case a.Partition != b.Partition || a.Keys.Disjoint(b.Keys):
+		return false
+	case a.Level > b.Level:
+		return b.MinGen <= a.MaxGen
+	}
+	return a.MinGen <= b.MinGen && a.MaxGen >= b.MaxGen && a.MaxGen-a.MinGen > b.MaxGen-b.MinGen
+}
+
+// walLow takes cuts off the list that the WAL gives again, and returns the lowest
+// generation that it must keep. lost are generations of the WAL below that in no
+// block.
+func (r *rebuilding) walLow() (low uint64, lost []uint64) {
+	low = r.known.WALLow
+	var cuts []manifest.Listed // that no edit is known to have added
+	for _, b := range r.listed {
+		if b.Level == block.L0 && !r.published[b.Name] {
+			cuts = append(cuts, b)
+		} else {
+			low = max(low, b.MaxGen+1)
+		}
+	}
+	// From the newest down: one that the WAL lacks was published, and so were
+	// all before it.
+	slices.SortFunc(cuts, func(a, b manifest.Listed) int { return cmp.Compare(b.MinGen, a.MinGen) })
+	for _, b := range cuts {
+		if b.MinGen >= low && r.in.holds(b.MinGen, b.MaxGen) {
+			delete(r.listed, b.Name)
+			r.inLog[b.Name] = true
+			continue
+		}
+		low = max(low, b.MaxGen+1)
+	}
+	for _, g := range r.in.walGens {
+		inBlock := func(b manifest.Listed) bool { return b.MinGen <= g && g <= b.MaxGen }
+		if g >= r.known.WALLow && g < low && !slices.ContainsFunc(slices.Collect(maps.Values(r.listed)), inBlock) {
+			lost = append(lost, g)
+		}
+	}
+	return low, lost
+}
+
+// deletionsKnown reports whether no lost edit can have recorded a deletion that
+// neither a known edit nor the WAL tells of. Only the edit of a cut records any.
+// There was none between two known edits if a later cut begins with the
+// generation that the WAL had to keep before; and all that were made since the
+// low end of the WAL are in it, if it still is.
+func (r *rebuilding) deletionsKnown(base *manifest.State, later []*manifest.Edit, last, low uint64) bool {
+	inLog := func(from uint64) bool {
+		return from == low && base.Number > 0 && !r.in.walDamaged && slices.Contains(r.in.walGens, from)
+	}
+	number, from := base.Number, base.WALLow
+	for i, rec := range later {
+		if rec.Number > number+1 && !cutBegins(later[i:], from) && !inLog(from) {
+			return false
+		}
+		number = rec.Number
+		if rec.WALLow != nil {
+			from = *rec.WALLow
+		}
+	}
+	return number >= last || inLog(from)
+}
+
+// cutBegins reports whether an edit adds a cut that begins at a generation.
+func cutBegins(edits []*manifest.Edit, gen uint64) bool {
+	for _, rec := range edits {
+		if slices.ContainsFunc(rec.Add, func(b block.Info) bool { return b.Level == block.L0 && b.MinGen == gen }) {
+			return true
+		}
+	}
+	return false
+}
+
+// tellBlocks says which blocks are listed, and which are not and why.
+func (r *rebuilding) tellBlocks(base *manifest.State) {
+	p := r.plan
+	for _, name := range slices.Sorted(maps.Keys(r.listed)) {
+		f := r.files[name]
+		from := "by its footer"
+		if _, ok := base.Blocks[name]; ok {
+			from = "as before"
+		} else if r.published[name] {
+			from = "as a later edit says"
+		}
+		switch {
+		case f == nil:
+			p.say("%s: listed %s, but missing: queries over its time warn", name, from)
+		case f.err != nil:
+			p.say("%s: listed %s, but unreadable: queries over its time warn: %v", name, from, f.err)
+		default:
+			p.say("%s: listed %s, %d series, %d samples", name, from, f.Series, f.Samples)
+		}
+	}
+	for _, f := range r.in.files {
+		if _, listed := r.listed[f.Name]; listed {
+			continue
+		}
+		_, dropped := r.known.Dropped[f.Name]
+		switch {
+		case dropped:
+			p.say("%s: not listed, an edit has dropped it", f.Name)
+		case f.err != nil:
+			p.say("%s: not listed, it cannot be read: %v", f.Name, f.err)
+		case len(f.Inputs) > 0 && !r.published[f.Name] && !slices.ContainsFunc(f.Inputs, r.isGone):
+			p.say("%s: not listed, all it was made from is there", f.Name)
+		case r.inLog[f.Name]:
+			p.say("%s: not listed, the log holds all of it", f.Name)
+		default:
+			p.say("%s: not listed, a listed block holds all of it", f.Name)
+		}
+	}
+}
