@@ -52,9 +52,9 @@ type Batch struct {
 	// registered with its first sample or exemplar that is not refused.
 	unregistered []unregisteredSeries
 
-	// doubt is set after a commit found a series gone: aliases are then
-	// believed only if what they name is still there.
-	doubt bool
+	// verifyRefs is set after a commit with a stale ref: refs of aliases are then
+	// used only if their series are still in the head.
+	verifyRefs bool
 }
 
 type floatColumns struct {
@@ -132,7 +132,7 @@ func (b *Batch) Reset() {
 // Lookup returns the ref of a series the server has seen under this alias.
 func (b *Batch) Lookup(alias model.Hash) (model.Ref, bool) {
 	ref, ok := b.db.head.Alias(alias)
-	if ok && b.doubt && !b.db.alive(ref) {
+	if ok && b.verifyRefs && !b.db.alive(ref) {
 		return 0, false
 	}
 	return ref, ok
@@ -142,7 +142,7 @@ func (b *Batch) Lookup(alias model.Hash) (model.Ref, bool) {
 // not known. refs is as long as aliases.
 func (b *Batch) LookupAll(aliases []model.Hash, refs []model.Ref) {
 	b.db.head.Aliases(aliases, refs)
-	if !b.doubt {
+	if !b.verifyRefs {
 		return
 	}
 	for i, ref := range refs {
@@ -152,15 +152,15 @@ func (b *Batch) LookupAll(aliases []model.Hash, refs []model.Ref) {
 	}
 }
 
-// Resolve returns the ref of a series by its labels, which are sorted by name
-// and have no empty values, and remembers the alias. A series that the head does
-// not have is registered with the first sample or exemplar that the batch takes,
-// so that refused ones leave nothing behind: until then its ref is valid in this
-// batch only, up to Reset. The error is a *Reject if the labels cannot be stored;
-// the door counts the samples it concerns with Reject.
+// Resolve returns the ref of a series by its labels and stores its alias. The
+// labels are sorted by name, without duplicates and empty values; the door has
+// checked them against its limits. A series that the head does not have is
+// registered with the first sample or exemplar that the batch accepts, so that
+// refused ones leave nothing behind: until then its ref is valid in this batch
+// only, up to Reset.
 func (b *Batch) Resolve(alias model.Hash, ls labels.Labels) (model.Ref, error) {
-	if bad := b.db.opts.Limits.check(ls); bad != nil {
-		return 0, bad
+	if err := checkOrder(ls); err != nil {
+		return 0, err
 	}
 	if ref := b.db.head.Find(b.tenant, ls); ref != 0 {
 		b.db.head.SetAlias(alias, ref)
@@ -168,6 +168,20 @@ func (b *Batch) Resolve(alias model.Hash, ls labels.Labels) (model.Ref, error) {
 	}
 	b.unregistered = append(b.unregistered, unregisteredSeries{alias: alias, labels: ls.Copy()})
 	return model.MakeRef(0, uint32(len(b.unregistered)), 0), nil
+}
+
+// checkOrder returns an error if labels are not sorted by name, or a name or value
+// is empty: the identity of the series would be wrong.
+func checkOrder(ls labels.Labels) error {
+	prev, ok := "", ls.Len() > 0
+	ls.Range(func(l labels.Label) {
+		ok = ok && l.Name > prev && l.Value != ""
+		prev = l.Name
+	})
+	if !ok {
+		return fmt.Errorf("BUG: labels of a series are not sorted, or empty: %s", clip(ls.String()))
+	}
+	return nil
 }
 
 // register returns the ref under which the head knows a series, which it makes
@@ -308,7 +322,7 @@ func (b *Batch) Commit(ctx context.Context) (Receipt, error) {
 		Floats: len(b.floats.ts), Histograms: len(b.hists.ts), Exemplars: len(b.exs.es), Metadata: len(b.metas),
 	}
 	err := b.db.apply(ctx, b, &r)
-	b.doubt = errors.Is(err, ErrStaleRef)
+	b.verifyRefs = errors.Is(err, ErrStaleRef)
 	if err != nil {
 		return Receipt{}, fmt.Errorf("commit of %d samples: %w", b.Samples(), err)
 	}

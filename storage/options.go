@@ -17,8 +17,6 @@ type Options struct {
 	RetentionMs int64 // raw samples older than this are refused and leave; 0 = for ever
 	MaxFutureMs int64 // samples further ahead than this are refused; 0 = 2 days
 
-	Limits Limits
-
 	// Tenants are the names and numbers of tenants beside the default one. The
 	// number of a tenant is part of its series' identity and never changes.
 	Tenants map[string]uint32
@@ -69,7 +67,6 @@ type Options struct {
 // withDefaults sets what is not set, except for the sizes that sizedFor sets.
 func (o Options) withDefaults() Options {
 	setDefault(&o.MaxFutureMs, 2*model.DayMs)
-	o.Limits = o.Limits.withDefaults()
 	setDefault(&o.CutAge, 30*time.Minute)
 	setDefault(&o.CacheBytes, 64<<20)
 	setDefault(&o.Owner, "another process")

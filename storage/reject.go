@@ -3,6 +3,7 @@ package storage
 import (
 	"fmt"
 	"sort"
+	"unicode/utf8"
 )
 
 // Reason says why a sample was refused. The list is closed: every value is a
@@ -87,3 +88,16 @@ func (r *Rejections) List() []Rejection {
 
 // Reset empties the collection.
 func (r *Rejections) Reset() { r.list = r.list[:0] }
+
+// clip shortens text for messages and logs.
+func clip(s string) string {
+	const maxBytes = 300
+	if len(s) <= maxBytes {
+		return s
+	}
+	cut := maxBytes
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + "…"
+}

@@ -1,16 +1,13 @@
-// Package ingest implements the write endpoints, called doors: Prometheus remote
-// write 1.0 and 2.0 and the InfluxDB line protocol over HTTP, and the service
-// tsdb.v1.Write over gRPC. A door decodes and checks a request, adds its samples
-// to a storage batch, and turns the batch's receipt into a response of its
-// protocol.
+// Package ingest mounts the write endpoints, called doors: Prometheus remote write
+// 1.0 and 2.0 and the InfluxDB line protocol over HTTP, and the service
+// tsdb.v1.Write over gRPC. Each protocol has a package of its own on the contract
+// of package door:
 //
-//	request ─▶ negotiate ─▶ body (limits, snappy, gzip) ─▶ walk ─▶ alias hashes ─▶ known? ─▶ batch ─▶ commit ─▶ response
-//	                                                                                 │ no
-//	                                                                                 └─▶ parse, check, sort, resolve
+//	ingest ─▶ remotewrite ─┬─▶ door ─▶ storage
+//	       ─▶ influx ──────┤
+//	       ─▶ rpcwrite ────┘   (wire: fields of protobuf messages)
 //
-// The labels of a known series are never parsed: the bytes that name the series
-// are hashed, and this hash, the alias, is looked up. Labels are parsed only if
-// the lookup fails. An alias is the hash of:
+// An alias, the hash by which a known series is looked up, is that of:
 //
 //	remote write 1   the contiguous run of label sub-messages of a TimeSeries, as sent
 //	remote write 2   the sequence of the hashes of the symbols its label refs name

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/prometheus/prompb"
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
 
+	"tsdb/api/ingest/doortest"
 	"tsdb/internal/model"
 )
 
@@ -24,7 +25,7 @@ func TestRemoteWriteExemplars(t *testing.T) {
 		{"duplicate label", []string{"a", "1", "a", "2"}, "-"},
 		{"not UTF-8", []string{"a", "\xff"}, "-"},
 	} {
-		check := func(version string, refusedCode int, send func(*door) answer) {
+		check := func(version string, refusedCode int, send func(*server) answer) {
 			t.Run(c.name+"/"+version, func(t *testing.T) {
 				d := openDoor(t)
 				a := send(d)
@@ -52,43 +53,43 @@ func TestRemoteWriteExemplars(t *testing.T) {
 				}
 			})
 		}
-		check("1", 204, func(d *door) answer {
-			s := sample1(base, 1, "__name__", "m")
-			s.Exemplars = []prompb.Exemplar{{Labels: ls1(c.labels...), Value: 5, Timestamp: base}}
-			return d.write1(request1(s))
+		check("1", 204, func(d *server) answer {
+			s := doortest.Sample1(base, 1, "__name__", "m")
+			s.Exemplars = []prompb.Exemplar{{Labels: doortest.Labels1(c.labels...), Value: 5, Timestamp: base}}
+			return d.write1(doortest.Request1(s))
 		})
-		check("2", 400, func(d *door) answer {
-			b := newBuilder2().sample(base, 1, "__name__", "m")
-			b.series[0].Exemplars = []writev2.Exemplar{{LabelsRefs: b.refs(c.labels...), Value: 5, Timestamp: base}}
-			return d.write2(b.request())
+		check("2", 400, func(d *server) answer {
+			b := doortest.NewBuilder2().Sample(base, 1, "__name__", "m")
+			b.Series[0].Exemplars = []writev2.Exemplar{{LabelsRefs: b.Refs(c.labels...), Value: 5, Timestamp: base}}
+			return d.write2(b.Request())
 		})
 	}
 	t.Run("alone in its series, as Prometheus sends it", func(t *testing.T) {
 		d := openDoor(t)
-		b := newBuilder2().sample(base, 1, "__name__", "m")
-		b.add(writev2.TimeSeries{Exemplars: []writev2.Exemplar{{LabelsRefs: b.refs("trace_id", "x"), Value: 5, Timestamp: base}}}, "__name__", "m")
-		if a := d.write2(b.request()); a.code != 204 || a.written(t) != [3]string{"1", "0", "1"} || len(d.exemplars()) != 1 {
+		b := doortest.NewBuilder2().Sample(base, 1, "__name__", "m")
+		b.Add(writev2.TimeSeries{Exemplars: []writev2.Exemplar{{LabelsRefs: b.Refs("trace_id", "x"), Value: 5, Timestamp: base}}}, "__name__", "m")
+		if a := d.write2(b.Request()); a.code != 204 || a.written(t) != [3]string{"1", "0", "1"} || len(d.exemplars()) != 1 {
 			t.Errorf("got %d %q, written %v, stored %v", a.code, a.body, a.written(t), d.exemplars())
 		}
 	})
 	t.Run("label refs beyond the symbols", func(t *testing.T) {
 		d := openDoor(t)
-		b := newBuilder2().sample(base, 1, "__name__", "m")
-		b.series[0].Exemplars = []writev2.Exemplar{{LabelsRefs: []uint32{98, 99}, Value: 5, Timestamp: base}}
-		if a := d.write2(b.request()); a.code != 400 || !strings.Contains(a.body, "parsing exemplar") || a.written(t) != [3]string{"1", "0", "0"} {
+		b := doortest.NewBuilder2().Sample(base, 1, "__name__", "m")
+		b.Series[0].Exemplars = []writev2.Exemplar{{LabelsRefs: []uint32{98, 99}, Value: 5, Timestamp: base}}
+		if a := d.write2(b.Request()); a.code != 400 || !strings.Contains(a.body, "parsing exemplar") || a.written(t) != [3]string{"1", "0", "0"} {
 			t.Errorf("got %d %q, written %v", a.code, a.body, a.written(t))
 		}
 	})
 }
 
-func (d *door) exemplars() []model.Exemplar {
+func (d *server) exemplars() []model.Exemplar {
 	d.t.Helper()
 	v, err := d.db.View()
 	if err != nil {
 		d.t.Fatal(err)
 	}
 	defer v.Release()
-	list, _, err := v.Exemplars(d.t.Context(), tenant, model.AllTime, [][]*labels.Matcher{{anyName()}})
+	list, _, err := v.Exemplars(d.t.Context(), model.DefaultTenant, model.AllTime, [][]*labels.Matcher{{anyName()}})
 	if err != nil {
 		d.t.Fatal(err)
 	}

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"tsdb/api/ingest/door"
+	"tsdb/api/ingest/doortest"
 	"tsdb/api/reqbody"
 	"tsdb/internal/vfs"
 	"tsdb/storage"
@@ -21,8 +23,8 @@ import (
 func writes(t testing.TB) map[string]*http.Request {
 	t.Helper()
 	return map[string]*http.Request{
-		"remote write 1": newRequest("/api/v1/write", snap(marshal1(t, request1(sample1(base, 1, "__name__", "m")))), "Content-Type", type1),
-		"remote write 2": newRequest("/api/v1/write", snap(marshal2(t, newBuilder2().sample(base, 1, "__name__", "m").request())), "Content-Type", type2),
+		"remote write 1": newRequest("/api/v1/write", doortest.Snap(doortest.Marshal1(t, doortest.Request1(doortest.Sample1(base, 1, "__name__", "m")))), "Content-Type", type1),
+		"remote write 2": newRequest("/api/v1/write", doortest.Snap(doortest.Marshal2(t, doortest.NewBuilder2().Sample(base, 1, "__name__", "m").Request())), "Content-Type", type2),
 		"influx 1":       newRequest("/write", []byte("m v=1 "+ns)),
 		"influx 2":       newRequest("/api/v2/write", []byte("m v=1 "+ns)),
 	}
@@ -50,8 +52,8 @@ func TestDatabaseErrorsHaveAStatus(t *testing.T) {
 	} {
 		for name, r := range writes(t) {
 			t.Run(name+"/"+c.err.Error(), func(t *testing.T) {
-				m := newMemory()
-				m.commit = func() error { return c.err }
+				m := doortest.NewMemory()
+				m.OnCommit = func() error { return c.err }
 				a := send(t, memoryDoor(t, m), r)
 				if a.code != c.want || (a.header.Get("Retry-After") != "") != (c.want == 503) || !strings.Contains(a.body, c.err.Error()) {
 					t.Errorf("got %d %q, Retry-After %q, want %d", a.code, a.body, a.header.Get("Retry-After"), c.want)
@@ -90,10 +92,10 @@ func TestWritesWaitForTheDatabaseToOpen(t *testing.T) {
 func TestRequestsOfStaleRefsAreDecodedAgain(t *testing.T) {
 	for name, r := range writes(t) {
 		t.Run(name, func(t *testing.T) {
-			m := newMemory()
-			m.commit = func() error {
-				if m.commits <= staleRetries {
-					clear(m.known) // the series and its alias are evicted
+			m := doortest.NewMemory()
+			m.OnCommit = func() error {
+				if m.Commits <= door.StaleRetries {
+					clear(m.Known) // the series and its alias are evicted
 					return storage.ErrStaleRef
 				}
 				return nil
@@ -101,33 +103,33 @@ func TestRequestsOfStaleRefsAreDecodedAgain(t *testing.T) {
 			if a := send(t, memoryDoor(t, m), r); a.code != 204 {
 				t.Errorf("got %d %q", a.code, a.body)
 			}
-			if m.commits != staleRetries+1 || m.resolve != staleRetries+1 || len(m.samples) != 1 {
-				t.Errorf("%d commits, %d resolved, %d samples", m.commits, m.resolve, len(m.samples))
+			if m.Commits != door.StaleRetries+1 || m.Resolves != door.StaleRetries+1 || len(m.Samples) != 1 {
+				t.Errorf("%d commits, %d resolved, %d samples", m.Commits, m.Resolves, len(m.Samples))
 			}
 		})
 	}
-	m := newMemory()
-	m.commit = func() error { return storage.ErrStaleRef }
-	if a := send(t, memoryDoor(t, m), writes(t)["remote write 2"]); a.code != 503 || m.commits != staleRetries+1 {
-		t.Errorf("always stale: %d after %d commits", a.code, m.commits)
+	m := doortest.NewMemory()
+	m.OnCommit = func() error { return storage.ErrStaleRef }
+	if a := send(t, memoryDoor(t, m), writes(t)["remote write 2"]); a.code != 503 || m.Commits != door.StaleRetries+1 {
+		t.Errorf("always stale: %d after %d commits", a.code, m.Commits)
 	}
 }
 
 func TestMetadataAreSentAgainAfterAFailedWrite(t *testing.T) {
-	m := newMemory()
+	m := doortest.NewMemory()
 	mux := memoryDoor(t, m)
-	b := newBuilder2().sample(base, 1, "__name__", "m")
-	b.series[0].Metadata.HelpRef = b.symbols.Symbolize("Help.")
-	body := snap(marshal2(t, b.request()))
+	b := doortest.NewBuilder2().Sample(base, 1, "__name__", "m")
+	b.Series[0].Metadata.HelpRef = b.Refs("Help.")[0]
+	body := doortest.Snap(doortest.Marshal2(t, b.Request()))
 	post := func() answer { return do(t, mux, "POST", "/api/v1/write", body, "Content-Type", type2) }
-	m.commit = func() error { return storage.ErrBusy }
+	m.OnCommit = func() error { return storage.ErrBusy }
 	if a := post(); a.code != 503 {
 		t.Fatal(a)
 	}
-	m.commit = nil
+	m.OnCommit = nil
 	for i, want := range []int{1, 0, 0} {
-		if a := post(); a.code != 204 || len(m.metas) != want {
-			t.Errorf("write %d: %d, %d metadata", i, a.code, len(m.metas))
+		if a := post(); a.code != 204 || len(m.MetadataOf) != want {
+			t.Errorf("write %d: %d, %d metadata", i, a.code, len(m.MetadataOf))
 		}
 	}
 }
@@ -147,10 +149,10 @@ func (r *brokenReader) Read(p []byte) (int, error) {
 
 func TestTruncatedBodiesStoreNothing(t *testing.T) {
 	for name, r := range writes(t) {
-		m := newMemory()
+		m := doortest.NewMemory()
 		r.Body = io.NopCloser(&brokenReader{after: 100_000})
 		r.ContentLength = 200_000
-		if a := send(t, memoryDoor(t, m), r); a.code != 400 || m.commits != 0 {
+		if a := send(t, memoryDoor(t, m), r); a.code != 400 || m.Commits != 0 {
 			t.Errorf("%s: %d %q", name, a.code, a.body)
 		}
 	}
@@ -174,9 +176,9 @@ func TestBodiesOverTheLimitAreRefused(t *testing.T) {
 		headers      []string
 		want         int
 	}{
-		{"compressed", "/api/v1/write", snap(random), false, []string{"Content-Type", type1}, 413},
-		{"compressed, chunked", "/api/v1/write", snap(random), true, []string{"Content-Type", type2}, 413},
-		{"decoded", "/api/v1/write", snap(big), false, []string{"Content-Type", type1}, 413},
+		{"compressed", "/api/v1/write", doortest.Snap(random), false, []string{"Content-Type", type1}, 413},
+		{"compressed, chunked", "/api/v1/write", doortest.Snap(random), true, []string{"Content-Type", type2}, 413},
+		{"decoded", "/api/v1/write", doortest.Snap(big), false, []string{"Content-Type", type1}, 413},
 		{"claims to be huge", "/api/v1/write", claims, false, []string{"Content-Type", type1}, 400},
 		{"claims more than it can be", "/api/v1/write", appendVarint(nil, limit), false, []string{"Content-Type", type1}, 400},
 		{"lines", "/write", big, false, nil, 413},
@@ -201,7 +203,7 @@ func TestBodiesOverTheLimitAreRefused(t *testing.T) {
 			}
 		})
 	}
-	if n := d.in.budget.Used(); n != 0 {
+	if n := d.budget.Used(); n != 0 {
 		t.Errorf("%d bytes are still charged", n)
 	}
 }
@@ -278,7 +280,7 @@ func TestHostileBodies(t *testing.T) {
 			body := c.body
 			var headers []string
 			if c.contentType != "" {
-				body = snap(body)
+				body = doortest.Snap(body)
 				headers = []string{"Content-Type", c.contentType}
 			}
 			begin := time.Now()
@@ -295,7 +297,7 @@ func TestHostileBodies(t *testing.T) {
 			if spent := time.Since(begin); spent > time.Minute {
 				t.Errorf("took %v", spent)
 			}
-			if n := d.in.budget.Used(); n != 0 {
+			if n := d.budget.Used(); n != 0 {
 				t.Errorf("%d bytes are still charged", n)
 			}
 		})

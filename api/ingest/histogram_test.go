@@ -10,32 +10,25 @@ import (
 	"github.com/prometheus/prometheus/prompb"
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
 
+	"tsdb/api/ingest/doortest"
 	"tsdb/internal/model"
 )
-
-func testHistogram() *histogram.Histogram {
-	return &histogram.Histogram{
-		Schema: 1, ZeroThreshold: 0.001, ZeroCount: 2, Count: 12, Sum: 18.4,
-		PositiveSpans: []histogram.Span{{Offset: 0, Length: 2}, {Offset: 1, Length: 2}}, PositiveBuckets: []int64{1, 1, -1, 0},
-		NegativeSpans: []histogram.Span{{Offset: 0, Length: 2}, {Offset: 1, Length: 2}}, NegativeBuckets: []int64{1, 1, -1, 0},
-	}
-}
 
 func TestRemoteWriteHistograms(t *testing.T) {
 	custom := &histogram.Histogram{Schema: histogram.CustomBucketsSchema, Count: 6, Sum: 10,
 		PositiveSpans: []histogram.Span{{Offset: 0, Length: 3}}, PositiveBuckets: []int64{1, 1, 1}, CustomValues: []float64{1, 5}}
-	fine := testHistogram()
+	fine := doortest.NewHistogram()
 	fine.Schema = 12
 	reduced := fine.Copy()
 	if err := reduced.ReduceResolution(histogram.ExponentialSchemaMax); err != nil {
 		t.Fatal(err)
 	}
-	gauge := testHistogram()
+	gauge := doortest.NewHistogram()
 	gauge.CounterResetHint = histogram.GaugeType
 	stale := &histogram.Histogram{Sum: math.Float64frombits(value.StaleNaN)}
-	negative := testHistogram()
+	negative := doortest.NewHistogram()
 	negative.Count = 13
-	floating := testHistogram().ToFloat(nil)
+	floating := doortest.NewHistogram().ToFloat(nil)
 	floating.Sum = 0.1
 	// The bucket indexes of the first are beyond int32, those of the others too
 	// far apart to be subtracted as int32.
@@ -52,7 +45,7 @@ func TestRemoteWriteHistograms(t *testing.T) {
 		PositiveSpans: []histogram.Span{{Length: 2}}, PositiveBuckets: []int64{math.MaxInt64, 0}}
 	customBeyond := custom.Copy()
 	customBeyond.PositiveSpans = []histogram.Span{{Offset: math.MaxInt32, Length: 3}}
-	badFloat := testHistogram().ToFloat(nil)
+	badFloat := doortest.NewHistogram().ToFloat(nil)
 	badFloat.PositiveBuckets[0] = -1
 	for _, c := range []struct {
 		name string
@@ -61,7 +54,7 @@ func TestRemoteWriteHistograms(t *testing.T) {
 		want model.Histogram // zero = refused
 		says string
 	}{
-		{name: "integers", i: testHistogram(), want: model.Histogram{Int: testHistogram()}},
+		{name: "integers", i: doortest.NewHistogram(), want: model.Histogram{Int: doortest.NewHistogram()}},
 		{name: "floats", f: floating, want: model.Histogram{Float: floating}},
 		{name: "gauge", i: gauge, want: model.Histogram{Int: gauge}},
 		{name: "custom buckets", i: custom, want: model.Histogram{Int: custom}},
@@ -93,7 +86,7 @@ func TestRemoteWriteHistograms(t *testing.T) {
 		} else {
 			h1, h2 = prompb.FromFloatHistogram(base, c.f), writev2.FromFloatHistogram(base-5000, base, c.f)
 		}
-		check := func(version string, st int64, send func(*door) answer) {
+		check := func(version string, st int64, send func(*server) answer) {
 			t.Run(c.name+"/"+version, func(t *testing.T) {
 				d := openDoor(t)
 				a := send(d)
@@ -112,11 +105,11 @@ func TestRemoteWriteHistograms(t *testing.T) {
 				}
 			})
 		}
-		check("1", 0, func(d *door) answer {
-			return d.write1(request1(prompb.TimeSeries{Labels: ls1("__name__", "h"), Histograms: []prompb.Histogram{h1}}))
+		check("1", 0, func(d *server) answer {
+			return d.write1(doortest.Request1(prompb.TimeSeries{Labels: doortest.Labels1("__name__", "h"), Histograms: []prompb.Histogram{h1}}))
 		})
-		check("2", base-5000, func(d *door) answer {
-			return d.write2(newBuilder2().add(writev2.TimeSeries{Histograms: []writev2.Histogram{h2}}, "__name__", "h").request())
+		check("2", base-5000, func(d *server) answer {
+			return d.write2(doortest.NewBuilder2().Add(writev2.TimeSeries{Histograms: []writev2.Histogram{h2}}, "__name__", "h").Request())
 		})
 	}
 }

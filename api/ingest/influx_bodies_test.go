@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"tsdb/api/ingest/doortest"
 	"tsdb/storage"
 )
 
@@ -98,8 +99,8 @@ func TestInfluxBodies(t *testing.T) {
 			{"not gzip", line, []string{"Content-Encoding", "gzip"}, 400, "gzip", nil},
 			{"cut gzip", gzipped(t, line)[:20], []string{"Content-Encoding", "gzip"}, 400, "gzip", nil},
 			{"deflate", line, []string{"Content-Encoding", "deflate"}, 415, "use gzip or none", nil},
-			{"remote write", snap(marshal1(t, request1(sample1(base, 1, "__name__", "m")))), []string{"Content-Type", type1, "Content-Encoding", "snappy"}, 415, "/api/v1/write", nil},
-			{"remote write without an encoding", snap(nil), []string{"Content-Type", type2}, 415, "/api/v1/write", nil},
+			{"remote write", doortest.Snap(doortest.Marshal1(t, doortest.Request1(doortest.Sample1(base, 1, "__name__", "m")))), []string{"Content-Type", type1, "Content-Encoding", "snappy"}, 415, "/api/v1/write", nil},
+			{"remote write without an encoding", doortest.Snap(nil), []string{"Content-Type", type2}, 415, "/api/v1/write", nil},
 		} {
 			t.Run(path+" "+c.name, func(t *testing.T) {
 				d := openDoor(t)

@@ -1,14 +1,15 @@
 package ingest
 
 import (
-	"bytes"
 	"encoding/json"
 	"maps"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"tsdb/api/ingest/doortest"
 	"tsdb/internal/model"
 	"tsdb/storage"
 )
@@ -16,9 +17,9 @@ import (
 func TestInfluxBodyMayBeginWithAByteOrderMark(t *testing.T) {
 	text := "\xef\xbb\xbfbom v=1 " + ns + "\nbom v=2 " + ns + "\n"
 	want := map[int64]float64{base: 2}
-	for name, send := range map[string]func(d *door) answer{
-		"plain": func(d *door) answer { return d.lines(text) },
-		"gzip": func(d *door) answer {
+	for name, send := range map[string]func(d *server) answer{
+		"plain": func(d *server) answer { return d.lines(text) },
+		"gzip": func(d *server) answer {
 			return d.do("POST", "/write", gzipped(t, []byte(text)), "Content-Encoding", "gzip")
 		},
 	} {
@@ -51,23 +52,9 @@ func TestInfluxCompressedBodyWithoutHeaderIsNamed(t *testing.T) {
 		}
 	}
 	d := openDoor(t)
-	a := d.do("POST", "/api/v1/write", gzipped(t, []byte("x")), "Content-Type", protobufType, "Content-Encoding", "snappy")
+	a := d.do("POST", "/api/v1/write", gzipped(t, []byte("x")), "Content-Type", type1, "Content-Encoding", "snappy")
 	if a.code != 400 || !strings.Contains(a.body, "compressed with gzip; remote write is a plain block of snappy") {
 		t.Errorf("remote write: %d %s", a.code, a.body)
-	}
-}
-
-// TestInfluxUnclosedStringsTakeLinearTime sends a body of unclosed strings. If each
-// line searched the rest of the body, the test would take hours.
-func TestInfluxUnclosedStringsTakeLinearTime(t *testing.T) {
-	const lines = 1 << 20
-	m := newMemory()
-	d := &influxDecoder{src: bytes.Repeat([]byte("\" v=\"\n"), lines), seed: 1}
-	if err := d.decode(m); err != nil {
-		t.Fatal(err)
-	}
-	if d.badLines != lines {
-		t.Errorf("%d bad lines, want %d", d.badLines, lines)
 	}
 }
 
@@ -78,7 +65,7 @@ func TestInfluxReady(t *testing.T) {
 	if want := `{"status":"ready","started":"2026-11-21T12:30:15.123456789Z","up":"1m30s"}`; a.code != 200 || a.body != want || a.header.Get("Content-Type") != "application/json; charset=utf-8" {
 		t.Errorf("%d %s %v", a.code, a.body, a.header)
 	}
-	starting := memoryDoor(t, newMemory())
+	starting := memoryDoor(t, doortest.NewMemory())
 	if a := do(t, starting, "GET", "/ready", nil); a.code != 503 || !strings.Contains(a.body, `"code":"unavailable"`) {
 		t.Errorf("starting: %d %s", a.code, a.body)
 	}
@@ -86,6 +73,8 @@ func TestInfluxReady(t *testing.T) {
 
 func TestClientsProbeTheWritePaths(t *testing.T) {
 	d := openDoor(t)
+	starting := http.NewServeMux()
+	New(memoryOptions()).Register(starting)
 	for _, path := range []string{"/api/v1/write", "/api/v1/push"} {
 		for _, method := range []string{"GET", "HEAD"} {
 			if a := d.do(method, path, nil); a.code != 200 {
@@ -95,7 +84,7 @@ func TestClientsProbeTheWritePaths(t *testing.T) {
 		if a := d.do("PUT", path, nil); a.code != 405 || !strings.Contains(a.header.Get("Allow"), "POST") {
 			t.Errorf("PUT %s: %d", path, a.code)
 		}
-		if a := do(t, memoryDoor(t, newMemory()), "GET", path, nil); a.code != 503 || a.header.Get("Retry-After") == "" {
+		if a := do(t, starting, "GET", path, nil); a.code != 503 || a.header.Get("Retry-After") == "" {
 			t.Errorf("GET %s of a server that starts: %d", path, a.code)
 		}
 	}
@@ -112,12 +101,27 @@ func TestClientsProbeTheWritePaths(t *testing.T) {
 	}
 }
 
+// influxResult is a result of /query.
+type influxResult struct {
+	Series []struct {
+		Columns []string `json:"columns"`
+		Values  [][]any  `json:"values"`
+	} `json:"series"`
+	Messages []struct {
+		Level string `json:"level"`
+		Text  string `json:"text"`
+	} `json:"messages"`
+	Error string `json:"error"`
+}
+
 // influxQuery sends a statement and returns the only result.
-func (d *door) influxQuery(method, params, q string) influxResult {
+func (d *server) influxQuery(method, params, q string) influxResult {
 	d.t.Helper()
 	form := params + "&q=" + strings.NewReplacer(" ", "+", `"`, "%22").Replace(q)
 	a := d.do(method, "/query?"+form, nil)
-	var r influxResults
+	var r struct {
+		Results []influxResult `json:"results"`
+	}
 	if err := json.Unmarshal([]byte(a.body), &r); err != nil || a.code != 200 || len(r.Results) != 1 {
 		d.t.Fatalf("%s: %d %s", q, a.code, a.body)
 	}
@@ -169,16 +173,6 @@ func TestInfluxRetentionPolicies(t *testing.T) {
 	refused(`CREATE RETENTION POLICY a`, "want RETENTION POLICY name ON database")
 	if r := d.influxQuery("POST", "", `CREATE RETENTION POLICY b ON x DURATION 1d REPLICATION 1`); len(r.Messages) != 1 || r.Messages[0].Level != "warning" || !strings.Contains(r.Messages[0].Text, "kept for 720h0m0s") {
 		t.Errorf("the response does not say that the policy has no effect: %+v", r)
-	}
-}
-
-func TestInfluxBoundsThePoliciesOfADatabase(t *testing.T) {
-	d := openDoor(t)
-	for i := range 2 * maxPolicies {
-		d.in.databases.setPolicy("x", policy{name: strings.Repeat("p", i+1)})
-	}
-	if n := len(d.in.databases.policies("x")); n != maxPolicies {
-		t.Errorf("%d policies are remembered", n)
 	}
 }
 

@@ -3,7 +3,6 @@ package ingest
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"strings"
 	"testing"
 )
@@ -80,18 +79,5 @@ func TestInfluxQueryAnswersStatementsSentBeforeWrites(t *testing.T) {
 	}
 	if got := len(d.storedSeries()); got != 1 {
 		t.Errorf("%d series after all of this", got)
-	}
-}
-
-func TestInfluxBoundsTheNumberOfDatabases(t *testing.T) {
-	d := openDoor(t)
-	for i := range 2 * maxDatabases {
-		d.in.execute(t.Context(), []string{"CREATE", "DATABASE", fmt.Sprint("db", i)}, "")
-	}
-	if n := len(d.in.databases.list()); n != maxDatabases {
-		t.Errorf("%d names are remembered", n)
-	}
-	if r := d.in.execute(t.Context(), []string{"CREATE", "DATABASE", "db0"}, ""); r.Error != "" {
-		t.Errorf("creating again: %s", r.Error)
 	}
 }

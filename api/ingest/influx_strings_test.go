@@ -11,6 +11,10 @@ import (
 	"tsdb/storage"
 )
 
+// maxLogged is the maximum number of measurements with string fields that are
+// logged.
+const maxLogged = 1000
+
 // TestInfluxStringsAreLoggedOnceAMeasurement: some clients send string fields with
 // every request and get 204. Each measurement is logged once and always counted.
 func TestInfluxStringsAreLoggedOnceAMeasurement(t *testing.T) {
@@ -40,7 +44,7 @@ func TestInfluxStringsAreLoggedOnceAMeasurement(t *testing.T) {
 	}
 	log.Reset()
 	var b strings.Builder
-	for i := range 2 * maxStringMeasurements {
+	for i := range 2 * maxLogged {
 		fmt.Fprintf(&b, "m%d s=\"x\"\n", i)
 	}
 	for range 2 {
@@ -49,7 +53,7 @@ func TestInfluxStringsAreLoggedOnceAMeasurement(t *testing.T) {
 		}
 	}
 	lines = strings.Split(strings.TrimSpace(log.String()), "\n")
-	if n := len(lines); n != maxStringMeasurements-2 || !strings.Contains(lines[n-1], "further ones of any measurement") {
+	if n := len(lines); n != maxLogged-2 || !strings.Contains(lines[n-1], "further ones of any measurement") {
 		t.Errorf("%d lines, the last: %s", n, lines[n-1])
 	}
 }

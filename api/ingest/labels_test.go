@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
+
+	"tsdb/api/ingest/doortest"
 )
 
 // TestRemoteWriteLabels runs each case through both versions, which accept the same
@@ -40,7 +42,7 @@ func TestRemoteWriteLabels(t *testing.T) {
 		{name: "longest value", labels: at("__name__", "m", "a", strings.Repeat("x", 16<<10)), want: `{__name__="m", a="` + strings.Repeat("x", 16<<10) + `"}`},
 		{name: "name too long", labels: at("__name__", "m", strings.Repeat("x", 1<<10+1), "1"), says: "limit is 1024"},
 	} {
-		check := func(version string, send func(d *door) answer) {
+		check := func(version string, send func(d *server) answer) {
 			t.Run(c.name+"/"+version, func(t *testing.T) {
 				d := openDoor(t)
 				a := send(d)
@@ -69,11 +71,11 @@ func TestRemoteWriteLabels(t *testing.T) {
 				}
 			})
 		}
-		check("1", func(d *door) answer {
-			return d.write1(request1(sample1(base, 7, c.labels...), sample1(base, 1, "__name__", "good")))
+		check("1", func(d *server) answer {
+			return d.write1(doortest.Request1(doortest.Sample1(base, 7, c.labels...), doortest.Sample1(base, 1, "__name__", "good")))
 		})
-		check("2", func(d *door) answer {
-			return d.write2(newBuilder2().sample(base, 7, c.labels...).sample(base, 1, "__name__", "good").request())
+		check("2", func(d *server) answer {
+			return d.write2(doortest.NewBuilder2().Sample(base, 7, c.labels...).Sample(base, 1, "__name__", "good").Request())
 		})
 	}
 }
@@ -94,7 +96,7 @@ func TestRemoteWrite2BadReferencesCostTheirSeries(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := openDoor(t)
-			q := newBuilder2().sample(base, 1, "__name__", "m", "a", "1").sample(base, 2, "__name__", "good").request()
+			q := doortest.NewBuilder2().Sample(base, 1, "__name__", "m", "a", "1").Sample(base, 2, "__name__", "good").Request()
 			c.edit(q)
 			a := d.write2(q)
 			if a.code != 400 || !strings.Contains(a.body, c.says) || a.written(t)[0] != "1" {
@@ -114,7 +116,7 @@ func TestRemoteWrite2BadReferencesCostTheirSeries(t *testing.T) {
 	})
 	t.Run("created timestamp of older senders", func(t *testing.T) {
 		d := openDoor(t)
-		q := newBuilder2().sample(base, 1, "__name__", "m").request()
+		q := doortest.NewBuilder2().Sample(base, 1, "__name__", "m").Request()
 		q.Timeseries[0].XXX_unrecognized = []byte{6 << 3, 0x80, 0x01}
 		if a := d.write2(q); a.code != 204 || len(d.stored()) != 1 {
 			t.Errorf("got %d %q", a.code, a.body)

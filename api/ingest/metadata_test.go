@@ -8,17 +8,18 @@ import (
 	"github.com/prometheus/prometheus/prompb"
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
 
+	"tsdb/api/ingest/doortest"
 	"tsdb/internal/model"
 )
 
-func (d *door) metadata() map[string][]model.Metadata {
+func (d *server) metadata() map[string][]model.Metadata {
 	d.t.Helper()
 	v, err := d.db.View()
 	if err != nil {
 		d.t.Fatal(err)
 	}
 	defer v.Release()
-	m, _, err := v.Metadata(d.t.Context(), tenant, "")
+	m, _, err := v.Metadata(d.t.Context(), model.DefaultTenant, "")
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -53,11 +54,11 @@ func TestRemoteWrite1AcceptsMetadataWithoutSeries(t *testing.T) {
 
 func TestRemoteWrite2MetadataOfSeries(t *testing.T) {
 	d := openDoor(t)
-	b := newBuilder2()
+	b := doortest.NewBuilder2()
 	add := func(kind writev2.Metadata_MetricType, unit, help, name string) {
-		b.add(writev2.TimeSeries{
+		b.Add(writev2.TimeSeries{
 			Samples:  []writev2.Sample{{Timestamp: base, Value: 1}},
-			Metadata: writev2.Metadata{Type: kind, UnitRef: b.symbols.Symbolize(unit), HelpRef: b.symbols.Symbolize(help)},
+			Metadata: writev2.Metadata{Type: kind, UnitRef: b.Refs(unit)[0], HelpRef: b.Refs(help)[0]},
 		}, "__name__", name)
 	}
 	add(writev2.Metadata_METRIC_TYPE_COUNTER, "requests", "Requests.", "requests_total")
@@ -73,16 +74,16 @@ func TestRemoteWrite2MetadataOfSeries(t *testing.T) {
 		"helped":         {{Type: "unknown", Help: "Help alone."}},
 	}
 	for range 3 { // cached or not, the response is the same
-		if a := d.write2(b.request()); a.code != 204 {
+		if a := d.write2(b.Request()); a.code != 204 {
 			t.Fatalf("got %d %q", a.code, a.body)
 		}
 		if got := d.metadata(); !maps.EqualFunc(got, want, slices.Equal) {
 			t.Errorf("stored %v, want %v", got, want)
 		}
 	}
-	b = newBuilder2()
+	b = doortest.NewBuilder2()
 	add(writev2.Metadata_METRIC_TYPE_GAUGE, "requests", "Requests, now.", "requests_total")
-	if a := d.write2(b.request()); a.code != 204 {
+	if a := d.write2(b.Request()); a.code != 204 {
 		t.Fatalf("got %d %q", a.code, a.body)
 	}
 	if got := d.metadata()["requests_total"]; !slices.Equal(got, []model.Metadata{{Type: "gauge", Unit: "requests", Help: "Requests, now."}}) {

@@ -1,10 +1,13 @@
 package ingest
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"testing"
 
-	"tsdb/internal/vfs"
-	"tsdb/storage"
+	"tsdb/api/ingest/door"
+	"tsdb/api/ingest/doortest"
+	"tsdb/api/reqbody"
 )
 
 // TestPanicReleasesTheRequest: after a panic the charge of the request is released
@@ -12,34 +15,43 @@ import (
 func TestPanicReleasesTheRequest(t *testing.T) {
 	for name, r := range writes(t) {
 		t.Run(name, func(t *testing.T) {
-			batches := 0
-			in := New(Options{DB: func() (*storage.DB, error) { return nil, storage.ErrBusy }, InfluxDBLabel: "db", Seed: 42, Clock: vfs.NewManualClock(testNow)})
-			in.ready = func() error { return nil }
-			in.newBatch = func(string) (batch, error) {
-				batches++
-				m := newMemory()
-				m.commit = func() error { panic("oops") }
-				return m, nil
-			}
+			m := doortest.NewMemory()
+			m.OnCommit = func() error { panic("oops") }
+			o := memoryOptions()
+			o.Budget = reqbody.NewBudget(reqbody.Options{Limit: reqbody.DefaultLimit, MinRate: reqbody.DefaultMinRate})
+			backend := &countingBackend{Backend: doortest.Backend{Store: m}}
+			mux := http.NewServeMux()
+			newIngest(o, backend).Register(mux)
 			post := func() {
 				defer func() {
 					if recover() == nil {
 						t.Error("no panic")
 					}
 				}()
-				if name[0] == 'i' {
-					in.InfluxWrite(nil, r)
-				} else {
-					in.RemoteWrite(nil, r)
-				}
+				mux.ServeHTTP(httptest.NewRecorder(), r)
 			}
 			post()
-			if in.budget.Used() != 0 {
-				t.Errorf("%d bytes are still charged", in.budget.Used())
+			if o.Budget.Used() != 0 {
+				t.Errorf("%d bytes are still charged", o.Budget.Used())
 			}
-			if in.writes.Get() != nil || in.influx.Get() != nil {
-				t.Error("the decoder is kept for the next request")
+			m.OnCommit = nil
+			if a := send(t, mux, writes(t)[name]); a.code != 204 {
+				t.Fatal(a)
+			}
+			if backend.batches != 2 {
+				t.Errorf("%d batches for a request after a panic, want 2: the decoder is reused", backend.batches)
 			}
 		})
 	}
+}
+
+// countingBackend counts the batches that doors make.
+type countingBackend struct {
+	doortest.Backend
+	batches int
+}
+
+func (b *countingBackend) NewBatch(name string, tenant uint32) (door.Store, error) {
+	b.batches++
+	return b.Backend.NewBatch(name, tenant)
 }

@@ -6,6 +6,8 @@ import (
 
 	"github.com/prometheus/prometheus/prompb"
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
+
+	"tsdb/api/ingest/doortest"
 )
 
 const (
@@ -14,92 +16,26 @@ const (
 )
 
 // write1 sends a remote-write 1 request.
-func (d *door) write1(q *prompb.WriteRequest) answer {
+func (d *server) write1(q *prompb.WriteRequest) answer {
 	d.t.Helper()
-	return d.do("POST", "/api/v1/write", snap(marshal1(d.t, q)), "Content-Type", type1, "Content-Encoding", "snappy")
+	return d.do("POST", "/api/v1/write", doortest.Snap(doortest.Marshal1(d.t, q)), "Content-Type", type1, "Content-Encoding", "snappy")
 }
 
 // write2 sends a remote-write 2 request.
-func (d *door) write2(q *writev2.Request) answer {
+func (d *server) write2(q *writev2.Request) answer {
 	d.t.Helper()
-	return d.do("POST", "/api/v1/write", snap(marshal2(d.t, q)), "Content-Type", type2, "Content-Encoding", "snappy")
-}
-
-func marshal1(t testing.TB, q *prompb.WriteRequest) []byte {
-	t.Helper()
-	b, err := q.Marshal()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-func marshal2(t testing.TB, q *writev2.Request) []byte {
-	t.Helper()
-	b, err := q.Marshal()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-// ls1 makes labels of name, value, name, value, …, in that order.
-func ls1(pairs ...string) []prompb.Label {
-	var ls []prompb.Label
-	for i := 0; i < len(pairs); i += 2 {
-		ls = append(ls, prompb.Label{Name: pairs[i], Value: pairs[i+1]})
-	}
-	return ls
-}
-
-// sample1 is a series with one sample.
-func sample1(t int64, v float64, pairs ...string) prompb.TimeSeries {
-	return prompb.TimeSeries{Labels: ls1(pairs...), Samples: []prompb.Sample{{Timestamp: t, Value: v}}}
-}
-
-func request1(series ...prompb.TimeSeries) *prompb.WriteRequest {
-	return &prompb.WriteRequest{Timeseries: series}
-}
-
-// builder2 makes remote-write 2 requests.
-type builder2 struct {
-	symbols writev2.SymbolsTable
-	series  []writev2.TimeSeries
-}
-
-func newBuilder2() *builder2 { return &builder2{symbols: writev2.NewSymbolTable()} }
-
-func (b *builder2) refs(pairs ...string) []uint32 {
-	var refs []uint32
-	for _, s := range pairs {
-		refs = append(refs, b.symbols.Symbolize(s))
-	}
-	return refs
-}
-
-func (b *builder2) add(s writev2.TimeSeries, pairs ...string) *builder2 {
-	s.LabelsRefs = b.refs(pairs...)
-	b.series = append(b.series, s)
-	return b
-}
-
-func (b *builder2) sample(t int64, v float64, pairs ...string) *builder2 {
-	return b.add(writev2.TimeSeries{Samples: []writev2.Sample{{Timestamp: t, Value: v}}}, pairs...)
-}
-
-func (b *builder2) request() *writev2.Request {
-	return &writev2.Request{Symbols: b.symbols.Symbols(), Timeseries: b.series}
+	return d.do("POST", "/api/v1/write", doortest.Snap(doortest.Marshal2(d.t, q)), "Content-Type", type2, "Content-Encoding", "snappy")
 }
 
 func (a answer) written(t *testing.T) [3]string {
 	t.Helper()
-	return [3]string{a.header.Get(samplesWrittenHeader), a.header.Get(histogramsWrittenHeader), a.header.Get(exemplarsWrittenHeader)}
+	return [3]string{a.header.Get("X-Prometheus-Remote-Write-Samples-Written"), a.header.Get("X-Prometheus-Remote-Write-Histograms-Written"), a.header.Get("X-Prometheus-Remote-Write-Exemplars-Written")}
 }
 
 func TestRemoteWriteChecksHeadersBeforeTheBody(t *testing.T) {
 	garbage := []byte("\xff\xff\xff\xff garbage that is no snappy block")
-	good1 := snap(marshal1(t, request1(sample1(base, 1, "__name__", "m"))))
-	good2 := snap(marshal2(t, newBuilder2().sample(base, 1, "__name__", "m").request()))
+	good1 := doortest.Snap(doortest.Marshal1(t, doortest.Request1(doortest.Sample1(base, 1, "__name__", "m"))))
+	good2 := doortest.Snap(doortest.Marshal2(t, doortest.NewBuilder2().Sample(base, 1, "__name__", "m").Request()))
 	for _, c := range []struct {
 		name, method, path string
 		body               []byte
@@ -127,9 +63,9 @@ func TestRemoteWriteChecksHeadersBeforeTheBody(t *testing.T) {
 		{name: "PUT", method: "PUT", body: good1, headers: []string{"Content-Type", type1}, want: 405},
 		{name: "corrupt snappy", body: garbage, headers: []string{"Content-Type", type1, "Content-Encoding", "snappy"}, want: 400, says: "snappy"},
 		{name: "framed snappy", body: []byte("\xff\x06\x00\x00sNaPpY\x01\x05\x00\x00abcde"), headers: []string{"Content-Type", type1, "Content-Encoding", "snappy"}, want: 400},
-		{name: "corrupt protobuf", body: snap([]byte("\x0a\xff\x01")), headers: []string{"Content-Type", type1, "Content-Encoding", "snappy"}, want: 400, says: "malformed protobuf"},
-		{name: "corrupt protobuf of version 2", body: snap([]byte("\x2a\xff\x01")), headers: []string{"Content-Type", type2, "Content-Encoding", "snappy"}, want: 400, says: "malformed protobuf"},
-		{name: "nothing in it", body: snap(nil), headers: []string{"Content-Type", type1, "Content-Encoding", "snappy"}, want: 204},
+		{name: "corrupt protobuf", body: doortest.Snap([]byte("\x0a\xff\x01")), headers: []string{"Content-Type", type1, "Content-Encoding", "snappy"}, want: 400, says: "malformed protobuf"},
+		{name: "corrupt protobuf of version 2", body: doortest.Snap([]byte("\x2a\xff\x01")), headers: []string{"Content-Type", type2, "Content-Encoding", "snappy"}, want: 400, says: "malformed protobuf"},
+		{name: "nothing in it", body: doortest.Snap(nil), headers: []string{"Content-Type", type1, "Content-Encoding", "snappy"}, want: 204},
 		{name: "no body", headers: []string{"Content-Type", type1, "Content-Encoding", "snappy"}, want: 400},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -164,23 +100,23 @@ func TestRemoteWriteChecksHeadersBeforeTheBody(t *testing.T) {
 
 func TestRemoteWriteSendsWrittenHeadersForVersion2Only(t *testing.T) {
 	d := openDoor(t)
-	good := newBuilder2().sample(base, 1, "__name__", "m")
-	good.series[0].Samples = append(good.series[0].Samples, writev2.Sample{Timestamp: base + 1, Value: 2})
-	good.series[0].Exemplars = []writev2.Exemplar{{Timestamp: base, Value: 3, LabelsRefs: good.refs("trace_id", "x")}}
-	good.add(writev2.TimeSeries{Histograms: []writev2.Histogram{writev2.FromIntHistogram(0, base, testHistogram())}}, "__name__", "h")
-	if a := d.write2(good.request()); a.code != 204 || a.written(t) != [3]string{"2", "1", "1"} {
+	good := doortest.NewBuilder2().Sample(base, 1, "__name__", "m")
+	good.Series[0].Samples = append(good.Series[0].Samples, writev2.Sample{Timestamp: base + 1, Value: 2})
+	good.Series[0].Exemplars = []writev2.Exemplar{{Timestamp: base, Value: 3, LabelsRefs: good.Refs("trace_id", "x")}}
+	good.Add(writev2.TimeSeries{Histograms: []writev2.Histogram{writev2.FromIntHistogram(0, base, doortest.NewHistogram())}}, "__name__", "h")
+	if a := d.write2(good.Request()); a.code != 204 || a.written(t) != [3]string{"2", "1", "1"} {
 		t.Errorf("all good: %d, written %v: %s", a.code, a.written(t), a.body)
 	}
-	partial := newBuilder2().sample(base, 1, "__name__", "a").sample(base, 1, "__name__", "b").sample(base, 1, "__name__", "c").sample(base, 1, "no", "name")
-	if a := d.write2(partial.request()); a.code != 400 || a.written(t) != [3]string{"3", "0", "0"} || !strings.Contains(a.body, "3 written, 1 refused") {
+	partial := doortest.NewBuilder2().Sample(base, 1, "__name__", "a").Sample(base, 1, "__name__", "b").Sample(base, 1, "__name__", "c").Sample(base, 1, "no", "name")
+	if a := d.write2(partial.Request()); a.code != 400 || a.written(t) != [3]string{"3", "0", "0"} || !strings.Contains(a.body, "3 written, 1 refused") {
 		t.Errorf("one bad: %d, written %v: %s", a.code, a.written(t), a.body)
 	}
-	for name, body := range map[string][]byte{"corrupt": []byte("\xff\xff"), "malformed": snap([]byte{0x2a, 9})} {
+	for name, body := range map[string][]byte{"corrupt": []byte("\xff\xff"), "malformed": doortest.Snap([]byte{0x2a, 9})} {
 		if a := d.do("POST", "/api/v1/write", body, "Content-Type", type2); a.code != 400 || a.written(t) != [3]string{"0", "0", "0"} {
 			t.Errorf("%s: %d, written %v: %s", name, a.code, a.written(t), a.body)
 		}
 	}
-	if a := d.write1(request1(sample1(base, 1, "__name__", "a"))); a.code != 204 || a.written(t) != [3]string{} {
+	if a := d.write1(doortest.Request1(doortest.Sample1(base, 1, "__name__", "a"))); a.code != 204 || a.written(t) != [3]string{} {
 		t.Errorf("version 1: %d, written %v", a.code, a.written(t))
 	}
 	// There are no Written headers until the message type is known.

@@ -16,8 +16,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
-	"google.golang.org/protobuf/proto"
 
+	"tsdb/api/ingest/doortest"
 	"tsdb/api/reqbody"
 	"tsdb/internal/model"
 	tsdbv1 "tsdb/proto/tsdb/v1"
@@ -129,7 +129,7 @@ func TestRPCWriteStoresAndAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer v.Release()
-	if m, _, err := v.Metadata(t.Context(), tenant, ""); err != nil || len(m["f"]) != 1 || m["f"][0] != (model.Metadata{Type: "gauge", Unit: "seconds", Help: "F."}) {
+	if m, _, err := v.Metadata(t.Context(), model.DefaultTenant, ""); err != nil || len(m["f"]) != 1 || m["f"][0] != (model.Metadata{Type: "gauge", Unit: "seconds", Help: "F."}) {
 		t.Errorf("metadata %v, %v", m, err)
 	}
 }
@@ -206,11 +206,9 @@ func TestRPCWriteEndsTheStreamAtInconsistentRequests(t *testing.T) {
 }
 
 func TestRPCWriteSendsARetryDelay(t *testing.T) {
-	m := newMemory()
-	m.commit = func() error { return storage.ErrBusy }
-	d := openDoor(t)
-	d.in.newBatch = func(string) (batch, error) { return m, nil }
-	client, server := serveRPC(t, d.in)
+	m := doortest.NewMemory()
+	m.OnCommit = func() error { return storage.ErrBusy }
+	client, server := serveRPC(t, newIngest(memoryOptions(), doortest.Backend{Store: m}))
 	send, _ := openWrite(t, client)
 	r := &tsdbv1.WriteRequest{Sequence: 1, Series: []*tsdbv1.SeriesSamples{{Labels: rpcLabels("__name__", "m"), TimesMs: []int64{base}, Values: []float64{1}}}}
 	_, err := send(r)
@@ -218,14 +216,14 @@ func TestRPCWriteSendsARetryDelay(t *testing.T) {
 	if status.Code(err) != codes.Unavailable || len(details) != 1 || details[0].(*errdetails.RetryInfo).RetryDelay.Seconds != 1 {
 		t.Errorf("busy: %v %v", err, details)
 	}
-	m.commit = func() error { return errors.New("something else") }
+	m.OnCommit = func() error { return errors.New("something else") }
 	send, _ = openWrite(t, client)
 	if _, err := send(r); status.Code(err) != codes.Internal {
 		t.Errorf("an unknown error: %v", err)
 	}
 
 	// A stream that waits for its client ends when the server stops.
-	m.commit = func() error { return nil }
+	m.OnCommit = func() error { return nil }
 	send, _ = openWrite(t, client)
 	if _, err := send(r); err != nil {
 		t.Fatal(err)
@@ -238,25 +236,4 @@ func TestRPCWriteSendsARetryDelay(t *testing.T) {
 	if _, err := stream.Recv(); status.Code(err) != codes.Unavailable {
 		t.Errorf("stopping: %v", err)
 	}
-}
-
-// FuzzRPCDecode checks that random messages neither panic nor store inconsistent
-// columns.
-func FuzzRPCDecode(f *testing.F) {
-	f.Add([]byte("\x08\x01\x12\x20\x0a\x0d\x0a\x08__name__\x12\x01m\x12\x08\x01\x00\x00\x00\x00\x00\x00\x00\x1a\x08\x01\x00\x00\x00\x00\x00\xf0\x3f"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		var r tsdbv1.WriteRequest
-		if proto.Unmarshal(b, &r) != nil {
-			return
-		}
-		d := newRPCDecoder(1, storage.Limits{Labels: 4, NameBytes: 64, ValueBytes: 64})
-		d.request = &r
-		m := newMemory()
-		if err := d.decode(m); err == nil {
-			again := newMemory() // as after the eviction of a series
-			if err := d.decode(again); err != nil {
-				t.Errorf("the second time: %v", err)
-			}
-		}
-	})
 }

@@ -12,23 +12,25 @@ import (
 	"github.com/prometheus/prometheus/prompb"
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
 
+	"tsdb/api/ingest/doortest"
+	"tsdb/api/ingest/wire"
 	"tsdb/internal/model"
 )
 
 func TestRemoteWriteKeepsValuesBitForBit(t *testing.T) {
 	values := []float64{0, math.Copysign(0, -1), 1, -1.5, math.MaxFloat64, math.SmallestNonzeroFloat64, math.Inf(1), math.Inf(-1),
 		math.Float64frombits(value.NormalNaN), math.Float64frombits(0x7ff8dead0000beef), math.Float64frombits(value.StaleNaN)}
-	series1, b2 := prompb.TimeSeries{Labels: ls1("__name__", "one")}, newBuilder2()
+	series1, b2 := prompb.TimeSeries{Labels: doortest.Labels1("__name__", "one")}, doortest.NewBuilder2()
 	series2 := writev2.TimeSeries{}
 	for i, v := range values {
 		series1.Samples = append(series1.Samples, prompb.Sample{Timestamp: base + int64(i), Value: v})
 		series2.Samples = append(series2.Samples, writev2.Sample{Timestamp: base + int64(i), Value: v})
 	}
 	d := openDoor(t)
-	if a := d.write1(request1(series1)); a.code != 204 {
+	if a := d.write1(doortest.Request1(series1)); a.code != 204 {
 		t.Fatalf("version 1: %d %s", a.code, a.body)
 	}
-	if a := d.write2(b2.add(series2, "__name__", "two").request()); a.code != 204 {
+	if a := d.write2(b2.Add(series2, "__name__", "two").Request()); a.code != 204 {
 		t.Fatalf("version 2: %d %s", a.code, a.body)
 	}
 	for _, name := range []string{`{__name__="one"}`, `{__name__="two"}`} {
@@ -50,7 +52,7 @@ func TestRemoteWriteReadsSamplesInAnyWireOrder(t *testing.T) {
 	sample = append(sample, tagSampleTime)
 	sample = appendVarint(sample, uint64(base))
 	sample = append(sample, tagSampleValue, 1, 2, 3, 4, 5, 6, 7, 8)
-	sample = append(sample, 15<<3|wireBytes, 3, 'a', 'b', 'c', 14<<3|wireFixed32, 0, 0, 0, 0, 13<<3|wireGroup, 1<<3, 5, 13<<3|wireEnd)
+	sample = append(sample, 15<<3|wire.Bytes, 3, 'a', 'b', 'c', 14<<3|wire.Fixed32, 0, 0, 0, 0, 13<<3|wireGroup, 1<<3, 5, 13<<3|wireGroupEnd)
 	sample = append(sample, tagSampleValue, 0, 0, 0, 0, 0, 0, 0, 0x80)
 	label := []byte("\x0a\x08__name__\x12\x01m")
 	extra := []byte("\x12\x01b\x0a\x01a")
@@ -63,7 +65,7 @@ func TestRemoteWriteReadsSamplesInAnyWireOrder(t *testing.T) {
 	series = append(series, label...)
 	message := append([]byte{tag1Series, byte(len(series))}, series...)
 	d := openDoor(t)
-	if a := d.do("POST", "/api/v1/write", snap(message), "Content-Type", type1); a.code != 204 {
+	if a := d.do("POST", "/api/v1/write", doortest.Snap(message), "Content-Type", type1); a.code != 204 {
 		t.Fatalf("%d %s", a.code, a.body)
 	}
 	got := d.stored()[`{__name__="m", a="b"}`]
@@ -71,6 +73,25 @@ func TestRemoteWriteReadsSamplesInAnyWireOrder(t *testing.T) {
 		t.Errorf("stored %v", got)
 	}
 }
+
+// Tags of remote write as its documents state them, and the wire types of groups.
+const (
+	tag1Series   = 1<<3 | wire.Bytes
+	tag1Metadata = 3<<3 | wire.Bytes
+	tag1Label    = 1<<3 | wire.Bytes
+	tag1Sample   = 2<<3 | wire.Bytes
+
+	tag2Symbol    = 4<<3 | wire.Bytes
+	tag2Series    = 5<<3 | wire.Bytes
+	tag2LabelRefs = 1<<3 | wire.Bytes
+	tag2Sample    = 2<<3 | wire.Bytes
+
+	tagSampleValue = 1<<3 | wire.Fixed64
+	tagSampleTime  = 2<<3 | wire.Varint
+
+	wireGroup    = 3
+	wireGroupEnd = 4
+)
 
 func appendVarint(b []byte, v uint64) []byte {
 	for v >= 0x80 {
@@ -82,9 +103,9 @@ func appendVarint(b []byte, v uint64) []byte {
 
 func TestRemoteWrite2KeepsStartTimestamps(t *testing.T) {
 	d := openDoor(t)
-	b := newBuilder2().add(writev2.TimeSeries{Samples: []writev2.Sample{
+	b := doortest.NewBuilder2().Add(writev2.TimeSeries{Samples: []writev2.Sample{
 		{Timestamp: base, Value: 1, StartTimestamp: base - 1000}, {Timestamp: base + 1, Value: 2}, {Timestamp: base + 2, Value: 3, StartTimestamp: base + 1}}}, "__name__", "m")
-	if a := d.write2(b.request()); a.code != 204 {
+	if a := d.write2(b.Request()); a.code != 204 {
 		t.Fatalf("got %d %q", a.code, a.body)
 	}
 	got := d.stored()[`{__name__="m"}`]
@@ -113,7 +134,7 @@ func TestRemoteWriteTakesSamplesInAnyOrder(t *testing.T) {
 		{name: "too new", times: []int64{future + 1, base}, value: []float64{1, 2}, want: map[int64]float64{base: 2}, says: []string{"1 written, 1 refused", "too_new", `for series {__name__="m"}`, "out of bounds"}},
 		{name: "absurd", times: []int64{math.MinInt64, math.MaxInt64, 0, base}, value: []float64{1, 2, 3, 4}, want: map[int64]float64{base: 4}, says: []string{"1 written, 3 refused"}},
 	} {
-		check := func(version string, send func(*door) answer) {
+		check := func(version string, send func(*server) answer) {
 			t.Run(c.name+"/"+version, func(t *testing.T) {
 				d := openDoor(t)
 				a := send(d)
@@ -134,31 +155,31 @@ func TestRemoteWriteTakesSamplesInAnyOrder(t *testing.T) {
 				}
 			})
 		}
-		check("1", func(d *door) answer {
-			s := prompb.TimeSeries{Labels: ls1("__name__", "m")}
+		check("1", func(d *server) answer {
+			s := prompb.TimeSeries{Labels: doortest.Labels1("__name__", "m")}
 			for i, at := range c.times {
 				s.Samples = append(s.Samples, prompb.Sample{Timestamp: at, Value: c.value[i]})
 			}
-			return d.write1(request1(s))
+			return d.write1(doortest.Request1(s))
 		})
-		check("2", func(d *door) answer {
-			b := newBuilder2() // one TimeSeries a sample, as some senders do
+		check("2", func(d *server) answer {
+			b := doortest.NewBuilder2() // one TimeSeries a sample, as some senders do
 			for i, at := range c.times {
-				b.sample(at, c.value[i], "__name__", "m")
+				b.Sample(at, c.value[i], "__name__", "m")
 			}
-			return d.write2(b.request())
+			return d.write2(b.Request())
 		})
 	}
 }
 
 func TestRepeatedRemoteWriteChangesNothing(t *testing.T) {
 	d := openDoor(t)
-	b := newBuilder2()
+	b := doortest.NewBuilder2()
 	for i := range int64(50) {
-		b.sample(base+i, float64(i), "__name__", "m", "a", "b")
+		b.Sample(base+i, float64(i), "__name__", "m", "a", "b")
 	}
 	for range 3 {
-		if a := d.write2(b.request()); a.code != http.StatusNoContent || a.written(t)[0] != "50" {
+		if a := d.write2(b.Request()); a.code != http.StatusNoContent || a.written(t)[0] != "50" {
 			t.Fatalf("got %d %q, written %v", a.code, a.body, a.written(t))
 		}
 		if got := d.stored()[`{__name__="m", a="b"}`]; got.Len() != 50 {

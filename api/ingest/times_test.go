@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/prometheus/prompb"
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
 
+	"tsdb/api/ingest/doortest"
 	"tsdb/internal/model"
 	tsdbv1 "tsdb/proto/tsdb/v1"
 	"tsdb/storage"
@@ -20,7 +21,7 @@ import (
 func TestExtremeTimesAreRefusedByEveryDoor(t *testing.T) {
 	forEver := func(_ *Options, so *storage.Options) { so.RetentionMs = 0 }
 	const says = "out of bounds: "
-	check := func(t *testing.T, d *door, at, st int64, ok bool, refusal string) {
+	check := func(t *testing.T, d *server, at, st int64, ok bool, refusal string) {
 		t.Helper()
 		if ok != (refusal == "") {
 			t.Errorf("sample at %d, start %d: refused with %q", at, st, refusal)
@@ -48,9 +49,9 @@ func TestExtremeTimesAreRefusedByEveryDoor(t *testing.T) {
 		}
 		return fmt.Sprint(a.code, " ", a.body)
 	}
-	good1 := prompb.TimeSeries{Labels: ls1("__name__", "good"), Samples: []prompb.Sample{{Timestamp: base, Value: 1}}}
+	good1 := prompb.TimeSeries{Labels: doortest.Labels1("__name__", "good"), Samples: []prompb.Sample{{Timestamp: base, Value: 1}}}
 	good2 := writev2.TimeSeries{Samples: []writev2.Sample{{Timestamp: base, Value: 1}}}
-	h := testHistogram()
+	h := doortest.NewHistogram()
 	for _, c := range []struct {
 		at, st int64
 		ok     bool
@@ -61,13 +62,13 @@ func TestExtremeTimesAreRefusedByEveryDoor(t *testing.T) {
 	} {
 		for _, kind := range []string{"sample", "histogram"} {
 			if c.st == 0 {
-				d, s := openDoor(t, forEver), prompb.TimeSeries{Labels: ls1("__name__", "bad", "a", "x")}
+				d, s := openDoor(t, forEver), prompb.TimeSeries{Labels: doortest.Labels1("__name__", "bad", "a", "x")}
 				if kind == "sample" {
 					s.Samples = []prompb.Sample{{Timestamp: c.at, Value: 1}}
 				} else {
 					s.Histograms = []prompb.Histogram{prompb.FromIntHistogram(c.at, h)}
 				}
-				check(t, d, c.at, c.st, c.ok, refused(d.write1(request1(s, good1))))
+				check(t, d, c.at, c.st, c.ok, refused(d.write1(doortest.Request1(s, good1))))
 			}
 			d, s := openDoor(t, forEver), writev2.TimeSeries{}
 			if kind == "sample" {
@@ -75,7 +76,7 @@ func TestExtremeTimesAreRefusedByEveryDoor(t *testing.T) {
 			} else {
 				s.Histograms = []writev2.Histogram{writev2.FromIntHistogram(c.st, c.at, h)}
 			}
-			check(t, d, c.at, c.st, c.ok, refused(d.write2(newBuilder2().add(s, "__name__", "bad", "a", "x").add(good2, "__name__", "good").request())))
+			check(t, d, c.at, c.st, c.ok, refused(d.write2(doortest.NewBuilder2().Add(s, "__name__", "bad", "a", "x").Add(good2, "__name__", "good").Request())))
 		}
 
 		d := openDoor(t, forEver)
@@ -101,18 +102,18 @@ func TestExtremeTimesAreRefusedByEveryDoor(t *testing.T) {
 func TestExtremeTimesOfExemplarsAreRefused(t *testing.T) {
 	for _, at := range []int64{math.MinInt64, model.MinTime - 1, model.MaxTime + 1, math.MaxInt64} {
 		d := openDoor(t, func(_ *Options, so *storage.Options) { so.RetentionMs = 0 })
-		b := newBuilder2()
-		a := d.write2(b.add(writev2.TimeSeries{
+		b := doortest.NewBuilder2()
+		a := d.write2(b.Add(writev2.TimeSeries{
 			Samples:   []writev2.Sample{{Timestamp: base, Value: 1}},
 			Exemplars: []writev2.Exemplar{{Timestamp: at, Value: 1}},
-		}, "__name__", "good").request())
+		}, "__name__", "good").Request())
 		if a.code != 400 || !strings.Contains(a.body, "out of bounds: ") || !strings.Contains(a.body, "bad_time, 1") {
 			t.Errorf("exemplar at %d: %d %s", at, a.code, a.body)
 		}
 		// The status of version 1 does not depend on exemplars.
-		d.write1(request1(prompb.TimeSeries{
-			Labels: ls1("__name__", "good"), Samples: []prompb.Sample{{Timestamp: base, Value: 1}},
-			Exemplars: []prompb.Exemplar{{Labels: ls1("trace_id", "x"), Timestamp: at, Value: 1}},
+		d.write1(doortest.Request1(prompb.TimeSeries{
+			Labels: doortest.Labels1("__name__", "good"), Samples: []prompb.Sample{{Timestamp: base, Value: 1}},
+			Exemplars: []prompb.Exemplar{{Labels: doortest.Labels1("trace_id", "x"), Timestamp: at, Value: 1}},
 		}))
 		if _, err := d.db.Compact(t.Context()); err != nil {
 			t.Error(err)

@@ -9,13 +9,13 @@ import (
 
 	"tsdb/api"
 	"tsdb/api/ingest"
+	"tsdb/api/ingest/door"
 	"tsdb/api/limiter"
 	"tsdb/api/prom"
 	"tsdb/api/querylog"
 	"tsdb/api/reqbody"
 	"tsdb/api/rpc"
 	"tsdb/query"
-	"tsdb/storage"
 )
 
 // doors returns the handlers of the HTTP server and the services of the gRPC
@@ -115,8 +115,8 @@ func (s *service) parserOptions() parser.Options {
 	return parser.Options{EnableExperimentalFunctions: on, ExperimentalDurationExpr: on, EnableExtendedRangeSelectors: on, EnableBinopFillModifiers: on}
 }
 
-func (s *service) limits() storage.Limits {
-	return storage.Limits{
+func (s *service) limits() door.Limits {
+	return door.Limits{
 		Labels:     int(s.config.limitLabels),
 		NameBytes:  int(s.config.limitLabelName),
 		ValueBytes: int(s.config.limitLabelValue),

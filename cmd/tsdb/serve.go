@@ -219,7 +219,6 @@ func (s *service) storageOptions() storage.Options {
 		Strict:      bool(s.config.strict),
 		RetentionMs: s.config.retention.ms(),
 		MaxFutureMs: s.config.maxFuture.ms(),
-		Limits:      s.limits(),
 		WALSync:     s.config.walSync.mode,
 		Background:  true,
 		Owner:       s.owner(time.Now()),

@@ -44,7 +44,7 @@ type world struct {
 	clock    *vfs.ManualClock
 	fs       vfs.FS
 	db       *storage.DB
-	doors    *ingest.Ingest
+	doors    *http.ServeMux
 	rand     *rand.Rand
 	ledger   ledger
 	lastSent []write // what the present step has sent
@@ -62,7 +62,8 @@ func (w *world) open() error {
 		return err
 	}
 	w.db = db
-	w.doors = ingest.New(ingest.Options{DB: func() (*storage.DB, error) { return db, nil }, InfluxDBLabel: "db", Seed: 7, Clock: w.clock})
+	w.doors = http.NewServeMux()
+	ingest.New(ingest.Options{DB: func() (*storage.DB, error) { return db, nil }, InfluxDBLabel: "db", Seed: 7, Clock: w.clock}).Register(w.doors)
 	return nil
 }
 
@@ -126,7 +127,7 @@ func (w *world) remoteWrite() error {
 	r := httptest.NewRequest(http.MethodPost, "/api/v1/write", bytes.NewReader(snappy.Encode(nil, raw)))
 	r.Header.Set("Content-Type", "application/x-protobuf")
 	r.Header.Set("Content-Encoding", "snappy")
-	return w.send(w.doors.RemoteWrite, r, ws)
+	return w.send(r, ws)
 }
 
 // influx sends one body of the line protocol.
@@ -141,13 +142,13 @@ func (w *world) influx() error {
 			ws = append(ws, write{key{fmt.Sprintf(`{__name__="cpu_%s", db="d", host="h%d"}`, f, h), t}, renderFloat(v), false})
 		}
 	}
-	return w.send(w.doors.InfluxWrite, httptest.NewRequest(http.MethodPost, "/write?db=d", &body), ws)
+	return w.send(httptest.NewRequest(http.MethodPost, "/write?db=d", &body), ws)
 }
 
-func (w *world) send(door http.HandlerFunc, r *http.Request, ws []write) error {
+func (w *world) send(r *http.Request, ws []write) error {
 	w.lastSent = append(w.lastSent, ws...)
 	rec := httptest.NewRecorder()
-	door(rec, r)
+	w.doors.ServeHTTP(rec, r)
 	if rec.Code/100 == 2 {
 		w.ledger.acknowledged(ws)
 		w.ok++

@@ -94,7 +94,8 @@ func TestPageOfTheAPINamesEveryPath(t *testing.T) {
 	}{
 		{"api/prom/api.go", "/api/v1", regexp.MustCompile(`\{(?:get|post|query), "(/[^"]+)"`)},
 		{"api/prom/api.go", "", regexp.MustCompile(`mux\.Handle(?:Func)?\("(?:GET|POST) (/[^"]+)"`)},
-		{"api/ingest/ingest.go", "", regexp.MustCompile(`mux\.HandleFunc\("(/[^"]+)"`)},
+		{"api/ingest/remotewrite/remotewrite.go", "", regexp.MustCompile(`mux\.Handle\("(/[^"]+)"`)},
+		{"api/ingest/influx/handler.go", "", regexp.MustCompile(`mux\.HandleFunc\("(/[^"]+)"`)},
 		{"api/pages.go", "", regexp.MustCompile(`mux\.HandleFunc\("GET (/[^"]+)"`)},
 		{"api/server.go", "", regexp.MustCompile(`mux\.Handle\("GET (/[^"]+)"`)},
 	} {

@@ -1,0 +1,76 @@
+package doortest
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/prometheus/prometheus/prompb"
+	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
+)
+
+// FleetSamples is the number of samples per request, as sent by Prometheus.
+const FleetSamples = 2000
+
+// fleetLabels are the 11 labels of one series of a node_exporter-like fleet.
+func fleetLabels(target, series int) []string {
+	return []string{
+		"__name__", fmt.Sprintf("node_metric_%d_seconds_total", series/8),
+		"cluster", "production-eu-west-1", "cpu", fmt.Sprint(series % 8), "datacenter", "eu-west-1a",
+		"environment", "production", "instance", fmt.Sprintf("node-%05d.example.com:9100", target),
+		"job", "node-exporter", "mode", "system", "os", "linux", "region", "eu-west-1", "team", "infrastructure",
+	}
+}
+
+// Fleet1 returns the snappy bodies that write one sample of n series.
+func Fleet1(t testing.TB, n int) [][]byte {
+	t.Helper()
+	var bodies [][]byte
+	for from := 0; from < n; from += FleetSamples {
+		q := &prompb.WriteRequest{}
+		for i := from; i < min(from+FleetSamples, n); i++ {
+			q.Timeseries = append(q.Timeseries, Sample1(Base, float64(i)+0.5, fleetLabels(i/500, i%500)...))
+		}
+		bodies = append(bodies, Snap(Marshal1(t, q)))
+	}
+	return bodies
+}
+
+// Fleet2 returns the same for remote write 2, with metadata.
+func Fleet2(t testing.TB, n int) [][]byte {
+	t.Helper()
+	var bodies [][]byte
+	for from := 0; from < n; from += FleetSamples {
+		b := NewBuilder2()
+		help := b.symbols.Symbolize("Seconds the CPUs spent in each mode.")
+		for i := from; i < min(from+FleetSamples, n); i++ {
+			b.Add(writev2.TimeSeries{
+				Samples:  []writev2.Sample{{Timestamp: Base, Value: float64(i) + 0.5, StartTimestamp: Base - 5000}},
+				Metadata: writev2.Metadata{Type: writev2.Metadata_METRIC_TYPE_COUNTER, HelpRef: help},
+			}, fleetLabels(i/500, i%500)...)
+		}
+		bodies = append(bodies, Snap(Marshal2(t, b.Request())))
+	}
+	return bodies
+}
+
+// FleetLines returns bodies of line protocol with ten fields a line, as TSBS
+// writes them.
+func FleetLines(n int) [][]byte {
+	var bodies [][]byte
+	for from := 0; from < n; from += FleetSamples {
+		var b []byte
+		for i := from; i < min(from+FleetSamples, n); i += 10 {
+			b = fmt.Appendf(b, "cpu,hostname=host_%d,region=eu-west-1,datacenter=eu-west-1b,rack=67,os=Ubuntu16.10,arch=x86,team=NYC,service=7,service_version=0,service_environment=production ", i/10)
+			for f, name := range [...]string{"usage_user", "usage_system", "usage_idle", "usage_nice", "usage_iowait", "usage_irq", "usage_softirq", "usage_steal", "usage_guest", "usage_guest_nice"} {
+				if f > 0 {
+					b = append(b, ',')
+				}
+				b = fmt.Appendf(b, "%s=%d.%di", name, (i+f)%100, f)
+				b = append(b[:len(b)-3], 'i')
+			}
+			b = fmt.Appendf(b, " %s\n", fmt.Sprint(Base)+"000000")
+		}
+		bodies = append(bodies, b)
+	}
+	return bodies
+}

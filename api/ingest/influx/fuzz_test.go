@@ -1,0 +1,72 @@
+package influx
+
+import (
+	"bytes"
+	"math"
+	"strings"
+	"testing"
+
+	"tsdb/api/ingest/door"
+	"tsdb/api/ingest/doortest"
+	"tsdb/storage"
+)
+
+// acquire returns a request that decodes into s.
+func acquire(t testing.TB, s door.Store) *door.Request[*decoder] {
+	t.Helper()
+	h := New(door.NewShared(door.Options{Backend: doortest.Backend{Store: s}, Seed: 42}), Options{})
+	q, err := h.door.Acquire()
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.Decoder.precision = precisions1[""]
+	return q
+}
+
+// FuzzLines feeds bodies to the line-protocol decoder. It never panics, reads every
+// byte, decodes known and new series alike, and decodes a body to the same samples
+// if another line precedes it.
+func FuzzLines(f *testing.F) {
+	for _, s := range []string{"m v=1 1", "m,t=a v=1,w=2i,x=\"s\",y=t 5\n", "# c\n\nm v=1\r\n", `m\ x,t\,=\= v\ =1`, "m s=\"a\nb\",v=1 1\nbad\n", "m v=\"", "m,t=a=b v=1 -1", "m,t=a\\\nb v=1", "\" v=\"\n\" v=\"\n", "m \tv=1 \t1", `m\=\" v\"=1`, "m v=1 9223372036854775807"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, src []byte) {
+		src = bytes.TrimPrefix(src, byteOrderMark) // special only at the start of a body
+		lines := newLineReader(src)
+		for rest := lines.src; ; rest = lines.src {
+			line, ok := lines.next()
+			if !ok {
+				if len(rest) > 0 {
+					t.Fatalf("%q is left of %q", rest, src)
+				}
+				break
+			}
+			if len(lines.src) >= len(rest) || len(line) > len(rest)-len(lines.src) || !bytes.HasPrefix(rest, line) {
+				t.Fatalf("line %q of %q, then %q", line, rest, lines.src)
+			}
+		}
+		decode := func(src []byte) *doortest.Memory {
+			m := doortest.NewMemory()
+			q := acquire(t, m)
+			d := q.Decoder
+			d.src, d.now, d.db = src, doortest.Base, dbLabel{[]byte("db"), []byte("x")}
+			if err := doortest.Twice(t, m, func() (storage.Receipt, error) { return q.Store(t.Context()) }); err != nil {
+				t.Fatal(err)
+			}
+			if n := q.Batch.Offered.Floats; n-d.refused != len(m.Samples) {
+				t.Fatalf("offered %d, refused %d, stored %d", n, d.refused, len(m.Samples))
+			}
+			return m
+		}
+		alone := decode(src)
+		after := decode(append([]byte("first,a=b v=1 1\n"), src...))
+		if len(after.Samples) == 0 || !doortest.EqualSamples(alone.Samples, after.Samples[1:]) {
+			t.Fatalf("alone %v, after a line %v", alone.Samples, after.Samples)
+		}
+		for _, s := range alone.Samples {
+			if math.IsNaN(s.V) || math.IsInf(s.V, 0) || !strings.Contains(s.Series, "__name__") {
+				t.Fatalf("%+v", s)
+			}
+		}
+	})
+}

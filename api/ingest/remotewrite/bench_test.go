@@ -1,0 +1,67 @@
+package remotewrite
+
+import (
+	"testing"
+
+	"tsdb/api/ingest/door"
+	"tsdb/api/ingest/doortest"
+)
+
+// step1 returns a step of version 1.
+func step1(t testing.TB) func(door.Store) doortest.Step {
+	return func(s door.Store) doortest.Step {
+		h := newHandler(s)
+		q, err := h.version1.Acquire()
+		if err != nil {
+			t.Fatal(err)
+		}
+		charge := h.shared.Budget.NewCharge()
+		return func(body []byte) {
+			if q.Decoder.src, err = q.Body.Snappy(t.Context(), body, h.shared.Limit, charge); err != nil {
+				t.Fatal(err)
+			}
+			r, err := q.Store(t.Context())
+			doortest.CheckStored(t, r, err)
+			q.Decoder.Release()
+			charge.Release()
+		}
+	}
+}
+
+func step2(t testing.TB) func(door.Store) doortest.Step {
+	return func(s door.Store) doortest.Step {
+		h := newHandler(s)
+		q, err := h.version2.Acquire()
+		if err != nil {
+			t.Fatal(err)
+		}
+		charge := h.shared.Budget.NewCharge()
+		return func(body []byte) {
+			if q.Decoder.src, err = q.Body.Snappy(t.Context(), body, h.shared.Limit, charge); err != nil {
+				t.Fatal(err)
+			}
+			r, err := q.Store(t.Context())
+			doortest.CheckStored(t, r, err)
+			q.Decoder.confirm()
+			q.Decoder.Release()
+			charge.Release()
+		}
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	const n = 100_000
+	b.Run("door=remote-write-1/series=100k/samples=2000", func(b *testing.B) { doortest.BenchmarkDecode(b, doortest.Fleet1(b, n), step1(b)) })
+	b.Run("door=remote-write-2/series=100k/samples=2000", func(b *testing.B) { doortest.BenchmarkDecode(b, doortest.Fleet2(b, n), step2(b)) })
+}
+
+func BenchmarkNewSeries(b *testing.B) {
+	const n = 20_000
+	b.Run("door=remote-write-1", func(b *testing.B) { doortest.BenchmarkNewSeries(b, doortest.Fleet1(b, n), step1(b)) })
+	b.Run("door=remote-write-2", func(b *testing.B) { doortest.BenchmarkNewSeries(b, doortest.Fleet2(b, n), step2(b)) })
+}
+
+func TestKnownSeriesAllocateNothing(t *testing.T) {
+	doortest.KnownSeriesAllocateNothing(t, doortest.Fleet1(t, doortest.FleetSamples)[0], step1(t))
+	doortest.KnownSeriesAllocateNothing(t, doortest.Fleet2(t, doortest.FleetSamples)[0], step2(t))
+}
