@@ -12,7 +12,7 @@
 // right only:
 //
 //	query ─▶ resultcache ─▶ noncounter ─▶ steps
-//	  ├────▶ operators ───▶ noncounter, source, admission, steps
+//	  ├────▶ operators ───▶ noncounter, source, window, admission, steps
 //	  └────▶ source ──────▶ admission
 //
 // Answers are those of Prometheus' engine: values to the bit, errors and

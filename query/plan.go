@@ -186,7 +186,7 @@ func (p *planner) overSubquery(e *parser.Call, arg int, q *parser.SubqueryExpr, 
 		return nil, err
 	}
 	r := operators.RangeCall{Call: e, Arg: arg, Grid: g, RangeMs: q.Range.Milliseconds()}
-	m := operators.MomentOf(q.Timestamp, q.OriginalOffset)
+	m := steps.MomentOf(q.Timestamp, q.OriginalOffset)
 	// Annotations point to nothing, as in Prometheus.
 	vs := &parser.VectorSelector{OriginalOffset: q.OriginalOffset, Offset: m.AsOffset(g), Timestamp: q.Timestamp}
 	r.Matrix = &parser.MatrixSelector{VectorSelector: vs, Range: q.Range}
@@ -216,15 +216,15 @@ func (p *planner) subquery(e *parser.SubqueryExpr, g steps.Grid) (*operators.Sub
 	if step == 0 {
 		step = p.subqueryStep
 	}
-	m := operators.MomentOf(e.Timestamp, e.OriginalOffset)
+	m := steps.MomentOf(e.Timestamp, e.OriginalOffset)
 	inner := steps.Grid{Start: g.Start, Step: step}
 	if g.N > 0 {
-		from := operators.ClampTime(m.Resolve(g.Start) - e.Range.Milliseconds())
+		from := steps.ClampTime(m.Resolve(g.Start) - e.Range.Milliseconds())
 		start := step * (from / step)
 		if start <= from {
 			start += step
 		}
-		inner = steps.New(start, operators.ClampTime(m.Resolve(g.Last())), step)
+		inner = steps.New(start, steps.ClampTime(m.Resolve(g.Last())), step)
 	}
 	child, err := p.expr(e.Expr, inner)
 	if err != nil {

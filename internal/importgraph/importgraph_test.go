@@ -41,12 +41,13 @@ storage/log/logtest : internal/model storage/log
 storage/wal         : internal/model internal/vfs internal/panics encoding storage/log
 storage/head        : internal/match internal/model internal/vfs encoding
 storage             : internal/match internal/model internal/vfs internal/panics internal/background encoding partition/format partition/block partition/manifest partition/blockset partition/compaction partition/repair storage/log storage/wal storage/head
-query/steps         :
+query/steps         : internal/model
+query/window        : internal/model query/steps
 query/admission     :
 query/source        : internal/model storage query/admission
 query/noncounter    : query/admission query/steps
 query/resultcache   : internal/model storage query/admission query/noncounter query/steps
-query/operators     : internal/model storage query/admission query/noncounter query/source query/steps
+query/operators     : internal/model storage query/admission query/noncounter query/source query/steps query/window
 query/querytest     : internal/model internal/vfs storage query
 query               : internal/match storage query/admission query/noncounter query/operators query/resultcache query/source query/steps
 proto               :

@@ -3,90 +3,15 @@ package operators
 import (
 	"math"
 	"slices"
-	"strconv"
 
-	commonmodel "github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/promql/parser/posrange"
 	"github.com/prometheus/prometheus/util/annotations"
 	"github.com/prometheus/prometheus/util/kahansum"
 
-	"tsdb/query/admission"
 	"tsdb/query/steps"
 )
-
-// groupBy says which labels make a group.
-type groupBy struct {
-	without bool
-	names   []string // sorted
-}
-
-// labels returns the labels of a series' group.
-func (g *groupBy) labels(b *labels.Builder, ls labels.Labels) labels.Labels {
-	switch {
-	case g.without:
-		b.Reset(ls)
-		return b.Del(g.names...).Del(nameLabel).Labels()
-	case len(g.names) == 0:
-		return labels.EmptyLabels()
-	}
-	b.Reset(ls)
-	return b.Keep(g.names...).Labels()
-}
-
-// grouping numbers the groups in the order of their first series.
-type grouping struct {
-	groupBy
-	numbers           map[string]int
-	buf               []byte
-	b                 *labels.Builder
-	sorted            []string
-	admission.Scratch // keys and labels of groups
-}
-
-func newGrouping(g groupBy, mem *admission.Tracker) *grouping {
-	n := &grouping{groupBy: g, numbers: make(map[string]int), b: labels.NewBuilder(labels.EmptyLabels()), Scratch: admission.NewScratch(mem)}
-	if g.without { // the name is never part of the group
-		n.sorted = sortedWith(g.names, nameLabel)
-	}
-	return n
-}
-
-func sortedWith(names []string, name string) []string {
-	out := make([]string, 0, len(names)+1)
-	for _, n := range names {
-		if name != "" && name < n {
-			out, name = append(out, name), ""
-		}
-		out = append(out, n)
-	}
-	if name != "" {
-		out = append(out, name)
-	}
-	return out
-}
-
-// number returns the number of a series' group, and whether it is new.
-func (g *grouping) number(ls labels.Labels) (k int, fresh bool, err error) {
-	switch {
-	case g.without:
-		g.buf = ls.BytesWithoutLabels(g.buf, g.sorted...)
-	case len(g.names) == 0:
-		g.buf = g.buf[:0]
-	default:
-		g.buf = ls.BytesWithLabels(g.buf, g.names...)
-	}
-	k, ok := g.numbers[string(g.buf)]
-	if !ok {
-		if err := g.Reserve(entryBytes + 2*int64(len(g.buf))); err != nil { // the key, and about as much for labels
-			return 0, false, err
-		}
-		k = len(g.numbers)
-		g.numbers[string(g.buf)] = k
-	}
-	return k, !ok, nil
-}
 
 // aggregateNode is what all aggregations have.
 type aggregateNode struct {
@@ -447,87 +372,4 @@ func (n *foldNode) finish(f *Evaluation, g *fold) column {
 		}
 	}
 	return c
-}
-
-// countCheckInterval is the number of values made labels between context checks.
-const countCheckInterval = 1024
-
-// countValuesNode is count_values.
-type countValuesNode struct {
-	aggregateNode
-	label string
-}
-
-func (n *countValuesNode) table(f *Evaluation) (*table, error) {
-	if !commonmodel.UTF8Validation.IsValidLabelName(n.label) {
-		return nil, evalErrorf("invalid label name %s", n.expr.Param)
-	}
-	src, err := f.open(n.child)
-	if err != nil {
-		return nil, err
-	}
-	defer src.close()
-	var cols []column
-	groups := newGrouping(n.by, f.mem)
-	defer groups.Close()
-	held, size := 0, int64(columnBytes+valueBytes*n.N)
-	defer func() { f.release(held) }()
-	err = f.each(src, func(_ int, c *column) error {
-		for i, v := range c.v {
-			if i%countCheckInterval == countCheckInterval-1 {
-				if err := f.Check(); err != nil {
-					return err
-				}
-			}
-			if !c.has(i) {
-				continue
-			}
-			text := ""
-			if h := c.histogramAt(i); h != nil {
-				text = h.String()
-			} else {
-				text = strconv.FormatFloat(v, 'f', -1, 64)
-			}
-			if len(text) > f.MaxLabelValue {
-				return admission.NewLabelValueError(n.label, len(text), f.MaxLabelValue)
-			}
-			groups.b.Reset(c.metric)
-			ls := groups.b.Set(n.label, text).Labels()
-			k, fresh, err := groups.number(ls)
-			if err != nil {
-				return err
-			}
-			if fresh {
-				if err := f.mem.Reserve(size); err != nil {
-					return err
-				}
-				col := column{metric: n.by.labels(groups.b, ls)}
-				col.reset(n.N)
-				cols = append(cols, col)
-				if err := f.checkSparse(len(cols)*n.N, held); err != nil {
-					return err
-				}
-			}
-			if isAbsent(cols[k].v[i]) {
-				cols[k].v[i] = 0
-				held++
-				if err := f.hold(1); err != nil {
-					return err
-				}
-			}
-			cols[k].v[i]++
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	t := &table{}
-	f.mem.Release(int64(len(cols)) * size) // keep counts them
-	for _, c := range cols {
-		if err := f.keep(t, c); err != nil {
-			return nil, err
-		}
-	}
-	return t, nil
 }

@@ -5,6 +5,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/query/source"
+	"tsdb/query/window"
 	"tsdb/storage"
 )
 
@@ -20,22 +21,11 @@ var chunkAggregates = map[string]func(storage.Aggregate) float64{
 	"absent_over_time":  func(a storage.Aggregate) float64 { return 0 },
 }
 
-// minAggregatedMs is the least length of time, in milliseconds, of chunks that are worth
-// not to be read: those of samples a second apart.
-const minAggregatedMs = 90 * model.MinuteMs
-
-// holdChunks reports whether there is a good chance of chunks between the
-// borders of windows: otherwise the look at the directory is in vain.
-func (w *windows) holdChunks() bool {
-	_, step := w.ends(w.Grid)
-	return w.width >= minAggregatedMs && (step == 0 || step >= minAggregatedMs || w.width-int64(w.N-1)*step >= minAggregatedMs)
-}
-
 // aggregatedSeries is storedSeries with one sample in place of each chunk that is
 // answered whole.
 type aggregatedSeries struct {
 	*storedSeries
-	windows *windows
+	windows *window.Windows
 	of      func(storage.Aggregate) float64
 }
 
@@ -49,11 +39,11 @@ type aggregateScratch struct {
 
 var errHistograms = errors.New("histograms among the samples")
 
-func (s *aggregatedSeries) load(w *worker, i int) (sampleColumns, error) {
+func (s *aggregatedSeries) load(w *worker, i int) (window.Samples, error) {
 	sc := &w.windows.aggregated
 	t, v, weights := sc.t[:0], sc.v[:0], sc.weights[:0]
 	apart := false // all samples are in sc.samples
-	err := s.set.ReadAggregated(i, s.windows.undivided, &sc.samples, func(p storage.Piece) error {
+	err := s.set.ReadAggregated(i, s.windows.Undivided, &sc.samples, func(p storage.Piece) error {
 		if p.Samples == nil {
 			t, v = append(t, p.Range.Min), append(v, s.of(p.Aggregate))
 			weights = append(weights, int32(p.Aggregate.Count))
@@ -77,26 +67,9 @@ func (s *aggregatedSeries) load(w *worker, i int) (sampleColumns, error) {
 	case errors.Is(err, errHistograms):
 		return s.storedSeries.load(w, i)
 	case err != nil:
-		return sampleColumns{}, source.WrapError(err)
+		return window.Samples{}, source.WrapError(err)
 	case apart:
-		return sampleColumns{t: sc.samples.T, v: sc.samples.V, stale: true}, nil
+		return window.Samples{T: sc.samples.T, V: sc.samples.V, Stale: true}, nil
 	}
-	return sampleColumns{t: t, v: v, weights: weights}, nil
-}
-
-// undivided reports whether no window begins or ends between samples of the
-// range.
-func (w *windows) undivided(tr model.TimeRange) bool {
-	end, step := w.ends(w.Grid)
-	return !w.passes(end, step, tr) && !w.passes(end-w.width, step, tr)
-}
-
-// passes reports whether one of the borders first, first + step, … has times of
-// the range on both sides; a time at a border is before it.
-func (w *windows) passes(first, step int64, tr model.TimeRange) bool {
-	if step == 0 || first >= tr.Min {
-		return tr.Min <= first && first < tr.Max-1
-	}
-	k := (tr.Min - first + step - 1) / step // the first at or after the range's start
-	return k < int64(w.N) && first+k*step < tr.Max-1
+	return window.Samples{T: t, V: v, Weights: weights}, nil
 }

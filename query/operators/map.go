@@ -136,6 +136,46 @@ func negate(_ *Evaluation, c *column, _ [][]float64) {
 	}
 }
 
+// invariantNode repeats what an expression is worth at the first time.
+type invariantNode struct {
+	steps.Grid
+	child Node
+}
+
+// NewInvariant returns an expression that has the same value at every time of the
+// grid; child is planned for the first.
+func NewInvariant(g steps.Grid, child Node) Node { return &invariantNode{g, child} }
+
+func (n *invariantNode) table(f *Evaluation) (*table, error) {
+	once := f.separate()
+	t, err := once.table(n.child)
+	if err != nil {
+		return nil, err
+	}
+	f.count.repeat(once.count, n.N)
+	f.drop(t)
+	for i := range t.cols {
+		c := &t.cols[i]
+		if err := f.takeFor(t, int64(columnBytes+valueBytes*n.N)+int64(c.metric.ByteSize())); err != nil {
+			return nil, err
+		}
+		v, h := c.v[0], c.histogramAt(0)
+		c.v, c.h = make([]float64, n.N), nil
+		for k := range c.v {
+			c.v[k] = v
+			if h != nil {
+				c.setHistogram(k, h)
+			}
+		}
+		points := c.points()
+		t.weight += points
+		if err := f.hold(points); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
 // constant returns a table of one column without labels.
 func constant(f *Evaluation, g steps.Grid, value func(i int) float64) (*table, error) {
 	c := column{v: make([]float64, g.N)}
@@ -194,44 +234,4 @@ func (n *scalarPairNode) table(f *Evaluation) (*table, error) {
 		return nil, err
 	}
 	return constant(f, n.Grid, func(i int) float64 { return n.fn(a[i], b[i]) })
-}
-
-// invariantNode repeats what an expression is worth at the first time.
-type invariantNode struct {
-	steps.Grid
-	child Node
-}
-
-// NewInvariant returns an expression that has the same value at every time of the
-// grid; child is planned for the first.
-func NewInvariant(g steps.Grid, child Node) Node { return &invariantNode{g, child} }
-
-func (n *invariantNode) table(f *Evaluation) (*table, error) {
-	once := f.separate()
-	t, err := once.table(n.child)
-	if err != nil {
-		return nil, err
-	}
-	f.count.repeat(once.count, n.N)
-	f.drop(t)
-	for i := range t.cols {
-		c := &t.cols[i]
-		if err := f.takeFor(t, int64(columnBytes+valueBytes*n.N)+int64(c.metric.ByteSize())); err != nil {
-			return nil, err
-		}
-		v, h := c.v[0], c.histogramAt(0)
-		c.v, c.h = make([]float64, n.N), nil
-		for k := range c.v {
-			c.v[k] = v
-			if h != nil {
-				c.setHistogram(k, h)
-			}
-		}
-		points := c.points()
-		t.weight += points
-		if err := f.hold(points); err != nil {
-			return nil, err
-		}
-	}
-	return t, nil
 }

@@ -13,11 +13,12 @@ import (
 	"tsdb/internal/model"
 	"tsdb/query/source"
 	"tsdb/query/steps"
+	"tsdb/query/window"
 )
 
 // Selector is what an expression reads from the storage.
 type Selector struct {
-	Moment
+	steps.Moment
 	matchers  []*labels.Matcher
 	window    int64           // how far back a time looks, milliseconds
 	tr        model.TimeRange // what the windows of all times cover
@@ -28,7 +29,7 @@ type Selector struct {
 // NewSelector returns what a vector selector reads for windows at the times of a
 // grid.
 func NewSelector(e *parser.VectorSelector, window int64, g steps.Grid) Selector {
-	s := Selector{Moment: MomentOf(e.Timestamp, e.OriginalOffset), matchers: e.LabelMatchers, window: window}
+	s := Selector{Moment: steps.MomentOf(e.Timestamp, e.OriginalOffset), matchers: e.LabelMatchers, window: window}
 	s.statsOnly = e.SkipHistogramBuckets
 	s.setRange(g)
 	return s
@@ -40,8 +41,8 @@ func (s *Selector) setRange(g steps.Grid) {
 		s.tr = model.TimeRange{}
 		return
 	}
-	first, last := ClampTime(s.Resolve(g.Start)), ClampTime(s.Resolve(g.Last()))
-	s.tr = model.TimeRange{Min: ClampTime(first - s.window + 1), Max: last + 1}
+	first, last := steps.ClampTime(s.Resolve(g.Start)), steps.ClampTime(s.Resolve(g.Last()))
+	s.tr = model.TimeRange{Min: steps.ClampTime(first - s.window + 1), Max: last + 1}
 }
 
 // read selects the series.
@@ -86,7 +87,7 @@ func NewVector(g steps.Grid, s Selector) Node { return &vectorNode{Grid: g, sele
 func NewSampleTimes(g steps.Grid, s Selector, at *int64) Node {
 	n := &vectorNode{Grid: g, selector: s, timestamps: true}
 	if at != nil {
-		n.selector.at = *at // the offset counts for what is read only
+		n.selector.FixedAt = *at // the offset counts for what is read only
 	}
 	return &mapNode{Grid: g, child: n, drops: true}
 }
@@ -97,7 +98,7 @@ func (n *vectorNode) open(f *Evaluation) (columnSource, error) {
 		return nil, err
 	}
 	s := &vectorSource{vectorNode: n, f: f, set: set}
-	s.windows = windows{Grid: n.Grid, Moment: n.selector.Moment, width: n.selector.window}
+	s.windows = window.Windows{Grid: n.Grid, Moment: n.selector.Moment, Width: n.selector.window}
 	return s, nil
 }
 
@@ -105,8 +106,8 @@ type vectorSource struct {
 	*vectorNode
 	f       *Evaluation
 	set     *source.SeriesSet
-	windows windows
-	cuts    boundsCache
+	windows window.Windows
+	cuts    window.BoundsCache
 }
 
 func (s *vectorSource) len() int { return s.set.Len() }
@@ -125,7 +126,7 @@ func (s *vectorSource) column(w *worker, i int, c *column) error {
 	}
 	s.f.count.steps(&w.tally, s.N)
 	if len(samples.H) == 0 && !s.timestamps {
-		s.floats(w, sampleColumns{t: samples.T, v: samples.V, shared: shared}, c.v)
+		s.floats(w, window.Samples{T: samples.T, V: samples.V, Shared: shared}, c.v)
 		return nil
 	}
 	var stats []*histogram.FloatHistogram
@@ -178,9 +179,9 @@ func (s *vectorSource) column(w *worker, i int, c *column) error {
 
 // floats sets out to the last sample of each step's window, of a series that
 // has no histograms.
-func (s *vectorSource) floats(w *worker, in sampleColumns, out []float64) {
-	c := s.cuts.of(&s.windows, in, &w.windows.cut)
-	lo, hi, vs := c.lo[:len(out)], c.hi[:len(out)], in.v
+func (s *vectorSource) floats(w *worker, in window.Samples, out []float64) {
+	c := s.cuts.Of(&s.windows, in, &w.windows.Bounds)
+	lo, hi, vs := c.Lo[:len(out)], c.Hi[:len(out)], in.V
 	found := int64(0)
 	for i := range out {
 		k := hi[i]

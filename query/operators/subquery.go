@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/prometheus/util/stats"
 
 	"tsdb/query/steps"
+	"tsdb/query/window"
 )
 
 // Subquery is an expression evaluated on a grid of its own.
@@ -71,9 +72,9 @@ func (s *subquerySeries) labels(i int) (labels.Labels, bool) {
 func (s *subquerySeries) distinct() bool { return true }
 func (s *subquerySeries) close()         { s.f.drop(s.t) }
 
-func (s *subquerySeries) load(w *worker, i int) (sampleColumns, error) {
+func (s *subquerySeries) load(w *worker, i int) (window.Samples, error) {
 	c := &s.t.cols[i]
-	in := sampleColumns{counted: true}
+	in := window.Samples{Counted: true}
 	samples := w.Scratch()
 	samples.Reset()
 	for k, v := range c.v {
@@ -85,15 +86,15 @@ func (s *subquerySeries) load(w *worker, i int) (sampleColumns, error) {
 			samples.V = append(samples.V, v)
 		} else {
 			samples.V = append(samples.V, 0)
-			if in.h == nil {
-				in.h = make([]*histogram.FloatHistogram, len(c.v))
+			if in.H == nil {
+				in.H = make([]*histogram.FloatHistogram, len(c.v))
 			}
-			in.h[len(samples.T)-1] = withoutHint(h)
+			in.H[len(samples.T)-1] = withoutHint(h)
 		}
 	}
-	in.t, in.v = samples.T, samples.V
-	if in.h != nil {
-		in.h = in.h[:len(in.t)]
+	in.T, in.V = samples.T, samples.V
+	if in.H != nil {
+		in.H = in.H[:len(in.T)]
 	}
 	return in, nil
 }

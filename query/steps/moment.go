@@ -1,48 +1,47 @@
-package operators
+package steps
 
 import (
 	"math"
 	"time"
 
 	"tsdb/internal/model"
-	"tsdb/query/steps"
 )
 
 // Moment is where in time a selector or subquery looks when the evaluation is
 // at a time: a fixed distance before it, or always at the same place.
 type Moment struct {
-	fixed  bool
-	at     int64 // if fixed, Unix milliseconds
-	offset int64 // if not, milliseconds
+	fixed   bool
+	FixedAt int64 // if fixed, Unix milliseconds
+	Offset  int64 // if not, milliseconds
 }
 
 func MomentOf(at *int64, offset time.Duration) Moment {
 	if at != nil {
-		return Moment{fixed: true, at: ClampTime(model.SubTime(*at, offset.Milliseconds()))}
+		return Moment{fixed: true, FixedAt: ClampTime(model.SubTime(*at, offset.Milliseconds()))}
 	}
-	return Moment{offset: offset.Milliseconds()}
+	return Moment{Offset: offset.Milliseconds()}
 }
 
 // Resolve returns the time that is looked at when the evaluation is at t.
 func (m Moment) Resolve(t int64) int64 {
 	if m.fixed {
-		return m.at
+		return m.FixedAt
 	}
-	return t - m.offset
+	return t - m.Offset
 }
 
-// ends returns what is looked at first on a grid, and by how much each step
+// Ends returns what is looked at first on a grid, and by how much each step
 // moves it.
-func (m Moment) ends(g steps.Grid) (first, step int64) {
+func (m Moment) Ends(g Grid) (first, step int64) {
 	if m.fixed {
-		return m.at, 0
+		return m.FixedAt, 0
 	}
-	return g.Start - m.offset, g.Step
+	return g.Start - m.Offset, g.Step
 }
 
 // AsOffset returns the moment as Prometheus keeps it: as an offset from the
 // first time of the evaluation.
-func (m Moment) AsOffset(g steps.Grid) time.Duration {
+func (m Moment) AsOffset(g Grid) time.Duration {
 	const most = math.MaxInt64 / int64(time.Millisecond) // as in Prometheus, an offset ends there
 	return time.Duration(min(max(model.SubTime(g.Start, m.Resolve(g.Start)), -most), most)) * time.Millisecond
 }

@@ -1,4 +1,4 @@
-package operators
+package window
 
 import (
 	"fmt"
@@ -11,7 +11,6 @@ import (
 
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
-	"github.com/prometheus/prometheus/util/kahansum"
 
 	"tsdb/query/steps"
 )
@@ -19,8 +18,8 @@ import (
 // quiet is a kernel's host that lets everything pass.
 type quiet struct{}
 
-func (quiet) check() error         { return nil }
-func (quiet) warnQuantile(float64) {}
+func (quiet) Check() error         { return nil }
+func (quiet) WarnQuantile(float64) {}
 
 // Strange values that kernels compare, add and divide.
 var strange = []float64{
@@ -64,20 +63,20 @@ func randomSamples(r *rand.Rand) (ts []int64, vs []float64) {
 
 // Every kernel gives the bits that Prometheus' function gives for each window.
 func TestKernelsEqualPrometheusFunctions(t *testing.T) {
-	for name, kernel := range windowKernels {
+	for name, kernel := range Kernels {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(400) {
 				r := rand.New(rand.NewPCG(seed, 5))
 				ts, vs := randomSamples(r)
-				w := &windows{
+				w := &Windows{
 					Grid:   steps.Grid{Start: r.Int64N(1_000_000) - 100_000, Step: 1 + r.Int64N(120_000), N: 1 + r.IntN(60)},
-					Moment: Moment{offset: r.Int64N(200_000) - 50_000},
-					width:  1 + r.Int64N(900_000),
+					Moment: steps.Moment{Offset: r.Int64N(200_000) - 50_000},
+					Width:  1 + r.Int64N(900_000),
 				}
-				p := &points{windows: w, windowBounds: new(windowBounds), t: ts, v: slices.Clone(vs), host: quiet{}}
+				p := &Points{Windows: w, Bounds: new(Bounds), t: ts, v: slices.Clone(vs), host: quiet{}}
 				if r.IntN(2) == 0 { // windows of whole steps, and fewer of them than samples
 					w.Step = 1 + r.Int64N(60_000)
-					w.width = w.Step * (1 + r.Int64N(20))
+					w.Width = w.Step * (1 + r.Int64N(20))
 				}
 				p.rising = risesThroughout(vs)
 				if r.IntN(2) == 0 {
@@ -88,15 +87,15 @@ func TestKernelsEqualPrometheusFunctions(t *testing.T) {
 					param[i] = r.Float64()*1.4 - 0.2
 				}
 				p.params = [][]float64{param}
-				p.find(w, ts)
-				var c column
+				p.Find(w, ts)
+				var c testColumn
 				c.reset(w.N)
 				if err := kernel(p, c.v); err != nil {
 					t.Fatal(err)
 				}
 				for i, got := range c.v {
 					want := byPrometheus(name, w, ts, vs, w.Grid.At(i), param[i])
-					if math.Float64bits(got) != math.Float64bits(want) && !(math.IsNaN(got) && math.IsNaN(want) && isAbsent(got) == isAbsent(want)) {
+					if math.Float64bits(got) != math.Float64bits(want) && !(math.IsNaN(got) && math.IsNaN(want) && isStale(got) == isStale(want)) {
 						t.Fatalf("seed %d, step %d: %v (%x), Prometheus %v (%x)", seed, i, got, math.Float64bits(got), want, math.Float64bits(want))
 					}
 				}
@@ -119,23 +118,23 @@ func wholeBits(vs []float64) int {
 }
 
 // byPrometheus evaluates one window, found by looking at every sample.
-func byPrometheus(name string, w *windows, ts []int64, vs []float64, at int64, param float64) float64 {
+func byPrometheus(name string, w *Windows, ts []int64, vs []float64, at int64, param float64) float64 {
 	var window []promql.FPoint
 	for k, t := range ts {
-		if end := at - w.offset; t > end-w.width && t <= end {
+		if end := at - w.Offset; t > end-w.Width && t <= end {
 			window = append(window, promql.FPoint{T: t, F: vs[k]})
 		}
 	}
 	if len(window) == 0 {
-		return absent // such a window is never evaluated
+		return staleMarkers[0] // such a window is never evaluated
 	}
 	args := parser.Expressions{&parser.MatrixSelector{
-		VectorSelector: &parser.VectorSelector{Offset: time.Duration(w.offset) * time.Millisecond},
-		Range:          time.Duration(w.width) * time.Millisecond,
+		VectorSelector: &parser.VectorSelector{Offset: time.Duration(w.Offset) * time.Millisecond},
+		Range:          time.Duration(w.Width) * time.Millisecond,
 	}}
 	out, _ := promql.FunctionCalls[name]([]promql.Vector{{{F: param}}}, promql.Matrix{{Floats: window}}, args, &promql.EvalNodeHelper{Ts: at})
 	if len(out) == 0 {
-		return absent
+		return staleMarkers[0]
 	}
 	return out[0].F
 }
@@ -149,7 +148,7 @@ func TestStaleMarkersAreFound(t *testing.T) {
 			}
 			want := n
 			if at >= 0 {
-				vs[at], want = absent, at
+				vs[at], want = staleMarkers[0], at
 			}
 			if got := firstStale(vs); got != want {
 				t.Errorf("%v: found at %d, is at %d", vs, got, want)
@@ -162,9 +161,9 @@ func TestStaleMarkersAreFound(t *testing.T) {
 // differ at the ends or between.
 func TestCutsAreOfTheTimes(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 3))
-	w := &windows{Grid: steps.Grid{Start: 100_000, Step: 20_000, N: 40}, width: 60_000}
-	var known boundsCache
-	var scratch, want windowBounds
+	w := &Windows{Grid: steps.Grid{Start: 100_000, Step: 20_000, N: 40}, Width: 60_000}
+	var known BoundsCache
+	var scratch, want Bounds
 	kept := 0
 	var all [][]int64
 	for range 20 {
@@ -181,13 +180,13 @@ func TestCutsAreOfTheTimes(t *testing.T) {
 		if !shared {
 			ts = slices.Clone(ts)
 		}
-		got := known.of(w, sampleColumns{t: ts, shared: shared}, &scratch)
+		got := known.Of(w, Samples{T: ts, Shared: shared}, &scratch)
 		if got != &scratch {
 			kept++
 		}
-		want.find(w, ts)
-		if !slices.Equal(got.lo, want.lo) || !slices.Equal(got.hi, want.hi) || got.total != want.total || got.read != want.read || got.widest != want.widest {
-			t.Fatalf("windows of %v are %v %v, want %v %v", ts, got.lo, got.hi, want.lo, want.hi)
+		want.Find(w, ts)
+		if !slices.Equal(got.Lo, want.Lo) || !slices.Equal(got.Hi, want.Hi) || got.Total != want.Total || got.Read != want.Read || got.Widest != want.Widest {
+			t.Fatalf("windows of %v are %v %v, want %v %v", ts, got.Lo, got.Hi, want.Lo, want.Hi)
 		}
 		if !shared {
 			clear(ts) // what was kept is not this memory
@@ -216,12 +215,12 @@ func BenchmarkKernel(b *testing.B) {
 		}{{"rate", 5, 0}, {"increase", 60, 0}, {"max_over_time", 60, 0}, {"sum_over_time", 5, 0}, {"avg_over_time", 60, 0},
 			{"avg_over_time", 60, 30}, {"avg_over_time", 1, 30}, {"last_over_time", 5, 0}, {"changes", 60, 0}} {
 			b.Run(fmt.Sprintf("function=%s/minutes=%d/whole=%d/times=%s", c.name, c.minutes, c.whole, times), func(b *testing.B) {
-				w := &windows{Grid: steps.Grid{Start: 300_000, Step: 60_000, N: 355}, width: c.minutes * 60_000}
-				p := &points{windows: w, host: quiet{}}
-				var c2 column
-				var sc windowScratch
-				var known boundsCache
-				kernel := windowKernels[c.name]
+				w := &Windows{Grid: steps.Grid{Start: 300_000, Step: 60_000, N: 355}, Width: c.minutes * 60_000}
+				p := &Points{Windows: w, host: quiet{}}
+				var c2 testColumn
+				var sc Scratch
+				var known BoundsCache
+				kernel := Kernels[c.name]
 				ts := slices.Clone(ts)
 				b.ReportAllocs()
 				b.SetBytes(samples)
@@ -231,58 +230,17 @@ func BenchmarkKernel(b *testing.B) {
 						ts[1]++ // one millisecond later each time
 						ts[1] -= ts[1] / 29_000 * 20_000
 					}
-					in := sampleColumns{t: ts, v: vs, shared: times == "shared"}
+					in := Samples{T: ts, V: vs, Shared: times == "shared"}
 					if p.integralBits = c.whole; p.integralBits == 0 {
 						in = sc.dropStale(in)
 					}
-					p.t, p.v, p.rising = in.t, in.v, in.rising
-					p.windowBounds = known.of(w, in, &sc.cut)
+					p.t, p.v, p.rising = in.T, in.V, in.rising
+					p.Bounds = known.Of(w, in, &sc.Bounds)
 					if err := kernel(p, c2.v); err != nil {
 						b.Fatal(err)
 					}
 				}
 			})
-		}
-	}
-}
-
-// The sum of many values has the bits of Prometheus'.
-func TestSumsEqualPrometheus(t *testing.T) {
-	r := rand.New(rand.NewPCG(2, 2))
-	for range 2000 {
-		n := 1 + r.IntN(4)
-		sum, c := make([]float64, n), make([]float64, n)
-		want, wantC := make([]float64, n), make([]float64, n)
-		for i := range sum {
-			sum[i], want[i] = absent, absent
-		}
-		for range 1 + r.IntN(20) {
-			vs := make([]float64, n)
-			for i := range vs {
-				switch r.IntN(4) {
-				case 0:
-					vs[i] = absent
-				case 1:
-					vs[i] = strange[r.IntN(len(strange))]
-				default:
-					vs[i] = r.NormFloat64() * math.Pow(10, float64(r.IntN(30)-15))
-				}
-				if isAbsent(vs[i]) {
-					continue
-				}
-				if isAbsent(want[i]) {
-					want[i] = vs[i]
-				} else {
-					want[i], wantC[i] = kahansum.Inc(vs[i], want[i], wantC[i])
-				}
-			}
-			addSum(sum, c, vs)
-		}
-		for i := range sum {
-			if math.Float64bits(sum[i]) != math.Float64bits(want[i]) && !(math.IsNaN(sum[i]) && math.IsNaN(want[i])) ||
-				math.Float64bits(c[i]) != math.Float64bits(wantC[i]) && !(math.IsNaN(c[i]) && math.IsNaN(wantC[i])) {
-				t.Fatalf("sum %v + %v, want %v + %v", sum[i], c[i], want[i], wantC[i])
-			}
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"tsdb/query/admission"
 	"tsdb/query/steps"
+	"tsdb/query/window"
 )
 
 // bucketsNode is a function of histograms, be they native ones or the buckets
@@ -272,7 +273,7 @@ func quantilesNode(g steps.Grid, child Node, arg parser.Expr, scalars []Node, sc
 		Grid: g, child: child, arg: arg, scalars: scalars, outputs: len(scalars), label: label,
 		begin: func(f *Evaluation, params [][]float64, i int) {
 			for k, a := range scalarArgs {
-				if q := params[k][i]; badQuantile(q) {
+				if q := params[k][i]; window.BadQuantile(q) {
 					f.annotate(annotations.NewInvalidQuantileWarning(q, a.PositionRange()))
 				}
 			}

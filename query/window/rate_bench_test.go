@@ -1,8 +1,10 @@
-package operators
+package window
 
 import (
 	"testing"
 	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/benchmarks/sets"
 	"tsdb/encoding"
@@ -20,11 +22,11 @@ func BenchmarkDecodeRate(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	w := &windows{Grid: steps.Grid{Start: start.Add(5 * time.Minute).UnixMilli(), Step: 60_000, N: 355}, width: 300_000}
+	w := &Windows{Grid: steps.Grid{Start: start.Add(5 * time.Minute).UnixMilli(), Step: 60_000, N: 355}, Width: 300_000}
 	var (
-		known        boundsCache
-		scratch      windowScratch
-		out          column
+		known        BoundsCache
+		scratch      Scratch
+		out          testColumn
 		vs           []float64
 		decode, both time.Duration
 		samples      int
@@ -32,11 +34,11 @@ func BenchmarkDecodeRate(b *testing.B) {
 	for b.Loop() {
 		decode, both, samples = 0, 0, 0
 		for _, s := range series {
-			if !noncounter.IsCounterName(s.Labels.Get(nameLabel)) {
+			if !noncounter.IsCounterName(s.Labels.Get(labels.MetricName)) {
 				continue
 			}
 			col, _ := encoding.AppendFloats(nil, s.Values, encoding.Full, 0)
-			p := &points{windows: w, host: quiet{}}
+			p := &Points{Windows: w, host: quiet{}}
 			var leastDecode, leastBoth time.Duration
 			for k := range 20 {
 				began := time.Now()
@@ -45,10 +47,10 @@ func BenchmarkDecodeRate(b *testing.B) {
 				}
 				decoded := time.Since(began)
 				out.reset(w.N)
-				in := scratch.dropStale(sampleColumns{t: s.Times, v: vs, shared: true})
-				p.t, p.v, p.rising = in.t, in.v, in.rising
-				p.windowBounds = known.of(w, in, &scratch.cut)
-				if err := windowKernels["rate"](p, out.v); err != nil {
+				in := scratch.dropStale(Samples{T: s.Times, V: vs, Shared: true})
+				p.t, p.v, p.rising = in.T, in.V, in.rising
+				p.Bounds = known.Of(w, in, &scratch.Bounds)
+				if err := Kernels["rate"](p, out.v); err != nil {
 					b.Fatal(err)
 				}
 				took := time.Since(began)

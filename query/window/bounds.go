@@ -1,43 +1,43 @@
-package operators
+package window
 
 import (
 	"slices"
 	"sync"
 )
 
-// windowBounds is where the windows of all steps lie among the times of a series:
+// Bounds is where the windows of all steps lie among the times of a series:
 // window i holds the samples lo[i] ≤ k < hi[i]. Both only ever grow.
-type windowBounds struct {
-	lo, hi []int32
-	widest int   // samples of the largest window
-	total  int64 // samples of all windows
-	read   int64 // samples of any window
+type Bounds struct {
+	Lo, Hi []int32
+	Widest int   // samples of the largest window
+	Total  int64 // samples of all windows
+	Read   int64 // samples of any window
 
 	placing sync.Once
 	placed  []placement // see placements
 }
 
-// find finds the windows among rising times. What the cut held is gone.
-func (c *windowBounds) find(w *windows, ts []int64) {
-	c.lo, c.hi = resize(c.lo, w.Grid.N), resize(c.hi, w.Grid.N)
-	c.widest, c.total, c.read = 0, 0, 0
+// Find finds the windows among rising times. What the cut held is gone.
+func (c *Bounds) Find(w *Windows, ts []int64) {
+	c.Lo, c.Hi = resize(c.Lo, w.Grid.N), resize(c.Hi, w.Grid.N)
+	c.Widest, c.Total, c.Read = 0, 0, 0
 	c.placing = sync.Once{}
-	end, step := w.ends(w.Grid)
-	end += w.lag
+	end, step := w.Ends(w.Grid)
+	end += w.Lag
 	from, to, fromJump, toJump := 0, 0, 0, 0
-	lo, hi := c.lo, c.hi[:len(c.lo)]
+	lo, hi := c.Lo, c.Hi[:len(c.Lo)]
 	for i := range lo {
 		since := to
 		k := after(ts, to, toJump, end)
 		to, toJump = k, k-to
-		k = after(ts, from, fromJump, end-w.width)
+		k = after(ts, from, fromJump, end-w.Width)
 		from, fromJump = k, k-from
 		lo[i], hi[i] = int32(from), int32(to)
 		end += step
 
-		c.widest = max(c.widest, to-from)
-		c.total += int64(to - from)
-		c.read += int64(to - max(since, from))
+		c.Widest = max(c.Widest, to-from)
+		c.Total += int64(to - from)
+		c.Read += int64(to - max(since, from))
 	}
 }
 
@@ -59,9 +59,9 @@ const (
 	maxBoundsSeen  = 1 << 12
 )
 
-// boundsCache remembers the cuts of times that several series have: those that were
+// BoundsCache remembers the cuts of times that several series have: those that were
 // scraped together. It is safe for concurrent use.
-type boundsCache struct {
+type BoundsCache struct {
 	mu    sync.Mutex
 	made  map[timesKey]cachedBounds
 	onces map[timesKey]struct{} // times that came once, of which nothing is kept
@@ -75,37 +75,37 @@ type timesKey struct {
 }
 
 type cachedBounds struct {
-	*windowBounds
+	*Bounds
 	t []int64 // the times
 }
 
-// of returns the windows among the times of a span. The cut is in scratch if it
+// Of returns the windows among the times of a span. The cut is in scratch if it
 // is the span's own.
-func (c *boundsCache) of(w *windows, in sampleColumns, scratch *windowBounds) *windowBounds {
-	n := len(in.t)
+func (c *BoundsCache) Of(w *Windows, in Samples, scratch *Bounds) *Bounds {
+	n := len(in.T)
 	if n == 0 {
-		scratch.find(w, in.t)
+		scratch.Find(w, in.T)
 		return scratch
 	}
-	key := timesKey{n, in.t[0], in.t[n-1]}
+	key := timesKey{n, in.T[0], in.T[n-1]}
 	c.mu.Lock()
 	m := c.made[key]
-	keep := in.shared || m.windowBounds == nil && c.again(key)
+	keep := in.Shared || m.Bounds == nil && c.again(key)
 	c.mu.Unlock()
 	// Comparing times costs far less than finding windows among them and
 	// dividing by where they lie (BenchmarkKernel).
-	if m.windowBounds != nil && (&m.t[0] == &in.t[0] || equalTimes(m.t, in.t)) {
-		return m.windowBounds
+	if m.Bounds != nil && (&m.t[0] == &in.T[0] || equalTimes(m.t, in.T)) {
+		return m.Bounds
 	}
 	if !keep {
-		scratch.find(w, in.t)
+		scratch.Find(w, in.T)
 		return scratch
 	}
-	m = cachedBounds{windowBounds: new(windowBounds), t: in.t}
-	if !in.shared {
-		m.t = slices.Clone(in.t)
+	m = cachedBounds{Bounds: new(Bounds), t: in.T}
+	if !in.Shared {
+		m.t = slices.Clone(in.T)
 	}
-	m.find(w, in.t)
+	m.Find(w, in.T)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	size := w.Grid.N*(2*4+5*8) + 8*n // lo, hi and a placement; the time
@@ -113,11 +113,11 @@ func (c *boundsCache) of(w *windows, in sampleColumns, scratch *windowBounds) *w
 		c.made, c.bytes = make(map[timesKey]cachedBounds), size
 	}
 	c.made[key] = m
-	return m.windowBounds
+	return m.Bounds
 }
 
 // again reports whether times like these have come before.
-func (c *boundsCache) again(key timesKey) bool {
+func (c *BoundsCache) again(key timesKey) bool {
 	if _, ok := c.onces[key]; ok {
 		return true
 	}

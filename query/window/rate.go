@@ -1,0 +1,197 @@
+package window
+
+import (
+	"math"
+	"math/bits"
+	"time"
+)
+
+// extrapolated computes rate, increase and delta: the difference between the
+// last and the first sample of the window, extended to its borders unless the
+// series seems to begin or end inside.
+func extrapolated(p *Points, out []float64, isCounter, isRate bool) error {
+	var resets counterResets
+	if isCounter && !p.rising {
+		resets.find(p)
+	}
+	seconds := 1.0
+	if isRate {
+		seconds = (time.Duration(p.Width) * time.Millisecond).Seconds()
+	}
+	placed := p.placements(p.Windows, p.t, seconds)
+	for from := 0; from < len(out); from += 1024 {
+		if from > 0 {
+			if err := p.host.Check(); err != nil {
+				return err
+			}
+		}
+		to := min(from+1024, len(out))
+		resets.extrapolate(p.v, p.Lo[from:to], p.Hi[from:to], placed[from:to], out[from:to], isCounter, seconds)
+	}
+	return nil
+}
+
+// extrapolate sets out to the difference over each window, resets added, extended
+// to its borders. Nothing is called for a window of a counter without resets,
+// which is what most are, unless it may have begun there.
+func (r *counterResets) extrapolate(vs []float64, los, his []int32, placed []placement, out []float64, isCounter bool, seconds float64) {
+	los, his, placed = los[:len(out)], his[:len(out)], placed[:len(out)]
+	for i := range out {
+		lo, last := int(los[i]), int(his[i])-1
+		if last <= lo {
+			continue
+		}
+		first := vs[lo]
+		result := vs[last] - first
+		if r.any {
+			result = r.add(result, vs, lo, last)
+		}
+		place := &placed[i]
+		factor := place.factor
+		// Beyond doubt of rounding it was above zero: that saves a division.
+		if x := place.sampled * first; isCounter && !(x > beyondRounding && x > place.reach*result) && result > 0 && first >= 0 {
+			factor = place.fromZero(first, result, seconds)
+		}
+		out[i] = result * factor
+	}
+}
+
+// counterResets are what a series of a counter lost where it is lower than before.
+type counterResets struct {
+	any  bool
+	sums []int64 // of the values before each reset up to a sample, if all are whole numbers
+
+	at       []int32 // else the indices of the resets
+	from, to int     // those of the window at hand
+}
+
+// resetSums returns, for each sample, the sum of the values before resets up to
+// it, if no sum of any values and a difference is rounded, and no zero has a sign.
+func (p *Points) resetSums() ([]int64, bool) {
+	sums := resize(p.sums, len(p.v))
+	p.sums = sums
+	before, sum, size := int64(math.MinInt64), int64(0), uint64(0)
+	for k, v := range p.v {
+		i := int64(v)
+		if math.Float64bits(float64(i)) != math.Float64bits(v) {
+			return nil, false
+		}
+		lost := before
+		if i >= before {
+			lost = 0
+		}
+		sum += lost
+		sums[k] = sum
+		size |= uint64(i ^ i>>63)
+		before = i
+	}
+	return sums, bits.Len64(size)+bits.Len(uint(len(p.v))) <= 51
+}
+
+// placement is where the samples of a window lie: how far the result is
+// extended to both sides of the samples, and the time between the first and
+// the last, in seconds.
+type placement struct {
+	toStart, toEnd, sampled float64
+	factor                  float64 // (sampled + toStart + toEnd) / sampled / what the result is a rate of
+	reach                   float64 // toStart, and a little
+}
+
+// beyondRounding is far from where numbers lose digits.
+const beyondRounding = 1e-290
+
+// fromZero returns the factor of a counter that rose by result, above 0, from
+// first, which is not below: it cannot have been below zero at the start of the
+// window.
+func (p *placement) fromZero(first, result, seconds float64) float64 {
+	if toZero := p.sampled * (first / result); toZero < p.toStart {
+		return (p.sampled + toZero + p.toEnd) / p.sampled / seconds
+	}
+	return p.factor
+}
+
+// placements returns where the samples lie in each window, for a result per so
+// many seconds. Series with the same times have them in common.
+func (c *Bounds) placements(w *Windows, ts []int64, seconds float64) []placement {
+	c.placing.Do(func() {
+		c.placed = resize(c.placed, len(c.Lo))
+		end, step := w.Ends(w.Grid)
+		var first, last, n int64
+		var place placement
+		for i, lo := range c.Lo {
+			at := end + int64(i)*step
+			hi := c.Hi[i] - 1
+			if hi <= lo {
+				continue
+			}
+			// Regular samples lie at the same place of each window.
+			if f, l, m := ts[lo]-at, ts[hi]-at, int64(hi-lo); f != first || l != last || m != n {
+				first, last, n = f, l, m
+				place = placementOf(first+w.Width, -last, last-first, n)
+				place.factor /= seconds
+			}
+			c.placed[i] = place
+		}
+	})
+	return c.placed
+}
+
+// placementOf returns the placement of n + 1 samples of a window, of which the
+// first is toStart after its start and the last toEnd before its end,
+// milliseconds: the result is extended up to the border if that is no farther
+// than samples are from each other, otherwise by half of that, as if the series
+// began or ended there.
+func placementOf(toStart, toEnd, sampled, n int64) placement {
+	p := placement{toStart: float64(toStart) / 1000, toEnd: float64(toEnd) / 1000, sampled: float64(sampled) / 1000}
+	average := p.sampled / float64(n)
+	threshold := average * 1.1
+	if p.toStart >= threshold {
+		p.toStart = average / 2
+	}
+	if p.toEnd >= threshold {
+		p.toEnd = average / 2
+	}
+	p.factor = (p.sampled + p.toStart + p.toEnd) / p.sampled
+	p.reach = p.toStart * (1 + 1e-12) // far more than three roundings
+	return p
+}
+
+// find looks for the resets of points.
+func (r *counterResets) find(p *Points) {
+	if p.integralBits > 0 && risesThroughout(p.v) { // else that is known
+		return
+	}
+	// Gauges fall all the time. Their values are mostly whole numbers, of which
+	// the order of additions does not show, so that a difference of two sums does
+	// for a window.
+	if sums, ok := p.resetSums(); ok {
+		r.sums, r.any = sums, true
+		return
+	}
+	at := p.deque[:0]
+	for k := 1; k < len(p.v); k++ {
+		if p.v[k] < p.v[k-1] {
+			at = append(at, int32(k))
+		}
+	}
+	p.deque, r.at, r.any = at, at, len(at) > 0
+}
+
+// add adds to the difference of samples lo and last what resets between took
+// from it. Windows only move on.
+func (r *counterResets) add(difference float64, vs []float64, lo, last int) float64 {
+	if r.sums != nil {
+		return difference + float64(r.sums[last]-r.sums[lo])
+	}
+	for r.from < len(r.at) && int(r.at[r.from]) <= lo {
+		r.from++
+	}
+	r.to = max(r.to, r.from)
+	for r.to < len(r.at) && int(r.at[r.to]) <= last {
+		r.to++
+	}
+	for _, k := range r.at[r.from:r.to] {
+		difference += vs[k-1]
+	}
+	return difference
+}

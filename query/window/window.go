@@ -1,0 +1,123 @@
+package window
+
+import (
+	"tsdb/internal/model"
+	"tsdb/query/steps"
+)
+
+// Windows says which samples belong to which step of a range function: those
+// with seen - width + lag < t ≤ seen + lag.
+type Windows struct {
+	steps.Grid
+	steps.Moment
+	Width int64 // milliseconds
+	Lag   int64 // milliseconds; > 0 only if samples after the window are looked at
+}
+
+// Points is what a window function looks at: the samples of one series, stale
+// markers taken out, and where the window of each step lies. A kernel reads
+// nothing else, so that something other than samples can take their place.
+type Points struct {
+	*Windows
+	*Bounds
+	t             []int64
+	v             []float64
+	rising        bool        // as that of a span
+	integralBits  int         // as that of a span
+	SamplesBefore []int64     // how many samples all before each stand for; nil if that is their number
+	params        [][]float64 // the scalar arguments, a value a step
+
+	host   Host
+	deque  []int32   // scratch
+	sort   []float64 // scratch
+	weight []int64   // scratch of heavy
+	sums   []int64   // scratch
+}
+
+// Host is what a kernel may ask for.
+type Host interface {
+	Check() error           // to be asked now and then by what takes long
+	WarnQuantile(q float64) // tells of a quantile that is none
+}
+
+// A Kernel sets out[i] to the value of each window that is not empty.
+type Kernel func(p *Points, out []float64) error
+
+// Scratch is the memory of a worker for kernels.
+type Scratch struct {
+	points Points
+	Bounds Bounds
+	T      []int64
+	v      []float64
+}
+
+// Load returns what a kernel reads of a series: its samples without stale markers
+// and the bounds of its windows, valid until the next load.
+func (s *Scratch) Load(w *Windows, in Samples, known *BoundsCache, params [][]float64, host Host) *Points {
+	p := &s.points
+	if in.Stale {
+		in = s.dropStale(in)
+	}
+	p.Windows, p.t, p.v, p.rising, p.integralBits, p.params, p.host = w, in.T, in.V, in.rising, in.IntegralBits, params, host
+	p.Bounds = known.Of(w, in, &s.Bounds)
+	p.SamplesBefore = nil
+	if len(in.Weights) > 0 {
+		p.weigh(in.Weights)
+	}
+	return p
+}
+
+func resize[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}
+
+// weigh notes how many samples each of the points stands for.
+func (p *Points) weigh(weights []int32) {
+	p.weight = resize(p.weight, len(weights)+1)
+	p.SamplesBefore = p.weight
+	n := int64(0)
+	for k, w := range weights {
+		p.SamplesBefore[k] = n
+		n += int64(w)
+	}
+	p.SamplesBefore[len(weights)] = n
+}
+
+// Weight returns how many samples the points lo ≤ k < hi stand for.
+func (p *Points) Weight(lo, hi int32) int64 {
+	if p.SamplesBefore == nil {
+		return int64(hi - lo)
+	}
+	return p.SamplesBefore[hi] - p.SamplesBefore[lo]
+}
+
+// minAggregatedMs is the least length of time, in milliseconds, of chunks that are worth
+// not to be read: those of samples a second apart.
+const minAggregatedMs = 90 * model.MinuteMs
+
+// HoldChunks reports whether there is a good chance of chunks between the
+// borders of windows: otherwise the look at the directory is in vain.
+func (w *Windows) HoldChunks() bool {
+	_, step := w.Ends(w.Grid)
+	return w.Width >= minAggregatedMs && (step == 0 || step >= minAggregatedMs || w.Width-int64(w.N-1)*step >= minAggregatedMs)
+}
+
+// Undivided reports whether no window begins or ends between samples of the
+// range.
+func (w *Windows) Undivided(tr model.TimeRange) bool {
+	end, step := w.Ends(w.Grid)
+	return !w.passes(end, step, tr) && !w.passes(end-w.Width, step, tr)
+}
+
+// passes reports whether one of the borders first, first + step, … has times of
+// the range on both sides; a time at a border is before it.
+func (w *Windows) passes(first, step int64, tr model.TimeRange) bool {
+	if step == 0 || first >= tr.Min {
+		return tr.Min <= first && first < tr.Max-1
+	}
+	k := (tr.Min - first + step - 1) / step // the first at or after the range's start
+	return k < int64(w.N) && first+k*step < tr.Max-1
+}
