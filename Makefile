@@ -7,6 +7,7 @@ TEST_BIN ?= $(or $(TSDB_TEST_BIN),$(HOME)/.cache/tsdb-test/bin)
 SOAK     ?= 1h
 
 # Packages whose tests run many goroutines: the race detector goes over these.
+# -short leaves out repetitions that have one goroutine; make test runs them all.
 RACE ?= ./internal/vfs/... ./internal/background/... ./storage/... ./query/... ./api/... ./cmd/...
 
 .PHONY: help build run proto test test-deps test-deps-fresh race fuzz bench bench-servers bench-queries bench-size lint soak clean
@@ -25,7 +26,7 @@ proto: ## the Go code of the .proto files; needs no protoc
 	cd proto/gen && $(GO) run .
 
 test: ## every test; those that need a program from test-deps are skipped without it
-	$(GO) test -timeout 20m ./...
+	$(GO) test -timeout 20m -p 3 ./... # the end-to-end tests mostly wait
 
 test-deps: ## the real clients, reference servers and the linter
 	.ci/test-deps
