@@ -42,7 +42,7 @@ type server struct {
 func openDoor(t testing.TB, edit ...func(*Options, *storage.Options)) *server {
 	t.Helper()
 	clock := vfs.NewManualClock(testNow)
-	so := storage.Options{RetentionMs: 30 * model.DayMs, Clock: clock}
+	so := storage.Options{RetentionMs: 30 * model.DayMs, Clock: clock, WALSegmentBytes: 1 << 20, ReserveBytes: 4096}
 	o := Options{InfluxDBLabel: "db", Seed: 42, Clock: clock, Version: "0.1"}
 	for _, f := range edit {
 		f(&o, &so)
