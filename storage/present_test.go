@@ -181,7 +181,11 @@ func TestDeletedSeriesOfAFrozenHeadAreNotListed(t *testing.T) {
 func TestListedSeriesAreThoseWithChunksInRange(t *testing.T) {
 	ctx := context.Background()
 	start := time.Date(2026, 3, 10, 0, 0, 1, 0, time.UTC)
-	for seed := range uint64(4) {
+	seeds := uint64(4)
+	if testing.Short() {
+		seeds = 1
+	}
+	for seed := range seeds {
 		rnd := rand.New(rand.NewPCG(seed, 5))
 		clock := vfs.NewManualClock(start.Add(40 * time.Hour))
 		db, err := Open(ctx, vfs.NewMem(), "data", Options{Clock: clock, Seed: 1, AliasSeed: 1})

@@ -117,7 +117,11 @@ func TestRegexpAnswersDoNotDependOnWhereSeriesLie(t *testing.T) {
 				w.check(t, labels.MatchRegexp, text)
 				w.check(t, labels.MatchNotRegexp, text)
 			}
-			for range 300 {
+			random := 300
+			if testing.Short() {
+				random = 50
+			}
+			for range random {
 				w.check(t, labels.MatchRegexp+labels.MatchType(rnd.IntN(2)), matchtest.Expression(rnd, 1+rnd.IntN(4)))
 			}
 		})
