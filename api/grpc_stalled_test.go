@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"crypto/tls"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/net/http2"
@@ -20,6 +20,7 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"tsdb/api/reqbody"
+	"tsdb/internal/await"
 )
 
 // stall sends 200,000 bytes of a message of 1 MiB.
@@ -42,23 +43,17 @@ func stall(t *testing.T, conn net.Conn) {
 		_ = f.WriteData(1, false, message[:n])
 		message = message[n:]
 	}
-	_, _ = conn.Write(b.Bytes()) // fails if the server has given it up
+	_, _ = conn.Write(b.Bytes()) // fails if the server has closed the connection
 }
 
 // usedBecomes waits until a budget has n bytes taken.
 func usedBecomes(t *testing.T, b *reqbody.Budget, n int64) {
 	t.Helper()
-	for range 3000 {
-		if b.Used() == n {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatalf("%d bytes are charged, want %d", b.Used(), n)
+	await.That(t, fmt.Sprintf("%d bytes are charged", n), func() bool { return b.Used() == n })
 }
 
-// Unfinished messages stay within the budget, yield to those that come later,
-// and keep nobody out, with TLS and without.
+// TestStalledGRPCMessagesYield: unfinished messages stay within the budget and yield
+// to later ones, so that other clients are served, with TLS and without.
 func TestStalledGRPCMessagesYield(t *testing.T) {
 	dir := t.TempDir()
 	pool := certificate(t, dir)
@@ -113,7 +108,7 @@ func testStalledGRPCMessagesYield(t *testing.T, webConfig string, transport cred
 		t.Fatal(err)
 	}
 	if _, err := healthpb.NewHealthClient(conn).Check(t.Context(), &healthpb.HealthCheckRequest{}); err != nil {
-		t.Errorf("an honest client: %v", err)
+		t.Errorf("a client with a complete message: %v", err)
 	}
 	conn.Close()
 	for _, c := range conns {

@@ -1,6 +1,9 @@
 package api
 
-import "net/http"
+import (
+	"net/http"
+	"strings"
+)
 
 // MountOwn mounts what the server itself answers besides /metrics, for the test
 // of the list of what is served.
@@ -8,4 +11,15 @@ func MountOwn(mux *http.ServeMux) {
 	s := &Server{}
 	s.mountPages(mux)
 	s.mountProfiles(mux)
+}
+
+// ServedPaths returns the listed paths with their methods.
+func ServedPaths() map[string][]string {
+	all := map[string][]string{}
+	for _, s := range served {
+		for path := range strings.FieldsSeq(s.paths) {
+			all[path] = strings.Split(s.methods, ", ")
+		}
+	}
+	return all
 }

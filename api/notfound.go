@@ -70,14 +70,3 @@ func notFoundText(path string) string {
 	b.WriteString("gRPC (tsdb.v1.Write, tsdb.v1.Query) has a port of its own.\n")
 	return b.String()
 }
-
-// ServedPaths returns the listed paths with their methods.
-func ServedPaths() map[string][]string {
-	all := map[string][]string{}
-	for _, s := range served {
-		for path := range strings.FieldsSeq(s.paths) {
-			all[path] = strings.Split(s.methods, ", ")
-		}
-	}
-	return all
-}

@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/prometheus/promql/promqltest"
 
 	"tsdb/api/prom/promtest"
+	"tsdb/internal/await"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/query"
@@ -481,8 +482,9 @@ func TestMemoryThatOthersHoldIsUnavailable(t *testing.T) {
 	}
 }
 
-// What is experimental is refused with the name of the setting that allows it.
-func TestExperimentalNamesItsSetting(t *testing.T) {
+// TestExperimentalFeaturesNameTheirSetting: an experimental feature is refused with
+// the name of the setting that enables it.
+func TestExperimentalFeaturesNameTheirSetting(t *testing.T) {
 	off, on := newServer(t, Options{}), newServer(t, Options{Engine: query.New(query.Options{Parser: promqltest.TestParserOpts})})
 	for _, expr := range []string{
 		"info(edge)", `sort_by_label(edge, "x")`, `sort_by_label_desc(edge, "x")`, "limitk(1, edge)", "limit_ratio(0.5, edge)",
@@ -511,9 +513,7 @@ func TestOverloadIsUnavailable(t *testing.T) {
 		defer close(waits)
 		s.get(t, "/query", "query", "1", "timeout", "2").want(t, 503, "timeout", "query queue")
 	}()
-	for engine.Waiting() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	await.That(t, "a query waits", func() bool { return engine.Waiting() > 0 })
 	got := s.get(t, "/query", "query", "1")
 	got.want(t, 503, "unavailable", "too many queries")
 	if got.header.Get("Retry-After") == "" {

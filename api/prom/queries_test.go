@@ -14,6 +14,7 @@ import (
 
 	"tsdb/api/prom/promtest"
 	"tsdb/api/querylog"
+	"tsdb/internal/await"
 	"tsdb/query"
 )
 
@@ -128,8 +129,8 @@ func TestActiveQueriesAreThoseUnderWay(t *testing.T) {
 	if len(got.Queries) != 0 || got.Waiting != 0 {
 		t.Errorf("idle: %+v", got)
 	}
-	// Queries that go on until their clients leave. In the end one has the place
-	// of heavy ones, one that of light ones, and the third waits.
+	// Queries that run until their clients disconnect. In the end one has the slot
+	// of long queries, one that of short ones, and the third waits.
 	const slow = "quantile_over_time(0.5, sum by (job) (rate(http_requests_total[50m]))[50m:10ms])"
 	form := url.Values{"query": {slow}, "start": {fmt.Sprint(promtest.End - 600)}, "end": {fmt.Sprint(promtest.End)}, "step": {"0.1"}}
 	ctx, leave := context.WithCancel(t.Context())
@@ -154,16 +155,18 @@ func TestActiveQueriesAreThoseUnderWay(t *testing.T) {
 			}
 		})
 	}
-	for deadline := time.Now().Add(time.Minute); (got.Waiting != 1 || len(got.Queries) != 3) && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	await.That(t, "three queries are active, one of them waiting", func() bool {
+		got = view{}
 		s.get(t, "/status/active_queries").data(t, &got)
-	}
-	if len(got.Queries) != 3 || got.Waiting != 1 || got.Queries[0].Query != slow || got.Queries[0].Step != 0.1 || got.Queries[0].Door != "http" ||
+		return got.Waiting == 1 && len(got.Queries) == 3
+	})
+	if got.Queries[0].Query != slow || got.Queries[0].Step != 0.1 || got.Queries[0].Door != "http" ||
 		got.Queries[0].Client != "127.0.0.1" || got.Queries[0].End.Unix() != promtest.End {
 		t.Errorf("under way: %+v", got)
 	}
 }
 
-func TestStatsSayWhereTheTimeWent(t *testing.T) {
+func TestStatsShowTheTimeOfEachStage(t *testing.T) {
 	s := newServer(t, Options{})
 	ask := func(kind string) (timings map[string]float64) {
 		t.Helper()
@@ -192,6 +195,6 @@ func TestStatsSayWhereTheTimeWent(t *testing.T) {
 		t.Errorf("timings %v", all)
 	}
 	if _, ok := ask("true")["resultEncodeTime"]; ok {
-		t.Error("stats=true says more than Prometheus does")
+		t.Error("stats=true shows more than Prometheus does")
 	}
 }
