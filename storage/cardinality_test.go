@@ -11,6 +11,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	"tsdb/storage/log/logtest"
 )
 
 // The tables are those of all series, wherever they have samples, and a series
@@ -18,7 +19,7 @@ import (
 func TestCardinalityCountsAllSeriesOnce(t *testing.T) {
 	ctx := context.Background()
 	clock := vfs.NewManualClock(timesNow)
-	db, err := Open(ctx, vfs.NewMem(), "data", Options{Clock: clock, Seed: 1, WALSegmentBytes: 1 << 20})
+	db, err := Open(ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

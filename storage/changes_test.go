@@ -12,6 +12,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	"tsdb/storage/log/logtest"
 )
 
 // One sample is written, an answer kept and used, while the clock moves forth
@@ -175,7 +176,7 @@ func TestChangesAreCountedWhereTheyAre(t *testing.T) {
 	ctx := context.Background()
 	now := time.Date(2026, 3, 10, 12, 30, 0, 0, time.UTC)
 	clock := vfs.NewManualClock(now)
-	db, err := Open(ctx, vfs.NewMem(), "data", Options{Clock: clock, Seed: 1, RetentionMs: 10 * model.DayMs})
+	db, err := Open(ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, RetentionMs: 10 * model.DayMs})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -310,7 +311,7 @@ func BenchmarkCommitLate(b *testing.B) {
 		b.Run(fmt.Sprintf("late=%v/samples=8192", late), func(b *testing.B) {
 			ctx := context.Background()
 			clock := vfs.NewManualClock(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC))
-			db, err := Open(ctx, vfs.NewMem(), "data", Options{Clock: clock, Seed: 1, CutHeadBytes: 1 << 40, CutWALBytes: 1 << 40})
+			db, err := Open(ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, CutHeadBytes: 1 << 40, CutWALBytes: 1 << 40})
 			if err != nil {
 				b.Fatal(err)
 			}

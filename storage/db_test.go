@@ -10,12 +10,15 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	"tsdb/storage/log"
 )
 
-func TestSamplesSurviveCutsMergesAndReopening(t *testing.T) {
+func TestSamplesSurviveCutsMergesAndReopening(t *testing.T) { forEachLog(t, samplesSurvive) }
+
+func samplesSurvive(t *testing.T, store log.Store) {
 	fs := vfs.NewMem()
 	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC))
-	opts := Options{Clock: clock, Seed: 1, WALSegmentBytes: 1 << 20}
+	opts := Options{logStore: store, Clock: clock, Seed: 1}
 	ctx := context.Background()
 	open := func() *DB {
 		db, err := Open(ctx, fs, "data", opts)

@@ -12,6 +12,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	"tsdb/storage/log/logtest"
 )
 
 // Deletes, writes before and after them, cuts, merges and restarts in any
@@ -28,6 +29,9 @@ func deletesAgainstMap(t *testing.T, seed int64) {
 	fs := vfs.NewMem()
 	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 23, 0, 0, 0, time.UTC))
 	opts := Options{Clock: clock, Seed: 1, WALSegmentBytes: 64 << 10, CacheBytes: -1, ReserveBytes: 4096}
+	if seed%2 == 1 {
+		opts.logStore = logtest.NewMem()
+	}
 	open := func() *DB {
 		db, err := Open(ctx, fs, "data", opts)
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	"tsdb/storage/log/logtest"
 )
 
 // Series that come and go are in a selection once, in order, with the samples of
@@ -25,7 +26,7 @@ func selectAgainstModel(t *testing.T, seed int64) {
 	rnd := rand.New(rand.NewSource(seed))
 	ctx := t.Context()
 	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 22, 0, 0, 0, time.UTC))
-	db, err := Open(ctx, vfs.NewMem(), "data", Options{Clock: clock, Seed: 1, WALSegmentBytes: 1 << 20, ReserveBytes: 4096})
+	db, err := Open(ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, ReserveBytes: 4096})
 	must(t, err)
 	var all []labels.Labels
 	for i := range 60 {

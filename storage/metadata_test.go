@@ -8,14 +8,18 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	"tsdb/storage/log"
 )
 
 // Metadata of any number and size are taken or refused, one by one, and are
 // there after a restart without a cut.
-func TestMetadataOfAnySizeNeverEndsTheProcess(t *testing.T) {
+func TestMetadataOfAnySizeNeverEndsTheProcess(t *testing.T) { forEachLog(t, metadataOfAnySize) }
+
+func metadataOfAnySize(t *testing.T, store log.Store) {
 	ctx := context.Background()
 	fs := vfs.NewMem()
-	db, err := Open(ctx, fs, "data", Options{Seed: 1})
+	opts := Options{logStore: store, Seed: 1}
+	db, err := Open(ctx, fs, "data", opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +41,7 @@ func TestMetadataOfAnySizeNeverEndsTheProcess(t *testing.T) {
 	if err := db.Close(stopped); err != nil {
 		t.Fatal(err)
 	}
-	if db, err = Open(ctx, fs, "data", Options{Seed: 1}); err != nil {
+	if db, err = Open(ctx, fs, "data", opts); err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close(stopped)

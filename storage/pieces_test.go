@@ -13,6 +13,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	"tsdb/storage/log/logtest"
 )
 
 // Pieces of random ranges give what the samples give, whatever was written
@@ -35,7 +36,7 @@ func piecesAgainstSamples(t *testing.T, seed int64) (aggregates int) {
 	r := rand.New(rand.NewSource(seed))
 	ctx := context.Background()
 	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 18, 0, 0, 0, time.UTC))
-	db, err := Open(ctx, vfs.NewMem(), "data", Options{Clock: clock, Seed: 1, WALSegmentBytes: 1 << 20, ReserveBytes: 4096})
+	db, err := Open(ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, ReserveBytes: 4096})
 	must(t, err)
 	makers := []func() float64{
 		func() float64 { return r.NormFloat64() * 1e6 },

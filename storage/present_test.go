@@ -12,6 +12,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	"tsdb/storage/log/logtest"
 )
 
 // listed returns what Select, LabelValues and LabelNames say of a range.
@@ -42,7 +43,7 @@ func TestSeriesThatEndedAreNotListed(t *testing.T) {
 	ctx := t.Context()
 	now := time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
 	clock := vfs.NewManualClock(now)
-	db, err := Open(ctx, vfs.NewMem(), "data", Options{Clock: clock, Seed: 1, AliasSeed: 1})
+	db, err := Open(ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, AliasSeed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +113,7 @@ func TestSeriesThatEndedAreNotListed(t *testing.T) {
 func TestDeletedSeriesOfAFrozenHeadAreNotListed(t *testing.T) {
 	ctx := t.Context()
 	now := time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
-	db, err := Open(ctx, vfs.NewMem(), "data", Options{Clock: vfs.NewManualClock(now), Seed: 1, AliasSeed: 1})
+	db, err := Open(ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: vfs.NewManualClock(now), Seed: 1, AliasSeed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +189,7 @@ func TestListedSeriesAreThoseWithChunksInRange(t *testing.T) {
 	for seed := range seeds {
 		rnd := rand.New(rand.NewPCG(seed, 5))
 		clock := vfs.NewManualClock(start.Add(40 * time.Hour))
-		db, err := Open(ctx, vfs.NewMem(), "data", Options{Clock: clock, Seed: 1, AliasSeed: 1})
+		db, err := Open(ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, AliasSeed: 1})
 		if err != nil {
 			t.Fatal(err)
 		}

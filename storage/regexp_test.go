@@ -15,6 +15,7 @@ import (
 	"tsdb/internal/match/matchtest"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	"tsdb/storage/log/logtest"
 )
 
 // regexpWorld is a database with a series m{v=…} for each of some values: the
@@ -28,7 +29,7 @@ func newRegexpWorld(t testing.TB, values []string, inBlock int) *regexpWorld {
 	t.Helper()
 	ctx := context.Background()
 	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC))
-	db, err := Open(ctx, vfs.NewMem(), "data", Options{Clock: clock, Seed: 1, AliasSeed: 1})
+	db, err := Open(ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, AliasSeed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	"tsdb/storage/log/logtest"
 )
 
 // TestTenantsShareNoSeries writes the same labels for two tenants, with other
@@ -21,7 +22,7 @@ import (
 func TestTenantsShareNoSeries(t *testing.T) {
 	ctx := context.Background()
 	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC))
-	opts := Options{Clock: clock, Seed: 1, Tenants: map[string]uint32{"other": 7}}
+	opts := Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, Tenants: map[string]uint32{"other": 7}}
 	fs := vfs.NewMem()
 	open := func() *DB {
 		db, err := Open(ctx, fs, "data", opts)

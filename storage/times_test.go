@@ -16,6 +16,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	"tsdb/storage/log/logtest"
 )
 
 var timesNow = time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
@@ -51,7 +52,7 @@ func allTimes(t *testing.T, db *DB) (rows, warnings []string) {
 
 func TestTimesThatNoSampleCanHaveAreRefused(t *testing.T) {
 	ctx := context.Background()
-	db, err := Open(ctx, vfs.NewMem(), "data", Options{Clock: vfs.NewManualClock(timesNow), Seed: 1, WALSegmentBytes: 1 << 20})
+	db, err := Open(ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: vfs.NewManualClock(timesNow), Seed: 1, WALSegmentBytes: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	"tsdb/storage/log/logtest"
 )
 
 // Selecting and reading yield while no lock is held: the yielder of this test
@@ -17,7 +18,7 @@ import (
 func TestReadsYieldWithoutLocks(t *testing.T) {
 	ctx := t.Context()
 	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC))
-	db, err := Open(ctx, vfs.NewMem(), "data", Options{Clock: clock, Seed: 1, WALSegmentBytes: 1 << 20, ReserveBytes: 4096})
+	db, err := Open(ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, ReserveBytes: 4096})
 	must(t, err)
 	write := func() {
 		clock.Advance(time.Minute)
