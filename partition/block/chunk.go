@@ -12,7 +12,7 @@ import (
 // a small value and holds no samples.
 type Chunk struct {
 	Ordinal uint32 // of the series
-	Kind    model.Kind
+	Kind    Kind
 	Rung    uint8 // of the window ladder: windows of 24 h / 2^Rung
 	Bad     bool  // was unreadable when it was carried along
 	Count   uint32
@@ -311,7 +311,7 @@ func (r *chunkReader) span(c Chunk, tr model.TimeRange) (ts []int64, col []byte,
 
 // isPlain reports whether the chunk is nothing but times and floats.
 func (c Chunk) isPlain() bool {
-	return c.page.rows[c.row].flags&(rowStarts|rowHistogram|rowBad) == 0
+	return c.Kind == KindFloats && c.page.rows[c.row].flags&(rowStarts|rowBad) == 0
 }
 
 // damage makes a DamageError of what is wrong with the values of a chunk.
@@ -350,7 +350,10 @@ func (r *chunkReader) appendSlow(c Chunk, ts []int64, col []byte, i, j int, dst 
 		s.T = nil // shared
 		s.Reset()
 	}()
-	if w.flags&rowHistogram != 0 {
+	switch c.Kind {
+	case KindFloats:
+		s.V, err = encoding.DecodeFloats(s.V, col, len(ts))
+	case KindHistograms:
 		s.H, err = encoding.DecodeHistograms(s.H, col, len(ts))
 		for range ts {
 			s.V = append(s.V, 0)
@@ -363,8 +366,8 @@ func (r *chunkReader) appendSlow(c Chunk, ts []int64, col []byte, i, j int, dst 
 				err = format.Corrupt("no histogram")
 			}
 		}
-	} else {
-		s.V, err = encoding.DecodeFloats(s.V, col, len(ts))
+	default:
+		return errKind(c.Kind)
 	}
 	if err == nil && w.flags&rowStarts != 0 {
 		if col, err = r.column(c.page, streamValues, w.starts); err != nil {

@@ -63,6 +63,9 @@ func (w *Writer) beginChunk(c Chunk) error {
 	if !w.series.set {
 		return fmt.Errorf("write block %s: chunk of no series", w.name)
 	}
+	if !c.Kind.valid() {
+		return fmt.Errorf("write block %s: %w", w.name, errKind(c.Kind))
+	}
 	if err := w.checkSpan(c.MinTime, c.MaxTime); err != nil {
 		return err
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 
 	"tsdb/encoding"
-	"tsdb/internal/model"
 	"tsdb/partition/format"
 )
 
@@ -186,10 +185,6 @@ func (d *describer) directoryPage(p page, dir *directoryPage, uses [streams][]co
 	}
 	for i := range dir.rows {
 		c := newChunk(&d.reader, dir, p.off, i)
-		kind := "floats"
-		if c.Kind == model.KindHistogram {
-			kind = "histograms"
-		}
 		bad := ""
 		if c.Bad {
 			bad = ", bad"
@@ -198,7 +193,7 @@ func (d *describer) directoryPage(p page, dir *directoryPage, uses [streams][]co
 		if a, ok := c.Aggregate(); ok && dir.rows[i].flags&rowAggregate != 0 {
 			noted = fmt.Sprintf(", min %v, max %v, sum %v%+g", a.Min, a.Max, a.Sum, a.Comp)
 		}
-		d.below("chunk: series %d, %d %s, %s to %s, rung %d%s%s", c.Ordinal, c.Count, kind, showTime(c.MinTime), showTime(c.MaxTime), c.Rung, bad, noted)
+		d.below("chunk: series %d, %d %v, %s to %s, rung %d%s%s", c.Ordinal, c.Count, c.Kind, showTime(c.MinTime), showTime(c.MaxTime), c.Rung, bad, noted)
 	}
 	return nil
 }

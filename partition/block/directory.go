@@ -7,7 +7,6 @@ import (
 	"sort"
 	"unsafe"
 
-	"tsdb/internal/model"
 	"tsdb/partition/format"
 )
 
@@ -68,11 +67,19 @@ const (
 	rowRungShift          = 4      // rung of the window ladder in the upper four bits
 )
 
-func (f rowFlags) kind() model.Kind {
+func (f rowFlags) kind() Kind {
 	if f&rowHistogram != 0 {
-		return model.KindHistogram
+		return KindHistograms
 	}
-	return model.KindFloat
+	return KindFloats
+}
+
+// flagsOf returns the flags that say the kind.
+func flagsOf(k Kind) rowFlags {
+	if k == KindHistograms {
+		return rowHistogram
+	}
+	return 0
 }
 
 func (f rowFlags) rung() uint8 { return uint8(f >> rowRungShift) }

@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"tsdb/encoding"
-	"tsdb/internal/model"
 )
 
 // Stats says where the bytes of a block go. Columns and Sections together
@@ -141,11 +140,7 @@ func usesOf(d *directoryPage) [streams][]columnUse {
 		}
 		t := d.times[w.time]
 		use(streamTimes, t.columnRef, encoding.KindTimestamps, t.count)
-		kind := encoding.KindFloats
-		if w.flags.kind() == model.KindHistogram {
-			kind = encoding.KindHistograms
-		}
-		use(streamValues, w.value, kind, t.count)
+		use(streamValues, w.value, w.flags.kind().columnKind(), t.count)
 		if w.flags&rowStarts != 0 {
 			use(streamValues, w.starts, encoding.KindStartTimestamps, t.count)
 		}

@@ -62,7 +62,7 @@ type Writer struct {
 	rung    uint8                            // least rung for what is held
 	hint    encoding.FloatHint               // how the last column of floats was encoded
 	encoded []byte                           // scratch: a column of values
-	kinds   [model.KindHistogram + 1]columns // scratch: a window with both kinds
+	kinds   [kindEnd]columns // scratch: a window with both kinds
 
 	samples, chunks  uint64
 	minTime, maxTime int64
@@ -81,8 +81,8 @@ type currentSeries struct {
 	ord       uint32
 	last      int64                          // time of the last sample taken, over all kinds
 	taken     bool                           // last is set
-	kindLast  [model.KindHistogram + 1]int64 // time of the last sample laid out, by kind
-	kindTaken [model.KindHistogram + 1]bool  // kindLast is set
+	kindLast  [kindEnd]int64 // time of the last sample laid out, by kind
+	kindTaken [kindEnd]bool  // kindLast is set
 	exemplars []model.Exemplar
 }
 
@@ -285,7 +285,7 @@ func (w *Writer) window(i, j int) {
 		if len(s.ST) > 0 {
 			c.st = s.ST[i:j]
 		}
-		w.split(model.KindFloat, c)
+		w.split(KindFloats, c)
 		return
 	}
 	for k := range w.kinds {
@@ -293,32 +293,40 @@ func (w *Writer) window(i, j int) {
 		c.t, c.v, c.h, c.st = c.t[:0], c.v[:0], c.h[:0], c.st[:0]
 	}
 	for ; i < j; i++ {
-		c := &w.kinds[s.KindAt(i)]
+		kind, err := kindOf(s.KindAt(i))
+		if err != nil {
+			w.check(err)
+			return
+		}
+		c := &w.kinds[kind]
 		c.t, c.v, c.h = append(c.t, s.T[i]), append(c.v, s.V[i]), append(c.h, s.H[i])
 		if len(s.ST) > 0 {
 			c.st = append(c.st, s.ST[i])
 		}
 	}
 	for k := range w.kinds {
-		w.split(model.Kind(k), w.kinds[k])
+		w.split(Kind(k), w.kinds[k])
 		clear(w.kinds[k].h)
 	}
 }
 
 // split lays out samples of one kind and window in chunks of at most
 // MaxChunkSamples.
-func (w *Writer) split(kind model.Kind, c columns) {
+func (w *Writer) split(kind Kind, c columns) {
 	for len(c.t) > 0 && w.err == nil {
 		n := min(len(c.t), MaxChunkSamples)
-		if kind == model.KindHistogram {
-			n = histogramsInChunk(c.h[:n])
-		}
-		part := columns{t: c.t[:n]}
-		if kind == model.KindFloat {
+		var part columns
+		switch kind {
+		case KindFloats:
 			part.v, c.v = c.v[:n], c.v[n:]
-		} else {
+		case KindHistograms:
+			n = histogramsInChunk(c.h[:n])
 			part.h, c.h = c.h[:n], c.h[n:]
+		default:
+			w.check(errKind(kind))
+			return
 		}
+		part.t = c.t[:n]
 		if len(c.st) > 0 {
 			part.st, c.st = c.st[:n], c.st[n:]
 		}
@@ -345,23 +353,26 @@ func histogramsInChunk(hs []model.Histogram) int {
 }
 
 // chunk encodes one chunk.
-func (w *Writer) chunk(kind model.Kind, c columns) {
+func (w *Writer) chunk(kind Kind, c columns) {
 	if !w.list() {
 		return
 	}
-	r := row{ord: w.series.ord, flags: rowFlags(w.rung << rowRungShift)}
+	r := row{ord: w.series.ord, flags: rowFlags(w.rung<<rowRungShift) | flagsOf(kind)}
 	r.time = w.columns.addTimes(c.t)
-	if kind == model.KindFloat {
+	switch kind {
+	case KindFloats:
 		w.encoded, w.hint = encoding.AppendFloats(w.encoded[:0], c.v, w.columns.tier, w.hint)
-	} else {
-		r.flags |= rowHistogram
+	case KindHistograms:
 		w.encoded = encoding.AppendHistograms(w.encoded[:0], c.h, w.columns.tier)
+	default:
+		w.check(errKind(kind))
+		return
 	}
 	if len(w.encoded) > maxColumnBytes {
 		w.check(fmt.Errorf("series %v: column of %d bytes", w.series.labels, len(w.encoded)))
 		return
 	}
-	if kind == model.KindFloat && len(w.encoded) >= aggregateBytesMin {
+	if kind == KindFloats && len(w.encoded) >= aggregateBytesMin {
 		if a, ok := AggregateOf(c.v); ok {
 			w.columns.addAggregate(&r, a)
 		}
