@@ -192,9 +192,9 @@ func TestRetriedBlockTakesANameThatIsFree(t *testing.T) {
 // hashOf returns the part of the name of the merged blocks that their inputs give.
 func hashOf(t *testing.T, fs vfs.FS) string {
 	t.Helper()
-	name := block.FileName(block.Meta{Level: block.L2, MinGen: 1, MaxGen: 1, Ordinal: 2,
-		Partition: model.PartitionStart(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC).UnixMilli()),
-		Inputs:    []string{"l0/000000000001-000000000001-002.tsb"}})
+	name := block.FileName(block.Meta{
+		Key: block.Key{Partition: block.Raw.PartitionStart(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC).UnixMilli()), Level: block.L2}, MinGen: 1, MaxGen: 1, Ordinal: 2, Inputs: []string{"l0/000000000001-000000000001-002.tsb"},
+	})
 	return strings.TrimSuffix(name[strings.LastIndexByte(name, '-')+1:], format.BlockSuffix)
 }
 

@@ -58,7 +58,7 @@ func (f *flusher) writeFrozen(ctx context.Context, table *memtable) error {
 	}
 	began := f.opts.Clock.Now()
 	f.catalog.sweep(ctx) // files of an edit that failed need not take space beside the new one
-	meta := block.Meta{Level: block.L0, MinGen: table.low, MaxGen: table.high, Partition: block.NoPartition}
+	meta := block.Meta{Key: block.SpanningKey(block.L0), MinGen: table.low, MaxGen: table.high}
 	info, err := f.writeHead(ctx, table, meta)
 	if err != nil && !errors.Is(err, block.ErrEmptyBlock) {
 		return err

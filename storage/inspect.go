@@ -11,7 +11,6 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
 	"tsdb/partition/format"
@@ -57,7 +56,7 @@ func Inspect(ctx context.Context, fs vfs.FS, dir string, out io.Writer) error {
 	for _, b := range blocks {
 		day := "several"
 		if b.Partition != block.NoPartition {
-			day = stamp(model.PartitionRange(b.Partition).Min)[:10]
+			day = stamp(b.Key.Range().Min)[:10]
 		}
 		fmt.Fprintf(w, "%s\t%v\t%d-%d\t%d\t%d\t%d\t%s\t%s\n", day, b.Level, b.MinGen, b.MaxGen, b.Series, b.Samples, b.Size, perSample(b.Size, b.Samples), b.Name)
 		samples += b.Samples

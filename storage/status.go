@@ -106,11 +106,11 @@ func (db *DB) Status() (Status, error) {
 		start := e.Partition
 		if e.Level == block.L0 {
 			// A cut spans partitions; it is shown where it ends.
-			start = model.PartitionStart(e.MaxTime)
+			start = e.Tier.PartitionStart(e.MaxTime)
 		}
 		p := parts[start]
 		if p == nil {
-			r := model.PartitionRange(start)
+			r := e.Tier.PartitionRange(start)
 			p = &PartitionStatus{Start: rfc3339(r.Min), End: rfc3339(r.Max)}
 			parts[start] = p
 		}

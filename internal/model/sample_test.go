@@ -86,24 +86,6 @@ func TestMergeIsAssociative(t *testing.T) {
 	}
 }
 
-func TestPartitionStartsOneMillisecondAfterMidnight(t *testing.T) {
-	f := func(ts, want int64) {
-		t.Helper()
-		if got := PartitionStart(ts); got != want {
-			t.Errorf("PartitionStart(%d) = %d, want %d", ts, got, want)
-		}
-		if r := PartitionRange(ts); !r.Contains(ts) || r.Max-r.Min != DayMs {
-			t.Errorf("PartitionRange(%d) = %v", ts, r)
-		}
-	}
-	f(1, 1)
-	f(DayMs, 1)
-	f(DayMs+1, DayMs+1)
-	f(0, 1-DayMs)
-	f(-DayMs, 1-2*DayMs)
-	f(1-DayMs, 1-DayMs)
-}
-
 func TestRefHoldsItsParts(t *testing.T) {
 	f := func(shard int, slot, epoch uint32) {
 		t.Helper()

@@ -49,29 +49,6 @@ func (r TimeRange) Intersect(o TimeRange) TimeRange {
 // Empty reports whether the range holds no millisecond.
 func (r TimeRange) Empty() bool { return r.Max <= r.Min }
 
-// PartitionStart returns the first millisecond of the day partition that holds
-// t. A day's partition is [D + 1 ms, D + 1 d + 1 ms), which is (D, D + 1 d] in
-// whole milliseconds, so that no left-open, right-closed bucket or window that
-// is aligned to the day ever straddles two partitions. The first partition
-// begins at math.MinInt64.
-func PartitionStart(t int64) int64 { return SubTime(t, sincePartitionStart(t)) }
-
-// PartitionRange returns the range of the day partition that holds t. That of
-// the last partition ends at math.MaxInt64.
-func PartitionRange(t int64) TimeRange {
-	since := sincePartitionStart(t)
-	return TimeRange{Min: SubTime(t, since), Max: AddTime(t, DayMs-since)}
-}
-
-// sincePartitionStart returns the time from the start of a partition to t.
-func sincePartitionStart(t int64) int64 {
-	since := t%DayMs - 1
-	if since < 0 {
-		since += DayMs
-	}
-	return since
-}
-
 // AddTime returns t + d, or the end of int64 beyond which it lies.
 func AddTime(t, d int64) int64 {
 	switch sum := t + d; {

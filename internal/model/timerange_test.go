@@ -3,7 +3,6 @@ package model
 import (
 	"math"
 	"math/big"
-	"math/rand/v2"
 	"testing"
 	"time"
 )
@@ -62,26 +61,7 @@ func TestTimesAddUpAtBothEnds(t *testing.T) {
 	}
 }
 
-func TestPartitionsOfAnyTime(t *testing.T) {
-	ts := extremes()
-	rnd := rand.New(rand.NewPCG(1, 2))
-	for range 1000 {
-		ts = append(ts, int64(rnd.Uint64()))
-	}
-	day := big.NewInt(DayMs)
-	for _, at := range ts {
-		// (at - 1) rounded down to whole days, plus 1, and a day later.
-		start := new(big.Int).Sub(big.NewInt(at), big.NewInt(1))
-		start.Div(start, day).Mul(start, day).Add(start, big.NewInt(1)) // Div rounds down
-		end := new(big.Int).Add(start, day)
-		want := TimeRange{Min: clamped(start), Max: clamped(end)}
-		if got := PartitionRange(at); got != want || PartitionStart(at) != want.Min {
-			t.Errorf("partition of %d is %v from %d, want %v", at, got, PartitionStart(at), want)
-		}
-		if s := PartitionStart(at); PartitionStart(s) != s {
-			t.Errorf("partition of %d starts at %d, and that one at %d", at, s, PartitionStart(s))
-		}
-	}
+func TestInclusive(t *testing.T) {
 	if got, want := Inclusive(1, 2), (TimeRange{Min: 1, Max: 3}); got != want {
 		t.Errorf("%v, want %v", got, want)
 	}

@@ -73,7 +73,7 @@ func TestShortFloatsKeepTheirBits(t *testing.T) {
 // came about; chunks that can have none have none; long plain ones have one.
 func TestChunksHaveTheAggregatesOfTheirSamples(t *testing.T) {
 	rnd := newRand(t)
-	m := &modelBlock{meta: Meta{Level: L2, MinGen: 1, MaxGen: 1, Partition: firstDay, Inputs: []string{"x"}}}
+	m := &modelBlock{meta: Meta{Key: Key{Partition: firstDay, Level: L2}, MinGen: 1, MaxGen: 1, Inputs: []string{"x"}}}
 	add := func(name string, n int, v func(i int) float64) {
 		s := modelSeries{labels: labels.FromStrings(MetricName, name)}
 		for i := range n {
@@ -100,7 +100,7 @@ func TestChunksHaveTheAggregatesOfTheirSamples(t *testing.T) {
 	m.sort()
 	mem := vfs.NewMem()
 	first := openTest(t, mem, m.write(t, mem, "data", 1<<20), nil)
-	copied := openTest(t, mem, rewrite(t, mem, first, Meta{Level: L2, MinGen: 2, MaxGen: 2, Partition: firstDay, Inputs: []string{"y"}},
+	copied := openTest(t, mem, rewrite(t, mem, first, Meta{Key: Key{Partition: firstDay, Level: L2}, MinGen: 2, MaxGen: 2, Inputs: []string{"y"}},
 		func(Chunk) bool { return true }), nil)
 	for _, b := range []*Block{first, copied} {
 		mustBeClean(t, b)

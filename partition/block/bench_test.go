@@ -82,8 +82,8 @@ func benchBlock(b *testing.B, meta Meta, targets, perTarget, scrapes int, stepMs
 }
 
 var (
-	benchL0 = Meta{Level: L0, MinGen: 1, MaxGen: 1, Partition: NoPartition}
-	benchL2 = Meta{Level: L2, MinGen: 1, MaxGen: 1, Partition: firstDay, Inputs: []string{"x"}}
+	benchL0 = Meta{Key: SpanningKey(L0), MinGen: 1, MaxGen: 1}
+	benchL2 = Meta{Key: Key{Partition: firstDay, Level: L2}, MinGen: 1, MaxGen: 1, Inputs: []string{"x"}}
 )
 
 // discardFS keeps the bytes of the last file only in number.

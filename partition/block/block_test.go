@@ -58,7 +58,7 @@ func mustBeClean(t testing.TB, b *Block) {
 
 // smallBlock is a block with everything a block can have, in few bytes.
 func smallBlock(level Level) *modelBlock {
-	m := &modelBlock{meta: Meta{Level: level, MinGen: 8, MaxGen: 9, Partition: NoPartition}}
+	m := &modelBlock{meta: Meta{Key: SpanningKey(level), MinGen: 8, MaxGen: 9}}
 	if level > L0 {
 		m.meta.Partition = firstDay
 		m.meta.Inputs = []string{"l0/000000000008-000000000008.tsb", "l0/000000000009-000000000009.tsb"}
@@ -369,7 +369,7 @@ func checkDamaged(t *testing.T, name string, data []byte, off int, want string) 
 // A damaged column costs the chunks that need it, and nothing else.
 func TestADamagedColumnCostsItsChunkOnly(t *testing.T) {
 	fs := vfs.NewMem()
-	m := &modelBlock{meta: Meta{Level: L1, MinGen: 1, MaxGen: 2, Partition: firstDay}}
+	m := &modelBlock{meta: Meta{Key: Key{Partition: firstDay, Level: L1}, MinGen: 1, MaxGen: 2}}
 	for k := range 3 {
 		s := modelSeries{labels: labels.FromStrings(MetricName, "m", "k", fmt.Sprint(k))}
 		rnd := rand.New(rand.NewPCG(1, uint64(k)))

@@ -197,7 +197,7 @@ func (c *checker) chunks(ctx context.Context) error {
 // chunk checks one chunk; last is the one before it in the directory.
 func (c *checker) chunk(r *chunkReader, ch, last Chunk, got *model.Samples) error {
 	b := c.block
-	part := model.PartitionRange(ch.MinTime)
+	part := ch.from.block.info.Tier.PartitionRange(ch.MinTime)
 	w := windowOf(part.Min, ch.Rung, ch.MinTime)
 	// A chunk from before such times were refused may be anywhere: it is hidden,
 	// and a merge leaves it out.

@@ -30,7 +30,7 @@ func (c Chunk) Overlaps(r model.TimeRange) bool { return c.MinTime < r.Max && c.
 
 // Window returns the window of the ladder in which the chunk lies.
 func (c Chunk) Window() model.TimeRange {
-	return windowOf(model.PartitionStart(c.MinTime), c.Rung, c.MinTime)
+	return windowOf(c.from.block.info.Tier.PartitionStart(c.MinTime), c.Rung, c.MinTime)
 }
 
 // Damage returns a *DamageError at the page of the directory that describes the

@@ -86,7 +86,7 @@ func TestCopiedChunksHoldTheSameSamples(t *testing.T) {
 // around it stay readable, and the loss stays known.
 func TestABadChunkIsCarriedAlong(t *testing.T) {
 	fs := vfs.NewMem()
-	m := &modelBlock{meta: Meta{Level: L1, MinGen: 1, MaxGen: 2, Partition: firstDay}}
+	m := &modelBlock{meta: Meta{Key: Key{Partition: firstDay, Level: L1}, MinGen: 1, MaxGen: 2}}
 	s := modelSeries{labels: labels.FromStrings(MetricName, "m")}
 	rnd := rand.New(rand.NewPCG(1, 1))
 	for i := range 20_000 {
@@ -156,7 +156,7 @@ func TestTheWriterRefusesWhatHasNoPlace(t *testing.T) {
 	for name, act := range cases {
 		t.Run(name, func(t *testing.T) {
 			fs := vfs.NewMem()
-			w, err := Create(fs, "data", Meta{Level: L1, Partition: firstDay, Inputs: []string{"x"}}, WriterOptions{})
+			w, err := Create(fs, "data", Meta{Key: Key{Partition: firstDay, Level: L1}, Inputs: []string{"x"}}, WriterOptions{})
 			must(t, err)
 			if err := act(w); err == nil {
 				t.Error("taken")
@@ -164,7 +164,7 @@ func TestTheWriterRefusesWhatHasNoPlace(t *testing.T) {
 			if _, err := w.Finish(); err == nil {
 				t.Error("finished")
 			}
-			if names, _ := fs.List("data/" + PartitionDir(firstDay)); len(names) > 0 {
+			if names, _ := fs.List("data/" + Raw.KeyAt(firstDay, L1).Dir()); len(names) > 0 {
 				t.Errorf("%v left", names)
 			}
 		})
@@ -173,7 +173,7 @@ func TestTheWriterRefusesWhatHasNoPlace(t *testing.T) {
 
 func TestAnEmptyBlockLeavesNoFile(t *testing.T) {
 	fs := vfs.NewMem()
-	w, err := Create(fs, "data", Meta{Level: L0, Partition: NoPartition}, WriterOptions{})
+	w, err := Create(fs, "data", Meta{Key: SpanningKey(L0)}, WriterOptions{})
 	must(t, err)
 	must(t, w.Series(0, model.Identity{}, labels.FromStrings("a", "b")))
 	must(t, w.Exemplars([]model.Exemplar{{T: 1, V: 1}}))
@@ -229,11 +229,11 @@ func TestAFailedOperationFailsTheBlock(t *testing.T) {
 
 func TestNamesFollowFromWhatABlockIs(t *testing.T) {
 	for want, m := range map[string]Meta{
-		"l0/000000000007-000000000009.tsb": {Level: L0, MinGen: 7, MaxGen: 9, Partition: NoPartition},
+		"l0/000000000007-000000000009.tsb": {Key: SpanningKey(L0), MinGen: 7, MaxGen: 9},
 		"raw/2024-10-04/l1-000000000001-000000000002-000-" + hash8("a", "b") + ".tsb": {
-			Level: L1, MinGen: 1, MaxGen: 2, Partition: firstDay, Inputs: []string{"a", "b"}},
+			Key: Key{Partition: firstDay, Level: L1}, MinGen: 1, MaxGen: 2, Inputs: []string{"a", "b"}},
 		"raw/2024-10-04/l2-000000000001-000000000002-012-" + hash8("ab") + ".tsb": {
-			Level: L2, MinGen: 1, MaxGen: 2, Partition: firstDay, Inputs: []string{"ab"}, Ordinal: 12},
+			Key: Key{Partition: firstDay, Level: L2}, MinGen: 1, MaxGen: 2, Inputs: []string{"ab"}, Ordinal: 12},
 	} {
 		if got := FileName(m); got != want {
 			t.Errorf("%s, want %s", got, want)
@@ -245,7 +245,7 @@ func TestNamesFollowFromWhatABlockIs(t *testing.T) {
 }
 
 func hash8(inputs ...string) string {
-	name := FileName(Meta{Level: L1, Inputs: inputs, Partition: firstDay})
+	name := FileName(Meta{Key: Key{Partition: firstDay, Level: L1}, Inputs: inputs})
 	return name[len(name)-12 : len(name)-4]
 }
 
@@ -281,7 +281,7 @@ func TestWindowsOfTheLadder(t *testing.T) {
 
 // A series with more samples than a writer holds back is written as it comes.
 func TestADenseSeriesIsWrittenInBoundedMemory(t *testing.T) {
-	m := &modelBlock{meta: Meta{Level: L1, MinGen: 1, MaxGen: 1, Partition: firstDay, Inputs: []string{"x"}}}
+	m := &modelBlock{meta: Meta{Key: Key{Partition: firstDay, Level: L1}, MinGen: 1, MaxGen: 1, Inputs: []string{"x"}}}
 	s := modelSeries{labels: labels.FromStrings(MetricName, "m")}
 	for i := range int64(3 * heldFloats) {
 		s.samples.Append(firstDay+i*100, 0, float64(i%7), model.Histogram{})

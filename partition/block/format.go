@@ -13,31 +13,11 @@ import (
 	"tsdb/partition/format"
 )
 
-// Level says how far a block has come on its way through the merges.
-type Level uint8
-
-// The levels of blocks.
-const (
-	L0 Level = 0 // one cut, all partitions
-	L1 Level = 1 // merged cuts of one partition
-	L2 Level = 2 // the partition, or one of its key-disjoint pieces
-)
-
-func (l Level) valid() bool { return l <= L2 }
-
-func (l Level) String() string {
-	if !l.valid() {
-		return fmt.Sprintf("Level(%d)", uint8(l))
-	}
-	return [...]string{"L0", "L1", "L2"}[l]
-}
-
 // Meta is what is known of a block before its first byte is written. It
 // stands in the footer.
 type Meta struct {
-	Level          Level
+	Key
 	MinGen, MaxGen uint64   // generations, both inclusive, MinGen ≤ MaxGen
-	Partition      int64    // first millisecond of the day partition; NoPartition for L0
 	Inputs         []string // names of the blocks it was made from; empty for a cut
 	Ordinal        uint32   // rises over the key-disjoint outputs of one merge, from 0, past names that are taken
 }
@@ -331,6 +311,8 @@ func (f *footer) decodeFooter(b []byte) error {
 // Validate says what is wrong with m, if anything.
 func (m *Meta) Validate() error {
 	switch {
+	case !m.Tier.valid():
+		return fmt.Errorf("unknown tier %d", uint8(m.Tier))
 	case !m.Level.valid():
 		return fmt.Errorf("unknown level %d", m.Level)
 	case m.MinGen > m.MaxGen:
@@ -365,8 +347,8 @@ func CompareInfo(a, b Info) int {
 	switch {
 	case a.MinGen != b.MinGen:
 		return cmp.Compare(a.MinGen, b.MinGen)
-	case a.Partition != b.Partition:
-		return cmp.Compare(a.Partition, b.Partition)
+	case !a.SamePartition(b.Key):
+		return a.At(0).Compare(b.At(0))
 	case a.MaxGen != b.MaxGen:
 		return cmp.Compare(a.MaxGen, b.MaxGen)
 	case a.Ordinal != b.Ordinal:

@@ -72,7 +72,7 @@ func FuzzDirectoryPage(f *testing.F) {
 
 func FuzzTail(f *testing.F) {
 	foot := footer{
-		meta:   Meta{Level: L1, MinGen: 1, MaxGen: 9, Partition: firstDay, Inputs: []string{"x", "y"}, Ordinal: 2},
+		meta:   Meta{Key: Key{Partition: firstDay, Level: L1}, MinGen: 1, MaxGen: 9, Inputs: []string{"x", "y"}, Ordinal: 2},
 		series: 10, samples: 100, chunks: 11, minTime: firstDay, maxTime: firstDay + 5,
 		sections: []section{{sectionNames, encodingZstd, 100, 20, 7}, {sectionSeries, encodingPages, 120, 0, 0}},
 	}

@@ -28,7 +28,7 @@ func TestWriterRefusesWhatItsReaderWould(t *testing.T) {
 			return w.Exemplars([]model.Exemplar{e, e, e, e, e})
 		},
 	} {
-		w, err := Create(vfs.NewMem(), "d", Meta{Level: L0, MinGen: 1, MaxGen: 1, Partition: NoPartition}, WriterOptions{})
+		w, err := Create(vfs.NewMem(), "d", Meta{Key: SpanningKey(L0), MinGen: 1, MaxGen: 1}, WriterOptions{})
 		must(t, err)
 		must(t, w.Series(0, model.Identity{}, labels.FromStrings("__name__", "m")))
 		must(t, w.Samples(&model.Samples{T: []int64{1}, V: []float64{1}}))

@@ -18,7 +18,7 @@ import (
 // the label sets in its order.
 func indexBlock(t testing.TB, c *Cache, sets []labels.Labels) (*Block, []labels.Labels) {
 	t.Helper()
-	m := &modelBlock{meta: Meta{Level: L0, MinGen: 1, MaxGen: 1, Partition: NoPartition}}
+	m := &modelBlock{meta: Meta{Key: SpanningKey(L0), MinGen: 1, MaxGen: 1}}
 	for _, ls := range sets {
 		s := modelSeries{labels: ls}
 		s.samples.Append(firstDay, 0, 1, model.Histogram{})
@@ -116,7 +116,7 @@ func TestMatchersAgreeWithANaiveEvaluation(t *testing.T) {
 // A value, a set and a prefix are looked up: most of a long dictionary is not
 // read. Other regular expressions see every value, .* and .+ none.
 func TestSetsAndPrefixesReadLittleOfADictionary(t *testing.T) {
-	m := &modelBlock{meta: Meta{Level: L0, MinGen: 1, MaxGen: 1, Partition: NoPartition}}
+	m := &modelBlock{meta: Meta{Key: SpanningKey(L0), MinGen: 1, MaxGen: 1}}
 	for i := range uint32(20_000) {
 		s := modelSeries{labels: labels.FromStrings(MetricName, "m", "id", fmt.Sprintf("%08x", i*2654435761))}
 		s.samples.Append(firstDay, 0, 1, model.Histogram{})
@@ -235,7 +235,7 @@ func TestTheWriterKeepsTheOrderOfCompare(t *testing.T) {
 	}
 	b, sorted := indexBlock(t, nil, sets) // fails if Writer and Compare differ
 	mustBeClean(t, b)
-	w, err := Create(vfs.NewMem(), "data", Meta{Level: L0, Partition: NoPartition}, WriterOptions{})
+	w, err := Create(vfs.NewMem(), "data", Meta{Key: SpanningKey(L0)}, WriterOptions{})
 	must(t, err)
 	var one model.Samples
 	one.Append(1, 0, 1, model.Histogram{})

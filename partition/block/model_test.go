@@ -143,7 +143,7 @@ func diffSamples(got, want *model.Samples) string {
 
 // randomBlock makes a block with up to n series of every sort.
 func randomBlock(rnd *rand.Rand, level Level, n int) *modelBlock {
-	m := &modelBlock{meta: Meta{Level: level, MinGen: 3, MaxGen: 3, Partition: NoPartition}}
+	m := &modelBlock{meta: Meta{Key: SpanningKey(level), MinGen: 3, MaxGen: 3}}
 	if level != L0 {
 		m.meta.Partition = firstDay
 		m.meta.Inputs = []string{"l0/3-3.tsb", "l0/4-4.tsb"}

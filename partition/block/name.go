@@ -2,13 +2,9 @@ package block
 
 import (
 	"fmt"
-	"math"
-	"path"
-	"time"
 
 	"github.com/zeebo/xxh3"
 
-	"tsdb/internal/model"
 	"tsdb/partition/format"
 )
 
@@ -35,33 +31,25 @@ const (
 	versionParts      = 4
 )
 
-// NoPartition is the partition of a block that spans partitions (L0).
-const NoPartition int64 = math.MinInt64
-
-// PartitionDir returns the directory of the day partition that starts at
-// start, for instance raw/2026-11-21.
-func PartitionDir(start int64) string {
-	return path.Join(format.RawDir, time.UnixMilli(model.SubTime(start, 1)).UTC().Format(time.DateOnly))
-}
-
 // FileName returns the path of a block, relative to the data directory. It is
 // a function of its arguments, so that a merge repeated after a crash writes
 // the same file. The hash over the inputs keeps apart the rewrites of one block
 // that span the same generations, the ordinal the outputs of one merge and the
 // attempts at one block whose earlier files could not be removed.
 func FileName(m Meta) string {
+	dir := m.Key.Dir()
 	if m.Level == L0 {
 		attempt := ""
 		if m.Ordinal > 0 {
 			attempt = fmt.Sprintf("-%03d", m.Ordinal)
 		}
-		return fmt.Sprintf("%s/%012d-%012d%s%s", format.L0Dir, m.MinGen, m.MaxGen, attempt, format.BlockSuffix)
+		return fmt.Sprintf("%s/%012d-%012d%s%s", dir, m.MinGen, m.MaxGen, attempt, format.BlockSuffix)
 	}
 	h := xxh3.New()
 	for _, in := range m.Inputs {
 		_, _ = h.WriteString(in) // never fails
 		_, _ = h.Write([]byte{0})
 	}
-	return fmt.Sprintf("%s/l%d-%012d-%012d-%03d-%08x%s", PartitionDir(m.Partition),
+	return fmt.Sprintf("%s/l%d-%012d-%012d-%03d-%08x%s", dir,
 		m.Level, m.MinGen, m.MaxGen, m.Ordinal, uint32(h.Sum64()), format.BlockSuffix)
 }

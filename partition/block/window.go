@@ -16,12 +16,12 @@ const (
 // windowOf returns the window of rung k that holds t, of the partition that
 // starts at start and holds t too.
 func windowOf(start int64, k uint8, t int64) model.TimeRange {
-	i := (t - start) << k / model.DayMs
+	i := (t - start) << k / rawPartitionMs
 	return model.TimeRange{Min: start + windowOffset(k, i), Max: model.AddTime(start, windowOffset(k, i+1))}
 }
 
 func windowOffset(k uint8, i int64) int64 {
-	return (i*model.DayMs + 1<<k - 1) >> k
+	return (i*rawPartitionMs + 1<<k - 1) >> k
 }
 
 // rungOf returns the first rung not below from whose fullest window holds at

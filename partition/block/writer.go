@@ -57,12 +57,12 @@ type Writer struct {
 	notes   []MetricMetadata
 
 	series  currentSeries
-	held    model.Samples                    // of the current series and partition, not laid out yet
-	span    model.TimeRange                  // that partition
-	rung    uint8                            // least rung for what is held
-	hint    encoding.FloatHint               // how the last column of floats was encoded
-	encoded []byte                           // scratch: a column of values
-	kinds   [kindEnd]columns // scratch: a window with both kinds
+	held    model.Samples      // of the current series and partition, not laid out yet
+	span    model.TimeRange    // that partition
+	rung    uint8              // least rung for what is held
+	hint    encoding.FloatHint // how the last column of floats was encoded
+	encoded []byte             // scratch: a column of values
+	kinds   [kindEnd]columns   // scratch: a window with both kinds
 
 	samples, chunks  uint64
 	minTime, maxTime int64
@@ -79,8 +79,8 @@ type currentSeries struct {
 	id        model.Identity
 	labels    labels.Labels
 	ord       uint32
-	last      int64                          // time of the last sample taken, over all kinds
-	taken     bool                           // last is set
+	last      int64          // time of the last sample taken, over all kinds
+	taken     bool           // last is set
 	kindLast  [kindEnd]int64 // time of the last sample laid out, by kind
 	kindTaken [kindEnd]bool  // kindLast is set
 	exemplars []model.Exemplar
@@ -203,7 +203,7 @@ func (w *Writer) Samples(s *model.Samples) error {
 	for i := 0; i < s.Len(); {
 		if !w.span.Contains(s.T[i]) {
 			w.flush(true)
-			w.span, w.rung = model.PartitionRange(s.T[i]), 0
+			w.span, w.rung = w.meta.Tier.PartitionRange(s.T[i]), 0
 		}
 		j := i + max(1, searchTime(s.T[i:], w.span.Max)) // math.MaxInt64 is in no range
 		w.held.AppendRange(s, i, j)
@@ -240,7 +240,7 @@ func (w *Writer) checkSpan(first, last int64) error {
 	if w.meta.Level == L0 {
 		return nil
 	}
-	if r := model.PartitionRange(w.meta.Partition); first < r.Min || last >= r.Max {
+	if r := w.meta.Key.Range(); first < r.Min || last >= r.Max {
 		return fmt.Errorf("write block %s: series %v: times %d to %d outside of the partition", w.name, w.series.labels, first, last)
 	}
 	return nil

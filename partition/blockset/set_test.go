@@ -118,7 +118,7 @@ func TestDiscardedFilesGoOnceTheEditIsSettled(t *testing.T) {
 	if err := s.CutOf(storetest.Contents{1: storetest.Ticks(partitiontest.TestDay, 1, 5, 1)}); !partitiontest.IsNoSpace(err) { // discards the L0
 		t.Fatal(err)
 	}
-	name := block.FileName(block.Meta{MinGen: 2, MaxGen: 2, Partition: block.NoPartition})
+	name := block.FileName(block.Meta{Key: block.SpanningKey(block.L0), MinGen: 2, MaxGen: 2})
 	if err := s.Sweep(); !partitiontest.IsNoSpace(err) || !exists(mem, name) {
 		t.Errorf("sweep while in doubt: %v, file there %v", err, exists(mem, name))
 	}
@@ -305,13 +305,13 @@ func TestCleanUp(t *testing.T) {
 		return info.Name
 	}
 	l1 := func(inputs ...string) block.Meta {
-		return block.Meta{Level: block.L1, MinGen: 1, MaxGen: 2, Partition: partitiontest.TestDay, Inputs: inputs}
+		return block.Meta{Key: block.Key{Partition: partitiontest.TestDay, Level: block.L1}, MinGen: 1, MaxGen: 2, Inputs: inputs}
 	}
 	made := write(l1(l0...))
 	strange := write(l1("l0/000000000001-000000000001.tsb", "l0/000000000008-000000000008.tsb"))
-	inWAL := write(block.Meta{Level: block.L0, MinGen: 4, MaxGen: 5, Partition: block.NoPartition})
-	halfInWAL := write(block.Meta{Level: block.L0, MinGen: 6, MaxGen: 7, Partition: block.NoPartition})
-	tooOld := write(block.Meta{Level: block.L0, MinGen: 0, MaxGen: 0, Partition: block.NoPartition})
+	inWAL := write(block.Meta{Key: block.SpanningKey(block.L0), MinGen: 4, MaxGen: 5})
+	halfInWAL := write(block.Meta{Key: block.SpanningKey(block.L0), MinGen: 6, MaxGen: 7})
+	tooOld := write(block.Meta{Key: block.SpanningKey(block.L0), MinGen: 0, MaxGen: 0})
 	dropped := "l0/000000000003-000000000003.tsb"
 	deletion := partitiontest.Tombstone(1, 4)
 	deletion.Range = model.AllTime

@@ -51,7 +51,7 @@ func BenchmarkMerge(b *testing.B) {
 			var smp model.Samples
 			for cut := range c.cuts {
 				gen := uint64(cut + 1)
-				w, err := block.Create(fsys, "d", block.Meta{Level: block.L0, MinGen: gen, MaxGen: gen, Partition: block.NoPartition}, block.WriterOptions{})
+				w, err := block.Create(fsys, "d", block.Meta{Key: block.SpanningKey(block.L0), MinGen: gen, MaxGen: gen}, block.WriterOptions{})
 				partitiontest.Must(b, err)
 				for i, s := range series {
 					smp.Reset()

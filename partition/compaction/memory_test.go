@@ -80,7 +80,7 @@ var smallBatches = block.WriterOptions{PostingsBatch: 1 << 16}
 func writerPeak(t *testing.T, series int) uint64 {
 	t.Helper()
 	before, peak := settledBytes(), uint64(0)
-	w, err := block.Create(peakFS{droppingFS{vfs.NewMem()}, &peak}, "data", block.Meta{Level: block.L0, MinGen: 1, MaxGen: 1, Partition: block.NoPartition}, smallBatches)
+	w, err := block.Create(peakFS{droppingFS{vfs.NewMem()}, &peak}, "data", block.Meta{Key: block.SpanningKey(block.L0), MinGen: 1, MaxGen: 1}, smallBatches)
 	partitiontest.Must(t, err)
 	own := writeMany(t, w, series)
 	peak = liveBytes()
@@ -129,7 +129,7 @@ func mergePeak(t *testing.T, series int) uint64 {
 	partitiontest.Must(t, err)
 	var own uint64
 	for gen := uint64(1); gen <= 3; gen++ {
-		w, err := block.Create(vfs.OS, dir, block.Meta{Level: block.L0, MinGen: gen, MaxGen: gen, Partition: block.NoPartition}, block.WriterOptions{})
+		w, err := block.Create(vfs.OS, dir, block.Meta{Key: block.SpanningKey(block.L0), MinGen: gen, MaxGen: gen}, block.WriterOptions{})
 		partitiontest.Must(t, err)
 		own = writeMany(t, w, series)
 		info, err := w.Finish()

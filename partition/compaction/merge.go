@@ -111,7 +111,7 @@ func Merge(ctx context.Context, v *blockset.Version, plan Plan, tombstones []man
 func merge(ctx context.Context, v *blockset.Version, outputs vfs.FS, plan Plan, tombstones []manifest.Tombstone, o Options) (_ *Merged, err error) {
 	m := &merger{
 		set: v.Set(), fs: outputs, dir: v.Set().Dir(), plan: plan, o: o, kept: v.State().Kept(),
-		outputs: map[int64]*mergeOutput{}, done: map[int64]bool{},
+		outputs: map[block.Key]*mergeOutput{}, done: map[block.Key]bool{},
 		result: &Merged{Keys: map[string]manifest.KeyRange{}, Drop: plan.Names()},
 	}
 	defer func() {
@@ -153,10 +153,10 @@ type merger struct {
 
 	// Outputs are written for a bounded number of partitions in each pass over
 	// the inputs.
-	outputs map[int64]*mergeOutput // of this pass, by partition
-	todo    map[int64]bool         // partitions this pass may open; nil for any
-	later   []int64                // partitions for the next passes, with repetitions
-	done    map[int64]bool         // partitions of earlier passes
+	outputs map[block.Key]*mergeOutput // of this pass
+	todo    map[block.Key]bool         // outputs this pass may open; nil for any
+	later   []block.Key                // outputs for the next passes, with repetitions
+	done    map[block.Key]bool         // outputs of earlier passes
 
 	at     block.SeriesEntry // the series at hand
 	group  []*mergeInput     // that hold it, oldest first
@@ -205,6 +205,7 @@ func (m *merger) open(ctx context.Context, v *blockset.Version, tombstones []man
 
 // partitions returns how many partitions the inputs may have samples in.
 func (m *merger) partitions() int {
+	tier := m.plan.Tier
 	first, last := int64(math.MaxInt64), int64(math.MinInt64)
 	for _, in := range m.plan.Inputs {
 		if both := m.kept.Intersect(in.TimeRange()); !both.Empty() {
@@ -214,7 +215,7 @@ func (m *merger) partitions() int {
 	if first > last {
 		return 1
 	}
-	return int((model.PartitionStart(last)-model.PartitionStart(first))/model.DayMs) + 1
+	return int((tier.PartitionStart(last)-tier.PartitionStart(first))/tier.PartitionMs()) + 1
 }
 
 func defaultTo[T int | int64](v, standard T) T {
@@ -305,14 +306,14 @@ func (in *mergeInput) compare(o block.SeriesEntry) (int, error) {
 // nextPass chooses the partitions of the next pass and reports whether there is
 // one.
 func (m *merger) nextPass() bool {
-	for partition := range m.outputs {
-		m.done[partition] = true
+	for key := range m.outputs {
+		m.done[key] = true
 	}
-	slices.Sort(m.later)
+	slices.SortFunc(m.later, block.Key.Compare)
 	m.later = slices.Compact(m.later)
-	m.todo = map[int64]bool{}
-	for _, partition := range m.later[:min(len(m.later), m.o.Outputs)] {
-		m.todo[partition] = true
+	m.todo = map[block.Key]bool{}
+	for _, key := range m.later[:min(len(m.later), m.o.Outputs)] {
+		m.todo[key] = true
 	}
 	more := len(m.later) > 0
 	m.later = m.later[:0]
@@ -322,13 +323,13 @@ func (m *merger) nextPass() bool {
 // finish completes the outputs of a pass. The newest of the last pass takes the
 // metadata of metrics that no output has series of.
 func (m *merger) finish(last bool) error {
-	maps.DeleteFunc(m.outputs, func(_ int64, out *mergeOutput) bool { return out.w == nil })
-	partitions := slices.Sorted(maps.Keys(m.outputs))
-	for i, partition := range partitions {
-		if last && i == len(partitions)-1 {
-			m.notes.rest(m.outputs[partition].note)
+	maps.DeleteFunc(m.outputs, func(_ block.Key, out *mergeOutput) bool { return out.w == nil })
+	keys := slices.SortedFunc(maps.Keys(m.outputs), block.Key.Compare)
+	for i, key := range keys {
+		if last && i == len(keys)-1 {
+			m.notes.rest(m.outputs[key].note)
 		}
-		if err := m.outputs[partition].finish(); err != nil {
+		if err := m.outputs[key].finish(); err != nil {
 			return err
 		}
 	}
@@ -353,21 +354,21 @@ func (m *merger) abort() {
 	}
 }
 
-// output returns the output of a partition, nil if it is not written in this
+// output returns the output of a key, nil if it is not written in this
 // pass.
-func (m *merger) output(partition int64) *mergeOutput {
-	if out := m.outputs[partition]; out != nil {
+func (m *merger) output(key block.Key) *mergeOutput {
+	if out := m.outputs[key]; out != nil {
 		return out
 	}
-	if m.done[partition] {
+	if m.done[key] {
 		return nil
 	}
-	if len(m.outputs) >= m.o.Outputs || m.todo != nil && !m.todo[partition] {
-		m.later = append(m.later, partition)
+	if len(m.outputs) >= m.o.Outputs || m.todo != nil && !m.todo[key] {
+		m.later = append(m.later, key)
 		return nil
 	}
-	out := &mergeOutput{merger: m, partition: partition}
-	m.outputs[partition] = out
+	out := &mergeOutput{merger: m, key: key}
+	m.outputs[key] = out
 	return out
 }
 
@@ -389,15 +390,15 @@ func (m *merger) mergeSeries() error {
 		return err
 	}
 	for i := 0; i < len(m.chunks); {
-		partition, j := block.NoPartition, len(m.chunks)
+		key, j := m.plan.Key, len(m.chunks)
 		if m.plan.Level != block.L0 {
-			partition = model.PartitionStart(m.chunks[i].MinTime)
-			end := model.PartitionRange(partition).Max
+			key = m.plan.Tier.KeyAt(m.chunks[i].MinTime, m.plan.Level)
+			end := key.Range().Max
 			for j = i + 1; j < len(m.chunks) && m.chunks[j].MinTime < end; {
 				j++
 			}
 		}
-		if out := m.output(partition); out != nil {
+		if out := m.output(key); out != nil {
 			if err := m.mergeChunks(out, m.chunks[i:j]); err != nil {
 				return err
 			}
@@ -422,7 +423,7 @@ func (m *merger) collect() error {
 			switch {
 			case !m.kept.Overlaps(mc.span()):
 				m.result.LeftOut += uint64(c.Count)
-			case c.MaxTime >= model.PartitionRange(c.MinTime).Max:
+			case c.MaxTime >= m.plan.Tier.PartitionRange(c.MinTime).Max:
 				return c.Damage("chunk from %d to %d is not in one partition", c.MinTime, c.MaxTime)
 			case !in.deleted.Covers(mc.span()):
 				m.chunks = append(m.chunks, mc)

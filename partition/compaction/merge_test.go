@@ -391,7 +391,7 @@ func TestMergeKeepsExemplarsAndTheNewestMetadata(t *testing.T) {
 	defer v.Release()
 	ex, notes := map[string]string{}, map[string]string{}
 	for _, e := range v.Entries() {
-		day := strings.TrimPrefix(block.PartitionDir(e.Partition), format.RawDir)
+		day := strings.TrimPrefix(e.Key.Dir(), format.RawDir)
 		for ord := range uint32(e.Series) {
 			se, err := e.Block().Series(ord)
 			partitiontest.Must(t, err)

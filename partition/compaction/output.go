@@ -20,11 +20,11 @@ const maxSeriesExemplars = 1 << 10
 // mergeOutput writes what a merge makes of one partition: one block, or several
 // one after the other.
 type mergeOutput struct {
-	merger    *merger
-	partition int64
-	w         *block.Writer // nil before the first series and between blocks
-	ordinal   uint32        // of the next block
-	series    int           // in w
+	merger  *merger
+	key     block.Key
+	w       *block.Writer // nil before the first series and between blocks
+	ordinal uint32        // of the next block
+	series  int           // in w
 
 	at          block.SeriesEntry // series at hand
 	begun       bool              // w has it
@@ -50,8 +50,8 @@ func (o *mergeOutput) writer() (*block.Writer, error) {
 	}
 	if o.w == nil {
 		meta := block.Meta{
-			Level: m.plan.Level, MinGen: m.plan.MinGen, MaxGen: m.plan.MaxGen,
-			Partition: o.partition, Inputs: m.plan.Names(), Ordinal: o.ordinal,
+			Key: o.key, MinGen: m.plan.MinGen, MaxGen: m.plan.MaxGen,
+			Inputs: m.plan.Names(), Ordinal: o.ordinal,
 		}
 		w, err := block.Create(m.fs, m.dir, meta, m.o.Writer)
 		if err != nil {
@@ -145,7 +145,7 @@ func (m *merger) exemplars(out *mergeOutput) error {
 			continue
 		}
 		for _, e := range es {
-			here := m.plan.Level == block.L0 || model.PartitionStart(e.T) == out.partition
+			here := m.plan.Level == block.L0 || out.key.Range().Contains(e.T)
 			if here && m.kept.Contains(e.T) && !in.deleted.Contains(e.T) {
 				all = append(all, e)
 			}

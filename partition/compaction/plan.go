@@ -72,8 +72,9 @@ type PlanOptions struct {
 
 // Plan is one merge to do. It is a value: nothing in it is changed.
 type Plan struct {
-	Level     block.Level // of the outputs
-	Partition int64       // of inputs and outputs; NoPartition if the inputs are L0s, which span them
+	// Key is that of the outputs. Its partition is NoPartition if the inputs are
+	// L0s, which span them.
+	block.Key
 	// Inputs in the order in which they were written: at an equal key the later
 	// one wins.
 	Inputs []block.Info
@@ -161,9 +162,9 @@ type planner struct {
 
 // planPartition are the blocks of one partition.
 type planPartition struct {
-	start int64
-	l1    []*Candidate // oldest first
-	l2    []*Candidate // by keys
+	key block.Key    // of the partition, at level L2
+	l1  []*Candidate // oldest first
+	l2  []*Candidate // by keys
 }
 
 func (p *planPartition) depth() int { return len(p.l1) + min(len(p.l2), 1) }
@@ -186,7 +187,7 @@ func newPlanner(blocks []Candidate, o PlanOptions) *planner {
 	r := manifest.RunsOf(listed)
 	p := &planner{o: o, l0: find(r.L0)}
 	for _, part := range r.Partitions {
-		p.partitions = append(p.partitions, planPartition{start: part.Start, l1: find(part.L1), l2: find(part.L2)})
+		p.partitions = append(p.partitions, planPartition{key: part.Key, l1: find(part.L1), l2: find(part.L2)})
 	}
 	return p
 }
@@ -210,7 +211,7 @@ func (p *planner) l1Due(part *planPartition, l1, l2 []*Candidate) bool {
 	switch {
 	case since(newest) >= oldMs || since(oldest) >= veryOldMs:
 		return true
-	case since(max(newest, model.AddTime(part.start, model.DayMs))) < quietMs:
+	case since(max(newest, part.key.Range().Max)) < quietMs:
 		return false
 	}
 	return sizeOf(l1) >= (sizeOf(l2)+l2Share-1)/l2Share
@@ -233,11 +234,11 @@ func (p *planner) mergeL0() (Plan, bool) {
 		inputs = inputs[:n]
 		for i := range p.partitions {
 			part := &p.partitions[i]
-			if part.depth() >= manifest.MaxDepth && reaches(inputs, part.start) {
+			if part.depth() >= manifest.MaxDepth && reaches(inputs, part.key) {
 				return p.relieve(part)
 			}
 		}
-		if plan, ok := p.plan(block.L1, block.NoPartition, inputs, fmt.Sprintf("%d L0s", n)); ok {
+		if plan, ok := p.plan(block.SpanningKey(block.L1), inputs, fmt.Sprintf("%d L0s", n)); ok {
 			return plan, true
 		}
 	}
@@ -252,18 +253,18 @@ func (p *planner) finishL0() (Plan, bool) {
 		return Plan{}, false
 	}
 	for i := range p.partitions {
-		if reaches(inputs, p.partitions[i].start) {
+		if reaches(inputs, p.partitions[i].key) {
 			return Plan{}, false
 		}
 	}
-	plan, ok := p.plan(block.L2, block.NoPartition, inputs, fmt.Sprintf("%d L0s to their final form", len(inputs)))
+	plan, ok := p.plan(block.SpanningKey(block.L2), inputs, fmt.Sprintf("%d L0s to their final form", len(inputs)))
 	p.lift(&plan)
 	return plan, ok
 }
 
 // reaches reports whether blocks may hold samples of a partition.
-func reaches(blocks []*Candidate, start int64) bool {
-	r := model.PartitionRange(start)
+func reaches(blocks []*Candidate, partition block.Key) bool {
+	r := partition.Range()
 	for _, b := range blocks {
 		if r.Overlaps(b.Info.TimeRange()) {
 			return true
@@ -282,7 +283,7 @@ func (p *planner) relieve(part *planPartition) (Plan, bool) {
 		return Plan{}, false
 	}
 	run := tier(readableSuffix(part.l1))
-	return p.plan(block.L1, part.start, run, fmt.Sprintf("%d L1s of a full partition", len(run)))
+	return p.plan(part.key.At(block.L1), run, fmt.Sprintf("%d L1s of a full partition", len(run)))
 }
 
 // relieveL0 merges L0s among themselves where they cannot become L1: behind a
@@ -294,7 +295,7 @@ func (p *planner) relieveL0() (Plan, bool) {
 	}
 	run = tier(run)
 	run = run[:min(len(run), l0Most)]
-	return p.plan(block.L0, block.NoPartition, run, fmt.Sprintf("%d L0s that cannot become L1", len(run)))
+	return p.plan(block.SpanningKey(block.L0), run, fmt.Sprintf("%d L0s that cannot become L1", len(run)))
 }
 
 // toL2 merges the L1s of a partition, from the oldest to the last before a
@@ -323,7 +324,7 @@ func (p *planner) toL2(part *planPartition, force bool) (Plan, bool) {
 	if !force && !p.l1Due(part, l1, l2) {
 		return Plan{}, false
 	}
-	plan, ok := p.plan(block.L2, part.start, append(l2, l1...), fmt.Sprintf("%d L1s into %d L2s", len(l1), len(l2)))
+	plan, ok := p.plan(part.key, append(l2, l1...), fmt.Sprintf("%d L1s into %d L2s", len(l1), len(l2)))
 	p.lift(&plan, slices.Concat(p.l0, part.l1[len(l1):])...)
 	return plan, ok
 }
@@ -343,7 +344,7 @@ func (p *planner) erase(part *planPartition) (Plan, bool) {
 			}
 		}
 	}
-	plan, ok := p.plan(block.L2, part.start, l2, fmt.Sprintf("deletions in %d L2s", len(l2)))
+	plan, ok := p.plan(part.key, l2, fmt.Sprintf("deletions in %d L2s", len(l2)))
 	p.lift(&plan, p.l0...)
 	return plan, ok
 }
@@ -384,11 +385,11 @@ func (p *planner) settled(rest []*Candidate) uint64 {
 }
 
 // plan makes a plan of inputs, if there are any and the outputs fit.
-func (p *planner) plan(level block.Level, partition int64, inputs []*Candidate, reason string) (Plan, bool) {
+func (p *planner) plan(key block.Key, inputs []*Candidate, reason string) (Plan, bool) {
 	if len(inputs) == 0 {
 		return Plan{}, false
 	}
-	plan := Plan{Level: level, Partition: partition, Bytes: sizeOf(inputs), Reason: reason}
+	plan := Plan{Key: key, Bytes: sizeOf(inputs), Reason: reason}
 	for _, b := range inputs {
 		plan.Inputs = append(plan.Inputs, b.Info)
 	}

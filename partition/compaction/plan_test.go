@@ -29,7 +29,7 @@ func planSet(t *testing.T, words string) []Candidate {
 		if n, _ := fmt.Sscanf(head, "L%d:%d-%d@%d", &level, &lo, &hi, &day); n < 3 {
 			t.Fatalf("block %q", w)
 		}
-		m := block.Meta{Level: block.Level(level), MinGen: uint64(lo), MaxGen: uint64(hi), Partition: block.NoPartition}
+		m := block.Meta{Key: block.SpanningKey(block.Level(level)), MinGen: uint64(lo), MaxGen: uint64(hi)}
 		start := partitiontest.TestDay + int64(day)*model.DayMs
 		if level > 0 {
 			m.Partition = start
@@ -245,7 +245,7 @@ func (s *simulation) block(m block.Meta, content map[int64]int64) block.Info {
 
 func (s *simulation) cut(content map[int64]int64) {
 	s.gen++
-	b := s.block(block.Meta{Level: block.L0, MinGen: s.gen, MaxGen: s.gen, Partition: block.NoPartition}, content)
+	b := s.block(block.Meta{Key: block.SpanningKey(block.L0), MinGen: s.gen, MaxGen: s.gen}, content)
 	s.apply(partitiontest.CutEdit(b))
 	l0 := len(manifest.RunsOf(s.state.Sorted()).L0)
 	s.mostL0 = max(s.mostL0, l0)
@@ -293,7 +293,7 @@ func (s *simulation) publishMerge(p Plan, r *rand.Rand) []block.Info {
 		}
 	}
 	e := manifest.Edit{Drop: p.Names(), Keys: map[string]manifest.KeyRange{}}
-	meta := block.Meta{Level: p.Level, MinGen: p.MinGen, MaxGen: p.MaxGen, Partition: block.NoPartition, Inputs: p.Names()}
+	meta := block.Meta{Key: block.SpanningKey(p.Level), MinGen: p.MinGen, MaxGen: p.MaxGen, Inputs: p.Names()}
 	if p.Level == block.L0 {
 		e.Add = append(e.Add, s.block(meta, sums))
 	} else {
@@ -366,7 +366,7 @@ func TestPlannerWritesAByteAtMostFiveTimes(t *testing.T) {
 				s.nowMs += c.every
 				n := c.samples(r)
 				content := map[int64]int64{}
-				today := model.PartitionStart(s.nowMs)
+				today := block.Raw.PartitionStart(s.nowMs)
 				if c.late != nil {
 					for i, part := range c.late(r) {
 						if k := int64(float64(n) * part); k > 0 {
@@ -467,7 +467,7 @@ func randomEdit(r *rand.Rand, s *manifest.State, gen *uint64) manifest.Edit {
 		day = partitiontest.TestDay
 	}
 	e := manifest.Edit{Keys: map[string]manifest.KeyRange{}}
-	m := block.Meta{Level: level, Partition: day}
+	m := block.Meta{Key: block.Key{Partition: day, Level: level}}
 	k := manifest.KeyRange{First: "~", Last: ""}
 	for _, b := range blocks[at:] {
 		if len(m.Inputs) == n {
@@ -574,7 +574,7 @@ func TestPlansKeepTheOrder(t *testing.T) {
 			case 0, 1, 2, 3:
 				content := map[int64]int64{}
 				for range 1 + r.Intn(4) {
-					content[model.PartitionStart(s.nowMs-r.Int63n(4)*model.DayMs*r.Int63n(2))] += 1 + r.Int63n(1<<uint(r.Intn(20)))
+					content[block.Raw.PartitionStart(s.nowMs-r.Int63n(4)*model.DayMs*r.Int63n(2))] += 1 + r.Int63n(1<<uint(r.Intn(20)))
 				}
 				s.cut(content)
 			case 4:

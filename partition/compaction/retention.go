@@ -15,7 +15,7 @@ func RetentionTarget(nowMs, retentionMs int64) int64 {
 	if retentionMs <= 0 || oldest < model.MinTime {
 		return manifest.NoFloor
 	}
-	return model.PartitionStart(oldest)
+	return block.Raw.PartitionStart(oldest)
 }
 
 // PlanRetention returns the edit that moves the retention floor to target and

@@ -109,10 +109,10 @@ func FuzzPlanOfExtremeTimes(f *testing.F) {
 			lo, hi := aboutExtreme(b[i], b[i+1]), aboutExtreme(b[i+1], b[i])
 			info := block.Info{Size: 100, MinTime: min(lo, hi), MaxTime: max(lo, hi)}
 			gen := uint64(1000 + i)
-			info.Meta = block.Meta{Level: block.L0, MinGen: gen, MaxGen: gen, Partition: block.NoPartition}
+			info.Meta = block.Meta{Key: block.SpanningKey(block.L0), MinGen: gen, MaxGen: gen}
 			if b[i+2]%2 == 0 {
 				info.Level, info.MinGen, info.MaxGen, info.Inputs = block.L1, gen-1000+1, gen-1000+1, []string{"x"}
-				info.Partition = model.PartitionStart(info.MaxTime)
+				info.Partition = block.Raw.PartitionStart(info.MaxTime)
 				info.MinTime = max(info.MinTime, info.Partition)
 			}
 			info.Name = block.FileName(info.Meta)
@@ -137,8 +137,8 @@ func TestRetentionAtTheEndsOfInt64(t *testing.T) {
 		{partitiontest.TestDay, math.MaxInt64, manifest.NoFloor},
 		{math.MinInt64, 1, manifest.NoFloor},
 		{model.MinTime, model.DayMs, manifest.NoFloor},
-		{partitiontest.TestDay, model.DayMs, model.PartitionStart(partitiontest.TestDay - model.DayMs)},
-		{math.MaxInt64, 1, model.PartitionStart(math.MaxInt64 - 1)},
+		{partitiontest.TestDay, model.DayMs, block.Raw.PartitionStart(partitiontest.TestDay - model.DayMs)},
+		{math.MaxInt64, 1, block.Raw.PartitionStart(math.MaxInt64 - 1)},
 	} {
 		if got := compaction.RetentionTarget(c.now, c.retention); got != c.want {
 			t.Errorf("RetentionTarget(%d, %d) is %d, want %d", c.now, c.retention, got, c.want)

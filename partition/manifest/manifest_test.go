@@ -30,11 +30,11 @@ func must(t testing.TB, err error) {
 }
 
 // testDay is the first millisecond of the partition most tests write to.
-var testDay = model.PartitionStart(1_795_000_000_000)
+var testDay = block.Raw.PartitionStart(1_795_000_000_000)
 
 // cutBlock describes an L0 that nothing is in.
 func cutBlock(lo, hi uint64) block.Info {
-	m := block.Meta{Level: block.L0, MinGen: lo, MaxGen: hi, Partition: block.NoPartition}
+	m := block.Meta{Key: block.SpanningKey(block.L0), MinGen: lo, MaxGen: hi}
 	return block.Info{Name: block.FileName(m), Meta: m, Size: 1000, FooterLen: 90, CRC: 0xabcd, Series: 3, Samples: 30,
 		MinTime: testDay, MaxTime: testDay + 1000}
 }
@@ -42,7 +42,7 @@ func cutBlock(lo, hi uint64) block.Info {
 // mergedBlock describes an L1 or L2 made of others.
 func mergedBlock(level block.Level, day int64, inputs ...block.Info) block.Info {
 	lo, hi := Generations(inputs)
-	m := block.Meta{Level: level, MinGen: lo, MaxGen: hi, Partition: day}
+	m := block.Meta{Key: block.Key{Partition: day, Level: level}, MinGen: lo, MaxGen: hi}
 	b := block.Info{FooterLen: 90, CRC: 0xabcd, Series: 3, MinTime: day, MaxTime: day + 1000}
 	for _, in := range inputs {
 		m.Inputs = append(m.Inputs, in.Name)

@@ -424,7 +424,7 @@ func (b *Listed) Validate() error {
 		return fmt.Errorf("block %q: %d bytes, %d series, %d samples", b.Name, b.Size, b.Series, b.Samples)
 	case b.MinTime > b.MaxTime:
 		return fmt.Errorf("block %q: times %d to %d", b.Name, b.MinTime, b.MaxTime)
-	case b.Level != block.L0 && !partitionHolds(b.Partition, b.MinTime, b.MaxTime):
+	case b.Level != block.L0 && !b.Key.Holds(b.MinTime, b.MaxTime):
 		return fmt.Errorf("block %q: times %d to %d are not in its partition", b.Name, b.MinTime, b.MaxTime)
 	case len(keys.First) > maxKeyBytes || len(keys.Last) > maxKeyBytes:
 		return fmt.Errorf("block %q: keys of %d and %d bytes exceed %d", b.Name, len(keys.First), len(keys.Last), maxKeyBytes)
@@ -432,12 +432,6 @@ func (b *Listed) Validate() error {
 		return fmt.Errorf("block %q: keys %q to %q", b.Name, keys.First, keys.Last)
 	}
 	return nil
-}
-
-// partitionHolds reports whether start is the start of a partition and the
-// times from lo to hi lie in it.
-func partitionHolds(start, lo, hi int64) bool {
-	return model.PartitionStart(start) == start && lo >= start && hi >= lo && uint64(hi-start) < uint64(model.DayMs)
 }
 
 // appendTombstone appends the body of a tombstone.

@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -89,7 +88,7 @@ func checkInputs(s *State, e *Edit, b block.Info) error {
 			return badEdit("add %q: input %q stays", b.Name, name)
 		case in.Level > b.Level:
 			return badEdit("add %q: input %q is %v", b.Name, name, in.Level)
-		case in.Level != block.L0 && in.Partition != b.Partition:
+		case in.Level != block.L0 && !in.SamePartition(b.Key):
 			return badEdit("add %q: input %q is of another partition", b.Name, name)
 		case (in.Level == block.L0) != (s.Blocks[b.Inputs[0]].Level == block.L0):
 			return badEdit("add %q: inputs with and without a partition", b.Name)
@@ -152,7 +151,7 @@ func checkMarks(s, next *State, e *Edit) error {
 		return badEdit("WAL low end goes back from %d to %d", s.WALLow, next.WALLow)
 	case next.Floor < s.Floor:
 		return badEdit("retention floor goes back from %d to %d", s.Floor, next.Floor)
-	case next.Floor != NoFloor && model.PartitionStart(next.Floor) != next.Floor:
+	case next.Floor != NoFloor && block.Raw.PartitionStart(next.Floor) != next.Floor:
 		return badEdit("retention floor %d is not the start of a partition", next.Floor)
 	}
 	known := map[uint64]*Tombstone{}
@@ -208,9 +207,9 @@ func checkOrder(s *State) error {
 	return nil
 }
 
-func (p *partitionRuns) check() error {
+func (p *PartitionRuns) check() error {
 	if d := p.Depth(); d > MaxDepth {
-		return badEdit("partition %s is %d blocks deep", block.PartitionDir(p.Start), d)
+		return badEdit("partition %s is %d blocks deep", p.Key.Dir(), d)
 	}
 	for i := 1; i < len(p.L1); i++ {
 		if p.L1[i].MinGen <= p.L1[i-1].MaxGen {
@@ -232,35 +231,36 @@ func (p *partitionRuns) check() error {
 	return nil
 }
 
-// runs are blocks by what they may be merged with.
-type runs struct {
+// Runs are blocks by what they may be merged with.
+type Runs struct {
 	L0         []Listed         // oldest first
-	Partitions []*partitionRuns // by start
+	Partitions []*PartitionRuns // by key
 }
 
-// partitionRuns are the blocks of one partition.
-type partitionRuns struct {
-	Start int64
-	L1    []Listed // oldest first
-	L2    []Listed // by keys
+// PartitionRuns are the blocks of one partition.
+type PartitionRuns struct {
+	Key block.Key // of the partition, at level L2
+	L1  []Listed  // oldest first
+	L2  []Listed  // by keys
 }
 
 // Depth returns in how many blocks of the partition a series can be.
-func (p *partitionRuns) Depth() int { return len(p.L1) + min(len(p.L2), 1) }
+func (p *PartitionRuns) Depth() int { return len(p.L1) + min(len(p.L2), 1) }
 
 // RunsOf arranges blocks that are sorted from the oldest to the newest.
-func RunsOf(blocks []Listed) runs {
-	var r runs
-	byStart := map[int64]*partitionRuns{}
+func RunsOf(blocks []Listed) Runs {
+	var r Runs
+	byKey := map[block.Key]*PartitionRuns{}
 	for _, b := range blocks {
 		if b.Level == block.L0 {
 			r.L0 = append(r.L0, b)
 			continue
 		}
-		p := byStart[b.Partition]
+		key := b.At(block.L2)
+		p := byKey[key]
 		if p == nil {
-			p = &partitionRuns{Start: b.Partition}
-			byStart[b.Partition] = p
+			p = &PartitionRuns{Key: key}
+			byKey[key] = p
 			r.Partitions = append(r.Partitions, p)
 		}
 		if b.Level == block.L1 {
@@ -269,7 +269,7 @@ func RunsOf(blocks []Listed) runs {
 			p.L2 = append(p.L2, b)
 		}
 	}
-	slices.SortFunc(r.Partitions, func(a, b *partitionRuns) int { return cmp.Compare(a.Start, b.Start) })
+	slices.SortFunc(r.Partitions, func(a, b *PartitionRuns) int { return a.Key.Compare(b.Key) })
 	for _, p := range r.Partitions {
 		slices.SortFunc(p.L2, func(a, b Listed) int {
 			if c := a.Keys.compare(b.Keys); c != 0 {

@@ -177,7 +177,7 @@ func listedBlocks(t *testing.T, words string) []Listed {
 			t.Fatalf("block %q", w)
 		}
 		start := testDay + int64(day)*model.DayMs
-		m := block.Meta{Level: block.Level(level), MinGen: uint64(lo), MaxGen: uint64(hi), Partition: block.NoPartition, Inputs: []string{w}}
+		m := block.Meta{Key: block.SpanningKey(block.Level(level)), MinGen: uint64(lo), MaxGen: uint64(hi), Inputs: []string{w}}
 		if level > 0 {
 			m.Partition = start
 		}

@@ -14,11 +14,11 @@ import (
 // program that was built with others cannot read it.
 type FormatOptions struct {
 	Shards      uint32 // frame streams in the WAL, model.Shards
-	PartitionMs int64  // length of a partition, model.DayMs
+	PartitionMs int64  // length of a partition of the raw tier
 }
 
 // thisFormat is what this program writes.
-var thisFormat = FormatOptions{Shards: model.Shards, PartitionMs: model.DayMs}
+var thisFormat = FormatOptions{Shards: model.Shards, PartitionMs: block.Raw.PartitionMs()}
 
 // NoFloor is the retention floor of a database that never dropped anything.
 const NoFloor int64 = math.MinInt64

@@ -16,7 +16,7 @@ func TestSpentTombstones(t *testing.T) {
 		day    int64
 	}{{block.L2, 1, 3, 0}, {block.L1, 4, 9, 0}, {block.L2, 1, 20, 1}} {
 		start := testDay + b.day*model.DayMs
-		m := block.Meta{Level: b.level, MinGen: b.lo, MaxGen: b.hi, Partition: start}
+		m := block.Meta{Key: block.Key{Partition: start, Level: b.level}, MinGen: b.lo, MaxGen: b.hi}
 		s.Blocks[block.FileName(m)] = Listed{Info: block.Info{Name: block.FileName(m), Meta: m, MinTime: start, MaxTime: start + 5}}
 	}
 	s.WALLow = 30

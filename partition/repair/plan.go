@@ -353,7 +353,7 @@ func covers(a, b *manifest.Listed) bool {
 		return false
 	case b.Level == block.L0:
 		return b.MinGen <= a.MaxGen
-	case a.Partition != b.Partition || a.Keys.Disjoint(b.Keys):
+	case !a.SamePartition(b.Key) || a.Keys.Disjoint(b.Keys):
 		return false
 	case a.Level > b.Level:
 		return b.MinGen <= a.MaxGen

@@ -9,14 +9,14 @@ import (
 )
 
 // TestDay is the first millisecond of the partition most tests write to.
-var TestDay = model.PartitionStart(1_795_000_000_000)
+var TestDay = block.Raw.PartitionStart(1_795_000_000_000)
 
 // Ptr returns a pointer to v.
 func Ptr[T any](v T) *T { return &v }
 
 // CutBlock describes an L0 of which there is no file.
 func CutBlock(lo, hi uint64) block.Info {
-	m := block.Meta{Level: block.L0, MinGen: lo, MaxGen: hi, Partition: block.NoPartition}
+	m := block.Meta{Key: block.SpanningKey(block.L0), MinGen: lo, MaxGen: hi}
 	return block.Info{Name: block.FileName(m), Meta: m, Size: 1000, FooterLen: 90, CRC: 0xabcd, Series: 3, Samples: 30,
 		MinTime: TestDay, MaxTime: TestDay + 1000}
 }
@@ -24,7 +24,7 @@ func CutBlock(lo, hi uint64) block.Info {
 // MergedBlock describes an L1 or L2 made of others.
 func MergedBlock(level block.Level, day int64, inputs ...block.Info) block.Info {
 	lo, hi := manifest.Generations(inputs)
-	m := block.Meta{Level: level, MinGen: lo, MaxGen: hi, Partition: day}
+	m := block.Meta{Key: block.Key{Partition: day, Level: level}, MinGen: lo, MaxGen: hi}
 	b := block.Info{FooterLen: 90, CRC: 0xabcd, Series: 3, MinTime: day, MaxTime: day + 1000}
 	for _, in := range inputs {
 		m.Inputs = append(m.Inputs, in.Name)

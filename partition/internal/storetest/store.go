@@ -237,7 +237,7 @@ func (s *Store) CutOf(add Contents) error {
 		return nil
 	}
 	gen := s.NextGen()
-	w, err := block.Create(s.Fs, "d", block.Meta{Level: block.L0, MinGen: gen, MaxGen: gen, Partition: block.NoPartition}, block.WriterOptions{})
+	w, err := block.Create(s.Fs, "d", block.Meta{Key: block.SpanningKey(block.L0), MinGen: gen, MaxGen: gen}, block.WriterOptions{})
 	if err != nil {
 		return err
 	}
