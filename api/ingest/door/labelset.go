@@ -30,6 +30,7 @@ type LabelSet struct {
 type detailQuota struct {
 	reason storage.Reason
 	left   int
+	bare   *storage.Reject // without details
 }
 
 // maxDetails is the number of refusals of a reason that are described.
@@ -46,9 +47,16 @@ func (s *LabelSet) begin() { s.quotas = s.quotas[:0] }
 // Refuse returns a refusal, with details while the reason has quota left.
 func (s *LabelSet) Refuse(reason storage.Reason, format string, args ...any) *storage.Reject {
 	if !s.WantsDetail(reason) {
-		return &storage.Reject{Reason: reason}
+		return s.bare(reason)
 	}
 	return &storage.Reject{Reason: reason, Detail: fmt.Sprintf(format, args...)}
+}
+
+// bare returns the refusal without details that all series share once the quota of
+// the reason is used up.
+func (s *LabelSet) bare(reason storage.Reason) *storage.Reject {
+	i := slices.IndexFunc(s.quotas, func(q detailQuota) bool { return q.reason == reason })
+	return s.quotas[i].bare
 }
 
 // WantsDetail reports whether a refusal is to be described, and counts it.
@@ -59,7 +67,7 @@ func (s *LabelSet) WantsDetail(reason storage.Reason) bool {
 			return t.left >= 0
 		}
 	}
-	s.quotas = append(s.quotas, detailQuota{reason, maxDetails - 1})
+	s.quotas = append(s.quotas, detailQuota{reason, maxDetails - 1, &storage.Reject{Reason: reason}})
 	return true
 }
 
