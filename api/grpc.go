@@ -32,20 +32,20 @@ const (
 	// rpcIdleTimeout ends a connection without requests; clients connect again
 	// when they need it.
 	rpcIdleTimeout = idleTimeout
-	// rpcPingEvery and rpcPingTimeout find connections whose client is gone.
+	// rpcPingEvery and rpcPingTimeout detect connections whose client has
+	// disconnected.
 	rpcPingEvery   = time.Minute
 	rpcPingTimeout = 20 * time.Second
-	// rpcHandshakeTimeout bounds the way to a connection's first request.
+	// rpcHandshakeTimeout bounds the time until a connection's first request.
 	rpcHandshakeTimeout = readHeaderTimeout
-	// rpcWindowBytes is how far a client may send ahead of what is being
-	// received, on a stream and on a connection. gRPC's own window grows to
+	// rpcWindowBytes is the flow-control window of a stream and of a connection. gRPC's own window grows to
 	// 16 MiB a stream.
 	rpcWindowBytes     = 256 << 10
 	rpcConnWindowBytes = 1 << 20
 )
 
-// RPC is the gRPC server. It serves health and reflection, and what is mounted
-// on it.
+// RPC is the gRPC server. It serves health, reflection and the services that
+// doors register.
 type RPC struct {
 	server   *grpc.Server
 	health   *health.Server
@@ -56,9 +56,8 @@ type RPC struct {
 	refused  prometheus.Counter
 }
 
-// NewRPC returns a gRPC server with the services that the doors register, under
-// the TLS and authentication of a web configuration file; empty = none. It says
-// NOT_SERVING until SetServing.
+// NewRPC returns a gRPC server with the TLS and authentication of a web
+// configuration file; empty = none. Its health is NOT_SERVING until SetServing.
 func NewRPC(reg prometheus.Registerer, log *slog.Logger, webConfigFile string, doors ...func(*RPC)) (*RPC, error) {
 	m, err := newRPCMetrics(reg)
 	if err != nil {
@@ -99,7 +98,7 @@ func NewRPC(reg prometheus.Registerer, log *slog.Logger, webConfigFile string, d
 			grpc.ForceServerCodecV2(reqbody.Codec()),
 			grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: rpcIdleTimeout, Time: rpcPingEvery, Timeout: rpcPingTimeout}),
 			// Clients ping every 10 s in their defaults; grpc-go's own limit
-			// of 5 minutes would send them away.
+			// of 5 minutes would disconnect them.
 			grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 			grpc.ChainUnaryInterceptor(func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (answer any, err error) {
 				defer recovered(info.FullMethod, time.Now(), &err)
@@ -139,7 +138,7 @@ func (s refusingStream) RecvMsg(m any) error {
 	return reqbody.Refusal(m)
 }
 
-// rpcMetrics are by method, of which there are as many as the services have.
+// rpcMetrics counts requests by method of the registered services.
 type rpcMetrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
@@ -164,12 +163,11 @@ func newRPCMetrics(reg prometheus.Registerer) (*rpcMetrics, error) {
 // RegisterService mounts a service. It is called before Serve.
 func (r *RPC) RegisterService(d *grpc.ServiceDesc, service any) { r.server.RegisterService(d, service) }
 
-// Stopping is closed when Shutdown begins: streams that go on for as long as
-// their clients like end then.
+// Stopping returns a channel that is closed when Shutdown begins, so that streams
+// without an end of their own can end.
 func (r *RPC) Stopping() <-chan struct{} { return r.stopping }
 
-// SetServing says whether the server as a whole, and each service by its name,
-// is ready.
+// SetServing sets the health of the server and of each service.
 func (r *RPC) SetServing(ok bool) {
 	state := healthpb.HealthCheckResponse_NOT_SERVING
 	if ok {
@@ -181,21 +179,21 @@ func (r *RPC) SetServing(ok bool) {
 	}
 }
 
-// Serve answers requests that come in at l until Shutdown. It closes l.
+// Serve accepts connections on l until Shutdown. It closes l.
 func (r *RPC) Serve(l net.Listener) error {
 	return r.server.Serve(&limitListener{Listener: l, max: int64(r.maxConns), refused: r.refused})
 }
 
-// LimitConnections sets how many connections there may be, DefaultMaxConnections
-// otherwise. It is called before Serve.
+// LimitConnections sets the maximum number of connections, which is otherwise
+// DefaultMaxConnections. It is called before Serve.
 func (r *RPC) LimitConnections(n int) { r.maxConns = n }
 
 // ChargeTo sets the budget that unfinished messages are charged to. It is called
 // before Serve.
 func (r *RPC) ChargeTo(b *reqbody.Budget) { r.metered.budget = b }
 
-// Shutdown stops taking requests and returns when those under way are
-// finished, or when ctx ends; these are then cut off.
+// Shutdown stops accepting requests and waits for those in flight. If ctx ends
+// first, it closes their connections.
 func (r *RPC) Shutdown(ctx context.Context) {
 	r.health.Shutdown() // tells those who watch, which ends no stream of theirs
 	r.stopOnce.Do(func() { close(r.stopping) })

@@ -16,8 +16,8 @@ import (
 	"tsdb/api/reqbody"
 )
 
-// rpcSecurity is what the web configuration file, which guards HTTP, means for
-// gRPC: TLS, and its users in the metadata of a call.
+// rpcSecurity applies the web configuration file to gRPC: TLS, and its users in
+// the metadata of a call.
 type rpcSecurity struct {
 	config    *webConfig
 	passwords *passwords
@@ -55,11 +55,11 @@ func (c *meteredCredentials) ServerHandshake(raw net.Conn) (net.Conn, credential
 	return c.budget.NewRPCConn(conn, rpcWindowBytes, raw), info, nil
 }
 
-// Clone returns c: a server changes nothing about its credentials.
+// Clone returns c, which a server does not modify.
 func (c *meteredCredentials) Clone() credentials.TransportCredentials { return c }
 
 // allow returns an error with the code UNAUTHENTICATED unless the caller may
-// call the method. Everybody may ask for health: probes have no credentials.
+// call the method. Health needs no credentials, because probes have none.
 func (s *rpcSecurity) allow(ctx context.Context, method string) error {
 	if strings.HasPrefix(method, "/grpc.health.v1.Health/") {
 		return nil

@@ -28,7 +28,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// certificate writes one for 127.0.0.1 and returns a pool that trusts it.
+// certificate writes a certificate for 127.0.0.1 and returns a pool that trusts it.
 func certificate(t *testing.T, dir string) *x509.CertPool {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -62,8 +62,8 @@ func write(t *testing.T, name string, content []byte) {
 	}
 }
 
-// The file that guards HTTP guards gRPC: without TLS or the right password
-// there are no answers, but to questions of health.
+// TestGRPCIsGuardedByTheWebConfiguration: the web configuration file applies to
+// gRPC: without TLS or the right password only health is answered.
 func TestGRPCIsGuardedByTheWebConfiguration(t *testing.T) {
 	dir := t.TempDir()
 	pool := certificate(t, dir)

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// MountOwn mounts what the server itself answers besides /metrics, for the test
-// of the list of what is served.
+// MountOwn mounts the server's own paths except /metrics, for the test of the list
+// of served paths.
 func MountOwn(mux *http.ServeMux) {
 	s := &Server{}
 	s.mountPages(mux)

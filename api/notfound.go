@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// served lists what the server answers, for a client that asks for something
-// else. A test holds it against the patterns that are mounted.
+// served lists the paths of the server, for the response to an unknown path. A
+// test compares it with the mounted patterns.
 var served = []struct{ what, methods, paths string }{
 	{"Prometheus remote write", "POST", "/api/v1/write /api/v1/push"},
 	{"InfluxDB line protocol", "POST", "/write /api/v2/write"},
@@ -23,8 +23,8 @@ var served = []struct{ what, methods, paths string }{
 	{"the server itself", "GET", "/ /metrics /-/healthy /-/ready /debug/pprof/"},
 }
 
-// notFound is the answer of a mux to a path that it does not know; a 404 lists
-// what is served.
+// notFound is a ResponseWriter that replaces the text of a 404 by the list of
+// served paths.
 type notFound struct {
 	http.ResponseWriter
 	path   string
@@ -42,11 +42,11 @@ func (n *notFound) WriteHeader(code int) {
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(len(text)))
 	n.ResponseWriter.WriteHeader(code)
-	// A client that is gone needs no answer.
+	// An error means that the client has disconnected.
 	_, _ = n.ResponseWriter.Write([]byte(text))
 }
 
-// Write drops the mux's own words if the list has been sent.
+// Write drops the text of the mux if the list has been sent.
 func (n *notFound) Write(b []byte) (int, error) {
 	if n.listed {
 		return len(b), nil

@@ -12,7 +12,7 @@ import (
 	"tsdb/api/prom"
 )
 
-// patternsOf returns the patterns of a mux, which has no method that tells them.
+// patternsOf returns the patterns of a mux, which has no method for it.
 func patternsOf(t *testing.T, mux *http.ServeMux) []string {
 	t.Helper()
 	var all []string
@@ -30,7 +30,8 @@ func patternsOf(t *testing.T, mux *http.ServeMux) []string {
 	return slices.Compact(all)
 }
 
-// Every pattern is in the list that a 404 answers, with its methods.
+// TestNotFoundListsEveryPattern: every pattern is in the list that a 404 answers,
+// with its methods.
 func TestNotFoundListsEveryPattern(t *testing.T) {
 	mux := http.NewServeMux()
 	api.MountOwn(mux)
@@ -47,7 +48,7 @@ func TestNotFoundListsEveryPattern(t *testing.T) {
 			method, path = "", pattern
 		}
 		if method == http.MethodOptions || strings.HasPrefix(path, "/debug/pprof/") && path != "/debug/pprof/" {
-			continue // preflights, and what the page of profiles links to
+			continue // preflights, and the links of the page of profiles
 		}
 		path = strings.ReplaceAll(strings.TrimSuffix(path, "{$}"), "{name}", "NAME")
 		methods, ok := listed[path]

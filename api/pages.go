@@ -46,7 +46,7 @@ func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) {
 	quarantined(&text, db)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(code)
-	_, _ = io.WriteString(w, text.String()) // a client that is gone needs no page
+	_, _ = io.WriteString(w, text.String()) // an error means that the client has disconnected
 }
 
 // quarantined lists the blocks that cannot be read in full. They do not make the
@@ -84,7 +84,7 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 
 func (s *Server) home(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	// A client that is gone needs no page.
+	// An error means that the client has disconnected.
 	_ = homePage.Execute(w, struct{ Version string }{s.opts.Version})
 }
 
@@ -124,7 +124,7 @@ func (s *Server) mountProfiles(mux *http.ServeMux) {
 func writeError(w http.ResponseWriter, code int, errorType, text string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	// A client that is gone needs no answer.
+	// An error means that the client has disconnected.
 	_ = json.NewEncoder(w).Encode(struct {
 		Status    string `json:"status"`
 		ErrorType string `json:"errorType"`

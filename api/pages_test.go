@@ -15,8 +15,8 @@ import (
 	"tsdb/storage"
 )
 
-// An unreadable block is listed on the health page, which still responds with 200,
-// and counted by a gauge.
+// TestHealthNamesQuarantinedBlocks: an unreadable block is listed on the health
+// page, which still responds with 200, and counted by a gauge.
 func TestHealthNamesQuarantinedBlocks(t *testing.T) {
 	ctx := context.Background()
 	fs := vfs.NewMem()

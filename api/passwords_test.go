@@ -43,8 +43,9 @@ func TestPasswordsOfUsersAndOfAny(t *testing.T) {
 	}
 }
 
-// Guessing passwords takes a bounded part of the CPU: one comparison runs, some wait,
-// the rest are refused, and users with cached credentials do not wait.
+// TestConcurrentLoginsAreBounded: guessing passwords takes a bounded part of the
+// CPU: one comparison runs, some wait, the rest are refused, and users with cached
+// credentials do not wait.
 func TestConcurrentLoginsAreBounded(t *testing.T) {
 	p := newPasswords()
 	users := map[string]config.Secret{"ann": hashOf(t, "a")}

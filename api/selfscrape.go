@@ -40,7 +40,7 @@ type SelfScrapeOptions struct {
 
 // SelfScrape writes the server's own metrics into the database, as a scrape by
 // Prometheus would: job, instance, up, the scrape's own series, and a stale
-// marker where a series is gone. Histograms become classic buckets.
+// marker where a series has disappeared. Histograms become classic buckets.
 type SelfScrape struct {
 	opts  SelfScrapeOptions
 	batch *storage.Batch
@@ -190,8 +190,8 @@ func (w *scrapeWriter) metric(f *dto.MetricFamily, m *dto.Metric) {
 	}
 }
 
-// add adds one sample of a metric with further labels, given as name and value
-// in turns.
+// add adds one sample of a metric with further labels, given as alternating
+// names and values.
 func (w *scrapeWriter) add(name string, m *dto.Metric, v float64, more ...string) {
 	w.builder.Reset()
 	w.builder.Add(prommodel.MetricNameLabel, name)
@@ -247,7 +247,7 @@ func formatFloat(f float64) string {
 	return s + ".0"
 }
 
-// metricType names a type as the exposition formats do.
+// metricType returns the name of a type in the exposition formats.
 func metricType(t dto.MetricType) string {
 	switch t {
 	case dto.MetricType_UNTYPED:

@@ -73,7 +73,7 @@ func TestSelfScrapeWritesWhatPrometheusWould(t *testing.T) {
 	}
 	gone := read(t, db)[`{__name__="g", `+common+`, l="x"}`]
 	if gone.Len() != 2 || !gone.StaleAt(1) {
-		t.Errorf("a series that is gone has %v", gone)
+		t.Errorf("a series that has disappeared has %v", gone)
 	}
 	if last := s.Last(); last.Err != nil || last.Samples != 10 {
 		t.Errorf("last scrape: %+v", last)
@@ -103,7 +103,8 @@ func read(t *testing.T, db *storage.DB) map[string]*model.Samples {
 	return all
 }
 
-// The labels job and instance of a metric are kept under other names.
+// TestSelfScrapeKeepsLabelsOfItsOwnNames: the labels job and instance of a metric
+// are kept under other names.
 func TestSelfScrapeKeepsLabelsOfItsOwnNames(t *testing.T) {
 	db := openDB(t)
 	reg := prometheus.NewRegistry()

@@ -129,10 +129,10 @@ func TestPanicIsRecoveredAndCounted(t *testing.T) {
 		t.Errorf("early panic: %d %q %v", code, body, err)
 	}
 	if _, _, err := get("/late"); err == nil {
-		t.Error("an answer that broke off looks whole")
+		t.Error("a truncated response is not detected")
 	}
 	if _, _, err := get("/broken"); err == nil {
-		t.Error("an answer that was broken off looks whole")
+		t.Error("an aborted response is not detected")
 	}
 	_, body, _ = get("/metrics")
 	for _, want := range []string{

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// TLS, headers, rate limit and users of the web configuration file are in force.
+// TestWebConfigurationIsInForce: TLS, headers, rate limit and users of the web
+// configuration file are in force.
 func TestWebConfigurationIsInForce(t *testing.T) {
 	dir := t.TempDir()
 	pool := certificate(t, dir)

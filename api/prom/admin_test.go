@@ -13,9 +13,9 @@ import (
 	"tsdb/storage"
 )
 
-// A range query is answered from the cache, unless it asks for the contrary or
-// the cache has been emptied.
-func TestCacheIsUsedLeftOutAndDropped(t *testing.T) {
+// TestCacheIsUsedBypassedAndDropped: a range query is answered from the cache,
+// unless no_cache is set or the cache has been emptied.
+func TestCacheIsUsedBypassedAndDropped(t *testing.T) {
 	fs := vfs.NewMem()
 	db, err := storage.Open(ctx, fs, "data", storage.Options{Clock: vfs.NewManualClock(time.Unix(promtest.End+3600, 0))})
 	if err != nil {
@@ -31,7 +31,7 @@ func TestCacheIsUsedLeftOutAndDropped(t *testing.T) {
 	const steps = 61
 	cached := func(params ...string) int {
 		t.Helper()
-		// The cache takes in what it is offered a little later.
+		// The cache stores results asynchronously.
 		var data struct{ Stats struct{ CachedSteps int } }
 		s.get(t, "/query_range", append([]string{
 			"query", "sum(rate(http_requests_total[5m]))", "start", fmt.Sprint(promtest.End - 600), "end", fmt.Sprint(promtest.End), "step", "10", "stats", "all",

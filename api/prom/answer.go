@@ -90,7 +90,7 @@ func writeError(w http.ResponseWriter, err *apiError) {
 	b := append([]byte(`{"status":"error","errorType":`), strconv.Quote(err.kind)...)
 	b = append(b, `,"error":`...)
 	b = appendString(b, err.err.Error())
-	// A client that is gone needs no error.
+	// An error means that the client has disconnected.
 	_, _ = w.Write(append(b, '}'))
 }
 

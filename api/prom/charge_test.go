@@ -7,8 +7,8 @@ import (
 	"tsdb/query"
 )
 
-// Lists of series and labels, federation and exemplars count for the memory of
-// queries, and are refused if they are more than it allows.
+// TestListsAreCharged: lists of series and labels, federation and exemplars count
+// for the memory of queries, and are refused if they exceed it.
 func TestListsAreCharged(t *testing.T) {
 	e := query.New(query.Options{MaxBytes: 100})
 	s := newServer(t, Options{Engine: e})

@@ -20,7 +20,8 @@ func contextWithCancel(r *http.Request) (*http.Request, context.CancelFunc) {
 	return r.WithContext(ctx), cancel
 }
 
-// The client library of Prometheus reads every answer it knows to ask for.
+// TestClientGolangReadsEveryAnswer: the client library of Prometheus decodes the
+// response to each of its requests.
 func TestClientGolangReadsEveryAnswer(t *testing.T) {
 	s := newServer(t, Options{
 		Build: BuildInfo{Own: "x"}, Started: time.Now(), Retention: "30d",

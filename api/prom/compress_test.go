@@ -80,8 +80,9 @@ func decompress(t *testing.T, r reply) string {
 	return string(b)
 }
 
-// A handler that panics leaves its answer to those above.
-func TestCompressionLeavesPanicsAlone(t *testing.T) {
+// TestCompressionPassesPanicsOn: the response to a handler that panics is left
+// to the outer handlers.
+func TestCompressionPassesPanicsOn(t *testing.T) {
 	h := Compress(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("BUG") }))
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest(http.MethodGet, "/", nil)

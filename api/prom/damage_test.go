@@ -112,7 +112,7 @@ func (w *damagedWorld) reopen() {
 	w.db = w.open()
 }
 
-// read asks for everything by remote read, of one kind of answer or the other.
+// read requests all series by remote read, with the given response type.
 func (w *damagedWorld) read(params string, kinds ...prompb.ReadRequest_ResponseType) reply {
 	w.t.Helper()
 	req := &prompb.ReadRequest{AcceptedResponseTypes: kinds, Queries: []*prompb.Query{{
@@ -141,9 +141,9 @@ func (w *damagedWorld) read(params string, kinds ...prompb.ReadRequest_ResponseT
 // brokenOff is the body of a reply whose connection ended early.
 const brokenOff = "(broken off)"
 
-// A stream that is out in part when damage shows is broken off, or says what is
-// missing in a trailer.
-func TestDamageBehindTheFirstMegabyteBreaksAStreamOff(t *testing.T) {
+// TestDamageAfterTheFirstMegabyteAbortsAStream: a stream that has been sent in
+// part when damage is found is aborted, or names the damage in a trailer.
+func TestDamageAfterTheFirstMegabyteAbortsAStream(t *testing.T) {
 	w := newDamagedWorld(t, 150_000)
 	info, err := w.fs.Stat(w.block)
 	if err != nil {
@@ -166,8 +166,9 @@ func TestDamageBehindTheFirstMegabyteBreaksAStreamOff(t *testing.T) {
 	}
 }
 
-// Damage makes remote read and federation fail, with a text that names the
-// block, or, if the request asks for it, gives the readable part with a warning.
+// TestDamageIsAnErrorWhereThereAreNoWarnings: damage makes remote read and
+// federation fail, with a text that names the block, or, if the request asks for
+// it, gives the readable part with a warning.
 func TestDamageIsAnErrorWhereThereAreNoWarnings(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -231,7 +232,7 @@ func TestDamageIsAnErrorWhereThereAreNoWarnings(t *testing.T) {
 					t.Errorf("%s: %d %q", name, r.status, clip(r.body))
 				}
 			}
-			// What does not look at the block is not concerned.
+			// Requests that do not read the block are not affected.
 			w.clock.Advance(24 * time.Hour)
 			for _, name := range []string{"samples", "federation"} {
 				if r := ask[name](""); r.status != http.StatusOK {
@@ -242,7 +243,7 @@ func TestDamageIsAnErrorWhereThereAreNoWarnings(t *testing.T) {
 	}
 }
 
-// Answers in JSON carry warnings.
+// TestDamageIsAWarningInJSON: answers in JSON carry warnings.
 func TestDamageIsAWarningInJSON(t *testing.T) {
 	for _, quarantined := range []bool{false, true} {
 		t.Run(strconv.FormatBool(quarantined), func(t *testing.T) {

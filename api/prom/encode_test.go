@@ -17,7 +17,7 @@ import (
 	"github.com/prometheus/prometheus/util/jsonutil"
 )
 
-// upstream writes with Prometheus' own functions.
+// upstream encodes with Prometheus' own functions.
 func upstream(write func(*jsoniter.Stream)) string {
 	s := jsoniter.NewStream(jsoniter.ConfigCompatibleWithStandardLibrary, nil, 64)
 	write(s)
@@ -97,8 +97,8 @@ func TestHistogramsAreWrittenAsPrometheusDoes(t *testing.T) {
 	}
 }
 
-// The times of a series are written as they are, whichever the series before it
-// had.
+// TestTimesOfManySeries: the times of a series do not depend on those of the series
+// before it.
 func TestTimesOfManySeries(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 200 {
@@ -121,7 +121,8 @@ func TestTimesOfManySeries(t *testing.T) {
 	}
 }
 
-// A long answer goes out in parts, none of them lost.
+// TestLongAnswersAreSentInParts: a long response is sent in parts, and none is
+// lost.
 func TestLongAnswersAreSentInParts(t *testing.T) {
 	m := make(promql.Matrix, 30)
 	for i := range m {
@@ -162,7 +163,7 @@ func (p *parts) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Bytes count points: 1 MB/s is a million points a second.
+// BenchmarkMatrix: bytes count points: 1 MB/s is a million points a second.
 func BenchmarkMatrix(b *testing.B) {
 	for _, kind := range []string{"counter", "gauge"} {
 		b.Run("values="+kind, func(b *testing.B) {

@@ -106,7 +106,7 @@ func TestCardinalityTablesHaveTheirRows(t *testing.T) {
 	if len(got.SeriesCountByMetricName) != 2 {
 		t.Errorf("metrics with a limit of 2: %v", got.SeriesCountByMetricName)
 	}
-	// What has gone to blocks counts as well.
+	// Series in blocks are counted as well.
 	inMemory := tables.FindString(s.get(t, "/status/tsdb").body)
 	for _, work := range []string{"/admin/flush", "/admin/compact"} {
 		s.post(t, work)
@@ -285,8 +285,8 @@ func TestTargetsAreWhatTheServerScrapes(t *testing.T) {
 	meta(`[]`, "limit", "0")
 }
 
-// While there is no database, what needs one is unavailable, with advice to
-// come back; the rest answers.
+// TestStartingServerSaysSo: while there is no database, endpoints that need one
+// respond with 503 and Retry-After; the others work.
 func TestStartingServerSaysSo(t *testing.T) {
 	s := newServer(t, Options{DB: func() (*storage.DB, error) {
 		return nil, fmt.Errorf("%w: the log is replayed, 40%% done", storage.ErrBusy)
@@ -321,7 +321,7 @@ func TestClosedDatabaseIsUnavailable(t *testing.T) {
 	}
 }
 
-// Where the answer differs from Prometheus' it is on purpose: see
+// TestOwnRefusals: where the answer differs from Prometheus' it is on purpose: see
 // docs/compatibility.md.
 func TestOwnRefusals(t *testing.T) {
 	s := newServer(t, Options{})
@@ -395,7 +395,7 @@ func TestTimeoutAndCancel(t *testing.T) {
 	params := []string{"query", "quantile_over_time(0.5, edge[1h])" + strings.Repeat("+ edge", 500), "start", fmt.Sprint(promtest.Start), "end", fmt.Sprint(promtest.End), "step", "0.33"}
 	s.get(t, "/query_range", append(params, "timeout", "0.05")...).want(t, http.StatusServiceUnavailable, "timeout", "query timed out in ")
 
-	// A client that is gone sees no code; the log and the metrics do.
+	// A client that has disconnected sees no code; the log and the metrics do.
 	c := promtest.Case{Method: http.MethodGet, Path: "/query_range", Form: map[string][]string{}}
 	for i := 0; i < len(params); i += 2 {
 		c.Form.Set(params[i], params[i+1])
@@ -421,9 +421,9 @@ func TestTooManySamplesIsAnExecutionError(t *testing.T) {
 	s.get(t, "/query", "query", "edge[1h]", "time", fmt.Sprint(promtest.End)).want(t, 422, "execution", "too many samples")
 }
 
-// Every limit of a query has an error that says what it came to and which
-// setting it is.
-func TestLimitsOfQueriesAreTold(t *testing.T) {
+// TestErrorsOfLimitsNameTheSetting: the error of every limit of a query states the figure
+// reached and the setting.
+func TestErrorsOfLimitsNameTheSetting(t *testing.T) {
 	for name, c := range map[string]struct {
 		engine query.Options
 		points int
@@ -450,7 +450,8 @@ func TestLimitsOfQueriesAreTold(t *testing.T) {
 	}
 }
 
-// A query that fits the common memory only while no other holds it may try again.
+// TestMemoryThatOthersHoldIsUnavailable: a query that fits the common memory only
+// while no other holds it may try again.
 func TestMemoryThatOthersHoldIsUnavailable(t *testing.T) {
 	engine := query.New(query.Options{TotalBytes: 100_000})
 	s := newServer(t, Options{Engine: engine})
@@ -544,8 +545,8 @@ func TestAnnotationsAreBoundedAndSorted(t *testing.T) {
 	}
 }
 
-// Which origins may read is said by the server, in the package above.
-func TestPreflightHasNoBodyAndAllowsNobody(t *testing.T) {
+// TestPreflightHasNoBodyAndNoCORSHeaders: the CORS headers are set by package api.
+func TestPreflightHasNoBodyAndNoCORSHeaders(t *testing.T) {
 	s := newServer(t, Options{})
 	for _, method := range []string{http.MethodOptions, http.MethodGet} {
 		r, err := http.NewRequest(method, s.URL+"/api/v1/query?query=1", nil)

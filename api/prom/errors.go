@@ -51,7 +51,7 @@ func lacksMemory(err error) bool {
 	return errors.As(err, &over) && over.Limit == query.LimitTotalBytes
 }
 
-// exceedsLimit reports whether what is asked for is more than a limit allows.
+// exceedsLimit reports whether an error is about a limit that a request exceeds.
 func exceedsLimit(err error) bool {
 	var over *query.LimitError
 	return errors.As(err, &over)

@@ -22,8 +22,8 @@ func (s *server) federate(t *testing.T, accept string, selectors ...string) repl
 	return s.do(t, r)
 }
 
-// What Prometheus itself exposes is compared in internal/e2e; here the clock
-// can be set.
+// TestFederationShowsTheNewestSamples: the comparison with Prometheus is in
+// internal/e2e; here the clock can be set.
 func TestFederationShowsTheNewestSamples(t *testing.T) {
 	at := func(seconds int64) *server {
 		return newServer(t, Options{Clock: vfs.NewManualClock(time.Unix(seconds, 0))})

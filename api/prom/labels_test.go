@@ -12,8 +12,8 @@ import (
 	"tsdb/internal/model"
 )
 
-// TestSeriesAndLabelsOfARange asks for what there is in the last ten minutes: a
-// pod that ended four hours before is not, from memory, a block or a merged one.
+// TestSeriesAndLabelsOfARange lists the last ten minutes, from memory, a block
+// and a merged block: a pod that ended four hours before is not listed.
 func TestSeriesAndLabelsOfARange(t *testing.T) {
 	s := newServer(t, Options{})
 	b := s.db.NewBatch("test", model.DefaultTenant)

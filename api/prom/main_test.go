@@ -26,8 +26,8 @@ type server struct {
 	db *storage.DB
 }
 
-// newServer serves the API over the samples of promtest. Options that are not
-// given get what works.
+// newServer serves the API over the samples of promtest. Unset options get
+// working values.
 func newServer(t testing.TB, o Options) *server {
 	t.Helper()
 	s := querytest.New(t, false)
@@ -52,7 +52,7 @@ func newServer(t testing.TB, o Options) *server {
 	return &server{srv, s.DB}
 }
 
-// reply is what the server said.
+// reply is a response.
 type reply struct {
 	status int
 	header http.Header
@@ -73,7 +73,7 @@ func (s *server) do(t testing.TB, r *http.Request) reply {
 	return reply{resp.StatusCode, resp.Header, string(b)}
 }
 
-// get asks with a GET, parameters as name and value in turns.
+// get sends a GET with parameters, given as alternating names and values.
 func (s *server) get(t testing.TB, path string, params ...string) reply {
 	t.Helper()
 	return s.send(t, http.MethodGet, path, params)

@@ -66,9 +66,8 @@ func TestDurationsAreReadAsSecondsOrWithUnits(t *testing.T) {
 }
 
 // FuzzParameters sends any parameters to every endpoint that reads some.
-// Invariants: no panic, an answer or an error in the API's form, 4xx for what
-// no database can answer. The database is not there, so the texts of queries
-// are parsed and nothing is evaluated.
+// Invariants: no panic, an answer or an error in the API's form, 4xx for bad
+// parameters. There is no database, so queries are parsed and not evaluated.
 func FuzzParameters(f *testing.F) {
 	add := func(params ...string) {
 		v := url.Values{}
@@ -117,8 +116,8 @@ func FuzzParameters(f *testing.F) {
 	})
 }
 
-// FuzzNumbers holds the text of numbers against what they mean: every float
-// but NaN reads back to the same bits, every time to the same millisecond.
+// FuzzNumbers parses formatted numbers again: every float but NaN has the same
+// bits, every time the same millisecond.
 func FuzzNumbers(f *testing.F) {
 	for _, v := range []float64{0, math.Copysign(0, -1), 1, 1e-7, 1e21, 1 << 53, 1<<53 + 2, math.MaxFloat64, math.SmallestNonzeroFloat64, math.Inf(1), math.NaN()} {
 		f.Add(math.Float64bits(v), int64(v))

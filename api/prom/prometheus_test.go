@@ -14,9 +14,9 @@ import (
 //go:embed promtest/prometheus.golden
 var golden []byte
 
-// Every answer equals that of Prometheus' own handlers over the same samples:
-// status, content type, and the body but for the escapes inside strings, the
-// order of members, and the time that evaluation took.
+// TestAnswersEqualPrometheus: every answer equals that of Prometheus' own handlers
+// over the same samples: status, content type, and the body but for the escapes
+// inside strings, the order of members, and the time that evaluation took.
 func TestAnswersEqualPrometheus(t *testing.T) {
 	answers, err := promtest.ParseAnswers(golden)
 	if err != nil {
@@ -77,8 +77,8 @@ func decode(t *testing.T, s string) any {
 	return v
 }
 
-// checkOrder: clients that read a stream need the type before the result, and
-// the series before its exemplars.
+// checkOrder checks the order of members: clients that read a stream need the type
+// before the result, and the series before its exemplars.
 func checkOrder(t *testing.T, body string) {
 	if i := strings.Index(body, `"result":`); i >= 0 && !strings.HasPrefix(body, `{"status":"success","data":{"resultType":"`) {
 		t.Errorf("resultType does not lead: %s", clip(body))

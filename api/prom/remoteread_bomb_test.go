@@ -23,8 +23,8 @@ func lengthDelimited(number protowire.Number, content []byte) []byte {
 	return protowire.AppendBytes(protowire.AppendTag(nil, number, protowire.BytesType), content)
 }
 
-// Requests that are small on the wire and would be large in memory are refused
-// by their counts.
+// TestRemoteReadCountsBeforeItDecodes: requests that are small on the wire and
+// would be large in memory are refused by their counts.
 func TestRemoteReadCountsBeforeItDecodes(t *testing.T) {
 	budget := reqbody.NewBudget(reqbody.Options{Limit: 256 << 20})
 	s := newServer(t, Options{Budget: budget})
@@ -76,8 +76,9 @@ func marshalRead(t testing.TB, r *prompb.ReadRequest) []byte {
 	return b
 }
 
-// Requests whose bodies stall hold no slot of the limiter.
-func TestStalledRemoteReadsDoNotKeepOthersOut(t *testing.T) {
+// TestStalledRemoteReadsHoldNoSlot: requests whose bodies stall hold no
+// slot of the limiter.
+func TestStalledRemoteReadsHoldNoSlot(t *testing.T) {
 	s := newServer(t, Options{Reads: limiter.New(1)})
 	addr := s.Listener.Addr().String()
 	for range 3 {
@@ -106,7 +107,8 @@ func TestStalledRemoteReadsDoNotKeepOthersOut(t *testing.T) {
 	}
 }
 
-// Forms too are counted and charged, and named when they are too large.
+// TestFormsAreBounded: forms are counted and charged as well; the error of a form
+// that is too large says so.
 func TestFormsAreBounded(t *testing.T) {
 	budget := reqbody.NewBudget(reqbody.Options{Limit: 256 << 20})
 	s := newServer(t, Options{Budget: budget})

@@ -50,7 +50,7 @@ func readOf(ms ...*prompb.LabelMatcher) *prompb.Query {
 	return &prompb.Query{StartTimestampMs: readFrom, EndTimestampMs: readTo, Matchers: ms}
 }
 
-// readCases are what both servers are asked.
+// readCases are the requests sent to both servers.
 var readCases = []struct {
 	name    string
 	queries []*prompb.Query
@@ -79,8 +79,8 @@ var readCases = []struct {
 	}}},
 }
 
-// Answers of both kinds hold the samples that Prometheus' own handler gives over
-// the same ones, in the same order, bit for bit.
+// TestRemoteReadEqualsPrometheus: answers of both kinds hold the samples that
+// Prometheus' own handler gives over the same ones, in the same order, bit for bit.
 func TestRemoteReadEqualsPrometheus(t *testing.T) {
 	reference := teststorage.New(t)
 	if err := promtest.Load(reference); err != nil {
@@ -118,7 +118,7 @@ func TestRemoteReadEqualsPrometheus(t *testing.T) {
 	}
 }
 
-// readReply is an answer, decoded: one text a series with all its samples.
+// readReply is a decoded response: a text for each series, with its samples.
 type readReply struct {
 	status         int
 	kind, encoding string
@@ -213,7 +213,7 @@ func (r *readReply) readStream(t testing.TB, body io.Reader) {
 	}
 }
 
-// hashOf is an alias of a series that tests write.
+// hashOf returns an alias for a series written by a test.
 func hashOf(name string) model.Hash {
 	h := xxh3.HashString128(name)
 	return model.Hash{Hi: h.Hi, Lo: h.Lo}
@@ -224,7 +224,7 @@ func describe(t testing.TB, query int, s promstorage.Series) string {
 	return fmt.Sprintf("%d %s", query, s.Labels()) + samples
 }
 
-// describeSamples writes samples so that equal texts mean equal bits.
+// describeSamples formats samples; equal texts mean equal bits.
 func describeSamples(t testing.TB, it chunkenc.Iterator) (_ string, first, last int64) {
 	t.Helper()
 	var b strings.Builder
@@ -251,8 +251,8 @@ func describeSamples(t testing.TB, it chunkenc.Iterator) (_ string, first, last 
 	return b.String(), first, last
 }
 
-// gaugeOrNot: whether a hint is "unknown" or "no reset" depends on where chunks
-// are cut, and both are right.
+// gaugeOrNot reduces a hint to gauge or not: whether it is "unknown" or "no reset"
+// depends on where chunks are cut, and both are right.
 func gaugeOrNot(h histogram.CounterResetHint) string {
 	if h == histogram.GaugeType {
 		return "gauge"
@@ -349,7 +349,7 @@ func TestRemoteReadRefusesWhatItCannotAnswer(t *testing.T) {
 	want("starting", remoteRead(t, busy.URL+"/api/v1/read", &prompb.ReadRequest{Queries: []*prompb.Query{readOf(name)}}), 503, "not accepting")
 }
 
-// Random requests are refused or decoded, in bounded memory.
+// FuzzReadRequest: random requests are refused or decoded, in bounded memory.
 func FuzzReadRequest(f *testing.F) {
 	b, err := (&prompb.ReadRequest{Queries: readCases[0].queries, AcceptedResponseTypes: asChunks}).Marshal()
 	if err != nil {

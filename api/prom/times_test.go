@@ -9,8 +9,8 @@ import (
 	"tsdb/query"
 )
 
-// Times that no sample can have are asked for by clients that mean "from the
-// beginning" and "to the end".
+// TestTimesAtTheEndsOfTheTimeLine: clients send times that no sample can have to
+// mean "from the beginning" and "to the end".
 func TestTimesAtTheEndsOfTheTimeLine(t *testing.T) {
 	s := newServer(t, Options{})
 	ok := func(want, path string, params ...string) {
@@ -62,9 +62,9 @@ func TestTimesAtTheEndsOfTheTimeLine(t *testing.T) {
 	s.get(t, "/query", "query", "info(http_requests_total)", "time", "1e12").want(t, 422, "execution", "can be evaluated from 1677-09-21 to 2262-04-11")
 }
 
-// A query that has no time at all is refused as in Prometheus, whose deadline
-// has passed before it begins.
-func TestTimeoutOfNothing(t *testing.T) {
+// TestZeroTimeoutIsRefused: a query that has no time at all is refused as in
+// Prometheus, whose deadline has passed before it begins.
+func TestZeroTimeoutIsRefused(t *testing.T) {
 	s := newServer(t, Options{})
 	for _, timeout := range []string{"0", "0s", "0.0", "-1", "-0"} {
 		for _, path := range []string{"/query", "/query_range"} {

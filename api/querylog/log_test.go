@@ -67,8 +67,8 @@ func TestRunningQueriesAreListedOldestFirst(t *testing.T) {
 	}
 }
 
-// Of any number of expressions only the MaxRemembered with the largest total time
-// are kept.
+// TestMemoryIsBounded: of any number of expressions only the MaxRemembered with the
+// largest total time are kept.
 func TestMemoryIsBounded(t *testing.T) {
 	clock := vfs.NewManualClock(begin)
 	l := New(Options{Clock: clock})

@@ -153,8 +153,8 @@ func TestUnfinishedMessagesAreCharged(t *testing.T) {
 	}
 }
 
-// Whatever passes, in whatever pieces: it comes through, and what is charged is
-// right.
+// FuzzRPCConn passes any bytes in reads of any size: they arrive unchanged, and the
+// charges are right.
 func FuzzRPCConn(f *testing.F) {
 	message := slices.Concat([]byte(clientPreface), rawFrame(0x4, 0, 0), rawFrame(frameHeaders, 0x4, 1, 0x82), rawFrame(frameData, flagPadded, 1, append([]byte{3}, rawMessage(1000, 300)...)...))
 	f.Add(message, rawFrame(frameReset, 0, 1, 0, 0, 0, 8), 3)
@@ -230,7 +230,8 @@ func TestSlowButSteadyMessagesPass(t *testing.T) {
 	})
 }
 
-// Until a message has begun, the deadline is that of gRPC's handshake.
+// TestTheHandshakeKeepsItsDeadline: until a message has begun, the deadline is that
+// of gRPC's handshake.
 func TestTheHandshakeKeepsItsDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(Options{Limit: 1 << 20, MinRate: 100, Clock: vfs.SystemClock})
@@ -246,7 +247,8 @@ func TestTheHandshakeKeepsItsDeadline(t *testing.T) {
 	})
 }
 
-// A client that the server does not let send is not slow, until it may go on.
+// TestMessagesThatWaitForTheServerAreNotEnded: a client that the server does not
+// let send is not slow, until it may go on.
 func TestMessagesThatWaitForTheServerAreNotEnded(t *testing.T) {
 	talk(t, func(t *testing.T, b *Budget, c *rpcConn, client net.Conn, ended <-chan error) {
 		_, _ = client.Write(rawFrame(frameData, 0, 1, rawMessage(1<<20, 4<<10-messageHeaderBytes)...))
@@ -272,8 +274,8 @@ func TestMessagesThatWaitForTheServerAreNotEnded(t *testing.T) {
 	})
 }
 
-// A connection that is behind is cut off if others need its memory, whether or
-// not it is the client's turn.
+// TestStalledMessagesYieldToBodies: a connection that is behind is cut off if
+// others need its memory, whether or not it is the client's turn.
 func TestStalledMessagesYieldToBodies(t *testing.T) {
 	talk(t, func(t *testing.T, b *Budget, _ *rpcConn, client net.Conn, ended <-chan error) {
 		_, _ = client.Write(rawFrame(frameData, 0, 1, rawMessage(1<<20, 10_000)...))

@@ -13,7 +13,7 @@ import (
 	"tsdb/storage"
 )
 
-// A range query uses the cache unless no_cache is set.
+// TestCacheIsUsedOrBypassed: a range query uses the cache unless no_cache is set.
 func TestCacheIsUsedOrBypassed(t *testing.T) {
 	fs := vfs.NewMem()
 	db, err := storage.Open(t.Context(), fs, "data", storage.Options{Clock: vfs.NewManualClock(time.UnixMilli(endMs + 3600_000))})

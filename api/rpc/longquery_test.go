@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Long and deep queries are answered over gRPC as well.
+// TestLongQueriesAreAnswered: long and deep queries are answered over gRPC as well.
 func TestLongQueriesAreAnswered(t *testing.T) {
 	s := newServer(t, Options{})
 	var pods strings.Builder

@@ -225,7 +225,8 @@ func TestTypesTextsWarningsAndLimits(t *testing.T) {
 	}
 }
 
-// A long result is sent in many short messages.
+// TestLongResultsAreSplitIntoMessages: a long result is sent in many short
+// messages.
 func TestLongResultsAreSplitIntoMessages(t *testing.T) {
 	s := newServer(t, Options{})
 	stream, err := s.QueryRange(t.Context(), &tsdbv1.QueryRangeRequest{
@@ -320,7 +321,8 @@ func TestErrorsHaveTheirCodes(t *testing.T) {
 	want("starting", err, codes.Unavailable, "not accepting")
 }
 
-// A query stops when its client disconnects or the deadline passes.
+// TestQueriesEndWithTheirClients: a query stops when its client disconnects or the
+// deadline passes.
 func TestQueriesEndWithTheirClients(t *testing.T) {
 	e := query.New(query.Options{})
 	s := newServer(t, Options{Engine: e})

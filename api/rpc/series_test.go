@@ -115,8 +115,8 @@ func TestSeriesReturnsStoredSamples(t *testing.T) {
 	}
 }
 
-// A long series is read in several time spans and sent in several messages, with its
-// start timestamps.
+// TestLongSeriesAreSplitIntoMessages: a long series is read in several time spans
+// and sent in several messages, with its start timestamps.
 func TestLongSeriesAreSplitIntoMessages(t *testing.T) {
 	s := newServer(t, Options{})
 	b := s.DB.NewBatch("test", model.DefaultTenant)
@@ -248,7 +248,8 @@ func TestExplainCountsWithoutReading(t *testing.T) {
 	}
 }
 
-// Neither a series that ended before the range nor its labels are listed.
+// TestSeriesAndLabelsOfARange: neither a series that ended before the range nor its
+// labels are listed.
 func TestSeriesAndLabelsOfARange(t *testing.T) {
 	s := newServer(t, Options{})
 	b := s.DB.NewBatch("test", model.DefaultTenant)
@@ -284,8 +285,8 @@ func TestSeriesAndLabelsOfARange(t *testing.T) {
 	}
 }
 
-// If a block cannot be read, raw series and labels are returned with warnings that
-// name it.
+// TestDamageIsAWarningOfSeriesAndLabels: if a block cannot be read, raw series and
+// labels are returned with warnings that name it.
 func TestDamageIsAWarningOfSeriesAndLabels(t *testing.T) {
 	s := newServer(t, Options{})
 	if _, err := s.DB.Flush(t.Context()); err != nil {

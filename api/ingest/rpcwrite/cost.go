@@ -7,8 +7,8 @@ import (
 	"tsdb/api/ingest/wire"
 )
 
-// What the parts of a WriteRequest take at least once they are decoded into
-// generated types: the struct, and its pointer in a list that grows by doubling.
+// The minimum memory of the parts of a WriteRequest decoded into generated types:
+// the struct, and its pointer in a list that grows by doubling.
 const (
 	seriesBytes    = 256
 	labelBytes     = 96
@@ -19,9 +19,9 @@ const (
 	numberBytes    = 16 // of a list
 )
 
-// costOf returns how many bytes a WriteRequest takes once it is decoded, as its
-// parts are counted in the message: 4 MiB of empty labels, two bytes each, would
-// take 200 MB. It includes the columns of the batch.
+// costOf returns the number of bytes that a WriteRequest occupies once it is
+// decoded, by counting its parts in the message: 4 MiB of empty labels, two bytes
+// each, would occupy 200 MB. It includes the columns of the batch.
 func costOf(message []byte) (int64, error) {
 	w := costWalk{sum: int64(len(message)) * (1 + door.DecodedCost)}
 	w.fields(message, func(field uint64, part []byte) {

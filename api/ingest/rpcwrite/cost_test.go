@@ -44,7 +44,8 @@ func bombs(n int) map[string][]byte {
 	}
 }
 
-// The cost of a message is at least the memory that its decoded form keeps.
+// TestCostCoversWhatIsDecoded: the cost of a message is at least the memory that
+// its decoded form keeps.
 func TestCostCoversWhatIsDecoded(t *testing.T) {
 	for name, message := range bombs(1 << 18) {
 		t.Run(name, func(t *testing.T) {
@@ -72,7 +73,8 @@ func TestCostCoversWhatIsDecoded(t *testing.T) {
 	}
 }
 
-// A message that would take too much is refused before it is decoded.
+// TestBombsAreRefusedBeforeTheyAreDecoded: a message that would take too much is
+// refused before it is decoded.
 func TestBombsAreRefusedBeforeTheyAreDecoded(t *testing.T) {
 	budget := reqbody.NewBudget(reqbody.Options{Limit: 64 << 20})
 	s, q := acquire(t, doortest.NewMemory(), door.Options{Budget: budget})
