@@ -22,7 +22,7 @@ type point struct {
 	v float64
 }
 
-// parseAnswer reads what /api/v1/query_range says.
+// parseAnswer parses a response of /api/v1/query_range.
 func parseAnswer(body []byte) (answer, error) {
 	var message struct {
 		Status string
@@ -63,9 +63,9 @@ func parseAnswer(body []byte) (answer, error) {
 	return all, nil
 }
 
-// differs says where b is another answer than a: in its series, their times, or
-// in values further apart than tolerance, as a share of the greater one. Nil
-// if it is the same.
+// differs returns an error that names the first difference between a and b: in
+// series, in times, or in values that differ by more than tolerance, relative to
+// the greater one. It returns nil if they are equal.
 func (a answer) differs(b answer, tolerance float64) error {
 	if len(a) != len(b) {
 		return fmt.Errorf("%d series and %d", len(a), len(b))

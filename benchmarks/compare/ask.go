@@ -12,13 +12,13 @@ import (
 	"tsdb/benchmarks/server"
 )
 
-// cost is what one query took.
+// cost is the time one query took.
 type cost struct {
 	wall time.Duration // until the whole answer was read
 	cpu  time.Duration // of the server
 }
 
-// asked is one server's turn with a question.
+// asked is the cost of one question on one server.
 type asked struct {
 	cold cost // nothing cached in the server; the files are in the page cache
 	warm cost // after that, with the range moved by one step
@@ -32,7 +32,7 @@ type contender struct {
 	process *server.Process // nil before the first start
 }
 
-// restart starts the server anew and waits until it has nothing to do.
+// restart restarts the server and waits until it is idle.
 func (c *contender) restart(ctx context.Context) error {
 	c.end()
 	p, _, err := server.Start(ctx, c.Server, c.dir)
@@ -50,7 +50,7 @@ func (c *contender) settled(ctx context.Context) error {
 	return nil
 }
 
-// end kills the server if it runs.
+// end kills the server if it is running.
 func (c *contender) end() {
 	if c.process != nil {
 		c.process.Kill()
@@ -58,7 +58,7 @@ func (c *contender) end() {
 	}
 }
 
-// forget makes the server as if it had never been asked anything.
+// forget drops the server's caches.
 func (c *contender) forget(ctx context.Context) error {
 	if c.DropCaches == nil {
 		return c.restart(ctx)
@@ -69,10 +69,10 @@ func (c *contender) forget(ctx context.Context) error {
 	return c.settled(ctx)
 }
 
-// ask asks a question over the range that ends at end, appends the answer to
-// dst and says what it took.
+// ask sends a question over the range that ends at end, appends the answer to
+// dst and returns its cost.
 func (c *contender) ask(ctx context.Context, q question, end time.Time, dst []byte) ([]byte, cost, error) {
-	// A connection is there before the clock starts.
+	// The connection is made before the clock starts.
 	if _, err := c.process.Get(ctx, c.Ready); err != nil {
 		return dst, cost{}, err
 	}
@@ -86,7 +86,7 @@ func (c *contender) ask(ctx context.Context, q question, end time.Time, dst []by
 	if err != nil {
 		return dst, cost{}, err
 	}
-	req.Header.Set("Accept-Encoding", "identity") // compressing is not what is compared
+	req.Header.Set("Accept-Encoding", "identity") // compression is not measured
 	before, err := c.process.CPU()
 	if err != nil {
 		return dst, cost{}, err
@@ -118,7 +118,7 @@ func seconds(t time.Time) string {
 	return strconv.FormatFloat(float64(t.UnixMilli())/1e3, 'f', -1, 64)
 }
 
-// examined is what a server that has just been started makes of a question.
+// examined is the answer of a freshly started server to a question.
 type examined struct {
 	answer answer
 	peak   int64 // memory above that of the idle server, bytes

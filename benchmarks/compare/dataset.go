@@ -13,17 +13,16 @@ import (
 	"tsdb/benchmarks/sets"
 )
 
-// firstDay is where the sets that are asked start. It never moves, so that
-// directories can be kept, and it lies so far back that every server may
-// cache all answers.
+// firstDay is the start of the data sets. It never changes, so that directories
+// can be reused, and it is old enough for every server to cache all answers.
 var firstDay = time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)
 
-// dataset is a set to ask queries of.
+// dataset is a set that queries run on.
 type dataset struct {
 	name  string
 	set   sets.Set
-	end   time.Time // of the last samples, but for their jitter
-	about string    // what they are: two sets of the same text are equal
+	end   time.Time // of the last samples, jitter aside
+	about string    // describes the samples: sets with equal texts are equal
 }
 
 // datasets returns all sets by name: hosts of TSBS' cpu-only over a day, and
@@ -46,12 +45,12 @@ func datasets(hosts, targets int) map[string]dataset {
 	}
 }
 
-// A directory holds the whole of a set once there is a file of its name with
-// this suffix beside it, and dataset.about in that.
+// completeSuffix is the suffix of the file beside a directory that says that the
+// directory holds a whole set. Its content is dataset.about.
 const completeSuffix = ".complete"
 
-// load sees to it that dir has a set in a server's files, settled. What is
-// there in part is written anew.
+// load makes sure that dir holds a set, settled, in a server's files. An
+// incomplete set is written again.
 func load(ctx context.Context, s server.Server, d dataset, dir string) error {
 	mark := dir + completeSuffix
 	there, err := os.ReadFile(mark)
@@ -92,8 +91,8 @@ func load(ctx context.Context, s server.Server, d dataset, dir string) error {
 	return os.WriteFile(mark, []byte(d.about), 0o644)
 }
 
-// tidy lets a server do with its tidied files what it does to them by itself:
-// Prometheus looks for something to compact once a minute.
+// tidy runs a server on its tidied files until its own background work is done:
+// Prometheus checks once a minute whether there is something to compact.
 func tidy(ctx context.Context, s server.Server, dir string) error {
 	if err := s.Tidy(dir); err != nil {
 		return err

@@ -11,21 +11,20 @@ import (
 )
 
 const (
-	requestSamples = 5000 // about; of a request
-	pieceSamples   = 10   // of a series in a request: what a sender does that was behind for a moment
+	requestSamples = 5000 // in a request, about
+	seriesSamples  = 10   // of a series in a request, as a sender that was delayed sends them
 
-	// metricLabel repeats the name of a series, which range functions take
-	// away: without it rate over all of a fleet has many results of the same
-	// labels, and PromQL refuses that.
+	// metricLabel repeats the name of a series, which range functions drop:
+	// without it the rate of all series of a fleet has many results with equal
+	// labels, which PromQL refuses.
 	metricLabel = "metric"
 )
 
-// inTime returns the requests that write a set in the order of time: all
-// groups a few samples further and then again from the first one, as a server
-// sees them that gathers them while they happen. There is one sender, because
-// of two one would get ahead, and Prometheus has samples an hour behind its
-// newest one apart, where its snapshots do not see them. The whole set is held
-// in memory.
+// inTime returns the requests that write a set in order of time, as a server
+// receives it live: a few samples of every group, then the next few of every
+// group, and so on. There is only one sender, because one of two would get ahead,
+// and Prometheus stores samples an hour behind its newest one apart, where its
+// snapshots do not include them. The whole set is held in memory.
 func inTime(set sets.Set) (remote.Source, error) {
 	s := &timeSource{}
 	for i := range set.Groups {
@@ -61,8 +60,8 @@ func labelled(series []sets.Series) []labelledSeries {
 type timeSource struct {
 	groups [][]labelledSeries
 	group  int // the next one
-	at     int // index of its samples that come next
-	ended  int // groups at whose end at is; all of them: the end
+	at     int // index of the group's next samples
+	ended  int // number of groups without further samples; when it is all, the set is sent
 }
 
 // AppendRequest implements remote.Source. It gives no errors.
@@ -71,7 +70,7 @@ func (s *timeSource) AppendRequest(dst []byte) ([]byte, int, error) {
 	for n < requestSamples && s.ended < len(s.groups) {
 		before := n
 		for _, series := range s.groups[s.group] {
-			from, to := min(s.at, len(series.Times)), min(s.at+pieceSamples, len(series.Times))
+			from, to := min(s.at, len(series.Times)), min(s.at+seriesSamples, len(series.Times))
 			if from == to {
 				continue
 			}
@@ -87,7 +86,7 @@ func (s *timeSource) AppendRequest(dst []byte) ([]byte, int, error) {
 		}
 		if s.group++; s.group == len(s.groups) {
 			s.group = 0
-			s.at += pieceSamples
+			s.at += seriesSamples
 			if s.ended < len(s.groups) {
 				s.ended = 0
 			}

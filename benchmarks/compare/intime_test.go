@@ -65,7 +65,7 @@ func TestInTimeSendsAllInTime(t *testing.T) {
 		for key := range want {
 			least, most = min(least, sent[key]), max(most, sent[key])
 		}
-		if most-least > requestSamples/len(want)+pieceSamples {
+		if most-least > requestSamples/len(want)+seriesSamples {
 			t.Fatalf("one series has %d samples, another one %d", most, least)
 		}
 	}

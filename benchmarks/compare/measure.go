@@ -11,7 +11,7 @@ import (
 	"tsdb/benchmarks/server"
 )
 
-// result is what one run of one server gave; zero where it was not measured.
+// result holds the figures of one run of one server; those not measured are zero.
 type result struct {
 	samplesPerCPUSecond float64
 	samplesPerSecond    float64 // wall
@@ -27,9 +27,9 @@ func (r result) String() string {
 		r.samplesPerCPUSecond, r.samplesPerSecond, r.p50, r.p99, float64(r.peakRSS)/1e6, r.bytesPerSample, r.ready)
 }
 
-// measure runs a server over one load from an empty directory to the end of
-// flush and compaction and, if told so, over the same once more to kill -9 at
-// the last acknowledgement and back.
+// measure runs a server over one load, from an empty directory to the end of
+// flush and compaction. With restart it runs the load once more, kills the server
+// with SIGKILL at the last acknowledgement and measures the time to be ready again.
 func measure(ctx context.Context, s server.Server, o fleet.Options, scratch string, restart bool) (result, error) {
 	r, err := measureIngest(ctx, s, o, scratch)
 	if err != nil {

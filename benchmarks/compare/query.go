@@ -15,17 +15,17 @@ import (
 	"tsdb/benchmarks/server"
 )
 
-// peer is a server under measurement with what is asked of the first one,
-// tsdb, beside it.
+// peer is a server under measurement and the goal that the first peer, tsdb, has
+// beside it.
 type peer struct {
 	server.Server
 	key string // of its directories
 	goal
-	differs bool // some of its answers differ by design: that is told, and no error
+	differs bool // some of its answers differ by design: reported, but not an error
 }
 
-// goal is how much tsdb may take beside a peer, as shares of the peer's time
-// and CPU; 0 = nothing is asked.
+// goal is the most that tsdb may take beside a peer, as ratios to the peer's time
+// and CPU; 0 = no limit.
 type goal struct {
 	time  float64
 	brief float64 // the same where the peer takes less than briefTime
@@ -73,9 +73,9 @@ func runQuery(ctx context.Context, args []string) error {
 	return measure(*data)
 }
 
-// measureSets asks the questions of their sets, in directories below dir, and
-// prints the table of the runs, if there are any. Its error is, after that,
-// that answers differ.
+// measureSets runs the questions on their sets, in directories below dir, and
+// prints the table of the runs, if there are any. It then returns an error if
+// answers differ.
 func measureSets(ctx context.Context, peers []peer, chosen []dataset, questions []question, runs int, dir string) (err error) {
 	before := loadAverage()
 	var outcomes []outcome
@@ -98,7 +98,7 @@ func measureSets(ctx context.Context, peers []peer, chosen []dataset, questions 
 	return err
 }
 
-// chosenSets returns the sets of the names, which commas divide.
+// chosenSets returns the sets with the given names, which are separated by commas.
 func chosenSets(names string, all map[string]dataset) (chosen []dataset, err error) {
 	for name := range strings.SplitSeq(names, ",") {
 		d, ok := all[name]
@@ -110,7 +110,7 @@ func chosenSets(names string, all map[string]dataset) (chosen []dataset, err err
 	return chosen, nil
 }
 
-// chosenQuestions reads the questions of a file whose names match only.
+// chosenQuestions reads those questions of a file whose names match only.
 func chosenQuestions(file, only string) ([]question, error) {
 	pattern, err := regexp.Compile(only)
 	if err != nil {
@@ -128,9 +128,9 @@ func chosenQuestions(file, only string) ([]question, error) {
 	return slices.DeleteFunc(questions, func(q question) bool { return !pattern.MatchString(q.name) }), nil
 }
 
-// peersOf returns tsdb and those of the others that have a program. All keep
-// what is old, and none stops at what a query holds or how long it takes,
-// beyond what tsdb does by default.
+// peersOf returns tsdb and those of the others that have a program. All keep old
+// samples, and none limits the memory or duration of a query more than tsdb does
+// by default.
 func peersOf(tsdb, vm, prometheus string) []peer {
 	peers := []peer{{Server: server.TSDB(tsdb).With("--retention.raw", "0"), key: "tsdb"}}
 	if vm != "" {
@@ -153,17 +153,17 @@ func peersOf(tsdb, vm, prometheus string) []peer {
 	return peers
 }
 
-// outcome is what all peers made of one question.
+// outcome holds the results of all peers for one question.
 type outcome struct {
 	question
 	series   int        // of tsdb's answer
 	examined []examined // of each peer
 	turns    [][]asked  // of each peer, a run each
 	failed   []error    // of each peer: why it has no answer; nil = it has
-	err      error      // where answers differ that should not, or tsdb has none
+	err      error      // answers that must be equal differ, or tsdb has none
 }
 
-// measureSet loads a set into all servers, where it is not, and asks the
+// measureSet loads a set into all servers that do not have it yet and runs the
 // questions: each once for its answer and the memory it takes, then in runs, in
 // which the servers take turns with each question.
 func measureSet(ctx context.Context, peers []peer, d dataset, questions []question, runs int, dir string) ([]outcome, error) {
@@ -198,7 +198,7 @@ func measureSet(ctx context.Context, peers []peer, d dataset, questions []questi
 		for n := range outcomes {
 			o := &outcomes[n]
 			for i := range peers {
-				// Nobody is always the first one.
+				// No server is always the first one.
 				i = (i + run) % len(peers)
 				if o.failed[i] != nil {
 					continue
@@ -217,11 +217,11 @@ func measureSet(ctx context.Context, peers []peer, d dataset, questions []questi
 	return outcomes, nil
 }
 
-// tolerance is how far apart the values of equal answers may be, as a share:
-// sums are taken in different orders.
+// tolerance is the largest relative difference between the values of equal
+// answers: servers add up in different orders.
 const tolerance = 1e-9
 
-// judge sets the answers of the peers beside that of the first one.
+// judge compares the answers of the peers with that of the first one.
 func (o *outcome) judge(peers []peer) {
 	ours := o.examined[0].answer
 	o.series = len(ours)
@@ -242,8 +242,8 @@ func (o *outcome) judge(peers []peer) {
 	}
 }
 
-// loadAverage returns how many threads ran or waited in the last minute, for
-// the reader.
+// loadAverage returns the mean number of threads that ran or waited in the last
+// minute.
 func loadAverage() string {
 	text, err := os.ReadFile("/proc/loadavg")
 	if err != nil {

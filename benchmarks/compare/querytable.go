@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// writeTable writes the outcomes as Markdown: medians of cold · warm. A share
-// of what a peer takes that is above its goal is bold.
+// writeTable writes the outcomes as Markdown: medians of cold · warm. Ratios above
+// the goal are bold.
 func writeTable(w io.Writer, peers []peer, outcomes []outcome) {
 	fmt.Fprint(w, "| query | series |")
 	for i, p := range peers {
@@ -42,7 +42,7 @@ func writeTable(w io.Writer, peers []peer, outcomes []outcome) {
 	}
 }
 
-// timeShare returns the share of the peer's time that ours is.
+// timeShare returns the ratio of our time to that of the peer.
 func (g goal) timeShare(ours, theirs cost) string {
 	if theirs.wall < briefTime {
 		return share(ours.wall, theirs.wall, g.brief)
@@ -50,9 +50,9 @@ func (g goal) timeShare(ours, theirs cost) string {
 	return share(ours.wall, theirs.wall, g.time)
 }
 
-// share writes ours ÷ theirs, bold if it is above most; 0 = no bound. A share
-// of nothing, or nothing, was not measured.
-func share(ours, theirs time.Duration, most float64) string {
+// share returns ours ÷ theirs as text, bold if it is above limit; 0 = no limit.
+// Zero durations were not measured.
+func share(ours, theirs time.Duration, limit float64) string {
 	if ours == 0 || theirs == 0 {
 		return "–"
 	}
@@ -61,7 +61,7 @@ func share(ours, theirs time.Duration, most float64) string {
 	if s < 0.095 {
 		text = fmt.Sprintf("%.3f", s)
 	}
-	if most > 0 && s > most {
+	if limit > 0 && s > limit {
 		return "**" + text + "**"
 	}
 	return text

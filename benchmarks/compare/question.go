@@ -18,9 +18,9 @@ type question struct {
 	query string // PromQL
 }
 
-// readQuestions reads the list: a line has a name, a data set, a range, a step
-// and PromQL to its end; a line is empty or starts with # otherwise. Names
-// are unique.
+// readQuestions reads the list of queries. A line consists of a name, a data set,
+// a range, a step and PromQL; empty lines and lines that start with # are skipped.
+// Names are unique.
 func readQuestions(r io.Reader) ([]question, error) {
 	var all []question
 	names := map[string]bool{}

@@ -51,7 +51,7 @@ func runWrite(ctx context.Context, args []string) error {
 			return err
 		}
 		o.Churn = *churn
-		// The servers take turns, so that a change of the machine's mood meets
+		// The servers take turns, so that changes of the machine's speed affect
 		// all of them.
 		results := make([][]result, len(servers))
 		for n := range *runs {

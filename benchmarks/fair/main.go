@@ -2,15 +2,14 @@
 //
 //	go run ./benchmarks/fair -url http://localhost:9201 -end 2026-01-05T06:00:00Z
 //
-// Many clients ask small range queries, one after the other, each of one
+// Many clients send small range queries, one after the other, each about one
 // machine of the fleet of ./benchmarks/compare query; first alone, then while
-// other clients ask big ones without a pause. The aim: the 99th percentile of
+// other clients send big ones without a pause. The aim: the 99th percentile of
 // the small ones beside the big ones is at most twice that without.
 //
-// Rounds take turns, so that what else the machine does meanwhile hits both
-// alike, and the answer says how it varied. With -pause 0 the small queries
-// alone keep the cores busy; with a pause they find them idle, or taken by big
-// ones.
+// Both kinds of rounds alternate, so that other work of the machine affects both
+// alike, and the report shows the spread. With -pause 0 the small queries alone
+// keep the CPUs busy; with a pause they find them idle, or used by big ones.
 package main
 
 import (
@@ -41,7 +40,7 @@ func main() {
 	}
 }
 
-// load is what is asked of which server.
+// load describes the queries and the server they are sent to.
 type load struct {
 	url          string
 	small, big   string // PromQL; # in small stands for the number of a machine

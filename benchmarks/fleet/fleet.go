@@ -9,7 +9,7 @@ import (
 	"tsdb/benchmarks/remote"
 )
 
-// What every target looks like.
+// Properties of every target.
 const (
 	SeriesPerTarget = 500
 	LabelsPerSeries = 11
@@ -51,15 +51,15 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Fleet is what all sources share. It does not change.
+// Fleet is the state that all sources share. It does not change.
 type Fleet struct {
 	o       Options
 	metrics []metric
 	plans   []plan // as long as metrics
 }
 
-// plan says how the label bytes of a metric are put together: pieces in order
-// of label names, each one either the metric's own or a run of the target's.
+// plan describes how the label bytes of a metric are assembled: parts in order
+// of label names, each either the metric's own labels or some of the target's.
 type plan struct {
 	pieces []piece
 	own    int // bytes of the metric's own labels
@@ -71,8 +71,8 @@ type piece struct {
 	from, to int    // the target's labels from ≤ i < to
 }
 
-// targetLabels are the names of a target's labels, sorted. A series has as
-// many of the first ones as it needs to have LabelsPerSeries in all.
+// targetLabels are the names of a target's labels, sorted. A series has enough of
+// the first ones to have LabelsPerSeries labels in total.
 var targetLabels = []string{"az", "datacenter", "environment", "instance", "job", "org", "rack", "region", "service", "team"}
 
 // New lays out a fleet.
@@ -93,7 +93,7 @@ func (f *Fleet) Options() Options { return f.o }
 // Series returns the number of series at any one time.
 func (f *Fleet) Series() int { return f.o.Targets * SeriesPerTarget }
 
-// Samples returns the number of samples that all sources together give.
+// Samples returns the number of samples of all sources.
 func (f *Fleet) Samples() int { return f.Series() * f.rounds() }
 
 func (f *Fleet) rounds() int { return max(1, int(f.o.Span/f.o.Interval)) }

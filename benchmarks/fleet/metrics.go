@@ -2,7 +2,7 @@ package fleet
 
 import "fmt"
 
-// kind says how the value of a series moves from scrape to scrape.
+// kind is the way in which the value of a series changes between scrapes.
 type kind uint8
 
 const (
@@ -24,8 +24,8 @@ const (
 	bucket                   // cumulative histogram bucket: rate is its share of the events
 )
 
-// metric is one series of every target: what it is called, its labels beside
-// the target's and how it moves.
+// metric is one series of every target: its name, its labels besides the target's,
+// and how its value changes.
 type metric struct {
 	name string
 	own  []label // sorted by name
@@ -35,8 +35,8 @@ type metric struct {
 
 type label struct{ name, value string }
 
-// moving returns the kind of a series of a device: it never moves if nothing
-// happens there.
+// moving returns the kind of a series of a device: constant if the device is
+// idle.
 func moving(k kind, busy float64) kind {
 	if busy == 0 {
 		return constant

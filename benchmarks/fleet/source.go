@@ -8,8 +8,8 @@ import (
 	"tsdb/benchmarks/remote"
 )
 
-// Source gives the requests of one sender, scrapes in order of time. It
-// belongs to one goroutine.
+// Source produces the requests of one sender, with scrapes in order of time. It is
+// not safe for concurrent use.
 type Source struct {
 	f       *Fleet
 	targets []target // in order of their scrapes in a round
@@ -131,7 +131,7 @@ func (t *target) startScrape(f *Fleet, round int) {
 	t.t = f.o.Start.Add(time.Duration(round)*f.o.Interval+t.offset).UnixMilli() + jitter
 }
 
-// next moves series i to the scrape at hand and returns its value.
+// next advances series i to the current scrape and returns its value.
 func (t *target) next(f *Fleet, i int) float64 {
 	t.values[i] = f.metrics[i].next(t, t.values[i], f.o.Interval.Seconds())
 	return t.values[i]

@@ -1,4 +1,4 @@
-// Load writes a fleet that looks like machines under node_exporter to a
+// Load writes a simulated fleet of machines with node_exporter to a
 // remote-write 1 receiver as fast as it acknowledges, and reports samples a
 // second and latencies.
 //

@@ -1,3 +1,3 @@
-// Package remote is a sender of remote write 1: the bytes of its messages, and
-// senders that keep them coming and count what was acknowledged.
+// Package remote sends remote write 1: it encodes messages, sends them as fast as
+// they are acknowledged, and counts the acknowledged samples.
 package remote

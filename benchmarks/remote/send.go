@@ -17,14 +17,14 @@ import (
 // maxRetries bounds how often a request is sent again after a 5xx or 429.
 const maxRetries = 1000
 
-// Source gives the requests of one sender. It belongs to one goroutine.
+// Source produces the requests of one sender. It is used by one goroutine.
 type Source interface {
 	// AppendRequest appends the next request's message, not compressed, to
 	// dst and returns it with the number of samples in it; 0 at the end.
 	AppendRequest(dst []byte) (request []byte, samples int, err error)
 }
 
-// Report says how a run went.
+// Report holds the figures of a run.
 type Report struct {
 	Samples   int // acknowledged
 	Requests  int // acknowledged
@@ -53,9 +53,9 @@ func (r *Report) String() string {
 }
 
 // Send writes all sources to a remote-write 1 address, one sender each, which
-// waits for an acknowledgement before it sends its next request. It returns
-// what was acknowledged until the end or the first error: one of a source, or
-// an answer that is neither 2xx nor one that asks to try again.
+// waits for an acknowledgement before it sends its next request. It returns the
+// figures of acknowledged requests up to the end or the first error: that of a
+// source, or a response that is neither 2xx nor one that allows a retry.
 func Send(ctx context.Context, url string, sources []Source) (*Report, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// accountTSDB reads what tsdb inspect says of a data directory.
+// accountTSDB runs tsdb inspect on a data directory.
 func accountTSDB(ctx context.Context, program, dir string) (Account, string, error) {
 	out, err := exec.CommandContext(ctx, program, "inspect", "--data", dir).CombinedOutput()
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The waits for a server to be ready, and to be idle, are bounded by these.
+// Limits of the waits for a server to be ready and to be idle.
 const (
 	readyLimit = 3 * time.Minute
 	idleLimit  = 10 * time.Minute
@@ -51,14 +51,14 @@ func Start(ctx context.Context, s Server, dir string) (*Process, time.Duration, 
 	}
 	p := &Process{cmd: exec.Command(s.Program, args...), URL: "http://" + addr, exited: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
-	// A server goes when its starter goes, however that happens.
+	// The server ends with this process, even if that is killed.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	begin := time.Now()
 	if err := p.cmd.Start(); err != nil {
 		return nil, 0, fmt.Errorf("start %s: %w", s.Name, err)
 	}
 	go func() {
-		_ = p.cmd.Wait() // how it ended is seen by who asks it something
+		_ = p.cmd.Wait() // requests to it report how it ended
 		close(p.exited)
 	}()
 	for {
@@ -175,7 +175,7 @@ func (p *Process) RSS() (int64, error) { return p.memory("VmRSS:") }
 // started or since ResetPeakRSS.
 func (p *Process) PeakRSS() (int64, error) { return p.memory("VmHWM:") }
 
-// ResetPeakRSS makes the memory that the process holds now its peak.
+// ResetPeakRSS sets the peak to the memory that the process holds now.
 func (p *Process) ResetPeakRSS() error {
 	const peak = "5" // what of a process' accounts is cleared
 	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.cmd.Process.Pid), []byte(peak), 0)

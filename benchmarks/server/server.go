@@ -25,24 +25,23 @@ type Server struct {
 	// takes no writes; the others take remote write 1 at WritePath.
 	Settle func(ctx context.Context, p *Process, dir string) (int64, error)
 
-	// Tidy makes of the files of a settled server that has ended those that
-	// it is started on again. Nil if they are the same.
+	// Tidy prepares the files of a settled server that has ended for its next
+	// start. Nil if nothing needs to be done.
 	Tidy func(dir string) error
 
 	// DropCaches makes a running server forget what it has cached. Nil if it
 	// has to be started again for that.
 	DropCaches func(ctx context.Context, p *Process) error
 
-	// Account returns how the files of a settled server that has ended
-	// divide, and what the server's own tools say about them, as text. Nil
-	// if that is not known.
+	// Account returns the bytes of data and index of a settled server that has
+	// ended, and the report of the server's own tools. Nil if it has none.
 	Account func(ctx context.Context, dir string) (Account, string, error)
 }
 
-// WritePath is where all servers take remote write 1.
+// WritePath is the path at which all servers accept remote write 1.
 const WritePath = "/api/v1/write"
 
-// With returns the server started with these flags, too.
+// With returns the server with additional flags.
 func (s Server) With(flags ...string) Server {
 	args := s.Args
 	s.Args = func(dir, addr string) ([]string, error) {
@@ -52,7 +51,7 @@ func (s Server) With(flags ...string) Server {
 	return s
 }
 
-// Account is how the bytes of a server's files divide.
+// Account divides the bytes of a server's files into data and index.
 type Account struct {
 	Data  int64 // times and values, with what finds them in their files
 	Index int64 // the rest: series, labels, postings
@@ -97,8 +96,8 @@ func TSDB(program string) Server {
 	}
 }
 
-// Prometheus is Prometheus as a receiver. It cannot be told to cut its head; a
-// snapshot writes the same block and is what it is charged for.
+// Prometheus is Prometheus as a receiver. It has no request that cuts its head; a
+// snapshot writes the same block, and its cost is counted instead.
 func Prometheus(program string) Server {
 	return Server{
 		Name:    "prometheus",
@@ -125,8 +124,8 @@ func Prometheus(program string) Server {
 	}
 }
 
-// promoteSnapshot puts the only snapshot of a Prometheus data directory in the
-// directory's place: what was in the head is in a block then.
+// promoteSnapshot replaces a Prometheus data directory by its only snapshot, in
+// which the content of the head is a block.
 func promoteSnapshot(data string) error {
 	found, err := filepath.Glob(filepath.Join(data, "snapshots", "*"))
 	if err != nil {
@@ -145,8 +144,8 @@ func promoteSnapshot(data string) error {
 	return os.Rename(kept, data)
 }
 
-// VictoriaMetrics is a single-node VictoriaMetrics, under a name of the
-// caller's, so that two versions can stand beside each other.
+// VictoriaMetrics is a single-node VictoriaMetrics. The caller names it, so that
+// two versions can be compared.
 func VictoriaMetrics(name, program string) Server {
 	account := func(_ context.Context, dir string) (a Account, _ string, err error) {
 		data, err1 := size(filepath.Join(dir, "data"))
@@ -162,14 +161,14 @@ func VictoriaMetrics(name, program string) Server {
 			return []string{"-storageDataPath", dir, "-httpListenAddr", addr, "-retentionPeriod", "1", "-loggerLevel", "WARN"}, nil
 		},
 		Settle: func(ctx context.Context, p *Process, dir string) (int64, error) {
-			// Merges go on behind the answers: the files are at rest when
-			// they keep their size for longer than the index stays in memory,
-			// which is up to 10 s.
-			const quiet, most = 15, 600 // seconds
+			// Merges continue after the responses. The files are settled when
+			// their size does not change for longer than the index stays in
+			// memory, which is up to 10 s.
+			const quiet, limit = 15, 600 // seconds
 			var last int64
 			for same, n := 0, 0; same < quiet; n++ {
-				if n == most {
-					return 0, fmt.Errorf("still merging after %d s", most)
+				if n == limit {
+					return 0, fmt.Errorf("still merging after %d s", limit)
 				}
 				for _, path := range []string{"/internal/force_flush", "/internal/force_merge"} {
 					if _, err := p.Get(ctx, path); err != nil {

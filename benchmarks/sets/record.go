@@ -14,12 +14,12 @@ import (
 
 // A recording is a gzip stream of scrapes: each the time in Unix milliseconds
 // and the length of the page, uvarints both, and the page as it was answered.
-// Pages are kept as they came, so that what is read from them later can change.
+// Pages are kept unparsed, so that the parser can change later.
 
 // Record scrapes url every interval until span has passed or ctx ends, and
-// writes what was answered to a new file. A scrape that fails is left out and
-// counted; several in a row end the recording. What was written stays
-// readable whenever the recorder dies.
+// writes the pages to a new file. Failed scrapes are left out and counted; several
+// in a row end the recording. The file is readable even if the recorder is
+// killed.
 func Record(ctx context.Context, url string, interval, span time.Duration, file string) (scrapes int, err error) {
 	return record(ctx, &http.Client{Timeout: interval}, url, interval, span, file)
 }

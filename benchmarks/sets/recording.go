@@ -16,9 +16,8 @@ import (
 	"github.com/prometheus/prometheus/model/textparse"
 )
 
-// Recording is what Record wrote to file, moved in time so that its first
-// scrape lies at start. Times keep the distances that they had, values are as
-// they were.
+// Recording returns the set that Record wrote to file, moved in time so that its
+// first scrape is at start. Distances between times and values are unchanged.
 func Recording(file string, start time.Time) Set {
 	read := sync.OnceValues(func() ([]Series, error) {
 		f, err := os.Open(file)
@@ -93,8 +92,8 @@ func readRecording(src io.Reader, start time.Time) ([]Series, error) {
 	return all, nil
 }
 
-// readScrape returns the time and the page of the next scrape, the latter in
-// the memory of page.
+// readScrape returns the time and the page of the next scrape. It reuses the
+// memory of page.
 func readScrape(r *bufio.Reader, page []byte) (int64, []byte, error) {
 	t, err := binary.ReadUvarint(r)
 	if err != nil {
@@ -130,8 +129,8 @@ func eachSample(page []byte, f func(text []byte, p textparse.Parser, v float64))
 	}
 }
 
-// scraped returns the labels of the parser's series with those that a scraper
-// adds.
+// scraped returns the labels of the parser's series, including those that a
+// scraper adds.
 func scraped(p textparse.Parser) labels.Labels {
 	var l labels.Labels
 	p.Labels(&l)

@@ -51,8 +51,8 @@ func Sensors(o Options) Set {
 	}
 }
 
-// Uniform is a set of series of independent random numbers in [0, 1): what no
-// codec can do much about.
+// Uniform is a set of series of independent random numbers in [0, 1), which no
+// codec compresses well.
 func Uniform(o Options) Set {
 	return Set{
 		Name:   "uniform float64",

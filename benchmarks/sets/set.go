@@ -22,8 +22,8 @@ type Set struct {
 	Name   string
 	Groups int // hosts or targets
 
-	// Group returns the series of group i, 0 ≤ i < Groups. The slices are
-	// the caller's, to read.
+	// Group returns the series of group i, 0 ≤ i < Groups. The caller may read
+	// but not change the slices.
 	Group func(i int) ([]Series, error)
 }
 
@@ -45,8 +45,8 @@ func (o Options) times(step time.Duration) []int64 {
 	return ts
 }
 
-// random returns the source of randomness of one thing in the set, which its
-// name tells from all others.
+// random returns the source of randomness of one part of the set, which is
+// identified by its name and group.
 func (o Options) random(name string, group int) *rand.Rand {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%s %d", name, group)

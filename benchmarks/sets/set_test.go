@@ -37,9 +37,8 @@ func groups(t *testing.T, s Set) (all []Series) {
 	return all
 }
 
-// The sets may be set beside the figures of the page of columns because XOR
-// chunks take on them what they take on the data of that page.
-func TestSetsTakeWhatTheOriginalsTake(t *testing.T) {
+// The sets stand in for their originals: XOR chunks take as many bytes on them.
+func TestSetsCompressLikeTheirOriginals(t *testing.T) {
 	f := func(set func(Options) Set, want float64) {
 		t.Helper()
 		s := set(Options{Groups: 10, Start: start, Span: day, Seed: 1})
@@ -108,7 +107,7 @@ func TestSetsAreWellFormed(t *testing.T) {
 	f(Uniform, 1, 360)
 }
 
-// What the sources send is the set, each series by one sender and in order.
+// The sources send the set, each series by one sender and in order.
 func TestSourcesSendTheSet(t *testing.T) {
 	set := DevOps(Options{Groups: 3, Start: start, Span: time.Hour, Seed: 1})
 	sent := map[string]*Series{}
@@ -158,7 +157,7 @@ func TestSourcesSendTheSet(t *testing.T) {
 	}
 }
 
-func TestRecordingGivesWhatWasScraped(t *testing.T) {
+func TestRecordingReturnsWhatWasScraped(t *testing.T) {
 	const scrapes = 6
 	ctx, cancel := context.WithCancel(context.Background())
 	answers := 0
@@ -212,7 +211,7 @@ func TestRecordingGivesWhatWasScraped(t *testing.T) {
 	}
 }
 
-// A recorder that dies leaves what it has flushed.
+// The flushed part of a recording without an end is readable.
 func TestRecordingWithoutItsEnd(t *testing.T) {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)

@@ -9,8 +9,8 @@ import (
 // requestSamples is about how many samples a request has.
 const requestSamples = 8000
 
-// Sources returns the requests of n senders: group after group, each group by
-// one sender, all its series a piece of time at a time.
+// Sources returns the requests of n senders. Each group has one sender, which
+// sends some samples of all its series, then the next ones, before the next group.
 func (s Set) Sources(n int) []remote.Source {
 	all := make([]remote.Source, n)
 	for k := range all {

@@ -72,8 +72,8 @@ func tsbs(name string, o Options, ms []measurement) Set {
 	}
 }
 
-// walk is how the state of a field moves: by a normally distributed step each
-// time, from start. The field shows its whole part.
+// walk describes the state of a field: it changes from start by a normally
+// distributed step each time. The value of the field is its integer part.
 type walk struct {
 	mean, deviation float64 // of the step
 	start           float64
@@ -95,7 +95,7 @@ func (w walk) states(n int, r *rand.Rand) []float64 {
 	})
 }
 
-func whole(vs []float64) []float64 {
+func integerParts(vs []float64) []float64 {
 	for i, v := range vs {
 		vs[i] = math.Trunc(v)
 	}
@@ -107,17 +107,17 @@ func rising(mean float64) walk {
 	return walk{mean: mean, deviation: 1, min: math.Inf(-1), max: math.Inf(1), rising: true}
 }
 
-// climbing goes up from 0 by about mean, with deviation 1, and stays near max.
+// climbing rises from 0 by about mean, with deviation 1, and stays near max.
 func climbing(mean, max float64) walk {
 	return walk{mean: mean, deviation: 1, max: max}
 }
 
-// drifting is not bounded at all.
+// drifting is unbounded.
 func drifting(mean float64) walk {
 	return walk{mean: mean, deviation: 1, min: math.Inf(-1), max: math.Inf(1)}
 }
 
-// field is a metric and how it moves.
+// field is a metric and its walk.
 type field struct {
 	name string
 	walk walk
@@ -135,13 +135,13 @@ func walks(fields []field) func(int, func(string) *rand.Rand) []namedColumn {
 			if f.anywhere {
 				f.walk.start = f.walk.min + r.Float64()*(f.walk.max-f.walk.min)
 			}
-			cs = append(cs, namedColumn{f.name, whole(f.walk.states(n, r))})
+			cs = append(cs, namedColumn{f.name, integerParts(f.walk.states(n, r))})
 		}
 		return cs
 	}
 }
 
-// named returns fields that all move alike.
+// named returns fields with the same walk.
 func named(w walk, names ...string) []field {
 	var fs []field
 	for _, name := range names {
@@ -229,7 +229,7 @@ func diskColumns(n int, random func(string) *rand.Rand) []namedColumn {
 	const total, inode = 1 << 40, 4096
 	w := climbing(50, total)
 	w.start = total / 2
-	free := whole(w.states(n, random("free")))
+	free := integerParts(w.states(n, random("free")))
 	of := func(f func(free float64) float64) []float64 {
 		i := -1
 		return column(n, func() float64 { i++; return f(free[i]) })
@@ -246,12 +246,12 @@ func diskColumns(n int, random func(string) *rand.Rand) []namedColumn {
 }
 
 // memColumns follow from three walks; the percentages are the only fields of
-// all that are no whole numbers. TSBS writes the available bytes as free, too.
+// all that are not integers. TSBS writes the available bytes as free, too.
 func memColumns(n int, random func(string) *rand.Rand) []namedColumn {
 	r := random("total")
 	total := []float64{8 << 30, 12 << 30, 16 << 30}[r.IntN(3)]
 	bytes := func(name string) []float64 {
-		return whole(walk{deviation: total / 64, start: r.Float64() * total, max: total}.states(n, random(name)))
+		return integerParts(walk{deviation: total / 64, start: r.Float64() * total, max: total}.states(n, random(name)))
 	}
 	used, cached, buffered := bytes("used"), bytes("cached"), bytes("buffered")
 	of := func(vs []float64, f func(v float64) float64) []float64 {

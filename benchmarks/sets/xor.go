@@ -6,14 +6,14 @@ import (
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 )
 
-// What Prometheus' own storage is charged for in this comparison.
+// Costs counted for Prometheus' own storage in this comparison.
 const (
 	xorSamples = 120 // a chunk
 	xorEntry   = 12  // bytes of a chunk's entry in the index
 )
 
-// XORBytes returns what Prometheus' XOR chunks of 120 samples take for the
-// series, times and values, with 12 bytes a chunk for its entry in an index.
+// XORBytes returns the bytes of Prometheus' XOR chunks of 120 samples for the
+// times and values of a series, with 12 bytes for each chunk's index entry.
 func XORBytes(s Series) (int, error) {
 	total := 0
 	for at := 0; at < len(s.Times); at += xorSamples {

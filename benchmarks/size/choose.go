@@ -8,7 +8,7 @@ import (
 	"tsdb/benchmarks/sets"
 )
 
-// options is how large the sets are.
+// options holds the sizes of the sets.
 type options struct {
 	hosts, targets int
 	span           time.Duration
@@ -16,25 +16,25 @@ type options struct {
 	recording      string // file; "" = none
 }
 
-// choice is a set with what is asked of it.
+// choice is a set and the goal for it.
 type choice struct {
 	short string // name on the command line
 	set   sets.Set
 	goal  goal
 }
 
-// goal is what tsdb's bytes a sample, everything included, shall not be above:
-// the lesser of what is given.
+// goal bounds tsdb's bytes per sample, everything included, by the lower of its
+// two limits.
 type goal struct {
 	bytes float64 // 0 = none
-	ofVM  float64 // share of what VictoriaMetrics takes in the same run; 0 = none
+	ofVM  float64 // ratio to VictoriaMetrics in the same run; 0 = none
 }
 
 const day = 24 * time.Hour
 
-// choose returns the sets of the names, all if there are none. Their samples
-// lie in the last full days of UTC: partitions of days are filled from their
-// start, and every server's default retention holds them.
+// choose returns the sets with the given names, all if there are none. Their
+// samples lie in the last full days of UTC: partitions of days are filled from
+// their start, and every server's default retention includes them.
 func choose(names string, o options) ([]choice, error) {
 	start := time.Now().UTC().Truncate(day).Add(-(o.span + day - 1) / day * day)
 	hosts := sets.Options{Groups: o.hosts, Start: start, Span: o.span, Seed: o.seed}

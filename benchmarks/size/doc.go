@@ -1,8 +1,8 @@
 // Size measures how many bytes a sample takes at rest: each data set of
 // benchmarks/sets is written through remote write 1 into tsdb, and into
 // VictoriaMetrics beside it, from empty directories; they flush and merge, and
-// what their files hold then is set against the number of samples. Sizes do
-// not depend on the machine (VictoriaMetrics' vary by a percent).
+// the size of their files is divided by the number of samples. Sizes do not
+// depend on the machine (VictoriaMetrics' vary by a percent).
 //
 //	make bench-size ARGS="-victoriametrics PATH -recording FILE"
 //
@@ -10,6 +10,6 @@
 //
 //	go run ./benchmarks/size -record FILE
 //
-// Samples lie in the last full days of UTC. Data is times and values with what
-// finds them in their files; the index is all else: series, labels, postings.
+// Samples lie in the last full days of UTC. Data is times and values and the
+// structures that locate them; the index is the rest: series, labels, postings.
 package main

@@ -11,7 +11,7 @@ import (
 	"tsdb/benchmarks/sets"
 )
 
-// row is what one set took.
+// row holds the figures of one set.
 type row struct {
 	choice
 	series, samples int
@@ -22,8 +22,8 @@ type row struct {
 // perSample returns bytes a sample.
 func (r row) perSample(bytes int64) float64 { return float64(bytes) / float64(r.samples) }
 
-// measure writes a set to each server, from an empty directory, and takes
-// account of what is there when they are at rest.
+// measure writes a set to each server, from an empty directory, and accounts for
+// its files once it is settled.
 func measure(ctx context.Context, c choice, servers []server.Server, scratch string) (row, error) {
 	r := row{choice: c}
 	xorBytes := 0
@@ -56,7 +56,7 @@ func measure(ctx context.Context, c choice, servers []server.Server, scratch str
 	return r, nil
 }
 
-// senders is how many write at once.
+// senders is the number of concurrent senders.
 const senders = 2
 
 func load(ctx context.Context, set sets.Set, s server.Server, samples int, scratch string) (account server.Account, text string, err error) {
@@ -77,7 +77,7 @@ func load(ctx context.Context, set sets.Set, s server.Server, samples int, scrat
 		if err != nil {
 			return p.Fail(err)
 		}
-		p.Kill() // the files are at rest, and their owner's tools may need them alone
+		p.Kill() // the files are settled, and the server's tools may need exclusive access
 		account, text, err = s.Account(ctx, dir)
 		if err == nil && account.Total() != total {
 			err = fmt.Errorf("settled at %d bytes, but %d are accounted for\n%s", total, account.Total(), text)

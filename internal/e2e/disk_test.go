@@ -47,8 +47,8 @@ func mount(t *testing.T, args ...string) {
 	}
 }
 
-// A foreign file fills the disk under load: writes are refused for a while,
-// queries are not, and everything acknowledged is there in the end.
+// Another program's file fills the disk under load: writes are refused for a
+// while, queries are not, and no acknowledged sample is lost.
 func TestDiskFilledByAnother(t *testing.T) {
 	t.Parallel()
 	disk := smallDisk(t, 256)
@@ -107,7 +107,7 @@ func TestDiskFilledByItself(t *testing.T) {
 	client := newHTTPClient(t)
 	l := newLedger(remoteWriteDoor, 0, 3)
 
-	// Label values of random bytes are what no codec makes smaller.
+	// Random label values do not compress.
 	bulk := newBulk(4)
 	full := false
 	for !full {
@@ -163,9 +163,9 @@ func staysFull(t *testing.T, s *server, c *http.Client) bool {
 	})
 }
 
-// A disk on which the defaults have no room takes writes. When there is little
-// space left, and the log has what is missing, the head is cut by itself, and
-// writes go on with the disk as full of others' files as before.
+// A disk that is too small for the default sizes accepts writes. When space runs
+// out and the log takes enough of it, the server cuts its head, and writes
+// continue although the other files stay.
 func TestDiskFilledByTheLog(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ disk, log, left int }{{130, 12, 7}, {300, 28, 16}} { // MiB

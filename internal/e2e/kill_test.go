@@ -79,9 +79,9 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 	s.check(t)
 }
 
-// writeUntil writes until ctx ends; the server may go at any time. The last
-// request is waited for: a server may store one whose client has left even
-// after it has answered somebody else's query.
+// writeUntil writes until ctx ends; the server may be killed at any time. It waits
+// for the last response: a server may store a request whose client has
+// disconnected, even after it has answered a later query.
 func writeUntil(ctx context.Context, t *testing.T, l *ledger, c *http.Client, base string) {
 	for ctx.Err() == nil {
 		r, err := l.write(context.WithoutCancel(ctx), c, base)

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// door is a way in for samples.
+// door is a protocol by which samples are written.
 type door uint8
 
 const (
@@ -29,10 +29,9 @@ func (d door) metric() string {
 // was acknowledged. It writes what a database is most likely to get wrong:
 // late samples across days, values written over others, odd floats.
 //
-// Only one goroutine writes, so for each key there is a last acknowledged
-// value and, after a failure, values sent later of which nobody knows whether
-// they arrived. A reader must see one of these; if nothing was acknowledged it
-// may also see nothing.
+// Only one goroutine writes, so each key has a last acknowledged value and, after
+// a failure, values sent later that may or may not have arrived. A reader must see
+// one of these; if none was acknowledged it may also see none.
 type ledger struct {
 	door   door
 	client int
@@ -102,7 +101,7 @@ func (l *ledger) batch() []sample {
 	return out
 }
 
-// value returns a float that is likely to be mangled by somebody.
+// value returns a float that is easily mangled.
 func (l *ledger) value() float64 {
 	switch l.rand.Intn(10) {
 	case 0:
@@ -114,7 +113,7 @@ func (l *ledger) value() float64 {
 	case 3:
 		return math.Float64frombits(uint64(1 + l.rand.Intn(1<<20))) // subnormal
 	case 4:
-		if l.door == remoteWriteDoor { // line protocol has no word for it
+		if l.door == remoteWriteDoor { // the line protocol cannot express it
 			return math.Inf(1 - 2*l.rand.Intn(2))
 		}
 		return math.MaxFloat64

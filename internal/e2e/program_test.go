@@ -18,9 +18,9 @@ import (
 	"tsdb/internal/await"
 )
 
-// findProgram returns the path of a real program, looked for where make
-// test-deps puts what it builds and then in PATH. Without it the test is
-// skipped, and fails on continuous integration.
+// findProgram returns the path of a real program, first among those that make
+// test-deps builds and then in PATH. Without it the test is skipped; on
+// continuous integration it fails.
 func findProgram(t *testing.T, name string) string {
 	t.Helper()
 	dir := os.Getenv("TSDB_TEST_BIN")
@@ -193,9 +193,9 @@ func runProgram(t *testing.T, path string, args ...string) (int, string) {
 }
 
 // freeAddr returns a loopback address for programs of the test to listen on, one
-// after the other. Until the test ends the kernel gives its port to nobody who
-// leaves the choice to it: a socket is bound to it that does not listen, which
-// keeps none from listening that names the port.
+// after the other. A socket that is bound to it but does not listen keeps the
+// kernel from giving the port to programs that ask for any free port until the
+// test ends; programs that name the port can listen.
 func freeAddr(t *testing.T) string {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
@@ -223,7 +223,7 @@ type logBuffer struct {
 	grew chan struct{} // closed by the next Write, nil if no one waits for it
 }
 
-// maxLog bounds what is kept of a program's output; the older half goes first.
+// maxLog bounds the output kept of a program; the older half is dropped first.
 const maxLog = 4 << 20
 
 func (b *logBuffer) Write(p []byte) (int, error) {

@@ -33,7 +33,7 @@ func newServer(t *testing.T, dir string, args ...string) *server {
 func (s *server) start(t *testing.T) {
 	t.Helper()
 	if s.group != "" {
-		// The group is entered before the server looks how much memory it has.
+		// The group is entered before the server reads its memory limit.
 		s.process = startProcess(t, "tsdb", "/bin/sh", append([]string{"-c", `echo $$ > "$0" && exec "$@"`, s.group, tsdbBin}, s.commandLine()...)...)
 		return
 	}

@@ -70,7 +70,7 @@ internal/importgraph:
 // An edge that must not be, with the reason. Patterns match a package and all
 // below it. What starts with a dot, a slash or a module path of this project
 // is a folder; all else is an import path of the standard library or of
-// somebody else's module.
+// another module.
 var forbidden = []struct {
 	from, to, reason string
 	except           []string // folders below from that may after all

@@ -1,4 +1,4 @@
-// What the services of tsdb.v1 share.
+// Messages shared by the services of tsdb.v1.
 //
 // All times are Unix milliseconds. All strings are UTF-8. Floats keep their 64
 // bits, NaN payloads and minus zero included; the NaN 0x7ff0000000000002 says
@@ -27,8 +27,8 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Whether a counter may have begun anew before this sample. GAUGE says that
-// it is no counter.
+// Whether a counter was reset before this sample. GAUGE means that it is not a
+// counter.
 type Histogram_ResetHint int32
 
 const (
@@ -136,8 +136,8 @@ func (x *Label) GetValue() string {
 // Series is a label set. The name of the metric is the label __name__.
 type Series struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Sorted by name in answers; in any order in requests. No name comes twice
-	// and no value is empty.
+	// Sorted by name in responses, in any order in requests. Names are unique and
+	// values are not empty.
 	Labels        []*Label `protobuf:"bytes,1,rep,name=labels,proto3" json:"labels,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -184,7 +184,7 @@ func (x *Series) GetLabels() []*Label {
 type Histogram struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	TimeMs int64                  `protobuf:"varint,1,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`
-	// When the counter began; 0 = not known.
+	// When the counter started; 0 = unknown.
 	StartMs   int64               `protobuf:"varint,2,opt,name=start_ms,json=startMs,proto3" json:"start_ms,omitempty"`
 	ResetHint Histogram_ResetHint `protobuf:"varint,3,opt,name=reset_hint,json=resetHint,proto3,enum=tsdb.v1.Histogram_ResetHint" json:"reset_hint,omitempty"`
 	// -4 to 8 for exponential buckets, -53 for the bounds in custom_values.
@@ -338,10 +338,10 @@ func (*Histogram_Integers) isHistogram_Counts() {}
 
 func (*Histogram_Floats) isHistogram_Counts() {}
 
-// BucketSpan is a run of neighbouring buckets.
+// BucketSpan is a sequence of adjacent buckets.
 type BucketSpan struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Distance to the end of the span before, or to bucket 0 for the first.
+	// Distance from the end of the previous span, for the first from bucket 0.
 	Offset        int32  `protobuf:"varint,1,opt,name=offset,proto3" json:"offset,omitempty"`
 	Length        uint32 `protobuf:"varint,2,opt,name=length,proto3" json:"length,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -393,7 +393,7 @@ func (x *BucketSpan) GetLength() uint32 {
 }
 
 // IntegerCounts are the observations in each bucket of the spans, as
-// differences to the bucket before; the first is absolute.
+// differences to the previous bucket; the first is absolute.
 type IntegerCounts struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	Count          uint64                 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`

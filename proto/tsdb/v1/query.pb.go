@@ -31,7 +31,7 @@ const (
 	ResultType_RESULT_TYPE_SCALAR ResultType = 1
 	// A text and no series.
 	ResultType_RESULT_TYPE_STRING ResultType = 2
-	// At most one sample a series.
+	// At most one sample per series.
 	ResultType_RESULT_TYPE_VECTOR ResultType = 3
 	ResultType_RESULT_TYPE_MATRIX ResultType = 4
 )
@@ -222,11 +222,11 @@ func (x *QueryRangeRequest) GetOptions() *QueryOptions {
 
 type QueryOptions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How old a sample may be; 0 = the server's, 5 minutes.
+	// Maximum age of a sample; 0 = the server's setting, by default 5 minutes.
 	LookbackMs int64 `protobuf:"varint,1,opt,name=lookback_ms,json=lookbackMs,proto3" json:"lookback_ms,omitempty"`
-	// Most series of the answer; 0 = all. A warning says that there are more.
+	// Maximum number of series; 0 = all. A warning says if there are more.
 	Limit uint32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
-	// Evaluate all steps of a range query, also those whose answer is kept.
+	// Evaluate all steps of a range query, including cached ones.
 	NoCache       bool `protobuf:"varint,3,opt,name=no_cache,json=noCache,proto3" json:"no_cache,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -461,11 +461,10 @@ func (x *QueryHeader) GetSeriesCount() uint32 {
 	return 0
 }
 
-// SeriesBatch names series. A series' index is its place among all series of
-// the stream, from 0.
+// SeriesBatch lists series. The series of a stream are numbered from 0.
 type SeriesBatch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Index of the first of them.
+	// Number of the first of them.
 	FirstIndex    uint32    `protobuf:"varint,1,opt,name=first_index,json=firstIndex,proto3" json:"first_index,omitempty"`
 	Series        []*Series `protobuf:"bytes,2,rep,name=series,proto3" json:"series,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -560,16 +559,16 @@ func (x *SampleBatch) GetColumns() []*SampleColumns {
 	return nil
 }
 
-// SampleColumns are samples of one series, rising in time. A series with many
-// samples comes in several of them, one after the other.
+// SampleColumns holds samples of one series in order of time. A series with many
+// samples is split over several consecutive messages.
 type SampleColumns struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	SeriesIndex uint32                 `protobuf:"varint,1,opt,name=series_index,json=seriesIndex,proto3" json:"series_index,omitempty"`
 	// Of the floats. times_ms and values have the same length.
 	TimesMs []int64   `protobuf:"fixed64,2,rep,packed,name=times_ms,json=timesMs,proto3" json:"times_ms,omitempty"`
 	Values  []float64 `protobuf:"fixed64,3,rep,packed,name=values,proto3" json:"values,omitempty"`
-	// Start timestamps of the floats, 0 where there is none; empty if there is
-	// none at all.
+	// Start timestamps of the floats, 0 where there is none; empty if none has
+	// one.
 	StartTimesMs  []int64      `protobuf:"fixed64,4,rep,packed,name=start_times_ms,json=startTimesMs,proto3" json:"start_times_ms,omitempty"`
 	Histograms    []*Histogram `protobuf:"bytes,5,rep,name=histograms,proto3" json:"histograms,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -643,9 +642,9 @@ func (x *SampleColumns) GetHistograms() []*Histogram {
 
 type QueryEnd struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What may be missing or wrong in the answer.
+	// Data that may be missing or wrong in the response.
 	Warnings []string `protobuf:"bytes,1,rep,name=warnings,proto3" json:"warnings,omitempty"`
-	// What the asker may want to know.
+	// Remarks about the query, as in Prometheus.
 	Infos         []string    `protobuf:"bytes,2,rep,name=infos,proto3" json:"infos,omitempty"`
 	Stats         *QueryStats `protobuf:"bytes,3,opt,name=stats,proto3" json:"stats,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -705,16 +704,16 @@ func (x *QueryEnd) GetStats() *QueryStats {
 
 type QueryStats struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Of the answer.
+	// Of the response.
 	Series  uint64 `protobuf:"varint,1,opt,name=series,proto3" json:"series,omitempty"`
 	Samples uint64 `protobuf:"varint,2,opt,name=samples,proto3" json:"samples,omitempty"`
-	// What the evaluation read. 0 for raw samples.
+	// Samples the evaluation read; 0 for raw samples.
 	SamplesRead uint64 `protobuf:"varint,3,opt,name=samples_read,json=samplesRead,proto3" json:"samples_read,omitempty"`
-	// Most samples held in memory at a time.
+	// Peak number of samples held in memory.
 	PeakSamples uint64 `protobuf:"varint,4,opt,name=peak_samples,json=peakSamples,proto3" json:"peak_samples,omitempty"`
-	// Waiting for a turn.
+	// Time spent in the queue.
 	QueueSeconds float64 `protobuf:"fixed64,5,opt,name=queue_seconds,json=queueSeconds,proto3" json:"queue_seconds,omitempty"`
-	// Waiting and everything else.
+	// Total time, queue included.
 	TotalSeconds float64 `protobuf:"fixed64,6,opt,name=total_seconds,json=totalSeconds,proto3" json:"total_seconds,omitempty"`
 	// Steps of a range query that came from the cache; nothing was read for them.
 	CachedSteps   uint32 `protobuf:"varint,7,opt,name=cached_steps,json=cachedSteps,proto3" json:"cached_steps,omitempty"`
@@ -803,8 +802,8 @@ func (x *QueryStats) GetCachedSteps() uint32 {
 
 type SeriesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// PromQL selectors, such as up{job="a"}; what matches any of them is
-	// returned. At least one.
+	// PromQL selectors, such as up{job="a"}; at least one. Series that match any of
+	// them are returned.
 	Selectors []string `protobuf:"bytes,1,rep,name=selectors,proto3" json:"selectors,omitempty"`
 	StartMs   int64    `protobuf:"varint,2,opt,name=start_ms,json=startMs,proto3" json:"start_ms,omitempty"`
 	// Inclusive.
@@ -874,8 +873,8 @@ func (x *SeriesRequest) GetLabelsOnly() bool {
 }
 
 // SeriesResponse is a frame: first all series, then their samples, then the
-// end. A series can have no samples: what is known of times before the samples
-// are read is coarse.
+// end. A series may have no samples: series are selected by the time ranges of
+// their chunks.
 type SeriesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Frame:
@@ -981,7 +980,7 @@ type LabelNamesRequest struct {
 	// Absent = all times. Both inclusive.
 	StartMs *int64 `protobuf:"varint,2,opt,name=start_ms,json=startMs,proto3,oneof" json:"start_ms,omitempty"`
 	EndMs   *int64 `protobuf:"varint,3,opt,name=end_ms,json=endMs,proto3,oneof" json:"end_ms,omitempty"`
-	// Most names; 0 = all. A warning says that there are more.
+	// Maximum number of names; 0 = all. A warning says if there are more.
 	Limit         uint32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1289,9 +1288,9 @@ func (x *ExplainResponse) GetWarnings() []string {
 	return nil
 }
 
-// SelectorCost is what one selector of an expression would read. In blocks,
-// chunks are counted whole; what is in memory is estimated from the mean of its
-// series.
+// SelectorCost is the cost of reading one selector of an expression. Chunks of
+// blocks are counted whole; samples in memory are estimated from the mean of all
+// series in memory.
 type SelectorCost struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Selector string                 `protobuf:"bytes,1,opt,name=selector,proto3" json:"selector,omitempty"`

@@ -33,21 +33,20 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Query answers with streams of frames of at most 1 MiB, which every client
-// takes with its default settings. A stream is complete when its end frame has
-// come. The server reads as the client takes: a client that stops taking holds
-// little memory.
+// Query responds with streams of frames of at most 1 MiB, which every client
+// accepts with its default settings. A stream is complete once its end frame has
+// arrived. The server reads data as fast as the client receives it: a client that
+// stops receiving holds little memory.
 //
 // Codes:
 //
-//	INVALID_ARGUMENT     an expression, selector, time or step that is none
+//	INVALID_ARGUMENT     an invalid expression, selector, time or step
 //	FAILED_PRECONDITION  an expression that cannot be evaluated over these
 //	                     series: many-to-many matching, two equal label sets
-//	RESOURCE_EXHAUSTED   a limit: samples, waiting queries; with RetryInfo if
-//	                     waiting helps
+//	RESOURCE_EXHAUSTED   a limit was exceeded; with RetryInfo if a retry helps
 //	DEADLINE_EXCEEDED    the client's deadline, or the server's --query.timeout
-//	CANCELLED            the client has gone
-//	UNAVAILABLE          starting, stopping; trying again helps
+//	CANCELLED            the client cancelled the call or disconnected
+//	UNAVAILABLE          starting or stopping; a retry helps
 //	INTERNAL             a damaged disk, or a bug
 type QueryClient interface {
 	// Query evaluates an expression at one time.
@@ -60,8 +59,8 @@ type QueryClient interface {
 	LabelNames(ctx context.Context, in *LabelNamesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LabelsResponse], error)
 	// LabelValues lists the values of one label, sorted.
 	LabelValues(ctx context.Context, in *LabelValuesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LabelsResponse], error)
-	// Explain says what the selectors of an expression would read, without
-	// reading it.
+	// Explain returns the cost of the selectors of an expression, without reading
+	// samples.
 	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error)
 }
 
@@ -182,21 +181,20 @@ func (c *queryClient) Explain(ctx context.Context, in *ExplainRequest, opts ...g
 // All implementations must embed UnimplementedQueryServer
 // for forward compatibility.
 //
-// Query answers with streams of frames of at most 1 MiB, which every client
-// takes with its default settings. A stream is complete when its end frame has
-// come. The server reads as the client takes: a client that stops taking holds
-// little memory.
+// Query responds with streams of frames of at most 1 MiB, which every client
+// accepts with its default settings. A stream is complete once its end frame has
+// arrived. The server reads data as fast as the client receives it: a client that
+// stops receiving holds little memory.
 //
 // Codes:
 //
-//	INVALID_ARGUMENT     an expression, selector, time or step that is none
+//	INVALID_ARGUMENT     an invalid expression, selector, time or step
 //	FAILED_PRECONDITION  an expression that cannot be evaluated over these
 //	                     series: many-to-many matching, two equal label sets
-//	RESOURCE_EXHAUSTED   a limit: samples, waiting queries; with RetryInfo if
-//	                     waiting helps
+//	RESOURCE_EXHAUSTED   a limit was exceeded; with RetryInfo if a retry helps
 //	DEADLINE_EXCEEDED    the client's deadline, or the server's --query.timeout
-//	CANCELLED            the client has gone
-//	UNAVAILABLE          starting, stopping; trying again helps
+//	CANCELLED            the client cancelled the call or disconnected
+//	UNAVAILABLE          starting or stopping; a retry helps
 //	INTERNAL             a damaged disk, or a bug
 type QueryServer interface {
 	// Query evaluates an expression at one time.
@@ -209,8 +207,8 @@ type QueryServer interface {
 	LabelNames(*LabelNamesRequest, grpc.ServerStreamingServer[LabelsResponse]) error
 	// LabelValues lists the values of one label, sorted.
 	LabelValues(*LabelValuesRequest, grpc.ServerStreamingServer[LabelsResponse]) error
-	// Explain says what the selectors of an expression would read, without
-	// reading it.
+	// Explain returns the cost of the selectors of an expression, without reading
+	// samples.
 	Explain(context.Context, *ExplainRequest) (*ExplainResponse, error)
 	mustEmbedUnimplementedQueryServer()
 }

@@ -25,8 +25,7 @@ const (
 
 type WriteRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Chosen by the client; each is greater than the one before in the stream,
-	// the first greater than 0.
+	// Chosen by the client, greater than 0 and rising within the stream.
 	Sequence      uint64            `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	Series        []*SeriesSamples  `protobuf:"bytes,2,rep,name=series,proto3" json:"series,omitempty"`
 	Metadata      []*MetricMetadata `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty"`
@@ -85,8 +84,8 @@ func (x *WriteRequest) GetMetadata() []*MetricMetadata {
 	return nil
 }
 
-// SeriesSamples are samples of one series, in any order of time. At one
-// millisecond a series holds one sample: the last that was written.
+// SeriesSamples holds samples of one series, in any order of time. A series has
+// one sample per millisecond: the last one written.
 type SeriesSamples struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Labels []*Label               `protobuf:"bytes,1,rep,name=labels,proto3" json:"labels,omitempty"`
@@ -234,7 +233,7 @@ func (x *Exemplar) GetValue() float64 {
 	return 0
 }
 
-// MetricMetadata says what a metric is.
+// MetricMetadata describes a metric.
 type MetricMetadata struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Metric string                 `protobuf:"bytes,1,opt,name=metric,proto3" json:"metric,omitempty"`
@@ -307,7 +306,7 @@ func (x *MetricMetadata) GetHelp() string {
 
 type WriteResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Of the request that is on disk now, and with it all before it.
+	// Of the request that is on disk now; all earlier ones are, too.
 	Sequence uint64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// Stored, identical repetitions included.
 	Floats        uint64       `protobuf:"varint,2,opt,name=floats,proto3" json:"floats,omitempty"`
@@ -390,7 +389,7 @@ type Rejection struct {
 	// bad_label, bad_histogram, no_name, duplicate_label, invalid_utf8, limit, …
 	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
 	Count  uint64 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
-	// One of them: what was wrong, and with which series.
+	// The error of one of them, with its series.
 	Example       string `protobuf:"bytes,3,opt,name=example,proto3" json:"example,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

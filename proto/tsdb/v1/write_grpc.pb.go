@@ -28,15 +28,15 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 type WriteClient interface {
-	// Write stores what the client sends and answers every request, in order,
-	// once its samples are on disk. A client may send ahead; what has no answer
-	// when the stream ends may be sent again on another one, which does no harm.
+	// Write stores samples and responds to every request, in order, once its
+	// samples are on disk. A client may send further requests before a response
+	// arrives; requests without a response when the stream ends can be sent again
+	// on another stream without harm.
 	//
-	// A sample that cannot be stored is refused by itself: the answer says how
-	// many and why, and the rest is stored. The stream ends with
+	// Samples that cannot be stored are refused one by one: the response has their
+	// number and the reasons, and the other samples are stored. The stream ends with
 	//
-	//	INVALID_ARGUMENT    a request that contradicts itself; nothing of it is
-	//	                    stored
+	//	INVALID_ARGUMENT    an inconsistent request; none of its samples is stored
 	//	UNAVAILABLE         starting, stopping, disk or memory full; with
 	//	                    RetryInfo
 	//	RESOURCE_EXHAUSTED  a message over 4 MiB
@@ -68,15 +68,15 @@ type Write_WriteClient = grpc.BidiStreamingClient[WriteRequest, WriteResponse]
 // All implementations must embed UnimplementedWriteServer
 // for forward compatibility.
 type WriteServer interface {
-	// Write stores what the client sends and answers every request, in order,
-	// once its samples are on disk. A client may send ahead; what has no answer
-	// when the stream ends may be sent again on another one, which does no harm.
+	// Write stores samples and responds to every request, in order, once its
+	// samples are on disk. A client may send further requests before a response
+	// arrives; requests without a response when the stream ends can be sent again
+	// on another stream without harm.
 	//
-	// A sample that cannot be stored is refused by itself: the answer says how
-	// many and why, and the rest is stored. The stream ends with
+	// Samples that cannot be stored are refused one by one: the response has their
+	// number and the reasons, and the other samples are stored. The stream ends with
 	//
-	//	INVALID_ARGUMENT    a request that contradicts itself; nothing of it is
-	//	                    stored
+	//	INVALID_ARGUMENT    an inconsistent request; none of its samples is stored
 	//	UNAVAILABLE         starting, stopping, disk or memory full; with
 	//	                    RetryInfo
 	//	RESOURCE_EXHAUSTED  a message over 4 MiB
