@@ -10,9 +10,9 @@ import (
 	"tsdb/storage"
 )
 
-// Charge is the memory of an answer that no query makes, such as a list of series
-// or of the values of a label. It counts for the limits of one query's memory and
-// of all queries'.
+// Charge is the memory of an answer that is not of a query, such as a list of series
+// or of label values. It counts for the limit of one query's memory and for that of
+// all queries.
 type Charge struct{ mem *admission.Tracker }
 
 // Charge returns an empty charge; the caller closes it.
@@ -20,7 +20,7 @@ func (e *Engine) Charge() *Charge {
 	return &Charge{e.memory.NewTracker(admission.Limits{Bytes: e.limits.Bytes})}
 }
 
-// Close gives back everything.
+// Close releases everything.
 func (c *Charge) Close() { c.mem.Close() }
 
 // Take adds bytes before they are allocated.

@@ -25,11 +25,11 @@ const (
 	DefaultMaxConcurrent = 20
 	DefaultMaxLabelValue = 16 << 10
 	DefaultMaxQueued     = 1000
-	DefaultMaxPoints     = 11_000 // of a series of a range query; the doors see to it
+	DefaultMaxPoints     = 11_000 // of a series of a range query; the APIs check it
 )
 
-// Options are the settings of an Engine; the zero value is the default, which
-// is what Prometheus answers without feature flags.
+// Options are the settings of an Engine. The zero value is the default: the answers
+// of Prometheus without feature flags.
 type Options struct {
 	Timeout      time.Duration // a query that runs longer, waiting included, ends with promql.ErrQueryTimeout; 0 = DefaultTimeout
 	MaxSamples   int           // samples a query may hold in memory; 0 = DefaultMaxSamples
@@ -41,22 +41,22 @@ type Options struct {
 	SubqueryStep time.Duration // step of a subquery that names none; 0 = DefaultSubqueryStep
 
 	MaxConcurrent int // heavy queries that run at a time, and light ones; 0 = DefaultMaxConcurrent
-	MaxQueued     int // queries that wait for one of them to end, more get ErrOverloaded; 0 = DefaultMaxQueued
-	Cores         int // goroutines that evaluate queries at a time; 0 = GOMAXPROCS
+	MaxQueued     int // queries that wait for a slot; more get ErrOverloaded; 0 = DefaultMaxQueued
+	Cores         int // CPU slots: goroutines that evaluate queries at a time; 0 = GOMAXPROCS
 
-	// CacheBytes is the memory for answers of range queries; 0 = none are kept.
-	// It is a part of TotalBytes, and at most a quarter of it.
+	// CacheBytes is the memory for cached answers of range queries; 0 = no cache.
+	// It is part of TotalBytes, and limited to a quarter of that.
 	CacheBytes int64
 
 	Parser             parser.Options       // language features beyond the stable ones
-	MaxLabelValue      int                  // bytes of a label's value that a query makes; 0 = DefaultMaxLabelValue
+	MaxLabelValue      int                  // bytes of a label value that a query makes; 0 = DefaultMaxLabelValue
 	Text               admission.TextLimits // bounds of a query's text
 	DelayedNameRemoval bool                 // drop metric names after the whole evaluation instead of at each function
 	UseStartTimestamps bool                 // let rate, increase, irate and resets use start timestamps
-	PerStepStats       bool                 // count samples a step for clients that ask for it
+	PerStepStats       bool                 // count samples by step for clients that ask for it
 
-	// Started is called when a query begins to run, after its wait; what it
-	// returns is called when the query ends. nil = not.
+	// Started is called when a query starts to run, after its wait; the function
+	// that it returns is called when the query ends. nil = not called.
 	Started func(query string) (ended func())
 
 	Logger     *slog.Logger          // nil = none
@@ -92,7 +92,7 @@ type Engine struct {
 	prometheus *promql.Engine // runs what our own engine does not cover
 	parser     *Parser
 	queue      *admission.Queue
-	cores      *admission.Scheduler
+	scheduler  *admission.Scheduler
 	memory     *admission.Memory
 	limits     admission.Limits
 	answers    *resultcache.Cache
@@ -111,13 +111,13 @@ var _ promql.QueryEngine = (*Engine)(nil)
 func New(o Options) *Engine {
 	o = o.withDefaults()
 	e := &Engine{
-		parser:  NewParser(o.Parser, o.Text),
-		queue:   admission.NewQueue(o.MaxConcurrent, o.MaxQueued, o.Started),
-		cores:   admission.NewScheduler(o.Cores, admission.ProcessCPU),
-		memory:  admission.NewMemory(o.TotalBytes, o.CacheBytes),
-		limits:  admission.Limits{Bytes: o.MaxBytes, Series: o.MaxSeries, Samples: o.MaxRead},
-		answers: resultcache.New(o.CacheBytes, o.Registerer),
-		timeout: o.Timeout,
+		parser:    NewParser(o.Parser, o.Text),
+		queue:     admission.NewQueue(o.MaxConcurrent, o.MaxQueued, o.Started),
+		scheduler: admission.NewScheduler(o.Cores, admission.ProcessCPU),
+		memory:    admission.NewMemory(o.TotalBytes, o.CacheBytes),
+		limits:    admission.Limits{Bytes: o.MaxBytes, Series: o.MaxSeries, Samples: o.MaxRead},
+		answers:   resultcache.New(o.CacheBytes, o.Registerer),
+		timeout:   o.Timeout,
 		settings: planSettings{
 			Settings:        operators.Settings{DelayedNames: o.DelayedNameRemoval, MaxSamples: o.MaxSamples, MaxLabelValue: o.MaxLabelValue},
 			subqueryStep:    o.SubqueryStep.Milliseconds(),
@@ -128,7 +128,7 @@ func New(o Options) *Engine {
 		log:          o.Logger,
 	}
 	e.metrics = newMetrics(e, o.Registerer)
-	again := *e.parser // for texts that were admitted once
+	unlimited := *e.parser // for texts that were admitted already
 	e.parser.all, e.parser.refused = e.memory, e.metrics.exceeded
 	e.prometheus = promql.NewEngine(promql.EngineOpts{
 		Logger:                   o.Logger,
@@ -143,33 +143,33 @@ func New(o Options) *Engine {
 		EnablePerStepStats:       o.PerStepStats,
 		EnableDelayedNameRemoval: o.DelayedNameRemoval,
 		UseStartTimestamps:       o.UseStartTimestamps,
-		Parser:                   &again,
+		Parser:                   &unlimited,
 	})
 	return e
 }
 
-// tracker returns one for another query.
+// tracker returns a memory tracker for a new query.
 func (e *Engine) tracker() *admission.Tracker { return e.memory.NewTracker(e.limits) }
 
 // Parser returns the parser the engine uses.
 func (e *Engine) Parser() *Parser { return e.parser }
 
-// Waiting returns the number of queries that wait for their turn.
+// Waiting returns the number of queries that wait for a slot.
 func (e *Engine) Waiting() int { return e.queue.Waiting() }
 
-// MemoryBytes returns the memory that queries hold, their answers until they are
-// closed among it.
+// MemoryBytes returns the memory that queries hold, which includes their answers
+// until they are closed.
 func (e *Engine) MemoryBytes() int64 { return e.memory.Held() }
 
-// DropCache forgets all answers.
+// DropCache drops all cached answers.
 func (e *Engine) DropCache() { e.answers.Clear() }
 
-// Close ends the goroutines of the engine, after Drain. It need not be called if
-// Options.CacheBytes is 0.
+// Close ends the goroutines of the engine. It is called after Drain, and is not
+// needed if Options.CacheBytes is 0.
 func (e *Engine) Close() { e.answers.Close() }
 
-// Uncached returns options that are o, which may be nil, but for the cache: a
-// query with them is evaluated as a whole.
+// Uncached returns the options o, which may be nil, for a query that does not use
+// the cache.
 func Uncached(o promql.QueryOpts) promql.QueryOpts {
 	if o == nil {
 		o = promql.NewPrometheusQueryOpts(false, 0)
@@ -179,8 +179,8 @@ func Uncached(o promql.QueryOpts) promql.QueryOpts {
 
 type uncachedOpts struct{ promql.QueryOpts }
 
-// Drain waits until no query runs and lets none begin any more, or returns the
-// error of ctx. A database is closed after its engines are drained.
+// Drain waits until no query runs, and keeps new ones from starting. The error is
+// that of ctx. A database is closed after its engines are drained.
 func (e *Engine) Drain(ctx context.Context) error { return e.queue.Drain(ctx) }
 
 // Instant prepares a query at one time. The error is that of the parser.

@@ -145,10 +145,10 @@ func TestEndlessQueriesStop(t *testing.T) {
 	}
 }
 
-// The one kind of query that does not notice its context in time, a subquery on
-// Prometheus' engine, is answered for all that, and counts as running until it
+// The only kind of query that does not notice its context in time, a subquery on
+// Prometheus' engine, is answered anyway, and counts as running until it
 // ends.
-func TestDeafQueriesAreAbandoned(t *testing.T) {
+func TestNonCooperativeQueriesAreAbandoned(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for the end of a query that cannot be ended: long")
 	}

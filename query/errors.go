@@ -8,9 +8,8 @@ import (
 	"tsdb/query/admission"
 )
 
-// classify gives a context's errors that came up inside the storage the types
-// that the engine gives to those it notices itself: to a client it makes no
-// difference who looked at the clock.
+// classify gives context errors from inside the storage the types that the engine
+// gives to those that it notices itself: a client need not know the difference.
 func classify(err error) error {
 	if err == nil || isPromQL(err) {
 		return err

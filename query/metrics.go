@@ -9,8 +9,8 @@ import (
 	"tsdb/query/admission"
 )
 
-// metrics are the engine's own. What runs on Prometheus' engine is in its
-// metrics, prometheus_engine_*, and in fallbacks.
+// metrics are the metrics of our own engine. Queries on Prometheus' engine are in
+// its metrics, prometheus_engine_*, and in fallbacks.
 type metrics struct {
 	stages    *prometheus.HistogramVec
 	limited   *prometheus.CounterVec
@@ -19,9 +19,9 @@ type metrics struct {
 
 // The stages of a query.
 const (
-	stageQueue    = "queue"    // waiting for a place and a first core
+	stageQueue    = "queue"    // waiting for a slot and for CPU
 	stageSelect   = "select"   // finding the series
-	stageEvaluate = "evaluate" // reading samples and computing, waiting for cores included
+	stageEvaluate = "evaluate" // reading samples and computing, waiting for CPU included
 	stageDeliver  = "deliver"  // encoding the answer and sending it
 )
 

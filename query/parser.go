@@ -21,8 +21,8 @@ const maxPretty = 300
 type Parser struct {
 	parser.Parser
 	limits  admission.TextLimits
-	all     *admission.Memory // that of an engine's queries, which a text counts for while it is parsed; nil = none
-	refused func(error)       // counts texts over a limit; nil = not
+	all     *admission.Memory // of an engine's queries; a text counts for it while it is parsed; nil = none
+	refused func(error)       // is called with the error of a text over a limit; nil = not called
 }
 
 // NewParser returns a parser.
@@ -30,8 +30,8 @@ func NewParser(o parser.Options, l admission.TextLimits) *Parser {
 	return &Parser{Parser: parser.NewParser(o), limits: l.WithDefaults()}
 }
 
-// admit checks texts that are about to be parsed and takes the memory for that,
-// which the caller gives back with close.
+// admit checks texts that are about to be parsed and reserves the memory for that,
+// which the caller releases with Close.
 func (p *Parser) admit(inputs ...string) (deepest admission.Complexity, held *admission.Tracker, err error) {
 	defer func() {
 		if err != nil && p.refused != nil {
@@ -65,8 +65,8 @@ func (p *Parser) ParseExpr(input string) (parser.Expr, error) {
 	return expr, nameSetting(err)
 }
 
-// nameSetting makes the errors of what is experimental and off name the setting
-// that switches it on.
+// nameSetting adds the setting that enables experimental features to the errors of
+// those that are off.
 func nameSetting(err error) error {
 	var all parser.ParseErrors
 	if !errors.As(err, &all) {
@@ -116,8 +116,8 @@ func (p *Parser) ParseMetricSelectors(inputs []string) ([][]*labels.Matcher, err
 	return sets, nil
 }
 
-// Selective reports whether there is a matcher that not every series passes:
-// without one a selector would name all of them.
+// Selective reports whether a matcher excludes series that lack its label: without
+// one a selector would select all series.
 func Selective(ms []*labels.Matcher) bool {
 	compiled, err := labelmatch.Compiled(ms)
 	return err == nil && slices.ContainsFunc(compiled, func(m *labelmatch.Matcher) bool { return !m.Matches("") })

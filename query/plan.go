@@ -8,7 +8,7 @@ import (
 	"tsdb/query/steps"
 )
 
-// planSettings are what a plan depends on besides the expression.
+// planSettings are the settings that a plan depends on.
 type planSettings struct {
 	operators.Settings
 	lookback        int64 // milliseconds
@@ -16,15 +16,15 @@ type planSettings struct {
 	startTimestamps bool
 }
 
-// plan decides how a preprocessed expression is evaluated at the times of g. It
-// does not change the expression. The error is an uncovered.
+// plan returns the node that evaluates a preprocessed expression at the times of g.
+// It does not change the expression. The error is an operators.Uncovered.
 func plan(s *planSettings, e parser.Expr, g steps.Grid) (operators.Node, error) {
 	p := planner{planSettings: s}
 	return p.expr(e, g)
 }
 
-// planPart plans what plan does for a part of a grid that is evaluated for
-// itself: the functions of ranges look at the series of the whole.
+// planPart is plan for a part of a grid that is evaluated on its own: the functions
+// of ranges select the series of the whole grid.
 func planPart(s *planSettings, e parser.Expr, part, whole steps.Grid) (operators.Node, error) {
 	p := planner{planSettings: s, part: part, whole: whole}
 	return p.expr(e, part)
@@ -32,7 +32,7 @@ func planPart(s *planSettings, e parser.Expr, part, whole steps.Grid) (operators
 
 type planner struct {
 	*planSettings
-	part, whole steps.Grid // see planPart; whole has no times if there are no parts
+	part, whole steps.Grid // see planPart; whole is empty if the grid is not divided
 }
 
 func (p *planner) expr(e parser.Expr, g steps.Grid) (operators.Node, error) {
@@ -66,8 +66,8 @@ func (p *planner) expr(e parser.Expr, g steps.Grid) (operators.Node, error) {
 	return nil, operators.Uncovered(operators.ReasonExpression)
 }
 
-// selector returns what a vector selector reads for windows of a range; 0 is
-// the lookback.
+// selector plans a vector selector whose windows have the width of a range; 0 is the
+// lookback.
 func (p *planner) selector(e *parser.VectorSelector, rangeMs int64, g steps.Grid) operators.Selector {
 	if rangeMs == 0 {
 		rangeMs = p.lookback
@@ -84,7 +84,7 @@ func (p *planner) matrix(e *parser.MatrixSelector, g steps.Grid) (operators.Node
 	return operators.NewMatrix(g, p.selector(vs, e.Range.Milliseconds(), g)), nil
 }
 
-// invariant plans an expression that has the same value at every time.
+// invariant plans an expression that has the same value at every step.
 func (p *planner) invariant(e *parser.StepInvariantExpr, g steps.Grid) (operators.Node, error) {
 	if g.N == 0 || g.Instant {
 		return p.expr(e.Expr, g)
@@ -210,7 +210,7 @@ func (p *planner) overWindows(r operators.RangeCall) (operators.Node, error) {
 	return operators.NewRange(r)
 }
 
-// subquery plans an expression on the grid of its own that a subquery has.
+// subquery plans an expression on the subquery's own grid.
 func (p *planner) subquery(e *parser.SubqueryExpr, g steps.Grid) (*operators.Subquery, error) {
 	step := e.Step.Milliseconds()
 	if step == 0 {

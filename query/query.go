@@ -69,7 +69,7 @@ func (e *Engine) prepare(q promstorage.Queryable, opts promql.QueryOpts, qs stri
 	p := &Query{
 		engine: e, reads: source.Track(q), text: qs, settings: e.settings,
 		stmt:   &parser.EvalStmt{Expr: expr, Start: start, End: end, Interval: interval, LookbackDelta: e.lookback},
-		timers: stats.NewQueryTimers(), share: e.cores.NewShare(),
+		timers: stats.NewQueryTimers(), share: e.scheduler.NewShare(),
 	}
 	perStep := false
 	if opts != nil {
@@ -243,12 +243,12 @@ func (p *Query) execOwn(ctx context.Context) (*promql.Result, error) {
 func (p *Query) attempt(ctx context.Context, heavy bool) (*promql.Result, error) {
 	began := time.Now()
 	wait, _ := p.timers.GetSpanTimer(ctx, stats.ExecQueueTime)
-	place, err := p.engine.queue.Acquire(ctx, p.text, heavy)
+	slot, err := p.engine.queue.Acquire(ctx, p.text, heavy)
 	if err != nil {
 		wait.Finish()
 		return nil, err
 	}
-	defer place.Release()
+	defer slot.Release()
 	p.share.Acquire(ctx)
 	defer p.share.Release()
 	wait.Finish()
@@ -271,11 +271,11 @@ func (p *Query) attempt(ctx context.Context, heavy bool) (*promql.Result, error)
 		return nil, operators.Uncovered(operators.ReasonStorage)
 	}
 	defer q.Close()
-	y := admission.NewYielder(ctx, p.share, place)
+	y := admission.NewYielder(ctx, p.share, slot)
 	defer y.Close()
 	q.SetYield(y.Yield)
 	x := operators.NewRun(operators.RunOptions{
-		Settings: p.settings.Settings, Yielder: y, Querier: q, Mem: p.mem, Workers: p.engine.cores.Slots(),
+		Settings: p.settings.Settings, Yielder: y, Querier: q, Mem: p.mem, Workers: p.engine.scheduler.Slots(),
 		NonCounters: noncounter.New(p.rates, kept.Steps(), p.mem), Divided: kept != nil,
 		Timers: p.timers, Log: p.engine.log,
 	})
@@ -297,7 +297,7 @@ func (p *Query) attempt(ctx context.Context, heavy bool) (*promql.Result, error)
 	return &promql.Result{Value: v, Warnings: x.Annotations(p.grid)}, nil
 }
 
-// resetMemory counts what the query holds from zero again.
+// resetMemory counts the query's memory from zero again.
 func (p *Query) resetMemory() {
 	p.mem.Close()
 	p.mem = p.engine.tracker()

@@ -6,16 +6,15 @@ import (
 	"time"
 )
 
-// MinTime and MaxTime are the first and the last time, Unix milliseconds, at
-// which a query can be evaluated: the ends of the time line in Prometheus' API.
-// They leave 1,969 years to the ends of int64, so that offsets and ranges, of
-// 292 years at most, can be added.
+// MinTime and MaxTime are the first and the last time, Unix milliseconds, at which a
+// query can be evaluated: those of Prometheus' API. They are 1,969 years from the
+// ends of int64, so that offsets and ranges, up to 292 years, can be added.
 const (
 	MinTime int64 = (math.MinInt64/1000 + 62135596801) * 1000
 	MaxTime int64 = (math.MaxInt64/1000-62135596801)*1000 + 999
 )
 
-// Points returns how many steps after the first a range query has.
+// Points returns the number of steps of a range query after the first.
 func Points(startMs, endMs, stepMs int64) uint64 {
 	if endMs < startMs {
 		return 0
@@ -23,8 +22,8 @@ func Points(startMs, endMs, stepMs int64) uint64 {
 	return (uint64(endMs) - uint64(startMs)) / uint64(stepMs)
 }
 
-// checkNanoseconds refuses times that Prometheus' engine, which counts them in
-// nanoseconds, would take for others.
+// checkNanoseconds returns an error for times that overflow in Prometheus' engine,
+// which counts in nanoseconds.
 func checkNanoseconds(times ...time.Time) error {
 	for _, t := range times {
 		if ms := t.UnixMilli(); time.Unix(0, t.UnixNano()).UnixMilli() != ms {

@@ -9,22 +9,23 @@ import (
 	"github.com/prometheus/prometheus/promql"
 )
 
-// ErrOverloaded is returned when as many queries wait as may. Trying again
+// ErrOverloaded is returned when the queue of waiting queries is full. Trying again
 // later can help.
 var ErrOverloaded = errors.New("too many queries are waiting already, try again later")
 
-// ErrPreempted ends a query that has turned out heavy, finds no place among the heavy
-// ones and is in the way of light ones. It begins anew when there is one.
-var ErrPreempted = errors.New("every place of a heavy query is taken")
+// ErrPreempted ends a heavy query in a light slot that a light query waits for. The
+// query starts again when a heavy slot is free.
+var ErrPreempted = errors.New("all slots of heavy queries are in use")
 
-// The part of the error text of an ended query that says where it ended, in
-// the words Prometheus uses.
+// Where a query ended: the words of Prometheus' error texts.
 const (
 	inQueue      = "query queue"
 	InExecution  = "query execution"
 	InEvaluation = "expression evaluation"
 )
 
+// ContextError returns the error of a query whose context ended, with the place
+// where it ended; other errors are returned as they are.
 func ContextError(err error, where string) error {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
@@ -39,7 +40,7 @@ func ContextError(err error, where string) error {
 // labels.
 const maxErrorText = 4 << 10
 
-// clippedError is an error whose own text is too long.
+// clippedError is an error with a clipped text.
 type clippedError struct {
 	error
 	text string
@@ -60,8 +61,7 @@ func ClipError(err error) error {
 	return &clippedError{err, clipText(text)}
 }
 
-// clipText returns the beginning of a text that is too long for an error, as
-// whole characters.
+// clipText returns text clipped to maxErrorText bytes, between characters.
 func clipText(text string) string {
 	const ellipsis = "…"
 	if len(text) <= maxErrorText {

@@ -22,8 +22,8 @@ const (
 	LimitSamples     Limit = "samples"      // held in memory
 )
 
-// LimitError is the error of a query that would exceed a limit. Its text says
-// which, what it came to, and the setting.
+// LimitError is the error of a query that would exceed a limit. Its text has the
+// limit, the figure reached and the setting.
 type LimitError struct {
 	Limit Limit
 	text  string
@@ -33,7 +33,7 @@ type LimitError struct {
 func (e *LimitError) Error() string { return e.text }
 
 // Is reports whether trying again later can help, as with ErrOverloaded: that is
-// so if the common limit is exceeded because of what else runs.
+// so if the common limit is exceeded because of other queries.
 func (e *LimitError) Is(target error) bool {
 	return target == ErrOverloaded && e.Limit == LimitTotalBytes && !e.alone
 }
@@ -42,16 +42,17 @@ func errBytes(n, limit int64) error {
 	return &LimitError{Limit: LimitBytes, text: fmt.Sprintf("query would hold %s in memory, more than the %s of --query.max-bytes", sizeText(n), sizeText(limit))}
 }
 
-func errTotalBytes(n, most, limit int64) error {
+func errTotalBytes(n, available, limit int64) error {
 	kept := ""
-	if most < limit {
-		kept = fmt.Sprintf(", of which %s are kept for small queries", sizeText(limit-most))
+	if available < limit {
+		kept = fmt.Sprintf(", of which %s are kept for small queries", sizeText(limit-available))
 	}
 	return &LimitError{Limit: LimitTotalBytes, text: fmt.Sprintf("query would make all queries hold %s in memory, more than the %s of --query.max-total-bytes allow%s: try again later", sizeText(n), sizeText(limit), kept)}
 }
 
 // errTotalBytesAlone is the error of a query that holds n bytes and would not fit
-// if it were the only one; left is what the common limit leaves a single query.
+// even if no other ran; left are the bytes of the common limit that one query may
+// hold.
 func errTotalBytesAlone(n, left, limit int64) error {
 	rest := ""
 	if left < limit {

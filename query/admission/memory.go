@@ -6,10 +6,10 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 )
 
-// Memory is what all queries hold together. It is safe for concurrent use.
+// Memory is the memory that all queries hold together. It is safe for concurrent use.
 type Memory struct {
 	limit int64 // bytes; 0 = none
-	cache int64 // bytes of it that kept answers may take
+	cache int64 // bytes of it that cached answers may take
 	held  atomic.Int64
 }
 
@@ -20,25 +20,24 @@ func NewMemory(limit, cache int64) *Memory { return &Memory{limit: limit, cache:
 // NewTracker returns a tracker for one more query.
 func (m *Memory) NewTracker(l Limits) *Tracker { return &Tracker{all: m, Limits: l} }
 
-// Held returns what all queries hold.
+// Held returns the bytes that all queries hold.
 func (m *Memory) Held() int64 { return m.held.Load() }
 
-// An eighth of the common limit is for queries that hold no more than
-// smallBytes: big ones cannot leave them none.
+// 1/smallReserve of the common limit is reserved for queries that hold at most
+// smallBytes, so that big queries leave them some.
 const (
 	smallBytes   = 16 << 20
 	smallReserve = 8
 )
 
 // Tracker counts the memory that one query holds: series that are selected,
-// columns, groups × steps, the answer until it is sent. What grows with a query
-// is taken before it is allocated, or, where its size shows only then, before
-// more is. It is safe for concurrent use; a nil tracker has no limits.
+// columns, groups × steps, the answer until it is sent. Memory is reserved before it
+// is allocated or, where its size shows only then, before more is allocated. A
+// Tracker is safe for concurrent use; a nil tracker has no limits.
 //
-// A query that would exceed what all may hold together fails at once. It holds
-// memory itself, and so do others that fail to get more: waiting for each other
-// they would wait for ever. Trying again helps it only if the memory is missing
-// because others hold it.
+// A query that would exceed the common limit fails at once: it holds memory itself,
+// and queries that waited for each other's memory would wait forever. Trying again
+// helps only if other queries hold the memory.
 type Tracker struct {
 	Limits
 	all                     *Memory
@@ -46,15 +45,15 @@ type Tracker struct {
 	seriesSeen, samplesRead atomic.Int64
 }
 
-// Limits are what one query may come to; 0 = no limit.
+// Limits are the limits of one query; 0 = no limit.
 type Limits struct {
 	Bytes   int64 // of memory
 	Series  int64 // selected
-	Samples int64 // samples
+	Samples int64 // read
 }
 
-// Reserve adds bytes to what the query holds. After an error it holds no more than
-// before.
+// Reserve adds bytes to those that the query holds. After an error it holds no more
+// than before.
 func (t *Tracker) Reserve(bytes int64) error {
 	if t == nil || bytes <= 0 {
 		return nil
@@ -64,22 +63,22 @@ func (t *Tracker) Reserve(bytes int64) error {
 		t.held.Add(-bytes)
 		return errBytes(own, t.Bytes)
 	}
-	all, most := t.all.held.Add(bytes)+t.all.cache, t.all.limit
+	all, limit := t.all.held.Add(bytes)+t.all.cache, t.all.limit
 	if own > smallBytes {
-		most -= most / smallReserve
+		limit -= limit / smallReserve
 	}
-	if t.all.limit > 0 && all > most {
+	if t.all.limit > 0 && all > limit {
 		t.held.Add(-bytes)
 		t.all.held.Add(-bytes)
-		if left := most - t.all.cache; own > left {
+		if left := limit - t.all.cache; own > left {
 			return errTotalBytesAlone(own, left, t.all.limit)
 		}
-		return errTotalBytes(all, most, t.all.limit)
+		return errTotalBytes(all, limit, t.all.limit)
 	}
 	return nil
 }
 
-// Release takes back what take added.
+// Release releases bytes that were reserved.
 func (t *Tracker) Release(bytes int64) {
 	if t != nil && bytes > 0 {
 		t.held.Add(-bytes)
@@ -87,7 +86,7 @@ func (t *Tracker) Release(bytes int64) {
 	}
 }
 
-// Fits returns the error that take would, and takes nothing.
+// Fits returns the error that Reserve would return, and reserves nothing.
 func (t *Tracker) Fits(bytes int64) error {
 	err := t.Reserve(bytes)
 	if err == nil {
@@ -96,18 +95,18 @@ func (t *Tracker) Fits(bytes int64) error {
 	return err
 }
 
-// Close gives back everything.
+// Close releases everything.
 func (t *Tracker) Close() {
 	if t != nil {
 		t.Release(t.held.Load())
 	}
 }
 
-// ReserveSeries takes the memory of up to n series that are about to be selected.
+// ReserveSeries reserves the memory of up to n series that are about to be selected.
 func (t *Tracker) ReserveSeries(n int) error { return t.Reserve(int64(n) * seriesBytes) }
 
-// CountSeries counts n series that were selected, and takes the memory of their
-// labels; of returns those of the i-th.
+// CountSeries counts n series that were selected, and reserves the memory of their
+// labels; of returns the labels of the i-th.
 func (t *Tracker) CountSeries(n int, of func(i int) labels.Labels) error {
 	if t == nil || n == 0 {
 		return nil
@@ -115,7 +114,7 @@ func (t *Tracker) CountSeries(n int, of func(i int) labels.Labels) error {
 	if all := t.seriesSeen.Add(int64(n)); t.Series > 0 && all > t.Series {
 		return errSeries(all, t.Series)
 	}
-	// The labels of some tell how long those of all are.
+	// The size of all labels is estimated from a sample.
 	const some = 16
 	bytes, asked := 0, min(n, some)
 	for i := range asked {
@@ -124,10 +123,10 @@ func (t *Tracker) CountSeries(n int, of func(i int) labels.Labels) error {
 	return t.Reserve(int64(n) * int64(bytes/asked))
 }
 
-// seriesBytes is what a selected series takes besides its labels.
+// seriesBytes is the memory of a selected series besides its labels.
 const seriesBytes = 160
 
-// CountSamples counts samples that are read.
+// CountSamples counts samples that were read.
 func (t *Tracker) CountSamples(samples int64) error {
 	if t == nil || samples == 0 {
 		return nil
@@ -157,7 +156,7 @@ func (s *Scratch) Reserve(bytes int64) error {
 	return err
 }
 
-// Close gives back everything.
+// Close releases everything.
 func (s *Scratch) Close() {
 	s.mem.Release(s.bytes)
 	s.bytes = 0

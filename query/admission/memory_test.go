@@ -74,7 +74,7 @@ func TestTrackersHoldNoMoreThanTheirLimits(t *testing.T) {
 		}
 	}
 	if n := all.held.Load(); n != 0 {
-		t.Errorf("%d bytes held by nobody", n)
+		t.Errorf("%d bytes held after all queries ended", n)
 	}
 }
 
@@ -102,7 +102,7 @@ func TestSelectedAndReadAreCounted(t *testing.T) {
 	none.Release(1)
 }
 
-// What many take and give at the same time comes to nothing in the end.
+// Concurrent reservations and releases add up to nothing in the end.
 func TestTrackersAreSafe(t *testing.T) {
 	all := &Memory{limit: 1 << 20}
 	var wg sync.WaitGroup

@@ -6,17 +6,17 @@ import (
 	"sync/atomic"
 )
 
-// Queue lets a bounded number of queries run and a bounded number wait. There
-// are as many places for light queries (see cores) as for heavy ones, so that
-// these cannot take all for minutes. A query begins in a light place and moves
-// when it turns out to be heavy. If no heavy place is free it stays, but once it
-// has worked long only until somebody waits for a light one: then it lets go of
-// all it holds, and begins anew when there is a heavy place. Who waits holds no
-// memory. It is the engine's promql.QueryTracker.
+// Queue lets a bounded number of queries run and a bounded number wait. There are as
+// many slots for light queries (see Scheduler) as for heavy ones, so that heavy ones
+// cannot hold all slots for minutes. A query starts in a light slot and moves when it
+// becomes heavy. If no heavy slot is free it stays; but once it has worked long, and
+// a light query waits for its slot, it is preempted: it releases all it holds and
+// starts again when a heavy slot is free. Waiting queries hold no memory. Queue is
+// the promql.QueryTracker of Prometheus' engine.
 type Queue struct {
-	light, heavy chan struct{} // one token a running query
+	light, heavy chan struct{} // one token for each running query
 	waiting      atomic.Int64
-	lightWaiting atomic.Int64 // of them, for a light place
+	lightWaiting atomic.Int64 // those that wait for a light slot
 	maxWaiting   int64
 	started      func(query string) func()
 
@@ -24,11 +24,11 @@ type Queue struct {
 		sync.Mutex
 		last      int // number of the newest query that ran
 		active    map[int]*Slot
-		preempted int64 // heavy queries in light places that make room
+		preempted int64 // heavy queries in light slots that are ending
 	}
 }
 
-// Slot is a query's leave to run. It is safe for concurrent use.
+// Slot is a query's permission to run. It is safe for concurrent use.
 type Slot struct {
 	queue  *Queue
 	number int
@@ -38,6 +38,9 @@ type Slot struct {
 	preempted bool // guarded by queue.mu
 }
 
+// NewQueue returns a queue in which concurrent light and as many heavy queries run
+// and waiting queries wait. started, unless it is nil, is called when a query
+// starts; the function that it returns is called when the query ends.
 func NewQueue(concurrent, waiting int, started func(string) func()) *Queue {
 	q := &Queue{
 		light: make(chan struct{}, concurrent), heavy: make(chan struct{}, concurrent),
@@ -52,7 +55,7 @@ func ForExecution(ctx context.Context) context.Context {
 	return context.WithValue(ctx, executionKey{}, true)
 }
 
-// GetMaxConcurrent returns how many queries may run at a time.
+// GetMaxConcurrent returns the number of queries that may run at a time.
 func (q *Queue) GetMaxConcurrent() int { return cap(q.heavy) }
 
 // RunningLight returns the number of light slots in use.
@@ -64,12 +67,12 @@ func (q *Queue) RunningHeavy() int { return len(q.heavy) }
 // Waiting returns the number of queries that wait for a slot.
 func (q *Queue) Waiting() int { return int(q.waiting.Load()) }
 
-// executionKey marks the context of a query that is to run. The engine asks its
-// tracker for leave to parse as well, which is quick and needs no turn.
+// executionKey marks the context of a query that is about to run. Prometheus' engine
+// also calls Insert before it parses, which is quick and needs no slot.
 type executionKey struct{}
 
-// Insert lets a query of Prometheus' engine run, in a heavy place: nothing can
-// make it begin anew.
+// Insert acquires a heavy slot for a query of Prometheus' engine, which cannot be
+// restarted.
 func (q *Queue) Insert(ctx context.Context, query string) (int, error) {
 	if ctx.Value(executionKey{}) == nil {
 		return 0, nil
@@ -81,7 +84,7 @@ func (q *Queue) Insert(ctx context.Context, query string) (int, error) {
 	return p.number, nil
 }
 
-// Delete ends a query that Insert let run.
+// Delete releases the slot that Insert acquired.
 func (q *Queue) Delete(number int) {
 	if number == 0 { // it was parsed only
 		return
@@ -92,8 +95,8 @@ func (q *Queue) Delete(number int) {
 	p.Release()
 }
 
-// Acquire waits for a place. A query whose context ends leaves the queue; one that
-// finds it full gets ErrOverloaded.
+// Acquire waits for a slot. A query whose context ends leaves the queue. The error is
+// ErrOverloaded if the queue is full.
 func (q *Queue) Acquire(ctx context.Context, query string, heavy bool) (*Slot, error) {
 	slots, waiting := q.heavy, new(atomic.Int64)
 	if !heavy {
@@ -119,6 +122,7 @@ func (q *Queue) Acquire(ctx context.Context, query string, heavy bool) (*Slot, e
 	}
 }
 
+// begin registers a query that has a token.
 func (q *Queue) begin(query string, heavy bool) *Slot {
 	p := &Slot{queue: q}
 	p.heavy.Store(heavy)
@@ -133,9 +137,9 @@ func (q *Queue) begin(query string, heavy bool) *Slot {
 	return p
 }
 
-// mayContinue reports whether the query, which is heavy, may go on: it has moved to a
-// heavy place, has not worked long yet, or nobody wants its light place.
-// Otherwise it is to leave.
+// mayContinue reports whether a heavy query may go on: it has moved to a heavy slot,
+// has not worked long yet, or no query waits for its light slot. Otherwise the query
+// must end.
 func (p *Slot) mayContinue(long bool) bool {
 	if p.heavy.Load() {
 		return true
@@ -164,7 +168,7 @@ func (p *Slot) mayContinue(long bool) bool {
 	return false
 }
 
-// Release ends the query.
+// Release releases the slot at the end of the query.
 func (p *Slot) Release() {
 	q := p.queue
 	q.mu.Lock()
@@ -183,8 +187,8 @@ func (p *Slot) Release() {
 	<-slots
 }
 
-// Drain takes every place, for good. Light ones are taken first: what turns out
-// heavy meanwhile can still move.
+// Drain acquires every slot and keeps it. Light slots come first, so that queries
+// that become heavy meanwhile can still move.
 func (q *Queue) Drain(ctx context.Context) error {
 	for _, slots := range []chan struct{}{q.light, q.heavy} {
 		for range cap(slots) {

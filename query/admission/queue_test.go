@@ -136,9 +136,9 @@ func TestDrainWaitsForTheLastQuery(t *testing.T) {
 	})
 }
 
-// A heavy query moves to a heavy place, or stays in a light one until somebody
-// wants it: then it leaves, and begins anew when there is a heavy place. No more
-// of them leave than are in the way.
+// A heavy query moves to a heavy slot, or stays in a light one until a light query
+// waits for it: then it ends, to start again when a heavy slot is free. No more
+// queries end than light ones wait.
 func TestHeavyQueriesMakeRoomForLightOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := NewQueue(2, 5, nil)
@@ -154,11 +154,11 @@ func TestHeavyQueriesMakeRoomForLightOnes(t *testing.T) {
 			ps[i] = enter(false)
 			for range 2 {
 				if !ps[i].mayContinue(true) {
-					t.Fatalf("query %d is in nobody's way", i)
+					t.Fatalf("query %d blocks no light query", i)
 				}
 			}
 			if ps[i].heavy.Load() != (i < 2) {
-				t.Errorf("query %d is in a heavy place: %v", i, ps[i].heavy.Load())
+				t.Errorf("query %d is in a heavy slot: %v", i, ps[i].heavy.Load())
 			}
 		}
 		light := make(chan *Slot, 1)
@@ -169,7 +169,7 @@ func TestHeavyQueriesMakeRoomForLightOnes(t *testing.T) {
 		}
 		for range 2 {
 			if ps[3].mayContinue(true) {
-				t.Error("a heavy query goes on in a light place that somebody waits for")
+				t.Error("a heavy query goes on in a light slot that a light query waits for")
 			}
 		}
 		if !ps[2].mayContinue(true) || !ps[1].mayContinue(true) {
@@ -181,7 +181,7 @@ func TestHeavyQueriesMakeRoomForLightOnes(t *testing.T) {
 		go func() { again <- enter(true) }()
 		synctest.Wait()
 		if len(again) != 0 || !ps[2].mayContinue(true) {
-			t.Error("two heavy places are three, or who waits for one gets a light one")
+			t.Error("there are more than two heavy slots, or a heavy query got a light slot")
 		}
 		ps[0].Release()
 		anew := <-again

@@ -9,96 +9,96 @@ import (
 	"time"
 )
 
-// How queries share the cores.
+// The rules by which queries share the CPU slots.
 const (
-	// heavyAfter is the time on cores that makes a query a heavy one.
+	// heavyAfter is the work after which a query is heavy.
 	heavyAfter = 20 * time.Millisecond
-	// longAfter is the time on cores after which a heavy query no longer sits in
-	// a light one's place if somebody wants that.
+	// longAfter is the work after which a heavy query leaves a light slot of the
+	// queue if a light query waits for it.
 	longAfter = 5 * heavyAfter
-	// lightSlotsFactor is how many times the cores light queries have together at most.
-	// They wait for a page of a file or for memory now and then; one that does
-	// is not to hold up the others.
+	// lightSlotsFactor × slots is the number of CPU slots that light queries may
+	// hold together. Light queries wait for file pages or memory now and then; a
+	// query that does so must not block the others.
 	lightSlotsFactor = 2
-	// timeSlice is how long a query keeps a core that others want.
+	// timeSlice is the time for which a query keeps a CPU slot that others wait for.
 	timeSlice = time.Millisecond
-	// maxHeavyWait is how long light queries may keep every core from heavy
-	// ones at a time.
+	// maxHeavyWait is the longest time for which light queries may keep all slots
+	// from heavy ones.
 	maxHeavyWait = 10 * time.Millisecond
-	// oldestFirstEvery: every so many turns go to the heavy query that waits longest.
+	// oldestFirstEvery is the number of heavy turns of which one goes to the query
+	// that has waited longest.
 	oldestFirstEvery = 8
-	// tickInterval is how often the rules are applied again while anybody works or
-	// waits: some hold by the clock alone.
+	// tickInterval is the interval at which the rules are applied while queries
+	// work or wait: some rules depend on the clock alone.
 	tickInterval = 5 * time.Millisecond
-	// cpuSampleInterval is how often the process' CPU time is looked at, at most: that
-	// costs a system call.
+	// cpuSampleInterval is the shortest interval between two readings of the
+	// process' CPU time, each of which is a system call.
 	cpuSampleInterval = time.Millisecond / 2
 )
 
-// Scheduler lets as many goroutines evaluate queries at a time as there are cores,
-// and decides whose they are. It is safe for concurrent use.
+// Scheduler bounds the number of goroutines that evaluate queries at a time, and
+// decides which queries they work for. It is safe for concurrent use.
 //
-// A query is light until it has worked for lightWork. Light ones take cores
-// before heavy ones, and do not wait until those give way, which takes the heavy
-// ones a millisecond: while they stand still, a small query beside many big ones
-// is as fast as alone. Nobody says beforehand which a query is, and what works
-// on and on without giving way, a sort, a selection, becomes heavy all the same.
+// A query is light until it has worked for heavyAfter. Light queries take CPU slots
+// before heavy ones, and do not wait for those to yield, which takes up to a
+// millisecond: a small query beside many big ones is as fast as alone. Which kind a
+// query is need not be known in advance, and work that does not yield, such as a
+// sort, becomes heavy too.
 //
-// Among light queries, and among heavy ones, those that have worked least come
-// first, by powers of two: a small query need not wait for twenty new ones of
-// which nobody knows yet how big they are, nor one of a tenth of a second for
-// those of minutes. The heavy query that waits longest gets every eighth turn,
-// and heavy ones a core for a millisecond in ten however many light ones there
-// are: all get on.
+// Among light queries, and among heavy ones, those that have worked less come
+// first, by powers of two: a small query does not wait for twenty new ones of
+// unknown size, nor one of a tenth of a second for those of minutes. Every eighth
+// turn of heavy queries goes to the one that has waited longest, and heavy queries
+// get a slot for one millisecond in ten however many light ones there are, so that
+// all make progress.
 //
-// Work is CPU time, as far as it can be known: of the time that a query has cores
-// counts the share that the process has been given CPUs for. On a machine that
-// does other things, or while deaf work holds more cores than there are, a small
-// query is not taken for a heavy one because it was kept waiting.
+// Work is CPU time as far as it is known: the time that a query holds slots counts
+// in the proportion in which the process was given CPUs. On a busy machine, or
+// while non-cooperative work uses more CPUs than are available, a small query does
+// not become heavy because it was kept waiting.
 type Scheduler struct {
 	slots     int
 	cpu       func() time.Duration // of the process so far; nil = not known
-	contended atomic.Bool          // somebody waits, or more cores are in use than there are
+	contended atomic.Bool          // queries wait, or more slots are in use than there are
 
 	mu struct {
 		sync.Mutex
-		inUse   int // cores, those of light queries that did not wait among them
-		light   int // of them, of light queries; at most lightCrowd × total
+		inUse   int // slots, those of light queries that did not wait included
+		light   int // slots in use by light queries; ≤ lightSlotsFactor × slots
 		working []*CPUShare
-		waiting []*waiter // in the order of their coming
+		waiting []*waiter // in order of arrival
 		turns   uint      // of heavy queries
-		lastTo  time.Time // when a heavy query had a core last, if none has
+		lastTo  time.Time // when a heavy query last had a slot, if none has
 		ticking bool
 		work    workClock
 	}
 }
 
-// CPUShare is what one query has of the cores. A goroutine works for the query
-// between begin and end. Methods may be called by all of them.
+// CPUShare is one query's share of the CPU slots. A goroutine works for the query
+// between Acquire and Release. It is safe for concurrent use.
 type CPUShare struct {
 	scheduler *Scheduler
 	heavy     atomic.Bool
-	long      atomic.Bool  // has worked for longWork
+	long      atomic.Bool  // has worked for longAfter
 	since     atomic.Int64 // Unix nanoseconds of the last turn
 
-	// Guarded by cores.mu.
-	inUse   int           // cores
-	used    time.Duration // on cores, until counted
-	counted time.Duration // by the clock of work
+	// Guarded by scheduler.mu.
+	inUse   int           // slots
+	used    time.Duration // work until counted
+	counted time.Duration // on the work clock
 }
 
-// workClock goes as fast as time while the cores in use do work, and slower
-// while they wait for CPUs.
+// workClock runs at the speed of time while the slots in use have CPUs, and slower
+// while they wait for them.
 type workClock struct {
 	now     time.Duration
 	sampled time.Time
-	cpu     time.Duration // of the process, then
-	cores   time.Duration // in use since: cores × time
+	cpu     time.Duration // of the process, when sampled
+	cores   time.Duration // slots in use × time since sampled
 	counted time.Time
 }
 
-// advance moves the clock on to now; so many cores were in use since it was
-// moved last.
+// advance moves the clock to now; cores slots were in use since the last advance.
 func (w *workClock) advance(now time.Time, cores int, cpu func() time.Duration) {
 	w.cores += time.Duration(cores) * now.Sub(w.counted)
 	w.counted = now
@@ -117,13 +117,15 @@ func (w *workClock) advance(now time.Time, cores int, cpu func() time.Duration) 
 	w.sampled, w.cores = now, 0
 }
 
-// waiter is a goroutine in line for a core.
+// waiter is a goroutine that waits for a slot.
 type waiter struct {
 	share   *CPUShare
-	ready   bool          // it has one
-	granted chan struct{} // closed when it gets one; nil if it never waited
+	ready   bool          // it has a slot
+	granted chan struct{} // closed when it gets a slot; nil if it did not wait
 }
 
+// NewScheduler returns a scheduler of n CPU slots. cpu returns the CPU time of the
+// process so far; nil = not known.
 func NewScheduler(n int, cpu func() time.Duration) *Scheduler {
 	c := &Scheduler{slots: n, cpu: cpu}
 	c.mu.work.sampled = time.Now()
@@ -137,8 +139,8 @@ func (c *Scheduler) Slots() int { return c.slots }
 // NewShare returns the share of a new query.
 func (c *Scheduler) NewShare() *CPUShare { return &CPUShare{scheduler: c} }
 
-// Acquire waits for a core. When ctx ends it returns without waiting, and has a
-// core all the same: what is left to do is to go.
+// Acquire waits for a slot. When ctx ends it stops waiting and takes a slot all the
+// same, for the little work of ending the query.
 func (s *CPUShare) Acquire(ctx context.Context) {
 	c := s.scheduler
 	c.mu.Lock()
@@ -147,7 +149,7 @@ func (s *CPUShare) Acquire(ctx context.Context) {
 	c.wait(ctx, w)
 }
 
-// Release gives the core back.
+// Release releases the slot.
 func (s *CPUShare) Release() {
 	c := s.scheduler
 	c.mu.Lock()
@@ -156,9 +158,8 @@ func (s *CPUShare) Release() {
 	c.scheduleLocked()
 }
 
-// yield lets others have the core if it is their turn. What works long calls
-// it now and then; it costs next to nothing while nobody waits. It returns as
-// begin does.
+// yield gives the slot to another query if it is its turn, and acquires one again.
+// It is cheap while no query waits.
 func (s *CPUShare) yield(ctx context.Context) {
 	c := s.scheduler
 	if !c.contended.Load() || time.Now().UnixNano()-s.since.Load() < int64(timeSlice) {
@@ -171,7 +172,7 @@ func (s *CPUShare) yield(ctx context.Context) {
 	c.wait(ctx, w)
 }
 
-// enqueueLocked gets in line for a core.
+// enqueueLocked adds a waiter for a slot.
 func (c *Scheduler) enqueueLocked(s *CPUShare) *waiter {
 	w := &waiter{share: s}
 	c.mu.waiting = append(c.mu.waiting, w)
@@ -182,6 +183,7 @@ func (c *Scheduler) enqueueLocked(s *CPUShare) *waiter {
 	return w
 }
 
+// wait waits until the waiter has a slot, or ctx ends: see Acquire.
 func (c *Scheduler) wait(ctx context.Context, w *waiter) {
 	if w.granted == nil {
 		return
@@ -199,8 +201,8 @@ func (c *Scheduler) wait(ctx context.Context, w *waiter) {
 	}
 }
 
-// scheduleLocked applies the rules: it notes who has become heavy and gives out
-// cores.
+// scheduleLocked applies the rules: it marks queries that have become heavy and
+// grants slots.
 func (c *Scheduler) scheduleLocked() {
 	now := time.Now()
 	c.mu.work.advance(now, c.mu.inUse, c.cpu)
@@ -233,6 +235,7 @@ func (c *Scheduler) scheduleLocked() {
 	}
 }
 
+// tick applies the rules as time passes.
 func (c *Scheduler) tick() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -240,14 +243,14 @@ func (c *Scheduler) tick() {
 	c.scheduleLocked()
 }
 
-// nextLocked returns who of those waiting gets a core now, -1 if nobody does.
+// nextLocked returns the index of the waiter that gets a slot now, -1 if none does.
 func (c *Scheduler) nextLocked(now time.Time) int {
-	light, oldest, least := -1, -1, -1
+	light, oldest, heavy := -1, -1, -1
 	before := func(i, j int) bool {
 		return j < 0 || c.rankLocked(c.mu.waiting[i].share) < c.rankLocked(c.mu.waiting[j].share)
 	}
 	for i, w := range c.mu.waiting {
-		first := &least
+		first := &heavy
 		if !w.share.heavy.Load() {
 			first = &light
 		} else if oldest < 0 {
@@ -260,26 +263,27 @@ func (c *Scheduler) nextLocked(now time.Time) int {
 	if light >= 0 && c.mu.light < lightSlotsFactor*c.slots {
 		return light
 	}
-	heavy := c.mu.inUse - c.mu.light
-	if oldest < 0 || c.mu.inUse >= c.slots && (heavy > 0 || now.Sub(c.mu.lastTo) < maxHeavyWait) {
+	heavyInUse := c.mu.inUse - c.mu.light
+	if oldest < 0 || c.mu.inUse >= c.slots && (heavyInUse > 0 || now.Sub(c.mu.lastTo) < maxHeavyWait) {
 		return -1
 	}
 	if c.mu.turns++; c.mu.turns%oldestFirstEvery == 0 {
 		return oldest
 	}
-	return least
+	return heavy
 }
 
-// usedLocked returns how long a query has worked.
+// usedLocked returns the work of a query so far.
 func (c *Scheduler) usedLocked(s *CPUShare) time.Duration {
 	return s.used + time.Duration(s.inUse)*(c.mu.work.now-s.counted)
 }
 
-// rankLocked orders queries: those of the lowest come first.
+// rankLocked orders queries: lower ranks come first.
 func (c *Scheduler) rankLocked(s *CPUShare) int {
 	return bits.Len64(uint64(c.usedLocked(s) / timeSlice))
 }
 
+// grantLocked gives a query a slot.
 func (c *Scheduler) grantLocked(s *CPUShare, now time.Time) {
 	if s.inUse == 0 {
 		c.mu.working = append(c.mu.working, s)
@@ -288,6 +292,7 @@ func (c *Scheduler) grantLocked(s *CPUShare, now time.Time) {
 	s.since.Store(now.UnixNano())
 }
 
+// revokeLocked takes a slot from a query.
 func (c *Scheduler) revokeLocked(s *CPUShare, now time.Time) {
 	c.countLocked(s, now, -1)
 	if s.inUse == 0 {
@@ -296,7 +301,7 @@ func (c *Scheduler) revokeLocked(s *CPUShare, now time.Time) {
 	}
 }
 
-// countLocked adds n to the cores of a query.
+// countLocked adds n to the slots of a query.
 func (c *Scheduler) countLocked(s *CPUShare, now time.Time, n int) {
 	c.mu.work.advance(now, c.mu.inUse, c.cpu)
 	s.used, s.counted = c.usedLocked(s), c.mu.work.now

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// In these tests a core's work is sleep, and time is virtual: what is asserted
+// In these tests work is sleep, and time is virtual: what is asserted
 // of it holds exactly, on every machine.
 
-// job is a query that works and gives way after every so much of it.
+// job is a query that works and yields after every stride.
 type job struct {
 	share *CPUShare
 	did   atomic.Int64 // nanoseconds
@@ -21,7 +21,7 @@ type job struct {
 
 const stride = 100 * time.Microsecond
 
-// run works for so long, on one core.
+// run works for a time, on one slot.
 func (j *job) run(ctx context.Context, work time.Duration) {
 	j.share.Acquire(ctx)
 	defer j.share.Release()
@@ -34,9 +34,9 @@ func (j *job) run(ctx context.Context, work time.Duration) {
 
 func (j *job) worked() time.Duration { return time.Duration(j.did.Load()) }
 
-// crowd starts n queries that work until the test ends, and waits until they are
+// startHeavy starts n queries that work until the test ends, and waits until they are
 // heavy.
-func crowd(t *testing.T, c *Scheduler, n int) []*job {
+func startHeavy(t *testing.T, c *Scheduler, n int) []*job {
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	t.Cleanup(func() {
@@ -72,7 +72,7 @@ func total(jobs []*job) (d time.Duration) {
 func TestLightQueriesDoNotWaitForHeavyOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := NewScheduler(2, nil)
-		heavy := crowd(t, c, 20)
+		heavy := startHeavy(t, c, 20)
 		for range 50 {
 			time.Sleep(7 * time.Millisecond)
 			before, began := total(heavy), time.Now()
@@ -97,7 +97,7 @@ func TestLightQueriesDoNotWaitForHeavyOnes(t *testing.T) {
 func TestLightQueriesLeaveTheOtherCores(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := NewScheduler(4, nil)
-		heavy := crowd(t, c, 10)
+		heavy := startHeavy(t, c, 10)
 		before := total(heavy)
 		(&job{share: c.NewShare()}).run(t.Context(), 10*time.Millisecond)
 		if did := total(heavy) - before; did < 28*time.Millisecond || did > 32*time.Millisecond {
@@ -106,7 +106,7 @@ func TestLightQueriesLeaveTheOtherCores(t *testing.T) {
 	})
 }
 
-// A new query does not wait until those are known that began before it.
+// A new query does not wait for earlier ones of unknown size.
 func TestFreshQueriesComeFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := NewScheduler(2, nil)
@@ -124,9 +124,9 @@ func TestFreshQueriesComeFirst(t *testing.T) {
 	})
 }
 
-// Four selections that look at nothing for a second hold up a fifth query until
+// Four queries that do not yield for a second delay a fifth one until
 // they are known to be heavy, and no longer.
-func TestDeafWorkBecomesHeavy(t *testing.T) {
+func TestWorkThatDoesNotYieldBecomesHeavy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := NewScheduler(2, nil)
 		var wg sync.WaitGroup
@@ -175,7 +175,7 @@ func TestWaitingForCPUsIsNoWork(t *testing.T) {
 func TestShorterHeavyQueriesComeFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := NewScheduler(2, nil)
-		crowd(t, c, 20)
+		startHeavy(t, c, 20)
 		time.Sleep(10 * time.Second) // half a second each
 		began := time.Now()
 		(&job{share: c.NewShare()}).run(t.Context(), 200*time.Millisecond)
@@ -189,7 +189,7 @@ func TestShorterHeavyQueriesComeFirst(t *testing.T) {
 func TestHeavyQueriesGetOnBesideManyLightOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := NewScheduler(2, nil)
-		heavy := crowd(t, c, 3)
+		heavy := startHeavy(t, c, 3)
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		for range 10 {
@@ -215,7 +215,7 @@ func TestHeavyQueriesGetOnBesideManyLightOnes(t *testing.T) {
 func TestTheHeaviestQueryGetsOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := NewScheduler(1, nil)
-		heaviest := crowd(t, c, 1)
+		heaviest := startHeavy(t, c, 1)
 		time.Sleep(10 * time.Second)
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
@@ -237,7 +237,7 @@ func TestTheHeaviestQueryGetsOn(t *testing.T) {
 	})
 }
 
-// Whoever waits when its query ends does not go on waiting.
+// A goroutine that waits for a slot when its query ends stops waiting.
 func TestWaitingForACoreEndsWithTheQuery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := NewScheduler(1, nil)
@@ -263,8 +263,8 @@ func TestWaitingForACoreEndsWithTheQuery(t *testing.T) {
 	})
 }
 
-// Whatever queries do, no more cores are in use than there are, but for those
-// that heavy ones have yet to give back; and everybody gets done.
+// Whatever queries do, no more slots are in use than there are, except those
+// that heavy ones have yet to release; and all queries finish.
 func TestCoresAreCountedRight(t *testing.T) {
 	for seed := range uint64(20) {
 		synctest.Test(t, func(t *testing.T) {

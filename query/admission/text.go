@@ -41,14 +41,14 @@ func (l TextLimits) WithDefaults() TextLimits {
 	}
 }
 
-// Complexity is what is known of a text before it is parsed.
+// Complexity is an estimate of the cost of a text before it is parsed.
 type Complexity struct {
-	Depth  int   // how deep the expression can be
-	Memory int64 // bytes that parsing, planning and evaluating it take besides what it reads
+	Depth  int   // the greatest depth that the expression can have
+	Memory int64 // bytes for parsing, planning and evaluating it, without the samples it reads
 }
 
-// The memory of the parts of a text. That of tokens and levels is what a chain of
-// operators, and a selector of many matchers, were seen to take.
+// The memory of the parts of a text. Tokens and levels were measured with a chain of
+// operators and a selector of many matchers.
 const (
 	tokenBytes       = 160     // in the tree and in the plan
 	levelBytes       = 4 << 10 // of stack, a level of depth
@@ -59,9 +59,9 @@ const (
 	regexpFoldBytes  = 8   // of a character of a class whose other cases are looked up one by one, several times
 )
 
-// Check returns the complexity of a text, or an error if it exceeds a bound. A
-// text that is no PromQL is judged as far as it can be read; the parser reads no
-// further.
+// Check returns the complexity of a text, or an error if it exceeds a bound. A text
+// that is not PromQL is checked up to the first token that is not: the parser stops
+// there too.
 func (l *TextLimits) Check(input string) (Complexity, error) {
 	if len(input) > l.Bytes {
 		return Complexity{}, errTextBytes(len(input), l.Bytes)
@@ -123,8 +123,8 @@ func unquoted(s string) string {
 }
 
 // RegexpMemory estimates the bytes that a regular expression takes when it is
-// compiled. Only one that repeats parts of itself is parsed for that: all others
-// take what their length says.
+// compiled. It parses only expressions that repeat parts of themselves; the memory of
+// others follows from their length.
 func RegexpMemory(text string) int64 {
 	n := regexpBytes + regexpCharBytes*int64(len(text))
 	n += regexpClassBytes * int64(strings.Count(text, `\p`)+strings.Count(text, `\P`))
@@ -133,7 +133,7 @@ func RegexpMemory(text string) int64 {
 		return n
 	}
 	if folds {
-		text = folding.ReplaceAllString(text, "(?${1}s") // what (?i) makes of a class takes as long as counting it saves
+		text = folding.ReplaceAllString(text, "(?${1}s") // without i: the classes that (?i) makes are too expensive to count
 	}
 	re, err := syntax.Parse(text, syntax.Perl|syntax.DotNL)
 	if err != nil {

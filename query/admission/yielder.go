@@ -24,11 +24,12 @@ func NewYielder(ctx context.Context, s *CPUShare, p *Slot) *Yielder {
 	return y
 }
 
+// Close releases the resources of the yielder.
 func (y *Yielder) Close() { y.stop() }
 
 // Yield gives the CPU slot to other queries if it is their turn, and waits until
-// this one has a slot again. The error is that of the context, or errHeavy once
-// the query must release all it holds and start again; it then stays errHeavy.
+// this one has a slot again. The error is that of the context, or ErrPreempted
+// once the query must release all it holds and start again; it then stays that.
 // The caller holds no lock.
 func (y *Yielder) Yield() error {
 	y.share.yield(y.ctx)
@@ -47,7 +48,7 @@ func (y *Yielder) Ended() bool { return y.ended.Load() }
 // Context returns the context of the run.
 func (y *Yielder) Context() context.Context { return y.ctx }
 
-// Acquire waits for a CPU slot: see cpuShare.
+// Acquire waits for a CPU slot: see CPUShare.
 func (y *Yielder) Acquire() { y.share.Acquire(y.ctx) }
 
 // Release releases the CPU slot.

@@ -15,12 +15,12 @@ import (
 	"tsdb/query/steps"
 )
 
-// Call is a call of rate or increase: they tell of metrics whose names are not
+// Call is a call of rate or increase, which annotate metrics whose names are not
 // those of counters.
 type Call struct {
 	*parser.Call
 	pos posrange.PositionRange // where its annotations point to
-	own bool                   // it is evaluated at the steps of the query, not at those of a subquery, or once for all
+	own bool                   // it is evaluated at the steps of the query, not of a subquery or once for all
 }
 
 // CallsOf returns the calls of rate and increase in a preprocessed expression, in
@@ -60,8 +60,8 @@ func CallsOf(e parser.Expr) []Call {
 	return all
 }
 
-// rangePosition returns where annotations of a range point to: those of a subquery
-// to nothing, as in Prometheus.
+// rangePosition returns the position that annotations of a range point to: none for
+// a subquery, as in Prometheus.
 func rangePosition(e parser.Expr) posrange.PositionRange {
 	if _, ok := e.(*parser.SubqueryExpr); ok {
 		return posrange.PositionRange{}
@@ -69,6 +69,7 @@ func rangePosition(e parser.Expr) posrange.PositionRange {
 	return e.PositionRange()
 }
 
+// IsCounterName reports whether a metric name looks like that of a counter.
 func IsCounterName(name string) bool {
 	for _, suffix := range []string{"_total", "_sum", "_count", "_bucket"} {
 		if strings.HasSuffix(name, suffix) {
@@ -85,27 +86,27 @@ type metric struct {
 	name string
 }
 
-// Set are those of which the rates of a run have values. They are told of
-// when all is evaluated: of several rates of a metric the last one that Prometheus
-// evaluates says where the annotation points to. It is safe for concurrent use.
+// Set is the metrics with values in the rates of a run. Their annotations are added
+// at the end: of several rates of a metric, the annotation points to the one that
+// Prometheus evaluates last. A Set is safe for concurrent use.
 type Set struct {
 	rates []Call
-	kept  steps.Grid // the steps that are told apart in rates of the query's own steps; without steps, none are
+	kept  steps.Grid // steps are recorded on it; not at all if it is empty
 	mem   *admission.Tracker
 
 	mu struct {
 		sync.Mutex
-		found map[metric]*steps.Set // at which steps; the zero value where they are not told apart
+		found map[metric]*steps.Set // the steps with values; the zero value where they are not recorded
 	}
 }
 
-// New returns an empty set; kept are the steps to tell apart.
+// New returns an empty set that records steps on the grid kept.
 func New(rates []Call, kept steps.Grid, mem *admission.Tracker) *Set {
 	return &Set{rates: rates, kept: kept, mem: mem}
 }
 
-// Steps returns the steps of a metric in a rate: the caller adds those at which there
-// are values, one at least.
+// Steps returns the steps of a metric in a rate. The caller adds those with values,
+// at least one.
 func (n *Set) Steps(call *parser.Call, name string) (*steps.Set, error) {
 	rate := slices.IndexFunc(n.rates, func(r Call) bool { return r.Call == call })
 	return n.stepsOf(metric{rate, name})
@@ -121,7 +122,7 @@ func (n *Set) stepsOf(m metric) (*steps.Set, error) {
 	if n.rates[m.rate].own {
 		*s = steps.NewSet(n.kept)
 	}
-	m.name = strings.Clone(m.name) // it is part of a series' labels
+	m.name = strings.Clone(m.name) // it shares the memory of a series' labels
 	if err := n.mem.Reserve(m.bytes() + s.Bytes()); err != nil {
 		return nil, err
 	}
@@ -132,10 +133,10 @@ func (n *Set) stepsOf(m metric) (*steps.Set, error) {
 	return s, nil
 }
 
-// bytes returns about how much memory a metric takes besides its steps.
+// bytes returns the approximate memory of a metric without its steps.
 func (m metric) bytes() int64 { return 96 + int64(len(m.name)) }
 
-// HasUndated reports whether there are metrics whose steps are not told apart.
+// HasUndated reports whether there are metrics whose steps are not recorded.
 func (n *Set) HasUndated() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -160,16 +161,16 @@ func (n *Set) Annotations(g steps.Grid) (all []error) {
 	return all
 }
 
-// Kept is what an extent knows of one.
+// Kept is a metric in a cached answer.
 type Kept struct {
 	metric
 	steps steps.Set
 }
 
-// Bytes returns about how much memory it takes.
+// Bytes returns the approximate memory of the metric.
 func (k *Kept) Bytes() int64 { return k.metric.bytes() + k.steps.Bytes() }
 
-// Within returns what is known of the steps of a grid.
+// Within returns the metrics with values at steps of a grid.
 func (n *Set) Within(g steps.Grid) []Kept {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -184,7 +185,7 @@ func (n *Set) Within(g steps.Grid) []Kept {
 	return kept
 }
 
-// Restore adds what was known of the steps of a grid.
+// Restore adds the metrics of a cached answer with values at steps of a grid.
 func (n *Set) Restore(kept []Kept, g steps.Grid) error {
 	for i := range kept {
 		k := &kept[i]

@@ -13,7 +13,7 @@ import (
 	"tsdb/query/steps"
 )
 
-// aggregateNode is what all aggregations have.
+// aggregateNode has the fields of all aggregations.
 type aggregateNode struct {
 	steps.Grid
 	child      Node
@@ -51,22 +51,22 @@ func NewAggregate(e *parser.AggregateExpr, child, param Node, g steps.Grid) (Nod
 // pos is where annotations about the samples point to.
 func (n *aggregateNode) pos() posrange.PositionRange { return n.expr.Expr.PositionRange() }
 
-// ignored tells of histograms that an operator leaves out.
+// ignored adds the annotation of histograms that an operator ignores.
 func (n *aggregateNode) ignored(f *Evaluation) {
 	f.annotate(annotations.NewHistogramIgnoredInAggregationInfo(n.op.String(), n.pos()))
 }
 
-// foldNode is an aggregation to which each series adds what it has, so that
-// nothing is kept but groups × steps.
+// foldNode is an aggregation that folds one series after another into groups, so
+// that only groups × steps are kept.
 type foldNode struct{ aggregateNode }
 
 // fold is the state of one group.
 type fold struct {
 	metric labels.Labels
 	drop   bool
-	last   int // last step at which a series had a value; drop is that step's
+	last   int // last step at which a series had a value; drop is of that step
 
-	v, c  []float64 // the value so far (absent = none) and what rounding left of it
+	v, c  []float64 // the value so far (absent = none) and its rounding compensation
 	count []float64 // how many; of avg, count, stddev and stdvar
 	mean  []float64 // of stddev, stdvar and, where the sum would overflow, of avg
 	moved []bool    // avg: mean is used; nil if nowhere
@@ -82,7 +82,7 @@ func (n *foldNode) table(f *Evaluation) (*table, error) {
 	groups := newGrouping(n.by, f.mem)
 	defer groups.Close()
 	var folds []*fold
-	checked := 1 // number of groups at which memory is looked at next
+	checked := 1 // number of groups at which memory is checked next
 	err = f.each(src, func(_ int, c *column) error {
 		first := c.first()
 		if first == len(c.v) {
@@ -122,8 +122,8 @@ func (n *foldNode) table(f *Evaluation) (*table, error) {
 	return t, nil
 }
 
-// checkMemory returns an error if there are too many groups, or too many that
-// have hardly a value.
+// checkMemory returns an error if there are too many groups, or too many of few
+// values.
 func (n *foldNode) checkMemory(f *Evaluation, folds []*fold) error {
 	cells := len(folds) * n.N
 	if cells < min(f.MaxSamples, maxSparseCells) {
@@ -226,8 +226,8 @@ func (n *foldNode) add(f *Evaluation, g *fold, c *column, first int) {
 	g.noteDrop(c)
 }
 
-// noteDrop keeps the mark to drop the name as Prometheus does: a group has
-// that of the last step.
+// noteDrop keeps the mark to drop the name as Prometheus does: a group has the mark
+// of the last step.
 func (g *fold) noteDrop(c *column) {
 	last := len(c.v) - 1
 	for last >= 0 && !c.has(last) {
@@ -241,16 +241,15 @@ func (g *fold) noteDrop(c *column) {
 }
 
 // addSum adds values to sums, each with its compensation: Neumaier's sum, as
-// kahansum.Inc has it. What rounding takes from a sum is a number that floats
-// have, so that Knuth's way to it, which asks not which of the two is larger,
-// gives the same.
+// kahansum.Inc has it. The rounding error of a sum is itself a float, so Knuth's way
+// to compute it, which does not compare the two, has the same result.
 func addSum(sum, c, vs []float64) {
 	const huge = 1e300 // far from where a difference could overflow
 	sum, c = sum[:len(vs)], c[:len(vs)]
 	for i, v := range vs {
 		s := sum[i]
 		t := s + v
-		if math.Abs(t) < huge { // and so none of the three is absent
+		if math.Abs(t) < huge { // then none of the three is absent
 			b := t - s
 			c[i] += (s - (t - b)) + (v - b)
 			sum[i] = t
@@ -320,8 +319,8 @@ func (g *fold) addDeviations(vs []float64, first int) {
 	}
 }
 
-// addHistograms does what an operator does with histograms, if that is not to
-// add them up.
+// addHistograms handles a column's histograms for an operator; sum and avg add them
+// up in addMixed.
 func (n *foldNode) addHistograms(f *Evaluation, g *fold, c *column) {
 	switch n.op {
 	case parser.SUM, parser.AVG:

@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/prometheus/util/annotations"
 )
 
-// histogramFold is the state of a group at a step of a sum or mean that saw a
+// histogramFold is the state of a group, at a step, of a sum or mean that includes a
 // histogram.
 type histogramFold struct {
 	sum, c, mean *histogram.FloatHistogram
@@ -21,8 +21,8 @@ type histogramFold struct {
 	sawReset, sawNotAReset bool
 }
 
-// addMixed folds a column into a group that has seen a histogram, a step at a
-// time: floats and histograms together are an error that is told at the end.
+// addMixed folds a column into a group with histograms, a step at a
+// time: floats and histograms together are a warning that is added at the end.
 func (n *foldNode) addMixed(f *Evaluation, g *fold, c *column) {
 	for i, v := range c.v {
 		h := c.histogramAt(i)

@@ -14,8 +14,8 @@ const (
 	maxAnnotationBytes = 1 << 20
 )
 
-// annotationSet are the annotations of an answer. One wrong label a series makes as many
-// as there are series: what is over the bounds is left out.
+// annotationSet are the annotations of an answer. An error in a
+// label can add one for each series: those over the bounds are omitted.
 type annotationSet struct {
 	all             annotations.Annotations
 	warnings, infos annotationCount

@@ -11,7 +11,7 @@ import (
 	"tsdb/query/steps"
 )
 
-// Recovered returns what evaluate returns; a panic becomes an error.
+// Recovered calls evaluate; a panic becomes an error.
 func (f *Evaluation) Recovered(evaluate func() (parser.Value, error)) (v parser.Value, err error) {
 	defer func() {
 		if r := recover(); r != nil {

@@ -97,9 +97,9 @@ type number struct {
 	h *histogram.FloatHistogram
 }
 
-// mixed returns the result where one of the values at least is a histogram, or
-// the operator one on histograms. An error that is not nil says why there is
-// none, or what is wrong with the one there is.
+// mixed returns the result if at least one of the values is a histogram, or the
+// operator is one on histograms. The error, if there is one, is the reason for having
+// no result, or an annotation of the result.
 func (o *operator) mixed(a, b number) (r number, keep bool, err error) {
 	kind := func(n number) string {
 		if n.h != nil {
@@ -162,7 +162,7 @@ func (o *operator) combine(a, b *histogram.FloatHistogram) (number, bool, error)
 	return number{h: r.Compact(0)}, true, err
 }
 
-// reconciledInfo is an annotation of a result that counts all the same.
+// reconciledInfo is an annotation of a valid result.
 type reconciledInfo struct{ error }
 
 // annotateOperator adds the annotation that an error of an operator stands for.
@@ -213,8 +213,7 @@ func withScalar(e *parser.BinaryExpr, vector, scalar Node, swapped bool, g steps
 	return &mapNode{Grid: g, child: vector, params: []Node{scalar}, paramsFirst: swapped, apply: apply, drops: changesSchema(e.Op) || e.ReturnBool}
 }
 
-// scalarWithHistogram sets step i of c to the result where it is no matter of
-// two floats.
+// scalarWithHistogram sets step i of c to the result if it is not one of two floats.
 func (o *operator) scalarWithHistogram(f *Evaluation, c *column, i int, v, s number, swapped bool) {
 	a, b := v, s
 	if swapped {
@@ -243,6 +242,6 @@ func (o *operator) scalarWithHistogram(f *Evaluation, c *column, i int, v, s num
 	}
 }
 
-// changesSchema reports whether the result of an operator is no longer the
-// metric that went in.
+// changesSchema reports whether the result of an operator is another metric than its
+// operands.
 func changesSchema(op parser.ItemType) bool { return arithmetic[op] != nil }

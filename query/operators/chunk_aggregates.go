@@ -9,10 +9,10 @@ import (
 	"tsdb/storage"
 )
 
-// chunkAggregates are the functions that are answered from what the directory of a
-// block says of a chunk, if the chunk lies in or out of each window as a whole:
-// what they take from it. The sums there are not those that adding up sample by
-// sample gives, to the last bit.
+// chunkAggregates are the functions that can be computed from the aggregates in a
+// block's directory, if a chunk is completely inside or outside of each window. Sums
+// are not among them: those of the directory can differ in the last bit from adding
+// up sample by sample.
 var chunkAggregates = map[string]func(storage.Aggregate) float64{
 	"max_over_time":     func(a storage.Aggregate) float64 { return a.Max },
 	"min_over_time":     func(a storage.Aggregate) float64 { return a.Min },
@@ -21,15 +21,15 @@ var chunkAggregates = map[string]func(storage.Aggregate) float64{
 	"absent_over_time":  func(a storage.Aggregate) float64 { return 0 },
 }
 
-// aggregatedSeries is storedSeries with one sample in place of each chunk that is
-// answered whole.
+// aggregatedSeries is storedSeries with one sample in place of each chunk whose
+// aggregate is used.
 type aggregatedSeries struct {
 	*storedSeries
 	windows *window.Windows
 	of      func(storage.Aggregate) float64
 }
 
-// aggregateScratch is the memory of a worker for a series of some whole chunks.
+// aggregateScratch is the memory of a worker for a series with chunk aggregates.
 type aggregateScratch struct {
 	samples model.Samples
 	t       []int64

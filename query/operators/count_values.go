@@ -8,7 +8,7 @@ import (
 	"tsdb/query/admission"
 )
 
-// countCheckInterval is the number of values made labels between context checks.
+// countCheckInterval is the number of values counted between context checks.
 const countCheckInterval = 1024
 
 // countValuesNode is count_values.

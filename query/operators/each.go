@@ -22,7 +22,7 @@ type columnSource interface {
 	// distinct reports that no two columns have equal labels. It is asked
 	// only where names are dropped at once, when tables never have any.
 	distinct() bool
-	// close lets go of what the source holds.
+	// close releases the memory that the source holds.
 	close()
 }
 
@@ -87,7 +87,7 @@ func (f *Evaluation) scalar(n Node) ([]float64, error) {
 	return t.cols[0].v, nil
 }
 
-// tableSource hands out the columns of a table.
+// tableSource is the columns of a table.
 type tableSource struct {
 	f *Evaluation
 	t *table
@@ -95,17 +95,16 @@ type tableSource struct {
 
 func (s *tableSource) len() int { return len(s.t.cols) }
 
-// chunkColumns is how many columns a worker makes at most before it hands them
-// over. If there are few, all workers get some.
+// chunkColumns is the number of columns that a worker makes at most before it passes
+// them on. If there are few columns, chunks are smaller, for all workers to get some.
 const chunkColumns = 16
 
 func chunkSize(columns, workers int) int { return min(max(columns/(4*workers), 1), chunkColumns) }
 
-// each makes all columns of a source and hands them to consume, in order and
-// one at a time: sums of floats depend on their order. The columns are made by
-// several workers at once; what a worker has ready waits for its turn, so there
-// are never more in memory than a chunk a worker. consume may take a column's
-// memory by zeroing it.
+// each makes all columns of a source and passes them to consume, in order and one at
+// a time: sums of floats depend on their order. Several workers make columns at once;
+// a finished chunk waits for its turn, so that at most a chunk for each worker is in
+// memory. consume may keep a column's memory by zeroing it.
 func (f *Evaluation) each(src columnSource, consume func(i int, c *column) error) error {
 	n := src.len()
 	size := chunkSize(n, f.workers)
@@ -188,8 +187,8 @@ func (f *Evaluation) each(src columnSource, consume func(i int, c *column) error
 	return turn.err
 }
 
-// withWorker runs work with a worker's memory. A panic becomes an error: that of a
-// function of Prometheus is its way to return one.
+// withWorker runs work with a worker's memory. A panic becomes an error: Prometheus'
+// functions return errors that way.
 func (f *Evaluation) withWorker(work func(w *worker) error) (err error) {
 	w := f.acquireWorker()
 	defer func() {
@@ -203,7 +202,7 @@ func (f *Evaluation) withWorker(work func(w *worker) error) (err error) {
 	return work(w)
 }
 
-// panicked returns the error that a panic stands for.
+// panicked returns the error of a panic.
 func panicked(log *slog.Logger, p any) error {
 	switch e := p.(type) {
 	case runtime.Error:
@@ -215,7 +214,7 @@ func panicked(log *slog.Logger, p any) error {
 	return fmt.Errorf("%v", p)
 }
 
-// chunkOrder lets workers pass one after the other, in the order of their chunks.
+// chunkOrder lets workers consume one after the other, in the order of their chunks.
 type chunkOrder struct {
 	broken atomic.Bool
 	mu     sync.Mutex
@@ -230,8 +229,8 @@ func newChunkOrder() *chunkOrder {
 	return t
 }
 
-// wait waits for the turn of chunk k, without a core. It reports false when
-// another failed.
+// wait waits for the turn of chunk k, without a CPU slot. It reports false if another
+// worker failed.
 func (t *chunkOrder) wait(f *Evaluation, k int) bool {
 	t.mu.Lock()
 	waits := t.now != k && !t.broken.Load()

@@ -12,11 +12,11 @@ import (
 	"tsdb/query/steps"
 )
 
-// functions are the functions that are not of a range: how to plan a call.
-// args are the planned arguments, nil where an argument is a string.
+// functions are the constructors of functions that are not of a range. args are the
+// planned arguments, nil where an argument is a string.
 var functions map[string]func(e *parser.Call, args []Node, g steps.Grid) (Node, error)
 
-func init() { // a composite literal would refer to itself
+func init() { // a composite literal would be an initialization cycle
 	functions = map[string]func(e *parser.Call, args []Node, g steps.Grid) (Node, error){
 		"vector": func(_ *parser.Call, args []Node, _ steps.Grid) (Node, error) { return args[0], nil },
 		"scalar": func(_ *parser.Call, args []Node, g steps.Grid) (Node, error) {
@@ -155,7 +155,8 @@ func planClamp(bounds func(params [][]float64, i int) (lowest, highest float64))
 	}
 }
 
-// timesOf sets every value to the time of its step, in seconds.
+// timesOf returns a function that sets every value to the time of its step, in
+// seconds.
 func timesOf(g steps.Grid) func(*Evaluation, *column, [][]float64) {
 	return func(_ *Evaluation, c *column, _ [][]float64) {
 		for i := range c.v {
@@ -167,7 +168,7 @@ func timesOf(g steps.Grid) func(*Evaluation, *column, [][]float64) {
 	}
 }
 
-// planOfHistogram plans a function that makes a number of each histogram.
+// planOfHistogram plans a function that returns a number for each histogram.
 func planOfHistogram(fn func(*histogram.FloatHistogram) float64) func(*parser.Call, []Node, steps.Grid) (Node, error) {
 	return func(_ *parser.Call, args []Node, g steps.Grid) (Node, error) {
 		apply := func(_ *Evaluation, c *column, _ [][]float64) {
@@ -263,8 +264,8 @@ func (n *absentNode) table(f *Evaluation) (*table, error) {
 	return t, err
 }
 
-// absentLabels returns the labels that a selector pins, for the series that
-// says that nothing was found.
+// absentLabels returns the labels that a selector fixes: those of the result of
+// absent().
 func absentLabels(e parser.Expr) labels.Labels {
 	var ms []*labels.Matcher
 	switch e := e.(type) {

@@ -6,13 +6,13 @@ import (
 	"tsdb/query/admission"
 )
 
-// groupBy says which labels make a group.
+// groupBy is the labels that define a group.
 type groupBy struct {
 	without bool
 	names   []string // sorted
 }
 
-// labels returns the labels of a series' group.
+// labels returns the labels of the group of a series.
 func (g *groupBy) labels(b *labels.Builder, ls labels.Labels) labels.Labels {
 	switch {
 	case g.without:
@@ -57,7 +57,7 @@ func sortedWith(names []string, name string) []string {
 	return out
 }
 
-// number returns the number of a series' group, and whether it is new.
+// number returns the number of the group of a series, and whether it is new.
 func (g *grouping) number(ls labels.Labels) (k int, fresh bool, err error) {
 	switch {
 	case g.without:
@@ -69,7 +69,7 @@ func (g *grouping) number(ls labels.Labels) (k int, fresh bool, err error) {
 	}
 	k, ok := g.numbers[string(g.buf)]
 	if !ok {
-		if err := g.Reserve(entryBytes + 2*int64(len(g.buf))); err != nil { // the key, and about as much for labels
+		if err := g.Reserve(entryBytes + 2*int64(len(g.buf))); err != nil { // the key, and about as much for the labels
 			return 0, false, err
 		}
 		k = len(g.numbers)

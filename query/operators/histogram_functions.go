@@ -15,18 +15,18 @@ import (
 	"tsdb/query/window"
 )
 
-// bucketsNode is a function of histograms, be they native ones or the buckets
-// of classic ones: histogram_quantile, histogram_quantiles and
+// bucketsNode is a function of native histograms, and of the buckets of classic
+// ones: histogram_quantile, histogram_quantiles and
 // histogram_fraction.
 type bucketsNode struct {
 	steps.Grid
 	child   Node
 	arg     parser.Expr // that of child
 	scalars []Node
-	// scalarsFirst says that they stand before the vector.
+	// scalarsFirst is set if the scalars are before the vector.
 	scalarsFirst bool
 	outputs      int // columns a histogram
-	// begin is called once a step before anything else.
+	// begin is called first, once for each step.
 	begin func(f *Evaluation, params [][]float64, i int)
 	// native and classic compute output k of a histogram at step i. name is
 	// that of the metric for annotations, empty if it is dropped already.
@@ -79,7 +79,7 @@ func (n *bucketsNode) table(f *Evaluation) (*table, error) {
 			continue
 		}
 		sig = c.metric.Bytes(sig)
-		rival := classic[string(sig)]
+		sameLabels := classic[string(sig)]
 		for i, h := range c.h {
 			if i%bucketsCheckInterval == 0 {
 				if err := f.Check(); err != nil {
@@ -89,7 +89,7 @@ func (n *bucketsNode) table(f *Evaluation) (*table, error) {
 			if h == nil {
 				continue
 			}
-			if rival != nil && rival.removeAt(i) {
+			if sameLabels != nil && sameLabels.removeAt(i) {
 				f.annotate(annotations.NewMixedClassicNativeHistogramsWarning(n.nameOf(f, c.metric), n.arg.PositionRange()))
 				continue
 			}
@@ -207,8 +207,8 @@ func (n *bucketsNode) histograms(f *Evaluation, held *admission.Scratch, t *tabl
 	return classic, keys, nil
 }
 
-// removeAt takes away the buckets at a step, at which there is a native
-// histogram as well. It reports whether there were any.
+// removeAt removes the buckets at a step that has a native histogram as well. It
+// reports whether there were any.
 func (h *classicHistogram) removeAt(i int) bool {
 	any := false
 	for _, b := range h.buckets {
@@ -284,9 +284,9 @@ func quantilesNode(g steps.Grid, child Node, arg parser.Expr, scalars []Node, sc
 			return v
 		},
 		classic: func(f *Evaluation, params [][]float64, i, k int, b promql.Buckets, name string) float64 {
-			v, forced, _, lowest, highest, most := promql.BucketQuantile(params[k][i], b)
+			v, forced, _, lowest, highest, maxDiff := promql.BucketQuantile(params[k][i], b)
 			if forced {
-				f.annotate(annotations.NewHistogramQuantileForcedMonotonicityInfo(name, arg.PositionRange(), g.At(i), lowest, highest, most))
+				f.annotate(annotations.NewHistogramQuantileForcedMonotonicityInfo(name, arg.PositionRange(), g.At(i), lowest, highest, maxDiff))
 			}
 			return v
 		},

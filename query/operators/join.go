@@ -19,14 +19,14 @@ type joinNode struct {
 	vm   parser.VectorMatching
 }
 
-// join is the run of a joinNode. The one side is that of which a series can
-// have several partners.
+// join is the evaluation of a joinNode. A series of the one side can have several
+// partners on the many side.
 type join struct {
 	*joinNode
 	operator
 	f         *Evaluation
 	many, one *table
-	swapped   bool // the many side stands on the right
+	swapped   bool // the many side is on the right
 	fillMany  *float64
 	fillOne   *float64
 	b         *labels.Builder
@@ -38,8 +38,8 @@ type join struct {
 	errs      []error // of operators, the last of each step; nil if there is none
 }
 
-// noteError keeps an error of the operator at a step. As in Prometheus, the last
-// of each step is told.
+// noteError keeps an error of the operator at a step. As in Prometheus, the last one
+// of each step is added to the answer.
 func (j *join) noteError(s int, err error) {
 	if j.errs == nil {
 		j.errs = make([]error, j.N)
@@ -101,8 +101,8 @@ func (n *joinNode) table(f *Evaluation) (*table, error) {
 	return out, nil
 }
 
-// checkOne returns an error if two series of the one side match the same at one
-// step, and anything is there to be matched.
+// checkOne returns an error if two series of the one side have the same matching
+// labels at a step with series to match.
 func (j *join) checkOne(groups []*matchGroup) error {
 	var manyAny []bool
 	if err := j.held.Reserve(entryBytes * int64(len(groups))); err != nil {
@@ -274,7 +274,7 @@ func (j *join) pair(g *matchGroup, many, one labels.Labels, at func(s int) (a, b
 	return j.add(c)
 }
 
-// add adds a result; those with equal labels become one.
+// add adds a result. Results with equal labels are joined.
 func (j *join) add(c column) error {
 	hash := c.metric.Hash()
 	if k, ok := j.byHash[hash]; ok && !j.separate {

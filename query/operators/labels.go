@@ -19,8 +19,8 @@ type relabelNode struct {
 	steps.Grid
 	child Node
 	dst   string
-	// prepare checks the arguments; what it returns gives the new value of a
-	// series' label dst, or reports that it stays.
+	// prepare checks the arguments. It returns a function that returns the new value
+	// of a series' label dst, or reports that the label stays.
 	prepare func(maxBytes int) (func(labels.Labels) (string, bool, error), error)
 }
 
@@ -66,12 +66,12 @@ func (n *relabelNode) table(f *Evaluation) (*table, error) {
 const relabelCheckInterval = 256
 
 // expandTemplate returns template with its references replaced by the submatches
-// at of v. It goes reference by reference, so that what would exceed maxBytes is
-// never made; ok is false then, and the value as long as it got.
+// at of v. It expands one reference after another, and stops with ok = false once the
+// value exceeds maxBytes.
 func expandTemplate(re *regexp.Regexp, template, v string, at []int, maxBytes int) (value string, ok bool) {
 	var dst []byte
 	for template != "" && len(dst) <= maxBytes {
-		end := len(template) // of the first reference, or of what stands before it
+		end := len(template) // of the first reference, or of the text before it
 		for i := 1; i < len(template); i++ {
 			if template[i] != '$' {
 				continue
@@ -89,11 +89,11 @@ func expandTemplate(re *regexp.Regexp, template, v string, at []int, maxBytes in
 	return string(dst), len(dst) <= maxBytes
 }
 
-// reference is what a template has for a submatch.
+// reference matches the references to submatches in a template.
 var reference = regexp.MustCompile(`\$\$|\$[\pL\p{Nd}_]+|\$\{[\pL\p{Nd}_]+\}`)
 
-// TemplateLength returns how long a template can become whose references stand
-// for at most n bytes each.
+// TemplateLength returns the greatest length of an expanded template whose references
+// have at most n bytes each.
 func TemplateLength(template string, n int) int {
 	long := len(template)
 	for _, at := range reference.FindAllStringIndex(template, -1) {

@@ -6,19 +6,19 @@ import (
 	"tsdb/query/steps"
 )
 
-// mapNode changes each column for itself: a function of one vector, or an
-// operator with a scalar.
+// mapNode changes each column on its own: a function of one vector, or an operator
+// with a scalar.
 type mapNode struct {
 	steps.Grid
 	child  Node
 	params []Node // scalars
-	// paramsFirst says that the scalars stand before the vector. What is
-	// evaluated later has the last word on where an annotation points to.
+	// paramsFirst is set if the scalars are before the vector: the annotation of the
+	// argument that is evaluated last is kept.
 	paramsFirst bool
 	// apply changes the values of a column; params are the scalars, a value a
 	// step. nil = they stay.
 	apply func(f *Evaluation, c *column, params [][]float64)
-	drops bool // the metric name goes
+	drops bool // the metric name is dropped
 	// strip drops the name at once; nil = dropped.
 	strip func(labels.Labels) labels.Labels
 }
@@ -102,7 +102,8 @@ func (s *mapSource) column(w *worker, i int, c *column) error {
 	return nil
 }
 
-// onFloats makes a function of a number one of a column. Histograms go.
+// onFloats returns a function of columns that applies fn to floats and removes
+// histograms.
 func onFloats(fn func(float64) float64) func(*Evaluation, *column, [][]float64) {
 	return func(_ *Evaluation, c *column, _ [][]float64) {
 		c.h = nil
@@ -136,7 +137,7 @@ func negate(_ *Evaluation, c *column, _ [][]float64) {
 	}
 }
 
-// invariantNode repeats what an expression is worth at the first time.
+// invariantNode repeats the value that an expression has at the first step.
 type invariantNode struct {
 	steps.Grid
 	child Node

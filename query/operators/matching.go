@@ -20,10 +20,10 @@ type matchGroup struct {
 
 type labelsHash uint64
 
-// matchGroupBytes is the memory of a matchGroup without what hangs on it.
+// matchGroupBytes is the memory of a matchGroup without its slices and map.
 const matchGroupBytes = 160
 
-// anyAt returns, a step, whether one of some columns has a value.
+// anyAt returns, for each step, whether one of the columns has a value.
 func anyAt(held *admission.Scratch, t *table, cols []int, n int) ([]bool, error) {
 	if err := held.Reserve(int64(n)); err != nil {
 		return nil, err
@@ -85,8 +85,8 @@ func match(held *admission.Scratch, m *parser.VectorMatching, l, r *table) (left
 	return left, right, nil
 }
 
-// operands evaluates both sides of an operator, the left one first. Their points
-// count no more: what the caller makes of them does. The caller drops them.
+// operands evaluates both sides of an operator, the left one first. Their points are
+// no longer counted, as those of the result will be. The caller drops the tables.
 func (f *Evaluation) operands(left, right Node) (l, r *table, err error) {
 	if l, err = f.table(left); err != nil {
 		return nil, nil, err

@@ -7,8 +7,8 @@ import (
 	"tsdb/query/steps"
 )
 
-// gridBytes returns what the smallest answer on a grid takes, and the counts of
-// its steps: it is asked for before anything is allocated for them.
+// gridBytes returns the memory of the smallest answer on a grid and of the counts of
+// its steps. It is checked before anything is allocated for them.
 func gridBytes(g steps.Grid) int64 { return 3 * valueBytes * int64(g.N) }
 
 // The memory of a value of a column, of a point of an answer, of a series or
@@ -21,9 +21,8 @@ const (
 	candidatesBytes = 24
 )
 
-// bytes returns the memory that a column takes, its labels included: most
-// expressions make new ones. A histogram that stands at several steps in a row is
-// there once.
+// bytes returns the memory of a column, including its labels: most expressions make
+// new ones. A histogram at several steps in a row is counted once.
 func (c *column) bytes() int64 {
 	n := columnBytes + int(c.metric.ByteSize()) + valueBytes*(cap(c.v)+cap(c.h))
 	for i, h := range c.h {
@@ -34,13 +33,12 @@ func (c *column) bytes() int64 {
 	return int64(n)
 }
 
-// answerBytes returns the memory of a series of an answer that weighs so many
-// points.
+// answerBytes returns the memory of a series of an answer with a number of points.
 func answerBytes(metric labels.Labels, points int) int64 {
 	return columnBytes + int64(metric.ByteSize()) + pointBytes*int64(points)
 }
 
-// The memory of an entry of a map besides what its key points to, of a label set
+// The memory of a map entry besides the bytes of its key, of a label set
 // in a list of samples that Prometheus' functions sort, and of the number of a
 // column.
 const (
@@ -49,15 +47,15 @@ const (
 	indexBytes  = 16
 )
 
-// load is what one worker holds and has read.
+// load is the memory that one worker holds, and the samples that it has read.
 type load struct {
 	tracker    *admission.Tracker
 	held, read int64
 }
 
-// grown charges what the worker's memory has grown by, for as many columns as it
-// makes before it hands them over, and what it has read. A worker of a query
-// asks after the first of these columns, and after the last.
+// grown charges the growth of the worker's memory, for the columns that it makes
+// before it passes them on, and the samples that it has read. It is called after the
+// first and after the last of these columns.
 func (l *load) grown(w *worker, columns int) error {
 	c := &w.cols[0]
 	n := int64(columns)*valueBytes*int64(cap(c.v)+cap(c.h)) + w.Bytes()

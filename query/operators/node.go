@@ -8,13 +8,13 @@ import (
 	"tsdb/query/steps"
 )
 
-// Node is an expression with everything decided that can be before a sample is
-// read. A node is immutable: a plan can run more than once, and at the same
-// time.
+// Node is an expression with everything decided that can be decided before
+// a sample is read. A node is immutable: a plan can run more than once, also
+// concurrently.
 //
 // It implements tabler or opener: the first makes its whole value at once, the
-// second one column at a time, so that what stands above can fold the columns
-// of many series without ever holding them together.
+// second one column at a time, so that the node above can fold the columns of many
+// series without holding all of them.
 type Node interface{ Times() steps.Grid }
 
 // tabler is a node whose columns depend on each other.
@@ -53,7 +53,7 @@ const (
 	ReasonExpression    = "expression"     // something the parser knows and the planner does not
 )
 
-// Settings are what the evaluation of a plan depends on.
+// Settings are the settings that the evaluation of a plan depends on.
 type Settings struct {
 	DelayedNames  bool // metric names are dropped after the whole evaluation
 	MaxSamples    int  // points in memory

@@ -17,8 +17,7 @@ import (
 	"tsdb/query/window"
 )
 
-// rangeInput gives the samples that a range function looks at, series by
-// series.
+// rangeInput opens the samples that a function of a range reads, series by series.
 type rangeInput interface {
 	open(f *Evaluation, g steps.Grid) (rangeSeries, error)
 }
@@ -46,7 +45,7 @@ type rangeNode struct {
 	call      promql.FunctionCall
 	keepsName bool
 
-	startTimestamps bool // the function looks at start timestamps
+	startTimestamps bool // the function uses start timestamps
 }
 
 // RangeCall is a call of a function of a range.
@@ -67,7 +66,7 @@ type RangeCall struct {
 }
 
 // ReadStored makes the samples of a selector the input. whole, if it has times, is
-// the grid of which the call's is a part: series are selected for all of it.
+// the grid of which the call's grid is a part: series are selected for all of it.
 func (r *RangeCall) ReadStored(s Selector, whole steps.Grid) {
 	s.window += r.Lead
 	s.setRange(r.Grid)
@@ -131,8 +130,8 @@ func (n *rangeNode) open(f *Evaluation) (columnSource, error) {
 	if distinct, err := f.staysDistinct(in); err != nil || distinct {
 		return s, err
 	}
-	// Without their names, series can be equal: that is an error if both have
-	// a value, at the same step or not.
+	// Without their names, series can be equal: that is an error if both have a
+	// value, even at different steps.
 	if f.divided {
 		return nil, steps.ErrIndivisible
 	}
@@ -166,8 +165,8 @@ func (f *Evaluation) staysDistinct(s interface {
 	}
 	hashes := admission.NewScratch(f.mem)
 	defer hashes.Close()
-	// One name without what goes with it cannot make two series equal; for
-	// others their hashes tell.
+	// Dropping one name, without type and unit, cannot make two series equal; others
+	// are compared by their hashes.
 	var (
 		name string
 		buf  []byte
@@ -209,14 +208,14 @@ func (f *Evaluation) staysDistinct(s interface {
 	return true, nil
 }
 
-// The label of the metric name, and those that go with it.
+// The labels of the metric name, its type and its unit.
 const (
 	nameLabel = commonmodel.MetricNameLabel
 	typeLabel = commonmodel.MetricTypeLabel
 	unitLabel = commonmodel.MetricUnitLabel
 )
 
-// dropped returns labels without the name and what goes with it.
+// dropped returns labels without the metric name, its type and its unit.
 func dropped(ls labels.Labels) labels.Labels { return ls.DropReserved(schema.IsMetadataLabel) }
 
 type rangeSource struct {
@@ -244,7 +243,7 @@ func (s *rangeSource) labels(i int) (labels.Labels, bool) {
 	return ls, drop
 }
 
-// distinct: whether equal labels are an error has been seen to in open.
+// distinct returns true: open has checked for equal labels.
 func (s *rangeSource) distinct() bool { return true }
 
 func (s *rangeSource) close() { s.in.close() }
@@ -278,8 +277,8 @@ func (s *rangeSource) runKernel(w *worker, in window.Samples, c *column) error {
 	return s.kernel(p, c.v)
 }
 
-// tally counts the samples of the windows. Each step counts as read what the
-// step before did not see.
+// tally counts the samples of the windows. At each step, the samples that were not
+// in the window of the step before count as read.
 func (s *rangeSource) tally(w *worker, p *window.Points, counted bool) {
 	c := p.Bounds
 	s.f.count.steps(&w.tally, s.Grid.N)

@@ -11,8 +11,8 @@ import (
 	"github.com/prometheus/prometheus/util/annotations"
 )
 
-// rankNode is topk, bottomk, limitk, limit_ratio: series of each group stay as
-// they are, others go, step by step. Kept are the candidates of each step.
+// rankNode is topk, bottomk, limitk, limit_ratio: at each step, some series of each
+// group stay as they are and others are removed. It keeps the candidates of each step.
 type rankNode struct{ aggregateNode }
 
 // candidate is the value of a series at a step.
@@ -22,15 +22,15 @@ type candidate struct {
 	series int32
 }
 
-// candidates is a heap with the lowest value on top. The order of equal values
-// shows in the answer, so this is the heap Prometheus has, moves included.
+// candidates is a heap with the lowest value on top. The order of equal values shows
+// in the answer, so it makes the same moves as Prometheus' heap.
 type candidates []candidate
 
 func (c candidates) Len() int           { return len(c) }
 func (c candidates) Less(i, j int) bool { return math.IsNaN(c[i].v) || c[i].v < c[j].v }
 func (c candidates) Swap(i, j int)      { c[i], c[j] = c[j], c[i] }
 func (c *candidates) Push(x any)        { *c = append(*c, *x.(*candidate)) }
-func (c *candidates) Pop() any          { panic("BUG: candidates are never taken away") }
+func (c *candidates) Pop() any          { panic("BUG: candidates are never popped") }
 
 // reversed is a heap with the highest value on top.
 type reversed struct{ candidates }
@@ -50,7 +50,7 @@ func bounds(ps []float64) (lowest, highest float64, anyNaN bool) {
 	return lowest, highest, anyNaN
 }
 
-// The bounds of what Prometheus takes for a count.
+// The bounds of the counts that Prometheus accepts.
 const (
 	maxCount = float64(9223372036854774784)
 	minCount = float64(-9223372036854775808)
@@ -226,15 +226,15 @@ func (n *rankNode) consider(f *Evaluation, c *candidates, s candidate, p, offset
 	}
 }
 
-// noteTie notes that of equal values one stayed in and one out: which of them is
-// a matter of the order of series.
+// noteTie notes that one of two equal values was taken: which one depends on the order
+// of series.
 func noteTie(f *Evaluation, out, in float64) {
 	if (out == in || math.IsNaN(out) && math.IsNaN(in)) && !f.tied.Load() {
 		f.tied.Store(true)
 	}
 }
 
-// push is a function of its own so that only what is pushed is allocated.
+// push is a separate function so that only pushed candidates are allocated.
 func push(h heap.Interface, s candidate) { heap.Push(h, &s) }
 
 // answer makes columns of the chosen candidates. The order is that of the

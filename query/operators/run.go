@@ -14,7 +14,7 @@ import (
 	"tsdb/query/steps"
 )
 
-// RunOptions are what a run of a plan works with.
+// RunOptions are the parameters of a run of a plan.
 type RunOptions struct {
 	Settings Settings
 	Yielder  *admission.Yielder
@@ -61,7 +61,7 @@ func NewRun(o RunOptions) *Run {
 	}
 }
 
-// Evaluation returns the frame of the whole query, which counts samples in qs.
+// Evaluation returns the evaluation of the whole query, which counts samples in qs.
 func (x *Run) Evaluation(qs *stats.QuerySamples) *Evaluation { return &Evaluation{x, &counts{qs: qs}} }
 
 // PeakPoints returns the greatest number of points that were in memory.
@@ -87,8 +87,8 @@ func (x *Run) Interrupted() error {
 	return x.Check()
 }
 
-// Evaluation is what an expression is evaluated in: the run, and where its samples
-// are counted.
+// Evaluation is the context in which an expression is evaluated: the run, and the
+// counts of its samples.
 type Evaluation struct {
 	*Run
 	count *counts
@@ -106,7 +106,7 @@ type worker struct {
 // error of the context once that is over.
 func (x *Run) Check() error { return admission.ContextError(x.Yielder.Yield(), admission.InEvaluation) }
 
-// hold counts points that are kept in memory; release takes them back.
+// hold counts points that are kept in memory; release stops counting them.
 func (x *Run) hold(points int) error {
 	n := x.held.Add(int64(points))
 	for {
@@ -123,14 +123,14 @@ func (x *Run) hold(points int) error {
 
 func (x *Run) release(points int) { x.held.Add(-int64(points)) }
 
-// drop lets go of a table: it counts as held no more.
+// drop stops counting the points and bytes of a table.
 func (x *Run) drop(t *table) {
 	x.release(t.weight)
 	x.mem.Release(t.bytes)
 	t.weight, t.bytes = 0, 0
 }
 
-// takeFor adds bytes to what a table holds.
+// takeFor adds bytes to the memory of a table.
 func (x *Run) takeFor(t *table, bytes int64) error {
 	err := x.mem.Reserve(bytes)
 	if err == nil {
@@ -168,7 +168,7 @@ func (x *Run) acquireWorker() *worker {
 	return new(worker)
 }
 
-// Close lets go of what the workers hold of the view.
+// Close releases the workers' references to the view.
 func (x *Run) Close() {
 	for _, w := range x.mu.idle {
 		w.Release()
@@ -190,7 +190,7 @@ func (f *Evaluation) keep(t *table, c column) error {
 	return f.keepCounted(t, c, points)
 }
 
-// keepCounted adds a column of so many points to a table.
+// keepCounted adds a column with a number of points to a table.
 func (f *Evaluation) keepCounted(t *table, c column, points int) error {
 	t.cols = append(t.cols, c)
 	bytes := c.bytes()
@@ -219,8 +219,8 @@ func (x *Run) checkSparse(cells, points int) error {
 	return nil
 }
 
-// counts adds up the samples that an expression and what is below it read. It
-// is safe for concurrent use.
+// counts counts the samples that an expression and its arguments read. It is safe
+// for concurrent use.
 type counts struct {
 	mu sync.Mutex
 	qs *stats.QuerySamples
@@ -231,7 +231,7 @@ func (f *Evaluation) separate() *Evaluation {
 	return &Evaluation{f.Run, &counts{qs: stats.NewQuerySamples(false)}}
 }
 
-// repeat adds what an expression read that was evaluated once for n steps.
+// repeat adds the samples of an expression that was evaluated once for n steps.
 func (c *counts) repeat(once *counts, n int) {
 	for i := range n {
 		c.qs.IncrementSamplesAtStep(i, once.qs.TotalSamples)
@@ -239,10 +239,10 @@ func (c *counts) repeat(once *counts, n int) {
 	c.qs.IncrementSamplesReadAtStep(0, once.qs.SamplesRead)
 }
 
-// tally is a worker's share of counts, handed over with add.
+// tally is a worker's part of counts, which add adds to them.
 type tally struct {
 	total, read   int64
-	totals, reads []int64 // a step, if steps are told apart
+	totals, reads []int64 // by step, if steps are counted separately
 }
 
 func (t *tally) at(i int, total, read int64) {
@@ -254,7 +254,7 @@ func (t *tally) at(i int, total, read int64) {
 	}
 }
 
-// steps makes t count n steps apart if c does.
+// steps makes t count n steps separately if c does.
 func (c *counts) steps(t *tally, n int) {
 	if c.qs.StepTrackingEnabled() && len(t.totals) != n {
 		t.totals, t.reads = make([]int64, n), make([]int64, n)

@@ -16,18 +16,18 @@ import (
 	"tsdb/query/window"
 )
 
-// Selector is what an expression reads from the storage.
+// Selector is the series and the times that an expression reads from the storage.
 type Selector struct {
 	steps.Moment
 	matchers  []*labels.Matcher
-	window    int64           // how far back a time looks, milliseconds
-	tr        model.TimeRange // what the windows of all times cover
-	look      model.TimeRange // where series are looked for, if that is more
-	statsOnly bool            // of histograms only sum and count are looked at
+	window    int64           // width of the window before a time, milliseconds
+	tr        model.TimeRange // covered by the windows of all times
+	look      model.TimeRange // in which series are selected, if it is wider
+	statsOnly bool            // only sum and count of histograms are used
 }
 
-// NewSelector returns what a vector selector reads for windows at the times of a
-// grid.
+// NewSelector returns the selector of a vector selector with windows at the times of
+// a grid.
 func NewSelector(e *parser.VectorSelector, window int64, g steps.Grid) Selector {
 	s := Selector{Moment: steps.MomentOf(e.Timestamp, e.OriginalOffset), matchers: e.LabelMatchers, window: window}
 	s.statsOnly = e.SkipHistogramBuckets
@@ -87,7 +87,7 @@ func NewVector(g steps.Grid, s Selector) Node { return &vectorNode{Grid: g, sele
 func NewSampleTimes(g steps.Grid, s Selector, at *int64) Node {
 	n := &vectorNode{Grid: g, selector: s, timestamps: true}
 	if at != nil {
-		n.selector.FixedAt = *at // the offset counts for what is read only
+		n.selector.FixedAt = *at // the offset applies to the samples that are read only
 	}
 	return &mapNode{Grid: g, child: n, drops: true}
 }
@@ -199,8 +199,8 @@ func (s *vectorSource) floats(w *worker, in window.Samples, out []float64) {
 	w.tally.read += found
 }
 
-// matrixNode is a range selector that is the whole query: its value are
-// samples, not columns.
+// matrixNode is a range selector that is the whole query: its value is samples, not
+// columns.
 type matrixNode struct {
 	steps.Grid
 	selector Selector

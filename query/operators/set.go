@@ -69,7 +69,7 @@ func (n *setNode) table(f *Evaluation) (*table, error) {
 	return out, nil
 }
 
-// clear takes away the values at the steps at which mask is what.
+// clear removes the values at the steps whose mask is what.
 func (c *column) clear(mask []bool, what bool) {
 	for i, m := range mask {
 		if m == what {

@@ -41,8 +41,7 @@ func (n *sortNode) table(f *Evaluation) (*table, error) {
 		t.cols = kept
 		return t, nil
 	}
-	// Prometheus' functions sort as they always did, down to the order of
-	// equal values.
+	// Prometheus' functions define the order, down to that of equal values.
 	copies := admission.NewScratch(f.mem)
 	defer copies.Close()
 	if err := copies.Reserve(sortedBytes * int64(len(t.cols))); err != nil {

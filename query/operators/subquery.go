@@ -20,7 +20,7 @@ type Subquery struct {
 // NewSubquery returns an expression evaluated on the inner grid.
 func NewSubquery(g, inner steps.Grid, child Node) *Subquery { return &Subquery{g, inner, child} }
 
-// values evaluates the expression, and counts what it read apart.
+// values evaluates the expression, and counts its samples separately.
 func (n *Subquery) values(f *Evaluation) (*table, *stats.QuerySamples, error) {
 	if err := f.mem.Fits(gridBytes(n.inner)); err != nil {
 		return nil, nil, err
@@ -44,7 +44,7 @@ func (n *Subquery) matrix(f *Evaluation) (promql.Matrix, error) {
 	return f.matrixOf(t, n.inner)
 }
 
-// subqueryInput makes a subquery's values the samples of a range function.
+// subqueryInput makes the values of a subquery the samples of a function of a range.
 type subqueryInput struct {
 	node            *Subquery
 	offset, rangeMs int64
@@ -99,9 +99,8 @@ func (s *subquerySeries) load(w *worker, i int) (window.Samples, error) {
 	return in, nil
 }
 
-// withoutHint returns a histogram that says nothing of counter resets. What it
-// said was about the sample before it in the storage, not about the value
-// before it in the subquery.
+// withoutHint returns a histogram without a counter-reset hint: the hint is about the
+// sample before it in the storage, not about the value before it in the subquery.
 func withoutHint(h *histogram.FloatHistogram) *histogram.FloatHistogram {
 	switch h.CounterResetHint {
 	case histogram.NotCounterReset, histogram.CounterReset:

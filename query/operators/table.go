@@ -22,7 +22,7 @@ func isAbsent(v float64) bool { return math.Float64bits(v) == value.StaleNaN }
 // time of a grid.
 type column struct {
 	metric labels.Labels
-	drop   bool // the metric name goes at the end; only with delayed removal
+	drop   bool // the metric name is dropped at the end; only with delayed removal
 
 	v []float64                   // a value a step, absent where there is no float
 	h []*histogram.FloatHistogram // as long as v, nil where there is none; nil if there is none at all. Shared, never changed
@@ -35,12 +35,12 @@ func (c *column) reset(n int) {
 	}
 	c.v = c.v[:n]
 	for from := 0; from < n; {
-		from += copy(c.v[from:], absents[:]) // which is wider than a store a value
+		from += copy(c.v[from:], absents[:]) // which is faster than storing each value
 	}
 	c.h = nil
 }
 
-// absents is what columns are filled with.
+// absents is a block of absent values to fill columns with.
 var absents = func() (vs [512]float64) {
 	for i := range vs {
 		vs[i] = absent
@@ -79,8 +79,8 @@ func (c *column) first() int {
 
 func (c *column) empty() bool { return c.first() == len(c.v) }
 
-// points returns how many floats the column weighs: a histogram weighs as many
-// as take its memory, as in Prometheus' limit.
+// points returns the number of floats with the memory of the column's values, as in
+// Prometheus' limit.
 func (c *column) points() int {
 	n := 0
 	for _, v := range c.v {
@@ -99,8 +99,8 @@ func (c *column) points() int {
 // pointsOf returns how many points of 16 bytes a histogram and its time take.
 func pointsOf(h *histogram.FloatHistogram) int { return (h.Size() + 8) / 16 }
 
-// table is the value of an expression: columns of one grid. Whoever asked for
-// it owns it and may change it.
+// table is the value of an expression: columns of one grid. The caller of the
+// function that returns it owns it and may change it.
 type table struct {
 	cols   []column
 	weight int   // points that count as held in memory for it

@@ -10,9 +10,9 @@ import (
 	"tsdb/storage"
 )
 
-// Cache keeps answers of range queries, so that a query asked again a
-// little later evaluates only the steps that are new, and those that read what
-// has changed since: see storage.Changes. A nil *answerCache keeps nothing. It is
+// Cache keeps answers of range queries, so that a query that is repeated
+// later evaluates only the steps that are new, and those that read data that has
+// changed since: see storage.Changes. A nil *answerCache keeps nothing. It is
 // safe for concurrent use.
 type Cache struct {
 	items          *ristretto.Cache[uint64, cachedAnswer]
@@ -33,12 +33,12 @@ const (
 
 // Shares of the cache's bytes.
 const (
-	extentShare = 4        // the largest extent is a quarter
-	extentBytes = 16 << 10 // what one is taken to weigh: the cache keeps ten counters for every such extent that fits
+	extentShare = 4        // the largest extent is 1/extentShare
+	extentBytes = 16 << 10 // estimated size of an extent: the cache has ten counters for each that fits
 )
 
-// answerKey names an expression on all grids of a step and phase: whatever else
-// an answer depends on is the same for a whole engine.
+// answerKey identifies an expression on all grids of a step and phase. Everything
+// else that an answer depends on is the same for all queries of an engine.
 type answerKey struct {
 	changes  *storage.Changes // of the database
 	tenant   uint32
@@ -54,7 +54,7 @@ type cachedAnswer struct {
 	extent *extent
 }
 
-// New makes a cache of about as many bytes; nil if there are none.
+// New returns a cache of about that many bytes; nil if bytes is not above 0.
 func New(bytes int64, reg prometheus.Registerer) *Cache {
 	if bytes <= 0 {
 		return nil
@@ -99,8 +99,8 @@ func (c *Cache) get(k answerKey) *extent {
 	return a.extent
 }
 
-// put offers an extent, which is not changed from now on. It reports false if
-// that is too large.
+// put offers an extent, which must not be changed afterwards. It reports false if
+// the extent is too large.
 func (c *Cache) put(k answerKey, e *extent) bool {
 	n := e.bytes() + int64(len(k.expr))
 	if n <= c.maxExtentBytes {
@@ -109,7 +109,7 @@ func (c *Cache) put(k answerKey, e *extent) bool {
 	return n <= c.maxExtentBytes
 }
 
-// drop lets go of the extent of a key.
+// drop drops the extent of a key.
 func (c *Cache) drop(k answerKey) { c.items.Del(maphash.Comparable(c.seed, k)) }
 
 // Wait waits until answers that were offered are in the cache, or rejected.

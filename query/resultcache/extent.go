@@ -13,9 +13,9 @@ import (
 	"tsdb/storage"
 )
 
-// extent is the answer of an expression on a grid, and what the counters of
-// changes said about all that it read. It is immutable, and so is what it shares
-// with answers handed out: points are never written to after they are made.
+// extent is the answer of an expression on a grid, with the change counters of the
+// data that it read. It is immutable; so are the points that it shares with answers
+// returned to queries.
 type extent struct {
 	steps.Grid
 	series promql.Matrix     // sorted by labels, floats only
@@ -29,14 +29,14 @@ type hourSums struct {
 	sums  []uint64
 }
 
-// sumsOf reads the counters of all that is read on a grid. It reports false if
-// that is too much.
+// sumsOf reads the change counters of everything that is read on a grid. It reports
+// false if there are too many.
 func sumsOf(c *storage.Changes, reads []readRange, g steps.Grid) ([]hourSums, bool) {
-	const most = 100_000 // hours: eleven years
+	const maxHours = 100_000 // eleven years
 	all := make([]hourSums, len(reads))
 	for k := range reads {
 		first, last := reads[k].hours(g)
-		if last-first >= most/int64(len(reads)) {
+		if last-first >= maxHours/int64(len(reads)) {
 			return nil, false
 		}
 		all[k] = hourSums{first, c.Sums(make([]uint64, 0, last-first+1), first, last, reads[k].metrics)}
@@ -44,7 +44,7 @@ func sumsOf(c *storage.Changes, reads []readRange, g steps.Grid) ([]hourSums, bo
 	return all, true
 }
 
-// valid returns, step by step, whether the extent still holds: nothing has
+// valid returns, for each step, whether the extent is still valid: nothing has
 // changed in any hour that the step read. now covers all hours of the extent.
 func (e *extent) valid(reads []readRange, now []hourSums) (ok []bool, spoiled int) {
 	bad := make([]bool, e.N)
@@ -82,8 +82,8 @@ func (r *readRange) hours(g steps.Grid) (first, last int64) {
 	return storage.ChangeHour(tr.Min), storage.ChangeHour(tr.Max - 1)
 }
 
-// settled returns how many steps at the beginning of a grid read nothing later
-// than a time.
+// settled returns the number of steps at the beginning of a grid that read nothing
+// later than t.
 func (r *readRange) settled(g steps.Grid, t int64) int {
 	if r.fixed {
 		if r.last > t {
@@ -108,7 +108,7 @@ func (r *readRange) steps(g steps.Grid, hour int64) (from, to int) {
 	return from, to
 }
 
-// bytes returns about how much memory the extent takes.
+// bytes returns the approximate memory of the extent.
 func (e *extent) bytes() int64 {
 	n := 256
 	for i := range e.series {
@@ -186,8 +186,8 @@ func clip(m promql.Matrix, first, last int64) promql.Matrix {
 	return out
 }
 
-// between returns the points from one time to another, both inclusive. Nothing
-// can be appended to them in place.
+// between returns the points from one time to another, both inclusive, with their
+// capacity clipped.
 func between(points []promql.FPoint, first, last int64) []promql.FPoint {
 	i, j := 0, len(points)
 	if j > 0 && points[0].T < first {

@@ -13,11 +13,11 @@ import (
 	"tsdb/storage"
 )
 
-// Bounds of what the cache is used for.
+// Bounds of the use of the cache.
 const (
-	cachedSteps = 3 // fewer are evaluated as fast
-	cachedRuns  = 3 // separate runs of steps that are evaluated for one answer
-	nearSteps   = 8 // runs as near as this become one: to select series costs more than to evaluate steps
+	minSteps  = 3 // queries of fewer steps are not looked up
+	maxSpans  = 3 // spans of steps that are evaluated for one answer
+	nearSteps = 8 // spans at most this far apart become one: selecting series costs more than evaluating steps
 )
 
 // Evaluator evaluates a query on parts of its grid.
@@ -38,8 +38,8 @@ type Evaluator interface {
 	NonCounters() *noncounter.Set
 }
 
-// Lookup is a range query and what the cache knew of its answer before the query
-// opened its view. A nil lookup is that of a query whose answer is not kept.
+// Lookup is a range query and the part of its answer that was in the cache before
+// the query opened its view. A nil lookup is that of a query whose answer is not kept.
 type Lookup struct {
 	cache   *Cache
 	key     answerKey
@@ -58,7 +58,7 @@ type Lookup struct {
 // clock and the counters must be read before the view is opened: see
 // storage.Changes.
 func (c *Cache) LookUp(changes *storage.Changes, tenant uint32, expr parser.Expr, lookback int64, g steps.Grid) *Lookup {
-	if c == nil || g.N < cachedSteps {
+	if c == nil || g.N < minSteps {
 		return nil
 	}
 	r := analyze(expr, lookback)
@@ -91,8 +91,8 @@ func (c *Cache) LookUp(changes *storage.Changes, tenant uint32, expr parser.Expr
 // CachedSteps returns the number of steps of the answer that came from the cache.
 func (l *Lookup) CachedSteps() int { return l.cached }
 
-// Steps returns the steps that an evaluation tells apart: none if there is no
-// lookup.
+// Steps returns the grid on which an evaluation records the steps of non-counters:
+// an empty one if there is no lookup.
 func (l *Lookup) Steps() steps.Grid {
 	if l == nil {
 		return steps.Grid{}
@@ -144,8 +144,8 @@ func (l *Lookup) count(result string, runs []stepRange) {
 	}
 }
 
-// usable returns which steps of the hull were kept and still hold, and where the
-// query begins among them.
+// usable returns, for each step of the hull, whether the cached value is still
+// valid, and the index of the query's first step in the hull.
 func (l *Lookup) usable() (usable []bool, at int) {
 	usable = make([]bool, l.hull.N)
 	if l.old != nil {
@@ -156,9 +156,9 @@ func (l *Lookup) usable() (usable []bool, at int) {
 	return usable, int((l.grid.Start - l.hull.Start) / l.hull.Step)
 }
 
-// toEvaluate returns the runs of steps to evaluate, given which can be used. A
-// run takes the step before it and the one after it along, so that what lies
-// between two steps is looked at together, and warns if it cannot be read.
+// toEvaluate returns the spans of steps to evaluate, given those that can be used.
+// A span includes the steps before and after it, so that samples between two steps
+// are read together, and damage among them adds its warning.
 func toEvaluate(usable []bool) []stepRange {
 	var runs []stepRange
 	for i, ok := range usable {
@@ -172,7 +172,7 @@ func toEvaluate(usable []bool) []stepRange {
 			runs = append(runs, r)
 		}
 	}
-	if n := len(runs); n > cachedRuns {
+	if n := len(runs); n > maxSpans {
 		return []stepRange{{runs[0].from, runs[n-1].to}}
 	}
 	return runs
@@ -201,8 +201,8 @@ func (l *Lookup) parts(e Evaluator, runs []stepRange) ([]cachedSpan, error) {
 	return made, nil
 }
 
-// together puts what was made of the runs and what was kept together, keeps it,
-// and returns the query's part of it.
+// together joins evaluated and cached spans, keeps the result, and returns the
+// query's part of it.
 func (l *Lookup) together(e Evaluator, usable []bool, at int, runs []stepRange, made []cachedSpan) (promql.Matrix, error) {
 	all := l.around(usable, at)
 	var spans []cachedSpan
@@ -235,10 +235,10 @@ func (l *Lookup) together(e Evaluator, usable []bool, at int, runs []stepRange, 
 	return clip(m, l.grid.Start, l.grid.Last()), nil
 }
 
-// around returns the steps of the hull that are kept from now on: those of the
-// query, and usable ones before and after it, so that a query of the last hour
-// and one of the last day do not take each other's answers away. There are no
-// more of them than there were, or than are asked for.
+// around returns the steps of the hull to keep: those of the query, and usable ones
+// before and after it, so that a query of the last hour and one of the last day do
+// not evict each other's answers. They are at most twice those of the query, or as
+// many as were kept before.
 func (l *Lookup) around(usable []bool, at int) stepRange {
 	s := stepRange{at, at + l.grid.N}
 	if l.old == nil {
@@ -258,8 +258,8 @@ func (l *Lookup) around(usable []bool, at int) stepRange {
 	return s
 }
 
-// keep offers the cache the steps of an answer that are settled. It reports false
-// if they are too many bytes.
+// keep offers the settled steps of an answer to the cache. It reports false if they
+// are too large.
 func (l *Lookup) keep(e Evaluator, m promql.Matrix, g steps.Grid) bool {
 	for i := range l.reads {
 		g.N = min(g.N, l.reads[i].settled(g, l.settled))

@@ -10,24 +10,24 @@ import (
 	"tsdb/internal/model"
 )
 
-// readRange is what one selector of an expression reads.
+// readRange is the metrics and the times that a selector of an expression reads.
 type readRange struct {
 	metrics model.MetricSet
 	fixed   bool // by an @ modifier
-	// If fixed, the times first to last, both inclusive, Unix milliseconds,
-	// whatever the time of evaluation; else those as far from it.
+	// The times first to last, both inclusive, in milliseconds: since the Unix epoch
+	// if fixed, otherwise relative to the time of evaluation.
 	first, last int64
 }
 
-// analysis finds out what the selectors of a preprocessed expression read, and
-// whether its answers can be put together from answers on parts of the grid: its
-// value and its errors at a time follow from that time and the samples read, and
-// not from what else is asked.
+// analysis finds the data that the selectors of a preprocessed expression read, and
+// whether its answer can be joined from answers on parts of the grid: whether its
+// value and its errors at a step depend on that step and the samples read only, not
+// on other steps.
 type analysis struct {
 	lookback int64 // milliseconds
 	reads    []readRange
-	ok       bool // the answers can be put together,
-	noTies   bool // but only if no rank was a matter of order
+	ok       bool // the answer can be joined from parts,
+	noTies   bool // but only if no tie between equal values was broken
 }
 
 // analyze walks an expression.
@@ -37,7 +37,7 @@ func analyze(e parser.Expr, lookback int64) analysis {
 	return r
 }
 
-// walk goes through an expression that is evaluated at the times of at.
+// walk analyzes an expression that is evaluated at the times of at.
 func (r *analysis) walk(e parser.Expr, at readRange) {
 	switch e := e.(type) {
 	case *parser.NumberLiteral, *parser.StringLiteral:
@@ -69,7 +69,7 @@ func (r *analysis) walk(e parser.Expr, at readRange) {
 	}
 }
 
-// seen returns where a modified selector looks from the times of r.
+// seen returns the times that a selector with modifiers reads at the times of r.
 func (r readRange) seen(at *int64, offset time.Duration) readRange {
 	if at != nil {
 		r = readRange{fixed: true, first: *at, last: *at}
@@ -79,8 +79,8 @@ func (r readRange) seen(at *int64, offset time.Duration) readRange {
 	return r
 }
 
-// selector adds what a selector reads whose windows are so many milliseconds
-// wide. @ start(), @ end() and durations that are expressions may depend on the
+// selector adds the range that a selector with windows of a width in milliseconds
+// reads. @ start(), @ end() and durations that are expressions may depend on the
 // range of the query.
 func (r *analysis) selector(e *parser.VectorSelector, window int64, at readRange) {
 	r.ok = r.ok && e.StartOrEnd == 0 && e.OriginalOffsetExpr == nil
@@ -96,9 +96,9 @@ func (r *analysis) selector(e *parser.VectorSelector, window int64, at readRange
 	r.reads = append(r.reads, at)
 }
 
-// aggregate walks an aggregation. Whether a rank that is no literal can be is
-// decided for all steps at once. The order of series tells in the last bits of a
-// sum, and which of equal ones are taken: it must be the same on every part.
+// aggregate analyzes an aggregation. A rank that is not a literal is checked for all
+// steps at once. The order of series shows in the last bits of a sum and in the
+// choice between equal values, so it must be the same on every part.
 func (r *analysis) aggregate(e *parser.AggregateExpr, at readRange) {
 	switch e.Op {
 	case parser.COUNT, parser.GROUP, parser.COUNT_VALUES, parser.LIMIT_RATIO:
@@ -126,11 +126,10 @@ func ranks(op parser.ItemType) bool {
 	return false
 }
 
-// call walks a function. Sorting warns in a range query, unless it happens to be
-// done for one step. A function of a range drops names, and it is an error if
-// series are equal then, even if they never have values at the same step: so they
-// must have one name, or be series of the storage, at which the evaluation of any
-// part looks as a whole.
+// call analyzes a function. Sorting adds a warning in a range query of several steps.
+// A function of a range drops names, and series that are equal then are an error,
+// even if they never have values at the same step: so they must have one name, or be
+// series of the storage, all of which are selected for any part.
 func (r *analysis) call(e *parser.Call, at readRange) {
 	switch e.Func.Name {
 	case "sort", "sort_desc", "sort_by_label", "sort_by_label_desc":
@@ -160,9 +159,9 @@ func keepsNames(e *parser.Call) bool {
 	return e.Func.Name == "last_over_time" || e.Func.Name == "first_over_time"
 }
 
-// inOrder reports whether the series of an expression certainly come in the same
-// order on every part of a grid. That of groups is the order in which their first
-// series have values, and where equal series become one, that of the first.
+// inOrder reports whether the series of an expression are certain to have the same
+// order on every part of a grid. Groups are ordered by the first values of their
+// series, and where equal series become one, it has the place of the first.
 func inOrder(e parser.Expr) bool {
 	switch e := e.(type) {
 	case *parser.NumberLiteral, *parser.StringLiteral, *parser.VectorSelector, *parser.MatrixSelector:
@@ -196,8 +195,8 @@ func inOrder(e parser.Expr) bool {
 			return inOrder(e.Args[0])
 		}
 		for _, a := range e.Args {
-			// Without names, equal series become one, or with functions of ranges an
-			// error.
+			// Without names, equal series become one; in functions of ranges they are
+			// an error.
 			if !inOrder(a) || a.Type() == parser.ValueTypeVector && !oneName(a) {
 				return false
 			}
@@ -207,7 +206,7 @@ func inOrder(e parser.Expr) bool {
 	return false
 }
 
-// oneName reports whether all series of an expression certainly have the same
+// oneName reports whether all series of an expression are certain to have the same
 // metric name, or none.
 func oneName(e parser.Expr) bool {
 	switch e := e.(type) {

@@ -10,9 +10,9 @@ import (
 	"tsdb/storage"
 )
 
-// WrapError marks an error as the storage's fault, not the query's. Those of
-// a context or a limit, and those that say that the database is not there, stay
-// what they are.
+// WrapError marks an error as one of the storage, not of the query. Errors of a
+// context or a limit, and those of a database that is closed or busy, are returned
+// as they are.
 func WrapError(err error) error {
 	var over *admission.LimitError
 	if errors.As(err, &over) {

@@ -14,7 +14,7 @@ func (q *Queryable) ExemplarQuerier(ctx context.Context) (promstorage.ExemplarQu
 	return exemplarQuerier{ctx: ctx, q: q}, nil
 }
 
-// exemplarQuerier keeps the context because the interface gives Select none.
+// exemplarQuerier stores the context because Select has no parameter for it.
 type exemplarQuerier struct {
 	ctx context.Context
 	q   *Queryable
@@ -28,8 +28,8 @@ func (e exemplarQuerier) Select(start, end int64, sets ...[]*labels.Matcher) ([]
 	return results, err
 }
 
-// Exemplars is the Select of an ExemplarQuerier, with warnings that say what
-// could not be read.
+// Exemplars is the Select of an ExemplarQuerier, with warnings about data that could
+// not be read.
 func (q *Queryable) Exemplars(ctx context.Context, start, end int64, sets ...[]*labels.Matcher) ([]exemplar.QueryResult, annotations.Annotations, error) {
 	v, err := q.src.View()
 	if err != nil {

@@ -12,25 +12,25 @@ import (
 // iterator walks the samples of one series, which are decoded together when
 // the first is asked for.
 //
-// The engine looks at its context between series only. A range query of one
-// series can take minutes, so the iterator, which the engine asks for samples
-// or errors at every step, notices an ended context too.
+// Prometheus' engine checks its context between series only. A range query of one
+// series can take minutes, so the iterator, which is called at every step, checks
+// the context too.
 type iterator struct {
 	series  series
 	samples model.Samples
-	i       int // present sample; -1 before the first, samples.Len() after the last
+	i       int // current sample; -1 before the first, samples.Len() after the last
 	loaded  bool
 	err     error
 
 	lead model.Samples // scratch of hintFirst
 }
 
-// hintLeadMs is how long before a range its first histogram's predecessor is
-// looked for.
+// hintLeadMs is the time before a range in which the predecessor of its first
+// histogram is searched.
 const hintLeadMs = 10 * model.MinuteMs
 
-// withLead returns the range in which series are selected for reading tr:
-// the predecessor can lie in a block of its own.
+// withLead returns the range in which series are selected for reading tr: the
+// predecessor can be in another block.
 func withLead(tr model.TimeRange) model.TimeRange {
 	if tr.Min > math.MinInt64+hintLeadMs {
 		tr.Min -= hintLeadMs
@@ -49,8 +49,8 @@ func (it *iterator) reset(s series) {
 	it.series, it.i, it.loaded, it.err = s, -1, false, nil
 }
 
-// take makes the iterator stand before samples, histograms among them, that have
-// been read of a series. They are copied.
+// take positions the iterator before samples of a series that have been read and
+// include histograms. They are copied.
 func (it *iterator) take(s series, samples *model.Samples) {
 	it.reset(s)
 	it.samples.AppendRange(samples, 0, samples.Len())
@@ -59,8 +59,7 @@ func (it *iterator) take(s series, samples *model.Samples) {
 	it.hintFirst()
 }
 
-// ready decodes the samples the first time and reports whether there may be
-// more to deliver.
+// ready reads the samples at the first call, and reports whether there may be more.
 func (it *iterator) ready() bool {
 	sel := it.series.sel
 	switch {
@@ -82,11 +81,10 @@ func (it *iterator) ready() bool {
 	return true
 }
 
-// hintFirst corrects the counter-reset hint of the first sample. The storage
-// derives hints from neighbours, and the neighbour before the range was not
-// read; Prometheus, which derives them in whole chunks, knows it. Aggregations
-// show the difference: a sum of histograms is only marked as not reset if all
-// of them are.
+// hintFirst corrects the counter-reset hint of the first sample. The storage derives
+// hints from predecessors, and the one before the range was not read; Prometheus
+// derives them in whole chunks. Aggregations show the difference: a sum of
+// histograms is marked as not reset only if all of them are.
 func (it *iterator) hintFirst() {
 	if it.samples.Len() == 0 {
 		return
@@ -99,7 +97,7 @@ func (it *iterator) hintFirst() {
 	it.lead.Reset()
 	sel := it.series.sel
 	if err := it.series.of.Samples(sel.ctx, withLead(model.TimeRange{Min: t, Max: t + 1}), &it.lead); err != nil {
-		return // unknown is always a right answer
+		return // unknown is always correct
 	}
 	if n := it.lead.Len(); n > 1 && it.lead.T[n-1] == t {
 		it.samples.H[0] = it.lead.HistogramAt(n - 1)
@@ -135,7 +133,7 @@ func (it *iterator) Next() chunkenc.ValueType {
 	return it.kind()
 }
 
-// Seek moves on to the first sample at or after t, unless the present one
+// Seek moves on to the first sample at or after t, unless the current one
 // already is.
 func (it *iterator) Seek(t millis) chunkenc.ValueType {
 	if !it.ready() {
@@ -143,7 +141,7 @@ func (it *iterator) Seek(t millis) chunkenc.ValueType {
 	}
 	from := max(it.i, 0)
 	ts := it.samples.T[from:]
-	// Steps are mostly short: gallop from where we are.
+	// Steps are mostly short: gallop from the current position.
 	hi := 1
 	for hi < len(ts) && ts[hi-1] < t {
 		hi *= 2
@@ -160,7 +158,7 @@ func (it *iterator) Seek(t millis) chunkenc.ValueType {
 	return it.kind()
 }
 
-// kind returns the type of the present sample.
+// kind returns the type of the current sample.
 func (it *iterator) kind() chunkenc.ValueType {
 	if it.i >= it.samples.Len() {
 		return chunkenc.ValNone
@@ -177,31 +175,31 @@ func (it *iterator) kind() chunkenc.ValueType {
 	return chunkenc.ValFloat
 }
 
-// interrupt ends an evaluation whose context ended. A step that needs no
-// further sample asks only for the present one again, which has no error: but
-// the engine takes a panic with an error for the error of the query.
+// interrupt ends an evaluation whose context ended. A step that needs no further
+// sample only reads the current one again, which cannot return an error; but the
+// engine returns the error of a panic as that of the query.
 func (it *iterator) interrupt() {
 	if sel := it.series.sel; sel.recovers && sel.ended.Load() {
 		panic(sel.ctx.Err())
 	}
 }
 
-// At returns the present sample, a float.
+// At returns the current sample, a float.
 func (it *iterator) At() (int64, float64) {
 	it.interrupt()
 	return it.samples.T[it.i], it.samples.V[it.i]
 }
 
-// AtT returns the time of the present sample.
+// AtT returns the time of the current sample.
 func (it *iterator) AtT() int64 {
 	it.interrupt()
 	return it.samples.T[it.i]
 }
 
-// AtST returns the start timestamp of the present sample, 0 if it has none.
+// AtST returns the start timestamp of the current sample, 0 if it has none.
 func (it *iterator) AtST() int64 { return it.samples.StartAt(it.i) }
 
-// AtHistogram returns the present sample, a histogram with integer counts, as
+// AtHistogram returns the current sample, a histogram with integer counts, as
 // a copy: in dst if that is not nil.
 func (it *iterator) AtHistogram(dst *histogram.Histogram) (int64, *histogram.Histogram) {
 	h := it.samples.H[it.i].Int
@@ -212,7 +210,7 @@ func (it *iterator) AtHistogram(dst *histogram.Histogram) (int64, *histogram.His
 	return it.samples.T[it.i], dst
 }
 
-// AtFloatHistogram returns the present sample, a histogram, with float counts,
+// AtFloatHistogram returns the current sample, a histogram, with float counts,
 // as a copy: in dst if that is not nil.
 func (it *iterator) AtFloatHistogram(dst *histogram.FloatHistogram) (int64, *histogram.FloatHistogram) {
 	t, h := it.samples.T[it.i], it.samples.H[it.i]

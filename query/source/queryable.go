@@ -16,11 +16,11 @@ import (
 	"tsdb/storage"
 )
 
-// Database is what a Queryable reads: a *storage.DB.
+// Database is the part of *storage.DB that a Queryable reads.
 type Database interface {
-	// View pins a consistent look at the database. The caller releases it.
+	// View pins a consistent view of the database. The caller releases it.
 	View() (*storage.View, error)
-	// Changes counts what changes in the past.
+	// Changes returns the counters of changes in the past.
 	Changes() *storage.Changes
 }
 
@@ -41,7 +41,7 @@ func NewQueryable(src Database, tenant uint32) *Queryable {
 	return &Queryable{src: src, tenant: tenant}
 }
 
-// counted returns the counters of changes of what is read, and the tenant.
+// counted returns the change counters of the database, and the tenant.
 func (q *Queryable) counted() (*storage.Changes, uint32) { return q.src.Changes(), q.tenant }
 
 // Querier pins a view for reading the times mint to maxt, both inclusive, in
@@ -67,14 +67,14 @@ type Querier struct {
 	tenant uint32
 	tr     model.TimeRange
 
-	recovers bool                           // the reader is the engine, which recovers panics with errors
-	mem      *admission.Tracker             // of the query that reads; nil if none does
+	recovers bool                           // the reader is Prometheus' engine, which recovers from panics with errors
+	mem      *admission.Tracker             // of the query that reads; nil = none
 	onSelect func(*storage.SeriesSet) error // is called with each selection; nil = not
 
 	mu struct {
 		sync.Mutex
 		selections []*selection
-		selecting  time.Duration           // what Select took so far
+		selecting  time.Duration           // time that Select took so far
 		late       annotations.Annotations // of all selections, once closed
 		closed     bool
 	}
@@ -95,15 +95,15 @@ func (q *Querier) SetYield(yield func() error) {
 	q.view.SetReadOptions(q.hooks)
 }
 
-// selection is one Select of a querier: what its series need for reading.
+// selection is one Select of a querier, for reading its series.
 type selection struct {
 	ctx     context.Context
-	ended   atomic.Bool // ctx is over; cheaper to ask than ctx
+	ended   atomic.Bool // ctx is over; cheaper to load than ctx.Err
 	unwatch func() bool
 	set     *storage.SeriesSet
 	tr      model.TimeRange
 
-	histograms atomic.Bool // were among the samples read
+	histograms atomic.Bool // histograms were among the samples read
 
 	recovers bool // as the querier's
 }
@@ -161,7 +161,7 @@ func (q *Querier) selectIn(ctx context.Context, look, tr model.TimeRange, limit 
 	return &SeriesSet{sel: s, n: n, i: -1}
 }
 
-// SelectDuration returns how long finding series took so far.
+// SelectDuration returns the time that selecting series took so far.
 func (q *Querier) SelectDuration() time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -187,7 +187,7 @@ func limitOf(hints *promstorage.LabelHints) int {
 	return hints.Limit
 }
 
-// ReadFloatsOnly reports whether all that was read so far were floats, without a warning.
+// ReadFloatsOnly reports whether only floats were read so far, without a warning.
 func (q *Querier) ReadFloatsOnly() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -213,7 +213,7 @@ func (q *Querier) Close() error {
 	return nil
 }
 
-// lateWarnings returns what came up until Close.
+// lateWarnings returns the warnings that came up until Close.
 func (q *Querier) lateWarnings() annotations.Annotations {
 	q.mu.Lock()
 	defer q.mu.Unlock()

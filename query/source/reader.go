@@ -42,9 +42,9 @@ func (r *Reader) Load(set *SeriesSet, i int) (samples *model.Samples, shared boo
 // IntegralBits returns the bits of the values loaded last: see storage.ColumnReader.
 func (r *Reader) IntegralBits() int { return r.columns.WholeBits() }
 
-// HistogramStats returns the histograms of the samples loaded last with sum and count only,
-// and with the counter resets that the buckets tell, as Prometheus reads them where
-// nothing looks at buckets.
+// HistogramStats returns the histograms of the samples loaded last with sum and count
+// only, and with the counter resets found in their buckets, as Prometheus reads them
+// where no function needs buckets.
 func (r *Reader) HistogramStats() []*histogram.FloatHistogram {
 	hs := make([]*histogram.FloatHistogram, r.it.samples.Len())
 	r.it.i = -1
@@ -57,7 +57,8 @@ func (r *Reader) HistogramStats() []*histogram.FloatHistogram {
 	return hs
 }
 
-// ReadAggregated calls fn with what series i of a set has: see storage.Series.Pieces.
+// ReadAggregated calls fn with samples and chunk aggregates of series i: see
+// storage.Series.Pieces.
 func (s *SeriesSet) ReadAggregated(i int, whole func(model.TimeRange) bool, scratch *model.Samples, fn func(storage.Piece) error) error {
 	sel := s.sel
 	return sel.set.At(i).Pieces(sel.ctx, sel.tr, whole, scratch, fn)
@@ -75,8 +76,8 @@ func (r *Reader) Bytes() int64 { return samplesBytes(&r.it.samples) + r.loaded }
 // Release releases the references to blocks.
 func (r *Reader) Release() { r.columns.Release() }
 
-// samplesBytes returns what samples take, histograms besides their pointers not
-// counted.
+// samplesBytes returns the memory of samples, without that of the histograms that
+// they point to.
 func samplesBytes(s *model.Samples) int64 {
 	return 8 * int64(cap(s.T)+cap(s.V)+cap(s.H)+cap(s.ST))
 }

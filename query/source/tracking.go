@@ -20,15 +20,14 @@ type Tracking struct {
 	mu struct {
 		sync.Mutex
 		queriers []*Querier
-		mem      *admission.Tracker             // counts what they select; nil = nothing does
+		mem      *admission.Tracker             // counts the series that they select; nil = none
 		selected func(*storage.SeriesSet) error // is called with each selection; nil = not
 	}
 }
 
 func Track(q promstorage.Queryable) *Tracking { return &Tracking{queryable: q} }
 
-// SetMemory makes the queriers opened from now on count what they select in mem, and
-// call selected, unless it is nil, with each selection. Its error ends the query.
+// SetMemory makes the queriers opened from now on count their series in mem, and call selected, unless it is nil, with each selection. Its error ends the query.
 func (t *Tracking) SetMemory(mem *admission.Tracker, selected func(*storage.SeriesSet) error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -7,8 +7,8 @@ import (
 	"tsdb/internal/model"
 )
 
-// Moment is where in time a selector or subquery looks when the evaluation is
-// at a time: a fixed distance before it, or always at the same place.
+// Moment is the time that a selector or subquery reads at a time of evaluation: a
+// fixed distance before it, or always the same.
 type Moment struct {
 	fixed   bool
 	FixedAt int64 // if fixed, Unix milliseconds
@@ -22,7 +22,7 @@ func MomentOf(at *int64, offset time.Duration) Moment {
 	return Moment{Offset: offset.Milliseconds()}
 }
 
-// Resolve returns the time that is looked at when the evaluation is at t.
+// Resolve returns the time that is read when the evaluation is at t.
 func (m Moment) Resolve(t int64) int64 {
 	if m.fixed {
 		return m.FixedAt
@@ -30,8 +30,8 @@ func (m Moment) Resolve(t int64) int64 {
 	return t - m.Offset
 }
 
-// Ends returns what is looked at first on a grid, and by how much each step
-// moves it.
+// Ends returns the time that is read at the first time of a grid, and by how much
+// each step moves it.
 func (m Moment) Ends(g Grid) (first, step int64) {
 	if m.fixed {
 		return m.FixedAt, 0
@@ -42,15 +42,15 @@ func (m Moment) Ends(g Grid) (first, step int64) {
 // AsOffset returns the moment as Prometheus keeps it: as an offset from the
 // first time of the evaluation.
 func (m Moment) AsOffset(g Grid) time.Duration {
-	const most = math.MaxInt64 / int64(time.Millisecond) // as in Prometheus, an offset ends there
-	return time.Duration(min(max(model.SubTime(g.Start, m.Resolve(g.Start)), -most), most)) * time.Millisecond
+	const limit = math.MaxInt64 / int64(time.Millisecond) // the longest time.Duration
+	return time.Duration(min(max(model.SubTime(g.Start, m.Resolve(g.Start)), -limit), limit)) * time.Millisecond
 }
 
-// timeMargin is what clampTime leaves to the ends of int64.
+// timeMargin is the distance that ClampTime keeps from the ends of int64.
 const timeMargin = 4 * (math.MaxInt64 / int64(time.Millisecond)) // four durations of the greatest length
 
-// ClampTime keeps the arithmetic of absurd ranges from wrapping around. No sample
-// is that far away.
+// ClampTime returns t within bounds in which the arithmetic of extreme ranges cannot
+// overflow. No sample is outside them.
 func ClampTime(t int64) int64 {
 	return min(max(t, math.MinInt64+timeMargin), math.MaxInt64-timeMargin)
 }

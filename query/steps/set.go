@@ -8,8 +8,8 @@ import (
 	"github.com/prometheus/prometheus/model/value"
 )
 
-// Set is a set of steps of all grids of a step and phase: a step is known by
-// its number, which is that of its time in steps. The zero value is an empty set
+// Set is a set of steps of all grids with the same step and phase. A step is identified
+// by its time divided by the step. The zero value is an empty set
 // to which nothing can be added.
 type Set struct {
 	first int64    // number of the step of the first bit, a multiple of 64
@@ -56,8 +56,8 @@ func (s *Set) mask(w int, from, to int64) uint64 {
 }
 
 // AddValues adds the steps at which a column has a float; g is the column's grid.
-// It may be called by several workers at once. What is in the set is not looked
-// at again, so columns with values at the same steps cost next to nothing.
+// It may be called by several workers at once. Steps that are in the set are skipped,
+// so columns with values at the same steps are cheap.
 func (s *Set) AddValues(g Grid, v []float64) {
 	if len(s.words) == 0 {
 		return
@@ -78,8 +78,8 @@ func (s *Set) AddValues(g Grid, v []float64) {
 	}
 }
 
-// AddFrom adds those of another set's steps that are in a grid. What s cannot hold
-// is left out.
+// AddFrom adds the steps of another set that are in a grid. Steps outside the range
+// of s are left out.
 func (s *Set) AddFrom(o *Set, g Grid) {
 	from, to := g.numbers()
 	for w, end := o.overlap(from, to); w < end; w++ {

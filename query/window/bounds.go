@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// Bounds is where the windows of all steps lie among the times of a series:
+// Bounds is the positions of the windows of all steps among the times of a series:
 // window i holds the samples lo[i] ≤ k < hi[i]. Both only ever grow.
 type Bounds struct {
 	Lo, Hi []int32
@@ -17,7 +17,7 @@ type Bounds struct {
 	placed  []placement // see placements
 }
 
-// Find finds the windows among rising times. What the cut held is gone.
+// Find finds the windows among rising times. It overwrites b.
 func (c *Bounds) Find(w *Windows, ts []int64) {
 	c.Lo, c.Hi = resize(c.Lo, w.Grid.N), resize(c.Hi, w.Grid.N)
 	c.Widest, c.Total, c.Read = 0, 0, 0
@@ -41,8 +41,8 @@ func (c *Bounds) Find(w *Windows, ts []int64) {
 	}
 }
 
-// after returns the first index from k on whose time is after t; it looks at k
-// + jump first: windows move mostly by as much as at the step before.
+// after returns the first index from k on whose time is after t. It tries k + jump
+// first: windows mostly move by the same number of samples at each step.
 func after(ts []int64, k, jump int, t int64) int {
 	if g := k + jump; g > k && g <= len(ts) && ts[g-1] <= t {
 		k = g
@@ -53,22 +53,22 @@ func after(ts []int64, k, jump int, t int64) int {
 	return k
 }
 
-// Bounds of what a cuts keeps.
+// Limits of a BoundsCache.
 const (
 	maxBoundsBytes = 16 << 20
 	maxBoundsSeen  = 1 << 12
 )
 
-// BoundsCache remembers the cuts of times that several series have: those that were
+// BoundsCache keeps the bounds for times that several series have: those that were
 // scraped together. It is safe for concurrent use.
 type BoundsCache struct {
 	mu    sync.Mutex
 	made  map[timesKey]cachedBounds
-	onces map[timesKey]struct{} // times that came once, of which nothing is kept
+	onces map[timesKey]struct{} // times that were seen once, whose bounds are not kept
 	bytes int
 }
 
-// timesKey tells most times apart.
+// timesKey is a hash of times.
 type timesKey struct {
 	n           int
 	first, last int64
@@ -79,8 +79,8 @@ type cachedBounds struct {
 	t []int64 // the times
 }
 
-// Of returns the windows among the times of a span. The cut is in scratch if it
-// is the span's own.
+// Of returns the windows among the times of a span. The bounds are in
+// scratch if they are not kept.
 func (c *BoundsCache) Of(w *Windows, in Samples, scratch *Bounds) *Bounds {
 	n := len(in.T)
 	if n == 0 {
@@ -92,8 +92,8 @@ func (c *BoundsCache) Of(w *Windows, in Samples, scratch *Bounds) *Bounds {
 	m := c.made[key]
 	keep := in.Shared || m.Bounds == nil && c.again(key)
 	c.mu.Unlock()
-	// Comparing times costs far less than finding windows among them and
-	// dividing by where they lie (BenchmarkKernel).
+	// Comparing times costs far less than finding windows and their placements
+	// (BenchmarkKernel).
 	if m.Bounds != nil && (&m.t[0] == &in.T[0] || equalTimes(m.t, in.T)) {
 		return m.Bounds
 	}
@@ -116,7 +116,7 @@ func (c *BoundsCache) Of(w *Windows, in Samples, scratch *Bounds) *Bounds {
 	return m.Bounds
 }
 
-// again reports whether times like these have come before.
+// again reports whether times with this key were seen before.
 func (c *BoundsCache) again(key timesKey) bool {
 	if _, ok := c.onces[key]; ok {
 		return true

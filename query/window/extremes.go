@@ -10,8 +10,8 @@ func extreme(p *Points, out []float64, sign float64) error {
 	if m, ok := p.segments(); ok {
 		return p.extremeOfSegments(out, sign, m)
 	}
-	// The queue holds what can still be the answer, best first, so each sample
-	// is looked at once or twice however wide the windows are.
+	// The queue holds the samples that can still be the answer, best first, so that
+	// each sample is compared once or twice however wide the windows are.
 	queue, from, seen := p.deque[:0], 0, int32(0)
 	for i := range out {
 		if i%1024 == 1023 {
@@ -46,7 +46,7 @@ func extreme(p *Points, out []float64, sign float64) error {
 	return nil
 }
 
-// segments reports whether the windows are made of the same pieces: m steps
+// segments reports whether the windows are made of the same segments: m steps
 // wide, so that window i is segments i to i + m - 1 of those between the bounds
 // of all windows, and with more samples than segments.
 func (p *Points) segments() (m int, ok bool) {

@@ -9,7 +9,7 @@ import (
 
 // Kernels are the functions of a range of floats. Each gives the same
 // bits as Prometheus' function of the name, so the order of additions is part
-// of what they do. What several windows share is done once for the series.
+// of their definition. Work that several windows share is done once for the series.
 var Kernels = map[string]Kernel{
 	"rate":     func(p *Points, out []float64) error { return extrapolated(p, out, true, true) },
 	"increase": func(p *Points, out []float64) error { return extrapolated(p, out, true, false) },

@@ -33,7 +33,7 @@ func extrapolated(p *Points, out []float64, isCounter, isRate bool) error {
 
 // extrapolate sets out to the difference over each window, resets added, extended
 // to its borders. Nothing is called for a window of a counter without resets,
-// which is what most are, unless it may have begun there.
+// which most are, unless the counter may have started there.
 func (r *counterResets) extrapolate(vs []float64, los, his []int32, placed []placement, out []float64, isCounter bool, seconds float64) {
 	los, his, placed = los[:len(out)], his[:len(out)], placed[:len(out)]
 	for i := range out {
@@ -48,7 +48,7 @@ func (r *counterResets) extrapolate(vs []float64, los, his []int32, placed []pla
 		}
 		place := &placed[i]
 		factor := place.factor
-		// Beyond doubt of rounding it was above zero: that saves a division.
+		// It was above zero whatever the rounding: that saves a division.
 		if x := place.sampled * first; isCounter && !(x > beyondRounding && x > place.reach*result) && result > 0 && first >= 0 {
 			factor = place.fromZero(first, result, seconds)
 		}
@@ -56,13 +56,13 @@ func (r *counterResets) extrapolate(vs []float64, los, his []int32, placed []pla
 	}
 }
 
-// counterResets are what a series of a counter lost where it is lower than before.
+// counterResets are the decreases of a counter, which are resets.
 type counterResets struct {
 	any  bool
-	sums []int64 // of the values before each reset up to a sample, if all are whole numbers
+	sums []int64 // by sample: of the values before each reset up to it, if all are whole numbers
 
 	at       []int32 // else the indices of the resets
-	from, to int     // those of the window at hand
+	from, to int     // those in the current window
 }
 
 // resetSums returns, for each sample, the sum of the values before resets up to
@@ -88,16 +88,16 @@ func (p *Points) resetSums() ([]int64, bool) {
 	return sums, bits.Len64(size)+bits.Len(uint(len(p.v))) <= 51
 }
 
-// placement is where the samples of a window lie: how far the result is
+// placement is the position of the samples in a window: how far the result is
 // extended to both sides of the samples, and the time between the first and
 // the last, in seconds.
 type placement struct {
 	toStart, toEnd, sampled float64
-	factor                  float64 // (sampled + toStart + toEnd) / sampled / what the result is a rate of
+	factor                  float64 // (sampled + toStart + toEnd) / sampled / seconds of the rate
 	reach                   float64 // toStart, and a little
 }
 
-// beyondRounding is far from where numbers lose digits.
+// beyondRounding is far above the numbers that lose digits.
 const beyondRounding = 1e-290
 
 // fromZero returns the factor of a counter that rose by result, above 0, from
@@ -124,7 +124,7 @@ func (c *Bounds) placements(w *Windows, ts []int64, seconds float64) []placement
 			if hi <= lo {
 				continue
 			}
-			// Regular samples lie at the same place of each window.
+			// Regular samples have the same placement in each window.
 			if f, l, m := ts[lo]-at, ts[hi]-at, int64(hi-lo); f != first || l != last || m != n {
 				first, last, n = f, l, m
 				place = placementOf(first+w.Width, -last, last-first, n)
@@ -156,14 +156,14 @@ func placementOf(toStart, toEnd, sampled, n int64) placement {
 	return p
 }
 
-// find looks for the resets of points.
+// find finds the resets of points.
 func (r *counterResets) find(p *Points) {
-	if p.integralBits > 0 && risesThroughout(p.v) { // else that is known
+	if p.integralBits > 0 && risesThroughout(p.v) { // otherwise p.rising would be set
 		return
 	}
-	// Gauges fall all the time. Their values are mostly whole numbers, of which
-	// the order of additions does not show, so that a difference of two sums does
-	// for a window.
+	// Gauges decrease often. Their values are mostly whole numbers, whose sums do not
+	// depend on the order of additions, so that a window needs only a difference of
+	// two sums.
 	if sums, ok := p.resetSums(); ok {
 		r.sums, r.any = sums, true
 		return
@@ -177,8 +177,8 @@ func (r *counterResets) find(p *Points) {
 	p.deque, r.at, r.any = at, at, len(at) > 0
 }
 
-// add adds to the difference of samples lo and last what resets between took
-// from it. Windows only move on.
+// add adds the values lost in resets between samples lo and last to their difference.
+// Windows only move forward.
 func (r *counterResets) add(difference float64, vs []float64, lo, last int) float64 {
 	if r.sums != nil {
 		return difference + float64(r.sums[last]-r.sums[lo])

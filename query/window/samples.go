@@ -11,22 +11,22 @@ type Samples struct {
 	V  []float64
 	St []int64                     // start timestamps, or empty
 	H  []*histogram.FloatHistogram // or empty; nil where the sample is a float
-	// Stale reports whether some of them may be stale markers.
+	// Stale is set if some of them may be stale markers.
 	Stale bool
-	// rising says that no value is below the one before, nor a NaN.
+	// rising is set if no value is below the one before, or a NaN.
 	rising bool
-	// IntegralBits, unless it is 0, says that all values are whole numbers, none of them
-	// a stale marker, and below 2^whole ≤ 2^53 in magnitude.
+	// IntegralBits, unless it is 0, is the number of bits of all values: whole numbers,
+	// no stale markers, below 2^integralBits ≤ 2^53 in magnitude.
 	IntegralBits int
-	// Shared says that t is never changed: other series may have the same.
+	// Shared is set if the times are never changed: other series may have the same.
 	Shared bool
-	// Weights, if there are any, say how many samples each stands for.
+	// Weights, if there are any, are the numbers of samples that each stands for.
 	Weights []int32
-	// Counted says that reading them has been counted elsewhere.
+	// Counted is set if reading them has been counted elsewhere.
 	Counted bool
 }
 
-// dropStale takes the stale markers out of a span of floats.
+// dropStale removes the stale markers from floats.
 func (w *Scratch) dropStale(in Samples) Samples {
 	if in.rising = risesThroughout(in.V); in.rising {
 		return in
@@ -45,7 +45,7 @@ func (w *Scratch) dropStale(in Samples) Samples {
 	return in
 }
 
-// risesThroughout reports that no value is below the one before, nor a NaN.
+// risesThroughout reports whether no value is below the one before, or a NaN.
 func risesThroughout(vs []float64) bool {
 	if len(vs) == 0 {
 		return true
@@ -61,7 +61,7 @@ func risesThroughout(vs []float64) bool {
 }
 
 // firstStale returns the index of the first stale marker, len(vs) if there is
-// none. A sum is a NaN if a part is, so four values are asked at once.
+// none. A sum with a NaN is a NaN, so four values are checked at once.
 func firstStale(vs []float64) int {
 	i := 0
 	for ; i+4 <= len(vs); i += 4 {

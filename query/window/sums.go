@@ -9,8 +9,8 @@ import (
 
 // exactSums sets out to the sum of each window, if all values are whole numbers
 // and the sums so small that none is rounded. Then any order of additions gives
-// what adding up a window gives, rounding and its compensation included: nothing
-// is ever lost. Counts and bytes are such numbers, and wide windows cost no more
+// the same as adding up a window with rounding and its compensation: nothing is
+// lost. Counts and bytes are such numbers, and wide windows cost no more
 // than narrow ones (BenchmarkKernel/function=avg_over_time).
 func (p *Points) exactSums(out []float64) bool {
 	switch {
@@ -41,7 +41,7 @@ func (p *Points) exactSums(out []float64) bool {
 	return true
 }
 
-// sumsIfWhole is exactSums for values of which nothing is known.
+// sumsIfWhole is exactSums for values that may not be whole numbers.
 func (p *Points) sumsIfWhole(out []float64) bool {
 	sums := resize(p.sums, len(p.v)+1)
 	p.sums = sums
@@ -67,8 +67,8 @@ func (p *Points) sumsIfWhole(out []float64) bool {
 	return true
 }
 
-// sumOf adds up values of which no sum is rounded: four sums at a time, since
-// each addition waits for the one before.
+// sumOf adds up values whose sums are not rounded: four sums at a time, since each
+// addition waits for the one before.
 func sumOf(vs []float64) float64 {
 	var a, b, c, d float64
 	for ; len(vs) >= 4; vs = vs[4:] {

@@ -11,33 +11,33 @@ type Windows struct {
 	steps.Grid
 	steps.Moment
 	Width int64 // milliseconds
-	Lag   int64 // milliseconds; > 0 only if samples after the window are looked at
+	Lag   int64 // milliseconds; > 0 only if samples after the window are read
 }
 
-// Points is what a window function looks at: the samples of one series, stale
-// markers taken out, and where the window of each step lies. A kernel reads
-// nothing else, so that something other than samples can take their place.
+// Points is the input of a kernel: the samples of one series, without
+// stale markers, and the bounds of the window of each step. A kernel reads nothing
+// else, so that other values can take the place of samples.
 type Points struct {
 	*Windows
 	*Bounds
 	t             []int64
 	v             []float64
-	rising        bool        // as that of a span
-	integralBits  int         // as that of a span
-	SamplesBefore []int64     // how many samples all before each stand for; nil if that is their number
+	rising        bool        // as in Samples
+	integralBits  int         // as in Samples
+	SamplesBefore []int64     // samples that all points before each stand for; nil = one each
 	params        [][]float64 // the scalar arguments, a value a step
 
 	host   Host
 	deque  []int32   // scratch
 	sort   []float64 // scratch
-	weight []int64   // scratch of heavy
+	weight []int64   // scratch of samplesBefore
 	sums   []int64   // scratch
 }
 
-// Host is what a kernel may ask for.
+// Host is the part of a query that a kernel calls.
 type Host interface {
-	Check() error           // to be asked now and then by what takes long
-	WarnQuantile(q float64) // tells of a quantile that is none
+	Check() error           // is called regularly by kernels that take long; its error ends the kernel
+	WarnQuantile(q float64) // adds the warning of an invalid quantile
 }
 
 // A Kernel sets out[i] to the value of each window that is not empty.
@@ -51,8 +51,8 @@ type Scratch struct {
 	v      []float64
 }
 
-// Load returns what a kernel reads of a series: its samples without stale markers
-// and the bounds of its windows, valid until the next load.
+// Load returns the points of a series: its samples without stale markers and the
+// bounds of its windows. They are valid until the next Load.
 func (s *Scratch) Load(w *Windows, in Samples, known *BoundsCache, params [][]float64, host Host) *Points {
 	p := &s.points
 	if in.Stale {
@@ -74,7 +74,7 @@ func resize[T any](s []T, n int) []T {
 	return s[:n]
 }
 
-// weigh notes how many samples each of the points stands for.
+// weigh sets the number of samples that each point stands for.
 func (p *Points) weigh(weights []int32) {
 	p.weight = resize(p.weight, len(weights)+1)
 	p.SamplesBefore = p.weight
@@ -86,7 +86,7 @@ func (p *Points) weigh(weights []int32) {
 	p.SamplesBefore[len(weights)] = n
 }
 
-// Weight returns how many samples the points lo ≤ k < hi stand for.
+// Weight returns the number of samples that the points lo ≤ k < hi stand for.
 func (p *Points) Weight(lo, hi int32) int64 {
 	if p.SamplesBefore == nil {
 		return int64(hi - lo)
@@ -94,12 +94,12 @@ func (p *Points) Weight(lo, hi int32) int64 {
 	return p.SamplesBefore[hi] - p.SamplesBefore[lo]
 }
 
-// minAggregatedMs is the least length of time, in milliseconds, of chunks that are worth
-// not to be read: those of samples a second apart.
+// minAggregatedMs is the shortest time range of chunks, in milliseconds, for which
+// using aggregates pays: that of chunks with a sample a second.
 const minAggregatedMs = 90 * model.MinuteMs
 
 // HoldChunks reports whether there is a good chance of chunks between the
-// borders of windows: otherwise the look at the directory is in vain.
+// borders of windows: otherwise reading the directory would be of no use.
 func (w *Windows) HoldChunks() bool {
 	_, step := w.Ends(w.Grid)
 	return w.Width >= minAggregatedMs && (step == 0 || step >= minAggregatedMs || w.Width-int64(w.N-1)*step >= minAggregatedMs)

@@ -9,10 +9,10 @@ import (
 	"tsdb/storage"
 )
 
-// labelEstimate bounds and charges the labels that label_replace and label_join make
-// on Prometheus' engine, which does neither. It knows the expression and how long
-// the values of the labels are that were selected, and asks before anything is
-// made of them: the engine selects first.
+// labelEstimate bounds and charges the labels that label_replace and label_join
+// make on Prometheus' engine, which does neither. It estimates them from the
+// expression and the lengths of the selected label values, when series are selected
+// and nothing has been made of them.
 type labelEstimate struct {
 	expr     parser.Expr
 	maxBytes int // of a value
@@ -24,7 +24,7 @@ type labelEstimate struct {
 	charged int64
 }
 
-// newLabelEstimate returns nil if an expression makes no labels.
+// newLabelEstimate returns an estimate, nil if an expression makes no labels.
 func newLabelEstimate(expr parser.Expr, maxBytes int, mem *admission.Tracker) *labelEstimate {
 	makes := false
 	parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
@@ -39,7 +39,7 @@ func newLabelEstimate(expr parser.Expr, maxBytes int, mem *admission.Tracker) *l
 	return &labelEstimate{expr: expr, maxBytes: maxBytes, mem: mem, longest: make(map[string]int)}
 }
 
-// hook returns selected, nil if nothing is made.
+// hook returns selected, nil for a nil estimate.
 func (m *labelEstimate) hook() func(*storage.SeriesSet) error {
 	if m == nil {
 		return nil
@@ -49,8 +49,8 @@ func (m *labelEstimate) hook() func(*storage.SeriesSet) error {
 
 func literal(e parser.Expr) string { return e.(*parser.StringLiteral).Val }
 
-// selected returns an error if labels that are made of these series, or of these
-// and those before, could be too long or too many.
+// selected adds series to those selected so far. It returns an error if the labels
+// made of all of them could be too long or too many.
 func (m *labelEstimate) selected(set *storage.SeriesSet) error {
 	for i := range set.Len() {
 		ls := set.At(i).Labels
@@ -78,9 +78,9 @@ func (m *labelEstimate) selected(set *storage.SeriesSet) error {
 // makes a label of.
 const numberBytes = 330
 
-// lengths returns how long the values of the labels of an expression's series can
-// be, by name; a name that is missing has the length that was selected. What all
-// label sets take that are made is added to made.
+// lengths returns the greatest lengths of the label values of an expression's
+// series, by name; a name that is missing has the length that was selected. It adds
+// the memory of all label sets that the expression makes to made.
 func (m *labelEstimate) lengths(expr parser.Expr, made *int64) (map[string]int, error) {
 	all := make(map[string]int)
 	call, ok := expr.(*parser.Call)
