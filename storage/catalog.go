@@ -62,14 +62,14 @@ func (c *catalog) edit(e manifest.Edit, change func(*state)) (*manifest.State, e
 	return st, nil
 }
 
-// sweep removes the files of dropped blocks that no view holds any more. What
-// cannot be removed is tried again later; nothing else has to wait for it.
+// sweep deletes dropped blocks that no view holds any more. A block that cannot
+// be deleted is tried again later, and nothing else waits for it.
 func (c *catalog) sweep(ctx context.Context) {
-	_ = c.jobs.sweep.Run(ctx, func(context.Context) error {
+	_ = c.jobs.sweep.Run(ctx, func(ctx context.Context) error {
 		if err := c.checkLock(); err != nil {
 			return err
 		}
-		_, err := c.set.Sweep(c.opts.Clock.Now(), func(edit uint64) error {
+		_, err := c.set.Sweep(ctx, c.opts.Clock.Now(), func(edit uint64) error {
 			return walError(c.wal.Release(c.manifest.State().WALLow, edit))
 		})
 		return err

@@ -3,6 +3,7 @@ package storage
 import (
 	"log/slog"
 
+	"tsdb/internal/objstore"
 	"tsdb/internal/vfs"
 )
 
@@ -10,6 +11,7 @@ import (
 type env struct {
 	fs      vfs.FS
 	dir     string
+	objects *objstore.Dir // the blocks of dir
 	opts    Options
 	log     *slog.Logger
 	metrics *metrics

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"tsdb/internal/objstore"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
 	"tsdb/partition/format"
@@ -156,7 +157,11 @@ func InspectFile(ctx context.Context, fs vfs.FS, name string, out io.Writer) err
 	case base == format.ManifestName || base == format.TwinName:
 		return manifest.Describe(out, fs, name)
 	case strings.HasSuffix(base, format.BlockSuffix):
-		b, err := block.Open(fs, path.Dir(name), base, nil)
+		object, err := objstore.OpenFile(fs, name)
+		if err != nil {
+			return fmt.Errorf("open block %s: %w", base, err)
+		}
+		b, err := block.OpenObject(object, base, nil)
 		if err != nil {
 			return err
 		}

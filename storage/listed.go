@@ -5,6 +5,7 @@ import (
 	"fmt"
 	iofs "io/fs"
 
+	"tsdb/internal/objstore"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
 	"tsdb/partition/manifest"
@@ -28,6 +29,7 @@ type listedBlocks struct {
 // changed, the state read was too old, and it begins anew. If no MANIFEST can be
 // read the error is that of manifest.Read, and copies say more.
 func openListed(fs vfs.FS, dir string) (*listedBlocks, error) {
+	objects := objstore.NewDir(fs, dir)
 	for try := 1; ; try++ {
 		l := &listedBlocks{copies: readCopies(fs, dir), blocks: map[string]*block.Block{}, errs: map[string]error{}}
 		var err error
@@ -36,7 +38,7 @@ func openListed(fs vfs.FS, dir string) (*listedBlocks, error) {
 		}
 		missing := false
 		for _, b := range l.state.Sorted() {
-			block, err := block.Open(fs, dir, b.Name, nil)
+			block, err := block.Open(objects, b.Name, nil)
 			if err != nil {
 				l.errs[b.Name] = err
 				missing = missing || errors.Is(err, iofs.ErrNotExist)

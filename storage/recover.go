@@ -9,6 +9,7 @@ import (
 	iofs "io/fs"
 	"path"
 
+	"tsdb/internal/objstore"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
 	"tsdb/partition/blockset"
@@ -36,7 +37,10 @@ func Open(ctx context.Context, fs vfs.FS, dir string, opts Options) (_ *DB, err 
 	if err != nil {
 		return nil, err
 	}
-	e := &env{fs: fs, dir: dir, opts: opts, log: opts.Logger, metrics: newMetrics(), changes: newChanges(opts.Clock)}
+	e := &env{
+		fs: fs, dir: dir, objects: objstore.NewDir(fs, dir),
+		opts: opts, log: opts.Logger, metrics: newMetrics(), changes: newChanges(opts.Clock),
+	}
 	e.jobs = newJobs(&opts, e.guarded)
 	db := &DB{env: e, tenants: tenants}
 	defer func() {
@@ -163,15 +167,16 @@ func (db *DB) openBlocks(rec log.Recovery) (err error) {
 			return err
 		}
 	}
-	db.set, err = blockset.Open(db.fs, db.dir, db.manifest, blockset.Options{
+	db.set, err = blockset.Open(db.objects, db.manifest, blockset.Options{
 		Cache: db.cache, Obsolete: func() { wake(db.jobs.merged) },
 	})
 	if err != nil {
 		return err
 	}
-	left, err := db.set.CleanUp(rec.Holds)
-	db.report.Leftovers = left
-	return err
+	if db.report.Leftovers, err = db.set.CleanUp(rec.Holds); err != nil {
+		return err
+	}
+	return db.objects.RemoveEmptyDirs(format.RawDir + "/")
 }
 
 // openLog replays the log into the head, opens it for writing above every number

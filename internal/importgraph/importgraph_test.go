@@ -30,17 +30,17 @@ internal/objstore   : internal/vfs internal/background
 encoding            : internal/model
 partition            :
 partition/format     :
-partition/block      : internal/match internal/model internal/vfs encoding partition/format
-partition/manifest   : internal/model internal/vfs encoding partition/format partition/block
-partition/blockset   : internal/match internal/vfs internal/background partition/format partition/block partition/manifest
-partition/compaction : internal/model internal/vfs internal/panics partition/format partition/block partition/manifest partition/blockset
-partition/repair     : internal/model internal/vfs partition/format partition/block partition/manifest
-partition/internal   : internal/model internal/vfs partition/block partition/manifest partition/blockset partition/compaction
+partition/block      : internal/match internal/model internal/objstore encoding partition/format
+partition/manifest   : internal/model internal/vfs internal/objstore encoding partition/format partition/block
+partition/blockset   : internal/match internal/objstore partition/format partition/block partition/manifest
+partition/compaction : internal/model internal/objstore internal/panics partition/format partition/block partition/manifest partition/blockset
+partition/repair     : internal/model internal/vfs internal/objstore partition/format partition/block partition/manifest
+partition/internal   : internal/model internal/vfs internal/objstore partition/block partition/manifest partition/blockset partition/compaction
 storage/log         : internal/model encoding
 storage/log/logtest : internal/model storage/log
 storage/wal         : internal/model internal/vfs internal/panics encoding storage/log
 storage/head        : internal/match internal/model internal/vfs encoding
-storage             : internal/match internal/model internal/vfs internal/panics internal/background encoding partition/format partition/block partition/manifest partition/blockset partition/compaction partition/repair storage/log storage/wal storage/head
+storage             : internal/match internal/model internal/vfs internal/objstore internal/panics internal/background encoding partition/format partition/block partition/manifest partition/blockset partition/compaction partition/repair storage/log storage/wal storage/head
 query/steps         : internal/model
 query/window        : internal/model query/steps
 query/admission     :
@@ -92,6 +92,9 @@ var forbidden = []struct {
 	{from: "storage/wal", to: "storage/head", reason: "the log is one implementation of a log of batches; it may not know what is made of them"},
 	{from: "storage/head", to: "storage/wal", reason: "the head is filled by the log's replay and by writers alike"},
 	{from: "partition", to: "storage", reason: "blocks are immutable and know nothing of heads and logs"},
+	{from: "partition/block", to: "internal/vfs", reason: "blocks are objects with keys; only a store knows files"},
+	{from: "partition/blockset", to: "internal/vfs", reason: "blocks are objects with keys; only a store knows files"},
+	{from: "partition/compaction", to: "internal/vfs", reason: "blocks are objects with keys; only a store knows files"},
 	{from: "internal/objstore", to: "encoding", reason: "objects are bytes: what they mean is for those above"},
 	{from: "internal/objstore", to: "os", reason: "all files go through internal/vfs, so that crashes and faults can be tested"},
 	{from: "partition/block", to: "partition/manifest", reason: "a block is read and written without knowing which of them count"},

@@ -51,6 +51,9 @@ func (d *Deleter) Delete(ctx context.Context, now time.Time, keys []string) (gon
 		return nil, d.Err()
 	}
 	errs := d.store.Delete(ctx, due...)
+	if err := ctx.Err(); err != nil {
+		return nil, err // says nothing of the objects
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for i, key := range due {
@@ -59,7 +62,7 @@ func (d *Deleter) Delete(ctx context.Context, now time.Time, keys []string) (gon
 			delete(d.mu.waiting, key)
 			gone = append(gone, key)
 		case w != nil:
-			w.outcome = w.outcome.Failed(fmt.Errorf("delete %s: %w", key, errs[i]), now, deletePace)
+			w.outcome = w.outcome.Failed(fmt.Errorf("remove %s: %w", key, errs[i]), now, deletePace)
 		}
 	}
 	return gone, d.errLocked()
@@ -108,5 +111,5 @@ func (d *Deleter) errLocked() error {
 	if failed == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d objects that are no longer needed cannot be deleted: %w", failed, errors.Join(errs...))
+	return fmt.Errorf("%d objects that are no longer needed cannot be removed: %w", failed, errors.Join(errs...))
 }

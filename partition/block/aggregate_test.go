@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/prometheus/model/value"
 
 	"tsdb/internal/model"
+	"tsdb/internal/objstore"
 	"tsdb/internal/vfs"
 	"tsdb/partition/format"
 )
@@ -177,7 +178,7 @@ func TestTheDirectoryTakesFewBytesAChunk(t *testing.T) {
 		sets, times := fleet(c.targets, c.perTarget, c.len, 60_000)
 		rnd := rand.New(rand.NewPCG(3, 3))
 		mem := vfs.NewMem()
-		w, err := Create(mem, "data", c.meta, WriterOptions{})
+		w, err := Create(objstore.NewDir(mem, "data"), c.meta, WriterOptions{})
 		must(t, err)
 		for i, ls := range sets {
 			id, _ := model.IdentityOf(idSeed, 0, ls, nil)

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
+	"tsdb/internal/objstore"
 	"tsdb/internal/vfs"
 )
 
@@ -60,7 +61,7 @@ func benchBlock(b *testing.B, meta Meta, targets, perTarget, scrapes int, stepMs
 		ids[i], _ = model.IdentityOf(idSeed, 0, ls, nil)
 	}
 	return func(fs vfs.FS, dir string) Info {
-		w, err := Create(fs, dir, meta, WriterOptions{})
+		w, err := Create(objstore.NewDir(fs, dir), meta, WriterOptions{})
 		must(b, err)
 		vs := make([]float64, scrapes)
 		for i, ls := range sets {
@@ -144,7 +145,7 @@ func BenchmarkReadSamples(b *testing.B) {
 					defer cc.Close()
 				}
 				dir := b.TempDir()
-				block, err := Open(vfs.OS, dir, write(vfs.OS, dir).Name, cc)
+				block, err := Open(objstore.NewDir(vfs.OS, dir), write(vfs.OS, dir).Name, cc)
 				must(b, err)
 				defer block.Close()
 				b.ReportAllocs()
@@ -168,7 +169,7 @@ func BenchmarkReadSamples(b *testing.B) {
 func BenchmarkScanBlock(b *testing.B) {
 	write, _, samples := benchBlock(b, benchL0, 200, 200, 120, 15_000)
 	dir := b.TempDir()
-	block, err := Open(vfs.OS, dir, write(vfs.OS, dir).Name, nil)
+	block, err := Open(objstore.NewDir(vfs.OS, dir), write(vfs.OS, dir).Name, nil)
 	must(b, err)
 	defer block.Close()
 	b.ReportAllocs()
@@ -203,7 +204,7 @@ func BenchmarkPostings(b *testing.B) {
 		{"regex", []*labels.Matcher{labels.MustNewMatcher(labels.MatchRegexp, "instance", "host-001.*")}},
 	} {
 		b.Run(fmt.Sprintf("series=%d/%s", series, c.name), func(b *testing.B) {
-			block, err := Open(vfs.OS, dir, name, nil)
+			block, err := Open(objstore.NewDir(vfs.OS, dir), name, nil)
 			must(b, err)
 			defer block.Close()
 			b.ReportAllocs()
@@ -222,7 +223,7 @@ func BenchmarkLabels(b *testing.B) {
 	must(b, err)
 	defer c.Close()
 	dir := b.TempDir()
-	block, err := Open(vfs.OS, dir, write(vfs.OS, dir).Name, c)
+	block, err := Open(objstore.NewDir(vfs.OS, dir), write(vfs.OS, dir).Name, c)
 	must(b, err)
 	defer block.Close()
 	b.ReportAllocs()

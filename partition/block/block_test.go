@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
+	"tsdb/internal/objstore"
 	"tsdb/internal/vfs"
 	"tsdb/partition/format"
 )
@@ -343,7 +344,7 @@ func checkDamaged(t *testing.T, name string, data []byte, off int, want string) 
 	t.Helper()
 	fs := vfs.NewMem()
 	writeBlockFile(t, fs, name, data)
-	b, err := Open(fs, "data", name, nil)
+	b, err := Open(objstore.NewDir(fs, "data"), name, nil)
 	if err != nil {
 		t.Fatalf("byte %d: a single byte makes the block disappear: %v", off, err)
 	}
@@ -423,7 +424,7 @@ func TestATruncatedBlockIsRefused(t *testing.T) {
 	for n := range data {
 		fs := vfs.NewMem()
 		writeBlockFile(t, fs, info.Name, data[:n])
-		b, err := Open(fs, "data", info.Name, nil)
+		b, err := Open(objstore.NewDir(fs, "data"), info.Name, nil)
 		if err == nil {
 			// The first copy of the tail is whole: nothing is missing.
 			if n < len(data)-int(info.FooterLen) {

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
+	"tsdb/internal/objstore"
 	"tsdb/internal/vfs"
 	"tsdb/partition/format"
 )
@@ -18,7 +19,7 @@ import (
 // again, or, if it cannot be read, carried along as bad.
 func rewrite(t testing.TB, fs vfs.FS, b *Block, m Meta, copyRaw func(Chunk) bool) Info {
 	t.Helper()
-	w, err := Create(fs, "data", m, WriterOptions{})
+	w, err := Create(objstore.NewDir(fs, "data"), m, WriterOptions{})
 	must(t, err)
 	it := b.Iterate()
 	var s model.Samples
@@ -156,7 +157,7 @@ func TestTheWriterRefusesWhatHasNoPlace(t *testing.T) {
 	for name, act := range cases {
 		t.Run(name, func(t *testing.T) {
 			fs := vfs.NewMem()
-			w, err := Create(fs, "data", Meta{Key: Key{Partition: firstDay, Level: L1}, Inputs: []string{"x"}}, WriterOptions{})
+			w, err := Create(objstore.NewDir(fs, "data"), Meta{Key: Key{Partition: firstDay, Level: L1}, Inputs: []string{"x"}}, WriterOptions{})
 			must(t, err)
 			if err := act(w); err == nil {
 				t.Error("taken")
@@ -173,7 +174,7 @@ func TestTheWriterRefusesWhatHasNoPlace(t *testing.T) {
 
 func TestAnEmptyBlockLeavesNoFile(t *testing.T) {
 	fs := vfs.NewMem()
-	w, err := Create(fs, "data", Meta{Key: SpanningKey(L0)}, WriterOptions{})
+	w, err := Create(objstore.NewDir(fs, "data"), Meta{Key: SpanningKey(L0)}, WriterOptions{})
 	must(t, err)
 	must(t, w.Series(0, model.Identity{}, labels.FromStrings("a", "b")))
 	must(t, w.Exemplars([]model.Exemplar{{T: 1, V: 1}}))
@@ -197,7 +198,7 @@ func TestAFailedOperationFailsTheBlock(t *testing.T) {
 		fs := vfs.NewFault(mem)
 		fs.FailAt(k, errors.New("injected"))
 		err := func() error {
-			w, err := Create(fs, "data", m.meta, WriterOptions{})
+			w, err := Create(objstore.NewDir(fs, "data"), m.meta, WriterOptions{})
 			if err != nil {
 				return err
 			}

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
+	"tsdb/internal/objstore"
 	"tsdb/internal/vfs"
 )
 
@@ -21,7 +22,7 @@ func TestEqualColumnsFarApartAreStoredOnce(t *testing.T) {
 	}
 	const hosts, samples = 10_000, groupSamplesMax
 	mem := vfs.NewMem()
-	w, err := Create(mem, "data", benchL2, WriterOptions{})
+	w, err := Create(objstore.NewDir(mem, "data"), benchL2, WriterOptions{})
 	must(t, err)
 	var s model.Samples
 	for k, metric := range []string{"available", "available_percent", "buffered", "buffered_percent", "cached", "free"} {

@@ -1,50 +1,32 @@
 package block
 
 import (
+	"context"
 	"errors"
-	"fmt"
 	"io/fs"
-	"path"
+	"slices"
 	"strings"
 	"syscall"
 
-	"tsdb/internal/vfs"
+	"tsdb/internal/objstore"
 	"tsdb/partition/format"
 )
 
-// ListFiles returns the paths, relative to dir and sorted, of all files
-// in its block directories, temporary ones included.
-func ListFiles(fsys vfs.FS, dir string) ([]string, error) {
+// ListKeys returns the keys, sorted, of all blocks in a store, unfinished ones
+// included. It finds what nothing refers to; only the MANIFEST says which blocks
+// there should be.
+func ListKeys(ctx context.Context, store objstore.Store) ([]string, error) {
 	var found []string
-	list := func(sub string) ([]string, error) {
-		names, err := fsys.List(path.Join(dir, sub))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("list %s: %w", path.Join(dir, sub), err)
-		}
-		return names, nil
-	}
-	files := func(sub string) error {
-		names, err := list(sub)
-		for _, name := range names {
-			if strings.HasSuffix(name, format.BlockSuffix) || strings.HasSuffix(name, format.TempSuffix) {
-				found = append(found, path.Join(sub, name))
-			}
-		}
-		return err
-	}
-	if err := files(format.L0Dir); err != nil {
-		return nil, err
-	}
-	days, err := list(format.RawDir)
-	if err != nil {
-		return nil, err
-	}
-	for _, day := range days {
-		if err := files(path.Join(format.RawDir, day)); err != nil {
+	for _, dir := range []string{format.L0Dir, format.RawDir} {
+		keys, err := store.List(ctx, dir+"/")
+		if err != nil {
 			return nil, err
 		}
+		found = append(found, keys...)
 	}
-	return found, nil
+	return slices.DeleteFunc(found, func(key string) bool {
+		return !strings.HasSuffix(key, format.BlockSuffix) && !strings.HasSuffix(key, objstore.TempSuffix)
+	}), nil
 }
 
 // IsLost reports whether an error of opening a block will stay.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"tsdb/internal/model"
+	"tsdb/internal/objstore"
 	"tsdb/internal/vfs"
 	"tsdb/partition/format"
 )
@@ -35,7 +36,7 @@ func TestChunkKindIsAClosedSet(t *testing.T) {
 		if err := c.from.append(c, model.AllTime, &s); !errors.Is(err, format.ErrCorrupt) {
 			t.Fatalf("read a chunk of kind %d: %v", i, err)
 		}
-		w, err := Create(mem, "copies", Meta{Key: Key{Partition: firstDay, Level: L1}, Inputs: []string{"x"}}, WriterOptions{})
+		w, err := Create(objstore.NewDir(mem, "copies"), Meta{Key: Key{Partition: firstDay, Level: L1}, Inputs: []string{"x"}}, WriterOptions{})
 		must(t, err)
 		e, err := b.Series(0)
 		must(t, err)

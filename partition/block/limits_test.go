@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
+	"tsdb/internal/objstore"
 	"tsdb/internal/vfs"
 )
 
@@ -28,7 +29,7 @@ func TestWriterRefusesWhatItsReaderWould(t *testing.T) {
 			return w.Exemplars([]model.Exemplar{e, e, e, e, e})
 		},
 	} {
-		w, err := Create(vfs.NewMem(), "d", Meta{Key: SpanningKey(L0), MinGen: 1, MaxGen: 1}, WriterOptions{})
+		w, err := Create(objstore.NewDir(vfs.NewMem(), "d"), Meta{Key: SpanningKey(L0), MinGen: 1, MaxGen: 1}, WriterOptions{})
 		must(t, err)
 		must(t, w.Series(0, model.Identity{}, labels.FromStrings("__name__", "m")))
 		must(t, w.Samples(&model.Samples{T: []int64{1}, V: []float64{1}}))

@@ -222,33 +222,61 @@ func (p *dictionaryPages) get(i int) (values []string, first uint32, err error) 
 	return p.values, p.fences.dictionary[i].first, nil
 }
 
+// postingsPagesMax bounds the pages of postings that are read at once.
+const postingsPagesMax = 16
+
 // addPostings adds the series with the values of these numbers, which rise, of
 // the name with fences f. Number f.values stands for any value.
 func (b *Block) addPostings(bm *roaring.Bitmap, f *nameFences, numbers ...uint32) error {
-	last := -1
-	var p *postingsPage
-	for _, n := range numbers {
-		i := pageOf(f.postings, n)
-		if i != last {
-			var err error
-			if p, err = b.postingsPage(f, i); err != nil {
-				return err
+	var memory [postingsPagesMax]page
+	for len(numbers) > 0 {
+		fences, n := memory[:0], 0
+		for n < len(numbers) && len(fences) < postingsPagesMax {
+			i := pageOf(f.postings, numbers[n])
+			fences = append(fences, f.postings[i])
+			for n < len(numbers) && (i+1 == len(f.postings) || numbers[n] < f.postings[i+1].first) {
+				n++
 			}
-			last = i
 		}
-		if err := p.addTo(bm, int(n-f.postings[i].first), b.foot.series); err != nil {
-			return b.damage(f.postings[i].off, err)
+		pages, err := b.postingsPages(f, fences)
+		if err != nil {
+			return err
 		}
+		at := 0
+		for _, number := range numbers[:n] {
+			for at+1 < len(fences) && number >= fences[at+1].first {
+				at++
+			}
+			if err := pages[at].addTo(bm, int(number-fences[at].first), b.foot.series); err != nil {
+				return b.damage(fences[at].off, err)
+			}
+		}
+		numbers = numbers[n:]
 	}
 	return nil
 }
 
+// postingsPage returns page i of the postings of a name.
 func (b *Block) postingsPage(f *nameFences, i int) (*postingsPage, error) {
-	p, err := decodedPage(b, f.postings[i], 3, decodePostingsPage)
-	if err == nil && len(p.bodies) != keys(f.postings, i, f.values+1) {
-		err = b.damage(f.postings[i].off, format.Corrupt("postings page of %d lists does not fit its fence", len(p.bodies)))
+	pages, err := b.postingsPages(f, f.postings[i:i+1])
+	if err != nil {
+		return nil, err
 	}
-	return p, err
+	return pages[0], nil
+}
+
+// postingsPages returns pages of the postings of a name by their fences.
+func (b *Block) postingsPages(f *nameFences, fences []page) ([]*postingsPage, error) {
+	pages, err := decodedPages(b, fences, 3, decodePostingsPage)
+	if err != nil {
+		return nil, err
+	}
+	for k, p := range pages {
+		if i := pageOf(f.postings, fences[k].first); len(p.bodies) != keys(f.postings, i, f.values+1) {
+			return nil, b.damage(fences[k].off, format.Corrupt("postings page of %d lists does not fit its fence", len(p.bodies)))
+		}
+	}
+	return pages, nil
 }
 
 // LabelNames returns the sorted names of the labels that the series in bm have;

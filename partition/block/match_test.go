@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
+	"tsdb/internal/objstore"
 	"tsdb/internal/vfs"
 )
 
@@ -235,7 +236,7 @@ func TestTheWriterKeepsTheOrderOfCompare(t *testing.T) {
 	}
 	b, sorted := indexBlock(t, nil, sets) // fails if Writer and Compare differ
 	mustBeClean(t, b)
-	w, err := Create(vfs.NewMem(), "data", Meta{Key: SpanningKey(L0)}, WriterOptions{})
+	w, err := Create(objstore.NewDir(vfs.NewMem(), "data"), Meta{Key: SpanningKey(L0)}, WriterOptions{})
 	must(t, err)
 	var one model.Samples
 	one.Append(1, 0, 1, model.Histogram{})

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/prometheus/model/value"
 
 	"tsdb/internal/model"
+	"tsdb/internal/objstore"
 	"tsdb/internal/vfs"
 )
 
@@ -56,7 +57,7 @@ func (m *modelBlock) write(t testing.TB, fs vfs.FS, dir string, piece int) Info 
 
 func (m *modelBlock) writeWith(t testing.TB, fs vfs.FS, dir string, piece int, o WriterOptions) Info {
 	t.Helper()
-	w, err := Create(fs, dir, m.meta, o)
+	w, err := Create(objstore.NewDir(fs, dir), m.meta, o)
 	must(t, err)
 	for i := range m.series {
 		s := &m.series[i]
@@ -270,7 +271,7 @@ func newRand(t testing.TB) *rand.Rand {
 
 func openTest(t testing.TB, fs vfs.FS, info Info, c *Cache) *Block {
 	t.Helper()
-	b, err := Open(fs, "data", info.Name, c)
+	b, err := Open(objstore.NewDir(fs, "data"), info.Name, c)
 	must(t, err)
 	t.Cleanup(func() { must(t, b.Close()) })
 	return b

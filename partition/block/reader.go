@@ -4,30 +4,29 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"path"
 	"sync"
 	"sync/atomic"
 
 	"tsdb/encoding"
-	"tsdb/internal/vfs"
+	"tsdb/internal/objstore"
 	"tsdb/partition/format"
 )
 
 // tailGuess is how many bytes Open reads from the end of a file. Most
+// tailGuess is how many bytes OpenBlock reads from the end of an object. Most
 // blocks' tails fit, twice.
 const tailGuess = 4 << 10
 
-// Block reads one block file. It holds little more than the tail; everything
+// Block reads one block. It holds little more than the tail; everything
 // else is read when it is asked for, its checksum checked, and kept in the
 // cache. A Block is safe for concurrent use; Close must come last.
 type Block struct {
-	file  vfs.File
-	cache *Cache
-	id    uint64 // in the cache
-	info  Info
-	foot  *footer
-	table [sectionIDEnd]section
+	object objstore.Object
+	cache  *Cache
+	id     uint64 // in the cache
+	info   Info
+	foot   *footer
+	table  [sectionIDEnd]section
 
 	directory lazy[[]page]
 	exemplars lazy[[]page]
@@ -57,23 +56,26 @@ func (l *lazy[T]) get(load func() (T, error)) (T, error) {
 	return v, err
 }
 
-// Open opens the block name of the data directory dir. It reads a few KiB
-// and checks the tail; c may be nil and is not owned.
-func Open(fs vfs.FS, dir, name string, c *Cache) (_ *Block, err error) {
-	f, err := fs.Open(path.Join(dir, name))
+// Open opens the block of a name in a store. It reads a few KiB and checks
+// the tail; c may be nil and is not owned.
+func Open(store objstore.Store, name string, c *Cache) (*Block, error) {
+	object, err := store.Open(context.Background(), name)
 	if err != nil {
 		return nil, fmt.Errorf("open block %s: %w", name, err)
 	}
+	return OpenObject(object, name, c)
+}
+
+// OpenObject opens a block whose object is open already. The object is closed
+// with the block, or at once if that cannot be opened.
+func OpenObject(object objstore.Object, name string, c *Cache) (_ *Block, err error) {
 	defer func() {
 		if err != nil {
-			_ = f.Close() // the first error says more
+			_ = object.Close() // the first error says more
 		}
 	}()
-	size, err := f.Size()
-	if err != nil {
-		return nil, fmt.Errorf("open block %s: %w", name, err)
-	}
-	b := &Block{file: f, cache: c, id: lastBlock.Add(1)}
+	size := object.Size()
+	b := &Block{object: object, cache: c, id: lastBlock.Add(1)}
 	b.info.Name, b.info.Size = name, size
 	tail, err := b.readTail(size)
 	if err != nil {
@@ -158,49 +160,37 @@ func (b *Block) tailAt(end []byte, off, size int64) ([]byte, error) {
 // Info returns what the tail says of the block.
 func (b *Block) Info() Info { return b.info }
 
-// Close closes the file.
+// Close closes the object.
 func (b *Block) Close() error {
-	if err := b.file.Close(); err != nil {
+	if err := b.object.Close(); err != nil {
 		return fmt.Errorf("close block %s: %w", b.info.Name, err)
 	}
 	return nil
 }
 
-// damage makes a DamageError of the error of a decoder; other errors get the
-// name of the file.
+// damage makes a DamageError of the error of a decoder, or of a read past the
+// end; other errors get the name of the block.
 func (b *Block) damage(off int64, err error) error {
+	if err == nil {
+		return nil // before what errors.As needs is allocated
+	}
 	var d *format.DamageError
+	var short *objstore.ShortError
 	switch {
-	case err == nil || errors.As(err, &d):
+	case errors.As(err, &d):
 		return err
+	case errors.As(err, &short):
+		return &format.DamageError{Path: b.info.Name, Offset: off, What: fmt.Sprintf("file ends after %d of %d bytes", short.Read, short.Len)}
 	case errors.Is(err, format.ErrCorrupt) || errors.Is(err, encoding.ErrCorrupt):
 		return &format.DamageError{Path: b.info.Name, Offset: off, What: err.Error()}
 	}
 	return fmt.Errorf("read block %s@%d: %w", b.info.Name, off, err)
 }
 
-// Range is a piece of a file to read.
-type Range struct {
-	Offset int64
-	Data   []byte // filled
-}
-
-// ReadRanges fills the ranges. All reads of a block go through it, so that
-// something other than a file, where a request is dear, can take the file's
-// place. A range that reaches past the end is damage.
-func (b *Block) ReadRanges(ctx context.Context, ranges ...Range) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	for _, r := range ranges {
-		n, err := b.file.ReadAt(r.Data, r.Offset)
-		if n == len(r.Data) {
-			continue
-		}
-		if err == nil || errors.Is(err, io.EOF) {
-			err = format.Corrupt("file ends after %d of %d bytes", n, len(r.Data))
-		}
-		return b.damage(r.Offset, err)
+// readInto fills data from off on. A block that ends before is damaged.
+func (b *Block) readInto(off int64, data []byte) error {
+	if err := b.object.ReadAt(context.Background(), data, off); err != nil {
+		return b.damage(off, err)
 	}
 	return nil
 }
@@ -208,7 +198,7 @@ func (b *Block) ReadRanges(ctx context.Context, ranges ...Range) error {
 // read returns n bytes at off, which the caller has checked against the size.
 func (b *Block) read(off int64, n int) ([]byte, error) {
 	data := make([]byte, n)
-	return data, b.ReadRanges(context.Background(), Range{off, data})
+	return data, b.readInto(off, data)
 }
 
 // readSection returns the content of a section that is read whole.
@@ -257,6 +247,41 @@ func decodedPage[T any](b *Block, p page, weight int, decode func([]byte) (T, er
 		v, err := decode(content)
 		return v, weight * len(content), b.damage(p.off, err)
 	})
+}
+
+// decodedPages is decodedPage of several pages. Those that the cache does not
+// have are read with one call.
+func decodedPages[T any](b *Block, ps []page, weight int, decode func([]byte) (T, error)) ([]T, error) {
+	pages := make([]T, len(ps))
+	var missing []int
+	var ranges []objstore.Range
+	for i, p := range ps {
+		v, _ := b.cache.get(cacheKey{block: b.id, kind: cachedPage, off: p.off})
+		var ok bool
+		if pages[i], ok = v.(T); !ok {
+			missing = append(missing, i)
+			ranges = append(ranges, objstore.Range{Offset: p.off, Data: make([]byte, p.stored)})
+		}
+	}
+	if len(missing) == 0 {
+		return pages, nil
+	}
+	_ = b.object.ReadRanges(context.Background(), ranges) // each range has its error
+	for k, i := range missing {
+		p, stored, err := ps[i], ranges[k].Data, ranges[k].Err
+		var content []byte
+		if err == nil {
+			content, err = p.unpack(stored)
+		}
+		if err == nil {
+			pages[i], err = decode(content)
+		}
+		if err != nil {
+			return nil, b.damage(p.off, err)
+		}
+		b.cache.put(cacheKey{block: b.id, kind: cachedPage, off: p.off}, pages[i], weight*len(content))
+	}
+	return pages, nil
 }
 
 // fencesOf returns the fences in a section; an absent section has none.

@@ -1,16 +1,9 @@
 package block
 
 import (
-	"context"
-
 	"tsdb/internal/model"
 	"tsdb/partition/format"
 )
-
-// readInto fills data from off on.
-func (b *Block) readInto(off int64, data []byte) error {
-	return b.ReadRanges(context.Background(), Range{off, data})
-}
 
 func (b *Block) directoryPage(p page) (*directoryPage, error) {
 	key := cacheKey{block: b.id, kind: cachedPage, off: p.off}

@@ -1,18 +1,17 @@
 package block
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"math"
-	"path"
-	"strings"
 
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/encoding"
 	"tsdb/internal/model"
-	"tsdb/internal/vfs"
+	"tsdb/internal/objstore"
 )
 
 // The samples of one series and partition that a Writer holds back at most,
@@ -42,13 +41,11 @@ type WriterOptions struct {
 	Taken func(name string) bool
 }
 
-// Writer writes one block file front to back. Between Create and Finish the
-// file has no tail and is no block. A Writer is not safe for concurrent use.
-// After an error every method returns that error, and Finish removes the file.
+// Writer writes one block front to back. Between Create and Finish the object
+// has no tail and is no block. A Writer is not safe for concurrent use. After an
+// error every method returns that error, and Finish aborts the object.
 type Writer struct {
-	fs      vfs.FS
-	dir     string // the data directory
-	name    string // of the block, relative to dir
+	name    string // of the block, its key in the store
 	meta    Meta
 	out     *output
 	columns *columnWriter
@@ -67,7 +64,6 @@ type Writer struct {
 	samples, chunks  uint64
 	minTime, maxTime int64
 	err              error
-	closed           bool
 }
 
 // currentSeries is the series being written. It gets its ordinal with its first
@@ -97,44 +93,40 @@ type columns struct {
 // maxOrdinals bounds how many names are tried for one block.
 const maxOrdinals = 1 << 16
 
-// freeName raises the ordinal of m until no file has the name that follows from
-// it: a file of a failed attempt, which may be listed by an edit in doubt or
-// cannot be removed, is never written over.
-func freeName(fsys vfs.FS, dir string, m Meta, taken func(name string) bool) (Meta, error) {
+// freeName raises the ordinal of m until no object has the name that follows from
+// it: the object of a failed attempt, which may be listed by an edit in doubt or
+// cannot be deleted, is never replaced.
+func freeName(store objstore.Store, m Meta, taken func(name string) bool) (Meta, error) {
 	for end := uint64(m.Ordinal) + maxOrdinals; uint64(m.Ordinal) < min(end, math.MaxUint32); m.Ordinal++ {
 		if taken != nil && taken(FileName(m)) {
 			continue
 		}
-		switch _, err := fsys.Stat(path.Join(dir, FileName(m))); {
+		switch _, err := store.Head(context.Background(), FileName(m)); {
 		case errors.Is(err, fs.ErrNotExist):
 			return m, nil
-		case err != nil:
+		case err != nil && !errors.Is(err, objstore.ErrUnreadable):
 			return m, fmt.Errorf("create block %s: %w", FileName(m), err)
 		}
 	}
 	return m, fmt.Errorf("create block %s: this name and %d before it are taken", FileName(m), maxOrdinals)
 }
 
-// Create starts a block in the data directory dir. The name follows from m,
-// whose ordinal is raised if a file of that name is there.
-func Create(fsys vfs.FS, dir string, m Meta, o WriterOptions) (*Writer, error) {
+// Create starts a block in a store. The name follows from m, whose ordinal is
+// raised if an object of that name is there.
+func Create(store objstore.Store, m Meta, o WriterOptions) (*Writer, error) {
 	if err := m.Validate(); err != nil {
 		return nil, fmt.Errorf("create block: %w", err)
 	}
-	m, err := freeName(fsys, dir, m, o.Taken)
+	m, err := freeName(store, m, o.Taken)
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{fs: fsys, dir: dir, name: FileName(m), meta: m, minTime: math.MaxInt64, maxTime: math.MinInt64}
-	full := path.Join(dir, w.name)
-	if err := fsys.MkdirAll(path.Dir(full)); err != nil {
-		return nil, fmt.Errorf("create block %s: %w", w.name, err)
-	}
-	f, err := fsys.Create(full)
+	w := &Writer{name: FileName(m), meta: m, minTime: math.MaxInt64, maxTime: math.MinInt64}
+	object, err := store.Create(context.Background(), w.name)
 	if err != nil {
 		return nil, fmt.Errorf("create block %s: %w", w.name, err)
 	}
-	w.out = &output{f: f}
+	w.out = &output{object: object}
 	w.columns = newColumnWriter(w.out, tierOf(m.Level), orDefault(o.DedupeColumns, DefaultDedupeColumns))
 	w.index.out, w.marks.out = w.out, w.out
 	w.index.batch = orDefault(o.PostingsBatch, postingsBatch)
@@ -151,7 +143,7 @@ func tierOf(l Level) encoding.Tier {
 	return encoding.Fast
 }
 
-// Name returns the block's name, relative to the data directory.
+// Name returns the block's name, its key in the store.
 func (w *Writer) Name() string { return w.name }
 
 // Ordinal returns the ordinal that the block has got.
@@ -435,8 +427,8 @@ func (w *Writer) Metadata(tenant uint32, metric string, m model.Metadata) error 
 	return w.err
 }
 
-// Finish writes index and tail and makes file and name durable. A block without
-// a series is ErrEmptyBlock, and then as after any error no file is left.
+// Finish writes index and tail and commits the object. A block without a series
+// is ErrEmptyBlock, and then as after any error the object is aborted.
 func (w *Writer) Finish() (Info, error) {
 	w.endSeries()
 	if w.err == nil && w.index.series == 0 {
@@ -466,14 +458,11 @@ func (w *Writer) Finish() (Info, error) {
 	}
 	w.out.write(tail) // twice, so that no single byte makes the block disappear
 	w.out.write(tail)
-	w.check(w.out.finish())
+	w.check(w.out.err)
 	info := f.info(w.name, w.out.off, tail)
 	if w.err == nil {
-		w.closed = true
-		w.check(w.out.f.Close())
-	}
-	if w.err == nil {
-		w.check(w.syncDirs())
+		_, err := w.out.object.Commit(context.Background())
+		w.check(err)
 	}
 	if w.err != nil {
 		w.Abort()
@@ -483,27 +472,10 @@ func (w *Writer) Finish() (Info, error) {
 	return info, nil
 }
 
-// syncDirs makes the file's name durable, and those of the directories that
-// lead to it.
-func (w *Writer) syncDirs() error {
-	for d := path.Dir(w.name); ; d = path.Dir(d) {
-		if err := w.fs.SyncDir(path.Join(w.dir, d)); err != nil {
-			return fmt.Errorf("sync directory: %w", err)
-		}
-		if d == "." || !strings.Contains(w.name, "/") {
-			return nil
-		}
-	}
-}
-
-// Abort closes and removes the file. After Finish has returned a block it must
-// not be called.
+// Abort discards the object. After Finish has returned a block it must not be
+// called.
 func (w *Writer) Abort() {
-	if !w.closed {
-		w.closed = true
-		_ = w.out.f.Close() // the file goes; what it holds does not matter
-	}
-	_ = w.fs.Remove(path.Join(w.dir, w.name)) // an unlisted file is removed when the directory is opened
+	_ = w.out.object.Abort() // an unlisted object is deleted when the set is opened
 	w.check(errors.New("block is given up"))
 }
 

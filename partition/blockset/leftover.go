@@ -1,48 +1,48 @@
 package blockset
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"path"
 	"slices"
 	"strings"
 
+	"tsdb/internal/objstore"
 	"tsdb/partition/block"
 	"tsdb/partition/format"
 )
 
-// Leftover is a file in the block directories that the MANIFEST does not list,
-// and what became of it.
+// Leftover is an object among the blocks that the MANIFEST does not list, and
+// what became of it.
 type Leftover struct {
-	Name    string // relative to the data directory
-	MovedTo string // where it is now; empty if it was deleted
+	Name    string // its key
+	MovedTo string // its place now; empty if it was deleted
 	Reason  string
-	Err     error // why it could be neither deleted nor moved, and is where it was
+	Err     error // of deleting or moving it: it is still there
 }
 
-// CleanUp deals with the files that no edit lists, left by a crash or put there
-// by somebody. A file is deleted if nothing in it can be missed: it is not
-// whole; an edit has dropped it; the WAL, whose generations from lo to hi
-// walHolds is asked for, will give all of it again; or all blocks it was made
-// from are listed and readable. Any other is moved to lost+found. Directories
-// of partitions that are left empty are removed. A file that cannot be read,
-// deleted or moved stays where it is, with an error in its Leftover; one that
-// can be deleted is tried again by Sweep.
+// CleanUp deals with the objects that no edit lists, left by a crash or put
+// there by a person. An object is deleted if no data are lost with it: it is
+// incomplete; an edit has dropped it; the WAL holds all of it, as walHolds says
+// of the generations from lo to hi; or all blocks it was made from are listed
+// and readable. Any other is set aside. An object that cannot be read, deleted
+// or set aside stays, with an error in its Leftover; Sweep tries again to delete
+// it. If the store has a grace, Sweep deletes all of them.
 //
-// It is called after Open and before anything else writes to the directory.
+// It is called after Open and before anything else writes to the store.
 func (s *Set) CleanUp(walHolds func(lo, hi uint64) bool) ([]Leftover, error) {
 	s.publish.Lock()
 	defer s.publish.Unlock()
-	found, err := block.ListFiles(s.fs, s.dir)
+	ctx := context.Background()
+	found, err := block.ListKeys(ctx, s.store)
 	if err != nil {
 		return nil, err
 	}
 	v := s.Acquire()
 	defer v.Release()
 	var left []Leftover
-	dirs := map[string]bool{}
+	var toDelete []string
 	gone := maps.Clone(v.state.Dropped)
 	for _, name := range found {
 		if _, listed := v.state.Blocks[name]; listed {
@@ -50,37 +50,46 @@ func (s *Set) CleanUp(walHolds func(lo, hi uint64) bool) ([]Leftover, error) {
 		}
 		l := Leftover{Name: name}
 		if s.judge(v, &l, walHolds) {
-			if l.Err = s.remove(name, &Swept{}); l.Err != nil {
-				s.keepLeftover(name)
-				delete(gone, name)
-			}
+			toDelete = append(toDelete, name)
 		} else if l.Err == nil {
-			l.Err = s.moveAway(&l)
-		}
-		if l.Err == nil {
-			dirs[path.Dir(name)] = true
+			l.MovedTo, l.Err = s.store.SetAside(ctx, name)
 		}
 		left = append(left, l)
 	}
-	for _, dir := range slices.Sorted(maps.Keys(dirs)) {
-		if err := s.fs.SyncDir(path.Join(s.dir, dir)); err != nil {
-			return left, fmt.Errorf("sync %s: %w", dir, err)
-		}
+	kept := toDelete
+	if s.store.Grace() == 0 {
+		kept = deleteLeftovers(ctx, s.store, toDelete, left)
 	}
-	s.manifest.Forget(slices.Collect(maps.Keys(gone)))
-	return left, s.removeEmptyDays()
-}
-
-// keepLeftover leaves a file that could not be deleted to Sweep.
-func (s *Set) keepLeftover(name string) {
+	for _, name := range kept {
+		delete(gone, name)
+	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.mu.orphans = append(s.mu.orphans, name)
+	s.mu.orphans = append(s.mu.orphans, kept...)
+	s.mu.Unlock()
+	s.manifest.Forget(slices.Collect(maps.Keys(gone)))
+	return left, nil
 }
 
-// judge decides whether a file can be deleted, and says why or why not.
+// deleteLeftovers deletes some of the leftovers, notes the errors in left, and
+// returns the names of those that are still there.
+func deleteLeftovers(ctx context.Context, store objstore.Store, names []string, left []Leftover) (kept []string) {
+	if len(names) == 0 {
+		return nil
+	}
+	for i, err := range store.Delete(ctx, names...) {
+		if err == nil {
+			continue
+		}
+		kept = append(kept, names[i])
+		at := slices.IndexFunc(left, func(l Leftover) bool { return l.Name == names[i] })
+		left[at].Err = fmt.Errorf("delete %s: %w", names[i], err)
+	}
+	return kept
+}
+
+// judge decides whether an object can be deleted, and says why or why not.
 func (s *Set) judge(v *Version, l *Leftover, walHolds func(lo, hi uint64) bool) bool {
-	if strings.HasSuffix(l.Name, format.TempSuffix) {
+	if strings.HasSuffix(l.Name, objstore.TempSuffix) {
 		l.Reason = "temporary"
 		return true
 	}
@@ -88,7 +97,7 @@ func (s *Set) judge(v *Version, l *Leftover, walHolds func(lo, hi uint64) bool) 
 		l.Reason = "dropped by an edit"
 		return true
 	}
-	b, err := block.Open(s.fs, s.dir, l.Name, nil)
+	b, err := block.Open(s.store, l.Name, nil)
 	switch {
 	case errors.Is(err, format.ErrVersion):
 		l.Reason = err.Error()
@@ -145,54 +154,4 @@ func allReadable(v *Version, names []string) bool {
 		}
 	}
 	return true
-}
-
-// moveAway moves a file to lost+found, under a name that tells where it was.
-func (s *Set) moveAway(l *Leftover) error {
-	lost := path.Join(s.dir, format.LostFoundDir)
-	if err := s.fs.MkdirAll(lost); err != nil {
-		return fmt.Errorf("create %s: %w", format.LostFoundDir, err)
-	}
-	base := strings.ReplaceAll(l.Name, "/", "_")
-	to := path.Join(lost, base)
-	for n := 1; ; n++ {
-		_, err := s.fs.Stat(to)
-		if errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-		if err != nil {
-			return fmt.Errorf("look for %s: %w", to, err)
-		}
-		to = path.Join(lost, fmt.Sprintf("%s.%d", base, n))
-	}
-	if err := s.fs.Rename(path.Join(s.dir, l.Name), to); err != nil {
-		return fmt.Errorf("move %s to %s: %w", l.Name, format.LostFoundDir, err)
-	}
-	l.MovedTo = path.Join(format.LostFoundDir, path.Base(to))
-	for _, dir := range []string{lost, s.dir} {
-		if err := s.fs.SyncDir(dir); err != nil {
-			return fmt.Errorf("sync %s: %w", dir, err)
-		}
-	}
-	return nil
-}
-
-// removeEmptyDays removes the directories of partitions that hold nothing.
-func (s *Set) removeEmptyDays() error {
-	raw := path.Join(s.dir, format.RawDir)
-	days, err := s.fs.List(raw)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("list %s: %w", format.RawDir, err)
-	}
-	for _, day := range days {
-		names, err := s.fs.List(path.Join(raw, day))
-		if err != nil || len(names) > 0 {
-			continue // not a directory, or not empty
-		}
-		_ = s.fs.Remove(path.Join(raw, day)) // it takes no space; the next start tries again
-	}
-	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"tsdb/internal/model"
+	"tsdb/internal/objstore"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
 	"tsdb/partition/compaction"
@@ -54,7 +55,7 @@ func TestSetHoldsWhatTheModelHolds(t *testing.T) {
 				}
 			}
 			partitiontest.Must(t, s.Sweep())
-			files, err := block.ListFiles(fsys, "d")
+			files, err := block.ListKeys(context.Background(), objstore.NewDir(fsys, "d"))
 			partitiontest.Must(t, err)
 			if len(files) != len(s.M.State().Blocks) {
 				t.Errorf("%d files of %d blocks: %v", len(files), len(s.M.State().Blocks), files)

@@ -6,8 +6,7 @@ import (
 	"slices"
 	"sync"
 
-	"tsdb/internal/background"
-	"tsdb/internal/vfs"
+	"tsdb/internal/objstore"
 	"tsdb/partition/block"
 	"tsdb/partition/format"
 	"tsdb/partition/manifest"
@@ -26,14 +25,14 @@ type Options struct {
 }
 
 // Set keeps the blocks that the MANIFEST lists open, as a sequence of versions:
-// each edit makes a new one, readers hold the one they began with. A file goes
-// when the edit that drops its block is durable, the WAL names that edit, and
+// each edit makes a new one, readers hold the one they began with. An object is
+// deleted when the edit that drops its block is durable, the WAL names that edit, and
 // the last version with the block has been released.
 //
 // It is safe for concurrent use. Edits are published one at a time.
 type Set struct {
-	fs       vfs.FS
-	dir      string
+	store    objstore.Store
+	deleter  *objstore.Deleter
 	manifest *manifest.Manifest
 	o        Options
 
@@ -44,9 +43,8 @@ type Set struct {
 	mu struct {
 		sync.Mutex
 		current  *Version
-		obsolete []*Entry                      // dropped, and in no version any more
-		orphans  []string                      // files of edits that failed, given up, and leftovers
-		stuck    map[string]background.Outcome // of removing files that could not be removed
+		obsolete []*Entry // dropped, and in no version any more
+		orphans  []string // objects of edits that failed, given up, and leftovers
 		closed   bool
 	}
 }
@@ -64,9 +62,8 @@ type Version struct {
 // not the one listed is quarantined: it stays in its place with an error. An
 // error that says nothing about the block, as too many open files does, fails
 // the call. m is used from now on, but not owned.
-func Open(fsys vfs.FS, dir string, m *manifest.Manifest, o Options) (*Set, error) {
-	s := &Set{fs: fsys, dir: dir, manifest: m, o: o}
-	s.mu.stuck = map[string]background.Outcome{}
+func Open(store objstore.Store, m *manifest.Manifest, o Options) (*Set, error) {
+	s := &Set{store: store, deleter: objstore.NewDeleter(store), manifest: m, o: o}
 	v := &Version{set: s, state: m.State(), refs: 1}
 	for _, b := range v.state.Sorted() {
 		e := &Entry{Listed: b, versions: 1}
@@ -87,7 +84,7 @@ func Open(fsys vfs.FS, dir string, m *manifest.Manifest, o Options) (*Set, error
 
 // open opens a block and makes sure that it is the one described.
 func (s *Set) open(want block.Info) (*block.Block, error) {
-	b, err := block.Open(s.fs, s.dir, want.Name, s.o.Cache)
+	b, err := block.Open(s.store, want.Name, s.o.Cache)
 	if err != nil {
 		return nil, err
 	}
@@ -101,11 +98,8 @@ func (s *Set) open(want block.Info) (*block.Block, error) {
 	return b, nil
 }
 
-// FS returns the file system that holds the blocks.
-func (s *Set) FS() vfs.FS { return s.fs }
-
-// Dir returns the data directory, to which names of blocks are relative.
-func (s *Set) Dir() string { return s.dir }
+// Store returns the store that holds the blocks.
+func (s *Set) Store() objstore.Store { return s.store }
 
 // Acquire returns the current version. The caller releases it.
 func (s *Set) Acquire() *Version {

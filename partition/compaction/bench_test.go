@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
+	"tsdb/internal/objstore"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
 	"tsdb/partition/blockset"
@@ -45,13 +46,13 @@ func BenchmarkMerge(b *testing.B) {
 			fsys := vfs.NewMem()
 			m, err := manifest.Create(fsys, "d", partitiontest.IDSeed, 0)
 			partitiontest.Must(b, err)
-			set, err := blockset.Open(fsys, "d", m, blockset.Options{})
+			set, err := blockset.Open(objstore.NewDir(fsys, "d"), m, blockset.Options{})
 			partitiontest.Must(b, err)
 			series := fleetSeries(c.targets)
 			var smp model.Samples
 			for cut := range c.cuts {
 				gen := uint64(cut + 1)
-				w, err := block.Create(fsys, "d", block.Meta{Key: block.SpanningKey(block.L0), MinGen: gen, MaxGen: gen}, block.WriterOptions{})
+				w, err := block.Create(objstore.NewDir(fsys, "d"), block.Meta{Key: block.SpanningKey(block.L0), MinGen: gen, MaxGen: gen}, block.WriterOptions{})
 				partitiontest.Must(b, err)
 				for i, s := range series {
 					smp.Reset()

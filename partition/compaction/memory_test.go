@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
+	"tsdb/internal/objstore"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
 	"tsdb/partition/blockset"
@@ -80,7 +81,7 @@ var smallBatches = block.WriterOptions{PostingsBatch: 1 << 16}
 func writerPeak(t *testing.T, series int) uint64 {
 	t.Helper()
 	before, peak := settledBytes(), uint64(0)
-	w, err := block.Create(peakFS{droppingFS{vfs.NewMem()}, &peak}, "data", block.Meta{Key: block.SpanningKey(block.L0), MinGen: 1, MaxGen: 1}, smallBatches)
+	w, err := block.Create(objstore.NewDir(peakFS{droppingFS{vfs.NewMem()}, &peak}, "data"), block.Meta{Key: block.SpanningKey(block.L0), MinGen: 1, MaxGen: 1}, smallBatches)
 	partitiontest.Must(t, err)
 	own := writeMany(t, w, series)
 	peak = liveBytes()
@@ -125,11 +126,11 @@ func mergePeak(t *testing.T, series int) uint64 {
 	m, err := manifest.Create(vfs.OS, dir, partitiontest.IDSeed, 0)
 	partitiontest.Must(t, err)
 	fsys := &switchFS{FS: vfs.OS}
-	set, err := blockset.Open(fsys, dir, m, blockset.Options{})
+	set, err := blockset.Open(objstore.NewDir(fsys, dir), m, blockset.Options{})
 	partitiontest.Must(t, err)
 	var own uint64
 	for gen := uint64(1); gen <= 3; gen++ {
-		w, err := block.Create(vfs.OS, dir, block.Meta{Key: block.SpanningKey(block.L0), MinGen: gen, MaxGen: gen}, block.WriterOptions{})
+		w, err := block.Create(objstore.NewDir(vfs.OS, dir), block.Meta{Key: block.SpanningKey(block.L0), MinGen: gen, MaxGen: gen}, block.WriterOptions{})
 		partitiontest.Must(t, err)
 		own = writeMany(t, w, series)
 		info, err := w.Finish()

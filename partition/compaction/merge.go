@@ -6,14 +6,13 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"path"
 	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
+	"tsdb/internal/objstore"
 	"tsdb/internal/panics"
-	"tsdb/internal/vfs"
 	"tsdb/partition/block"
 	"tsdb/partition/blockset"
 	"tsdb/partition/format"
@@ -98,7 +97,7 @@ func (m *Merged) Names() []string {
 // samples lie between those of others, or one that no partition holds; or the
 // merge panicked because of it, which is an *panics.Error too.
 func Merge(ctx context.Context, v *blockset.Version, plan Plan, tombstones []manifest.Tombstone, o Options) (*Merged, error) {
-	result, err := merge(ctx, v, v.Set().FS(), plan, tombstones, o)
+	result, err := merge(ctx, v, v.Set().Store(), plan, tombstones, o)
 	var p *panics.Error
 	if errors.As(err, &p) {
 		err = errors.Join(err, blame(ctx, v, plan, tombstones, o, p))
@@ -106,11 +105,11 @@ func Merge(ctx context.Context, v *blockset.Version, plan Plan, tombstones []man
 	return result, err
 }
 
-// merge is Merge with outputs in a file system of their own. What it panics with
+// merge is Merge with outputs in a store of their own. What it panics with
 // is returned.
-func merge(ctx context.Context, v *blockset.Version, outputs vfs.FS, plan Plan, tombstones []manifest.Tombstone, o Options) (_ *Merged, err error) {
+func merge(ctx context.Context, v *blockset.Version, outputs objstore.Store, plan Plan, tombstones []manifest.Tombstone, o Options) (_ *Merged, err error) {
 	m := &merger{
-		set: v.Set(), fs: outputs, dir: v.Set().Dir(), plan: plan, o: o, kept: v.State().Kept(),
+		set: v.Set(), store: outputs, plan: plan, o: o, kept: v.State().Kept(),
 		outputs: map[block.Key]*mergeOutput{}, done: map[block.Key]bool{},
 		result: &Merged{Keys: map[string]manifest.KeyRange{}, Drop: plan.Names()},
 	}
@@ -142,8 +141,7 @@ func merge(ctx context.Context, v *blockset.Version, outputs vfs.FS, plan Plan, 
 // merger is one merge under way.
 type merger struct {
 	set    *blockset.Set
-	fs     vfs.FS
-	dir    string
+	store  objstore.Store // of the outputs
 	plan   Plan
 	o      Options
 	kept   model.TimeRange // what lies outside is left out
@@ -337,7 +335,8 @@ func (m *merger) finish(last bool) error {
 	return nil
 }
 
-// abort removes all outputs. Files that cannot be removed now are left to Sweep.
+// abort deletes all outputs, which no edit lists. Those that cannot be deleted
+// now are left to Sweep.
 func (m *merger) abort() {
 	names := m.result.Names()
 	for _, out := range m.outputs {
@@ -346,11 +345,11 @@ func (m *merger) abort() {
 			out.abort()
 		}
 	}
-	if m.fs == m.set.FS() {
+	if m.store == m.set.Store() {
 		m.set.Discard(names...)
 	}
-	for _, name := range m.result.Names() {
-		_ = m.fs.Remove(path.Join(m.dir, name))
+	if made := m.result.Names(); len(made) > 0 {
+		_ = m.store.Delete(context.Background(), made...)
 	}
 }
 

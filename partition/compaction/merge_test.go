@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
+	"tsdb/internal/objstore"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
 	"tsdb/partition/blockset"
@@ -294,7 +295,7 @@ func TestMergeRefusesBadChunksAmongOthers(t *testing.T) {
 		t.Errorf("a quarantined block is merged: %v", err)
 	}
 	partitiontest.Must(t, s.Sweep())
-	files, err := block.ListFiles(fsys, "d")
+	files, err := block.ListKeys(context.Background(), objstore.NewDir(fsys, "d"))
 	partitiontest.Must(t, err)
 	if len(files) != 2 {
 		t.Errorf("files %q", files)
@@ -356,7 +357,7 @@ func TestMergeLeavesNothingBehindWhenItFails(t *testing.T) {
 				}
 				partitiontest.Must(t, s.CutOf(add))
 			}
-			before, err := block.ListFiles(mem, "d")
+			before, err := block.ListKeys(context.Background(), objstore.NewDir(mem, "d"))
 			partitiontest.Must(t, err)
 			ctx, cancel := context.WithCancel(context.Background())
 			defer cancel()
@@ -371,7 +372,7 @@ func TestMergeLeavesNothingBehindWhenItFails(t *testing.T) {
 				t.Fatalf("error %v", err)
 			}
 			fault.SetHook(nil)
-			after, err := block.ListFiles(mem, "d")
+			after, err := block.ListKeys(context.Background(), objstore.NewDir(mem, "d"))
 			partitiontest.Must(t, err)
 			if !slices.Equal(before, after) {
 				t.Errorf("files %q, before %q", after, before)

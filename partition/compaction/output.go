@@ -53,7 +53,7 @@ func (o *mergeOutput) writer() (*block.Writer, error) {
 			Key: o.key, MinGen: m.plan.MinGen, MaxGen: m.plan.MaxGen,
 			Inputs: m.plan.Names(), Ordinal: o.ordinal,
 		}
-		w, err := block.Create(m.fs, m.dir, meta, m.o.Writer)
+		w, err := block.Create(m.store, meta, m.o.Writer)
 		if err != nil {
 			return nil, err
 		}

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"sort"
 
+	"tsdb/internal/objstore"
 	"tsdb/internal/panics"
-	"tsdb/internal/vfs"
 	"tsdb/partition/blockset"
 	"tsdb/partition/format"
 	"tsdb/partition/manifest"
@@ -25,7 +25,7 @@ func blame(ctx context.Context, v *blockset.Version, plan Plan, tombstones []man
 		}
 		part := plan
 		part.Inputs = plan.Inputs[:n]
-		_, err := merge(ctx, v, trialFS{v.Set().FS()}, part, tombstones, o)
+		_, err := merge(ctx, v, trialStore{v.Set().Store()}, part, tombstones, o)
 		var again *panics.Error
 		if !errors.As(err, &again) && ctx.Err() != nil {
 			stopped = ctx.Err()
@@ -38,22 +38,30 @@ func blame(ctx context.Context, v *blockset.Version, plan Plan, tombstones []man
 	return &format.DamageError{Path: plan.Inputs[n-1].Name, What: fmt.Sprintf("merging it fails: %v", p)}
 }
 
-// trialFS is a file system whose changes are not made: files can be written, and
-// are gone.
-type trialFS struct{ vfs.FS }
+// trialStore is a store whose new objects are dropped.
+type trialStore struct{ objstore.Store }
 
-func (trialFS) Create(name string) (vfs.File, error) { return trialFile{name: name}, nil }
-func (trialFS) Remove(string) error                  { return nil }
-func (trialFS) MkdirAll(string) error                { return nil }
-func (trialFS) SyncDir(string) error                 { return nil }
-
-// trialFile takes what is written. It is never read.
-type trialFile struct {
-	vfs.File
-	name string
+// Create implements objstore.Store.
+func (trialStore) Create(context.Context, string) (objstore.Writer, error) {
+	return &trialWriter{}, nil
 }
 
-func (f trialFile) Name() string                         { return f.name }
-func (trialFile) WriteAt(b []byte, _ int64) (int, error) { return len(b), nil }
-func (trialFile) Sync() error                            { return nil }
-func (trialFile) Close() error                           { return nil }
+// Delete implements objstore.Store.
+func (trialStore) Delete(context.Context, ...string) []error { return nil }
+
+// trialWriter counts the bytes that are written to it.
+type trialWriter struct{ size int64 }
+
+// Write implements objstore.Writer.
+func (w *trialWriter) Write(p []byte) (int, error) {
+	w.size += int64(len(p))
+	return len(p), nil
+}
+
+// Commit implements objstore.Writer.
+func (w *trialWriter) Commit(context.Context) (objstore.Identity, error) {
+	return objstore.Identity{Size: w.size}, nil
+}
+
+// Abort implements objstore.Writer.
+func (*trialWriter) Abort() error { return nil }

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +10,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"tsdb/internal/objstore"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
 	"tsdb/partition/format"
@@ -77,7 +79,7 @@ func Create(fsys vfs.FS, dir string, seed uint64, wallMs int64) (*Manifest, erro
 			return nil, fmt.Errorf("create %s: %w", path.Join(dir, base), err)
 		}
 	}
-	if found, err := block.ListFiles(fsys, dir); err != nil {
+	if found, err := block.ListKeys(context.Background(), objstore.NewDir(fsys, dir)); err != nil {
 		return nil, err
 	} else if len(found) > 0 {
 		return nil, fmt.Errorf("create %s: %w: %s is there, so the MANIFEST of this directory is lost", path.Join(dir, format.ManifestName), ErrBehind, found[0])

@@ -9,9 +9,9 @@ import (
 	"strings"
 
 	"tsdb/internal/model"
+	"tsdb/internal/objstore"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
-	"tsdb/partition/format"
 	"tsdb/partition/manifest"
 )
 
@@ -42,7 +42,7 @@ func NewPlan(ctx context.Context, fsys vfs.FS, dir string, o Options) (*Plan, er
 		nowMs: o.NowMs, assumeNoDeletes: o.AssumeNoDeletes,
 	}
 	in.salvage = manifest.ReadSalvage(fsys, dir)
-	series, err := in.readBlocks(ctx, fsys, dir)
+	series, err := in.readBlocks(ctx, objstore.NewDir(fsys, dir))
 	if err != nil {
 		return nil, err
 	}
@@ -63,8 +63,8 @@ type storedSeries struct {
 }
 
 // readBlocks reads the footers of all blocks and some series of each.
-func (in *repairInput) readBlocks(ctx context.Context, fsys vfs.FS, dir string) ([]storedSeries, error) {
-	found, err := block.ListFiles(fsys, dir)
+func (in *repairInput) readBlocks(ctx context.Context, store objstore.Store) ([]storedSeries, error) {
+	found, err := block.ListKeys(ctx, store)
 	if err != nil {
 		return nil, err
 	}
@@ -73,11 +73,11 @@ func (in *repairInput) readBlocks(ctx context.Context, fsys vfs.FS, dir string) 
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if strings.HasSuffix(name, format.TempSuffix) {
+		if strings.HasSuffix(name, objstore.TempSuffix) {
 			continue
 		}
 		f := repairFile{Info: block.Info{Name: name}}
-		b, err := block.Open(fsys, dir, name, nil)
+		b, err := block.Open(store, name, nil)
 		if err != nil {
 			if !block.IsLost(err) {
 				return nil, err

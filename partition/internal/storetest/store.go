@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/prometheus/model/value"
 
 	"tsdb/internal/model"
+	"tsdb/internal/objstore"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
 	"tsdb/partition/blockset"
@@ -154,7 +155,7 @@ func (s *Store) Open() error {
 	if err != nil {
 		return err
 	}
-	set, err := blockset.Open(s.Fs, "d", m, blockset.Options{Obsolete: s.Obsolete})
+	set, err := blockset.Open(objstore.NewDir(s.Fs, "d"), m, blockset.Options{Obsolete: s.Obsolete})
 	if err != nil {
 		return errors.Join(err, m.Close())
 	}
@@ -237,7 +238,7 @@ func (s *Store) CutOf(add Contents) error {
 		return nil
 	}
 	gen := s.NextGen()
-	w, err := block.Create(s.Fs, "d", block.Meta{Key: block.SpanningKey(block.L0), MinGen: gen, MaxGen: gen}, block.WriterOptions{})
+	w, err := block.Create(objstore.NewDir(s.Fs, "d"), block.Meta{Key: block.SpanningKey(block.L0), MinGen: gen, MaxGen: gen}, block.WriterOptions{})
 	if err != nil {
 		return err
 	}
@@ -357,7 +358,7 @@ func (s *Store) Retire() error {
 func (s *Store) Sweep() error {
 	s.sweeps++
 	now := time.Unix(0, 0).Add(time.Duration(s.sweeps) * time.Hour) // what failed before is tried again
-	_, err := s.Set.Sweep(now, func(edit uint64) error {
+	_, err := s.Set.Sweep(context.Background(), now, func(edit uint64) error {
 		s.Named = max(s.Named, edit)
 		return nil
 	})
