@@ -19,4 +19,9 @@
 // docs/format-columns.md and beside their coder. The ids in them are a closed
 // set (see column.go): an id keeps its meaning for ever, an unknown one is an
 // error.
+//
+// The package has more than 30 files because its columns are made of each other: a
+// histogram column holds columns of integers and floats, a float column becomes integers,
+// tokens or exceptions, an integer column may hold a shorter one. All work in one scratch
+// and pass plans of encoding around; separate packages would export both.
 package encoding

@@ -21,10 +21,10 @@ type crashState struct {
 	at     time.Time
 }
 
-// crashStates runs the workload once and clones, before every file operation
-// that changes something, what a power cut would leave: with everything
-// unsynced lost, with half of its sectors kept, and torn. Each state goes to
-// visit, which returns false to end the run.
+// crashStates runs the workload once and clones, before every file operation that
+// changes something, the state a power cut would leave: with everything unsynced lost,
+// with half of its sectors kept, and torn. It calls visit with each state, until visit
+// returns false.
 func crashStates(t *testing.T, seed int64, skip func(vfs.Op) bool, visit func(crashState) bool) (ops int) {
 	mem := vfs.NewMem()
 	fault := vfs.NewFault(mem)
@@ -54,8 +54,8 @@ func crashStates(t *testing.T, seed int64, skip func(vfs.Op) bool, visit func(cr
 	if skip != nil {
 		fault.Skip(skip)
 	}
-	// The states of one step share the promises made before it; what the step
-	// itself writes may or may not be there.
+	// The states of one step share the acknowledgements made before it; writes of the
+	// step itself may or may not be there.
 	drain := func(promised ledger) bool {
 		mu.Lock()
 		list, n := frames, ops
@@ -91,8 +91,8 @@ func crashStates(t *testing.T, seed int64, skip func(vfs.Op) bool, visit func(cr
 	return ops
 }
 
-// After a power cut at any file operation every acknowledged sample is there,
-// once and with its bits, nothing else is, and a second open finds the same.
+// After a power cut at any file operation every acknowledged sample is there once,
+// with the same bits, and nothing else is; a second open finds the same.
 func TestPowerCutAtEveryOperationLosesNothing(t *testing.T) {
 	states := 0
 	ops := crashStates(t, 1, nil, func(s crashState) bool {

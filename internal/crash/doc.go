@@ -1,5 +1,5 @@
-// Package crash holds the tests that break the database on purpose: a workload
-// through both doors on a file system in memory, cut off at every file
-// operation, and with every file operation failing once. What was acknowledged
-// is kept in a ledger and compared with what is found after reopening.
+// Package crash tests the database against power cuts and I/O errors: it runs a
+// workload through both doors on a file system in memory, cuts the power before every
+// file operation, and makes every file operation fail once. A ledger keeps the
+// acknowledged samples and is compared with those found after reopening.
 package crash

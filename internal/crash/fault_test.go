@@ -20,7 +20,7 @@ import (
 // faultRounds is the length of the workload: two rounds of merges.
 const faultRounds = 18
 
-// faultsOf returns the errors an operation is made to fail with.
+// faultsOf returns the errors with which an operation can fail.
 func faultsOf(op vfs.Op) []error {
 	switch op.Kind {
 	case vfs.OpWrite:
@@ -31,10 +31,10 @@ func faultsOf(op vfs.Op) []error {
 	return []error{syscall.EIO}
 }
 
-// Every file operation of the workload fails once, in every way it can: nothing
-// panics, the database goes on or says that it takes no more writes, queries are
-// answered, and after a restart everything acknowledged is there and the files
-// are whole.
+// Every file operation of the workload fails once with each of its errors: nothing
+// panics, the database continues or refuses writes with an error, queries are
+// answered, and after a restart all acknowledged samples are there and the check of
+// the files finds no damage.
 func TestEveryOperationFailsOnce(t *testing.T) {
 	ops := countOps(t)
 	type fault struct {
@@ -97,8 +97,8 @@ func countOps(t *testing.T) []vfs.Op {
 	return ops
 }
 
-// runClock lets time pass, for what waits and tries again, until the returned
-// function is called.
+// runClock advances the clock, so that retries happen, until the returned function is
+// called.
 func (w *world) runClock() (stop func()) {
 	done, stopped := make(chan struct{}), make(chan struct{})
 	go func() {

@@ -12,13 +12,13 @@ import (
 	"tsdb/internal/model"
 )
 
-// key names one sample.
+// key identifies a sample.
 type key struct {
 	series string
 	t      int64
 }
 
-// write is one sample a client sent. value is a rendering that keeps every bit.
+// write is a sample sent by a client. value is a text that keeps every bit.
 type write struct {
 	key
 	value string
@@ -75,9 +75,9 @@ func (l ledger) doubtful(ws []write) {
 	}
 }
 
-// compare says what is wrong with what was found: acknowledged samples that are
-// missing or have another value, and samples nobody sent. Samples before oldest
-// may have left.
+// compare describes the differences between the ledger and the samples found:
+// acknowledged samples that are missing or have another value, and samples that were
+// never sent. Samples before oldest may be missing.
 func (l ledger) compare(found map[key]string, oldest int64) error {
 	var wrong []string
 	for k, c := range l {

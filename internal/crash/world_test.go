@@ -28,7 +28,7 @@ const (
 	retention = 3 * model.DayMs
 )
 
-// begin lies two minutes before midnight, so that the workload crosses days.
+// begin is two minutes before midnight, so that the workload crosses days.
 var begin = time.Date(2026, 3, 10, 23, 58, 0, 0, time.UTC)
 
 func options(clock vfs.Clock) storage.Options {
@@ -67,7 +67,7 @@ func (w *world) open() error {
 	return nil
 }
 
-// abandon closes the database without a cut: what is in memory is in the log.
+// abandon closes the database without a cut.
 func (w *world) abandon() {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -194,7 +194,7 @@ func (w *world) steps(rounds int) []func() error {
 	return steps
 }
 
-// found reads everything the database shows.
+// found reads all samples of the database.
 func found(db *storage.DB) (map[key]string, error) {
 	v, err := db.View()
 	if err != nil {
@@ -256,7 +256,8 @@ func reopened(fs vfs.FS, at time.Time, l ledger) error {
 	return nil
 }
 
-// checked runs the check of a data directory; notes are fine.
+// checked runs the check of a data directory and fails the test on damage; notes are
+// accepted.
 func checked(fs vfs.FS) error {
 	report, err := storage.Check(context.Background(), fs, dataDir)
 	if err != nil {

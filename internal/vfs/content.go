@@ -39,7 +39,7 @@ func (c *content) share() content {
 	return *c
 }
 
-// freeze makes all pages immutable, so that they can be put elsewhere.
+// freeze makes all pages immutable, so that other contents can share them.
 func (c *content) freeze() { c.owner = nil }
 
 func (c *content) ownSlice() {
@@ -67,7 +67,7 @@ func (c *content) writable(i int) *page {
 	return p
 }
 
-// setPage puts a frozen page of another content in place.
+// setPage replaces page i by a frozen page of another content.
 func (c *content) setPage(i int, p *page) {
 	c.ownSlice()
 	c.pages[i] = p

@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// ErrShortWrite makes a write that Fault fails with it put half of its bytes
-// in place. Real file systems never return it.
+// ErrShortWrite, as the error of a failed write, makes Fault write half of the bytes.
+// Real file systems never return it.
 var ErrShortWrite = errors.New("short write")
 
 // Fault passes operations on to another file system, counts them, and can
@@ -40,8 +40,7 @@ func NewFault(fs FS) *Fault {
 	return f
 }
 
-// Count restricts counting, hooks and the log to some kinds; all others pass
-// unseen.
+// Count restricts counting, hooks and the log to some kinds of operations.
 func (f *Fault) Count(kinds OpSet) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

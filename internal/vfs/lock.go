@@ -48,11 +48,11 @@ func (e *LockedError) Error() string {
 
 func (e *LockedError) Unwrap() error { return ErrLocked }
 
-// maxHolderBytes bounds what is read of the content of a lock's file.
+// maxHolderBytes bounds the bytes read of a lock's file.
 const maxHolderBytes = 512
 
-// holderText makes one printable line of the content of a lock's file, which
-// may be anything.
+// holderText turns the content of a lock's file, which may be anything, into one
+// printable line.
 func holderText(b []byte) string {
 	line, _, _ := strings.Cut(string(b[:min(len(b), maxHolderBytes)]), "\n")
 	return strings.TrimSpace(strings.Map(func(r rune) rune {

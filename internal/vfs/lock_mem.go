@@ -16,8 +16,8 @@ type memLock struct {
 	certain     bool
 }
 
-// SetDirLocks says whether directories can be locked, which is so by default
-// and not on network file systems.
+// SetDirLocks sets whether directories can be locked. By default they can; on network
+// file systems they cannot.
 func (m *Mem) SetDirLocks(on bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -74,8 +74,8 @@ func (l *memLock) lockedLocked(n *node) error {
 	return e
 }
 
-// writeHolder notes who has the lock. It holds without that too, on a full disk
-// for instance.
+// writeHolder writes the owner of the lock into its file. The lock holds even if that
+// fails, for instance on a full disk.
 func (l *memLock) writeHolder() {
 	if l.owner == "" {
 		return

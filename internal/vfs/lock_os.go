@@ -15,10 +15,10 @@ import (
 // lockAttempts bounds how often a lock's file may vanish while it is locked.
 const lockAttempts = 10
 
-// osLock is a lock by flock, which the kernel gives up when the process ends,
-// however it ends, and which also keeps a second opener in the same process out.
-// It is held on the directory, where the file system can, and on a file in it,
-// which is all that earlier versions of the program look at.
+// osLock is a lock by flock. The kernel releases it when the process ends in any way,
+// and it also excludes a second opener in the same process. It is held on the
+// directory, if the file system supports that, and on a file in it, the only lock that
+// earlier versions of the program check.
 type osLock struct {
 	name, owner string
 	certain     bool
@@ -58,7 +58,7 @@ func lockOS(name, owner string, flockDir func(fd int) error) (_ Lock, err error)
 }
 
 // lacksDirLocks reports whether an error means that directories cannot be locked
-// here. EBADF is what NFS says: it wants a file that is open for writing.
+// here. NFS returns EBADF, because it requires a file open for writing.
 func lacksDirLocks(err error) bool {
 	for _, e := range []error{unix.EBADF, unix.EINVAL, unix.EISDIR, unix.ENOLCK, unix.ENOSYS, unix.ENOTSUP, unix.EOPNOTSUPP, unix.EACCES, unix.EPERM} {
 		if errors.Is(err, e) {
@@ -110,14 +110,14 @@ func lockFile(name, owner string) (f *os.File, made bool, err error) {
 	return nil, false, fmt.Errorf("lock %s: removed %d times while it was locked", name, lockAttempts)
 }
 
-// writeHolder notes who has the lock. It holds without that too, on a full disk
-// for instance.
+// writeHolder writes the owner of the lock into its file. The lock holds even if that
+// fails, for instance on a full disk.
 func writeHolder(f *os.File, owner string) {
 	_ = f.Truncate(0)
 	_, _ = f.WriteAt([]byte(owner+"\n"), 0)
 }
 
-// readHolder returns what a lock's file says, "" if it cannot be read.
+// readHolder returns the content of a lock's file, "" if it cannot be read.
 func readHolder(name string) string {
 	f, err := os.Open(name)
 	if err != nil {
@@ -131,7 +131,7 @@ func readHolder(name string) string {
 	return holderText(b)
 }
 
-// isAt reports whether a name is that of an open file.
+// isAt reports whether name refers to the open file.
 func isAt(f *os.File, name string) (bool, error) {
 	open, err := f.Stat()
 	if err != nil {
@@ -178,8 +178,8 @@ func (l *osLock) Check() (restored bool, err error) {
 	return true, nil
 }
 
-// Close empties the file, which no longer has a holder to name, and releases
-// the locks.
+// Close empties the file, since the lock no longer has a holder, and releases the
+// locks.
 func (l *osLock) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -11,12 +11,11 @@ import (
 	"time"
 )
 
-// unlimited is what FreeBytes and TotalBytes report while no capacity is set.
+// unlimited is the result of FreeBytes and TotalBytes while no capacity is set.
 const unlimited = 1 << 40
 
-// Mem is a file system in memory that knows which of its bytes and directory
-// entries a power cut would take away: everything File.Sync and SyncDir have
-// not made durable. It is strict: syncing a file does not make its name
+// Mem is a file system in memory that tracks which of its bytes and directory entries
+// a power cut would lose: those that File.Sync and SyncDir have not made durable. It is strict: syncing a file does not make its name
 // durable, and a directory's own name needs a sync of its parent.
 //
 // All methods are safe for concurrent use.
@@ -75,7 +74,7 @@ func newDir() *node {
 }
 
 // SetCapacity limits the sum of all file sizes to n bytes; a negative n lifts
-// the limit. What is stored already stays.
+// the limit. Stored bytes stay.
 func (m *Mem) SetCapacity(n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -331,7 +330,7 @@ func (m *Mem) unlink(n *node) {
 	m.reclaim(n)
 }
 
-// reclaim gives back the space of a file that nobody can reach any more.
+// reclaim frees the space of a file that has no name and is not open.
 func (m *Mem) reclaim(n *node) {
 	if n.links == 0 && n.handles == 0 {
 		m.used -= n.live.size

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// CrashMode says what a power cut does to what was not synced.
+// CrashMode is the effect of a power cut on unsynced data.
 type CrashMode uint8
 
 const (
@@ -32,16 +32,16 @@ func (m CrashMode) String() string {
 	return "unknown"
 }
 
-// CrashOptions says what kind of power cut CrashClone imitates. The zero value
-// loses everything unsynced.
+// CrashOptions configure the power cut that CrashClone imitates. The zero value loses
+// everything unsynced.
 type CrashOptions struct {
 	Mode CrashMode
 	Keep float64    // probability, only for CrashSectors; 1 keeps everything
 	Rand *rand.Rand // needed unless Mode is CrashLose; the clone is a function of it and of m
 }
 
-// CrashClone returns a new file system that holds what a power cut at this
-// moment would leave of m. All of it is durable there, nothing is open and
+// CrashClone returns a new file system with the state in which a power cut at this
+// moment would leave m. All of it is durable there, nothing is open and
 // nothing locked. m does not change.
 func (m *Mem) CrashClone(o CrashOptions) *Mem {
 	m.mu.Lock()
@@ -62,9 +62,8 @@ func (m *Mem) CrashClone(o CrashOptions) *Mem {
 	return c.to
 }
 
-// Clone returns a copy of m as it is, with all that is unsynced still unsynced
-// but nothing open and nothing locked: what a killed process leaves to the
-// next one while the machine runs on.
+// Clone returns a copy of m in which unsynced data are still unsynced, but nothing is
+// open or locked: the state after the process was killed while the machine runs on.
 func (m *Mem) Clone() *Mem {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -60,7 +60,7 @@ func (f *memFile) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// WriteAt writes what fits and fails with ENOSPC if that is not all.
+// WriteAt writes the bytes that fit and fails with ENOSPC if there are more.
 func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
@@ -146,9 +146,9 @@ func (f *memFile) Close() error {
 	return nil
 }
 
-// loseUnsynced is a failed sync: the kernel drops what it could not write, so
-// processes go on seeing it, the next sync has nothing to do and succeeds, and
-// a power cut brings the old bytes back.
+// loseUnsynced imitates a failed sync: the kernel marks the pages clean although they
+// were not written. Processes still see them, the next sync has nothing to do and
+// succeeds, and a power cut restores the old bytes.
 func (f *memFile) loseUnsynced() {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()

@@ -117,7 +117,7 @@ func (f osFile) Size() (int64, error) {
 
 // Sync flushes data and size but not times, which saves a journal commit when
 // the size did not change. The descriptor is held by SyscallConn meanwhile, so
-// a concurrent Close cannot make it sync a stranger's file.
+// a concurrent Close cannot make it sync another file.
 func (f osFile) Sync() error {
 	conn, err := f.SyscallConn()
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package vfs is the seam between the storage code and the machine: a small
+// Package vfs separates the storage code from the machine: it has a small
 // file system interface with an operating-system, an in-memory crashable and a
 // fault-injecting version, and a clock.
 package vfs

@@ -8,13 +8,9 @@ import (
 	"tsdb/internal/model"
 )
 
-// Refs that an alias can have instead of a series: what a client sent under it
-// is known to be dropped by relabelling, or refused. They have no epoch, so no
-// series ever has them.
-const (
-	RefDropped model.Ref = 1 << 32
-	RefRefused model.Ref = 2 << 32
-)
+// RefRefused is the ref of an alias whose labels are known to be refused. It has no
+// epoch, so no series ever has it.
+const RefRefused model.Ref = 2 << 32
 
 // aliasParts is the number of parts of the table, each with its own lock.
 const aliasParts = 32
@@ -86,7 +82,7 @@ func (p *aliasPart) touch(i int) {
 }
 
 // Alias returns what SetAlias has recorded for a hash: a ref, which may name a
-// series that has left, or RefDropped or RefRefused.
+// series that has left, or RefRefused.
 func (h *Head) Alias(a model.Hash) (model.Ref, bool) {
 	p := h.aliases.part(a)
 	p.mu.RLock()

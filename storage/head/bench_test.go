@@ -235,7 +235,7 @@ func BenchmarkAliases(b *testing.B) {
 			hashes := make([]model.Hash, n)
 			for i := range hashes {
 				hashes[i] = model.Hash{Hi: r.Uint64(), Lo: r.Uint64()}
-				h.SetAlias(hashes[i], RefDropped)
+				h.SetAlias(hashes[i], RefRefused)
 			}
 			refs := make([]model.Ref, 2000)
 			b.SetBytes(2000)

@@ -4,9 +4,9 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// A dictionary numbers the labels of a shard: a term is one name=value pair.
-// Series keep term ids, postings hang on terms. Names are few and live in Go
-// strings; values are bytes of an arena. Guarded by the shard's lock.
+// A dictionary numbers the labels of a shard: a term is one name=value pair. Series
+// refer to terms by id, and each term has its postings. Names are few and kept as Go
+// strings; values are bytes of an arena. It is guarded by the shard's lock.
 type dictionary struct {
 	byName map[string]uint32
 	names  []nameEntry
@@ -16,13 +16,13 @@ type dictionary struct {
 	table  []uint32 // open addressing over terms: id + 1, 0 = free
 }
 
-// nameEntry is one label name and the terms that bear it.
+// nameEntry is a label name and the terms that have it.
 type nameEntry struct {
 	name  string
 	terms []uint32 // rising
 }
 
-// term is one name=value pair. It never changes, but for its postings.
+// term is one name=value pair. Only its postings change.
 type term struct {
 	name  uint32 // index into names
 	value uint32 // address in the arena
@@ -38,7 +38,7 @@ func newDictionary() dictionary {
 }
 
 // tenantName is the name of the hidden label that holds a series' tenant. No
-// label is so named: names are not empty.
+// label has it, because names are not empty.
 const tenantName = ""
 
 // metricName is the label that blocks are ordered by first.
@@ -69,8 +69,8 @@ func termHash(name uint32, value string) uint32 {
 	return uint32(h >> 32)
 }
 
-// value returns the value of a term. It stays valid for ever, but keeps the
-// arena's chunk in memory.
+// value returns the value of a term. It is valid forever and keeps the arena's chunk in
+// memory.
 func (s *Shard) value(t *term) string {
 	return view(s.text.from(t.value)[:t.size])
 }
@@ -111,7 +111,7 @@ func (s *Shard) intern(name uint32, value string) (uint32, bool) {
 	return s.dict.add(term{name: name, value: addr, size: uint32(len(value)), hash: termHash(name, value)}), true
 }
 
-// add appends a term that is not yet there. It is dead until it has postings.
+// add appends a new term. It counts as dead until it has postings.
 func (d *dictionary) add(t term) uint32 {
 	id := d.n
 	d.terms.ensure(id + 1)
@@ -144,11 +144,11 @@ func (d *dictionary) rehash() {
 	}
 }
 
-// home maps a hash to a place of a table of n places.
+// home maps a hash to an index into a table of n entries.
 func home(hash uint32, n int) int { return int(uint64(hash) * uint64(n) >> 32) }
 
-// grownTable returns the size of the table that follows one of n places: at
-// most three quarters full with the entries given, and half as large again.
+// grownTable returns the size of the table that replaces one of n entries: half as
+// large again, and at most three quarters full with the entries given.
 func grownTable(n, entries int) int {
 	return max(16, n+n/2, entries*3/2+1)
 }

@@ -6,29 +6,28 @@ import (
 	"tsdb/internal/model"
 )
 
-// Evict ends a generation for the tables. Called once a cut with the lowest
-// generation that still counts, it does three things:
+// Evict removes idle series and unused aliases and returns the number of series
+// removed. The database calls it once after each cut, with the lowest generation that
+// counts as recent use:
 //
-//  1. Aliases that were not looked up since the last call leave, and those that
-//     name a series that has left.
+//  1. Aliases not looked up since the last call are removed, and those of evicted
+//     series.
 //  2. Slots condemned at the last call become free.
-//  3. Series that no generation from gen on has defined, and that have no
-//     samples in a live buffer, leave: identity, labels and postings go, the
-//     slot gets a new epoch and is condemned. Of series that no generation has
-//     defined at all, those made in gen leave too.
+//  3. Series that no generation from gen on has defined and that have no samples in a
+//     live buffer are evicted: identity, labels and postings are removed, the slot
+//     gets a new epoch and is condemned. Series that no generation has defined at all
+//     are evicted also if they were created in gen.
 //
-// gen is at most the running generation, and better the one before: a cut takes
-// less time than a scrape interval, so just after it the running generation has
-// few series.
+// gen is at most the running generation, preferably the one before: a cut is shorter
+// than a scrape interval, so just after it the running generation has few series.
 //
-// So a slot is given to another series only when no buffer holds samples in it
-// and no frame of the running generation names it, because it was condemned so
-// and nothing passes CheckLocked since; and when no alias names it, because one
-// more sweep has gone over them. A batch that holds an old ref finds the epoch
-// changed, and no epoch of a slot comes twice. Shards are swept one after the
-// other, each under its lock. It returns the number of series that left.
+// A slot is reused only when no buffer has samples in it, no frame of the running
+// generation names it (it was condemned in that state, and CheckLocked has refused its
+// refs since), and no alias names it (another sweep has removed them). A batch with an
+// old ref finds the epoch changed; epochs of a slot never repeat. Shards are swept one
+// after the other, each under its lock.
 func (h *Head) Evict(gen uint64) (left int) {
-	h.order.mu.Lock() // while series are put in order, none leaves
+	h.order.mu.Lock() // no series is evicted while series are sorted
 	defer h.order.mu.Unlock()
 	h.sweepAliases()
 	// A buffer made after this has samples only of series that the running
@@ -36,8 +35,8 @@ func (h *Head) Evict(gen uint64) (left int) {
 	h.buffers.Lock()
 	live := slices.Clone(h.buffers.live)
 	h.buffers.Unlock()
-	// A series that no generation has defined got no sample: it need not wait as
-	// long, unless it was made in the running generation.
+	// A series that no generation has defined has no sample, so it is evicted sooner,
+	// unless it was created in the running generation.
 	bornGen := max(gen, min(gen+1, h.newest.Load()))
 	for i := range h.shards {
 		left += h.shards[i].evict(gen, bornGen, live)

@@ -222,7 +222,7 @@ func TestAliasesLeaveAfterAGenerationUnused(t *testing.T) {
 	used, unused, dropped := model.Hash{Hi: 1, Lo: 1}, model.Hash{Hi: 2, Lo: 2}, model.Hash{Hi: 3, Lo: 3}
 	h.SetAlias(used, ref)
 	h.SetAlias(unused, ref)
-	h.SetAlias(dropped, RefDropped)
+	h.SetAlias(dropped, RefRefused)
 	for gen := uint64(1); gen < 5; gen++ {
 		s := h.Shard(ref.Shard())
 		s.Lock()
@@ -231,7 +231,7 @@ func TestAliasesLeaveAfterAGenerationUnused(t *testing.T) {
 		h.Evict(gen)
 		got := make([]model.Ref, 2)
 		h.Aliases([]model.Hash{used, dropped}, got)
-		if got[0] != ref || got[1] != RefDropped {
+		if got[0] != ref || got[1] != RefRefused {
 			t.Fatalf("generation %d: aliases in use stand for %x", gen, got)
 		}
 	}
@@ -246,8 +246,8 @@ func TestAliasTableIsBounded(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for i := range 200_000 {
 		a := model.Hash{Hi: r.Uint64(), Lo: r.Uint64()}
-		h.SetAlias(a, RefDropped)
-		if ref, ok := h.Alias(a); !ok || ref != RefDropped {
+		h.SetAlias(a, RefRefused)
+		if ref, ok := h.Alias(a); !ok || ref != RefRefused {
 			t.Fatalf("alias %d is not there right after it was made", i)
 		}
 	}

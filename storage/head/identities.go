@@ -6,14 +6,14 @@ import "tsdb/internal/model"
 // slots, with four bits of the hash beside each, so that a probe that does not
 // match seldom touches the series itself. Guarded by the shard's lock.
 type identities struct {
-	table []uint32 // slot << 4 | four bits of the identity, freePlace if free
+	table []uint32 // slot << 4 | four bits of the identity, or freeEntry
 	n     int
 }
 
-const freePlace = ^uint32(0)
+const freeEntry = ^uint32(0)
 
-// placeOf returns what stands in the table for a series.
-func placeOf(slot uint32, id model.Identity) uint32 { return slot<<4 | uint32(id.Hi&15) }
+// entryOf returns the table entry of a series.
+func entryOf(slot uint32, id model.Identity) uint32 { return slot<<4 | uint32(id.Hi&15) }
 
 func (x *identities) home(id model.Identity) int { return home(uint32(id.Hi>>32), len(x.table)) }
 
@@ -25,7 +25,7 @@ func (s *Shard) find(id model.Identity) (uint32, bool) {
 	}
 	for i := x.home(id); ; {
 		e := x.table[i]
-		if e == freePlace {
+		if e == freeEntry {
 			return 0, false
 		}
 		if e&15 == uint32(id.Hi&15) && s.series.at(e>>4).id == id {
@@ -37,7 +37,7 @@ func (s *Shard) find(id model.Identity) (uint32, bool) {
 	}
 }
 
-// put adds a series whose record is written.
+// put adds a series whose record has been written.
 func (s *Shard) put(slot uint32, id model.Identity) {
 	x := &s.ids
 	x.n++
@@ -49,35 +49,35 @@ func (s *Shard) put(slot uint32, id model.Identity) {
 
 func (x *identities) insert(slot uint32, id model.Identity) {
 	i := x.home(id)
-	for x.table[i] != freePlace {
+	for x.table[i] != freeEntry {
 		if i++; i == len(x.table) {
 			i = 0
 		}
 	}
-	x.table[i] = placeOf(slot, id)
+	x.table[i] = entryOf(slot, id)
 }
 
-func (s *Shard) rebuildIDs(places int) {
+func (s *Shard) rebuildIDs(size int) {
 	x := &s.ids
 	old := x.table
-	x.table = make([]uint32, places)
+	x.table = make([]uint32, size)
 	for i := range x.table {
-		x.table[i] = freePlace
+		x.table[i] = freeEntry
 	}
 	for _, e := range old {
-		if e != freePlace {
+		if e != freeEntry {
 			x.insert(e>>4, s.series.at(e>>4).id)
 		}
 	}
 }
 
-// drop takes a series out whose record still stands. The entries behind it move
-// up, so that no probe ends early.
+// drop removes a series whose record still exists. The entries behind it move up, so
+// that no probe ends early.
 func (s *Shard) drop(slot uint32, id model.Identity) {
 	x := &s.ids
 	n := len(x.table)
 	i := x.home(id)
-	for x.table[i] != placeOf(slot, id) {
+	for x.table[i] != entryOf(slot, id) {
 		if i++; i == n {
 			i = 0
 		}
@@ -89,15 +89,15 @@ func (s *Shard) drop(slot uint32, id model.Identity) {
 			i = 0
 		}
 		e := x.table[i]
-		if e == freePlace {
+		if e == freeEntry {
 			break
 		}
-		// e may fill the hole unless its home lies behind the hole.
+		// e may fill the hole unless its home is behind the hole.
 		h := x.home(s.series.at(e >> 4).id)
 		if (i-h+n)%n >= (i-hole+n)%n {
 			x.table[hole] = e
 			hole = i
 		}
 	}
-	x.table[hole] = freePlace
+	x.table[hole] = freeEntry
 }

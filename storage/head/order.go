@@ -10,8 +10,8 @@ import (
 	"tsdb/internal/model"
 )
 
-// order keeps the series in the order of blocks from cut to cut: only new ones
-// have to be sorted and merged in.
+// order holds the series in the order of blocks. It is kept from cut to cut, so that
+// only new series have to be sorted and merged in.
 type order struct {
 	mu    sync.Mutex // also keeps series from leaving
 	refs  []model.Ref
@@ -20,9 +20,8 @@ type order struct {
 
 // Sorted returns the series with samples or exemplars in a buffer in the order
 // of blocks: by tenant, then by the value of __name__, then by the other
-// labels, name before value, a prefix before longer sets. A
-// series that comes into the buffer meanwhile may be missing. The slice is the
-// caller's.
+// labels, name before value, a prefix before longer sets. A series added to the
+// buffer meanwhile may be missing. The caller owns the slice.
 func (h *Head) Sorted(b *Buffer) []model.Ref {
 	o := &h.order
 	o.mu.Lock()
@@ -80,7 +79,7 @@ func mergeSeries(views *[model.Shards]shardView, old, fresh []model.Ref) []model
 			o := old[i]
 			return compareSeries(&views[o.Shard()], o.Slot(), &views[f.Shard()], f.Slot()) < 0
 		}
-		// Galloping: steps are doubled until one goes too far, then halved.
+		// Galloping search: steps double until one goes too far, then halve.
 		step := 1
 		for at+step <= len(old) && before(at+step-1) {
 			merged = append(merged, old[at:at+step]...)
@@ -98,9 +97,9 @@ func mergeSeries(views *[model.Shards]shardView, old, fresh []model.Ref) []model
 	return append(merged, old[at:]...)
 }
 
-// sortSeries sorts series. Comparing labels of a million series takes seconds
-// of cache misses; so the terms are sorted first, which are few, and then
-// series by the ranks of theirs: numbers, a metric at a time.
+// sortSeries sorts series in the order of blocks. Comparing the labels of a million
+// series takes seconds of cache misses. So sortSeries ranks the terms, which are few,
+// and sorts the series of each metric by the ranks of their terms.
 func sortSeries(views *[model.Shards]shardView, refs []model.Ref) {
 	ranks := rankTerms(views, refs)
 	type keyed struct {
@@ -149,9 +148,8 @@ func sortSeries(views *[model.Shards]shardView, refs []model.Ref) {
 	}
 }
 
-// rankTerms numbers the terms of the series so that comparing numbers is
-// comparing names, then values: rank 0 is none, equal terms of different shards
-// have the same rank.
+// rankTerms numbers the terms of the series in the order of names, then values. Rank
+// 0 means no term; equal terms of different shards have the same rank.
 func rankTerms(views *[model.Shards]shardView, refs []model.Ref) (ranks [model.Shards][]uint32) {
 	const used = 1
 	for i := range views {
@@ -165,16 +163,16 @@ func rankTerms(views *[model.Shards]shardView, refs []model.Ref) (ranks [model.S
 			ranks[ref.Shard()][t] = used
 		}
 	}
-	type place struct {
+	type shardTerm struct {
 		shard int
 		term  uint32
 	}
-	byName := make(map[string][]place)
+	byName := make(map[string][]shardTerm)
 	for i := range views {
 		for t, r := range ranks[i] {
 			if r == used {
 				name := views[i].name(uint32(t))
-				byName[name] = append(byName[name], place{i, uint32(t)})
+				byName[name] = append(byName[name], shardTerm{i, uint32(t)})
 			}
 		}
 	}
@@ -185,11 +183,11 @@ func rankTerms(views *[model.Shards]shardView, refs []model.Ref) (ranks [model.S
 	slices.Sort(names)
 	rank := uint32(0)
 	for _, name := range names {
-		places := byName[name]
-		value := func(p place) string { return views[p.shard].value(p.term) }
-		slices.SortFunc(places, func(a, b place) int { return strings.Compare(value(a), value(b)) })
-		for i, p := range places {
-			if i == 0 || value(p) != value(places[i-1]) {
+		terms := byName[name]
+		value := func(p shardTerm) string { return views[p.shard].value(p.term) }
+		slices.SortFunc(terms, func(a, b shardTerm) int { return strings.Compare(value(a), value(b)) })
+		for i, p := range terms {
+			if i == 0 || value(p) != value(terms[i-1]) {
 				rank++
 			}
 			ranks[p.shard][p.term] = rank

@@ -5,19 +5,19 @@ import (
 	"math/bits"
 )
 
-// A pool hands out short arrays of T from large chunks and takes them back. An
-// array is named by a handle: chunk number and position, counted in units.
-// Sizes are rounded up to a class, two classes an octave, so what one array
-// leaves another can use. Not safe for concurrent use.
+// A pool allocates short arrays of T from large chunks. A handle identifies an
+// array: chunk number and position, counted in units. Sizes are rounded up to a
+// class, two classes per power of two, so that a released array can be reused for
+// another of its class. A pool is not safe for concurrent use.
 type pool[T any] struct {
 	chunks   [][]T
 	next     uint32            // first free unit of the last regular chunk
 	tail     int               // number of the last regular chunk, -1 if there is none
 	free     [classes][]uint32 // handles by class
-	holes    []uint32          // numbers of dedicated chunks that were given back
-	unit     uint32            // elements a unit
+	holes    []uint32          // numbers of dedicated chunks that were released
+	unit     uint32            // elements per unit
 	unitBits uint8             // log2 of the units of a full chunk
-	size     int64             // bytes an element
+	size     int64             // bytes per element
 	held     int64             // bytes of all chunks
 	idle     int64             // bytes in free lists
 }
@@ -25,7 +25,7 @@ type pool[T any] struct {
 // classes bounds the size classes: 2^31 units are more than there can be.
 const classes = 64
 
-// noHandle names no array: position 0 of chunk 0 is never handed out.
+// noHandle is the handle of no array: position 0 of chunk 0 is never allocated.
 const noHandle = 0
 
 // newPool returns an empty pool of elements of elementBytes, in units of unit
@@ -56,7 +56,7 @@ func classUnits(c int) uint32 {
 	return 3 << (c/2 - 1)
 }
 
-// room returns the number of elements that alloc(n) really gives.
+// room returns the number of elements of the array that alloc(n) returns.
 func (p *pool[T]) room(n int) int {
 	return int(classUnits(classOf(p.units(n))) * p.unit)
 }
@@ -90,8 +90,8 @@ func (p *pool[T]) alloc(n int) uint32 {
 	return uint32(p.tail)<<p.unitBits | start
 }
 
-// grow makes room for units more: the only chunk so far is enlarged until it is
-// a full one, later ones are full from the start.
+// grow makes room for units more: the first chunk is enlarged until it is full-sized,
+// later ones are full-sized from the start.
 func (p *pool[T]) grow(units uint32) {
 	full := uint32(1) << p.unitBits
 	if p.tail == 0 && p.next+units+4 <= full {
@@ -117,7 +117,7 @@ func (p *pool[T]) grow(units uint32) {
 	p.check(p.tail)
 }
 
-// dedicated gives an array too large to share a chunk a chunk of its own.
+// dedicated allocates an array too large to share a chunk in a chunk of its own.
 func (p *pool[T]) dedicated(units uint32) uint32 {
 	chunk := make([]T, units*p.unit)
 	p.held += int64(len(chunk)) * p.size
@@ -141,8 +141,8 @@ func (p *pool[T]) check(chunk int) {
 	}
 }
 
-// get returns the first n elements of the array of a handle; n may be 0, then
-// the handle is not looked at.
+// get returns the first n elements of the array of a handle. If n is 0, the handle
+// is ignored.
 func (p *pool[T]) get(h uint32, n int) []T {
 	if n == 0 {
 		return nil
@@ -151,7 +151,7 @@ func (p *pool[T]) get(h uint32, n int) []T {
 	return p.chunks[h>>p.unitBits][at : at+uint32(n) : at+uint32(n)]
 }
 
-// release takes back what alloc(n) has given.
+// release frees an array that alloc(n) returned.
 func (p *pool[T]) release(h uint32, n int) {
 	c := classOf(p.units(n))
 	units := classUnits(c)
@@ -165,6 +165,3 @@ func (p *pool[T]) release(h uint32, n int) {
 	p.free[c] = append(p.free[c], h)
 	p.idle += bytes
 }
-
-// used returns the bytes handed out and not taken back, with their rounding.
-func (p *pool[T]) used() int64 { return p.held - p.idle }

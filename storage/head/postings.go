@@ -5,20 +5,20 @@ import (
 	"slices"
 )
 
-// postings is the set of slots of a term: one slot in place, a rising list in
-// the pool, or, where that is smaller, a bitset there. A roaring bitmap would be
-// as small, but a shard's slots are dense and the bitset holds no pointer.
+// postings is the set of slots of a term: a single slot in place, or a rising list or
+// a bitset, whichever is smaller, in the pool. A roaring bitmap would be as small, but
+// a shard's slots are dense and the bitset holds no pointer.
 type postings struct {
 	n  uint32 // slots; 0 = none
-	at uint32 // the slot if n is 1, otherwise the handle; bitHandle below for a bitset's header
+	at uint32 // the slot if n is 1, otherwise the handle of the list or bitset
 }
 
-// A bitset's array starts with its length in words and the mark bitsetMark,
-// a list's is told from it by bitsetFlag in n.
+// bitsetFlag, set in n, distinguishes a bitset from a list. The array of a bitset
+// starts with its length in words.
 const bitsetFlag = 1 << 31
 
-// A set of at most maxShortList slots is a list, one of minBitsetSlots or more a bitset;
-// between them it is what is smaller.
+// A set of at most maxShortList slots is a list, one of minBitsetSlots or more a
+// bitset; between them, the smaller of the two.
 const (
 	maxShortList   = 128
 	minBitsetSlots = 1 << 16
@@ -27,7 +27,7 @@ const (
 func (p postings) len() int       { return int(p.n &^ bitsetFlag) }
 func (p postings) isBitset() bool { return p.n&bitsetFlag != 0 }
 
-// add puts a slot into the set; it must not be in it.
+// addPosting adds a slot, which must not be in the set.
 func (s *Shard) addPosting(p *postings, slot uint32) {
 	pool := &s.lists
 	n := p.len()
@@ -66,12 +66,12 @@ func (s *Shard) addPosting(p *postings, slot uint32) {
 	}
 }
 
-// wantsBitset reports whether n slots are better kept as a bitset.
+// wantsBitset reports whether a bitset suits a set of n slots better than a list.
 func (s *Shard) wantsBitset(n int) bool {
 	return n >= minBitsetSlots || n > maxShortList && uint32(n) > s.slots/32
 }
 
-// removePosting takes a slot out of the set; it must be in it.
+// removePosting removes a slot, which must be in the set.
 func (s *Shard) removePosting(p *postings, slot uint32) {
 	pool := &s.lists
 	n := p.len()
@@ -120,7 +120,7 @@ func (s *Shard) growBitset(p *postings, slot uint32) {
 	p.at = s.resizeBitset(p.at, words, max(need, s.bitsetRoom()))
 }
 
-// bitsetRoom returns the words of a bitset that covers the slots there are.
+// bitsetRoom returns the number of words of a bitset that covers all slots of the shard.
 func (s *Shard) bitsetRoom() int { return int(s.slots/32) + 2 }
 
 func (s *Shard) resizeBitset(h uint32, words, want int) uint32 {
@@ -189,7 +189,7 @@ func (s *Shard) setBits(dst bitset, p postings) {
 	}
 }
 
-// anyIn reports whether a slot of the set is in the bitset.
+// anyIn reports whether the set and the bitset intersect.
 func (s *Shard) anyIn(p postings, b bitset) bool {
 	n := p.len()
 	switch {
@@ -220,14 +220,6 @@ func bitsetFor(slots uint32) bitset { return make(bitset, (slots+63)/64) }
 
 func (b bitset) set(i uint32)      { b[i/64] |= 1 << (i % 64) }
 func (b bitset) has(i uint32) bool { return int(i/64) < len(b) && b[i/64]&(1<<(i%64)) != 0 }
-
-func (b bitset) count() int {
-	n := 0
-	for _, w := range b {
-		n += bits.OnesCount64(w)
-	}
-	return n
-}
 
 func (b bitset) appendTo(dst []uint32) []uint32 {
 	for i, w := range b {

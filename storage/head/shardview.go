@@ -7,11 +7,10 @@ import (
 	"tsdb/internal/model"
 )
 
-// shardView reads the labels of the series that a shard has had when the view
-// was taken, without its lock. It rests on what is never changed: bytes of the
-// arena, names, the name and value of a term, and, as long as no series leaves,
-// epoch and labels of a series. So it is for holders of the order's lock, who
-// keep Evict out.
+// shardView reads, without the shard's lock, the labels of the series that a shard had
+// when the view was taken. It relies on what never changes: the bytes of the arena,
+// names, the name and value of a term, and, as long as no series is evicted, the epoch
+// and labels of a series. So callers hold the order's lock, which excludes Evict.
 type shardView struct {
 	marks  slab[mark]
 	series slab[series]
@@ -30,7 +29,8 @@ func (s *Shard) view() shardView {
 	}
 }
 
-// view returns a slab that reaches the records of now, whatever s becomes.
+// view returns a slab with the present records of s, which later changes of s do not
+// affect.
 func (s *slab[T]) view() slab[T] {
 	return slab[T]{chunks: slices.Clone(s.chunks), shift: s.shift, size: s.size}
 }
@@ -75,8 +75,8 @@ func (v *shardView) cursor(slot uint32) labelCursor {
 	return labelCursor{v: v, ids: ids, left: n}
 }
 
-// next returns the next term. It reports false at the end, and with end false
-// where the metric name would stand but is missing.
+// next returns the next term. ok is false at the end, and, with end false, in the
+// place of a missing metric name.
 func (c *labelCursor) next() (t uint32, ok, end bool) {
 	switch c.state {
 	case atTenant:

@@ -8,14 +8,14 @@ import (
 	"tsdb/internal/model"
 )
 
-// A side stream stands beside the stream of a segment that is not all plain
+// A side stream accompanies the stream of a segment whose samples are not all plain
 // floats. It is a list of entries in the order of the samples:
 //
-//	skip (uvarint)  samples between this one and the entry's before
+//	skip (uvarint)  samples between this one and that of the entry before
 //	kind (1)        sideStart or sideHistogram
-//	start (varint)  sideStart: by how much the start timestamp differs from the
-//	                last one, 0 at first; it holds for this sample and those
-//	                after it. From an entry sideNone on, none has one.
+//	start (varint)  sideStart: difference of the start timestamp from the last
+//	                one, 0 at first; it applies to this sample and those after
+//	                it, until an entry sideNone.
 //	bytes           sideHistogram: the sample's value, encoding.AppendHistogram.
 //	                sideSame: the same, of the sample of the entry before.
 //	                sideColumn: all values of the segment, which are histograms,
@@ -33,8 +33,8 @@ const (
 
 // sideWriter is the state of the side stream of an open segment.
 type sideWriter struct {
-	start int64  // start timestamp in force, 0 = none
-	next  uint32 // index of the first sample no entry's skip has counted
+	start int64  // start timestamp of the last sample, 0 = none
+	next  uint32 // index of the first sample that no skip has counted yet
 }
 
 // append appends the entries of sample i, if it needs any.
@@ -85,8 +85,8 @@ func appendSides(dst []byte, s *model.Samples) []byte {
 	return dst
 }
 
-// applySide gives the samples of dst at and after index at what the side stream
-// says of them.
+// applySide sets the start timestamps and histograms of dst's samples at and after
+// index at, as the side stream has them.
 func applySide(dst *model.Samples, at int, side []byte) {
 	n := dst.Len()
 	start, from, next := int64(0), at, at

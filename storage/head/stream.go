@@ -9,10 +9,9 @@ import (
 	"tsdb/internal/model"
 )
 
-// stream is the writing end of a compressed run of floats. The code is made
-// for memory: whole bytes, so that writing a sample takes a few stores and
-// reading it a few loads, in half the time of the bit stream of package
-// encoding and about the same size. It never reaches a disk.
+// stream is the writing end of a compressed run of floats. Its encoding is made for
+// memory and never written to disk: it uses whole bytes, so that writing a sample
+// takes a few stores and reading it a few loads.
 //
 //	tag (1)    < 204: bits 0-1 are the class of the time, bits 2-7 the code of
 //	           the value, and both follow:
@@ -23,12 +22,12 @@ import (
 //	  integer  the difference of two integral numbers, zigzag, 1-7 bytes
 //	  decimal  the same of two numbers with at most three decimals, in thousandths
 //	  xor      the bytes between the leading and the trailing zero bytes of
-//	           the last value's bits XOR these; every pair has its code
+//	           the last value's bits XOR these; each pair has a code
 //	           204-235: the last value, the step differs by -16 to 15
 //	           236-255: 1 to 20 samples with the last value and the last step
 //
-// The value before the first is 0. The stream does not move backwards and takes
-// steps of at most maxStep; a larger step begins another one.
+// The value before the first is 0. Times rise by at most maxStep; a larger step begins
+// another stream.
 type stream struct {
 	t     int64  // time of the last sample
 	v     uint64 // bits of its value
@@ -43,14 +42,14 @@ const (
 	flagFills    = 3      // thirds of the last block that are written
 	flagRun      = 1 << 4 // the last tag is one of repeated samples
 	flagRich     = 1 << 2 // the segment has a side stream
-	flagNotThree = 1 << 3 // a value with more than three decimals has come: do not try again
+	flagNotThree = 1 << 3 // a value had more than three decimals: thousandths are not tried again
 )
 
 const (
 	maxStep    = math.MaxInt32
-	encodeRoom = 24 // at least what encode may write: 1 + 8 + 8
-	// readSlack is the number of bytes behind a stream that decodeStream may
-	// read, whatever they hold.
+	encodeRoom = 24 // upper bound of the bytes encode writes: 1 + 8 + 8
+	// readSlack is the number of bytes behind a stream that decodeStream may read and
+	// ignores.
 	readSlack = 8
 )
 
@@ -124,13 +123,15 @@ func init() {
 func zigzag(d int64) uint64   { return uint64(d<<1) ^ uint64(d>>63) }
 func unzigzag(z uint64) int64 { return int64(z>>1) ^ -int64(z&1) }
 
-// integral returns v as an integer, if it is one with the same bits.
+// integral returns the float with bits b as an integer, if converting it back gives the
+// same bits.
 func integral(b uint64) (int64, bool) {
 	i := int64(math.Float64frombits(b))
 	return i, math.Float64bits(float64(i)) == b
 }
 
-// thousandths returns v in thousandths, if dividing them gives the same bits.
+// thousandths returns the float with bits b in thousandths, if dividing them gives the
+// same bits.
 func thousandths(b uint64) (int64, bool) {
 	v := math.Float64frombits(b) * 1000
 	if !(v > -1<<53 && v < 1<<53) {
@@ -140,8 +141,8 @@ func thousandths(b uint64) (int64, bool) {
 	return i, math.Float64bits(float64(i)/1000) == b
 }
 
-// repeats reports whether a sample only repeats the last value and step and the
-// stream's last byte, given, can count it: it is then to be incremented.
+// repeats reports whether a sample repeats the last value and step and fits into the
+// repeat count in the stream's last byte. If so, the caller increments that byte.
 func (s *stream) repeats(t int64, b uint64, last uint8) bool {
 	if b != s.v || int32(t-s.t) != s.step || s.flags&flagRun == 0 || last == tagLast {
 		return false
@@ -192,7 +193,7 @@ func (s *stream) encode(buf *[encodeRoom]byte, t int64, b uint64) int {
 	return at
 }
 
-// appendTo appends a sample to a stream that lies in one piece.
+// appendTo appends a sample to a contiguous stream.
 func (s *stream) appendTo(dst []byte, t int64, v float64) []byte {
 	b := math.Float64bits(v)
 	if s.n > 0 && s.repeats(t, b, dst[len(dst)-1]) {
@@ -203,8 +204,8 @@ func (s *stream) appendTo(dst []byte, t int64, v float64) []byte {
 	return append(dst, buf[:s.encode(&buf, t, b)]...)
 }
 
-// encodeValue returns the code of a value that differs from the last one, and
-// what is written of it, the code's number of bytes.
+// encodeValue returns the code of a value that differs from the last one, and x, of
+// which as many low bytes are written as the code says.
 func (s *stream) encodeValue(b uint64) (code uint8, x uint64) {
 	x = b ^ s.v
 	lead, trail := bits.LeadingZeros64(x)/8, bits.TrailingZeros64(x)/8

@@ -145,7 +145,7 @@ func (rd *replayReader) readExtent(ctx context.Context, file vfs.File, p segment
 }
 
 // errFrameChanged is returned when bytes that were a frame during Scan no longer are.
-var errFrameChanged = fmt.Errorf("%w: frame changed since it was scannedSegment", log.ErrCorrupt)
+var errFrameChanged = fmt.Errorf("%w: frame changed since it was scanned", log.ErrCorrupt)
 
 // split assigns the complete frames of a block to the workers and returns their size
 // in bytes.
