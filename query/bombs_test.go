@@ -18,7 +18,7 @@ import (
 	"tsdb/query/querytest"
 )
 
-// The bombs are so many series with a label of so many bytes.
+// The number of series of the bombs, and the length of their label in bytes.
 const (
 	bombSeries = 400
 	bombLabel  = 4 << 10
@@ -141,7 +141,7 @@ func TestCopiesOfLabelsAreCharged(t *testing.T) {
 			if !instant && strings.HasSuffix(c.expr, "]") {
 				continue
 			}
-			// A little less than what is to be charged is too little, a lot is enough.
+			// A little less than the memory to be charged is too little, much more is enough.
 			res := explode(t, s, query.Options{MaxBytes: int64(c.copies*bombBytes) - 1}, c.expr, instant)
 			var over *query.LimitError
 			if !errors.As(res.Err, &over) || over.Limit != query.LimitBytes {
@@ -215,7 +215,7 @@ func TestAnnotationsAreBounded(t *testing.T) {
 	}
 }
 
-// Errors quote the beginning of what is long.
+// Errors quote the beginning of long texts.
 func TestErrorTextsAreClipped(t *testing.T) {
 	s := bombs(t)
 	res := explode(t, s, query.Options{}, `bomb + ignoring (long) twin`, true)
@@ -274,7 +274,7 @@ func TestLabelBombsOnPrometheusEngine(t *testing.T) {
 	if res := explode(t, s, query.Options{MaxBytes: 64 << 20}, "info("+chain+")", true); res.Err != nil {
 		t.Error(res.Err)
 	}
-	// So is what is left to Prometheus' engine half-way.
+	// So are queries that move to Prometheus' engine half-way.
 	sparse := `label_replace(count_values("v", wide), "v", "` + strings.Repeat("$1", 5000) + `", "v", "(.*)")`
 	if res := answer(t, query.New(query.Options{MaxSamples: 20_000}), wide(t, 50), sparse); !isLimit(res.Err, query.LimitLabelValue) {
 		t.Errorf("half-way: %v", res.Err)

@@ -96,7 +96,7 @@ func TestDamageIsAWarning(t *testing.T) {
 }
 
 // Damage that comes to light while answers are kept takes them out of use: the
-// query warns, though no step of it reads what is damaged.
+// query warns, though no step of it reads the damaged samples.
 func TestDamageTakesKeptAnswersOutOfUse(t *testing.T) {
 	for _, c := range []struct {
 		name        string

@@ -14,7 +14,7 @@ import (
 	"tsdb/query/querytest"
 )
 
-// exceeds asks for what is over a limit and looks at the error.
+// exceeds runs a query that exceeds a limit and checks the error.
 func exceeds(t *testing.T, e *query.Engine, s *querytest.Storage, expr string, limit query.Limit, says ...string) {
 	t.Helper()
 	q, err := e.NewRangeQuery(t.Context(), s, nil, expr, time.UnixMilli(600_000), time.UnixMilli(5_940_000), time.Minute)

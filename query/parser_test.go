@@ -61,8 +61,8 @@ func TestLongFlatTextsAreTaken(t *testing.T) {
 	taken("many shallow calls", "sum(x)"+strings.Repeat("+sum(x)", admission.DefaultTextOperators))
 }
 
-// The formatter takes time cubic in depth; what is too deep for it comes back
-// on one line, and still means the same.
+// The formatter takes time cubic in depth; expressions that are too deep for
+// it are returned on one line, with the same meaning.
 func TestFormattingIsBounded(t *testing.T) {
 	p := NewParser(parser.Options{}, admission.TextLimits{})
 	if got, err := p.Format("sum  by(a)(x)"); err != nil || got != "sum by (a) (x)" {

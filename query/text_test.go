@@ -39,8 +39,8 @@ func TestFoldedClassesAreBounded(t *testing.T) {
 	}
 }
 
-// A text counts for the common memory while it is parsed, and what is refused for
-// it is counted.
+// A text counts for the common memory while it is parsed, and texts that are refused
+// are counted.
 func TestTextsAreChargedWhileParsed(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	e := New(Options{TotalBytes: 2 << 20, Registerer: reg})

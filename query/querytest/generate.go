@@ -6,9 +6,8 @@ import (
 	"strings"
 )
 
-// Generator writes random PromQL expressions over the series of Fill. It makes
-// what parses; what it means, nobody knows. The same seed gives the same
-// expressions.
+// Generator writes random PromQL expressions over the series of Fill. They
+// parse, and need not make sense. The same seed generates the same expressions.
 type Generator struct{ r *rand.Rand }
 
 // NewGenerator returns a generator.
@@ -224,7 +223,7 @@ func (g *Generator) vector(depth int) string {
 	}
 }
 
-// histograms returns what histogram functions are meant for.
+// histograms returns an expression for the functions of histograms.
 func (g *Generator) histograms(depth int) string {
 	switch g.r.IntN(4) {
 	case 0:

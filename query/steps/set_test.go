@@ -44,7 +44,7 @@ func TestStepSetIsAMapOfTimes(t *testing.T) {
 			check("values", &steps, times, hull)
 			check("a part", &steps, times, some(400))
 		}
-		// What a narrower set takes of a grid is what is in all three.
+		// A narrower set takes the steps of a grid that are in all three.
 		of, narrow := some(300), some(300)
 		part, want := NewSet(narrow), map[int64]bool{}
 		part.AddFrom(&steps, of)

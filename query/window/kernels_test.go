@@ -159,7 +159,7 @@ func TestStaleMarkersAreFound(t *testing.T) {
 
 // Series with other times than the one before have other windows, whether they
 // differ at the ends or between.
-func TestCutsAreOfTheTimes(t *testing.T) {
+func TestBoundsAreOfTheTimes(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 3))
 	w := &Windows{Grid: steps.Grid{Start: 100_000, Step: 20_000, N: 40}, Width: 60_000}
 	var known BoundsCache
