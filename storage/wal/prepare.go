@@ -12,9 +12,9 @@ import (
 	"tsdb/storage/log"
 )
 
-// prepareLoop keeps segments ready so that neither a commit nor a rotation
-// ever waits for one to be made. A failure, such as a full disk, is no failure
-// of the log: nothing was promised yet. It tries again until it succeeds.
+// prepareLoop keeps spare segments ready, so that neither a commit nor a rotation
+// waits for one. A failure, for instance on a full disk, does not poison the log,
+// since no frame depends on the segment yet: prepareLoop retries.
 func (l *Log) prepareLoop() {
 	for {
 		l.mu.Lock()
@@ -48,7 +48,7 @@ func (l *Log) prepareLoop() {
 	}
 }
 
-// prepareOne makes one segment, of a released file if there is one.
+// prepareOne makes one spare segment, from a released file if there is one.
 func (l *Log) prepareOne() error {
 	m := &l.mu
 	m.Lock()
@@ -72,13 +72,13 @@ func (l *Log) prepareOne() error {
 	if err == nil {
 		m.spares = append(m.spares, s)
 		m.budget.spares = len(m.spares)
-		wake(l.kick) // it may be the first one, which frames wait for
+		wake(l.kick) // frames may wait for the first segment
 	}
 	l.spaceChangedLocked()
 	return err
 }
 
-// makeSegment makes a segment of the file old, or of a new one if old is empty.
+// makeSegment makes a segment from the file old, or from a new one if old is empty.
 func (l *Log) makeSegment(old string, id uint64) (s *segment, err error) {
 	defer panics.Catch(&err)
 	if old != "" {
@@ -87,8 +87,8 @@ func (l *Log) makeSegment(old string, id uint64) (s *segment, err error) {
 	return createSegment(l.fs, l.dir, id, l.o.SegmentBytes)
 }
 
-// PrepareRotate returns when a rotation can take place at once. It waits at
-// most as long as Reserve and fails with the same errors.
+// PrepareRotate returns when a rotation is possible at once. It waits at most as long
+// as Reserve and fails with the same errors.
 func (l *Log) PrepareRotate(ctx context.Context) error {
 	return l.await(ctx, func() (bool, error) {
 		if l.mu.budget.spares > 0 && !l.mu.budget.rotating {
@@ -119,19 +119,18 @@ func (l *Log) Rotate() (gen, lastLSN uint64, err error) {
 	gen = l.generation.Add(1)
 	m.genBytes, m.genData = 0, false
 	m.budget.rotating = true
-	// The frame takes the flusher to the next segment and makes the number of
-	// the generation durable even if nothing follows.
+	// The frame makes the flusher switch to the next segment, and makes the number of
+	// the generation durable even if no frame follows.
 	l.appendOwnLocked(log.FrameStart, binary.LittleEndian.AppendUint64(nil, lastLSN), true)
 	wake(l.kick)
 	return gen, lastLSN, nil
 }
 
-// Release says that generations below belowGen are no longer needed, since the
-// manifest edit with the given number, which is durable. It syncs a mark that
-// names the edit, so that a manifest that ends before it is recognised as
-// damaged, and then gives the files of those generations to new segments or
-// removes them. A file that can be neither keeps none of the others. After an
-// error it can be called again.
+// Release frees the segments of generations below belowGen, which the durable manifest
+// edit with the given number has made superfluous. It first syncs a mark that names the
+// edit, so that a manifest that ends before it is recognised as damaged. Then it keeps
+// the files for reuse or removes them; a failure on one file does not affect the
+// others. After an error it can be called again.
 func (l *Log) Release(belowGen, edit uint64) error {
 	l.release.Lock()
 	defer l.release.Unlock()
@@ -160,7 +159,7 @@ func (l *Log) Release(belowGen, edit uint64) error {
 	var left []closedSegment
 	var errs []error
 	for _, seg := range free {
-		name, err := l.letGo(seg, pooled+len(pool) < poolLimit)
+		name, err := l.freeSegment(seg, pooled+len(pool) < poolLimit)
 		switch {
 		case err != nil:
 			left = append(left, seg)
@@ -172,7 +171,7 @@ func (l *Log) Release(belowGen, edit uint64) error {
 	if len(left) < len(free) {
 		if err := l.fs.SyncDir(l.dir); err != nil {
 			errs = append(errs, err)
-			pool = nil // their names may not last; the next start finds the files
+			pool = nil // their new names may not be durable; the next start finds the files
 		}
 	}
 	err := errors.Join(errs...)
@@ -180,7 +179,7 @@ func (l *Log) Release(belowGen, edit uint64) error {
 	m.closed = append(left, m.closed...)
 	m.pool = append(m.pool, pool...)
 	if len(left) < len(free) {
-		m.prepErr = nil // it is worth to wait now
+		m.prepErr = nil // waiting makes sense again
 	}
 	m.Unlock()
 	wake(l.released)
@@ -190,28 +189,28 @@ func (l *Log) Release(belowGen, edit uint64) error {
 	return nil
 }
 
-// poolMax bounds how many released files wait to become segments, badMax how
-// many damaged ones are kept.
+// poolMax bounds the released files kept for reuse, badMax the damaged segments kept
+// for inspection.
 const (
 	poolMax = 2
 	badMax  = 4
 )
 
-// letGo takes the name away from a segment whose frames are not needed. If the
-// file can become a segment again, its new name is returned.
-func (l *Log) letGo(s closedSegment, pool bool) (name string, err error) {
+// freeSegment renames or removes a segment whose frames are not needed. If the file
+// can be reused, it returns the new name.
+func (l *Log) freeSegment(s closedSegment, pool bool) (name string, err error) {
 	old := segmentName(l.dir, s.id)
 	if s.damaged {
 		return "", l.keepBad(s.id)
 	}
 	info, err := l.fs.Stat(old)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil // somebody else has removed it
+		return "", nil // removed by another program
 	}
 	if err != nil {
 		return "", err
 	}
-	// A file that something else links to is that one's from now on.
+	// A file with other links, such as a snapshot's, must not be overwritten.
 	if pool && info.Size == l.o.SegmentBytes && info.Links <= 1 {
 		name = idString(s.id) + freeSuffix
 		return name, l.fs.Rename(old, path.Join(l.dir, name))
@@ -219,7 +218,8 @@ func (l *Log) letGo(s closedSegment, pool bool) (name string, err error) {
 	return "", l.fs.Remove(old)
 }
 
-// keepBad puts a damaged segment aside for a human, a few of them at most.
+// keepBad renames a damaged segment, so that it can be inspected. It keeps at most
+// badMax of them.
 func (l *Log) keepBad(id uint64) error {
 	names, err := l.fs.List(l.dir)
 	if err != nil {
@@ -239,9 +239,9 @@ func (l *Log) keepBad(id uint64) error {
 	return l.fs.Rename(segmentName(l.dir, id), path.Join(l.dir, idString(id)+badSuffix))
 }
 
-// releaseMark appends the frame that says what is released, and returns when it
-// is on disk, in every mode. Everything before it is on disk earlier, so that it
-// names all LSNs that will be missing as synced: they are no hole of a torn tail.
+// releaseMark appends a FrameRelease and returns when it is durable, in every mode. All
+// frames before it are durable first, so that the mark records every LSN that will be
+// missing as synced: recovery does not take them for a torn tail.
 func (l *Log) releaseMark(belowGen uint64) error {
 	if err := l.syncNow(func() bool { return l.durable.Load() < l.mu.lsn }); err != nil {
 		return err
@@ -257,8 +257,8 @@ func (l *Log) releaseMark(belowGen uint64) error {
 	return err
 }
 
-// syncNow returns when what was appended so far is on disk, in every mode. It
-// does nothing if needed, which runs with mu held, says so.
+// syncNow makes all frames appended so far durable, in every mode, if needed returns
+// true. needed runs with mu held.
 func (l *Log) syncNow(needed func() bool) error {
 	m := &l.mu
 	m.Lock()
@@ -268,7 +268,7 @@ func (l *Log) syncNow(needed func() bool) error {
 	}
 	if m.usedBy == 0 && len(m.spares) == 0 {
 		m.Unlock()
-		return log.ErrNoSpace // there is no segment at all, and so nobody to wait for
+		return log.ErrNoSpace // without a segment the flusher writes nothing
 	}
 	m.sync = true
 	g := m.next
@@ -278,9 +278,9 @@ func (l *Log) syncNow(needed func() bool) error {
 	return g.err
 }
 
-// leftovers finds the files in the directory that Open may use or remove: those
-// without frames, and those that were released before. A file that cannot be
-// removed stays: it holds nothing, and the next Open tries again.
+// leftovers returns the files in the directory that can be reused, those without frames
+// and those that were released, and removes surplus ones. A file that cannot be removed
+// stays, since it holds no frames that are needed; the next Open tries again.
 func (l *Log) leftovers() (pool []string, err error) {
 	names, err := l.fs.List(l.dir)
 	if err != nil {
@@ -305,7 +305,7 @@ func (l *Log) leftovers() (pool []string, err error) {
 			err = l.fs.Remove(path.Join(l.dir, n))
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			l.o.Logger.Warn("file of the log that holds nothing cannot be removed", "file", n, "err", err)
+			l.o.Logger.Warn("log file without needed frames cannot be removed", "file", n, "err", err)
 			continue
 		}
 		removed = true

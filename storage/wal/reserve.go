@@ -56,7 +56,7 @@ func (l *Log) Unreserve(n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if int64(n) > l.mu.reserved {
-		panic(fmt.Sprintf("BUG: %d bytes given back, %d reserved", n, l.mu.reserved))
+		panic(fmt.Sprintf("BUG: release of %d bytes, %d reserved", n, l.mu.reserved))
 	}
 	l.mu.reserved -= int64(n)
 	l.mu.budget.outstanding -= int64(n)

@@ -22,7 +22,7 @@ func (l *Log) SetShort(short bool) {
 	changed := m.short != short
 	m.short = short
 	if !short && errors.Is(m.prepErr, errShort) {
-		m.prepErr = nil // it is worth to wait now
+		m.prepErr = nil // waiting makes sense again
 	}
 	m.Unlock()
 	if changed {
@@ -45,21 +45,21 @@ func (l *Log) poolLimitLocked() int {
 	return poolMax
 }
 
-// missingLocked returns how many spare segments are wanted and not there.
+// missingLocked returns the number of spare segments still wanted.
 func (l *Log) missingLocked() int { return max(l.mu.budget.wanted()-len(l.mu.spares), 0) }
 
-// surplusLocked returns how many released files no spare is wanted of.
+// surplusLocked returns the number of released files beyond those wanted as spares.
 func (l *Log) surplusLocked() int { return max(len(l.mu.pool)-l.missingLocked(), 0) }
 
-// PooledBytes returns the bytes of the files that DropPool removes.
+// PooledBytes returns the number of bytes that DropPool would free.
 func (l *Log) PooledBytes() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return int64(l.surplusLocked()) * l.o.SegmentBytes
 }
 
-// DropPool removes the released files of which no spare segment is wanted. A
-// file that cannot be removed keeps its place and none of the others.
+// DropPool removes the released files beyond those wanted as spares. A failure on one
+// file does not affect the others.
 func (l *Log) DropPool() error {
 	l.release.Lock()
 	defer l.release.Unlock()
@@ -92,8 +92,8 @@ func (l *Log) DropPool() error {
 	return nil
 }
 
-// CutFrees returns by how many bytes the log's files get fewer when everything
-// before a rotation now is released. The current segment is not among them: it
+// CutFrees returns the number of bytes that the log's files would shrink by if
+// everything before a rotation now were released. The current segment is not among them: it
 // becomes the spare that the rotation takes.
 func (l *Log) CutFrees() (n int64) {
 	l.mu.Lock()
