@@ -23,12 +23,19 @@ import (
 // has one of its own, and several may read one selection.
 type ColumnReader struct {
 	set     *SeriesSet
-	readers []*block.Reader // of the blocks of set, by number; nil = not used yet
-	view    model.Samples   // what Read returns
+	readers []rowReader     // of the blocks of set, by number; nil = not used yet
+	view    model.ColumnSet // what Read returns
 	columns block.Floats    // view shares their memory
 	times   joinedTimes
-	own     model.Samples // what Read returns of other samples than floats of blocks
-	merged  model.Samples // scratch
+	own     model.ColumnSet // what Read returns of other rows than floats of blocks
+	merged  model.ColumnSet // scratch
+}
+
+// rowReader reads the rows of series of a block, as *block.Reader does.
+type rowReader interface {
+	Append(ctx context.Context, ord uint32, tr model.TimeRange, dst *model.ColumnSet) error
+	AppendFloats(ctx context.Context, ord uint32, tr model.TimeRange, f *block.Floats) (ok bool, err error)
+	Release()
 }
 
 // Read returns the samples of a series in the range: see Series.Samples. They
@@ -36,7 +43,7 @@ type ColumnReader struct {
 // true their times are never written to, even after that, and series that were
 // scraped together mostly have the very same: what follows from the times alone
 // can be kept for the slice.
-func (r *ColumnReader) Read(ctx context.Context, s *Series, tr model.TimeRange) (samples *model.Samples, shared bool, err error) {
+func (r *ColumnReader) Read(ctx context.Context, s *Series, tr model.TimeRange) (rows *model.ColumnSet, shared bool, err error) {
 	tr = s.set.view.st.visible(tr)
 	if ok, shared, err := r.floats(ctx, s, tr); ok || err != nil {
 		return &r.view, shared, err
@@ -61,7 +68,7 @@ func (r *ColumnReader) WholeBits() int {
 // floats sets view to the samples of a series if they are floats of blocks, one
 // after the other, from which nothing was deleted.
 func (r *ColumnReader) floats(ctx context.Context, s *Series, tr model.TimeRange) (ok, shared bool, err error) {
-	r.view = model.Samples{}
+	r.view = model.ColumnSet{}
 	r.columns.Reset()
 	if tr.Empty() {
 		return true, false, nil
@@ -98,11 +105,11 @@ func (r *ColumnReader) Release() {
 	clear(r.readers)
 	r.columns.Reset()
 	r.times.reset()
-	r.set, r.readers, r.view = nil, r.readers[:0], model.Samples{}
+	r.set, r.readers, r.view = nil, r.readers[:0], model.ColumnSet{}
 }
 
 // of returns the reader of a block of a selection.
-func (r *ColumnReader) of(set *SeriesSet, b *sourceBlock) *block.Reader {
+func (r *ColumnReader) of(set *SeriesSet, b *sourceBlock) rowReader {
 	if r.set != set {
 		r.Release()
 		r.set = set
@@ -122,15 +129,16 @@ var columnReaders = sync.Pool{New: func() any { return new(ColumnReader) }}
 // blocks, without what was deleted. The counter-reset hints of histograms are
 // derived, as Prometheus' storage gives them. A chunk that cannot be read
 // costs that chunk: the rest is delivered and the set warns.
-func (s *Series) Samples(ctx context.Context, tr model.TimeRange, dst *model.Samples) error {
+func (s *Series) Samples(ctx context.Context, tr model.TimeRange, dst *model.ColumnSet) error {
 	r := columnReaders.Get().(*ColumnReader)
 	defer columnReaders.Put(r)
 	defer r.Release()
 	return r.append(ctx, s, s.set.view.st.visible(tr), dst)
 }
 
-// append is Samples for a range that is visible.
-func (r *ColumnReader) append(ctx context.Context, s *Series, tr model.TimeRange, dst *model.Samples) error {
+// append is Samples for a range that is visible. It moves rows, whatever is in
+// their columns.
+func (r *ColumnReader) append(ctx context.Context, s *Series, tr model.TimeRange, dst *model.ColumnSet) error {
 	if tr.Empty() {
 		return nil
 	}
@@ -157,14 +165,14 @@ func (r *ColumnReader) append(ctx context.Context, s *Series, tr model.TimeRange
 }
 
 // read appends the samples of one source.
-func (r *ColumnReader) read(ctx context.Context, s *Series, src source, tr model.TimeRange, dst *model.Samples) error {
+func (r *ColumnReader) read(ctx context.Context, s *Series, src source, tr model.TimeRange, dst *model.ColumnSet) error {
 	st := s.set.view.st
 	if src.block == nil {
 		if st.frozen == nil {
 			st.active.Samples(src.ref, tr, dst)
 			return nil
 		}
-		var frozen, active model.Samples
+		var frozen, active model.ColumnSet
 		st.frozen.Samples(src.ref, tr, &frozen)
 		deletedOf(s.set.deleted, s.Labels).Remove(&frozen, 0)
 		st.active.Samples(src.ref, tr, &active)

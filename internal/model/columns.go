@@ -196,7 +196,9 @@ func (s *ColumnSet) Truncate(n int) {
 		clear(s.H[n:])
 		s.H = s.H[:n]
 	}
-	if len(s.Kinds) > 0 {
+	if n == 0 {
+		s.Kinds, s.Columns = s.Kinds[:0], s.Columns[:0]
+	} else if len(s.Kinds) > 0 {
 		s.Kinds = s.Kinds[:n]
 		for k := range s.Columns {
 			s.Columns[k].Values = s.Columns[k].Values[:n]
@@ -204,15 +206,9 @@ func (s *ColumnSet) Truncate(n int) {
 	}
 }
 
-// Bytes returns the memory of the columns, histograms besides their pointers not
-// counted.
-func (s *ColumnSet) Bytes() int64 {
-	n := 8*int64(cap(s.T)+cap(s.V)+cap(s.ST)) + 16*int64(cap(s.H)) + int64(cap(s.Kinds))
-	for _, c := range s.Columns {
-		n += 8 * int64(cap(c.Values))
-	}
-	return n
-}
+// IsPlain reports whether all rows are floats without start timestamps, so that T
+// and V are all the columns there are.
+func (s *ColumnSet) IsPlain() bool { return len(s.ST) == 0 && len(s.H) == 0 && len(s.Kinds) == 0 }
 
 // StartAt returns the start timestamp of row i, 0 if it has none.
 func (s *ColumnSet) StartAt(i int) int64 {

@@ -149,7 +149,7 @@ func TestMergeOfColumnsAllocatesNothing(t *testing.T) {
 }
 
 func TestKindsAreAClosedSet(t *testing.T) {
-	for k := range Kind(NumKinds) {
+	for k := range Kind(numKinds) {
 		if !k.Valid() || k.String() == (k+100).String() {
 			t.Errorf("kind %d: valid %v, %v", k, k.Valid(), k)
 		}

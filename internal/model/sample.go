@@ -16,11 +16,11 @@ const (
 	KindFloat     Kind = 0
 	KindHistogram Kind = 1
 
-	NumKinds = 2
+	numKinds = 2
 )
 
 // Valid reports whether k is one of the kinds.
-func (k Kind) Valid() bool { return k < NumKinds }
+func (k Kind) Valid() bool { return k < numKinds }
 
 func (k Kind) String() string {
 	switch k {

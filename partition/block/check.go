@@ -152,7 +152,7 @@ func (c *checker) chunks(ctx context.Context) error {
 	next := uint32(0) // ordinal that has had no chunk yet
 	whole := true
 	var last Chunk
-	var got model.Samples
+	var got model.ColumnSet
 	err := b.eachDirectoryPage(func(p page, from int64, d *directoryPage, err error) error {
 		if ctxErr := ctx.Err(); ctxErr != nil {
 			return ctxErr
@@ -195,7 +195,7 @@ func (c *checker) chunks(ctx context.Context) error {
 }
 
 // chunk checks one chunk; last is the one before it in the directory.
-func (c *checker) chunk(r *chunkReader, ch, last Chunk, got *model.Samples) error {
+func (c *checker) chunk(r *chunkReader, ch, last Chunk, got *model.ColumnSet) error {
 	b := c.block
 	part := ch.from.block.info.Tier.PartitionRange(ch.MinTime)
 	w := windowOf(part.Min, ch.Rung, ch.MinTime)

@@ -59,7 +59,7 @@ type chunkReader struct {
 	times    map[timesKey][]int64    // decoded timestamps
 	inline   map[inlineTimes][]int64 // decoded timestamps of inline columns
 	timesN   int                     // timestamps in both
-	samples  model.Samples           // scratch
+	samples  model.ColumnSet         // scratch
 	values   []byte                  // scratch: a column of values
 	unusable int                     // histograms left out since it was set to 0
 }
@@ -274,12 +274,12 @@ func (d *directoryPage) offsetOf(s stream, c columnRef, pageOff int64) int64 {
 }
 
 // append appends the samples of a chunk that lie in tr to dst.
-func (r *chunkReader) append(c Chunk, tr model.TimeRange, dst *model.Samples) error {
+func (r *chunkReader) append(c Chunk, tr model.TimeRange, dst *model.ColumnSet) error {
 	ts, col, i, j, err := r.span(c, tr)
 	if err != nil || i >= j {
 		return err
 	}
-	if c.isPlain() && len(dst.ST) == 0 && len(dst.H) == 0 {
+	if c.isPlain() && dst.IsPlain() {
 		err = appendFloats(dst, ts, col, i, j)
 	} else {
 		err = r.appendSlow(c, ts, col, i, j, dst)
@@ -330,7 +330,7 @@ func (r *chunkReader) lostBefore(c Chunk) error {
 
 // appendFloats appends the samples i ≤ k < j of a chunk of floats to dst, which
 // has neither start timestamps nor histograms.
-func appendFloats(dst *model.Samples, ts []int64, col []byte, i, j int) error {
+func appendFloats(dst *model.ColumnSet, ts []int64, col []byte, i, j int) error {
 	vs, err := encoding.DecodeFloatsRange(dst.V, col, len(ts), i, j)
 	if err != nil {
 		return err
@@ -341,7 +341,7 @@ func appendFloats(dst *model.Samples, ts []int64, col []byte, i, j int) error {
 }
 
 // appendSlow appends the samples i ≤ k < j of a chunk of any sort.
-func (r *chunkReader) appendSlow(c Chunk, ts []int64, col []byte, i, j int, dst *model.Samples) (err error) {
+func (r *chunkReader) appendSlow(c Chunk, ts []int64, col []byte, i, j int, dst *model.ColumnSet) (err error) {
 	w := &c.page.rows[c.row]
 	s := &r.samples
 	s.Reset()

@@ -41,7 +41,7 @@ func (d DeletedRanges) Covers(r model.TimeRange) bool {
 
 // Remove deletes the samples of s from index from on that lie in the set,
 // moving the others up.
-func (d DeletedRanges) Remove(s *model.Samples, from int) {
+func (d DeletedRanges) Remove(s *model.ColumnSet, from int) {
 	if len(d) == 0 {
 		return
 	}
@@ -49,26 +49,10 @@ func (d DeletedRanges) Remove(s *model.Samples, from int) {
 	for _, r := range d {
 		lo := i + searchTime(s.T[i:], r.Min)
 		hi := lo + searchTime(s.T[lo:], r.Max)
-		to = moveSamples(s, to, i, lo)
+		to = s.Move(to, i, lo)
 		i = hi
 	}
-	truncate(s, moveSamples(s, to, i, s.Len()))
-}
-
-// moveSamples moves the samples i ≤ k < j down to index to and returns the
-// index behind them.
-func moveSamples(s *model.Samples, to, i, j int) int {
-	if to != i {
-		copy(s.T[to:], s.T[i:j])
-		copy(s.V[to:], s.V[i:j])
-		if len(s.ST) > 0 {
-			copy(s.ST[to:], s.ST[i:j])
-		}
-		if len(s.H) > 0 {
-			copy(s.H[to:], s.H[i:j])
-		}
-	}
-	return to + j - i
+	s.Truncate(s.Move(to, i, s.Len()))
 }
 
 // Deletions are the tombstones that concern one block, resolved to its series.

@@ -124,7 +124,7 @@ func (it *Iterator) Chunks() ([]Chunk, error) { return it.chunks, it.lost }
 
 // Samples appends the samples of one chunk that lie in tr to dst. A *DamageError
 // means that the chunk is lost; dst is then as before.
-func (it *Iterator) Samples(c Chunk, tr model.TimeRange, dst *model.Samples) error {
+func (it *Iterator) Samples(c Chunk, tr model.TimeRange, dst *model.ColumnSet) error {
 	if c.from != &it.reader {
 		return fmt.Errorf("block %s: chunk of another scan", it.block.info.Name)
 	}

@@ -58,34 +58,22 @@ func (b *Block) Chunks(ord uint32, tr model.TimeRange, dst []Chunk) ([]Chunk, er
 // merge adds a chunk to dst, whose samples from number from on are of the same
 // series and from chunks before it. Only chunks of different kinds overlap in
 // time.
-func (r *chunkReader) merge(c Chunk, tr model.TimeRange, from int, dst *model.Samples) error {
+func (r *chunkReader) merge(c Chunk, tr model.TimeRange, from int, dst *model.ColumnSet) error {
 	n := dst.Len()
 	if n == from || dst.T[n-1] < c.MinTime {
 		return r.append(c, tr, dst)
 	}
-	var chunk model.Samples
+	var chunk model.ColumnSet
 	if err := r.append(c, tr, &chunk); err != nil || chunk.Len() == 0 {
 		return err
 	}
 	at := from + searchTime(dst.T[from:], chunk.T[0])
-	var tail, old model.Samples
+	var tail, old model.ColumnSet
 	old = dst.Slice(at, n)
 	tail.AppendRange(&old, 0, old.Len())
-	truncate(dst, at)
+	dst.Truncate(at)
 	model.Merge(dst, &tail, &chunk)
 	return nil
-}
-
-// truncate leaves the first n samples.
-func truncate(s *model.Samples, n int) {
-	s.T, s.V = s.T[:n], s.V[:n]
-	if len(s.ST) > 0 {
-		s.ST = s.ST[:n]
-	}
-	if len(s.H) > 0 {
-		clear(s.H[n:])
-		s.H = s.H[:n]
-	}
 }
 
 // Exemplars returns the exemplars of a series. They are shared and must not be

@@ -44,7 +44,7 @@ func (r *Reader) Release() { r.chunks.block.readers.Put(r) }
 // and everything else delivered; the error is then a *DamageError, the first of
 // several. Any other error ends the call
 // early.
-func (r *Reader) Append(ctx context.Context, ord uint32, tr model.TimeRange, dst *model.Samples) error {
+func (r *Reader) Append(ctx context.Context, ord uint32, tr model.TimeRange, dst *model.ColumnSet) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (r *Reader) Append(ctx context.Context, ord uint32, tr model.TimeRange, dst
 }
 
 // append is Append for chunks that were found. damaged is what was lost before.
-func (r *Reader) append(chunks []Chunk, tr model.TimeRange, dst *model.Samples, damaged error) error {
+func (r *Reader) append(chunks []Chunk, tr model.TimeRange, dst *model.ColumnSet, damaged error) error {
 	from := dst.Len()
 	for _, c := range chunks {
 		r.chunks.unusable = 0

@@ -54,7 +54,7 @@ type Writer struct {
 	notes   []MetricMetadata
 
 	series  currentSeries
-	held    model.Samples      // of the current series and partition, not laid out yet
+	held    model.ColumnSet    // of the current series and partition, not laid out yet
 	span    model.TimeRange    // that partition
 	rung    uint8              // least rung for what is held
 	hint    encoding.FloatHint // how the last column of floats was encoded
@@ -185,7 +185,7 @@ func (w *Writer) check(err error) {
 
 // Samples takes samples of the current series. They rise strictly, over all
 // calls for a series; nothing of s is kept but the histograms.
-func (w *Writer) Samples(s *model.Samples) error {
+func (w *Writer) Samples(s *model.ColumnSet) error {
 	if w.err != nil || s.Len() == 0 {
 		return w.err
 	}
@@ -208,9 +208,14 @@ func (w *Writer) Samples(s *model.Samples) error {
 }
 
 // checkSamples says what is wrong with samples that come next.
-func (w *Writer) checkSamples(s *model.Samples) error {
+func (w *Writer) checkSamples(s *model.ColumnSet) error {
 	if !w.series.set {
 		return fmt.Errorf("write block %s: samples of no series", w.name)
+	}
+	for i, k := range s.Kinds {
+		if !k.Valid() {
+			return fmt.Errorf("write block %s: series %v: row at %d is of %v, which no column of a block holds", w.name, w.series.labels, s.T[i], k)
+		}
 	}
 	last, ok := w.series.last, !w.series.taken
 	for _, t := range s.T {
@@ -259,13 +264,7 @@ func (w *Writer) flush(all bool) {
 		w.window(i, j)
 		i = j
 	}
-	rest := w.held.Slice(i, len(ts))
-	w.held.T = w.held.T[:copy(w.held.T, rest.T)]
-	w.held.V = w.held.V[:copy(w.held.V, rest.V)]
-	w.held.ST = w.held.ST[:copy(w.held.ST, rest.ST)]
-	n := copy(w.held.H, rest.H)
-	clear(w.held.H[n:])
-	w.held.H = w.held.H[:n]
+	w.held.Truncate(w.held.Move(0, i, len(ts)))
 }
 
 // window lays out the samples i ≤ k < j held, which lie in one window: floats

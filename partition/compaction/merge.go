@@ -167,9 +167,10 @@ type mergeInput struct {
 	entry     *blockset.Entry
 	deletions *block.Deletions
 	it        *block.Iterator
-	more      bool // it stands at a series
+	rows      rowReader // it, for those that want no more
+	more      bool      // it stands at a series
 	deleted   block.DeletedRanges
-	part      model.Samples // scratch
+	part      model.ColumnSet // scratch
 }
 
 func (m *merger) open(ctx context.Context, v *blockset.Version, tombstones []manifest.Tombstone) error {
@@ -227,6 +228,7 @@ func defaultTo[T int | int64](v, standard T) T {
 func (m *merger) pass(ctx context.Context) error {
 	for _, in := range m.inputs {
 		in.it = in.entry.Block().Iterate()
+		in.rows = in.it
 		if err := in.next(); err != nil {
 			return err
 		}

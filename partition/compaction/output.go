@@ -69,6 +69,9 @@ func (o *mergeOutput) writer() (*block.Writer, error) {
 	return o.w, nil
 }
 
+// rows implements rowOutput.
+func (o *mergeOutput) rows() (rowWriter, error) { return o.writer() }
+
 // noteSeries marks the metadata of the metric of the series at hand as used.
 func (o *mergeOutput) noteSeries() {
 	metric := o.at.Labels.Get(block.MetricName)

@@ -14,19 +14,38 @@ import (
 // less.
 const sliceSamples = 64 << 10
 
+// rowReader reads the rows of chunks, as *block.Iterator does.
+type rowReader interface {
+	Samples(c block.Chunk, during model.TimeRange, dst *model.ColumnSet) error
+}
+
+// rowWriter takes rows that rise in time, and chunks that cannot be read, as
+// *block.Writer does.
+type rowWriter interface {
+	Samples(s *model.ColumnSet) error
+	Bad(c block.Chunk) error
+}
+
+// rowOutput gives the writer for the series at hand, which an output begins with
+// its first row.
+type rowOutput interface {
+	rows() (rowWriter, error)
+}
+
 // sliceMerger merges the chunks of a series that cannot be copied, a slice of
 // time after another, so that its memory does not grow with their number. It
-// keeps its memory from series to series.
+// moves rows and does not know what is in their columns. It keeps its memory from
+// series to series.
 type sliceMerger struct {
-	open    []mergeChunk  // chunks of the slice at hand
-	merged  model.Samples // what they hold together
-	scratch model.Samples
+	open    []mergeChunk    // chunks of the slice at hand
+	merged  model.ColumnSet // what they hold together
+	scratch model.ColumnSet
 	bad     []mergeChunk // those that cannot be read
 	carried mergeChunk   // the last bad chunk that was carried along
 }
 
 // merge writes chunks, which rise in MinTime, to an output.
-func (s *sliceMerger) merge(m *merger, out *mergeOutput, chunks []mergeChunk) error {
+func (s *sliceMerger) merge(m *merger, out rowOutput, chunks []mergeChunk) error {
 	s.open = s.open[:0]
 	s.carried.MaxTime = math.MinInt64
 	during := model.TimeRange{Min: m.kept.Min}
@@ -104,10 +123,10 @@ func (s *sliceMerger) read(m *merger, during model.TimeRange) error {
 func (s *sliceMerger) readChunk(in *mergeInput, c mergeChunk, during model.TimeRange) error {
 	n := in.part.Len()
 	if n == 0 || in.part.T[n-1] < max(c.MinTime, during.Min) {
-		return in.it.Samples(c.Chunk, during, &in.part)
+		return in.rows.Samples(c.Chunk, during, &in.part)
 	}
-	var chunk, both model.Samples
-	if err := in.it.Samples(c.Chunk, during, &chunk); err != nil {
+	var chunk, both model.ColumnSet
+	if err := in.rows.Samples(c.Chunk, during, &chunk); err != nil {
 		return err
 	}
 	model.Merge(&both, &in.part, &chunk)
@@ -118,7 +137,7 @@ func (s *sliceMerger) readChunk(in *mergeInput, c mergeChunk, during model.TimeR
 // write writes what was read, bad chunks in their places. A bad chunk that
 // shares its range with samples of others has no place: which of the block's
 // samples came before which is not known.
-func (s *sliceMerger) write(m *merger, out *mergeOutput) error {
+func (s *sliceMerger) write(m *merger, out rowOutput) error {
 	i := 0
 	for n := range s.bad {
 		b := &s.bad[n]
@@ -130,7 +149,7 @@ func (s *sliceMerger) write(m *merger, out *mergeOutput) error {
 		if err := s.samples(out, i, j); err != nil {
 			return err
 		}
-		w, err := out.writer()
+		w, err := out.rows()
 		if err != nil {
 			return err
 		}
@@ -149,11 +168,11 @@ func cannotCarry(c *mergeChunk) error {
 	return c.Damage("chunk that overlaps others cannot be carried along")
 }
 
-func (s *sliceMerger) samples(out *mergeOutput, i, j int) error {
+func (s *sliceMerger) samples(out rowOutput, i, j int) error {
 	if i >= j {
 		return nil
 	}
-	w, err := out.writer()
+	w, err := out.rows()
 	if err != nil {
 		return err
 	}

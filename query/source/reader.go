@@ -20,7 +20,7 @@ type Reader struct {
 
 // Load reads the samples of series i of a set. They must not be changed and are
 // valid until the next load. shared says that their times are never written to.
-func (r *Reader) Load(set *SeriesSet, i int) (samples *model.Samples, shared bool, err error) {
+func (r *Reader) Load(set *SeriesSet, i int) (samples *model.ColumnSet, shared bool, err error) {
 	sel := set.sel
 	if sel.ended.Load() {
 		return nil, false, sel.ctx.Err()
@@ -78,8 +78,12 @@ func (r *Reader) Release() { r.columns.Release() }
 
 // samplesBytes returns the memory of samples, without that of the histograms that
 // they point to.
-func samplesBytes(s *model.Samples) int64 {
-	return 8 * int64(cap(s.T)+cap(s.V)+cap(s.H)+cap(s.ST))
+func samplesBytes(s *model.ColumnSet) int64 {
+	n := 8*int64(cap(s.T)+cap(s.V)+cap(s.H)+cap(s.ST)) + int64(cap(s.Kinds))
+	for _, c := range s.Columns {
+		n += 8 * int64(cap(c.Values))
+	}
+	return n
 }
 
 // Len returns the number of series.

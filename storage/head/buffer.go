@@ -171,8 +171,15 @@ func (p *bufferShard) has(slot uint32, tr model.TimeRange) bool {
 }
 
 // Samples appends the samples of a series in the range to dst, in time order,
-// one a key. dst's own samples stay as they are.
-func (b *Buffer) Samples(ref model.Ref, tr model.TimeRange, dst *model.Samples) {
+// one a key. dst's own rows stay as they are.
+func (b *Buffer) Samples(ref model.Ref, tr model.TimeRange, dst *model.ColumnSet) {
+	if len(dst.Kinds) > 0 {
+		// Runs are decoded into the columns of samples.
+		var samples model.Samples
+		b.Samples(ref, tr, &samples)
+		dst.AppendRange(&samples, 0, samples.Len())
+		return
+	}
 	sc := readScratches.Get().(*scratch)
 	defer readScratches.Put(sc)
 	defer runlock(b.rlock(ref.Shard()))
