@@ -13,15 +13,15 @@ import (
 
 // The errors of a commit.
 var (
-	// ErrBusy is returned when the database cannot take the batch now and
-	// will later: it is starting or closing, the head is full, or the disk
-	// is. Nothing, or a part that a repetition does not double, was applied.
+	// ErrBusy is returned when the database cannot accept the batch now but
+	// will later: it is starting or closing, or the head or the disk is full.
+	// Nothing, or a part that a repetition does not double, was applied.
 	ErrBusy = errors.New("not accepting writes at the moment")
 	// ErrPoisoned is returned after a failed write or sync of the log: no
-	// write is taken until a restart.
+	// write is accepted until a restart.
 	ErrPoisoned = errors.New("the write-ahead log failed, restart required")
-	// ErrStaleRef is returned when a series left the head between Lookup and
-	// Commit. The door decodes the request again.
+	// ErrStaleRef is returned when a series was evicted from the head between
+	// Lookup and Commit. The door decodes the request again.
 	ErrStaleRef = errors.New("series reference is out of date")
 	// ErrClosed is returned after Close.
 	ErrClosed = errors.New("database is closed")
@@ -36,7 +36,7 @@ type Batch struct {
 	door   string
 	tenant uint32
 
-	minT, maxT int64 // bounds of the times taken, inclusive
+	minT, maxT int64 // bounds of accepted times, inclusive
 	oldest     int64 // time of the oldest sample, math.MaxInt64 if there is none
 
 	floats floatColumns
@@ -87,9 +87,9 @@ type metaEntry struct {
 	meta   model.Metadata
 }
 
-// Receipt says what became of a batch.
+// Receipt is the result of a commit.
 type Receipt struct {
-	Floats, Histograms, Exemplars, Metadata int // taken, identical repetitions included
+	Floats, Histograms, Exemplars, Metadata int // accepted, identical repetitions included
 	Rejected                                []Rejection
 }
 
@@ -111,7 +111,7 @@ func (db *DB) NewBatch(door string, tenant uint32) *Batch {
 	return b
 }
 
-// Reset empties the batch, keeps its memory and takes the current time bounds.
+// Reset empties the batch, keeps its memory and updates the time bounds.
 func (b *Batch) Reset() {
 	f := &b.floats
 	f.refs, f.ts, f.vs, f.sts = f.refs[:0], f.ts[:0], f.vs[:0], f.sts[:0]
@@ -129,7 +129,7 @@ func (b *Batch) Reset() {
 	b.oldest = math.MaxInt64
 }
 
-// Lookup returns the ref of a series the server has seen under this alias.
+// Lookup returns the ref stored under an alias.
 func (b *Batch) Lookup(alias model.Hash) (model.Ref, bool) {
 	ref, ok := b.db.head.Alias(alias)
 	if ok && b.verifyRefs && !b.db.alive(ref) {
@@ -138,8 +138,8 @@ func (b *Batch) Lookup(alias model.Hash) (model.Ref, bool) {
 	return ref, ok
 }
 
-// LookupAll looks many aliases up at once; refs[i] is 0 where aliases[i] is
-// not known. refs is as long as aliases.
+// LookupAll looks up many aliases at once; refs[i] is 0 if aliases[i] is unknown.
+// refs is as long as aliases.
 func (b *Batch) LookupAll(aliases []model.Hash, refs []model.Ref) {
 	b.db.head.Aliases(aliases, refs)
 	if !b.verifyRefs {
@@ -184,9 +184,8 @@ func checkOrder(ls labels.Labels) error {
 	return nil
 }
 
-// register returns the ref under which the head knows a series, which it makes
-// if it is new. It returns 0 if the head cannot take it; the sample is then
-// counted as refused.
+// register returns the head's ref of a series, which it creates if it is new. It
+// returns 0 if the head has no room; the sample is then counted as refused.
 func (b *Batch) register(ref model.Ref, t int64) model.Ref {
 	u := &b.unregistered[ref.Slot()-1]
 	if u.ref == 0 {
@@ -269,19 +268,19 @@ func (b *Batch) Exemplar(ref model.Ref, e model.Exemplar) {
 	b.exs.es = append(b.exs.es, e)
 }
 
-// Metadata adds what a metric is.
+// Metadata adds the metadata of a metric.
 func (b *Batch) Metadata(metric string, m model.Metadata) {
 	b.metas = append(b.metas, metaEntry{metric, m})
 }
 
-// Reject counts n samples that the door itself refused. series and t (Unix
-// milliseconds, 0 if time plays no part) name one of them.
+// Reject counts n samples that the door refused. series and t (Unix milliseconds,
+// 0 if the time does not matter) name one of them.
 func (b *Batch) Reject(reason Reason, series string, t int64, detail string, n int) {
 	b.rejects.Add(reason, clip(series), t, detail, n)
 }
 
-// Rejected returns how many samples were refused so far, by the door or by
-// their time.
+// Rejected returns the number of samples refused so far, by the door or for their
+// time.
 func (b *Batch) Rejected() int {
 	n := 0
 	for i := range b.rejects.list {
@@ -314,8 +313,8 @@ func (b *Batch) refuseTime(ref model.Ref, t, st int64) {
 func (b *Batch) Samples() int { return len(b.floats.ts) + len(b.hists.ts) }
 
 // Commit applies the batch and returns when it is durable: all of it, except
-// what was refused and is counted in the receipt. After an error nothing is
-// known about the batch: sending it again is safe. The batch keeps its content
+// what was refused and is counted in the receipt. After an error the batch
+// may be stored in part: sending it again is safe. The batch keeps its content
 // until Reset.
 func (b *Batch) Commit(ctx context.Context) (Receipt, error) {
 	r := Receipt{
