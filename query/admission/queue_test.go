@@ -38,15 +38,15 @@ func TestQueueLetsABoundedNumberRun(t *testing.T) {
 			}()
 		}
 		synctest.Wait()
-		if got := q.waiting.Load(); got != 3 || len(q.mu.active) != 2 {
-			t.Errorf("%d wait and %d run, want 3 and 2", got, len(q.mu.active))
+		if got := q.waiting.Load(); got != 3 || registered(q) != 2 {
+			t.Errorf("%d wait and %d run, want 3 and 2", got, registered(q))
 		}
 		if _, err := q.Insert(running(t.Context()), "up"); !errors.Is(err, ErrOverloaded) {
 			t.Errorf("a sixth query got %v", err)
 		}
 		time.Sleep(time.Minute)
-		if most.Load() != 2 || q.waiting.Load() != 0 || len(q.mu.active) != 0 || len(q.heavy) != 0 {
-			t.Errorf("%d ran at a time; left: %d waiting, %d running", most.Load(), q.waiting.Load(), len(q.mu.active))
+		if most.Load() != 2 || q.waiting.Load() != 0 || registered(q) != 0 || len(q.heavy) != 0 {
+			t.Errorf("%d ran at a time; left: %d waiting, %d running", most.Load(), q.waiting.Load(), registered(q))
 		}
 	})
 }
@@ -88,7 +88,7 @@ func TestParsingNeedsNoTurn(t *testing.T) {
 		t.Fatal(err)
 	}
 	q.Delete(n)
-	if n := len(q.mu.active); n != 1 {
+	if n := registered(q); n != 1 {
 		t.Errorf("%d queries are running, want 1", n)
 	}
 }
@@ -188,7 +188,7 @@ func TestHeavyQueriesMakeRoomForLightOnes(t *testing.T) {
 		for _, p := range []*Slot{ps[1], ps[2], anew, last} {
 			p.Release()
 		}
-		if len(q.light) != 0 || len(q.heavy) != 0 || len(q.mu.active) != 0 || q.waiting.Load() != 0 || q.lightWaiting.Load() != 0 || q.mu.preempted != 0 {
+		if len(q.light) != 0 || len(q.heavy) != 0 || registered(q) != 0 || q.waiting.Load() != 0 || q.lightWaiting.Load() != 0 || q.mu.preempted != 0 {
 			t.Errorf("left: %+v", q)
 		}
 	})
@@ -243,4 +243,11 @@ func TestSelectionsMakeRoomForLightQueries(t *testing.T) {
 			t.Errorf("the selections ended with %v and %v, want one to go on and one to make room", one, other)
 		}
 	})
+}
+
+// registered returns the number of queries that hold a slot.
+func registered(q *Queue) int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.mu.active)
 }
