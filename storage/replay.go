@@ -235,7 +235,7 @@ func (r *replayer) define(s *replayShard, tenant uint32, d log.SeriesDef) error 
 	}
 	ref, _ := r.head.Resolve(tenant, d.Labels)
 	if ref == 0 {
-		return fmt.Errorf("the head has no room for %s", d.Labels)
+		return fmt.Errorf("replay: the head has no free slot (the limit is %d a shard) or no memory for labels: %s", model.MaxSlots, d.Labels)
 	}
 	if n := int(d.Slot) + 1; n > len(s.refs) {
 		s.refs = append(s.refs, make([]model.Ref, n+n/2-len(s.refs))...)

@@ -38,7 +38,7 @@ func parseAnswer(body []byte) (answer, error) {
 		return nil, err
 	}
 	if message.Status != "success" || message.Data.ResultType != "matrix" {
-		return nil, fmt.Errorf("status %q, result type %q", message.Status, message.Data.ResultType)
+		return nil, fmt.Errorf("response with status %q and result type %q, want success and matrix", message.Status, message.Data.ResultType)
 	}
 	all := answer{}
 	for _, series := range message.Data.Result {
@@ -53,7 +53,7 @@ func parseAnswer(body []byte) (answer, error) {
 			text, isString := pair[1].(string)
 			v, err := strconv.ParseFloat(text, 64)
 			if !isNumber || !isString || err != nil {
-				return nil, fmt.Errorf("%v is no point", pair)
+				return nil, fmt.Errorf("point %v is not a number and a string", pair)
 			}
 			one.points[i] = point{t, v}
 		}

@@ -108,7 +108,7 @@ func (c *contender) ask(ctx context.Context, q question, end time.Time, dst []by
 	}
 	took.cpu = after - before
 	if answer := body.Bytes()[len(dst):]; resp.StatusCode != http.StatusOK {
-		return dst, took, fmt.Errorf("answer %d: %.400s", resp.StatusCode, answer)
+		return dst, took, fmt.Errorf("status %d: %.400s", resp.StatusCode, answer)
 	}
 	return body.Bytes(), took, nil
 }

@@ -103,7 +103,7 @@ func chosenSets(names string, all map[string]dataset) (chosen []dataset, err err
 	for name := range strings.SplitSeq(names, ",") {
 		d, ok := all[name]
 		if !ok {
-			return nil, fmt.Errorf("there is no set %q", name)
+			return nil, fmt.Errorf("no data set is named %q", name)
 		}
 		chosen = append(chosen, d)
 	}

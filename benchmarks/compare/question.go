@@ -32,7 +32,7 @@ func readQuestions(r io.Reader) ([]question, error) {
 		}
 		q, err := parseQuestion(line)
 		if err == nil && names[q.name] {
-			err = fmt.Errorf("a second %q", q.name)
+			err = fmt.Errorf("query name %q is used twice", q.name)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", n, err)
@@ -61,7 +61,7 @@ func parseQuestion(line string) (q question, err error) {
 		return q, fmt.Errorf("step: %w", err)
 	}
 	if q.step < time.Millisecond || q.span < 0 {
-		return q, fmt.Errorf("range %s by steps of %s", q.span, q.step)
+		return q, fmt.Errorf("range %s and step %s: want at least 0s and 1ms", q.span, q.step)
 	}
 	return q, nil
 }

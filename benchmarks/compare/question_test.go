@@ -19,9 +19,9 @@ func TestReadQuestions(t *testing.T) {
 		"a cpu 1h 1m\n":                    "not of the form",
 		"a cpu 1x 1m up\n":                 "range",
 		"a cpu 1h m up\n":                  "step",
-		"a cpu 1h 0s up\n":                 "by steps of 0s",
+		"a cpu 1h 0s up\n":                 "step 0s: want",
 		"a cpu -1h 1s up\n":                "range -1h",
-		"\na cpu 1h 1m up\na cpu 1h 1m up": "line 3: a second",
+		"\na cpu 1h 1m up\na cpu 1h 1m up": "line 3: query name",
 	} {
 		if got, err := readQuestions(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), reason) {
 			t.Errorf("%q: %v, %v; want an error with %q", text, got, err, reason)

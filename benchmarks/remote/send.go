@@ -123,7 +123,7 @@ func post(ctx context.Context, client *http.Client, url string, body []byte) (to
 		case code/100 == 2:
 			return time.Since(start), retries, nil
 		case code/100 != 5 && code != http.StatusTooManyRequests || retries == maxRetries:
-			return 0, retries, fmt.Errorf("answer %d: %s", code, text)
+			return 0, retries, fmt.Errorf("status %d: %s", code, text)
 		}
 		select {
 		case <-time.After(wait):

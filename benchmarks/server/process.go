@@ -119,7 +119,7 @@ func (p *Process) do(ctx context.Context, method, path string) ([]byte, error) {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	if err == nil && resp.StatusCode/100 != 2 {
-		err = fmt.Errorf("%s %s: answer %d: %s", method, path, resp.StatusCode, body)
+		err = fmt.Errorf("%s %s: status %d: %s", method, path, resp.StatusCode, body)
 	}
 	return body, err
 }

@@ -82,7 +82,7 @@ func scrape(ctx context.Context, client *http.Client, url string) ([]byte, error
 	defer resp.Body.Close()
 	page, err := io.ReadAll(io.LimitReader(resp.Body, maxPage))
 	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: answer %d", url, resp.StatusCode)
+		err = fmt.Errorf("%s: status %d", url, resp.StatusCode)
 	}
 	return page, err
 }

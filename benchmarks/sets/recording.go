@@ -74,7 +74,7 @@ func readRecording(src io.Reader, start time.Time) ([]Series, error) {
 		}
 	}
 	if len(times) == 0 {
-		return nil, errors.New("it holds no scrapes")
+		return nil, errors.New("recording holds no scrapes")
 	}
 	move := start.UnixMilli() - times[0]
 	for i := range times {
@@ -104,7 +104,7 @@ func readScrape(r *bufio.Reader, page []byte) (int64, []byte, error) {
 		return 0, page, err
 	}
 	if n > maxPage {
-		return 0, page, fmt.Errorf("a page of %d bytes", n)
+		return 0, page, fmt.Errorf("page of %d bytes exceeds the limit of %d", n, maxPage)
 	}
 	page = slices.Grow(page[:0], int(n))[:n]
 	_, err = io.ReadFull(r, page)

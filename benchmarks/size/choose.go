@@ -63,7 +63,7 @@ func choose(names string, o options) ([]choice, error) {
 			}
 		}
 		if len(chosen) == n {
-			return nil, fmt.Errorf("there is no set %q (cpu, devops, nodes, sensors, uniform; real with -recording)", name)
+			return nil, fmt.Errorf("no data set is named %q (cpu, devops, nodes, sensors, uniform; real with -recording)", name)
 		}
 	}
 	return chosen, nil

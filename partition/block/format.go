@@ -316,17 +316,20 @@ func (m *Meta) Validate() error {
 	case !m.Level.valid():
 		return fmt.Errorf("unknown level %d", m.Level)
 	case m.MinGen > m.MaxGen:
-		return fmt.Errorf("generations %d to %d", m.MinGen, m.MaxGen)
+		return fmt.Errorf("generations %d to %d are not a range", m.MinGen, m.MaxGen)
 	case (m.Level == L0) != (m.Partition == NoPartition):
-		return fmt.Errorf("%v with partition %d", m.Level, m.Partition)
+		return fmt.Errorf("a block of level %v has partition %d", m.Level, m.Partition)
 	case len(m.Inputs) > MaxInputs:
-		return fmt.Errorf("%d inputs, at most %d", len(m.Inputs), MaxInputs)
+		return fmt.Errorf("%d inputs exceed the limit of %d", len(m.Inputs), MaxInputs)
 	}
 	bytes := 0
 	for _, in := range m.Inputs {
 		bytes += len(in)
-		if len(in) > format.MaxNameBytes || bytes > maxTailBytes/2 {
-			return fmt.Errorf("names of inputs too long")
+		if len(in) > format.MaxNameBytes {
+			return fmt.Errorf("input name of %d bytes exceeds the limit of %d", len(in), format.MaxNameBytes)
+		}
+		if bytes > maxTailBytes/2 {
+			return fmt.Errorf("input names of %d bytes exceed the limit of %d", bytes, maxTailBytes/2)
 		}
 	}
 	return nil

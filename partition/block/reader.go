@@ -303,7 +303,7 @@ func (b *Block) fencesOf(l *lazy[[]page], id sectionID) ([]page, error) {
 // checkOrdinal refuses ordinals the block does not have.
 func (b *Block) checkOrdinal(ord uint32) error {
 	if uint64(ord) >= b.foot.series {
-		return fmt.Errorf("block %s: series %d of %d", b.info.Name, ord, b.foot.series)
+		return fmt.Errorf("block %s: no series %d, it has %d", b.info.Name, ord, b.foot.series)
 	}
 	return nil
 }

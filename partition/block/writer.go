@@ -238,7 +238,7 @@ func (w *Writer) checkSpan(first, last int64) error {
 		return nil
 	}
 	if r := w.meta.Key.Range(); first < r.Min || last >= r.Max {
-		return fmt.Errorf("write block %s: series %v: times %d to %d outside of the partition", w.name, w.series.labels, first, last)
+		return fmt.Errorf("write block %s: series %v: times %d to %d are outside of the partition", w.name, w.series.labels, first, last)
 	}
 	return nil
 }
@@ -360,7 +360,7 @@ func (w *Writer) chunk(kind Kind, c columns) {
 		return
 	}
 	if len(w.encoded) > maxColumnBytes {
-		w.check(fmt.Errorf("series %v: column of %d bytes", w.series.labels, len(w.encoded)))
+		w.check(fmt.Errorf("series %v: column of %d bytes exceeds the limit of %d", w.series.labels, len(w.encoded), maxColumnBytes))
 		return
 	}
 	if kind == KindFloats && len(w.encoded) >= aggregateBytesMin {

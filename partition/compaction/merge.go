@@ -181,7 +181,7 @@ func (m *merger) open(ctx context.Context, v *blockset.Version, tombstones []man
 	for _, info := range m.plan.Inputs {
 		e := v.Find(info.Name)
 		if e == nil || e.Block() == nil {
-			return fmt.Errorf("input %s cannot be read", info.Name)
+			return fmt.Errorf("merge: input %s is missing or quarantined", info.Name)
 		}
 		deletions, err := e.Deletions(ctx, tombstones)
 		if err != nil {

@@ -421,15 +421,15 @@ func (b *Listed) Validate() error {
 	case b.Name != block.FileName(b.Meta):
 		return fmt.Errorf("block %q should be named %q", b.Name, block.FileName(b.Meta))
 	case b.Size <= 0 || b.Series == 0 || b.Samples == 0:
-		return fmt.Errorf("block %q: %d bytes, %d series, %d samples", b.Name, b.Size, b.Series, b.Samples)
+		return fmt.Errorf("block %q: %d bytes, %d series, %d samples: none may be 0", b.Name, b.Size, b.Series, b.Samples)
 	case b.MinTime > b.MaxTime:
-		return fmt.Errorf("block %q: times %d to %d", b.Name, b.MinTime, b.MaxTime)
+		return fmt.Errorf("block %q: times %d to %d are not a range", b.Name, b.MinTime, b.MaxTime)
 	case b.Level != block.L0 && !b.Key.Holds(b.MinTime, b.MaxTime):
 		return fmt.Errorf("block %q: times %d to %d are not in its partition", b.Name, b.MinTime, b.MaxTime)
 	case len(keys.First) > maxKeyBytes || len(keys.Last) > maxKeyBytes:
-		return fmt.Errorf("block %q: keys of %d and %d bytes exceed %d", b.Name, len(keys.First), len(keys.Last), maxKeyBytes)
+		return fmt.Errorf("block %q: keys of %d and %d bytes exceed the limit of %d", b.Name, len(keys.First), len(keys.Last), maxKeyBytes)
 	case keys.First > keys.Last:
-		return fmt.Errorf("block %q: keys %q to %q", b.Name, keys.First, keys.Last)
+		return fmt.Errorf("block %q: keys %q to %q are not a range", b.Name, keys.First, keys.Last)
 	}
 	return nil
 }

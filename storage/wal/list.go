@@ -46,20 +46,20 @@ type listedSegment struct {
 func (s *listedSegment) validate() error {
 	switch {
 	case s.id == 0 || s.gen == 0:
-		return fmt.Errorf("segment %d of generation %d", s.id, s.gen)
+		return fmt.Errorf("segment %d of generation %d: both start at 1", s.id, s.gen)
 	case s.bytes < segmentHeaderBytes+frameHeaderBytes || s.bytes > maxSegmentBytes || s.bytes%frameAlign != 0:
-		return fmt.Errorf("segment %d: frames up to offset %d", s.id, s.bytes)
+		return fmt.Errorf("segment %d: frames end at offset %d, want a multiple of %d from %d to %d", s.id, s.bytes, frameAlign, segmentHeaderBytes+frameHeaderBytes, maxSegmentBytes)
 	case s.firstLSN == 0 || s.firstLSN > s.lastLSN:
-		return fmt.Errorf("segment %d: LSNs %d to %d", s.id, s.firstLSN, s.lastLSN)
+		return fmt.Errorf("segment %d: LSNs %d to %d are not a range", s.id, s.firstLSN, s.lastLSN)
 	case s.firstMs > s.lastMs:
-		return fmt.Errorf("segment %d: wall times %d to %d", s.id, s.firstMs, s.lastMs)
+		return fmt.Errorf("segment %d: wall times %d to %d are not a range", s.id, s.firstMs, s.lastMs)
 	}
 	return nil
 }
 
 func (l *segmentList) validate() error {
 	if len(l.segments) > listMaxEntries {
-		return fmt.Errorf("%d segments, at most %d", len(l.segments), listMaxEntries)
+		return fmt.Errorf("%d segments exceed the limit of %d", len(l.segments), listMaxEntries)
 	}
 	for i := range l.segments {
 		s := &l.segments[i]
@@ -67,7 +67,7 @@ func (l *segmentList) validate() error {
 			return err
 		}
 		if i > 0 && s.id <= l.segments[i-1].id {
-			return fmt.Errorf("segment %d after segment %d", s.id, l.segments[i-1].id)
+			return fmt.Errorf("segment %d follows segment %d", s.id, l.segments[i-1].id)
 		}
 	}
 	return nil
