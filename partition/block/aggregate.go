@@ -152,8 +152,8 @@ func (l *aggregateList) append(dst []byte) []byte {
 
 // take makes l the list of n aggregates in p.
 func (l *aggregateList) take(n int, p part) error {
-	const least = 4 // bytes an aggregate
-	if n > p.size()/least || n == 0 && p.size() > 0 {
+	const bytesMin = 4 // of an aggregate
+	if n > p.size()/bytesMin || n == 0 && p.size() > 0 {
 		return format.Corrupt("%d aggregates in %d bytes", n, p.size())
 	}
 	l.n, l.encoded = n, p
@@ -189,7 +189,7 @@ var aggregateFields = [...]func(*Aggregate) *float64{
 }
 
 const (
-	shortFloatDecimals = 6 // most digits behind the point
+	shortFloatDecimals = 6 // maximum of digits after the point
 	shortFloatRaw      = 7 // mark of 64 bits
 	shortFloatShift    = 3
 )

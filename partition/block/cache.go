@@ -8,16 +8,16 @@ import (
 	"github.com/dgraph-io/ristretto/v2"
 )
 
-// cacheItemBytes is what an item is taken to weigh at least; the cache keeps
-// ten counters for every such item that fits.
+// cacheItemBytes is the assumed minimal size of an item; the cache keeps ten
+// counters for every such item that fits.
 const cacheItemBytes = 4 << 10
 
-// Cache holds decoded pieces of blocks: index pages, timestamp columns, groups
+// Cache holds decoded parts of blocks: index pages, timestamp columns, groups
 // of short columns, postings of matchers. Blocks never change, so an item never
 // grows stale. A nil *Cache holds nothing. It is safe for concurrent use.
 type Cache struct {
 	items   *ristretto.Cache[uint64, cacheItem]
-	most    int           // bytes of the largest item
+	itemMax int           // bytes of the largest item
 	cleared atomic.Uint64 // calls of Clear
 }
 
@@ -33,7 +33,7 @@ const (
 	cachedLabels                         // *LabelSets of a selection
 )
 
-// cacheKey names a piece of a block. text is the matcher of cachedPostings, the
+// cacheKey names a part of a block. text is the matcher of cachedPostings, the
 // matchers of cachedSelection and cachedLabels.
 type cacheKey struct {
 	block uint64
@@ -49,7 +49,7 @@ type cacheItem struct {
 	value any
 }
 
-// NewCache makes a cache that holds about as many bytes.
+// NewCache returns a cache of about the given number of bytes.
 func NewCache(bytes int64) (*Cache, error) {
 	items, err := ristretto.NewCache(&ristretto.Config[uint64, cacheItem]{
 		NumCounters: max(1000, 10*bytes/cacheItemBytes),
@@ -59,7 +59,7 @@ func NewCache(bytes int64) (*Cache, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make block cache of %d bytes: %w", bytes, err)
 	}
-	return &Cache{items: items, most: int(bytes / 4)}, nil
+	return &Cache{items: items, itemMax: int(bytes / 4)}, nil
 }
 
 // Close ends the goroutines of the cache. Blocks that use it must not be read
@@ -70,7 +70,7 @@ func (c *Cache) Close() {
 	}
 }
 
-// Clear lets go of all items. What is read meanwhile may be held or not. It must
+// Clear drops all items. Items read concurrently may be kept or not. It must
 // not run together with Close.
 func (c *Cache) Clear() {
 	if c != nil {
@@ -79,8 +79,8 @@ func (c *Cache) Clear() {
 	}
 }
 
-// clears returns how often the cache was cleared. What readers remember
-// themselves is worth as much as what the cache holds, and goes with it.
+// clears returns the number of calls of Clear. Readers drop what they remember
+// themselves when it rises.
 func (c *Cache) clears() uint64 {
 	if c == nil {
 		return 0
@@ -112,19 +112,19 @@ func (c *Cache) get(k cacheKey) (any, bool) {
 	return it.value, true
 }
 
-// notCached is what an item weighs that is not to be held.
+// notCached is the size of an item that must not be kept.
 const notCached = math.MaxInt
 
-// put offers an item that takes so many bytes. One that would take a quarter of
-// the cache, and drive out all that other questions need, is not held.
+// put offers an item of the given size. One larger than a quarter of the cache,
+// which would displace what other queries need, is not kept.
 func (c *Cache) put(k cacheKey, v any, bytes int) {
-	if c != nil && bytes <= c.most {
+	if c != nil && bytes <= c.itemMax {
 		c.items.Set(k.hash(), cacheItem{key: k, value: v}, int64(bytes)+128)
 	}
 }
 
-// cached returns the item under k, made by load if it is not there. load says
-// how many bytes the item takes.
+// cached returns the item under k, made by load if it is not there. load returns
+// the item and its size in bytes.
 func cached[T any](c *Cache, k cacheKey, load func() (T, int, error)) (T, error) {
 	if v, ok := c.get(k); ok {
 		if t, ok := v.(T); ok {

@@ -34,8 +34,8 @@ func (b *Block) Identities(ctx context.Context, tenant uint32, each func(ord uin
 	return err
 }
 
-// CountValues calls each with every label value that series of bm have, and with
-// how many of them. It reads dictionaries and postings, of which a damaged page
+// CountValues calls each with every label value of the series in bm, and the
+// number of series that have it. It reads dictionaries and postings; a damaged page
 // costs the values in it; the error is then a *DamageError, the first of
 // several. Values are valid during the call.
 func (b *Block) CountValues(ctx context.Context, bm *roaring.Bitmap, each func(name, value string, series uint64)) error {

@@ -14,7 +14,7 @@ import (
 	"tsdb/partition/format"
 )
 
-// Check reads the whole block and reports everything that is not as a Writer
+// Check reads the complete block and reports everything that is not as a Writer
 // leaves it, by offset in the file. The error is one of reading, not of what
 // was read.
 func (b *Block) Check(ctx context.Context, report func(off int64, what string)) error {
@@ -38,11 +38,11 @@ type checker struct {
 	block   *Block
 	report  func(off int64, what string)
 	damaged bool
-	extents []extent // pieces of the file that belong to something
+	extents []extent // parts of the file that belong to something
 	pairs   uint64   // fingerprint of (name, value, ordinal) over the series table
 }
 
-// extent is a piece of the file.
+// extent is a part of the file.
 type extent struct{ off, end int64 }
 
 func (c *checker) say(off int64, format string, args ...any) {
@@ -150,7 +150,7 @@ func (c *checker) chunks(ctx context.Context) error {
 	r := chunkReader{block: b, ahead: scanBytes}
 	var samples, chunks uint64
 	next := uint32(0) // ordinal that has had no chunk yet
-	whole := true
+	complete := true
 	var last Chunk
 	var got model.ColumnSet
 	err := b.eachDirectoryPage(func(p page, from int64, d *directoryPage, err error) error {
@@ -159,7 +159,7 @@ func (c *checker) chunks(ctx context.Context) error {
 		}
 		c.cover(p.off, int64(p.stored))
 		if err != nil {
-			whole = false
+			complete = false
 			return c.take(err)
 		}
 		for s := range d.frames {
@@ -171,7 +171,7 @@ func (c *checker) chunks(ctx context.Context) error {
 		}
 		for i := range d.rows {
 			ch := newChunk(&r, d, p.off, i)
-			if whole && ch.Ordinal > next {
+			if complete && ch.Ordinal > next {
 				c.say(p.off, "series %d has no chunk", next)
 			}
 			next = ch.Ordinal + 1
@@ -187,7 +187,7 @@ func (c *checker) chunks(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if f := b.foot; whole && (uint64(next) != f.series || samples != f.samples || chunks != f.chunks) {
+	if f := b.foot; complete && (uint64(next) != f.series || samples != f.samples || chunks != f.chunks) {
 		c.say(b.info.Size, "footer counts %d series, %d samples, %d chunks; the directory %d, %d, %d",
 			f.series, f.samples, f.chunks, next, samples, chunks)
 	}
@@ -230,7 +230,7 @@ func (c *checker) chunk(r *chunkReader, ch, last Chunk, got *model.ColumnSet) er
 	return nil
 }
 
-// coverage checks that the pieces fill the file without gap or overlap. After
+// coverage checks that the parts fill the file without gap or overlap. After
 // damage they need not, because a directory page may be missing.
 func (c *checker) coverage() {
 	if c.damaged {
@@ -284,7 +284,7 @@ func (c *checker) series(ctx context.Context) error {
 		}
 		e, err := r.entry(ord)
 		if err != nil {
-			return err // one damaged page of the index is told once
+			return err // one damaged page of the index is reported once
 		}
 		if ord > 0 && Compare(last.Tenant, last.Labels, e.Tenant, e.Labels) >= 0 {
 			c.say(b.table[sectionSeries].off, "series %d %v of tenant %d is not above the one before", ord, e.Labels, e.Tenant)

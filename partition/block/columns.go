@@ -25,7 +25,7 @@ type columnWriter struct {
 	streams [streams]columnStream
 	times   dedupe // by timestamps or encoded bytes
 	values  dedupe // by encoded bytes
-	encoded []byte // scratch: the column at hand
+	encoded []byte // scratch: the current column
 	packed  []byte // scratch: a compressed group
 	content []byte // scratch: a page
 }
@@ -39,7 +39,7 @@ type columnStream struct {
 	foreign map[int64]uint32 // offset of a frame of an earlier page → number in this one
 }
 
-// newColumnWriter returns a writer that remembers so many columns of each
+// newColumnWriter returns a writer that remembers the given number of columns of each
 // stream, twice.
 func newColumnWriter(out *output, tier encoding.Tier, remember int) *columnWriter {
 	c := &columnWriter{out: out, tier: tier, seq: 1, times: dedupe{max: remember}, values: dedupe{max: remember}}

@@ -19,7 +19,7 @@ const (
 func keyOfTimes(ts []int64) contentKey { return xxh3.Hash128Seed(timeBytes(ts), seedTimes) }
 
 // keyOfEncoded is the key of an encoded column by its bytes. They do not say
-// how many values they stand for: a constant step looks the same for any.
+// how many values they stand for: a constant step has the same bytes for any number.
 func keyOfEncoded(b []byte, count int) contentKey {
 	return xxh3.Hash128Seed(b, uint64(count)<<8|seedEncoded)
 }
@@ -66,7 +66,7 @@ func (d *dedupe) put(k contentKey, s storedColumn) {
 	d.young[k] = s
 }
 
-// resolve tells the fresh columns where the frames of their page came to lie.
+// resolve sets the offsets of the frames of the page in the fresh columns.
 func (d *dedupe) resolve(frames []frame) {
 	for _, k := range d.fresh {
 		m := d.young

@@ -16,12 +16,12 @@ import (
 	"tsdb/partition/format"
 )
 
-// describeBytes is how many bytes of a piece Describe shows.
+// describeBytes is the number of bytes of each part that Describe shows.
 const describeBytes = 16
 
-// Describe prints the whole file, piece by piece: offset, length, the first
-// bytes, meaning. What lies in a compressed piece is printed below it, without
-// an offset. Damaged pieces are named and left out.
+// Describe prints the whole file, part by part: offset, length, the first
+// bytes, meaning. The content of a compressed part is printed below it, without
+// an offset. Damaged parts are named and left out.
 func (b *Block) Describe(ctx context.Context, out io.Writer) error {
 	d := describer{block: b, w: bufio.NewWriter(out), reader: chunkReader{block: b, ahead: scanBytes}}
 	for _, step := range []func(context.Context) error{d.header, d.columns, d.sections, d.tails} {
@@ -38,8 +38,8 @@ type describer struct {
 	reader chunkReader
 }
 
-// piece prints one piece of the file.
-func (d *describer) piece(off, length int64, format string, args ...any) error {
+// part prints one part of the file.
+func (d *describer) part(off, length int64, format string, args ...any) error {
 	data, err := d.block.read(off, int(min(length, describeBytes)))
 	if err != nil {
 		return err
@@ -52,7 +52,7 @@ func (d *describer) piece(off, length int64, format string, args ...any) error {
 	return nil
 }
 
-// below prints what is inside the piece printed last.
+// below prints what is inside the part printed last.
 func (d *describer) below(format string, args ...any) {
 	fmt.Fprintf(d.w, "%*s%s\n", 8+1+8+2+2*describeBytes+1+2+2, "", fmt.Sprintf(format, args...))
 }
@@ -68,7 +68,7 @@ func (d *describer) damaged(err error) error {
 }
 
 func (d *describer) header(context.Context) error {
-	return d.piece(0, HeaderLen, "header: magic %q, version %d, checksum", blockMagic, d.block.foot.version)
+	return d.part(0, HeaderLen, "header: magic %q, version %d, checksum", blockMagic, d.block.foot.version)
 }
 
 // columns prints the columns, the directory and the exemplar pages between them.
@@ -140,9 +140,9 @@ func (d *describer) frame(dir *directoryPage, s stream, n uint32, uses []columnU
 		}
 	}
 	if f.raw == 0 && len(columns) == 1 {
-		return d.piece(f.off, int64(f.stored), "%s", columns[0])
+		return d.part(f.off, int64(f.stored), "%s", columns[0])
 	}
-	if err := d.piece(f.off, int64(f.stored), "group of %v: %d columns, %d bytes", s, len(columns), f.size()); err != nil {
+	if err := d.part(f.off, int64(f.stored), "group of %v: %d columns, %d bytes", s, len(columns), f.size()); err != nil {
 		return err
 	}
 	for _, c := range columns {
@@ -168,7 +168,7 @@ func (d *describer) column(dir *directoryPage, s stream, u columnUse) (string, e
 }
 
 func (d *describer) directoryPage(p page, dir *directoryPage, uses [streams][]columnUse) error {
-	if err := d.piece(p.off, int64(p.stored), "directory page: %d chunks, %d time columns, %d aggregates",
+	if err := d.part(p.off, int64(p.stored), "directory page: %d chunks, %d time columns, %d aggregates",
 		len(dir.rows), len(dir.times), dir.aggregates.n); err != nil {
 		return err
 	}
@@ -209,7 +209,7 @@ func (d *describer) exemplarPage(p page) error {
 	if err != nil {
 		return d.damaged(d.block.damage(p.off, err))
 	}
-	if err := d.piece(p.off, int64(p.stored), "exemplar page: %d series, %d bytes", len(all), p.size()); err != nil {
+	if err := d.part(p.off, int64(p.stored), "exemplar page: %d series, %d bytes", len(all), p.size()); err != nil {
 		return err
 	}
 	for _, s := range all {
@@ -237,7 +237,7 @@ func (d *describer) sections(ctx context.Context) error {
 		}
 		step := steps[s.id]
 		if step == nil {
-			step = func(s section) error { return d.piece(s.off, s.length, "section %v, %v", s.id, s.encoding) }
+			step = func(s section) error { return d.part(s.off, s.length, "section %v, %v", s.id, s.encoding) }
 		}
 		if err := d.damaged(step(s)); err != nil {
 			return err
@@ -271,7 +271,7 @@ func (d *describer) dictionaries(section) error {
 			if err != nil {
 				return err
 			}
-			if err := d.piece(p.off, int64(p.stored), "dictionary of %q: values %d to %d, %d bytes",
+			if err := d.part(p.off, int64(p.stored), "dictionary of %q: values %d to %d, %d bytes",
 				n.name, p.first, int(p.first)+len(values)-1, p.size()); err != nil {
 				return err
 			}
@@ -288,7 +288,7 @@ func (d *describer) postings(section) error {
 			if err != nil {
 				return err
 			}
-			if err := d.piece(p.off, int64(p.stored), "postings of %q: lists %d to %d, %d bytes",
+			if err := d.part(p.off, int64(p.stored), "postings of %q: lists %d to %d, %d bytes",
 				n.name, p.first, int(p.first)+len(lists.bodies)-1, p.size()); err != nil {
 				return err
 			}
@@ -312,7 +312,7 @@ func (d *describer) seriesTable(section) error {
 	r := labelReader{block: d.block}
 	for i, p := range fences {
 		n := keys(fences, i, uint32(d.block.foot.series))
-		if err := d.piece(p.off, int64(p.stored), "series page: series %d to %d, %d bytes", p.first, int(p.first)+n-1, p.size()); err != nil {
+		if err := d.part(p.off, int64(p.stored), "series page: series %d to %d, %d bytes", p.first, int(p.first)+n-1, p.size()); err != nil {
 			return err
 		}
 		for k := range n {
@@ -333,7 +333,7 @@ func (d *describer) identities(s section) error {
 		if err != nil {
 			return err
 		}
-		if err := d.piece(s.off+off, int64(length), "identities of series %d to %d, checksum", ord, int(ord)+len(ids)-1); err != nil {
+		if err := d.part(s.off+off, int64(length), "identities of series %d to %d, checksum", ord, int(ord)+len(ids)-1); err != nil {
 			return err
 		}
 		ord += uint32(len(ids))
@@ -343,7 +343,7 @@ func (d *describer) identities(s section) error {
 
 func (d *describer) nameFences(s section) error {
 	return d.eachName(func(_ int, n nameEntry, f *nameFences) error {
-		return d.piece(s.off+n.fenceOff, int64(n.fenceLen), "fences of %q: %d values in %d pages, postings in %d pages",
+		return d.part(s.off+n.fenceOff, int64(n.fenceLen), "fences of %q: %d values in %d pages, postings in %d pages",
 			n.name, n.values, len(f.dictionary), len(f.postings))
 	})
 }
@@ -353,7 +353,7 @@ func (d *describer) metadata(s section) error {
 	if err != nil {
 		return err
 	}
-	if err := d.piece(s.off, s.length, "section %v, %v: %d metrics", s.id, s.encoding, len(ms)); err != nil {
+	if err := d.part(s.off, s.length, "section %v, %v: %d metrics", s.id, s.encoding, len(ms)); err != nil {
 		return err
 	}
 	for _, m := range ms {
@@ -367,7 +367,7 @@ func (d *describer) tenants(s section) error {
 	if err != nil {
 		return err
 	}
-	if err := d.piece(s.off, s.length, "section %v, %v", s.id, s.encoding); err != nil {
+	if err := d.part(s.off, s.length, "section %v, %v", s.id, s.encoding); err != nil {
 		return err
 	}
 	for _, t := range ts {
@@ -393,13 +393,13 @@ func (d *describer) tails(context.Context) error {
 			continue
 		}
 		table := int64(tableLen(tail))
-		if err := d.piece(off, table, "section table"); err != nil {
+		if err := d.part(off, table, "section table"); err != nil {
 			return err
 		}
 		for _, s := range f.sections {
 			d.below("%v: %v, %d bytes at %d", s.id, s.encoding, s.length, s.off)
 		}
-		if err := d.piece(off+table, n-table-trailerLen, "footer: %v, generations %d to %d, ordinal %d, made of %q",
+		if err := d.part(off+table, n-table-trailerLen, "footer: %v, generations %d to %d, ordinal %d, made of %q",
 			f.meta.Level, f.meta.MinGen, f.meta.MaxGen, f.meta.Ordinal, f.meta.Inputs); err != nil {
 			return err
 		}
@@ -407,7 +407,7 @@ func (d *describer) tails(context.Context) error {
 			d.below("partition %s", showTime(f.meta.Partition))
 		}
 		d.below("%d series, %d samples in %d chunks, %s to %s", f.series, f.samples, f.chunks, showTime(f.minTime), showTime(f.maxTime))
-		if err := d.piece(off+n-trailerLen, trailerLen, "trailer: lengths, version, checksum, magic %q", trailerMagic); err != nil {
+		if err := d.part(off+n-trailerLen, trailerLen, "trailer: lengths, version, checksum, magic %q", trailerMagic); err != nil {
 			return err
 		}
 	}

@@ -181,8 +181,8 @@ func (c *refCoder) append(dst []byte, r columnRef) []byte {
 	return dst
 }
 
-// readPlain reads the columns of rows as long as each is the whole of the next
-// frame or inline, as most are, and returns for how many rows it did.
+// readPlain reads the columns of rows while each is all of the next frame or
+// inline, as most are, and returns the number of rows read.
 func (c *refCoder) readPlain(r *format.Reader, rows []row) int {
 	b, frames, inline := r.B, c.page.frames[c.stream], uint64(len(c.page.inline[c.stream]))
 	next, start := c.expect()
@@ -333,8 +333,8 @@ func appendFrames(dst []byte, fs []frame) []byte {
 }
 
 func readFrames(r *format.Reader, size int64) []frame {
-	const least = 7 // bytes a frame
-	n := r.Uvarint(uint64(len(r.B)) / least)
+	const bytesMin = 7 // of a frame
+	n := r.Uvarint(uint64(len(r.B)) / bytesMin)
 	fs := make([]frame, n)
 	var buf [format.NumberBatch]uint64
 	for part := range slices.Chunk(fs, format.NumberBatch) {
@@ -399,8 +399,8 @@ func (d *directoryPage) appendTimes(dst []byte) []byte {
 }
 
 func (d *directoryPage) readTimes(r *format.Reader) {
-	const least = 3 // bytes a column
-	ts := make([]timeColumn, r.Uvarint(uint64(len(r.B))/least))
+	const bytesMin = 3 // of a column
+	ts := make([]timeColumn, r.Uvarint(uint64(len(r.B))/bytesMin))
 	var buf [format.NumberBatch]uint64
 	for part := range slices.Chunk(ts, format.NumberBatch) {
 		for i, v := range r.Uvarints(buf[:len(part)], MaxChunkSamples<<1|1) {
@@ -465,8 +465,8 @@ func (d *directoryPage) appendRows(dst []byte) []byte {
 
 // readRows reads the rows and returns how many of them have an aggregate.
 func (d *directoryPage) readRows(r *format.Reader) (aggregates int) {
-	const least = 3 // bytes a row
-	rows := make([]row, r.Uvarint(uint64(len(r.B))/least))
+	const bytesMin = 3 // of a row
+	rows := make([]row, r.Uvarint(uint64(len(r.B))/bytesMin))
 	var buf [format.NumberBatch]uint64
 	ord := uint64(0)
 	for part := range slices.Chunk(rows, format.NumberBatch) {

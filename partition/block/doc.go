@@ -42,7 +42,7 @@
 // bytes lie in the directory page; those of short chunks and other short ones
 // lie together in groups, each one zstd frame; every other column is a frame of
 // its own. Beside a long column of plain floats the directory page notes their
-// least, greatest and sum (since version 2 of the container), and
+// minimum, maximum and sum (since version 2 of the container), and
 // the column itself may say how to read it from the middle on (since version 3).
 // The former are a part of the page that is compressed by itself (since version
 // 4): most readers want samples, and do not decompress it.

@@ -34,7 +34,7 @@ type indexWriter struct {
 	list       []byte // scratch
 }
 
-// slabs is a byte arena that grows without copying. A piece lies in one slab.
+// slabs is a byte arena that grows without copying. A slice lies in one slab.
 type slabs [][]byte
 
 const slabBytes = 256 << 10
@@ -203,7 +203,7 @@ func (x *indexWriter) endSection(id sectionID, enc sectionEncoding, off int64) {
 	x.sections = append(x.sections, section{id: id, encoding: enc, off: off, length: x.out.off - off, crc: x.out.crc})
 }
 
-// writeBlob writes a section that is read whole.
+// writeBlob writes a section that is read at once.
 func (x *indexWriter) writeBlob(id sectionID, content []byte) {
 	if len(content) > maxSectionBytes && x.out.err == nil {
 		x.out.err = fmt.Errorf("section %v of %d bytes exceeds the limit of %d", id, len(content), maxSectionBytes)

@@ -20,16 +20,16 @@ type Iterator struct {
 	labels labelReader
 	reader chunkReader
 	pages  []page
-	next   int            // number of the page after the one at hand
-	page   *directoryPage // at hand
+	next   int            // number of the page after the current one
+	page   *directoryPage // the current one
 	off    int64          // its offset
 	row    int            // next row in it
 	ord    uint32
 	series uint32 // ordinals given out: the next series
 	chunks []Chunk
 	entry  SeriesEntry
-	known  bool  // entry is that of the series at hand
-	lost   error // damage that costs chunks of the series at hand
+	known  bool  // entry is that of the current series
+	lost   error // damage that costs chunks of the current series
 	err    error
 }
 
@@ -54,7 +54,7 @@ func (it *Iterator) Next() bool {
 	return it.err == nil
 }
 
-// readChunks collects the chunks of the series at hand.
+// readChunks collects the chunks of the current series.
 func (it *Iterator) readChunks() error {
 	it.chunks, it.lost = it.chunks[:0], nil
 	for {
@@ -100,10 +100,10 @@ func (it *Iterator) nextPage() error {
 // Err returns what ended the scan early, nil if nothing did.
 func (it *Iterator) Err() error { return it.err }
 
-// Ordinal returns the ordinal of the series at hand.
+// Ordinal returns the ordinal of the current series.
 func (it *Iterator) Ordinal() uint32 { return it.ord }
 
-// Series returns the series at hand. Its labels are built when it is first
+// Series returns the current series. Its labels are built when it is first
 // called for them.
 func (it *Iterator) Series() (SeriesEntry, error) {
 	if it.known {
@@ -114,10 +114,10 @@ func (it *Iterator) Series() (SeriesEntry, error) {
 	return e, err
 }
 
-// IsSeries reports whether e is the series at hand, without building labels.
+// IsSeries reports whether e is the current series, without building labels.
 func (it *Iterator) IsSeries(e SeriesEntry) (bool, error) { return it.labels.is(it.ord, e) }
 
-// Chunks returns the chunks of the series at hand, ordered by window and kind;
+// Chunks returns the chunks of the current series, ordered by window and kind;
 // they are valid until Next. A *DamageError means that a page of the directory
 // is lost, and which of the series' chunks were in it is not known.
 func (it *Iterator) Chunks() ([]Chunk, error) { return it.chunks, it.lost }
@@ -131,5 +131,5 @@ func (it *Iterator) Samples(c Chunk, tr model.TimeRange, dst *model.ColumnSet) e
 	return it.reader.append(c, tr, dst)
 }
 
-// Exemplars returns the exemplars of the series at hand.
+// Exemplars returns the exemplars of the current series.
 func (it *Iterator) Exemplars() ([]model.Exemplar, error) { return it.block.Exemplars(it.ord) }

@@ -18,7 +18,7 @@ type Level uint8
 const (
 	L0 Level = 0 // one cut, all partitions
 	L1 Level = 1 // merged cuts of one partition
-	L2 Level = 2 // the partition, or one of its key-disjoint pieces
+	L2 Level = 2 // the partition, or one of its key-disjoint parts
 )
 
 func (l Level) valid() bool { return l <= L2 }

@@ -32,7 +32,7 @@ func isMetricName(name string) bool { return name == MetricName }
 var errStop = errors.New("stop")
 
 // beforeMetric reports whether a label sorts before the metric name, so that
-// labels.Compare would look at it first.
+// labels.Compare would compare it first.
 func beforeMetric(ls labels.Labels) bool {
 	before := false
 	_ = ls.Validate(func(l labels.Label) error { // stops at the first label

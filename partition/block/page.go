@@ -30,8 +30,8 @@ func (p page) size() uint32 {
 	return p.stored
 }
 
-// minPageBytes is what a page in a file weighs at least in its fence; a count
-// of fences is checked against it.
+// minFenceBytes is the smallest size of a fence; a count of fences is checked
+// against it.
 const minFenceBytes = 8
 
 // appendFences appends a list of fences.

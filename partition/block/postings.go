@@ -62,7 +62,7 @@ func appendPostings(dst []byte, ords []uint32, scratch *[]byte) []byte {
 	bitBytes := int(last)/8 + 1
 
 	form, b := postingsGaps, (*scratch)[:0]
-	switch least := min(gapBytes, runBytes, bitBytes); least {
+	switch shortest := min(gapBytes, runBytes, bitBytes); shortest {
 	case gapBytes:
 		at := uint32(0)
 		for _, o := range ords {

@@ -13,7 +13,7 @@ import (
 )
 
 // Present finds which series, of those with ordinals ords, which rise, have
-// samples in tr, as far as the directory tells: a chunk that overlaps it, of
+// samples in tr, according to the directory: a chunk that overlaps it, of
 // which deletions leave something. It reads no columns. If the block lies in tr
 // as a whole it has a chunk there of every series, and only the pages of those
 // from which something was deleted are read; otherwise those of ords. all says
@@ -36,7 +36,7 @@ func (b *Block) Present(ctx context.Context, ords []uint32, tr model.TimeRange, 
 				p.kept[i] = true
 				continue
 			}
-			p.ords, p.places = append(p.ords, ord), append(p.places, i)
+			p.ords, p.keptIndex = append(p.ords, ord), append(p.keptIndex, i)
 		}
 	}
 	if err := p.walk(ctx, yield); err != nil {
@@ -68,7 +68,7 @@ func (b *Block) PresentIn(ctx context.Context, bm *roaring.Bitmap, tr model.Time
 type presence struct {
 	block     *Block
 	ords      []uint32 // to look for
-	places    []int    // of ords in kept; nil = the same
+	keptIndex []int    // of ords in kept; nil = the same
 	tr        model.TimeRange
 	deletions *Deletions
 	kept      []bool
@@ -76,7 +76,7 @@ type presence struct {
 	ranges    DeletedRanges // scratch
 }
 
-// walk goes through the pages of the directory that have a series to look for.
+// walk reads the pages of the directory that have a wanted series.
 // The chunks of a series may begin in one page and end in a later one.
 func (p *presence) walk(ctx context.Context, yield func() error) error {
 	ps, err := p.block.fencesOf(&p.block.directory, sectionDirectory)
@@ -107,15 +107,15 @@ func (p *presence) walk(ctx context.Context, yield func() error) error {
 	return nil
 }
 
-// page looks for ords[from:to] in a page.
+// page searches a page for ords[from:to].
 func (p *presence) page(at page, from, to int) error {
 	d, err := p.block.directoryPage(at)
 	if errors.Is(err, format.ErrCorrupt) {
-		if p.lost = append(p.lost, err); len(p.lost) > mostLost {
-			p.lost = p.lost[:mostLost]
+		if p.lost = append(p.lost, err); len(p.lost) > lostMax {
+			p.lost = p.lost[:lostMax]
 		}
 		for i := from; i < to; i++ {
-			p.kept[p.place(i)] = true
+			p.kept[p.keptAt(i)] = true
 		}
 		return nil
 	} else if err != nil {
@@ -129,7 +129,7 @@ func (p *presence) page(at page, from, to int) error {
 			row += sort.Search(len(rest), func(k int) bool { return rest[k].ord >= ord })
 		}
 		for ; row < len(d.rows) && d.rows[row].ord == ord; row++ {
-			if k := p.place(i); !p.kept[k] {
+			if k := p.keptAt(i); !p.kept[k] {
 				t := &d.times[d.rows[row].time]
 				p.kept[k] = t.min < p.tr.Max && t.max >= p.tr.Min && !p.deleted(ord, t)
 			}
@@ -138,11 +138,11 @@ func (p *presence) page(at page, from, to int) error {
 	return nil
 }
 
-func (p *presence) place(i int) int {
-	if p.places == nil {
+func (p *presence) keptAt(i int) int {
+	if p.keptIndex == nil {
 		return i
 	}
-	return p.places[i]
+	return p.keptIndex[i]
 }
 
 // deleted reports whether deletions leave nothing in the range of a chunk.

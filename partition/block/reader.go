@@ -100,7 +100,7 @@ func OpenObject(object objstore.Object, name string, c *Cache) (_ *Block, err er
 	return b, nil
 }
 
-// readTail returns a whole copy of the tail: the last if it is sound, otherwise
+// readTail returns a complete copy of the tail: the last if it is sound, otherwise
 // the one before it.
 func (b *Block) readTail(size int64) ([]byte, error) {
 	if size < HeaderLen+2*trailerLen {
@@ -201,7 +201,7 @@ func (b *Block) read(off int64, n int) ([]byte, error) {
 	return data, b.readInto(off, data)
 }
 
-// readSection returns the content of a section that is read whole.
+// readSection returns the content of a section that is read at once.
 func (b *Block) readSection(id sectionID) ([]byte, error) {
 	s := b.table[id]
 	if s.length > maxSectionBytes {

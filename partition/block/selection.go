@@ -24,12 +24,12 @@ type Selection struct {
 	// Sorted says that the series are in the order of labels.Compare, as is that
 	// of a block where every series has a name and no label comes before it.
 	Sorted bool
-	// Lost is damage met on the way, each of which cost series.
+	// Lost holds the damage found, each of which cost series.
 	Lost []error
 
 	block  *Block
 	key    string                  // of the question, in the cache
-	used   weak.Pointer[LabelSets] // by somebody, perhaps; guarded by usedMu
+	used   weak.Pointer[LabelSets] // possibly in use; guarded by usedMu
 	usedMu sync.Mutex
 }
 
@@ -116,11 +116,11 @@ func checkpoint(ctx context.Context, yield func() error) error {
 	return yield()
 }
 
-// mostLost bounds the damage a Selection tells of.
-const mostLost = 100
+// lostMax bounds the damage that a Selection reports.
+const lostMax = 100
 
 func (s *Selection) lose(err error) {
-	if len(s.Lost) < mostLost {
+	if len(s.Lost) < lostMax {
 		s.Lost = append(s.Lost, err)
 	}
 }

@@ -153,14 +153,14 @@ func decodeSeriesPage(b []byte, names []nameEntry) (*seriesPage, error) {
 }
 
 // readColumn reads value number k of the series that have one shape: see
-// members. Values are below most.
-func (p *seriesPage) readColumn(r *format.Reader, members []uint32, k int, most int64) {
+// members. Values are below limit.
+func (p *seriesPage) readColumn(r *format.Reader, members []uint32, k int, limit int64) {
 	var buf [format.NumberBatch]uint64
 	last := int64(0)
 	for part := range slices.Chunk(members, format.NumberBatch) {
 		for i, v := range r.Uvarints(buf[:len(part)], math.MaxUint64) {
 			last += format.Unzigzag(v)
-			if uint64(last) >= uint64(most) {
+			if uint64(last) >= uint64(limit) {
 				r.Fail("value out of range")
 				return
 			}
@@ -227,7 +227,7 @@ func decodeIdentities(b []byte) ([]model.Identity, error) {
 }
 
 // identityRange returns where the identities of the page with ordinal ord lie
-// in their section, of a block with so many series, and the page's first ordinal.
+// in their section, of a block with the given number of series, and the page's first ordinal.
 func identityRange(ord uint32, series uint64) (off int64, length int, first uint32) {
 	p := ord / identityPageRows
 	first = p * identityPageRows

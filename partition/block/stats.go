@@ -120,7 +120,7 @@ type columnUse struct {
 	uses int64
 }
 
-// usesOf returns the columns of a page in the order of streams and places.
+// usesOf returns the columns of a page in the order of streams and offsets.
 func usesOf(d *directoryPage) [streams][]columnUse {
 	var of [streams]map[columnRef]*columnUse
 	for s := range of {

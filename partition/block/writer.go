@@ -30,7 +30,7 @@ const chunkBuckets = 1 << 20
 // default.
 type WriterOptions struct {
 	// PostingsBatch bounds the ordinals in memory, 4 bytes each, while postings
-	// are made: the series are walked once for every so many. 0 = 4 Mi.
+	// are made: the series are walked once per batch. 0 = 4 Mi.
 	PostingsBatch int
 	// DedupeColumns is how many columns of times, and of values, are
 	// remembered at least, and twice as many at most, to store equal ones once.
@@ -56,7 +56,7 @@ type Writer struct {
 	series  currentSeries
 	held    model.ColumnSet    // of the current series and partition, not laid out yet
 	span    model.TimeRange    // that partition
-	rung    uint8              // least rung for what is held
+	rung    uint8              // lowest rung for what is held
 	hint    encoding.FloatHint // how the last column of floats was encoded
 	encoded []byte             // scratch: a column of values
 	kinds   [kindEnd]columns   // scratch: a window with both kinds
@@ -255,7 +255,7 @@ func (w *Writer) flush(all bool) {
 	for i < len(ts) && w.err == nil {
 		j := i + max(1, searchTime(ts[i:], windowOf(w.span.Min, w.rung, ts[i]).Max))
 		if j == len(ts) && !all {
-			// Samples of a window that is full anyhow are split by count.
+			// Samples of a window that is full already are split by count.
 			j = i + (j-i)/MaxChunkSamples*MaxChunkSamples
 			w.window(i, j)
 			i = j

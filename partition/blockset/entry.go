@@ -49,8 +49,8 @@ func (e *Entry) quarantine(err error) {
 	e.bad.CompareAndSwap(nil, &err)
 }
 
-// Deletions returns what tombstones delete of the block, nil if they concern
-// none of its series. Which those are is looked up once for each tombstone.
+// Deletions returns the tombstones resolved to the series of the block, nil if they
+// concern none. The series of each tombstone are looked up once.
 func (e *Entry) Deletions(ctx context.Context, ts []manifest.Tombstone) (*block.Deletions, error) {
 	if e.block == nil {
 		return nil, nil
@@ -94,7 +94,7 @@ func (e *Entry) matches(ctx context.Context, t *manifest.Tombstone) (*roaring.Bi
 }
 
 // Concerns reports whether a tombstone concerns a block of the version, for
-// SpentTombstones and PlanOptions: a block that cannot be asked is concerned.
+// SpentTombstones and PlanOptions: a block that cannot be read counts as concerned.
 func (v *Version) Concerns(ctx context.Context) func(t *manifest.Tombstone, block string) bool {
 	return func(t *manifest.Tombstone, block string) bool {
 		e := v.Find(block)

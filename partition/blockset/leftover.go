@@ -126,8 +126,8 @@ func (s *Set) judge(v *Version, l *Leftover, walHolds func(lo, hi uint64) bool) 
 	return false
 }
 
-// hasRival reports whether a block is listed, and readable, that was made of the
-// same as the one given: attempts at one block differ in their ordinals. For a
+// hasRival reports whether a listed, readable block was made from the same inputs:
+// attempts at one block differ in their ordinals. For a
 // cut, a block made of another attempt counts too.
 func hasRival(v *Version, info block.Info) bool {
 	found := false

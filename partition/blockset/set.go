@@ -49,8 +49,8 @@ type Set struct {
 	}
 }
 
-// Version is an immutable state of the set. Whoever acquired it releases it
-// once, and until then may use all blocks in it.
+// Version is an immutable state of the set. It is acquired, and released once;
+// until then all blocks in it may be used.
 type Version struct {
 	set     *Set
 	state   *manifest.State
@@ -110,9 +110,9 @@ func (s *Set) Acquire() *Version {
 }
 
 // Publish opens the blocks that an edit adds, applies it to the MANIFEST and
-// makes it the current version, which is returned and must be released. What
-// is said about errors and doubt at Manifest.Apply holds: files of a failed
-// edit stay until they are published after all or given to Discard.
+// makes it the current version, which is returned and must be released. Errors
+// are those of Manifest.Apply. Files of a failed edit stay until they are published
+// after all or given to Discard.
 func (s *Set) Publish(e manifest.Edit) (*Version, error) {
 	s.publish.Lock()
 	defer s.publish.Unlock()
@@ -188,9 +188,9 @@ func (s *Set) Discard(names ...string) {
 	}
 }
 
-// Close closes the blocks of the current version; those of versions that are
-// still held close with their release. The set must not be used any more; a
-// second Close does nothing.
+// Close closes the blocks of the current version; those of versions still held are
+// closed by their release. The set must not be used afterwards; a second Close
+// does nothing.
 func (s *Set) Close() error {
 	s.publish.Lock()
 	defer s.publish.Unlock()
@@ -217,7 +217,7 @@ func (v *Version) Retain() *Version {
 	return v
 }
 
-// Release gives a reference back. It does no more I/O than closing files.
+// Release drops a reference. Its only I/O is closing files.
 func (v *Version) Release() {
 	v.set.mu.Lock()
 	unused := v.set.releaseLocked(v)

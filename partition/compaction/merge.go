@@ -28,18 +28,18 @@ const (
 	// a writer memory until it is finished.
 	maxOpenOutputs = 32
 	maxOpenSeries  = 4 << 20
-	// fullDedupe is how many outputs written at once may each remember as many
-	// columns as a single one does; more share what those take.
+	// fullDedupe is the number of concurrent outputs that each remember as many
+	// columns as a single one does; more outputs share that number.
 	fullDedupe = 4
-	// indexBytes is what a series is taken to add to a block besides its chunks.
+	// indexBytes is the estimated size of a series in a block, without its chunks.
 	indexBytes = 64
 )
 
 // Options are what may be chosen about a merge. The zero value is the
 // default.
 type Options struct {
-	// Yield is called between series; it may wait while more urgent work is
-	// done. An error ends the merge.
+	// Yield is called between series; it may block while more urgent work
+	// runs. An error ends the merge.
 	Yield func(ctx context.Context) error
 	// Limits of an L2, and of the partitions written at once; 0 is the default.
 	BlockBytes  int64
@@ -48,7 +48,7 @@ type Options struct {
 	Writer      block.WriterOptions // of all outputs
 }
 
-// Merged is what a merge made.
+// Merged is the result of a merge.
 type Merged struct {
 	Add  []block.Info // complete and synced, in no edit yet
 	Keys map[string]manifest.KeyRange
@@ -61,8 +61,8 @@ type Merged struct {
 	Copied  int   // chunks taken over without decoding
 	Decoded int   // chunks decoded
 	Bytes   int64 // of Add
-	// Lost says what could not be read: chunks that are carried along marked
-	// bad, exemplars and metadata that are left out.
+	// Lost holds an error for each unreadable part of the inputs: chunks that are
+	// carried along marked bad, exemplars and metadata that are left out.
 	Lost []error
 	// DroppedExemplars counts those beyond maxSeriesExemplars.
 	DroppedExemplars int
@@ -105,8 +105,8 @@ func Merge(ctx context.Context, v *blockset.Version, plan Plan, tombstones []man
 	return result, err
 }
 
-// merge is Merge with outputs in a store of their own. What it panics with
-// is returned.
+// merge is Merge with outputs in a store of their own. A panic is returned
+// as an error.
 func merge(ctx context.Context, v *blockset.Version, outputs objstore.Store, plan Plan, tombstones []manifest.Tombstone, o Options) (_ *Merged, err error) {
 	m := &merger{
 		set: v.Set(), store: outputs, plan: plan, o: o, kept: v.State().Kept(),
@@ -156,7 +156,7 @@ type merger struct {
 	later   []block.Key                // outputs for the next passes, with repetitions
 	done    map[block.Key]bool         // outputs of earlier passes
 
-	at     block.SeriesEntry // the series at hand
+	at     block.SeriesEntry // the current series
 	group  []*mergeInput     // that hold it, oldest first
 	chunks []mergeChunk      // of that series
 	slice  sliceMerger
@@ -234,7 +234,7 @@ func (m *merger) pass(ctx context.Context) error {
 		}
 	}
 	for {
-		if err := m.least(); err != nil || len(m.group) == 0 {
+		if err := m.nextGroup(); err != nil || len(m.group) == 0 {
 			return err
 		}
 		if err := m.mergeSeries(); err != nil {
@@ -261,9 +261,9 @@ func (in *mergeInput) next() error {
 	return in.it.Err()
 }
 
-// least collects the inputs that stand at the first series of all. Mostly they
-// stand at the same one, whose labels are built once.
-func (m *merger) least() error {
+// nextGroup collects the inputs positioned at the smallest series. Usually that is
+// all of them, and the labels are built once.
+func (m *merger) nextGroup() error {
 	m.group = m.group[:0]
 	for _, in := range m.inputs {
 		if !in.more {
@@ -373,7 +373,7 @@ func (m *merger) output(key block.Key) *mergeOutput {
 	return out
 }
 
-// mergeChunk is a chunk of the series at hand.
+// mergeChunk is a chunk of the current series.
 type mergeChunk struct {
 	block.Chunk
 	in   *mergeInput

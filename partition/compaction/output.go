@@ -26,7 +26,7 @@ type mergeOutput struct {
 	ordinal uint32        // of the next block
 	series  int           // in w
 
-	at          block.SeriesEntry // series at hand
+	at          block.SeriesEntry // current series
 	begun       bool              // w has it
 	first, last block.SeriesEntry // in w
 	metric      string            // of the last series whose metadata was looked up
@@ -36,7 +36,7 @@ type mergeOutput struct {
 // next moves to the next series. It is written only if something is.
 func (o *mergeOutput) next(s block.SeriesEntry) { o.at, o.begun = s, false }
 
-// writer returns the writer, standing at the series at hand.
+// writer returns the writer, positioned at the current series.
 func (o *mergeOutput) writer() (*block.Writer, error) {
 	if o.begun {
 		return o.w, nil
@@ -131,7 +131,7 @@ func (o *mergeOutput) abort() {
 	}
 }
 
-// exemplars writes the exemplars of the series at hand that belong to an
+// exemplars writes the exemplars of the current series that belong to an
 // output, if the series has samples there.
 func (m *merger) exemplars(out *mergeOutput) error {
 	if !out.begun {

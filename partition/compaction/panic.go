@@ -13,10 +13,9 @@ import (
 	"tsdb/partition/manifest"
 )
 
-// blame finds the input that makes a merge panic: the last one of the fewest,
-// from the oldest on, whose merge does. The merges by which it is found write
-// nothing. It returns nil if none of them panics, as one that ran into broken
-// memory might not again.
+// blame finds the input that makes a merge panic: the last of the shortest prefix
+// of the inputs whose merge panics. The merges it tries write nothing. It returns
+// nil if none of them panics, which happens after a memory fault.
 func blame(ctx context.Context, v *blockset.Version, plan Plan, tombstones []manifest.Tombstone, o Options, p *panics.Error) error {
 	var stopped error
 	n := sort.Search(len(plan.Inputs)+1, func(n int) bool {

@@ -12,30 +12,30 @@ import (
 	"tsdb/partition/manifest"
 )
 
-// When the planner merges what. Each number is a trade of bytes written against
-// blocks to look into; the simulation in plan_test.go holds them to their sum.
+// Thresholds of the planner. Each trades bytes written against blocks that a read
+// has to open; the simulation in plan_test.go checks their sum.
 const (
-	// l0AgeMs is how old the oldest of several L0s is when they are merged. So a
-	// day has few L1s, however often the head is cut.
+	// l0AgeMs is the age of the oldest of several L0s at which they are merged, so
+	// that a day has few L1s no matter how often the head is cut.
 	l0AgeMs = 5 * model.HourMs
-	// l0Full is how many L0s are merged however young they are: each is another
-	// index that reads look into.
+	// l0Full is the number of L0s that are merged at any age: each is another index
+	// to read.
 	l0Full = 48
-	// l0Most bounds the inputs of one merge of L0s, and so its memory.
-	l0Most = 64
-	// l0Stuck is how many L0s behind a quarantined one are merged among
-	// themselves: they cannot become L1.
+	// l0InputsMax bounds the inputs of one merge of L0s, and so its memory.
+	l0InputsMax = 64
+	// l0Stuck is the number of L0s behind a quarantined one that are merged among
+	// themselves, because they cannot become L1.
 	l0Stuck = 16
-	// quietMs is how long after a partition's end, and after its last L1, its
-	// L1s are held back. It is longer than l0AgeMs, so that a partition which
+	// quietMs is the time after a partition's end, and after its last L1, for which
+	// its L1s are held back. It is longer than l0AgeMs, so that a partition which
 	// still gets samples is not taken for finished: every L1 more would mean
 	// writing the L2 again.
 	quietMs = l0AgeMs + model.HourMs
-	// l2Share is which part of the L2s they overlap L1s must have in bytes: with
-	// less, the L2s are rewritten for little.
+	// l2Share is the smallest part of the bytes of the L2s they overlap that L1s must
+	// have to be merged into them, as a divisor.
 	l2Share = 8
-	// oldMs is how long a single L0, and the newest of few L1s, wait for more of
-	// their kind; veryOldMs is how long the oldest waits if more keep coming.
+	// oldMs is the time for which a single L0, and the newest of few L1s, wait for
+	// more of their level; veryOldMs is the longest wait if more keep coming.
 	oldMs     = 24 * model.HourMs
 	veryOldMs = 3 * oldMs
 	// freeTenths is the free space a merge needs, in tenths of its inputs.
@@ -59,14 +59,14 @@ func Candidates(v *blockset.Version, busy func(name string) bool) []Candidate {
 	return blocks
 }
 
-// PlanOptions are the facts besides the blocks on which a plan depends.
+// PlanOptions are the inputs of the planner besides the blocks.
 type PlanOptions struct {
 	NowMs      int64                // wall time, Unix milliseconds
 	FreeBytes  uint64               // free space for the outputs
 	WALLow     uint64               // lowest generation the WAL keeps
 	Tombstones []manifest.Tombstone // of the view
-	// Concerns says whether a tombstone that covers a block matches one of its
-	// series; nil and unknown are yes.
+	// Concerns reports whether a tombstone that covers a block may match one of its
+	// series; nil stands for yes.
 	Concerns func(t *manifest.Tombstone, block string) bool
 }
 
@@ -230,7 +230,7 @@ func (p *planner) l0Prefix() []*Candidate {
 // of which may be full. If there is not enough free space it merges fewer.
 func (p *planner) mergeL0() (Plan, bool) {
 	inputs := p.l0Prefix()
-	for n := min(len(inputs), l0Most); n > 0; n /= 2 {
+	for n := min(len(inputs), l0InputsMax); n > 0; n /= 2 {
 		inputs = inputs[:n]
 		for i := range p.partitions {
 			part := &p.partitions[i]
@@ -249,7 +249,7 @@ func (p *planner) mergeL0() (Plan, bool) {
 // would have to be merged with.
 func (p *planner) finishL0() (Plan, bool) {
 	inputs := p.l0Prefix()
-	if len(inputs) < len(p.l0) || len(inputs) > l0Most {
+	if len(inputs) < len(p.l0) || len(inputs) > l0InputsMax {
 		return Plan{}, false
 	}
 	for i := range p.partitions {
@@ -294,7 +294,7 @@ func (p *planner) relieveL0() (Plan, bool) {
 		return Plan{}, false
 	}
 	run = tier(run)
-	run = run[:min(len(run), l0Most)]
+	run = run[:min(len(run), l0InputsMax)]
 	return p.plan(block.SpanningKey(block.L0), run, fmt.Sprintf("%d L0s that cannot become L1", len(run)))
 }
 

@@ -8,8 +8,7 @@ import (
 
 // RetentionTarget returns the floor that a retention period asks for: the start
 // of the partition that holds nowMs - retentionMs, so that only partitions all
-// of whose samples are too old leave. A retention of 0 or less is for ever:
-// NoFloor.
+// of whose samples are too old leave. A retention of 0 or less means NoFloor.
 func RetentionTarget(nowMs, retentionMs int64) int64 {
 	oldest := model.SubTime(nowMs, retentionMs)
 	if retentionMs <= 0 || oldest < model.MinTime {
@@ -25,8 +24,8 @@ func RetentionTarget(nowMs, retentionMs int64) int64 {
 // were refused, are dropped too.
 //
 // refusedGen holds the floor back for the sake of tiers made from raw data: it
-// is the last generation that can have samples below target which nobody has
-// merged yet. The floor stays while an L0 or the WAL has generations up to it;
+// is the last generation that can have samples below target that are not merged
+// yet. The floor stays while an L0 or the WAL has generations up to it;
 // 0 never holds it back.
 func PlanRetention(s *manifest.State, target int64, refusedGen uint64) (manifest.Edit, bool) {
 	floor := max(s.Floor, target)

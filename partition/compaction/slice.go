@@ -10,8 +10,8 @@ import (
 	"tsdb/partition/format"
 )
 
-// sliceSamples is how many samples of a series are merged at once, more or
-// less.
+// sliceSamples is the approximate number of samples of a series that are merged at
+// once.
 const sliceSamples = 64 << 10
 
 // rowReader reads the rows of chunks, as *block.Iterator does.

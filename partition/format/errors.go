@@ -6,19 +6,19 @@ import (
 )
 
 var (
-	// ErrCorrupt is what errors.Is finds in every error about bytes that are
-	// not what was written. Such errors are *DamageError.
+	// ErrCorrupt is the class of all errors about bytes that are not what was
+	// written; errors.Is finds it. Such errors are *DamageError.
 	ErrCorrupt = errors.New("corrupt")
 	// ErrVersion is returned when a file is of a version this program does
 	// not know.
 	ErrVersion = errors.New("unknown format version")
 )
 
-// DamageError says which bytes of which file are not what was written.
+// DamageError describes bytes of a file that are not what was written.
 type DamageError struct {
 	Path   string
-	Offset int64  // of the damaged piece in the file
-	What   string // what the piece is and what is wrong
+	Offset int64  // of the damaged part in the file
+	What   string // the part and the damage
 }
 
 func (e *DamageError) Error() string {
@@ -28,7 +28,7 @@ func (e *DamageError) Error() string {
 // Is reports ErrCorrupt as the class of the error.
 func (e *DamageError) Is(target error) bool { return target == ErrCorrupt }
 
-// Corrupt makes the error of a decoder that does not know path and offset.
+// Corrupt returns the error of a decoder that does not know path and offset.
 func Corrupt(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrCorrupt, fmt.Sprintf(format, args...))
 }

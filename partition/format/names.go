@@ -7,12 +7,12 @@ const (
 	TwinName     = "MANIFEST.2" // its second copy
 	ReserveName  = "reserve"    // bytes kept for deletes, cuts and edits on a full disk
 	WALDir       = "wal"        // WAL segments
-	SegmentsName = "SEGMENTS"   // which of those hold durable frames
+	SegmentsName = "SEGMENTS"   // lists the segments that hold durable frames
 	L0Dir        = "l0"         // cuts, all partitions in one file
 	RawDir       = "raw"        // one directory a day partition
 	LostFoundDir = "lost+found" // files that belong to nothing and may hold data
-	BlockSuffix  = ".tsb"       // every block file ends so
-	TempSuffix   = ".tmp"       // files that are renamed once they are whole
+	BlockSuffix  = ".tsb"       // ends the name of every block file
+	TempSuffix   = ".tmp"       // files that are renamed once they are complete
 )
 
 // MaxNameBytes bounds the name of a file in any format.

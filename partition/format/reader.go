@@ -13,9 +13,9 @@ func AppendString(dst []byte, s string) []byte {
 }
 
 // Reader reads numbers and strings from bytes that may be anything. The
-// first thing that is wrong stays in err, and everything read after it is zero,
+// first error stays in Err, and everything read after it is zero,
 // so that callers check once at the end, before they use a count for anything
-// but a loop that looks at err.
+// but a loop that checks Err.
 type Reader struct {
 	B   []byte
 	Err error
@@ -58,9 +58,9 @@ func (r *Reader) Uint64() uint64 {
 	return v
 }
 
-// Uvarint reads a number that may not be larger than most.
-func (r *Reader) Uvarint(most uint64) uint64 {
-	if len(r.B) > 0 && r.B[0] < 0x80 && uint64(r.B[0]) <= most {
+// Uvarint reads a number. One above limit is an error.
+func (r *Reader) Uvarint(limit uint64) uint64 {
+	if len(r.B) > 0 && r.B[0] < 0x80 && uint64(r.B[0]) <= limit {
 		v := r.B[0]
 		r.B = r.B[1:]
 		return uint64(v)
@@ -70,7 +70,7 @@ func (r *Reader) Uvarint(most uint64) uint64 {
 		r.Fail("not a number")
 		return 0
 	}
-	if v > most {
+	if v > limit {
 		r.Fail("number out of range")
 		return 0
 	}
@@ -96,10 +96,10 @@ func (r *Reader) Varint() int64 {
 // NumberBatch is how many numbers the loops of decoders take at a time.
 const NumberBatch = 128
 
-// Uvarints fills dst with numbers, none larger than most, and returns it. It
-// takes a tenth of the time of as many calls of uvarint where most are below 128
+// Uvarints fills dst with numbers, none above limit, and returns it. It
+// takes a tenth of the time of one call of Uvarint for each if most are below 128
 // (BenchmarkDirectoryPage).
-func (r *Reader) Uvarints(dst []uint64, most uint64) []uint64 {
+func (r *Reader) Uvarints(dst []uint64, limit uint64) []uint64 {
 	b, top := r.B, uint64(0)
 	for i := 0; i < len(dst); {
 		if len(b) >= 8 && len(dst)-i >= 8 && binary.LittleEndian.Uint64(b)&0x8080808080808080 == 0 {
@@ -128,7 +128,7 @@ func (r *Reader) Uvarints(dst []uint64, most uint64) []uint64 {
 		dst[i], top = v, max(top, v)
 		i++
 	}
-	if r.B = b; top > most {
+	if r.B = b; top > limit {
 		r.Fail("number out of range")
 		clear(dst)
 	}
@@ -146,9 +146,9 @@ func (r *Reader) Bytes(n uint64) []byte {
 	return v
 }
 
-// Text reads a length, at most most, and as many bytes.
-func (r *Reader) Text(most uint64) string {
-	return string(r.Bytes(r.Uvarint(most)))
+// Text reads a length, at most limit, and that many bytes.
+func (r *Reader) Text(limit uint64) string {
+	return string(r.Bytes(r.Uvarint(limit)))
 }
 
 // Count reads the number of items that follow, each of at least one byte.

@@ -67,7 +67,7 @@ func checkManifestHeader(b []byte) error {
 	return nil
 }
 
-// appendFramed appends a whole record.
+// appendFramed appends a record with its header.
 func appendFramed(dst []byte, kind recordKind, r *record) ([]byte, error) {
 	if err := r.validate(); err != nil {
 		return dst, fmt.Errorf("encode %s %d: %w", kind, r.Number, err)
@@ -103,7 +103,7 @@ type framed struct {
 // end returns the offset behind the record.
 func (f *framed) end() int64 { return f.off + recordHeaderLen + int64(len(f.payload)) }
 
-// unframe reads the record at off, if there is a whole one.
+// unframe reads the record at off, if a complete one is there.
 func unframe(b []byte, off int64) (framed, bool) {
 	b = b[off:]
 	if len(b) < recordHeaderLen || !recordKind(b[:4]).valid() {
@@ -120,9 +120,9 @@ func unframe(b []byte, off int64) (framed, bool) {
 	return framed{off: off, kind: recordKind(b[:4]), number: binary.LittleEndian.Uint64(b[8:]), payload: b[recordHeaderLen:]}, true
 }
 
-// Torn says what lies behind the last whole record of a MANIFEST: an edit that
-// was being written when the process or the machine stopped, so that nobody
-// has been told of it. Bytes is 0 if nothing does.
+// Torn is the rest behind the last complete record of a MANIFEST: an edit that was
+// being written when the process or the machine stopped, and was never
+// acknowledged. Bytes is 0 if there is none.
 type Torn struct {
 	Offset, Bytes int64
 }
@@ -159,8 +159,8 @@ func parseManifest(b []byte) (records []framed, torn Torn, err error) {
 	return records, Torn{Offset: off, Bytes: int64(len(b)) - off}, nil
 }
 
-// findRecord looks for a later edit in what is not a record. It is not asked
-// to find one that lies inside the payload of another.
+// findRecord searches bytes that are not a record for a later edit. It need not
+// find one inside the payload of another.
 func findRecord(b []byte, off int64, last uint64) (framed, bool) {
 	for off < int64(len(b)) {
 		i := bytes.Index(b[off:], []byte(kindEdit))
@@ -231,8 +231,8 @@ func readManifest(fsys vfs.FS, dir, base string) (*State, Torn, error) {
 	return s, torn, nil
 }
 
-// readFile reads a whole file of at most most bytes.
-func readFile(fsys vfs.FS, name string, most int64) (_ []byte, err error) {
+// readFile reads a file of at most limit bytes.
+func readFile(fsys vfs.FS, name string, limit int64) (_ []byte, err error) {
 	f, err := fsys.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", name, err)
@@ -242,8 +242,8 @@ func readFile(fsys vfs.FS, name string, most int64) (_ []byte, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("size of %s: %w", name, err)
 	}
-	if size > most {
-		return nil, fmt.Errorf("read %s: %w: %d bytes exceed %d", name, format.ErrCorrupt, size, most)
+	if size > limit {
+		return nil, fmt.Errorf("read %s: %w: %d bytes exceed %d", name, format.ErrCorrupt, size, limit)
 	}
 	b := make([]byte, size)
 	for off := 0; off < len(b); off += readBytes {

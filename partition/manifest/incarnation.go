@@ -7,15 +7,15 @@ import (
 	"tsdb/partition/format"
 )
 
-// Incarnation tells a database from the one it was before somebody accepted
-// that acknowledged samples were lost with its log. The zero value is that of a
-// database which never lost any.
+// Incarnation distinguishes a database from its state before an operator accepted
+// the loss of acknowledged samples with its log. The zero value belongs to a
+// database that never lost any.
 type Incarnation struct {
 	ID         uint64 // random, changes with every loss that is accepted
-	Losses     uint64 // how many were
-	AcceptedMs int64  // when the last one was, Unix milliseconds
+	Losses     uint64 // number of accepted losses
+	AcceptedMs int64  // time of the last one, Unix milliseconds
 	// FromMs and ToMs are the wall times, in Unix milliseconds, between which
-	// the samples lost last were received, as far as they are known.
+	// the samples lost last were received; 0 if unknown.
 	FromMs, ToMs int64
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 // maxKeyBytes bounds each end of a KeyRange. Longer keys are cut there, which
-// makes ranges that differ only behind it look as if they touched.
+// makes ranges that differ only behind it seem to touch.
 const maxKeyBytes = 256
 
 // KeyRange is the range of series keys in a block, both ends included. A key
@@ -21,7 +21,7 @@ type KeyRange struct {
 	First, Last string
 }
 
-// IsZero reports whether nothing is known: the range stands for every key.
+// IsZero reports whether the range is the zero value, which stands for every key.
 func (r KeyRange) IsZero() bool { return r.First == "" && r.Last == "" }
 
 // Disjoint reports whether the ranges are known to share no key.
@@ -32,8 +32,8 @@ func (r KeyRange) Disjoint(o KeyRange) bool {
 	return r.Last < o.First || o.Last < r.First
 }
 
-// collides reports whether the ranges are known to share keys: two ends that
-// are equal as far as they were kept may belong to different keys.
+// collides reports whether the ranges are known to share keys: two equal ends
+// that were cut may belong to different keys.
 func (r KeyRange) collides(o KeyRange) bool {
 	if r.IsZero() || o.IsZero() {
 		return true

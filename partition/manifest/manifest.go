@@ -136,7 +136,7 @@ func (m *Manifest) start(s *State) error {
 	return nil
 }
 
-// State returns what all edits so far make together.
+// State returns the state after all edits so far.
 func (m *Manifest) State() *State { return m.state.Load() }
 
 // Err returns why no more edits are taken, nil if they are.
@@ -199,7 +199,7 @@ func (m *Manifest) checkSizeLocked(next *State, n, limit int64) error {
 }
 
 // writeLocked makes a state durable: as an edit behind the others, or as a
-// snapshot in a fresh file if the log is long or not to be trusted.
+// snapshot in a fresh file if the log is long or cannot be trusted.
 func (m *Manifest) writeLocked(next *State, framed []byte) error {
 	if m.mu.guard != nil {
 		if err := m.mu.guard(); err != nil {
@@ -223,8 +223,8 @@ func (m *Manifest) writeLocked(next *State, framed []byte) error {
 	return log.append(path.Join(m.dir, format.ManifestName), framed)
 }
 
-// closeLogLocked closes the log, if there is one. An error means nothing: what
-// counts has been synced, or is in doubt already.
+// closeLogLocked closes the log, if there is one. An error does not matter: all
+// acknowledged edits are synced.
 func (m *Manifest) closeLogLocked() {
 	if m.mu.log != nil {
 		_ = m.mu.log.file.Close()
@@ -244,16 +244,16 @@ func (m *Manifest) failedLocked(err error) error {
 	return err
 }
 
-// Guard has check called before anything is written from now on. Once it returns
-// an error there are no more edits.
+// Guard sets a function that is called before each write. Once it returns an error
+// no more edits are taken.
 func (m *Manifest) Guard(check func() error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.mu.guard = check
 }
 
-// Settle makes sure that an edit in doubt did not happen, by writing the state
-// without it to a fresh file. It does nothing if none is.
+// Settle voids an edit in doubt by writing the state without it to a fresh file.
+// It does nothing if no edit is in doubt.
 func (m *Manifest) Settle() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -285,7 +285,7 @@ func (m *Manifest) Forget(names []string) {
 	m.state.Store(next)
 }
 
-// Close closes the files. No other method may run meanwhile or, State excepted,
+// Close closes the files. No other method may run concurrently or, State excepted,
 // be called afterwards; a second Close does nothing.
 func (m *Manifest) Close() error {
 	m.mu.Lock()

@@ -10,8 +10,8 @@ import (
 	"tsdb/partition/format"
 )
 
-// maxCombined bounds the places in which two copies of a damaged record may
-// differ for every combination of them to be tried.
+// maxCombined is the largest number of bytes in which two copies of a damaged
+// record may differ if every combination is to be tried.
 const maxCombined = 10
 
 // Salvaged is what can still be read of damaged copies of a MANIFEST.
@@ -40,7 +40,7 @@ func ReadSalvage(fsys vfs.FS, dir string) *Salvaged {
 }
 
 // Salvage reads every intact record of some copies, wherever it lies,
-// and puts records together of which every copy has a part. What it returns does
+// and combines records of which every copy has a part. What it returns does
 // not depend on what is in the damaged bytes, but for the seeds.
 func Salvage(copies [][]byte) *Salvaged {
 	s := &Salvaged{Edits: map[uint64]*Edit{}}
@@ -136,7 +136,7 @@ func nextMagic(b []byte, off int64) int64 {
 }
 
 // eachCombined walks two copies that were written alike and calls fn with the
-// records that are damaged in both, in different places.
+// records that are damaged in both, at different bytes.
 func eachCombined(a, b []byte, fn func(framed)) {
 	off := int64(manifestHeaderLen)
 	for off < int64(min(len(a), len(b))) {

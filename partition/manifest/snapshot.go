@@ -19,8 +19,8 @@ type logFile struct {
 }
 
 // long reports whether a fresh snapshot should replace the file instead of an
-// edit of n more bytes: the edits outweigh the snapshot, or are so many that
-// reading them takes a while.
+// edit of n more bytes: the edits are longer than the snapshot, or take long to
+// read because of their number.
 func (l *logFile) long(n int) bool {
 	return l.size+int64(n)-l.snapshotSize > max(maxLogBytes, l.snapshotSize) || l.edits >= maxLogEdits
 }

@@ -27,11 +27,10 @@ func (t *Tombstone) Covers(b block.Info) bool {
 	return b.MaxGen < t.Gen && t.Range.Overlaps(b.TimeRange())
 }
 
-// SpentTombstones returns the IDs of the tombstones that nothing needs any
-// more, rising: all generations before theirs have left the WAL, and no listed
-// block, quarantined ones included, is covered. concerns, if not nil, says
-// whether a covered block holds a series that the tombstone matches; it is
-// asked only where that decides, and answers true when it cannot tell.
+// SpentTombstones returns the rising IDs of the tombstones that are no longer
+// needed: all generations before theirs have left the WAL, and no listed block,
+// quarantined ones included, is covered. concerns, if not nil, reports whether a
+// covered block may hold a series that the tombstone matches.
 func SpentTombstones(s *State, concerns func(t *Tombstone, block string) bool) []uint64 {
 	var spent []uint64
 	blocks := s.Sorted()

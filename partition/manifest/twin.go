@@ -60,8 +60,8 @@ func Newest(copies []Copy) (*State, error) {
 }
 
 // NewestCopy decides which copy of a MANIFEST holds. An edit is written to the
-// second copy once it is durable in the first, so both tell one history and the
-// one that goes further is right, whichever it is. A copy that is missing,
+// second copy once it is durable in the first, so both hold one history and the
+// longer one is right. A copy that is missing,
 // damaged or on a bad sector leaves the decision to the other; one that this
 // program may not read, or is too old to, does not.
 func NewestCopy(found []Copy) (*Copy, error) {
@@ -103,7 +103,7 @@ func IsGone(err error) bool {
 
 // Restored returns what was wrong when the MANIFEST was opened and has been put
 // right from the other copy: one is missing, damaged or lacks edits that must be
-// there. fromTwin tells that the state is that of the second copy.
+// there. fromTwin reports whether the state is that of the second copy.
 func (m *Manifest) Restored() (problems []error, fromTwin bool) {
 	if m.found == nil {
 		return nil, false

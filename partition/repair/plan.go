@@ -19,13 +19,14 @@ type repairFile struct {
 	err  error // why it cannot be read; then only Name is set
 }
 
-// seedCheck says what the series of the readable blocks make of a seed.
+// seedCheck is the result of comparing a seed with the series of the readable
+// blocks.
 type seedCheck struct {
 	series int      // compared
 	wrong  []string // blocks with a series whose identity the seed does not give
 }
 
-// repairInput is all that is known before a plan is made.
+// repairInput is everything a plan is made from.
 type repairInput struct {
 	copies  []manifest.Copy
 	salvage *manifest.Salvaged
@@ -175,7 +176,7 @@ func (p *Plan) fromFooters(in *repairInput, base *manifest.State, later []*manif
 	}
 	r.applyKnown(later)
 	r.chooseBlocks()
-	if merge, input := r.doubtful(); merge != "" {
+	if merge, input := r.unresolved(); merge != "" {
 		return p.refuse("%s cannot be read, and it is not known whether %s, which was made from it, had taken its place", input, merge)
 	}
 	low, lost := r.walLow()
@@ -193,9 +194,9 @@ func (p *Plan) fromFooters(in *repairInput, base *manifest.State, later []*manif
 	if err := s.Check(); err != nil {
 		return p.refuse("the blocks contradict each other: %v", err)
 	}
-	r.tellBlocks(base)
+	r.describeBlocks(base)
 	p.say("the log is replayed from generation %d on", low)
-	p.tellMarks(s, base)
+	p.describeMarks(s, base)
 	switch {
 	case r.deletionsKnown(base, later, last, low):
 		p.say("deletions: %d known; the lost edits recorded no other, or the log has them", len(s.Tombstones))
@@ -209,8 +210,8 @@ func (p *Plan) fromFooters(in *repairInput, base *manifest.State, later []*manif
 	return p
 }
 
-// tellMarks says what is taken for all that is no block.
-func (p *Plan) tellMarks(s, base *manifest.State) {
+// describeMarks adds the lines about everything but blocks.
+func (p *Plan) describeMarks(s, base *manifest.State) {
 	if s.Floor == manifest.NoFloor {
 		p.say("retention floor: none is known; the next start sets it, and until then samples that had expired may show")
 	} else {
@@ -223,7 +224,7 @@ func (p *Plan) tellMarks(s, base *manifest.State) {
 
 func stampMs(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339) }
 
-// High holds the highest numbers that the WAL shows.
+// High holds the highest numbers found in the WAL.
 type High struct{ Generation, LSN, Segment uint64 }
 
 // rebuilding is the choice of the blocks that make up a database.
@@ -328,9 +329,9 @@ func (r *rebuilding) isGone(name string) bool {
 	return true
 }
 
-// doubtful returns a merge that does not count although an input of it cannot be
+// unresolved returns a merge that does not count although an input of it cannot be
 // read: its inputs lack samples, and it may be only one of several outputs.
-func (r *rebuilding) doubtful() (merge, input string) {
+func (r *rebuilding) unresolved() (merge, input string) {
 	for _, f := range r.in.files {
 		if _, listed := r.listed[f.Name]; listed || f.err != nil || r.published[f.Name] || slices.ContainsFunc(f.Inputs, r.isGone) {
 			continue
@@ -394,8 +395,8 @@ func (r *rebuilding) walLow() (low uint64, lost []uint64) {
 	return low, lost
 }
 
-// deletionsKnown reports whether no lost edit can have recorded a deletion that
-// neither a known edit nor the WAL tells of. Only the edit of a cut records any.
+// deletionsKnown reports whether every deletion that a lost edit can have recorded is
+// in a known edit or in the WAL. Only the edit of a cut records any.
 // There was none between two known edits if a later cut begins with the
 // generation that the WAL had to keep before; and all that were made since the
 // low end of the WAL are in it, if it still is.
@@ -426,8 +427,8 @@ func cutBegins(edits []*manifest.Edit, gen uint64) bool {
 	return false
 }
 
-// tellBlocks says which blocks are listed, and which are not and why.
-func (r *rebuilding) tellBlocks(base *manifest.State) {
+// describeBlocks adds a line for each block: listed, or why not.
+func (r *rebuilding) describeBlocks(base *manifest.State) {
 	p := r.plan
 	for _, name := range slices.Sorted(maps.Keys(r.listed)) {
 		f := r.files[name]

@@ -15,7 +15,8 @@ import (
 	"tsdb/partition/manifest"
 )
 
-// checkedSeries is how many series of a block confirm an identity seed.
+// checkedSeries is the number of series of a block that an identity seed is
+// compared with.
 const checkedSeries = 16
 
 // Options are what a repair must know beyond the MANIFEST and the blocks.
@@ -23,12 +24,12 @@ type Options struct {
 	Edit        uint64   // highest edit that the WAL names
 	Generations []uint64 // that have frames in the WAL, rising
 	High        High     // of the WAL
-	// Holds reports whether the WAL holds some generations whole.
+	// Holds reports whether the WAL holds all of the generations from lo to hi.
 	Holds func(lo, hi uint64) bool
 	// Damaged says that frames of the WAL are missing or cannot be read.
 	Damaged bool
 	NowMs   int64
-	// AssumeNoDeletes takes it that edits which are lost recorded no deletion.
+	// AssumeNoDeletes assumes that lost edits recorded no deletion.
 	AssumeNoDeletes bool
 }
 
