@@ -45,6 +45,11 @@
 // objstoretest has a store in memory, with faults, and the tests that every
 // implementation passes.
 //
+// Two readers of blocks look at files beside a store, because files are what
+// they are asked about: tsdb check lists every file of the block directories,
+// and tsdb inspect --file opens any file (OpenFile). Repair reads the blocks of
+// a directory through a Dir and writes only the MANIFEST.
+//
 // A store on S3 maps the calls like this:
 //
 //	Create      CreateMultipartUpload
