@@ -109,6 +109,30 @@ func TestFailedSyncEndsWritesUntilARestart(t *testing.T) {
 	}
 }
 
+// A log replayed with the MANIFEST of another database has series in shards that
+// are not theirs.
+func TestLogOfAnotherDatabaseIsRefused(t *testing.T) {
+	ctx := context.Background()
+	now := time.UnixMilli(1_700_000_000_000)
+	store := logtest.NewMem()
+	db, err := Open(ctx, vfs.NewMem(), "data", Options{logStore: store, Seed: 1, Clock: vfs.NewManualClock(now)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	randomBatches(t, db, rand.New(rand.NewSource(1)), now)
+	frames := store.Clone()
+	if err := db.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+	db, err = Open(ctx, vfs.NewMem(), "data", Options{logStore: frames, Seed: 2, Clock: vfs.NewManualClock(now)})
+	if !errors.Is(err, log.ErrCorrupt) {
+		t.Errorf("a log of seed 1 opens with seed 2: %v", err)
+	}
+	if err == nil {
+		db.Close(ctx)
+	}
+}
+
 // Strategy: a random log of all kinds of frames, late and repeated samples among
 // them, is replayed by processes that differ in everything but the identity seed:
 // the clock, the number of processors, the random numbers, retention, and the reason

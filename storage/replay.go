@@ -94,7 +94,7 @@ func (r *replayer) apply(shard int, f log.Frame) error {
 	s, buf := &r.shards[shard], r.active.buf
 	switch f.Type {
 	case log.FrameSeries:
-		return log.DecodeSeries(f.Payload, func(d log.SeriesDef) error { return r.define(s, f.Tenant, d) })
+		return log.DecodeSeries(f.Payload, func(d log.SeriesDef) error { return r.define(shard, f.Tenant, d) })
 	case log.FrameSamples:
 		c := &s.cols
 		if err := log.DecodeSamples(f.Payload, c); err != nil {
@@ -229,13 +229,18 @@ func (r *replayer) histogramOK(h model.Histogram) bool {
 }
 
 // define takes a definition of the generation over into the head.
-func (r *replayer) define(s *replayShard, tenant uint32, d log.SeriesDef) error {
+func (r *replayer) define(shard int, tenant uint32, d log.SeriesDef) error {
+	s := &r.shards[shard]
 	if d.Slot >= model.MaxSlots {
 		return fmt.Errorf("definition of slot %d: %w", d.Slot, log.ErrCorrupt)
 	}
 	ref, _ := r.head.Resolve(tenant, d.Labels)
 	if ref == 0 {
 		return fmt.Errorf("replay: the head has no free slot (the limit is %d a shard) or no memory for labels: %s", model.MaxSlots, d.Labels)
+	}
+	if ref.Shard() != shard {
+		return fmt.Errorf("definition of %s in shard %d of the log: the identity seed of this MANIFEST puts it in shard %d, so the log is another database's: %w",
+			d.Labels, shard, ref.Shard(), log.ErrCorrupt)
 	}
 	if n := int(d.Slot) + 1; n > len(s.refs) {
 		s.refs = append(s.refs, make([]model.Ref, n+n/2-len(s.refs))...)
