@@ -40,8 +40,9 @@ type sliceMerger struct {
 	open    []mergeChunk    // chunks of the slice at hand
 	merged  model.ColumnSet // what they hold together
 	scratch model.ColumnSet
-	bad     []mergeChunk // those that cannot be read
-	carried mergeChunk   // the last bad chunk that was carried along
+	part    model.ColumnSet // rows of merged on their way to the writer, which keeps none
+	bad     []mergeChunk    // those that cannot be read
+	carried mergeChunk      // the last bad chunk that was carried along
 }
 
 // merge writes chunks, which rise in MinTime, to an output.
@@ -176,6 +177,6 @@ func (s *sliceMerger) samples(out rowOutput, i, j int) error {
 	if err != nil {
 		return err
 	}
-	part := s.merged.Slice(i, j)
-	return w.Samples(&part)
+	s.part = s.merged.Slice(i, j)
+	return w.Samples(&s.part)
 }
