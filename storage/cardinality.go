@@ -18,8 +18,8 @@ import (
 	"tsdb/storage/head"
 )
 
-// Cardinality is what GET /api/v1/status/tsdb shows of all data in memory and in
-// blocks: the largest metrics, label names, values and pairs.
+// Cardinality lists the largest metrics, label names, values and pairs of all data
+// in memory and in blocks, as GET /api/v1/status/tsdb shows them.
 type Cardinality struct {
 	Series       uint64      // distinct ones
 	LabelPairs   uint64      // distinct ones
@@ -45,7 +45,7 @@ const cardinalityPairs = 1 << 20
 // Cardinality returns the largest metrics, names and pairs, at most limit of
 // each. A series counts once, wherever it has samples: of each block, from the
 // newest to the oldest, the series that no other place had are counted, by its
-// dictionaries and postings. Warnings say what is not counted.
+// dictionaries and postings. Warnings name data that is not counted.
 func (db *DB) Cardinality(ctx context.Context, tenant uint32, limit int) (Cardinality, []error, error) {
 	return db.cardinality(ctx, tenant, limit, cardinalityPairs)
 }

@@ -12,9 +12,9 @@ import (
 	"tsdb/storage/log"
 )
 
-// catalog is what the MANIFEST records: blocks, deletions, the retention floor
-// and the low end of the log. All edits go through it. It also removes what
-// edits have made superfluous: files of blocks and segments of the log.
+// catalog owns the MANIFEST and the state it records: blocks, deletions, the
+// retention floor and the low end of the log. All edits go through it. It also
+// removes the files of blocks and the log segments that edits have dropped.
 //
 // Lock order: mu, then those of views.
 type catalog struct {
@@ -82,8 +82,8 @@ func (c *catalog) releaseLog(context.Context) error {
 	return walError(c.wal.Release(st.WALLow, st.Number))
 }
 
-// logRestored logs what was wrong with a copy of the MANIFEST when it was
-// opened and has been restored from the other.
+// logRestored logs the damage of a copy of the MANIFEST that has been restored
+// from the other at the start.
 func (c *catalog) logRestored() {
 	problems, fromTwin := c.manifest.Restored()
 	from := format.ManifestName

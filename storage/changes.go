@@ -19,35 +19,35 @@ const settleMs = 5 * model.MinuteMs
 // that are not, never the reverse. All days together take 12 MiB.
 const changeDays = 1024
 
-// Changes counts what changes in the past, so that an answer which was kept can
-// be told from one that no longer holds. There is a counter for each hour of
-// sample time and each of the 64 numbers that metrics are told apart by. It is
-// safe for concurrent use.
+// Changes counts changes of the past, so that a cache of answers can tell which
+// of them are still valid. There is a counter for each hour of sample time and
+// each of 64 hashes of metric names. It is safe for concurrent use.
 //
-// Who keeps answers does this, in this order:
+// A cache that stores an answer, in this order,
 //
-//	asks Settled, reads the counters with Sums, takes a view, evaluates,
-//	keeps what was read from times up to Settled only, with the sums,
+//	calls Settled, reads the counters with Sums, takes a view, evaluates, and
+//	stores the part of the answer that depends on times up to Settled only,
+//	with the sums.
 //
-// and later asks Settled, reads Sums, takes a view, and uses of what was kept
-// the part for which the sums are the same. A writer, in this order:
+// To use it later, it calls Settled, reads Sums, takes a view, and uses the
+// stored hours whose sums are the same. A writer, in this order,
 //
-//	applies samples, looks at the clock (the highest that any Settled has seen),
-//	counts the samples that are settled by it, replies.
+//	applies samples, reads the clock (the highest reading of any Settled),
+//	counts the samples that are settled by it, and replies.
 //
-// Then a kept answer lacks no sample that was acknowledged before Settled was
-// asked for its use. Let t be the time of a sample that the answer read over,
-// so t ≤ S, what Settled returned to the keeper.
+// Then an answer from the cache lacks no sample that was acknowledged before the
+// Settled of its use. Let t be the time of a sample in a range that the answer
+// depends on, so t ≤ S, the result of Settled when it was stored.
 //
-//   - If the sample was not counted, its writer saw a clock by which t is not
-//     settled: a clock below the keeper's, so the writer looked before the keeper
-//     asked. It had applied the sample by then, and the keeper took its view
-//     later: the sample is in the answer.
-//   - If it was counted before the keeper read the sums, it was applied before,
-//     and again is in the answer.
-//   - If it was counted after that and before the user read the sums, they
-//     differ: they only grow.
-//   - If it was counted later still, its reply came after the user had asked.
+//   - If the sample was not counted, its writer read a clock by which t is not
+//     settled, that is, below the one S came from: before Settled was called. It
+//     had applied the sample by then, and the view was taken later: the sample is
+//     in the answer.
+//   - If it was counted before the sums of the stored answer were read, it was
+//     applied before, and again is in the answer.
+//   - If it was counted after that and before the sums of the use were read,
+//     these differ: sums only grow.
+//   - If it was counted later still, its reply came after the Settled of the use.
 //
 // The same holds for deletions, which are counted always. The clock of a machine
 // can be set back: that of this proof never goes back.
@@ -58,8 +58,8 @@ type Changes struct {
 	clock  vfs.Clock
 	newest atomic.Int64 // highest reading of clock by Settled, Unix milliseconds
 
-	// always is part of every sum: it counts what changed in more hours than
-	// there are counters of.
+	// always is part of every sum: it counts changes of more hours than there are
+	// counters.
 	always [64]atomic.Uint64
 	days   [changeDays]atomic.Pointer[changeDay] // nil until something changes in the day
 }
@@ -112,7 +112,7 @@ func (c *Changes) Sums(dst []uint64, first, last int64, metrics model.MetricSet)
 	}
 	for h := first; h <= last; h++ {
 		sum := always
-		day, hour := place(h)
+		day, hour := slotOf(h)
 		if d := c.days[day].Load(); d != nil {
 			for i := range d[hour] {
 				if metrics&(1<<i) != 0 {
@@ -125,8 +125,8 @@ func (c *Changes) Sums(dst []uint64, first, last int64, metrics model.MetricSet)
 	return dst
 }
 
-// place returns where the counters of an hour are.
-func place(h int64) (day, hour int) {
+// slotOf returns the position of the counters of an hour.
+func slotOf(h int64) (day, hour int) {
 	const hours = changeDays * 24
 	n := int(((h % hours) + hours) % hours)
 	return n / 24, n % 24
@@ -134,7 +134,7 @@ func place(h int64) (day, hour int) {
 
 // counters returns the counters of an hour, by the number of the metric.
 func (c *Changes) counters(h int64) *[64]atomic.Uint64 {
-	day, hour := place(h)
+	day, hour := slotOf(h)
 	d := c.days[day].Load()
 	if d == nil {
 		c.days[day].CompareAndSwap(nil, new(changeDay))
@@ -143,8 +143,8 @@ func (c *Changes) counters(h int64) *[64]atomic.Uint64 {
 	return &d[hour]
 }
 
-// uncounted returns the first time that need not be counted now. A writer asks
-// for it after it has applied samples.
+// uncounted returns the first time whose changes need not be counted now. A
+// writer calls it after it has applied samples.
 func (c *Changes) uncounted() int64 { return c.newest.Load() - settleMs + 1 }
 
 // addSamples counts the samples before a time; metrics are the numbers of their
@@ -177,9 +177,8 @@ func count(counters *[64]atomic.Uint64, metrics model.MetricSet) {
 	}
 }
 
-// addDamage counts that something which may have been readable is not. Who passes
-// over it is warned, even if it lies between two steps of a query and neither
-// reads it: so this changes everything.
+// addDamage counts data that has become unreadable. Queries over it warn, even if
+// it lies between two steps and neither reads it, so every answer changes.
 func (c *Changes) addDamage() { c.addRange(model.AllTime, model.AllMetrics) }
 
 // addRange counts a change of the metrics in a range of time.

@@ -7,11 +7,12 @@ import (
 	"testing"
 
 	"tsdb/internal/vfs"
+	"tsdb/storage/doctor"
 )
 
-func checkBeside(t *testing.T, fs vfs.FS) *CheckReport {
+func checkBeside(t *testing.T, fs vfs.FS) *doctor.CheckReport {
 	t.Helper()
-	r, err := Check(context.Background(), fs, "data")
+	r, err := doctor.Check(context.Background(), fs, "data")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +61,7 @@ func TestCheckBesideARunningServer(t *testing.T) {
 			t.Errorf("damage beside a running server: %+v", r.Damage)
 		}
 		most = max(most, r.Blocks)
-		if err := Inspect(ctx, fs, "data", io.Discard); err != nil {
+		if err := doctor.Inspect(ctx, fs, "data", io.Discard); err != nil {
 			t.Error(err)
 		}
 	}

@@ -24,10 +24,10 @@ import (
 type ColumnReader struct {
 	set     *SeriesSet
 	readers []rowReader     // of the blocks of set, by number; nil = not used yet
-	view    model.ColumnSet // what Read returns
+	view    model.ColumnSet // the result of Read for floats of blocks
 	columns block.Floats    // view shares their memory
 	times   joinedTimes
-	own     model.ColumnSet // what Read returns of other rows than floats of blocks
+	own     model.ColumnSet // the result of Read for other rows
 	merged  model.ColumnSet // scratch
 }
 
@@ -53,12 +53,10 @@ func (r *ColumnReader) Read(ctx context.Context, s *Series, tr model.TimeRange) 
 	return &r.own, false, err
 }
 
-// WholeBits returns what is known of all values that the last Read returned: above
-// 0, they are whole numbers v of so many bits, |v| < 2^bits ≤ 2^53, so that none of
-// them is a stale marker, and the sum of up to 2^(53-bits) of them is exact in
-// whatever order it is made. If it is 0 they may be so nevertheless. It costs
-// nothing to ask.
-func (r *ColumnReader) WholeBits() int {
+// IntegralBits returns a bound of the values of the last Read: above 0, all are
+// integers v with |v| < 2^bits ≤ 2^53. None of them is then a stale marker, and
+// the sum of up to 2^(53-bits) of them is exact in any order. 0 means unknown.
+func (r *ColumnReader) IntegralBits() int {
 	if len(r.view.V) == 0 {
 		return 0
 	}
@@ -89,12 +87,12 @@ func (r *ColumnReader) floats(ctx context.Context, s *Series, tr model.TimeRange
 	}
 	if len(r.columns.Times) > 0 {
 		r.view.V = r.columns.Values
-		r.view.T, shared = r.times.of(r.columns.Times)
+		r.view.T, shared = r.times.join(r.columns.Times)
 	}
 	return true, shared, nil
 }
 
-// Release lets go of the blocks. It comes before the release of the view; the
+// Release releases the blocks. It is called before the view is released; the
 // reader may be used again.
 func (r *ColumnReader) Release() {
 	for _, b := range r.readers {
@@ -187,7 +185,7 @@ func (r *ColumnReader) read(ctx context.Context, s *Series, src source, tr model
 	return s.set.warnOf(err)
 }
 
-// warnOf takes damage for a warning; other errors it returns.
+// warnOf records damage as a warning and returns other errors.
 func (s *SeriesSet) warnOf(err error) error {
 	if errors.Is(err, format.ErrCorrupt) {
 		s.warn(err)

@@ -129,7 +129,7 @@ func columnsAgainstModel(t *testing.T, seed int64) (nShared, nCopied int) {
 					t.Fatalf("sample of %s at %d differs", s.Labels, at)
 				}
 			}
-			if bits := r.WholeBits(); bits > 0 && slices.ContainsFunc(got.V, func(v float64) bool {
+			if bits := r.IntegralBits(); bits > 0 && slices.ContainsFunc(got.V, func(v float64) bool {
 				return v != math.Trunc(v) || math.Abs(v) >= math.Ldexp(1, bits)
 			}) {
 				t.Fatalf("not all samples of %s are whole numbers of %d bits", s.Labels, bits)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"tsdb/internal/model"
 	"tsdb/partition/blockset"
 	"tsdb/partition/compaction"
 	"tsdb/partition/format"
@@ -44,7 +45,7 @@ func (c *compactor) moveFloor(ctx context.Context) error {
 	if _, err := c.catalog.edit(e, nil); err != nil {
 		return fmt.Errorf("retention: %w", err)
 	}
-	c.log.Info("retention applied", "floor", stamp(target), "blocks_dropped", len(e.Drop))
+	c.log.Info("retention applied", "floor", model.FormatTime(target), "blocks_dropped", len(e.Drop))
 	c.catalog.sweep(ctx)
 	return nil
 }
@@ -96,7 +97,7 @@ func (c *compactor) mergeLocked(ctx context.Context, plan planner) (bool, error)
 	began := c.opts.Clock.Now()
 	// Deletions that no edit has recorded yet are left to later merges: were
 	// they applied, and the machine stopped before they are, blocks and log
-	// would disagree on what they cover.
+	// would disagree on their range.
 	merged, err := compaction.Merge(ctx, v, next, st.Tombstones, compaction.Options{Yield: c.pause})
 	if err != nil {
 		var damage *format.DamageError
@@ -126,7 +127,7 @@ func (c *compactor) mergeLocked(ctx context.Context, plan planner) (bool, error)
 	return true, nil // the caller sweeps: this function still holds the inputs
 }
 
-// quarantine takes an input that cannot be merged out of further plans.
+// quarantine excludes an input that cannot be merged from further plans.
 func (c *compactor) quarantine(plan compaction.Plan, damage *format.DamageError) {
 	for _, name := range plan.Names() {
 		if damage.Path == name || strings.HasSuffix(damage.Path, "/"+name) {

@@ -14,7 +14,7 @@ import (
 	"tsdb/partition/manifest"
 )
 
-// headSizes are what decides when the head is cut.
+// headSizes decide when the head is cut.
 type headSizes struct {
 	walBytes        int64 // of the log since the low end of the active head
 	headBytes       int64 // of samples in memory
@@ -90,9 +90,9 @@ func (f *flusher) writeFrozen(ctx context.Context, table *memtable) error {
 	} else {
 		f.log.Info("head cut without a block: no samples", "generation", buf.Generation())
 	}
-	_ = f.jobs.release.Run(ctx, f.catalog.releaseLog) // the block is there; its job repeats what failed
-	// A series written in the generation just cut stays: it has only begun to be
-	// idle.
+	_ = f.jobs.release.Run(ctx, f.catalog.releaseLog) // the block is durable; the job repeats a failure
+	// Series written in the generation just cut are not evicted: they have only
+	// begun to be idle.
 	if left := f.head.Evict(low - 1); left > 0 {
 		f.log.Debug("idle series left the head", "series", left)
 	}

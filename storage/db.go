@@ -15,6 +15,7 @@ import (
 	"tsdb/partition/compaction"
 	"tsdb/partition/format"
 	"tsdb/partition/manifest"
+	"tsdb/storage/datadir"
 	"tsdb/storage/head"
 	"tsdb/storage/log"
 )
@@ -46,8 +47,16 @@ type DB struct {
 	closed       sync.Once
 }
 
-// ErrInUse is returned by Open when another process has the data directory.
-var ErrInUse = errors.New("data directory is in use by another process")
+// Errors of Open that a data directory causes before it is opened.
+var (
+	ErrInUse   = datadir.ErrInUse   // another process has it
+	ErrLogLost = datadir.ErrLogLost // see LogLossError
+	ErrStrict  = datadir.ErrStrict  // with Options.Strict: it is damaged
+)
+
+// LogLossError is the error of Open on a log that has lost samples. It is an
+// ErrLogLost.
+type LogLossError = datadir.LogLossError
 
 // ErrManifestDamaged is returned by Open when no copy of the MANIFEST can be
 // taken. Repair may bring it back.
@@ -89,10 +98,10 @@ func (db *DB) seriesName(ref model.Ref) string {
 	return ls.String()
 }
 
-// Recovery returns what Open found in the log.
+// Recovery returns the report of the recovery by Open.
 func (db *DB) Recovery() RecoveryReport { return db.report }
 
-// walError gives the log's errors their meaning for writers.
+// walError wraps errors of the log in those that writers know.
 func walError(err error) error {
 	switch {
 	case errors.Is(err, log.ErrPoisoned):
@@ -161,9 +170,9 @@ func (db *DB) Retain(ctx context.Context) error { return db.compactor.retain(ctx
 // DropCaches empties the block cache.
 func (db *DB) DropCaches() { db.cache.Clear() }
 
-// Close stops the background work, gives a cut of the head until ctx ends,
-// and closes everything. What was not cut is in the log. Nothing else may be
-// called meanwhile but Release of views; a second Close does nothing.
+// Close stops the background work, cuts the head unless ctx ends, and closes
+// everything. Samples that were not cut are in the log. Only Release of views may
+// be called meanwhile; a second Close does nothing.
 func (db *DB) Close(ctx context.Context) error {
 	var err error
 	db.closed.Do(func() {

@@ -154,14 +154,13 @@ func (p *pendingTombstones) all(recorded []manifest.Tombstone) []manifest.Tombst
 	return append(slices.Clone(recorded), p.list...)
 }
 
-// frozenDeletion is what a tombstone deletes of the frozen head.
+// frozenDeletion is a tombstone that covers the frozen head.
 type frozenDeletion struct {
 	ms []*match.Matcher
 	tr model.TimeRange
 }
 
-// frozenDeletions returns what tombstones delete of the frozen head of a
-// tenant.
+// frozenDeletions returns the tombstones of a tenant that cover the frozen head.
 func (s *state) frozenDeletions(tenant uint32) ([]frozenDeletion, error) {
 	if s.frozen == nil {
 		return nil, nil
@@ -181,7 +180,7 @@ func (s *state) frozenDeletions(tenant uint32) ([]frozenDeletion, error) {
 	return all, nil
 }
 
-// deletedOf returns what is deleted of a series.
+// deletedOf returns the ranges that are deleted of a series.
 func deletedOf(ds []frozenDeletion, ls labels.Labels) block.DeletedRanges {
 	var ranges block.DeletedRanges
 	for _, d := range ds {

@@ -13,6 +13,7 @@ import (
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/partition/manifest"
+	"tsdb/storage/doctor"
 )
 
 // A deletion that log or MANIFEST could not hold is refused with the limit in
@@ -78,7 +79,7 @@ func TestDeleteRefusesWhatCannotBeRecorded(t *testing.T) {
 	if err := db.Close(ctx); err != nil {
 		t.Fatal(err)
 	}
-	report, err := Check(ctx, fs, "data")
+	report, err := doctor.Check(ctx, fs, "data")
 	if err != nil || len(report.Damage) > 0 {
 		t.Fatal(err, report)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	"tsdb/storage/doctor"
 	"tsdb/storage/log/logtest"
 )
 
@@ -117,7 +118,7 @@ func deletesAgainstMap(t *testing.T, seed int64) {
 	if err := db.Close(ctx); err != nil {
 		t.Fatal(err)
 	}
-	report, err := Check(ctx, fs, "data")
+	report, err := doctor.Check(ctx, fs, "data")
 	if err != nil || len(report.Damage) > 0 {
 		t.Fatal(err, report)
 	}

@@ -41,4 +41,11 @@
 // dirLock.mu, held over a check of LOCK, is taken under catalog.mu, and by
 // sweeps. Functions whose names end in Locked need the lock of their part; where
 // a check costs nothing they assert it.
+//
+// # Files
+//
+// The package has more than thirty files. Its two halves, the parts above and the
+// reads of a View (select, join, columns, names, exemplars, …), share the state
+// and its buffers; apart, each would export these to the other. Tools for
+// directories at rest are in doctor, the start's reading of one in datadir.
 package storage

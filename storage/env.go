@@ -7,7 +7,7 @@ import (
 	"tsdb/internal/vfs"
 )
 
-// env is what all parts of a database use. It does not change after Open.
+// env holds what all parts of a database use. It does not change after Open.
 type env struct {
 	fs      vfs.FS
 	dir     string

@@ -19,7 +19,7 @@ type ExemplarSeries struct {
 }
 
 // Exemplars returns the exemplars in the range of all series that match one of
-// the sets of matchers, sorted by labels. Warnings say what could not be read.
+// the sets of matchers, sorted by labels. Warnings name data that could not be read.
 func (v *View) Exemplars(ctx context.Context, tenant uint32, tr model.TimeRange, sets [][]*labels.Matcher) (list []ExemplarSeries, warnings []error, err error) {
 	seen := make(map[model.Identity]bool)
 	for _, ms := range sets {
@@ -82,12 +82,12 @@ func (s *Series) exemplars(tr model.TimeRange) ([]model.Exemplar, error) {
 	return slices.CompactFunc(all, model.Exemplar.Equal), nil
 }
 
-// Metadata returns what is known of metrics: of one if metric is not empty. The
-// newest word on a metric counts. Warnings say what could not be read.
+// Metadata returns the metadata of all metrics, or of one if metric is not empty.
+// The newest of a metric wins. Warnings name data that could not be read.
 func (v *View) Metadata(ctx context.Context, tenant uint32, metric string) (all map[string][]model.Metadata, warnings []error, err error) {
 	all = make(map[string][]model.Metadata)
 	for _, e := range v.st.blocks.Entries() { // oldest first
-		if err := e.Err(); err != nil && len(warnings) < mostWarnings {
+		if err := e.Err(); err != nil && len(warnings) < maxWarnings {
 			warnings = append(warnings, err)
 		}
 		if e.Block() == nil {
@@ -98,7 +98,7 @@ func (v *View) Metadata(ctx context.Context, tenant uint32, metric string) (all 
 		}
 		ms, err := e.Block().Metadata()
 		if errors.Is(err, format.ErrCorrupt) {
-			if len(warnings) < mostWarnings {
+			if len(warnings) < maxWarnings {
 				warnings = append(warnings, err)
 			}
 			continue

@@ -12,8 +12,8 @@ import (
 	"tsdb/storage/head"
 )
 
-// Cost is what reading a selection would take. Chunks of blocks are counted
-// whole; what is in memory is estimated from the mean of its series.
+// Cost is the cost of reading a selection. Chunks of blocks are counted entirely;
+// samples in memory are estimated from the mean of its series.
 type Cost struct {
 	Series  uint64
 	Blocks  uint64 // with series of the selection
@@ -22,9 +22,9 @@ type Cost struct {
 	Bytes   uint64 // compressed, on disk and in memory
 }
 
-// Explain returns what reading the samples of a range of the series that match
-// all matchers would take. It reads indexes and directories, no columns.
-// Warnings say what could not be read.
+// Explain returns the cost of reading the samples of a range of the series that
+// match all matchers. It reads indexes and directories, no columns.
+// Warnings name data that could not be read.
 func (v *View) Explain(ctx context.Context, tenant uint32, tr model.TimeRange, ms ...*labels.Matcher) (Cost, []error, error) {
 	set, err := v.Select(ctx, tenant, tr, ms...)
 	if err != nil {

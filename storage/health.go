@@ -9,8 +9,7 @@ import (
 	"tsdb/internal/background"
 )
 
-// Health returns nil while the database takes writes as it should, and
-// otherwise why it does not: a failed log, a manifest that cannot be written,
+// Health returns nil while the database accepts writes, and otherwise the reason: a failed log, a manifest that cannot be written,
 // a full disk, a head that is full because cuts fail.
 func (db *DB) Health() error {
 	if err := db.lock.failure(); err != nil {
@@ -31,8 +30,8 @@ func (db *DB) Health() error {
 	return nil
 }
 
-// Warnings says what is wrong though writes are taken, a sentence each: the
-// background jobs that fail, since when, and why.
+// Warnings returns a sentence for each background job that fails, with the time
+// of the first failure and the reason. Writes are accepted nevertheless.
 func (db *DB) Warnings() []string {
 	var list []string
 	for _, f := range db.jobs.all.Failing() {
@@ -68,8 +67,8 @@ func (db *DB) describeFailure(f background.Status) string {
 		db.opts.Clock.Now().Sub(f.Since).Round(time.Second), f.Next.UTC().Format(time.RFC3339), db.withoutDir(f.Err))
 }
 
-// withoutDir returns the text of an error without the place of the data
-// directory, which is nobody's business on the network.
+// withoutDir returns the text of an error without the path of the data directory,
+// which clients must not see.
 func (db *DB) withoutDir(err error) string {
 	if !path.IsAbs(db.dir) {
 		return err.Error()

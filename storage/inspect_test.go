@@ -13,6 +13,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	"tsdb/storage/doctor"
 )
 
 // Every byte of a block file is in one row of the table of columns or of that
@@ -44,7 +45,7 @@ func TestInspectAccountsForEveryByte(t *testing.T) {
 	must(t, db.Close(ctx))
 
 	var out strings.Builder
-	must(t, Inspect(ctx, fs, "data", &out))
+	must(t, doctor.Inspect(ctx, fs, "data", &out))
 	table, header, total := "", []string(nil), 0
 	sums := map[string]int{}
 	for line := range strings.Lines(out.String()) {

@@ -14,7 +14,7 @@ import (
 // The paces of the background work.
 const (
 	watchEvery    = 500 * time.Millisecond // space and cut triggers
-	mergeEvery    = time.Minute            // looked at also after every cut
+	mergeEvery    = time.Minute            // and after every cut
 	retainEvery   = time.Hour
 	retryMin      = 100 * time.Millisecond // the shortest pause of maintain
 	mergePauseMax = 100 * time.Millisecond // a merge's pause while writers wait
@@ -119,7 +119,8 @@ func (db *DB) watchOnce(ctx context.Context) {
 	}
 }
 
-// maintain merges blocks, applies retention and removes what nothing needs.
+// maintain merges blocks, applies retention, and removes dropped files and spent
+// deletions.
 func (db *DB) maintain(ctx context.Context) {
 	j := &db.jobs
 	var retained time.Time

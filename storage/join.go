@@ -14,22 +14,21 @@ import (
 	"tsdb/partition/format"
 )
 
-// joiner brings together what blocks and head know of the series of a
-// selection. Labels are made for the first place that has a series, elsewhere
-// its identity will do.
+// joiner joins the series of a selection over blocks and head by identity. Labels
+// are made for the first source of a series only.
 type joiner struct {
-	set    *SeriesSet
-	tenant uint32
-	places int // that a series may have samples in, as far as memory is set aside
-	known  identities
-	before int // series when the place at hand was begun: each place has a series once
-	first  int // series of the first place that had any
-	sorted bool
-	guess  int // the number of the series that the next one may well be
+	set        *SeriesSet
+	tenant     uint32
+	numSources int // sources of a series for which memory is allocated at once
+	known      identities
+	before     int // series before the current block or head, which has each series once
+	first      int // series of the first block or head that had any
+	sorted     bool
+	guess      int // number of the series that is probably next
 }
 
-// placesMost bounds the memory that is set aside for a series.
-const placesMost = 4
+// maxSources bounds the sources for which memory is allocated with a series.
+const maxSources = 4
 
 // seriesCheck is the number of series joined between checkpoints.
 const seriesCheck = 4096
@@ -169,7 +168,7 @@ func (j *joiner) addHead(ctx context.Context, tr model.TimeRange, ms []*match.Ma
 // headSlab is for how many series of the head memory is set aside at once.
 const headSlab = 1024
 
-// begin is called before the series of a block, or of the head, are looked for.
+// begin is called before the series of a block, or of the head, are added.
 func (j *joiner) begin() {
 	j.before, j.guess = len(j.set.series), 0
 	if j.first == 0 {
@@ -177,8 +176,8 @@ func (j *joiner) begin() {
 	}
 }
 
-// find returns the number of a series that another place has too. Blocks have
-// them in the same order.
+// find returns the number of a series that an earlier source has too. Blocks have
+// series in the same order.
 func (j *joiner) find(id model.Identity) (int, bool) {
 	all := j.set.series[:j.before]
 	if len(all) == 0 {
@@ -195,8 +194,8 @@ func (j *joiner) find(id model.Identity) (int, bool) {
 	return j.guess - 1, true
 }
 
-// sort brings the series into the order of labels.Compare. Those of a block
-// mostly are, and others are few.
+// sort sorts the series by labels.Compare. Most come from the first block, in that
+// order.
 func (j *joiner) sort() {
 	if j.first == 0 {
 		j.first = len(j.set.series)
@@ -222,18 +221,17 @@ func (j *joiner) sort() {
 
 func compareLabels(a, b *Series) int { return labels.Compare(a.Labels, b.Labels) }
 
-// identities is a hash table of series by identity: of equal identities there
-// is one.
+// identities is a hash table from the identities of series to their numbers.
 type identities struct {
 	slots []uint32 // open addressing: number of a series + 1, 0 = free; a power of two
 	n     int      // series in it
 }
 
-// find returns the number of the series of that identity. It takes in series
-// that were added since.
+// find returns the number of the series with an identity. all may have grown since
+// the last call.
 func (t *identities) find(all []*Series, id model.Identity) (int, bool) {
 	if t.n < len(all) {
-		t.take(all)
+		t.insert(all)
 	}
 	if len(t.slots) == 0 {
 		return 0, false
@@ -247,7 +245,8 @@ func (t *identities) find(all []*Series, id model.Identity) (int, bool) {
 	return 0, false
 }
 
-func (t *identities) take(all []*Series) {
+// insert adds the series that are not in the table yet.
+func (t *identities) insert(all []*Series) {
 	if 2*len(all) > len(t.slots) {
 		size := max(64, len(t.slots))
 		for size < 3*len(all) {
@@ -265,7 +264,7 @@ func (t *identities) take(all []*Series) {
 	}
 }
 
-// seriesSlab is memory for series and the places of each.
+// seriesSlab is memory for series and their sources.
 type seriesSlab struct {
 	series  []Series
 	sources []source
@@ -279,13 +278,13 @@ func (j *joiner) newSlab(n int) (seriesSlab, error) {
 		}
 	}
 	j.set.series = slices.Grow(j.set.series, n)
-	return seriesSlab{make([]Series, 0, n), make([]source, n*j.places)}, nil
+	return seriesSlab{make([]Series, 0, n), make([]source, n*j.numSources)}, nil
 }
 
-// add adds a series, for which there is room, with its first place.
+// add adds a series, for which there is room, with its first source.
 func (s *seriesSlab) add(j *joiner, id model.Identity, ls labels.Labels, src source) {
-	sources := append(s.sources[:0:j.places], src)
-	s.sources = s.sources[j.places:]
+	sources := append(s.sources[:0:j.numSources], src)
+	s.sources = s.sources[j.numSources:]
 	s.series = append(s.series, Series{ID: id, Labels: ls, tenant: j.tenant, set: j.set, sources: sources})
 	j.set.series = append(j.set.series, &s.series[len(s.series)-1])
 }

@@ -10,13 +10,14 @@ import (
 
 	"tsdb/internal/vfs"
 	"tsdb/partition/format"
+	"tsdb/storage/datadir"
 )
 
 // The paces of the lock of a data directory.
 const (
 	lockCheckEvery = 500 * time.Millisecond
-	// A second start looks lockNameTries times, lockNameEvery apart, whether the
-	// holder of a lock has put its name back.
+	// A second start checks lockNameTries times, lockNameEvery apart, whether the
+	// holder of the lock has restored its name.
 	lockNameEvery = 100 * time.Millisecond
 	lockNameTries = 20
 	// lockHandover is how long a start waits that may have taken the lock of a
@@ -53,7 +54,7 @@ func lockDir(ctx context.Context, e *env) (*dirLock, error) {
 	}
 	used := err == nil
 	lock, err := e.fs.Lock(name, e.opts.Owner)
-	for range lockNameTries { // a running server puts back what somebody has removed
+	for range lockNameTries { // a running server restores a LOCK that was removed
 		var locked *vfs.LockedError
 		if !errors.As(err, &locked) || locked.Holder != "" {
 			break
@@ -64,7 +65,7 @@ func lockDir(ctx context.Context, e *env) (*dirLock, error) {
 		lock, err = e.fs.Lock(name, e.opts.Owner)
 	}
 	if err != nil {
-		return nil, lockError(e.dir, err)
+		return nil, datadir.LockError(e.dir, err)
 	}
 	l := &dirLock{env: e, file: lock, lost: make(chan struct{})}
 	if lock.Certain() || !used {
@@ -75,7 +76,7 @@ func lockDir(ctx context.Context, e *env) (*dirLock, error) {
 	err = e.pause(ctx, lockHandover)
 	if err == nil {
 		if _, lost := lock.Check(); lost != nil {
-			err = fmt.Errorf("%s: %w: %w", e.dir, ErrInUse, lost)
+			err = fmt.Errorf("%s: %w: %w", e.dir, datadir.ErrInUse, lost)
 		}
 	}
 	if err != nil {
@@ -93,34 +94,6 @@ func (e *env) pause(ctx context.Context, d time.Duration) error {
 	case <-e.opts.Clock.After(d):
 		return nil
 	}
-}
-
-// lockError says who holds the lock of dir, if that is why it was not to be had.
-func lockError(dir string, err error) error {
-	var locked *vfs.LockedError
-	switch {
-	case errors.As(err, &locked) && locked.Holder != "":
-		return fmt.Errorf("%s: %w (%s names %s)", dir, ErrInUse, format.LockName, locked.Holder)
-	case errors.Is(err, vfs.ErrLocked):
-		return fmt.Errorf("%s: %w", dir, ErrInUse)
-	}
-	return fmt.Errorf("lock data directory: %w", err)
-}
-
-// lockToRead makes sure that dir is a data directory that no process writes to.
-func lockToRead(fs vfs.FS, dir string) (unlock func(), err error) { return lockAs(fs, dir, "") }
-
-// lockAs locks a data directory for a command, which changes it if owner is its
-// name.
-func lockAs(fs vfs.FS, dir, owner string) (unlock func(), err error) {
-	if err := isDataDir(fs, dir); err != nil {
-		return nil, err
-	}
-	l, err := fs.Lock(path.Join(dir, format.LockName), owner)
-	if err != nil {
-		return nil, lockError(dir, err)
-	}
-	return func() { _ = l.Close() }, nil
 }
 
 // watch checks the lock until ctx ends or it is lost.

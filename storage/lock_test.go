@@ -14,6 +14,7 @@ import (
 	"tsdb/internal/vfs"
 	"tsdb/partition/format"
 	"tsdb/partition/manifest"
+	"tsdb/storage/doctor"
 )
 
 const lockFile = "data/" + format.LockName
@@ -60,10 +61,10 @@ func TestRemovedLockLetsNobodyIn(t *testing.T) {
 			}
 			return strings.Contains(err.Error(), "pid 4711 on host here")
 		})
-		if r, err := Check(ctx, fs, "data"); err != nil || !r.Running || len(r.Damage) > 0 {
+		if r, err := doctor.Check(ctx, fs, "data"); err != nil || !r.Running || len(r.Damage) > 0 {
 			t.Errorf("check: %+v, %v", r, err)
 		}
-		if _, err := Repair(ctx, fs, "data", RepairOptions{}); !errors.Is(err, ErrInUse) {
+		if _, err := doctor.Repair(ctx, fs, "data", doctor.RepairOptions{}); !errors.Is(err, ErrInUse) {
 			t.Errorf("repair: %v", err)
 		}
 		await.That(t, "LOCK is put back", func() bool { _, err := fs.Stat(lockFile); return err == nil })

@@ -18,6 +18,7 @@ import (
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/partition/format"
+	"tsdb/storage/doctor"
 )
 
 var lossBegin = time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
@@ -130,7 +131,7 @@ func TestStartIsRefusedWhenTheLogIsGone(t *testing.T) {
 					t.Errorf("%q does not say %s", err, want)
 				}
 			}
-			report, err := Check(ctx, fs, "data")
+			report, err := doctor.Check(ctx, fs, "data")
 			if err != nil || len(report.Damage) == 0 {
 				t.Fatalf("check: %+v, %v", report, err)
 			}
@@ -142,17 +143,17 @@ func TestStartIsRefusedWhenTheLogIsGone(t *testing.T) {
 				t.Errorf("check says\n%s", all)
 			}
 
-			if _, err := AcceptLogLoss(ctx, fs, "data", "0123456789abcdef", lossOptions().Clock); !errors.Is(err, ErrLossToken) {
+			if _, err := doctor.AcceptLogLoss(ctx, fs, "data", "0123456789abcdef", lossOptions().Clock); !errors.Is(err, doctor.ErrLossToken) {
 				t.Fatalf("a wrong token: %v", err)
 			}
 			if _, err := Open(ctx, fs, "data", lossOptions()); !errors.Is(err, ErrLogLost) {
 				t.Fatalf("after a wrong token: %v", err)
 			}
-			n, err := AcceptLogLoss(ctx, fs, "data", lost.Token, lossOptions().Clock)
+			n, err := doctor.AcceptLogLoss(ctx, fs, "data", lost.Token, lossOptions().Clock)
 			if err != nil || n.ID == 0 || n.Losses != 1 || n.FromMs != lossBegin.UnixMilli() {
 				t.Fatalf("accepted as %+v, %v", n, err)
 			}
-			if _, err := AcceptLogLoss(ctx, fs, "data", lost.Token, lossOptions().Clock); !errors.Is(err, ErrNoLogLoss) {
+			if _, err := doctor.AcceptLogLoss(ctx, fs, "data", lost.Token, lossOptions().Clock); !errors.Is(err, doctor.ErrNoLogLoss) {
 				t.Errorf("accepted twice: %v", err)
 			}
 			if err := checkedClean(fs); err != nil {
@@ -207,7 +208,7 @@ tsdb_wal_accepted_losses_total 1
 }
 
 func checkedClean(fs vfs.FS) error {
-	report, err := Check(context.Background(), fs, "data")
+	report, err := doctor.Check(context.Background(), fs, "data")
 	if err == nil && len(report.Damage) > 0 {
 		err = errors.New(report.Damage[0].File + ": " + report.Damage[0].What)
 	}
@@ -328,7 +329,7 @@ func TestPowerCutWhileALossIsAccepted(t *testing.T) {
 		for _, mode := range []vfs.CrashOptions{{}, {Mode: vfs.CrashSectors, Keep: 0.5, Rand: rng}, {Mode: vfs.CrashTorn, Rand: rng}, {Mode: vfs.CrashSectors, Keep: 1, Rand: rng}} {
 			fs := base.CrashClone(mode)
 			states++
-			if _, err := AcceptLogLoss(ctx, fs, "data", lost.Token, lossOptions().Clock); errors.Is(err, ErrNoLogLoss) {
+			if _, err := doctor.AcceptLogLoss(ctx, fs, "data", lost.Token, lossOptions().Clock); errors.Is(err, doctor.ErrNoLogLoss) {
 				accepted++
 			} else if err != nil {
 				t.Errorf("power cut (%v) before %v: %v", mode.Mode, op, err)
@@ -345,7 +346,7 @@ func TestPowerCutWhileALossIsAccepted(t *testing.T) {
 		}
 		return nil
 	})
-	if _, err := AcceptLogLoss(ctx, fault, "data", lost.Token, lossOptions().Clock); err != nil {
+	if _, err := doctor.AcceptLogLoss(ctx, fault, "data", lost.Token, lossOptions().Clock); err != nil {
 		t.Fatal(err)
 	}
 	if states < 40 || accepted == 0 {

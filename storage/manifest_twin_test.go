@@ -14,6 +14,7 @@ import (
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/partition/format"
+	"tsdb/storage/doctor"
 )
 
 // flip changes one byte of a file.
@@ -57,7 +58,7 @@ func TestDamagedCopyOfTheManifestIsNamedAndRestored(t *testing.T) {
 			t.Fatal(err)
 		}
 		flip(t, fs, "data/"+damaged, 30)
-		report, err := Check(ctx, fs, "data")
+		report, err := doctor.Check(ctx, fs, "data")
 		if err != nil || len(report.Damage) != 1 || report.Damage[0].File != damaged || report.Blocks != 3 {
 			t.Errorf("%s: check says %+v, %v", damaged, report, err)
 		}
@@ -75,7 +76,7 @@ func TestDamagedCopyOfTheManifestIsNamedAndRestored(t *testing.T) {
 		if !strings.Contains(log.String(), "a copy of the MANIFEST was damaged") || !strings.Contains(log.String(), damaged+"@") {
 			t.Errorf("%s: log says\n%s", damaged, log.String())
 		}
-		if report, err = Check(ctx, fs, "data"); err != nil || len(report.Damage)+len(report.Notes) > 0 {
+		if report, err = doctor.Check(ctx, fs, "data"); err != nil || len(report.Damage)+len(report.Notes) > 0 {
 			t.Errorf("%s: after the start check says %+v, %v", damaged, report, err)
 		}
 	}
@@ -85,7 +86,7 @@ func TestDamagedCopyOfTheManifestIsNamedAndRestored(t *testing.T) {
 func writeSample(t *testing.T, db *DB, i int64) {
 	t.Helper()
 	b := db.NewBatch("test", model.DefaultTenant)
-	ref, err := b.Resolve(model.Hash{Lo: uint64(i)}, labels.FromStrings("__name__", "m", "i", stamp(i)))
+	ref, err := b.Resolve(model.Hash{Lo: uint64(i)}, labels.FromStrings("__name__", "m", "i", model.FormatTime(i)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +128,7 @@ func TestSecondCopyThatCannotBeWrittenStopsNothing(t *testing.T) {
 	if !strings.Contains(log.String(), "has all edits again") || db.catalog.twinBehind.Load() {
 		t.Error("not told that it has all edits again")
 	}
-	if report, err := Check(ctx, fs, "data"); err != nil || len(report.Damage)+len(report.Notes) > 0 {
+	if report, err := doctor.Check(ctx, fs, "data"); err != nil || len(report.Damage)+len(report.Notes) > 0 {
 		t.Errorf("check says %+v, %v", report, err)
 	}
 }

@@ -7,10 +7,10 @@ import (
 	"tsdb/storage/head"
 )
 
-// A memtable is what the log frames of some generations have brought into the
-// head: the active one takes writes, the frozen one is being cut. Its block is
-// a function of those frames alone: not of the time of the cut, of the
-// process, nor of anything else the head knows.
+// A memtable holds the log frames of some generations in the head: the active one
+// takes writes, the frozen one is being cut. Its block is a function of those
+// frames alone, not of the time of the cut, the process, or other data in the
+// head.
 type memtable struct {
 	buf       *head.Buffer
 	low, high uint64 // generations; high is set when the memtable is frozen or replayed

@@ -32,7 +32,7 @@ func (w *writer) metadataFrameLimit() int {
 
 // applyMetadata logs the metadata of a batch that the active memtable does not
 // have yet. Metadata that a sender repeats is logged once a generation, so that
-// each block has what was sent in its time.
+// each block has the metadata sent in its time.
 func (w *writer) applyMetadata(ctx context.Context, b *Batch) error {
 	if len(b.metas) == 0 {
 		return nil
@@ -85,7 +85,7 @@ func (w *writer) logMetadata(ctx context.Context, b *Batch, news map[string]mode
 
 // relogMetadata logs the metadata of a frozen memtable into the running
 // generation, because no block will hold it, and waits until it is durable.
-// Newer metadata of a metric is not followed by what it replaced.
+// Older metadata of a metric never follows newer.
 func (w *writer) relogMetadata(ctx context.Context, frozen *memtable) error {
 	entries, limit := frozen.metadata.all(), w.metadataFrameLimit()
 	byTenant := make(map[uint32]map[string]model.Metadata)

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"tsdb/internal/model"
 )
 
 // metrics are the database's own measurements.
@@ -48,7 +50,7 @@ func (m *metrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{m.rejected, m.accepted, m.replaced, m.exemplarsDropped, m.lostSamples, m.cuts, m.cutErrors, m.cutSeconds, m.merges, m.mergeErrors, m.panics, m.mergedBytes, m.writesStopped}
 }
 
-// describe registers the gauges that are read off the database when asked for.
+// describe registers the metrics of the database.
 func (db *DB) describe(reg prometheus.Registerer) error {
 	gauge := func(name, help string, f func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f)
@@ -109,9 +111,9 @@ type rejectionLog struct {
 	last map[string]time.Time
 }
 
-// count counts what became of a request's samples, and logs an example of each
-// reason for a refusal once a minute. Strings are not logged: they are skipped
-// in requests that succeed, for ever; their door logs them.
+// count counts the accepted and refused samples of a request, and logs an example
+// of each reason for a refusal once a minute. Strings are not logged: requests
+// with them succeed, and their door logs them.
 func (db *DB) count(door string, receipt *Receipt) {
 	for _, c := range [...]struct {
 		kind string
@@ -128,7 +130,7 @@ func (db *DB) count(door string, receipt *Receipt) {
 		}
 		args := []any{"door", door, "reason", string(r.Reason), "samples", r.Count, "series", r.Series, "detail", r.Detail}
 		if r.T != 0 {
-			args = append(args, "time", stamp(r.T))
+			args = append(args, "time", model.FormatTime(r.T))
 		}
 		db.log.Warn("samples refused (further ones of this reason are not logged for a minute)", args...)
 	}

@@ -20,7 +20,7 @@ import (
 
 // LabelNames returns the label names of the series that match all matchers and
 // may have samples in the range (see Select), sorted, at most limit of them if limit > 0.
-// Warnings say what could not be read.
+// Warnings name data that could not be read.
 func (v *View) LabelNames(ctx context.Context, tenant uint32, tr model.TimeRange, limit int, matchers ...*labels.Matcher) (names []string, warnings []error, err error) {
 	ms := match.New(matchers)
 	return v.strings(ctx, tenant, tr, limit, ms,
@@ -46,8 +46,8 @@ func (v *View) LabelValues(ctx context.Context, tenant uint32, name string, tr m
 		})
 }
 
-// strings unites what the blocks and the head have. inSeries, which adds what
-// one series has, is asked if the frozen head has something deleted.
+// strings returns the union of the strings of blocks and head. inSeries, which
+// adds those of one series, is used if deletions cover the frozen head.
 func (v *View) strings(ctx context.Context, tenant uint32, tr model.TimeRange, limit int, ms []*match.Matcher,
 	inBlock func(*block.Block, *roaring.Bitmap) ([]string, error), inHead func(model.TimeRange, []*head.Buffer) ([]string, error),
 	inSeries func(labels.Labels, func(string))) (all []string, warnings []error, err error) {
@@ -85,10 +85,10 @@ func (v *View) strings(ctx context.Context, tenant uint32, tr model.TimeRange, l
 	if all == nil {
 		all = []string{}
 	}
-	return all, warnings[:min(len(warnings), mostWarnings)], nil
+	return all, warnings[:min(len(warnings), maxWarnings)], nil
 }
 
-// stringsInBlock returns what inBlock gives for the series that match and have
+// stringsInBlock returns the result of inBlock for the series that match and have
 // a chunk in the range.
 func (v *View) stringsInBlock(ctx context.Context, e *blockset.Entry, tenant uint32, tr model.TimeRange, ms []*match.Matcher,
 	inBlock func(*block.Block, *roaring.Bitmap) ([]string, error)) (got []string, lost []error, err error) {
@@ -109,7 +109,7 @@ func (v *View) stringsInBlock(ctx context.Context, e *blockset.Entry, tenant uin
 	return got, lost, err
 }
 
-// stringsInHead returns what the head has of series with samples in the range.
+// stringsInHead returns the strings of the head's series with samples in the range.
 func (v *View) stringsInHead(ctx context.Context, tenant uint32, tr model.TimeRange, ms []*match.Matcher,
 	inHead func(model.TimeRange, []*head.Buffer) ([]string, error), inSeries func(labels.Labels, func(string))) ([]string, error) {
 	buffers := v.st.buffersIn(tr)
@@ -124,7 +124,7 @@ func (v *View) stringsInHead(ctx context.Context, tenant uint32, tr model.TimeRa
 		return inHead(tr, buffers)
 	}
 	set := &SeriesSet{view: v, deleted: deleted}
-	join := joiner{set: set, tenant: tenant, places: 1}
+	join := joiner{set: set, tenant: tenant, numSources: 1}
 	if err := join.addHead(ctx, tr, ms); err != nil {
 		return nil, err
 	}

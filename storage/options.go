@@ -35,8 +35,7 @@ type Options struct {
 	// drive them by hand leave it off.
 	Background bool
 
-	// Owner is what LOCK says of this process, one line; empty = "another
-	// process".
+	// Owner names this process in LOCK, in one line; empty = "another process".
 	Owner string
 
 	// Strict has Open refuse a directory with damage that it would otherwise go
@@ -64,7 +63,7 @@ type Options struct {
 	ReserveBytes int64 // size of the reserve file; 0 = 4 MiB, at most 1/64 of the disk
 }
 
-// withDefaults sets what is not set, except for the sizes that sizedFor sets.
+// withDefaults sets the defaults, except for the sizes that sizedFor sets.
 func (o Options) withDefaults() Options {
 	setDefault(&o.MaxFutureMs, 2*model.DayMs)
 	setDefault(&o.CutAge, 30*time.Minute)

@@ -9,17 +9,19 @@ import (
 	iofs "io/fs"
 	"path"
 
+	"tsdb/internal/model"
 	"tsdb/internal/objstore"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
 	"tsdb/partition/blockset"
 	"tsdb/partition/format"
 	"tsdb/partition/manifest"
+	"tsdb/storage/datadir"
 	"tsdb/storage/log"
 	"tsdb/storage/wal"
 )
 
-// RecoveryReport says what Open found.
+// RecoveryReport is the result of the recovery by Open.
 type RecoveryReport struct {
 	Log         log.Report
 	Samples     uint64              // samples replayed
@@ -59,13 +61,13 @@ func Open(ctx context.Context, fs vfs.FS, dir string, opts Options) (_ *DB, err 
 	if err != nil {
 		return nil, err
 	}
-	if lost, err := logLoss(fs, dir, rec); err != nil {
+	if lost, err := datadir.LogLoss(fs, dir, rec); err != nil {
 		return nil, err
 	} else if lost != nil {
 		return nil, lost
 	}
 	if opts.Strict {
-		if err := db.strict(rec); err != nil {
+		if err := datadir.CheckStrict(fs, dir, rec); err != nil {
 			return nil, err
 		}
 	}
@@ -82,7 +84,7 @@ func Open(ctx context.Context, fs vfs.FS, dir string, opts Options) (_ *DB, err 
 	db.manifest.Guard(db.lock.check)
 	db.catalog.logRestored()
 	db.logRecovery()
-	_ = e.jobs.reserve.Run(ctx, e.ensureReserve) // their jobs repeat what failed
+	_ = e.jobs.reserve.Run(ctx, e.ensureReserve) // their jobs repeat a failure
 	_ = e.jobs.space.Run(ctx, db.space.measure)
 	if opts.Registerer != nil {
 		if err := db.describe(opts.Registerer); err != nil {
@@ -107,7 +109,7 @@ func (e *env) makeDirs() error {
 	return nil
 }
 
-// fitDisk sets the sizes that are not set by what the disk can hold.
+// fitDisk sets the sizes that are not set, to fit the disk.
 func (e *env) fitDisk() {
 	total, err := e.fs.TotalBytes(e.dir)
 	if err != nil {
@@ -160,7 +162,7 @@ func newSeed(seed uint64) uint64 {
 	return seed
 }
 
-// openBlocks opens the listed blocks and clears away what no edit lists.
+// openBlocks opens the listed blocks and removes files that no edit lists.
 func (db *DB) openBlocks(rec log.Recovery) (err error) {
 	if db.opts.CacheBytes > 0 {
 		if db.cache, err = block.NewCache(db.opts.CacheBytes); err != nil {
@@ -230,7 +232,7 @@ func (db *DB) assemble(active *memtable, tombstones *pendingTombstones) {
 	db.compactor.pause = db.flusher.makeRoom
 }
 
-// logRecovery logs what Open found, if it is worth a line.
+// logRecovery logs the findings of the recovery.
 func (db *DB) logRecovery() {
 	r := &db.report
 	if r.Samples > 0 {
@@ -244,8 +246,8 @@ func (db *DB) logRecovery() {
 		db.log.Error("the list of log segments is not readable: a loss of segments before this start is not noticed", "file", format.SegmentsName, "err", err)
 	}
 	if n := db.catalog.manifest.State().Incarnation; n.Losses > 0 {
-		db.log.Warn("acknowledged samples were lost with the log, and that was accepted", "times", n.Losses, "last", stamp(n.AcceptedMs),
-			"received_from", stamp(n.FromMs), "received_to", stamp(n.ToMs), "incarnation", fmt.Sprintf("%016x", n.ID))
+		db.log.Warn("acknowledged samples were lost with the log, and that was accepted", "times", n.Losses, "last", model.FormatTime(n.AcceptedMs),
+			"received_from", model.FormatTime(n.FromMs), "received_to", model.FormatTime(n.ToMs), "incarnation", fmt.Sprintf("%016x", n.ID))
 	}
 	for _, d := range r.Log.Damage {
 		db.log.Error("damage in the log was skipped", "file", d.File, "offset", d.Offset, "what", d.String())

@@ -36,7 +36,7 @@ var Reasons = []Reason{
 // Reject is the error of a series that is refused.
 type Reject struct {
 	Reason Reason
-	Detail string // a sentence for the sender: what was wrong and what the limit is
+	Detail string // a sentence for the sender: the fault, the figure reached and the limit
 }
 
 func (r *Reject) Error() string { return r.Detail }
@@ -51,10 +51,10 @@ type Rejection struct {
 	Count  int
 	Series string // one series of them
 	T      int64  // that series' time, Unix milliseconds; 0 where time plays no part
-	Detail string // what was wrong with it and what the limit is
+	Detail string // the fault, the figure reached and the limit
 }
 
-// Rejections collects what a request had refused, one entry a reason.
+// Rejections collects the refused samples of a request, one entry a reason.
 type Rejections struct{ list []Rejection }
 
 // Add counts n samples refused for a reason; the first of a reason is the example.

@@ -18,19 +18,18 @@ func (r relief) String() string {
 	return [...]string{"none", "cut", "pool", "merge"}[r]
 }
 
-// supply is what decides how free space is got back, all in bytes.
+// supply decides how disk space is freed, all in bytes.
 type supply struct {
 	free, needed int64
-	cutFrees     int64 // what a cut takes from the log's files
-	block        int64 // at most what the block of a cut takes
+	cutFrees     int64 // by a cut, of the log's files
+	block        int64 // upper bound of the block of a cut
 	pooled       int64 // released segments that no spare is wanted of
 	mergeable    int64 // inputs of a merge whose outputs fit into free
 }
 
-// relief returns the next step towards needed. A cut comes first: it gives back
-// the most, and what is in memory needs less then. It must free more than its
-// block takes, and should find the room for it; that failing, others make room
-// first. The size of the block is only bounded, so in the end it is tried.
+// relief returns the next step towards needed. A cut comes first: it frees the
+// most, and the head needs less space afterwards. It must free more than its block
+// takes and should have room for it; if it has not, other steps make room first. The size of the block is only bounded, so in the end it is tried.
 func (s supply) relief() relief {
 	cut := s.cutFrees > s.block
 	switch {
@@ -67,8 +66,8 @@ func (r *reliever) next(ctx context.Context) relief {
 		return reliefNone // the next measurement says so
 	}
 	s := supply{free: int64(free), needed: r.space.needed(), pooled: r.writer.wal.PooledBytes()}
-	// Samples take less in a block than in memory, and labels less than the
-	// tables of the head.
+	// Samples take less space in a block than in memory, and labels less than in
+	// the tables of the head.
 	if st := r.writer.active().buf.Stats(); st.Series > 0 {
 		s.cutFrees = r.writer.wal.CutFrees()
 		s.block = st.Bytes + r.writer.head.Stats().Bytes
@@ -79,8 +78,8 @@ func (r *reliever) next(ctx context.Context) relief {
 	return s.relief()
 }
 
-// relieve takes the steps against a lack of space that are not a cut: watch and
-// maintain do those that are theirs.
+// relieve takes the steps that are neither a cut nor a merge, which the jobs of
+// DB take.
 func (r *reliever) relieve(ctx context.Context) {
 	switch r.next(ctx) {
 	case reliefPool:

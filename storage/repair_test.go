@@ -19,6 +19,7 @@ import (
 	"tsdb/internal/vfs"
 	"tsdb/partition/compaction"
 	"tsdb/partition/format"
+	"tsdb/storage/doctor"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -176,7 +177,7 @@ func (h *history) verify(t *testing.T, what string) {
 	if err := db.Close(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if report, err := Check(ctx, h.fs, "data"); err != nil || len(report.Damage) > 0 {
+	if report, err := doctor.Check(ctx, h.fs, "data"); err != nil || len(report.Damage) > 0 {
 		t.Fatalf("%s: check afterwards: %+v, %v", what, report, err)
 	}
 }
@@ -232,14 +233,14 @@ func TestRepairGivesTheSameAnswersOrRefuses(t *testing.T) {
 				what := fmt.Sprintf("seed %d, deletes %v, %s", seed, deletes, d.name)
 				damageManifest(t, h.fs, r, d.do)
 				before := h.fs.Clone()
-				o := RepairOptions{Clock: h.clock, Apply: true, AssumeNoDeletes: !deletes}
-				report, err := Repair(ctx, h.fs, "data", o)
+				o := doctor.RepairOptions{Clock: h.clock, Apply: true, AssumeNoDeletes: !deletes}
+				report, err := doctor.Repair(ctx, h.fs, "data", o)
 				c := counts[d.name]
 				if c == nil {
 					c = new([2]int)
 					counts[d.name] = c
 				}
-				if errors.Is(err, ErrNoRepair) {
+				if errors.Is(err, doctor.ErrNoRepair) {
 					c[1]++
 					if d.plain {
 						t.Errorf("%s: refused: %v\n%s", what, err, strings.Join(report.Lines, "\n"))
@@ -366,22 +367,22 @@ func TestRepairPlansAreGolden(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		do   func(*rand.Rand, [][]byte) [][]byte
-		o    RepairOptions
+		o    doctor.RepairOptions
 	}{
-		{"nothing is wrong", func(_ *rand.Rand, f [][]byte) [][]byte { return f }, RepairOptions{}},
-		{"the first copy is damaged", func(_ *rand.Rand, f [][]byte) [][]byte { f[0][40] ^= 1; return f }, RepairOptions{}},
-		{"each copy is damaged, in different places", func(_ *rand.Rand, f [][]byte) [][]byte { f[0][40] ^= 1; f[1][55] ^= 1; return f }, RepairOptions{}},
-		{"an edit is damaged in both", both(size.Size - 400), RepairOptions{}},
-		{"the same, without deletions", both(size.Size - 400), RepairOptions{AssumeNoDeletes: true}},
-		{"the last edit is damaged in both, without deletions", both(size.Size - 10), RepairOptions{AssumeNoDeletes: true}},
-		{"the snapshot is damaged in both, but for its seed", both(50), RepairOptions{AssumeNoDeletes: true}},
-		{"the seed is damaged in both", both(46), RepairOptions{AssumeNoDeletes: true}},
-		{"both are gone", func(*rand.Rand, [][]byte) [][]byte { return [][]byte{nil, nil} }, RepairOptions{}},
+		{"nothing is wrong", func(_ *rand.Rand, f [][]byte) [][]byte { return f }, doctor.RepairOptions{}},
+		{"the first copy is damaged", func(_ *rand.Rand, f [][]byte) [][]byte { f[0][40] ^= 1; return f }, doctor.RepairOptions{}},
+		{"each copy is damaged, in different places", func(_ *rand.Rand, f [][]byte) [][]byte { f[0][40] ^= 1; f[1][55] ^= 1; return f }, doctor.RepairOptions{}},
+		{"an edit is damaged in both", both(size.Size - 400), doctor.RepairOptions{}},
+		{"the same, without deletions", both(size.Size - 400), doctor.RepairOptions{AssumeNoDeletes: true}},
+		{"the last edit is damaged in both, without deletions", both(size.Size - 10), doctor.RepairOptions{AssumeNoDeletes: true}},
+		{"the snapshot is damaged in both, but for its seed", both(50), doctor.RepairOptions{AssumeNoDeletes: true}},
+		{"the seed is damaged in both", both(46), doctor.RepairOptions{AssumeNoDeletes: true}},
+		{"both are gone", func(*rand.Rand, [][]byte) [][]byte { return [][]byte{nil, nil} }, doctor.RepairOptions{}},
 	} {
 		fs := made.Clone()
 		damageManifest(t, fs, nil, c.do)
 		c.o.Clock = clock
-		r, err := Repair(ctx, fs, "data", c.o)
+		r, err := doctor.Repair(ctx, fs, "data", c.o)
 		if r == nil {
 			t.Fatal(err)
 		}
@@ -418,17 +419,17 @@ func TestRepairKeepsTheOldFiles(t *testing.T) {
 	h := makeHistory(t, rand.New(rand.NewSource(5)), false, false)
 	for n := range 2 {
 		flip(t, h.fs, "data/MANIFEST", 30)
-		r, err := Repair(ctx, h.fs, "data", RepairOptions{Clock: h.clock})
+		r, err := doctor.Repair(ctx, h.fs, "data", doctor.RepairOptions{Clock: h.clock})
 		if err != nil || !r.Needed || len(r.Kept) != 0 {
 			t.Fatalf("plan: %+v, %v", r, err)
 		}
-		if r, err = Repair(ctx, h.fs, "data", RepairOptions{Clock: h.clock, Apply: true}); err != nil {
+		if r, err = doctor.Repair(ctx, h.fs, "data", doctor.RepairOptions{Clock: h.clock, Apply: true}); err != nil {
 			t.Fatal(err)
 		}
 		if name := fmt.Sprintf("MANIFEST.damaged-%d", n+1); len(r.Kept) != 1 || r.Kept[0] != name {
 			t.Errorf("kept %v, want %s", r.Kept, name)
 		}
-		if r, err = Repair(ctx, h.fs, "data", RepairOptions{Clock: h.clock, Apply: true}); err != nil || r.Needed {
+		if r, err = doctor.Repair(ctx, h.fs, "data", doctor.RepairOptions{Clock: h.clock, Apply: true}); err != nil || r.Needed {
 			t.Errorf("a second repair: %+v, %v", r, err)
 		}
 	}

@@ -191,7 +191,7 @@ func rows[T any](column []T, kept []int) []T {
 	return column[:len(kept)]
 }
 
-// report adds what was replayed, lost and left out.
+// report adds the counts of samples that were replayed, lost and left out.
 func (r *replayer) report(report *RecoveryReport, m *metrics) {
 	report.Samples, report.Series, report.LostSamples = r.samples.Load(), r.series.Load(), r.lost.Load()
 	m.lostSamples.Add(float64(report.LostSamples))
@@ -201,7 +201,7 @@ func (r *replayer) report(report *RecoveryReport, m *metrics) {
 		n      uint64
 		detail string
 	}{
-		{ReasonBadTime, r.badTime.Load(), fmt.Sprintf("their times are not between %s and %s", stamp(model.MinTime), stamp(model.MaxTime))},
+		{ReasonBadTime, r.badTime.Load(), fmt.Sprintf("their times are not between %s and %s", model.FormatTime(model.MinTime), model.FormatTime(model.MaxTime))},
 		{ReasonBadHistogram, r.badHistograms.Load(), "the indexes of their buckets are out of bounds"},
 	} {
 		if x.n > 0 {

@@ -26,15 +26,14 @@ type Series struct {
 	sources []source // oldest first: the order in which their samples are merged
 }
 
-// source is one place that holds samples of a series: a block, or a buffer of
-// the head.
+// source is a block, or the head, that has samples of a series.
 type source struct {
 	block *sourceBlock // nil: the buffers of the head
 	ord   uint32       // in the block
 	ref   model.Ref    // in the head
 }
 
-// sourceBlock is a block of a selection, with what deletions take from it.
+// sourceBlock is a block of a selection, with the deletions that cover it.
 type sourceBlock struct {
 	*block.Block
 	number    int              // in the selection, from 0
@@ -47,7 +46,7 @@ type SeriesSet struct {
 	series []*Series
 	blocks int                // that were asked
 	labels []*block.LabelSets // of some of the series; held on to for others that ask the same
-	// deleted is what tombstones delete of the frozen head.
+	// deleted holds the tombstones that cover the frozen head.
 	deleted []frozenDeletion
 
 	mu       sync.Mutex
@@ -60,21 +59,21 @@ func (s *SeriesSet) Len() int { return len(s.series) }
 // At returns the i-th series, in the order of labels.Compare.
 func (s *SeriesSet) At(i int) *Series { return s.series[i] }
 
-// Warnings returns what could not be read so far: damaged chunks, blocks that
-// are missing. It grows while samples are read.
+// Warnings returns the damage found so far: damaged chunks, missing blocks. The
+// list grows while samples are read.
 func (s *SeriesSet) Warnings() []error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.warnings)
 }
 
-// mostWarnings bounds the warnings of one selection.
-const mostWarnings = 100
+// maxWarnings bounds the warnings of one selection.
+const maxWarnings = 100
 
 func (s *SeriesSet) warn(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.warnings) < mostWarnings {
+	if len(s.warnings) < maxWarnings {
 		s.warnings = append(s.warnings, err)
 	}
 }
@@ -95,7 +94,7 @@ func (v *View) Select(ctx context.Context, tenant uint32, tr model.TimeRange, ma
 		return nil, err
 	}
 	entries := v.st.overlapping(tr)
-	join := joiner{set: set, tenant: tenant, places: min(len(entries)+1, placesMost)}
+	join := joiner{set: set, tenant: tenant, numSources: min(len(entries)+1, maxSources)}
 	for _, e := range entries {
 		if err := e.Err(); err != nil {
 			set.warn(err)

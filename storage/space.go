@@ -8,9 +8,9 @@ import (
 	"tsdb/storage/log"
 )
 
-// space remembers whether the disk leaves room for what is in memory. Writes
-// stop while free space is below a floor plus the bytes of both heads, because
-// those must still become blocks; they resume when there is more.
+// space measures whether the disk has room for the samples in memory. Writes stop
+// while free space is below Options.MinFreeBytes plus the bytes of both heads,
+// because those must still become blocks; they resume when there is more.
 type space struct {
 	*env
 	wal   log.Log
@@ -35,7 +35,7 @@ func (s *space) observe(free uint64, needed int64) (changed bool) {
 	return !was
 }
 
-// refusal says why writes are not taken, "" if they are.
+// refusal returns why writes are refused, "" if they are not.
 func (s *space) refusal() string {
 	sh := s.short.Load()
 	if sh == nil {

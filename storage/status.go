@@ -13,7 +13,7 @@ import (
 	"tsdb/partition/block"
 )
 
-// Status is what the database holds, as GET /api/v1/status/storage shows it.
+// Status describes the stored data, as GET /api/v1/status/storage shows it.
 // Bytes are those of block files; the log's stand apart.
 type Status struct {
 	Series         uint64       `json:"series"` // distinct ones with samples, in memory and in blocks
@@ -51,7 +51,7 @@ type WALStatus struct {
 type LossStatus struct {
 	Incarnation  string `json:"incarnation"` // of the database since then
 	Accepted     string `json:"accepted"`
-	ReceivedFrom string `json:"receivedFrom"` // when the lost samples were received, as far as is known
+	ReceivedFrom string `json:"receivedFrom"` // bounds of the time when the lost samples were received
 	ReceivedTo   string `json:"receivedTo"`
 	Losses       uint64 `json:"losses"` // accepted so far, with this one
 }
@@ -89,7 +89,7 @@ type PartitionStatus struct {
 	Bytes   int64  `json:"bytes"`
 }
 
-// Status describes what the database holds. Counting the series reads the
+// Status returns the status of the database. Counting the series reads the
 // identities of every block.
 func (db *DB) Status() (Status, error) {
 	v, err := db.View()

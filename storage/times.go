@@ -1,29 +1,29 @@
 package storage
 
-// joinedTimes remembers times that were put together from the times of several
-// chunks, which many series share: they then share what was put together too.
+// joinedTimes caches concatenated times of several chunks. Series that share the
+// times of their chunks then share the result too.
 // The zero value is empty.
 type joinedTimes struct {
-	known map[joinedKey][]int64
-	n     int     // times in known
-	own   []int64 // what of returns if it is not remembered
+	cached map[joinedKey][]int64
+	n      int     // times in cached
+	own    []int64 // the result of join if it is not cached
 }
 
-// joinedKey names times by where they are, which holds on to them.
+// joinedKey identifies times by their addresses, and keeps them alive.
 type joinedKey [joinedPartsMax]struct {
 	first *int64
 	n     int
 }
 
-// Bounds of what a joinedTimes remembers; what comes then is not remembered.
+// Bounds of the cache of a joinedTimes.
 const (
 	joinedTimesMax = 1 << 20
 	joinedPartsMax = 8
 )
 
-// of returns times that are one after the other as one. If shared is false they
-// are valid until the next call.
-func (j *joinedTimes) of(parts [][]int64) (ts []int64, shared bool) {
+// join returns the concatenation of times. If shared is false it is valid until
+// the next call.
+func (j *joinedTimes) join(parts [][]int64) (ts []int64, shared bool) {
 	if len(parts) == 1 {
 		return parts[0], true
 	}
@@ -36,15 +36,15 @@ func (j *joinedTimes) of(parts [][]int64) (ts []int64, shared bool) {
 		for i, p := range parts {
 			key[i].first, key[i].n = &p[0], len(p)
 		}
-		if ts, ok := j.known[key]; ok {
+		if ts, ok := j.cached[key]; ok {
 			return ts, true
 		}
 		if j.n+n <= joinedTimesMax {
 			ts = appendAll(make([]int64, 0, n), parts)
-			if j.known == nil {
-				j.known = make(map[joinedKey][]int64)
+			if j.cached == nil {
+				j.cached = make(map[joinedKey][]int64)
 			}
-			j.known[key] = ts
+			j.cached[key] = ts
 			j.n += n
 			return ts, true
 		}
@@ -60,5 +60,5 @@ func appendAll(dst []int64, parts [][]int64) []int64 {
 	return dst
 }
 
-// reset forgets what is remembered.
-func (j *joinedTimes) reset() { j.known, j.n = nil, 0 }
+// reset empties the cache.
+func (j *joinedTimes) reset() { j.cached, j.n = nil, 0 }

@@ -11,22 +11,22 @@ import (
 	"tsdb/storage/head"
 )
 
-// state is what the database shows at one moment: which buffers of the head,
-// which blocks, which deletions, from when on. It is immutable and counted:
-// what it names goes with its last holder.
+// state is the visible state of the database: buffers of the head, blocks,
+// deletions, retention floor. It is immutable and counted: buffers and blocks are
+// released with the last state that names them.
 type state struct {
 	active *head.Buffer
 	frozen *head.Buffer // being cut; nil if none is
 	blocks *blockset.Version
-	// tombstones cover blocks and the frozen buffer by generation; what they
-	// delete of the active buffer has been taken out of it.
+	// tombstones cover blocks and the frozen buffer by generation; from the
+	// active buffer, deletions remove samples at once.
 	tombstones []manifest.Tombstone
 	floor      int64 // nothing before it is shown, Unix milliseconds
 
 	refs int // guarded by views.mu
 }
 
-// View is a consistent, pinned look at the database: every sample is in it
+// View is a consistent, pinned state of the database: every sample is in it
 // once, whatever is cut or merged meanwhile, and samples acknowledged before
 // it was taken are in it. It is safe for concurrent use until Release.
 type View struct {
@@ -84,7 +84,7 @@ func (s *state) buffers() []*head.Buffer {
 	return []*head.Buffer{s.frozen, s.active}
 }
 
-// visible clips a range to what the view shows.
+// visible clips a range to the times that the view shows.
 func (s *state) visible(tr model.TimeRange) model.TimeRange {
 	return tr.Intersect(model.TimeRange{Min: max(model.AllTime.Min, s.floor), Max: model.AllTime.Max})
 }

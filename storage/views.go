@@ -7,7 +7,7 @@ import (
 	"tsdb/storage/head"
 )
 
-// views keeps the present state and counts those who read it. Writer, flusher
+// views owns the present state and counts its readers. Writer, flusher
 // and catalog replace the state; readers pin it.
 //
 // Lock order: changing, mu. Nothing is locked under mu.

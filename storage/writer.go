@@ -49,7 +49,7 @@ func (w *writer) age() time.Duration {
 func (w *writer) logBytes() int64 { return w.wal.BytesFrom(w.active().low) }
 
 // freeze splits log and head: the active memtable, which takes no more, is
-// returned, and a new one takes what follows.
+// returned, and a new one takes later samples.
 func (w *writer) freeze(ctx context.Context) (*memtable, error) {
 	if frozen := w.freezeReplayed(); frozen != nil {
 		return frozen, nil
@@ -69,7 +69,7 @@ func (w *writer) freeze(ctx context.Context) (*memtable, error) {
 	return w.splitLocked(next, gen), nil
 }
 
-// freezeReplayed freezes what was replayed if no writer has used the running
+// freezeReplayed freezes the replayed samples if no writer has used the running
 // generation, and returns nil otherwise. Log and head are split there already:
 // this needs no room on the disk, and the block does not depend on how often
 // the process has started.

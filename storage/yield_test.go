@@ -66,8 +66,8 @@ func TestReadsYieldWithoutLocks(t *testing.T) {
 		"Select":  func() error { _, err := v.Select(ctx, model.DefaultTenant, model.AllTime, m); return err },
 		"Samples": func() error { samples.Reset(); return set.At(3).Samples(ctx, model.AllTime, &samples) },
 		"Read":    func() error { _, _, err := r.Read(ctx, set.At(3), model.AllTime); return err },
-		"Pieces": func() error {
-			return set.At(3).Pieces(ctx, model.AllTime, nil, &samples, func(Piece) error { return nil })
+		"Intervals": func() error {
+			return set.At(3).Intervals(ctx, model.AllTime, nil, &samples, func(Interval) error { return nil })
 		},
 	}
 	for name, read := range reads {

@@ -9,7 +9,7 @@ import (
 	"io"
 
 	"tsdb/internal/vfs"
-	"tsdb/storage"
+	"tsdb/storage/doctor"
 )
 
 const checkSynopsis = `tsdb check --data DIR [--json]
@@ -31,7 +31,7 @@ func check(args []string, stdout, stderr io.Writer) int {
 		report(stderr, "check", err)
 		return exitUsage
 	}
-	r, err := storage.Check(context.Background(), vfs.OS, *data)
+	r, err := doctor.Check(context.Background(), vfs.OS, *data)
 	if err != nil {
 		fmt.Fprintf(stderr, "tsdb check: %v\n", err)
 		return exitUsage
@@ -50,13 +50,13 @@ func check(args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-func printReportJSON(w io.Writer, r *storage.CheckReport) error {
+func printReportJSON(w io.Writer, r *doctor.CheckReport) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	return e.Encode(r)
 }
 
-func printReport(w io.Writer, r *storage.CheckReport) error {
+func printReport(w io.Writer, r *doctor.CheckReport) error {
 	var errs []error
 	line := func(format string, args ...any) {
 		_, err := fmt.Fprintf(w, format+"\n", args...)

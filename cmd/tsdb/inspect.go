@@ -8,7 +8,7 @@ import (
 	"io"
 
 	"tsdb/internal/vfs"
-	"tsdb/storage"
+	"tsdb/storage/doctor"
 )
 
 const inspectSynopsis = `tsdb inspect --data DIR | --file PATH
@@ -30,9 +30,9 @@ func inspect(args []string, stdout io.Writer) error {
 	out := bufio.NewWriterSize(stdout, 64<<10)
 	var err error
 	if *data != "" {
-		err = storage.Inspect(context.Background(), vfs.OS, *data, out)
+		err = doctor.Inspect(context.Background(), vfs.OS, *data, out)
 	} else {
-		err = storage.InspectFile(context.Background(), vfs.OS, *file, out)
+		err = doctor.InspectFile(context.Background(), vfs.OS, *file, out)
 	}
 	return errors.Join(err, out.Flush())
 }

@@ -8,7 +8,7 @@ import (
 	"io"
 
 	"tsdb/internal/vfs"
-	"tsdb/storage"
+	"tsdb/storage/doctor"
 )
 
 const repairSynopsis = `tsdb repair --data DIR [--yes] [--assume-no-deletes] | --accept-log-loss=TOKEN
@@ -46,12 +46,12 @@ func repair(args []string, stdout, stderr io.Writer) int {
 	case *token != "":
 		return report(stderr, "repair", acceptLogLoss(*data, *token, stdout))
 	}
-	return repairManifest(*data, storage.RepairOptions{Apply: *yes, AssumeNoDeletes: *noDeletes}, stdout, stderr)
+	return repairManifest(*data, doctor.RepairOptions{Apply: *yes, AssumeNoDeletes: *noDeletes}, stdout, stderr)
 }
 
 // repairManifest plans or makes a repair of the MANIFEST.
-func repairManifest(data string, o storage.RepairOptions, stdout, stderr io.Writer) int {
-	r, err := storage.Repair(context.Background(), vfs.OS, data, o)
+func repairManifest(data string, o doctor.RepairOptions, stdout, stderr io.Writer) int {
+	r, err := doctor.Repair(context.Background(), vfs.OS, data, o)
 	if r != nil {
 		for _, line := range r.Lines {
 			fmt.Fprintln(stdout, line)
@@ -61,7 +61,7 @@ func repairManifest(data string, o storage.RepairOptions, stdout, stderr io.Writ
 		}
 	}
 	switch {
-	case errors.Is(err, storage.ErrNoRepair):
+	case errors.Is(err, doctor.ErrNoRepair):
 		fmt.Fprintf(stderr, "tsdb repair: %v\n", err)
 		return exitFailure
 	case err != nil:

@@ -8,13 +8,13 @@ import (
 	"time"
 
 	"tsdb/internal/vfs"
-	"tsdb/storage"
+	"tsdb/storage/doctor"
 )
 
 // acceptLogLoss accepts the loss of the log segments identified by token.
 func acceptLogLoss(data, token string, stdout io.Writer) error {
-	n, err := storage.AcceptLogLoss(context.Background(), vfs.OS, data, token, vfs.SystemClock)
-	if errors.Is(err, storage.ErrNoLogLoss) {
+	n, err := doctor.AcceptLogLoss(context.Background(), vfs.OS, data, token, vfs.SystemClock)
+	if errors.Is(err, doctor.ErrNoLogLoss) {
 		_, err = fmt.Fprintln(stdout, "Nothing to accept: the log holds all that is known to have been on disk.")
 		return err
 	} else if err != nil {

@@ -15,7 +15,7 @@ import (
 
 	"tsdb/internal/await"
 	"tsdb/internal/vfs"
-	"tsdb/storage"
+	"tsdb/storage/doctor"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -88,7 +88,7 @@ func TestFreshServerShowsItself(t *testing.T) {
 		t.Error(err)
 	}
 	// After a restart the samples are still there.
-	r, err := storage.Check(t.Context(), vfs.OS, s.dataDir)
+	r, err := doctor.Check(t.Context(), vfs.OS, s.dataDir)
 	if err != nil || len(r.Damage) > 0 || r.Blocks == 0 {
 		t.Errorf("check: %+v, %v", r, err)
 	}

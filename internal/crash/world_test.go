@@ -21,6 +21,7 @@ import (
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/storage"
+	"tsdb/storage/doctor"
 )
 
 const (
@@ -259,7 +260,7 @@ func reopened(fs vfs.FS, at time.Time, l ledger) error {
 // checked runs the check of a data directory and fails the test on damage; notes are
 // accepted.
 func checked(fs vfs.FS) error {
-	report, err := storage.Check(context.Background(), fs, dataDir)
+	report, err := doctor.Check(context.Background(), fs, dataDir)
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,9 @@ storage/log         : internal/model encoding
 storage/log/logtest : internal/model storage/log
 storage/wal         : internal/model internal/vfs internal/panics encoding storage/log
 storage/head        : internal/match internal/model internal/vfs encoding
-storage             : internal/match internal/model internal/vfs internal/objstore internal/panics internal/background encoding partition/format partition/block partition/manifest partition/blockset partition/compaction partition/repair storage/log storage/wal storage/head
+storage/datadir     : internal/vfs internal/objstore partition/format partition/block partition/manifest storage/log storage/wal
+storage/doctor      : internal/model internal/vfs internal/objstore partition/format partition/block partition/manifest partition/repair storage/datadir storage/log storage/wal
+storage             : internal/match internal/model internal/vfs internal/objstore internal/panics internal/background encoding partition/format partition/block partition/manifest partition/blockset partition/compaction storage/log storage/wal storage/head storage/datadir
 query/steps         : internal/model
 query/window        : internal/model query/steps
 query/admission     :
@@ -60,9 +62,9 @@ api/ingest/influx   : internal/model storage api/reqbody api/ingest/door
 api/ingest/rpcwrite : internal/model internal/panics storage proto api/reqbody api/ingest/door api/ingest/wire
 api/ingest          : internal/vfs storage api/reqbody api/ingest/door api/ingest/remotewrite api/ingest/influx api/ingest/rpcwrite
 api                 : internal/match internal/model internal/vfs internal/panics internal/background storage query proto api/reqbody
-cmd/tsdb            : internal/model internal/vfs storage storage/wal query api api/reqbody api/ingest api/ingest/door
+cmd/tsdb            : internal/model internal/vfs storage storage/wal query api api/reqbody api/ingest api/ingest/door storage/doctor
 benchmarks          :
-internal/crash      : internal/model internal/vfs partition/format storage
+internal/crash      : internal/model internal/vfs partition/format storage storage/doctor
 internal/e2e        :
 internal/importgraph:
 `
@@ -87,6 +89,8 @@ var forbidden = []struct {
 	{from: "api/ingest/door", to: "api/ingest/wire", reason: "the contract of the doors knows no protocol, so that a new one is a package beside the others"},
 	{from: "api/ingest/door", to: "google.golang.org/protobuf", reason: "the contract of the doors knows no protocol, so that a new one is a package beside the others"},
 	{from: "api", to: "api/ingest/door", except: []string{"api/ingest"}, reason: "only ingest protocols write through the contract of the doors"},
+	{from: "storage", to: "storage/doctor", reason: "a start opens a directory or refuses it; repairs are for people to order"},
+	{from: "storage/doctor", to: "storage/head", reason: "the tools work on files at rest, also on those that no database opens"},
 	{from: "storage/log", to: "storage/wal", reason: "the contract of a log does not know the one that keeps it in files"},
 	{from: "storage/log", to: "internal/vfs", reason: "a log need not be kept in files"},
 	{from: "storage/wal", to: "storage/head", reason: "the log is one implementation of a log of batches; it may not know what is made of them"},

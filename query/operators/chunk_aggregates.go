@@ -43,7 +43,7 @@ func (s *aggregatedSeries) load(w *worker, i int) (window.Samples, error) {
 	sc := &w.windows.aggregated
 	t, v, weights := sc.t[:0], sc.v[:0], sc.weights[:0]
 	apart := false // all samples are in sc.samples
-	err := s.set.ReadAggregated(i, s.windows.Undivided, &sc.samples, func(p storage.Piece) error {
+	err := s.set.ReadAggregated(i, s.windows.Undivided, &sc.samples, func(p storage.Interval) error {
 		if p.Samples == nil {
 			t, v = append(t, p.Range.Min), append(v, s.of(p.Aggregate))
 			weights = append(weights, int32(p.Aggregate.Count))

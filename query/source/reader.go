@@ -40,7 +40,7 @@ func (r *Reader) Load(set *SeriesSet, i int) (samples *model.ColumnSet, shared b
 }
 
 // IntegralBits returns the bits of the values loaded last: see storage.ColumnReader.
-func (r *Reader) IntegralBits() int { return r.columns.WholeBits() }
+func (r *Reader) IntegralBits() int { return r.columns.IntegralBits() }
 
 // HistogramStats returns the histograms of the samples loaded last with sum and count
 // only, and with the counter resets found in their buckets, as Prometheus reads them
@@ -58,10 +58,10 @@ func (r *Reader) HistogramStats() []*histogram.FloatHistogram {
 }
 
 // ReadAggregated calls fn with samples and chunk aggregates of series i: see
-// storage.Series.Pieces.
-func (s *SeriesSet) ReadAggregated(i int, whole func(model.TimeRange) bool, scratch *model.Samples, fn func(storage.Piece) error) error {
+// storage.Series.Intervals.
+func (s *SeriesSet) ReadAggregated(i int, whole func(model.TimeRange) bool, scratch *model.Samples, fn func(storage.Interval) error) error {
 	sel := s.sel
-	return sel.set.At(i).Pieces(sel.ctx, sel.tr, whole, scratch, fn)
+	return sel.set.At(i).Intervals(sel.ctx, sel.tr, whole, scratch, fn)
 }
 
 // EndOfRange returns the end of the range that the series are read in.

@@ -1,4 +1,4 @@
-package storage
+package doctor
 
 import (
 	"context"
@@ -9,10 +9,12 @@ import (
 	"slices"
 	"strings"
 
+	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
 	"tsdb/partition/format"
 	"tsdb/partition/manifest"
+	"tsdb/storage/datadir"
 	"tsdb/storage/wal"
 )
 
@@ -23,10 +25,10 @@ type Finding struct {
 	What   string `json:"what"`
 }
 
-// CheckReport is what Check found.
+// CheckReport is the result of Check.
 type CheckReport struct {
-	Damage []Finding `json:"damage"` // bytes that are not what was written, files that are missing
-	Notes  []Finding `json:"notes"`  // what a crash leaves and the next start clears away
+	Damage []Finding `json:"damage"` // changed bytes and missing files
+	Notes  []Finding `json:"notes"`  // remains of a crash, which the next start removes
 	Blocks int       `json:"blocks"` // files verified
 	Bytes  int64     `json:"bytes"`  // of blocks and log
 	// Running tells that a server had the directory open: its log, which it is
@@ -51,9 +53,9 @@ func add(list *[]Finding, f Finding) {
 // read.
 func Check(ctx context.Context, fs vfs.FS, dir string) (*CheckReport, error) {
 	c := &checker{ctx: ctx, fs: fs, dir: dir, report: &CheckReport{Damage: []Finding{}, Notes: []Finding{}}}
-	unlock, err := lockToRead(fs, dir)
+	unlock, err := datadir.Lock(fs, dir, "")
 	switch {
-	case errors.Is(err, ErrInUse):
+	case errors.Is(err, datadir.ErrInUse):
 		c.report.Running = true
 		c.note(format.WALDir, 0, "not verified: a server has it open and writes to it")
 		if err := c.checkBlocks(nil); err != nil {
@@ -74,17 +76,7 @@ func Check(ctx context.Context, fs vfs.FS, dir string) (*CheckReport, error) {
 	return c.report, nil
 }
 
-// isDataDir returns an error if dir is not a data directory. One that has lost
-// its log still is.
-func isDataDir(fs vfs.FS, dir string) (err error) {
-	for _, name := range []string{format.WALDir, format.ManifestName, format.TwinName, format.SegmentsName} {
-		if _, err = fs.Stat(path.Join(dir, name)); err == nil {
-			return nil
-		}
-	}
-	return fmt.Errorf("%s is not a data directory: %w", dir, err)
-}
-
+// checker collects the findings of one call.
 type checker struct {
 	ctx    context.Context // of the call: a checker does not outlive it
 	fs     vfs.FS
@@ -105,10 +97,10 @@ func (c *checker) note(file string, off int64, format string, args ...any) {
 	add(&c.report.Notes, Finding{c.relative(file), off, fmt.Sprintf(format, args...)})
 }
 
-// checkLog reads every frame of the log, and decodes what is in it.
+// checkLog reads and decodes every frame of the log.
 func (c *checker) checkLog() (*wal.Recovery, error) {
 	dir := path.Join(c.dir, format.WALDir)
-	rec, err := wal.Scan(c.fs, dir, scanOptions(c.dir))
+	rec, err := datadir.ScanLog(c.fs, c.dir)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +108,7 @@ func (c *checker) checkLog() (*wal.Recovery, error) {
 	if err := rec.Report().ListErr; err != nil {
 		c.damage(format.SegmentsName, 0, "%v", err)
 	}
-	return rec, wal.Check(c.fs, dir, scanOptions(c.dir), func(file string, off int64, what string, note bool) {
+	return rec, wal.Check(c.fs, dir, datadir.LogOptions(c.dir), func(file string, off int64, what string, note bool) {
 		if note {
 			c.note(file, off, "%s", what)
 		} else {
@@ -132,10 +124,10 @@ func (c *checker) checkBlocks(rec *wal.Recovery) error {
 	if rec != nil {
 		edit = rec.Report().Edit
 	}
-	l, err := openListed(c.fs, c.dir)
-	defer l.close()
+	l, err := datadir.OpenListed(c.fs, c.dir)
+	defer l.Close()
 	if rec != nil {
-		defer c.checkLoss(rec, l.state)
+		defer c.checkLoss(rec, l.State)
 	}
 	switch {
 	case errors.Is(err, iofs.ErrNotExist) && edit == 0:
@@ -148,14 +140,14 @@ func (c *checker) checkBlocks(rec *wal.Recovery) error {
 		return err
 	}
 	found := len(c.report.Damage)
-	c.checkCopies(l.copies, l.state)
+	c.checkCopies(l.Copies, l.State)
 	if err != nil {
 		if len(c.report.Damage) == found { // both can be read, and contradict each other
 			c.damage(format.ManifestName, 0, "%v", err)
 		}
 		return nil
 	}
-	st := l.state
+	st := l.State
 	if edit > st.Number {
 		c.damage(format.ManifestName, 0, "ends at edit %d, the log names edit %d", st.Number, edit)
 	}
@@ -173,8 +165,8 @@ func (c *checker) checkBlocks(rec *wal.Recovery) error {
 	return c.checkUnlisted(st)
 }
 
-// checkCopies reports what is wrong with either copy of the MANIFEST; st is what
-// the better one says, nil if there is none.
+// checkCopies reports the damage of both copies of the MANIFEST; st is the state of
+// the better one, nil if there is none.
 func (c *checker) checkCopies(copies []manifest.Copy, st *manifest.State) {
 	for _, m := range copies {
 		var d *format.DamageError
@@ -189,7 +181,7 @@ func (c *checker) checkCopies(copies []manifest.Copy, st *manifest.State) {
 		case m.Err != nil:
 			c.damage(m.Name, 0, "%v", m.Err)
 		case c.report.Running && m.Err == nil && (twin || st == nil || m.State.Number >= st.Number):
-			// What it lacks, or is torn, is being written.
+			// Missing or torn edits are being written.
 		case st != nil && m.State.Number < st.Number && twin:
 			c.note(m.Name, m.Torn.Offset, "ends at edit %d of %d; the next edit or start writes it anew", m.State.Number, st.Number)
 		case st != nil && m.State.Number < st.Number:
@@ -200,7 +192,7 @@ func (c *checker) checkCopies(copies []manifest.Copy, st *manifest.State) {
 	}
 }
 
-// checkLoss reports the segments of the log that are gone, with what they held.
+// checkLoss reports the missing segments of the log.
 // st is nil if the MANIFEST is not readable.
 func (c *checker) checkLoss(rec *wal.Recovery, st *manifest.State) {
 	low := uint64(0)
@@ -212,14 +204,14 @@ func (c *checker) checkLoss(rec *wal.Recovery, st *manifest.State) {
 		return
 	}
 	for _, s := range loss.Segments {
-		c.damage(s.File, s.Found, "%s; acknowledged samples received from %s to %s or later are gone", s.What, stamp(s.FromMs), stamp(s.ToMs))
+		c.damage(s.File, s.Found, "%s; acknowledged samples received from %s to %s or later are gone", s.What, model.FormatTime(s.FromMs), model.FormatTime(s.ToMs))
 	}
 	c.damage(format.SegmentsName, 0, "lists segments that are gone: the next start refuses; put them back, or accept the loss with the token %s", loss.Token())
 }
 
-func (c *checker) checkBlock(l *listedBlocks, want block.Info) error {
+func (c *checker) checkBlock(l *datadir.Listed, want block.Info) error {
 	var d *format.DamageError
-	switch err := l.errs[want.Name]; {
+	switch err := l.Errs[want.Name]; {
 	case errors.Is(err, iofs.ErrNotExist):
 		c.damage(want.Name, 0, "listed in the MANIFEST and missing")
 		return nil
@@ -229,7 +221,7 @@ func (c *checker) checkBlock(l *listedBlocks, want block.Info) error {
 	case err != nil:
 		return err
 	}
-	b := l.blocks[want.Name]
+	b := l.Blocks[want.Name]
 	got := b.Info()
 	c.report.Blocks++
 	c.report.Bytes += got.Size

@@ -1,24 +1,25 @@
-package storage
+package doctor
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
 
 	"tsdb/internal/vfs"
-	"tsdb/partition/format"
 	"tsdb/partition/repair"
-	"tsdb/storage/wal"
+	"tsdb/storage/datadir"
 )
 
 // ErrNoRepair is returned by Repair when the MANIFEST cannot be brought back
 // without the risk of wrong answers.
 var ErrNoRepair = errors.New("no repair is possible")
 
+// repairOwner is the name of the command in LOCK.
+const repairOwner = "tsdb repair"
+
 // RepairOptions are the choices of a repair.
 type RepairOptions struct {
-	// Apply does what is planned; without it Repair only plans.
+	// Apply carries out the plan; without it Repair only plans.
 	Apply bool
 	// AssumeNoDeletes takes it that edits of the MANIFEST which are lost
 	// recorded no deletion.
@@ -26,7 +27,7 @@ type RepairOptions struct {
 	Clock           vfs.Clock // nil = the system clock
 }
 
-// RepairReport says what a repair does or would do.
+// RepairReport describes a repair that was done or planned.
 type RepairReport struct {
 	Lines  []string // for people
 	Needed bool     // the MANIFEST needs a repair
@@ -36,18 +37,18 @@ type RepairReport struct {
 // Repair brings back the MANIFEST of a data directory on which no process runs:
 // from the copy that is whole, from intact records of both, or from those and
 // the footers of the blocks. If it refuses, the error is ErrNoRepair, and the
-// report says what was found.
+// report lists the findings.
 func Repair(ctx context.Context, fs vfs.FS, dir string, o RepairOptions) (*RepairReport, error) {
 	owner := ""
 	if o.Apply {
-		owner = "tsdb repair"
+		owner = repairOwner
 	}
-	unlock, err := lockAs(fs, dir, owner)
+	unlock, err := datadir.Lock(fs, dir, owner)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	rec, err := wal.Scan(fs, path.Join(dir, format.WALDir), scanOptions(dir))
+	rec, err := datadir.ScanLog(fs, dir)
 	if err != nil {
 		return nil, err
 	}

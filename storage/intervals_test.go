@@ -16,23 +16,23 @@ import (
 	"tsdb/storage/log/logtest"
 )
 
-// Pieces of random ranges give what the samples give, whatever was written
+// Intervals of random ranges give what the samples give, whatever was written
 // late, deleted, cut and merged in between.
-func TestPiecesGiveWhatTheSamplesGive(t *testing.T) {
+func TestIntervalsGiveWhatTheSamplesGive(t *testing.T) {
 	aggregates := 0
 	seeds := 12
 	if testing.Short() {
 		seeds = 3
 	}
 	for seed := range int64(seeds) {
-		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) { aggregates += piecesAgainstSamples(t, seed) })
+		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) { aggregates += intervalsAgainstSamples(t, seed) })
 	}
 	if aggregates < 8*seeds {
-		t.Errorf("only %d pieces are aggregates", aggregates)
+		t.Errorf("only %d intervals are aggregates", aggregates)
 	}
 }
 
-func piecesAgainstSamples(t *testing.T, seed int64) (aggregates int) {
+func intervalsAgainstSamples(t *testing.T, seed int64) (aggregates int) {
 	r := rand.New(rand.NewSource(seed))
 	ctx := context.Background()
 	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 18, 0, 0, 0, time.UTC))
@@ -90,7 +90,7 @@ func piecesAgainstSamples(t *testing.T, seed int64) (aggregates int) {
 				tr.Min = now - r.Int63n(24*model.HourMs)
 				tr.Max = tr.Min + r.Int63n(24*model.HourMs)
 			}
-			aggregates += comparePieces(t, set.At(i), tr, func(model.TimeRange) bool { return seed%3 > 0 || r.Intn(2) == 0 })
+			aggregates += compareIntervals(t, set.At(i), tr, func(model.TimeRange) bool { return seed%3 > 0 || r.Intn(2) == 0 })
 		}
 		v.Release()
 	}
@@ -98,21 +98,21 @@ func piecesAgainstSamples(t *testing.T, seed int64) (aggregates int) {
 	return aggregates
 }
 
-// comparePieces holds the pieces of a range against its samples and returns how
+// compareIntervals holds the intervals of a range against its samples and returns how
 // many of them are aggregates.
-func comparePieces(t *testing.T, s *Series, tr model.TimeRange, whole func(model.TimeRange) bool) (aggregates int) {
+func compareIntervals(t *testing.T, s *Series, tr model.TimeRange, whole func(model.TimeRange) bool) (aggregates int) {
 	t.Helper()
 	ctx := context.Background()
 	var want, scratch model.Samples
 	must(t, s.Samples(ctx, tr, &want))
 	at, last := 0, int64(math.MinInt64)
-	must(t, s.Pieces(ctx, tr, whole, &scratch, func(p Piece) error {
+	must(t, s.Intervals(ctx, tr, whole, &scratch, func(p Interval) error {
 		if p.Range.Min < last || p.Range.Empty() || p.Range.Intersect(tr) != p.Range {
-			t.Fatalf("piece of %v after %d in %v", p.Range, last, tr)
+			t.Fatalf("interval of %v after %d in %v", p.Range, last, tr)
 		}
 		last = p.Range.Max
 		if at < want.Len() && want.T[at] < p.Range.Min {
-			t.Fatalf("sample at %d lies before piece of %v", want.T[at], p.Range)
+			t.Fatalf("sample at %d lies before interval of %v", want.T[at], p.Range)
 		}
 		end := want.Search(p.Range.Max)
 		if p.Samples != nil {
@@ -141,7 +141,7 @@ func comparePieces(t *testing.T, s *Series, tr model.TimeRange, whole func(model
 		return nil
 	}))
 	if at != want.Len() {
-		t.Fatalf("pieces of %d samples, want %d", at, want.Len())
+		t.Fatalf("intervals of %d samples, want %d", at, want.Len())
 	}
 	return aggregates
 }

@@ -1,4 +1,4 @@
-package storage
+package doctor
 
 import (
 	"cmp"
@@ -11,42 +11,44 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"tsdb/internal/model"
 	"tsdb/internal/objstore"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
 	"tsdb/partition/format"
 	"tsdb/partition/manifest"
+	"tsdb/storage/datadir"
 	"tsdb/storage/wal"
 )
 
-// Inspect writes what a data directory holds: partitions and blocks, and where
-// the bytes of the blocks go. It changes nothing. Beside a server that has the
+// Inspect lists the partitions and blocks of a data directory, and the bytes of
+// blocks by use. It changes nothing. Beside a server that has the
 // directory open it leaves out the log.
 func Inspect(ctx context.Context, fs vfs.FS, dir string, out io.Writer) error {
 	log := "log in use by a running server"
-	unlock, err := lockToRead(fs, dir)
+	unlock, err := datadir.Lock(fs, dir, "")
 	switch {
-	case errors.Is(err, ErrInUse):
+	case errors.Is(err, datadir.ErrInUse):
 	case err != nil:
 		return err
 	default:
 		defer unlock()
-		rec, err := wal.Scan(fs, path.Join(dir, format.WALDir), scanOptions(dir))
+		rec, err := datadir.ScanLog(fs, dir)
 		if err != nil {
 			return err
 		}
 		log = fmt.Sprintf("log %d bytes, %d frames", rec.Report().Bytes, rec.Report().Frames)
 	}
-	l, err := openListed(fs, dir)
-	defer l.close()
+	l, err := datadir.OpenListed(fs, dir)
+	defer l.Close()
 	if err != nil {
 		return err
 	}
-	st := l.state
+	st := l.State
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "edit %d\tgenerations in the log from %d\t%s\n", st.Number, st.WALLow, log)
 	if st.Floor != manifest.NoFloor {
-		fmt.Fprintf(w, "retention floor\t%s\n", stamp(st.Floor))
+		fmt.Fprintf(w, "retention floor\t%s\n", model.FormatTime(st.Floor))
 	}
 	fmt.Fprintf(w, "\npartition\tlevel\tgenerations\tseries\tsamples\tbytes\tB/sample\tblock\n")
 	var samples uint64
@@ -57,16 +59,16 @@ func Inspect(ctx context.Context, fs vfs.FS, dir string, out io.Writer) error {
 	for _, b := range blocks {
 		day := "several"
 		if b.Partition != block.NoPartition {
-			day = stamp(b.Key.Range().Min)[:10]
+			day = model.FormatTime(b.Key.Range().Min)[:10]
 		}
 		fmt.Fprintf(w, "%s\t%v\t%d-%d\t%d\t%d\t%d\t%s\t%s\n", day, b.Level, b.MinGen, b.MaxGen, b.Series, b.Samples, b.Size, perSample(b.Size, b.Samples), b.Name)
 		samples += b.Samples
 		bytes += b.Size
-		if err := l.errs[b.Name]; err != nil {
+		if err := l.Errs[b.Name]; err != nil {
 			fmt.Fprintf(w, "\t\t\t\t\t\t\tunreadable: %v\n", err)
 			continue
 		}
-		stats, err := l.blocks[b.Name].Stats(ctx)
+		stats, err := l.Blocks[b.Name].Stats(ctx)
 		if err == nil {
 			sum.Add(stats)
 		} else {
@@ -87,8 +89,8 @@ func Inspect(ctx context.Context, fs vfs.FS, dir string, out io.Writer) error {
 	return w.Flush()
 }
 
-// writeShares writes what columns of a kind, transform, order, coder or place
-// take together, and what is no column: the index with the directory.
+// writeShares writes the bytes of columns by kind, transform, order, coder and
+// place, and those of the index with the directory.
 func writeShares(w io.Writer, sum *block.Stats, samples uint64) {
 	fmt.Fprintf(w, "\nby\t\tcolumns\tvalues\tshare\tbytes\tB/sample\n")
 	index := sum.Other
@@ -150,7 +152,7 @@ func perSample(bytes int64, samples uint64) string {
 }
 
 // InspectFile writes one file of a data directory as lines of offset, bytes and
-// meaning. What the file is follows from its name.
+// meaning. The kind of the file follows from its name.
 func InspectFile(ctx context.Context, fs vfs.FS, name string, out io.Writer) error {
 	base := path.Base(name)
 	switch {

@@ -12,24 +12,23 @@ import (
 	"tsdb/partition/format"
 )
 
-// Aggregate is the count, least, greatest and sum of floats.
+// Aggregate is the count, minimum, maximum and sum of floats.
 type Aggregate = block.Aggregate
 
-// Piece is what a series has in a range of time: samples, or the aggregate of
-// all of them.
-type Piece struct {
+// Interval is a range of time with the samples of a series in it, or the
+// aggregate of all of them.
+type Interval struct {
 	Range     model.TimeRange
 	Samples   *model.Samples // rising in time; nil if Aggregate answers
 	Aggregate Aggregate      // of Count floats, none of which is NaN or infinite
 }
 
-// Pieces calls fn with what the series has in the range, in order of time.
-// Wherever the aggregate of a chunk of a block stands for all that the series
-// has in the chunk's range, and whole agrees, the piece is that aggregate and
-// the chunk is not read; everything else comes as samples, as Samples gives
-// them, in scratch, which fn may use until it returns. A nil whole agrees
-// always. Pieces without samples are left out.
-func (s *Series) Pieces(ctx context.Context, tr model.TimeRange, whole func(model.TimeRange) bool, scratch *model.Samples, fn func(Piece) error) error {
+// Intervals calls fn with the intervals of the range that have samples of the
+// series, in order of time. Where the aggregate of a chunk covers all samples of
+// the series in the chunk's range, and useAggregate is nil or returns true for
+// it, the interval has that aggregate and the chunk is not read. All others have
+// samples, as Samples returns them, in scratch, which fn may use until it returns.
+func (s *Series) Intervals(ctx context.Context, tr model.TimeRange, useAggregate func(model.TimeRange) bool, scratch *model.Samples, fn func(Interval) error) error {
 	tr = s.set.view.st.visible(tr)
 	if tr.Empty() {
 		return nil
@@ -46,10 +45,10 @@ func (s *Series) Pieces(ctx context.Context, tr model.TimeRange, whole func(mode
 		if err := s.Samples(ctx, tr, scratch); err != nil || scratch.Len() == 0 {
 			return err
 		}
-		return fn(Piece{Range: tr, Samples: scratch})
+		return fn(Interval{Range: tr, Samples: scratch})
 	}
 	for _, p := range aggregates {
-		if whole != nil && !whole(p.Range) {
+		if useAggregate != nil && !useAggregate(p.Range) {
 			continue
 		}
 		if err := between(model.TimeRange{Min: tr.Min, Max: p.Range.Min}); err != nil {
@@ -63,15 +62,15 @@ func (s *Series) Pieces(ctx context.Context, tr model.TimeRange, whole func(mode
 	return between(tr)
 }
 
-// aggregates returns the chunks that lie in the range as a whole, have an
-// aggregate, and share their own range with no other chunk, deletion or buffer
-// of the head: nothing else of the series can be there.
-func (s *Series) aggregates(ctx context.Context, tr model.TimeRange) ([]Piece, error) {
-	type placed struct {
+// aggregates returns the chunks that lie entirely in the range, have an aggregate,
+// and overlap no other chunk, deletion or buffer of the head: nothing else of the
+// series can be there.
+func (s *Series) aggregates(ctx context.Context, tr model.TimeRange) ([]Interval, error) {
+	type sourceChunk struct {
 		block.Chunk
 		deleted block.DeletedRanges
 	}
-	var all []placed
+	var all []sourceChunk
 	var chunks []block.Chunk
 	for _, src := range s.sources {
 		if err := s.set.view.checkpoint(ctx); err != nil {
@@ -89,11 +88,11 @@ func (s *Series) aggregates(ctx context.Context, tr model.TimeRange) ([]Piece, e
 		}
 		deleted := src.block.deletions.Ranges(src.ord, nil)
 		for _, c := range chunks {
-			all = append(all, placed{c, deleted})
+			all = append(all, sourceChunk{c, deleted})
 		}
 	}
-	slices.SortFunc(all, func(a, b placed) int { return cmp.Compare(a.MinTime, b.MinTime) })
-	var pieces []Piece
+	slices.SortFunc(all, func(a, b sourceChunk) int { return cmp.Compare(a.MinTime, b.MinTime) })
+	var aggregates []Interval
 	before := int64(math.MinInt64) // last time of the chunks so far
 	for i, c := range all {
 		alone := before < c.MinTime && (i+1 == len(all) || all[i+1].MinTime > c.MaxTime)
@@ -103,10 +102,10 @@ func (s *Series) aggregates(ctx context.Context, tr model.TimeRange) ([]Piece, e
 			continue
 		}
 		if a, ok := c.Aggregate(); ok {
-			pieces = append(pieces, Piece{Range: span, Aggregate: a})
+			aggregates = append(aggregates, Interval{Range: span, Aggregate: a})
 		}
 	}
-	return pieces, nil
+	return aggregates, nil
 }
 
 // inHead reports whether a buffer of the head may have samples of the series in

@@ -1,4 +1,4 @@
-package storage
+package datadir
 
 import (
 	"errors"
@@ -15,45 +15,45 @@ import (
 // because it changed meanwhile.
 const listedTries = 20
 
-// listedBlocks are the blocks that one state of a MANIFEST lists, held open, so
+// Listed is the set of blocks that one state of a MANIFEST lists, held open, so
 // that they can be read beside a server that drops and removes them.
-type listedBlocks struct {
-	copies []manifest.Copy
-	state  *manifest.State
-	blocks map[string]*block.Block
-	errs   map[string]error // of those that could not be opened
+type Listed struct {
+	Copies []manifest.Copy
+	State  *manifest.State
+	Blocks map[string]*block.Block
+	Errs   map[string]error // of those that could not be opened
 }
 
-// openListed reads the MANIFEST and opens all blocks that it lists. A file goes
+// OpenListed reads the MANIFEST and opens all blocks that it lists. A file goes
 // only after the edit that drops it: if one is missing and the edit number has
 // changed, the state read was too old, and it begins anew. If no MANIFEST can be
-// read the error is that of manifest.Read, and copies say more.
-func openListed(fs vfs.FS, dir string) (*listedBlocks, error) {
+// read the error is that of manifest.Read, and Copies say more.
+func OpenListed(fs vfs.FS, dir string) (*Listed, error) {
 	objects := objstore.NewDir(fs, dir)
 	for try := 1; ; try++ {
-		l := &listedBlocks{copies: readCopies(fs, dir), blocks: map[string]*block.Block{}, errs: map[string]error{}}
+		l := &Listed{Copies: readCopies(fs, dir), Blocks: map[string]*block.Block{}, Errs: map[string]error{}}
 		var err error
-		if l.state, err = manifest.Newest(l.copies); err != nil {
+		if l.State, err = manifest.Newest(l.Copies); err != nil {
 			return l, err
 		}
 		missing := false
-		for _, b := range l.state.Sorted() {
+		for _, b := range l.State.Sorted() {
 			block, err := block.Open(objects, b.Name, nil)
 			if err != nil {
-				l.errs[b.Name] = err
+				l.Errs[b.Name] = err
 				missing = missing || errors.Is(err, iofs.ErrNotExist)
 				continue
 			}
-			l.blocks[b.Name] = block
+			l.Blocks[b.Name] = block
 		}
 		if !missing {
 			return l, nil
 		}
 		now, _, err := manifest.Read(fs, dir)
-		if err != nil || now.Number == l.state.Number {
+		if err != nil || now.Number == l.State.Number {
 			return l, nil // it is missing indeed
 		}
-		l.close()
+		l.Close()
 		if try == listedTries {
 			return l, fmt.Errorf("the MANIFEST changed %d times while its blocks were opened", try)
 		}
@@ -73,9 +73,9 @@ func readCopies(fs vfs.FS, dir string) []manifest.Copy {
 	}
 }
 
-// close closes the blocks. An error means nothing: they were only read.
-func (l *listedBlocks) close() {
-	for _, b := range l.blocks {
+// Close closes the blocks. An error means nothing: they were only read.
+func (l *Listed) Close() {
+	for _, b := range l.Blocks {
 		_ = b.Close()
 	}
 }
