@@ -114,7 +114,7 @@ func TestSelectionReadsRowsOfAKindItDoesNotKnow(t *testing.T) {
 	if w := set.Warnings(); len(w) != 1 {
 		t.Errorf("warnings %v", w)
 	}
-	if n := r.WholeBits(); n != 0 {
+	if n := r.IntegralBits(); n != 0 {
 		t.Errorf("rows of several kinds are whole numbers of %d bits", n)
 	}
 }
