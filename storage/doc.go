@@ -44,8 +44,8 @@
 //
 // # Files
 //
-// The package has more than thirty files. Its two halves, the parts above and the
-// reads of a View (select, join, columns, names, exemplars, …), share the state
-// and its buffers; apart, each would export these to the other. Tools for
+// The package has more than 30 files because its two halves, the parts above and
+// the reads of a View (select, join, columns, names, exemplars, …), share the
+// state and its buffers; apart, each would export these to the other. Tools for
 // directories at rest are in doctor, the start's reading of one in datadir.
 package storage
