@@ -10,42 +10,42 @@ import (
 	"tsdb/storage"
 )
 
-// Charge is the memory of an answer that is not of a query, such as a list of series
-// or of label values. It counts for the limit of one query's memory and for that of
-// all queries.
+// Charge is the memory of an answer other than a query's, such as a list of series
+// or label values. It counts towards the memory limit of one query and that of all
+// queries.
 type Charge struct{ mem *admission.Tracker }
 
-// Charge returns an empty charge; the caller closes it.
+// Charge returns an empty charge. The caller closes it.
 func (e *Engine) Charge() *Charge {
 	return &Charge{e.memory.NewTracker(admission.Limits{Bytes: e.limits.Bytes})}
 }
 
-// Close releases everything.
+// Close releases all charged memory.
 func (c *Charge) Close() { c.mem.Close() }
 
-// Take adds bytes before they are allocated.
+// Take charges bytes before they are allocated.
 func (c *Charge) Take(bytes int64) error { return c.mem.Reserve(bytes) }
 
-// Selections makes the series that are selected through a querier, with their
-// labels, count. It is called before the first Select.
+// Selections charges the series selected through a querier, including their labels.
+// It is called before the first Select.
 func (c *Charge) Selections(q promstorage.Querier) {
 	if ours, ok := q.(*source.Querier); ok {
 		ours.SetMemory(c.mem)
 	}
 }
 
-// View makes the series that are selected through a view count, without their
-// labels. It is called before the first Select.
+// View charges the series selected through a view, excluding their labels. It is
+// called before the first Select.
 func (c *Charge) View(v *storage.View) {
 	v.SetReadOptions(storage.ReadOptions{Reserve: c.mem.ReserveSeries})
 }
 
-// Series adds the labels of series that were selected through a view.
+// Series charges the labels of series selected through a view.
 func (c *Charge) Series(set *storage.SeriesSet) error {
 	return c.mem.CountSeries(set.Len(), func(i int) labels.Labels { return set.At(i).Labels })
 }
 
-// Texts adds a list of strings that will be merged with others.
+// Texts charges a list of strings that will be merged with others.
 func (c *Charge) Texts(list []string) error {
 	bytes := 2 * stringBytes * int64(len(list))
 	for _, s := range list {
@@ -54,7 +54,7 @@ func (c *Charge) Texts(list []string) error {
 	return c.Take(bytes)
 }
 
-// Exemplars adds a list of exemplars.
+// Exemplars charges a list of exemplars.
 func (c *Charge) Exemplars(found []exemplar.QueryResult) error {
 	bytes := int64(0)
 	for _, r := range found {
@@ -66,8 +66,8 @@ func (c *Charge) Exemplars(found []exemplar.QueryResult) error {
 	return c.Take(bytes)
 }
 
-// The memory of a string and of an exemplar besides their texts; an exemplar is
-// there as the storage has it and as Prometheus does.
+// The memory of a string and of an exemplar, excluding their texts. An exemplar is
+// held twice: in the storage's form and in Prometheus'.
 const (
 	stringBytes         = 16
 	exemplarSeriesBytes = 96

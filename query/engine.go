@@ -16,7 +16,7 @@ import (
 	"tsdb/query/resultcache"
 )
 
-// Defaults of Options.
+// The defaults of Options.
 const (
 	DefaultTimeout       = 2 * time.Minute
 	DefaultMaxSamples    = 50_000_000
@@ -25,38 +25,38 @@ const (
 	DefaultMaxConcurrent = 20
 	DefaultMaxLabelValue = 16 << 10
 	DefaultMaxQueued     = 1000
-	DefaultMaxPoints     = 11_000 // of a series of a range query; the APIs check it
+	DefaultMaxPoints     = 11_000 // points per series of a range query; checked by the APIs
 )
 
-// Options are the settings of an Engine. The zero value is the default: the answers
-// of Prometheus without feature flags.
+// Options are the settings of an Engine. The zero value gives the answers of
+// Prometheus without feature flags.
 type Options struct {
-	Timeout      time.Duration // a query that runs longer, waiting included, ends with promql.ErrQueryTimeout; 0 = DefaultTimeout
+	Timeout      time.Duration // maximum time of a query, including waiting; a longer query returns promql.ErrQueryTimeout; 0 = DefaultTimeout
 	MaxSamples   int           // samples a query may hold in memory; 0 = DefaultMaxSamples
 	MaxBytes     int64         // memory a query may hold; 0 = no limit
 	TotalBytes   int64         // memory that all queries may hold together; 0 = no limit
 	MaxSeries    int64         // series a query may select; 0 = no limit
 	MaxRead      int64         // samples a query may read; 0 = no limit
 	Lookback     time.Duration // a sample older than this is stale; 0 = DefaultLookback
-	SubqueryStep time.Duration // step of a subquery that names none; 0 = DefaultSubqueryStep
+	SubqueryStep time.Duration // step of a subquery without an explicit step; 0 = DefaultSubqueryStep
 
-	MaxConcurrent int // heavy queries that run at a time, and light ones; 0 = DefaultMaxConcurrent
-	MaxQueued     int // queries that wait for a slot; more get ErrOverloaded; 0 = DefaultMaxQueued
+	MaxConcurrent int // maximum number of running heavy queries, and of light ones; 0 = DefaultMaxConcurrent
+	MaxQueued     int // maximum number of queries waiting for a slot, others get ErrOverloaded; 0 = DefaultMaxQueued
 	Cores         int // CPU slots: goroutines that evaluate queries at a time; 0 = GOMAXPROCS
 
 	// CacheBytes is the memory for cached answers of range queries; 0 = no cache.
-	// It is part of TotalBytes, and limited to a quarter of that.
+	// It is part of TotalBytes and limited to a quarter of it.
 	CacheBytes int64
 
 	Parser             parser.Options       // language features beyond the stable ones
-	MaxLabelValue      int                  // bytes of a label value that a query makes; 0 = DefaultMaxLabelValue
-	Text               admission.TextLimits // bounds of a query's text
+	MaxLabelValue      int                  // bytes of a label value created by a query; 0 = DefaultMaxLabelValue
+	Text               admission.TextLimits // limits of a query's text
 	DelayedNameRemoval bool                 // drop metric names after the whole evaluation instead of at each function
 	UseStartTimestamps bool                 // let rate, increase, irate and resets use start timestamps
-	PerStepStats       bool                 // count samples by step for clients that ask for it
+	PerStepStats       bool                 // count samples per step for clients that request it
 
-	// Started is called when a query starts to run, after its wait; the function
-	// that it returns is called when the query ends. nil = not called.
+	// Started is called when a query starts to run, after waiting for a slot; the
+	// function it returns is called when the query ends. nil = not called.
 	Started func(query string) (ended func())
 
 	Logger     *slog.Logger          // nil = none
@@ -89,7 +89,7 @@ func setDefault[T int | time.Duration](p *T, v T) {
 
 // Engine runs PromQL queries. It is safe for concurrent use.
 type Engine struct {
-	prometheus *promql.Engine // runs what our own engine does not cover
+	prometheus *promql.Engine // runs queries that our own engine does not cover
 	parser     *Parser
 	queue      *admission.Queue
 	scheduler  *admission.Scheduler
@@ -128,8 +128,8 @@ func New(o Options) *Engine {
 		log:          o.Logger,
 	}
 	e.metrics = newMetrics(e, o.Registerer)
-	unlimited := *e.parser // for texts that were admitted already
-	e.parser.all, e.parser.refused = e.memory, e.metrics.exceeded
+	unlimited := *e.parser // for texts that have been admitted already
+	e.parser.memory, e.parser.refused = e.memory, e.metrics.exceeded
 	e.prometheus = promql.NewEngine(promql.EngineOpts{
 		Logger:                   o.Logger,
 		Reg:                      o.Registerer,
@@ -151,25 +151,24 @@ func New(o Options) *Engine {
 // tracker returns a memory tracker for a new query.
 func (e *Engine) tracker() *admission.Tracker { return e.memory.NewTracker(e.limits) }
 
-// Parser returns the parser the engine uses.
+// Parser returns the parser used by the engine.
 func (e *Engine) Parser() *Parser { return e.parser }
 
-// Waiting returns the number of queries that wait for a slot.
+// Waiting returns the number of queries waiting for a slot.
 func (e *Engine) Waiting() int { return e.queue.Waiting() }
 
-// MemoryBytes returns the memory that queries hold, which includes their answers
-// until they are closed.
+// MemoryBytes returns the memory held by queries, including their answers until they
+// are closed.
 func (e *Engine) MemoryBytes() int64 { return e.memory.Held() }
 
 // DropCache drops all cached answers.
 func (e *Engine) DropCache() { e.answers.Clear() }
 
-// Close ends the goroutines of the engine. It is called after Drain, and is not
+// Close stops the goroutines of the engine. It is called after Drain and is not
 // needed if Options.CacheBytes is 0.
 func (e *Engine) Close() { e.answers.Close() }
 
-// Uncached returns the options o, which may be nil, for a query that does not use
-// the cache.
+// Uncached returns o, which may be nil, with the option not to use the cache.
 func Uncached(o promql.QueryOpts) promql.QueryOpts {
 	if o == nil {
 		o = promql.NewPrometheusQueryOpts(false, 0)
@@ -179,11 +178,11 @@ func Uncached(o promql.QueryOpts) promql.QueryOpts {
 
 type uncachedOpts struct{ promql.QueryOpts }
 
-// Drain waits until no query runs, and keeps new ones from starting. The error is
-// that of ctx. A database is closed after its engines are drained.
+// Drain prevents new queries from starting and waits until no query runs. It returns
+// the error of ctx. Engines are drained before their database is closed.
 func (e *Engine) Drain(ctx context.Context) error { return e.queue.Drain(ctx) }
 
-// Instant prepares a query at one time. The error is that of the parser.
+// Instant prepares a query at one time. It returns the error of the parser.
 func (e *Engine) Instant(ctx context.Context, q promstorage.Queryable, opts promql.QueryOpts, qs string, ts time.Time) (*Query, error) {
 	p, err := e.prepare(q, opts, qs, ts, ts, 0, true)
 	if err != nil {
@@ -198,8 +197,8 @@ func (e *Engine) Instant(ctx context.Context, q promstorage.Queryable, opts prom
 	return p, nil
 }
 
-// Range prepares a query at the times start, start + interval, … up to end. The
-// error is that of the parser.
+// Range prepares a query at the times start, start + interval, … up to end. It
+// returns the error of the parser.
 func (e *Engine) Range(ctx context.Context, q promstorage.Queryable, opts promql.QueryOpts, qs string, start, end time.Time, interval time.Duration) (*Query, error) {
 	p, err := e.prepare(q, opts, qs, start, end, interval, false)
 	if err != nil {
@@ -214,7 +213,7 @@ func (e *Engine) Range(ctx context.Context, q promstorage.Queryable, opts promql
 	return p, nil
 }
 
-// NewInstantQuery is Instant for the interface promql.QueryEngine.
+// NewInstantQuery implements promql.QueryEngine: see Instant.
 func (e *Engine) NewInstantQuery(ctx context.Context, q promstorage.Queryable, opts promql.QueryOpts, qs string, ts time.Time) (promql.Query, error) {
 	p, err := e.Instant(ctx, q, opts, qs, ts)
 	if err != nil {
@@ -223,7 +222,7 @@ func (e *Engine) NewInstantQuery(ctx context.Context, q promstorage.Queryable, o
 	return p, nil
 }
 
-// NewRangeQuery is Range for the interface promql.QueryEngine.
+// NewRangeQuery implements promql.QueryEngine: see Range.
 func (e *Engine) NewRangeQuery(ctx context.Context, q promstorage.Queryable, opts promql.QueryOpts, qs string, start, end time.Time, interval time.Duration) (promql.Query, error) {
 	p, err := e.Range(ctx, q, opts, qs, start, end, interval)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"tsdb/query/admission"
 )
 
-// classify gives context errors from inside the storage the types that the engine
-// gives to those that it notices itself: a client need not know the difference.
+// classify converts context errors from the storage to the types that the engine
+// uses for those it detects itself, so that clients see no difference.
 func classify(err error) error {
 	if err == nil || isPromQL(err) {
 		return err

@@ -10,21 +10,21 @@ import (
 )
 
 // labelEstimate bounds and charges the labels that label_replace and label_join
-// make on Prometheus' engine, which does neither. It estimates them from the
-// expression and the lengths of the selected label values, when series are selected
-// and nothing has been made of them.
+// create on Prometheus' engine, which does neither. It estimates them from the
+// expression and the lengths of the selected label values when series have been
+// selected, before the engine creates any labels.
 type labelEstimate struct {
 	expr     parser.Expr
 	maxBytes int // of a value
 	mem      *admission.Tracker
 
-	longest map[string]int // value of a label among all series selected so far
+	longest map[string]int // maximum length of a label's values in all series selected so far
 	series  int64
 	bytes   int64 // of their labels
 	charged int64
 }
 
-// newLabelEstimate returns an estimate, nil if an expression makes no labels.
+// newLabelEstimate returns an estimate, or nil if an expression creates no labels.
 func newLabelEstimate(expr parser.Expr, maxBytes int, mem *admission.Tracker) *labelEstimate {
 	makes := false
 	parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
@@ -39,7 +39,7 @@ func newLabelEstimate(expr parser.Expr, maxBytes int, mem *admission.Tracker) *l
 	return &labelEstimate{expr: expr, maxBytes: maxBytes, mem: mem, longest: make(map[string]int)}
 }
 
-// hook returns selected, nil for a nil estimate.
+// hook returns the method selected, or nil for a nil estimate.
 func (m *labelEstimate) hook() func(*storage.SeriesSet) error {
 	if m == nil {
 		return nil
@@ -50,7 +50,7 @@ func (m *labelEstimate) hook() func(*storage.SeriesSet) error {
 func literal(e parser.Expr) string { return e.(*parser.StringLiteral).Val }
 
 // selected adds series to those selected so far. It returns an error if the labels
-// made of all of them could be too long or too many.
+// created from all of them could be too long or take too much memory.
 func (m *labelEstimate) selected(set *storage.SeriesSet) error {
 	for i := range set.Len() {
 		ls := set.At(i).Labels
@@ -74,13 +74,13 @@ func (m *labelEstimate) selected(set *storage.SeriesSet) error {
 	return err
 }
 
-// numberBytes is the length of the longest float in decimals, which count_values
-// makes a label of.
+// numberBytes is the maximum length of a float in decimal, which count_values uses
+// as a label value.
 const numberBytes = 330
 
-// lengths returns the greatest lengths of the label values of an expression's
-// series, by name; a name that is missing has the length that was selected. It adds
-// the memory of all label sets that the expression makes to made.
+// lengths returns the maximum lengths of the label values of an expression's series,
+// by label name. Names that are missing have the lengths in longest. It adds the
+// memory of all label sets created by the expression to made.
 func (m *labelEstimate) lengths(expr parser.Expr, made *int64) (map[string]int, error) {
 	all := make(map[string]int)
 	call, ok := expr.(*parser.Call)
@@ -109,7 +109,7 @@ func (m *labelEstimate) lengths(expr parser.Expr, made *int64) (map[string]int, 
 			name := literal(e.Param)
 			all[name] = max(all[name], numberBytes)
 		}
-	case *parser.VectorSelector: // absent() makes labels of matchers
+	case *parser.VectorSelector: // absent() converts matchers to labels
 		for _, l := range e.LabelMatchers {
 			if l.Type == labels.MatchEqual {
 				all[l.Name] = max(all[l.Name], len(l.Value))

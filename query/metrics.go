@@ -9,8 +9,8 @@ import (
 	"tsdb/query/admission"
 )
 
-// metrics are the metrics of our own engine. Queries on Prometheus' engine are in
-// its metrics, prometheus_engine_*, and in fallbacks.
+// metrics holds the metrics of our own engine. Queries on Prometheus' engine are
+// counted in its metrics, prometheus_engine_*, and in fallbacks.
 type metrics struct {
 	stages    *prometheus.HistogramVec
 	limited   *prometheus.CounterVec
@@ -20,9 +20,9 @@ type metrics struct {
 // The stages of a query.
 const (
 	stageQueue    = "queue"    // waiting for a slot and for CPU
-	stageSelect   = "select"   // finding the series
-	stageEvaluate = "evaluate" // reading samples and computing, waiting for CPU included
-	stageDeliver  = "deliver"  // encoding the answer and sending it
+	stageSelect   = "select"   // selecting series
+	stageEvaluate = "evaluate" // reading samples and computing, including waiting for CPU
+	stageDeliver  = "deliver"  // encoding and sending the answer
 )
 
 func newMetrics(e *Engine, r prometheus.Registerer) *metrics {
@@ -63,7 +63,7 @@ func newMetrics(e *Engine, r prometheus.Registerer) *metrics {
 	return m
 }
 
-// exceeded counts the error of a query if it is that of a limit.
+// exceeded counts the error of a query if it is caused by a limit.
 func (m *metrics) exceeded(err error) {
 	var over *admission.LimitError
 	var samples promql.ErrTooManySamples

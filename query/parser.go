@@ -12,17 +12,17 @@ import (
 	"tsdb/query/admission"
 )
 
-// maxPretty bounds the expressions that are laid out over several lines, in
-// operators and nesting together.
+// maxPretty is the maximum complexity, operators plus nesting, of expressions that
+// are formatted over several lines.
 const maxPretty = 300
 
-// Parser is Prometheus' parser behind the bounds. It is safe for concurrent
+// Parser is Prometheus' parser with limits on its input. It is safe for concurrent
 // use.
 type Parser struct {
 	parser.Parser
 	limits  admission.TextLimits
-	all     *admission.Memory // of an engine's queries; a text counts for it while it is parsed; nil = none
-	refused func(error)       // is called with the error of a text over a limit; nil = not called
+	memory  *admission.Memory // of an engine's queries; includes texts while they are parsed; nil = none
+	refused func(error)       // called with the error of a text over a limit; nil = not called
 }
 
 // NewParser returns a parser.
@@ -30,8 +30,8 @@ func NewParser(o parser.Options, l admission.TextLimits) *Parser {
 	return &Parser{Parser: parser.NewParser(o), limits: l.WithDefaults()}
 }
 
-// admit checks texts that are about to be parsed and reserves the memory for that,
-// which the caller releases with Close.
+// admit checks texts about to be parsed and reserves the memory for parsing. The
+// caller releases it by closing held.
 func (p *Parser) admit(inputs ...string) (deepest admission.Complexity, held *admission.Tracker, err error) {
 	defer func() {
 		if err != nil && p.refused != nil {
@@ -48,8 +48,8 @@ func (p *Parser) admit(inputs ...string) (deepest admission.Complexity, held *ad
 			return admission.Complexity{}, nil, admission.NewTextMemoryError(deepest.Memory, p.limits.Memory)
 		}
 	}
-	if p.all != nil {
-		held = p.all.NewTracker(admission.Limits{})
+	if p.memory != nil {
+		held = p.memory.NewTracker(admission.Limits{})
 	}
 	return deepest, held, held.Reserve(deepest.Memory)
 }
@@ -65,8 +65,8 @@ func (p *Parser) ParseExpr(input string) (parser.Expr, error) {
 	return expr, nameSetting(err)
 }
 
-// nameSetting adds the setting that enables experimental features to the errors of
-// those that are off.
+// nameSetting adds the setting that enables experimental features to the errors
+// about disabled ones.
 func nameSetting(err error) error {
 	var all parser.ParseErrors
 	if !errors.As(err, &all) {
@@ -76,8 +76,8 @@ func nameSetting(err error) error {
 	for i := range all {
 		text := all[i].Err.Error()
 		all[i].Err = admission.ClipError(all[i].Err) // it quotes the query
-		if what, _, ok := strings.Cut(text, " and must be enabled with --enable-feature="); ok {
-			text = what + " and not enabled"
+		if feature, _, ok := strings.Cut(text, " and must be enabled with --enable-feature="); ok {
+			text = feature + " and not enabled"
 		}
 		if strings.HasSuffix(text, " not enabled") {
 			all[i].Err = errors.New(text + ": --query.experimental enables it")
@@ -97,7 +97,7 @@ func (p *Parser) ParseMetricSelector(input string) ([]*labels.Matcher, error) {
 	return ms, nameSetting(err)
 }
 
-// ParseMetricSelectors parses several selectors, which together may take the
+// ParseMetricSelectors parses several selectors. Together they are limited to the
 // memory of one text.
 func (p *Parser) ParseMetricSelectors(inputs []string) ([][]*labels.Matcher, error) {
 	_, held, err := p.admit(inputs...)
@@ -116,15 +116,15 @@ func (p *Parser) ParseMetricSelectors(inputs []string) ([][]*labels.Matcher, err
 	return sets, nil
 }
 
-// Selective reports whether a matcher excludes series that lack its label: without
-// one a selector would select all series.
+// Selective reports whether any matcher excludes series that lack its label. A
+// selector without such a matcher would select all series.
 func Selective(ms []*labels.Matcher) bool {
 	compiled, err := labelmatch.Compiled(ms)
 	return err == nil && slices.ContainsFunc(compiled, func(m *labelmatch.Matcher) bool { return !m.Matches("") })
 }
 
-// Format parses an expression and prints it over several lines, or on one if
-// it is too deep for that.
+// Format parses an expression and prints it over several lines, or on one line if it
+// exceeds maxPretty.
 func (p *Parser) Format(input string) (string, error) {
 	text, held, err := p.admit(input)
 	if err != nil {

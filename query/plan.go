@@ -8,7 +8,7 @@ import (
 	"tsdb/query/steps"
 )
 
-// planSettings are the settings that a plan depends on.
+// planSettings holds the settings that a plan depends on.
 type planSettings struct {
 	operators.Settings
 	lookback        int64 // milliseconds
@@ -17,14 +17,14 @@ type planSettings struct {
 }
 
 // plan returns the node that evaluates a preprocessed expression at the times of g.
-// It does not change the expression. The error is an operators.Uncovered.
+// It does not change the expression. Its error is an operators.Uncovered.
 func plan(s *planSettings, e parser.Expr, g steps.Grid) (operators.Node, error) {
 	p := planner{planSettings: s}
 	return p.expr(e, g)
 }
 
-// planPart is plan for a part of a grid that is evaluated on its own: the functions
-// of ranges select the series of the whole grid.
+// planPart is plan for a part of a grid that is evaluated on its own. Range functions
+// select the series of the whole grid.
 func planPart(s *planSettings, e parser.Expr, part, whole steps.Grid) (operators.Node, error) {
 	p := planner{planSettings: s, part: part, whole: whole}
 	return p.expr(e, part)
@@ -66,8 +66,7 @@ func (p *planner) expr(e parser.Expr, g steps.Grid) (operators.Node, error) {
 	return nil, operators.Uncovered(operators.ReasonExpression)
 }
 
-// selector plans a vector selector whose windows have the width of a range; 0 is the
-// lookback.
+// selector plans a vector selector with windows of rangeMs; 0 = the lookback.
 func (p *planner) selector(e *parser.VectorSelector, rangeMs int64, g steps.Grid) operators.Selector {
 	if rangeMs == 0 {
 		rangeMs = p.lookback
@@ -75,7 +74,7 @@ func (p *planner) selector(e *parser.VectorSelector, rangeMs int64, g steps.Grid
 	return operators.NewSelector(e, rangeMs, g)
 }
 
-// matrix plans a range selector that is the whole query.
+// matrix plans a query that consists of a range selector.
 func (p *planner) matrix(e *parser.MatrixSelector, g steps.Grid) (operators.Node, error) {
 	vs := e.VectorSelector.(*parser.VectorSelector)
 	if vs.Smoothed || vs.Anchored {
@@ -143,8 +142,8 @@ func (p *planner) call(e *parser.Call, g steps.Grid) (operators.Node, error) {
 	return operators.NewFunction(e, args, g)
 }
 
-// timestamp plans timestamp() of a vector selector: it returns the times of the
-// samples, not of the evaluation.
+// timestamp plans timestamp() of a vector selector, which returns the times of the
+// samples instead of the evaluation times.
 func (p *planner) timestamp(vs *parser.VectorSelector, g steps.Grid) (operators.Node, error) {
 	if vs.Smoothed {
 		return nil, operators.Uncovered(operators.ReasonSmoothed)
@@ -152,14 +151,14 @@ func (p *planner) timestamp(vs *parser.VectorSelector, g steps.Grid) (operators.
 	return operators.NewSampleTimes(g, p.selector(vs, 0, g), vs.Timestamp), nil
 }
 
-// overTime plans a function of a range of samples.
+// overTime plans a range function of samples.
 func (p *planner) overTime(e *parser.Call, arg int, m *parser.MatrixSelector, g steps.Grid) (operators.Node, error) {
 	vs := *m.VectorSelector.(*parser.VectorSelector)
 	r := operators.RangeCall{Call: e, Arg: arg, Grid: g, RangeMs: m.Range.Milliseconds()}
 	switch {
 	case vs.Anchored:
 		if _, ok := promql.AnchoredSafeFunctions[e.Func.Name]; !ok {
-			return nil, operators.Uncovered(operators.ReasonAnchored) // an error, in Prometheus' words
+			return nil, operators.Uncovered(operators.ReasonAnchored) // an error with Prometheus' text
 		}
 		r.Lead = p.lookback
 	case vs.Smoothed:
@@ -179,7 +178,7 @@ func (p *planner) overTime(e *parser.Call, arg int, m *parser.MatrixSelector, g 
 	return p.overWindows(r)
 }
 
-// overSubquery plans a function of a range of another expression's values.
+// overSubquery plans a range function of a subquery's values.
 func (p *planner) overSubquery(e *parser.Call, arg int, q *parser.SubqueryExpr, g steps.Grid) (operators.Node, error) {
 	child, err := p.subquery(q, g)
 	if err != nil {
@@ -187,14 +186,14 @@ func (p *planner) overSubquery(e *parser.Call, arg int, q *parser.SubqueryExpr, 
 	}
 	r := operators.RangeCall{Call: e, Arg: arg, Grid: g, RangeMs: q.Range.Milliseconds()}
 	m := steps.MomentOf(q.Timestamp, q.OriginalOffset)
-	// Annotations point to nothing, as in Prometheus.
+	// Annotations have no position, as in Prometheus.
 	vs := &parser.VectorSelector{OriginalOffset: q.OriginalOffset, Offset: m.AsOffset(g), Timestamp: q.Timestamp}
 	r.Matrix = &parser.MatrixSelector{VectorSelector: vs, Range: q.Range}
 	r.ReadSubquery(child, m, q.OriginalOffset.Milliseconds())
 	return p.overWindows(r)
 }
 
-// overWindows plans a function of a range with its other arguments.
+// overWindows plans a range function with its other arguments.
 func (p *planner) overWindows(r operators.RangeCall) (operators.Node, error) {
 	for i, a := range r.Call.Args {
 		if i == r.Arg {
@@ -210,7 +209,7 @@ func (p *planner) overWindows(r operators.RangeCall) (operators.Node, error) {
 	return operators.NewRange(r)
 }
 
-// subquery plans an expression on the subquery's own grid.
+// subquery plans the expression of a subquery on the subquery's own grid.
 func (p *planner) subquery(e *parser.SubqueryExpr, g steps.Grid) (*operators.Subquery, error) {
 	step := e.Step.Milliseconds()
 	if step == 0 {
@@ -248,7 +247,7 @@ func (p *planner) aggregate(e *parser.AggregateExpr, g steps.Grid) (operators.No
 	return operators.NewAggregate(e, child, param, g)
 }
 
-// binary plans an operator.
+// binary plans a binary operator.
 func (p *planner) binary(e *parser.BinaryExpr, g steps.Grid) (operators.Node, error) {
 	l, err := p.expr(e.LHS, g)
 	if err != nil {

@@ -20,8 +20,8 @@ import (
 	"tsdb/query/steps"
 )
 
-// Query is a prepared query. It runs on our own engine, or on Prometheus' if the
-// plan does not cover it. It can be executed once.
+// Query is a prepared query. It runs on our own engine, or on Prometheus' engine if
+// ours does not cover it. It can be executed once.
 type Query struct {
 	engine   *Engine
 	reads    *source.Tracking
@@ -32,7 +32,7 @@ type Query struct {
 	grid     steps.Grid
 	rates    []noncounter.Call // in stmt
 	node     operators.Node    // nil if the expression is not covered
-	why      error             // an uncovered; nil if the expression is covered
+	planErr  error             // an operators.Uncovered; nil if the expression is covered
 
 	timers      *stats.QueryTimers
 	samples     *stats.QuerySamples
@@ -43,14 +43,14 @@ type Query struct {
 
 	// newFallback prepares the query for Prometheus' engine.
 	newFallback func(promstorage.Queryable) (promql.Query, error)
-	fallback    promql.Query // nil unless the query runs there
+	fallback    promql.Query // nil unless the query runs on Prometheus' engine
 
-	abandoned bool // the execution still runs, and closes the query when it ends
+	abandoned bool // the execution still runs and closes the query when it ends
 }
 
 var _ promql.Query = (*Query)(nil)
 
-// prepare parses and plans a query. The error is that of the parser.
+// prepare parses and plans a query. It returns the error of the parser.
 func (e *Engine) prepare(q promstorage.Queryable, opts promql.QueryOpts, qs string, start, end time.Time, interval time.Duration, instant bool) (*Query, error) {
 	expr, err := e.parser.ParseExpr(qs)
 	if err != nil {
@@ -90,17 +90,17 @@ func (e *Engine) prepare(q promstorage.Queryable, opts promql.QueryOpts, qs stri
 		}
 	}
 	if p.grid.N == 0 {
-		p.why = operators.Uncovered(operators.ReasonExpression)
+		p.planErr = operators.Uncovered(operators.ReasonExpression)
 		return p, nil
 	}
 	p.rates = noncounter.CallsOf(expr)
-	p.node, p.why = plan(&p.settings, expr, p.grid)
+	p.node, p.planErr = plan(&p.settings, expr, p.grid)
 	return p, nil
 }
 
-// preprocessParams does for the parameters of aggregations what PreprocessExpr
-// does for everything else. PreprocessExpr skips them, so that in Prometheus'
-// engine @ moves with the steps there and start() and end() have no effect.
+// preprocessParams preprocesses the parameters of aggregations. PreprocessExpr skips
+// them, so that in Prometheus' engine @ moves with the steps in them, and start()
+// and end() have no effect.
 func preprocessParams(expr parser.Expr, start, end time.Time, interval time.Duration) (err error) {
 	parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
 		a, ok := n.(*parser.AggregateExpr)
@@ -114,16 +114,16 @@ func preprocessParams(expr parser.Expr, start, end time.Time, interval time.Dura
 	return err
 }
 
-// abandonAfter is how long a query may go on after its context ended before
-// its client gets an answer without it.
+// abandonAfter is the time a query may continue after its context has ended, before
+// it is abandoned.
 const abandonAfter = 50 * time.Millisecond
 
 // Exec runs the query. Its result is valid until Close.
 //
-// Prometheus' engine checks its context between steps and series, but not while
-// it walks the steps of one series of a subquery, which can take minutes. A query
-// that does not end with its context is abandoned: its client gets an answer, and
-// the query keeps its slot until it has noticed.
+// Prometheus' engine checks its context between steps and series, but not while it
+// iterates over the steps of one series of a subquery, which can take minutes. A
+// query that does not end with its context is abandoned: Exec returns the context's
+// error, and the query keeps its slot until it ends.
 func (p *Query) Exec(ctx context.Context) *promql.Result {
 	ctx, cancel := context.WithTimeout(admission.ForExecution(ctx), p.engine.timeout)
 	defer cancel()
@@ -158,7 +158,7 @@ type outcome struct {
 	stack    []byte
 }
 
-// run executes the query and recovers from a panic.
+// run executes the query and recovers from panics.
 func (p *Query) run(ctx context.Context) (o outcome) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -170,8 +170,7 @@ func (p *Query) run(ctx context.Context) (o outcome) {
 	return outcome{res: res}
 }
 
-// result returns the result with the warnings that came up late, or continues
-// the panic.
+// result returns the result, including late warnings, or continues the panic.
 func (p *Query) result(o outcome) *promql.Result {
 	if o.panicked != nil {
 		panic(fmt.Sprintf("%v\n%s", o.panicked, o.stack))
@@ -181,12 +180,12 @@ func (p *Query) result(o outcome) *promql.Result {
 	return o.res
 }
 
-// exec runs the query on our own engine or, if that does not cover it, on
+// exec runs the query on our own engine or, if ours does not cover it, on
 // Prometheus'.
 func (p *Query) exec(ctx context.Context) *promql.Result {
 	ctx, p.cancel = context.WithCancel(ctx)
 	defer p.cancel()
-	if p.why == nil {
+	if p.planErr == nil {
 		res, err := p.execOwn(ctx)
 		if _, ok := operators.IsUncovered(err); !ok {
 			if err != nil {
@@ -194,14 +193,14 @@ func (p *Query) exec(ctx context.Context) *promql.Result {
 			}
 			return res
 		}
-		p.why = err
+		p.planErr = err
 	}
 	return p.execFallback(ctx)
 }
 
 // execFallback runs the query on Prometheus' engine.
 func (p *Query) execFallback(ctx context.Context) *promql.Result {
-	reason, _ := operators.IsUncovered(p.why)
+	reason, _ := operators.IsUncovered(p.planErr)
 	p.engine.metrics.fallbacks.WithLabelValues(reason).Inc()
 	var err error
 	if p.fallback, err = p.newFallback(p.reads); err != nil {
@@ -210,7 +209,7 @@ func (p *Query) execFallback(ctx context.Context) *promql.Result {
 	p.resetMemory()
 	p.reads.SetMemory(p.mem, newLabelEstimate(p.stmt.Expr, p.settings.MaxLabelValue, p.mem).hook())
 	res := p.fallback.Exec(ctx)
-	// Prometheus' engine counts samples, not bytes, while it works.
+	// Prometheus' engine counts samples, not bytes, during evaluation.
 	if m, ok := res.Value.(promql.Matrix); ok && res.Err == nil {
 		if err := p.mem.Reserve(operators.MatrixBytes(m)); err != nil {
 			return &promql.Result{Err: err}
@@ -219,8 +218,8 @@ func (p *Query) execFallback(ctx context.Context) *promql.Result {
 	return res
 }
 
-// execOwn runs the plan. It runs it again if the query turns out to be heavy and
-// must make room for light ones, or if it cannot be answered in parts.
+// execOwn runs the plan. It runs the plan again if the query is preempted, or if it
+// cannot be answered in parts.
 func (p *Query) execOwn(ctx context.Context) (*promql.Result, error) {
 	total, ctx := p.timers.GetSpanTimer(ctx, stats.ExecTotalTime)
 	defer total.Finish()
@@ -297,14 +296,14 @@ func (p *Query) attempt(ctx context.Context, heavy bool) (*promql.Result, error)
 	return &promql.Result{Value: v, Warnings: x.Annotations(p.grid)}, nil
 }
 
-// resetMemory counts the query's memory from zero again.
+// resetMemory releases the query's memory and replaces its tracker.
 func (p *Query) resetMemory() {
 	p.mem.Close()
 	p.mem = p.engine.tracker()
 	p.reads.SetMemory(p.mem, nil)
 }
 
-// evaluate returns the value of the query; kept is nil if its answer is not kept.
+// evaluate returns the value of the query. kept is nil if its answer is not cached.
 func (p *Query) evaluate(f *operators.Evaluation, kept *resultcache.Lookup) (parser.Value, error) {
 	return f.Recovered(func() (parser.Value, error) {
 		if kept == nil {
@@ -316,8 +315,8 @@ func (p *Query) evaluate(f *operators.Evaluation, kept *resultcache.Lookup) (par
 	})
 }
 
-// lookUp asks the cache. It returns nil for a query whose answer is not kept. The
-// view is opened afterwards: see storage.Changes.
+// lookUp looks the query up in the cache. It returns nil if its answer is not
+// cached. The caller opens the view afterwards: see storage.Changes.
 func (p *Query) lookUp() *resultcache.Lookup {
 	if p.uncached || p.settings.DelayedNames || p.samples.EnablePerStepStats {
 		return nil
@@ -329,7 +328,7 @@ func (p *Query) lookUp() *resultcache.Lookup {
 	return p.engine.answers.LookUp(changes, tenant, p.stmt.Expr, p.settings.lookback, p.grid)
 }
 
-// partEvaluator evaluates a query for the cache, on parts of its grid.
+// partEvaluator evaluates a query on parts of its grid for the cache.
 type partEvaluator struct {
 	*operators.Evaluation
 	query *Query
@@ -346,7 +345,7 @@ func (e partEvaluator) Evaluate(part, whole steps.Grid) (promql.Matrix, error) {
 	return e.Matrix(n, part)
 }
 
-// Close frees the result.
+// Close releases the result.
 func (p *Query) Close() {
 	if !p.abandoned {
 		p.release()
@@ -360,7 +359,7 @@ func (p *Query) release() {
 	p.mem.Close()
 }
 
-// CachedSteps returns the number of steps of the answer that came from the cache.
+// CachedSteps returns the number of steps of the answer taken from the cache.
 func (p *Query) CachedSteps() int {
 	if p.abandoned {
 		return 0
@@ -371,7 +370,7 @@ func (p *Query) CachedSteps() int {
 // Statement returns the parsed query.
 func (p *Query) Statement() parser.Statement { return p.stmt }
 
-// Stats returns times and counts of samples.
+// Stats returns timings and sample counts.
 func (p *Query) Stats() *stats.Statistics {
 	if p.fallback != nil {
 		return p.fallback.Stats()
@@ -379,7 +378,7 @@ func (p *Query) Stats() *stats.Statistics {
 	return &stats.Statistics{Timers: p.timers, Samples: p.samples}
 }
 
-// Cancel ends the execution.
+// Cancel cancels the execution.
 func (p *Query) Cancel() {
 	if p.cancel != nil {
 		p.cancel()

@@ -6,8 +6,8 @@ import (
 )
 
 // ResponseEncoding is the encoding and sending of a query's answer. It counts as
-// work of the query: a big answer takes as long to encode as to compute. It is
-// used by one goroutine; the zero value does nothing.
+// work of the query, because a big answer takes as long to encode as to compute. It
+// is not safe for concurrent use; the zero value does nothing.
 type ResponseEncoding struct {
 	ctx     context.Context
 	query   *Query
@@ -15,15 +15,14 @@ type ResponseEncoding struct {
 	working bool
 }
 
-// EncodeResponse begins the encoding of the answer. The caller ends it before it
-// closes the query.
+// EncodeResponse begins encoding the answer. The caller ends it before closing the
+// query.
 func (p *Query) EncodeResponse(ctx context.Context) *ResponseEncoding {
 	return &ResponseEncoding{ctx: ctx, query: p, began: time.Now()}
 }
 
-// Resume waits until the query has a CPU slot. It is called before the second and
-// each further part of an answer is encoded; an answer of a single part does not
-// need it. The error is that of the context.
+// Resume waits until the query has a CPU slot. It is called before each part of an
+// answer except the first is encoded. It returns the error of the context.
 func (d *ResponseEncoding) Resume() error {
 	if d.query == nil || d.working {
 		return nil
@@ -33,8 +32,8 @@ func (d *ResponseEncoding) Resume() error {
 	return d.ctx.Err()
 }
 
-// Pause releases the CPU slot. It is called before a part is sent, which can take
-// any time.
+// Pause releases the CPU slot. It is called before a part is sent, which can block
+// indefinitely.
 func (d *ResponseEncoding) Pause() {
 	if d.working {
 		d.query.share.Release()

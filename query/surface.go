@@ -5,16 +5,16 @@ import (
 	"tsdb/query/source"
 )
 
-// The names of the packages below that callers of an Engine need: they import
-// this package only.
+// The names of subpackages that callers of an Engine need, so that they import only
+// this package.
 type (
-	// Queryable shows a database through Prometheus' interfaces.
+	// Queryable exposes a database through Prometheus' interfaces.
 	Queryable = source.Queryable
-	// Limit names a limit that a query can exceed.
+	// Limit identifies a limit that a query can exceed.
 	Limit = admission.Limit
-	// LimitError is the error of a query that would exceed a limit.
+	// LimitError is returned when a query would exceed a limit.
 	LimitError = admission.LimitError
-	// TextLimits are the bounds of a query's text.
+	// TextLimits bounds a query's text.
 	TextLimits = admission.TextLimits
 )
 
@@ -28,8 +28,8 @@ const (
 	LimitSamplesRead = admission.LimitSamplesRead
 )
 
-// ErrOverloaded is returned when the queue of waiting queries is full. Trying again
-// later can help.
+// ErrOverloaded is returned when the queue of waiting queries is full. A later retry
+// may succeed.
 var ErrOverloaded = admission.ErrOverloaded
 
 // NewQueryable returns a Queryable over one tenant's series of a database.

@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// MinTime and MaxTime are the first and the last time, Unix milliseconds, at which a
-// query can be evaluated: those of Prometheus' API. They are 1,969 years from the
-// ends of int64, so that offsets and ranges, up to 292 years, can be added.
+// MinTime and MaxTime are the first and last time, in Unix milliseconds, at which a
+// query can be evaluated, as in Prometheus' API. They are 1,969 years from the ends
+// of int64, so that offsets and ranges of up to 292 years can be added.
 const (
 	MinTime int64 = (math.MinInt64/1000 + 62135596801) * 1000
 	MaxTime int64 = (math.MaxInt64/1000-62135596801)*1000 + 999
 )
 
-// Points returns the number of steps of a range query after the first.
+// Points returns the number of steps of a range query, excluding the first.
 func Points(startMs, endMs, stepMs int64) uint64 {
 	if endMs < startMs {
 		return 0

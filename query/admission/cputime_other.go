@@ -4,5 +4,5 @@ package admission
 
 import "time"
 
-// ProcessCPU returns the CPU time that the process has used; nil = not known.
+// ProcessCPU is nil: the CPU time of the process is unknown on this platform.
 var ProcessCPU func() time.Duration

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// ProcessCPU returns the CPU time that the process has used.
+// ProcessCPU returns the CPU time used by the process.
 func ProcessCPU() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

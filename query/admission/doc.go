@@ -1,21 +1,21 @@
 // Package admission decides which queries run, on how many CPU slots, and how much
-// they may hold.
+// memory they may hold.
 //
-// Its nouns:
+// Its types:
 //
-//   - Queue: a bounded number of queries run, in light or heavy slots, and a bounded
-//     number wait.
-//   - Scheduler: a bounded number of goroutines evaluate queries at a time. Light
-//     queries take CPU slots before heavy ones. Yielder is what a running query
-//     calls regularly to give its slot to others.
-//   - Tracker: counts the memory, the series and the samples of one query against
-//     its limits and against the Memory of all queries.
-//   - TextLimits: bounds a query's text before it is parsed.
+//   - Queue bounds the number of running queries, in light and heavy slots, and the
+//     number of waiting queries.
+//   - Scheduler bounds the number of goroutines that evaluate queries at a time.
+//     Light queries get CPU slots before heavy ones. A running query calls its
+//     Yielder regularly to give its CPU slot to others.
+//   - Tracker counts the memory, series and samples of one query against its
+//     limits and against the Memory of all queries.
+//   - TextLimits bounds a query's text before it is parsed.
 //
-// A query passes them in this order:
+// A query passes through them in this order:
 //
 //	text ─▶ TextLimits ─▶ Queue ─▶ Scheduler ─▶ evaluation ─▶ encoding of the answer
 //	                                                 └─ Tracker, Yielder ─┘
 //
-// The package knows nothing of plans, operators or storage.
+// The package does not depend on plans, operators or storage.
 package admission

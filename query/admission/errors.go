@@ -9,23 +9,24 @@ import (
 	"github.com/prometheus/prometheus/promql"
 )
 
-// ErrOverloaded is returned when the queue of waiting queries is full. Trying again
-// later can help.
+// ErrOverloaded is returned when the queue of waiting queries is full. A later retry
+// may succeed.
 var ErrOverloaded = errors.New("too many queries are waiting already, try again later")
 
-// ErrPreempted ends a heavy query in a light slot that a light query waits for. The
-// query starts again when a heavy slot is free.
+// ErrPreempted is returned when a heavy query must release its light slot to a
+// waiting light query. The query restarts when a heavy slot is free.
 var ErrPreempted = errors.New("all slots of heavy queries are in use")
 
-// Where a query ended: the words of Prometheus' error texts.
+// The stages at which a query can end, as worded in Prometheus' error texts.
 const (
 	inQueue      = "query queue"
 	InExecution  = "query execution"
 	InEvaluation = "expression evaluation"
 )
 
-// ContextError returns the error of a query whose context ended, with the place
-// where it ended; other errors are returned as they are.
+// ContextError converts a context error to Prometheus' timeout or cancellation
+// error, which names the stage where the query ended. It returns other errors
+// unchanged.
 func ContextError(err error, where string) error {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
@@ -61,7 +62,7 @@ func ClipError(err error) error {
 	return &clippedError{err, clipText(text)}
 }
 
-// clipText returns text clipped to maxErrorText bytes, between characters.
+// clipText returns text clipped to maxErrorText bytes at a rune boundary.
 func clipText(text string) string {
 	const ellipsis = "…"
 	if len(text) <= maxErrorText {

@@ -7,33 +7,33 @@ import (
 	"github.com/prometheus/prometheus/promql"
 )
 
-// Limit says which limit a query exceeded.
+// Limit identifies the limit that a query exceeded.
 type Limit string
 
-// The limits. That of the samples held is Prometheus', and has its error:
-// promql.ErrTooManySamples.
+// The limits. LimitSamples is Prometheus' own limit; its error is
+// promql.ErrTooManySamples instead of a LimitError.
 const (
 	LimitBytes       Limit = "bytes"        // of memory, of one query
 	LimitTotalBytes  Limit = "total_bytes"  // of memory, of all queries together
 	LimitSeries      Limit = "series"       // selected
-	LimitLabelValue  Limit = "label_value"  // length of a label's value that a query makes
-	LimitText        Limit = "text"         // length, depth, operators, memory of parsing
+	LimitLabelValue  Limit = "label_value"  // length of a label value created by a query
+	LimitText        Limit = "text"         // length, depth, operators, memory for parsing
 	LimitSamplesRead Limit = "samples_read" // from the storage
 	LimitSamples     Limit = "samples"      // held in memory
 )
 
-// LimitError is the error of a query that would exceed a limit. Its text has the
-// limit, the figure reached and the setting.
+// LimitError is returned when a query would exceed a limit. Its text contains the
+// figure reached, the limit and its setting.
 type LimitError struct {
 	Limit Limit
 	text  string
-	alone bool // the query would exceed the limit if no other ran
+	alone bool // the query would exceed the limit even with no other query running
 }
 
 func (e *LimitError) Error() string { return e.text }
 
-// Is reports whether trying again later can help, as with ErrOverloaded: that is
-// so if the common limit is exceeded because of other queries.
+// Is makes the error match ErrOverloaded if a later retry may succeed: the memory
+// limit of all queries is exceeded because of other queries.
 func (e *LimitError) Is(target error) bool {
 	return target == ErrOverloaded && e.Limit == LimitTotalBytes && !e.alone
 }
@@ -50,9 +50,9 @@ func errTotalBytes(n, available, limit int64) error {
 	return &LimitError{Limit: LimitTotalBytes, text: fmt.Sprintf("query would make all queries hold %s in memory, more than the %s of --query.max-total-bytes allow%s: try again later", sizeText(n), sizeText(limit), kept)}
 }
 
-// errTotalBytesAlone is the error of a query that holds n bytes and would not fit
-// even if no other ran; left are the bytes of the common limit that one query may
-// hold.
+// errTotalBytesAlone returns the error of a query that holds n bytes and would not
+// fit even with no other query running. left is the part of the common limit that
+// one query may hold.
 func errTotalBytesAlone(n, left, limit int64) error {
 	rest := ""
 	if left < limit {
@@ -69,10 +69,13 @@ func errSamplesRead(n, limit int64) error {
 	return &LimitError{Limit: LimitSamplesRead, text: fmt.Sprintf("query would read %d samples, more than the %d of --query.max-samples-read", n, limit)}
 }
 
+// NewSamplesError returns Prometheus' error for a query that holds n samples.
 func NewSamplesError(n int64, limit int) error {
 	return promql.ErrTooManySamples(fmt.Sprintf("%s: %d, more than the %d of --query.max-samples", InExecution, n, limit))
 }
 
+// NewLabelValueError returns the error of a query that creates a label value of n
+// bytes or more.
 func NewLabelValueError(name string, n, limit int) error {
 	return &LimitError{Limit: LimitLabelValue, text: fmt.Sprintf("query would make a value of %d bytes or more of label %.100q, more than the %d of --limit.label-value", n, name, limit)}
 }
@@ -89,11 +92,13 @@ func errTextDepth(limit int) error {
 	return &LimitError{Limit: LimitText, text: fmt.Sprintf("query is nested more levels deep than the %d of --query.max-text-depth", limit)}
 }
 
+// NewTextMemoryError returns the error of a text that takes n bytes to parse.
 func NewTextMemoryError(n, limit int64) error {
 	return &LimitError{Limit: LimitText, text: fmt.Sprintf("parsing the query would take %s of memory, more than the %s of --query.max-text-memory", sizeText(n), sizeText(limit))}
 }
 
-// sizeText writes a number of bytes with three digits or more, as 1.25 GiB.
+// sizeText formats a number of bytes to a precision of at least three digits, as
+// 1.25 GiB.
 func sizeText(n int64) string {
 	units := [...]string{"bytes", "KiB", "MiB", "GiB", "TiB"}
 	v, i := float64(n), 0

@@ -6,41 +6,42 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 )
 
-// Memory is the memory that all queries hold together. It is safe for concurrent use.
+// Memory counts the memory held by all queries together. It is safe for concurrent
+// use.
 type Memory struct {
 	limit int64 // bytes; 0 = none
-	cache int64 // bytes of it that cached answers may take
+	cache int64 // bytes of limit set aside for cached answers
 	held  atomic.Int64
 }
 
-// NewMemory returns the memory of all queries: limit bytes, 0 = no limit, of which
-// cache are for cached answers.
+// NewMemory returns a Memory with a limit in bytes (0 = no limit), cache of them
+// set aside for cached answers.
 func NewMemory(limit, cache int64) *Memory { return &Memory{limit: limit, cache: cache} }
 
-// NewTracker returns a tracker for one more query.
-func (m *Memory) NewTracker(l Limits) *Tracker { return &Tracker{all: m, Limits: l} }
+// NewTracker returns a tracker for a new query.
+func (m *Memory) NewTracker(l Limits) *Tracker { return &Tracker{shared: m, Limits: l} }
 
-// Held returns the bytes that all queries hold.
+// Held returns the bytes held by all queries.
 func (m *Memory) Held() int64 { return m.held.Load() }
 
 // 1/smallReserve of the common limit is reserved for queries that hold at most
-// smallBytes, so that big queries leave them some.
+// smallBytes, so that big queries cannot starve them.
 const (
 	smallBytes   = 16 << 20
 	smallReserve = 8
 )
 
-// Tracker counts the memory that one query holds: series that are selected,
-// columns, groups × steps, the answer until it is sent. Memory is reserved before it
-// is allocated or, where its size shows only then, before more is allocated. A
-// Tracker is safe for concurrent use; a nil tracker has no limits.
+// Tracker counts the memory held by one query: selected series, columns,
+// groups × steps, and the answer until it is sent. Memory is reserved before it is
+// allocated or, if its size is not known by then, before more is allocated. A
+// Tracker is safe for concurrent use; a nil Tracker has no limits.
 //
-// A query that would exceed the common limit fails at once: it holds memory itself,
-// and queries that waited for each other's memory would wait forever. Trying again
+// A query that would exceed the common limit fails at once instead of waiting: it
+// holds memory itself, so queries waiting for each other would deadlock. A retry
 // helps only if other queries hold the memory.
 type Tracker struct {
 	Limits
-	all                     *Memory
+	shared                  *Memory
 	held                    atomic.Int64 // bytes
 	seriesSeen, samplesRead atomic.Int64
 }
@@ -52,41 +53,40 @@ type Limits struct {
 	Samples int64 // read
 }
 
-// Reserve adds bytes to those that the query holds. After an error it holds no more
-// than before.
+// Reserve adds bytes to the memory held by the query. On error nothing is reserved.
 func (t *Tracker) Reserve(bytes int64) error {
 	if t == nil || bytes <= 0 {
 		return nil
 	}
-	own := t.held.Add(bytes)
-	if t.Bytes > 0 && own > t.Bytes {
+	held := t.held.Add(bytes)
+	if t.Bytes > 0 && held > t.Bytes {
 		t.held.Add(-bytes)
-		return errBytes(own, t.Bytes)
+		return errBytes(held, t.Bytes)
 	}
-	all, limit := t.all.held.Add(bytes)+t.all.cache, t.all.limit
-	if own > smallBytes {
+	total, limit := t.shared.held.Add(bytes)+t.shared.cache, t.shared.limit
+	if held > smallBytes {
 		limit -= limit / smallReserve
 	}
-	if t.all.limit > 0 && all > limit {
+	if t.shared.limit > 0 && total > limit {
 		t.held.Add(-bytes)
-		t.all.held.Add(-bytes)
-		if left := limit - t.all.cache; own > left {
-			return errTotalBytesAlone(own, left, t.all.limit)
+		t.shared.held.Add(-bytes)
+		if left := limit - t.shared.cache; held > left {
+			return errTotalBytesAlone(held, left, t.shared.limit)
 		}
-		return errTotalBytes(all, limit, t.all.limit)
+		return errTotalBytes(total, limit, t.shared.limit)
 	}
 	return nil
 }
 
-// Release releases bytes that were reserved.
+// Release releases reserved bytes.
 func (t *Tracker) Release(bytes int64) {
 	if t != nil && bytes > 0 {
 		t.held.Add(-bytes)
-		t.all.held.Add(-bytes)
+		t.shared.held.Add(-bytes)
 	}
 }
 
-// Fits returns the error that Reserve would return, and reserves nothing.
+// Fits returns the error that Reserve would return, without reserving anything.
 func (t *Tracker) Fits(bytes int64) error {
 	err := t.Reserve(bytes)
 	if err == nil {
@@ -95,38 +95,38 @@ func (t *Tracker) Fits(bytes int64) error {
 	return err
 }
 
-// Close releases everything.
+// Close releases all memory of the query.
 func (t *Tracker) Close() {
 	if t != nil {
 		t.Release(t.held.Load())
 	}
 }
 
-// ReserveSeries reserves the memory of up to n series that are about to be selected.
+// ReserveSeries reserves memory for up to n series about to be selected.
 func (t *Tracker) ReserveSeries(n int) error { return t.Reserve(int64(n) * seriesBytes) }
 
-// CountSeries counts n series that were selected, and reserves the memory of their
-// labels; of returns the labels of the i-th.
-func (t *Tracker) CountSeries(n int, of func(i int) labels.Labels) error {
+// CountSeries counts n selected series and reserves the memory of their labels.
+// labelsOf returns the labels of series i.
+func (t *Tracker) CountSeries(n int, labelsOf func(i int) labels.Labels) error {
 	if t == nil || n == 0 {
 		return nil
 	}
 	if all := t.seriesSeen.Add(int64(n)); t.Series > 0 && all > t.Series {
 		return errSeries(all, t.Series)
 	}
-	// The size of all labels is estimated from a sample.
-	const some = 16
-	bytes, asked := 0, min(n, some)
-	for i := range asked {
-		bytes += int(of(i * n / asked).ByteSize())
+	// The size of all labels is estimated from a sample of the series.
+	const sampleSize = 16
+	bytes, sampled := 0, min(n, sampleSize)
+	for i := range sampled {
+		bytes += int(labelsOf(i * n / sampled).ByteSize())
 	}
-	return t.Reserve(int64(n) * int64(bytes/asked))
+	return t.Reserve(int64(n) * int64(bytes/sampled))
 }
 
-// seriesBytes is the memory of a selected series besides its labels.
+// seriesBytes is the memory of a selected series, excluding its labels.
 const seriesBytes = 160
 
-// CountSamples counts samples that were read.
+// CountSamples counts samples read.
 func (t *Tracker) CountSamples(samples int64) error {
 	if t == nil || samples == 0 {
 		return nil
@@ -137,17 +137,17 @@ func (t *Tracker) CountSamples(samples int64) error {
 	return nil
 }
 
-// Scratch is memory that is held only while a node is evaluated, besides tables:
-// keys of groups, masks, copies to be sorted.
+// Scratch is memory other than tables that is held only while a node is evaluated:
+// group keys, masks, copies to be sorted. It is not safe for concurrent use.
 type Scratch struct {
 	mem   *Tracker
 	bytes int64
 }
 
-// NewScratch returns an empty scratch.
+// NewScratch returns an empty Scratch.
 func NewScratch(mem *Tracker) Scratch { return Scratch{mem: mem} }
 
-// Reserve adds bytes.
+// Reserve adds bytes to the scratch memory.
 func (s *Scratch) Reserve(bytes int64) error {
 	err := s.mem.Reserve(bytes)
 	if err == nil {
@@ -156,7 +156,7 @@ func (s *Scratch) Reserve(bytes int64) error {
 	return err
 }
 
-// Close releases everything.
+// Close releases all scratch memory.
 func (s *Scratch) Close() {
 	s.mem.Release(s.bytes)
 	s.bytes = 0

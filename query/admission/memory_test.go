@@ -30,14 +30,14 @@ func TestTrackersHoldNoMoreThanTheirLimits(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	big := &Tracker{all: all, Limits: Limits{Bytes: 500 << 20}}
+	big := &Tracker{shared: all, Limits: Limits{Bytes: 500 << 20}}
 	works(big.Reserve(499 << 20))
 	fails(big.Reserve(2<<20), LimitBytes, "501 MiB", "500 MiB", "--query.max-bytes")
 	fails(big.Fits(2<<20), LimitBytes)
 	works(big.Reserve(1 << 20))
 
 	// An eighth, 100 MiB, is left to small ones.
-	other := &Tracker{all: all, Limits: Limits{}}
+	other := &Tracker{shared: all, Limits: Limits{}}
 	works(other.Reserve(200 << 20))
 	fails(other.Reserve(1<<20), LimitTotalBytes, "701 MiB", "800 MiB", "100 MiB", "--query.max-total-bytes", "later")
 	if err := other.Reserve(1 << 20); !errors.Is(err, ErrOverloaded) {
@@ -45,7 +45,7 @@ func TestTrackersHoldNoMoreThanTheirLimits(t *testing.T) {
 	}
 	var small [7]Tracker
 	for i := range small {
-		small[i].all = all
+		small[i].shared = all
 		if err := small[i].Reserve(smallBytes); i < 6 {
 			works(err)
 		} else {
@@ -79,7 +79,7 @@ func TestTrackersHoldNoMoreThanTheirLimits(t *testing.T) {
 }
 
 func TestSelectedAndReadAreCounted(t *testing.T) {
-	u := &Tracker{all: &Memory{}, Limits: Limits{Series: 1000, Samples: 500}}
+	u := &Tracker{shared: &Memory{}, Limits: Limits{Series: 1000, Samples: 500}}
 	of := func(i int) labels.Labels { return labels.FromStrings("i", strings.Repeat("x", 96)) }
 	if err := errors.Join(u.ReserveSeries(990), u.CountSeries(990, of)); err != nil || u.held.Load() < 990*200 || u.held.Load() > 990*300 {
 		t.Errorf("%v, %d bytes for 990 series", err, u.held.Load())
@@ -107,7 +107,7 @@ func TestTrackersAreSafe(t *testing.T) {
 	all := &Memory{limit: 1 << 20}
 	var wg sync.WaitGroup
 	for range 4 {
-		u := &Tracker{all: all, Limits: Limits{Bytes: 1 << 19}}
+		u := &Tracker{shared: all, Limits: Limits{Bytes: 1 << 19}}
 		var workers sync.WaitGroup
 		for range 4 {
 			workers.Go(func() {

@@ -6,25 +6,26 @@ import (
 	"sync/atomic"
 )
 
-// Queue lets a bounded number of queries run and a bounded number wait. There are as
-// many slots for light queries (see Scheduler) as for heavy ones, so that heavy ones
-// cannot hold all slots for minutes. A query starts in a light slot and moves when it
-// becomes heavy. If no heavy slot is free it stays; but once it has worked long, and
-// a light query waits for its slot, it is preempted: it releases all it holds and
-// starts again when a heavy slot is free. Waiting queries hold no memory. Queue is
-// the promql.QueryTracker of Prometheus' engine.
+// Queue bounds the number of running and of waiting queries. It has as many slots
+// for light queries (see Scheduler) as for heavy ones, so that heavy queries cannot
+// hold all slots for minutes. A query starts in a light slot and moves to a heavy
+// slot when it becomes heavy. If no heavy slot is free it stays in its light slot.
+// Once it has worked for longAfter and a light query waits for its slot, it is
+// preempted: it releases all its resources and restarts when a heavy slot is free.
+// Waiting queries hold no memory. Queue implements promql.QueryTracker for
+// Prometheus' engine.
 type Queue struct {
 	light, heavy chan struct{} // one token for each running query
 	waiting      atomic.Int64
-	lightWaiting atomic.Int64 // those that wait for a light slot
+	lightWaiting atomic.Int64 // queries waiting for a light slot
 	maxWaiting   int64
 	started      func(query string) func()
 
 	mu struct {
 		sync.Mutex
-		last      int // number of the newest query that ran
+		last      int // number of the query started last
 		active    map[int]*Slot
-		preempted int64 // heavy queries in light slots that are ending
+		preempted int64 // heavy queries that are giving up their light slots
 	}
 }
 
@@ -38,9 +39,9 @@ type Slot struct {
 	preempted bool // guarded by queue.mu
 }
 
-// NewQueue returns a queue in which concurrent light and as many heavy queries run
-// and waiting queries wait. started, unless it is nil, is called when a query
-// starts; the function that it returns is called when the query ends.
+// NewQueue returns a queue in which up to concurrent light queries and as many heavy
+// ones run, and up to waiting queries wait. started, if not nil, is called when a
+// query starts; the function it returns is called when the query ends.
 func NewQueue(concurrent, waiting int, started func(string) func()) *Queue {
 	q := &Queue{
 		light: make(chan struct{}, concurrent), heavy: make(chan struct{}, concurrent),
@@ -50,7 +51,7 @@ func NewQueue(concurrent, waiting int, started func(string) func()) *Queue {
 	return q
 }
 
-// ForExecution marks the context of a query that is about to run: see Insert.
+// ForExecution marks the context of a query about to run: see Insert.
 func ForExecution(ctx context.Context) context.Context {
 	return context.WithValue(ctx, executionKey{}, true)
 }
@@ -64,15 +65,15 @@ func (q *Queue) RunningLight() int { return len(q.light) }
 // RunningHeavy returns the number of heavy slots in use.
 func (q *Queue) RunningHeavy() int { return len(q.heavy) }
 
-// Waiting returns the number of queries that wait for a slot.
+// Waiting returns the number of queries waiting for a slot.
 func (q *Queue) Waiting() int { return int(q.waiting.Load()) }
 
-// executionKey marks the context of a query that is about to run. Prometheus' engine
-// also calls Insert before it parses, which is quick and needs no slot.
+// executionKey is the context key of ForExecution. Prometheus' engine also calls
+// Insert before it parses a query, which is fast and needs no slot.
 type executionKey struct{}
 
-// Insert acquires a heavy slot for a query of Prometheus' engine, which cannot be
-// restarted.
+// Insert acquires a heavy slot for a query of Prometheus' engine, because such a
+// query cannot be restarted.
 func (q *Queue) Insert(ctx context.Context, query string) (int, error) {
 	if ctx.Value(executionKey{}) == nil {
 		return 0, nil
@@ -84,9 +85,9 @@ func (q *Queue) Insert(ctx context.Context, query string) (int, error) {
 	return p.number, nil
 }
 
-// Delete releases the slot that Insert acquired.
+// Delete releases the slot acquired by Insert.
 func (q *Queue) Delete(number int) {
-	if number == 0 { // it was parsed only
+	if number == 0 { // the query was only parsed
 		return
 	}
 	q.mu.Lock()
@@ -95,8 +96,8 @@ func (q *Queue) Delete(number int) {
 	p.Release()
 }
 
-// Acquire waits for a slot. A query whose context ends leaves the queue. The error is
-// ErrOverloaded if the queue is full.
+// Acquire waits for a slot or the end of ctx. It returns ErrOverloaded if the queue
+// is full.
 func (q *Queue) Acquire(ctx context.Context, query string, heavy bool) (*Slot, error) {
 	slots, waiting := q.heavy, new(atomic.Int64)
 	if !heavy {
@@ -137,9 +138,9 @@ func (q *Queue) begin(query string, heavy bool) *Slot {
 	return p
 }
 
-// mayContinue reports whether a heavy query may go on: it has moved to a heavy slot,
-// has not worked long yet, or no query waits for its light slot. Otherwise the query
-// must end.
+// mayContinue reports whether a heavy query may continue: it has moved to a heavy
+// slot, has not worked for longAfter, or no query waits for its light slot.
+// Otherwise the query must end.
 func (p *Slot) mayContinue(long bool) bool {
 	if p.heavy.Load() {
 		return true
@@ -187,8 +188,8 @@ func (p *Slot) Release() {
 	<-slots
 }
 
-// Drain acquires every slot and keeps it. Light slots come first, so that queries
-// that become heavy meanwhile can still move.
+// Drain acquires every slot and keeps it. It acquires light slots first, so that
+// queries that become heavy meanwhile can still move to heavy slots.
 func (q *Queue) Drain(ctx context.Context) error {
 	for _, slots := range []chan struct{}{q.light, q.heavy} {
 		for range cap(slots) {

@@ -11,64 +11,64 @@ import (
 
 // The rules by which queries share the CPU slots.
 const (
-	// heavyAfter is the work after which a query is heavy.
+	// heavyAfter is the work after which a query becomes heavy.
 	heavyAfter = 20 * time.Millisecond
-	// longAfter is the work after which a heavy query leaves a light slot of the
-	// queue if a light query waits for it.
+	// longAfter is the work after which a heavy query gives up its light slot of
+	// the queue to a waiting light query.
 	longAfter = 5 * heavyAfter
 	// lightSlotsFactor × slots is the number of CPU slots that light queries may
-	// hold together. Light queries wait for file pages or memory now and then; a
-	// query that does so must not block the others.
+	// hold together. A light query that waits for file pages or memory must not
+	// block the others.
 	lightSlotsFactor = 2
-	// timeSlice is the time for which a query keeps a CPU slot that others wait for.
+	// timeSlice is the time a query keeps a CPU slot while others wait for one.
 	timeSlice = time.Millisecond
-	// maxHeavyWait is the longest time for which light queries may keep all slots
+	// maxHeavyWait is the maximum time for which light queries may keep all slots
 	// from heavy ones.
 	maxHeavyWait = 10 * time.Millisecond
-	// oldestFirstEvery is the number of heavy turns of which one goes to the query
-	// that has waited longest.
+	// oldestFirstEvery is the interval, in turns of heavy queries, at which the
+	// query that has waited longest gets the turn.
 	oldestFirstEvery = 8
 	// tickInterval is the interval at which the rules are applied while queries
-	// work or wait: some rules depend on the clock alone.
+	// work or wait, because some rules depend only on elapsed time.
 	tickInterval = 5 * time.Millisecond
-	// cpuSampleInterval is the shortest interval between two readings of the
-	// process' CPU time, each of which is a system call.
+	// cpuSampleInterval is the minimum interval between two readings of the
+	// process' CPU time. Each reading is a system call.
 	cpuSampleInterval = time.Millisecond / 2
 )
 
-// Scheduler bounds the number of goroutines that evaluate queries at a time, and
+// Scheduler bounds the number of goroutines that evaluate queries at a time and
 // decides which queries they work for. It is safe for concurrent use.
 //
-// A query is light until it has worked for heavyAfter. Light queries take CPU slots
-// before heavy ones, and do not wait for those to yield, which takes up to a
-// millisecond: a small query beside many big ones is as fast as alone. Which kind a
-// query is need not be known in advance, and work that does not yield, such as a
-// sort, becomes heavy too.
+// A query is light until it has worked for heavyAfter. Light queries get CPU slots
+// before heavy ones and do not wait for them to yield, which takes up to a
+// millisecond, so a small query next to many big ones is as fast as alone. The kind
+// of a query need not be known in advance, and work that does not yield, such as a
+// sort, also becomes heavy.
 //
 // Among light queries, and among heavy ones, those that have worked less come
-// first, by powers of two: a small query does not wait for twenty new ones of
-// unknown size, nor one of a tenth of a second for those of minutes. Every eighth
-// turn of heavy queries goes to the one that has waited longest, and heavy queries
-// get a slot for one millisecond in ten however many light ones there are, so that
-// all make progress.
+// first, by powers of two: a small query does not wait for twenty new queries of
+// unknown size, and a query of a tenth of a second does not wait for queries that
+// take minutes. So that all queries make progress, every eighth turn of heavy
+// queries goes to the one that has waited longest, and heavy queries get a slot for
+// one millisecond in ten regardless of the number of light queries.
 //
-// Work is CPU time as far as it is known: the time that a query holds slots counts
-// in the proportion in which the process was given CPUs. On a busy machine, or
+// Work is CPU time if that is known: the time for which a query holds slots is
+// scaled by the share of CPU time that the process received. On a busy machine, or
 // while non-cooperative work uses more CPUs than are available, a small query does
-// not become heavy because it was kept waiting.
+// not become heavy merely by waiting.
 type Scheduler struct {
 	slots     int
 	cpu       func() time.Duration // of the process so far; nil = not known
-	contended atomic.Bool          // queries wait, or more slots are in use than there are
+	contended atomic.Bool          // queries wait, or inUse > slots
 
 	mu struct {
 		sync.Mutex
-		inUse   int // slots, those of light queries that did not wait included
+		inUse   int // slots, including those of light queries that did not wait
 		light   int // slots in use by light queries; ≤ lightSlotsFactor × slots
 		working []*CPUShare
 		waiting []*waiter // in order of arrival
 		turns   uint      // of heavy queries
-		lastTo  time.Time // when a heavy query last had a slot, if none has
+		lastTo  time.Time // when a heavy query last had a slot, if none has now
 		ticking bool
 		work    workClock
 	}
@@ -84,23 +84,23 @@ type CPUShare struct {
 
 	// Guarded by scheduler.mu.
 	inUse   int           // slots
-	used    time.Duration // work until counted
+	used    time.Duration // work up to counted
 	counted time.Duration // on the work clock
 }
 
-// workClock runs at the speed of time while the slots in use have CPUs, and slower
-// while they wait for them.
+// workClock runs in real time while the slots in use have CPUs, and slower while
+// they wait for CPUs.
 type workClock struct {
 	now     time.Duration
 	sampled time.Time
 	cpu     time.Duration // of the process, when sampled
-	cores   time.Duration // slots in use × time since sampled
+	held    time.Duration // slots in use × time since sampled
 	counted time.Time
 }
 
-// advance moves the clock to now; cores slots were in use since the last advance.
-func (w *workClock) advance(now time.Time, cores int, cpu func() time.Duration) {
-	w.cores += time.Duration(cores) * now.Sub(w.counted)
+// advance moves the clock to now. slots were in use since the last advance.
+func (w *workClock) advance(now time.Time, slots int, cpu func() time.Duration) {
+	w.held += time.Duration(slots) * now.Sub(w.counted)
 	w.counted = now
 	past := now.Sub(w.sampled)
 	if past < cpuSampleInterval {
@@ -108,24 +108,24 @@ func (w *workClock) advance(now time.Time, cores int, cpu func() time.Duration) 
 	}
 	if cpu != nil {
 		total := cpu()
-		if spent := total - w.cpu; spent < w.cores {
-			past = time.Duration(float64(past) * float64(spent) / float64(w.cores))
+		if spent := total - w.cpu; spent < w.held {
+			past = time.Duration(float64(past) * float64(spent) / float64(w.held))
 		}
 		w.cpu = total
 	}
 	w.now += past
-	w.sampled, w.cores = now, 0
+	w.sampled, w.held = now, 0
 }
 
-// waiter is a goroutine that waits for a slot.
+// waiter is a goroutine waiting for a slot.
 type waiter struct {
 	share   *CPUShare
 	ready   bool          // it has a slot
 	granted chan struct{} // closed when it gets a slot; nil if it did not wait
 }
 
-// NewScheduler returns a scheduler of n CPU slots. cpu returns the CPU time of the
-// process so far; nil = not known.
+// NewScheduler returns a scheduler of n CPU slots. cpu returns the CPU time used by
+// the process so far; nil = not known.
 func NewScheduler(n int, cpu func() time.Duration) *Scheduler {
 	c := &Scheduler{slots: n, cpu: cpu}
 	c.mu.work.sampled = time.Now()
@@ -139,8 +139,8 @@ func (c *Scheduler) Slots() int { return c.slots }
 // NewShare returns the share of a new query.
 func (c *Scheduler) NewShare() *CPUShare { return &CPUShare{scheduler: c} }
 
-// Acquire waits for a slot. When ctx ends it stops waiting and takes a slot all the
-// same, for the little work of ending the query.
+// Acquire waits for a slot. If ctx ends it stops waiting and takes a slot anyway,
+// for the small amount of work to end the query.
 func (s *CPUShare) Acquire(ctx context.Context) {
 	c := s.scheduler
 	c.mu.Lock()
@@ -158,8 +158,8 @@ func (s *CPUShare) Release() {
 	c.scheduleLocked()
 }
 
-// yield gives the slot to another query if it is its turn, and acquires one again.
-// It is cheap while no query waits.
+// yield gives the slot to another query if it is that query's turn, and acquires a
+// slot again. It is cheap while no query waits.
 func (s *CPUShare) yield(ctx context.Context) {
 	c := s.scheduler
 	if !c.contended.Load() || time.Now().UnixNano()-s.since.Load() < int64(timeSlice) {
@@ -243,7 +243,7 @@ func (c *Scheduler) tick() {
 	c.scheduleLocked()
 }
 
-// nextLocked returns the index of the waiter that gets a slot now, -1 if none does.
+// nextLocked returns the index of the waiter that gets a slot now, or -1.
 func (c *Scheduler) nextLocked(now time.Time) int {
 	light, oldest, heavy := -1, -1, -1
 	before := func(i, j int) bool {

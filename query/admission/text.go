@@ -10,20 +10,20 @@ import (
 	"github.com/prometheus/prometheus/util/strutil"
 )
 
-// TextLimits are the bounds of a query's text; 0 = the default. Prometheus'
-// parser, printer and evaluator recurse into an expression and take time quadratic
-// in its depth (the printer cubic): 50,000 nested parentheses, 100 kB, take 20 s to
-// parse and half a gigabyte of stack to evaluate. Long flat texts, such as a
-// regular expression of 100 kB, are no trouble. So the length may be large, the
-// depth may not; operators count because a chain of them is as deep as it is long.
+// TextLimits bounds a query's text; 0 = the default. Prometheus' parser, printer and
+// evaluator recurse into an expression and take time quadratic in its depth (the
+// printer cubic): 50,000 nested parentheses, 100 kB, take 20 s to parse and half a
+// gigabyte of stack to evaluate. Long flat texts, such as a regular expression of
+// 100 kB, are harmless. So the limit on length is large and the limit on depth is
+// small. Operators are limited because a chain of them is as deep as it is long.
 type TextLimits struct {
 	Bytes     int   // length
 	Operators int   // of an expression
 	Depth     int   // of nested parentheses
-	Memory    int64 // bytes that parsing the text may take, by an estimate
+	Memory    int64 // estimated bytes for parsing the text
 }
 
-// Defaults of TextLimits.
+// The defaults of TextLimits.
 const (
 	DefaultTextBytes     = 1 << 20
 	DefaultTextOperators = 5000
@@ -31,7 +31,7 @@ const (
 	DefaultTextMemory    = 64 << 20
 )
 
-// WithDefaults returns the limits with defaults in place of zeroes.
+// WithDefaults returns the limits with zero values replaced by the defaults.
 func (l TextLimits) WithDefaults() TextLimits {
 	return TextLimits{
 		Bytes:     cmp.Or(l.Bytes, DefaultTextBytes),
@@ -41,34 +41,34 @@ func (l TextLimits) WithDefaults() TextLimits {
 	}
 }
 
-// Complexity is an estimate of the cost of a text before it is parsed.
+// Complexity is the estimated cost of a text before it is parsed.
 type Complexity struct {
-	Depth  int   // the greatest depth that the expression can have
-	Memory int64 // bytes for parsing, planning and evaluating it, without the samples it reads
+	Depth  int   // maximum depth of the expression
+	Memory int64 // bytes for parsing, planning and evaluating it, excluding the samples it reads
 }
 
-// The memory of the parts of a text. Tokens and levels were measured with a chain of
-// operators and a selector of many matchers.
+// The memory for the parts of a text in bytes. tokenBytes and levelBytes were
+// measured with a chain of operators and a selector with many matchers.
 const (
 	tokenBytes       = 160     // in the tree and in the plan
-	levelBytes       = 4 << 10 // of stack, a level of depth
+	levelBytes       = 4 << 10 // of stack, for each level of depth
 	regexpBytes      = 4 << 10 // of an expression of a few characters
-	regexpCharBytes  = 128     // of each character more
+	regexpCharBytes  = 128     // of each further character
 	regexpClassBytes = 24 << 10
-	regexpInstBytes  = 120 // of an instruction of its program, and of the machine that runs it
-	regexpFoldBytes  = 8   // of a character of a class whose other cases are looked up one by one, several times
+	regexpInstBytes  = 120 // of an instruction of its program and of the machine that runs it
+	regexpFoldBytes  = 8   // of a character of a class whose case variants are looked up one by one, several times
 )
 
-// Check returns the complexity of a text, or an error if it exceeds a bound. A text
-// that is not PromQL is checked up to the first token that is not: the parser stops
-// there too.
+// Check returns the complexity of a text, or an error if it exceeds a limit. A text
+// that is not PromQL is checked up to the first invalid token, where the parser
+// stops too.
 func (l *TextLimits) Check(input string) (Complexity, error) {
 	if len(input) > l.Bytes {
 		return Complexity{}, errTextBytes(len(input), l.Bytes)
 	}
 	var item parser.Item
 	var nesting, deepest, operators int
-	var braces bool // inside {}, where operators are those of matchers and lie flat
+	var braces bool // inside {}, where operators belong to matchers and do not nest
 	var regex bool  // the next string is a regular expression
 	memory := int64(len(input))
 	lex := parser.Lex(input)
@@ -119,12 +119,12 @@ func unquoted(s string) string {
 	if text, err := strutil.Unquote(s); err == nil {
 		return text
 	}
-	return s // the parser will say so
+	return s // the parser reports the error
 }
 
-// RegexpMemory estimates the bytes that a regular expression takes when it is
-// compiled. It parses only expressions that repeat parts of themselves; the memory of
-// others follows from their length.
+// RegexpMemory estimates the bytes needed to compile a regular expression. It parses
+// only expressions with repetitions; for others the estimate follows from their
+// length.
 func RegexpMemory(text string) int64 {
 	n := regexpBytes + regexpCharBytes*int64(len(text))
 	n += regexpClassBytes * int64(strings.Count(text, `\p`)+strings.Count(text, `\P`))
@@ -133,11 +133,11 @@ func RegexpMemory(text string) int64 {
 		return n
 	}
 	if folds {
-		text = folding.ReplaceAllString(text, "(?${1}s") // without i: the classes that (?i) makes are too expensive to count
+		text = folding.ReplaceAllString(text, "(?${1}s") // without i: the classes created by (?i) are too expensive to count
 	}
 	re, err := syntax.Parse(text, syntax.Perl|syntax.DotNL)
 	if err != nil {
-		return n // as the parser will say
+		return n // the parser reports the error
 	}
 	if folds {
 		n += regexpFoldBytes * foldedRunes(re)
@@ -145,13 +145,13 @@ func RegexpMemory(text string) int64 {
 	return n + regexpInstBytes*instructions(re)
 }
 
-// folding finds the flag that makes case no matter.
+// folding matches a flag group with the case-insensitive flag.
 var folding = regexp.MustCompile(`\(\?([a-hj-zA-Z]*)i`)
 
-// foldedRunes returns how many characters of an expression's classes have their
-// other cases looked up: of a class of all letters, 130,000.
+// foldedRunes returns the number of characters in an expression's classes whose
+// case variants are looked up: 130,000 for a class of all letters.
 func foldedRunes(re *syntax.Regexp) int64 {
-	const first, last = 'A', 0x1e943 // that have another case
+	const first, last = 'A', 0x1e943 // the range of characters with case variants
 	n := int64(0)
 	if re.Op == syntax.OpCharClass {
 		for i := 0; i < len(re.Rune); i += 2 {
@@ -164,7 +164,7 @@ func foldedRunes(re *syntax.Regexp) int64 {
 	return n
 }
 
-// instructions estimates how many instructions the program of an expression has.
+// instructions estimates the number of instructions in the program of an expression.
 func instructions(re *syntax.Regexp) int64 {
 	n := int64(1)
 	if re.Op == syntax.OpLiteral {

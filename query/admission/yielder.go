@@ -5,12 +5,12 @@ import (
 	"sync/atomic"
 )
 
-// Yielder lets the work of one run of a query give its CPU slot to others, move to
-// a heavy slot, or end. It is safe for concurrent use by goroutines that hold a
-// CPU slot.
+// Yielder lets one run of a query give its CPU slot to other queries, move to a
+// heavy slot of the queue, or end. It is safe for concurrent use by goroutines that
+// hold a CPU slot.
 type Yielder struct {
 	ctx   context.Context // of the run
-	ended atomic.Bool     // ctx is over; cheaper to load than ctx.Err
+	ended atomic.Bool     // ctx has ended; cheaper to load than ctx.Err
 	share *CPUShare
 	slot  *Slot
 	stop  func() bool
@@ -28,9 +28,9 @@ func NewYielder(ctx context.Context, s *CPUShare, p *Slot) *Yielder {
 func (y *Yielder) Close() { y.stop() }
 
 // Yield gives the CPU slot to other queries if it is their turn, and waits until
-// this one has a slot again. The error is that of the context, or ErrPreempted
-// once the query must release all it holds and start again; it then stays that.
-// The caller holds no lock.
+// this query has a slot again. It returns the error of the context, or ErrPreempted
+// if the query must release all its resources and restart; further calls then
+// return ErrPreempted too. The caller holds no locks.
 func (y *Yielder) Yield() error {
 	y.share.yield(y.ctx)
 	if y.ended.Load() {
@@ -42,7 +42,7 @@ func (y *Yielder) Yield() error {
 	return nil
 }
 
-// Ended reports whether the context of the run is over.
+// Ended reports whether the context of the run has ended.
 func (y *Yielder) Ended() bool { return y.ended.Load() }
 
 // Context returns the context of the run.

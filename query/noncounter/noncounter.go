@@ -15,12 +15,11 @@ import (
 	"tsdb/query/steps"
 )
 
-// Call is a call of rate or increase, which annotate metrics whose names are not
-// those of counters.
+// Call is a call of rate or increase.
 type Call struct {
 	*parser.Call
-	pos posrange.PositionRange // where its annotations point to
-	own bool                   // it is evaluated at the steps of the query, not of a subquery or once for all
+	pos posrange.PositionRange // position in its annotations
+	own bool                   // it is evaluated at the steps of the query, not at those of a subquery or once for all steps
 }
 
 // CallsOf returns the calls of rate and increase in a preprocessed expression, in
@@ -60,8 +59,8 @@ func CallsOf(e parser.Expr) []Call {
 	return all
 }
 
-// rangePosition returns the position that annotations of a range point to: none for
-// a subquery, as in Prometheus.
+// rangePosition returns the position in annotations of a range: none for a
+// subquery, as in Prometheus.
 func rangePosition(e parser.Expr) posrange.PositionRange {
 	if _, ok := e.(*parser.SubqueryExpr); ok {
 		return posrange.PositionRange{}
@@ -69,7 +68,7 @@ func rangePosition(e parser.Expr) posrange.PositionRange {
 	return e.PositionRange()
 }
 
-// IsCounterName reports whether a metric name looks like that of a counter.
+// IsCounterName reports whether a metric name has a suffix of counters.
 func IsCounterName(name string) bool {
 	for _, suffix := range []string{"_total", "_sum", "_count", "_bucket"} {
 		if strings.HasSuffix(name, suffix) {
@@ -79,24 +78,24 @@ func IsCounterName(name string) bool {
 	return false
 }
 
-// metric is a metric that does not look like a counter, in one of a query's
-// rates.
+// metric is a metric without a counter's name in one of a query's calls.
 type metric struct {
-	rate int // its number
+	rate int // index of the call
 	name string
 }
 
-// Set is the metrics with values in the rates of a run. Their annotations are added
-// at the end: of several rates of a metric, the annotation points to the one that
-// Prometheus evaluates last. A Set is safe for concurrent use.
+// Set holds the metrics with values in the calls of a run. Their annotations are
+// added at the end, because the annotation of a metric in several calls has the
+// position of the call that Prometheus evaluates last. A Set is safe for concurrent
+// use.
 type Set struct {
 	rates []Call
-	kept  steps.Grid // steps are recorded on it; not at all if it is empty
+	kept  steps.Grid // the grid on which steps are recorded; empty = not recorded
 	mem   *admission.Tracker
 
 	mu struct {
 		sync.Mutex
-		found map[metric]*steps.Set // the steps with values; the zero value where they are not recorded
+		found map[metric]*steps.Set // the steps with values; the zero value if not recorded
 	}
 }
 
@@ -105,8 +104,8 @@ func New(rates []Call, kept steps.Grid, mem *admission.Tracker) *Set {
 	return &Set{rates: rates, kept: kept, mem: mem}
 }
 
-// Steps returns the steps of a metric in a rate. The caller adds those with values,
-// at least one.
+// Steps returns the steps of a metric in a call. The caller adds the steps with
+// values, at least one.
 func (n *Set) Steps(call *parser.Call, name string) (*steps.Set, error) {
 	rate := slices.IndexFunc(n.rates, func(r Call) bool { return r.Call == call })
 	return n.stepsOf(metric{rate, name})
@@ -122,7 +121,7 @@ func (n *Set) stepsOf(m metric) (*steps.Set, error) {
 	if n.rates[m.rate].own {
 		*s = steps.NewSet(n.kept)
 	}
-	m.name = strings.Clone(m.name) // it shares the memory of a series' labels
+	m.name = strings.Clone(m.name) // do not retain the memory of a series' labels
 	if err := n.mem.Reserve(m.bytes() + s.Bytes()); err != nil {
 		return nil, err
 	}
@@ -133,10 +132,10 @@ func (n *Set) stepsOf(m metric) (*steps.Set, error) {
 	return s, nil
 }
 
-// bytes returns the approximate memory of a metric without its steps.
+// bytes returns the approximate memory of a metric, excluding its steps.
 func (m metric) bytes() int64 { return 96 + int64(len(m.name)) }
 
-// HasUndated reports whether there are metrics whose steps are not recorded.
+// HasUndated reports whether the set has metrics whose steps are not recorded.
 func (n *Set) HasUndated() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -161,7 +160,7 @@ func (n *Set) Annotations(g steps.Grid) (all []error) {
 	return all
 }
 
-// Kept is a metric in a cached answer.
+// Kept is a metric in a cached answer, with the steps at which it has values.
 type Kept struct {
 	metric
 	steps steps.Set
@@ -185,7 +184,7 @@ func (n *Set) Within(g steps.Grid) []Kept {
 	return kept
 }
 
-// Restore adds the metrics of a cached answer with values at steps of a grid.
+// Restore adds those metrics of a cached answer that have values at steps of a grid.
 func (n *Set) Restore(kept []Kept, g steps.Grid) error {
 	for i := range kept {
 		k := &kept[i]

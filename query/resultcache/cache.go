@@ -10,51 +10,50 @@ import (
 	"tsdb/storage"
 )
 
-// Cache keeps answers of range queries, so that a query that is repeated
-// later evaluates only the steps that are new, and those that read data that has
-// changed since: see storage.Changes. A nil *answerCache keeps nothing. It is
-// safe for concurrent use.
+// Cache keeps answers of range queries, so that a repeated query evaluates only new
+// steps and steps whose data has changed since: see storage.Changes. A nil *Cache
+// keeps nothing. It is safe for concurrent use.
 type Cache struct {
 	items          *ristretto.Cache[uint64, cachedAnswer]
 	seed           maphash.Seed
-	maxExtentBytes int64 // bytes of one extent
+	maxExtentBytes int64 // maximum size of one extent
 
 	requests *prometheus.CounterVec
 	spoiled  prometheus.Counter
 	bytes    prometheus.GaugeFunc
 }
 
-// How much of a query came from the cache: label values of a metric.
+// The results of a lookup: label values of a metric.
 const (
 	cacheHit     = "hit"
 	cachePartial = "partial"
 	cacheMiss    = "miss"
 )
 
-// Shares of the cache's bytes.
+// Parameters that determine the capacity of the cache.
 const (
-	extentShare = 4        // the largest extent is 1/extentShare
-	extentBytes = 16 << 10 // estimated size of an extent: the cache has ten counters for each that fits
+	extentShare = 4        // an extent may take 1/extentShare of the cache
+	extentBytes = 16 << 10 // estimated size of an extent: the cache has ten counters for each one that fits
 )
 
-// answerKey identifies an expression on all grids of a step and phase. Everything
-// else that an answer depends on is the same for all queries of an engine.
+// answerKey identifies an expression on all grids of a step and phase. All other
+// inputs of an answer are the same for all queries of an engine.
 type answerKey struct {
 	changes  *storage.Changes // of the database
 	tenant   uint32
-	expr     string // normalised
+	expr     string // normalized
 	lookback int64  // milliseconds
 	step     int64  // milliseconds
-	phase    int64  // of the grid's times in the step
+	phase    int64  // of the grid: start modulo step
 }
 
-// cachedAnswer carries its whole key, because the cache compares only a hash.
+// cachedAnswer contains its whole key, because the cache compares only a hash.
 type cachedAnswer struct {
 	key    answerKey
 	extent *extent
 }
 
-// New returns a cache of about that many bytes; nil if bytes is not above 0.
+// New returns a cache of about the given size, or nil if bytes is not positive.
 func New(bytes int64, reg prometheus.Registerer) *Cache {
 	if bytes <= 0 {
 		return nil
@@ -99,7 +98,7 @@ func (c *Cache) get(k answerKey) *extent {
 	return a.extent
 }
 
-// put offers an extent, which must not be changed afterwards. It reports false if
+// put offers an extent, which must not be changed afterwards. It returns false if
 // the extent is too large.
 func (c *Cache) put(k answerKey, e *extent) bool {
 	n := e.bytes() + int64(len(k.expr))
@@ -112,7 +111,7 @@ func (c *Cache) put(k answerKey, e *extent) bool {
 // drop drops the extent of a key.
 func (c *Cache) drop(k answerKey) { c.items.Del(maphash.Comparable(c.seed, k)) }
 
-// Wait waits until answers that were offered are in the cache, or rejected.
+// Wait waits until offered answers have been added to the cache or rejected.
 func (c *Cache) Wait() { c.items.Wait() }
 
 // Clear drops all answers.
@@ -122,7 +121,7 @@ func (c *Cache) Clear() {
 	}
 }
 
-// Close ends the goroutines of the cache.
+// Close stops the goroutines of the cache.
 func (c *Cache) Close() {
 	if c != nil {
 		c.items.Close()

@@ -1,14 +1,14 @@
-// Package resultcache keeps the answers of range queries.
+// Package resultcache caches the answers of range queries.
 //
-// Its nouns:
+// Its types:
 //
-//   - Cache: keeps answers by expression, step and phase.
-//   - Lookup: a query and what the cache has of its answer. Answer evaluates only
-//     the steps that are new and those that read data that has changed since.
-//   - Evaluator: evaluates parts of the query's grid for a Lookup.
-//   - extent: an immutable answer on a grid, with the change counters of what it
-//     read.
+//   - Cache keeps answers by expression, step and phase.
+//   - Lookup is a query and the cached part of its answer. Answer evaluates only
+//     new steps and steps whose data has changed since.
+//   - Evaluator evaluates parts of the query's grid for a Lookup.
+//   - extent is an immutable answer on a grid, with the change counters of the data
+//     it read.
 //
-// The data that a step reads follows from the expression (see analyze), and the
-// data that has changed from storage.Changes.
+// analyze finds the data that a step reads; storage.Changes tells which data has
+// changed.
 package resultcache

@@ -14,23 +14,23 @@ import (
 )
 
 // extent is the answer of an expression on a grid, with the change counters of the
-// data that it read. It is immutable; so are the points that it shares with answers
+// data it read. It is immutable, and so are the points it shares with answers
 // returned to queries.
 type extent struct {
 	steps.Grid
 	series promql.Matrix     // sorted by labels, floats only
-	named  []noncounter.Kept // that its rates met
-	sums   []hourSums        // by read
+	named  []noncounter.Kept // metrics in calls of rate and increase
+	sums   []hourSums        // by readRange
 }
 
-// hourSums are the sums of change counters hour by hour.
+// hourSums holds the sums of change counters by hour.
 type hourSums struct {
 	first int64 // hour
 	sums  []uint64
 }
 
-// sumsOf reads the change counters of everything that is read on a grid. It reports
-// false if there are too many.
+// sumsOf returns the change counters of all data read on a grid. It returns false if
+// a range has too many hours.
 func sumsOf(c *storage.Changes, reads []readRange, g steps.Grid) ([]hourSums, bool) {
 	const maxHours = 100_000 // eleven years
 	all := make([]hourSums, len(reads))
@@ -44,8 +44,8 @@ func sumsOf(c *storage.Changes, reads []readRange, g steps.Grid) ([]hourSums, bo
 	return all, true
 }
 
-// valid returns, for each step, whether the extent is still valid: nothing has
-// changed in any hour that the step read. now covers all hours of the extent.
+// valid returns, for each step, whether the extent is still valid: no hour that the
+// step read has changed. now covers all hours of the extent.
 func (e *extent) valid(reads []readRange, now []hourSums) (ok []bool, spoiled int) {
 	bad := make([]bool, e.N)
 	for k := range reads {
@@ -68,7 +68,7 @@ func (e *extent) valid(reads []readRange, now []hourSums) (ok []bool, spoiled in
 	return bad, spoiled
 }
 
-// span returns the times that are read on a grid.
+// span returns the time range read on a grid.
 func (r *readRange) span(g steps.Grid) model.TimeRange {
 	if r.fixed {
 		return model.TimeRange{Min: r.first, Max: r.last + 1}
@@ -76,14 +76,14 @@ func (r *readRange) span(g steps.Grid) model.TimeRange {
 	return model.TimeRange{Min: g.Start + r.first, Max: g.Last() + r.last + 1}
 }
 
-// hours returns the first and the last hour that is read on a grid.
+// hours returns the first and the last hour read on a grid.
 func (r *readRange) hours(g steps.Grid) (first, last int64) {
 	tr := r.span(g)
 	return storage.ChangeHour(tr.Min), storage.ChangeHour(tr.Max - 1)
 }
 
-// settled returns the number of steps at the beginning of a grid that read nothing
-// later than t.
+// settled returns the number of leading steps of a grid that read nothing later
+// than t.
 func (r *readRange) settled(g steps.Grid, t int64) int {
 	if r.fixed {
 		if r.last > t {
@@ -124,21 +124,20 @@ func (e *extent) bytes() int64 {
 	return int64(n)
 }
 
-// cachedSpan is a part of an answer: the points of series from one time to another,
-// both inclusive.
+// cachedSpan is a part of an answer: the points from first to last, both inclusive.
 type cachedSpan struct {
 	series      promql.Matrix // sorted by labels
 	first, last int64
 }
 
-// joinSpans joins spans that follow each other in time. The answer is sorted by
-// labels; it shares the points of series that are in one span only.
+// joinSpans joins consecutive spans. The result is sorted by labels and shares the
+// points of series that are in only one span.
 func joinSpans(spans []cachedSpan) promql.Matrix {
 	if len(spans) == 1 {
 		return clip(spans[0].series, spans[0].first, spans[0].last)
 	}
 	out := promql.Matrix{}
-	next := make([]int, len(spans)) // series of each span
+	next := make([]int, len(spans)) // next series of each span
 	parts := make([][]promql.FPoint, 0, len(spans))
 	for {
 		lowest := -1
@@ -173,8 +172,8 @@ func joinSpans(spans []cachedSpan) promql.Matrix {
 	}
 }
 
-// clip returns the points from one time to another, both inclusive, of series
-// that have some. It shares them.
+// clip returns the series with points from first to last, both inclusive, reduced to
+// those points. The result shares the points of m.
 func clip(m promql.Matrix, first, last int64) promql.Matrix {
 	out := make(promql.Matrix, 0, len(m))
 	for _, s := range m {
@@ -186,8 +185,8 @@ func clip(m promql.Matrix, first, last int64) promql.Matrix {
 	return out
 }
 
-// between returns the points from one time to another, both inclusive, with their
-// capacity clipped.
+// between returns the points from first to last, both inclusive, with clipped
+// capacity.
 func between(points []promql.FPoint, first, last int64) []promql.FPoint {
 	i, j := 0, len(points)
 	if j > 0 && points[0].T < first {

@@ -13,50 +13,50 @@ import (
 	"tsdb/storage"
 )
 
-// Bounds of the use of the cache.
+// Limits on the use of the cache.
 const (
-	minSteps  = 3 // queries of fewer steps are not looked up
-	maxSpans  = 3 // spans of steps that are evaluated for one answer
-	nearSteps = 8 // spans at most this far apart become one: selecting series costs more than evaluating steps
+	minSteps  = 3 // queries with fewer steps are not looked up
+	maxSpans  = 3 // maximum number of spans of steps evaluated for one answer
+	nearSteps = 8 // spans fewer than nearSteps apart are merged: selecting series costs more than evaluating steps
 )
 
 // Evaluator evaluates a query on parts of its grid.
 type Evaluator interface {
-	// Evaluate returns the answer on part. The functions of ranges look at the
-	// series of whole.
+	// Evaluate returns the answer on part. Range functions select the series of
+	// whole.
 	Evaluate(part, whole steps.Grid) (promql.Matrix, error)
-	// Interrupted returns the error that ends the query, if there is one.
+	// Interrupted returns the error that ends the query, or nil.
 	Interrupted() error
-	// IsQuiet reports whether the evaluation so far has added no annotation except
-	// those that are known by step, has read floats only and, with noTies, has
-	// broken no tie between equal values.
+	// IsQuiet reports whether the evaluation so far has added no annotations except
+	// those recorded by step, has read only floats and, if noTies is set, has broken
+	// no tie between equal values.
 	IsQuiet(noTies bool) bool
-	// Reserve counts series, whose labels are in the cache, and points that are in
-	// memory for the answer.
+	// Reserve charges the answer's series, excluding labels, which are in the cache,
+	// and points.
 	Reserve(series, points int) error
-	// NonCounters returns the metrics in rates that are not counters.
+	// NonCounters returns the metrics in calls of rate and increase that are not
+	// counters.
 	NonCounters() *noncounter.Set
 }
 
 // Lookup is a range query and the part of its answer that was in the cache before
-// the query opened its view. A nil lookup is that of a query whose answer is not kept.
+// the query opened its view. It is nil for a query whose answer is not cached.
 type Lookup struct {
 	cache   *Cache
 	key     answerKey
 	grid    steps.Grid
 	reads   []readRange
-	noTies  bool  // an answer in which a tie was broken is not kept
-	settled int64 // an answer is kept if it reads nothing later; Unix milliseconds
+	noTies  bool  // do not cache an answer in which a tie was broken
+	settled int64 // only steps that read nothing later are cached; Unix milliseconds
 
 	old    *extent // nil if there is none
 	sums   []hourSums
 	hull   steps.Grid // of the query and of old, whose hours sums cover
-	cached int        // steps of the answer that came from the cache
+	cached int        // steps of the answer taken from the cache
 }
 
-// LookUp looks a range query up. It returns nil if its answer is not kept. The
-// clock and the counters must be read before the view is opened: see
-// storage.Changes.
+// LookUp looks up a range query. It returns nil if its answer is not cached. It must
+// be called before the view is opened: see storage.Changes.
 func (c *Cache) LookUp(changes *storage.Changes, tenant uint32, expr parser.Expr, lookback int64, g steps.Grid) *Lookup {
 	if c == nil || g.N < minSteps {
 		return nil
@@ -88,11 +88,11 @@ func (c *Cache) LookUp(changes *storage.Changes, tenant uint32, expr parser.Expr
 	return l
 }
 
-// CachedSteps returns the number of steps of the answer that came from the cache.
+// CachedSteps returns the number of steps of the answer taken from the cache.
 func (l *Lookup) CachedSteps() int { return l.cached }
 
-// Steps returns the grid on which an evaluation records the steps of non-counters:
-// an empty one if there is no lookup.
+// Steps returns the grid on which an evaluation records the steps of non-counters.
+// It is empty for a nil Lookup.
 func (l *Lookup) Steps() steps.Grid {
 	if l == nil {
 		return steps.Grid{}
@@ -100,14 +100,14 @@ func (l *Lookup) Steps() steps.Grid {
 	return l.hull
 }
 
-// stepRange is the steps from ≤ i < to of a grid.
+// stepRange is the range of steps from ≤ i < to of a grid.
 type stepRange struct{ from, to int }
 
 func (s stepRange) len() int { return s.to - s.from }
 
-// Answer returns the answer of the query: cached steps, and the others evaluated.
-// It keeps the part of the answer that is settled. The error is errIndivisible if
-// the query must be evaluated without the cache.
+// Answer returns the answer of the query from cached steps and evaluates the others.
+// It caches the settled part of the answer. It returns steps.ErrIndivisible if the
+// query must be evaluated without the cache.
 func (l *Lookup) Answer(e Evaluator) (promql.Matrix, error) {
 	usable, at := l.usable()
 	runs := toEvaluate(usable[at : at+l.grid.N])
@@ -125,17 +125,18 @@ func (l *Lookup) Answer(e Evaluator) (promql.Matrix, error) {
 		if err != nil || !e.IsQuiet(l.noTies) {
 			return m, err
 		}
-		return l.together(e, usable, at, runs, []cachedSpan{{m, l.grid.Start, l.grid.Last()}})
+		return l.join(e, usable, at, runs, []cachedSpan{{m, l.grid.Start, l.grid.Last()}})
 	}
-	made, err := l.parts(e, runs)
+	evaluated, err := l.evaluate(e, runs)
 	if err != nil {
 		return nil, err
 	}
 	l.count(cachePartial, runs)
-	return l.together(e, usable, at, runs, made)
+	return l.join(e, usable, at, runs, evaluated)
 }
 
-// count counts the query by how much of it came from the cache: all but the runs.
+// count counts the result of the lookup and the steps taken from the cache: all
+// except the evaluated runs.
 func (l *Lookup) count(result string, runs []stepRange) {
 	l.cache.requests.WithLabelValues(result).Inc()
 	l.cached = l.grid.N
@@ -144,8 +145,8 @@ func (l *Lookup) count(result string, runs []stepRange) {
 	}
 }
 
-// usable returns, for each step of the hull, whether the cached value is still
-// valid, and the index of the query's first step in the hull.
+// usable returns, for each step of the hull, whether its cached value is still
+// valid. at is the index of the query's first step in the hull.
 func (l *Lookup) usable() (usable []bool, at int) {
 	usable = make([]bool, l.hull.N)
 	if l.old != nil {
@@ -156,9 +157,9 @@ func (l *Lookup) usable() (usable []bool, at int) {
 	return usable, int((l.grid.Start - l.hull.Start) / l.hull.Step)
 }
 
-// toEvaluate returns the spans of steps to evaluate, given those that can be used.
-// A span includes the steps before and after it, so that samples between two steps
-// are read together, and damage among them adds its warning.
+// toEvaluate returns the spans of steps to evaluate, given the usable ones. A span
+// includes the steps before and after it, so that samples between two steps are read
+// together and damage among them adds its warning.
 func toEvaluate(usable []bool) []stepRange {
 	var runs []stepRange
 	for i, ok := range usable {
@@ -178,11 +179,11 @@ func toEvaluate(usable []bool) []stepRange {
 	return runs
 }
 
-// parts evaluates runs of steps. The error is errIndivisible if that raises an
-// error or a warning, which may depend on other steps, or reads histograms, whose
-// hints may depend on samples before the first step.
-func (l *Lookup) parts(e Evaluator, runs []stepRange) ([]cachedSpan, error) {
-	var made []cachedSpan
+// evaluate evaluates runs of steps. It returns steps.ErrIndivisible if the evaluation
+// raises an error or a warning, which may depend on other steps, or reads
+// histograms, whose hints may depend on samples before the first step.
+func (l *Lookup) evaluate(e Evaluator, runs []stepRange) ([]cachedSpan, error) {
+	var spans []cachedSpan
 	for _, r := range runs {
 		g := l.grid.Slice(r.from, r.to)
 		m, err := e.Evaluate(g, l.hull)
@@ -196,17 +197,17 @@ func (l *Lookup) parts(e Evaluator, runs []stepRange) ([]cachedSpan, error) {
 			l.cache.drop(l.key)
 			return nil, steps.ErrIndivisible
 		}
-		made = append(made, cachedSpan{m, g.Start, g.Last()})
+		spans = append(spans, cachedSpan{m, g.Start, g.Last()})
 	}
-	return made, nil
+	return spans, nil
 }
 
-// together joins evaluated and cached spans, keeps the result, and returns the
-// query's part of it.
-func (l *Lookup) together(e Evaluator, usable []bool, at int, runs []stepRange, made []cachedSpan) (promql.Matrix, error) {
+// join joins evaluated and cached spans, caches the result, and returns the query's
+// part of it.
+func (l *Lookup) join(e Evaluator, usable []bool, at int, runs []stepRange, evaluated []cachedSpan) (promql.Matrix, error) {
 	all := l.around(usable, at)
 	var spans []cachedSpan
-	next, evaluated := all.from, 0
+	next, reserved := all.from, 0
 	kept := func(to int) error {
 		if next >= to {
 			return nil
@@ -218,15 +219,15 @@ func (l *Lookup) together(e Evaluator, usable []bool, at int, runs []stepRange, 
 		if err := kept(at + r.from); err != nil {
 			return nil, err
 		}
-		spans = append(spans, made[k])
-		evaluated += made[k].series.TotalSamples()
+		spans = append(spans, evaluated[k])
+		reserved += evaluated[k].series.TotalSamples()
 		next = at + r.to
 	}
 	if err := kept(all.to); err != nil {
 		return nil, err
 	}
 	m := joinSpans(spans)
-	if err := e.Reserve(len(m), max(m.TotalSamples()-evaluated, 0)); err != nil {
+	if err := e.Reserve(len(m), max(m.TotalSamples()-reserved, 0)); err != nil {
 		return nil, err
 	}
 	if !l.keep(e, m, l.hull.Slice(all.from, all.to)) {
@@ -235,10 +236,10 @@ func (l *Lookup) together(e Evaluator, usable []bool, at int, runs []stepRange, 
 	return clip(m, l.grid.Start, l.grid.Last()), nil
 }
 
-// around returns the steps of the hull to keep: those of the query, and usable ones
+// around returns the steps of the hull to cache: those of the query, and usable ones
 // before and after it, so that a query of the last hour and one of the last day do
-// not evict each other's answers. They are at most twice those of the query, or as
-// many as were kept before.
+// not evict each other's answers. Their number is at most twice that of the query's
+// steps or the number cached before, whichever is larger.
 func (l *Lookup) around(usable []bool, at int) stepRange {
 	s := stepRange{at, at + l.grid.N}
 	if l.old == nil {
@@ -258,7 +259,7 @@ func (l *Lookup) around(usable []bool, at int) stepRange {
 	return s
 }
 
-// keep offers the settled steps of an answer to the cache. It reports false if they
+// keep offers the settled steps of an answer to the cache. It returns false if they
 // are too large.
 func (l *Lookup) keep(e Evaluator, m promql.Matrix, g steps.Grid) bool {
 	for i := range l.reads {

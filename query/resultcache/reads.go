@@ -10,7 +10,7 @@ import (
 	"tsdb/internal/model"
 )
 
-// readRange is the metrics and the times that a selector of an expression reads.
+// readRange is the metrics and times read by a selector of an expression.
 type readRange struct {
 	metrics model.MetricSet
 	fixed   bool // by an @ modifier
@@ -19,18 +19,18 @@ type readRange struct {
 	first, last int64
 }
 
-// analysis finds the data that the selectors of a preprocessed expression read, and
-// whether its answer can be joined from answers on parts of the grid: whether its
-// value and its errors at a step depend on that step and the samples read only, not
-// on other steps.
+// analysis is the data read by the selectors of a preprocessed expression, and
+// whether its answer can be joined from answers on parts of the grid: its value and
+// errors at a step depend only on that step and the samples read, not on other
+// steps.
 type analysis struct {
 	lookback int64 // milliseconds
 	reads    []readRange
-	ok       bool // the answer can be joined from parts,
-	noTies   bool // but only if no tie between equal values was broken
+	ok       bool // the answer can be joined from parts
+	noTies   bool // if ok, only if no tie between equal values was broken
 }
 
-// analyze walks an expression.
+// analyze analyzes a preprocessed expression.
 func analyze(e parser.Expr, lookback int64) analysis {
 	r := analysis{lookback: lookback, ok: true}
 	r.walk(e, readRange{})
@@ -61,7 +61,7 @@ func (r *analysis) walk(e parser.Expr, at readRange) {
 		r.selector(e.VectorSelector.(*parser.VectorSelector), e.Range.Milliseconds(), at)
 	case *parser.SubqueryExpr:
 		r.ok = r.ok && e.RangeExpr == nil && e.StepExpr == nil && e.OriginalOffsetExpr == nil && e.StartOrEnd == 0
-		inner := at.seen(e.Timestamp, e.OriginalOffset)
+		inner := at.shift(e.Timestamp, e.OriginalOffset)
 		inner.first -= e.Range.Milliseconds()
 		r.walk(e.Expr, inner)
 	default:
@@ -69,8 +69,8 @@ func (r *analysis) walk(e parser.Expr, at readRange) {
 	}
 }
 
-// seen returns the times that a selector with modifiers reads at the times of r.
-func (r readRange) seen(at *int64, offset time.Duration) readRange {
+// shift returns the times that a selector with modifiers reads at the times of r.
+func (r readRange) shift(at *int64, offset time.Duration) readRange {
 	if at != nil {
 		r = readRange{fixed: true, first: *at, last: *at}
 	}
@@ -79,14 +79,14 @@ func (r readRange) seen(at *int64, offset time.Duration) readRange {
 	return r
 }
 
-// selector adds the range that a selector with windows of a width in milliseconds
-// reads. @ start(), @ end() and durations that are expressions may depend on the
-// range of the query.
+// selector adds the range read by a selector with windows of the given width in
+// milliseconds. @ start(), @ end() and duration expressions may depend on the range
+// of the query.
 func (r *analysis) selector(e *parser.VectorSelector, window int64, at readRange) {
 	r.ok = r.ok && e.StartOrEnd == 0 && e.OriginalOffsetExpr == nil
-	at = at.seen(e.Timestamp, e.OriginalOffset)
+	at = at.shift(e.Timestamp, e.OriginalOffset)
 	at.metrics = model.MetricsOf(e.LabelMatchers)
-	at.first -= window - 1 // open at the left
+	at.first -= window - 1 // a window is open at its start
 	if e.Anchored || e.Smoothed {
 		at.first -= r.lookback
 	}
@@ -96,9 +96,9 @@ func (r *analysis) selector(e *parser.VectorSelector, window int64, at readRange
 	r.reads = append(r.reads, at)
 }
 
-// aggregate analyzes an aggregation. A rank that is not a literal is checked for all
-// steps at once. The order of series shows in the last bits of a sum and in the
-// choice between equal values, so it must be the same on every part.
+// aggregate analyzes an aggregation. The parameter of a rank is checked for all steps
+// at once unless it is a literal. The order of series affects the last bits of a sum
+// and the choice between equal values, so it must be the same on every part.
 func (r *analysis) aggregate(e *parser.AggregateExpr, at readRange) {
 	switch e.Op {
 	case parser.COUNT, parser.GROUP, parser.COUNT_VALUES, parser.LIMIT_RATIO:
@@ -127,9 +127,9 @@ func ranks(op parser.ItemType) bool {
 }
 
 // call analyzes a function. Sorting adds a warning in a range query of several steps.
-// A function of a range drops names, and series that are equal then are an error,
-// even if they never have values at the same step: so they must have one name, or be
-// series of the storage, all of which are selected for any part.
+// A range function drops names, and series that become equal are an error even if
+// they never have values at the same step. So the series must have one name, or be
+// stored series, which are selected for the whole grid on every part.
 func (r *analysis) call(e *parser.Call, at readRange) {
 	switch e.Func.Name {
 	case "sort", "sort_desc", "sort_by_label", "sort_by_label_desc":
@@ -143,7 +143,7 @@ func (r *analysis) call(e *parser.Call, at readRange) {
 	}
 }
 
-// stored reports whether a range is one of samples.
+// stored reports whether a range consists of stored samples.
 func stored(e parser.Expr) bool {
 	switch e := e.(type) {
 	case *parser.ParenExpr:
@@ -161,7 +161,7 @@ func keepsNames(e *parser.Call) bool {
 
 // inOrder reports whether the series of an expression are certain to have the same
 // order on every part of a grid. Groups are ordered by the first values of their
-// series, and where equal series become one, it has the place of the first.
+// series, and merged equal series take the position of the first.
 func inOrder(e parser.Expr) bool {
 	switch e := e.(type) {
 	case *parser.NumberLiteral, *parser.StringLiteral, *parser.VectorSelector, *parser.MatrixSelector:
@@ -195,8 +195,8 @@ func inOrder(e parser.Expr) bool {
 			return inOrder(e.Args[0])
 		}
 		for _, a := range e.Args {
-			// Without names, equal series become one; in functions of ranges they are
-			// an error.
+			// Without names, equal series are merged; in range functions they are an
+			// error.
 			if !inOrder(a) || a.Type() == parser.ValueTypeVector && !oneName(a) {
 				return false
 			}
@@ -206,8 +206,8 @@ func inOrder(e parser.Expr) bool {
 	return false
 }
 
-// oneName reports whether all series of an expression are certain to have the same
-// metric name, or none.
+// oneName reports whether the series of an expression are certain to have the same
+// metric name or no name.
 func oneName(e parser.Expr) bool {
 	switch e := e.(type) {
 	case *parser.NumberLiteral, *parser.StringLiteral:

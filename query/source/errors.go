@@ -10,9 +10,9 @@ import (
 	"tsdb/storage"
 )
 
-// WrapError marks an error as one of the storage, not of the query. Errors of a
-// context or a limit, and those of a database that is closed or busy, are returned
-// as they are.
+// WrapError marks an error as one of the storage instead of the query. It returns
+// errors of a context or a limit, and errors of a closed or busy database,
+// unchanged.
 func WrapError(err error) error {
 	var over *admission.LimitError
 	if errors.As(err, &over) {

@@ -28,8 +28,8 @@ func (e exemplarQuerier) Select(start, end int64, sets ...[]*labels.Matcher) ([]
 	return results, err
 }
 
-// Exemplars is the Select of an ExemplarQuerier, with warnings about data that could
-// not be read.
+// Exemplars is like the Select of an ExemplarQuerier, but also returns warnings about
+// unreadable data.
 func (q *Queryable) Exemplars(ctx context.Context, start, end int64, sets ...[]*labels.Matcher) ([]exemplar.QueryResult, annotations.Annotations, error) {
 	v, err := q.src.View()
 	if err != nil {

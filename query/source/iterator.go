@@ -9,12 +9,12 @@ import (
 	"tsdb/internal/model"
 )
 
-// iterator walks the samples of one series, which are decoded together when
-// the first is asked for.
+// iterator iterates over the samples of one series. It decodes all of them when the
+// first one is requested.
 //
-// Prometheus' engine checks its context between series only. A range query of one
-// series can take minutes, so the iterator, which is called at every step, checks
-// the context too.
+// Prometheus' engine checks its context only between series. A range query of one
+// series can take minutes, so the iterator, which is called at every step, also
+// checks the context.
 type iterator struct {
 	series  series
 	samples model.Samples
@@ -25,12 +25,12 @@ type iterator struct {
 	lead model.Samples // scratch of hintFirst
 }
 
-// hintLeadMs is the time before a range in which the predecessor of its first
-// histogram is searched.
+// hintLeadMs is the duration before a range that is searched for the predecessor of
+// its first histogram.
 const hintLeadMs = 10 * model.MinuteMs
 
-// withLead returns the range in which series are selected for reading tr: the
-// predecessor can be in another block.
+// withLead returns the range in which series are selected for reading tr. It includes
+// the predecessor, which can be in another block.
 func withLead(tr model.TimeRange) model.TimeRange {
 	if tr.Min > math.MinInt64+hintLeadMs {
 		tr.Min -= hintLeadMs
@@ -49,8 +49,8 @@ func (it *iterator) reset(s series) {
 	it.series, it.i, it.loaded, it.err = s, -1, false, nil
 }
 
-// take positions the iterator before samples of a series that have been read and
-// include histograms. They are copied.
+// take positions the iterator before samples of a series that have been read already
+// and include histograms. It copies them.
 func (it *iterator) take(s series, samples *model.Samples) {
 	it.reset(s)
 	it.samples.AppendRange(samples, 0, samples.Len())
@@ -59,7 +59,7 @@ func (it *iterator) take(s series, samples *model.Samples) {
 	it.hintFirst()
 }
 
-// ready reads the samples at the first call, and reports whether there may be more.
+// ready reads the samples on the first call and reports whether any may be left.
 func (it *iterator) ready() bool {
 	sel := it.series.sel
 	switch {
@@ -82,9 +82,9 @@ func (it *iterator) ready() bool {
 }
 
 // hintFirst corrects the counter-reset hint of the first sample. The storage derives
-// hints from predecessors, and the one before the range was not read; Prometheus
-// derives them in whole chunks. Aggregations show the difference: a sum of
-// histograms is marked as not reset only if all of them are.
+// hints from predecessors, and the predecessor of the first sample was not read;
+// Prometheus derives them in whole chunks. The difference affects aggregations: a
+// sum of histograms is marked as not reset only if all of them are.
 func (it *iterator) hintFirst() {
 	if it.samples.Len() == 0 {
 		return
@@ -97,7 +97,7 @@ func (it *iterator) hintFirst() {
 	it.lead.Reset()
 	sel := it.series.sel
 	if err := it.series.of.Samples(sel.ctx, withLead(model.TimeRange{Min: t, Max: t + 1}), &it.lead); err != nil {
-		return // unknown is always correct
+		return // an unknown hint is always correct
 	}
 	if n := it.lead.Len(); n > 1 && it.lead.T[n-1] == t {
 		it.samples.H[0] = it.lead.HistogramAt(n - 1)
@@ -114,7 +114,7 @@ func hintOf(h model.Histogram) histogram.CounterResetHint {
 	return histogram.UnknownCounterReset
 }
 
-// fail ends the iteration; the first error stays.
+// fail ends the iteration with an error; the first error is kept.
 func (it *iterator) fail(err error) {
 	if it.err == nil {
 		it.err = err
@@ -122,7 +122,7 @@ func (it *iterator) fail(err error) {
 	it.i = it.samples.Len()
 }
 
-// Next moves on by one sample.
+// Next advances to the next sample.
 func (it *iterator) Next() chunkenc.ValueType {
 	if !it.ready() {
 		return chunkenc.ValNone
@@ -133,15 +133,14 @@ func (it *iterator) Next() chunkenc.ValueType {
 	return it.kind()
 }
 
-// Seek moves on to the first sample at or after t, unless the current one
-// already is.
+// Seek advances to the first sample at or after t, unless the current one already is.
 func (it *iterator) Seek(t millis) chunkenc.ValueType {
 	if !it.ready() {
 		return chunkenc.ValNone
 	}
 	from := max(it.i, 0)
 	ts := it.samples.T[from:]
-	// Steps are mostly short: gallop from the current position.
+	// Most steps are short: gallop from the current position.
 	hi := 1
 	for hi < len(ts) && ts[hi-1] < t {
 		hi *= 2
@@ -175,9 +174,9 @@ func (it *iterator) kind() chunkenc.ValueType {
 	return chunkenc.ValFloat
 }
 
-// interrupt ends an evaluation whose context ended. A step that needs no further
-// sample only reads the current one again, which cannot return an error; but the
-// engine returns the error of a panic as that of the query.
+// interrupt panics if the context has ended and the engine recovers from panics. A
+// step that needs no further sample only reads the current one again, which cannot
+// return an error, but the engine returns the error of a panic as that of the query.
 func (it *iterator) interrupt() {
 	if sel := it.series.sel; sel.recovers && sel.ended.Load() {
 		panic(sel.ctx.Err())
@@ -196,11 +195,11 @@ func (it *iterator) AtT() int64 {
 	return it.samples.T[it.i]
 }
 
-// AtST returns the start timestamp of the current sample, 0 if it has none.
+// AtST returns the start timestamp of the current sample, or 0.
 func (it *iterator) AtST() int64 { return it.samples.StartAt(it.i) }
 
-// AtHistogram returns the current sample, a histogram with integer counts, as
-// a copy: in dst if that is not nil.
+// AtHistogram returns a copy of the current sample, a histogram with integer counts,
+// in dst if that is not nil.
 func (it *iterator) AtHistogram(dst *histogram.Histogram) (int64, *histogram.Histogram) {
 	h := it.samples.H[it.i].Int
 	if dst == nil {
@@ -210,8 +209,8 @@ func (it *iterator) AtHistogram(dst *histogram.Histogram) (int64, *histogram.His
 	return it.samples.T[it.i], dst
 }
 
-// AtFloatHistogram returns the current sample, a histogram, with float counts,
-// as a copy: in dst if that is not nil.
+// AtFloatHistogram returns a copy of the current sample, a histogram, with float
+// counts, in dst if that is not nil.
 func (it *iterator) AtFloatHistogram(dst *histogram.FloatHistogram) (int64, *histogram.FloatHistogram) {
 	t, h := it.samples.T[it.i], it.samples.H[it.i]
 	switch {
@@ -224,7 +223,7 @@ func (it *iterator) AtFloatHistogram(dst *histogram.FloatHistogram) (int64, *his
 	return t, dst
 }
 
-// Err returns why the iteration ended early, nil if it did not.
+// Err returns the error that ended the iteration, or nil.
 func (it *iterator) Err() error {
 	if it.err == nil && it.series.sel.ended.Load() {
 		it.fail(it.series.sel.ctx.Err())

@@ -20,12 +20,12 @@ import (
 type Database interface {
 	// View pins a consistent view of the database. The caller releases it.
 	View() (*storage.View, error)
-	// Changes returns the counters of changes in the past.
+	// Changes returns the change counters.
 	Changes() *storage.Changes
 }
 
-// Queryable shows a database through Prometheus' interfaces for readers of
-// samples, labels and exemplars. It is safe for concurrent use.
+// Queryable exposes a database through Prometheus' interfaces for reading samples,
+// labels and exemplars. It is safe for concurrent use.
 type Queryable struct {
 	src    Database
 	tenant uint32
@@ -41,12 +41,12 @@ func NewQueryable(src Database, tenant uint32) *Queryable {
 	return &Queryable{src: src, tenant: tenant}
 }
 
-// counted returns the change counters of the database, and the tenant.
+// counted returns the change counters of the database and the tenant.
 func (q *Queryable) counted() (*storage.Changes, uint32) { return q.src.Changes(), q.tenant }
 
-// Querier pins a view for reading the times mint to maxt, both inclusive, in
-// Unix milliseconds. Close releases it; nothing read through the querier may
-// be used afterwards, except labels.
+// Querier pins a view for reading the times mint to maxt, both inclusive, in Unix
+// milliseconds. Close releases it. Of the data read through the querier, only labels
+// may be used afterwards.
 func (q *Queryable) Querier(mint, maxt int64) (promstorage.Querier, error) {
 	v, err := q.src.View()
 	if err != nil {
@@ -60,7 +60,7 @@ func inclusive(mint, maxt int64) model.TimeRange {
 	return model.Inclusive(mint, maxt)
 }
 
-// Querier reads one view.
+// Querier reads one view of the database.
 type Querier struct {
 	view   *storage.View
 	hooks  storage.ReadOptions // of view
@@ -68,20 +68,20 @@ type Querier struct {
 	tr     model.TimeRange
 
 	recovers bool                           // the reader is Prometheus' engine, which recovers from panics with errors
-	mem      *admission.Tracker             // of the query that reads; nil = none
-	onSelect func(*storage.SeriesSet) error // is called with each selection; nil = not
+	mem      *admission.Tracker             // of the query; nil = none
+	onSelect func(*storage.SeriesSet) error // called with each selection; nil = not called
 
 	mu struct {
 		sync.Mutex
 		selections []*selection
-		selecting  time.Duration           // time that Select took so far
-		late       annotations.Annotations // of all selections, once closed
+		selecting  time.Duration           // time spent in Select so far
+		late       annotations.Annotations // of all selections; set by Close
 		closed     bool
 	}
 }
 
-// SetMemory makes series that are selected count for the memory of a query; nil =
-// of none. Like setYield it is called before the first Select.
+// SetMemory sets the tracker that counts the selected series; nil = none. Like
+// SetYield it is called before the first Select.
 func (q *Querier) SetMemory(t *admission.Tracker) {
 	if q.mem = t; t != nil {
 		q.hooks.Reserve = t.ReserveSeries
@@ -89,31 +89,31 @@ func (q *Querier) SetMemory(t *admission.Tracker) {
 	}
 }
 
-// SetYield makes selecting and reading series call yield regularly.
+// SetYield sets a function to be called regularly while series are selected and read.
 func (q *Querier) SetYield(yield func() error) {
 	q.hooks.Yield = yield
 	q.view.SetReadOptions(q.hooks)
 }
 
-// selection is one Select of a querier, for reading its series.
+// selection is the result of one Select of a querier.
 type selection struct {
 	ctx     context.Context
-	ended   atomic.Bool // ctx is over; cheaper to load than ctx.Err
+	ended   atomic.Bool // ctx has ended; cheaper to load than ctx.Err
 	unwatch func() bool
 	set     *storage.SeriesSet
 	tr      model.TimeRange
 
 	histograms atomic.Bool // histograms were among the samples read
 
-	recovers bool // as the querier's
+	recovers bool // as in Querier
 }
 
-// labelsOnly is the function in the hints of a Select whose series are listed
-// and not read.
+// labelsOnly is the function in the hints of a Select whose series are listed but not
+// read.
 const labelsOnly = "series"
 
-// Select returns the series that match all matchers, sorted by labels. The
-// range of the hints, if there are any, replaces the querier's.
+// Select returns the series that match all matchers, sorted by labels. The range in
+// hints, if not nil, replaces the querier's.
 func (q *Querier) Select(ctx context.Context, _ bool, hints *promstorage.SelectHints, ms ...*labels.Matcher) promstorage.SeriesSet {
 	tr, limit := q.tr, 0
 	if hints != nil {
@@ -125,17 +125,16 @@ func (q *Querier) Select(ctx context.Context, _ bool, hints *promstorage.SelectH
 	return q.SelectSamples(ctx, tr, tr, limit, ms)
 }
 
-// SelectSamples returns the series, at most limit if that is not 0, that may have
-// samples in look, for reading the samples in tr.
-func (q *Querier) SelectSamples(ctx context.Context, look, tr model.TimeRange, limit int, ms []*labels.Matcher) promstorage.SeriesSet {
-	return q.selectIn(ctx, withLead(look), tr, limit, ms)
+// SelectSamples returns the series that may have samples in scope, for reading the
+// samples in tr: at most limit of them, if that is not 0.
+func (q *Querier) SelectSamples(ctx context.Context, scope, tr model.TimeRange, limit int, ms []*labels.Matcher) promstorage.SeriesSet {
+	return q.selectIn(ctx, withLead(scope), tr, limit, ms)
 }
 
-// selectIn returns the series, at most limit if that is not 0, that may have
-// samples in look, for reading those in tr.
-func (q *Querier) selectIn(ctx context.Context, look, tr model.TimeRange, limit int, ms []*labels.Matcher) promstorage.SeriesSet {
+// selectIn is SelectSamples without extending scope by the lead.
+func (q *Querier) selectIn(ctx context.Context, scope, tr model.TimeRange, limit int, ms []*labels.Matcher) promstorage.SeriesSet {
 	began := time.Now()
-	set, err := q.view.Select(ctx, q.tenant, look, ms...)
+	set, err := q.view.Select(ctx, q.tenant, scope, ms...)
 	took := time.Since(began)
 	if err != nil {
 		return promstorage.ErrSeriesSet(WrapError(err))
@@ -161,20 +160,20 @@ func (q *Querier) selectIn(ctx context.Context, look, tr model.TimeRange, limit 
 	return &SeriesSet{sel: s, n: n, i: -1}
 }
 
-// SelectDuration returns the time that selecting series took so far.
+// SelectDuration returns the time spent selecting series so far.
 func (q *Querier) SelectDuration() time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.mu.selecting
 }
 
-// LabelNames returns the sorted names of the labels of the series that match.
+// LabelNames returns the sorted label names of the matching series.
 func (q *Querier) LabelNames(ctx context.Context, hints *promstorage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
 	names, warnings, err := q.view.LabelNames(ctx, q.tenant, q.tr, limitOf(hints), ms...)
 	return names, annotate(warnings), WrapError(err)
 }
 
-// LabelValues returns the sorted values of a label of the series that match.
+// LabelValues returns the sorted values of a label in the matching series.
 func (q *Querier) LabelValues(ctx context.Context, name string, hints *promstorage.LabelHints, ms ...*labels.Matcher) ([]string, annotations.Annotations, error) {
 	values, warnings, err := q.view.LabelValues(ctx, q.tenant, name, q.tr, limitOf(hints), ms...)
 	return values, annotate(warnings), WrapError(err)
@@ -187,7 +186,7 @@ func limitOf(hints *promstorage.LabelHints) int {
 	return hints.Limit
 }
 
-// ReadFloatsOnly reports whether only floats were read so far, without a warning.
+// ReadFloatsOnly reports whether only floats have been read so far, without warnings.
 func (q *Querier) ReadFloatsOnly() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -196,7 +195,7 @@ func (q *Querier) ReadFloatsOnly() bool {
 	})
 }
 
-// Close releases the view. A second Close does nothing.
+// Close releases the view. Further calls do nothing.
 func (q *Querier) Close() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -213,7 +212,7 @@ func (q *Querier) Close() error {
 	return nil
 }
 
-// lateWarnings returns the warnings that came up until Close.
+// lateWarnings returns the warnings added until Close.
 func (q *Querier) lateWarnings() annotations.Annotations {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"tsdb/storage"
 )
 
-// SeriesSet walks the first n series of a selection.
+// SeriesSet iterates over the first n series of a selection.
 type SeriesSet struct {
 	sel  *selection
 	n, i int
@@ -28,8 +28,8 @@ func (s *SeriesSet) Err() error             { return nil }
 
 func (s *SeriesSet) Warnings() annotations.Annotations { return annotate(s.sel.set.Warnings()) }
 
-// series is one series of a selection. Nothing of it is read before an
-// iterator asks for its first sample.
+// series is one series of a selection. It is not read until an iterator requests its
+// first sample.
 type series struct {
 	sel *selection
 	of  *storage.Series
@@ -37,8 +37,8 @@ type series struct {
 
 func (s series) Labels() labels.Labels { return s.of.Labels }
 
-// Iterator returns an iterator over the samples. It takes over old and its
-// memory if that is one of this package.
+// Iterator returns an iterator over the samples. It reuses old and its memory if old
+// is an iterator of this package.
 func (s series) Iterator(old chunkenc.Iterator) chunkenc.Iterator {
 	it, ok := old.(*iterator)
 	if !ok {

@@ -10,31 +10,32 @@ import (
 	"tsdb/storage"
 )
 
-// Tracking is the Queryable of one query. It remembers the queriers that the query
-// opens: Prometheus' engine asks a series set for its warnings before it reads the
-// first sample, but damage shows while samples are read, so the queriers are asked
-// again when the query is over. It is safe for concurrent use.
+// Tracking is the Queryable of one query. It keeps track of the queriers that the
+// query opens, to collect their late warnings: Prometheus' engine requests the
+// warnings of a series set before it reads the first sample, but damage is detected
+// only when samples are read. It is safe for concurrent use.
 type Tracking struct {
 	queryable promstorage.Queryable
 
 	mu struct {
 		sync.Mutex
 		queriers []*Querier
-		mem      *admission.Tracker             // counts the series that they select; nil = none
-		selected func(*storage.SeriesSet) error // is called with each selection; nil = not
+		mem      *admission.Tracker             // counts the selected series; nil = none
+		selected func(*storage.SeriesSet) error // called with each selection; nil = not called
 	}
 }
 
 func Track(q promstorage.Queryable) *Tracking { return &Tracking{queryable: q} }
 
-// SetMemory makes the queriers opened from now on count their series in mem, and call selected, unless it is nil, with each selection. Its error ends the query.
+// SetMemory makes queriers opened from now on count their series in mem and call
+// selected, if not nil, with each selection. An error of selected ends the query.
 func (t *Tracking) SetMemory(mem *admission.Tracker, selected func(*storage.SeriesSet) error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.mu.mem, t.mu.selected = mem, selected
 }
 
-// Changes returns the change counters of the database and the tenant. It reports
+// Changes returns the change counters of the database and the tenant. It returns
 // false if the Queryable is not one of this package.
 func (t *Tracking) Changes() (*storage.Changes, uint32, bool) {
 	own, ok := t.queryable.(interface {
@@ -83,7 +84,7 @@ func (t *Tracking) track(mint, maxt int64) (promstorage.Querier, *Querier, error
 	return q, own, nil
 }
 
-// LateWarnings returns the warnings that came up until the queriers were closed.
+// LateWarnings returns the warnings added until the queriers were closed.
 func (t *Tracking) LateWarnings() annotations.Annotations {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -1,5 +1,5 @@
-// Package steps has the times at which a query is evaluated.
+// Package steps represents the times at which a query is evaluated.
 //
-// A Grid is the times start, start + step, … of an expression; a Set is the steps
-// at which something holds, of all grids with the same step and phase.
+// A Grid is the evaluation times start, start + step, … of an expression. A Set is a
+// set of steps that is shared by all grids with the same step and phase.
 package steps

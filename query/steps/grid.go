@@ -2,20 +2,20 @@ package steps
 
 import "errors"
 
-// Grid is the times an expression is evaluated at: start, start + step, …, n
-// of them, in Unix milliseconds. A grid of no times has no answers.
+// Grid is the N evaluation times Start, Start + Step, … of an expression, in Unix
+// milliseconds.
 type Grid struct {
-	Start, Step int64 // step > 0
+	Start, Step int64 // Step > 0
 	N           int
-	Instant     bool // one time by intent, not because the next is past the end
+	Instant     bool // the grid of an instant query, not of a range query with one step
 }
 
 func (g Grid) At(i int) int64 { return g.Start + int64(i)*g.Step }
 
-// Last returns the last time; n must not be 0.
+// Last returns the last time; N must not be 0.
 func (g Grid) Last() int64 { return g.At(g.N - 1) }
 
-// New returns the times from start to end.
+// New returns the grid of the times from start to end, both inclusive.
 func New(start, end, step int64) Grid {
 	if end < start {
 		return Grid{Start: start, Step: step}
@@ -25,13 +25,13 @@ func New(start, end, step int64) Grid {
 
 func (g Grid) Times() Grid { return g }
 
-// Touches reports whether two grids of a step and phase overlap or follow each
-// other.
+// Touches reports whether two grids of the same step and phase overlap or are
+// adjacent.
 func (g Grid) Touches(o Grid) bool {
 	return g.Start <= o.Last()+o.Step && o.Start <= g.Last()+g.Step
 }
 
-// Union returns the times of two such grids and all between.
+// Union returns the grid that covers two grids of the same step and phase.
 func (g Grid) Union(o Grid) Grid {
 	start, last := min(g.Start, o.Start), max(g.Last(), o.Last())
 	return Grid{Start: start, Step: g.Step, N: int((last-start)/g.Step) + 1}
@@ -40,7 +40,7 @@ func (g Grid) Union(o Grid) Grid {
 // Slice returns the steps from ≤ i < to of a grid.
 func (g Grid) Slice(from, to int) Grid { return Grid{Start: g.At(from), Step: g.Step, N: to - from} }
 
-// ErrIndivisible ends the evaluation of a part of a grid that raises a warning or
-// an error, which may depend on other steps: the query is evaluated again as a
-// whole.
+// ErrIndivisible is returned when the evaluation of a part of a grid raises a warning
+// or an error, which may depend on other steps. The query is then evaluated again as
+// a whole.
 var ErrIndivisible = errors.New("the answer cannot be joined from parts")
