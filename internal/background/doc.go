@@ -1,5 +1,5 @@
-// Package background runs the steps of work that a server does on its own, such
-// as cuts and merges, and keeps their outcome: which job fails, since when, why,
-// and when it is tried again. Every step of every job goes through Job.Run, so
-// that a failure is counted, logged, shown and repeated in one way.
+// Package background runs a server's background jobs, such as cuts and merges, and
+// records their outcome: which job fails, since when, why, and when it is retried.
+// Every step of every job goes through Job.Run, so that failures are counted,
+// logged, reported and retried in the same way.
 package background

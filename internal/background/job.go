@@ -44,7 +44,7 @@ func (js *Jobs) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{js.failures, js.failing}
 }
 
-// Job returns the job of a name, which it makes if there is none.
+// Job returns the job with the given name, creating it if needed.
 func (js *Jobs) Job(name string, pace Pace) *Job {
 	js.mu.Lock()
 	defer js.mu.Unlock()
@@ -59,14 +59,14 @@ func (js *Jobs) Job(name string, pace Pace) *Job {
 	return j
 }
 
-// Status is a job that fails.
+// Status describes a failing job.
 type Status struct {
 	Job string
 	Outcome
 }
 
-// Failing returns the jobs whose last attempt failed, in the order they were
-// made.
+// Failing returns the jobs whose last attempt failed, in the order of their
+// creation.
 func (js *Jobs) Failing() []Status {
 	js.mu.Lock()
 	defer js.mu.Unlock()
@@ -79,8 +79,8 @@ func (js *Jobs) Failing() []Status {
 	return failing
 }
 
-// A Job is one kind of background work. It is safe for concurrent use; its owner
-// sees to it that its steps do not run beside each other if they must not.
+// A Job is one kind of background work. It is safe for concurrent use; if its
+// steps must not run concurrently, its owner ensures that.
 type Job struct {
 	name     string
 	pace     Pace
@@ -93,8 +93,8 @@ type Job struct {
 	logged  time.Time // time of the last failure that was logged
 }
 
-// Run takes one step of the job, records its outcome and returns its error. A
-// step that fails because ctx has ended changes nothing.
+// Run runs one step of the job, records its outcome and returns its error. A step
+// that fails after ctx has ended leaves the outcome unchanged.
 func (j *Job) Run(ctx context.Context, step func(context.Context) error) error {
 	err := j.jobs.guard(j.name, func() error { return step(ctx) })
 	switch {
@@ -106,11 +106,11 @@ func (j *Job) Run(ctx context.Context, step func(context.Context) error) error {
 	return err
 }
 
-// Due reports whether the job may be tried now: it has not failed, or long
-// enough ago.
+// Due reports whether the job may run now: its last attempt succeeded, or the
+// pause after the failure is over.
 func (j *Job) Due() bool { return j.Outcome().Due(j.jobs.clock.Now()) }
 
-// Outcome returns the outcome of the last steps.
+// Outcome returns the outcome of the latest attempts.
 func (j *Job) Outcome() Outcome {
 	j.mu.Lock()
 	defer j.mu.Unlock()

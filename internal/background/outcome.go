@@ -2,11 +2,11 @@ package background
 
 import "time"
 
-// Pace spaces the repetitions of something that fails: First after the first
-// failure, twice as long after each further one, Max at most.
+// Pace is the backoff between retries: First after the first failure, doubled
+// after each further one, at most Max.
 type Pace struct{ First, Max time.Duration }
 
-// delay returns the pause after a number of failures in a row, at least one.
+// delay returns the pause after failures ≥ 1 failures in a row.
 func (p Pace) delay(failures int) time.Duration {
 	d := p.First
 	for ; failures > 1 && d < p.Max; failures-- {
@@ -15,13 +15,13 @@ func (p Pace) delay(failures int) time.Duration {
 	return min(d, p.Max)
 }
 
-// Outcome is the result of the last attempts at something. The zero value says
-// that nothing has failed.
+// Outcome is the result of the latest attempts. The zero value means that the last
+// one succeeded or that there was none.
 type Outcome struct {
 	Failures int       // in a row; 0 = the last attempt succeeded
-	Since    time.Time // time of the first of them
+	Since    time.Time // time of the first of these failures
 	Next     time.Time // no attempt before this time
-	Err      error     // of the last of them
+	Err      error     // of the last failure
 }
 
 // Failed returns the outcome after a further attempt that failed now.

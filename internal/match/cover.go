@@ -6,9 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// A cover is a list of shapes one of which every string has that an expression
-// matches. If it is exact the expression matches every string with one of the
-// shapes, too.
+// A cover is a list of shapes such that every string an expression matches has
+// one of them. If the cover is exact, the expression also matches every string
+// with one of the shapes.
 type cover struct {
 	shapes []shape
 	exact  bool
@@ -16,29 +16,31 @@ type cover struct {
 
 // Bounds of a cover.
 const (
-	// maxProduct bounds how many shapes two exact parts make together: [a-z][0-9]
-	// has 260. maxFilters bounds it where they only save asking regexp.
+	// maxProduct bounds the number of shapes in the product of two exact covers:
+	// [a-z][0-9] has 260. maxFilters is the bound if one of them is not exact, so
+	// that the shapes only save calls of regexp.
 	maxProduct = 512
 	maxFilters = 32
-	// minCoverBytes is how many bytes of literals a cover may have beyond what
-	// the text has itself, some times over.
+	// minCoverBytes is the number of bytes of literals that every cover may have,
+	// in addition to a multiple of the expression's length.
 	minCoverBytes = 32 << 10
 )
 
 var (
 	empty = shape{literals: []string{""}}
-	// Of any characters, and of one at least.
+	// anything has any number of characters, something at least one.
 	anything  = shape{literals: []string{"", ""}, gaps: []int{0}}
 	something = shape{literals: []string{"", ""}, gaps: []int{1}}
 )
 
-// coverer makes covers. What would exceed its bounds is covered by anything.
+// coverer computes covers. An expression whose cover would exceed the bounds is
+// covered by anything.
 type coverer struct {
 	maxBytes int
 }
 
-// of returns a cover of an expression. atStart says that whatever it matches
-// begins at the beginning of the value, atEnd that it ends at its end.
+// of returns a cover of an expression. atStart says that its matches begin at
+// the start of the value, atEnd that they end at its end.
 func (c *coverer) of(re *syntax.Regexp, atStart, atEnd bool) cover {
 	switch re.Op {
 	case syntax.OpNoMatch:
@@ -46,8 +48,8 @@ func (c *coverer) of(re *syntax.Regexp, atStart, atEnd bool) cover {
 	case syntax.OpEmptyMatch:
 		return cover{[]shape{empty}, true}
 
-	// Assertions match the empty string, or nothing. Those of a beginning or an
-	// end always hold there.
+	// Assertions match the empty string or nothing. Those of a start or an end
+	// always hold there.
 	case syntax.OpBeginText, syntax.OpBeginLine:
 		return cover{[]shape{empty}, atStart}
 	case syntax.OpEndText, syntax.OpEndLine:
@@ -60,9 +62,9 @@ func (c *coverer) of(re *syntax.Regexp, atStart, atEnd bool) cover {
 	case syntax.OpCharClass:
 		return class(re.Rune)
 	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
-		return cover{[]shape{something}, false} // at most one character, which no shape says
+		return cover{[]shape{something}, false} // not exact: no shape limits a gap to one character
 
-	// A group matches what is in it.
+	// A group matches the same strings as its content.
 	case syntax.OpCapture:
 		return c.of(re.Sub[0], atStart, atEnd)
 	case syntax.OpStar:
@@ -91,17 +93,16 @@ func (c *coverer) of(re *syntax.Regexp, atStart, atEnd bool) cover {
 	return cover{[]shape{anything}, false}
 }
 
-// repeated covers what begins with one match of sub.
+// repeated covers strings that begin with a match of sub.
 func (c *coverer) repeated(sub *syntax.Regexp, atStart bool) cover {
 	return c.product(c.of(sub, atStart, false), cover{[]shape{anything}, false})
 }
 
-// concat covers what matches all of subs one behind the other. The first of them
-// begins where the whole does, the last ends where it does, and those before
-// which, or behind which, there are only others that match no more than the
-// empty string do so, too.
+// concat covers the concatenation of subs. The first of them begins where the
+// whole does, the last ends where it does; so do those preceded, or followed, only
+// by expressions that match nothing but the empty string.
 func (c *coverer) concat(subs []*syntax.Regexp, atStart, atEnd bool) cover {
-	last := len(subs) // from here on at the end
+	last := len(subs) // subs from this index on end where the whole does
 	for last > 0 && (last == len(subs) || isZeroWidth(subs[last])) {
 		last--
 	}
@@ -122,12 +123,13 @@ func isZeroWidth(re *syntax.Regexp) bool {
 	return false
 }
 
-// isPlain reports whether a rune is matched by its encoding alone: U+FFFD is
-// matched by bytes that are no UTF-8, too, and surrogates have no encoding.
+// isPlain reports whether a rune is matched by its encoding alone: U+FFFD also
+// matches bytes that are not UTF-8, and surrogates have no encoding.
 func isPlain(r rune) bool { return utf8.ValidRune(r) && r != utf8.RuneError }
 
-// literal covers a string, or, if case does not matter, all strings of which
-// each rune is in the orbit of the literal's: that is how regexp compares them.
+// literal covers a string or, if case is ignored, all strings whose runes are in
+// the case-folding orbits of the literal's runes, which is how regexp compares
+// them.
 func (c *coverer) literal(re *syntax.Regexp) cover {
 	for _, r := range re.Rune {
 		if !isPlain(r) {
@@ -151,8 +153,8 @@ func (c *coverer) literal(re *syntax.Regexp) cover {
 	return all
 }
 
-// class covers one rune of a class, which is made of pairs of a first and a last
-// rune. Case has been seen to by the parser.
+// class covers one rune of a class, given as pairs of a first and a last rune.
+// The parser has already expanded case folding.
 func class(pairs []rune) cover {
 	var values []string
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -169,14 +171,14 @@ func class(pairs []rune) cover {
 	return cover{literalShapes(values), true}
 }
 
-// union covers what a or b covers.
+// union covers the strings that a or b covers.
 func (c *coverer) union(a, b cover) cover { return c.bound(c.join(a, b)) }
 
 func (c *coverer) join(a, b cover) cover {
 	return cover{append(a.shapes, b.shapes...), a.exact && b.exact}
 }
 
-// bound returns a cover that is not too large.
+// bound returns a, or anything if a exceeds maxBytes.
 func (c *coverer) bound(a cover) cover {
 	n := 0
 	for i := range a.shapes {
@@ -187,16 +189,17 @@ func (c *coverer) bound(a cover) cover {
 	return a
 }
 
-// product covers a match of a and one of b behind it: each shape of a with each
-// of b. It is exact if both are, because what they match does not depend on what
-// is around it, assertions apart, which are exact only where they always hold.
+// product covers a match of a followed by one of b: each shape of a with each
+// of b. It is exact if both are, because whether they match does not depend on
+// the surrounding text, except for assertions, which are exact only where they
+// always hold.
 func (c *coverer) product(a, b cover) cover {
 	n, m := len(a.shapes), len(b.shapes)
 	limit := maxFilters
 	if a.exact && b.exact {
 		limit = maxProduct
 	}
-	// What is right behind a single literal tells how values begin.
+	// The shapes after a single literal are kept: they tell how values begin.
 	if m > 1 && n*m > limit && (n > 1 || len(a.shapes[0].gaps) > 0) {
 		b, m = cover{[]shape{anything}, false}, 1
 	}

@@ -11,27 +11,28 @@ import (
 
 // An expression is ^(?s:text)$ and its shapes: see the package comment.
 type expression struct {
-	exact  bool // values of these shapes match; no others do in any case
-	folded bool // it is one string whatever the case
-	any    bool // every value matches but perhaps the empty one
+	exact  bool // all values with one of the shapes match; values with none never do
+	folded bool // it is one string, ignoring case
+	any    bool // every value matches, except possibly the empty one
 	values []string
 	globs  []shape // those with gaps
 
-	set  map[string]struct{} // of values, if they are many
-	tops globIndex           // of globs, if they are many
+	set           map[string]struct{} // of values; nil if there are few
+	globsByPrefix globIndex           // of globs; empty if there are few
 
-	sorted   func() []string // values, each once
+	sorted   func() []string // values without duplicates
 	prefixes func() []string
 	decide   func(value string) bool // whether a value of one of the shapes matches, if not exact
 }
 
-// From this number on, values and globs are looked up instead of tried in turn.
+// The numbers of values and globs from which on they are looked up in a map
+// instead of tried in turn.
 const (
-	manyValues = 12
-	manyGlobs  = 4
+	minIndexedValues = 12
+	minIndexedGlobs  = 4
 )
 
-// parse reads an expression that package labels has accepted.
+// parse parses an expression that package labels has accepted.
 func parse(text string) (*expression, error) {
 	if values, ok := splitLiterals(text); ok {
 		e := &expression{exact: true, values: values}
@@ -58,7 +59,7 @@ func parse(text string) (*expression, error) {
 		e.folded = true
 		e.decide = func(value string) bool { return strings.EqualFold(value, folded) }
 	} else {
-		// It fails only if the text cannot be parsed, which it was.
+		// MustCompile cannot panic: the text was parsed above.
 		compiled := sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(wrapped) })
 		e.decide = func(value string) bool { return compiled().MatchString(value) }
 	}
@@ -66,10 +67,10 @@ func parse(text string) (*expression, error) {
 	return e, nil
 }
 
-// foldedLiteral returns the string that an expression matches as a whole and
-// whatever the case. regexp takes two runes for equal then if one is in the
-// orbit of the other, as strings.EqualFold does, which reads bytes that are no
-// UTF-8 as U+FFFD: there is none in the literal.
+// foldedLiteral returns the literal of an expression that is one literal, matched
+// as a whole and ignoring case. regexp then treats two runes as equal if one is in
+// the case-folding orbit of the other, as strings.EqualFold does. EqualFold reads
+// bytes that are not UTF-8 as U+FFFD, which the literal does not contain.
 func foldedLiteral(re *syntax.Regexp) (string, bool) {
 	if re.Op != syntax.OpConcat || len(re.Sub) != 3 || re.Sub[0].Op != syntax.OpBeginText || re.Sub[2].Op != syntax.OpEndText {
 		return "", false
@@ -84,16 +85,16 @@ func foldedLiteral(re *syntax.Regexp) (string, bool) {
 	return string(l.Rune), true
 }
 
-// index makes what is looked up.
+// index builds the lookup tables and sets up the lazy lists.
 func (e *expression) index() {
-	if len(e.values) >= manyValues {
+	if len(e.values) >= minIndexedValues {
 		e.set = make(map[string]struct{}, len(e.values))
 		for _, v := range e.values {
 			e.set[v] = struct{}{}
 		}
 	}
-	if len(e.globs) >= manyGlobs {
-		e.tops = newGlobIndex(e.globs)
+	if len(e.globs) >= minIndexedGlobs {
+		e.globsByPrefix = newGlobIndex(e.globs)
 	}
 	// Sorted values are not always needed, and sorting takes longer than the rest.
 	e.sorted = sync.OnceValue(func() []string {
@@ -102,16 +103,16 @@ func (e *expression) index() {
 		return slices.Compact(sorted)
 	})
 	e.prefixes = sync.OnceValue(func() []string {
-		tops := slices.Clone(e.values)
+		prefixes := slices.Clone(e.values)
 		for i := range e.globs {
-			tops = append(tops, e.globs[i].literals[0])
+			prefixes = append(prefixes, e.globs[i].literals[0])
 		}
-		return shortest(tops)
+		return shortest(prefixes)
 	})
 }
 
-// shortest returns the strings that begin with no other, sorted, or nil if one
-// of them is empty.
+// shortest returns, sorted, the strings that have no other of them as a prefix,
+// or nil if one of them is empty.
 func shortest(all []string) []string {
 	slices.Sort(all)
 	if len(all) == 0 || all[0] == "" {
@@ -132,7 +133,7 @@ func (e *expression) matches(value string) bool {
 	return ok || !sure && e.decide(value)
 }
 
-// quick reports whether a value matches, and whether that is sure.
+// quick reports whether a value matches; sure is false if regexp must decide.
 func (e *expression) quick(value string) (ok, sure bool) {
 	switch {
 	case e.folded:
@@ -152,8 +153,8 @@ func (e *expression) covers(value string) bool {
 	} else if slices.Contains(e.values, value) {
 		return true
 	}
-	if e.tops.byTop != nil {
-		return e.tops.matches(value)
+	if e.globsByPrefix.byPrefix != nil {
+		return e.globsByPrefix.matches(value)
 	}
 	for i := range e.globs {
 		if e.globs[i].matches(value) {
@@ -163,29 +164,28 @@ func (e *expression) covers(value string) bool {
 	return false
 }
 
-// splitLiterals returns the alternatives of an expression that is nothing but
-// literals between bars, with parentheses around the whole of it or not, as
+// splitLiterals returns the alternatives of an expression that consists only of
+// literals separated by bars, optionally in parentheses as a whole, which is how
 // dashboards write lists of values.
 //
-// A byte that is none of \.+*?()|[]{}^$ stands for itself, and so does an ASCII
-// character behind a backslash that is neither a letter nor a digit; bars
-// outside of parentheses bind weakest, and a group around the whole changes
-// nothing. Alternatives of literals therefore match these very strings, one
-// each. That is not so of U+FFFD, which RE2 takes bytes for that are no UTF-8:
-// expressions with it are left to others. Text that is no UTF-8 is no RE2; in
-// Prometheus it stands for itself if it has no special character, and does so
-// here.
+// A byte other than \.+*?()|[]{}^$ stands for itself, and so does an ASCII
+// character after a backslash if it is neither a letter nor a digit; bars
+// outside parentheses bind weakest, and a group around the whole changes
+// nothing. So each alternative matches exactly its own string. The exception is
+// U+FFFD, which in RE2 also matches bytes that are not UTF-8: expressions with it
+// are not split. Text that is not UTF-8 is not valid RE2; Prometheus takes it
+// literally if it has no special character, and so does splitLiterals.
 func splitLiterals(text string) (values []string, ok bool) {
 	if utf8.ValidString(text) && strings.ContainsRune(text, utf8.RuneError) {
 		return nil, false
 	}
 	if n := len(text); n > 1 && text[0] == '(' && text[n-1] == ')' {
-		text = text[1 : n-1] // a \ before the ) is found below to escape nothing
+		text = text[1 : n-1] // a \ before the ) is rejected below: it escapes nothing
 	}
 	if !strings.ContainsAny(text, `\.+*?()[]{}^$`) {
 		return strings.Split(text, "|"), true
 	}
-	// Those with escapes are copied, together.
+	// With escapes, the values are copied into one string.
 	plain := make([]byte, 0, len(text))
 	ends := make([]int, 0, strings.Count(text, "|")+1)
 	for i := 0; i < len(text); i++ {

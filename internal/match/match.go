@@ -14,13 +14,12 @@ type Matcher struct {
 	Name  string
 	Value string
 
-	text  func() string               // made once
-	parse func() (*expression, error) // once; nil but for MatchRegexp and MatchNotRegexp
+	text  func() string               // computed once
+	parse func() (*expression, error) // runs once; nil unless MatchRegexp or MatchNotRegexp
 }
 
-// New returns matchers that decide as RE2 does. Their expressions are read by
-// Compile, or when they are first needed: an answer that is in a cache needs
-// none of them.
+// New returns matchers with RE2 semantics. Their expressions are parsed by
+// Compile or on first use: a query answered from a cache parses none of them.
 func New(ms []*labels.Matcher) []*Matcher {
 	all := make([]*Matcher, len(ms))
 	for i, m := range ms {
@@ -32,9 +31,9 @@ func New(ms []*labels.Matcher) []*Matcher {
 	return all
 }
 
-// Compile reads the expressions of matchers. It fails for those that package
-// labels accepts and regexp does not, because they are nested too deep. It must
-// have succeeded before a matcher is asked.
+// Compile parses the expressions of matchers. It fails for those that package
+// labels accepts and regexp rejects because they are nested too deeply. It must
+// succeed before a matcher is evaluated.
 func Compile(ms []*Matcher) error {
 	for _, m := range ms {
 		if m.parse == nil {
@@ -47,7 +46,7 @@ func Compile(ms []*Matcher) error {
 	return nil
 }
 
-// Compiled returns matchers whose expressions have been read.
+// Compiled returns matchers whose expressions have been parsed.
 func Compiled(ms []*labels.Matcher) ([]*Matcher, error) {
 	all := New(ms)
 	return all, Compile(all)
@@ -62,8 +61,8 @@ func (m *Matcher) expr() *expression {
 	return e
 }
 
-// String returns the matcher in PromQL syntax. Matchers with equal texts give
-// equal answers.
+// String returns the matcher in PromQL syntax. Matchers with equal texts match
+// the same values.
 func (m *Matcher) String() string { return m.text() }
 
 // Negative reports whether the matcher is != or !~.
@@ -95,8 +94,8 @@ func (m *Matcher) IsListed() bool {
 	return e.exact && len(e.globs) == 0
 }
 
-// Listed returns these values, sorted and each once, if IsListed. The list is
-// shared and must not be changed.
+// Listed returns these values, sorted and without duplicates, if IsListed. The
+// list is shared and must not be changed.
 func (m *Matcher) Listed() []string {
 	if m.parse == nil {
 		return []string{m.Value}
@@ -104,7 +103,7 @@ func (m *Matcher) Listed() []string {
 	return m.expr().sorted()
 }
 
-// Values returns the number of listed values, if IsListed; some may be equal.
+// Values returns the number of listed values, duplicates included, if IsListed.
 func (m *Matcher) Values() int {
 	if m.parse == nil {
 		return 1
@@ -112,10 +111,10 @@ func (m *Matcher) Values() int {
 	return len(m.expr().values)
 }
 
-// Prefixes returns beginnings, sorted and none of which begins another, one of
-// which all values have for which a positive matcher is true and a negative
-// one false. It returns nil if that is no help: they may begin with anything.
-// The list is shared and must not be changed.
+// Prefixes returns sorted strings, none a prefix of another, such that every
+// value for which a positive matcher is true and a negative one false begins
+// with one of them. It returns nil if such values may begin with anything. The
+// list is shared and must not be changed.
 func (m *Matcher) Prefixes() []string {
 	if m.parse == nil {
 		return []string{m.Value}
@@ -124,14 +123,14 @@ func (m *Matcher) Prefixes() []string {
 }
 
 // Any reports whether a positive matcher is true, and a negative one false, for
-// every value but perhaps the empty one.
+// every value except possibly the empty one.
 func (m *Matcher) Any() bool { return m.parse != nil && m.expr().any }
 
-// Cheap reports whether Matches does without regexp.
+// Cheap reports whether Matches never runs regexp.
 func (m *Matcher) Cheap() bool { return m.parse == nil || m.expr().exact || m.expr().folded }
 
-// Quick returns what Matches does, unless regexp has to be asked: sure is false
-// then, and Slow asks it.
+// Quick returns the result of Matches if it can be found without regexp.
+// Otherwise sure is false, and Slow has to be called.
 func (m *Matcher) Quick(value string) (ok, sure bool) {
 	if m.parse == nil {
 		return m.Matches(value), true
@@ -140,7 +139,7 @@ func (m *Matcher) Quick(value string) (ok, sure bool) {
 	return ok != m.Negative(), sure
 }
 
-// Slow returns what Matches does for a value of which Quick is not sure.
+// Slow returns the result of Matches for a value of which Quick is not sure.
 func (m *Matcher) Slow(value string) bool { return m.expr().decide(value) != m.Negative() }
 
 // All reports whether a series with the labels ls satisfies all matchers.

@@ -5,13 +5,13 @@ import (
 	"unicode/utf8"
 )
 
-// A shape is a literal, then a gap and a literal any number of times. A value
-// has it if it is these literals one behind the other, with at least gaps[i]
-// characters, whichever, between literals i and i+1. Literals are UTF-8 without
+// A shape is a literal, followed by any number of pairs of a gap and a literal. A
+// value has the shape if it consists of these literals in order, with at least
+// gaps[i] characters between literals i and i+1. Literals are UTF-8 without
 // U+FFFD, and only the first and the last may be empty.
 //
-// A character is what regexp steps over at once: the encoding of a rune or a
-// single byte that belongs to none.
+// A character is one step of regexp: the encoding of a rune, or a single byte that
+// belongs to none.
 type shape struct {
 	literals []string // one more than gaps
 	gaps     []int
@@ -25,7 +25,7 @@ func literalShapes(values []string) []shape {
 	return shapes
 }
 
-// bytes returns what the literals take.
+// bytes returns the total length of the literals.
 func (s *shape) bytes() int {
 	n := 0
 	for _, l := range s.literals {
@@ -34,13 +34,14 @@ func (s *shape) bytes() int {
 	return n
 }
 
-// isAny reports whether every value has the shape but perhaps the empty one.
+// isAny reports whether every value, except possibly the empty one, has the shape.
 func (s *shape) isAny() bool {
 	return len(s.gaps) == 1 && s.gaps[0] <= 1 && s.literals[0] == "" && s.literals[1] == ""
 }
 
-// then returns the shape of a value of shape s and one of shape t behind it.
-// Two gaps without a literal between them are one, of the characters of both.
+// then returns the shape of a value of shape s followed by one of shape t. Two
+// gaps without a literal between them become one, whose minimum is the sum of
+// theirs.
 func (s *shape) then(t *shape) shape {
 	n, m := len(s.gaps), len(t.gaps)
 	join := s.literals[n] + t.literals[0]
@@ -59,13 +60,13 @@ func (s *shape) then(t *shape) shape {
 
 // matches reports whether a value has the shape.
 //
-// Each literal but the last is put where it is found first. If the value has
-// the shape in any way at all, it has it in this way: moving a literal to an
-// earlier place leaves more characters to what follows, and its own gap is
-// looked at before. Gaps count characters from where regexp would: a literal
-// begins with a byte that begins a rune, such a byte is never inside of a
-// character, and a literal is made of whole runes, so every literal begins and
-// ends where a character does.
+// Each literal but the last is matched at its first occurrence after the gap. If
+// the value has the shape at all, this finds it: moving a literal to an earlier
+// place leaves more characters for the rest, and its own gap has already been
+// skipped. Gaps count characters from the same place as regexp: a literal begins
+// with a byte that begins a rune, such a byte is never inside a character, and a
+// literal consists of whole runes, so every literal begins and ends at a
+// character boundary.
 func (s *shape) matches(value string) bool {
 	n := len(s.gaps)
 	if n == 0 {
@@ -99,27 +100,27 @@ func (s *shape) matches(value string) bool {
 	return true
 }
 
-// globIndex finds which of many shapes with gaps a value may have by how it
-// begins.
+// globIndex finds, by the first bytes of a value, which of many shapes with gaps
+// it may have.
 type globIndex struct {
-	length int                // bytes of the keys, at least 1
-	byTop  map[string][]shape // by the first bytes of their first literals
-	others []shape            // whose first literals are shorter
+	length   int                // of the keys in bytes, at least 1
+	byPrefix map[string][]shape // by the first bytes of their first literals
+	others   []shape            // shapes whose first literals are shorter
 }
 
-// maxTop bounds the keys of a globIndex.
-const maxTop = 32
+// maxKeyBytes bounds the length of the keys of a globIndex.
+const maxKeyBytes = 32
 
 func newGlobIndex(globs []shape) globIndex {
-	x := globIndex{length: maxTop, byTop: make(map[string][]shape, len(globs))}
+	x := globIndex{length: maxKeyBytes, byPrefix: make(map[string][]shape, len(globs))}
 	for i := range globs {
 		if n := len(globs[i].literals[0]); n > 0 {
 			x.length = min(x.length, n)
 		}
 	}
 	for _, s := range globs {
-		if top := s.literals[0]; len(top) >= x.length {
-			x.byTop[top[:x.length]] = append(x.byTop[top[:x.length]], s)
+		if prefix := s.literals[0]; len(prefix) >= x.length {
+			x.byPrefix[prefix[:x.length]] = append(x.byPrefix[prefix[:x.length]], s)
 		} else {
 			x.others = append(x.others, s)
 		}
@@ -129,7 +130,7 @@ func newGlobIndex(globs []shape) globIndex {
 
 func (x *globIndex) matches(value string) bool {
 	if len(value) >= x.length {
-		for _, s := range x.byTop[value[:x.length]] {
+		for _, s := range x.byPrefix[value[:x.length]] {
 			if s.matches(value) {
 				return true
 			}

@@ -7,21 +7,20 @@ import (
 	"github.com/prometheus/prometheus/model/value"
 )
 
-// ColumnSet holds rows of one series in columns: a time each, and values of
-// the row's kind. It is what travels from chunks and buffers through merges
-// and selections to queries; on the way rows are told apart by their times and
-// by nothing else, so that a kind of rows with columns of its own takes the
-// same way:
+// ColumnSet holds rows of one series in columns: a row has a time and the values
+// of its kind. Chunks, buffers, merges, selections and queries pass column sets to
+// each other and identify rows by their times alone, so that a kind of rows with
+// columns of its own needs no code of its own:
 //
 //	T        1     2     3        times, shared by all columns
 //	V        0.5   0     0        of floats
 //	H        -     {…}   -        of histograms
-//	Kinds    0     1     7        none while V and H say it
+//	Kinds    0     1     7        empty if V and H determine it
 //	Columns  0     0     12       of other kinds: kind 7, number 0
 //	         0     0     3.5                      kind 7, number 1
 //
-// The times are strictly rising unless a function says otherwise. The caller
-// that made a set owns it; it is not safe for concurrent use.
+// The times are strictly rising unless a function says otherwise. A set belongs to
+// the caller that created it and is not safe for concurrent use.
 type ColumnSet struct {
 	T  []int64     // Unix milliseconds
 	V  []float64   // as long as T; 0 in rows of other kinds than floats
@@ -30,25 +29,25 @@ type ColumnSet struct {
 
 	// Kinds is as long as T, or empty if all rows are floats and histograms.
 	Kinds []Kind
-	// Columns are those of the other kinds, each as long as T; empty if Kinds is.
+	// Columns are the columns of other kinds, each as long as T; empty if Kinds is.
 	Columns []Column
 }
 
-// Samples is a ColumnSet of samples: of floats and histograms.
+// Samples is a ColumnSet of floats and histograms only.
 type Samples = ColumnSet
 
-// Column is one column of the rows of a kind that has several: a bucket has its
-// count, its sum, and so on.
+// Column is one of several columns of a kind, such as the counts or the sums of
+// buckets.
 type Column struct {
 	Kind   Kind
-	Number uint8     // among the columns of the kind
+	Number uint8     // of the column among those of its kind
 	Values []float64 // 0 in rows of other kinds
 }
 
 // Len returns the number of rows.
 func (s *ColumnSet) Len() int { return len(s.T) }
 
-// Reset empties s and keeps its memory but not the histograms.
+// Reset empties s. It keeps the memory of s but no histograms.
 func (s *ColumnSet) Reset() {
 	clear(s.H)
 	s.T, s.V, s.ST, s.H = s.T[:0], s.V[:0], s.ST[:0], s.H[:0]
@@ -106,8 +105,8 @@ func (s *ColumnSet) AppendRange(o *ColumnSet, i, j int) {
 	s.V = append(s.V, o.V[i:j]...)
 }
 
-// appendColumns is the part of AppendRange for kinds with columns of their own.
-// T and V do not have the rows yet.
+// appendColumns is the part of AppendRange for kinds with columns of their own. It
+// runs before the rows are added to T and V.
 func (s *ColumnSet) appendColumns(o *ColumnSet, i, j int) {
 	n := len(s.T)
 	for k := len(s.Kinds); k < n; k++ {
@@ -123,8 +122,8 @@ func (s *ColumnSet) appendColumns(o *ColumnSet, i, j int) {
 	s.padColumns(n + j - i)
 }
 
-// column returns a column of s, which is made if it is missing and may be too
-// short.
+// column returns a column of s, creating it if it is missing. It may be shorter
+// than T.
 func (s *ColumnSet) column(kind Kind, number uint8) *Column {
 	for k := range s.Columns {
 		if c := &s.Columns[k]; c.Kind == kind && c.Number == number {
@@ -137,7 +136,7 @@ func (s *ColumnSet) column(kind Kind, number uint8) *Column {
 	return &s.Columns[n]
 }
 
-// padColumns fills the columns up to n rows.
+// padColumns extends the columns with zeros to n rows.
 func (s *ColumnSet) padColumns(n int) {
 	for k := range s.Columns {
 		c := &s.Columns[k]
@@ -163,8 +162,8 @@ func (s *ColumnSet) Slice(i, j int) ColumnSet {
 	return r
 }
 
-// Move copies the rows i ≤ k < j to where row to stands, to ≤ i, and returns the
-// number of the row behind them. Truncate removes what is left at the end.
+// Move copies the rows i ≤ k < j to index to ≤ i and returns the index after the
+// copied rows. The caller removes the remaining rows with Truncate.
 func (s *ColumnSet) Move(to, i, j int) int {
 	if to == i {
 		return j
@@ -186,7 +185,7 @@ func (s *ColumnSet) Move(to, i, j int) int {
 	return to + j - i
 }
 
-// Truncate leaves the first n rows.
+// Truncate keeps the first n rows only.
 func (s *ColumnSet) Truncate(n int) {
 	s.T, s.V = s.T[:n], s.V[:n]
 	if len(s.ST) > 0 {
@@ -207,7 +206,7 @@ func (s *ColumnSet) Truncate(n int) {
 }
 
 // IsPlain reports whether all rows are floats without start timestamps, so that T
-// and V are all the columns there are.
+// and V are the only columns.
 func (s *ColumnSet) IsPlain() bool { return len(s.ST) == 0 && len(s.H) == 0 && len(s.Kinds) == 0 }
 
 // StartAt returns the start timestamp of row i, 0 if it has none.
@@ -218,8 +217,8 @@ func (s *ColumnSet) StartAt(i int) int64 {
 	return s.ST[i]
 }
 
-// HistogramAt returns the histogram of row i, the zero value if it is of another
-// kind.
+// HistogramAt returns the histogram of row i, the zero value if the row is of
+// another kind.
 func (s *ColumnSet) HistogramAt(i int) Histogram {
 	if len(s.H) == 0 {
 		return Histogram{}
@@ -274,7 +273,7 @@ func (s *ColumnSet) columnsEqual(i int, o *ColumnSet, j int) bool {
 	return s.KindAt(i) == o.KindAt(j) && within(s, i, o, j) && within(o, j, s, i)
 }
 
-// columnAt returns a value of row i, 0 if the row has none of the column.
+// columnAt returns the value of a column in row i, 0 if s has no such column.
 func (s *ColumnSet) columnAt(kind Kind, number uint8, i int) float64 {
 	for _, c := range s.Columns {
 		if c.Kind == kind && c.Number == number {
@@ -303,11 +302,10 @@ func (s *ColumnSet) Search(t int64) int {
 // stale markers.
 func Overwrites(laterStale, earlierStale bool) bool { return !laterStale || earlierStale }
 
-// Merge appends the union of older and newer, both strictly rising, to dst. At an
-// equal time one row stays, of whatever kinds they are, chosen by Overwrites with
-// newer as the later one. dst must be neither of the two. Merging runs in the
-// order in which they were written gives the same result however the merges are
-// grouped.
+// Merge appends the union of older and newer, both strictly rising, to dst. Of two
+// rows with equal times, of any kinds, it keeps the one chosen by Overwrites with
+// newer as the later one. dst must be neither of the two. Merging sets in the order
+// in which they were written gives the same result however the merges are grouped.
 func Merge(dst, older, newer *ColumnSet) {
 	i, j := 0, 0
 	for i < older.Len() && j < newer.Len() {

@@ -6,14 +6,14 @@ import (
 	"github.com/prometheus/prometheus/model/histogram"
 )
 
-// maxBucketIndex bounds the index of a bucket to either side. Merging two
-// histograms computes the distance of their buckets as an int32. The widest
-// range of float64, at the finest schema, is 538,624 buckets.
+// maxBucketIndex bounds the magnitude of bucket indexes, because merging two
+// histograms computes the distance of their buckets as an int32. The whole range
+// of float64, at the finest schema, takes 538,624 buckets.
 const maxBucketIndex = 1 << 30
 
 // Validate returns an error for histograms that Prometheus refuses and for those
-// whose buckets are so far apart that its arithmetic on them overflows; Prometheus
-// stores the latter and then cannot add them up.
+// whose buckets are so far apart that arithmetic on them overflows. Prometheus
+// stores the latter but cannot add them up.
 func (h Histogram) Validate() error {
 	switch {
 	case h.Int != nil:
@@ -31,9 +31,9 @@ func (h Histogram) Validate() error {
 	return h.CheckSpans()
 }
 
-// CheckSpans reports whether the spans name other buckets than there are, or
-// some whose index is out of bounds. It is cheap: unlike Validate it does not
-// look at the counts.
+// CheckSpans returns an error if the number of buckets differs from the spans', or
+// if a bucket's index is out of bounds. It is cheap: unlike Validate it does not
+// examine the counts.
 func (h Histogram) CheckSpans() error {
 	var positive, negative []histogram.Span
 	var numPositive, numNegative int
@@ -77,8 +77,8 @@ func checkSpans(spans []histogram.Span, buckets int) error {
 	return nil
 }
 
-// checkCounts refuses counts whose sum wraps around to the count of the
-// histogram.
+// checkCounts returns an error if the sum of the counts overflows, so that it
+// could wrap around to the histogram's count.
 func checkCounts(h *histogram.Histogram) error {
 	sum := h.ZeroCount
 	for _, deltas := range [...][]int64{h.PositiveBuckets, h.NegativeBuckets} {

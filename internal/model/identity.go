@@ -12,12 +12,12 @@ import (
 // fixed by the format: a series' shard is the low bits of its identity.
 const Shards = 16
 
-// Hash is a 128-bit hash of something a client sent (an alias). It means
-// nothing outside the process that made it.
+// Hash is a 128-bit hash of something a client sent (an alias). It has no meaning
+// outside the process that computed it.
 type Hash struct{ Hi, Lo uint64 }
 
-// Identity names a series in every block, forever: 128 bits over tenant and
-// sorted labels, seeded by a value made when the database was created.
+// Identity identifies a series in every block, permanently: a 128-bit hash of
+// tenant and sorted labels, with a seed generated when the database was created.
 type Identity struct{ Hi, Lo uint64 }
 
 // Shard returns the head shard of the series.
@@ -27,7 +27,7 @@ func (id Identity) String() string { return fmt.Sprintf("%016x%016x", id.Hi, id.
 
 // AppendLabels appends the canonical form of a label set to dst: for every
 // label, sorted by name, the uvarint length and the bytes of its name, then of
-// its value. It is what identities are hashes of, so it never changes.
+// its value. Identities are hashes of this form, so it never changes.
 func AppendLabels(dst []byte, ls labels.Labels) []byte {
 	ls.Range(func(l labels.Label) {
 		dst = binary.AppendUvarint(dst, uint64(len(l.Name)))
@@ -38,8 +38,8 @@ func AppendLabels(dst []byte, ls labels.Labels) []byte {
 	return dst
 }
 
-// IdentityOf returns the identity of a series and the scratch it used, to be
-// passed again. ls is sorted by name.
+// IdentityOf returns the identity of a series, and scratch for the next call. ls
+// is sorted by name.
 func IdentityOf(seed uint64, tenant uint32, ls labels.Labels, scratch []byte) (Identity, []byte) {
 	b := binary.LittleEndian.AppendUint32(scratch[:0], tenant)
 	b = AppendLabels(b, ls)
@@ -47,10 +47,10 @@ func IdentityOf(seed uint64, tenant uint32, ls labels.Labels, scratch []byte) (I
 	return Identity{Hi: h.Hi, Lo: h.Lo}, b
 }
 
-// Ref names a series in the head of this process: shard (4 bits), slot in the
-// shard (28 bits) and the slot's epoch (32 bits). A slot's epoch changes when
-// its series leaves, so an old ref is recognised. Zero is no ref: epochs start
-// at 1.
+// Ref refers to a series in the head of this process: shard (4 bits), slot in the
+// shard (28 bits) and the slot's epoch (32 bits). A slot's epoch changes when its
+// series is evicted, so stale refs are detected. Zero is not a ref: epochs start at
+// 1.
 type Ref uint64
 
 // MaxSlots is the largest number of slots a shard can have.

@@ -6,8 +6,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 )
 
-// Exemplar is a sample that points at a trace: it belongs to a series, has
-// labels of its own and stands beside the series' samples.
+// Exemplar is a value of a series that points at a trace. It has labels of its own
+// and is stored apart from the series' samples.
 type Exemplar struct {
 	T      int64 // Unix milliseconds
 	V      float64

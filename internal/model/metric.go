@@ -6,9 +6,9 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// MetricSet is a set of metrics, which are told apart by 6 bits of a hash of
-// their names: bit MetricNumber(name) stands for the metric and for all others
-// of its number. Numbers mean nothing outside the process.
+// MetricSet is a set of metrics, identified by 6 bits of a hash of their names:
+// bit MetricNumber(name) stands for all metrics with that number. Numbers have no
+// meaning outside the process.
 type MetricSet uint64
 
 // AllMetrics is the set of all metrics.
@@ -17,7 +17,7 @@ const AllMetrics = ^MetricSet(0)
 // MetricNumber returns the number of a metric, less than 64.
 func MetricNumber(name string) uint8 { return uint8(xxh3.HashString(name) >> 58) }
 
-// MetricsOf returns a set that holds the metrics of all series that match.
+// MetricsOf returns a set that holds the metrics of all series that match ms.
 func MetricsOf(ms []*labels.Matcher) MetricSet {
 	for _, m := range ms {
 		if m.Name == commonmodel.MetricNameLabel && m.Type == labels.MatchEqual {

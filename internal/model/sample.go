@@ -33,8 +33,8 @@ func (k Kind) String() string {
 }
 
 // Histogram is one native histogram, with integer or with float counts:
-// exactly one of the two pointers is set. The zero value means "no histogram",
-// that is: the sample is a float. The histograms are never changed.
+// exactly one of the two pointers is set. The zero value means "no histogram":
+// the sample is a float. The histograms are immutable.
 type Histogram struct {
 	Int   *histogram.Histogram
 	Float *histogram.FloatHistogram
@@ -54,9 +54,9 @@ func (h Histogram) IsStale() bool {
 	return false
 }
 
-// Equal reports whether both hold the same histogram, bit for bit, the
-// counter-reset hint excepted unless one of them is a gauge: of the hints only
-// gauge is stored.
+// Equal reports whether both hold the same histogram, bit for bit. Of the
+// counter-reset hints it compares only whether they are gauge, the one hint that
+// is stored.
 func (h Histogram) Equal(o Histogram) bool {
 	switch {
 	case h.Int != nil && o.Int != nil:

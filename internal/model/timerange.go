@@ -18,10 +18,10 @@ type TimeRange struct {
 
 // MinTime and MaxTime are the earliest and the latest time that a sample, its
 // start timestamp or an exemplar can have: 1677-09-21T00:12:43.145Z and
-// 2262-04-11T23:47:16.854Z. They are the times that an int64 holds in
-// nanoseconds, as InfluxDB has them: every protocol and every client can express
-// them, and sums of a few of them, in milliseconds, are far from the ends of
-// int64. A time outside is a mistaken unit or an overflow.
+// 2262-04-11T23:47:16.854Z. An int64 of nanoseconds holds this range, and InfluxDB
+// has the same one: every protocol and every client can express these times, and
+// sums of a few of them, in milliseconds, are far from overflowing int64. A time
+// outside the range is a mistaken unit or an overflow.
 const (
 	MinTime int64 = (math.MinInt64+2)/1_000_000 - 1
 	MaxTime int64 = (math.MaxInt64 - 1) / 1_000_000
@@ -33,7 +33,7 @@ var AllTime = TimeRange{Min: MinTime, Max: MaxTime + 1}
 // ValidTime reports whether a sample can have the time t.
 func ValidTime(t int64) bool { return t >= MinTime && t <= MaxTime }
 
-// Contains reports whether t lies inside.
+// Contains reports whether t lies in the range.
 func (r TimeRange) Contains(t int64) bool { return t >= r.Min && t < r.Max }
 
 // Overlaps reports whether both ranges share a millisecond.
@@ -49,7 +49,7 @@ func (r TimeRange) Intersect(o TimeRange) TimeRange {
 // Empty reports whether the range holds no millisecond.
 func (r TimeRange) Empty() bool { return r.Max <= r.Min }
 
-// AddTime returns t + d, or the end of int64 beyond which it lies.
+// AddTime returns t + d, saturated to the range of int64.
 func AddTime(t, d int64) int64 {
 	switch sum := t + d; {
 	case d > 0 && sum < t:
@@ -61,7 +61,7 @@ func AddTime(t, d int64) int64 {
 	}
 }
 
-// SubTime returns t - d, or the end of int64 beyond which it lies.
+// SubTime returns t - d, saturated to the range of int64.
 func SubTime(t, d int64) int64 {
 	switch diff := t - d; {
 	case d > 0 && diff > t:
@@ -73,6 +73,6 @@ func SubTime(t, d int64) int64 {
 	}
 }
 
-// Inclusive returns the range from the first to the last millisecond inside,
-// short of math.MaxInt64.
+// Inclusive returns the range from first to last, both included; math.MaxInt64
+// itself is never included.
 func Inclusive(first, last int64) TimeRange { return TimeRange{Min: first, Max: AddTime(last, 1)} }

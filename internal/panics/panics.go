@@ -1,5 +1,5 @@
 // Package panics turns panics of background work into errors, so that a programming
-// error fails that work and not the process.
+// error fails that work and does not end the process.
 package panics
 
 import (
@@ -7,13 +7,13 @@ import (
 	"runtime/debug"
 )
 
-// Error is the error that a panic became.
+// Error is a recovered panic.
 type Error struct {
 	Value any    // the argument of panic
 	Stack []byte // of the goroutine that panicked
 }
 
-// Error returns a message with the argument of panic, without the stack.
+// Error returns the argument of panic without the stack.
 func (e *Error) Error() string { return fmt.Sprintf("BUG: panic: %v", e.Value) }
 
 // Unwrap returns the argument of panic if it is an error, otherwise nil.
@@ -22,7 +22,7 @@ func (e *Error) Unwrap() error {
 	return err
 }
 
-// Catch makes an *Error of a panic and stores it in err. It must be deferred
+// Catch recovers a panic and stores it in err as an *Error. It must be deferred
 // directly, by a function with a named result:
 //
 //	defer panics.Catch(&err)
