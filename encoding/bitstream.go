@@ -10,7 +10,7 @@ import "encoding/binary"
 type bitWriter struct {
 	dst []byte
 	acc uint64 // bits not yet in dst
-	n   uint   // how many, < 64
+	n   uint   // number of bits in acc, < 64
 }
 
 // write appends the low width bits of x, the other bits of which are zero;
@@ -26,7 +26,7 @@ func (w *bitWriter) write(x uint64, width uint) {
 	w.n = n
 }
 
-// finish writes what is pending and returns the bytes.
+// finish writes the pending bits and returns the bytes.
 func (w *bitWriter) finish() []byte {
 	for n := w.n; n > 0; n -= min(n, 8) {
 		w.dst = append(w.dst, byte(w.acc))
@@ -35,25 +35,25 @@ func (w *bitWriter) finish() []byte {
 	return w.dst
 }
 
-// A decoder of bits loads whole words from a byte on and stops where fewer than
-// bitReach bytes are left. Then it goes on in a copy of them with zeros behind,
-// so that its loop has no case for the end.
+// A bit decoder loads whole words and stops when fewer than bitReach bytes are
+// left. It then continues in a copy of them padded with zeros, so that its loop
+// needs no case for the end.
 const bitReach = 32
 
-// padTail copies what is left of src from the byte of bit at on, less than
-// bitReach bytes, to pad. It returns the copy with its zeros, and the bit of src
-// where it begins.
+// padTail copies the rest of src, from the byte that holds bit at, to pad. The rest
+// is less than bitReach bytes. padTail returns the copy padded with zeros, and the
+// bit of src at which it begins.
 func padTail(src []byte, at uint, pad *[2 * bitReach]byte) (tail []byte, begin uint) {
 	j := min(at/8, uint(len(src)))
 	n := copy(pad[:bitReach], src[j:])
 	return pad[:n+bitReach], 8 * j
 }
 
-// endsAt reports whether all bytes of src were read, up to bit at, and nothing
-// beyond them.
+// endsAt reports whether reading up to bit at used all bytes of src and none beyond
+// them.
 func endsAt(src []byte, at uint) bool { return (at+7)/8 == uint(len(src)) }
 
-// load64 returns the 64 bits from a bit on, of which nine bytes are there.
+// load64 returns the 64 bits of src from bit at on; nine bytes must be available.
 func load64(src []byte, at uint) uint64 {
 	j := at / 8
 	return le64(src[j:])>>(at%8) | uint64(src[j+8])<<(63-at%8)<<1

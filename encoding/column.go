@@ -1,14 +1,13 @@
 package encoding
 
-// The closed set of ids that column bytes are made of. A number, once written,
-// never changes its meaning; a decoder returns ErrCorrupt for one that it does
-// not know.
+// The ids in the bytes of columns, a closed set. A number, once written, never
+// changes its meaning; decoders return ErrCorrupt for unknown ones.
 
 // Transform says how a column of floats becomes a column of integers.
 type Transform uint8
 
-// The transforms. i/10^e and its two relatives are the formulas by which
-// programs make decimals.
+// The transforms. i/10^e and its two variants are the formulas by which programs
+// compute decimals.
 const (
 	TransformInt   Transform = 0 // the float is an integer, |i| < 2^53
 	TransformDec   Transform = 1 // i / 10^e
@@ -31,7 +30,7 @@ const (
 	floatExceptions = 0x80 // exceptions follow
 )
 
-// Order says what of a column of integers is stored.
+// Order is the kind of difference that is stored of a column of integers.
 type Order uint8
 
 // The orders.
@@ -46,16 +45,16 @@ var orderNames = [4]string{"raw", "delta", "delta2", "grid"}
 
 func (o Order) String() string { return orderNames[o&3] }
 
-// Coder says how the residuals that an order leaves are stored.
+// Coder is the code of the residuals that an order leaves.
 type Coder uint8
 
 // The coders.
 const (
 	CoderConst  Coder = 0 // all residuals are equal
-	CoderPack   Coder = 1 // one width in bits, patches for what does not fit
+	CoderPack   Coder = 1 // one width in bits, patches for residuals that do not fit
 	CoderTokA   Coder = 2 // Huffman-coded tokens, 16 direct ones, then 2 an octave and sign
 	CoderXOR    Coder = 3 // Gorilla: XOR with the predecessor, for BITS only
-	CoderSparse Coder = 6 // those that are not 0, and the gaps between them
+	CoderSparse Coder = 6 // the residuals that are not 0, and the gaps between them
 	CoderTokB   Coder = 7 // Huffman-coded tokens, 128 direct ones, then 1 an octave and sign
 )
 

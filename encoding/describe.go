@@ -25,7 +25,7 @@ func (k Kind) String() string {
 	return fmt.Sprintf("kind %d", uint8(k))
 }
 
-// Info says how a column is stored, for the people who look at a file.
+// Info describes how a column is stored, for people inspecting a file.
 type Info struct {
 	Kind       Kind
 	Form       string // start timestamps, histograms: which form; else empty
@@ -37,7 +37,7 @@ type Info struct {
 	Width      uint   // PACK: bits a residual
 	Patches    int    // PACK
 	Streams    int    // TOK: Huffman streams, 1 or 4
-	ExtraBytes int    // TOK: bytes of bits behind the tokens
+	ExtraBytes int    // TOK: bytes of extra bits after the tokens
 	Points     int    // restart points
 	Changes    int    // SPARSE
 	Exceptions int
@@ -46,8 +46,8 @@ type Info struct {
 	Bytes      int  // of the column
 }
 
-// Codec names the choice of codec in a few words, the same for all columns that
-// are stored alike.
+// Codec names the choice of codec in a few words, equal for all columns that are
+// stored alike.
 func (i Info) Codec() string {
 	if i.Bytes == 0 {
 		return "empty"

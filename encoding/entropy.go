@@ -11,7 +11,7 @@ import (
 // log2Scale is the unit of log2: 1/log2Scale bit.
 const log2Scale = 256
 
-// log2Fractions[i] is log2(1 + (i+½)/128) in that unit.
+// log2Fractions[i] is log2(1 + (i+½)/128) in units of 1/log2Scale.
 var log2Fractions = func() (t [128]uint16) {
 	for i := range t {
 		t[i] = uint16(math.Round(log2Scale * math.Log2(1+(float64(i)+0.5)/128)))
@@ -19,7 +19,8 @@ var log2Fractions = func() (t [128]uint16) {
 	return t
 }()
 
-// log2 returns the logarithm of n ≥ 1 in 1/log2Scale bit, to within two of them.
+// log2 returns the logarithm of n ≥ 1 in units of 1/log2Scale bit, with an error of
+// at most two units.
 func log2(n uint32) int {
 	l := bits.Len32(n)
 	return (l-1)*log2Scale + int(log2Fractions[n<<(32-l)>>24&127])
@@ -38,7 +39,7 @@ func huffmanBits(counts []uint32, n uint32) int {
 	}
 	entropy := (int(n)*log2(n) - sum) / log2Scale
 	if rest := n - top; top > rest && rest > 0 {
-		// The code of the commonest symbol has a whole bit, whatever its share.
+		// Even the code of the most common symbol has one bit.
 		entropy = int(n) + (int(rest)*log2(rest)-sum+int(top)*log2(top))/log2Scale
 	}
 	return entropy + used*tableSymbolBits + tableBits

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// ErrCorrupt is returned, wrapped with what was wrong, when bytes are not what
-// the matching Append function writes, or use an id that this version does not
+// ErrCorrupt is returned, wrapped with a description, when bytes differ from the
+// output of the matching Append function or use an id that this version does not
 // know. The caller adds file and offset.
 var ErrCorrupt = errors.New("corrupt encoding")
 

@@ -5,16 +5,16 @@ import (
 	"math"
 )
 
-// Exceptions are the values of a float column that its transform cannot give
-// back: their positions as runs, and their 64 bits. In the column of integers
-// the predecessor stands in their place, so that the next difference is not
-// disturbed by a stale marker.
+// exceptions are the values of a float column that its transform cannot reproduce:
+// their positions as runs, and their 64 bits. In the column of integers they are
+// replaced by their predecessor, so that a stale marker does not disturb the next
+// difference.
 //
 //	┌───────────┬───────────────────────────────────┬──────────────────────┐
 //	│ runs (u)  │ runs × (gap (u), length - 1 (u))  │ 64-bit patterns, LE  │
 //	└───────────┴───────────────────────────────────┴──────────────────────┘
 //
-// A gap is the distance from the end of the run before. There is one pattern
+// A gap is the distance from the end of the previous run. There is one pattern
 // if floatOnePattern is set in the column's first byte, otherwise one for each
 // exception.
 type exceptions struct {
@@ -41,8 +41,8 @@ func (e *exceptions) add(at int, v float64) {
 	e.patterns = append(e.patterns, b)
 }
 
-// leading gives exceptions at the start of a column, which have no predecessor,
-// the integer that follows them.
+// leading replaces exceptions at the start of a column, which have no predecessor,
+// by the integer that follows them.
 func (e *exceptions) leading(ks []int64) {
 	if len(e.runs) == 0 || e.runs[0].at > 0 || e.runs[0].n == len(ks) {
 		return
@@ -53,16 +53,15 @@ func (e *exceptions) leading(ks []int64) {
 	}
 }
 
-// tooMany reports whether a column of n values had better take the transform
-// that has no exceptions. Exceptions that are all one pattern cost their runs
-// only.
+// tooMany reports whether a column of n values should use the transform without
+// exceptions instead. Exceptions with the same pattern only cost their runs.
 func (e *exceptions) tooMany(n int) bool {
 	limit := n/16 + 1
 	return len(e.patterns) > limit && (!e.same || len(e.runs) > limit)
 }
 
-// few reports whether the exceptions take so little that no other transform need
-// be tried on their account.
+// few reports whether the exceptions are so small that no other transform needs to
+// be tried because of them.
 func (e *exceptions) few() bool { return e.same || len(e.patterns) <= 2 }
 
 // values returns the exceptions. They are valid until the next column.
@@ -74,7 +73,7 @@ func (e *exceptions) values() []float64 {
 	return e.floats
 }
 
-// flags returns the bits of a column's first byte that speak of exceptions.
+// flags returns the bits of a column's first byte that describe its exceptions.
 func (e *exceptions) flags() byte {
 	switch {
 	case len(e.patterns) == 0:
@@ -146,8 +145,8 @@ func parseExceptions(src []byte, n int, same bool) (e rawExceptions, rest []byte
 	return e, rest[size:], nil
 }
 
-// apply writes the exceptions into the values they belong to, of which vs has
-// those from the given one on.
+// apply writes the exceptions into vs, which holds the values of the column from
+// index from on.
 func (e rawExceptions) apply(vs []float64, from int) {
 	at, runs, patterns := -from, e.runs, e.patterns
 	for len(runs) > 0 {

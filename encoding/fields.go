@@ -2,14 +2,14 @@ package encoding
 
 import "fmt"
 
-// Field is a part of a column's bytes, for the people who look at a file.
+// Field is a part of a column's bytes, for people inspecting a file.
 type Field struct {
 	Offset, Length int
 	Meaning        string
 }
 
-// ColumnFields takes the column src of n values apart, front to back. What it
-// returns with an error is what stands before the corrupt part.
+// ColumnFields splits the column src of n values into fields, front to back. With
+// an error it returns the fields before the corrupt part.
 func ColumnFields(k Kind, src []byte, n int) ([]Field, error) {
 	f := fielder{total: len(src)}
 	if err := checkDecode(k.String(), n); err != nil || len(src) == 0 {
@@ -39,8 +39,8 @@ func ColumnFields(k Kind, src []byte, n int) ([]Field, error) {
 	return f.fields, err
 }
 
-// fielder collects fields. Parsers return what follows, so a field is known by
-// the length of its rest.
+// fielder collects fields. Parsers return the rest of their input, so the length of
+// the rest gives the end of a field.
 type fielder struct {
 	fields []Field
 	total  int // bytes of the column
@@ -110,7 +110,7 @@ func (f *fielder) ints(src []byte, n int) error {
 	return nil
 }
 
-// points takes the restart points of m residuals apart, which src begins with.
+// points adds the fields of the restart points of m residuals, at the start of src.
 func (f *fielder) points(src []byte, h *intHeader, m int) (rest []byte, err error) {
 	var r pointReader
 	step := uint64(0)
@@ -140,7 +140,7 @@ func (f *fielder) points(src []byte, h *intHeader, m int) (rest []byte, err erro
 	return rest, nil
 }
 
-// tokensMeaning says what the last part of a TOK payload of m residuals is.
+// tokensMeaning describes the last part of a TOK payload of m residuals.
 func tokensMeaning(h intHeader, m int) string {
 	if h.tokens.extra != nil {
 		return "their extra bits"
@@ -148,7 +148,7 @@ func tokensMeaning(h intHeader, m int) string {
 	return fmt.Sprintf("%d tokens", m)
 }
 
-// sparse takes the payload src apart.
+// sparse adds the fields of the SPARSE payload src.
 func (f *fielder) sparse(src []byte, h sparseHeader) error {
 	_, src, _ = Uvarint(src)
 	f.add(src, "%d changes", h.changes)
@@ -160,7 +160,8 @@ func (f *fielder) sparse(src []byte, h sparseHeader) error {
 	return f.inner("values", h.values, h.changes)
 }
 
-// inner takes the column src of n integers apart that lies inside another one.
+// inner adds the fields of the column src of n integers, which is part of another
+// column.
 func (f *fielder) inner(what string, src []byte, n int) error {
 	in := fielder{total: f.at + len(src), at: f.at}
 	if err := in.ints(src, n); err != nil {

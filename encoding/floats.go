@@ -22,10 +22,10 @@ import (
 // e is there for the three decimals. Corrections are a column of integers with
 // its length (u) before it, to be added to the bits of the decimals.
 
-// AppendFloats appends the column of vs, of at most MaxValues values; no value
-// takes no bytes. Every value keeps its 64 bits. hint is what the call for the
-// previous column of the same series returned, zero if there is none: with it
-// the choice of codec is verified instead of searched in the fast tier. The
+// AppendFloats appends the column of vs, which has at most MaxValues values; the
+// column of no values is empty. Every value keeps its 64 bits. hint is the result
+// of the call for the previous column of the same series, zero if there is none:
+// with it the fast tier verifies the choice of codec instead of searching. The
 // bytes are a function of vs, tier and hint.
 func AppendFloats(dst []byte, vs []float64, tier Tier, hint FloatHint) ([]byte, FloatHint) {
 	checkAppend("float", len(vs))
@@ -61,8 +61,8 @@ func constant(vs []float64) bool {
 }
 
 // appendFloatsSearched tries the transforms, from the cheapest to decode to the one
-// that always works. It stops at the first that is clearly right, and otherwise
-// takes the shortest.
+// that always works. It stops at the first that is clearly good, and otherwise uses
+// the one with the shortest column.
 func appendFloatsSearched(dst []byte, vs []float64, s *scratch) ([]byte, FloatHint) {
 	c := candidates{at: len(dst), dst: dst}
 	of := vs // the values that a decimal is guessed from
@@ -98,12 +98,13 @@ func appendFloatsSearched(dst []byte, vs []float64, s *scratch) ([]byte, FloatHi
 
 // candidates keeps the shortest of several columns of the same values.
 type candidates struct {
-	at   int // where they begin in dst
+	at   int // offset in dst at which they begin
 	dst  []byte
 	hint FloatHint
 }
 
-// add considers dst, which has one more column after the one kept so far.
+// add takes dst, which has one more column after the one kept so far, and keeps the
+// shorter one.
 func (c *candidates) add(dst []byte, hint FloatHint) {
 	mid := len(c.dst)
 	switch kept, size := mid-c.at, len(dst)-mid; {
@@ -187,7 +188,7 @@ func mostlyDecimal(vs []float64) bool {
 }
 
 // mostlyIntegers reports whether three sampled values are integers, which take fewer
-// bits as such than as decimals.
+// bits as integers than as decimals.
 func mostlyIntegers(vs []float64) bool {
 	for i := range 3 {
 		if v := vs[(2*i+1)*len(vs)/6]; v != math.Trunc(v) {

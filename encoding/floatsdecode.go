@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// DecodeFloats appends the n values of the column src, which is all of it. On
-// an error dst is returned as it was.
+// DecodeFloats appends the n values of src, exactly one column. On an error dst is
+// returned unchanged.
 func DecodeFloats(dst []float64, src []byte, n int) ([]float64, error) {
 	return DecodeFloatsRange(dst, src, n, 0, n)
 }

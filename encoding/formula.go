@@ -2,11 +2,11 @@ package encoding
 
 import "math"
 
-// formula is how an integer becomes a float: a transform and, for the three
-// decimals, its exponent. The decimals are what programs make of an integer;
-// they differ in the last bits, so each is a transform of its own, and the
-// encoder verifies every value with the very expression of the decoder. None of
-// them adds to a product, so no compiler can fuse the two and all machines agree.
+// formula computes a float from an integer: a transform and, for the three
+// decimals, its exponent. The decimals are the expressions that programs use; their
+// results differ in the last bits, so each is a transform of its own, and the
+// encoder verifies every value with the decoder's expression. None of them adds to
+// a product, so no compiler can fuse the two and all machines agree.
 type formula struct {
 	transform Transform // INT, DEC, DECM, BITS or DECDD; CONST in a header only
 	e         uint8     // of a decimal, 1 ≤ e ≤ maxExponent; else 0

@@ -25,7 +25,7 @@ func newDivisor(g uint64) divisor {
 	return divisor{g: g, shift: shift, inverse: inverse, limit: math.MaxUint64 / odd}
 }
 
-// divides reports whether x is a multiple. What is none has a huge quotient
+// divides reports whether x is a multiple. Other numbers have a huge quotient
 // modulo 2^64.
 func (d divisor) divides(x uint64) bool {
 	return x&(1<<(d.shift&63)-1) == 0 && x>>(d.shift&63)*d.inverse <= d.limit
@@ -43,7 +43,7 @@ func (d divisor) units(ks, vs []int64) {
 
 // commonDivisor returns the greatest common divisor of the distances of all
 // values from the first, 1 if they are all zero. The distances are modulo 2^64
-// and taken as signed, so that vs[0] + g·k gives every value back exactly.
+// and taken as signed, so that vs[0] + g·k reproduces every value exactly.
 func commonDivisor(vs []int64) uint64 {
 	v0 := vs[0]
 	var d divisor
@@ -66,7 +66,7 @@ func commonDivisor(vs []int64) uint64 {
 }
 
 // commonPowerOfTwo is commonDivisor without its odd factors. The bits of floats
-// have no others, save by chance.
+// have odd common factors only by chance.
 func commonPowerOfTwo(vs []int64) uint64 {
 	v0, differ := vs[0], int64(0)
 	for _, v := range vs {
@@ -85,8 +85,8 @@ func magnitude(d int64) uint64 {
 	return uint64((d ^ m) - m)
 }
 
-// gcd returns the greatest common divisor of a and b, of which b is not 0, by
-// halving and subtracting.
+// gcd returns the greatest common divisor of a and b ≠ 0, by halving and
+// subtracting.
 func gcd(a, b uint64) uint64 {
 	if a == 0 {
 		return b

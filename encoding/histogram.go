@@ -18,12 +18,11 @@ import (
 //
 // Buckets are their number (u), then the buckets: differences as the histogram
 // holds them (zz) with integer counts, 8 bytes each with float counts. Counts
-// are (u) or 8 bytes. A stale marker without other content is its first byte
-// only, as is the value that holds no histogram.
+// are (u) or 8 bytes. A stale marker without other content is stored as its first
+// byte only, and so is a value that holds no histogram.
 
-// AppendHistogram appends one histogram, as the log and the head keep it. Of
-// the counter-reset hints only gauge is kept. The value that holds no histogram
-// can be stored too.
+// AppendHistogram appends one histogram, in the form of the WAL and the head. Of
+// the counter-reset hints only gauge is kept. h may hold no histogram.
 func AppendHistogram(dst []byte, h model.Histogram) []byte {
 	if h.IsZero() {
 		return append(dst, histogramAbsent)
@@ -67,8 +66,8 @@ func AppendHistogram(dst []byte, h model.Histogram) []byte {
 	return dst
 }
 
-// DecodeHistogram reads one histogram and returns what follows it. The
-// histogram shares no memory with src.
+// DecodeHistogram reads one histogram and returns the rest of src. The histogram
+// shares no memory with src.
 func DecodeHistogram(src []byte) (h model.Histogram, rest []byte, err error) {
 	if len(src) == 0 {
 		return h, src, corruptf("histogram: no flags")
@@ -170,7 +169,7 @@ func newFloatHistogram(l layout) *histogram.FloatHistogram {
 		PositiveSpans: l.spans[0], NegativeSpans: l.spans[1], CustomValues: l.custom}
 }
 
-// isBareStale reports whether h is a stale marker and nothing else.
+// isBareStale reports whether h is a stale marker without other content.
 func isBareStale(h model.Histogram) bool {
 	if !h.IsStale() {
 		return false

@@ -7,7 +7,7 @@ import (
 	"tsdb/internal/model"
 )
 
-// A column of histograms is one of two forms, compressed as one where that
+// A column of histograms has one of two forms, compressed as a whole where that
 // pays:
 //
 //	┌──────────┬──────────┬──────────────────────────────────────────────┐
@@ -24,16 +24,16 @@ import (
 // A scale group is a series of runs with the same kind of counts, schema and
 // bounds, so that a bucket index means the same bucket in all of them. Its
 // buckets are those that any of its layouts has, positive side first, rising.
-// Where a histogram lacks a bucket, the bucket's column repeats the value
-// before (0 at the start): a bucket that appears later, or a stale marker in
-// between, does not disturb the differences. Segments of few histograms join
+// Where a histogram lacks a bucket, the bucket's column repeats the previous
+// value (0 at the start): a bucket that appears later, or a stale marker in
+// between, does not disturb the differences. Scale groups of few histograms join
 // the columns of their buckets: see scalegroupints.go and scalegroupfloats.go.
 //
 // Integer counts are columns of integers: buckets as absolute counts, count
 // minus zero count and buckets, which is 0 unless NaNs were observed. Float
-// counts are float columns. A bucket is told by its neighbours in time, not by
-// its neighbours in the histogram: on counters that leaves small differences,
-// most of them 0.
+// counts are float columns. A bucket is stored as its difference from the same
+// bucket earlier in time, not from its neighbours in the histogram: on counters
+// these differences are small, and most of them are 0.
 const (
 	histogramList    = 0
 	histogramColumns = 1
@@ -41,19 +41,19 @@ const (
 
 const (
 	// maxColumnBuckets bounds the buckets of all histograms of a column in
-	// columns; above it the column is a list, whose memory follows its length.
+	// columns; above it the column is a list, whose memory is bounded by its length.
 	maxColumnBuckets = 1 << 22
-	// minHistogramColumns is the number of histograms from which on columns are
-	// tried: below it their headers cost more than the list.
+	// minHistogramColumns is the minimum number of histograms for columns to be
+	// tried: for fewer, the headers of columns cost more than the list.
 	minHistogramColumns = 3
-	// histogramRunsPart is the part of a column in columns that layouts and runs
-	// have to be for zstd to be tried.
+	// histogramRunsPart is the fraction of a column in columns that layouts and runs
+	// must make up for zstd to be tried.
 	histogramRunsPart = 8
 )
 
-// AppendHistograms appends the column of hs, of at most MaxValues histograms;
-// none takes no bytes. Integer and float counts, stale markers and any layouts
-// may be mixed. Of the counter-reset hints only gauge is kept.
+// AppendHistograms appends the column of hs, at most MaxValues histograms; the
+// column of no histograms is empty. Integer and float counts, stale markers and any
+// layouts may be mixed. Of the counter-reset hints only gauge is kept.
 func AppendHistograms(dst []byte, hs []model.Histogram, tier Tier) []byte {
 	checkAppend("histogram", len(hs))
 	if len(hs) == 0 {
@@ -71,15 +71,14 @@ func AppendHistograms(dst []byte, hs []model.Histogram, tier Tier) []byte {
 	runs := len(body)
 	body = c.appendSegments(body, hs, tier)
 	if runs < len(body)/histogramRunsPart {
-		// Packed columns are nearly all there is, which zstd makes no shorter.
+		// Nearly all bytes are packed columns, which zstd does not shorten.
 		return append(append(dst, packedPlain), body...)
 	}
 	return appendPacked(dst, body)
 }
 
-// DecodeHistograms appends the n histograms of the column src, which is all of
-// it. They share memory with each other, none with src. On an error dst is
-// returned as it was.
+// DecodeHistograms appends the n histograms of src, exactly one column. They share
+// memory with each other but not with src. On an error dst is returned unchanged.
 func DecodeHistograms(dst []model.Histogram, src []byte, n int) ([]model.Histogram, error) {
 	if err := checkDecode("histogram", n); err != nil {
 		return dst, err
@@ -124,7 +123,7 @@ func decodeHistogramList(dst []model.Histogram, src []byte, n int) ([]model.Hist
 	return out, nil
 }
 
-// histogramRuns is a column's layouts and where each applies.
+// histogramRuns is a column's layouts and the runs of histograms that have them.
 type histogramRuns struct {
 	layouts []layout
 	sizes   [][2]int // buckets of each side of a layout
@@ -133,9 +132,9 @@ type histogramRuns struct {
 
 type layoutRun struct{ layout, n int }
 
-// newHistogramColumns finds layouts and runs. It returns false if the
-// histograms cannot be taken apart into columns: one is missing, or its buckets
-// are not those its spans name, or they are too many.
+// newHistogramColumns finds layouts and runs. It returns false if the histograms
+// cannot be stored as columns: one is missing, or its buckets do not match its
+// spans, or there are too many buckets.
 func newHistogramColumns(hs []model.Histogram) (c histogramRuns, ok bool) {
 	total := 0
 	for _, h := range hs {

@@ -18,11 +18,11 @@ const (
 	// the tables take twice as long to prepare, 1.5 µs, and 4,096 tokens of two bits
 	// are decoded only 0.3 µs sooner.
 	decodeTableBits = 8
-	maxEntryTokens  = 6 // tokens
+	maxEntryTokens  = 6
 )
 
-// decodeEntry is what a lookup gives: the number of bits consumed (bits 0-7), up to
-// six tokens, the first lowest (bits 8-55), and the number of tokens (bits 56-63).
+// decodeEntry is the result of a lookup: the number of bits consumed (bits 0-7), up
+// to six tokens, the first lowest (bits 8-55), and the number of tokens (bits 56-63).
 // It is 0 if the first code is longer than the bits examined.
 type decodeEntry uint64
 
@@ -36,7 +36,7 @@ const (
 func (l decodeEntry) bits() uint  { return uint(l & (entryTokenUnit - 1)) }
 func (l decodeEntry) count() uint { return uint(l / entryCountUnit) }
 
-// bytes returns the tokens, the first lowest. The two highest bytes are no tokens.
+// bytes returns the tokens, the first lowest. The two highest bytes are not tokens.
 func (l decodeEntry) bytes() uint64 { return bits.RotateLeft64(uint64(l), -8) }
 
 // decodeTable has an entry for each value of the next decodeTableBits bits.
@@ -58,7 +58,7 @@ type huffmanCode struct {
 	tables [2 << decodeTableBits]decodeEntry
 }
 
-// read sets c to the code that src begins with and returns the rest of it.
+// read sets c to the code at the start of src and returns the rest of src.
 func (c *huffmanCode) read(src []byte) ([]byte, error) {
 	n, rest, err := c.readWeights(src)
 	if err != nil {
@@ -71,7 +71,7 @@ func (c *huffmanCode) read(src []byte) ([]byte, error) {
 		}
 		total += 1 << w >> 1
 	}
-	// The last token's weight is what makes the code complete.
+	// The last token's weight is not stored: it is the one that completes the code.
 	c.longest = uint(bits.Len(total))
 	last := uint(1)<<c.longest - total
 	if total == 0 || c.longest > huffmanMaxBits || last&(last-1) != 0 {
@@ -142,7 +142,7 @@ func (c *huffmanCode) sort(n int) error {
 func (c *huffmanCode) ofWeight(w uint) []uint8 { return c.tokens[c.first[w]:c.first[w+1]] }
 
 // prepare fills the tables. An entry for w bits is a code of l bits followed by the
-// entry for the w-l bits behind it, so the narrower tables are filled first.
+// entry for the following w-l bits, so the narrower tables are filled first.
 func (c *huffmanCode) prepare() {
 	shortest := uint(1)
 	for len(c.ofWeight(c.longest+1-shortest)) == 0 {
@@ -159,28 +159,28 @@ func (c *huffmanCode) prepare() {
 		clear(c.tables[1<<width : 1<<width+at])
 		at += 1 << width
 		for l := longest; l >= shortest; l-- {
-			behind := c.tables[1<<(width-l) : 2<<(width-l)]
-			full := width-l >= maxEntryTokens*shortest // some may be, of the shortest codes
+			following := c.tables[1<<(width-l) : 2<<(width-l)]
+			full := width-l >= maxEntryTokens*shortest // some entries of the shortest codes may be full
 			for _, t := range c.ofWeight(c.longest + 1 - l) {
 				one := entryCountUnit + entryTokenUnit*decodeEntry(t) + decodeEntry(l)
-				to := c.tables[at:][:len(behind)]
-				at += uint(len(behind))
+				to := c.tables[at:][:len(following)]
+				at += uint(len(following))
 				if full {
-					for i, b := range behind {
-						to[i] = c.cut(b).behind(one)
+					for i, b := range following {
+						to[i] = c.cut(b).after(one)
 					}
 					continue
 				}
-				for i, b := range behind {
-					to[i] = b.behind(one)
+				for i, b := range following {
+					to[i] = b.after(one)
 				}
 			}
 		}
 	}
 }
 
-// behind returns the entry of one, which has one token, followed by those of l.
-func (l decodeEntry) behind(one decodeEntry) decodeEntry {
+// after returns the entry of one, which has one token, followed by those of l.
+func (l decodeEntry) after(one decodeEntry) decodeEntry {
 	return l&^entryTokensMask + l&entryTokensMask<<8&entryTokensMask + one
 }
 
@@ -260,9 +260,9 @@ func fourStreams(src []byte, n int) (ss [4]huffmanStream, err error) {
 // code, its own first bit highest.
 type huffmanStream struct {
 	from, to uint // bytes of the source
-	left     uint // bits not read yet
+	left     uint // unread bits
 	at, end  uint // of the tokens
-	cut      bool // the stream has tokens behind end
+	cut      bool // the stream has tokens after end
 }
 
 func (s *huffmanStream) begin(src []byte, from, to, at, end int) error {
@@ -303,7 +303,7 @@ func (s *huffmanStream) last(src []byte) uint64 {
 }
 
 const (
-	lookupsPerRefill = 5 // and one code: 51 bits at most
+	lookupsPerRefill = 5 // with one more code, 51 bits at most
 	// refillRoom is the maximum number of tokens that these lookups yield, plus the
 	// two bytes that a lookup writes past its tokens.
 	refillRoom = lookupsPerRefill*maxEntryTokens + 2
@@ -341,7 +341,7 @@ func (c *huffmanCode) decodeAll(ss *[4]huffmanStream, out, src []byte) {
 			a.left -= uint(bits.TrailingZeros64(x))
 			b.left -= uint(bits.TrailingZeros64(y))
 			a.at, b.at = i, j
-			if table[x>>(64-decodeTableBits)] == 0 { // maybe all the time
+			if table[x>>(64-decodeTableBits)] == 0 { // possibly every time
 				c.step(a, x, out)
 			}
 			if table[y>>(64-decodeTableBits)] == 0 {

@@ -13,7 +13,7 @@ func IntegralBits(src []byte, n int) (bits int) {
 	}
 	bound := math.Inf(1)
 	switch src[0] {
-	case byte(TransformInt): // nothing but: no exceptions
+	case byte(TransformInt): // no exceptions
 		bound = intsBound(src[1:], n)
 	default:
 		var v [1]float64
@@ -37,7 +37,7 @@ func intsBound(src []byte, n int) float64 {
 		return math.Inf(1)
 	}
 	all := float64(n)
-	residuals, each := all, math.Inf(1) // how many are not 0, and the bound of each
+	residuals, each := all, math.Inf(1) // the number that are not 0, and the bound of each
 	switch {
 	case h.coder == CoderConst:
 		each = 0

@@ -89,8 +89,8 @@ func (o Order) heads() int {
 	return int(o)
 }
 
-// decodeBlock is the number of values that are unpacked and summed at a time: few
-// enough that all passes over them stay in the nearest cache.
+// decodeBlock is the number of values that are unpacked and summed at a time, small
+// enough that all passes over them stay in the L1 cache.
 const decodeBlock = 512
 
 // intReader decodes the integers of a column, a block at a time.
@@ -159,8 +159,8 @@ type readScratch struct {
 	words  []uint64 // SPARSE: gaps and values
 }
 
-// A pool, because the Decode functions keep no state and the tables of huff0 take
-// some kilobytes.
+// readScratches is a pool because the Decode functions keep no state and the tables
+// of huff0 take some kilobytes.
 var readScratches = sync.Pool{New: func() any { return new(readScratch) }}
 
 func (r *intReader) scratch() *readScratch {
@@ -173,7 +173,7 @@ func (r *intReader) scratch() *readScratch {
 // end returns the memory to the pool. It must be called once, even if begin failed.
 func (r *intReader) end() {
 	if r.memory != nil {
-		r.memory.points.src = nil // which is the caller's
+		r.memory.points.src = nil // belongs to the caller
 		readScratches.Put(r.memory)
 	}
 }

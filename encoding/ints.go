@@ -18,14 +18,14 @@ import (
 //	delta2 both   first (zz), then as delta        d[1] = first, d[i] = d[i-1] + low + u[i],
 //	                                               v[i] = v[i-1] + gcd·d[i]
 //
-// (u) is an unsigned varint, (zz) a signed one. gcd is there if its bit in id
-// is set. Everything is computed modulo 2^64. Before the payload of a long column
-// stand restart points: see points.go.
+// (u) is an unsigned varint, (zz) a signed one. gcd is present if its bit in id
+// is set. Everything is computed modulo 2^64. In a long column, restart points
+// precede the payload: see points.go.
 
-// maxIntsColumn is more than a column of MaxValues integers takes.
+// maxIntsColumn bounds the bytes of a column of MaxValues integers.
 const maxIntsColumn = 24 * MaxValues
 
-// orders is a set of orders to choose from, and how to choose.
+// orders is a set of orders to choose from, and of flags that control the choice.
 type orders uint8
 
 const (
@@ -35,7 +35,7 @@ const (
 	tryGrid   orders = 1 << OrderGrid // in the full tier, of long columns
 	tryAll           = tryRaw | tryDelta | tryDelta2
 	powersOf2 orders = 1 << 4 // only powers of two are considered as divisor
-	hinted    orders = 1 << 5 // the one order is a hint: try all if another looks better
+	hinted    orders = 1 << 5 // the one order is a hint: try all if another seems better
 	inner     orders = 1 << 6 // a column inside a SPARSE one
 	restarts  orders = 1 << 7 // parts of the column will be read: add restart points if it is long
 )
@@ -77,7 +77,7 @@ func planInts(ks []int64, try orders, s *scratch) plan {
 			best = p
 		}
 	}
-	if best.cost == math.MaxInt { // a column shorter than all orders of the set
+	if best.cost == math.MaxInt { // the column is too short for any order of the set
 		return planInts(ks, tryRaw, s)
 	}
 	return best
@@ -102,10 +102,11 @@ func (s *residualStats) plan(tier Tier, try orders) plan {
 }
 
 const (
-	// tokensFrom is the number of residuals from which on other coders than PACK
-	// are tried. Shorter columns lie together in frames of zstd.
+	// tokensFrom is the minimum number of residuals for coders other than PACK to be
+	// tried. Shorter columns are compressed together in zstd frames.
 	tokensFrom = 256
-	// packBias is the part of a column that PACK may be longer than other coders.
+	// packBias is the fraction, 1/packBias, by which PACK may be longer than other
+	// coders.
 	packBias = 32
 )
 
@@ -239,13 +240,13 @@ func appendInts(dst []byte, vs []int64, try orders, s *scratch) ([]byte, plan) {
 	us := residuals(s.words, ks, p.order, p.low)
 	h.coder, h.low = CoderPack, p.low
 	if p.width == 0 && !p.patched {
-		// The column is two numbers: the divisor would cost more than it saves.
+		// The column consists of two numbers: the divisor would cost more than it saves.
 		h.coder, h.low, h.first, h.gcd = CoderConst, h.low*int64(h.gcd), h.first*int64(h.gcd), 1
 	}
 	at := len(dst)
 	dst = h.append(dst)
 	if h.coder == CoderPack {
-		if pointed && h.order.heads() > 0 && p.width > 0 { // at width 0 there is nothing to skip but patches
+		if pointed && h.order.heads() > 0 && p.width > 0 { // at width 0 only patches could be skipped
 			dst[at] |= intPoints
 			dst = h.appendPoints(dst, ks, [pointParts]int{}, false)
 		}
@@ -350,8 +351,8 @@ func appendArithmetic(dst []byte, first, step int64) ([]byte, plan) {
 }
 
 // residuals writes the residuals of ks in the order o, minus centre, to us and
-// returns them. us is as long as ks. For OrderGrid ks holds distances from the grid
-// already.
+// returns them. us is as long as ks. For OrderGrid ks already holds distances from
+// the grid.
 func residuals(us []uint64, ks []int64, o Order, centre int64) []uint64 {
 	us = us[:len(ks)]
 	low := uint64(centre)

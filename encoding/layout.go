@@ -10,8 +10,8 @@ import (
 	"tsdb/internal/model"
 )
 
-// layout is what successive histograms of a series have in common: everything
-// but their counts and their sum.
+// layout holds the part of a histogram that successive histograms of a series
+// usually share: everything except counts and sum.
 //
 //	┌───────────┬─────────────┬──────────────────────┬───────────────┬─────────────┬─────────────┐
 //	│ flags (1) │ schema (zz) │ [zero threshold 1,9] │ [custom (u)×8]│ [pos. spans]│ [neg. spans]│
@@ -27,7 +27,7 @@ type layout struct {
 	spans         [2][]histogram.Span // positive, negative
 }
 
-// Bits of a layout's first byte. The two last are no layouts.
+// Bits of a layout's first byte. The last two mark values without a layout.
 const (
 	layoutFloat     = 0x01
 	layoutGauge     = 0x02
@@ -68,7 +68,7 @@ func (l layout) equal(o layout) bool {
 		slices.Equal(l.spans[0], o.spans[0]) && slices.Equal(l.spans[1], o.spans[1])
 }
 
-// sameScale reports whether equal bucket indices mean equal buckets.
+// sameScale reports whether equal bucket indices mean equal buckets in l and o.
 func (l layout) sameScale(o layout) bool {
 	return l.float == o.float && l.schema == o.schema && slices.EqualFunc(l.custom, o.custom, sameBits)
 }
@@ -165,7 +165,7 @@ func parseSpans(src []byte) ([]histogram.Span, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if n == 0 || n > uint64(len(src)/2) { // a span takes two bytes at least
+	if n == 0 || n > uint64(len(src)/2) { // a span takes at least two bytes
 		return nil, nil, corruptf("%d histogram spans, %d bytes left", n, len(src))
 	}
 	spans := make([]histogram.Span, n)
@@ -206,8 +206,8 @@ func parseThreshold(src []byte) (float64, []byte, error) {
 	return 0, nil, corruptf("zero threshold cut short")
 }
 
-// buckets returns the number of buckets of a side, or false if the spans do
-// not name strictly rising buckets within int32 or more than maxLayoutBuckets.
+// countBuckets returns the number of buckets of a side, or false if the spans'
+// buckets are not strictly rising within int32 or are more than maxLayoutBuckets.
 func countBuckets(spans []histogram.Span) (int, bool) {
 	n, next := uint64(0), int64(0)
 	for i, s := range spans {
@@ -224,7 +224,7 @@ func countBuckets(spans []histogram.Span) (int, bool) {
 }
 
 // maxLayoutBuckets bounds the buckets of one side of a histogram in a column;
-// one with more is stored by itself.
+// a histogram with more is stored by itself.
 const maxLayoutBuckets = 1 << 16
 
 // appendIndices appends the index of every bucket of the spans.

@@ -7,14 +7,14 @@ import (
 )
 
 // The PACK coder: residuals in one width, and patches for those that do not
-// fit it.
+// fit.
 //
 //	┌───────────┬────────────┬──────────────────┬───────────────────────────┐
 //	│ width (1) │ count (u)  │ bits, LE         │ count × (gap (u), high (zz)) │
 //	└───────────┴────────────┴──────────────────┴───────────────────────────┘
 //
 // The low 7 bits of the first byte are the width, 0 ≤ width ≤ 64; count and
-// patches are there if bit 7 is set. The first gap is a position, every other
+// patches are present if bit 7 is set. The first gap is a position, every other
 // one the distance from the previous patch minus 1. A patched residual is its
 // packed bits + high · 2^width: high is small and negative for one that lies
 // just below the window.
@@ -56,14 +56,14 @@ func appendPack(dst []byte, us []uint64, width uint, patched bool, s *scratch) [
 	return dst
 }
 
-// packHeader is what stands before the bits.
+// packHeader holds the fields before the bits.
 type packHeader struct {
 	width   uint
 	patches int
 }
 
-// parsePack reads the header of n residuals and checks that their bits are
-// there.
+// parsePack reads the header of n residuals and checks that src is long enough for
+// their bits.
 func parsePack(src []byte, n int) (h packHeader, rest []byte, err error) {
 	if len(src) == 0 {
 		return h, nil, corruptf("PACK: no width")
@@ -100,12 +100,12 @@ type packReader struct {
 	high    int64  // of the next patch
 }
 
-// packUnit is how many residuals begin and end at whole bytes, whatever their
-// width.
+// packUnit is the number of residuals that fill whole bytes at any width.
 const packUnit = 8
 
-// begin takes up what parsePack stopped at, for the residuals from from on, a
-// multiple of packUnit, of n. Bits and patches are all of src.
+// begin prepares to unpack the residuals, of n, from index from on, a multiple of
+// packUnit. src is the rest that parsePack returned: bits and patches and nothing
+// else.
 func (r *packReader) begin(h packHeader, src []byte, n, from int) error {
 	size := packedLen(n, h.width)
 	*r = packReader{width: h.width, bits: src[packedLen(from, h.width):size], n: uint64(n), patches: src[size:], left: h.patches}
@@ -123,7 +123,7 @@ func (r *packReader) begin(h packHeader, src []byte, n, from int) error {
 	return nil
 }
 
-// readPatch reads the next patch, which lies at from or later.
+// readPatch reads the next patch, which is at index from or later.
 func (r *packReader) readPatch(from uint64) error {
 	if r.left == 0 {
 		if len(r.patches) > 0 {

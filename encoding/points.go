@@ -14,13 +14,13 @@ import (
 //	└────────────────────────┴───────────────┴─────────────────────────┘
 //	  delta │ delta2           delta2          tokens have extra bits
 //
-// All three belong to the part before the point. The distance is how far, in units
-// of gcd, the values of that part go beyond where the step before it leads. A
-// decoder that passes a point compares it with its own state.
+// All three belong to the part before the point. The distance, in units of gcd, is
+// the difference between the last value of that part and its extrapolation by the
+// step before the part. A decoder that passes a point compares it with its own state.
 
 const (
 	pointParts = 4
-	// pointsFrom is the number of values from which on columns have points. Points
+	// pointsFrom is the minimum number of values of columns with points. Points
 	// take 3 to 30 bytes, 0.5 % of the column, and cut the time to decode its last
 	// twelfth to a third or half (BenchmarkFloatsDecodeEnd).
 	pointsFrom = 2048
@@ -105,13 +105,13 @@ func (r *pointReader) begin(h *intHeader, m int, value, step uint64) {
 		part: part, gcd: h.gcd, low: uint64(h.low) * h.gcd * uint64(part), value: value, step: step}
 }
 
-// next reads the next point and returns the number of residuals between the
-// previous point and it, math.MaxInt if there is no further point.
+// next reads the next point and returns the number of residuals between it and the
+// previous point, math.MaxInt if there is no further point.
 func (r *pointReader) next() (left int, err error) {
 	if len(r.src) == 0 {
 		return math.MaxInt, nil
 	}
-	// All are there: parsePoints has read them.
+	// Reading cannot fail: parsePoints has read them all.
 	number := func() (u uint64) {
 		u, r.src, _ = Uvarint(r.src)
 		return u
@@ -153,8 +153,8 @@ func (r *intReader) passed(n int) error {
 // enter moves to the last residual at or before p at which decoding can start, and
 // returns its index and the number of extra bits before it. Decoding can start at
 // restart points; in a column without them whose values do not depend on previous
-// ones it can start at multiples of unit, which is 0 if the coder can start with
-// the first residual only.
+// ones it can start at multiples of unit. unit is 0 if the coder can start only at
+// the first residual.
 func (r *intReader) enter(p, unit int) (at int, extraBits uint, err error) {
 	for r.left <= p-at {
 		at += r.left

@@ -19,8 +19,8 @@ type residualStats struct {
 	count [130]uint32
 }
 
-// patchBits is the cost of a patch in bits, beside 8/7 of the bits that exceed the
-// width: its gap, a sign and the rounding of a varint.
+// patchBits is the cost of a patch in bits, in addition to 8/7 of the bits that
+// exceed the width: its gap, a sign and the rounding of a varint.
 const patchBits = 13
 
 // packRange is the range [low, low + 2^width) of residuals that are packed without
@@ -32,8 +32,7 @@ type packRange struct {
 	cost    int  // bits
 }
 
-// measure fills s with the residuals of an order of ks, of which there is one
-// at least.
+// measure fills s with the residuals of ks in the order o, at least one.
 func (s *residualStats) measure(ks []int64, o Order) {
 	s.begin(ks, o)
 	s.add(ks, o)
@@ -132,7 +131,7 @@ func residualAt(ks []int64, i int, o Order) int64 {
 	return ks[i]
 }
 
-// numSampled returns the size of a sample of m residuals; in short columns it is at
+// numSampled returns the size of a sample of m residuals; for short columns it is at
 // most short.
 func numSampled(m, short int) int {
 	if m >= 128 {

@@ -4,8 +4,8 @@ import (
 	"slices"
 )
 
-// scaleGroup is a stretch of a histogram column in which a bucket index means one
-// bucket: see histograms.go.
+// scaleGroup is a part of a histogram column in which a bucket index means the same
+// bucket in all histograms: see histograms.go.
 type scaleGroup struct {
 	runs    []layoutRun
 	layouts []layout
@@ -15,7 +15,7 @@ type scaleGroup struct {
 	union   [2][]int32   // of each side: all bucket indices, rising
 }
 
-// newScaleGroup takes k runs of c from the given one on.
+// newScaleGroup returns the group of k runs of c, beginning with run from.
 func newScaleGroup(c *histogramRuns, from, k int) *scaleGroup {
 	g := &scaleGroup{runs: c.runs[from : from+k], layouts: c.layouts, sizes: c.sizes}
 	for side := range 2 {
@@ -54,19 +54,20 @@ func (g *scaleGroup) buckets() (n int) {
 type cursor struct {
 	g    *scaleGroup
 	side int
-	next []int // of each layout: its buckets that lie behind
+	next []int // of each layout: number of its buckets already visited
 }
 
 // visit moves to the next bucket and calls f for every run: with the run's
-// histograms, from ≤ i < to, and the bucket's place in them, -1 if they lack it.
-func (c *cursor) visit(bucket int32, f func(place, from, to int)) {
+// histograms, from ≤ i < to, and the bucket's position among their buckets, -1 if
+// they lack it.
+func (c *cursor) visit(bucket int32, f func(pos, from, to int)) {
 	from := 0
 	for _, r := range c.g.runs {
-		place, ix := -1, c.g.indices[c.side][r.layout]
+		pos, ix := -1, c.g.indices[c.side][r.layout]
 		if p := c.next[r.layout]; p < len(ix) && ix[p] == bucket {
-			place = p
+			pos = p
 		}
-		f(place, from, from+r.n)
+		f(pos, from, from+r.n)
 		from += r.n
 	}
 	for l, ix := range c.g.indices[c.side] {
@@ -76,27 +77,27 @@ func (c *cursor) visit(bucket int32, f func(place, from, to int)) {
 	}
 }
 
-// joined reports whether the buckets of the group share their columns: with
-// few histograms the headers of a column for each would be most of it.
+// joined reports whether the buckets of the group share their columns: with few
+// histograms, headers would make up most of a column for each bucket.
 func (g *scaleGroup) joined() bool {
 	return g.n <= joinedHistograms && g.n*(len(g.union[0])+len(g.union[1])) <= MaxValues
 }
 
 const joinedHistograms = 48
 
-// eachBucket calls emit with the counts over time of every bucket of a side,
-// which are valid until it returns. bs holds the buckets of each histogram,
-// differences along the histogram if told so.
+// eachBucket calls emit with the counts over time of every bucket of a side; they
+// are valid until emit returns. bs holds the buckets of each histogram: if
+// differences is set, as differences from the previous bucket of the histogram.
 func eachBucket[N int64 | float64](g *scaleGroup, side int, bs [][]N, differences bool, emit func(vs []N)) {
 	c := cursor{g: g, side: side, next: make([]int, len(g.layouts))}
 	values := make([]N, g.n)
 	counts := make([]N, g.n) // of the last bucket of each histogram
 	for _, bucket := range g.union[side] {
 		var last N
-		c.visit(bucket, func(place, from, to int) {
+		c.visit(bucket, func(pos, from, to int) {
 			for i := from; i < to; i++ {
-				if place >= 0 {
-					last = bs[i][place]
+				if pos >= 0 {
+					last = bs[i][pos]
 					if differences {
 						counts[i] += last
 						last = counts[i]
@@ -109,8 +110,8 @@ func eachBucket[N int64 | float64](g *scaleGroup, side int, bs [][]N, difference
 	}
 }
 
-// fillBuckets is the inverse of eachBucket: it fills bs with what next returns.
-// add is told every count.
+// fillBuckets is the inverse of eachBucket: it fills bs with the counts that next
+// returns. It calls add with every count.
 func fillBuckets[N int64 | float64](g *scaleGroup, side int, bs [][]N, differences bool, next func() ([]N, error), add func(i int, count N)) error {
 	c := cursor{g: g, side: side, next: make([]int, len(g.layouts))}
 	counts := make([]N, g.n)
@@ -119,11 +120,11 @@ func fillBuckets[N int64 | float64](g *scaleGroup, side int, bs [][]N, differenc
 		if err != nil {
 			return err
 		}
-		c.visit(bucket, func(place, from, to int) {
-			for i := from; i < to && place >= 0; i++ {
-				bs[i][place] = values[i]
+		c.visit(bucket, func(pos, from, to int) {
+			for i := from; i < to && pos >= 0; i++ {
+				bs[i][pos] = values[i]
 				if differences {
-					bs[i][place] -= counts[i]
+					bs[i][pos] -= counts[i]
 					counts[i] = values[i]
 				}
 				add(i, values[i])
@@ -154,8 +155,8 @@ func slabs[N int64 | float64](g *scaleGroup) (bs [2][][]N) {
 	return bs
 }
 
-// nextColumn decodes a column of n values with its length before it, and
-// returns what follows it.
+// nextColumn decodes a column of n values preceded by its length and returns the
+// rest of src.
 func nextColumn[N any](dst []N, src []byte, n int, decode func([]N, []byte, int) ([]N, error)) ([]N, []byte, error) {
 	b, rest, err := Bytes(src, maxIntsColumn)
 	if err != nil {

@@ -89,7 +89,7 @@ func (g *scaleGroup) decodeFloats(dst []model.Histogram, src []byte) ([]model.Hi
 	return dst, src, nil
 }
 
-// appendFloatColumn appends a column of floats with its length before it.
+// appendFloatColumn appends a column of floats preceded by its length.
 func appendFloatColumn(dst []byte, vs []float64, s *scratch) []byte {
 	s.column, _ = AppendFloats(s.column[:0], vs, s.tier, 0)
 	return AppendBytes(dst, s.column)

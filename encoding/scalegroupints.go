@@ -7,11 +7,11 @@ import (
 )
 
 // The columns of a scale group of histograms with integer counts: zero counts,
-// counts without zero counts and buckets, sums, buckets. Joined buckets are two
-// columns, the first counts of all and then all differences over time, bucket
-// by bucket.
+// counts minus zero counts and buckets, sums, buckets. Joined buckets are two
+// columns: the first counts of all buckets, and then all differences over time,
+// bucket by bucket.
 
-// bucketOrders leaves out differences of differences, which fit no counts.
+// bucketOrders leaves out differences of differences, which do not suit counts.
 const bucketOrders = tryRaw | tryDelta
 
 func (g *scaleGroup) appendInts(dst []byte, hs []model.Histogram, tier Tier) []byte {
@@ -102,8 +102,8 @@ func (g *scaleGroup) decodeInts(dst []model.Histogram, src []byte) ([]model.Hist
 	return dst, *rest, nil
 }
 
-// intBuckets returns a function that gives the counts of the next bucket, valid
-// until its next call, and where what follows them will stand.
+// intBuckets returns a function that returns the counts of the next bucket, valid
+// until its next call, and a pointer to the rest of src after the buckets.
 func (g *scaleGroup) intBuckets(src []byte) (next func() ([]int64, error), rest *[]byte, err error) {
 	var values []int64
 	if g.columns() == headColumns || !g.joined() {

@@ -6,7 +6,7 @@ import (
 	"github.com/klauspost/compress/huff0"
 )
 
-// scratch is the memory one Append call works in, and its tier.
+// scratch holds the working memory of one Append call, and its tier.
 type scratch struct {
 	tier    Tier
 	ints    []int64  // a float column's integers
@@ -16,7 +16,7 @@ type scratch struct {
 	patches []patch
 	stats   [3]residualStats
 	excs    exceptions
-	voters  []float64 // values that a formula is guessed by
+	voters  []float64 // values from which a formula is guessed
 	// corrections of a decimal column, one a value, if corrected
 	corrections []int64
 	corrected   bool
@@ -29,23 +29,24 @@ type scratch struct {
 	huff        huff0.Scratch
 }
 
-// shortColumn is the number of values below which the fast tier chooses by a few
-// of them: to measure all takes longer than to encode them.
+// shortColumn is the number of values below which the fast tier bases its choices
+// on a few of them: measuring all would take longer than encoding them.
 const shortColumn = 128
 
-// sampledOrderMinValues is the number of values from which on a few say something of the order.
+// sampledOrderMinValues is the minimum number of values for the order to be chosen
+// from a few of them.
 const sampledOrderMinValues = 16
 
-// short reports whether a column of n values is chosen for by a few of them.
+// short reports whether choices for a column of n values are based on a few of them.
 func (s *scratch) short(n int) bool { return s.tier == Fast && n < shortColumn }
 
-// A pool, because the Append functions are plain functions that any goroutine
-// calls: without it a column of 40 samples costs two allocations, more than
-// its encoding.
+// scratches is a pool because the Append functions are plain functions that any
+// goroutine may call: without it a column of 40 samples costs two allocations,
+// which take longer than its encoding.
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
-// takeScratch returns a scratch for a call of the given tier. It goes back to
-// scratches.
+// takeScratch returns a scratch for a call of the given tier. The caller puts it
+// back into scratches.
 func takeScratch(tier Tier) *scratch {
 	s := scratches.Get().(*scratch)
 	s.tier = tier

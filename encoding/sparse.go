@@ -2,14 +2,14 @@ package encoding
 
 import "encoding/binary"
 
-// The SPARSE coder: the residuals that are not 0, and where they are, as two
-// columns of integers of order raw, which are not SPARSE themselves.
+// The SPARSE coder: the residuals that are not 0 and their positions, as two
+// columns of integers of order raw that are not SPARSE themselves.
 //
 //	┌────────────┬────────────────────────┬────────┐
 //	│ uv changes │ uv length │ gaps       │ values │
 //	└────────────┴────────────────────────┴────────┘
 //
-// A gap is the number of zeros since the change before, or since the start.
+// A gap is the number of zeros since the previous change, or since the start.
 
 // appendSparse appends the residuals xs, some but not all of which are 0.
 func (s *scratch) appendSparse(dst []byte, xs []uint64) []byte {
@@ -29,7 +29,7 @@ func (s *scratch) appendSparse(dst []byte, xs []uint64) []byte {
 	return dst
 }
 
-// sparseHeader is a SPARSE payload taken apart.
+// sparseHeader is a parsed SPARSE payload.
 type sparseHeader struct {
 	changes int
 	gaps    []byte
@@ -137,8 +137,8 @@ func (r *sparseReader) next(us []uint64) {
 
 // sparseToFloats fills vs with the floats of a SPARSE column without expanding the
 // residuals: between two changes the values lie on a line, usually a level one. It
-// returns false for orders where this does not hold, and where the lines are too
-// short to pay: per value a line saves an addition, and for decimals a division.
+// returns false for orders in which they do not, and if the lines are too short to
+// pay: a line saves an addition per value, and for decimals a division.
 func (r *intReader) sparseToFloats(vs []float64, f formula) bool {
 	shortest := 8
 	if f.transform == TransformInt {

@@ -1,22 +1,22 @@
 package encoding
 
-// A column of start timestamps is a mode byte and a column of integers. No
-// bytes at all is the column of a chunk in which no sample has one.
+// startMode is the first byte of a column of start timestamps; a column of integers
+// follows. If no sample of a chunk has a start timestamp, the column is empty.
 type startMode uint8
 
 const (
 	startRaw      startMode = 1 // the start timestamps
 	startToTime   startMode = 2 // time of the sample minus start
-	startToBefore startMode = 3 // start minus the time of the sample before
+	startToBefore startMode = 3 // start minus the time of the previous sample
 )
 
 var startModeNames = [...]string{"absent", "raw", "time - start", "start - time before"}
 
 // AppendStartTimestamps appends the column of the start timestamps sts of the
 // samples at ts: of the same length, or empty if no sample has one. Nothing is
-// appended if all are zero. Chosen by length: the times themselves (counters
-// that live long), their distance from the sample (a fixed interval), or from
-// the sample before (intervals without gaps).
+// appended if all are zero. It stores the shortest of: the timestamps themselves
+// (long-lived counters), their distances from the sample (a fixed interval), or
+// from the previous sample (intervals without gaps).
 func AppendStartTimestamps(dst []byte, sts, ts []int64, tier Tier) []byte {
 	checkAppend("start timestamp", len(sts))
 	if allZero(sts) {
@@ -48,7 +48,7 @@ func AppendStartTimestamps(dst []byte, sts, ts []int64, tier Tier) []byte {
 // others: one start for all samples takes 8 bytes.
 const startShort = 9
 
-// fromStarts sets ks to what a mode stores.
+// fromStarts sets ks to the integers that mode m stores.
 func fromStarts(ks, sts, ts []int64, m startMode) {
 	before := ts[0]
 	for i, st := range sts {
@@ -62,8 +62,8 @@ func fromStarts(ks, sts, ts []int64, m startMode) {
 }
 
 // DecodeStartTimestamps appends the start timestamps of the samples at ts, one
-// each, zero where a sample has none. src is the whole column. On an error dst
-// is returned as it was.
+// each, zero where a sample has none. src is exactly one column. On an error dst
+// is returned unchanged.
 func DecodeStartTimestamps(dst []int64, src []byte, ts []int64) ([]int64, error) {
 	at := len(dst)
 	if len(src) == 0 {

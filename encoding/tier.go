@@ -1,13 +1,13 @@
 package encoding
 
-// Tier says how much an Append function spends on a column. It means nothing on
+// Tier is the effort an Append function spends on a column. It is not stored on
 // disk: every decoder reads the columns of all tiers.
 type Tier uint8
 
 // The tiers.
 const (
-	Fast Tier = iota // for what is merged soon: the cheapest to write and to read
-	Full             // for what stays: the shortest
+	Fast Tier = iota // for columns that are merged soon: the cheapest to write and to read
+	Full             // for columns that are kept: the shortest
 )
 
 func (t Tier) String() string {

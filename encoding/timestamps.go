@@ -2,10 +2,10 @@ package encoding
 
 import "slices"
 
-// AppendTimestamps appends the column of ts, of at most MaxValues times; no
-// time takes no bytes. Any integers can be stored, rising ones take the fewest
-// bytes: a constant step takes some ten bytes whatever their number. The bytes
-// are a function of ts and tier, so equal columns can be stored once.
+// AppendTimestamps appends the column of ts, at most MaxValues times; the column of
+// no times is empty. Any integers can be stored; rising ones take the fewest bytes,
+// and any number of them with a constant step takes some ten bytes. The bytes are a
+// function of ts and tier, so equal columns can be stored once.
 func AppendTimestamps(dst []byte, ts []int64, tier Tier) []byte {
 	checkAppend("timestamp", len(ts))
 	if len(ts) == 0 {
@@ -17,8 +17,8 @@ func AppendTimestamps(dst []byte, ts []int64, tier Tier) []byte {
 	return dst
 }
 
-// DecodeTimestamps appends the n times of the column src, which is all of it.
-// On an error dst is returned as it was.
+// DecodeTimestamps appends the n times of src, exactly one column. On an error dst
+// is returned unchanged.
 func DecodeTimestamps(dst []int64, src []byte, n int) ([]int64, error) {
 	if err := checkDecode("timestamp", n); err != nil {
 		return dst, err

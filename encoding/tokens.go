@@ -8,32 +8,32 @@ import (
 	"github.com/klauspost/compress/huff0"
 )
 
-// The TOK coders: a token of one byte a residual, Huffman-coded, and behind the
-// tokens the bits that a token leaves open.
+// tokenShape describes one of the two TOK coders: a token of one byte per residual,
+// Huffman-coded, followed by the extra bits that the tokens do not determine.
 //
 //	┌──────────┬────────────────┬────────┬──────────────────┐
 //	│ mode (1) │ [uv length]    │ tokens │ [extra bits, LE] │
 //	└──────────┴────────────────┴────────┴──────────────────┘
 //
-// Length and extra bits are there if intExtra is set in the id. A residual x,
+// Length and extra bits are present if intExtra is set in the id. A residual x,
 // signed and near 0, has the magnitude m = x or, below 0, m = -x-1, of l bits,
 // and the sign s. Its token is
 //
 //	TOK-A   m < 8    2m + s                    TOK-B   m < 64   2m + s
 //	        else     4l + 2·(next bit) + s             else     2l + 114 + s
 //
-// where the next bit is the one below the highest of m. What the token does not
-// say are the low l - 2 or l - 1 bits of x: so a token stands for a range of
-// residuals of one sign, and x is the low end of the range plus the extra bits.
+// where the next bit is the one below the highest of m. The token does not contain
+// the low l - 2 or l - 1 bits of x: it stands for a range of residuals of one sign,
+// and x is the low end of the range plus the extra bits.
 type tokenShape struct {
 	direct     uint // tokens below it stand for one residual each
-	directBits uint // of the longest magnitude of these
+	directBits uint // bit length of the longest magnitude of these
 	top        uint // high bits of all others that are in their token, with its sign as one
 	tokens     uint // number of tokens
-	// By bit length of the magnitude m: how many low bits are extra, and what is
-	// added to 2·(m >> extra) + s.
+	// By bit length of the magnitude m: the number of low bits that are extra, and
+	// the number to be added to 2·(m >> extra) + s.
 	extra, add [128]uint8
-	ranges     [256]tokenRange // of every byte
+	ranges     [256]tokenRange // by token
 }
 
 // tokenRange is the range of residuals that a token stands for: base plus the next

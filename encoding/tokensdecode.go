@@ -2,14 +2,14 @@ package encoding
 
 import "github.com/klauspost/compress/huff0"
 
-// tokenHeader is a TOK payload taken apart.
+// tokenHeader is a parsed TOK payload.
 type tokenHeader struct {
 	mode   byte
 	tokens []byte // Huffman-coded
 	extra  []byte // extra bits, nil if there are none
 }
 
-// streams returns how many Huffman streams the tokens are, 0 if there are none.
+// streams returns the number of Huffman streams of the tokens, 0 if there are none.
 func (h tokenHeader) streams() int {
 	switch h.mode {
 	case tokenModeOne:
@@ -156,8 +156,8 @@ func decodeStream(d *huff0.Decoder, out, src []byte) error {
 }
 
 const (
-	// decodeTableMinTokens is the number of tokens from which on the decode table
-	// pays.
+	// decodeTableMinTokens is the minimum number of tokens for the decode table to
+	// pay.
 	decodeTableMinTokens = 400
 	// decodeTableMaxMeanBits is the mean length of codes, in bits, up to which the
 	// decode table is faster than huff0, which decodes one token a lookup.

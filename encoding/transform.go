@@ -99,7 +99,7 @@ func (s *scratch) correct(i int, u int64, n int) {
 // nearest returns the integer nearest to v·power. If the product is out of the range
 // of exact integers, so is the result.
 func nearest(v, power float64) int64 {
-	const shift = 3 << 51   // adding it leaves no bits behind the point
+	const shift = 3 << 51   // adding it leaves no bits after the binary point
 	x := float64(v * power) // the conversion keeps the product from being fused
 	if math.Abs(x) < 1<<51 {
 		return int64(float64(x+shift) - shift)
@@ -107,15 +107,15 @@ func nearest(v, power float64) int64 {
 	return int64(math.RoundToEven(x))
 }
 
-// ulps returns how many floats lie from a to b, or something larger than
-// maxCorrection in magnitude if they differ in sign or much.
+// ulps returns the distance from a to b in units in the last place, or a number
+// larger than maxCorrection in magnitude if they differ in sign or by much.
 func ulps(a, b float64) int64 {
 	return int64(math.Float64bits(b)) - int64(math.Float64bits(a))
 }
 
 // orderedBits maps floats to integers that sort in the same order: positive floats
-// to their bits, negative ones to minus the bits of their magnitude. -0, whose place
-// is taken, becomes the smallest integer. The map is a bijection, so it has no
+// to their bits, negative ones to minus the bits of their magnitude. -0 becomes the
+// smallest integer, because 0 is taken. The map is a bijection, so it has no
 // exceptions, and low zero bits stay zero for both signs: values converted from
 // float32 share the divisor 2^29.
 func orderedBits(ks []int64, vs []float64) {

@@ -17,9 +17,8 @@ func wordsOfInts(vs []int64) []uint64 {
 	return unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(vs))), len(vs))
 }
 
-// wordAt returns the eight bytes of b from at on, lowest first. at+8 ≤ len(b):
-// the caller has checked it against a number of bits, which the compiler does
-// not see.
+// wordAt returns the eight bytes of b from at on, lowest first. at+8 ≤ len(b): the
+// caller ensures it by a check on bits, which the compiler cannot use.
 func wordAt(b []byte, at uint) uint64 {
 	return binary.LittleEndian.Uint64((*[8]byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), at))[:])
 }

@@ -3,7 +3,7 @@ package encoding
 import "encoding/binary"
 
 // Uvarint reads an unsigned varint (7 bits a byte, low bits first, at most 10
-// bytes) as binary.AppendUvarint writes it, and returns what follows it.
+// bytes) as binary.AppendUvarint writes it, and returns the rest of src.
 func Uvarint(src []byte) (v uint64, rest []byte, err error) {
 	if len(src) > 0 && src[0] < 0x80 {
 		return uint64(src[0]), src[1:], nil
@@ -16,7 +16,7 @@ func Uvarint(src []byte) (v uint64, rest []byte, err error) {
 }
 
 // Varint reads a signed varint (zigzag: 0, -1, 1, -2 …) as
-// binary.AppendVarint writes it, and returns what follows it.
+// binary.AppendVarint writes it, and returns the rest of src.
 func Varint(src []byte) (v int64, rest []byte, err error) {
 	u, rest, err := Uvarint(src)
 	return unzigzag(u), rest, err
@@ -28,8 +28,8 @@ func AppendBytes(dst, b []byte) []byte {
 	return append(dst, b...)
 }
 
-// Bytes reads what AppendBytes wrote, if it is at most max bytes, 0 ≤ max, and
-// returns what follows it. b shares the memory of src.
+// Bytes reads a byte string that AppendBytes wrote, of at most max ≥ 0 bytes, and
+// returns the rest of src. b shares the memory of src.
 func Bytes(src []byte, max int) (b, rest []byte, err error) {
 	n, rest, err := Uvarint(src)
 	if err != nil {

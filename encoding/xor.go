@@ -5,8 +5,8 @@ import (
 	"math/bits"
 )
 
-// The XOR code of floats: the first value has its 64 bits, every other one is
-// XORed with its predecessor.
+// The XOR code of floats: the first value is stored as its 64 bits, every other one
+// is XORed with its predecessor.
 //
 //	0                            the same bits
 //	1 0  bits                    they lie inside the last window
@@ -27,8 +27,8 @@ const (
 	xorNewWindow = xorControl + 6 + 6
 )
 
-// code returns how x, which is not 0, is coded after s: with the window of s
-// or with a new one.
+// code returns the window in which x ≠ 0 is coded after s, and whether it is a new
+// one.
 func (s *xorState) code(x uint64) (leading, size uint8, fresh bool) {
 	leading = uint8(bits.LeadingZeros64(x))
 	trailing := uint8(bits.TrailingZeros64(x))
@@ -97,7 +97,7 @@ func appendXORColumn(dst []byte, vs []float64) ([]byte, FloatHint) {
 	return dst, makeHint(formulaBits, OrderRaw, true, len(dst)-at, len(vs))
 }
 
-// decodeXORColumn fills vs from what follows the two id bytes.
+// decodeXORColumn fills vs from src, the column after its two id bytes.
 func decodeXORColumn(vs []float64, src []byte) error {
 	if len(src) < 8 {
 		return corruptf("XOR: %d bytes", len(src))
@@ -121,10 +121,10 @@ func decodeXORColumn(vs []float64, src []byte) error {
 	return nil
 }
 
-// read takes the values from i on off src, from bit at on, as far as bitReach
-// bytes are at hand; values that repeat are found as a run of zero bits. It
-// returns the first value and the first bit it did not read, and false if that
-// value is corrupt.
+// read decodes values into vs[i:] from bit at of src on, while at least bitReach
+// bytes are left; repeated values are found as a run of zero bits. It returns the
+// first index and the first bit it did not read, and false if the value at that
+// index is corrupt.
 func (s *xorState) read(vs []float64, i int, src []byte, at uint) (int, uint, bool) {
 	v, leading, size := s.v, uint(s.leading), uint(s.size)
 	ok := true
@@ -149,7 +149,7 @@ func (s *xorState) read(vs []float64, i int, src []byte, at uint) (int, uint, bo
 			at += xorNewWindow
 			leading, size = uint(c>>2&63), uint(c>>8&63)+1
 		}
-		if size-1 >= 64-leading { // also a window of size 0, which is none
+		if size-1 >= 64-leading { // also true of size 0: there is no window yet
 			ok = false
 			break
 		}

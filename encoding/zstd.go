@@ -16,16 +16,16 @@ const zstdWindow = 1 << 20
 // MaxZstd is the largest decoded size of one frame.
 const MaxZstd = 1 << 29
 
-// The library's EncodeAll and DecodeAll are safe for concurrent use and keep
-// one encoder or decoder a processor; both are made when first used. None of
-// the options can be refused.
+// The library's EncodeAll and DecodeAll are safe for concurrent use and keep one
+// encoder or decoder per processor; both are created on first use. All options are
+// valid, so creating them cannot fail.
 var (
 	zstdEncoder = sync.OnceValue(func() *zstd.Encoder {
 		e, err := zstd.NewWriter(nil,
 			zstd.WithEncoderLevel(zstd.SpeedDefault),
 			zstd.WithWindowSize(zstdWindow),
 			zstd.WithEncoderCRC(false),   // every section and column has a CRC of its own
-			zstd.WithSingleSegment(true), // so that short frames, too, say their size
+			zstd.WithSingleSegment(true), // so that short frames state their size, too
 			zstd.WithZeroFrames(true))
 		if err != nil {
 			panic("BUG: zstd encoder: " + err.Error())
@@ -44,9 +44,8 @@ var (
 	})
 )
 
-// AppendZstd appends src as one zstd frame that says its decoded size. The
-// same src gives the same bytes. It panics if src has more than MaxZstd
-// bytes.
+// AppendZstd appends src as one zstd frame that states its decoded size. Equal
+// sources give equal bytes. It panics if src has more than MaxZstd bytes.
 func AppendZstd(dst, src []byte) []byte {
 	if len(src) > MaxZstd {
 		panic(fmt.Sprintf("BUG: zstd frame of %d bytes, at most %d", len(src), MaxZstd))
@@ -55,8 +54,8 @@ func AppendZstd(dst, src []byte) []byte {
 }
 
 // DecodeZstd appends the content of src, one frame as AppendZstd writes it,
-// if it has at most maxLen bytes. Memory is bounded by maxLen whatever the
-// frame says.
+// if it has at most maxLen bytes. Memory is bounded by maxLen, whatever size the
+// frame states.
 func DecodeZstd(dst, src []byte, maxLen int) ([]byte, error) {
 	var h zstd.Header
 	if err := h.Decode(src); err != nil {
@@ -70,7 +69,7 @@ func DecodeZstd(dst, src []byte, maxLen int) ([]byte, error) {
 	}
 	at, size := len(dst), int(h.FrameContentSize)
 	dst = slices.Grow(dst, size)
-	// With its capacity cut to the frame's size the decoder can write no more.
+	// The capacity is cut to the frame's size, so the decoder cannot write more.
 	out, err := zstdDecoder().DecodeAll(src, dst[:at:at+size])
 	if err != nil {
 		return dst, corruptf("zstd frame: %v", err)
@@ -81,8 +80,8 @@ func DecodeZstd(dst, src []byte, maxLen int) ([]byte, error) {
 	return dst[:at+size], nil
 }
 
-// appendPacked appends b as it is, or as a zstd frame where that saves at
-// least an eighth: a mode byte, then the bytes up to the end of the column.
+// appendPacked appends b unchanged, or as a zstd frame if that saves at least an
+// eighth: a mode byte, then the bytes up to the end of the column.
 func appendPacked(dst, b []byte) []byte {
 	if len(b) >= packedMin && len(b) <= packedMax {
 		at := len(dst)
@@ -95,8 +94,8 @@ func appendPacked(dst, b []byte) []byte {
 	return append(append(dst, packedPlain), b...)
 }
 
-// decodePacked returns what appendPacked was given, which shares the memory of
-// src if it was not compressed.
+// decodePacked is the inverse of appendPacked. The result shares the memory of src
+// if it was not compressed.
 func decodePacked(src []byte) ([]byte, error) {
 	if len(src) == 0 {
 		return nil, corruptf("no mode byte")
@@ -117,8 +116,8 @@ const (
 )
 
 const (
-	packedMin = 128     // below it the frame's own header eats the gain
-	packedMax = 1 << 24 // above it the memory that a few damaged bytes can ask for
+	packedMin = 128     // for fewer bytes the frame's header exceeds the gain
+	packedMax = 1 << 24 // bounds the memory that a few corrupt bytes can request
 )
 
 func le64(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }

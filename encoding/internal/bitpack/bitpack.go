@@ -8,8 +8,8 @@
 //	         │ v0  │ v1  │ v2 (2+1)  │ v3  │ v4   │ v5 (1+2)    │ …
 //	         └─────┴─────┴───────────┴─────┴──────┴─────────────┘
 //
-// The work is done by generated functions, one a width, of eight values a
-// round. All functions are safe for concurrent use.
+// Generated functions, one per width, pack and unpack eight values at a time. All
+// functions are safe for concurrent use.
 package bitpack
 
 import "slices"
