@@ -9,8 +9,8 @@ import (
 // AppendFloatsLocked writes floats to a buffer: ts[i], vs[i] and, if sts is not
 // empty, the start timestamp sts[i] (0 = none) to the series in slots[i], all
 // checked by CheckLocked under the same lock. It returns the number of samples
-// that replaced another value at their key. The times are less than
-// math.MaxInt64. The slices are not kept.
+// that replaced another value at their key. The times must be less than
+// math.MaxInt64. The slices are not retained.
 func (s *Shard) AppendFloatsLocked(b *Buffer, slots []uint32, ts []int64, vs []float64, sts []int64) (replacements int) {
 	p := &b.shards[s.number]
 	p.begin(s.slots)
@@ -47,8 +47,8 @@ func (s *Shard) AppendFloatsLocked(b *Buffer, slots []uint32, ts []int64, vs []f
 	return replacements
 }
 
-// AppendHistogramsLocked is AppendFloatsLocked for histograms. They are
-// encoded, not kept. sts may be empty.
+// AppendHistogramsLocked is AppendFloatsLocked for histograms. They are encoded and
+// not retained. sts may be empty.
 func (s *Shard) AppendHistogramsLocked(b *Buffer, slots []uint32, ts, sts []int64, hs []model.Histogram) (replacements int) {
 	p := &b.shards[s.number]
 	p.begin(s.slots)

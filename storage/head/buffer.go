@@ -10,11 +10,10 @@ import (
 	"tsdb/internal/model"
 )
 
-// A Buffer holds the samples of one generation, in a part a shard that is
-// guarded by the shard's lock. Its owner releases it when no view names it any
-// more; until then no slot whose series has samples in it is given to another
-// series. Reading is safe at any time; a buffer that Freeze was called on is
-// read without locks.
+// A Buffer holds the samples of one generation, in one part per shard, guarded by
+// the shard's lock. Its owner releases it when no view refers to it any more; until
+// then, slots of series with samples in it are not reused for other series. Reading
+// is safe at any time; after Freeze it takes no locks.
 type Buffer struct {
 	head     *Head
 	gen      atomic.Uint64
@@ -34,7 +33,7 @@ type bufferShard struct {
 	exs     pool[exemplarSlot]
 	late    pool[lateSample]
 	runs    pool[lateRun]
-	scratch scratch // of the writers
+	scratch scratch // used by writers
 
 	stats shardStats
 	_     [64]byte
@@ -56,8 +55,8 @@ type BufferStats struct {
 	MaxTime   int64 // time of the last sample
 }
 
-// NewBuffer returns an empty buffer for the samples of a generation. It can be
-// made long before the generation begins, and told its number then.
+// NewBuffer returns an empty buffer for the samples of a generation. It may be
+// created long before the generation begins; SetGeneration then sets its number.
 func (h *Head) NewBuffer(gen uint64) *Buffer {
 	b := &Buffer{head: h}
 	for i := range b.shards {
@@ -79,7 +78,8 @@ func (h *Head) NewBuffer(gen uint64) *Buffer {
 	return b
 }
 
-// SetGeneration tells a buffer its generation, before its first sample.
+// SetGeneration sets the buffer's generation. It must be called before the first
+// sample is appended.
 func (b *Buffer) SetGeneration(gen uint64) {
 	b.gen.Store(gen)
 	for {
@@ -93,7 +93,7 @@ func (b *Buffer) SetGeneration(gen uint64) {
 // Generation returns the generation whose samples the buffer holds.
 func (b *Buffer) Generation() uint64 { return b.gen.Load() }
 
-// Freeze marks the buffer as immutable. The caller ensures that no writer uses it.
+// Freeze marks the buffer as immutable. The caller ensures that there are no writers.
 func (b *Buffer) Freeze() { b.frozen.Store(true) }
 
 // Release frees the buffer's memory once it has no readers. Further calls do nothing.
@@ -109,8 +109,8 @@ func (b *Buffer) Release() {
 	}
 }
 
-// Stats returns the buffer's sizes. It takes no lock; while samples are
-// appended the figures may be of slightly different moments.
+// Stats returns the buffer's sizes. It takes no lock; while samples are appended the
+// figures may be from slightly different moments.
 func (b *Buffer) Stats() BufferStats {
 	st := BufferStats{MinTime: math.MaxInt64, MaxTime: math.MinInt64}
 	for i := range b.shards {
@@ -125,8 +125,8 @@ func (b *Buffer) Stats() BufferStats {
 	return st
 }
 
-// rlock takes the lock that readers of a shard's part need, and runlock
-// releases what it returned.
+// rlock acquires and returns the lock that readers of a shard's part need. The
+// caller passes it to runlock.
 func (b *Buffer) rlock(shard int) *sync.RWMutex {
 	if b.frozen.Load() {
 		return nil
@@ -143,7 +143,7 @@ func runlock(mu *sync.RWMutex) {
 }
 
 // Has reports whether the range from the first to the last sample of the series
-// overlaps the given one, so that it may have a sample there.
+// overlaps tr, so that it may have a sample in tr.
 func (b *Buffer) Has(ref model.Ref, tr model.TimeRange) bool {
 	defer runlock(b.rlock(ref.Shard()))
 	return b.shards[ref.Shard()].has(ref.Slot(), tr)
@@ -170,8 +170,8 @@ func (p *bufferShard) has(slot uint32, tr model.TimeRange) bool {
 	return st.n > 0 && st.minT < tr.Max && st.t >= tr.Min
 }
 
-// Samples appends the samples of a series in the range to dst, in time order,
-// one a key. dst's own rows stay as they are.
+// Samples appends the samples of a series in the range to dst, in time order, one
+// per key. The existing rows of dst are unchanged.
 func (b *Buffer) Samples(ref model.Ref, tr model.TimeRange, dst *model.ColumnSet) {
 	if len(dst.Kinds) > 0 {
 		// Runs are decoded into the columns of samples.
@@ -189,7 +189,7 @@ func (b *Buffer) Samples(ref model.Ref, tr model.TimeRange, dst *model.ColumnSet
 	}
 }
 
-// begin makes a shard's part ready for samples of any slot there is.
+// begin prepares a shard's part for samples of the slots below slots.
 func (p *bufferShard) begin(slots uint32) {
 	if p.states.len() < slots {
 		p.states.ensure(slots)
@@ -210,8 +210,8 @@ func (p *bufferShard) note(slot uint32) {
 	}
 }
 
-// finish records what a batch has changed: how many keys there are more, and
-// the times of its samples.
+// finish records the effect of a batch: the number of keys it added, and the first
+// and the last time of its samples.
 func (p *bufferShard) finish(added int, minT, maxT int64) {
 	s := &p.stats
 	if added != 0 {

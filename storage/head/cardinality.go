@@ -13,7 +13,7 @@ type Cardinality struct {
 type Pair struct{ Name, Value string }
 
 // Cardinality counts the series of a tenant and their labels. It copies every
-// distinct label value, a shard at a time under the shard's read lock.
+// distinct label value, one shard at a time, under the shard's read lock.
 func (h *Head) Cardinality(tenant uint32) Cardinality {
 	c := Cardinality{
 		Metrics: map[string]uint64{}, Names: map[string]uint64{}, NameBytes: map[string]uint64{}, Pairs: map[Pair]uint64{},

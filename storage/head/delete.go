@@ -8,8 +8,8 @@ import (
 )
 
 // DeleteLocked deletes the samples in a range of the tenant's series that match
-// all matchers, which are compiled, from a buffer and returns their number.
-// Exemplars stay, and so does the series in the buffer's count.
+// all matchers, which must be compiled, from a buffer and returns their number.
+// Exemplars are kept, and the series remains in the buffer's count.
 func (s *Shard) DeleteLocked(b *Buffer, tenant uint32, ms []*match.Matcher, tr model.TimeRange) (deleted int) {
 	p := &b.shards[s.number]
 	p.begin(s.slots)
@@ -43,8 +43,8 @@ func (s *Shard) DeleteLocked(b *Buffer, tenant uint32, ms []*match.Matcher, tr m
 	return deleted
 }
 
-// startOver removes all samples of a series and frees their memory; its exemplars
-// stay.
+// startOver removes all samples of a series and frees their memory, but keeps its
+// exemplars.
 func (p *bufferShard) startOver(st *state) {
 	if st.first != 0 {
 		p.scratch.bytes = p.gatherOpen(p.scratch.bytes[:0], st)

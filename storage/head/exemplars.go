@@ -11,9 +11,9 @@ import (
 )
 
 // AppendExemplarsLocked writes exemplars to a buffer. A series keeps the newest
-// Options.ExemplarsMax of them, by time; a duplicate changes nothing. It
-// returns the number dropped for that limit, including new ones that are older than
-// all kept.
+// Options.ExemplarsMax of them, by time; duplicates are ignored. It returns the
+// number dropped because of the limit, including new ones older than all that are
+// kept.
 func (s *Shard) AppendExemplarsLocked(b *Buffer, slots []uint32, es []model.Exemplar) (dropped int) {
 	p := &b.shards[s.number]
 	p.begin(s.slots)
@@ -44,7 +44,7 @@ type exemplarSlot struct {
 }
 
 // appendExemplar appends the value bits (8) and the labels of an exemplar, each
-// name and value with its length as uvarint.
+// name and value preceded by its length as a uvarint.
 func appendExemplar(dst []byte, e model.Exemplar) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(e.V))
 	return model.AppendLabels(dst, e.Labels)
@@ -68,8 +68,8 @@ func decodeExemplar(t int64, src []byte) model.Exemplar {
 	return e
 }
 
-// insertExemplar puts an exemplar in its place, by time and then by arrival. The
-// oldest is dropped if the series has limit exemplars already.
+// insertExemplar inserts an exemplar, sorted by time and then by arrival. If the
+// series already has limit exemplars, the oldest is dropped.
 func (p *bufferShard) insertExemplar(x *extra, e model.Exemplar, limit int) (grown, dropped bool) {
 	sc := &p.scratch
 	sc.bytes = appendExemplar(sc.bytes[:0], e)

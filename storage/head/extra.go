@@ -7,8 +7,8 @@ import (
 	"tsdb/internal/model"
 )
 
-// extra is what a buffer keeps of the few series whose samples are not just a
-// short main run of plain floats.
+// extra is the record of the few series of a buffer that have more than a short main
+// run of plain floats.
 type extra struct {
 	openT int64 // time of the open segment's first sample
 
@@ -17,35 +17,35 @@ type extra struct {
 	late, nLate uint32 // the late buffer: handle in late, number
 	exs, nExs   uint32 // exemplars: handle in exs, number
 
-	// The side stream of the open segment, if that is rich.
+	// The side stream of the open segment, if the segment is rich.
 	side, sideLast uint32 // first block, block written to
 	sideBytes      uint32
 	histograms     uint32 // in the open segment
 	writer         sideWriter
 }
 
-// lateRun is a sealed late buffer, or several merged: a run of its own.
+// lateRun is a sealed late buffer, or the merge of several, as a run of its own.
 type lateRun struct {
 	segs, nSegs uint32
 	samples     uint32
 	_           uint32
 }
 
-// scratch is the memory that reading needs. Writers have one a shard.
+// scratch is the working memory of readers. Writers have one per shard.
 type scratch struct {
 	bytes, side  []byte
 	a, b, part   model.Samples
 	found, given model.Samples
 }
 
-// drop releases the references to histograms that reading has left in the scratch.
+// drop releases the references to histograms that a read left in the scratch.
 func (sc *scratch) drop() {
 	for _, s := range [...]*model.Samples{&sc.a, &sc.b, &sc.part} {
 		s.Reset()
 	}
 }
 
-// extraOf returns the extra of a series, a new one if it has none.
+// extraOf returns the extra of a series, creating it if needed.
 func (p *bufferShard) extraOf(st *state) *extra {
 	if st.extra == 0 {
 		p.nExtras++
@@ -56,14 +56,14 @@ func (p *bufferShard) extraOf(st *state) *extra {
 	return p.extras.at(st.extra)
 }
 
-// Bounds of a segment with a side stream: histograms are written anew as a
-// column when it is closed, under the shard's lock.
+// Bounds of a segment with a side stream: when it is closed, its histograms are
+// rewritten as a column under the shard's lock.
 const (
 	segmentHistograms = 64
 	segmentSideBytes  = 16 << 10
 )
 
-// full reports whether the open segment takes no more.
+// full reports whether the open segment is full.
 func (p *bufferShard) full(st *state) bool {
 	if st.flags&flagRich == 0 {
 		return st.n >= segmentSamples
@@ -80,7 +80,7 @@ func (p *bufferShard) extend(st *state, t, start int64, v float64, h model.Histo
 	case st.n == 0:
 		p.open(st, t, b)
 		st.minT = t
-		if st.extra != 0 { // of exemplars that came first
+		if st.extra != 0 { // exemplars arrived first
 			p.extras.at(st.extra).openT = t
 		}
 	case p.full(st) || uint64(t-st.t) > maxStep:
@@ -125,7 +125,7 @@ func (p *bufferShard) appendSide(x *extra, src []byte) {
 	}
 }
 
-// close puts the open segment into the directory of the main run.
+// close adds the open segment to the directory of the main run.
 func (p *bufferShard) close(st *state) {
 	x := p.extraOf(st)
 	p.scratch.bytes = p.gatherOpen(p.scratch.bytes[:0], st)
@@ -157,7 +157,7 @@ func push[T any](p *pool[T], h uint32, n int, e T) uint32 {
 	return h
 }
 
-// widen makes room for one more element behind n.
+// widen makes room for one more element after n.
 func widen[T any](p *pool[T], h uint32, n int) uint32 {
 	if n == 0 {
 		return p.alloc(1)
@@ -171,7 +171,7 @@ func widen[T any](p *pool[T], h uint32, n int) uint32 {
 	return wide
 }
 
-// encode writes samples, at least one, as a run of their own.
+// encode writes samples, at least one, as a separate run.
 func (p *bufferShard) encode(s *model.Samples) lateRun {
 	r := lateRun{samples: uint32(s.Len())}
 	most := segmentSamples

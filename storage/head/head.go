@@ -11,13 +11,13 @@ import (
 
 // Options configure a Head. The zero value of each field is its default.
 type Options struct {
-	// IdentitySeed seeds the identity of series. It is the database's own.
+	// IdentitySeed is the database's seed of series identities.
 	IdentitySeed uint64
 	// AliasBytesMax bounds the memory of the alias table; 0 = 256 MiB.
 	AliasBytesMax int64
-	// ExemplarsMax bounds the exemplars a series keeps in one buffer; 0 = 10.
+	// ExemplarsMax bounds the exemplars of a series in one buffer; 0 = 10.
 	ExemplarsMax int
-	// MetadataMax bounds the metrics whose metadata is kept; 0 = 200,000.
+	// MetadataMax bounds the number of metrics with metadata; 0 = 200,000.
 	MetadataMax int
 }
 
@@ -34,15 +34,15 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// A Head holds all series written recently: labels, identity,
-// aliases, index. It outlives the generations, whose samples are in Buffers.
-// It is safe for concurrent use.
+// A Head holds the recently written series: labels, identities, aliases and index.
+// It outlives the generations; their samples are in Buffers. It is safe for
+// concurrent use.
 //
-// Locks are taken in the order: order of series, buffer list, alias table,
-// shard, metadata. No function holds two shards.
+// Locks are acquired in this order: order of series, buffer list, alias table,
+// shard, metadata. No function holds the locks of two shards.
 type Head struct {
 	opts     Options
-	newest   atomic.Uint64 // newest generation a buffer was made for
+	newest   atomic.Uint64 // newest generation with a buffer, past or present
 	aliases  aliasTable
 	metadata metadataTable
 	order    order
@@ -68,8 +68,8 @@ func New(o Options) *Head {
 // Shard returns shard i, 0 ≤ i < model.Shards.
 func (h *Head) Shard(i int) *Shard { return &h.shards[i] }
 
-// Find returns the ref of a series, 0 if the head does not have it. ls is sorted
-// and not kept.
+// Find returns the ref of a series, 0 if the head does not have it. ls must be
+// sorted and is not retained.
 func (h *Head) Find(tenant uint32, ls labels.Labels) model.Ref {
 	var buf [1024]byte
 	id, _ := model.IdentityOf(h.opts.IdentitySeed, tenant, ls, buf[:0])
@@ -82,10 +82,10 @@ func (h *Head) Find(tenant uint32, ls labels.Labels) model.Ref {
 	return 0
 }
 
-// Resolve returns the ref of a series, creating the series if it is new. ls is
-// sorted, valid and not kept. The ref is 0 if the series cannot be taken: a
-// label value of more than 1 MiB, or tables at the end of their addresses
-// (2^28 series or 4 GiB of labels in one of the 16 shards).
+// Resolve returns the ref of a series, creating the series if it is new. ls must be
+// sorted and valid and is not retained. The ref is 0 if the series cannot be stored:
+// a label value exceeds 1 MiB, or the address space of a table is used up (2^28
+// series or 4 GiB of labels in one of the 16 shards).
 func (h *Head) Resolve(tenant uint32, ls labels.Labels) (ref model.Ref, created bool) {
 	var buf [1024]byte
 	id, _ := model.IdentityOf(h.opts.IdentitySeed, tenant, ls, buf[:0])
@@ -114,8 +114,8 @@ func (h *Head) Labels(ref model.Ref) (tenant uint32, id model.Identity, ls label
 	return h.LabelsTo(ref, &b)
 }
 
-// LabelsTo is Labels for callers that ask often: it reuses the builder's
-// memory, not that of the labels.
+// LabelsTo is Labels for frequent calls: it reuses the memory of the builder, but
+// not that of the labels.
 func (h *Head) LabelsTo(ref model.Ref, b *labels.ScratchBuilder) (tenant uint32, id model.Identity, ls labels.Labels, ok bool) {
 	s := &h.shards[ref.Shard()]
 	s.mu.RLock()
@@ -127,9 +127,9 @@ func (h *Head) LabelsTo(ref model.Ref, b *labels.ScratchBuilder) (tenant uint32,
 	return r.tenant, r.id, s.labelsOf(ref.Slot(), b), true
 }
 
-// IDs sets ids, which is as long as refs, to the identities of the series that
-// the refs name; that of a series that has left is zero. It is made for refs of
-// one shard in a row.
+// IDs sets ids, which is as long as refs, to the identities of the series of refs;
+// the identity of an evicted series is zero. It is fast if refs of the same shard
+// are adjacent.
 func (h *Head) IDs(refs []model.Ref, ids []model.Identity) {
 	for i := 0; i < len(refs); {
 		s := &h.shards[refs[i].Shard()]
@@ -147,9 +147,9 @@ func (h *Head) IDs(refs []model.Ref, ids []model.Identity) {
 // idsPerLock bounds the refs IDs resolves per hold of a shard's lock.
 const idsPerLock = 1024
 
-// Definitions calls define for each of the slots of a shard that holds a
-// series, in order, with the definition to log. define is called
-// under the shard's read lock and may not call the head.
+// Definitions calls define for each of the slots of a shard that holds a series, in
+// order, with the definition to log. define runs under the shard's read lock and
+// must not call methods of the head.
 func (h *Head) Definitions(shard int, slots []uint32, define func(slot, tenant uint32, id model.Identity, ls labels.Labels)) {
 	s := &h.shards[shard]
 	s.mu.RLock()
@@ -165,7 +165,7 @@ func (h *Head) Definitions(shard int, slots []uint32, define func(slot, tenant u
 // Stats are the sizes of a head's tables.
 type Stats struct {
 	Series  int   // series known
-	Slots   int   // slots of series, the free ones included
+	Slots   int   // slots of series, including free ones
 	Terms   int   // name=value pairs, by shard
 	Aliases int   // aliases known
 	Bytes   int64 // memory of all tables, without the buffers

@@ -9,8 +9,8 @@ import (
 	"tsdb/internal/model"
 )
 
-// lateSample is a sample of a late buffer: one that came when its series had a
-// newer one, or one of the same time.
+// lateSample is a sample of a late buffer: when it arrived, its series had a sample
+// of the same time or a newer one.
 type lateSample struct {
 	t     int64
 	v     uint64 // bits of the float
@@ -45,7 +45,7 @@ const (
 
 var readScratches = sync.Pool{New: func() any { return new(scratch) }}
 
-// insert takes a sample that is not newer than every other of its series.
+// insert adds a sample that is not newer than all others of its series.
 func (p *bufferShard) insert(st *state, t, start int64, v float64, h model.Histogram) outcome {
 	sc := &p.scratch
 	if st.extra == 0 && t == st.t && start == 0 && h.IsZero() && math.Float64bits(v) == st.v {
@@ -100,12 +100,12 @@ func (p *bufferShard) insert(st *state, t, start int64, v float64, h model.Histo
 	return result
 }
 
-// maxMergedSamples bounds the samples of runs that are still merged: it is done under
-// the shard's lock.
+// maxMergedSamples bounds the samples of runs to be merged, because merging runs
+// under the shard's lock.
 const maxMergedSamples = 8192
 
-// seal makes a run of a full late buffer. Runs of about the same size are
-// merged, so that there are few however many late samples come.
+// seal turns a full late buffer into a run. Runs of about the same size are merged,
+// so that there are few, however many late samples arrive.
 func (p *bufferShard) seal(x *extra) {
 	sc := &p.scratch
 	sc.a.Reset()
@@ -144,7 +144,7 @@ func (p *bufferShard) dropLate(x *extra) {
 	x.nLate = 0
 }
 
-// pop takes the newest sealed run from the list.
+// pop removes the newest sealed run from the list and returns it.
 func (p *bufferShard) pop(x *extra) {
 	n := int(x.nRuns)
 	x.nRuns--

@@ -21,7 +21,7 @@ type metricKey struct {
 
 type metadataEntry struct {
 	model.Metadata
-	version uint64 // of the table when the entry changed last
+	version uint64 // of the table at the entry's last change
 }
 
 func (t *metadataTable) init(limit int) {
@@ -29,8 +29,8 @@ func (t *metadataTable) init(limit int) {
 	t.entries = make(map[metricKey]metadataEntry)
 }
 
-// SetMetadata records the metadata of a metric. It reports whether it changed. A new
-// metric above Options.MetadataMax is not recorded.
+// SetMetadata records the metadata of a metric and reports whether it changed. New
+// metrics beyond Options.MetadataMax are not recorded.
 func (h *Head) SetMetadata(tenant uint32, metric string, m model.Metadata) (changed bool) {
 	t := &h.metadata
 	t.mu.Lock()
@@ -60,8 +60,8 @@ func (h *Head) Metadata(tenant uint32) map[string]model.Metadata {
 	return ms
 }
 
-// MetadataSince returns the metrics of a tenant whose metadata has changed since
-// an earlier call returned version, 0 for all, and the version now.
+// MetadataSince returns the metrics of a tenant whose metadata has changed since an
+// earlier call returned version, or all if version is 0, and the current version.
 func (h *Head) MetadataSince(tenant uint32, version uint64) (changed map[string]model.Metadata, now uint64) {
 	t := &h.metadata
 	t.mu.RLock()

@@ -11,7 +11,7 @@ import (
 )
 
 // LabelNames returns the label names of the series of a tenant that match all
-// matchers, sorted. With a list of buffers, which may be empty, only series with
+// matchers, sorted. If buffers are given, even an empty list, only series with
 // samples or exemplars in one of them count.
 func (h *Head) LabelNames(ctx context.Context, tenant uint32, ms []*match.Matcher, tr model.TimeRange, in ...*Buffer) ([]string, error) {
 	if err := match.Compile(ms); err != nil {
@@ -39,9 +39,9 @@ func (h *Head) LabelNames(ctx context.Context, tenant uint32, ms []*match.Matche
 	return slices.Sorted(maps.Keys(found)), nil
 }
 
-// LabelValues returns the values that a label has in the series of a tenant
-// that match all matchers, sorted. With a list of buffers, which may be empty,
-// only series with samples in one of them count: see Select.
+// LabelValues returns the values of a label in the series of a tenant that match all
+// matchers, sorted. If buffers are given, even an empty list, only series with
+// samples in one of them count: see Select.
 func (h *Head) LabelValues(ctx context.Context, tenant uint32, name string, ms []*match.Matcher, tr model.TimeRange, in ...*Buffer) ([]string, error) {
 	if name == tenantName {
 		return nil, nil
@@ -51,7 +51,7 @@ func (h *Head) LabelValues(ctx context.Context, tenant uint32, name string, ms [
 	}
 	found := make(map[string]struct{})
 	q := newSelection(tenant, ms, tr, in)
-	var values []string // views, which are copied without the lock
+	var values []string // views; copied after the lock is released
 	for i := range h.shards {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -78,9 +78,9 @@ func (h *Head) LabelValues(ctx context.Context, tenant uint32, name string, ms [
 	return slices.Sorted(maps.Keys(found)), nil
 }
 
-// scope returns the slots of a shard that match the selection as a bitset,
-// valid until the next run, or reports that these are all series of the shard.
-// The set is nil if there are none.
+// scope returns the slots of a shard that match the selection as a bitset, valid
+// until the next run, or reports that all series of the shard match. The set is nil
+// if none match.
 func (q *selection) scope(s *Shard) (set bitset, all bool) {
 	tenant, ok := s.tenantTerm(q.tenant)
 	if !ok {
@@ -102,8 +102,8 @@ func (q *selection) scope(s *Shard) (set bitset, all bool) {
 	return q.bits, false
 }
 
-// anyTerm reports whether one of the terms has a series in the set, or any
-// series.
+// anyTerm reports whether one of the terms has a series in the set or, with all,
+// any series.
 func (s *Shard) anyTerm(terms []uint32, set bitset, all bool) bool {
 	for _, t := range terms {
 		list := s.dict.terms.at(t).list

@@ -7,21 +7,21 @@ import (
 	"tsdb/internal/model"
 )
 
-// state is what a buffer keeps of every series: the open segment of its main
-// run. The main run holds samples in the order they came and takes only those
-// newer than every sample of the series in this buffer. 64 bytes, a cache line:
-// with the tail in it most samples of a million series touch one line each.
+// state is the record of a series in a buffer: the open segment of its main run.
+// The main run holds samples in order of arrival and accepts only samples newer than
+// all others of the series in this buffer. A state is 64 bytes, one cache line: as
+// it includes the tail, most samples of a million series touch one line each.
 type state struct {
 	stream        // of the open segment; n is 0 only if the series has no sample
 	minT   int64  // first time of any sample of the series here
-	first  uint32 // block of the open segment's beginning, 0 if all is in the tail
+	first  uint32 // first block of the open segment, 0 if all of it is in the tail
 	last   uint32 // block written last
 	extra  uint32 // index of the series' extra, 0 if it has none
 	tail   [tailBytes]byte
 }
 
-// The bytes of a stream come into the tail; a full tail goes to the last block
-// of a chain. A block is a cache line: the handle of the next block, then
+// The bytes of a stream are written to the tail; a full tail is moved to the last
+// block of a chain. A block is a cache line: the handle of the next block, then
 // three tails.
 const (
 	tailBytes  = 20
@@ -31,13 +31,13 @@ const (
 	blockTails = blockRoom / tailBytes
 )
 
-// segmentSamples bounds the samples of a segment. A late sample makes its
-// segment be decoded, so segments are short; each costs a directory entry and
-// the plain first sample, a fifth of a byte a sample.
+// segmentSamples bounds the samples of a segment. A late sample requires decoding
+// its segment, so segments are short; each costs a directory entry and an
+// uncompressed first sample, a fifth of a byte per sample.
 const segmentSamples = 256
 
-// segment is one closed part of a run: up to segmentSamples samples as a
-// stream, with what is not a plain float in a side stream.
+// segment is one closed part of a run: up to segmentSamples samples as a stream,
+// with a side stream for everything that is not a plain float.
 type segment struct {
 	minT, maxT int64  // times of the first and the last sample
 	stream     uint32 // first block of the stream
@@ -58,7 +58,7 @@ func (p *bufferShard) append(st *state, t int64, b uint64) {
 	var buf [encodeRoom]byte
 	n := st.encode(&buf, t, b)
 	if at+n <= tailBytes {
-		if at <= tailBytes-8 && n <= 8 { // the usual case; what stands behind is not in use
+		if at <= tailBytes-8 && n <= 8 { // the usual case; the bytes after these are unused
 			binary.LittleEndian.PutUint64(st.tail[at:], binary.LittleEndian.Uint64(buf[:]))
 		} else {
 			copy(st.tail[at:], buf[:n])
@@ -90,8 +90,7 @@ func (p *bufferShard) flush(st *state) {
 
 func (p *bufferShard) newBlock() uint32 { return p.space.alloc(blockBytes) }
 
-// open begins the series' first segment, or the next one, with its first
-// sample.
+// open begins a segment of the series with its first sample.
 func (p *bufferShard) open(st *state, t int64, b uint64) {
 	st.stream = stream{}
 	st.first, st.last = 0, 0
@@ -139,7 +138,7 @@ func (p *bufferShard) store(src []byte) (first uint32) {
 	return first
 }
 
-// discard gives back the blocks of n bytes of a chain.
+// discard frees the blocks of a chain of n bytes.
 func (p *bufferShard) discard(first uint32, n int) {
 	for h := first; n > 0; n -= blockRoom {
 		next := binary.LittleEndian.Uint32(p.space.get(h, blockLink))
@@ -215,11 +214,12 @@ func (p *bufferShard) readOpen(st *state, x *extra, tr model.TimeRange, dst *mod
 	appendStream(dst, sc.bytes, int(st.n), sc.side, tr)
 }
 
-// slack is what decodeStream may read behind a stream.
+// slack is the padding that decodeStream may read after a stream.
 var slack [readSlack]byte
 
 // appendStream decodes the n samples of a stream and its side stream and
-// appends those in the range to dst. The stream may be enlarged.
+// appends those in the range to dst. It may overwrite
+// the memory between the length and the capacity of stream.
 func appendStream(dst *model.Samples, stream []byte, n int, side []byte, tr model.TimeRange) {
 	at := dst.Len()
 	decodeStream(dst, append(stream, slack[:]...), n)
@@ -248,7 +248,7 @@ func extend[T any](c []T, n int) []T {
 	return c
 }
 
-// clip takes the samples at and after index at that are not in the range out.
+// clip removes the samples from index at on that are not in the range.
 func clip(s *model.Samples, at int, tr model.TimeRange) {
 	n := s.Len()
 	if n == at || s.T[at] >= tr.Min && s.T[n-1] < tr.Max {

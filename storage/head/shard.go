@@ -11,9 +11,9 @@ import (
 	"tsdb/internal/model"
 )
 
-// A Shard holds a sixteenth of the series, by the low bits of their identity:
-// their tables, and under the same lock their part of every Buffer. Methods
-// that end in Locked need Lock; the others take it themselves.
+// A Shard holds a sixteenth of the series, selected by the low bits of their
+// identity: their tables and, under the same lock, their part of every Buffer.
+// Methods that end in Locked require Lock; the others acquire it themselves.
 type Shard struct {
 	mu sync.RWMutex
 
@@ -29,20 +29,20 @@ type Shard struct {
 	lists  pool[uint32] // postings
 	ids    identities
 
-	free      []uint32    // slots a new series may take
-	condemned []uint32    // slots whose series left at the last eviction
+	free      []uint32    // slots available to new series
+	condemned []uint32    // slots whose series the last eviction removed
 	fresh     []model.Ref // series created since the last update of the order
 	live      int         // series
-	garbage   int64       // bytes of text that only series gone held
-	packed    uint32      // times the tables were packed anew: term ids of before mean nothing
+	garbage   int64       // bytes of text used only by evicted series
+	packed    uint32      // number of times the tables were repacked, which invalidates older term ids
 
-	_ [64]byte // keeps neighbours' locks on lines of their own
+	_ [64]byte // keeps the locks of adjacent shards on different cache lines
 }
 
 // mark is checked for every sample of a batch.
 type mark struct {
-	epoch uint32 // of the series in the slot; it changes when the series leaves
-	used  uint32 // generation whose log defines the series, or bornFlag and the one it was made in
+	epoch uint32 // of the series in the slot; it changes when the series is evicted
+	used  uint32 // generation whose log defines the series, or bornFlag and the generation of its creation
 }
 
 // bornFlag marks a series that no generation defines yet.
@@ -51,11 +51,11 @@ const bornFlag = 1 << 31
 // lastEpoch is never given to a series: a slot that reaches it is retired.
 const lastEpoch = ^uint32(0)
 
-// generationMark folds a generation into the bits of mark.used. Generations
-// that far apart never meet in one process.
+// generationMark truncates a generation to the bits of mark.used. Generations far
+// enough apart to be confused never occur in one process.
 func generationMark(gen uint64) uint32 { return uint32(gen) &^ bornFlag }
 
-// usedBefore reports whether a mark is older than a generation.
+// usedBefore reports whether used, of a mark, is before generation gen.
 func usedBefore(used uint32, gen uint64) bool {
 	return int32((used&^bornFlag-generationMark(gen))<<1) < 0
 }
@@ -93,13 +93,13 @@ func (s *Shard) alive(ref model.Ref) bool {
 	return slot < s.slots && s.marks.at(slot).epoch == ref.Epoch() && ref.Epoch() != 0
 }
 
-// AliveLocked reports whether the ref still names a series.
+// AliveLocked reports whether the ref's series is still in its slot.
 func (s *Shard) AliveLocked(ref model.Ref) bool { return s.alive(ref) }
 
-// CheckLocked checks the refs of a batch, all of this shard. It appends the
-// slots that the log of generation gen does not define yet, rising and each
-// once, and counts the refs that name no series any more; their slots are not
-// appended, and nothing may be written to them.
+// CheckLocked checks the refs of a batch, all of this shard. It appends the slots
+// that the log of generation gen does not define yet to undefined, rising and
+// without duplicates, and counts the stale refs, which refer to no series; their
+// slots are not appended and must not be written to.
 func (s *Shard) CheckLocked(gen uint64, refs []model.Ref, undefined []uint32) (_ []uint32, stale int) {
 	have := len(undefined)
 	want := generationMark(gen)
@@ -132,7 +132,7 @@ func (s *Shard) MarkDefinedLocked(gen uint64, slots []uint32) {
 }
 
 // Metrics appends to dst, for each of the slots, the model.MetricNumber of the
-// series that is or was in it. The slots have been part of refs.
+// series that is or was in it. The slots must come from refs.
 func (s *Shard) Metrics(slots []uint32, dst []uint8) []uint8 {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -142,8 +142,8 @@ func (s *Shard) Metrics(slots []uint32, dst []uint8) []uint8 {
 	return dst
 }
 
-// create makes a series that is not yet there. It returns 0 if the shard cannot
-// take it: no slot or no room for its labels is left.
+// create adds a new series. It returns 0 if the shard is full: no slot or no room
+// for its labels is left.
 func (s *Shard) create(tenant uint32, id model.Identity, ls labels.Labels) model.Ref {
 	var slot uint32
 	recycled := len(s.free) > 0
@@ -151,7 +151,7 @@ func (s *Shard) create(tenant uint32, id model.Identity, ls labels.Labels) model
 		slot = s.free[len(s.free)-1]
 	} else {
 		slot = s.slots
-		if slot >= model.MaxSlots-1 { // the last one would look like a free place of the identity index
+		if slot >= model.MaxSlots-1 { // the last slot would be mistaken for a free entry of the identity index
 			return 0
 		}
 	}
@@ -234,7 +234,7 @@ func (s *Shard) termsOf(slot uint32, dst []uint32) []uint32 {
 	return dst
 }
 
-// uvarint is binary.Uvarint with its commonest cases in line.
+// uvarint is binary.Uvarint with its most common cases inlined.
 func uvarint(b []byte) (uint64, int) {
 	if b[0] < 0x80 {
 		return uint64(b[0]), 1

@@ -5,8 +5,8 @@ package head
 // is freed in small steps.
 const chunkBytes = 1 << 20
 
-// firstRecords is the number of records the first chunk of a slab starts with.
-// It doubles until it is a full chunk, so that a small head stays small.
+// firstRecords is the initial number of records of a slab's first chunk, which
+// doubles until it is a full chunk, so that a small head stays small.
 const firstRecords = 64
 
 // A slab is a growing array of records without pointers, kept in chunks. Records
@@ -29,11 +29,11 @@ func newSlab[T any](recordBytes uintptr) slab[T] {
 // at returns record i, which an earlier ensure must have covered. The pointer
 // is valid until the next ensure.
 func (s *slab[T]) at(i uint32) *T {
-	shift := s.shift & 31 // spares a check for shifts that are too wide
+	shift := s.shift & 31 // so that the compiler omits the check for wide shifts
 	return &s.chunks[i>>shift][i&(1<<shift-1)]
 }
 
-// len returns the number of records that at can reach.
+// len returns the number of records.
 func (s *slab[T]) len() uint32 {
 	if len(s.chunks) == 0 {
 		return 0
@@ -42,8 +42,8 @@ func (s *slab[T]) len() uint32 {
 	return uint32(last)<<s.shift + uint32(len(s.chunks[last]))
 }
 
-// ensure makes the records below n reachable; new ones are zero. It returns the
-// bytes it has added.
+// ensure grows the slab to at least n records; new ones are zero. It returns the
+// number of bytes added.
 func (s *slab[T]) ensure(n uint32) (added int64) {
 	if n <= s.len() {
 		return 0
