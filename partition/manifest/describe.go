@@ -9,9 +9,8 @@ import (
 	"tsdb/partition/format"
 )
 
-// Describe writes what the MANIFEST at path holds as lines of offset,
-// bytes and meaning. It goes on to the end of what can be read and returns what
-// is wrong behind it.
+// Describe writes the content of the MANIFEST at path as lines of offset, bytes
+// and meaning. It writes the records it can decode and returns the first error.
 func Describe(w io.Writer, fsys vfs.FS, path string) error {
 	b, err := readFile(fsys, path, MaxManifestBytes)
 	if err != nil {
@@ -53,7 +52,7 @@ func (d *manifestDescriber) line(off, n int64, format string, args ...any) {
 	}
 }
 
-// record describes a record, a line for its header and one for each field.
+// record writes one line for the header of a record and one for each field.
 func (d *manifestDescriber) record(f *framed) error {
 	d.line(f.off, recordHeaderLen, "%s %d, %d bytes, CRC-32C", f.kind, f.number, len(f.payload))
 	at := f.off + recordHeaderLen
@@ -68,7 +67,7 @@ func (d *manifestDescriber) record(f *framed) error {
 	})
 }
 
-// describe says what the only field of r is.
+// describe returns the value of the only field of r, whose tag is tag, as text.
 func (r *record) describe(tag uint64) string {
 	switch tag {
 	case tagWallMs:
@@ -127,7 +126,8 @@ func (r *record) describeBlock() string {
 	return s
 }
 
-// FormatMs writes a time for people, or as a number if it is none a calendar has.
+// FormatMs formats a time in RFC 3339 style, or as a number if its year is
+// outside 1 to 9999.
 func FormatMs(ms int64) string {
 	t := time.UnixMilli(ms).UTC()
 	if y := t.Year(); y < 1 || y > 9999 {

@@ -1,10 +1,10 @@
-// Package manifest keeps the MANIFEST, the log of edits that says which blocks
-// make up the database. It is about Edits, the State they make together, the
-// rules between the two, and the Manifest that makes edits durable in two copies.
+// Package manifest keeps the MANIFEST, the log of edits that lists the blocks of
+// the database. It defines Edits, the State they add up to, the rules an Edit
+// must obey, and the Manifest, which makes edits durable in two copies.
 //
 //	Edit ─▶ CheckEdit ─▶ Manifest.Apply ─▶ MANIFEST, then MANIFEST.2 ─▶ State
 //	                                  ▲ a fresh snapshot when the log is long
 //
-// The file is drawn in docs/format-manifest.md. Salvage reads what is intact of
-// copies that are damaged.
+// docs/format-manifest.md describes the file. Salvage reads the intact records
+// of damaged copies.
 package manifest

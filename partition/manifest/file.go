@@ -16,23 +16,22 @@ import (
 // manifestMagic is the first 8 bytes of the MANIFEST.
 const manifestMagic = "tsdbmani"
 
-// The MANIFEST is a header and records one after another, the first of them a
-// snapshot, the others edits whose numbers follow it without a gap. The format
-// page docs/format-manifest.md draws them.
+// The MANIFEST is a header followed by records: a snapshot, then edits whose
+// numbers continue from it without gaps. See docs/format-manifest.md.
 const (
 	manifestVersion   = 1
 	manifestHeaderLen = 16 // magic, version, CRC of both
 	recordHeaderLen   = 20 // kind, length, number, CRC of these and the payload
-	// maxRecordBytes bounds the payload of a record: a snapshot of a million
-	// blocks.
+	// maxRecordBytes bounds the payload of a record. A snapshot of a million
+	// blocks fits.
 	maxRecordBytes = 512 << 20
 	// MaxManifestBytes bounds the file: a snapshot and the edits until the next.
 	MaxManifestBytes = 2 * (maxRecordBytes + maxLogBytes)
-	// readBytes is how much of a file is read at once.
+	// readBytes is the size of one read of a file.
 	readBytes = 1 << 20
 )
 
-// recordKind is the first word of a record; a person finds it in a hex dump.
+// recordKind is the first word of a record, in ASCII to be found in a hex dump.
 type recordKind string
 
 const (
@@ -42,8 +41,8 @@ const (
 
 func (k recordKind) valid() bool { return k == kindSnapshot || k == kindEdit }
 
-// manifestHeader is the first bytes of the file. Magic, version and checksum
-// stand there in all versions.
+// manifestHeader returns the header of the file. Every version has the magic,
+// the version and the checksum at the same offsets.
 func manifestHeader() []byte {
 	b := append([]byte(nil), manifestMagic...)
 	b = binary.LittleEndian.AppendUint32(b, manifestVersion)
@@ -100,7 +99,7 @@ type framed struct {
 	payload []byte
 }
 
-// end returns the offset behind the record.
+// end returns the offset just past the record.
 func (f *framed) end() int64 { return f.off + recordHeaderLen + int64(len(f.payload)) }
 
 // unframe reads the record at off, if a complete one is there.
@@ -120,16 +119,16 @@ func unframe(b []byte, off int64) (framed, bool) {
 	return framed{off: off, kind: recordKind(b[:4]), number: binary.LittleEndian.Uint64(b[8:]), payload: b[recordHeaderLen:]}, true
 }
 
-// Torn is the rest behind the last complete record of a MANIFEST: an edit that was
-// being written when the process or the machine stopped, and was never
-// acknowledged. Bytes is 0 if there is none.
+// Torn is the incomplete record at the end of a MANIFEST: an edit that was being
+// written when the process or the machine stopped, and was never acknowledged.
+// Bytes is 0 if there is none.
 type Torn struct {
 	Offset, Bytes int64
 }
 
-// parseManifest finds the records of a MANIFEST. Bytes at the end that are no
-// whole record are torn if no record follows them, and damage if one does:
-// every edit is synced before the next is written.
+// parseManifest returns the records of a MANIFEST. Bytes that are not a complete
+// record are a torn edit if no record follows them, and damage if one does,
+// because every edit is synced before the next is written.
 func parseManifest(b []byte) (records []framed, torn Torn, err error) {
 	if err := checkManifestHeader(b); err != nil {
 		return nil, Torn{}, err
@@ -159,8 +158,8 @@ func parseManifest(b []byte) (records []framed, torn Torn, err error) {
 	return records, Torn{Offset: off, Bytes: int64(len(b)) - off}, nil
 }
 
-// findRecord searches bytes that are not a record for a later edit. It need not
-// find one inside the payload of another.
+// findRecord searches b from off for an edit numbered above last. The bytes at
+// off need not be a record.
 func findRecord(b []byte, off int64, last uint64) (framed, bool) {
 	for off < int64(len(b)) {
 		i := bytes.Index(b[off:], []byte(kindEdit))
@@ -176,12 +175,12 @@ func findRecord(b []byte, off int64, last uint64) (framed, bool) {
 	return framed{}, false
 }
 
-// damage makes the error of something wrong at an offset of the MANIFEST.
+// damage returns a DamageError at an offset of the MANIFEST.
 func damage(off int64, what string, args ...any) error {
 	return &format.DamageError{Path: format.ManifestName, Offset: off, What: fmt.Sprintf(what, args...)}
 }
 
-// replay applies the records of a MANIFEST in their order.
+// replay applies the records of a MANIFEST in order.
 func replay(records []framed) (*State, error) {
 	var s *State
 	for i := range records {
@@ -208,8 +207,8 @@ func replay(records []framed) (*State, error) {
 	return s, nil
 }
 
-// readManifest returns what the copy of the MANIFEST named base in dir says,
-// without changing anything, and the torn edit at its end, if any.
+// readManifest returns the state in the copy of the MANIFEST named base in dir,
+// and the torn edit at its end, if any. It changes nothing on disk.
 func readManifest(fsys vfs.FS, dir, base string) (*State, Torn, error) {
 	name := path.Join(dir, base)
 	b, err := readFile(fsys, name, MaxManifestBytes)

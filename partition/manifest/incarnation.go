@@ -7,15 +7,15 @@ import (
 	"tsdb/partition/format"
 )
 
-// Incarnation distinguishes a database from its state before an operator accepted
-// the loss of acknowledged samples with its log. The zero value belongs to a
-// database that never lost any.
+// Incarnation tells a database apart from its state before an operator accepted
+// the loss of acknowledged samples from the WAL. It is zero in a database that
+// never lost any.
 type Incarnation struct {
 	ID         uint64 // random, changes with every loss that is accepted
 	Losses     uint64 // number of accepted losses
 	AcceptedMs int64  // time of the last one, Unix milliseconds
 	// FromMs and ToMs are the wall times, in Unix milliseconds, between which
-	// the samples lost last were received; 0 if unknown.
+	// the samples of the last loss were received; 0 if unknown.
 	FromMs, ToMs int64
 }
 
@@ -28,7 +28,7 @@ func appendIncarnation(dst []byte, n *Incarnation) []byte {
 	return binary.AppendVarint(dst, n.ToMs)
 }
 
-// readIncarnation mirrors appendIncarnation.
+// readIncarnation reads the body that appendIncarnation writes.
 func readIncarnation(in *format.Reader) Incarnation {
 	return Incarnation{
 		ID:         in.Uint64(),

@@ -10,18 +10,18 @@ import (
 	"tsdb/partition/block"
 )
 
-// maxKeyBytes bounds each end of a KeyRange. Longer keys are cut there, which
-// makes ranges that differ only behind it seem to touch.
+// maxKeyBytes bounds each end of a KeyRange. Longer keys are truncated, so ranges
+// that differ only in later bytes seem to touch.
 const maxKeyBytes = 256
 
-// KeyRange is the range of series keys in a block, both ends included. A key
-// is an order-preserving form of (tenant, metric name, other labels), cut to
-// maxKeyBytes. The zero value stands for every key.
+// KeyRange is the range of series keys in a block, both ends included. A key is
+// an order-preserving encoding of (tenant, metric name, other labels), truncated
+// to maxKeyBytes. The zero value stands for all keys.
 type KeyRange struct {
 	First, Last string
 }
 
-// IsZero reports whether the range is the zero value, which stands for every key.
+// IsZero reports whether r is the zero value, which stands for all keys.
 func (r KeyRange) IsZero() bool { return r.First == "" && r.Last == "" }
 
 // Disjoint reports whether the ranges are known to share no key.
@@ -32,8 +32,8 @@ func (r KeyRange) Disjoint(o KeyRange) bool {
 	return r.Last < o.First || o.Last < r.First
 }
 
-// collides reports whether the ranges are known to share keys: two equal ends
-// that were cut may belong to different keys.
+// collides reports whether the ranges are known to share keys. Two equal ends
+// that were truncated may belong to different keys.
 func (r KeyRange) collides(o KeyRange) bool {
 	if r.IsZero() || o.IsZero() {
 		return true
@@ -41,8 +41,8 @@ func (r KeyRange) collides(o KeyRange) bool {
 	return !touches(r.Last, o.First) && !touches(o.Last, r.First)
 }
 
-// touches reports whether a range that ends at last may lie wholly before one
-// that begins at first.
+// touches reports whether all keys of a range that ends at last may sort before
+// those of a range that begins at first.
 func touches(last, first string) bool {
 	return last < first || last == first && len(last) == maxKeyBytes
 }
@@ -59,10 +59,10 @@ func (r KeyRange) compare(o KeyRange) int {
 	return cmp.Or(strings.Compare(r.First, o.First), strings.Compare(r.Last, o.Last))
 }
 
-// SeriesKey returns the key of a series, cut to maxKeyBytes. Keys compare as
-// their series do in block order: every string is closed by 0x00 0x00, and a
-// 0x00 inside it is written as 0x00 0xff, so that a string sorts before all
-// that it is a prefix of.
+// SeriesKey returns the key of a series, truncated to maxKeyBytes. Keys sort in
+// the order of series in a block: every string ends with 0x00 0x00, and a 0x00
+// inside it is written as 0x00 0xff, so that a string sorts before all strings
+// it is a prefix of.
 func SeriesKey(tenant uint32, ls labels.Labels) string {
 	key := make([]byte, 4, maxKeyBytes)
 	binary.BigEndian.PutUint32(key, tenant)

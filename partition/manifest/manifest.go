@@ -16,34 +16,35 @@ import (
 	"tsdb/partition/format"
 )
 
-// When the MANIFEST is replaced by a fresh snapshot.
+// Limits above which the MANIFEST is replaced by a fresh snapshot.
 const (
 	maxLogBytes = 1 << 20 // bytes of edits, if the snapshot is not longer
 	maxLogEdits = 1000
 )
 
 var (
-	// ErrBehind is returned by Open when the MANIFEST ends
-	// below an edit that the WAL names: an old copy was put back, or its end
-	// is lost. Files that it lists may be gone.
+	// ErrBehind is returned by Open when the MANIFEST ends before an edit that
+	// the WAL names: an old copy was restored, or its end is lost. Files that
+	// it lists may be gone. Create returns it when the directory holds blocks
+	// but no MANIFEST.
 	ErrBehind = errors.New("the MANIFEST is older than the WAL")
-	// ErrStopped is returned by Apply after a write or sync of the
-	// MANIFEST failed for another reason than a full disk. What is on disk is
-	// unknown; the next Open finds out.
+	// ErrStopped is returned by Apply after a write or sync of the MANIFEST
+	// failed for a reason other than a full disk. The content on disk is
+	// unknown until the next Open.
 	ErrStopped = errors.New("the MANIFEST takes no edits until a restart")
 	// ErrClosed is returned by Apply after Close.
 	ErrClosed = errors.New("the MANIFEST is closed")
 )
 
-// Manifest is the log of edits that says which blocks make up the database. It
-// is kept twice: an edit counts once it is durable in the first copy, and is
-// then written to the second, its twin. It is safe for concurrent use; edits are
+// Manifest is the log of edits that lists the blocks of the database. It has two
+// copies: an edit is committed once it is durable in the first copy, and is then
+// written to the second, its twin. It is safe for concurrent use; edits are
 // written one at a time.
 type Manifest struct {
 	fs     vfs.FS
 	dir    string
-	found  []Copy // by Open
-	opened string // the copy that was taken
+	found  []Copy // the copies that Open read
+	opened string // name of the copy that Open used
 	state  atomic.Pointer[State]
 
 	// mu is held while an edit is written, I/O included. Readers of the state
@@ -51,19 +52,19 @@ type Manifest struct {
 	mu struct {
 		sync.Mutex
 		log     *logFile // nil once a write or sync of it has failed
-		last    uint64   // highest edit number that was ever tried
-		stopped error    // why there are no more edits
+		last    uint64   // highest edit number ever tried
+		stopped error    // reason no more edits are accepted
 		guard   func() error
-		bound   int64 // a snapshot of the state takes at most this many bytes
+		bound   int64 // upper bound of the bytes of a snapshot of the state
 
 		twin       *logFile // nil once a write or sync of it has failed
-		twinNumber uint64   // of the last record in it
-		twinErr    error    // why it lacks edits, nil if it has them all
+		twinNumber uint64   // of the last record in the twin
+		twinErr    error    // reason the twin lacks edits, nil if it has them all
 	}
 }
 
-// Create makes a new database in dir, which must not hold one. seed is
-// the seed of its series identities, wallMs the current time.
+// Create creates a database in dir, which must not hold one. seed is the seed of
+// its series identities, wallMs the current time.
 func Create(fsys vfs.FS, dir string, seed uint64, wallMs int64) (*Manifest, error) {
 	if err := fsys.MkdirAll(dir); err != nil {
 		return nil, fmt.Errorf("create data directory: %w", err)
@@ -91,14 +92,15 @@ func Create(fsys vfs.FS, dir string, seed uint64, wallMs int64) (*Manifest, erro
 	return m, nil
 }
 
-// Open reads both copies of the MANIFEST in dir, takes the newest that
-// can be read, cuts a torn edit off its end and writes what it says to fresh,
-// synced files before it returns: what was read need not have been durable.
-// minEdit is the highest edit that the WAL names; a MANIFEST that ends below it
-// is ErrBehind. A missing MANIFEST is fs.ErrNotExist if minEdit is 0.
+// Open reads both copies of the MANIFEST in dir and uses the newest readable
+// one, without a torn edit at its end. It writes the state to fresh, synced
+// files before it returns, because the bytes it read need not have been durable.
+// minEdit is the highest edit that the WAL names; the error is ErrBehind if the
+// MANIFEST ends before it. If the MANIFEST is missing and minEdit is 0, the
+// error is fs.ErrNotExist.
 //
-// It needs room for the new file: with ENOSPC in the error the caller may make
-// some and try again.
+// Open needs disk space for the new file. On ENOSPC the caller may free some and
+// try again.
 func Open(fsys vfs.FS, dir string, minEdit uint64) (*Manifest, error) {
 	found := ReadCopies(fsys, dir)
 	best, err := NewestCopy(found)
@@ -139,22 +141,21 @@ func (m *Manifest) start(s *State) error {
 // State returns the state after all edits so far.
 func (m *Manifest) State() *State { return m.state.Load() }
 
-// Err returns why no more edits are taken, nil if they are.
+// Err returns the reason no more edits are accepted, or nil if they are.
 func (m *Manifest) Err() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.mu.stopped
 }
 
-// Apply checks an edit, makes it durable and returns the state with it. The
-// edit's number is that of the state.
+// Apply checks an edit, makes it durable and returns the state after it. The
+// number of the edit is that of the returned state.
 //
-// An error that is ErrEdit means that nothing was done. After any other error
-// the edit is in doubt: the state is without it, but a MANIFEST read after a
-// crash may hold it. Until a later Apply or Settle has succeeded nothing that
-// the edit names may be deleted or written again, neither what it adds nor
-// what it drops. On a full disk (ENOSPC) a later Apply may succeed; any other
-// error stops all edits until Open.
+// An ErrEdit means that nothing was done. After any other error the edit is in
+// doubt: State does not include it, but a MANIFEST read after a crash may. Until
+// a later Apply or Settle succeeds, no file that the edit adds or drops may be
+// deleted or rewritten. On a full disk (ENOSPC) a later Apply may succeed; any
+// other error stops all edits until Open.
 func (m *Manifest) Apply(e Edit) (*State, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -183,9 +184,10 @@ func (m *Manifest) Apply(e Edit) (*State, error) {
 	return next, nil
 }
 
-// checkSizeLocked refuses an edit after which a snapshot of the state would be
-// longer than a record may be: the next start could not write it. n is what the
-// edit adds to one at most: its own bytes, and 20 for the ages of each block.
+// checkSizeLocked rejects an edit after which a snapshot of the state would
+// exceed limit, the size of a record: the next Open could not write it. n bounds
+// the bytes that the edit adds to a snapshot: its own, and 20 for the ages of
+// each block.
 func (m *Manifest) checkSizeLocked(next *State, n, limit int64) error {
 	bound := m.mu.bound + n
 	if bound > limit {
@@ -198,8 +200,8 @@ func (m *Manifest) checkSizeLocked(next *State, n, limit int64) error {
 	return nil
 }
 
-// writeLocked makes a state durable: as an edit behind the others, or as a
-// snapshot in a fresh file if the log is long or cannot be trusted.
+// writeLocked makes a state durable: it appends the edit to the log, or writes a
+// snapshot to a fresh file if the log is long or was closed after a failure.
 func (m *Manifest) writeLocked(next *State, framed []byte) error {
 	if m.mu.guard != nil {
 		if err := m.mu.guard(); err != nil {
@@ -214,8 +216,8 @@ func (m *Manifest) writeLocked(next *State, framed []byte) error {
 			m.mu.log, m.mu.bound = fresh, fresh.size
 			return nil
 		}
-		// A log that is merely long still takes edits when there is no room
-		// for a second one.
+		// Without space for a snapshot, a log that is merely long can still
+		// be appended to.
 		if log == nil || renamed || !isNoSpace(err) || log.size+int64(len(framed)) > MaxManifestBytes {
 			return err
 		}
@@ -223,7 +225,7 @@ func (m *Manifest) writeLocked(next *State, framed []byte) error {
 	return log.append(path.Join(m.dir, format.ManifestName), framed)
 }
 
-// closeLogLocked closes the log, if there is one. An error does not matter: all
+// closeLogLocked closes the log, if there is one. It ignores the error: all
 // acknowledged edits are synced.
 func (m *Manifest) closeLogLocked() {
 	if m.mu.log != nil {
@@ -232,8 +234,8 @@ func (m *Manifest) closeLogLocked() {
 	}
 }
 
-// failedLocked closes the log after a failed write or sync: nothing is
-// appended behind it. The number of the edit is not used again.
+// failedLocked closes the log after a failed write or sync, so that nothing is
+// appended to it. The number of the edit is not reused.
 func (m *Manifest) failedLocked(err error) error {
 	m.mu.last++
 	m.closeLogLocked()
@@ -244,8 +246,8 @@ func (m *Manifest) failedLocked(err error) error {
 	return err
 }
 
-// Guard sets a function that is called before each write. Once it returns an error
-// no more edits are taken.
+// Guard sets a function that is called before each write. Once it returns an
+// error no more edits are accepted.
 func (m *Manifest) Guard(check func() error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -273,8 +275,8 @@ func (m *Manifest) Settle() error {
 	return nil
 }
 
-// Forget takes names out of the record of dropped blocks: their files are gone
-// for good. The next snapshot is without them.
+// Forget removes the names of blocks whose files are gone for good from
+// State.Dropped. The next snapshot omits them.
 func (m *Manifest) Forget(names []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -285,8 +287,8 @@ func (m *Manifest) Forget(names []string) {
 	m.state.Store(next)
 }
 
-// Close closes the files. No other method may run concurrently or, State excepted,
-// be called afterwards; a second Close does nothing.
+// Close closes the files. No other method may run concurrently. Afterwards State
+// still works and Apply returns an error; a second Close does nothing.
 func (m *Manifest) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -14,14 +14,15 @@ import (
 	"tsdb/partition/format"
 )
 
-// maxSourceNameBytes bounds the name of a source. Other limits are those of
-// files (format.go) and of matchers (model.MaxMatchers, model.MaxMatcherBytes).
-// The encoder refuses what exceeds them, the decoder takes it for damage.
+// maxSourceNameBytes bounds the name of a source. The other limits are
+// format.MaxNameBytes, block.MaxInputs, model.MaxMatchers and
+// model.MaxMatcherBytes. The encoder rejects a record that exceeds one; the
+// decoder reports it as damage.
 const maxSourceNameBytes = 4 << 10
 
-// The fields of an edit. Each is written as tag, length and body, by rising
-// tag. The set is closed: a field that is not known needs a new version of the
-// file.
+// The tags of a record's fields. A field is written as tag, length and body, in
+// ascending order of tags. An unknown tag is an error: a new field needs a new
+// version of the file.
 const (
 	tagWallMs        = 1
 	tagSeed          = 2 // snapshots only
@@ -41,7 +42,7 @@ const (
 	tagEnd           = 16
 )
 
-// tagNames are what inspect prints.
+// tagNames are the names that Describe and errors use.
 var tagNames = [tagEnd]string{
 	tagWallMs: "wall time", tagSeed: "identity seed", tagFormat: "format", tagAddBlock: "add block",
 	tagDropBlock: "drop block", tagDropped: "dropped before", tagAddTombstone: "add tombstone",
@@ -59,10 +60,10 @@ func repeated(tag uint64) bool {
 }
 
 // record is the content of one record of the MANIFEST: an edit, or a snapshot,
-// which is the edit that makes its state out of nothing.
+// which is the edit that turns an empty state into the recorded one.
 type record struct {
 	Edit
-	// The rest is zero in an edit.
+	// The fields below are zero in an edit.
 	seed    uint64
 	format  FormatOptions
 	ages    map[string]ages // of the blocks in Add
@@ -72,7 +73,7 @@ type record struct {
 // ages are OldestMs and NewestMs of a block.
 type ages struct{ oldest, newest int64 }
 
-// snapshotOf returns the record that makes s out of nothing.
+// snapshotOf returns the record of a snapshot of s.
 func snapshotOf(s *State) record {
 	r := record{
 		Edit: Edit{
@@ -98,7 +99,7 @@ func snapshotOf(s *State) record {
 	return r
 }
 
-// state returns what a snapshot makes.
+// state returns the state recorded in a snapshot.
 func (r *record) state() *State {
 	s := NewState(r.seed, r.WallMs)
 	s.Format = r.format
@@ -114,7 +115,7 @@ func (r *record) state() *State {
 	return s
 }
 
-// validate returns what decodeRecord would refuse of r.
+// validate returns an error if decodeRecord would reject r.
 func (r *record) validate() error {
 	for _, b := range r.Add {
 		if err := (&Listed{Info: b, Keys: r.Keys[b.Name]}).Validate(); err != nil {
@@ -148,7 +149,7 @@ func checkName(name string) error {
 	return nil
 }
 
-// checkTombstone returns what decodeTombstone would refuse of t.
+// checkTombstone returns an error if decodeTombstone would reject t.
 func checkTombstone(t *Tombstone) error {
 	if n := len(t.Matchers); n > model.MaxMatchers {
 		return fmt.Errorf("tombstone %d: %d matchers exceed the limit of %d", t.ID, n, model.MaxMatchers)
@@ -164,7 +165,8 @@ func checkTombstone(t *Tombstone) error {
 	return nil
 }
 
-// appendRecord appends the fields of r. Number is in the header of the record.
+// appendRecord appends the fields of r, except Number, which the header of the
+// record holds.
 func appendRecord(dst []byte, r *record) []byte {
 	var body []byte
 	field := func(tag uint64) {
@@ -232,7 +234,7 @@ func appendRecord(dst []byte, r *record) []byte {
 	return dst
 }
 
-// decodeRecord reads the fields of a record. src may be anything.
+// decodeRecord decodes the fields of a record. src need not be valid.
 func decodeRecord(src []byte) (*record, error) {
 	r := &record{}
 	err := eachField(src, func(_ int, tag uint64, body []byte) error {
@@ -316,7 +318,7 @@ func (r *record) decodeField(tag uint64, body []byte) error {
 	return in.End("body")
 }
 
-// readName reads all that is left as the name of a file.
+// readName reads the rest of in as the name of a file.
 func readName(in *format.Reader) string {
 	if len(in.B) == 0 || len(in.B) > format.MaxNameBytes {
 		in.Fail("length of a name")
@@ -345,8 +347,8 @@ func (r *record) decodeAdd(body []byte) error {
 	return nil
 }
 
-// appendListed appends what is known of a block. The ages are 0 in an edit,
-// whose wall time says them.
+// appendListed appends the description of a block. OldestMs and NewestMs are 0
+// in an edit: State.Apply derives them from the wall time of the edit.
 func appendListed(dst []byte, b Listed) []byte {
 	dst = format.AppendString(dst, b.Name)
 	dst = append(dst, byte(b.Level))
@@ -371,7 +373,7 @@ func appendListed(dst []byte, b Listed) []byte {
 	return binary.AppendVarint(dst, b.NewestMs)
 }
 
-// decodeListed mirrors appendListed and checks what the block says of itself.
+// decodeListed decodes the description that appendListed writes and validates it.
 func decodeListed(body []byte) (Listed, error) {
 	in := format.Reader{B: body}
 	var b Listed
@@ -408,7 +410,7 @@ func decodeListed(body []byte) (Listed, error) {
 	return b, nil
 }
 
-// Validate reports what in the description of the block contradicts itself.
+// Validate returns an error if the description of the block is inconsistent.
 func (b *Listed) Validate() error {
 	keys := b.Keys
 	if err := b.Meta.Validate(); err != nil {
@@ -450,7 +452,7 @@ func appendTombstone(dst []byte, t *Tombstone) []byte {
 	return dst
 }
 
-// decodeTombstone mirrors appendTombstone.
+// decodeTombstone decodes the body that appendTombstone writes.
 func decodeTombstone(body []byte) (Tombstone, error) {
 	in := format.Reader{B: body}
 	var t Tombstone

@@ -10,25 +10,27 @@ import (
 	"tsdb/partition/block"
 )
 
-// MaxDepth is the largest number of blocks of one partition that can hold the
-// same series: its L1s, and one of its L2s.
+// MaxDepth is the maximum number of blocks of one partition that can hold the
+// same series: its L1s and one of its L2s.
 const MaxDepth = 8
 
-// ErrEdit is returned by CheckEdit and Apply for an edit that breaks a rule:
-// it was made from an old state, or by mistake. Nothing was done.
+// ErrEdit is returned by CheckEdit and Apply for an edit that breaks a rule,
+// because of a mistake or because it was made from an outdated state. Nothing was
+// done.
 var ErrEdit = errors.New("edit breaks a rule")
 
 func badEdit(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrEdit, fmt.Sprintf(format, args...))
 }
 
-// CheckEdit reports whether an edit may follow a state. What is dropped must be
-// listed, and gone into what is added unless nothing in it can be read any
-// more; what is added must follow from its inputs; and afterwards the blocks
-// must stand in the order on which reads and merges rely:
+// CheckEdit returns an ErrEdit if the edit may not be applied to s. A dropped
+// block must be listed, and must be an input of an added block unless none of its
+// samples can be read any more. An added block must be consistent with its
+// inputs. Afterwards the blocks must be in the order on which reads and merges
+// rely:
 //
 //   - the generations of L0s are disjoint and above those of all other blocks;
-//   - those of the L1s of a partition are disjoint;
+//   - the generations of the L1s of a partition are disjoint;
 //   - an L1 is newer than every L2 of its partition with which it may share a
 //     series;
 //   - the L2s of a partition share no series;
@@ -45,7 +47,7 @@ func CheckEdit(s *State, e Edit) error {
 	return checkOrder(next)
 }
 
-// checkAdds checks each new block for itself and against its inputs.
+// checkAdds checks each added block by itself and against its inputs.
 func checkAdds(s, next *State, e *Edit) error {
 	seen := map[string]bool{}
 	for _, b := range e.Add {
@@ -102,7 +104,8 @@ func checkInputs(s *State, e *Edit, b block.Info) error {
 	return nil
 }
 
-// Generations returns the lowest and the highest generation of some blocks.
+// Generations returns the lowest and the highest generation of blocks, which must
+// not be empty.
 func Generations(blocks []block.Info) (lo, hi uint64) {
 	lo, hi = blocks[0].MinGen, blocks[0].MaxGen
 	for _, b := range blocks {
@@ -111,7 +114,8 @@ func Generations(blocks []block.Info) (lo, hi uint64) {
 	return lo, hi
 }
 
-// checkDrops makes sure that no data leaves unnoticed.
+// checkDrops checks that the dropped blocks were merged into added ones or hold
+// no samples to keep.
 func checkDrops(s, next *State, e *Edit) error {
 	merged := map[string]bool{}
 	for _, b := range e.Add {
@@ -135,13 +139,13 @@ func checkDrops(s, next *State, e *Edit) error {
 	return nil
 }
 
-// deletable reports whether a merge may have left nothing of a block: deletions
-// cover it, or its first or last sample has a time that no sample can have.
+// deletable reports whether a merge may have dropped all samples of a block: a
+// tombstone covers it, or its first or last timestamp is not valid.
 func deletable(s *State, b block.Info) bool {
 	return !model.ValidTime(b.MinTime) || !model.ValidTime(b.MaxTime) || slices.ContainsFunc(s.Tombstones, func(t Tombstone) bool { return t.Covers(b) })
 }
 
-// checkMarks checks all that is not a block.
+// checkMarks checks the parts of an edit other than blocks.
 func checkMarks(s, next *State, e *Edit) error {
 	if err := (&record{Edit: *e}).validate(); err != nil {
 		return badEdit("%v", err)
@@ -181,7 +185,8 @@ func checkMarks(s, next *State, e *Edit) error {
 	return nil
 }
 
-// Check reports whether the blocks stand in the order that CheckEdit keeps.
+// Check returns an error if the blocks are not in the order that CheckEdit
+// enforces.
 func (s *State) Check() error { return checkOrder(s) }
 
 // checkOrder checks the order of all blocks.
@@ -231,7 +236,7 @@ func (p *PartitionRuns) check() error {
 	return nil
 }
 
-// Runs are blocks by what they may be merged with.
+// Runs groups blocks by the blocks they may be merged with.
 type Runs struct {
 	L0         []Listed         // oldest first
 	Partitions []*PartitionRuns // by key
@@ -244,10 +249,11 @@ type PartitionRuns struct {
 	L2  []Listed  // by keys
 }
 
-// Depth returns in how many blocks of the partition a series can be.
+// Depth returns the maximum number of blocks of the partition that can hold the
+// same series.
 func (p *PartitionRuns) Depth() int { return len(p.L1) + min(len(p.L2), 1) }
 
-// RunsOf arranges blocks that are sorted from the oldest to the newest.
+// RunsOf groups blocks, which must be sorted from the oldest to the newest.
 func RunsOf(blocks []Listed) Runs {
 	var r Runs
 	byKey := map[block.Key]*PartitionRuns{}

@@ -10,25 +10,25 @@ import (
 	"tsdb/partition/format"
 )
 
-// maxCombined is the largest number of bytes in which two copies of a damaged
-// record may differ if every combination is to be tried.
+// maxCombined is the maximum number of differing bytes in two copies of a record
+// for which combine tries every combination.
 const maxCombined = 10
 
-// Salvaged is what can still be read of damaged copies of a MANIFEST.
+// Salvaged holds the readable records of damaged copies of a MANIFEST.
 type Salvaged struct {
-	// Chains are the states that an intact snapshot and the intact edits
-	// behind it, without a gap, make; the newest first.
+	// Chains are the states of the intact snapshots, each advanced by the
+	// intact edits that follow it without a gap, newest first.
 	Chains []*State
 	// Edits are the intact edits, by number.
 	Edits map[uint64]*Edit
 	// Highest is the highest number of an intact record.
 	Highest uint64
 	// Seeds are identity seeds read from snapshots whose checksum is wrong.
-	// They may be anything until series have confirmed them.
+	// They are unverified: the caller checks them against series.
 	Seeds []uint64
 }
 
-// ReadSalvage reads what can still be read of the copies of the MANIFEST in dir.
+// ReadSalvage salvages the copies of the MANIFEST in dir.
 func ReadSalvage(fsys vfs.FS, dir string) *Salvaged {
 	var copies [][]byte
 	for _, base := range CopyNames {
@@ -39,9 +39,9 @@ func ReadSalvage(fsys vfs.FS, dir string) *Salvaged {
 	return Salvage(copies)
 }
 
-// Salvage reads every intact record of some copies, wherever it lies,
-// and combines records of which every copy has a part. What it returns does
-// not depend on what is in the damaged bytes, but for the seeds.
+// Salvage reads the intact records of the copies, at any offset. If there are two
+// copies it also restores records that are damaged in both, at different bytes.
+// Except for Seeds, the result does not depend on the damaged bytes.
 func Salvage(copies [][]byte) *Salvaged {
 	s := &Salvaged{Edits: map[uint64]*Edit{}}
 	snapshots := map[uint64]*record{}
@@ -79,7 +79,7 @@ func Salvage(copies [][]byte) *Salvaged {
 	return s
 }
 
-// extend applies the intact edits that follow a state.
+// extend applies the intact edits that follow st, which has the given number.
 func (s *Salvaged) extend(st *State, number uint64) *State {
 	st.Number = number
 	for {
@@ -91,7 +91,7 @@ func (s *Salvaged) extend(st *State, number uint64) *State {
 	}
 }
 
-// Later returns the intact edits behind a number, rising.
+// Later returns the intact edits with numbers above number, in ascending order.
 func (s *Salvaged) Later(number uint64) []*Edit {
 	var rs []*Edit
 	for n, r := range s.Edits {
@@ -121,8 +121,7 @@ func eachIntact(b []byte, fn func(framed)) {
 	}
 }
 
-// nextMagic returns the offset, from off on, of bytes with which a record may
-// begin.
+// nextMagic returns the first offset at or after off where a record may begin.
 func nextMagic(b []byte, off int64) int64 {
 	next := int64(len(b))
 	for _, k := range []recordKind{kindSnapshot, kindEdit} {
@@ -135,8 +134,8 @@ func nextMagic(b []byte, off int64) int64 {
 	return next
 }
 
-// eachCombined walks two copies that were written alike and calls fn with the
-// records that are damaged in both, at different bytes.
+// eachCombined walks two copies with the same records at the same offsets, and
+// calls fn with the records that are damaged in both, at different bytes.
 func eachCombined(a, b []byte, fn func(framed)) {
 	off := int64(manifestHeaderLen)
 	for off < int64(min(len(a), len(b))) {
@@ -154,8 +153,8 @@ func eachCombined(a, b []byte, fn func(framed)) {
 	}
 }
 
-// combine looks for the intact record at off among all that take each byte from
-// one of two copies.
+// combine tries every choice of the differing bytes of the record at off from one
+// copy or the other, and returns the first with a valid checksum.
 func combine(a, b []byte, off int64) (framed, bool) {
 	for _, from := range [][]byte{a, b} {
 		if int64(len(from)) < off+recordHeaderLen {
@@ -191,8 +190,8 @@ func combine(a, b []byte, off int64) (framed, bool) {
 	return framed{}, false
 }
 
-// damagedSeeds returns the identity seed of the snapshot in b if its checksum is
-// wrong: the seed is among the first fields.
+// damagedSeeds returns the identity seed of the snapshot in b, one of its first
+// fields, if the checksum of the snapshot is wrong.
 func damagedSeeds(b []byte) []uint64 {
 	var seeds []uint64
 	const off = manifestHeaderLen

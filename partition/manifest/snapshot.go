@@ -9,24 +9,24 @@ import (
 	"tsdb/partition/format"
 )
 
-// logFile is the open MANIFEST. Records are appended at size; what is below
-// size is durable.
+// logFile is an open copy of the MANIFEST. Records are appended at size; the
+// bytes before size are durable.
 type logFile struct {
 	file         vfs.File
 	size         int64
 	snapshotSize int64 // bytes up to the end of the snapshot
-	edits        int   // behind the snapshot
+	edits        int   // number of edits after the snapshot
 }
 
-// long reports whether a fresh snapshot should replace the file instead of an
-// edit of n more bytes: the edits are longer than the snapshot, or take long to
-// read because of their number.
+// long reports whether a fresh snapshot should replace the file instead of
+// appending an edit of n bytes: the edits would outgrow the snapshot, or are so
+// numerous that they take long to read.
 func (l *logFile) long(n int) bool {
 	return l.size+int64(n)-l.snapshotSize > max(maxLogBytes, l.snapshotSize) || l.edits >= maxLogEdits
 }
 
-// append writes a record behind the last one and syncs it. After an error
-// nothing is known about the end of the file: it must not be used again.
+// append writes a record after the last one and syncs it. After an error the end
+// of the file is unknown, and l must not be used again.
 func (l *logFile) append(name string, framed []byte) error {
 	if _, err := l.file.WriteAt(framed, l.size); err != nil {
 		return fmt.Errorf("append to %s@%d: %w", name, l.size, err)
@@ -39,10 +39,10 @@ func (l *logFile) append(name string, framed []byte) error {
 	return nil
 }
 
-// writeSnapshot replaces the copy of the MANIFEST named base in dir by one that
-// holds nothing but s: written beside it, synced, renamed over it, the directory
-// synced. renamed says whether the old file may be gone: without it an error
-// changed nothing.
+// writeSnapshot replaces the copy of the MANIFEST named base in dir with a
+// snapshot of s: it writes and syncs a temporary file, renames it over the copy
+// and syncs the directory. renamed reports whether the old file may be gone; if
+// it is false, an error changed nothing.
 func writeSnapshot(fsys vfs.FS, dir, base string, s *State) (_ *logFile, renamed bool, err error) {
 	name := path.Join(dir, base)
 	r := snapshotOf(s)
@@ -60,7 +60,7 @@ func writeSnapshot(fsys vfs.FS, dir, base string, s *State) (_ *logFile, renamed
 		}
 		err = errors.Join(err, f.Close())
 		if !renamed {
-			// It only takes space; the next snapshot removes it too.
+			// A leftover only wastes space, and the next snapshot removes it.
 			_ = fsys.Remove(temp)
 		}
 	}()
@@ -79,8 +79,8 @@ func writeSnapshot(fsys vfs.FS, dir, base string, s *State) (_ *logFile, renamed
 	return &logFile{file: f, size: int64(len(b)), snapshotSize: int64(len(b))}, true, nil
 }
 
-// WriteCopy replaces the copy of the MANIFEST named base in dir by a snapshot of
-// s.
+// WriteCopy replaces the copy of the MANIFEST named base in dir with a snapshot
+// of s.
 func WriteCopy(fsys vfs.FS, dir, base string, s *State) error {
 	log, _, err := writeSnapshot(fsys, dir, base, s)
 	if err != nil {

@@ -10,36 +10,36 @@ import (
 	"tsdb/partition/block"
 )
 
-// FormatOptions are decided when a database is created and never again. A
-// program that was built with others cannot read it.
+// FormatOptions are fixed when a database is created. A program built with other
+// options cannot read it.
 type FormatOptions struct {
 	Shards      uint32 // frame streams in the WAL, model.Shards
 	PartitionMs int64  // length of a partition of the raw tier
 }
 
-// thisFormat is what this program writes.
+// thisFormat holds the format options of this program.
 var thisFormat = FormatOptions{Shards: model.Shards, PartitionMs: block.Raw.PartitionMs()}
 
 // NoFloor is the retention floor of a database that never dropped anything.
 const NoFloor int64 = math.MinInt64
 
-// Listed is what the MANIFEST knows of a block.
+// Listed is the description of a block in the MANIFEST.
 type Listed struct {
 	block.Info
-	// Keys is the range of series keys in the block. L0 have none: they are
-	// taken to hold every key.
+	// Keys is the range of series keys in the block. It is zero for an L0,
+	// which is assumed to hold any key.
 	Keys KeyRange
 	// OldestMs and NewestMs are the wall times, in Unix milliseconds, of the
-	// first and of the last edit that brought what is in the block to its
-	// level: age survives a merge inside a level.
+	// first and the last edit that brought data of the block to its level. A
+	// merge within a level preserves them.
 	OldestMs, NewestMs int64
 }
 
-// Edit is one change of what the database consists of. All of it becomes
-// visible and durable in one step, or none of it.
+// Edit is one atomic change of the State: all of it becomes visible and durable,
+// or none of it.
 type Edit struct {
-	// Number is assigned by Apply: edits are numbered without gaps, those that
-	// failed included.
+	// Number is assigned by Manifest.Apply. Numbers have no gaps; an edit whose
+	// write failed uses one too.
 	Number uint64
 	WallMs int64 // wall time of the edit, Unix milliseconds
 
@@ -50,24 +50,24 @@ type Edit struct {
 	AddTombstones  []Tombstone
 	DropTombstones []uint64 // their IDs
 
-	// WALLow is the lowest generation that the WAL must keep; nil leaves it.
+	// WALLow is the lowest generation that the WAL must keep; nil keeps the
+	// current one.
 	WALLow *uint64
-	// High-water marks: no number up to these is ever given out again. Zero
-	// leaves them.
+	// HighGen, HighLSN and HighSegment are high-water marks: numbers up to
+	// them are never assigned again. Zero keeps the current ones.
 	HighGen, HighLSN, HighSegment uint64
 	// Floor is the retention floor: samples before it are gone. It is the
-	// start of a partition and only rises; nil leaves it.
+	// start of a partition and never falls; nil keeps the current one.
 	Floor *int64
-	// Offsets of the sources up to which everything is in blocks: these are
-	// set, others stay.
+	// Offsets are the offsets, by source, up to which all data is in blocks.
+	// Sources not in the map keep theirs.
 	Offsets map[string]int64
-	// Incarnation is the one that begins; nil leaves it.
+	// Incarnation is the new incarnation; nil keeps the current one.
 	Incarnation *Incarnation
 }
 
-// State is what all edits up to Number make together. A State is never
-// changed once it has been handed out, nor may what it names be; it is safe
-// for concurrent use.
+// State is the result of all edits up to Number. Once returned, a State and its
+// maps and slices are never changed; it is safe for concurrent use.
 type State struct {
 	Number uint64 // of the last edit
 	WallMs int64  // of the last edit
@@ -76,7 +76,7 @@ type State struct {
 	Format FormatOptions
 
 	Blocks     map[string]Listed
-	Tombstones []Tombstone // by rising ID
+	Tombstones []Tombstone // in ascending order of IDs
 
 	WALLow                        uint64 // lowest generation the WAL must keep
 	HighGen, HighLSN, HighSegment uint64
@@ -84,8 +84,8 @@ type State struct {
 	Offsets                       map[string]int64
 	Incarnation                   Incarnation
 
-	// Dropped holds the names of blocks that edits have dropped and whose
-	// files may still be there: Open deletes them.
+	// Dropped holds the names of dropped blocks whose files may still exist:
+	// blockset.Open deletes them.
 	Dropped map[string]struct{}
 }
 
@@ -97,7 +97,7 @@ func NewState(seed uint64, wallMs int64) *State {
 	}
 }
 
-// Clone returns a copy whose maps and slices can be changed.
+// Clone returns a copy whose maps and slices may be changed.
 func (s *State) Clone() *State {
 	c := *s
 	c.Blocks = maps.Clone(s.Blocks)
@@ -107,8 +107,8 @@ func (s *State) Clone() *State {
 	return &c
 }
 
-// Apply returns the state after an edit. The edit has passed CheckEdit, or was
-// read from a MANIFEST, whose edits all have.
+// Apply returns the state after an edit. The edit must have passed CheckEdit, as
+// all edits in a MANIFEST have.
 func (s *State) Apply(e Edit) *State {
 	n := s.Clone()
 	n.Number, n.WallMs = e.Number, e.WallMs
@@ -143,8 +143,8 @@ func (s *State) Apply(e Edit) *State {
 	return n
 }
 
-// age returns when the data of a new block came to its level: now, unless the
-// block is made of others of that level.
+// age returns the OldestMs and NewestMs of a new block. They span those of its
+// inputs on the same level and, if it has other inputs or none, nowMs.
 func (s *State) age(b block.Info, nowMs int64) (oldest, newest int64) {
 	oldest, newest = math.MaxInt64, math.MinInt64
 	for _, name := range b.Inputs {
@@ -160,17 +160,17 @@ func (s *State) age(b block.Info, nowMs int64) (oldest, newest int64) {
 	return oldest, newest
 }
 
-// Sorted returns the listed blocks in the order in which they were written:
-// by generation, then partition, then ordinal.
+// Sorted returns the listed blocks in the order of block.CompareInfo, oldest
+// first.
 func (s *State) Sorted() []Listed {
 	blocks := slices.Collect(maps.Values(s.Blocks))
 	slices.SortFunc(blocks, func(a, b Listed) int { return block.CompareInfo(a.Info, b.Info) })
 	return blocks
 }
 
-// Kept returns the range of times whose samples are kept: those that a sample can
-// have, from the retention floor on. What else a block holds is hidden, and goes
-// when the block is merged.
+// Kept returns the range of times whose samples are kept: the valid times from
+// the retention floor on. Other samples of a block are hidden, and dropped when
+// the block is merged.
 func (s *State) Kept() model.TimeRange { return KeptAbove(s.Floor) }
 
 // KeptAbove is State.Kept of a state with the given floor.

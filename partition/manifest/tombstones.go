@@ -9,10 +9,10 @@ import (
 	"tsdb/partition/block"
 )
 
-// Tombstone is a recorded deletion that data older than it still needs: it
-// covers every block and frozen head whose newest generation lies before Gen.
-// Data that spans Gen was written with the deletion applied. It is never
-// changed and safe for concurrent use.
+// Tombstone is a recorded deletion that is not yet applied to all older data. It
+// covers every block and frozen head whose newest generation is below Gen. Data
+// that spans Gen was written with the deletion applied. A Tombstone is immutable
+// and safe for concurrent use.
 type Tombstone struct {
 	ID       uint64 // unique in the database
 	Tenant   uint32
@@ -21,16 +21,18 @@ type Tombstone struct {
 	Gen      uint64            // the active generation when it was made
 }
 
-// Covers reports whether the deletion may concern a block: the block is older
-// and has samples in the range. Which series it concerns is in its index.
+// Covers reports whether the deletion may apply to a block: the block is older
+// and its time range overlaps. Only the index of the block tells whether a series
+// matches.
 func (t *Tombstone) Covers(b block.Info) bool {
 	return b.MaxGen < t.Gen && t.Range.Overlaps(b.TimeRange())
 }
 
-// SpentTombstones returns the rising IDs of the tombstones that are no longer
-// needed: all generations before theirs have left the WAL, and no listed block,
-// quarantined ones included, is covered. concerns, if not nil, reports whether a
-// covered block may hold a series that the tombstone matches.
+// SpentTombstones returns the IDs of the tombstones that are no longer needed, in
+// ascending order: the WAL keeps only generations above theirs, and no listed
+// block, quarantined ones included, is covered. concerns, if not nil, reports
+// whether a covered block may hold a series that the tombstone matches; if it
+// cannot, the block does not count.
 func SpentTombstones(s *State, concerns func(t *Tombstone, block string) bool) []uint64 {
 	var spent []uint64
 	blocks := s.Sorted()

@@ -15,20 +15,19 @@ import (
 // which they are written.
 var CopyNames = [...]string{format.ManifestName, format.TwinName}
 
-// Copy is what one of the two copies of a MANIFEST says. Either State or
-// Err is set.
+// Copy is the content of one of the two copies of a MANIFEST. Either State or Err
+// is set.
 type Copy struct {
 	Name  string // relative to the data directory
 	State *State
 	Torn  Torn
-	Err   error // fs.ErrNotExist, or why it cannot be read
+	Err   error // fs.ErrNotExist, or the reason it cannot be read
 }
 
-// Damaged reports whether the copy is there and cannot be used.
+// Damaged reports whether the copy exists and cannot be used.
 func (c *Copy) Damaged() bool { return c.Err != nil && !errors.Is(c.Err, fs.ErrNotExist) }
 
-// ReadCopies reads both copies of the MANIFEST in dir, without changing
-// anything.
+// ReadCopies reads both copies of the MANIFEST in dir. It changes nothing on disk.
 func ReadCopies(fsys vfs.FS, dir string) []Copy {
 	var found []Copy
 	for _, base := range CopyNames {
@@ -39,9 +38,9 @@ func ReadCopies(fsys vfs.FS, dir string) []Copy {
 	return found
 }
 
-// Read returns what the newest copy of the MANIFEST in dir says that can
-// be read, without changing anything, and the torn edit at its end, if any. If
-// there is none at all the error is fs.ErrNotExist.
+// Read returns the state in the newest readable copy of the MANIFEST in dir, and
+// the torn edit at its end, if any. It changes nothing on disk. If there is no
+// copy the error is fs.ErrNotExist.
 func Read(fsys vfs.FS, dir string) (*State, Torn, error) {
 	best, err := NewestCopy(ReadCopies(fsys, dir))
 	if err != nil {
@@ -50,7 +49,7 @@ func Read(fsys vfs.FS, dir string) (*State, Torn, error) {
 	return best.State, best.Torn, nil
 }
 
-// Newest returns what the copy says that is to be taken.
+// Newest returns the state of the copy that NewestCopy selects.
 func Newest(copies []Copy) (*State, error) {
 	best, err := NewestCopy(copies)
 	if err != nil {
@@ -59,11 +58,11 @@ func Newest(copies []Copy) (*State, error) {
 	return best.State, nil
 }
 
-// NewestCopy decides which copy of a MANIFEST holds. An edit is written to the
-// second copy once it is durable in the first, so both hold one history and the
-// longer one is right. A copy that is missing,
-// damaged or on a bad sector leaves the decision to the other; one that this
-// program may not read, or is too old to, does not.
+// NewestCopy selects the copy of a MANIFEST to use. An edit is written to the
+// second copy once it is durable in the first, so both hold the same history and
+// the longer one is right. If one copy is missing, damaged or on a bad sector,
+// the other is used. A copy in another format version, or a first copy that
+// cannot be read for any other reason, is an error.
 func NewestCopy(found []Copy) (*Copy, error) {
 	first, twin := &found[0], &found[1]
 	for _, c := range found {
@@ -95,15 +94,15 @@ func NewestCopy(found []Copy) (*Copy, error) {
 	return nil, errors.Join(first.Err, twin.Err)
 }
 
-// IsGone reports whether an error of reading a copy says that its content is
-// lost, not merely out of reach.
+// IsGone reports whether an error from reading a copy means that its content is
+// lost, and not just inaccessible, for example for lack of permission.
 func IsGone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, format.ErrCorrupt) || errors.Is(err, syscall.EIO)
 }
 
-// Restored returns what was wrong when the MANIFEST was opened and has been put
-// right from the other copy: one is missing, damaged or lacks edits that must be
-// there. fromTwin reports whether the state is that of the second copy.
+// Restored returns the problems that Open found and repaired from the other copy:
+// a copy that is damaged, and a first copy that is missing or lacks edits.
+// fromTwin reports whether Open used the second copy.
 func (m *Manifest) Restored() (problems []error, fromTwin bool) {
 	if m.found == nil {
 		return nil, false
@@ -124,18 +123,18 @@ func (m *Manifest) Restored() (problems []error, fromTwin bool) {
 	return problems, fromTwin
 }
 
-// TwinErr returns why the second copy lacks edits, nil if it has them all. The
-// next edit writes it anew.
+// TwinErr returns the reason the second copy lacks edits, or nil if it has them
+// all. The next edit rewrites it.
 func (m *Manifest) TwinErr() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.mu.twinErr
 }
 
-// writeTwinLocked brings the second copy to a state that is durable in the
-// first: by the edit that leads to it if the copy has all before it, otherwise,
-// and without an edit, by a snapshot. An error stays in twinErr and the file is
-// not appended to again: the first copy has the edit, so it counts.
+// writeTwinLocked writes a state that is durable in the first copy to the second.
+// It appends the edit if there is one and the second copy has all edits before
+// it, and writes a snapshot otherwise. An error is kept in twinErr and closes the
+// file; the edit is committed all the same, because the first copy has it.
 func (m *Manifest) writeTwinLocked(next *State, framed []byte) {
 	t := m.mu.twin
 	var err error
@@ -152,8 +151,8 @@ func (m *Manifest) writeTwinLocked(next *State, framed []byte) {
 	m.mu.twinNumber = next.Number
 }
 
-// closeTwinLocked closes the second copy. As with the first, an error means
-// nothing.
+// closeTwinLocked closes the second copy, if it is open. Like closeLogLocked, it
+// ignores the error.
 func (m *Manifest) closeTwinLocked() {
 	if m.mu.twin != nil {
 		_ = m.mu.twin.file.Close()
