@@ -9,19 +9,19 @@ import (
 	"tsdb/partition/format"
 )
 
-// Aggregate is what many questions about a chunk of floats ask of its samples,
-// none of which is NaN or infinite.
+// Aggregate is the count, minimum, maximum and sum of the samples of a chunk of
+// floats, none of which is NaN or infinite.
 type Aggregate struct {
 	Count uint32  // samples, at least 1
 	Min   float64 // of equal ones, such as 0 and -0, the first
 	Max   float64
-	// Sum and Comp are the sum of the values and what rounding took from it:
-	// Neumaier's sum over the samples in their order, as Prometheus has it.
+	// Sum and Comp are the sum of the values and its compensation for rounding:
+	// Neumaier's sum over the samples in order, as in Prometheus.
 	// Sum+Comp differs from the exact sum by at most 1e-12 × Σ|v|.
 	Sum, Comp float64
 }
 
-// addCompensated adds v to a sum and what the addition loses to its
+// addCompensated adds v to a sum, and the rounding error of the addition to its
 // compensation.
 func addCompensated(sum, comp, v float64) (float64, float64) {
 	t := sum + v
@@ -31,8 +31,8 @@ func addCompensated(sum, comp, v float64) (float64, float64) {
 	return t, comp + ((v - t) + sum)
 }
 
-// AggregateOf returns the aggregate of values, at least one. The second result
-// is false if there is none: a value is NaN or infinite, or the sum is.
+// AggregateOf returns the aggregate of vs, which must not be empty. The second
+// result is false if a value or the sum is NaN or infinite.
 func AggregateOf(vs []float64) (Aggregate, bool) {
 	a := Aggregate{Count: uint32(len(vs)), Min: vs[0], Max: vs[0]}
 	for _, v := range vs {
@@ -47,8 +47,7 @@ func AggregateOf(vs []float64) (Aggregate, bool) {
 	return a, a.finite()
 }
 
-// aggregateOfConstant returns the aggregate of a column in which every value is
-// v.
+// aggregateOfConstant returns the aggregate of count values v.
 func aggregateOfConstant(v float64, count uint32) (Aggregate, bool) {
 	n := float64(count)
 	a := Aggregate{Count: count, Min: v, Max: v, Sum: v * n}
@@ -56,15 +55,14 @@ func aggregateOfConstant(v float64, count uint32) (Aggregate, bool) {
 	return a, a.finite()
 }
 
-// finite reports whether the sum is a number; then all values are.
+// finite reports whether the sum is finite, which implies that all values are.
 func (a Aggregate) finite() bool { return finite(a.Sum) && finite(a.Comp) }
 
 func finite(v float64) bool { return v-v == 0 }
 
-// Aggregate returns what is known of all samples of the chunk without reading
-// them: what its directory page says, which the Writer notes where a column is
-// long enough for that, or what follows from a constant column. The second
-// result is false if it is not known.
+// Aggregate returns the aggregate of the chunk without reading its samples. It
+// comes from the directory page, where the Writer stores it for long columns, or
+// from a constant column. The second result is false if it is not known.
 func (c Chunk) Aggregate() (Aggregate, bool) {
 	w := &c.page.rows[c.row]
 	switch {
@@ -88,18 +86,18 @@ func (c Chunk) Aggregate() (Aggregate, bool) {
 	return aggregateOfConstant(v[0], c.Count)
 }
 
-// aggregateBytesMin is how long a column of values must be to have an aggregate
-// beside it: the 10 to 30 bytes are then at most a fiftieth of it. What is
-// shorter is decoded within a few microseconds.
+// aggregateBytesMin is the minimum size of a column of values that has an
+// aggregate, whose 10 to 30 bytes are then at most about 3% of it. Shorter columns
+// are decoded within a few microseconds.
 const aggregateBytesMin = 1 << 10
 
-// aggregateList holds the aggregates of a directory page; counts in it are 0.
-// Those of a page that was read are decoded when one is asked for: most queries
-// want samples, and to read aggregates takes longer than all the rest of a page.
+// aggregateList holds the aggregates of a directory page, with Count 0. Those of a
+// page that was read are decoded on first use: most queries need samples, and
+// decoding the aggregates takes longer than the rest of the page.
 type aggregateList struct {
 	list    []Aggregate
-	n       int  // of a page that was read: how many there are
-	encoded part // and the bytes of all
+	n       int  // of a page that was read: number of aggregates
+	encoded part // of a page that was read: the aggregates, encoded
 	decoded lazy[[]Aggregate]
 }
 
@@ -111,8 +109,8 @@ func (l *aggregateList) add(a Aggregate) uint32 {
 	return uint32(len(l.list) - 1)
 }
 
-// at returns aggregate number i. The second result is false if the list is not
-// one, although the page's checksum was right.
+// at returns aggregate number i. The second result is false if the list cannot be
+// decoded, although the checksum of the page was right.
 func (l *aggregateList) at(i uint32) (Aggregate, bool) {
 	as, err := l.all()
 	if err != nil {
@@ -121,7 +119,7 @@ func (l *aggregateList) at(i uint32) (Aggregate, bool) {
 	return as[i], true
 }
 
-// all returns the aggregates, which are shared.
+// all returns the aggregates, which are shared and must not be changed.
 func (l *aggregateList) all() ([]Aggregate, error) {
 	if l.n == 0 {
 		return l.list, nil
@@ -189,8 +187,8 @@ var aggregateFields = [...]func(*Aggregate) *float64{
 }
 
 const (
-	shortFloatDecimals = 6 // maximum of digits after the point
-	shortFloatRaw      = 7 // mark of 64 bits
+	shortFloatDecimals = 6 // maximum number of digits after the point
+	shortFloatRaw      = 7 // marks a value stored as its bits
 	shortFloatShift    = 3
 )
 

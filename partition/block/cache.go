@@ -12,16 +12,18 @@ import (
 // counters for every such item that fits.
 const cacheItemBytes = 4 << 10
 
-// Cache holds decoded parts of blocks: index pages, timestamp columns, groups
-// of short columns, postings of matchers. Blocks never change, so an item never
-// grows stale. A nil *Cache holds nothing. It is safe for concurrent use.
+// Cache holds decoded parts of blocks: index pages, timestamp columns, groups of
+// short columns, and the postings, selections and label sets of matchers. Blocks
+// never change, so items never become stale. A nil *Cache holds nothing. A Cache
+// is safe for concurrent use.
 type Cache struct {
 	items   *ristretto.Cache[uint64, cacheItem]
 	itemMax int           // bytes of the largest item
 	cleared atomic.Uint64 // calls of Clear
 }
 
-// cacheKind says what an item is. An offset may be that of several kinds.
+// cacheKind is the kind of an item. Items of different kinds may have the same
+// offset.
 type cacheKind uint8
 
 const (
@@ -62,8 +64,8 @@ func NewCache(bytes int64) (*Cache, error) {
 	return &Cache{items: items, itemMax: int(bytes / 4)}, nil
 }
 
-// Close ends the goroutines of the cache. Blocks that use it must not be read
-// any more.
+// Close stops the goroutines of the cache. Blocks that use it must not be read
+// afterwards.
 func (c *Cache) Close() {
 	if c != nil {
 		c.items.Close()
@@ -79,8 +81,8 @@ func (c *Cache) Clear() {
 	}
 }
 
-// clears returns the number of calls of Clear. Readers drop what they remember
-// themselves when it rises.
+// clears returns the number of calls of Clear. Readers made before the last one
+// are not reused.
 func (c *Cache) clears() uint64 {
 	if c == nil {
 		return 0
@@ -123,8 +125,8 @@ func (c *Cache) put(k cacheKey, v any, bytes int) {
 	}
 }
 
-// cached returns the item under k, made by load if it is not there. load returns
-// the item and its size in bytes.
+// cached returns the item under k, or loads it if it is not in the cache. load
+// returns the item and its size in bytes.
 func cached[T any](c *Cache, k cacheKey, load func() (T, int, error)) (T, error) {
 	if v, ok := c.get(k); ok {
 		if t, ok := v.(T); ok {

@@ -13,8 +13,8 @@ import (
 // ChunkCount returns the number of chunks of the block.
 func (b *Block) ChunkCount() uint64 { return b.foot.chunks }
 
-// Identities calls each with every series of a tenant. It reads nothing but the
-// identities; a page of them that is damaged ends it with a *DamageError.
+// Identities calls each for every series of a tenant. It reads only identities; a
+// damaged page of them ends it with a *DamageError.
 func (b *Block) Identities(ctx context.Context, tenant uint32, each func(ord uint32, id model.Identity)) error {
 	from, to, err := b.tenantRange(tenant)
 	for err == nil && from < to {
@@ -34,10 +34,10 @@ func (b *Block) Identities(ctx context.Context, tenant uint32, each func(ord uin
 	return err
 }
 
-// CountValues calls each with every label value of the series in bm, and the
-// number of series that have it. It reads dictionaries and postings; a damaged page
-// costs the values in it; the error is then a *DamageError, the first of
-// several. Values are valid during the call.
+// CountValues calls each with every label value of the series in bm and the number
+// of series that have it. It reads dictionaries and postings. It skips the values
+// in damaged pages and then returns the first *DamageError. The strings are valid
+// only during the call.
 func (b *Block) CountValues(ctx context.Context, bm *roaring.Bitmap, each func(name, value string, series uint64)) error {
 	names, err := b.nameList()
 	if err != nil {

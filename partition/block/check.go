@@ -14,9 +14,9 @@ import (
 	"tsdb/partition/format"
 )
 
-// Check reads the complete block and reports everything that is not as a Writer
-// leaves it, by offset in the file. The error is one of reading, not of what
-// was read.
+// Check reads the complete block and reports, by offset in the file, everything
+// that a Writer would not have written. It returns errors of reading only, not
+// damage.
 func (b *Block) Check(ctx context.Context, report func(off int64, what string)) error {
 	c := checker{block: b, report: report}
 	for _, step := range []func(context.Context) error{
@@ -38,7 +38,7 @@ type checker struct {
 	block   *Block
 	report  func(off int64, what string)
 	damaged bool
-	extents []extent // parts of the file that belong to something
+	extents []extent // parts of the file that are in use
 	pairs   uint64   // fingerprint of (name, value, ordinal) over the series table
 }
 
@@ -50,7 +50,7 @@ func (c *checker) say(off int64, format string, args ...any) {
 	c.report(off, fmt.Sprintf(format, args...))
 }
 
-// take reports damage and passes other errors on.
+// take reports damage and returns other errors.
 func (c *checker) take(err error) error {
 	var d *format.DamageError
 	if errors.As(err, &d) {
@@ -118,9 +118,9 @@ func (c *checker) sections(ctx context.Context) error {
 	return nil
 }
 
-// eachDirectoryPage reads the directory front to back. from is where the
-// columns of a page begin at the earliest. A page that cannot be read comes as
-// err, and fn says whether to go on.
+// eachDirectoryPage calls fn for every directory page, front to back. from is the
+// lowest possible offset of the columns of the page. For a page that cannot be
+// read fn gets the error; it returns nil to go on.
 func (b *Block) eachDirectoryPage(fn func(p page, from int64, d *directoryPage, err error) error) error {
 	ps, err := b.fencesOf(&b.directory, sectionDirectory)
 	if err != nil {
@@ -149,7 +149,7 @@ func (c *checker) chunks(ctx context.Context) error {
 	b := c.block
 	r := chunkReader{block: b, ahead: scanBytes}
 	var samples, chunks uint64
-	next := uint32(0) // ordinal that has had no chunk yet
+	next := uint32(0) // lowest ordinal without a chunk so far
 	complete := true
 	var last Chunk
 	var got model.ColumnSet
@@ -199,8 +199,8 @@ func (c *checker) chunk(r *chunkReader, ch, last Chunk, got *model.ColumnSet) er
 	b := c.block
 	part := ch.from.block.info.Tier.PartitionRange(ch.MinTime)
 	w := windowOf(part.Min, ch.Rung, ch.MinTime)
-	// A chunk from before such times were refused may be anywhere: it is hidden,
-	// and a merge leaves it out.
+	// Older versions wrote chunks with invalid times, which may be anywhere.
+	// They are hidden, and a merge drops them.
 	kept := model.AllTime.Overlaps(model.Inclusive(ch.MinTime, ch.MaxTime))
 	if kept && ch.MaxTime >= part.Max || b.foot.meta.Level != L0 && part.Min != b.foot.meta.Partition {
 		c.say(ch.pageOff, "chunk of series %d from %d to %d is not in one partition", ch.Ordinal, ch.MinTime, ch.MaxTime)
@@ -215,7 +215,7 @@ func (c *checker) chunk(r *chunkReader, ch, last Chunk, got *model.ColumnSet) er
 		c.say(ch.pageOff, "chunks of series %d overlap at %d", ch.Ordinal, ch.MinTime)
 	}
 	if ch.Bad {
-		return nil // known, and nothing to read
+		return nil // known to be damaged, and nothing to read
 	}
 	got.Reset()
 	if err := r.append(ch, model.Inclusive(ch.MinTime, ch.MaxTime), got); err != nil {
@@ -305,9 +305,9 @@ func (c *checker) series(ctx context.Context) error {
 	return nil
 }
 
-// pairPrint is a hash of one entry of the series table, or of the postings.
-// Sums of it are equal if and, for all that matters, only if the entries are
-// the same, in whatever order they come.
+// pairPrint returns a hash of one entry of the series table or of the postings.
+// The sums of the hashes of two sets are equal, whatever the order, if and (barring
+// collisions) only if the sets are.
 func pairPrint(name, value, ord uint32) uint64 {
 	h := uint64(name)<<32 ^ uint64(value)
 	h = (h ^ h>>29) * 0xbf58476d1ce4e5b9
@@ -316,7 +316,7 @@ func pairPrint(name, value, ord uint32) uint64 {
 	return h ^ h>>31
 }
 
-// postings checks that postings and series table say the same.
+// postings checks that the postings agree with the series table.
 func (c *checker) postings(ctx context.Context) error {
 	b := c.block
 	names, err := b.nameList()

@@ -8,13 +8,13 @@ import (
 	"tsdb/partition/format"
 )
 
-// Chunk names one chunk of a block: one kind of one series in one window. It is
-// a small value and holds no samples.
+// Chunk identifies one chunk of a block: one kind of one series in one window. It
+// is a small value and holds no samples.
 type Chunk struct {
 	Ordinal uint32 // of the series
 	Kind    Kind
 	Rung    uint8 // of the window ladder: windows of 24 h / 2^Rung
-	Bad     bool  // was unreadable when it was carried along
+	Bad     bool  // was unreadable when merged
 	Count   uint32
 	MinTime int64 // of the first sample
 	MaxTime int64 // of the last sample, inclusive
@@ -25,10 +25,10 @@ type Chunk struct {
 	row     int
 }
 
-// Overlaps reports whether samples of the chunk can lie in r.
+// Overlaps reports whether the chunk may have samples in r.
 func (c Chunk) Overlaps(r model.TimeRange) bool { return c.MinTime < r.Max && c.MaxTime >= r.Min }
 
-// Window returns the window of the ladder in which the chunk lies.
+// Window returns the window of the ladder that contains the chunk.
 func (c Chunk) Window() model.TimeRange {
 	return windowOf(c.from.block.info.Tier.PartitionStart(c.MinTime), c.Rung, c.MinTime)
 }
@@ -49,11 +49,11 @@ func newChunk(from *chunkReader, p *directoryPage, pageOff int64, i int) Chunk {
 	}
 }
 
-// chunkReader reads columns of one block. It reuses its memory from chunk to
-// chunk and is not safe for concurrent use.
+// chunkReader reads columns of one block. It reuses its memory between chunks and
+// is not safe for concurrent use.
 type chunkReader struct {
 	block    *Block
-	cache    *Cache // nil for scans, which would only wash it out
+	cache    *Cache // nil for scans, which would only evict other items
 	ahead    int    // bytes to read at once when a scan runs through a stream
 	streams  [streams]readStream
 	times    map[timesKey][]int64    // decoded timestamps
@@ -61,7 +61,7 @@ type chunkReader struct {
 	timesN   int                     // timestamps in both
 	samples  model.ColumnSet         // scratch
 	values   []byte                  // scratch: a column of values
-	unusable int                     // histograms left out since it was set to 0
+	unusable int                     // histograms skipped since it was set to 0
 }
 
 type timesKey struct {
@@ -69,39 +69,39 @@ type timesKey struct {
 	start uint32
 }
 
-// inlineTimes is all there is to an inline column of timestamps: that of a
-// regular grid is the same in every directory page.
+// inlineTimes identifies the content of an inline column of timestamps: columns of
+// a regular grid are equal in every directory page.
 type inlineTimes struct {
 	count  uint32
 	length uint8
 	column [inlineBytesMax]byte
 }
 
-// readStream is what a chunkReader remembers of one stream.
+// readStream is the state of a chunkReader for one stream.
 type readStream struct {
 	data     []byte // bytes of the file from off on
 	off      int64
 	group    []byte // content of the group at groupOff, 0 = none
 	groupOff int64
-	checked  int64 // offset of the frame in data whose checksum was checked last, 0 = none
+	checked  int64 // offset of the frame whose checksum was verified last, 0 = none
 }
 
-// readerTimesMax bounds the timestamps a chunkReader remembers. A column counts
-// with timesColumn more, for what remembering it takes.
+// readerTimesMax bounds the timestamps a chunkReader remembers. A column counts as
+// timesColumn more, for the overhead of its entry.
 const (
 	readerTimesMax = 1 << 20
 	timesColumn    = 16
 )
 
-// Frames that are asked for in the order of the file are read several at once:
-// a call into the kernel takes as long as copying some KiB. What is read grows
-// with the run of frames that proved to be one.
+// Frames requested in file order are read several at once, because a system call
+// takes as long as copying a few KiB. The read size grows with the length of the
+// run so far.
 const (
 	aheadBytesMax = 128 << 10
-	aheadGapMax   = 8 << 10 // bytes between two frames that are still one run
+	aheadGapMax   = 8 << 10 // maximum bytes between two frames of one run
 )
 
-// toRead returns how many bytes to read for a frame that is not in data.
+// toRead returns the number of bytes to read for a frame that is not in data.
 func (r *chunkReader) toRead(st *readStream, f frame) int {
 	n := int(f.stored)
 	switch gap := f.off - st.off - int64(len(st.data)); {
@@ -133,7 +133,7 @@ func (r *chunkReader) frame(s stream, f frame) ([]byte, error) {
 	at := f.off - st.off
 	if at < 0 || at+int64(f.stored) > int64(len(st.data)) {
 		if err := r.read(st, f.off, r.toRead(st, f)); err != nil {
-			// What lies behind the frame must not cost the frame.
+			// An error after the frame must not fail the frame.
 			if err = r.read(st, f.off, int(f.stored)); err != nil {
 				return nil, err
 			}
@@ -141,8 +141,8 @@ func (r *chunkReader) frame(s stream, f frame) ([]byte, error) {
 		at = 0
 	}
 	stored := st.data[at : at+int64(f.stored)]
-	// The columns of a frame are asked for one after another: one checksum will
-	// do for all.
+	// The columns of a frame are requested one after another: one check of the
+	// checksum is enough.
 	if st.checked != f.off {
 		if encoding.Checksum(stored) != f.crc {
 			return nil, r.block.damage(f.off, format.Corrupt("checksum of %v", s))
@@ -217,7 +217,7 @@ func (r *chunkReader) timestamps(p *directoryPage, pageOff int64, t *timeColumn)
 
 // inlineTimestamps is timestamps for an inline column.
 func (r *chunkReader) inlineTimestamps(p *directoryPage, pageOff int64, t *timeColumn) ([]int64, error) {
-	if t.length > inlineBytesMax { // no Writer makes it
+	if t.length > inlineBytesMax { // no Writer writes one
 		return r.decodeTimes(p, pageOff, t)
 	}
 	key := inlineTimes{count: t.count, length: uint8(t.length)}
@@ -241,7 +241,7 @@ func (r *chunkReader) remember(n int) {
 	}
 }
 
-// matchesTimes reports whether decoded timestamps are what the directory says.
+// matchesTimes reports whether decoded timestamps agree with the directory.
 func matchesTimes(ts []int64, t *timeColumn) bool {
 	return len(ts) == int(t.count) && ts[0] == t.min && ts[len(ts)-1] == t.max
 }
@@ -264,8 +264,8 @@ func (r *chunkReader) decodeTimes(p *directoryPage, pageOff int64, t *timeColumn
 	return ts, r.block.damage(p.offsetOf(streamTimes, t.columnRef, pageOff), err)
 }
 
-// offsetOf returns the offset in the file that stands for a column in errors:
-// that of its frame, or of the directory page.
+// offsetOf returns the file offset of a column for errors: that of its frame, or
+// of the directory page if it is inline.
 func (d *directoryPage) offsetOf(s stream, c columnRef, pageOff int64) int64 {
 	if c.frame == inlineFrame {
 		return pageOff
@@ -273,7 +273,7 @@ func (d *directoryPage) offsetOf(s stream, c columnRef, pageOff int64) int64 {
 	return d.frames[s][c.frame].off
 }
 
-// append appends the samples of a chunk that lie in tr to dst.
+// append appends the samples of a chunk in tr to dst.
 func (r *chunkReader) append(c Chunk, tr model.TimeRange, dst *model.ColumnSet) error {
 	ts, col, i, j, err := r.span(c, tr)
 	if err != nil || i >= j {
@@ -287,8 +287,8 @@ func (r *chunkReader) append(c Chunk, tr model.TimeRange, dst *model.ColumnSet) 
 	return r.damage(c, err)
 }
 
-// span returns the times of a chunk, its column of values and which samples, i ≤
-// k < j, lie in tr. If none do the column is not read.
+// span returns the times of a chunk, its column of values and the range i ≤ k < j
+// of the samples in tr. If there are none, the column is not read.
 func (r *chunkReader) span(c Chunk, tr model.TimeRange) (ts []int64, col []byte, i, j int, err error) {
 	if c.Bad {
 		return nil, nil, 0, 0, r.lostBefore(c)
@@ -309,12 +309,12 @@ func (r *chunkReader) span(c Chunk, tr model.TimeRange) (ts []int64, col []byte,
 	return ts, col, i, j, err
 }
 
-// isPlain reports whether the chunk is nothing but times and floats.
+// isPlain reports whether the chunk has only times and floats.
 func (c Chunk) isPlain() bool {
 	return c.Kind == KindFloats && c.page.rows[c.row].flags&(rowStarts|rowBad) == 0
 }
 
-// damage makes a DamageError of what is wrong with the values of a chunk.
+// damage returns a DamageError for the values of a chunk.
 func (r *chunkReader) damage(c Chunk, err error) error {
 	if err == nil {
 		return nil
@@ -322,7 +322,7 @@ func (r *chunkReader) damage(c Chunk, err error) error {
 	return r.block.damage(c.page.offsetOf(streamValues, c.page.rows[c.row].value, c.pageOff), err)
 }
 
-// lostBefore is the error of reading a chunk marked bad.
+// lostBefore returns the error of reading a chunk marked bad.
 func (r *chunkReader) lostBefore(c Chunk) error {
 	return &format.DamageError{Path: r.block.info.Name, Offset: c.pageOff, What: fmt.Sprintf(
 		"%d samples of series %d from %d to %d were lost before", c.Count, c.Ordinal, c.MinTime, c.MaxTime)}
@@ -340,7 +340,7 @@ func appendFloats(dst *model.ColumnSet, ts []int64, col []byte, i, j int) error 
 	return nil
 }
 
-// appendSlow appends the samples i ≤ k < j of a chunk of any sort.
+// appendSlow appends the samples i ≤ k < j of any chunk.
 func (r *chunkReader) appendSlow(c Chunk, ts []int64, col []byte, i, j int, dst *model.ColumnSet) (err error) {
 	w := &c.page.rows[c.row]
 	s := &r.samples
@@ -386,7 +386,8 @@ func (r *chunkReader) appendSlow(c Chunk, ts []int64, col []byte, i, j int, dst 
 		return nil
 	}
 	for ; i < j; i++ {
-		// From before such histograms were refused: nothing can be done with one.
+		// Older versions wrote histograms with invalid spans, which are
+		// unusable.
 		if s.H[i].CheckSpans() == nil {
 			dst.AppendRange(s, i, i+1)
 		} else {
@@ -396,7 +397,7 @@ func (r *chunkReader) appendSlow(c Chunk, ts []int64, col []byte, i, j int, dst 
 	return nil
 }
 
-// raw returns the encoded columns of a chunk that is not bad, checked; starts is
+// raw returns the verified, encoded columns of a chunk that is not bad; starts is
 // nil if it has none. They are valid until the next call.
 func (r *chunkReader) raw(c Chunk) (times, values, starts []byte, err error) {
 	w := &c.page.rows[c.row]

@@ -1,8 +1,8 @@
 package block
 
-// StoredBytes returns how many bytes of the file hold the chunk's times and
-// values, as the directory says. A column that shares a compressed frame counts
-// with its share; one that several chunks share counts for each of them.
+// StoredBytes returns the bytes of the file that hold the chunk's times and values,
+// according to the directory. A column in a shared compressed frame counts as its
+// share of it; a column that several chunks share counts for each of them.
 func (c Chunk) StoredBytes() int64 {
 	w := &c.page.rows[c.row]
 	t := &c.page.times[w.time]

@@ -2,14 +2,14 @@ package block
 
 import "tsdb/encoding"
 
-// Where a column goes: into the directory page itself, into a group of short
-// columns that is compressed as one, or into a frame of its own.
+// A column is stored in the directory page itself, in a group of short columns
+// that is compressed as one frame, or in a frame of its own.
 const (
-	inlineBytesMax  = 20       // a frame of its own would weigh about as much in the directory
+	inlineBytesMax  = 20       // a frame of its own would take about as much of the directory
 	groupSamplesMax = 256      // chunks with fewer samples gain from being compressed together
-	groupBytesMax   = 128      // and so do columns this short, whatever they stand for
-	groupBytes      = 64 << 10 // a group is closed once it holds as much
-	runBytes        = 1 << 20  // a stream is written out once it holds as much
+	groupBytesMax   = 128      // and so do columns this short, for any number of samples
+	groupBytes      = 64 << 10 // size at which a group is closed
+	runBytes        = 1 << 20  // size at which a stream is written out
 	pageRows        = 1024     // chunks in a directory page
 )
 
@@ -30,7 +30,7 @@ type columnWriter struct {
 	content []byte // scratch: a page
 }
 
-// columnStream is what of one stream is not written yet.
+// columnStream is the unwritten part of one stream.
 type columnStream struct {
 	run     []byte           // finished frames
 	waiting []uint32         // their numbers in the page
@@ -39,8 +39,8 @@ type columnStream struct {
 	foreign map[int64]uint32 // offset of a frame of an earlier page → number in this one
 }
 
-// newColumnWriter returns a writer that remembers the given number of columns of each
-// stream, twice.
+// newColumnWriter returns a writer that remembers up to two generations of remember
+// columns of each stream.
 func newColumnWriter(out *output, tier encoding.Tier, remember int) *columnWriter {
 	c := &columnWriter{out: out, tier: tier, seq: 1, times: dedupe{max: remember}, values: dedupe{max: remember}}
 	for s := range c.streams {
@@ -75,7 +75,7 @@ func (c *columnWriter) add(s stream, column []byte, count int) columnRef {
 	return ref
 }
 
-// appendFrame puts the stored bytes of a frame into its stream's run.
+// appendFrame appends the stored bytes of a frame to the run of its stream.
 func (c *columnWriter) appendFrame(s stream, number uint32, stored []byte, raw int) {
 	st := &c.streams[s]
 	c.page.frames[s][number] = frame{
@@ -103,7 +103,7 @@ func (c *columnWriter) closeGroup(s stream) {
 	st.group = st.group[:0]
 }
 
-// writeRun writes what the stream holds; offsets become those in the file.
+// writeRun writes the run of a stream and makes the offsets of its frames absolute.
 func (c *columnWriter) writeRun(s stream) {
 	st := &c.streams[s]
 	base := c.out.off
@@ -114,8 +114,8 @@ func (c *columnWriter) writeRun(s stream) {
 	st.run, st.waiting = st.run[:0], st.waiting[:0]
 }
 
-// reuse returns the place of a column laid out before, as seen from the page
-// under construction; the second result is false if it cannot be had.
+// reuse returns the location of a column stored before, as seen from the page
+// under construction. The second result is false if it cannot be reused.
 func (c *columnWriter) reuse(s stream, d *dedupe, k contentKey) (storedColumn, bool) {
 	old, ok := d.get(k)
 	if !ok || old.page == c.seq {
@@ -155,8 +155,8 @@ func (c *columnWriter) addTimes(ts []int64) uint32 {
 	return n
 }
 
-// addEncodedTimes is addTimes for a column that is encoded already; t says what
-// it holds.
+// addEncodedTimes is like addTimes for an encoded column; t has its count and
+// times.
 func (c *columnWriter) addEncodedTimes(column []byte, t timeColumn) uint32 {
 	key := keyOfEncoded(column, int(t.count))
 	if n, ok := c.knownTimes(key, t); ok {
@@ -184,8 +184,8 @@ func (c *columnWriter) knownTimes(key contentKey, t timeColumn) (uint32, bool) {
 	return s.index, true
 }
 
-// addLostTimes returns the number of a time column that says when the samples
-// of a bad chunk were, but has no bytes.
+// addLostTimes returns the number of a time column without bytes, which holds the
+// sample count and times of a bad chunk.
 func (c *columnWriter) addLostTimes(t timeColumn) uint32 {
 	t.columnRef = columnRef{}
 	c.page.times = append(c.page.times, t)
@@ -212,7 +212,7 @@ func (c *columnWriter) addStarts(sts, ts []int64) columnRef {
 	return c.add(streamValues, c.encoded, len(ts))
 }
 
-// addAggregate notes the aggregate of the chunk that becomes r.
+// addAggregate records the aggregate of the chunk of r.
 func (c *columnWriter) addAggregate(r *row, a Aggregate) {
 	r.flags |= rowAggregate
 	r.aggregate = c.page.aggregates.add(a)

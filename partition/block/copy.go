@@ -2,10 +2,10 @@ package block
 
 import "fmt"
 
-// CopyChunk takes a chunk of another block for the current series as it is,
-// without decoding it. Its samples must come after those the series already has
-// of its kind. A *DamageError means that the chunk cannot be read: nothing was
-// taken, the Writer goes on, and the chunk can be handed to Bad.
+// CopyChunk adds a chunk of another block to the current series without decoding
+// it. Its samples must come after those the series already has of its kind. A
+// *DamageError means that the chunk cannot be read: nothing was added, the Writer
+// can still be used, and the chunk can be passed to Bad.
 func (w *Writer) CopyChunk(c Chunk) error {
 	if err := w.beginChunk(c); err != nil {
 		return err
@@ -37,8 +37,8 @@ func (w *Writer) CopyChunk(c Chunk) error {
 	return w.err
 }
 
-// Bad carries along a chunk that cannot be read: it keeps its place in the
-// directory, with the number and times of its samples, and reading it is a
+// Bad adds a chunk that cannot be read to the current series: the directory lists
+// it with the number and times of its samples, and reading it returns a
 // *DamageError.
 func (w *Writer) Bad(c Chunk) error {
 	if err := w.beginChunk(c); err != nil {
@@ -54,7 +54,7 @@ func (w *Writer) Bad(c Chunk) error {
 	return w.err
 }
 
-// beginChunk lays out what was held back before chunk c and says whether c may
+// beginChunk writes the buffered samples and returns an error if chunk c may not
 // come next.
 func (w *Writer) beginChunk(c Chunk) error {
 	if w.err != nil {

@@ -10,7 +10,7 @@ const (
 // contentKey is a 128-bit hash of a column's content.
 type contentKey = xxh3.Uint128
 
-// Seeds keep apart what a content key was made of.
+// Hash seeds, which distinguish the sources of content keys.
 const (
 	seedTimes   = 1 // timestamps
 	seedEncoded = 2 // encoded bytes
@@ -18,15 +18,16 @@ const (
 
 func keyOfTimes(ts []int64) contentKey { return xxh3.Hash128Seed(timeBytes(ts), seedTimes) }
 
-// keyOfEncoded is the key of an encoded column by its bytes. They do not say
-// how many values they stand for: a constant step has the same bytes for any number.
+// keyOfEncoded returns the key of an encoded column. It includes the count of
+// values, which the bytes do not tell: a constant step is encoded the same for
+// any count.
 func keyOfEncoded(b []byte, count int) contentKey {
 	return xxh3.Hash128Seed(b, uint64(count)<<8|seedEncoded)
 }
 
-// storedColumn is a column that has been laid out. In the directory page
-// numbered page its place is ref; elsewhere it is found through frame, which is
-// known once that page has been written.
+// storedColumn is a column that has been laid out. Within the directory page
+// numbered page its location is ref; other pages find it through frame, which is
+// set once that page has been written.
 type storedColumn struct {
 	page  uint32
 	index uint32 // of time columns: number in the page
@@ -34,8 +35,8 @@ type storedColumn struct {
 	frame frame
 }
 
-// dedupe finds columns laid out before. Its memory is bounded: it forgets the
-// columns that were not asked for during the last max insertions first.
+// dedupe finds equal columns laid out before. Its memory is bounded: the columns
+// not used during the last max insertions are evicted first.
 type dedupe struct {
 	max        int
 	young, old map[contentKey]storedColumn

@@ -9,10 +9,11 @@ import (
 	"tsdb/internal/model"
 )
 
-// DeletedRanges is a set of time ranges of one series, disjoint and rising.
+// DeletedRanges is a set of deleted time ranges of one series, disjoint and in
+// ascending order.
 type DeletedRanges []model.TimeRange
 
-// Add returns the set with one more range; it may change d.
+// Add returns the set with r added. It may change d.
 func (d DeletedRanges) Add(r model.TimeRange) DeletedRanges {
 	if r.Empty() {
 		return d
@@ -26,21 +27,21 @@ func (d DeletedRanges) Add(r model.TimeRange) DeletedRanges {
 	return slices.Replace(d, i, j, r)
 }
 
-// Contains reports whether the set holds a time.
+// Contains reports whether the set contains t.
 func (d DeletedRanges) Contains(t int64) bool {
 	return slices.ContainsFunc(d, func(r model.TimeRange) bool { return r.Contains(t) })
 }
 
-// Overlaps reports whether the set shares a millisecond with a range.
+// Overlaps reports whether the set overlaps r.
 func (d DeletedRanges) Overlaps(r model.TimeRange) bool { return slices.ContainsFunc(d, r.Overlaps) }
 
-// Covers reports whether the set holds all of a range.
+// Covers reports whether the set contains all of r.
 func (d DeletedRanges) Covers(r model.TimeRange) bool {
 	return slices.ContainsFunc(d, func(e model.TimeRange) bool { return e.Min <= r.Min && e.Max >= r.Max })
 }
 
-// Remove deletes the samples of s from index from on that lie in the set,
-// moving the others up.
+// Remove deletes the samples of s, from index from on, whose times are in the set,
+// and closes the gaps.
 func (d DeletedRanges) Remove(s *model.ColumnSet, from int) {
 	if len(d) == 0 {
 		return
@@ -55,8 +56,8 @@ func (d DeletedRanges) Remove(s *model.ColumnSet, from int) {
 	s.Truncate(s.Move(to, i, s.Len()))
 }
 
-// Deletions are the tombstones that concern one block, resolved to its series.
-// They are never changed and safe for concurrent use; nil deletes nothing.
+// Deletions are the tombstones that apply to one block, resolved to its series.
+// They are immutable and safe for concurrent use; nil deletes nothing.
 type Deletions struct {
 	parts []Deletion
 }
@@ -64,10 +65,10 @@ type Deletions struct {
 // Deletion is one tombstone, resolved to the series of a block.
 type Deletion struct {
 	Series *roaring.Bitmap // shared, not changed
-	Range  model.TimeRange // deleted of each of them
+	Range  model.TimeRange // deleted from each of them
 }
 
-// NewDeletions returns the deletions together, nil for none. It keeps parts.
+// NewDeletions combines parts, which it retains. It returns nil for none.
 func NewDeletions(parts []Deletion) *Deletions {
 	if len(parts) == 0 {
 		return nil
@@ -75,8 +76,7 @@ func NewDeletions(parts []Deletion) *Deletions {
 	return &Deletions{parts: parts}
 }
 
-// Ranges appends what is deleted of a series to dst, which is cut to length 0
-// first.
+// Ranges returns the deleted ranges of a series, in the memory of dst.
 func (d *Deletions) Ranges(ord uint32, dst DeletedRanges) DeletedRanges {
 	dst = dst[:0]
 	if d == nil {

@@ -19,9 +19,9 @@ import (
 // describeBytes is the number of bytes of each part that Describe shows.
 const describeBytes = 16
 
-// Describe prints the whole file, part by part: offset, length, the first
-// bytes, meaning. The content of a compressed part is printed below it, without
-// an offset. Damaged parts are named and left out.
+// Describe prints the file part by part: offset, length, first bytes, meaning. The
+// content of a compressed part is printed below it, without an offset. For a
+// damaged part it prints the error.
 func (b *Block) Describe(ctx context.Context, out io.Writer) error {
 	d := describer{block: b, w: bufio.NewWriter(out), reader: chunkReader{block: b, ahead: scanBytes}}
 	for _, step := range []func(context.Context) error{d.header, d.columns, d.sections, d.tails} {
@@ -52,12 +52,12 @@ func (d *describer) part(off, length int64, format string, args ...any) error {
 	return nil
 }
 
-// below prints what is inside the part printed last.
+// below prints a line about the content of the last part.
 func (d *describer) below(format string, args ...any) {
 	fmt.Fprintf(d.w, "%*s%s\n", 8+1+8+2+2*describeBytes+1+2+2, "", fmt.Sprintf(format, args...))
 }
 
-// damaged prints what cannot be described; other errors it returns.
+// damaged prints a DamageError and returns other errors.
 func (d *describer) damaged(err error) error {
 	var damage *format.DamageError
 	if errors.As(err, &damage) {

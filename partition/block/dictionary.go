@@ -8,16 +8,16 @@ import (
 )
 
 // A dictionary is the sorted list of the values of one label name, in pages.
-// In a page the values are front-coded in blocks of dictionaryBlock: the first
-// of a block is whole, the others name how many bytes they share with the one
-// before.
+// In a page the values are front-coded in blocks of dictionaryBlock: the first of
+// a block is stored in full, each other as the length of the prefix it shares with
+// the previous one and the rest.
 const (
 	dictionaryBlock  = 16
 	dictionaryValues = 1024     // values in a page
 	dictionaryBytes  = 16 << 10 // bytes of values after which a page is closed
 )
 
-// appendDictionaryPage appends as many of the values as go into one page and
+// appendDictionaryPage appends the first values, as many as fit one page, and
 // returns their number, at least one.
 func appendDictionaryPage(dst []byte, values []string) ([]byte, int) {
 	n, bytes := 0, 0
@@ -37,14 +37,14 @@ func appendDictionaryPage(dst []byte, values []string) ([]byte, int) {
 	return dst, n
 }
 
-// decodeDictionaryPage returns the values of a page. They share one allocation
-// and rise strictly.
+// decodeDictionaryPage returns the values of a page, in strictly ascending order.
+// They share one allocation.
 func decodeDictionaryPage(b []byte) ([]string, error) {
 	r := format.Reader{B: b}
 	n := r.Count()
 	ends := make([]int, 0, n)
 	arena := make([]byte, 0, 2*len(b))
-	from := 0 // of the value before
+	from := 0 // of the previous value
 	for i := range n {
 		shared := 0
 		if i%dictionaryBlock != 0 {
@@ -98,8 +98,8 @@ type nameEntry struct {
 	fenceCRC uint32
 }
 
-// appendNames appends the list of names. They are sorted, their fences lie one
-// behind the other.
+// appendNames appends the list of names. They are sorted, and their fences are
+// stored in the same order without gaps.
 func appendNames(dst []byte, names []nameEntry) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(names)))
 	for _, n := range names {
@@ -136,12 +136,12 @@ func decodeNames(b []byte, fenceBytes int64) ([]nameEntry, error) {
 	return names, r.End("names")
 }
 
-// nameFences says where the values and postings of one name lie. Keys of both
-// lists are numbers of values; number values stands for "any value".
+// nameFences holds the fences of the values and the postings of one name. Keys of
+// both lists are numbers of values; number values stands for "any value".
 type nameFences struct {
 	dictionary []page
-	// firsts has, for every dictionary page, the shortest beginning of its first
-	// value that is greater than all values of the page before.
+	// firsts has, for every dictionary page, the shortest prefix of its first
+	// value that is greater than all values of the previous page.
 	firsts   []string
 	postings []page
 	values   uint32 // number of values
@@ -174,7 +174,7 @@ func decodeNameFences(b []byte, values uint32, size int64) (*nameFences, error) 
 	return f, nil
 }
 
-// keys returns how many keys page i of a list has, if there are keys in all.
+// keys returns the number of keys in page i of a list with all keys in total.
 func keys(ps []page, i int, all uint32) int {
 	if i+1 < len(ps) {
 		all = ps[i+1].first
@@ -182,8 +182,8 @@ func keys(ps []page, i int, all uint32) int {
 	return int(all - ps[i].first)
 }
 
-// separator returns the shortest beginning of first that is greater than last,
-// the greatest value before it. So fences stay short whatever the values are.
+// separator returns the shortest prefix of first that is greater than last, the
+// greatest value before it. It keeps fences short.
 func separator(last, first string) string {
 	n := 0
 	for n < len(last) && n < len(first) && last[n] == first[n] {

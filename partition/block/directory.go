@@ -10,8 +10,8 @@ import (
 	"tsdb/partition/format"
 )
 
-// frame is a stored run of bytes with a checksum of its own: one column, or a
-// zstd frame with the columns of many short chunks.
+// frame is a stored run of bytes with its own checksum: one column, or a zstd
+// frame with the columns of many short chunks.
 type frame struct {
 	off    int64  // in the file
 	stored uint32 // bytes in the file
@@ -26,18 +26,18 @@ func (f frame) size() uint32 {
 	return f.stored
 }
 
-// inlineFrame is the frame number of columns that lie in the directory page
-// itself, because they are so short that a frame would weigh more.
+// inlineFrame is the frame number of columns stored in the directory page itself,
+// because they are shorter than the description of a frame.
 const inlineFrame = math.MaxUint32
 
-// columnRef says where a column lies: bytes start ≤ i < start+length of a frame
+// columnRef is the location of a column: bytes start ≤ i < start+length of a frame
 // of the page or, for inlineFrame, of the page's inline bytes.
 type columnRef struct {
 	frame, start, length uint32
 }
 
-// timeColumn is a timestamp column with what is known of its content. Chunks of
-// one page whose timestamps are equal share it.
+// timeColumn is a timestamp column with its count, first and last timestamp. Chunks
+// of one page with equal timestamps share it.
 type timeColumn struct {
 	columnRef        // length 0: the column is lost (chunks marked bad)
 	count     uint32 // samples, 1 ≤ count ≤ MaxChunkSamples
@@ -61,7 +61,7 @@ type rowFlags uint8
 
 const (
 	rowHistogram rowFlags = 1 << 0 // histograms, otherwise floats
-	rowBad       rowFlags = 1 << 1 // unreadable when it was carried along; no columns
+	rowBad       rowFlags = 1 << 1 // was unreadable when merged; no columns
 	rowStarts    rowFlags = 1 << 2 // has a column of start timestamps
 	rowAggregate rowFlags = 1 << 3 // has an aggregate; not in blocks of version 1
 	rowRungShift          = 4      // rung of the window ladder in the upper four bits
@@ -74,7 +74,7 @@ func (f rowFlags) kind() Kind {
 	return KindFloats
 }
 
-// flagsOf returns the flags that say the kind.
+// flagsOf returns the flags of a kind.
 func flagsOf(k Kind) rowFlags {
 	if k == KindHistograms {
 		return rowHistogram
@@ -89,8 +89,8 @@ func (f rowFlags) valid() bool {
 		(f&rowAggregate == 0 || f&(rowBad|rowHistogram) == 0)
 }
 
-// stream numbers the two runs of columns that a writer keeps apart: values (and
-// start timestamps, which are read together with them) and timestamps, which
+// stream numbers the two runs of columns that a writer stores separately: values
+// (with start timestamps, which are read together with them) and timestamps, which
 // many series share.
 type stream uint8
 
@@ -108,7 +108,7 @@ type directoryPage struct {
 	times  []timeColumn
 	rows   []row
 	inline [streams][]byte // columns stored in the page itself
-	// aggregates of the rows that have one, in their order.
+	// aggregates are those of the rows that have one, in row order.
 	aggregates aggregateList
 }
 
@@ -137,9 +137,9 @@ func (d *directoryPage) rowsOf(ord uint32) (from, to int) {
 	return from, to
 }
 
-// refCoder writes and reads column refs of one stream as their distance from
-// the place where the next column is expected: behind the last one, in the same
-// frame or at the start of the next. So almost every field is zero.
+// refCoder encodes and decodes the column refs of one stream relative to the
+// expected location of the next column: just after the last one, in the same frame
+// or at the start of the next. Almost every field is then zero.
 type refCoder struct {
 	page   *directoryPage
 	stream stream
@@ -149,7 +149,8 @@ type refCoder struct {
 	any    bool   // frame and end are set
 }
 
-// expect returns the frame and start where the next column not inline should be.
+// expect returns the expected frame and start of the next column that is not
+// inline.
 func (c *refCoder) expect() (frame, start uint32) {
 	switch {
 	case !c.any:
@@ -181,8 +182,8 @@ func (c *refCoder) append(dst []byte, r columnRef) []byte {
 	return dst
 }
 
-// readPlain reads the columns of rows while each is all of the next frame or
-// inline, as most are, and returns the number of rows read.
+// readPlain reads the columns of rows as long as each is all of the next frame or
+// inline, the common case, and returns the number of rows read.
 func (c *refCoder) readPlain(r *format.Reader, rows []row) int {
 	b, frames, inline := r.B, c.page.frames[c.stream], uint64(len(c.page.inline[c.stream]))
 	next, start := c.expect()
@@ -247,8 +248,8 @@ func (d *directoryPage) append(dst []byte) []byte {
 	return appendPart(dst, d.aggregates.append(nil))
 }
 
-// appendChunks appends all but the aggregates, field after field, so that what
-// is alike lies together.
+// appendChunks appends all but the aggregates, field by field, so that similar
+// values are adjacent.
 func (d *directoryPage) appendChunks(dst []byte) []byte {
 	for s := range d.frames {
 		dst = binary.AppendUvarint(dst, uint64(len(d.inline[s])))
@@ -259,8 +260,8 @@ func (d *directoryPage) appendChunks(dst []byte) []byte {
 	return d.appendRows(dst)
 }
 
-// decode reads a page as append writes it, but for its aggregates: see
-// aggregateList. It keeps b.
+// decode reads a page written by append. It retains b, from which aggregateList
+// decodes the aggregates on demand.
 func (d *directoryPage) decode(b []byte, size int64) error {
 	r := format.Reader{B: b}
 	chunks, aggregates := readPart(&r), readPart(&r)
@@ -279,8 +280,8 @@ func (d *directoryPage) decode(b []byte, size int64) error {
 	return d.aggregates.take(n, aggregates)
 }
 
-// decodeJoined is decode for a page of a block older than versionParts, in
-// which the aggregates came right behind the chunks.
+// decodeJoined is decode for a page of a block older than versionParts, where the
+// aggregates directly follow the chunks.
 func (d *directoryPage) decodeJoined(b []byte, size int64) error {
 	r := format.Reader{B: b}
 	n := d.readChunks(&r, size)
@@ -292,8 +293,7 @@ func (d *directoryPage) decodeJoined(b []byte, size int64) error {
 	return d.aggregates.take(n, aggregates)
 }
 
-// readChunks reads all but the aggregates, and returns how many of those there
-// are.
+// readChunks reads all but the aggregates and returns the number of aggregates.
 func (d *directoryPage) readChunks(r *format.Reader, size int64) (aggregates int) {
 	for s := range d.frames {
 		d.inline[s] = r.Bytes(r.Uvarint(maxPageBytes))
@@ -303,7 +303,7 @@ func (d *directoryPage) readChunks(r *format.Reader, size int64) (aggregates int
 	return d.readRows(r)
 }
 
-// bytes returns what a page that was read takes of memory, with its aggregates.
+// bytes returns the memory that a decoded page takes, with its aggregates.
 func (d *directoryPage) bytes() int {
 	n := len(d.times)*int(unsafe.Sizeof(timeColumn{})) + len(d.rows)*int(unsafe.Sizeof(row{})) +
 		len(d.aggregates.encoded.stored) + d.aggregates.n*int(unsafe.Sizeof(Aggregate{}))
@@ -339,7 +339,7 @@ func readFrames(r *format.Reader, size int64) []frame {
 	var buf [format.NumberBatch]uint64
 	for part := range slices.Chunk(fs, format.NumberBatch) {
 		for i, v := range r.Uvarints(buf[:len(part)], math.MaxUint64) {
-			part[i].off = format.Unzigzag(v) // from the end of the last, put right below
+			part[i].off = format.Unzigzag(v) // from the end of the last, made absolute below
 		}
 	}
 	for part := range slices.Chunk(fs, format.NumberBatch) {
@@ -463,7 +463,7 @@ func (d *directoryPage) appendRows(dst []byte) []byte {
 	return dst
 }
 
-// readRows reads the rows and returns how many of them have an aggregate.
+// readRows reads the rows and returns the number of them with an aggregate.
 func (d *directoryPage) readRows(r *format.Reader) (aggregates int) {
 	const bytesMin = 3 // of a row
 	rows := make([]row, r.Uvarint(uint64(len(r.B))/bytesMin))

@@ -1,12 +1,10 @@
-// Package partition holds the immutable half of the database: block files with
-// their index, the MANIFEST that says which blocks count, the set of open
-// blocks, the planner and the merger, tombstones and retention.
+// Package block reads and writes blocks, the immutable files of the database,
+// each with chunks of samples and an index of their series.
 //
 // # Blocks
 //
-// A block is one file, written front to back once by a Writer and then only
-// read, by a Block. It can be read by ranges, so it may live in an object
-// store as well.
+// A block is one file. A Writer writes it once, front to back; a Block reads it.
+// It is read by ranges, so it may also be an object of an object store.
 //
 //	┌────────────────────────────────────────────────────────────────────┐
 //	│ header: magic "tsdbblck" (8) │ version (4) │ CRC of both (4)        │
@@ -27,42 +25,43 @@
 // The section table lists {section id, encoding id, offset, length, CRC}; the
 // footer repeats level, partition, generations and inputs, and counts; the
 // trailer is {table length (4), footer length (4), version (4), CRC of the tail
-// so far (4), magic "tsdbtail" (8)}. The tail stands twice so that no single
-// damaged byte makes a block disappear.
+// so far (4), magic "tsdbtail" (8)}. The tail is written twice so that no single
+// damaged byte loses the block.
 //
-// Fixed-size numbers are little-endian, all others varints as encoding/binary
-// has them, signed ones in zigzag form. Every checksum is a CRC-32C of stored
-// bytes: a frame's in its directory page, a page's in its fence, a section's in
-// the section table. Fences are found through sections, sections through the
-// tail, so every byte of a block lies under a checksum or a magic number.
+// Fixed-size numbers are little-endian; all others are varints of
+// encoding/binary, zigzag if signed. Every checksum is a CRC-32C of stored bytes:
+// that of a frame is in its directory page, that of a page in its fence, that of
+// a section in the section table. Fences are found through sections, and sections
+// through the tail, so every byte of a block is covered by a checksum or is part
+// of a magic number.
 //
 // A chunk is one kind (floats, histograms) of one series in one window of the
 // partition. Its columns are timestamps, which chunks with equal ones share,
-// values, and, where a sample has one, start timestamps. Columns of at most 20
-// bytes lie in the directory page; those of short chunks and other short ones
-// lie together in groups, each one zstd frame; every other column is a frame of
-// its own. Beside a long column of plain floats the directory page notes their
-// minimum, maximum and sum (since version 2 of the container), and
-// the column itself may say how to read it from the middle on (since version 3).
-// The former are a part of the page that is compressed by itself (since version
-// 4): most readers want samples, and do not decompress it.
+// values and, if any sample has one, start timestamps. Columns of at most 20
+// bytes are stored in the directory page; those of short chunks and other short
+// ones are stored in groups, each one zstd frame; every other column is a frame
+// of its own. For a long column of plain floats the directory page holds the
+// minimum, maximum and sum (since version 2 of the container), and the column may
+// have restart points from which it can be decoded (since version 3). The
+// aggregates are a separately compressed part of the page (since version 4), so
+// that readers of samples need not decompress them.
 //
 // An unknown version, section, encoding, flag or codec is an error, never a
-// guess. Whatever was in a file that the checksums accept still cannot make a
-// reader panic or allocate without bound: counts and lengths are compared with
-// what is left of the bytes and with the named limits in format.go.
+// guess. A file with valid checksums and malicious content cannot make a reader
+// panic or allocate without bound: counts and lengths are checked against the
+// remaining bytes and the named limits in format.go.
 //
-// Everything about bytes that are not what was written is a *DamageError, for
-// which errors.Is(err, ErrCorrupt) holds. It costs what those bytes hold: a
-// frame its chunks, a directory page its chunks, a page of the index the
-// queries that need it.
+// Damaged bytes are reported as a *DamageError, for which errors.Is(err,
+// ErrCorrupt) holds. Damage loses only what the bytes hold: a frame or a
+// directory page loses its chunks, a page of the index fails the queries that
+// need it.
 //
 // # Files
 //
-// The package has more than 30 files because every part of the format is one
-// file that holds its encoder and its decoder: format.go the header and the
-// tail, page.go, directory.go, aggregate.go, dictionary.go, postings.go, series.go,
-// exemplars.go and metadata.go what lies between. writer.go, columns.go and
-// index_writer.go write them; reader.go opens a block, samples.go, series_reader.go,
-// iterator.go, match.go and selection.go answer from it.
+// The package has more than 30 files because every part of the format has a file
+// of its own, with its encoder and its decoder: format.go has the header and the
+// tail; page.go, directory.go, aggregate.go, dictionary.go, postings.go, series.go,
+// exemplars.go and metadata.go have the parts between. writer.go, columns.go and
+// index_writer.go write a block. reader.go opens one; samples.go, series_reader.go,
+// iterator.go, match.go and selection.go read it.
 package block

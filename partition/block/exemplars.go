@@ -12,7 +12,7 @@ import (
 	"tsdb/partition/format"
 )
 
-const exemplarPageBytes = 64 << 10 // a page of exemplars is closed once it holds as much
+const exemplarPageBytes = 64 << 10 // size at which a page of exemplars is closed
 
 // exemplarWriter writes the exemplars of the series of a block, in pages
 // between the columns.
@@ -25,9 +25,9 @@ type exemplarWriter struct {
 	last    uint32 // of the last one
 }
 
-// add writes the exemplars of one series; ordinals rise. It refuses what
-// decodeExemplarPage would: labels that are too many or too long, and more bytes
-// than a page may have.
+// add adds the exemplars of one series; ordinals must be ascending. Like
+// decodeExemplarPage, it rejects too many or too long labels, and more bytes than
+// the limit of a page.
 func (w *exemplarWriter) add(ord uint32, es []model.Exemplar) error {
 	for _, e := range es {
 		if n := e.Labels.Len(); n > model.MaxExemplarLabels {
@@ -65,9 +65,9 @@ func (w *exemplarWriter) flush() {
 	w.content = w.content[:0]
 }
 
-// appendSeriesExemplars appends the distance of the ordinal from the one
-// before in the page, the number of exemplars, and for each: time (as the
-// difference from the one before), value, labels.
+// appendSeriesExemplars appends the distance of the ordinal from the previous one
+// in the page, the number of exemplars, and for each: time (as the difference from
+// the previous one), value, labels.
 func appendSeriesExemplars(dst []byte, gap uint32, es []model.Exemplar) []byte {
 	dst = binary.AppendUvarint(dst, uint64(gap))
 	dst = binary.AppendUvarint(dst, uint64(len(es)))
@@ -91,7 +91,7 @@ type seriesExemplars struct {
 	es  []model.Exemplar
 }
 
-// decodeExemplarPage reads a page that begins with the series first.
+// decodeExemplarPage decodes a page whose first series has ordinal first.
 func decodeExemplarPage(b []byte, first uint32) ([]seriesExemplars, error) {
 	r := format.Reader{B: b}
 	var all []seriesExemplars

@@ -12,9 +12,8 @@ import (
 	"tsdb/partition/format"
 )
 
-// ListKeys returns the keys, sorted, of all blocks in a store, unfinished ones
-// included. It finds what nothing refers to; only the MANIFEST says which blocks
-// there should be.
+// ListKeys returns the sorted keys of all blocks in a store, including unfinished
+// ones and ones that the MANIFEST does not list.
 func ListKeys(ctx context.Context, store objstore.Store) ([]string, error) {
 	var found []string
 	for _, dir := range []string{format.L0Dir, format.RawDir} {
@@ -29,7 +28,7 @@ func ListKeys(ctx context.Context, store objstore.Store) ([]string, error) {
 	}), nil
 }
 
-// IsLost reports whether an error of opening a block will stay.
+// IsLost reports whether an error from opening a block is permanent.
 func IsLost(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, format.ErrCorrupt) || errors.Is(err, format.ErrVersion) || errors.Is(err, syscall.EIO)
 }

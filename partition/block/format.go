@@ -13,16 +13,16 @@ import (
 	"tsdb/partition/format"
 )
 
-// Meta is what is known of a block before its first byte is written. It
-// stands in the footer.
+// Meta is the part of the description of a block that is known before its first
+// byte is written. It is stored in the footer.
 type Meta struct {
 	Key
 	MinGen, MaxGen uint64   // generations, both inclusive, MinGen ≤ MaxGen
 	Inputs         []string // names of the blocks it was made from; empty for a cut
-	Ordinal        uint32   // rises over the key-disjoint outputs of one merge, from 0, past names that are taken
+	Ordinal        uint32   // ascends over the key-disjoint outputs of one merge, from 0, skipping names in use
 }
 
-// Info is what the manifest records of a block.
+// Info is the description of a block that the MANIFEST records.
 type Info struct {
 	Name string // path relative to the data directory
 	Meta
@@ -42,11 +42,11 @@ func (b Info) TimeRange() model.TimeRange { return model.Inclusive(b.MinTime, b.
 // file is left.
 var ErrEmptyBlock = errors.New("block has no samples")
 
-// Limits that every reader checks before it uses a number from a file.
+// Limits that readers check before they use a number from a file.
 const (
 	maxColumnBytes   = 64 << 20 // one encoded column
 	maxPageBytes     = 64 << 20 // one page of an index section, raw
-	maxSectionBytes  = 1 << 30  // one section that is read whole, raw
+	maxSectionBytes  = 1 << 30  // one section that is read at once, raw
 	maxTailBytes     = 8 << 20  // one copy of section table, footer and trailer
 	MaxInputs        = 1 << 16
 	maxLabelBytes    = 1<<24 - 1 // one label name or value
@@ -59,8 +59,7 @@ const (
 	trailerLen = 24
 )
 
-// sectionID says what a section is. The set is closed; an unknown id is an
-// error.
+// sectionID identifies a section. An unknown id is an error.
 type sectionID uint8
 
 const (
@@ -71,7 +70,7 @@ const (
 	sectionSeries       sectionID = 5  // pages of the series table
 	sectionIdentities   sectionID = 6  // identities by ordinal, fixed stride
 	sectionSeriesFences sectionID = 7  // fences of the series table
-	sectionNameFences   sectionID = 8  // fences of the dictionaries and postings, a name after another
+	sectionNameFences   sectionID = 8  // fences of the dictionaries and postings, name by name
 	sectionNames        sectionID = 9  // label names
 	sectionTenants      sectionID = 10 // first ordinal of every tenant
 	sectionMetadata     sectionID = 11 // metadata of metrics
@@ -88,13 +87,13 @@ func (s sectionID) String() string {
 		"identities", "series fences", "name fences", "names", "tenants", "metadata"}[s]
 }
 
-// sectionEncoding says how the bytes of a section are stored. The set is
-// closed; an unknown encoding is an error.
+// sectionEncoding is the way the bytes of a section are stored. An unknown
+// encoding is an error.
 type sectionEncoding uint8
 
 const (
-	encodingPlain sectionEncoding = 0 // as they are
-	encodingZstd  sectionEncoding = 1 // the whole section is one zstd frame
+	encodingPlain sectionEncoding = 0 // not compressed
+	encodingZstd  sectionEncoding = 1 // one zstd frame
 	encodingPages sectionEncoding = 2 // pages, each plain or a zstd frame, found by fences
 	encodingFixed sectionEncoding = 3 // pages of one length, each ending in its checksum
 	encodingEnd   sectionEncoding = 4
@@ -123,7 +122,7 @@ type section struct {
 	crc      uint32
 }
 
-// footer is what the tail of a block says.
+// footer is the content of the tail of a block.
 type footer struct {
 	version          uint32 // of the container
 	meta             Meta
@@ -131,7 +130,7 @@ type footer struct {
 	samples          uint64
 	chunks           uint64
 	minTime, maxTime int64
-	sections         []section // by rising offset
+	sections         []section // in ascending order of offset
 }
 
 // appendHeader appends the first bytes of a block: magic, version and the CRC
@@ -213,12 +212,12 @@ func tailLen(trailer []byte) (int, error) {
 	return int(n), nil
 }
 
-// tableLen returns the length of the section table of a sound tail.
+// tableLen returns the length of the section table of a valid tail.
 func tableLen(tail []byte) uint32 {
 	return binary.LittleEndian.Uint32(tail[len(tail)-trailerLen:])
 }
 
-// tailCRC returns the checksum a tail carries.
+// tailCRC returns the checksum stored in a tail.
 func tailCRC(tail []byte) uint32 {
 	return binary.LittleEndian.Uint32(tail[len(tail)-12:])
 }
@@ -308,7 +307,7 @@ func (f *footer) decodeFooter(b []byte) error {
 	return nil
 }
 
-// Validate says what is wrong with m, if anything.
+// Validate returns an error if m is inconsistent or exceeds a limit.
 func (m *Meta) Validate() error {
 	switch {
 	case !m.Tier.valid():
@@ -344,8 +343,8 @@ func (f *footer) info(name string, size int64, tail []byte) Info {
 	}
 }
 
-// CompareInfo orders blocks from the oldest to the newest: if a sample of one
-// can replace a sample of another, the other comes first.
+// CompareInfo orders blocks from the oldest to the newest: if a sample of b can
+// replace a sample of a, a comes first.
 func CompareInfo(a, b Info) int {
 	switch {
 	case a.MinGen != b.MinGen:

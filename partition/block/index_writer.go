@@ -13,14 +13,14 @@ import (
 
 const postingsBatch = 4 << 20
 
-// indexWriter collects what the index is made of while series are written and
-// writes it at the end. A series takes its identity and about a dozen bytes:
-// the labels in which it differs from the series before it.
+// indexWriter collects the index while series are written and writes it at the
+// end. A series takes 16 bytes for its identity and about a dozen for the labels
+// in which it differs from the previous series.
 type indexWriter struct {
 	table      pairTable
 	series     uint64 // written so far
-	rows       slabs  // a row a series
-	identities slabs  // 16 bytes a series
+	rows       slabs  // one row per series
+	identities slabs  // 16 bytes per series
 	tenants    []tenantRange
 	counts     []uint32 // series that have a pair, by its number
 	last       []uint32 // pairs of the last series
@@ -48,8 +48,9 @@ func (s *slabs) append(b []byte) {
 	(*s)[n-1] = append((*s)[n-1], b...)
 }
 
-// add appends a series, whose ordinal is their number before it. It refuses
-// labels that are not sorted or empty, and a series that is not above the last.
+// add appends a series; its ordinal is the number of series before it. It rejects
+// labels that are empty or not sorted, and a series that does not sort after the
+// last one.
 func (x *indexWriter) add(tenant uint32, id model.Identity, ls labels.Labels) error {
 	x.current = x.current[:0]
 	metric, bad, long := "", false, 0
@@ -141,9 +142,9 @@ func (x *indexWriter) skipMetric(pairs []uint32, i int) int {
 	return i
 }
 
-// appendSeriesRow appends the pairs of a series: their number, a bit for each
-// that differs from the pair in the same place of the series before, and those
-// pairs.
+// appendSeriesRow appends the pairs of a series: their count, a bit for each pair
+// that is set if it differs from the pair at the same position in the previous
+// series, and the pairs that differ.
 func appendSeriesRow(dst []byte, last, pairs []uint32) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(pairs)))
 	at := len(dst)

@@ -8,13 +8,12 @@ import (
 	"tsdb/partition/format"
 )
 
-// scanBytes is how much a scan reads at once of each stream.
+// scanBytes is the size of one read of a scan, per stream.
 const scanBytes = 256 << 10
 
-// Iterator walks through the series of a block in order, for merges: it reads
-// ahead, keeps directory and columns out of the cache, and its memory does not
-// grow with the block.
-// It is not safe for concurrent use.
+// Iterator iterates over the series of a block in order, for merges: it reads
+// ahead, bypasses the cache for directory and columns, and uses memory that does
+// not grow with the block. It is not safe for concurrent use.
 type Iterator struct {
 	block  *Block
 	labels labelReader
@@ -25,7 +24,7 @@ type Iterator struct {
 	off    int64          // its offset
 	row    int            // next row in it
 	ord    uint32
-	series uint32 // ordinals given out: the next series
+	series uint32 // ordinal of the next series
 	chunks []Chunk
 	entry  SeriesEntry
 	known  bool  // entry is that of the current series
@@ -33,7 +32,7 @@ type Iterator struct {
 	err    error
 }
 
-// Iterate returns an iterator that stands before the first series.
+// Iterate returns an iterator positioned before the first series.
 func (b *Block) Iterate() *Iterator {
 	it := &Iterator{block: b}
 	it.labels.block = b
@@ -42,8 +41,8 @@ func (b *Block) Iterate() *Iterator {
 	return it
 }
 
-// Next moves to the next series. It returns false at the end and after an error:
-// see Err.
+// Next advances to the next series. It returns false at the end and after an
+// error, which Err returns.
 func (it *Iterator) Next() bool {
 	if it.err != nil || uint64(it.series) >= it.block.foot.series {
 		return false
@@ -97,14 +96,13 @@ func (it *Iterator) nextPage() error {
 	return nil
 }
 
-// Err returns what ended the scan early, nil if nothing did.
+// Err returns the error that ended the iteration early, if any.
 func (it *Iterator) Err() error { return it.err }
 
 // Ordinal returns the ordinal of the current series.
 func (it *Iterator) Ordinal() uint32 { return it.ord }
 
-// Series returns the current series. Its labels are built when it is first
-// called for them.
+// Series returns the current series. The first call builds its labels.
 func (it *Iterator) Series() (SeriesEntry, error) {
 	if it.known {
 		return it.entry, nil
@@ -118,8 +116,8 @@ func (it *Iterator) Series() (SeriesEntry, error) {
 func (it *Iterator) IsSeries(e SeriesEntry) (bool, error) { return it.labels.is(it.ord, e) }
 
 // Chunks returns the chunks of the current series, ordered by window and kind;
-// they are valid until Next. A *DamageError means that a page of the directory
-// is lost, and which of the series' chunks were in it is not known.
+// they are valid until Next. A *DamageError means that a page of the directory is
+// lost, and chunks of the series may be missing.
 func (it *Iterator) Chunks() ([]Chunk, error) { return it.chunks, it.lost }
 
 // Samples appends the samples of one chunk that lie in tr to dst. A *DamageError

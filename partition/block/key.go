@@ -11,7 +11,7 @@ import (
 	"tsdb/partition/format"
 )
 
-// Level is the stage of a block on its way through the merges.
+// Level is the merge level of a block.
 type Level uint8
 
 // The levels of blocks.
@@ -33,8 +33,8 @@ func (l Level) String() string {
 // NoPartition is the partition of a block that spans partitions (L0).
 const NoPartition int64 = math.MinInt64
 
-// Key names the run a block belongs to: the blocks of one level of one partition
-// of one tier. Keys are comparable, and ordered by Compare.
+// Key identifies the run of a block: the blocks of one level of one partition of
+// one tier. Keys are comparable, and ordered by Compare.
 type Key struct {
 	Tier      Tier
 	Partition int64 // first millisecond of the partition; NoPartition for L0
@@ -45,7 +45,7 @@ type Key struct {
 // tier.
 func SpanningKey(l Level) Key { return Key{Tier: Raw, Partition: NoPartition, Level: l} }
 
-// KeyAt returns the key of the blocks of a level in the partition that holds t.
+// KeyAt returns the key of the blocks of a level in the partition that holds ms.
 func (t Tier) KeyAt(ms int64, l Level) Key {
 	return Key{Tier: t, Partition: t.PartitionStart(ms), Level: l}
 }
@@ -62,8 +62,8 @@ func (k Key) SamePartition(o Key) bool { return k.Tier == o.Tier && k.Partition 
 // Range returns the times of the partition. The key must have one.
 func (k Key) Range() model.TimeRange { return k.Tier.PartitionRange(k.Partition) }
 
-// Holds reports whether Partition is the start of a partition in which the times
-// from min to max, both inclusive, lie.
+// Holds reports whether Partition is the start of a partition that contains the
+// times from min to max, both inclusive.
 func (k Key) Holds(min, max int64) bool {
 	return k.Tier.PartitionStart(k.Partition) == k.Partition && min >= k.Partition && max >= min &&
 		uint64(max-k.Partition) < uint64(k.Tier.PartitionMs())

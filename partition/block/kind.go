@@ -8,8 +8,8 @@ import (
 	"tsdb/partition/format"
 )
 
-// Kind is the kind of the values in a chunk. The set is closed: a chunk of a
-// kind that is not known is an error, never skipped.
+// Kind is the kind of the values in a chunk. A chunk of an unknown kind is an
+// error, never skipped.
 type Kind uint8
 
 // The kinds of chunks.
@@ -43,7 +43,7 @@ func kindOf(k model.Kind) (Kind, error) {
 }
 
 // columnKind returns the kind of the column that holds the values of a chunk.
-// It panics on a kind that is not known: no directory page yields one.
+// It panics on an unknown kind: decoding a directory page never yields one.
 func (k Kind) columnKind() encoding.Kind {
 	switch k {
 	case KindFloats:

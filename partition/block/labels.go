@@ -72,20 +72,20 @@ func (b *Block) dictionaryPage(f *nameFences, i int) ([]string, error) {
 	return values, err
 }
 
-// labelReader builds label sets. It remembers the dictionary page last used for
-// every name, and others up to readerPages, so that series in order cost no
-// look-ups. It is not safe for concurrent use.
+// labelReader builds label sets. It remembers the last dictionary page of every
+// name, and others up to readerPages, so that series in order need no look-ups. It
+// is not safe for concurrent use.
 type labelReader struct {
 	block   *Block
 	buf     []byte // scratch of text
 	names   []nameEntry
-	last    []valuePage         // by name: the page last used
+	last    []valuePage         // by name: the last page used
 	pages   map[int64]valuePage // by offset
 	table   *seriesPage         // the last page of the series table
 	first   uint32
 	ids     []model.Identity // the last page of identities
 	idFirst uint32
-	clears  uint64 // those of the cache before the reader was filled
+	clears  uint64 // Cache.clears when the reader was made
 }
 
 // readerPages bounds the dictionary pages a labelReader remembers.
@@ -149,7 +149,7 @@ func (r *labelReader) loadNames() (err error) {
 	return err
 }
 
-// row returns the series table's row of a series, which is valid until the next
+// row returns the row of a series in the series table. It is valid until the next
 // call.
 func (r *labelReader) row(ord uint32) (seriesEntry, error) {
 	b := r.block
@@ -182,8 +182,8 @@ func (r *labelReader) row(ord uint32) (seriesEntry, error) {
 	return r.table.at(int(ord - r.first)), nil
 }
 
-// text returns the labels of a series as the string that labelsOf takes, valid
-// until the next call.
+// text returns the labels of a series as the string for labelsOf. It is valid until
+// the next call.
 func (r *labelReader) text(ord uint32) ([]byte, error) {
 	e, err := r.row(ord)
 	if err != nil {
@@ -223,8 +223,8 @@ func (r *labelReader) id(ord uint32) (model.Identity, error) {
 	return r.ids[ord-r.idFirst], nil
 }
 
-// identityPage returns the page of identities that holds a series' one, and the
-// ordinal of its first.
+// identityPage returns the page of identities with that of series ord, and the
+// first ordinal of the page.
 func (b *Block) identityPage(ord uint32) ([]model.Identity, uint32, error) {
 	off, length, first := identityRange(ord, b.foot.series)
 	off += b.table[sectionIdentities].off
@@ -240,16 +240,16 @@ func (b *Block) identityPage(ord uint32) ([]model.Identity, uint32, error) {
 	return ids, first, err
 }
 
-// Series returns tenant, identity and labels of a series.
+// Series returns the tenant, identity and labels of a series.
 func (b *Block) Series(ord uint32) (SeriesEntry, error) {
 	r := b.labelReader()
 	defer b.labelReaders.Put(r)
 	return r.entry(ord)
 }
 
-// labelReader returns a reader to be put back into labelReaders. Callers ask
-// for one series after another: what the reader remembers of the last makes the
-// next about ten times cheaper (BenchmarkLabels).
+// labelReader returns a reader to be put back into labelReaders. Callers read one
+// series after another, and the pages the reader remembers make the next one about
+// ten times cheaper (BenchmarkLabels).
 func (b *Block) labelReader() *labelReader {
 	n := b.cache.clears()
 	if r, ok := b.labelReaders.Get().(*labelReader); ok && r.clears == n {
@@ -271,7 +271,7 @@ func (r *labelReader) entry(ord uint32) (SeriesEntry, error) {
 	return e, err
 }
 
-// is reports whether a series is e: the same tenant, identity and labels.
+// is reports whether series ord is e, with the same tenant, identity and labels.
 func (r *labelReader) is(ord uint32, e SeriesEntry) (bool, error) {
 	id, err := r.id(ord)
 	if err != nil || id != e.ID {

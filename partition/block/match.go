@@ -13,9 +13,9 @@ import (
 )
 
 // Postings returns the ordinals of the series of a tenant that satisfy all
-// matchers, as Prometheus has it: a label a series does not have is the empty
-// string. Without matchers it is all series of the tenant. The caller owns the
-// bitmap.
+// matchers. As in Prometheus, a label that a series does not have matches as the
+// empty string. Without matchers it returns all series of the tenant. The caller
+// owns the bitmap.
 func (b *Block) Postings(ctx context.Context, tenant uint32, ms []*match.Matcher) (*roaring.Bitmap, error) {
 	if err := match.Compile(ms); err != nil {
 		return nil, err
@@ -46,8 +46,8 @@ func (b *Block) Postings(ctx context.Context, tenant uint32, ms []*match.Matcher
 	return result, nil
 }
 
-// matchOrder sorts matchers by what they cost: the metric name, other single
-// values, lists, prefixes, the rest.
+// matchOrder sorts matchers by cost: the metric name, other single values, lists,
+// prefixes, the rest.
 func matchOrder(ms []*match.Matcher) []*match.Matcher {
 	cost := func(m *match.Matcher) int {
 		switch {
@@ -107,7 +107,7 @@ func (b *Block) matchValues(k int, m *match.Matcher, want bool) (*roaring.Bitmap
 		err = b.addPostings(bm, f, f.values)
 	case 2*len(numbers) <= int(f.values):
 		err = b.addPostings(bm, f, numbers...)
-	default: // any value but those that are fewer
+	default: // any value, minus the fewer ones of the complement
 		others := make([]uint32, 0, int(f.values)-len(numbers))
 		next := uint32(0)
 		for _, n := range append(numbers, f.values) {
@@ -125,10 +125,10 @@ func (b *Block) matchValues(k int, m *match.Matcher, want bool) (*roaring.Bitmap
 	return bm, err
 }
 
-// matchNumbers returns the numbers, rising, of the values of name number k for
-// which m.Matches gives want. all says that it is every value, and then the
-// numbers may be missing. Lists and prefixes are looked up before any value is
-// held against the matcher. No value of a dictionary is empty.
+// matchNumbers returns the numbers, in ascending order, of the values of name
+// number k for which m.Matches returns want. If all is true these are all values,
+// and numbers may be nil. Lists and prefixes narrow the values down before any is
+// matched. No value of a dictionary is empty.
 func (b *Block) matchNumbers(k int, m *match.Matcher, want bool) (numbers []uint32, all bool, err error) {
 	negative := m.Negative()
 	if m.Any() {
@@ -138,8 +138,8 @@ func (b *Block) matchNumbers(k int, m *match.Matcher, want bool) (numbers []uint
 		// name="" is false and name!="" is true for every value.
 		return nil, negative == want, nil
 	}
-	// The values in the list and those with the prefix are where a positive
-	// matcher can be true and a negative one false.
+	// Only for values in the list, or with the prefix, can a positive matcher
+	// be true and a negative one false.
 	if negative != want {
 		if m.IsListed() {
 			numbers, err = b.findValues(k, m.Listed())
@@ -152,8 +152,8 @@ func (b *Block) matchNumbers(k int, m *match.Matcher, want bool) (numbers []uint
 	return b.scanValues(k, []string{""}, m, want)
 }
 
-// findValues returns the numbers, rising, of those of the values, which are
-// sorted, that name number k has.
+// findValues returns the numbers, in ascending order, of those of the sorted values
+// that name number k has.
 func (b *Block) findValues(k int, values []string) (numbers []uint32, err error) {
 	f, err := b.nameFences(k)
 	if err != nil {
@@ -173,8 +173,7 @@ func (b *Block) findValues(k int, values []string) (numbers []uint32, err error)
 	return numbers, nil
 }
 
-// scanValues holds the values that begin with one of prefixes, which are sorted,
-// against the matcher.
+// scanValues matches the values that begin with one of the sorted prefixes.
 func (b *Block) scanValues(k int, prefixes []string, m *match.Matcher, want bool) (numbers []uint32, all bool, err error) {
 	f, err := b.nameFences(k)
 	if err != nil {
@@ -201,8 +200,8 @@ func (b *Block) scanValues(k int, prefixes []string, m *match.Matcher, want bool
 	return numbers, false, nil
 }
 
-// dictionaryPages gets the pages of a dictionary and remembers the last one:
-// values are mostly looked up in their order.
+// dictionaryPages reads the pages of a dictionary and remembers the last one,
+// because values are mostly looked up in order.
 type dictionaryPages struct {
 	block  *Block
 	fences *nameFences
@@ -225,7 +224,7 @@ func (p *dictionaryPages) get(i int) (values []string, first uint32, err error) 
 // postingsPagesMax bounds the pages of postings that are read at once.
 const postingsPagesMax = 16
 
-// addPostings adds the series with the values of these numbers, which rise, of
+// addPostings adds the series with the values of the given ascending numbers of
 // the name with fences f. Number f.values stands for any value.
 func (b *Block) addPostings(bm *roaring.Bitmap, f *nameFences, numbers ...uint32) error {
 	var memory [postingsPagesMax]page
@@ -358,7 +357,7 @@ func (b *Block) LabelValues(ctx context.Context, name string, bm *roaring.Bitmap
 	return values, nil
 }
 
-// valuesOfSeries is LabelValues by way of the series table, for few series.
+// valuesOfSeries is LabelValues through the series table, for few series.
 func (b *Block) valuesOfSeries(ctx context.Context, k uint32, bm *roaring.Bitmap) ([]string, error) {
 	r := labelReader{block: b}
 	numbers := roaring.New()

@@ -22,8 +22,8 @@ func compareMetadata(a, b MetricMetadata) int {
 	return cmp.Or(cmp.Compare(a.Tenant, b.Tenant), strings.Compare(a.Metric, b.Metric))
 }
 
-// appendMetadata appends the metadata of all metrics, sorted by tenant and
-// metric, of several for one metric the last.
+// appendMetadata appends the metadata of all metrics, sorted by tenant and metric.
+// The last of several for one metric wins.
 func appendMetadata(dst []byte, ms []MetricMetadata) []byte {
 	slices.SortStableFunc(ms, compareMetadata)
 	n := 0

@@ -8,18 +8,18 @@ import (
 	"tsdb/partition/format"
 )
 
-// Magic numbers. Each names one end of a block and never changes; what may
-// change is the version that stands beside it.
+// Magic numbers of the two ends of a block. They never change; the version next
+// to them may.
 const (
 	blockMagic   = "tsdbblck" // first 8 bytes of a block
 	trailerMagic = "tsdbtail" // last 8 bytes of each copy of a block's tail
 )
 
-// blockVersion is the version of the block container. Sections carry encoding
-// ids of their own, so it changes only when header, section table, footer or
-// directory pages do, or columns get an id: programs that do not know it must
-// not take the columns for damaged, and lose them in a merge. Blocks of every
-// version up to it are read:
+// blockVersion is the version of the block container. Sections have their own
+// encoding ids, so it changes only when the header, section table, footer or
+// directory pages change, or when columns get a new id: an older program must
+// not mistake such columns for damaged ones and lose them in a merge. Blocks of
+// all versions up to it can be read:
 //
 //	1  the first
 //	2  chunks may have aggregates
@@ -31,11 +31,11 @@ const (
 	versionParts      = 4
 )
 
-// FileName returns the path of a block, relative to the data directory. It is
-// a function of its arguments, so that a merge repeated after a crash writes
-// the same file. The hash over the inputs keeps apart the rewrites of one block
-// that span the same generations, the ordinal the outputs of one merge and the
-// attempts at one block whose earlier files could not be removed.
+// FileName returns the path of a block, relative to the data directory. It depends
+// on m only, so a merge repeated after a crash writes the same file. The hash of
+// the inputs distinguishes rewrites of one block that span the same generations;
+// the ordinal distinguishes the outputs of one merge, and attempts at one block
+// whose earlier files could not be removed.
 func FileName(m Meta) string {
 	dir := m.Key.Dir()
 	if m.Level == L0 {

@@ -11,8 +11,8 @@ import (
 // MetricName is the label that holds the name of a metric.
 const MetricName = "__name__"
 
-// Compare is the order of series in a block: by tenant, then by metric name,
-// then by the other labels as labels.Compare has it. Both label sets are sorted
+// Compare defines the order of series in a block: by tenant, then by metric name,
+// then by the other labels as in labels.Compare. Both label sets must be sorted
 // by name.
 func Compare(tenantA uint32, a labels.Labels, tenantB uint32, b labels.Labels) int {
 	if c := cmp.Compare(tenantA, tenantB); c != 0 {

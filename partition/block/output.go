@@ -5,12 +5,12 @@ import (
 	"tsdb/internal/objstore"
 )
 
-// output writes the object of a block front to back once. After an error it does
-// nothing more; the error is in err.
+// output writes the object of a block once, front to back. After an error, which
+// it keeps in err, it does nothing.
 type output struct {
 	object objstore.Writer
 	off    int64  // of the next byte
-	crc    uint32 // of what was written since the last section call
+	crc    uint32 // of the bytes written since the last call of section
 	err    error
 }
 
@@ -23,7 +23,7 @@ func (o *output) write(b []byte) {
 	}
 }
 
-// section starts a section: the checksum begins anew. It returns the offset.
+// section starts a section: it resets the checksum and returns the offset.
 func (o *output) section() int64 {
 	o.crc = 0
 	return o.off

@@ -9,14 +9,14 @@ import (
 	"tsdb/partition/format"
 )
 
-// page is one fence: where a page lies and the first key in it. Keys are series
-// ordinals or numbers of values in a dictionary and do not fall from one page
+// page is a fence: the location of a page and its first key. Keys are series
+// ordinals or numbers of values in a dictionary, and never decrease from one page
 // to the next.
 type page struct {
 	first  uint32
 	off    int64  // in the file
 	stored uint32 // bytes in the file
-	raw    uint32 // bytes once decompressed; 0 = stored as they are
+	raw    uint32 // bytes once decompressed; 0 = not compressed
 	crc    uint32 // CRC-32C of the stored bytes
 }
 
@@ -30,8 +30,8 @@ func (p page) size() uint32 {
 	return p.stored
 }
 
-// minFenceBytes is the smallest size of a fence; a count of fences is checked
-// against it.
+// minFenceBytes is the minimum size of an encoded fence, used to check a count of
+// fences.
 const minFenceBytes = 8
 
 // appendFences appends a list of fences.
@@ -77,15 +77,15 @@ func readFences(r *format.Reader, size int64) []page {
 	return ps
 }
 
-// pageOf returns the number of the last page whose first key is not above key,
-// -1 if there is none.
+// pageOf returns the index of the last page whose first key is at most key, or -1
+// if there is none.
 func pageOf(ps []page, key uint32) int {
 	return sort.Search(len(ps), func(i int) bool { return ps[i].first > key }) - 1
 }
 
-// makePage compresses content if that pays and returns the fence of the page,
-// with no offset yet, and the bytes to store, which share memory with content
-// or scratch.
+// makePage compresses content if that saves enough. It returns the fence of the
+// page, without an offset, and the bytes to store, which share memory with
+// content or scratch.
 func makePage(first uint32, content, scratch []byte) (page, []byte) {
 	p := page{first: first}
 	stored, packed := compress(scratch[:0], content)
@@ -106,8 +106,8 @@ func (p page) unpack(stored []byte) ([]byte, error) {
 	return inflate(nil, stored, p.raw)
 }
 
-// part is a run of bytes inside a page that is compressed by itself, so that a
-// reader who has no need of it does not decompress it.
+// part is a separately compressed section of a page, so that readers that do not
+// need it do not decompress it.
 type part struct {
 	stored []byte
 	raw    uint32 // bytes once decompressed; 0 = stored as they are
@@ -140,11 +140,11 @@ func (p part) size() int {
 	return len(p.stored)
 }
 
-// content returns the stored bytes themselves or newly allocated ones.
+// content returns the decompressed bytes, or stored itself if not compressed.
 func (p part) content() ([]byte, error) { return inflate(nil, p.stored, p.raw) }
 
-// inflate returns stored itself if raw is 0, and otherwise appends the content
-// of the zstd frame, which must be raw bytes long, to dst[:0].
+// inflate returns stored itself if raw is 0. Otherwise it decompresses the zstd
+// frame into dst[:0] and checks that the content has raw bytes.
 func inflate(dst, stored []byte, raw uint32) ([]byte, error) {
 	if raw == 0 {
 		return stored, nil
@@ -159,9 +159,9 @@ func inflate(dst, stored []byte, raw uint32) ([]byte, error) {
 	return b, nil
 }
 
-// compress returns the shorter of src and its zstd frame, and whether it is the
-// frame. A frame must save a sixteenth, or reading it is not worth the work.
-// The frame is appended to dst.
+// compress appends the zstd frame of src to dst, or src itself if the frame does
+// not save a sixteenth and so is not worth decompressing. It reports whether it
+// appended the frame.
 func compress(dst, src []byte) ([]byte, bool) {
 	n := len(dst)
 	dst = encoding.AppendZstd(dst, src)

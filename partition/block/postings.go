@@ -10,17 +10,17 @@ import (
 	"tsdb/partition/format"
 )
 
-// Postings are the ordinals of the series with one label pair, rising. In
-// memory they are roaring bitmaps; in a file each list has the shortest of
-// three forms, and zstd over the page then finds what the lists of one name
-// have in common: series of one target are found at the same distances under
-// every target.
+// postingsForm is the encoding of the postings of one label pair, the ascending
+// ordinals of its series. In memory they are roaring bitmaps; in a file each list
+// has the shortest of three forms. The page is then compressed with zstd, which
+// finds what the lists of one name have in common: the series of each target are
+// at the same distances from one another.
 type postingsForm uint8
 
 const (
 	postingsGaps      postingsForm = 0 // distance from the ordinal before
 	postingsIntervals postingsForm = 1 // (distance from the end before, length - 1) of every run
-	postingsBits      postingsForm = 2 // one bit an ordinal
+	postingsBits      postingsForm = 2 // one bit per ordinal
 	postingsFormEnd   postingsForm = 3
 )
 
@@ -32,15 +32,15 @@ func (f postingsForm) String() string {
 }
 
 const (
-	postingsBytes  = 32 << 10 // a page is closed once it holds as much
-	postingsValues = 1024     // or as many lists
+	postingsBytes  = 32 << 10 // size at which a page is closed
+	postingsValues = 1024     // number of lists at which a page is closed
 )
 
 // interval is the run of ordinals from ≤ o < to.
 type interval struct{ from, to uint32 }
 
-// appendPostings appends one list: uvarint of length<<2|form, then as many
-// bytes. ords rises strictly and is not empty.
+// appendPostings appends one list: uvarint of length<<2|form, then length bytes.
+// ords must be strictly ascending and not empty.
 func appendPostings(dst []byte, ords []uint32, scratch *[]byte) []byte {
 	gapBytes := format.UvarintLen(ords[0])
 	runBytes, start, end := 0, uint32(0), uint32(0) // of the runs before the one from start
@@ -82,7 +82,7 @@ func appendPostings(dst []byte, ords []uint32, scratch *[]byte) []byte {
 	return appendPostingsBody(dst, form, b)
 }
 
-// appendPostingsRuns is appendPostings for a list known as intervals.
+// appendPostingsRuns is appendPostings for a list of intervals.
 func appendPostingsRuns(dst []byte, runs []interval, scratch *[]byte) []byte {
 	*scratch = appendIntervals((*scratch)[:0], runs)
 	return appendPostingsBody(dst, postingsIntervals, *scratch)

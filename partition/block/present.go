@@ -12,16 +12,15 @@ import (
 	"tsdb/partition/format"
 )
 
-// Present finds which series, of those with ordinals ords, which rise, have
-// samples in tr, according to the directory: a chunk that overlaps it, of
-// which deletions leave something. It reads no columns. If the block lies in tr
-// as a whole it has a chunk there of every series, and only the pages of those
-// from which something was deleted are read; otherwise those of ords. all says
-// that there are no others, and then kept is not set. Otherwise kept[i] belongs
-// to ords[i].
+// Present finds the series of ords, which must be ascending, that may have samples
+// in tr: the directory lists a chunk that overlaps tr and is not deleted as a
+// whole. It reads no columns. If all of the block is in tr, every series has a
+// chunk there, and only the directory pages of series with deletions are read;
+// otherwise the pages of ords are read. kept[i] is for ords[i]; if all is true,
+// every series is kept and kept may be nil.
 //
-// A damaged page costs nothing here: the series that may have a chunk in it are
-// kept, and lost says so. yield is as for Select.
+// The series that may have a chunk in a damaged page are kept, and lost holds the
+// error. yield is as for Select.
 func (b *Block) Present(ctx context.Context, ords []uint32, tr model.TimeRange, d *Deletions, yield func() error) (kept []bool, all bool, lost []error, err error) {
 	whole := b.info.TimeRange()
 	inside := tr.Min <= whole.Min && whole.Max <= tr.Max
@@ -45,7 +44,8 @@ func (b *Block) Present(ctx context.Context, ords []uint32, tr model.TimeRange, 
 	return p.kept, !slices.Contains(p.kept, false), p.lost, nil
 }
 
-// PresentIn is Present for a bitmap, from which it removes the others.
+// PresentIn is Present for a bitmap, from which it removes the series that are not
+// kept.
 func (b *Block) PresentIn(ctx context.Context, bm *roaring.Bitmap, tr model.TimeRange, d *Deletions) (lost []error, err error) {
 	ords := bm.ToArray()
 	kept, all, lost, err := b.Present(ctx, ords, tr, d, nil)
@@ -83,7 +83,7 @@ func (p *presence) walk(ctx context.Context, yield func() error) error {
 	if err != nil {
 		return err
 	}
-	next := 0 // of ords: those before it have been looked for in all their pages
+	next := 0 // of ords: those before it have been searched in all their pages
 	for i := 0; i < len(ps) && next < len(p.ords); i++ {
 		// The first page that may have the next series: see Reader.find.
 		i = max(i, sort.Search(len(ps), func(i int) bool { return ps[i].first >= p.ords[next] })-1)
@@ -145,7 +145,7 @@ func (p *presence) keptAt(i int) int {
 	return p.keptIndex[i]
 }
 
-// deleted reports whether deletions leave nothing in the range of a chunk.
+// deleted reports whether deletions cover the range of a chunk.
 func (p *presence) deleted(ord uint32, t *timeColumn) bool {
 	if p.deletions == nil {
 		return false

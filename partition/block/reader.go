@@ -12,14 +12,13 @@ import (
 	"tsdb/partition/format"
 )
 
-// tailGuess is how many bytes Open reads from the end of a file. Most
-// tailGuess is how many bytes OpenBlock reads from the end of an object. Most
-// blocks' tails fit, twice.
+// tailGuess is the number of bytes that OpenObject reads from the end of an
+// object. Both copies of the tail fit for most blocks.
 const tailGuess = 4 << 10
 
-// Block reads one block. It holds little more than the tail; everything
-// else is read when it is asked for, its checksum checked, and kept in the
-// cache. A Block is safe for concurrent use; Close must come last.
+// Block reads one block. It holds little more than the tail; everything else is
+// read on demand, verified and kept in the cache. A Block is safe for concurrent
+// use, except for Close, which must come last.
 type Block struct {
 	object objstore.Object
 	cache  *Cache
@@ -39,8 +38,8 @@ type Block struct {
 	readers      sync.Pool // *Reader
 }
 
-// lazy is a value read when it is first needed. A read that fails is tried
-// again by the next caller.
+// lazy is a value that is read on first use. The next caller retries a failed
+// read.
 type lazy[T any] struct {
 	value atomic.Pointer[T]
 }
@@ -56,8 +55,8 @@ func (l *lazy[T]) get(load func() (T, error)) (T, error) {
 	return v, err
 }
 
-// Open opens the block of a name in a store. It reads a few KiB and checks
-// the tail; c may be nil and is not owned.
+// Open opens the named block in a store. It reads a few KiB and checks the tail.
+// c may be nil, and is not closed with the block.
 func Open(store objstore.Store, name string, c *Cache) (*Block, error) {
 	object, err := store.Open(context.Background(), name)
 	if err != nil {
@@ -66,12 +65,12 @@ func Open(store objstore.Store, name string, c *Cache) (*Block, error) {
 	return OpenObject(object, name, c)
 }
 
-// OpenObject opens a block whose object is open already. The object is closed
-// with the block, or at once if that cannot be opened.
+// OpenObject opens the block in an open object. The object is closed with the
+// block, or at once if the block cannot be opened.
 func OpenObject(object objstore.Object, name string, c *Cache) (_ *Block, err error) {
 	defer func() {
 		if err != nil {
-			_ = object.Close() // the first error says more
+			_ = object.Close() // the first error is more useful
 		}
 	}()
 	size := object.Size()
@@ -100,7 +99,7 @@ func OpenObject(object objstore.Object, name string, c *Cache) (_ *Block, err er
 	return b, nil
 }
 
-// readTail returns a complete copy of the tail: the last if it is sound, otherwise
+// readTail returns a valid copy of the tail: the last if it is valid, otherwise
 // the one before it.
 func (b *Block) readTail(size int64) ([]byte, error) {
 	if size < HeaderLen+2*trailerLen {
@@ -115,8 +114,8 @@ func (b *Block) readTail(size int64) ([]byte, error) {
 	if err == nil || !errors.Is(err, format.ErrCorrupt) {
 		return tail, err
 	}
-	// Look for the trailer of the first copy in front of the last: that one may
-	// not even say how long it is.
+	// Search for the trailer of the first copy: the length in the last copy may
+	// be damaged too.
 	if n < size {
 		n = min(size, maxTailBytes)
 		more, err := b.read(size-n, int(n))
@@ -136,7 +135,7 @@ func (b *Block) readTail(size int64) ([]byte, error) {
 	return nil, err
 }
 
-// tailAt returns the sound tail that ends at offset off, where end ends too.
+// tailAt returns the valid tail that ends at offset off, where end ends too.
 func (b *Block) tailAt(end []byte, off, size int64) ([]byte, error) {
 	n, err := tailLen(end[len(end)-trailerLen:])
 	if err != nil {
@@ -157,7 +156,7 @@ func (b *Block) tailAt(end []byte, off, size int64) ([]byte, error) {
 	return tail, nil
 }
 
-// Info returns what the tail says of the block.
+// Info returns the description of the block in its tail.
 func (b *Block) Info() Info { return b.info }
 
 // Close closes the object.
@@ -168,11 +167,11 @@ func (b *Block) Close() error {
 	return nil
 }
 
-// damage makes a DamageError of the error of a decoder, or of a read past the
-// end; other errors get the name of the block.
+// damage turns the error of a decoder, or of a read past the end, into a
+// DamageError. Other errors are wrapped with the name of the block.
 func (b *Block) damage(off int64, err error) error {
 	if err == nil {
-		return nil // before what errors.As needs is allocated
+		return nil // before allocating the variable for errors.As
 	}
 	var d *format.DamageError
 	var short *objstore.ShortError
@@ -187,7 +186,7 @@ func (b *Block) damage(off int64, err error) error {
 	return fmt.Errorf("read block %s@%d: %w", b.info.Name, off, err)
 }
 
-// readInto fills data from off on. A block that ends before is damaged.
+// readInto fills data with the bytes at off. A block that ends earlier is damaged.
 func (b *Block) readInto(off int64, data []byte) error {
 	if err := b.object.ReadAt(context.Background(), data, off); err != nil {
 		return b.damage(off, err)
@@ -234,8 +233,8 @@ func (b *Block) readPage(p page) ([]byte, error) {
 	return content, b.damage(p.off, err)
 }
 
-// decodedPage returns an index page through the cache. weight is what an item
-// weighs in memory for every byte of the page.
+// decodedPage returns a decoded index page through the cache. weight is the size
+// of the decoded item in memory per byte of the page.
 func decodedPage[T any](b *Block, p page, weight int, decode func([]byte) (T, error)) (T, error) {
 	key := cacheKey{block: b.id, kind: cachedPage, off: p.off}
 	return cached(b.cache, key, func() (T, int, error) {
@@ -249,8 +248,8 @@ func decodedPage[T any](b *Block, p page, weight int, decode func([]byte) (T, er
 	})
 }
 
-// decodedPages is decodedPage of several pages. Those that the cache does not
-// have are read with one call.
+// decodedPages is decodedPage for several pages. Those not in the cache are read
+// with one call.
 func decodedPages[T any](b *Block, ps []page, weight int, decode func([]byte) (T, error)) ([]T, error) {
 	pages := make([]T, len(ps))
 	var missing []int
@@ -284,7 +283,7 @@ func decodedPages[T any](b *Block, ps []page, weight int, decode func([]byte) (T
 	return pages, nil
 }
 
-// fencesOf returns the fences in a section; an absent section has none.
+// fencesOf returns the fences in a section, none if the section is absent.
 func (b *Block) fencesOf(l *lazy[[]page], id sectionID) ([]page, error) {
 	return l.get(func() ([]page, error) {
 		if b.table[id].id == 0 {
@@ -300,7 +299,7 @@ func (b *Block) fencesOf(l *lazy[[]page], id sectionID) ([]page, error) {
 	})
 }
 
-// checkOrdinal refuses ordinals the block does not have.
+// checkOrdinal returns an error if the block has no series ord.
 func (b *Block) checkOrdinal(ord uint32) error {
 	if uint64(ord) >= b.foot.series {
 		return fmt.Errorf("block %s: no series %d, it has %d", b.info.Name, ord, b.foot.series)

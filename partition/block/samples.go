@@ -38,7 +38,7 @@ func (b *Block) decodeDirectoryPage(p page, data []byte) (*directoryPage, error)
 	return d, nil
 }
 
-// firstDamage keeps the first of two errors.
+// firstDamage returns first, or err if first is nil.
 func firstDamage(first, err error) error {
 	if first != nil {
 		return first
@@ -55,8 +55,8 @@ func (b *Block) Chunks(ord uint32, tr model.TimeRange, dst []Chunk) ([]Chunk, er
 	return append(dst, chunks...), err
 }
 
-// merge adds a chunk to dst, whose samples from number from on are of the same
-// series and from chunks before it. Only chunks of different kinds overlap in
+// merge adds a chunk to dst, where the samples from index from on are those of
+// earlier chunks of the same series. Only chunks of different kinds overlap in
 // time.
 func (r *chunkReader) merge(c Chunk, tr model.TimeRange, from int, dst *model.ColumnSet) error {
 	n := dst.Len()

@@ -16,19 +16,20 @@ import (
 	"tsdb/partition/format"
 )
 
-// Selection is what a block answers to matchers: series, named by ordinal and by
-// identity. It is shared and must not be changed; it is safe for concurrent use.
+// Selection holds the series of a block that satisfy some matchers, by ordinal and
+// by identity. It is shared and must not be changed; it is safe for concurrent use.
 type Selection struct {
-	Ordinals []uint32         // rising
-	IDs      []model.Identity // as many
-	// Sorted says that the series are in the order of labels.Compare, as is that
-	// of a block where every series has a name and no label comes before it.
+	Ordinals []uint32         // ascending
+	IDs      []model.Identity // of Ordinals
+	// Sorted is set if the series are in the order of labels.Compare. The order
+	// of a block is that one if every series has a metric name and no label
+	// sorts before it.
 	Sorted bool
-	// Lost holds the damage found, each of which cost series.
+	// Lost holds the errors of damaged parts whose series are missing.
 	Lost []error
 
 	block  *Block
-	key    string                  // of the question, in the cache
+	key    string                  // of the tenant and matchers, in the cache
 	used   weak.Pointer[LabelSets] // possibly in use; guarded by usedMu
 	usedMu sync.Mutex
 }
@@ -37,10 +38,10 @@ type Selection struct {
 // shared and must not be changed.
 type LabelSets struct{ All []labels.Labels }
 
-// Select returns the series of a tenant that satisfy all matchers: see Postings.
-// Blocks never change, so the cache holds the answer itself. yield, unless it is
-// nil, is called between batches of series, while no lock is held; it may block,
-// and its error ends the call.
+// Select returns the series of a tenant that satisfy all matchers, as Postings
+// does. Blocks never change, so the cache holds the Selection itself. yield, if
+// not nil, is called between batches of series, while no lock is held; it may
+// block, and its error ends the call.
 func (b *Block) Select(ctx context.Context, tenant uint32, ms []*match.Matcher, yield func() error) (*Selection, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -58,7 +59,7 @@ func (b *Block) Select(ctx context.Context, tenant uint32, ms []*match.Matcher, 
 	return found, err
 }
 
-// questionOf writes a tenant and matchers down.
+// questionOf returns the cache key of a tenant and matchers.
 func questionOf(tenant uint32, ms []*match.Matcher) string {
 	var b strings.Builder
 	b.WriteString(strconv.FormatUint(uint64(tenant), 10))
@@ -125,12 +126,12 @@ func (s *Selection) lose(err error) {
 	}
 }
 
-// Labels returns the labels of all series. Where labels cannot be read they are
-// empty and the error is a *DamageError, the first of several.
+// Labels returns the labels of all series. Labels that cannot be read are empty,
+// and the error is the first *DamageError.
 //
-// What is too large for the cache is there for others as long as somebody holds
-// on to what Labels returned: many queries that ask the same at the same time,
-// of all series there are, have one copy. yield is as for Select.
+// A result too large for the cache is shared as long as any caller holds it, so
+// that concurrent queries for the same large set of series use one copy. yield is
+// as for Select.
 func (s *Selection) Labels(ctx context.Context, yield func() error) (*LabelSets, error) {
 	if sets := s.inUse(nil); sets != nil {
 		return sets, nil
@@ -153,9 +154,10 @@ func (s *Selection) Labels(ctx context.Context, yield func() error) (*LabelSets,
 	return sets, damaged
 }
 
-// inUse returns the label sets that somebody uses. If nobody does they are made,
-// which may be nil, from now on. Nobody waits for others to make them: who makes
-// them may have to wait for a core that who waits has.
+// inUse returns the label sets that another caller still holds. If there are none
+// it records and returns made, which may be nil. Callers do not wait for one
+// another to make them: the one that makes them may be waiting for a CPU slot that
+// a waiting caller holds.
 func (s *Selection) inUse(made *LabelSets) *LabelSets {
 	s.usedMu.Lock()
 	defer s.usedMu.Unlock()
@@ -175,8 +177,8 @@ func (s *Selection) LabelsAt(i int) (labels.Labels, error) {
 	return r.labels(s.Ordinals[i])
 }
 
-// labelSets returns the labels of series whose ordinals rise, and how many bytes
-// they take.
+// labelSets returns the labels of series, whose ordinals must be ascending, and
+// the bytes they take in memory.
 func (b *Block) labelSets(ctx context.Context, ords []uint32, yield func() error) (all []labels.Labels, bytes int, damaged error) {
 	r := b.labelReader()
 	defer b.labelReaders.Put(r)
@@ -197,7 +199,7 @@ func (b *Block) labelSets(ctx context.Context, ords []uint32, yield func() error
 			continue
 		}
 		if len(arena)+len(text) > cap(arena) {
-			// Series in a row have labels of about the same length.
+			// Adjacent series have labels of about the same length.
 			arena = make([]byte, 0, max(len(text), min(labelArenaBytes, (len(text)+8)*(len(ords)-i))))
 			bytes += cap(arena)
 		}
@@ -208,5 +210,5 @@ func (b *Block) labelSets(ctx context.Context, ords []uint32, yield func() error
 	return all, bytes, damaged
 }
 
-// labelArenaBytes is how many bytes of label sets share one allocation.
+// labelArenaBytes is the size of an allocation that label sets share.
 const labelArenaBytes = 32 << 10

@@ -17,8 +17,8 @@ const (
 	identityStride   = identityPageRows*identityBytes + 4
 )
 
-// seriesEntry is one series as the series table has it: numbers of names,
-// rising, and of values in their dictionaries.
+// seriesEntry is one row of the series table: the numbers of the names, ascending,
+// and of the values in their dictionaries.
 type seriesEntry struct {
 	names  []uint32
 	values []uint32
@@ -28,7 +28,7 @@ type seriesEntry struct {
 type seriesPage struct {
 	shapes [][]uint32 // the sets of names that occur
 	shape  []uint32   // of every series
-	start  []uint32   // of every series: where its values begin
+	start  []uint32   // of every series: index of its first value
 	values []uint32
 }
 
@@ -59,9 +59,9 @@ func (p *seriesPage) reset() {
 	p.shapes, p.shape, p.start, p.values = p.shapes[:0], p.shape[:0], p.start[:0], p.values[:0]
 }
 
-// append writes the page: the shapes, the shape of every series, then for
-// every shape and name the values, each as the difference from the one before,
-// so that what series have in common is a run of zeros.
+// append appends the page: the shapes, the shape of every series, then for every
+// shape and name the values, each as the difference from the previous one, so that
+// values that series have in common are runs of zeros.
 func (p *seriesPage) append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(p.shape)))
 	dst = binary.AppendUvarint(dst, uint64(len(p.shapes)))
@@ -90,7 +90,7 @@ func (p *seriesPage) append(dst []byte) []byte {
 	return dst
 }
 
-// members returns for every shape where the values of its series begin.
+// members returns, for every shape, the start of each of its series.
 func (p *seriesPage) members() [][]uint32 {
 	next := make([]int, len(p.shapes)+1) // where those of a shape begin
 	for _, s := range p.shape {
@@ -226,8 +226,9 @@ func decodeIdentities(b []byte) ([]model.Identity, error) {
 	return ids, nil
 }
 
-// identityRange returns where the identities of the page with ordinal ord lie
-// in their section, of a block with the given number of series, and the page's first ordinal.
+// identityRange returns the offset, within the section of identities, and the
+// length of the page with ordinal ord, and the first ordinal of that page. series
+// is the number of series of the block.
 func identityRange(ord uint32, series uint64) (off int64, length int, first uint32) {
 	p := ord / identityPageRows
 	first = p * identityPageRows

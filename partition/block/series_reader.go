@@ -12,21 +12,21 @@ import (
 	"tsdb/partition/format"
 )
 
-// Reader reads the samples of one series of a block after the other. It
-// remembers where it is, so that series in the order of the block cost no
-// look-ups and few reads. It is not safe for concurrent use.
+// Reader reads the samples of a block, one series after another. It remembers its
+// position, so that series in the order of the block need no look-ups and few
+// reads. It is not safe for concurrent use.
 type Reader struct {
 	chunks chunkReader
 	fences []page         // of the directory
 	number int            // of page in fences
-	page   *directoryPage // the last one looked into; nil = none
-	row    int            // in page: behind the rows of the series asked for last
-	found  []Chunk        // what find returns
-	clears uint64         // those of the cache before the reader was filled
+	page   *directoryPage // the last one used; nil = none
+	row    int            // in page: just past the rows of the last series
+	found  []Chunk        // result of find
+	clears uint64         // Cache.clears when the reader was made
 }
 
-// Reader returns a reader, to be released after use. The memory that it brings
-// along is that of readers before it (BenchmarkReadSamples).
+// Reader returns a reader, to be released after use. It reuses the memory of
+// released readers (BenchmarkReadSamples).
 func (b *Block) Reader() *Reader {
 	r, ok := b.readers.Get().(*Reader)
 	if n := b.cache.clears(); !ok || r.clears != n {
@@ -35,15 +35,13 @@ func (b *Block) Reader() *Reader {
 	return r
 }
 
-// Release gives the reader back; it and what it returned must not be used any
-// more.
+// Release returns the reader to the block. The reader and its results must not be
+// used afterwards.
 func (r *Reader) Release() { r.chunks.block.readers.Put(r) }
 
-// Append appends the samples of a series that lie in tr to dst, rising in time.
-// What cannot be read, and histograms whose buckets have no index, are left out
-// and everything else delivered; the error is then a *DamageError, the first of
-// several. Any other error ends the call
-// early.
+// Append appends the samples of a series in tr to dst, in ascending order of time.
+// It skips samples that cannot be read and histograms whose buckets have no index,
+// and then returns the first *DamageError. Any other error ends the call early.
 func (r *Reader) Append(ctx context.Context, ord uint32, tr model.TimeRange, dst *model.ColumnSet) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -55,7 +53,7 @@ func (r *Reader) Append(ctx context.Context, ord uint32, tr model.TimeRange, dst
 	return r.append(chunks, tr, dst, err)
 }
 
-// append is Append for chunks that were found. damaged is what was lost before.
+// append is Append for the chunks found. damaged is the error of finding them.
 func (r *Reader) append(chunks []Chunk, tr model.TimeRange, dst *model.ColumnSet, damaged error) error {
 	from := dst.Len()
 	for _, c := range chunks {
@@ -76,23 +74,23 @@ func (r *Reader) append(chunks []Chunk, tr model.TimeRange, dst *model.ColumnSet
 
 // Floats are samples of a series in columns, chunk after chunk.
 type Floats struct {
-	// Times are the times of each chunk. They are never written to again, and
-	// other series of the block with equal times mostly have the very same.
+	// Times are the times of each chunk. They are never changed, and series of
+	// the block with equal times mostly share the same slice.
 	Times [][]int64
-	// Values belong to the Times, one after the other.
+	// Values are the values of all Times, concatenated.
 	Values []float64
-	// WholeBits is above 0 if all Values are known to be whole numbers v of so many
-	// bits, |v| < 2^WholeBits ≤ 2^53. If it is 0 they may be whole nevertheless.
+	// WholeBits, if above 0, means that all Values v are known to be integers with
+	// |v| < 2^WholeBits ≤ 2^53. If it is 0 they may still be integers.
 	WholeBits int
 }
 
-// Reset empties f and keeps the memory of the values.
+// Reset empties f. It keeps the memory of Values.
 func (f *Floats) Reset() {
 	clear(f.Times)
 	f.Times, f.Values, f.WholeBits = f.Times[:0], f.Values[:0], 0
 }
 
-// end returns the last time, or the least there can be.
+// end returns the last time, or the minimum int64 if f is empty.
 func (f *Floats) end() int64 {
 	if len(f.Times) == 0 {
 		return math.MinInt64
@@ -101,9 +99,9 @@ func (f *Floats) end() int64 {
 	return ts[len(ts)-1]
 }
 
-// AppendFloats is Append for floats whose times need not be copied. If it
-// reports false there are other samples too, or some that are not after those
-// in f: f is then of no use, and Append gives them.
+// AppendFloats is Append for floats, without copying their times. It reports false
+// if some samples are not plain floats or not after those in f; the content of f
+// is then undefined, and the caller uses Append instead.
 func (r *Reader) AppendFloats(ctx context.Context, ord uint32, tr model.TimeRange, f *Floats) (ok bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
@@ -168,7 +166,7 @@ func (r *Reader) find(ord uint32, tr model.TimeRange) ([]Chunk, error) {
 			return nil, err
 		}
 	}
-	// Mostly it is the next series.
+	// Usually ord is the next series.
 	if d := r.page; d != nil && r.row > 0 && r.row < len(d.rows) && d.rows[r.row].ord == ord {
 		r.collect(ord, tr)
 		if r.row < len(d.rows) {

@@ -10,16 +10,16 @@ import (
 	"tsdb/encoding"
 )
 
-// Stats says where the bytes of a block go. Columns and Sections together
-// with Other are all of the file.
+// Stats breaks down the bytes of a block. Columns, Sections and Other together
+// make up the file.
 type Stats struct {
 	Columns  []ColumnStats  // by how they are stored, most bytes first
 	Sections []SectionStats // index sections in the order of the file, then the pages between the columns
 	Other    int64          // bytes of header and tail
 }
 
-// ColumnClass is how a column is stored, in the words of encoding.Info. What a
-// column does not have is "".
+// ColumnClass describes how a column is stored, in the terms of encoding.Info.
+// Properties that a column does not have are "".
 type ColumnClass struct {
 	Kind      encoding.Kind
 	Transform string // of floats; of others their form
@@ -33,7 +33,7 @@ func (c ColumnClass) compare(o ColumnClass) int {
 		cmp.Compare(c.Coder, o.Coder), cmp.Compare(c.Place, o.Place))
 }
 
-// classOf returns the class of a column in a place.
+// classOf returns the class of a column stored in the given place.
 func classOf(i encoding.Info, place string) ColumnClass {
 	c := ColumnClass{Kind: i.Kind, Transform: i.Form, Place: place}
 	if i.Kind == encoding.KindFloats {
@@ -47,7 +47,7 @@ func classOf(i encoding.Info, place string) ColumnClass {
 	return c
 }
 
-// ColumnStats are all columns of a class.
+// ColumnStats sums up the columns of a class.
 type ColumnStats struct {
 	ColumnClass
 	Columns int64
@@ -61,7 +61,7 @@ type SectionStats struct {
 	Bytes int64
 }
 
-// Stats reads every column's header and sums up.
+// Stats reads the headers of all columns and sums them up.
 func (b *Block) Stats(ctx context.Context) (Stats, error) {
 	s := statistics{reader: chunkReader{block: b, ahead: scanBytes}, columns: map[ColumnClass]*ColumnStats{}}
 	directory := int64(0)
@@ -101,7 +101,7 @@ func (b *Block) Stats(ctx context.Context) (Stats, error) {
 	return r, nil
 }
 
-// compareStats sorts by falling bytes.
+// compareStats orders by bytes, descending, then by class.
 func compareStats(a, b ColumnStats) int {
 	return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), a.compare(b.ColumnClass))
 }
@@ -112,7 +112,7 @@ type statistics struct {
 	columns map[ColumnClass]*ColumnStats
 }
 
-// columnUse is one column of a page and how many chunks of the page have it.
+// columnUse is a column of a page with the number of chunks that use it.
 type columnUse struct {
 	ref  columnRef
 	kind encoding.Kind
@@ -161,7 +161,7 @@ func usesOf(d *directoryPage) [streams][]columnUse {
 // belong to an earlier page, so that only their samples count.
 func (s *statistics) page(d *directoryPage, pageOff, from int64) error {
 	for st, uses := range usesOf(d) {
-		given := map[uint32]int64{} // content bytes of a group given out so far
+		given := map[uint32]int64{} // content bytes of a group counted so far
 		for _, u := range uses {
 			col, err := s.reader.column(d, stream(st), u.ref)
 			if err != nil {
@@ -195,8 +195,8 @@ const (
 	placeFrame  = "frame"
 )
 
-// placeOf says where a column is and how many bytes of the file it takes: of a
-// group its share, so that the shares add up to the group.
+// placeOf returns the place of a column and the bytes of the file it takes. A
+// column in a group takes a share of it; the shares add up to the group.
 func placeOf(d *directoryPage, s stream, ref columnRef, from int64, given map[uint32]int64) (string, int64) {
 	if ref.frame == inlineFrame {
 		return placeInline, 0

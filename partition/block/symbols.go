@@ -7,8 +7,8 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// pairTable numbers label pairs (name and value) in the order in which they
-// come, from 0. Beside the bytes of the values it holds about 40 bytes a pair.
+// pairTable numbers label pairs (name and value) from 0, in the order in which
+// they are first seen. It takes about 40 bytes per pair plus the values.
 type pairTable struct {
 	names   []string
 	nameIDs map[string]uint32
@@ -23,7 +23,7 @@ type labelPair struct {
 	hash  uint32
 }
 
-// arenaBytes is how many bytes of values share one allocation.
+// arenaBytes is the size of an allocation that values share.
 const arenaBytes = 64 << 10
 
 // keep copies s into the arena.
@@ -52,8 +52,8 @@ func (t *pairTable) name(name string) uint32 {
 	return id
 }
 
-// pair returns the number of a pair. guess is the number of a pair that it may
-// well be, for instance the one in the same place of the series before.
+// pair returns the number of a pair. guess is the number of a likely equal pair,
+// such as the one at the same position in the previous series.
 func (t *pairTable) pair(name, value string, guess uint32) uint32 {
 	var id uint32
 	if g := int(guess); g < len(t.pairs) && t.names[t.pairs[g].name] == name {
@@ -94,8 +94,8 @@ func (t *pairTable) grow() {
 	}
 }
 
-// symbols is a pairTable in its final order: names sorted, and the values of
-// each name sorted. A pair's place in it is its rank.
+// symbols is a pairTable in its final order: sorted by name, then value. The rank
+// of a pair is its position in that order.
 type symbols struct {
 	table  *pairTable
 	names  []string
@@ -105,7 +105,7 @@ type symbols struct {
 	nameAt []uint32 // by number of the name in the table: its number in names
 }
 
-// order sorts the pairs. The table takes no further pair.
+// order sorts the pairs. No pair may be added to the table afterwards.
 func (t *pairTable) order() *symbols {
 	t.slots = nil
 	s := &symbols{table: t, pair: make([]uint32, len(t.pairs)), nameAt: make([]uint32, len(t.names))}

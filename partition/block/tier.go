@@ -7,9 +7,9 @@ import (
 	"tsdb/partition/format"
 )
 
-// Tier is a resolution in which samples are kept. It determines the length of
-// the partitions and the directory of their blocks. The set is closed; a tier is
-// not written to disk, because all blocks are of the raw tier.
+// Tier is the resolution of stored samples. It determines the length of the
+// partitions and the directory of their blocks. A tier is not written to disk,
+// because all blocks are of the raw tier.
 type Tier uint8
 
 // The tiers.
@@ -18,13 +18,13 @@ const (
 	tierEnd Tier = 1
 )
 
-// rawPartitionMs is the length of the partitions of the raw tier, over which the
-// window ladder is laid.
+// rawPartitionMs is the length of a partition of the raw tier, which the window
+// ladder divides.
 const rawPartitionMs = model.DayMs
 
 func (t Tier) valid() bool { return t < tierEnd }
 
-// mustBeKnown panics on a tier outside of the set.
+// mustBeKnown panics if t is not a valid tier.
 func (t Tier) mustBeKnown() {
 	if !t.valid() {
 		panic(fmt.Sprintf("BUG: tier %d", uint8(t)))

@@ -6,20 +6,21 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 )
 
-// A labels.Labels is one string: for every label the length and the bytes of
-// its name, then of its value, as appendLabelString appends them. Putting that
-// string together takes a third of what the builder takes, and label sets that
-// are made together share one allocation (BenchmarkSelect);
-// TestLabelsAreTheStringsWeMake holds the two equal.
+// A labels.Labels is one string: for every label the length and the bytes of its
+// name, then of its value, as appendLabelString appends them. Building that string
+// takes a third of the time of the labels builder, and label sets built together
+// share one allocation (BenchmarkSelect). TestLabelsAreTheStringsWeMake checks that
+// both give the same string.
 
-// Both lengths are constants of other build tags of package labels otherwise,
-// and the build fails.
+// With other build tags of package labels, Labels is not the size of a string, one
+// of these lengths is negative, and the build fails.
 var (
 	_ [unsafe.Sizeof(labels.Labels{}) - unsafe.Sizeof("")]struct{}
 	_ [unsafe.Sizeof("") - unsafe.Sizeof(labels.Labels{})]struct{}
 )
 
-// labelsOf returns the label set of such a string, which never changes again.
+// labelsOf returns the label set of such a string. b must not be changed
+// afterwards.
 func labelsOf(b []byte) labels.Labels {
 	s := unsafe.String(unsafe.SliceData(b), len(b))
 	return *(*labels.Labels)(unsafe.Pointer(&s))

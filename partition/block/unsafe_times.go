@@ -2,8 +2,8 @@ package block
 
 import "unsafe"
 
-// timeBytes views timestamps as the bytes they are in memory. It serves
-// hashing only: what is hashed never reaches a file.
+// timeBytes returns the memory of ts as bytes. It is used only for hashing, and
+// the hashes are never written to a file.
 func timeBytes(ts []int64) []byte {
 	if len(ts) == 0 {
 		return nil

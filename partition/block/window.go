@@ -9,12 +9,12 @@ import "tsdb/internal/model"
 // take the same rung and their timestamp columns are equal.
 const (
 	maxRung = 10
-	// MaxChunkSamples is the largest number of samples in a chunk.
+	// MaxChunkSamples is the maximum number of samples in a chunk.
 	MaxChunkSamples = 6144
 )
 
-// windowOf returns the window of rung k that holds t, of the partition that
-// starts at start and holds t too.
+// windowOf returns the window of rung k that contains t, in the partition that
+// starts at start and contains t.
 func windowOf(start int64, k uint8, t int64) model.TimeRange {
 	i := (t - start) << k / rawPartitionMs
 	return model.TimeRange{Min: start + windowOffset(k, i), Max: model.AddTime(start, windowOffset(k, i+1))}
@@ -24,9 +24,9 @@ func windowOffset(k uint8, i int64) int64 {
 	return (i*rawPartitionMs + 1<<k - 1) >> k
 }
 
-// rungOf returns the first rung not below from whose fullest window holds at
-// most MaxChunkSamples of the times ts, maxRung if there is none. The times are
-// rising and lie in the partition that starts at start.
+// rungOf returns the first rung from from on whose fullest window holds at most
+// MaxChunkSamples of the times ts, or maxRung if there is none. The times are in
+// ascending order and in the partition that starts at start.
 func rungOf(start int64, from uint8, ts []int64) uint8 {
 	k := from
 	for ; k < maxRung; k++ {
@@ -37,8 +37,8 @@ func rungOf(start int64, from uint8, ts []int64) uint8 {
 	return k
 }
 
-// overfull reports whether a window of rung k holds more than MaxChunkSamples
-// of ts: two times that far apart in the column lie in one window.
+// overfull reports whether a window of rung k holds more than MaxChunkSamples of
+// ts. Then ts[i] and ts[i+MaxChunkSamples] are in the same window for some i.
 func overfull(start int64, k uint8, ts []int64) bool {
 	for i := 0; i+MaxChunkSamples < len(ts); {
 		w := windowOf(start, k, ts[i])
@@ -51,7 +51,7 @@ func overfull(start int64, k uint8, ts []int64) bool {
 	return false
 }
 
-// searchTime returns the first i with ts[i] >= t, len(ts) if there is none.
+// searchTime returns the first i with ts[i] >= t, or len(ts) if there is none.
 func searchTime(ts []int64, t int64) int {
 	lo, hi := 0, len(ts)
 	for lo < hi {

@@ -14,35 +14,34 @@ import (
 	"tsdb/internal/objstore"
 )
 
-// The samples of one series and partition that a Writer holds back at most,
-// until it knows how long the chunk windows may be. A series with more has its
-// rung chosen by the samples seen so far.
+// The maximum number of samples of one series and partition that a Writer buffers
+// to choose the length of the chunk windows. With more, the rung is chosen by the
+// samples seen so far.
 const (
 	heldFloats     = 256 << 10
 	heldHistograms = 32 << 10
 )
 
-// chunkBuckets bounds the buckets of the histograms in one chunk, so that the
-// memory of reading it is bounded.
+// chunkBuckets bounds the buckets of the histograms in one chunk, and so the
+// memory for reading it.
 const chunkBuckets = 1 << 20
 
-// WriterOptions are what may be chosen about a Writer. The zero value is the
-// default.
+// WriterOptions are the options of a Writer. The zero value is the default.
 type WriterOptions struct {
 	// PostingsBatch bounds the ordinals in memory, 4 bytes each, while postings
-	// are made: the series are walked once per batch. 0 = 4 Mi.
+	// are written: the series are walked once per batch. 0 = 4 Mi.
 	PostingsBatch int
-	// DedupeColumns is how many columns of times, and of values, are
-	// remembered at least, and twice as many at most, to store equal ones once.
-	// 0 = 64 Ki, about 25 MiB.
+	// DedupeColumns is the minimum number of columns of times, and of values,
+	// that are remembered to store equal ones once; the maximum is twice as
+	// many. 0 = 64 Ki, about 25 MiB.
 	DedupeColumns int
-	// Taken reports names that are not to be used though no file may have them:
-	// Set.Taken. nil = none.
+	// Taken reports whether a name must not be used although no file may have
+	// it, as blockset.Set.Taken does. nil = no such names.
 	Taken func(name string) bool
 }
 
-// Writer writes one block front to back. Between Create and Finish the object
-// has no tail and is no block. A Writer is not safe for concurrent use. After an
+// Writer writes one block front to back. Until Finish succeeds the object has no
+// tail and is not a block. A Writer is not safe for concurrent use. After an
 // error every method returns that error, and Finish aborts the object.
 type Writer struct {
 	name    string // of the block, its key in the store
@@ -54,9 +53,9 @@ type Writer struct {
 	notes   []MetricMetadata
 
 	series  currentSeries
-	held    model.ColumnSet    // of the current series and partition, not laid out yet
+	held    model.ColumnSet    // buffered samples of the current series and partition
 	span    model.TimeRange    // that partition
-	rung    uint8              // lowest rung for what is held
+	rung    uint8              // lowest rung for the samples in held
 	hint    encoding.FloatHint // how the last column of floats was encoded
 	encoded []byte             // scratch: a column of values
 	kinds   [kindEnd]columns   // scratch: a window with both kinds
@@ -66,8 +65,8 @@ type Writer struct {
 	err              error
 }
 
-// currentSeries is the series being written. It gets its ordinal with its first
-// chunk.
+// currentSeries is the series being written. Its ordinal is assigned with its
+// first chunk.
 type currentSeries struct {
 	set       bool
 	listed    bool
@@ -75,7 +74,7 @@ type currentSeries struct {
 	id        model.Identity
 	labels    labels.Labels
 	ord       uint32
-	last      int64          // time of the last sample taken, over all kinds
+	last      int64          // time of the last sample passed to Samples, over all kinds
 	taken     bool           // last is set
 	kindLast  [kindEnd]int64 // time of the last sample laid out, by kind
 	kindTaken [kindEnd]bool  // kindLast is set
@@ -90,12 +89,12 @@ type columns struct {
 	st []int64 // empty if none has a start timestamp
 }
 
-// maxOrdinals bounds how many names are tried for one block.
+// maxOrdinals bounds the number of names tried for one block.
 const maxOrdinals = 1 << 16
 
-// freeName raises the ordinal of m until no object has the name that follows from
-// it: the object of a failed attempt, which may be listed by an edit in doubt or
-// cannot be deleted, is never replaced.
+// freeName raises the ordinal of m until no object has the resulting name. The
+// object of a failed attempt is never replaced: an edit in doubt may list it, or
+// it cannot be deleted.
 func freeName(store objstore.Store, m Meta, taken func(name string) bool) (Meta, error) {
 	for end := uint64(m.Ordinal) + maxOrdinals; uint64(m.Ordinal) < min(end, math.MaxUint32); m.Ordinal++ {
 		if taken != nil && taken(FileName(m)) {
@@ -111,8 +110,8 @@ func freeName(store objstore.Store, m Meta, taken func(name string) bool) (Meta,
 	return m, fmt.Errorf("create block %s: this name and %d before it are taken", FileName(m), maxOrdinals)
 }
 
-// Create starts a block in a store. The name follows from m, whose ordinal is
-// raised if an object of that name is there.
+// Create starts a block in a store. Its name is FileName(m), with the ordinal
+// raised until the name is unused.
 func Create(store objstore.Store, m Meta, o WriterOptions) (*Writer, error) {
 	if err := m.Validate(); err != nil {
 		return nil, fmt.Errorf("create block: %w", err)
@@ -134,8 +133,8 @@ func Create(store objstore.Store, m Meta, o WriterOptions) (*Writer, error) {
 	return w, nil
 }
 
-// tierOf returns how columns of a level are encoded: those of L0 and L1 are
-// merged soon, those of L2 stay.
+// tierOf returns the encoding tier for columns of a level: fast for L0 and L1,
+// which are merged soon, and full for L2, which stays.
 func tierOf(l Level) encoding.Tier {
 	if l == L2 {
 		return encoding.Full
@@ -146,15 +145,15 @@ func tierOf(l Level) encoding.Tier {
 // Name returns the block's name, its key in the store.
 func (w *Writer) Name() string { return w.name }
 
-// Ordinal returns the ordinal that the block has got.
+// Ordinal returns the ordinal of the block, which may be higher than requested.
 func (w *Writer) Ordinal() uint32 { return w.meta.Ordinal }
 
-// Written returns the bytes laid out so far, the index excepted.
+// Written returns the bytes laid out so far, without the index.
 func (w *Writer) Written() int64 { return w.out.off + w.columns.waitingBytes() }
 
-// Series begins the next series; series rise as Compare has it. ls is kept
-// until the next call of Series or Finish. A series for which no sample follows
-// is left out.
+// Series begins the next series. Series must be in the order of Compare. ls is
+// retained until the next call of Series or Finish. A series without samples is
+// left out.
 func (w *Writer) Series(tenant uint32, id model.Identity, ls labels.Labels) error {
 	w.endSeries()
 	w.series = currentSeries{
@@ -163,7 +162,7 @@ func (w *Writer) Series(tenant uint32, id model.Identity, ls labels.Labels) erro
 	return w.err
 }
 
-// endSeries writes what is left of the current series.
+// endSeries writes the buffered samples and the exemplars of the current series.
 func (w *Writer) endSeries() {
 	w.flush(true)
 	if w.series.listed && len(w.series.exemplars) > 0 && w.err == nil {
@@ -183,8 +182,8 @@ func (w *Writer) check(err error) {
 	}
 }
 
-// Samples takes samples of the current series. They rise strictly, over all
-// calls for a series; nothing of s is kept but the histograms.
+// Samples adds samples to the current series. Their times must be strictly
+// ascending over all calls for a series. Only the histograms of s are retained.
 func (w *Writer) Samples(s *model.ColumnSet) error {
 	if w.err != nil || s.Len() == 0 {
 		return w.err
@@ -207,7 +206,7 @@ func (w *Writer) Samples(s *model.ColumnSet) error {
 	return w.err
 }
 
-// checkSamples says what is wrong with samples that come next.
+// checkSamples returns an error if s may not be the next samples.
 func (w *Writer) checkSamples(s *model.ColumnSet) error {
 	if !w.series.set {
 		return fmt.Errorf("write block %s: samples of no series", w.name)
@@ -231,8 +230,8 @@ func (w *Writer) checkSamples(s *model.ColumnSet) error {
 	return nil
 }
 
-// checkSpan says whether samples from first to last, both inclusive, have no
-// place in the block.
+// checkSpan returns an error if the times from first to last, both inclusive, are
+// outside of the partition of the block.
 func (w *Writer) checkSpan(first, last int64) error {
 	if w.meta.Level == L0 {
 		return nil
@@ -243,8 +242,8 @@ func (w *Writer) checkSpan(first, last int64) error {
 	return nil
 }
 
-// flush lays out the samples held back, chunk by chunk. Unless all is set, the
-// last window is held back further, because more of it may come.
+// flush writes the buffered samples, chunk by chunk. Unless all is set, it keeps
+// the last window in the buffer, because more samples of it may follow.
 func (w *Writer) flush(all bool) {
 	if w.err != nil || w.held.Len() == 0 {
 		return
@@ -267,7 +266,7 @@ func (w *Writer) flush(all bool) {
 	w.held.Truncate(w.held.Move(0, i, len(ts)))
 }
 
-// window lays out the samples i ≤ k < j held, which lie in one window: floats
+// window writes the buffered samples i ≤ k < j, which are in one window: floats
 // first, then histograms.
 func (w *Writer) window(i, j int) {
 	s := &w.held
@@ -301,7 +300,7 @@ func (w *Writer) window(i, j int) {
 	}
 }
 
-// split lays out samples of one kind and window in chunks of at most
+// split writes the samples of one kind and window in chunks of at most
 // MaxChunkSamples.
 func (w *Writer) split(kind Kind, c columns) {
 	for len(c.t) > 0 && w.err == nil {
@@ -326,7 +325,8 @@ func (w *Writer) split(kind Kind, c columns) {
 	}
 }
 
-// histogramsInChunk returns how many of hs, at least one, go into one chunk.
+// histogramsInChunk returns the number of histograms at the start of hs, at least
+// one, that go into one chunk.
 func histogramsInChunk(hs []model.Histogram) int {
 	buckets := 0
 	for i, h := range hs {
@@ -376,7 +376,8 @@ func (w *Writer) chunk(kind Kind, c columns) {
 	w.row(r, c.t[0], c.t[len(c.t)-1], len(c.t))
 }
 
-// list gives the current series its ordinal, if it has none yet.
+// list adds the current series to the index and assigns its ordinal, unless that
+// is done already. It reports whether there was no error.
 func (w *Writer) list() bool {
 	if w.err == nil && !w.series.listed {
 		w.series.ord = uint32(w.index.series)
@@ -405,8 +406,8 @@ func anySet(ts []int64) bool {
 	return false
 }
 
-// Exemplars takes exemplars of the current series, rising in time. Their labels
-// are kept until the series ends.
+// Exemplars adds exemplars to the current series, in ascending order of time.
+// Their labels are retained until the series ends.
 func (w *Writer) Exemplars(es []model.Exemplar) error {
 	if w.err == nil && !w.series.set {
 		w.check(errors.New("exemplars of no series"))
@@ -415,8 +416,8 @@ func (w *Writer) Exemplars(es []model.Exemplar) error {
 	return w.err
 }
 
-// Metadata takes the metadata of a metric, at any time before Finish; of
-// several for one metric the last stays.
+// Metadata sets the metadata of a metric, at any time before Finish. The last call
+// for a metric wins.
 func (w *Writer) Metadata(tenant uint32, metric string, m model.Metadata) error {
 	if n := max(len(metric), len(m.Type), len(m.Unit), len(m.Help)); n > maxLabelBytes {
 		w.check(fmt.Errorf("metadata of %d bytes exceeds the limit of %d", n, maxLabelBytes))
@@ -426,8 +427,8 @@ func (w *Writer) Metadata(tenant uint32, metric string, m model.Metadata) error 
 	return w.err
 }
 
-// Finish writes index and tail and commits the object. A block without a series
-// is ErrEmptyBlock, and then as after any error the object is aborted.
+// Finish writes the index and the tail and commits the object. If the block has
+// no series it returns ErrEmptyBlock. After any error the object is aborted.
 func (w *Writer) Finish() (Info, error) {
 	w.endSeries()
 	if w.err == nil && w.index.series == 0 {
@@ -455,7 +456,7 @@ func (w *Writer) Finish() (Info, error) {
 	if len(tail) > maxTailBytes {
 		w.check(fmt.Errorf("tail of %d bytes exceeds the limit of %d", len(tail), maxTailBytes))
 	}
-	w.out.write(tail) // twice, so that no single byte makes the block disappear
+	w.out.write(tail) // twice, so that no single damaged byte loses the block
 	w.out.write(tail)
 	w.check(w.out.err)
 	info := f.info(w.name, w.out.off, tail)
@@ -471,17 +472,16 @@ func (w *Writer) Finish() (Info, error) {
 	return info, nil
 }
 
-// Abort discards the object. After Finish has returned a block it must not be
-// called.
+// Abort discards the object. It must not be called after Finish has succeeded.
 func (w *Writer) Abort() {
 	_ = w.out.object.Abort() // an unlisted object is deleted when the set is opened
 	w.check(errors.New("block is given up"))
 }
 
-// orDefault returns v, or standard if v is not positive.
-func orDefault(v, standard int) int {
+// orDefault returns v, or def if v is not positive.
+func orDefault(v, def int) int {
 	if v <= 0 {
-		return standard
+		return def
 	}
 	return v
 }
