@@ -11,7 +11,7 @@ import (
 )
 
 // All benchmarks count samples as bytes: the MB/s column reads as millions of
-// samples a second.
+// samples per second.
 
 func BenchmarkFloatsEncode(b *testing.B) {
 	benchmarkTiers(b, func(b *testing.B, vs []float64, tier Tier) {
@@ -22,7 +22,7 @@ func BenchmarkFloatsEncode(b *testing.B) {
 	})
 }
 
-// Without a hint, as of a series seen for the first time.
+// Without a hint, as for a new series.
 func BenchmarkFloatsSearch(b *testing.B) {
 	benchmarkFloats(b, func(b *testing.B, vs []float64) {
 		dst, _ := AppendFloats(nil, vs, Fast, 0)
@@ -65,7 +65,7 @@ func benchmarkFloats(b *testing.B, run func(b *testing.B, vs []float64)) {
 }
 
 // The reference: Prometheus' XOR chunks of 120 samples, read with its iterator.
-// They hold times too; BenchmarkFloatsDecode reads values only.
+// They also hold times; BenchmarkFloatsDecode reads values only.
 func BenchmarkChunkencDecode(b *testing.B) {
 	benchmarkFloats(b, func(b *testing.B, vs []float64) {
 		ts := scrapeTimes(rand.New(rand.NewPCG(3, 4)), len(vs))
@@ -154,7 +154,7 @@ func BenchmarkHistogramsDecode(b *testing.B) {
 	})
 }
 
-// One by one, as the log has them.
+// One by one, as in the WAL.
 func BenchmarkHistogramEncode(b *testing.B) {
 	benchmarkHistograms(b, func(b *testing.B, hs []model.Histogram) {
 		var dst []byte

@@ -61,8 +61,8 @@ func TestZstdRefusesFramesThatLie(t *testing.T) {
 	}
 }
 
-// What an encoder did before must not show in its next frame: files made twice
-// are equal.
+// Previous calls of an encoder must not affect its next frame, so that files are
+// reproducible.
 func TestFramesDoNotDependOnWhatCameBefore(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	texts := fill(30, func(i int) []byte {

@@ -42,9 +42,9 @@ func TestNearestRoundsToEven(t *testing.T) {
 	}
 }
 
-// Short columns of decimals and of their neighbours in the last places: the
-// corrections are then a column of a few integers, where every shortcut of the
-// coders shows.
+// Short columns of decimals and of floats a few units in the last place away: the
+// corrections are then a column of a few integers, which exercises every shortcut of
+// the coders.
 func TestShortColumnsOfNearDecimals(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	f := func(vs ...float64) {

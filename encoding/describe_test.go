@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Every column of the suite can be described, its fields cover its bytes, and
-// no change of its bytes makes that panic.
+// Every column of the suite can be described, its fields cover its bytes, and no
+// change of its bytes causes a panic.
 func TestEveryColumnCanBeDescribed(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, c := range suiteColumns(r, 40) {

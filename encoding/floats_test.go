@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// The codec that a search chooses is the one its pattern was made for.
+// The search chooses the codec that suits the pattern.
 func TestFloatsTakeTheTransformTheyWereMadeBy(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	steps := func(f func(k float64) float64) []float64 {
@@ -165,8 +165,8 @@ func TestOrderedBitsIsABijectionThatOrdersAsFloatsDo(t *testing.T) {
 	}
 }
 
-// Ids that are reserved or that nothing writes are errors, all others decode or
-// fail for another reason; and the set is closed: a new id has to be added here.
+// Reserved and unused ids are errors; all others decode or fail for another reason.
+// The set is closed: a new id has to be added here.
 func TestUnknownIdsAreCorrupt(t *testing.T) {
 	known := map[byte]bool{}
 	for _, tr := range []Transform{TransformInt, TransformDec, TransformDecM, TransformDecDD} {

@@ -10,13 +10,13 @@ import (
 	"tsdb/internal/model"
 )
 
-// The fuzz targets feed decoders any bytes and hold two things: no panic and no
-// unbounded memory (the inputs are short, so a decoder that believes a count
-// would run out of it), and that what a decoder accepts survives: encoding the
-// values and decoding them again gives the same bits. The round trip targets
-// make values from any bytes and hold that they come back.
+// The fuzz targets pass arbitrary bytes to decoders and check two invariants: there is
+// no panic and no unbounded memory (the inputs are short, so a decoder that trusts a
+// count would run out of memory), and accepted values round-trip: encoding and
+// decoding them again gives the same bits. The round trip targets make values from
+// arbitrary bytes and check that encoding and decoding reproduces them.
 
-// seeds adds the columns of a codec, and a few bytes that are none.
+// seeds adds the columns of a codec, and a few bytes that are not a column.
 func seeds(f *testing.F, codec string) {
 	for _, c := range suiteColumns(rand.New(rand.NewPCG(21, 22)), 17) {
 		if len(c.name) > len(codec) && c.name[:len(codec)+1] == codec+"/" {
@@ -46,7 +46,7 @@ func FuzzDecodeFloats(f *testing.F) {
 		if _, err := ColumnInfo(KindFloats, src, int(n)); err != nil {
 			t.Fatalf("decodes, but cannot be described: %v", err)
 		}
-		if bits := IntegralBits(src, int(n)); bits > 0 && !areWhole(vs, bits) {
+		if bits := IntegralBits(src, int(n)); bits > 0 && !areIntegral(vs, bits) {
 			t.Fatalf("not all are whole numbers of %d bits", bits)
 		}
 		for _, tier := range []Tier{Fast, Full} {
@@ -65,7 +65,7 @@ func FuzzFloatsRoundTrip(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte, hint uint16) {
 		vs := make([]float64, len(raw)/8)
 		parseRaw(vs, raw)
-		// A few values over and over make a column of the full tier.
+		// A few values, repeated, make a column of the full tier.
 		long := make([]float64, 0, tokensFrom+len(vs))
 		for i := 0; len(vs) > 0 && len(long) < cap(long); i++ {
 			long = append(long, vs[(i*i+int(hint)*i/5)%len(vs)])
@@ -196,7 +196,7 @@ func FuzzVarints(f *testing.F) {
 	f.Add([]byte{0x80}, uint16(3))
 	f.Add(bytes.Repeat([]byte{0xff}, 12), uint16(3))
 	f.Add([]byte{3, 1, 2, 3}, uint16(3))
-	f.Fuzz(func(t *testing.T, src []byte, most uint16) {
+	f.Fuzz(func(t *testing.T, src []byte, maxLen uint16) {
 		if v, rest, err := Uvarint(src); err == nil {
 			if len(rest) >= len(src) {
 				t.Fatal("nothing was read")
@@ -205,7 +205,7 @@ func FuzzVarints(f *testing.F) {
 				t.Fatal("signed and unsigned differ")
 			}
 		}
-		if b, rest, err := Bytes(src, int(most)); err == nil && (len(b) > int(most) || len(b)+len(rest) >= len(src)) {
+		if b, rest, err := Bytes(src, int(maxLen)); err == nil && (len(b) > int(maxLen) || len(b)+len(rest) >= len(src)) {
 			t.Fatalf("%d bytes and %d left of %d", len(b), len(rest), len(src))
 		}
 	})

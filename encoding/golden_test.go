@@ -22,8 +22,8 @@ var update = flag.Bool("update", false, "rewrite the bytes of testdata/columns.g
 //	  = -5 -5 -5 -5 -5 -5 -5 -5 -5
 //
 // Bytes once written keep their meaning forever. An encoder may write other bytes
-// for the same values: then -update rewrites the bytes in columns.golden, and the
-// entries that were there move to old.golden, where they must still decode. To add
+// for the same values: then -update rewrites the bytes in columns.golden and moves
+// the previous entries to old.golden, where they must still decode. To add
 // a column, write its name and values; -update writes its bytes.
 
 // The encoder writes the bytes of columns.golden.
@@ -49,7 +49,7 @@ func TestGoldenColumnsEncode(t *testing.T) {
 	}
 }
 
-// All golden bytes decode to their values, those of earlier encoders too.
+// All golden bytes decode to their values, including those of earlier encoders.
 func TestGoldenColumnsDecode(t *testing.T) {
 	for _, file := range []string{"columns.golden", "old.golden"} {
 		for _, g := range readGolden(t, filepath.Join("testdata", file)) {
@@ -70,8 +70,8 @@ func firstDifference(got, want string) string {
 	return "lines missing at the end"
 }
 
-// goldenColumn is an entry of a golden file: the column that its values make, and
-// the bytes that the file has for it.
+// goldenColumn is an entry of a golden file: the column of its values, and the bytes
+// in the file.
 type goldenColumn struct {
 	column
 	bytes  []byte

@@ -15,10 +15,10 @@ import (
 // The values of a golden column are words. A float is the 16 hex digits of its
 // bits, a time a decimal integer, a start timestamp a decimal integer followed by @
 // and the time of its sample. A histogram is "int" or "float" followed by a JSON
-// object whose floats are hex digits too, or "none" if it is the zero Histogram.
+// object whose floats are also hex digits, or "none" if it is the zero Histogram.
 
-// columnOfValues returns the column of the values. The codec and the tier are in
-// its name: codec/… for the fast tier, codec/full/… for the full one.
+// columnOfValues returns the column of the values. Its name gives the codec and the
+// tier: codec/… for the fast tier, codec/full/… for the full one.
 func columnOfValues(name string, values []string) (column, error) {
 	codec, rest, _ := strings.Cut(name, "/")
 	tier := Fast
@@ -76,7 +76,7 @@ func parseFloat(word string) (float64, error) {
 	return math.Float64frombits(b), err
 }
 
-// hexFloat is a float that is 16 hex digits in JSON.
+// hexFloat is a float written as 16 hex digits in JSON.
 type hexFloat float64
 
 func (f *hexFloat) UnmarshalText(text []byte) error {
@@ -86,7 +86,7 @@ func (f *hexFloat) UnmarshalText(text []byte) error {
 }
 
 // goldenHistogram holds the fields of a histogram that the codecs store. Of the
-// counter reset hints that is only gauge.
+// counter reset hints they only store gauge.
 type goldenHistogram[C, B any] struct {
 	Gauge           bool `json:",omitempty"`
 	Schema          int32

@@ -61,13 +61,13 @@ func TestAStaleMarkerTakesOneByte(t *testing.T) {
 	}
 }
 
-// Stale markers and buckets that appear must not cost much beside the counts.
+// Stale markers and new buckets must cost little compared with the counts.
 func TestHistogramColumnsTakeFewBytes(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, c := range []struct {
 		pattern string
 		n       int
-		most    float64 // bytes a histogram
+		maxSize float64 // bytes per histogram
 	}{
 		{"latency", 10, 20}, {"latency", 40, 16.5}, {"latency", 120, 16}, {"latency", 1000, 14.5},
 		{"growing", 40, 20}, {"growing", 1000, 15.5}, {"float", 40, 18}, {"float", 1000, 15.5},
@@ -78,14 +78,14 @@ func TestHistogramColumnsTakeFewBytes(t *testing.T) {
 				continue
 			}
 			b := AppendHistograms(nil, p.make(r, c.n), Fast)
-			if got := float64(len(b)) / float64(c.n); got > c.most {
-				t.Errorf("%d histograms, %s: %.1f bytes each, want at most %.1f", c.n, c.pattern, got, c.most)
+			if got := float64(len(b)) / float64(c.n); got > c.maxSize {
+				t.Errorf("%d histograms, %s: %.1f bytes each, want at most %.1f", c.n, c.pattern, got, c.maxSize)
 			}
 		}
 	}
 }
 
-// Histograms that cannot be taken apart are kept as a list.
+// Histograms that cannot be split into columns are stored as a list.
 func TestFormsOfHistogramColumns(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	form := func(hs []model.Histogram) string {
@@ -121,7 +121,7 @@ func TestFormsOfHistogramColumns(t *testing.T) {
 	}
 }
 
-// A few bytes that claim many buckets are refused before memory is taken.
+// A few bytes that claim many buckets are refused before memory is allocated.
 func TestHistogramColumnsBoundTheirMemory(t *testing.T) {
 	claims := func(n int, layouts, bucketsEach uint64) []byte {
 		b := []byte{packedPlain, histogramColumns}

@@ -9,8 +9,7 @@ import (
 	"github.com/klauspost/compress/huff0"
 )
 
-// packTokens returns tokens as huff0 writes them, nil if they take no fewer bytes
-// so.
+// packTokens returns tokens as huff0 writes them, nil if that takes no fewer bytes.
 func packTokens(tokens []byte, four bool) []byte {
 	s := huff0.Scratch{Reuse: huff0.ReusePolicyNone}
 	compress := huff0.Compress1X
@@ -24,8 +23,9 @@ func packTokens(tokens []byte, four bool) []byte {
 	return packed
 }
 
-// unpackByLooks and unpackByHuff0 are the two ways to read n tokens.
-func unpackByLooks(packed []byte, n int, four bool) ([]byte, error) {
+// unpackByTable and unpackByHuff0 decode n tokens with the decode table and with
+// huff0.
+func unpackByTable(packed []byte, n int, four bool) ([]byte, error) {
 	var c huffmanCode
 	rest, err := c.read(packed)
 	if err != nil {
@@ -51,12 +51,12 @@ func unpackByHuff0(packed []byte, n int, four bool) ([]byte, error) {
 	return out, err
 }
 
-// skewed returns n tokens below m, of which each is so often likelier than the
-// next.
-func skewed(r *rand.Rand, n, m int, often float64) []byte {
+// skewed returns n tokens below m with a geometric distribution: a token is
+// odds/(odds+1) times as likely as the one before, and the last gets the rest.
+func skewed(r *rand.Rand, n, m int, odds float64) []byte {
 	return fill(n, func(int) byte {
 		t := 0
-		for t < m-1 && r.Float64()*(often+1) < often {
+		for t < m-1 && r.Float64()*(odds+1) < odds {
 			t++
 		}
 		return byte(t)
@@ -71,7 +71,7 @@ func TestLooksReadWhatHuff0Writes(t *testing.T) {
 		if packed == nil {
 			return false
 		}
-		got, err := unpackByLooks(packed, len(tokens), four)
+		got, err := unpackByTable(packed, len(tokens), four)
 		if err != nil || !bytes.Equal(got, tokens) {
 			t.Fatalf("%d tokens, four streams %v: %v", len(tokens), four, err)
 		}
@@ -93,7 +93,7 @@ func TestLooksReadWhatHuff0Writes(t *testing.T) {
 	if packed < 1000 {
 		t.Errorf("only %d columns were packed", packed)
 	}
-	// Codes of one to eleven bits, and as many of the one as fit one look.
+	// Codes of one to eleven bits, and as many of the shortest as fit one lookup.
 	tokens := make([]byte, 0, 6000)
 	for i := range 12 {
 		tokens = append(tokens, bytes.Repeat([]byte{byte(i)}, 1+3000>>i)...)
@@ -105,9 +105,8 @@ func TestLooksReadWhatHuff0Writes(t *testing.T) {
 	check(tokens, true)
 }
 
-// Bytes that are not quite what huff0 wrote are read as huff0 reads them, or are
-// an error. They may be one to looks only: huff0 takes a stream for one that ends
-// if it has read 256 bits of nothing behind its end.
+// Modified bytes decode as with huff0 or are an error. They may be an error for the
+// decode table only: huff0 accepts a stream after reading 256 bits beyond its end.
 func TestLooksRefuseWhatHuff0Refuses(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	refused := 0
@@ -116,7 +115,7 @@ func TestLooksRefuseWhatHuff0Refuses(t *testing.T) {
 			packed := packTokens(tokens, four)
 			check := func(b []byte, n int) {
 				t.Helper()
-				got, err := unpackByLooks(b, n, four)
+				got, err := unpackByTable(b, n, four)
 				want, wantErr := unpackByHuff0(b, n, four)
 				if err == nil && (wantErr != nil || !bytes.Equal(got, want)) {
 					t.Fatalf("%x as %d tokens, four streams %v: %v, huff0 %v", b, n, four, err, wantErr)
@@ -157,7 +156,7 @@ func FuzzHuffmanTokens(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, b []byte, n uint16, four bool) {
-		got, err := unpackByLooks(b, int(n), four)
+		got, err := unpackByTable(b, int(n), four)
 		want, wantErr := unpackByHuff0(b, int(n), four)
 		if err == nil && (wantErr != nil || !bytes.Equal(got, want)) {
 			t.Fatalf("as they are, huff0: %v", wantErr)
@@ -166,7 +165,7 @@ func FuzzHuffmanTokens(f *testing.F) {
 			return
 		}
 		if packed := packTokens(b, four); packed != nil {
-			if got, err := unpackByLooks(packed, len(b), four); err != nil || !bytes.Equal(got, b) {
+			if got, err := unpackByTable(packed, len(b), four); err != nil || !bytes.Equal(got, b) {
 				t.Fatalf("packed: %v", err)
 			}
 		}

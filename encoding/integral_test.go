@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// areWhole reports whether all values are whole numbers of so many bits.
-func areWhole(vs []float64, bits int) bool {
+// areIntegral reports whether all values are integers of at most bits bits.
+func areIntegral(vs []float64, bits int) bool {
 	for _, v := range vs {
 		if v != math.Trunc(v) || math.Abs(v) >= math.Ldexp(1, bits) {
 			return false
@@ -24,7 +24,7 @@ func TestWholeBitsHold(t *testing.T) {
 			vs := p.make(r, n)
 			for _, tier := range []Tier{Fast, Full} {
 				src := firstOf(AppendFloats(nil, vs, tier, 0))
-				if bits := IntegralBits(src, n); bits < 0 || bits > 53 || bits > 0 && !areWhole(vs, bits) {
+				if bits := IntegralBits(src, n); bits < 0 || bits > 53 || bits > 0 && !areIntegral(vs, bits) {
 					t.Fatalf("%d of %s: not all are whole numbers of %d bits", n, p.name, bits)
 				}
 			}

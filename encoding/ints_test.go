@@ -8,12 +8,12 @@ import (
 	"testing"
 )
 
-// Sizes that matter, so that a change that loses bytes is seen.
+// Bounds of the sizes, so that a change that increases one is noticed.
 func TestTimestampsTakeFewBytes(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, c := range []struct {
-		pattern string
-		n, most int // bytes
+		pattern     string
+		n, maxBytes int
 	}{
 		{"step", 1, 7}, {"step", 2, 10}, {"step", 4096, 10},
 		{"aligned", 40, 40}, {"aligned", 4096, 4096 * 5 / 8},
@@ -24,8 +24,8 @@ func TestTimestampsTakeFewBytes(t *testing.T) {
 			if p.name != c.pattern {
 				continue
 			}
-			if b := AppendTimestamps(nil, p.make(r, c.n), Fast); len(b) > c.most {
-				t.Errorf("%d times, %s: %d bytes, want at most %d", c.n, c.pattern, len(b), c.most)
+			if b := AppendTimestamps(nil, p.make(r, c.n), Fast); len(b) > c.maxBytes {
+				t.Errorf("%d times, %s: %d bytes, want at most %d", c.n, c.pattern, len(b), c.maxBytes)
 			}
 		}
 	}
@@ -35,9 +35,9 @@ func TestStartTimestampsTakeFewBytes(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	ts := scrapeTimes(r, 1000)
 	for _, p := range startPatterns {
-		most := map[string]int{"none": 0, "one": 8, "restarts": 150, "interval": 8, "before": 8, "some": 140, "any": 9000}[p.name]
-		if b := AppendStartTimestamps(nil, p.make(r, ts), ts, Fast); len(b) > most {
-			t.Errorf("%s: %d bytes, want at most %d", p.name, len(b), most)
+		maxBytes := map[string]int{"none": 0, "one": 8, "restarts": 150, "interval": 8, "before": 8, "some": 140, "any": 9000}[p.name]
+		if b := AppendStartTimestamps(nil, p.make(r, ts), ts, Fast); len(b) > maxBytes {
+			t.Errorf("%s: %d bytes, want at most %d", p.name, len(b), maxBytes)
 		}
 	}
 }
@@ -90,8 +90,8 @@ func TestCommonDivisorIsTheGreatest(t *testing.T) {
 	}
 }
 
-// The window is chosen from sixty-five counts. Against all windows and widths
-// of residuals that fit in a byte it loses little.
+// The pack range is chosen from 65 counts. Compared with the best of all ranges and
+// widths, for residuals that fit in a byte, it costs little more.
 func TestWindowsAreNearTheBest(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for range 60 {
@@ -126,7 +126,7 @@ func TestWindowsAreNearTheBest(t *testing.T) {
 	}
 }
 
-// The cost that an order is chosen by is what the column then takes.
+// The estimated cost by which an order is chosen is close to the column's size.
 func TestPlansKnowTheirCost(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
 	var s scratch

@@ -96,12 +96,12 @@ var plainPatterns = []floatPattern{
 
 // programPatterns are columns as programs export them.
 var programPatterns = []floatPattern{
-	// As TSBS makes the fields of its cpu set.
+	// Like the fields of the cpu set of TSBS.
 	{"tsbs-cpu", func(r *rand.Rand, n int) []float64 {
 		v := 100 * r.Float64()
 		return fill(n, func(int) float64 { v = max(0, min(100, v+r.NormFloat64())); return math.Trunc(v) })
 	}},
-	// Counters of events and of bytes: rates that wander, and noise on them.
+	// Counters of events and of bytes, with drifting, noisy rates.
 	{"events", func(r *rand.Rand, n int) []float64 { return rates(r, n, 30, 1) }},
 	{"traffic", func(r *rand.Rand, n int) []float64 { return rates(r, n, 200, 1400) }},
 	// Seconds as programs export them: from nanoseconds by a product, from
@@ -127,8 +127,8 @@ var programPatterns = []floatPattern{
 	}},
 }
 
-// rates are a counter of events of a size: of about mean events between two
-// values, more or fewer at times.
+// rates returns a counter that grows by about mean events of the given size between
+// two values, with a varying rate.
 func rates(r *rand.Rand, n int, mean, size float64) []float64 {
 	v, level := math.Round(1e9*r.Float64()), 0.0
 	return fill(n, func(int) float64 {
@@ -139,7 +139,7 @@ func rates(r *rand.Rand, n int, mean, size float64) []float64 {
 	})
 }
 
-// specials are the floats that arithmetic does not keep.
+// specials are the floats that arithmetic does not preserve.
 var specials = []float64{
 	0, math.Copysign(0, -1), 1, -1, math.Inf(1), math.Inf(-1), math.NaN(),
 	math.Float64frombits(staleNaN), math.Float64frombits(0xfff8000000000123),
@@ -189,7 +189,7 @@ var timePatterns = []struct {
 	}},
 }
 
-// scrapeTimes are those of a target scraped every 15 s, most of them on the
+// scrapeTimes returns the times of a target scraped every 15 s, most of them on the
 // grid, as Prometheus aligns them.
 func scrapeTimes(r *rand.Rand, n int) []int64 {
 	at := int64(1700000000123)
@@ -325,8 +325,8 @@ func each[T any](vs []T, f func(i int, v T) T) []T {
 	return vs
 }
 
-// latencies are n scrapes of a histogram of request times at schema 3, to whose
-// 20 buckets new ones come on the way.
+// latencies returns n scrapes of a histogram of request times at schema 3, which
+// begins with 20 buckets and gains new ones.
 func latencies(r *rand.Rand, n, more int) []model.Histogram {
 	counts := make([]int64, 20+more)
 	known := 20
@@ -354,7 +354,7 @@ func latencies(r *rand.Rand, n, more int) []model.Histogram {
 	})
 }
 
-// oddHistogram is a histogram that no sane program sends.
+// oddHistogram returns a histogram that no sane program sends.
 func oddHistogram(r *rand.Rand) *histogram.Histogram {
 	h := &histogram.Histogram{Schema: int32(r.IntN(12) - 4), ZeroThreshold: specials[r.IntN(len(specials))], Count: r.Uint64(),
 		ZeroCount: r.Uint64(), Sum: specials[r.IntN(len(specials))]}

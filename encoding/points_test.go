@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// pointColumns are columns with restart points, of all orders and coders that
-// have some: by what ColumnInfo calls them.
+// pointColumns are columns with restart points, of all orders and coders that have
+// them, keyed by their ColumnInfo.
 var pointColumns = []floatPattern{
 	{"INT delta TOK-A points", func(r *rand.Rand, n int) []float64 {
 		return steps(n, func(int) float64 { return math.Round(r.NormFloat64()) })
@@ -50,7 +50,8 @@ var pointColumns = []floatPattern{
 	}},
 }
 
-// steps are n values, each so far from the one before, the first as far from 1000.
+// steps returns n values: value i is step(i) more than the previous one, or than 1000
+// if it is the first.
 func steps(n int, step func(i int) float64) []float64 {
 	at := 1000.0
 	return fill(n, func(i int) float64 { at += step(i); return at })
@@ -62,8 +63,7 @@ func fullColumn(vs []float64) []byte {
 	return b
 }
 
-// withoutPoints returns a column of n floats that has restart points as it is
-// without them.
+// withoutPoints returns a column of n floats without its restart points.
 func withoutPoints(t testing.TB, src []byte, n int) []byte {
 	t.Helper()
 	_, rest, err := parseFloatHeader(src, n)
@@ -108,8 +108,8 @@ func TestLongColumnsHaveRestartPoints(t *testing.T) {
 
 func firstOf[A, B any](a A, _ B) A { return a }
 
-// ranges calls f with many ranges of n values: all of few values, and of many
-// those at the ends of parts and blocks and some anywhere.
+// ranges calls f with ranges of n values: all of them if n is small, otherwise those
+// near the ends of parts and blocks, and some random ones.
 func ranges(r *rand.Rand, n int, f func(i, j int)) {
 	if n < 20 {
 		for j := range n + 1 {
@@ -169,8 +169,8 @@ func TestRangesAreParts(t *testing.T) {
 	}
 }
 
-// Whatever a byte of the points says, the whole column is an error, and a part of
-// it an error or the right data unless the point it begins at was changed.
+// With any byte of the points changed, decoding the whole column is an error, and
+// decoding a part gives an error or the right data unless it begins at that point.
 func TestWrongRestartPointsAreNoticed(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for _, p := range pointColumns {
@@ -231,13 +231,13 @@ func TestRangesInReusedMemoryTakeNoAllocation(t *testing.T) {
 	}
 }
 
-// FuzzDecodeFloatsRange reads any bytes from anywhere to anywhere: that must not
-// panic, and must give a part of what the whole column gives.
+// FuzzDecodeFloatsRange decodes arbitrary ranges of arbitrary bytes: that must not
+// panic, and must give the same values as decoding the whole column.
 func FuzzDecodeFloatsRange(f *testing.F) {
 	r := rand.New(rand.NewPCG(9, 10))
 	for _, p := range pointColumns {
 		n := pointsFrom + r.IntN(9)
-		if src := fullColumn(p.make(r, n)); len(src) < n { // long inputs are shortened for minutes
+		if src := fullColumn(p.make(r, n)); len(src) < n { // minimizing long inputs takes minutes
 			f.Add(src, uint16(n), uint16(n-n/12), uint16(n))
 			f.Add(src, uint16(n), uint16(n/3), uint16(n/2))
 		}
@@ -262,7 +262,7 @@ func FuzzDecodeFloatsRange(f *testing.F) {
 }
 
 // BenchmarkFloatsDecodeEnd reads the last twelfth of a column, the last hour of
-// twelve, and for comparison all of it. Samples are those of the column.
+// twelve, and for comparison all of it. It counts all samples of the column.
 func BenchmarkFloatsDecodeEnd(b *testing.B) {
 	for _, p := range slices.Concat(floatPatterns, pointColumns) {
 		const n = 4320

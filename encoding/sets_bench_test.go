@@ -15,9 +15,9 @@ import (
 // BenchmarkSets reads and writes the columns of a group of each data set, a day
 // in chunks of 4,096 values, and reads the same values with Prometheus'
 // iterator over chunks of 120. Every figure is the sum over the columns of the
-// least time of some rounds, in which all take turns: on a machine that has
-// other work the figures stay comparable. TSDB_RECORDING names a recording of a
-// node_exporter that is one more set.
+// minimum time of several interleaved rounds, so that figures stay comparable on a
+// machine with other work. TSDB_RECORDING names a recording of a node_exporter that
+// is used as an additional set.
 func BenchmarkSets(b *testing.B) {
 	o := sets.Options{Groups: 1, Start: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), Span: 24 * time.Hour, Seed: 1}
 	all := []sets.Set{sets.CPUOnly(o), sets.DevOps(o), sets.Nodes(o), sets.Sensors(o), sets.Uniform(o)}
@@ -30,16 +30,16 @@ func BenchmarkSets(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			var least [5]time.Duration
+			var minTime [5]time.Duration
 			samples, full, fast, xor := 0, 0, 0, 0
 			for b.Loop() {
-				least, samples, full, fast, xor = [5]time.Duration{}, 0, 0, 0, 0
+				minTime, samples, full, fast, xor = [5]time.Duration{}, 0, 0, 0, 0
 				for _, s := range series {
 					for at := 0; at < len(s.Values); at += 4096 {
 						end := min(at+4096, len(s.Values))
 						c := newColumns(b, s.Times[at:end], s.Values[at:end])
-						for k, d := range c.leastTimes(setRounds) {
-							least[k] += d
+						for k, d := range c.minTimes(setRounds) {
+							minTime[k] += d
 						}
 						samples += end - at
 						full += len(c.full)
@@ -51,12 +51,12 @@ func BenchmarkSets(b *testing.B) {
 				}
 			}
 			for k, unit := range []string{"full-decode-ns/sample", "fast-decode-ns/sample", "chunkenc-ns/sample", "full-encode-ns/sample", "fast-encode-ns/sample"} {
-				b.ReportMetric(float64(least[k])/float64(samples), unit)
+				b.ReportMetric(float64(minTime[k])/float64(samples), unit)
 			}
 			b.ReportMetric(float64(full)/float64(samples), "full-B/sample")
 			b.ReportMetric(float64(fast)/float64(samples), "fast-B/sample")
 			b.ReportMetric(float64(xor)/float64(samples), "chunkenc-B/sample")
-			b.ReportMetric(float64(least[2])/float64(least[0]), "chunkenc/full")
+			b.ReportMetric(float64(minTime[2])/float64(minTime[0]), "chunkenc/full")
 			b.ReportMetric(0, "ns/op")
 		})
 	}
@@ -89,12 +89,12 @@ func newColumns(b *testing.B, ts []int64, vs []float64) *columns {
 	return c
 }
 
-// leastTimes does everything so many times and returns the least time of each.
-func (c *columns) leastTimes(rounds int) (least [5]time.Duration) {
+// minTimes runs each operation rounds times and returns its minimum time.
+func (c *columns) minTimes(rounds int) (minTime [5]time.Duration) {
 	out, buf := make([]float64, 0, len(c.vs)), make([]byte, 0, 9*len(c.vs)+100)
 	var it chunkenc.Iterator
-	for k := range least {
-		least[k] = math.MaxInt64
+	for k := range minTime {
+		minTime[k] = math.MaxInt64
 	}
 	for range rounds {
 		for k, f := range []func(){
@@ -115,8 +115,8 @@ func (c *columns) leastTimes(rounds int) (least [5]time.Duration) {
 		} {
 			start := time.Now()
 			f()
-			least[k] = min(least[k], time.Since(start))
+			minTime[k] = min(minTime[k], time.Since(start))
 		}
 	}
-	return least
+	return minTime
 }

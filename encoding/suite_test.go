@@ -16,23 +16,23 @@ import (
 	"tsdb/internal/model"
 )
 
-// column is one column of one codec, as the suite sees it: what it was made of
-// stays inside.
+// column is one column of one codec. Its functions hide the type of its values from
+// the suite.
 type column struct {
 	name string
 	n    int
 	// append appends the column.
 	append func(dst []byte) []byte
-	// decode decodes src as n values behind a few that are there already. It
-	// fails t if those changed, or if on an error anything was added, and says
-	// whether the values are those of the column.
+	// decode decodes src as n values, appending them to a few existing ones. It
+	// fails t if those changed or if anything was added despite an error, and
+	// reports whether the values are those of the column.
 	decode func(t *testing.T, src []byte, n int) (same bool, err error)
 }
 
 var suiteSizes = []int{0, 1, 2, 3, 7, 8, 9, 17, 40, 120, 511, 512, 514, 1030}
 
-// suiteColumns makes columns of every codec and pattern of up to most values.
-func suiteColumns(r *rand.Rand, most int) []column {
+// suiteColumns returns columns of every codec and pattern with up to maxLen values.
+func suiteColumns(r *rand.Rand, maxLen int) []column {
 	var cs []column
 	add := func(c column) {
 		c.name = fmt.Sprintf("%s/n=%d", c.name, c.n)
@@ -47,7 +47,7 @@ func suiteColumns(r *rand.Rand, most int) []column {
 		add(floatColumn("floats/full/"+p.name, vs, Full, 0))
 	}
 	for _, n := range suiteSizes {
-		if n > most {
+		if n > maxLen {
 			break
 		}
 		for _, p := range plainPatterns {
@@ -81,7 +81,7 @@ func suiteColumns(r *rand.Rand, most int) []column {
 	}
 	for _, n := range suiteSizes {
 		for _, p := range programPatterns {
-			if n <= most {
+			if n <= maxLen {
 				floats(p, n)
 			}
 		}
@@ -93,7 +93,7 @@ func floatColumn(name string, vs []float64, tier Tier, hint FloatHint) column {
 	return column{name, len(vs),
 		func(dst []byte) []byte { b, _ := AppendFloats(dst, vs, tier, hint); return b },
 		func(t *testing.T, src []byte, n int) (bool, error) {
-			return decodeBehind(t, 7.5, vs, sameBits, func(dst []float64) ([]float64, error) { return DecodeFloats(dst, src, n) })
+			return decodeAfter(t, 7.5, vs, sameBits, func(dst []float64) ([]float64, error) { return DecodeFloats(dst, src, n) })
 		}}
 }
 
@@ -101,7 +101,7 @@ func timeColumn(name string, ts []int64, tier Tier) column {
 	return column{name, len(ts),
 		func(dst []byte) []byte { return AppendTimestamps(dst, ts, tier) },
 		func(t *testing.T, src []byte, n int) (bool, error) {
-			return decodeBehind(t, 7, ts, equal, func(dst []int64) ([]int64, error) { return DecodeTimestamps(dst, src, n) })
+			return decodeAfter(t, 7, ts, equal, func(dst []int64) ([]int64, error) { return DecodeTimestamps(dst, src, n) })
 		}}
 }
 
@@ -113,7 +113,7 @@ func startColumn(name string, sts, ts []int64, tier Tier) column {
 			if n != len(ts) {
 				times = make([]int64, min(max(n, 0), 1<<17))
 			}
-			return decodeBehind(t, 7, sts, equal, func(dst []int64) ([]int64, error) { return DecodeStartTimestamps(dst, src, times) })
+			return decodeAfter(t, 7, sts, equal, func(dst []int64) ([]int64, error) { return DecodeStartTimestamps(dst, src, times) })
 		}}
 }
 
@@ -121,13 +121,13 @@ func histogramColumn(name string, hs []model.Histogram, tier Tier) column {
 	return column{name, len(hs),
 		func(dst []byte) []byte { return AppendHistograms(dst, hs, tier) },
 		func(t *testing.T, src []byte, n int) (bool, error) {
-			return decodeBehind(t, model.Histogram{}, hs, sameHistogram, func(dst []model.Histogram) ([]model.Histogram, error) {
+			return decodeAfter(t, model.Histogram{}, hs, sameHistogram, func(dst []model.Histogram) ([]model.Histogram, error) {
 				return DecodeHistograms(dst, src, n)
 			})
 		}}
 }
 
-// singleHistograms are histograms one after another, as the log has them.
+// singleHistograms are individual histograms one after another, as in the WAL.
 func singleHistograms(name string, hs []model.Histogram) column {
 	return column{name, len(hs),
 		func(dst []byte) []byte {
@@ -137,7 +137,7 @@ func singleHistograms(name string, hs []model.Histogram) column {
 			return dst
 		},
 		func(t *testing.T, src []byte, n int) (bool, error) {
-			return decodeBehind(t, model.Histogram{}, hs, sameHistogram, func(dst []model.Histogram) ([]model.Histogram, error) {
+			return decodeAfter(t, model.Histogram{}, hs, sameHistogram, func(dst []model.Histogram) ([]model.Histogram, error) {
 				out := dst
 				for len(src) > 0 {
 					h, rest, err := DecodeHistogram(src)
@@ -158,7 +158,7 @@ func zstdFrame(name string, b []byte) column {
 	return column{name, len(b),
 		func(dst []byte) []byte { return AppendZstd(dst, b) },
 		func(t *testing.T, src []byte, n int) (bool, error) {
-			return decodeBehind(t, 'x', b, equal, func(dst []byte) ([]byte, error) { return DecodeZstd(dst, src, n) })
+			return decodeAfter(t, 'x', b, equal, func(dst []byte) ([]byte, error) { return DecodeZstd(dst, src, n) })
 		}}
 }
 
@@ -170,8 +170,8 @@ func full(tier Tier) string {
 	return ""
 }
 
-// decodeBehind decodes behind three values and compares what came with want.
-func decodeBehind[T any](t *testing.T, first T, want []T, same func(a, b T) bool, decode func(dst []T) ([]T, error)) (bool, error) {
+// decodeAfter decodes after three existing values and compares the result with want.
+func decodeAfter[T any](t *testing.T, first T, want []T, same func(a, b T) bool, decode func(dst []T) ([]T, error)) (bool, error) {
 	t.Helper()
 	got, err := decode([]T{first, first, first})
 	if len(got) < 3 || !slices.EqualFunc(got[:3], []T{first, first, first}, same) {
@@ -191,7 +191,7 @@ func decodeBehind[T any](t *testing.T, first T, want []T, same func(a, b T) bool
 
 func equal[T comparable](a, b T) bool { return a == b }
 
-// sameHistogram compares every bit that is kept.
+// sameHistogram compares all stored bits.
 func sameHistogram(a, b model.Histogram) bool {
 	switch {
 	case a.Int != nil && b.Int != nil:
@@ -214,11 +214,11 @@ func sameHistogram(a, b model.Histogram) bool {
 
 func TestColumnsRoundTrip(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	most := math.MaxInt
+	maxLen := math.MaxInt
 	if raceEnabled {
-		most = 120
+		maxLen = 120
 	}
-	for _, c := range suiteColumns(r, most) {
+	for _, c := range suiteColumns(r, maxLen) {
 		prefix := []byte("prefix")
 		b := c.append(bytes.Clone(prefix))
 		if !bytes.HasPrefix(b, prefix) {
@@ -247,7 +247,7 @@ func TestCutColumnsGiveErrorsOrTheRightData(t *testing.T) {
 		b := c.append(nil)
 		for cut := range b {
 			if cut == 0 && strings.HasPrefix(c.name, "starts/") {
-				continue // no bytes are the column without start timestamps
+				continue // an empty column has no start timestamps
 			}
 			if same, err := c.decode(t, b[:cut:cut], c.n); err == nil && !same {
 				t.Fatalf("%s: cut at %d of %d bytes gives other values", c.name, cut, len(b))
@@ -348,7 +348,7 @@ func TestColumnsInReusedMemoryTakeNoAllocation(t *testing.T) {
 				}
 			}
 			check("decode", func() { out, _ = DecodeFloats(out[:0], src, n) })
-			if !raceEnabled { // the race detector makes pools forget
+			if !raceEnabled { // the race detector makes pools drop their content
 				check("decode of the full tier", func() { out, _ = DecodeFloats(out[:0], stays, n) })
 				check("encode", func() { AppendFloats(buf, vs, Fast, hint) })
 				check("search", func() { AppendFloats(buf, vs, Fast, 0) })

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// Every residual has one token, and base and extra bits of the token give it
-// back.
+// Every residual has one token, and the base and extra bits of the token reproduce
+// it.
 func TestTokensStandForRanges(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for name, shape := range map[string]*tokenShape{"TOK-A": shapeA, "TOK-B": shapeB} {
@@ -45,8 +45,8 @@ func TestTokensStandForRanges(t *testing.T) {
 	}
 }
 
-// The full tier takes the coders that the shape of the residuals asks for, and
-// no more than the fast tier by more than a header and restart points.
+// The full tier uses the coders that suit the residuals, and its columns exceed those
+// of the fast tier by at most a header and restart points.
 func TestFullTierIsShorter(t *testing.T) {
 	for _, c := range []struct {
 		pattern string
@@ -88,7 +88,7 @@ func TestFullTierIsShorter(t *testing.T) {
 	}
 }
 
-// What the coders of the full tier would have to guess is an error.
+// Invalid columns of the coders of the full tier are errors.
 func TestTokensAndSparseColumnsAreChecked(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	column := func(step func() int64) ([]byte, int) {
@@ -109,7 +109,7 @@ func TestTokensAndSparseColumnsAreChecked(t *testing.T) {
 	if narrow[0] != byte(OrderDelta)|byte(CoderTokA)<<coderShift {
 		t.Fatalf("id %#02x", narrow[0])
 	}
-	const mode = 3 // behind id, base and low of one byte each
+	const mode = 3 // after id, base and low of one byte each
 	for _, m := range []byte{0, 1, tokenModeFour, 4, 255} {
 		change("another mode", narrow, n, func(b []byte) []byte { b[mode] = m; return b })
 	}
@@ -152,8 +152,8 @@ func TestTokensAndSparseColumnsAreChecked(t *testing.T) {
 	}
 }
 
-// What tokens stand for is added up alike in integers and in floats, however large
-// it is.
+// The residuals of tokens have the same sums in integers and in floats, however
+// large they are.
 func TestSumsOfTokens(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
 	for _, n := range []int{300, 1200} {
@@ -176,7 +176,7 @@ func TestSumsOfTokens(t *testing.T) {
 	}
 }
 
-// checkSums reads a column of these residuals.
+// checkSums decodes a column of the residuals and checks its values.
 func checkSums(t *testing.T, order Order, base int64, gcd uint64, low int64, tokens []byte, residuals []uint64) {
 	t.Helper()
 	h := intHead{order: order, coder: CoderTokA, base: base, gcd: gcd, low: low}
@@ -206,7 +206,7 @@ func checkSums(t *testing.T, order Order, base int64, gcd uint64, low int64, tok
 	checkFormulas(t, src, want, what, formulaInt, formula{TransformDec, 2}, formula{TransformDecM, 5}, formula{TransformDecDD, 6})
 }
 
-// checkFormulas reads a column of integers as floats by each of the formulas.
+// checkFormulas decodes a column of integers to floats with each of the formulas.
 func checkFormulas(t *testing.T, src []byte, want []int64, what string, formulas ...formula) {
 	t.Helper()
 	for _, f := range formulas {

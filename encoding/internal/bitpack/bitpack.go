@@ -19,7 +19,7 @@ import "slices"
 // MaxWidth is the largest width in bits.
 const MaxWidth = 64
 
-// Len returns the number of bytes that n values of the width take.
+// Len returns the number of bytes of n values of the given width.
 func Len(n int, width uint) int { return (n*int(width) + 7) / 8 }
 
 // Append appends the values, each of which is below 1<<width, width ≤ MaxWidth.

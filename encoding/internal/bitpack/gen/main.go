@@ -1,6 +1,6 @@
-// Command gen writes the packers and unpackers of package bitpack, one of each
-// for every width from 1 to 64 bits: eight values a round, no branches in it,
-// every load and store inside the w bytes that eight values of w bits take.
+// Command gen generates the packers and unpackers of package bitpack, one of each
+// for every width w from 1 to 64 bits. A round handles eight values without branches;
+// all its loads and stores stay within the w bytes of these values.
 //
 //	go run ./gen -o bitpack_gen.go
 package main
@@ -86,7 +86,7 @@ func unpacker(b *bytes.Buffer, w int) {
 	b.WriteString("\t}\n}\n\n")
 }
 
-// field is the expression of w bits of x from bit shift on; x has size bits.
+// field returns the expression for w bits of x from bit shift on; x has size bits.
 func field(x string, shift, w, size int) string {
 	if shift > 0 {
 		x = fmt.Sprintf("%s>>%d", x, shift)
@@ -100,7 +100,7 @@ func field(x string, shift, w, size int) string {
 	return fmt.Sprintf("%s & (1<<%d - 1)", x, w)
 }
 
-// narrowLoad is the expression of w < 8 bytes of s as one number.
+// narrowLoad returns the expression for w < 8 bytes of s as one number.
 func narrowLoad(w int) string {
 	switch w {
 	case 1:
@@ -147,7 +147,7 @@ func packer(b *bytes.Buffer, w int) {
 	b.WriteString("\t}\n}\n\n")
 }
 
-// store writes n bytes of the expression at byte offset at.
+// store writes code that stores n bytes of the expression at byte offset at.
 func store(b *bytes.Buffer, at, n int, expr string) {
 	if n == 8 {
 		fmt.Fprintf(b, "\t\tbinary.LittleEndian.PutUint64(d[%d:%d], %s)\n", at, at+8, expr)
