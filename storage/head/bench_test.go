@@ -14,8 +14,8 @@ import (
 	"tsdb/internal/model"
 )
 
-// fleetLabels returns the labels of a series of a fleet: 500 series a target,
-// 11 labels each.
+// fleetLabels returns the labels of a series of a fleet: 500 series per target, 11
+// labels each.
 func fleetLabels(i int) labels.Labels {
 	target, k := i/500, i%500
 	return labels.FromStrings(
@@ -42,8 +42,8 @@ func fleet(b testing.TB, n int) (*Head, []model.Ref) {
 	return h, refs
 }
 
-// batches are the refs of a fleet in the order of scrapes, in pieces of a
-// request, sorted by shard as a batch is.
+// batches are the refs of a fleet in the order of scrapes, in slices of one request
+// each, sorted by shard like a batch.
 type piece struct {
 	refs  []model.Ref
 	slots []uint32
@@ -91,8 +91,8 @@ func scrape(h *Head, buf *Buffer, ps [][model.Shards]piece, round int, r *rand.R
 	return undefined
 }
 
-// cpu returns the CPU time of the process so far: on a machine that is shared,
-// the clock says little.
+// cpu returns the CPU time of the process so far: on a shared machine, wall time
+// means little.
 func cpu() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -101,7 +101,7 @@ func cpu() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// reportCPU reports CPU time since began for every one of b.N × n things.
+// reportCPU reports the CPU time since began, divided by b.N × n.
 func reportCPU(b *testing.B, began time.Duration, n int, unit string) {
 	b.ReportMetric(float64((cpu()-began).Nanoseconds())/float64(b.N)/float64(n), "cpu-ns/"+unit)
 }
@@ -119,7 +119,7 @@ func heapObjects() int64 {
 	return int64(m.HeapObjects)
 }
 
-// One operation is a scrape of all series, 240 of them a buffer: an hour.
+// One operation is a scrape of all series; a buffer holds 240 scrapes, an hour.
 func BenchmarkAppend(b *testing.B) {
 	for _, c := range []struct {
 		n     int
@@ -131,7 +131,7 @@ func BenchmarkAppend(b *testing.B) {
 			h, refs := fleet(b, n)
 			tables, tableObjects := heapBytes()-before-int64(n)*8, heapObjects()-objects
 			r := rand.New(rand.NewPCG(1, 2))
-			if c.order == "shuffled" { // no sender is so: every line is cold
+			if c.order == "shuffled" { // the worst case, which no sender produces: every cache line is cold
 				r.Shuffle(n, func(i, j int) { refs[i], refs[j] = refs[j], refs[i] })
 			}
 			ps := pieces(refs, 8192)
@@ -158,7 +158,7 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-// One operation is a batch of 512 samples to one shard, all in the caches.
+// One operation is a batch of 512 samples to one shard, with warm caches.
 func BenchmarkAppendHot(b *testing.B) {
 	for name, step := range map[string]float64{"constant": 0, "counter": 37} {
 		b.Run("values="+name, func(b *testing.B) {

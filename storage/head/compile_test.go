@@ -7,7 +7,7 @@ import (
 	"tsdb/internal/match/matchtest"
 )
 
-// matches is the reference that selections are compared with.
+// matches is the reference implementation for selections.
 var matches = matchtest.Matches
 
 // compiled returns matchers for the head.

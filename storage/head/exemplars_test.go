@@ -18,8 +18,8 @@ func writeExemplar(h *Head, b *Buffer, ref model.Ref, e model.Exemplar) (dropped
 	return s.AppendExemplarsLocked(b, []uint32{ref.Slot()}, []model.Exemplar{e})
 }
 
-// A series keeps the newest exemplars by time; those that come again change
-// nothing. Held against a sorted slice.
+// A series keeps the newest exemplars by time; duplicates change nothing. Compared
+// with a sorted slice.
 func TestExemplarsKeepTheNewest(t *testing.T) {
 	seed := uint64(seedOf(t))
 	for round := range 50 {

@@ -45,7 +45,7 @@ func TestResolveFindsWhatItMade(t *testing.T) {
 	}
 }
 
-// What the tables have no room for is refused and leaves nothing behind.
+// Series that do not fit into the tables are refused and leave nothing in them.
 func TestResolveRefusesWhatItCannotHold(t *testing.T) {
 	h := New(Options{})
 	ref, created := h.Resolve(0, labels.FromStrings("a", strings.Repeat("x", chunkBytes+1)))
@@ -69,8 +69,8 @@ func TestResolveRefusesWhatItCannotHold(t *testing.T) {
 	}
 }
 
-// Long runs are many segments; a late sample finds its place in any of them,
-// and a frozen buffer is read without a lock.
+// Long runs have many segments; a late sample is sorted into any of them, and a
+// frozen buffer is read without a lock.
 func TestLateSamplesInALongRun(t *testing.T) {
 	h := New(Options{})
 	b := h.NewBuffer(1)
@@ -86,7 +86,7 @@ func TestLateSamplesInALongRun(t *testing.T) {
 		t.Errorf("the same samples again: %d replaced, %+v to %+v", replaced, before, b.Stats())
 	}
 	var late model.Samples
-	for i := int64(0); i < n*10; i += 35 { // half of them at times that are taken
+	for i := int64(0); i < n*10; i += 35 { // half of them at times of other samples
 		late.Append(i, 0, -1, model.Histogram{})
 	}
 	var merged model.Samples
@@ -94,7 +94,7 @@ func TestLateSamplesInALongRun(t *testing.T) {
 	if replaced := write(t, h, b, ref, &late); replaced != want.Len()+late.Len()-merged.Len() {
 		t.Errorf("%d replaced, want %d", replaced, want.Len()+late.Len()-merged.Len())
 	}
-	h.Shard(ref.Shard()).Lock() // nobody waits for it
+	h.Shard(ref.Shard()).Lock() // reads do not wait for it
 	defer h.Shard(ref.Shard()).Unlock()
 	b.Freeze()
 	checkRead(t, b, ref, &merged, model.AllTime)

@@ -8,8 +8,8 @@ import (
 	"tsdb/internal/model"
 )
 
-// What a series costs: tables, alias and the empty part of a buffer, as the
-// process pays for it, and as Stats says.
+// The memory of a series, that is tables, alias and the empty part of a buffer, as
+// measured for the process and as reported by Stats.
 func TestFixedBytesPerSeries(t *testing.T) {
 	if testing.Short() || raceEnabled {
 		t.Skip("measures the heap")
@@ -42,7 +42,7 @@ func TestFixedBytesPerSeries(t *testing.T) {
 	runtime.KeepAlive(h)
 }
 
-// tableBytes returns the bytes a series of each table.
+// tableBytes returns the bytes per series of each table.
 func tableBytes(h *Head, n int) map[string]float64 {
 	m := make(map[string]float64)
 	for i := range h.shards {
@@ -82,7 +82,7 @@ func TestAppendDoesNotAllocate(t *testing.T) {
 	for i := range b.shards {
 		space += len(b.shards[i].space.chunks)
 	}
-	// Chunks of memory come now and then, by the mebibyte.
+	// Memory is occasionally allocated in chunks of 1 MiB.
 	if got > 1 {
 		t.Errorf("%v allocations a scrape of 2000 series, %d chunks came", got, space)
 	}
@@ -90,7 +90,7 @@ func TestAppendDoesNotAllocate(t *testing.T) {
 	ref := refs[7]
 	b.Samples(ref, model.AllTime, &s)
 	if raceEnabled {
-		return // it makes pools forget
+		return // the race detector makes pools drop their content
 	}
 	if got := testing.AllocsPerRun(100, func() {
 		s.Reset()
@@ -109,7 +109,7 @@ func TestAppendDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// A buffer's memory is freed when it has no holders.
+// A buffer's memory is freed once nothing refers to the buffer.
 func TestReleaseFreesBufferMemory(t *testing.T) {
 	if raceEnabled {
 		t.Skip("measures the heap")

@@ -13,11 +13,10 @@ import (
 	"tsdb/internal/model"
 )
 
-// The model test writes random samples to a few series and holds the buffer
-// against slices that are merged sample by sample with model.Merge. What must
-// hold: every read of any range equals the model's; a sample counts as replaced
-// exactly if the value at its key changed; an identical sample changes neither
-// count nor memory.
+// The model test writes random samples to a few series and compares the buffer with
+// slices that are merged sample by sample with model.Merge. Invariants: every read of
+// any range equals the model's; a sample counts as replaced exactly if the value at
+// its key changed; an identical sample changes neither count nor memory.
 func TestBufferEqualsModel(t *testing.T) {
 	seed := uint64(seedOf(t))
 	rounds := 60
@@ -112,14 +111,14 @@ func randomRange(r *rand.Rand, now int64) model.TimeRange {
 	return model.TimeRange{Min: lo, Max: lo + r.Int64N(now+2)}
 }
 
-// randomSample returns one sample, now and then late or at a time that is taken.
+// randomSample returns one sample, sometimes late or at the time of another.
 func randomSample(r *rand.Rand, now *int64, lateness, kinds int) *model.Samples {
 	at := *now
 	switch {
 	case r.IntN(100) < lateness && at > 0:
 		at = r.Int64N(at + 1)
 	case r.IntN(20) == 0: // the last one again
-	case r.IntN(200) == 0: // a step that a stream does not take
+	case r.IntN(200) == 0: // a step that a stream cannot encode
 		at += maxStep + r.Int64N(3) - 1
 		*now = at
 	default:
@@ -163,7 +162,7 @@ func randomHistogram(r *rand.Rand) model.Histogram {
 
 func checkRead(t *testing.T, b *Buffer, ref model.Ref, want *model.Samples, tr model.TimeRange) {
 	t.Helper()
-	// Reading appends: what stands in dst before stays.
+	// Reading appends: the existing rows of dst are kept.
 	var got model.Samples
 	got.Append(-5, 0, 7, model.Histogram{})
 	b.Samples(ref, tr, &got)

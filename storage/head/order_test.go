@@ -24,8 +24,8 @@ func others(ls labels.Labels) labels.Labels {
 	return labels.NewBuilder(ls).Del("__name__").Labels()
 }
 
-// Over generations in which series come, fall idle and leave, Sorted returns
-// exactly the series with samples in the buffer, in the order of blocks.
+// While series are created, become idle and are evicted, Sorted returns exactly the
+// series with samples in the buffer, in the order of blocks.
 func TestSortedIsBlockOrder(t *testing.T) {
 	seed := uint64(seedOf(t))
 	for round := range 20 {

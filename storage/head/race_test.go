@@ -13,22 +13,22 @@ import (
 	"tsdb/internal/model"
 )
 
-// small is a database of buffers: enough of one to cut under load.
+// small is a minimal database of buffers that can be cut under load.
 type small struct {
 	h    *Head
 	gate sync.RWMutex // as the apply gate: writers read, a cut writes
 	now  testView
 
-	// reading is held while a view is in use. Taken for writing it is a
-	// barrier: whoever reads behind it has a newer view.
+	// reading is held for reading while a view is in use. Acquiring it for writing
+	// is a barrier: later readers have a newer view.
 	reading sync.RWMutex
 
 	mu    sync.Mutex
 	acked map[string]int64 // by series: time of the last sample written
 }
 
-// testView is what a reader sees. What was in buffers that are gone is in
-// blocks, by series; such a map is not changed.
+// testView is a reader's view. blocks holds the samples of released buffers, by
+// series; the map is immutable.
 type testView struct {
 	blocks         map[string]model.Samples
 	frozen, active *Buffer
@@ -40,7 +40,7 @@ func (d *small) view() testView {
 	return d.now
 }
 
-// waitForReaders returns when every reader that has a view now is done.
+// waitForReaders waits for all readers that hold a view now.
 func (d *small) waitForReaders() {
 	d.reading.Lock()
 	defer d.reading.Unlock()
@@ -74,8 +74,8 @@ func (d *small) write(ls labels.Labels, alias model.Hash, t int64, v float64) {
 	d.mu.Unlock()
 }
 
-// cut begins generation gen, moves what the one before holds to blocks and
-// lets idle series leave. The buffers of the view before stay with readers.
+// cut begins generation gen, moves the samples of the previous one to blocks and
+// evicts idle series. Readers keep the buffers of the previous view.
 func (d *small) cut(t *testing.T, gen uint64) (retired *Buffer) {
 	next := d.h.NewBuffer(gen)
 	d.gate.Lock()
@@ -128,7 +128,7 @@ func TestConcurrentUse(t *testing.T) {
 			for i := range 1500 {
 				k := r.IntN(often)
 				if i%7 == 0 {
-					k = often + i%210 // seldom: it falls idle and comes back
+					k = often + i%210 // seldom: it becomes idle and returns
 				}
 				d.write(labelsOf(w, k), model.Hash{Hi: uint64(w+1) << 40, Lo: uint64(k)}, int64(2*i+2), float64(k*2+w))
 			}
@@ -161,7 +161,7 @@ func TestConcurrentUse(t *testing.T) {
 	wg.Add(1)
 	go func() {
 		defer wg.Done()
-		var held []*Buffer // a buffer is let go when no reader of its time is left
+		var held []*Buffer // a buffer is released when no reader can use it
 		for gen := uint64(2); ; gen++ {
 			select {
 			case <-done:

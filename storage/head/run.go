@@ -218,8 +218,8 @@ func (p *bufferShard) readOpen(st *state, x *extra, tr model.TimeRange, dst *mod
 var slack [readSlack]byte
 
 // appendStream decodes the n samples of a stream and its side stream and
-// appends those in the range to dst. It may overwrite
-// the memory between the length and the capacity of stream.
+// appends those in the range to dst. It may overwrite the memory between the length
+// and the capacity of stream.
 func appendStream(dst *model.Samples, stream []byte, n int, side []byte, tr model.TimeRange) {
 	at := dst.Len()
 	decodeStream(dst, append(stream, slack[:]...), n)

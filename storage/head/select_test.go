@@ -44,8 +44,8 @@ type known struct {
 	ls     labels.Labels
 }
 
-// Select is held against a scan that asks every matcher about every series,
-// while series come and go.
+// Select is compared with a scan that evaluates every matcher on every series, while
+// series are created and evicted.
 func TestSelectEqualsScan(t *testing.T) {
 	seed := uint64(seedOf(t))
 	for round := range 30 {
@@ -111,7 +111,7 @@ func checkSelect(t *testing.T, r *rand.Rand, h *Head, series map[model.Ref]known
 		}
 		tenant := uint32(r.IntN(3)) * 7
 		tr := model.AllTime
-		if r.IntN(2) == 0 { // samples lie at the numbers of generations
+		if r.IntN(2) == 0 { // the times of samples are generation numbers
 			tr.Min = int64(r.IntN(6))
 			tr.Max = tr.Min + int64(r.IntN(4))
 		}
@@ -158,8 +158,8 @@ func checkSelect(t *testing.T, r *rand.Rand, h *Head, series map[model.Ref]known
 	}
 }
 
-// A label with a value a series: expressions are evaluated without the lock,
-// and again if the tables were packed meanwhile.
+// A label with a different value for every series: expressions are evaluated without
+// the lock, and again if the tables were repacked meanwhile.
 func TestSelectOverManyValues(t *testing.T) {
 	h := New(Options{})
 	const n = 30_000

@@ -48,7 +48,7 @@ type mark struct {
 // bornFlag marks a series that no generation defines yet.
 const bornFlag = 1 << 31
 
-// lastEpoch is never given to a series: a slot that reaches it is retired.
+// lastEpoch is never the epoch of a series: a slot that reaches it is retired.
 const lastEpoch = ^uint32(0)
 
 // generationMark truncates a generation to the bits of mark.used. Generations far

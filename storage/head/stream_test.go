@@ -12,7 +12,7 @@ import (
 	"tsdb/internal/model"
 )
 
-// patterns are series as they are found: how the k-th value follows.
+// patterns are typical series: each function returns the value after last.
 var patterns = map[string]func(r *rand.Rand, last float64) float64{
 	"constant":      func(_ *rand.Rand, last float64) float64 { return last },
 	"counter":       func(r *rand.Rand, last float64) float64 { return math.Trunc(last) + float64(r.IntN(3000)) },
@@ -85,8 +85,8 @@ func TestStreamReturnsTheSameBits(t *testing.T) {
 	}
 }
 
-// The stream of the head against Prometheus' XOR chunk: bytes and time a sample,
-// over an hour of scrapes with jitter.
+// Compares the stream of the head with Prometheus' XOR chunk: bytes and time per
+// sample, over an hour of scrapes with jitter.
 func BenchmarkStream(b *testing.B) {
 	const n = 240
 	for name, next := range patterns {
