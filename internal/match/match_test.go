@@ -51,7 +51,7 @@ func TestMatchersAnswerAsRE2Does(t *testing.T) {
 	}
 }
 
-// checkValue holds all that a positive matcher says of a value against regexp.
+// checkValue compares all results of a positive matcher for a value with regexp.
 func checkValue(t testing.TB, m *Matcher, re *regexp.Regexp, v string) {
 	t.Helper()
 	want := re.MatchString(v)
@@ -85,8 +85,8 @@ func TestPlainMatchersCompareValues(t *testing.T) {
 	}
 }
 
-// What is listed and what begins how is what keeps selections fast: it is part
-// of the contract which expressions these are.
+// Selections are fast because of listed values and prefixes, so the contract states
+// which expressions have them.
 func TestValuesAndPrefixesOfExpressions(t *testing.T) {
 	lists := func(text string, want ...string) {
 		t.Helper()
@@ -164,17 +164,16 @@ func TestExpressionsDecidedWithoutRegexp(t *testing.T) {
 			t.Errorf("%q: %q", text, m.Prefixes())
 		}
 	}
-	// An expression whose shapes take far more than its text is left to regexp.
+	// An expression whose shapes are far larger than its text is left to regexp.
 	m := compile(t, labels.MatchRegexp, strings.Repeat("(a|b|c)", 40))
 	if m.Cheap() || !m.Matches(strings.Repeat("abca", 10)) || m.Matches(strings.Repeat("abcd", 10)) {
 		t.Error("a product of 3^40 shapes")
 	}
 }
 
-// TestRandomExpressionsAgreeWithRE2 makes expressions of everything that has a
-// rule of its own and values that are likely to match: random ones, and what
-// the shapes of the expression say with characters put in, left out and
-// replaced.
+// TestRandomExpressionsAgreeWithRE2 generates expressions from all syntax with a rule
+// of its own, and values that are likely to match: random ones, and values of the
+// expression's shapes with characters inserted, removed and replaced.
 func TestRandomExpressionsAgreeWithRE2(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 8))
 	matched, exact, refused := 0, 0, 0
@@ -230,7 +229,7 @@ func FuzzMatchersAnswerAsRE2Does(f *testing.F) {
 				continue
 			}
 			re, err := regexp.Compile("^(?s:" + text + ")$")
-			if err != nil { // a literal that is no UTF-8
+			if err != nil { // a literal that is not UTF-8
 				if ms[0].Matches(value) != slices.Contains(strings.Split(text, "|"), value) {
 					t.Fatalf("%q on %q", text, value)
 				}

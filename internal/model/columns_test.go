@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/prometheus/model/histogram"
 )
 
-// kindPair is a kind of two numbers that only tests know.
+// kindPair is a kind of two numbers that exists only in tests.
 const kindPair Kind = 7
 
 // pair returns a row of kindPair.
@@ -32,7 +32,7 @@ func randomRow(r *rand.Rand, t int64) *ColumnSet {
 	return &s
 }
 
-// check holds a set to its own rules and to the rows it should have.
+// check verifies the invariants of a set and compares its rows with want.
 func check(t *testing.T, s *ColumnSet, want []*ColumnSet) {
 	t.Helper()
 	n := len(want)
@@ -57,8 +57,8 @@ func check(t *testing.T, s *ColumnSet, want []*ColumnSet) {
 	}
 }
 
-// Sets of rows of all kinds, one that only the test knows among them, are held
-// to a slice of rows: whatever is appended, sliced, moved, truncated or merged,
+// Sets of rows of all kinds, including one that exists only in tests, are compared
+// with a slice of rows: whatever is appended, sliced, moved, truncated or merged,
 // each row keeps its time, its kind and all of its values.
 func TestColumnSetsKeepRowsOfEveryKind(t *testing.T) {
 	for seed := range int64(500) {
@@ -75,7 +75,7 @@ func TestColumnSetsKeepRowsOfEveryKind(t *testing.T) {
 		}
 		var older, newer ColumnSet
 		fill(&older, nil)
-		older.Reset() // keeps memory that must not show
+		older.Reset() // keeps memory whose content must not reappear
 		olderRows, newerRows := fill(&older, nil), fill(&newer, nil)
 		check(t, &older, olderRows)
 
@@ -116,8 +116,8 @@ func TestColumnSetsKeepRowsOfEveryKind(t *testing.T) {
 	}
 }
 
-// Without rows of other kinds a set has no columns for them, and merging
-// allocates nothing once its memory is there.
+// Without rows of other kinds a set has no columns for them, and merging into
+// reused memory allocates nothing.
 func TestMergeOfSamplesAllocatesNothing(t *testing.T) {
 	var older, newer, dst ColumnSet
 	for i := range int64(100) {

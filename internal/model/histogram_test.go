@@ -17,8 +17,8 @@ func floatHistogram(schema int32, spans ...histogram.Span) *histogram.FloatHisto
 	return h
 }
 
-// Histograms whose buckets are at the ends of what is taken can be added up,
-// whatever their resolution, and no bucket is lost that a value can be in.
+// Histograms whose buckets are at the bounds of valid indexes can be added at any
+// resolution, and no bucket that can contain a value is lost.
 func TestValidHistogramsAddUp(t *testing.T) {
 	var all []*histogram.FloatHistogram
 	for _, schema := range []int32{-4, 0, 8} {
@@ -44,7 +44,7 @@ func TestValidHistogramsAddUp(t *testing.T) {
 			}
 			want := float64(len(a.PositiveBuckets) + len(b.PositiveBuckets))
 			if b.PositiveSpans[0].Offset < 0 {
-				want-- // below the smallest float64: Add leaves it out
+				want-- // below the smallest float64: Add drops it
 			}
 			if n != want {
 				t.Errorf("schema %d %v + schema %d %v: %v observations in %v, want %v",

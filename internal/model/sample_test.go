@@ -58,7 +58,7 @@ func TestMergeKeepsOneSampleAKey(t *testing.T) {
 	}())
 }
 
-// Runs are merged in any grouping that keeps their order: the answer is the same.
+// Merging runs gives the same result in any grouping that keeps their order.
 func TestMergeIsAssociative(t *testing.T) {
 	for seed := range int64(300) {
 		r := rand.New(rand.NewSource(seed))

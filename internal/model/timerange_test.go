@@ -25,18 +25,18 @@ func TestTimesOfSamplesAreThoseOfNanoseconds(t *testing.T) {
 	}
 }
 
-// extremes are times around which arithmetic overflows or changes its sign.
+// extremes returns times around which arithmetic overflows or changes its sign.
 func extremes() []int64 {
 	var ts []int64
 	for _, at := range []int64{math.MinInt64, math.MinInt64 + DayMs, MinTime, -DayMs, 0, DayMs, MaxTime, math.MaxInt64 - DayMs, math.MaxInt64} {
 		for _, d := range []int64{-DayMs, -808, -2, -1, 0, 1, 2, 808, DayMs} {
-			ts = append(ts, at+d) // wraps around now and then, which is another extreme
+			ts = append(ts, at+d) // may wrap around to another extreme
 		}
 	}
 	return ts
 }
 
-// clamped returns what of a sum fits into int64.
+// clamped returns v saturated to the range of int64.
 func clamped(v *big.Int) int64 {
 	switch {
 	case v.Cmp(big.NewInt(math.MaxInt64)) > 0:
