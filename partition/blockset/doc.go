@@ -1,8 +1,9 @@
-// Package blockset keeps the blocks that the MANIFEST lists open. It is about the
-// Set, its Versions, the Entry of a block in them, and the Leftovers of a crash.
+// Package blockset keeps the blocks that the MANIFEST lists open. It defines the
+// Set, its Versions, the Entry of a block in a Version, and the Leftovers of a
+// crash.
 //
 //	Set.Publish(edit) ─▶ Version n+1 ─▶ readers Acquire and Release
 //	                        Version n, once released ─▶ Sweep removes dropped files
 //
-// A block that is missing or damaged is quarantined in its place.
+// A block that is missing or damaged stays listed and is quarantined.
 package blockset

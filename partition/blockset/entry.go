@@ -13,17 +13,17 @@ import (
 	"tsdb/partition/manifest"
 )
 
-// maxResolved bounds the tombstones whose series an entry remembers.
+// maxResolved bounds the tombstones for which an entry caches the series.
 const maxResolved = 1 << 10
 
 // Entry is a block in a version. It is safe for concurrent use.
 type Entry struct {
 	manifest.Listed
-	block *block.Block // nil if it cannot be read at all
+	block *block.Block // nil if it cannot be opened
 	bad   atomic.Pointer[error]
 
-	versions int    // that hold it; under the set's mu
-	dropped  uint64 // number of the edit that dropped it, 0 = none; under the set's mu
+	versions int    // number of versions that hold it; guarded by the set's mu
+	dropped  uint64 // number of the edit that dropped it, 0 = none; guarded by the set's mu
 
 	resolved struct {
 		sync.Mutex
@@ -31,11 +31,11 @@ type Entry struct {
 	}
 }
 
-// Block returns the open block, nil if it cannot be read at all: see Err. It is
-// valid while the version is held.
+// Block returns the open block, or nil if it cannot be opened, see Err. It is valid
+// while the version is held.
 func (e *Entry) Block() *block.Block { return e.block }
 
-// Err returns why the block is quarantined, nil if it is not.
+// Err returns the reason the block is quarantined, or nil if it is not.
 func (e *Entry) Err() error {
 	if err := e.bad.Load(); err != nil {
 		return *err
@@ -43,14 +43,14 @@ func (e *Entry) Err() error {
 	return nil
 }
 
-// quarantine keeps the first reason.
+// quarantine quarantines the block. The first reason is kept.
 func (e *Entry) quarantine(err error) {
 	err = fmt.Errorf("%w: %s: %w", ErrQuarantined, e.Name, err)
 	e.bad.CompareAndSwap(nil, &err)
 }
 
-// Deletions returns the tombstones resolved to the series of the block, nil if they
-// concern none. The series of each tombstone are looked up once.
+// Deletions returns the tombstones resolved to the series of the block, or nil if
+// they match none. The series of each tombstone are looked up once.
 func (e *Entry) Deletions(ctx context.Context, ts []manifest.Tombstone) (*block.Deletions, error) {
 	if e.block == nil {
 		return nil, nil
@@ -93,8 +93,9 @@ func (e *Entry) matches(ctx context.Context, t *manifest.Tombstone) (*roaring.Bi
 	return bm, nil
 }
 
-// Concerns reports whether a tombstone concerns a block of the version, for
-// SpentTombstones and PlanOptions: a block that cannot be read counts as concerned.
+// Concerns returns a function for manifest.SpentTombstones and
+// compaction.PlanOptions. It reports whether a tombstone may match a series of a
+// block of the version, and true for a block that cannot be read.
 func (v *Version) Concerns(ctx context.Context) func(t *manifest.Tombstone, block string) bool {
 	return func(t *manifest.Tombstone, block string) bool {
 		e := v.Find(block)

@@ -13,24 +13,24 @@ import (
 	"tsdb/partition/format"
 )
 
-// Leftover is an object among the blocks that the MANIFEST does not list, and
-// what became of it.
+// Leftover is an object that the MANIFEST does not list, and the result of cleaning
+// it up.
 type Leftover struct {
 	Name    string // its key
-	MovedTo string // its place now; empty if it was deleted
+	MovedTo string // its new key; empty if it was not moved
 	Reason  string
-	Err     error // of deleting or moving it: it is still there
+	Err     error // of reading, deleting or moving it; it still exists
 }
 
-// CleanUp deals with the objects that no edit lists, left by a crash or put
-// there by a person. An object is deleted if no data are lost with it: it is
-// incomplete; an edit has dropped it; the WAL holds all of it, as walHolds says
-// of the generations from lo to hi; or all blocks it was made from are listed
-// and readable. Any other is set aside. An object that cannot be read, deleted
-// or set aside stays, with an error in its Leftover; Sweep tries again to delete
-// it. If the store has a grace, Sweep deletes all of them.
+// CleanUp deletes or sets aside the objects that the MANIFEST does not list, left
+// by a crash or put there by a user. An object is deleted if that loses no data: it
+// is incomplete; an edit has dropped it; the WAL holds all of it, according to
+// walHolds for the generations from lo to hi; or all blocks it was made from are
+// listed and readable. Any other object is set aside. An object that cannot be read,
+// deleted or set aside stays, with an error in its Leftover; Sweep retries the
+// deletions. If the store has a grace, Sweep does all of them.
 //
-// It is called after Open and before anything else writes to the store.
+// CleanUp must be called after Open and before anything else writes to the store.
 func (s *Set) CleanUp(walHolds func(lo, hi uint64) bool) ([]Leftover, error) {
 	s.publish.Lock()
 	defer s.publish.Unlock()
@@ -70,8 +70,8 @@ func (s *Set) CleanUp(walHolds func(lo, hi uint64) bool) ([]Leftover, error) {
 	return left, nil
 }
 
-// deleteLeftovers deletes some of the leftovers, notes the errors in left, and
-// returns the names of those that are still there.
+// deleteLeftovers deletes the named leftovers, records the errors in left, and
+// returns the names of those that still exist.
 func deleteLeftovers(ctx context.Context, store objstore.Store, names []string, left []Leftover) (kept []string) {
 	if len(names) == 0 {
 		return nil
@@ -87,7 +87,7 @@ func deleteLeftovers(ctx context.Context, store objstore.Store, names []string, 
 	return kept
 }
 
-// judge decides whether an object can be deleted, and says why or why not.
+// judge reports whether an object can be deleted, and sets the reason in l.
 func (s *Set) judge(v *Version, l *Leftover, walHolds func(lo, hi uint64) bool) bool {
 	if strings.HasSuffix(l.Name, objstore.TempSuffix) {
 		l.Reason = "temporary"
@@ -126,9 +126,9 @@ func (s *Set) judge(v *Version, l *Leftover, walHolds func(lo, hi uint64) bool) 
 	return false
 }
 
-// hasRival reports whether a listed, readable block was made from the same inputs:
-// attempts at one block differ in their ordinals. For a
-// cut, a block made of another attempt counts too.
+// hasRival reports whether a listed, readable block was made from the same inputs
+// as info, by another attempt with another ordinal. For a cut, a block made from
+// another attempt counts too.
 func hasRival(v *Version, info block.Info) bool {
 	found := false
 	first := info.Meta

@@ -12,11 +12,11 @@ import (
 	"tsdb/partition/manifest"
 )
 
-// ErrQuarantined is in the error of every block that is listed but cannot be
-// used.
+// ErrQuarantined is wrapped by the error of every block that is listed but cannot
+// be used.
 var ErrQuarantined = errors.New("block is quarantined")
 
-// Options are what may be chosen about a Set. The zero value is the default.
+// Options are the options of a Set. The zero value is the default.
 type Options struct {
 	Cache *block.Cache // of the blocks; not owned
 	// Obsolete is called, without locks held, when Sweep has something to do.
@@ -25,43 +25,43 @@ type Options struct {
 }
 
 // Set keeps the blocks that the MANIFEST lists open, as a sequence of versions:
-// each edit makes a new one, readers hold the one they began with. An object is
-// deleted when the edit that drops its block is durable, the WAL names that edit, and
-// the last version with the block has been released.
+// each edit makes a new one, and readers hold the one they acquired. An object is
+// deleted when the edit that drops its block is durable, the WAL names that edit,
+// and the last version with the block has been released.
 //
-// It is safe for concurrent use. Edits are published one at a time.
+// A Set is safe for concurrent use. Edits are published one at a time.
 type Set struct {
 	store    objstore.Store
 	deleter  *objstore.Deleter
 	manifest *manifest.Manifest
 	o        Options
 
-	// publish is held while an edit or a sweep is under way, I/O included. It
-	// comes before mu.
+	// publish is held during an edit or a sweep, I/O included. It is locked
+	// before mu.
 	publish sync.Mutex
 
 	mu struct {
 		sync.Mutex
 		current  *Version
-		obsolete []*Entry // dropped, and in no version any more
-		orphans  []string // objects of edits that failed, given up, and leftovers
+		obsolete []*Entry // dropped and no longer in any version
+		orphans  []string // objects passed to Discard, and leftovers
 		closed   bool
 	}
 }
 
-// Version is an immutable state of the set. It is acquired, and released once;
-// until then all blocks in it may be used.
+// Version is an immutable state of the set. Its blocks may be used until it is
+// released, once for each time it was acquired.
 type Version struct {
 	set     *Set
 	state   *manifest.State
 	entries []*Entry
-	refs    int // held by the set while current, and by readers; under set.mu
+	refs    int // of the set, while current, and of readers; guarded by set.mu
 }
 
-// Open opens the blocks that m lists. A block that is missing, damaged or
-// not the one listed is quarantined: it stays in its place with an error. An
-// error that says nothing about the block, as too many open files does, fails
-// the call. m is used from now on, but not owned.
+// Open opens the blocks that m lists. A block that is missing, damaged or not the
+// one listed is quarantined: it stays listed, with an error. An error that does not
+// concern the block, such as too many open files, fails the call. The set uses m
+// but does not close it.
 func Open(store objstore.Store, m *manifest.Manifest, o Options) (*Set, error) {
 	s := &Set{store: store, deleter: objstore.NewDeleter(store), manifest: m, o: o}
 	v := &Version{set: s, state: m.State(), refs: 1}
@@ -82,7 +82,7 @@ func Open(store objstore.Store, m *manifest.Manifest, o Options) (*Set, error) {
 	return s, nil
 }
 
-// open opens a block and makes sure that it is the one described.
+// open opens a block and checks that it is the one described.
 func (s *Set) open(want block.Info) (*block.Block, error) {
 	b, err := block.Open(s.store, want.Name, s.o.Cache)
 	if err != nil {
@@ -109,10 +109,10 @@ func (s *Set) Acquire() *Version {
 	return s.mu.current
 }
 
-// Publish opens the blocks that an edit adds, applies it to the MANIFEST and
-// makes it the current version, which is returned and must be released. Errors
-// are those of Manifest.Apply. Files of a failed edit stay until they are published
-// after all or given to Discard.
+// Publish opens the blocks that an edit adds, applies the edit to the MANIFEST and
+// installs the new current version, which it returns and the caller must release.
+// Errors are those of Manifest.Apply. The files of a failed edit stay until they
+// are published or passed to Discard.
 func (s *Set) Publish(e manifest.Edit) (*Version, error) {
 	s.publish.Lock()
 	defer s.publish.Unlock()
@@ -135,7 +135,7 @@ func (s *Set) Publish(e manifest.Edit) (*Version, error) {
 }
 
 // install makes the version of a state current and returns it with a reference
-// for the caller. added are the entries that the last version has not.
+// for the caller. added are the entries that the previous version does not have.
 func (s *Set) install(state *manifest.State, added []*Entry) *Version {
 	v := &Version{set: s, state: state, entries: added, refs: 2}
 	s.mu.Lock()
@@ -162,9 +162,9 @@ func (s *Set) install(state *manifest.State, added []*Entry) *Version {
 	return v
 }
 
-// Quarantine marks a block that turned out to be damaged in a way that a merge
-// does not get around: it is merged no more, and its readers warn, in versions
-// already held too. What can be read of it still is.
+// Quarantine marks a block with damage that prevents a merge. The block is no
+// longer merged, and its readers warn, also in versions already held. Its readable
+// parts are still read.
 func (s *Set) Quarantine(name string, err error) {
 	v := s.Acquire()
 	defer v.Release()
@@ -173,8 +173,8 @@ func (s *Set) Quarantine(name string, err error) {
 	}
 }
 
-// Discard gives up files that an edit would have added but that failed to. They
-// are removed by a later Sweep, once the edit is known not to have happened.
+// Discard abandons the files of an edit that failed. A later Sweep deletes them,
+// once the MANIFEST is known not to hold the edit.
 func (s *Set) Discard(names ...string) {
 	s.mu.Lock()
 	for _, name := range names {
@@ -188,9 +188,9 @@ func (s *Set) Discard(names ...string) {
 	}
 }
 
-// Close closes the blocks of the current version; those of versions still held are
-// closed by their release. The set must not be used afterwards; a second Close
-// does nothing.
+// Close closes the blocks of the current version. Blocks of versions still held are
+// closed when those are released. The set must not be used afterwards; a second
+// Close does nothing.
 func (s *Set) Close() error {
 	s.publish.Lock()
 	defer s.publish.Unlock()
@@ -205,8 +205,8 @@ func (s *Set) Close() error {
 	return closeAll(unused)
 }
 
-// Retain takes a further reference to a version that is held. It is released
-// once more.
+// Retain adds a reference to a version that is held, and returns v. The reference
+// must be released too.
 func (v *Version) Retain() *Version {
 	v.set.mu.Lock()
 	defer v.set.mu.Unlock()
@@ -225,8 +225,8 @@ func (v *Version) Release() {
 	v.set.retire(unused)
 }
 
-// releaseLocked takes a reference off a version and returns the entries that no
-// version holds any more.
+// releaseLocked drops a reference to a version and returns the entries that no
+// version holds any longer.
 func (s *Set) releaseLocked(v *Version) (unused []*Entry) {
 	if v.refs--; v.refs < 0 {
 		panic(fmt.Sprintf("BUG: version %d released too often", v.state.Number))
@@ -242,8 +242,8 @@ func (s *Set) releaseLocked(v *Version) (unused []*Entry) {
 	return unused
 }
 
-// retire closes blocks that no version holds and leaves the files of the
-// dropped ones to Sweep.
+// retire closes blocks that no version holds. Sweep deletes the files of the
+// dropped ones.
 func (s *Set) retire(unused []*Entry) {
 	if len(unused) == 0 {
 		return
@@ -271,17 +271,17 @@ func closeAll(entries []*Entry) error {
 	return errors.Join(errs...)
 }
 
-// Set returns the set of which v is a version.
+// Set returns the set of v.
 func (v *Version) Set() *Set { return v.set }
 
-// State returns what the MANIFEST held when the version was made.
+// State returns the state of the MANIFEST for which the version was made.
 func (v *Version) State() *manifest.State { return v.state }
 
-// Entries returns the blocks, from the oldest to the newest. The slice is not
-// to be changed.
+// Entries returns the blocks, from the oldest to the newest. The slice must not be
+// changed.
 func (v *Version) Entries() []*Entry { return v.entries }
 
-// Quarantined returns why blocks are quarantined, an error for each that is.
+// Quarantined returns the error of each quarantined block.
 func (v *Version) Quarantined() []error {
 	var errs []error
 	for _, e := range v.entries {
@@ -292,7 +292,7 @@ func (v *Version) Quarantined() []error {
 	return errs
 }
 
-// Find returns the block of a name, nil if the version has none.
+// Find returns the block with the given name, or nil if the version has none.
 func (v *Version) Find(name string) *Entry {
 	for _, e := range v.entries {
 		if e.Name == name {

@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// Swept says what a sweep deleted.
+// Swept counts the objects that a sweep deleted.
 type Swept struct {
 	Blocks int
 	Bytes  int64 // of blocks that were listed
 }
 
 // Sweep deletes the blocks that an edit has dropped and no version holds any
-// more, and those given to Discard. Before the first deletion of a dropped block
-// it calls named with the highest of those edits, which must make the WAL name it
-// durably: from then on no older MANIFEST is taken for the current one. A block
-// that cannot be deleted keeps none of the others: later Sweeps try it again,
-// at growing intervals, and until one succeeds each returns an error.
+// longer, and those passed to Discard. Before it deletes the first dropped block it
+// calls named with the highest of those edits. named must make the WAL name that
+// edit durably, so that an older MANIFEST is not mistaken for the current one. A
+// block that cannot be deleted does not stop the deletion of others: later Sweeps
+// retry it at growing intervals, and each returns an error until one succeeds.
 func (s *Set) Sweep(ctx context.Context, now time.Time, named func(edit uint64) error) (Swept, error) {
 	s.publish.Lock()
 	defer s.publish.Unlock()
@@ -30,7 +30,7 @@ func (s *Set) Sweep(ctx context.Context, now time.Time, named func(edit uint64) 
 	var names []string
 	var settleErr, namedErr error
 	if len(orphans) > 0 {
-		// An edit in doubt may list them after all.
+		// An edit in doubt may list them.
 		if settleErr = s.manifest.Settle(); settleErr == nil {
 			names = append(names, orphans...)
 		}
@@ -46,7 +46,7 @@ func (s *Set) Sweep(ctx context.Context, now time.Time, named func(edit uint64) 
 	return s.forget(gone), errors.Join(settleErr, namedErr, err)
 }
 
-// nameDrops has the WAL name the highest edit that dropped one of the entries.
+// nameDrops calls named with the highest edit that dropped one of the entries.
 func nameDrops(entries []*Entry, named func(edit uint64) error) error {
 	edit := uint64(0)
 	for _, e := range entries {
@@ -58,8 +58,8 @@ func nameDrops(entries []*Entry, named func(edit uint64) error) error {
 	return nil
 }
 
-// forget takes blocks that are gone off the lists, and has the MANIFEST forget
-// those that it dropped.
+// forget removes deleted blocks from the lists of the set and from the dropped
+// names of the MANIFEST.
 func (s *Set) forget(gone []string) (swept Swept) {
 	swept.Blocks = len(gone)
 	isGone := make(map[string]bool, len(gone))
@@ -82,15 +82,15 @@ func (s *Set) forget(gone []string) (swept Swept) {
 	return swept
 }
 
-// Unswept returns how many blocks wait for a Sweep.
+// Unswept returns the number of blocks that wait for a Sweep.
 func (s *Set) Unswept() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.mu.obsolete) + len(s.mu.orphans)
 }
 
-// Taken reports whether a name is that of a block or of a file that a Sweep will
-// remove: no file of that name may be written.
+// Taken reports whether a name is in use by a block or by a file that a Sweep will
+// delete, so that no file of that name may be written.
 func (s *Set) Taken(name string) bool {
 	if _, listed := s.manifest.State().Blocks[name]; listed {
 		return true

@@ -1,5 +1,5 @@
-// Package compaction turns many blocks into few. It is about the Candidates, the
-// Plan made of them, the Merge that carries it out, and retention.
+// Package compaction merges many blocks into few. It defines the Candidates for a
+// merge, the Plan made from them, the Merge that executes it, and retention.
 //
 //	Candidates ─▶ PlanMerge or PlanFinal ─▶ Plan ─▶ Merge ─▶ Merged.Edit ─▶ Set.Publish
 //

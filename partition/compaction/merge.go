@@ -24,19 +24,18 @@ const (
 	maxBlockBytes  = 1 << 30 // of an L2
 	maxBlockSeries = 1 << 20 // in an L2
 	// maxOpenOutputs bounds the partitions written in one pass over the inputs,
-	// and maxOpenSeries the series of all of them together, each of which costs
-	// a writer memory until it is finished.
+	// and maxOpenSeries the series of all of them together, because every series
+	// takes memory of a writer until it is finished.
 	maxOpenOutputs = 32
 	maxOpenSeries  = 4 << 20
-	// fullDedupe is the number of concurrent outputs that each remember as many
-	// columns as a single one does; more outputs share that number.
+	// fullDedupe is the number of concurrent outputs up to which each remembers as
+	// many columns as a single output. More outputs share that total.
 	fullDedupe = 4
 	// indexBytes is the estimated size of a series in a block, without its chunks.
 	indexBytes = 64
 )
 
-// Options are what may be chosen about a merge. The zero value is the
-// default.
+// Options are the options of a merge. The zero value is the default.
 type Options struct {
 	// Yield is called between series; it may block while more urgent work
 	// runs. An error ends the merge.
@@ -50,25 +49,25 @@ type Options struct {
 
 // Merged is the result of a merge.
 type Merged struct {
-	Add  []block.Info // complete and synced, in no edit yet
+	Add  []block.Info // the outputs, complete and synced, not in any edit yet
 	Keys map[string]manifest.KeyRange
 	Drop []string // the inputs
 
-	// LeftOut counts the samples of chunks that lie outside of the times that are
-	// kept: below the retention floor, or where no sample can be.
+	// LeftOut counts the samples of chunks outside of the times that are kept:
+	// below the retention floor, or at invalid times.
 	LeftOut uint64
 
 	Copied  int   // chunks taken over without decoding
 	Decoded int   // chunks decoded
 	Bytes   int64 // of Add
-	// Lost holds an error for each unreadable part of the inputs: chunks that are
-	// carried along marked bad, exemplars and metadata that are left out.
+	// Lost holds an error for each unreadable part of the inputs: chunks, which
+	// the outputs list as bad, and exemplars and metadata, which are left out.
 	Lost []error
-	// DroppedExemplars counts those beyond maxSeriesExemplars.
+	// DroppedExemplars counts the exemplars beyond maxSeriesExemplars.
 	DroppedExemplars int
 }
 
-// Edit returns the edit that puts the outputs in the place of the inputs.
+// Edit returns the edit that replaces the inputs with the outputs.
 func (m *Merged) Edit(wallMs int64) manifest.Edit {
 	return manifest.Edit{WallMs: wallMs, Add: m.Add, Keys: m.Keys, Drop: m.Drop}
 }
@@ -82,20 +81,21 @@ func (m *Merged) Names() []string {
 	return names
 }
 
-// Merge carries out a plan made from version v, which the caller holds, with
-// the tombstones of the same view. The outputs are files that no edit names:
-// the caller publishes Merged.Edit, or gives Merged.Names to Set.Discard.
+// Merge executes a plan made from version v, which the caller holds, with the
+// tombstones of the same view. No edit lists the outputs yet: the caller publishes
+// Merged.Edit, or passes Merged.Names to Set.Discard.
 //
-// For every key the samples are those of model.Merge over the inputs from the
-// oldest to the newest, without what tombstones cover and what lies outside of
-// the times that v keeps. What is written depends on nothing but inputs, plan and
-// tombstones. Memory does not grow with the inputs, the indexes of the outputs
-// excepted.
+// For every series the samples are those of model.Merge over the inputs from the
+// oldest to the newest, without those that tombstones cover or that are outside of
+// the times that v keeps. The outputs depend only on the inputs, the plan and the
+// tombstones. Except for the indexes of the outputs, memory does not grow with the
+// inputs.
 //
-// After an error no output is left. A *DamageError names an input that cannot
-// be merged, for Set.Quarantine: its index is damaged, or a chunk of it whose
-// samples lie between those of others, or one that no partition holds; or the
-// merge panicked because of it, which is an *panics.Error too.
+// After an error no output is left. A *DamageError names an input that cannot be
+// merged, for Set.Quarantine: its index is damaged, it has an unreadable chunk
+// whose samples are between those of others, it has a chunk that is not in one
+// partition, or it made the merge panic. In the last case the error is also a
+// *panics.Error.
 func Merge(ctx context.Context, v *blockset.Version, plan Plan, tombstones []manifest.Tombstone, o Options) (*Merged, error) {
 	result, err := merge(ctx, v, v.Set().Store(), plan, tombstones, o)
 	var p *panics.Error
@@ -105,8 +105,8 @@ func Merge(ctx context.Context, v *blockset.Version, plan Plan, tombstones []man
 	return result, err
 }
 
-// merge is Merge with outputs in a store of their own. A panic is returned
-// as an error.
+// merge is Merge with a separate store for the outputs. It returns a panic as an
+// error.
 func merge(ctx context.Context, v *blockset.Version, outputs objstore.Store, plan Plan, tombstones []manifest.Tombstone, o Options) (_ *Merged, err error) {
 	m := &merger{
 		set: v.Set(), store: outputs, plan: plan, o: o, kept: v.State().Kept(),
@@ -144,7 +144,7 @@ type merger struct {
 	store  objstore.Store // of the outputs
 	plan   Plan
 	o      Options
-	kept   model.TimeRange // what lies outside is left out
+	kept   model.TimeRange // samples outside are left out
 	inputs []*mergeInput   // oldest first
 	notes  mergedNotes
 	result *Merged
@@ -162,13 +162,13 @@ type merger struct {
 	slice  sliceMerger
 }
 
-// mergeInput is a block that is read from front to back.
+// mergeInput is an input block, read front to back.
 type mergeInput struct {
 	entry     *blockset.Entry
 	deletions *block.Deletions
 	it        *block.Iterator
 	rows      rowReader // it, for those that want no more
-	more      bool      // it stands at a series
+	more      bool      // it is positioned at a series
 	deleted   block.DeletedRanges
 	part      model.ColumnSet // scratch
 }
@@ -202,7 +202,7 @@ func (m *merger) open(ctx context.Context, v *blockset.Version, tombstones []man
 	return nil
 }
 
-// partitions returns how many partitions the inputs may have samples in.
+// partitions returns the number of partitions in which the inputs may have samples.
 func (m *merger) partitions() int {
 	tier := m.plan.Tier
 	first, last := int64(math.MaxInt64), int64(math.MinInt64)
@@ -224,7 +224,7 @@ func defaultTo[T int | int64](v, standard T) T {
 	return v
 }
 
-// pass runs over all inputs once.
+// pass reads all inputs once.
 func (m *merger) pass(ctx context.Context) error {
 	for _, in := range m.inputs {
 		in.it = in.entry.Block().Iterate()
@@ -291,7 +291,7 @@ func (m *merger) nextGroup() error {
 	return nil
 }
 
-// compare compares the series at which the input stands with another.
+// compare compares the current series of the input with o.
 func (in *mergeInput) compare(o block.SeriesEntry) (int, error) {
 	if same, err := in.it.IsSeries(o); err != nil || same {
 		return 0, err
@@ -303,8 +303,8 @@ func (in *mergeInput) compare(o block.SeriesEntry) (int, error) {
 	return compareSeries(e, o)
 }
 
-// nextPass chooses the partitions of the next pass and reports whether there is
-// one.
+// nextPass selects the partitions of the next pass and reports whether there are
+// any.
 func (m *merger) nextPass() bool {
 	for key := range m.outputs {
 		m.done[key] = true
@@ -320,8 +320,8 @@ func (m *merger) nextPass() bool {
 	return more
 }
 
-// finish completes the outputs of a pass. The newest of the last pass takes the
-// metadata of metrics that no output has series of.
+// finish completes the outputs of a pass. The newest output of the last pass gets
+// the metadata of metrics without series in any output.
 func (m *merger) finish(last bool) error {
 	maps.DeleteFunc(m.outputs, func(_ block.Key, out *mergeOutput) bool { return out.w == nil })
 	keys := slices.SortedFunc(maps.Keys(m.outputs), block.Key.Compare)
@@ -337,8 +337,8 @@ func (m *merger) finish(last bool) error {
 	return nil
 }
 
-// abort deletes all outputs, which no edit lists. Those that cannot be deleted
-// now are left to Sweep.
+// abort deletes all outputs, which no edit lists. Those that cannot be deleted now
+// are deleted by Sweep.
 func (m *merger) abort() {
 	names := m.result.Names()
 	for _, out := range m.outputs {
@@ -355,8 +355,7 @@ func (m *merger) abort() {
 	}
 }
 
-// output returns the output of a key, nil if it is not written in this
-// pass.
+// output returns the output of a key, or nil if it is not written in this pass.
 func (m *merger) output(key block.Key) *mergeOutput {
 	if out := m.outputs[key]; out != nil {
 		return out
@@ -378,14 +377,14 @@ type mergeChunk struct {
 	block.Chunk
 	in   *mergeInput
 	age  int  // of the input: its index in the group
-	copy bool // to be taken over as it is
+	copy bool // copied without decoding
 }
 
 func (c *mergeChunk) span() model.TimeRange {
 	return model.Inclusive(c.MinTime, c.MaxTime)
 }
 
-// mergeSeries merges the series at which the group stands.
+// mergeSeries merges the current series of the group.
 func (m *merger) mergeSeries() error {
 	if err := m.collect(); err != nil {
 		return err
@@ -409,8 +408,8 @@ func (m *merger) mergeSeries() error {
 	return nil
 }
 
-// collect gathers the chunks of the series that have something to keep, by
-// rising time, and marks those to be copied.
+// collect gathers the chunks of the series that have samples to keep, in ascending
+// order of time, and marks those to be copied.
 func (m *merger) collect() error {
 	m.chunks = m.chunks[:0]
 	for age, in := range m.group {
@@ -458,11 +457,10 @@ func compareChunks(a, b mergeChunk) int {
 	return int(a.Kind) - int(b.Kind)
 }
 
-// copyable reports whether a chunk can be taken over as it is: nothing of the
-// series from before or after it lies in its range, nothing in it is deleted,
-// and encoding it again could not make it better, because it is well filled or
-// nothing else is in its window. Only an L2 has the final codecs, so an L2 takes
-// chunks of L2s only.
+// copyable reports whether a chunk can be copied without decoding: no other chunk
+// of the series overlaps it, nothing in it is deleted, and encoding it again would
+// not improve it, because it is well filled or alone in its window. Only an L2 has
+// the final codecs, so an L2 copies only chunks of L2s.
 func (m *merger) copyable(c *mergeChunk, before, after int64) bool {
 	switch {
 	case c.Bad, m.plan.Level == block.L0, m.plan.Level == block.L2 && c.in.entry.Level != block.L2:
@@ -516,8 +514,8 @@ func (m *merger) copyChunk(out *mergeOutput, c *mergeChunk) error {
 	return err
 }
 
-// compareSeries orders series as their blocks do. Equal series have equal
-// identities, or one of the blocks is damaged.
+// compareSeries orders series as in a block. It returns an error if equal series
+// have different identities, because one of the blocks is then damaged.
 func compareSeries(a, b block.SeriesEntry) (int, error) {
 	c := 0
 	if a.ID != b.ID || a.Tenant != b.Tenant || !labels.Equal(a.Labels, b.Labels) {

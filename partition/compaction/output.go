@@ -13,12 +13,12 @@ import (
 	"tsdb/partition/manifest"
 )
 
-// maxSeriesExemplars bounds the exemplars of a series in a merged block; the
-// oldest go.
+// maxSeriesExemplars bounds the exemplars of a series in a merged block. The oldest
+// are dropped.
 const maxSeriesExemplars = 1 << 10
 
-// mergeOutput writes what a merge makes of one partition: one block, or several
-// one after the other.
+// mergeOutput writes the outputs of a merge for one partition: one block, or
+// several in sequence.
 type mergeOutput struct {
 	merger  *merger
 	key     block.Key
@@ -27,13 +27,14 @@ type mergeOutput struct {
 	series  int           // in w
 
 	at          block.SeriesEntry // current series
-	begun       bool              // w has it
+	begun       bool              // the current series is in w
 	first, last block.SeriesEntry // in w
 	metric      string            // of the last series whose metadata was looked up
 	used        map[noteKey]bool
 }
 
-// next moves to the next series. It is written only if something is.
+// next sets the current series, which is begun in a block only when a writer is
+// requested for it.
 func (o *mergeOutput) next(s block.SeriesEntry) { o.at, o.begun = s, false }
 
 // writer returns the writer, positioned at the current series.
@@ -72,7 +73,7 @@ func (o *mergeOutput) writer() (*block.Writer, error) {
 // rows implements rowOutput.
 func (o *mergeOutput) rows() (rowWriter, error) { return o.writer() }
 
-// noteSeries marks the metadata of the metric of the series at hand as used.
+// noteSeries marks the metadata of the metric of the current series as used.
 func (o *mergeOutput) noteSeries() {
 	metric := o.at.Labels.Get(block.MetricName)
 	if metric == o.metric && o.series > 1 {
@@ -89,8 +90,8 @@ func (o *mergeOutput) noteSeries() {
 	}
 }
 
-// familySuffixes end the names of the series of a metric that has several, or a
-// unit of counting.
+// familySuffixes are the suffixes that series names append to the name of their
+// metric family.
 var familySuffixes = []string{"_bucket", "_count", "_sum", "_total", "_created", "_info"}
 
 // note marks metadata as used, if there is any.
@@ -101,7 +102,7 @@ func (o *mergeOutput) note(k noteKey) {
 	}
 }
 
-// finish completes the block, if one was begun.
+// finish finishes the block, if one was begun.
 func (o *mergeOutput) finish() error {
 	if o.w == nil {
 		return nil
@@ -131,8 +132,8 @@ func (o *mergeOutput) abort() {
 	}
 }
 
-// exemplars writes the exemplars of the current series that belong to an
-// output, if the series has samples there.
+// exemplars writes the exemplars of the current series that belong to an output, if
+// the series has samples in it.
 func (m *merger) exemplars(out *mergeOutput) error {
 	if !out.begun {
 		return nil
@@ -166,8 +167,7 @@ func (m *merger) exemplars(out *mergeOutput) error {
 	return out.w.Exemplars(all)
 }
 
-// compactExemplars takes out all but one of equal exemplars; they are sorted by
-// time.
+// compactExemplars removes duplicates from exemplars, which are sorted by time.
 func compactExemplars(es []model.Exemplar) []model.Exemplar {
 	kept := es[:0]
 	for _, e := range es {
@@ -182,7 +182,7 @@ func compactExemplars(es []model.Exemplar) []model.Exemplar {
 	return kept
 }
 
-// noteKey names a metric.
+// noteKey identifies a metric of a tenant.
 type noteKey struct {
 	tenant uint32
 	metric string
@@ -192,14 +192,14 @@ func compareNotes(a, b noteKey) int {
 	return cmp.Or(cmp.Compare(a.tenant, b.tenant), strings.Compare(a.metric, b.metric))
 }
 
-// mergedNotes are the metadata of all inputs: of several for one metric that of
-// the newest input.
+// mergedNotes is the metadata of all inputs. For each metric that of the newest
+// input wins.
 type mergedNotes struct {
 	all  map[noteKey]model.Metadata
 	used map[noteKey]bool // by some output
 }
 
-// add takes the metadata of the next newer input.
+// add adds the metadata of the next newer input.
 func (n *mergedNotes) add(b *block.Block) error {
 	if n.all == nil {
 		n.all, n.used = map[noteKey]model.Metadata{}, map[noteKey]bool{}
@@ -211,7 +211,7 @@ func (n *mergedNotes) add(b *block.Block) error {
 	return err
 }
 
-// rest calls note with the metrics that no output used, in no order.
+// rest calls note with the metrics that no output used, in unspecified order.
 func (n *mergedNotes) rest(note func(noteKey)) {
 	for k := range n.all {
 		if !n.used[k] {

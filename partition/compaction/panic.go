@@ -13,9 +13,9 @@ import (
 	"tsdb/partition/manifest"
 )
 
-// blame finds the input that makes a merge panic: the last of the shortest prefix
-// of the inputs whose merge panics. The merges it tries write nothing. It returns
-// nil if none of them panics, which happens after a memory fault.
+// blame finds the input that makes a merge panic: the last one of the shortest
+// prefix of the inputs whose merge panics. Its trial merges write nothing. It
+// returns nil if none of them panics, as after a memory fault.
 func blame(ctx context.Context, v *blockset.Version, plan Plan, tombstones []manifest.Tombstone, o Options, p *panics.Error) error {
 	var stopped error
 	n := sort.Search(len(plan.Inputs)+1, func(n int) bool {
@@ -37,7 +37,7 @@ func blame(ctx context.Context, v *blockset.Version, plan Plan, tombstones []man
 	return &format.DamageError{Path: plan.Inputs[n-1].Name, What: fmt.Sprintf("merging it fails: %v", p)}
 }
 
-// trialStore is a store whose new objects are dropped.
+// trialStore is a store that discards new objects.
 type trialStore struct{ objstore.Store }
 
 // Create implements objstore.Store.

@@ -18,21 +18,21 @@ const (
 	// l0AgeMs is the age of the oldest of several L0s at which they are merged, so
 	// that a day has few L1s no matter how often the head is cut.
 	l0AgeMs = 5 * model.HourMs
-	// l0Full is the number of L0s that are merged at any age: each is another index
-	// to read.
+	// l0Full is the number of L0s that are merged at any age, because a read has to
+	// search the index of each.
 	l0Full = 48
 	// l0InputsMax bounds the inputs of one merge of L0s, and so its memory.
 	l0InputsMax = 64
-	// l0Stuck is the number of L0s behind a quarantined one that are merged among
-	// themselves, because they cannot become L1.
+	// l0Stuck is the number of L0s newer than a quarantined one that are merged
+	// among themselves, because they cannot become L1.
 	l0Stuck = 16
-	// quietMs is the time after a partition's end, and after its last L1, for which
-	// its L1s are held back. It is longer than l0AgeMs, so that a partition which
-	// still gets samples is not taken for finished: every L1 more would mean
-	// writing the L2 again.
+	// quietMs is the time after a partition's end, and after its last L1, during
+	// which its L1s are not merged. It is longer than l0AgeMs, so that a partition
+	// that still receives samples does not count as finished: every further L1
+	// would rewrite the L2.
 	quietMs = l0AgeMs + model.HourMs
-	// l2Share is the smallest part of the bytes of the L2s they overlap that L1s must
-	// have to be merged into them, as a divisor.
+	// l2Share is a divisor: L1s are merged into the L2s they overlap when they have
+	// at least 1/l2Share of the bytes of those.
 	l2Share = 8
 	// oldMs is the time for which a single L0, and the newest of few L1s, wait for
 	// more of their level; veryOldMs is the longest wait if more keep coming.
@@ -42,15 +42,15 @@ const (
 	freeTenths = 12
 )
 
-// Candidate is a listed block as the planner sees it.
+// Candidate is a listed block with its state for the planner.
 type Candidate struct {
 	manifest.Listed
 	Quarantined bool // unreadable, or a merge of it failed
-	Busy        bool // input of a merge under way
+	Busy        bool // input of a running merge
 }
 
-// Candidates returns the blocks of a version as the planner sees them; busy says
-// which are inputs of a merge under way, nil stands for none.
+// Candidates returns the blocks of a version for the planner. busy reports whether
+// a block is an input of a running merge; nil means that none is.
 func Candidates(v *blockset.Version, busy func(name string) bool) []Candidate {
 	blocks := make([]Candidate, len(v.Entries()))
 	for i, e := range v.Entries() {
@@ -59,27 +59,28 @@ func Candidates(v *blockset.Version, busy func(name string) bool) []Candidate {
 	return blocks
 }
 
-// PlanOptions are the inputs of the planner besides the blocks.
+// PlanOptions are the inputs of the planner other than the blocks.
 type PlanOptions struct {
 	NowMs      int64                // wall time, Unix milliseconds
 	FreeBytes  uint64               // free space for the outputs
 	WALLow     uint64               // lowest generation the WAL keeps
 	Tombstones []manifest.Tombstone // of the view
 	// Concerns reports whether a tombstone that covers a block may match one of its
-	// series; nil stands for yes.
+	// series; nil means that it may.
 	Concerns func(t *manifest.Tombstone, block string) bool
 }
 
-// Plan is one merge to do. It is a value: nothing in it is changed.
+// Plan is one merge to execute. It is immutable.
 type Plan struct {
-	// Key is that of the outputs. Its partition is NoPartition if the inputs are
-	// L0s, which span them.
+	// Key is the key of the outputs. Its partition is NoPartition if the inputs are
+	// L0s, which span partitions.
 	block.Key
-	// Inputs in the order in which they were written: at an equal key the later
-	// one wins.
+	// Inputs are ordered from the oldest to the newest: at an equal time of a
+	// series the later one wins.
 	Inputs []block.Info
-	// Generations of the outputs. MaxGen lies above those of the inputs where
-	// that takes the outputs out of reach of tombstones that the merge applies.
+	// MinGen and MaxGen are the generations of the outputs. MaxGen is above that of
+	// the inputs where tombstones that the merge applies then no longer cover the
+	// outputs.
 	MinGen, MaxGen uint64
 	Bytes          int64  // of the inputs
 	Reason         string // for the log
@@ -94,11 +95,11 @@ func (p *Plan) Names() []string {
 	return names
 }
 
-// PlanMerge returns the next merge that is worth doing, if there is one. The
-// most urgent comes first: L1s of a partition that can take no more of them,
-// then L0s, then the L1s of the oldest partition that should become L2. There
-// is at most one merge of L0s and one of each partition at a time, none spans a
-// quarantined block, and one without enough free space is passed over.
+// PlanMerge returns the most urgent merge that is worth doing, if there is one: L1s
+// of a partition that is full, then L0s, then the L1s of the oldest partition that
+// should become L2. At most one merge of L0s and one of each partition run at a
+// time. A merge never spans a quarantined block, and is skipped if there is not
+// enough free space.
 //
 // Blocks are in the order of State.Sorted.
 func PlanMerge(blocks []Candidate, o PlanOptions) (Plan, bool) {
@@ -126,10 +127,9 @@ func PlanMerge(blocks []Candidate, o PlanOptions) (Plan, bool) {
 	return Plan{}, false
 }
 
-// PlanFinal returns the next merge on the way to the final form of everything:
-// no L0, no L1, no L2 that a tombstone still concerns. Applying the plans one
-// after the other ends: each leaves fewer blocks above L2, or fewer L2s under
-// tombstones.
+// PlanFinal returns the next merge on the way to the final form: no L0, no L1 and
+// no L2 that a tombstone still concerns. Applying its plans one after another
+// terminates: each leaves fewer L0s and L1s, or fewer L2s that tombstones concern.
 func PlanFinal(blocks []Candidate, o PlanOptions) (Plan, bool) {
 	p := newPlanner(blocks, o)
 	if len(p.l0Prefix()) > 0 {
@@ -217,8 +217,8 @@ func (p *planner) l1Due(part *planPartition, l1, l2 []*Candidate) bool {
 	return sizeOf(l1) >= (sizeOf(l2)+l2Share-1)/l2Share
 }
 
-// l0Prefix returns the oldest L0s up to the first that is quarantined: nothing
-// newer may become L1 before it does. It is empty while L0s are being merged.
+// l0Prefix returns the L0s older than the first quarantined one: no newer L0 may
+// become L1 before that one. It is empty while L0s are being merged.
 func (p *planner) l0Prefix() []*Candidate {
 	if anyBusy(p.l0) {
 		return nil
@@ -226,8 +226,8 @@ func (p *planner) l0Prefix() []*Candidate {
 	return readablePrefix(p.l0)
 }
 
-// mergeL0 merges the oldest L0s into an L1 for each of their partitions, none
-// of which may be full. If there is not enough free space it merges fewer.
+// mergeL0 merges the oldest L0s into one L1 for each of their partitions, none of
+// which may be full. It merges fewer if there is not enough free space.
 func (p *planner) mergeL0() (Plan, bool) {
 	inputs := p.l0Prefix()
 	for n := min(len(inputs), l0InputsMax); n > 0; n /= 2 {
@@ -245,8 +245,8 @@ func (p *planner) mergeL0() (Plan, bool) {
 	return Plan{}, false
 }
 
-// finishL0 merges all L0s to L2 at once, where there is nothing else that they
-// would have to be merged with.
+// finishL0 merges all L0s directly to L2, if they need not be merged with any other
+// block.
 func (p *planner) finishL0() (Plan, bool) {
 	inputs := p.l0Prefix()
 	if len(inputs) < len(p.l0) || len(inputs) > l0InputsMax {
@@ -273,8 +273,8 @@ func reaches(blocks []*Candidate, partition block.Key) bool {
 	return false
 }
 
-// relieve makes room for another L1 in a full partition: by making them L2 if
-// it is time for that, otherwise by merging the newest among themselves.
+// relieve makes room for another L1 in a full partition. It merges its L1s to L2 if
+// that is due, and otherwise the newest among themselves.
 func (p *planner) relieve(part *planPartition) (Plan, bool) {
 	if plan, ok := p.toL2(part, false); ok {
 		return plan, true
@@ -286,8 +286,8 @@ func (p *planner) relieve(part *planPartition) (Plan, bool) {
 	return p.plan(part.key.At(block.L1), run, fmt.Sprintf("%d L1s of a full partition", len(run)))
 }
 
-// relieveL0 merges L0s among themselves where they cannot become L1: behind a
-// quarantined one, or because a partition stays full.
+// relieveL0 merges L0s among themselves if they cannot become L1: they are newer
+// than a quarantined one, or a partition stays full.
 func (p *planner) relieveL0() (Plan, bool) {
 	run := readableSuffix(p.l0)
 	if anyBusy(p.l0) || len(run) < l0Stuck || len(run) == len(p.l0) && len(run) < 2*l0Full {
@@ -300,8 +300,8 @@ func (p *planner) relieveL0() (Plan, bool) {
 
 // toL2 merges the L1s of a partition, from the oldest to the last before a
 // quarantined one, with the L2s whose keys they overlap. Unless forced it waits
-// until they are old, or until no more are to be expected and they make up
-// enough of what would be rewritten.
+// until they are old, or until no more are expected and they are a large enough
+// share of the bytes to be rewritten.
 func (p *planner) toL2(part *planPartition, force bool) (Plan, bool) {
 	l1 := readablePrefix(part.l1)
 	if len(l1) == 0 || part.busy() {
@@ -353,10 +353,10 @@ func (p *planner) concerns(t *manifest.Tombstone, b block.Info) bool {
 	return t.Covers(b) && (p.o.Concerns == nil || p.o.Concerns(t, b.Name))
 }
 
-// lift raises the newest generation of the outputs to that of the newest
-// tombstone the merge applies, so that it concerns them no more. rest are the
-// blocks that may hold samples of the same series and stay: they must remain
-// newer than the outputs.
+// lift raises the newest generation of the outputs to that of the newest tombstone
+// the merge applies, which then no longer covers them. rest are the blocks that
+// stay and may hold samples of the same series: they must remain newer than the
+// outputs.
 func (p *planner) lift(plan *Plan, rest ...*Candidate) {
 	settled := p.settled(rest)
 	to := plan.MaxGen
@@ -384,7 +384,7 @@ func (p *planner) settled(rest []*Candidate) uint64 {
 	return max(low, 1) - 1
 }
 
-// plan makes a plan of inputs, if there are any and the outputs fit.
+// plan returns a plan to merge inputs, if there are any and the outputs fit.
 func (p *planner) plan(key block.Key, inputs []*Candidate, reason string) (Plan, bool) {
 	if len(inputs) == 0 {
 		return Plan{}, false
@@ -397,16 +397,16 @@ func (p *planner) plan(key block.Key, inputs []*Candidate, reason string) (Plan,
 	return plan, fits(plan.Bytes, p.o.FreeBytes)
 }
 
-// fits reports whether there is free space for a merge of some bytes.
+// fits reports whether there is free space for a merge of inputs of the given size.
 func fits(bytes int64, free uint64) bool {
 	hi, lo := bits.Mul64(uint64(bytes), freeTenths)
 	return hi == 0 && lo/10 <= free
 }
 
-// tier returns those neighbours among some blocks, oldest first, whose merge
-// writes the fewest bytes for every block there is less afterwards. So small
-// ones are merged with small ones, and a large one is not written again for
-// their sake. There are at least two, or none.
+// tier returns the run of adjacent blocks, which are sorted oldest first, whose
+// merge writes the fewest bytes per block saved. Small blocks are thus merged with
+// small ones, and no large one is rewritten for them. The run has at least two
+// blocks, or none.
 func tier(blocks []*Candidate) []*Candidate {
 	var best []*Candidate
 	bestCost := math.Inf(1)

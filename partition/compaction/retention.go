@@ -6,9 +6,9 @@ import (
 	"tsdb/partition/manifest"
 )
 
-// RetentionTarget returns the floor that a retention period asks for: the start
-// of the partition that holds nowMs - retentionMs, so that only partitions all
-// of whose samples are too old leave. A retention of 0 or less means NoFloor.
+// RetentionTarget returns the floor for a retention period: the start of the
+// partition that holds nowMs - retentionMs, so that a partition is dropped only when
+// all its samples are too old. It returns NoFloor if the retention is 0 or less.
 func RetentionTarget(nowMs, retentionMs int64) int64 {
 	oldest := model.SubTime(nowMs, retentionMs)
 	if retentionMs <= 0 || oldest < model.MinTime {
@@ -17,16 +17,14 @@ func RetentionTarget(nowMs, retentionMs int64) int64 {
 	return block.Raw.PartitionStart(oldest)
 }
 
-// PlanRetention returns the edit that moves the retention floor to target and
-// drops what lies wholly below it, if there is anything to do. Samples of other
-// blocks below the floor are hidden from then on, and go when those are merged.
-// Blocks that hold nothing but times which no sample can have, from before those
-// were refused, are dropped too.
+// PlanRetention returns the edit that moves the retention floor to target and drops
+// the blocks entirely below it, if there is anything to do. Samples below the floor
+// in other blocks are hidden from then on, and dropped when those are merged. Blocks
+// with invalid times only, which older versions accepted, are dropped too.
 //
-// refusedGen holds the floor back for the sake of tiers made from raw data: it
-// is the last generation that can have samples below target that are not merged
-// yet. The floor stays while an L0 or the WAL has generations up to it;
-// 0 never holds it back.
+// refusedGen delays the floor for tiers made from raw data: it is the last
+// generation that may have samples below target that are not merged yet. The floor
+// stays while an L0 or the WAL has generations up to it. 0 never delays it.
 func PlanRetention(s *manifest.State, target int64, refusedGen uint64) (manifest.Edit, bool) {
 	floor := max(s.Floor, target)
 	if refusedGen > 0 && s.WALLow <= refusedGen {

@@ -19,33 +19,32 @@ type rowReader interface {
 	Samples(c block.Chunk, during model.TimeRange, dst *model.ColumnSet) error
 }
 
-// rowWriter takes rows that rise in time, and chunks that cannot be read, as
-// *block.Writer does.
+// rowWriter writes rows in ascending order of time, and chunks that cannot be read,
+// as *block.Writer does.
 type rowWriter interface {
 	Samples(s *model.ColumnSet) error
 	Bad(c block.Chunk) error
 }
 
-// rowOutput gives the writer for the series at hand, which an output begins with
+// rowOutput returns the writer for the current series, which an output begins with
 // its first row.
 type rowOutput interface {
 	rows() (rowWriter, error)
 }
 
-// sliceMerger merges the chunks of a series that cannot be copied, a slice of
-// time after another, so that its memory does not grow with their number. It
-// moves rows and does not know what is in their columns. It keeps its memory from
-// series to series.
+// sliceMerger merges the chunks of a series that cannot be copied, one slice of time
+// after another, so that its memory does not grow with their number. It moves rows
+// without interpreting their columns, and reuses its memory between series.
 type sliceMerger struct {
-	open    []mergeChunk    // chunks of the slice at hand
-	merged  model.ColumnSet // what they hold together
+	open    []mergeChunk    // chunks of the current slice
+	merged  model.ColumnSet // their merged rows
 	scratch model.ColumnSet
 	part    model.ColumnSet // rows of merged on their way to the writer, which keeps none
-	bad     []mergeChunk    // those that cannot be read
-	carried mergeChunk      // the last bad chunk that was carried along
+	bad     []mergeChunk    // chunks that cannot be read
+	carried mergeChunk      // the last bad chunk that was written
 }
 
-// merge writes chunks, which rise in MinTime, to an output.
+// merge writes chunks, which are in ascending order of MinTime, to an output.
 func (s *sliceMerger) merge(m *merger, out rowOutput, chunks []mergeChunk) error {
 	s.open = s.open[:0]
 	s.carried.MaxTime = math.MinInt64
@@ -76,9 +75,9 @@ func (s *sliceMerger) merge(m *merger, out rowOutput, chunks []mergeChunk) error
 	return nil
 }
 
-// read fills merged with what the open chunks hold in a slice of time, merged
-// from the oldest input to the newest. Chunks that cannot be read leave open
-// for bad.
+// read fills merged with the rows of the open chunks in a slice of time, merged from
+// the oldest input to the newest. It moves chunks that cannot be read from open to
+// bad.
 func (s *sliceMerger) read(m *merger, during model.TimeRange) error {
 	s.merged.Reset()
 	s.bad = s.bad[:0]
@@ -119,8 +118,8 @@ func (s *sliceMerger) read(m *merger, during model.TimeRange) error {
 	return nil
 }
 
-// readChunk adds a chunk to what was read of its input. Only chunks of
-// different kinds overlap there.
+// readChunk adds the rows of a chunk to those of its input. Only chunks of different
+// kinds overlap within an input.
 func (s *sliceMerger) readChunk(in *mergeInput, c mergeChunk, during model.TimeRange) error {
 	n := in.part.Len()
 	if n == 0 || in.part.T[n-1] < max(c.MinTime, during.Min) {
@@ -135,9 +134,9 @@ func (s *sliceMerger) readChunk(in *mergeInput, c mergeChunk, during model.TimeR
 	return nil
 }
 
-// write writes what was read, bad chunks in their places. A bad chunk that
-// shares its range with samples of others has no place: which of the block's
-// samples came before which is not known.
+// write writes the merged rows, and the bad chunks at their position in time. It
+// returns an error for a bad chunk whose range overlaps other samples or bad chunks,
+// because their order is unknown, and for any bad chunk of an L0.
 func (s *sliceMerger) write(m *merger, out rowOutput) error {
 	i := 0
 	for n := range s.bad {

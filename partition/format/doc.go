@@ -1,4 +1,4 @@
-// Package format has what the files of a data directory have in common: their
-// Names, the Reader of bytes that may be anything, and the errors of damage:
-// ErrCorrupt, ErrVersion and DamageError.
+// Package format has the parts shared by all files of a data directory: their
+// names, a Reader of untrusted bytes, and the errors for damage: ErrCorrupt,
+// ErrVersion and DamageError.
 package format

@@ -6,15 +6,15 @@ import (
 )
 
 var (
-	// ErrCorrupt is the class of all errors about bytes that are not what was
-	// written; errors.Is finds it. Such errors are *DamageError.
+	// ErrCorrupt is the class of all errors about damaged bytes, found with
+	// errors.Is. Such errors are *DamageError.
 	ErrCorrupt = errors.New("corrupt")
-	// ErrVersion is returned when a file is of a version this program does
+	// ErrVersion is returned when a file has a version that this program does
 	// not know.
 	ErrVersion = errors.New("unknown format version")
 )
 
-// DamageError describes bytes of a file that are not what was written.
+// DamageError describes damaged bytes of a file.
 type DamageError struct {
 	Path   string
 	Offset int64  // of the damaged part in the file
@@ -28,7 +28,8 @@ func (e *DamageError) Error() string {
 // Is reports ErrCorrupt as the class of the error.
 func (e *DamageError) Is(target error) bool { return target == ErrCorrupt }
 
-// Corrupt returns the error of a decoder that does not know path and offset.
+// Corrupt returns an ErrCorrupt for a decoder that does not know the path and the
+// offset.
 func Corrupt(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrCorrupt, fmt.Sprintf(format, args...))
 }

@@ -9,9 +9,9 @@ const (
 	WALDir       = "wal"        // WAL segments
 	SegmentsName = "SEGMENTS"   // lists the segments that hold durable frames
 	L0Dir        = "l0"         // cuts, all partitions in one file
-	RawDir       = "raw"        // one directory a day partition
-	LostFoundDir = "lost+found" // files that belong to nothing and may hold data
-	BlockSuffix  = ".tsb"       // ends the name of every block file
+	RawDir       = "raw"        // one directory per day partition
+	LostFoundDir = "lost+found" // files that are not listed and may hold data
+	BlockSuffix  = ".tsb"       // suffix of every block file
 	TempSuffix   = ".tmp"       // files that are renamed once they are complete
 )
 

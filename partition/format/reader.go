@@ -12,10 +12,9 @@ func AppendString(dst []byte, s string) []byte {
 	return append(dst, s...)
 }
 
-// Reader reads numbers and strings from bytes that may be anything. The
-// first error stays in Err, and everything read after it is zero,
-// so that callers check once at the end, before they use a count for anything
-// but a loop that checks Err.
+// Reader reads numbers and strings from untrusted bytes. The first error is kept in
+// Err, and everything read after it is zero, so that callers can check once at the
+// end. A count may be used before that only for a loop that checks Err.
 type Reader struct {
 	B   []byte
 	Err error
@@ -58,7 +57,7 @@ func (r *Reader) Uint64() uint64 {
 	return v
 }
 
-// Uvarint reads a number. One above limit is an error.
+// Uvarint reads a number. A number above limit is an error.
 func (r *Reader) Uvarint(limit uint64) uint64 {
 	if len(r.B) > 0 && r.B[0] < 0x80 && uint64(r.B[0]) <= limit {
 		v := r.B[0]
@@ -93,11 +92,11 @@ func (r *Reader) Varint() int64 {
 	return v
 }
 
-// NumberBatch is how many numbers the loops of decoders take at a time.
+// NumberBatch is the number of numbers that decoders read at a time.
 const NumberBatch = 128
 
-// Uvarints fills dst with numbers, none above limit, and returns it. It
-// takes a tenth of the time of one call of Uvarint for each if most are below 128
+// Uvarints fills dst with numbers, none above limit, and returns it. If most are
+// below 128 it takes a tenth of the time of calling Uvarint for each
 // (BenchmarkDirectoryPage).
 func (r *Reader) Uvarints(dst []uint64, limit uint64) []uint64 {
 	b, top := r.B, uint64(0)
@@ -156,7 +155,7 @@ func (r *Reader) Count() int {
 	return int(r.Uvarint(uint64(len(r.B))))
 }
 
-// End returns what was wrong, a rest included.
+// End returns Err, or an error if bytes are left.
 func (r *Reader) End(what string) error {
 	if r.Err != nil {
 		return Corrupt("%s: %v", what, r.Err)
@@ -167,11 +166,11 @@ func (r *Reader) End(what string) error {
 	return nil
 }
 
-// UvarintLen returns how many bytes v takes.
+// UvarintLen returns the number of bytes of v as a uvarint.
 func UvarintLen(v uint32) int { return (bits.Len32(v|1) + 6) / 7 }
 
 // Zigzag maps small numbers of either sign to small ones.
 func Zigzag(v int64) uint64 { return uint64(v<<1) ^ uint64(v>>63) }
 
-// Unzigzag undoes zigzag.
+// Unzigzag is the inverse of Zigzag.
 func Unzigzag(v uint64) int64 { return int64(v>>1) ^ -int64(v&1) }

@@ -1,4 +1,4 @@
-// Package repair brings back a MANIFEST of which no copy can be used. It is about
-// the Options that say what the log knows, the Plan, which is made of intact
-// records and of the footers of blocks and can be shown first, and its Apply.
+// Package repair restores a MANIFEST from a usable copy or, if there is none, from
+// intact records and the footers of blocks. NewPlan makes a Plan, which can be shown
+// first; Plan.Apply executes it. Options hold the state of the WAL.
 package repair

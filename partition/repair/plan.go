@@ -12,21 +12,21 @@ import (
 	"tsdb/partition/manifest"
 )
 
-// repairFile is a block file as its footer describes it.
+// repairFile is the description of a block file in its footer.
 type repairFile struct {
 	block.Info
 	keys manifest.KeyRange
-	err  error // why it cannot be read; then only Name is set
+	err  error // reason it cannot be read; then only Name is set
 }
 
 // seedCheck is the result of comparing a seed with the series of the readable
 // blocks.
 type seedCheck struct {
 	series int      // compared
-	wrong  []string // blocks with a series whose identity the seed does not give
+	wrong  []string // blocks with a series whose identity does not follow from the seed
 }
 
-// repairInput is everything a plan is made from.
+// repairInput holds all inputs of a plan.
 type repairInput struct {
 	copies  []manifest.Copy
 	salvage *manifest.Salvaged
@@ -36,21 +36,21 @@ type repairInput struct {
 	walEdit         uint64 // highest edit that the WAL names
 	walGens         []uint64
 	walHigh         High
-	holds           func(lo, hi uint64) bool // the WAL holds these generations whole
+	holds           func(lo, hi uint64) bool // reports whether the WAL holds all of these generations
 	walDamaged      bool                     // frames of the WAL are missing or cannot be read
 	nowMs           int64
 	assumeNoDeletes bool
 }
 
-// Plan is what a repair would do, and why. It is made by a pure function
-// of what was read, so that it can be shown first.
+// Plan describes the steps of a repair and the reasons for them. It is made by a
+// pure function of its inputs, so that it can be shown before it is applied.
 type Plan struct {
-	Lines   []string // for people, in order
-	Needed  bool     // something is to be done
-	Refused string   // why nothing can be; "" if it can
+	Lines   []string // description of the plan, in order
+	Needed  bool     // there is something to do
+	Refused string   // reason that nothing can be done; "" if it can
 
 	state *manifest.State
-	write []string // copies to be written; a file that is there is kept aside
+	write []string // copies to write; an existing file is kept aside
 }
 
 func (p *Plan) say(format string, args ...any) {
@@ -62,9 +62,8 @@ func (p *Plan) refuse(format string, args ...any) *Plan {
 	return p
 }
 
-// planRepair decides how to bring a MANIFEST back: from the copy that can be
-// read, from intact records of both, or from those and the footers of the
-// blocks.
+// planRepair plans the repair of a MANIFEST: from a readable copy, from intact
+// records of both copies, or from those and the footers of the blocks.
 func planRepair(in *repairInput) *Plan {
 	p := &Plan{}
 	for _, c := range in.copies {
@@ -94,8 +93,7 @@ func describeCopy(c *manifest.Copy) string {
 	return fmt.Sprintf("%s: missing", c.Name)
 }
 
-// restore plans to write the copies that are damaged, or older than they must
-// be, from the best one.
+// restore plans to rewrite copies that are damaged or outdated from the best one.
 func (p *Plan) restore(in *repairInput, best *manifest.Copy) *Plan {
 	for _, name := range in.checks[best.State.Seed].wrong {
 		if _, listed := best.State.Blocks[name]; listed {
@@ -151,8 +149,8 @@ func (p *Plan) rebuild(in *repairInput) *Plan {
 	return p.fromFooters(in, base, later, last)
 }
 
-// chooseSeed returns the newest state of intact records and its seed, or, without
-// one, a seed of a damaged snapshot that series confirm.
+// chooseSeed returns the newest state of intact records and its seed or, if there is
+// none, a seed of a damaged snapshot that series confirm.
 func chooseSeed(in *repairInput) (*manifest.State, uint64, bool) {
 	for _, s := range in.salvage.Chains {
 		if len(in.checks[s.Seed].wrong) == 0 {
@@ -167,8 +165,8 @@ func chooseSeed(in *repairInput) (*manifest.State, uint64, bool) {
 	return nil, 0, false
 }
 
-// fromFooters plans a state from one that lacks edits, the intact ones of those,
-// and the blocks on disk.
+// fromFooters plans a state from base, which lacks edits, the intact edits later
+// than a gap, and the blocks on disk.
 func (p *Plan) fromFooters(in *repairInput, base *manifest.State, later []*manifest.Edit, last uint64) *Plan {
 	r := rebuilding{plan: p, in: in, files: map[string]*repairFile{}, known: base, published: map[string]bool{}, inLog: map[string]bool{}}
 	for i := range in.files {
@@ -210,7 +208,7 @@ func (p *Plan) fromFooters(in *repairInput, base *manifest.State, later []*manif
 	return p
 }
 
-// describeMarks adds the lines about everything but blocks.
+// describeMarks adds the lines about everything except blocks.
 func (p *Plan) describeMarks(s, base *manifest.State) {
 	if s.Floor == manifest.NoFloor {
 		p.say("retention floor: none is known; the next start sets it, and until then samples that had expired may show")
@@ -227,19 +225,19 @@ func stampMs(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3
 // High holds the highest numbers found in the WAL.
 type High struct{ Generation, LSN, Segment uint64 }
 
-// rebuilding is the choice of the blocks that make up a database.
+// rebuilding selects the blocks of a database.
 type rebuilding struct {
 	plan      *Plan
 	in        *repairInput
 	files     map[string]*repairFile
-	known     *manifest.State // base with the intact edits behind it
+	known     *manifest.State // base with the later intact edits applied
 	published map[string]bool // names that an edit has added or dropped
 	listed    map[string]manifest.Listed
-	inLog     map[string]bool // cuts that the WAL gives again
+	inLog     map[string]bool // cuts that the WAL can reproduce
 }
 
-// applyKnown applies the intact edits behind a gap. Deletions that they drop
-// stay: blocks that a lost merge has rewritten may be listed again.
+// applyKnown applies the intact edits after a gap. Tombstones that they drop are
+// kept, because blocks that a lost merge rewrote may be listed again.
 func (r *rebuilding) applyKnown(later []*manifest.Edit) {
 	s := r.known
 	for name := range s.Blocks {
@@ -259,11 +257,11 @@ func (r *rebuilding) applyKnown(later []*manifest.Edit) {
 	r.known = s
 }
 
-// chooseBlocks decides which blocks are listed. A merge that no known edit has
-// published counts only if an input is gone, because files go only after the
-// merge is published; otherwise its inputs count, which hold the same. What a
-// listed block was made from, or covers, is gone too: that one finding can lead
-// to the next.
+// chooseBlocks selects the blocks to list. The output of a merge that no known edit
+// published is listed only if one of its inputs is gone, because files are deleted
+// only after the merge is published. Otherwise its inputs are listed, which hold the
+// same samples. Blocks that a listed block was made from, or covers, are gone too;
+// since that may cause further outputs to be listed, it repeats.
 func (r *rebuilding) chooseBlocks() {
 	counts := map[string]bool{} // unknown merges that were published
 	for {
@@ -280,8 +278,8 @@ func (r *rebuilding) chooseBlocks() {
 	}
 }
 
-// list lists the known blocks, unknown cuts and the merges that count, without
-// those that others of them hold.
+// list lists the known blocks, unknown cuts and the merges in counts, except for
+// blocks whose data is in others of them.
 func (r *rebuilding) list(counts map[string]bool) {
 	r.listed = map[string]manifest.Listed{}
 	for name, b := range r.known.Blocks {
@@ -309,9 +307,9 @@ func (r *rebuilding) list(counts map[string]bool) {
 	}
 }
 
-// IsGone reports whether a block has been dropped: its file is missing, an edit
-// says so, or a listed block holds all of it. A merge that is not listed because
-// its inputs are is not gone.
+// isGone reports whether a block has been dropped: its file is missing, an edit
+// dropped it, or a listed block holds all of it. The output of a merge that is not
+// listed because its inputs are listed is not gone.
 func (r *rebuilding) isGone(name string) bool {
 	f := r.files[name]
 	_, dropped := r.known.Dropped[name]
@@ -329,8 +327,9 @@ func (r *rebuilding) isGone(name string) bool {
 	return true
 }
 
-// unresolved returns a merge that does not count although an input of it cannot be
-// read: its inputs lack samples, and it may be only one of several outputs.
+// unresolved returns a merge whose output is not listed although one of its inputs
+// cannot be read: listing the inputs would lose samples, and so might listing the
+// output, which may be one of several.
 func (r *rebuilding) unresolved() (merge, input string) {
 	for _, f := range r.in.files {
 		if _, listed := r.listed[f.Name]; listed || f.err != nil || r.published[f.Name] || slices.ContainsFunc(f.Inputs, r.isGone) {
@@ -345,9 +344,9 @@ func (r *rebuilding) unresolved() (merge, input string) {
 	return "", ""
 }
 
-// covers reports whether all of b has gone into a, through blocks that are no
-// longer there: a is of a higher level and not older, or of the same level and
-// spans more generations, and may hold the same series.
+// covers reports whether all of b was merged into a, through blocks that no longer
+// exist: a has a higher level and is not older, or has the same level and spans more
+// generations, and may hold the same series.
 func covers(a, b *manifest.Listed) bool {
 	switch {
 	case a.Name == b.Name || a.Level < b.Level || a.Level == block.L0:
@@ -362,12 +361,12 @@ func covers(a, b *manifest.Listed) bool {
 	return a.MinGen <= b.MinGen && a.MaxGen >= b.MaxGen && a.MaxGen-a.MinGen > b.MaxGen-b.MinGen
 }
 
-// walLow takes cuts off the list that the WAL gives again, and returns the lowest
-// generation that it must keep. lost are generations of the WAL below that in no
-// block.
+// walLow removes the cuts that the WAL can reproduce from the list, and returns the
+// lowest generation that the WAL must keep. lost are the generations of the WAL
+// below it that are in no block.
 func (r *rebuilding) walLow() (low uint64, lost []uint64) {
 	low = r.known.WALLow
-	var cuts []manifest.Listed // that no edit is known to have added
+	var cuts []manifest.Listed // cuts that no known edit added
 	for _, b := range r.listed {
 		if b.Level == block.L0 && !r.published[b.Name] {
 			cuts = append(cuts, b)
@@ -375,8 +374,8 @@ func (r *rebuilding) walLow() (low uint64, lost []uint64) {
 			low = max(low, b.MaxGen+1)
 		}
 	}
-	// From the newest down: one that the WAL lacks was published, and so were
-	// all before it.
+	// Newest first: a cut that the WAL lacks was published, and so were all
+	// older ones.
 	slices.SortFunc(cuts, func(a, b manifest.Listed) int { return cmp.Compare(b.MinGen, a.MinGen) })
 	for _, b := range cuts {
 		if b.MinGen >= low && r.in.holds(b.MinGen, b.MaxGen) {
@@ -395,11 +394,11 @@ func (r *rebuilding) walLow() (low uint64, lost []uint64) {
 	return low, lost
 }
 
-// deletionsKnown reports whether every deletion that a lost edit can have recorded is
-// in a known edit or in the WAL. Only the edit of a cut records any.
-// There was none between two known edits if a later cut begins with the
-// generation that the WAL had to keep before; and all that were made since the
-// low end of the WAL are in it, if it still is.
+// deletionsKnown reports whether every deletion that a lost edit may have recorded
+// is in a known edit or in the WAL. Only the edit of a cut records deletions. No cut
+// was lost between two known edits if a later cut begins with the generation that
+// the WAL had to keep before. All deletions since the low end of the WAL are in the
+// WAL, if that end still exists.
 func (r *rebuilding) deletionsKnown(base *manifest.State, later []*manifest.Edit, last, low uint64) bool {
 	inLog := func(from uint64) bool {
 		return from == low && base.Number > 0 && !r.in.walDamaged && slices.Contains(r.in.walGens, from)
@@ -417,7 +416,7 @@ func (r *rebuilding) deletionsKnown(base *manifest.State, later []*manifest.Edit
 	return number >= last || inLog(from)
 }
 
-// cutBegins reports whether an edit adds a cut that begins at a generation.
+// cutBegins reports whether one of edits adds a cut that begins at generation gen.
 func cutBegins(edits []*manifest.Edit, gen uint64) bool {
 	for _, rec := range edits {
 		if slices.ContainsFunc(rec.Add, func(b block.Info) bool { return b.Level == block.L0 && b.MinGen == gen }) {
@@ -427,7 +426,8 @@ func cutBegins(edits []*manifest.Edit, gen uint64) bool {
 	return false
 }
 
-// describeBlocks adds a line for each block: listed, or why not.
+// describeBlocks adds a line for each block: that it is listed, or the reason it is
+// not.
 func (r *rebuilding) describeBlocks(base *manifest.State) {
 	p := r.plan
 	for _, name := range slices.Sorted(maps.Keys(r.listed)) {

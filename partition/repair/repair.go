@@ -15,27 +15,26 @@ import (
 	"tsdb/partition/manifest"
 )
 
-// checkedSeries is the number of series of a block that an identity seed is
-// compared with.
+// checkedSeries is the number of series per block against which an identity seed is
+// checked.
 const checkedSeries = 16
 
-// Options are what a repair must know beyond the MANIFEST and the blocks.
+// Options are the inputs of a repair besides the MANIFEST and the blocks.
 type Options struct {
 	Edit        uint64   // highest edit that the WAL names
-	Generations []uint64 // that have frames in the WAL, rising
+	Generations []uint64 // those with frames in the WAL, in ascending order
 	High        High     // of the WAL
 	// Holds reports whether the WAL holds all of the generations from lo to hi.
 	Holds func(lo, hi uint64) bool
-	// Damaged says that frames of the WAL are missing or cannot be read.
+	// Damaged is set if frames of the WAL are missing or cannot be read.
 	Damaged bool
 	NowMs   int64
 	// AssumeNoDeletes assumes that lost edits recorded no deletion.
 	AssumeNoDeletes bool
 }
 
-// NewPlan reads the MANIFEST of dir and, if no copy of it can be taken as it
-// is, the footers of all blocks, and plans how to bring it back. It changes
-// nothing.
+// NewPlan reads the MANIFEST of dir and, if no copy of it can be used as it is, the
+// footers of all blocks, and plans its repair. It changes nothing on disk.
 func NewPlan(ctx context.Context, fsys vfs.FS, dir string, o Options) (*Plan, error) {
 	in := &repairInput{
 		copies: manifest.ReadCopies(fsys, dir), checks: map[uint64]seedCheck{},
@@ -57,7 +56,7 @@ func NewPlan(ctx context.Context, fsys vfs.FS, dir string, o Options) (*Plan, er
 	return planRepair(in), nil
 }
 
-// storedSeries is a series as a block has it.
+// storedSeries is a series stored in a block.
 type storedSeries struct {
 	block string
 	block.SeriesEntry
@@ -104,8 +103,8 @@ func (in *repairInput) readBlocks(ctx context.Context, store objstore.Store) ([]
 	return all, nil
 }
 
-// someSeries returns series of a block from its first to its last. They are
-// fewer if its index is damaged.
+// someSeries returns series sampled from the first to the last of a block. It
+// returns fewer if the index is damaged.
 func someSeries(b *block.Block) ([]storedSeries, error) {
 	var all []storedSeries
 	n := b.Info().Series
@@ -124,7 +123,7 @@ func someSeries(b *block.Block) ([]storedSeries, error) {
 	return all, nil
 }
 
-// checkSeed compares the identities that blocks hold with those a seed gives.
+// checkSeed compares the identities in blocks with those that follow from a seed.
 func checkSeed(seed uint64, series []storedSeries) seedCheck {
 	var c seedCheck
 	var id model.Identity
@@ -139,9 +138,8 @@ func checkSeed(seed uint64, series []storedSeries) seedCheck {
 	return c
 }
 
-// Apply does what the plan says: it keeps what is there of the copies that it
-// writes beside them, as MANIFEST.damaged-1 and so on, and replaces them. It
-// returns the names of the files kept.
+// Apply executes the plan. It keeps the existing copies of the MANIFEST that it
+// replaces as MANIFEST.damaged-1 and so on, and returns the names of the files kept.
 func (p *Plan) Apply(fsys vfs.FS, dir string) (kept []string, err error) {
 	if p.state == nil {
 		return nil, fmt.Errorf("repair: the plan has nothing to write: %s", p.Refused)
@@ -163,8 +161,8 @@ func (p *Plan) Apply(fsys vfs.FS, dir string) (kept []string, err error) {
 	return kept, nil
 }
 
-// keepAside gives a file a second name that nothing has yet, so that writing it
-// anew leaves the old content. A file system without links has it renamed.
+// keepAside links a file to an unused second name, so that the old content survives
+// when the file is replaced. On a file system without links it renames the file.
 func keepAside(fsys vfs.FS, dir, base string) (string, error) {
 	old := path.Join(dir, base)
 	if _, err := fsys.Stat(old); errors.Is(err, fs.ErrNotExist) {
