@@ -13,7 +13,7 @@ type bitWriter struct {
 	n   uint   // number of bits in acc, < 64
 }
 
-// write appends the low width bits of x, the other bits of which are zero;
+// write appends the low width bits of x, whose other bits must be zero;
 // 1 ≤ width ≤ 64.
 func (w *bitWriter) write(x uint64, width uint) {
 	n := w.n

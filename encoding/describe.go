@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Kind says what a column holds.
+// Kind is the type of the values of a column.
 type Kind uint8
 
 // The kinds of columns.

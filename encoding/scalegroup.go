@@ -39,7 +39,7 @@ func newScaleGroup(c *histogramRuns, from, k int) *scaleGroup {
 // columns returns the number of columns of the group if none are joined.
 func (g *scaleGroup) columns() int { return headColumns + len(g.union[0]) + len(g.union[1]) }
 
-// headColumns are the columns beside the buckets.
+// headColumns is the number of columns other than those of buckets.
 const headColumns = 3
 
 // buckets returns the number of buckets of all histograms.
