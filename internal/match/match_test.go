@@ -243,7 +243,7 @@ func FuzzMatchersAnswerAsRE2Does(f *testing.F) {
 	})
 }
 
-// randomValue returns a value that is likely to be close to what m matches.
+// randomValue returns a value that is likely to match m, or nearly so.
 func randomValue(rnd *rand.Rand, m *Matcher) string {
 	var b strings.Builder
 	if shapes := append(literalShapes(m.expr().values), m.expr().globs...); len(shapes) > 0 && rnd.IntN(4) > 0 {

@@ -81,8 +81,8 @@ func (p *aliasPart) touch(i int) {
 	}
 }
 
-// Alias returns what SetAlias has recorded for a hash: a ref, which may name a
-// series that has left, or RefRefused.
+// Alias returns the value that SetAlias recorded for a hash: a ref, whose series may
+// have been evicted, or RefRefused.
 func (h *Head) Alias(a model.Hash) (model.Ref, bool) {
 	p := h.aliases.part(a)
 	p.mu.RLock()
@@ -95,13 +95,13 @@ func (h *Head) Alias(a model.Hash) (model.Ref, bool) {
 	return p.entries[i].ref, true
 }
 
-// lookupBatch is the number of lookups whose first touch of memory is made before
-// the first of them is finished. At a million aliases every lookup misses the
-// caches; misses that do not wait for each other cost a fraction.
+// lookupBatch is the number of lookups that read their first memory location before
+// any of them is completed. At a million aliases every lookup misses the caches;
+// overlapping misses cost a fraction.
 const lookupBatch = 16
 
-// Aliases looks up many hashes at once: refs[i] becomes the ref of hashes[i], 0
-// if it is not known. It is several times cheaper than as many calls of Alias.
+// Aliases looks up many hashes at once: it sets refs[i] to the ref of hashes[i], 0
+// if it is unknown. It is several times cheaper than calling Alias for each.
 func (h *Head) Aliases(hashes []model.Hash, refs []model.Ref) {
 	t := &h.aliases
 	for i := range t.parts {

@@ -25,7 +25,7 @@ func alive(h *Head, ref model.Ref) bool {
 }
 
 // sameShard returns label sets of series that all live in the shard of the
-// first one, so that they can only take each other's slots.
+// first one, so that they can only reuse each other's slots.
 func sameShard(n int) []labels.Labels {
 	var sets []labels.Labels
 	for i := 0; len(sets) < n; i++ {
@@ -167,8 +167,8 @@ func TestSlotAtItsLastEpochIsRetired(t *testing.T) {
 	}
 }
 
-// A series defined in the running generation is in its log: its slot may not be
-// given away in that generation, samples or not.
+// A series defined in the running generation is in its log: its slot must not be
+// reused in that generation, with or without samples.
 func TestSeriesOfTheRunningGenerationStays(t *testing.T) {
 	h := New(Options{})
 	h.NewBuffer(5)
@@ -256,12 +256,11 @@ func TestAliasTableIsBounded(t *testing.T) {
 	}
 }
 
-// The churn test lets series come, be written, fall idle and leave at random,
-// with buffers that are held for a while by readers and batches that keep refs
-// for long. What must hold at every step: a write through a ref that CheckLocked
-// passes reaches the series the ref was made for; what a buffer returns for a
-// live ref is what was written to that series in that buffer; series with
-// samples in a live buffer never leave.
+// The churn test creates, writes and evicts series at random, with readers that hold
+// buffers for a while and batches that keep refs for long. Invariants at every step:
+// a write through a ref accepted by CheckLocked reaches the series of the ref; a
+// buffer returns for a live ref exactly the samples written to that series in that
+// buffer; series with samples in a live buffer are never evicted.
 func TestChurnNeverMixesSeries(t *testing.T) {
 	seed := uint64(seedOf(t))
 	rounds := 20
@@ -284,7 +283,7 @@ func churn(t *testing.T, r *rand.Rand) {
 	h := New(Options{})
 	ls := sameShard(60)
 	name := func(i int) string { return ls[i].Get("i") }
-	refs := make(map[model.Ref]int) // every ref ever given, and for which series
+	refs := make(map[model.Ref]int) // every ref ever returned, and its series
 	var held []holder
 	gen := uint64(1)
 	active := holder{h.NewBuffer(gen), map[string]float64{}}
@@ -310,7 +309,7 @@ func churn(t *testing.T, r *rand.Rand) {
 				return
 			}
 			refs[ref] = i
-		default: // a write through any ref ever given
+		default: // a write through any ref ever returned
 			for ref, i := range refs {
 				s := h.Shard(ref.Shard())
 				s.Lock()

@@ -3,8 +3,8 @@ package head
 import "tsdb/internal/model"
 
 // identities finds the slot of a series by its identity: open addressing over
-// slots, with four bits of the hash beside each, so that a probe that does not
-// match seldom touches the series itself. Guarded by the shard's lock.
+// slots, each stored with four bits of the hash, so that a probe that does not match
+// rarely reads the series itself. It is guarded by the shard's lock.
 type identities struct {
 	table []uint32 // slot << 4 | four bits of the identity, or freeEntry
 	n     int
@@ -71,8 +71,8 @@ func (s *Shard) rebuildIDs(size int) {
 	}
 }
 
-// drop removes a series whose record still exists. The entries behind it move up, so
-// that no probe ends early.
+// drop removes a series whose record still exists. It moves up the entries after it,
+// so that no probe ends early.
 func (s *Shard) drop(slot uint32, id model.Identity) {
 	x := &s.ids
 	n := len(x.table)
@@ -92,7 +92,7 @@ func (s *Shard) drop(slot uint32, id model.Identity) {
 		if e == freeEntry {
 			break
 		}
-		// e may fill the hole unless its home is behind the hole.
+		// e may fill the hole unless its home is after the hole.
 		h := x.home(s.series.at(e >> 4).id)
 		if (i-h+n)%n >= (i-hole+n)%n {
 			x.table[hole] = e

@@ -13,7 +13,7 @@ import (
 // order holds the series in the order of blocks. It is kept from cut to cut, so that
 // only new series have to be sorted and merged in.
 type order struct {
-	mu    sync.Mutex // also keeps series from leaving
+	mu    sync.Mutex // also prevents evictions
 	refs  []model.Ref
 	bytes atomic.Int64 // of refs
 }

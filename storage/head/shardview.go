@@ -8,7 +8,7 @@ import (
 )
 
 // shardView reads, without the shard's lock, the labels of the series that a shard had
-// when the view was taken. It relies on what never changes: the bytes of the arena,
+// when the view was taken. It reads only immutable data: the bytes of the arena,
 // names, the name and value of a term, and, as long as no series is evicted, the epoch
 // and labels of a series. So callers hold the order's lock, which excludes Evict.
 type shardView struct {
@@ -40,8 +40,7 @@ func (v *shardView) alive(ref model.Ref) bool {
 	return v.marks.at(ref.Slot()).epoch == ref.Epoch()
 }
 
-// run returns the packed term ids of a series, the tenant's first, and how many
-// there are.
+// run returns the packed term ids of a series, the tenant's first, and their number.
 func (v *shardView) run(slot uint32) (ids []byte, n int) {
 	b := v.text.from(v.series.at(slot).labels)
 	c, k := uvarint(b)
@@ -75,8 +74,8 @@ func (v *shardView) cursor(slot uint32) labelCursor {
 	return labelCursor{v: v, ids: ids, left: n}
 }
 
-// next returns the next term. ok is false at the end, and, with end false, in the
-// place of a missing metric name.
+// next returns the next term. ok is false at the end and, with end false, instead of
+// a missing metric name.
 func (c *labelCursor) next() (t uint32, ok, end bool) {
 	switch c.state {
 	case atTenant:

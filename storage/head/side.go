@@ -11,7 +11,7 @@ import (
 // A side stream accompanies the stream of a segment whose samples are not all plain
 // floats. It is a list of entries in the order of the samples:
 //
-//	skip (uvarint)  samples between this one and that of the entry before
+//	skip (uvarint)  samples between this one and that of the previous entry
 //	kind (1)        sideStart or sideHistogram
 //	start (varint)  sideStart: difference of the start timestamp from the last
 //	                one, 0 at first; it applies to this sample and those after

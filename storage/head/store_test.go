@@ -42,8 +42,8 @@ func TestSizeClassesHoldTheirSizes(t *testing.T) {
 	}
 }
 
-// Arrays of a pool keep what is written to them while others come and go, and
-// the pool knows how much is handed out.
+// Arrays of a pool keep their content while others are allocated and released, and
+// the pool counts the allocated memory.
 func TestPoolArraysDoNotOverlap(t *testing.T) {
 	seed := uint64(seedOf(t))
 	for round := range 10 {
@@ -138,8 +138,8 @@ func TestArenaRefusesOversizedBytes(t *testing.T) {
 	}
 }
 
-// Postings are held against a set while slots come and go, through all their
-// forms.
+// Postings are compared with a set while slots are added and removed, through all
+// their forms.
 func TestPostingsEqualASet(t *testing.T) {
 	seed := uint64(seedOf(t))
 	for round := range 20 {
@@ -211,7 +211,7 @@ func checkPostings(t *testing.T, s *Shard, p postings, want map[uint32]bool) {
 	}
 }
 
-// The identity index is held against a map while series come and go.
+// The identity index is compared with a map while series are added and removed.
 func TestIdentitiesEqualAMap(t *testing.T) {
 	seed := uint64(seedOf(t))
 	for round := range 10 {

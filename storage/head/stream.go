@@ -48,13 +48,13 @@ const (
 const (
 	maxStep    = math.MaxInt32
 	encodeRoom = 24 // upper bound of the bytes encode writes: 1 + 8 + 8
-	// readSlack is the number of bytes behind a stream that decodeStream may read and
+	// readSlack is the number of bytes after a stream that decodeStream may read and
 	// ignores.
 	readSlack = 8
 )
 
 // Codes of values. codeXOR has one for every number of leading zero bytes and
-// every number of bytes that fit behind them.
+// every number of bytes that fit after them.
 const (
 	codeSame    = 0
 	codeInteger = 0  // + bytes
@@ -204,8 +204,8 @@ func (s *stream) appendTo(dst []byte, t int64, v float64) []byte {
 	return append(dst, buf[:s.encode(&buf, t, b)]...)
 }
 
-// encodeValue returns the code of a value that differs from the last one, and x, of
-// which as many low bytes are written as the code says.
+// encodeValue returns the code of a value that differs from the last one, and x. The
+// code gives the number of low bytes of x to be written.
 func (s *stream) encodeValue(b uint64) (code uint8, x uint64) {
 	x = b ^ s.v
 	lead, trail := bits.LeadingZeros64(x)/8, bits.TrailingZeros64(x)/8
@@ -232,7 +232,7 @@ func (s *stream) encodeValue(b uint64) (code uint8, x uint64) {
 }
 
 // decodeStream appends the n samples of a stream to dst's times and values.
-// src has readSlack bytes behind the stream.
+// src has readSlack bytes after the stream.
 func decodeStream(dst *model.Samples, src []byte, n int) {
 	if n == 0 {
 		return
