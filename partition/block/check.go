@@ -299,16 +299,16 @@ func (c *checker) series(ctx context.Context) error {
 			return err
 		}
 		for i, k := range row.names {
-			c.pairs += pairPrint(k, row.values[i], ord) + pairPrint(k, names[k].values, ord)
+			c.pairs += pairHash(k, row.values[i], ord) + pairHash(k, names[k].values, ord)
 		}
 	}
 	return nil
 }
 
-// pairPrint returns a hash of one entry of the series table or of the postings.
+// pairHash returns a hash of one entry of the series table or of the postings.
 // The sums of the hashes of two sets are equal, whatever the order, if and (barring
 // collisions) only if the sets are.
-func pairPrint(name, value, ord uint32) uint64 {
+func pairHash(name, value, ord uint32) uint64 {
 	h := uint64(name)<<32 ^ uint64(value)
 	h = (h ^ h>>29) * 0xbf58476d1ce4e5b9
 	h ^= uint64(ord) * 0x9e3779b97f4a7c15
@@ -339,7 +339,7 @@ func (c *checker) postings(ctx context.Context) error {
 				return err
 			}
 			bm.Iterate(func(ord uint32) bool {
-				pairs += pairPrint(uint32(k), v, ord)
+				pairs += pairHash(uint32(k), v, ord)
 				return true
 			})
 		}

@@ -291,7 +291,7 @@ func (r *chunkReader) append(c Chunk, tr model.TimeRange, dst *model.ColumnSet) 
 // of the samples in tr. If there are none, the column is not read.
 func (r *chunkReader) span(c Chunk, tr model.TimeRange) (ts []int64, col []byte, i, j int, err error) {
 	if c.Bad {
-		return nil, nil, 0, 0, r.lostBefore(c)
+		return nil, nil, 0, 0, r.errBad(c)
 	}
 	w := &c.page.rows[c.row]
 	if ts, err = r.timestamps(c.page, c.pageOff, &c.page.times[w.time]); err != nil {
@@ -322,8 +322,8 @@ func (r *chunkReader) damage(c Chunk, err error) error {
 	return r.block.damage(c.page.offsetOf(streamValues, c.page.rows[c.row].value, c.pageOff), err)
 }
 
-// lostBefore returns the error of reading a chunk marked bad.
-func (r *chunkReader) lostBefore(c Chunk) error {
+// errBad returns the error of reading a chunk marked bad.
+func (r *chunkReader) errBad(c Chunk) error {
 	return &format.DamageError{Path: r.block.info.Name, Offset: c.pageOff, What: fmt.Sprintf(
 		"%d samples of series %d from %d to %d were lost before", c.Count, c.Ordinal, c.MinTime, c.MaxTime)}
 }

@@ -11,7 +11,7 @@ func (w *Writer) CopyChunk(c Chunk) error {
 		return err
 	}
 	if c.Bad {
-		return c.from.lostBefore(c)
+		return c.from.errBad(c)
 	}
 	times, values, starts, err := c.from.raw(c)
 	if err != nil {

@@ -73,7 +73,7 @@ func (d *describer) header(context.Context) error {
 
 // columns prints the columns, the directory and the exemplar pages between them.
 func (d *describer) columns(ctx context.Context) error {
-	marks, err := d.block.fencesOf(&d.block.exemplars, sectionExemplars)
+	exemplars, err := d.block.fencesOf(&d.block.exemplars, sectionExemplars)
 	if err != nil {
 		return err
 	}
@@ -100,25 +100,25 @@ func (d *describer) columns(ctx context.Context) error {
 		sort.Slice(frames, func(i, j int) bool { return at(frames[i]) < at(frames[j]) })
 		uses := usesOf(dir)
 		for _, f := range frames {
-			for len(marks) > 0 && marks[0].off < at(f) {
-				if err := d.exemplarPage(marks[0]); err != nil {
+			for len(exemplars) > 0 && exemplars[0].off < at(f) {
+				if err := d.exemplarPage(exemplars[0]); err != nil {
 					return err
 				}
-				marks = marks[1:]
+				exemplars = exemplars[1:]
 			}
 			if err := d.frame(dir, f.s, f.n, uses[f.s]); err != nil {
 				return err
 			}
 		}
-		for len(marks) > 0 && marks[0].off < p.off {
-			if err := d.exemplarPage(marks[0]); err != nil {
+		for len(exemplars) > 0 && exemplars[0].off < p.off {
+			if err := d.exemplarPage(exemplars[0]); err != nil {
 				return err
 			}
-			marks = marks[1:]
+			exemplars = exemplars[1:]
 		}
 		return d.directoryPage(p, dir, uses)
 	})
-	for _, m := range marks {
+	for _, m := range exemplars {
 		if err == nil {
 			err = d.exemplarPage(m)
 		}

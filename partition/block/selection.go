@@ -46,7 +46,7 @@ func (b *Block) Select(ctx context.Context, tenant uint32, ms []*match.Matcher, 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	s := &Selection{block: b, key: questionOf(tenant, ms)}
+	s := &Selection{block: b, key: selectionKey(tenant, ms)}
 	found, err := cached(b.cache, cacheKey{block: b.id, kind: cachedSelection, text: s.key}, func() (*Selection, int, error) {
 		if err := s.find(ctx, tenant, ms, yield); err != nil {
 			return nil, 0, err
@@ -59,8 +59,8 @@ func (b *Block) Select(ctx context.Context, tenant uint32, ms []*match.Matcher, 
 	return found, err
 }
 
-// questionOf returns the cache key of a tenant and matchers.
-func questionOf(tenant uint32, ms []*match.Matcher) string {
+// selectionKey returns the cache key of a tenant and matchers.
+func selectionKey(tenant uint32, ms []*match.Matcher) string {
 	var b strings.Builder
 	b.WriteString(strconv.FormatUint(uint64(tenant), 10))
 	for _, m := range ms {

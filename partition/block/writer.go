@@ -44,13 +44,13 @@ type WriterOptions struct {
 // tail and is not a block. A Writer is not safe for concurrent use. After an
 // error every method returns that error, and Finish aborts the object.
 type Writer struct {
-	name    string // of the block, its key in the store
-	meta    Meta
-	out     *output
-	columns *columnWriter
-	index   indexWriter
-	marks   exemplarWriter
-	notes   []MetricMetadata
+	name      string // of the block, its key in the store
+	meta      Meta
+	out       *output
+	columns   *columnWriter
+	index     indexWriter
+	exemplars exemplarWriter
+	metadata  []MetricMetadata
 
 	series  currentSeries
 	held    model.ColumnSet    // buffered samples of the current series and partition
@@ -127,7 +127,7 @@ func Create(store objstore.Store, m Meta, o WriterOptions) (*Writer, error) {
 	}
 	w.out = &output{object: object}
 	w.columns = newColumnWriter(w.out, tierOf(m.Level), orDefault(o.DedupeColumns, DefaultDedupeColumns))
-	w.index.out, w.marks.out = w.out, w.out
+	w.index.out, w.exemplars.out = w.out, w.out
 	w.index.batch = orDefault(o.PostingsBatch, postingsBatch)
 	w.out.write(appendHeader(nil))
 	return w, nil
@@ -166,7 +166,7 @@ func (w *Writer) Series(tenant uint32, id model.Identity, ls labels.Labels) erro
 func (w *Writer) endSeries() {
 	w.flush(true)
 	if w.series.listed && len(w.series.exemplars) > 0 && w.err == nil {
-		if err := w.marks.add(w.series.ord, w.series.exemplars); err != nil {
+		if err := w.exemplars.add(w.series.ord, w.series.exemplars); err != nil {
 			w.check(fmt.Errorf("series %v: %w", w.series.labels, err))
 		}
 	}
@@ -423,7 +423,7 @@ func (w *Writer) Metadata(tenant uint32, metric string, m model.Metadata) error 
 		w.check(fmt.Errorf("metadata of %d bytes exceeds the limit of %d", n, maxLabelBytes))
 		return w.err
 	}
-	w.notes = append(w.notes, MetricMetadata{Tenant: tenant, Metric: metric, Metadata: m})
+	w.metadata = append(w.metadata, MetricMetadata{Tenant: tenant, Metric: metric, Metadata: m})
 	return w.err
 }
 
@@ -439,14 +439,14 @@ func (w *Writer) Finish() (Info, error) {
 		return Info{}, w.err
 	}
 	w.columns.finishPage()
-	w.marks.flush()
+	w.exemplars.flush()
 	w.index.write()
 	w.index.writeBlob(sectionDirectory, appendFences(nil, w.columns.fences))
-	if len(w.marks.fences) > 0 {
-		w.index.writeBlob(sectionExemplars, appendFences(nil, w.marks.fences))
+	if len(w.exemplars.fences) > 0 {
+		w.index.writeBlob(sectionExemplars, appendFences(nil, w.exemplars.fences))
 	}
-	if len(w.notes) > 0 {
-		w.index.writeBlob(sectionMetadata, appendMetadata(nil, w.notes))
+	if len(w.metadata) > 0 {
+		w.index.writeBlob(sectionMetadata, appendMetadata(nil, w.metadata))
 	}
 	f := footer{
 		meta: w.meta, series: w.index.series, samples: w.samples, chunks: w.chunks,

@@ -49,7 +49,7 @@ func (s *Set) CleanUp(walHolds func(lo, hi uint64) bool) ([]Leftover, error) {
 			continue
 		}
 		l := Leftover{Name: name}
-		if s.judge(v, &l, walHolds) {
+		if s.canDelete(v, &l, walHolds) {
 			toDelete = append(toDelete, name)
 		} else if l.Err == nil {
 			l.MovedTo, l.Err = s.store.SetAside(ctx, name)
@@ -87,8 +87,8 @@ func deleteLeftovers(ctx context.Context, store objstore.Store, names []string, 
 	return kept
 }
 
-// judge reports whether an object can be deleted, and sets the reason in l.
-func (s *Set) judge(v *Version, l *Leftover, walHolds func(lo, hi uint64) bool) bool {
+// canDelete reports whether an object can be deleted, and sets the reason in l.
+func (s *Set) canDelete(v *Version, l *Leftover, walHolds func(lo, hi uint64) bool) bool {
 	if strings.HasSuffix(l.Name, objstore.TempSuffix) {
 		l.Reason = "temporary"
 		return true
@@ -115,7 +115,7 @@ func (s *Set) judge(v *Version, l *Leftover, walHolds func(lo, hi uint64) bool) 
 	case len(info.Inputs) > 0 && allReadable(v, info.Inputs):
 		l.Reason = "a merge that was not published; its inputs are all there"
 		return true
-	case hasRival(v, info):
+	case hasOtherAttempt(v, info):
 		l.Reason = "an earlier or later attempt at a block that is listed"
 		return true
 	case info.MinGen >= v.state.WALLow && walHolds(info.MinGen, info.MaxGen):
@@ -126,10 +126,10 @@ func (s *Set) judge(v *Version, l *Leftover, walHolds func(lo, hi uint64) bool) 
 	return false
 }
 
-// hasRival reports whether a listed, readable block was made from the same inputs
-// as info, by another attempt with another ordinal. For a cut, a block made from
+// hasOtherAttempt reports whether a listed, readable block was made from the inputs
+// of info, by another attempt with another ordinal. For a cut, a block made from
 // another attempt counts too.
-func hasRival(v *Version, info block.Info) bool {
+func hasOtherAttempt(v *Version, info block.Info) bool {
 	found := false
 	first := info.Meta
 	first.Ordinal = 0

@@ -140,14 +140,14 @@ func merge(ctx context.Context, v *blockset.Version, outputs objstore.Store, pla
 
 // merger is one merge under way.
 type merger struct {
-	set    *blockset.Set
-	store  objstore.Store // of the outputs
-	plan   Plan
-	o      Options
-	kept   model.TimeRange // samples outside are left out
-	inputs []*mergeInput   // oldest first
-	notes  mergedNotes
-	result *Merged
+	set      *blockset.Set
+	store    objstore.Store // of the outputs
+	plan     Plan
+	o        Options
+	kept     model.TimeRange // samples outside are left out
+	inputs   []*mergeInput   // oldest first
+	metadata mergedMetadata
+	result   *Merged
 
 	// Outputs are written for a bounded number of partitions in each pass over
 	// the inputs.
@@ -189,7 +189,7 @@ func (m *merger) open(ctx context.Context, v *blockset.Version, tombstones []man
 		}
 		m.inputs = append(m.inputs, &mergeInput{entry: e, deletions: deletions})
 		largest = max(largest, e.Series)
-		if err := m.notes.add(e.Block()); errors.Is(err, format.ErrCorrupt) {
+		if err := m.metadata.add(e.Block()); errors.Is(err, format.ErrCorrupt) {
 			m.result.Lost = append(m.result.Lost, err)
 		} else if err != nil {
 			return err
@@ -327,7 +327,7 @@ func (m *merger) finish(last bool) error {
 	keys := slices.SortedFunc(maps.Keys(m.outputs), block.Key.Compare)
 	for i, key := range keys {
 		if last && i == len(keys)-1 {
-			m.notes.rest(m.outputs[key].note)
+			m.metadata.rest(m.outputs[key].markUsed)
 		}
 		if err := m.outputs[key].finish(); err != nil {
 			return err

@@ -30,7 +30,7 @@ type mergeOutput struct {
 	begun       bool              // the current series is in w
 	first, last block.SeriesEntry // in w
 	metric      string            // of the last series whose metadata was looked up
-	used        map[noteKey]bool
+	used        map[metricKey]bool
 }
 
 // next sets the current series, which is begun in a block only when a writer is
@@ -58,7 +58,7 @@ func (o *mergeOutput) writer() (*block.Writer, error) {
 		if err != nil {
 			return nil, err
 		}
-		o.w, o.first, o.used, o.metric = w, o.at, map[noteKey]bool{}, ""
+		o.w, o.first, o.used, o.metric = w, o.at, map[metricKey]bool{}, ""
 		o.ordinal = w.Ordinal() + 1
 	}
 	if err := o.w.Series(o.at.Tenant, o.at.ID, o.at.Labels); err != nil {
@@ -66,22 +66,22 @@ func (o *mergeOutput) writer() (*block.Writer, error) {
 	}
 	o.begun, o.last = true, o.at
 	o.series++
-	o.noteSeries()
+	o.useMetadata()
 	return o.w, nil
 }
 
 // rows implements rowOutput.
 func (o *mergeOutput) rows() (rowWriter, error) { return o.writer() }
 
-// noteSeries marks the metadata of the metric of the current series as used.
-func (o *mergeOutput) noteSeries() {
+// useMetadata marks the metadata of the metric of the current series as used.
+func (o *mergeOutput) useMetadata() {
 	metric := o.at.Labels.Get(block.MetricName)
 	if metric == o.metric && o.series > 1 {
 		return
 	}
 	o.metric = metric
 	for {
-		o.note(noteKey{o.at.Tenant, metric})
+		o.markUsed(metricKey{o.at.Tenant, metric})
 		i := strings.LastIndexByte(metric, '_')
 		if i < 0 || !slices.Contains(familySuffixes, metric[i:]) {
 			return
@@ -94,11 +94,11 @@ func (o *mergeOutput) noteSeries() {
 // metric family.
 var familySuffixes = []string{"_bucket", "_count", "_sum", "_total", "_created", "_info"}
 
-// note marks metadata as used, if there is any.
-func (o *mergeOutput) note(k noteKey) {
-	if _, ok := o.merger.notes.all[k]; ok {
+// markUsed marks metadata as used, if there is any.
+func (o *mergeOutput) markUsed(k metricKey) {
+	if _, ok := o.merger.metadata.all[k]; ok {
 		o.used[k] = true
-		o.merger.notes.used[k] = true
+		o.merger.metadata.used[k] = true
 	}
 }
 
@@ -107,8 +107,8 @@ func (o *mergeOutput) finish() error {
 	if o.w == nil {
 		return nil
 	}
-	for _, k := range slices.SortedFunc(maps.Keys(o.used), compareNotes) {
-		if err := o.w.Metadata(k.tenant, k.metric, o.merger.notes.all[k]); err != nil {
+	for _, k := range slices.SortedFunc(maps.Keys(o.used), compareMetrics) {
+		if err := o.w.Metadata(k.tenant, k.metric, o.merger.metadata.all[k]); err != nil {
 			return err
 		}
 	}
@@ -182,40 +182,40 @@ func compactExemplars(es []model.Exemplar) []model.Exemplar {
 	return kept
 }
 
-// noteKey identifies a metric of a tenant.
-type noteKey struct {
+// metricKey identifies a metric of a tenant.
+type metricKey struct {
 	tenant uint32
 	metric string
 }
 
-func compareNotes(a, b noteKey) int {
+func compareMetrics(a, b metricKey) int {
 	return cmp.Or(cmp.Compare(a.tenant, b.tenant), strings.Compare(a.metric, b.metric))
 }
 
-// mergedNotes is the metadata of all inputs. For each metric that of the newest
+// mergedMetadata is the metadata of all inputs. For each metric that of the newest
 // input wins.
-type mergedNotes struct {
-	all  map[noteKey]model.Metadata
-	used map[noteKey]bool // by some output
+type mergedMetadata struct {
+	all  map[metricKey]model.Metadata
+	used map[metricKey]bool // by some output
 }
 
 // add adds the metadata of the next newer input.
-func (n *mergedNotes) add(b *block.Block) error {
+func (n *mergedMetadata) add(b *block.Block) error {
 	if n.all == nil {
-		n.all, n.used = map[noteKey]model.Metadata{}, map[noteKey]bool{}
+		n.all, n.used = map[metricKey]model.Metadata{}, map[metricKey]bool{}
 	}
 	ms, err := b.Metadata()
 	for _, m := range ms {
-		n.all[noteKey{m.Tenant, m.Metric}] = m.Metadata
+		n.all[metricKey{m.Tenant, m.Metric}] = m.Metadata
 	}
 	return err
 }
 
-// rest calls note with the metrics that no output used, in unspecified order.
-func (n *mergedNotes) rest(note func(noteKey)) {
+// rest calls fn with the metrics that no output used, in unspecified order.
+func (n *mergedMetadata) rest(fn func(metricKey)) {
 	for k := range n.all {
 		if !n.used[k] {
-			note(k)
+			fn(k)
 		}
 	}
 }

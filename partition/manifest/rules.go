@@ -39,7 +39,7 @@ func badEdit(format string, args ...any) error {
 // A merge that skips a block between its inputs breaks one of them.
 func CheckEdit(s *State, e Edit) error {
 	next := s.Apply(e)
-	for _, check := range []func(s, next *State, e *Edit) error{checkAdds, checkDrops, checkMarks} {
+	for _, check := range []func(s, next *State, e *Edit) error{checkAdds, checkDrops, checkFields} {
 		if err := check(s, next, &e); err != nil {
 			return err
 		}
@@ -145,8 +145,8 @@ func deletable(s *State, b block.Info) bool {
 	return !model.ValidTime(b.MinTime) || !model.ValidTime(b.MaxTime) || slices.ContainsFunc(s.Tombstones, func(t Tombstone) bool { return t.Covers(b) })
 }
 
-// checkMarks checks the parts of an edit other than blocks.
-func checkMarks(s, next *State, e *Edit) error {
+// checkFields checks the parts of an edit other than blocks.
+func checkFields(s, next *State, e *Edit) error {
 	if err := (&record{Edit: *e}).validate(); err != nil {
 		return badEdit("%v", err)
 	}

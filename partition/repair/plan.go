@@ -194,7 +194,7 @@ func (p *Plan) fromFooters(in *repairInput, base *manifest.State, later []*manif
 	}
 	r.describeBlocks(base)
 	p.say("the log is replayed from generation %d on", low)
-	p.describeMarks(s, base)
+	p.describeFields(s, base)
 	switch {
 	case r.deletionsKnown(base, later, last, low):
 		p.say("deletions: %d known; the lost edits recorded no other, or the log has them", len(s.Tombstones))
@@ -208,8 +208,8 @@ func (p *Plan) fromFooters(in *repairInput, base *manifest.State, later []*manif
 	return p
 }
 
-// describeMarks adds the lines about everything except blocks.
-func (p *Plan) describeMarks(s, base *manifest.State) {
+// describeFields adds the lines about everything except blocks.
+func (p *Plan) describeFields(s, base *manifest.State) {
 	if s.Floor == manifest.NoFloor {
 		p.say("retention floor: none is known; the next start sets it, and until then samples that had expired may show")
 	} else {
