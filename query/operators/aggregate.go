@@ -13,7 +13,7 @@ import (
 	"tsdb/query/steps"
 )
 
-// aggregateNode has the fields of all aggregations.
+// aggregateNode contains the common fields of all aggregations.
 type aggregateNode struct {
 	steps.Grid
 	child      Node
@@ -24,8 +24,8 @@ type aggregateNode struct {
 	by         groupBy
 }
 
-// NewAggregate returns an aggregation; param is the planned parameter, nil if there
-// is none or it is a string.
+// NewAggregate returns an aggregation. param is the planned parameter, or nil if the
+// aggregation has none or it is a string.
 func NewAggregate(e *parser.AggregateExpr, child, param Node, g steps.Grid) (Node, error) {
 	n := aggregateNode{Grid: g, child: child, param: param, expr: e, op: e.Op, by: groupBy{without: e.Without, names: slices.Clone(e.Grouping)}}
 	slices.Sort(n.by.names)
@@ -48,28 +48,28 @@ func NewAggregate(e *parser.AggregateExpr, child, param Node, g steps.Grid) (Nod
 	return nil, Uncovered(e.Op.String())
 }
 
-// pos is where annotations about the samples point to.
+// pos returns the position in annotations about the samples.
 func (n *aggregateNode) pos() posrange.PositionRange { return n.expr.Expr.PositionRange() }
 
-// ignored adds the annotation of histograms that an operator ignores.
+// ignored adds the annotation for histograms ignored by an operator.
 func (n *aggregateNode) ignored(f *Evaluation) {
 	f.annotate(annotations.NewHistogramIgnoredInAggregationInfo(n.op.String(), n.pos()))
 }
 
 // foldNode is an aggregation that folds one series after another into groups, so
-// that only groups × steps are kept.
+// that it holds only groups × steps in memory.
 type foldNode struct{ aggregateNode }
 
 // fold is the state of one group.
 type fold struct {
 	metric labels.Labels
 	drop   bool
-	last   int // last step at which a series had a value; drop is of that step
+	last   int // last step at which a series had a value; drop is the mark of that step
 
 	v, c  []float64 // the value so far (absent = none) and its rounding compensation
-	count []float64 // how many; of avg, count, stddev and stdvar
-	mean  []float64 // of stddev, stdvar and, where the sum would overflow, of avg
-	moved []bool    // avg: mean is used; nil if nowhere
+	count []float64 // avg, count, stddev and stdvar: number of values
+	mean  []float64 // stddev, stdvar and, where the sum would overflow, avg
+	moved []bool    // avg: steps at which mean is used; nil = none
 	hist  []*histogramFold
 }
 
@@ -113,7 +113,7 @@ func (n *foldNode) table(f *Evaluation) (*table, error) {
 		return nil, err
 	}
 	t := &table{}
-	f.mem.Release(int64(len(folds)) * n.foldBytes()) // keep counts them
+	f.mem.Release(int64(len(folds)) * n.foldBytes()) // keep charges them again
 	for _, g := range folds {
 		if err := f.keep(t, n.finish(f, g)); err != nil {
 			return nil, err
@@ -122,8 +122,8 @@ func (n *foldNode) table(f *Evaluation) (*table, error) {
 	return t, nil
 }
 
-// checkMemory returns an error if there are too many groups, or too many of few
-// values.
+// checkMemory returns an error if the groups hold too many points, or take far more
+// memory than their points.
 func (n *foldNode) checkMemory(f *Evaluation, folds []*fold) error {
 	cells := len(folds) * n.N
 	if cells < min(f.MaxSamples, maxSparseCells) {
@@ -174,7 +174,7 @@ func (n *foldNode) newFold() *fold {
 	return g
 }
 
-// add folds a column into its group; nothing comes before step first.
+// add folds a column into its group. The column has no values before step first.
 func (n *foldNode) add(f *Evaluation, g *fold, c *column, first int) {
 	if slices.ContainsFunc(c.h, isHistogram) {
 		n.addHistograms(f, g, c)
@@ -226,8 +226,8 @@ func (n *foldNode) add(f *Evaluation, g *fold, c *column, first int) {
 	g.noteDrop(c)
 }
 
-// noteDrop keeps the mark to drop the name as Prometheus does: a group has the mark
-// of the last step.
+// noteDrop records whether the name is to be dropped. As in Prometheus, the mark of
+// the last step applies to the group.
 func (g *fold) noteDrop(c *column) {
 	last := len(c.v) - 1
 	for last >= 0 && !c.has(last) {
@@ -240,11 +240,11 @@ func (g *fold) noteDrop(c *column) {
 	}
 }
 
-// addSum adds values to sums, each with its compensation: Neumaier's sum, as
-// kahansum.Inc has it. The rounding error of a sum is itself a float, so Knuth's way
-// to compute it, which does not compare the two, has the same result.
+// addSum adds values to sums, each with its compensation: Neumaier's algorithm, as in
+// kahansum.Inc. The rounding error of a sum is itself a float, so Knuth's algorithm
+// to compute it, which needs no comparison, has the same result.
 func addSum(sum, c, vs []float64) {
-	const huge = 1e300 // far from where a difference could overflow
+	const huge = 1e300 // far below values whose differences could overflow
 	sum, c = sum[:len(vs)], c[:len(vs)]
 	for i, v := range vs {
 		s := sum[i]
@@ -265,7 +265,7 @@ func addSum(sum, c, vs []float64) {
 	}
 }
 
-// addMean adds values to means, from a step on.
+// addMean adds values from step first on to means.
 func (g *fold) addMean(vs []float64, first int) {
 	for i, v := range vs {
 		if !isAbsent(v) {
@@ -298,7 +298,8 @@ func (g *fold) addToMean(i int, v float64) {
 	g.mean[i], g.c[i] = kahansum.Inc(v/n, q*g.mean[i], q*g.c[i])
 }
 
-// addDeviations adds values to the sums of squared differences from the mean.
+// addDeviations adds values from step first on to the sums of squared differences
+// from the mean.
 func (g *fold) addDeviations(vs []float64, first int) {
 	for i, v := range vs {
 		if isAbsent(v) {
@@ -319,8 +320,8 @@ func (g *fold) addDeviations(vs []float64, first int) {
 	}
 }
 
-// addHistograms handles a column's histograms for an operator; sum and avg add them
-// up in addMixed.
+// addHistograms handles a column's histograms for all operators except sum and avg,
+// which add them up in addMixed.
 func (n *foldNode) addHistograms(f *Evaluation, g *fold, c *column) {
 	switch n.op {
 	case parser.SUM, parser.AVG:
@@ -339,7 +340,7 @@ func (n *foldNode) addHistograms(f *Evaluation, g *fold, c *column) {
 	}
 }
 
-// finish makes a group's column.
+// finish returns the column of a group.
 func (n *foldNode) finish(f *Evaluation, g *fold) column {
 	c := column{metric: g.metric, drop: g.drop, v: g.v}
 	for i, v := range g.v {

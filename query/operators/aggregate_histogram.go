@@ -9,20 +9,20 @@ import (
 	"github.com/prometheus/prometheus/util/annotations"
 )
 
-// histogramFold is the state of a group, at a step, of a sum or mean that includes a
-// histogram.
+// histogramFold is the state of a sum or mean that includes a histogram, of one
+// group at one step.
 type histogramFold struct {
 	sum, c, mean *histogram.FloatHistogram
 	count        float64
 
 	hasFloat, hasHistogram bool
-	incompatible           bool // exponential and custom buckets: nothing more is added
-	moved                  bool // avg: mean is used, the sum would overflow
+	incompatible           bool // exponential and custom buckets were mixed: no more are added
+	moved                  bool // avg: mean is used because the sum would overflow
 	sawReset, sawNotAReset bool
 }
 
-// addMixed folds a column into a group with histograms, a step at a
-// time: floats and histograms together are a warning that is added at the end.
+// addMixed folds a column into a group with histograms, step by step. Mixing floats
+// and histograms is a warning that is added at the end.
 func (n *foldNode) addMixed(f *Evaluation, g *fold, c *column) {
 	for i, v := range c.v {
 		h := c.histogramAt(i)
@@ -49,7 +49,7 @@ func (n *foldNode) addMixed(f *Evaluation, g *fold, c *column) {
 			s.noteReset(h)
 		default:
 			s.hasHistogram = true
-			if s.sum != nil { // otherwise floats came first
+			if s.sum != nil { // otherwise the first value was a float
 				n.addHistogram(f, s, h, c.metric)
 			}
 		}
@@ -67,7 +67,7 @@ func (s *histogramFold) noteReset(h *histogram.FloatHistogram) {
 	}
 }
 
-// addHistogram adds one more histogram.
+// addHistogram adds a histogram.
 func (n *foldNode) addHistogram(f *Evaluation, s *histogramFold, h *histogram.FloatHistogram, metric labels.Labels) {
 	s.noteReset(h)
 	s.count++
@@ -118,7 +118,7 @@ func (n *foldNode) addHistogram(f *Evaluation, s *histogramFold, h *histogram.Fl
 	added(reconciled, err)
 }
 
-// finishHistogram returns the sum or mean, nil if there is none.
+// finishHistogram returns the sum or mean, or nil if there is none.
 func (n *foldNode) finishHistogram(f *Evaluation, s *histogramFold) *histogram.FloatHistogram {
 	if s.hasFloat {
 		f.annotate(annotations.NewMixedFloatsHistogramsAggWarning(n.pos()))

@@ -7,15 +7,15 @@ import (
 	"github.com/prometheus/prometheus/util/annotations"
 )
 
-// Bounds of the annotations of an answer, of warnings and of infos each. The API
-// shows ten of each, as Prometheus does, and how many more there are.
+// Limits on the annotations of an answer, for warnings and for infos each. The API
+// shows ten of each and the number of the others, as Prometheus does.
 const (
 	maxAnnotations     = 1000
 	maxAnnotationBytes = 1 << 20
 )
 
-// annotationSet are the annotations of an answer. An error in a
-// label can add one for each series: those over the bounds are omitted.
+// annotationSet holds the annotations of an answer. An error in a label can add one
+// for each series; those over the limits are omitted.
 type annotationSet struct {
 	all             annotations.Annotations
 	warnings, infos annotationCount
@@ -23,7 +23,7 @@ type annotationSet struct {
 
 type annotationCount struct {
 	n, bytes int
-	over     bool // some were left out
+	over     bool // some were omitted
 }
 
 func (c *annotationCount) takes(text string) bool {
@@ -36,7 +36,7 @@ func (c *annotationCount) takes(text string) bool {
 	return true
 }
 
-// add adds an annotation. One with the text of another is merged with it.
+// add adds an annotation. Annotations with the same text are merged.
 func (n *annotationSet) add(err error) {
 	text := err.Error()
 	if _, there := n.all[text]; !there {
@@ -51,7 +51,7 @@ func (n *annotationSet) add(err error) {
 	n.all.Add(err)
 }
 
-// addOmissions adds that some were left out, at the end.
+// addOmissions adds an annotation if some were omitted. It is called at the end.
 func (n *annotationSet) addOmissions() {
 	if n.warnings.over {
 		n.all.Add(fmt.Errorf("%w: the query has more warnings than are kept, the %d first", annotations.PromQLWarning, n.warnings.n))

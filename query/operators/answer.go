@@ -11,7 +11,7 @@ import (
 	"tsdb/query/steps"
 )
 
-// Recovered calls evaluate; a panic becomes an error.
+// Recovered calls evaluate and converts a panic to an error.
 func (f *Evaluation) Recovered(evaluate func() (parser.Value, error)) (v parser.Value, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -21,8 +21,8 @@ func (f *Evaluation) Recovered(evaluate func() (parser.Value, error)) (v parser.
 	return evaluate()
 }
 
-// Answer evaluates a whole query, of a type, on its grid. instant says that it is
-// an instant query, not a range query of one step.
+// Answer evaluates a whole query of type typ on its grid. instant distinguishes an
+// instant query from a range query with one step.
 func (f *Evaluation) Answer(n Node, typ parser.ValueType, g steps.Grid, instant bool) (parser.Value, error) {
 	switch typ {
 	case parser.ValueTypeString:
@@ -77,7 +77,7 @@ func (f *Evaluation) Answer(n Node, typ parser.ValueType, g steps.Grid, instant 
 	return vec, nil
 }
 
-// dropNames drops the names of a table's columns that are marked so.
+// dropNames drops the names of a table's columns that are marked for that.
 func (f *Evaluation) dropNames(t *table) (err error) {
 	for i := range t.cols {
 		if c := &t.cols[i]; c.drop {
@@ -91,7 +91,7 @@ func (f *Evaluation) dropNames(t *table) (err error) {
 	return err
 }
 
-// withoutNames drops the names of a matrix's series that are marked so.
+// withoutNames drops the names of a matrix's series that are marked for that.
 func (f *Evaluation) withoutNames(m promql.Matrix) (promql.Matrix, error) {
 	if !f.DelayedNames {
 		return m, nil
@@ -105,7 +105,7 @@ func (f *Evaluation) withoutNames(m promql.Matrix) (promql.Matrix, error) {
 		}
 	}
 	if m.ContainsSameLabelset() {
-		return nil, Uncovered(ReasonExpression) // their points are to be merged
+		return nil, Uncovered(ReasonExpression) // their points must be merged
 	}
 	return m, nil
 }
@@ -135,7 +135,7 @@ func (f *Evaluation) Matrix(n Node, g steps.Grid) (promql.Matrix, error) {
 	return f.sorted(m), err
 }
 
-// matrixOf returns the values of a table as points.
+// matrixOf converts the values of a table to points.
 func (f *Evaluation) matrixOf(t *table, g steps.Grid) (promql.Matrix, error) {
 	m := make(promql.Matrix, 0, len(t.cols))
 	for i := range t.cols {
@@ -153,7 +153,7 @@ func (f *Evaluation) matrixOf(t *table, g steps.Grid) (promql.Matrix, error) {
 	return m, nil
 }
 
-// seriesOf returns the values of a column as points.
+// seriesOf converts the values of a column to points.
 func seriesOf(c *column, g steps.Grid) promql.Series {
 	s := promql.Series{Metric: c.metric, DropName: c.drop}
 	floats := 0
@@ -185,8 +185,8 @@ func (f *Evaluation) sorted(m promql.Matrix) promql.Matrix {
 	return m
 }
 
-// Reserve counts series, whose labels are in the cache, and points that are in
-// memory for the answer.
+// Reserve charges the answer's series, excluding labels, which are in the cache, and
+// points.
 func (f *Evaluation) Reserve(series, points int) error {
 	if err := f.hold(points); err != nil {
 		return err
@@ -194,9 +194,9 @@ func (f *Evaluation) Reserve(series, points int) error {
 	return f.mem.Reserve(int64(series)*columnBytes + pointBytes*int64(points))
 }
 
-// IsQuiet reports whether the evaluation so far has added no annotation except
-// those that are known by step, has read floats only and, if that matters, has
-// broken no tie between equal values.
+// IsQuiet reports whether the evaluation so far has added no annotations except those
+// recorded by step, has read only floats and, if noTies is set, has broken no tie
+// between equal values.
 func (f *Evaluation) IsQuiet(noTies bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"tsdb/query/steps"
 )
 
-// NewBinary returns an operator of two expressions.
+// NewBinary returns a binary operator.
 func NewBinary(e *parser.BinaryExpr, l, r Node, g steps.Grid) Node {
 	vector := func(e parser.Expr) bool { return e.Type() == parser.ValueTypeVector }
 	switch lv, rv := vector(e.LHS), vector(e.RHS); {
@@ -29,7 +29,7 @@ func NewBinary(e *parser.BinaryExpr, l, r Node, g steps.Grid) Node {
 	return &scalarPairNode{g, l, r, scalarOperator(e.Op)}
 }
 
-// arithmetic are the operators that make a new number of two.
+// arithmetic holds the operators that compute a number from two.
 var arithmetic = map[parser.ItemType]func(a, b float64) float64{
 	parser.ADD:   func(a, b float64) float64 { return a + b },
 	parser.SUB:   func(a, b float64) float64 { return a - b },
@@ -40,7 +40,7 @@ var arithmetic = map[parser.ItemType]func(a, b float64) float64{
 	parser.ATAN2: math.Atan2,
 }
 
-// comparisons are the operators that keep one number or not.
+// comparisons holds the operators that keep or drop a number.
 var comparisons = map[parser.ItemType]func(a, b float64) bool{
 	parser.EQLC: func(a, b float64) bool { return a == b },
 	parser.NEQ:  func(a, b float64) bool { return a != b },
@@ -70,16 +70,16 @@ type operator struct {
 	op         parser.ItemType
 	returnBool bool
 	pos        posrange.PositionRange
-	fn         func(a, b float64) float64 // of an arithmetic operator
-	holds      func(a, b float64) bool    // of a comparison
+	fn         func(a, b float64) float64 // for an arithmetic operator
+	holds      func(a, b float64) bool    // for a comparison
 }
 
 func operatorOf(e *parser.BinaryExpr) operator {
 	return operator{e.Op, e.ReturnBool, e.PositionRange(), arithmetic[e.Op], comparisons[e.Op]}
 }
 
-// floats returns the result for two floats. keep is false where a comparison
-// fails; the value of one that holds is a.
+// floats returns the result for two floats. keep is false if a comparison fails; the
+// value of a comparison that holds is a.
 func (o *operator) floats(a, b float64) (v float64, keep bool) {
 	if o.fn != nil {
 		return o.fn(a, b), true
@@ -98,8 +98,8 @@ type number struct {
 }
 
 // mixed returns the result if at least one of the values is a histogram, or the
-// operator is one on histograms. The error, if there is one, is the reason for having
-// no result, or an annotation of the result.
+// operator applies only to histograms. An error is either the reason for a missing
+// result or an annotation of the result.
 func (o *operator) mixed(a, b number) (r number, keep bool, err error) {
 	kind := func(n number) string {
 		if n.h != nil {
@@ -112,7 +112,7 @@ func (o *operator) mixed(a, b number) (r number, keep bool, err error) {
 	}
 	switch {
 	case a.h == nil && b.h == nil:
-		return refused() // trimming floats
+		return refused() // floats cannot be trimmed
 	case a.h == nil:
 		if o.op != parser.MUL {
 			return refused()
@@ -165,7 +165,7 @@ func (o *operator) combine(a, b *histogram.FloatHistogram) (number, bool, error)
 // reconciledInfo is an annotation of a valid result.
 type reconciledInfo struct{ error }
 
-// annotateOperator adds the annotation that an error of an operator stands for.
+// annotateOperator adds the annotation for an error of an operator.
 func (f *Evaluation) annotateOperator(o *operator, err error) {
 	var info reconciledInfo
 	switch {
@@ -178,8 +178,8 @@ func (f *Evaluation) annotateOperator(o *operator, err error) {
 	}
 }
 
-// withScalar plans an operator of a vector and a scalar; swapped says that the
-// scalar stands on the left.
+// withScalar plans an operator of a vector and a scalar. If swapped is set, the
+// scalar is the left operand.
 func withScalar(e *parser.BinaryExpr, vector, scalar Node, swapped bool, g steps.Grid) Node {
 	o := operatorOf(e)
 	apply := func(f *Evaluation, c *column, params [][]float64) {
@@ -213,7 +213,7 @@ func withScalar(e *parser.BinaryExpr, vector, scalar Node, swapped bool, g steps
 	return &mapNode{Grid: g, child: vector, params: []Node{scalar}, paramsFirst: swapped, apply: apply, drops: changesSchema(e.Op) || e.ReturnBool}
 }
 
-// scalarWithHistogram sets step i of c to the result if it is not one of two floats.
+// scalarWithHistogram sets step i of c to the result unless both operands are floats.
 func (o *operator) scalarWithHistogram(f *Evaluation, c *column, i int, v, s number, swapped bool) {
 	a, b := v, s
 	if swapped {
@@ -242,6 +242,6 @@ func (o *operator) scalarWithHistogram(f *Evaluation, c *column, i int, v, s num
 	}
 }
 
-// changesSchema reports whether the result of an operator is another metric than its
-// operands.
+// changesSchema reports whether the result of an operator is a different metric from
+// its operands.
 func changesSchema(op parser.ItemType) bool { return arithmetic[op] != nil }

@@ -9,10 +9,10 @@ import (
 	"tsdb/storage"
 )
 
-// chunkAggregates are the functions that can be computed from the aggregates in a
-// block's directory, if a chunk is completely inside or outside of each window. Sums
-// are not among them: those of the directory can differ in the last bit from adding
-// up sample by sample.
+// chunkAggregates holds the functions that can be computed from the aggregates in a
+// block's directory if a chunk is completely inside or outside of each window. It
+// does not include sums: those of the directory can differ in the last bit from
+// sums computed sample by sample.
 var chunkAggregates = map[string]func(storage.Aggregate) float64{
 	"max_over_time":     func(a storage.Aggregate) float64 { return a.Max },
 	"min_over_time":     func(a storage.Aggregate) float64 { return a.Min },
@@ -21,8 +21,8 @@ var chunkAggregates = map[string]func(storage.Aggregate) float64{
 	"absent_over_time":  func(a storage.Aggregate) float64 { return 0 },
 }
 
-// aggregatedSeries is storedSeries with one sample in place of each chunk whose
-// aggregate is used.
+// aggregatedSeries is storedSeries with chunks replaced by one sample each if their
+// aggregates can be used.
 type aggregatedSeries struct {
 	*storedSeries
 	windows *window.Windows
@@ -42,7 +42,7 @@ var errHistograms = errors.New("histograms among the samples")
 func (s *aggregatedSeries) load(w *worker, i int) (window.Samples, error) {
 	sc := &w.windows.aggregated
 	t, v, weights := sc.t[:0], sc.v[:0], sc.weights[:0]
-	apart := false // all samples are in sc.samples
+	unaggregated := false // all samples are in sc.samples
 	err := s.set.ReadAggregated(i, s.windows.Undivided, &sc.samples, func(p storage.Interval) error {
 		if p.Samples == nil {
 			t, v = append(t, p.Range.Min), append(v, s.of(p.Aggregate))
@@ -52,11 +52,11 @@ func (s *aggregatedSeries) load(w *worker, i int) (window.Samples, error) {
 		if len(p.Samples.H) > 0 {
 			return errHistograms
 		}
-		if apart = len(t) == 0 && p.Range.Max == s.set.EndOfRange(); apart {
+		if unaggregated = len(t) == 0 && p.Range.Max == s.set.EndOfRange(); unaggregated {
 			return nil
 		}
 		for k, value := range p.Samples.V {
-			if !isAbsent(value) { // no stale marker
+			if !isAbsent(value) { // not a stale marker
 				t, v, weights = append(t, p.Samples.T[k]), append(v, value), append(weights, 1)
 			}
 		}
@@ -68,7 +68,7 @@ func (s *aggregatedSeries) load(w *worker, i int) (window.Samples, error) {
 		return s.storedSeries.load(w, i)
 	case err != nil:
 		return window.Samples{}, source.WrapError(err)
-	case apart:
+	case unaggregated:
 		return window.Samples{T: sc.samples.T, V: sc.samples.V, Stale: true}, nil
 	}
 	return window.Samples{T: t, V: v, Weights: weights}, nil

@@ -82,7 +82,7 @@ func (n *countValuesNode) table(f *Evaluation) (*table, error) {
 		return nil, err
 	}
 	t := &table{}
-	f.mem.Release(int64(len(cols)) * size) // keep counts them
+	f.mem.Release(int64(len(cols)) * size) // keep charges them again
 	for _, c := range cols {
 		if err := f.keep(t, c); err != nil {
 			return nil, err

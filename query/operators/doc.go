@@ -1,26 +1,27 @@
 // Package operators evaluates the nodes of a plan.
 //
-// Its nouns:
+// Its types:
 //
-//   - Node: an expression on a grid of times, with everything decided that can be
-//     before a sample is read. The constructors (NewVector, NewRange, NewBinary,
-//     NewAggregate, …) make nodes of nodes.
-//   - Run: one evaluation of a plan: its workers, points in memory, annotations.
-//   - Evaluation: the run, and where samples are counted; nodes are evaluated in it.
-//   - column: a value, or none, at each step, for one series; a table is columns.
+//   - Node is an expression on a grid of times. All decisions that do not depend on
+//     samples have been made. The constructors (NewVector, NewRange, NewBinary,
+//     NewAggregate, …) build nodes from nodes.
+//   - Run is one evaluation of a plan: its workers, points in memory, annotations.
+//   - Evaluation is the run and the sample counts in which a node is evaluated.
+//   - column is one series with at most one value per step; table is a list of
+//     columns.
 //
-// A node is an opener or a tabler. An opener makes its columns one at a time
-// (selectors, functions of a range, functions and operators of one series), in as
-// many workers as there are CPU slots; they are consumed in the order of the
-// series, so that sums have the same bits however many workers there are. A tabler
-// needs columns together (joins, ranks, quantiles, classic histograms) and makes a
-// table of them:
+// A node is an opener or a tabler. An opener produces its columns one at a time
+// (selectors, range functions, functions and operators of one series), with as many
+// workers as CPU slots. The columns are consumed in the order of the series, so that
+// sums have the same bits for any number of workers. A tabler needs all columns at
+// once (joins, ranks, quantiles, classic histograms) and returns a table:
 //
-//	source.Reader ─▶ samples in columns ─▶ windows slide over them ─▶ a value a step ─▶ fold into groups × steps
+//	source.Reader ─▶ samples in columns ─▶ sliding windows ─▶ one value per step ─▶ fold into groups × steps
 //
-// So sum by (x) (rate(everything[5m])) holds a few series and its groups.
+// So sum by (x) (rate(everything[5m])) holds only a few series and its groups in
+// memory.
 //
-// Values are those of Prometheus' functions to the bit. Where native histograms,
-// start timestamps or modifiers meet a function of a range, Prometheus' function is
-// called for each window.
+// Values equal those of Prometheus' functions bit for bit. For range functions of
+// native histograms, with start timestamps or with modifiers, Prometheus' function
+// is called for each window.
 package operators

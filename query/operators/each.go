@@ -11,22 +11,23 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 )
 
-// columnSource makes the columns of an expression one at a time. column may be called
-// by several workers for different columns at the same time, once for each.
+// columnSource produces the columns of an expression one at a time. column may be
+// called concurrently by several workers for different columns, once for each column.
 type columnSource interface {
 	len() int
-	// labels returns the labels of column i, and its mark to drop the name.
+	// labels returns the labels of column i and whether its name is to be dropped.
 	labels(i int) (labels.Labels, bool)
-	// column sets c to column i. It may be without a value.
+	// column sets c to column i, which may have no values.
 	column(w *worker, i int, c *column) error
-	// distinct reports that no two columns have equal labels. It is asked
-	// only where names are dropped at once, when tables never have any.
+	// distinct reports whether all columns are certain to have distinct labels. It
+	// is called only if names are dropped at once; tables never have equal labels
+	// then.
 	distinct() bool
-	// close releases the memory that the source holds.
+	// close releases the memory held by the source.
 	close()
 }
 
-// open begins to make the columns of a node.
+// open begins to produce the columns of a node.
 func (f *Evaluation) open(n Node) (columnSource, error) {
 	if err := f.mem.Fits(gridBytes(n.Times())); err != nil {
 		return nil, err
@@ -62,7 +63,7 @@ func (f *Evaluation) table(n Node) (*table, error) {
 	return f.gather(src)
 }
 
-// gather makes a table of all columns of a source, and closes it.
+// gather returns a table of all columns of a source, and closes the source.
 func (f *Evaluation) gather(src columnSource) (*table, error) {
 	if s, ok := src.(*tableSource); ok {
 		return s.t, nil
@@ -77,7 +78,7 @@ func (f *Evaluation) gather(src columnSource) (*table, error) {
 	return t, err
 }
 
-// scalar evaluates a node whose value is a scalar: a value a step.
+// scalar evaluates a node of type scalar and returns one value per step.
 func (f *Evaluation) scalar(n Node) ([]float64, error) {
 	t, err := f.table(n)
 	if err != nil || len(t.cols) == 0 {
@@ -87,7 +88,7 @@ func (f *Evaluation) scalar(n Node) ([]float64, error) {
 	return t.cols[0].v, nil
 }
 
-// tableSource is the columns of a table.
+// tableSource is a columnSource of the columns of a table.
 type tableSource struct {
 	f *Evaluation
 	t *table
@@ -95,16 +96,17 @@ type tableSource struct {
 
 func (s *tableSource) len() int { return len(s.t.cols) }
 
-// chunkColumns is the number of columns that a worker makes at most before it passes
-// them on. If there are few columns, chunks are smaller, for all workers to get some.
+// chunkColumns is the maximum number of columns in a chunk, which a worker produces
+// before passing them on. With few columns, chunks are smaller, so that all workers
+// get some.
 const chunkColumns = 16
 
 func chunkSize(columns, workers int) int { return min(max(columns/(4*workers), 1), chunkColumns) }
 
-// each makes all columns of a source and passes them to consume, in order and one at
-// a time: sums of floats depend on their order. Several workers make columns at once;
-// a finished chunk waits for its turn, so that at most a chunk for each worker is in
-// memory. consume may keep a column's memory by zeroing it.
+// each produces all columns of a source and passes them to consume in order and one
+// at a time, because sums of floats depend on their order. Several workers produce
+// columns concurrently. A finished chunk waits for its turn, so that at most one
+// chunk per worker is in memory. consume may keep a column's memory by zeroing it.
 func (f *Evaluation) each(src columnSource, consume func(i int, c *column) error) error {
 	n := src.len()
 	size := chunkSize(n, f.workers)
@@ -136,7 +138,7 @@ func (f *Evaluation) each(src columnSource, consume func(i int, c *column) error
 		next atomic.Int64
 		turn = newChunkOrder()
 	)
-	f.Yielder.Release() // this goroutine only waits
+	f.Yielder.Release() // this goroutine only waits for the workers
 	for range workers {
 		wg.Go(func() {
 			f.Yielder.Acquire()
@@ -187,8 +189,8 @@ func (f *Evaluation) each(src columnSource, consume func(i int, c *column) error
 	return turn.err
 }
 
-// withWorker runs work with a worker's memory. A panic becomes an error: Prometheus'
-// functions return errors that way.
+// withWorker runs work with a worker's memory. It converts a panic to an error, because
+// Prometheus' functions report errors by panicking.
 func (f *Evaluation) withWorker(work func(w *worker) error) (err error) {
 	w := f.acquireWorker()
 	defer func() {
@@ -229,8 +231,8 @@ func newChunkOrder() *chunkOrder {
 	return t
 }
 
-// wait waits for the turn of chunk k, without a CPU slot. It reports false if another
-// worker failed.
+// wait waits for the turn of chunk k without holding a CPU slot. It returns false if
+// another worker failed.
 func (t *chunkOrder) wait(f *Evaluation, k int) bool {
 	t.mu.Lock()
 	waits := t.now != k && !t.broken.Load()

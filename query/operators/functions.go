@@ -12,8 +12,8 @@ import (
 	"tsdb/query/steps"
 )
 
-// functions are the constructors of functions that are not of a range. args are the
-// planned arguments, nil where an argument is a string.
+// functions holds the constructors of all functions except range functions. args are
+// the planned arguments, nil for strings.
 var functions map[string]func(e *parser.Call, args []Node, g steps.Grid) (Node, error)
 
 func init() { // a composite literal would be an initialization cycle
@@ -71,8 +71,8 @@ func init() { // a composite literal would be an initialization cycle
 	}
 }
 
-// NewFunction returns a function that is not of a range. args are the planned
-// arguments, nil where an argument is a string.
+// NewFunction returns a call of a function other than a range function. args are the
+// planned arguments, nil for strings.
 func NewFunction(e *parser.Call, args []Node, g steps.Grid) (Node, error) {
 	build, ok := functions[e.Func.Name]
 	if !ok {
@@ -188,7 +188,8 @@ func planOfHistogram(fn func(*histogram.FloatHistogram) float64) func(*parser.Ca
 	}
 }
 
-// deviationOf returns Prometheus' function of the name as one of a histogram.
+// deviationOf returns Prometheus' function of the given name as a function of one
+// histogram.
 func deviationOf(name string) func(*histogram.FloatHistogram) float64 {
 	call := promql.FunctionCalls[name]
 	return func(h *histogram.FloatHistogram) float64 {
@@ -197,7 +198,7 @@ func deviationOf(name string) func(*histogram.FloatHistogram) float64 {
 	}
 }
 
-// scalarNode is scalar(): the float of a vector that holds one.
+// scalarNode is scalar(): the value of a vector with exactly one float.
 type scalarNode struct {
 	steps.Grid
 	child Node
@@ -264,8 +265,8 @@ func (n *absentNode) table(f *Evaluation) (*table, error) {
 	return t, err
 }
 
-// absentLabels returns the labels that a selector fixes: those of the result of
-// absent().
+// absentLabels returns the labels of the result of absent(): those that a selector
+// fixes by equality.
 func absentLabels(e parser.Expr) labels.Labels {
 	var ms []*labels.Matcher
 	switch e := e.(type) {

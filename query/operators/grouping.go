@@ -6,7 +6,7 @@ import (
 	"tsdb/query/admission"
 )
 
-// groupBy is the labels that define a group.
+// groupBy is the set of labels that define a group.
 type groupBy struct {
 	without bool
 	names   []string // sorted
@@ -32,7 +32,7 @@ type grouping struct {
 	buf               []byte
 	b                 *labels.Builder
 	sorted            []string
-	admission.Scratch // keys and labels of groups
+	admission.Scratch // for the keys and labels of groups
 }
 
 func newGrouping(g groupBy, mem *admission.Tracker) *grouping {
@@ -57,7 +57,7 @@ func sortedWith(names []string, name string) []string {
 	return out
 }
 
-// number returns the number of the group of a series, and whether it is new.
+// number returns the number of the group of a series and whether the group is new.
 func (g *grouping) number(ls labels.Labels) (k int, fresh bool, err error) {
 	switch {
 	case g.without:
@@ -69,7 +69,7 @@ func (g *grouping) number(ls labels.Labels) (k int, fresh bool, err error) {
 	}
 	k, ok := g.numbers[string(g.buf)]
 	if !ok {
-		if err := g.Reserve(entryBytes + 2*int64(len(g.buf))); err != nil { // the key, and about as much for the labels
+		if err := g.Reserve(entryBytes + 2*int64(len(g.buf))); err != nil { // the key and about as much for the labels
 			return 0, false, err
 		}
 		k = len(g.numbers)

@@ -15,24 +15,23 @@ import (
 	"tsdb/query/window"
 )
 
-// bucketsNode is a function of native histograms, and of the buckets of classic
-// ones: histogram_quantile, histogram_quantiles and
-// histogram_fraction.
+// bucketsNode is a function of native histograms and of the buckets of classic ones:
+// histogram_quantile, histogram_quantiles and histogram_fraction.
 type bucketsNode struct {
 	steps.Grid
 	child   Node
-	arg     parser.Expr // that of child
+	arg     parser.Expr // the expression of child
 	scalars []Node
-	// scalarsFirst is set if the scalars are before the vector.
+	// scalarsFirst is set if the scalars precede the vector.
 	scalarsFirst bool
-	outputs      int // columns a histogram
-	// begin is called first, once for each step.
+	outputs      int // columns per histogram
+	// begin is called once for each step before native and classic.
 	begin func(f *Evaluation, params [][]float64, i int)
-	// native and classic compute output k of a histogram at step i. name is
-	// that of the metric for annotations, empty if it is dropped already.
+	// native and classic compute output k of a histogram at step i. name is the
+	// metric name for annotations, empty if it has been dropped already.
 	native  func(f *Evaluation, params [][]float64, i, k int, h *histogram.FloatHistogram, name string) float64
 	classic func(f *Evaluation, params [][]float64, i, k int, b promql.Buckets, name string) float64
-	// label names output k; nil if there is one.
+	// label returns the label of output k; nil for a single output.
 	label func(params [][]float64, i, k int) labels.Label
 }
 
@@ -45,7 +44,7 @@ type classicHistogram struct {
 	buckets []bucketColumn
 }
 
-const bucketBytes = 16 // of a bucketColumn, half of it if the list grows
+const bucketBytes = 16 // of a bucketColumn; reserved twice because the list grows by doubling
 
 type bucketColumn struct {
 	bound float64
@@ -138,7 +137,7 @@ func (n *bucketsNode) table(f *Evaluation) (*table, error) {
 		}
 	}
 	f.drop(t)
-	b.Close() // keep counts it
+	b.Close() // keep charges the columns again
 	for _, c := range b.cols {
 		c.drop = true
 		if err := f.keep(out, c); err != nil {
@@ -148,8 +147,8 @@ func (n *bucketsNode) table(f *Evaluation) (*table, error) {
 	return out, nil
 }
 
-// nameOf returns the metric name for annotations: with names dropped at once,
-// Prometheus leaves it out.
+// nameOf returns the metric name for annotations. Prometheus omits it if names are
+// dropped at once.
 func (n *bucketsNode) nameOf(f *Evaluation, ls labels.Labels) string {
 	if !f.DelayedNames {
 		return ""
@@ -166,8 +165,9 @@ func (n *bucketsNode) labelled(ls labels.Labels, params [][]float64, i, k int) l
 	return b.Set(l.Name, l.Value).Labels()
 }
 
-// histograms groups the series that are buckets of classic histograms, in the
-// order of their first. Their memory is added to held.
+// histograms groups the buckets of classic histograms and returns the histograms by
+// key, and the keys in the order of their first buckets. It adds their memory to
+// held.
 func (n *bucketsNode) histograms(f *Evaluation, held *admission.Scratch, t *table) (map[string]*classicHistogram, []string, error) {
 	classic := make(map[string]*classicHistogram)
 	var keys []string
@@ -207,8 +207,8 @@ func (n *bucketsNode) histograms(f *Evaluation, held *admission.Scratch, t *tabl
 	return classic, keys, nil
 }
 
-// removeAt removes the buckets at a step that has a native histogram as well. It
-// reports whether there were any.
+// removeAt removes the buckets at a step that also has a native histogram. It reports
+// whether there were any.
 func (h *classicHistogram) removeAt(i int) bool {
 	any := false
 	for _, b := range h.buckets {
@@ -225,10 +225,10 @@ type outputs struct {
 	admission.Scratch
 	cols     []column
 	byHash   map[uint64]int
-	separate bool // equal labels are no error yet
+	separate bool // keep columns with equal labels apart: they are not an error yet
 }
 
-// put sets step i of n of the column with the labels.
+// put sets step i of the column of n steps with the given labels.
 func (o *outputs) put(metric labels.Labels, n, i int, v float64) error {
 	if o.byHash == nil {
 		o.byHash = make(map[uint64]int)
@@ -266,8 +266,8 @@ func planHistogramQuantiles(e *parser.Call, args []Node, g steps.Grid) (Node, er
 	return quantilesNode(g, args[0], e.Args[0], args[2:], e.Args[2:], e.Args[0], label), nil
 }
 
-// quantilesNode plans quantiles of histograms. Annotations about the histograms
-// point to nativeArg if they are native ones, otherwise to arg.
+// quantilesNode plans quantiles of histograms. Annotations have the position of
+// nativeArg for native histograms and of arg for classic ones.
 func quantilesNode(g steps.Grid, child Node, arg parser.Expr, scalars []Node, scalarArgs parser.Expressions, nativeArg parser.Expr, label func([][]float64, int, int) labels.Label) *bucketsNode {
 	return &bucketsNode{
 		Grid: g, child: child, arg: arg, scalars: scalars, outputs: len(scalars), label: label,

@@ -11,7 +11,7 @@ import (
 	"tsdb/query/steps"
 )
 
-// joinNode is an operator of two vectors that pairs their series.
+// joinNode is a binary operator of two vectors that pairs their series.
 type joinNode struct {
 	steps.Grid
 	l, r Node
@@ -32,14 +32,14 @@ type join struct {
 	b         *labels.Builder
 	out       []column
 	bytes     int64             // of out
-	held      admission.Scratch // groups and masks
+	held      admission.Scratch // for groups and masks
 	byHash    map[uint64]int
-	separate  bool    // equal labels are no error yet
-	errs      []error // of operators, the last of each step; nil if there is none
+	separate  bool    // keep results with equal labels apart: they are not an error yet
+	errs      []error // the last error of the operator at each step; nil if there is none
 }
 
-// noteError keeps an error of the operator at a step. As in Prometheus, the last one
-// of each step is added to the answer.
+// noteError records an error of the operator at a step. As in Prometheus, only the
+// last one of each step is added to the answer.
 func (j *join) noteError(s int, err error) {
 	if j.errs == nil {
 		j.errs = make([]error, j.N)
@@ -91,7 +91,7 @@ func (n *joinNode) table(f *Evaluation) (*table, error) {
 	}
 	f.drop(l)
 	f.drop(r)
-	f.mem.Release(j.bytes) // keep counts them
+	f.mem.Release(j.bytes) // keep charges them again
 	out := &table{}
 	for _, c := range j.out {
 		if err := f.keep(out, c); err != nil {
@@ -102,7 +102,7 @@ func (n *joinNode) table(f *Evaluation) (*table, error) {
 }
 
 // checkOne returns an error if two series of the one side have the same matching
-// labels at a step with series to match.
+// labels at a step at which the many side has a match.
 func (j *join) checkOne(groups []*matchGroup) error {
 	var manyAny []bool
 	if err := j.held.Reserve(entryBytes * int64(len(groups))); err != nil {
@@ -184,8 +184,7 @@ func (j *join) pairWith(i int, g *matchGroup) error {
 	})
 }
 
-// fill pairs a series of the one side with the fill value where nothing else
-// has matched.
+// fill pairs a series of the one side with the fill value at steps without a match.
 func (j *join) fill(o *column, g *matchGroup) error {
 	taken := slices.Clone(g.matched)
 	return j.pair(g, o.metric.MatchLabels(j.vm.On, j.vm.MatchingLabels...), o.metric, func(s int) (a, b number, ok bool) {
@@ -196,8 +195,8 @@ func (j *join) fill(o *column, g *matchGroup) error {
 	})
 }
 
-// pair forms the pairs of a series of the many side and one of the one side;
-// at gives their values at a step, if both have one.
+// pair pairs a series of the many side with one of the one side. at returns their
+// values at a step; ok is false unless both have one.
 func (j *join) pair(g *matchGroup, many, one labels.Labels, at func(s int) (a, b number, ok bool)) error {
 	var c column
 	var metric labels.Labels
@@ -274,7 +273,7 @@ func (j *join) pair(g *matchGroup, many, one labels.Labels, at func(s int) (a, b
 	return j.add(c)
 }
 
-// add adds a result. Results with equal labels are joined.
+// add adds a result and joins it with one of equal labels.
 func (j *join) add(c column) error {
 	hash := c.metric.Hash()
 	if k, ok := j.byHash[hash]; ok && !j.separate {
@@ -307,7 +306,7 @@ func (j *join) resultLabels(many, one labels.Labels) labels.Labels {
 		}
 	}
 	for _, name := range j.vm.Include {
-		j.b.Set(name, one.Get(name)) // an empty value deletes
+		j.b.Set(name, one.Get(name)) // an empty value deletes the label
 	}
 	return j.b.Labels()
 }

@@ -13,14 +13,13 @@ import (
 	"tsdb/query/steps"
 )
 
-// relabelNode is label_replace and label_join: they change labels and leave
-// values alone.
+// relabelNode is label_replace and label_join, which change labels but not values.
 type relabelNode struct {
 	steps.Grid
 	child Node
 	dst   string
-	// prepare checks the arguments. It returns a function that returns the new value
-	// of a series' label dst, or reports that the label stays.
+	// prepare checks the arguments. The returned function returns the new value of a
+	// series' label dst, or false if the label is unchanged.
 	prepare func(maxBytes int) (func(labels.Labels) (string, bool, error), error)
 }
 
@@ -65,13 +64,13 @@ func (n *relabelNode) table(f *Evaluation) (*table, error) {
 // relabelCheckInterval is the number of series relabelled between context checks.
 const relabelCheckInterval = 256
 
-// expandTemplate returns template with its references replaced by the submatches
-// at of v. It expands one reference after another, and stops with ok = false once the
-// value exceeds maxBytes.
+// expandTemplate returns template with its references replaced by submatches of v,
+// whose indexes are in at. It stops and returns ok = false once the value exceeds
+// maxBytes.
 func expandTemplate(re *regexp.Regexp, template, v string, at []int, maxBytes int) (value string, ok bool) {
 	var dst []byte
 	for template != "" && len(dst) <= maxBytes {
-		end := len(template) // of the first reference, or of the text before it
+		end := len(template) // of the leading reference or text
 		for i := 1; i < len(template); i++ {
 			if template[i] != '$' {
 				continue
@@ -92,8 +91,8 @@ func expandTemplate(re *regexp.Regexp, template, v string, at []int, maxBytes in
 // reference matches the references to submatches in a template.
 var reference = regexp.MustCompile(`\$\$|\$[\pL\p{Nd}_]+|\$\{[\pL\p{Nd}_]+\}`)
 
-// TemplateLength returns the greatest length of an expanded template whose references
-// have at most n bytes each.
+// TemplateLength returns the maximum length of an expanded template whose references
+// expand to at most n bytes each.
 func TemplateLength(template string, n int) int {
 	long := len(template)
 	for _, at := range reference.FindAllStringIndex(template, -1) {

@@ -6,20 +6,20 @@ import (
 	"tsdb/query/steps"
 )
 
-// mapNode changes each column on its own: a function of one vector, or an operator
+// mapNode changes each column independently: a function of one vector, or an operator
 // with a scalar.
 type mapNode struct {
 	steps.Grid
 	child  Node
 	params []Node // scalars
-	// paramsFirst is set if the scalars are before the vector: the annotation of the
-	// argument that is evaluated last is kept.
+	// paramsFirst is set if the scalars precede the vector. The order matters
+	// because the annotation of the argument evaluated last is kept.
 	paramsFirst bool
-	// apply changes the values of a column; params are the scalars, a value a
-	// step. nil = they stay.
+	// apply changes the values of a column; params are the scalars, one value per
+	// step. nil = the values are unchanged.
 	apply func(f *Evaluation, c *column, params [][]float64)
 	drops bool // the metric name is dropped
-	// strip drops the name at once; nil = dropped.
+	// strip drops the name at once; nil = the function dropped.
 	strip func(labels.Labels) labels.Labels
 }
 
@@ -45,8 +45,8 @@ func (n *mapNode) open(f *Evaluation) (columnSource, error) {
 	return &tableSource{f: f, t: t}, nil
 }
 
-// openWith begins to make the columns of a node and evaluates scalars, before
-// or after.
+// openWith opens a node and evaluates scalars, before the node if scalarsFirst is set,
+// otherwise after it.
 func (f *Evaluation) openWith(n Node, scalars []Node, scalarsFirst bool) (src columnSource, values [][]float64, err error) {
 	if !scalarsFirst {
 		if src, err = f.open(n); err != nil {
@@ -115,12 +115,12 @@ func onFloats(fn func(float64) float64) func(*Evaluation, *column, [][]float64) 
 	}
 }
 
-// NewNegation returns the unary minus of an expression.
+// NewNegation returns the negation of an expression.
 func NewNegation(g steps.Grid, child Node) Node {
 	return &mapNode{Grid: g, child: child, apply: negate, drops: true}
 }
 
-// negate is the unary minus.
+// negate negates the values of a column.
 func negate(_ *Evaluation, c *column, _ [][]float64) {
 	for i, v := range c.v {
 		if !isAbsent(v) {
@@ -143,8 +143,8 @@ type invariantNode struct {
 	child Node
 }
 
-// NewInvariant returns an expression that has the same value at every time of the
-// grid; child is planned for the first.
+// NewInvariant returns an expression with the same value at every time of the grid.
+// child is planned for the first time.
 func NewInvariant(g steps.Grid, child Node) Node { return &invariantNode{g, child} }
 
 func (n *invariantNode) table(f *Evaluation) (*table, error) {
@@ -199,8 +199,8 @@ func (n *numberNode) table(f *Evaluation) (*table, error) {
 
 func NewNumber(g steps.Grid, v float64) Node { return &numberNode{g, v} }
 
-// stringNode is a literal that is the whole query; the strings among arguments
-// are read where they are used.
+// stringNode is a string literal that is the whole query. String arguments are read
+// where they are used.
 type stringNode struct {
 	steps.Grid
 	value string
@@ -208,7 +208,7 @@ type stringNode struct {
 
 func NewString(g steps.Grid, s string) Node { return &stringNode{g, s} }
 
-// timeNode is a number that follows from the time of evaluation, in seconds.
+// timeNode is a function of the evaluation time in seconds.
 type timeNode struct {
 	steps.Grid
 	of func(seconds float64) float64

@@ -9,21 +9,21 @@ import (
 	"tsdb/query/admission"
 )
 
-// matchGroup is the series of both sides that have equal matching labels.
+// matchGroup is the series of both sides with equal matching labels.
 type matchGroup struct {
 	left, right []int
-	leftAny     []bool // a step: a series of the left side has a value; nil until asked for
+	leftAny     []bool // by step: a series of the left side has a value; nil until needed
 	rightAny    []bool
-	matched     []bool                // a step: a pair was formed
-	byResult    map[labelsHash][]bool // many-to-one: the same, by labels of the result
+	matched     []bool                // by step: a pair has been formed
+	byResult    map[labelsHash][]bool // many-to-one: the same by labels of the result
 }
 
 type labelsHash uint64
 
-// matchGroupBytes is the memory of a matchGroup without its slices and map.
+// matchGroupBytes is the memory of a matchGroup, excluding its slices and map.
 const matchGroupBytes = 160
 
-// anyAt returns, for each step, whether one of the columns has a value.
+// anyAt returns, for each step, whether any of the columns has a value.
 func anyAt(held *admission.Scratch, t *table, cols []int, n int) ([]bool, error) {
 	if err := held.Reserve(int64(n)); err != nil {
 		return nil, err
@@ -37,8 +37,8 @@ func anyAt(held *admission.Scratch, t *table, cols []int, n int) ([]bool, error)
 	return any, nil
 }
 
-// match groups the columns of both sides. The groups of the left columns and of
-// the right ones are returned, in their order; their memory is added to held.
+// match groups the columns of both sides. It returns the group of each left and of
+// each right column, and adds the memory of the groups to held.
 func match(held *admission.Scratch, m *parser.VectorMatching, l, r *table) (left, right []*matchGroup, err error) {
 	names := slices.Clone(m.MatchingLabels)
 	if !m.On {
@@ -85,8 +85,9 @@ func match(held *admission.Scratch, m *parser.VectorMatching, l, r *table) (left
 	return left, right, nil
 }
 
-// operands evaluates both sides of an operator, the left one first. Their points are
-// no longer counted, as those of the result will be. The caller drops the tables.
+// operands evaluates both sides of an operator, the left one first. It stops counting
+// their points, because those of the result will be counted. The caller drops the
+// tables.
 func (f *Evaluation) operands(left, right Node) (l, r *table, err error) {
 	if l, err = f.table(left); err != nil {
 		return nil, nil, err

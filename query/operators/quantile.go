@@ -8,7 +8,7 @@ import (
 	"tsdb/query/window"
 )
 
-// quantileNode is quantile: it needs all values of a step together.
+// quantileNode is quantile, which needs all values of a step at once.
 type quantileNode struct{ aggregateNode }
 
 func (n *quantileNode) table(f *Evaluation) (*table, error) {

@@ -17,7 +17,7 @@ import (
 	"tsdb/query/window"
 )
 
-// rangeInput opens the samples that a function of a range reads, series by series.
+// rangeInput opens the series that a range function reads.
 type rangeInput interface {
 	open(f *Evaluation, g steps.Grid) (rangeSeries, error)
 }
@@ -26,13 +26,13 @@ type rangeSeries interface {
 	len() int
 	labels(i int) (labels.Labels, bool)
 	distinct() bool
-	// load reads the samples of series i; they are valid until the next load
-	// of the same worker.
+	// load reads the samples of series i. They are valid until the next load by the
+	// same worker.
 	load(w *worker, i int) (window.Samples, error)
 	close()
 }
 
-// rangeNode is a function of a range.
+// rangeNode is a call of a range function.
 type rangeNode struct {
 	window.Windows
 	name      string
@@ -40,23 +40,23 @@ type rangeNode struct {
 	rangeMs   int64
 	input     rangeInput
 	params    []Node             // the scalar arguments
-	args      parser.Expressions // as Prometheus' functions want them
-	kernel    window.Kernel      // nil: there is none
+	args      parser.Expressions // as expected by Prometheus' functions
+	kernel    window.Kernel      // nil = call is used
 	call      promql.FunctionCall
 	keepsName bool
 
 	startTimestamps bool // the function uses start timestamps
 }
 
-// RangeCall is a call of a function of a range.
+// RangeCall describes a call of a range function.
 type RangeCall struct {
 	Call    *parser.Call
-	Arg     int                    // the index of the range among the arguments
-	Matrix  *parser.MatrixSelector // the range as Prometheus' functions want it
+	Arg     int                    // the index of the range in the arguments
+	Matrix  *parser.MatrixSelector // the range as expected by Prometheus' functions
 	Grid    steps.Grid
 	RangeMs int64
-	Lead    int64  // milliseconds before the range that are read
-	Lag     int64  // milliseconds after the range that are read
+	Lead    int64  // milliseconds read before the range
+	Lag     int64  // milliseconds read after the range
 	Params  []Node // the other arguments
 
 	StartTimestamps bool // rates use start timestamps
@@ -65,21 +65,22 @@ type RangeCall struct {
 	input  rangeInput
 }
 
-// ReadStored makes the samples of a selector the input. whole, if it has times, is
-// the grid of which the call's grid is a part: series are selected for all of it.
+// ReadStored makes the samples of a selector the input. If the call's grid is a part
+// of a larger grid, series are selected for that grid, whole; otherwise whole is
+// empty.
 func (r *RangeCall) ReadStored(s Selector, whole steps.Grid) {
 	s.window += r.Lead
 	s.setRange(r.Grid)
 	s.tr.Max += r.Lag
 	if whole.N > 0 {
-		of := s
-		of.setRange(whole)
-		s.look = model.TimeRange{Min: of.tr.Min, Max: of.tr.Max + r.Lag}
+		all := s
+		all.setRange(whole)
+		s.scope = model.TimeRange{Min: all.tr.Min, Max: all.tr.Max + r.Lag}
 	}
 	r.moment, r.input = s.Moment, &storedInput{selector: s}
 }
 
-// NewRange returns a function of a range.
+// NewRange returns a call of a range function.
 func NewRange(r RangeCall) (Node, error) {
 	n := &rangeNode{
 		Windows: window.Windows{Grid: r.Grid, Moment: r.moment, Width: r.RangeMs + r.Lead + r.Lag, Lag: r.Lag},
@@ -130,8 +131,8 @@ func (n *rangeNode) open(f *Evaluation) (columnSource, error) {
 	if distinct, err := f.staysDistinct(in); err != nil || distinct {
 		return s, err
 	}
-	// Without their names, series can be equal: that is an error if both have a
-	// value, even at different steps.
+	// Without their names, series can be equal. That is an error if both have
+	// values, even at different steps.
 	if f.divided {
 		return nil, steps.ErrIndivisible
 	}
@@ -150,8 +151,8 @@ func (n *rangeNode) open(f *Evaluation) (columnSource, error) {
 	return &tableSource{f: f, t: t}, nil
 }
 
-// staysDistinct reports whether series with distinct labels are still distinct
-// when their names are dropped.
+// staysDistinct reports whether series with distinct labels are still distinct after
+// their names are dropped.
 func (f *Evaluation) staysDistinct(s interface {
 	len() int
 	labels(i int) (labels.Labels, bool)
@@ -165,8 +166,8 @@ func (f *Evaluation) staysDistinct(s interface {
 	}
 	hashes := admission.NewScratch(f.mem)
 	defer hashes.Close()
-	// Dropping one name, without type and unit, cannot make two series equal; others
-	// are compared by their hashes.
+	// Dropping the same name from all series, without type and unit, cannot make two
+	// series equal. Other label sets are compared by their hashes.
 	var (
 		name string
 		buf  []byte
@@ -215,7 +216,7 @@ const (
 	unitLabel = commonmodel.MetricUnitLabel
 )
 
-// dropped returns labels without the metric name, its type and its unit.
+// dropped returns labels without the metric's name, type and unit.
 func dropped(ls labels.Labels) labels.Labels { return ls.DropReserved(schema.IsMetadataLabel) }
 
 type rangeSource struct {
@@ -223,13 +224,13 @@ type rangeSource struct {
 	f       *Evaluation
 	in      rangeSeries
 	scalars [][]float64
-	noted   atomic.Pointer[metricSteps] // what noteName noted last
+	noted   atomic.Pointer[metricSteps] // cache of noteName
 	cuts    window.BoundsCache
 }
 
 func (s *rangeSource) len() int { return s.in.len() }
 
-// ReadSubquery makes the values of a subquery the input.
+// ReadSubquery makes the values of a subquery the input of the call.
 func (r *RangeCall) ReadSubquery(q *Subquery, m steps.Moment, offset int64) {
 	r.moment, r.input = m, &subqueryInput{node: q, offset: offset, rangeMs: r.RangeMs}
 }
@@ -284,7 +285,7 @@ func (s *rangeSource) tally(w *worker, p *window.Points, counted bool) {
 	s.f.count.steps(&w.tally, s.Grid.N)
 	if p.SamplesBefore == nil {
 		w.tally.total += c.Total
-	} else { // the cut may be that of others, too, which stand for fewer
+	} else { // the bounds may be shared with series whose points stand for fewer samples
 		for i, lo := range c.Lo {
 			w.tally.total += p.Weight(lo, c.Hi[i])
 		}

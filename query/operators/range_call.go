@@ -19,9 +19,9 @@ type windowScratch struct {
 	starts          promql.StartTimestamps
 }
 
-// callEach evaluates the windows of a series with Prometheus' function, one by
-// one: native histograms, start timestamps and modifiers are too rare to be
-// worth a second implementation.
+// callEach evaluates the windows of a series one by one with Prometheus' function.
+// Native histograms, start timestamps and modifiers are too rare to be worth a second
+// implementation.
 func (s *rangeSource) callEach(w *worker, i int, in window.Samples, c *column) error {
 	sc := &w.windows
 	var starts *promql.StartTimestamps

@@ -11,8 +11,9 @@ import (
 	"github.com/prometheus/prometheus/util/annotations"
 )
 
-// rankNode is topk, bottomk, limitk, limit_ratio: at each step, some series of each
-// group stay as they are and others are removed. It keeps the candidates of each step.
+// rankNode is topk, bottomk, limitk and limit_ratio, which keep some series of each
+// group at each step unchanged and remove the others. It holds the candidates of each
+// step in memory.
 type rankNode struct{ aggregateNode }
 
 // candidate is the value of a series at a step.
@@ -22,8 +23,8 @@ type candidate struct {
 	series int32
 }
 
-// candidates is a heap with the lowest value on top. The order of equal values shows
-// in the answer, so it makes the same moves as Prometheus' heap.
+// candidates is a heap with the lowest value on top. The order of equal values
+// affects the answer, so it does the same operations as Prometheus' heap.
 type candidates []candidate
 
 func (c candidates) Len() int           { return len(c) }
@@ -40,7 +41,7 @@ func (c reversed) Less(i, j int) bool {
 	return math.IsNaN(a) || a > b
 }
 
-// bounds returns the lowest and highest parameter and whether one is NaN.
+// bounds returns the lowest and highest parameter and whether any is NaN.
 func bounds(ps []float64) (lowest, highest float64, anyNaN bool) {
 	lowest, highest = math.MaxFloat64, -math.MaxFloat64
 	for _, p := range ps {
@@ -50,13 +51,13 @@ func bounds(ps []float64) (lowest, highest float64, anyNaN bool) {
 	return lowest, highest, anyNaN
 }
 
-// The bounds of the counts that Prometheus accepts.
+// The range of counts accepted by Prometheus.
 const (
 	maxCount = float64(9223372036854774784)
 	minCount = float64(-9223372036854775808)
 )
 
-// check returns whether anything can be selected.
+// check reports whether any series can be selected.
 func (n *rankNode) check(f *Evaluation, ps []float64) (bool, error) {
 	lowest, highest, anyNaN := bounds(ps)
 	if n.constParam && !anyNaN {
@@ -90,7 +91,7 @@ func (n *rankNode) check(f *Evaluation, ps []float64) (bool, error) {
 	return true, nil
 }
 
-// rankGroup is the candidates of a group, a step.
+// rankGroup is the candidates of a group by step.
 type rankGroup []candidates
 
 func (n *rankNode) table(f *Evaluation) (*table, error) {
@@ -174,7 +175,7 @@ func (n *rankNode) table(f *Evaluation) (*table, error) {
 	return n.answer(f, ranks, series)
 }
 
-// consider adds a candidate if it is among the chosen ones so far.
+// consider adds a candidate if it ranks among those chosen so far.
 func (n *rankNode) consider(f *Evaluation, c *candidates, s candidate, p, offset float64) {
 	if n.op == parser.LIMIT_RATIO {
 		ratio := math.Max(-1, math.Min(1, p))
@@ -226,8 +227,8 @@ func (n *rankNode) consider(f *Evaluation, c *candidates, s candidate, p, offset
 	}
 }
 
-// noteTie notes that one of two equal values was taken: which one depends on the order
-// of series.
+// noteTie records a tie if out and in are equal: the order of series decides which of
+// them is chosen.
 func noteTie(f *Evaluation, out, in float64) {
 	if (out == in || math.IsNaN(out) && math.IsNaN(in)) && !f.tied.Load() {
 		f.tied.Store(true)
@@ -237,8 +238,8 @@ func noteTie(f *Evaluation, out, in float64) {
 // push is a separate function so that only pushed candidates are allocated.
 func push(h heap.Interface, s candidate) { heap.Push(h, &s) }
 
-// answer makes columns of the chosen candidates. The order is that of the
-// groups, and in a group that of the values.
+// answer returns the columns of the chosen candidates, ordered by group and within a
+// group by value.
 func (n *rankNode) answer(f *Evaluation, ranks []rankGroup, series []column) (*table, error) {
 	var order []int32
 	column := int64(columnBytes + valueBytes*n.N)
@@ -268,7 +269,7 @@ func (n *rankNode) answer(f *Evaluation, ranks []rankGroup, series []column) (*t
 		}
 	}
 	t := &table{}
-	f.mem.Release(int64(len(order)) * column) // keep counts them
+	f.mem.Release(int64(len(order)) * column) // keep charges them again
 	for _, k := range order {
 		if err := f.keep(t, series[k]); err != nil {
 			return nil, err

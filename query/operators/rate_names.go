@@ -7,14 +7,14 @@ import (
 	"tsdb/query/steps"
 )
 
-// metricSteps is the metric that a source met last, and its steps.
+// metricSteps is a metric and its steps.
 type metricSteps struct {
 	name  string
 	steps *steps.Set
 }
 
-// noteName notes where column i of a rate has values, if its metric does not look
-// like a counter.
+// noteName records the steps at which column i of a rate has values, unless its
+// metric has a counter's name.
 func (s *rangeSource) noteName(i int, c *column) error {
 	ls, _ := s.in.labels(i)
 	name := ls.Get(nameLabel)

@@ -20,16 +20,16 @@ type RunOptions struct {
 	Yielder  *admission.Yielder
 	Querier  *source.Querier
 	Mem      *admission.Tracker
-	Workers  int // goroutines at a time
+	Workers  int // maximum number of concurrent goroutines
 
-	NonCounters *noncounter.Set // in rates
-	Divided     bool            // the answer is kept, or is joined from parts that were
+	NonCounters *noncounter.Set // metrics in rates
+	Divided     bool            // the answer is cached or is joined from cached parts
 
 	Timers *stats.QueryTimers
 	Log    *slog.Logger
 }
 
-// Run is one run of a plan. Its methods may be called by all workers.
+// Run is one run of a plan. It is safe for concurrent use by its workers.
 type Run struct {
 	Settings
 	*admission.Yielder
@@ -42,7 +42,7 @@ type Run struct {
 
 	held atomic.Int64 // points in memory
 	peak atomic.Int64
-	tied atomic.Bool // a rank has broken a tie between equal values
+	tied atomic.Bool // a rank broke a tie between equal values
 
 	nonCounters *noncounter.Set
 
@@ -64,10 +64,10 @@ func NewRun(o RunOptions) *Run {
 // Evaluation returns the evaluation of the whole query, which counts samples in qs.
 func (x *Run) Evaluation(qs *stats.QuerySamples) *Evaluation { return &Evaluation{x, &counts{qs: qs}} }
 
-// PeakPoints returns the greatest number of points that were in memory.
+// PeakPoints returns the maximum number of points held in memory.
 func (x *Run) PeakPoints() int { return int(x.peak.Load()) }
 
-// Annotations returns the annotations of an answer on a grid, once it is complete.
+// Annotations returns the annotations of a complete answer on a grid.
 func (x *Run) Annotations(g steps.Grid) annotations.Annotations {
 	for _, err := range x.nonCounters.Annotations(g) {
 		x.mu.annos.add(err)
@@ -76,10 +76,10 @@ func (x *Run) Annotations(g steps.Grid) annotations.Annotations {
 	return x.mu.annos.all
 }
 
-// NonCounters returns the metrics in rates that are not counters.
+// NonCounters returns the metrics in calls of rate and increase that are not counters.
 func (x *Run) NonCounters() *noncounter.Set { return x.nonCounters }
 
-// Interrupted returns the error of a context that is over.
+// Interrupted returns the error of the run's context if it has ended.
 func (x *Run) Interrupted() error {
 	if !x.Ended() {
 		return nil
@@ -87,14 +87,14 @@ func (x *Run) Interrupted() error {
 	return x.Check()
 }
 
-// Evaluation is the context in which an expression is evaluated: the run, and the
-// counts of its samples.
+// Evaluation is the context in which an expression is evaluated: the run and the
+// counts of samples.
 type Evaluation struct {
 	*Run
 	count *counts
 }
 
-// worker is the memory that one goroutine evaluates series with.
+// worker is the scratch memory of one goroutine that evaluates series.
 type worker struct {
 	source.Reader
 	cols    [chunkColumns]column
@@ -102,11 +102,11 @@ type worker struct {
 	tally   tally
 }
 
-// Check is called regularly by work that takes long. It yields, and returns the
-// error of the context once that is over.
+// Check is called regularly by long-running work. It yields the CPU slot and returns
+// an error if the run must end.
 func (x *Run) Check() error { return admission.ContextError(x.Yielder.Yield(), admission.InEvaluation) }
 
-// hold counts points that are kept in memory; release stops counting them.
+// hold counts points held in memory; release stops counting them.
 func (x *Run) hold(points int) error {
 	n := x.held.Add(int64(points))
 	for {
@@ -130,7 +130,7 @@ func (x *Run) drop(t *table) {
 	t.weight, t.bytes = 0, 0
 }
 
-// takeFor adds bytes to the memory of a table.
+// takeFor reserves bytes for a table.
 func (x *Run) takeFor(t *table, bytes int64) error {
 	err := x.mem.Reserve(bytes)
 	if err == nil {
@@ -181,7 +181,7 @@ func (x *Run) releaseWorker(w *worker) {
 	x.mu.idle = append(x.mu.idle, w)
 }
 
-// keep adds a column to a table, if it has a value.
+// keep adds a column to a table and charges its memory, unless it has no values.
 func (f *Evaluation) keep(t *table, c column) error {
 	points := c.points()
 	if points == 0 {
@@ -190,7 +190,7 @@ func (f *Evaluation) keep(t *table, c column) error {
 	return f.keepCounted(t, c, points)
 }
 
-// keepCounted adds a column with a number of points to a table.
+// keepCounted is keep for a column with the given number of points.
 func (f *Evaluation) keepCounted(t *table, c column, points int) error {
 	t.cols = append(t.cols, c)
 	bytes := c.bytes()
@@ -205,13 +205,13 @@ func (f *Evaluation) keepCounted(t *table, c column, points int) error {
 	return f.checkSparse(len(t.cols)*len(c.v), t.weight)
 }
 
-// maxSparseCells is how many steps of columns may have no value before anyone
-// cares: 256 MiB.
+// maxSparseCells is the number of steps in all columns up to which sparse columns are
+// accepted regardless of their number of points: 256 MiB.
 const maxSparseCells = 1 << 25
 
-// checkSparse returns an error if columns, which take 8 bytes a step whether
-// there is a value or not, take far more memory than their points would, or
-// more than the limit on points allows.
+// checkSparse returns an error if columns, which take 8 bytes per step with or
+// without a value, take far more memory than their points would, or more than the
+// limit on points allows.
 func (x *Run) checkSparse(cells, points int) error {
 	if cells > maxSparseCells && cells > 16*points || cells/2 > max(x.MaxSamples, points) {
 		return Uncovered(reasonSparse)
@@ -226,7 +226,7 @@ type counts struct {
 	qs *stats.QuerySamples
 }
 
-// separate returns a frame that counts for itself.
+// separate returns an Evaluation of the run with its own counts.
 func (f *Evaluation) separate() *Evaluation {
 	return &Evaluation{f.Run, &counts{qs: stats.NewQuerySamples(false)}}
 }
@@ -239,10 +239,10 @@ func (c *counts) repeat(once *counts, n int) {
 	c.qs.IncrementSamplesReadAtStep(0, once.qs.SamplesRead)
 }
 
-// tally is a worker's part of counts, which add adds to them.
+// tally holds the counts of one worker, which counts.add adds up.
 type tally struct {
 	total, read   int64
-	totals, reads []int64 // by step, if steps are counted separately
+	totals, reads []int64 // by step, if steps are tracked
 }
 
 func (t *tally) at(i int, total, read int64) {
@@ -254,7 +254,7 @@ func (t *tally) at(i int, total, read int64) {
 	}
 }
 
-// steps makes t count n steps separately if c does.
+// steps makes t track n steps if c does.
 func (c *counts) steps(t *tally, n int) {
 	if c.qs.StepTrackingEnabled() && len(t.totals) != n {
 		t.totals, t.reads = make([]int64, n), make([]int64, n)

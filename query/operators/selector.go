@@ -16,18 +16,18 @@ import (
 	"tsdb/query/window"
 )
 
-// Selector is the series and the times that an expression reads from the storage.
+// Selector is the series and times that an expression reads from the storage.
 type Selector struct {
 	steps.Moment
 	matchers  []*labels.Matcher
 	window    int64           // width of the window before a time, milliseconds
 	tr        model.TimeRange // covered by the windows of all times
-	look      model.TimeRange // in which series are selected, if it is wider
+	scope     model.TimeRange // in which series are selected, if wider than tr
 	statsOnly bool            // only sum and count of histograms are used
 }
 
-// NewSelector returns the selector of a vector selector with windows at the times of
-// a grid.
+// NewSelector returns a Selector for a vector selector with windows at the times of a
+// grid.
 func NewSelector(e *parser.VectorSelector, window int64, g steps.Grid) Selector {
 	s := Selector{Moment: steps.MomentOf(e.Timestamp, e.OriginalOffset), matchers: e.LabelMatchers, window: window}
 	s.statsOnly = e.SkipHistogramBuckets
@@ -50,11 +50,11 @@ func (s *Selector) read(f *Evaluation) (*source.SeriesSet, error) {
 	if s.tr.Empty() {
 		return source.EmptySeriesSet(), nil
 	}
-	look := s.tr
-	if !s.look.Empty() {
-		look = s.look
+	scope := s.tr
+	if !s.scope.Empty() {
+		scope = s.scope
 	}
-	set := f.querier.SelectSamples(f.Context(), look, s.tr, 0, s.matchers)
+	set := f.querier.SelectSamples(f.Context(), scope, s.tr, 0, s.matchers)
 	ours, ok := set.(*source.SeriesSet)
 	if !ok {
 		return nil, fmt.Errorf("expanding series: %w", set.Err())
@@ -82,12 +82,12 @@ type vectorNode struct {
 
 func NewVector(g steps.Grid, s Selector) Node { return &vectorNode{Grid: g, selector: s} }
 
-// NewSampleTimes returns timestamp() of a vector selector: the times of the samples,
-// not of the evaluation. at is that of its @ modifier, or nil.
+// NewSampleTimes returns timestamp() of a vector selector: the times of the samples
+// instead of the evaluation times. at is the time of its @ modifier, or nil.
 func NewSampleTimes(g steps.Grid, s Selector, at *int64) Node {
 	n := &vectorNode{Grid: g, selector: s, timestamps: true}
 	if at != nil {
-		n.selector.FixedAt = *at // the offset applies to the samples that are read only
+		n.selector.FixedAt = *at // the offset applies only to the samples read
 	}
 	return &mapNode{Grid: g, child: n, drops: true}
 }
@@ -177,8 +177,8 @@ func (s *vectorSource) column(w *worker, i int, c *column) error {
 	return nil
 }
 
-// floats sets out to the last sample of each step's window, of a series that
-// has no histograms.
+// floats sets out to the last sample of each step's window. The series has no
+// histograms.
 func (s *vectorSource) floats(w *worker, in window.Samples, out []float64) {
 	c := s.cuts.Of(&s.windows, in, &w.windows.Bounds)
 	lo, hi, vs := c.Lo[:len(out)], c.Hi[:len(out)], in.V
@@ -199,8 +199,8 @@ func (s *vectorSource) floats(w *worker, in window.Samples, out []float64) {
 	w.tally.read += found
 }
 
-// matrixNode is a range selector that is the whole query: its value is samples, not
-// columns.
+// matrixNode is a range selector that is the whole query. Its value consists of
+// samples instead of columns.
 type matrixNode struct {
 	steps.Grid
 	selector Selector
@@ -208,7 +208,7 @@ type matrixNode struct {
 
 func NewMatrix(g steps.Grid, s Selector) Node { return &matrixNode{g, s} }
 
-// matrix returns the samples.
+// matrix returns the selected samples.
 func (n *matrixNode) matrix(f *Evaluation) (promql.Matrix, error) {
 	set, err := n.selector.read(f)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"tsdb/query/steps"
 )
 
-// setNode is and, or, unless.
+// setNode is a set operator: and, or, unless.
 type setNode struct {
 	steps.Grid
 	l, r Node
@@ -69,10 +69,10 @@ func (n *setNode) table(f *Evaluation) (*table, error) {
 	return out, nil
 }
 
-// clear removes the values at the steps whose mask is what.
-func (c *column) clear(mask []bool, what bool) {
+// clear removes the values at the steps i with mask[i] == remove.
+func (c *column) clear(mask []bool, remove bool) {
 	for i, m := range mask {
-		if m == what {
+		if m == remove {
 			c.v[i] = absent
 			if c.h != nil {
 				c.h[i] = nil

@@ -9,8 +9,8 @@ import (
 	"tsdb/query/steps"
 )
 
-// sortNode is sort and its kin. They order the answer of an instant query; that
-// of a range query is always ordered by labels.
+// sortNode is sort and related functions. They order the answer of an instant query;
+// the answer of a range query is always ordered by labels.
 type sortNode struct {
 	steps.Grid
 	child Node
@@ -41,7 +41,7 @@ func (n *sortNode) table(f *Evaluation) (*table, error) {
 		t.cols = kept
 		return t, nil
 	}
-	// Prometheus' functions define the order, down to that of equal values.
+	// Prometheus' functions define the order, including that of equal values.
 	copies := admission.NewScratch(f.mem)
 	defer copies.Close()
 	if err := copies.Reserve(sortedBytes * int64(len(t.cols))); err != nil {

@@ -40,11 +40,11 @@ func (s *storedSeries) load(w *worker, i int) (window.Samples, error) {
 	if err != nil {
 		return window.Samples{}, err
 	}
-	whole := 0
+	integralBits := 0
 	if len(samples.H) == 0 {
-		whole = w.IntegralBits()
+		integralBits = w.IntegralBits()
 	}
-	in := window.Samples{T: samples.T, V: samples.V, St: samples.ST, Stale: whole == 0, IntegralBits: whole, Shared: shared}
+	in := window.Samples{T: samples.T, V: samples.V, St: samples.ST, Stale: integralBits == 0, IntegralBits: integralBits, Shared: shared}
 	switch {
 	case len(samples.H) == 0:
 	case s.selector.statsOnly:

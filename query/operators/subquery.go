@@ -10,7 +10,7 @@ import (
 	"tsdb/query/window"
 )
 
-// Subquery is an expression evaluated on a grid of its own.
+// Subquery is an expression evaluated on its own grid.
 type Subquery struct {
 	steps.Grid
 	inner steps.Grid
@@ -20,7 +20,7 @@ type Subquery struct {
 // NewSubquery returns an expression evaluated on the inner grid.
 func NewSubquery(g, inner steps.Grid, child Node) *Subquery { return &Subquery{g, inner, child} }
 
-// values evaluates the expression, and counts its samples separately.
+// values evaluates the expression and counts its samples separately.
 func (n *Subquery) values(f *Evaluation) (*table, *stats.QuerySamples, error) {
 	if err := f.mem.Fits(gridBytes(n.inner)); err != nil {
 		return nil, nil, err
@@ -33,7 +33,7 @@ func (n *Subquery) values(f *Evaluation) (*table, *stats.QuerySamples, error) {
 	return t, child.count.qs, err
 }
 
-// matrix returns the values of a subquery that is the whole query.
+// matrix returns the value of a subquery that is the whole query.
 func (n *Subquery) matrix(f *Evaluation) (promql.Matrix, error) {
 	t, qs, err := n.values(f)
 	if err != nil {
@@ -44,7 +44,7 @@ func (n *Subquery) matrix(f *Evaluation) (promql.Matrix, error) {
 	return f.matrixOf(t, n.inner)
 }
 
-// subqueryInput makes the values of a subquery the samples of a function of a range.
+// subqueryInput provides the values of a subquery as samples to a range function.
 type subqueryInput struct {
 	node            *Subquery
 	offset, rangeMs int64
@@ -99,8 +99,8 @@ func (s *subquerySeries) load(w *worker, i int) (window.Samples, error) {
 	return in, nil
 }
 
-// withoutHint returns a histogram without a counter-reset hint: the hint is about the
-// sample before it in the storage, not about the value before it in the subquery.
+// withoutHint returns a histogram without a counter-reset hint. The hint refers to the
+// preceding sample in the storage, not to the preceding value in the subquery.
 func withoutHint(h *histogram.FloatHistogram) *histogram.FloatHistogram {
 	switch h.CounterResetHint {
 	case histogram.NotCounterReset, histogram.CounterReset:

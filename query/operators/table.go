@@ -11,31 +11,31 @@ import (
 	"tsdb/query/admission"
 )
 
-// absent fills the steps at which a column has no float. The stale marker can
-// stand for it: no sample that is evaluated is one, and as a signalling NaN it
-// is never the result of arithmetic.
+// absent fills the steps at which a column has no float. It is the stale marker, which
+// is never an evaluated sample and, as a signalling NaN, never the result of
+// arithmetic.
 var absent = math.Float64frombits(value.StaleNaN)
 
 func isAbsent(v float64) bool { return math.Float64bits(v) == value.StaleNaN }
 
-// column is one series of an evaluated expression: a value, or none, at every
+// column is one series of an evaluated expression, with at most one value at every
 // time of a grid.
 type column struct {
 	metric labels.Labels
 	drop   bool // the metric name is dropped at the end; only with delayed removal
 
-	v []float64                   // a value a step, absent where there is no float
-	h []*histogram.FloatHistogram // as long as v, nil where there is none; nil if there is none at all. Shared, never changed
+	v []float64                   // one value per step, absent if there is no float
+	h []*histogram.FloatHistogram // as long as v, nil at steps without a histogram; or nil. Shared, never changed
 }
 
-// reset makes c a column of n absent values; it keeps the memory.
+// reset makes c a column of n absent values and keeps its memory.
 func (c *column) reset(n int) {
 	if cap(c.v) < n {
 		c.v = make([]float64, n)
 	}
 	c.v = c.v[:n]
 	for from := 0; from < n; {
-		from += copy(c.v[from:], absents[:]) // which is faster than storing each value
+		from += copy(c.v[from:], absents[:]) // faster than storing each value
 	}
 	c.h = nil
 }
@@ -48,7 +48,7 @@ var absents = func() (vs [512]float64) {
 	return vs
 }()
 
-// setHistogram sets step i, which held no float.
+// setHistogram sets step i, which must have no float.
 func (c *column) setHistogram(i int, h *histogram.FloatHistogram) {
 	if c.h == nil {
 		c.h = make([]*histogram.FloatHistogram, len(c.v))
@@ -56,7 +56,7 @@ func (c *column) setHistogram(i int, h *histogram.FloatHistogram) {
 	c.h[i] = h
 }
 
-// histogramAt returns the histogram at step i, nil if there is none.
+// histogramAt returns the histogram at step i, or nil.
 func (c *column) histogramAt(i int) *histogram.FloatHistogram {
 	if c.h == nil {
 		return nil
@@ -64,10 +64,10 @@ func (c *column) histogramAt(i int) *histogram.FloatHistogram {
 	return c.h[i]
 }
 
-// has reports whether there is a value of either kind at step i.
+// has reports whether step i has a value of either kind.
 func (c *column) has(i int) bool { return !isAbsent(c.v[i]) || c.h != nil && c.h[i] != nil }
 
-// first returns the first step with a value, len(c.v) if there is none.
+// first returns the first step with a value, or len(c.v).
 func (c *column) first() int {
 	for i := range c.v {
 		if c.has(i) {
@@ -79,8 +79,8 @@ func (c *column) first() int {
 
 func (c *column) empty() bool { return c.first() == len(c.v) }
 
-// points returns the number of floats with the memory of the column's values, as in
-// Prometheus' limit.
+// points returns the number of points that the column's values count as in Prometheus'
+// limit.
 func (c *column) points() int {
 	n := 0
 	for _, v := range c.v {
@@ -96,21 +96,21 @@ func (c *column) points() int {
 	return n
 }
 
-// pointsOf returns how many points of 16 bytes a histogram and its time take.
+// pointsOf returns the size of a histogram and its time in points of 16 bytes.
 func pointsOf(h *histogram.FloatHistogram) int { return (h.Size() + 8) / 16 }
 
 // table is the value of an expression: columns of one grid. The caller of the
 // function that returns it owns it and may change it.
 type table struct {
 	cols   []column
-	weight int   // points that count as held in memory for it
-	bytes  int64 // and bytes
+	weight int   // points counted as held in memory for it
+	bytes  int64 // bytes reserved for it
 }
 
-// errSameLabels is the error of a vector that holds a label set twice.
+// errSameLabels is returned for a vector with duplicate label sets.
 var errSameLabels = errors.New("vector cannot contain metrics with the same labelset")
 
-// mergeEqual joins the columns with equal labels. Two values at one step are an
+// mergeEqual joins columns with equal labels. Two values at the same step are an
 // error.
 func mergeEqual(mem *admission.Tracker, cols []column) ([]column, error) {
 	hashes := admission.NewScratch(mem)
@@ -138,7 +138,7 @@ func mergeEqual(mem *admission.Tracker, cols []column) ([]column, error) {
 	return out, nil
 }
 
-// join adds the values of o, which has the same labels.
+// join adds the values of o, which has the same labels as c.
 func (c *column) join(o *column) error {
 	if o.first() < c.first() {
 		c.drop = o.drop
@@ -157,7 +157,7 @@ func (c *column) join(o *column) error {
 	return nil
 }
 
-// anyEqual reports whether two columns have equal labels.
+// anyEqual reports whether any two columns have equal labels.
 func anyEqual(cols []column) bool {
 	if len(cols) < 2 {
 		return false

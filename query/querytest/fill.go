@@ -12,14 +12,13 @@ import (
 	promstorage "github.com/prometheus/prometheus/storage"
 )
 
-// FillEndMs is the time of the last sample that Fill writes, about.
+// FillEndMs is the approximate time of the last sample written by Fill.
 const FillEndMs = 2 * 3600 * 1000
 
-// Fill writes two hours of samples of every shape that matters to an engine:
-// counters with resets, gauges, whole numbers, NaN and infinities, stale
-// markers and gaps, buckets of classic histograms, native histograms of both
-// kinds, and series that change from one kind to the other. The same seed
-// writes the same samples.
+// Fill writes two hours of samples that cover the cases of an engine: counters with
+// resets, gauges, integers, NaN and infinities, stale markers and gaps, buckets of
+// classic histograms, native histograms of both kinds, and series that alternate
+// between floats and histograms. The same seed writes the same samples.
 func Fill(t testing.TB, s *Storage, seed uint64) {
 	t.Helper()
 	f := &filler{t: t, r: rand.New(rand.NewPCG(seed, 99)), app: s.AppenderV2(t.Context())}
@@ -54,8 +53,8 @@ func (f *filler) add(name string, ls []string, ms int64, v float64, h *histogram
 	}
 }
 
-// walk calls at for the times of a series, which is scraped each interval, give
-// or take, and has gaps. Before most gaps there is a stale marker.
+// walk calls at for the times of a series, which is scraped at an interval with
+// jitter, and has gaps. It calls stale before most gaps.
 func (f *filler) walk(interval int64, from, to int64, at func(ms int64), stale func(ms int64)) {
 	for ms := from + f.r.Int64N(interval); ms < to; ms += interval {
 		jitter := int64(0)
@@ -116,7 +115,7 @@ func (f *filler) series(ls []string) {
 			counts[i] += float64(f.r.IntN(10))
 			total += counts[i]
 			if f.r.IntN(200) == 0 {
-				continue // a bucket missing: not monotonic afterwards
+				continue // a missing bucket: not monotonic afterwards
 			}
 			f.add("latency_bucket", append([]string{"le", le}, ls...), ms, total, nil)
 		}
@@ -152,8 +151,7 @@ func (f *filler) histograms(name string, ls []string, interval int64, next func(
 		})
 }
 
-// exponential returns a histogram of n observations and some, all buckets rise
-// with n.
+// exponential returns a histogram of 4n+3 observations.
 func exponential(n int) *histogram.Histogram {
 	n64 := int64(n)
 	return &histogram.Histogram{

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Generator writes random PromQL expressions over the series of Fill. They
-// parse, and need not make sense. The same seed generates the same expressions.
+// Generator generates random PromQL expressions over the series of Fill. They parse
+// but need not make sense. The same seed generates the same expressions.
 type Generator struct{ r *rand.Rand }
 
 // NewGenerator returns a generator.
@@ -17,10 +17,10 @@ func NewGenerator(seed uint64) *Generator {
 
 func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
 
-// chance returns true n times of 100.
+// chance returns true with a probability of n percent.
 func (g *Generator) chance(n int) bool { return g.r.IntN(100) < n }
 
-// Expr returns an expression: a vector, seldom a scalar.
+// Expr returns an expression: usually a vector, rarely a scalar.
 func (g *Generator) Expr() string {
 	if g.chance(4) {
 		return g.scalar(3)
@@ -120,7 +120,7 @@ func (g *Generator) grouping() string {
 	return pick(g.r, " by ", " by ", " without ") + "(" + strings.Join(names, ",") + ") "
 }
 
-// matching returns how the sides of an operator are matched.
+// matching returns the vector matching of an operator.
 func (g *Generator) matching(set bool) string {
 	s := ""
 	switch g.r.IntN(4) {
@@ -223,7 +223,7 @@ func (g *Generator) vector(depth int) string {
 	}
 }
 
-// histograms returns an expression for the functions of histograms.
+// histograms returns an expression for histogram functions.
 func (g *Generator) histograms(depth int) string {
 	switch g.r.IntN(4) {
 	case 0:

@@ -1,5 +1,5 @@
-// Package querytest shows an empty database to tests that speak Prometheus'
-// storage interfaces for reading and for writing.
+// Package querytest provides a database in memory to tests through Prometheus'
+// storage interfaces for reading and writing.
 package querytest
 
 import (
@@ -23,8 +23,8 @@ import (
 	"tsdb/storage"
 )
 
-// Storage is a database in memory behind Prometheus' storage interface. It is
-// safe for concurrent use as far as the interface asks for it.
+// Storage is a database in memory that implements Prometheus' storage interface. It is
+// safe for concurrent use as required by the interface.
 type Storage struct {
 	*query.Queryable
 	DB *storage.DB
@@ -32,14 +32,14 @@ type Storage struct {
 
 	settle bool
 	mu     sync.Mutex
-	dirty  bool // written to since the last settling; guarded by mu
+	dirty  bool // written to since it was last settled; guarded by mu
 }
 
 var _ promstorage.Storage = (*Storage)(nil)
 
-// New opens an empty database in memory that keeps samples of every time up to
-// the year 2200. With settle, what was written is cut into blocks and these
-// are merged before each first read after a write.
+// New opens an empty database in memory that accepts samples of all times up to the
+// year 2200. With settle, the first read after a write flushes the head to blocks and
+// compacts them.
 func New(t testing.TB, settle bool) *Storage {
 	t.Helper()
 	fs := vfs.NewMem()
@@ -53,7 +53,7 @@ func New(t testing.TB, settle bool) *Storage {
 	return &Storage{Queryable: query.NewQueryable(db, model.DefaultTenant), DB: db, FS: fs, settle: settle}
 }
 
-// Querier opens a reader of the times mint to maxt, both inclusive.
+// Querier returns a querier for the times mint to maxt, both inclusive.
 func (s *Storage) Querier(mint, maxt int64) (promstorage.Querier, error) {
 	if err := s.settleOnce(); err != nil {
 		return nil, err
@@ -91,13 +91,13 @@ func (s *Storage) ChunkQuerier(int64, int64) (promstorage.ChunkQuerier, error) {
 // Appender is not supported: tests write through AppenderV2.
 func (s *Storage) Appender(context.Context) promstorage.Appender { panic(errUnused) }
 
-// StartTime returns the oldest time there is.
+// StartTime returns the oldest possible time.
 func (s *Storage) StartTime() (int64, error) { return math.MinInt64, nil }
 
 // Close closes the database.
 func (s *Storage) Close() error { return s.DB.Close(context.Background()) }
 
-// AppenderV2 returns a writer of one batch.
+// AppenderV2 returns an appender for one batch.
 func (s *Storage) AppenderV2(ctx context.Context) promstorage.AppenderV2 {
 	return &appender{ctx: ctx, s: s, batch: s.DB.NewBatch("test", model.DefaultTenant)}
 }
@@ -142,7 +142,7 @@ func exemplarOf(e exemplar.Exemplar) model.Exemplar {
 	return model.Exemplar{T: e.Ts, V: e.Value, Labels: e.Labels}
 }
 
-// Commit makes the batch durable. A sample that was refused is an error.
+// Commit makes the batch durable. A refused sample is an error.
 func (a *appender) Commit() error {
 	r, err := a.batch.Commit(a.ctx)
 	if err != nil {

@@ -5,19 +5,19 @@ import (
 	"sync"
 )
 
-// Bounds is the positions of the windows of all steps among the times of a series:
-// window i holds the samples lo[i] ≤ k < hi[i]. Both only ever grow.
+// Bounds is the positions of the windows of all steps in the times of a series:
+// window i holds the samples Lo[i] ≤ k < Hi[i]. Lo and Hi are non-decreasing.
 type Bounds struct {
 	Lo, Hi []int32
-	Widest int   // samples of the largest window
-	Total  int64 // samples of all windows
-	Read   int64 // samples of any window
+	Widest int   // number of samples in the largest window
+	Total  int64 // sum of the numbers of samples in all windows
+	Read   int64 // number of samples in any window
 
 	placing sync.Once
 	placed  []placement // see placements
 }
 
-// Find finds the windows among rising times. It overwrites b.
+// Find sets c to the windows in ascending times.
 func (c *Bounds) Find(w *Windows, ts []int64) {
 	c.Lo, c.Hi = resize(c.Lo, w.Grid.N), resize(c.Hi, w.Grid.N)
 	c.Widest, c.Total, c.Read = 0, 0, 0
@@ -42,7 +42,7 @@ func (c *Bounds) Find(w *Windows, ts []int64) {
 }
 
 // after returns the first index from k on whose time is after t. It tries k + jump
-// first: windows mostly move by the same number of samples at each step.
+// first, because most windows move by the same number of samples at each step.
 func after(ts []int64, k, jump int, t int64) int {
 	if g := k + jump; g > k && g <= len(ts) && ts[g-1] <= t {
 		k = g
@@ -59,16 +59,16 @@ const (
 	maxBoundsSeen  = 1 << 12
 )
 
-// BoundsCache keeps the bounds for times that several series have: those that were
-// scraped together. It is safe for concurrent use.
+// BoundsCache caches bounds by the times of series, because series that are scraped
+// together have the same times. It is safe for concurrent use.
 type BoundsCache struct {
-	mu    sync.Mutex
-	made  map[timesKey]cachedBounds
-	onces map[timesKey]struct{} // times that were seen once, whose bounds are not kept
-	bytes int
+	mu       sync.Mutex
+	cached   map[timesKey]cachedBounds
+	seenOnce map[timesKey]struct{} // times seen once, whose bounds are not cached
+	bytes    int
 }
 
-// timesKey is a hash of times.
+// timesKey is a cheap hash of times.
 type timesKey struct {
 	n           int
 	first, last int64
@@ -76,11 +76,11 @@ type timesKey struct {
 
 type cachedBounds struct {
 	*Bounds
-	t []int64 // the times
+	t []int64 // the times of the series
 }
 
-// Of returns the windows among the times of a span. The bounds are in
-// scratch if they are not kept.
+// Of returns the bounds of the windows in the times of in. It returns scratch if the
+// bounds are not cached.
 func (c *BoundsCache) Of(w *Windows, in Samples, scratch *Bounds) *Bounds {
 	n := len(in.T)
 	if n == 0 {
@@ -89,7 +89,7 @@ func (c *BoundsCache) Of(w *Windows, in Samples, scratch *Bounds) *Bounds {
 	}
 	key := timesKey{n, in.T[0], in.T[n-1]}
 	c.mu.Lock()
-	m := c.made[key]
+	m := c.cached[key]
 	keep := in.Shared || m.Bounds == nil && c.again(key)
 	c.mu.Unlock()
 	// Comparing times costs far less than finding windows and their placements
@@ -108,22 +108,22 @@ func (c *BoundsCache) Of(w *Windows, in Samples, scratch *Bounds) *Bounds {
 	m.Find(w, in.T)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	size := w.Grid.N*(2*4+5*8) + 8*n // lo, hi and a placement; the time
-	if c.bytes += size; c.made == nil || c.bytes > maxBoundsBytes {
-		c.made, c.bytes = make(map[timesKey]cachedBounds), size
+	size := w.Grid.N*(2*4+5*8) + 8*n // Lo, Hi and a placement; the times
+	if c.bytes += size; c.cached == nil || c.bytes > maxBoundsBytes {
+		c.cached, c.bytes = make(map[timesKey]cachedBounds), size
 	}
-	c.made[key] = m
+	c.cached[key] = m
 	return m.Bounds
 }
 
-// again reports whether times with this key were seen before.
+// again reports whether times with this key have been seen before.
 func (c *BoundsCache) again(key timesKey) bool {
-	if _, ok := c.onces[key]; ok {
+	if _, ok := c.seenOnce[key]; ok {
 		return true
 	}
-	if c.onces == nil || len(c.onces) == maxBoundsSeen {
-		c.onces = make(map[timesKey]struct{})
+	if c.seenOnce == nil || len(c.seenOnce) == maxBoundsSeen {
+		c.seenOnce = make(map[timesKey]struct{})
 	}
-	c.onces[key] = struct{}{}
+	c.seenOnce[key] = struct{}{}
 	return false
 }

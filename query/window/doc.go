@@ -1,16 +1,15 @@
-// Package window computes PromQL's functions of ranges over the floats of one
+// Package window computes PromQL's range functions over the floats of one series.
+//
+// Its types:
+//
+//   - Windows is the time range that each step of a grid covers.
+//   - Samples is the samples of one series in columns.
+//   - Bounds is the positions of the windows in the times of a series. A BoundsCache
+//     shares them between series that are scraped together.
+//   - Kernel is a range function. It reads Points, which are samples and their
+//     bounds, and sets one value per step.
+//
+// Values equal those of Prometheus' functions bit for bit, so the order of additions
+// is part of a kernel's definition. Work shared by several windows is done once per
 // series.
-//
-// Its nouns:
-//
-//   - Windows: the range of samples that belongs to each step of a grid.
-//   - Samples: the samples of one series, in columns.
-//   - Bounds: where the windows lie among the times of a series. A BoundsCache
-//     shares them between series that were scraped together.
-//   - Kernel: a function; it reads Points, which are samples and their bounds, and
-//     sets one value a step.
-//
-// The values are those of Prometheus' functions to the bit, so the order of
-// additions is part of a kernel. Work that several windows share is done once for
-// the series.
 package window

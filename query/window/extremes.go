@@ -4,14 +4,14 @@ import (
 	"math"
 )
 
-// extreme computes the maximum, or with sign -1 the minimum: the first of those
-// that are equal, and the last NaN where there is nothing else.
+// extreme computes the maximum, or with sign -1 the minimum, of each window: the first
+// of equal values, or the last NaN if all values are NaN.
 func extreme(p *Points, out []float64, sign float64) error {
 	if m, ok := p.segments(); ok {
 		return p.extremeOfSegments(out, sign, m)
 	}
 	// The queue holds the samples that can still be the answer, best first, so that
-	// each sample is compared once or twice however wide the windows are.
+	// each sample is compared once or twice regardless of the width of the windows.
 	queue, from, seen := p.deque[:0], 0, int32(0)
 	for i := range out {
 		if i%1024 == 1023 {
@@ -46,9 +46,9 @@ func extreme(p *Points, out []float64, sign float64) error {
 	return nil
 }
 
-// segments reports whether the windows are made of the same segments: m steps
-// wide, so that window i is segments i to i + m - 1 of those between the bounds
-// of all windows, and with more samples than segments.
+// segments reports whether the windows can be divided into shared segments: windows
+// are m steps wide, so that window i consists of segments i to i + m - 1, and a
+// segment has two samples or more on average.
 func (p *Points) segments() (m int, ok bool) {
 	_, step := p.Ends(p.Grid)
 	if step <= 0 || p.Width%step != 0 {
@@ -58,9 +58,9 @@ func (p *Points) segments() (m int, ok bool) {
 	return int(m64), m64 <= int64(p.N) && len(p.v) >= 2*(p.N+int(m64))
 }
 
-// extremeOfSegments computes the extreme of each segment and that of m in a
-// row from two running ones: backwards to the start of every m-th segment and
-// forwards from it (van Herk, 1992). A NaN stands for no value, and values are
+// extremeOfSegments computes the extreme of each segment, and that of m consecutive
+// segments from two running extremes: backwards to the start of every m-th segment
+// and forwards from it (van Herk, 1992). A NaN represents no value, and values are
 // multiplied by sign.
 func (p *Points) extremeOfSegments(out []float64, sign float64, m int) error {
 	n := len(out)
@@ -102,8 +102,8 @@ func (p *Points) extremeOfSegments(out []float64, sign float64, m int) error {
 		if lo >= hi {
 			continue
 		}
-		// best runs from a start inside the window, back up to it; if both
-		// begin at i they are the same.
+		// best covers the window from the start of an m-th segment, back covers it up
+		// to there. If that segment is segment i, both cover the whole window.
 		if x := better(back[i], best[i+m-1]); x == x {
 			out[i] = x * sign
 		} else {
@@ -113,8 +113,8 @@ func (p *Points) extremeOfSegments(out []float64, sign float64, m int) error {
 	return nil
 }
 
-// better returns the greater of two values, a if they are equal, and the one
-// that is not a NaN.
+// better returns the greater of two values, a if they are equal, or the other value
+// if one is NaN.
 func better(a, b float64) float64 {
 	if b > a || a != a {
 		return b

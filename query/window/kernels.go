@@ -7,9 +7,8 @@ import (
 	"github.com/prometheus/prometheus/util/kahansum"
 )
 
-// Kernels are the functions of a range of floats. Each gives the same
-// bits as Prometheus' function of the name, so the order of additions is part
-// of their definition. Work that several windows share is done once for the series.
+// Kernels holds the range functions of floats by name. Each returns the same bits as
+// Prometheus' function, so the order of additions is part of its definition.
 var Kernels = map[string]Kernel{
 	"rate":     func(p *Points, out []float64) error { return extrapolated(p, out, true, true) },
 	"increase": func(p *Points, out []float64) error { return extrapolated(p, out, true, false) },
@@ -38,8 +37,7 @@ var Kernels = map[string]Kernel{
 	"quantile_over_time":    quantileOverTime,
 }
 
-// each calls f with the window of every step that has samples; it stops with
-// the query.
+// each calls f with every window that has samples, until the query ends.
 func (p *Points) each(f func(i int, lo, hi int32)) error {
 	work := int32(0)
 	for i, lo := range p.Lo {
@@ -100,10 +98,10 @@ func tsOfFirstOverTime(p *Points, out []float64) error {
 	return p.each(func(i int, lo, _ int32) { out[i] = float64(p.t[lo]) / 1000 })
 }
 
-// tallyPairs sets out to the number of neighbours in each window for which
-// differs holds.
+// tallyPairs sets out to the number of consecutive pairs in each window for which
+// differs returns true.
 func tallyPairs(p *Points, out []float64, differs func(a, b float64) bool) error {
-	before := resize(p.deque, len(p.v)+1) // pairs whose second is earlier
+	before := resize(p.deque, len(p.v)+1) // number of such pairs before each sample
 	p.deque = before
 	n := int32(0)
 	for k := range p.v {
@@ -142,8 +140,8 @@ func predictLinear(p *Points, out []float64) error {
 	})
 }
 
-// regression fits a line by least squares and returns its slope a second and
-// its value at a time.
+// regression fits a line by least squares and returns its slope per second and its
+// value at time at.
 func regression(ts []int64, vs []float64, at int64) (slope, intercept float64) {
 	var n, sumX, cX, sumY, cY, sumXY, cXY, sumX2, cX2 float64
 	first, constant := vs[0], true
@@ -187,7 +185,7 @@ func madOverTime(p *Points, out []float64) error {
 	})
 }
 
-// QuantileOf returns the q-quantile of values, which it sorts.
+// QuantileOf returns the q-quantile of vs. It sorts vs.
 func QuantileOf(q float64, vs []float64) float64 {
 	switch {
 	case len(vs) == 0 || math.IsNaN(q):

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// extrapolated computes rate, increase and delta: the difference between the
-// last and the first sample of the window, extended to its borders unless the
-// series seems to begin or end inside.
+// extrapolated computes rate, increase and delta: the difference between the last and
+// the first sample of the window, extrapolated to the window's borders unless the
+// series seems to begin or end inside the window.
 func extrapolated(p *Points, out []float64, isCounter, isRate bool) error {
 	var resets counterResets
 	if isCounter && !p.rising {
@@ -31,9 +31,9 @@ func extrapolated(p *Points, out []float64, isCounter, isRate bool) error {
 	return nil
 }
 
-// extrapolate sets out to the difference over each window, resets added, extended
-// to its borders. Nothing is called for a window of a counter without resets,
-// which most are, unless the counter may have started there.
+// extrapolate sets out to the difference over each window, including resets,
+// extrapolated to its borders. It makes no calls for a window of a counter without
+// resets, the most frequent case, unless the counter may have started in it.
 func (r *counterResets) extrapolate(vs []float64, los, his []int32, placed []placement, out []float64, isCounter bool, seconds float64) {
 	los, his, placed = los[:len(out)], his[:len(out)], placed[:len(out)]
 	for i := range out {
@@ -48,7 +48,8 @@ func (r *counterResets) extrapolate(vs []float64, los, his []int32, placed []pla
 		}
 		place := &placed[i]
 		factor := place.factor
-		// It was above zero whatever the rounding: that saves a division.
+		// If the condition x > place.reach*result holds, the counter was above zero at
+		// the start of the window despite rounding. This check saves a division.
 		if x := place.sampled * first; isCounter && !(x > beyondRounding && x > place.reach*result) && result > 0 && first >= 0 {
 			factor = place.fromZero(first, result, seconds)
 		}
@@ -56,17 +57,18 @@ func (r *counterResets) extrapolate(vs []float64, los, his []int32, placed []pla
 	}
 }
 
-// counterResets are the decreases of a counter, which are resets.
+// counterResets holds the resets of a counter: the decreases of its value.
 type counterResets struct {
 	any  bool
-	sums []int64 // by sample: of the values before each reset up to it, if all are whole numbers
+	sums []int64 // by sample: sum of the values before each reset up to it; only if all are integers
 
-	at       []int32 // else the indices of the resets
-	from, to int     // those in the current window
+	at       []int32 // otherwise the indexes of the resets
+	from, to int     // the range of at in the current window
 }
 
-// resetSums returns, for each sample, the sum of the values before resets up to
-// it, if no sum of any values and a difference is rounded, and no zero has a sign.
+// resetSums returns, for each sample, the sum of the values before resets up to it. It
+// returns false if any sum of values and a difference could be rounded, or if a value
+// is not an integer or -0.
 func (p *Points) resetSums() ([]int64, bool) {
 	sums := resize(p.sums, len(p.v))
 	p.sums = sums
@@ -88,21 +90,20 @@ func (p *Points) resetSums() ([]int64, bool) {
 	return sums, bits.Len64(size)+bits.Len(uint(len(p.v))) <= 51
 }
 
-// placement is the position of the samples in a window: how far the result is
-// extended to both sides of the samples, and the time between the first and
-// the last, in seconds.
+// placement is the position of the samples in a window, in seconds: the distances by
+// which the result is extrapolated before and after the samples, and the time between
+// the first and the last sample.
 type placement struct {
 	toStart, toEnd, sampled float64
 	factor                  float64 // (sampled + toStart + toEnd) / sampled / seconds of the rate
-	reach                   float64 // toStart, and a little
+	reach                   float64 // toStart plus a margin for rounding
 }
 
-// beyondRounding is far above the numbers that lose digits.
+// beyondRounding is far above the subnormal numbers, which lose digits.
 const beyondRounding = 1e-290
 
-// fromZero returns the factor of a counter that rose by result, above 0, from
-// first, which is not below: it cannot have been below zero at the start of the
-// window.
+// fromZero returns the factor of a counter that rose by result > 0 from first ≥ 0. The
+// counter cannot have been below zero at the start of the window.
 func (p *placement) fromZero(first, result, seconds float64) float64 {
 	if toZero := p.sampled * (first / result); toZero < p.toStart {
 		return (p.sampled + toZero + p.toEnd) / p.sampled / seconds
@@ -110,8 +111,8 @@ func (p *placement) fromZero(first, result, seconds float64) float64 {
 	return p.factor
 }
 
-// placements returns where the samples lie in each window, for a result per so
-// many seconds. Series with the same times have them in common.
+// placements returns the placement of the samples in each window, for a result per
+// the given number of seconds. Series with the same times share it.
 func (c *Bounds) placements(w *Windows, ts []int64, seconds float64) []placement {
 	c.placing.Do(func() {
 		c.placed = resize(c.placed, len(c.Lo))
@@ -124,7 +125,7 @@ func (c *Bounds) placements(w *Windows, ts []int64, seconds float64) []placement
 			if hi <= lo {
 				continue
 			}
-			// Regular samples have the same placement in each window.
+			// Samples at regular intervals have the same placement in each window.
 			if f, l, m := ts[lo]-at, ts[hi]-at, int64(hi-lo); f != first || l != last || m != n {
 				first, last, n = f, l, m
 				place = placementOf(first+w.Width, -last, last-first, n)
@@ -136,11 +137,11 @@ func (c *Bounds) placements(w *Windows, ts []int64, seconds float64) []placement
 	return c.placed
 }
 
-// placementOf returns the placement of n + 1 samples of a window, of which the
-// first is toStart after its start and the last toEnd before its end,
-// milliseconds: the result is extended up to the border if that is no farther
-// than samples are from each other, otherwise by half of that, as if the series
-// began or ended there.
+// placementOf returns the placement of n + 1 samples in a window, the first toStart
+// after the window's start and the last toEnd before its end, in milliseconds. The
+// result is extrapolated to a border if that is closer than 1.1 times the average
+// interval of the samples; otherwise by half that interval, as if the series began or
+// ended there.
 func placementOf(toStart, toEnd, sampled, n int64) placement {
 	p := placement{toStart: float64(toStart) / 1000, toEnd: float64(toEnd) / 1000, sampled: float64(sampled) / 1000}
 	average := p.sampled / float64(n)
@@ -152,17 +153,17 @@ func placementOf(toStart, toEnd, sampled, n int64) placement {
 		p.toEnd = average / 2
 	}
 	p.factor = (p.sampled + p.toStart + p.toEnd) / p.sampled
-	p.reach = p.toStart * (1 + 1e-12) // far more than three roundings
+	p.reach = p.toStart * (1 + 1e-12) // far more than the error of three roundings
 	return p
 }
 
-// find finds the resets of points.
+// find finds the resets of p.
 func (r *counterResets) find(p *Points) {
 	if p.integralBits > 0 && risesThroughout(p.v) { // otherwise p.rising would be set
 		return
 	}
-	// Gauges decrease often. Their values are mostly whole numbers, whose sums do not
-	// depend on the order of additions, so that a window needs only a difference of
+	// Gauges decrease often. Most of their values are integers, whose sums do not
+	// depend on the order of additions, so that a window needs only the difference of
 	// two sums.
 	if sums, ok := p.resetSums(); ok {
 		r.sums, r.any = sums, true
@@ -178,7 +179,7 @@ func (r *counterResets) find(p *Points) {
 }
 
 // add adds the values lost in resets between samples lo and last to their difference.
-// Windows only move forward.
+// It must be called for windows in ascending order.
 func (r *counterResets) add(difference float64, vs []float64, lo, last int) float64 {
 	if r.sums != nil {
 		return difference + float64(r.sums[last]-r.sums[lo])

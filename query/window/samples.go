@@ -5,28 +5,29 @@ import (
 	"github.com/prometheus/prometheus/model/value"
 )
 
-// Samples is the samples of one series, in columns, rising in time.
+// Samples is the samples of one series in columns, in ascending order of time.
 type Samples struct {
 	T  []int64
 	V  []float64
 	St []int64                     // start timestamps, or empty
-	H  []*histogram.FloatHistogram // or empty; nil where the sample is a float
-	// Stale is set if some of them may be stale markers.
+	H  []*histogram.FloatHistogram // or empty; nil if the sample is a float
+	// Stale is set if any sample may be a stale marker.
 	Stale bool
-	// rising is set if no value is below the one before, or a NaN.
+	// rising is set if no value is NaN or below the preceding one.
 	rising bool
-	// IntegralBits, unless it is 0, is the number of bits of all values: whole numbers,
-	// no stale markers, below 2^integralBits ≤ 2^53 in magnitude.
+	// IntegralBits is the number of bits of the values if they are known to be
+	// integers below 2^IntegralBits ≤ 2^53 in magnitude and not stale markers;
+	// otherwise it is 0.
 	IntegralBits int
-	// Shared is set if the times are never changed: other series may have the same.
+	// Shared is set if T is never changed and may be shared with other series.
 	Shared bool
-	// Weights, if there are any, are the numbers of samples that each stands for.
+	// Weights, if not empty, holds the number of samples that each sample represents.
 	Weights []int32
-	// Counted is set if reading them has been counted elsewhere.
+	// Counted is set if the samples have been counted as read elsewhere.
 	Counted bool
 }
 
-// dropStale removes the stale markers from floats.
+// dropStale removes stale markers from floats.
 func (w *Scratch) dropStale(in Samples) Samples {
 	if in.rising = risesThroughout(in.V); in.rising {
 		return in
@@ -45,7 +46,7 @@ func (w *Scratch) dropStale(in Samples) Samples {
 	return in
 }
 
-// risesThroughout reports whether no value is below the one before, or a NaN.
+// risesThroughout reports whether no value is NaN or below the preceding one.
 func risesThroughout(vs []float64) bool {
 	if len(vs) == 0 {
 		return true
@@ -60,8 +61,8 @@ func risesThroughout(vs []float64) bool {
 	return true
 }
 
-// firstStale returns the index of the first stale marker, len(vs) if there is
-// none. A sum with a NaN is a NaN, so four values are checked at once.
+// firstStale returns the index of the first stale marker, or len(vs). It checks four
+// values at once, because a sum with a NaN is a NaN.
 func firstStale(vs []float64) int {
 	i := 0
 	for ; i+4 <= len(vs); i += 4 {

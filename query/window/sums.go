@@ -7,18 +7,17 @@ import (
 	"github.com/prometheus/prometheus/util/kahansum"
 )
 
-// exactSums sets out to the sum of each window, if all values are whole numbers
-// and the sums so small that none is rounded. Then any order of additions gives
-// the same as adding up a window with rounding and its compensation: nothing is
-// lost. Counts and bytes are such numbers, and wide windows cost no more
-// than narrow ones (BenchmarkKernel/function=avg_over_time).
+// exactSums sets out to the sum of each window if all values are integers and no sum
+// can be rounded. Then any order of additions has the same result as the compensated
+// summation of each window. Counts and bytes are such values, and wide windows cost
+// no more than narrow ones (BenchmarkKernel/function=avg_over_time).
 func (p *Points) exactSums(out []float64) bool {
 	switch {
 	case p.integralBits == 0:
-		return p.sumsIfWhole(out)
+		return p.sumsIfIntegral(out)
 	case p.integralBits+bits.Len(uint(len(p.v))) > 53:
 		return false
-	case p.Total <= 2*p.Read: // each sample is in one window, or in two
+	case p.Total <= 2*p.Read: // a sample is in two windows at most, on average
 		for i, lo := range p.Lo {
 			if hi := p.Hi[i]; lo < hi {
 				out[i] = sumOf(p.v[lo:hi])
@@ -41,11 +40,11 @@ func (p *Points) exactSums(out []float64) bool {
 	return true
 }
 
-// sumsIfWhole is exactSums for values that may not be whole numbers.
-func (p *Points) sumsIfWhole(out []float64) bool {
+// sumsIfIntegral is exactSums for values that may not be integers.
+func (p *Points) sumsIfIntegral(out []float64) bool {
 	sums := resize(p.sums, len(p.v)+1)
 	p.sums = sums
-	sum, size := int64(0), uint64(0) // size has the bits that any value has
+	sum, size := int64(0), uint64(0) // size is the union of the bits of all values
 	for k, v := range p.v {
 		sums[k] = sum
 		i := int64(v)
@@ -67,8 +66,8 @@ func (p *Points) sumsIfWhole(out []float64) bool {
 	return true
 }
 
-// sumOf adds up values whose sums are not rounded: four sums at a time, since each
-// addition waits for the one before.
+// sumOf adds up values whose sums are not rounded. It uses four sums, because each
+// addition waits for the preceding one to the same sum.
 func sumOf(vs []float64) float64 {
 	var a, b, c, d float64
 	for ; len(vs) >= 4; vs = vs[4:] {
@@ -112,14 +111,14 @@ func avgOverTime(p *Points, out []float64) error {
 	return nil
 }
 
-// mean returns the mean of values: their sum divided, or, once the sum would
-// overflow, a mean that is moved by each value.
+// mean returns the mean of values: their sum divided by their number or, if the sum
+// would overflow, the incremental mean.
 func mean(vs []float64) float64 {
 	sum, c := vs[0], 0.0
 	for i, v := range vs[1:] {
 		s, cc := kahansum.Inc(v, sum, c)
 		if math.IsInf(s, 0) {
-			return movedMean(vs[i+1:], float64(i+1), sum/float64(i+1), c/float64(i+1))
+			return incrementalMean(vs[i+1:], float64(i+1), sum/float64(i+1), c/float64(i+1))
 		}
 		sum, c = s, cc
 	}
@@ -127,9 +126,9 @@ func mean(vs []float64) float64 {
 	return sum/n + c/n
 }
 
-// movedMean returns the mean of count values, whose mean and compensation are
-// known, and vs.
-func movedMean(vs []float64, count, mean, c float64) float64 {
+// incrementalMean returns the mean of vs and count further values, whose mean and
+// compensation c are given.
+func incrementalMean(vs []float64, count, mean, c float64) float64 {
 	for _, v := range vs {
 		count++
 		q := (count - 1) / count

@@ -5,8 +5,8 @@ import (
 	"tsdb/query/steps"
 )
 
-// Windows says which samples belong to which step of a range function: those
-// with seen - width + lag < t ≤ seen + lag.
+// Windows determines the samples of each step of a range function: those with
+// m - Width + Lag < t ≤ m + Lag, where m is the moment of the step.
 type Windows struct {
 	steps.Grid
 	steps.Moment
@@ -14,9 +14,9 @@ type Windows struct {
 	Lag   int64 // milliseconds; > 0 only if samples after the window are read
 }
 
-// Points is the input of a kernel: the samples of one series, without
-// stale markers, and the bounds of the window of each step. A kernel reads nothing
-// else, so that other values can take the place of samples.
+// Points is the input of a kernel: the samples of one series without stale markers,
+// and the bounds of the window of each step. A kernel reads nothing else, so that
+// other values can replace samples.
 type Points struct {
 	*Windows
 	*Bounds
@@ -24,26 +24,26 @@ type Points struct {
 	v             []float64
 	rising        bool        // as in Samples
 	integralBits  int         // as in Samples
-	SamplesBefore []int64     // samples that all points before each stand for; nil = one each
-	params        [][]float64 // the scalar arguments, a value a step
+	SamplesBefore []int64     // number of samples represented by all points before each point; nil = one per point
+	params        [][]float64 // the scalar arguments, one value per step
 
 	host   Host
 	deque  []int32   // scratch
 	sort   []float64 // scratch
-	weight []int64   // scratch of samplesBefore
+	weight []int64   // scratch of SamplesBefore
 	sums   []int64   // scratch
 }
 
 // Host is the part of a query that a kernel calls.
 type Host interface {
-	Check() error           // is called regularly by kernels that take long; its error ends the kernel
-	WarnQuantile(q float64) // adds the warning of an invalid quantile
+	Check() error           // called regularly by long-running kernels; its error ends the kernel
+	WarnQuantile(q float64) // adds the warning for an invalid quantile
 }
 
-// A Kernel sets out[i] to the value of each window that is not empty.
+// Kernel sets out[i] to the value of each window i that is not empty.
 type Kernel func(p *Points, out []float64) error
 
-// Scratch is the memory of a worker for kernels.
+// Scratch is a worker's memory for kernels. It is not safe for concurrent use.
 type Scratch struct {
 	points Points
 	Bounds Bounds
@@ -51,7 +51,7 @@ type Scratch struct {
 	v      []float64
 }
 
-// Load returns the points of a series: its samples without stale markers and the
+// Load returns the points of a series: its samples without stale markers, and the
 // bounds of its windows. They are valid until the next Load.
 func (s *Scratch) Load(w *Windows, in Samples, known *BoundsCache, params [][]float64, host Host) *Points {
 	p := &s.points
@@ -74,7 +74,7 @@ func resize[T any](s []T, n int) []T {
 	return s[:n]
 }
 
-// weigh sets the number of samples that each point stands for.
+// weigh sets the number of samples that each point represents.
 func (p *Points) weigh(weights []int32) {
 	p.weight = resize(p.weight, len(weights)+1)
 	p.SamplesBefore = p.weight
@@ -86,7 +86,7 @@ func (p *Points) weigh(weights []int32) {
 	p.SamplesBefore[len(weights)] = n
 }
 
-// Weight returns the number of samples that the points lo ≤ k < hi stand for.
+// Weight returns the number of samples represented by the points lo ≤ k < hi.
 func (p *Points) Weight(lo, hi int32) int64 {
 	if p.SamplesBefore == nil {
 		return int64(hi - lo)
@@ -94,26 +94,25 @@ func (p *Points) Weight(lo, hi int32) int64 {
 	return p.SamplesBefore[hi] - p.SamplesBefore[lo]
 }
 
-// minAggregatedMs is the shortest time range of chunks, in milliseconds, for which
-// using aggregates pays: that of chunks with a sample a second.
+// minAggregatedMs is the minimum time range of chunks, in milliseconds, for which
+// using aggregates is worthwhile: that of chunks with one sample per second.
 const minAggregatedMs = 90 * model.MinuteMs
 
-// HoldChunks reports whether there is a good chance of chunks between the
-// borders of windows: otherwise reading the directory would be of no use.
+// HoldChunks reports whether chunks are likely to lie between the borders of windows.
+// Otherwise reading the directory is not worthwhile.
 func (w *Windows) HoldChunks() bool {
 	_, step := w.Ends(w.Grid)
 	return w.Width >= minAggregatedMs && (step == 0 || step >= minAggregatedMs || w.Width-int64(w.N-1)*step >= minAggregatedMs)
 }
 
-// Undivided reports whether no window begins or ends between samples of the
-// range.
+// Undivided reports whether no window begins or ends inside the range.
 func (w *Windows) Undivided(tr model.TimeRange) bool {
 	end, step := w.Ends(w.Grid)
 	return !w.passes(end, step, tr) && !w.passes(end-w.Width, step, tr)
 }
 
-// passes reports whether one of the borders first, first + step, … has times of
-// the range on both sides; a time at a border is before it.
+// passes reports whether any of the borders first, first + step, … has times of the
+// range on both sides. A time at a border counts as before it.
 func (w *Windows) passes(first, step int64, tr model.TimeRange) bool {
 	if step == 0 || first >= tr.Min {
 		return tr.Min <= first && first < tr.Max-1
