@@ -33,9 +33,9 @@ type Options struct {
 	Lookback  time.Duration // of /federate, as the engine's; 0 = query.DefaultLookback
 	MaxPoints int           // of a series of a range query; 0 = query.DefaultMaxPoints
 
-	Budget         *reqbody.Budget  // of the bodies of requests; nil = one of its own with the default
-	Queries        *querylog.Log    // nil = one of its own that logs nothing
-	Reads          *limiter.Limiter // of remote reads; nil = one of its own with the default
+	Budget         *reqbody.Budget  // of request bodies; nil = a new one with the default limit
+	Queries        *querylog.Log    // nil = a new one that logs nothing
+	Reads          *limiter.Limiter // of remote reads; nil = a new one with the default limit
 	ReadMaxSamples int              // of one remote read answered with a single message; 0 = 50 million
 
 	Clock  vfs.Clock    // nil = the system's

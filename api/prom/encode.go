@@ -23,7 +23,7 @@ type encoder struct {
 	w        io.Writer
 	b        []byte
 	sent     bool
-	encoding *query.ResponseEncoding // does nothing for an answer that is not of a query
+	encoding *query.ResponseEncoding // does nothing for answers other than a query's
 	err      error
 }
 
@@ -31,8 +31,8 @@ func newEncoder(w io.Writer) *encoder {
 	return &encoder{w: w, b: make([]byte, 0, 4<<10), encoding: &query.ResponseEncoding{}}
 }
 
-// checkpoint sends the buffer if it is full and reports whether to go on. Loops
-// over parts of unknown number call it after each.
+// checkpoint sends the buffer if it is full and reports whether to continue. Loops
+// with an unbounded number of parts call it after each part.
 func (e *encoder) checkpoint() bool {
 	if len(e.b) >= encoderBytes {
 		if e.send(); e.err == nil {
@@ -50,8 +50,8 @@ func (e *encoder) send() {
 	e.b, e.sent = e.b[:0], true
 }
 
-// finish sends the rest. An answer that fits the buffer is sent with its
-// length.
+// finish sends the rest of the buffer. An answer that fits the buffer is sent with a
+// Content-Length.
 func (e *encoder) finish() error {
 	if w, ok := e.w.(http.ResponseWriter); ok && !e.sent {
 		w.Header().Set("Content-Length", strconv.Itoa(len(e.b)))

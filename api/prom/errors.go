@@ -28,8 +28,8 @@ type apiError struct {
 	retryAfterSeconds int // 0 = no Retry-After header
 }
 
-// badData is the error of a request that is wrong, unless it is that there is no
-// memory to look at it.
+// badData returns the error of an invalid request. An error about missing memory for
+// parsing the request keeps its own type and status.
 func badData(err error) *apiError {
 	if lacksMemory(err) {
 		return classify(err)
@@ -44,14 +44,14 @@ func badParam(name string, err error) *apiError {
 	return badData(fmt.Errorf("invalid parameter %q: %w", name, err))
 }
 
-// lacksMemory reports whether an error is about the memory of all queries, of which
-// parsing takes some.
+// lacksMemory reports whether an error is about the memory limit of all queries, which
+// includes memory for parsing.
 func lacksMemory(err error) bool {
 	var over *query.LimitError
 	return errors.As(err, &over) && over.Limit == query.LimitTotalBytes
 }
 
-// exceedsLimit reports whether an error is about a limit that a request exceeds.
+// exceedsLimit reports whether an error is about a limit exceeded by a request.
 func exceedsLimit(err error) bool {
 	var over *query.LimitError
 	return errors.As(err, &over)

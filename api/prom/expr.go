@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// formatQuery prints an expression readably.
+// formatQuery pretty-prints an expression.
 func (a *API) formatQuery(r *http.Request) (answer, *apiError) {
 	text, err := a.parser.Format(r.Form.Get("query"))
 	if err != nil {
@@ -29,7 +29,7 @@ func (a *API) parseQuery(r *http.Request) (answer, *apiError) {
 
 type object = map[string]any
 
-// tree turns an expression into objects and lists. nil is no expression.
+// tree converts an expression to objects and lists. It returns nil for nil.
 func tree(expr parser.Expr) any {
 	switch n := expr.(type) {
 	case nil:

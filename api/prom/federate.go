@@ -219,8 +219,8 @@ func exposed(s *promql.Sample) *dto.Metric {
 	return m
 }
 
-// exposedBytes returns about how much memory a sample takes, and the metric that
-// exposed makes of it.
+// exposedBytes returns the approximate memory of a sample and the metric that exposed
+// returns for it.
 func exposedBytes(s *promql.Sample) int64 {
 	const metric, pair = 256, 128
 	bytes := metric + pair*int64(s.Metric.Len()+1)

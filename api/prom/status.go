@@ -12,8 +12,8 @@ import (
 // Clients enable features by it.
 const APIVersion = "3.14.0"
 
-// BuildInfo describes the program. It has no member "features": clients take a
-// server that lists any for another product.
+// BuildInfo describes the program. It has no member "features", because clients take a
+// server with features for a different product.
 type BuildInfo struct {
 	Version   string `json:"version"`     // of the API; set by New
 	Own       string `json:"tsdbVersion"` // of this program

@@ -17,7 +17,7 @@ type Case struct {
 }
 
 // Request returns the request to a server, whose address is base. Parameters
-// travel in the URL of a GET and in the body of a POST.
+// are in the URL of a GET and in the body of a POST.
 func (c Case) Request(base string) (*http.Request, error) {
 	target, body := base+"/api/v1"+c.Path, ""
 	if c.Method == http.MethodPost {
@@ -52,7 +52,7 @@ func Cases() []Case {
 
 type cases []Case
 
-// get adds a GET with parameters, name and value in turns.
+// get adds a GET with params, alternating names and values.
 func (cs *cases) get(name, path string, params ...string) {
 	cs.add(http.MethodGet, name, path, params)
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Answer is what a server said to a case.
+// Answer is a server's answer to a case.
 type Answer struct {
 	Status      int
 	ContentType string

@@ -1,6 +1,6 @@
 // Package promtest holds the samples and the requests of the tests of the HTTP
 // API. The program in record sends the same requests, over the same samples, to
-// Prometheus' own handlers and writes down what they answer.
+// Prometheus' own handlers and records their answers.
 package promtest
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/prometheus/prometheus/tsdb/tsdbutil"
 )
 
-// The samples lie in (Start, End], one every Step; Unix seconds.
+// The samples are in (Start, End], one every Step; Unix seconds.
 const (
 	End   = int64(1767229200) // 2026-01-01 01:00:00 UTC
 	Start = End - 3600

@@ -1,10 +1,10 @@
-// Record writes down what Prometheus' own HTTP API answers to the requests of
-// package promtest:
+// Record records the answers of Prometheus' own HTTP API to the requests of package
+// promtest:
 //
 //	cd api/prom/promtest/record && go run . > ../prometheus.golden
 //
-// It is a module of its own because Prometheus' handlers need thirty modules
-// more than the rest of the project.
+// It is a separate module because Prometheus' handlers need thirty modules more than
+// the rest of the project.
 package main
 
 import (
@@ -84,10 +84,10 @@ func ask(server *httptest.Server, c promtest.Case) (promtest.Answer, error) {
 	}, nil
 }
 
-// timings differ each time.
+// timings matches the timings in an answer, which differ each time.
 var timings = regexp.MustCompile(`"timings":\{[^}]*\}`)
 
-// reference is Prometheus' API with the settings of a server without flags.
+// reference returns Prometheus' API with the settings of a server without flags.
 func reference(store *teststorage.TestStorage) http.Handler {
 	options := parser.NewParser(parser.Options{})
 	engine := promql.NewEngine(promql.EngineOpts{
