@@ -31,7 +31,7 @@ import (
 	"tsdb/internal/await"
 )
 
-// peakRSS returns the most memory that the process has had, in bytes.
+// peakRSS returns the peak resident memory of the process in bytes.
 func (s *server) peakRSS(t *testing.T) int64 {
 	t.Helper()
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
@@ -51,8 +51,8 @@ func (s *server) peakRSS(t *testing.T) int64 {
 	return 0
 }
 
-// confine puts the server into a control group with a limit of bytes before it
-// starts, if this machine lets the test make one, and reports whether it did.
+// confine makes the server start in a control group with a memory limit of bytes, if
+// the test can create one, and reports whether it did.
 func confine(t *testing.T, s *server, bytes int64) bool {
 	t.Helper()
 	group := filepath.Join("/sys/fs/cgroup/memory", fmt.Sprintf("tsdb-e2e-%d", os.Getpid()))
@@ -73,10 +73,10 @@ func confine(t *testing.T, s *server, bytes int64) bool {
 	return true
 }
 
-// Clients that mean harm, all at once, on a machine of 600 MiB: remote reads and
-// gRPC messages that are small on the wire and large in memory, and 1,200 bodies
-// and 120 gRPC connections of 10 messages that stall half-way. The server lives, its memory is bounded, and the writes
-// of others are answered.
+// Malicious clients send, at the same time and to a server limited to 600 MiB: remote
+// reads and gRPC messages that are small on the wire and large in memory, and 1,200
+// bodies and 120 gRPC connections of 10 messages that stall half-way. The server
+// survives, its memory is bounded, and the writes of other clients are answered.
 func TestHostileBodiesLeaveTheServerAliveInLittleMemory(t *testing.T) {
 	const memory = 600 << 20
 	rpcAddr := freeAddr(t)
@@ -122,8 +122,8 @@ func TestHostileBodiesLeaveTheServerAliveInLittleMemory(t *testing.T) {
 	}()
 	stalled.Wait()
 
-	// Others write meanwhile: every write is answered 2xx, at the latest when it
-	// is sent again.
+	// Another client writes meanwhile: every write is answered 2xx, at the latest
+	// after a retry.
 	client := newHTTPClient(t)
 	write := func(i int) {
 		t.Helper()
@@ -207,8 +207,8 @@ func TestHostileBodiesLeaveTheServerAliveInLittleMemory(t *testing.T) {
 	s.noPanic(t)
 }
 
-// unfinishedMessages returns what a gRPC client sends that begins calls, each with
-// come bytes of a message of a megabyte.
+// unfinishedMessages returns the bytes sent by a gRPC client that begins calls, each
+// with come bytes of a message of a megabyte.
 func unfinishedMessages(calls, come int) []byte {
 	var b, h bytes.Buffer
 	b.WriteString(http2.ClientPreface)

@@ -55,8 +55,8 @@ func TestDataDirectoryHasOneServer(t *testing.T) {
 	s.stop(t)
 }
 
-// Removing LOCK under a running server lets no second server in: it is refused
-// and told which process has the directory open, and no sample is lost.
+// Removing LOCK under a running server does not let a second server start: it fails
+// with the process that has the directory open, and no sample is lost.
 func TestRemovedLockStartsNoSecondServer(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, t.TempDir())
@@ -110,8 +110,8 @@ func TestStartLogNamesTheEssentials(t *testing.T) {
 	s.stop(t)
 }
 
-// A signal ends the server within its limit even if a client holds on to its
-// connection, and a second one ends it at once.
+// A signal ends the server within its limit even if a client keeps its connection
+// open, and a second signal ends it at once.
 func TestSignals(t *testing.T) {
 	s := newServer(t, t.TempDir())
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
@@ -136,7 +136,7 @@ func TestSignals(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer hold.Close()
-	// A request under way: its body is waited for, and does not come.
+	// A request in progress, whose body is never sent.
 	if _, err := hold.Write([]byte("POST /write HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n")); err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestSignals(t *testing.T) {
 	s.waitLog(t, "msg=stopping")
 	begin := time.Now()
 	s.signal(t, syscall.SIGTERM)
-	// One that waited for the request would end with 0, later.
+	// A server that waited for the request would exit later, with code 0.
 	if code := s.wait(t, readyLimit); code == 0 {
 		t.Error("exit code 0 after a second signal")
 	}

@@ -17,7 +17,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// reply is what a write was answered.
+// reply is the response to a write.
 type reply struct {
 	code       int
 	retryAfter string
@@ -26,8 +26,8 @@ type reply struct {
 
 func (r reply) acknowledged() bool { return r.code/100 == 2 }
 
-// newHTTPClient returns a client with connections of its own, so that a killed
-// server leaves nothing behind for other tests.
+// newHTTPClient returns a client with its own connections, so that a killed server
+// does not affect other tests.
 func newHTTPClient(t *testing.T) *http.Client {
 	transport := &http.Transport{MaxIdleConnsPerHost: 4}
 	t.Cleanup(transport.CloseIdleConnections)
@@ -36,12 +36,12 @@ func newHTTPClient(t *testing.T) *http.Client {
 
 // remoteSeries is a series of a remote-write request.
 type remoteSeries struct {
-	labels  []string // names and values in turns, sorted by name
+	labels  []string // alternating names and values, sorted by name
 	samples []point
 }
 
-// encodeRemote makes a remote-write 1 message. The generated code would leave
-// values out that are equal to zero, minus zero among them.
+// encodeRemote encodes a remote-write 1 message. The generated code would omit values
+// equal to zero, including minus zero.
 func encodeRemote(series []remoteSeries) []byte {
 	field := func(dst []byte, number protowire.Number, message []byte) []byte {
 		return protowire.AppendBytes(protowire.AppendTag(dst, number, protowire.BytesType), message)
@@ -71,7 +71,8 @@ func writeRemote(ctx context.Context, c *http.Client, base string, series []remo
 	})
 }
 
-// writeLines sends line protocol to the door of InfluxDB 1, times in milliseconds.
+// writeLines sends line protocol to the InfluxDB 1 endpoint, with times in
+// milliseconds.
 func writeLines(ctx context.Context, c *http.Client, base, db string, lines []byte) (reply, error) {
 	return send(ctx, c, base+"/write?precision=ms&db="+url.QueryEscape(db), lines, http.Header{"Content-Type": {"text/plain"}})
 }
@@ -88,7 +89,7 @@ func send(ctx context.Context, c *http.Client, address string, body []byte, head
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
-	// The status line has come: what follows does not change what was said.
+	// The status line has been received, so an error after it does not matter.
 	_ = err
 	return reply{code: resp.StatusCode, retryAfter: resp.Header.Get("Retry-After"), body: string(b)}, nil
 }
@@ -103,7 +104,7 @@ type answer struct {
 	Infos     []string        `json:"infos"`
 }
 
-// ask sends a form to the query API and returns code and answer.
+// ask sends a form to the query API and returns the status code and the answer.
 func ask(ctx context.Context, c *http.Client, base, path string, form url.Values) (int, *answer, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+path+"?"+form.Encode(), nil)
 	if err != nil {
@@ -121,7 +122,7 @@ func ask(ctx context.Context, c *http.Client, base, path string, form url.Values
 	return resp.StatusCode, a, nil
 }
 
-// mustAsk is ask with the answer expected to be a success.
+// mustAsk is ask, but fails the test unless the request succeeds.
 func mustAsk(t *testing.T, c *http.Client, base, path string, form url.Values) *answer {
 	t.Helper()
 	code, a, err := ask(t.Context(), c, base, path, form)
@@ -134,7 +135,7 @@ func mustAsk(t *testing.T, c *http.Client, base, path string, form url.Values) *
 	return a
 }
 
-// point is one sample as the API gives it.
+// point is one sample in the API's format.
 type point struct {
 	t int64 // Unix milliseconds
 	v float64
@@ -215,7 +216,7 @@ func queryVector(t *testing.T, c *http.Client, base, query string, at time.Time)
 	return data.Result
 }
 
-// seconds writes a time as the API takes it.
+// seconds formats a time as the API accepts it.
 func seconds(t time.Time) string {
 	return strconv.FormatFloat(float64(t.UnixMilli())/1e3, 'f', 3, 64)
 }

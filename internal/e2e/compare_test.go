@@ -11,11 +11,11 @@ import (
 	"testing"
 )
 
-// maxDifferences bounds how many differences of one answer are shown.
+// maxDifferences is the maximum number of differences shown for one answer.
 const maxDifferences = 5
 
-// sameAnswer asks both servers and compares everything but the order of
-// series, which PromQL leaves open.
+// sameAnswer sends a request to both servers and compares the answers, except for the
+// order of series, which PromQL does not define.
 func sameAnswer(t *testing.T, c *http.Client, got, want, path string, form url.Values) {
 	t.Helper()
 	codeGot, a, err := ask(t.Context(), c, got, path, form)
@@ -48,8 +48,8 @@ func sameAnswer(t *testing.T, c *http.Client, got, want, path string, form url.V
 	}
 }
 
-// rows takes an answer's data apart: one row a series, exemplar list, string
-// or whatever the list holds, keyed by what identifies it.
+// rows splits an answer's data into rows, one for each series, exemplar list, string
+// or other element, by the text that identifies it.
 func rows(t *testing.T, data json.RawMessage) (kind string, out map[string]string) {
 	t.Helper()
 	out = map[string]string{}
@@ -84,7 +84,7 @@ func rows(t *testing.T, data json.RawMessage) (kind string, out map[string]strin
 	return kind, out
 }
 
-// canonical writes JSON with its keys sorted; numbers keep their digits.
+// canonical formats JSON with sorted keys; numbers keep their digits.
 func canonical(t *testing.T, raw json.RawMessage) string {
 	t.Helper()
 	d := json.NewDecoder(strings.NewReader(string(raw)))
@@ -100,7 +100,7 @@ func canonical(t *testing.T, raw json.RawMessage) string {
 	return string(b)
 }
 
-// differences lists the rows in which two answers differ, shortened.
+// differences lists the rows in which two answers differ, in shortened form.
 func differences(got, want map[string]string) []string {
 	var out []string
 	n := 0

@@ -21,7 +21,7 @@ import (
 	"tsdb/internal/await"
 )
 
-// resumeLimit is how soon writes must be taken after space has come back.
+// resumeLimit is the maximum time until writes are accepted after space has been freed.
 const resumeLimit = 5 * time.Second
 
 // smallDisk mounts a tmpfs of some MiB. It needs root.
@@ -97,7 +97,7 @@ func TestDiskFilledByAnother(t *testing.T) {
 	s.check(t)
 }
 
-// Our own data fills the disk, which is then made larger.
+// Our own data fills the disk, which is then enlarged.
 func TestDiskFilledByItself(t *testing.T) {
 	t.Parallel()
 	disk := smallDisk(t, 256)
@@ -150,8 +150,8 @@ func TestDiskFilledByItself(t *testing.T) {
 	s.check(t)
 }
 
-// staysFull reports whether writes are refused for longer than a cut or a merge
-// needs to make room.
+// staysFull reports whether writes are refused for longer than a cut or a merge needs
+// to free space.
 func staysFull(t *testing.T, s *server, c *http.Client) bool {
 	t.Helper()
 	return !await.Within(t.Context(), resumeLimit, func() bool {
@@ -220,7 +220,7 @@ func logBytes(t *testing.T, c *http.Client, s *server) int64 {
 	return st.Data.WAL.Bytes
 }
 
-// leaveFree writes a file that leaves some bytes of a disk free.
+// leaveFree writes a file that leaves the given number of bytes free on a disk.
 func leaveFree(t *testing.T, disk string, left int64) {
 	t.Helper()
 	var st syscall.Statfs_t
@@ -282,7 +282,7 @@ func expectRefusal(t *testing.T, s *server, c *http.Client) {
 	})
 }
 
-// expectQueries expects reads and health to go on.
+// expectQueries expects queries and health checks to succeed.
 func expectQueries(t *testing.T, s *server, c *http.Client) {
 	t.Helper()
 	for range 5 {
@@ -360,8 +360,8 @@ func (b *bulk) text(n int) string {
 	return string(out)
 }
 
-// verify reads the values back by the label "id"; the long label stays out of
-// the answer.
+// verify reads the values back by the label "id"; the answer does not include the long
+// label.
 func (b *bulk) verify(t *testing.T, c *http.Client, base string) {
 	t.Helper()
 	got := map[string]float64{}

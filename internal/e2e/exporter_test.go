@@ -30,8 +30,8 @@ func startExporter(t *testing.T) string {
 	session := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "app_session", Help: "Comes and goes."}, []string{"id"})
 	saw := prometheus.NewGauge(prometheus.GaugeOpts{Name: "app_saw_total", Help: "Falls back to zero every ten seconds."})
 	reg.MustRegister(requests, latency, odd, session, saw)
-	// Minus zero is missing: Prometheus loses its sign when it encodes remote
-	// write 2, because a zero is what the format leaves out.
+	// Minus zero is missing: Prometheus loses its sign when it encodes remote write
+	// 2, because the format omits zeros.
 	for what, v := range map[string]float64{
 		"nan": math.NaN(), "inf": math.Inf(1), "minus_inf": math.Inf(-1),
 		"tiny": math.SmallestNonzeroFloat64, "huge": math.MaxFloat64, "third": 1.0 / 3,

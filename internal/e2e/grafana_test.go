@@ -23,7 +23,7 @@ import (
 
 const grafanaDir = "../../deploy/grafana"
 
-// dashboard is what the test needs of a dashboard.
+// dashboard contains the fields of a dashboard that the test needs.
 type dashboard struct {
 	UID, Title string
 	Templating struct {
@@ -40,8 +40,8 @@ type dashboard struct {
 	}
 }
 
-// Every query of every panel and variable of the dashboards has an answer, over
-// a fleet and over the server's scrape of itself.
+// Every query of every panel and variable of the dashboards has an answer, for a fleet
+// of hosts and for the server's scrape of itself.
 func TestGrafanaDashboardsHaveAnswers(t *testing.T) {
 	t.Parallel()
 	addr := freeAddr(t)
@@ -72,7 +72,7 @@ func TestGrafanaDashboardsHaveAnswers(t *testing.T) {
 	s.noPanic(t)
 }
 
-// useEveryDoor makes the counters count that only some requests touch.
+// useEveryDoor sends requests of all protocols, so that all counters are incremented.
 func useEveryDoor(t *testing.T, c *http.Client, s *server, grpcAddr string) {
 	t.Helper()
 	old := []remoteSeries{{labels: []string{"__name__", "old"}, samples: []point{{t: 1, v: 1}}}}
@@ -92,7 +92,7 @@ func useEveryDoor(t *testing.T, c *http.Client, s *server, grpcAddr string) {
 }
 
 func (d *dashboard) check(t *testing.T, c *http.Client, s *server) {
-	// With everything selected, and with one value of each variable.
+	// Once with all values selected and once with one value of each variable.
 	all, one := map[string]string{}, map[string]string{}
 	for _, v := range d.Templating.List {
 		if v.Type != "query" {
@@ -122,7 +122,7 @@ func (d *dashboard) check(t *testing.T, c *http.Client, s *server) {
 	}
 }
 
-// substitute puts values in the place of a dashboard's variables.
+// substitute replaces a dashboard's variables by values.
 func substitute(text string, vars map[string]string) string {
 	text = strings.ReplaceAll(text, "$__rate_interval", "1m0s")
 	for name, value := range vars {
@@ -138,7 +138,7 @@ func quoteLikeGrafana(s string) string {
 
 var labelValuesCall = regexp.MustCompile(`^label_values\((.+), *(\w+)\)$`)
 
-// labelValues asks what Grafana asks for a variable's label_values(selector, label).
+// labelValues sends Grafana's request for a variable's label_values(selector, label).
 func labelValues(t *testing.T, c *http.Client, s *server, definition string) []string {
 	t.Helper()
 	call := labelValuesCall.FindStringSubmatch(definition)
@@ -156,7 +156,7 @@ func labelValues(t *testing.T, c *http.Client, s *server, definition string) []s
 	return values
 }
 
-// expectNumbers asks as Grafana does until there is an answer with a number:
+// expectNumbers repeats Grafana's request until the answer contains a number, because
 // the first scrapes take some seconds.
 func expectNumbers(t *testing.T, c *http.Client, s *server, panel, expr string, instant bool) {
 	t.Helper()
@@ -201,8 +201,8 @@ func hasNumber(t *testing.T, data json.RawMessage) bool {
 	return false
 }
 
-// fleetSeries are half an hour of what node_exporter says about three hosts, the
-// second half of it to come: a minute's rate has samples whenever it is asked for.
+// fleetSeries returns half an hour of node_exporter samples of three hosts. The second
+// half is in the future, so that a rate over a minute always has samples.
 func fleetSeries(now time.Time) []remoteSeries {
 	var all []remoteSeries
 	for h := range 3 {
@@ -246,8 +246,8 @@ func sortedLabels(ls []string) []string {
 	return ls
 }
 
-// The provisioned data source is that of the README, with what dashboards need
-// besides.
+// The provisioned data source is that of the README, plus settings needed by the
+// dashboards.
 func TestGrafanaProvisioningIsValid(t *testing.T) {
 	var source struct {
 		Datasources []struct{ Name, UID, Type, URL string }

@@ -20,7 +20,7 @@ func grpcServer(t *testing.T) (*server, string) {
 	return s, addr
 }
 
-// The example client, as anybody would build it, writes and queries.
+// The example client, built like a user's program, writes and queries.
 func TestExampleClientWritesAndQueries(t *testing.T) {
 	t.Parallel()
 	s, addr := grpcServer(t)
@@ -36,7 +36,7 @@ func TestExampleClientWritesAndQueries(t *testing.T) {
 			t.Fatalf("exit %d, want %q:\n%s", code, want, out)
 		}
 	}
-	// What came in by gRPC is there for everybody.
+	// Samples written by gRPC are visible to other clients.
 	v := queryVector(t, newHTTPClient(t), s.url(), `sum(count_over_time(example_temperature_celsius[15m]))`, time.Now())
 	if len(v) != 1 || v[0].Value.v != 82 {
 		t.Errorf("over HTTP: %v", v)
@@ -49,8 +49,7 @@ func TestExampleClientWritesAndQueries(t *testing.T) {
 	s.check(t)
 }
 
-// grpcurl, which knows nothing but what reflection tells it, can use every
-// method.
+// grpcurl, which knows only the reflection service, can call every method.
 func TestGrpcurlUsesEveryMethod(t *testing.T) {
 	t.Parallel()
 	grpcurl := findProgram(t, "grpcurl")

@@ -13,8 +13,8 @@ import (
 	"tsdb/internal/await"
 )
 
-// guardedServer is a server that only ann may use, with the password "sea salt",
-// and its address with her name in it.
+// guardedServer returns a server with the only user ann, password "sea salt", and its
+// address with her name in it.
 func guardedServer(t *testing.T) (s *server, own string) {
 	t.Helper()
 	hash, err := bcrypt.GenerateFromPassword([]byte("sea salt"), bcrypt.MinCost)

@@ -13,10 +13,10 @@ import (
 	"tsdb/internal/await"
 )
 
-// The server is killed at any moment: while it starts, while two clients write
-// through both doors, while it cuts and merges. After each kill the directory
-// is sound, and after each start every acknowledged sample is there, bit by
-// bit, once, and nothing that was never sent.
+// The server is killed at random moments: while it starts, while two clients write
+// with both protocols, while it cuts and merges. After each kill the directory is
+// sound. After each start every acknowledged sample is present exactly once, bit for
+// bit, and no sample that was never sent.
 func TestKillLosesNothingAcknowledged(t *testing.T) {
 	t.Parallel()
 	seed := time.Now().UnixNano()
@@ -36,7 +36,7 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 	until := time.Now().Add(soak(t))
 	for round := 0; round < rounds || time.Now().Before(until); round++ {
 		s.start(t)
-		// Every fourth round is killed so soon that the log is being replayed.
+		// In every fourth round the server is killed while it replays the log.
 		if round%4 != 3 {
 			s.waitReady(t)
 			for _, l := range ledgers {
@@ -100,7 +100,7 @@ func writeUntil(ctx context.Context, t *testing.T, l *ledger, c *http.Client, ba
 	}
 }
 
-// disturb has the server cut and merge every now and then.
+// disturb makes the server cut and merge at random intervals.
 func disturb(ctx context.Context, c *http.Client, base string, seed int64) {
 	r := rand.New(rand.NewSource(seed))
 	for await.Pause(ctx, time.Duration(r.Intn(150))*time.Millisecond) {
@@ -108,7 +108,7 @@ func disturb(ctx context.Context, c *http.Client, base string, seed int64) {
 		if r.Intn(4) == 0 {
 			path = "/api/v1/admin/compact"
 		}
-		// It may be killed meanwhile: the answer does not matter.
+		// The server may be killed meanwhile, so the answer does not matter.
 		_, _ = send(ctx, c, base+path, nil, http.Header{})
 	}
 }

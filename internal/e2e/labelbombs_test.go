@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Queries that make large labels, over 50,000 series in a server of 600 MiB: each
-// fails with the limit it meets, memory stays bounded, and the next query is
+// Queries that create large labels, over 50,000 series in a server limited to 600 MiB:
+// each fails with the limit it exceeds, memory stays bounded, and the next query is
 // answered.
 func TestQueriesThatMakeLargeLabelsLeaveTheServerAlive(t *testing.T) {
 	const memory, series = 600 << 20, 50_000
@@ -65,7 +65,7 @@ func TestQueriesThatMakeLargeLabelsLeaveTheServerAlive(t *testing.T) {
 			t.Errorf("%.60s …: %d %.300s", query, code, body)
 		}
 	}
-	// Several at once may meet the bound of what all queries hold first.
+	// Several at once may first exceed the memory limit of all queries.
 	var bombs sync.WaitGroup
 	for range 3 {
 		for _, query := range queries {

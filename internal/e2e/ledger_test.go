@@ -25,9 +25,9 @@ func (d door) metric() string {
 	return [...]string{"ledger_remote", "ledger_influx_value"}[d]
 }
 
-// ledger is a client that writes to one door and remembers, key by key, what
-// was acknowledged. It writes what a database is most likely to get wrong:
-// late samples across days, values written over others, odd floats.
+// ledger is a client that writes with one protocol and records the acknowledged value
+// of each key. It writes samples that a database is likely to handle incorrectly:
+// late samples of several days, overwritten values, unusual floats.
 //
 // Only one goroutine writes, so each key has a last acknowledged value and, after
 // a failure, values sent later that may or may not have arrived. A reader must see
@@ -41,7 +41,7 @@ type ledger struct {
 
 	mu     sync.Mutex
 	series []map[int64]*entry
-	times  [][]int64 // keys by series in order of writing, to write over
+	times  [][]int64 // keys by series in order of writing, to be overwritten
 	acked  int       // samples
 }
 
@@ -54,7 +54,7 @@ type entry struct {
 const (
 	ledgerSeries    = 10
 	ledgerBatch     = 200
-	ledgerLatest    = 48 * time.Hour // how late a late sample may be
+	ledgerLatest    = 48 * time.Hour // maximum age of a late sample
 	ledgerReadRange = ledgerLatest + 24*time.Hour
 )
 
@@ -75,7 +75,7 @@ type sample struct {
 	v      float64
 }
 
-// batch makes the samples of one request, each key once.
+// batch returns the samples of one request, each key once.
 func (l *ledger) batch() []sample {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -84,7 +84,7 @@ func (l *ledger) batch() []sample {
 	for range ledgerBatch {
 		s := sample{series: l.rand.Intn(ledgerSeries), v: l.value()}
 		switch n := l.rand.Intn(20); {
-		case n == 0 && len(l.times[s.series]) > 0: // write over
+		case n == 0 && len(l.times[s.series]) > 0: // overwrite
 			s.t = l.times[s.series][l.rand.Intn(len(l.times[s.series]))]
 		case n <= 2: // late
 			s.t = l.base - l.rand.Int63n(ledgerLatest.Milliseconds())
@@ -101,7 +101,7 @@ func (l *ledger) batch() []sample {
 	return out
 }
 
-// value returns a float that is easily mangled.
+// value returns a float that is likely to be changed by a faulty encoding.
 func (l *ledger) value() float64 {
 	switch l.rand.Intn(10) {
 	case 0:
@@ -122,7 +122,8 @@ func (l *ledger) value() float64 {
 	}
 }
 
-// write sends one request and books it. The error is that of the connection.
+// write sends one request and records its result. It returns the error of the
+// connection.
 func (l *ledger) write(ctx context.Context, c *http.Client, base string) (reply, error) {
 	samples := l.batch()
 	l.book(samples, func(e *entry, bits uint64) { e.unknown = append(e.unknown, bits) })
@@ -171,8 +172,8 @@ func (l *ledger) send(ctx context.Context, c *http.Client, base string, samples 
 	return writeLines(ctx, c, base, "ledger", lines)
 }
 
-// verify reads everything back, compares it bit by bit, and settles what was
-// unknown: whether it is there or not, from now on it must stay so.
+// verify reads all samples back and compares them bit by bit. The value it reads for an
+// unacknowledged write, or its absence, is the expected result from then on.
 func (l *ledger) verify(t *testing.T, c *http.Client, base string) {
 	t.Helper()
 	l.mu.Lock()
@@ -222,7 +223,7 @@ func (l *ledger) verify(t *testing.T, c *http.Client, base string) {
 	}
 }
 
-// ackedSamples returns how many samples were acknowledged.
+// ackedSamples returns the number of acknowledged samples.
 func (l *ledger) ackedSamples() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

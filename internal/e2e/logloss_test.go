@@ -12,9 +12,9 @@ import (
 	"tsdb/internal/await"
 )
 
-// A killed server whose log is gone does not start as if nothing had happened:
-// it says what is missing and how to go on without it, and so does check. Once
-// that is accepted it starts, for good.
+// A killed server whose log has been lost refuses to start: it reports the missing
+// segments and how to continue without them, and so does check. Once the loss has been
+// accepted it starts, now and later.
 func TestServerRefusesToStartWithoutItsLog(t *testing.T) {
 	t.Parallel()
 	for name, harm := range map[string]func(t *testing.T, wal string){
@@ -52,7 +52,7 @@ func TestServerRefusesToStartWithoutItsLog(t *testing.T) {
 					t.Fatalf("write: %+v, %v", r, err)
 				}
 			}
-			// The list is written behind the first sync, and again within ten
+			// The list is written after the first sync, and again within ten
 			// seconds of growth.
 			await.That(t, "the log's growth is listed", func() bool {
 				code, out := runProgram(t, tsdbBin, "inspect", "--file", filepath.Join(s.dir, "SEGMENTS"))

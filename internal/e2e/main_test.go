@@ -15,8 +15,8 @@ var tsdbBin string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	// The tests mostly wait, for scrapes, disks and processes: on two cores
-	// more than two of them fit.
+	// The tests mostly wait for scrapes, disks and processes, so more than two of
+	// them can run on two cores.
 	if err := flag.Set("test.parallel", "8"); err != nil {
 		panic(err)
 	}
@@ -48,7 +48,7 @@ func buildAndRun(m *testing.M) int {
 	return m.Run()
 }
 
-// soak returns how long a test should go on repeating, 0 for once.
+// soak returns the time for which a test repeats, 0 for once.
 func soak(t *testing.T) time.Duration {
 	s := os.Getenv("TSDB_SOAK")
 	if s == "" {

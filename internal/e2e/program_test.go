@@ -18,9 +18,9 @@ import (
 	"tsdb/internal/await"
 )
 
-// findProgram returns the path of a real program, first among those that make
-// test-deps builds and then in PATH. Without it the test is skipped; on
-// continuous integration it fails.
+// findProgram returns the path of a program. It searches the programs built by make
+// test-deps, then PATH. If the program is missing the test is skipped, or fails on
+// continuous integration.
 func findProgram(t *testing.T, name string) string {
 	t.Helper()
 	dir := os.Getenv("TSDB_TEST_BIN")
@@ -53,7 +53,7 @@ func isExecutable(path string) bool {
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
 
-// process is a program that runs beside the test and ends with it.
+// process is a program that runs during the test.
 type process struct {
 	name   string
 	cmd    *exec.Cmd
@@ -98,7 +98,7 @@ func (p *process) signal(t *testing.T, s os.Signal) {
 	}
 }
 
-// wait returns the exit code, or fails the test if the process goes on.
+// wait returns the exit code, or fails the test if the process still runs after limit.
 func (p *process) wait(t *testing.T, limit time.Duration) int {
 	t.Helper()
 	select {
@@ -123,7 +123,7 @@ func (p *process) running() bool {
 	}
 }
 
-// waitHTTP returns when url answers 200.
+// waitHTTP waits until url responds with 200.
 func (p *process) waitHTTP(t *testing.T, url string, limit time.Duration) {
 	t.Helper()
 	last := ""
@@ -144,7 +144,7 @@ func (p *process) waitHTTP(t *testing.T, url string, limit time.Duration) {
 	}
 }
 
-// waitLog returns when the process has printed one of some texts.
+// waitLog waits until the process has printed one of texts.
 func (p *process) waitLog(t *testing.T, texts ...string) {
 	t.Helper()
 	if !p.logs(t.Context(), readyLimit, texts...) {
@@ -152,7 +152,7 @@ func (p *process) waitLog(t *testing.T, texts ...string) {
 	}
 }
 
-// logs reports whether the process prints one of some texts within a time.
+// logs reports whether the process prints one of texts within limit.
 func (p *process) logs(ctx context.Context, limit time.Duration, texts ...string) bool {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -173,8 +173,8 @@ func (p *process) logs(ctx context.Context, limit time.Duration, texts ...string
 	}
 }
 
-// runProgram runs a program to its end and returns exit code and output. One
-// that does not end within a minute is killed and gives -1.
+// runProgram runs a program to its end and returns exit code and output. A program that
+// does not end within a minute is killed; its exit code is -1.
 func runProgram(t *testing.T, path string, args ...string) (int, string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -192,10 +192,10 @@ func runProgram(t *testing.T, path string, args ...string) (int, string) {
 	return 0, string(out)
 }
 
-// freeAddr returns a loopback address for programs of the test to listen on, one
-// after the other. A socket that is bound to it but does not listen keeps the
-// kernel from giving the port to programs that ask for any free port until the
-// test ends; programs that name the port can listen.
+// freeAddr returns a loopback address on which programs of the test can listen, one
+// after the other. Until the test ends, a socket that is bound to it but does not
+// listen prevents the kernel from assigning the port to programs that request any free
+// port; programs that request this port can listen.
 func freeAddr(t *testing.T) string {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
@@ -220,10 +220,10 @@ func freeAddr(t *testing.T) string {
 type logBuffer struct {
 	mu   sync.Mutex
 	all  []byte
-	grew chan struct{} // closed by the next Write, nil if no one waits for it
+	grew chan struct{} // closed by the next Write; nil if unused
 }
 
-// maxLog bounds the output kept of a program; the older half is dropped first.
+// maxLog is the maximum output kept of a program; the older half is dropped first.
 const maxLog = 4 << 20
 
 func (b *logBuffer) Write(p []byte) (int, error) {
@@ -240,7 +240,7 @@ func (b *logBuffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// grown returns a channel that the next Write closes.
+// grown returns a channel closed by the next Write.
 func (b *logBuffer) grown() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -18,8 +18,8 @@ import (
 	"tsdb/internal/await"
 )
 
-// scrapes is how often the senders scrape each target, at least, once a second.
-// Metadata of remote write 1 is sent once a minute, so there are a few more.
+// scrapes is the minimum number of scrapes of each target by the senders, one per
+// second. Metadata of remote write 1 is sent once a minute, so it is more than 60.
 const scrapes = 65
 
 // sender is a Prometheus that scrapes and writes to our server.
@@ -29,9 +29,9 @@ type sender struct {
 	snippet    string // of the README
 	config     string // more lines of the global section
 	flags      []string
-	receiver   bool // its answers are those of a Prometheus 3.14 it writes to as well, not its own
+	receiver   bool // compare with a Prometheus 3.14 to which it also writes, not with itself
 	histograms bool // it has native histograms and exemplars
-	noMetadata bool // it sends none
+	noMetadata bool // it sends no metadata
 }
 
 var senders = []sender{
@@ -39,9 +39,9 @@ var senders = []sender{
 	{name: "3.14, remote write 1", program: "prometheus-3.14", snippet: "prometheus"},
 	{
 		name: "3.14, remote write 2", program: "prometheus-3.14", snippet: "prometheus-v2", histograms: true,
-		// The feature metadata-wal-records of this version tells the scrape
-		// loop, but not the storage: metadata never reaches the log it sends
-		// from.
+		// In this version the feature metadata-wal-records is passed to the scrape
+		// loop but not to the storage, so metadata never reaches the log from which
+		// it sends.
 		noMetadata: true,
 		config:     "  scrape_native_histograms: true\n  always_scrape_classic_histograms: true\n",
 		flags:      []string{"--enable-feature=exemplar-storage"},
@@ -50,7 +50,7 @@ var senders = []sender{
 
 // Real Prometheus servers scrape node_exporter, themselves and an exporter of
 // the test every second and write to our server, which is killed in the
-// middle. Afterwards it answers as Prometheus 3.14 does over the same scrapes.
+// middle. Afterwards its answers equal those of Prometheus 3.14 over the same scrapes.
 func TestPrometheusWritesAndAsks(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -108,7 +108,7 @@ func (s sender) run(t *testing.T, node, app string) {
 	}
 	metadata := mustAsk(t, client, "http://"+own, "/api/v1/metadata", nil)
 
-	// Without targets there are no new samples: what both hold stands still.
+	// Without targets there are no new samples, so the data of both is stable.
 	prometheus.configure(t, global+write)
 	prometheus.waitDrained(t, client)
 	end := time.Now()
@@ -141,7 +141,7 @@ func (s sender) run(t *testing.T, node, app string) {
 		compareMetadata(t, client, tsdb.url(), metadata)
 	}
 
-	// The same from blocks, and after an orderly restart.
+	// The same from blocks and after a clean restart.
 	tsdb.post(t, "/api/v1/admin/compact")
 	sameAnswer(t, client, tsdb.url(), reference, "/api/v1/query",
 		url.Values{"query": {`{__name__!=""}[10m]`}, "time": {seconds(end)}})
@@ -169,8 +169,8 @@ func (s sender) compareLabels(t *testing.T, c *http.Client, got, want string, be
 	sameAnswer(t, c, got, want, "/api/v1/series", span("match[]", `app_session`, "match[]", `{__name__=~"node_load.*"}`))
 }
 
-// waitMetadata waits for metadata, which is sent a minute after a sender has
-// begun: on a busy machine that takes a while.
+// waitMetadata waits for metadata, which is sent a minute after a sender has started,
+// later on a busy machine.
 func waitMetadata(t *testing.T, c *http.Client, s *server) {
 	t.Helper()
 	await.That(t, "metadata has arrived", func() bool {
@@ -178,9 +178,9 @@ func waitMetadata(t *testing.T, c *http.Client, s *server) {
 	})
 }
 
-// compareMetadata compares metric by metric. Prometheus lists what each target
-// says; a target of another version may word the help of a metric otherwise,
-// and then we know what came last.
+// compareMetadata compares metric by metric. Prometheus lists the metadata of each
+// target; targets of different versions may have different help texts for a metric, of
+// which we keep the last one received.
 func compareMetadata(t *testing.T, c *http.Client, base string, want *answer) {
 	t.Helper()
 	type entry struct{ Type, Help, Unit string }
@@ -251,8 +251,8 @@ func (p *realPrometheus) waitScrapes(t *testing.T, c *http.Client, n int) {
 	}
 }
 
-// configure gives the Prometheus another configuration and returns once it is
-// in force.
+// configure loads a new configuration into the Prometheus and returns once it is in
+// effect.
 func (p *realPrometheus) configure(t *testing.T, config string) {
 	t.Helper()
 	// The first configuration was loaded before the server was ready.
@@ -263,8 +263,8 @@ func (p *realPrometheus) configure(t *testing.T, config string) {
 	await.That(t, p.name+" loads its new configuration", func() bool { return p.log.count(loaded) > before })
 }
 
-// waitDrained waits until everything scraped has been sent: the stale markers
-// of the targets that left are written some intervals later.
+// waitDrained waits until all scraped samples have been sent. The stale markers of
+// removed targets are written some intervals later.
 func (p *realPrometheus) waitDrained(t *testing.T, c *http.Client) {
 	t.Helper()
 	const quiet = 6 * time.Second // the queue's own deadline for a batch is 5 s

@@ -7,9 +7,8 @@ import (
 	"testing"
 )
 
-// TestReadmeCommandsWork pastes the README's one-line commands for a running
-// server into a shell, in their order: each must end well, and curl must be
-// answered with a status below 400.
+// TestReadmeCommandsWork runs the README's one-line commands for a running server in a
+// shell, in order. Each must succeed, and curl must receive a status below 400.
 func TestReadmeCommandsWork(t *testing.T) {
 	content, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
 	if err != nil {

@@ -7,9 +7,8 @@ import (
 	"testing"
 )
 
-// readmeSnippet returns the fenced block of the README that follows the
-// comment <!-- snippet: NAME -->, with the server's address put in the place
-// of the default one.
+// readmeSnippet returns the fenced block of the README that follows the comment
+// <!-- snippet: NAME -->, with the default address replaced by the server's.
 func readmeSnippet(t *testing.T, name, addr string) string {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join("..", "..", "README.md"))

@@ -36,8 +36,8 @@ var remoteReadQueries = []string{
 	`count({__name__=~".+"})`,
 }
 
-// A Prometheus 3.14 that has nothing of its own and reads here answers as one
-// that holds the samples itself; what /federate shows is what it shows.
+// A Prometheus 3.14 without samples that reads from this server gives the same answers
+// as one that holds the samples itself; /federate exposes the same samples too.
 func TestPrometheusReadsRemotely(t *testing.T) {
 	t.Parallel()
 	client := newHTTPClient(t)
@@ -77,8 +77,8 @@ func TestPrometheusReadsRemotely(t *testing.T) {
 	tsdb.noPanic(t)
 }
 
-// writeAndRead: a Prometheus that sends what it scrapes, reads it back and has
-// it itself, shows every sample once.
+// writeAndRead checks that a Prometheus that sends its samples to this server and reads
+// them back shows every sample once, although it also holds them itself.
 func writeAndRead(t *testing.T, c *http.Client, tsdb *server) {
 	t.Helper()
 	addr := freeAddr(t)
@@ -89,7 +89,7 @@ func writeAndRead(t *testing.T, c *http.Client, tsdb *server) {
 		v := queryVector(t, c, tsdb.url(), `count_over_time(up{job="self"}[1m])`, time.Now())
 		return len(v) == 1 && v[0].Value.v >= 5
 	})
-	// What was scraped before has arrived, whole.
+	// All earlier scrapes have arrived completely.
 	at := time.UnixMilli(int64(1000 * queryVector(t, c, tsdb.url(), `timestamp(up{job="self"})`, time.Now())[0].Value.v))
 	for _, q := range []string{`up{job="self"}[1m]`, `count_over_time(up{job="self"}[1m])`, `requests_total`} {
 		sameAnswer(t, c, both.url, tsdb.url(), "/api/v1/query", url.Values{"query": {q}, "time": {seconds(at)}})
@@ -143,8 +143,8 @@ func remoteReadData(t *testing.T, end time.Time) []byte {
 	return b
 }
 
-// compareFederation compares what two servers expose, line by line: which of
-// several series of one metric comes first is open.
+// compareFederation compares the expositions of two servers line by line, regardless of
+// the order of series of one metric.
 func compareFederation(t *testing.T, c *http.Client, got, want string) {
 	t.Helper()
 	ask := func(base, accept string, selectors []string) (code int, kind string, lines []string) {

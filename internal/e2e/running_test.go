@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Check and inspect read the directory of a server that writes, cuts and merges:
-// again and again they find nothing wrong.
+// Check and inspect repeatedly read the directory of a server that writes, cuts and
+// merges, and find no errors.
 func TestCheckAndInspectBesideARunningServer(t *testing.T) {
 	s := newServer(t, t.TempDir())
 	s.start(t)

@@ -22,18 +22,18 @@ type server struct {
 	group string // file of the control group to run in; empty = that of the test
 }
 
-// newServer returns a server that does not run yet. Its own metrics are off,
-// so that it holds only what the test writes.
+// newServer returns a server that is not running yet. Its self-scrape is off, so that
+// it holds only samples written by the test.
 func newServer(t *testing.T, dir string, args ...string) *server {
 	t.Helper()
 	return &server{dir: dir, addr: freeAddr(t), args: args}
 }
 
-// start runs the server and does not wait for it to be ready.
+// start starts the server without waiting for it to be ready.
 func (s *server) start(t *testing.T) {
 	t.Helper()
 	if s.group != "" {
-		// The group is entered before the server reads its memory limit.
+		// The process joins the group before the server reads its memory limit.
 		s.process = startProcess(t, "tsdb", "/bin/sh", append([]string{"-c", `echo $$ > "$0" && exec "$@"`, s.group, tsdbBin}, s.commandLine()...)...)
 		return
 	}
@@ -70,7 +70,7 @@ func (s *server) noPanic(t *testing.T) {
 	}
 }
 
-// check runs tsdb check on the directory of a server that does not run.
+// check runs tsdb check on the directory of a stopped server.
 func (s *server) check(t *testing.T) {
 	t.Helper()
 	if code, out := runProgram(t, tsdbBin, "check", "--data", s.dir); code != 0 {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A server with --strict starts on what another has left, and not on a damaged
-// copy of the MANIFEST; without --strict that is restored.
+// A server with --strict starts on the directory of another server, but not on one with
+// a damaged copy of the MANIFEST; without --strict the copy is restored.
 func TestStrictServer(t *testing.T) {
 	s := newServer(t, t.TempDir(), "--strict")
 	s.start(t)

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A client that waits for each reply before it sends the next write makes the
-// server sync at least once a write: no reply is given on credit.
+// A client that waits for each reply before it sends the next write makes the server
+// sync at least once per write: no reply is sent before its sync.
 func TestEveryReplyWaitsForASync(t *testing.T) {
 	strace := findProgram(t, "strace")
 	s := newServer(t, t.TempDir())
@@ -46,7 +46,7 @@ func TestEveryReplyWaitsForASync(t *testing.T) {
 	for line := range strings.Lines(string(content)) {
 		fields := strings.Fields(line)
 		if len(fields) < 3 || !strings.HasPrefix(fields[2], "fsync(") && !strings.HasPrefix(fields[2], "fdatasync(") {
-			continue // the end of a call that another thread's line interrupted
+			continue // the end of a call whose output was interrupted by another thread's
 		}
 		at, err := strconv.ParseFloat(fields[1], 64)
 		if err != nil {

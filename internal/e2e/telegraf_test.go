@@ -10,8 +10,8 @@ import (
 	"tsdb/internal/await"
 )
 
-// Telegraf's own plug-ins measure the machine, and its file plug-in reads
-// lines whose values are known.
+// Telegraf's own plug-ins measure the machine, and its file plug-in reads lines with
+// known values.
 func TestTelegrafWrites(t *testing.T) {
 	telegraf := findProgram(t, "telegraf")
 	for _, snippet := range []string{"telegraf-influxdb", "telegraf-influxdb-v2"} {
@@ -70,8 +70,8 @@ func TestTelegrafWrites(t *testing.T) {
 	}
 }
 
-// The influx command line sends a leading space with INSERT, which the line
-// protocol does not know.
+// The influx command line sends a leading space with INSERT, which the line protocol
+// does not allow.
 func TestInfluxCommandLineInserts(t *testing.T) {
 	t.Parallel()
 	influx := findProgram(t, "influx")
