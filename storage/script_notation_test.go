@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	commonmodel "github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
@@ -103,7 +104,7 @@ func parseSelector(s string) ([]*labels.Matcher, error) {
 	}
 	var ms []*labels.Matcher
 	if parts[1] != "" {
-		ms = append(ms, labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, parts[1]))
+		ms = append(ms, labels.MustNewMatcher(labels.MatchEqual, commonmodel.MetricNameLabel, parts[1]))
 	}
 	types := map[string]labels.MatchType{"=": labels.MatchEqual, "!=": labels.MatchNotEqual, "=~": labels.MatchRegexp, "!~": labels.MatchNotRegexp}
 	for rest := parts[2]; rest != ""; {
@@ -124,7 +125,7 @@ func parseSelector(s string) ([]*labels.Matcher, error) {
 func writeSelector(ms []*labels.Matcher) string {
 	name, rest := "", []string{}
 	for _, m := range ms {
-		if m.Name == labels.MetricName && m.Type == labels.MatchEqual {
+		if m.Name == commonmodel.MetricNameLabel && m.Type == labels.MatchEqual {
 			name = m.Value
 		} else {
 			rest = append(rest, m.String())

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 
+	commonmodel "github.com/prometheus/common/model"
+
 	"tsdb/internal/model"
 	"tsdb/partition/block"
 	"tsdb/partition/compaction"
@@ -223,7 +225,7 @@ func (s *script) query(args *scriptArgs, b *strings.Builder) {
 // seriesText writes a series as PromQL does.
 func seriesText(s *Series) string {
 	name := s.Labels.Get("__name__")
-	if rest := s.Labels.DropMetricName(); rest.Len() > 0 {
+	if rest := s.Labels.DropReserved(func(n string) bool { return n == commonmodel.MetricNameLabel }); rest.Len() > 0 {
 		name += strings.ReplaceAll(rest.String(), ", ", ",")
 	}
 	return name

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
+	commonmodel "github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"tsdb/internal/model"
@@ -228,9 +228,9 @@ func oneName(e parser.Expr) bool {
 		if ranks(e.Op) {
 			return oneName(e.Expr)
 		}
-		return e.Op != parser.COUNT_VALUES && (e.Without || !slices.Contains(e.Grouping, labels.MetricName))
+		return e.Op != parser.COUNT_VALUES && (e.Without || !slices.Contains(e.Grouping, commonmodel.MetricNameLabel))
 	case *parser.BinaryExpr:
-		if m := e.VectorMatching; e.Op == parser.LOR || m != nil && (slices.Contains(m.Include, labels.MetricName) || m.FillValues.LHS != nil || m.FillValues.RHS != nil) {
+		if m := e.VectorMatching; e.Op == parser.LOR || m != nil && (slices.Contains(m.Include, commonmodel.MetricNameLabel) || m.FillValues.LHS != nil || m.FillValues.RHS != nil) {
 			return false
 		}
 		return oneName(e.LHS) && oneName(e.RHS)

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
+	commonmodel "github.com/prometheus/common/model"
 
 	"tsdb/benchmarks/sets"
 	"tsdb/encoding"
@@ -34,7 +34,7 @@ func BenchmarkDecodeRate(b *testing.B) {
 	for b.Loop() {
 		decode, both, samples = 0, 0, 0
 		for _, s := range series {
-			if !noncounter.IsCounterName(s.Labels.Get(labels.MetricName)) {
+			if !noncounter.IsCounterName(s.Labels.Get(commonmodel.MetricNameLabel)) {
 				continue
 			}
 			col, _ := encoding.AppendFloats(nil, s.Values, encoding.Full, 0)

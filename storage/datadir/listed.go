@@ -22,19 +22,19 @@ type Listed struct {
 	State  *manifest.State
 	Blocks map[string]*block.Block
 	Errs   map[string]error // of those that could not be opened
+	Err    error            // State and Blocks cannot be relied on
 }
 
 // OpenListed reads the MANIFEST and opens all blocks that it lists. A file goes
 // only after the edit that drops it: if one is missing and the edit number has
 // changed, the state read was too old, and it begins anew. If no MANIFEST can be
-// read the error is that of manifest.Read, and Copies say more.
-func OpenListed(fs vfs.FS, dir string) (*Listed, error) {
+// read, Err is the error of manifest.Read, and Copies say more.
+func OpenListed(fs vfs.FS, dir string) *Listed {
 	objects := objstore.NewDir(fs, dir)
 	for try := 1; ; try++ {
 		l := &Listed{Copies: readCopies(fs, dir), Blocks: map[string]*block.Block{}, Errs: map[string]error{}}
-		var err error
-		if l.State, err = manifest.Newest(l.Copies); err != nil {
-			return l, err
+		if l.State, l.Err = manifest.Newest(l.Copies); l.Err != nil {
+			return l
 		}
 		missing := false
 		for _, b := range l.State.Sorted() {
@@ -47,15 +47,16 @@ func OpenListed(fs vfs.FS, dir string) (*Listed, error) {
 			l.Blocks[b.Name] = block
 		}
 		if !missing {
-			return l, nil
+			return l
 		}
 		now, _, err := manifest.Read(fs, dir)
 		if err != nil || now.Number == l.State.Number {
-			return l, nil // it is missing indeed
+			return l // it is missing indeed
 		}
 		l.Close()
 		if try == listedTries {
-			return l, fmt.Errorf("the MANIFEST changed %d times while its blocks were opened", try)
+			l.Err = fmt.Errorf("the MANIFEST changed %d times while its blocks were opened", try)
+			return l
 		}
 	}
 }

@@ -43,12 +43,12 @@ func damages(fs vfs.FS, dir string, rec log.Recovery) ([]error, error) {
 	if report.ListErr != nil {
 		reasons = append(reasons, report.ListErr)
 	}
-	l, err := OpenListed(fs, dir)
+	l := OpenListed(fs, dir)
 	defer l.Close()
-	if errors.Is(err, iofs.ErrNotExist) {
+	if errors.Is(l.Err, iofs.ErrNotExist) {
 		return reasons, nil // a new database, or one that OpenManifest refuses
-	} else if err != nil {
-		return nil, err
+	} else if l.Err != nil {
+		return nil, l.Err
 	}
 	for _, c := range l.Copies {
 		switch {

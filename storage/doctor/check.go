@@ -124,8 +124,9 @@ func (c *checker) checkBlocks(rec *wal.Recovery) error {
 	if rec != nil {
 		edit = rec.Report().Edit
 	}
-	l, err := datadir.OpenListed(c.fs, c.dir)
+	l := datadir.OpenListed(c.fs, c.dir)
 	defer l.Close()
+	err := l.Err
 	if rec != nil {
 		defer c.checkLoss(rec, l.State)
 	}

@@ -39,10 +39,10 @@ func Inspect(ctx context.Context, fs vfs.FS, dir string, out io.Writer) error {
 		}
 		log = fmt.Sprintf("log %d bytes, %d frames", rec.Report().Bytes, rec.Report().Frames)
 	}
-	l, err := datadir.OpenListed(fs, dir)
+	l := datadir.OpenListed(fs, dir)
 	defer l.Close()
-	if err != nil {
-		return err
+	if l.Err != nil {
+		return l.Err
 	}
 	st := l.State
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
