@@ -26,7 +26,7 @@ type frame struct {
 	length      int
 }
 
-// frames follows one direction of an HTTP/2 connection, in pieces of any size.
+// frames follows one direction of an HTTP/2 connection, in parts of any size.
 type frames struct {
 	preface string // what is still to come of it
 	limit   int    // most bytes of a payload; 0 = any
@@ -39,9 +39,9 @@ type frames struct {
 	pad    int // bytes at the end of a DATA frame
 }
 
-// feed calls begin for each frame that begins in p, and payload for each piece
+// feed calls begin for each frame that begins in p, and payload for each part
 // of a payload, without padding, with its offset.
-func (f *frames) feed(p []byte, begin func(frame), payload func(f frame, offset int, piece []byte)) {
+func (f *frames) feed(p []byte, begin func(frame), payload func(f frame, offset int, part []byte)) {
 	if n := min(len(f.preface), len(p)); n > 0 {
 		f.broken = f.broken || string(p[:n]) != f.preface[:n]
 		f.preface, p = f.preface[n:], p[n:]

@@ -121,9 +121,9 @@ func (c *rpcConn) received(p []byte) error {
 	b := c.body.charge.budget
 	now := b.clock.Now()
 	c.mu.Lock()
-	c.mu.in.feed(p, c.beginLocked, func(f frame, _ int, piece []byte) {
+	c.mu.in.feed(p, c.beginLocked, func(f frame, _ int, part []byte) {
 		if s := c.mu.streams[f.stream]; s != nil && f.kind == frameData {
-			s.receive(piece, b.pace, now)
+			s.receive(part, b.pace, now)
 		}
 	})
 	more := c.settleLocked()
@@ -170,21 +170,21 @@ func (c *rpcConn) beginLocked(f frame) {
 	}
 }
 
-// receive follows the messages in a piece of a stream's data.
-func (s *rpcStream) receive(piece []byte, p pace, now time.Time) {
-	for len(piece) > 0 {
+// receive follows the messages in a part of a stream's data.
+func (s *rpcStream) receive(part []byte, p pace, now time.Time) {
+	for len(part) > 0 {
 		if s.message == 0 {
 			s.due = p.begin(now)
 		}
-		n := len(piece)
+		n := len(part)
 		if s.message < messageHeaderBytes {
-			n = copy(s.header[s.message:], piece)
+			n = copy(s.header[s.message:], part)
 		} else {
 			n = int(min(int64(n), s.length-s.message))
 		}
 		s.message += int64(n)
 		s.due = p.after(s.due, now, n)
-		piece = piece[n:]
+		part = part[n:]
 		if s.message == messageHeaderBytes {
 			s.length = messageHeaderBytes + int64(binary.BigEndian.Uint32(s.header[1:]))
 		}
@@ -249,13 +249,13 @@ func (c *rpcConn) Write(p []byte) (int, error) {
 			delete(c.mu.streams, f.stream)
 			changed = true
 		}
-	}, func(f frame, offset int, piece []byte) {
-		if f.kind != frameWindowUpdate || offset+len(piece) > len(c.mu.update) {
+	}, func(f frame, offset int, part []byte) {
+		if f.kind != frameWindowUpdate || offset+len(part) > len(c.mu.update) {
 			return
 		}
-		copy(c.mu.update[offset:], piece)
+		copy(c.mu.update[offset:], part)
 		s := c.mu.streams[f.stream]
-		if s == nil || offset+len(piece) < len(c.mu.update) {
+		if s == nil || offset+len(part) < len(c.mu.update) {
 			return
 		}
 		waited := s.waits(c.window)

@@ -35,7 +35,7 @@ func windowUpdate(stream, n uint32) []byte {
 	return rawFrame(frameWindowUpdate, 0, stream, binary.BigEndian.AppendUint32(nil, n)...)
 }
 
-// wire is a connection whose client has sent all its bytes; they come in pieces of
+// wire is a connection whose client has sent all its bytes; they come in parts of
 // at most step bytes.
 type wire struct {
 	net.Conn // nil: what is not below is not called
@@ -57,7 +57,7 @@ func (w *wire) SetReadDeadline(time.Time) error { return nil }
 func (w *wire) Close() error                    { return nil }
 
 // follow returns what a connection is charged after in and then out, which pass
-// in pieces of step bytes, and checks that every byte came through and that all
+// in parts of step bytes, and checks that every byte came through and that all
 // is returned in the end.
 func follow(t *testing.T, in, out []byte, step int) int64 {
 	t.Helper()
@@ -92,8 +92,8 @@ func follow(t *testing.T, in, out []byte, step int) int64 {
 	if !bytes.Equal(got, in) {
 		t.Fatalf("%d bytes came of %d, or others", len(got), len(in))
 	}
-	for piece := range slices.Chunk(out, step) {
-		if n, err := c.Write(piece); n != len(piece) || err != nil {
+	for part := range slices.Chunk(out, step) {
+		if n, err := c.Write(part); n != len(part) || err != nil {
 			t.Fatal(n, err)
 		}
 		check()
@@ -164,8 +164,8 @@ func FuzzRPCConn(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in, out []byte, step int) {
 		in = append([]byte(clientPreface), in...)
 		whole := follow(t, in, out, max(len(in), len(out), 1))
-		if pieces := follow(t, in, out, max(step, 1)); pieces != whole {
-			t.Errorf("%d bytes are charged in pieces of %d, %d as a whole", pieces, step, whole)
+		if parts := follow(t, in, out, max(step, 1)); parts != whole {
+			t.Errorf("%d bytes are charged in parts of %d, %d as a whole", parts, step, whole)
 		}
 	})
 }

@@ -61,12 +61,12 @@ type Fleet struct {
 // plan describes how the label bytes of a metric are assembled: parts in order
 // of label names, each either the metric's own labels or some of the target's.
 type plan struct {
-	pieces []piece
-	own    int // bytes of the metric's own labels
-	n      int // how many of targetLabels it has
+	parts []part
+	own   int // bytes of the metric's own labels
+	n     int // how many of targetLabels it has
 }
 
-type piece struct {
+type part struct {
 	own      []byte // encoded labels, or
 	from, to int    // the target's labels from ≤ i < to
 }
@@ -114,15 +114,15 @@ func planOf(m metric) plan {
 	for _, l := range names {
 		to, _ := slices.BinarySearch(targetLabels[:p.n], l.name)
 		if to > at {
-			p.pieces = append(p.pieces, piece{from: at, to: to})
+			p.parts = append(p.parts, part{from: at, to: to})
 			at = to
 		}
 		own := remote.AppendLabel(nil, l.name, l.value)
-		p.pieces = append(p.pieces, piece{own: own})
+		p.parts = append(p.parts, part{own: own})
 		p.own += len(own)
 	}
 	if at < p.n {
-		p.pieces = append(p.pieces, piece{from: at, to: p.n})
+		p.parts = append(p.parts, part{from: at, to: p.n})
 	}
 	return p
 }

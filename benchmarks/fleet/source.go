@@ -140,11 +140,11 @@ func (t *target) next(f *Fleet, i int) float64 {
 func (s *Source) appendSeries(dst []byte, t *target, i int) []byte {
 	p := &s.f.plans[i]
 	dst = remote.AppendSeries(dst, p.own+int(t.ends[p.n]), 1)
-	for _, piece := range p.pieces {
-		if piece.own != nil {
-			dst = append(dst, piece.own...)
+	for _, part := range p.parts {
+		if part.own != nil {
+			dst = append(dst, part.own...)
 		} else {
-			dst = append(dst, t.labels[t.ends[piece.from]:t.ends[piece.to]]...)
+			dst = append(dst, t.labels[t.ends[part.from]:t.ends[part.to]]...)
 		}
 	}
 	return remote.AppendSample(dst, t.t, t.next(s.f, i))

@@ -223,8 +223,8 @@ func unfinishedMessages(calls, come int) []byte {
 		_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: uint32(2*i + 1), BlockFragment: h.Bytes(), EndHeaders: true})
 		message := make([]byte, come)
 		binary.BigEndian.PutUint32(message[1:], 1_000_000)
-		for piece := range slices.Chunk(message, 16<<10) {
-			_ = f.WriteData(uint32(2*i+1), false, piece)
+		for part := range slices.Chunk(message, 16<<10) {
+			_ = f.WriteData(uint32(2*i+1), false, part)
 		}
 	}
 	return b.Bytes()

@@ -251,7 +251,7 @@ func randomValue(rnd *rand.Rand, m *Matcher) string {
 		for i, l := range s.literals {
 			if i > 0 {
 				for range s.gaps[i-1] - 1 + rnd.IntN(3) {
-					b.WriteString(matchtest.Piece(rnd))
+					b.WriteString(matchtest.Fragment(rnd))
 				}
 			}
 			if rnd.IntN(8) > 0 {
@@ -260,13 +260,13 @@ func randomValue(rnd *rand.Rand, m *Matcher) string {
 		}
 	} else {
 		for range rnd.IntN(4) {
-			b.WriteString(matchtest.Piece(rnd))
+			b.WriteString(matchtest.Fragment(rnd))
 		}
 	}
 	v := b.String()
 	if rnd.IntN(4) == 0 && v != "" {
 		at := rnd.IntN(len(v))
-		v = v[:at] + matchtest.Piece(rnd) + v[at+rnd.IntN(2):]
+		v = v[:at] + matchtest.Fragment(rnd) + v[at+rnd.IntN(2):]
 	}
 	return v
 }

@@ -161,7 +161,7 @@ func TestSectorsComeBackInOneOfTheirStates(t *testing.T) {
 	fill('a', 0, 2048)
 	must(t, f.Sync())
 	fill('b', 0, 1024)  // sectors 0, 1
-	fill('c', 512, 600) // sector 1, a piece of 2
+	fill('c', 512, 600) // sector 1, a part of 2
 	states := []map[string]bool{{}, {}, {}, {}}
 	for seed := range int64(200) {
 		c := m.CrashClone(CrashOptions{Mode: CrashSectors, Keep: 0.5, Rand: rand.New(rand.NewSource(seed))})

@@ -443,7 +443,7 @@ func TestATruncatedBlockIsRefused(t *testing.T) {
 type countFS struct {
 	vfs.FS
 	read, calls atomic.Int64
-	off, end    int64        // of the piece that is watched
+	off, end    int64        // of the range that is watched
 	watched     atomic.Int64 // bytes read in it
 }
 

@@ -49,21 +49,21 @@ func (m *modelBlock) sort() {
 	})
 }
 
-// write writes the block, in pieces of at most piece samples.
-func (m *modelBlock) write(t testing.TB, fs vfs.FS, dir string, piece int) Info {
+// write writes the block, in batches of at most batch samples.
+func (m *modelBlock) write(t testing.TB, fs vfs.FS, dir string, batch int) Info {
 	t.Helper()
-	return m.writeWith(t, fs, dir, piece, WriterOptions{})
+	return m.writeWith(t, fs, dir, batch, WriterOptions{})
 }
 
-func (m *modelBlock) writeWith(t testing.TB, fs vfs.FS, dir string, piece int, o WriterOptions) Info {
+func (m *modelBlock) writeWith(t testing.TB, fs vfs.FS, dir string, batch int, o WriterOptions) Info {
 	t.Helper()
 	w, err := Create(objstore.NewDir(fs, dir), m.meta, o)
 	must(t, err)
 	for i := range m.series {
 		s := &m.series[i]
 		must(t, w.Series(s.tenant, s.id(), s.labels))
-		for from := 0; from < s.samples.Len(); from += piece {
-			part := s.samples.Slice(from, min(from+piece, s.samples.Len()))
+		for from := 0; from < s.samples.Len(); from += batch {
+			part := s.samples.Slice(from, min(from+batch, s.samples.Len()))
 			must(t, w.Samples(&part))
 		}
 		must(t, w.Exemplars(s.exemplars))

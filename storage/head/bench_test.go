@@ -44,17 +44,17 @@ func fleet(b testing.TB, n int) (*Head, []model.Ref) {
 
 // batches are the refs of a fleet in the order of scrapes, in slices of one request
 // each, sorted by shard like a batch.
-type piece struct {
+type shardBatch struct {
 	refs  []model.Ref
 	slots []uint32
 	ts    []int64
 	vs    []float64
 }
 
-func pieces(refs []model.Ref, n int) [][model.Shards]piece {
-	var ps [][model.Shards]piece
+func batches(refs []model.Ref, n int) [][model.Shards]shardBatch {
+	var ps [][model.Shards]shardBatch
 	for i := 0; i < len(refs); i += n {
-		var p [model.Shards]piece
+		var p [model.Shards]shardBatch
 		for _, ref := range refs[i:min(i+n, len(refs))] {
 			s := &p[ref.Shard()]
 			s.refs = append(s.refs, ref)
@@ -69,7 +69,7 @@ func pieces(refs []model.Ref, n int) [][model.Shards]piece {
 
 // scrape writes one sample to every series. Times jitter by a few milliseconds,
 // half of the series are constant, the others counters of integers.
-func scrape(h *Head, buf *Buffer, ps [][model.Shards]piece, round int, r *rand.Rand, undefined []uint32) []uint32 {
+func scrape(h *Head, buf *Buffer, ps [][model.Shards]shardBatch, round int, r *rand.Rand, undefined []uint32) []uint32 {
 	for i := range ps {
 		t := int64(1_700_000_000_000) + int64(round)*15_000 + int64(r.IntN(6))
 		for k := range ps[i] {
@@ -134,7 +134,7 @@ func BenchmarkAppend(b *testing.B) {
 			if c.order == "shuffled" { // the worst case, which no sender produces: every cache line is cold
 				r.Shuffle(n, func(i, j int) { refs[i], refs[j] = refs[j], refs[i] })
 			}
-			ps := pieces(refs, 8192)
+			ps := batches(refs, 8192)
 			buf := h.NewBuffer(1)
 			round := 0
 			var undefined []uint32
@@ -280,7 +280,7 @@ func BenchmarkSelect(b *testing.B) {
 func BenchmarkRead(b *testing.B) {
 	h, refs := fleet(b, 10_000)
 	buf := h.NewBuffer(1)
-	ps := pieces(refs, 8192)
+	ps := batches(refs, 8192)
 	r := rand.New(rand.NewPCG(1, 2))
 	for round := range 240 {
 		scrape(h, buf, ps, round, r, nil)
@@ -303,7 +303,7 @@ func BenchmarkSorted(b *testing.B) {
 		b.Run(fmt.Sprintf("series=%d/first", n), func(b *testing.B) {
 			h, refs := fleet(b, n)
 			buf := h.NewBuffer(1)
-			scrape(h, buf, pieces(refs, 8192), 1, rand.New(rand.NewPCG(1, 2)), nil)
+			scrape(h, buf, batches(refs, 8192), 1, rand.New(rand.NewPCG(1, 2)), nil)
 			b.ReportAllocs()
 			began := cpu()
 			defer func() { reportCPU(b, began, n, "series") }()
@@ -322,7 +322,7 @@ func BenchmarkSorted(b *testing.B) {
 		b.Run(fmt.Sprintf("series=%d/again", n), func(b *testing.B) {
 			h, refs := fleet(b, n)
 			buf := h.NewBuffer(1)
-			scrape(h, buf, pieces(refs, 8192), 1, rand.New(rand.NewPCG(1, 2)), nil)
+			scrape(h, buf, batches(refs, 8192), 1, rand.New(rand.NewPCG(1, 2)), nil)
 			h.Sorted(buf)
 			b.ReportAllocs()
 			began := cpu()

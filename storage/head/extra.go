@@ -174,15 +174,15 @@ func widen[T any](p *pool[T], h uint32, n int) uint32 {
 // encode writes samples, at least one, as a separate run.
 func (p *bufferShard) encode(s *model.Samples) lateRun {
 	r := lateRun{samples: uint32(s.Len())}
-	most := segmentSamples
+	limit := segmentSamples
 	if len(s.H) > 0 {
-		most = segmentHistograms
+		limit = segmentHistograms
 	}
 	for i := 0; i < s.Len(); {
 		var main stream
 		bytes := p.scratch.bytes[:0]
 		k := i
-		for ; k < min(s.Len(), i+most) && (k == i || uint64(s.T[k]-s.T[k-1]) <= maxStep); k++ {
+		for ; k < min(s.Len(), i+limit) && (k == i || uint64(s.T[k]-s.T[k-1]) <= maxStep); k++ {
 			bytes = main.appendTo(bytes, s.T[k], s.V[k])
 		}
 		part := s.Slice(i, k)

@@ -21,13 +21,13 @@ func TestFixedBytesPerSeries(t *testing.T) {
 	for i, ref := range refs {
 		h.SetAlias(model.Hash{Hi: r.Uint64(), Lo: uint64(i)}, ref)
 	}
-	ps := pieces(refs, 8192)
-	inPieces := int64(n * (8 + 4 + 8 + 8))
+	ps := batches(refs, 8192)
+	inBatches := int64(n * (8 + 4 + 8 + 8))
 	b := h.NewBuffer(1)
 	scrape(h, b, ps, 0, r, nil)
 	h.Sorted(b)
 	runtime.GC()
-	heap := heapBytes() - before - int64(n)*8 - inPieces*5/4
+	heap := heapBytes() - before - int64(n)*8 - inBatches*5/4
 	perSeries := float64(heap) / n
 	stated := h.Stats().Bytes + b.Stats().Bytes
 	t.Logf("%.1f B a series, %.1f as stated, %d objects", perSeries, float64(stated)/n, heapObjects()-objects)
@@ -63,7 +63,7 @@ func tableBytes(h *Head, n int) map[string]float64 {
 func TestAppendDoesNotAllocate(t *testing.T) {
 	h, refs := fleet(t, 2000)
 	b := h.NewBuffer(1)
-	ps := pieces(refs, 2000)
+	ps := batches(refs, 2000)
 	r := rand.New(rand.NewPCG(1, 2))
 	var undefined []uint32
 	round := 0
@@ -115,7 +115,7 @@ func TestReleaseFreesBufferMemory(t *testing.T) {
 		t.Skip("measures the heap")
 	}
 	h, refs := fleet(t, 20_000)
-	ps := pieces(refs, 2000)
+	ps := batches(refs, 2000)
 	r := rand.New(rand.NewPCG(1, 2))
 	before := heapBytes()
 	b := h.NewBuffer(1)

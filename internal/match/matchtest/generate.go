@@ -36,19 +36,19 @@ func Expression(rnd *rand.Rand, depth int) string {
 	}
 }
 
-// pieces are what values of interest are made of.
-var pieces = []string{"a", "b", "A", "B", "c", "foo", "k", "\u212a", "s", "ſ", "ς", "σ", "Σ", "ﬁ", "fi", "FI", "ü", "Ü", "€", "\xe2\x82", "\xff", "\ufffd", "\n", ".", "|", "1", "\ud7ff"}
+// fragments are what values of interest are made of.
+var fragments = []string{"a", "b", "A", "B", "c", "foo", "k", "\u212a", "s", "ſ", "ς", "σ", "Σ", "ﬁ", "fi", "FI", "ü", "Ü", "€", "\xe2\x82", "\xff", "\ufffd", "\n", ".", "|", "1", "\ud7ff"}
 
-// Piece returns one of the short strings that tell expressions apart: letters
+// Fragment returns one of the short strings that tell expressions apart: letters
 // with case and without, runes that fold to one another, such that need several
 // bytes, bytes that belong to none, line feeds.
-func Piece(rnd *rand.Rand) string { return pieces[rnd.IntN(len(pieces))] }
+func Fragment(rnd *rand.Rand) string { return fragments[rnd.IntN(len(fragments))] }
 
-// Value returns up to n pieces.
+// Value returns up to n fragments.
 func Value(rnd *rand.Rand, n int) string {
 	var b strings.Builder
 	for range rnd.IntN(n + 1) {
-		b.WriteString(Piece(rnd))
+		b.WriteString(Fragment(rnd))
 	}
 	return b.String()
 }
