@@ -281,7 +281,7 @@ func TestQueriesReleaseTheirView(t *testing.T) {
 			if _, err := s.DB.Compact(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			cutOne(2) // sweeps what nobody holds any more
+			cutOne(2) // sweeps blocks that no view holds
 			after := blockFiles(t, s.FS, "data/l0")
 			for name := range before {
 				if _, there := after[name]; there != held {

@@ -43,9 +43,9 @@ func closeUncut(db *DB) {
 	_ = db.Close(stopped)
 }
 
-// A file that is no longer needed and cannot be removed stops neither cuts nor
-// merges nor the removal of others nor a start; what is wrong can be read, and it
-// goes when it can.
+// An obsolete file that cannot be removed stops neither cuts, merges, the removal
+// of other files nor a start. The failure is reported, and the file is removed
+// once that is possible.
 func TestFileThatCannotBeDeletedStopsNothing(t *testing.T) {
 	mem := vfs.NewMem()
 	fault := vfs.NewFault(mem)

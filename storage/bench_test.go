@@ -15,7 +15,7 @@ import (
 	"tsdb/internal/vfs"
 )
 
-// benchFleet makes a database in which so many hosts have so many metrics each,
+// benchFleet makes a database with a number of hosts that have a number of metrics each,
 // scraped every stepMs with some milliseconds of jitter, all in one block of a
 // day: a quarter of the series never change, the others are counters of
 // integers, gauges of two decimals and counters of seconds.

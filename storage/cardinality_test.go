@@ -91,7 +91,7 @@ func TestCardinalityCountsAllSeriesOnce(t *testing.T) {
 	}
 	check("merged")
 
-	// Bounded memory: what is left out is told.
+	// Pairs beyond the bound are left out, with a warning.
 	c, warnings, err := db.cardinality(ctx, 0, 1000, 10)
 	if err != nil || len(warnings) != 1 || c.Series != uint64(len(all)) {
 		t.Errorf("10 pairs of blocks: %d series, %v, %v", c.Series, warnings, err)

@@ -24,8 +24,8 @@ type headSizes struct {
 }
 
 // tableGrowthPart is the part of the tables' growth that counts as memory of the
-// head: a cut frees the tables of idle series only, so many new series are a
-// reason to cut, but a first scrape of a million is not.
+// head: a cut frees only the tables of idle series. A high rate of new
+// series is a reason to cut; a first scrape of a million series is not.
 const tableGrowthPart = 4
 
 // cutReason returns why the head is due to be cut, "" if it is not. It is a pure

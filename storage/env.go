@@ -28,7 +28,7 @@ type tryLocker interface {
 	Unlock()
 }
 
-// assertLocked panics if nobody holds a lock that the caller has to hold.
+// assertLocked panics if a lock that the caller has to hold is free.
 func assertLocked(l tryLocker, name string) {
 	if l.TryLock() {
 		l.Unlock()

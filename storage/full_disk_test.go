@@ -74,7 +74,7 @@ func (d *smallDisk) write() {
 	}
 }
 
-// fill leaves so many bytes of the disk free.
+// fill fills the disk until left bytes are free.
 func (d *smallDisk) fill(left int64) {
 	d.t.Helper()
 	free, err := d.mem.FreeBytes("")

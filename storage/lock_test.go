@@ -38,7 +38,7 @@ func runClock(clock *vfs.ManualClock) (stop func()) {
 }
 
 // Somebody removes LOCK from under a running database: where the directory can
-// be locked nobody gets in, the error names the holder, and nothing is lost.
+// be locked every attempt fails, the error names the holder, and nothing is lost.
 func TestRemovedLockLetsNobodyIn(t *testing.T) {
 	ctx := context.Background()
 	fs := vfs.NewMem()

@@ -38,7 +38,7 @@ func flip(t *testing.T, fs vfs.FS, name string, at int64) {
 }
 
 // A damaged byte in either copy of the MANIFEST is named by Check, costs
-// nothing, is told in the log, and is gone after the next start.
+// nothing, is logged, and is gone after the next start.
 func TestDamagedCopyOfTheManifestIsNamedAndRestored(t *testing.T) {
 	ctx := context.Background()
 	for _, damaged := range []string{format.ManifestName, format.TwinName} {
@@ -96,7 +96,7 @@ func writeSample(t *testing.T, db *DB, i int64) {
 	}
 }
 
-// A second copy that cannot be written is told once and does not stop a cut.
+// A second copy that cannot be written is logged once and does not stop a cut.
 func TestSecondCopyThatCannotBeWrittenStopsNothing(t *testing.T) {
 	ctx := context.Background()
 	fs := vfs.NewFault(vfs.NewMem())

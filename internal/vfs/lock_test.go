@@ -57,13 +57,13 @@ func TestLockWithoutOwnerChangesNothing(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 		must(t, l.Close())
-		l, err = fsys.Lock(name, "pid 9") // old content is in nobody's way
+		l, err = fsys.Lock(name, "pid 9") // old content does not matter
 		must(t, err)
 		must(t, l.Close())
 	})
 }
 
-// Where the directory is locked, removing the file lets nobody in, and the
+// Where the directory is locked, removing the file does not free the lock, and the
 // holder puts it back.
 func TestRemovedLockFileIsPutBack(t *testing.T) {
 	every(t, func(t *testing.T, fsys FS, dir string) {
@@ -90,7 +90,7 @@ func TestRemovedLockFileIsPutBack(t *testing.T) {
 	})
 }
 
-// A directory that was replaced is somebody else's.
+// A directory that was replaced belongs to another process.
 func TestLockOfAReplacedDirectoryIsLost(t *testing.T) {
 	every(t, func(t *testing.T, fsys FS, dir string) {
 		must(t, fsys.MkdirAll(dir+"/d"))

@@ -13,7 +13,7 @@ import (
 	"tsdb/internal/vfs"
 )
 
-// fleet makes the label sets of targets with so many series each, in block
+// fleet makes the label sets of targets with a number of series each, in block
 // order, and the timestamps of each target's scrapes.
 func fleet(targets, perTarget, scrapes int, stepMs int64) (sets []labels.Labels, times [][]int64) {
 	rnd := rand.New(rand.NewPCG(1, 1))

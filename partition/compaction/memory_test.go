@@ -76,7 +76,7 @@ func settledBytes() uint64 {
 // smallBatches makes a constant amount of memory one that few series reach, too.
 var smallBatches = block.WriterOptions{PostingsBatch: 1 << 16}
 
-// writerPeak writes so many series and returns the most memory the writer held,
+// writerPeak writes that number of series and returns the most memory the writer held,
 // the bytes of the label that every series has for itself excepted.
 func writerPeak(t *testing.T, series int) uint64 {
 	t.Helper()
@@ -90,7 +90,7 @@ func writerPeak(t *testing.T, series int) uint64 {
 	return peak - before - own
 }
 
-// writeMany writes so many series of eleven labels and three samples and
+// writeMany writes a number of series of eleven labels and three samples and
 // returns the bytes of the values that every series has for itself.
 func writeMany(t *testing.T, w *block.Writer, series int) (own uint64) {
 	t.Helper()
@@ -117,7 +117,7 @@ func writeMany(t *testing.T, w *block.Writer, series int) (own uint64) {
 	return own
 }
 
-// mergePeak merges three cuts of so many series, each with the same series, and
+// mergePeak merges three cuts of a number of series, each with the same series, and
 // returns the most memory the merge held, the bytes of the label that every
 // series has for itself excepted.
 func mergePeak(t *testing.T, series int) uint64 {

@@ -50,7 +50,7 @@ func openWith(t *testing.T, fsys vfs.FS, files map[string][]byte, minEdit uint64
 }
 
 // Whatever byte of one copy is damaged, wherever it is cut off, and if it is
-// gone: the other one holds, the damage is told, and afterwards both are whole.
+// gone: the other one holds, the damage is reported, and afterwards both are whole.
 func TestManifestSurvivesTheLossOfOneCopy(t *testing.T) {
 	whole, want := twoCopies(t)
 	for i, base := range CopyNames {
@@ -206,7 +206,7 @@ func TestManifestOfEitherCopyHoldsWhatWasAcknowledged(t *testing.T) {
 }
 
 // A second copy that cannot be written costs nothing but itself: edits go on,
-// the error is told, and the next edit writes it anew once that is possible.
+// the error is reported, and the next edit writes it anew once that is possible.
 func TestManifestGoesOnWithoutItsSecondCopy(t *testing.T) {
 	for _, kind := range []vfs.OpKind{vfs.OpWrite, vfs.OpSync, vfs.OpCreate, vfs.OpRename} {
 		for _, cause := range []error{syscall.EPERM, syscall.EIO, syscall.ENOSPC} {
