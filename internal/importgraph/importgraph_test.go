@@ -35,21 +35,23 @@ partition/manifest   : internal/model internal/vfs internal/objstore encoding pa
 partition/blockset   : internal/match internal/objstore partition/format partition/block partition/manifest
 partition/compaction : internal/model internal/objstore internal/panics partition/format partition/block partition/manifest partition/blockset
 partition/repair     : internal/model internal/vfs internal/objstore partition/format partition/block partition/manifest
+rollup/bucket       : internal/model
+rollup              : internal/model internal/objstore internal/panics partition/format partition/block partition/manifest partition/blockset rollup/bucket
 partition/internal   : internal/model internal/vfs internal/objstore partition/block partition/manifest partition/blockset partition/compaction
 storage/log         : internal/model encoding
 storage/log/logtest : internal/model storage/log
 storage/wal         : internal/model internal/vfs internal/panics encoding storage/log
 storage/head        : internal/match internal/model internal/vfs encoding
 storage/datadir     : internal/vfs internal/objstore partition/format partition/block partition/manifest storage/log storage/wal
-storage/doctor      : internal/model internal/vfs internal/objstore partition/format partition/block partition/manifest partition/repair storage/datadir storage/log storage/wal
-storage             : internal/match internal/model internal/vfs internal/objstore internal/panics internal/background encoding partition/format partition/block partition/manifest partition/blockset partition/compaction storage/log storage/wal storage/head storage/datadir
+storage/doctor      : internal/model internal/vfs internal/objstore partition/format partition/block partition/manifest partition/blockset partition/repair rollup rollup/bucket storage/datadir storage/log storage/wal
+storage             : internal/match internal/model internal/vfs internal/objstore internal/panics internal/background encoding partition/format partition/block partition/manifest partition/blockset partition/compaction rollup rollup/bucket storage/log storage/wal storage/head storage/datadir
 query/steps         : internal/model
-query/window        : internal/model query/steps
+query/window        : internal/model query/steps rollup/bucket
 query/admission     :
 query/source        : internal/model storage query/admission
 query/noncounter    : query/admission query/steps
 query/resultcache   : internal/model storage query/admission query/noncounter query/steps
-query/operators     : internal/model storage query/admission query/noncounter query/source query/steps query/window
+query/operators     : internal/model rollup/bucket storage query/admission query/noncounter query/source query/steps query/window
 query/querytest     : internal/model internal/vfs storage query
 query               : internal/match storage query/admission query/noncounter query/operators query/resultcache query/source query/steps
 proto               :

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"tsdb/encoding"
@@ -20,6 +21,24 @@ type Meta struct {
 	MinGen, MaxGen uint64   // generations, both inclusive, MinGen ≤ MaxGen
 	Inputs         []string // names of the blocks it was made from; empty for a cut
 	Ordinal        uint32   // ascends over the key-disjoint outputs of one merge, from 0, skipping names in use
+
+	// The fields below are zero in a block of the raw tier, Inputs in one of a
+	// rollup, whose sources outlive it.
+	Days      uint32   // partitions that the block spans, from Partition on
+	Sources   []string // names of the blocks that were rolled up or folded
+	Tombstone uint64   // highest ID of the tombstones that were applied
+}
+
+// MaxDays bounds the partitions that a block of a rollup spans.
+const MaxDays = 64
+
+// Span returns the times of the partitions of the block, which must have one.
+func (m *Meta) Span() model.TimeRange {
+	r := m.Key.Range()
+	if m.Days > 1 {
+		r.Max = model.AddTime(r.Min, int64(m.Days)*m.Tier.PartitionMs())
+	}
+	return r
 }
 
 // Info is the description of a block that the MANIFEST records.
@@ -310,8 +329,8 @@ func (f *footer) decodeFooter(b []byte) error {
 // Validate returns an error if m is inconsistent or exceeds a limit.
 func (m *Meta) Validate() error {
 	switch {
-	case !m.Tier.valid():
-		return fmt.Errorf("unknown tier %d", uint8(m.Tier))
+	case !m.Tier.Valid():
+		return fmt.Errorf("unknown tier %d", uint32(m.Tier))
 	case !m.Level.valid():
 		return fmt.Errorf("unknown level %d", m.Level)
 	case m.MinGen > m.MaxGen:
@@ -320,9 +339,15 @@ func (m *Meta) Validate() error {
 		return fmt.Errorf("a block of level %v has partition %d", m.Level, m.Partition)
 	case len(m.Inputs) > MaxInputs:
 		return fmt.Errorf("%d inputs exceed the limit of %d", len(m.Inputs), MaxInputs)
+	case m.Tier == Raw && (m.Days != 0 || len(m.Sources) > 0 || m.Tombstone != 0):
+		return errors.New("a block of the raw tier has the fields of a rollup")
+	case m.Tier != Raw && (m.Level != L2 || len(m.Inputs) > 0 || m.Days < 1 || m.Days > MaxDays || len(m.Sources) > MaxInputs):
+		return fmt.Errorf("a block of the %v tier has level %v, %d inputs, %d days, %d sources", m.Tier, m.Level, len(m.Inputs), m.Days, len(m.Sources))
+	case m.Tier != Raw && m.Tier.PartitionStart(m.Partition) != m.Partition:
+		return fmt.Errorf("a block of the %v tier begins at %d, inside of a day", m.Tier, m.Partition)
 	}
 	bytes := 0
-	for _, in := range m.Inputs {
+	for _, in := range slices.Concat(m.Inputs, m.Sources) {
 		bytes += len(in)
 		if len(in) > format.MaxNameBytes {
 			return fmt.Errorf("input name of %d bytes exceeds the limit of %d", len(in), format.MaxNameBytes)

@@ -35,7 +35,8 @@ const (
 // on m only, so a merge repeated after a crash writes the same file. The hash of
 // the inputs distinguishes rewrites of one block that span the same generations;
 // the ordinal distinguishes the outputs of one merge, and attempts at one block
-// whose earlier files could not be removed.
+// whose earlier files could not be removed. The name of a rollup tells its days and
+// the highest tombstone that was applied, too.
 func FileName(m Meta) string {
 	dir := m.Key.Dir()
 	if m.Level == L0 {
@@ -46,9 +47,15 @@ func FileName(m Meta) string {
 		return fmt.Sprintf("%s/%012d-%012d%s%s", dir, m.MinGen, m.MaxGen, attempt, format.BlockSuffix)
 	}
 	h := xxh3.New()
-	for _, in := range m.Inputs {
-		_, _ = h.WriteString(in) // never fails
-		_, _ = h.Write([]byte{0})
+	for _, names := range [][]string{m.Inputs, m.Sources} {
+		for _, name := range names {
+			_, _ = h.WriteString(name) // never fails
+			_, _ = h.Write([]byte{0})
+		}
+	}
+	if m.Tier != Raw {
+		return fmt.Sprintf("%s/d%02d-%012d-%012d-t%d-%03d-%08x%s", dir,
+			m.Days, m.MinGen, m.MaxGen, m.Tombstone, m.Ordinal, uint32(h.Sum64()), format.BlockSuffix)
 	}
 	return fmt.Sprintf("%s/l%d-%012d-%012d-%03d-%08x%s", dir,
 		m.Level, m.MinGen, m.MaxGen, m.Ordinal, uint32(h.Sum64()), format.BlockSuffix)

@@ -2,53 +2,92 @@ package block
 
 import (
 	"fmt"
+	"strings"
+	"time"
 
 	"tsdb/internal/model"
 	"tsdb/partition/format"
 )
 
-// Tier is the resolution of stored samples. It determines the length of the
-// partitions and the directory of their blocks. A tier is not written to disk,
-// because all blocks are of the raw tier.
-type Tier uint8
+// Tier is the resolution of stored rows in milliseconds: 0 for samples as they were
+// received, otherwise the length of the buckets of a rollup. It determines the
+// directory of the blocks. All tiers have partitions of one day; a block of a
+// rollup may span several.
+type Tier uint32
 
-// The tiers.
+// The tiers. A rollup may have any of the resolutions.
 const (
-	Raw     Tier = 0 // samples as they were received
-	tierEnd Tier = 1
+	Raw      Tier = 0
+	Minute   Tier = 60_000
+	Minutes5 Tier = 5 * Minute
+	HalfHour Tier = 30 * Minute
+	Hour     Tier = 60 * Minute
 )
 
-// rawPartitionMs is the length of a partition of the raw tier, which the window
-// ladder divides.
+// Rollups lists the resolutions that a rollup can have, finest first.
+var Rollups = []Tier{Minute, Minutes5, HalfHour, Hour}
+
+// rawPartitionMs is the length of a partition, which the window ladder and all
+// resolutions divide.
 const rawPartitionMs = model.DayMs
 
-func (t Tier) valid() bool { return t < tierEnd }
+// Valid reports whether t is a known tier.
+func (t Tier) Valid() bool {
+	switch t {
+	case Raw, Minute, Minutes5, HalfHour, Hour:
+		return true
+	}
+	return false
+}
 
 // mustBeKnown panics if t is not a valid tier.
 func (t Tier) mustBeKnown() {
-	if !t.valid() {
-		panic(fmt.Sprintf("BUG: tier %d", uint8(t)))
+	if !t.Valid() {
+		panic(fmt.Sprintf("BUG: tier %d", uint32(t)))
 	}
 }
 
+// String returns "raw", or the resolution, for instance "1m" or "1h".
 func (t Tier) String() string {
-	if !t.valid() {
-		return fmt.Sprintf("Tier(%d)", uint8(t))
+	switch {
+	case t == Raw:
+		return format.RawDir
+	case !t.Valid():
+		return fmt.Sprintf("Tier(%d)", uint32(t))
 	}
-	return [...]string{"raw"}[t]
+	s := (time.Duration(t) * time.Millisecond).String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(s, zero) {
+			s = s[:len(s)-2]
+		}
+	}
+	return s
 }
 
-// Dir returns the directory of the tier's partitions, relative to the data
-// directory.
+// ParseTier returns the tier of a name as String writes it.
+func ParseTier(name string) (Tier, bool) {
+	for _, t := range append([]Tier{Raw}, Rollups...) {
+		if t.String() == name {
+			return t, true
+		}
+	}
+	return Raw, false
+}
+
+// Ms returns the resolution in milliseconds, 0 for Raw.
+func (t Tier) Ms() int64 { return int64(t) }
+
+// Dir returns the directory of the tier's blocks, relative to the data directory:
+// its name.
 func (t Tier) Dir() string {
 	t.mustBeKnown()
-	return [...]string{format.RawDir}[t]
+	return t.String()
 }
 
 // PartitionMs returns the length of a partition in milliseconds.
 func (t Tier) PartitionMs() int64 {
 	t.mustBeKnown()
-	return [...]int64{rawPartitionMs}[t]
+	return rawPartitionMs
 }
 
 // PartitionStart returns the first millisecond of the partition that holds ms. A

@@ -45,7 +45,7 @@ func TestPartitionsOfAnyTime(t *testing.T) {
 		}
 		return math.MaxInt64
 	}
-	for tier := range tierEnd {
+	for _, tier := range append([]Tier{Raw}, Rollups...) {
 		length := big.NewInt(tier.PartitionMs())
 		for _, at := range ts {
 			// (at - 1) rounded down to whole partitions, plus 1, and a partition later.
@@ -67,6 +67,14 @@ func TestPartitionsOfAnyTime(t *testing.T) {
 func TestTierIsAClosedSet(t *testing.T) {
 	if Raw.String() != "raw" || Raw.Dir() != format.RawDir || Raw.PartitionMs() != model.DayMs {
 		t.Errorf("raw tier: %v, %s, partitions of %d ms", Raw, Raw.Dir(), Raw.PartitionMs())
+	}
+	for _, tier := range Rollups {
+		if got, ok := ParseTier(tier.String()); !ok || got != tier || model.DayMs%tier.Ms() != 0 {
+			t.Errorf("tier of %d ms is %v, which is parsed as %v", tier.Ms(), tier, got)
+		}
+	}
+	if Minute.Dir() != "1m" || HalfHour.Dir() != "30m" || Hour.Dir() != "1h" {
+		t.Errorf("directories %s, %s, %s", Minute.Dir(), HalfHour.Dir(), Hour.Dir())
 	}
 	unknown := Tier(1)
 	if unknown.String() != "Tier(1)" {

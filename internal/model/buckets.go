@@ -1,0 +1,149 @@
+package model
+
+import (
+	"slices"
+
+	"github.com/prometheus/prometheus/model/value"
+)
+
+// Buckets holds buckets of one series in columns, all of one length. The bucket
+// with end e of a tier of resolution R summarises the entries of the series in
+// (e - R, e]. A row may also stand for a single sample: see AppendSample.
+//
+// A bucket with any entry has a row, also if its only entries are stale markers or
+// histograms; then Count is 0. All columns but End and Flags are about the floats
+// that are not stale markers. Values are zero where Count is too small for them.
+//
+// A set belongs to the caller that created it and is not safe for concurrent use.
+type Buckets struct {
+	End   []int64       // last millisecond, Unix milliseconds, strictly rising
+	Flags []BucketFlags // about all entries
+	Count []uint32      // number of floats
+
+	First      []int64 // time of the first float; Count ≥ 1
+	T1, T2, T3 []int64 // times of the last three, T1 the last; Count ≥ 1, 2, 3
+
+	FirstV []float64 // the first float
+	V1, V2 []float64 // the last two, V1 the last; Count ≥ 1, 2
+
+	// Min and Max are the extremes: of equal ones, such as 0 and -0, the first;
+	// NaN only if all floats are NaN, and then the last of them.
+	Min, Max []float64
+	// Sum is the sum: Neumaier's over the floats in order, with its compensation
+	// added at the end, as Prometheus' sum_over_time does.
+	Sum []float64
+	// Lost is the sum, in order, of the values before the resets inside the bucket.
+	Lost    []float64
+	Resets  []uint32 // floats below the one before, inside the bucket
+	Changes []uint32 // floats that differ from the one before, inside the bucket; NaN equals NaN
+}
+
+// BucketFlags describe the entries of a bucket.
+type BucketFlags uint8
+
+const (
+	BucketStale     BucketFlags = 1 << 0 // the newest entry is a stale marker
+	BucketHistogram BucketFlags = 1 << 1 // a native histogram is among the entries
+	BucketStart     BucketFlags = 1 << 2 // an entry has a start timestamp
+	BucketSpecial   BucketFlags = 1 << 3 // a float is NaN (but no stale marker) or infinite
+	bucketFlagsEnd  BucketFlags = 1 << 4
+)
+
+// Valid reports whether all flags are known.
+func (f BucketFlags) Valid() bool { return f < bucketFlagsEnd }
+
+// BucketColumns is a set of the columns of values of Buckets. End, Flags, Count and
+// the times are always there.
+type BucketColumns uint16
+
+// The columns of values.
+const (
+	ColumnFirst BucketColumns = 1 << iota
+	ColumnLast                // V1
+	ColumnLast2               // V2
+	ColumnMin
+	ColumnMax
+	ColumnSum
+	ColumnLost
+	ColumnResets
+	ColumnChanges
+	AllBucketColumns = 1<<iota - 1
+)
+
+// Len returns the number of rows.
+func (b *Buckets) Len() int { return len(b.End) }
+
+// Reset empties b and keeps its memory.
+func (b *Buckets) Reset() { b.Truncate(0) }
+
+// Truncate keeps the first n rows only.
+func (b *Buckets) Truncate(n int) {
+	b.End, b.Flags, b.Count = b.End[:n], b.Flags[:n], b.Count[:n]
+	b.First, b.T1, b.T2, b.T3 = b.First[:n], b.T1[:n], b.T2[:n], b.T3[:n]
+	b.FirstV, b.V1, b.V2 = b.FirstV[:n], b.V1[:n], b.V2[:n]
+	b.Min, b.Max, b.Sum, b.Lost = b.Min[:n], b.Max[:n], b.Sum[:n], b.Lost[:n]
+	b.Resets, b.Changes = b.Resets[:n], b.Changes[:n]
+}
+
+// Grow appends n zero rows and returns the index of the first.
+func (b *Buckets) Grow(n int) int {
+	from := len(b.End)
+	b.End, b.Flags, b.Count = growZeros(b.End, n), growZeros(b.Flags, n), growZeros(b.Count, n)
+	b.First, b.T1, b.T2, b.T3 = growZeros(b.First, n), growZeros(b.T1, n), growZeros(b.T2, n), growZeros(b.T3, n)
+	b.FirstV, b.V1, b.V2 = growZeros(b.FirstV, n), growZeros(b.V1, n), growZeros(b.V2, n)
+	b.Min, b.Max, b.Sum, b.Lost = growZeros(b.Min, n), growZeros(b.Max, n), growZeros(b.Sum, n), growZeros(b.Lost, n)
+	b.Resets, b.Changes = growZeros(b.Resets, n), growZeros(b.Changes, n)
+	return from
+}
+
+func growZeros[T any](s []T, n int) []T {
+	from := len(s)
+	s = slices.Grow(s, n)[:from+n]
+	clear(s[from:])
+	return s
+}
+
+// Slice returns the rows i ≤ k < j, which share their memory with b.
+func (b *Buckets) Slice(i, j int) Buckets {
+	return Buckets{
+		End: b.End[i:j:j], Flags: b.Flags[i:j:j], Count: b.Count[i:j:j],
+		First: b.First[i:j:j], T1: b.T1[i:j:j], T2: b.T2[i:j:j], T3: b.T3[i:j:j],
+		FirstV: b.FirstV[i:j:j], V1: b.V1[i:j:j], V2: b.V2[i:j:j],
+		Min: b.Min[i:j:j], Max: b.Max[i:j:j], Sum: b.Sum[i:j:j], Lost: b.Lost[i:j:j],
+		Resets: b.Resets[i:j:j], Changes: b.Changes[i:j:j],
+	}
+}
+
+// AppendRange appends the rows i ≤ k < j of o, which may not be b.
+func (b *Buckets) AppendRange(o *Buckets, i, j int) {
+	b.End, b.Flags, b.Count = append(b.End, o.End[i:j]...), append(b.Flags, o.Flags[i:j]...), append(b.Count, o.Count[i:j]...)
+	b.First, b.T1 = append(b.First, o.First[i:j]...), append(b.T1, o.T1[i:j]...)
+	b.T2, b.T3 = append(b.T2, o.T2[i:j]...), append(b.T3, o.T3[i:j]...)
+	b.FirstV, b.V1, b.V2 = append(b.FirstV, o.FirstV[i:j]...), append(b.V1, o.V1[i:j]...), append(b.V2, o.V2[i:j]...)
+	b.Min, b.Max = append(b.Min, o.Min[i:j]...), append(b.Max, o.Max[i:j]...)
+	b.Sum, b.Lost = append(b.Sum, o.Sum[i:j]...), append(b.Lost, o.Lost[i:j]...)
+	b.Resets, b.Changes = append(b.Resets, o.Resets[i:j]...), append(b.Changes, o.Changes[i:j]...)
+}
+
+// AppendSample appends a row for one float at time t: its End is t, so that rows of
+// samples and of buckets can follow each other. A stale marker is a row with
+// Count 0 and BucketStale.
+func (b *Buckets) AppendSample(t int64, v float64) {
+	i := b.Grow(1)
+	b.End[i] = t
+	if value.IsStaleNaN(v) {
+		b.Flags[i] = BucketStale
+		return
+	}
+	if v-v != 0 {
+		b.Flags[i] = BucketSpecial
+	}
+	b.Count[i], b.First[i], b.T1[i] = 1, t, t
+	b.FirstV[i], b.V1[i], b.Min[i], b.Max[i], b.Sum[i] = v, v, v, v, v
+}
+
+// Search returns the first i with b.End[i] >= t, b.Len() if there is none.
+func (b *Buckets) Search(t int64) int {
+	i, _ := slices.BinarySearch(b.End, t)
+	return i
+}
