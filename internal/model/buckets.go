@@ -1,6 +1,7 @@
 package model
 
 import (
+	"math"
 	"slices"
 
 	"github.com/prometheus/prometheus/model/value"
@@ -45,11 +46,20 @@ const (
 	BucketStale     BucketFlags = 1 << 0 // the newest entry is a stale marker
 	BucketHistogram BucketFlags = 1 << 1 // a native histogram is among the entries
 	BucketStart     BucketFlags = 1 << 2 // an entry has a start timestamp
-	BucketSpecial   BucketFlags = 1 << 3 // a float is NaN (but no stale marker) or infinite
+	BucketSpecial   BucketFlags = 1 << 3 // a float is NaN (but no stale marker) or its magnitude is LargeFloat or more
 	bucketFlagsEnd  BucketFlags = 1 << 4
+
+	// BucketSample marks a row that stands for a single sample. Such rows are in memory
+	// only.
+	BucketSample BucketFlags = 1 << 7
 )
 
-// Valid reports whether all flags are known.
+// LargeFloat is the magnitude below which sums cannot overflow. The sum of 2^64 such
+// floats is below 2^964, which is too little to change any sum that is about to
+// overflow.
+const LargeFloat = 0x1p900
+
+// Valid reports whether all flags are known and may be on disk.
 func (f BucketFlags) Valid() bool { return f < bucketFlagsEnd }
 
 // BucketColumns is a set of the columns of values of Buckets. End, Flags, Count and
@@ -129,14 +139,25 @@ func (b *Buckets) AppendRange(o *Buckets, i, j int) {
 // samples and of buckets can follow each other. A stale marker is a row with
 // Count 0 and BucketStale.
 func (b *Buckets) AppendSample(t int64, v float64) {
-	i := b.Grow(1)
-	b.End[i] = t
+	b.setSample(b.Grow(1), t, v)
+}
+
+// AppendSamples appends a row for each of several floats, as AppendSample does.
+func (b *Buckets) AppendSamples(ts []int64, vs []float64) {
+	from := b.Grow(len(ts))
+	for i, t := range ts {
+		b.setSample(from+i, t, vs[i])
+	}
+}
+
+func (b *Buckets) setSample(i int, t int64, v float64) {
+	b.End[i], b.Flags[i] = t, BucketSample
 	if value.IsStaleNaN(v) {
-		b.Flags[i] = BucketStale
+		b.Flags[i] |= BucketStale
 		return
 	}
-	if v-v != 0 {
-		b.Flags[i] = BucketSpecial
+	if !(math.Abs(v) < LargeFloat) {
+		b.Flags[i] |= BucketSpecial
 	}
 	b.Count[i], b.First[i], b.T1[i] = 1, t, t
 	b.FirstV[i], b.V1[i], b.Min[i], b.Max[i], b.Sum[i] = v, v, v, v, v
