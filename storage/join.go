@@ -24,7 +24,8 @@ type joiner struct {
 	before     int // series before the current block or head, which has each series once
 	first      int // series of the first block or head that had any
 	sorted     bool
-	guess      int // number of the series that is probably next
+	guess      int          // number of the series that is probably next
+	shared     *knownLabels // of a selection made before; nil = none
 }
 
 // maxSources bounds the sources for which memory is allocated with a series.
@@ -33,35 +34,47 @@ const maxSources = 4
 // seriesCheck is the number of series joined between checkpoints.
 const seriesCheck = 4096
 
-// addBlock adds the series of a block that match and have a chunk in the range.
-func (j *joiner) addBlock(ctx context.Context, e *blockset.Entry, tr model.TimeRange, ms []*match.Matcher) error {
+// blockPart is what a selection takes from a block: the series with a chunk in one
+// of the ranges.
+type blockPart struct {
+	*blockset.Entry
+	ranges []model.TimeRange
+	// keep reports whether a series is taken; nil = all are.
+	keep func(ord uint32) bool
+	// lost is called with damage, which may have cost series or labels.
+	lost func(error)
+}
+
+// addBlock adds the series of a block that match and have a chunk in the part, and
+// returns the block as a source of theirs. Deletions apply to blocks of samples
+// only.
+func (j *joiner) addBlock(ctx context.Context, p blockPart, ms []*match.Matcher) (*sourceBlock, error) {
 	s := j.set
 	if err := s.view.checkpoint(ctx); err != nil {
-		return err
+		return nil, err
 	}
-	found, err := e.Block().Select(ctx, j.tenant, ms, s.view.options.Yield)
+	found, err := p.Block().Select(ctx, j.tenant, ms, s.view.options.Yield)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, err := range found.Lost {
-		s.warn(err)
+		p.lost(err)
 	}
-	b := &sourceBlock{Block: e.Block(), number: s.blocks}
-	if b.deletions, err = e.Deletions(ctx, s.view.st.tombstones); err != nil {
-		return err
+	b := &sourceBlock{Block: p.Block(), number: s.blocks}
+	if p.Tier == block.Raw {
+		if b.deletions, err = p.Deletions(ctx, s.view.st.tombstones); err != nil {
+			return nil, err
+		}
 	}
-	kept, all, lost, err := e.Block().Present(ctx, found.Ordinals, tr, b.deletions, s.view.options.Yield)
+	kept, all, err := j.present(ctx, p, found.Ordinals, b.deletions)
 	if err != nil {
-		return err
-	}
-	for _, err := range lost {
-		s.warn(err)
+		return nil, err
 	}
 	s.blocks++
 	var fresh []int // those not seen before
 	j.begin()
 	for i, id := range found.IDs {
-		if !all && !kept[i] {
+		if !all && !kept[i] || p.keep != nil && !p.keep(found.Ordinals[i]) {
 			continue
 		}
 		if n, ok := j.find(id); ok {
@@ -72,11 +85,11 @@ func (j *joiner) addBlock(ctx context.Context, e *blockset.Entry, tr model.TimeR
 	}
 	slab, err := j.newSlab(len(fresh))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	lsOf, err := j.labelsOf(ctx, found, len(fresh))
+	lsOf, err := j.labelsOf(ctx, found, fresh)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if j.before == 0 {
 		j.sorted = found.Sorted
@@ -84,25 +97,71 @@ func (j *joiner) addBlock(ctx context.Context, e *blockset.Entry, tr model.TimeR
 	for k, i := range fresh {
 		if k%seriesCheck == 0 {
 			if err := s.view.checkpoint(ctx); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		ls, err := lsOf(i)
 		if err != nil {
 			if !errors.Is(err, format.ErrCorrupt) {
-				return err
+				return nil, err
 			}
-			s.warn(err)
+			p.lost(err)
 			continue
 		}
 		slab.add(j, found.IDs[i], ls, source{block: b, ord: found.Ordinals[i]})
 	}
-	return nil
+	return b, nil
+}
+
+// present finds the series of ords with a chunk in a range of the part, as
+// block.Present does.
+func (j *joiner) present(ctx context.Context, p blockPart, ords []uint32, d *block.Deletions) (kept []bool, all bool, err error) {
+	for _, tr := range p.ranges {
+		in, all, lost, err := p.Block().Present(ctx, ords, tr, d, j.set.view.options.Yield)
+		if err != nil {
+			return nil, false, err
+		}
+		for _, err := range lost {
+			p.lost(err)
+		}
+		if all {
+			return nil, true, nil
+		}
+		for i, ok := range kept {
+			in[i] = in[i] || ok
+		}
+		kept = in
+	}
+	return kept, len(ords) == 0, nil
 }
 
 // labelsOf returns a function that returns the labels of the i-th series found,
-// n of which will be asked for.
-func (j *joiner) labelsOf(ctx context.Context, found *block.Selection, n int) (func(i int) (labels.Labels, error), error) {
+// which will be asked for those of fresh.
+func (j *joiner) labelsOf(ctx context.Context, found *block.Selection, fresh []int) (func(i int) (labels.Labels, error), error) {
+	if j.shared == nil {
+		return j.labelsIn(ctx, found, len(fresh))
+	}
+	unknown := 0
+	for _, i := range fresh {
+		if _, ok := j.shared.find(found.IDs[i]); !ok {
+			unknown++
+		}
+	}
+	read, err := j.labelsIn(ctx, found, unknown)
+	if err != nil {
+		return nil, err
+	}
+	return func(i int) (labels.Labels, error) {
+		if ls, ok := j.shared.find(found.IDs[i]); ok {
+			return ls, nil
+		}
+		return read(i)
+	}, nil
+}
+
+// labelsIn returns a function that returns the labels of the i-th series found, n
+// of which will be asked for.
+func (j *joiner) labelsIn(ctx context.Context, found *block.Selection, n int) (func(i int) (labels.Labels, error), error) {
 	if 2*n <= len(found.IDs) {
 		return found.LabelsAt, nil
 	}
@@ -115,6 +174,25 @@ func (j *joiner) labelsOf(ctx context.Context, found *block.Selection, n int) (f
 	}
 	j.set.labels = append(j.set.labels, all)
 	return func(i int) (labels.Labels, error) { return all.All[i], nil }, nil
+}
+
+// knownLabels are the labels of the series of a selection, for other selections
+// that have the same series.
+type knownLabels struct {
+	series []*Series
+	ids    identities
+}
+
+// find returns the labels of a series. A nil knownLabels has none.
+func (k *knownLabels) find(id model.Identity) (labels.Labels, bool) {
+	if k == nil {
+		return labels.Labels{}, false
+	}
+	n, ok := k.ids.find(k.series, id)
+	if !ok {
+		return labels.Labels{}, false
+	}
+	return k.series[n].Labels, true
 }
 
 // addHead adds the series of the head that match and have samples in the range.
@@ -135,7 +213,7 @@ func (j *joiner) addHead(ctx context.Context, tr model.TimeRange, ms []*match.Ma
 	)
 	j.begin()
 	ids := make([]model.Identity, len(refs))
-	if j.before > 0 {
+	if j.before > 0 || j.shared != nil {
 		head.IDs(refs, ids)
 	}
 	for i, ref := range refs {
@@ -151,7 +229,11 @@ func (j *joiner) addHead(ctx context.Context, tr model.TimeRange, ms []*match.Ma
 			s.series[n].sources = append(s.series[n].sources, source{ref: ref})
 			continue
 		}
-		_, id, ls, ok := head.LabelsTo(ref, &builder)
+		id := ids[i]
+		ls, ok := j.shared.find(id)
+		if !ok {
+			_, id, ls, ok = head.LabelsTo(ref, &builder)
+		}
 		if !ok || s.isDeleted(ref, tr, ls) {
 			continue
 		}

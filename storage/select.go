@@ -83,18 +83,23 @@ func (s *SeriesSet) warn(err error) {
 // first to the last, overlap it, and deletions leave something of that. A series
 // with a gap of its own as long as the range can be among them.
 func (v *View) Select(ctx context.Context, tenant uint32, tr model.TimeRange, matchers ...*labels.Matcher) (*SeriesSet, error) {
+	return v.selectSharing(ctx, tenant, tr, match.New(matchers), nil)
+}
+
+// selectSharing is Select with labels that are known already.
+func (v *View) selectSharing(ctx context.Context, tenant uint32, tr model.TimeRange, ms []*match.Matcher, known *knownLabels) (*SeriesSet, error) {
 	set := &SeriesSet{view: v}
 	tr = v.st.visible(tr)
 	if tr.Empty() {
 		return set, nil
 	}
-	ms := match.New(matchers)
 	var err error
 	if set.deleted, err = v.st.frozenDeletions(tenant); err != nil {
 		return nil, err
 	}
 	entries := v.st.overlapping(tr)
-	join := joiner{set: set, tenant: tenant, numSources: min(len(entries)+1, maxSources)}
+	join := joiner{set: set, tenant: tenant, numSources: min(len(entries)+1, maxSources), shared: known}
+	ranges := []model.TimeRange{tr}
 	for _, e := range entries {
 		if err := e.Err(); err != nil {
 			set.warn(err)
@@ -102,7 +107,7 @@ func (v *View) Select(ctx context.Context, tenant uint32, tr model.TimeRange, ma
 		if e.Block() == nil {
 			continue
 		}
-		if err := join.addBlock(ctx, e, tr, ms); err != nil {
+		if _, err := join.addBlock(ctx, blockPart{Entry: e, ranges: ranges, lost: set.warn}, ms); err != nil {
 			if !errors.Is(err, format.ErrCorrupt) {
 				return nil, err
 			}
@@ -133,12 +138,12 @@ func (s *SeriesSet) isDeleted(ref model.Ref, tr model.TimeRange, ls labels.Label
 	return !ok || deletedOf(s.deleted, ls).Covers(span.Intersect(tr))
 }
 
-// overlapping returns the blocks that may have samples in a range, oldest
-// first.
+// overlapping returns the blocks of samples that may have some in a range, oldest
+// first. Blocks of rollups are not among them.
 func (s *state) overlapping(tr model.TimeRange) []*blockset.Entry {
 	var list []*blockset.Entry
 	for _, e := range s.blocks.Entries() {
-		if e.MinTime < tr.Max && e.MaxTime >= tr.Min {
+		if e.Tier == block.Raw && e.MinTime < tr.Max && e.MaxTime >= tr.Min {
 			list = append(list, e)
 		}
 	}
