@@ -14,6 +14,7 @@ import (
 	"tsdb/query/admission"
 	"tsdb/query/operators"
 	"tsdb/query/resultcache"
+	"tsdb/query/tiers"
 )
 
 // The defaults of Options.
@@ -39,6 +40,7 @@ type Options struct {
 	MaxRead      int64         // samples a query may read; 0 = no limit
 	Lookback     time.Duration // a sample older than this is stale; 0 = DefaultLookback
 	SubqueryStep time.Duration // step of a subquery without an explicit step; 0 = DefaultSubqueryStep
+	Resolution   Resolution    // tier that queries read whose options name none
 
 	MaxConcurrent int // maximum number of running heavy queries, and of light ones; 0 = DefaultMaxConcurrent
 	MaxQueued     int // maximum number of queries waiting for a slot, others get ErrOverloaded; 0 = DefaultMaxQueued
@@ -101,6 +103,7 @@ type Engine struct {
 	settings     planSettings
 	lookback     time.Duration
 	perStepStats bool
+	resolution   tiers.Resolution // of queries whose options name none
 	log          *slog.Logger
 	metrics      *metrics
 }
@@ -125,6 +128,7 @@ func New(o Options) *Engine {
 		},
 		lookback:     o.Lookback,
 		perStepStats: o.PerStepStats,
+		resolution:   o.Resolution,
 		log:          o.Logger,
 	}
 	e.metrics = newMetrics(e, o.Registerer)
@@ -167,16 +171,6 @@ func (e *Engine) DropCache() { e.answers.Clear() }
 // Close stops the goroutines of the engine. It is called after Drain and is not
 // needed if Options.CacheBytes is 0.
 func (e *Engine) Close() { e.answers.Close() }
-
-// Uncached returns o, which may be nil, with the option not to use the cache.
-func Uncached(o promql.QueryOpts) promql.QueryOpts {
-	if o == nil {
-		o = promql.NewPrometheusQueryOpts(false, 0)
-	}
-	return uncachedOpts{o}
-}
-
-type uncachedOpts struct{ promql.QueryOpts }
 
 // Drain prevents new queries from starting and waits until no query runs. It returns
 // the error of ctx. Engines are drained before their database is closed.

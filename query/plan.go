@@ -6,6 +6,7 @@ import (
 
 	"tsdb/query/operators"
 	"tsdb/query/steps"
+	"tsdb/query/tiers"
 )
 
 // planSettings holds the settings that a plan depends on.
@@ -17,10 +18,12 @@ type planSettings struct {
 }
 
 // plan returns the node that evaluates a preprocessed expression at the times of g.
-// It does not change the expression. Its error is an operators.Uncovered.
-func plan(s *planSettings, e parser.Expr, g steps.Grid) (operators.Node, error) {
+// It does not change the expression. reads is what its selectors read. The error is an
+// operators.Uncovered.
+func plan(s *planSettings, e parser.Expr, g steps.Grid) (n operators.Node, reads []selectorRead, err error) {
 	p := planner{planSettings: s}
-	return p.expr(e, g)
+	n, err = p.expr(e, g)
+	return n, p.reads, err
 }
 
 // planPart is plan for a part of a grid that is evaluated on its own. Range functions
@@ -33,6 +36,17 @@ func planPart(s *planSettings, e parser.Expr, part, whole steps.Grid) (operators
 type planner struct {
 	*planSettings
 	part, whole steps.Grid // see planPart; whole is empty if the grid is not divided
+	reads       []selectorRead
+}
+
+// selectorRead is what a selector of an expression reads.
+type selectorRead struct {
+	selector parser.Expr
+	read     tiers.Read
+}
+
+func (p *planner) note(e parser.Expr, s *operators.Selector) {
+	p.reads = append(p.reads, selectorRead{e, s.Tiered()})
 }
 
 func (p *planner) expr(e parser.Expr, g steps.Grid) (operators.Node, error) {
@@ -47,7 +61,10 @@ func (p *planner) expr(e parser.Expr, g steps.Grid) (operators.Node, error) {
 		if e.Smoothed {
 			return nil, operators.Uncovered(operators.ReasonSmoothed)
 		}
-		return operators.NewVector(g, p.selector(e, 0, g)), nil
+		s := p.selector(e, 0, g)
+		n := operators.NewVector(g, &s)
+		p.note(e, &s)
+		return n, nil
 	case *parser.MatrixSelector:
 		return p.matrix(e, g)
 	case *parser.SubqueryExpr:
@@ -80,7 +97,10 @@ func (p *planner) matrix(e *parser.MatrixSelector, g steps.Grid) (operators.Node
 	if vs.Smoothed || vs.Anchored {
 		return nil, operators.Uncovered(operators.ReasonAnchored)
 	}
-	return operators.NewMatrix(g, p.selector(vs, e.Range.Milliseconds(), g)), nil
+	s := p.selector(vs, e.Range.Milliseconds(), g)
+	n := operators.NewMatrix(g, &s)
+	p.note(e, &s)
+	return n, nil
 }
 
 // invariant plans an expression that has the same value at every step.
@@ -148,7 +168,10 @@ func (p *planner) timestamp(vs *parser.VectorSelector, g steps.Grid) (operators.
 	if vs.Smoothed {
 		return nil, operators.Uncovered(operators.ReasonSmoothed)
 	}
-	return operators.NewSampleTimes(g, p.selector(vs, 0, g), vs.Timestamp), nil
+	s := p.selector(vs, 0, g)
+	n := operators.NewSampleTimes(g, &s, vs.Timestamp)
+	p.note(vs, &s)
+	return n, nil
 }
 
 // overTime plans a range function of samples.
@@ -174,7 +197,8 @@ func (p *planner) overTime(e *parser.Call, arg int, m *parser.MatrixSelector, g 
 	s := p.selector(&vs, r.RangeMs, g)
 	vs.Offset = s.AsOffset(g)
 	r.Matrix = &parser.MatrixSelector{VectorSelector: &vs, Range: m.Range, EndPos: m.EndPos}
-	r.ReadStored(s, whole)
+	r.ReadStored(&s, whole)
+	p.note(m, &s)
 	return p.overWindows(r)
 }
 

@@ -18,21 +18,24 @@ import (
 	"tsdb/query/resultcache"
 	"tsdb/query/source"
 	"tsdb/query/steps"
+	"tsdb/query/tiers"
 )
 
 // Query is a prepared query. It runs on our own engine, or on Prometheus' engine if
 // ours does not cover it. It can be executed once.
 type Query struct {
-	engine   *Engine
-	reads    *source.Tracking
-	text     string
-	uncached bool // the answer must not come from the cache
-	stmt     *parser.EvalStmt
-	settings planSettings
-	grid     steps.Grid
-	rates    []noncounter.Call // in stmt
-	node     operators.Node    // nil if the expression is not covered
-	planErr  error             // an operators.Uncovered; nil if the expression is covered
+	engine     *Engine
+	reads      *source.Tracking
+	text       string
+	uncached   bool // the answer must not come from the cache
+	resolution tiers.Resolution
+	stmt       *parser.EvalStmt
+	settings   planSettings
+	grid       steps.Grid
+	rates      []noncounter.Call // in stmt
+	node       operators.Node    // nil if the expression is not covered
+	tierReads  []selectorRead    // of node
+	planErr    error             // an operators.Uncovered; nil if the expression is covered
 
 	timers      *stats.QueryTimers
 	samples     *stats.QuerySamples
@@ -69,7 +72,7 @@ func (e *Engine) prepare(q promstorage.Queryable, opts promql.QueryOpts, qs stri
 	p := &Query{
 		engine: e, reads: source.Track(q), text: qs, settings: e.settings,
 		stmt:   &parser.EvalStmt{Expr: expr, Start: start, End: end, Interval: interval, LookbackDelta: e.lookback},
-		timers: stats.NewQueryTimers(), share: e.scheduler.NewShare(),
+		timers: stats.NewQueryTimers(), share: e.scheduler.NewShare(), resolution: e.resolution,
 	}
 	perStep := false
 	if opts != nil {
@@ -77,7 +80,11 @@ func (e *Engine) prepare(q promstorage.Queryable, opts promql.QueryOpts, qs stri
 		if d := opts.LookbackDelta(); d > 0 {
 			p.stmt.LookbackDelta = d
 		}
-		_, p.uncached = opts.(uncachedOpts)
+		own := optsOf(opts)
+		p.uncached = own.uncached
+		if own.resolution != nil {
+			p.resolution = *own.resolution
+		}
 	}
 	p.samples = stats.NewQuerySamples(perStep)
 	p.settings.lookback = p.stmt.LookbackDelta.Milliseconds()
@@ -94,7 +101,7 @@ func (e *Engine) prepare(q promstorage.Queryable, opts promql.QueryOpts, qs stri
 		return p, nil
 	}
 	p.rates = noncounter.CallsOf(expr)
-	p.node, p.planErr = plan(&p.settings, expr, p.grid)
+	p.node, p.tierReads, p.planErr = plan(&p.settings, expr, p.grid)
 	return p, nil
 }
 
@@ -325,7 +332,7 @@ func (p *Query) lookUp() *resultcache.Lookup {
 	if !ok {
 		return nil
 	}
-	return p.engine.answers.LookUp(changes, tenant, p.stmt.Expr, p.settings.lookback, p.grid)
+	return p.engine.answers.LookUp(changes, tenant, p.stmt.Expr, p.settings.lookback, p.resolution, p.grid)
 }
 
 // partEvaluator evaluates a query on parts of its grid for the cache.

@@ -3,6 +3,7 @@ package query
 import (
 	"tsdb/query/admission"
 	"tsdb/query/source"
+	"tsdb/query/tiers"
 )
 
 // The names of subpackages that callers of an Engine need, so that they import only
@@ -14,6 +15,9 @@ type (
 	Limit = admission.Limit
 	// LimitError is returned when a query would exceed a limit.
 	LimitError = admission.LimitError
+	// Resolution is the tier that a query reads. The zero value lets each selector
+	// choose.
+	Resolution = tiers.Resolution
 	// TextLimits bounds a query's text.
 	TextLimits = admission.TextLimits
 )
@@ -27,6 +31,10 @@ const (
 	LimitText        = admission.LimitText
 	LimitSamplesRead = admission.LimitSamplesRead
 )
+
+// ParseResolution returns the resolution of a name: "auto", which "" stands for too,
+// "raw", or that of a rollup, such as "1h".
+func ParseResolution(name string) (Resolution, error) { return tiers.ParseResolution(name) }
 
 // ErrOverloaded is returned when the queue of waiting queries is full. A later retry
 // may succeed.

@@ -46,14 +46,15 @@ storage/datadir     : internal/vfs internal/objstore partition/format partition/
 storage/doctor      : internal/model internal/vfs internal/objstore partition/format partition/block partition/manifest partition/blockset partition/repair rollup rollup/bucket storage/datadir storage/log storage/wal
 storage             : internal/match internal/model internal/vfs internal/objstore internal/panics internal/background encoding partition/format partition/block partition/manifest partition/blockset partition/compaction rollup rollup/bucket storage/log storage/wal storage/head storage/datadir
 query/steps         : internal/model
+query/tiers         : internal/model partition/block rollup/bucket query/steps
 query/window        : internal/model query/steps rollup/bucket
 query/admission     :
-query/source        : internal/model storage query/admission
+query/source        : internal/model partition/block storage query/admission query/tiers
 query/noncounter    : query/admission query/steps
-query/resultcache   : internal/model storage query/admission query/noncounter query/steps
-query/operators     : internal/model rollup/bucket storage query/admission query/noncounter query/source query/steps query/window
+query/resultcache   : internal/model storage query/admission query/noncounter query/steps query/tiers
+query/operators     : internal/model rollup/bucket storage query/admission query/noncounter query/source query/steps query/tiers query/window
 query/querytest     : internal/model internal/vfs storage query
-query               : internal/match storage query/admission query/noncounter query/operators query/resultcache query/source query/steps
+query               : internal/match storage query/admission query/noncounter query/operators query/resultcache query/source query/steps query/tiers
 proto               :
 api/reqbody         : internal/vfs
 api/ingest/wire     :

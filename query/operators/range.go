@@ -68,16 +68,17 @@ type RangeCall struct {
 // ReadStored makes the samples of a selector the input. If the call's grid is a part
 // of a larger grid, series are selected for that grid, whole; otherwise whole is
 // empty.
-func (r *RangeCall) ReadStored(s Selector, whole steps.Grid) {
+func (r *RangeCall) ReadStored(s *Selector, whole steps.Grid) {
+	s.tiered.Function = r.Call.Func.Name
 	s.window += r.Lead
 	s.setRange(r.Grid)
 	s.tr.Max += r.Lag
 	if whole.N > 0 {
-		all := s
+		all := *s
 		all.setRange(whole)
 		s.scope = model.TimeRange{Min: all.tr.Min, Max: all.tr.Max + r.Lag}
 	}
-	r.moment, r.input = s.Moment, &storedInput{selector: s}
+	r.moment, r.input = s.Moment, &storedInput{selector: *s}
 }
 
 // NewRange returns a call of a range function.

@@ -13,6 +13,7 @@ import (
 	"tsdb/internal/model"
 	"tsdb/query/source"
 	"tsdb/query/steps"
+	"tsdb/query/tiers"
 	"tsdb/query/window"
 )
 
@@ -24,6 +25,7 @@ type Selector struct {
 	tr        model.TimeRange // covered by the windows of all times
 	scope     model.TimeRange // in which series are selected, if wider than tr
 	statsOnly bool            // only sum and count of histograms are used
+	tiered    tiers.Read      // to choose a tier
 }
 
 // NewSelector returns a Selector for a vector selector with windows at the times of a
@@ -31,9 +33,13 @@ type Selector struct {
 func NewSelector(e *parser.VectorSelector, window int64, g steps.Grid) Selector {
 	s := Selector{Moment: steps.MomentOf(e.Timestamp, e.OriginalOffset), matchers: e.LabelMatchers, window: window}
 	s.statsOnly = e.SkipHistogramBuckets
+	s.tiered = tiers.Read{Grid: g, Moment: s.Moment, Width: window, Modified: e.Smoothed || e.Anchored}
 	s.setRange(g)
 	return s
 }
+
+// Tiered returns what determines the tier that the selector reads.
+func (s *Selector) Tiered() tiers.Read { return s.tiered }
 
 // setRange makes the selector cover the windows of a grid's times.
 func (s *Selector) setRange(g steps.Grid) {
@@ -80,15 +86,18 @@ type vectorNode struct {
 	timestamps bool // the values are the times of the samples, in seconds
 }
 
-func NewVector(g steps.Grid, s Selector) Node { return &vectorNode{Grid: g, selector: s} }
+// NewVector returns an instant selector.
+func NewVector(g steps.Grid, s *Selector) Node { return &vectorNode{Grid: g, selector: *s} }
 
 // NewSampleTimes returns timestamp() of a vector selector: the times of the samples
 // instead of the evaluation times. at is the time of its @ modifier, or nil.
-func NewSampleTimes(g steps.Grid, s Selector, at *int64) Node {
-	n := &vectorNode{Grid: g, selector: s, timestamps: true}
+func NewSampleTimes(g steps.Grid, s *Selector, at *int64) Node {
+	s.tiered.Function = "timestamp"
 	if at != nil {
-		n.selector.FixedAt = *at // the offset applies only to the samples read
+		s.tiered.Modified = s.tiered.Modified || *at != s.FixedAt
+		s.FixedAt = *at // the offset applies only to the samples read
 	}
+	n := &vectorNode{Grid: g, selector: *s, timestamps: true}
 	return &mapNode{Grid: g, child: n, drops: true}
 }
 
@@ -206,7 +215,11 @@ type matrixNode struct {
 	selector Selector
 }
 
-func NewMatrix(g steps.Grid, s Selector) Node { return &matrixNode{g, s} }
+// NewMatrix returns a range selector that is the whole query.
+func NewMatrix(g steps.Grid, s *Selector) Node {
+	s.tiered.Function = tiers.AllSamples
+	return &matrixNode{g, *s}
+}
 
 // matrix returns the selected samples.
 func (n *matrixNode) matrix(f *Evaluation) (promql.Matrix, error) {

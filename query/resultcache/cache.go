@@ -7,6 +7,7 @@ import (
 	"github.com/dgraph-io/ristretto/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"tsdb/query/tiers"
 	"tsdb/storage"
 )
 
@@ -39,12 +40,13 @@ const (
 // answerKey identifies an expression on all grids of a step and phase. All other
 // inputs of an answer are the same for all queries of an engine.
 type answerKey struct {
-	changes  *storage.Changes // of the database
-	tenant   uint32
-	expr     string // normalized
-	lookback int64  // milliseconds
-	step     int64  // milliseconds
-	phase    int64  // of the grid: start modulo step
+	changes    *storage.Changes // of the database
+	tenant     uint32
+	expr       string // normalized
+	lookback   int64  // milliseconds
+	resolution tiers.Resolution
+	step       int64 // milliseconds
+	phase      int64 // of the grid: start modulo step
 }
 
 // cachedAnswer contains its whole key, because the cache compares only a hash.

@@ -10,6 +10,7 @@ import (
 	"tsdb/query/admission"
 	"tsdb/query/noncounter"
 	"tsdb/query/steps"
+	"tsdb/query/tiers"
 	"tsdb/storage"
 )
 
@@ -57,7 +58,7 @@ type Lookup struct {
 
 // LookUp looks up a range query. It returns nil if its answer is not cached. It must
 // be called before the view is opened: see storage.Changes.
-func (c *Cache) LookUp(changes *storage.Changes, tenant uint32, expr parser.Expr, lookback int64, g steps.Grid) *Lookup {
+func (c *Cache) LookUp(changes *storage.Changes, tenant uint32, expr parser.Expr, lookback int64, resolution tiers.Resolution, g steps.Grid) *Lookup {
 	if c == nil || g.N < minSteps {
 		return nil
 	}
@@ -68,7 +69,7 @@ func (c *Cache) LookUp(changes *storage.Changes, tenant uint32, expr parser.Expr
 	l := &Lookup{cache: c, grid: g, reads: r.reads, noTies: r.noTies}
 	l.key = answerKey{
 		changes: changes, tenant: tenant, expr: expr.String(),
-		lookback: lookback, step: g.Step, phase: g.Start % g.Step,
+		lookback: lookback, resolution: resolution, step: g.Step, phase: g.Start % g.Step,
 	}
 	if l.key.phase < 0 {
 		l.key.phase += l.key.step

@@ -1,0 +1,119 @@
+package tiers
+
+import (
+	"fmt"
+	"time"
+
+	"tsdb/internal/model"
+	"tsdb/partition/block"
+	"tsdb/query/steps"
+)
+
+// Read is what a selector reads: the windows (m - Width, m] of a function, where m is
+// the moment of each step.
+type Read struct {
+	Function string // name of the range function; "" = the last sample: an instant selector
+	Grid     steps.Grid
+	Moment   steps.Moment
+	Width    int64 // milliseconds
+	Modified bool  // smoothed or anchored: samples outside of the windows matter
+}
+
+// Range returns the range of all windows, half-open. It is empty for a grid without
+// steps.
+func (r *Read) Range() model.TimeRange {
+	if r.Grid.N == 0 {
+		return model.TimeRange{}
+	}
+	first, last := steps.ClampTime(r.Moment.Resolve(r.Grid.Start)), steps.ClampTime(r.Moment.Resolve(r.Grid.Last()))
+	return model.TimeRange{Min: steps.ClampTime(first - r.Width + 1), Max: last + 1}
+}
+
+// Available is a tier that a view can read.
+type Available struct {
+	Tier block.Tier
+	// Covered is the range from the first to the last day with buckets. There may be
+	// gaps, which are read as samples.
+	Covered model.TimeRange
+}
+
+// Choice is the tier that a Read takes.
+type Choice struct {
+	Tier    block.Tier
+	Refused []Refusal // coarser tiers, the coarsest first
+	// MayFail is the number of borders that cut a bucket where that may suffice: the
+	// buckets decide.
+	MayFail int
+}
+
+// Refusal is a tier that was not taken.
+type Refusal struct {
+	Tier   block.Tier
+	Reason Reason
+	Text   string // for people
+}
+
+// Reason is why a tier was not taken. It is a word of the API.
+type Reason string
+
+// The reasons.
+const (
+	Forced    Reason = "resolution"  // the query is to read another tier
+	Function  Reason = "function"    // it needs all samples
+	Uncovered Reason = "not_covered" // the tier has nothing of the range
+	Narrow    Reason = "window"      // no bucket fits into a window
+	Cut       Reason = "alignment"   // the windows cut so many buckets that samples are cheaper
+	Cheap     Reason = "cost"        // samples are as cheap: the range is short
+	Engine    Reason = "engine"      // the query runs on Prometheus' engine
+)
+
+// Choose returns the tier of a read. available are the tiers of the view, finest
+// first.
+func Choose(r *Read, res Resolution, available []Available) Choice {
+	c := Choice{Tier: block.Raw}
+	for i := len(available) - 1; i >= 0; i-- {
+		a := available[i]
+		refusal, mayFail := refuse(r, res, a)
+		if refusal.Reason == "" {
+			c.Tier, c.MayFail = a.Tier, mayFail
+			return c
+		}
+		refusal.Tier = a.Tier
+		c.Refused = append(c.Refused, refusal)
+	}
+	return c
+}
+
+// refuse returns why a read does not take a tier; its reason is "" if it does. mayFail
+// is as in Choice.
+func refuse(r *Read, res Resolution, a Available) (refusal Refusal, mayFail int) {
+	no := func(why Reason, format string, args ...any) (Refusal, int) {
+		return Refusal{Reason: why, Text: fmt.Sprintf(format, args...)}, 0
+	}
+	resolution := a.Tier.Ms()
+	only, forced := res.Tier()
+	switch {
+	case forced && only != a.Tier:
+		return no(Forced, "the query reads %s only", only)
+	case r.Modified:
+		return no(Function, "smoothed and anchored selectors read samples outside of the window")
+	case !answered[r.Function].answers:
+		return no(Function, "%s needs every sample", r.Function)
+	case r.Function != "" && r.Width < resolution:
+		return no(Narrow, "a window of %s has no room for a bucket of %s", text(r.Width), a.Tier)
+	case !r.Range().Overlaps(a.Covered):
+		return no(Uncovered, "no rollup covers the range")
+	}
+	e := estimate(r, a)
+	switch {
+	case forced || e.tier < e.raw:
+		return Refusal{}, e.mayFail
+	case e.cut > 0:
+		return no(Cut, "%d of %d borders of windows cut a bucket of %s", e.cut, e.borders, a.Tier)
+	default:
+		return no(Cheap, "samples take as little to read")
+	}
+}
+
+// text returns a duration in milliseconds as PromQL writes it, roughly.
+func text(ms int64) string { return (time.Duration(ms) * time.Millisecond).String() }
