@@ -1,6 +1,7 @@
 package blockset
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -54,8 +55,9 @@ type Set struct {
 type Version struct {
 	set     *Set
 	state   *manifest.State
-	entries []*Entry
-	refs    int // of the set, while current, and of readers; guarded by set.mu
+	entries []*Entry // raw blocks, then rollups
+	raw     int      // number of raw blocks
+	refs    int      // of the set, while current, and of readers; guarded by set.mu
 }
 
 // Open opens the blocks that m lists. A block that is missing, damaged or not the
@@ -78,6 +80,7 @@ func Open(store objstore.Store, m *manifest.Manifest, o Options) (*Set, error) {
 		}
 		v.entries = append(v.entries, e)
 	}
+	v.sort()
 	s.mu.current = v
 	return s, nil
 }
@@ -90,7 +93,7 @@ func (s *Set) open(want block.Info) (*block.Block, error) {
 	}
 	got := b.Info()
 	if got.Size != want.Size || got.CRC != want.CRC || got.FooterLen != want.FooterLen ||
-		got.MinGen != want.MinGen || got.MaxGen != want.MaxGen || got.Level != want.Level || got.Partition != want.Partition {
+		got.MinGen != want.MinGen || got.MaxGen != want.MaxGen || got.Key != want.Key || got.Days != want.Days {
 		err := &format.DamageError{Path: want.Name, What: fmt.Sprintf("another block than the MANIFEST lists: %d bytes, tail %08x instead of %d bytes, tail %08x",
 			got.Size, got.CRC, want.Size, want.CRC)}
 		return nil, errors.Join(err, b.Close())
@@ -147,7 +150,7 @@ func (s *Set) install(state *manifest.State, added []*Entry) *Version {
 			e.dropped = state.Number
 		}
 	}
-	slices.SortFunc(v.entries, func(a, b *Entry) int { return block.CompareInfo(a.Info, b.Info) })
+	v.sort()
 	for _, e := range v.entries {
 		e.versions++
 	}
@@ -277,9 +280,30 @@ func (v *Version) Set() *Set { return v.set }
 // State returns the state of the MANIFEST for which the version was made.
 func (v *Version) State() *manifest.State { return v.state }
 
-// Entries returns the blocks, from the oldest to the newest. The slice must not be
-// changed.
+// sort puts raw blocks before rollups, each from the oldest to the newest.
+func (v *Version) sort() {
+	slices.SortFunc(v.entries, func(a, b *Entry) int {
+		if (a.Tier == block.Raw) != (b.Tier == block.Raw) {
+			return cmp.Compare(a.Tier, b.Tier)
+		}
+		return block.CompareInfo(a.Info, b.Info)
+	})
+	v.raw = len(v.entries)
+	if i := slices.IndexFunc(v.entries, func(e *Entry) bool { return e.Tier != block.Raw }); i >= 0 {
+		v.raw = i
+	}
+}
+
+// Entries returns all blocks: Raw, then Rollups. The slice must not be changed.
 func (v *Version) Entries() []*Entry { return v.entries }
+
+// Raw returns the blocks of samples, from the oldest to the newest. The slice must
+// not be changed.
+func (v *Version) Raw() []*Entry { return v.entries[:v.raw:v.raw] }
+
+// Rollups returns the blocks of rollups. Only the days whose coverage names a block
+// are visible in it. The slice must not be changed.
+func (v *Version) Rollups() []*Entry { return v.entries[v.raw:] }
 
 // Quarantined returns the error of each quarantined block.
 func (v *Version) Quarantined() []error {

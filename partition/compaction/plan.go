@@ -49,11 +49,11 @@ type Candidate struct {
 	Busy        bool // input of a running merge
 }
 
-// Candidates returns the blocks of a version for the planner. busy reports whether
+// Candidates returns the raw blocks of a version for the planner. busy reports whether
 // a block is an input of a running merge; nil means that none is.
 func Candidates(v *blockset.Version, busy func(name string) bool) []Candidate {
-	blocks := make([]Candidate, len(v.Entries()))
-	for i, e := range v.Entries() {
+	blocks := make([]Candidate, len(v.Raw()))
+	for i, e := range v.Raw() {
 		blocks[i] = Candidate{Listed: e.Listed, Quarantined: e.Err() != nil, Busy: busy != nil && busy(e.Name)}
 	}
 	return blocks

@@ -1,11 +1,13 @@
 package manifest
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
 	"time"
 
 	"tsdb/internal/vfs"
+	"tsdb/partition/block"
 	"tsdb/partition/format"
 )
 
@@ -21,7 +23,7 @@ func Describe(w io.Writer, fsys vfs.FS, path string) error {
 		return fmt.Errorf("read %s: %w", path, err)
 	}
 	d.line(0, 8, "magic %q", b[:8])
-	d.line(8, 4, "version %d", manifestVersion)
+	d.line(8, 4, "version %d", binary.LittleEndian.Uint32(b[8:]))
 	d.line(12, 4, "CRC-32C of the above")
 	records, torn, err := parseManifest(b)
 	for i := range records {
@@ -76,8 +78,16 @@ func (r *record) describe(tag uint64) string {
 		return fmt.Sprintf("%016x", r.seed)
 	case tagFormat:
 		return fmt.Sprintf("%d shards, partitions of %v", r.format.Shards, time.Duration(r.format.PartitionMs)*time.Millisecond)
-	case tagAddBlock:
+	case tagAddBlock, tagAddRollup:
 		return r.describeBlock()
+	case tagCover:
+		return r.Cover[0].describe()
+	case tagUncover:
+		return r.Uncover[0].String()
+	case tagTierFloor:
+		for tier, floor := range r.TierFloors {
+			return CoverKey{tier, floor}.String()
+		}
 	case tagDropBlock:
 		return r.Drop[0]
 	case tagDropped:
@@ -114,6 +124,9 @@ func (r *record) describeBlock() string {
 	b := r.Add[0]
 	s := fmt.Sprintf("%s: %v, generations %d to %d, %d bytes, tail %d bytes %08x, %d series, %d samples from %s to %s",
 		b.Name, b.Level, b.MinGen, b.MaxGen, b.Size, b.FooterLen, b.CRC, b.Series, b.Samples, FormatMs(b.MinTime), FormatMs(b.MaxTime))
+	if b.Tier != block.Raw {
+		s += fmt.Sprintf(", %d days, tombstones up to %d, from %q", b.Days, b.Tombstone, b.Sources)
+	}
 	if len(b.Inputs) > 0 {
 		s += fmt.Sprintf(", from %q", b.Inputs)
 	}

@@ -18,8 +18,16 @@ const manifestMagic = "tsdbmani"
 
 // The MANIFEST is a header followed by records: a snapshot, then edits whose
 // numbers continue from it without gaps. See docs/format-manifest.md.
+// Versions of the file:
+//
+//	1  the first
+//	2  rollups: blocks of their tiers, coverage and floors
+//
+// A file is written in the lowest version that can hold it, so older programs can
+// read a database without rollups.
 const (
-	manifestVersion   = 1
+	manifestVersion   = versionRollups
+	versionRollups    = 2
 	manifestHeaderLen = 16 // magic, version, CRC of both
 	recordHeaderLen   = 20 // kind, length, number, CRC of these and the payload
 	// maxRecordBytes bounds the payload of a record. A snapshot of a million
@@ -41,11 +49,11 @@ const (
 
 func (k recordKind) valid() bool { return k == kindSnapshot || k == kindEdit }
 
-// manifestHeader returns the header of the file. Every version has the magic,
-// the version and the checksum at the same offsets.
-func manifestHeader() []byte {
+// manifestHeader returns the header of a file of a version. Every version has the
+// magic, the version and the checksum at the same offsets.
+func manifestHeader(version uint32) []byte {
 	b := append([]byte(nil), manifestMagic...)
-	b = binary.LittleEndian.AppendUint32(b, manifestVersion)
+	b = binary.LittleEndian.AppendUint32(b, version)
 	return binary.LittleEndian.AppendUint32(b, encoding.Checksum(b))
 }
 
@@ -60,7 +68,7 @@ func checkManifestHeader(b []byte) error {
 	case v > manifestVersion:
 		return fmt.Errorf("the data directory was written by a newer version of tsdb: MANIFEST format %d, this program knows %d: %w",
 			v, manifestVersion, format.ErrVersion)
-	case v < manifestVersion:
+	case v < 1:
 		return fmt.Errorf("MANIFEST format %d: %w", v, format.ErrVersion)
 	}
 	return nil
@@ -97,6 +105,7 @@ type framed struct {
 	kind    recordKind
 	number  uint64
 	payload []byte
+	version uint32 // of the file; 0 if unknown
 }
 
 // end returns the offset just past the record.
@@ -145,6 +154,7 @@ func parseManifest(b []byte) (records []framed, torn Torn, err error) {
 		case len(records) > 0 && f.number != records[len(records)-1].number+1:
 			return nil, Torn{}, damage(off, "edit %d after %d", f.number, records[len(records)-1].number)
 		}
+		f.version = binary.LittleEndian.Uint32(b[8:])
 		records = append(records, f)
 		off = f.end()
 	}
@@ -188,6 +198,9 @@ func replay(records []framed) (*State, error) {
 		r, err := decodeRecord(f.payload)
 		if err != nil {
 			return nil, damage(f.off, "%s %d: %v", f.kind, f.number, err)
+		}
+		if v := r.version(); v > f.version {
+			return nil, damage(f.off, "%s %d has fields of version %d in a file of version %d", f.kind, f.number, v, f.version)
 		}
 		r.Number = f.number
 		if i == 0 {

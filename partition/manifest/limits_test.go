@@ -53,7 +53,8 @@ func TestWhatAnEditHoldsCanBeReadAgain(t *testing.T) {
 	if taken < 50 || refused < 50 {
 		t.Errorf("%d taken, %d refused", taken, refused)
 	}
-	for _, what := range []string{"matchers exceed", "name or value of", "unknown type", "source name", "file name", "keys of", "should be named", "generations"} {
+	for _, what := range []string{"matchers exceed", "name or value of", "unknown type", "source name", "file name", "keys of", "should be named", "generations",
+		"not the start", "lost ranges", "sources exceed", "samples do not stand in", "days,"} {
 		if !slices.ContainsFunc(why, func(s string) bool { return strings.Contains(s, what) }) {
 			t.Errorf("nothing was refused with %q", what)
 		}
@@ -123,7 +124,45 @@ func randomRecord(r *rand.Rand, pick func(...int) int) record {
 		}
 		rec.Offsets = map[string]int64{strings.Repeat("s", n): r.Int63()}
 	}
+	if r.Intn(2) == 0 {
+		randomCoverage(&rec, r, pick, odd)
+	}
 	return rec
+}
+
+func randomCoverage(rec *record, r *rand.Rand, pick func(...int) int, odd func() bool) {
+	l2 := mergedBlock(block.L2, testDay, cutBlock(1, 4))
+	b := rollupBlock(block.Minute, uint32(pick(1, block.MaxDays)), r.Uint64(), l2)
+	if odd() {
+		b.Days = block.MaxDays + 1
+	}
+	b.Name = block.FileName(b.Meta)
+	rec.Add = append(rec.Add, b)
+	for range r.Intn(3) {
+		c := cover(block.Rollups[r.Intn(4)], int64(r.Intn(1000)), strings.Repeat("b", pick(0, 1, format.MaxNameBytes)), r.Uint64(), l2)
+		c.StandIn, c.Tombstone = r.Intn(2) == 0, r.Uint64()
+		if odd() {
+			c.Day++
+		}
+		if odd() {
+			c.Block = strings.Repeat("b", format.MaxNameBytes+1)
+		}
+		if odd() {
+			c.Sources = append(c.Sources, strings.Repeat("s", pick(0, format.MaxNameBytes, format.MaxNameBytes+1)))
+		}
+		for i := range pick(0, 1, MaxLost) {
+			c.Lost = append(c.Lost, model.TimeRange{Min: int64(3 * i), Max: int64(3*i + 1)})
+		}
+		if odd() {
+			c.Lost = append(c.Lost, model.TimeRange{Min: 1 << 40, Max: 1<<40 + int64(pick(0, 1))})
+		}
+		if odd() {
+			c.Sources = slices.Repeat([]string{"s"}, block.MaxInputs+pick(0, 1))
+		}
+		rec.Cover = append(rec.Cover, c)
+		rec.Uncover = append(rec.Uncover, c.CoverKey)
+		rec.TierFloors = map[block.Tier]int64{c.Tier: c.Day}
+	}
 }
 
 // A deletion that no MANIFEST could hold is refused before anything is written:

@@ -133,7 +133,7 @@ func (m *Manifest) start(s *State) error {
 		return err
 	}
 	m.mu.log, m.mu.last, m.mu.bound = log, s.Number, log.size
-	m.writeTwinLocked(s, nil)
+	m.writeTwinLocked(s, nil, 0)
 	m.state.Store(s)
 	return nil
 }
@@ -167,7 +167,8 @@ func (m *Manifest) Apply(e Edit) (*State, error) {
 	if err := CheckEdit(old, e); err != nil {
 		return nil, fmt.Errorf("edit %d: %w", e.Number, err)
 	}
-	framed, err := appendFramed(nil, kindEdit, &record{Edit: e})
+	r := record{Edit: e}
+	framed, err := appendFramed(nil, kindEdit, &r)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrEdit, err)
 	}
@@ -175,11 +176,11 @@ func (m *Manifest) Apply(e Edit) (*State, error) {
 	if err := m.checkSizeLocked(next, int64(len(framed)+20*len(e.Add)), maxRecordBytes); err != nil {
 		return nil, fmt.Errorf("edit %d: %w", e.Number, err)
 	}
-	if err := m.writeLocked(next, framed); err != nil {
+	if err := m.writeLocked(next, framed, r.version()); err != nil {
 		return nil, m.failedLocked(fmt.Errorf("edit %d: %w", e.Number, err))
 	}
 	m.mu.last = e.Number
-	m.writeTwinLocked(next, framed)
+	m.writeTwinLocked(next, framed, r.version())
 	m.state.Store(next)
 	return next, nil
 }
@@ -201,15 +202,16 @@ func (m *Manifest) checkSizeLocked(next *State, n, limit int64) error {
 }
 
 // writeLocked makes a state durable: it appends the edit to the log, or writes a
-// snapshot to a fresh file if the log is long or was closed after a failure.
-func (m *Manifest) writeLocked(next *State, framed []byte) error {
+// snapshot to a fresh file if the log is long, was closed after a failure, or is
+// of an older version than the edit.
+func (m *Manifest) writeLocked(next *State, framed []byte, version uint32) error {
 	if m.mu.guard != nil {
 		if err := m.mu.guard(); err != nil {
 			return err
 		}
 	}
 	log := m.mu.log
-	if log == nil || log.long(len(framed)) {
+	if !log.holds(version) || log.long(len(framed)) {
 		fresh, renamed, err := writeSnapshot(m.fs, m.dir, format.ManifestName, next)
 		if err == nil {
 			m.closeLogLocked()
@@ -218,7 +220,7 @@ func (m *Manifest) writeLocked(next *State, framed []byte) error {
 		}
 		// Without space for a snapshot, a log that is merely long can still
 		// be appended to.
-		if log == nil || renamed || !isNoSpace(err) || log.size+int64(len(framed)) > MaxManifestBytes {
+		if !log.holds(version) || renamed || !isNoSpace(err) || log.size+int64(len(framed)) > MaxManifestBytes {
 			return err
 		}
 	}
@@ -267,10 +269,10 @@ func (m *Manifest) Settle() error {
 	}
 	next := m.State().Clone()
 	next.Number = m.mu.last
-	if err := m.writeLocked(next, nil); err != nil {
+	if err := m.writeLocked(next, nil, 0); err != nil {
 		return m.failedLocked(fmt.Errorf("settle edit %d: %w", next.Number, err))
 	}
-	m.writeTwinLocked(next, nil)
+	m.writeTwinLocked(next, nil, 0)
 	m.state.Store(next)
 	return nil
 }

@@ -228,7 +228,7 @@ func TestManifestVersionIsNeverGuessed(t *testing.T) {
 	}
 	must(t, fsys.Remove("d/MANIFEST.2"))
 	newer := bytes.Clone(b)
-	newer[8]++
+	newer[8] = manifestVersion + 1
 	copy(newer[12:], littleEndian32(checksumOf(newer[:12])))
 	putFile(t, fsys, "d/MANIFEST", newer)
 	_, err = Open(fsys, "d", 0)
@@ -472,7 +472,9 @@ func FuzzManifestRecord(f *testing.F) {
 	s := m.State().Apply(cutEdit(a)).Apply(Edit{AddTombstones: []Tombstone{testTombstone(1, 5)}, Floor: ptr(testDay)})
 	for _, r := range []record{snapshotOf(s), {Edit: cutEdit(a)}, {Edit: mergeEdit(mergedBlock(block.L2, testDay, a))},
 		{Edit: Edit{AddTombstones: []Tombstone{testTombstone(9, 1)}, DropTombstones: []uint64{1, 2}, Offsets: map[string]int64{"x": -1}}},
-		{Edit: Edit{Incarnation: &Incarnation{ID: 7, Losses: 1, AcceptedMs: 3, FromMs: 1, ToMs: 2}}}} {
+		{Edit: Edit{Incarnation: &Incarnation{ID: 7, Losses: 1, AcceptedMs: 3, FromMs: 1, ToMs: 2}}},
+		snapshotOf(newRolledState(f).State), snapshotOf(rollupEdits(f, m)),
+		{Edit: Edit{Uncover: []CoverKey{{block.Minute, testDay}}, TierFloors: map[block.Tier]int64{block.Hour: testDay}}}} {
 		f.Add(appendRecord(nil, &r))
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
@@ -500,7 +502,7 @@ func FuzzManifest(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, e := range []Edit{cutEdit(cutBlock(1, 3)), cutEdit(cutBlock(4, 4))} {
+	for _, e := range []Edit{cutEdit(cutBlock(1, 3)), cutEdit(cutBlock(4, 4)), coverEdit(nil, cover(block.Minute, 3, "", 4))} {
 		if _, err := m.Apply(e); err != nil {
 			f.Fatal(err)
 		}

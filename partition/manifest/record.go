@@ -22,7 +22,7 @@ const maxSourceNameBytes = 4 << 10
 
 // The tags of a record's fields. A field is written as tag, length and body, in
 // ascending order of tags. An unknown tag is an error: a new field needs a new
-// version of the file.
+// version of the file. Those from firstRollupTag on are of versionRollups.
 const (
 	tagWallMs        = 1
 	tagSeed          = 2 // snapshots only
@@ -39,7 +39,11 @@ const (
 	tagFloor         = 13
 	tagOffset        = 14 // repeated
 	tagIncarnation   = 15
-	tagEnd           = 16
+	tagAddRollup     = 16 // repeated
+	tagCover         = 17 // repeated
+	tagUncover       = 18 // repeated
+	tagTierFloor     = 19 // repeated
+	tagEnd           = 20
 )
 
 // tagNames are the names that Describe and errors use.
@@ -48,12 +52,17 @@ var tagNames = [tagEnd]string{
 	tagDropBlock: "drop block", tagDropped: "dropped before", tagAddTombstone: "add tombstone",
 	tagDropTombstone: "drop tombstone", tagWALLow: "WAL low end", tagHighGen: "highest generation",
 	tagHighLSN: "highest LSN", tagHighSegment: "highest segment", tagFloor: "retention floor",
-	tagOffset: "source offset", tagIncarnation: "incarnation",
+	tagOffset: "source offset", tagIncarnation: "incarnation", tagAddRollup: "add rollup block",
+	tagCover: "cover", tagUncover: "uncover", tagTierFloor: "tier floor",
 }
+
+// firstRollupTag is the first tag that files of version 1 do not have.
+const firstRollupTag = tagAddRollup
 
 func repeated(tag uint64) bool {
 	switch tag {
-	case tagAddBlock, tagDropBlock, tagDropped, tagAddTombstone, tagDropTombstone, tagOffset:
+	case tagAddBlock, tagDropBlock, tagDropped, tagAddTombstone, tagDropTombstone, tagOffset,
+		tagAddRollup, tagCover, tagUncover, tagTierFloor:
 		return true
 	}
 	return false
@@ -80,7 +89,7 @@ func snapshotOf(s *State) record {
 			Number: s.Number, WallMs: s.WallMs, Keys: map[string]KeyRange{},
 			AddTombstones: s.Tombstones, WALLow: &s.WALLow,
 			HighGen: s.HighGen, HighLSN: s.HighLSN, HighSegment: s.HighSegment,
-			Offsets: s.Offsets,
+			Offsets: s.Offsets, Cover: s.SortedCoverage(), TierFloors: s.TierFloors,
 		},
 		seed: s.Seed, format: s.Format, ages: map[string]ages{},
 		dropped: slices.Sorted(maps.Keys(s.Dropped)),
@@ -139,7 +148,7 @@ func (r *record) validate() error {
 			return fmt.Errorf("source name of %d bytes exceeds %d", len(name), maxSourceNameBytes)
 		}
 	}
-	return nil
+	return r.validateCoverage()
 }
 
 func checkName(name string) error {
@@ -197,9 +206,10 @@ func appendRecord(dst []byte, r *record) []byte {
 		field(tagFormat)
 	}
 	for _, b := range r.Add {
-		a := r.ages[b.Name]
-		body = appendListed(body, Listed{Info: b, Keys: r.Keys[b.Name], OldestMs: a.oldest, NewestMs: a.newest})
-		field(tagAddBlock)
+		if b.Tier == block.Raw {
+			body = appendListed(body, r.listed(b))
+			field(tagAddBlock)
+		}
 	}
 	names(tagDropBlock, r.Drop)
 	names(tagDropped, r.dropped)
@@ -231,7 +241,21 @@ func appendRecord(dst []byte, r *record) []byte {
 		body = appendIncarnation(body, r.Incarnation)
 		field(tagIncarnation)
 	}
+	for _, b := range r.Add {
+		if b.Tier != block.Raw {
+			body = appendRollup(body, &b.Meta)
+			body = appendListed(body, r.listed(b))
+			field(tagAddRollup)
+		}
+	}
+	r.appendCoverageFields(&body, field)
 	return dst
+}
+
+// listed returns the description of a block in Add.
+func (r *record) listed(b block.Info) Listed {
+	a := r.ages[b.Name]
+	return Listed{Info: b, Keys: r.Keys[b.Name], OldestMs: a.oldest, NewestMs: a.newest}
 }
 
 // decodeRecord decodes the fields of a record. src need not be valid.
@@ -278,8 +302,10 @@ func (r *record) decodeField(tag uint64, body []byte) error {
 	case tagFormat:
 		r.format.Shards = uint32(in.Uvarint(math.MaxUint32))
 		r.format.PartitionMs = in.Varint()
-	case tagAddBlock:
-		return r.decodeAdd(body)
+	case tagAddBlock, tagAddRollup:
+		return r.decodeAdd(body, tag == tagAddRollup)
+	case tagCover, tagUncover, tagTierFloor:
+		return r.decodeCoverageField(tag, body)
 	case tagDropBlock:
 		r.Drop = append(r.Drop, readName(&in))
 	case tagDropped:
@@ -326,8 +352,8 @@ func readName(in *format.Reader) string {
 	return string(in.Bytes(uint64(len(in.B))))
 }
 
-func (r *record) decodeAdd(body []byte) error {
-	b, err := decodeListed(body)
+func (r *record) decodeAdd(body []byte, rollup bool) error {
+	b, err := decodeListed(body, rollup)
 	if err != nil {
 		return err
 	}
@@ -356,10 +382,7 @@ func appendListed(dst []byte, b Listed) []byte {
 	dst = binary.AppendUvarint(dst, b.MinGen)
 	dst = binary.AppendUvarint(dst, b.MaxGen)
 	dst = binary.AppendUvarint(dst, uint64(b.Ordinal))
-	dst = binary.AppendUvarint(dst, uint64(len(b.Inputs)))
-	for _, in := range b.Inputs {
-		dst = format.AppendString(dst, in)
-	}
+	dst = appendNames(dst, b.Inputs)
 	dst = binary.AppendUvarint(dst, uint64(b.Size))
 	dst = binary.AppendUvarint(dst, uint64(b.FooterLen))
 	dst = binary.LittleEndian.AppendUint32(dst, b.CRC)
@@ -373,23 +396,21 @@ func appendListed(dst []byte, b Listed) []byte {
 	return binary.AppendVarint(dst, b.NewestMs)
 }
 
-// decodeListed decodes the description that appendListed writes and validates it.
-func decodeListed(body []byte) (Listed, error) {
+// decodeListed decodes the description that appendListed writes, after that of
+// appendRollup for a rollup, and validates it.
+func decodeListed(body []byte, rollup bool) (Listed, error) {
 	in := format.Reader{B: body}
 	var b Listed
+	if rollup {
+		readRollup(&in, &b.Meta)
+	}
 	b.Name = in.Text(format.MaxNameBytes)
 	b.Level = block.Level(in.Byte())
 	b.Partition = in.Varint()
 	b.MinGen = in.Uvarint(math.MaxUint64)
 	b.MaxGen = in.Uvarint(math.MaxUint64)
 	b.Ordinal = uint32(in.Uvarint(math.MaxUint32))
-	for range in.Uvarint(block.MaxInputs) {
-		name := in.Text(format.MaxNameBytes)
-		if in.Err != nil {
-			break
-		}
-		b.Inputs = append(b.Inputs, name)
-	}
+	b.Inputs = readNames(&in)
 	b.Size = int64(in.Uvarint(math.MaxInt64))
 	b.FooterLen = uint32(in.Uvarint(math.MaxUint32))
 	b.CRC = in.Uint32()
@@ -422,11 +443,13 @@ func (b *Listed) Validate() error {
 	switch {
 	case b.Name != block.FileName(b.Meta):
 		return fmt.Errorf("block %q should be named %q", b.Name, block.FileName(b.Meta))
-	case b.Size <= 0 || b.Series == 0 || b.Samples == 0:
+	case b.Size <= 0 || b.Series == 0 || b.Samples == 0 && b.Tier == block.Raw:
 		return fmt.Errorf("block %q: %d bytes, %d series, %d samples: none may be 0", b.Name, b.Size, b.Series, b.Samples)
 	case b.MinTime > b.MaxTime:
 		return fmt.Errorf("block %q: times %d to %d are not a range", b.Name, b.MinTime, b.MaxTime)
-	case b.Level != block.L0 && !b.Key.Holds(b.MinTime, b.MaxTime):
+	case b.Tier != block.Raw && b.Span().Intersect(b.Info.TimeRange()) != b.Info.TimeRange():
+		return fmt.Errorf("block %q: times %d to %d are not in its days", b.Name, b.MinTime, b.MaxTime)
+	case b.Tier == block.Raw && b.Level != block.L0 && !b.Key.Holds(b.MinTime, b.MaxTime):
 		return fmt.Errorf("block %q: times %d to %d are not in its partition", b.Name, b.MinTime, b.MaxTime)
 	case len(keys.First) > maxKeyBytes || len(keys.Last) > maxKeyBytes:
 		return fmt.Errorf("block %q: keys of %d and %d bytes exceed the limit of %d", b.Name, len(keys.First), len(keys.Last), maxKeyBytes)

@@ -36,15 +36,18 @@ func badEdit(format string, args ...any) error {
 //   - the L2s of a partition share no series;
 //   - no series of a partition is in more than MaxDepth of its L1s and L2s.
 //
+// These are about raw blocks. A rollup block is listed exactly while a Coverage
+// names it. Entries may claim only what their sources, all L2s of the day, hold.
+//
 // A merge that skips a block between its inputs breaks one of them.
 func CheckEdit(s *State, e Edit) error {
 	next := s.Apply(e)
-	for _, check := range []func(s, next *State, e *Edit) error{checkAdds, checkDrops, checkFields} {
+	for _, check := range []func(s, next *State, e *Edit) error{checkAdds, checkDrops, checkFields, checkRollups} {
 		if err := check(s, next, &e); err != nil {
 			return err
 		}
 	}
-	return checkOrder(next)
+	return next.Check()
 }
 
 // checkAdds checks each added block by itself and against its inputs.
@@ -61,8 +64,10 @@ func checkAdds(s, next *State, e *Edit) error {
 			return badEdit("add %q, whose generations the WAL keeps (from %d)", b.Name, next.WALLow)
 		}
 		seen[b.Name] = true
-		if err := checkInputs(s, e, b); err != nil {
-			return err
+		if b.Tier == block.Raw {
+			if err := checkInputs(s, e, b); err != nil {
+				return err
+			}
 		}
 	}
 	for name := range e.Keys {
@@ -88,7 +93,7 @@ func checkInputs(s *State, e *Edit, b block.Info) error {
 			return badEdit("add %q: input %q is not listed", b.Name, name)
 		case !slices.Contains(e.Drop, name):
 			return badEdit("add %q: input %q stays", b.Name, name)
-		case in.Level > b.Level:
+		case in.Tier != block.Raw, in.Level > b.Level:
 			return badEdit("add %q: input %q is %v", b.Name, name, in.Level)
 		case in.Level != block.L0 && !in.SamePartition(b.Key):
 			return badEdit("add %q: input %q is of another partition", b.Name, name)
@@ -131,6 +136,7 @@ func checkDrops(s, next *State, e *Edit) error {
 			return badEdit("drop %q, which is not listed", name)
 		case seen[name]:
 			return badEdit("drop %q twice", name)
+		case b.Tier != block.Raw: // checkCoverage
 		case !merged[name] && next.Kept().Overlaps(b.Info.TimeRange()) && !deletable(s, b.Info):
 			return badEdit("drop %q, which nothing was made from", name)
 		}
@@ -185,11 +191,16 @@ func checkFields(s, next *State, e *Edit) error {
 	return nil
 }
 
-// Check returns an error if the blocks are not in the order that CheckEdit
-// enforces.
-func (s *State) Check() error { return checkOrder(s) }
+// Check returns an error if the blocks and the coverage are not in the order that
+// CheckEdit enforces.
+func (s *State) Check() error {
+	if err := checkOrder(s); err != nil {
+		return err
+	}
+	return checkCoverage(s)
+}
 
-// checkOrder checks the order of all blocks.
+// checkOrder checks the order of all raw blocks.
 func checkOrder(s *State) error {
 	runs := RunsOf(s.Sorted())
 	for i := 1; i < len(runs.L0); i++ {
@@ -253,11 +264,14 @@ type PartitionRuns struct {
 // same series.
 func (p *PartitionRuns) Depth() int { return len(p.L1) + min(len(p.L2), 1) }
 
-// RunsOf groups blocks, which must be sorted from the oldest to the newest.
+// RunsOf groups the raw blocks, which must be sorted from the oldest to the newest.
 func RunsOf(blocks []Listed) Runs {
 	var r Runs
 	byKey := map[block.Key]*PartitionRuns{}
 	for _, b := range blocks {
+		if b.Tier != block.Raw {
+			continue
+		}
 		if b.Level == block.L0 {
 			r.L0 = append(r.L0, b)
 			continue

@@ -16,7 +16,11 @@ type logFile struct {
 	size         int64
 	snapshotSize int64 // bytes up to the end of the snapshot
 	edits        int   // number of edits after the snapshot
+	version      uint32
 }
+
+// holds reports whether records of the given version may be appended.
+func (l *logFile) holds(version uint32) bool { return l != nil && l.version >= version }
 
 // long reports whether a fresh snapshot should replace the file instead of
 // appending an edit of n bytes: the edits would outgrow the snapshot, or are so
@@ -46,7 +50,8 @@ func (l *logFile) append(name string, framed []byte) error {
 func writeSnapshot(fsys vfs.FS, dir, base string, s *State) (_ *logFile, renamed bool, err error) {
 	name := path.Join(dir, base)
 	r := snapshotOf(s)
-	b, err := appendFramed(manifestHeader(), kindSnapshot, &r)
+	version := r.version()
+	b, err := appendFramed(manifestHeader(version), kindSnapshot, &r)
 	if err != nil {
 		return nil, false, err
 	}
@@ -76,7 +81,7 @@ func writeSnapshot(fsys vfs.FS, dir, base string, s *State) (_ *logFile, renamed
 	if err := fsys.SyncDir(dir); err != nil {
 		return nil, true, fmt.Errorf("sync %s: %w", dir, err)
 	}
-	return &logFile{file: f, size: int64(len(b)), snapshotSize: int64(len(b))}, true, nil
+	return &logFile{file: f, size: int64(len(b)), snapshotSize: int64(len(b)), version: version}, true, nil
 }
 
 // WriteCopy replaces the copy of the MANIFEST named base in dir with a snapshot

@@ -64,6 +64,12 @@ type Edit struct {
 	Offsets map[string]int64
 	// Incarnation is the new incarnation; nil keeps the current one.
 	Incarnation *Incarnation
+
+	Cover   []Coverage // entries that are added or replaced
+	Uncover []CoverKey // entries that are removed
+	// TierFloors are the retention floors of rollups, as Floor is that of samples:
+	// no day before has a Coverage. Tiers not in the map keep theirs.
+	TierFloors map[block.Tier]int64
 }
 
 // State is the result of all edits up to Number. Once returned, a State and its
@@ -84,6 +90,9 @@ type State struct {
 	Offsets                       map[string]int64
 	Incarnation                   Incarnation
 
+	Coverage   map[CoverKey]Coverage // what the rollups hold
+	TierFloors map[block.Tier]int64  // of rollups that dropped days
+
 	// Dropped holds the names of dropped blocks whose files may still exist:
 	// blockset.Open deletes them.
 	Dropped map[string]struct{}
@@ -94,6 +103,7 @@ func NewState(seed uint64, wallMs int64) *State {
 	return &State{
 		WallMs: wallMs, Seed: seed, Format: thisFormat, Floor: NoFloor,
 		Blocks: map[string]Listed{}, Offsets: map[string]int64{}, Dropped: map[string]struct{}{},
+		Coverage: map[CoverKey]Coverage{}, TierFloors: map[block.Tier]int64{},
 	}
 }
 
@@ -104,6 +114,8 @@ func (s *State) Clone() *State {
 	c.Tombstones = slices.Clone(s.Tombstones)
 	c.Offsets = maps.Clone(s.Offsets)
 	c.Dropped = maps.Clone(s.Dropped)
+	c.Coverage = maps.Clone(s.Coverage)
+	c.TierFloors = maps.Clone(s.TierFloors)
 	return &c
 }
 
@@ -140,6 +152,7 @@ func (s *State) Apply(e Edit) *State {
 	if e.Incarnation != nil {
 		n.Incarnation = *e.Incarnation
 	}
+	n.applyCoverage(&e)
 	return n
 }
 
@@ -160,8 +173,8 @@ func (s *State) age(b block.Info, nowMs int64) (oldest, newest int64) {
 	return oldest, newest
 }
 
-// Sorted returns the listed blocks in the order of block.CompareInfo, oldest
-// first.
+// Sorted returns the listed blocks of all tiers in the order of block.CompareInfo,
+// oldest first. RawBlocks and RollupBlocks return those of one kind.
 func (s *State) Sorted() []Listed {
 	blocks := slices.Collect(maps.Values(s.Blocks))
 	slices.SortFunc(blocks, func(a, b Listed) int { return block.CompareInfo(a.Info, b.Info) })

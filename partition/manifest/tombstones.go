@@ -28,14 +28,20 @@ func (t *Tombstone) Covers(b block.Info) bool {
 	return b.MaxGen < t.Gen && t.Range.Overlaps(b.TimeRange())
 }
 
+// pending reports whether the block of a coverage may hold rows of samples that the
+// deletion removed since.
+func (t *Tombstone) pending(c *Coverage) bool {
+	return c.Block != "" && c.Tombstone < t.ID && t.Range.Overlaps(c.Range())
+}
+
 // SpentTombstones returns the IDs of the tombstones that are no longer needed, in
-// ascending order: the WAL keeps only generations above theirs, and no listed
-// block, quarantined ones included, is covered. concerns, if not nil, reports
-// whether a covered block may hold a series that the tombstone matches; if it
-// cannot, the block does not count.
+// ascending order: the WAL keeps only generations above theirs, no listed raw
+// block, quarantined ones included, is covered, and no rollup block of a day in
+// their range lacks them. concerns, if not nil, reports whether such a block may
+// hold a series that the tombstone matches; if it cannot, the block does not count.
 func SpentTombstones(s *State, concerns func(t *Tombstone, block string) bool) []uint64 {
 	var spent []uint64
-	blocks := s.Sorted()
+	blocks, rollups := s.RawBlocks(), s.SortedCoverage()
 	for i := range s.Tombstones {
 		t := &s.Tombstones[i]
 		if t.Gen >= s.WALLow {
@@ -43,6 +49,9 @@ func SpentTombstones(s *State, concerns func(t *Tombstone, block string) bool) [
 		}
 		needed := slices.ContainsFunc(blocks, func(b Listed) bool {
 			return t.Covers(b.Info) && (concerns == nil || concerns(t, b.Name))
+		})
+		needed = needed || slices.ContainsFunc(rollups, func(c Coverage) bool {
+			return t.pending(&c) && (concerns == nil || concerns(t, c.Block))
 		})
 		if !needed {
 			spent = append(spent, t.ID)

@@ -135,10 +135,10 @@ func (m *Manifest) TwinErr() error {
 // It appends the edit if there is one and the second copy has all edits before
 // it, and writes a snapshot otherwise. An error is kept in twinErr and closes the
 // file; the edit is committed all the same, because the first copy has it.
-func (m *Manifest) writeTwinLocked(next *State, framed []byte) {
+func (m *Manifest) writeTwinLocked(next *State, framed []byte, version uint32) {
 	t := m.mu.twin
 	var err error
-	if t != nil && framed != nil && m.mu.twinNumber+1 == next.Number && !t.long(len(framed)) {
+	if t.holds(version) && framed != nil && m.mu.twinNumber+1 == next.Number && !t.long(len(framed)) {
 		err = t.append(path.Join(m.dir, format.TwinName), framed)
 	} else {
 		m.closeTwinLocked()
