@@ -14,9 +14,11 @@ const (
 	KindStartTimestamps
 	KindFloats
 	KindHistograms
+	KindBucketTimes  // of the buckets of a rollup
+	KindBucketValues // likewise: see BucketFields
 )
 
-var kindNames = [...]string{"timestamps", "start timestamps", "floats", "histograms"}
+var kindNames = [...]string{"timestamps", "start timestamps", "floats", "histograms", "bucket times", "bucket values"}
 
 func (k Kind) String() string {
 	if int(k) < len(kindNames) {
@@ -28,7 +30,7 @@ func (k Kind) String() string {
 // Info describes how a column is stored, for people inspecting a file.
 type Info struct {
 	Kind       Kind
-	Form       string // start timestamps, histograms: which form; else empty
+	Form       string // start timestamps, histograms, buckets: which form; else empty
 	Zstd       bool   // histograms
 	Transform  Transform
 	Order      Order
@@ -62,6 +64,8 @@ func (i Info) Codec() string {
 	switch {
 	case i.Kind == KindHistograms:
 		add(i.Zstd, "zstd")
+	case i.Kind >= KindBucketTimes:
+		add(i.Exceptions > 0, "exceptions")
 	case i.Kind == KindFloats && i.Transform == TransformConst:
 		add(true, i.Transform.String())
 	default:
@@ -146,6 +150,8 @@ func ColumnInfo(k Kind, src []byte, n int) (Info, error) {
 		}
 		info.Form = [...]string{"list", "columns"}[body[0]]
 		return info, nil
+	case KindBucketTimes, KindBucketValues:
+		return info, info.buckets(src, n)
 	}
 	return info, corruptf("unknown kind of column %d", k)
 }

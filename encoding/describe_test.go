@@ -36,7 +36,7 @@ func TestEveryColumnCanBeDescribed(t *testing.T) {
 			}
 		}
 	}
-	for k := range Kind(KindHistograms + 2) {
+	for k := range Kind(KindBucketValues + 2) {
 		if _, err := ColumnInfo(k, []byte{0xff, 1, 2}, 3); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%s: %v", k, err)
 		}

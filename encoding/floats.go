@@ -126,6 +126,9 @@ func appendFloatBits(dst []byte, vs []float64, s *scratch) ([]byte, FloatHint) {
 	}
 	s.ordered(vs)
 	dst, hint := appendTransformed(dst, vs, formulaBits, tryAll|powersOf2, s)
+	if s.preds != nil {
+		return dst, hint
+	}
 	if size, limit := xorBytes(vs)+2, len(dst)-at; size < limit-limit/xorBias {
 		return appendXORColumn(dst[:at], vs)
 	}
@@ -229,7 +232,12 @@ func appendTransformed(dst []byte, vs []float64, f formula, try orders, s *scrat
 		s.bytes, _ = appendInts(s.bytes[:0], s.corrections, tryRaw, s)
 		dst = AppendBytes(dst, s.bytes)
 	}
-	dst, p := appendInts(dst, s.ints, try|restarts, s)
+	try |= restarts
+	if s.preds != nil { // the column is read as a whole
+		s.subtractPredictions(f)
+		try &^= restarts
+	}
+	dst, p := appendInts(dst, s.ints, try, s)
 	return dst, makeHint(f, p.order, false, len(dst)-at, len(vs))
 }
 

@@ -17,6 +17,7 @@ type scratch struct {
 	stats   [3]residualStats
 	excs    exceptions
 	voters  []float64 // values from which a formula is guessed
+	preds   []float64 // predictions of a column's values, nil if there are none
 	// corrections of a decimal column, one a value, if corrected
 	corrections []int64
 	corrected   bool

@@ -1,0 +1,290 @@
+package encoding
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"testing"
+
+	"tsdb/internal/model"
+)
+
+// rowsOf returns buckets of a pattern with at most n rows.
+func (p bucketPattern) buckets(r *rand.Rand, n int) *model.Buckets {
+	ts, vs := p.make(r, n)
+	b := bucketsOf(ts, vs, p.resolution)
+	b.Truncate(min(n, b.Len()))
+	return b
+}
+
+// eachBuckets calls f with buckets of every pattern in several sizes.
+func eachBuckets(t *testing.T, f func(t *testing.T, b *model.Buckets, resolution int64)) {
+	for _, p := range bucketPatterns {
+		t.Run(p.name, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(1, 2))
+			for _, n := range []int{0, 1, 2, 3, 7, 24, 300, 1536} {
+				if n > 300 && raceEnabled {
+					break
+				}
+				f(t, p.buckets(r, n), p.resolution)
+			}
+		})
+	}
+}
+
+func decodeBuckets(times, values []byte, n int, resolution int64, need model.BucketColumns) (*model.Buckets, error) {
+	var b model.Buckets
+	if err := DecodeBucketTimes(&b, times, n, resolution); err != nil {
+		return nil, err
+	}
+	return &b, DecodeBucketValues(&b, 0, values, need)
+}
+
+// onlyBuckets returns a copy of b with the given columns of values.
+func onlyBuckets(b *model.Buckets, need model.BucketColumns) *model.Buckets {
+	c := &model.Buckets{}
+	c.AppendRange(b, 0, b.Len())
+	for k, vs := range floatsOfBuckets(c) {
+		if need&bucketNeeds[k] == 0 {
+			clear(vs)
+		}
+	}
+	if need&model.ColumnChanges == 0 {
+		clear(c.Changes)
+	}
+	if need&model.ColumnResets == 0 {
+		clear(c.Resets)
+	}
+	return c
+}
+
+// equalBuckets compares all columns, floats bit for bit.
+func equalBuckets(a, b *model.Buckets) bool {
+	bits := func(b *model.Buckets) (all [][]uint64) {
+		for _, vs := range floatsOfBuckets(b) {
+			all = append(all, append([]uint64{}, words(vs)...))
+		}
+		return all
+	}
+	integers := func(b *model.Buckets) (all []any) {
+		return []any{append([]int64{}, b.End...), append([]int64{}, b.First...), append([]int64{}, b.T1...), append([]int64{}, b.T2...),
+			append([]int64{}, b.T3...), append([]uint32{}, b.Count...), append([]uint32{}, b.Changes...), append([]uint32{}, b.Resets...),
+			append([]model.BucketFlags{}, b.Flags...)}
+	}
+	return reflect.DeepEqual(bits(a), bits(b)) && reflect.DeepEqual(integers(a), integers(b))
+}
+
+func TestBucketsComeBackWithTheSameBits(t *testing.T) {
+	eachBuckets(t, func(t *testing.T, b *model.Buckets, resolution int64) {
+		prefix := []byte("prefix")
+		times := AppendBucketTimes(bytes.Clone(prefix), b, resolution)[len(prefix):]
+		values := AppendBucketValues(bytes.Clone(prefix), b)[len(prefix):]
+		if b.Len() == 0 && len(times)+len(values) > 0 {
+			t.Fatal("bytes for no row")
+		}
+		if !bytes.Equal(times, AppendBucketTimes(nil, b, resolution)) || !bytes.Equal(values, AppendBucketValues(nil, b)) {
+			t.Fatal("appended twice, not the same bytes")
+		}
+		got, err := decodeBuckets(times, values, b.Len(), resolution, model.AllBucketColumns)
+		if err != nil || !equalBuckets(got, b) {
+			t.Fatalf("%d rows: other values or error: %v\n%x\n%x", b.Len(), err, times, values)
+		}
+	})
+}
+
+func TestBucketColumnsAreDecodedAlone(t *testing.T) {
+	eachBuckets(t, func(t *testing.T, b *model.Buckets, resolution int64) {
+		times, values := AppendBucketTimes(nil, b, resolution), AppendBucketValues(nil, b)
+		needs := []model.BucketColumns{0, model.ColumnFirst | model.ColumnLast | model.ColumnLost, model.ColumnMin | model.ColumnMax,
+			model.ColumnChanges | model.ColumnResets}
+		for c := model.ColumnFirst; c < model.AllBucketColumns; c <<= 1 {
+			needs = append(needs, c)
+		}
+		for _, need := range needs {
+			got, err := decodeBuckets(times, values, b.Len(), resolution, need)
+			if err != nil || !equalBuckets(got, onlyBuckets(b, need)) {
+				t.Fatalf("%d rows, columns %#x: other values or error: %v", b.Len(), need, err)
+			}
+		}
+	})
+}
+
+func TestBucketsAreAppendedToOthers(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	p := bucketPatterns[0]
+	a, b := p.buckets(r, 30), p.buckets(r, 40)
+	var got, want model.Buckets
+	for _, c := range []*model.Buckets{a, b} {
+		from := got.Len()
+		if err := DecodeBucketTimes(&got, AppendBucketTimes(nil, c, p.resolution), c.Len(), p.resolution); err != nil {
+			t.Fatal(err)
+		}
+		if err := DecodeBucketValues(&got, from, AppendBucketValues(nil, c), model.AllBucketColumns); err != nil {
+			t.Fatal(err)
+		}
+		want.AppendRange(c, 0, c.Len())
+	}
+	if !equalBuckets(&got, &want) {
+		t.Fatal("not the rows of both")
+	}
+}
+
+// Series scraped together have equal times, whatever their values.
+func TestTimesOfBucketsDependOnTimesAlone(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	ts, vs := bucketPatterns[0].make(r, 100)
+	a := bucketsOf(ts, vs, 3_600_000)
+	for i := range vs {
+		vs[i] = r.NormFloat64()
+	}
+	b := bucketsOf(ts, vs, 3_600_000)
+	x, y := AppendBucketTimes(nil, a, 3_600_000), AppendBucketTimes(nil, b, 3_600_000)
+	if !bytes.Equal(x, y) {
+		t.Fatalf("%x\n%x", x, y)
+	}
+}
+
+// The times of regular scrapes take some twenty bytes at any number of rows and any
+// interval, and a constant takes few bytes.
+func TestRegularBucketsTakeFewBytes(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	for _, interval := range []int64{1000, 5000, 7000, 13_000, 15_000, 30_000, 300_000} {
+		ts := scrapes(r, 1536, 3_600_000, interval, 0)
+		b := bucketsOf(ts, fill(len(ts), func(int) float64 { return 0.1 }), 3_600_000)
+		if times := AppendBucketTimes(nil, b, 3_600_000); len(times) > 60 {
+			t.Errorf("interval %d: times take %d bytes", interval, len(times))
+		}
+		if values := AppendBucketValues(nil, b); len(values) > 30 {
+			t.Errorf("interval %d: values take %d bytes", interval, len(values))
+		}
+	}
+}
+
+func TestCutOrChangedBucketsDoNoHarm(t *testing.T) {
+	eachBuckets(t, func(t *testing.T, b *model.Buckets, resolution int64) {
+		if b.Len() > 24 {
+			return
+		}
+		r := rand.New(rand.NewPCG(9, 10))
+		times, values := AppendBucketTimes(nil, b, resolution), AppendBucketValues(nil, b)
+		try := func(times, values []byte, n int) {
+			t.Helper()
+			if got, err := decodeBuckets(times, values, n, resolution, model.AllBucketColumns); err != nil && !errors.Is(err, ErrCorrupt) {
+				t.Fatalf("error %v is not ErrCorrupt", err)
+			} else if err == nil && got.Len() != n {
+				t.Fatalf("%d rows, want %d", got.Len(), n)
+			}
+		}
+		for _, n := range []int{-1, 0, b.Len() - 1, b.Len() + 1, MaxValues, MaxValues + 1, math.MaxInt} {
+			try(times, values, n)
+		}
+		for i := range times {
+			try(times[:i:i], values, b.Len())
+			times[i] ^= byte(1 + r.IntN(255))
+			try(times, values, b.Len())
+			times = AppendBucketTimes(times[:0], b, resolution)
+		}
+		for i := range values {
+			try(times, values[:i:i], b.Len())
+			values[i] ^= byte(1 + r.IntN(255))
+			try(times, values, b.Len())
+			values = AppendBucketValues(values[:0], b)
+		}
+		if b.Len() > 0 {
+			if _, err := decodeBuckets(append(bytes.Clone(times), 0), values, b.Len(), resolution, model.AllBucketColumns); err == nil {
+				t.Fatal("a byte too many in the times is not noticed")
+			}
+		}
+	})
+}
+
+func TestBucketsWithUnknownBitsAreRefused(t *testing.T) {
+	b := bucketPatterns[0].buckets(rand.New(rand.NewPCG(1, 2)), 24)
+	times, values := AppendBucketTimes(nil, b, 3_600_000), AppendBucketValues(nil, b)
+	for bit := range 8 {
+		values[0] = 1 << bit
+		if _, err := decodeBuckets(times, values, 24, 3_600_000, 0); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("mask %#x: %v", values[0], err)
+		}
+	}
+	for k := range maxBucketParts + 2 {
+		for f := range bucketForm(1 << formBits) {
+			var p bucketParts
+			forms := uint64(f) << (formBits * k)
+			known := f == 0 || k < bucketValues && bucketValuesParts[k].forms>>f&1 != 0
+			src := append(binary.AppendUvarint(nil, forms), 1)
+			if f == 0 {
+				src = src[:1]
+			}
+			if err := p.parse(src, bucketValuesParts[:]); (err == nil) != known {
+				t.Errorf("form %d of part %d: %v", f, k, err)
+			}
+		}
+	}
+	for _, flags := range []model.BucketFlags{16, 128} {
+		c := onlyBuckets(b, model.AllBucketColumns)
+		c.Flags[3] = flags
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("flags %#x are accepted", flags)
+				}
+			}()
+			AppendBucketValues(nil, c)
+		}()
+	}
+}
+
+// Times that contradict each other are an error for the decoder and a bug of the
+// encoder's caller.
+func TestContradictingTimesOfBucketsAreRefused(t *testing.T) {
+	row := func(end int64, count uint32, first, t3, t2, t1 int64) *model.Buckets {
+		b := &model.Buckets{}
+		b.Grow(1)
+		b.End[0], b.Count[0], b.First[0], b.T3[0], b.T2[0], b.T1[0] = end, count, first, t3, t2, t1
+		return b
+	}
+	for name, c := range map[string]struct {
+		b  *model.Buckets
+		ok bool
+	}{
+		"none":                       {row(60_000, 0, 0, 0, 0, 0), true},
+		"none but a time":            {row(60_000, 0, 1, 0, 0, 0), false},
+		"one at the end":             {row(60_000, 1, 60_000, 0, 0, 60_000), true},
+		"one at the start":           {row(60_000, 1, 1, 0, 0, 1), true},
+		"one before the start":       {row(60_000, 1, 0, 0, 0, 0), false},
+		"one after the end":          {row(60_000, 1, 60_001, 0, 0, 60_001), false},
+		"one at two times":           {row(60_000, 1, 1, 0, 0, 2), false},
+		"off the grid":               {row(60_001, 1, 60_000, 0, 0, 60_000), false},
+		"two":                        {row(60_000, 2, 1, 0, 1, 2), true},
+		"two at one time":            {row(60_000, 2, 1, 0, 1, 1), false},
+		"two with a third":           {row(60_000, 2, 1, 1, 1, 2), false},
+		"three":                      {row(60_000, 3, 1, 1, 2, 3), true},
+		"three, not the first":       {row(60_000, 3, 1, 2, 3, 4), false},
+		"four":                       {row(60_000, 4, 1, 2, 3, 4), true},
+		"four at three times":        {row(60_000, 4, 2, 2, 3, 4), false},
+		"more than milliseconds":     {row(60_000, 5, 1, 2, 3, 4), false},
+		"the last end that there is": {row(math.MaxInt64/60_000*60_000, 0, 0, 0, 0, 0), false},
+	} {
+		if err := checkBuckets(c.b, 0, 60_000); (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+		func() {
+			defer func() {
+				if p := recover(); (p == nil) != c.ok {
+					t.Errorf("%s: panic %v", name, p)
+				}
+			}()
+			AppendBucketTimes(nil, c.b, 60_000)
+		}()
+	}
+	falling := &model.Buckets{}
+	falling.Grow(2)
+	falling.End[0], falling.End[1] = 120_000, 120_000
+	if checkBuckets(falling, 0, 60_000) == nil {
+		t.Error("two rows with one end")
+	}
+}

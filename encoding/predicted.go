@@ -1,0 +1,104 @@
+package encoding
+
+import "math"
+
+// Floats of which a prediction is known, such as the first value of a bucket after the
+// last one of the bucket before: a column of floats, not CONST and not XOR, whose
+// integers are differences from those of the predictions. So the values of a column
+// can be near those of another one, whatever the transform.
+
+// appendPredictedFloats appends the column of vs, of which preds are the predictions,
+// in the full tier.
+func appendPredictedFloats(dst []byte, vs, preds []float64) []byte {
+	s := takeScratch(Full)
+	s.preds = preds
+	dst, _ = appendFloatsSearched(dst, vs, s)
+	s.preds = nil
+	scratches.Put(s)
+	return dst
+}
+
+// subtractPredictions turns the integers of s into their differences from those of
+// the predictions. An exception has the difference of the value before.
+func (s *scratch) subtractPredictions(f formula) {
+	ks, preds := s.ints, s.preds
+	switch {
+	case f.transform == TransformBits:
+		for i, p := range preds {
+			ks[i] -= toOrdered(p)
+		}
+	default:
+		power := powersOfTen[f.e]
+		for i, p := range preds {
+			ks[i] -= nearestInteger(p, power)
+		}
+	}
+	for _, r := range s.excs.runs {
+		before := int64(0)
+		if r.at > 0 {
+			before = ks[r.at-1]
+		}
+		for i := range ks[r.at : r.at+r.n] {
+			ks[r.at+i] = before
+		}
+	}
+}
+
+// nearestInteger returns the integer nearest to v·power, 0 if the product is NaN or
+// out of the range of exact integers.
+func nearestInteger(v, power float64) int64 {
+	if !(math.Abs(float64(v*power)) < maxExact) {
+		return 0
+	}
+	return nearest(v, power)
+}
+
+func toOrdered(v float64) int64 {
+	b := int64(math.Float64bits(v))
+	sign := b >> 63
+	return (b&math.MaxInt64 ^ sign) - sign | sign<<63
+}
+
+// decodePredictedFloats fills vs with the values of src, of which preds are the
+// predictions.
+func decodePredictedFloats(vs, preds []float64, src []byte) error {
+	h, rest, err := parsePredictedFloats(src, len(vs))
+	if err != nil {
+		return err
+	}
+	w := words(vs)
+	if err := decodeInts(w, rest); err != nil {
+		return err
+	}
+	preds = preds[:len(w)]
+	if h.formula.transform == TransformBits {
+		for i, p := range preds {
+			w[i] += uint64(toOrdered(p))
+		}
+	} else {
+		power := powersOfTen[h.formula.e]
+		for i, p := range preds {
+			w[i] += uint64(nearestInteger(p, power))
+		}
+	}
+	h.formula.toFloats(vs)
+	if h.corrections != nil {
+		if err := decodeCorrections(vs, h.corrections); err != nil {
+			return err
+		}
+	}
+	if h.excs.n > 0 {
+		h.excs.apply(vs, 0)
+	}
+	return nil
+}
+
+func parsePredictedFloats(src []byte, n int) (h floatHeader, rest []byte, err error) {
+	if h, rest, err = parseFloatHeader(src, n); err != nil {
+		return h, nil, err
+	}
+	if h.formula.transform == TransformConst || h.formula.transform == TransformBits && len(rest) > 0 && rest[0] == xorByte {
+		return h, nil, corruptf("floats: %s of predicted values", h.formula.transform)
+	}
+	return h, rest, nil
+}
