@@ -61,6 +61,11 @@ func newReplayer(st *manifest.State, gen uint64) *replayer {
 	for _, t := range st.Tombstones {
 		r.tombstones.last = max(r.tombstones.last, t.ID)
 	}
+	// A new deletion must not look like one that a rollup has applied already,
+	// also if that one has left.
+	for _, c := range st.Coverage {
+		r.tombstones.last = max(r.tombstones.last, c.Tombstone)
+	}
 	return r
 }
 
