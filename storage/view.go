@@ -73,8 +73,8 @@ func (v *View) checkpoint(ctx context.Context) error {
 // Release unpins the view; it may be called again.
 func (v *View) Release() { v.once.Do(func() { v.views.release(v.st) }) }
 
-// Floor returns the time before which nothing is shown, Unix milliseconds.
-func (v *View) Floor() int64 { return v.st.floor }
+// RawFloor returns the time before which samples have expired, Unix milliseconds.
+func (v *View) RawFloor() int64 { return v.st.floor }
 
 // buffers returns the buffers of the state.
 func (s *state) buffers() []*head.Buffer {

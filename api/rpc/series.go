@@ -36,7 +36,7 @@ func (s *Service) series(r *tsdbv1.SeriesRequest, to grpc.ServerStreamingServer[
 	}
 	defer release()
 	tr := inclusive(r.StartMs, r.EndMs)
-	tr.Min = max(tr.Min, view.Floor())
+	tr.Min = max(tr.Min, view.RawFloor())
 	held := s.opts.Engine.Charge()
 	defer held.Close()
 	found, err := selectAll(ctx, held, view, tr, sets)
