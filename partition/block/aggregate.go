@@ -70,7 +70,7 @@ func (c Chunk) Aggregate() (Aggregate, bool) {
 		a, ok := c.page.aggregates.at(w.aggregate)
 		a.Count = c.Count
 		return a, ok
-	case w.flags&(rowBad|rowHistogram) != 0 || w.value.frame != inlineFrame:
+	case c.Kind != KindFloats || c.Bad || w.value.frame != inlineFrame:
 		return Aggregate{}, false // a constant column is short and so inline
 	}
 	column := c.page.inline[streamValues][w.value.start:][:w.value.length]

@@ -156,32 +156,43 @@ func TestDescribePrintsTheWholeFile(t *testing.T) {
 	for _, level := range []Level{L0, L1, L2} {
 		t.Run(level.String(), func(t *testing.T) {
 			fs := vfs.NewMem()
-			info := longBlock(level).write(t, fs, "data", 1000)
-			b := openTest(t, fs, info, nil)
-			var out bytes.Buffer
-			must(t, b.Describe(context.Background(), &out))
-			golden(t, fmt.Sprintf("block_%v.txt", level), out.Bytes())
-
-			end := int64(0)
-			for line := range strings.Lines(out.String()) {
-				var off, n int64
-				if c, _ := fmt.Sscanf(line, "%x %d", &off, &n); c < 2 || line[0] == ' ' {
-					continue
-				}
-				if off != end {
-					t.Errorf("bytes from %#x to %#x not described", end, off)
-				}
-				end = off + n
-			}
-			if end != info.Size {
-				t.Errorf("described up to %d of %d", end, info.Size)
-			}
-			s, err := b.Stats(context.Background())
-			must(t, err)
-			if s.Bytes() != info.Size {
-				t.Errorf("statistics of %d bytes, the file has %d: %v", s.Bytes(), info.Size, s)
-			}
+			describesAll(t, openTest(t, fs, longBlock(level).write(t, fs, "data", 1000), nil), level.String())
 		})
+	}
+	for _, tier := range []Tier{Minute, Hour} {
+		t.Run(tier.String(), func(t *testing.T) {
+			fs := vfs.NewMem()
+			describesAll(t, openTest(t, fs, smallRollup(tier).write(t, fs, 1000), nil), tier.String())
+		})
+	}
+}
+
+// describesAll compares the description of a block with a golden file, and checks that
+// it, and the statistics, account for every byte.
+func describesAll(t *testing.T, b *Block, name string) {
+	t.Helper()
+	var out bytes.Buffer
+	must(t, b.Describe(context.Background(), &out))
+	golden(t, "block_"+name+".txt", out.Bytes())
+
+	end := int64(0)
+	for line := range strings.Lines(out.String()) {
+		var off, n int64
+		if c, _ := fmt.Sscanf(line, "%x %d", &off, &n); c < 2 || line[0] == ' ' {
+			continue
+		}
+		if off != end {
+			t.Errorf("bytes from %#x to %#x not described", end, off)
+		}
+		end = off + n
+	}
+	if size := b.Info().Size; end != size {
+		t.Errorf("described up to %d of %d", end, size)
+	}
+	s, err := b.Stats(context.Background())
+	must(t, err)
+	if s.Bytes() != b.Info().Size {
+		t.Errorf("statistics of %d bytes, the file has %d: %v", s.Bytes(), b.Info().Size, s)
 	}
 }
 

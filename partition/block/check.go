@@ -38,8 +38,9 @@ type checker struct {
 	block   *Block
 	report  func(off int64, what string)
 	damaged bool
-	extents []extent // parts of the file that are in use
-	pairs   uint64   // fingerprint of (name, value, ordinal) over the series table
+	extents []extent      // parts of the file that are in use
+	pairs   uint64        // fingerprint of (name, value, ordinal) over the series table
+	buckets model.Buckets // scratch
 }
 
 // extent is a part of the file.
@@ -179,7 +180,7 @@ func (c *checker) chunks(ctx context.Context) error {
 				return err
 			}
 			last = ch
-			samples += uint64(ch.Count)
+			samples += ch.rows()
 			chunks++
 		}
 		return nil
@@ -197,6 +198,12 @@ func (c *checker) chunks(ctx context.Context) error {
 // chunk checks one chunk; last is the one before it in the directory.
 func (c *checker) chunk(r *chunkReader, ch, last Chunk, got *model.ColumnSet) error {
 	b := c.block
+	if ch.MinTime < b.foot.minTime || ch.MaxTime > b.foot.maxTime {
+		c.say(ch.pageOff, "chunk of series %d from %d to %d is outside of the block's times", ch.Ordinal, ch.MinTime, ch.MaxTime)
+	}
+	if b.info.Tier != Raw {
+		return c.rollupChunk(r, ch, last)
+	}
 	part := ch.from.block.info.Tier.PartitionRange(ch.MinTime)
 	w := windowOf(part.Min, ch.Rung, ch.MinTime)
 	// Older versions wrote chunks with invalid times, which may be anywhere.
@@ -207,9 +214,6 @@ func (c *checker) chunk(r *chunkReader, ch, last Chunk, got *model.ColumnSet) er
 	}
 	if kept && ch.MaxTime >= w.Max {
 		c.say(ch.pageOff, "chunk of series %d from %d to %d is not in one window", ch.Ordinal, ch.MinTime, ch.MaxTime)
-	}
-	if ch.MinTime < b.foot.minTime || ch.MaxTime > b.foot.maxTime {
-		c.say(ch.pageOff, "chunk of series %d from %d to %d is outside of the block's times", ch.Ordinal, ch.MinTime, ch.MaxTime)
 	}
 	if last.page != nil && last.Ordinal == ch.Ordinal && last.Kind == ch.Kind && last.MaxTime >= ch.MinTime {
 		c.say(ch.pageOff, "chunks of series %d overlap at %d", ch.Ordinal, ch.MinTime)

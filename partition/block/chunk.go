@@ -8,21 +8,29 @@ import (
 	"tsdb/partition/format"
 )
 
-// Chunk identifies one chunk of a block: one kind of one series in one window. It
-// is a small value and holds no samples.
+// Chunk identifies one chunk of a block: one kind of one series in one window, or, in
+// a rollup, in some days. It is a small value and holds no samples.
 type Chunk struct {
 	Ordinal uint32 // of the series
 	Kind    Kind
-	Rung    uint8 // of the window ladder: windows of 24 h / 2^Rung
-	Bad     bool  // was unreadable when merged
-	Count   uint32
-	MinTime int64 // of the first sample
-	MaxTime int64 // of the last sample, inclusive
+	Rung    uint8  // of the window ladder: windows of 24 h / 2^Rung
+	Bad     bool   // was unreadable when merged
+	Count   uint32 // rows; of a stand-in samples
+	MinTime int64  // of the first row
+	MaxTime int64  // of the last row, inclusive
 
 	from    *chunkReader
 	page    *directoryPage
 	pageOff int64
 	row     int
+}
+
+// rows returns what the chunk adds to the samples of the block.
+func (c Chunk) rows() uint64 {
+	if c.Kind == KindStandIn {
+		return 1
+	}
+	return uint64(c.Count)
 }
 
 // Overlaps reports whether the chunk may have samples in r.
@@ -56,17 +64,24 @@ type chunkReader struct {
 	cache    *Cache // nil for scans, which would only evict other items
 	ahead    int    // bytes to read at once when a scan runs through a stream
 	streams  [streams]readStream
-	times    map[timesKey][]int64    // decoded timestamps
-	inline   map[inlineTimes][]int64 // decoded timestamps of inline columns
-	timesN   int                     // timestamps in both
-	samples  model.ColumnSet         // scratch
-	values   []byte                  // scratch: a column of values
-	unusable int                     // histograms skipped since it was set to 0
+	times    decodedTimes[[]int64] // timestamps
+	buckets  decodedTimes[*bucketTimes]
+	rows     model.Buckets   // scratch
+	samples  model.ColumnSet // scratch
+	values   []byte          // scratch: a column of values
+	unusable int             // histograms skipped since it was set to 0
 }
 
 type timesKey struct {
 	off   int64
 	start uint32
+}
+
+// decodedTimes holds decoded time columns of a block.
+type decodedTimes[T any] struct {
+	frames map[timesKey]T
+	inline map[inlineTimes]T
+	n      int // timestamps in both
 }
 
 // inlineTimes identifies the content of an inline column of timestamps: columns of
@@ -75,6 +90,12 @@ type inlineTimes struct {
 	count  uint32
 	length uint8
 	column [inlineBytesMax]byte
+}
+
+func inlineTimesOf(p *directoryPage, t *timeColumn) inlineTimes {
+	key := inlineTimes{count: t.count, length: uint8(t.length)}
+	copy(key.column[:], p.inline[streamTimes][t.start:][:t.length])
+	return key
 }
 
 // readStream is the state of a chunkReader for one stream.
@@ -197,7 +218,7 @@ func (r *chunkReader) timestamps(p *directoryPage, pageOff int64, t *timeColumn)
 		return r.inlineTimestamps(p, pageOff, t)
 	}
 	key := timesKey{p.frames[streamTimes][t.frame].off, t.start}
-	if ts, ok := r.times[key]; ok && matchesTimes(ts, t) {
+	if ts, ok := r.times.frames[key]; ok && matchesTimes(ts, t) {
 		return ts, nil
 	}
 	ts, err := cached(r.cache, cacheKey{block: r.block.id, kind: cachedTimes, off: key.off, start: key.start},
@@ -209,8 +230,8 @@ func (r *chunkReader) timestamps(p *directoryPage, pageOff int64, t *timeColumn)
 		err = r.block.damage(key.off, format.Corrupt("timestamps do not fit the directory"))
 	}
 	if err == nil {
-		r.remember(len(ts))
-		r.times[key] = ts
+		r.times.remember(len(ts))
+		r.times.frames[key] = ts
 	}
 	return ts, err
 }
@@ -220,24 +241,23 @@ func (r *chunkReader) inlineTimestamps(p *directoryPage, pageOff int64, t *timeC
 	if t.length > inlineBytesMax { // no Writer writes one
 		return r.decodeTimes(p, pageOff, t)
 	}
-	key := inlineTimes{count: t.count, length: uint8(t.length)}
-	copy(key.column[:], p.inline[streamTimes][t.start:][:t.length])
-	if ts, ok := r.inline[key]; ok && matchesTimes(ts, t) {
+	key := inlineTimesOf(p, t)
+	if ts, ok := r.times.inline[key]; ok && matchesTimes(ts, t) {
 		return ts, nil
 	}
 	ts, err := r.decodeTimes(p, pageOff, t)
 	if err == nil {
-		r.remember(len(ts))
-		r.inline[key] = ts
+		r.times.remember(len(ts))
+		r.times.inline[key] = ts
 	}
 	return ts, err
 }
 
-// remember makes room for n timestamps more.
-func (r *chunkReader) remember(n int) {
+// remember makes room for a column of n timestamps more.
+func (d *decodedTimes[T]) remember(n int) {
 	n += timesColumn
-	if r.timesN += n; r.times == nil || r.timesN > readerTimesMax {
-		r.times, r.inline, r.timesN = make(map[timesKey][]int64), make(map[inlineTimes][]int64), n
+	if d.n += n; d.frames == nil || d.n > readerTimesMax {
+		d.frames, d.inline, d.n = make(map[timesKey]T), make(map[inlineTimes]T), n
 	}
 }
 
@@ -292,6 +312,9 @@ func (r *chunkReader) append(c Chunk, tr model.TimeRange, dst *model.ColumnSet) 
 func (r *chunkReader) span(c Chunk, tr model.TimeRange) (ts []int64, col []byte, i, j int, err error) {
 	if c.Bad {
 		return nil, nil, 0, 0, r.errBad(c)
+	}
+	if c.Kind >= sampleKinds && c.Kind.valid() {
+		return nil, nil, 0, 0, fmt.Errorf("read block %s: chunk of %v read as samples", r.block.info.Name, c.Kind)
 	}
 	w := &c.page.rows[c.row]
 	if ts, err = r.timestamps(c.page, c.pageOff, &c.page.times[w.time]); err != nil {

@@ -66,6 +66,9 @@ func (w *Writer) beginChunk(c Chunk) error {
 	if !c.Kind.valid() {
 		return fmt.Errorf("write block %s: %w", w.name, errKind(c.Kind))
 	}
+	if w.meta.Tier != Raw || !c.Kind.fits(Raw) {
+		return fmt.Errorf("write block %s: copy of a chunk of %v in the %v tier", w.name, c.Kind, w.meta.Tier)
+	}
 	if err := w.checkSpan(c.MinTime, c.MaxTime); err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ type contentKey = xxh3.Uint128
 const (
 	seedTimes   = 1 // timestamps
 	seedEncoded = 2 // encoded bytes
+	seedBuckets = 3 // times of buckets
 )
 
 func keyOfTimes(ts []int64) contentKey { return xxh3.Hash128Seed(timeBytes(ts), seedTimes) }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"sort"
 	"time"
 
@@ -193,7 +195,11 @@ func (d *describer) directoryPage(p page, dir *directoryPage, uses [streams][]co
 		if a, ok := c.Aggregate(); ok && dir.rows[i].flags&rowAggregate != 0 {
 			noted = fmt.Sprintf(", min %v, max %v, sum %v%+g", a.Min, a.Max, a.Sum, a.Comp)
 		}
-		d.below("chunk: series %d, %d %v, %s to %s, rung %d%s%s", c.Ordinal, c.Count, c.Kind, showTime(c.MinTime), showTime(c.MaxTime), c.Rung, bad, noted)
+		rung := ""
+		if c.Kind.fits(Raw) {
+			rung = fmt.Sprintf(", rung %d", c.Rung)
+		}
+		d.below("chunk: series %d, %d %v, %s to %s%s%s%s", c.Ordinal, c.Count, c.Kind, showTime(c.MinTime), showTime(c.MaxTime), rung, bad, noted)
 	}
 	return nil
 }
@@ -406,10 +412,32 @@ func (d *describer) tails(context.Context) error {
 		if f.meta.Partition != NoPartition {
 			d.below("partition %s", showTime(f.meta.Partition))
 		}
-		d.below("%d series, %d samples in %d chunks, %s to %s", f.series, f.samples, f.chunks, showTime(f.minTime), showTime(f.maxTime))
+		rows := "samples"
+		if f.meta.Tier != Raw {
+			rows = "rows"
+			d.below("rollup to %v of %d days, tombstones up to %d, of %q", f.meta.Tier, f.meta.Days, f.meta.Tombstone, f.meta.Sources)
+		}
+		d.below("%d series, %d %s in %d chunks, %s to %s", f.series, f.samples, rows, f.chunks, showTime(f.minTime), showTime(f.maxTime))
+		d.repeated(f.repeated)
 		if err := d.part(off+n-trailerLen, trailerLen, "trailer: lengths, version, checksum, magic %q", trailerMagic); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// repeated prints the state that a footer repeats.
+func (d *describer) repeated(r Repeated) {
+	if r.Seed != 0 {
+		d.below("identity seed %016x", r.Seed)
+	}
+	for _, t := range slices.Sorted(maps.Keys(r.Floors)) {
+		d.below("retention floor of %v: %s", t, showTime(r.Floors[t]))
+	}
+	for _, t := range r.Tombstones {
+		d.below("tombstone %x", t)
+	}
+	if r.LeftOut {
+		d.below("more tombstones, left out")
+	}
 }

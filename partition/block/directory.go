@@ -36,12 +36,12 @@ type columnRef struct {
 	frame, start, length uint32
 }
 
-// timeColumn is a timestamp column with its count, first and last timestamp. Chunks
-// of one page with equal timestamps share it.
+// timeColumn is a column of times with its count, first and last time: timestamps,
+// or the ends and times of buckets. Chunks of one page with equal times share it.
 type timeColumn struct {
-	columnRef        // length 0: the column is lost (chunks marked bad)
-	count     uint32 // samples, 1 ≤ count ≤ MaxChunkSamples
-	min, max  int64  // first and last timestamp
+	columnRef        // length 0: there is no column (chunks marked bad, stand-ins)
+	count     uint32 // rows, 1 ≤ count ≤ MaxChunkSamples; of stand-ins samples, at least 1
+	min, max  int64  // time of the first and the last row
 }
 
 // row is one chunk in a directory page.
@@ -49,44 +49,11 @@ type row struct {
 	ord    uint32 // ordinal of the series
 	time   uint32 // number of the time column in the page
 	flags  rowFlags
-	value  columnRef // unset if bad
+	value  columnRef // unset if the chunk has no columns
 	starts columnRef // unset without rowStarts
 	// aggregate is the number of the chunk's aggregate in the page, with
 	// rowAggregate.
 	aggregate uint32
-}
-
-// rowFlags holds a chunk's kind, marks and rung.
-type rowFlags uint8
-
-const (
-	rowHistogram rowFlags = 1 << 0 // histograms, otherwise floats
-	rowBad       rowFlags = 1 << 1 // was unreadable when merged; no columns
-	rowStarts    rowFlags = 1 << 2 // has a column of start timestamps
-	rowAggregate rowFlags = 1 << 3 // has an aggregate; not in blocks of version 1
-	rowRungShift          = 4      // rung of the window ladder in the upper four bits
-)
-
-func (f rowFlags) kind() Kind {
-	if f&rowHistogram != 0 {
-		return KindHistograms
-	}
-	return KindFloats
-}
-
-// flagsOf returns the flags of a kind.
-func flagsOf(k Kind) rowFlags {
-	if k == KindHistograms {
-		return rowHistogram
-	}
-	return 0
-}
-
-func (f rowFlags) rung() uint8 { return uint8(f >> rowRungShift) }
-
-func (f rowFlags) valid() bool {
-	return f.rung() <= maxRung && (f&rowBad == 0 || f&rowStarts == 0) &&
-		(f&rowAggregate == 0 || f&(rowBad|rowHistogram) == 0)
 }
 
 // stream numbers the two runs of columns that a writer stores separately: values
@@ -188,7 +155,7 @@ func (c *refCoder) readPlain(r *format.Reader, rows []row) int {
 	b, frames, inline := r.B, c.page.frames[c.stream], uint64(len(c.page.inline[c.stream]))
 	next, start := c.expect()
 	n := 0
-	for ; n < len(rows) && len(b) >= 3 && rows[n].flags&(rowBad|rowStarts) == 0; n++ {
+	for ; n < len(rows) && len(b) >= 3 && rows[n].flags.hasColumns() && rows[n].flags&rowStarts == 0; n++ {
 		if length := uint32(b[1]); b[0] == 0 && length-1 < 0x7f && uint64(c.inline)+uint64(length) <= inline {
 			rows[n].value = columnRef{frame: inlineFrame, start: c.inline, length: length}
 			c.inline += length
@@ -260,9 +227,12 @@ func (d *directoryPage) appendChunks(dst []byte) []byte {
 	return d.appendRows(dst)
 }
 
-// decode reads a page written by append. It retains b, from which aggregateList
-// decodes the aggregates on demand.
-func (d *directoryPage) decode(b []byte, size int64) error {
+// decode reads a page of a block of the given version and of size bytes. It retains
+// b, from which aggregateList decodes the aggregates on demand.
+func (d *directoryPage) decode(b []byte, size int64, version uint32) error {
+	if version < versionParts {
+		return d.decodeJoined(b, size)
+	}
 	r := format.Reader{B: b}
 	chunks, aggregates := readPart(&r), readPart(&r)
 	if err := r.End("directory page"); err != nil {
@@ -273,7 +243,7 @@ func (d *directoryPage) decode(b []byte, size int64) error {
 		return err
 	}
 	r = format.Reader{B: content}
-	n := d.readChunks(&r, size)
+	n := d.readChunks(&r, size, version)
 	if err := r.End("directory page"); err != nil {
 		return err
 	}
@@ -284,7 +254,7 @@ func (d *directoryPage) decode(b []byte, size int64) error {
 // aggregates directly follow the chunks.
 func (d *directoryPage) decodeJoined(b []byte, size int64) error {
 	r := format.Reader{B: b}
-	n := d.readChunks(&r, size)
+	n := d.readChunks(&r, size, versionParts-1)
 	aggregates := part{stored: r.B}
 	r.B = nil
 	if err := r.End("directory page"); err != nil {
@@ -294,13 +264,13 @@ func (d *directoryPage) decodeJoined(b []byte, size int64) error {
 }
 
 // readChunks reads all but the aggregates and returns the number of aggregates.
-func (d *directoryPage) readChunks(r *format.Reader, size int64) (aggregates int) {
+func (d *directoryPage) readChunks(r *format.Reader, size int64, version uint32) (aggregates int) {
 	for s := range d.frames {
 		d.inline[s] = r.Bytes(r.Uvarint(maxPageBytes))
 		d.frames[s] = readFrames(r, size)
 	}
 	d.readTimes(r)
-	return d.readRows(r)
+	return d.readRows(r, version)
 }
 
 // bytes returns the memory that a decoded page takes, with its aggregates.
@@ -403,7 +373,7 @@ func (d *directoryPage) readTimes(r *format.Reader) {
 	ts := make([]timeColumn, r.Uvarint(uint64(len(r.B))/bytesMin))
 	var buf [format.NumberBatch]uint64
 	for part := range slices.Chunk(ts, format.NumberBatch) {
-		for i, v := range r.Uvarints(buf[:len(part)], MaxChunkSamples<<1|1) {
+		for i, v := range r.Uvarints(buf[:len(part)], math.MaxUint32<<1|1) {
 			part[i].count = uint32(v >> 1)
 			part[i].length = uint32(^v & 1) // replaced below
 		}
@@ -446,6 +416,9 @@ func (d *directoryPage) appendRows(dst []byte) []byte {
 	for _, w := range d.rows {
 		dst = append(dst, byte(w.flags))
 	}
+	for _, w := range d.rows {
+		dst = append(dst, byte(w.flags>>8))
+	}
 	next := int64(0)
 	for _, w := range d.rows {
 		dst = binary.AppendVarint(dst, int64(w.time)-next)
@@ -453,7 +426,7 @@ func (d *directoryPage) appendRows(dst []byte) []byte {
 	}
 	c := refCoder{page: d, stream: streamValues}
 	for _, w := range d.rows {
-		if w.flags&rowBad == 0 {
+		if w.flags.hasColumns() {
 			dst = c.append(dst, w.value)
 		}
 		if w.flags&rowStarts != 0 {
@@ -464,8 +437,8 @@ func (d *directoryPage) appendRows(dst []byte) []byte {
 }
 
 // readRows reads the rows and returns the number of them with an aggregate.
-func (d *directoryPage) readRows(r *format.Reader) (aggregates int) {
-	const bytesMin = 3 // of a row
+func (d *directoryPage) readRows(r *format.Reader, version uint32) (aggregates int) {
+	const bytesMin = 3 // of a row, before versionRollups
 	rows := make([]row, r.Uvarint(uint64(len(r.B))/bytesMin))
 	var buf [format.NumberBatch]uint64
 	ord := uint64(0)
@@ -479,12 +452,10 @@ func (d *directoryPage) readRows(r *format.Reader) (aggregates int) {
 		r.Fail("ordinal out of range")
 		return 0
 	}
-	flags := r.Bytes(uint64(len(rows)))
-	if r.Err != nil {
+	if d.readFlags(r, rows, version); r.Err != nil {
 		return 0
 	}
 	for i := range rows {
-		rows[i].flags = rowFlags(flags[i])
 		if !rows[i].flags.valid() {
 			r.Fail("flags of a chunk")
 			return 0
@@ -502,8 +473,13 @@ func (d *directoryPage) readRows(r *format.Reader) (aggregates int) {
 				r.Fail("chunk without time column")
 				return 0
 			}
-			if part[i].flags&rowBad == 0 && d.times[next].length == 0 {
-				r.Fail("chunk with a lost time column")
+			t, kind := &d.times[next], part[i].flags.kind()
+			if part[i].flags.hasColumns() && t.length == 0 || kind == KindStandIn && t.length > 0 {
+				r.Fail("chunk with a lost time column, or a stand-in with one")
+				return 0
+			}
+			if t.count > MaxChunkSamples && kind != KindStandIn {
+				r.Fail("rows of a chunk")
 				return 0
 			}
 			part[i].time = uint32(next)
@@ -515,7 +491,7 @@ func (d *directoryPage) readRows(r *format.Reader) (aggregates int) {
 		if i += c.readPlain(r, rows[i:]); i == len(rows) {
 			break
 		}
-		if rows[i].flags&rowBad == 0 {
+		if rows[i].flags.hasColumns() {
 			rows[i].value = c.read(r)
 		}
 		if rows[i].flags&rowStarts != 0 {
@@ -524,4 +500,21 @@ func (d *directoryPage) readRows(r *format.Reader) (aggregates int) {
 	}
 	d.rows = rows
 	return aggregates
+}
+
+// readFlags sets the flags of the rows, which the caller validates.
+func (d *directoryPage) readFlags(r *format.Reader, rows []row, version uint32) {
+	n := uint64(len(rows))
+	if version < versionRollups {
+		for i, b := range r.Bytes(n) {
+			rows[i].flags = flagsOfByte(b)
+		}
+		return
+	}
+	for i, b := range r.Bytes(n) {
+		rows[i].flags = rowFlags(b)
+	}
+	for i, b := range r.Bytes(n) {
+		rows[i].flags |= rowFlags(b) << 8
+	}
 }

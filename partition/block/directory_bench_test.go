@@ -32,7 +32,7 @@ func BenchmarkDirectoryPage(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				var d directoryPage
-				if err := d.decode(content, off); err != nil {
+				if err := d.decode(content, off, blockVersion); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -16,7 +16,11 @@ import (
 // ones and ones that the MANIFEST does not list.
 func ListKeys(ctx context.Context, store objstore.Store) ([]string, error) {
 	var found []string
-	for _, dir := range []string{format.L0Dir, format.RawDir} {
+	dirs := []string{format.L0Dir, format.RawDir}
+	for _, t := range Rollups {
+		dirs = append(dirs, t.Dir())
+	}
+	for _, dir := range dirs {
 		keys, err := store.List(ctx, dir+"/")
 		if err != nil {
 			return nil, err

@@ -3,6 +3,7 @@ package block
 import (
 	"bytes"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -28,20 +29,23 @@ func FuzzDirectoryPage(f *testing.F) {
 		inline: [streams][]byte{[]byte("const"), []byte("times")},
 		times: []timeColumn{
 			{columnRef{0, 0, 500}, 300, 1000, 200_000}, {columnRef{inlineFrame, 0, 5}, 2, -5, 5}, {columnRef{}, 7, 0, 6},
+			{columnRef{}, 1 << 20, 1, 1 << 27},
 		},
 		rows: []row{
-			{ord: 3, time: 0, flags: rowAggregate, value: columnRef{0, 0, 2000}}, {ord: 3, time: 1, flags: rowHistogram, value: columnRef{1, 0, 100}},
+			{ord: 3, time: 0, flags: rowAggregate, value: columnRef{0, 0, 2000}}, {ord: 3, time: 1, flags: flagsOf(KindHistograms), value: columnRef{1, 0, 100}},
 			{ord: 4, time: 1, flags: rowStarts | 3<<rowRungShift, value: columnRef{1, 100, 59_900}, starts: columnRef{inlineFrame, 0, 5}},
 			{ord: 9, time: 2, flags: rowBad},
+			{ord: 10, time: 0, flags: flagsOf(KindBuckets), value: columnRef{inlineFrame, 0, 5}},
+			{ord: 10, time: 3, flags: flagsOf(KindStandIn)},
 		},
 		aggregates: aggregateList{list: []Aggregate{{Min: -2.5, Max: 1 << 40, Sum: 1e300, Comp: 1e-9}}},
 	}
 	f.Add(d.append(nil))
-	f.Add(d.aggregates.append(d.appendChunks(nil))) // of an older block
+	f.Add(d.aggregates.append(d.appendChunks(nil))) // of an older block, but for the flags
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, decode := range []func(*directoryPage, []byte, int64) error{(*directoryPage).decode, (*directoryPage).decodeJoined} {
+		for version := uint32(1); version <= blockVersion; version++ {
 			var d, again directoryPage
-			if decode(&d, b, 1<<40) != nil {
+			if d.decode(b, 1<<40, version) != nil {
 				continue
 			}
 			as, err := d.aggregates.all()
@@ -49,7 +53,7 @@ func FuzzDirectoryPage(f *testing.F) {
 				continue
 			}
 			d.aggregates = aggregateList{list: as}
-			must(t, again.decode(d.append(nil), 1<<40))
+			must(t, again.decode(d.append(nil), 1<<40, blockVersion))
 			sameAs, err := again.aggregates.all()
 			must(t, err)
 			again.aggregates = aggregateList{list: sameAs}
@@ -58,7 +62,10 @@ func FuzzDirectoryPage(f *testing.F) {
 				t.Fatalf("%+v, then %+v", &d, &again)
 			}
 			for _, w := range d.rows {
-				if w.flags&rowBad == 0 {
+				if version < versionRollups && !w.flags.kind().fits(Raw) {
+					t.Fatalf("chunk of %v in version %d", w.flags.kind(), version)
+				}
+				if w.flags.hasColumns() {
 					if w.value.frame == inlineFrame {
 						_ = d.inline[streamValues][w.value.start:][:w.value.length]
 					} else if f := d.frames[streamValues][w.value.frame]; w.value.start+w.value.length > f.size() {
@@ -71,23 +78,34 @@ func FuzzDirectoryPage(f *testing.F) {
 }
 
 func FuzzTail(f *testing.F) {
-	foot := footer{
+	sections := []section{{sectionNames, encodingZstd, 100, 20, 7}, {sectionSeries, encodingPages, 120, 0, 0}}
+	merged := footer{
 		meta:   Meta{Key: Key{Partition: firstDay, Level: L1}, MinGen: 1, MaxGen: 9, Inputs: []string{"x", "y"}, Ordinal: 2},
-		series: 10, samples: 100, chunks: 11, minTime: firstDay, maxTime: firstDay + 5,
-		sections: []section{{sectionNames, encodingZstd, 100, 20, 7}, {sectionSeries, encodingPages, 120, 0, 0}},
+		series: 10, samples: 100, chunks: 11, minTime: firstDay, maxTime: firstDay + 5, sections: sections,
+		repeated: Repeated{Seed: 7, Floors: map[Tier]int64{Raw: firstDay, Hour: 1}, Tombstones: [][]byte{{1}, {2, 3}}, LeftOut: true},
 	}
-	f.Add(appendTail(nil, &foot))
+	rollup := footer{
+		meta: Meta{Key: Key{Tier: Minute, Partition: firstDay, Level: L2}, MinGen: 1, MaxGen: 9, Days: 8,
+			Sources: []string{"raw/x", "raw/y"}, Tombstone: 4},
+		series: 10, samples: 100, chunks: 11, minTime: firstDay, maxTime: firstDay + 5, sections: sections,
+	}
+	f.Add(appendTail(nil, &merged))
+	f.Add(appendTail(nil, &rollup))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		foot, err := decodeTail(b, 1<<30)
 		if err != nil {
 			// Past the checksum, too.
-			var f footer
-			_ = f.decodeTable(b, 1<<30)
-			_ = f.decodeFooter(b)
+			for version := uint32(1); version <= blockVersion; version++ {
+				f := footer{version: version}
+				_ = f.decodeTable(b, 1<<30)
+				_ = f.decodeFooter(b)
+			}
 			return
 		}
-		if _, err := decodeTail(appendTail(nil, foot), 1<<30); err != nil {
-			t.Fatal(err)
+		again, err := decodeTail(appendTail(nil, foot), 1<<30)
+		must(t, err)
+		if again.version = foot.version; !reflect.DeepEqual(foot, again) {
+			t.Fatalf("%+v, then %+v", foot, again)
 		}
 	})
 }

@@ -20,20 +20,26 @@ func TestChunkKindIsAClosedSet(t *testing.T) {
 	must(t, err)
 	for i := range 256 {
 		k := Kind(i)
-		want, known := map[Kind]string{KindFloats: "floats", KindHistograms: "histograms"}[k]
+		want, known := map[Kind]string{
+			KindFloats: "floats", KindHistograms: "histograms", KindBuckets: "buckets", KindStandIn: "samples that stand in",
+		}[k]
 		if !known {
 			want = fmt.Sprintf("Kind(%d)", i)
 		}
 		if k.valid() != known || k.String() != want {
 			t.Errorf("kind %d: %v, valid %v", i, k, k.valid())
 		}
-		if known {
+		if k.fits(Raw) != (k <= KindHistograms) || k.fits(Minute) != (known && k > KindHistograms) {
+			t.Errorf("tiers of kind %v", k)
+		}
+		if k.fits(Raw) {
 			continue
 		}
 		c := chunks[0]
 		c.Kind = k
 		var s model.Samples
-		if err := c.from.append(c, model.AllTime, &s); !errors.Is(err, format.ErrCorrupt) {
+		// That a chunk is no chunk of samples is not damage.
+		if err := c.from.append(c, model.AllTime, &s); err == nil || errors.Is(err, format.ErrCorrupt) == known {
 			t.Fatalf("read a chunk of kind %d: %v", i, err)
 		}
 		w, err := Create(objstore.NewDir(mem, "copies"), Meta{Key: Key{Partition: firstDay, Level: L1}, Inputs: []string{"x"}}, WriterOptions{})

@@ -25,10 +25,13 @@ const (
 //	2  chunks may have aggregates
 //	3  columns may have restart points
 //	4  a directory page is two parts, each compressed by itself
+//	5  rollups: chunks of buckets and stand-ins, wider flags of chunks, a longer
+//	   footer; generations of series
 const (
-	blockVersion      = 4
+	blockVersion      = 5
 	versionAggregates = 2
 	versionParts      = 4
+	versionRollups    = 5
 )
 
 // FileName returns the path of a block, relative to the data directory. It depends

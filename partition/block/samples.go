@@ -22,11 +22,7 @@ func (b *Block) directoryPage(p page) (*directoryPage, error) {
 
 func (b *Block) decodeDirectoryPage(p page, data []byte) (*directoryPage, error) {
 	d := &directoryPage{}
-	decode := d.decode
-	if b.foot.version < versionParts {
-		decode = d.decodeJoined
-	}
-	if err := decode(data, b.info.Size); err != nil {
+	if err := d.decode(data, b.info.Size, b.foot.version); err != nil {
 		return nil, err
 	}
 	if len(d.rows) == 0 || d.rows[0].ord != p.first || uint64(d.rows[len(d.rows)-1].ord) >= b.foot.series {
@@ -34,6 +30,11 @@ func (b *Block) decodeDirectoryPage(p page, data []byte) (*directoryPage, error)
 	}
 	if b.foot.version < versionAggregates && d.aggregates.n > 0 {
 		return nil, format.Corrupt("aggregates in a block of version %d", b.foot.version)
+	}
+	for i := range d.rows {
+		if k := d.rows[i].flags.kind(); !k.fits(b.info.Tier) {
+			return nil, format.Corrupt("chunk of %v in a block of the %v tier", k, b.info.Tier)
+		}
 	}
 	return d, nil
 }

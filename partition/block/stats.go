@@ -135,12 +135,13 @@ func usesOf(d *directoryPage) [streams][]columnUse {
 		u.uses++
 	}
 	for _, w := range d.rows {
-		if w.flags&rowBad != 0 {
+		if !w.flags.hasColumns() {
 			continue
 		}
 		t := d.times[w.time]
-		use(streamTimes, t.columnRef, encoding.KindTimestamps, t.count)
-		use(streamValues, w.value, w.flags.kind().columnKind(), t.count)
+		times, values := w.flags.kind().columnKinds()
+		use(streamTimes, t.columnRef, times, t.count)
+		use(streamValues, w.value, values, t.count)
 		if w.flags&rowStarts != 0 {
 			use(streamValues, w.starts, encoding.KindStartTimestamps, t.count)
 		}

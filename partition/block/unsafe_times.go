@@ -10,3 +10,11 @@ func timeBytes(ts []int64) []byte {
 	}
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(ts))), len(ts)*8)
 }
+
+// countBytes is timeBytes for counts.
+func countBytes(ns []uint32) []byte {
+	if len(ns) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(ns))), len(ns)*4)
+}

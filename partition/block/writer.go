@@ -38,6 +38,8 @@ type WriterOptions struct {
 	// Taken reports whether a name must not be used although no file may have
 	// it, as blockset.Set.Taken does. nil = no such names.
 	Taken func(name string) bool
+	// Repeated is repeated in the footer; it is retained until Finish.
+	Repeated Repeated
 }
 
 // Writer writes one block front to back. Until Finish succeeds the object has no
@@ -52,13 +54,15 @@ type Writer struct {
 	exemplars exemplarWriter
 	metadata  []MetricMetadata
 
-	series  currentSeries
-	held    model.ColumnSet    // buffered samples of the current series and partition
-	span    model.TimeRange    // that partition
-	rung    uint8              // lowest rung for the samples in held
-	hint    encoding.FloatHint // how the last column of floats was encoded
-	encoded []byte             // scratch: a column of values
-	kinds   [kindEnd]columns   // scratch: a window with both kinds
+	series   currentSeries
+	held     model.ColumnSet      // buffered samples of the current series and partition
+	span     model.TimeRange      // that partition
+	rung     uint8                // lowest rung for the samples in held
+	hint     encoding.FloatHint   // how the last column of floats was encoded
+	encoded  []byte               // scratch: a column of values
+	kinds    [sampleKinds]columns // scratch: a window with both kinds
+	pending  pendingRows          // of the current series of a rollup
+	repeated Repeated
 
 	samples, chunks  uint64
 	minTime, maxTime int64
@@ -74,10 +78,10 @@ type currentSeries struct {
 	id        model.Identity
 	labels    labels.Labels
 	ord       uint32
-	last      int64          // time of the last sample passed to Samples, over all kinds
-	taken     bool           // last is set
-	kindLast  [kindEnd]int64 // time of the last sample laid out, by kind
-	kindTaken [kindEnd]bool  // kindLast is set
+	last      int64              // time of the last row passed to the Writer, over all kinds
+	taken     bool               // last is set
+	kindLast  [sampleKinds]int64 // time of the last sample laid out, by kind
+	kindTaken [sampleKinds]bool  // kindLast is set
 	exemplars []model.Exemplar
 }
 
@@ -113,14 +117,14 @@ func freeName(store objstore.Store, m Meta, taken func(name string) bool) (Meta,
 // Create starts a block in a store. Its name is FileName(m), with the ordinal
 // raised until the name is unused.
 func Create(store objstore.Store, m Meta, o WriterOptions) (*Writer, error) {
-	if err := m.Validate(); err != nil {
+	if err := errors.Join(m.Validate(), o.Repeated.check()); err != nil {
 		return nil, fmt.Errorf("create block: %w", err)
 	}
 	m, err := freeName(store, m, o.Taken)
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{name: FileName(m), meta: m, minTime: math.MaxInt64, maxTime: math.MinInt64}
+	w := &Writer{name: FileName(m), meta: m, minTime: math.MaxInt64, maxTime: math.MinInt64, repeated: o.Repeated.bounded()}
 	object, err := store.Create(context.Background(), w.name)
 	if err != nil {
 		return nil, fmt.Errorf("create block %s: %w", w.name, err)
@@ -152,8 +156,8 @@ func (w *Writer) Ordinal() uint32 { return w.meta.Ordinal }
 func (w *Writer) Written() int64 { return w.out.off + w.columns.waitingBytes() }
 
 // Series begins the next series. Series must be in the order of Compare. ls is
-// retained until the next call of Series or Finish. A series without samples is
-// left out.
+// retained until the next call of Series or Finish. A series without a chunk is left
+// out.
 func (w *Writer) Series(tenant uint32, id model.Identity, ls labels.Labels) error {
 	w.endSeries()
 	w.series = currentSeries{
@@ -162,9 +166,10 @@ func (w *Writer) Series(tenant uint32, id model.Identity, ls labels.Labels) erro
 	return w.err
 }
 
-// endSeries writes the buffered samples and the exemplars of the current series.
+// endSeries writes the buffered rows and the exemplars of the current series.
 func (w *Writer) endSeries() {
 	w.flush(true)
+	w.flushRows()
 	if w.series.listed && len(w.series.exemplars) > 0 && w.err == nil {
 		if err := w.exemplars.add(w.series.ord, w.series.exemplars); err != nil {
 			w.check(fmt.Errorf("series %v: %w", w.series.labels, err))
@@ -208,6 +213,9 @@ func (w *Writer) Samples(s *model.ColumnSet) error {
 
 // checkSamples returns an error if s may not be the next samples.
 func (w *Writer) checkSamples(s *model.ColumnSet) error {
+	if w.meta.Tier != Raw {
+		return fmt.Errorf("write block %s: samples in the %v tier", w.name, w.meta.Tier)
+	}
 	if !w.series.set {
 		return fmt.Errorf("write block %s: samples of no series", w.name)
 	}
@@ -231,12 +239,12 @@ func (w *Writer) checkSamples(s *model.ColumnSet) error {
 }
 
 // checkSpan returns an error if the times from first to last, both inclusive, are
-// outside of the partition of the block.
+// outside of the partitions of the block.
 func (w *Writer) checkSpan(first, last int64) error {
 	if w.meta.Level == L0 {
 		return nil
 	}
-	if r := w.meta.Key.Range(); first < r.Min || last >= r.Max {
+	if r := w.meta.Span(); first < r.Min || last >= r.Max {
 		return fmt.Errorf("write block %s: series %v: times %d to %d are outside of the partition", w.name, w.series.labels, first, last)
 	}
 	return nil
@@ -348,7 +356,7 @@ func (w *Writer) chunk(kind Kind, c columns) {
 	if !w.list() {
 		return
 	}
-	r := row{ord: w.series.ord, flags: rowFlags(w.rung<<rowRungShift) | flagsOf(kind)}
+	r := row{ord: w.series.ord, flags: rungFlags(w.rung) | flagsOf(kind)}
 	r.time = w.columns.addTimes(c.t)
 	switch kind {
 	case KindFloats:
@@ -387,9 +395,11 @@ func (w *Writer) list() bool {
 	return w.err == nil
 }
 
+// row adds a row to the directory. count is its number of samples or buckets.
 func (w *Writer) row(r row, first, last int64, count int) {
-	kind := r.flags.kind()
-	w.series.kindLast[kind], w.series.kindTaken[kind] = last, true
+	if kind := r.flags.kind(); kind < sampleKinds {
+		w.series.kindLast[kind], w.series.kindTaken[kind] = last, true
+	}
 	w.columns.addRow(r)
 	w.chunks++
 	w.samples += uint64(count)
@@ -450,7 +460,8 @@ func (w *Writer) Finish() (Info, error) {
 	}
 	f := footer{
 		meta: w.meta, series: w.index.series, samples: w.samples, chunks: w.chunks,
-		minTime: w.minTime, maxTime: w.maxTime, sections: w.index.sections,
+		minTime: w.minTime, maxTime: w.maxTime,
+		repeated: w.repeated, sections: w.index.sections,
 	}
 	tail := appendTail(nil, &f)
 	if len(tail) > maxTailBytes {
