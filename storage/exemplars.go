@@ -86,7 +86,7 @@ func (s *Series) exemplars(tr model.TimeRange) ([]model.Exemplar, error) {
 // The newest of a metric wins. Warnings name data that could not be read.
 func (v *View) Metadata(ctx context.Context, tenant uint32, metric string) (all map[string][]model.Metadata, warnings []error, err error) {
 	all = make(map[string][]model.Metadata)
-	for _, e := range v.st.blocks.Entries() { // oldest first
+	for _, e := range v.st.blocks.Raw() { // oldest first
 		if err := e.Err(); err != nil && len(warnings) < maxWarnings {
 			warnings = append(warnings, err)
 		}

@@ -178,7 +178,11 @@ func (db *DB) openBlocks(rec log.Recovery) (err error) {
 	if db.report.Leftovers, err = db.set.CleanUp(rec.Holds); err != nil {
 		return err
 	}
-	return db.objects.RemoveEmptyDirs(format.RawDir + "/")
+	err = db.objects.RemoveEmptyDirs(format.RawDir + "/")
+	for _, tier := range block.Rollups {
+		err = errors.Join(err, db.objects.RemoveEmptyDirs(tier.Dir()+"/"))
+	}
+	return err
 }
 
 // openLog replays the log into the head, opens it for writing above every number

@@ -142,8 +142,8 @@ func (s *SeriesSet) isDeleted(ref model.Ref, tr model.TimeRange, ls labels.Label
 // first. Blocks of rollups are not among them.
 func (s *state) overlapping(tr model.TimeRange) []*blockset.Entry {
 	var list []*blockset.Entry
-	for _, e := range s.blocks.Entries() {
-		if e.Tier == block.Raw && e.MinTime < tr.Max && e.MaxTime >= tr.Min {
+	for _, e := range s.blocks.Raw() {
+		if e.MinTime < tr.Max && e.MaxTime >= tr.Min {
 			list = append(list, e)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/partition/block"
+	"tsdb/partition/blockset"
 )
 
 // Status describes the stored data, as GET /api/v1/status/storage shows it.
@@ -72,7 +73,8 @@ func (db *DB) walStatus() WALStatus {
 	return st
 }
 
-// TierStatus lists the partitions of one resolution.
+// TierStatus lists the partitions of one resolution, or the blocks of a rollup by the
+// days that they span.
 type TierStatus struct {
 	Tier       string            `json:"tier"`
 	Partitions []PartitionStatus `json:"partitions"`
@@ -85,7 +87,7 @@ type PartitionStatus struct {
 	End     string `json:"end"`
 	Blocks  int    `json:"blocks"`
 	Series  uint64 `json:"series"`
-	Samples uint64 `json:"samples"`
+	Samples uint64 `json:"samples"` // of a rollup: rows
 	Bytes   int64  `json:"bytes"`
 }
 
@@ -98,41 +100,62 @@ func (db *DB) Status() (Status, error) {
 	}
 	defer v.Release()
 	st := Status{Head: db.views.headStatus(), WAL: db.walStatus(), FailingJobs: db.failingJobs()}
-	parts := make(map[int64]*PartitionStatus)
 	for _, e := range v.st.blocks.Entries() {
 		st.Blocks++
 		st.Bytes += e.Size
-		st.Samples += e.Samples
-		start := e.Partition
+	}
+	raw := TierStatus{Tier: block.Raw.String(), Partitions: partitions(v.st.blocks.Raw())}
+	var rawBytes int64
+	for _, p := range raw.Partitions {
+		st.Samples += p.Samples
+		rawBytes += p.Bytes
+	}
+	if st.Samples > 0 {
+		st.BytesPerSample = float64(rawBytes) / float64(st.Samples)
+	}
+	st.Samples += st.Head.Samples
+	st.Tiers = append(st.Tiers, raw)
+	for _, tier := range block.Rollups {
+		of := slices.DeleteFunc(slices.Clone(v.st.blocks.Rollups()), func(e *blockset.Entry) bool { return e.Tier != tier })
+		if len(of) > 0 {
+			st.Tiers = append(st.Tiers, TierStatus{Tier: tier.String(), Partitions: partitions(of)})
+		}
+	}
+	if st.Series, err = v.countSeries(context.Background()); err != nil {
+		return Status{}, err
+	}
+	return st, nil
+}
+
+// partitions adds up the blocks of a tier by the days that they span.
+func partitions(entries []*blockset.Entry) []PartitionStatus {
+	parts := make(map[model.TimeRange]*PartitionStatus)
+	for _, e := range entries {
+		var span model.TimeRange
 		if e.Level == block.L0 {
 			// A cut spans partitions; it is shown where it ends.
-			start = e.Tier.PartitionStart(e.MaxTime)
+			span = e.Tier.PartitionRange(e.MaxTime)
+		} else {
+			span = e.Span()
 		}
-		p := parts[start]
+		p := parts[span]
 		if p == nil {
-			r := e.Tier.PartitionRange(start)
-			p = &PartitionStatus{Start: rfc3339(r.Min), End: rfc3339(r.Max)}
-			parts[start] = p
+			p = &PartitionStatus{Start: rfc3339(span.Min), End: rfc3339(span.Max)}
+			parts[span] = p
 		}
 		p.Blocks++
 		p.Bytes += e.Size
 		p.Samples += e.Samples
 		p.Series = max(p.Series, e.Series)
 	}
-	if st.Samples > 0 {
-		st.BytesPerSample = float64(st.Bytes) / float64(st.Samples)
-	}
-	st.Samples += st.Head.Samples
-	list := []PartitionStatus{}
+	list := make([]PartitionStatus, 0, len(parts))
 	for _, p := range parts {
 		list = append(list, *p)
 	}
-	slices.SortFunc(list, func(a, b PartitionStatus) int { return cmp.Compare(a.Start, b.Start) })
-	st.Tiers = []TierStatus{{Tier: "raw", Partitions: list}}
-	if st.Series, err = v.countSeries(context.Background()); err != nil {
-		return Status{}, err
-	}
-	return st, nil
+	slices.SortFunc(list, func(a, b PartitionStatus) int {
+		return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.End, b.End))
+	})
+	return list
 }
 
 func rfc3339(ms int64) string {
@@ -143,7 +166,7 @@ func rfc3339(ms int64) string {
 // apart: 10 million series are miscounted by one with odds of 1 to 400,000.
 func (v *View) countSeries(ctx context.Context) (uint64, error) {
 	var ids []uint64
-	for _, e := range v.st.blocks.Entries() {
+	for _, e := range v.st.blocks.Raw() {
 		b := e.Block()
 		if b == nil {
 			continue

@@ -49,8 +49,9 @@ func (e *Entry) quarantine(err error) {
 	e.bad.CompareAndSwap(nil, &err)
 }
 
-// Deletions returns the tombstones resolved to the series of the block, or nil if
-// they match none. The series of each tombstone are looked up once.
+// Deletions returns the tombstones resolved to the series of a raw block, or nil if
+// they match none. The series of each tombstone are looked up once. Whether a
+// tombstone concerns a day of a rollup block is said by the Coverage of the day.
 func (e *Entry) Deletions(ctx context.Context, ts []manifest.Tombstone) (*block.Deletions, error) {
 	if e.block == nil {
 		return nil, nil
@@ -61,9 +62,9 @@ func (e *Entry) Deletions(ctx context.Context, ts []manifest.Tombstone) (*block.
 		if !t.Covers(e.Info) {
 			continue
 		}
-		series, err := e.matches(ctx, t)
+		series, err := e.Matches(ctx, t)
 		if err != nil {
-			return nil, fmt.Errorf("find series of tombstone %d in %s: %w", t.ID, e.Name, err)
+			return nil, err
 		}
 		if !series.IsEmpty() {
 			parts = append(parts, block.Deletion{Series: series, Range: t.Range})
@@ -72,8 +73,9 @@ func (e *Entry) Deletions(ctx context.Context, ts []manifest.Tombstone) (*block.
 	return block.NewDeletions(parts), nil
 }
 
-// matches returns the series of the block that a tombstone matches.
-func (e *Entry) matches(ctx context.Context, t *manifest.Tombstone) (*roaring.Bitmap, error) {
+// Matches returns the series of the block, which must be open, that a tombstone
+// matches. The caller must not change the bitmap.
+func (e *Entry) Matches(ctx context.Context, t *manifest.Tombstone) (*roaring.Bitmap, error) {
 	e.resolved.Lock()
 	bm := e.resolved.series[t.ID]
 	e.resolved.Unlock()
@@ -82,7 +84,7 @@ func (e *Entry) matches(ctx context.Context, t *manifest.Tombstone) (*roaring.Bi
 	}
 	bm, err := e.block.Postings(ctx, t.Tenant, match.New(t.Matchers))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("find series of tombstone %d in %s: %w", t.ID, e.Name, err)
 	}
 	e.resolved.Lock()
 	defer e.resolved.Unlock()
@@ -102,7 +104,7 @@ func (v *Version) Concerns(ctx context.Context) func(t *manifest.Tombstone, bloc
 		if e == nil || e.block == nil {
 			return true
 		}
-		bm, err := e.matches(ctx, t)
+		bm, err := e.Matches(ctx, t)
 		return err != nil || !bm.IsEmpty()
 	}
 }

@@ -26,7 +26,8 @@ type Leftover struct {
 // by a crash or put there by a user. An object is deleted if that loses no data: it
 // is incomplete; an edit has dropped it; the WAL holds all of it, according to
 // walHolds for the generations from lo to hi; or all blocks it was made from are
-// listed and readable. Any other object is set aside. An object that cannot be read,
+// listed and readable. A rollup is deleted too while it can be made again, or what
+// is listed covers its days. Any other object is set aside. An object that cannot be read,
 // deleted or set aside stays, with an error in its Leftover; Sweep retries the
 // deletions. If the store has a grace, Sweep does all of them.
 //
@@ -112,6 +113,12 @@ func (s *Set) canDelete(v *Version, l *Leftover, walHolds func(lo, hi uint64) bo
 	info := b.Info()
 	_ = b.Close() // it was only read
 	switch {
+	case info.Tier != block.Raw && canRollUp(v, info):
+		l.Reason = "a rollup that was not published; what it was made from, or its days, are there"
+		return true
+	case info.Tier != block.Raw:
+		l.Reason = "a rollup that is not listed, of days without other data"
+		return false
 	case len(info.Inputs) > 0 && allReadable(v, info.Inputs):
 		l.Reason = "a merge that was not published; its inputs are all there"
 		return true
@@ -126,6 +133,28 @@ func (s *Set) canDelete(v *Version, l *Leftover, walHolds func(lo, hi uint64) bo
 	return false
 }
 
+// canRollUp reports whether an unlisted rollup block holds nothing that is not
+// listed: its sources are listed and readable, or each of its days has raw blocks or
+// is covered in its tier.
+func canRollUp(v *Version, info block.Info) bool {
+	if len(info.Sources) > 0 && allReadable(v, info.Sources) {
+		return true
+	}
+	raw := map[int64]bool{}
+	for _, e := range v.Raw() {
+		if e.Level != block.L0 && e.Err() == nil {
+			raw[e.Partition] = true
+		}
+	}
+	for day := info.Partition; day < info.Span().Max; day = info.Tier.PartitionRange(day).Max {
+		c, covered := v.state.CoverageOf(info.Tier, day)
+		if !raw[day] && (!covered || c.Block != "" && !allReadable(v, []string{c.Block})) {
+			return false
+		}
+	}
+	return true
+}
+
 // hasOtherAttempt reports whether a listed, readable block was made from the inputs
 // of info, by another attempt with another ordinal. For a cut, a block made from
 // another attempt counts too.
@@ -135,7 +164,7 @@ func hasOtherAttempt(v *Version, info block.Info) bool {
 	first.Ordinal = 0
 	cut := strings.TrimSuffix(block.FileName(first), format.BlockSuffix)
 	ofAttempt := func(in string) bool { return strings.HasPrefix(in, cut+"-") || in == cut+format.BlockSuffix }
-	for _, e := range v.entries {
+	for _, e := range v.Raw() {
 		if info.Level == block.L0 && len(info.Inputs) == 0 && slices.ContainsFunc(e.Inputs, ofAttempt) ||
 			e.Level == info.Level && e.Partition == info.Partition && e.MinGen == info.MinGen && e.MaxGen == info.MaxGen && slices.Equal(e.Inputs, info.Inputs) {
 			if e.Err() != nil {

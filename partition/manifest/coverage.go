@@ -97,7 +97,9 @@ func (s *State) RollupBlocks() []Listed {
 
 // SettledGen returns the highest Gen that a Coverage of the day may have if the
 // sources are all its L2s: the generation below the lowest that the WAL keeps, or
-// that an L0 or L1 has in which samples of the day may be.
+// that an L0 or L1 has in which samples of the day may be; or the Gen that an entry
+// of the day has, if that is higher: an L1 takes the generations of all L0s that it
+// was merged from, also of those without samples of the day.
 func (s *State) SettledGen(day int64) uint64 {
 	low := s.WALLow
 	r := block.Raw.PartitionRange(day)
@@ -106,7 +108,13 @@ func (s *State) SettledGen(day int64) uint64 {
 			low = min(low, b.MinGen)
 		}
 	}
-	return max(low, 1) - 1
+	settled := max(low, 1) - 1
+	for _, tier := range block.Rollups {
+		if c, ok := s.CoverageOf(tier, day); ok {
+			settled = max(settled, c.Gen)
+		}
+	}
+	return settled
 }
 
 // applyCoverage applies the parts of an edit that are about rollups to n.

@@ -87,7 +87,7 @@ func checkCover(s, next *State, c *Coverage) error {
 			return badEdit("cover %s: %q is not a source", c, b.Name)
 		}
 	}
-	if settled := next.SettledGen(c.Day); fresh && c.Gen > settled {
+	if settled := s.SettledGen(c.Day); fresh && c.Gen > settled {
 		return badEdit("cover %s: generation %d is above %d, up to which all samples are in L2s", c, c.Gen, settled)
 	}
 	if !replaces {

@@ -228,7 +228,12 @@ func TestSettledGen(t *testing.T) {
 		s.Blocks[b.Name] = b
 	}
 	s.WALLow = 20
-	for day, want := range []uint64{8, 2, 19} { // the L0s are of the first day
+	covered := cover(block.Hour, 3, "", 7)
+	s.Coverage[covered.CoverKey] = covered
+	l1 := listedBlocks(t, "L1:5-12@3")[0]
+	l1.MaxTime = l1.MinTime + 5
+	s.Blocks[l1.Name] = l1
+	for day, want := range []uint64{8, 2, 19, 7} { // the L0s are of the first day
 		if got := s.SettledGen(testDay + int64(day)*model.DayMs); got != want {
 			t.Errorf("day %d: %d, want %d", day, got, want)
 		}

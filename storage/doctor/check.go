@@ -235,12 +235,14 @@ func (c *checker) checkBlock(l *datadir.Listed, want block.Info) error {
 // checkUnlisted notes block files that no edit lists.
 func (c *checker) checkUnlisted(st *manifest.State) error {
 	dirs := []string{format.L0Dir}
-	days, err := c.fs.List(path.Join(c.dir, format.RawDir))
-	if err != nil && !errors.Is(err, iofs.ErrNotExist) {
-		return err
-	}
-	for _, day := range days {
-		dirs = append(dirs, path.Join(format.RawDir, day))
+	for _, tier := range append([]block.Tier{block.Raw}, block.Rollups...) {
+		days, err := c.fs.List(path.Join(c.dir, tier.Dir()))
+		if err != nil && !errors.Is(err, iofs.ErrNotExist) {
+			return err
+		}
+		for _, day := range days {
+			dirs = append(dirs, path.Join(tier.Dir(), day))
+		}
 	}
 	for _, dir := range dirs {
 		names, err := c.fs.List(path.Join(c.dir, dir))

@@ -54,7 +54,7 @@ func Inspect(ctx context.Context, fs vfs.FS, dir string, out io.Writer) error {
 	var samples uint64
 	var bytes int64
 	var sum block.Stats
-	blocks := st.Sorted()
+	blocks := st.RawBlocks()
 	slices.SortStableFunc(blocks, func(a, b manifest.Listed) int { return cmp.Compare(a.Partition, b.Partition) })
 	for _, b := range blocks {
 		day := "several"
@@ -86,6 +86,7 @@ func Inspect(ctx context.Context, fs vfs.FS, dir string, out io.Writer) error {
 	for _, s := range append(sum.Sections, block.SectionStats{Name: "header and tail", Bytes: sum.Other}) {
 		fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", s.Name, share(s.Bytes, sum.Bytes()), s.Bytes, perSample(s.Bytes, samples))
 	}
+	writeRollups(w, l)
 	return w.Flush()
 }
 
