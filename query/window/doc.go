@@ -8,6 +8,8 @@
 //     shares them between series that are scraped together.
 //   - Kernel is a range function. It reads Points, which are samples and their
 //     bounds, and sets one value per step.
+//   - RowKernels are the range functions over rows of rollups, which are buckets and
+//     single samples. FailingRows finds the buckets whose samples they need instead.
 //
 // Values equal those of Prometheus' functions bit for bit, so the order of additions
 // is part of a kernel's definition. Work shared by several windows is done once per

@@ -10,6 +10,11 @@ func extreme(p *Points, out []float64, sign float64) error {
 	if m, ok := p.segments(); ok {
 		return p.extremeOfSegments(out, sign, m)
 	}
+	return p.extremeOfQueue(out, sign)
+}
+
+// extremeOfQueue computes the extreme of windows of any width.
+func (p *Points) extremeOfQueue(out []float64, sign float64) error {
 	// The queue holds the samples that can still be the answer, best first, so that
 	// each sample is compared once or twice regardless of the width of the windows.
 	queue, from, seen := p.deque[:0], 0, int32(0)

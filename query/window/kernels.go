@@ -61,17 +61,21 @@ func lastTwo(p *Points, out []float64, isRate bool) error {
 		if hi-lo < 2 {
 			return
 		}
-		a, b := p.v[hi-2], p.v[hi-1]
-		interval := p.t[hi-1] - p.t[hi-2]
-		result := b
-		if !isRate || !(b < a) {
-			result = b - a
-		}
-		if isRate {
-			result /= float64(interval) / 1000
-		}
-		out[i] = result
+		out[i] = differenceOf(p.v[hi-2], p.v[hi-1], p.t[hi-1]-p.t[hi-2], isRate)
 	})
+}
+
+// differenceOf returns the difference of two values, or the rate of a counter, of
+// samples that are interval milliseconds apart.
+func differenceOf(before, last float64, interval int64, isRate bool) float64 {
+	result := last
+	if !isRate || !(last < before) {
+		result = last - before
+	}
+	if isRate {
+		result /= float64(interval) / 1000
+	}
+	return result
 }
 
 func countOverTime(p *Points, out []float64) error {
@@ -115,12 +119,16 @@ func tallyPairs(p *Points, out []float64, differs func(a, b float64) bool) error
 }
 
 func changes(p *Points, out []float64) error {
-	return tallyPairs(p, out, func(a, b float64) bool { return a != b && !(math.IsNaN(a) && math.IsNaN(b)) })
+	return tallyPairs(p, out, isChange)
 }
 
 func resets(p *Points, out []float64) error {
-	return tallyPairs(p, out, func(a, b float64) bool { return b < a })
+	return tallyPairs(p, out, isReset)
 }
+
+func isChange(a, b float64) bool { return a != b && !(math.IsNaN(a) && math.IsNaN(b)) }
+
+func isReset(a, b float64) bool { return b < a }
 
 func deriv(p *Points, out []float64) error {
 	return p.each(func(i int, lo, hi int32) {

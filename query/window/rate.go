@@ -46,14 +46,7 @@ func (r *counterResets) extrapolate(vs []float64, los, his []int32, placed []pla
 		if r.any {
 			result = r.add(result, vs, lo, last)
 		}
-		place := &placed[i]
-		factor := place.factor
-		// If the condition x > place.reach*result holds, the counter was above zero at
-		// the start of the window despite rounding. This check saves a division.
-		if x := place.sampled * first; isCounter && !(x > beyondRounding && x > place.reach*result) && result > 0 && first >= 0 {
-			factor = place.fromZero(first, result, seconds)
-		}
-		out[i] = result * factor
+		out[i] = placed[i].extrapolate(result, first, isCounter, seconds)
 	}
 }
 
@@ -109,6 +102,18 @@ func (p *placement) fromZero(first, result, seconds float64) float64 {
 		return (p.sampled + toZero + p.toEnd) / p.sampled / seconds
 	}
 	return p.factor
+}
+
+// extrapolate returns the difference result of a window whose first value is first,
+// extrapolated to its borders.
+func (p *placement) extrapolate(result, first float64, isCounter bool, seconds float64) float64 {
+	factor := p.factor
+	// If the condition x > p.reach*result holds, the counter was above zero at the
+	// start of the window despite rounding. This check saves a division.
+	if x := p.sampled * first; isCounter && !(x > beyondRounding && x > p.reach*result) && result > 0 && first >= 0 {
+		factor = p.fromZero(first, result, seconds)
+	}
+	return result * factor
 }
 
 // placements returns the placement of the samples in each window, for a result per

@@ -27,6 +27,9 @@ type Points struct {
 	SamplesBefore []int64     // number of samples represented by all points before each point; nil = one per point
 	params        [][]float64 // the scalar arguments, one value per step
 
+	rows    *model.Buckets // of LoadRows: what the points are made of
+	scratch *rowScratch
+
 	host   Host
 	deque  []int32   // scratch
 	sort   []float64 // scratch
@@ -46,6 +49,7 @@ type Kernel func(p *Points, out []float64) error
 // Scratch is a worker's memory for kernels. It is not safe for concurrent use.
 type Scratch struct {
 	points Points
+	rowScratch
 	Bounds Bounds
 	T      []int64
 	v      []float64

@@ -1,0 +1,90 @@
+package window
+
+import (
+	"slices"
+
+	"tsdb/internal/model"
+	"tsdb/rollup/bucket"
+)
+
+// FailingRows appends the indexes of the rows that do not hold what some window of f
+// needs, rising. The caller replaces them by rows of their samples, which never fail.
+// resolution is that of the buckets, in milliseconds. Flags of f.NoRows are not
+// considered.
+func FailingRows(w *Windows, rows *model.Buckets, resolution int64, f bucket.Function, dst []int) []int {
+	if rows.Len() == 0 {
+		return dst
+	}
+	from := len(dst)
+	if f == bucket.Instant {
+		dst = failingInstants(w, rows, resolution, dst)
+	} else {
+		dst = failingWindows(w, rows, f, dst)
+	}
+	slices.Sort(dst[from:])
+	return dst[:from+len(slices.Compact(dst[from:]))]
+}
+
+// failingInstants appends buckets that a step divides, unless it comes after the
+// newest entry.
+func failingInstants(w *Windows, rows *model.Buckets, resolution int64, dst []int) []int {
+	s, step := w.Ends(w.Grid)
+	k, last := 0, -1
+	for range w.N {
+		for k < rows.Len() && rows.End[k] <= s {
+			k++
+		}
+		if k == rows.Len() {
+			break
+		}
+		if k != last && rows.Flags[k]&model.BucketSample == 0 && s > rows.End[k]-resolution &&
+			(rows.Flags[k]&model.BucketStale != 0 || s < rows.T1[k]) {
+			last = k
+			dst = append(dst, k)
+		}
+		s += step
+	}
+	return dst
+}
+
+// failingWindows appends rows that a border of a window divides in an unknown way, and
+// rows in a window that f cannot use at all.
+func failingWindows(w *Windows, rows *model.Buckets, f bucket.Function, dst []int) []int {
+	inside := bucket.EndInside
+	if f.LeftEdge() {
+		inside = bucket.Inside
+	}
+	end, step := w.Ends(w.Grid)
+	lo, hi, seen := 0, 0, 0
+	lastLeft, lastRight := -1, -1
+	for range w.N {
+		x, s := end-w.Width, end
+		end += step
+		lo, hi = afterRows(rows, lo, x), afterRows(rows, max(lo, hi), s)
+		if lo == rows.Len() {
+			break
+		}
+		if lo != lastLeft && inside(rows, lo, x, s) == bucket.Fails {
+			lastLeft = lo
+			dst = append(dst, lo)
+		}
+		if hi < rows.Len() && hi != lastRight && inside(rows, hi, x, s) == bucket.Fails {
+			lastRight = hi
+			dst = append(dst, hi)
+		}
+		for seen = max(seen, lo); seen < hi; seen++ {
+			if rows.Count[seen] > 0 && !f.Answers(rows.Flags[seen]) {
+				dst = append(dst, seen)
+			}
+		}
+	}
+	return dst
+}
+
+// afterRows returns the first row from k on whose last float is after t.
+func afterRows(rows *model.Buckets, k int, t int64) int {
+	for k < rows.Len() && (rows.Count[k] == 0 || rows.T1[k] <= t) {
+		k++
+	}
+	return k
+}

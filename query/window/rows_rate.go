@@ -1,0 +1,139 @@
+package window
+
+import (
+	"math"
+	"time"
+
+	"tsdb/rollup/bucket"
+)
+
+// rowRate computes rate, increase and delta, as extrapolated does.
+func rowRate(p *Points, out []float64, isCounter, isRate bool) error {
+	var resets rowLosses
+	if isCounter {
+		resets.find(p)
+	}
+	seconds := 1.0
+	if isRate {
+		seconds = (time.Duration(p.Width) * time.Millisecond).Seconds()
+	}
+	b, before := p.rows, p.rowCounts()
+	end, step := p.Ends(p.Grid)
+	var place placement
+	var lastFirst, lastLast, lastN int64 // what place is of; lastN = 0: of nothing
+	return p.eachCut(func(i int, lo, hi int32, part bucket.Part) {
+		n := p.countOf(before, lo, hi, part) - 1
+		if n < 1 {
+			return
+		}
+		at := end + int64(i)*step
+		t, first := p.firstOf(lo, part)
+		// Samples at regular intervals have the same placement in each window.
+		if f, l := t-at, b.T1[hi-1]-at; f != lastFirst || l != lastLast || n != lastN {
+			lastFirst, lastLast, lastN = f, l, n
+			place = placementOf(f+p.Width, -l, l-f, n)
+			place.factor /= seconds
+		}
+		result := b.V1[hi-1] - first
+		if resets.any {
+			result = resets.add(result, p, lo, hi-1, part)
+		}
+		out[i] = place.extrapolate(result, first, isCounter, seconds)
+	})
+}
+
+// rowLosses holds what resets took from a counter: the values before them.
+type rowLosses struct {
+	any  bool
+	sums []int64 // up to the last float of each row; only if all are integers
+
+	at       []int32 // otherwise the rows with a reset in them or before their first float
+	from, to int     // the range of at in the current window
+}
+
+// find finds the resets of p.
+func (r *rowLosses) find(p *Points) {
+	b := p.rows
+	at := p.deque[:0]
+	for k, lost := range b.Lost {
+		if lost != 0 || k > 0 && b.FirstV[k] < b.V1[k-1] {
+			at = append(at, int32(k))
+		}
+	}
+	p.deque, r.at, r.any = at, at, len(at) > 0
+	if r.any {
+		r.sums = p.lostSums()
+	}
+}
+
+// lostSums returns the sums of what was lost up to each row, nil unless all values
+// are integers whose sums and differences cannot be rounded.
+func (p *Points) lostSums() []int64 {
+	b := p.rows
+	sums := resize(p.sums, len(p.t))
+	p.sums = sums
+	sum, before, size := int64(0), int64(math.MinInt64), uint64(0) // size is the sum of the magnitudes
+	for k, x := range b.Lost {
+		lost, ok := integer(x)
+		first, ok1 := integer(b.FirstV[k])
+		last, ok2 := integer(b.V1[k])
+		_, ok3 := integer(b.V2[k])
+		if !ok || !ok1 || !ok2 || !ok3 {
+			return nil
+		}
+		if first < before {
+			sum += before
+			size += uint64(max(before, -before))
+		}
+		sum += lost
+		sums[k] = sum
+		size += uint64(max(lost, -lost))
+		if size >= 1<<51 {
+			return nil
+		}
+		before = last
+	}
+	return sums
+}
+
+// integer returns a float as an integer below 2^51 in magnitude, false if it is not
+// one or -0.
+func integer(v float64) (int64, bool) {
+	i := int64(v)
+	return i, math.Float64bits(float64(i)) == math.Float64bits(v) && -1<<51 < i && i < 1<<51
+}
+
+// add adds the values lost in resets from a part of row lo to the end of row last to
+// their difference. It must be called for windows in ascending order.
+func (r *rowLosses) add(difference float64, p *Points, lo, last int32, part bucket.Part) float64 {
+	b := p.rows
+	inFirst := 0.0
+	switch {
+	case part == bucket.All:
+		inFirst = b.Lost[lo]
+	case part == bucket.LastTwo && b.V1[lo] < b.V2[lo]:
+		inFirst = b.V2[lo]
+	}
+	if inFirst != 0 {
+		difference += inFirst
+	}
+	if r.sums != nil {
+		return difference + float64(r.sums[last]-r.sums[lo])
+	}
+	for r.from < len(r.at) && r.at[r.from] <= lo {
+		r.from++
+	}
+	r.to = max(r.to, r.from)
+	for r.to < len(r.at) && r.at[r.to] <= last {
+		r.to++
+	}
+	for _, k := range r.at[r.from:r.to] {
+		if v := b.V1[k-1]; b.FirstV[k] < v {
+			difference += v
+		}
+		if v := b.Lost[k]; v != 0 {
+			difference += v
+		}
+	}
+	return difference
+}
