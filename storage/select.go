@@ -138,8 +138,8 @@ func (s *SeriesSet) isDeleted(ref model.Ref, tr model.TimeRange, ls labels.Label
 	return !ok || deletedOf(s.deleted, ls).Covers(span.Intersect(tr))
 }
 
-// overlapping returns the blocks of samples that may have some in a range, oldest
-// first. Blocks of rollups are not among them.
+// overlapping returns the raw blocks that may have samples in a range, oldest
+// first.
 func (s *state) overlapping(tr model.TimeRange) []*blockset.Entry {
 	var list []*blockset.Entry
 	for _, e := range s.blocks.Raw() {

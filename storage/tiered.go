@@ -1,0 +1,112 @@
+package storage
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/internal/match"
+	"tsdb/internal/model"
+	"tsdb/partition/block"
+)
+
+// TieredSet is the answer of SelectTiered. It is valid until the view is released
+// and safe for concurrent use.
+type TieredSet struct {
+	view     *View
+	tenant   uint32
+	matchers []*match.Matcher
+	tier     block.Tier
+	times    model.TimeRange // selected: whole buckets, no floor above them
+	rawTimes model.TimeRange // the part of times that has samples
+
+	// covered are the days that rollups answer, by time, and coveredTimes their
+	// times, joined.
+	covered      []coveredDay
+	coveredTimes []model.TimeRange
+	// base holds the series of rollup blocks, and of raw blocks and the head those
+	// that may have newer samples on covered days.
+	base      *SeriesSet
+	known     *knownLabels  // of base, complete
+	blocks    []tieredBlock // of base, by number
+	segments  []segment     // of rollup blocks, by time
+	deletions []newerDeletion
+	runs      []rawRun // uncovered, by time
+
+	series []*TieredSeries
+
+	mu      sync.Mutex
+	rawDays map[int64]*rawDay // covered days that were read raw, by their start
+}
+
+// TieredSeries is one series of a TieredSet.
+type TieredSeries struct {
+	ID     model.Identity
+	Labels labels.Labels
+
+	set     *TieredSet
+	sources []source    // in base
+	raw     []rawSource // by run
+}
+
+// tieredBlock describes a block of TieredSet.base.
+type tieredBlock struct {
+	rollup bool
+	newer  []model.TimeRange // of a raw block: the days on which it may be newer than the rollup
+}
+
+// segment is a range of time whose rows are read from one rollup block.
+type segment struct {
+	times model.TimeRange
+	block int // number in base
+}
+
+// rawRun is a range of time that no rollup answers.
+type rawRun struct {
+	times model.TimeRange
+	set   *SeriesSet
+}
+
+// rawSource is a series in a rawRun.
+type rawSource struct {
+	run    int
+	series *Series
+}
+
+// Len returns the number of series.
+func (s *TieredSet) Len() int { return len(s.series) }
+
+// At returns the i-th series, in the order of labels.Compare.
+func (s *TieredSet) At(i int) *TieredSeries { return s.series[i] }
+
+// Tier returns the tier that was selected.
+func (s *TieredSet) Tier() block.Tier { return s.tier }
+
+// Covered returns the times that the tier answers, sorted and disjoint. Buckets in
+// it may be dirty for some series. The slice must not be changed.
+func (s *TieredSet) Covered() []model.TimeRange { return s.coveredTimes }
+
+// Warnings returns the damage found so far, as SeriesSet.Warnings does.
+func (s *TieredSet) Warnings() []error {
+	all := s.base.Warnings()
+	for _, r := range s.runs {
+		all = append(all, r.set.Warnings()...)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range s.rawDays {
+		all = append(all, d.set.Warnings()...)
+	}
+	seen := make(map[string]bool, len(all))
+	all = slices.DeleteFunc(all, func(err error) bool {
+		text := err.Error()
+		again := seen[text]
+		seen[text] = true
+		return again
+	})
+	return all[:min(len(all), maxWarnings)]
+}
+
+// isRaw reports whether samples of a time may still be there.
+func (s *TieredSet) isRaw(t int64) bool { return t >= s.view.st.floor }
