@@ -130,7 +130,7 @@ type bucketScratch struct {
 	parts  bucketParts
 	ints   []int64
 	others []int64
-	floats [bucketFloats][]float64 // of the columns of values that are floats, without gaps
+	floats [bucketValues][]float64 // the columns of floats, with a value in every row
 	preds  []float64
 	bytes  [maxBucketParts][]byte
 	column []byte

@@ -47,16 +47,12 @@ func decodeBuckets(times, values []byte, n int, resolution int64, need model.Buc
 func onlyBuckets(b *model.Buckets, need model.BucketColumns) *model.Buckets {
 	c := &model.Buckets{}
 	c.AppendRange(b, 0, b.Len())
-	for k, vs := range floatsOfBuckets(c) {
-		if need&bucketNeeds[k] == 0 {
-			clear(vs)
+	rows := rowsOfBuckets(c, 0)
+	for k, column := range bucketNeeds {
+		if need&column == 0 {
+			clear(rows.floats[k])
+			clear(rows.numbers[k])
 		}
-	}
-	if need&model.ColumnChanges == 0 {
-		clear(c.Changes)
-	}
-	if need&model.ColumnResets == 0 {
-		clear(c.Resets)
 	}
 	return c
 }
@@ -64,7 +60,7 @@ func onlyBuckets(b *model.Buckets, need model.BucketColumns) *model.Buckets {
 // equalBuckets compares all columns, floats bit for bit.
 func equalBuckets(a, b *model.Buckets) bool {
 	bits := func(b *model.Buckets) (all [][]uint64) {
-		for _, vs := range floatsOfBuckets(b) {
+		for _, vs := range rowsOfBuckets(b, 0).floats {
 			all = append(all, append([]uint64{}, words(vs)...))
 		}
 		return all
@@ -79,15 +75,7 @@ func equalBuckets(a, b *model.Buckets) bool {
 
 func TestBucketsComeBackWithTheSameBits(t *testing.T) {
 	eachBuckets(t, func(t *testing.T, b *model.Buckets, resolution int64) {
-		prefix := []byte("prefix")
-		times := AppendBucketTimes(bytes.Clone(prefix), b, resolution)[len(prefix):]
-		values := AppendBucketValues(bytes.Clone(prefix), b)[len(prefix):]
-		if b.Len() == 0 && len(times)+len(values) > 0 {
-			t.Fatal("bytes for no row")
-		}
-		if !bytes.Equal(times, AppendBucketTimes(nil, b, resolution)) || !bytes.Equal(values, AppendBucketValues(nil, b)) {
-			t.Fatal("appended twice, not the same bytes")
-		}
+		times, values := AppendBucketTimes(nil, b, resolution), AppendBucketValues(nil, b)
 		got, err := decodeBuckets(times, values, b.Len(), resolution, model.AllBucketColumns)
 		if err != nil || !equalBuckets(got, b) {
 			t.Fatalf("%d rows: other values or error: %v\n%x\n%x", b.Len(), err, times, values)
@@ -110,26 +98,6 @@ func TestBucketColumnsAreDecodedAlone(t *testing.T) {
 			}
 		}
 	})
-}
-
-func TestBucketsAreAppendedToOthers(t *testing.T) {
-	r := rand.New(rand.NewPCG(3, 4))
-	p := bucketPatterns[0]
-	a, b := p.buckets(r, 30), p.buckets(r, 40)
-	var got, want model.Buckets
-	for _, c := range []*model.Buckets{a, b} {
-		from := got.Len()
-		if err := DecodeBucketTimes(&got, AppendBucketTimes(nil, c, p.resolution), c.Len(), p.resolution); err != nil {
-			t.Fatal(err)
-		}
-		if err := DecodeBucketValues(&got, from, AppendBucketValues(nil, c), model.AllBucketColumns); err != nil {
-			t.Fatal(err)
-		}
-		want.AppendRange(c, 0, c.Len())
-	}
-	if !equalBuckets(&got, &want) {
-		t.Fatal("not the rows of both")
-	}
 }
 
 // Series scraped together have equal times, whatever their values.
@@ -161,44 +129,6 @@ func TestRegularBucketsTakeFewBytes(t *testing.T) {
 			t.Errorf("interval %d: values take %d bytes", interval, len(values))
 		}
 	}
-}
-
-func TestCutOrChangedBucketsDoNoHarm(t *testing.T) {
-	eachBuckets(t, func(t *testing.T, b *model.Buckets, resolution int64) {
-		if b.Len() > 24 {
-			return
-		}
-		r := rand.New(rand.NewPCG(9, 10))
-		times, values := AppendBucketTimes(nil, b, resolution), AppendBucketValues(nil, b)
-		try := func(times, values []byte, n int) {
-			t.Helper()
-			if got, err := decodeBuckets(times, values, n, resolution, model.AllBucketColumns); err != nil && !errors.Is(err, ErrCorrupt) {
-				t.Fatalf("error %v is not ErrCorrupt", err)
-			} else if err == nil && got.Len() != n {
-				t.Fatalf("%d rows, want %d", got.Len(), n)
-			}
-		}
-		for _, n := range []int{-1, 0, b.Len() - 1, b.Len() + 1, MaxValues, MaxValues + 1, math.MaxInt} {
-			try(times, values, n)
-		}
-		for i := range times {
-			try(times[:i:i], values, b.Len())
-			times[i] ^= byte(1 + r.IntN(255))
-			try(times, values, b.Len())
-			times = AppendBucketTimes(times[:0], b, resolution)
-		}
-		for i := range values {
-			try(times, values[:i:i], b.Len())
-			values[i] ^= byte(1 + r.IntN(255))
-			try(times, values, b.Len())
-			values = AppendBucketValues(values[:0], b)
-		}
-		if b.Len() > 0 {
-			if _, err := decodeBuckets(append(bytes.Clone(times), 0), values, b.Len(), resolution, model.AllBucketColumns); err == nil {
-				t.Fatal("a byte too many in the times is not noticed")
-			}
-		}
-	})
 }
 
 func TestBucketsWithUnknownBitsAreRefused(t *testing.T) {

@@ -17,11 +17,8 @@ func (f BucketField) String() string {
 	return fmt.Sprintf("%s: %s, %v, %d bytes", f.Name, f.Form, f.Info, f.Info.Bytes)
 }
 
-// bucketForms names the forms of the inner columns, as far as they differ from
-// bucketFormNames.
+// How the forms of the inner columns are called.
 var (
-	bucketFormNames = [...]string{"as predicted", "own", "predicted", "predicted otherwise"}
-
 	bucketTimesForms = [bucketTimes][]string{
 		bucketCount:     {"by interval", "own", "from interval"},
 		bucketFirstTime: {"by interval", "from start", "from interval"},
@@ -36,9 +33,9 @@ var (
 		bucketMin:     {"lower end", "own", "from lower end"},
 		bucketMax:     {"higher end", "own", "from higher end"},
 		bucketSum:     {"line", "own", "from line of ends", "from line of extremes"},
-		bucketLost:    {"zero"},
 		bucketChanges: {"zero", "own", "from count"},
-		bucketResets:  {"zero"},
+		bucketResets:  {"zero", "own", "from changes"},
+		bucketLost:    {"resets of max", "own", "from resets of max", "from resets of mean"},
 		bucketFlags:   {"zero"},
 	}
 )
@@ -54,9 +51,8 @@ func BucketFields(k Kind, src []byte, n int) ([]BucketField, error) {
 	}
 	var p bucketParts
 	var err error
-	parts, forms := bucketValuesParts[:], bucketValuesForms[:]
+	parts, forms := bucketPartsOf(k)
 	if k == KindBucketTimes {
-		parts, forms = bucketTimesParts[:], bucketTimesForms[:]
 		_, err = p.parseTimes(src)
 	} else {
 		err = p.parseValues(src)
@@ -67,10 +63,7 @@ func BucketFields(k Kind, src []byte, n int) ([]BucketField, error) {
 	fields := make([]BucketField, len(parts))
 	for i, part := range parts {
 		form := p.forms[i]
-		f := BucketField{Name: part.name, Form: bucketFormNames[form]}
-		if int(form) < len(forms[i]) {
-			f.Form = forms[i][form]
-		}
+		f := BucketField{Name: part.name, Form: formName(forms[i], form)}
 		if form != formPredicted {
 			if f.Info, err = bucketPartInfo(k, i, form, p.bodies[i], n); err != nil {
 				return fields[:i], fmt.Errorf("%s: %w", part.name, err)
@@ -81,17 +74,37 @@ func BucketFields(k Kind, src []byte, n int) ([]BucketField, error) {
 	return fields, nil
 }
 
+func bucketPartsOf(k Kind) (parts []bucketPart, forms [][]string) {
+	if k == KindBucketTimes {
+		return bucketTimesParts[:], bucketTimesForms[:]
+	}
+	return bucketValuesParts[:], bucketValuesForms[:]
+}
+
+func formName(names []string, form bucketForm) string {
+	if int(form) < len(names) {
+		return names[form]
+	}
+	return "own" // the names end before it
+}
+
+// bucketPartKind returns the kind of inner column i of a column of kind k.
+func bucketPartKind(k Kind, i int) Kind {
+	if k == KindBucketTimes || i == bucketChanges || i == bucketResets || i == bucketFlags {
+		return KindTimestamps
+	}
+	return KindFloats
+}
+
 // bucketPartInfo describes the bytes of inner column i.
 func bucketPartInfo(k Kind, i int, form bucketForm, src []byte, n int) (Info, error) {
-	if k == KindBucketTimes || i >= bucketFloats {
-		return ColumnInfo(KindTimestamps, src, n)
-	}
-	if form != formOwn {
+	part := bucketPartKind(k, i)
+	if part == KindFloats && form != formOwn {
 		if _, _, err := parsePredictedFloats(src, n); err != nil {
 			return Info{}, err
 		}
 	}
-	return ColumnInfo(KindFloats, src, n)
+	return ColumnInfo(part, src, n)
 }
 
 // buckets sets the form of a column of buckets: how many inner columns it has, and
@@ -109,5 +122,57 @@ func (i *Info) buckets(src []byte, n int) error {
 		}
 	}
 	i.Form = fmt.Sprintf("%d inner columns", columns)
+	return nil
+}
+
+// bucketTimes adds the fields of the times of buckets.
+func (f *fielder) bucketTimes(src []byte, n int) error {
+	var p bucketParts
+	interval, err := p.parseTimes(src)
+	if err != nil {
+		return err
+	}
+	_, src, _ = Uvarint(src)
+	f.add(src, "interval %d", interval)
+	return f.bucketParts(KindBucketTimes, &p, src, n)
+}
+
+// bucketValues adds the fields of the values of buckets.
+func (f *fielder) bucketValues(src []byte, n int) error {
+	var p bucketParts
+	if err := p.parseValues(src); err != nil {
+		return err
+	}
+	f.add(src[1:], "mask: no column is left out")
+	return f.bucketParts(KindBucketValues, &p, src[1:], n)
+}
+
+// bucketParts adds the fields of the inner columns p, which were parsed from src.
+func (f *fielder) bucketParts(k Kind, p *bucketParts, src []byte, n int) error {
+	parts, forms := bucketPartsOf(k)
+	_, src, _ = Uvarint(src)
+	f.add(src, "forms")
+	stored := []int{}
+	for i := range parts {
+		if p.forms[i] != formPredicted {
+			stored = append(stored, i)
+		}
+	}
+	for j, i := range stored {
+		if j < len(stored)-1 {
+			_, src, _ = Uvarint(src)
+			f.add(src, "length of %s", parts[i].name)
+		}
+	}
+	for _, i := range stored {
+		src = src[len(p.bodies[i]):]
+		parse := (*fielder).ints
+		if bucketPartKind(k, i) == KindFloats {
+			parse = (*fielder).floats
+		}
+		if err := f.innerAs(parts[i].name+", "+formName(forms[i], p.forms[i]), p.bodies[i], n, parse); err != nil {
+			return err
+		}
+	}
 	return nil
 }

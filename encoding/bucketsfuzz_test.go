@@ -97,8 +97,8 @@ func bucketsOfBytes(raw []byte, resolution int64) *model.Buckets {
 		if n > 2 {
 			b.T3[i] = ts[n-3]
 		}
-		for k, vs := range floatsOfBuckets(b) {
-			if k == bucketLast2 && n < 2 {
+		for k, vs := range rowsOfBuckets(b, 0).floats {
+			if vs == nil || k == bucketLast2 && n < 2 {
 				continue
 			}
 			switch c := next(1); {

@@ -1,5 +1,5 @@
 // Package encoding turns columns of values into bytes and back: timestamps and
-// start timestamps, floats, native histograms; and it holds the small coders that
+// start timestamps, floats, native histograms, buckets of rollups; and it holds the small coders that
 // all files share: varints, CRC-32C, zstd frames.
 //
 // Everything is a pure function over slices. AppendX(dst, …) appends to dst and
@@ -20,8 +20,8 @@
 // set (see column.go): an id keeps its meaning for ever, an unknown one is an
 // error.
 //
-// The package has more than 30 files because its columns are made of each other: a
-// histogram column holds columns of integers and floats, a float column becomes integers,
-// tokens or exceptions, an integer column may hold a shorter one. All work in one scratch
-// and pass plans of encoding around; separate packages would export both.
+// The package has more than 30 files because its columns are made of each other: columns
+// of histograms and of buckets hold columns of integers and floats, a float column becomes
+// integers, tokens or exceptions, an integer column may hold a shorter one. All work in one
+// scratch and pass plans of encoding around; separate packages would export both.
 package encoding

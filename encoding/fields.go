@@ -33,6 +33,10 @@ func ColumnFields(k Kind, src []byte, n int) ([]Field, error) {
 		err = f.floats(src, n)
 	case KindHistograms:
 		err = f.histograms(src)
+	case KindBucketTimes:
+		err = f.bucketTimes(src, n)
+	case KindBucketValues:
+		err = f.bucketValues(src, n)
 	default:
 		err = corruptf("unknown kind of column %d", k)
 	}
@@ -163,8 +167,13 @@ func (f *fielder) sparse(src []byte, h sparseHeader) error {
 // inner adds the fields of the column src of n integers, which is part of another
 // column.
 func (f *fielder) inner(what string, src []byte, n int) error {
+	return f.innerAs(what, src, n, (*fielder).ints)
+}
+
+// innerAs is inner for a column of any type, the fields of which parse adds.
+func (f *fielder) innerAs(what string, src []byte, n int, parse func(*fielder, []byte, int) error) error {
 	in := fielder{total: f.at + len(src), at: f.at}
-	if err := in.ints(src, n); err != nil {
+	if err := parse(&in, src, n); err != nil {
 		return err
 	}
 	for _, c := range in.fields {

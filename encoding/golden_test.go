@@ -150,4 +150,5 @@ func writeValues(out *strings.Builder, values []string) {
 
 var goldenKinds = map[string]Kind{
 	"floats": KindFloats, "timestamps": KindTimestamps, "starts": KindStartTimestamps, "histograms": KindHistograms,
+	"buckettimes": KindBucketTimes, "bucketvalues": KindBucketValues,
 }

@@ -15,7 +15,8 @@ import (
 // The values of a golden column are words. A float is the 16 hex digits of its
 // bits, a time a decimal integer, a start timestamp a decimal integer followed by @
 // and the time of its sample. A histogram is "int" or "float" followed by a JSON
-// object whose floats are also hex digits, or "none" if it is the zero Histogram.
+// object whose floats are also hex digits, or "none" if it is the zero Histogram. A row
+// of buckets is described at parseBuckets.
 
 // columnOfValues returns the column of the values. Its name gives the codec and the
 // tier: codec/… for the fast tier, codec/full/… for the full one.
@@ -50,6 +51,15 @@ func columnOfValues(name string, values []string) (column, error) {
 	case "histogram":
 		hs, err := parseAll(values, parseHistogram)
 		return singleHistograms(name, hs), err
+	case "buckettimes", "bucketvalues":
+		rows, resolution, err := parseBuckets(name, values)
+		if err != nil {
+			return column{}, err
+		}
+		if codec == "buckettimes" {
+			return bucketTimeColumn(name, rows, resolution), nil
+		}
+		return bucketValueColumn(name, rows), nil
 	}
 	return column{}, fmt.Errorf("unknown codec %q", codec)
 }

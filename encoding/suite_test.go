@@ -75,6 +75,14 @@ func suiteColumns(r *rand.Rand, maxLen int) []column {
 			}
 			add(singleHistograms("histogram/"+p.name, hs))
 		}
+		for _, p := range bucketPatterns {
+			if n > 120 { // longer ones have tests of their own
+				break
+			}
+			rows := p.buckets(r, n)
+			add(bucketTimeColumn(fmt.Sprintf("buckettimes/%d/%s", p.resolution, p.name), rows, p.resolution))
+			add(bucketValueColumn(fmt.Sprintf("bucketvalues/%d/%s", p.resolution, p.name), rows))
+		}
 		for _, p := range stringPatterns {
 			add(zstdFrame("zstd/"+p.name, bytes.Join(p.make(r, n), nil)))
 		}

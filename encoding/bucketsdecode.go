@@ -1,0 +1,149 @@
+package encoding
+
+import "tsdb/internal/model"
+
+// DecodeBucketValues fills the flags and the needed values of the rows of dst from
+// from on, whose times DecodeBucketTimes has appended. src is exactly one column.
+// Columns of values that are not needed are 0 in these rows, all of them after an
+// error.
+func DecodeBucketValues(dst *model.Buckets, from int, src []byte, need model.BucketColumns) error {
+	n := dst.Len() - from
+	if err := checkDecode("bucket values", n); err != nil {
+		return err
+	}
+	if n == 0 {
+		if len(src) > 0 {
+			return corruptf("bucket values: %d bytes for no row", len(src))
+		}
+		return nil
+	}
+	s := takeBucketScratch()
+	defer s.put()
+	rows := rowsOfBuckets(dst, from)
+	err := s.decodeValues(&rows, dst.Flags[from:], src, need)
+	if err != nil {
+		need = 0
+		clear(dst.Flags[from:])
+	}
+	for k, c := range bucketNeeds {
+		if need&c == 0 {
+			clear(rows.floats[k])
+			clear(rows.numbers[k])
+		}
+	}
+	return err
+}
+
+// parseValues reads the head and the inner columns of values.
+func (p *bucketParts) parseValues(src []byte) error {
+	if len(src) == 0 {
+		return corruptf("bucket values: no mask")
+	}
+	if src[0] != 0 {
+		return corruptf("bucket values: unknown mask %#02x", src[0])
+	}
+	return p.parse(src[1:], bucketValuesParts[:])
+}
+
+// decodeValues decodes the columns that are needed, and those from which they are
+// predicted.
+func (s *bucketScratch) decodeValues(rows *bucketRows, flags []model.BucketFlags, src []byte, need model.BucketColumns) error {
+	if err := s.parts.parseValues(src); err != nil {
+		return err
+	}
+	for k := bucketLost; k > bucketLast; k-- {
+		if need&bucketNeeds[k] != 0 {
+			need |= s.parts.predictors(k)
+		}
+	}
+	for k, c := range bucketNeeds {
+		var err error
+		switch {
+		case k == bucketFlags:
+			err = s.decodeFlags(flags)
+		case need&c == 0:
+		case rows.floats[k] != nil:
+			err = s.decodeFloats(k, rows)
+		default:
+			err = s.decodeNumbers(k, rows)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for i, count := range rows.counts {
+		if count > 1 {
+			continue
+		}
+		rows.floats[bucketLast2][i] = 0
+		if count == 0 {
+			for _, vs := range rows.floats {
+				if vs != nil {
+					vs[i] = 0
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (s *bucketScratch) decodeFloats(k int, rows *bucketRows) error {
+	vs := rows.floats[k]
+	switch form := s.parts.forms[k]; form {
+	case formOwn:
+		_, err := DecodeFloats(vs[:0], s.parts.bodies[k], len(vs))
+		return err
+	case formPredicted:
+		copy(vs, s.predict(k, form, rows))
+		return nil
+	default:
+		return decodePredictedFloats(vs, s.predict(k, form, rows), s.parts.bodies[k])
+	}
+}
+
+func (s *bucketScratch) decodeNumbers(k int, rows *bucketRows) error {
+	ks, err := s.decodePart(k, len(rows.counts))
+	if err != nil {
+		return err
+	}
+	numbers, changes := rows.numbers[k][:len(ks)], rows.numbers[bucketChanges]
+	predicted := s.parts.forms[k] == formFirst
+	for i, v := range ks {
+		count := rows.counts[i]
+		if count == 0 {
+			numbers[i] = 0
+			continue
+		}
+		if predicted {
+			v = predictNumber(k, count, changes[i]) - v
+		}
+		if numbers[i] = uint32(v); int64(numbers[i]) != v {
+			return corruptf("bucket values: %d %s", v, bucketValuesParts[k].name)
+		}
+	}
+	return nil
+}
+
+func (s *bucketScratch) decodeFlags(flags []model.BucketFlags) error {
+	ks, err := s.decodePart(bucketFlags, len(flags))
+	if err != nil {
+		return err
+	}
+	for i, v := range ks {
+		if flags[i] = model.BucketFlags(v); int64(flags[i]) != v || !flags[i].Valid() {
+			return corruptf("bucket values: flags %#x", v)
+		}
+	}
+	return nil
+}
+
+// decodePart returns the n numbers of a column of integers, 0 if it is not stored.
+// They are valid until the next call.
+func (s *bucketScratch) decodePart(k, n int) ([]int64, error) {
+	s.ints = sized(s.ints, n)
+	if s.parts.forms[k] == formPredicted {
+		clear(s.ints)
+		return s.ints, nil
+	}
+	return s.ints, decodeInts(wordsOfInts(s.ints), s.parts.bodies[k])
+}
