@@ -4,6 +4,9 @@
 //
 //   - Plan is a pure function of the MANIFEST's state: it returns the next Step
 //     (plan.go, plan_fold.go).
+//   - Run executes one: roll.go makes the buckets of a day from its L2s, fold.go
+//     writes the rows of several days into one block (source.go has what both
+//     share).
 //   - Result.Edit is the edit that publishes what was made (edit.go).
 //
 // A day is rolled up from its L2s alone. What comes later is newer than the entry of

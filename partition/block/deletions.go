@@ -89,3 +89,30 @@ func (d *Deletions) Ranges(ord uint32, dst DeletedRanges) DeletedRanges {
 	}
 	return dst
 }
+
+// maxConcerned bounds the series that Concern looks up.
+const maxConcerned = 4096
+
+// Concern reports whether a series of b, the block to which d applies, may have rows
+// in a part of tr that is deleted. It reads the directory only, and reports true if it
+// has looked up very many series in vain.
+func (d *Deletions) Concern(b *Block, tr model.TimeRange) (bool, error) {
+	if d == nil {
+		return false, nil
+	}
+	r := b.Reader()
+	defer r.Release()
+	seen := 0
+	for _, p := range d.parts {
+		deleted := p.Range.Intersect(tr)
+		if deleted.Empty() {
+			continue
+		}
+		for it := p.Series.Iterator(); it.HasNext(); seen++ {
+			if chunks, err := r.find(it.Next(), deleted); err != nil || len(chunks) > 0 || seen >= maxConcerned {
+				return true, err
+			}
+		}
+	}
+	return false, nil
+}

@@ -1,0 +1,280 @@
+package rollup
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/internal/model"
+	"tsdb/partition/block"
+	"tsdb/partition/blockset"
+	"tsdb/partition/format"
+	"tsdb/partition/manifest"
+)
+
+// Options are the options of a step. The zero value is the default.
+type Options struct {
+	// Yield is called between series; it may block while more urgent work runs. An
+	// error ends the step.
+	Yield func(ctx context.Context) error
+	// SamplesStay reports whether samples are kept as long as a tier anyway, so that
+	// those of some series may stand in for buckets while others have buckets. nil
+	// means that they leave before: they stand in for all series of a day or for none,
+	// because a day that keeps both would take more space than either.
+	SamplesStay func(block.Tier) bool
+	// Skip reports whether a block is not read because an earlier attempt at it
+	// panicked; nil means that none is.
+	Skip func(block string) bool
+	// Progress is called now and then with the series that were read, of all; nil =
+	// not.
+	Progress func(done, total uint64)
+	Writer   block.WriterOptions // of all blocks
+}
+
+// progressEvery is the number of series between two calls of Options.Progress.
+const progressEvery = 1024
+
+// SourceError is the error of a block that cannot be read by a step. The block should
+// be quarantined; a panic means that it should be skipped, too.
+type SourceError struct {
+	Block string
+	Err   error
+}
+
+// Error implements error.
+func (e *SourceError) Error() string { return fmt.Sprintf("read %s: %v", e.Block, e.Err) }
+
+// Unwrap returns the error of the block.
+func (e *SourceError) Unwrap() error { return e.Err }
+
+// source is a block that a step reads front to back.
+type source struct {
+	entry     *blockset.Entry
+	it        *block.Iterator
+	at        block.SeriesEntry // current series
+	more      bool              // at is set
+	deletions *block.Deletions  // of samples
+	deleted   block.DeletedRanges
+
+	// The fields below are those of a fold.
+	days    []foldDay
+	buckets model.Buckets // of the current series in all days
+	standIn []model.TimeRange
+}
+
+// next advances to the next series whose labels can be read. A *DamageError for the
+// others is passed to lost, whose error ends the call.
+func (s *source) next(lost func(error) error) error {
+	for {
+		if s.more = s.it.Next(); !s.more {
+			return s.damaged(s.it.Err(), lost)
+		}
+		at, err := s.it.Series()
+		if err == nil {
+			s.at = at
+			return nil
+		}
+		s.more = false
+		if err := s.damaged(err, lost); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *source) damaged(err error, lost func(error) error) error {
+	if err == nil || !errors.Is(err, format.ErrCorrupt) {
+		return err
+	}
+	return lost(&SourceError{Block: s.entry.Name, Err: err})
+}
+
+// sources are blocks that are read together, in the order of their series.
+type sources struct {
+	all         []*source
+	group       []*source // positioned at the current series, in the order of all
+	lost        func(error) error
+	o           *Options
+	done, total uint64 // series
+}
+
+// begin positions all sources at their first series.
+func (ss *sources) begin() error {
+	for _, s := range ss.all {
+		s.it = s.entry.Block().Iterate()
+		ss.total += s.entry.Series
+		if err := s.next(ss.lost); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// next collects the sources positioned at the smallest series. It reports false at
+// the end.
+func (ss *sources) next() bool {
+	ss.group = ss.group[:0]
+	for _, s := range ss.all {
+		if !s.more {
+			continue
+		}
+		c := -1
+		if len(ss.group) > 0 {
+			c = compareSeries(s.at, ss.group[0].at)
+		}
+		if c < 0 {
+			ss.group = ss.group[:0]
+		}
+		if c <= 0 {
+			ss.group = append(ss.group, s)
+		}
+	}
+	return len(ss.group) > 0
+}
+
+// advance moves the sources of the group to their next series.
+func (ss *sources) advance(ctx context.Context) error {
+	for _, s := range ss.group {
+		if err := s.next(ss.lost); err != nil {
+			return err
+		}
+		ss.done++
+		if ss.o.Progress != nil && ss.done%progressEvery == 0 {
+			ss.o.Progress(ss.done, ss.total)
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if ss.o.Yield != nil {
+		return ss.o.Yield(ctx)
+	}
+	return nil
+}
+
+// compareSeries orders series as in a block.
+func compareSeries(a, b block.SeriesEntry) int {
+	if a.ID == b.ID && a.Tenant == b.Tenant && labels.Equal(a.Labels, b.Labels) {
+		return 0
+	}
+	return block.Compare(a.Tenant, a.Labels, b.Tenant, b.Labels)
+}
+
+// output is a rollup block that is being written. Its series begin in the block with
+// their first row.
+type output struct {
+	w           *block.Writer
+	at          block.SeriesEntry
+	begun       bool
+	first, last block.SeriesEntry
+	series      int
+	rows        uint64
+}
+
+// begin begins the current series unless that is done already.
+func (o *output) begin() error {
+	if o.begun {
+		return nil
+	}
+	if err := o.w.Series(o.at.Tenant, o.at.ID, o.at.Labels); err != nil {
+		return err
+	}
+	if o.series == 0 {
+		o.first = o.at
+	}
+	o.begun, o.last = true, o.at
+	o.series++
+	return nil
+}
+
+// next sets the current series.
+func (o *output) next(s block.SeriesEntry) { o.at, o.begun = s, false }
+
+// buckets writes rows of the current series.
+func (o *output) buckets(b *model.Buckets) error {
+	if b.Len() == 0 {
+		return nil
+	}
+	if err := o.begin(); err != nil {
+		return err
+	}
+	o.rows += uint64(b.Len())
+	return o.w.Buckets(b)
+}
+
+// standIn notes that samples of the current series stand in for days.
+func (o *output) standIn(days model.TimeRange, samples uint64) error {
+	if err := o.begin(); err != nil {
+		return err
+	}
+	return o.w.StandIn(days, samples)
+}
+
+// finish finishes the block and adds it to the result. It returns the name of the
+// block.
+func (o *output) finish(r *Result) (string, error) {
+	info, err := o.w.Finish()
+	if err != nil {
+		return "", err
+	}
+	r.Add = append(r.Add, info)
+	r.Keys[info.Name] = manifest.KeyRange{
+		First: manifest.SeriesKey(o.first.Tenant, o.first.Labels), Last: manifest.SeriesKey(o.last.Tenant, o.last.Labels)}
+	r.Rows += o.rows
+	r.Bytes += info.Size
+	o.w = nil
+	return info.Name, nil
+}
+
+// discard deletes the outputs of a step that failed, which no edit lists. Those that
+// cannot be deleted now are deleted by Sweep.
+func discard(set *blockset.Set, r *Result, outputs []*output) {
+	names := r.Names()
+	if len(names) > 0 {
+		_ = set.Store().Delete(context.Background(), names...)
+	}
+	for _, o := range outputs {
+		if o.w != nil {
+			names = append(names, o.w.Name())
+			o.w.Abort()
+			o.w = nil
+		}
+	}
+	set.Discard(names...)
+}
+
+// newestTombstone returns the highest ID of the recorded tombstones.
+func newestTombstone(st *manifest.State) (id uint64) {
+	for i := range st.Tombstones {
+		id = max(id, st.Tombstones[i].ID)
+	}
+	return id
+}
+
+// boundLost returns at most manifest.MaxLost ranges that contain all of lost.
+func boundLost(lost block.DeletedRanges) []model.TimeRange {
+	if len(lost) > manifest.MaxLost {
+		lost = block.DeletedRanges{{Min: lost[0].Min, Max: lost[len(lost)-1].Max}}
+	}
+	return slices.Clone(lost)
+}
+
+// metaOf returns the description of a block that is made of others.
+func metaOf(tier block.Tier, days []int64, tombstone uint64, made []block.Info) block.Meta {
+	m := block.Meta{Key: tier.KeyAt(days[0], block.L2), Tombstone: tombstone,
+		Days: uint32((days[len(days)-1]-days[0])/model.DayMs) + 1}
+	m.MinGen, m.MaxGen = manifest.Generations(made)
+	for _, b := range made {
+		m.Sources = append(m.Sources, b.Name)
+		m.Tombstone = max(m.Tombstone, b.Tombstone)
+	}
+	return m
+}
+
+// compareKeys orders blocks by the first series in them.
+func compareKeys(a, b *blockset.Entry) int {
+	return cmp.Or(cmp.Compare(a.Keys.First, b.Keys.First), cmp.Compare(a.Keys.Last, b.Keys.Last), cmp.Compare(a.Name, b.Name))
+}
