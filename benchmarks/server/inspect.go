@@ -23,7 +23,7 @@ func accountTSDB(ctx context.Context, program, dir string) (Account, string, err
 }
 
 // parseInspect adds up the tables of columns and sections. Their last two
-// fields are bytes and bytes a sample; the directories find the columns.
+// fields are bytes and bytes a sample or row; the directories find the columns.
 func parseInspect(text string) (Account, error) {
 	var a Account
 	table := ""
@@ -33,7 +33,7 @@ func parseInspect(text string) (Account, error) {
 		case len(fields) < 2:
 			table = ""
 			continue
-		case fields[len(fields)-1] == "B/sample":
+		case strings.HasPrefix(fields[len(fields)-1], "B/"):
 			table = fields[0]
 			continue
 		case table != "column" && table != "section":

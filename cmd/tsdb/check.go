@@ -68,6 +68,9 @@ func printReport(w io.Writer, r *doctor.CheckReport) error {
 	for _, f := range r.Notes {
 		line("note: %s at %d: %s", f.File, f.Offset, f.What)
 	}
+	if r.RollupDays > 0 {
+		line("%d days of rollups, %d compared with their samples", r.RollupDays, r.RollupDaysCompared)
+	}
 	line("%d blocks, %d bytes verified: %d damaged places, %d notes", r.Blocks, r.Bytes, len(r.Damage), len(r.Notes))
 	return errors.Join(errs...)
 }

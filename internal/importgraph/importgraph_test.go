@@ -43,7 +43,7 @@ storage/log/logtest : internal/model storage/log
 storage/wal         : internal/model internal/vfs internal/panics encoding storage/log
 storage/head        : internal/match internal/model internal/vfs encoding
 storage/datadir     : internal/vfs internal/objstore partition/format partition/block partition/manifest storage/log storage/wal
-storage/doctor      : internal/model internal/vfs internal/objstore partition/format partition/block partition/manifest partition/blockset partition/repair rollup rollup/bucket storage/datadir storage/log storage/wal
+storage/doctor      : internal/match internal/model internal/vfs internal/objstore partition/format partition/block partition/manifest partition/blockset partition/repair rollup rollup/bucket storage/datadir storage/log storage/wal
 storage             : internal/match internal/model internal/vfs internal/objstore internal/panics internal/background encoding partition/format partition/block partition/manifest partition/blockset partition/compaction rollup rollup/bucket storage/log storage/wal storage/head storage/datadir
 query/steps         : internal/model
 query/tiers         : internal/model partition/block rollup/bucket query/steps
@@ -65,7 +65,7 @@ api/ingest/influx   : internal/model storage api/reqbody api/ingest/door
 api/ingest/rpcwrite : internal/model internal/panics storage proto api/reqbody api/ingest/door api/ingest/wire
 api/ingest          : internal/vfs storage api/reqbody api/ingest/door api/ingest/remotewrite api/ingest/influx api/ingest/rpcwrite
 api                 : internal/match internal/model internal/vfs internal/panics internal/background storage query proto api/reqbody
-cmd/tsdb            : internal/model internal/vfs storage storage/wal query api api/reqbody api/ingest api/ingest/door storage/doctor
+cmd/tsdb            : internal/model internal/vfs partition/block storage storage/wal query api api/reqbody api/ingest api/ingest/door storage/doctor
 benchmarks          :
 internal/crash      : internal/model internal/vfs partition/format storage storage/doctor
 internal/e2e        :

@@ -31,6 +31,11 @@ type CheckReport struct {
 	Notes  []Finding `json:"notes"`  // remains of a crash, which the next start removes
 	Blocks int       `json:"blocks"` // files verified
 	Bytes  int64     `json:"bytes"`  // of blocks and log
+	// RollupDays are the days of all rollups. RollupDaysCompared are those of them
+	// whose buckets were compared with their samples; of the others the samples
+	// have left, or stand in for all buckets.
+	RollupDays         int `json:"rollupDays"`
+	RollupDaysCompared int `json:"rollupDaysCompared"`
 	// Running tells that a server had the directory open: its log, which it is
 	// writing, was left out.
 	Running bool `json:"running"`
@@ -159,6 +164,9 @@ func (c *checker) checkBlocks(rec *wal.Recovery) error {
 		if err := c.checkBlock(l, b.Info); err != nil {
 			return err
 		}
+	}
+	if err := c.checkRollups(l); err != nil {
+		return err
 	}
 	if c.report.Running {
 		return nil // files that are not listed are being written or removed

@@ -50,50 +50,134 @@ func Inspect(ctx context.Context, fs vfs.FS, dir string, out io.Writer) error {
 	if st.Floor != manifest.NoFloor {
 		fmt.Fprintf(w, "retention floor\t%s\n", model.FormatTime(st.Floor))
 	}
-	fmt.Fprintf(w, "\npartition\tlevel\tgenerations\tseries\tsamples\tbytes\tB/sample\tblock\n")
-	var samples uint64
-	var bytes int64
-	var sum block.Stats
-	blocks := st.RawBlocks()
-	slices.SortStableFunc(blocks, func(a, b manifest.Listed) int { return cmp.Compare(a.Partition, b.Partition) })
-	for _, b := range blocks {
-		day := "several"
-		if b.Partition != block.NoPartition {
-			day = model.FormatTime(b.Key.Range().Min)[:10]
+	for _, t := range block.Rollups {
+		if floor := st.TierFloor(t); floor != manifest.NoFloor {
+			fmt.Fprintf(w, "retention floor of %v\t%s\n", t, model.FormatTime(floor))
 		}
-		fmt.Fprintf(w, "%s\t%v\t%d-%d\t%d\t%d\t%d\t%s\t%s\n", day, b.Level, b.MinGen, b.MaxGen, b.Series, b.Samples, b.Size, perSample(b.Size, b.Samples), b.Name)
-		samples += b.Samples
-		bytes += b.Size
+	}
+	fmt.Fprintf(w, "\npartition\ttier\tlevel\tgenerations\tseries\tsamples\tbytes\tB/sample\tblock\n")
+	totals := map[block.Tier]*tierTotal{}
+	blocks := st.Sorted()
+	slices.SortStableFunc(blocks, func(a, b manifest.Listed) int {
+		return cmp.Or(cmp.Compare(a.Tier, b.Tier), cmp.Compare(a.Partition, b.Partition))
+	})
+	for _, b := range blocks {
+		fmt.Fprintf(w, "%s\t%v\t%v\t%d-%d\t%d\t%d\t%d\t%s\t%s\n", days(b.Info), b.Tier, b.Level, b.MinGen, b.MaxGen, b.Series, b.Samples, b.Size, perSample(b.Size, b.Samples), b.Name)
+		t := totals[b.Tier]
+		if t == nil {
+			t = &tierTotal{}
+			totals[b.Tier] = t
+		}
+		t.rows += b.Samples
+		t.bytes += b.Size
 		if err := l.Errs[b.Name]; err != nil {
-			fmt.Fprintf(w, "\t\t\t\t\t\t\tunreadable: %v\n", err)
+			fmt.Fprintf(w, "\t\t\t\t\t\t\t\tunreadable: %v\n", err)
 			continue
 		}
 		stats, err := l.Blocks[b.Name].Stats(ctx)
 		if err == nil {
-			sum.Add(stats)
+			t.stats.Add(stats)
 		} else {
-			fmt.Fprintf(w, "\t\t\t\t\t\t\tno statistics: %v\n", err)
+			fmt.Fprintf(w, "\t\t\t\t\t\t\t\tno statistics: %v\n", err)
 		}
 	}
-	fmt.Fprintf(w, "total\t\t\t\t%d\t%d\t%s\t\n", samples, bytes, perSample(bytes, samples))
-	writeShares(w, &sum, samples)
-	fmt.Fprintf(w, "\ncolumn\ttransform\torder\tcoder\tplace\tcolumns\tvalues\tshare\tbytes\tB/sample\n")
-	for _, c := range sum.Columns {
-		fmt.Fprintf(w, "%v\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%d\t%s\n", c.Kind, orDash(c.Transform), orDash(c.Order), orDash(c.Coder), c.Place,
-			c.Columns, c.Samples, share(c.Bytes, sum.Bytes()), c.Bytes, perSample(c.Bytes, samples))
+	tiers := append([]block.Tier{block.Raw}, block.Rollups...)
+	for _, tier := range tiers {
+		if t := totals[tier]; t != nil || tier == block.Raw {
+			t = cmp.Or(t, &tierTotal{})
+			fmt.Fprintf(w, "total\t%v\t\t\t\t%d\t%d\t%s\t\n", tier, t.rows, t.bytes, perSample(t.bytes, t.rows))
+		}
 	}
-	fmt.Fprintf(w, "\nsection\tshare\tbytes\tB/sample\n")
-	for _, s := range append(sum.Sections, block.SectionStats{Name: "header and tail", Bytes: sum.Other}) {
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", s.Name, share(s.Bytes, sum.Bytes()), s.Bytes, perSample(s.Bytes, samples))
+	writeCoverage(w, st)
+	for _, tier := range tiers {
+		if t := totals[tier]; t != nil {
+			writeTier(w, tier, t)
+		}
 	}
-	writeRollups(w, l)
 	return w.Flush()
 }
 
+// tierTotal sums up the blocks of a tier.
+type tierTotal struct {
+	rows  uint64 // samples; buckets and stand-ins of a rollup
+	bytes int64
+	stats block.Stats // of the readable blocks
+}
+
+// days returns the partition of a block, of a folded rollup the first and the last.
+func days(b block.Info) string {
+	if b.Partition == block.NoPartition {
+		return "several"
+	}
+	span := b.Span()
+	first := dayText(span.Min)
+	if b.Days > 1 {
+		first += ".." + dayText(span.Max-1)
+	}
+	return first
+}
+
+func dayText(ms int64) string { return model.FormatTime(ms)[:10] }
+
+// writeTier writes the bytes of the blocks of a tier by use.
+func writeTier(w io.Writer, tier block.Tier, t *tierTotal) {
+	row := "sample"
+	if tier != block.Raw {
+		row = "row"
+	}
+	fmt.Fprintf(w, "\ntier %v\n", tier)
+	sum := &t.stats
+	writeShares(w, sum, t.rows, row)
+	fmt.Fprintf(w, "\ncolumn\ttransform\torder\tcoder\tplace\tcolumns\tvalues\tshare\tbytes\tB/%s\n", row)
+	for _, c := range sum.Columns {
+		fmt.Fprintf(w, "%v\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%d\t%s\n", c.Kind, orDash(c.Transform), orDash(c.Order), orDash(c.Coder), c.Place,
+			c.Columns, c.Samples, share(c.Bytes, sum.Bytes()), c.Bytes, perSample(c.Bytes, t.rows))
+	}
+	fmt.Fprintf(w, "\nsection\tshare\tbytes\tB/%s\n", row)
+	for _, s := range append(sum.Sections, block.SectionStats{Name: "header and tail", Bytes: sum.Other}) {
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", s.Name, share(s.Bytes, sum.Bytes()), s.Bytes, perSample(s.Bytes, t.rows))
+	}
+}
+
+// writeCoverage writes which days the rollups cover. Adjacent days in one block are one
+// line.
+func writeCoverage(w io.Writer, st *manifest.State) {
+	all := st.SortedCoverage()
+	if len(all) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\nrollup\tdays\tnumber\tgeneration\ttombstone\tsources\tunreadable ranges\tblock\n")
+	for i := 0; i < len(all); {
+		first := all[i]
+		lo, hi, tombstone, sources, lost := first.Gen, first.Gen, uint64(0), 0, 0
+		j := i
+		for ; j < len(all) && all[j].Tier == first.Tier && all[j].Block == first.Block && all[j].StandIn == first.StandIn &&
+			(j == i || all[j].Day == all[j-1].Range().Max); j++ {
+			lo, hi = min(lo, all[j].Gen), max(hi, all[j].Gen)
+			tombstone = max(tombstone, all[j].Tombstone)
+			sources += len(all[j].Sources)
+			lost += len(all[j].Lost)
+		}
+		name := first.Block
+		switch {
+		case first.StandIn:
+			name = "samples stand in"
+		case name == "":
+			name = "no samples"
+		}
+		days := dayText(first.Day)
+		if j > i+1 {
+			days += ".." + dayText(all[j-1].Day)
+		}
+		fmt.Fprintf(w, "%v\t%s\t%d\t%d-%d\t%d\t%d\t%d\t%s\n", first.Tier, days, j-i, lo, hi, tombstone, sources, lost, name)
+		i = j
+	}
+}
+
 // writeShares writes the bytes of columns by kind, transform, order, coder and
-// place, and those of the index with the directory.
-func writeShares(w io.Writer, sum *block.Stats, samples uint64) {
-	fmt.Fprintf(w, "\nby\t\tcolumns\tvalues\tshare\tbytes\tB/sample\n")
+// place, and those of the index with the directory. row is the word for a row.
+func writeShares(w io.Writer, sum *block.Stats, samples uint64, row string) {
+	fmt.Fprintf(w, "\nby\t\tcolumns\tvalues\tshare\tbytes\tB/%s\n", row)
 	index := sum.Other
 	for _, s := range sum.Sections {
 		index += s.Bytes
