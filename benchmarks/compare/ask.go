@@ -82,6 +82,9 @@ func (c *contender) ask(ctx context.Context, q question, end time.Time, dst []by
 		"end":   {seconds(end)},
 		"step":  {seconds(time.Unix(0, 0).Add(q.step))},
 	}
+	if q.resolution != "" {
+		values.Set("resolution", q.resolution)
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.process.URL+"/api/v1/query_range?"+values.Encode(), nil)
 	if err != nil {
 		return dst, cost{}, err

@@ -16,6 +16,8 @@ type question struct {
 	span  time.Duration // of the range
 	step  time.Duration
 	query string // PromQL
+
+	resolution string // that tsdb is asked for; "" = none
 }
 
 // readQuestions reads the list of queries. A line consists of a name, a data set,

@@ -9,8 +9,8 @@ import (
 func TestReadQuestions(t *testing.T) {
 	got, err := readQuestions(strings.NewReader("# comment\n\n  a  cpu 1h\t1m  sum by (x) (rate(y[5m]))  \nb fleet 90m 15s up # all\n"))
 	want := []question{
-		{"a", "cpu", time.Hour, time.Minute, "sum by (x) (rate(y[5m]))"},
-		{"b", "fleet", 90 * time.Minute, 15 * time.Second, "up # all"},
+		{name: "a", set: "cpu", span: time.Hour, step: time.Minute, query: "sum by (x) (rate(y[5m]))"},
+		{name: "b", set: "fleet", span: 90 * time.Minute, step: 15 * time.Second, query: "up # all"},
 	}
 	if err != nil || len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
 		t.Errorf("%v, %v; want %v", got, err, want)

@@ -10,7 +10,7 @@ import (
 // jitter.
 func Nodes(o Options) Set {
 	// Start itself is not in the span.
-	f := fleet.New(fleet.Options{Targets: o.Groups, Start: o.Start.Add(time.Millisecond), Span: o.Span, Seed: o.Seed})
+	f := fleet.New(fleet.Options{Targets: o.Groups, Start: o.Start.Add(time.Millisecond), Span: o.Span, Interval: o.step(15 * time.Second), Seed: o.Seed})
 	return Set{
 		Name:   "node fleet",
 		Groups: o.Groups,

@@ -27,22 +27,32 @@ type Set struct {
 	Group func(i int) ([]Series, error)
 }
 
-// Options describes a generated set. All fields are needed.
+// Options describes a generated set. All fields but Step are needed.
 type Options struct {
 	Groups int           // hosts or targets
 	Start  time.Time     // samples lie in (Start, Start + Span]
 	Span   time.Duration // time that the samples cover
+	Step   time.Duration // between two samples; 0 = the set's own
 	Seed   uint64
 }
 
 // times returns the times of a sample every step, the last one at the end of
-// the span.
-func (o Options) times(step time.Duration) []int64 {
+// the span. own is the set's own step.
+func (o Options) times(own time.Duration) []int64 {
+	step := o.step(own)
 	ts := make([]int64, o.Span/step)
 	for i := range ts {
 		ts[i] = o.Start.Add(time.Duration(i+1) * step).UnixMilli()
 	}
 	return ts
+}
+
+// step returns the time between two samples. own is the set's own.
+func (o Options) step(own time.Duration) time.Duration {
+	if o.Step != 0 {
+		return o.Step
+	}
+	return own
 }
 
 // random returns the source of randomness of one part of the set, which is
