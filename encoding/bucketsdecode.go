@@ -3,9 +3,8 @@ package encoding
 import "tsdb/internal/model"
 
 // DecodeBucketValues fills the flags and the needed values of the rows of dst from
-// from on, whose times DecodeBucketTimes has appended. src is exactly one column.
-// Columns of values that are not needed are 0 in these rows, all of them after an
-// error.
+// from on, which DecodeBucketTimes has appended. src is exactly one column. Columns of
+// values that are not needed stay 0 in these rows, all of them if there is an error.
 func DecodeBucketValues(dst *model.Buckets, from int, src []byte, need model.BucketColumns) error {
 	n := dst.Len() - from
 	if err := checkDecode("bucket values", n); err != nil {
@@ -20,13 +19,13 @@ func DecodeBucketValues(dst *model.Buckets, from int, src []byte, need model.Buc
 	s := takeBucketScratch()
 	defer s.put()
 	rows := rowsOfBuckets(dst, from)
-	err := s.decodeValues(&rows, dst.Flags[from:], src, need)
+	decoded, err := s.decodeValues(&rows, dst.Flags[from:], src, need)
 	if err != nil {
 		need = 0
 		clear(dst.Flags[from:])
 	}
 	for k, c := range bucketNeeds {
-		if need&c == 0 {
+		if decoded&^need&c != 0 {
 			clear(rows.floats[k])
 			clear(rows.numbers[k])
 		}
@@ -45,11 +44,11 @@ func (p *bucketParts) parseValues(src []byte) error {
 	return p.parse(src[1:], bucketValuesParts[:])
 }
 
-// decodeValues decodes the columns that are needed, and those from which they are
-// predicted.
-func (s *bucketScratch) decodeValues(rows *bucketRows, flags []model.BucketFlags, src []byte, need model.BucketColumns) error {
+// decodeValues decodes the columns that are needed and those from which they are
+// predicted, and returns the set of all of them.
+func (s *bucketScratch) decodeValues(rows *bucketRows, flags []model.BucketFlags, src []byte, need model.BucketColumns) (model.BucketColumns, error) {
 	if err := s.parts.parseValues(src); err != nil {
-		return err
+		return 0, err
 	}
 	for k := bucketLost; k > bucketLast; k-- {
 		if need&bucketNeeds[k] != 0 {
@@ -61,14 +60,14 @@ func (s *bucketScratch) decodeValues(rows *bucketRows, flags []model.BucketFlags
 		switch {
 		case k == bucketFlags:
 			err = s.decodeFlags(flags)
-		case need&c == 0:
+		case need&c == 0 || s.parts.isZero(k):
 		case rows.floats[k] != nil:
 			err = s.decodeFloats(k, rows)
 		default:
 			err = s.decodeNumbers(k, rows)
 		}
 		if err != nil {
-			return err
+			return need, err
 		}
 	}
 	for i, count := range rows.counts {
@@ -84,21 +83,21 @@ func (s *bucketScratch) decodeValues(rows *bucketRows, flags []model.BucketFlags
 			}
 		}
 	}
-	return nil
+	return need, nil
 }
 
 func (s *bucketScratch) decodeFloats(k int, rows *bucketRows) error {
-	vs := rows.floats[k]
-	switch form := s.parts.forms[k]; form {
+	vs, form := rows.floats[k], s.parts.forms[k]
+	switch form {
 	case formOwn:
 		_, err := DecodeFloats(vs[:0], s.parts.bodies[k], len(vs))
 		return err
 	case formPredicted:
-		copy(vs, s.predict(k, form, rows))
+		copy(vs, predictFloats(vs, k, form, rows))
 		return nil
-	default:
-		return decodePredictedFloats(vs, s.predict(k, form, rows), s.parts.bodies[k])
 	}
+	s.preds = sized(s.preds, len(vs))
+	return decodePredictedFloats(vs, predictFloats(s.preds, k, form, rows), s.parts.bodies[k])
 }
 
 func (s *bucketScratch) decodeNumbers(k int, rows *bucketRows) error {
@@ -125,6 +124,9 @@ func (s *bucketScratch) decodeNumbers(k int, rows *bucketRows) error {
 }
 
 func (s *bucketScratch) decodeFlags(flags []model.BucketFlags) error {
+	if s.parts.isZero(bucketFlags) {
+		return nil
+	}
 	ks, err := s.decodePart(bucketFlags, len(flags))
 	if err != nil {
 		return err
@@ -137,13 +139,8 @@ func (s *bucketScratch) decodeFlags(flags []model.BucketFlags) error {
 	return nil
 }
 
-// decodePart returns the n numbers of a column of integers, 0 if it is not stored.
-// They are valid until the next call.
+// decodePart returns the n numbers of a column of integers, valid until the next call.
 func (s *bucketScratch) decodePart(k, n int) ([]int64, error) {
 	s.ints = sized(s.ints, n)
-	if s.parts.forms[k] == formPredicted {
-		clear(s.ints)
-		return s.ints, nil
-	}
 	return s.ints, decodeInts(wordsOfInts(s.ints), s.parts.bodies[k])
 }

@@ -10,13 +10,13 @@ import (
 func (p *bucketParts) predictors(k int) model.BucketColumns {
 	form := p.forms[k]
 	switch {
-	case form == formOwn:
+	case form == formOwn || p.isZero(k):
 		return 0
 	case k == bucketFirst || k == bucketLast2:
 		return model.ColumnLast
 	case k == bucketSum && form == formSecond:
 		return model.ColumnMin | model.ColumnMax
-	case k == bucketChanges, k == bucketResets && form == formPredicted:
+	case k == bucketChanges:
 		return 0
 	case k == bucketResets:
 		return model.ColumnChanges
@@ -28,17 +28,29 @@ func (p *bucketParts) predictors(k int) model.BucketColumns {
 	return model.ColumnFirst | model.ColumnLast
 }
 
-// predict returns what a form predicts of a column of floats. The result is valid
-// until the next call.
-func (s *bucketScratch) predict(k int, form bucketForm, rows *bucketRows) []float64 {
+// isZero reports whether all values of column k are 0 without being stored.
+func (p *bucketParts) isZero(k int) bool {
+	if p.forms[k] != formPredicted {
+		return false
+	}
+	switch k {
+	case bucketLast, bucketChanges, bucketResets, bucketFlags:
+		return true
+	case bucketLost:
+		return p.isZero(bucketResets)
+	}
+	return false
+}
+
+// predictFloats returns what a form predicts of a column of floats: in dst, which has a
+// value for each row, or in another column.
+func predictFloats(dst []float64, k int, form bucketForm, rows *bucketRows) []float64 {
 	last := rows.floats[bucketLast]
-	switch {
-	case k == bucketFirst && form != formSecond, k == bucketLast2:
+	if k == bucketFirst && form != formSecond || k == bucketLast2 {
 		return last
 	}
-	n := len(last)
-	s.preds = sized(s.preds, n)
-	preds, first := s.preds, rows.floats[bucketFirst][:n]
+	preds, n := dst, len(dst)
+	first := rows.floats[bucketFirst][:n]
 	switch k {
 	case bucketLast:
 		clear(preds)

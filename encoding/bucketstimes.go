@@ -231,8 +231,9 @@ func DecodeBucketTimes(dst *model.Buckets, src []byte, n int, resolution int64) 
 		return corruptf("bucket times: interval %d in buckets of %d ms", interval, resolution)
 	}
 	from := dst.Grow(n)
-	if err = s.decodeTimes(dst, from, resolution, int64(interval)); err == nil {
-		err = checkBuckets(dst, from, resolution)
+	checked, err := s.decodeTimes(dst, from, resolution, int64(interval))
+	if err == nil {
+		err = checkBuckets(dst, from+max(checked-1, 0), resolution)
 	}
 	if err != nil {
 		dst.Truncate(from)
@@ -257,29 +258,66 @@ func (p *bucketParts) parseTimes(src []byte) (interval uint64, err error) {
 	return interval, nil
 }
 
-// decodeTimes fills the times and counts of the rows from on.
-func (s *bucketScratch) decodeTimes(b *model.Buckets, from int, resolution, interval int64) error {
+// decodeTimes fills the times and counts of the rows from from on. It returns how many
+// of them have been checked.
+func (s *bucketScratch) decodeTimes(b *model.Buckets, from int, resolution, interval int64) (checked int, err error) {
 	n := len(b.End) - from
 	s.ints = sized(s.ints, n)
-	ends, firsts, t1s, t2s, t3s := b.End[from:][:n], b.First[from:][:n], b.T1[from:][:n], b.T2[from:][:n], b.T3[from:][:n]
-	columns := [bucketTimes][]int64{ends, s.ints[:n], firsts, t1s, t2s, t3s}
-	for k, ks := range columns {
-		if s.parts.forms[k] == formPredicted {
-			continue // the rows are zero, but for the counts
-		}
-		if err := decodeInts(wordsOfInts(ks), s.parts.bodies[k]); err != nil {
-			return err
-		}
-	}
 	forms := &s.parts.forms
-	if forms[bucketCount] == formPredicted {
-		clear(s.ints[:n])
+	for k, ks := range [bucketTimes][]int64{b.End[from:], s.ints, b.First[from:], b.T1[from:], b.T2[from:], b.T3[from:]} {
+		switch {
+		case forms[k] != formPredicted:
+			if err := decodeInts(wordsOfInts(ks), s.parts.bodies[k]); err != nil {
+				return 0, err
+			}
+		case k == bucketCount: // the other columns are zero already
+			clear(ks)
+		}
 	}
-	counts := b.Count[from:][:n]
-	due := forms[bucketCount] != formOwn || forms[bucketFirstTime] != formOwn
-	before := ends[0]*resolution - resolution
+	before := b.End[from]*resolution - resolution
+	if *forms == formsRegular {
+		if checked = s.fromEdgesOnly(b, from, resolution); checked > 0 {
+			before = b.T1[from+checked-1]
+		}
+	}
+	return checked, s.fromForms(b, from, checked, before, resolution, interval)
+}
+
+// formsRegular are the forms of times without predictions.
+var formsRegular = [maxBucketParts]bucketForm{formOwn, formOwn, formOwn, formOwn, formOwn, formOwn}
+
+// fromEdgesOnly turns the numbers of the rows from from on into times, all of form 1, up
+// to the first row that is wrong or has fewer than 4 samples. It returns the number of
+// rows before it.
+func (s *bucketScratch) fromEdgesOnly(b *model.Buckets, from int, resolution int64) int {
+	n := len(b.End) - from
+	ends, firsts, t1s, t2s, t3s := b.End[from:][:n], b.First[from:][:n], b.T1[from:][:n], b.T2[from:][:n], b.T3[from:][:n]
+	counts, limit := b.Count[from:][:n], math.MaxInt64/resolution-1
+	before := -limit - 1
 	for i, count := range s.ints[:n] {
-		end := ends[i] * resolution
+		k := ends[i]
+		end := k * resolution
+		start := end - resolution
+		first, t1, t2, t3 := start+firsts[i], end-t1s[i], end-t2s[i], end-t3s[i]
+		if k <= before || k > limit || uint64(count) > math.MaxUint32 || count < 4 ||
+			first <= start || first >= t3 || t3 >= t2 || t2 >= t1 || t1 > end || count-3 > t3-first {
+			return i
+		}
+		before = k
+		ends[i], counts[i], firsts[i], t1s[i], t2s[i], t3s[i] = end, uint32(count), first, t1, t2, t3
+	}
+	return n
+}
+
+// fromForms turns the numbers of the rows from from+i on into times. before is the last
+// time before them.
+func (s *bucketScratch) fromForms(b *model.Buckets, from, i int, before, resolution, interval int64) error {
+	n := len(b.End) - from
+	ends, firsts, t1s, t2s, t3s := b.End[from:][:n], b.First[from:][:n], b.T1[from:][:n], b.T2[from:][:n], b.T3[from:][:n]
+	forms, counts := &s.parts.forms, b.Count[from:][:n]
+	due := forms[bucketCount] != formOwn || forms[bucketFirstTime] != formOwn
+	for ; i < n; i++ {
+		count, end := s.ints[i], ends[i]*resolution
 		start := end - resolution
 		if end/resolution != ends[i] {
 			return corruptf("bucket times: bucket %d of %d ms", ends[i], resolution)
@@ -299,26 +337,19 @@ func (s *bucketScratch) decodeTimes(b *model.Buckets, from int, resolution, inte
 		if uint64(count) > math.MaxUint32 {
 			return corruptf("bucket times: %d samples", count)
 		}
-		counts[i] = uint32(count)
-		if count == 0 {
+		if counts[i] = uint32(count); count == 0 {
 			firsts[i], t1s[i], t2s[i], t3s[i] = 0, 0, 0, 0
 			continue
 		}
 		first += firstBy
-		if forms[bucketLastTime] == formOwn {
-			t1 = end - t1
-		} else {
-			t1 += first + (count-1)*interval
+		if t1 = end - t1; forms[bucketLastTime] != formOwn {
+			t1 = first + (count-1)*interval + t1s[i]
 		}
-		if forms[bucketLast2Time] == formOwn {
-			t2 = end - t2
-		} else {
-			t2 += t1 - interval
+		if t2 = end - t2; forms[bucketLast2Time] != formOwn {
+			t2 = t1 - interval + t2s[i]
 		}
-		if forms[bucketLast3Time] == formOwn {
-			t3 = end - t3
-		} else {
-			t3 += t2 - interval
+		if t3 = end - t3; forms[bucketLast3Time] != formOwn {
+			t3 = t2 - interval + t3s[i]
 		}
 		switch count {
 		case 1:

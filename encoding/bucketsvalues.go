@@ -130,8 +130,8 @@ func (s *bucketScratch) fillFloats(rows *bucketRows) {
 // those that a sample of the values leaves.
 func (s *bucketScratch) appendFloats(k int, rows *bucketRows) {
 	vs, p := rows.floats[k], &s.parts
-	preds := s.predict(k, formFirst, rows)
-	if equalBits(vs, preds) {
+	s.preds = sized(s.preds, len(vs))
+	if equalBits(vs, predictFloats(s.preds, k, formFirst, rows)) {
 		return
 	}
 	// The distances of lost say little: they may have a divisor in one form only.
@@ -139,7 +139,7 @@ func (s *bucketScratch) appendFloats(k int, rows *bucketRows) {
 	try.add(formOwn, vs, nil)
 	for form := formFirst; form <= formSecond; form++ {
 		if bucketValuesParts[k].forms>>form&1 != 0 {
-			try.add(form, vs, s.predict(k, form, rows))
+			try.add(form, vs, predictFloats(s.preds, k, form, rows))
 		}
 	}
 	p.forms[k], s.bytes[k] = formPredicted, s.bytes[k][:0]
@@ -150,7 +150,7 @@ func (s *bucketScratch) appendFloats(k int, rows *bucketRows) {
 		if form == formOwn {
 			s.column, _ = AppendFloats(s.column[:0], vs, Full, 0)
 		} else {
-			s.column = appendPredictedFloats(s.column[:0], vs, s.predict(k, form, rows))
+			s.column = appendPredictedFloats(s.column[:0], vs, predictFloats(s.preds, k, form, rows))
 		}
 		if p.forms[k] == formPredicted || len(s.column) < len(s.bytes[k]) {
 			p.forms[k], s.bytes[k] = form, append(s.bytes[k][:0], s.column...)
