@@ -2,13 +2,11 @@ package storage
 
 import (
 	"context"
-	"errors"
 
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
 	"tsdb/partition/block"
-	"tsdb/partition/format"
 	"tsdb/storage/head"
 )
 
@@ -31,41 +29,75 @@ func (v *View) Explain(ctx context.Context, tenant uint32, tr model.TimeRange, m
 		return Cost{}, nil, err
 	}
 	tr = v.st.visible(tr)
-	cost := Cost{Series: uint64(set.Len())}
-	blocks := make(map[*sourceBlock]struct{})
-	var chunks []block.Chunk
-	inMemory := uint64(0)
+	c := coster{state: v.st}
 	for i, s := range set.series {
 		if i%1024 == 0 && ctx.Err() != nil {
 			return Cost{}, nil, ctx.Err()
 		}
-		for _, src := range s.sources {
-			if src.block == nil {
-				inMemory++
-				continue
-			}
-			blocks[src.block] = struct{}{}
-			if chunks, err = src.block.Chunks(src.ord, tr, chunks[:0]); err != nil {
-				if !errors.Is(err, format.ErrCorrupt) {
-					return Cost{}, nil, err
-				}
-				set.warn(err)
-				continue
-			}
-			for _, c := range chunks {
-				cost.Chunks++
-				cost.Samples += uint64(c.Count)
-				cost.Bytes += uint64(c.StoredBytes())
-			}
+		if err := c.add(s, tr); err != nil {
+			return Cost{}, nil, err
 		}
 	}
-	cost.Blocks = uint64(len(blocks))
-	for _, b := range v.st.buffersIn(tr) {
-		samples, bytes := meanIn(b.Stats(), tr)
-		cost.Samples += uint64(float64(inMemory)*samples + 0.5)
-		cost.Bytes += uint64(float64(inMemory)*bytes + 0.5)
-	}
+	cost := c.sum()
+	cost.Series = uint64(set.Len())
 	return cost, set.Warnings(), nil
+}
+
+// coster adds up the cost of reading series.
+type coster struct {
+	state    *state
+	cost     Cost
+	blocks   map[*block.Block]struct{}
+	chunks   []block.Chunk // scratch
+	inMemory struct{ samples, bytes float64 }
+}
+
+// add adds the cost of reading a range of a series, which must be visible.
+func (c *coster) add(s *Series, tr model.TimeRange) error {
+	for _, src := range s.sources {
+		if src.block == nil {
+			for _, b := range c.state.buffersIn(tr) {
+				samples, bytes := meanIn(b.Stats(), tr)
+				c.inMemory.samples += samples
+				c.inMemory.bytes += bytes
+			}
+			continue
+		}
+		c.use(src.block.Block)
+		var err error
+		if c.chunks, err = src.block.Chunks(src.ord, tr, c.chunks[:0]); err != nil {
+			if err = s.set.warnOf(err); err != nil {
+				return err
+			}
+			continue
+		}
+		for _, k := range c.chunks {
+			c.addChunk(k)
+		}
+	}
+	return nil
+}
+
+func (c *coster) use(b *block.Block) {
+	if c.blocks == nil {
+		c.blocks = make(map[*block.Block]struct{})
+	}
+	c.blocks[b] = struct{}{}
+}
+
+func (c *coster) addChunk(k block.Chunk) {
+	c.cost.Chunks++
+	c.cost.Samples += uint64(k.Count)
+	c.cost.Bytes += uint64(k.StoredBytes())
+}
+
+// sum returns the cost, without the number of series.
+func (c *coster) sum() Cost {
+	cost := c.cost
+	cost.Blocks = uint64(len(c.blocks))
+	cost.Samples += uint64(c.inMemory.samples + 0.5)
+	cost.Bytes += uint64(c.inMemory.bytes + 0.5)
+	return cost
 }
 
 // meanIn returns the samples and bytes of a range of the mean series of a

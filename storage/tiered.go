@@ -53,7 +53,9 @@ type TieredSeries struct {
 // tieredBlock describes a block of TieredSet.base.
 type tieredBlock struct {
 	rollup bool
-	newer  []model.TimeRange // of a raw block: the days on which it may be newer than the rollup
+	// times are those of the days of which rows of a rollup block are read, or on
+	// which a raw block may be newer than the rollup, joined.
+	times []model.TimeRange
 }
 
 // segment is a range of time whose rows are read from one rollup block.

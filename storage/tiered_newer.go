@@ -51,7 +51,7 @@ func (s *TieredSeries) newer(ctx context.Context, tr model.TimeRange, scratch *n
 
 // newerInBlock is newer for a raw block.
 func (s *TieredSeries) newerInBlock(src source, tr model.TimeRange, scratch *newerScratch, dst []model.TimeRange) ([]model.TimeRange, error) {
-	scratch.days = appendCommon(scratch.days[:0], s.set.blocks[src.block.number].newer, tr)
+	scratch.days = appendCommon(scratch.days[:0], s.set.blocks[src.block.number].times, tr)
 	if len(scratch.days) == 0 {
 		return dst, nil
 	}

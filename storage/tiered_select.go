@@ -141,6 +141,7 @@ func (s *tieredSelection) addParts(ctx context.Context, days []coveredDay) (map[
 
 // addSegment adds a range, after all others, to be read from a block.
 func (s *tieredSelection) addSegment(tr model.TimeRange, block int) {
+	s.blocks[block].times = appendRange(s.blocks[block].times, tr)
 	if n := len(s.segments); n > 0 && s.segments[n-1].block == block && s.segments[n-1].times.Max == tr.Min {
 		s.segments[n-1].times.Max = tr.Max
 		return
@@ -178,7 +179,7 @@ func (s *tieredSelection) addNewer(ctx context.Context) error {
 		case err != nil:
 			return err
 		default:
-			s.blocks = append(s.blocks, tieredBlock{newer: newer})
+			s.blocks = append(s.blocks, tieredBlock{times: newer})
 		}
 	}
 	return s.join.addHead(ctx, whole, s.matchers)

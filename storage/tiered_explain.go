@@ -1,0 +1,169 @@
+package storage
+
+import (
+	"context"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/internal/model"
+	"tsdb/partition/block"
+)
+
+// TieredCost is the cost of reading a tiered selection: the buckets of the tier, and
+// the samples that are read where the tier has none to give. The buckets that a
+// window cuts in an unlucky place are read as samples too, and not counted.
+type TieredCost struct {
+	Series  uint64
+	Buckets Cost // Samples are buckets; Series those with buckets
+	Raw     Cost // Series are those with samples to be read
+
+	CoveredDays   uint64 // that the tier answers
+	UncoveredDays uint64 // with samples, but not rolled up
+	StandInDays   uint64 // for which samples stand in, for all series
+	StandInSeries uint64 // for which samples stand in on covered days
+	NewerSeries   uint64 // with something newer than the tier on covered days
+}
+
+// ExplainTiered returns the cost of reading a range from a tier, as Explain does for
+// samples.
+func (v *View) ExplainTiered(ctx context.Context, tenant uint32, tr model.TimeRange, tier block.Tier, ms ...*labels.Matcher) (TieredCost, []error, error) {
+	set, err := v.SelectTiered(ctx, tenant, tr, tier, ms...)
+	if err != nil {
+		return TieredCost{}, nil, err
+	}
+	c := tieredCoster{set: set, buckets: coster{state: v.st}, raw: coster{state: v.st}}
+	c.countDays()
+	for _, s := range set.series {
+		if err := v.checkpoint(ctx); err != nil {
+			return TieredCost{}, nil, err
+		}
+		if err := c.add(ctx, s); err != nil {
+			return TieredCost{}, nil, err
+		}
+	}
+	cost := c.cost
+	cost.Series = uint64(set.Len())
+	withBuckets, withSamples := cost.Buckets.Series, cost.Raw.Series
+	cost.Buckets, cost.Raw = c.buckets.sum(), c.raw.sum()
+	cost.Buckets.Series, cost.Raw.Series = withBuckets, withSamples
+	return cost, set.Warnings(), nil
+}
+
+// tieredCoster adds up the cost of reading series of a set.
+type tieredCoster struct {
+	set          *TieredSet
+	cost         TieredCost
+	buckets, raw coster
+	scratch      newerScratch
+	chunks       []block.Chunk
+	gaps         []model.TimeRange
+}
+
+// countDays counts the days of the selection.
+func (c *tieredCoster) countDays() {
+	st := c.set.view.st
+	c.cost.CoveredDays = uint64(len(c.set.covered))
+	standIn := make(map[int64]bool)
+	for key, cover := range st.blocks.State().Coverage {
+		if key.Tier == c.set.tier && cover.StandIn && key.Range().Overlaps(c.set.rawTimes) {
+			standIn[key.Day] = true
+		}
+	}
+	c.cost.StandInDays = uint64(len(standIn))
+	days := make(map[int64]bool)
+	count := func(held model.TimeRange) {
+		for _, r := range c.set.runs {
+			for both := held.Intersect(r.times); !both.Empty(); {
+				day := block.Raw.PartitionRange(both.Min)
+				days[day.Min] = !standIn[day.Min]
+				both.Min = day.Max
+			}
+		}
+	}
+	for _, e := range st.overlapping(c.set.rawTimes) {
+		count(e.TimeRange())
+	}
+	for _, b := range st.buffersIn(c.set.rawTimes) {
+		s := b.Stats()
+		count(model.Inclusive(s.MinTime, s.MaxTime))
+	}
+	for _, uncovered := range days {
+		if uncovered {
+			c.cost.UncoveredDays++
+		}
+	}
+}
+
+// add adds the cost of a series.
+func (c *tieredCoster) add(ctx context.Context, s *TieredSeries) error {
+	var err error
+	if c.gaps, err = s.newer(ctx, c.set.times, &c.scratch, c.gaps[:0]); err != nil {
+		return err
+	}
+	if len(c.gaps) > 0 {
+		c.cost.NewerSeries++
+	}
+	if err := c.addRollups(s); err != nil {
+		return err
+	}
+	for _, r := range s.raw {
+		c.gaps = append(c.gaps, c.set.runs[r.run].times)
+	}
+	any := false
+	for _, tr := range mergeRanges(c.gaps) {
+		tr = tr.Intersect(c.set.rawTimes)
+		for !tr.Empty() {
+			part, series, err := s.rawIn(ctx, tr)
+			if err != nil {
+				return err
+			}
+			if series != nil {
+				any = true
+				if err := c.raw.add(series, part); err != nil {
+					return err
+				}
+			}
+			tr.Min = part.Max
+		}
+	}
+	if any {
+		c.cost.Raw.Series++
+	}
+	return nil
+}
+
+// addRollups adds the cost of the buckets of a series, and the days on which its
+// samples stand in to gaps.
+func (c *tieredCoster) addRollups(s *TieredSeries) error {
+	buckets, standIn := false, false
+	for _, src := range s.sources {
+		if src.block == nil || !c.set.blocks[src.block.number].rollup {
+			continue
+		}
+		for _, tr := range c.set.blocks[src.block.number].times {
+			var err error
+			if c.chunks, err = src.block.Chunks(src.ord, tr, c.chunks[:0]); err != nil {
+				if err = c.set.base.warnOf(err); err != nil {
+					return err
+				}
+			}
+			for _, k := range c.chunks {
+				switch k.Kind {
+				case block.KindStandIn:
+					c.gaps, standIn = append(c.gaps, model.Inclusive(k.MinTime, k.MaxTime).Intersect(tr)), true
+				default:
+					c.buckets.use(src.block.Block)
+					c.buckets.addChunk(k)
+					buckets = true
+				}
+			}
+		}
+	}
+	if buckets {
+		c.cost.Buckets.Series++
+	}
+	if standIn {
+		c.cost.StandInSeries++
+	}
+	return nil
+}

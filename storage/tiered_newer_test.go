@@ -1,0 +1,275 @@
+package storage
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"tsdb/internal/model"
+	"tsdb/partition/block"
+	"tsdb/partition/manifest"
+)
+
+// newRolledWorld returns a world of three series with a sample a minute on the last
+// three days before today, all of which are rolled up to an hour.
+func newRolledWorld(t *testing.T) *tieredWorld {
+	w := newTieredWorld(t)
+	for i := range 3 {
+		for ago := 1; ago <= 3; ago++ {
+			w.write(i, every(dayAt(ago)+500, model.MinuteMs, 1440))
+		}
+	}
+	w.compact()
+	for ago := 1; ago <= 3; ago++ {
+		w.roll(dayAt(ago), rollForm{}, block.Minutes5, block.Hour)
+	}
+	return w
+}
+
+// checkGaps compares the gaps of the series in the tier of an hour, on the last three
+// days before today, with the ranges wanted.
+func (w *tieredWorld) checkGaps(when string, want map[string][]model.TimeRange) {
+	w.t.Helper()
+	w.checkGapsOf(block.Hour, when, want)
+}
+
+func (w *tieredWorld) checkGapsOf(tier block.Tier, when string, want map[string][]model.TimeRange) {
+	w.t.Helper()
+	got := w.check(tier, model.TimeRange{Min: dayAt(3), Max: dayAt(0)})
+	for i := range 3 {
+		name := fmt.Sprint(i)
+		if !slices.Equal(got.gaps[name], want[name]) {
+			w.t.Errorf("%s: series %s has the gaps %v, want %v", when, name, got.gaps[name], want[name])
+		}
+	}
+}
+
+// hours returns the buckets of an hour from the one that holds t on.
+func hours(t int64, n int64) []model.TimeRange {
+	tr := wholeBuckets(model.Inclusive(t, t), model.HourMs)
+	return []model.TimeRange{{Min: tr.Min, Max: tr.Min + n*model.HourMs}}
+}
+
+// A late sample makes the buckets of its series newer than the tier, and no others:
+// in the head, in the frozen and the merged blocks, and after a restart. Once the day
+// is rolled up again none is newer.
+func TestLateSamplesMakeTheirBucketsGaps(t *testing.T) {
+	w := newRolledWorld(t)
+	w.checkGaps("at first", nil)
+	at := dayAt(2) + 5*model.HourMs
+	want := map[string][]model.TimeRange{"1": hours(at, 1)}
+	w.write(1, one(at, 77), every(w.clock.Now().UnixMilli()-1000, 100, 5)) // the late one comes first
+	w.checkGaps("in the head", want)
+	w.restart()
+	w.checkGaps("in the head after a restart", want)
+	v := w.view() // with the head
+	w.flush()
+	w.checkGaps("in an L0", want)
+	if got := w.read(v, block.Hour, wholeDays(4)); !slices.Contains(got.gaps["1"], want["1"][0]) {
+		t.Errorf("a view from before the cut has the gaps %v", got.gaps["1"])
+	}
+	v.Release()
+	w.compact()
+	w.roll(dayAt(2), rollForm{}, block.Hour)
+	w.checkGaps("rolled up again", nil)
+}
+
+// A series that is new on a day that is rolled up is listed.
+func TestNewSeriesOfCoveredDaysAreListed(t *testing.T) {
+	w := newRolledWorld(t)
+	at := dayAt(3) + 100
+	w.write(9, one(at, 1))
+	for _, step := range []func(){func() {}, w.flush, w.compact} {
+		step()
+		got := w.check(block.Hour, model.TimeRange{Min: dayAt(3), Max: dayAt(2)})
+		if rows := got.rows["9"]; rows == nil || rows.Len() != 1 || got.fromTier["9"] != 0 {
+			t.Errorf("series 9 has the rows %v", rows)
+		}
+	}
+}
+
+// A deletion makes the buckets it touches gaps, before and after an edit records it
+// and merges carry it out.
+func TestDeletionsMakeTheirBucketsGaps(t *testing.T) {
+	w := newRolledWorld(t)
+	at := dayAt(2) + 7*model.HourMs
+	w.remove(2, model.TimeRange{Min: at - 30*model.MinuteMs, Max: at + 90*model.MinuteMs})
+	want := map[string][]model.TimeRange{"2": hours(at-30*model.MinuteMs, 3)}
+	w.checkGaps("pending", want)
+	w.restart()
+	w.checkGaps("pending after a restart", want)
+	w.write(0, one(w.clock.Now().UnixMilli(), 1))
+	w.flush()
+	w.checkGaps("recorded", want)
+	w.restart()
+	w.checkGaps("recorded after a restart", want)
+	w.compact()
+	w.check(block.Hour, model.TimeRange{Min: dayAt(3), Max: dayAt(0)})
+	w.roll(dayAt(2), rollForm{}, block.Hour)
+	w.checkGaps("rolled up again", nil)
+}
+
+// Days that were rolled up before and after a deletion do not bring back what it
+// deleted when they are folded into one block.
+func TestFoldedDaysKeepTheirDeletions(t *testing.T) {
+	w := newRolledWorld(t)
+	all := model.TimeRange{Min: dayAt(3), Max: dayAt(0)}
+	w.remove(0, model.TimeRange{Min: dayAt(3), Max: dayAt(1)})
+	w.write(0, one(w.clock.Now().UnixMilli(), 1))
+	w.flush() // records it
+	w.roll(dayAt(3), rollForm{}, block.Hour)
+	w.fold(block.Hour)
+	got := w.check(block.Hour, all)
+	if want := (model.TimeRange{Min: dayAt(2), Max: dayAt(1)}); !slices.Equal(got.gaps["0"], []model.TimeRange{want}) {
+		t.Errorf("gaps %v, want %v", got.gaps["0"], want)
+	}
+	w.compact()
+	w.restart()
+	w.check(block.Hour, all)
+}
+
+// Rows of a series that has left the day since are hidden, whether they are in a
+// block of their own or in one with other days.
+func TestSeriesThatLeftADayIsHidden(t *testing.T) {
+	for _, fold := range []bool{false, true} {
+		w := newRolledWorld(t)
+		if fold {
+			w.fold(block.Hour)
+		}
+		w.remove(0, model.TimeRange{Min: dayAt(2), Max: dayAt(1)})
+		w.write(1, one(w.clock.Now().UnixMilli(), 1)) // so that the cut records it
+		w.compact()
+		w.roll(dayAt(2), rollForm{}, block.Hour)
+		got := w.check(block.Hour, model.TimeRange{Min: dayAt(2), Max: dayAt(1)})
+		if rows := got.rows["0"]; rows != nil {
+			t.Errorf("folded %v: series 0 is listed with %d rows", fold, rows.Len())
+		}
+		w.checkGaps("rolled up again", nil)
+	}
+}
+
+// Days, and days of series, for which samples stand in are gaps.
+func TestStandInDaysAreGaps(t *testing.T) {
+	w := newRolledWorld(t)
+	day := model.TimeRange{Min: dayAt(2), Max: dayAt(1)}
+	w.roll(dayAt(2), rollForm{standIn: func(_ block.Tier, i string) bool { return i == "1" }}, block.Minutes5)
+	w.checkGapsOf(block.Minutes5, "a series", map[string][]model.TimeRange{"1": {day}})
+	w.fold(block.Minutes5)
+	w.checkGapsOf(block.Minutes5, "a series, folded", map[string][]model.TimeRange{"1": {day}})
+	w.roll(dayAt(2), rollForm{wholly: func(block.Tier) bool { return true }}, block.Minutes5)
+	w.checkGapsOf(block.Minutes5, "all", map[string][]model.TimeRange{"0": {day}, "1": {day}, "2": {day}})
+}
+
+// coverOf returns the coverage of a day of the tier of an hour.
+func (w *tieredWorld) coverOf(day int64) manifest.Coverage {
+	c, ok := w.db.catalog.manifest.State().CoverageOf(block.Hour, day)
+	if !ok {
+		w.t.Fatal("the day is not covered")
+	}
+	return c
+}
+
+// Samples answer, without a warning, instead of a rollup block that is missing, and
+// instead of the damaged parts of one, wherever the damage is.
+func TestSamplesAnswerForDamagedRollups(t *testing.T) {
+	w := newRolledWorld(t)
+	name := "data/" + w.coverOf(dayAt(2)).Block
+	info, err := w.mem.Stat(name)
+	must(t, err)
+	fromTier := 0
+	for off := int64(0); off < info.Size; off += 1 + info.Size/40 {
+		w.flip(name, off)
+		w.restart()
+		got := w.check(block.Hour, model.TimeRange{Min: dayAt(3), Max: dayAt(0)})
+		if n := got.fromTier["0"]; n != 48 && n != 72 {
+			t.Errorf("byte %d: %d rows of the tier are read", off, n)
+		} else if n == 48 {
+			fromTier++
+		}
+		w.flip(name, off)
+	}
+	if fromTier < 10 {
+		t.Errorf("the day was read as samples %d times", fromTier)
+	}
+	must(t, w.mem.Remove(name))
+	w.restart()
+	day := []model.TimeRange{{Min: dayAt(2), Max: dayAt(1)}}
+	w.checkGaps("missing", map[string][]model.TimeRange{"0": day, "1": day, "2": day})
+}
+
+// flip changes one byte of a file; a second flip restores it.
+func (w *tieredWorld) flip(name string, off int64) {
+	w.t.Helper()
+	f, err := w.mem.OpenReadWrite(name)
+	must(w.t, err)
+	var b [1]byte
+	_, err = f.ReadAt(b[:], off)
+	must(w.t, err)
+	b[0] ^= 0x55
+	_, err = f.WriteAt(b[:], off)
+	must(w.t, err)
+	must(w.t, f.Close())
+}
+
+// What is left of an expired day is its buckets: those that a deletion touches are
+// hidden, damage warns.
+func TestBucketsOutliveTheirSamples(t *testing.T) {
+	w := newRolledWorld(t)
+	before := w.check(block.Hour, model.TimeRange{Min: dayAt(3), Max: dayAt(0)})
+	w.expire(dayAt(1))
+	read := func() tieredRead {
+		v := w.view()
+		defer v.Release()
+		return w.read(v, block.Hour, model.TimeRange{Min: dayAt(3), Max: dayAt(0)})
+	}
+	got := read()
+	if diff := diffBuckets(got.rows["0"], before.rows["0"]); diff != "" || len(got.warnings) > 0 || len(got.gaps["0"]) > 0 {
+		t.Errorf("%s, warnings %v, gaps %v", diff, got.warnings, got.gaps)
+	}
+	at := dayAt(2) + 7*model.HourMs
+	w.remove(0, model.TimeRange{Min: at, Max: at + 1})
+	got = read()
+	if n := got.rows["0"].Len(); n != 71 || got.rows["0"].End[got.rows["0"].Search(at)] == hours(at, 1)[0].Max-1 || len(got.gaps["0"]) > 0 {
+		t.Errorf("%d rows after a deletion, gaps %v, want 71", n, got.gaps)
+	}
+	if n := got.rows["1"].Len(); n != 72 {
+		t.Errorf("%d rows of another series", n)
+	}
+	must(t, w.mem.Remove("data/"+w.coverOf(dayAt(2)).Block))
+	w.restart()
+	got = read()
+	if n := got.rows["1"].Len(); n != 48 || len(got.warnings) != 1 || !strings.Contains(got.warnings[0].Error(), "quarantined") {
+		t.Errorf("%d rows and the warnings %v without the block", n, got.warnings)
+	}
+}
+
+// expire moves the raw floor up and drops the raw blocks below it.
+func (w *tieredWorld) expire(floor int64) {
+	w.t.Helper()
+	e := manifest.Edit{Floor: &floor}
+	for _, b := range w.db.catalog.manifest.State().RawBlocks() {
+		if b.MaxTime < floor {
+			e.Drop = append(e.Drop, b.Name)
+		}
+	}
+	_, err := w.db.catalog.edit(e, nil)
+	must(w.t, err)
+}
+
+// A query over samples that could not be read when they were rolled up warns.
+func TestLostSamplesOfRollupsWarn(t *testing.T) {
+	w := newRolledWorld(t)
+	c := w.coverOf(dayAt(2))
+	c.Lost = hours(dayAt(2)+3*model.HourMs, 1)
+	_, err := w.db.catalog.edit(manifest.Edit{Cover: []manifest.Coverage{c}}, nil)
+	must(t, err)
+	v := w.view()
+	defer v.Release()
+	if got := w.read(v, block.Hour, model.TimeRange{Min: dayAt(2), Max: dayAt(1)}); len(got.warnings) != 1 || !strings.Contains(got.warnings[0].Error(), "unreadable") {
+		t.Errorf("warnings %v", got.warnings)
+	}
+	if got := w.read(v, block.Hour, model.TimeRange{Min: dayAt(3), Max: dayAt(2)}); len(got.warnings) != 0 {
+		t.Errorf("warnings %v of another day", got.warnings)
+	}
+}
