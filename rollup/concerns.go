@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"tsdb/internal/model"
+	"tsdb/partition/block"
 	"tsdb/partition/blockset"
 	"tsdb/partition/manifest"
 )
@@ -11,18 +12,16 @@ import (
 // InDay returns a function for PlanOptions.InDay. It reports true where a block cannot be
 // read.
 func InDay(ctx context.Context, v *blockset.Version) func(t *manifest.Tombstone, block string, day model.TimeRange) bool {
-	return func(t *manifest.Tombstone, block string, day model.TimeRange) bool {
-		e := v.Find(block)
+	return func(t *manifest.Tombstone, name string, day model.TimeRange) bool {
+		e := v.Find(name)
 		if e == nil || e.Block() == nil {
 			return true
 		}
-		one := *t
-		one.Gen = e.MaxGen + 1 // the entry of a day tells what is applied, not the block
-		deletions, err := e.Deletions(ctx, []manifest.Tombstone{one})
+		series, err := e.Matches(ctx, t)
 		if err != nil {
 			return true
 		}
-		in, err := deletions.Concern(e.Block(), day)
+		in, err := block.NewDeletions([]block.Deletion{{Series: series, Range: t.Range}}).Concern(e.Block(), day)
 		return err != nil || in
 	}
 }

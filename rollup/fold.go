@@ -127,9 +127,9 @@ func (f *folder) open(ctx context.Context, step Step) error {
 	return err
 }
 
-// hasSamples reports whether an L2 of the day is listed.
+// hasSamples reports whether the samples of the day are kept.
 func (f *folder) hasSamples(day int64) bool {
-	return slices.ContainsFunc(f.v.Entries(), func(e *blockset.Entry) bool {
+	return day >= f.v.State().Floor && slices.ContainsFunc(f.v.Entries(), func(e *blockset.Entry) bool {
 		return e.Tier == block.Raw && e.Level == block.L2 && e.Partition == day
 	})
 }
@@ -137,14 +137,19 @@ func (f *folder) hasSamples(day int64) bool {
 // deletions returns the deletions that an entry has not applied, resolved to the series
 // of its block.
 func (f *folder) deletions(ctx context.Context, e *blockset.Entry, c *manifest.Coverage) (*block.Deletions, error) {
-	var newer []manifest.Tombstone
-	for _, t := range f.v.State().Tombstones {
-		if t.ID > c.Tombstone && t.Range.Overlaps(c.Range()) {
-			t.Gen = e.MaxGen + 1 // the entry tells what is applied, not the block
-			newer = append(newer, t)
+	var newer []block.Deletion
+	for i := range f.v.State().Tombstones {
+		t := &f.v.State().Tombstones[i]
+		if t.ID <= c.Tombstone || !t.Range.Overlaps(c.Range()) {
+			continue
 		}
+		series, err := e.Matches(ctx, t)
+		if err != nil {
+			return nil, &SourceError{Block: e.Name, Err: err}
+		}
+		newer = append(newer, block.Deletion{Series: series, Range: t.Range})
 	}
-	return e.Deletions(ctx, newer)
+	return block.NewDeletions(newer), nil
 }
 
 // read reads all series.

@@ -263,10 +263,16 @@ func (p *planner) deletion(d *day, c *manifest.Coverage) deletion {
 	return found
 }
 
+// hasSamples reports whether L2s have the samples of the day. Below the retention floor
+// they have at most those that stand in for buckets.
+func (p *planner) hasSamples(d *day) bool {
+	return len(d.l2) > 0 && p.st.Kept().Overlaps(d.span())
+}
+
 // rollable reports whether rolling the day up would bring a tier of it closer to its
 // samples.
 func (p *planner) rollable(d *day, t block.Tier) bool {
-	if len(d.l2) == 0 || d.start < p.st.TierFloor(t) || !p.st.Kept().Overlaps(d.span()) {
+	if !p.hasSamples(d) || d.start < p.st.TierFloor(t) {
 		return false
 	}
 	c := d.entry(t)
@@ -323,7 +329,7 @@ func (p *planner) leave() (Step, bool) {
 	for _, d := range p.days {
 		for i := range d.entries {
 			c := &d.entries[i]
-			if !p.configured(c.Tier) && len(d.l2) > 0 && len(s.Uncover) < confirmMax && (p.dirty(d, c) || p.deletion(d, c) == deleted) {
+			if !p.configured(c.Tier) && p.hasSamples(d) && len(s.Uncover) < confirmMax && (p.dirty(d, c) || p.deletion(d, c) == deleted) {
 				s.Uncover = append(s.Uncover, c.CoverKey)
 			}
 		}
@@ -353,7 +359,7 @@ func (p *planner) erase() (Step, bool) {
 	for _, d := range p.days {
 		for i := range d.entries {
 			c := &d.entries[i]
-			if len(d.l2) > 0 || p.deletion(d, c) != deleted || p.quarantined(c.Block) {
+			if p.hasSamples(d) || p.deletion(d, c) != deleted || p.quarantined(c.Block) {
 				continue
 			}
 			b := p.st.Blocks[c.Block]

@@ -144,6 +144,7 @@ func TestPlan(t *testing.T) {
 		{"a deletion of series of other days", "l2 3 5 30\nb x 1m 3 1 0\nc 1m 3 x 5 1\nc 1h 3 - 5 1\nt 2 3 3\nt 4 9 9",
 			PlanOptions{InDay: func(*manifest.Tombstone, string, model.TimeRange) bool { return false }}, "confirm 1m:3:t4"},
 		{"a deletion in days without samples", "b x 1m 3 1 0\nc 1m 3 x 5 1\nt 2 3 3", PlanOptions{}, "erase 1m 3"},
+		{"a deletion in days whose samples stand in only", "b x 1m 3 1 0\nc 1m 3 x 5 1\nt 2 3 3\nl2 3 9 30\nfloor 4", PlanOptions{}, "erase 1m 3"},
 		{"a deletion in a folded block without samples", "b x 1m 0 8 0\nc 1m 3 x 5 1\nc 1m 6 x 5 1\nt 2 3 3", PlanOptions{}, "erase 1m 3 6"},
 
 		{"a tier that is off", "l2 3 5 30\nc 5m 3 - 5 0\nc 1m 3 - 5 0\nc 1h 3 - 5 0", PlanOptions{}, "none"},

@@ -38,11 +38,8 @@ type rolledTier struct {
 	output  output
 	builder *bucket.Builder
 	buckets model.Buckets // of the current series
-	// all tells that the samples of every series stand in, and each that they may for
-	// some.
-	all, each bool
-	rolled    int // series with buckets
-	stood     int // series whose samples stand in
+	rolled  int           // series with buckets
+	stood   int           // series whose samples stand in
 }
 
 // roll executes a Roll step: it reads the samples of all L2s of the day once, as
@@ -114,20 +111,12 @@ func (r *roller) open(ctx context.Context) (made []block.Info, err error) {
 	return made, nil
 }
 
-// create creates the blocks of all tiers that may have buckets.
+// create creates the blocks of all tiers.
 func (r *roller) create(tiers []block.Tier, made []block.Info) error {
 	r.o.Writer.Taken = r.v.Set().Taken
 	for _, t := range tiers {
 		rt := &rolledTier{tier: t, builder: bucket.NewBuilder(t.Ms())}
 		r.tiers = append(r.tiers, rt)
-		if t < block.Hour {
-			if rt.each = r.o.SamplesStay != nil && r.o.SamplesStay(t); !rt.each {
-				rt.all = r.samplesAreFewer(t)
-			}
-		}
-		if rt.all {
-			continue
-		}
 		w, err := block.Create(r.v.Set().Store(), metaOf(t, []int64{r.day}, newestTombstone(r.v.State()), made), r.o.Writer)
 		if err != nil {
 			return err
@@ -135,22 +124,6 @@ func (r *roller) create(tiers []block.Tier, made []block.Info) error {
 		rt.output.w = w
 	}
 	return nil
-}
-
-// samplesAreFewer reports whether the samples of the day take less space than its
-// buckets would, as far as the directories tell.
-func (r *roller) samplesAreFewer(t block.Tier) bool {
-	var samples, buckets uint64
-	for _, s := range r.sources.all {
-		for it := s.entry.Block().Iterate(); it.Next(); {
-			chunks, _ := it.Chunks() // what is lost has neither samples nor buckets
-			for _, c := range chunks {
-				samples += uint64(c.Count)
-				buckets += uint64(min(int64(c.Count), (c.MaxTime-c.MinTime)/t.Ms()+1))
-			}
-		}
-	}
-	return bucket.StandIn(t.Ms(), samples, int(buckets))
 }
 
 // read reads all series.
@@ -207,9 +180,7 @@ func (r *roller) series(s *source) error {
 		s.deleted.Remove(&r.rows, 0)
 		samples += uint64(r.rows.Len())
 		for _, t := range r.tiers {
-			if !t.all {
-				t.builder.Add(&r.rows, &t.buckets)
-			}
+			t.builder.Add(&r.rows, &t.buckets)
 		}
 		i = j
 	}
@@ -253,16 +224,12 @@ func (r *roller) load(s *source, chunks []block.Chunk) error {
 
 // write writes the buckets of a series with samples, or notes that these stand in.
 func (t *rolledTier) write(at block.SeriesEntry, day model.TimeRange, samples uint64) error {
-	t.stood++
-	if t.all {
-		return nil
-	}
 	t.builder.Flush(&t.buckets)
 	t.output.next(at)
-	if t.each && bucket.StandIn(t.tier.Ms(), samples, t.buckets.Len()) {
+	if bucket.StandIn(t.tier.Ms(), samples, t.buckets.Len()) {
+		t.stood++
 		return t.output.standIn(day, samples)
 	}
-	t.stood--
 	t.rolled++
 	return t.output.buckets(&t.buckets)
 }

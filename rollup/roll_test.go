@@ -3,7 +3,6 @@ package rollup
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"testing"
 
@@ -13,42 +12,34 @@ import (
 	"tsdb/partition/manifest"
 )
 
-func samplesStay(block.Tier) bool { return true }
-
 // One pass over the L2s of a day makes the buckets of its samples, without those that
 // recorded deletions cover; where they take less space the samples stand in.
 func TestRollMakesTheBucketsOfTheSamples(t *testing.T) {
-	for _, stay := range []bool{false, true} {
-		t.Run(fmt.Sprintf("samples stay %v", stay), func(t *testing.T) {
-			s := openStore(t)
-			if stay {
-				s.o.SamplesStay = samplesStay
-			}
-			s.fill(0, 5, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9)
-			s.fill(1, 3, 0, 2, 4, 8)
-			s.nowMs += 3 * model.DayMs
-			must(t, s.merged(compaction.PlanFinal))
-			if n := len(s.blocksOf(block.Raw, block.L2)); n < 4 {
-				t.Fatalf("%d L2s", n)
-			}
-			must(t, s.delete(1, model.TimeRange{Min: day0 + model.HourMs + 7, Max: day0 + 2*model.HourMs}))
-			s.roll(false, "roll 1m 1h 1", "roll 1m 1h 0")
-			must(t, s.check(true))
-			if c, _ := s.m.State().CoverageOf(block.Minute, day0); c.Tombstone != 1 || c.Gen != 2 || len(c.Sources) < 3 || c.StandIn || c.Lost != nil {
-				t.Errorf("%+v", c)
-			}
-			// What is late makes its day dirty, and only that.
-			s.fill(0, 1, 1)
-			s.nowMs += 2 * model.DayMs
-			must(t, s.merged(compaction.PlanFinal))
-			s.roll(false, "roll 1m 1h 0")
-			must(t, s.check(true))
-		})
+	s := openStore(t)
+	s.fill(0, 5, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9)
+	s.fill(1, 3, 0, 2, 4, 8)
+	s.nowMs += 3 * model.DayMs
+	must(t, s.merged(compaction.PlanFinal))
+	if n := len(s.blocksOf(block.Raw, block.L2)); n < 4 {
+		t.Fatalf("%d L2s", n)
 	}
+	must(t, s.delete(1, model.TimeRange{Min: day0 + model.HourMs + 7, Max: day0 + 2*model.HourMs}))
+	s.roll(false, "roll 1m 1h 1", "roll 1m 1h 0")
+	must(t, s.check(true))
+	if c, _ := s.m.State().CoverageOf(block.Minute, day0); c.Tombstone != 1 || c.Gen != 2 || len(c.Sources) < 3 || c.StandIn || c.Lost != nil {
+		t.Errorf("%+v", c)
+	}
+	// What is late makes its day dirty, and only that.
+	s.fill(0, 1, 1)
+	s.nowMs += 2 * model.DayMs
+	must(t, s.merged(compaction.PlanFinal))
+	s.roll(false, "roll 1m 1h 0")
+	must(t, s.check(true))
 }
 
-// Where samples leave before the tier they stand in for all series of a day or for none.
-func TestSamplesStandInForWholeDays(t *testing.T) {
+// Samples stand in for buckets of a minute where that takes less space: for some series,
+// or, without a block, for all.
+func TestSamplesStandIn(t *testing.T) {
 	s := openStore(t)
 	s.fill(0, 5, 1, 3, 6)    // few samples in a bucket
 	s.fill(1, 5, 0, 1, 3, 5) // few in some
@@ -69,17 +60,23 @@ func TestSamplesStandInForWholeDays(t *testing.T) {
 	}
 	v := s.set.Acquire()
 	defer v.Release()
+	stood := 0
 	for ord := range uint32(4) {
-		if _, standIn, err := rowsOf(v.Find(c.Block).Block(), ord, c.Range()); err != nil || standIn != nil {
-			t.Errorf("series %d: samples stand in for %v, %v", ord, standIn, err)
+		rows, standIn, err := rowsOf(v.Find(c.Block).Block(), ord, c.Range())
+		if must(t, err); len(standIn) > 0 {
+			stood++
+		}
+		if len(standIn) > 0 == (rows.Len() > 0) || len(standIn) > 0 && standIn[0] != c.Range() {
+			t.Errorf("series %d: %d rows, samples stand in for %v", ord, rows.Len(), standIn)
 		}
 	}
-	// With samples that stay no file of the first day is left.
-	s.o.SamplesStay = samplesStay
+	if stood != 2 {
+		t.Errorf("samples of %d series stand in", stood)
+	}
+	// The block that was begun leaves no file.
 	must(t, s.sweep())
 	before := s.keys()
-	step := Step{Action: Roll, Tiers: []block.Tier{block.Minute}, Days: []int64{day0}}
-	r, err := Run(context.Background(), v, step, s.o)
+	r, err := Run(context.Background(), v, Step{Action: Roll, Tiers: []block.Tier{block.Minute}, Days: []int64{day0}}, s.o)
 	if must(t, err); len(r.Add) > 0 || !r.Cover[0].StandIn || !slices.Equal(s.keys(), before) {
 		t.Errorf("%+v, files %v", r, s.keys())
 	}
@@ -104,33 +101,28 @@ func TestRollOfADayWithoutSamples(t *testing.T) {
 // Folded blocks have the rows of the days whose entries named their sources, and of no
 // other.
 func TestFold(t *testing.T) {
-	for _, stay := range []bool{false, true} {
-		s := openStore(t)
-		if stay {
-			s.o.SamplesStay = samplesStay
-		}
-		for day := range int64(10) {
-			s.fill(day, 1+day%3, 0, 1, 2, 3, 4, 7+int(day)%3)
-		}
-		s.nowMs = day0 + 11*model.DayMs
-		must(t, s.merged(compaction.PlanFinal))
-		s.roll(true, "roll 1m 1h 9", "roll 1m 1h 8", "roll 1m 1h 7", "roll 1m 1h 6", "roll 1m 1h 5", "roll 1m 1h 4", "roll 1m 1h 3", "roll 1m 1h 2",
-			"roll 1m 1h 1", "roll 1m 1h 0", "fold 1m 0 1 2 3 4 5 6 7 8 9", "fold 1h 0 1 2 3 4 5 6 7 8 9")
-		must(t, s.check(true))
-		if n := len(s.blocksOf(block.Minute, block.L2)); n != 1 {
-			t.Errorf("%d blocks of minutes", n)
-		}
-		// The rows of a day that is rolled up again are hidden in the folded block.
-		s.fill(4, 2, 1, 8)
-		must(t, s.merged(compaction.PlanFinal))
-		s.roll(false, "roll 1m 1h 4")
-		must(t, s.check(true))
-		s.roll(true, "fold 1m 0 1 2 3 4 5 6 7 8 9", "fold 1h 0 1 2 3 4 5 6 7 8 9")
-		must(t, s.check(true))
-		must(t, s.sweep())
-		if n := len(s.blocksOf(block.Minute, block.L2)) + len(s.blocksOf(block.Hour, block.L2)) + len(s.blocksOf(block.Raw, block.L2)); n != len(s.keys()) {
-			t.Errorf("%d listed blocks, files %v", n, s.keys())
-		}
+	s := openStore(t)
+	for day := range int64(10) {
+		s.fill(day, 1+day%3, 0, 1, 2, 3, 4, 7+int(day)%3)
+	}
+	s.nowMs = day0 + 11*model.DayMs
+	must(t, s.merged(compaction.PlanFinal))
+	s.roll(true, "roll 1m 1h 9", "roll 1m 1h 8", "roll 1m 1h 7", "roll 1m 1h 6", "roll 1m 1h 5", "roll 1m 1h 4", "roll 1m 1h 3", "roll 1m 1h 2",
+		"roll 1m 1h 1", "roll 1m 1h 0", "fold 1m 0 1 2 3 4 5 6 7 8 9", "fold 1h 0 1 2 3 4 5 6 7 8 9")
+	must(t, s.check(true))
+	if n := len(s.blocksOf(block.Minute, block.L2)); n != 1 {
+		t.Errorf("%d blocks of minutes", n)
+	}
+	// The rows of a day that is rolled up again are hidden in the folded block.
+	s.fill(4, 2, 1, 8)
+	must(t, s.merged(compaction.PlanFinal))
+	s.roll(false, "roll 1m 1h 4")
+	must(t, s.check(true))
+	s.roll(true, "fold 1m 0 1 2 3 4 5 6 7 8 9", "fold 1h 0 1 2 3 4 5 6 7 8 9")
+	must(t, s.check(true))
+	must(t, s.sweep())
+	if n := len(s.blocksOf(block.Minute, block.L2)) + len(s.blocksOf(block.Hour, block.L2)) + len(s.blocksOf(block.Raw, block.L2)); n != len(s.keys()) {
+		t.Errorf("%d listed blocks, files %v", n, s.keys())
 	}
 }
 
@@ -139,7 +131,7 @@ func TestFold(t *testing.T) {
 func TestErase(t *testing.T) {
 	s := openStore(t)
 	for day := range int64(3) {
-		s.fill(day, 3, 0, 1, 3)
+		s.fill(day, 3, 0, 3, 4)
 	}
 	s.nowMs = day0 + 5*model.DayMs
 	must(t, s.merged(compaction.PlanFinal))
@@ -165,12 +157,12 @@ func TestErase(t *testing.T) {
 				must(t, err)
 				for i, end := range rows.End {
 					bucket := model.TimeRange{Min: end - tier.Ms() + 1, Max: end + 1}
-					if at.ID != series(1).ID && bucket.Overlaps(model.TimeRange{Min: day0 + model.HourMs, Max: cut}) {
+					if at.ID != series(4).ID && bucket.Overlaps(model.TimeRange{Min: day0 + model.HourMs, Max: cut}) {
 						t.Errorf("%v: row %d of day %d, series %v, is left", tier, i, day, at.Labels)
 					}
 				}
-				if rows.Len() == 0 && at.ID == series(1).ID {
-					t.Errorf("%v: series 1 has no rows in day %d", tier, day)
+				if rows.Len() == 0 && at.ID == series(4).ID {
+					t.Errorf("%v: series 4 has no rows in day %d", tier, day)
 				}
 			}
 			want := []model.TimeRange(nil)

@@ -21,11 +21,6 @@ type Options struct {
 	// Yield is called between series; it may block while more urgent work runs. An
 	// error ends the step.
 	Yield func(ctx context.Context) error
-	// SamplesStay reports whether samples are kept as long as a tier anyway, so that
-	// those of some series may stand in for buckets while others have buckets. nil
-	// means that they leave before: they stand in for all series of a day or for none,
-	// because a day that keeps both would take more space than either.
-	SamplesStay func(block.Tier) bool
 	// Skip reports whether a block is not read because an earlier attempt at it
 	// panicked; nil means that none is.
 	Skip func(block string) bool
