@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// answer is the result of a range query, its series in order of their labels.
+// answer is the result of a query, its series in order of their labels. Those of an
+// instant query have one point.
 type answer []answered
 
 type answered struct {
@@ -22,7 +23,7 @@ type point struct {
 	v float64
 }
 
-// parseAnswer parses a response of /api/v1/query_range.
+// parseAnswer parses a response of /api/v1/query_range or /api/v1/query.
 func parseAnswer(body []byte) (answer, error) {
 	var message struct {
 		Status string
@@ -31,14 +32,15 @@ func parseAnswer(body []byte) (answer, error) {
 			Result     []struct {
 				Metric map[string]string
 				Values [][2]any // number and string
+				Value  *[2]any  // of an instant query
 			}
 		}
 	}
 	if err := json.Unmarshal(body, &message); err != nil {
 		return nil, err
 	}
-	if message.Status != "success" || message.Data.ResultType != "matrix" {
-		return nil, fmt.Errorf("response with status %q and result type %q, want success and matrix", message.Status, message.Data.ResultType)
+	if kind := message.Data.ResultType; message.Status != "success" || kind != "matrix" && kind != "vector" {
+		return nil, fmt.Errorf("response with status %q and result type %q, want success and matrix or vector", message.Status, kind)
 	}
 	all := answer{}
 	for _, series := range message.Data.Result {
@@ -47,6 +49,9 @@ func parseAnswer(body []byte) (answer, error) {
 			labels = append(labels, fmt.Sprintf("%s=%q", name, value))
 		}
 		slices.Sort(labels)
+		if series.Value != nil {
+			series.Values = append(series.Values, *series.Value)
+		}
 		one := answered{labels: strings.Join(labels, ","), points: make([]point, len(series.Values))}
 		for i, pair := range series.Values {
 			t, isNumber := pair[0].(float64)

@@ -16,10 +16,14 @@ func TestParseAnswer(t *testing.T) {
 	if ps := got[1].points; len(ps) != 2 || ps[0].t != 1.5 || !math.IsNaN(ps[0].v) || ps[1] != (point{2, math.Inf(1)}) {
 		t.Errorf("points %v", ps)
 	}
+	got, err = parseAnswer([]byte(`{"status":"success","data":{"resultType":"vector","result":[{"metric":{"a":"1"},"value":[1.5,"2"]}]}}`))
+	if err != nil || len(got) != 1 || len(got[0].points) != 1 || got[0].points[0] != (point{1.5, 2}) {
+		t.Errorf("vector: %v, %v", got, err)
+	}
 	for _, body := range []string{
 		``,
 		`{"status":"error"}`,
-		`{"status":"success","data":{"resultType":"vector","result":[]}}`,
+		`{"status":"success","data":{"resultType":"scalar","result":[]}}`,
 		`{"status":"success","data":{"resultType":"matrix","result":[{"values":[["1","1"]]}]}}`,
 		`{"status":"success","data":{"resultType":"matrix","result":[{"values":[[1,"x"]]}]}}`,
 	} {

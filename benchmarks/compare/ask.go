@@ -76,16 +76,7 @@ func (c *contender) ask(ctx context.Context, q question, end time.Time, dst []by
 	if _, err := c.process.Get(ctx, c.Ready); err != nil {
 		return dst, cost{}, err
 	}
-	values := url.Values{
-		"query": {q.query},
-		"start": {seconds(end.Add(-q.span))},
-		"end":   {seconds(end)},
-		"step":  {seconds(time.Unix(0, 0).Add(q.step))},
-	}
-	if q.resolution != "" {
-		values.Set("resolution", q.resolution)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.process.URL+"/api/v1/query_range?"+values.Encode(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.process.URL+q.path(end), nil)
 	if err != nil {
 		return dst, cost{}, err
 	}
@@ -114,6 +105,23 @@ func (c *contender) ask(ctx context.Context, q question, end time.Time, dst []by
 		return dst, took, fmt.Errorf("status %d: %.400s", resp.StatusCode, answer)
 	}
 	return body.Bytes(), took, nil
+}
+
+// path returns the path, with parameters, at which a server answers the question over
+// the range that ends at end.
+func (q question) path(end time.Time) string {
+	values := url.Values{"query": {q.query}}
+	if q.resolution != "" {
+		values.Set("resolution", q.resolution)
+	}
+	if q.instant {
+		values.Set("time", seconds(end))
+		return "/api/v1/query?" + values.Encode()
+	}
+	values.Set("start", seconds(end.Add(-q.span)))
+	values.Set("end", seconds(end))
+	values.Set("step", seconds(time.Unix(0, 0).Add(q.step)))
+	return "/api/v1/query_range?" + values.Encode()
 }
 
 // seconds writes a time as the servers read it.

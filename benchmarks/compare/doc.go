@@ -19,11 +19,11 @@
 // the timed runs compares the answers and measures the memory that each query
 // takes in a freshly started server.
 //
-//	make build && go run ./benchmarks/compare rollups -series 1000 -days 60
+//	make build && go run ./benchmarks/compare rollup -targets 3 -days 60
 //
 // measures what rollups cost and what they save: the bytes of each tier beside
-// those of the samples, the CPU time of rolling up, and queries over the whole
-// span, cold, from tiers and with resolution=raw.
+// those of the samples, the CPU time of making them, and queries of long ranges,
+// cold, from tiers and with resolution=raw, whose answers are compared.
 //
 // Each number is the median of -runs runs, in which the servers take turns.
 package main

@@ -21,8 +21,8 @@ func run(args []string) error {
 	switch {
 	case len(args) > 0 && args[0] == "query":
 		return runQuery(ctx, args[1:])
-	case len(args) > 0 && args[0] == "rollups":
-		return runRollups(ctx, args[1:])
+	case len(args) > 0 && args[0] == "rollup":
+		return runRollup(ctx, args[1:])
 	case len(args) > 0 && args[0] == "write":
 		return runWrite(ctx, args[1:])
 	}

@@ -17,7 +17,8 @@ type question struct {
 	step  time.Duration
 	query string // PromQL
 
-	resolution string // that tsdb is asked for; "" = none
+	instant    bool   // asked at the end of the range, not over it
+	resolution string // that tsdb is asked for; "" = its default
 }
 
 // readQuestions reads the list of queries. A line consists of a name, a data set,

@@ -215,9 +215,9 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// size returns the bytes of all files below dir, 0 if there is none. Files may
+// Size returns the bytes of all files below dir, 0 if there is none. Files may
 // come and go meanwhile.
-func size(dir string) (int64, error) {
+func Size(dir string) (int64, error) {
 	var n int64
 	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {

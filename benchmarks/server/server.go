@@ -118,7 +118,7 @@ func Prometheus(program string) Server {
 			if _, err := p.Post(ctx, "/api/v1/admin/tsdb/snapshot"); err != nil {
 				return 0, err
 			}
-			return size(filepath.Join(dir, "data", "snapshots"))
+			return Size(filepath.Join(dir, "data", "snapshots"))
 		},
 		Tidy: func(dir string) error { return promoteSnapshot(filepath.Join(dir, "data")) },
 	}
@@ -148,9 +148,9 @@ func promoteSnapshot(data string) error {
 // two versions can be compared.
 func VictoriaMetrics(name, program string) Server {
 	account := func(_ context.Context, dir string) (a Account, _ string, err error) {
-		data, err1 := size(filepath.Join(dir, "data"))
-		within, err2 := size(filepath.Join(dir, "data", "indexdb")) // newer versions
-		beside, err3 := size(filepath.Join(dir, "indexdb"))         // older ones
+		data, err1 := Size(filepath.Join(dir, "data"))
+		within, err2 := Size(filepath.Join(dir, "data", "indexdb")) // newer versions
+		beside, err3 := Size(filepath.Join(dir, "indexdb"))         // older ones
 		return Account{Data: data - within, Index: within + beside}, "", errors.Join(err1, err2, err3)
 	}
 	return Server{

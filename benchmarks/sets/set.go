@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+	"slices"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 )
 
@@ -61,6 +63,22 @@ func (o Options) random(name string, group int) *rand.Rand {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%s %d", name, group)
 	return rand.New(rand.NewPCG(o.Seed, h.Sum64()))
+}
+
+// Only returns the set of those series whose metric has one of the names.
+func (s Set) Only(metrics ...string) Set {
+	all := s.Group
+	s.Group = func(i int) ([]Series, error) {
+		series, err := all(i)
+		var kept []Series
+		for _, one := range series {
+			if slices.Contains(metrics, one.Labels.Get(model.MetricNameLabel)) {
+				kept = append(kept, one)
+			}
+		}
+		return kept, err
+	}
+	return s
 }
 
 // column returns n values of f, called in order.

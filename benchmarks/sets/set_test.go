@@ -238,3 +238,16 @@ func TestRecordingWithoutItsEnd(t *testing.T) {
 		t.Errorf("an empty file gave %v", all)
 	}
 }
+
+func TestOnlyKeepsMetrics(t *testing.T) {
+	set := CPUOnly(Options{Groups: 1, Start: time.Unix(0, 0), Span: time.Minute, Step: 20 * time.Second, Seed: 1}).Only("cpu_usage_user", "cpu_usage_idle")
+	series, err := set.Group(0)
+	if err != nil || len(series) != 2 || len(series[0].Times) != 3 {
+		t.Fatalf("%d series, %v", len(series), err)
+	}
+	for i, name := range []string{"cpu_usage_user", "cpu_usage_idle"} {
+		if got := series[i].Labels.Get("__name__"); got != name {
+			t.Errorf("series %d is %s, want %s", i, got, name)
+		}
+	}
+}

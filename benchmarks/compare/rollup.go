@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"tsdb/benchmarks/remote"
+	"tsdb/benchmarks/server"
+	"tsdb/benchmarks/sets"
+)
+
+// rollupOptions are the sizes of the measurements of rollups.
+type rollupOptions struct {
+	tsdb, vm    string // binaries; vm "" = none
+	targets     int    // of the queries: nodes, of 42 series each
+	days        int    // of the queries
+	sizeTargets int    // of the sizes: nodes, of 500 series each
+	sizeHosts   int    // of the sizes: TSBS hosts, of 10 series each
+	sizeDays    int    // of the sizes
+	runs        int    // of a query
+	parts       string // what is measured, separated by commas
+	scratch     string // where directories are made; "" = the system's temporary directory
+}
+
+// maxRollupDays keeps the samples before the clock of the machine.
+const maxRollupDays = 600
+
+// firstRollupDay is the start of the sets that are rolled up.
+var firstRollupDay = time.Date(2025, 1, 6, 0, 0, 0, 0, time.UTC)
+
+// keepAll are the flags of a tsdb that deletes nothing.
+var keepAll = []string{"--retention.raw", "0", "--retention.1m", "0", "--retention.30m", "0", "--retention.1h", "0"}
+
+// runRollup measures what rollups cost and save.
+func runRollup(ctx context.Context, args []string) error {
+	var o rollupOptions
+	flags := flag.NewFlagSet("compare rollup", flag.ExitOnError)
+	flags.StringVar(&o.tsdb, "tsdb", "bin/tsdb", "the tsdb binary")
+	flags.StringVar(&o.vm, "victoriametrics", "", "the VictoriaMetrics binary that is asked the same (default: none)")
+	flags.IntVar(&o.targets, "targets", 3, "targets under node_exporter that are queried, 42 series of 15 s each")
+	flags.IntVar(&o.days, "days", 60, "days that the queries cover")
+	flags.IntVar(&o.sizeTargets, "size-targets", 2, "targets under node_exporter in the table of sizes, 500 series of 15 s each")
+	flags.IntVar(&o.sizeHosts, "size-hosts", 50, "hosts of TSBS' cpu-only in the table of sizes, 10 series of 10 s each")
+	flags.IntVar(&o.sizeDays, "size-days", 8, "days in the table of sizes; a twelfth of them, but at least one, for samples of 1 s")
+	flags.IntVar(&o.runs, "runs", 5, "runs of a query; the median is printed")
+	flags.StringVar(&o.parts, "parts", "size,query", "what is measured")
+	flags.StringVar(&o.scratch, "scratch", "", "where data directories are made (default: the system's temporary directory)")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 || min(o.targets, o.sizeTargets, o.sizeHosts, o.sizeDays, o.runs) < 1 || o.days < 3 || max(o.days, o.sizeDays) > maxRollupDays {
+		return fmt.Errorf("usage: compare rollup [-tsdb PATH] [-victoriametrics PATH] [-parts size,query] [-targets N] [-days N] [-runs N], with 3 to %d days", maxRollupDays)
+	}
+	for part := range strings.SplitSeq(o.parts, ",") {
+		measure := map[string]func(context.Context, rollupOptions) error{"size": measureRollupSizes, "query": measureRollupQueries}[part]
+		if measure == nil {
+			return fmt.Errorf("nothing to measure is named %q (size, query)", part)
+		}
+		before := loadAverage()
+		if err := measure(ctx, o); err != nil {
+			return fmt.Errorf("%s: %w", part, err)
+		}
+		fmt.Printf("\nLoad of the machine: %s at the start, %s at the end.\n", before, loadAverage())
+	}
+	return nil
+}
+
+// fill starts a server on an empty directory, writes a set, settles it and returns the
+// number of samples. The server keeps running.
+func (c *contender) fill(ctx context.Context, set sets.Set) (samples int, err error) {
+	if err := errors.Join(os.RemoveAll(c.dir), os.MkdirAll(c.dir, 0o755)); err != nil {
+		return 0, err
+	}
+	if err := c.restart(ctx); err != nil {
+		return 0, err
+	}
+	report, err := remote.Send(ctx, c.process.URL+server.WritePath, set.Sources(1))
+	if err != nil {
+		return 0, c.process.Fail(fmt.Errorf("after %s: %w", report, err))
+	}
+	fmt.Fprintf(os.Stderr, "%s, %s: %s\n", set.Name, c.Name, report)
+	begin := time.Now()
+	if _, err := c.Settle(ctx, c.process, c.dir); err != nil {
+		return 0, c.process.Fail(err)
+	}
+	fmt.Fprintf(os.Stderr, "%s, %s: settled in %.1f s\n", set.Name, c.Name, time.Since(begin).Seconds())
+	return report.Samples, nil
+}
