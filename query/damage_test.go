@@ -104,7 +104,7 @@ func TestDamageTakesKeptAnswersOutOfUse(t *testing.T) {
 		quarantined bool
 	}{
 		{"a chunk is lost", 100, false},          // behind the header lie the columns of the chunks
-		{"the block is quarantined", -450, true}, // and before its end indexes,
+		{"the block is quarantined", -520, true}, // and before its end indexes,
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newCacheWorld(t, 1, false, 0)

@@ -15,6 +15,7 @@ type metrics struct {
 	stages    *prometheus.HistogramVec
 	limited   *prometheus.CounterVec
 	fallbacks *prometheus.CounterVec
+	buckets   prometheus.Counter
 }
 
 // The stages of a query.
@@ -40,6 +41,10 @@ func newMetrics(e *Engine, r prometheus.Registerer) *metrics {
 			Name: "tsdb_query_fallback_total",
 			Help: "Queries that ran on Prometheus' engine, by what our own does not cover.",
 		}, []string{"reason"}),
+		buckets: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tsdb_query_buckets_read_total",
+			Help: "Buckets of rollups that answers were computed from.",
+		}),
 	}
 	for _, s := range []string{stageQueue, stageSelect, stageEvaluate, stageDeliver} {
 		m.stages.WithLabelValues(s)
@@ -56,7 +61,7 @@ func newMetrics(e *Engine, r prometheus.Registerer) *metrics {
 	running := func(kind string, n func() int) prometheus.Collector {
 		return gauge("tsdb_query_running", "Places of light and heavy queries that are taken.", prometheus.Labels{"kind": kind}, func() float64 { return float64(n()) })
 	}
-	r.MustRegister(m.stages, m.limited, m.fallbacks, running("light", e.queue.RunningLight), running("heavy", e.queue.RunningHeavy),
+	r.MustRegister(m.stages, m.limited, m.fallbacks, m.buckets, running("light", e.queue.RunningLight), running("heavy", e.queue.RunningHeavy),
 		gauge("tsdb_query_waiting", "Queries that wait for a place.", nil, func() float64 { return float64(e.Waiting()) }),
 		gauge("tsdb_query_memory_bytes", "Memory that queries hold, their answers until they are sent included.", nil, func() float64 { return float64(e.MemoryBytes()) }),
 	)

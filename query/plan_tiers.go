@@ -4,7 +4,9 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"tsdb/query/operators"
+	"tsdb/query/source"
 	"tsdb/query/tiers"
+	"tsdb/storage"
 )
 
 // SelectorPlan is the tier that a selector of a query reads, and why it reads no
@@ -27,13 +29,14 @@ type RefusedTier struct {
 	Text   string // for people
 }
 
-// PlanTiers returns the tiers that the selectors of the query would read, in the order
-// in which they are planned, if the view of the database had the tiers given, finest
-// first. It reads nothing. The resolution of the query counts.
+// PlanTiers returns the tiers that the selectors of the query would read from a view,
+// in the order in which they are planned. It reads nothing. The resolution of the query
+// counts.
 //
 // Dirty buckets are not known here: they, days without a rollup, and buckets that fail
 // are read as samples whatever the plan says.
-func (p *Query) PlanTiers(available []tiers.Available) []SelectorPlan {
+func (p *Query) PlanTiers(v *storage.View) []SelectorPlan {
+	available := source.TiersOf(v)
 	if p.planErr != nil {
 		return p.fallbackTiers(available)
 	}
@@ -59,7 +62,7 @@ func planOf(e parser.Expr, r *tiers.Read) SelectorPlan {
 func (p *Query) fallbackTiers(available []tiers.Available) []SelectorPlan {
 	reason, _ := operators.IsUncovered(p.planErr)
 	var plans []SelectorPlan
-	parser.Inspect(p.stmt.Expr, func(n parser.Node, path []parser.Node) error {
+	parser.Inspect(p.stmt.Expr, func(n parser.Node, _ []parser.Node) error {
 		vs, ok := n.(*parser.VectorSelector)
 		if !ok {
 			return nil

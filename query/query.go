@@ -283,7 +283,7 @@ func (p *Query) attempt(ctx context.Context, heavy bool) (*promql.Result, error)
 	x := operators.NewRun(operators.RunOptions{
 		Settings: p.settings.Settings, Yielder: y, Querier: q, Mem: p.mem, Workers: p.engine.scheduler.Slots(),
 		NonCounters: noncounter.New(p.rates, kept.Steps(), p.mem), Divided: kept != nil,
-		Timers: p.timers, Log: p.engine.log,
+		Resolution: p.resolution, Timers: p.timers, Log: p.engine.log,
 	})
 	defer x.Close()
 	p.samples.InitStepTracking(p.grid.Start, p.grid.Last(), p.grid.Step)
@@ -294,6 +294,7 @@ func (p *Query) attempt(ctx context.Context, heavy bool) (*promql.Result, error)
 	stage.WithLabelValues(stageSelect).Observe(q.SelectDuration().Seconds())
 	stage.WithLabelValues(stageEvaluate).Observe((time.Since(began) - q.SelectDuration()).Seconds())
 	p.samples.UpdatePeak(x.PeakPoints())
+	p.engine.metrics.buckets.Add(float64(x.BucketsRead()))
 	if err == nil && y.Ended() {
 		err = x.Check()
 	}

@@ -24,4 +24,10 @@
 // Values equal those of Prometheus' functions bit for bit. For range functions of
 // native histograms, with start timestamps or with modifiers, Prometheus' function
 // is called for each window.
+//
+// A selector reads samples or, if package tiers chooses one, a tier: then its series
+// are rows of buckets, with samples in the place of buckets that fail (tieredRows).
+//
+// The package has more than 30 files because it has one for each kind of node, and
+// they share the unexported columns and tables.
 package operators

@@ -59,7 +59,7 @@ type load struct {
 // last of these columns.
 func (l *load) grown(w *worker, columns int) error {
 	c := &w.cols[0]
-	n := int64(columns)*valueBytes*int64(cap(c.v)+cap(c.h)) + w.Bytes()
+	n := int64(columns)*valueBytes*int64(cap(c.v)+cap(c.h)) + w.bytes()
 	if n > l.held {
 		if err := l.tracker.Reserve(n - l.held); err != nil {
 			return err

@@ -14,6 +14,7 @@ import (
 	"tsdb/internal/model"
 	"tsdb/query/admission"
 	"tsdb/query/steps"
+	"tsdb/query/tiers"
 	"tsdb/query/window"
 )
 
@@ -109,14 +110,9 @@ func NewRange(r RangeCall) (Node, error) {
 }
 
 func (n *rangeNode) open(f *Evaluation) (columnSource, error) {
-	in, err := n.input.open(f, n.Grid)
+	in, err := n.openInput(f)
 	if err != nil {
 		return nil, err
-	}
-	if stored, ok := in.(*storedSeries); ok && n.kernel != nil && n.HoldChunks() {
-		if of, ok := chunkAggregates[n.name]; ok {
-			in = &aggregatedSeries{storedSeries: stored, windows: &n.Windows, of: of}
-		}
 	}
 	s := &rangeSource{rangeNode: n, f: f, in: in}
 	for _, p := range n.params {
@@ -150,6 +146,31 @@ func (n *rangeNode) open(f *Evaluation) (columnSource, error) {
 		return nil, errSameLabels
 	}
 	return &tableSource{f: f, t: t}, nil
+}
+
+// openInput opens the series that the function reads.
+func (n *rangeNode) openInput(f *Evaluation) (rangeSeries, error) {
+	if stored, ok := n.input.(*storedInput); ok {
+		if c := stored.selector.tier(f); c.Tier != tiers.RawTier {
+			return n.openTiered(f, stored, c)
+		}
+	}
+	in, err := n.input.open(f, n.Grid)
+	if err != nil {
+		return nil, err
+	}
+	if stored, ok := in.(*storedSeries); ok {
+		return n.withAggregates(stored), nil
+	}
+	return in, nil
+}
+
+// withAggregates lets chunks be read from a block's directory if that is worthwhile.
+func (n *rangeNode) withAggregates(s *storedSeries) rangeSeries {
+	if of, ok := chunkAggregates[n.name]; ok && n.kernel != nil && n.HoldChunks() {
+		return &aggregatedSeries{storedSeries: s, windows: &n.Windows, of: of}
+	}
+	return s
 }
 
 // staysDistinct reports whether series with distinct labels are still distinct after
@@ -253,6 +274,13 @@ func (s *rangeSource) close() { s.in.close() }
 func (s *rangeSource) column(w *worker, i int, c *column) error {
 	c.metric, c.drop = s.labels(i)
 	c.reset(s.Grid.N)
+	if t, ok := s.in.(*tieredSeries); ok {
+		if answered, err := s.rows(t, w, i, c); err != nil {
+			return err
+		} else if answered {
+			return s.note(i, c)
+		}
+	}
 	in, err := s.in.load(w, i)
 	if err != nil || len(in.T) == 0 {
 		return err
@@ -262,10 +290,18 @@ func (s *rangeSource) column(w *worker, i int, c *column) error {
 	} else {
 		err = s.runKernel(w, in, c)
 	}
-	if err == nil && (s.name == "rate" || s.name == "increase") {
-		err = s.noteName(i, c)
+	if err != nil {
+		return err
 	}
-	return err
+	return s.note(i, c)
+}
+
+// note records whether a rate of column i is that of a counter.
+func (s *rangeSource) note(i int, c *column) error {
+	if s.name == "rate" || s.name == "increase" {
+		return s.noteName(i, c)
+	}
+	return nil
 }
 
 // runKernel evaluates all windows of a series of floats.

@@ -12,6 +12,7 @@ import (
 	"tsdb/query/noncounter"
 	"tsdb/query/source"
 	"tsdb/query/steps"
+	"tsdb/query/tiers"
 )
 
 // RunOptions are the parameters of a run of a plan.
@@ -21,6 +22,8 @@ type RunOptions struct {
 	Querier  *source.Querier
 	Mem      *admission.Tracker
 	Workers  int // maximum number of concurrent goroutines
+
+	Resolution tiers.Resolution
 
 	NonCounters *noncounter.Set // metrics in rates
 	Divided     bool            // the answer is cached or is joined from cached parts
@@ -40,6 +43,10 @@ type Run struct {
 	timers  *stats.QueryTimers
 	log     *slog.Logger
 
+	resolution tiers.Resolution
+	available  []tiers.Available // of the view
+
+	rows atomic.Int64 // buckets read
 	held atomic.Int64 // points in memory
 	peak atomic.Int64
 	tied atomic.Bool // a rank broke a tie between equal values
@@ -58,8 +65,13 @@ func NewRun(o RunOptions) *Run {
 	return &Run{
 		Settings: o.Settings, Yielder: o.Yielder, querier: o.Querier, mem: o.Mem, workers: o.Workers,
 		nonCounters: o.NonCounters, divided: o.Divided, timers: o.Timers, log: o.Log,
+		resolution: o.Resolution, available: o.Querier.Tiers(),
 	}
 }
+
+// BucketsRead returns the number of buckets of rollups that the answer was computed
+// from.
+func (x *Run) BucketsRead() int64 { return x.rows.Load() }
 
 // Evaluation returns the evaluation of the whole query, which counts samples in qs.
 func (x *Run) Evaluation(qs *stats.QuerySamples) *Evaluation { return &Evaluation{x, &counts{qs: qs}} }
@@ -99,8 +111,12 @@ type worker struct {
 	source.Reader
 	cols    [chunkColumns]column
 	windows windowScratch
+	tier    tierScratch
 	tally   tally
 }
+
+// bytes returns the memory of what was loaded last.
+func (w *worker) bytes() int64 { return w.Bytes() + w.tier.bytes() }
 
 // Check is called regularly by long-running work. It yields the CPU slot and returns
 // an error if the run must end.

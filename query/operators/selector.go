@@ -51,22 +51,36 @@ func (s *Selector) setRange(g steps.Grid) {
 	s.tr = model.TimeRange{Min: steps.ClampTime(first - s.window + 1), Max: last + 1}
 }
 
+// listed returns the range in which the series are listed.
+func (s *Selector) listed() model.TimeRange {
+	if !s.scope.Empty() {
+		return s.scope
+	}
+	return s.tr
+}
+
 // read selects the series.
 func (s *Selector) read(f *Evaluation) (*source.SeriesSet, error) {
 	if s.tr.Empty() {
 		return source.EmptySeriesSet(), nil
 	}
-	scope := s.tr
-	if !s.scope.Empty() {
-		scope = s.scope
-	}
-	set := f.querier.SelectSamples(f.Context(), scope, s.tr, 0, s.matchers)
+	set := f.querier.SelectSamples(f.Context(), s.listed(), s.tr, 0, s.matchers)
 	ours, ok := set.(*source.SeriesSet)
 	if !ok {
 		return nil, fmt.Errorf("expanding series: %w", set.Err())
 	}
 	f.annotateAll(ours.Warnings())
 	return ours, nil
+}
+
+// readAgain is read for series that have been selected before, from a tier.
+func (s *Selector) readAgain(f *Evaluation) (*source.SeriesSet, error) {
+	set, err := f.querier.SelectAgain(f.Context(), s.listed(), s.tr, s.matchers)
+	if err != nil {
+		return nil, err
+	}
+	f.annotateAll(set.Warnings())
+	return set, nil
 }
 
 // floatHistogram returns a histogram with float counts. It may be shared.
@@ -92,7 +106,7 @@ func NewVector(g steps.Grid, s *Selector) Node { return &vectorNode{Grid: g, sel
 // NewSampleTimes returns timestamp() of a vector selector: the times of the samples
 // instead of the evaluation times. at is the time of its @ modifier, or nil.
 func NewSampleTimes(g steps.Grid, s *Selector, at *int64) Node {
-	s.tiered.Function = "timestamp"
+	s.tiered.Function = tiers.Timestamp
 	if at != nil {
 		s.tiered.Modified = s.tiered.Modified || *at != s.FixedAt
 		s.FixedAt = *at // the offset applies only to the samples read
@@ -102,13 +116,22 @@ func NewSampleTimes(g steps.Grid, s *Selector, at *int64) Node {
 }
 
 func (n *vectorNode) open(f *Evaluation) (columnSource, error) {
+	if c := n.selector.tier(f); c.Tier != tiers.RawTier {
+		return n.openTier(f, c)
+	}
+	return n.openRaw(f)
+}
+
+func (n *vectorNode) openRaw(f *Evaluation) (columnSource, error) {
 	set, err := n.selector.read(f)
 	if err != nil {
 		return nil, err
 	}
-	s := &vectorSource{vectorNode: n, f: f, set: set}
-	s.windows = window.Windows{Grid: n.Grid, Moment: n.selector.Moment, Width: n.selector.window}
-	return s, nil
+	return &vectorSource{vectorNode: n, f: f, set: set, windows: n.windows()}, nil
+}
+
+func (n *vectorNode) windows() window.Windows {
+	return window.Windows{Grid: n.Grid, Moment: n.selector.Moment, Width: n.selector.window}
 }
 
 type vectorSource struct {

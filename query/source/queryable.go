@@ -74,6 +74,7 @@ type Querier struct {
 	mu struct {
 		sync.Mutex
 		selections []*selection
+		tiered     []*TieredSet
 		selecting  time.Duration           // time spent in Select so far
 		late       annotations.Annotations // of all selections; set by Close
 		closed     bool
@@ -133,18 +134,36 @@ func (q *Querier) SelectSamples(ctx context.Context, scope, tr model.TimeRange, 
 
 // selectIn is SelectSamples without extending scope by the lead.
 func (q *Querier) selectIn(ctx context.Context, scope, tr model.TimeRange, limit int, ms []*labels.Matcher) promstorage.SeriesSet {
+	s, err := q.selectCounted(ctx, scope, tr, ms, q.mem)
+	if err != nil {
+		return promstorage.ErrSeriesSet(err)
+	}
+	if limit > 0 {
+		s.n = min(s.n, limit)
+	}
+	return s
+}
+
+// SelectAgain is SelectSamples for series that the query has selected before, from a
+// tier. They are not counted again.
+func (q *Querier) SelectAgain(ctx context.Context, scope, tr model.TimeRange, ms []*labels.Matcher) (*SeriesSet, error) {
+	return q.selectCounted(ctx, withLead(scope), tr, ms, nil)
+}
+
+// selectCounted selects series and counts them in mem, which may be nil.
+func (q *Querier) selectCounted(ctx context.Context, scope, tr model.TimeRange, ms []*labels.Matcher, mem *admission.Tracker) (*SeriesSet, error) {
 	began := time.Now()
 	set, err := q.view.Select(ctx, q.tenant, scope, ms...)
 	took := time.Since(began)
 	if err != nil {
-		return promstorage.ErrSeriesSet(WrapError(err))
+		return nil, WrapError(err)
 	}
-	if err := q.mem.CountSeries(set.Len(), func(i int) labels.Labels { return set.At(i).Labels }); err != nil {
-		return promstorage.ErrSeriesSet(err)
+	if err := mem.CountSeries(set.Len(), func(i int) labels.Labels { return set.At(i).Labels }); err != nil {
+		return nil, err
 	}
 	if q.onSelect != nil {
 		if err := q.onSelect(set); err != nil {
-			return promstorage.ErrSeriesSet(err)
+			return nil, err
 		}
 	}
 	s := &selection{ctx: ctx, set: set, tr: tr, recovers: q.recovers}
@@ -153,11 +172,7 @@ func (q *Querier) selectIn(ctx context.Context, scope, tr model.TimeRange, limit
 	q.mu.selecting += took
 	q.mu.selections = append(q.mu.selections, s)
 	q.mu.Unlock()
-	n := set.Len()
-	if limit > 0 {
-		n = min(n, limit)
-	}
-	return &SeriesSet{sel: s, n: n, i: -1}
+	return &SeriesSet{sel: s, n: set.Len(), i: -1}, nil
 }
 
 // SelectDuration returns the time spent selecting series so far.
@@ -192,7 +207,7 @@ func (q *Querier) ReadFloatsOnly() bool {
 	defer q.mu.Unlock()
 	return !slices.ContainsFunc(q.mu.selections, func(s *selection) bool {
 		return s.histograms.Load() || len(s.set.Warnings()) > 0
-	})
+	}) && !slices.ContainsFunc(q.mu.tiered, func(s *TieredSet) bool { return len(s.set.Warnings()) > 0 })
 }
 
 // Close releases the view. Further calls do nothing.
@@ -207,7 +222,11 @@ func (q *Querier) Close() error {
 		s.unwatch()
 		q.mu.late.Merge(annotate(s.set.Warnings()))
 	}
-	q.mu.selections = nil
+	for _, s := range q.mu.tiered {
+		s.unwatch()
+		q.mu.late.Merge(s.Warnings())
+	}
+	q.mu.selections, q.mu.tiered = nil, nil
 	q.view.Release()
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 // columns. It is not safe for concurrent use, but several Readers may read one set.
 type Reader struct {
 	columns storage.ColumnReader
+	tiered  storage.TieredReader
 	loaded  int64    // bytes of the samples loaded last
 	it      iterator // for series with histograms
 }
@@ -75,7 +76,10 @@ func (r *Reader) Scratch() *model.Samples { return &r.it.samples }
 func (r *Reader) Bytes() int64 { return samplesBytes(&r.it.samples) + r.loaded }
 
 // Release releases the references to blocks.
-func (r *Reader) Release() { r.columns.Release() }
+func (r *Reader) Release() {
+	r.columns.Release()
+	r.tiered.Release()
+}
 
 // samplesBytes returns the memory of samples, excluding the histograms they point to.
 func samplesBytes(s *model.ColumnSet) int64 {

@@ -3,6 +3,7 @@ package tiers
 import (
 	"tsdb/internal/model"
 	"tsdb/partition/block"
+	"tsdb/rollup/bucket"
 )
 
 // The measures of an estimate, all in samples: how many are decoded.
@@ -29,7 +30,7 @@ type costs struct {
 }
 
 // estimate estimates the cost of a read of samples and of buckets.
-func estimate(r *Read, a Available) costs {
+func estimate(r *Read, fn bucket.Function, a Available) costs {
 	first, step := r.Moment.Ends(r.Grid)
 	n := r.Grid.N
 	if step == 0 {
@@ -41,7 +42,7 @@ func estimate(r *Read, a Available) costs {
 
 	right, _ := cuts(first, step, n, resolution, 0)
 	left, hoped := 0, 0
-	if !answered[r.Function].endOnly {
+	if fn.LeftEdge() {
 		left, hoped = cuts(first-r.Width, step, n, resolution, hope)
 	}
 	c := costs{cut: left + right, borders: 2 * n, mayFail: hoped}

@@ -7,6 +7,7 @@ import (
 	"tsdb/internal/model"
 	"tsdb/partition/block"
 	"tsdb/query/steps"
+	"tsdb/rollup/bucket"
 )
 
 // Read is what a selector reads: the windows (m - Width, m] of a function, where m is
@@ -39,8 +40,9 @@ type Available struct {
 
 // Choice is the tier that a Read takes.
 type Choice struct {
-	Tier    block.Tier
-	Refused []Refusal // coarser tiers, the coarsest first
+	Tier     block.Tier
+	Function bucket.Function // that answers from buckets, if Tier is not Raw
+	Refused  []Refusal       // coarser tiers, the coarsest first
 	// MayFail is the number of borders that cut a bucket where that may suffice: the
 	// buckets decide.
 	MayFail int
@@ -76,6 +78,7 @@ func Choose(r *Read, res Resolution, available []Available) Choice {
 		refusal, mayFail := refuse(r, res, a)
 		if refusal.Reason == "" {
 			c.Tier, c.MayFail = a.Tier, mayFail
+			c.Function, _ = functionOf(r.Function)
 			return c
 		}
 		refusal.Tier = a.Tier
@@ -92,19 +95,20 @@ func refuse(r *Read, res Resolution, a Available) (refusal Refusal, mayFail int)
 	}
 	resolution := a.Tier.Ms()
 	only, forced := res.Tier()
+	fn, answers := functionOf(r.Function)
 	switch {
 	case forced && only != a.Tier:
 		return no(Forced, "the query reads %s only", only)
 	case r.Modified:
 		return no(Function, "smoothed and anchored selectors read samples outside of the window")
-	case !answered[r.Function].answers:
+	case !answers:
 		return no(Function, "%s needs every sample", r.Function)
 	case r.Function != "" && r.Width < resolution:
 		return no(Narrow, "a window of %s has no room for a bucket of %s", text(r.Width), a.Tier)
 	case !r.Range().Overlaps(a.Covered):
 		return no(Uncovered, "no rollup covers the range")
 	}
-	e := estimate(r, a)
+	e := estimate(r, fn, a)
 	switch {
 	case forced || e.tier < e.raw:
 		return Refusal{}, e.mayFail

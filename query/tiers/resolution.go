@@ -15,6 +15,9 @@ type Resolution struct {
 // Auto lets each selector choose the tier that is cheapest to read.
 var Auto Resolution
 
+// RawTier is the tier of samples.
+const RawTier = block.Raw
+
 // Raw is the resolution of queries that read samples only.
 var Raw = Only(block.Raw)
 

@@ -1,0 +1,84 @@
+package source
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/util/annotations"
+
+	"tsdb/internal/model"
+	"tsdb/partition/block"
+	"tsdb/query/tiers"
+	"tsdb/storage"
+)
+
+// Tiers returns the tiers that the querier's view can read, finest first.
+func (q *Querier) Tiers() []tiers.Available { return TiersOf(q.view) }
+
+// TiersOf returns the tiers that a view can read, finest first.
+func TiersOf(v *storage.View) []tiers.Available {
+	var all []tiers.Available
+	for _, c := range v.Tiers() {
+		all = append(all, tiers.Available{Tier: c.Tier, Covered: c.Times})
+	}
+	return all
+}
+
+// TieredSet is the series of a selection that are read from a tier: its buckets, and
+// samples where it has none. It is safe for concurrent use.
+type TieredSet struct {
+	ctx     context.Context
+	ended   atomic.Bool // ctx has ended; cheaper to load than ctx.Err
+	unwatch func() bool
+	set     *storage.TieredSet
+}
+
+// SelectTiered returns the series that may have samples in scope, for reading a tier.
+func (q *Querier) SelectTiered(ctx context.Context, scope model.TimeRange, tier block.Tier, ms []*labels.Matcher) (*TieredSet, error) {
+	began := time.Now()
+	set, err := q.view.SelectTiered(ctx, q.tenant, scope, tier, ms...)
+	took := time.Since(began)
+	if err != nil {
+		return nil, WrapError(err)
+	}
+	if err := q.mem.CountSeries(set.Len(), func(i int) labels.Labels { return set.At(i).Labels }); err != nil {
+		return nil, err
+	}
+	s := &TieredSet{ctx: ctx, set: set}
+	s.unwatch = context.AfterFunc(ctx, func() { s.ended.Store(true) })
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.mu.selecting += took
+	q.mu.tiered = append(q.mu.tiered, s)
+	return s, nil
+}
+
+// Len returns the number of series.
+func (s *TieredSet) Len() int { return s.set.Len() }
+
+// Labels returns the labels of series i.
+func (s *TieredSet) Labels(i int) labels.Labels { return s.set.At(i).Labels }
+
+// Warnings returns the damage found so far.
+func (s *TieredSet) Warnings() annotations.Annotations { return annotate(s.set.Warnings()) }
+
+// Buckets appends the buckets of series i whose ends are in the range to dst, and
+// returns the ranges of the others, which must be read as samples, appended to gaps:
+// see storage.TieredReader.
+func (r *Reader) Buckets(s *TieredSet, i int, ends model.TimeRange, need model.BucketColumns, dst *model.Buckets, gaps []model.TimeRange) ([]model.TimeRange, error) {
+	if s.ended.Load() {
+		return gaps, s.ctx.Err()
+	}
+	gaps, err := r.tiered.Buckets(s.ctx, s.set.At(i), ends, need, dst, gaps)
+	return gaps, WrapError(err)
+}
+
+// BucketSamples appends the samples of series i in the range to dst.
+func (r *Reader) BucketSamples(s *TieredSet, i int, tr model.TimeRange, dst *model.ColumnSet) error {
+	if s.ended.Load() {
+		return s.ctx.Err()
+	}
+	return WrapError(r.tiered.Samples(s.ctx, s.set.At(i), tr, dst))
+}
