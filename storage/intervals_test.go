@@ -146,7 +146,7 @@ func compareIntervals(t *testing.T, s *Series, tr model.TimeRange, whole func(mo
 	return aggregates
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -119,7 +119,7 @@ func TestFoldedDaysKeepTheirDeletions(t *testing.T) {
 	w.write(0, one(w.clock.Now().UnixMilli(), 1))
 	w.flush() // records it
 	w.roll(dayAt(3), rollForm{}, block.Hour)
-	w.fold(block.Hour)
+	w.fold(block.Hour, model.AllTime)
 	got := w.check(block.Hour, all)
 	if want := (model.TimeRange{Min: dayAt(2), Max: dayAt(1)}); !slices.Equal(got.gaps["0"], []model.TimeRange{want}) {
 		t.Errorf("gaps %v, want %v", got.gaps["0"], want)
@@ -135,7 +135,7 @@ func TestSeriesThatLeftADayIsHidden(t *testing.T) {
 	for _, fold := range []bool{false, true} {
 		w := newRolledWorld(t)
 		if fold {
-			w.fold(block.Hour)
+			w.fold(block.Hour, model.AllTime)
 		}
 		w.remove(0, model.TimeRange{Min: dayAt(2), Max: dayAt(1)})
 		w.write(1, one(w.clock.Now().UnixMilli(), 1)) // so that the cut records it
@@ -155,7 +155,7 @@ func TestStandInDaysAreGaps(t *testing.T) {
 	day := model.TimeRange{Min: dayAt(2), Max: dayAt(1)}
 	w.roll(dayAt(2), rollForm{standIn: func(_ block.Tier, i string) bool { return i == "1" }}, block.Minutes5)
 	w.checkGapsOf(block.Minutes5, "a series", map[string][]model.TimeRange{"1": {day}})
-	w.fold(block.Minutes5)
+	w.fold(block.Minutes5, model.AllTime)
 	w.checkGapsOf(block.Minutes5, "a series, folded", map[string][]model.TimeRange{"1": {day}})
 	w.roll(dayAt(2), rollForm{wholly: func(block.Tier) bool { return true }}, block.Minutes5)
 	w.checkGapsOf(block.Minutes5, "all", map[string][]model.TimeRange{"0": {day}, "1": {day}, "2": {day}})

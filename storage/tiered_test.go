@@ -81,7 +81,7 @@ func tiersAgainstSamples(t *testing.T, seed int64) (fromTier, all int) {
 		case 7:
 			w.restart()
 		case 8:
-			w.fold(tiers[rnd.Intn(2)])
+			w.fold(tiers[rnd.Intn(2)], model.AllTime)
 		case 9:
 			w.clock.Advance(time.Duration(rnd.Intn(90)) * time.Minute)
 		default:

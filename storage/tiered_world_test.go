@@ -22,7 +22,7 @@ import (
 // tieredWorld is a database whose rollups the test makes itself, at moments and in
 // forms that the job would not choose.
 type tieredWorld struct {
-	t     *testing.T
+	t     testing.TB
 	ctx   context.Context
 	mem   *vfs.Mem
 	clock *vfs.ManualClock
@@ -33,7 +33,7 @@ type tieredWorld struct {
 // tieredNow is the time at which a tieredWorld begins.
 var tieredNow = time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
 
-func newTieredWorld(t *testing.T) *tieredWorld {
+func newTieredWorld(t testing.TB) *tieredWorld {
 	w := &tieredWorld{t: t, ctx: t.Context(), mem: vfs.NewMem(), clock: vfs.NewManualClock(tieredNow)}
 	w.opts = Options{logStore: logtest.NewMem(), Clock: w.clock, Seed: 1, ReserveBytes: 4096}
 	w.open()
@@ -196,8 +196,8 @@ func (w *tieredWorld) roll(day int64, form rollForm, tiers ...block.Tier) bool {
 	return true
 }
 
-// fold puts the rows of all covered days of a tier into one block.
-func (w *tieredWorld) fold(tier block.Tier) {
+// fold puts the rows of the covered days of a tier in a range into one block.
+func (w *tieredWorld) fold(tier block.Tier, tr model.TimeRange) {
 	w.t.Helper()
 	v := w.view()
 	defer v.Release()
@@ -206,7 +206,7 @@ func (w *tieredWorld) fold(tier block.Tier) {
 	var e manifest.Edit
 	meta := block.Meta{MinGen: math.MaxUint64}
 	for _, c := range st.SortedCoverage() {
-		if c.Tier != tier || c.Block == "" {
+		if c.Tier != tier || c.Block == "" || !tr.Contains(c.Day) {
 			continue
 		}
 		src := v.st.blocks.Find(c.Block)
