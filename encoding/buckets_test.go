@@ -131,6 +131,22 @@ func TestRegularBucketsTakeFewBytes(t *testing.T) {
 	}
 }
 
+// Chunks of 64 days of hours take the bytes that BenchmarkBucketBytes reports, not more.
+func TestBucketsOfHoursTakeFewBytes(t *testing.T) {
+	limits := map[string]float64{"requests": 5.35, "bytes": 11.2, "seconds": 6.7, "fractions": 20.1, "rare": 1, "resets": 7, "noise": 7.75,
+		"load": 8.9, "memory": 11.4, "idle": 0.65, "constant": 0.01, "tsbs": 6.45, "jitter": 0.03, "five minutes": 2}
+	for _, p := range bucketPatterns {
+		limit, ok := limits[p.name]
+		if !ok || raceEnabled {
+			continue
+		}
+		b := p.buckets(rand.New(rand.NewPCG(1, 2)), 1536)
+		if size := float64(len(AppendBucketValues(nil, b))) / float64(b.Len()); size > limit {
+			t.Errorf("%s: %.2f bytes a row, at most %v", p.name, size, limit)
+		}
+	}
+}
+
 func TestBucketsWithUnknownBitsAreRefused(t *testing.T) {
 	b := bucketPatterns[0].buckets(rand.New(rand.NewPCG(1, 2)), 24)
 	times, values := AppendBucketTimes(nil, b, 3_600_000), AppendBucketValues(nil, b)

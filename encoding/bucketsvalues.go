@@ -134,8 +134,16 @@ func (s *bucketScratch) appendFloats(k int, rows *bucketRows) {
 	if equalBits(vs, predictFloats(s.preds, k, formFirst, rows)) {
 		return
 	}
-	// The distances of lost say little: they may have a divisor in one form only.
-	try := formScores{all: k == bucketLost}
+	var sumsOf formula
+	var try formScores
+	if k == bucketLost {
+		// Distances say little: in one form only they may have a divisor.
+		try.all = true
+		if p.forms[bucketLast] == formOwn {
+			h, _, _ := parseFloatHeader(p.bodies[bucketLast], len(vs))
+			sumsOf = h.formula
+		}
+	}
 	try.add(formOwn, vs, nil)
 	for form := formFirst; form <= formSecond; form++ {
 		if bucketValuesParts[k].forms>>form&1 != 0 {
@@ -150,7 +158,7 @@ func (s *bucketScratch) appendFloats(k int, rows *bucketRows) {
 		if form == formOwn {
 			s.column, _ = AppendFloats(s.column[:0], vs, Full, 0)
 		} else {
-			s.column = appendPredictedFloats(s.column[:0], vs, predictFloats(s.preds, k, form, rows))
+			s.column = appendPredictedFloats(s.column[:0], vs, predictFloats(s.preds, k, form, rows), sumsOf)
 		}
 		if p.forms[k] == formPredicted || len(s.column) < len(s.bytes[k]) {
 			p.forms[k], s.bytes[k] = form, append(s.bytes[k][:0], s.column...)

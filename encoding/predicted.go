@@ -7,16 +7,25 @@ import "math"
 // integers are differences from those of the predictions. So the values of a column
 // can be near those of another one, whatever the transform.
 
-// appendPredictedFloats appends the column of vs, of which preds are the predictions,
-// in the full tier.
-func appendPredictedFloats(dst []byte, vs, preds []float64) []byte {
+// appendPredictedFloats appends the column of vs, of which preds are the predictions, in
+// the full tier. If sumsOf is a decimal, vs are sums of such decimals, of which the
+// rounding errors make up to maxSumCorrection units in the last place.
+func appendPredictedFloats(dst []byte, vs, preds []float64, sumsOf formula) []byte {
 	s := takeScratch(Full)
 	s.preds = preds
-	dst, _ = appendFloatsSearched(dst, vs, s)
+	c := candidates{at: len(dst), dst: dst}
+	c.add(appendFloatsSearched(c.dst, vs, s))
+	if sumsOf.isDecimal() && s.decimalsWithin(vs, sumsOf, maxSumCorrection) {
+		c.add(appendTransformed(c.dst, vs, sumsOf, tryAll, s))
+	}
 	s.preds = nil
 	scratches.Put(s)
-	return dst
+	return c.dst
 }
+
+// maxSumCorrection is above the rounding error of a plain sum of some thousands of
+// decimals: it grows with the root of their number.
+const maxSumCorrection = 1 << 10
 
 // subtractPredictions turns the integers of s into their differences from those of
 // the predictions. An exception has the difference of the value before.

@@ -46,6 +46,11 @@ func (s *scratch) ordered(vs []float64) {
 // decimals collects the integers, exceptions and corrections of vs as decimals of
 // the formula f in s. It returns false if there are too many exceptions.
 func (s *scratch) decimals(vs []float64, f formula) bool {
+	return s.decimalsWithin(vs, f, maxCorrection)
+}
+
+// decimalsWithin is decimals with corrections up to maxUlps.
+func (s *scratch) decimalsWithin(vs []float64, f formula, maxUlps int64) bool {
 	s.excs.reset()
 	s.corrected = false
 	s.ints, s.corrections = sized(s.ints, len(vs)), s.corrections[:0]
@@ -69,7 +74,7 @@ func (s *scratch) decimals(vs []float64, f formula) bool {
 		}
 		if math.Float64bits(back) != math.Float64bits(v) || k >= maxExact || k <= -maxExact {
 			u := ulps(back, v)
-			if k >= maxExact || k <= -maxExact || u < -maxCorrection || u > maxCorrection {
+			if k >= maxExact || k <= -maxExact || u < -maxUlps || u > maxUlps {
 				if s.excs.add(i, v); s.excs.tooMany(len(vs)) {
 					return false
 				}
