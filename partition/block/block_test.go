@@ -152,11 +152,24 @@ func longBlock(level Level) *modelBlock {
 	return m
 }
 
+// fullBlock is longBlock with generations of series and a footer that repeats state.
+func fullBlock(level Level) *modelBlock {
+	m := longBlock(level)
+	m.repeated.Seed = 0x1234_5678_9abc_def0
+	if level == L0 {
+		return m
+	}
+	m.repeated.Floors = map[Tier]int64{Raw: firstDay, Hour: firstDay - 30*model.DayMs}
+	m.repeated.Tombstones = [][]byte{[]byte("one"), []byte("two")}
+	m.series[2].gen, m.series[3].gen, m.series[7].gen = 8, 8, 12
+	return m
+}
+
 func TestDescribePrintsTheWholeFile(t *testing.T) {
 	for _, level := range []Level{L0, L1, L2} {
 		t.Run(level.String(), func(t *testing.T) {
 			fs := vfs.NewMem()
-			describesAll(t, openTest(t, fs, longBlock(level).write(t, fs, "data", 1000), nil), level.String())
+			describesAll(t, openTest(t, fs, fullBlock(level).write(t, fs, "data", 1000), nil), level.String())
 		})
 	}
 	for _, tier := range []Tier{Minute, Hour} {
@@ -274,6 +287,8 @@ func answers(b *Block) (all string, refused int) {
 	for ord := range uint32(min(b.Info().Series, 1000)) {
 		e, err := b.Series(ord)
 		say(err, "%v", e)
+		gen, err := b.Generation(ord)
+		say(err, "%d", gen)
 		floats.Reset()
 		ok, err := r.AppendFloats(ctx, ord, model.AllTime, &floats)
 		say(err, "%v %d", ok, len(floats.Values))
@@ -334,7 +349,7 @@ func TestAChangedByteIsNoticed(t *testing.T) {
 		t.Run(level.String(), func(t *testing.T) {
 			t.Parallel()
 			fs := vfs.NewMem()
-			info := longBlock(level).write(t, fs, "data", 1000)
+			info := fullBlock(level).write(t, fs, "data", 1000)
 			b := openTest(t, fs, info, nil)
 			want, refused := answers(b)
 			if refused > 0 {

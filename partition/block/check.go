@@ -20,7 +20,7 @@ import (
 func (b *Block) Check(ctx context.Context, report func(off int64, what string)) error {
 	c := checker{block: b, report: report}
 	for _, step := range []func(context.Context) error{
-		c.ends, c.sections, c.chunks, c.exemplars, c.series, c.postings, c.metadata,
+		c.ends, c.sections, c.chunks, c.exemplars, c.series, c.postings, c.metadata, c.generations,
 	} {
 		if err := c.take(step(ctx)); err != nil {
 			return err
@@ -356,5 +356,13 @@ func (c *checker) postings(ctx context.Context) error {
 
 func (c *checker) metadata(context.Context) error {
 	_, err := c.block.Metadata()
+	return err
+}
+
+func (c *checker) generations(context.Context) error {
+	if c.block.table[sectionGenerations].id == 0 {
+		return nil
+	}
+	_, err := c.block.generationList()
 	return err
 }

@@ -66,6 +66,7 @@ type Deletions struct {
 type Deletion struct {
 	Series *roaring.Bitmap // shared, not changed
 	Range  model.TimeRange // deleted from each of them
+	Gen    uint64          // generation in which it was made
 }
 
 // NewDeletions combines parts, which it retains. It returns nil for none.
@@ -115,4 +116,19 @@ func (d *Deletions) Concern(b *Block, tr model.TimeRange) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// Generation returns the newest generation of the deletions that overlap a range of a
+// series, 0 if none does.
+func (d *Deletions) Generation(ord uint32, r model.TimeRange) uint64 {
+	gen := uint64(0)
+	if d == nil {
+		return gen
+	}
+	for _, p := range d.parts {
+		if p.Gen > gen && p.Range.Overlaps(r) && p.Series.Contains(ord) {
+			gen = p.Gen
+		}
+	}
+	return gen
 }

@@ -236,6 +236,7 @@ func (d *describer) sections(ctx context.Context) error {
 		sectionNameFences:   d.nameFences,
 		sectionMetadata:     d.metadata,
 		sectionTenants:      d.tenants,
+		sectionGenerations:  d.generations,
 	}
 	for _, s := range d.block.foot.sections {
 		if err := ctx.Err(); err != nil {
@@ -378,6 +379,22 @@ func (d *describer) tenants(s section) error {
 	}
 	for _, t := range ts {
 		d.below("tenant %d: from series %d", t.tenant, t.from)
+	}
+	return nil
+}
+
+func (d *describer) generations(s section) error {
+	g, err := d.block.generationList()
+	if err != nil {
+		return err
+	}
+	if err := d.part(s.off, s.length, "section %v, %v: %d runs of series", s.id, s.encoding, len(g.runs)); err != nil {
+		return err
+	}
+	from := uint32(0)
+	for _, run := range g.runs {
+		d.below("series %d to %d: generation %d", from, run.end-1, g.all[run.index])
+		from = run.end
 	}
 	return nil
 }

@@ -45,7 +45,8 @@ const (
 	sectionNames        sectionID = 9  // label names
 	sectionTenants      sectionID = 10 // first ordinal of every tenant
 	sectionMetadata     sectionID = 11 // metadata of metrics
-	sectionIDEnd        sectionID = 12
+	sectionGenerations  sectionID = 12 // newest generation of every series
+	sectionIDEnd        sectionID = 13
 )
 
 func (s sectionID) valid() bool { return s > 0 && s < sectionIDEnd }
@@ -55,7 +56,7 @@ func (s sectionID) String() string {
 		return fmt.Sprintf("section(%d)", uint8(s))
 	}
 	return [...]string{"", "directory fences", "exemplar fences", "dictionaries", "postings", "series table",
-		"identities", "series fences", "name fences", "names", "tenants", "metadata"}[s]
+		"identities", "series fences", "name fences", "names", "tenants", "metadata", "generations"}[s]
 }
 
 // sectionEncoding is the way the bytes of a section are stored. An unknown

@@ -1,10 +1,12 @@
 package block
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -29,6 +31,7 @@ type modelSeries struct {
 	labels    labels.Labels
 	samples   model.Samples
 	exemplars []model.Exemplar
+	gen       uint64 // 0 = the newest of the block
 }
 
 func (s *modelSeries) id() model.Identity {
@@ -37,9 +40,10 @@ func (s *modelSeries) id() model.Identity {
 }
 
 type modelBlock struct {
-	meta   Meta
-	series []modelSeries // in block order
-	notes  []MetricMetadata
+	meta     Meta
+	series   []modelSeries // in block order
+	notes    []MetricMetadata
+	repeated Repeated
 }
 
 func (m *modelBlock) sort() {
@@ -57,6 +61,7 @@ func (m *modelBlock) write(t testing.TB, fs vfs.FS, dir string, batch int) Info 
 
 func (m *modelBlock) writeWith(t testing.TB, fs vfs.FS, dir string, batch int, o WriterOptions) Info {
 	t.Helper()
+	o.Repeated = m.repeated
 	w, err := Create(objstore.NewDir(fs, dir), m.meta, o)
 	must(t, err)
 	for i := range m.series {
@@ -67,6 +72,9 @@ func (m *modelBlock) writeWith(t testing.TB, fs vfs.FS, dir string, batch int, o
 			must(t, w.Samples(&part))
 		}
 		must(t, w.Exemplars(s.exemplars))
+		if s.gen > 0 {
+			must(t, w.Generation(s.gen))
+		}
 	}
 	for _, n := range m.notes {
 		must(t, w.Metadata(n.Tenant, n.Metric, n.Metadata))
@@ -109,6 +117,9 @@ func (m *modelBlock) check(t testing.TB, b *Block) {
 		if id != want.id() {
 			t.Fatalf("series %d: identity %v, want %v", i, id, want.id())
 		}
+		if gen, err := b.Generation(uint32(i)); err != nil || gen != cmp.Or(want.gen, m.meta.MaxGen) {
+			t.Fatalf("series %d: generation %d, %v, want %d", i, gen, err, want.gen)
+		}
 		got.Reset()
 		must(t, samplesOf(context.Background(), b, uint32(i), model.AllTime, &got))
 		if d := diffSamples(&got, &want.samples); d != "" {
@@ -119,6 +130,9 @@ func (m *modelBlock) check(t testing.TB, b *Block) {
 		if !slices.EqualFunc(es, want.exemplars, model.Exemplar.Equal) {
 			t.Fatalf("series %d: exemplars %v, want %v", i, es, want.exemplars)
 		}
+	}
+	if got := b.Repeated(); !reflect.DeepEqual(got, m.repeated) {
+		t.Fatalf("footer repeats %+v, want %+v", got, m.repeated)
 	}
 	notes, err := b.Metadata()
 	must(t, err)

@@ -27,12 +27,13 @@ type Block struct {
 	foot   *footer
 	table  [sectionIDEnd]section
 
-	directory lazy[[]page]
-	exemplars lazy[[]page]
-	series    lazy[[]page]
-	names     lazy[[]nameEntry]
-	tenants   lazy[[]tenantRange]
-	fences    sync.Map // number of a name → *nameFences
+	directory   lazy[[]page]
+	exemplars   lazy[[]page]
+	series      lazy[[]page]
+	names       lazy[[]nameEntry]
+	tenants     lazy[[]tenantRange]
+	generations lazy[*generations]
+	fences      sync.Map // number of a name → *nameFences
 
 	labelReaders sync.Pool // *labelReader
 	readers      sync.Pool // *Reader

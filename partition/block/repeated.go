@@ -25,6 +25,9 @@ type Repeated struct {
 // reader of the block reads them at once: some 500 tombstones fit.
 const MaxRepeatedTombstones = 64 << 10
 
+// Repeated returns what the footer repeats. It is shared and must not be changed.
+func (b *Block) Repeated() Repeated { return b.foot.repeated }
+
 // bounded returns what a Writer repeats of r.
 func (r Repeated) bounded() Repeated {
 	all, bytes := r.Tombstones, 0

@@ -129,7 +129,8 @@ func (f *footer) decodeTable(b []byte, size int64) error {
 		if r.Err != nil {
 			break
 		}
-		if !s.id.valid() || s.encoding >= encodingEnd || seen[s.id] {
+		old := s.id == sectionGenerations && f.version < versionRollups
+		if !s.id.valid() || s.encoding >= encodingEnd || seen[s.id] || old {
 			return format.Corrupt("section table: %v in %v", s.id, s.encoding)
 		}
 		if s.off < end || s.off > size || s.length > size-s.off {

@@ -46,13 +46,14 @@ type WriterOptions struct {
 // tail and is not a block. A Writer is not safe for concurrent use. After an
 // error every method returns that error, and Finish aborts the object.
 type Writer struct {
-	name      string // of the block, its key in the store
-	meta      Meta
-	out       *output
-	columns   *columnWriter
-	index     indexWriter
-	exemplars exemplarWriter
-	metadata  []MetricMetadata
+	name        string // of the block, its key in the store
+	meta        Meta
+	out         *output
+	columns     *columnWriter
+	index       indexWriter
+	exemplars   exemplarWriter
+	generations generationWriter
+	metadata    []MetricMetadata
 
 	series   currentSeries
 	held     model.ColumnSet      // buffered samples of the current series and partition
@@ -72,17 +73,18 @@ type Writer struct {
 // currentSeries is the series being written. Its ordinal is assigned with its
 // first chunk.
 type currentSeries struct {
-	set       bool
-	listed    bool
-	tenant    uint32
-	id        model.Identity
-	labels    labels.Labels
-	ord       uint32
-	last      int64              // time of the last row passed to the Writer, over all kinds
-	taken     bool               // last is set
-	kindLast  [sampleKinds]int64 // time of the last sample laid out, by kind
-	kindTaken [sampleKinds]bool  // kindLast is set
-	exemplars []model.Exemplar
+	set        bool
+	listed     bool
+	tenant     uint32
+	id         model.Identity
+	labels     labels.Labels
+	ord        uint32
+	last       int64              // time of the last row passed to the Writer, over all kinds
+	taken      bool               // last is set
+	kindLast   [sampleKinds]int64 // time of the last sample laid out, by kind
+	kindTaken  [sampleKinds]bool  // kindLast is set
+	exemplars  []model.Exemplar
+	generation uint64
 }
 
 // columns are the samples of one kind in one window.
@@ -162,6 +164,7 @@ func (w *Writer) Series(tenant uint32, id model.Identity, ls labels.Labels) erro
 	w.endSeries()
 	w.series = currentSeries{
 		set: true, tenant: tenant, id: id, labels: ls, exemplars: w.series.exemplars[:0],
+		generation: w.meta.MaxGen,
 	}
 	return w.err
 }
@@ -170,6 +173,9 @@ func (w *Writer) Series(tenant uint32, id model.Identity, ls labels.Labels) erro
 func (w *Writer) endSeries() {
 	w.flush(true)
 	w.flushRows()
+	if w.series.listed {
+		w.generations.add(w.series.generation)
+	}
 	if w.series.listed && len(w.series.exemplars) > 0 && w.err == nil {
 		if err := w.exemplars.add(w.series.ord, w.series.exemplars); err != nil {
 			w.check(fmt.Errorf("series %v: %w", w.series.labels, err))
@@ -457,6 +463,9 @@ func (w *Writer) Finish() (Info, error) {
 	}
 	if len(w.metadata) > 0 {
 		w.index.writeBlob(sectionMetadata, appendMetadata(nil, w.metadata))
+	}
+	if g := w.generations.finish(); len(g.all) > 1 || g.all[0] != w.meta.MaxGen {
+		w.index.writeBlob(sectionGenerations, g.append(nil))
 	}
 	f := footer{
 		meta: w.meta, series: w.index.series, samples: w.samples, chunks: w.chunks,

@@ -67,7 +67,7 @@ func (e *Entry) Deletions(ctx context.Context, ts []manifest.Tombstone) (*block.
 			return nil, err
 		}
 		if !series.IsEmpty() {
-			parts = append(parts, block.Deletion{Series: series, Range: t.Range})
+			parts = append(parts, block.Deletion{Series: series, Range: t.Range, Gen: t.Gen})
 		}
 	}
 	return block.NewDeletions(parts), nil

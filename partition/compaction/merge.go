@@ -156,10 +156,11 @@ type merger struct {
 	later   []block.Key                // outputs for the next passes, with repetitions
 	done    map[block.Key]bool         // outputs of earlier passes
 
-	at     block.SeriesEntry // the current series
-	group  []*mergeInput     // that hold it, oldest first
-	chunks []mergeChunk      // of that series
-	slice  sliceMerger
+	at       block.SeriesEntry // the current series
+	group    []*mergeInput     // that hold it, oldest first
+	chunks   []mergeChunk      // of that series
+	removals []removal         // of samples of that series
+	slice    sliceMerger
 }
 
 // mergeInput is an input block, read front to back.
@@ -169,6 +170,8 @@ type mergeInput struct {
 	it        *block.Iterator
 	rows      rowReader // it, for those that want no more
 	more      bool      // it is positioned at a series
+	gen       uint64    // generation of that series
+	noGens    bool      // the generations are damaged
 	deleted   block.DeletedRanges
 	part      model.ColumnSet // scratch
 }
@@ -181,7 +184,10 @@ func (m *merger) open(ctx context.Context, v *blockset.Version, tombstones []man
 	for _, info := range m.plan.Inputs {
 		e := v.Find(info.Name)
 		if e == nil || e.Block() == nil {
-			return fmt.Errorf("merge: input %s is missing or quarantined", info.Name)
+			return fmt.Errorf("input %s is missing or quarantined", info.Name)
+		}
+		if e.Tier != block.Raw {
+			return fmt.Errorf("input %s is of the %v tier", info.Name, e.Tier)
 		}
 		deletions, err := e.Deletions(ctx, tombstones)
 		if err != nil {
@@ -399,7 +405,7 @@ func (m *merger) mergeSeries() error {
 			}
 		}
 		if out := m.output(key); out != nil {
-			if err := m.mergeChunks(out, m.chunks[i:j]); err != nil {
+			if err := m.mergeChunks(out, m.chunks[i:j], m.generation(key, m.chunks[i:j])); err != nil {
 				return err
 			}
 		}
@@ -411,15 +417,21 @@ func (m *merger) mergeSeries() error {
 // collect gathers the chunks of the series that have samples to keep, in ascending
 // order of time, and marks those to be copied.
 func (m *merger) collect() error {
-	m.chunks = m.chunks[:0]
+	m.chunks, m.removals = m.chunks[:0], m.removals[:0]
 	for age, in := range m.group {
 		chunks, err := in.it.Chunks()
 		if err != nil {
 			return err
 		}
+		if err := m.readGeneration(in); err != nil {
+			return err
+		}
 		in.deleted = in.deletions.Ranges(in.it.Ordinal(), in.deleted)
 		for _, c := range chunks {
 			mc := mergeChunk{Chunk: c, in: in, age: age}
+			if in.deleted.Overlaps(mc.span()) {
+				m.removals = append(m.removals, removal{c.MinTime, in.deletions.Generation(in.it.Ordinal(), mc.span())})
+			}
 			switch {
 			case !m.kept.Overlaps(mc.span()):
 				m.result.LeftOut += uint64(c.Count)
@@ -476,9 +488,10 @@ func (m *merger) copyable(c *mergeChunk, before, after int64) bool {
 	return before < w.Min && after >= w.Max
 }
 
-// mergeChunks writes the chunks of the series that belong to one output.
-func (m *merger) mergeChunks(out *mergeOutput, chunks []mergeChunk) error {
-	out.next(m.at)
+// mergeChunks writes the chunks of the series that belong to one output. gen is the
+// generation of the series there.
+func (m *merger) mergeChunks(out *mergeOutput, chunks []mergeChunk, gen uint64) error {
+	out.next(m.at, gen)
 	for i := 0; i < len(chunks); {
 		if chunks[i].copy {
 			if err := m.copyChunk(out, &chunks[i]); err != nil {

@@ -27,6 +27,7 @@ type mergeOutput struct {
 	series  int           // in w
 
 	at          block.SeriesEntry // current series
+	gen         uint64            // its generation
 	begun       bool              // the current series is in w
 	first, last block.SeriesEntry // in w
 	metric      string            // of the last series whose metadata was looked up
@@ -35,7 +36,7 @@ type mergeOutput struct {
 
 // next sets the current series, which is begun in a block only when a writer is
 // requested for it.
-func (o *mergeOutput) next(s block.SeriesEntry) { o.at, o.begun = s, false }
+func (o *mergeOutput) next(s block.SeriesEntry, gen uint64) { o.at, o.gen, o.begun = s, gen, false }
 
 // writer returns the writer, positioned at the current series.
 func (o *mergeOutput) writer() (*block.Writer, error) {
@@ -62,6 +63,9 @@ func (o *mergeOutput) writer() (*block.Writer, error) {
 		o.ordinal = w.Ordinal() + 1
 	}
 	if err := o.w.Series(o.at.Tenant, o.at.ID, o.at.Labels); err != nil {
+		return nil, err
+	}
+	if err := o.w.Generation(o.gen); err != nil {
 		return nil, err
 	}
 	o.begun, o.last = true, o.at
