@@ -16,6 +16,8 @@ const repairSynopsis = `tsdb repair --data DIR [--yes] [--assume-no-deletes] | -
 Restores the MANIFEST of a data directory on which no server runs: from its
 second copy, from the intact parts of both, or from the blocks. Without --yes it
 only shows the changes. Replaced files are kept as MANIFEST.damaged-1 and so on.
+If the MANIFEST is intact, damaged rollups are dropped as far as samples are left
+to make them again, which the next start does.
 
 With --accept-log-loss a server whose log has lost acknowledged samples can start
 again without them. TOKEN is in the error message of the refused start and is

@@ -107,7 +107,7 @@ func (p *Plan) restore(in *repairInput, best *manifest.Copy) *Plan {
 		}
 	}
 	if len(p.write) == 0 {
-		p.say("nothing to do")
+		p.say("MANIFEST: nothing to do")
 		return p
 	}
 	p.Needed, p.state = true, best.State

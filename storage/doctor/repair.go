@@ -30,7 +30,7 @@ type RepairOptions struct {
 // RepairReport describes a repair that was done or planned.
 type RepairReport struct {
 	Lines  []string // for people
-	Needed bool     // the MANIFEST needs a repair
+	Needed bool     // the MANIFEST or a rollup needs a repair
 	Kept   []string // files under which damaged ones were kept
 }
 
@@ -38,6 +38,9 @@ type RepairReport struct {
 // from the copy that is whole, from intact records of both, or from those and
 // the footers of the blocks. If it refuses, the error is ErrNoRepair, and the
 // report lists the findings.
+//
+// If the MANIFEST is whole, Repair looks at the rollups: it uncovers the days of
+// those that are damaged, so that the next start makes them again from samples.
 func Repair(ctx context.Context, fs vfs.FS, dir string, o RepairOptions) (*RepairReport, error) {
 	owner := ""
 	if o.Apply {
@@ -68,7 +71,13 @@ func Repair(ctx context.Context, fs vfs.FS, dir string, o RepairOptions) (*Repai
 	if plan.Refused != "" {
 		return r, fmt.Errorf("%w: %s", ErrNoRepair, plan.Refused)
 	}
-	if !plan.Needed || !o.Apply {
+	if !plan.Needed {
+		if err := repairRollups(ctx, fs, dir, o, r); err != nil {
+			return r, fmt.Errorf("repair the rollups of %s: %w", dir, err)
+		}
+		return r, nil
+	}
+	if !o.Apply {
 		return r, nil
 	}
 	if r.Kept, err = plan.Apply(fs, dir); err != nil {
