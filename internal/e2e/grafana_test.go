@@ -33,6 +33,7 @@ type dashboard struct {
 	}
 	Panels []struct {
 		Type, Title string
+		Interval    string // the shortest step; "" = none
 		Targets     []struct {
 			Expr    string
 			Instant bool
@@ -220,7 +221,14 @@ func fleetSeries(now time.Time) []remoteSeries {
 				add("node_cpu_seconds_total", 1000, []float64{10, 2, 3}[i], "cpu", fmt.Sprint(cpu), "mode", mode)
 			}
 		}
+		add("up", 1, 0)
 		add("node_load1", 0.5, 0.01)
+		add("node_hwmon_temp_celsius", 40, 0.25, "chip", "coretemp", "sensor", "temp1")
+		for i, le := range []string{"0.01", "0.1", "+Inf"} {
+			add("http_request_duration_seconds_bucket", 10, float64(i+1), "handler", "/", "le", le)
+		}
+		add("http_request_duration_seconds_count", 10, 3, "handler", "/")
+		add("http_request_duration_seconds_sum", 1, 0.1, "handler", "/")
 		add("node_context_switches_total", 1e6, 1e4)
 		add("node_memory_MemTotal_bytes", 8e9, 0)
 		add("node_memory_MemAvailable_bytes", 4e9, -1e6)
