@@ -13,13 +13,12 @@ import (
 	"tsdb/internal/match"
 	"tsdb/internal/model"
 	"tsdb/partition/block"
-	"tsdb/partition/blockset"
 	"tsdb/partition/format"
 	"tsdb/storage/head"
 )
 
 // LabelNames returns the label names of the series that match all matchers and
-// may have samples in the range (see Select), sorted, at most limit of them if limit > 0.
+// may have samples in the range (see ListSeries), sorted, at most limit of them if limit > 0.
 // Warnings name data that could not be read.
 func (v *View) LabelNames(ctx context.Context, tenant uint32, tr model.TimeRange, limit int, matchers ...*labels.Matcher) (names []string, warnings []error, err error) {
 	ms := match.New(matchers)
@@ -51,18 +50,20 @@ func (v *View) LabelValues(ctx context.Context, tenant uint32, name string, tr m
 func (v *View) strings(ctx context.Context, tenant uint32, tr model.TimeRange, limit int, ms []*match.Matcher,
 	inBlock func(*block.Block, *roaring.Bitmap) ([]string, error), inHead func(model.TimeRange, []*head.Buffer) ([]string, error),
 	inSeries func(labels.Labels, func(string))) (all []string, warnings []error, err error) {
-	tr = v.st.visible(tr)
-	if tr.Empty() {
-		return []string{}, nil, nil
+	parts := v.st.expiredParts(tr)
+	if tr = v.st.visible(tr); !tr.Empty() {
+		for _, e := range v.st.overlapping(tr) {
+			parts = append(parts, blockPart{Entry: e, ranges: []model.TimeRange{tr}})
+		}
 	}
-	for _, e := range v.st.overlapping(tr) {
-		if err := e.Err(); err != nil {
+	for _, p := range parts {
+		if err := p.Err(); err != nil {
 			warnings = append(warnings, err)
 		}
-		if e.Block() == nil {
+		if p.Block() == nil {
 			continue
 		}
-		got, lost, err := v.stringsInBlock(ctx, e, tenant, tr, ms, inBlock)
+		got, lost, err := v.stringsInBlock(ctx, p, tenant, ms, inBlock)
 		warnings = append(warnings, lost...)
 		switch {
 		case errors.Is(err, format.ErrCorrupt):
@@ -72,11 +73,13 @@ func (v *View) strings(ctx context.Context, tenant uint32, tr model.TimeRange, l
 		}
 		all = append(all, got...)
 	}
-	got, err := v.stringsInHead(ctx, tenant, tr, ms, inHead, inSeries)
-	if err != nil {
-		return nil, warnings, err
+	if !tr.Empty() {
+		got, err := v.stringsInHead(ctx, tenant, tr, ms, inHead, inSeries)
+		if err != nil {
+			return nil, warnings, err
+		}
+		all = append(all, got...)
 	}
-	all = append(all, got...)
 	sort.Strings(all)
 	all = slices.Compact(all)
 	if limit > 0 && len(all) > limit {
@@ -89,23 +92,25 @@ func (v *View) strings(ctx context.Context, tenant uint32, tr model.TimeRange, l
 }
 
 // stringsInBlock returns the result of inBlock for the series that match and have
-// a chunk in the range.
-func (v *View) stringsInBlock(ctx context.Context, e *blockset.Entry, tenant uint32, tr model.TimeRange, ms []*match.Matcher,
+// a chunk in the times of the part.
+func (v *View) stringsInBlock(ctx context.Context, p blockPart, tenant uint32, ms []*match.Matcher,
 	inBlock func(*block.Block, *roaring.Bitmap) ([]string, error)) (got []string, lost []error, err error) {
 	// All series of a tenant match no matchers at all; the bitmap is needed
 	// because a block holds all tenants.
-	bm, err := e.Block().Postings(ctx, tenant, ms)
+	bm, err := p.Block().Postings(ctx, tenant, ms)
 	if err != nil {
 		return nil, nil, err
 	}
-	deletions, err := e.Deletions(ctx, v.st.tombstones)
-	if err != nil {
+	var deletions *block.Deletions
+	if p.Tier == block.Raw {
+		if deletions, err = p.Deletions(ctx, v.st.tombstones); err != nil {
+			return nil, nil, err
+		}
+	}
+	if lost, err = p.Block().PresentIn(ctx, bm, hull(p.ranges), deletions); err != nil {
 		return nil, nil, err
 	}
-	if lost, err = e.Block().PresentIn(ctx, bm, tr, deletions); err != nil {
-		return nil, nil, err
-	}
-	got, err = inBlock(e.Block(), bm)
+	got, err = inBlock(p.Block(), bm)
 	return got, lost, err
 }
 

@@ -86,6 +86,42 @@ func (v *View) Select(ctx context.Context, tenant uint32, tr model.TimeRange, ma
 	return v.selectSharing(ctx, tenant, tr, match.New(matchers), nil)
 }
 
+// ListSeries is Select for listing series: those are listed too of which only the
+// buckets of rollups are left, because their samples have expired. Reading them gives
+// no samples.
+func (v *View) ListSeries(ctx context.Context, tenant uint32, tr model.TimeRange, matchers ...*labels.Matcher) (*SeriesSet, error) {
+	ms := match.New(matchers)
+	set, err := v.selectSharing(ctx, tenant, tr, ms, nil)
+	if err != nil {
+		return nil, err
+	}
+	parts := v.st.expiredParts(tr)
+	if len(parts) == 0 {
+		return set, nil
+	}
+	join := joiner{set: set, tenant: tenant, numSources: 1}
+	rollups := make(map[*sourceBlock]bool)
+	for _, p := range parts {
+		if err := p.Err(); err != nil {
+			set.warn(err)
+		}
+		if p.Block() == nil {
+			continue
+		}
+		p.lost = set.warn
+		b, err := join.addBlock(ctx, p, ms)
+		if err = set.warnOf(err); err != nil {
+			return nil, err
+		}
+		rollups[b] = true
+	}
+	for _, s := range set.series {
+		s.sources = slices.DeleteFunc(s.sources, func(src source) bool { return src.block != nil && rollups[src.block] })
+	}
+	slices.SortFunc(set.series, compareLabels)
+	return set, nil
+}
+
 // selectSharing is Select with labels that are known already.
 func (v *View) selectSharing(ctx context.Context, tenant uint32, tr model.TimeRange, ms []*match.Matcher, known *knownLabels) (*SeriesSet, error) {
 	set := &SeriesSet{view: v}

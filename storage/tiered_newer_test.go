@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/prometheus/model/labels"
+
 	"tsdb/internal/model"
 	"tsdb/partition/block"
 	"tsdb/partition/manifest"
@@ -271,5 +273,46 @@ func TestLostSamplesOfRollupsWarn(t *testing.T) {
 	}
 	if got := w.read(v, block.Hour, model.TimeRange{Min: dayAt(3), Max: dayAt(2)}); len(got.warnings) != 0 {
 		t.Errorf("warnings %v of another day", got.warnings)
+	}
+}
+
+// Series of which only buckets are left are listed, with their labels, on the days on
+// which they have buckets.
+func TestSeriesWithBucketsOnlyAreListed(t *testing.T) {
+	w := newRolledWorld(t)
+	w.write(7, one(dayAt(2)+1000, 1))
+	w.compact()
+	w.roll(dayAt(2), rollForm{}, block.Minutes5, block.Hour)
+	w.expire(dayAt(1))
+	w.restart()
+	v := w.view()
+	defer v.Release()
+	m := labels.MustNewMatcher(labels.MatchEqual, "__name__", "m")
+	for _, c := range []struct {
+		tr   model.TimeRange
+		want string
+	}{
+		{model.AllTime, "0 1 2 7"},
+		{model.TimeRange{Min: dayAt(2), Max: dayAt(1)}, "0 1 2 7"},
+		{model.TimeRange{Min: dayAt(3), Max: dayAt(2)}, "0 1 2"},
+		{model.TimeRange{Min: dayAt(1), Max: dayAt(0)}, "0 1 2"},
+		{model.TimeRange{Min: dayAt(9), Max: dayAt(8)}, ""},
+	} {
+		set, err := v.ListSeries(w.ctx, model.DefaultTenant, c.tr, m)
+		must(t, err)
+		var listed []string
+		for i := range set.Len() {
+			listed = append(listed, set.At(i).Labels.Get("i"))
+			var s model.Samples
+			must(t, set.At(i).Samples(w.ctx, c.tr, &s))
+			if s.Len() > 0 && s.T[0] < dayAt(1) {
+				t.Error("an expired sample is read")
+			}
+		}
+		values, warnings, err := v.LabelValues(w.ctx, model.DefaultTenant, "i", c.tr, 0, m)
+		must(t, err)
+		if got := strings.Join(listed, " "); got != c.want || strings.Join(values, " ") != c.want || len(warnings)+len(set.Warnings()) > 0 {
+			t.Errorf("%v: series %s, values %v, want %s; warnings %v", c.tr, got, values, c.want, warnings)
+		}
 	}
 }
