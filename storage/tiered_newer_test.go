@@ -316,3 +316,15 @@ func TestSeriesWithBucketsOnlyAreListed(t *testing.T) {
 		}
 	}
 }
+
+// Once late samples and deletions are merged into the day, the whole day is newer for
+// their series, but not for others in the same block.
+func TestMergedDaysAreNewerForTheirLateSeriesOnly(t *testing.T) {
+	w := newRolledWorld(t)
+	w.write(1, one(dayAt(2)+5*model.HourMs, 77))
+	w.remove(2, model.TimeRange{Min: dayAt(3), Max: dayAt(3) + model.HourMs})
+	w.compact()
+	w.checkGaps("merged", map[string][]model.TimeRange{"1": {{Min: dayAt(2), Max: dayAt(1)}}, "2": hours(dayAt(3), 24)})
+	w.restart()
+	w.checkGaps("merged and restarted", map[string][]model.TimeRange{"1": {{Min: dayAt(2), Max: dayAt(1)}}, "2": hours(dayAt(3), 24)})
+}

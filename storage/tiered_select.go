@@ -172,6 +172,13 @@ func (s *tieredSelection) addNewer(ctx context.Context) error {
 			continue
 		}
 		p := blockPart{Entry: e, ranges: []model.TimeRange{hull(newer)}, lost: s.base.warn}
+		if e.Level == block.L2 {
+			day := daysIn(s.covered, newer[0])[0]
+			p.keep = func(ord uint32) bool {
+				gen, err := e.Block().Generation(ord)
+				return err != nil || gen > day.Gen
+			}
+		}
 		_, err := s.join.addBlock(ctx, p, s.matchers)
 		switch {
 		case errors.Is(err, format.ErrCorrupt):
