@@ -121,7 +121,7 @@ func (i *Info) buckets(src []byte, n int) error {
 			i.Exceptions += f.Info.Exceptions
 		}
 	}
-	i.Form = fmt.Sprintf("%d inner columns", columns)
+	i.Form = fmt.Sprintf("inner columns: %d", columns)
 	return nil
 }
 

@@ -131,42 +131,54 @@ func (d *describer) columns(ctx context.Context) error {
 // frame prints one frame and the columns in it.
 func (d *describer) frame(dir *directoryPage, s stream, n uint32, uses []columnUse) error {
 	f := dir.frames[s][n]
-	var columns []string
+	var columns [][]string
 	for _, u := range uses {
 		if u.ref.frame == n {
-			text, err := d.column(dir, s, u)
+			lines, err := d.column(dir, s, u)
 			if err != nil {
 				return err
 			}
-			columns = append(columns, text)
+			columns = append(columns, lines)
 		}
 	}
+	var err error
 	if f.raw == 0 && len(columns) == 1 {
-		return d.part(f.off, int64(f.stored), "%s", columns[0])
+		err = d.part(f.off, int64(f.stored), "%s", columns[0][0])
+		columns[0] = columns[0][1:]
+	} else {
+		err = d.part(f.off, int64(f.stored), "group of %v: %d columns, %d bytes", s, len(columns), f.size())
 	}
-	if err := d.part(f.off, int64(f.stored), "group of %v: %d columns, %d bytes", s, len(columns), f.size()); err != nil {
-		return err
+	for _, lines := range columns {
+		for _, line := range lines {
+			d.below("%s", line)
+		}
 	}
-	for _, c := range columns {
-		d.below("%s", c)
-	}
-	return nil
+	return err
 }
 
-func (d *describer) column(dir *directoryPage, s stream, u columnUse) (string, error) {
+// column describes a column in a line, and its inner columns in one each.
+func (d *describer) column(dir *directoryPage, s stream, u columnUse) (lines []string, err error) {
 	col, err := d.reader.column(dir, s, u.ref)
 	var info encoding.Info
+	var inner []encoding.BucketField
 	if err == nil {
 		info, err = encoding.ColumnInfo(u.kind, col, int(u.n))
+		if err == nil && (u.kind == encoding.KindBucketTimes || u.kind == encoding.KindBucketValues) {
+			inner, err = encoding.BucketFields(u.kind, col, int(u.n))
+		}
 		err = d.block.damage(0, err)
 	}
 	if errors.Is(err, format.ErrCorrupt) {
-		return fmt.Sprintf("damaged column of %v: %v", u.kind, err), nil
+		return []string{fmt.Sprintf("damaged column of %v: %v", u.kind, err)}, nil
 	}
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	return fmt.Sprintf("column of %v: %d values, %v, %d bytes, chunks %d", u.kind, u.n, info, len(col), u.uses), nil
+	lines = append(lines, fmt.Sprintf("column of %v: %d values, %v, %d bytes, chunks %d", u.kind, u.n, info, len(col), u.uses))
+	for _, f := range inner {
+		lines = append(lines, fmt.Sprintf("  %v", f))
+	}
+	return lines, nil
 }
 
 func (d *describer) directoryPage(p page, dir *directoryPage, uses [streams][]columnUse) error {
@@ -177,11 +189,14 @@ func (d *describer) directoryPage(p page, dir *directoryPage, uses [streams][]co
 	for s := range uses {
 		for _, u := range uses[s] {
 			if u.ref.frame == inlineFrame {
-				text, err := d.column(dir, stream(s), u)
+				lines, err := d.column(dir, stream(s), u)
 				if err != nil {
 					return err
 				}
-				d.below("inline %s", text)
+				lines[0] = "inline " + lines[0]
+				for _, line := range lines {
+					d.below("%s", line)
+				}
 			}
 		}
 	}
