@@ -121,7 +121,7 @@ func (f *folder) open(ctx context.Context, step Step) error {
 	for _, c := range f.covers {
 		tombstone = max(tombstone, c.Tombstone)
 	}
-	f.o.Writer.Taken = f.v.Set().Taken
+	f.o.Writer.Taken, f.o.Writer.Repeated = f.v.Set().Taken, f.v.State().Repeated()
 	var err error
 	f.output.w, err = block.Create(f.v.Set().Store(), metaOf(f.tier, step.Days, tombstone, made), f.o.Writer)
 	return err

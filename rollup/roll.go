@@ -113,7 +113,7 @@ func (r *roller) open(ctx context.Context) (made []block.Info, err error) {
 
 // create creates the blocks of all tiers.
 func (r *roller) create(tiers []block.Tier, made []block.Info) error {
-	r.o.Writer.Taken = r.v.Set().Taken
+	r.o.Writer.Taken, r.o.Writer.Repeated = r.v.Set().Taken, r.v.State().Repeated()
 	for _, t := range tiers {
 		rt := &rolledTier{tier: t, builder: bucket.NewBuilder(t.Ms())}
 		r.tiers = append(r.tiers, rt)

@@ -101,7 +101,10 @@ func (f *flusher) writeFrozen(ctx context.Context, table *memtable) error {
 
 // writeHead streams a memtable's series, in block order, into one block file.
 func (f *flusher) writeHead(ctx context.Context, table *memtable, meta block.Meta) (_ block.Info, err error) {
-	w, err := block.Create(f.objects, meta, block.WriterOptions{Taken: f.catalog.set.Taken})
+	w, err := block.Create(f.objects, meta, block.WriterOptions{
+		Taken:    f.catalog.set.Taken,
+		Repeated: block.Repeated{Seed: f.catalog.manifest.State().Seed}, // only what never changes: a repeated cut has the same bytes
+	})
 	if err != nil {
 		return block.Info{}, err
 	}

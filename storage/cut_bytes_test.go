@@ -105,6 +105,13 @@ func TestCutIsAFunctionOfTheLog(t *testing.T) {
 	if len(want) != len(first)+1 {
 		t.Fatalf("%d blocks after the second cut, want %d", len(want), len(first)+1)
 	}
+	v := db.set.Acquire()
+	for _, e := range v.Entries() {
+		if r := e.Block().Repeated(); r.Seed != 1 || len(r.Floors)+len(r.Tombstones) > 0 {
+			t.Errorf("%s repeats %+v", e.Name, r)
+		}
+	}
+	v.Release()
 	t.Run("later, with another floor", func(t *testing.T) {
 		fs := crashed.Clone()
 		db, err := Open(ctx, fs, "data", opts(now.Add(10*time.Hour), 2, 24*time.Hour.Milliseconds()))

@@ -15,8 +15,8 @@ import (
 type Repeated struct {
 	Seed   uint64         // of the series' identities; 0 = unknown
 	Floors map[Tier]int64 // retention floors, Unix milliseconds; a tier without one is absent
-	// Tombstones are the live ones, in an encoding of the manifest. A Writer leaves
-	// out those with which they would exceed MaxRepeatedTombstones bytes.
+	// Tombstones are the live ones, oldest first, in an encoding of the manifest. Of
+	// more than MaxRepeatedTombstones bytes a Writer leaves out the oldest.
 	Tombstones [][]byte
 	LeftOut    bool // some tombstones were left out; set by the Writer
 }
@@ -32,13 +32,14 @@ func (b *Block) Repeated() Repeated { return b.foot.repeated }
 func (r Repeated) bounded() Repeated {
 	all, bytes := r.Tombstones, 0
 	r.Tombstones = nil
-	for _, t := range all {
+	for _, t := range slices.Backward(all) {
 		if n := bytes + len(t); n <= MaxRepeatedTombstones {
 			r.Tombstones, bytes = append(r.Tombstones, t), n
 		} else {
 			r.LeftOut = true
 		}
 	}
+	slices.Reverse(r.Tombstones)
 	return r
 }
 

@@ -87,8 +87,8 @@ func (m *Merged) Names() []string {
 //
 // For every series the samples are those of model.Merge over the inputs from the
 // oldest to the newest, without those that tombstones cover or that are outside of
-// the times that v keeps. The outputs depend only on the inputs, the plan and the
-// tombstones. Except for the indexes of the outputs, memory does not grow with the
+// the times that v keeps. The outputs depend only on the inputs, the plan, the
+// tombstones and the state that their footers repeat. Except for the indexes of the outputs, memory does not grow with the
 // inputs.
 //
 // After an error no output is left. A *DamageError names an input that cannot be
@@ -177,7 +177,7 @@ type mergeInput struct {
 }
 
 func (m *merger) open(ctx context.Context, v *blockset.Version, tombstones []manifest.Tombstone) error {
-	m.o.Writer.Taken = v.Set().Taken
+	m.o.Writer.Taken, m.o.Writer.Repeated = v.Set().Taken, v.State().Repeated()
 	m.o.BlockBytes = defaultTo(m.o.BlockBytes, maxBlockBytes)
 	m.o.BlockSeries = defaultTo(m.o.BlockSeries, maxBlockSeries)
 	largest := uint64(1)

@@ -1,0 +1,31 @@
+package compaction_test
+
+import (
+	"testing"
+
+	"tsdb/internal/vfs"
+	"tsdb/partition/block"
+	"tsdb/partition/internal/partitiontest"
+	"tsdb/partition/internal/storetest"
+	"tsdb/partition/manifest"
+)
+
+// The footer of a merged block repeats what a repair without a MANIFEST needs.
+func TestMergedBlocksRepeatTheState(t *testing.T) {
+	s := storetest.Open(t, vfs.NewMem())
+	floor := partitiontest.TestDay
+	tomb := partitiontest.Tombstone(1, s.NextGen()) // of a tenant without series
+	partitiontest.Must(t, s.Publish(manifest.Edit{
+		Floor: &floor, TierFloors: map[block.Tier]int64{block.Hour: floor}, AddTombstones: []manifest.Tombstone{tomb}}))
+	finalL2(t, s, 0, 1)
+	v := s.Set.Acquire()
+	defer v.Release()
+	for _, e := range v.Entries() {
+		r := e.Block().Repeated()
+		ts, err := manifest.RepeatedTombstones(r)
+		partitiontest.Must(t, err)
+		if r.Seed != partitiontest.IDSeed || r.Floors[block.Raw] != floor || r.Floors[block.Hour] != floor || len(ts) != 1 || ts[0].ID != 1 {
+			t.Errorf("%s repeats %+v", e.Name, r)
+		}
+	}
+}
