@@ -34,23 +34,27 @@ type RefusedTier struct {
 // counts.
 //
 // Dirty buckets are not known here: they, days without a rollup, and buckets that fail
-// are read as samples whatever the plan says.
-func (p *Query) PlanTiers(v *storage.View) []SelectorPlan {
-	available := source.TiersOf(v)
+// are read as samples whatever the plan says. The error is that of a query which reads
+// expired samples in the place of which buckets cannot answer.
+func (p *Query) PlanTiers(v *storage.View) ([]SelectorPlan, error) {
+	view := source.TiersOf(v)
 	if p.planErr != nil {
-		return p.fallbackTiers(available)
+		return p.fallbackTiers(view.Tiers), nil
 	}
 	var plans []SelectorPlan
 	for _, r := range p.tierReads {
 		plan := planOf(r.selector, &r.read)
-		choice := tiers.Choose(&r.read, p.resolution, available)
+		choice, err := tiers.Choose(&r.read, p.resolution, &view)
+		if err != nil {
+			return nil, err
+		}
 		plan.Tier, plan.MayFail = choice.Tier.String(), choice.MayFail
 		for _, f := range choice.Refused {
 			plan.Refused = append(plan.Refused, RefusedTier{f.Tier.String(), string(f.Reason), f.Text})
 		}
 		plans = append(plans, plan)
 	}
-	return plans
+	return plans, nil
 }
 
 func planOf(e parser.Expr, r *tiers.Read) SelectorPlan {

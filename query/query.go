@@ -216,6 +216,9 @@ func (p *Query) execFallback(ctx context.Context) *promql.Result {
 	p.resetMemory()
 	p.reads.SetMemory(p.mem, newLabelEstimate(p.stmt.Expr, p.settings.MaxLabelValue, p.mem).hook())
 	res := p.fallback.Exec(ctx)
+	if err := p.warnExpired(reason); err != nil {
+		res.Warnings.Add(err)
+	}
 	// Prometheus' engine counts samples, not bytes, during evaluation.
 	if m, ok := res.Value.(promql.Matrix); ok && res.Err == nil {
 		if err := p.mem.Reserve(operators.MatrixBytes(m)); err != nil {

@@ -54,7 +54,7 @@ query/noncounter    : query/admission query/steps
 query/resultcache   : internal/model storage query/admission query/noncounter query/steps query/tiers
 query/operators     : internal/model rollup/bucket storage query/admission query/noncounter query/source query/steps query/tiers query/window
 query/querytest     : internal/model internal/vfs storage query
-query               : internal/match storage query/admission query/noncounter query/operators query/resultcache query/source query/steps query/tiers
+query               : internal/match internal/model storage query/admission query/noncounter query/operators query/resultcache query/source query/steps query/tiers
 proto               :
 api/reqbody         : internal/vfs
 api/ingest/wire     :

@@ -151,7 +151,11 @@ func (n *rangeNode) open(f *Evaluation) (columnSource, error) {
 // openInput opens the series that the function reads.
 func (n *rangeNode) openInput(f *Evaluation) (rangeSeries, error) {
 	if stored, ok := n.input.(*storedInput); ok {
-		if c := stored.selector.tier(f); c.Tier != tiers.RawTier {
+		c, err := stored.selector.tier(f)
+		switch {
+		case err != nil:
+			return nil, err
+		case c.Tier != tiers.RawTier:
 			return n.openTiered(f, stored, c)
 		}
 	}

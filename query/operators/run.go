@@ -44,7 +44,7 @@ type Run struct {
 	log     *slog.Logger
 
 	resolution tiers.Resolution
-	available  []tiers.Available // of the view
+	tiers      tiers.View
 
 	rows atomic.Int64 // buckets read
 	held atomic.Int64 // points in memory
@@ -65,7 +65,7 @@ func NewRun(o RunOptions) *Run {
 	return &Run{
 		Settings: o.Settings, Yielder: o.Yielder, querier: o.Querier, mem: o.Mem, workers: o.Workers,
 		nonCounters: o.NonCounters, divided: o.Divided, timers: o.Timers, log: o.Log,
-		resolution: o.Resolution, available: o.Querier.Tiers(),
+		resolution: o.Resolution, tiers: o.Querier.Tiers(),
 	}
 }
 

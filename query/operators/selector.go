@@ -116,10 +116,15 @@ func NewSampleTimes(g steps.Grid, s *Selector, at *int64) Node {
 }
 
 func (n *vectorNode) open(f *Evaluation) (columnSource, error) {
-	if c := n.selector.tier(f); c.Tier != tiers.RawTier {
+	c, err := n.selector.tier(f)
+	switch {
+	case err != nil:
+		return nil, err
+	case c.Tier != tiers.RawTier:
 		return n.openTier(f, c)
+	default:
+		return n.openRaw(f)
 	}
-	return n.openRaw(f)
 }
 
 func (n *vectorNode) openRaw(f *Evaluation) (columnSource, error) {
@@ -246,6 +251,9 @@ func NewMatrix(g steps.Grid, s *Selector) Node {
 
 // matrix returns the selected samples.
 func (n *matrixNode) matrix(f *Evaluation) (promql.Matrix, error) {
+	if _, err := n.selector.tier(f); err != nil {
+		return nil, err
+	}
 	set, err := n.selector.read(f)
 	if err != nil {
 		return nil, err

@@ -14,8 +14,8 @@ import (
 )
 
 // tier chooses the tier that the selector reads.
-func (s *Selector) tier(f *Evaluation) tiers.Choice {
-	return tiers.Choose(&s.tiered, f.resolution, f.available)
+func (s *Selector) tier(f *Evaluation) (tiers.Choice, error) {
+	return tiers.Choose(&s.tiered, f.resolution, &f.tiers)
 }
 
 // tieredRows reads a selection's series as rows: buckets of a tier, and samples where
@@ -27,6 +27,8 @@ type tieredRows struct {
 	function   bucket.Function
 	noRows     model.BucketFlags // of rows that make a series be read as samples
 	resolution int64             // milliseconds
+	floor      int64             // samples before it have expired, notExpired if none that would be read
+	name, tier string            // of the function and the tier, for people
 	samples    model.TimeRange   // of all windows
 	ends       model.TimeRange   // of the buckets in samples
 }
@@ -39,10 +41,18 @@ func (s *Selector) openTier(f *Evaluation, c tiers.Choice, w *window.Windows, st
 	}
 	f.annotateAll(set.Warnings())
 	r := c.Tier.Ms()
-	return &tieredRows{
+	rows := &tieredRows{
 		f: f, set: set, windows: w, function: c.Function, noRows: c.Function.NoRows(startTimestamps), resolution: r,
+		floor: notExpired, name: "the last sample", tier: c.Tier.String(),
 		samples: s.tr, ends: model.TimeRange{Min: s.tr.Min, Max: bucket.EndOf(s.tr.Max-1, r) + 1},
-	}, nil
+	}
+	if c.Expired {
+		rows.floor = f.tiers.RawFloor
+	}
+	if name := s.tiered.Function; name != "" {
+		rows.name = name
+	}
+	return rows, nil
 }
 
 // tierScratch is the memory of a worker for rows.
@@ -51,6 +61,7 @@ type tierScratch struct {
 	samples       model.ColumnSet
 	gaps, ranges  []model.TimeRange
 	failing       []int
+	expired       []int64 // ends of failing buckets whose samples have expired
 }
 
 // rowBytes is the memory of a row.
@@ -74,14 +85,12 @@ func (r *tieredRows) load(w *worker, i int) (*model.Buckets, bool, error) {
 	if t.gaps, err = w.Buckets(r.set, i, r.ends, r.function.Needs(), &t.buckets, t.gaps[:0]); err != nil {
 		return nil, false, err
 	}
-	flags := model.BucketFlags(0)
-	for _, f := range t.buckets.Flags {
-		flags |= f
-	}
-	if flags&r.noRows != 0 {
+	if r.cannotHold(&t.buckets) {
+		r.asSamples(t)
 		return nil, false, nil
 	}
 	t.failing = window.FailingRows(r.windows, &t.buckets, r.resolution, r.function, t.failing[:0])
+	r.splitExpired(t)
 	if len(t.gaps) == 0 && len(t.failing) == 0 {
 		return &t.buckets, true, nil
 	}
@@ -90,11 +99,36 @@ func (r *tieredRows) load(w *worker, i int) (*model.Buckets, bool, error) {
 	for _, tr := range t.ranges {
 		length += tr.Max - tr.Min
 	}
-	if length*maxSampleShare > r.samples.Max-r.samples.Min && length > r.resolution {
+	expired := t.buckets.Len() > 0 && t.buckets.End[0] < r.floor
+	if length*maxSampleShare > r.samples.Max-r.samples.Min && length > r.resolution && !expired {
 		return nil, false, nil
 	}
 	ok, err := r.mix(w, i)
+	if err == nil && !ok {
+		r.asSamples(t)
+	}
 	return &t.rows, ok, err
+}
+
+// cannotHold reports whether rows cannot answer for the series because of what is in
+// buckets whose samples have not expired. Of others it warns.
+func (r *tieredRows) cannotHold(b *model.Buckets) bool {
+	expired := 0
+	if r.floor != notExpired {
+		expired = b.Search(r.floor)
+	}
+	flags := model.BucketFlags(0)
+	for _, f := range b.Flags[:expired] {
+		flags |= f
+	}
+	if flags&r.noRows != 0 {
+		r.warn("of series with native histograms or start timestamps the " + r.tier + " rollup holds the floats")
+	}
+	flags = 0
+	for _, f := range b.Flags[expired:] {
+		flags |= f
+	}
+	return flags&r.noRows != 0
 }
 
 // sampleRanges appends the ranges to be read as samples to dst: gaps and failing

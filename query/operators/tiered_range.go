@@ -71,7 +71,10 @@ func (s *rangeSource) rows(t *tieredSeries, w *worker, i int, c *column) (ok boo
 	}
 	defer s.f.release(p.Widest)
 	s.f.countRows(rows)
-	return true, t.kernel(p, c.v)
+	if err := t.kernel(p, c.v); err != nil {
+		return false, err
+	}
+	return true, t.moveWindows(w, rows, s, rowKernel(t.kernel), c.v)
 }
 
 // countRows counts the buckets among rows.

@@ -47,10 +47,10 @@ func (s *tieredVector) column(w *worker, i int, c *column) error {
 	}
 	f.count.steps(&w.tally, s.N)
 	p := w.windows.LoadRows(&s.windows, rows, s.rows.function, &s.cuts, s)
-	if s.timestamps {
-		p.SampleTimes()
+	if err := s.kernel(p, c.v); err != nil {
+		return err
 	}
-	if err := window.RowKernels[s.rows.function](p, c.v); err != nil {
+	if err := s.rows.moveWindows(w, rows, s, s.kernel, c.v); err != nil {
 		return err
 	}
 	for k, v := range c.v {
@@ -60,6 +60,14 @@ func (s *tieredVector) column(w *worker, i int, c *column) error {
 	}
 	f.countRows(rows)
 	return nil
+}
+
+// kernel sets out to the last sample of each window, or to its time.
+func (s *tieredVector) kernel(p *window.Points, out []float64) error {
+	if s.timestamps {
+		p.SampleTimes()
+	}
+	return window.RowKernels[s.rows.function](p, out)
 }
 
 // Check and WarnQuantile implement window.Host.

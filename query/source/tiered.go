@@ -14,16 +14,16 @@ import (
 	"tsdb/storage"
 )
 
-// Tiers returns the tiers that the querier's view can read, finest first.
-func (q *Querier) Tiers() []tiers.Available { return TiersOf(q.view) }
+// Tiers returns the tiers that the querier's view can read.
+func (q *Querier) Tiers() tiers.View { return TiersOf(q.view) }
 
-// TiersOf returns the tiers that a view can read, finest first.
-func TiersOf(v *storage.View) []tiers.Available {
-	var all []tiers.Available
+// TiersOf returns the tiers that a view can read.
+func TiersOf(v *storage.View) tiers.View {
+	can := tiers.View{RawFloor: v.RawFloor()}
 	for _, c := range v.Tiers() {
-		all = append(all, tiers.Available{Tier: c.Tier, Covered: c.Times})
+		can.Tiers = append(can.Tiers, tiers.Available{Tier: c.Tier, Covered: c.Times})
 	}
-	return all
+	return can
 }
 
 // TieredSet is the series of a selection that are read from a tier: its buckets, and

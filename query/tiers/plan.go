@@ -38,11 +38,20 @@ type Available struct {
 	Covered model.TimeRange
 }
 
+// View is what a view of the database can read.
+type View struct {
+	Tiers    []Available // finest first
+	RawFloor int64       // samples before it have expired, Unix milliseconds
+}
+
 // Choice is the tier that a Read takes.
 type Choice struct {
 	Tier     block.Tier
 	Function bucket.Function // that answers from buckets, if Tier is not Raw
-	Refused  []Refusal       // coarser tiers, the coarsest first
+	// Expired tells that the read begins before the view's RawFloor. What a bucket
+	// cannot tell cannot be read as samples there.
+	Expired bool
+	Refused []Refusal // coarser tiers, the coarsest first
 	// MayFail is the number of borders that cut a bucket where that may suffice: the
 	// buckets decide.
 	MayFail int
@@ -69,9 +78,18 @@ const (
 	Engine    Reason = "engine"      // the query runs on Prometheus' engine
 )
 
-// Choose returns the tier of a read. available are the tiers of the view, finest
-// first.
-func Choose(r *Read, res Resolution, available []Available) Choice {
+// Choose returns the tier of a read. The error is an ExpiredError.
+func Choose(r *Read, res Resolution, v *View) (Choice, error) {
+	if only, forced := res.Tier(); !forced || only != block.Raw {
+		if old := v.expired(r.Range()); len(old) > 0 {
+			return chooseExpired(r, res, v, old)
+		}
+	}
+	return choose(r, res, v.Tiers), nil
+}
+
+// choose is Choose for a read whose samples have not expired.
+func choose(r *Read, res Resolution, available []Available) Choice {
 	c := Choice{Tier: block.Raw}
 	for i := len(available) - 1; i >= 0; i-- {
 		a := available[i]

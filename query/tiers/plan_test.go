@@ -1,6 +1,7 @@
 package tiers
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -20,17 +21,22 @@ func read(function string, width, start, end, step time.Duration) *Read {
 
 const day = 24 * time.Hour
 
-func both(from, to time.Duration) []Available {
-	covered := model.TimeRange{Min: from.Milliseconds() + 1, Max: to.Milliseconds() + 1}
-	return []Available{{block.Minute, covered}, {block.Hour, covered}}
+func covered(t block.Tier, from, to time.Duration) Available {
+	return Available{t, model.TimeRange{Min: from.Milliseconds() + 1, Max: to.Milliseconds() + 1}}
 }
+
+// view has both rollups for 60 days, and all samples.
+var view = &View{RawFloor: math.MinInt64, Tiers: []Available{covered(block.Minute, 0, 60*day), covered(block.Hour, 0, 60*day)}}
 
 // The coarsest tier is taken whose buckets the windows do not cut, or so seldom that
 // samples would cost more.
 func TestCoarsestTierThatIsCheaperIsTaken(t *testing.T) {
 	f := func(r *Read, want block.Tier, why ...Reason) {
 		t.Helper()
-		c := Choose(r, Auto, both(0, 60*day))
+		c, err := Choose(r, Auto, view)
+		if err != nil {
+			t.Fatal(err)
+		}
 		var reasons []Reason
 		for _, x := range c.Refused {
 			reasons = append(reasons, x.Reason)
@@ -77,7 +83,7 @@ func TestCoarsestTierThatIsCheaperIsTaken(t *testing.T) {
 func TestResolutionForcesATier(t *testing.T) {
 	f := func(r *Read, res Resolution, want block.Tier) {
 		t.Helper()
-		if c := Choose(r, res, both(0, 60*day)); c.Tier != want {
+		if c, err := Choose(r, res, view); err != nil || c.Tier != want {
 			t.Errorf("%s at %v: tier %v, refused %v", r.Function, res, c.Tier, c.Refused)
 		}
 	}

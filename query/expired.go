@@ -1,0 +1,34 @@
+package query
+
+import (
+	"fmt"
+
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/util/annotations"
+
+	"tsdb/internal/model"
+	"tsdb/query/tiers"
+)
+
+// warnExpired returns the warning of a query on Prometheus' engine, which reads no
+// rollups, if it reads samples that have expired and that rollups hold. reason is why
+// it runs there.
+func (p *Query) warnExpired(reason string) error {
+	if p.resolution == tiers.Raw {
+		return nil
+	}
+	first, last := promql.FindMinMaxTime(p.stmt)
+	q, err := p.reads.Open(first, last)
+	if err != nil || q == nil {
+		return err
+	}
+	view := q.Tiers()
+	if err := q.Close(); err != nil {
+		return err
+	}
+	if !view.HasExpired(model.Inclusive(first, last)) {
+		return nil
+	}
+	return fmt.Errorf("%w: raw samples up to %s have expired, and queries on Prometheus' engine read no rollups (%s)",
+		annotations.PromQLWarning, model.FormatTime(view.RawFloor-1), reason)
+}

@@ -1,0 +1,107 @@
+package operators
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/prometheus/prometheus/util/annotations"
+
+	"tsdb/internal/model"
+	"tsdb/query/steps"
+	"tsdb/query/window"
+	"tsdb/rollup/bucket"
+)
+
+// Where samples have expired, a bucket that does not hold what a window needs cannot
+// be read as samples. The borders of such a window are moved back to the border of a
+// bucket, and the answer says so.
+
+// notExpired is the floor of a selection whose samples have not expired.
+const notExpired = math.MinInt64
+
+// splitExpired moves the failing buckets whose samples have expired from t.failing to
+// t.expired.
+func (r *tieredRows) splitExpired(t *tierScratch) {
+	t.expired = t.expired[:0]
+	n, special := 0, false
+	for ; n < len(t.failing) && t.buckets.End[t.failing[n]] < r.floor; n++ {
+		k := t.failing[n]
+		t.expired = append(t.expired, t.buckets.End[k])
+		special = special || !r.function.Answers(t.buckets.Flags[k])
+	}
+	t.failing = append(t.failing[:0], t.failing[n:]...)
+	if special {
+		r.say("%s may be off over NaN, infinities and values above 2^959 in buckets of the %s rollup", r.name, r.tier)
+	}
+}
+
+// asSamples tells what is missing if a series is read as samples although some have
+// expired.
+func (r *tieredRows) asSamples(t *tierScratch) {
+	if t.buckets.Len() > 0 && t.buckets.End[0] < r.floor {
+		r.warn("series with native histograms or start timestamps begin there")
+	}
+}
+
+// rowKernel evaluates points of rows.
+type rowKernel func(p *window.Points, out []float64) error
+
+// moveWindows evaluates the windows with a border inside a bucket that failed and has
+// expired again, with borders of buckets in their place. rows are those of the
+// series.
+func (r *tieredRows) moveWindows(w *worker, rows *model.Buckets, host window.Host, kernel rowKernel, out []float64) error {
+	t := &w.tier
+	if len(t.expired) == 0 {
+		return nil
+	}
+	moved := false
+	first, step := r.windows.Ends(r.windows.Grid)
+	for i := range out {
+		s := first + int64(i)*step
+		x := s - r.windows.Width
+		from, to := r.moved(t, x), r.moved(t, s)
+		if from == x && to == s {
+			continue
+		}
+		if from >= to {
+			from = to - r.resolution
+		}
+		moved = true
+		out[i] = absent
+		part := rows.Slice(rows.Search(from+1), rows.Search(to+1))
+		if part.Len() == 0 {
+			continue
+		}
+		at := window.Windows{Grid: steps.Grid{Start: to, Step: 1, N: 1}, Width: to - from}
+		if err := kernel(w.windows.LoadRows(&at, &part, r.function, new(window.BoundsCache), host), out[i:i+1]); err != nil {
+			return err
+		}
+	}
+	if moved {
+		r.say("windows of %s that begin or end inside a bucket of the %s rollup are moved back to its beginning, by less than %[2]s", r.name, r.tier)
+	}
+	return nil
+}
+
+// moved returns the time to which the border of a window is moved.
+func (r *tieredRows) moved(t *tierScratch, border int64) int64 {
+	end := bucket.EndOf(border, r.resolution)
+	if end == border {
+		return border
+	}
+	if _, ok := slices.BinarySearch(t.expired, end); !ok {
+		return border
+	}
+	return end - r.resolution
+}
+
+// say adds an info about expired samples to the answer.
+func (r *tieredRows) say(format string, args ...any) {
+	r.f.annotate(fmt.Errorf("%w: raw samples up to %s have expired: %s", annotations.PromQLInfo, model.FormatTime(r.floor-1), fmt.Sprintf(format, args...)))
+}
+
+// warn adds a warning about expired samples to the answer.
+func (r *tieredRows) warn(what string) {
+	r.f.annotate(fmt.Errorf("%w: raw samples up to %s have expired: %s", annotations.PromQLWarning, model.FormatTime(r.floor-1), what))
+}
