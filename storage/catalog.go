@@ -35,8 +35,14 @@ type catalog struct {
 // edit makes an edit of the manifest durable and publishes the state that
 // follows from it, with change applied, in one step.
 func (c *catalog) edit(e manifest.Edit, change func(*state)) (*manifest.State, error) {
+	return c.editFrom(func(*manifest.State) manifest.Edit { return e }, change)
+}
+
+// editFrom is edit with the edit that build makes of the present state.
+func (c *catalog) editFrom(build func(*manifest.State) manifest.Edit, change func(*state)) (*manifest.State, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	e := build(c.manifest.State())
 	e.WallMs = c.now()
 	e.HighGen, e.HighLSN = c.wal.Generation(), c.wal.LastLSN()
 	next, err := c.set.Publish(e)

@@ -124,6 +124,7 @@ func (c *compactor) mergeLocked(ctx context.Context, plan planner) (bool, error)
 	c.log.Info("blocks merged", "what", next.Reason, "level", next.Level.String(), "inputs", len(next.Inputs), "outputs", len(merged.Add),
 		"read_bytes", next.Bytes, "written_bytes", merged.Bytes, "took", c.opts.Clock.Now().Sub(began))
 	c.dropTombstones(ctx)
+	wake(c.jobs.rolled)
 	return true, nil // the caller sweeps: this function still holds the inputs
 }
 

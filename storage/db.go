@@ -38,6 +38,7 @@ type DB struct {
 	space     *space
 	writer    *writer
 	compactor *compactor
+	roller    *roller
 	relief    *reliever
 	flusher   *flusher
 
@@ -150,7 +151,7 @@ func (db *DB) Flush(ctx context.Context) (Summary, error) {
 }
 
 // Compact brings everything to its final form: it cuts the head, moves the
-// retention floor and merges every partition, today's included.
+// retention floor, merges every partition and rolls every day up, today's included.
 func (db *DB) Compact(ctx context.Context) (Summary, error) {
 	if err := db.flusher.cut(ctx); err != nil {
 		return Summary{}, err
@@ -160,6 +161,14 @@ func (db *DB) Compact(ctx context.Context) (Summary, error) {
 	}
 	if err := db.compactor.drain(ctx, compaction.PlanFinal); err != nil {
 		return Summary{}, err
+	}
+	if len(db.roller.tiers) > 0 {
+		if err := db.roller.drain(ctx); err != nil {
+			return Summary{}, err
+		}
+		if err := db.compactor.retain(ctx); err != nil { // samples may have waited for their rollups
+			return Summary{}, err
+		}
 	}
 	return db.catalog.summary(), nil
 }

@@ -16,19 +16,19 @@
 // DB is a facade over parts. Each owns its lock and knows only the parts to its
 // left.
 //
-//	views ◀── catalog ◀── writer ◀── compactor ◀── reliever ◀── flusher ◀── DB
-//	(states)  (edits)     (apply,    (merges,      (frees       (cuts)      (jobs, status)
-//	                       freeze)    retention)    space)
+//	views ◀── catalog ◀── writer ◀── compactor ◀── roller ◀── reliever ◀── flusher ◀── DB
+//	(states)  (edits)     (apply,    (merges,      (rollups)  (frees       (cuts)      (jobs, status)
+//	                       freeze)    retention)               space)
 //
-// Background jobs run in two goroutines of DB: watch measures space and cuts,
-// maintain merges, applies retention and removes files.
+// Background jobs run in three goroutines: watch measures space and cuts, maintain
+// merges, applies retention and removes files, and roller.run makes rollups.
 //
 // # Lock order
 //
 // A lock is taken only while locks above it are held, never one beside it.
 //
-//	flusher.mu    compactor.mu     one cut, one merge at a time; held over I/O
-//	     └──────┬───────┘
+//	flusher.mu  compactor.mu  roller.mu   one cut, merge, step of a rollup at a time; held over I/O
+//	     └──────────┼─────────────┘
 //	       catalog.mu              one edit at a time; held over I/O
 //	            │
 //	       writer.gate             readers append, freezing writes; no I/O

@@ -47,6 +47,7 @@ var jobNames = map[string]string{
 	"cut":        "cuts",
 	"release":    "releases of log segments",
 	"merge":      "merges",
+	"rollup":     "rollups",
 	"retain":     "moves of the retention floor",
 	"sweep":      "removals of files",
 	"tombstones": "removals of spent deletions",

@@ -15,6 +15,7 @@ import (
 const (
 	watchEvery    = 500 * time.Millisecond // space and cut triggers
 	mergeEvery    = time.Minute            // and after every cut
+	rollEvery     = time.Minute            // and after every merge
 	retainEvery   = time.Hour
 	retryMin      = 100 * time.Millisecond // the shortest pause of maintain
 	mergePauseMax = 100 * time.Millisecond // a merge's pause while writers wait
@@ -26,9 +27,9 @@ var (
 	retryPace = background.Pace{First: time.Second, Max: time.Minute}
 )
 
-// jobs is the background work of a database. Two goroutines do it: one watches
-// space and cuts, the other merges and removes what is no longer needed. Both
-// stop when their context ends. Each kind of work is a background.Job, whose
+// jobs is the background work of a database. Three goroutines do it: one watches
+// space and cuts, one merges and removes what is no longer needed, one makes rollups.
+// All stop when their context ends. Each kind of work is a background.Job, whose
 // outcome also the steps done on request go into: an administrator's flush that
 // succeeds ends the failure of cuts.
 type jobs struct {
@@ -36,6 +37,7 @@ type jobs struct {
 	wg     sync.WaitGroup
 	kick   chan struct{} // cut now
 	merged chan struct{} // look for merges now
+	rolled chan struct{} // look for days to roll up now
 
 	all        *background.Jobs
 	space      *background.Job // measure the free space
@@ -43,6 +45,7 @@ type jobs struct {
 	cut        *background.Job // turn the head into a block
 	release    *background.Job // give the log segments back that a cut has made superfluous
 	merge      *background.Job
+	rollup     *background.Job // roll up days, fold what was made
 	retain     *background.Job
 	sweep      *background.Job // remove files of dropped blocks and of failed edits
 	tombstones *background.Job // forget deletions that nothing needs any more
@@ -51,13 +54,14 @@ type jobs struct {
 func newJobs(o *Options, guard func(job string, step func() error) error) jobs {
 	all := background.New(o.Clock, o.Logger, guard)
 	return jobs{
-		kick: make(chan struct{}, 1), merged: make(chan struct{}, 1),
+		kick: make(chan struct{}, 1), merged: make(chan struct{}, 1), rolled: make(chan struct{}, 1),
 		all:        all,
 		space:      all.Job("space", cutPace),
 		reserve:    all.Job("reserve", retryPace),
 		cut:        all.Job("cut", cutPace),
 		release:    all.Job("release", retryPace),
 		merge:      all.Job("merge", retryPace),
+		rollup:     all.Job("rollup", retryPace),
 		retain:     all.Job("retain", retryPace),
 		sweep:      all.Job("sweep", retryPace),
 		tombstones: all.Job("tombstones", retryPace),
@@ -77,6 +81,9 @@ func (db *DB) startJobs() {
 	go func() { defer db.jobs.wg.Done(); db.watch(ctx) }()
 	go func() { defer db.jobs.wg.Done(); db.maintain(ctx) }()
 	db.jobs.wg.Go(func() { db.lock.watch(ctx) })
+	if len(db.roller.tiers) > 0 {
+		db.jobs.wg.Go(func() { db.roller.run(ctx) })
+	}
 }
 
 func (db *DB) stopJobs() {

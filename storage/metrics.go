@@ -22,6 +22,10 @@ type metrics struct {
 	mergeErrors      prometheus.Counter
 	panics           *prometheus.CounterVec
 	mergedBytes      prometheus.Counter
+	rollupSteps      *prometheus.CounterVec
+	rollupBytes      prometheus.Counter
+	rollupSamples    prometheus.Counter
+	rollupSeconds    prometheus.Counter
 	writesStopped    prometheus.Gauge
 }
 
@@ -42,12 +46,17 @@ func newMetrics() *metrics {
 		panics:           prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tsdb_background_panics_total", Help: "Steps of background jobs that ran into a programming error, by job; each has a stack in the log."}, []string{"job"}),
 		mergeErrors:      counter("tsdb_merge_errors_total", "Merges that failed and are tried again."),
 		mergedBytes:      counter("tsdb_merge_written_bytes_total", "Bytes of blocks written by merges."),
+		rollupSteps:      prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tsdb_rollup_steps_total", Help: "Steps of rollups, by action (roll: a day, fold: a group of days, erase: deletions, confirm: entries only) and tier."}, []string{"action", "tier"}),
+		rollupBytes:      counter("tsdb_rollup_written_bytes_total", "Bytes of blocks written by rollups."),
+		rollupSamples:    counter("tsdb_rollup_read_samples_total", "Samples read by rollups."),
+		rollupSeconds:    counter("tsdb_rollup_seconds_total", "Time that steps of rollups took, waits for writers and queries included."),
 		writesStopped:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "tsdb_writes_stopped", Help: "1 while writes are refused for want of disk space or after a failure of the log."}),
 	}
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.rejected, m.accepted, m.replaced, m.exemplarsDropped, m.lostSamples, m.cuts, m.cutErrors, m.cutSeconds, m.merges, m.mergeErrors, m.panics, m.mergedBytes, m.writesStopped}
+	return []prometheus.Collector{m.rejected, m.accepted, m.replaced, m.exemplarsDropped, m.lostSamples, m.cuts, m.cutErrors, m.cutSeconds, m.merges, m.mergeErrors, m.panics, m.mergedBytes,
+		m.rollupSteps, m.rollupBytes, m.rollupSamples, m.rollupSeconds, m.writesStopped}
 }
 
 // describe registers the metrics of the database.
@@ -56,6 +65,7 @@ func (db *DB) describe(reg prometheus.Registerer) error {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f)
 	}
 	list := append(append(db.metrics.collectors(), db.jobs.all.Collectors()...),
+		newRollupCollector(db.roller),
 		gauge("tsdb_head_series", "Series the head knows.", func() float64 { return float64(db.head.Stats().Series) }),
 		gauge("tsdb_head_samples", "Samples in memory.", func() float64 { return float64(db.views.headStatus().Samples) }),
 		gauge("tsdb_head_bytes", "Memory of the samples in the head.", func() float64 { return float64(db.views.headStatus().Bytes) }),

@@ -8,6 +8,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	"tsdb/partition/block"
 	"tsdb/storage/log"
 	"tsdb/storage/wal"
 )
@@ -15,7 +16,10 @@ import (
 // Options are the settings of a database; the zero value is the default.
 type Options struct {
 	RetentionMs int64 // raw samples older than this are refused and leave; 0 = for ever
-	MaxFutureMs int64 // samples further ahead than this are refused; 0 = 2 days
+	// TierRetentionMs are the rollups that are made, and how long each is kept; 0 = for
+	// ever.
+	TierRetentionMs map[block.Tier]int64
+	MaxFutureMs     int64 // samples further ahead than this are refused; 0 = 2 days
 
 	// Tenants are the names and numbers of tenants beside the default one. The
 	// number of a tenant is part of its series' identity and never changes.

@@ -226,6 +226,7 @@ func (db *DB) assemble(active *memtable, tombstones *pendingTombstones) {
 	db.writer = &writer{env: db.env, head: db.head, wal: db.wal, views: db.views, tombstones: tombstones}
 	db.writer.gate.active, db.writer.gate.since = active, db.opts.Clock.Now()
 	db.compactor = &compactor{env: db.env, catalog: db.catalog}
+	db.roller = newRoller(db.env, db.catalog, db.space)
 	db.relief = &reliever{env: db.env, space: db.space, writer: db.writer, compactor: db.compactor}
 	db.flusher = &flusher{
 		env: db.env, head: db.head, wal: db.wal, views: db.views,
@@ -234,6 +235,7 @@ func (db *DB) assemble(active *memtable, tombstones *pendingTombstones) {
 	db.flusher.mu.tablesAtCut = db.head.Stats().Bytes
 	db.flusher.ended.signal = make(chan struct{})
 	db.compactor.pause = db.flusher.makeRoom
+	db.roller.pause, db.roller.forget = db.flusher.makeRoom, db.compactor.dropTombstones
 }
 
 // logRecovery logs the findings of the recovery.

@@ -1,0 +1,309 @@
+package storage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math/rand"
+	"path"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"tsdb/internal/await"
+	"tsdb/internal/model"
+	"tsdb/internal/vfs"
+	"tsdb/partition/block"
+	"tsdb/partition/compaction"
+	"tsdb/storage/log/logtest"
+)
+
+// newRollingWorld returns a database that makes rollups of 1 m and 1 h.
+func newRollingWorld(t *testing.T) *tieredWorld {
+	w := newTieredWorld(t)
+	w.opts.TierRetentionMs = map[block.Tier]int64{block.Minute: 0, block.Hour: 0}
+	w.restart()
+	return w
+}
+
+// rollAll does the steps that the job does on its own, and returns their number.
+func (w *tieredWorld) rollAll() (steps int) {
+	w.t.Helper()
+	for {
+		worked, err := w.db.roller.rollNext(w.ctx, false)
+		must(w.t, err)
+		if !worked {
+			return steps
+		}
+		steps++
+	}
+}
+
+// dense are samples of each second of an hour.
+func dense(from int64) model.Samples { return every(from, 1000, 3600) }
+
+// The job makes buckets that answer as samples do, also when samples are late or
+// deleted, and makes them again. Its status says what there is and what waits.
+func TestRollupsFollowTheSamples(t *testing.T) {
+	w := newRollingWorld(t)
+	w.write(1, dense(dayAt(2)+5), dense(dayAt(1)+7))
+	w.write(2, every(dayAt(2)+5, 15_000, 200)) // its samples stand in for minutes
+	w.compact()
+	status := func() map[string]RollupTierStatus {
+		byTier := map[string]RollupTierStatus{}
+		for _, s := range w.db.RollupStatus().Tiers {
+			byTier[s.Tier] = s
+		}
+		return byTier
+	}
+	if s := status(); s["1m"].Days != 2 || s["1h"].Days != 2 || s["1m"].Blocks != 1 || s["1m"].UncoveredDays+s["1m"].DirtyDays != 0 || s["1m"].BytesPerDay == 0 ||
+		s["1m"].Oldest != "2026-03-08T00:00:00.001Z" || s["1m"].Newest != "2026-03-09T00:00:00.001Z" || !s["1m"].On {
+		t.Errorf("status %+v", s)
+	}
+	check := func() {
+		t.Helper()
+		for _, tier := range []block.Tier{block.Minute, block.Hour} {
+			got := w.check(tier, wholeDays(4))
+			if len(got.rows["1"].End) == 0 || got.fromTier["1"] == 0 {
+				t.Errorf("%v: no rows from the tier", tier)
+			}
+		}
+	}
+	check()
+	// What is late is read at once, and rolled up once it is in the day's blocks.
+	w.write(1, one(dayAt(2)+model.HourMs, 99))
+	w.remove(1, model.TimeRange{Min: dayAt(1) + model.HourMs/2, Max: dayAt(1) + model.HourMs/2 + 777})
+	check()
+	w.flush()
+	check()
+	if s := status(); s["1m"].DirtyDays != 1 || s["1h"].DirtyDays != 1 || s["1h"].BehindSeconds != 12*3600 {
+		t.Errorf("status with a recorded deletion: %+v", s)
+	}
+	if n := w.rollAll(); n != 1 {
+		t.Errorf("%d steps, want that of the day with a deletion: the other waits for its merge", n)
+	}
+	check()
+	for {
+		more, err := w.db.compactor.mergeNext(w.ctx, compaction.PlanFinal)
+		must(t, err)
+		if !more {
+			break
+		}
+	}
+	if s := status(); s["1m"].DirtyDays == 0 {
+		t.Errorf("status with late samples in blocks: %+v", s)
+	}
+	w.rollAll()
+	check()
+	if s := status(); s["1m"].DirtyDays != 0 || s["1m"].BehindSeconds != 0 {
+		t.Errorf("status in the end: %+v", s)
+	}
+	if n := len(w.db.manifest.State().Tombstones); n != 0 {
+		t.Errorf("%d deletions are kept", n)
+	}
+	w.restart()
+	check()
+	if b, err := json.Marshal(w.db.RollupStatus()); err != nil || !strings.Contains(string(b), `"step":null`) {
+		t.Errorf("%s, %v", b, err)
+	}
+}
+
+// Whatever is written late, deleted, cut, merged and rolled up, the tiers are what the
+// samples give.
+func TestRollupJobAgainstSamples(t *testing.T) {
+	for seed := range int64(2) {
+		rnd := rand.New(rand.NewSource(seed))
+		w := newRollingWorld(t)
+		const days = 4
+		instant := func() int64 { return dayAt(days-1) + rnd.Int63n((days-1)*model.DayMs) }
+		for i := range 4 {
+			for d := range days {
+				w.write(i, every(dayAt(d)+int64(i), []int64{5000, 60_000, 7000, 600_000}[i], 300))
+			}
+		}
+		for range 40 {
+			switch rnd.Intn(9) {
+			case 0, 1:
+				w.write(rnd.Intn(4), one(instant(), rnd.Float64()))
+			case 2:
+				w.write(rnd.Intn(4), every(instant(), 1+rnd.Int63n(model.MinuteMs), rnd.Intn(40)))
+			case 3:
+				at := instant()
+				w.remove(rnd.Intn(4), model.TimeRange{Min: at, Max: at + 1 + rnd.Int63n(3*model.HourMs)})
+			case 4:
+				w.flush()
+			case 5:
+				w.compact()
+			case 6:
+				w.restart()
+			case 7:
+				_, err := w.db.roller.rollNext(w.ctx, rnd.Intn(2) == 0)
+				must(t, err)
+			default:
+				for range 3 {
+					_, err := w.db.compactor.mergeNext(w.ctx, compaction.PlanFinal)
+					must(t, err)
+				}
+			}
+			w.check(block.Minute, wholeDays(days+1))
+			w.check(block.Hour, wholeDays(days+1))
+		}
+	}
+}
+
+// In the background a day is rolled up when it is over and merged.
+func TestRollupsAreMadeInTheBackground(t *testing.T) {
+	clock := vfs.NewManualClock(tieredNow)
+	db, err := Open(t.Context(), vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, ReserveBytes: 4096,
+		TierRetentionMs: map[block.Tier]int64{block.Hour: 0}, Background: true})
+	must(t, err)
+	defer closeUncut(db)
+	writeOne(t, db, 3)
+	await.That(t, "the day is rolled up", func() bool {
+		clock.Advance(6 * time.Hour)
+		s := db.RollupStatus()
+		return s.Tiers[0].Days == 1
+	})
+	if c, ok := db.manifest.State().CoverageOf(block.Hour, dayAt(0)); !ok || c.Block == "" {
+		t.Errorf("%+v", c)
+	}
+}
+
+// A step whose blocks are replaced while it runs is planned again.
+func TestRollupIsOvertakenByAMerge(t *testing.T) {
+	w := newRollingWorld(t)
+	w.write(1, dense(dayAt(2)+5))
+	w.write(2, dense(dayAt(2)+5))
+	w.flush()
+	merge := func() {
+		for {
+			more, err := w.db.compactor.mergeNext(w.ctx, compaction.PlanFinal)
+			must(t, err)
+			if !more {
+				return
+			}
+		}
+	}
+	merge()
+	once := true
+	w.db.roller.pause = func(context.Context) error {
+		if once {
+			once = false
+			if s := w.db.RollupStatus().Step; s == nil || s.Action != "roll" || s.Days != 1 || s.From != "2026-03-08T00:00:00.001Z" {
+				t.Errorf("step %+v", s)
+			}
+			w.write(1, one(dayAt(2)+model.HourMs*3, 5))
+			w.flush()
+			merge()
+		}
+		return nil
+	}
+	worked, err := w.db.roller.rollNext(w.ctx, false)
+	if must(t, err); !worked || len(w.db.manifest.State().Coverage) != 0 {
+		t.Errorf("worked %v, %d entries", worked, len(w.db.manifest.State().Coverage))
+	}
+	w.rollAll()
+	if got := w.check(block.Minute, wholeDays(4)); got.fromTier["1"] != 61 {
+		t.Errorf("%d rows of minutes", got.fromTier["1"])
+	}
+	w.db.catalog.sweep(w.ctx)
+	keys, err := block.ListKeys(w.ctx, w.db.objects)
+	if must(t, err); len(keys) != len(w.db.manifest.State().Blocks) {
+		t.Errorf("%d files of %d blocks: %v", len(keys), len(w.db.manifest.State().Blocks), keys)
+	}
+}
+
+// A failure is shown, and the step is done once the disk allows.
+func TestRollupFailuresAreShown(t *testing.T) {
+	mem := vfs.NewMem()
+	fault := vfs.NewFault(mem)
+	clock := vfs.NewManualClock(tieredNow)
+	reg := prometheus.NewRegistry()
+	w := &tieredWorld{t: t, ctx: t.Context(), mem: mem, clock: clock}
+	db, err := Open(t.Context(), fault, "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, ReserveBytes: 4096,
+		TierRetentionMs: map[block.Tier]int64{block.Minute: 0, block.Hour: 0}, Registerer: reg})
+	must(t, err)
+	defer closeUncut(db)
+	w.db = db
+	w.write(1, dense(dayAt(2)+5))
+	fault.SetHook(func(op vfs.Op) error {
+		if op.Kind == vfs.OpWrite && strings.HasPrefix(op.Name, "data/1h/") {
+			return syscall.EIO
+		}
+		return nil
+	})
+	if _, err := db.Compact(t.Context()); !errors.Is(err, syscall.EIO) {
+		t.Errorf("compact: %v", err)
+	}
+	if s := db.RollupStatus(); !strings.Contains(s.LastError, "1h/") || s.NextAttempt == "" || s.Step != nil {
+		t.Errorf("status %+v", s)
+	}
+	if ws := db.Warnings(); len(ws) != 1 || !strings.HasPrefix(ws[0], "rollups are failing since") {
+		t.Errorf("warnings %q", ws)
+	}
+	metric := func(name, want string) {
+		t.Helper()
+		if err := testutil.GatherAndCompare(reg, strings.NewReader(want), name); err != nil {
+			t.Error(err)
+		}
+	}
+	metric("tsdb_rollup_uncovered_days", `# HELP tsdb_rollup_uncovered_days Days that are over and wait to be rolled up, by tier.
+# TYPE tsdb_rollup_uncovered_days gauge
+tsdb_rollup_uncovered_days{tier="1h"} 1
+tsdb_rollup_uncovered_days{tier="1m"} 1
+`)
+	fault.SetHook(nil)
+	_, err = db.Compact(t.Context())
+	must(t, err)
+	if s := db.RollupStatus(); s.LastError != "" || len(db.Warnings()) != 0 || s.Tiers[0].Days != 1 {
+		t.Errorf("status %+v", s)
+	}
+	metric("tsdb_rollup_days", `# HELP tsdb_rollup_days Days that are rolled up, by tier.
+# TYPE tsdb_rollup_days gauge
+tsdb_rollup_days{tier="1h"} 1
+tsdb_rollup_days{tier="1m"} 1
+`)
+	metric("tsdb_rollup_steps_total", `# HELP tsdb_rollup_steps_total Steps of rollups, by action (roll: a day, fold: a group of days, erase: deletions, confirm: entries only) and tier.
+# TYPE tsdb_rollup_steps_total counter
+tsdb_rollup_steps_total{action="roll",tier="1h"} 1
+tsdb_rollup_steps_total{action="roll",tier="1m"} 1
+`)
+}
+
+// A day of which a block is missing is rolled up without it, warns, and is read once
+// more after a start with the block in its place.
+func TestLostDaysAreTriedAgain(t *testing.T) {
+	w := newRollingWorld(t)
+	w.write(1, dense(dayAt(2)+5))
+	w.flush()
+	for more := true; more; {
+		var err error
+		more, err = w.db.compactor.mergeNext(w.ctx, compaction.PlanFinal)
+		must(t, err)
+	}
+	var name string
+	for _, b := range w.db.manifest.State().Blocks {
+		name = b.Name
+	}
+	closeUncut(w.db)
+	must(t, w.mem.Rename("data/"+name, "data/kept"))
+	w.open()
+	w.rollAll()
+	c, _ := w.db.manifest.State().CoverageOf(block.Hour, dayAt(2))
+	if len(c.Lost) != 1 || c.Block != "" || w.db.RollupStatus().Tiers[0].LostDays != 1 {
+		t.Errorf("%+v", c)
+	}
+	closeUncut(w.db)
+	must(t, w.mem.MkdirAll("data/"+path.Dir(name)))
+	must(t, w.mem.Rename("data/kept", "data/"+name))
+	w.open()
+	w.rollAll()
+	if c, _ := w.db.manifest.State().CoverageOf(block.Hour, dayAt(2)); len(c.Lost) != 0 || c.Block == "" {
+		t.Errorf("%+v", c)
+	}
+	w.check(block.Minute, wholeDays(4))
+}
