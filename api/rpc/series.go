@@ -36,10 +36,13 @@ func (s *Service) series(r *tsdbv1.SeriesRequest, to grpc.ServerStreamingServer[
 	}
 	defer release()
 	tr := inclusive(r.StartMs, r.EndMs)
-	tr.Min = max(tr.Min, view.RawFloor())
+	find := view.ListSeries
+	if !r.LabelsOnly {
+		find, tr.Min = view.Select, max(tr.Min, view.RawFloor())
+	}
 	held := s.opts.Engine.Charge()
 	defer held.Close()
-	found, err := selectAll(ctx, held, view, tr, sets)
+	found, err := selectAll(ctx, held, view, find, tr, sets)
 	if err != nil {
 		return err
 	}
@@ -74,11 +77,14 @@ type selection struct {
 	series []*storage.Series
 }
 
-func selectAll(ctx context.Context, held *query.Charge, v *storage.View, tr model.TimeRange, selectors [][]*labels.Matcher) (*selection, error) {
+// finder is View.Select or View.ListSeries.
+type finder func(ctx context.Context, tenant uint32, tr model.TimeRange, ms ...*labels.Matcher) (*storage.SeriesSet, error)
+
+func selectAll(ctx context.Context, held *query.Charge, v *storage.View, find finder, tr model.TimeRange, selectors [][]*labels.Matcher) (*selection, error) {
 	held.View(v)
 	all := &selection{}
 	for _, ms := range selectors {
-		set, err := v.Select(ctx, model.DefaultTenant, tr, ms...)
+		set, err := find(ctx, model.DefaultTenant, tr, ms...)
 		if err == nil {
 			err = held.Series(set)
 		}

@@ -121,7 +121,7 @@ func (q *Querier) Select(ctx context.Context, _ bool, hints *promstorage.SelectH
 		tr, limit = inclusive(hints.Start, hints.End), hints.Limit
 	}
 	if hints != nil && hints.Func == labelsOnly {
-		return q.selectIn(ctx, tr, tr, limit, ms)
+		return q.selectIn(ctx, q.view.ListSeries, tr, tr, limit, ms)
 	}
 	return q.SelectSamples(ctx, tr, tr, limit, ms)
 }
@@ -129,12 +129,15 @@ func (q *Querier) Select(ctx context.Context, _ bool, hints *promstorage.SelectH
 // SelectSamples returns the series that may have samples in scope, for reading the
 // samples in tr: at most limit of them, if that is not 0.
 func (q *Querier) SelectSamples(ctx context.Context, scope, tr model.TimeRange, limit int, ms []*labels.Matcher) promstorage.SeriesSet {
-	return q.selectIn(ctx, withLead(scope), tr, limit, ms)
+	return q.selectIn(ctx, q.view.Select, withLead(scope), tr, limit, ms)
 }
 
+// finder is View.Select or View.ListSeries.
+type finder func(ctx context.Context, tenant uint32, tr model.TimeRange, ms ...*labels.Matcher) (*storage.SeriesSet, error)
+
 // selectIn is SelectSamples without extending scope by the lead.
-func (q *Querier) selectIn(ctx context.Context, scope, tr model.TimeRange, limit int, ms []*labels.Matcher) promstorage.SeriesSet {
-	s, err := q.selectCounted(ctx, scope, tr, ms, q.mem)
+func (q *Querier) selectIn(ctx context.Context, find finder, scope, tr model.TimeRange, limit int, ms []*labels.Matcher) promstorage.SeriesSet {
+	s, err := q.selectCounted(ctx, find, scope, tr, ms, q.mem)
 	if err != nil {
 		return promstorage.ErrSeriesSet(err)
 	}
@@ -147,13 +150,13 @@ func (q *Querier) selectIn(ctx context.Context, scope, tr model.TimeRange, limit
 // SelectAgain is SelectSamples for series that the query has selected before, from a
 // tier. They are not counted again.
 func (q *Querier) SelectAgain(ctx context.Context, scope, tr model.TimeRange, ms []*labels.Matcher) (*SeriesSet, error) {
-	return q.selectCounted(ctx, withLead(scope), tr, ms, nil)
+	return q.selectCounted(ctx, q.view.Select, withLead(scope), tr, ms, nil)
 }
 
 // selectCounted selects series and counts them in mem, which may be nil.
-func (q *Querier) selectCounted(ctx context.Context, scope, tr model.TimeRange, ms []*labels.Matcher, mem *admission.Tracker) (*SeriesSet, error) {
+func (q *Querier) selectCounted(ctx context.Context, find finder, scope, tr model.TimeRange, ms []*labels.Matcher, mem *admission.Tracker) (*SeriesSet, error) {
 	began := time.Now()
-	set, err := q.view.Select(ctx, q.tenant, scope, ms...)
+	set, err := find(ctx, q.tenant, scope, ms...)
 	took := time.Since(began)
 	if err != nil {
 		return nil, WrapError(err)
