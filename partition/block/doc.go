@@ -1,5 +1,6 @@
 // Package block reads and writes blocks, the immutable files of the database,
-// each with chunks of samples and an index of their series.
+// each with chunks of samples, or of the buckets of a rollup, and an index of their
+// series.
 //
 // # Blocks
 //
@@ -17,14 +18,14 @@
 //	│ series table: pages of label sets │ its fences                     │
 //	│ identities: 256 of 16 bytes │ CRC (4), repeated                     │
 //	│ name fences │ names │ tenants                                       │
-//	│ directory fences │ exemplar fences │ metadata                       │
+//	│ directory fences │ exemplar fences │ metadata │ generations         │
 //	├────────────────────────────────────────────────────────────────────┤
 //	│ tail: section table │ footer │ trailer                              │ twice
 //	└────────────────────────────────────────────────────────────────────┘
 //
 // The section table lists {section id, encoding id, offset, length, CRC}; the
-// footer repeats level, partition, generations and inputs, and counts; the
-// trailer is {table length (4), footer length (4), version (4), CRC of the tail
+// footer repeats tier, level, partition, generations and inputs, counts, and state of
+// the MANIFEST for a repair without one (Repeated); the trailer is {table length (4), footer length (4), version (4), CRC of the tail
 // so far (4), magic "tsdbtail" (8)}. The tail is written twice so that no single
 // damaged byte loses the block.
 //
@@ -46,6 +47,13 @@
 // aggregates are a separately compressed part of the page (since version 4), so
 // that readers of samples need not decompress them.
 //
+// A block of a rollup (since version 5) spans up to 64 days. Its chunks hold the buckets
+// of a series in whole days, as many as fit: a column of times and counts, which
+// chunks with equal ones share, and one of values. Or they have no columns, and mark
+// days whose samples, in blocks of the raw tier, stand in for buckets. The section of
+// generations (since version 5) has the newest generation of every series, so that
+// readers of rollups know which series a merge has changed.
+//
 // An unknown version, section, encoding, flag or codec is an error, never a
 // guess. A file with valid checksums and malicious content cannot make a reader
 // panic or allocate without bound: counts and lengths are checked against the
@@ -59,9 +67,10 @@
 // # Files
 //
 // The package has more than 30 files because every part of the format has a file
-// of its own, with its encoder and its decoder: format.go has the header and the
-// tail; page.go, directory.go, aggregate.go, dictionary.go, postings.go, series.go,
-// exemplars.go and metadata.go have the parts between. writer.go, columns.go and
-// index_writer.go write a block. reader.go opens one; samples.go, series_reader.go,
-// iterator.go, match.go and selection.go read it.
+// of its own, with its encoder and its decoder: format.go has the header, tail.go and
+// repeated.go the tail; page.go, directory.go, flags.go, aggregate.go, dictionary.go,
+// postings.go, series.go, exemplars.go, metadata.go and generations.go have the parts
+// between. writer.go, buckets.go, columns.go and index_writer.go write a block.
+// reader.go opens one; samples.go, series_reader.go, bucket_reader.go, iterator.go,
+// match.go and selection.go read it.
 package block
