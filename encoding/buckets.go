@@ -152,6 +152,14 @@ func (s *bucketScratch) put() {
 	bucketScratches.Put(s)
 }
 
+// appendNumberColumn appends a column of integers of buckets.
+func appendNumberColumn(dst []byte, ks []int64, try orders) []byte {
+	s := takeScratch(Full)
+	dst, _ = appendInts(dst, ks, try, s)
+	scratches.Put(s)
+	return dst
+}
+
 // checkBuckets returns an error unless the times and counts of the rows from on are
 // those of buckets of the resolution.
 func checkBuckets(b *model.Buckets, from int, resolution int64) error {

@@ -67,12 +67,12 @@ func AppendBucketTimes(dst []byte, b *model.Buckets, resolution int64) []byte {
 	}
 	p := &s.parts
 	p.forms[bucketSteps] = formOwn
-	s.bytes[bucketSteps] = AppendTimestamps(s.bytes[bucketSteps][:0], s.ints, Full)
+	s.bytes[bucketSteps] = appendNumberColumn(s.bytes[bucketSteps][:0], s.ints, tryAll)
 	p.bodies[bucketSteps] = s.bytes[bucketSteps]
 	interval, used := bucketInterval(b), int64(0)
 	for k := bucketCount; k < bucketTimes; k++ {
 		fromEdges(s.ints, b, k, resolution)
-		s.bytes[k] = AppendTimestamps(s.bytes[k][:0], s.ints, Full)
+		s.bytes[k] = appendNumberColumn(s.bytes[k][:0], s.ints, tryAll)
 		p.forms[k], p.bodies[k] = formOwn, s.bytes[k]
 		if interval == 0 || len(s.bytes[k]) < bucketTimesShort {
 			continue
@@ -82,7 +82,7 @@ func AppendBucketTimes(dst []byte, b *model.Buckets, resolution int64) []byte {
 			p.forms[k], used = formPredicted, interval
 			continue
 		}
-		s.column = AppendTimestamps(s.column[:0], s.others, Full)
+		s.column = appendNumberColumn(s.column[:0], s.others, tryAll)
 		if len(s.column) < len(s.bytes[k]) {
 			s.bytes[k] = append(s.bytes[k][:0], s.column...)
 			p.forms[k], p.bodies[k], used = formFirst, s.bytes[k], interval

@@ -182,13 +182,13 @@ func (s *bucketScratch) appendNumbers(k int, rows *bucketRows) {
 	}
 	p := &s.parts
 	p.forms[k] = formOwn
-	s.bytes[k] = AppendTimestamps(s.bytes[k][:0], ks, Full)
+	s.bytes[k] = appendNumberColumn(s.bytes[k][:0], ks, tryRaw|tryDelta)
 	for i, count := range rows.counts {
 		if count > 0 {
 			ks[i] = predictNumber(k, count, rows.numbers[bucketChanges][i]) - ks[i]
 		}
 	}
-	if s.column = AppendTimestamps(s.column[:0], ks, Full); len(s.column) < len(s.bytes[k]) {
+	if s.column = appendNumberColumn(s.column[:0], ks, tryRaw|tryDelta); len(s.column) < len(s.bytes[k]) {
 		p.forms[k], s.bytes[k] = formFirst, append(s.bytes[k][:0], s.column...)
 	}
 	p.bodies[k] = s.bytes[k]
@@ -203,7 +203,7 @@ func (s *bucketScratch) appendFlags(flags []model.BucketFlags) {
 		s.ints[i] = int64(f)
 	}
 	if !allZero(s.ints) {
-		s.bytes[bucketFlags] = AppendTimestamps(s.bytes[bucketFlags][:0], s.ints, Full)
+		s.bytes[bucketFlags] = appendNumberColumn(s.bytes[bucketFlags][:0], s.ints, tryRaw|tryDelta)
 		s.parts.forms[bucketFlags], s.parts.bodies[bucketFlags] = formOwn, s.bytes[bucketFlags]
 	}
 }

@@ -1,0 +1,4 @@
+package encoding
+
+// BucketsOf is bucketsOf for tests outside of the package.
+var BucketsOf = bucketsOf
