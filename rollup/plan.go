@@ -266,7 +266,7 @@ func (p *planner) deletion(d *day, c *manifest.Coverage) deletion {
 // hasSamples reports whether L2s have the samples of the day. Below the retention floor
 // they have at most those that stand in for buckets.
 func (p *planner) hasSamples(d *day) bool {
-	return len(d.l2) > 0 && p.st.Kept().Overlaps(d.span())
+	return len(d.l2) > 0 && d.start >= p.st.Floor
 }
 
 // rollable reports whether rolling the day up would bring a tier of it closer to its

@@ -55,9 +55,11 @@ func (c *catalog) editFrom(build func(*manifest.State) manifest.Edit, change fun
 	st := next.State()
 	c.observeTwin()
 	c.wal.NoteEdit(st.Number)
-	hidden := model.TimeRange{Max: st.Floor}
+	var hidden model.TimeRange
 	c.views.change(func(s *state) {
-		hidden.Min = s.floor
+		if s.floor != st.Floor || s.blocks.Kept() != next.Kept() {
+			hidden = model.TimeRange{Min: min(s.floor, s.blocks.Kept().Min), Max: max(st.Floor, next.Kept().Min)}
+		}
 		s.blocks, s.floor = next, st.Floor
 		s.tombstones = c.tombstones.all(st.Tombstones)
 		if change != nil {
@@ -65,6 +67,11 @@ func (c *catalog) editFrom(build func(*manifest.State) manifest.Edit, change fun
 		}
 	})
 	c.changes.addRange(hidden, model.AllMetrics)
+	for _, k := range e.Uncover {
+		if k.Day < st.Floor { // samples that stood in may have left
+			c.changes.addRange(k.Range(), model.AllMetrics)
+		}
+	}
 	return st, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"tsdb/internal/model"
+	"tsdb/partition/block"
 	"tsdb/partition/blockset"
 	"tsdb/partition/compaction"
 	"tsdb/partition/format"
@@ -37,17 +38,30 @@ func (c *compactor) retain(ctx context.Context) error {
 }
 
 func (c *compactor) moveFloor(ctx context.Context) error {
-	target := compaction.RetentionTarget(c.now(), c.opts.RetentionMs)
-	e, ok := compaction.PlanRetention(c.catalog.manifest.State(), target, 0)
+	e, ok := c.planRetention(ctx)
 	if !ok {
 		return nil
 	}
-	if _, err := c.catalog.edit(e, nil); err != nil {
+	st, err := c.catalog.edit(e, nil)
+	if err != nil {
 		return fmt.Errorf("retention: %w", err)
 	}
-	c.log.Info("retention applied", "floor", model.FormatTime(target), "blocks_dropped", len(e.Drop))
+	c.log.Info("retention applied", "floor", model.FormatTime(st.Floor), "blocks_dropped", len(e.Drop), "days_of_rollups_dropped", len(e.Uncover))
 	c.catalog.sweep(ctx)
 	return nil
+}
+
+func (c *compactor) planRetention(ctx context.Context) (manifest.Edit, bool) {
+	v := c.catalog.set.Acquire()
+	defer v.Release()
+	o := compaction.RetentionOptions{
+		Raw: compaction.RetentionTarget(c.now(), c.opts.RetentionMs), Tiers: map[block.Tier]int64{},
+		HeadMin: c.catalog.views.oldestInHead(), Concerns: v.Concerns(ctx), StandsIn: v.StandsIn(ctx),
+	}
+	for tier, retentionMs := range c.opts.TierRetentionMs {
+		o.Tiers[tier] = compaction.RetentionTarget(c.now(), retentionMs)
+	}
+	return compaction.PlanRetention(v.State(), o)
 }
 
 // planner decides on the next merge: compaction.PlanMerge or PlanFinal.
@@ -73,7 +87,7 @@ func (c *compactor) planOptions(ctx context.Context, v *blockset.Version, free u
 	st := v.State()
 	return compaction.PlanOptions{
 		NowMs: c.now(), FreeBytes: free, WALLow: st.WALLow,
-		Tombstones: st.Tombstones, Concerns: v.Concerns(ctx),
+		Tombstones: st.Tombstones, Concerns: v.Concerns(ctx), Floor: st.Floor, Expired: v.Expired(ctx),
 	}
 }
 

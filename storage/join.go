@@ -61,10 +61,8 @@ func (j *joiner) addBlock(ctx context.Context, p blockPart, ms []*match.Matcher)
 		p.lost(err)
 	}
 	b := &sourceBlock{Block: p.Block(), number: s.blocks}
-	if p.Tier == block.Raw {
-		if b.deletions, err = p.Deletions(ctx, s.view.st.tombstones); err != nil {
-			return nil, err
-		}
+	if b.deletions, err = s.view.st.blocks.Deletions(ctx, p.Entry, s.view.st.tombstones); err != nil {
+		return nil, err
 	}
 	kept, all, err := j.present(ctx, p, found.Ordinals, b.deletions)
 	if err != nil {

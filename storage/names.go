@@ -101,11 +101,9 @@ func (v *View) stringsInBlock(ctx context.Context, p blockPart, tenant uint32, m
 	if err != nil {
 		return nil, nil, err
 	}
-	var deletions *block.Deletions
-	if p.Tier == block.Raw {
-		if deletions, err = p.Deletions(ctx, v.st.tombstones); err != nil {
-			return nil, nil, err
-		}
+	deletions, err := v.st.blocks.Deletions(ctx, p.Entry, v.st.tombstones)
+	if err != nil {
+		return nil, nil, err
 	}
 	if lost, err = p.Block().PresentIn(ctx, bm, hull(p.ranges), deletions); err != nil {
 		return nil, nil, err

@@ -110,5 +110,6 @@ func (s *TieredSet) Warnings() []error {
 	return all[:min(len(all), maxWarnings)]
 }
 
-// isRaw reports whether samples of a time may still be there.
+// isRaw reports whether all samples of a time may still be there, not only those
+// that stand in for buckets.
 func (s *TieredSet) isRaw(t int64) bool { return t >= s.view.st.floor }

@@ -141,9 +141,9 @@ func (r *TieredReader) read(ctx context.Context, number int, tr model.TimeRange,
 		if g = g.Intersect(tr); g.Empty() {
 			continue
 		}
-		if !r.set.isRaw(g.Min) {
+		if kept := r.set.view.st.blocks.Kept(); g.Min < kept.Min {
 			r.set.base.warn(fmt.Errorf("samples that stand in for buckets of %v are gone: from %s to %s",
-				r.set.tier, model.FormatTime(g.Min), model.FormatTime(min(g.Max, r.set.view.st.floor)-1)))
+				r.set.tier, model.FormatTime(g.Min), model.FormatTime(min(g.Max, kept.Min)-1)))
 		}
 		gaps = append(gaps, g)
 	}

@@ -148,7 +148,7 @@ func (w *tieredWorld) roll(day int64, form rollForm, tiers ...block.Tier) bool {
 		}
 		infos, cover.Sources = append(infos, e.Info), append(cover.Sources, e.Name)
 		cover.Gen = min(cover.Gen, e.MaxGen)
-		deleted, err := e.Deletions(w.ctx, st.Tombstones)
+		deleted, err := v.st.blocks.Deletions(w.ctx, e, st.Tombstones)
 		must(w.t, err)
 		it, r := e.Block().Iterate(), e.Block().Reader()
 		for it.Next() {

@@ -21,7 +21,7 @@ type state struct {
 	// tombstones cover blocks and the frozen buffer by generation; from the
 	// active buffer, deletions remove samples at once.
 	tombstones []manifest.Tombstone
-	floor      int64 // nothing before it is shown, Unix milliseconds
+	floor      int64 // of samples that do not stand in for a rollup, Unix milliseconds
 
 	refs int // guarded by views.mu
 }
@@ -73,7 +73,8 @@ func (v *View) checkpoint(ctx context.Context) error {
 // Release unpins the view; it may be called again.
 func (v *View) Release() { v.once.Do(func() { v.views.release(v.st) }) }
 
-// RawFloor returns the time before which samples have expired, Unix milliseconds.
+// RawFloor returns the time before which samples have expired, Unix milliseconds,
+// except for those that stand in for buckets of a rollup.
 func (v *View) RawFloor() int64 { return v.st.floor }
 
 // buffers returns the buffers of the state.
@@ -86,7 +87,7 @@ func (s *state) buffers() []*head.Buffer {
 
 // visible clips a range to the times that the view shows.
 func (s *state) visible(tr model.TimeRange) model.TimeRange {
-	return tr.Intersect(model.TimeRange{Min: max(model.AllTime.Min, s.floor), Max: model.AllTime.Max})
+	return tr.Intersect(s.blocks.Kept())
 }
 
 // buffersIn returns the buffers that have samples in a range.

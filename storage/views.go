@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"math"
 	"sync"
 
 	"tsdb/partition/manifest"
@@ -113,6 +114,23 @@ func (v *views) floor() int64 {
 		return manifest.NoFloor
 	}
 	return v.mu.state.floor
+}
+
+// oldestInHead returns the time of the oldest sample in a buffer, Unix milliseconds,
+// math.MaxInt64 if there is none.
+func (v *views) oldestInHead() int64 {
+	oldest := int64(math.MaxInt64)
+	st := v.pin()
+	if st == nil {
+		return oldest
+	}
+	defer v.release(st)
+	for _, b := range st.buffers() {
+		if s := b.Stats(); s.Samples > 0 {
+			oldest = min(oldest, s.MinTime)
+		}
+	}
+	return oldest
 }
 
 // isCutting reports whether there is a frozen buffer.

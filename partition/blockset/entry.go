@@ -28,6 +28,9 @@ type Entry struct {
 	resolved struct {
 		sync.Mutex
 		series map[uint64]*roaring.Bitmap // by ID of the tombstone
+
+		standIns standIns                   // of a rollup block
+		kept     map[string]*roaring.Bitmap // of an L1 or L2: see standingIn, by rollup block
 	}
 }
 
@@ -49,14 +52,23 @@ func (e *Entry) quarantine(err error) {
 	e.bad.CompareAndSwap(nil, &err)
 }
 
-// Deletions returns the tombstones resolved to the series of a raw block, or nil if
-// they match none. The series of each tombstone are looked up once. Whether a
-// tombstone concerns a day of a rollup block is said by the Coverage of the day.
+// Deletions returns the tombstones resolved to the series of the block, or nil if
+// they match none. The series of each tombstone are looked up once. Readers of raw
+// blocks use Version.Deletions. Whether a tombstone concerns a day of a rollup block
+// is said by the Coverage of the day.
 func (e *Entry) Deletions(ctx context.Context, ts []manifest.Tombstone) (*block.Deletions, error) {
 	if e.block == nil {
 		return nil, nil
 	}
-	var parts []block.Deletion
+	parts, err := e.deletions(ctx, ts)
+	if err != nil {
+		return nil, err
+	}
+	return block.NewDeletions(parts), nil
+}
+
+// deletions returns the parts of Deletions.
+func (e *Entry) deletions(ctx context.Context, ts []manifest.Tombstone) (parts []block.Deletion, err error) {
 	for i := range ts {
 		t := &ts[i]
 		if !t.Covers(e.Info) {
@@ -70,7 +82,7 @@ func (e *Entry) Deletions(ctx context.Context, ts []manifest.Tombstone) (*block.
 			parts = append(parts, block.Deletion{Series: series, Range: t.Range, Gen: t.Gen})
 		}
 	}
-	return block.NewDeletions(parts), nil
+	return parts, nil
 }
 
 // Matches returns the series of the block, which must be open, that a tombstone

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"tsdb/internal/model"
 	"tsdb/internal/objstore"
 	"tsdb/partition/block"
 	"tsdb/partition/format"
@@ -57,7 +58,12 @@ type Version struct {
 	state   *manifest.State
 	entries []*Entry // raw blocks, then rollups
 	raw     int      // number of raw blocks
-	refs    int      // of the set, while current, and of readers; guarded by set.mu
+	kept    model.TimeRange
+	refs    int // of the set, while current, and of readers; guarded by set.mu
+}
+
+func newVersion(s *Set, state *manifest.State) *Version {
+	return &Version{set: s, state: state, kept: state.Kept()}
 }
 
 // Open opens the blocks that m lists. A block that is missing, damaged or not the
@@ -66,7 +72,8 @@ type Version struct {
 // but does not close it.
 func Open(store objstore.Store, m *manifest.Manifest, o Options) (*Set, error) {
 	s := &Set{store: store, deleter: objstore.NewDeleter(store), manifest: m, o: o}
-	v := &Version{set: s, state: m.State(), refs: 1}
+	v := newVersion(s, m.State())
+	v.refs = 1
 	for _, b := range v.state.Sorted() {
 		e := &Entry{Listed: b, versions: 1}
 		opened, err := s.open(b.Info)
@@ -140,7 +147,8 @@ func (s *Set) Publish(e manifest.Edit) (*Version, error) {
 // install makes the version of a state current and returns it with a reference
 // for the caller. added are the entries that the previous version does not have.
 func (s *Set) install(state *manifest.State, added []*Entry) *Version {
-	v := &Version{set: s, state: state, entries: added, refs: 2}
+	v := newVersion(s, state)
+	v.entries, v.refs = added, 2
 	s.mu.Lock()
 	old := s.mu.current
 	for _, e := range old.entries {
@@ -293,6 +301,9 @@ func (v *Version) sort() {
 		v.raw = i
 	}
 }
+
+// Kept is State.Kept.
+func (v *Version) Kept() model.TimeRange { return v.kept }
 
 // Entries returns all blocks: Raw, then Rollups. The slice must not be changed.
 func (v *Version) Entries() []*Entry { return v.entries }

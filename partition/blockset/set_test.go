@@ -264,9 +264,9 @@ func TestVersionsAreSafeForConcurrentReaders(t *testing.T) {
 				default:
 				}
 				v := s.Set.Acquire()
-				for _, e := range v.Entries() {
+				for _, e := range v.Raw() {
 					var smp model.Samples
-					dead, err := e.Deletions(context.Background(), v.State().Tombstones)
+					dead, err := v.Deletions(context.Background(), e, v.State().Tombstones)
 					ord := uint32(rnd.IntN(int(e.Series)))
 					err = errors.Join(err, partitiontest.SamplesOf(context.Background(), e.Block(), ord, model.AllTime, &smp))
 					dead.Ranges(ord, nil).Remove(&smp, 0)

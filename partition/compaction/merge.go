@@ -109,7 +109,7 @@ func Merge(ctx context.Context, v *blockset.Version, plan Plan, tombstones []man
 // error.
 func merge(ctx context.Context, v *blockset.Version, outputs objstore.Store, plan Plan, tombstones []manifest.Tombstone, o Options) (_ *Merged, err error) {
 	m := &merger{
-		set: v.Set(), store: outputs, plan: plan, o: o, kept: v.State().Kept(),
+		set: v.Set(), store: outputs, plan: plan, o: o, kept: v.Kept(),
 		outputs: map[block.Key]*mergeOutput{}, done: map[block.Key]bool{},
 		result: &Merged{Keys: map[string]manifest.KeyRange{}, Drop: plan.Names()},
 	}
@@ -189,7 +189,7 @@ func (m *merger) open(ctx context.Context, v *blockset.Version, tombstones []man
 		if e.Tier != block.Raw {
 			return fmt.Errorf("input %s is of the %v tier", info.Name, e.Tier)
 		}
-		deletions, err := e.Deletions(ctx, tombstones)
+		deletions, err := v.Deletions(ctx, e, tombstones)
 		if err != nil {
 			return err
 		}

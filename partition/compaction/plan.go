@@ -38,6 +38,10 @@ const (
 	// more of their level; veryOldMs is the longest wait if more keep coming.
 	oldMs     = 24 * model.HourMs
 	veryOldMs = 3 * oldMs
+	// expiredShare is the share of series without samples to keep at which a block
+	// below the retention floor is rewritten; with a smaller one it waits expiredMs.
+	expiredShare = 0.1
+	expiredMs    = 24 * model.HourMs
 	// freeTenths is the free space a merge needs, in tenths of its inputs.
 	freeTenths = 12
 )
@@ -68,6 +72,11 @@ type PlanOptions struct {
 	// Concerns reports whether a tombstone that covers a block may match one of its
 	// series; nil means that it may.
 	Concerns func(t *manifest.Tombstone, block string) bool
+	Floor    int64 // of samples
+	// Expired returns the share of the series of a block, from 0 to 1, of which a
+	// merge would drop samples below the floor, because they do not stand in for
+	// buckets of a rollup; nil means none.
+	Expired func(block string) float64
 }
 
 // Plan is one merge to execute. It is immutable.
@@ -97,7 +106,7 @@ func (p *Plan) Names() []string {
 
 // PlanMerge returns the most urgent merge that is worth doing, if there is one: L1s
 // of a partition that is full, then L0s, then the L1s of the oldest partition that
-// should become L2. At most one merge of L0s and one of each partition run at a
+// should become L2, then an L2 that has expired in part. At most one merge of L0s and one of each partition run at a
 // time. A merge never spans a quarantined block, and is skipped if there is not
 // enough free space.
 //
@@ -124,6 +133,11 @@ func PlanMerge(blocks []Candidate, o PlanOptions) (Plan, bool) {
 			return plan, true
 		}
 	}
+	for i := range p.partitions {
+		if plan, ok := p.expire(&p.partitions[i]); ok {
+			return plan, true
+		}
+	}
 	return Plan{}, false
 }
 
@@ -147,6 +161,9 @@ func PlanFinal(blocks []Candidate, o PlanOptions) (Plan, bool) {
 	}
 	for i := range p.partitions {
 		if plan, ok := p.erase(&p.partitions[i]); ok {
+			return plan, true
+		}
+		if plan, ok := p.expire(&p.partitions[i]); ok {
 			return plan, true
 		}
 	}
@@ -347,6 +364,29 @@ func (p *planner) erase(part *planPartition) (Plan, bool) {
 	plan, ok := p.plan(part.key, l2, fmt.Sprintf("deletions in %d L2s", len(l2)))
 	p.lift(&plan, p.l0...)
 	return plan, ok
+}
+
+// expire rewrites an L2 below the retention floor, of which only the samples of some
+// series stay.
+func (p *planner) expire(part *planPartition) (Plan, bool) {
+	if p.o.Expired == nil || part.key.Range().Max > p.o.Floor || part.busy() || len(part.l1) > 0 {
+		return Plan{}, false
+	}
+	least := expiredShare
+	if model.SubTime(p.o.Floor, part.key.Range().Max) >= expiredMs {
+		least = math.SmallestNonzeroFloat64
+	}
+	for _, b := range part.l2 {
+		if b.Quarantined {
+			continue
+		}
+		if share := p.o.Expired(b.Name); share >= least {
+			if plan, ok := p.plan(part.key, []*Candidate{b}, fmt.Sprintf("%.0f%% of series expired in an L2", 100*share)); ok {
+				return plan, true
+			}
+		}
+	}
+	return Plan{}, false
 }
 
 func (p *planner) concerns(t *manifest.Tombstone, b block.Info) bool {

@@ -623,3 +623,39 @@ func TestPlansKeepTheOrder(t *testing.T) {
 		}
 	}
 }
+
+// A block below the retention floor is rewritten when enough of it has expired, or
+// some of it a day later.
+func TestPlanRewritesWhatHasExpiredInPart(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		blocks string
+		share  float64
+		floor  int64 // day
+		want   string
+	}{
+		{"nothing expired", "L2:1-3@-2", 0, -1, "none"},
+		{"little", "L2:1-3@-2", 0.05, -1, "none"},
+		{"little, a day ago", "L2:1-3@-2", 0.05, 0, "5% of series expired in an L2"},
+		{"enough", "L2:1-3@-2", 0.1, -1, "10% of series expired in an L2"},
+		{"above the floor", "L2:1-3@-2", 1, -2, "none"},
+		{"quarantined", "L2:1-3@-2,q", 1, -1, "none"},
+		{"busy", "L2:1-3@-2,b", 1, -1, "none"},
+		{"an L1 is to be merged first", "L2:1-3@-2 L1:4-5@-2", 1, -1, "none"},
+	} {
+		for what, plan := range map[string]func([]Candidate, PlanOptions) (Plan, bool){"PlanMerge": PlanMerge, "PlanFinal": PlanFinal} {
+			if strings.Contains(c.blocks, "L1") && what == "PlanFinal" {
+				continue
+			}
+			p, ok := plan(planSet(t, c.blocks), PlanOptions{NowMs: planNow, FreeBytes: math.MaxUint64, WALLow: 9,
+				Floor: partitiontest.TestDay + c.floor*model.DayMs, Expired: func(string) float64 { return c.share }})
+			got := "none"
+			if ok {
+				got = p.Reason
+			}
+			if got != c.want || ok && (len(p.Inputs) != 1 || p.MaxGen != p.Inputs[0].MaxGen) {
+				t.Errorf("%s: %s: %q %+v, want %q", c.name, what, got, p, c.want)
+			}
+		}
+	}
+}

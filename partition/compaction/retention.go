@@ -1,6 +1,10 @@
 package compaction
 
 import (
+	"maps"
+	"math"
+	"slices"
+
 	"tsdb/internal/model"
 	"tsdb/partition/block"
 	"tsdb/partition/manifest"
@@ -17,32 +21,108 @@ func RetentionTarget(nowMs, retentionMs int64) int64 {
 	return block.Raw.PartitionStart(oldest)
 }
 
-// PlanRetention returns the edit that moves the retention floor to target and drops
-// the blocks entirely below it, if there is anything to do. Samples below the floor
-// in other blocks are hidden from then on, and dropped when those are merged. Blocks
-// with invalid times only, which older versions accepted, are dropped too.
+// RetentionOptions are the inputs of PlanRetention other than the state.
+type RetentionOptions struct {
+	Raw int64 // RetentionTarget of samples
+	// Tiers are the rollups that are made, with their RetentionTargets. Those of
+	// other tiers stay.
+	Tiers map[block.Tier]int64
+	// HeadMin is the time of the oldest sample that is not in a block, math.MaxInt64
+	// if there is none.
+	HeadMin int64
+	// Concerns reports whether a tombstone may match a series of a rollup block; nil
+	// means that it may.
+	Concerns func(t *manifest.Tombstone, block string) bool
+	// StandsIn reports whether samples stand in for buckets of a coverage; nil means
+	// that Coverage.StandIn says it.
+	StandsIn func(c *manifest.Coverage) bool
+}
+
+// PlanRetention returns the edit that moves the retention floors towards their
+// targets and drops the blocks entirely below them, if there is anything to do.
+// Samples below the floor in other blocks are hidden from then on, and dropped when
+// those are merged. Blocks with invalid times only, which older versions accepted,
+// are dropped too.
 //
-// refusedGen delays the floor for tiers made from raw data: it is the last
-// generation that may have samples below target that are not merged yet. The floor
-// stays while an L0 or the WAL has generations up to it. 0 never delays it.
-func PlanRetention(s *manifest.State, target int64, refusedGen uint64) (manifest.Edit, bool) {
-	floor := max(s.Floor, target)
-	if refusedGen > 0 && s.WALLow <= refusedGen {
-		floor = s.Floor
-	}
+// The floor of samples does not pass a day whose samples are not all in the buckets
+// of every rollup: see waitFor. A raw block below it stays while samples of its day
+// stand in for buckets of a rollup. The coverage of days below the floor of their
+// tier is removed, and rollup blocks without any other day are dropped.
+func PlanRetention(s *manifest.State, o RetentionOptions) (manifest.Edit, bool) {
 	var e manifest.Edit
-	for _, b := range s.Sorted() {
-		if b.Level == block.L0 && b.MinGen <= refusedGen {
-			floor = s.Floor
+	floors := maps.Clone(s.TierFloors)
+	for tier, target := range o.Tiers {
+		if target > s.TierFloor(tier) {
+			if e.TierFloors == nil {
+				e.TierFloors = map[block.Tier]int64{}
+			}
+			e.TierFloors[tier], floors[tier] = target, target
 		}
 	}
-	for _, b := range s.Sorted() {
-		if !manifest.KeptAbove(floor).Overlaps(b.Info.TimeRange()) {
-			e.Drop = append(e.Drop, b.Name)
+	named := map[string]bool{}   // rollup blocks
+	standIns := map[int64]bool{} // days
+	for _, c := range s.SortedCoverage() {
+		if floor, ok := floors[c.Tier]; ok && c.Day < floor {
+			e.Uncover = append(e.Uncover, c.CoverKey)
+			continue
+		}
+		named[c.Block] = true
+		if c.StandIn || o.StandsIn != nil && o.StandsIn(&c) {
+			standIns[c.Day] = true
 		}
 	}
+	floor := max(s.Floor, o.waitFor(s))
 	if floor > s.Floor {
 		e.Floor = &floor
 	}
-	return e, e.Floor != nil || len(e.Drop) > 0
+	for _, b := range s.Sorted() {
+		switch {
+		case b.Tier != block.Raw:
+			if !named[b.Name] {
+				e.Drop = append(e.Drop, b.Name)
+			}
+		case !manifest.KeptAbove(floor).Overlaps(b.Info.TimeRange()) && (b.Level == block.L0 || !standIns[b.Partition]):
+			e.Drop = append(e.Drop, b.Name)
+		}
+	}
+	return e, e.Floor != nil || len(e.Drop)+len(e.TierFloors)+len(e.Uncover) > 0
+}
+
+// waitFor returns the target of samples, or the start of the first day before it
+// that must be rolled up first: one of its raw blocks holds what the coverage of a
+// rollup does not, or a deletion is not applied to its buckets; or samples of it are
+// in the head or an L0. A rollup whose own floor is above the day does not count.
+func (o *RetentionOptions) waitFor(s *manifest.State) int64 {
+	floor := o.Raw
+	if len(o.Tiers) == 0 || floor <= s.Floor {
+		return floor
+	}
+	wait := func(ms int64) { floor = min(floor, block.Raw.PartitionStart(max(ms, s.Floor))) }
+	if o.HeadMin < math.MaxInt64 {
+		wait(o.HeadMin)
+	}
+	for _, b := range s.Blocks {
+		if b.Tier != block.Raw || b.MaxTime < s.Floor {
+			continue
+		}
+		if b.Level == block.L0 {
+			wait(b.MinTime)
+			continue
+		}
+		for tier, target := range o.Tiers {
+			if b.Partition >= max(target, s.TierFloor(tier)) && !o.rolledUp(s, tier, b.Info) {
+				wait(b.Partition)
+			}
+		}
+	}
+	return floor
+}
+
+// rolledUp reports whether the buckets of a tier hold all that an L1 or L2 does, and
+// nothing that was deleted.
+func (o *RetentionOptions) rolledUp(s *manifest.State, tier block.Tier, b block.Info) bool {
+	c, covered := s.CoverageOf(tier, b.Partition)
+	return covered && c.Clean(b) && !slices.ContainsFunc(s.Tombstones, func(t manifest.Tombstone) bool {
+		return t.Pending(&c) && (o.Concerns == nil || o.Concerns(&t, c.Block))
+	})
 }

@@ -63,7 +63,7 @@ func checkRollup(s *State, b block.Info) error {
 // One that takes in new samples must name every L2 of the day, and no L0 or L1 may
 // have samples of generations that it claims. Its sources must still be listed, so
 // that no tombstone that concerns them was dropped before it had an entry to wait
-// for. One that replaces another without new samples keeps what the other says.
+// for. The day must not be below the retention floor. One that replaces another without new samples keeps what the other says.
 func checkCover(s, next *State, c *Coverage) error {
 	old, replaces := s.Coverage[c.CoverKey]
 	fresh := !replaces || c.Gen > old.Gen
@@ -86,6 +86,9 @@ func checkCover(s, next *State, c *Coverage) error {
 		if fresh && b.Level == block.L2 && !slices.Contains(c.Sources, b.Name) {
 			return badEdit("cover %s: %q is not a source", c, b.Name)
 		}
+	}
+	if fresh && c.Day < next.Floor {
+		return badEdit("cover %s: it has new samples and is below the retention floor, where samples are missing", c)
 	}
 	if settled := s.SettledGen(c.Day); fresh && c.Gen > settled {
 		return badEdit("cover %s: generation %d is above %d, up to which all samples are in L2s", c, c.Gen, settled)

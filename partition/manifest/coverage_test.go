@@ -154,6 +154,9 @@ func TestCheckEditOfRollups(t *testing.T) {
 		{"a rollup as an input", mergeEdit(rename(mergedBlock(block.L2, testDay, r.day0), func(b *block.Info) { b.Inputs = []string{r.minute.Name} })), "is L2"},
 
 		{"raw data leave", Edit{Floor: ptr(testDay + model.DayMs), Drop: []string{r.day0.Name}}, ""},
+		{"a day whose samples have left", Edit{Floor: ptr(testDay + model.DayMs), Drop: []string{r.day0.Name}, Cover: []Coverage{cover(block.Minutes5, 0, "", 4)}}, "below the retention floor"},
+		{"raw data leave that stand in", Edit{Floor: ptr(testDay + 2*model.DayMs), Drop: []string{r.day0.Name, r.day1.Name}, Cover: []Coverage{with(cover(block.Minute, 1, "", 4, r.day1), func(c *Coverage) { c.StandIn = true })}}, "nothing was made from"},
+		{"raw data stay that stand in", Edit{Floor: ptr(testDay + 2*model.DayMs), Drop: []string{r.day0.Name}, Cover: []Coverage{with(cover(block.Minute, 1, "", 4, r.day1), func(c *Coverage) { c.StandIn = true })}}, ""},
 		{"they and a generation", Edit{Floor: ptr(testDay + model.DayMs), Drop: []string{r.day0.Name}, Cover: []Coverage{cover(block.Minute, 0, r.minute.Name, 3, r.day0)}}, ""},
 		{"the raw data are rewritten", mergeEdit(rewritten), ""},
 		{"a floor", Edit{TierFloors: map[block.Tier]int64{block.Minute: testDay}}, ""},

@@ -137,7 +137,7 @@ func checkDrops(s, next *State, e *Edit) error {
 		case seen[name]:
 			return badEdit("drop %q twice", name)
 		case b.Tier != block.Raw: // checkCoverage
-		case !merged[name] && next.Kept().Overlaps(b.Info.TimeRange()) && !deletable(s, b.Info):
+		case !merged[name] && next.keeps(b.Info) && !deletable(s, b.Info):
 			return badEdit("drop %q, which nothing was made from", name)
 		}
 		seen[name] = true

@@ -181,12 +181,34 @@ func (s *State) Sorted() []Listed {
 	return blocks
 }
 
-// Kept returns the range of times whose samples are kept: the valid times from
-// the retention floor on. Other samples of a block are hidden, and dropped when
-// the block is merged.
-func (s *State) Kept() model.TimeRange { return KeptAbove(s.Floor) }
+// Kept returns a range that holds all samples that are kept: the valid times from
+// the retention floor on, or from the first day below it of which raw blocks are
+// listed. Of such days only those samples are kept that stand in for buckets of a
+// rollup, as blockset.Version.Deletions tells. Other samples of a block are hidden,
+// and dropped when the block is merged.
+func (s *State) Kept() model.TimeRange {
+	floor := s.Floor
+	for _, b := range s.Blocks {
+		if b.Tier == block.Raw && b.Level != block.L0 {
+			floor = min(floor, b.Partition)
+		}
+	}
+	return KeptAbove(floor)
+}
 
-// KeptAbove is State.Kept of a state with the given floor.
+// keeps reports whether a raw block may hold samples that are kept. It does not know
+// of series whose samples stand in while others have buckets.
+func (s *State) keeps(b block.Info) bool {
+	if KeptAbove(s.Floor).Overlaps(b.TimeRange()) {
+		return true
+	}
+	return b.Level != block.L0 && slices.ContainsFunc(block.Rollups, func(tier block.Tier) bool {
+		c, covered := s.CoverageOf(tier, b.Partition)
+		return covered && c.StandIn
+	})
+}
+
+// KeptAbove returns the valid times from a floor on.
 func KeptAbove(floor int64) model.TimeRange {
 	return model.AllTime.Intersect(model.TimeRange{Min: floor, Max: math.MaxInt64})
 }

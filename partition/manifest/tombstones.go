@@ -28,9 +28,9 @@ func (t *Tombstone) Covers(b block.Info) bool {
 	return b.MaxGen < t.Gen && t.Range.Overlaps(b.TimeRange())
 }
 
-// pending reports whether the block of a coverage may hold rows of samples that the
+// Pending reports whether the block of a coverage may hold rows of samples that the
 // deletion removed since.
-func (t *Tombstone) pending(c *Coverage) bool {
+func (t *Tombstone) Pending(c *Coverage) bool {
 	return c.Block != "" && c.Tombstone < t.ID && t.Range.Overlaps(c.Range())
 }
 
@@ -51,7 +51,7 @@ func SpentTombstones(s *State, concerns func(t *Tombstone, block string) bool) [
 			return t.Covers(b.Info) && (concerns == nil || concerns(t, b.Name))
 		})
 		needed = needed || slices.ContainsFunc(rollups, func(c Coverage) bool {
-			return t.pending(&c) && (concerns == nil || concerns(t, c.Block))
+			return t.Pending(&c) && (concerns == nil || concerns(t, c.Block))
 		})
 		if !needed {
 			spent = append(spent, t.ID)

@@ -27,7 +27,8 @@ import (
 
 // Store is a manifest and a set of real, tiny blocks, with a model beside
 // them that says what they must hold: a cut writes an L0 of random samples, a
-// deletion makes a tombstone, merges and retention run as the planner says.
+// deletion makes a tombstone, merges and retention run as the planner says, and days
+// are rolled up.
 type Store struct {
 	sweeps int // calls of sweep
 	T      testing.TB
@@ -310,7 +311,7 @@ func (s *Store) Merge(planNext func([]compaction.Candidate, compaction.PlanOptio
 	defer v.Release()
 	plan, ok := planNext(compaction.Candidates(v, nil), compaction.PlanOptions{
 		NowMs: s.NowMs, FreeBytes: math.MaxUint64, WALLow: v.State().WALLow,
-		Tombstones: v.State().Tombstones, Concerns: v.Concerns(ctx),
+		Tombstones: v.State().Tombstones, Concerns: v.Concerns(ctx), Floor: v.State().Floor, Expired: v.Expired(ctx),
 	})
 	if !ok {
 		return false, nil
@@ -334,21 +335,23 @@ func (s *Store) MergeAll() error {
 
 // Retire moves the retention floor and drops what nothing needs any more.
 func (s *Store) Retire() error {
-	e, ok := compaction.PlanRetention(s.M.State(), compaction.RetentionTarget(s.NowMs, 4*model.DayMs), 0)
+	v := s.Set.Acquire()
+	defer v.Release()
+	ctx := context.Background()
+	e, ok := compaction.PlanRetention(s.M.State(), compaction.RetentionOptions{
+		Raw: compaction.RetentionTarget(s.NowMs, rawRetentionMs), HeadMin: math.MaxInt64, Concerns: v.Concerns(ctx), StandsIn: v.StandsIn(ctx),
+		Tiers: map[block.Tier]int64{block.Minute: compaction.RetentionTarget(s.NowMs, minuteRetentionMs), block.Hour: manifest.NoFloor},
+	})
 	if ok {
-		next := s.Want
-		if e.Floor != nil {
-			next = next.Above(*e.Floor)
-		}
-		s.Maybe = append(s.Maybe, next)
+		s.Maybe = append(s.Maybe, s.kept(s.M.State().Apply(e)))
 		if err := s.Publish(e); err != nil {
 			return err
 		}
 		s.Done()
 	}
-	v := s.Set.Acquire()
-	defer v.Release()
-	if spent := manifest.SpentTombstones(v.State(), v.Concerns(context.Background())); len(spent) > 0 {
+	now := s.Set.Acquire()
+	defer now.Release()
+	if spent := manifest.SpentTombstones(now.State(), now.Concerns(ctx)); len(spent) > 0 {
 		return s.Publish(manifest.Edit{DropTombstones: spent})
 	}
 	return nil
@@ -371,7 +374,7 @@ func (s *Store) Step() error {
 	if err := s.M.Err(); err != nil {
 		return err // as the database does: a block that no edit can list is not written
 	}
-	switch s.Rnd.IntN(12) {
+	switch s.Rnd.IntN(14) {
 	case 0, 1, 2, 3, 4:
 		return s.Cut()
 	case 5:
@@ -380,8 +383,10 @@ func (s *Store) Step() error {
 		return s.Retire()
 	case 7:
 		return s.Sweep()
-	case 8:
+	case 8, 9:
 		return s.MergeAll()
+	case 10:
+		return s.RollUp()
 	default:
 		_, err := s.Merge(compaction.PlanMerge)
 		return err
@@ -392,7 +397,7 @@ func (s *Store) Step() error {
 func (s *Store) read(v *blockset.Version) (Contents, error) {
 	c := Contents{}
 	ctx := context.Background()
-	for _, e := range v.Entries() {
+	for _, e := range v.Raw() {
 		if e.Err() != nil {
 			return nil, e.Err()
 		}
@@ -401,7 +406,7 @@ func (s *Store) read(v *blockset.Version) (Contents, error) {
 		if err = errors.Join(err, damage); err != nil {
 			return nil, err
 		}
-		dead, err := e.Deletions(ctx, v.State().Tombstones)
+		dead, err := v.Deletions(ctx, e, v.State().Tombstones)
 		if err != nil {
 			return nil, err
 		}

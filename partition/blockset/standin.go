@@ -1,0 +1,238 @@
+package blockset
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"tsdb/internal/model"
+	"tsdb/partition/block"
+	"tsdb/partition/manifest"
+)
+
+// Of a day below the retention floor of samples only those remain that stand in for
+// buckets of a rollup: the raw blocks of the day stay listed, and whatever else they
+// hold is deleted, as if by a tombstone. So each series has its own floor for a day,
+// and nothing is copied.
+
+// maxKept bounds the joins of raw and rollup blocks that an entry caches.
+const maxKept = 16
+
+// standIns are the series of a rollup block for which samples stand in, by the start
+// of the day.
+type standIns map[int64]*roaring.Bitmap
+
+// Deletions returns what is deleted of a raw block of v, resolved to its series: by
+// the tombstones, and below the retention floor. It returns nil for nothing, and for a
+// rollup, of which the coverage of each day tells what is deleted.
+func (v *Version) Deletions(ctx context.Context, e *Entry, ts []manifest.Tombstone) (*block.Deletions, error) {
+	if e.block == nil || e.Tier != block.Raw {
+		return nil, nil
+	}
+	parts, err := e.deletions(ctx, ts)
+	if err != nil {
+		return nil, err
+	}
+	expired, err := v.expired(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	if expired != nil {
+		parts = append(parts, *expired)
+	}
+	return block.NewDeletions(parts), nil
+}
+
+// expired returns what the retention floor deletes of a raw block that is open, nil
+// if nothing of what State.Kept keeps. An L0 has no samples that stand in: the floor
+// waits until those of a day are merged.
+func (v *Version) expired(ctx context.Context, e *Entry) (*block.Deletion, error) {
+	floor := v.state.Floor
+	if e.MinTime >= floor || v.kept.Min >= floor {
+		return nil, nil
+	}
+	series := roaring.New()
+	series.AddRange(0, e.Series)
+	r := e.Info.TimeRange()
+	r.Max = min(r.Max, floor)
+	if e.Level != block.L0 {
+		kept, all, err := v.standing(ctx, e)
+		if err != nil || all {
+			return nil, err
+		}
+		series.AndNot(kept)
+	}
+	if series.IsEmpty() {
+		return nil, nil
+	}
+	return &block.Deletion{Series: series, Range: r}, nil
+}
+
+// standing returns the series of an L1 or L2 whose samples stand in for buckets of its
+// day; all reports that those of every series do, or that it cannot be known.
+func (v *Version) standing(ctx context.Context, e *Entry) (series *roaring.Bitmap, all bool, err error) {
+	series = roaring.New()
+	for _, tier := range block.Rollups {
+		c, covered := v.state.CoverageOf(tier, e.Partition)
+		switch {
+		case !covered:
+			continue
+		case c.StandIn:
+			return nil, true, nil
+		case c.Block == "":
+			continue
+		}
+		r := v.Find(c.Block)
+		if r == nil || r.Err() != nil {
+			return nil, true, nil
+		}
+		found, err := e.standingIn(ctx, r)
+		if block.IsLost(err) {
+			return nil, true, nil
+		} else if err != nil {
+			return nil, false, err
+		}
+		series.Or(found)
+	}
+	return series, false, nil
+}
+
+// standingIn returns the series of an L1 or L2 whose samples stand in for buckets of
+// its day in the rollup block r. The caller must not change the bitmap.
+func (e *Entry) standingIn(ctx context.Context, r *Entry) (*roaring.Bitmap, error) {
+	e.resolved.Lock()
+	series := e.resolved.kept[r.Name]
+	e.resolved.Unlock()
+	if series != nil {
+		return series, nil
+	}
+	days, err := r.standIns(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if series, err = e.join(ctx, r, days[e.Partition]); err != nil {
+		return nil, fmt.Errorf("find series of %s in %s: %w", r.Name, e.Name, err)
+	}
+	e.resolved.Lock()
+	defer e.resolved.Unlock()
+	if e.resolved.kept == nil || len(e.resolved.kept) >= maxKept {
+		e.resolved.kept = map[string]*roaring.Bitmap{}
+	}
+	e.resolved.kept[r.Name] = series
+	return series, nil
+}
+
+// joinCheck is the number of series between checks whether the context is done.
+const joinCheck = 1 << 16
+
+// join returns the series of e that have the identities of some series of r.
+func (e *Entry) join(ctx context.Context, r *Entry, of *roaring.Bitmap) (*roaring.Bitmap, error) {
+	found := roaring.New()
+	if of == nil || of.IsEmpty() {
+		return found, nil
+	}
+	wanted := make(map[model.Identity]struct{}, of.GetCardinality())
+	for it := of.Iterator(); it.HasNext(); {
+		ord := it.Next()
+		if err := ctx.Err(); err != nil && ord%joinCheck == 0 {
+			return nil, err
+		}
+		id, err := r.block.ID(ord)
+		if err != nil {
+			return nil, err
+		}
+		wanted[id] = struct{}{}
+	}
+	for ord := range uint32(e.Series) {
+		if err := ctx.Err(); err != nil && ord%joinCheck == 0 {
+			return nil, err
+		}
+		id, err := e.block.ID(ord)
+		if err != nil {
+			return nil, err
+		}
+		if _, ok := wanted[id]; ok {
+			found.Add(ord)
+		}
+	}
+	found.RunOptimize()
+	return found, nil
+}
+
+// standIns returns those of a rollup block, which must be open. Its directory is read
+// once.
+func (e *Entry) standIns(ctx context.Context) (standIns, error) {
+	e.resolved.Lock()
+	days := e.resolved.standIns
+	e.resolved.Unlock()
+	if days != nil {
+		return days, nil
+	}
+	days = standIns{}
+	it := e.block.Iterate()
+	for it.Next() {
+		if err := ctx.Err(); err != nil && it.Ordinal()%joinCheck == 0 {
+			return nil, err
+		}
+		chunks, err := it.Chunks()
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range chunks {
+			if c.Kind != block.KindStandIn {
+				continue
+			}
+			for day := e.Tier.PartitionRange(c.MinTime); day.Min <= c.MaxTime; day = e.Tier.PartitionRange(day.Max) {
+				if days[day.Min] == nil {
+					days[day.Min] = roaring.New()
+				}
+				days[day.Min].Add(it.Ordinal())
+			}
+		}
+	}
+	if err := it.Err(); err != nil {
+		return nil, err
+	}
+	for _, series := range days {
+		series.RunOptimize()
+	}
+	e.resolved.Lock()
+	defer e.resolved.Unlock()
+	e.resolved.standIns = days
+	return days, nil
+}
+
+// StandsIn returns a function for compaction.RetentionOptions. It reports whether
+// samples of the day stand in for buckets of the coverage, and true if that cannot be
+// read.
+func (v *Version) StandsIn(ctx context.Context) func(c *manifest.Coverage) bool {
+	return func(c *manifest.Coverage) bool {
+		if c.StandIn || c.Block == "" {
+			return c.StandIn
+		}
+		e := v.Find(c.Block)
+		if e == nil || e.Err() != nil {
+			return true
+		}
+		days, err := e.standIns(ctx)
+		return err != nil || days[c.Day] != nil
+	}
+}
+
+// Expired returns a function for compaction.PlanOptions. It reports the share of the
+// series of a raw block, from 0 to 1, of which a merge would drop samples below the
+// retention floor.
+func (v *Version) Expired(ctx context.Context) func(block string) float64 {
+	return func(name string) float64 {
+		e := v.Find(name)
+		if e == nil || e.block == nil || e.Tier != block.Raw || e.Level == block.L0 {
+			return 0
+		}
+		d, err := v.expired(ctx, e)
+		if err != nil || d == nil {
+			return 0
+		}
+		return float64(d.Series.GetCardinality()) / float64(e.Series)
+	}
+}
