@@ -24,6 +24,7 @@ type rollupOptions struct {
 	sizeDays    int    // of the sizes
 	runs        int    // of a query
 	parts       string // what is measured, separated by commas
+	data        string // where the set of the queries is kept; "" = not kept
 	scratch     string // where directories are made; "" = the system's temporary directory
 }
 
@@ -49,12 +50,13 @@ func runRollup(ctx context.Context, args []string) error {
 	flags.IntVar(&o.sizeDays, "size-days", 8, "days in the table of sizes; a twelfth of them, but at least one, for samples of 1 s")
 	flags.IntVar(&o.runs, "runs", 5, "runs of a query; the median is printed")
 	flags.StringVar(&o.parts, "parts", "size,query", "what is measured")
+	flags.StringVar(&o.data, "data", "", "`directory` where the set of the queries is kept for the next time (default: a temporary one, removed at the end)")
 	flags.StringVar(&o.scratch, "scratch", "", "where data directories are made (default: the system's temporary directory)")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if flags.NArg() > 0 || min(o.targets, o.sizeTargets, o.sizeHosts, o.sizeDays, o.runs) < 1 || o.days < 3 || max(o.days, o.sizeDays) > maxRollupDays {
-		return fmt.Errorf("usage: compare rollup [-tsdb PATH] [-victoriametrics PATH] [-parts size,query] [-targets N] [-days N] [-runs N], with 3 to %d days", maxRollupDays)
+		return fmt.Errorf("usage: compare rollup [-tsdb PATH] [-victoriametrics PATH] [-parts size,query] [-data DIR] [-targets N] [-days N] [-runs N], with 3 to %d days", maxRollupDays)
 	}
 	for part := range strings.SplitSeq(o.parts, ",") {
 		measure := map[string]func(context.Context, rollupOptions) error{"size": measureRollupSizes, "query": measureRollupQueries}[part]

@@ -58,32 +58,46 @@ func rollupQuestions(days int, end time.Time) []rollupQuestion {
 // from the samples, and of VictoriaMetrics if there is one. It returns an error if
 // answers from tiers and samples differ.
 func measureRollupQueries(ctx context.Context, o rollupOptions) error {
+	if o.data != "" {
+		return askRollupQuestions(ctx, o, o.data)
+	}
+	return server.InEmptyDir(o.scratch, func(dir string) error { return askRollupQuestions(ctx, o, dir) })
+}
+
+// askRollupQuestions is measureRollupQueries with the servers' directories below dir.
+func askRollupQuestions(ctx context.Context, o rollupOptions, dir string) error {
 	span := time.Duration(o.days) * day
-	set := sets.Nodes(sets.Options{Groups: o.targets, Start: firstRollupDay, Span: span, Seed: 1}).Only(queriedMetrics...)
-	questions := rollupQuestions(o.days, firstRollupDay.Add(span))
-	return server.InEmptyDir(o.scratch, func(dir string) error {
-		ours := &contender{Server: server.TSDB(o.tsdb).With(keepAll...), dir: filepath.Join(dir, "tsdb")}
-		all := []*contender{ours}
-		var vm *contender
-		if o.vm != "" {
-			vm = &contender{Server: server.VictoriaMetrics("VictoriaMetrics", o.vm).With("-retentionPeriod", "100y", "-search.maxQueryDuration", "10m"), dir: filepath.Join(dir, "vm")}
-			all = append(all, vm)
+	d := dataset{
+		name:  "nodes",
+		set:   sets.Nodes(sets.Options{Groups: o.targets, Start: firstRollupDay, Span: span, Seed: 1}).Only(queriedMetrics...),
+		end:   firstRollupDay.Add(span),
+		about: fmt.Sprintf("node_exporter fleet, %d targets, %s from %s, %v\n", o.targets, span, firstRollupDay, queriedMetrics),
+	}
+	ours := &contender{Server: server.TSDB(o.tsdb).With(keepAll...), dir: filepath.Join(dir, "tsdb")}
+	all := []*contender{ours}
+	var vm *contender
+	if o.vm != "" {
+		vm = &contender{Server: server.VictoriaMetrics("VictoriaMetrics", o.vm).With("-retentionPeriod", "100y", "-search.maxQueryDuration", "10m"), dir: filepath.Join(dir, "vm")}
+		all = append(all, vm)
+	}
+	for _, c := range all {
+		defer c.end()
+		if err := load(ctx, c.Server, d, c.dir); err != nil {
+			return fmt.Errorf("%s: %w", c.Name, err)
 		}
-		for _, c := range all {
-			defer c.end()
-			if _, err := c.fill(ctx, set); err != nil {
-				return fmt.Errorf("%s: %w", c.Name, err)
-			}
+		if err := c.restart(ctx); err != nil {
+			return err
 		}
-		for i := range questions {
-			if err := questions[i].measure(ctx, o.runs, ours, vm); err != nil {
-				return fmt.Errorf("%s: %w", questions[i].name, err)
-			}
+	}
+	questions := rollupQuestions(o.days, d.end)
+	for i := range questions {
+		if err := questions[i].measure(ctx, o.runs, ours, vm); err != nil {
+			return fmt.Errorf("%s: %w", questions[i].name, err)
 		}
-		fmt.Printf("\n%d series of 15 s over %d days, cold:\n\n", 42*o.targets, o.days)
-		writeRollupQueries(os.Stdout, questions)
-		return nil
-	})
+	}
+	fmt.Printf("\n%d series of 15 s over %d days, cold:\n\n", 42*o.targets, o.days)
+	writeRollupQueries(os.Stdout, questions)
+	return nil
 }
 
 // measure asks the question in runs, in which tiers, samples and VictoriaMetrics take
