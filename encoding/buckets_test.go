@@ -131,6 +131,35 @@ func TestRegularBucketsTakeFewBytes(t *testing.T) {
 	}
 }
 
+// The bits of a NaN that comes from arithmetic depend on the machine, so no prediction
+// is one.
+func TestPredictionsOfBucketsAreFinite(t *testing.T) {
+	inf := math.Inf(1)
+	for _, c := range []struct{ a, b float64 }{{inf, -inf}, {-inf, inf}, {inf, 1}, {math.MaxFloat64, math.MaxFloat64}, {math.NaN(), 1}, {1, math.NaN()}} {
+		if v := trapezoid(7, c.a, c.b); v != 0 {
+			t.Errorf("line from %v to %v: %v", c.a, c.b, v)
+		}
+	}
+	if v := trapezoid(7, 1, 2); v != 10.5 {
+		t.Errorf("line from 1 to 2: %v", v)
+	}
+	rows := bucketRows{counts: []uint32{2, 0, 2, 4}}
+	rows.numbers[bucketResets] = []uint32{1, 1, 1, 2}
+	for _, k := range []int{bucketLast, bucketFirst, bucketMax, bucketSum} {
+		rows.floats[k] = []float64{inf, inf, math.NaN(), 6}
+	}
+	for form, want := range map[bucketForm][]float64{formFirst: {0, 0, 0, 12}, formSecond: {0, 0, 0, 3}} {
+		if got := predictFloats(make([]float64, 4), bucketLost, form, &rows); !equalBits(got, want) {
+			t.Errorf("lost, form %d: %v, want %v", form, got, want)
+		}
+	}
+	for _, v := range []float64{inf, -inf, math.NaN(), 1e300, 1 << 53} {
+		if k := nearestInteger(v, 10); k != 0 {
+			t.Errorf("the integer of %v is %d", v, k)
+		}
+	}
+}
+
 // Chunks of 64 days of hours take the bytes that BenchmarkBucketBytes reports, not more.
 func TestBucketsOfHoursTakeFewBytes(t *testing.T) {
 	limits := map[string]float64{"requests": 5.35, "bytes": 11.2, "seconds": 6.7, "fractions": 20.1, "rare": 1, "resets": 7, "noise": 7.75,

@@ -55,10 +55,11 @@ func TestInfoNamesTheChoice(t *testing.T) {
 		"time - start raw CONST": {Kind: KindStartTimestamps, Form: "time - start", GCD: 1, Bytes: 9},
 		"INT delta TOK-A extra bits streams=4 extra=9B": {Kind: KindFloats, Order: OrderDelta, Coder: CoderTokA, GCD: 1, Streams: 4, ExtraBytes: 9,
 			Bytes: 99},
-		"grid TOK-B streams=1":   {Kind: KindTimestamps, Order: OrderGrid, Coder: CoderTokB, GCD: 1, Streams: 1, Bytes: 99},
-		"delta SPARSE changes=7": {Kind: KindTimestamps, Order: OrderDelta, Coder: CoderSparse, GCD: 1, Changes: 7, Bytes: 99},
-		"columns zstd":           {Kind: KindHistograms, Form: "columns", Zstd: true, Bytes: 9},
-		"CONST":                  {Kind: KindFloats, Transform: TransformConst, Bytes: 3},
+		"grid TOK-B streams=1":                     {Kind: KindTimestamps, Order: OrderGrid, Coder: CoderTokB, GCD: 1, Streams: 1, Bytes: 99},
+		"delta SPARSE changes=7":                   {Kind: KindTimestamps, Order: OrderDelta, Coder: CoderSparse, GCD: 1, Changes: 7, Bytes: 99},
+		"inner columns: 3 exceptions exceptions=2": {Kind: KindBucketValues, Form: "inner columns: 3", Exceptions: 2, Bytes: 9},
+		"columns zstd":                             {Kind: KindHistograms, Form: "columns", Zstd: true, Bytes: 9},
+		"CONST":                                    {Kind: KindFloats, Transform: TransformConst, Bytes: 3},
 	} {
 		if got := i.String(); got != want {
 			t.Errorf("%q, want %q", got, want)
