@@ -100,7 +100,7 @@ var homePage = template.Must(template.New("home").Parse(`<!DOCTYPE html>
 <ul>
 <li><a href="api/v1/query?query=up">a query</a>: <code>up</code></li>
 <li><a href="api/v1/label/__name__/values">metric names</a>, <a href="api/v1/labels">label names</a>, <a href="api/v1/metadata">metadata</a></li>
-<li><a href="api/v1/status/storage">storage</a>, <a href="api/v1/status/tsdb">cardinality</a></li>
+<li><a href="api/v1/status/storage">storage</a>, <a href="api/v1/status/rollups">rollups</a>, <a href="api/v1/status/tsdb">cardinality</a></li>
 <li><a href="api/v1/explain?query=up">cost of a query</a>, <a href="api/v1/status/active_queries">running queries</a>, <a href="api/v1/status/top_queries">most expensive queries</a></li>
 <li><a href="api/v1/status/buildinfo">build</a>, <a href="api/v1/status/runtimeinfo">runtime</a>, <a href="api/v1/status/flags">flags</a>, <a href="api/v1/status/config">config</a></li>
 <li><a href="metrics">metrics</a>, <a href="-/healthy">healthy</a>, <a href="-/ready">ready</a>, <a href="debug/pprof/">profiles</a></li>

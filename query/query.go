@@ -43,6 +43,7 @@ type Query struct {
 	mem         *admission.Tracker // of the answer, until Close
 	share       *admission.CPUShare
 	cachedSteps int
+	bucketsRead int64
 
 	// newFallback prepares the query for Prometheus' engine.
 	newFallback func(promstorage.Queryable) (promql.Query, error)
@@ -297,7 +298,8 @@ func (p *Query) attempt(ctx context.Context, heavy bool) (*promql.Result, error)
 	stage.WithLabelValues(stageSelect).Observe(q.SelectDuration().Seconds())
 	stage.WithLabelValues(stageEvaluate).Observe((time.Since(began) - q.SelectDuration()).Seconds())
 	p.samples.UpdatePeak(x.PeakPoints())
-	p.engine.metrics.buckets.Add(float64(x.BucketsRead()))
+	p.bucketsRead = x.BucketsRead()
+	p.engine.metrics.buckets.Add(float64(p.bucketsRead))
 	if err == nil && y.Ended() {
 		err = x.Check()
 	}
@@ -376,6 +378,15 @@ func (p *Query) CachedSteps() int {
 		return 0
 	}
 	return p.cachedSteps
+}
+
+// BucketsRead returns the number of buckets of rollups that the answer was computed
+// from. They count as samples read in Stats.
+func (p *Query) BucketsRead() int64 {
+	if p.abandoned {
+		return 0
+	}
+	return p.bucketsRead
 }
 
 // Statement returns the parsed query.

@@ -1,123 +1,74 @@
-// Package explain estimates the cost of the selectors of a PromQL expression from
-// indexes and directories alone, without reading samples. Both HTTP and gRPC
-// expose it.
+// Package explain estimates the cost of the selectors of a query from indexes and
+// directories alone, without reading samples or buckets, and says which tier each
+// selector reads, and why no coarser one. Both HTTP and gRPC expose it.
 package explain
 
 import (
 	"context"
-	"math"
-	"time"
 
-	"github.com/prometheus/prometheus/promql"
-	"github.com/prometheus/prometheus/promql/parser"
-
-	"tsdb/internal/model"
+	"tsdb/query"
 	"tsdb/storage"
 )
 
-// Selector is the cost of one selector of an expression. Start and End are the
-// range of the samples it needs, both inclusive, in Unix milliseconds.
+// Selector is the cost of one selector of a query: a bound of what it reads.
 type Selector struct {
-	Selector string
-	Start    int64
-	End      int64
-	storage.Cost
+	query.SelectorPlan
+
+	Series  uint64 // selected
+	Blocks  uint64 // with series of the selection
+	Chunks  uint64 // of blocks
+	Samples uint64 // that are read as such
+	Buckets uint64 // that are read of the tier
+	Bytes   uint64 // compressed, on disk and in memory
+
+	// Days are those of a tier other than raw, by where their answer comes from.
+	Days Days
+	// NewerSeries have samples or deletions on rolled-up days that came after the
+	// rollup, StandInSeries samples that stand in for buckets. Both are read as
+	// samples there.
+	NewerSeries, StandInSeries uint64
 }
 
-// Query returns the cost of the selectors of expr, in the order of the text, if
-// expr were evaluated from start to end, in Unix milliseconds. The warnings name
-// unreadable blocks.
-func Query(ctx context.Context, v *storage.View, tenant uint32, expr parser.Expr, start, end, lookbackMs int64) (all []Selector, warnings []error, err error) {
-	if expr, err = evalDurations(expr, start, end); err != nil {
-		return nil, nil, err
+// Days are numbers of days.
+type Days struct {
+	RolledUp uint64 // answered from buckets
+	Pending  uint64 // with samples, but not rolled up
+	StandIn  uint64 // on which samples stand in for all buckets
+}
+
+// RefusedError is returned for a query that would not run.
+type RefusedError struct{ Err error }
+
+func (e *RefusedError) Error() string { return e.Err.Error() }
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+// DefaultStep returns the step of a range query that is explained without one, in
+// milliseconds: as Prometheus' page divides a range.
+func DefaultStep(startMs, endMs int64) int64 {
+	const points = 250
+	return max((endMs-startMs)/points/1000, 1) * 1000
+}
+
+// Query returns the costs of the selectors of a query that was not executed. The
+// warnings name unreadable blocks.
+func Query(ctx context.Context, v *storage.View, tenant uint32, q *query.Query) (all []Selector, warnings []error, err error) {
+	plans, err := q.PlanTiers(v)
+	if err != nil {
+		return nil, nil, &RefusedError{err}
 	}
-	parser.Inspect(expr, func(n parser.Node, path []parser.Node) error {
-		vs, ok := n.(*parser.VectorSelector)
-		if !ok || err != nil {
-			return nil
+	for i := range plans {
+		c, warned, err := plans[i].Cost(ctx, v, tenant)
+		if err != nil {
+			return nil, nil, err
 		}
-		s := Selector{Selector: vs.String()}
-		s.Start, s.End = times(vs, path, start, end, lookbackMs)
-		var warned []error
-		s.Cost, warned, err = v.Explain(ctx, tenant, halfOpen(s.Start, s.End), vs.LabelMatchers...)
 		warnings = append(warnings, warned...)
-		all = append(all, s)
-		return nil
-	})
-	return all, warnings, err
-}
-
-// evalDurations returns the expression with its duration expressions replaced by
-// their values.
-func evalDurations(expr parser.Expr, start, end int64) (parser.Expr, error) {
-	any := false
-	parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
-		switch n := n.(type) {
-		case *parser.VectorSelector:
-			any = any || n.OriginalOffsetExpr != nil
-		case *parser.MatrixSelector:
-			any = any || n.RangeExpr != nil
-		case *parser.SubqueryExpr:
-			any = any || n.RangeExpr != nil || n.StepExpr != nil || n.OriginalOffsetExpr != nil
-		}
-		return nil
-	})
-	if !any {
-		return expr, nil
+		all = append(all, Selector{
+			SelectorPlan: plans[i],
+			Series:       c.Series, Blocks: c.Raw.Blocks + c.Buckets.Blocks, Chunks: c.Raw.Chunks + c.Buckets.Chunks,
+			Samples: c.Raw.Samples, Buckets: c.Buckets.Samples, Bytes: c.Raw.Bytes + c.Buckets.Bytes,
+			Days:        Days{RolledUp: c.CoveredDays, Pending: c.UncoveredDays, StandIn: c.StandInDays},
+			NewerSeries: c.NewerSeries, StandInSeries: c.StandInSeries,
+		})
 	}
-	return promql.PreprocessExpr(expr, time.UnixMilli(start), time.UnixMilli(end), 0)
-}
-
-// times returns the first and last time of the samples that a selector needs.
-// path holds its ancestors, the root first.
-func times(vs *parser.VectorSelector, path []parser.Node, start, end, lookbackMs int64) (first, last int64) {
-	first, last = start, end
-	reach := lookbackMs
-	for _, n := range path {
-		switch n := n.(type) {
-		case *parser.SubqueryExpr:
-			if at, ok := fixed(n.Timestamp, n.StartOrEnd, start, end); ok {
-				first, last = at, at
-			}
-			first = add(first, -n.OriginalOffset.Milliseconds()-n.Range.Milliseconds())
-			last = add(last, -n.OriginalOffset.Milliseconds())
-		case *parser.MatrixSelector:
-			reach = n.Range.Milliseconds()
-		}
-	}
-	if at, ok := fixed(vs.Timestamp, vs.StartOrEnd, start, end); ok {
-		first, last = at, at
-	}
-	offset := vs.OriginalOffset.Milliseconds()
-	// Windows are open on the left.
-	return add(first, -offset-reach+1), add(last, -offset)
-}
-
-// fixed returns the time of an @ modifier, if there is one.
-func fixed(at *int64, preset parser.ItemType, start, end int64) (int64, bool) {
-	switch {
-	case at != nil:
-		return *at, true
-	case preset == parser.START:
-		return start, true
-	case preset == parser.END:
-		return end, true
-	}
-	return 0, false
-}
-
-// add returns t + d, saturated at the bounds of int64.
-func add(t, d int64) int64 {
-	switch sum := t + d; {
-	case d < 0 && sum > t:
-		return math.MinInt64
-	case d > 0 && sum < t:
-		return math.MaxInt64
-	default:
-		return sum
-	}
-}
-
-func halfOpen(first, last int64) model.TimeRange {
-	return model.TimeRange{Min: first, Max: add(last, 1)}
+	return all, warnings, nil
 }

@@ -32,6 +32,7 @@ type Options struct {
 
 	Lookback  time.Duration // of /federate, as the engine's; 0 = query.DefaultLookback
 	MaxPoints int           // of a series of a range query; 0 = query.DefaultMaxPoints
+	Rollups   []string      // names of the rollups that are made, finest first
 
 	Budget         *reqbody.Budget  // of request bodies; nil = a new one with the default limit
 	Queries        *querylog.Log    // nil = a new one that logs nothing
@@ -119,6 +120,7 @@ func (a *API) Register(mux *http.ServeMux) {
 		{get, "/notifications/live", a.liveNotifications},
 		{get, "/scrape_pools", a.scrapePools},
 		{get, "/status/storage", a.storageStatus},
+		{get, "/status/rollups", a.rollupStatus},
 		{get, "/status/active_queries", a.activeQueries},
 		{get, "/status/top_queries", a.topQueries},
 		{post, "/admin/flush", a.flush},

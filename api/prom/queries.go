@@ -1,94 +1,13 @@
 package prom
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"time"
 
-	"github.com/prometheus/prometheus/model/timestamp"
-
-	"tsdb/api/explain"
 	"tsdb/api/querylog"
-	"tsdb/internal/model"
 )
-
-// selectorView is the cost of one selector in the format of /explain.
-type selectorView struct {
-	Selector string    `json:"selector"`
-	Start    time.Time `json:"start"` // of the samples it needs
-	End      time.Time `json:"end"`
-	costView
-}
-
-type costView struct {
-	Series  uint64 `json:"series"`
-	Blocks  uint64 `json:"blocks"`
-	Chunks  uint64 `json:"chunks"`
-	Samples uint64 `json:"samples"`
-	Bytes   uint64 `json:"bytes"`
-}
-
-// explain returns the cost of the selectors of an expression evaluated at time, or
-// from start to end, without reading samples.
-func (a *API) explain(r *http.Request) (answer, *apiError) {
-	expr, err := a.parser.ParseExpr(r.Form.Get("query"))
-	if err != nil {
-		return answer{}, badParam("query", err)
-	}
-	at, bad := timeOr(r, "time", a.now())
-	if bad != nil {
-		return answer{}, bad
-	}
-	start, bad := timeOr(r, "start", at)
-	if bad != nil {
-		return answer{}, bad
-	}
-	end, bad := timeOr(r, "end", at)
-	if bad != nil {
-		return answer{}, bad
-	}
-	if end.Before(start) {
-		return answer{}, badParam("end", errors.New("end timestamp must not be before start time"))
-	}
-	db, err := a.opts.DB()
-	if err != nil {
-		return answer{}, unavailable(err)
-	}
-	view, err := db.View()
-	if err != nil {
-		return answer{}, classifyWork(err)
-	}
-	defer view.Release()
-	charge := a.opts.Engine.Charge()
-	defer charge.Close()
-	charge.View(view)
-	found, warnings, err := explain.Query(r.Context(), view, model.DefaultTenant, expr, timestamp.FromTime(start), timestamp.FromTime(end), a.opts.Lookback.Milliseconds())
-	if err != nil {
-		return answer{}, classifyWork(err)
-	}
-	var ans answer
-	for _, w := range warnings {
-		ans.warnings.Add(w)
-	}
-	selectors := []selectorView{}
-	var total costView
-	for _, s := range found {
-		c := costView{Series: s.Series, Blocks: s.Blocks, Chunks: s.Chunks, Samples: s.Samples, Bytes: s.Bytes}
-		selectors = append(selectors, selectorView{s.Selector, millis(s.Start), millis(s.End), c})
-		total.Series += c.Series
-		total.Blocks += c.Blocks
-		total.Chunks += c.Chunks
-		total.Samples += c.Samples
-		total.Bytes += c.Bytes
-	}
-	ans.data = jsonValue(struct {
-		Selectors []selectorView `json:"selectors"`
-		Total     costView       `json:"total"` // blocks that several selectors read count for each
-	}{selectors, total})
-	return ans, nil
-}
 
 // millis returns a time clamped to years of four digits, which JSON requires.
 func millis(ms int64) time.Time {

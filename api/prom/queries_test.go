@@ -49,9 +49,10 @@ func TestExplainShowsWhatSelectorsWouldRead(t *testing.T) {
 		{"rate(edge[1m] offset -10s)", when(promtest.End - 50), when(promtest.End + 10)},
 		{"edge @ 100", when(-200), when(100)},
 		{"edge @ start()", when(promtest.End - 300), when(promtest.End)},
-		{"max_over_time(rate(edge[1m])[10m:1m] offset 5s)", when(promtest.End - 60 - 600 - 5), when(promtest.End - 5)},
+		// The steps of a subquery are multiples of its step.
+		{"max_over_time(rate(edge[1m])[10m:1m] offset 5s)", when(promtest.End - 60 - 600), when(promtest.End - 60)},
 		{"max_over_time(rate(edge[1m] @ 500)[10m:1m])", when(440), when(500)},
-		{"max_over_time(edge[10m:1m] @ 5000)", when(5000 - 600 - 300), when(5000)},
+		{"max_over_time(edge[10m:1m] @ 5000)", when(4440 - 300), when(4980)},
 	} {
 		got, _ := ask(c.query, "time", at)
 		if len(got) != 1 || !got[0].Start.Equal(c.first.Add(one)) || !got[0].End.Equal(c.last) {
@@ -75,6 +76,31 @@ func TestExplainShowsWhatSelectorsWouldRead(t *testing.T) {
 	s.get(t, "/explain", "query", "up{").want(t, 400, "bad_data", "parse error")
 	s.get(t, "/explain", "query", "up", "start", "2", "end", "1").want(t, 400, "bad_data", "before start")
 	s.get(t, "/explain", "query", "up", "time", "x").want(t, 400, "bad_data", "time")
+	s.get(t, "/explain", "query", "up", "start", "1", "end", "2", "step", "0").want(t, 400, "bad_data", "zero or negative")
+	s.get(t, "/explain", "query", "up", "start", "1", "end", "1e6", "step", "1").want(t, 400, "bad_data", "11,000 points")
+	s.get(t, "/explain", "query", "up", "resolution", "2h").want(t, 400, "bad_data", "unknown resolution")
+}
+
+func TestUnknownResolutionsAreRefused(t *testing.T) {
+	s := newServer(t, Options{Rollups: []string{"1m", "1h"}})
+	for _, path := range []string{"/query", "/query_range", "/explain"} {
+		ask := func(resolution string) reply {
+			return s.get(t, path, "query", "edge", "start", fmt.Sprint(promtest.Start), "end", fmt.Sprint(promtest.End), "step", "60", "resolution", resolution)
+		}
+		for _, ok := range []string{"", "auto", "raw", "1m", "1h"} {
+			if r := ask(ok); r.status != 200 {
+				t.Errorf("%s of %q: %d %s", path, ok, r.status, r.body)
+			}
+		}
+		ask("5m").want(t, 400, "bad_data", `invalid parameter "resolution": unknown resolution "5m", want one of auto, raw, 1m, 1h`)
+	}
+	form := url.Values{"query": {"edge"}, "resolution": {"day"}}
+	r, err := http.NewRequest(http.MethodPost, s.URL+"/api/v1/query", strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	s.do(t, r).want(t, 400, "bad_data", "unknown resolution")
 }
 
 func TestTopQueriesAreFoundByTheirCosts(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"tsdb/api/querylog"
+	"tsdb/api/resolution"
 	"tsdb/internal/model"
 	"tsdb/query"
 )
@@ -59,20 +60,29 @@ func (a *API) queryRange(r *http.Request) (answer, *apiError) {
 	if end.Before(start) {
 		return answer{}, badParam("end", errors.New("end timestamp must not be before start time"))
 	}
-	step, err := parseDuration(r.Form.Get("step"))
-	if err != nil {
-		return answer{}, badParam("step", err)
-	}
-	if step < time.Millisecond {
-		return answer{}, badParam("step", errors.New("zero or negative query resolution step widths are not accepted. Try a positive integer"))
-	}
-	if n := query.Points(timestamp.FromTime(start), timestamp.FromTime(end), step.Milliseconds()); n > uint64(a.opts.MaxPoints) {
-		return answer{}, badData(tooManyPoints(n, a.opts.MaxPoints))
+	step, bad := a.step(r, start, end)
+	if bad != nil {
+		return answer{}, bad
 	}
 	span := querylog.Query{StartMs: timestamp.FromTime(start), EndMs: timestamp.FromTime(end), StepMs: step.Milliseconds()}
 	return a.evaluate(r, limit, span, func(ctx context.Context, q *query.Queryable, o promql.QueryOpts, expr string) (*query.Query, error) {
 		return a.opts.Engine.Range(ctx, q, o, expr, start, end, step)
 	})
+}
+
+// step returns the step of a range query from start to end.
+func (a *API) step(r *http.Request, start, end time.Time) (time.Duration, *apiError) {
+	step, err := parseDuration(r.Form.Get("step"))
+	if err != nil {
+		return 0, badParam("step", err)
+	}
+	if step < time.Millisecond {
+		return 0, badParam("step", errors.New("zero or negative query resolution step widths are not accepted. Try a positive integer"))
+	}
+	if n := query.Points(timestamp.FromTime(start), timestamp.FromTime(end), step.Milliseconds()); n > uint64(a.opts.MaxPoints) {
+		return 0, badData(tooManyPoints(n, a.opts.MaxPoints))
+	}
+	return step, nil
 }
 
 // tooManyPoints returns the error of a range query with too many steps. At the
@@ -97,7 +107,7 @@ func (a *API) evaluate(r *http.Request, limit int, span querylog.Query, prepare 
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
-	opts, err := queryOpts(r)
+	opts, err := a.queryOpts(r)
 	if err != nil {
 		return answer{}, badData(err)
 	}
@@ -137,7 +147,7 @@ func (a *API) evaluate(r *http.Request, limit int, span querylog.Query, prepare 
 	case "true", statsAll:
 		st = newStats(qry.Stats(), s == statsAll)
 		if st.all {
-			st.CachedSteps = qry.CachedSteps()
+			st.CachedSteps, st.BucketsRead = qry.CachedSteps(), qry.BucketsRead()
 		}
 	default:
 		st = newStats(qry.Stats(), false)
@@ -153,15 +163,18 @@ func (a *API) evaluate(r *http.Request, limit int, span querylog.Query, prepare 
 
 const statsAll = "all" // also requests counts per step and the time of encoding
 
-func queryOpts(r *http.Request) (promql.QueryOpts, error) {
+func (a *API) queryOpts(r *http.Request) (promql.QueryOpts, error) {
+	tier, err := resolution.Parse(r.Form.Get("resolution"), a.opts.Rollups)
+	if err != nil {
+		return nil, fmt.Errorf("invalid parameter \"resolution\": %w", err)
+	}
 	var lookback time.Duration
 	if s := r.Form.Get("lookback_delta"); s != "" {
-		var err error
 		if lookback, err = parseDuration(s); err != nil {
 			return nil, fmt.Errorf("error parsing lookback delta duration: %w", err)
 		}
 	}
-	opts := promql.NewPrometheusQueryOpts(r.Form.Get("stats") == statsAll, lookback)
+	opts := query.WithResolution(promql.NewPrometheusQueryOpts(r.Form.Get("stats") == statsAll, lookback), tier)
 	switch r.Form.Get("nocache") {
 	case "1", "true":
 		opts = query.Uncached(opts)

@@ -50,6 +50,9 @@ type statsView struct {
 	// CachedSteps is the number of steps of a range query that came from the
 	// cache; only with stats=all.
 	CachedSteps int `json:"cachedSteps,omitempty"`
+	// BucketsRead is the number of buckets of rollups that the answer was computed
+	// from, which samplesRead includes; only with stats=all.
+	BucketsRead int64 `json:"bucketsRead,omitempty"`
 
 	all bool // include statistics that Prometheus does not have
 }

@@ -79,6 +79,15 @@ func (a *API) config(*http.Request) (answer, *apiError) {
 	return answer{data: jsonValue(map[string]string{"yaml": text})}, nil
 }
 
+// rollupStatus returns what is rolled up, and what waits for it.
+func (a *API) rollupStatus(*http.Request) (answer, *apiError) {
+	db, err := a.opts.DB()
+	if err != nil {
+		return answer{}, unavailable(err)
+	}
+	return answer{data: jsonValue(db.RollupStatus())}, nil
+}
+
 // storageStatus returns the files on disk, by partition.
 func (a *API) storageStatus(*http.Request) (answer, *apiError) {
 	db, err := a.opts.DB()

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/peer"
 
 	"tsdb/api/querylog"
+	"tsdb/api/resolution"
 	"tsdb/internal/model"
 	tsdbv1 "tsdb/proto/tsdb/v1"
 	"tsdb/query"
@@ -44,19 +45,27 @@ func (s *Service) QueryRange(r *tsdbv1.QueryRangeRequest, to grpc.ServerStreamin
 			return err
 		}
 	}
-	switch {
-	case r.EndMs < r.StartMs:
+	if r.EndMs < r.StartMs {
 		return invalid(errors.New("end_ms must not be before start_ms"))
-	case r.StepMs < 1 || r.StepMs > math.MaxInt64/int64(time.Millisecond):
-		return invalid(errors.New("step_ms must be at least 1"))
-	case query.Points(r.StartMs, r.EndMs, r.StepMs) > uint64(s.opts.MaxPoints):
-		return invalid(fmt.Errorf("query would make %d points per timeseries, more than the %d of --query.max-points: try a larger step_ms",
-			query.Points(r.StartMs, r.EndMs, r.StepMs), s.opts.MaxPoints))
+	}
+	if err := s.checkSteps(r.StartMs, r.EndMs, r.StepMs); err != nil {
+		return err
 	}
 	asked := querylog.Query{Text: r.Query, StartMs: r.StartMs, EndMs: r.EndMs, StepMs: r.StepMs}
 	return s.evaluate(to, asked, r.Options, func(ctx context.Context, q *query.Queryable, o promql.QueryOpts) (*query.Query, error) {
 		return s.opts.Engine.Range(ctx, q, o, r.Query, time.UnixMilli(r.StartMs), time.UnixMilli(r.EndMs), time.Duration(r.StepMs)*time.Millisecond)
 	})
+}
+
+// checkSteps returns an error for a step that is no time, or too small for the range.
+func (s *Service) checkSteps(start, end, step int64) error {
+	if step < 1 || step > math.MaxInt64/int64(time.Millisecond) {
+		return invalid(errors.New("step_ms must be at least 1"))
+	}
+	if n := query.Points(start, end, step); n > uint64(s.opts.MaxPoints) {
+		return invalid(fmt.Errorf("query would make %d points per timeseries, more than the %d of --query.max-points: try a larger step_ms", n, s.opts.MaxPoints))
+	}
+	return nil
 }
 
 // checkTime returns an error for times outside the range that queries support.
@@ -75,13 +84,9 @@ func (s *Service) evaluate(to grpc.ServerStreamingServer[tsdbv1.QueryResponse], 
 	if err != nil {
 		return statusOf(err, false)
 	}
-	lookback := o.GetLookbackMs()
-	if lookback < 0 || lookback > math.MaxInt64/int64(time.Millisecond) {
-		return invalid(errors.New("lookback_ms must not be negative"))
-	}
-	opts := promql.NewPrometheusQueryOpts(false, time.Duration(lookback)*time.Millisecond)
-	if o.GetNoCache() {
-		opts = query.Uncached(opts)
+	opts, err := s.queryOpts(o)
+	if err != nil {
+		return err
 	}
 	q, err := prepare(ctx, query.NewQueryable(db, model.DefaultTenant), opts)
 	if err != nil {
@@ -115,10 +120,27 @@ func (s *Service) evaluate(to grpc.ServerStreamingServer[tsdbv1.QueryResponse], 
 	st := stats.NewQueryStats(q.Stats()).Builtin()
 	out.end(&tsdbv1.QueryEnd{Warnings: valid(warnings), Infos: valid(infos), Stats: &tsdbv1.QueryStats{
 		Series: out.samples.series, Samples: out.samples.samples,
-		SamplesRead: uint64(samplesRead(st)), CachedSteps: uint32(q.CachedSteps()), PeakSamples: uint64(peakSamples(st)),
+		SamplesRead: uint64(samplesRead(st)), CachedSteps: uint32(q.CachedSteps()), PeakSamples: uint64(peakSamples(st)), BucketsRead: uint64(q.BucketsRead()),
 		QueueSeconds: st.Timings.ExecQueueTime, TotalSeconds: time.Since(begin).Seconds(),
 	}})
 	return statusOf(out.err, false)
+}
+
+// queryOpts returns the options of a query; o may be nil.
+func (s *Service) queryOpts(o *tsdbv1.QueryOptions) (promql.QueryOpts, error) {
+	lookback := o.GetLookbackMs()
+	if lookback < 0 || lookback > math.MaxInt64/int64(time.Millisecond) {
+		return nil, invalid(errors.New("lookback_ms must not be negative"))
+	}
+	tier, err := resolution.Parse(o.GetResolution(), s.opts.Rollups)
+	if err != nil {
+		return nil, invalid(err)
+	}
+	opts := query.WithResolution(promql.NewPrometheusQueryOpts(false, time.Duration(lookback)*time.Millisecond), tier)
+	if o.GetNoCache() {
+		opts = query.Uncached(opts)
+	}
+	return opts, nil
 }
 
 func samplesRead(s stats.BuiltinStats) int64 {

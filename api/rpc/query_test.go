@@ -255,6 +255,12 @@ func TestErrorsHaveTheirCodes(t *testing.T) {
 	want("many to many", err, codes.FailedPrecondition, "many-to-many")
 	_, err = s.instant(t, "1", &tsdbv1.QueryOptions{LookbackMs: -1})
 	want("lookback", err, codes.InvalidArgument, "lookback_ms")
+	_, err = s.instant(t, "1", &tsdbv1.QueryOptions{Resolution: "1h"})
+	want("resolution", err, codes.InvalidArgument, `unknown resolution "1h", want one of auto, raw`)
+	_, err = s.instant(t, "1", &tsdbv1.QueryOptions{Resolution: "raw"})
+	want("known resolution", err, codes.OK, "")
+	_, err = s.Explain(t.Context(), &tsdbv1.ExplainRequest{Query: "1", Options: &tsdbv1.QueryOptions{Resolution: "1h"}})
+	want("resolution to explain", err, codes.InvalidArgument, "unknown resolution")
 	ranged := func(start, end, step int64) error {
 		stream, err := s.QueryRange(t.Context(), &tsdbv1.QueryRangeRequest{Query: "1", StartMs: start, EndMs: end, StepMs: step})
 		_, err = all(t, stream, err)

@@ -28,6 +28,7 @@ type Options struct {
 
 	Lookback  time.Duration    // as the engine's; 0 = query.DefaultLookback
 	MaxPoints int              // of a series of a range query; 0 = query.DefaultMaxPoints
+	Rollups   []string         // names of the rollups that are made, finest first
 	Queries   *querylog.Log    // nil = one of its own that logs nothing
 	Reads     *limiter.Limiter // of Series; nil = one of its own with the default
 	Clock     vfs.Clock        // nil = the system's

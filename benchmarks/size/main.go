@@ -53,7 +53,8 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	servers := []server.Server{server.TSDB(*tsdb)}
+	// The samples are compared, not what is made of them.
+	servers := []server.Server{server.TSDB(*tsdb).With("--rollups", "off")}
 	if *vm != "" {
 		servers = append(servers, server.VictoriaMetrics("VictoriaMetrics", *vm))
 	}

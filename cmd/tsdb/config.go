@@ -14,15 +14,18 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"tsdb/api"
+	"tsdb/partition/block"
 )
 
 // config holds the settings of serve. The flags of flagSet document the fields.
 type config struct {
 	data, http, grpc, file string
 
-	retention duration
-	maxFuture duration
-	walSync   walSync
+	retention     duration // of raw samples
+	rollups       tierList
+	tierRetention map[block.Tier]*tierRetention // of every possible rollup
+	maxFuture     duration
+	walSync       walSync
 
 	selfScrape duration
 
@@ -89,6 +92,17 @@ func (c *config) flagSet() *flag.FlagSet {
 
 	variable(&c.strict, "strict", "false", "refuse to start if data is damaged: a block of the MANIFEST is missing or unreadable, the log has lost frames, or a copy of MANIFEST is damaged")
 	variable(&c.retention, "retention.raw", "30d", "`duration` for which samples are kept; they are deleted by whole days; 0 = for ever")
+	variable(&c.rollups, "rollups", "1m,1h", "`tiers` of rollups that are made of the samples: off, or some of "+rollupNames()+" separated by commas")
+	c.tierRetention = make(map[block.Tier]*tierRetention)
+	for _, t := range block.Rollups {
+		r := new(tierRetention)
+		c.tierRetention[t] = r
+		text := fmt.Sprintf("`duration` for which rollups of %v are kept, if --rollups has them; 0 = for ever; off = no such rollup", t)
+		if t < block.Hour {
+			text += ". Raw samples that stand in for them are kept as long"
+		}
+		variable(r, "retention."+t.String(), defaultTierRetention[t], text)
+	}
 	variable(&c.maxFuture, "ingest.max-future", "2d", "maximum `duration` by which a sample may be ahead of the clock")
 	variable(&c.walSync, "wal.sync", "always", "`mode` of syncing the log: always = before every reply; interval=DURATION = periodically; off = when the operating system decides. The last two can lose acknowledged samples that are not synced")
 	variable(&c.selfScrape, "self-scrape.interval", "15s", "`interval` at which the server stores its own metrics, as job tsdb; 0 = never")
@@ -255,9 +269,7 @@ func (c *config) validate() error {
 	if c.http == "" {
 		refuse("--http must name an address, as in :9201")
 	}
-	if d := time.Duration(c.retention); d != 0 && d < time.Hour {
-		refuse("--retention.raw=%s is shorter than an hour", c.retention.String())
-	}
+	c.checkRetention(refuse)
 	if d := time.Duration(c.selfScrape); d != 0 && d < time.Second {
 		refuse("--self-scrape.interval=%s is shorter than a second", c.selfScrape.String())
 	}

@@ -55,7 +55,12 @@ query.max-total-bytes: "40%"
 query.timeout: "2m"
 remote-read.max-concurrency: "10"
 remote-read.max-samples: "50000000"
+retention.1h: "5y"
+retention.1m: "180d"
+retention.30m: "2y"
+retention.5m: "1y"
 retention.raw: "30d"
+rollups: "1m,1h"
 self-scrape.interval: "15s"
 strict: "false"
 wal.sync: "always"
@@ -137,6 +142,12 @@ func TestMistakesAreNamed(t *testing.T) {
 	f("YAML 1.1's yes", "web.enable-admin-api: yes\n", nil, "tsdb.yml:1:", `"yes" is neither true nor false`)
 	f("YAML 1.1's on", "web.enable-pprof: on\n", nil, `"on" is neither true nor false`)
 	f("bad switch", "", []string{"--web.enable-pprof=1"}, "--web.enable-pprof", `"1" is neither true nor false`)
+	f("no tier", "", []string{"--rollups=1m,2h"}, "--rollups", `"2h" is not a rollup: want off, or some of 1m, 5m, 30m, 1h`)
+	f("raw is no rollup", "rollups: raw\n", nil, "tsdb.yml:1:", `"raw" is not a rollup`)
+	f("tier twice", "", []string{"--rollups=1h,1h"}, "1h is given twice")
+	f("bad tier retention", "", []string{"--retention.1h=never"}, "--retention.1h", `"never" is neither a duration such as 180d or 5y nor off`)
+	f("short tier retention", "", []string{"--retention.1m=1h"}, "--retention.1m=1h is shorter than a day")
+	f("no such tier", "", []string{"--retention.2h=1d"}, "--retention.2h")
 	f("bad level", "", []string{"--log.level=loud"}, "debug, info, warn, error")
 }
 
@@ -160,6 +171,8 @@ func TestValuesReadBack(t *testing.T) {
 	f("--query.max-bytes=5GiB", "--query.max-total-bytes=75%")
 	f("--query.max-total-bytes=5GiB")
 	f("--web.enable-admin-api=true", "--web.enable-pprof=false")
+	f("--rollups=1m,5m,30m,1h", "--retention.1m=0s", "--retention.5m=off", "--retention.30m=10y", "--retention.1h=100y")
+	f("--rollups=off")
 	f("--wal.sync=off", "--retention.raw=0s", "--limit.body=2GiB")
 }
 

@@ -163,8 +163,11 @@ func (s *service) run(ctx context.Context) error {
 	var servers sync.WaitGroup
 	servers.Go(func() { failed <- s.http.Serve(s.httpListener) })
 	servers.Go(func() { failed <- s.rpc.Serve(s.grpcListener) })
+	for _, w := range s.config.warnings() {
+		s.log.Warn(w)
+	}
 	s.log.Info("listening", "url", s.url(), "grpc", s.grpcListener.Addr().String(), "data", s.dataDir,
-		"retention", s.retentionText(), "wal.sync", s.config.walSync.String(), "durability", s.config.walSync.promise(), "version", version)
+		"retention", s.retentionText(), "rollups", s.config.rollupsText(), "wal.sync", s.config.walSync.String(), "durability", s.config.walSync.promise(), "version", version)
 
 	err := s.open(ctx)
 	if err == nil {
@@ -217,7 +220,7 @@ func (s *service) open(ctx context.Context) error {
 func (s *service) storageOptions() storage.Options {
 	return storage.Options{
 		Strict:      bool(s.config.strict),
-		RetentionMs: s.config.retention.ms(),
+		RetentionMs: s.config.retention.ms(), TierRetentionMs: s.config.tierRetentionMs(),
 		MaxFutureMs: s.config.maxFuture.ms(),
 		WALSync:     s.config.walSync.mode,
 		Background:  true,

@@ -13,7 +13,7 @@ import (
 )
 
 // settingName matches a flag with a dot in its name, as written in messages.
-var settingName = regexp.MustCompile(`--([a-z][a-z-]*(?:\.[a-z-]+)+)`)
+var settingName = regexp.MustCompile(`--([a-z][a-z-]*(?:\.[a-z0-9-]+)+)`)
 
 // TestSettingsNamedInMessagesExist verifies that every setting named in a message
 // is a flag of the command line.

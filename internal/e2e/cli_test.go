@@ -166,6 +166,7 @@ func TestProfilesAndAdminAnswerThisMachine(t *testing.T) {
 		"/debug/pprof/heap":        200,
 		"/api/v1/status/buildinfo": 200,
 		"/api/v1/status/storage":   200,
+		"/api/v1/status/rollups":   200,
 		"/no/such/page":            404,
 		"/api/v1/admin/flush":      405,
 	} {

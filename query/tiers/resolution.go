@@ -15,6 +15,9 @@ type Resolution struct {
 // Auto lets each selector choose the tier that is cheapest to read.
 var Auto Resolution
 
+// Tier is a tier of the storage.
+type Tier = block.Tier
+
 // RawTier is the tier of samples.
 const RawTier = block.Raw
 

@@ -112,7 +112,7 @@ func days(b block.Info) string {
 	span := b.Span()
 	first := dayText(span.Min)
 	if b.Days > 1 {
-		first += ".." + dayText(span.Max-1)
+		first += ".." + dayText(span.Max-b.Tier.PartitionMs())
 	}
 	return first
 }

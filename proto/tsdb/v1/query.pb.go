@@ -227,7 +227,11 @@ type QueryOptions struct {
 	// Maximum number of series; 0 = all. A warning says if there are more.
 	Limit uint32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
 	// Evaluate all steps of a range query, including cached ones.
-	NoCache       bool `protobuf:"varint,3,opt,name=no_cache,json=noCache,proto3" json:"no_cache,omitempty"`
+	NoCache bool `protobuf:"varint,3,opt,name=no_cache,json=noCache,proto3" json:"no_cache,omitempty"`
+	// What is read: "raw" for samples only, a rollup such as "1m" or "1h" wherever
+	// it can answer, or "auto" for the cheapest; empty = "auto". It does not change
+	// the answer, only its cost.
+	Resolution    string `protobuf:"bytes,4,opt,name=resolution,proto3" json:"resolution,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -281,6 +285,13 @@ func (x *QueryOptions) GetNoCache() bool {
 		return x.NoCache
 	}
 	return false
+}
+
+func (x *QueryOptions) GetResolution() string {
+	if x != nil {
+		return x.Resolution
+	}
+	return ""
 }
 
 // QueryResponse is a frame: first the header, then all series, then all
@@ -707,7 +718,7 @@ type QueryStats struct {
 	// Of the response.
 	Series  uint64 `protobuf:"varint,1,opt,name=series,proto3" json:"series,omitempty"`
 	Samples uint64 `protobuf:"varint,2,opt,name=samples,proto3" json:"samples,omitempty"`
-	// Samples the evaluation read; 0 for raw samples.
+	// Samples and buckets the evaluation read; 0 for raw samples.
 	SamplesRead uint64 `protobuf:"varint,3,opt,name=samples_read,json=samplesRead,proto3" json:"samples_read,omitempty"`
 	// Peak number of samples held in memory.
 	PeakSamples uint64 `protobuf:"varint,4,opt,name=peak_samples,json=peakSamples,proto3" json:"peak_samples,omitempty"`
@@ -716,7 +727,9 @@ type QueryStats struct {
 	// Total time, queue included.
 	TotalSeconds float64 `protobuf:"fixed64,6,opt,name=total_seconds,json=totalSeconds,proto3" json:"total_seconds,omitempty"`
 	// Steps of a range query that came from the cache; nothing was read for them.
-	CachedSteps   uint32 `protobuf:"varint,7,opt,name=cached_steps,json=cachedSteps,proto3" json:"cached_steps,omitempty"`
+	CachedSteps uint32 `protobuf:"varint,7,opt,name=cached_steps,json=cachedSteps,proto3" json:"cached_steps,omitempty"`
+	// Of samples_read, those that are buckets of rollups.
+	BucketsRead   uint64 `protobuf:"varint,8,opt,name=buckets_read,json=bucketsRead,proto3" json:"buckets_read,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -796,6 +809,13 @@ func (x *QueryStats) GetTotalSeconds() float64 {
 func (x *QueryStats) GetCachedSteps() uint32 {
 	if x != nil {
 		return x.CachedSteps
+	}
+	return 0
+}
+
+func (x *QueryStats) GetBucketsRead() uint64 {
+	if x != nil {
+		return x.BucketsRead
 	}
 	return 0
 }
@@ -1179,8 +1199,12 @@ type ExplainRequest struct {
 	Query string                 `protobuf:"bytes,1,opt,name=query,proto3" json:"query,omitempty"`
 	// The times of a range query; start = end = the time of an instant query.
 	// Absent = now.
-	StartMs       *int64 `protobuf:"varint,2,opt,name=start_ms,json=startMs,proto3,oneof" json:"start_ms,omitempty"`
-	EndMs         *int64 `protobuf:"varint,3,opt,name=end_ms,json=endMs,proto3,oneof" json:"end_ms,omitempty"`
+	StartMs *int64 `protobuf:"varint,2,opt,name=start_ms,json=startMs,proto3,oneof" json:"start_ms,omitempty"`
+	EndMs   *int64 `protobuf:"varint,3,opt,name=end_ms,json=endMs,proto3,oneof" json:"end_ms,omitempty"`
+	// Of a range query; absent = about 250 steps.
+	StepMs *int64 `protobuf:"varint,4,opt,name=step_ms,json=stepMs,proto3,oneof" json:"step_ms,omitempty"`
+	// lookback_ms and resolution count.
+	Options       *QueryOptions `protobuf:"bytes,5,opt,name=options,proto3" json:"options,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1234,6 +1258,20 @@ func (x *ExplainRequest) GetEndMs() int64 {
 		return *x.EndMs
 	}
 	return 0
+}
+
+func (x *ExplainRequest) GetStepMs() int64 {
+	if x != nil && x.StepMs != nil {
+		return *x.StepMs
+	}
+	return 0
+}
+
+func (x *ExplainRequest) GetOptions() *QueryOptions {
+	if x != nil {
+		return x.Options
+	}
+	return nil
 }
 
 type ExplainResponse struct {
@@ -1290,7 +1328,8 @@ func (x *ExplainResponse) GetWarnings() []string {
 
 // SelectorCost is the cost of reading one selector of an expression. Chunks of
 // blocks are counted whole; samples in memory are estimated from the mean of all
-// series in memory.
+// series in memory. Buckets that a window cuts in an unlucky place are read as
+// samples too, and are not counted as such.
 type SelectorCost struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Selector string                 `protobuf:"bytes,1,opt,name=selector,proto3" json:"selector,omitempty"`
@@ -1302,7 +1341,25 @@ type SelectorCost struct {
 	Chunks  uint64 `protobuf:"varint,6,opt,name=chunks,proto3" json:"chunks,omitempty"`
 	Samples uint64 `protobuf:"varint,7,opt,name=samples,proto3" json:"samples,omitempty"`
 	// In memory and on disk, compressed.
-	Bytes         uint64 `protobuf:"varint,8,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	Bytes uint64 `protobuf:"varint,8,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// "raw", or the rollup that is read, such as "1h". samples are those that are
+	// read beside its buckets.
+	Tier    string `protobuf:"bytes,9,opt,name=tier,proto3" json:"tier,omitempty"`
+	Buckets uint64 `protobuf:"varint,10,opt,name=buckets,proto3" json:"buckets,omitempty"`
+	// Coarser rollups, the coarsest first, and why they are not read.
+	Refused []*RefusedTier `protobuf:"bytes,11,rep,name=refused,proto3" json:"refused,omitempty"`
+	// Days that the rollup answers; that have samples and are not rolled up; on which
+	// samples stand in for all buckets.
+	RolledUpDays uint64 `protobuf:"varint,12,opt,name=rolled_up_days,json=rolledUpDays,proto3" json:"rolled_up_days,omitempty"`
+	PendingDays  uint64 `protobuf:"varint,13,opt,name=pending_days,json=pendingDays,proto3" json:"pending_days,omitempty"`
+	StandInDays  uint64 `protobuf:"varint,14,opt,name=stand_in_days,json=standInDays,proto3" json:"stand_in_days,omitempty"`
+	// Series with samples or deletions that are newer than the rollup of their day;
+	// with samples that stand in for buckets. They are read as samples there.
+	NewerSeries   uint64 `protobuf:"varint,15,opt,name=newer_series,json=newerSeries,proto3" json:"newer_series,omitempty"`
+	StandInSeries uint64 `protobuf:"varint,16,opt,name=stand_in_series,json=standInSeries,proto3" json:"stand_in_series,omitempty"`
+	// Borders of windows that cut a bucket close to its end. Where that is more than
+	// the bucket can answer, it is read as samples.
+	CutBorders    uint64 `protobuf:"varint,17,opt,name=cut_borders,json=cutBorders,proto3" json:"cut_borders,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1393,6 +1450,130 @@ func (x *SelectorCost) GetBytes() uint64 {
 	return 0
 }
 
+func (x *SelectorCost) GetTier() string {
+	if x != nil {
+		return x.Tier
+	}
+	return ""
+}
+
+func (x *SelectorCost) GetBuckets() uint64 {
+	if x != nil {
+		return x.Buckets
+	}
+	return 0
+}
+
+func (x *SelectorCost) GetRefused() []*RefusedTier {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
+}
+
+func (x *SelectorCost) GetRolledUpDays() uint64 {
+	if x != nil {
+		return x.RolledUpDays
+	}
+	return 0
+}
+
+func (x *SelectorCost) GetPendingDays() uint64 {
+	if x != nil {
+		return x.PendingDays
+	}
+	return 0
+}
+
+func (x *SelectorCost) GetStandInDays() uint64 {
+	if x != nil {
+		return x.StandInDays
+	}
+	return 0
+}
+
+func (x *SelectorCost) GetNewerSeries() uint64 {
+	if x != nil {
+		return x.NewerSeries
+	}
+	return 0
+}
+
+func (x *SelectorCost) GetStandInSeries() uint64 {
+	if x != nil {
+		return x.StandInSeries
+	}
+	return 0
+}
+
+func (x *SelectorCost) GetCutBorders() uint64 {
+	if x != nil {
+		return x.CutBorders
+	}
+	return 0
+}
+
+type RefusedTier struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Tier  string                 `protobuf:"bytes,1,opt,name=tier,proto3" json:"tier,omitempty"`
+	// resolution, function, not_covered, window, alignment, cost or engine.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Text          string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefusedTier) Reset() {
+	*x = RefusedTier{}
+	mi := &file_tsdb_v1_query_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefusedTier) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefusedTier) ProtoMessage() {}
+
+func (x *RefusedTier) ProtoReflect() protoreflect.Message {
+	mi := &file_tsdb_v1_query_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefusedTier.ProtoReflect.Descriptor instead.
+func (*RefusedTier) Descriptor() ([]byte, []int) {
+	return file_tsdb_v1_query_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *RefusedTier) GetTier() string {
+	if x != nil {
+		return x.Tier
+	}
+	return ""
+}
+
+func (x *RefusedTier) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *RefusedTier) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
 var File_tsdb_v1_query_proto protoreflect.FileDescriptor
 
 const file_tsdb_v1_query_proto_rawDesc = "" +
@@ -1409,12 +1590,15 @@ const file_tsdb_v1_query_proto_rawDesc = "" +
 	"\bstart_ms\x18\x02 \x01(\x03R\astartMs\x12\x15\n" +
 	"\x06end_ms\x18\x03 \x01(\x03R\x05endMs\x12\x17\n" +
 	"\astep_ms\x18\x04 \x01(\x03R\x06stepMs\x12/\n" +
-	"\aoptions\x18\x05 \x01(\v2\x15.tsdb.v1.QueryOptionsR\aoptions\"`\n" +
+	"\aoptions\x18\x05 \x01(\v2\x15.tsdb.v1.QueryOptionsR\aoptions\"\x80\x01\n" +
 	"\fQueryOptions\x12\x1f\n" +
 	"\vlookback_ms\x18\x01 \x01(\x03R\n" +
 	"lookbackMs\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit\x12\x19\n" +
-	"\bno_cache\x18\x03 \x01(\bR\anoCache\"\xd1\x01\n" +
+	"\bno_cache\x18\x03 \x01(\bR\anoCache\x12\x1e\n" +
+	"\n" +
+	"resolution\x18\x04 \x01(\tR\n" +
+	"resolution\"\xd1\x01\n" +
 	"\rQueryResponse\x12.\n" +
 	"\x06header\x18\x01 \x01(\v2\x14.tsdb.v1.QueryHeaderH\x00R\x06header\x12.\n" +
 	"\x06series\x18\x02 \x01(\v2\x14.tsdb.v1.SeriesBatchH\x00R\x06series\x120\n" +
@@ -1443,7 +1627,7 @@ const file_tsdb_v1_query_proto_rawDesc = "" +
 	"\bQueryEnd\x12\x1a\n" +
 	"\bwarnings\x18\x01 \x03(\tR\bwarnings\x12\x14\n" +
 	"\x05infos\x18\x02 \x03(\tR\x05infos\x12)\n" +
-	"\x05stats\x18\x03 \x01(\v2\x13.tsdb.v1.QueryStatsR\x05stats\"\xf1\x01\n" +
+	"\x05stats\x18\x03 \x01(\v2\x13.tsdb.v1.QueryStatsR\x05stats\"\x94\x02\n" +
 	"\n" +
 	"QueryStats\x12\x16\n" +
 	"\x06series\x18\x01 \x01(\x04R\x06series\x12\x18\n" +
@@ -1452,7 +1636,8 @@ const file_tsdb_v1_query_proto_rawDesc = "" +
 	"\fpeak_samples\x18\x04 \x01(\x04R\vpeakSamples\x12#\n" +
 	"\rqueue_seconds\x18\x05 \x01(\x01R\fqueueSeconds\x12#\n" +
 	"\rtotal_seconds\x18\x06 \x01(\x01R\ftotalSeconds\x12!\n" +
-	"\fcached_steps\x18\a \x01(\rR\vcachedSteps\"\x80\x01\n" +
+	"\fcached_steps\x18\a \x01(\rR\vcachedSteps\x12!\n" +
+	"\fbuckets_read\x18\b \x01(\x04R\vbucketsRead\"\x80\x01\n" +
 	"\rSeriesRequest\x12\x1c\n" +
 	"\tselectors\x18\x01 \x03(\tR\tselectors\x12\x19\n" +
 	"\bstart_ms\x18\x02 \x01(\x03R\astartMs\x12\x15\n" +
@@ -1481,16 +1666,20 @@ const file_tsdb_v1_query_proto_rawDesc = "" +
 	"\a_end_ms\"D\n" +
 	"\x0eLabelsResponse\x12\x16\n" +
 	"\x06values\x18\x01 \x03(\tR\x06values\x12\x1a\n" +
-	"\bwarnings\x18\x02 \x03(\tR\bwarnings\"z\n" +
+	"\bwarnings\x18\x02 \x03(\tR\bwarnings\"\xd5\x01\n" +
 	"\x0eExplainRequest\x12\x14\n" +
 	"\x05query\x18\x01 \x01(\tR\x05query\x12\x1e\n" +
 	"\bstart_ms\x18\x02 \x01(\x03H\x00R\astartMs\x88\x01\x01\x12\x1a\n" +
-	"\x06end_ms\x18\x03 \x01(\x03H\x01R\x05endMs\x88\x01\x01B\v\n" +
+	"\x06end_ms\x18\x03 \x01(\x03H\x01R\x05endMs\x88\x01\x01\x12\x1c\n" +
+	"\astep_ms\x18\x04 \x01(\x03H\x02R\x06stepMs\x88\x01\x01\x12/\n" +
+	"\aoptions\x18\x05 \x01(\v2\x15.tsdb.v1.QueryOptionsR\aoptionsB\v\n" +
 	"\t_start_msB\t\n" +
-	"\a_end_ms\"b\n" +
+	"\a_end_msB\n" +
+	"\n" +
+	"\b_step_ms\"b\n" +
 	"\x0fExplainResponse\x123\n" +
 	"\tselectors\x18\x01 \x03(\v2\x15.tsdb.v1.SelectorCostR\tselectors\x12\x1a\n" +
-	"\bwarnings\x18\x02 \x03(\tR\bwarnings\"\xd4\x01\n" +
+	"\bwarnings\x18\x02 \x03(\tR\bwarnings\"\x8b\x04\n" +
 	"\fSelectorCost\x12\x1a\n" +
 	"\bselector\x18\x01 \x01(\tR\bselector\x12\x19\n" +
 	"\bstart_ms\x18\x02 \x01(\x03R\astartMs\x12\x15\n" +
@@ -1499,7 +1688,22 @@ const file_tsdb_v1_query_proto_rawDesc = "" +
 	"\x06blocks\x18\x05 \x01(\x04R\x06blocks\x12\x16\n" +
 	"\x06chunks\x18\x06 \x01(\x04R\x06chunks\x12\x18\n" +
 	"\asamples\x18\a \x01(\x04R\asamples\x12\x14\n" +
-	"\x05bytes\x18\b \x01(\x04R\x05bytes*\x89\x01\n" +
+	"\x05bytes\x18\b \x01(\x04R\x05bytes\x12\x12\n" +
+	"\x04tier\x18\t \x01(\tR\x04tier\x12\x18\n" +
+	"\abuckets\x18\n" +
+	" \x01(\x04R\abuckets\x12.\n" +
+	"\arefused\x18\v \x03(\v2\x14.tsdb.v1.RefusedTierR\arefused\x12$\n" +
+	"\x0erolled_up_days\x18\f \x01(\x04R\frolledUpDays\x12!\n" +
+	"\fpending_days\x18\r \x01(\x04R\vpendingDays\x12\"\n" +
+	"\rstand_in_days\x18\x0e \x01(\x04R\vstandInDays\x12!\n" +
+	"\fnewer_series\x18\x0f \x01(\x04R\vnewerSeries\x12&\n" +
+	"\x0fstand_in_series\x18\x10 \x01(\x04R\rstandInSeries\x12\x1f\n" +
+	"\vcut_borders\x18\x11 \x01(\x04R\n" +
+	"cutBorders\"M\n" +
+	"\vRefusedTier\x12\x12\n" +
+	"\x04tier\x18\x01 \x01(\tR\x04tier\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x12\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text*\x89\x01\n" +
 	"\n" +
 	"ResultType\x12\x1b\n" +
 	"\x17RESULT_TYPE_UNSPECIFIED\x10\x00\x12\x16\n" +
@@ -1530,7 +1734,7 @@ func file_tsdb_v1_query_proto_rawDescGZIP() []byte {
 }
 
 var file_tsdb_v1_query_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tsdb_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_tsdb_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_tsdb_v1_query_proto_goTypes = []any{
 	(ResultType)(0),            // 0: tsdb.v1.ResultType
 	(*QueryRequest)(nil),       // 1: tsdb.v1.QueryRequest
@@ -1551,8 +1755,9 @@ var file_tsdb_v1_query_proto_goTypes = []any{
 	(*ExplainRequest)(nil),     // 16: tsdb.v1.ExplainRequest
 	(*ExplainResponse)(nil),    // 17: tsdb.v1.ExplainResponse
 	(*SelectorCost)(nil),       // 18: tsdb.v1.SelectorCost
-	(*Series)(nil),             // 19: tsdb.v1.Series
-	(*Histogram)(nil),          // 20: tsdb.v1.Histogram
+	(*RefusedTier)(nil),        // 19: tsdb.v1.RefusedTier
+	(*Series)(nil),             // 20: tsdb.v1.Series
+	(*Histogram)(nil),          // 21: tsdb.v1.Histogram
 }
 var file_tsdb_v1_query_proto_depIdxs = []int32{
 	3,  // 0: tsdb.v1.QueryRequest.options:type_name -> tsdb.v1.QueryOptions
@@ -1562,31 +1767,33 @@ var file_tsdb_v1_query_proto_depIdxs = []int32{
 	7,  // 4: tsdb.v1.QueryResponse.samples:type_name -> tsdb.v1.SampleBatch
 	9,  // 5: tsdb.v1.QueryResponse.end:type_name -> tsdb.v1.QueryEnd
 	0,  // 6: tsdb.v1.QueryHeader.result_type:type_name -> tsdb.v1.ResultType
-	19, // 7: tsdb.v1.SeriesBatch.series:type_name -> tsdb.v1.Series
+	20, // 7: tsdb.v1.SeriesBatch.series:type_name -> tsdb.v1.Series
 	8,  // 8: tsdb.v1.SampleBatch.columns:type_name -> tsdb.v1.SampleColumns
-	20, // 9: tsdb.v1.SampleColumns.histograms:type_name -> tsdb.v1.Histogram
+	21, // 9: tsdb.v1.SampleColumns.histograms:type_name -> tsdb.v1.Histogram
 	10, // 10: tsdb.v1.QueryEnd.stats:type_name -> tsdb.v1.QueryStats
 	6,  // 11: tsdb.v1.SeriesResponse.series:type_name -> tsdb.v1.SeriesBatch
 	7,  // 12: tsdb.v1.SeriesResponse.samples:type_name -> tsdb.v1.SampleBatch
 	9,  // 13: tsdb.v1.SeriesResponse.end:type_name -> tsdb.v1.QueryEnd
-	18, // 14: tsdb.v1.ExplainResponse.selectors:type_name -> tsdb.v1.SelectorCost
-	1,  // 15: tsdb.v1.Query.Query:input_type -> tsdb.v1.QueryRequest
-	2,  // 16: tsdb.v1.Query.QueryRange:input_type -> tsdb.v1.QueryRangeRequest
-	11, // 17: tsdb.v1.Query.Series:input_type -> tsdb.v1.SeriesRequest
-	13, // 18: tsdb.v1.Query.LabelNames:input_type -> tsdb.v1.LabelNamesRequest
-	14, // 19: tsdb.v1.Query.LabelValues:input_type -> tsdb.v1.LabelValuesRequest
-	16, // 20: tsdb.v1.Query.Explain:input_type -> tsdb.v1.ExplainRequest
-	4,  // 21: tsdb.v1.Query.Query:output_type -> tsdb.v1.QueryResponse
-	4,  // 22: tsdb.v1.Query.QueryRange:output_type -> tsdb.v1.QueryResponse
-	12, // 23: tsdb.v1.Query.Series:output_type -> tsdb.v1.SeriesResponse
-	15, // 24: tsdb.v1.Query.LabelNames:output_type -> tsdb.v1.LabelsResponse
-	15, // 25: tsdb.v1.Query.LabelValues:output_type -> tsdb.v1.LabelsResponse
-	17, // 26: tsdb.v1.Query.Explain:output_type -> tsdb.v1.ExplainResponse
-	21, // [21:27] is the sub-list for method output_type
-	15, // [15:21] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	3,  // 14: tsdb.v1.ExplainRequest.options:type_name -> tsdb.v1.QueryOptions
+	18, // 15: tsdb.v1.ExplainResponse.selectors:type_name -> tsdb.v1.SelectorCost
+	19, // 16: tsdb.v1.SelectorCost.refused:type_name -> tsdb.v1.RefusedTier
+	1,  // 17: tsdb.v1.Query.Query:input_type -> tsdb.v1.QueryRequest
+	2,  // 18: tsdb.v1.Query.QueryRange:input_type -> tsdb.v1.QueryRangeRequest
+	11, // 19: tsdb.v1.Query.Series:input_type -> tsdb.v1.SeriesRequest
+	13, // 20: tsdb.v1.Query.LabelNames:input_type -> tsdb.v1.LabelNamesRequest
+	14, // 21: tsdb.v1.Query.LabelValues:input_type -> tsdb.v1.LabelValuesRequest
+	16, // 22: tsdb.v1.Query.Explain:input_type -> tsdb.v1.ExplainRequest
+	4,  // 23: tsdb.v1.Query.Query:output_type -> tsdb.v1.QueryResponse
+	4,  // 24: tsdb.v1.Query.QueryRange:output_type -> tsdb.v1.QueryResponse
+	12, // 25: tsdb.v1.Query.Series:output_type -> tsdb.v1.SeriesResponse
+	15, // 26: tsdb.v1.Query.LabelNames:output_type -> tsdb.v1.LabelsResponse
+	15, // 27: tsdb.v1.Query.LabelValues:output_type -> tsdb.v1.LabelsResponse
+	17, // 28: tsdb.v1.Query.Explain:output_type -> tsdb.v1.ExplainResponse
+	23, // [23:29] is the sub-list for method output_type
+	17, // [17:23] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_tsdb_v1_query_proto_init() }
@@ -1616,7 +1823,7 @@ func file_tsdb_v1_query_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tsdb_v1_query_proto_rawDesc), len(file_tsdb_v1_query_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
