@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/prometheus/promql/promqltest"
 	promstorage "github.com/prometheus/prometheus/storage"
 
+	"tsdb/partition/block"
 	"tsdb/query"
 	"tsdb/query/querytest"
 )
@@ -22,12 +23,12 @@ import (
 const builtinEvals = 2195
 
 // TestPromQLBuiltin runs Prometheus' own PromQL cases over our engine and our
-// storage: with the samples as they were written, in the head, and with the
-// samples cut into blocks and merged before the first read. Every case must
-// run and pass.
+// storage: with the samples as they were written, in the head, with the
+// samples cut into blocks and merged before the first read, and with hours in
+// their place wherever these can answer. Every case must run and pass.
 func TestPromQLBuiltin(t *testing.T) {
 	if testing.Short() {
-		t.Skip("4,390 cases: they run without -short")
+		t.Skip("6,585 cases: they run without -short")
 	}
 	exprs, err := promqltest.GetBuiltInExprs()
 	if err != nil {
@@ -37,12 +38,13 @@ func TestPromQLBuiltin(t *testing.T) {
 		t.Fatalf("the files hold %d evals, expected %d", len(exprs), builtinEvals)
 	}
 	for _, c := range []struct {
-		name   string
-		settle bool
-	}{{"head", false}, {"blocks", true}} {
+		name    string
+		settle  bool
+		rollups []block.Tier // the last is read
+	}{{"head", false, nil}, {"blocks", true, nil}, {"rollups", true, []block.Tier{block.Hour}}} {
 		t.Run(c.name, func(t *testing.T) {
 			reg := prometheus.NewRegistry()
-			counter := &evalCounter{QueryEngine: builtinEngine(reg)}
+			counter := &evalCounter{QueryEngine: builtinEngine(t, reg, c.rollups)}
 			files := &fileRunner{T: t}
 			t.Cleanup(func() { // after the parallel files
 				ran, skipped := counter.count(), files.skipped
@@ -52,18 +54,26 @@ func TestPromQLBuiltin(t *testing.T) {
 				if ran != builtinEvals || skipped != 0 {
 					t.Errorf("%d evals passed and %d files were skipped, expected %d and 0", ran, skipped, builtinEvals)
 				}
-				t.Logf("%d passed, %d skipped; of %d queries, those that ran on Prometheus' engine: %v", ran, skipped, counter.queries, fallbacks(t, reg))
+				if n := bucketsRead(t, reg); len(c.rollups) > 0 && n < 10_000 {
+					t.Errorf("%v buckets were read: cases must read tiers", n)
+				}
+				t.Logf("%d passed, %d skipped; %v buckets read; of %d queries, those that ran on Prometheus' engine: %v", ran, skipped, bucketsRead(t, reg), counter.queries, fallbacks(t, reg))
 			})
 			promqltest.RunBuiltinTestsWithStorage(files, counter, func(t testing.TB) promstorage.Storage {
-				return querytest.New(t, c.settle)
+				return querytest.NewWithRollups(t, c.settle, c.rollups...)
 			})
 		})
 	}
 }
 
 // builtinEngine is set up as promqltest sets its own engine up.
-func builtinEngine(reg prometheus.Registerer) *query.Engine {
+func builtinEngine(t *testing.T, reg prometheus.Registerer, rollups []block.Tier) *query.Engine {
+	resolution := query.ResolutionAuto
+	if len(rollups) > 0 {
+		resolution = resolutionOf(t, rollups[len(rollups)-1].String())
+	}
 	return query.New(query.Options{
+		Resolution:         resolution,
 		Registerer:         reg,
 		Timeout:            100 * time.Second,
 		MaxSamples:         promqltest.DefaultMaxSamplesPerQuery,

@@ -5,7 +5,7 @@ import "testing"
 // Experimental functions, aggregations and durations run on our own engine and
 // answer as Prometheus' does.
 func TestExperimentalEqualsPrometheusEngine(t *testing.T) {
-	d := newDifferential(t, true, false, false, 7)
+	d := newDifferential(t, true, false, false, false, 7)
 	defer d.close()
 	for _, text := range []string{
 		"rate(requests_total[2m + 30s])", "rate(requests_total[5m / 2])", "requests_total offset (1m * 2)", "requests_total offset -(30s + 30s)",

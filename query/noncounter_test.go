@@ -194,7 +194,7 @@ func TestInfosCountAsMemory(t *testing.T) {
 // Several rates of a metric make one annotation. Where it points to is for
 // Prometheus to say.
 func TestRatesOfAMetricPointWherePrometheusDoes(t *testing.T) {
-	d := newDifferential(t, false, false, false, 5)
+	d := newDifferential(t, false, false, false, false, 5)
 	defer d.close()
 	for _, text := range []string{
 		"rate(gauge[5m]) * scalar(sum(rate(gauge[1m])))",

@@ -32,6 +32,9 @@ const (
 	LimitSamplesRead = admission.LimitSamplesRead
 )
 
+// ResolutionAuto lets each selector choose the tier that is cheapest to read.
+var ResolutionAuto = tiers.Auto
+
 // ParseResolution returns the resolution of a name: "auto", which "" stands for too,
 // "raw", or that of a rollup, such as "1h".
 func ParseResolution(name string) (Resolution, error) { return tiers.ParseResolution(name) }

@@ -22,13 +22,13 @@ const notExpired = math.MinInt64
 
 // splitExpired moves the failing buckets whose samples have expired from t.failing to
 // t.expired.
-func (r *tieredRows) splitExpired(t *tierScratch) {
+func (r *tieredRows) splitExpired(t *tierScratch, rows *model.Buckets) {
 	t.expired = t.expired[:0]
 	n, special := 0, false
-	for ; n < len(t.failing) && t.buckets.End[t.failing[n]] < r.floor; n++ {
+	for ; n < len(t.failing) && rows.End[t.failing[n]] < r.floor; n++ {
 		k := t.failing[n]
-		t.expired = append(t.expired, t.buckets.End[k])
-		special = special || !r.function.Answers(t.buckets.Flags[k])
+		t.expired = append(t.expired, rows.End[k])
+		special = special || !r.function.Answers(rows.Flags[k])
 	}
 	t.failing = append(t.failing[:0], t.failing[n:]...)
 	if special {
@@ -36,10 +36,15 @@ func (r *tieredRows) splitExpired(t *tierScratch) {
 	}
 }
 
-// asSamples tells what is missing if a series is read as samples although some have
-// expired.
-func (r *tieredRows) asSamples(t *tierScratch) {
-	if t.buckets.Len() > 0 && t.buckets.End[0] < r.floor {
+// hasExpired reports whether the tier has buckets whose samples have expired.
+func (r *tieredRows) hasExpired(t *tierScratch) bool {
+	return t.buckets.Len() > 0 && t.buckets.End[0] < r.floor
+}
+
+// warnOfSamples tells what is missing if a series is read as samples although some
+// have expired.
+func (r *tieredRows) warnOfSamples(t *tierScratch) {
+	if r.hasExpired(t) {
 		r.warn("series with native histograms or start timestamps begin there")
 	}
 }

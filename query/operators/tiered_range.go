@@ -3,7 +3,6 @@ package operators
 import (
 	"github.com/prometheus/prometheus/model/labels"
 
-	"tsdb/internal/model"
 	"tsdb/query/tiers"
 	"tsdb/query/window"
 )
@@ -70,20 +69,9 @@ func (s *rangeSource) rows(t *tieredSeries, w *worker, i int, c *column) (ok boo
 		return false, err
 	}
 	defer s.f.release(p.Widest)
-	s.f.countRows(rows)
+	s.f.rows.Add(int64(w.tier.buckets.Len()))
 	if err := t.kernel(p, c.v); err != nil {
 		return false, err
 	}
 	return true, t.moveWindows(w, rows, s, rowKernel(t.kernel), c.v)
-}
-
-// countRows counts the buckets among rows.
-func (x *Run) countRows(rows *model.Buckets) {
-	n := int64(0)
-	for _, f := range rows.Flags {
-		if f&model.BucketSample == 0 {
-			n++
-		}
-	}
-	x.rows.Add(n)
 }

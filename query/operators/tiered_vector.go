@@ -58,7 +58,7 @@ func (s *tieredVector) column(w *worker, i int, c *column) error {
 			w.tally.at(k, 1, 1)
 		}
 	}
-	f.countRows(rows)
+	f.rows.Add(int64(w.tier.buckets.Len()))
 	return nil
 }
 

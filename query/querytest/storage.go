@@ -19,6 +19,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	"tsdb/partition/block"
 	"tsdb/query"
 	"tsdb/storage"
 )
@@ -42,10 +43,21 @@ var _ promstorage.Storage = (*Storage)(nil)
 // compacts them.
 func New(t testing.TB, settle bool) *Storage {
 	t.Helper()
+	return NewWithRollups(t, settle)
+}
+
+// NewWithRollups is New for a database that makes rollups, which settling makes too.
+func NewWithRollups(t testing.TB, settle bool, rollups ...block.Tier) *Storage {
+	t.Helper()
+	keep := make(map[block.Tier]int64) // for ever
+	for _, tier := range rollups {
+		keep[tier] = 0
+	}
 	fs := vfs.NewMem()
 	db, err := storage.Open(t.Context(), fs, "data", storage.Options{
-		MaxFutureMs: math.MaxInt64 / 4,
-		Clock:       vfs.NewManualClock(time.Unix(0, 0)),
+		MaxFutureMs:     math.MaxInt64 / 4,
+		Clock:           vfs.NewManualClock(time.Unix(0, 0)),
+		TierRetentionMs: keep,
 	})
 	if err != nil {
 		t.Fatalf("open: %v", err)

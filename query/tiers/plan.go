@@ -121,7 +121,7 @@ func refuse(r *Read, res Resolution, a Available) (refusal Refusal, mayFail int)
 		return no(Function, "smoothed and anchored selectors read samples outside of the window")
 	case !answers:
 		return no(Function, "%s needs every sample", r.Function)
-	case r.Function != "" && r.Width < resolution:
+	case !forced && r.Function != "" && r.Width < resolution:
 		return no(Narrow, "a window of %s has no room for a bucket of %s", text(r.Width), a.Tier)
 	case !r.Range().Overlaps(a.Covered):
 		return no(Uncovered, "no rollup covers the range")

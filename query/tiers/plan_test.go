@@ -95,7 +95,7 @@ func TestResolutionForcesATier(t *testing.T) {
 	f(odd, Auto, block.Raw)
 	f(odd, Only(block.Hour), block.Hour)
 	f(read("deriv", time.Hour, 10*day, 40*day, time.Hour), Only(block.Hour), block.Raw)
-	f(read("rate", time.Minute, 10*day, 40*day, time.Hour), Only(block.Hour), block.Raw)
+	f(read("rate", time.Minute, 10*day, 40*day, time.Hour), Only(block.Hour), block.Hour)
 }
 
 func TestResolutionsHaveNames(t *testing.T) {

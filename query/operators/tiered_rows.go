@@ -1,0 +1,192 @@
+package operators
+
+import (
+	"tsdb/internal/model"
+	"tsdb/query/window"
+	"tsdb/rollup/bucket"
+)
+
+// tierScratch is the memory of a worker for rows.
+type tierScratch struct {
+	buckets    model.Buckets     // of the tier
+	gaps       []model.TimeRange // where it has none
+	samples    model.ColumnSet   // of the gaps
+	builder    *bucket.Builder   // for the gaps
+	resolution int64             // of builder
+	filled     model.Buckets     // buckets of the tier and of the gaps
+	failing    []int             // rows
+	edge       model.ColumnSet   // samples of failing rows
+	mixed      model.Buckets     // filled, with rows of samples in the place of failing rows
+	expired    []int64           // ends of failing buckets whose samples have expired
+}
+
+// rowBytes is the memory of a row.
+const rowBytes = 8*13 + 4*3 + 1
+
+func (t *tierScratch) bytes() int64 {
+	rows := cap(t.buckets.End) + cap(t.filled.End) + cap(t.mixed.End)
+	return rowBytes*int64(rows) + 16*int64(cap(t.samples.T)+cap(t.edge.T))
+}
+
+// Limits on the share of a series' range that is read as samples beside buckets of the
+// tier. Beyond them all of the series is read as samples.
+const (
+	// maxGaps is the share of gaps, 1/maxGaps. Buckets of their samples cost less to
+	// make than samples to decode, but nothing is gained by them.
+	maxGaps = 2
+	// maxFailing is the share of the chunks with failing buckets in the other range,
+	// 1/maxFailing: reading one bucket reads a chunk.
+	maxFailing = 2
+	// edgeMs is the time in a chunk: see package tiers.
+	edgeMs = 6 * model.HourMs
+)
+
+// load returns the rows of series i, valid until the next load by the worker: buckets
+// of the tier, buckets made of the samples in gaps of the tier, and samples in the
+// place of buckets that fail. It returns false if the series must be read as samples.
+func (r *tieredRows) load(w *worker, i int) (*model.Buckets, bool, error) {
+	t := &w.tier
+	t.buckets.Reset()
+	var err error
+	if t.gaps, err = w.Buckets(r.set, i, r.ends, r.function.Needs(), &t.buckets, t.gaps[:0]); err != nil {
+		return nil, false, err
+	}
+	rows := &t.buckets
+	if len(t.gaps) > 0 {
+		if !r.hasExpired(t) && (rows.Len() == 0 || !r.forced && lengthOf(t.gaps)*maxGaps > r.samples.Max-r.samples.Min) {
+			return nil, false, nil
+		}
+		if err := r.fillGaps(w, i); err != nil {
+			return nil, false, err
+		}
+		rows = &t.filled
+	}
+	if r.cannotHold(rows) {
+		r.warnOfSamples(t)
+		return nil, false, nil
+	}
+	t.failing = window.FailingRows(r.windows, rows, r.resolution, r.function, t.failing[:0])
+	r.splitExpired(t, rows)
+	switch {
+	case len(t.failing) == 0:
+		return rows, true, nil
+	case !r.forced && !r.hasExpired(t) && r.tooManyFail(t, rows):
+		return nil, false, nil
+	}
+	ok, err := r.replaceFailing(w, i, rows)
+	if err == nil && !ok {
+		r.warnOfSamples(t)
+	}
+	return &t.mixed, ok, err
+}
+
+func lengthOf(rs []model.TimeRange) int64 {
+	n := int64(0)
+	for _, tr := range rs {
+		n += tr.Max - tr.Min
+	}
+	return n
+}
+
+// fillGaps sets filled to the buckets of the tier and those of the samples in its gaps.
+// A bucket that the range of all windows cuts has the samples inside only.
+func (r *tieredRows) fillGaps(w *worker, i int) error {
+	t := &w.tier
+	if t.builder == nil || t.resolution != r.resolution {
+		t.builder, t.resolution = bucket.NewBuilder(r.resolution), r.resolution
+	}
+	t.filled.Reset()
+	t.samples.Reset()
+	next := 0
+	for _, gap := range t.gaps {
+		k := t.buckets.Search(gap.Min)
+		t.filled.AppendRange(&t.buckets, next, k)
+		next = k
+		n := t.samples.Len()
+		if err := w.BucketSamples(r.set, i, gap.Intersect(r.samples), &t.samples); err != nil {
+			return err
+		}
+		part := t.samples.Slice(n, t.samples.Len())
+		t.builder.Add(&part, &t.filled)
+		t.builder.Flush(&t.filled)
+	}
+	t.filled.AppendRange(&t.buckets, next, t.buckets.Len())
+	return nil
+}
+
+// cannotHold reports whether rows cannot answer for the series because of what is in
+// buckets whose samples have not expired. Of others it warns.
+func (r *tieredRows) cannotHold(rows *model.Buckets) bool {
+	kept := 0
+	if r.floor != notExpired {
+		kept = rows.Search(r.floor)
+	}
+	if flagsOf(rows.Flags[:kept])&r.noRows != 0 {
+		r.warn("of series with native histograms or start timestamps the " + r.tier + " rollup holds the floats")
+	}
+	return flagsOf(rows.Flags[kept:])&r.noRows != 0
+}
+
+func flagsOf(fs []model.BucketFlags) (all model.BucketFlags) {
+	for _, f := range fs {
+		all |= f
+	}
+	return all
+}
+
+// gapOf returns the first gap that ends at or after a bucket, and whether the bucket is
+// in it. gaps are those from an earlier call on.
+func gapOf(gaps []model.TimeRange, end int64) (rest []model.TimeRange, in bool) {
+	for len(gaps) > 0 && gaps[0].Max <= end {
+		gaps = gaps[1:]
+	}
+	return gaps, len(gaps) > 0 && gaps[0].Min <= end
+}
+
+// tooManyFail reports whether failing buckets of the tier lie in so many chunks that
+// the tier is not worthwhile.
+func (r *tieredRows) tooManyFail(t *tierScratch, rows *model.Buckets) bool {
+	gaps, in := t.gaps, false
+	length, chunk := int64(0), int64(0)
+	for _, k := range t.failing {
+		end := rows.End[k]
+		if gaps, in = gapOf(gaps, end); in {
+			continue // its samples have been read
+		}
+		if c := end / edgeMs; length == 0 || c != chunk {
+			chunk = c
+			length += edgeMs
+		}
+	}
+	all := r.samples.Max - r.samples.Min - lengthOf(t.gaps)
+	return length*maxFailing > max(all, edgeMs*maxFailing)
+}
+
+// replaceFailing sets mixed to rows, with samples in the place of those that fail. It
+// returns false if there are samples that rows cannot hold.
+func (r *tieredRows) replaceFailing(w *worker, i int, rows *model.Buckets) (bool, error) {
+	t := &w.tier
+	t.mixed.Reset()
+	next, gaps, in := 0, t.gaps, false
+	for _, k := range t.failing {
+		end := rows.End[k]
+		t.mixed.AppendRange(rows, next, k)
+		next = k + 1
+		tr := model.TimeRange{Min: end - r.resolution + 1, Max: end + 1}.Intersect(r.samples)
+		if gaps, in = gapOf(gaps, end); in {
+			from, to := t.samples.Search(tr.Min), t.samples.Search(tr.Max)
+			t.mixed.AppendSamples(t.samples.T[from:to], t.samples.V[from:to])
+			continue
+		}
+		t.edge.Reset()
+		if err := w.BucketSamples(r.set, i, tr, &t.edge); err != nil {
+			return false, err
+		}
+		if len(t.edge.H) > 0 || r.noRows&model.BucketStart != 0 && len(t.edge.ST) > 0 {
+			return false, nil
+		}
+		t.mixed.AppendSamples(t.edge.T, t.edge.V)
+	}
+	t.mixed.AppendRange(rows, next, rows.Len())
+	return true, nil
+}
