@@ -87,6 +87,7 @@ func fold(ctx context.Context, v *blockset.Version, step Step, o Options) (_ *Re
 func (f *folder) open(ctx context.Context, step Step) error {
 	st := f.v.State()
 	byName := map[string]*source{}
+	var all []*source
 	var made []block.Info
 	for _, day := range step.Days {
 		c, ok := st.CoverageOf(f.tier, day)
@@ -101,7 +102,7 @@ func (f *folder) open(ctx context.Context, step Step) error {
 			}
 			s = &source{entry: e}
 			byName[c.Block] = s
-			f.sources.all = append(f.sources.all, s)
+			all = append(all, s)
 			made = append(made, e.Info)
 		}
 		s.days = append(s.days, foldDay{span: c.Range(), index: len(f.covers)})
@@ -115,6 +116,7 @@ func (f *folder) open(ctx context.Context, step Step) error {
 		}
 		f.covers, f.erased = append(f.covers, c), append(f.erased, erased)
 	}
+	f.sources.runs = [][]*source{all}
 	f.written, f.lost = make([]bool, len(f.covers)), make([]block.DeletedRanges, len(f.covers))
 	slices.SortFunc(made, func(a, b block.Info) int { return block.CompareInfo(a, b) })
 	tombstone := uint64(0)
@@ -154,10 +156,12 @@ func (f *folder) deletions(ctx context.Context, e *blockset.Entry, c *manifest.C
 
 // read reads all series.
 func (f *folder) read(ctx context.Context) error {
-	if err := f.sources.begin(); err != nil {
-		return err
-	}
-	for f.sources.next() {
+	f.sources.begin()
+	for {
+		if more, err := f.sources.next(); err != nil || !more {
+			f.reading = nil
+			return err
+		}
 		f.output.next(f.sources.group[0].at)
 		f.cursor = f.cursor[:0]
 		for _, s := range f.sources.group {
@@ -173,8 +177,6 @@ func (f *folder) read(ctx context.Context) error {
 			return err
 		}
 	}
-	f.reading = nil
-	return nil
 }
 
 // foldCursor is a day of a source that is to be written.

@@ -38,6 +38,7 @@ type rolledTier struct {
 	output  output
 	builder *bucket.Builder
 	buckets model.Buckets // of the current series
+	standIn bool          // the samples of the current series stand in
 	rolled  int           // series with buckets
 	stood   int           // series whose samples stand in
 }
@@ -103,7 +104,7 @@ func (r *roller) open(ctx context.Context) (made []block.Info, err error) {
 			r.result.Lost = append(r.result.Lost, &SourceError{Block: e.Name, Err: err})
 			continue
 		}
-		r.sources.all = append(r.sources.all, &source{entry: e, deletions: deletions})
+		r.sources.addDisjoint(&source{entry: e, deletions: deletions})
 	}
 	if len(made) == 0 {
 		return nil, fmt.Errorf("no L2s of %s", manifest.FormatMs(r.day))
@@ -129,10 +130,12 @@ func (r *roller) create(tiers []block.Tier, made []block.Info) error {
 // read reads all series.
 func (r *roller) read(ctx context.Context) error {
 	var last *block.SeriesEntry
-	if err := r.sources.begin(); err != nil {
-		return err
-	}
-	for r.sources.next() {
+	r.sources.begin()
+	for {
+		if more, err := r.sources.next(); err != nil || !more {
+			r.reading = nil
+			return err
+		}
 		for _, s := range r.sources.group[1:] { // L2s of a day share no series
 			if err := r.note(&SourceError{Block: s.entry.Name, Err: format.Corrupt("series %v is in %s, too", s.at.Labels, r.sources.group[0].entry.Name)}); err != nil {
 				return err
@@ -151,8 +154,6 @@ func (r *roller) read(ctx context.Context) error {
 			return err
 		}
 	}
-	r.reading = nil
-	return nil
 }
 
 // series makes the buckets of the current series of a source.
@@ -166,6 +167,7 @@ func (r *roller) series(s *source) error {
 	s.deleted = s.deletions.Ranges(s.it.Ordinal(), s.deleted)
 	for _, t := range r.tiers {
 		t.buckets.Reset()
+		t.standIn = samplesStandIn(t.tier, chunks)
 	}
 	samples := uint64(0)
 	for i := 0; i < len(chunks); {
@@ -180,7 +182,9 @@ func (r *roller) series(s *source) error {
 		s.deleted.Remove(&r.rows, 0)
 		samples += uint64(r.rows.Len())
 		for _, t := range r.tiers {
-			t.builder.Add(&r.rows, &t.buckets)
+			if !t.standIn {
+				t.builder.Add(&r.rows, &t.buckets)
+			}
 		}
 		i = j
 	}
@@ -222,14 +226,28 @@ func (r *roller) load(s *source, chunks []block.Chunk) error {
 	return nil
 }
 
+// samplesStandIn reports whether the samples of chunks stand in for their buckets, as far
+// as the directory tells how many of both there are: so no buckets are made in vain.
+func samplesStandIn(t block.Tier, chunks []block.Chunk) bool {
+	if t >= block.Hour {
+		return false
+	}
+	samples, buckets := uint64(0), int64(0)
+	for _, c := range chunks {
+		samples += uint64(c.Count)
+		buckets += min(int64(c.Count), (c.MaxTime-c.MinTime)/t.Ms()+1)
+	}
+	return bucket.StandIn(t.Ms(), samples, int(buckets))
+}
+
 // write writes the buckets of a series with samples, or notes that these stand in.
 func (t *rolledTier) write(at block.SeriesEntry, day model.TimeRange, samples uint64) error {
-	t.builder.Flush(&t.buckets)
 	t.output.next(at)
-	if bucket.StandIn(t.tier.Ms(), samples, t.buckets.Len()) {
+	if t.standIn {
 		t.stood++
 		return t.output.standIn(day, samples)
 	}
+	t.builder.Flush(&t.buckets)
 	t.rolled++
 	return t.output.buckets(&t.buckets)
 }

@@ -87,30 +87,74 @@ func (s *source) damaged(err error, lost func(error) error) error {
 	return lost(&SourceError{Block: s.entry.Name, Err: err})
 }
 
-// sources are blocks that are read together, in the order of their series.
+// sources are blocks that are read in the order of their series.
 type sources struct {
-	all         []*source
-	group       []*source // positioned at the current series, in the order of all
+	runs        [][]*source // each has only series before those of the next
+	all         []*source   // the current run
+	group       []*source   // positioned at the current series, in the order of all
 	lost        func(error) error
 	o           *Options
 	done, total uint64 // series
 }
 
-// begin positions all sources at their first series.
-func (ss *sources) begin() error {
-	for _, s := range ss.all {
-		s.it = s.entry.Block().Iterate()
-		ss.total += s.entry.Series
-		if err := s.next(ss.lost); err != nil {
-			return err
+// begin counts the series of all runs.
+func (ss *sources) begin() {
+	for _, run := range ss.runs {
+		for _, s := range run {
+			ss.total += s.entry.Series
 		}
 	}
-	return nil
+}
+
+// nextRun positions the sources of the next run at their first series. It reports
+// false if there is none.
+func (ss *sources) nextRun() (bool, error) {
+	for _, s := range ss.all {
+		s.it = nil // and its memory
+	}
+	if len(ss.runs) == 0 {
+		return false, nil
+	}
+	ss.all, ss.runs = ss.runs[0], ss.runs[1:]
+	for _, s := range ss.all {
+		s.it = s.entry.Block().Iterate()
+		if err := s.next(ss.lost); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// addDisjoint adds a source, of which all series are known to come after those of the
+// sources before, or may not.
+func (ss *sources) addDisjoint(s *source) {
+	if n := len(ss.runs); n > 0 {
+		last := ss.runs[n-1]
+		for _, o := range last {
+			if o.entry.Keys.IsZero() || s.entry.Keys.IsZero() || o.entry.Keys.Last >= s.entry.Keys.First {
+				ss.runs[n-1] = append(last, s)
+				return
+			}
+		}
+	}
+	ss.runs = append(ss.runs, []*source{s})
 }
 
 // next collects the sources positioned at the smallest series. It reports false at
 // the end.
-func (ss *sources) next() bool {
+func (ss *sources) next() (bool, error) {
+	for {
+		if ss.collect() {
+			return true, nil
+		}
+		if more, err := ss.nextRun(); err != nil || !more {
+			return false, err
+		}
+	}
+}
+
+// collect is next for the current run.
+func (ss *sources) collect() bool {
 	ss.group = ss.group[:0]
 	for _, s := range ss.all {
 		if !s.more {
