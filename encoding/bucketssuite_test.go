@@ -2,6 +2,7 @@ package encoding
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"testing"
@@ -118,4 +119,15 @@ func formatBuckets(b *model.Buckets) []string {
 		}
 		return word
 	})
+}
+
+// Rows for a golden file are written by formatBuckets.
+func TestGoldenRowsAreReadAsWritten(t *testing.T) {
+	for _, p := range bucketPatterns {
+		rows := p.buckets(rand.New(rand.NewPCG(1, 2)), 7)
+		got, resolution, err := parseBuckets(fmt.Sprintf("bucketvalues/%d/%s", p.resolution, p.name), formatBuckets(rows))
+		if err != nil || resolution != p.resolution || !equalBuckets(got, rows) {
+			t.Errorf("%s: resolution %d, other rows or error: %v", p.name, resolution, err)
+		}
+	}
 }
