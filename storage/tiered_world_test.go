@@ -252,7 +252,7 @@ func (w *tieredWorld) create(e *manifest.Edit, meta block.Meta, series []*rolled
 	if !slices.ContainsFunc(series, func(s *rolled) bool { return s.buckets.Len() > 0 || len(s.standIn) > 0 }) {
 		return ""
 	}
-	b, err := block.Create(w.db.objects, meta, block.WriterOptions{Taken: w.db.set.Taken})
+	b, err := block.Create(w.db.objects, meta, block.WriterOptions{Taken: w.db.set.Taken, Repeated: w.db.manifest.State().Repeated()})
 	must(w.t, err)
 	for _, s := range series {
 		must(w.t, b.Series(s.Tenant, s.ID, s.Labels))

@@ -15,8 +15,10 @@ import (
 // repairFile is the description of a block file in its footer.
 type repairFile struct {
 	block.Info
-	keys manifest.KeyRange
-	err  error // reason it cannot be read; then only Name is set
+	keys     manifest.KeyRange
+	repeated block.Repeated
+	days     []int64 // of which a block of a rollup has rows, if the MANIFEST is to be rebuilt
+	err      error   // reason it cannot be read; then only Name is set
 }
 
 // seedCheck is the result of comparing a seed with the series of the readable
@@ -149,15 +151,26 @@ func (p *Plan) rebuild(in *repairInput) *Plan {
 	return p.fromFooters(in, base, later, last)
 }
 
+// seeds returns the identity seeds of damaged snapshots and of the footers of blocks.
+func (in *repairInput) seeds() []uint64 {
+	seeds := slices.Clone(in.salvage.Seeds)
+	for _, f := range in.files {
+		if seed := f.repeated.Seed; seed != 0 && !slices.Contains(seeds, seed) {
+			seeds = append(seeds, seed)
+		}
+	}
+	return seeds
+}
+
 // chooseSeed returns the newest state of intact records and its seed or, if there is
-// none, a seed of a damaged snapshot that series confirm.
+// none, a seed of a damaged snapshot or of a footer that series confirm.
 func chooseSeed(in *repairInput) (*manifest.State, uint64, bool) {
 	for _, s := range in.salvage.Chains {
 		if len(in.checks[s.Seed].wrong) == 0 {
 			return s, s.Seed, true
 		}
 	}
-	for _, seed := range in.salvage.Seeds {
+	for _, seed := range in.seeds() {
 		if c := in.checks[seed]; len(c.wrong) == 0 && c.series > 0 {
 			return nil, seed, true
 		}
@@ -185,6 +198,8 @@ func (p *Plan) fromFooters(in *repairInput, base *manifest.State, later []*manif
 	s.Number, s.WallMs, s.WALLow = last+1, in.nowMs, low
 	s.HighGen = max(s.HighGen, in.walHigh.Generation, low)
 	s.HighLSN, s.HighSegment = max(s.HighLSN, in.walHigh.LSN), max(s.HighSegment, in.walHigh.Segment)
+	r.addRepeated(s)
+	r.addRollups(s)
 	s.Blocks = r.listed
 	for _, b := range s.Blocks {
 		s.HighGen = max(s.HighGen, b.MaxGen)
@@ -201,8 +216,12 @@ func (p *Plan) fromFooters(in *repairInput, base *manifest.State, later []*manif
 	case in.assumeNoDeletes:
 		p.say("deletions: %d known; it is taken that the lost edits recorded none", len(s.Tombstones))
 	default:
+		after := stampMs(base.WallMs)
+		if base.Number == 0 {
+			after = "the last merge, whose footer repeats the deletions before it"
+		}
 		return p.refuse("the lost edits may have recorded deletions, and what was deleted would come back: "+
-			"if nothing was deleted after %s, repeat with --assume-no-deletes", stampMs(base.WallMs))
+			"if nothing was deleted after %s, repeat with --assume-no-deletes", after)
 	}
 	p.state = s
 	return p
@@ -278,16 +297,18 @@ func (r *rebuilding) chooseBlocks() {
 	}
 }
 
-// list lists the known blocks, unknown cuts and the merges in counts, except for
+// list lists the known raw blocks, unknown cuts and the merges in counts, except for
 // blocks whose data is in others of them.
 func (r *rebuilding) list(counts map[string]bool) {
 	r.listed = map[string]manifest.Listed{}
 	for name, b := range r.known.Blocks {
-		r.listed[name] = b // even if it is missing: then it is quarantined
+		if b.Tier == block.Raw {
+			r.listed[name] = b // even if it is missing: then it is quarantined
+		}
 	}
 	for _, f := range r.in.files {
 		_, dropped := r.known.Dropped[f.Name]
-		if f.err != nil || dropped || r.published[f.Name] || len(f.Inputs) > 0 && !counts[f.Name] {
+		if f.err != nil || f.Tier != block.Raw || dropped || r.published[f.Name] || len(f.Inputs) > 0 && !counts[f.Name] {
 			continue
 		}
 		r.listed[f.Name] = manifest.Listed{Info: f.Info, Keys: f.keys, OldestMs: r.in.nowMs, NewestMs: r.in.nowMs}
@@ -459,6 +480,8 @@ func (r *rebuilding) describeBlocks(base *manifest.State) {
 			p.say("%s: not listed, it cannot be read: %v", f.Name, f.err)
 		case len(f.Inputs) > 0 && !r.published[f.Name] && !slices.ContainsFunc(f.Inputs, r.isGone):
 			p.say("%s: not listed, all it was made from is there", f.Name)
+		case f.Tier != block.Raw:
+			p.say("%s: not listed, no day of the rollup needs it", f.Name)
 		case r.inLog[f.Name]:
 			p.say("%s: not listed, the log holds all of it", f.Name)
 		default:

@@ -42,11 +42,13 @@ func NewPlan(ctx context.Context, fsys vfs.FS, dir string, o Options) (*Plan, er
 		nowMs: o.NowMs, assumeNoDeletes: o.AssumeNoDeletes,
 	}
 	in.salvage = manifest.ReadSalvage(fsys, dir)
-	series, err := in.readBlocks(ctx, objstore.NewDir(fsys, dir))
+	best, err := manifest.NewestCopy(in.copies)
+	intact := err == nil && best.State.Number >= o.Edit
+	series, err := in.readBlocks(ctx, objstore.NewDir(fsys, dir), !intact)
 	if err != nil {
 		return nil, err
 	}
-	seeds := in.salvage.Seeds
+	seeds := in.seeds()
 	for _, s := range in.salvage.Chains {
 		seeds = append(seeds, s.Seed)
 	}
@@ -62,8 +64,9 @@ type storedSeries struct {
 	block.SeriesEntry
 }
 
-// readBlocks reads the footers of all blocks and some series of each.
-func (in *repairInput) readBlocks(ctx context.Context, store objstore.Store) ([]storedSeries, error) {
+// readBlocks reads the footers of all blocks and some series of each and, if days is
+// set, finds out of which days rollups have rows.
+func (in *repairInput) readBlocks(ctx context.Context, store objstore.Store, days bool) ([]storedSeries, error) {
 	found, err := block.ListKeys(ctx, store)
 	if err != nil {
 		return nil, err
@@ -86,8 +89,11 @@ func (in *repairInput) readBlocks(ctx context.Context, store objstore.Store) ([]
 			in.files = append(in.files, f)
 			continue
 		}
-		f.Info = b.Info()
+		f.Info, f.repeated = b.Info(), b.Repeated()
 		series, err := someSeries(b)
+		if err == nil && days && f.Tier != block.Raw {
+			f.days, err = daysOf(ctx, b)
+		}
 		if err := errors.Join(err, b.Close()); err != nil && !block.IsLost(err) {
 			return nil, err
 		}

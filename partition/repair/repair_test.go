@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
 	"tsdb/partition/format"
@@ -44,6 +45,9 @@ func (c repairCase) plan() *Plan {
 		f := repairFile{Info: b}
 		if b.Level != block.L0 {
 			f.keys = manifest.KeyRange{First: "a", Last: "z"}
+		}
+		for day := b.Partition; b.Tier != block.Raw && day < b.Span().Max; day += model.DayMs {
+			f.days = append(f.days, day)
 		}
 		if slices.Contains(c.broken, b.Name) {
 			f = repairFile{Info: block.Info{Name: b.Name}, err: format.Corrupt("test")}
