@@ -328,3 +328,44 @@ func TestMergedDaysAreNewerForTheirLateSeriesOnly(t *testing.T) {
 	w.restart()
 	w.checkGaps("merged and restarted", map[string][]model.TimeRange{"1": {{Min: dayAt(2), Max: dayAt(1)}}, "2": hours(dayAt(3), 24)})
 }
+
+// Of an expired day those samples are read that stand in for buckets, deletions
+// carried out, and they are read too if the block of the day is lost.
+func TestExpiredDaysWithSamplesThatStandIn(t *testing.T) {
+	w := newRolledWorld(t)
+	w.roll(dayAt(2), rollForm{standIn: func(_ block.Tier, i string) bool { return i == "0" }}, block.Minutes5)
+	days := model.TimeRange{Min: dayAt(2), Max: dayAt(0)}
+	before := w.check(block.Minutes5, days)
+	floor := dayAt(1)
+	_, err := w.db.catalog.edit(manifest.Edit{Floor: &floor}, nil)
+	must(t, err)
+	read := func() tieredRead {
+		v := w.view()
+		defer v.Release()
+		return w.read(v, block.Minutes5, days)
+	}
+	got := read()
+	for name, rows := range before.rows {
+		if diff := diffBuckets(got.rows[name], rows); diff != "" {
+			t.Errorf("series %s: %s", name, diff)
+		}
+	}
+	at := dayAt(2) + 7*model.HourMs
+	for i := range 2 {
+		w.remove(i, model.TimeRange{Min: at, Max: at + model.MinuteMs})
+	}
+	got = read()
+	if k := got.rows["0"].Search(at); got.rows["0"].Len() != 2*288 || got.rows["0"].Count[k] != 4 {
+		t.Errorf("series 0 has %d rows after a deletion, %d samples in the bucket", got.rows["0"].Len(), got.rows["0"].Count[k])
+	}
+	if n := got.rows["1"].Len(); n != 2*288-1 || len(got.warnings) > 0 {
+		t.Errorf("series 1 has %d rows after a deletion, warnings %v", n, got.warnings)
+	}
+	c, _ := w.db.catalog.manifest.State().CoverageOf(block.Minutes5, dayAt(2))
+	must(t, w.mem.Remove("data/"+c.Block))
+	w.restart()
+	got = read()
+	if n := got.rows["0"].Len(); n != 2*288 || len(got.warnings) != 1 {
+		t.Errorf("series 0 has %d rows without the block, warnings %v", n, got.warnings)
+	}
+}

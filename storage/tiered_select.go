@@ -60,8 +60,9 @@ type rollupPart struct {
 }
 
 // addRollups adds the series of rollup blocks and determines which days they
-// answer. Samples answer instead of a block that is damaged, if there still are
-// some.
+// answer. Samples answer instead of a block that is damaged. Of days whose samples
+// have expired, but for those that stand in for buckets, the undamaged part of the
+// block answers, or what samples are left if it cannot be read at all.
 func (s *tieredSelection) addRollups(ctx context.Context) error {
 	st := s.view.st
 	days := coveredDays(st.blocks.State(), s.tier, s.times)
@@ -72,10 +73,12 @@ func (s *tieredSelection) addRollups(ctx context.Context) error {
 	for _, d := range days {
 		p := parts[d.Block]
 		if p != nil && p.lost != nil {
-			if s.isRaw(d.Day) {
+			if !s.isRaw(d.Day) {
+				s.base.warn(p.lost)
+			}
+			if s.isRaw(d.Day) || p.number < 0 {
 				continue
 			}
-			s.base.warn(p.lost)
 		}
 		s.covered = append(s.covered, d)
 		if p != nil && p.number >= 0 {
