@@ -68,9 +68,10 @@
 //
 // The package has more than 30 files because every part of the format has a file
 // of its own, with its encoder and its decoder: format.go has the header, tail.go and
-// repeated.go the tail; page.go, directory.go, flags.go, aggregate.go, dictionary.go,
-// postings.go, series.go, exemplars.go, metadata.go and generations.go have the parts
-// between. writer.go, buckets.go, columns.go and index_writer.go write a block.
+// repeated.go the tail; page.go, directory.go, column_ref.go, flags.go, aggregate.go,
+// dictionary.go, postings.go, series.go, exemplars.go, metadata.go and generations.go
+// have the parts between. writer.go, writer_samples.go, buckets.go, columns.go and
+// index_writer.go write a block.
 // reader.go opens one; samples.go, series_reader.go, bucket_reader.go, iterator.go,
 // match.go and selection.go read it.
 package block
