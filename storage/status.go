@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -10,8 +9,6 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
-	"tsdb/partition/block"
-	"tsdb/partition/blockset"
 )
 
 // Status describes the stored data, as GET /api/v1/status/storage shows it.
@@ -24,8 +21,10 @@ type Status struct {
 	BytesPerSample float64      `json:"bytesPerSample"` // of the samples in blocks; 0 without any
 	Head           HeadStatus   `json:"head"`
 	WAL            WALStatus    `json:"wal"`
-	Tiers          []TierStatus `json:"tiers"`
-	FailingJobs    []JobStatus  `json:"failingJobs"` // of the background work
+	Tiers          []TierStatus `json:"tiers"` // raw, then rollups, finest first
+	// Full is what the blocks will take once every retention is full, at today's rate.
+	Full        Forecast    `json:"full"`
+	FailingJobs []JobStatus `json:"failingJobs"` // of the background work
 }
 
 // HeadStatus describes the samples that are in memory.
@@ -73,10 +72,22 @@ func (db *DB) walStatus() WALStatus {
 	return st
 }
 
-// TierStatus lists the partitions of one resolution, or the blocks of a rollup by the
-// days that they span.
+// TierStatus describes one resolution. Bytes a day are those of the newest complete
+// days.
 type TierStatus struct {
-	Tier       string            `json:"tier"`
+	Tier        string `json:"tier"`
+	On          bool   `json:"on"` // raw, or a rollup that is kept up to date
+	Blocks      int    `json:"blocks"`
+	Bytes       int64  `json:"bytes"`
+	BytesPerDay int64  `json:"bytesPerDay"`
+	// StandInBytesPerDay are the bytes of raw samples that stand in for buckets of the
+	// tier. They are kept for its retention, not for that of raw.
+	StandInBytesPerDay int64 `json:"standInBytesPerDay"`
+	RetentionMs        int64 `json:"retentionMs"` // 0 = for ever
+	// FullBytes are the bytes of the tier once its retention is full, with the samples
+	// that stand in for it beyond those of raw; 0 if it is kept for ever.
+	FullBytes int64 `json:"fullBytes"`
+	// Partitions are days; of a rollup, the days that a block spans.
 	Partitions []PartitionStatus `json:"partitions"`
 }
 
@@ -104,58 +115,18 @@ func (db *DB) Status() (Status, error) {
 		st.Blocks++
 		st.Bytes += e.Size
 	}
-	raw := TierStatus{Tier: block.Raw.String(), Partitions: partitions(v.st.blocks.Raw())}
-	var rawBytes int64
-	for _, p := range raw.Partitions {
+	st.Tiers, st.Full = v.tierStatus(db.opts, db.opts.Clock.Now().UnixMilli())
+	for _, p := range st.Tiers[0].Partitions {
 		st.Samples += p.Samples
-		rawBytes += p.Bytes
 	}
 	if st.Samples > 0 {
-		st.BytesPerSample = float64(rawBytes) / float64(st.Samples)
+		st.BytesPerSample = float64(st.Tiers[0].Bytes) / float64(st.Samples)
 	}
 	st.Samples += st.Head.Samples
-	st.Tiers = append(st.Tiers, raw)
-	for _, tier := range block.Rollups {
-		of := slices.DeleteFunc(slices.Clone(v.st.blocks.Rollups()), func(e *blockset.Entry) bool { return e.Tier != tier })
-		if len(of) > 0 {
-			st.Tiers = append(st.Tiers, TierStatus{Tier: tier.String(), Partitions: partitions(of)})
-		}
-	}
 	if st.Series, err = v.countSeries(context.Background()); err != nil {
 		return Status{}, err
 	}
 	return st, nil
-}
-
-// partitions adds up the blocks of a tier by the days that they span.
-func partitions(entries []*blockset.Entry) []PartitionStatus {
-	parts := make(map[model.TimeRange]*PartitionStatus)
-	for _, e := range entries {
-		var span model.TimeRange
-		if e.Level == block.L0 {
-			// A cut spans partitions; it is shown where it ends.
-			span = e.Tier.PartitionRange(e.MaxTime)
-		} else {
-			span = e.Span()
-		}
-		p := parts[span]
-		if p == nil {
-			p = &PartitionStatus{Start: rfc3339(span.Min), End: rfc3339(span.Max)}
-			parts[span] = p
-		}
-		p.Blocks++
-		p.Bytes += e.Size
-		p.Samples += e.Samples
-		p.Series = max(p.Series, e.Series)
-	}
-	list := make([]PartitionStatus, 0, len(parts))
-	for _, p := range parts {
-		list = append(list, *p)
-	}
-	slices.SortFunc(list, func(a, b PartitionStatus) int {
-		return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.End, b.End))
-	})
-	return list
 }
 
 func rfc3339(ms int64) string {
