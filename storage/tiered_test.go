@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/value"
 
 	"tsdb/internal/model"
@@ -39,6 +40,10 @@ func tiersAgainstSamples(t *testing.T, seed int64) (fromTier, all int) {
 	w := newTieredWorld(t)
 	const series, days = 7, 4
 	tiers := []block.Tier{block.Minutes5, block.Hour}
+	if seed%2 == 1 { // Compact rolls up, too
+		w.opts.TierRetentionMs = map[block.Tier]int64{block.Minutes5: 0, block.Hour: 0}
+		w.restart()
+	}
 	value := func() float64 {
 		switch rnd.Intn(12) {
 		case 0:
@@ -64,9 +69,16 @@ func tiersAgainstSamples(t *testing.T, seed int64) (fromTier, all int) {
 	w.compact()
 	for range 40 {
 		switch rnd.Intn(14) {
-		case 0, 1, 2:
+		case 0, 1:
 			at := instant()
 			w.write(rnd.Intn(series), one(at, value()))
+		case 2:
+			var s model.Samples
+			s.Append(instant(), 0, 0, model.Histogram{Float: &histogram.FloatHistogram{Count: 1, Sum: value()}})
+			if at := instant(); at > s.T[0] {
+				s.Append(at, at-rnd.Int63n(1000), value(), model.Histogram{})
+			}
+			w.write(rnd.Intn(series), s)
 		case 3:
 			at := instant()
 			w.write(rnd.Intn(series-1), every(at, 1+rnd.Int63n(model.MinuteMs), rnd.Intn(40)))

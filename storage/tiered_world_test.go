@@ -71,7 +71,11 @@ func (w *tieredWorld) write(i int, samples ...model.Samples) {
 	must(w.t, err)
 	for _, s := range samples {
 		for k, at := range s.T {
-			b.Float(ref, at, s.StartAt(k), s.V[k])
+			if h := s.HistogramAt(k); h.IsZero() {
+				b.Float(ref, at, s.StartAt(k), s.V[k])
+			} else {
+				b.Histogram(ref, at, s.StartAt(k), h)
+			}
 		}
 	}
 	_, err = b.Commit(w.ctx)
