@@ -269,7 +269,7 @@ func (r *roller) finish(made []block.Info) error {
 		}
 		if old, ok := st.Coverage[c.CoverKey]; ok {
 			// What the older entry claims is in the same L2s now.
-			c.Gen = max(c.Gen, old.Gen)
+			c.Gen, c.Tombstone = max(c.Gen, old.Gen), max(c.Tombstone, old.Tombstone)
 		}
 		var err error
 		switch {

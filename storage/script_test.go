@@ -19,6 +19,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	"tsdb/partition/block"
 	"tsdb/partition/format"
 )
 
@@ -33,7 +34,7 @@ import (
 // writes the answers anew; the difference is to be reviewed like code.
 // script_notation_test.go describes how times, samples and blocks are written.
 //
-//	open [retention= future= cut-age= cut-log= cut-memory= segment= disk= min-free= reserve=]
+//	open [retention= future= cut-age= cut-log= cut-memory= segment= disk= min-free= reserve= rollups=1m:180d,1h]
 //	close [how=], restart [how=kill|power-cut|stop]
 //	advance 5h
 //	append                 a series and its samples a line
@@ -41,6 +42,8 @@ import (
 //	watch                  one round of the job that measures space and cuts
 //	merge [n=1] [final]    merges until none is due, or n of them; final is compact's choice
 //	compact, retain, sweep
+//	roll [n=1] [force]     steps of rollups until none is due, or n of them; force is compact's choice
+//	rollups                what the status says about them
 //	delete                 a selector and a range a line
 //	query                  the same; without lines everything
 //	view                   heads, blocks, deletions, floor, low end of the log
@@ -168,6 +171,8 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 		s.pinned = nil
 	case "health":
 		s.health(&b)
+	case "rollups":
+		s.rollups(&b)
 	default:
 		s.runJob(&args, &b)
 	}
@@ -216,6 +221,20 @@ func (s *script) setOptions(args *scriptArgs) {
 		CutAge: args.duration("cut-age"), CutWALBytes: args.bytes("cut-log"), CutHeadBytes: args.bytes("cut-memory"),
 		WALSegmentBytes: cmp.Or(args.bytes("segment"), 1<<20), MinFreeBytes: args.bytes("min-free"), ReserveBytes: args.bytes("reserve"),
 		Clock: s.clock, Seed: 1, AliasSeed: 1, CacheBytes: -1, Logger: s.events.logger(),
+	}
+	for word := range strings.SplitSeq(args.text("rollups"), ",") {
+		if word == "" {
+			continue
+		}
+		name, kept, _ := strings.Cut(word, ":")
+		tier, ok := block.ParseTier(name)
+		if !ok {
+			args.must(fmt.Errorf("%s is no tier", name))
+		}
+		if s.opts.TierRetentionMs == nil {
+			s.opts.TierRetentionMs = map[block.Tier]int64{}
+		}
+		s.opts.TierRetentionMs[tier] = args.parseDuration(kept).Milliseconds()
 	}
 	if n := args.bytes("disk"); n > 0 {
 		s.mem.SetCapacity(n)
@@ -489,7 +508,10 @@ func (a *scriptArgs) bytes(key string) int64 {
 
 // duration returns a duration, of which days are a unit too.
 func (a *scriptArgs) duration(key string) time.Duration {
-	v := a.text(key)
+	return a.parseDuration(a.text(key))
+}
+
+func (a *scriptArgs) parseDuration(v string) time.Duration {
 	if v == "" {
 		return 0
 	}

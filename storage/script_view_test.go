@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	commonmodel "github.com/prometheus/common/model"
 
@@ -29,6 +30,7 @@ func (s *script) jobs(args *scriptArgs) map[string]func(*strings.Builder) error 
 		"merge":   func(b *strings.Builder) error { return s.merge(b, args.number("n"), args.has("final")) },
 		"compact": func(*strings.Builder) error { _, err := s.db.Compact(s.ctx); return err },
 		"retain":  func(*strings.Builder) error { return s.db.Retain(s.ctx) },
+		"roll":    func(b *strings.Builder) error { return s.roll(b, args.number("n"), args.has("force")) },
 		"sweep":   func(*strings.Builder) error { s.db.catalog.sweep(s.ctx); return nil },
 	}
 }
@@ -56,6 +58,28 @@ func (s *script) merge(b *strings.Builder, n int, final bool) error {
 	return nil
 }
 
+// roll does the steps of rollups that are due, at most n unless it is 0.
+func (s *script) roll(b *strings.Builder, n int, force bool) error {
+	for done := 0; n == 0 && done < 100 || done < n; done++ {
+		if worked, err := s.db.roller.rollNext(s.ctx, force); err != nil || !worked {
+			return err
+		}
+	}
+	return nil
+}
+
+// rollups writes the status of the rollups.
+func (s *script) rollups(b *strings.Builder) {
+	st := s.db.RollupStatus()
+	for _, t := range st.Tiers {
+		fmt.Fprintf(b, "%s: %d days, samples stand in for %d, %d blocks; %d uncovered, %d dirty, %d with losses, behind %v\n", t.Tier, t.Days, t.StandInDays, t.Blocks,
+			t.UncoveredDays, t.DirtyDays, t.LostDays, time.Duration(t.BehindSeconds*float64(time.Second)))
+	}
+	if st.LastError != "" {
+		fmt.Fprintf(b, "failing: %s\n", st.LastError)
+	}
+}
+
 // scriptState is what a script shows of a database.
 type scriptState struct {
 	number     uint64 // of the last edit
@@ -64,6 +88,7 @@ type scriptState struct {
 	blocks     []manifest.Listed
 	tombstones []manifest.Tombstone // recorded ones and others
 	recorded   int                  // of tombstones
+	coverage   []manifest.Coverage
 }
 
 // state returns what the MANIFEST and the present view hold.
@@ -72,7 +97,7 @@ func (s *script) state() scriptState {
 	pinned := s.db.views.pin()
 	defer s.db.views.release(pinned)
 	return scriptState{number: m.Number, walLow: m.WALLow, floor: m.Floor, blocks: m.Sorted(),
-		tombstones: slices.Clone(pinned.tombstones), recorded: len(m.Tombstones)}
+		tombstones: slices.Clone(pinned.tombstones), recorded: len(m.Tombstones), coverage: m.SortedCoverage()}
 }
 
 // heads calls f for the buffers of the head, the frozen one first.
@@ -103,6 +128,9 @@ func (s *script) view(b *strings.Builder) {
 	})
 	for _, x := range st.blocks {
 		fmt.Fprintf(b, "%s\n", describeBlock(x.Info))
+	}
+	for i := range st.coverage {
+		fmt.Fprintf(b, "%s\n", st.describeCoverage(&st.coverage[i]))
 	}
 	for i, t := range st.tombstones {
 		fmt.Fprintf(b, "%s", describeTombstone(t))
@@ -137,6 +165,7 @@ func writeChanges(b *strings.Builder, before, after scriptState) {
 			fmt.Fprintf(b, "+ %s\n", describeBlock(x.Info))
 		}
 	}
+	writeCoverage(b, &before, &after)
 	recorded := func(s scriptState, t manifest.Tombstone) bool {
 		return slices.ContainsFunc(s.tombstones[:s.recorded], func(o manifest.Tombstone) bool { return o.ID == t.ID })
 	}
@@ -158,12 +187,60 @@ func writeChanges(b *strings.Builder, before, after scriptState) {
 	}
 }
 
+// writeCoverage writes the entries of rollups that changed between two states.
+func writeCoverage(b *strings.Builder, before, after *scriptState) {
+	lines := func(s *scriptState) (all []string) {
+		for i := range s.coverage {
+			all = append(all, s.describeCoverage(&s.coverage[i]))
+		}
+		return all
+	}
+	key := func(line string) string { return line[:strings.IndexByte(line, ':')] }
+	was, is := lines(before), lines(after)
+	for _, line := range was {
+		if !slices.ContainsFunc(is, func(l string) bool { return key(l) == key(line) }) {
+			fmt.Fprintf(b, "- %s\n", key(line))
+		}
+	}
+	for _, line := range is {
+		if !slices.Contains(was, line) {
+			fmt.Fprintf(b, "+ %s\n", line)
+		}
+	}
+}
+
+// describeCoverage describes what a rollup has of a day.
+func (s *scriptState) describeCoverage(c *manifest.Coverage) string {
+	day := scriptTime(c.Day - 1)
+	text := fmt.Sprintf("%v of %s: ", c.Tier, day[:strings.IndexByte(day, 'T')])
+	i := slices.IndexFunc(s.blocks, func(l manifest.Listed) bool { return l.Name == c.Block })
+	switch {
+	case c.StandIn:
+		text += "samples stand in"
+	case c.Block == "":
+		text += "no rows"
+	case i >= 0:
+		text += "in " + blockKey(s.blocks[i].Info)
+	}
+	text += fmt.Sprintf(", generations up to %d, deletions up to %d", c.Gen, c.Tombstone)
+	for _, r := range c.Lost {
+		text += ", lost " + scriptRange(r)
+	}
+	return text
+}
+
 // blockKey names a block by level, day, generations and ordinal.
 func blockKey(x block.Info) string {
 	key := x.Level.String()
+	if x.Tier != block.Raw {
+		key = x.Tier.String()
+	}
 	if x.Partition != block.NoPartition {
 		day := scriptTime(x.Partition - 1)
 		key += "/" + day[:strings.IndexByte(day, 'T')]
+	}
+	if x.Days > 1 {
+		key += fmt.Sprintf("+%d", x.Days-1)
 	}
 	key += fmt.Sprintf("/%d-%d", x.MinGen, x.MaxGen)
 	if x.Ordinal > 0 {

@@ -9,6 +9,8 @@ import (
 	"math/rand"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,6 +22,7 @@ import (
 	"tsdb/api/ingest"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	"tsdb/partition/block"
 	"tsdb/storage"
 	"tsdb/storage/doctor"
 )
@@ -34,7 +37,7 @@ var begin = time.Date(2026, 3, 10, 23, 58, 0, 0, time.UTC)
 
 func options(clock vfs.Clock) storage.Options {
 	return storage.Options{
-		RetentionMs: retention, Clock: clock, Seed: 42, CacheBytes: -1,
+		RetentionMs: retention, TierRetentionMs: map[block.Tier]int64{block.Minute: 2 * retention, block.Hour: 0}, Clock: clock, Seed: 42, CacheBytes: -1,
 		WALSegmentBytes: 16 << 10, WALPendingBytes: 64 << 10, ReserveBytes: 4 << 10, MinFreeBytes: 1,
 	}
 }
@@ -239,6 +242,11 @@ func reopened(fs vfs.FS, at time.Time, l ledger) error {
 			return fmt.Errorf("open %d: %w", round+1, err)
 		}
 		got, err := found(w.db)
+		if err == nil {
+			var rows int
+			rows, err = tiersAnswer(w.db)
+			rowsOfTiers.Add(int64(rows))
+		}
 		w.abandon()
 		if err != nil {
 			return fmt.Errorf("read after open %d: %w", round+1, err)
@@ -270,4 +278,13 @@ func checked(fs vfs.FS) error {
 	return nil
 }
 
-func TestMain(m *testing.M) { m.Run() }
+// rowsOfTiers counts the rows that tiersAnswer found.
+var rowsOfTiers atomic.Int64
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if fmt.Printf("rows of rollups found after crashes and faults: %d\n", rowsOfTiers.Load()); code == 0 && rowsOfTiers.Load() == 0 {
+		code = 1
+	}
+	os.Exit(code)
+}
