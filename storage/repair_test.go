@@ -17,6 +17,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	"tsdb/partition/block"
 	"tsdb/partition/compaction"
 	"tsdb/partition/format"
 	"tsdb/storage/doctor"
@@ -45,6 +46,9 @@ func makeHistory(t *testing.T, r *rand.Rand, deletes, retention bool) *history {
 	h.opts = Options{Clock: h.clock, Seed: 1 + r.Uint64()>>1, WALSegmentBytes: 64 << 10, CacheBytes: -1, ReserveBytes: 4096}
 	if retention {
 		h.opts.RetentionMs = 2 * model.DayMs
+	}
+	if r.Intn(2) == 0 {
+		h.opts.TierRetentionMs = map[block.Tier]int64{block.Hour: 0} // no samples stand in
 	}
 	db := h.open(t)
 	var held *View // keeps the files of dropped blocks

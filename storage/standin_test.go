@@ -3,13 +3,17 @@ package storage
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
+	"tsdb/internal/vfs"
 	"tsdb/partition/block"
+	"tsdb/partition/format"
+	"tsdb/storage/doctor"
 )
 
 // Below the floor of samples those remain that stand in for minutes, as long as
@@ -134,5 +138,66 @@ func TestRetentionWaitsForTheRollupsOfADay(t *testing.T) {
 	defer v.Release()
 	if got := w.read(v, block.Hour, wholeDays(2)); got.rows["0"].Len() != 1 {
 		t.Errorf("rows of an hour: %+v", got.rows)
+	}
+}
+
+// With both copies of the MANIFEST gone, the repair takes seed, floors and deletions
+// from the footers of blocks. Days whose samples have left keep their buckets and the
+// samples that stand in; the others are rolled up again.
+func TestRepairWithoutAManifestKeepsRollups(t *testing.T) {
+	w := newTieredWorld(t)
+	closeUncut(w.db)
+	w.opts.logStore = nil
+	w.opts.RetentionMs = 3 * model.DayMs
+	w.opts.TierRetentionMs = map[block.Tier]int64{block.Minute: 30 * model.DayMs, block.Hour: 0}
+	w.mem = vfs.NewMem()
+	w.open()
+	for ago := 2; ago >= -3; ago-- {
+		w.write(0, every(dayAt(ago)+7, 30_000, 200))
+		w.write(1, every(dayAt(ago)+7, 1000, 6000))
+		if ago <= 0 {
+			w.clock.Advance(24 * time.Hour)
+		}
+		if ago == 0 {
+			w.compact()
+		}
+	}
+	w.remove(1, model.TimeRange{Min: dayAt(-3), Max: dayAt(-3) + 5000})
+	w.compact()
+	w.compact() // with the floors in footers
+	view := func() (tieredRead, tieredRead, string) {
+		v := w.view()
+		defer v.Release()
+		return w.read(v, block.Minute, wholeDays(3)), w.read(v, block.Hour, wholeDays(3)), fmt.Sprint(v.RawFloor(), v.st.blocks.State().Seed)
+	}
+	minutes, hours, state := view()
+	if w.db.views.floor() != dayAt(-1) {
+		t.Fatalf("floor %s", model.FormatTime(w.db.views.floor()))
+	}
+	must(t, w.db.Close(w.ctx))
+	must(t, w.mem.Remove("data/"+format.ManifestName))
+	must(t, w.mem.Remove("data/"+format.TwinName))
+	report, err := doctor.Repair(w.ctx, w.mem, "data", doctor.RepairOptions{Clock: w.clock, Apply: true})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, strings.Join(report.Lines, "\n"))
+	}
+	w.open()
+	for _, what := range []string{"repaired", "rolled up again"} {
+		m, h, s := view()
+		if s != state {
+			t.Errorf("%s: floor and seed are %s, want %s", what, s, state)
+		}
+		for _, name := range []string{"0", "1"} {
+			if diff := diffBuckets(m.rows[name], minutes.rows[name]); diff != "" {
+				t.Errorf("%s: minutes of series %s: %s\n%s", what, name, diff, strings.Join(report.Lines, "\n"))
+			}
+			if diff := diffBuckets(h.rows[name], hours.rows[name]); diff != "" {
+				t.Errorf("%s: hours of series %s: %s\n%s", what, name, diff, strings.Join(report.Lines, "\n"))
+			}
+		}
+		if len(m.warnings)+len(h.warnings) > 0 {
+			t.Error(m.warnings, h.warnings)
+		}
+		w.compact()
 	}
 }

@@ -200,6 +200,7 @@ func (p *Plan) fromFooters(in *repairInput, base *manifest.State, later []*manif
 	s.HighLSN, s.HighSegment = max(s.HighLSN, in.walHigh.LSN), max(s.HighSegment, in.walHigh.Segment)
 	r.addRepeated(s)
 	r.addRollups(s)
+	r.standIn(s)
 	s.Blocks = r.listed
 	for _, b := range s.Blocks {
 		s.HighGen = max(s.HighGen, b.MaxGen)
@@ -213,6 +214,8 @@ func (p *Plan) fromFooters(in *repairInput, base *manifest.State, later []*manif
 	switch {
 	case r.deletionsKnown(base, later, last, low):
 		p.say("deletions: %d known; the lost edits recorded no other, or the log has them", len(s.Tombstones))
+	case r.deletionsInFooters(low):
+		p.say("deletions: %d known; the footers of blocks repeat those of lost edits, or the log has them", len(s.Tombstones))
 	case in.assumeNoDeletes:
 		p.say("deletions: %d known; it is taken that the lost edits recorded none", len(s.Tombstones))
 	default:

@@ -68,9 +68,10 @@ type daySource struct {
 }
 
 // open finds the blocks of the day. ok is false if there is nothing to compare: raw
-// blocks have left, a block cannot be opened, or samples stand in.
+// blocks have left, or are not known after a repair, a block cannot be opened, or
+// samples stand in.
 func (d *dayCheck) open(l *datadir.Listed) (ok bool, err error) {
-	if d.cover.StandIn {
+	if d.cover.StandIn || len(d.cover.Sources) == 0 {
 		return false, nil
 	}
 	if d.cover.Block != "" {
