@@ -75,7 +75,9 @@ func (p *Query) PlanTiers(v *storage.View) ([]SelectorPlan, error) {
 			return nil, err
 		}
 		plan.tier = choice.Tier
-		plan.Tier, plan.MayFail = choice.Tier.String(), choice.MayFail
+		if plan.MayFail = choice.MayFail; !choice.Check {
+			plan.Tier = choice.Tier.String()
+		}
 		for _, f := range choice.Refused {
 			plan.Refused = append(plan.Refused, RefusedTier{f.Tier.String(), string(f.Reason), f.Text})
 		}

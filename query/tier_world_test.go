@@ -38,6 +38,7 @@ type tierWorld struct {
 	engine *query.Engine
 	series []*tierSeries
 	tiers  map[block.Tier]int64 // the rollups that are made
+	keepMs int64                // retention of samples; 0 = for ever
 }
 
 const (
@@ -96,7 +97,7 @@ func (w *tierWorld) open() {
 	var err error
 	w.db, err = storage.Open(w.t.Context(), w.fs, "data", storage.Options{
 		MaxFutureMs: 10 * model.DayMs, Clock: w.clock, Seed: 1, WALSegmentBytes: 1 << 20, CacheBytes: 4 << 20, ReserveBytes: 4096,
-		TierRetentionMs: w.tiers,
+		TierRetentionMs: w.tiers, RetentionMs: w.keepMs,
 	})
 	w.must(err)
 	w.q = query.NewQueryable(w.db, model.DefaultTenant)

@@ -14,28 +14,42 @@ import (
 type TierTimes struct {
 	Tier block.Tier
 	// Times is the range from the first to the last day with buckets. Days between
-	// may have none.
+	// may have none. It is empty if samples stand in on all days.
 	Times model.TimeRange
+	// Kept is Times with days for which samples stand in. Even where other samples
+	// have expired the tier has all series of its days, as buckets or as samples.
+	Kept model.TimeRange
 }
 
-// Tiers returns the rollups of which the view has buckets, finest first.
+// Tiers returns the rollups of the view, finest first.
 func (v *View) Tiers() []TierTimes {
 	var all []TierTimes
 	st := v.st.blocks.State()
 	for key, c := range st.Coverage {
-		if c.StandIn || key.Day < st.TierFloor(key.Tier) {
+		if key.Day < st.TierFloor(key.Tier) {
 			continue
 		}
 		i := slices.IndexFunc(all, func(t TierTimes) bool { return t.Tier == key.Tier })
 		if i < 0 {
-			all = append(all, TierTimes{key.Tier, key.Range()})
-			continue
+			i = len(all)
+			all = append(all, TierTimes{Tier: key.Tier})
 		}
-		t := &all[i].Times
-		t.Min, t.Max = min(t.Min, key.Range().Min), max(t.Max, key.Range().Max)
+		all[i].Kept = joined(all[i].Kept, key.Range())
+		if !c.StandIn {
+			all[i].Times = joined(all[i].Times, key.Range())
+		}
 	}
 	slices.SortFunc(all, func(a, b TierTimes) int { return cmp.Compare(a.Tier, b.Tier) })
 	return all
+}
+
+// joined returns the range from the start of the first of two ranges to the end of the
+// last. a may be empty.
+func joined(a, b model.TimeRange) model.TimeRange {
+	if a.Empty() {
+		return b
+	}
+	return model.TimeRange{Min: min(a.Min, b.Min), Max: max(a.Max, b.Max)}
 }
 
 // expiredParts returns the parts of rollup blocks for the days of tr whose samples

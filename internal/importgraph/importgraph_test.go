@@ -52,7 +52,7 @@ query/admission     :
 query/source        : internal/model partition/block storage query/admission query/tiers
 query/noncounter    : query/admission query/steps
 query/resultcache   : internal/model storage query/admission query/noncounter query/steps query/tiers
-query/operators     : internal/model rollup/bucket storage query/admission query/noncounter query/source query/steps query/tiers query/window
+query/operators     : internal/model partition/block rollup/bucket storage query/admission query/noncounter query/source query/steps query/tiers query/window
 query/querytest     : internal/model internal/vfs partition/block storage query
 query               : internal/match internal/model storage query/admission query/noncounter query/operators query/resultcache query/source query/steps query/tiers
 proto               :

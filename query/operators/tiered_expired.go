@@ -20,20 +20,25 @@ import (
 // notExpired is the floor of a selection whose samples have not expired.
 const notExpired = math.MinInt64
 
-// splitExpired moves the failing buckets whose samples have expired from t.failing to
-// t.expired.
-func (r *tieredRows) splitExpired(t *tierScratch, rows *model.Buckets) {
-	t.expired = t.expired[:0]
-	n, special := 0, false
-	for ; n < len(t.failing) && rows.End[t.failing[n]] < r.floor; n++ {
-		k := t.failing[n]
-		t.expired = append(t.expired, rows.End[k])
-		special = special || !r.function.Answers(rows.Flags[k])
-	}
-	t.failing = append(t.failing[:0], t.failing[n:]...)
-	if special {
+// keepExpired keeps a failing bucket whose samples have expired.
+func (r *tieredRows) keepExpired(t *tierScratch, rows *model.Buckets, k int) {
+	t.mixed.AppendRange(rows, k, k+1)
+	t.expired = append(t.expired, rows.End[k])
+	if !r.function.Answers(rows.Flags[k]) {
 		r.say("%s may be off over NaN, infinities and values above 2^959 in buckets of the %s rollup", r.name, r.tier)
 	}
+}
+
+// isComplete reports whether samples are all floats of a bucket: they may have expired,
+// or stand in for buckets of a finer tier.
+func isComplete(samples *model.ColumnSet, rows *model.Buckets, k int) bool {
+	n := uint32(0)
+	for i := range samples.T {
+		if !samples.StaleAt(i) {
+			n++
+		}
+	}
+	return n == rows.Count[k]
 }
 
 // hasExpired reports whether the tier has buckets whose samples have expired.
@@ -69,7 +74,10 @@ func (r *tieredRows) moveWindows(w *worker, rows *model.Buckets, host window.Hos
 		if from == x && to == s {
 			continue
 		}
-		if from >= to {
+		switch {
+		case r.function == bucket.Instant:
+			from = to - r.windows.Width // samples that are older are stale
+		case from >= to:
 			from = to - r.resolution
 		}
 		moved = true
@@ -103,10 +111,15 @@ func (r *tieredRows) moved(t *tierScratch, border int64) int64 {
 
 // say adds an info about expired samples to the answer.
 func (r *tieredRows) say(format string, args ...any) {
-	r.f.annotate(fmt.Errorf("%w: raw samples up to %s have expired: %s", annotations.PromQLInfo, model.FormatTime(r.floor-1), fmt.Sprintf(format, args...)))
+	r.f.annotate(expiredf(annotations.PromQLInfo, r.floor, format, args...))
 }
 
 // warn adds a warning about expired samples to the answer.
 func (r *tieredRows) warn(what string) {
-	r.f.annotate(fmt.Errorf("%w: raw samples up to %s have expired: %s", annotations.PromQLWarning, model.FormatTime(r.floor-1), what))
+	r.f.annotate(expiredf(annotations.PromQLWarning, r.floor, "%s", what))
+}
+
+// expiredf returns an annotation about samples that have expired.
+func expiredf(kind error, rawFloor int64, format string, args ...any) error {
+	return fmt.Errorf("%w: raw samples up to %s have expired: %s", kind, model.FormatTime(rawFloor-1), fmt.Sprintf(format, args...))
 }

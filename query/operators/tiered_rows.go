@@ -66,7 +66,7 @@ func (r *tieredRows) load(w *worker, i int) (*model.Buckets, bool, error) {
 		return nil, false, nil
 	}
 	t.failing = window.FailingRows(r.windows, rows, r.resolution, r.function, t.failing[:0])
-	r.splitExpired(t, rows)
+	t.expired = t.expired[:0]
 	switch {
 	case len(t.failing) == 0:
 		return rows, true, nil
@@ -172,20 +172,33 @@ func (r *tieredRows) replaceFailing(w *worker, i int, rows *model.Buckets) (bool
 		end := rows.End[k]
 		t.mixed.AppendRange(rows, next, k)
 		next = k + 1
-		tr := model.TimeRange{Min: end - r.resolution + 1, Max: end + 1}.Intersect(r.samples)
+		tr := model.TimeRange{Min: end - r.resolution + 1, Max: end + 1}
 		if gaps, in = gapOf(gaps, end); in {
 			from, to := t.samples.Search(tr.Min), t.samples.Search(tr.Max)
 			t.mixed.AppendSamples(t.samples.T[from:to], t.samples.V[from:to])
 			continue
 		}
+		expired := end < r.floor
+		if expired && !r.kept {
+			r.keepExpired(t, rows, k)
+			continue
+		}
+		if !expired {
+			tr = tr.Intersect(r.samples)
+		}
 		t.edge.Reset()
 		if err := w.BucketSamples(r.set, i, tr, &t.edge); err != nil {
 			return false, err
 		}
-		if len(t.edge.H) > 0 || r.noRows&model.BucketStart != 0 && len(t.edge.ST) > 0 {
+		others := len(t.edge.H) > 0 || r.noRows&model.BucketStart != 0 && len(t.edge.ST) > 0
+		switch {
+		case expired && (others || !isComplete(&t.edge, rows, k)):
+			r.keepExpired(t, rows, k)
+		case others:
 			return false, nil
+		default:
+			t.mixed.AppendSamples(t.edge.T, t.edge.V)
 		}
-		t.mixed.AppendSamples(t.edge.T, t.edge.V)
 	}
 	t.mixed.AppendRange(rows, next, rows.Len())
 	return true, nil

@@ -10,6 +10,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/partition/block"
+	"tsdb/query/admission"
 	"tsdb/query/tiers"
 	"tsdb/storage"
 )
@@ -21,7 +22,7 @@ func (q *Querier) Tiers() tiers.View { return TiersOf(q.view) }
 func TiersOf(v *storage.View) tiers.View {
 	can := tiers.View{RawFloor: v.RawFloor()}
 	for _, c := range v.Tiers() {
-		can.Tiers = append(can.Tiers, tiers.Available{Tier: c.Tier, Covered: c.Times})
+		can.Tiers = append(can.Tiers, tiers.Available{Tier: c.Tier, Covered: c.Times, Kept: c.Kept})
 	}
 	return can
 }
@@ -37,13 +38,23 @@ type TieredSet struct {
 
 // SelectTiered returns the series that may have samples in scope, for reading a tier.
 func (q *Querier) SelectTiered(ctx context.Context, scope model.TimeRange, tier block.Tier, ms []*labels.Matcher) (*TieredSet, error) {
+	return q.selectTiered(ctx, scope, tier, ms, q.mem)
+}
+
+// SelectTieredAgain is SelectTiered for series that the query will select again. They
+// are not counted.
+func (q *Querier) SelectTieredAgain(ctx context.Context, scope model.TimeRange, tier block.Tier, ms []*labels.Matcher) (*TieredSet, error) {
+	return q.selectTiered(ctx, scope, tier, ms, nil)
+}
+
+func (q *Querier) selectTiered(ctx context.Context, scope model.TimeRange, tier block.Tier, ms []*labels.Matcher, mem *admission.Tracker) (*TieredSet, error) {
 	began := time.Now()
 	set, err := q.view.SelectTiered(ctx, q.tenant, scope, tier, ms...)
 	took := time.Since(began)
 	if err != nil {
 		return nil, WrapError(err)
 	}
-	if err := q.mem.CountSeries(set.Len(), func(i int) labels.Labels { return set.At(i).Labels }); err != nil {
+	if err := mem.CountSeries(set.Len(), func(i int) labels.Labels { return set.At(i).Labels }); err != nil {
 		return nil, err
 	}
 	s := &TieredSet{ctx: ctx, set: set}

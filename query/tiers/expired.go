@@ -5,6 +5,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/partition/block"
+	"tsdb/rollup/bucket"
 )
 
 // ExpiredError is the error of a read of expired samples in the place of which buckets
@@ -23,61 +24,77 @@ func (e *ExpiredError) Error() string {
 	return fmt.Sprintf("raw samples up to %s have expired; the %s rollup cannot answer %s", model.FormatTime(e.RawFloor-1), e.Tier, what)
 }
 
-// HasExpired reports whether rollups hold samples of a range that have expired.
-func (v *View) HasExpired(tr model.TimeRange) bool { return len(v.expired(tr)) > 0 }
-
-// expired returns the tiers that have buckets of the expired samples of a range, finest
-// first.
-func (v *View) expired(tr model.TimeRange) []Available {
-	tr.Max = min(tr.Max, v.RawFloor)
-	var old []Available
-	for _, a := range v.Tiers {
-		if a.Covered.Overlaps(tr) {
-			old = append(old, a)
-		}
-	}
-	return old
+// HasExpired reports whether there may be buckets of samples in a range that have
+// expired.
+func (v *View) HasExpired(tr model.TimeRange) bool {
+	old := v.expired(tr)
+	return len(old) > 0 && old[0].Covered.Overlaps(v.ExpiredPart(tr))
 }
 
-// chooseExpired is Choose for a read of expired samples, of which the tiers old have
-// buckets. Of those that reach back as far as any, it takes the coarsest whose buckets
-// are not cut, and otherwise the finest: its borders are the closest to those of the
-// windows.
+// ExpiredPart returns the part of a range whose samples have expired, unless they stand
+// in for buckets.
+func (v *View) ExpiredPart(tr model.TimeRange) model.TimeRange {
+	tr.Max = min(tr.Max, v.RawFloor)
+	return tr
+}
+
+// expired returns the tiers that have the expired samples of a range, as far back as any
+// tier, finest first.
+func (v *View) expired(tr model.TimeRange) []Available {
+	old := v.ExpiredPart(tr)
+	first := old.Max
+	for _, a := range v.Tiers {
+		if a.Kept.Overlaps(old) {
+			first = min(first, max(a.Kept.Min, old.Min))
+		}
+	}
+	var reaching []Available
+	for _, a := range v.Tiers {
+		if a.Kept.Overlaps(old) && a.Kept.Min <= first {
+			reaching = append(reaching, a)
+		}
+	}
+	return reaching
+}
+
+// chooseExpired is Choose for a read of samples that have expired, all of which the
+// tiers old have. It takes the coarsest whose buckets are not cut, and otherwise the
+// finest: its borders are the closest to those of the windows.
 func chooseExpired(r *Read, res Resolution, v *View, old []Available) (Choice, error) {
 	fn, answers := functionOf(r.Function)
-	if !answers || r.Modified {
-		return Choice{}, &ExpiredError{v.RawFloor, old[0].Tier, r.Function}
+	finest := old[0]
+	switch {
+	case !v.HasExpired(r.Range()):
+		return choose(r, res, v.Tiers), nil // samples stand in for all series
+	case answers && !r.Modified:
+	case finest.Tier < block.Hour:
+		return Choice{Tier: finest.Tier, Check: true}, nil
+	default:
+		return Choice{}, Expired(r, v, finest.Tier)
 	}
+	c := Choice{Function: fn, Expired: true}
 	if only, forced := res.Tier(); forced {
 		for _, a := range old {
 			if a.Tier == only {
-				return Choice{Tier: only, Function: fn, Expired: true}, nil
+				c.Tier = only
+				return c, nil
 			}
 		}
 	}
-	first := old[0].Covered.Min
-	for _, a := range old {
-		first = min(first, a.Covered.Min)
-	}
-	first = max(first, r.Range().Min)
-	c := Choice{Function: fn, Expired: true}
 	for i := len(old) - 1; i >= 0; i-- {
 		a := old[i]
-		if a.Covered.Min > first {
-			c.Refused = append(c.Refused, Refusal{a.Tier, Uncovered, "another rollup reaches further back, and samples have expired"})
-			continue
-		}
-		c.Tier = a.Tier
 		e := estimate(r, fn, a)
-		if e.cut == 0 && (r.Function == "" || r.Width >= a.Tier.Ms()) {
-			c.MayFail = e.mayFail
+		c.Tier, c.MayFail = a.Tier, e.cut+e.mayFail
+		if i == 0 || e.cut == 0 && (fn == bucket.Instant || r.Width >= a.Tier.Ms()) {
 			break
 		}
-		c.MayFail = e.cut + e.mayFail
 		c.Refused = append(c.Refused, Refusal{a.Tier, Cut, fmt.Sprintf("%d of %d borders of windows cut a bucket of %s, and samples have expired", e.cut, e.borders, a.Tier)})
 	}
-	if n := len(c.Refused); n > 0 && c.Refused[n-1].Tier == c.Tier {
-		c.Refused = c.Refused[:n-1]
-	}
 	return c, nil
+}
+
+// Expired returns the error of a read in the place of whose samples, which have
+// expired, buckets of a tier cannot answer.
+func Expired(r *Read, v *View, tier block.Tier) error {
+	return &ExpiredError{v.RawFloor, tier, r.Function}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"tsdb/internal/model"
 	"tsdb/partition/block"
 )
 
@@ -29,7 +30,7 @@ func TestBucketsAnswerWhereSamplesHaveExpired(t *testing.T) {
 	f(read("rate", time.Hour, 40*day+time.Second, 55*day, time.Hour), Auto, block.Minute, true)
 	f(read("rate", time.Minute, 40*day, 40*day+time.Hour, 15*time.Second), Auto, block.Minute, true) // samples would be cheaper
 	f(narrow(40*day), Only(block.Hour), block.Hour, true)
-	f(narrow(10*day), Only(block.Minute), block.Minute, true)
+	f(narrow(10*day), Only(block.Minute), block.Hour, true) // it does not reach back
 	f(narrow(40*day), Raw, block.Raw, false)
 	f(read("", 5*time.Minute, 10*day, 55*day, time.Hour), Auto, block.Hour, true)
 
@@ -44,10 +45,30 @@ func TestBucketsAnswerWhereSamplesHaveExpired(t *testing.T) {
 			t.Errorf("%s of samples: %v, %v", r.Function, c, err)
 		}
 	}
-	refused(read("quantile_over_time", day, 40*day, 55*day, day), "raw samples up to 1970-02-20T00:00:00.000Z have expired; the 1m rollup cannot answer quantile_over_time")
+	quantiles := func(from time.Duration) *Read { return read("quantile_over_time", day, from, 55*day, day) }
+	refused(quantiles(10*day), "raw samples up to 1970-02-20T00:00:00.000Z have expired; the 1h rollup cannot answer quantile_over_time")
 	refused(read(AllSamples, day, 10*day, 0, 0), "raw samples up to 1970-02-20T00:00:00.000Z have expired; the 1h rollup cannot answer a range selector")
-	f(read("quantile_over_time", day, 51*day, 55*day, day), Auto, block.Raw, false)
-	r := narrow(40 * day)
-	r.Modified = true
-	refused(r, "raw samples up to 1970-02-20T00:00:00.000Z have expired; the 1m rollup cannot answer rate")
+	f(quantiles(52*day), Auto, block.Raw, false)
+	modified := narrow(10 * day)
+	modified.Modified = true
+	refused(modified, "raw samples up to 1970-02-20T00:00:00.000Z have expired; the 1h rollup cannot answer rate")
+
+	// Samples of some series may stand in for minutes; where they do for all series,
+	// nothing has expired.
+	if c, err := Choose(quantiles(40*day), Auto, v); err != nil || c.Tier != block.Minute || !c.Check {
+		t.Errorf("samples that may be there: %+v, %v", c, err)
+	}
+	minutes := &v.Tiers[0]
+	minutes.Covered.Min = (51 * day).Milliseconds() + 1
+	f(quantiles(40*day), Auto, block.Raw, false)
+	f(narrow(40*day), Auto, block.Minute, false)
+	f(narrow(10*day), Auto, block.Hour, true)
+	minutes.Covered = model.TimeRange{}
+	f(narrow(40*day), Auto, block.Raw, false)
+	if tr := narrow(40 * day).Range(); v.HasExpired(tr) {
+		t.Errorf("samples in %v have expired", tr)
+	}
+	if tr := narrow(10 * day).Range(); !v.HasExpired(tr) {
+		t.Errorf("samples in %v have not expired", tr)
+	}
 }

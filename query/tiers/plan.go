@@ -36,6 +36,9 @@ type Available struct {
 	// Covered is the range from the first to the last day with buckets. There may be
 	// gaps, which are read as samples.
 	Covered model.TimeRange
+	// Kept is Covered with the days for which samples stand in. These stay as long as
+	// the tier, so that it has all series of its days, as buckets or as samples.
+	Kept model.TimeRange
 }
 
 // View is what a view of the database can read.
@@ -51,6 +54,10 @@ type Choice struct {
 	// Expired tells that the read begins before the view's RawFloor. What a bucket
 	// cannot tell cannot be read as samples there.
 	Expired bool
+	// Check tells that Tier must be asked whether samples stand in for its buckets
+	// before the RawFloor. They are read instead, and the read is refused if they do
+	// not: see ExpiredError.
+	Check   bool
 	Refused []Refusal // coarser tiers, the coarsest first
 	// MayFail is the number of borders that cut a bucket where that may suffice: the
 	// buckets decide.
@@ -72,6 +79,7 @@ const (
 	Forced    Reason = "resolution"  // the query is to read another tier
 	Function  Reason = "function"    // it needs all samples
 	Uncovered Reason = "not_covered" // the tier has nothing of the range
+	StandIn   Reason = "stand_in"    // samples take fewer bytes than the tier's buckets would
 	Narrow    Reason = "window"      // no bucket fits into a window
 	Cut       Reason = "alignment"   // the windows cut so many buckets that samples are cheaper
 	Cheap     Reason = "cost"        // samples are as cheap: the range is short
@@ -123,6 +131,8 @@ func refuse(r *Read, res Resolution, a Available) (refusal Refusal, mayFail int)
 		return no(Function, "%s needs every sample", r.Function)
 	case !forced && r.Function != "" && r.Width < resolution:
 		return no(Narrow, "a window of %s has no room for a bucket of %s", text(r.Width), a.Tier)
+	case !r.Range().Overlaps(a.Covered) && r.Range().Overlaps(a.Kept):
+		return no(StandIn, "there are so few samples that they stand in for buckets")
 	case !r.Range().Overlaps(a.Covered):
 		return no(Uncovered, "no rollup covers the range")
 	}

@@ -22,7 +22,8 @@ func read(function string, width, start, end, step time.Duration) *Read {
 const day = 24 * time.Hour
 
 func covered(t block.Tier, from, to time.Duration) Available {
-	return Available{t, model.TimeRange{Min: from.Milliseconds() + 1, Max: to.Milliseconds() + 1}}
+	tr := model.TimeRange{Min: from.Milliseconds() + 1, Max: to.Milliseconds() + 1}
+	return Available{t, tr, tr}
 }
 
 // view has both rollups for 60 days, and all samples.

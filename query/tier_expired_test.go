@@ -1,0 +1,150 @@
+package query_test
+
+import (
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/promqltest"
+
+	"tsdb/internal/model"
+	"tsdb/internal/vfs"
+	"tsdb/partition/block"
+	"tsdb/query"
+	"tsdb/query/tiers"
+)
+
+// The same questions are asked before samples expire, of samples, and afterwards. The
+// answers are the same to the bit, or within the tolerance of sums, unless they say
+// that samples have expired or are refused.
+func TestAnswersOfExpiredSamplesAreTheSameOrSaySo(t *testing.T) {
+	worlds := questions(t, 6000, 2000) / 1000
+	var same, told, refused, old int
+	for seed := range worlds {
+		w := newTierWorld(t, uint64(seed))
+		switch seed % 3 {
+		case 0:
+			w.tiers = map[block.Tier]int64{block.Minute: 0, block.Hour: 0}
+		case 1:
+			w.tiers = map[block.Tier]int64{block.Hour: 0}
+		default: // minutes reach a day further back than samples
+			w.tiers = map[block.Tier]int64{block.Minute: 5 * model.DayMs, block.Hour: 0}
+		}
+		w.restart()
+		w.compact()
+		raw := query.WithResolution(nil, resolutionOf(t, "raw"))
+		type asked struct {
+			q       question
+			rounded *roundedCall
+			want    *promql.Result
+		}
+		var all []asked
+		g := tierQuestions{w.r}
+		for range 300 {
+			q, rounded := g.question()
+			all = append(all, asked{q: q, rounded: rounded, want: w.ask(q, raw)})
+		}
+		w.keepMs = 4 * model.DayMs
+		w.restart()
+		w.clock.Advance(24 * time.Hour)
+		w.compact()
+		v, err := w.db.View()
+		w.must(err)
+		floor := v.RawFloor()
+		v.Release()
+		if floor <= tierStart+model.DayMs || floor >= tierEnd-model.DayMs {
+			t.Fatalf("the floor of samples is %s", model.FormatTime(floor))
+		}
+		for _, a := range all {
+			got := w.ask(a.q, nil)
+			if a.q.start < floor {
+				old++
+			}
+			var expired *tiers.ExpiredError
+			switch {
+			case errors.As(got.Err, &expired):
+				refused++
+			case saysExpired(got):
+				told++
+			case a.rounded != nil && got.Err == nil && a.want.Err == nil && differs(a.q, got, a.want, 1e-9) == "":
+				same++
+			default:
+				if why := differs(a.q, got, a.want, 0); why != "" {
+					t.Errorf("seed %d: %v: %s\ngot  %s\nwant %s", seed, a.q, why, clip(got), clip(a.want))
+				}
+				same++
+			}
+		}
+		w.close()
+	}
+	t.Logf("%d answers were the same, %d said that samples have expired, %d were refused; %d began before the floor", same, told, refused, old)
+	if told < 50*worlds/3 || refused < 3*worlds || same < 100*worlds {
+		t.Error("too few of a kind")
+	}
+}
+
+func saysExpired(r *promql.Result) bool {
+	for _, err := range r.Warnings.AsErrors() {
+		if strings.Contains(err.Error(), "have expired") {
+			return true
+		}
+	}
+	return false
+}
+
+// Windows that cut a bucket move back to its beginning once the samples have expired,
+// and an info says so. A window within one bucket becomes the bucket before.
+func TestWindowsMoveToBucketsWhereSamplesHaveExpired(t *testing.T) {
+	w := &tierWorld{t: t, r: rand.New(rand.NewPCG(1, 5)), fs: vfs.NewMem(), reg: prometheus.NewRegistry()}
+	w.clock = vfs.NewManualClock(time.UnixMilli(tierEnd))
+	w.tiers = map[block.Tier]int64{block.Hour: 0}
+	w.open()
+	defer w.close()
+	w.engine = query.New(query.Options{Registerer: w.reg, Parser: promqltest.TestParserOpts})
+	w.add("x", "0", w.ints())
+	b := w.db.NewBatch("test", model.DefaultTenant)
+	for at := int64(tierStart) + 7000; at < tierEnd; at += 30_000 {
+		w.append(b, w.series[0], at)
+	}
+	w.commit(b)
+	w.compact()
+	w.keepMs = 2 * model.DayMs
+	w.restart()
+	w.clock.Advance(24 * time.Hour)
+	w.compact()
+
+	const hour = model.HourMs
+	f := func(text string, at, want int64, info string) {
+		t.Helper()
+		res := w.ask(question{text: text, start: tierStart + at, instant: true}, nil)
+		v, ok := res.Value.(promql.Vector)
+		if res.Err != nil || !ok || len(v) != 1 || int64(v[0].F*1000)-tierStart != want {
+			t.Errorf("%s at %d: %v, want %d", text, at, res, want)
+		}
+		_, infos := res.Warnings.AsStrings(text, 0, 0)
+		if got := strings.Join(infos, ", "); got != info {
+			t.Errorf("%s at %d says %q, want %q", text, at, got, info)
+		}
+	}
+	moved := func(what string) string {
+		return "PromQL info: raw samples up to 2022-01-10T00:00:00.000Z have expired: windows of " + what +
+			" that begin or end inside a bucket of the 1h rollup are moved back to its beginning, by less than 1h"
+	}
+	f("ts_of_last_over_time(x[2h])", 10*hour, 10*hour-23_000, "")
+	f("ts_of_first_over_time(x[2h])", 10*hour, 8*hour+7000, "")
+	f("ts_of_last_over_time(x[2h])", 10*hour+hour/2, 10*hour-23_000, moved("ts_of_last_over_time"))
+	f("ts_of_first_over_time(x[2h])", 10*hour+hour/2, 8*hour+7000, moved("ts_of_first_over_time"))
+	f("ts_of_first_over_time(x[90m])", 10*hour, 8*hour+7000, moved("ts_of_first_over_time"))
+	f("ts_of_first_over_time(x[5m])", 10*hour+hour/2, 9*hour+7000, moved("ts_of_first_over_time"))
+	f("ts_of_first_over_time(x[1h30s])", 10*hour, 9*hour-23_000, "") // the last sample of a bucket is known
+	f("timestamp(x)", 10*hour, 10*hour-23_000, "")
+	f("timestamp(x)", 10*hour+hour/2, 10*hour-23_000, moved("timestamp"))
+	// Where there are samples, windows stay where they are.
+	day := tierDays * model.DayMs
+	f("ts_of_first_over_time(x[90m])", day-hour, day-hour-5400_000+7000, "")
+	f("ts_of_first_over_time(x[60h20m])", day-hour/2, day-61*hour+7000, moved("ts_of_first_over_time"))
+}
