@@ -23,6 +23,24 @@
 // Background jobs run in three goroutines: watch measures space and cuts, maintain
 // merges, applies retention and removes files, and roller.run makes rollups.
 //
+// # Tiers
+//
+// SelectTiered reads a rollup, and samples where it does not answer:
+//
+//	               day       day       day       day       day
+//	coverage    [  rolled up, in one block or more  ]   [ not rolled up ]
+//	series      ══════════════╡dirty╞════════════════   ─────────────────
+//	            rows of block  samples,  rows of block   samples, selected
+//	                           selected when needed      at once
+//
+// Nothing marks a bucket as dirty. Which of a series are follows, in each read, from
+// what the view has that the coverage of the day does not: chunks of raw blocks that
+// are not clean, samples of the head, deletions. That takes no work for series of
+// which neither of these has anything on covered days, and for others reads
+// directories, not columns. All samples of a dirty bucket are read, from the same
+// view, so a row is never changed or added to. A damaged part of a rollup is a gap
+// like a dirty bucket.
+//
 // # Lock order
 //
 // A lock is taken only while locks above it are held, never one beside it.
