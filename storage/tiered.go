@@ -82,13 +82,6 @@ func (s *TieredSet) Len() int { return len(s.series) }
 // At returns the i-th series, in the order of labels.Compare.
 func (s *TieredSet) At(i int) *TieredSeries { return s.series[i] }
 
-// Tier returns the tier that was selected.
-func (s *TieredSet) Tier() block.Tier { return s.tier }
-
-// Covered returns the times that the tier answers, sorted and disjoint. Buckets in
-// it may be dirty for some series. The slice must not be changed.
-func (s *TieredSet) Covered() []model.TimeRange { return s.coveredTimes }
-
 // Warnings returns the damage found so far, as SeriesSet.Warnings does.
 func (s *TieredSet) Warnings() []error {
 	all := s.base.Warnings()
