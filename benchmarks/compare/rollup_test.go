@@ -31,10 +31,10 @@ func TestRollupQueriesTable(t *testing.T) {
 		{question: question{name: "a"}, speedup: 25, outcomes: rollupOutcomes{tiers: same(2 * ms), samples: same(50 * ms), vm: same(20 * ms)}},
 		{question: question{name: "b"}, speedup: 20, ofFirst: 1.3, outcomes: rollupOutcomes{tiers: same(3 * ms), samples: same(30 * ms)}},
 	})
-	const want = `| query | tiers, ms | CPU, ms | samples, ms | CPU, ms | samples ÷ tiers | ÷ first | VictoriaMetrics, ms |
-|---|---:|---:|---:|---:|---:|---:|---:|
-| a | 2.00 | 1.00 | 50.0 | 25.0 | 25.0 | 1.00 | 20.0 |
-| b | 3.00 | 1.50 | 30.0 | 15.0 | **10.0** | **1.50** | – |
+	const want = `| query | tiers, ms · CPU | samples, ms · CPU | ratio · CPU | CPU ÷ first | VictoriaMetrics, ms · CPU |
+|---|---:|---:|---:|---:|---:|
+| a | 2.00 · 1.00 | 50.0 · 25.0 | 25.0 · 25.0 | 1.00 | 20.0 · 10.0 |
+| b | 3.00 · 1.50 | 30.0 · 15.0 | **10.0** · **10.0** | **1.50** | – · – |
 `
 	if got.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", got.String(), want)

@@ -18,8 +18,8 @@ import (
 type rollupQuestion struct {
 	question
 	end      time.Time
-	speedup  float64 // the time from samples, at least, in multiples of that from tiers; 0 = no goal
-	ofFirst  float64 // the time, at most, in multiples of that of the first question; 0 = no goal
+	speedup  float64 // time and CPU from samples, at least, in multiples of those from tiers; 0 = no goal
+	ofFirst  float64 // CPU, at most, in multiples of that of the first question; 0 = no goal
 	outcomes rollupOutcomes
 }
 
@@ -167,23 +167,28 @@ func samePromise(a, b []byte) error {
 	return x.differs(y, tolerance)
 }
 
-// writeRollupQueries writes the medians as Markdown. What misses a goal is bold.
+// writeRollupQueries writes the medians as Markdown. What misses a goal is bold. The
+// machine may be shared, so that the CPU of the server says more than time does.
 func writeRollupQueries(w io.Writer, questions []rollupQuestion) {
-	fmt.Fprint(w, "| query | tiers, ms | CPU, ms | samples, ms | CPU, ms | samples ÷ tiers | ÷ first | VictoriaMetrics, ms |\n")
-	fmt.Fprint(w, "|---|---:|---:|---:|---:|---:|---:|---:|\n")
+	fmt.Fprint(w, "| query | tiers, ms · CPU | samples, ms · CPU | ratio · CPU | CPU ÷ first | VictoriaMetrics, ms · CPU |\n")
+	fmt.Fprint(w, "|---|---:|---:|---:|---:|---:|\n")
+	ratio := func(a, b time.Duration) float64 { return float64(a) / float64(max(1, b)) }
+	times := func(x float64, limit float64) string { return bold(fmt.Sprintf("%.1f", x), x < limit) }
 	var first cost
 	for i, q := range questions {
 		tiers, samples, vm := medianCost(q.outcomes.tiers), medianCost(q.outcomes.samples), medianCost(q.outcomes.vm)
 		if i == 0 {
 			first = tiers
 		}
-		speedup, ofFirst := float64(samples.wall)/float64(max(1, tiers.wall)), float64(tiers.wall)/float64(max(1, first.wall))
-		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", q.name,
-			milliseconds(tiers.wall), milliseconds(tiers.cpu), milliseconds(samples.wall), milliseconds(samples.cpu),
-			bold(fmt.Sprintf("%.1f", speedup), speedup < q.speedup),
-			bold(fmt.Sprintf("%.2f", ofFirst), q.ofFirst > 0 && ofFirst > q.ofFirst), milliseconds(vm.wall))
+		ofFirst := ratio(tiers.cpu, first.cpu)
+		fmt.Fprintf(w, "| %s | %s | %s | %s · %s | %s | %s |\n", q.name, tiers, samples,
+			times(ratio(samples.wall, tiers.wall), q.speedup), times(ratio(samples.cpu, tiers.cpu), q.speedup),
+			bold(fmt.Sprintf("%.2f", ofFirst), q.ofFirst > 0 && ofFirst > q.ofFirst), vm)
 	}
 }
+
+// String returns both times in milliseconds.
+func (c cost) String() string { return milliseconds(c.wall) + " · " + milliseconds(c.cpu) }
 
 // medianCost returns the medians, field by field, 0 without costs.
 func medianCost(costs []cost) cost {
