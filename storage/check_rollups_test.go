@@ -88,6 +88,19 @@ func TestCheckComparesRollupsWithSamples(t *testing.T) {
 	if r := w.examine(); len(r.Damage) != 0 || r.RollupDaysCompared != 4 {
 		t.Fatalf("of folded rollups: %+v", r)
 	}
+	// A damaged chunk is not reported again as rows that are missing.
+	c, _ := w.db.manifest.State().CoverageOf(block.Hour, dayAt(2))
+	flipByte(t, w.mem, "data/"+c.Block, 100)
+	r := w.examine()
+	for _, d := range r.Damage {
+		if d.File != c.Block || d.Offset == 0 {
+			t.Errorf("of a damaged chunk: %+v", r.Damage)
+		}
+	}
+	if len(r.Damage) == 0 {
+		t.Error("a damaged chunk is not reported")
+	}
+	flipByte(t, w.mem, "data/"+c.Block, 100)
 	day := dayAt(2)
 	w.roll(day, rollForm{}, block.Hour)
 	first := func(change func(b *model.Buckets)) func([]*rolled) []*rolled {

@@ -50,7 +50,8 @@ type dayCheck struct {
 	cover   manifest.Coverage
 	stored  *block.Block // nil if no series has a row of the day
 	sources []daySource
-	found   int // differences
+	found   int  // differences
+	partial bool // series of the stored block cannot be read
 
 	samples, part model.ColumnSet
 	built, rows   model.Buckets
@@ -144,8 +145,11 @@ func (d *dayCheck) compare() error {
 				return err
 			}
 		}
-		if err := d.unlessDamaged(it.Err()); err != nil {
-			return err
+		if it.Err() != nil {
+			d.partial = true
+			if err := d.unlessDamaged(it.Err()); err != nil {
+				return err
+			}
 		}
 	}
 	if err := d.compareMissing(); err != nil {
@@ -159,8 +163,8 @@ func (d *dayCheck) compare() error {
 
 // compareMissing looks at the series that have no row of the day.
 func (d *dayCheck) compareMissing() error {
-	if len(d.cover.Lost) > 0 {
-		return nil // their samples may be among those that could not be read
+	if d.partial || len(d.cover.Lost) > 0 {
+		return nil // they may have a row, or samples that could not be read
 	}
 	for i := range d.sources {
 		s := &d.sources[i]
@@ -195,13 +199,14 @@ func (d *dayCheck) done(id model.Identity) {
 
 // series compares the current series of the rollup.
 func (d *dayCheck) series(it *block.Iterator) error {
-	d.rows.Reset()
-	var err error
-	if d.standIn, err = it.Buckets(d.cover.Range(), model.AllBucketColumns, &d.rows, d.standIn[:0]); err != nil {
-		return d.unlessDamaged(err)
-	}
 	entry, err := it.Series()
 	if err != nil {
+		d.partial = true
+		return d.unlessDamaged(err)
+	}
+	d.rows.Reset()
+	if d.standIn, err = it.Buckets(d.cover.Range(), model.AllBucketColumns, &d.rows, d.standIn[:0]); err != nil {
+		d.done(entry.ID)
 		return d.unlessDamaged(err)
 	}
 	if len(d.standIn) == 0 && d.rows.Len() == 0 {

@@ -35,7 +35,7 @@ func repairRollups(ctx context.Context, fs vfs.FS, dir string, o RepairOptions, 
 		return nil
 	}
 	r.Needed = true
-	p.say("of the MANIFEST, write both copies with %s of rollups less", daysText(len(p.uncover)))
+	p.say("write MANIFEST and MANIFEST.2 anew without %s of rollups", daysText(len(p.uncover)))
 	if !o.Apply {
 		return nil
 	}
