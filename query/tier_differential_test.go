@@ -59,15 +59,21 @@ func (w *tierWorld) compare(total *tierCounts) {
 	g := tierQuestions{w.r}
 	q, rounded := g.question()
 	resolution := pickOf(w.r, "auto", "auto", "1m", "1h", "1h")
-	before := bucketsRead(w.t, w.reg)
-	got := w.ask(q, query.WithResolution(nil, resolutionOf(w.t, resolution)))
-	read := bucketsRead(w.t, w.reg) - before
+	read := w.check(w.engine, w.reg, q, rounded, resolution, total)
 	if total.buckets += read; read > 0 {
 		total.tiered++
 		if resolution != "auto" {
 			total.forced++
 		}
 	}
+}
+
+// check compares the answers of an engine at a resolution with that of the samples. It
+// returns how many buckets were read.
+func (w *tierWorld) check(e *query.Engine, reg *prometheus.Registry, q question, rounded *roundedCall, resolution string, total *tierCounts) (read float64) {
+	before := bucketsRead(w.t, reg)
+	got := w.exec(e, q, query.WithResolution(nil, resolutionOf(w.t, resolution)))
+	read = bucketsRead(w.t, reg) - before
 	want := w.ask(q, query.WithResolution(nil, resolutionOf(w.t, "raw")))
 	if want.Err == nil && isEmpty(want.Value) {
 		total.empty++
@@ -80,6 +86,51 @@ func (w *tierWorld) compare(total *tierCounts) {
 	}
 	if why != "" {
 		w.t.Errorf("%v\nat %s (%v buckets) and raw: %s\ngot  %s\nwant %s", q, resolution, read, why, clip(got), clip(want))
+	}
+	return read
+}
+
+// Answers from the cache are those of samples too, of whatever tiers their parts were
+// read, and whatever changes between.
+func TestCachedAnswersOfTiersAreThoseOfSamples(t *testing.T) {
+	n := questions(t, 1200, 400)
+	const perWorld, perChange = 200, 20
+	var counts cacheCounts
+	var total tierCounts
+	for first := 0; first < n && !t.Failed(); first += perWorld {
+		w := newTierWorld(t, uint64(first/perWorld))
+		w.compact()
+		g := tierQuestions{w.r}
+		type asked struct {
+			q       question
+			rounded *roundedCall
+		}
+		var pool []asked
+		for len(pool) < 10 {
+			if q, rounded := g.question(); !q.instant && q.end > q.start+5*q.step {
+				pool = append(pool, asked{q, rounded})
+			}
+		}
+		for i := range min(perWorld, n-first) {
+			if i%perChange == perChange-1 {
+				w.change()
+			}
+			a := pickOf(w.r, pool...)
+			move := a.q.step * (w.r.Int64N(5) - 2)
+			a.q.start, a.q.end = a.q.start+move, a.q.end+move+a.q.step*w.r.Int64N(3)
+			total.buckets += w.check(w.cached, w.cacheReg, a.q, a.rounded, pickOf(w.r, "auto", "auto", "1h"), &total)
+			w.cached.SettleCache()
+			if t.Failed() {
+				t.Logf("seed %d, question %d", w.seed, i)
+				break
+			}
+		}
+		counts = counts.plus(countsOfCache(t, w.cacheReg))
+		w.close()
+	}
+	t.Logf("%d questions: %+v, %+v", n, counts, total)
+	if counts.hits+counts.partial < float64(n)/5 || total.buckets < float64(n) {
+		t.Error("the cache or the tiers were hardly used")
 	}
 }
 

@@ -36,9 +36,12 @@ type tierWorld struct {
 	q      *query.Queryable
 	reg    *prometheus.Registry
 	engine *query.Engine
-	series []*tierSeries
-	tiers  map[block.Tier]int64 // the rollups that are made
-	keepMs int64                // retention of samples; 0 = for ever
+
+	cacheReg *prometheus.Registry
+	cached   *query.Engine // with a cache of answers
+	series   []*tierSeries
+	tiers    map[block.Tier]int64 // the rollups that are made
+	keepMs   int64                // retention of samples; 0 = for ever
 }
 
 const (
@@ -60,13 +63,17 @@ type tierSeries struct {
 }
 
 func newTierWorld(t *testing.T, seed uint64) *tierWorld {
-	w := &tierWorld{t: t, seed: seed, r: rand.New(rand.NewPCG(seed, 5)), fs: vfs.NewMem(), reg: prometheus.NewRegistry()}
+	w := &tierWorld{t: t, seed: seed, r: rand.New(rand.NewPCG(seed, 5)), fs: vfs.NewMem(), reg: prometheus.NewRegistry(), cacheReg: prometheus.NewRegistry()}
 	w.clock = vfs.NewManualClock(time.UnixMilli(tierEnd + 30*model.HourMs))
 	w.tiers = map[block.Tier]int64{block.Minute: 0, block.Hour: 0}
 	w.open()
-	w.engine = query.New(query.Options{
-		Registerer: w.reg, MaxSamples: 5_000_000, Parser: promqltest.TestParserOpts, UseStartTimestamps: seed%2 == 0, DelayedNameRemoval: seed%5 == 0,
-	})
+	opts := query.Options{
+		Registerer: w.reg, MaxSamples: 5_000_000, Parser: promqltest.TestParserOpts, UseStartTimestamps: seed%2 == 0, DelayedNameRemoval: seed%5 == 4,
+	}
+	w.engine = query.New(opts)
+	opts.Registerer, opts.CacheBytes = w.cacheReg, 4<<20
+	w.cached = query.New(opts)
+	w.t.Cleanup(w.cached.Close)
 	for k := range 2 {
 		i := fmt.Sprint(k)
 		w.add("requests_total", i, w.counter(true))
@@ -321,12 +328,16 @@ func (w *tierWorld) compact() {
 }
 
 func (w *tierWorld) ask(q question, opts promql.QueryOpts) *promql.Result {
+	return w.exec(w.engine, q, opts)
+}
+
+func (w *tierWorld) exec(e *query.Engine, q question, opts promql.QueryOpts) *promql.Result {
 	var p promql.Query
 	var err error
 	if q.instant {
-		p, err = w.engine.NewInstantQuery(w.t.Context(), w.q, opts, q.text, time.UnixMilli(q.start))
+		p, err = e.NewInstantQuery(w.t.Context(), w.q, opts, q.text, time.UnixMilli(q.start))
 	} else {
-		p, err = w.engine.NewRangeQuery(w.t.Context(), w.q, opts, q.text, time.UnixMilli(q.start), time.UnixMilli(q.end), time.Duration(q.step)*time.Millisecond)
+		p, err = e.NewRangeQuery(w.t.Context(), w.q, opts, q.text, time.UnixMilli(q.start), time.UnixMilli(q.end), time.Duration(q.step)*time.Millisecond)
 	}
 	if err != nil {
 		w.t.Fatalf("seed %d: %v: %v", w.seed, q, err)

@@ -21,10 +21,27 @@ type TierTimes struct {
 	Kept model.TimeRange
 }
 
-// Tiers returns the rollups of the view, finest first.
+// Tiers returns the rollups of the view, finest first. The slice must not be changed.
+//
+// Every query asks, and states change seldom, so the answer for the last state is kept.
 func (v *View) Tiers() []TierTimes {
-	var all []TierTimes
 	st := v.st.blocks.State()
+	if kept := v.views.tiers.Load(); kept != nil && kept.of == st {
+		return kept.times
+	}
+	kept := &tiersOfState{of: st, times: tierTimes(st)}
+	v.views.tiers.Store(kept)
+	return kept.times
+}
+
+// tiersOfState are the rollups of a state.
+type tiersOfState struct {
+	of    *manifest.State
+	times []TierTimes
+}
+
+func tierTimes(st *manifest.State) []TierTimes {
+	var all []TierTimes
 	for key, c := range st.Coverage {
 		if key.Day < st.TierFloor(key.Tier) {
 			continue

@@ -3,6 +3,7 @@ package storage
 import (
 	"math"
 	"sync"
+	"sync/atomic"
 
 	"tsdb/partition/manifest"
 	"tsdb/storage/head"
@@ -14,6 +15,8 @@ import (
 // Lock order: changing, mu. Nothing is locked under mu.
 type views struct {
 	head *head.Head
+
+	tiers atomic.Pointer[tiersOfState] // see View.Tiers
 
 	changing sync.Mutex // one change at a time
 	mu       struct {
