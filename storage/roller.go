@@ -37,9 +37,15 @@ type roller struct {
 	// skipped the blocks whose reading panicked.
 	tried   map[manifest.CoverKey]bool
 	skipped map[string]bool
+	// overtaken counts the steps in a row whose edit was refused.
+	overtaken int
 
 	progress rollProgress
 }
+
+// overtakenMax bounds the steps in a row that are planned again at once because an edit
+// came between. More are a failure, which waits before it is tried again.
+const overtakenMax = 3
 
 func newRoller(e *env, c *catalog, s *space) *roller {
 	return &roller{
@@ -109,12 +115,13 @@ func (r *roller) rollLocked(ctx context.Context, force bool) (bool, error) {
 	_, err = r.catalog.editFrom(made.Edit, nil)
 	if err != nil {
 		r.catalog.set.Discard(made.Names()...)
-		if errors.Is(err, manifest.ErrEdit) && r.catalog.manifest.State() != v.State() {
+		if r.overtaken++; r.overtaken <= overtakenMax && errors.Is(err, manifest.ErrEdit) && r.catalog.manifest.State() != v.State() {
 			r.log.Info("a rollup was overtaken by an edit and is planned again", "what", step.Reason, "err", err)
 			return true, nil
 		}
 		return false, err
 	}
+	r.overtaken = 0
 	r.published(step, made, r.opts.Clock.Now().Sub(began))
 	r.forget(ctx)
 	return true, nil // the caller sweeps: this function still holds the inputs

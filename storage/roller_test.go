@@ -19,6 +19,7 @@ import (
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
 	"tsdb/partition/compaction"
+	"tsdb/partition/manifest"
 	"tsdb/storage/log/logtest"
 )
 
@@ -203,6 +204,21 @@ func TestRollupIsOvertakenByAMerge(t *testing.T) {
 		return nil
 	}
 	worked, err := w.db.roller.rollNext(w.ctx, false)
+	pause := w.db.roller.pause
+	w.db.roller.pause = func(ctx context.Context) error { // again and again
+		once = true
+		return pause(ctx)
+	}
+	for range overtakenMax - 1 {
+		worked, err := w.db.roller.rollNext(w.ctx, false)
+		if must(t, err); !worked {
+			t.Error("a step that was overtaken is not planned again")
+		}
+	}
+	if _, err := w.db.roller.rollNext(w.ctx, false); !errors.Is(err, manifest.ErrEdit) || w.db.RollupStatus().LastError == "" {
+		t.Errorf("%d steps are overtaken: %v", overtakenMax+1, err)
+	}
+	w.db.roller.pause = pause
 	if must(t, err); !worked || len(w.db.manifest.State().Coverage) != 0 {
 		t.Errorf("worked %v, %d entries", worked, len(w.db.manifest.State().Coverage))
 	}
