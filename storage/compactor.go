@@ -57,6 +57,7 @@ func (c *compactor) planRetention(ctx context.Context) (manifest.Edit, bool) {
 	o := compaction.RetentionOptions{
 		Raw: compaction.RetentionTarget(c.now(), c.opts.RetentionMs), Tiers: map[block.Tier]int64{},
 		HeadMin: c.catalog.views.oldestInHead(), Concerns: v.Concerns(ctx), StandsIn: v.StandsIn(ctx),
+		Quarantined: func(name string) bool { e := v.Find(name); return e != nil && e.Err() != nil },
 	}
 	for tier, retentionMs := range c.opts.TierRetentionMs {
 		o.Tiers[tier] = compaction.RetentionTarget(c.now(), retentionMs)

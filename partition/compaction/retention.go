@@ -33,6 +33,8 @@ type RetentionOptions struct {
 	// Concerns reports whether a tombstone may match a series of a rollup block; nil
 	// means that it may.
 	Concerns func(t *manifest.Tombstone, block string) bool
+	// Quarantined reports whether a block is merged no more; nil means that none is.
+	Quarantined func(block string) bool
 	// StandsIn reports whether samples stand in for buckets of a coverage; nil means
 	// that Coverage.StandIn says it.
 	StandsIn func(c *manifest.Coverage) bool
@@ -71,7 +73,10 @@ func PlanRetention(s *manifest.State, o RetentionOptions) (manifest.Edit, bool) 
 			standIns[c.Day] = true
 		}
 	}
-	floor := max(s.Floor, o.waitFor(s))
+	floor := max(s.Floor, o.Raw)
+	if len(o.Tiers)+len(standIns) > 0 {
+		floor = max(s.Floor, o.waitFor(s))
+	}
 	if floor > s.Floor {
 		e.Floor = &floor
 	}
@@ -91,18 +96,20 @@ func PlanRetention(s *manifest.State, o RetentionOptions) (manifest.Edit, bool) 
 // waitFor returns the target of samples, or the start of the first day before it
 // that must be rolled up first: one of its raw blocks holds what the coverage of a
 // rollup does not, or a deletion is not applied to its buckets; or samples of it are
-// in the head or an L0. A rollup whose own floor is above the day does not count.
+// in the head or an L0. A rollup whose own floor is above the day does not count, nor
+// does a block that waits behind a quarantined one: it would wait until that leaves.
 func (o *RetentionOptions) waitFor(s *manifest.State) int64 {
 	floor := o.Raw
-	if len(o.Tiers) == 0 || floor <= s.Floor {
+	if floor <= s.Floor {
 		return floor
 	}
+	stuck := o.stuck(s)
 	wait := func(ms int64) { floor = min(floor, block.Raw.PartitionStart(max(ms, s.Floor))) }
 	if o.HeadMin < math.MaxInt64 {
 		wait(o.HeadMin)
 	}
 	for _, b := range s.Blocks {
-		if b.Tier != block.Raw || b.MaxTime < s.Floor {
+		if b.Tier != block.Raw || b.MaxTime < s.Floor || b.Level != block.L2 && stuck(b.Info) {
 			continue
 		}
 		if b.Level == block.L0 {
@@ -116,6 +123,22 @@ func (o *RetentionOptions) waitFor(s *manifest.State) int64 {
 		}
 	}
 	return floor
+}
+
+// stuck returns a function that reports whether an L0 or L1 is quarantined, or is merged
+// no more because an older one, or for an L1 an L2 of the day, is.
+func (o *RetentionOptions) stuck(s *manifest.State) func(b block.Info) bool {
+	l0, days := uint64(math.MaxUint64), map[int64]bool{}
+	for _, b := range s.Blocks {
+		switch {
+		case b.Tier != block.Raw || o.Quarantined == nil || !o.Quarantined(b.Name):
+		case b.Level == block.L0:
+			l0 = min(l0, b.MinGen)
+		default:
+			days[b.Partition] = true
+		}
+	}
+	return func(b block.Info) bool { return b.Level == block.L0 && b.MinGen >= l0 || days[b.Partition] }
 }
 
 // rolledUp reports whether the buckets of a tier hold all that an L1 or L2 does, and

@@ -83,6 +83,15 @@ func TestRetentionWaitsForRollups(t *testing.T) {
 	everyday := "L2:1-3@-4 L2:1-3@-3 L2:1-3@-2 L2:1-3@-1"
 	both := map[block.Tier]int64{block.Minute: manifest.NoFloor, block.Hour: manifest.NoFloor}
 	none := func(*state) {}
+	quarantined := func(word string) func(string) bool { // level and generation
+		return func(name string) bool {
+			level, gen, _ := strings.Cut(word, "-")
+			if level == "0" {
+				return strings.Contains(name, fmt.Sprintf("l0/%012s-", gen))
+			}
+			return strings.Contains(name, fmt.Sprintf("l%s-%012s-", level, gen))
+		}
+	}
 	for _, c := range []struct {
 		name   string
 		blocks string
@@ -114,6 +123,14 @@ func TestRetentionWaitsForRollups(t *testing.T) {
 			cover(s, block.Minute, -3, 5, func(c *manifest.Coverage) { c.Tombstone = 7 })
 			cover(s, block.Hour, -3, 5, func(c *manifest.Coverage) { c.Tombstone = 7 })
 		}, RetentionOptions{Tiers: both}, -1, 3},
+
+		{"an L0 that is quarantined", everyday + " L0:8-8@-3 L0:9-9@-2", all, RetentionOptions{Tiers: both, Quarantined: quarantined("0-8")}, -1, 5},
+		{"an L0 behind it", everyday + " L0:7-7@-2 L0:8-8@-1 L0:9-9@-3", all, RetentionOptions{Tiers: both, Quarantined: quarantined("0-8")}, -2, 3},
+		{"an L1 behind one that is quarantined", everyday + " L1:6-6@-3 L1:7-7@-3", all, RetentionOptions{Tiers: both, Quarantined: quarantined("1-6")}, -1, 5},
+		{"an L1 of another day", everyday + " L1:6-6@-3 L1:7-7@-2", all, RetentionOptions{Tiers: both, Quarantined: quarantined("1-6")}, -2, 3},
+		{"samples in the head, those of another day stand in, the tier is off", everyday, func(s *state) {
+			cover(s, block.Minute, -4, 5, func(c *manifest.Coverage) { c.Block, c.StandIn = "", true })
+		}, RetentionOptions{HeadMin: day(-2)}, -2, 1},
 
 		{"samples stand in", everyday, func(s *state) {
 			all(s)
