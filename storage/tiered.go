@@ -18,7 +18,7 @@ type TieredSet struct {
 	tenant   uint32
 	matchers []*match.Matcher
 	tier     block.Tier
-	times    model.TimeRange // selected: whole buckets, no floor above them
+	times    model.TimeRange // selected, whole buckets
 	rawTimes model.TimeRange // the part of times that has samples
 
 	// covered are the days that rollups answer, by time, and coveredTimes their

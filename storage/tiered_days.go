@@ -20,7 +20,6 @@ type coveredDay struct {
 // coveredDays returns the days of a tier that are rolled up and overlap tr, by time.
 // Days for which samples stand in are not among them.
 func coveredDays(st *manifest.State, tier block.Tier, tr model.TimeRange) []coveredDay {
-	tr.Min = max(tr.Min, st.TierFloor(tier))
 	var days []coveredDay
 	for key, c := range st.Coverage {
 		if key.Tier != tier || c.StandIn {

@@ -23,14 +23,12 @@ func (v *View) SelectTiered(ctx context.Context, tenant uint32, tr model.TimeRan
 	if !slices.Contains(block.Rollups, tier) {
 		panic(fmt.Sprintf("BUG: tiered selection of %v", tier))
 	}
-	st := v.st.blocks.State()
 	tr = wholeBuckets(tr, tier.Ms())
 	set := &TieredSet{
 		view: v, tenant: tenant, matchers: match.New(matchers), tier: tier, base: &SeriesSet{view: v},
-		times:    tr.Intersect(model.TimeRange{Min: min(v.st.floor, st.TierFloor(tier)), Max: tr.Max}),
-		rawTimes: v.st.visible(tr),
+		times: tr, rawTimes: v.st.visible(tr),
 	}
-	if set.times.Empty() {
+	if tr.Empty() {
 		return set, nil
 	}
 	var err error

@@ -79,7 +79,7 @@ func (s *state) expiredParts(tr model.TimeRange) []blockPart {
 	st := s.blocks.State()
 	days := make(map[int64]manifest.Coverage)
 	for key, c := range st.Coverage {
-		if key.Tier >= days[key.Day].Tier && key.Day >= st.TierFloor(key.Tier) && key.Range().Overlaps(tr) {
+		if key.Tier >= days[key.Day].Tier && key.Range().Overlaps(tr) {
 			days[key.Day] = c
 		}
 	}
