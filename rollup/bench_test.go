@@ -3,6 +3,7 @@ package rollup
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -111,4 +112,36 @@ func BenchmarkFold(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(rows), "ns/row")
 		})
 	}
+}
+
+// BenchmarkPlan plans with five years of hours and half a year of samples, when nothing
+// is due: the job does so every minute, and a scrape of its metrics alike.
+func BenchmarkPlan(b *testing.B) {
+	var text strings.Builder
+	const days = 5 * 365
+	for d := range days {
+		fmt.Fprintf(&text, "c 1h %d h%d 5 0\n", d, d/largeGroup)
+		if d%largeGroup == 0 {
+			fmt.Fprintf(&text, "b h%d 1h %d %d 50\n", d/largeGroup, d, largeGroup)
+		}
+		if d >= days-180 {
+			fmt.Fprintf(&text, "l2 %d 5 50\nc 1m %d - 5 0\n", d, d)
+		}
+	}
+	o := PlanOptions{NowMs: day0 + (days+100)*model.DayMs, FreeBytes: 1 << 40, Tiers: []block.Tier{block.Minute, block.Hour}}
+	st := planState(b, o.NowMs, text.String())
+	st.TierFloors[block.Minute] = day0 + (days-180)*model.DayMs
+	if step, ok := Plan(st, o); ok {
+		b.Fatal(stepString(step, ok))
+	}
+	b.Run("plan", func(b *testing.B) {
+		for b.Loop() {
+			Plan(st, o)
+		}
+	})
+	b.Run("summarize", func(b *testing.B) {
+		for b.Loop() {
+			Summarize(st, o)
+		}
+	})
 }

@@ -23,7 +23,7 @@ import (
 //	c TIER DAY BLOCK GEN TOMBSTONE [lost]  an entry; - is no block
 //	t ID FROM TO         a tombstone for days FROM to TO
 //	floor DAY, tierfloor TIER DAY
-func planState(t *testing.T, nowMs int64, text string) *manifest.State {
+func planState(t testing.TB, nowMs int64, text string) *manifest.State {
 	t.Helper()
 	st := manifest.NewState(1, nowMs)
 	st.WALLow = 1000

@@ -33,7 +33,7 @@ func TestTwoYearsOfRollups(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			s := newSimulation(t, block.Minute, block.Hour)
 			s.fleet = &f
-			const cuts = 4 // a day
+			const cuts = 2 // a day
 			for day := range int64(730) {
 				for range cuts {
 					s.nowMs += model.DayMs / cuts
