@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/promqltest"
 
@@ -96,19 +97,49 @@ func saysExpired(r *promql.Result) bool {
 	return false
 }
 
-// Windows that cut a bucket move back to its beginning once the samples have expired,
-// and an info says so. A window within one bucket becomes the bucket before.
-func TestWindowsMoveToBucketsWhereSamplesHaveExpired(t *testing.T) {
+// Of native histograms that have expired nothing is left, and a warning says so.
+func TestExpiredHistogramsAreMissedAloud(t *testing.T) {
+	w := newExpiringWorld(t)
+	defer w.close()
+	left := 0
+	w.add("x", "0", func() (float64, *histogram.FloatHistogram) {
+		if left++; left%400 < 200 { // for 100 minutes
+			return 0, &histogram.FloatHistogram{Count: 1, Sum: 1}
+		}
+		return float64(left), nil
+	})
+	w.fillEvenly(w.series[0])
+	q := question{start: tierStart + model.HourMs, end: tierStart + model.DayMs, step: model.HourMs}
+	for text, points := range map[string]int{"x": 14, "count_over_time(x[1h])": 19, "rate(x[2h])": 23} {
+		q.text = text
+		res := w.ask(q, nil)
+		m, err := res.Matrix()
+		if err != nil || len(m) != 1 || len(m[0].Floats) != points || len(m[0].Histograms) > 0 {
+			t.Errorf("%s: %v, want %d floats", text, res, points)
+		}
+		warnings, _ := res.Warnings.AsStrings(text, 0, 0)
+		if want := "PromQL warning: raw samples up to 2022-01-10T00:00:00.000Z have expired: of series with native histograms or start timestamps the 1h rollup holds the floats"; len(warnings) != 1 || warnings[0] != want {
+			t.Errorf("%s warns %q, want %q", text, warnings, want)
+		}
+	}
+}
+
+// newExpiringWorld returns a world without series, that makes hours.
+func newExpiringWorld(t *testing.T) *tierWorld {
 	w := &tierWorld{t: t, r: rand.New(rand.NewPCG(1, 5)), fs: vfs.NewMem(), reg: prometheus.NewRegistry()}
 	w.clock = vfs.NewManualClock(time.UnixMilli(tierEnd))
 	w.tiers = map[block.Tier]int64{block.Hour: 0}
 	w.open()
-	defer w.close()
 	w.engine = query.New(query.Options{Registerer: w.reg, Parser: promqltest.TestParserOpts})
-	w.add("x", "0", w.ints())
+	return w
+}
+
+// fillEvenly writes four days of a series, a sample every 30 s from second 7 on, rolls
+// them up, and lets the samples of two days expire.
+func (w *tierWorld) fillEvenly(s *tierSeries) {
 	b := w.db.NewBatch("test", model.DefaultTenant)
 	for at := int64(tierStart) + 7000; at < tierEnd; at += 30_000 {
-		w.append(b, w.series[0], at)
+		w.append(b, s, at)
 	}
 	w.commit(b)
 	w.compact()
@@ -116,6 +147,15 @@ func TestWindowsMoveToBucketsWhereSamplesHaveExpired(t *testing.T) {
 	w.restart()
 	w.clock.Advance(24 * time.Hour)
 	w.compact()
+}
+
+// Windows that cut a bucket move back to its beginning once the samples have expired,
+// and an info says so. A window within one bucket becomes the bucket before.
+func TestWindowsMoveToBucketsWhereSamplesHaveExpired(t *testing.T) {
+	w := newExpiringWorld(t)
+	defer w.close()
+	w.add("x", "0", w.ints())
+	w.fillEvenly(w.series[0])
 
 	const hour = model.HourMs
 	f := func(text string, at, want int64, info string) {

@@ -123,8 +123,19 @@ func (r *tieredRows) cannotHold(rows *model.Buckets) bool {
 	}
 	if flagsOf(rows.Flags[:kept])&r.noRows != 0 {
 		r.warn("of series with native histograms or start timestamps the " + r.tier + " rollup holds the floats")
+		hideHistograms(rows, kept)
 	}
 	return flagsOf(rows.Flags[kept:])&r.noRows != 0
+}
+
+// hideHistograms makes the first n rows that have no floats, but histograms, say that a
+// stale marker is the newest entry: the series has no float there.
+func hideHistograms(rows *model.Buckets, n int) {
+	for k, f := range rows.Flags[:n] {
+		if rows.Count[k] == 0 && f&model.BucketHistogram != 0 {
+			rows.Flags[k] |= model.BucketStale
+		}
+	}
 }
 
 func flagsOf(fs []model.BucketFlags) (all model.BucketFlags) {
