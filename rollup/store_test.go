@@ -309,7 +309,7 @@ func (s *store) roll(force bool, want ...string) {
 // retire moves the floor of the samples.
 func (s *store) retire(day int64) error {
 	floor := day0 + day*model.DayMs
-	e, ok := compaction.PlanRetention(s.m.State(), compaction.RetentionOptions{Raw: floor})
+	e, ok := compaction.PlanRetention(s.m.State(), compaction.RetentionOptions{Raw: floor, HeadMin: math.MaxInt64})
 	if !ok {
 		return nil
 	}

@@ -5,5 +5,8 @@
 //	Set.Publish(edit) ─▶ Version n+1 ─▶ readers Acquire and Release
 //	                        Version n, once released ─▶ Sweep removes dropped files
 //
-// A block that is missing or damaged stays listed and is quarantined.
+// A block that is missing or damaged stays listed and is quarantined. Version.Raw are
+// the blocks of samples, Version.Rollups those of rollups. Readers of samples leave out
+// what Version.Deletions tells: what tombstones delete, and what has expired beside
+// samples that stand in for a rollup.
 package blockset

@@ -80,7 +80,7 @@ func (v *Version) standing(ctx context.Context, e *Entry) (series *roaring.Bitma
 			continue
 		case c.StandIn:
 			return nil, true, nil
-		case c.Block == "":
+		case c.Block == "", tier >= block.Hour:
 			continue
 		}
 		r := v.Find(c.Block)
@@ -208,7 +208,7 @@ func (e *Entry) standIns(ctx context.Context) (standIns, error) {
 // read.
 func (v *Version) StandsIn(ctx context.Context) func(c *manifest.Coverage) bool {
 	return func(c *manifest.Coverage) bool {
-		if c.StandIn || c.Block == "" {
+		if c.StandIn || c.Block == "" || c.Tier >= block.Hour {
 			return c.StandIn
 		}
 		e := v.Find(c.Block)

@@ -61,24 +61,24 @@ func PlanRetention(s *manifest.State, o RetentionOptions) (manifest.Edit, bool) 
 			e.TierFloors[tier], floors[tier] = target, target
 		}
 	}
-	named := map[string]bool{}   // rollup blocks
-	standIns := map[int64]bool{} // days
+	named := map[string]bool{} // rollup blocks
 	for _, c := range s.SortedCoverage() {
 		if floor, ok := floors[c.Tier]; ok && c.Day < floor {
 			e.Uncover = append(e.Uncover, c.CoverKey)
-			continue
-		}
-		named[c.Block] = true
-		if c.StandIn || o.StandsIn != nil && o.StandsIn(&c) {
-			standIns[c.Day] = true
+		} else {
+			named[c.Block] = true
 		}
 	}
-	floor := max(s.Floor, o.Raw)
-	if len(o.Tiers)+len(standIns) > 0 {
-		floor = max(s.Floor, o.waitFor(s))
-	}
+	floor := max(s.Floor, o.waitFor(s))
 	if floor > s.Floor {
 		e.Floor = &floor
+	}
+	standsIn := func(day int64) bool {
+		return slices.ContainsFunc(block.Rollups, func(tier block.Tier) bool {
+			c, covered := s.CoverageOf(tier, day)
+			floor, ok := floors[tier]
+			return covered && !(ok && day < floor) && (c.StandIn || o.StandsIn != nil && o.StandsIn(&c))
+		})
 	}
 	for _, b := range s.Sorted() {
 		switch {
@@ -86,7 +86,7 @@ func PlanRetention(s *manifest.State, o RetentionOptions) (manifest.Edit, bool) 
 			if !named[b.Name] {
 				e.Drop = append(e.Drop, b.Name)
 			}
-		case !manifest.KeptAbove(floor).Overlaps(b.Info.TimeRange()) && (b.Level == block.L0 || !standIns[b.Partition]):
+		case !manifest.KeptAbove(floor).Overlaps(b.Info.TimeRange()) && (b.Level == block.L0 || !standsIn(b.Partition)):
 			e.Drop = append(e.Drop, b.Name)
 		}
 	}
@@ -100,7 +100,7 @@ func PlanRetention(s *manifest.State, o RetentionOptions) (manifest.Edit, bool) 
 // does a block that waits behind a quarantined one: it would wait until that leaves.
 func (o *RetentionOptions) waitFor(s *manifest.State) int64 {
 	floor := o.Raw
-	if floor <= s.Floor {
+	if floor <= s.Floor || len(o.Tiers)+len(s.Coverage) == 0 {
 		return floor
 	}
 	stuck := o.stuck(s)
