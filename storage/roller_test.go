@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/rand"
 	"path"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -322,4 +323,41 @@ func TestLostDaysAreTriedAgain(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	w.check(block.Minute, wholeDays(4))
+}
+
+// The first and the last day that samples can have are rolled up too, as are days
+// before 1970; blocks with times that no sample can have, of older versions, do no harm.
+func TestRollupsOfExtremeTimes(t *testing.T) {
+	w := newRollingWorld(t)
+	w.opts.MaxFutureMs = model.MaxTime
+	w.restart()
+	for _, from := range []int64{model.MinTime, -5 * model.DayMs, -1800, model.MaxTime - 3599*1000} {
+		w.write(1, dense(from))
+	}
+	w.compact()
+	rows := 0
+	for _, s := range w.db.RollupStatus().Tiers {
+		rows += s.Days
+	}
+	if rows != 2*6 {
+		t.Errorf("%d days of two tiers are rolled up, want 6 each", rows)
+	}
+	for _, day := range []int64{model.MinTime, -5 * model.DayMs, 0, 1, model.MaxTime} {
+		tr := block.Raw.PartitionRange(day)
+		if got := w.check(block.Hour, tr); got.fromTier["1"] == 0 || len(got.gaps["1"]) > 0 {
+			t.Errorf("day of %d: %d rows from the tier, gaps %v", day, got.fromTier["1"], got.gaps["1"])
+		}
+	}
+
+	old := &tieredWorld{t: t, ctx: t.Context(), mem: copyTestdata(t, "extreme-times"), clock: vfs.NewManualClock(timesNow)}
+	old.opts = Options{Clock: old.clock, Seed: 1, TierRetentionMs: w.opts.TierRetentionMs, WALSegmentBytes: 1 << 20}
+	old.open()
+	defer func() { closeUncut(old.db) }()
+	before, _ := allTimes(t, old.db)
+	old.compact()
+	old.restart()
+	old.compact()
+	if after, warnings := allTimes(t, old.db); !slices.Equal(before, after) || len(warnings) > 0 {
+		t.Errorf("%q, before %q, warnings %q", after, before, warnings)
+	}
 }
