@@ -17,6 +17,9 @@ type TieredCost struct {
 	Buckets Cost // Samples are buckets; Series those with buckets
 	Raw     Cost // Series are those with samples to be read
 
+	// Covered are the times that the tier answers, sorted and disjoint; all else is read
+	// as samples. Bounds are those of days, or of the selection.
+	Covered       []model.TimeRange
 	CoveredDays   uint64 // that the tier answers
 	UncoveredDays uint64 // with samples, but not rolled up
 	StandInDays   uint64 // for which samples stand in, for all series
@@ -62,7 +65,7 @@ type tieredCoster struct {
 // countDays counts the days of the selection.
 func (c *tieredCoster) countDays() {
 	st := c.set.view.st
-	c.cost.CoveredDays = uint64(len(c.set.covered))
+	c.cost.CoveredDays, c.cost.Covered = uint64(len(c.set.covered)), c.set.coveredTimes
 	standIn := make(map[int64]bool)
 	for key, cover := range st.blocks.State().Coverage {
 		if key.Tier == c.set.tier && cover.StandIn && key.Range().Overlaps(c.set.rawTimes) {

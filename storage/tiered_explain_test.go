@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"reflect"
 	"testing"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -26,15 +27,18 @@ func TestExplainTieredCountsWhatIsRead(t *testing.T) {
 		if c.Buckets.Bytes == 0 {
 			t.Error("the buckets take no bytes")
 		}
-		c.Buckets.Bytes, c.Raw.Bytes = 0, 0
+		if covered := wholeDays(4); len(c.Covered) == 0 || c.Covered[0].Min < covered.Min || c.Covered[len(c.Covered)-1].Max > covered.Max {
+			t.Errorf("covered are %v", c.Covered)
+		}
+		c.Buckets.Bytes, c.Raw.Bytes, c.Covered = 0, 0, nil
 		return c
 	}
 	all := wholeDays(4)
 	want := TieredCost{Series: 3, Buckets: Cost{Series: 3, Blocks: 3, Chunks: 9, Samples: 3 * 72}, CoveredDays: 3}
-	if got := explain(block.Hour, all); got != want {
+	if got := explain(block.Hour, all); !reflect.DeepEqual(got, want) {
 		t.Errorf("clean: %+v, want %+v", got, want)
 	}
-	if got := explain(block.Hour, model.AllTime); got != want {
+	if got := explain(block.Hour, model.AllTime); !reflect.DeepEqual(got, want) {
 		t.Errorf("all times: %+v, want %+v", got, want)
 	}
 	w.write(1, one(dayAt(2)+5*model.HourMs, 1))
@@ -43,7 +47,7 @@ func TestExplainTieredCountsWhatIsRead(t *testing.T) {
 	// A chunk of a day and the late sample; the sample of today.
 	want.NewerSeries, want.UncoveredDays = 1, 1
 	want.Raw = Cost{Series: 2, Blocks: 2, Chunks: 3, Samples: 1442}
-	if got := explain(block.Hour, all); got != want {
+	if got := explain(block.Hour, all); !reflect.DeepEqual(got, want) {
 		t.Errorf("late: %+v, want %+v", got, want)
 	}
 	w.roll(dayAt(3), rollForm{standIn: func(_ block.Tier, i string) bool { return i == "0" }}, block.Minutes5)

@@ -6,6 +6,7 @@ package explain
 import (
 	"context"
 
+	"tsdb/internal/model"
 	"tsdb/query"
 	"tsdb/storage"
 )
@@ -22,7 +23,10 @@ type Selector struct {
 	Bytes   uint64 // compressed, on disk and in memory
 
 	// Days are those of a tier other than raw, by where their answer comes from.
-	Days Days
+	// RolledUp are the times of those that are answered from buckets, at most
+	// maxRanges of them; all else is read as samples.
+	Days     Days
+	RolledUp []model.TimeRange
 	// NewerSeries have samples or deletions on rolled-up days that came after the
 	// rollup, StandInSeries samples that stand in for buckets. Both are read as
 	// samples there.
@@ -41,6 +45,9 @@ type RefusedError struct{ Err error }
 
 func (e *RefusedError) Error() string { return e.Err.Error() }
 func (e *RefusedError) Unwrap() error { return e.Err }
+
+// maxRanges bounds the ranges of a selector.
+const maxRanges = 100
 
 // DefaultStep returns the step of a range query that is explained without one, in
 // milliseconds: as Prometheus' page divides a range.
@@ -67,6 +74,7 @@ func Query(ctx context.Context, v *storage.View, tenant uint32, q *query.Query) 
 			Series:       c.Series, Blocks: c.Raw.Blocks + c.Buckets.Blocks, Chunks: c.Raw.Chunks + c.Buckets.Chunks,
 			Samples: c.Raw.Samples, Buckets: c.Buckets.Samples, Bytes: c.Raw.Bytes + c.Buckets.Bytes,
 			Days:        Days{RolledUp: c.CoveredDays, Pending: c.UncoveredDays, StandIn: c.StandInDays},
+			RolledUp:    c.Covered[:min(len(c.Covered), maxRanges)],
 			NewerSeries: c.NewerSeries, StandInSeries: c.StandInSeries,
 		})
 	}

@@ -40,14 +40,21 @@ type costView struct {
 	Bytes   uint64 `json:"bytes"`
 }
 
+// rangeView is a range of times, [Start, End).
+type rangeView struct {
+	Start time.Time `json:"start"`
+	End   time.Time `json:"end"`
+}
+
 // tierView tells where a tier does not answer, so that samples are read.
 type tierView struct {
-	RolledUpDays  uint64 `json:"rolledUpDays"`
-	PendingDays   uint64 `json:"pendingDays"`
-	StandInDays   uint64 `json:"standInDays"`
-	StandInSeries uint64 `json:"standInSeries"`
-	NewerSeries   uint64 `json:"newerSeries"`
-	CutBorders    int    `json:"cutBorders"`
+	RolledUp      []rangeView `json:"rolledUp"` // times that are answered from buckets
+	RolledUpDays  uint64      `json:"rolledUpDays"`
+	PendingDays   uint64      `json:"pendingDays"`
+	StandInDays   uint64      `json:"standInDays"`
+	StandInSeries uint64      `json:"standInSeries"`
+	NewerSeries   uint64      `json:"newerSeries"`
+	CutBorders    int         `json:"cutBorders"`
 }
 
 // explain returns the cost of the selectors of an expression evaluated at time, or
@@ -146,8 +153,11 @@ func viewOf(s *explain.Selector) selectorView {
 	}
 	if s.Rollup() {
 		v.tierView = &tierView{
-			RolledUpDays: s.Days.RolledUp, PendingDays: s.Days.Pending, StandInDays: s.Days.StandIn,
+			RolledUp: []rangeView{}, RolledUpDays: s.Days.RolledUp, PendingDays: s.Days.Pending, StandInDays: s.Days.StandIn,
 			StandInSeries: s.StandInSeries, NewerSeries: s.NewerSeries, CutBorders: s.MayFail,
+		}
+		for _, r := range s.RolledUp {
+			v.RolledUp = append(v.RolledUp, rangeView{millis(r.Min), millis(r.Max)})
 		}
 	}
 	return v

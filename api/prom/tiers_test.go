@@ -71,6 +71,7 @@ type explained struct {
 		Refused        []struct{ Tier, Reason, Text string }
 		Series, Blocks, Chunks, Samples, Buckets, Bytes,
 		RolledUpDays, PendingDays, StandInDays, NewerSeries int
+		RolledUp []struct{ Start, End time.Time }
 	}
 	Total struct{ Samples, Buckets int }
 }
@@ -110,11 +111,11 @@ func TestExplainSaysWhichTierIsRead(t *testing.T) {
 	f("1h", "", "sum(rate(c_total[1h15s]))")
 	f("1h", "", "c_total")
 	f("1h", "", "rate(c_total[1h])", "resolution", "1h")
-	f("raw", "1h resolution", "rate(c_total[1h])", "resolution", "raw")
-	f("raw", "1h function", "quantile_over_time(0.5, c_total[1h])")
-	f("raw", "1h window", "rate(c_total[5m])")
-	f("raw", "1h alignment", "rate(c_total[90m])")
-	f("raw", "1h alignment", "rate(c_total[1h] offset 30m)")
+	f("raw", "1h resolution, 1m resolution", "rate(c_total[1h])", "resolution", "raw")
+	f("raw", "1h function, 1m function", "quantile_over_time(0.5, c_total[1h])")
+	f("raw", "1h window, 1m stand_in", "rate(c_total[5m])")
+	f("raw", "1h alignment, 1m stand_in", "rate(c_total[90m])")
+	f("raw", "1h alignment, 1m stand_in", "rate(c_total[1h] offset 30m)")
 
 	got := s.explain(t, "rate(c_total[1h])").Selectors[0]
 	if got.RolledUpDays != 3 || got.PendingDays != 0 || got.NewerSeries != 0 || got.Samples != 0 || got.Buckets < 2*72 {
@@ -127,6 +128,9 @@ func TestExplainSaysWhichTierIsRead(t *testing.T) {
 	got = s.explain(t, "rate(c_total[1h])", "end", fmt.Sprint(nextDay/1000+6*3600)).Selectors[0]
 	if got.Tier != "1h" || got.RolledUpDays != 4 || got.PendingDays != 1 || got.NewerSeries != 2 || got.Samples == 0 || got.Buckets < 2*71 {
 		t.Errorf("with late samples: %+v", got)
+	}
+	if r := got.RolledUp; len(r) != 1 || !r[0].Start.Equal(tieredStart.Add(time.Millisecond)) || !r[0].End.Equal(tieredStart.Add(4*24*time.Hour+time.Millisecond)) {
+		t.Errorf("rolled up are %v", r)
 	}
 }
 

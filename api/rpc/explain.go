@@ -89,5 +89,8 @@ func costOf(x *explain.Selector) *tsdbv1.SelectorCost {
 	for _, r := range x.Refused {
 		c.Refused = append(c.Refused, &tsdbv1.RefusedTier{Tier: r.Tier, Reason: r.Reason, Text: r.Text})
 	}
+	for _, r := range x.RolledUp {
+		c.RolledUp = append(c.RolledUp, &tsdbv1.TimeRange{StartMs: r.Min, EndMs: r.Max})
+	}
 	return c
 }

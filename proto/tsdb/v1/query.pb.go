@@ -1359,7 +1359,10 @@ type SelectorCost struct {
 	StandInSeries uint64 `protobuf:"varint,16,opt,name=stand_in_series,json=standInSeries,proto3" json:"stand_in_series,omitempty"`
 	// Borders of windows that cut a bucket close to its end. Where that is more than
 	// the bucket can answer, it is read as samples.
-	CutBorders    uint64 `protobuf:"varint,17,opt,name=cut_borders,json=cutBorders,proto3" json:"cut_borders,omitempty"`
+	CutBorders uint64 `protobuf:"varint,17,opt,name=cut_borders,json=cutBorders,proto3" json:"cut_borders,omitempty"`
+	// Times that are answered from buckets, at most 100 ranges; all else is read as
+	// samples.
+	RolledUp      []*TimeRange `protobuf:"bytes,18,rep,name=rolled_up,json=rolledUp,proto3" json:"rolled_up,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1513,10 +1516,70 @@ func (x *SelectorCost) GetCutBorders() uint64 {
 	return 0
 }
 
+func (x *SelectorCost) GetRolledUp() []*TimeRange {
+	if x != nil {
+		return x.RolledUp
+	}
+	return nil
+}
+
+type TimeRange struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	StartMs int64                  `protobuf:"varint,1,opt,name=start_ms,json=startMs,proto3" json:"start_ms,omitempty"`
+	// Exclusive.
+	EndMs         int64 `protobuf:"varint,2,opt,name=end_ms,json=endMs,proto3" json:"end_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TimeRange) Reset() {
+	*x = TimeRange{}
+	mi := &file_tsdb_v1_query_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TimeRange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TimeRange) ProtoMessage() {}
+
+func (x *TimeRange) ProtoReflect() protoreflect.Message {
+	mi := &file_tsdb_v1_query_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TimeRange.ProtoReflect.Descriptor instead.
+func (*TimeRange) Descriptor() ([]byte, []int) {
+	return file_tsdb_v1_query_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *TimeRange) GetStartMs() int64 {
+	if x != nil {
+		return x.StartMs
+	}
+	return 0
+}
+
+func (x *TimeRange) GetEndMs() int64 {
+	if x != nil {
+		return x.EndMs
+	}
+	return 0
+}
+
 type RefusedTier struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Tier  string                 `protobuf:"bytes,1,opt,name=tier,proto3" json:"tier,omitempty"`
-	// resolution, function, not_covered, window, alignment, cost or engine.
+	// resolution, function, not_covered, stand_in, window, alignment, cost or engine.
 	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	Text          string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1525,7 +1588,7 @@ type RefusedTier struct {
 
 func (x *RefusedTier) Reset() {
 	*x = RefusedTier{}
-	mi := &file_tsdb_v1_query_proto_msgTypes[18]
+	mi := &file_tsdb_v1_query_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1537,7 +1600,7 @@ func (x *RefusedTier) String() string {
 func (*RefusedTier) ProtoMessage() {}
 
 func (x *RefusedTier) ProtoReflect() protoreflect.Message {
-	mi := &file_tsdb_v1_query_proto_msgTypes[18]
+	mi := &file_tsdb_v1_query_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1550,7 +1613,7 @@ func (x *RefusedTier) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusedTier.ProtoReflect.Descriptor instead.
 func (*RefusedTier) Descriptor() ([]byte, []int) {
-	return file_tsdb_v1_query_proto_rawDescGZIP(), []int{18}
+	return file_tsdb_v1_query_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RefusedTier) GetTier() string {
@@ -1679,7 +1742,7 @@ const file_tsdb_v1_query_proto_rawDesc = "" +
 	"\b_step_ms\"b\n" +
 	"\x0fExplainResponse\x123\n" +
 	"\tselectors\x18\x01 \x03(\v2\x15.tsdb.v1.SelectorCostR\tselectors\x12\x1a\n" +
-	"\bwarnings\x18\x02 \x03(\tR\bwarnings\"\x8b\x04\n" +
+	"\bwarnings\x18\x02 \x03(\tR\bwarnings\"\xbc\x04\n" +
 	"\fSelectorCost\x12\x1a\n" +
 	"\bselector\x18\x01 \x01(\tR\bselector\x12\x19\n" +
 	"\bstart_ms\x18\x02 \x01(\x03R\astartMs\x12\x15\n" +
@@ -1699,7 +1762,11 @@ const file_tsdb_v1_query_proto_rawDesc = "" +
 	"\fnewer_series\x18\x0f \x01(\x04R\vnewerSeries\x12&\n" +
 	"\x0fstand_in_series\x18\x10 \x01(\x04R\rstandInSeries\x12\x1f\n" +
 	"\vcut_borders\x18\x11 \x01(\x04R\n" +
-	"cutBorders\"M\n" +
+	"cutBorders\x12/\n" +
+	"\trolled_up\x18\x12 \x03(\v2\x12.tsdb.v1.TimeRangeR\brolledUp\"=\n" +
+	"\tTimeRange\x12\x19\n" +
+	"\bstart_ms\x18\x01 \x01(\x03R\astartMs\x12\x15\n" +
+	"\x06end_ms\x18\x02 \x01(\x03R\x05endMs\"M\n" +
 	"\vRefusedTier\x12\x12\n" +
 	"\x04tier\x18\x01 \x01(\tR\x04tier\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x12\n" +
@@ -1734,7 +1801,7 @@ func file_tsdb_v1_query_proto_rawDescGZIP() []byte {
 }
 
 var file_tsdb_v1_query_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tsdb_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_tsdb_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_tsdb_v1_query_proto_goTypes = []any{
 	(ResultType)(0),            // 0: tsdb.v1.ResultType
 	(*QueryRequest)(nil),       // 1: tsdb.v1.QueryRequest
@@ -1755,9 +1822,10 @@ var file_tsdb_v1_query_proto_goTypes = []any{
 	(*ExplainRequest)(nil),     // 16: tsdb.v1.ExplainRequest
 	(*ExplainResponse)(nil),    // 17: tsdb.v1.ExplainResponse
 	(*SelectorCost)(nil),       // 18: tsdb.v1.SelectorCost
-	(*RefusedTier)(nil),        // 19: tsdb.v1.RefusedTier
-	(*Series)(nil),             // 20: tsdb.v1.Series
-	(*Histogram)(nil),          // 21: tsdb.v1.Histogram
+	(*TimeRange)(nil),          // 19: tsdb.v1.TimeRange
+	(*RefusedTier)(nil),        // 20: tsdb.v1.RefusedTier
+	(*Series)(nil),             // 21: tsdb.v1.Series
+	(*Histogram)(nil),          // 22: tsdb.v1.Histogram
 }
 var file_tsdb_v1_query_proto_depIdxs = []int32{
 	3,  // 0: tsdb.v1.QueryRequest.options:type_name -> tsdb.v1.QueryOptions
@@ -1767,33 +1835,34 @@ var file_tsdb_v1_query_proto_depIdxs = []int32{
 	7,  // 4: tsdb.v1.QueryResponse.samples:type_name -> tsdb.v1.SampleBatch
 	9,  // 5: tsdb.v1.QueryResponse.end:type_name -> tsdb.v1.QueryEnd
 	0,  // 6: tsdb.v1.QueryHeader.result_type:type_name -> tsdb.v1.ResultType
-	20, // 7: tsdb.v1.SeriesBatch.series:type_name -> tsdb.v1.Series
+	21, // 7: tsdb.v1.SeriesBatch.series:type_name -> tsdb.v1.Series
 	8,  // 8: tsdb.v1.SampleBatch.columns:type_name -> tsdb.v1.SampleColumns
-	21, // 9: tsdb.v1.SampleColumns.histograms:type_name -> tsdb.v1.Histogram
+	22, // 9: tsdb.v1.SampleColumns.histograms:type_name -> tsdb.v1.Histogram
 	10, // 10: tsdb.v1.QueryEnd.stats:type_name -> tsdb.v1.QueryStats
 	6,  // 11: tsdb.v1.SeriesResponse.series:type_name -> tsdb.v1.SeriesBatch
 	7,  // 12: tsdb.v1.SeriesResponse.samples:type_name -> tsdb.v1.SampleBatch
 	9,  // 13: tsdb.v1.SeriesResponse.end:type_name -> tsdb.v1.QueryEnd
 	3,  // 14: tsdb.v1.ExplainRequest.options:type_name -> tsdb.v1.QueryOptions
 	18, // 15: tsdb.v1.ExplainResponse.selectors:type_name -> tsdb.v1.SelectorCost
-	19, // 16: tsdb.v1.SelectorCost.refused:type_name -> tsdb.v1.RefusedTier
-	1,  // 17: tsdb.v1.Query.Query:input_type -> tsdb.v1.QueryRequest
-	2,  // 18: tsdb.v1.Query.QueryRange:input_type -> tsdb.v1.QueryRangeRequest
-	11, // 19: tsdb.v1.Query.Series:input_type -> tsdb.v1.SeriesRequest
-	13, // 20: tsdb.v1.Query.LabelNames:input_type -> tsdb.v1.LabelNamesRequest
-	14, // 21: tsdb.v1.Query.LabelValues:input_type -> tsdb.v1.LabelValuesRequest
-	16, // 22: tsdb.v1.Query.Explain:input_type -> tsdb.v1.ExplainRequest
-	4,  // 23: tsdb.v1.Query.Query:output_type -> tsdb.v1.QueryResponse
-	4,  // 24: tsdb.v1.Query.QueryRange:output_type -> tsdb.v1.QueryResponse
-	12, // 25: tsdb.v1.Query.Series:output_type -> tsdb.v1.SeriesResponse
-	15, // 26: tsdb.v1.Query.LabelNames:output_type -> tsdb.v1.LabelsResponse
-	15, // 27: tsdb.v1.Query.LabelValues:output_type -> tsdb.v1.LabelsResponse
-	17, // 28: tsdb.v1.Query.Explain:output_type -> tsdb.v1.ExplainResponse
-	23, // [23:29] is the sub-list for method output_type
-	17, // [17:23] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	20, // 16: tsdb.v1.SelectorCost.refused:type_name -> tsdb.v1.RefusedTier
+	19, // 17: tsdb.v1.SelectorCost.rolled_up:type_name -> tsdb.v1.TimeRange
+	1,  // 18: tsdb.v1.Query.Query:input_type -> tsdb.v1.QueryRequest
+	2,  // 19: tsdb.v1.Query.QueryRange:input_type -> tsdb.v1.QueryRangeRequest
+	11, // 20: tsdb.v1.Query.Series:input_type -> tsdb.v1.SeriesRequest
+	13, // 21: tsdb.v1.Query.LabelNames:input_type -> tsdb.v1.LabelNamesRequest
+	14, // 22: tsdb.v1.Query.LabelValues:input_type -> tsdb.v1.LabelValuesRequest
+	16, // 23: tsdb.v1.Query.Explain:input_type -> tsdb.v1.ExplainRequest
+	4,  // 24: tsdb.v1.Query.Query:output_type -> tsdb.v1.QueryResponse
+	4,  // 25: tsdb.v1.Query.QueryRange:output_type -> tsdb.v1.QueryResponse
+	12, // 26: tsdb.v1.Query.Series:output_type -> tsdb.v1.SeriesResponse
+	15, // 27: tsdb.v1.Query.LabelNames:output_type -> tsdb.v1.LabelsResponse
+	15, // 28: tsdb.v1.Query.LabelValues:output_type -> tsdb.v1.LabelsResponse
+	17, // 29: tsdb.v1.Query.Explain:output_type -> tsdb.v1.ExplainResponse
+	24, // [24:30] is the sub-list for method output_type
+	18, // [18:24] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_tsdb_v1_query_proto_init() }
@@ -1823,7 +1892,7 @@ func file_tsdb_v1_query_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tsdb_v1_query_proto_rawDesc), len(file_tsdb_v1_query_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   19,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
