@@ -65,6 +65,7 @@ type tieredRows struct {
 	set        *source.TieredSet
 	windows    *window.Windows
 	function   bucket.Function
+	known      window.RowTimesCache
 	noRows     model.BucketFlags // of rows that make a series be read as samples
 	resolution int64             // milliseconds
 	forced     bool              // the query asked for the tier, and windows have room for a bucket: cost does not matter

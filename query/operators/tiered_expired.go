@@ -87,7 +87,8 @@ func (r *tieredRows) moveWindows(w *worker, rows *model.Buckets, host window.Hos
 			continue
 		}
 		at := window.Windows{Grid: steps.Grid{Start: to, Step: 1, N: 1}, Width: to - from}
-		if err := kernel(w.windows.LoadRows(&at, &part, r.function, new(window.BoundsCache), host), out[i:i+1]); err != nil {
+		times := w.windows.RowTimes(&at, &part, r.function, nil)
+		if err := kernel(w.windows.LoadRows(&part, times, host), out[i:i+1]); err != nil {
 			return err
 		}
 	}

@@ -14,7 +14,6 @@ type tieredSeries struct {
 	kernel window.Kernel
 	open   func() (rangeSeries, error) // opens the samples of the same selector
 	raw    opening[rangeSeries]
-	cuts   window.BoundsCache // of rows
 }
 
 // openTiered opens the series of a selector in a tier.
@@ -63,7 +62,7 @@ func (s *rangeSource) rows(t *tieredSeries, w *worker, i int, c *column) (ok boo
 	if err != nil || !ok || rows.Len() == 0 {
 		return ok, err
 	}
-	p := w.windows.LoadRows(&s.Windows, rows, t.function, &t.cuts, s)
+	p := w.windows.LoadRows(rows, w.tier.times, s)
 	s.tally(w, p, false)
 	if err := s.f.hold(p.Widest); err != nil {
 		return false, err

@@ -15,6 +15,7 @@ type tierScratch struct {
 	resolution int64             // of builder
 	filled     model.Buckets     // buckets of the tier and of the gaps
 	failing    []int             // rows
+	times      *window.RowTimes  // of the rows that load returned
 	edge       model.ColumnSet   // samples of failing rows
 	mixed      model.Buckets     // filled, with rows of samples in the place of failing rows
 	expired    []int64           // ends of failing buckets whose samples have expired
@@ -65,7 +66,8 @@ func (r *tieredRows) load(w *worker, i int) (*model.Buckets, bool, error) {
 		r.warnOfSamples(t)
 		return nil, false, nil
 	}
-	t.failing = window.FailingRows(r.windows, rows, r.resolution, r.function, t.failing[:0])
+	t.times = w.windows.RowTimes(r.windows, rows, r.function, &r.known)
+	t.failing = t.times.Failing(r.resolution)
 	t.expired = t.expired[:0]
 	switch {
 	case len(t.failing) == 0:
@@ -74,10 +76,15 @@ func (r *tieredRows) load(w *worker, i int) (*model.Buckets, bool, error) {
 		return nil, false, nil
 	}
 	ok, err := r.replaceFailing(w, i, rows)
-	if err == nil && !ok {
-		r.warnOfSamples(t)
+	if err != nil {
+		return nil, false, err
 	}
-	return &t.mixed, ok, err
+	if !ok {
+		r.warnOfSamples(t)
+		return nil, false, nil
+	}
+	t.times = w.windows.RowTimes(r.windows, &t.mixed, r.function, &r.known)
+	return &t.mixed, true, nil
 }
 
 func lengthOf(rs []model.TimeRange) int64 {

@@ -14,7 +14,6 @@ type tieredVector struct {
 	*vectorNode
 	rows    *tieredRows
 	windows window.Windows
-	cuts    window.BoundsCache // of rows
 	raw     opening[*vectorSource]
 }
 
@@ -46,7 +45,7 @@ func (s *tieredVector) column(w *worker, i int, c *column) error {
 		return nil
 	}
 	f.count.steps(&w.tally, s.N)
-	p := w.windows.LoadRows(&s.windows, rows, s.rows.function, &s.cuts, s)
+	p := w.windows.LoadRows(rows, w.tier.times, s)
 	if err := s.kernel(p, c.v); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@
 //     bounds, and sets one value per step.
 //   - RowKernels are the range functions over rows of rollups, which are buckets and
 //     single samples. FailingRows finds the buckets whose samples they need instead.
+//   - RowTimes is what follows from the times of rows alone. A RowTimesCache shares it.
 //
 // Values equal those of Prometheus' functions bit for bit, so the order of additions
 // is part of a kernel's definition. Work shared by several windows is done once per

@@ -40,69 +40,73 @@ var RowKernels = map[bucket.Function]Kernel{
 
 // rowScratch is the part of Scratch for rows.
 type rowScratch struct {
-	rows   model.Buckets // those with floats
-	t      []int64
-	v      []float64
-	count  []int64
-	whole  Points // see uncut
-	bounds Bounds // of whole
+	times RowTimes
+	rows  model.Buckets // those with floats
+	v     []float64
+	count []int64
+	whole Points // see uncut
 }
 
-// LoadRows returns the points of a series of rows, for the row kernel of f. Each row
-// with floats is a point, at the time and with the value of its last float. For
-// Instant other rows are points too, with a stale marker. The points are valid until
-// the next load; rows must not change before.
+// RowTimes returns what follows from the times of rows for the windows of f, valid
+// until the next call. The windows have no lag. Rows must not change before. known is
+// of the same windows and function; if it is nil, nothing is cached.
+func (s *Scratch) RowTimes(w *Windows, rows *model.Buckets, f bucket.Function, known *RowTimesCache) *RowTimes {
+	r := &s.rowScratch
+	if known == nil {
+		r.times.reset(w, rows, f)
+		return &r.times
+	}
+	return known.of(w, rows, f, &r.times)
+}
+
+// LoadRows returns the points of a series of rows, for the row kernel of a function.
+// Each row with floats is a point, at the time and with the value of its last float.
+// For Instant other rows are points too, with a stale marker. The points are valid
+// until the next load; rows must not change before.
 //
-// The windows have no lag, no row has a flag of f.NoRows, and samples have taken the
-// place of the rows that FailingRows returns.
-func (s *Scratch) LoadRows(w *Windows, rows *model.Buckets, f bucket.Function, known *BoundsCache, host Host) *Points {
+// times is what RowTimes returned for the rows. No row has a flag of f.NoRows, and
+// samples have taken the place of the rows that FailingRows returns.
+func (s *Scratch) LoadRows(rows *model.Buckets, times *RowTimes, host Host) *Points {
 	r := &s.rowScratch
 	p := &s.points
-	p.Windows, p.host, p.SamplesBefore, p.params = w, host, nil, nil
+	p.Windows, p.host, p.SamplesBefore, p.params = times.w, host, nil, nil
 	p.rising, p.integralBits = false, 0
-	switch {
-	case f == bucket.Instant:
+	times.layOut()
+	if times.f == bucket.Instant {
 		r.complete(rows)
-		p.t, p.v = r.t, r.v
-	default:
+		p.v = r.v
+	} else {
 		rows = r.withFloats(rows)
-		p.t, p.v = rows.T1, rows.V1
+		p.v = rows.V1
 	}
-	p.rows, p.scratch = rows, r
-	p.Bounds = known.Of(w, Samples{T: p.t}, &s.Bounds)
+	p.t, p.rows, p.rowTimes, p.scratch = times.t, rows, times, r
+	p.Bounds = &times.bounds
 	return p
 }
 
 // withFloats returns the rows that have floats.
 func (r *rowScratch) withFloats(rows *model.Buckets) *model.Buckets {
-	kept, any := 0, false
-	for i, n := range rows.Count {
-		if n > 0 {
-			continue
-		}
-		if !any {
-			any = true
-			r.rows.Reset()
-		}
-		r.rows.AppendRange(rows, kept, i)
-		kept = i + 1
-	}
-	if !any {
+	if !hasNone(rows.Count) {
 		return rows
+	}
+	r.rows.Reset()
+	kept := 0
+	for i, n := range rows.Count {
+		if n == 0 {
+			r.rows.AppendRange(rows, kept, i)
+			kept = i + 1
+		}
 	}
 	r.rows.AppendRange(rows, kept, rows.Len())
 	return &r.rows
 }
 
-// complete sets the times from which on the newest entry of each row is known to be
-// its last float, or a stale marker.
+// complete sets the newest entry of each row, its last float or a stale marker.
 func (r *rowScratch) complete(rows *model.Buckets) {
-	r.t, r.v = resize(r.t, rows.Len()), resize(r.v, rows.Len())
-	for k, end := range rows.End {
-		if rows.Flags[k]&model.BucketStale != 0 {
-			r.t[k], r.v[k] = end, math.Float64frombits(value.StaleNaN)
-		} else {
-			r.t[k], r.v[k] = rows.T1[k], rows.V1[k]
+	r.v = append(r.v[:0], rows.V1...)
+	for k, flags := range rows.Flags {
+		if flags&model.BucketStale != 0 {
+			r.v[k] = math.Float64frombits(value.StaleNaN)
 		}
 	}
 }
@@ -110,10 +114,9 @@ func (r *rowScratch) complete(rows *model.Buckets) {
 // SampleTimes replaces values by the times of the samples in seconds. The points must
 // have been loaded for Instant.
 func (p *Points) SampleTimes() {
-	vs := p.scratch.v
 	for k, t := range p.t {
-		if !value.IsStaleNaN(vs[k]) {
-			vs[k] = float64(t) / 1000
+		if !value.IsStaleNaN(p.v[k]) {
+			p.v[k] = float64(t) / 1000
 		}
 	}
 }
@@ -121,16 +124,9 @@ func (p *Points) SampleTimes() {
 // eachCut calls f with every window that has rows and the part of its first row that
 // is in the window, until the query ends.
 func (p *Points) eachCut(f func(i int, lo, hi int32, first bucket.Part)) error {
-	x, step := p.Ends(p.Grid)
-	x -= p.Width
-	firsts, seconds := p.rows.First, p.rows.T2
-	return p.each(func(i int, lo, hi int32) {
-		part := bucket.All
-		if x := x + int64(i)*step; x >= firsts[lo] {
-			if part = bucket.LastTwo; x >= seconds[lo] {
-				part = bucket.LastOne
-			}
-		}
-		f(i, lo, hi, part)
-	})
+	times := p.rowTimes
+	if !times.cut {
+		return p.each(func(i int, lo, hi int32) { f(i, lo, hi, bucket.All) })
+	}
+	return p.each(func(i int, lo, hi int32) { f(i, lo, hi, times.parts[i]) })
 }

@@ -33,14 +33,15 @@ func BenchmarkRowKernel(b *testing.B) {
 					}
 					var out testColumn
 					var sc Scratch
-					var known BoundsCache
+					var known RowTimesCache
 					var failing []int
 					b.ReportAllocs()
 					b.SetBytes(int64(rows.Len()))
 					for b.Loop() {
 						out.reset(w.N)
-						failing = FailingRows(w, rows, model.HourMs, f, failing[:0])
-						p := sc.LoadRows(w, rows, f, &known, quiet{})
+						times := sc.RowTimes(w, rows, f, &known)
+						failing = times.Failing(model.HourMs)
+						p := sc.LoadRows(rows, times, quiet{})
 						if err := RowKernels[f](p, out.v); err != nil {
 							b.Fatal(err)
 						}

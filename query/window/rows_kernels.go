@@ -27,58 +27,25 @@ func rowLastTwo(p *Points, out []float64, isRate bool) error {
 	})
 }
 
-// rowCounts sets the numbers of floats before each row.
-func (p *Points) rowCounts() []int64 {
-	before := resize(p.scratch.count, len(p.t)+1)
-	p.scratch.count = before
-	n := int64(0)
-	for k, c := range p.rows.Count {
-		before[k] = n
-		n += int64(c)
-	}
-	before[len(p.t)] = n
-	return before
-}
-
-// countOf returns the number of floats in a window.
-func (p *Points) countOf(before []int64, lo, hi int32, first bucket.Part) int64 {
-	n := before[hi] - before[lo]
-	switch first {
-	case bucket.LastOne:
-		n -= int64(p.rows.Count[lo]) - 1
-	case bucket.LastTwo:
-		n -= int64(p.rows.Count[lo]) - 2
-	}
-	return n
-}
-
 func rowCount(p *Points, out []float64) error {
-	before := p.rowCounts()
-	return p.eachCut(func(i int, lo, hi int32, first bucket.Part) {
-		out[i] = float64(p.countOf(before, lo, hi, first))
-	})
-}
-
-// firstOf returns the time and the value of the first float of a part of row k.
-func (p *Points) firstOf(k int32, part bucket.Part) (int64, float64) {
-	switch b := p.rows; part {
-	case bucket.LastOne:
-		return b.T1[k], b.V1[k]
-	case bucket.LastTwo:
-		return b.T2[k], b.V2[k]
-	default:
-		return b.First[k], b.FirstV[k]
-	}
+	return p.each(func(i int, _, _ int32) { out[i] = float64(p.rowTimes.countOf(i)) })
 }
 
 func rowFirst(p *Points, out []float64) error {
-	return p.eachCut(func(i int, lo, _ int32, first bucket.Part) { _, out[i] = p.firstOf(lo, first) })
+	b := p.rows
+	return p.eachCut(func(i int, lo, _ int32, first bucket.Part) {
+		switch out[i] = b.FirstV[lo]; first {
+		case bucket.LastOne:
+			out[i] = b.V1[lo]
+		case bucket.LastTwo:
+			out[i] = b.V2[lo]
+		}
+	})
 }
 
 func rowTsOfFirst(p *Points, out []float64) error {
 	return p.eachCut(func(i int, lo, _ int32, first bucket.Part) {
-		t, _ := p.firstOf(lo, first)
-		out[i] = float64(t) / 1000
+		out[i] = float64(p.rowTimes.firstTime(lo, first)) / 1000
 	})
 }
 
@@ -115,24 +82,13 @@ func rowChanges(p *Points, out []float64) error { return rowPairs(p, p.rows.Chan
 // uncut returns points whose windows do not have the row that they cut, with other
 // values. any reports whether a window cuts a row.
 func (p *Points) uncut(vs []float64) (whole *Points, any bool) {
-	s := p.scratch
-	s.bounds.Lo = append(s.bounds.Lo[:0], p.Lo...)
-	x, step := p.Ends(p.Grid)
-	x -= p.Width
-	for i, lo := range p.Lo {
-		if lo < p.Hi[i] && x >= p.rows.First[lo] {
-			s.bounds.Lo[i]++
-			any = true
-		}
-		x += step
-	}
+	s, times := p.scratch, p.rowTimes
 	s.whole = *p
 	s.whole.v = vs
-	if any {
-		s.bounds.Hi = p.Hi
-		s.whole.Bounds = &s.bounds
+	if times.cut {
+		s.whole.Bounds = &times.whole
 	}
-	return &s.whole, any
+	return &s.whole, times.cut
 }
 
 // rowExtreme computes the maximum, or with sign -1 the minimum, of each window. vs
@@ -222,14 +178,11 @@ func rowSum(p *Points, out []float64) error {
 }
 
 func rowAvg(p *Points, out []float64) error {
-	before := p.rowCounts()
 	if ok, err := rowExactSums(p, out); ok {
 		if err != nil {
 			return err
 		}
-		return p.eachCut(func(i int, lo, hi int32, first bucket.Part) {
-			out[i] /= float64(p.countOf(before, lo, hi, first))
-		})
+		return p.each(func(i int, _, _ int32) { out[i] /= float64(p.rowTimes.countOf(i)) })
 	}
 	b := p.rows
 	return p.eachCut(func(i int, lo, hi int32, first bucket.Part) {

@@ -17,29 +17,43 @@ func rowRate(p *Points, out []float64, isCounter, isRate bool) error {
 	if isRate {
 		seconds = (time.Duration(p.Width) * time.Millisecond).Seconds()
 	}
-	b, before := p.rows, p.rowCounts()
-	end, step := p.Ends(p.Grid)
-	var place placement
-	var lastFirst, lastLast, lastN int64 // what place is of; lastN = 0: of nothing
-	return p.eachCut(func(i int, lo, hi int32, part bucket.Part) {
-		n := p.countOf(before, lo, hi, part) - 1
-		if n < 1 {
-			return
+	placed := p.rowTimes.placements(seconds)
+	for from := 0; from < len(out); from += 1024 {
+		if from > 0 {
+			if err := p.host.Check(); err != nil {
+				return err
+			}
 		}
-		at := end + int64(i)*step
-		t, first := p.firstOf(lo, part)
-		// Samples at regular intervals have the same placement in each window.
-		if f, l := t-at, b.T1[hi-1]-at; f != lastFirst || l != lastLast || n != lastN {
-			lastFirst, lastLast, lastN = f, l, n
-			place = placementOf(f+p.Width, -l, l-f, n)
-			place.factor /= seconds
+		p.extrapolateRows(&resets, placed, from, min(from+1024, len(out)), out, isCounter, seconds)
+	}
+	return nil
+}
+
+// extrapolateRows sets out for the windows from ≤ i < to, as extrapolate does.
+func (p *Points) extrapolateRows(resets *rowLosses, placed []placement, from, to int, out []float64, isCounter bool, seconds float64) {
+	b, los, his, cut := p.rows, p.Lo[:to], p.Hi[:to], p.rowTimes.cut
+	firsts, lasts := b.FirstV, b.V1
+	for i := from; i < to; i++ {
+		place := &placed[i]
+		if place.sampled == 0 { // no two floats
+			continue
 		}
-		result := b.V1[hi-1] - first
+		lo, last := los[i], his[i]-1
+		part, first := bucket.All, firsts[lo]
+		if cut {
+			switch part = p.rowTimes.parts[i]; part {
+			case bucket.LastOne:
+				first = lasts[lo]
+			case bucket.LastTwo:
+				first = b.V2[lo]
+			}
+		}
+		result := lasts[last] - first
 		if resets.any {
-			result = resets.add(result, p, lo, hi-1, part)
+			result = resets.add(result, p, lo, last, part)
 		}
 		out[i] = place.extrapolate(result, first, isCounter, seconds)
-	})
+	}
 }
 
 // rowLosses holds what resets took from a counter: the values before them.

@@ -138,8 +138,9 @@ func (c *rowCase) run(t *testing.T, f bucket.Function, rows *model.Buckets) (got
 	g.reset(c.w.N)
 	x.reset(c.w.N)
 	var sc Scratch
-	var known BoundsCache
-	p := sc.LoadRows(c.w, rows, f, &known, quiet{})
+	var known RowTimesCache
+	sc.RowTimes(c.w, rows, f, &known) // the second time it is cached
+	p := sc.LoadRows(rows, sc.RowTimes(c.w, rows, f, &known), quiet{})
 	if err := RowKernels[f](p, g.v); err != nil {
 		t.Fatal(err)
 	}
@@ -269,7 +270,7 @@ func TestSampleTimesOfRows(t *testing.T) {
 		var got testColumn
 		got.reset(c.w.N)
 		var sc Scratch
-		p := sc.LoadRows(c.w, rows, bucket.Instant, new(BoundsCache), quiet{})
+		p := sc.LoadRows(rows, sc.RowTimes(c.w, rows, bucket.Instant, nil), quiet{})
 		p.SampleTimes()
 		if err := RowKernels[bucket.Instant](p, got.v); err != nil {
 			t.Fatal(err)
@@ -289,7 +290,7 @@ func TestRowsCountAsOneSample(t *testing.T) {
 	rows := bucket.FromSamples(10, &model.ColumnSet{T: ts, V: make([]float64, len(ts))})
 	w := &Windows{Grid: steps.Grid{Start: 20, Step: 10, N: 2}, Width: 20}
 	var sc Scratch
-	p := sc.LoadRows(w, rows, bucket.Count, new(BoundsCache), quiet{})
+	p := sc.LoadRows(rows, sc.RowTimes(w, rows, bucket.Count, nil), quiet{})
 	if p.Total != 4 || p.Read != 3 || p.Weight(p.Lo[0], p.Hi[0]) != 2 {
 		t.Errorf("%d samples in windows, %d read, %d in the first; want 4, 3, 2", p.Total, p.Read, p.Weight(p.Lo[0], p.Hi[0]))
 	}

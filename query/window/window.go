@@ -27,8 +27,9 @@ type Points struct {
 	SamplesBefore []int64     // number of samples represented by all points before each point; nil = one per point
 	params        [][]float64 // the scalar arguments, one value per step
 
-	rows    *model.Buckets // of LoadRows: what the points are made of
-	scratch *rowScratch
+	rows     *model.Buckets // of LoadRows: what the points are made of
+	rowTimes *RowTimes      // of rows
+	scratch  *rowScratch
 
 	host   Host
 	deque  []int32   // scratch
