@@ -22,7 +22,7 @@ const maxSourceNameBytes = 4 << 10
 
 // The tags of a record's fields. A field is written as tag, length and body, in
 // ascending order of tags. An unknown tag is an error: a new field needs a new
-// version of the file. Those from firstRollupTag on are of versionRollups.
+// version of the file. Those from tagAddRollup on are of versionRollups.
 const (
 	tagWallMs        = 1
 	tagSeed          = 2 // snapshots only
@@ -55,9 +55,6 @@ var tagNames = [tagEnd]string{
 	tagOffset: "source offset", tagIncarnation: "incarnation", tagAddRollup: "add rollup block",
 	tagCover: "cover", tagUncover: "uncover", tagTierFloor: "tier floor",
 }
-
-// firstRollupTag is the first tag that files of version 1 do not have.
-const firstRollupTag = tagAddRollup
 
 func repeated(tag uint64) bool {
 	switch tag {
