@@ -56,11 +56,24 @@ func newRoller(e *env, c *catalog, s *space) *roller {
 
 // planOptions returns the facts for a plan that begins at a version of the blocks.
 func (r *roller) planOptions(ctx context.Context, v *blockset.Version) rollup.PlanOptions {
+	bad := map[string]bool{}
+	for _, e := range v.Entries() {
+		if e.Err() != nil {
+			bad[e.Name] = true
+		}
+	}
 	return rollup.PlanOptions{
 		NowMs: r.now(), Tiers: r.tiers,
-		Quarantined: func(name string) bool { e := v.Find(name); return e != nil && e.Err() != nil },
+		Quarantined: func(name string) bool { return bad[name] },
 		Concerns:    v.Concerns(ctx), InDay: rollup.InDay(ctx, v),
 	}
+}
+
+// freeBytes returns the free space that rollups may use: what writes need is not for
+// rollups, which can wait.
+func (r *roller) freeBytes() (uint64, error) {
+	free, err := r.fs.FreeBytes(r.dir)
+	return free - min(free, uint64(max(r.space.needed(), 0))), err
 }
 
 // retry returns a function for rollup.PlanOptions.Retry: a day whose samples could not
@@ -91,14 +104,12 @@ func (r *roller) rollLocked(ctx context.Context, force bool) (bool, error) {
 	}
 	v := r.catalog.set.Acquire()
 	defer v.Release()
-	free, err := r.fs.FreeBytes(r.dir)
-	if err != nil {
-		return false, fmt.Errorf("plan a rollup: %w", err)
-	}
 	o := r.planOptions(ctx, v)
 	o.Force, o.Retry = force, r.retry(v)
-	// What writes need is not for rollups, which can wait.
-	o.FreeBytes = free - min(free, uint64(max(r.space.needed(), 0)))
+	var err error
+	if o.FreeBytes, err = r.freeBytes(); err != nil {
+		return false, fmt.Errorf("plan a rollup: %w", err)
+	}
 	step, ok := rollup.Plan(v.State(), o)
 	if !ok {
 		return false, nil

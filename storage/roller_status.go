@@ -2,6 +2,8 @@ package storage
 
 import (
 	"context"
+	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -15,6 +17,8 @@ import (
 type RollupStatus struct {
 	Tiers []RollupTierStatus `json:"tiers"` // finest first
 	Step  *RollupStep        `json:"step"`  // under way; null if there is none
+	// Waiting is why nothing is done although days wait: there is too little disk space.
+	Waiting string `json:"waiting,omitempty"`
 	// LastError is why the last step failed; empty if it did not.
 	LastError   string `json:"lastError,omitempty"`
 	NextAttempt string `json:"nextAttempt,omitempty"` // after a failure
@@ -59,6 +63,7 @@ func (db *DB) RollupStatus() RollupStatus {
 	if o := db.jobs.rollup.Outcome(); o.Failures > 0 {
 		st.LastError, st.NextAttempt = db.withoutDir(o.Err), rfc3339(o.Next.UnixMilli())
 	}
+	st.Waiting = db.roller.waiting()
 	for _, s := range db.roller.summarize() {
 		retention, on := db.opts.TierRetentionMs[s.Tier]
 		t := RollupTierStatus{
@@ -74,6 +79,27 @@ func (db *DB) RollupStatus() RollupStatus {
 		st.Tiers = append(st.Tiers, t)
 	}
 	return st
+}
+
+// waiting returns why no step is taken although one is due, "" if that is not so.
+func (r *roller) waiting() string {
+	v := r.catalog.set.Acquire()
+	defer v.Release()
+	o := r.planOptions(context.Background(), v)
+	var err error
+	if o.FreeBytes, err = r.freeBytes(); err != nil {
+		return ""
+	}
+	if _, ok := rollup.Plan(v.State(), o); ok {
+		return ""
+	}
+	free := o.FreeBytes
+	o.FreeBytes = math.MaxUint64
+	step, ok := rollup.Plan(v.State(), o)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("%s needs %d MiB of free disk space, %d MiB are free beyond what writes need", step.Reason, step.Needs()>>20, free>>20)
 }
 
 // summarize returns the summaries of all tiers.

@@ -291,6 +291,26 @@ tsdb_rollup_steps_total{action="roll",tier="1m"} 1
 `)
 }
 
+// Rollups do not take the space that writes need; the status says what is missing.
+func TestRollupsWaitForSpace(t *testing.T) {
+	w := newRollingWorld(t)
+	w.write(1, dense(dayAt(2)+5))
+	w.flush()
+	for more := true; more; {
+		var err error
+		more, err = w.db.compactor.mergeNext(w.ctx, compaction.PlanFinal)
+		must(t, err)
+	}
+	w.mem.SetCapacity(w.mem.Used() + w.db.space.needed() + 1000)
+	if n := w.rollAll(); n != 0 || !strings.HasPrefix(w.db.RollupStatus().Waiting, "1 L2s of a day needs 0 MiB of free disk space") {
+		t.Errorf("%d steps; status %+v", n, w.db.RollupStatus())
+	}
+	w.mem.SetCapacity(w.mem.Used() + w.db.space.needed() + 1<<20)
+	if n := w.rollAll(); n != 1 || w.db.RollupStatus().Waiting != "" {
+		t.Errorf("%d steps; status %+v", n, w.db.RollupStatus())
+	}
+}
+
 // A day of which a block is missing is rolled up without it, warns, and is read once
 // more after a start with the block in its place.
 func TestLostDaysAreTriedAgain(t *testing.T) {
