@@ -124,6 +124,58 @@ func TestExpiredHistogramsAreMissedAloud(t *testing.T) {
 	}
 }
 
+// Samples that stand in for minutes answer as before: for hours that windows cut, and
+// for functions that need all samples, unless other series have buckets instead.
+func TestSamplesThatStandInHaveNotExpired(t *testing.T) {
+	w := newExpiringWorld(t)
+	defer w.close()
+	w.tiers[block.Minute] = 0
+	w.restart()
+	w.add("x", "0", w.ints())
+	w.fillEvenly(w.series[0])
+	f := func(text, resolution string, want float64, says string) {
+		t.Helper()
+		q := question{text: text, start: tierStart + 10*model.HourMs, instant: true}
+		res := w.ask(q, query.WithResolution(nil, resolutionOf(t, resolution)))
+		if says == "refused" {
+			if res.Err == nil || !strings.Contains(res.Err.Error(), "rollup cannot answer") {
+				t.Errorf("%s at %s: %v", text, resolution, res)
+			}
+			return
+		}
+		v, ok := res.Value.(promql.Vector)
+		if res.Err != nil || !ok || len(v) != 1 || v[0].F != want || saysExpired(res) != (says == "moved") {
+			t.Errorf("%s at %s: %v, %v, want %v, %s", text, resolution, res, res.Warnings, want, says)
+		}
+	}
+	for _, resolution := range []string{"auto", "1m", "1h"} {
+		f("count_over_time(x[90m])", resolution, 180, "")
+		f("count_over_time(x[90m] offset 7m)", resolution, 180, "")
+		f("count(quantile_over_time(0.5, x[3h]))", resolution, 1, "")
+	}
+
+	// Another series has buckets of minutes.
+	w = newExpiringWorld(t)
+	defer w.close()
+	w.tiers[block.Minute] = 0
+	w.restart()
+	w.add("x", "0", w.ints())
+	w.add("x", "1", w.ints())
+	b := w.db.NewBatch("test", model.DefaultTenant)
+	for at := int64(tierStart) + 500; at < tierStart+12*model.HourMs; at += 1000 {
+		w.append(b, w.series[1], at)
+	}
+	w.commit(b)
+	w.fillEvenly(w.series[0])
+	f(`count_over_time(x{i="0"}[90m])`, "1h", 180, "")
+	f(`count_over_time(x{i="1"}[90m])`, "1h", 7200, "moved")
+	f(`count_over_time(x{i="1"}[90m])`, "1m", 5400, "")
+	f(`count_over_time(x{i="1"}[90m])`, "auto", 5400, "")
+	f(`count(quantile_over_time(0.5, x{i="0"}[3h]))`, "auto", 1, "")
+	f("count(quantile_over_time(0.5, x[3h]))", "auto", 0, "refused")
+	f("count(quantile_over_time(0.5, x[3h]))", "raw", 1, "moved") // the info says that rollups are not read
+}
+
 // newExpiringWorld returns a world without series, that makes hours.
 func newExpiringWorld(t *testing.T) *tierWorld {
 	w := &tierWorld{t: t, r: rand.New(rand.NewPCG(1, 5)), fs: vfs.NewMem(), reg: prometheus.NewRegistry()}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sort"
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/util/annotations"
@@ -109,8 +110,8 @@ func (s *Selector) openTier(f *Evaluation, c tiers.Choice, w *window.Windows, st
 
 // opening opens something once, when a worker first needs it.
 type opening[T any] struct {
+	opened atomic.Bool // value and err are set
 	mu     sync.Mutex
-	opened bool
 	value  T
 	err    error
 }
@@ -118,13 +119,16 @@ type opening[T any] struct {
 // get returns what open returned when it was called first. A worker that waits for
 // another one holds no CPU slot: the other one may have yielded its own.
 func (o *opening[T]) get(f *Evaluation, open func() (T, error)) (T, error) {
+	if o.opened.Load() {
+		return o.value, o.err
+	}
 	f.Yielder.Release()
 	o.mu.Lock()
 	f.Yielder.Acquire()
 	defer o.mu.Unlock()
-	if !o.opened {
+	if !o.opened.Load() {
 		o.value, o.err = open()
-		o.opened = true
+		o.opened.Store(true)
 	}
 	return o.value, o.err
 }
