@@ -55,22 +55,22 @@ func (c *catalog) editFrom(build func(*manifest.State) manifest.Edit, change fun
 	st := next.State()
 	c.observeTwin()
 	c.wal.NoteEdit(st.Number)
-	var hidden model.TimeRange
+	hidden := []model.TimeRange{{Max: st.Floor}, {Max: next.Kept().Min}}
 	c.views.change(func(s *state) {
-		if s.floor != st.Floor || s.blocks.Kept() != next.Kept() {
-			hidden = model.TimeRange{Min: min(s.floor, s.blocks.Kept().Min), Max: max(st.Floor, next.Kept().Min)}
-		}
+		hidden[0].Min, hidden[1].Min = s.floor, s.blocks.Kept().Min
 		s.blocks, s.floor = next, st.Floor
 		s.tombstones = c.tombstones.all(st.Tombstones)
 		if change != nil {
 			change(s)
 		}
 	})
-	c.changes.addRange(hidden, model.AllMetrics)
 	for _, k := range e.Uncover {
 		if k.Day < st.Floor { // samples that stood in may have left
-			c.changes.addRange(k.Range(), model.AllMetrics)
+			hidden = append(hidden, k.Range())
 		}
+	}
+	for _, r := range hidden {
+		c.changes.addRange(r, model.AllMetrics)
 	}
 	return st, nil
 }

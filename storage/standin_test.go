@@ -77,15 +77,34 @@ func TestSamplesThatStandInStayAsLongAsTheTier(t *testing.T) {
 		}
 	}
 	before := rawSamples()
+	// changed returns the number of hours of the two days that count a change.
+	changed := func(do func()) (n int) {
+		sums := func() []uint64 {
+			return w.db.Changes().Sums(nil, ChangeHour(days.Min), ChangeHour(days.Max-1), model.AllMetrics)
+		}
+		was := sums()
+		do()
+		for i, sum := range sums() {
+			if sum != was[i] {
+				n++
+			}
+		}
+		return n
+	}
+	retain := func() { must(t, w.db.Retain(w.ctx)) }
 	w.clock.Advance(3 * 24 * time.Hour)
-	must(t, w.db.Retain(w.ctx))
+	if n := changed(retain); n != 49 { // the first begins before the days do
+		t.Errorf("%d hours have changed with the floor", n)
+	}
 	if floor := w.db.views.floor(); floor != dayAt(0) {
 		t.Fatalf("floor %s, want %s", model.FormatTime(floor), model.FormatTime(dayAt(0)))
 	}
 	for _, what := range []string{"below the floor", "rewritten", "after a restart"} {
 		switch what {
 		case "rewritten":
-			w.compact()
+			if n := changed(w.compact); n != 0 {
+				t.Errorf("%d hours have changed with a rewrite", n)
+			}
 			if n := rawSamples(); n != 400 || before != 12_400 {
 				t.Errorf("%d samples are left of %d", n, before)
 			}
@@ -100,7 +119,9 @@ func TestSamplesThatStandInStayAsLongAsTheTier(t *testing.T) {
 	}
 
 	w.clock.Advance(3 * 24 * time.Hour)
-	must(t, w.db.Retain(w.ctx))
+	if n := changed(retain); n != 49 { // the first begins before the days do
+		t.Errorf("%d hours have changed with the floor of minutes", n)
+	}
 	if got := rawSeries(); got != "[]" || rawSamples() != 0 {
 		t.Errorf("samples of %s, %d in blocks", got, rawSamples())
 	}
