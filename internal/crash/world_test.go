@@ -47,6 +47,7 @@ func options(clock vfs.Clock) storage.Options {
 type world struct {
 	clock    *vfs.ManualClock
 	fs       vfs.FS
+	tiers    map[block.Tier]int64 // retention of rollups; nil = as in options
 	db       *storage.DB
 	doors    *http.ServeMux
 	rand     *rand.Rand
@@ -61,7 +62,11 @@ func newWorld(fs vfs.FS, seed int64) *world {
 }
 
 func (w *world) open() error {
-	db, err := storage.Open(context.Background(), w.fs, dataDir, options(w.clock))
+	o := options(w.clock)
+	if w.tiers != nil {
+		o.TierRetentionMs = w.tiers
+	}
+	db, err := storage.Open(context.Background(), w.fs, dataDir, o)
 	if err != nil {
 		return err
 	}
