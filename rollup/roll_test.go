@@ -185,6 +185,28 @@ func TestErase(t *testing.T) {
 
 func bucketEnd(t int64, tier block.Tier) int64 { return (t + tier.Ms() - 1) / tier.Ms() * tier.Ms() }
 
+// A deletion that was applied stays noted in the entry when the day is rolled up again,
+// also after it was forgotten: IDs of new deletions are above those of all entries.
+func TestRollAgainKeepsTheDeletionOfTheEntry(t *testing.T) {
+	s := openStore(t)
+	s.nowMs = day0 + 5*model.DayMs
+	s.fill(0, 1, 0, 1)
+	must(t, s.merged(compaction.PlanFinal))
+	must(t, s.delete(0, model.TimeRange{Min: day0, Max: day0 + 5000}))
+	must(t, s.merged(compaction.PlanFinal))
+	s.roll(true)
+	spent := manifest.SpentTombstones(s.m.State(), nil)
+	must(t, s.publish(manifest.Edit{DropTombstones: spent}))
+	s.fill(0, 1, 4)
+	must(t, s.merged(compaction.PlanFinal))
+	s.roll(true)
+	must(t, s.check(true))
+	c, _ := s.m.State().CoverageOf(block.Hour, day0)
+	if len(spent) != 1 || len(s.m.State().Tombstones) != 0 || c.Tombstone != spent[0] {
+		t.Errorf("forgotten %v; the entry has tombstone %d", spent, c.Tombstone)
+	}
+}
+
 // What cannot be read is noted in the entries; the rest of the day is rolled up.
 func TestRollNotesWhatIsLost(t *testing.T) {
 	t.Run("a chunk", func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -172,6 +173,55 @@ func TestRollupsAreMadeInTheBackground(t *testing.T) {
 	})
 	if c, ok := db.manifest.State().CoverageOf(block.Hour, dayAt(0)); !ok || c.Block == "" {
 		t.Errorf("%+v", c)
+	}
+}
+
+// A step that fails in the background is tried again, each time after a longer pause,
+// whatever wakes the job meanwhile; health and status tell until it is done.
+func TestFailedRollupsAreTriedAgain(t *testing.T) {
+	fault := vfs.NewFault(vfs.NewMem())
+	clock := vfs.NewManualClock(tieredNow)
+	var attempts atomic.Int64
+	fault.SetHook(func(op vfs.Op) error {
+		if op.Kind == vfs.OpCreate && strings.HasPrefix(op.Name, "data/1h/") && attempts.Add(1) <= 3 {
+			return syscall.EIO
+		}
+		return nil
+	})
+	o := Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, ReserveBytes: 4096}
+	db, err := Open(t.Context(), fault, "data", o)
+	must(t, err)
+	(&tieredWorld{t: t, ctx: t.Context(), clock: clock, db: db}).write(1, dense(dayAt(2)+5))
+	_, err = db.Compact(t.Context())
+	must(t, errors.Join(err, db.Close(t.Context())))
+
+	o.TierRetentionMs, o.Background = map[block.Tier]int64{block.Hour: 0}, true
+	db, err = Open(t.Context(), fault, "data", o)
+	must(t, err)
+	defer closeUncut(db)
+	var pause time.Duration
+	for n := int64(1); n <= 3; n++ {
+		await.That(t, "the failure is noted", func() bool { return db.jobs.rollup.Outcome().Failures == int(n) })
+		next := db.jobs.rollup.Outcome().Next.Sub(clock.Now())
+		if next <= pause || db.RollupStatus().NextAttempt == "" || len(db.Warnings()) != 1 {
+			t.Errorf("failure %d: next attempt in %v, the last pause was %v; status %+v, warnings %q", n, next, pause, db.RollupStatus(), db.Warnings())
+		}
+		pause = next
+		for range 3 { // the channel holds one: by then the job has looked at least once
+			db.jobs.rolled <- struct{}{}
+		}
+		if got := attempts.Load(); got != n {
+			t.Fatalf("%d attempts before the pause after %d is over", got, n)
+		}
+		clock.Advance(pause)
+		await.That(t, "the next attempt", func() bool {
+			wake(db.jobs.rolled)
+			return attempts.Load() > n
+		})
+	}
+	await.That(t, "the day is rolled up", func() bool { return db.RollupStatus().Tiers[0].Days == 1 })
+	if s := db.RollupStatus(); s.LastError != "" || len(db.Warnings()) != 0 {
+		t.Errorf("in the end: status %+v, warnings %q", s, db.Warnings())
 	}
 }
 

@@ -96,6 +96,8 @@ func TestNewSeriesOfCoveredDaysAreListed(t *testing.T) {
 func TestDeletionsMakeTheirBucketsGaps(t *testing.T) {
 	w := newRolledWorld(t)
 	at := dayAt(2) + 7*model.HourMs
+	must(t, w.db.Delete(w.ctx, model.DefaultTenant+1, model.AllTime, labels.MustNewMatcher(labels.MatchEqual, "i", "2")))
+	w.checkGaps("another tenant's", nil)
 	w.remove(2, model.TimeRange{Min: at - 30*model.MinuteMs, Max: at + 90*model.MinuteMs})
 	want := map[string][]model.TimeRange{"2": hours(at-30*model.MinuteMs, 3)}
 	w.checkGaps("pending", want)

@@ -200,6 +200,16 @@ func TestCoverOfSourcesThatHaveLeftIsRefused(t *testing.T) {
 	must(t, CheckEdit(s, e))
 }
 
+// A state whose coverage claims samples that may be in the log only is damaged.
+func TestCoverageClaimsNothingOfTheLog(t *testing.T) {
+	s := newRolledState(t).State.Clone()
+	must(t, s.Check())
+	s.WALLow = 4 // that of the entries
+	if err := s.Check(); !errors.Is(err, ErrEdit) || !strings.Contains(err.Error(), "claims generation 4, which the WAL keeps") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestCoverageIsCleanUpToItsGeneration(t *testing.T) {
 	r := newRolledState(t)
 	c, ok := r.CoverageOf(block.Minute, testDay)
