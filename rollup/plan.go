@@ -31,8 +31,8 @@ const (
 	// has more stays as it is.
 	foldBytesMax = 16 << 30
 	// rollTenths and foldTenths are the free space that a step needs, in tenths of
-	// its inputs. Buckets of few samples take more space than these.
-	rollTenths, foldTenths = 20, 12
+	// its inputs.
+	rollTenths, foldTenths = 10, 12
 	// confirmMax bounds the entries that one edit confirms or removes.
 	confirmMax = 512
 )
@@ -48,6 +48,11 @@ type PlanOptions struct {
 	NowMs     int64        // wall time, Unix milliseconds
 	FreeBytes uint64       // free space for the outputs
 	Tiers     []block.Tier // configured, finest first
+	// Expired is the floor that the samples shall have: days before it are rolled up
+	// first, the oldest first, because retention waits for them. They may use
+	// ExpiredBytes, all the free space, since it is they that free some. 0 = no days.
+	Expired      int64
+	ExpiredBytes uint64
 	// Force plans everything that can be done now: days that still receive samples
 	// are rolled up, and all groups folded.
 	Force bool
@@ -62,8 +67,8 @@ type PlanOptions struct {
 	InDay    func(t *manifest.Tombstone, block string, day model.TimeRange) bool
 }
 
-// Plan returns the next step, if there is one: the newest day that has to be rolled
-// up, otherwise the newest group to be folded. Applying the edits of its steps one
+// Plan returns the next step, if there is one: the oldest day that retention waits for,
+// otherwise the newest that has to be rolled up, otherwise the newest group to be folded. Applying the edits of its steps one
 // after another terminates: each leaves fewer days that differ from their raw
 // blocks, or fewer blocks.
 //
@@ -74,6 +79,9 @@ type PlanOptions struct {
 func Plan(st *manifest.State, o PlanOptions) (Step, bool) {
 	p := newPlanner(st, o)
 	if step, ok := p.leave(); ok {
+		return step, true
+	}
+	if step, ok := p.rollExpired(); ok {
 		return step, true
 	}
 	if p.crowded() {
@@ -261,25 +269,49 @@ func (p *planner) due(d *day) bool {
 // roll returns the step that rolls up the newest day that is due.
 func (p *planner) roll() (Step, bool) {
 	for _, d := range p.days {
-		var tiers []block.Tier
-		first := true
-		for _, t := range p.o.Tiers {
-			if p.rollable(d, t) {
-				tiers = append(tiers, t)
-				first = first && d.entry(t) == nil
-			}
+		if step, ok := p.rollDay(d, p.o.FreeBytes); ok {
+			return step, true
 		}
-		bytes := sizeOf(d.l2)
-		if len(tiers) == 0 || !p.due(d) || !fits(bytes, rollTenths, p.o.FreeBytes) {
-			continue
-		}
-		reason := fmt.Sprintf("%d L2s of a day", len(d.l2))
-		if !first {
-			reason += " that has changed"
-		}
-		return Step{Action: Roll, Tiers: tiers, Days: []int64{d.start}, Bytes: bytes, Reason: reason}, true
 	}
 	return Step{}, false
+}
+
+// rollExpired returns the step that rolls up the oldest day that retention waits for.
+func (p *planner) rollExpired() (Step, bool) {
+	if p.o.Expired == 0 {
+		return Step{}, false
+	}
+	for _, d := range slices.Backward(p.days) {
+		if d.start >= p.o.Expired {
+			break
+		}
+		if step, ok := p.rollDay(d, p.o.ExpiredBytes); ok {
+			step.Reason += " that retention waits for"
+			return step, true
+		}
+	}
+	return Step{}, false
+}
+
+// rollDay returns the step that rolls up a day, if that is due and fits.
+func (p *planner) rollDay(d *day, free uint64) (Step, bool) {
+	var tiers []block.Tier
+	first := true
+	for _, t := range p.o.Tiers {
+		if p.rollable(d, t) {
+			tiers = append(tiers, t)
+			first = first && d.entry(t) == nil
+		}
+	}
+	bytes := sizeOf(d.l2)
+	if len(tiers) == 0 || !p.due(d) || !fits(bytes, rollTenths, free) {
+		return Step{}, false
+	}
+	reason := fmt.Sprintf("%d L2s of a day", len(d.l2))
+	if !first {
+		reason += " that has changed"
+	}
+	return Step{Action: Roll, Tiers: tiers, Days: []int64{d.start}, Bytes: bytes, Reason: reason}, true
 }
 
 // leave returns the step that removes entries that nothing keeps up to date: those of

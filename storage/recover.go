@@ -235,7 +235,7 @@ func (db *DB) assemble(active *memtable, tombstones *pendingTombstones) {
 	db.flusher.mu.tablesAtCut = db.head.Stats().Bytes
 	db.flusher.ended.signal = make(chan struct{})
 	db.compactor.pause = db.flusher.makeRoom
-	db.roller.pause, db.roller.forget = db.flusher.makeRoom, db.compactor.dropTombstones
+	db.roller.pause, db.roller.forget, db.roller.retain = db.flusher.makeRoom, db.compactor.dropTombstones, db.compactor.retain
 }
 
 // logRecovery logs the findings of the recovery.

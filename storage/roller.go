@@ -13,6 +13,7 @@ import (
 	"tsdb/internal/panics"
 	"tsdb/partition/block"
 	"tsdb/partition/blockset"
+	"tsdb/partition/compaction"
 	"tsdb/partition/manifest"
 	"tsdb/rollup"
 )
@@ -30,6 +31,8 @@ type roller struct {
 	pause func(ctx context.Context) error
 	// forget drops the deletions that nothing needs any more.
 	forget func(ctx context.Context)
+	// retain moves the retention floors.
+	retain func(ctx context.Context) error
 
 	// mu is held for a whole step, I/O included: one step at a time.
 	mu sync.Mutex
@@ -69,11 +72,15 @@ func (r *roller) planOptions(ctx context.Context, v *blockset.Version) rollup.Pl
 	}
 }
 
-// freeBytes returns the free space that rollups may use: what writes need is not for
-// rollups, which can wait.
-func (r *roller) freeBytes() (uint64, error) {
+// addFreeBytes sets the free space that rollups may use: what writes need is not for
+// rollups, which can wait, unless samples could leave once they are there.
+func (r *roller) addFreeBytes(o *rollup.PlanOptions) error {
 	free, err := r.fs.FreeBytes(r.dir)
-	return free - min(free, uint64(max(r.space.needed(), 0))), err
+	o.FreeBytes = free - min(free, uint64(max(r.space.needed(), 0)))
+	if r.opts.RetentionMs > 0 {
+		o.Expired, o.ExpiredBytes = compaction.RetentionTarget(o.NowMs, r.opts.RetentionMs), free
+	}
+	return err
 }
 
 // retry returns a function for rollup.PlanOptions.Retry: a day whose samples could not
@@ -106,8 +113,7 @@ func (r *roller) rollLocked(ctx context.Context, force bool) (bool, error) {
 	defer v.Release()
 	o := r.planOptions(ctx, v)
 	o.Force, o.Retry = force, r.retry(v)
-	var err error
-	if o.FreeBytes, err = r.freeBytes(); err != nil {
+	if err := r.addFreeBytes(&o); err != nil {
 		return false, fmt.Errorf("plan a rollup: %w", err)
 	}
 	step, ok := rollup.Plan(v.State(), o)
@@ -135,6 +141,9 @@ func (r *roller) rollLocked(ctx context.Context, force bool) (bool, error) {
 	r.overtaken = 0
 	r.published(step, made, r.opts.Clock.Now().Sub(began))
 	r.forget(ctx)
+	if step.Action == rollup.Roll && step.Days[0] < o.Expired {
+		_ = r.retain(ctx) // the floor may have waited for this; its job notes failures
+	}
 	return true, nil // the caller sweeps: this function still holds the inputs
 }
 

@@ -86,15 +86,14 @@ func (r *roller) waiting() string {
 	v := r.catalog.set.Acquire()
 	defer v.Release()
 	o := r.planOptions(context.Background(), v)
-	var err error
-	if o.FreeBytes, err = r.freeBytes(); err != nil {
+	if err := r.addFreeBytes(&o); err != nil {
 		return ""
 	}
 	if _, ok := rollup.Plan(v.State(), o); ok {
 		return ""
 	}
 	free := o.FreeBytes
-	o.FreeBytes = math.MaxUint64
+	o.FreeBytes, o.ExpiredBytes = math.MaxUint64, math.MaxUint64
 	step, ok := rollup.Plan(v.State(), o)
 	if !ok {
 		return ""

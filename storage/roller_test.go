@@ -351,13 +351,46 @@ func TestRollupsWaitForSpace(t *testing.T) {
 		more, err = w.db.compactor.mergeNext(w.ctx, compaction.PlanFinal)
 		must(t, err)
 	}
-	w.mem.SetCapacity(w.mem.Used() + w.db.space.needed() + 1000)
+	w.mem.SetCapacity(w.mem.Used() + w.db.space.needed() + 100)
 	if n := w.rollAll(); n != 0 || !strings.HasPrefix(w.db.RollupStatus().Waiting, "1 L2s of a day needs 0 MiB of free disk space") {
 		t.Errorf("%d steps; status %+v", n, w.db.RollupStatus())
 	}
 	w.mem.SetCapacity(w.mem.Used() + w.db.space.needed() + 1<<20)
 	if n := w.rollAll(); n != 1 || w.db.RollupStatus().Waiting != "" {
 		t.Errorf("%d steps; status %+v", n, w.db.RollupStatus())
+	}
+}
+
+// A day that retention waits for is rolled up first, also into the last space, and its
+// samples leave at once.
+func TestRollupsMakeRoomForRetention(t *testing.T) {
+	w := newRollingWorld(t)
+	w.opts.RetentionMs = 3 * model.DayMs
+	w.restart()
+	for _, ago := range []int{2, 1} {
+		w.write(1, dense(dayAt(ago)+5))
+	}
+	w.flush()
+	for more := true; more; {
+		var err error
+		more, err = w.db.compactor.mergeNext(w.ctx, compaction.PlanFinal)
+		must(t, err)
+	}
+	w.clock.Advance(2 * 24 * time.Hour) // the older day is expired
+	must(t, w.db.Retain(w.ctx))
+	if floor := w.db.manifest.State().Floor; floor > dayAt(2) {
+		t.Fatalf("the floor did not wait: %s", model.FormatTime(floor))
+	}
+	w.mem.SetCapacity(w.mem.Used() + 256<<10)
+	if w.db.space.needed() < 512<<10 {
+		t.Fatalf("writes need %d bytes only", w.db.space.needed())
+	}
+	if n := w.rollAll(); n != 1 {
+		t.Errorf("%d steps", n)
+	}
+	st := w.db.manifest.State()
+	if _, ok := st.CoverageOf(block.Hour, dayAt(2)); !ok || st.Floor != dayAt(1) {
+		t.Errorf("floor %s, entries %v", model.FormatTime(st.Floor), st.SortedCoverage())
 	}
 }
 
