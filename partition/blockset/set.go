@@ -328,8 +328,10 @@ func (v *Version) Quarantined() []error {
 }
 
 // Find returns the block with the given name, or nil if the version has none.
-func (v *Version) Find(name string) *Entry {
-	for _, e := range v.entries {
+func (v *Version) Find(name string) *Entry { return find(v.entries, name) }
+
+func find(entries []*Entry, name string) *Entry {
+	for _, e := range entries {
 		if e.Name == name {
 			return e
 		}

@@ -83,7 +83,7 @@ func (v *Version) standing(ctx context.Context, e *Entry) (series *roaring.Bitma
 		case c.Block == "", tier >= block.Hour:
 			continue
 		}
-		r := v.Find(c.Block)
+		r := find(v.Rollups(), c.Block)
 		if r == nil || r.Err() != nil {
 			return nil, true, nil
 		}
@@ -211,7 +211,7 @@ func (v *Version) StandsIn(ctx context.Context) func(c *manifest.Coverage) bool 
 		if c.StandIn || c.Block == "" || c.Tier >= block.Hour {
 			return c.StandIn
 		}
-		e := v.Find(c.Block)
+		e := find(v.Rollups(), c.Block)
 		if e == nil || e.Err() != nil {
 			return true
 		}
