@@ -23,13 +23,16 @@ type roller struct {
 	span model.TimeRange // samples of the day that are kept
 
 	sources sources
-	reading *source // for the blame of a panic
-	tiers   []*rolledTier
-	rows    model.ColumnSet // scratch: samples of a series
-	part    model.ColumnSet // scratch
-	both    model.ColumnSet // scratch
-	lost    block.DeletedRanges
-	result  *Result
+	reading *source       // for the blame of a panic
+	tiers   []*rolledTier // finest first
+	// Those of the tiers that are made of the current series.
+	builders []*bucket.Builder
+	buckets  []*model.Buckets
+	rows     model.ColumnSet // scratch: samples of a series
+	part     model.ColumnSet // scratch
+	both     model.ColumnSet // scratch
+	lost     block.DeletedRanges
+	result   *Result
 }
 
 // rolledTier is what is made for one tier.
@@ -165,9 +168,12 @@ func (r *roller) series(s *source) error {
 		}
 	}
 	s.deleted = s.deletions.Ranges(s.it.Ordinal(), s.deleted)
+	r.builders, r.buckets = r.builders[:0], r.buckets[:0]
 	for _, t := range r.tiers {
 		t.buckets.Reset()
-		t.standIn = samplesStandIn(t.tier, chunks)
+		if t.standIn = samplesStandIn(t.tier, chunks); !t.standIn {
+			r.builders, r.buckets = append(r.builders, t.builder), append(r.buckets, &t.buckets)
+		}
 	}
 	samples := uint64(0)
 	for i := 0; i < len(chunks); {
@@ -181,11 +187,7 @@ func (r *roller) series(s *source) error {
 		}
 		s.deleted.Remove(&r.rows, 0)
 		samples += uint64(r.rows.Len())
-		for _, t := range r.tiers {
-			if !t.standIn {
-				t.builder.Add(&r.rows, &t.buckets)
-			}
-		}
+		bucket.AddAll(&r.rows, r.builders, r.buckets)
 		i = j
 	}
 	r.result.Samples += samples

@@ -1,7 +1,8 @@
 // Package bucket defines the buckets of a rollup: how they are built from samples,
 // and which windows of a query they can answer.
 //
-//   - Builder summarises the samples of a series in rows of model.Buckets.
+//   - Builder summarises the samples of a series in rows of model.Buckets (stretch.go:
+//     of several resolutions in one pass).
 //   - Inside tells which part of a row is in a window that may cut it (edges.go).
 //   - Function is a function of windows that rows can answer: which columns it reads,
 //     and which rows it must not use (function.go).
