@@ -16,7 +16,7 @@ import (
 //	│ head     │ forms (u)       │ lengths (u) but the last  │ inner columns │
 //	└──────────┴─────────────────┴───────────────────────────┴───────────────┘
 //	times      interval (u)
-//	values     mask (1), 0
+//	values     mask (1): inner columns that are left out
 //
 // forms has three bits for each inner column, the first one lowest: how its values
 // follow from those of others. An inner column of form 0 has no length and no bytes,

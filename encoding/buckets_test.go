@@ -20,7 +20,19 @@ func (p bucketPattern) buckets(r *rand.Rand, n int) *model.Buckets {
 	return b
 }
 
-// eachBuckets calls f with buckets of every pattern in several sizes.
+// noResets returns b as buckets of a series that falls often, without clearing what is
+// not stored of them.
+func noResets(b *model.Buckets) *model.Buckets {
+	c := &model.Buckets{}
+	c.AppendRange(b, 0, b.Len())
+	for i := range c.Flags {
+		c.Flags[i] |= model.BucketNoResets
+	}
+	return c
+}
+
+// eachBuckets calls f with buckets of every pattern in several sizes, with and without
+// resets.
 func eachBuckets(t *testing.T, f func(t *testing.T, b *model.Buckets, resolution int64)) {
 	for _, p := range bucketPatterns {
 		t.Run(p.name, func(t *testing.T) {
@@ -29,7 +41,9 @@ func eachBuckets(t *testing.T, f func(t *testing.T, b *model.Buckets, resolution
 				if n > 300 && raceEnabled {
 					break
 				}
-				f(t, p.buckets(r, n), p.resolution)
+				b := p.buckets(r, n)
+				f(t, b, p.resolution)
+				f(t, onlyBuckets(noResets(b), model.AllBucketColumns), p.resolution)
 			}
 		})
 	}
@@ -43,11 +57,15 @@ func decodeBuckets(times, values []byte, n int, resolution int64, need model.Buc
 	return &b, DecodeBucketValues(&b, 0, values, need)
 }
 
-// onlyBuckets returns a copy of b with the given columns of values.
+// onlyBuckets returns a copy of b with the given columns of values, as far as they are
+// stored.
 func onlyBuckets(b *model.Buckets, need model.BucketColumns) *model.Buckets {
 	c := &model.Buckets{}
 	c.AppendRange(b, 0, b.Len())
 	rows := rowsOfBuckets(c, 0)
+	if b.Len() > 0 && b.Flags[0]&model.BucketNoResets != 0 {
+		need &^= model.ResetColumns
+	}
 	for k, column := range bucketNeeds {
 		if need&column == 0 {
 			clear(rows.floats[k])
@@ -176,10 +194,51 @@ func TestBucketsOfHoursTakeFewBytes(t *testing.T) {
 	}
 }
 
+// Changes, resets and lost of buckets without resets take no byte, whatever they are, and
+// are not predicted either. That there are none is known whatever is needed.
+func TestResetsAreLeftOut(t *testing.T) {
+	eachBuckets(t, func(t *testing.T, b *model.Buckets, resolution int64) {
+		if b.Len() == 0 {
+			return
+		}
+		left := noResets(b)
+		times, values := AppendBucketTimes(nil, left, resolution), AppendBucketValues(nil, left)
+		if cleared := AppendBucketValues(nil, onlyBuckets(left, model.AllBucketColumns)); !bytes.Equal(values, cleared) {
+			t.Fatal("columns that are left out change the bytes")
+		}
+		for _, need := range []model.BucketColumns{0, model.ResetColumns, model.ColumnLost | model.ColumnMax, model.AllBucketColumns} {
+			got, err := decodeBuckets(times, values, b.Len(), resolution, need)
+			if err != nil || !equalBuckets(got, onlyBuckets(left, need)) {
+				t.Fatalf("%d rows, columns %#x: other rows or error: %v", b.Len(), need, err)
+			}
+		}
+		fields, err := BucketFields(KindBucketValues, values, b.Len())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k, f := range fields {
+			if isLeftOut(k) != (f.String() == f.Name+": left out") {
+				t.Fatalf("%v", f)
+			}
+		}
+		if whole := AppendBucketValues(nil, b); b.Flags[0]&model.BucketNoResets == 0 {
+			whole[0] = maskResets
+			stored := false
+			fields, _ := BucketFields(KindBucketValues, AppendBucketValues(nil, b), b.Len())
+			for k, f := range fields {
+				stored = stored || isLeftOut(k) && f.Info.Bytes > 0
+			}
+			if _, err := decodeBuckets(times, whole, b.Len(), resolution, 0); errors.Is(err, ErrCorrupt) != stored {
+				t.Fatalf("columns left out, and stored %v: %v", stored, err)
+			}
+		}
+	})
+}
+
 func TestBucketsWithUnknownBitsAreRefused(t *testing.T) {
 	b := bucketPatterns[0].buckets(rand.New(rand.NewPCG(1, 2)), 24)
 	times, values := AppendBucketTimes(nil, b, 3_600_000), AppendBucketValues(nil, b)
-	for bit := range 8 {
+	for bit := 1; bit < 8; bit++ {
 		values[0] = 1 << bit
 		if _, err := decodeBuckets(times, values, 24, 3_600_000, 0); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("mask %#x: %v", values[0], err)
@@ -199,7 +258,7 @@ func TestBucketsWithUnknownBitsAreRefused(t *testing.T) {
 			}
 		}
 	}
-	for _, flags := range []model.BucketFlags{16, 128} {
+	for _, flags := range []model.BucketFlags{16, 128, model.BucketNoResets} { // the last: not of all rows
 		c := onlyBuckets(b, model.AllBucketColumns)
 		c.Flags[3] = flags
 		func() {

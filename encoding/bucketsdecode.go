@@ -5,6 +5,8 @@ import "tsdb/internal/model"
 // DecodeBucketValues fills the flags and the needed values of the rows of dst from
 // from on, which DecodeBucketTimes has appended. src is exactly one column. Columns of
 // values that are not needed stay 0 in these rows, all of them if there is an error.
+// All rows get BucketNoResets, whatever is needed, if the column has no changes, resets
+// and lost.
 func DecodeBucketValues(dst *model.Buckets, from int, src []byte, need model.BucketColumns) error {
 	n := dst.Len() - from
 	if err := checkDecode("bucket values", n); err != nil {
@@ -34,21 +36,33 @@ func DecodeBucketValues(dst *model.Buckets, from int, src []byte, need model.Buc
 }
 
 // parseValues reads the head and the inner columns of values.
-func (p *bucketParts) parseValues(src []byte) error {
+func (p *bucketParts) parseValues(src []byte) (mask byte, err error) {
 	if len(src) == 0 {
-		return corruptf("bucket values: no mask")
+		return 0, corruptf("bucket values: no mask")
 	}
-	if src[0] != 0 {
-		return corruptf("bucket values: unknown mask %#02x", src[0])
+	if mask = src[0]; mask&^maskResets != 0 {
+		return 0, corruptf("bucket values: unknown mask %#02x", mask)
 	}
-	return p.parse(src[1:], bucketValuesParts[:])
+	if err := p.parse(src[1:], bucketValuesParts[:]); err != nil || mask == 0 {
+		return mask, err
+	}
+	for k, part := range bucketValuesParts {
+		if isLeftOut(k) && p.forms[k] != formPredicted {
+			return 0, corruptf("bucket values: %s, which is left out", part.name)
+		}
+	}
+	return mask, nil
 }
 
 // decodeValues decodes the columns that are needed and those from which they are
 // predicted, and returns the set of all of them.
 func (s *bucketScratch) decodeValues(rows *bucketRows, flags []model.BucketFlags, src []byte, need model.BucketColumns) (model.BucketColumns, error) {
-	if err := s.parts.parseValues(src); err != nil {
+	mask, err := s.parts.parseValues(src)
+	if err != nil {
 		return 0, err
+	}
+	if mask&maskResets != 0 {
+		need &^= model.ResetColumns
 	}
 	for k := bucketLost; k > bucketLast; k-- {
 		if need&bucketNeeds[k] != 0 {
@@ -68,6 +82,11 @@ func (s *bucketScratch) decodeValues(rows *bucketRows, flags []model.BucketFlags
 		}
 		if err != nil {
 			return need, err
+		}
+	}
+	if mask&maskResets != 0 {
+		for i := range flags {
+			flags[i] |= model.BucketNoResets
 		}
 	}
 	for i, count := range rows.counts {

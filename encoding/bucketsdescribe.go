@@ -51,11 +51,12 @@ func BucketFields(k Kind, src []byte, n int) ([]BucketField, error) {
 	}
 	var p bucketParts
 	var err error
+	var mask byte
 	parts, forms := bucketPartsOf(k)
 	if k == KindBucketTimes {
 		_, err = p.parseTimes(src)
 	} else {
-		err = p.parseValues(src)
+		mask, err = p.parseValues(src)
 	}
 	if err != nil {
 		return nil, err
@@ -64,6 +65,9 @@ func BucketFields(k Kind, src []byte, n int) ([]BucketField, error) {
 	for i, part := range parts {
 		form := p.forms[i]
 		f := BucketField{Name: part.name, Form: formName(forms[i], form)}
+		if mask&maskResets != 0 && isLeftOut(i) {
+			f.Form = "left out"
+		}
 		if form != formPredicted {
 			if f.Info, err = bucketPartInfo(k, i, form, p.bodies[i], n); err != nil {
 				return fields[:i], fmt.Errorf("%s: %w", part.name, err)
@@ -140,10 +144,15 @@ func (f *fielder) bucketTimes(src []byte, n int) error {
 // bucketValues adds the fields of the values of buckets.
 func (f *fielder) bucketValues(src []byte, n int) error {
 	var p bucketParts
-	if err := p.parseValues(src); err != nil {
+	mask, err := p.parseValues(src)
+	if err != nil {
 		return err
 	}
-	f.add(src[1:], "mask: no column is left out")
+	if mask&maskResets != 0 {
+		f.add(src[1:], "mask: changes, resets and lost are left out")
+	} else {
+		f.add(src[1:], "mask: no column is left out")
+	}
 	return f.bucketParts(KindBucketValues, &p, src[1:], n)
 }
 

@@ -16,6 +16,7 @@ func FuzzDecodeBuckets(f *testing.F) {
 		for _, n := range []int{1, 24, 300} {
 			b := p.buckets(r, n)
 			f.Add(AppendBucketTimes(nil, b, p.resolution), AppendBucketValues(nil, b), uint16(b.Len()), uint32(p.resolution))
+			f.Add(AppendBucketTimes(nil, b, p.resolution), AppendBucketValues(nil, noResets(b)), uint16(b.Len()), uint32(p.resolution))
 		}
 	}
 	f.Add([]byte{0xff}, []byte{0}, uint16(1), uint32(1))
@@ -48,9 +49,13 @@ func FuzzDecodeBuckets(f *testing.F) {
 func FuzzBucketsRoundTrip(f *testing.F) {
 	f.Add([]byte("a row takes up to some thirty bytes, so this is a few of them"), uint8(0), uint16(0))
 	f.Add(make([]byte, 400), uint8(1), uint16(3))
+	f.Add([]byte("rows of a series that falls often, without their resets"), uint8(6), uint16(0xffff))
 	f.Fuzz(func(t *testing.T, raw []byte, unit uint8, need uint16) {
 		resolution := []int64{1, 1000, 60_000, 3_600_000}[unit%4]
 		b := bucketsOfBytes(raw, resolution)
+		if unit>>2&1 != 0 {
+			b = noResets(b)
+		}
 		columns := model.BucketColumns(need) & model.AllBucketColumns
 		got, err := decodeBuckets(AppendBucketTimes(nil, b, resolution), AppendBucketValues(nil, b), b.Len(), resolution, columns)
 		if err != nil || !equalBuckets(got, onlyBuckets(b, columns)) {

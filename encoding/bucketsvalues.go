@@ -7,8 +7,9 @@ import (
 	"tsdb/internal/model"
 )
 
-// The values of buckets. The head is a byte for the columns that are left out, 0: none.
-// The inner columns, in this order, so that each is predicted from those before it:
+// The values of buckets. The head is a byte for the columns that are left out: 0, or
+// maskResets if the rows have no changes, resets and lost (model.BucketNoResets). Those
+// columns have form 0 then and no values. The inner columns, in this order, so that each is predicted from those before it:
 //
 //	          form 0 equal to, 2 distance from       3 distance from
 //	last      form 0: 0                              -                           floats
@@ -40,6 +41,12 @@ const (
 	bucketFlags
 	bucketValues // number of them
 )
+
+// maskResets is the bit of the mask for changes, resets and lost.
+const maskResets = 1
+
+// isLeftOut reports whether column k is one of those that maskResets leaves out.
+func isLeftOut(k int) bool { return bucketNeeds[k]&model.ResetColumns != 0 }
 
 var bucketValuesParts = [bucketValues]bucketPart{
 	{"last", formsOwn}, {"first", formsTwo}, {"last but one", formsOne}, {"min", formsOne}, {"max", formsOne},
@@ -74,7 +81,8 @@ func rowsOfBuckets(b *model.Buckets, from int) bucketRows {
 
 // AppendBucketValues appends the column of the flags and values of b, which has at
 // most MaxValues rows. Values of rows with too few samples for them are not stored:
-// they read as 0. The column of no rows is empty.
+// they read as 0. All rows have BucketNoResets or none has; with it, changes, resets
+// and lost are not stored either. The column of no rows is empty.
 func AppendBucketValues(dst []byte, b *model.Buckets) []byte {
 	n := b.Len()
 	checkAppend("bucket values", n)
@@ -85,8 +93,13 @@ func AppendBucketValues(dst []byte, b *model.Buckets) []byte {
 	defer s.put()
 	rows := rowsOfBuckets(b, 0)
 	s.fillFloats(&rows)
+	mask := byte(0)
+	if b.Flags[0]&model.BucketNoResets != 0 {
+		mask = maskResets
+	}
 	for k := range bucketValues {
 		switch {
+		case mask&maskResets != 0 && isLeftOut(k):
 		case k == bucketFlags:
 			s.appendFlags(b.Flags)
 		case rows.floats[k] != nil:
@@ -95,7 +108,7 @@ func AppendBucketValues(dst []byte, b *model.Buckets) []byte {
 			s.appendNumbers(k, &rows)
 		}
 	}
-	return s.parts.append(append(dst, 0), bucketValues)
+	return s.parts.append(append(dst, mask), bucketValues)
 }
 
 // fillFloats replaces the columns of floats by copies with values also in the rows
@@ -196,8 +209,9 @@ func (s *bucketScratch) appendNumbers(k int, rows *bucketRows) {
 
 func (s *bucketScratch) appendFlags(flags []model.BucketFlags) {
 	s.ints = sized(s.ints, len(flags))
+	common := flags[0] & model.BucketNoResets // in the mask
 	for i, f := range flags {
-		if !f.Valid() {
+		if f ^= common; !f.Valid() {
 			panic(fmt.Sprintf("BUG: bucket flags %#x", f))
 		}
 		s.ints[i] = int64(f)

@@ -82,6 +82,8 @@ func suiteColumns(r *rand.Rand, maxLen int) []column {
 			rows := p.buckets(r, n)
 			add(bucketTimeColumn(fmt.Sprintf("buckettimes/%d/%s", p.resolution, p.name), rows, p.resolution))
 			add(bucketValueColumn(fmt.Sprintf("bucketvalues/%d/%s", p.resolution, p.name), rows))
+			rows = onlyBuckets(noResets(rows), model.AllBucketColumns)
+			add(bucketValueColumn(fmt.Sprintf("bucketvalues/%d/%s without resets", p.resolution, p.name), rows))
 		}
 		for _, p := range stringPatterns {
 			add(zstdFrame("zstd/"+p.name, bytes.Join(p.make(r, n), nil)))

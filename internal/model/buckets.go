@@ -49,6 +49,9 @@ const (
 	BucketSpecial   BucketFlags = 1 << 3 // a float is NaN (but no stale marker) or its magnitude is LargeFloat or more
 	bucketFlagsEnd  BucketFlags = 1 << 4
 
+	// BucketNoResets marks a bucket of a series that falls often: its Lost, Resets and
+	// Changes are not known, and 0. On disk it is a property of the column.
+	BucketNoResets BucketFlags = 1 << 6
 	// BucketSample marks a row that stands for a single sample. Such rows are in memory
 	// only.
 	BucketSample BucketFlags = 1 << 7
@@ -59,7 +62,7 @@ const (
 // overflow.
 const LargeFloat = 0x1p900
 
-// Valid reports whether all flags are known and may be on disk.
+// Valid reports whether all flags are known and may be on disk, in the column of flags.
 func (f BucketFlags) Valid() bool { return f < bucketFlagsEnd }
 
 // BucketColumns is a set of the columns of values of Buckets. End, Flags, Count and
@@ -78,6 +81,9 @@ const (
 	ColumnResets
 	ColumnChanges
 	AllBucketColumns = 1<<iota - 1
+
+	// ResetColumns are those that buckets with BucketNoResets lack.
+	ResetColumns = ColumnLost | ColumnResets | ColumnChanges
 )
 
 // Len returns the number of rows.

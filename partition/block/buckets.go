@@ -46,7 +46,8 @@ type standIn struct {
 
 // Buckets adds buckets to the current series of a rollup. Their ends must rise over
 // all calls for the series, and lie in the days of the block but not in days that
-// stand in. b is not retained.
+// stand in. b is not retained. A chunk ends between rows with BucketNoResets and rows
+// without it.
 func (w *Writer) Buckets(b *model.Buckets) error {
 	if w.err != nil || b.Len() == 0 {
 		return w.err
@@ -66,6 +67,15 @@ func (w *Writer) Buckets(b *model.Buckets) error {
 			p.days = w.meta.chunkDays(end)
 		}
 		j := i + searchTime(b.End[i:], p.days.Max)
+		for k := range b.Flags[i:j] {
+			if (b.Flags[i]^b.Flags[i+k])&model.BucketNoResets != 0 {
+				j = i + k
+				break
+			}
+		}
+		if n := p.buckets.Len(); n > 0 && (p.buckets.Flags[n-1]^b.Flags[i])&model.BucketNoResets != 0 {
+			w.flushBuckets() // a column has the resets of all its rows or of none
+		}
 		p.buckets.AppendRange(b, i, j)
 		i = j
 	}
@@ -189,7 +199,7 @@ func keyOfBucketTimes(b *model.Buckets) contentKey {
 // in order, unknown flags.
 func checkBuckets(b *model.Buckets, resolution int64) error {
 	for i, end := range b.End {
-		if !b.Flags[i].Valid() {
+		if !(b.Flags[i] &^ model.BucketNoResets).Valid() {
 			return fmt.Errorf("bucket at %d with flags %#x", end, uint8(b.Flags[i]))
 		}
 		if end%resolution != 0 || i > 0 && end <= b.End[i-1] {

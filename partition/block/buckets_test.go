@@ -79,6 +79,14 @@ func (s *rollupSeries) fill(day int64, tier Tier, n int, offset, step int64, v f
 	}
 }
 
+// omitResets makes buckets of a series that falls often of the rows from from on.
+func omitResets(b *model.Buckets, from int) {
+	for i := from; i < b.Len(); i++ {
+		b.Flags[i] |= model.BucketNoResets
+		b.Lost[i], b.Resets[i], b.Changes[i] = 0, 0, 0
+	}
+}
+
 func (s *rollupSeries) standInOn(day, days int64, samples uint64) {
 	start := firstDay + day*model.DayMs
 	s.standIn = append(s.standIn, standIn{model.TimeRange{Min: start, Max: start + days*model.DayMs}, samples})
@@ -149,7 +157,10 @@ func randomRollup(rnd *rand.Rand, n int) *modelRollup {
 					}
 				}
 			default:
-				s.fill(day, tier, 1+rnd.IntN(15), offset, step, vs)
+				from := s.buckets.Len()
+				if s.fill(day, tier, 1+rnd.IntN(15), offset, step, vs); rnd.IntN(3) == 0 {
+					omitResets(&s.buckets, from)
+				}
 			}
 		}
 		if s.buckets.Len()+len(s.standIn) > 0 {
@@ -348,6 +359,31 @@ func TestBucketChunksHoldWholeDays(t *testing.T) {
 				t.Errorf("%v: chunks of %v buckets, want %v", c.tier, got, c.want)
 			}
 		}
+	}
+}
+
+// A chunk has the resets of all its buckets or of none, so that no bucket loses its own.
+func TestChunksEndWhereResetsAreLeftOut(t *testing.T) {
+	m := &modelRollup{meta: rollupMeta(Hour, 64), series: []rollupSeries{{labels: labels.FromStrings(MetricName, "m")}}}
+	s, v := &m.series[0], 0.0
+	for day := range int64(64) {
+		from := s.buckets.Len()
+		s.fill(day, Hour, 9, 5, 1000, func() float64 { v = 7 - v; return v })
+		if day == 3 || day == 4 || day == 40 {
+			omitResets(&s.buckets, from)
+		}
+	}
+	fs := vfs.NewMem()
+	b := openTest(t, fs, m.write(t, fs, 77), nil)
+	m.check(t, b, newRand(t))
+	chunks, err := b.Chunks(0, model.AllTime, nil)
+	must(t, err)
+	var got []int
+	for _, ch := range chunks {
+		got = append(got, int(ch.Count))
+	}
+	if want := []int{3 * 24, 2 * 24, 35 * 24, 24, 23 * 24}; !slices.Equal(got, want) {
+		t.Errorf("chunks of %v buckets, want %v", got, want)
 	}
 }
 
