@@ -8,6 +8,7 @@ import (
 	"tsdb/benchmarks/sets"
 	"tsdb/encoding"
 	"tsdb/internal/model"
+	"tsdb/rollup/bucket"
 )
 
 // BenchmarkBucketSets encodes the buckets of a group of each data set over 8 days in
@@ -40,6 +41,7 @@ func benchmarkBucketSet(b *testing.B, set sets.Set, resolution int64, chunk int)
 			raw += len(column)
 		}
 		all[i] = encoding.BucketsOf(s.Times, s.Values, resolution)
+		bucket.OmitResets(resolution, all[i])
 		rows += all[i].Len()
 	}
 	bytes := 0

@@ -16,8 +16,8 @@ import (
 // Run executes a step that was planned from version v, which the caller holds. After an
 // error no block is left. A *SourceError names a block to quarantine.
 //
-// The bytes and names of the blocks depend on the blocks that are read, the step and
-// the state of v only.
+// The bytes and names of the blocks depend on the blocks that are read, the step, the
+// state of v and OmitResets only.
 func Run(ctx context.Context, v *blockset.Version, step Step, o Options) (*Result, error) {
 	switch step.Action {
 	case Roll:
@@ -56,7 +56,8 @@ type folder struct {
 }
 
 // fold executes a Fold or Erase step: it writes the rows of the days into one block,
-// one series at a time. Erase leaves out the rows that deletions cover which the entry
+// one series at a time. Resets that were left out of a day stay left out, and those of
+// other days stay. Erase leaves out the rows that deletions cover which the entry
 // of their day has not applied.
 func fold(ctx context.Context, v *blockset.Version, step Step, o Options) (_ *Result, err error) {
 	f := &folder{v: v, o: o, tier: step.Tiers[0], result: &Result{Keys: map[string]manifest.KeyRange{}}}

@@ -195,7 +195,7 @@ func (r *roller) series(s *source) error {
 		return nil
 	}
 	for _, t := range r.tiers {
-		if err := t.write(s.at, block.Raw.PartitionRange(r.day), samples); err != nil {
+		if err := t.write(s.at, block.Raw.PartitionRange(r.day), samples, r.o.OmitResets); err != nil {
 			return err
 		}
 	}
@@ -243,13 +243,16 @@ func samplesStandIn(t block.Tier, chunks []block.Chunk) bool {
 }
 
 // write writes the buckets of a series with samples, or notes that these stand in.
-func (t *rolledTier) write(at block.SeriesEntry, day model.TimeRange, samples uint64) error {
+func (t *rolledTier) write(at block.SeriesEntry, day model.TimeRange, samples uint64, omitResets bool) error {
 	t.output.next(at)
 	if t.standIn {
 		t.stood++
 		return t.output.standIn(day, samples)
 	}
 	t.builder.Flush(&t.buckets)
+	if omitResets {
+		bucket.OmitResets(t.tier.Ms(), &t.buckets)
+	}
 	t.rolled++
 	return t.output.buckets(&t.buckets)
 }

@@ -37,6 +37,54 @@ func TestRollMakesTheBucketsOfTheSamples(t *testing.T) {
 	must(t, s.check(true))
 }
 
+// The resets of a series are left out of the minutes of days on which it falls often, and
+// stay left out when these are folded. Those of other days and of hours are there.
+func TestResetsOfSeriesThatFallOftenAreLeftOut(t *testing.T) {
+	s := openStore(t)
+	for day := range int64(3) {
+		s.fill(day, 2, 0, 5)
+	}
+	s.nowMs += 5 * model.DayMs
+	must(t, s.merged(compaction.PlanFinal))
+	look := func() {
+		t.Helper()
+		must(t, s.check(true))
+		v := s.set.Acquire()
+		defer v.Release()
+		for _, c := range v.State().SortedCoverage() {
+			b := v.Find(c.Block).Block()
+			for ord := range uint32(2) {
+				at, err := b.Series(ord)
+				must(t, err)
+				rows, _, err := rowsOf(b, ord, c.Range())
+				must(t, err)
+				left := c.Tier == block.Minute && at.ID == series(5).ID && c.Day/model.DayMs%2 == 0
+				for i, flags := range rows.Flags {
+					if flags&model.BucketNoResets != 0 != left || rows.Changes[i] > 0 == left {
+						t.Fatalf("%v of %d, series %v, row %d: flags %#x, %d changes", c.Tier, c.Day, at.Labels, i, flags, rows.Changes[i])
+					}
+				}
+			}
+		}
+	}
+	s.roll(false)
+	look()
+	s.roll(true, "fold 1m 0 1 2", "fold 1h 0 1 2")
+	look()
+}
+
+// Without a tier that keeps them no resets are left out.
+func TestResetsAreLeftOutOnRequest(t *testing.T) {
+	s := openStore(t)
+	s.o.OmitResets = false
+	s.fill(0, 2, 5)
+	s.fill(1, 2, 5)
+	s.nowMs += 3 * model.DayMs
+	must(t, s.merged(compaction.PlanFinal))
+	s.roll(false)
+	must(t, s.check(true))
+}
+
 // Samples stand in for buckets of a minute where that takes less space: for some series,
 // or, without a block, for all.
 func TestSamplesStandIn(t *testing.T) {

@@ -27,7 +27,10 @@ type Options struct {
 	// Progress is called now and then with the series that were read, of all; nil =
 	// not.
 	Progress func(done, total uint64)
-	Writer   block.WriterOptions // of all blocks
+	// OmitResets leaves out the resets of series that fall often in tiers finer than an
+	// hour: see bucket.OmitResets.
+	OmitResets bool
+	Writer     block.WriterOptions // of all blocks
 }
 
 // progressEvery is the number of series between two calls of Options.Progress.

@@ -63,6 +63,7 @@ func newStore(t testing.TB, fsys vfs.FS) *store {
 	s := &store{t: t, fs: fsys, rnd: rand.New(rand.NewPCG(1, 2)), nowMs: day0, want: contents{}, floor: math.MinInt64,
 		tiers: []block.Tier{block.Minute, block.Hour}, skip: map[string]bool{}}
 	s.merge = compaction.Options{BlockSeries: 3}
+	s.o.OmitResets = true
 	s.o.Skip = func(name string) bool { return s.skip[name] }
 	return s
 }
@@ -131,13 +132,15 @@ func series(k int) block.SeriesEntry {
 
 // samplesOf makes samples of a series from a time on: of the numbers modulo 5, series
 // 0 have one a second, 1 one in 15 s, 2 with markers, histograms and start timestamps,
-// 3 few, 4 resets.
+// 3 few, 4 resets. Some of those of series 5 are from days on which they fall often.
 func (s *store) samplesOf(k int, from, span int64) *model.Samples {
 	smp := &model.Samples{}
 	step := [...]int64{1000, 15_000, 20_000, 5 * model.HourMs, 2000}[k%5]
 	v := float64(k)
 	for t := from + int64(k%7); t < from+span; t += step {
-		v += float64(s.rnd.IntN(3))
+		if v += float64(s.rnd.IntN(3)); k%10 == 5 && t/model.DayMs%2 == 0 {
+			v--
+		}
 		switch {
 		case k%5 == 2 && s.rnd.IntN(4) == 0:
 			smp.Append(t, 0, math.Float64frombits(value.StaleNaN), model.Histogram{})

@@ -78,6 +78,31 @@ func (w *tieredWorld) examine() *doctor.CheckReport {
 	return r
 }
 
+// Resets that were left out are compared with nothing, the other columns are.
+func TestCheckLooksForNoResetsThatWereLeftOut(t *testing.T) {
+	w := newFileWorld(t)
+	w.fill()
+	omit := func(all []*rolled) []*rolled {
+		b := &all[0].buckets
+		for i := range b.Flags {
+			b.Flags[i] |= model.BucketNoResets
+			b.Lost[i], b.Resets[i], b.Changes[i] = 0, 0, 0
+		}
+		return all
+	}
+	w.rewrite(dayAt(2), omit)
+	if r := w.examine(); len(r.Damage) != 0 || r.RollupDaysCompared != 4 {
+		t.Fatalf("%+v", r)
+	}
+	w.rewrite(dayAt(2), func(all []*rolled) []*rolled {
+		all[0].buckets.Sum[0]++
+		return all
+	})
+	if r := w.examine(); len(r.Damage) != 1 || !strings.Contains(r.Damage[0].What, "another sum") {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestCheckComparesRollupsWithSamples(t *testing.T) {
 	w := newFileWorld(t)
 	w.fill()

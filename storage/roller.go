@@ -124,6 +124,7 @@ func (r *roller) rollLocked(ctx context.Context, force bool) (bool, error) {
 	defer r.progress.begin(step, began)()
 	made, err := rollup.Run(ctx, v, step, rollup.Options{
 		Yield: r.pause, Progress: r.progress.set, Skip: func(name string) bool { return r.skipped[name] },
+		OmitResets: slices.Contains(r.tiers, block.Hour), // which has all of them
 	})
 	if err != nil {
 		r.blame(err)

@@ -73,8 +73,9 @@ type tieredRows struct {
 	floor      int64             // samples before it have expired, notExpired if none that would be read
 	kept       bool              // samples before it may stand in for buckets of a finer tier
 	name, tier string            // of the function and the tier, for people
-	samples    model.TimeRange   // of all windows
-	ends       model.TimeRange   // of the buckets in samples
+	refused    tiers.ExpiredError
+	samples    model.TimeRange // of all windows
+	ends       model.TimeRange // of the buckets in samples
 }
 
 // openTier selects the series of a tier.
@@ -105,6 +106,7 @@ func (s *Selector) openTier(f *Evaluation, c tiers.Choice, w *window.Windows, st
 	if name := s.tiered.Function; name != "" {
 		rows.name = name
 	}
+	rows.refused = tiers.ExpiredError{RawFloor: rows.floor, Tier: c.Tier, Function: s.tiered.Function}
 	return rows, nil
 }
 

@@ -20,13 +20,20 @@ import (
 // notExpired is the floor of a selection whose samples have not expired.
 const notExpired = math.MinInt64
 
-// keepExpired keeps a failing bucket whose samples have expired.
-func (r *tieredRows) keepExpired(t *tierScratch, rows *model.Buckets, k int) {
+// keepExpired keeps a failing bucket of series i whose samples have expired. The error is
+// a *tiers.ExpiredError: the bucket lacks resets that the function needs.
+func (r *tieredRows) keepExpired(t *tierScratch, rows *model.Buckets, k, i int) error {
+	if rows.Flags[k]&model.BucketNoResets != 0 && r.function.NeedsResets() {
+		refused := r.refused
+		refused.Reason = fmt.Sprintf("the %s rollup keeps no resets of series that fall often, such as %s", r.tier, r.set.Labels(i))
+		return &refused
+	}
 	t.mixed.AppendRange(rows, k, k+1)
 	t.expired = append(t.expired, rows.End[k])
 	if !r.function.Answers(rows.Flags[k]) {
 		r.say("%s may be off over NaN, infinities and values above 2^959 in buckets of the %s rollup", r.name, r.tier)
 	}
+	return nil
 }
 
 // isComplete reports whether samples are all floats of a bucket: they may have expired,

@@ -1,6 +1,9 @@
 package operators
 
 import (
+	"cmp"
+	"slices"
+
 	"tsdb/internal/model"
 	"tsdb/query/window"
 	"tsdb/rollup/bucket"
@@ -52,6 +55,9 @@ func (r *tieredRows) load(w *worker, i int) (*model.Buckets, bool, error) {
 	if t.gaps, err = w.Buckets(r.set, i, r.ends, r.function.Needs(), &t.buckets, t.gaps[:0]); err != nil {
 		return nil, false, err
 	}
+	if r.function.NeedsResets() {
+		r.dropWithoutResets(t)
+	}
 	rows := &t.buckets
 	if len(t.gaps) > 0 {
 		if !r.hasExpired(t) && (rows.Len() == 0 || !r.forced && lengthOf(t.gaps)*maxGaps > r.samples.Max-r.samples.Min) {
@@ -85,6 +91,32 @@ func (r *tieredRows) load(w *worker, i int) (*model.Buckets, bool, error) {
 	}
 	t.times = w.windows.RowTimes(r.windows, &t.mixed, r.function, &r.known)
 	return &t.mixed, true, nil
+}
+
+// dropWithoutResets makes gaps of the buckets that lack resets, unless their samples have
+// expired.
+func (r *tieredRows) dropWithoutResets(t *tierScratch) {
+	if flagsOf(t.buckets.Flags)&model.BucketNoResets == 0 {
+		return
+	}
+	b, kept, next := &t.buckets, &t.mixed, 0
+	kept.Reset()
+	for k, flags := range b.Flags {
+		if flags&model.BucketNoResets == 0 || b.End[k] < r.floor {
+			continue
+		}
+		kept.AppendRange(b, next, k)
+		next = k + 1
+		gap := model.TimeRange{Min: b.End[k] - r.resolution + 1, Max: b.End[k] + 1}
+		if n := len(t.gaps); n > 0 && t.gaps[n-1].Max == gap.Min {
+			t.gaps[n-1].Max = gap.Max
+		} else {
+			t.gaps = append(t.gaps, gap)
+		}
+	}
+	kept.AppendRange(b, next, b.Len())
+	t.buckets, t.mixed = t.mixed, t.buckets
+	slices.SortFunc(t.gaps, func(a, b model.TimeRange) int { return cmp.Compare(a.Min, b.Min) })
 }
 
 func lengthOf(rs []model.TimeRange) int64 {
@@ -198,7 +230,9 @@ func (r *tieredRows) replaceFailing(w *worker, i int, rows *model.Buckets) (bool
 		}
 		expired := end < r.floor
 		if expired && !r.kept {
-			r.keepExpired(t, rows, k)
+			if err := r.keepExpired(t, rows, k, i); err != nil {
+				return false, err
+			}
 			continue
 		}
 		if !expired {
@@ -211,7 +245,9 @@ func (r *tieredRows) replaceFailing(w *worker, i int, rows *model.Buckets) (bool
 		others := len(t.edge.H) > 0 || r.noRows&model.BucketStart != 0 && len(t.edge.ST) > 0
 		switch {
 		case expired && (others || !isComplete(&t.edge, rows, k)):
-			r.keepExpired(t, rows, k)
+			if err := r.keepExpired(t, rows, k, i); err != nil {
+				return false, err
+			}
 		case others:
 			return false, nil
 		default:

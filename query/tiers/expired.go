@@ -14,6 +14,7 @@ type ExpiredError struct {
 	RawFloor int64 // samples before it have expired
 	Tier     block.Tier
 	Function string // as in Read
+	Reason   string // for people; "" = no buckets can answer it
 }
 
 func (e *ExpiredError) Error() string {
@@ -21,7 +22,11 @@ func (e *ExpiredError) Error() string {
 	if what == "" {
 		what = "this selector"
 	}
-	return fmt.Sprintf("raw samples up to %s have expired; the %s rollup cannot answer %s", model.FormatTime(e.RawFloor-1), e.Tier, what)
+	text := fmt.Sprintf("raw samples up to %s have expired; the %s rollup cannot answer %s", model.FormatTime(e.RawFloor-1), e.Tier, what)
+	if e.Reason != "" {
+		text += ": " + e.Reason
+	}
+	return text
 }
 
 // HasExpired reports whether there may be buckets of samples in a range that have
@@ -96,5 +101,5 @@ func chooseExpired(r *Read, res Resolution, v *View, old []Available) (Choice, e
 // Expired returns the error of a read in the place of whose samples, which have
 // expired, buckets of a tier cannot answer.
 func Expired(r *Read, v *View, tier block.Tier) error {
-	return &ExpiredError{v.RawFloor, tier, r.Function}
+	return &ExpiredError{RawFloor: v.RawFloor, Tier: tier, Function: r.Function}
 }

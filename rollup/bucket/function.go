@@ -91,6 +91,10 @@ func (f Function) String() string {
 // Needs returns the columns of values that the function reads.
 func (f Function) Needs() model.BucketColumns { return functions[f].columns }
 
+// NeedsResets reports whether the function reads columns that rows with BucketNoResets
+// lack.
+func (f Function) NeedsResets() bool { return functions[f].columns&model.ResetColumns != 0 }
+
 // LeftEdge reports whether the function depends on all floats of a window. Otherwise
 // the last two are enough, wherever the window begins.
 func (f Function) LeftEdge() bool { return !functions[f].endOnly }
@@ -114,5 +118,8 @@ func (f Function) NoRows(startTimestamps bool) model.BucketFlags {
 // of buckets are not: large floats overflow in another order, and infinities hide
 // what else was added.
 func (f Function) Answers(flags model.BucketFlags) bool {
+	if flags&model.BucketNoResets != 0 && f.NeedsResets() {
+		return false
+	}
 	return flags&model.BucketSpecial == 0 || flags&model.BucketSample != 0 || !functions[f].arithmetic
 }

@@ -231,6 +231,10 @@ func (d *dayCheck) series(it *block.Iterator) error {
 		case i >= d.built.Len() || d.built.End[i] > d.rows.End[i]:
 			d.differs(entry, "has a bucket that ends at %s and no samples in it", model.FormatTime(d.rows.End[i]))
 		default:
+			if d.rows.Flags[i]&model.BucketNoResets != 0 { // nothing to compare them with
+				d.built.Flags[i] |= model.BucketNoResets
+				d.built.Lost[i], d.built.Resets[i], d.built.Changes[i] = 0, 0, 0
+			}
 			column := differentColumn(&d.built, &d.rows, i)
 			if column == "" {
 				continue
