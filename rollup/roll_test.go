@@ -408,3 +408,18 @@ func (s *store) content(name string) string {
 	must(s.t, errors.Join(err, f.Close()))
 	return string(b)
 }
+
+// An entry lists a bounded number of lost ranges, which together contain all.
+func TestLostRangesAreBounded(t *testing.T) {
+	var lost block.DeletedRanges
+	for i := range int64(manifest.MaxLost) {
+		lost = lost.Add(model.TimeRange{Min: 10 * i, Max: 10*i + 5})
+	}
+	if got := boundLost(lost); !slices.Equal(got, []model.TimeRange(lost)) {
+		t.Errorf("%d ranges of %d", len(got), len(lost))
+	}
+	lost = lost.Add(model.TimeRange{Min: -10, Max: -5})
+	if got := boundLost(lost); len(got) != 1 || got[0].Min != -10 || got[0].Max != 10*(manifest.MaxLost-1)+5 {
+		t.Errorf("%d ranges, from %v", len(got), got[0])
+	}
+}

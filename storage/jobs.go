@@ -81,7 +81,7 @@ func (db *DB) startJobs() {
 	go func() { defer db.jobs.wg.Done(); db.watch(ctx) }()
 	go func() { defer db.jobs.wg.Done(); db.maintain(ctx) }()
 	db.jobs.wg.Go(func() { db.lock.watch(ctx) })
-	if len(db.roller.tiers) > 0 {
+	if db.roller.needed() {
 		db.jobs.wg.Go(func() { db.roller.run(ctx) })
 	}
 }

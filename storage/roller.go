@@ -57,6 +57,12 @@ func newRoller(e *env, c *catalog, s *space) *roller {
 	}
 }
 
+// needed reports whether rollups are made, or there are some of tiers that are off:
+// deletions apply to those too.
+func (r *roller) needed() bool {
+	return len(r.tiers) > 0 || len(r.catalog.manifest.State().Coverage) > 0
+}
+
 // planOptions returns the facts for a plan that begins at a version of the blocks.
 func (r *roller) planOptions(ctx context.Context, v *blockset.Version) rollup.PlanOptions {
 	bad := map[string]bool{}

@@ -341,6 +341,37 @@ tsdb_rollup_steps_total{action="roll",tier="1m"} 1
 `)
 }
 
+// Of a tier that is off the days stay, until their samples change.
+func TestRollupsOfATierThatIsOff(t *testing.T) {
+	w := newRollingWorld(t)
+	w.write(1, dense(dayAt(2)+5), dense(dayAt(1)+5))
+	w.compact()
+	w.opts.TierRetentionMs = nil
+	w.restart()
+	w.compact()
+	if got := w.check(block.Hour, wholeDays(4)); got.fromTier["1"] != 2 {
+		t.Errorf("%d rows of hours", got.fromTier["1"])
+	}
+	w.write(1, one(dayAt(2)+model.HourMs, 99))
+	w.compact()
+	st := w.db.manifest.State()
+	if _, ok := st.CoverageOf(block.Hour, dayAt(2)); ok || len(st.Coverage) != 2 {
+		t.Errorf("entries %v", st.SortedCoverage())
+	}
+	for _, s := range w.db.RollupStatus().Tiers {
+		if s.On || s.Days != 1 || s.DirtyDays != 0 {
+			t.Errorf("status %+v", s)
+		}
+	}
+	w.check(block.Hour, wholeDays(4))
+	w.remove(1, model.TimeRange{Min: dayAt(1), Max: dayAt(1) + model.HourMs})
+	w.write(2, one(dayAt(1), 1))
+	w.compact()
+	if st := w.db.manifest.State(); len(st.Tombstones) != 0 || len(st.RollupBlocks()) != 0 {
+		t.Errorf("deletions %v, entries %v", st.Tombstones, st.SortedCoverage())
+	}
+}
+
 // Rollups do not take the space that writes need; the status says what is missing.
 func TestRollupsWaitForSpace(t *testing.T) {
 	w := newRollingWorld(t)
