@@ -240,3 +240,28 @@ func TestWindowsMoveToBucketsWhereSamplesHaveExpired(t *testing.T) {
 	f("ts_of_first_over_time(x[90m])", day-hour, day-hour-5400_000+7000, "")
 	f("ts_of_first_over_time(x[60h20m])", day-hour/2, day-61*hour+7000, moved("ts_of_first_over_time"))
 }
+
+// Answers kept for one resolution are not those of another.
+func TestKeptAnswersAreOfTheirResolution(t *testing.T) {
+	w := newExpiringWorld(t)
+	defer w.close()
+	w.add("x", "0", w.ints())
+	w.fillEvenly(w.series[0])
+	w.cached = query.New(query.Options{Parser: promqltest.TestParserOpts, CacheBytes: 4 << 20})
+	defer w.cached.Close()
+	q := question{text: "count_over_time(x[1h])", start: tierStart + 2*model.HourMs, end: tierStart + 46*model.HourMs, step: model.HourMs}
+	for range 2 {
+		for resolution, points := range map[string]int{"raw": 0, "auto": 45, "1h": 45} { // the samples have expired
+			res := w.exec(w.cached, q, query.WithResolution(nil, resolutionOf(t, resolution)))
+			w.cached.SettleCache()
+			m, err := res.Matrix()
+			n := 0
+			for _, s := range m {
+				n += len(s.Floats)
+			}
+			if err != nil || n != points {
+				t.Errorf("resolution=%s: %d points, want %d: %v", resolution, n, points, res)
+			}
+		}
+	}
+}

@@ -495,3 +495,94 @@ func TestRollupsOfExtremeTimes(t *testing.T) {
 		t.Errorf("%q, before %q, warnings %q", after, before, warnings)
 	}
 }
+
+// A deletion is forgotten as soon as the rollups of its days have it, and the samples.
+func TestDeletionsAreForgottenOnceRolledUp(t *testing.T) {
+	w := newRollingWorld(t)
+	w.write(1, dense(dayAt(2)+5))
+	w.compact()
+	w.remove(1, model.TimeRange{Min: dayAt(2), Max: dayAt(2) + 90_000})
+	w.write(2, one(w.clock.Now().UnixMilli(), 1)) // so that the cut records it
+	w.compact()
+	if ts := w.db.manifest.State().Tombstones; len(ts) != 0 {
+		t.Errorf("%d tombstones are left: %+v", len(ts), ts)
+	}
+	w.check(block.Minute, wholeDays(4))
+}
+
+// Retention that has waited for the rollups of a day is applied by the request that
+// makes them.
+func TestCompactAppliesRetentionAfterRollups(t *testing.T) {
+	w := newRollingWorld(t)
+	w.write(1, dense(dayAt(2)+5))
+	w.flush()
+	w.opts.RetentionMs = 3 * model.DayMs
+	w.restart()
+	w.clock.Advance(72 * time.Hour)
+	w.compact()
+	if st := w.db.manifest.State(); st.Floor <= dayAt(2) || len(st.RawBlocks()) != 0 || len(st.Coverage) != 2 {
+		t.Errorf("floor %s, %d raw blocks, %d entries", model.FormatTime(st.Floor), len(st.RawBlocks()), len(st.Coverage))
+	}
+}
+
+// A day with a damaged chunk of samples is rolled up without it, and not over and over:
+// once more after a start, in case it was a fault of reading.
+func TestDaysWithDamageAreTriedOnceMore(t *testing.T) {
+	w := newRollingWorld(t)
+	w.write(1, dense(dayAt(2)+5))
+	w.flush()
+	for more := true; more; {
+		var err error
+		more, err = w.db.compactor.mergeNext(w.ctx, compaction.PlanFinal)
+		must(t, err)
+	}
+	var info block.Info
+	for _, b := range w.db.manifest.State().Blocks {
+		info = b.Info
+	}
+	w.flip("data/"+info.Name, 100) // in a chunk
+	for start := range 3 {
+		steps := 0
+		for more := true; more && steps < 5; {
+			var err error
+			more, err = w.db.roller.rollNext(w.ctx, false)
+			if must(t, err); more {
+				steps++
+			}
+		}
+		if steps != 1 {
+			t.Errorf("start %d: %d steps, want 1", start, steps)
+		}
+		w.restart()
+	}
+	if c, ok := w.db.manifest.State().CoverageOf(block.Hour, dayAt(2)); !ok || len(c.Lost) != 1 {
+		t.Errorf("the entry is %+v", c)
+	}
+}
+
+// A damaged rollup is left out once a step cannot read it, and made again from its
+// samples.
+func TestDamagedRollupsAreMadeAgainByTheJob(t *testing.T) {
+	w := newRollingWorld(t)
+	w.write(1, dense(dayAt(2)+5), dense(dayAt(3)+7))
+	w.flush()
+	for more := true; more; {
+		var err error
+		more, err = w.db.compactor.mergeNext(w.ctx, compaction.PlanFinal)
+		must(t, err)
+	}
+	w.rollAll() // each day in a block of its own
+	c, _ := w.db.manifest.State().CoverageOf(block.Hour, dayAt(2))
+	w.flip("data/"+c.Block, 60) // in a chunk
+	if _, err := w.db.Compact(w.ctx); err == nil {
+		t.Error("a damaged block is folded")
+	}
+	w.compact()
+	again, _ := w.db.manifest.State().CoverageOf(block.Hour, dayAt(2))
+	if again.Block == c.Block || len(again.Lost) > 0 {
+		t.Errorf("the entry is %+v", again)
+	}
+	if got := w.check(block.Hour, wholeDays(4)); got.fromTier["1"] != 2 {
+		t.Errorf("%d rows", got.fromTier["1"])
+	}
+}

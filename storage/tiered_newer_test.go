@@ -77,6 +77,22 @@ func TestLateSamplesMakeTheirBucketsGaps(t *testing.T) {
 	w.checkGaps("rolled up again", nil)
 }
 
+// Of late samples far from each other only the buckets that they are in are newer, not
+// what lies between them.
+func TestFarLateSamplesMakeNothingBetweenThemGaps(t *testing.T) {
+	w := newRolledWorld(t)
+	a, b := dayAt(3)+5*model.HourMs, dayAt(1)+9*model.HourMs
+	want := map[string][]model.TimeRange{"1": {hours(a, 1)[0], hours(b, 1)[0]}}
+	w.write(1, one(a, 1), one(b, 2))
+	w.checkGaps("late samples only", want)
+	w.write(1, every(w.clock.Now().UnixMilli()-1000, 100, 5))
+	w.checkGaps("and new ones", want)
+	w.restart()
+	w.checkGaps("after a restart", want)
+	w.flush()
+	w.checkGaps("in an L0", want)
+}
+
 // A series that is new on a day that is rolled up is listed.
 func TestNewSeriesOfCoveredDaysAreListed(t *testing.T) {
 	w := newRolledWorld(t)
@@ -248,6 +264,42 @@ func TestBucketsOutliveTheirSamples(t *testing.T) {
 	}
 }
 
+// Where samples have expired a damaged byte of a rollup never takes a row away without
+// a warning.
+func TestDamageOfExpiredDaysWarns(t *testing.T) {
+	w := newRolledWorld(t)
+	all := model.TimeRange{Min: dayAt(3), Max: dayAt(0)}
+	before := w.check(block.Hour, all)
+	w.expire(dayAt(1))
+	name := "data/" + w.coverOf(dayAt(2)).Block
+	info, err := w.mem.Stat(name)
+	must(t, err)
+	inChunks := 0
+	for at := int64(8); at < info.Size; at += 1 + info.Size/100 {
+		w.flip(name, at)
+		w.restart()
+		v := w.view()
+		got := w.read(v, block.Hour, all)
+		v.Release()
+		lost := 0
+		for i, rows := range before.rows {
+			if got.rows[i] == nil || diffBuckets(got.rows[i], rows) != "" {
+				lost++
+			}
+		}
+		if lost > 0 && len(got.warnings) == 0 {
+			t.Errorf("a flipped bit at %d takes rows of %d series away without a warning", at, lost)
+		}
+		if lost > 0 && !strings.Contains(fmt.Sprint(got.warnings), "quarantined") {
+			inChunks++
+		}
+		w.flip(name, at)
+	}
+	if inChunks == 0 {
+		t.Error("no chunk was damaged")
+	}
+}
+
 // expire moves the raw floor up and drops the raw blocks below it.
 func (w *tieredWorld) expire(floor int64) {
 	w.t.Helper()
@@ -273,8 +325,10 @@ func TestLostSamplesOfRollupsWarn(t *testing.T) {
 	if got := w.read(v, block.Hour, model.TimeRange{Min: dayAt(2), Max: dayAt(1)}); len(got.warnings) != 1 || !strings.Contains(got.warnings[0].Error(), "unreadable") {
 		t.Errorf("warnings %v", got.warnings)
 	}
-	if got := w.read(v, block.Hour, model.TimeRange{Min: dayAt(3), Max: dayAt(2)}); len(got.warnings) != 0 {
-		t.Errorf("warnings %v of another day", got.warnings)
+	for _, other := range []model.TimeRange{{Min: dayAt(3), Max: dayAt(2)}, {Min: dayAt(2) + 4*model.HourMs, Max: dayAt(1)}} {
+		if got := w.read(v, block.Hour, other); len(got.warnings) != 0 {
+			t.Errorf("warnings %v of another day or hour", got.warnings)
+		}
 	}
 }
 

@@ -103,6 +103,10 @@ func TestRetentionWaitsForRollups(t *testing.T) {
 		{"no rollups", everyday, none, RetentionOptions{}, -1, 3},
 		{"all covered", everyday, all, RetentionOptions{Tiers: both}, -1, 3},
 		{"nothing covered", everyday, none, RetentionOptions{Tiers: both}, -4, 0},
+		{"samples of a day could not be read", everyday, func(s *state) {
+			all(s)
+			cover(s, block.Hour, -3, 5, func(c *manifest.Coverage) { c.Lost = []model.TimeRange{{Min: day(-3), Max: day(-3) + 5}} })
+		}, RetentionOptions{Tiers: both}, -1, 3},
 		{"a day without samples", "L2:1-3@-4 L2:1-3@-2", all, RetentionOptions{Tiers: both}, -1, 2},
 		{"a day of a tier is not covered", everyday, func(s *state) { all(s); delete(s.Coverage, manifest.CoverKey{Tier: block.Hour, Day: day(-3)}) }, RetentionOptions{Tiers: both}, -3, 1},
 		{"the tier is off", everyday, func(s *state) { all(s); delete(s.Coverage, manifest.CoverKey{Tier: block.Hour, Day: day(-3)}) },
