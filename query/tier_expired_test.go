@@ -265,3 +265,24 @@ func TestKeptAnswersAreOfTheirResolution(t *testing.T) {
 		}
 	}
 }
+
+// Prometheus' engine reads no rollups; its answers say so where samples have expired.
+func TestPrometheusEngineTellsOfExpiredSamples(t *testing.T) {
+	w := newExpiringWorld(t)
+	defer w.close()
+	w.add("x", "0", w.ints())
+	w.fillEvenly(w.series[0])
+	for _, c := range []struct {
+		at         int64
+		resolution string
+		want       int
+	}{
+		{tierStart + 10*model.HourMs, "auto", 1}, {tierStart + 10*model.HourMs, "raw", 0}, {tierEnd - model.HourMs, "auto", 0},
+	} {
+		res := w.ask(question{text: "info(x)", start: c.at, instant: true}, query.WithResolution(nil, resolutionOf(t, c.resolution)))
+		warnings, _ := res.Warnings.AsStrings("", 0, 0)
+		if res.Err != nil || len(warnings) != c.want || c.want > 0 && !strings.Contains(warnings[0], "have expired, and queries on Prometheus' engine read no rollups (info)") {
+			t.Errorf("at %d, resolution=%s: %v, warnings %q, want %d", c.at, c.resolution, res.Err, warnings, c.want)
+		}
+	}
+}
