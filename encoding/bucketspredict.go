@@ -124,20 +124,23 @@ type formScores struct {
 	lowest int                 // logarithm; 0 if there is none
 	n      int                 // values sampled
 	all    bool                // the samples tell nothing
+	long   bool                // the column is
 }
 
 const (
 	formSamples = 64
-	// formMargin is how many bits a value the estimate of a form may be above the
-	// lowest for it to be tried.
-	formMargin = 1
+	// trialFrom is the number of values from which on fewer forms are tried: the
+	// samples tell more of a long column. The forms are tried on a quarter of it first,
+	// and those dropped that take over 1/trialBias more bytes than another.
+	trialFrom = 1024
+	trialBias = 16
 	// nanExponent is the exponent of NaNs and infinities.
 	nanExponent = infinity >> 52
 )
 
 // add adds a form. The predictions of form 1 are the values before.
 func (f *formScores) add(form bucketForm, vs, preds []float64) {
-	f.known[form], f.n = true, min(formSamples, len(vs))
+	f.known[form], f.n, f.long = true, min(formSamples, len(vs)), len(vs) >= trialFrom
 	indexes := sampleIndexesOf(formSamples, len(vs))
 	if f.n < formSamples {
 		indexes = sampleIndexesOf(len(vs), len(vs))
@@ -168,6 +171,15 @@ func (f *formScores) add(form bucketForm, vs, preds []float64) {
 	}
 }
 
+// margin returns how much the estimate of a form may be above the lowest for it to be
+// tried: a bit a value, or half a bit in long columns.
+func (f *formScores) margin() int {
+	if f.long {
+		return f.n / 2
+	}
+	return f.n
+}
+
 // worth reports whether a form may be the shortest.
 func (f *formScores) worth(form bucketForm) bool {
 	if !f.known[form] || f.all {
@@ -179,7 +191,7 @@ func (f *formScores) worth(form bucketForm) bool {
 		o := bucketForm(o)
 		switch other := score(o); {
 		case !known || o == form:
-		case own > other+formMargin*f.n:
+		case own > other+f.margin():
 			return false
 		case own == other && o < form && f.zeros[o] == f.zeros[form]: // most likely the same predictions
 			return false

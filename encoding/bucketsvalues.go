@@ -163,21 +163,62 @@ func (s *bucketScratch) appendFloats(k int, rows *bucketRows) {
 			try.add(form, vs, predictFloats(s.preds, k, form, rows))
 		}
 	}
+	var worth [formSecond + 1]bool
+	for form := formOwn; form <= formSecond; form++ {
+		worth[form] = try.worth(form)
+	}
+	if len(vs) >= trialFrom {
+		s.dropLonger(&worth, k, rows, sumsOf)
+	}
 	p.forms[k], s.bytes[k] = formPredicted, s.bytes[k][:0]
 	for form := formOwn; form <= formSecond; form++ {
-		if !try.worth(form) {
+		if !worth[form] {
 			continue
 		}
-		if form == formOwn {
-			s.column, _ = AppendFloats(s.column[:0], vs, Full, 0)
-		} else {
-			s.column = appendPredictedFloats(s.column[:0], vs, predictFloats(s.preds, k, form, rows), sumsOf)
-		}
+		s.encodeForm(form, k, rows, 0, len(vs), sumsOf)
 		if p.forms[k] == formPredicted || len(s.column) < len(s.bytes[k]) {
 			p.forms[k], s.bytes[k] = form, append(s.bytes[k][:0], s.column...)
 		}
 	}
 	p.bodies[k] = s.bytes[k]
+}
+
+// encodeForm sets s.column to the rows i ≤ row < j of a column of floats in a form.
+func (s *bucketScratch) encodeForm(form bucketForm, k int, rows *bucketRows, i, j int, sumsOf formula) {
+	vs := rows.floats[k]
+	if form == formOwn {
+		s.column, _ = AppendFloats(s.column[:0], vs[i:j], Full, 0)
+		return
+	}
+	preds := predictFloats(s.preds, k, form, rows)
+	s.column = appendPredictedFloats(s.column[:0], vs[i:j], preds[i:j], sumsOf)
+}
+
+// dropLonger removes the forms that take more bytes than another on the middle of the
+// column.
+func (s *bucketScratch) dropLonger(worth *[formSecond + 1]bool, k int, rows *bucketRows, sumsOf formula) {
+	forms := 0
+	for _, w := range worth {
+		if w {
+			forms++
+		}
+	}
+	if forms < 2 {
+		return
+	}
+	n := len(rows.floats[k])
+	var sizes [formSecond + 1]int
+	shortest := math.MaxInt
+	for form := formOwn; form <= formSecond; form++ {
+		if worth[form] {
+			s.encodeForm(form, k, rows, n*3/8, n*5/8, sumsOf)
+			sizes[form] = len(s.column)
+			shortest = min(shortest, sizes[form])
+		}
+	}
+	for form, size := range sizes {
+		worth[form] = worth[form] && size <= shortest+shortest/trialBias
+	}
 }
 
 // appendNumbers encodes changes or resets.
