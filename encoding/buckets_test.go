@@ -322,3 +322,34 @@ func TestContradictingTimesOfBucketsAreRefused(t *testing.T) {
 		t.Error("two rows with one end")
 	}
 }
+
+// What rows held before their values are decoded does not show in columns that are
+// needed, nor in the flags.
+func TestBucketValuesReplaceWhatRowsHeld(t *testing.T) {
+	eachBuckets(t, func(t *testing.T, b *model.Buckets, resolution int64) {
+		values := AppendBucketValues(nil, b)
+		r := rand.New(rand.NewPCG(3, 4))
+		for range 20 {
+			need := model.BucketColumns(r.IntN(model.AllBucketColumns + 1))
+			var got model.Buckets
+			got.AppendRange(b, 0, b.Len())
+			rows := rowsOfBuckets(&got, 0)
+			for i := range got.End {
+				got.Flags[i] = 0xff
+				for k := range bucketNeeds {
+					if rows.floats[k] != nil {
+						rows.floats[k][i] = 1e300
+					} else if rows.numbers[k] != nil {
+						rows.numbers[k][i] = 1 << 31
+					}
+				}
+			}
+			if err := DecodeBucketValues(&got, 0, values, need); err != nil {
+				t.Fatal(err)
+			}
+			if got, want := onlyBuckets(&got, need), onlyBuckets(b, need); !equalBuckets(got, want) {
+				t.Fatalf("%d rows, columns %b: other values", b.Len(), need)
+			}
+		}
+	})
+}

@@ -3,10 +3,10 @@ package encoding
 import "tsdb/internal/model"
 
 // DecodeBucketValues fills the flags and the needed values of the rows of dst from
-// from on, which DecodeBucketTimes has appended. src is exactly one column. Columns of
-// values that are not needed stay 0 in these rows, all of them if there is an error.
-// All rows get BucketNoResets, whatever is needed, if the column has no changes, resets
-// and lost.
+// from on, which have their times and counts. src is exactly one column. In these rows
+// columns of values that are not needed stay as they are or become 0, all of them if
+// there is an error. All rows get BucketNoResets, whatever is needed, if the column has
+// no changes, resets and lost.
 func DecodeBucketValues(dst *model.Buckets, from int, src []byte, need model.BucketColumns) error {
 	n := dst.Len() - from
 	if err := checkDecode("bucket values", n); err != nil {
@@ -61,9 +61,6 @@ func (s *bucketScratch) decodeValues(rows *bucketRows, flags []model.BucketFlags
 	if err != nil {
 		return 0, err
 	}
-	if mask&maskResets != 0 {
-		need &^= model.ResetColumns
-	}
 	for k := bucketLost; k > bucketLast; k-- {
 		if need&bucketNeeds[k] != 0 {
 			need |= s.parts.predictors(k)
@@ -74,7 +71,10 @@ func (s *bucketScratch) decodeValues(rows *bucketRows, flags []model.BucketFlags
 		switch {
 		case k == bucketFlags:
 			err = s.decodeFlags(flags)
-		case need&c == 0 || s.parts.isZero(k):
+		case need&c == 0:
+		case s.parts.isZero(k):
+			clear(rows.floats[k])
+			clear(rows.numbers[k])
 		case rows.floats[k] != nil:
 			err = s.decodeFloats(k, rows)
 		default:
@@ -144,6 +144,7 @@ func (s *bucketScratch) decodeNumbers(k int, rows *bucketRows) error {
 
 func (s *bucketScratch) decodeFlags(flags []model.BucketFlags) error {
 	if s.parts.isZero(bucketFlags) {
+		clear(flags)
 		return nil
 	}
 	ks, err := s.decodePart(bucketFlags, len(flags))

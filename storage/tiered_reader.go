@@ -47,7 +47,7 @@ const maxColumnReaders = 32
 // To gaps it appends the ranges of tr, sorted and disjoint, whose buckets the tier
 // does not answer; their samples are read with Samples. They are whole buckets, but
 // for the ends of tr. Where there is neither row nor gap, the series has no samples.
-// Columns that are not in need may be zero.
+// Columns that are not in need hold anything.
 func (r *TieredReader) Buckets(ctx context.Context, s *TieredSeries, tr model.TimeRange, need model.BucketColumns, dst *model.Buckets, gaps []model.TimeRange) ([]model.TimeRange, error) {
 	set := s.set
 	if tr = tr.Intersect(set.times); tr.Empty() {
@@ -65,7 +65,7 @@ func (r *TieredReader) Buckets(ctx context.Context, s *TieredSeries, tr model.Ti
 	if gaps, err = r.rows(ctx, s, tr, need, dst, gaps); err != nil {
 		return gaps, err
 	}
-	r.remove(dst, from, r.newer)
+	r.remove(dst, from, need, r.newer)
 	gaps = append(gaps, r.newer...)
 	for i := first; i < len(gaps); i++ {
 		gaps[i] = wholeBuckets(gaps[i], set.tier.Ms()).Intersect(tr).Intersect(set.rawTimes)
@@ -175,7 +175,7 @@ func (r *TieredReader) readByDay(ctx context.Context, number int, tr model.TimeR
 
 // remove removes the rows of dst, from index from on, with ends in the sorted,
 // disjoint ranges rs.
-func (r *TieredReader) remove(dst *model.Buckets, from int, rs []model.TimeRange) {
+func (r *TieredReader) remove(dst *model.Buckets, from int, need model.BucketColumns, rs []model.TimeRange) {
 	if len(rs) == 0 || dst.Len() == from {
 		return
 	}
@@ -183,12 +183,12 @@ func (r *TieredReader) remove(dst *model.Buckets, from int, rs []model.TimeRange
 	i := from
 	for _, g := range rs {
 		j := max(i, dst.Search(g.Min))
-		r.kept.AppendRange(dst, i, j)
+		r.kept.AppendColumns(dst, i, j, need)
 		i = max(j, dst.Search(g.Max))
 	}
-	r.kept.AppendRange(dst, i, dst.Len())
+	r.kept.AppendColumns(dst, i, dst.Len(), need)
 	dst.Truncate(from)
-	dst.AppendRange(&r.kept, 0, r.kept.Len())
+	dst.AppendColumns(&r.kept, 0, r.kept.Len(), need)
 }
 
 // Samples appends the samples of a series in tr to dst, as Series.Samples does.

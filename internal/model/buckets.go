@@ -112,6 +112,19 @@ func (b *Buckets) Grow(n int) int {
 	return from
 }
 
+// Extend appends n rows that hold anything and returns the index of the first.
+func (b *Buckets) Extend(n int) int {
+	from := len(b.End)
+	b.End, b.Flags, b.Count = extend(b.End, n), extend(b.Flags, n), extend(b.Count, n)
+	b.First, b.T1, b.T2, b.T3 = extend(b.First, n), extend(b.T1, n), extend(b.T2, n), extend(b.T3, n)
+	b.FirstV, b.V1, b.V2 = extend(b.FirstV, n), extend(b.V1, n), extend(b.V2, n)
+	b.Min, b.Max, b.Sum, b.Lost = extend(b.Min, n), extend(b.Max, n), extend(b.Sum, n), extend(b.Lost, n)
+	b.Resets, b.Changes = extend(b.Resets, n), extend(b.Changes, n)
+	return from
+}
+
+func extend[T any](s []T, n int) []T { return slices.Grow(s, n)[:len(s)+n] }
+
 func growZeros[T any](s []T, n int) []T {
 	from := len(s)
 	s = slices.Grow(s, n)[:from+n]
@@ -139,6 +152,35 @@ func (b *Buckets) AppendRange(o *Buckets, i, j int) {
 	b.Min, b.Max = append(b.Min, o.Min[i:j]...), append(b.Max, o.Max[i:j]...)
 	b.Sum, b.Lost = append(b.Sum, o.Sum[i:j]...), append(b.Lost, o.Lost[i:j]...)
 	b.Resets, b.Changes = append(b.Resets, o.Resets[i:j]...), append(b.Changes, o.Changes[i:j]...)
+}
+
+// AppendColumns is AppendRange for the columns of need; other columns of values of the
+// new rows hold anything.
+func (b *Buckets) AppendColumns(o *Buckets, i, j int, need BucketColumns) {
+	from := b.Extend(j - i)
+	copy(b.End[from:], o.End[i:j])
+	copy(b.Flags[from:], o.Flags[i:j])
+	copy(b.Count[from:], o.Count[i:j])
+	for _, c := range [...]struct{ to, from []int64 }{{b.First, o.First}, {b.T1, o.T1}, {b.T2, o.T2}, {b.T3, o.T3}} {
+		copy(c.to[from:], c.from[i:j])
+	}
+	for _, c := range [...]struct {
+		column   BucketColumns
+		to, from []float64
+	}{
+		{ColumnFirst, b.FirstV, o.FirstV}, {ColumnLast, b.V1, o.V1}, {ColumnLast2, b.V2, o.V2}, {ColumnMin, b.Min, o.Min},
+		{ColumnMax, b.Max, o.Max}, {ColumnSum, b.Sum, o.Sum}, {ColumnLost, b.Lost, o.Lost},
+	} {
+		if need&c.column != 0 {
+			copy(c.to[from:], c.from[i:j])
+		}
+	}
+	if need&ColumnResets != 0 {
+		copy(b.Resets[from:], o.Resets[i:j])
+	}
+	if need&ColumnChanges != 0 {
+		copy(b.Changes[from:], o.Changes[i:j])
+	}
 }
 
 // AppendSample appends a row for one float at time t: its End is t, so that rows of

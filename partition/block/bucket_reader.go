@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"tsdb/encoding"
 	"tsdb/internal/model"
@@ -11,8 +12,9 @@ import (
 )
 
 // Buckets appends the buckets of a series of a rollup whose ends are in tr to dst, in
-// ascending order, with Flags, the times and the columns of need. To standIn, which it
-// returns, it appends the parts of tr in which the samples of the series stand in.
+// ascending order, with Flags, the times and the columns of need; others hold anything.
+// To standIn, which it returns, it appends the parts of tr in which the samples of the
+// series stand in.
 //
 // It skips buckets that cannot be read and then returns the first *DamageError. Any
 // other error ends the call early.
@@ -94,7 +96,7 @@ func (r *chunkReader) appendBucketChunk(c Chunk, tr model.TimeRange, need model.
 		return r.damage(c, err)
 	}
 	if !all {
-		dst.AppendRange(rows, i, j)
+		dst.AppendColumns(rows, i, j, need)
 	}
 	return nil
 }
@@ -109,9 +111,10 @@ type bucketTimes struct {
 // timesPerBucket is the memory of a row of bucketTimes, in timestamps.
 const timesPerBucket = 6
 
-// appendTo appends rows with these times to b and returns the index of the first.
+// appendTo appends rows with these times to b, whose other columns hold anything, and
+// returns the index of the first.
 func (t *bucketTimes) appendTo(b *model.Buckets) int {
-	from := b.Grow(len(t.end))
+	from := b.Extend(len(t.end))
 	copy(b.End[from:], t.end)
 	copy(b.Count[from:], t.count)
 	copy(b.First[from:], t.first)
@@ -176,9 +179,13 @@ func (r *chunkReader) decodeBucketTimes(p *directoryPage, pageOff int64, t *time
 	if err != nil {
 		return nil, err
 	}
-	var b model.Buckets
-	err = encoding.DecodeBucketTimes(&b, col, int(t.count), r.block.info.Tier.Ms())
-	times := &bucketTimes{end: b.End, count: b.Count, first: b.First, t1: b.T1, t2: b.T2, t3: b.T3}
+	b := &r.rows // half of the columns are not kept
+	b.Reset()
+	err = encoding.DecodeBucketTimes(b, col, int(t.count), r.block.info.Tier.Ms())
+	times := &bucketTimes{
+		end: slices.Clone(b.End), count: slices.Clone(b.Count),
+		first: slices.Clone(b.First), t1: slices.Clone(b.T1), t2: slices.Clone(b.T2), t3: slices.Clone(b.T3),
+	}
 	if err == nil && !times.matches(t) {
 		err = format.Corrupt("buckets do not fit the directory")
 	}

@@ -230,8 +230,8 @@ func (s *rollupSeries) in(tr model.TimeRange) (model.Buckets, []model.TimeRange)
 	return s.buckets.Slice(i, max(i, j)), days
 }
 
-// diffBuckets says where rows differ in Flags, times or the columns of need, or
-// where others are not zero; "" if nowhere.
+// diffBuckets says where rows differ in Flags, times or the columns of need; "" if
+// nowhere.
 func diffBuckets(got, want *model.Buckets, need model.BucketColumns) string {
 	if got.Len() != want.Len() {
 		return fmt.Sprintf("%d buckets, want %d", got.Len(), want.Len())
@@ -249,7 +249,7 @@ func diffBuckets(got, want *model.Buckets, need model.BucketColumns) string {
 				column(model.ColumnLost, b.Lost[i]), column(model.ColumnResets, float64(b.Resets[i])), column(model.ColumnChanges, float64(b.Changes[i]))})
 	}
 	for i := range got.End {
-		if g, w := row(got, i, model.AllBucketColumns), row(want, i, need); g != w {
+		if g, w := row(got, i, need), row(want, i, need); g != w {
 			return fmt.Sprintf("bucket %s, want %s", g, w)
 		}
 	}

@@ -67,6 +67,8 @@ type tieredRows struct {
 	windows    *window.Windows
 	function   bucket.Function
 	known      window.RowTimesCache
+	uncut      bool // see window.FailingRows
+	need       model.BucketColumns
 	noRows     model.BucketFlags // of rows that make a series be read as samples
 	resolution int64             // milliseconds
 	forced     bool              // the query asked for the tier, and windows have room for a bucket: cost does not matter
@@ -95,6 +97,9 @@ func (s *Selector) openTier(f *Evaluation, c tiers.Choice, w *window.Windows, st
 		floor: notExpired, name: "the last sample", tier: c.Tier.String(),
 		samples: s.tr, ends: ends,
 	}
+	// One row of a long window costs less to replace than a column to read.
+	rows.uncut = w.N == 1 && w.Width >= 4*edgeMs && !c.Expired
+	rows.need = c.Function.Needs(!rows.uncut && !w.BeginAt(r))
 	if _, forced := f.resolution.Tier(); forced {
 		rows.forced = c.Function == bucket.Instant || w.Width >= r
 	}

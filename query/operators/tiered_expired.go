@@ -28,7 +28,7 @@ func (r *tieredRows) keepExpired(t *tierScratch, rows *model.Buckets, k, i int) 
 		refused.Reason = fmt.Sprintf("the %s rollup keeps no resets of series that fall often, such as %s", r.tier, r.set.Labels(i))
 		return &refused
 	}
-	t.mixed.AppendRange(rows, k, k+1)
+	t.mixed.AppendColumns(rows, k, k+1, r.need)
 	t.expired = append(t.expired, rows.End[k])
 	if !r.function.Answers(rows.Flags[k]) {
 		r.say("%s may be off over NaN, infinities and values above 2^959 in buckets of the %s rollup", r.name, r.tier)

@@ -52,7 +52,7 @@ func (r *tieredRows) load(w *worker, i int) (*model.Buckets, bool, error) {
 	t := &w.tier
 	t.buckets.Reset()
 	var err error
-	if t.gaps, err = w.Buckets(r.set, i, r.ends, r.function.Needs(), &t.buckets, t.gaps[:0]); err != nil {
+	if t.gaps, err = w.Buckets(r.set, i, r.ends, r.need, &t.buckets, t.gaps[:0]); err != nil {
 		return nil, false, err
 	}
 	if r.function.NeedsResets() {
@@ -73,7 +73,7 @@ func (r *tieredRows) load(w *worker, i int) (*model.Buckets, bool, error) {
 		return nil, false, nil
 	}
 	t.times = w.windows.RowTimes(r.windows, rows, r.function, &r.known)
-	t.failing = t.times.Failing(r.resolution)
+	t.failing = t.times.Failing(r.resolution, r.uncut)
 	t.expired = t.expired[:0]
 	switch {
 	case len(t.failing) == 0:
@@ -139,7 +139,7 @@ func (r *tieredRows) fillGaps(w *worker, i int) error {
 	next := 0
 	for _, gap := range t.gaps {
 		k := t.buckets.Search(gap.Min)
-		t.filled.AppendRange(&t.buckets, next, k)
+		t.filled.AppendColumns(&t.buckets, next, k, r.need)
 		next = k
 		n := t.samples.Len()
 		if err := w.BucketSamples(r.set, i, gap.Intersect(r.samples), &t.samples); err != nil {
@@ -149,7 +149,7 @@ func (r *tieredRows) fillGaps(w *worker, i int) error {
 		t.builder.Add(&part, &t.filled)
 		t.builder.Flush(&t.filled)
 	}
-	t.filled.AppendRange(&t.buckets, next, t.buckets.Len())
+	t.filled.AppendColumns(&t.buckets, next, t.buckets.Len(), r.need)
 	return nil
 }
 
@@ -220,7 +220,7 @@ func (r *tieredRows) replaceFailing(w *worker, i int, rows *model.Buckets) (bool
 	next, gaps, in := 0, t.gaps, false
 	for _, k := range t.failing {
 		end := rows.End[k]
-		t.mixed.AppendRange(rows, next, k)
+		t.mixed.AppendColumns(rows, next, k, r.need)
 		next = k + 1
 		tr := model.TimeRange{Min: end - r.resolution + 1, Max: end + 1}
 		if gaps, in = gapOf(gaps, end); in {
@@ -254,6 +254,6 @@ func (r *tieredRows) replaceFailing(w *worker, i int, rows *model.Buckets) (bool
 			t.mixed.AppendSamples(t.edge.T, t.edge.V)
 		}
 	}
-	t.mixed.AppendRange(rows, next, rows.Len())
+	t.mixed.AppendColumns(rows, next, rows.Len(), r.need)
 	return true, nil
 }

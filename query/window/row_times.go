@@ -49,9 +49,10 @@ func (r *RowTimes) reset(w *Windows, rows *model.Buckets, f bucket.Function) {
 	r.failed, r.laid, r.placing = sync.Once{}, sync.Once{}, sync.Once{}
 }
 
-// Failing returns the rows that FailingRows finds. The result must not be changed.
-func (r *RowTimes) Failing(resolution int64) []int {
-	r.failed.Do(func() { r.failing = FailingRows(r.w, &r.rows, resolution, r.f, r.failing[:0]) })
+// Failing returns the rows that FailingRows finds, of the same arguments in each call.
+// The result must not be changed.
+func (r *RowTimes) Failing(resolution int64, uncut bool) []int {
+	r.failed.Do(func() { r.failing = FailingRows(r.w, &r.rows, resolution, r.f, uncut, r.failing[:0]) })
 	return r.failing
 }
 

@@ -47,7 +47,7 @@ func TestRowTimesAreSharedByEqualTimes(t *testing.T) {
 			times := sc.RowTimes(c.w, other, f, &known)
 			want := new(RowTimes)
 			want.reset(c.w, other, f)
-			if !slices.Equal(times.Failing(c.resolution), want.Failing(c.resolution)) {
+			if !slices.Equal(times.Failing(c.resolution, c.uncut), want.Failing(c.resolution, c.uncut)) {
 				t.Fatalf("%v, seed %d: other rows fail with times of another series", f, seed)
 			}
 			times.layOut()
@@ -74,7 +74,7 @@ func TestRowTimesScratchIsUsedAgain(t *testing.T) {
 		times.layOut()
 		want.layOut()
 		if !slices.Equal(times.placements(60), want.placements(60)) || !slices.Equal(times.whole.Lo, want.whole.Lo) && want.cut ||
-			!slices.Equal(times.Failing(c.resolution), want.Failing(c.resolution)) {
+			!slices.Equal(times.Failing(c.resolution, c.uncut), want.Failing(c.resolution, c.uncut)) {
 			t.Fatalf("seed %d: windows of other rows", seed)
 		}
 	}

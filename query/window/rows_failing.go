@@ -9,9 +9,10 @@ import (
 
 // FailingRows appends the indexes of the rows that do not hold what some window of f
 // needs, rising. The caller replaces them by rows of their samples, which never fail.
-// resolution is that of the buckets, in milliseconds. Flags of f.NoRows are not
-// considered.
-func FailingRows(w *Windows, rows *model.Buckets, resolution int64, f bucket.Function, dst []int) []int {
+// resolution is that of the buckets, in milliseconds. If uncut is true, no window may
+// begin between the floats of a row, even if f can be computed from the last ones.
+// Flags of f.NoRows are not considered.
+func FailingRows(w *Windows, rows *model.Buckets, resolution int64, f bucket.Function, uncut bool, dst []int) []int {
 	if rows.Len() == 0 {
 		return dst
 	}
@@ -19,7 +20,7 @@ func FailingRows(w *Windows, rows *model.Buckets, resolution int64, f bucket.Fun
 	if f == bucket.Instant {
 		dst = failingInstants(w, rows, resolution, dst)
 	} else {
-		dst = failingWindows(w, rows, f, dst)
+		dst = failingWindows(w, rows, f, uncut, dst)
 	}
 	slices.Sort(dst[from:])
 	return dst[:from+len(slices.Compact(dst[from:]))]
@@ -49,9 +50,13 @@ func failingInstants(w *Windows, rows *model.Buckets, resolution int64, dst []in
 
 // failingWindows appends rows that a border of a window divides in an unknown way, and
 // rows in a window that f cannot use at all.
-func failingWindows(w *Windows, rows *model.Buckets, f bucket.Function, dst []int) []int {
+func failingWindows(w *Windows, rows *model.Buckets, f bucket.Function, uncut bool, dst []int) []int {
 	inside := bucket.EndInside
-	if f.LeftEdge() {
+	switch {
+	case !f.LeftEdge():
+	case uncut:
+		inside = wholeInside
+	default:
 		inside = bucket.Inside
 	}
 	end, step := w.Ends(w.Grid)
@@ -79,6 +84,15 @@ func failingWindows(w *Windows, rows *model.Buckets, f bucket.Function, dst []in
 		}
 	}
 	return dst
+}
+
+// wholeInside is bucket.Inside for rows of which windows must not have a part.
+func wholeInside(b *model.Buckets, k int, x, s int64) bucket.Part {
+	p := bucket.Inside(b, k, x, s)
+	if p == bucket.LastOne || p == bucket.LastTwo {
+		return bucket.Fails
+	}
+	return p
 }
 
 // afterRows returns the first row from k on whose last float is after t.

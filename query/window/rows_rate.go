@@ -81,7 +81,7 @@ func (r *rowLosses) find(p *Points) {
 }
 
 // lostSums returns the sums of what was lost up to each row, nil unless all values
-// are integers whose sums and differences cannot be rounded.
+// that windows use are integers whose sums and differences cannot be rounded.
 func (p *Points) lostSums() []int64 {
 	b := p.rows
 	sums := resize(p.sums, len(p.t))
@@ -91,7 +91,10 @@ func (p *Points) lostSums() []int64 {
 		lost, ok := integer(x)
 		first, ok1 := integer(b.FirstV[k])
 		last, ok2 := integer(b.V1[k])
-		_, ok3 := integer(b.V2[k])
+		ok3 := true
+		if p.rowTimes.cut { // otherwise it is in no window
+			_, ok3 = integer(b.V2[k])
+		}
 		if !ok || !ok1 || !ok2 || !ok3 {
 			return nil
 		}

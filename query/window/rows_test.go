@@ -20,6 +20,7 @@ type rowCase struct {
 	resolution int64
 	rows       *model.Buckets
 	w          *Windows
+	uncut      bool // see FailingRows
 	integral   bool // all values are integers, and none is -0
 }
 
@@ -59,6 +60,8 @@ func newRowCase(seed uint64) *rowCase {
 		c.w.Moment = steps.MomentOf(&at, 0)
 	}
 
+	c.uncut = r.IntN(4) == 0
+
 	// Some buckets are left as samples, as where rollups do not reach.
 	all := bucket.FromSamples(c.resolution, &model.ColumnSet{T: c.ts, V: c.vs})
 	c.rows = new(model.Buckets)
@@ -94,7 +97,7 @@ func (c *rowCase) appendSamples(dst *model.Buckets, end int64) {
 // replaced returns the rows for f: failing ones are replaced by their samples.
 func (c *rowCase) replaced(f bucket.Function) (rows *model.Buckets, failing int) {
 	rows = new(model.Buckets)
-	fails := FailingRows(c.w, c.rows, c.resolution, f, nil)
+	fails := FailingRows(c.w, c.rows, c.resolution, f, c.uncut, nil)
 	for i := range c.rows.End {
 		if slices.Contains(fails, i) {
 			c.appendSamples(rows, c.rows.End[i])
@@ -137,6 +140,7 @@ func (c *rowCase) run(t *testing.T, f bucket.Function, rows *model.Buckets) (got
 	var g, x testColumn
 	g.reset(c.w.N)
 	x.reset(c.w.N)
+	rows = withoutColumns(rows, model.AllBucketColumns&^f.Needs(!c.uncut && !c.w.BeginAt(c.resolution)))
 	var sc Scratch
 	var known RowTimesCache
 	sc.RowTimes(c.w, rows, f, &known) // the second time it is cached
@@ -156,6 +160,34 @@ func (c *rowCase) run(t *testing.T, f bucket.Function, rows *model.Buckets) (got
 		t.Fatal(err)
 	}
 	return g.v, x.v
+}
+
+// withoutColumns returns rows with some columns that hold anything.
+func withoutColumns(rows *model.Buckets, no model.BucketColumns) *model.Buckets {
+	c := new(model.Buckets)
+	c.AppendRange(rows, 0, rows.Len())
+	for _, x := range []struct {
+		column model.BucketColumns
+		vs     []float64
+	}{
+		{model.ColumnFirst, c.FirstV}, {model.ColumnLast, c.V1}, {model.ColumnLast2, c.V2}, {model.ColumnMin, c.Min},
+		{model.ColumnMax, c.Max}, {model.ColumnSum, c.Sum}, {model.ColumnLost, c.Lost},
+	} {
+		for i := range x.vs {
+			if no&x.column != 0 {
+				x.vs[i] = 1e9 - x.vs[i]
+			}
+		}
+	}
+	for i := range c.End {
+		if no&model.ColumnResets != 0 {
+			c.Resets[i] = 77
+		}
+		if no&model.ColumnChanges != 0 {
+			c.Changes[i] = 77
+		}
+	}
+	return c
 }
 
 // agrees reports whether a value computed from rows is the one of samples, within the
@@ -231,13 +263,13 @@ func TestReplacedRowsDoNotFail(t *testing.T) {
 		for seed := range uint64(500) {
 			c := newRowCase(seed)
 			rows, _ := c.replaced(f)
-			if again := FailingRows(c.w, rows, c.resolution, f, nil); len(again) > 0 {
+			if again := FailingRows(c.w, rows, c.resolution, f, c.uncut, nil); len(again) > 0 {
 				t.Fatalf("%v, seed %d: rows %v still fail", f, seed, again)
 			}
 			r := rand.New(rand.NewPCG(seed, 8))
 			c.w.Moment = steps.Moment{}
 			c.align(r)
-			for _, k := range FailingRows(c.w, c.rows, c.resolution, f, nil) {
+			for _, k := range FailingRows(c.w, c.rows, c.resolution, f, c.uncut, nil) {
 				if f.Answers(c.rows.Flags[k]) {
 					t.Fatalf("%v, seed %d: row %d fails in aligned windows", f, seed, k)
 				}
@@ -254,7 +286,7 @@ func TestInstantSelectorSeesMarkersInsideBuckets(t *testing.T) {
 		w: &Windows{Grid: steps.Grid{Start: 150, Step: 1, N: 1}, Width: 1000},
 	}
 	c.rows = bucket.FromSamples(c.resolution, &model.ColumnSet{T: c.ts, V: c.vs})
-	if got := FailingRows(c.w, c.rows, c.resolution, bucket.Instant, nil); !slices.Equal(got, []int{1}) {
+	if got := FailingRows(c.w, c.rows, c.resolution, bucket.Instant, false, nil); !slices.Equal(got, []int{1}) {
 		t.Errorf("rows %v fail, want the second", got)
 	}
 	rows, _ := c.replaced(bucket.Instant)

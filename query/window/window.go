@@ -110,6 +110,12 @@ func (w *Windows) HoldChunks() bool {
 	return w.Width >= minAggregatedMs && (step == 0 || step >= minAggregatedMs || w.Width-int64(w.N-1)*step >= minAggregatedMs)
 }
 
+// BeginAt reports whether all windows begin at multiples of a resolution.
+func (w *Windows) BeginAt(resolution int64) bool {
+	end, step := w.Ends(w.Grid)
+	return (end-w.Width)%resolution == 0 && step%resolution == 0
+}
+
 // Undivided reports whether no window begins or ends inside the range.
 func (w *Windows) Undivided(tr model.TimeRange) bool {
 	end, step := w.Ends(w.Grid)

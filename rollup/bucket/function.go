@@ -31,11 +31,13 @@ const (
 	numFunctions
 )
 
-// functions describes each Function. Columns of the last two floats are needed
-// wherever a window may begin between the floats of a row.
+// functions describes each Function.
 var functions = [numFunctions]struct {
 	name    string // of PromQL
 	columns model.BucketColumns
+	// cut are the columns that are needed too if a window may begin between the floats
+	// of a row.
+	cut model.BucketColumns
 	// endOnly is set if the last two floats of a window are enough.
 	endOnly bool
 	// arithmetic is set if NaN, infinities and large floats have to be added,
@@ -44,30 +46,30 @@ var functions = [numFunctions]struct {
 	// starts is set if the function can use start timestamps.
 	starts bool
 }{
-	Rate:      {name: "rate", columns: borders | model.ColumnLost, arithmetic: true, starts: true},
-	Increase:  {name: "increase", columns: borders | model.ColumnLost, arithmetic: true, starts: true},
-	Delta:     {name: "delta", columns: borders, arithmetic: true},
+	Rate:      {name: "rate", columns: borders | model.ColumnLost, cut: lastTwo, arithmetic: true, starts: true},
+	Increase:  {name: "increase", columns: borders | model.ColumnLost, cut: lastTwo, arithmetic: true, starts: true},
+	Delta:     {name: "delta", columns: borders, cut: lastTwo, arithmetic: true},
 	IRate:     {name: "irate", columns: lastTwo, endOnly: true, arithmetic: true, starts: true},
 	IDelta:    {name: "idelta", columns: lastTwo, endOnly: true, arithmetic: true},
-	Sum:       {name: "sum_over_time", columns: lastTwo | model.ColumnSum, arithmetic: true},
-	Avg:       {name: "avg_over_time", columns: lastTwo | model.ColumnSum, arithmetic: true},
-	Min:       {name: "min_over_time", columns: lastTwo | model.ColumnMin},
-	Max:       {name: "max_over_time", columns: lastTwo | model.ColumnMax},
+	Sum:       {name: "sum_over_time", columns: model.ColumnSum, cut: lastTwo, arithmetic: true},
+	Avg:       {name: "avg_over_time", columns: model.ColumnSum, cut: lastTwo, arithmetic: true},
+	Min:       {name: "min_over_time", columns: model.ColumnMin, cut: lastTwo},
+	Max:       {name: "max_over_time", columns: model.ColumnMax, cut: lastTwo},
 	Count:     {name: "count_over_time"},
 	Last:      {name: "last_over_time", columns: model.ColumnLast, endOnly: true},
-	First:     {name: "first_over_time", columns: borders},
+	First:     {name: "first_over_time", columns: model.ColumnFirst, cut: lastTwo},
 	TsOfLast:  {name: "ts_of_last_over_time", endOnly: true},
 	TsOfFirst: {name: "ts_of_first_over_time"},
 	Present:   {name: "present_over_time", endOnly: true},
 	Absent:    {name: "absent_over_time", endOnly: true},
-	Resets:    {name: "resets", columns: borders | model.ColumnResets, arithmetic: true, starts: true},
-	Changes:   {name: "changes", columns: borders | model.ColumnChanges, arithmetic: true},
+	Resets:    {name: "resets", columns: borders | model.ColumnResets, cut: lastTwo, arithmetic: true, starts: true},
+	Changes:   {name: "changes", columns: borders | model.ColumnChanges, cut: lastTwo, arithmetic: true},
 	Instant:   {columns: model.ColumnLast, endOnly: true},
 }
 
 const (
 	lastTwo = model.ColumnLast | model.ColumnLast2
-	borders = lastTwo | model.ColumnFirst
+	borders = model.ColumnFirst | model.ColumnLast
 )
 
 // ParseFunction returns the Function of a PromQL function, false if rows cannot
@@ -88,8 +90,14 @@ func (f Function) String() string {
 	return functions[f].name
 }
 
-// Needs returns the columns of values that the function reads.
-func (f Function) Needs() model.BucketColumns { return functions[f].columns }
+// Needs returns the columns of values that the function reads. cut tells whether a
+// window may begin between the floats of a row.
+func (f Function) Needs(cut bool) model.BucketColumns {
+	if cut {
+		return functions[f].columns | functions[f].cut
+	}
+	return functions[f].columns
+}
 
 // NeedsResets reports whether the function reads columns that rows with BucketNoResets
 // lack.
