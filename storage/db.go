@@ -162,7 +162,7 @@ func (db *DB) Compact(ctx context.Context) (Summary, error) {
 	if err := db.compactor.drain(ctx, compaction.PlanFinal); err != nil {
 		return Summary{}, err
 	}
-	if db.roller.needed() {
+	if len(db.roller.tiers) > 0 {
 		if err := db.roller.drain(ctx); err != nil {
 			return Summary{}, err
 		}

@@ -348,12 +348,13 @@ func TestRollupsOfATierThatIsOff(t *testing.T) {
 	w.compact()
 	w.opts.TierRetentionMs = nil
 	w.restart()
-	w.compact()
+	w.rollAll()
 	if got := w.check(block.Hour, wholeDays(4)); got.fromTier["1"] != 2 {
 		t.Errorf("%d rows of hours", got.fromTier["1"])
 	}
 	w.write(1, one(dayAt(2)+model.HourMs, 99))
 	w.compact()
+	w.rollAll()
 	st := w.db.manifest.State()
 	if _, ok := st.CoverageOf(block.Hour, dayAt(2)); ok || len(st.Coverage) != 2 {
 		t.Errorf("entries %v", st.SortedCoverage())
@@ -367,6 +368,7 @@ func TestRollupsOfATierThatIsOff(t *testing.T) {
 	w.remove(1, model.TimeRange{Min: dayAt(1), Max: dayAt(1) + model.HourMs})
 	w.write(2, one(dayAt(1), 1))
 	w.compact()
+	w.rollAll()
 	if st := w.db.manifest.State(); len(st.Tombstones) != 0 || len(st.RollupBlocks()) != 0 {
 		t.Errorf("deletions %v, entries %v", st.Tombstones, st.SortedCoverage())
 	}
