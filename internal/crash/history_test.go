@@ -30,7 +30,7 @@ type history struct {
 	samples map[string]map[int64]float64
 }
 
-// write writes samples of series on a day after begin's, from an hour on. Those of
+// write writes samples of counters on a day after begin's, from an hour on. Those of
 // even series are dense, so that they become buckets of a minute; those of odd ones
 // stand in.
 func (h *history) write(day int, hour int64, numbers ...int) error {
@@ -48,7 +48,7 @@ func (h *history) write(day int, hour int64, numbers ...int) error {
 			step, n = 50_000, 90
 		}
 		for i := range n {
-			t, v := start+int64(i)*step+int64(k), float64((i*7919+k)%97+1)
+			t, v := start+int64(i)*step+int64(k), float64((i*3+k)%150+1)
 			ts.Samples = append(ts.Samples, prompb.Sample{Timestamp: t, Value: v})
 			ws = append(ws, write{key{name, t}, renderFloat(v), false})
 			h.samples[name][t] = v
