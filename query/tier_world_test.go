@@ -49,8 +49,8 @@ const (
 	tierStart = 19_000 * model.DayMs // of the samples
 	tierEnd   = tierStart + tierDays*model.DayMs
 
-	// The series with i="1" have so many samples in tierDense, on two days, that a
-	// minute has buckets there. In other times its samples stand in.
+	// In tierDense, which lies on two days, the series with i="1" have many samples a
+	// minute, so the 1m tier has buckets there. At other times their samples stand in.
 	tierDense    = tierStart + 20*model.HourMs
 	tierDenseEnd = tierDense + 10*model.HourMs
 )

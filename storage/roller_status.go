@@ -108,7 +108,7 @@ func (r *roller) summarize() []rollup.Summary {
 	return rollup.Summarize(v.State(), r.planOptions(context.Background(), v))
 }
 
-// rollProgress is what is known of the step under way. It is safe for concurrent use.
+// rollProgress is the progress of the current step. It is safe for concurrent use.
 type rollProgress struct {
 	mu          sync.Mutex
 	step        rollup.Step // Action 0: none

@@ -193,8 +193,8 @@ func gapOf(gaps []model.TimeRange, end int64) (rest []model.TimeRange, in bool) 
 	return gaps, len(gaps) > 0 && gaps[0].Min <= end
 }
 
-// tooManyFail reports whether failing buckets of the tier lie in so many chunks that
-// the tier is not worthwhile.
+// tooManyFail reports whether reading the samples of failing buckets costs more than
+// the tier saves. The cost depends on the number of chunks that hold them.
 func (r *tieredRows) tooManyFail(t *tierScratch, rows *model.Buckets) bool {
 	gaps, in := t.gaps, false
 	length, chunk := int64(0), int64(0)

@@ -81,7 +81,7 @@ const (
 	Uncovered Reason = "not_covered" // the tier has nothing of the range
 	StandIn   Reason = "stand_in"    // samples take fewer bytes than the tier's buckets would
 	Narrow    Reason = "window"      // no bucket fits into a window
-	Cut       Reason = "alignment"   // the windows cut so many buckets that samples are cheaper
+	Cut       Reason = "alignment"   // the windows cut many buckets, and reading samples is cheaper
 	Cheap     Reason = "cost"        // samples are as cheap: the range is short
 	Engine    Reason = "engine"      // the query runs on Prometheus' engine
 )

@@ -232,7 +232,7 @@ type rowTimesKey struct {
 	first, middle, last int64
 }
 
-// of returns what is known of rows, in scratch if it is not cached.
+// of returns the RowTimes of rows: the cached one, or scratch if there is none.
 func (c *RowTimesCache) of(w *Windows, rows *model.Buckets, f bucket.Function, scratch *RowTimes) *RowTimes {
 	n := rows.Len()
 	if n == 0 {

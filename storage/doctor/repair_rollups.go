@@ -62,7 +62,7 @@ type rollupRepair struct {
 }
 
 func (p *rollupRepair) plan() error {
-	damaged := map[string]string{} // what is wrong with blocks, by name
+	damaged := map[string]string{} // the damage of each block, by name
 	for _, b := range p.l.State.RollupBlocks() {
 		p.check.report.Damage = nil
 		if err := p.check.checkBlock(p.l, b.Info); err != nil {
