@@ -69,6 +69,14 @@ func (c *contender) forget(ctx context.Context) error {
 	return c.settled(ctx)
 }
 
+// forgetAll drops the server's caches and the page cache of its files.
+func (c *contender) forgetAll(ctx context.Context) error {
+	if err := c.forget(ctx); err != nil {
+		return err
+	}
+	return server.DropPages(c.dir)
+}
+
 // ask sends a question over the range that ends at end, appends the answer to
 // dst and returns its cost.
 func (c *contender) ask(ctx context.Context, q question, end time.Time, dst []byte) ([]byte, cost, error) {

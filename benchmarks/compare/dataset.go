@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"tsdb/benchmarks/fleet"
 	"tsdb/benchmarks/remote"
 	"tsdb/benchmarks/server"
 	"tsdb/benchmarks/sets"
@@ -21,8 +22,9 @@ var firstDay = time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)
 type dataset struct {
 	name  string
 	set   sets.Set
-	end   time.Time // of the last samples, jitter aside
-	about string    // describes the samples: sets with equal texts are equal
+	fleet *fleet.Fleet // what is written in the place of set, if not nil: it needs no memory
+	end   time.Time    // of the last samples, jitter aside
+	about string       // describes the samples: sets with equal texts are equal
 }
 
 // datasets returns all sets by name: hosts of TSBS' cpu-only over a day, and
@@ -69,11 +71,11 @@ func load(ctx context.Context, s server.Server, d dataset, dir string) error {
 		return err
 	}
 	defer p.Kill()
-	source, err := inTime(d.set)
+	sources, err := d.sources()
 	if err != nil {
 		return err
 	}
-	report, err := remote.Send(ctx, p.URL+server.WritePath, []remote.Source{source})
+	report, err := remote.Send(ctx, p.URL+server.WritePath, sources)
 	if err != nil {
 		return p.Fail(fmt.Errorf("after %s: %w", report, err))
 	}
@@ -89,6 +91,15 @@ func load(ctx context.Context, s server.Server, d dataset, dir string) error {
 	}
 	fmt.Fprintf(os.Stderr, "%s, %s: loaded and settled in %.0f s\n", d.name, s.Name, time.Since(begin).Seconds())
 	return os.WriteFile(mark, []byte(d.about), 0o644)
+}
+
+// sources returns the requests that write the set.
+func (d dataset) sources() ([]remote.Source, error) {
+	if d.fleet != nil {
+		return d.fleet.Sources(), nil
+	}
+	source, err := inTime(d.set)
+	return []remote.Source{source}, err
 }
 
 // tidy runs a server on its tidied files until its own background work is done:

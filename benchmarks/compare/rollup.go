@@ -26,6 +26,12 @@ type rollupOptions struct {
 	parts       string // what is measured, separated by commas
 	data        string // where the set of the queries is kept; "" = not kept
 	scratch     string // where directories are made; "" = the system's temporary directory
+
+	dashboard string        // file of the dashboard
+	interval  time.Duration // between samples of the dashboard's series
+
+	stored     string        // address of a server whose samples are a set of the sizes
+	storedSpan time.Duration // how long ago the first of these were
 }
 
 // maxRollupDays keeps the samples before the clock of the machine.
@@ -49,19 +55,25 @@ func runRollup(ctx context.Context, args []string) error {
 	flags.IntVar(&o.sizeHosts, "size-hosts", 50, "hosts of TSBS' cpu-only in the table of sizes, 10 series of 10 s each")
 	flags.IntVar(&o.sizeDays, "size-days", 8, "days in the table of sizes; a twelfth of them, but at least one, for samples of 1 s")
 	flags.IntVar(&o.runs, "runs", 5, "runs of a query; the median is printed")
-	flags.StringVar(&o.parts, "parts", "size,query", "what is measured")
+	flags.StringVar(&o.parts, "parts", "size,query", "what is measured: size, stored, query, dashboard")
 	flags.StringVar(&o.data, "data", "", "`directory` where the set of the queries is kept for the next time (default: a temporary one, removed at the end)")
+	flags.StringVar(&o.dashboard, "dashboard", "deploy/grafana/dashboards/year.json", "the `file` of the dashboard, for -parts dashboard")
+	flags.DurationVar(&o.interval, "interval", 5*time.Minute, "time between two samples of the 42 series a target that the dashboard shows")
+	flags.StringVar(&o.stored, "stored", "http://localhost:9201", "`address` of a server with Prometheus' API whose samples are rolled up here, for -parts stored")
+	flags.DurationVar(&o.storedSpan, "stored-span", time.Hour, "how many of them: the latest, at most 24h")
 	flags.StringVar(&o.scratch, "scratch", "", "where data directories are made (default: the system's temporary directory)")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if flags.NArg() > 0 || min(o.targets, o.sizeTargets, o.sizeHosts, o.sizeDays, o.runs) < 1 || o.days < 3 || max(o.days, o.sizeDays) > maxRollupDays {
-		return fmt.Errorf("usage: compare rollup [-tsdb PATH] [-victoriametrics PATH] [-parts size,query] [-data DIR] [-targets N] [-days N] [-runs N], with 3 to %d days", maxRollupDays)
+	if flags.NArg() > 0 || min(o.targets, o.sizeTargets, o.sizeHosts, o.sizeDays, o.runs) < 1 || o.days < 3 || o.interval < time.Second || max(o.days, o.sizeDays) > maxRollupDays {
+		return fmt.Errorf("usage: compare rollup [-tsdb PATH] [-victoriametrics PATH] [-parts size,stored,query,dashboard] [-data DIR] [-targets N] [-days N] [-runs N], with 3 to %d days", maxRollupDays)
 	}
 	for part := range strings.SplitSeq(o.parts, ",") {
-		measure := map[string]func(context.Context, rollupOptions) error{"size": measureRollupSizes, "query": measureRollupQueries}[part]
+		measure := map[string]func(context.Context, rollupOptions) error{
+			"size": measureRollupSizes, "stored": measureStoredSizes, "query": measureRollupQueries, "dashboard": measureDashboard,
+		}[part]
 		if measure == nil {
-			return fmt.Errorf("nothing to measure is named %q (size, query)", part)
+			return fmt.Errorf("nothing to measure is named %q (size, stored, query, dashboard)", part)
 		}
 		before := loadAverage()
 		if err := measure(ctx, o); err != nil {

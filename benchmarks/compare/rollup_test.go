@@ -2,9 +2,14 @@ package main
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/benchmarks/fleet"
 )
 
 func TestRollupSizesTable(t *testing.T) {
@@ -80,6 +85,71 @@ func TestRollupQuestionsAreAsked(t *testing.T) {
 		first := q.end.Add(-q.span)
 		if u.Path != "/api/v1/query_range" || v.Get("step") != "3600" || first.Unix()%3600 != 0 || q.end.Unix()%3600 != 0 || first.Before(firstRollupDay.Add(time.Hour)) {
 			t.Errorf("%s: %s", q.name, u)
+		}
+	}
+}
+
+// The dashboard is asked as Grafana would ask it.
+func TestDashboardIsRead(t *testing.T) {
+	all, err := readDashboard("../../deploy/grafana/dashboards/year.json", 364*day, 15*time.Second, 900)
+	if err != nil {
+		t.Fatal(err)
+	}
+	titles, steps := map[string]bool{}, map[time.Duration]int{}
+	for _, q := range all {
+		titles[q.panel] = true
+		steps[q.step]++
+		if strings.Contains(q.query, "$") {
+			t.Errorf("a variable is left in %s", q.query)
+		}
+		if q.panel == "Requests by handler" && q.query != `sum by (handler) (rate(http_request_duration_seconds_count[12h15s]))` {
+			t.Errorf("%s", q.query)
+		}
+	}
+	if len(titles) < 20 || steps[12*time.Hour]+steps[day] != len(all) {
+		t.Errorf("%d panels, questions by step: %v", len(titles), steps)
+	}
+	for span, want := range map[time.Duration]time.Duration{30 * day: time.Hour, 90 * day: 2 * time.Hour, 365 * day: 12 * time.Hour, 730 * day: 12 * time.Hour} {
+		if got := grafanaStep(span, 900); got != want {
+			t.Errorf("step for %s is %s, want %s", span, got, want)
+		}
+	}
+}
+
+func TestDashboardTable(t *testing.T) {
+	const ms = time.Millisecond
+	p := func(panel string, instant bool, needed, read, buckets int64) panelOutcome {
+		return panelOutcome{panelQuestion: panelQuestion{panel, question{instant: instant, step: 12 * time.Hour}}, needed: needed, read: read, buckets: buckets, alone: []cost{{4 * ms, 2 * ms}}}
+	}
+	o := dashboardOutcome{
+		panels:  []panelOutcome{p("a", true, 1e6, 5e4, 1e4), p("b", false, 1e6, 2e5, 1e4)},
+		tiers:   []cost{{1100 * ms, 2000 * ms}},
+		samples: []cost{{9000 * ms, 18000 * ms}},
+	}
+	var got strings.Builder
+	o.write(&got)
+	const want = `| panel | step | buckets, M | samples, M | of samples in tiers | alone, ms · CPU |
+|---|---|---:|---:|---:|---:|
+| a | once | 0.01 | 0.05 | 95.0 % | 4.00 · 2.00 |
+| b | 12h | 0.01 | 0.20 | **80.0 %** | 4.00 · 2.00 |
+| all at once |  | 0.02 | 0.25 | **87.5 %** | **1100 · 2000** |
+| all at once, from samples |  | 0.00 | 2.00 | – | 9000 · 18000 |
+`
+	if got.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", got.String(), want)
+	}
+}
+
+// The fleet has what the dashboard asks for.
+func TestDashboardSeries(t *testing.T) {
+	f := fleet.New(fleet.Options{Targets: 2, Keep: onDashboard})
+	if f.Series() != 2*42 {
+		t.Errorf("%d series of two targets, want 84", f.Series())
+	}
+	names, _, _ := f.Columns(1)
+	for metric := range dashboardMetrics {
+		if !slices.ContainsFunc(names, func(l labels.Labels) bool { return l.Get("__name__") == metric }) {
+			t.Errorf("no series of %s", metric)
 		}
 	}
 }

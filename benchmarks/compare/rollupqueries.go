@@ -10,8 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"tsdb/benchmarks/fleet"
 	"tsdb/benchmarks/server"
-	"tsdb/benchmarks/sets"
 )
 
 // rollupQuestion is a question of a long range, and the goal for it.
@@ -68,10 +68,13 @@ func measureRollupQueries(ctx context.Context, o rollupOptions) error {
 func askRollupQuestions(ctx context.Context, o rollupOptions, dir string) error {
 	span := time.Duration(o.days) * day
 	d := dataset{
-		name:  "nodes",
-		set:   sets.Nodes(sets.Options{Groups: o.targets, Start: firstRollupDay, Span: span, Seed: 1}).Only(queriedMetrics...),
+		name: "nodes",
+		fleet: fleet.New(fleet.Options{
+			Targets: o.targets, Start: firstRollupDay.Add(time.Millisecond), Span: span, Scrapes: 240,
+			Keep: func(metric string, _ func(string) string) bool { return slices.Contains(queriedMetrics, metric) },
+		}),
 		end:   firstRollupDay.Add(span),
-		about: fmt.Sprintf("node_exporter fleet, %d targets, %s from %s, %v\n", o.targets, span, firstRollupDay, queriedMetrics),
+		about: fmt.Sprintf("node_exporter fleet, %d targets, %s from %s, %v, an hour a request\n", o.targets, span, firstRollupDay, queriedMetrics),
 	}
 	ours := &contender{Server: server.TSDB(o.tsdb).With(keepAll...), dir: filepath.Join(dir, "tsdb")}
 	all := []*contender{ours}

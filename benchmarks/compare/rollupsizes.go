@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"tsdb/benchmarks/server"
@@ -33,21 +34,20 @@ type sizeGoal struct {
 // maxRollNs is the goal for the CPU time of rolling up a sample, in nanoseconds.
 const maxRollNs = 8
 
-// rollupSets returns the sets whose tiers are measured.
-func rollupSets(o rollupOptions) []struct {
+// rollupSet is a set whose tiers are measured.
+type rollupSet struct {
 	name string
 	set  sets.Set
 	goal sizeGoal
-} {
+}
+
+// rollupSets returns the sets whose tiers are measured.
+func rollupSets(o rollupOptions) []rollupSet {
 	options := func(groups, days int, step time.Duration) sets.Options {
 		return sets.Options{Groups: groups, Start: firstRollupDay, Span: time.Duration(days) * day, Step: step, Seed: 1}
 	}
 	few := max(1, o.sizeDays/12)
-	return []struct {
-		name string
-		set  sets.Set
-		goal sizeGoal
-	}{
+	return []rollupSet{
 		{"node_exporter fleet, 15 s", sets.Nodes(options(o.sizeTargets, o.sizeDays, 0)), sizeGoal{hours: 0.04}},
 		{"TSBS cpu-only, 10 s", sets.CPUOnly(options(o.sizeHosts, o.sizeDays, 0)), sizeGoal{hours: 0.08}},
 		{"node_exporter fleet, 1 s", sets.Nodes(options(1, few, time.Second)), sizeGoal{both: 0.20}},
@@ -55,10 +55,28 @@ func rollupSets(o rollupOptions) []struct {
 	}
 }
 
-// measureRollupSizes rolls up each set and prints the sizes.
+// measureRollupSizes rolls up the sets and prints the sizes.
 func measureRollupSizes(ctx context.Context, o rollupOptions) error {
+	return measureSizes(ctx, o, rollupSets(o))
+}
+
+// measureStoredSizes does it for what a server has stored lately.
+func measureStoredSizes(ctx context.Context, o rollupOptions) error {
+	set, err := sets.Stored(ctx, strings.TrimSuffix(o.stored, "/"), time.Now(), o.storedSpan, firstRollupDay)
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.stored, err)
+	}
+	all, err := set.Group(0)
+	if err != nil {
+		return err
+	}
+	name := fmt.Sprintf("%d series of %s, the last %s", len(all), o.stored, o.storedSpan)
+	return measureSizes(ctx, o, []rollupSet{{name, set, sizeGoal{both: 0.20}}})
+}
+
+func measureSizes(ctx context.Context, o rollupOptions, all []rollupSet) error {
 	var sizes []rollupSize
-	for _, s := range rollupSets(o) {
+	for _, s := range all {
 		size := rollupSize{name: s.name, goal: s.goal}
 		err := server.InEmptyDir(o.scratch, func(dir string) error { return size.measure(ctx, o, s.set, filepath.Join(dir, "tsdb")) })
 		if err != nil {

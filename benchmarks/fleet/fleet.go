@@ -25,6 +25,15 @@ type Options struct {
 	RequestSamples int           // samples a request; default 2,000
 	Senders        int           // default 2
 	Seed           uint64        // same seed, same samples; default 1
+
+	// Scrapes is how many scrapes in a row of a target are in one request, as a sender
+	// writes that was delayed; 0 = single ones, as RequestSamples says. Without churn only.
+	Scrapes int
+
+	// Keep says which series of a target there are, by their metric and the value of each
+	// label that is not the target's ("" = none); nil = all SeriesPerTarget. The
+	// sum and the buckets of a histogram follow its count, which must be kept with them.
+	Keep func(metric string, value func(label string) string) bool
 }
 
 func (o Options) withDefaults() Options {
@@ -81,6 +90,9 @@ func New(o Options) *Fleet {
 	if len(f.metrics) != SeriesPerTarget {
 		panic(fmt.Sprintf("BUG: the catalogue has %d series, want %d", len(f.metrics), SeriesPerTarget))
 	}
+	if f.o.Keep != nil {
+		f.metrics = slices.DeleteFunc(f.metrics, func(m metric) bool { return !f.o.Keep(m.name, m.label) })
+	}
 	for _, m := range f.metrics {
 		f.plans = append(f.plans, planOf(m))
 	}
@@ -91,7 +103,7 @@ func New(o Options) *Fleet {
 func (f *Fleet) Options() Options { return f.o }
 
 // Series returns the number of series at any one time.
-func (f *Fleet) Series() int { return f.o.Targets * SeriesPerTarget }
+func (f *Fleet) Series() int { return f.o.Targets * len(f.metrics) }
 
 // Samples returns the number of samples of all sources.
 func (f *Fleet) Samples() int { return f.Series() * f.rounds() }
@@ -100,11 +112,20 @@ func (f *Fleet) rounds() int { return max(1, int(f.o.Span/f.o.Interval)) }
 
 // Send writes the whole fleet to a remote-write 1 address.
 func (f *Fleet) Send(ctx context.Context, url string) (*remote.Report, error) {
+	return remote.Send(ctx, url, f.Sources())
+}
+
+// Sources returns the sources of all senders.
+func (f *Fleet) Sources() []remote.Source {
 	sources := make([]remote.Source, f.o.Senders)
 	for k := range sources {
-		sources[k] = f.Source(k)
+		if f.o.Scrapes > 0 {
+			sources[k] = f.delayed(k)
+		} else {
+			sources[k] = f.Source(k)
+		}
 	}
-	return remote.Send(ctx, url, sources)
+	return sources
 }
 
 func planOf(m metric) plan {

@@ -127,6 +127,64 @@ func TestColumnsAreWhatIsSent(t *testing.T) {
 	}
 }
 
+// Several scrapes in a request are the same samples, fewer series are fewer samples.
+func TestDelayedSendersSendTheSameSamples(t *testing.T) {
+	o := Options{Targets: 3, Span: 5 * time.Minute, Start: time.Unix(1_760_000_000, 0), Senders: 2, Scrapes: 7}
+	f := New(o)
+	sent := map[string][]prompb.Sample{}
+	total := 0
+	for _, s := range f.Sources() {
+		for {
+			raw, n, _ := s.AppendRequest(nil)
+			if n == 0 {
+				break
+			}
+			var m prompb.WriteRequest
+			if err := m.Unmarshal(raw); err != nil {
+				t.Fatal(err)
+			}
+			for _, ts := range m.Timeseries {
+				b := labels.NewScratchBuilder(LabelsPerSeries)
+				for _, l := range ts.Labels {
+					b.Add(l.Name, l.Value)
+				}
+				key := b.Labels().String()
+				sent[key] = append(sent[key], ts.Samples...)
+				n -= len(ts.Samples)
+				total += len(ts.Samples)
+			}
+			if n != 0 {
+				t.Fatalf("a request says %d samples more than it has", n)
+			}
+		}
+	}
+	if total != f.Samples() {
+		t.Fatalf("%d samples, want %d", total, f.Samples())
+	}
+	for id := range o.Targets {
+		names, times, values := f.Columns(id)
+		for i, name := range names {
+			got := sent[name.String()]
+			if len(got) != len(times) {
+				t.Fatalf("target %d: %s: %d samples, want %d", id, name, len(got), len(times))
+			}
+			for j, s := range got {
+				if s.Timestamp != times[j] || s.Value != values[i][j] {
+					t.Fatalf("target %d: %s: sample %d is %v, want %v at %d", id, name, j, s, values[i][j], times[j])
+				}
+			}
+		}
+	}
+
+	o.Keep = func(metric string, value func(string) string) bool {
+		return metric == "node_cpu_seconds_total" && value("mode") == "idle" && value("fstype") == ""
+	}
+	f = New(o)
+	if names, times, _ := f.Columns(0); len(names) != 4 || f.Samples() != 3*4*len(times) {
+		t.Errorf("%d series, %d samples of %d scrapes", len(names), f.Samples(), len(times))
+	}
+}
+
 func TestChurnReplacesItsShareOfTargets(t *testing.T) {
 	f := New(Options{Targets: 10, Span: 2 * time.Hour, Interval: 5 * time.Minute, Churn: 0.5, Senders: 1, Start: time.Unix(1_760_000_000, 0)})
 	instances := map[string]bool{}

@@ -35,6 +35,16 @@ type metric struct {
 
 type label struct{ name, value string }
 
+// label returns the value of one of the metric's own labels, "" without it.
+func (m metric) label(name string) string {
+	for _, l := range m.own {
+		if l.name == name {
+			return l.value
+		}
+	}
+	return ""
+}
+
 // moving returns the kind of a series of a device: constant if the device is
 // idle.
 func moving(k kind, busy float64) kind {

@@ -46,7 +46,7 @@ func (f *Fleet) target(id int) target {
 	t := target{
 		id:     id,
 		offset: time.Duration(float64(f.o.Interval) * float64(id) / float64(f.o.Targets)),
-		values: make([]float64, SeriesPerTarget),
+		values: make([]float64, len(f.metrics)),
 	}
 	t.begin(f, f.incarnation(id, 0))
 	return t
@@ -94,11 +94,11 @@ func (s *Source) AppendRequest(dst []byte) ([]byte, int, error) {
 	n := 0
 	for n < s.f.o.RequestSamples && s.round < s.f.rounds() && len(s.targets) > 0 {
 		t := &s.targets[s.at]
-		for ; n < s.f.o.RequestSamples && s.series < SeriesPerTarget; n++ {
+		for ; n < s.f.o.RequestSamples && s.series < len(s.f.metrics); n++ {
 			dst = s.appendSeries(dst, t, s.series)
 			s.series++
 		}
-		if s.series == SeriesPerTarget {
+		if s.series == len(s.f.metrics) {
 			s.at++
 			if s.at == len(s.targets) {
 				s.at = 0
@@ -138,8 +138,13 @@ func (t *target) next(f *Fleet, i int) float64 {
 }
 
 func (s *Source) appendSeries(dst []byte, t *target, i int) []byte {
-	p := &s.f.plans[i]
-	dst = remote.AppendSeries(dst, p.own+int(t.ends[p.n]), 1)
+	return remote.AppendSample(s.f.appendLabels(dst, t, i, 1), t.t, t.next(s.f, i))
+}
+
+// appendLabels appends the beginning of series i with a number of samples, which follow.
+func (f *Fleet) appendLabels(dst []byte, t *target, i, samples int) []byte {
+	p := &f.plans[i]
+	dst = remote.AppendSeries(dst, p.own+int(t.ends[p.n]), samples)
 	for _, part := range p.parts {
 		if part.own != nil {
 			dst = append(dst, part.own...)
@@ -147,7 +152,7 @@ func (s *Source) appendSeries(dst []byte, t *target, i int) []byte {
 			dst = append(dst, t.labels[t.ends[part.from]:t.ends[part.to]]...)
 		}
 	}
-	return remote.AppendSample(dst, t.t, t.next(s.f, i))
+	return dst
 }
 
 // random returns 64 random bits.
