@@ -37,7 +37,8 @@ type TieredSet struct {
 	series []*TieredSeries
 
 	mu      sync.Mutex
-	rawDays map[int64]*rawDay // covered days that were read raw, by their start
+	rawDays map[int64]*rawDay   // covered days that were read raw, by their start
+	cut     block.DeletedRanges // buckets of which warnOfCut has warned
 }
 
 // TieredSeries is one series of a TieredSet.

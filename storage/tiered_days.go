@@ -102,15 +102,16 @@ func newerDeletions(days []coveredDay, ts []manifest.Tombstone, tenant uint32) (
 	return all, nil
 }
 
-// lostIn returns a warning for each range of samples in tr that could not be read
-// when a day was rolled up.
+// lostIn returns a warning for each range of samples in tr that a tier lacks: those that
+// could not be read when a day was rolled up, and those in buckets that a deletion cut
+// after the samples had expired.
 func lostIn(days []coveredDay, tr model.TimeRange) []error {
 	var all []error
 	for _, d := range days {
 		for _, lost := range d.Lost {
 			if lost.Overlaps(tr) {
-				all = append(all, fmt.Errorf("samples from %s to %s were unreadable when they were rolled up to %v",
-					model.FormatTime(lost.Min), model.FormatTime(lost.Max-1), d.Tier))
+				all = append(all, fmt.Errorf("the %v rollup lacks samples from %s to %s: they were unreadable, or have expired where a deletion cuts a bucket",
+					d.Tier, model.FormatTime(lost.Min), model.FormatTime(lost.Max-1)))
 			}
 		}
 	}

@@ -65,6 +65,9 @@ func (r *TieredReader) Buckets(ctx context.Context, s *TieredSeries, tr model.Ti
 	if gaps, err = r.rows(ctx, s, tr, need, dst, gaps); err != nil {
 		return gaps, err
 	}
+	if err := r.warnOfCut(ctx, s, dst, from); err != nil {
+		return gaps, err
+	}
 	r.remove(dst, from, need, r.newer)
 	gaps = append(gaps, r.newer...)
 	for i := first; i < len(gaps); i++ {
