@@ -19,8 +19,11 @@ const (
 )
 
 // version returns the version of the file that r needs: one without rollups can be
-// read by programs that do not know them.
+// read by programs that do not know them, and so can one without retention rules.
 func (r *record) version() uint32 {
+	if len(r.RuleLists)+len(r.DropRules) > 0 {
+		return versionRules
+	}
 	if len(r.Cover)+len(r.Uncover)+len(r.TierFloors) > 0 ||
 		slices.ContainsFunc(r.Add, func(b block.Info) bool { return b.Tier != block.Raw }) {
 		return versionRollups

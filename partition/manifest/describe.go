@@ -88,6 +88,10 @@ func (r *record) describe(tag uint64) string {
 		for tier, floor := range r.TierFloors {
 			return CoverKey{tier, floor}.String()
 		}
+	case tagRuleList:
+		return r.RuleLists[0].describe()
+	case tagDropRules:
+		return fmt.Sprint(r.DropRules[0])
 	case tagDropBlock:
 		return r.Drop[0]
 	case tagDropped:

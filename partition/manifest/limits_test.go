@@ -127,6 +127,16 @@ func randomRecord(r *rand.Rand, pick func(...int) int) record {
 	if r.Intn(2) == 0 {
 		randomCoverage(&rec, r, pick, odd)
 	}
+	for range r.Intn(2) {
+		l := testRules(r.Uint64(), floors{block.Rollups[r.Intn(4)]: testDay + int64(r.Intn(9))*model.DayMs}, nil)
+		if odd() {
+			l.Rules = append(l.Rules, l.Rules...)
+		}
+		if odd() {
+			l.Rules[0].Floors[block.Raw] = 5
+		}
+		rec.RuleLists, rec.DropRules = append(rec.RuleLists, l), append(rec.DropRules, r.Uint64())
+	}
 	return rec
 }
 

@@ -474,7 +474,8 @@ func FuzzManifestRecord(f *testing.F) {
 		{Edit: Edit{AddTombstones: []Tombstone{testTombstone(9, 1)}, DropTombstones: []uint64{1, 2}, Offsets: map[string]int64{"x": -1}}},
 		{Edit: Edit{Incarnation: &Incarnation{ID: 7, Losses: 1, AcceptedMs: 3, FromMs: 1, ToMs: 2}}},
 		snapshotOf(newRolledState(f).State), snapshotOf(rollupEdits(f, m)),
-		{Edit: Edit{Uncover: []CoverKey{{block.Minute, testDay}}, TierFloors: map[block.Tier]int64{block.Hour: testDay}}}} {
+		{Edit: Edit{Uncover: []CoverKey{{block.Minute, testDay}}, TierFloors: map[block.Tier]int64{block.Hour: testDay}}},
+		{Edit: Edit{RuleLists: []RuleList{testRules(4, floors{block.Raw: testDay}, floors{block.Hour: testDay})}, DropRules: []uint64{3}}}} {
 		f.Add(appendRecord(nil, &r))
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {

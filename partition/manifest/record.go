@@ -7,9 +7,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/prometheus/prometheus/model/labels"
-
-	"tsdb/internal/model"
 	"tsdb/partition/block"
 	"tsdb/partition/format"
 )
@@ -22,7 +19,8 @@ const maxSourceNameBytes = 4 << 10
 
 // The tags of a record's fields. A field is written as tag, length and body, in
 // ascending order of tags. An unknown tag is an error: a new field needs a new
-// version of the file. Those from tagAddRollup on are of versionRollups.
+// version of the file. Those from tagAddRollup on are of versionRollups, those from
+// tagRuleList on of versionRules.
 const (
 	tagWallMs        = 1
 	tagSeed          = 2 // snapshots only
@@ -43,7 +41,9 @@ const (
 	tagCover         = 17 // repeated
 	tagUncover       = 18 // repeated
 	tagTierFloor     = 19 // repeated
-	tagEnd           = 20
+	tagRuleList      = 20 // repeated
+	tagDropRules     = 21 // repeated
+	tagEnd           = 22
 )
 
 // tagNames are the names that Describe and errors use.
@@ -54,12 +54,13 @@ var tagNames = [tagEnd]string{
 	tagHighLSN: "highest LSN", tagHighSegment: "highest segment", tagFloor: "retention floor",
 	tagOffset: "source offset", tagIncarnation: "incarnation", tagAddRollup: "add rollup block",
 	tagCover: "cover", tagUncover: "uncover", tagTierFloor: "tier floor",
+	tagRuleList: "retention rules", tagDropRules: "drop retention rules",
 }
 
 func repeated(tag uint64) bool {
 	switch tag {
 	case tagAddBlock, tagDropBlock, tagDropped, tagAddTombstone, tagDropTombstone, tagOffset,
-		tagAddRollup, tagCover, tagUncover, tagTierFloor:
+		tagAddRollup, tagCover, tagUncover, tagTierFloor, tagRuleList, tagDropRules:
 		return true
 	}
 	return false
@@ -87,6 +88,7 @@ func snapshotOf(s *State) record {
 			AddTombstones: s.Tombstones, WALLow: &s.WALLow,
 			HighGen: s.HighGen, HighLSN: s.HighLSN, HighSegment: s.HighSegment,
 			Offsets: s.Offsets, Cover: s.SortedCoverage(), TierFloors: s.TierFloors,
+			RuleLists: s.RuleLists,
 		},
 		seed: s.Seed, format: s.Format, ages: map[string]ages{},
 		dropped: slices.Sorted(maps.Keys(s.Dropped)),
@@ -145,6 +147,11 @@ func (r *record) validate() error {
 			return fmt.Errorf("source name of %d bytes exceeds %d", len(name), maxSourceNameBytes)
 		}
 	}
+	for i := range r.RuleLists {
+		if err := r.RuleLists[i].validate(); err != nil {
+			return err
+		}
+	}
 	return r.validateCoverage()
 }
 
@@ -157,16 +164,8 @@ func checkName(name string) error {
 
 // checkTombstone returns an error if decodeTombstone would reject t.
 func checkTombstone(t *Tombstone) error {
-	if n := len(t.Matchers); n > model.MaxMatchers {
-		return fmt.Errorf("tombstone %d: %d matchers exceed the limit of %d", t.ID, n, model.MaxMatchers)
-	}
-	for i, m := range t.Matchers {
-		if m.Type > labels.MatchNotRegexp {
-			return fmt.Errorf("tombstone %d: matcher %d is of unknown type %d", t.ID, i, m.Type)
-		}
-		if n := max(len(m.Name), len(m.Value)); n > model.MaxMatcherBytes {
-			return fmt.Errorf("tombstone %d: matcher %d has a name or value of %d bytes, the limit is %d", t.ID, i, n, model.MaxMatcherBytes)
-		}
+	if err := checkMatchers(t.Matchers); err != nil {
+		return fmt.Errorf("tombstone %d: %w", t.ID, err)
 	}
 	return nil
 }
@@ -246,6 +245,14 @@ func appendRecord(dst []byte, r *record) []byte {
 		}
 	}
 	r.appendCoverageFields(&body, field)
+	for i := range r.RuleLists {
+		body = appendRuleList(body, &r.RuleLists[i])
+		field(tagRuleList)
+	}
+	for _, id := range r.DropRules {
+		body = binary.AppendUvarint(body, id)
+		field(tagDropRules)
+	}
 	return dst
 }
 
@@ -303,6 +310,12 @@ func (r *record) decodeField(tag uint64, body []byte) error {
 		return r.decodeAdd(body, tag == tagAddRollup)
 	case tagCover, tagUncover, tagTierFloor:
 		return r.decodeCoverageField(tag, body)
+	case tagRuleList:
+		l, err := decodeRuleList(body)
+		r.RuleLists = append(r.RuleLists, l)
+		return err
+	case tagDropRules:
+		r.DropRules = append(r.DropRules, in.Uvarint(math.MaxUint64))
 	case tagDropBlock:
 		r.Drop = append(r.Drop, readName(&in))
 	case tagDropped:
@@ -463,13 +476,7 @@ func appendTombstone(dst []byte, t *Tombstone) []byte {
 	dst = binary.AppendUvarint(dst, t.Gen)
 	dst = binary.AppendVarint(dst, t.Range.Min)
 	dst = binary.AppendVarint(dst, t.Range.Max)
-	dst = binary.AppendUvarint(dst, uint64(len(t.Matchers)))
-	for _, m := range t.Matchers {
-		dst = append(dst, byte(m.Type))
-		dst = format.AppendString(dst, m.Name)
-		dst = format.AppendString(dst, m.Value)
-	}
-	return dst
+	return appendMatchers(dst, t.Matchers)
 }
 
 // decodeTombstone decodes the body that appendTombstone writes.
@@ -481,20 +488,9 @@ func decodeTombstone(body []byte) (Tombstone, error) {
 	t.Gen = in.Uvarint(math.MaxUint64)
 	t.Range.Min = in.Varint()
 	t.Range.Max = in.Varint()
-	for range in.Uvarint(model.MaxMatchers) {
-		typ := labels.MatchType(in.Byte())
-		name, value := in.Text(model.MaxMatcherBytes), in.Text(model.MaxMatcherBytes)
-		if in.Err != nil {
-			break
-		}
-		if typ > labels.MatchNotRegexp {
-			return Tombstone{}, format.Corrupt("matcher of type %d", typ)
-		}
-		m, err := labels.NewMatcher(typ, name, value)
-		if err != nil {
-			return Tombstone{}, format.Corrupt("matcher: %v", err)
-		}
-		t.Matchers = append(t.Matchers, m)
+	var err error
+	if t.Matchers, err = readMatchers(&in); err != nil {
+		return Tombstone{}, err
 	}
 	if err := in.End("body"); err != nil {
 		return Tombstone{}, err

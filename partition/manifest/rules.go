@@ -42,7 +42,7 @@ func badEdit(format string, args ...any) error {
 // A merge that skips a block between its inputs breaks one of them.
 func CheckEdit(s *State, e Edit) error {
 	next := s.Apply(e)
-	for _, check := range []func(s, next *State, e *Edit) error{checkAdds, checkDrops, checkFields, checkRollups} {
+	for _, check := range []func(s, next *State, e *Edit) error{checkAdds, checkDrops, checkFields, checkRollups, checkRuleLists} {
 		if err := check(s, next, &e); err != nil {
 			return err
 		}
@@ -146,9 +146,10 @@ func checkDrops(s, next *State, e *Edit) error {
 }
 
 // deletable reports whether a merge may have dropped all samples of a block: a
-// tombstone covers it, or its first or last timestamp is not valid.
+// tombstone covers it, a retention rule may hide it, or its first or last timestamp is
+// not valid.
 func deletable(s *State, b block.Info) bool {
-	return !model.ValidTime(b.MinTime) || !model.ValidTime(b.MaxTime) || slices.ContainsFunc(s.Tombstones, func(t Tombstone) bool { return t.Covers(b) })
+	return b.MinTime < s.HighestFloor(block.Raw) || !model.ValidTime(b.MinTime) || !model.ValidTime(b.MaxTime) || slices.ContainsFunc(s.Tombstones, func(t Tombstone) bool { return t.Covers(b) })
 }
 
 // checkFields checks the parts of an edit other than blocks.

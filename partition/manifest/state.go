@@ -70,6 +70,9 @@ type Edit struct {
 	// TierFloors are the retention floors of rollups, as Floor is that of samples:
 	// no day before has a Coverage. Tiers not in the map keep theirs.
 	TierFloors map[block.Tier]int64
+
+	RuleLists []RuleList // lists that are added, or replaced with higher floors
+	DropRules []uint64   // IDs of lists that hide nothing any more
 }
 
 // State is the result of all edits up to Number. Once returned, a State and its
@@ -92,6 +95,7 @@ type State struct {
 
 	Coverage   map[CoverKey]Coverage // what the rollups hold
 	TierFloors map[block.Tier]int64  // of rollups that dropped days
+	RuleLists  []RuleList            // in ascending order of IDs
 
 	// Dropped holds the names of dropped blocks whose files may still exist:
 	// blockset.Open deletes them.
@@ -116,6 +120,7 @@ func (s *State) Clone() *State {
 	c.Dropped = maps.Clone(s.Dropped)
 	c.Coverage = maps.Clone(s.Coverage)
 	c.TierFloors = maps.Clone(s.TierFloors)
+	c.RuleLists = slices.Clone(s.RuleLists)
 	return &c
 }
 
@@ -153,6 +158,7 @@ func (s *State) Apply(e Edit) *State {
 		n.Incarnation = *e.Incarnation
 	}
 	n.applyCoverage(&e)
+	n.applyRules(&e)
 	return n
 }
 
@@ -184,7 +190,8 @@ func (s *State) Sorted() []Listed {
 // Kept returns a range that holds all samples that are kept: the valid times from
 // the retention floor on, or from the first day below it of which raw blocks are
 // listed. Of such days only those samples are kept that stand in for buckets of a
-// rollup, as blockset.Version.Deletions tells. Other samples of a block are hidden,
+// rollup, as blockset.Version.Deletions tells, and above the floor only those that
+// RuleLists do not hide. Other samples of a block are hidden,
 // and dropped when the block is merged.
 func (s *State) Kept() model.TimeRange {
 	floor := s.Floor
