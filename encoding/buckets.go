@@ -134,6 +134,12 @@ type bucketScratch struct {
 	preds  []float64
 	bytes  [maxBucketParts][]byte
 	column []byte
+
+	// Of decoding, rows [i, j) of a column of n:
+	n, i, j    int
+	part       []float64 // a column that is not predicted
+	words      []uint64  // the integers of one that is
+	lastBefore float64   // the last value of row i-1
 }
 
 // bucketScratches is a pool because the functions are plain functions that any

@@ -63,6 +63,20 @@ func BenchmarkDecodeBuckets(b *testing.B) {
 	}
 }
 
+// BenchmarkDecodeBucketRange decodes the values of the second half of a chunk of 64 days
+// of hours, as a window does that begins in it.
+func BenchmarkDecodeBucketRange(b *testing.B) {
+	benchmarkBuckets(b, func(b *testing.B, rows *model.Buckets, resolution int64) {
+		n := rows.Len()
+		values, dst := AppendBucketValues(nil, rows), rows.Slice(n/2, n)
+		for b.Loop() {
+			if err := DecodeBucketValuesRange(&dst, 0, values, n, n/2, model.ColumnFirst|model.ColumnLast|model.ColumnSum|model.ColumnLost); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
 // BenchmarkBucketBytes reports the bytes of the inner columns a row, and those of all
 // values in percent of the bytes that the samples take.
 func BenchmarkBucketBytes(b *testing.B) {

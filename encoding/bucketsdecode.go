@@ -1,6 +1,10 @@
 package encoding
 
-import "tsdb/internal/model"
+import (
+	"fmt"
+
+	"tsdb/internal/model"
+)
 
 // DecodeBucketValues fills the flags and the needed values of the rows of dst from
 // from on, which have their times and counts. src is exactly one column. In these rows
@@ -8,18 +12,30 @@ import "tsdb/internal/model"
 // there is an error. All rows get BucketNoResets, whatever is needed, if the column has
 // no changes, resets and lost.
 func DecodeBucketValues(dst *model.Buckets, from int, src []byte, need model.BucketColumns) error {
-	n := dst.Len() - from
+	return DecodeBucketValuesRange(dst, from, src, dst.Len()-from, 0, need)
+}
+
+// DecodeBucketValuesRange is DecodeBucketValues for a column of n rows of which dst has
+// a part, from row i of the column on; it panics if the part exceeds the column. Rows
+// after it cost little, those before it less than the part. Corruption elsewhere in the
+// column may go unnoticed.
+func DecodeBucketValuesRange(dst *model.Buckets, from int, src []byte, n, i int, need model.BucketColumns) error {
 	if err := checkDecode("bucket values", n); err != nil {
 		return err
 	}
-	if n == 0 {
-		if len(src) > 0 {
-			return corruptf("bucket values: %d bytes for no row", len(src))
-		}
+	j := i + dst.Len() - from
+	if i < 0 || i > j || j > n {
+		panic(fmt.Sprintf("BUG: rows %d to %d of a column of %d", i, j, n))
+	}
+	if n == 0 && len(src) > 0 {
+		return corruptf("bucket values: %d bytes for no row", len(src))
+	}
+	if i == j {
 		return nil
 	}
 	s := takeBucketScratch()
 	defer s.put()
+	s.n, s.i, s.j = n, i, j
 	rows := rowsOfBuckets(dst, from)
 	decoded, err := s.decodeValues(&rows, dst.Flags[from:], src, need)
 	if err != nil {
@@ -109,18 +125,45 @@ func (s *bucketScratch) decodeFloats(k int, rows *bucketRows) error {
 	vs, form := rows.floats[k], s.parts.forms[k]
 	switch form {
 	case formOwn:
-		_, err := DecodeFloats(vs[:0], s.parts.bodies[k], len(vs))
-		return err
+		return s.decodeOwnFloats(k, vs)
 	case formPredicted:
 		copy(vs, predictFloats(vs, k, form, rows))
 		return nil
 	}
 	s.preds = sized(s.preds, len(vs))
-	return decodePredictedFloats(vs, predictFloats(s.preds, k, form, rows), s.parts.bodies[k])
+	preds := predictFloats(s.preds, k, form, rows)
+	if k == bucketFirst && form == formSecond && s.i > 0 {
+		preds[0] = s.lastBefore
+	}
+	var err error
+	s.words, err = decodePredictedFloats(vs, preds, s.parts.bodies[k], s.n, s.i, s.words)
+	return err
+}
+
+// decodeOwnFloats decodes the rows of a column that is not predicted, and of the last
+// values also the one before, from which a first value may be predicted.
+func (s *bucketScratch) decodeOwnFloats(k int, vs []float64) error {
+	if len(vs) == s.n {
+		_, err := DecodeFloats(vs[:0], s.parts.bodies[k], s.n)
+		return err
+	}
+	i := s.i
+	if k == bucketLast && i > 0 {
+		i--
+	}
+	var err error
+	if s.part, err = DecodeFloatsRange(s.part[:0], s.parts.bodies[k], s.n, i, s.j); err != nil {
+		return err
+	}
+	if i < s.i {
+		s.lastBefore = s.part[0]
+	}
+	copy(vs, s.part[s.i-i:])
+	return nil
 }
 
 func (s *bucketScratch) decodeNumbers(k int, rows *bucketRows) error {
-	ks, err := s.decodePart(k, len(rows.counts))
+	ks, err := s.decodePart(k)
 	if err != nil {
 		return err
 	}
@@ -147,7 +190,7 @@ func (s *bucketScratch) decodeFlags(flags []model.BucketFlags) error {
 		clear(flags)
 		return nil
 	}
-	ks, err := s.decodePart(bucketFlags, len(flags))
+	ks, err := s.decodePart(bucketFlags)
 	if err != nil {
 		return err
 	}
@@ -159,8 +202,13 @@ func (s *bucketScratch) decodeFlags(flags []model.BucketFlags) error {
 	return nil
 }
 
-// decodePart returns the n numbers of a column of integers, valid until the next call.
-func (s *bucketScratch) decodePart(k, n int) ([]int64, error) {
-	s.ints = sized(s.ints, n)
-	return s.ints, decodeInts(wordsOfInts(s.ints), s.parts.bodies[k])
+// decodePart returns the numbers of the rows in a column of integers, valid until the
+// next call.
+func (s *bucketScratch) decodePart(k int) ([]int64, error) {
+	s.ints = sized(s.ints, s.j)
+	from, err := decodeIntsRange(wordsOfInts(s.ints), s.parts.bodies[k], s.n, s.i)
+	if err != nil {
+		return nil, err
+	}
+	return s.ints[s.i-from : s.j-from], nil
 }

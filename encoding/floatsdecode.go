@@ -45,7 +45,7 @@ func DecodeFloatsRange(dst []float64, src []byte, n, i, j int) ([]float64, error
 		err = decodeXORColumn(out[at:], rest[1:])
 	case h.corrections != nil:
 		if out, _, err = decodeTransformed(dst, rest, h.formula, n, 0, n); err == nil {
-			err = decodeCorrections(out[at:], h.corrections)
+			err = decodeCorrections(out[at:], h.corrections, n, 0)
 		}
 	default:
 		out, from, err = decodeTransformed(dst, rest, h.formula, n, i, j)
@@ -161,19 +161,20 @@ func (r *intReader) toFloats(vs []float64, f formula) error {
 	return nil
 }
 
-// decodeCorrections adds the column src to the bits of vs.
-func decodeCorrections(vs []float64, src []byte) error {
+// decodeCorrections adds the numbers from i on of the column src of n to the bits of vs.
+func decodeCorrections(vs []float64, src []byte, n, i int) error {
 	var r intReader
 	defer r.end()
 	var buf [decodeBlock]uint64
-	if _, err := r.begin(src, len(vs), 0, len(vs)); err != nil {
+	from, err := r.begin(src, n, i, i+len(vs))
+	if err != nil {
 		return err
 	}
 	if r.header.order != OrderRaw {
 		return corruptf("floats: corrections of order %s, want raw", r.header.order)
 	}
-	for len(vs) > 0 {
-		block := buf[:r.block(len(vs))]
+	for skip := i - from; len(vs) > 0; {
+		block := buf[:r.block(skip+len(vs))]
 		if err := r.residuals(block); err != nil {
 			return err
 		}
@@ -181,8 +182,10 @@ func decodeCorrections(vs []float64, src []byte) error {
 		if err := r.passed(len(block)); err != nil {
 			return err
 		}
-		for i, u := range block {
-			vs[i] = math.Float64frombits(math.Float64bits(vs[i]) + u)
+		k := min(skip, len(block))
+		skip, block = skip-k, block[k:]
+		for k, u := range block {
+			vs[k] = math.Float64frombits(math.Float64bits(vs[k]) + u)
 		}
 		vs = vs[len(block):]
 	}

@@ -268,23 +268,35 @@ func (r *intReader) sum(us []uint64) {
 
 // decodeInts fills w, which is not empty, with the integers of the column src.
 func decodeInts(w []uint64, src []byte) error {
+	_, err := decodeIntsRange(w, src, len(w), 0)
+	return err
+}
+
+// decodeIntsRange decodes integers [i, j) of the n of the column src, and maybe some
+// before i, into w, which has j elements, from its start. It returns the index of the
+// first, and needs 0 ≤ i < j ≤ n.
+func decodeIntsRange(w []uint64, src []byte, n, i int) (from int, err error) {
 	var r intReader
 	defer r.end()
-	if _, err := r.begin(src, len(w), 0, len(w)); err != nil {
-		return err
+	if from, err = r.begin(src, n, i, len(w)); err != nil {
+		return 0, err
 	}
-	for rest := r.heads(w); len(rest) > 0; {
+	rest := w[:len(w)-from]
+	if from == 0 {
+		rest = r.heads(rest)
+	}
+	for len(rest) > 0 {
 		block := rest[:r.block(len(rest))]
 		rest = rest[len(block):]
 		if err := r.residuals(block); err != nil {
-			return err
+			return 0, err
 		}
 		r.sum(block)
 		if err := r.passed(len(block)); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return from, nil
 }
 
 // isSparse reports whether the column of integers src is SPARSE.

@@ -68,38 +68,46 @@ func toOrdered(v float64) int64 {
 	return (b&math.MaxInt64 ^ sign) - sign | sign<<63
 }
 
-// decodePredictedFloats fills vs with the values of src, of which preds are the
-// predictions.
-func decodePredictedFloats(vs, preds []float64, src []byte) error {
-	h, rest, err := parsePredictedFloats(src, len(vs))
+// decodePredictedFloats fills vs with the values from i on of the n values of src.
+// preds are their predictions. memory is used for their integers, and returned.
+func decodePredictedFloats(vs, preds []float64, src []byte, n, i int, memory []uint64) ([]uint64, error) {
+	h, rest, err := parsePredictedFloats(src, n)
 	if err != nil {
-		return err
+		return memory, err
 	}
-	w := words(vs)
-	if err := decodeInts(w, rest); err != nil {
-		return err
+	w, ks := words(vs), words(vs)
+	if len(vs) == n {
+		err = decodeInts(w, rest)
+	} else {
+		memory = sized(memory, i+len(vs))
+		var from int
+		from, err = decodeIntsRange(memory, rest, n, i)
+		ks = memory[i-from:]
 	}
-	preds = preds[:len(w)]
+	if err != nil {
+		return memory, err
+	}
+	preds, ks = preds[:len(w)], ks[:len(w)]
 	if h.formula.transform == TransformBits {
-		for i, p := range preds {
-			w[i] += uint64(toOrdered(p))
+		for k, p := range preds {
+			w[k] = ks[k] + uint64(toOrdered(p))
 		}
 	} else {
 		power := powersOfTen[h.formula.e]
-		for i, p := range preds {
-			w[i] += uint64(nearestInteger(p, power))
+		for k, p := range preds {
+			w[k] = ks[k] + uint64(nearestInteger(p, power))
 		}
 	}
 	h.formula.toFloats(vs)
 	if h.corrections != nil {
-		if err := decodeCorrections(vs, h.corrections); err != nil {
-			return err
+		if err := decodeCorrections(vs, h.corrections, n, i); err != nil {
+			return memory, err
 		}
 	}
 	if h.excs.n > 0 {
-		h.excs.apply(vs, 0)
+		h.excs.apply(vs, i)
 	}
-	return nil
+	return memory, nil
 }
 
 func parsePredictedFloats(src []byte, n int) (h floatHeader, rest []byte, err error) {

@@ -83,20 +83,10 @@ func (r *chunkReader) appendBucketChunk(c Chunk, tr model.TimeRange, need model.
 	if err != nil {
 		return err
 	}
-	// Values follow from those of the rows before: all rows of the chunk are decoded.
-	rows := dst
-	all := j-i == len(times.end)
-	if !all {
-		rows = &r.rows
-		rows.Reset()
-	}
-	from := times.appendTo(rows)
-	if err := encoding.DecodeBucketValues(rows, from, col, need); err != nil {
-		rows.Truncate(from)
+	from := times.appendTo(dst, i, j)
+	if err := encoding.DecodeBucketValuesRange(dst, from, col, len(times.end), i, need); err != nil {
+		dst.Truncate(from)
 		return r.damage(c, err)
-	}
-	if !all {
-		dst.AppendColumns(rows, i, j, need)
 	}
 	return nil
 }
@@ -111,16 +101,16 @@ type bucketTimes struct {
 // timesPerBucket is the memory of a row of bucketTimes, in timestamps.
 const timesPerBucket = 6
 
-// appendTo appends rows with these times to b, whose other columns hold anything, and
-// returns the index of the first.
-func (t *bucketTimes) appendTo(b *model.Buckets) int {
-	from := b.Extend(len(t.end))
-	copy(b.End[from:], t.end)
-	copy(b.Count[from:], t.count)
-	copy(b.First[from:], t.first)
-	copy(b.T1[from:], t.t1)
-	copy(b.T2[from:], t.t2)
-	copy(b.T3[from:], t.t3)
+// appendTo appends rows with the times i ≤ k < j to b, whose other columns hold anything,
+// and returns the index of the first.
+func (t *bucketTimes) appendTo(b *model.Buckets, i, j int) int {
+	from := b.Extend(j - i)
+	copy(b.End[from:], t.end[i:j])
+	copy(b.Count[from:], t.count[i:j])
+	copy(b.First[from:], t.first[i:j])
+	copy(b.T1[from:], t.t1[i:j])
+	copy(b.T2[from:], t.t2[i:j])
+	copy(b.T3[from:], t.t3[i:j])
 	return from
 }
 
