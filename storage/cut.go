@@ -21,6 +21,7 @@ type headSizes struct {
 	tableGrowth     int64 // bytes by which the tables of series grew since the last cut began
 	samples, series uint64
 	age             time.Duration
+	deletions       time.Duration // since the oldest that no edit has recorded; 0 = none
 }
 
 // tableGrowthPart is the part of the tables' growth that counts as memory of the
@@ -31,7 +32,8 @@ const tableGrowthPart = 4
 // cutReason returns why the head is due to be cut, "" if it is not. It is a pure
 // decision. Bytes of the log and of memory always count, even without samples:
 // exemplars, metadata and deletions fill the log too. Age counts sooner when the
-// series are dense, because then the columns are worth it.
+// series are dense, because then the columns are worth it. Merges carry out a deletion
+// only when the edit of a cut has recorded it.
 func cutReason(o *Options, h headSizes) string {
 	const dense = 60 // samples a live series
 	switch {
@@ -39,6 +41,8 @@ func cutReason(o *Options, h headSizes) string {
 		return "log"
 	case h.headBytes+h.tableGrowth/tableGrowthPart >= o.CutHeadBytes:
 		return "memory"
+	case h.deletions >= o.CutAge:
+		return "deletions"
 	case h.samples == 0:
 		return ""
 	case h.age >= 4*o.CutAge:
@@ -73,7 +77,7 @@ func (f *flusher) writeFrozen(ctx context.Context, table *memtable) error {
 	edit.AddTombstones = f.catalog.tombstones.upTo(buf.Generation())
 	_, err = f.catalog.edit(edit, func(s *state) {
 		s.frozen, f.mu.frozen = nil, nil
-		f.catalog.tombstones.recorded(buf.Generation())
+		f.catalog.tombstones.recorded(buf.Generation(), f.opts.Clock.Now())
 		s.tombstones = f.catalog.tombstones.all(f.catalog.manifest.State().Tombstones)
 	})
 	if err != nil {

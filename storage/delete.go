@@ -4,189 +4,163 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"sync"
 
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/match"
 	"tsdb/internal/model"
-	"tsdb/partition/block"
-	"tsdb/partition/manifest"
+	"tsdb/storage/head"
 	"tsdb/storage/log"
 )
 
-// Delete removes the samples of a range from the series of a tenant that match
-// all matchers. When it returns nil the deletion is durable and no view taken
-// from now on shows the samples; blocks are rewritten by later merges. What is
-// written after the call, to the same keys too, stays.
-//
-// In every shard the tombstone has its place in the order of the log: it takes
-// out of the active head what came before it. Blocks and the frozen head are
-// covered by their generations, which are lower than the active one.
-//
-// A deletion that log or MANIFEST could not hold is refused with
-// ErrDeleteTooLarge before anything is done.
-func (db *DB) Delete(ctx context.Context, tenant uint32, tr model.TimeRange, ms ...*labels.Matcher) error {
-	return db.writer.delete(ctx, tenant, tr, ms)
+// DeleteRequest says what to delete.
+type DeleteRequest struct {
+	Tenant uint32
+	Range  model.TimeRange
+	// Sets are sets of matchers: a series is deleted if all matchers of one set match.
+	Sets [][]*labels.Matcher
+	// DryRun estimates what would be deleted, and deletes nothing.
+	DryRun bool
 }
 
-func (w *writer) delete(ctx context.Context, tenant uint32, tr model.TimeRange, ms []*labels.Matcher) error {
-	if len(ms) == 0 || tr.Empty() {
-		return fmt.Errorf("delete needs a matcher and a range, got %d matchers and [%d, %d)", len(ms), tr.Min, tr.Max)
+// Delete is DeleteSeries for one set of matchers, without an estimate.
+func (db *DB) Delete(ctx context.Context, tenant uint32, tr model.TimeRange, ms ...*labels.Matcher) error {
+	return db.writer.delete(ctx, DeleteRequest{Tenant: tenant, Range: tr, Sets: [][]*labels.Matcher{ms}})
+}
+
+// DeleteSeries removes the samples and exemplars of a range from the series that
+// match. When it returns nil the deletion is durable and no view taken from now on
+// shows them; blocks are rewritten by later merges. What is written after the call, to
+// the same keys too, stays. Of rollups whose samples have expired, every bucket that
+// the range touches is removed.
+//
+// In every shard the deletion has its place in the order of the log: it takes out of
+// the active head what came before it. Blocks and the frozen head are covered by their
+// generations, which are lower than the active one.
+//
+// The error is ErrDeleteTooLarge for a deletion that log or MANIFEST could not hold,
+// ErrTooManyDeletions if too many are not carried out yet; nothing is done then.
+func (db *DB) DeleteSeries(ctx context.Context, r DeleteRequest) (DeleteEstimate, error) {
+	e, err := db.estimateDelete(ctx, r)
+	if err != nil || r.DryRun {
+		return e, err
 	}
-	compiled, err := match.Compiled(ms)
+	if err := db.writer.delete(ctx, r); err != nil {
+		return e, err
+	}
+	db.metrics.deletions.Inc()
+	db.metrics.deletedSamples.Add(float64(e.Samples))
+	db.log.Info("series deleted", "match", selectorsText(r.Sets), "from", model.FormatTime(r.Range.Min), "to", model.FormatTime(r.Range.Max-1),
+		"series", e.Series, "samples", e.Samples, "tenant", r.Tenant)
+	return e, nil
+}
+
+// Errors of deletions.
+var (
+	// ErrDeleteTooLarge is returned for matchers that are too many or too long.
+	ErrDeleteTooLarge = errors.New("deletion is too large")
+	// ErrTooManyDeletions is returned while too many deletions wait to be carried out.
+	// It wraps ErrBusy.
+	ErrTooManyDeletions = fmt.Errorf("%w: too many deletions are not carried out yet", ErrBusy)
+)
+
+const (
+	// maxTombstoneBytes bounds the matchers of all deletions that are not carried
+	// out yet: every snapshot of the MANIFEST repeats them.
+	maxTombstoneBytes = 64 << 20
+	// maxTombstones bounds the number of these deletions, after they were combined.
+	// Every selection compares the range of each with each block, and a block
+	// remembers the series of as many (blockset.Entry).
+	maxTombstones = 1000
+	// maxDeleteSets bounds the sets of matchers of one request.
+	maxDeleteSets = 256
+)
+
+// deletion is a DeleteRequest ready to be applied.
+type deletion struct {
+	DeleteRequest
+	compiled [][]*match.Matcher
+	payloads [][]byte // of log.AppendTombstone
+	bytes    int      // of all its frames
+}
+
+func (w *writer) prepareDelete(r DeleteRequest) (*deletion, error) {
+	d := &deletion{DeleteRequest: r}
+	if len(r.Sets) == 0 || r.Range.Empty() {
+		return nil, fmt.Errorf("delete needs matchers and a range, got %d sets of matchers and [%d, %d)", len(r.Sets), r.Range.Min, r.Range.Max)
+	}
+	if len(r.Sets) > maxDeleteSets {
+		return nil, fmt.Errorf("delete: %w: %d selectors, at most %d", ErrDeleteTooLarge, len(r.Sets), maxDeleteSets)
+	}
+	const numbered = 10 // bytes of a number in a payload
+	end := log.FrameBytes(numbered)
+	limit := min(w.wal.MaxPayload(), (w.wal.MaxReserve()-end)/model.Shards-log.FrameBytes(1)) - numbered
+	total, frames := 0, 0
+	for _, ms := range r.Sets {
+		if len(ms) == 0 {
+			return nil, errors.New("delete needs a matcher in every selector")
+		}
+		compiled, err := match.Compiled(ms)
+		if err != nil {
+			return nil, fmt.Errorf("delete: %w", err)
+		}
+		payload, err := log.AppendTombstone(nil, log.Tombstone{Matchers: ms, Range: r.Range})
+		if errors.Is(err, log.ErrTooLarge) {
+			return nil, fmt.Errorf("delete: %w: %w", ErrDeleteTooLarge, err)
+		} else if err != nil {
+			return nil, fmt.Errorf("delete: %w", err)
+		}
+		total += len(payload)
+		frames += log.FrameBytes(len(payload) + numbered)
+		if total > limit || frames > (w.wal.MaxReserve()-end)/model.Shards {
+			return nil, fmt.Errorf("delete: %w: %d matchers take %d bytes, a frame of the log holds %d", ErrDeleteTooLarge, len(ms), total, limit)
+		}
+		d.compiled, d.payloads = append(d.compiled, compiled), append(d.payloads, payload)
+	}
+	d.bytes = model.Shards*frames + end
+	return d, w.tombstones.room(w.views, len(r.Sets), int64(total))
+}
+
+func (w *writer) delete(ctx context.Context, r DeleteRequest) error {
+	d, err := w.prepareDelete(r)
 	if err != nil {
-		return fmt.Errorf("delete: %w", err)
+		return err
 	}
-	frame, err := log.AppendTombstone(nil, log.Tombstone{Matchers: ms, Range: tr})
-	if errors.Is(err, log.ErrTooLarge) {
-		return fmt.Errorf("delete: %w: %w", ErrDeleteTooLarge, err)
-	} else if err != nil {
-		return fmt.Errorf("delete: %w", err)
-	}
-	if limit := min(w.wal.MaxPayload(), w.wal.MaxReserve()/model.Shards-log.FrameBytes(1)); len(frame) > limit {
-		return fmt.Errorf("delete: %w: %d matchers take %d bytes, a frame of the log holds %d", ErrDeleteTooLarge, len(ms), len(frame), limit)
-	}
-	if held := w.tombstoneBytes(); held+int64(len(frame)) > maxTombstoneBytes {
-		return fmt.Errorf("delete: %w: %d bytes of matchers, deletions not yet carried out have %d, together at most %d: merges make room",
-			ErrDeleteTooLarge, len(frame), held, maxTombstoneBytes)
-	}
-	done, err := w.wal.ReserveDelete(ctx, model.Shards*log.FrameBytes(len(frame)))
+	done, err := w.wal.ReserveDelete(ctx, d.bytes)
 	if err != nil {
 		return walError(err)
 	}
 	defer done()
-	w.applyTombstone(tenant, ms, compiled, tr, frame)
+	w.applyDelete(d)
 	return walError(w.wal.Wait(ctx, w.wal.LastLSN()))
 }
 
-// ErrDeleteTooLarge is returned by Delete for matchers that are too many or too
-// long.
-var ErrDeleteTooLarge = errors.New("deletion is too large")
-
-// maxTombstoneBytes bounds the matchers of all deletions that are not carried
-// out yet: every snapshot of the MANIFEST repeats them.
-const maxTombstoneBytes = 64 << 20
-
-// tombstoneBytes returns the bytes of the matchers of all deletions.
-func (w *writer) tombstoneBytes() int64 {
-	st := w.views.pin()
-	if st == nil {
-		return 0
-	}
-	defer w.views.release(st)
-	n := int64(0)
-	for _, t := range st.tombstones {
-		for _, m := range t.Matchers {
-			n += int64(len(m.Name) + len(m.Value))
+// applyDelete applies a deletion to the shards, one after the other. Writers wait for
+// one shard at a time, a cut for all of them, so that the deletion lies in one
+// generation. The last frame says that the deletion counts: without it replay ignores
+// the others.
+func (w *writer) applyDelete(d *deletion) {
+	w.deleting.Lock()
+	defer w.deleting.Unlock()
+	finished := false
+	defer func() {
+		if !finished { // a panic: the head has what replay would not have
+			w.wal.Fail(errors.New("a deletion was not completed"))
+		}
+	}()
+	w.deleting.number++
+	number, buf := w.deleting.number, w.active().buf
+	for k, ms := range d.compiled {
+		frame := append(log.AppendDeletionEnd(nil, number), d.payloads[k]...)
+		hd := head.NewDeletion(d.Tenant, ms, d.Range)
+		for i := range model.Shards {
+			hd.Apply(w.head.Shard(i), buf, func() { w.wal.Append(i, d.Tenant, log.FrameDeletion, frame) })
 		}
 	}
-	return n
-}
-
-// applyTombstone holds the gate's read side throughout, so that no cut comes
-// between the shards.
-func (w *writer) applyTombstone(tenant uint32, ms []*labels.Matcher, compiled []*match.Matcher, tr model.TimeRange, frame []byte) {
-	w.gate.RLock()
-	defer w.gate.RUnlock()
-	for i := range model.Shards {
-		sh := w.head.Shard(i)
-		sh.Lock()
-		w.wal.Append(i, tenant, log.FrameTombstone, frame)
-		sh.DeleteLocked(w.gate.active.buf, tenant, compiled, tr)
-		sh.Unlock()
+	w.wal.Append(0, d.Tenant, log.FrameDeletionEnd, log.AppendDeletionEnd(nil, number))
+	finished = true
+	for _, ms := range d.Sets {
+		w.tombstones.add(w.views, d.Tenant, ms, d.Range, w.wal.Generation(), w.opts.Clock.Now())
+		w.changes.addRange(d.Range, model.MetricsOf(ms))
 	}
-	t := w.tombstones.add(tenant, ms, tr, w.wal.Generation())
-	w.views.change(func(s *state) { s.tombstones = append(slices.Clip(s.tombstones), t) })
-	w.changes.addRange(tr, model.MetricsOf(ms))
-}
-
-// pendingTombstones are the deletions that no edit has recorded yet: they are
-// in the log.
-type pendingTombstones struct {
-	mu   sync.Mutex
-	last uint64 // highest ID in use
-	list []manifest.Tombstone
-}
-
-func (p *pendingTombstones) add(tenant uint32, ms []*labels.Matcher, tr model.TimeRange, gen uint64) manifest.Tombstone {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.last++
-	t := manifest.Tombstone{ID: p.last, Tenant: tenant, Matchers: ms, Range: tr, Gen: gen}
-	p.list = append(p.list, t)
-	return t
-}
-
-// replayed adds a tombstone of the log, which has it once for every shard.
-func (p *pendingTombstones) replayed(tenant uint32, t log.Tombstone, gen uint64) {
-	p.mu.Lock()
-	same := slices.ContainsFunc(p.list, func(o manifest.Tombstone) bool {
-		return o.Tenant == tenant && o.Gen == gen && o.Range == t.Range && slices.EqualFunc(o.Matchers, t.Matchers,
-			func(a, b *labels.Matcher) bool { return a.Type == b.Type && a.Name == b.Name && a.Value == b.Value })
-	})
-	p.mu.Unlock()
-	if !same {
-		p.add(tenant, t.Matchers, t.Range, gen)
-	}
-}
-
-// upTo returns the deletions of generations up to gen, which a cut records.
-func (p *pendingTombstones) upTo(gen uint64) []manifest.Tombstone {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(p.list), func(t manifest.Tombstone) bool { return t.Gen > gen })
-}
-
-// recorded forgets the deletions of generations up to gen: an edit has them.
-func (p *pendingTombstones) recorded(gen uint64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.list = slices.DeleteFunc(p.list, func(t manifest.Tombstone) bool { return t.Gen <= gen })
-}
-
-// all returns every deletion a state must know: those of edits and those that
-// are pending.
-func (p *pendingTombstones) all(recorded []manifest.Tombstone) []manifest.Tombstone {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return append(slices.Clone(recorded), p.list...)
-}
-
-// frozenDeletion is a tombstone that covers the frozen head.
-type frozenDeletion struct {
-	ms []*match.Matcher
-	tr model.TimeRange
-}
-
-// frozenDeletions returns the tombstones of a tenant that cover the frozen head.
-func (s *state) frozenDeletions(tenant uint32) ([]frozenDeletion, error) {
-	if s.frozen == nil {
-		return nil, nil
-	}
-	var all []frozenDeletion
-	for i := range s.tombstones {
-		t := &s.tombstones[i]
-		if t.Gen <= s.frozen.Generation() || t.Tenant != tenant {
-			continue
-		}
-		ms, err := match.Compiled(t.Matchers)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, frozenDeletion{ms, t.Range})
-	}
-	return all, nil
-}
-
-// deletedOf returns the ranges that are deleted of a series.
-func deletedOf(ds []frozenDeletion, ls labels.Labels) block.DeletedRanges {
-	var ranges block.DeletedRanges
-	for _, d := range ds {
-		if match.All(d.ms, ls) {
-			ranges = ranges.Add(d.tr)
-		}
-	}
-	return ranges
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
+	"tsdb/partition/block"
 	"tsdb/partition/format"
 )
 
@@ -51,25 +52,33 @@ func (v *View) Exemplars(ctx context.Context, tenant uint32, tr model.TimeRange,
 	return list, warnings, nil
 }
 
-// exemplars gathers a series' exemplars from blocks and head.
+// exemplars gathers a series' exemplars from blocks and head, without those that were
+// deleted.
 func (s *Series) exemplars(tr model.TimeRange) ([]model.Exemplar, error) {
 	st := s.set.view.st
 	tr = st.visible(tr)
 	var all []model.Exemplar
+	add := func(es []model.Exemplar, deleted block.DeletedRanges) {
+		for _, e := range es {
+			if tr.Contains(e.T) && !deleted.Contains(e.T) {
+				all = append(all, e)
+			}
+		}
+	}
 	for _, src := range s.sources {
 		if src.block == nil {
-			for _, b := range st.buffers() {
-				all = append(all, b.Exemplars(src.ref)...)
+			if st.frozen != nil {
+				add(st.frozen.Exemplars(src.ref), deletedOf(s.set.deleted, s.Labels))
 			}
+			add(st.active.Exemplars(src.ref), nil)
 			continue
 		}
 		es, err := src.block.Exemplars(src.ord)
 		if err := s.set.warnOf(err); err != nil {
 			return nil, err
 		}
-		all = append(all, es...)
+		add(es, src.block.deletions.Ranges(src.ord, nil))
 	}
-	all = slices.DeleteFunc(all, func(e model.Exemplar) bool { return !tr.Contains(e.T) })
 	slices.SortStableFunc(all, func(a, b model.Exemplar) int {
 		switch {
 		case a.T < b.T:

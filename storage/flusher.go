@@ -62,7 +62,7 @@ func (f *flusher) makeRoom(ctx context.Context) error {
 
 // cut turns the head into one L0 block: it begins a new generation, writes the
 // generations before it, makes the block visible and the log shorter in one
-// edit. One cut runs at a time; without samples it does nothing. The memtable of
+// edit. One cut runs at a time; without samples or deletions it does nothing. The memtable of
 // a cut that failed is written first.
 func (f *flusher) cut(ctx context.Context) error {
 	f.mu.Lock()
@@ -108,7 +108,7 @@ func (f *flusher) cutDueLocked(ctx context.Context) string {
 	st := f.writer.active().buf.Stats()
 	why := cutReason(&f.opts, headSizes{
 		walBytes: f.writer.logBytes(), headBytes: st.Bytes, tableGrowth: f.head.Stats().Bytes - f.mu.tablesAtCut,
-		samples: uint64(st.Samples), series: uint64(st.Series), age: f.writer.age(),
+		samples: uint64(st.Samples), series: uint64(st.Series), age: f.writer.age(), deletions: f.catalog.tombstones.age(f.opts.Clock.Now()),
 	})
 	if why == "" && f.relief.next(ctx) == reliefCut {
 		why = "space"
@@ -120,7 +120,7 @@ func (f *flusher) cutLocked(ctx context.Context) error {
 	if err := f.finishLocked(ctx); err != nil {
 		return err
 	}
-	if f.writer.active().buf.Stats().Series == 0 && f.writer.logBytes() < f.opts.CutWALBytes {
+	if f.writer.active().buf.Stats().Series == 0 && f.writer.logBytes() < f.opts.CutWALBytes && !f.catalog.tombstones.any() {
 		return nil
 	}
 	f.mu.tablesAtCut = f.head.Stats().Bytes

@@ -27,6 +27,9 @@ type metrics struct {
 	rollupSamples    prometheus.Counter
 	rollupSeconds    prometheus.Counter
 	writesStopped    prometheus.Gauge
+	deletions        prometheus.Counter
+	deletedSamples   prometheus.Counter
+	reclaimedSamples prometheus.Counter
 }
 
 func newMetrics() *metrics {
@@ -51,12 +54,15 @@ func newMetrics() *metrics {
 		rollupSamples:    counter("tsdb_rollup_read_samples_total", "Samples read by rollups."),
 		rollupSeconds:    counter("tsdb_rollup_seconds_total", "Time that steps of rollups took, waits for writers and queries included."),
 		writesStopped:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "tsdb_writes_stopped", Help: "1 while writes are refused for want of disk space or after a failure of the log."}),
+		deletions:        counter("tsdb_deletions_total", "Requests that deleted series."),
+		deletedSamples:   counter("tsdb_deleted_samples_total", "Samples that deletions have hidden, an estimate."),
+		reclaimedSamples: counter("tsdb_reclaimed_samples_total", "Deleted samples that merges have left out of blocks."),
 	}
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{m.rejected, m.accepted, m.replaced, m.exemplarsDropped, m.lostSamples, m.cuts, m.cutErrors, m.cutSeconds, m.merges, m.mergeErrors, m.panics, m.mergedBytes,
-		m.rollupSteps, m.rollupBytes, m.rollupSamples, m.rollupSeconds, m.writesStopped}
+		m.rollupSteps, m.rollupBytes, m.rollupSamples, m.rollupSeconds, m.writesStopped, m.deletions, m.deletedSamples, m.reclaimedSamples}
 }
 
 // describe registers the metrics of the database.
@@ -94,6 +100,7 @@ func (db *DB) describe(reg prometheus.Registerer) error {
 			func() float64 { return float64(db.manifest.State().Incarnation.Losses) }),
 		gauge("tsdb_blocks_quarantined", "Block files that are missing or damaged: what cannot be read of them is missing in answers, with a warning.",
 			func() float64 { return float64(len(db.Quarantined())) }),
+		gauge("tsdb_tombstones", "Deletions that are not carried out in all blocks yet.", func() float64 { return float64(db.views.tombstoneUse().Live) }),
 		gauge("tsdb_blocks", "Block files.", func() float64 { return float64(len(db.manifest.State().Blocks)) }),
 		gauge("tsdb_block_bytes", "Bytes of block files.", func() float64 {
 			n := int64(0)

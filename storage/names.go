@@ -119,7 +119,7 @@ func (v *View) stringsInHead(ctx context.Context, tenant uint32, tr model.TimeRa
 	if len(buffers) == 0 {
 		return nil, nil
 	}
-	deleted, err := v.st.frozenDeletions(tenant)
+	deleted, err := v.views.frozenDeletions(v.st, tenant)
 	if err != nil {
 		return nil, err
 	}

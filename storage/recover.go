@@ -194,6 +194,7 @@ func (db *DB) openLog(ctx context.Context, rec log.Recovery) error {
 	start.LSN = max(start.LSN, st.HighLSN)
 	start.Segment = max(start.Segment, st.HighSegment)
 	r := newReplayer(st, start.Generation+1)
+	r.now = db.opts.Clock.Now()
 	if err := r.replay(ctx, rec, st.WALLow); err != nil {
 		return err
 	}
@@ -209,7 +210,7 @@ func (db *DB) openLog(ctx context.Context, rec log.Recovery) error {
 	}
 	r.active.buf.SetGeneration(db.wal.Generation())
 	db.wal.NoteEdit(st.Number)
-	db.views = newViews(db.head)
+	db.views = newViews(db.head, r.tombstones)
 	db.views.publish(&state{active: r.active.buf, blocks: db.set.Acquire(), floor: st.Floor, tombstones: r.tombstones.all(st.Tombstones)})
 	db.assemble(r.active, r.tombstones)
 	return nil

@@ -2,8 +2,11 @@ package storage
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"tsdb/internal/match"
 	"tsdb/internal/model"
@@ -33,6 +36,13 @@ type replayer struct {
 	head       *head.Head
 	active     *memtable
 	tombstones *pendingTombstones
+	now        time.Time
+
+	deletions map[uint64]bool // that count in the generation
+	seen      struct {        // deletions of the generation: each is there once for every shard
+		sync.Mutex
+		payloads map[string]bool
+	}
 
 	shards                 [model.Shards]replayShard
 	frames                 atomic.Uint64 // of the generation
@@ -77,6 +87,7 @@ func (r *replayer) replay(ctx context.Context, rec log.Recovery, low uint64) err
 			continue
 		}
 		r.begin()
+		r.deletions = rec.Deletions(gen)
 		if err := rec.Replay(ctx, gen, replayWorkers, r.apply); err != nil {
 			return fmt.Errorf("replay of generation %d: %w", gen, err)
 		}
@@ -89,6 +100,7 @@ func (r *replayer) replay(ctx context.Context, rec log.Recovery, low uint64) err
 
 func (r *replayer) begin() {
 	r.frames.Store(0)
+	r.seen.payloads = make(map[string]bool)
 	for i := range r.shards {
 		clear(r.shards[i].refs)
 	}
@@ -138,15 +150,13 @@ func (r *replayer) apply(shard int, f log.Frame) error {
 		if err != nil {
 			return err
 		}
-		ms, err := match.Compiled(t.Matchers)
-		if err != nil {
-			return err
+		return r.delete(shard, f, t)
+	case log.FrameDeletion:
+		number, t, err := log.DecodeDeletion(f.Payload)
+		if err != nil || !r.deletions[number] {
+			return err // without its end it was not acknowledged, and does not count
 		}
-		r.tombstones.replayed(f.Tenant, t, f.Generation)
-		sh := r.head.Shard(shard)
-		sh.Lock()
-		defer sh.Unlock()
-		sh.DeleteLocked(buf, f.Tenant, ms, t.Range)
+		return r.delete(shard, f, t)
 	case log.FrameMetadata:
 		return log.DecodeMetadata(f.Payload, func(metric string, m model.Metadata) error {
 			r.active.metadata.set(f.Tenant, metric, m)
@@ -154,6 +164,23 @@ func (r *replayer) apply(shard int, f log.Frame) error {
 			return nil
 		})
 	}
+	return nil
+}
+
+// delete applies a shard's frame of a deletion.
+func (r *replayer) delete(shard int, f log.Frame, t log.Tombstone) error {
+	ms, err := match.Compiled(t.Matchers)
+	if err != nil {
+		return err
+	}
+	key := string(binary.AppendUvarint(nil, uint64(f.Tenant))) + string(f.Payload)
+	r.seen.Lock()
+	if !r.seen.payloads[key] {
+		r.seen.payloads[key] = true
+		r.tombstones.replayed(f.Tenant, t.Matchers, t.Range, f.Generation, r.now)
+	}
+	r.seen.Unlock()
+	head.NewDeletion(f.Tenant, ms, t.Range).Apply(r.head.Shard(shard), r.active.buf, nil)
 	return nil
 }
 

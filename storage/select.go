@@ -130,7 +130,7 @@ func (v *View) selectSharing(ctx context.Context, tenant uint32, tr model.TimeRa
 		return set, nil
 	}
 	var err error
-	if set.deleted, err = v.st.frozenDeletions(tenant); err != nil {
+	if set.deleted, err = v.views.frozenDeletions(v.st, tenant); err != nil {
 		return nil, err
 	}
 	entries := v.st.overlapping(tr)

@@ -23,8 +23,18 @@ type Status struct {
 	WAL            WALStatus    `json:"wal"`
 	Tiers          []TierStatus `json:"tiers"` // raw, then rollups, finest first
 	// Full is what the blocks will take once every retention is full, at today's rate.
-	Full        Forecast    `json:"full"`
-	FailingJobs []JobStatus `json:"failingJobs"` // of the background work
+	Full        Forecast       `json:"full"`
+	FailingJobs []JobStatus    `json:"failingJobs"` // of the background work
+	Deletions   DeletionStatus `json:"deletions"`
+}
+
+// DeletionStatus counts the deletions that are not carried out in all blocks yet.
+type DeletionStatus struct {
+	Live       int   `json:"live"`       // after combining
+	Unrecorded int   `json:"unrecorded"` // of them, in the log only: the next cut records them
+	Bytes      int64 `json:"bytes"`      // of their matchers
+	Limit      int   `json:"limit"`      // of Live, beyond which deletions are refused
+	BytesLimit int64 `json:"bytesLimit"`
 }
 
 // HeadStatus describes the samples that are in memory.
@@ -110,7 +120,7 @@ func (db *DB) Status() (Status, error) {
 		return Status{}, err
 	}
 	defer v.Release()
-	st := Status{Head: db.views.headStatus(), WAL: db.walStatus(), FailingJobs: db.failingJobs()}
+	st := Status{Head: db.views.headStatus(), WAL: db.walStatus(), FailingJobs: db.failingJobs(), Deletions: db.views.tombstoneUse()}
 	for _, e := range v.st.blocks.Entries() {
 		st.Blocks++
 		st.Bytes += e.Size

@@ -32,7 +32,7 @@ func (v *View) SelectTiered(ctx context.Context, tenant uint32, tr model.TimeRan
 		return set, nil
 	}
 	var err error
-	if set.base.deleted, err = v.st.frozenDeletions(tenant); err != nil {
+	if set.base.deleted, err = v.views.frozenDeletions(v.st, tenant); err != nil {
 		return nil, err
 	}
 	s := tieredSelection{TieredSet: set, join: joiner{set: set.base, tenant: tenant}}

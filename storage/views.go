@@ -14,7 +14,8 @@ import (
 //
 // Lock order: changing, mu. Nothing is locked under mu.
 type views struct {
-	head *head.Head
+	head       *head.Head
+	tombstones *pendingTombstones
 
 	tiers atomic.Pointer[tiersOfState] // see View.Tiers
 
@@ -27,8 +28,8 @@ type views struct {
 	}
 }
 
-func newViews(h *head.Head) *views {
-	v := &views{head: h}
+func newViews(h *head.Head, tombstones *pendingTombstones) *views {
+	v := &views{head: h, tombstones: tombstones}
 	v.mu.buffers = make(map[*head.Buffer]int)
 	return v
 }

@@ -11,7 +11,7 @@ import (
 
 // writer applies batches and deletions to the log and the head, in one order.
 //
-// Lock order: gate; then a shard's lock or those of views; then those of the
+// Lock order: deleting; gate; then a shard's lock or those of views; then those of the
 // log. A request that needs the log to take bytes reserves them before the gate.
 type writer struct {
 	*env
@@ -27,6 +27,13 @@ type writer struct {
 		sync.RWMutex
 		active *memtable
 		since  time.Time // when active became so
+	}
+
+	// deleting is held for a whole deletion and while a generation ends, so that a
+	// deletion lies in one. Writers do not wait for it.
+	deleting struct {
+		sync.Mutex
+		number uint64 // of the last deletion
 	}
 }
 
@@ -51,6 +58,8 @@ func (w *writer) logBytes() int64 { return w.wal.BytesFrom(w.active().low) }
 // freeze splits log and head: the active memtable, which takes no more, is
 // returned, and a new one takes later samples.
 func (w *writer) freeze(ctx context.Context) (*memtable, error) {
+	w.deleting.Lock()
+	defer w.deleting.Unlock()
 	if frozen := w.freezeReplayed(); frozen != nil {
 		return frozen, nil
 	}

@@ -24,16 +24,17 @@ type Buffer struct {
 
 // bufferShard is a shard's part of a buffer.
 type bufferShard struct {
-	states  slab[state] // by slot
-	present bitset      // slots with samples or exemplars
-	extras  slab[extra] // by state.extra
-	nExtras uint32
-	space   pool[byte]    // blocks of streams, encoded histograms, exemplars
-	segs    pool[segment] // directories of runs
-	exs     pool[exemplarSlot]
-	late    pool[lateSample]
-	runs    pool[lateRun]
-	scratch scratch // used by writers
+	states     slab[state] // by slot
+	present    bitset      // slots with samples or exemplars
+	extras     slab[extra] // by state.extra
+	nExtras    uint32
+	space      pool[byte]    // blocks of streams, encoded histograms, exemplars
+	segs       pool[segment] // directories of runs
+	exs        pool[exemplarSlot]
+	late       pool[lateSample]
+	runs       pool[lateRun]
+	tombstones pool[tombstone]
+	scratch    scratch // used by writers
 
 	stats shardStats
 	_     [64]byte
@@ -48,10 +49,10 @@ type shardStats struct {
 // BufferStats are the sizes of a buffer.
 type BufferStats struct {
 	Series    int64 // with samples or exemplars
-	Samples   int64 // keys: a sample that replaced another is not counted
+	Samples   int64 // keys written: a sample that replaced another is not counted, a deleted one is
 	Exemplars int64
 	Bytes     int64 // memory
-	MinTime   int64 // time of the first sample, Unix milliseconds; MinTime > MaxTime if there is none
+	MinTime   int64 // time of the first sample, deleted or not, Unix milliseconds; MinTime > MaxTime if there is none
 	MaxTime   int64 // time of the last sample
 }
 
@@ -68,6 +69,7 @@ func (h *Head) NewBuffer(gen uint64) *Buffer {
 		p.exs = newPool[exemplarSlot](unsafe.Sizeof(exemplarSlot{}), 1)
 		p.late = newPool[lateSample](unsafe.Sizeof(lateSample{}), 1)
 		p.runs = newPool[lateRun](unsafe.Sizeof(lateRun{}), 1)
+		p.tombstones = newPool[tombstone](unsafe.Sizeof(tombstone{}), 1)
 		p.stats.minTime.Store(math.MaxInt64)
 		p.stats.maxTime.Store(math.MinInt64)
 	}
@@ -143,7 +145,7 @@ func runlock(mu *sync.RWMutex) {
 }
 
 // Has reports whether the range from the first to the last sample of the series
-// overlaps tr, so that it may have a sample in tr.
+// overlaps tr in more than was deleted, so that it may have a sample in tr.
 func (b *Buffer) Has(ref model.Ref, tr model.TimeRange) bool {
 	defer runlock(b.rlock(ref.Shard()))
 	return b.shards[ref.Shard()].has(ref.Slot(), tr)
@@ -167,7 +169,14 @@ func (p *bufferShard) has(slot uint32, tr model.TimeRange) bool {
 		return false
 	}
 	st := p.states.at(slot)
-	return st.n > 0 && st.minT < tr.Max && st.t >= tr.Min
+	if st.n == 0 || st.minT >= tr.Max || st.t < tr.Min {
+		return false
+	}
+	if st.extra == 0 {
+		return true
+	}
+	x := p.extras.at(st.extra)
+	return x.nTombs == 0 || p.hasUndeleted(st, x, tr)
 }
 
 // Samples appends the samples of a series in the range to dst, in time order, one
@@ -230,5 +239,5 @@ func (p *bufferShard) finish(added int, minT, maxT int64) {
 
 func (p *bufferShard) bytes() int64 {
 	return p.states.bytes() + p.extras.bytes() + int64(len(p.present))*8 +
-		p.space.held + p.segs.held + p.exs.held + p.late.held + p.runs.held
+		p.space.held + p.segs.held + p.exs.held + p.late.held + p.runs.held + p.tombstones.held
 }

@@ -7,40 +7,142 @@ import (
 	"tsdb/internal/model"
 )
 
-// DeleteLocked deletes the samples in a range of the tenant's series that match
-// all matchers, which must be compiled, from a buffer and returns their number.
-// Exemplars are kept, and the series remains in the buffer's count.
-func (s *Shard) DeleteLocked(b *Buffer, tenant uint32, ms []*match.Matcher, tr model.TimeRange) (deleted int) {
-	p := &b.shards[s.number]
-	p.begin(s.slots)
-	var all model.Samples
-	sc := &p.scratch
-	q := newSelection(tenant, ms, model.AllTime, nil)
-	q.locked = true
-	for _, slot := range q.run(s) {
+// Deletion deletes the samples and exemplars of a range from the series of a tenant
+// that match, one shard after the other. It is not safe for concurrent use.
+type Deletion struct {
+	q  *selection
+	tr model.TimeRange
+}
+
+// Deleted is what a Deletion has found.
+type Deleted struct {
+	Series    int // with samples or exemplars in the range
+	Samples   int // hidden; an estimate if the range cuts a segment
+	Exemplars int // removed
+}
+
+// NewDeletion returns a deletion of a tenant's series that match all matchers, which
+// must be compiled.
+func NewDeletion(tenant uint32, ms []*match.Matcher, tr model.TimeRange) *Deletion {
+	return &Deletion{q: newSelection(tenant, ms, model.AllTime, nil), tr: tr}
+}
+
+// Apply deletes in a shard of a buffer what was appended before. begin, if not nil, is
+// called under the shard's lock, in the moment that divides earlier samples from later
+// ones. Samples are marked, not rewritten, so writers wait for some tens of
+// nanoseconds a series; what matchers cost to evaluate is spent before, without the
+// lock. A sample that is written again afterwards is there again.
+func (d *Deletion) Apply(s *Shard, b *Buffer, begin func()) (n Deleted) {
+	for {
+		d.q.wanted = nil
+		s.mu.Lock()
+		if slots := d.q.run(s); d.q.wanted == nil {
+			defer s.mu.Unlock()
+			if begin != nil {
+				begin()
+			}
+			return b.shards[s.number].delete(slots, s.slots, d.tr)
+		}
+		s.mu.Unlock()
+		d.q.wanted.prepare(s)
+	}
+}
+
+// delete deletes a range of the series in slots.
+func (p *bufferShard) delete(slots []uint32, end uint32, tr model.TimeRange) (n Deleted) {
+	p.begin(end)
+	for _, slot := range slots {
 		if !p.present.has(slot) {
 			continue
 		}
 		st := p.states.at(slot)
-		if st.n == 0 {
-			continue
+		exemplars := 0
+		if st.extra != 0 {
+			exemplars = p.removeExemplars(p.extras.at(st.extra), tr)
 		}
-		all.Reset()
-		p.read(st, model.AllTime, &all, sc)
-		lo, hi := all.Search(tr.Min), all.Search(tr.Max)
-		if lo >= hi {
-			continue
-		}
-		deleted += hi - lo
-		p.startOver(st)
-		for i := range all.T {
-			if i < lo || i >= hi {
-				p.extend(st, all.T[i], all.StartAt(i), all.V[i], all.HistogramAt(i))
+		hit := st.n > 0 && st.minT < tr.Max && st.t >= tr.Min
+		if hit {
+			n.Samples += p.estimate(st, tr)
+			if tr.Min <= st.minT && st.t < tr.Max {
+				p.startOver(st)
+			} else {
+				p.addTombstone(st, tr)
 			}
 		}
+		if hit || exemplars > 0 {
+			n.Series++
+		}
+		n.Exemplars += exemplars
 	}
-	p.finish(-deleted, math.MaxInt64, math.MinInt64)
-	return deleted
+	if n.Exemplars > 0 {
+		p.stats.exemplars.Add(int64(-n.Exemplars))
+	}
+	p.finish(0, math.MaxInt64, math.MinInt64)
+	return n
+}
+
+// estimate returns about how many samples of a series are in a range, from the
+// directories of its runs.
+func (p *bufferShard) estimate(st *state, tr model.TimeRange) int {
+	part := func(minT, maxT int64, samples int) int {
+		span := model.Inclusive(minT, maxT)
+		in := span.Intersect(tr)
+		switch {
+		case in.Empty():
+			return 0
+		case in == span:
+			return samples
+		}
+		return int(math.Ceil(float64(samples) * float64(in.Max-in.Min) / float64(span.Max-span.Min)))
+	}
+	if st.extra == 0 {
+		return part(st.minT, st.t, int(st.n))
+	}
+	x := p.extras.at(st.extra)
+	n := part(x.openT, st.t, int(st.n))
+	count := func(segs []segment) {
+		for i := range segs {
+			n += part(segs[i].minT, segs[i].maxT, int(segs[i].samples))
+		}
+	}
+	count(p.segs.get(x.segs, int(x.nSegs)))
+	for _, r := range p.runs.get(x.runs, int(x.nRuns)) {
+		count(p.segs.get(r.segs, int(r.nSegs)))
+	}
+	for _, l := range p.late.get(x.late, int(x.nLate)) {
+		if tr.Contains(l.t) {
+			n++
+		}
+	}
+	return n
+}
+
+// removeExemplars removes the exemplars of a series in a range and returns their
+// number.
+func (p *bufferShard) removeExemplars(x *extra, tr model.TimeRange) int {
+	list := p.exs.get(x.exs, int(x.nExs))
+	kept := 0
+	for _, e := range list {
+		if tr.Contains(e.t) {
+			p.space.release(e.at, int(e.bytes))
+			continue
+		}
+		list[kept] = e
+		kept++
+	}
+	removed := len(list) - kept
+	switch {
+	case removed == 0:
+	case kept == 0:
+		p.exs.release(x.exs, len(list))
+	case p.exs.room(kept) != p.exs.room(len(list)):
+		h := p.exs.alloc(kept)
+		copy(p.exs.get(h, kept), p.exs.get(x.exs, len(list)))
+		p.exs.release(x.exs, len(list))
+		x.exs = h
+	}
+	x.nExs = uint32(kept)
+	return removed
 }
 
 // startOver removes all samples of a series and frees their memory, but keeps its
@@ -70,6 +172,17 @@ func (p *bufferShard) startOver(st *state) {
 	if x.nLate > 0 {
 		p.dropLate(x)
 	}
+	p.setTombstones(x, nil)
 	*x = extra{exs: x.exs, nExs: x.nExs}
 	*st = state{extra: st.extra}
+}
+
+// Estimate returns about how many samples a series has in a range.
+func (b *Buffer) Estimate(ref model.Ref, tr model.TimeRange) int {
+	defer runlock(b.rlock(ref.Shard()))
+	p := &b.shards[ref.Shard()]
+	if !p.has(ref.Slot(), tr) {
+		return 0
+	}
+	return p.estimate(p.states.at(ref.Slot()), tr)
 }

@@ -30,6 +30,14 @@ func TestExemplarsKeepTheNewest(t *testing.T) {
 		ref := seriesOf(t, h, 1)[0]
 		var want []model.Exemplar
 		for step := range 200 {
+			if r.IntN(20) == 0 {
+				tr := randomRange(r, 60)
+				before := len(want)
+				want = slices.DeleteFunc(want, func(e model.Exemplar) bool { return tr.Contains(e.T) })
+				if got := deleteRange(h, b, ref, 0, tr); got.Exemplars != before-len(want) {
+					t.Fatalf("seed %d, round %d, step %d: %d exemplars deleted, want %d", seed, round, step, got.Exemplars, before-len(want))
+				}
+			}
 			e := model.Exemplar{T: int64(r.IntN(60)), V: float64(r.IntN(3)), Labels: labels.EmptyLabels()}
 			if r.IntN(4) > 0 {
 				e.Labels = labels.FromStrings("trace_id", fmt.Sprint(r.IntN(3)), "span", "x")

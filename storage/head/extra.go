@@ -17,6 +17,8 @@ type extra struct {
 	late, nLate uint32 // the late buffer: handle in late, number
 	exs, nExs   uint32 // exemplars: handle in exs, number
 
+	tombs, nTombs uint32 // deletions: handle in tombstones, number
+
 	// The side stream of the open segment, if the segment is rich.
 	side, sideLast uint32 // first block, block written to
 	sideBytes      uint32
@@ -36,6 +38,7 @@ type scratch struct {
 	bytes, side  []byte
 	a, b, part   model.Samples
 	found, given model.Samples
+	tombstones   []tombstone
 }
 
 // drop releases the references to histograms that a read left in the scratch.

@@ -113,7 +113,8 @@ func (p *bufferShard) seal(x *extra) {
 	p.dropLate(x)
 	run := p.encode(&sc.a)
 	for x.nRuns > 0 {
-		older := p.runs.get(x.runs, int(x.nRuns))[x.nRuns-1]
+		number := int(x.nRuns) - 1
+		older := p.runs.get(x.runs, int(x.nRuns))[number]
 		if older.samples > 2*run.samples || older.samples > maxMergedSamples {
 			break
 		}
@@ -121,6 +122,7 @@ func (p *bufferShard) seal(x *extra) {
 		sc.b.Reset()
 		sc.part.Reset()
 		p.readSegments(p.segs.get(older.segs, int(older.nSegs)), model.AllTime, &sc.a, sc)
+		p.carryOut(x, number, &sc.a)
 		p.readSegments(p.segs.get(run.segs, int(run.nSegs)), model.AllTime, &sc.b, sc)
 		model.Merge(&sc.part, &sc.a, &sc.b)
 		p.forget(older)
@@ -131,6 +133,16 @@ func (p *bufferShard) seal(x *extra) {
 	x.runs = push(&p.runs, x.runs, int(x.nRuns), run)
 	x.nRuns++
 	sc.drop()
+}
+
+// carryOut removes from the samples of the newest sealed run what tombstones hide, so that
+// it can be merged with newer samples.
+func (p *bufferShard) carryOut(x *extra, run int, samples *model.Samples) {
+	p.dropDeleted(samples, 0, x, run)
+	list := p.tombstonesOf(x)
+	for i := range list {
+		list[i].runs = min(list[i].runs, uint32(run))
+	}
 }
 
 // dropLate empties the late buffer.

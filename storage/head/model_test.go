@@ -16,7 +16,8 @@ import (
 // The model test writes random samples to a few series and compares the buffer with
 // slices that are merged sample by sample with model.Merge. Invariants: every read of
 // any range equals the model's; a sample counts as replaced exactly if the value at
-// its key changed; an identical sample changes neither count nor memory.
+// its key changed; an identical sample changes neither count nor memory; a deleted one
+// is not there for reads and for later samples.
 func TestBufferEqualsModel(t *testing.T) {
 	seed := uint64(seedOf(t))
 	rounds := 60
@@ -38,8 +39,10 @@ func runModel(t *testing.T, r *rand.Rand, round int) {
 	defer b.Release()
 	refs := seriesOf(t, h, 3)
 	want := make([]model.Samples, len(refs))
+	written := int64(0) // keys
 	now := make([]int64, len(refs))
 	ops := 200 + r.IntN(1500)
+	deletes := []int{8, 40, 150}[r.IntN(3)]  // one in so many operations
 	lateness := []int{0, 5, 40, 90}[round%4] // percent
 	kinds := round / 4 % 5
 	for range ops {
@@ -62,10 +65,19 @@ func runModel(t *testing.T, r *rand.Rand, round int) {
 			return
 		}
 		want[k] = merged
-		if r.IntN(150) == 0 {
+		if !known {
+			written++
+		}
+		if r.IntN(deletes) == 0 {
 			tr := randomRange(r, now[k])
-			if got := deleteRange(h, b, refs[k], k, tr); got != removeRange(&want[k], tr) {
-				t.Errorf("%d samples deleted of [%d, %d)", got, tr.Min, tr.Max)
+			got := deleteRange(h, b, refs[k], k, tr)
+			if removed := removeRange(&want[k], tr); got.Samples < min(removed, 1) {
+				t.Errorf("%d samples deleted of [%d, %d), want %d", got.Samples, tr.Min, tr.Max, removed)
+				return
+			}
+			checkRead(t, b, refs[k], &want[k], randomRange(r, now[k]))
+			if b.Has(refs[k], tr) {
+				t.Errorf("series %d may have samples in [%d, %d), which is deleted", k, tr.Min, tr.Max)
 				return
 			}
 		}
@@ -73,25 +85,20 @@ func runModel(t *testing.T, r *rand.Rand, round int) {
 			checkRead(t, b, refs[k], &want[k], randomRange(r, now[k]))
 		}
 	}
-	total := int64(0)
 	for k := range refs {
-		total += int64(want[k].Len())
 		checkRead(t, b, refs[k], &want[k], model.AllTime)
 		for range 20 {
 			checkRead(t, b, refs[k], &want[k], randomRange(r, now[k]))
 		}
 	}
-	if got := b.Stats().Samples; got != total {
-		t.Errorf("%d samples counted, want %d", got, total)
+	if got := b.Stats().Samples; got != written {
+		t.Errorf("%d samples counted, want %d", got, written)
 	}
 }
 
 // deleteRange deletes a range of series k, as seriesOf has made it.
-func deleteRange(h *Head, b *Buffer, ref model.Ref, k int, tr model.TimeRange) int {
-	s := h.Shard(ref.Shard())
-	s.Lock()
-	defer s.Unlock()
-	return s.DeleteLocked(b, 0, compiled(labels.MustNewMatcher(labels.MatchEqual, "i", fmt.Sprint(k))), tr)
+func deleteRange(h *Head, b *Buffer, ref model.Ref, k int, tr model.TimeRange) Deleted {
+	return NewDeletion(0, compiled(labels.MustNewMatcher(labels.MatchEqual, "i", fmt.Sprint(k))), tr).Apply(h.Shard(ref.Shard()), b, nil)
 }
 
 func removeRange(s *model.Samples, tr model.TimeRange) (removed int) {

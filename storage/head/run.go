@@ -158,16 +158,20 @@ func (p *bufferShard) read(st *state, tr model.TimeRange, dst *model.Samples, sc
 	}
 	x := p.extras.at(st.extra)
 	if x.nLate == 0 && x.nRuns == 0 {
+		at := dst.Len()
 		p.readMain(st, x, tr, dst, sc)
+		p.dropDeleted(dst, at, x, mainRun)
 		return
 	}
 	a, b := &sc.a, &sc.b
 	a.Reset()
 	p.readMain(st, x, tr, a, sc)
+	p.dropDeleted(a, 0, x, mainRun)
 	part := &sc.part
-	for _, r := range p.runs.get(x.runs, int(x.nRuns)) {
+	for i, r := range p.runs.get(x.runs, int(x.nRuns)) {
 		part.Reset()
 		p.readSegments(p.segs.get(r.segs, int(r.nSegs)), tr, part, sc)
+		p.dropDeleted(part, 0, x, i)
 		if part.Len() > 0 {
 			b.Reset()
 			model.Merge(b, a, part)

@@ -44,7 +44,6 @@ type selection struct {
 	in     []*Buffer       // if not nil: series need samples in one of these,
 	tr     model.TimeRange // in this range
 	wanted *condition      // condition that run could not evaluate until its answers are prepared
-	locked bool            // the shard's lock must be held throughout: nothing is prepared
 
 	// Scratch, reused from shard to shard.
 	slots []uint32
@@ -290,7 +289,7 @@ func (q *selection) resolve(s *Shard, f *filter) bool {
 		return true
 	}
 	terms := s.dict.names[f.name].terms
-	if len(terms) > maxValuesUnderLock && !f.cond.isPrepared(s) && !q.locked {
+	if len(terms) > maxValuesUnderLock && !f.cond.isPrepared(s) {
 		q.wanted = f.cond
 		return false
 	}

@@ -206,6 +206,9 @@ func TestCutPayloadsAreCorrupt(t *testing.T) {
 			func(b []byte) error { return DecodeMetadata(b, func(string, model.Metadata) error { return nil }) }},
 		"tombstone": {encoded(AppendTombstone(nil, Tombstone{Matchers: []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, "a", "b")}})),
 			func(b []byte) error { _, err := DecodeTombstone(b); return err }},
+		"deletion": {encoded(AppendDeletion(nil, 300, Tombstone{Matchers: []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, "a", "b")}})),
+			func(b []byte) error { _, _, err := DecodeDeletion(b); return err }},
+		"deletion end": {AppendDeletionEnd(nil, 300), func(b []byte) error { _, err := DecodeDeletionEnd(b); return err }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			must(t, c.decode(c.payload))

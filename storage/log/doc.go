@@ -29,6 +29,8 @@
 //	series:                         count, then definitions, each against the one before it
 //	metadata:                       count, then metric, type, unit, help
 //	tombstone:                      range, count, then matchers
+//	deletion:                       number, then a tombstone
+//	deletion end:                   number
 //
 // They are drawn beside their functions and in docs/format.md. Bytes that cannot
 // have been written by this package are ErrCorrupt; decoders check each count

@@ -12,7 +12,7 @@ const (
 	FrameHistograms FrameType = 3 // AppendHistograms
 	FrameExemplars  FrameType = 4 // AppendExemplars
 	FrameMetadata   FrameType = 5 // AppendMetadata
-	FrameTombstone  FrameType = 6 // AppendTombstone
+	FrameTombstone  FrameType = 6 // a deletion as earlier versions wrote it: AppendTombstone
 	// FrameMark has no payload: it records the synced LSN and the number of the
 	// manifest edit in its header.
 	FrameMark FrameType = 7
@@ -23,16 +23,29 @@ const (
 	// FrameRelease is a mark whose payload is the lowest generation that is
 	// still needed (8 bytes). Segments of lower ones may be missing.
 	FrameRelease FrameType = 9
+	// FrameDeletion is a deletion's place in the order of a shard: AppendDeletion.
+	// It counts only if the generation has the FrameDeletionEnd with its number. A
+	// program that does not know these two types refuses the log.
+	FrameDeletion FrameType = 10
+	// FrameDeletionEnd comes after a deletion's frames of all shards: AppendDeletionEnd.
+	FrameDeletionEnd FrameType = 11
 )
 
-var frameNames = [...]string{"", "series", "samples", "histograms", "exemplars", "metadata", "tombstone", "mark", "start", "release"}
+var frameNames = [...]string{
+	"", "series", "samples", "histograms", "exemplars", "metadata", "tombstone", "mark", "start", "release", "deletion", "deletion end",
+}
 
 // Valid reports whether t is a type of this version.
-func (t FrameType) Valid() bool { return t >= FrameSeries && t <= FrameRelease }
+func (t FrameType) Valid() bool { return t >= FrameSeries && t <= FrameDeletionEnd }
 
 // Internal reports whether only the log itself writes frames of the type. Replay
 // leaves them out.
-func (t FrameType) Internal() bool { return t >= FrameMark }
+func (t FrameType) Internal() bool { return t >= FrameMark && t <= FrameRelease }
+
+// OfDeletion reports whether frames of the type take their bytes from ReserveDelete.
+func (t FrameType) OfDeletion() bool {
+	return t == FrameTombstone || t == FrameDeletion || t == FrameDeletionEnd
+}
 
 func (t FrameType) String() string {
 	if t.Valid() {

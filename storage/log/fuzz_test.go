@@ -119,6 +119,24 @@ func FuzzDecodeMetadata(f *testing.F) {
 	})
 }
 
+func FuzzDecodeDeletion(f *testing.F) {
+	f.Add(encoded(AppendDeletion(nil, 300, Tombstone{Range: model.TimeRange{Min: -5, Max: 9}, Matchers: []*labels.Matcher{
+		labels.MustNewMatcher(labels.MatchRegexp, "a", "b.*|c")}})))
+	f.Add(AppendDeletionEnd(nil, 300))
+	f.Fuzz(func(t *testing.T, src []byte) {
+		if number, a, err := DecodeDeletion(src); corruptOrNil(t, err) {
+			if n, b, err := DecodeDeletion(encoded(AppendDeletion(nil, number, a))); err != nil || n != number || b.Range != a.Range || len(b.Matchers) != len(a.Matchers) {
+				t.Fatalf("%d %v became %d %v, %v", number, a, n, b, err)
+			}
+		}
+		if number, err := DecodeDeletionEnd(src); corruptOrNil(t, err) {
+			if n, err := DecodeDeletionEnd(AppendDeletionEnd(nil, number)); err != nil || n != number {
+				t.Fatalf("%d became %d, %v", number, n, err)
+			}
+		}
+	})
+}
+
 func FuzzDecodeTombstone(f *testing.F) {
 	f.Add(encoded(AppendTombstone(nil, Tombstone{Range: model.TimeRange{Min: -5, Max: 9}, Matchers: []*labels.Matcher{
 		labels.MustNewMatcher(labels.MatchRegexp, "a", "b.*|c")}})))

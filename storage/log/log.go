@@ -17,14 +17,14 @@ type Log interface {
 	Reserve(ctx context.Context, n int) error
 	// Unreserve releases n bytes that were reserved and not appended.
 	Unreserve(n int)
-	// ReserveDelete is Reserve for the tombstone frames of one delete, and may use
+	// ReserveDelete is Reserve for the frames of one deletion, and may use
 	// room that is kept for them. Only one delete at a time has a reservation,
 	// others wait; done ends the reservation and releases the bytes that were not
 	// appended.
 	ReserveDelete(ctx context.Context, n int) (done func(), err error)
 
 	// Append adds a frame and returns its LSN. It copies payload, takes the bytes
-	// from the caller's reservation (for a tombstone, that of ReserveDelete), never
+	// from the caller's reservation (for one of a deletion, that of ReserveDelete), never
 	// blocks and does no I/O. On a poisoned log the frame is discarded and Wait
 	// returns the error. It panics if the bytes were not reserved.
 	Append(shard int, tenant uint32, t FrameType, payload []byte) (lsn uint64)

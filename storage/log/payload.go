@@ -30,6 +30,12 @@ func (d *PayloadDecoder) Decode(f Frame) error {
 	case FrameTombstone:
 		_, err := DecodeTombstone(f.Payload)
 		return err
+	case FrameDeletion:
+		_, _, err := DecodeDeletion(f.Payload)
+		return err
+	case FrameDeletionEnd:
+		_, err := DecodeDeletionEnd(f.Payload)
+		return err
 	}
 	return nil
 }
@@ -78,6 +84,12 @@ func (d *PayloadDecoder) Describe(f Frame, line func(format string, args ...any)
 	case FrameTombstone:
 		t, _ := DecodeTombstone(f.Payload)
 		line("%v in [%d, %d)", t.Matchers, t.Range.Min, t.Range.Max)
+	case FrameDeletion:
+		number, t, _ := DecodeDeletion(f.Payload)
+		line("%d: %v in [%d, %d)", number, t.Matchers, t.Range.Min, t.Range.Max)
+	case FrameDeletionEnd:
+		number, _ := DecodeDeletionEnd(f.Payload)
+		line("%d counts", number)
 	case FrameStart:
 		line("the frame before it has LSN %d", binary.LittleEndian.Uint64(f.Payload))
 	case FrameRelease:

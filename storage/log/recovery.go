@@ -27,6 +27,9 @@ type Recovery interface {
 	// Loss returns the durable frames of generations from low on that are known to
 	// be missing, nil if none are.
 	Loss(low uint64) *Loss
+	// Deletions returns the numbers of a generation's deletions that were logged to
+	// their end: those of its FrameDeletionEnd.
+	Deletions(gen uint64) map[uint64]bool
 	// Replay calls apply for each frame of a generation, except the log's own,
 	// without decoding payloads. Frames of a shard are applied in order, one at a
 	// time; different shards run in up to workers goroutines. apply must not keep

@@ -36,6 +36,35 @@ func AppendTombstone(dst []byte, t Tombstone) ([]byte, error) {
 	return dst, nil
 }
 
+// AppendDeletion appends the payload of a FrameDeletion: the number of the deletion (u),
+// which is unique in the generation, and what AppendTombstone appends.
+func AppendDeletion(dst []byte, number uint64, t Tombstone) ([]byte, error) {
+	return AppendTombstone(binary.AppendUvarint(dst, number), t)
+}
+
+// DecodeDeletion reads what AppendDeletion wrote.
+func DecodeDeletion(src []byte) (number uint64, t Tombstone, err error) {
+	number, src, err = encoding.Uvarint(src)
+	if err != nil {
+		return 0, t, fmt.Errorf("deletion: %w", Corruptf("number: %v", err))
+	}
+	t, err = DecodeTombstone(src)
+	return number, t, err
+}
+
+// AppendDeletionEnd appends the payload of a FrameDeletionEnd: the number of the
+// deletion (u).
+func AppendDeletionEnd(dst []byte, number uint64) []byte { return binary.AppendUvarint(dst, number) }
+
+// DecodeDeletionEnd reads what AppendDeletionEnd wrote.
+func DecodeDeletionEnd(src []byte) (number uint64, err error) {
+	number, src, err = encoding.Uvarint(src)
+	if err != nil {
+		return 0, fmt.Errorf("end of deletion: %w", Corruptf("number: %v", err))
+	}
+	return number, atEnd("end of deletion", src)
+}
+
 // checkMatchers returns an error for matchers that cannot be logged. DecodeTombstone
 // refuses the same ones.
 func checkMatchers(ms []*labels.Matcher) error {

@@ -45,7 +45,7 @@ func everyFrame(t testing.TB, fs vfs.FS) {
 	add := func(shard int, typ log.FrameType, payload []byte) {
 		t.Helper()
 		done := func() {}
-		if typ == log.FrameTombstone {
+		if typ.OfDeletion() {
 			var err error
 			done, err = l.ReserveDelete(ctx, log.FrameBytes(len(payload)))
 			must(t, err)
@@ -67,6 +67,9 @@ func everyFrame(t testing.TB, fs vfs.FS) {
 	add(0, log.FrameMetadata, log.AppendMetadata(nil, map[string]model.Metadata{"up": {Type: "gauge", Help: "Is it up?"}}))
 	add(15, log.FrameTombstone, encoded(log.AppendTombstone(nil, log.Tombstone{Range: model.TimeRange{Min: 0, Max: 1000},
 		Matchers: []*labels.Matcher{labels.MustNewMatcher(labels.MatchRegexp, "job", "no.*")}})))
+	add(15, log.FrameDeletion, encoded(log.AppendDeletion(nil, 1, log.Tombstone{Range: model.TimeRange{Min: 0, Max: 1000},
+		Matchers: []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, "job", "node")}})))
+	add(0, log.FrameDeletionEnd, log.AppendDeletionEnd(nil, 1))
 	must(t, l.PrepareRotate(ctx))
 	_, _, err := l.Rotate()
 	must(t, err)
@@ -127,7 +130,7 @@ func TestReadsGoldenFiles(t *testing.T) {
 	if rep := r.Report(); rep.Damages != 0 || rep.Torn.File != "" || rep.Edit != 42 || fmt.Sprint(r.Generations()) != "[1 2]" {
 		t.Fatalf("report %+v", rep)
 	}
-	if n := len(replayAll(t, r)); n != 7 {
+	if n := len(replayAll(t, r)); n != 9 {
 		t.Fatalf("%d frames", n)
 	}
 	wantCheck(t, fs)

@@ -186,7 +186,7 @@ func (l *Log) LastLSN() uint64 {
 }
 
 // Append adds a frame and returns its LSN. It copies payload, takes the bytes
-// from the caller's reservation (for a tombstone, that of ReserveDelete), never
+// from the caller's reservation (for one of a deletion, that of ReserveDelete), never
 // blocks and does no I/O. On a poisoned log the frame is discarded and Wait returns
 // the error. It panics if the bytes were not reserved.
 func (l *Log) Append(shard int, tenant uint32, t log.FrameType, payload []byte) (lsn uint64) {
@@ -197,7 +197,7 @@ func (l *Log) Append(shard int, tenant uint32, t log.FrameType, payload []byte) 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	tail := false
-	if t == log.FrameTombstone {
+	if t.OfDeletion() {
 		tail = l.mu.del.take(size)
 	}
 	if !tail {

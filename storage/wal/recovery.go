@@ -334,6 +334,22 @@ func (r *Recovery) Generations() []uint64 {
 	return slices.Compact(gens)
 }
 
+// Deletions returns the numbers of a generation's deletions that were logged to
+// their end.
+func (r *Recovery) Deletions(gen uint64) map[uint64]bool {
+	all := map[uint64]bool{}
+	for _, s := range r.segments {
+		for _, ext := range s.extents {
+			for _, number := range ext.deletions {
+				if ext.gen == gen {
+					all[number] = true
+				}
+			}
+		}
+	}
+	return all
+}
+
 // closed returns the segments that must stay until their generation is released. A
 // damaged one without a readable frame is released with its predecessor.
 func (r *Recovery) closed() []closedSegment {

@@ -63,7 +63,7 @@ func (l *Log) Unreserve(n int) {
 	l.spaceChangedLocked()
 }
 
-// ReserveDelete is Reserve for the tombstone frames of one delete. When
+// ReserveDelete is Reserve for the frames of one deletion. When
 // segments are full it may use the tail of each. Only one delete at a time has a
 // reservation, others wait; done ends the reservation and releases the bytes that
 // were not appended.

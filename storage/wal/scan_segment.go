@@ -21,7 +21,8 @@ type extent struct {
 	low         uint64 // highest generation that a FrameRelease names as the lowest needed
 	firstMs     int64  // lowest and highest wall time
 	lastMs      int64
-	data        bool // it has frames with client data
+	data        bool     // it has frames with client data
+	deletions   []uint64 // numbers of its FrameDeletionEnd
 }
 
 // scannedSegment describes the contents of one segment file.
@@ -144,6 +145,10 @@ func (s *scannedSegment) add(f log.Frame, at int64, size int) {
 		r.start, r.found = true, binary.LittleEndian.Uint64(f.Payload)
 	case f.Type == log.FrameRelease:
 		r.low = max(r.low, binary.LittleEndian.Uint64(f.Payload))
+	case f.Type == log.FrameDeletionEnd:
+		if number, err := log.DecodeDeletionEnd(f.Payload); err == nil { // replay reports the error
+			r.deletions = append(r.deletions, number)
+		}
 	}
 	r.end, r.last = at+int64(size), f.LSN
 	r.frames++

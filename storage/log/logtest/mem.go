@@ -110,6 +110,18 @@ func (r *memRecovery) Holds(lo, hi uint64) bool {
 	return lo <= hi
 }
 
+func (r *memRecovery) Deletions(gen uint64) map[uint64]bool {
+	all := map[uint64]bool{}
+	for _, f := range r.frames {
+		if f.Generation == gen && f.Type == log.FrameDeletionEnd {
+			if number, err := log.DecodeDeletionEnd(f.Payload); err == nil {
+				all[number] = true
+			}
+		}
+	}
+	return all
+}
+
 func (r *memRecovery) Loss(uint64) *log.Loss { return nil }
 
 func (r *memRecovery) Repair() error { return nil }

@@ -98,7 +98,7 @@ func (l *memLog) Append(shard int, tenant uint32, t log.FrameType, payload []byt
 	l.store.mu.Lock()
 	defer l.store.mu.Unlock()
 	from := &l.reserved
-	if t == log.FrameTombstone {
+	if t.OfDeletion() {
 		from = &l.forDelete
 	}
 	size := int64(log.FrameBytes(len(payload)))

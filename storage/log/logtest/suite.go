@@ -24,6 +24,7 @@ func TestStore(t *testing.T, newStore func(t *testing.T) log.Store) {
 		{"released generations are gone", releaseDrops},
 		{"reservations are bounded", reservations},
 		{"one delete at a time", oneDelete},
+		{"a deletion is listed once its end is durable", deletionsEnd},
 		{"a failed log takes nothing", failedLog},
 		{"a closed log takes nothing", closedLog},
 	} {
@@ -205,6 +206,28 @@ func oneDelete(t *testing.T, s log.Store) {
 	done, err = l.ReserveDelete(context.Background(), 100)
 	must(t, err)
 	done()
+}
+
+// A deletion is listed once its end is durable.
+func deletionsEnd(t *testing.T, s log.Store) {
+	l := open(t, s, log.Pos{})
+	gen := l.Generation()
+	for number := range uint64(3) {
+		payload, end := log.AppendDeletionEnd(nil, number), log.AppendDeletionEnd(nil, number) // the first is not looked into
+		done, err := l.ReserveDelete(context.Background(), 2*log.FrameBytes(len(payload)))
+		must(t, err)
+		lsn := l.Append(3, 0, log.FrameDeletion, payload)
+		if number != 1 {
+			lsn = l.Append(0, 0, log.FrameDeletionEnd, end)
+		}
+		done()
+		must(t, l.Wait(context.Background(), lsn))
+	}
+	must(t, l.Close())
+	r := scan(t, s)
+	if got := r.Deletions(gen); len(got) != 2 || !got[0] || !got[2] || len(r.Deletions(gen+1)) != 0 {
+		t.Errorf("deletions %v, want 0 and 2", got)
+	}
 }
 
 func failedLog(t *testing.T, s log.Store) {
