@@ -2,9 +2,11 @@ package storage
 
 import (
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 
+	"tsdb/internal/model"
 	"tsdb/partition/manifest"
 	"tsdb/storage/head"
 )
@@ -135,6 +137,19 @@ func (v *views) oldestInHead() int64 {
 		}
 	}
 	return oldest
+}
+
+// concerns reports whether a buffer may have a sample in a range, or a deletion of
+// samples of generation gen there, recorded or not.
+func (v *views) concerns(tr model.TimeRange, gen uint64) bool {
+	st := v.pin()
+	if st == nil {
+		return true
+	}
+	defer v.release(st)
+	return len(st.buffersIn(tr)) > 0 || slices.ContainsFunc(st.tombstones, func(t manifest.Tombstone) bool {
+		return t.Gen > gen && t.Range.Overlaps(tr)
+	})
 }
 
 // isCutting reports whether there is a frozen buffer.

@@ -78,6 +78,26 @@ func (w *writer) freeze(ctx context.Context) (*memtable, error) {
 	return w.splitLocked(next, gen), nil
 }
 
+// freezeReserving is freeze, and returns the number of a generation between that of
+// the frozen memtable and that of the new one, of which there are no frames.
+func (w *writer) freezeReserving(ctx context.Context) (frozen *memtable, reserved uint64, err error) {
+	w.deleting.Lock()
+	defer w.deleting.Unlock()
+	if err := w.wal.PrepareRotate(ctx); err != nil {
+		return nil, 0, walError(err)
+	}
+	next := w.head.NewBuffer(0)
+	w.gate.Lock()
+	defer w.gate.Unlock()
+	reserved, gen, err := w.wal.RotateReserve()
+	if err != nil {
+		next.Release()
+		return nil, 0, walError(err)
+	}
+	w.gate.active.high = w.gate.active.buf.Generation()
+	return w.splitLocked(next, gen), reserved, nil
+}
+
 // freezeReplayed freezes the replayed samples if no writer has used the running
 // generation, and returns nil otherwise. Log and head are split there already:
 // this needs no room on the disk, and the block does not depend on how often

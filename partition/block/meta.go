@@ -16,7 +16,7 @@ import (
 type Meta struct {
 	Key
 	MinGen, MaxGen uint64   // generations, both inclusive, MinGen ≤ MaxGen
-	Inputs         []string // names of the blocks it was made from; empty for a cut
+	Inputs         []string // names of the blocks it was made from; empty for a cut, InputImport for an import
 	Ordinal        uint32   // ascends over the key-disjoint outputs of one merge, from 0, skipping names in use
 
 	// The fields below are zero in a block of the raw tier, Inputs in one of a
@@ -25,6 +25,13 @@ type Meta struct {
 	Sources   []string // names of the blocks that were rolled up or folded
 	Tombstone uint64   // highest ID of the tombstones that were applied
 }
+
+// InputImport stands for the inputs of a block whose samples come from outside of the
+// database: neither other blocks nor the log hold them. No block has this name.
+const InputImport = "import"
+
+// Imported reports whether the samples of the block come from outside of the database.
+func (m *Meta) Imported() bool { return len(m.Inputs) == 1 && m.Inputs[0] == InputImport }
 
 // MaxDays bounds the partitions that a block of a rollup spans.
 const MaxDays = 64

@@ -25,8 +25,8 @@ type Leftover struct {
 // CleanUp deletes or sets aside the objects that the MANIFEST does not list, left
 // by a crash or put there by a user. An object is deleted if that loses no data: it
 // is incomplete; an edit has dropped it; the WAL holds all of it, according to
-// walHolds for the generations from lo to hi; or all blocks it was made from are
-// listed and readable. A rollup is deleted too while it can be made again, or what
+// walHolds for the generations from lo to hi; all blocks it was made from are
+// listed and readable; or it was imported. A rollup is deleted too while it can be made again, or what
 // is listed covers its days. Any other object is set aside. An object that cannot be read,
 // deleted or set aside stays, with an error in its Leftover; Sweep retries the
 // deletions. If the store has a grace, Sweep does all of them.
@@ -119,6 +119,9 @@ func (s *Set) canDelete(v *Version, l *Leftover, walHolds func(lo, hi uint64) bo
 	case info.Tier != block.Raw:
 		l.Reason = "a rollup that is not listed, of days without other data"
 		return false
+	case info.Imported():
+		l.Reason = "an import that was not published; it can be repeated"
+		return true
 	case len(info.Inputs) > 0 && allReadable(v, info.Inputs):
 		l.Reason = "a merge that was not published; its inputs are all there"
 		return true

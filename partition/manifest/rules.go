@@ -26,7 +26,8 @@ func badEdit(format string, args ...any) error {
 // CheckEdit returns an ErrEdit if the edit may not be applied to s. A dropped
 // block must be listed, and must be an input of an added block unless none of its
 // samples can be read any more. An added block must be consistent with its
-// inputs. Afterwards the blocks must be in the order on which reads and merges
+// inputs; one that was imported is an L0, or an L2 of a day of which nothing else is
+// known (see ImportGeneration). Afterwards the blocks must be in the order on which reads and merges
 // rely:
 //
 //   - the generations of L0s are disjoint and above those of all other blocks;
@@ -79,6 +80,9 @@ func checkAdds(s, next *State, e *Edit) error {
 }
 
 func checkInputs(s *State, e *Edit, b block.Info) error {
+	if b.Imported() {
+		return s.checkImport(Listed{Info: b, Keys: e.Keys[b.Name]})
+	}
 	if len(b.Inputs) == 0 {
 		if b.Level != block.L0 {
 			return badEdit("add %q: %v without inputs", b.Name, b.Level)

@@ -48,6 +48,9 @@ type Log interface {
 	// it runs, so that this LSN splits the log. It does no I/O and does not wait:
 	// without a PrepareRotate before it may fail with ErrBusy.
 	Rotate() (gen, lastLSN uint64, err error)
+	// RotateReserve is Rotate, but leaves out a generation number, which no frame will
+	// ever have: that of a block that is not made from the log.
+	RotateReserve() (reserved, gen uint64, err error)
 
 	// NoteEdit tells the log the number of a manifest edit that has become durable.
 	// Frames written from now on record it.

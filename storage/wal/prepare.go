@@ -105,7 +105,17 @@ func (l *Log) PrepareRotate(ctx context.Context) error {
 // the LSN of the last frame of the old one: the caller keeps Append out while
 // it runs, so that this LSN splits the log. It does no I/O and does not wait:
 // without a PrepareRotate before it may fail with ErrBusy.
-func (l *Log) Rotate() (gen, lastLSN uint64, err error) {
+func (l *Log) Rotate() (gen, lastLSN uint64, err error) { return l.rotate(1) }
+
+// RotateReserve is Rotate, but leaves out a generation number, which no frame will
+// ever have.
+func (l *Log) RotateReserve() (reserved, gen uint64, err error) {
+	gen, _, err = l.rotate(2)
+	return gen - 1, gen, err
+}
+
+// rotate ends the running generation; the next one is higher by step.
+func (l *Log) rotate(step uint64) (gen, lastLSN uint64, err error) {
 	m := &l.mu
 	m.Lock()
 	defer m.Unlock()
@@ -116,7 +126,7 @@ func (l *Log) Rotate() (gen, lastLSN uint64, err error) {
 		return 0, 0, fmt.Errorf("rotate: %w", log.ErrBusy)
 	}
 	lastLSN = m.lsn
-	gen = l.generation.Add(1)
+	gen = l.generation.Add(step)
 	m.genBytes, m.genData = 0, false
 	m.budget.rotating = true
 	// The frame makes the flusher switch to the next segment, and makes the number of

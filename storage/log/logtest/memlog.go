@@ -197,14 +197,21 @@ func (l *memLog) PrepareRotate(context.Context) error {
 	return l.stateLocked()
 }
 
-func (l *memLog) Rotate() (gen, lastLSN uint64, err error) {
+func (l *memLog) Rotate() (gen, lastLSN uint64, err error) { return l.rotate(1) }
+
+func (l *memLog) RotateReserve() (reserved, gen uint64, err error) {
+	gen, _, err = l.rotate(2)
+	return gen - 1, gen, err
+}
+
+func (l *memLog) rotate(step uint64) (gen, lastLSN uint64, err error) {
 	l.store.mu.Lock()
 	defer l.store.mu.Unlock()
 	if err := l.stateLocked(); err != nil {
 		return 0, 0, err
 	}
 	lastLSN = l.lsn
-	l.gen++
+	l.gen += step
 	l.used, l.genBytes = false, 0
 	l.appendLocked(log.Frame{Type: log.FrameStart})
 	return l.gen, lastLSN, nil

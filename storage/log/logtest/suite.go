@@ -21,6 +21,7 @@ func TestStore(t *testing.T, newStore func(t *testing.T) log.Store) {
 	}{
 		{"frames come back in the order of each shard", framesComeBack},
 		{"a rotation splits at an LSN", rotationSplits},
+		{"a rotation reserves a generation", rotationReserves},
 		{"released generations are gone", releaseDrops},
 		{"reservations are bounded", reservations},
 		{"one delete at a time", oneDelete},
@@ -149,6 +150,31 @@ func rotationSplits(t *testing.T, s log.Store) {
 	}
 	if !r.Holds(first, first) || r.Holds(gen, gen) || r.Holds(first, gen) || r.Holds(first-1, first) {
 		t.Error("only the generation that has ended is held")
+	}
+}
+
+func rotationReserves(t *testing.T, s log.Store) {
+	ctx := context.Background()
+	l := open(t, s, log.Pos{})
+	first := l.Generation()
+	put(t, l, 1, "before")
+	must(t, l.PrepareRotate(ctx))
+	reserved, gen, err := l.RotateReserve()
+	must(t, err)
+	if first >= reserved || reserved >= gen || gen != l.Generation() || !l.GenerationEmpty() {
+		t.Errorf("reserved generation %d between %d and %d", reserved, first, gen)
+	}
+	put(t, l, 1, "after")
+	must(t, l.Wait(ctx, l.LastLSN()))
+	must(t, l.Close())
+	r := scan(t, s)
+	for g, want := range map[uint64]string{first: "[before]", gen: "[after]"} {
+		if got := fmt.Sprint(replayed(t, r, g)[1]); got != want {
+			t.Errorf("generation %d has %s, want %s", g, got, want)
+		}
+	}
+	if slices.Contains(r.Generations(), reserved) || r.Report().Damages > 0 || !r.Holds(first, first) {
+		t.Error("a reserved generation has frames, or counts as damage")
 	}
 }
 
