@@ -58,18 +58,22 @@ func predictFloats(dst []float64, k int, form bucketForm, rows *bucketRows) []fl
 		copy(preds[1:], last)
 		preds[0] = last[0]
 	case bucketMin:
+		last := last[:n]
 		for i, v := range first {
+			lower := math.Float64bits(v) // an integer is chosen without a branch, which would be taken at random
 			if w := last[i]; w < v {
-				v = w
+				lower = math.Float64bits(w)
 			}
-			preds[i] = v
+			preds[i] = math.Float64frombits(lower)
 		}
 	case bucketMax:
+		last := last[:n]
 		for i, v := range first {
+			higher := math.Float64bits(v)
 			if w := last[i]; w > v {
-				v = w
+				higher = math.Float64bits(w)
 			}
-			preds[i] = v
+			preds[i] = math.Float64frombits(higher)
 		}
 	case bucketSum:
 		if form == formSecond {

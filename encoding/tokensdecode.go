@@ -125,20 +125,26 @@ func (r *tokenReader) decode(out []byte, h tokenHeader, from, to int) error {
 		if err != nil {
 			return err
 		}
-		for _, s := range ss {
-			if int(s.at) < to && int(s.end) > from {
-				if err := decodeStream(d, out[s.at:s.end], rest[s.from:s.to]); err != nil {
-					return err
-				}
-			}
+		// Four streams at once take less time than two one after the other.
+		if s := onlyStream(ss, from, to); s != nil {
+			return decodeStream(d, out[s.at:s.end], rest[s.from:s.to])
 		}
-		return nil
 	}
 	if !four {
 		return decodeStream(d, out, rest)
 	}
 	if _, err = d.Decompress4X(out[:0:len(out)], rest); err != nil {
 		return corruptf("TOK: %v", err)
+	}
+	return nil
+}
+
+// onlyStream returns the stream that has tokens [from, to), nil if there are several.
+func onlyStream(ss [4]huffmanStream, from, to int) *huffmanStream {
+	for i := range ss {
+		if s := &ss[i]; int(s.at) <= from && to <= int(s.end) {
+			return s
+		}
 	}
 	return nil
 }

@@ -190,12 +190,49 @@ func (b *Buckets) AppendSample(t int64, v float64) {
 	b.setSample(b.Grow(1), t, v)
 }
 
-// AppendSamples appends a row for each of several floats, as AppendSample does.
-func (b *Buckets) AppendSamples(ts []int64, vs []float64) {
-	from := b.Grow(len(ts))
-	for i, t := range ts {
-		b.setSample(from+i, t, vs[i])
+// AppendSamples appends a row for each of several floats, as AppendSample does, with the
+// columns of need; other columns of values hold anything.
+func (b *Buckets) AppendSamples(ts []int64, vs []float64, need BucketColumns) {
+	from := b.Extend(len(ts))
+	copy(b.End[from:], ts)
+	copy(b.First[from:], ts)
+	copy(b.T1[from:], ts)
+	clear(b.T2[from:])
+	clear(b.T3[from:])
+	for _, c := range [...]struct {
+		column BucketColumns
+		to     []float64
+	}{{ColumnFirst, b.FirstV}, {ColumnLast, b.V1}, {ColumnMin, b.Min}, {ColumnMax, b.Max}, {ColumnSum, b.Sum}} {
+		if need&c.column != 0 {
+			copy(c.to[from:], vs)
+		}
 	}
+	if need&ColumnLast2 != 0 {
+		clear(b.V2[from:])
+	}
+	if need&ResetColumns != 0 {
+		clear(b.Lost[from:])
+		clear(b.Resets[from:])
+		clear(b.Changes[from:])
+	}
+	counts, flags := b.Count[from:], b.Flags[from:]
+	for i, v := range vs {
+		counts[i], flags[i] = 1, BucketSample
+		if !(math.Abs(v) < LargeFloat) {
+			b.clearSample(from+i, v)
+		}
+	}
+}
+
+// clearSample completes the row of a sample that is a stale marker or special.
+func (b *Buckets) clearSample(i int, v float64) {
+	if !value.IsStaleNaN(v) {
+		b.Flags[i] |= BucketSpecial
+		return
+	}
+	b.Flags[i] |= BucketStale
+	b.Count[i], b.First[i], b.T1[i] = 0, 0, 0
+	b.FirstV[i], b.V1[i], b.Min[i], b.Max[i], b.Sum[i] = 0, 0, 0, 0, 0
 }
 
 func (b *Buckets) setSample(i int, t int64, v float64) {

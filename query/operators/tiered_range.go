@@ -64,13 +64,25 @@ func (s *rangeSource) rows(t *tieredSeries, w *worker, i int, c *column) (ok boo
 	}
 	p := w.windows.LoadRows(rows, w.tier.times, s)
 	s.tally(w, p, false)
-	if err := s.f.hold(p.Widest); err != nil {
+	s.tallySummed(w)
+	held := p.Widest + int(w.tier.summed)
+	if err := s.f.hold(held); err != nil {
 		return false, err
 	}
-	defer s.f.release(p.Widest)
+	defer s.f.release(held)
 	s.f.rows.Add(int64(w.tier.buckets.Len()))
 	if err := t.kernel(p, c.v); err != nil {
 		return false, err
 	}
 	return true, t.moveWindows(w, rows, s, rowKernel(t.kernel), c.v)
+}
+
+// tallySummed counts the samples that have been read for rows of more than one.
+func (s *rangeSource) tallySummed(w *worker) {
+	if n := w.tier.summed; n > 0 { // there is one window
+		w.tally.total, w.tally.read = w.tally.total+n, w.tally.read+n
+		if w.tally.totals != nil {
+			w.tally.totals[0], w.tally.reads[0] = w.tally.totals[0]+n, w.tally.reads[0]+n
+		}
+	}
 }

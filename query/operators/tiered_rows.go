@@ -20,6 +20,7 @@ type tierScratch struct {
 	failing    []int             // rows
 	times      *window.RowTimes  // of the rows that load returned
 	edge       model.ColumnSet   // samples of failing rows
+	summed     int64             // samples in rows that load made of an edge
 	mixed      model.Buckets     // filled, with rows of samples in the place of failing rows
 	expired    []int64           // ends of failing buckets whose samples have expired
 }
@@ -50,6 +51,12 @@ const (
 // place of buckets that fail. It returns false if the series must be read as samples.
 func (r *tieredRows) load(w *worker, i int) (*model.Buckets, bool, error) {
 	t := &w.tier
+	t.summed, t.expired = 0, t.expired[:0]
+	if r.uncut && r.function.LeftEdge() {
+		if rows, err := r.loadWindow(w, i); rows != nil || err != nil {
+			return rows, err == nil, err
+		}
+	}
 	t.buckets.Reset()
 	var err error
 	if t.gaps, err = w.Buckets(r.set, i, r.ends, r.need, &t.buckets, t.gaps[:0]); err != nil {
@@ -74,7 +81,6 @@ func (r *tieredRows) load(w *worker, i int) (*model.Buckets, bool, error) {
 	}
 	t.times = w.windows.RowTimes(r.windows, rows, r.function, &r.known)
 	t.failing = t.times.Failing(r.resolution, r.uncut)
-	t.expired = t.expired[:0]
 	switch {
 	case len(t.failing) == 0:
 		return rows, true, nil
@@ -225,7 +231,7 @@ func (r *tieredRows) replaceFailing(w *worker, i int, rows *model.Buckets) (bool
 		tr := model.TimeRange{Min: end - r.resolution + 1, Max: end + 1}
 		if gaps, in = gapOf(gaps, end); in {
 			from, to := t.samples.Search(tr.Min), t.samples.Search(tr.Max)
-			t.mixed.AppendSamples(t.samples.T[from:to], t.samples.V[from:to])
+			t.mixed.AppendSamples(t.samples.T[from:to], t.samples.V[from:to], r.need)
 			continue
 		}
 		expired := end < r.floor
@@ -251,7 +257,7 @@ func (r *tieredRows) replaceFailing(w *worker, i int, rows *model.Buckets) (bool
 		case others:
 			return false, nil
 		default:
-			t.mixed.AppendSamples(t.edge.T, t.edge.V)
+			t.mixed.AppendSamples(t.edge.T, t.edge.V, r.need)
 		}
 	}
 	t.mixed.AppendColumns(rows, next, rows.Len(), r.need)

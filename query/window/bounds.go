@@ -24,6 +24,10 @@ func (c *Bounds) Find(w *Windows, ts []int64) {
 	c.placing = sync.Once{}
 	end, step := w.Ends(w.Grid)
 	end += w.Lag
+	if w.Grid.N == 1 {
+		c.findOnly(ts, end-w.Width, end)
+		return
+	}
 	from, to, fromJump, toJump := 0, 0, 0, 0
 	lo, hi := c.Lo, c.Hi[:len(c.Lo)]
 	for i := range lo {
@@ -39,6 +43,14 @@ func (c *Bounds) Find(w *Windows, ts []int64) {
 		c.Total += int64(to - from)
 		c.Read += int64(to - max(since, from))
 	}
+}
+
+// findOnly sets the only window, (x, s].
+func (c *Bounds) findOnly(ts []int64, x, s int64) {
+	lo, _ := slices.BinarySearch(ts, x+1)
+	n, _ := slices.BinarySearch(ts[lo:], s+1)
+	c.Lo[0], c.Hi[0] = int32(lo), int32(lo+n)
+	c.Widest, c.Total, c.Read = n, int64(n), int64(n)
 }
 
 // after returns the first index from k on whose time is after t. It tries k + jump

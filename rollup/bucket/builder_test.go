@@ -300,7 +300,13 @@ func TestSamplesAreRows(t *testing.T) {
 		want.AppendSample(int64(i)*1000, v)
 	}
 	var got model.Buckets
-	got.AppendSamples(ts, strange)
+	for i := range strange { // what the memory held before does not show
+		got.Grow(1)
+		got.T2[i], got.T3[i], got.V2[i], got.Lost[i], got.Resets[i], got.Changes[i] = 1, 2, 3, 4, 5, 6
+		got.FirstV[i], got.V1[i], got.Min[i], got.Max[i], got.Sum[i], got.Flags[i] = 1, 2, 3, 4, 5, 0xff
+	}
+	got.Reset()
+	got.AppendSamples(ts, strange, model.AllBucketColumns)
 	mustEqual(t, 0, &got, &want)
 	built := FromSamples(1000, &model.ColumnSet{T: ts, V: strange})
 	for i := range built.End {
