@@ -38,7 +38,7 @@ type roller struct {
 // rolledTier is what is made for one tier.
 type rolledTier struct {
 	tier    block.Tier
-	output  output
+	output  output // without a Writer if the samples of all series stand in
 	builder *bucket.Builder
 	buckets model.Buckets // of the current series
 	standIn bool          // the samples of the current series stand in
@@ -73,7 +73,7 @@ func roll(ctx context.Context, v *blockset.Version, step Step, o Options) (_ *Re
 	if err != nil {
 		return nil, err
 	}
-	if err := r.create(step.Tiers, made); err != nil {
+	if err := r.create(ctx, step.Tiers, made); err != nil {
 		return nil, err
 	}
 	if err := r.read(ctx); err != nil {
@@ -115,12 +115,17 @@ func (r *roller) open(ctx context.Context) (made []block.Info, err error) {
 	return made, nil
 }
 
-// create creates the blocks of all tiers.
-func (r *roller) create(tiers []block.Tier, made []block.Info) error {
+// create creates the blocks of all tiers that will have buckets.
+func (r *roller) create(ctx context.Context, tiers []block.Tier, made []block.Info) error {
 	r.o.Writer.Taken, r.o.Writer.Repeated = r.v.Set().Taken, r.v.State().Repeated()
 	for _, t := range tiers {
 		rt := &rolledTier{tier: t, builder: bucket.NewBuilder(t.Ms())}
 		r.tiers = append(r.tiers, rt)
+		if all, err := r.sources.standIn(ctx, t); err != nil {
+			return err
+		} else if all {
+			continue
+		}
 		w, err := block.Create(r.v.Set().Store(), metaOf(t, []int64{r.day}, newestTombstone(r.v.State()), made), r.o.Writer)
 		if err != nil {
 			return err
@@ -171,7 +176,7 @@ func (r *roller) series(s *source) error {
 	r.builders, r.buckets = r.builders[:0], r.buckets[:0]
 	for _, t := range r.tiers {
 		t.buckets.Reset()
-		if t.standIn = samplesStandIn(t.tier, chunks); !t.standIn {
+		if t.standIn = t.output.w == nil || samplesStandIn(t.tier, chunks); !t.standIn {
 			r.builders, r.buckets = append(r.builders, t.builder), append(r.buckets, &t.buckets)
 		}
 	}
@@ -228,25 +233,14 @@ func (r *roller) load(s *source, chunks []block.Chunk) error {
 	return nil
 }
 
-// samplesStandIn reports whether the samples of chunks stand in for their buckets, as far
-// as the directory tells how many of both there are: so no buckets are made in vain.
-func samplesStandIn(t block.Tier, chunks []block.Chunk) bool {
-	if t >= block.Hour {
-		return false
-	}
-	samples, buckets := uint64(0), int64(0)
-	for _, c := range chunks {
-		samples += uint64(c.Count)
-		buckets += min(int64(c.Count), (c.MaxTime-c.MinTime)/t.Ms()+1)
-	}
-	return bucket.StandIn(t.Ms(), samples, int(buckets))
-}
-
 // write writes the buckets of a series with samples, or notes that these stand in.
 func (t *rolledTier) write(at block.SeriesEntry, day model.TimeRange, samples uint64, omitResets bool) error {
 	t.output.next(at)
 	if t.standIn {
 		t.stood++
+		if t.output.w == nil {
+			return nil
+		}
 		return t.output.standIn(day, samples)
 	}
 	t.builder.Flush(&t.buckets)

@@ -188,6 +188,11 @@ func (ss *sources) advance(ctx context.Context) error {
 			ss.o.Progress(ss.done, ss.total)
 		}
 	}
+	return ss.pause(ctx)
+}
+
+// pause lets more urgent work run.
+func (ss *sources) pause(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
