@@ -34,6 +34,10 @@ type sizeGoal struct {
 // maxRollNs is the goal for the CPU time of rolling up a sample, in nanoseconds.
 const maxRollNs = 8
 
+// idleSpan is how long a server is idle before its CPU time is read: it still allocates
+// segments of the log when it is ready.
+const idleSpan = 500 * time.Millisecond
+
 // rollupSet is a set whose tiers are measured.
 type rollupSet struct {
 	name string
@@ -90,7 +94,8 @@ func measureSizes(ctx context.Context, o rollupOptions, all []rollupSet) error {
 
 // measure writes a set into a server without rollups, and starts it again with them.
 // The CPU time of making them is that of a start with rollups until everything is
-// compacted, less that of a start without.
+// compacted, less that of a start without on a copy: what both recover of the log takes
+// longer than to roll up ten million samples, and no two directories take the same.
 func (s *rollupSize) measure(ctx context.Context, o rollupOptions, set sets.Set, dir string) error {
 	tsdb := server.TSDB(o.tsdb).With(keepAll...)
 	off := &contender{Server: tsdb.With("--rollups", "off"), dir: dir}
@@ -99,7 +104,12 @@ func (s *rollupSize) measure(ctx context.Context, o rollupOptions, set sets.Set,
 	if s.samples, err = off.fill(ctx, set); err != nil {
 		return err
 	}
-	without, err := off.compactAnew(ctx)
+	off.end()
+	before := &contender{Server: off.Server, dir: dir + "-off"}
+	if err := os.CopyFS(before.dir, os.DirFS(dir)); err != nil {
+		return err
+	}
+	without, err := before.compactAnew(ctx)
 	if err != nil {
 		return err
 	}
@@ -133,8 +143,8 @@ func (s *rollupSize) add(dir string, tiers ...string) (err error) {
 	return err
 }
 
-// compactAnew starts the server anew, compacts everything, ends the server and returns
-// the CPU time that it has used.
+// compactAnew starts the server anew, compacts everything, ends the server once it is
+// idle and returns the CPU time that it has used.
 func (c *contender) compactAnew(ctx context.Context) (time.Duration, error) {
 	c.end()
 	p, _, err := server.Start(ctx, c.Server, c.dir)
@@ -144,6 +154,9 @@ func (c *contender) compactAnew(ctx context.Context) (time.Duration, error) {
 	c.process = p
 	defer c.end()
 	if _, err := p.Post(ctx, "/api/v1/admin/compact"); err != nil {
+		return 0, p.Fail(err)
+	}
+	if err := p.Idle(ctx, idleSpan); err != nil {
 		return 0, p.Fail(err)
 	}
 	return p.CPU()
