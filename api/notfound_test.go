@@ -51,6 +51,7 @@ func TestNotFoundListsEveryPattern(t *testing.T) {
 			continue // preflights, and the links of the page of profiles
 		}
 		path = strings.ReplaceAll(strings.TrimSuffix(path, "{$}"), "{name}", "NAME")
+		path = strings.ReplaceAll(path, "{path...}", "PATH")
 		methods, ok := listed[path]
 		if !ok || method != "" && !slices.Contains(methods, method) {
 			t.Errorf("%s is served and not listed", pattern)

@@ -41,6 +41,7 @@ type DB struct {
 	roller    *roller
 	relief    *reliever
 	flusher   *flusher
+	snapshots *snapshots
 
 	report       RecoveryReport
 	collectors   []prometheus.Collector

@@ -7,8 +7,8 @@
 //	merge:   plan (pure) ─▶ new blocks ─▶ one edit: outputs in, inputs out ─▶ sweep of files
 //	View:    {active head, frozen head, block set, retention floor}, immutable, counted, replaced in one step
 //
-// A data directory holds LOCK, MANIFEST, reserve, wal/, l0/, raw/<day>/ and
-// lost+found/. One process has it open at a time. The files are drawn in
+// A data directory holds LOCK, MANIFEST, reserve, wal/, l0/, raw/<day>/, lost+found/
+// and snapshots/. One process has it open at a time. The files are drawn in
 // docs/format.md.
 //
 // # Parts
@@ -47,7 +47,7 @@
 //
 //	flusher.mu  compactor.mu  roller.mu   one cut, merge, step of a rollup at a time; held over I/O
 //	     └──────────┼─────────────┘
-//	       catalog.mu              one edit at a time; held over I/O
+//	       catalog.mu              one edit at a time; held over I/O; snapshots.mu is above it too
 //	            │
 //	       writer.gate             readers append, freezing writes; no I/O
 //	       ┌────┴─────────┐

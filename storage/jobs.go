@@ -49,6 +49,7 @@ type jobs struct {
 	retain     *background.Job
 	sweep      *background.Job // remove files of dropped blocks and of failed edits
 	tombstones *background.Job // forget deletions that nothing needs any more
+	snapshots  *background.Job // remove temporary snapshots
 }
 
 func newJobs(o *Options, guard func(job string, step func() error) error) jobs {
@@ -65,6 +66,7 @@ func newJobs(o *Options, guard func(job string, step func() error) error) jobs {
 		retain:     all.Job("retain", retryPace),
 		sweep:      all.Job("sweep", retryPace),
 		tombstones: all.Job("tombstones", retryPace),
+		snapshots:  all.Job("snapshots", retryPace),
 	}
 }
 
@@ -137,6 +139,9 @@ func (db *DB) maintain(ctx context.Context) {
 			retained = now
 		}
 		db.catalog.sweep(ctx)
+		if j.snapshots.Due() {
+			_ = j.snapshots.Run(ctx, db.snapshots.expire)
+		}
 		if j.release.Outcome().Failures > 0 && j.release.Due() {
 			_ = j.release.Run(ctx, db.catalog.releaseLog)
 		}
@@ -165,7 +170,7 @@ func (db *DB) maintain(ctx context.Context) {
 // merges, or until one of its jobs that fails is due again.
 func (db *DB) maintainPause() time.Duration {
 	now, d := db.opts.Clock.Now(), mergeEvery
-	for _, job := range []*background.Job{db.jobs.release, db.jobs.merge, db.jobs.retain, db.jobs.sweep, db.jobs.tombstones} {
+	for _, job := range []*background.Job{db.jobs.release, db.jobs.merge, db.jobs.retain, db.jobs.sweep, db.jobs.tombstones, db.jobs.snapshots} {
 		if o := job.Outcome(); o.Failures > 0 {
 			d = min(d, max(o.Next.Sub(now), retryMin))
 		}

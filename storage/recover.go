@@ -74,6 +74,9 @@ func Open(ctx context.Context, fs vfs.FS, dir string, opts Options) (_ *DB, err 
 	if db.manifest, err = e.openManifest(rec.Report().Edit); err != nil {
 		return nil, err
 	}
+	if err := e.ensureIncarnation(db.manifest); err != nil {
+		return nil, err
+	}
 	if err := db.openBlocks(rec); err != nil {
 		return nil, err
 	}
@@ -82,6 +85,7 @@ func Open(ctx context.Context, fs vfs.FS, dir string, opts Options) (_ *DB, err 
 	}
 	db.lock.onLost = db.wal.Fail
 	db.manifest.Guard(db.lock.check)
+	db.snapshots.clean()
 	db.catalog.logRestored()
 	db.logRecovery()
 	_ = e.jobs.reserve.Run(ctx, e.ensureReserve) // their jobs repeat a failure
@@ -144,7 +148,9 @@ func (e *env) openManifest(minEdit uint64) (*manifest.Manifest, error) {
 		m, err = manifest.Open(e.fs, e.dir, minEdit)
 	}
 	if errors.Is(err, iofs.ErrNotExist) {
-		m, err = manifest.Create(e.fs, e.dir, newSeed(e.opts.Seed), e.now())
+		st := manifest.NewState(newSeed(e.opts.Seed), e.now())
+		st.Incarnation.ID = e.newIncarnation(st)
+		m, err = manifest.CreateState(e.fs, e.dir, st)
 	}
 	if errors.Is(err, format.ErrCorrupt) || errors.Is(err, manifest.ErrBehind) {
 		return nil, fmt.Errorf("%w: %w", ErrManifestDamaged, err)
@@ -228,7 +234,8 @@ func (db *DB) assemble(active *memtable, tombstones *pendingTombstones) {
 	db.writer.gate.active, db.writer.gate.since = active, db.opts.Clock.Now()
 	db.compactor = &compactor{env: db.env, catalog: db.catalog}
 	db.roller = newRoller(db.env, db.catalog, db.space)
-	db.relief = &reliever{env: db.env, space: db.space, writer: db.writer, compactor: db.compactor}
+	db.snapshots = &snapshots{env: db.env, catalog: db.catalog, space: db.space}
+	db.relief = &reliever{env: db.env, space: db.space, writer: db.writer, compactor: db.compactor, snapshots: db.snapshots}
 	db.flusher = &flusher{
 		env: db.env, head: db.head, wal: db.wal, views: db.views,
 		writer: db.writer, catalog: db.catalog, relief: db.relief,

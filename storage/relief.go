@@ -8,14 +8,15 @@ import (
 type relief uint8
 
 const (
-	reliefNone  relief = iota
-	reliefCut          // cut the head: the log's segments go, a block comes
-	reliefPool         // remove the released segments that wait to be used again
-	reliefMerge        // merge blocks towards their final form
+	reliefNone      relief = iota
+	reliefCut              // cut the head: the log's segments go, a block comes
+	reliefPool             // remove the released segments that wait to be used again
+	reliefSnapshots        // remove the temporary snapshots, which backups make
+	reliefMerge            // merge blocks towards their final form
 )
 
 func (r relief) String() string {
-	return [...]string{"none", "cut", "pool", "merge"}[r]
+	return [...]string{"none", "cut", "pool", "snapshots", "merge"}[r]
 }
 
 // supply decides how disk space is freed, all in bytes.
@@ -24,6 +25,7 @@ type supply struct {
 	cutFrees     int64 // by a cut, of the log's files
 	block        int64 // upper bound of the block of a cut
 	pooled       int64 // released segments that no spare is wanted of
+	temporary    int64 // pinned by temporary snapshots
 	mergeable    int64 // inputs of a merge whose outputs fit into free
 }
 
@@ -39,6 +41,8 @@ func (s supply) relief() relief {
 		return reliefCut
 	case s.pooled > 0:
 		return reliefPool
+	case s.temporary > 0:
+		return reliefSnapshots
 	case s.mergeable > 0:
 		return reliefMerge
 	case cut:
@@ -53,6 +57,7 @@ type reliever struct {
 	space     *space
 	writer    *writer
 	compactor *compactor
+	snapshots *snapshots
 }
 
 // next returns the next step against a lack of space that space has measured.
@@ -65,7 +70,7 @@ func (r *reliever) next(ctx context.Context) relief {
 	if err != nil {
 		return reliefNone // the next measurement says so
 	}
-	s := supply{free: int64(free), needed: r.space.needed(), pooled: r.writer.wal.PooledBytes()}
+	s := supply{free: int64(free), needed: r.space.needed(), pooled: r.writer.wal.PooledBytes(), temporary: r.snapshots.temporaryBytes()}
 	// Samples take less space in a block than in memory, and labels less than in
 	// the tables of the head.
 	if st := r.writer.active().buf.Stats(); st.Series > 0 {
@@ -86,6 +91,10 @@ func (r *reliever) relieve(ctx context.Context) {
 		if r.jobs.release.Due() && r.jobs.release.Run(ctx, func(context.Context) error { return r.writer.wal.DropPool() }) == nil {
 			r.log.Info("released log segments are removed, free disk space is short")
 			r.jobs.kickCut() // look again at once
+		}
+	case reliefSnapshots:
+		if r.jobs.snapshots.Due() && r.jobs.snapshots.Run(ctx, r.snapshots.giveUp) == nil {
+			r.jobs.kickCut()
 		}
 	case reliefMerge:
 		wake(r.jobs.merged)

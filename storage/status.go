@@ -14,6 +14,8 @@ import (
 // Status describes the stored data, as GET /api/v1/status/storage shows it.
 // Bytes are those of block files; the log's stand apart.
 type Status struct {
+	// Incarnation names the database; a restore or an accepted loss gives it another.
+	Incarnation    string       `json:"incarnation"`
 	Series         uint64       `json:"series"` // distinct ones with samples, in memory and in blocks
 	Samples        uint64       `json:"samples"`
 	Blocks         int          `json:"blocks"`
@@ -26,6 +28,11 @@ type Status struct {
 	Full        Forecast       `json:"full"`
 	FailingJobs []JobStatus    `json:"failingJobs"` // of the background work
 	Deletions   DeletionStatus `json:"deletions"`
+
+	Snapshots []SnapshotStatus `json:"snapshots"`
+	// SnapshotBytes are those of files that only snapshots have: removing the snapshots
+	// frees them, and nothing else does.
+	SnapshotBytes int64 `json:"snapshotBytes"`
 }
 
 // DeletionStatus counts the deletions that are not carried out in all blocks yet.
@@ -121,6 +128,13 @@ func (db *DB) Status() (Status, error) {
 	}
 	defer v.Release()
 	st := Status{Head: db.views.headStatus(), WAL: db.walStatus(), FailingJobs: db.failingJobs(), Deletions: db.views.tombstoneUse()}
+	st.Incarnation = fmt.Sprintf("%016x", db.manifest.State().Incarnation.ID)
+	if st.Snapshots, err = db.SnapshotStatus(); err != nil {
+		return Status{}, err
+	}
+	for _, s := range st.Snapshots {
+		st.SnapshotBytes += s.PinnedBytes
+	}
 	for _, e := range v.st.blocks.Entries() {
 		st.Blocks++
 		st.Bytes += e.Size

@@ -87,6 +87,8 @@ func (a *API) Register(mux *http.ServeMux) {
 	const (
 		get   = http.MethodGet
 		post  = http.MethodPost
+		put   = http.MethodPut
+		del   = http.MethodDelete
 		query = get + " " + post
 	)
 	for _, e := range []struct {
@@ -126,15 +128,21 @@ func (a *API) Register(mux *http.ServeMux) {
 		{post, "/admin/flush", a.flush},
 		{post, "/admin/compact", a.compact},
 		{post, "/admin/drop_caches", a.dropCaches},
+		{post + " " + put, "/admin/tsdb/snapshot", a.makeSnapshot},
+		{get, "/admin/tsdb/snapshots", a.snapshots},
+		{del, "/admin/tsdb/snapshots/{name}", a.removeSnapshot},
+		{post, "/admin/tsdb/snapshots/{name}/remove", a.removeSnapshot},
+		{get, "/admin/tsdb/snapshots/{name}/files", a.snapshotFiles},
 	} {
 		path := "/api/v1" + e.path
-		for _, method := range []string{get, post} {
+		for _, method := range []string{get, post, put, del} {
 			if contains(e.methods, method) {
 				mux.Handle(method+" "+path, Compress(a.wrap(e.handler)))
 			}
 		}
 		mux.HandleFunc("OPTIONS "+path, preflight)
 	}
+	mux.HandleFunc("GET /api/v1/admin/tsdb/snapshots/{name}/files/{path...}", a.snapshotFile)
 	mux.HandleFunc("POST /api/v1/read", a.remoteRead)
 	mux.Handle("GET /federate", Compress(http.HandlerFunc(a.federate)))
 }

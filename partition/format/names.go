@@ -11,6 +11,8 @@ const (
 	L0Dir        = "l0"         // cuts, all partitions in one file
 	RawDir       = "raw"        // one directory per day partition
 	LostFoundDir = "lost+found" // files that are not listed and may hold data
+	SnapshotsDir = "snapshots"  // one data directory per snapshot
+	SnapshotName = "SNAPSHOT"   // in a snapshot that was never opened: what it is of
 	BlockSuffix  = ".tsb"       // suffix of every block file
 	TempSuffix   = ".tmp"       // files that are renamed once they are complete
 )

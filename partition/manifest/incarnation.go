@@ -7,11 +7,12 @@ import (
 	"tsdb/partition/format"
 )
 
-// Incarnation tells a database apart from its state before an operator accepted
-// the loss of acknowledged samples from the WAL. It is zero in a database that
-// never lost any.
+// Incarnation tells a database apart from others that share a part of its history:
+// its state before a restore or before an operator accepted the loss of acknowledged
+// samples from the WAL, and its snapshots once they are opened. Names of blocks,
+// generations and LSNs are unique in an incarnation only.
 type Incarnation struct {
-	ID         uint64 // random, changes with every loss that is accepted
+	ID         uint64 // random; 0 in a database that no program has opened that knows it
 	Losses     uint64 // number of accepted losses
 	AcceptedMs int64  // time of the last one, Unix milliseconds
 	// FromMs and ToMs are the wall times, in Unix milliseconds, between which

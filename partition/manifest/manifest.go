@@ -66,6 +66,11 @@ type Manifest struct {
 // Create creates a database in dir, which must not hold one. seed is the seed of
 // its series identities, wallMs the current time.
 func Create(fsys vfs.FS, dir string, seed uint64, wallMs int64) (*Manifest, error) {
+	return CreateState(fsys, dir, NewState(seed, wallMs))
+}
+
+// CreateState is Create of a database that begins with a state without blocks.
+func CreateState(fsys vfs.FS, dir string, s *State) (*Manifest, error) {
 	if err := fsys.MkdirAll(dir); err != nil {
 		return nil, fmt.Errorf("create data directory: %w", err)
 	}
@@ -86,7 +91,7 @@ func Create(fsys vfs.FS, dir string, seed uint64, wallMs int64) (*Manifest, erro
 		return nil, fmt.Errorf("create %s: %w: %s is there, so the MANIFEST of this directory is lost", path.Join(dir, format.ManifestName), ErrBehind, found[0])
 	}
 	m := &Manifest{fs: fsys, dir: dir}
-	if err := m.start(NewState(seed, wallMs)); err != nil {
+	if err := m.start(s); err != nil {
 		return nil, err
 	}
 	return m, nil

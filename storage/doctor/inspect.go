@@ -18,6 +18,7 @@ import (
 	"tsdb/partition/format"
 	"tsdb/partition/manifest"
 	"tsdb/storage/datadir"
+	"tsdb/storage/snapshot"
 	"tsdb/storage/wal"
 )
 
@@ -47,6 +48,9 @@ func Inspect(ctx context.Context, fs vfs.FS, dir string, out io.Writer) error {
 	st := l.State
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "edit %d\tgenerations in the log from %d\t%s\n", st.Number, st.WALLow, log)
+	if st.Incarnation.ID != 0 {
+		fmt.Fprintf(w, "incarnation\t%016x\n", st.Incarnation.ID)
+	}
 	if st.Floor != manifest.NoFloor {
 		fmt.Fprintf(w, "retention floor\t%s\n", model.FormatTime(st.Floor))
 	}
@@ -256,8 +260,10 @@ func InspectFile(ctx context.Context, fs vfs.FS, name string, out io.Writer) err
 		return b.Describe(ctx, out)
 	case base == format.SegmentsName:
 		return wal.DescribeList(out, fs, name)
+	case base == format.SnapshotName:
+		return snapshot.Describe(out, fs, name)
 	case path.Ext(base) == ".wal":
 		return wal.Describe(out, fs, name)
 	}
-	return fmt.Errorf("%s: not a block (*%s), a log segment (*.wal), a %s or a %s", name, format.BlockSuffix, format.ManifestName, format.SegmentsName)
+	return fmt.Errorf("%s: not a block (*%s), a log segment (*.wal), a %s, a %s or a %s", name, format.BlockSuffix, format.ManifestName, format.SegmentsName, format.SnapshotName)
 }

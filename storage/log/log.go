@@ -1,6 +1,9 @@
 package log
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // Log is a log open for appending. Its methods are safe for concurrent use, except
 // that Rotate must not run concurrently with Append, and no method with Close.
@@ -93,6 +96,23 @@ type Files interface {
 	CutFrees() int64
 	// List returns the state of the list of segments.
 	List() ListStatus
+	// Image makes all frames appended so far durable and returns them as an image,
+	// to copy them. Nothing is released until it is closed.
+	Image() (Image, error)
+}
+
+// Image is a log as it is at one position. It is not safe for concurrent use.
+type Image interface {
+	// Pos returns the position: the LSN of the last frame, and the highest
+	// generation and segment that were ever used.
+	Pos() Pos
+	// CopyTo makes a log in the directory dir, which is empty, with all frames of
+	// generation low and above up to the position, and the file listName with the list
+	// of its segments. Files that are complete are linked where that is possible. It
+	// returns the number of bytes written.
+	CopyTo(low uint64, dir, listName string) (written int64, err error)
+	// Close ends the image; a second Close does nothing.
+	Close()
 }
 
 // ListStatus is the state of the writes of the list of segments.
@@ -109,3 +129,6 @@ func (NoFiles) PooledBytes() int64 { return 0 }
 func (NoFiles) DropPool() error    { return nil }
 func (NoFiles) CutFrees() int64    { return 0 }
 func (NoFiles) List() ListStatus   { return ListStatus{} }
+
+// Image returns an error.
+func (NoFiles) Image() (Image, error) { return nil, errors.New("the log is not kept in files") }

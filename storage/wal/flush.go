@@ -191,7 +191,7 @@ func (w *writer) nextSegment() error {
 			_ = s.file.Close()    // as in sync
 			l.listing.writeSoon() // its last sync was not known to be the last
 		}
-		l.mu.closed = append(l.mu.closed, closedSegment{id: s.id, gen: s.gen, bytes: s.end, size: l.o.SegmentBytes})
+		l.mu.closed = append(l.mu.closed, closedSegment{id: s.id, gen: s.gen, bytes: s.end, size: l.o.SegmentBytes, lastLSN: s.written.lastLSN})
 	}
 	s := l.mu.spares[0]
 	l.mu.spares = append(l.mu.spares[:0], l.mu.spares[1:]...)

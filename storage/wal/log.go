@@ -85,8 +85,9 @@ type Log struct {
 // closedSegment is a segment with frames to which none will be added.
 type closedSegment struct {
 	id, gen uint64
-	bytes   int64 // up to the end of its last frame
-	size    int64 // of the file
+	bytes   int64  // up to the end of its last frame
+	size    int64  // of the file
+	lastLSN uint64 // of its last frame
 	damaged bool
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"strings"
 
 	"tsdb/internal/panics"
 	"tsdb/storage/log"
@@ -303,11 +304,12 @@ func (l *Log) leftovers() (pool []string, err error) {
 	removed := false
 	for _, n := range names {
 		id, suffix, ok := parseName(n)
-		if !ok || suffix == badSuffix || suffix == segmentSuffix && used[id] {
+		temp := strings.HasSuffix(n, segmentSuffix+listTempSuffix) // of a repair that a crash ended
+		if !temp && (!ok || suffix == badSuffix || suffix == segmentSuffix && used[id]) {
 			continue
 		}
 		info, err := l.fs.Stat(path.Join(l.dir, n))
-		if err == nil && len(pool) < poolMax && info.Size == l.o.SegmentBytes && info.Links <= 1 {
+		if err == nil && !temp && len(pool) < poolMax && info.Size == l.o.SegmentBytes && info.Links <= 1 {
 			pool = append(pool, n)
 			continue
 		}

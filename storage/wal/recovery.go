@@ -354,14 +354,14 @@ func (r *Recovery) Deletions(gen uint64) map[uint64]bool {
 // damaged one without a readable frame is released with its predecessor.
 func (r *Recovery) closed() []closedSegment {
 	var closed []closedSegment
-	gen := uint64(0)
+	gen, last := uint64(0), uint64(0)
 	for _, s := range r.segments {
 		if n := len(s.extents); n > 0 {
-			gen = s.extents[n-1].gen
+			gen, last = s.extents[n-1].gen, s.extents[n-1].last
 		} else if !s.damaged {
 			continue
 		}
-		closed = append(closed, closedSegment{id: s.id, gen: gen, bytes: s.end(), size: s.end(), damaged: s.damaged})
+		closed = append(closed, closedSegment{id: s.id, gen: gen, bytes: s.end(), size: s.end(), lastLSN: last, damaged: s.damaged})
 	}
 	return closed
 }

@@ -38,6 +38,22 @@ func (r *Recovery) Repair() error {
 }
 
 func (r *Recovery) repairSegment(s *scannedSegment) error {
+	info, err := r.fs.Stat(s.name)
+	if err != nil {
+		return err
+	}
+	// A file with other links, such as a snapshot's, must not be changed.
+	linked := info.Links > 1
+	if unsynced := slices.ContainsFunc(s.extents, func(e extent) bool { return e.last > r.report.Synced }); linked && (s.cut >= 0 || unsynced) {
+		n := info.Size
+		if s.cut >= 0 {
+			n = s.cut
+		}
+		if err := detach(r.fs, s.name, n); err != nil {
+			return err
+		}
+		linked = false
+	}
 	f, err := r.fs.OpenReadWrite(s.name)
 	if err != nil {
 		return err
@@ -45,7 +61,7 @@ func (r *Recovery) repairSegment(s *scannedSegment) error {
 	switch {
 	case s.cut >= 0:
 		err = f.Truncate(s.cut)
-	case s.header && !s.damaged && s.end() < s.size:
+	case s.header && !s.damaged && s.end() < s.size && !linked:
 		// The segment gets no more frames. Otherwise each start would leave a fully
 		// pre-allocated segment until the next cut.
 		err = f.Truncate(s.end())
