@@ -122,6 +122,9 @@ func diffBuckets(got, want *model.Buckets) string {
 	g, w := reflect.ValueOf(got).Elem(), reflect.ValueOf(want).Elem()
 	for i := range got.Len() {
 		for f := range g.NumField() {
+			if !g.Type().Field(f).IsExported() {
+				continue
+			}
 			a, b := g.Field(f).Index(i).Interface(), w.Field(f).Index(i).Interface()
 			if x, ok := a.(float64); ok {
 				a, b = math.Float64bits(x), math.Float64bits(b.(float64))

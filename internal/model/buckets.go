@@ -37,6 +37,8 @@ type Buckets struct {
 	Lost    []float64
 	Resets  []uint32 // floats below the one before, inside the bucket
 	Changes []uint32 // floats that differ from the one before, inside the bucket; NaN equals NaN
+
+	held []heldTimes // see ExtendTimes
 }
 
 // BucketFlags describe the entries of a bucket.
@@ -103,6 +105,7 @@ func (b *Buckets) Truncate(n int) {
 
 // Grow appends n zero rows and returns the index of the first.
 func (b *Buckets) Grow(n int) int {
+	b.forget()
 	from := len(b.End)
 	b.End, b.Flags, b.Count = growZeros(b.End, n), growZeros(b.Flags, n), growZeros(b.Count, n)
 	b.First, b.T1, b.T2, b.T3 = growZeros(b.First, n), growZeros(b.T1, n), growZeros(b.T2, n), growZeros(b.T3, n)
@@ -114,6 +117,11 @@ func (b *Buckets) Grow(n int) int {
 
 // Extend appends n rows that hold anything and returns the index of the first.
 func (b *Buckets) Extend(n int) int {
+	b.forget()
+	return b.extend(n)
+}
+
+func (b *Buckets) extend(n int) int {
 	from := len(b.End)
 	b.End, b.Flags, b.Count = extend(b.End, n), extend(b.Flags, n), extend(b.Count, n)
 	b.First, b.T1, b.T2, b.T3 = extend(b.First, n), extend(b.T1, n), extend(b.T2, n), extend(b.T3, n)
@@ -145,6 +153,7 @@ func (b *Buckets) Slice(i, j int) Buckets {
 
 // AppendRange appends the rows i ≤ k < j of o, which may not be b.
 func (b *Buckets) AppendRange(o *Buckets, i, j int) {
+	b.forget()
 	b.End, b.Flags, b.Count = append(b.End, o.End[i:j]...), append(b.Flags, o.Flags[i:j]...), append(b.Count, o.Count[i:j]...)
 	b.First, b.T1 = append(b.First, o.First[i:j]...), append(b.T1, o.T1[i:j]...)
 	b.T2, b.T3 = append(b.T2, o.T2[i:j]...), append(b.T3, o.T3[i:j]...)

@@ -1,0 +1,41 @@
+package model
+
+// heldTimes says that rows of Buckets hold the times of a source.
+type heldTimes struct {
+	from, n int
+	source  any
+	at      int // the first in the source
+}
+
+// ExtendTimes is Extend for rows whose End, Count and times are copies of n rows of a source,
+// from row at on. held tells that the new rows hold these already, because they did
+// before b was truncated and nothing else has been written there since; otherwise the
+// caller sets them. A source is compared with == and never changes.
+//
+// Series that are scraped together have equal times, so that a reader which
+// appends them one after another to the same rows saves most of the copies.
+func (b *Buckets) ExtendTimes(n int, source any, at int) (from int, held bool) {
+	h := heldTimes{len(b.End), n, source, at}
+	k := 0
+	for ; k < len(b.held) && b.held[k].from+b.held[k].n <= h.from; k++ {
+	}
+	// Rows behind the last one do not move with the others to larger memory.
+	room := min(cap(b.End), cap(b.Count), cap(b.First), cap(b.T1), cap(b.T2), cap(b.T3)) - h.from
+	from = b.extend(n)
+	if k < len(b.held) && b.held[k] == h && room >= n {
+		return from, true
+	}
+	clear(b.held[k:])
+	b.held = append(b.held[:k], h)
+	return from, false
+}
+
+// forget forgets which times the rows behind the last one hold: they are about to be
+// written to.
+func (b *Buckets) forget() {
+	k := len(b.held)
+	for ; k > 0 && b.held[k-1].from+b.held[k-1].n > len(b.End); k-- {
+	}
+	clear(b.held[k:])
+	b.held = b.held[:k]
+}
