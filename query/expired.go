@@ -26,9 +26,10 @@ func (p *Query) warnExpired(reason string) error {
 	if err := q.Close(); err != nil {
 		return err
 	}
-	if !view.HasExpired(model.Inclusive(first, last)) {
+	at, expired := view.FirstExpired(model.Inclusive(first, last))
+	if !expired {
 		return nil
 	}
 	return fmt.Errorf("%w: raw samples up to %s have expired, and queries on Prometheus' engine read no rollups (%s)",
-		annotations.PromQLWarning, model.FormatTime(view.RawFloor-1), reason)
+		annotations.PromQLWarning, model.FormatTime(view.ExpiredUntil(at)-1), reason)
 }

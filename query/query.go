@@ -43,7 +43,7 @@ type Query struct {
 	mem         *admission.Tracker // of the answer, until Close
 	share       *admission.CPUShare
 	cachedSteps int
-	bucketsRead int64
+	bucketsRead map[string]int64 // by tier
 
 	// newFallback prepares the query for Prometheus' engine.
 	newFallback func(promstorage.Queryable) (promql.Query, error)
@@ -299,7 +299,7 @@ func (p *Query) attempt(ctx context.Context, heavy bool) (*promql.Result, error)
 	stage.WithLabelValues(stageEvaluate).Observe((time.Since(began) - q.SelectDuration()).Seconds())
 	p.samples.UpdatePeak(x.PeakPoints())
 	p.bucketsRead = x.BucketsRead()
-	p.engine.metrics.buckets.Add(float64(p.bucketsRead))
+	p.engine.metrics.buckets.Add(float64(p.BucketsRead()))
 	if err == nil && y.Ended() {
 		err = x.Check()
 	}
@@ -383,8 +383,17 @@ func (p *Query) CachedSteps() int {
 // BucketsRead returns the number of buckets of rollups that the answer was computed
 // from. They count as samples read in Stats.
 func (p *Query) BucketsRead() int64 {
+	n := int64(0)
+	for _, read := range p.BucketsReadByTier() {
+		n += read
+	}
+	return n
+}
+
+// BucketsReadByTier is BucketsRead by the name of the tier; nil if there were none.
+func (p *Query) BucketsReadByTier() map[string]int64 {
 	if p.abandoned {
-		return 0
+		return nil
 	}
 	return p.bucketsRead
 }

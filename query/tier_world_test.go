@@ -273,7 +273,7 @@ func (w *tierWorld) any() *tierSeries { return w.series[w.r.IntN(len(w.series))]
 
 // change does one of the things that happen to a database.
 func (w *tierWorld) change() {
-	switch w.r.IntN(8) {
+	switch w.r.IntN(9) {
 	case 0, 1: // late samples, some in the place of others
 		b := w.db.NewBatch("test", model.DefaultTenant)
 		for range 1 + w.r.IntN(3) {
@@ -305,6 +305,13 @@ func (w *tierWorld) change() {
 		w.restart()
 	case 5:
 		w.restart()
+	case 6: // a tier goes off, and has no rows of days that change
+		w.tiers = map[block.Tier]int64{block.Minute: 0, block.Hour: 0}
+		if w.chance(70) {
+			delete(w.tiers, pickOf(w.r, block.Minute, block.Hour))
+		}
+		w.restart()
+		w.compact()
 	default:
 		w.compact()
 	}

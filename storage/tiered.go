@@ -17,7 +17,7 @@ type TieredSet struct {
 	view     *View
 	tenant   uint32
 	matchers []*match.Matcher
-	tier     block.Tier
+	tiers    TierSlices
 	times    model.TimeRange // selected, whole buckets
 	rawTimes model.TimeRange // the part of times that has samples
 

@@ -39,7 +39,7 @@ func BenchmarkReadTiered(b *testing.B) {
 		v := w.view()
 		defer v.Release()
 		for b.Loop() {
-			set, err := v.SelectTiered(w.ctx, model.DefaultTenant, wholeDays(days+1), block.Hour, labels.MustNewMatcher(labels.MatchEqual, "__name__", "m"))
+			set, err := v.SelectTiered(w.ctx, model.DefaultTenant, wholeDays(days+1), OneTier(block.Hour), labels.MustNewMatcher(labels.MatchEqual, "__name__", "m"))
 			must(b, err)
 			var r TieredReader
 			var rows model.Buckets

@@ -23,7 +23,7 @@ type tieredRead struct {
 // read reads everything in a range of whole buckets.
 func (w *tieredWorld) read(v *View, tier block.Tier, tr model.TimeRange) tieredRead {
 	w.t.Helper()
-	set, err := v.SelectTiered(w.ctx, model.DefaultTenant, tr, tier, labels.MustNewMatcher(labels.MatchEqual, "__name__", "m"))
+	set, err := v.SelectTiered(w.ctx, model.DefaultTenant, tr, OneTier(tier), labels.MustNewMatcher(labels.MatchEqual, "__name__", "m"))
 	must(w.t, err)
 	var r TieredReader
 	defer r.Release()

@@ -32,7 +32,7 @@ func (r *TieredReader) warnOfCut(ctx context.Context, s *TieredSeries, dst *mode
 	}
 	for _, tr := range deleted {
 		for _, border := range []int64{tr.Min, tr.Max - 1} {
-			bucket := wholeBuckets(model.Inclusive(border, border), set.tier.Ms())
+			bucket := set.tiers.whole(model.Inclusive(border, border))
 			end := bucket.Max - 1
 			if set.isRaw(end) || deleted.Covers(bucket) {
 				continue
@@ -70,6 +70,6 @@ func (s *TieredSet) warnOfCut(bucket model.TimeRange) {
 	s.mu.Unlock()
 	if !known {
 		s.base.warn(fmt.Errorf("raw samples up to %s have expired: the %v rollup lacks what a deletion left of the bucket from %s to %s",
-			model.FormatTime(s.view.st.floor-1), s.tier, model.FormatTime(bucket.Min), model.FormatTime(bucket.Max-1)))
+			model.FormatTime(s.view.st.floor-1), s.tiers.At(bucket.Min), model.FormatTime(bucket.Min), model.FormatTime(bucket.Max-1)))
 	}
 }

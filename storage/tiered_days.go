@@ -17,12 +17,12 @@ type coveredDay struct {
 	times model.TimeRange // of the day, as far as selected
 }
 
-// coveredDays returns the days of a tier that are rolled up and overlap tr, by time.
-// Days for which samples stand in are not among them.
-func coveredDays(st *manifest.State, tier block.Tier, tr model.TimeRange) []coveredDay {
+// coveredDays returns the days that are rolled up to the tier of their slice and overlap
+// tr, by time. Days for which samples stand in are not among them.
+func coveredDays(st *manifest.State, tiers TierSlices, tr model.TimeRange) []coveredDay {
 	var days []coveredDay
 	for key, c := range st.Coverage {
-		if key.Tier != tier || c.StandIn {
+		if c.StandIn || key.Tier != tiers.At(key.Range().Min) {
 			continue
 		}
 		if times := key.Range().Intersect(tr); !times.Empty() {

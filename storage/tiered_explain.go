@@ -27,10 +27,10 @@ type TieredCost struct {
 	NewerSeries   uint64 // with something newer than the tier on covered days
 }
 
-// ExplainTiered returns the cost of reading a range from a tier, as Explain does for
+// ExplainTiered returns the cost of reading a range from tiers, as Explain does for
 // samples.
-func (v *View) ExplainTiered(ctx context.Context, tenant uint32, tr model.TimeRange, tier block.Tier, ms ...*labels.Matcher) (TieredCost, []error, error) {
-	set, err := v.SelectTiered(ctx, tenant, tr, tier, ms...)
+func (v *View) ExplainTiered(ctx context.Context, tenant uint32, tr model.TimeRange, tiers TierSlices, ms ...*labels.Matcher) (TieredCost, []error, error) {
+	set, err := v.SelectTiered(ctx, tenant, tr, tiers, ms...)
 	if err != nil {
 		return TieredCost{}, nil, err
 	}
@@ -68,7 +68,7 @@ func (c *tieredCoster) countDays() {
 	c.cost.CoveredDays, c.cost.Covered = uint64(len(c.set.covered)), c.set.coveredTimes
 	standIn := make(map[int64]bool)
 	for key, cover := range st.blocks.State().Coverage {
-		if key.Tier == c.set.tier && cover.StandIn && key.Range().Overlaps(c.set.rawTimes) {
+		if cover.StandIn && key.Tier == c.set.tiers.At(key.Range().Min) && key.Range().Overlaps(c.set.rawTimes) {
 			standIn[key.Day] = true
 		}
 	}

@@ -84,7 +84,7 @@ func (s *TieredSeries) newerInHead(ref model.Ref, tr model.TimeRange, scratch *n
 			end := days.Min // of the bucket that was added last
 			for _, t := range scratch.samples.T {
 				if t >= end {
-					bucket := wholeBuckets(model.Inclusive(t, t), s.set.tier.Ms())
+					bucket := s.set.tiers.whole(model.Inclusive(t, t))
 					dst, end = append(dst, bucket), bucket.Max
 				}
 			}
@@ -96,6 +96,6 @@ func (s *TieredSeries) newerInHead(ref model.Ref, tr model.TimeRange, scratch *n
 // widen extends ranges to whole buckets.
 func (s *TieredSet) widen(rs []model.TimeRange) {
 	for i, r := range rs {
-		rs[i] = wholeBuckets(r, s.tier.Ms())
+		rs[i] = s.tiers.whole(r)
 	}
 }

@@ -53,7 +53,7 @@ func (r *TieredReader) Buckets(ctx context.Context, s *TieredSeries, tr model.Ti
 	if tr = tr.Intersect(set.times); tr.Empty() {
 		return gaps, nil
 	}
-	whole := wholeBuckets(tr, set.tier.Ms()).Intersect(set.times)
+	whole := set.tiers.whole(tr).Intersect(set.times)
 	var err error
 	if r.newer, err = s.newer(ctx, whole, &r.scratch, r.newer[:0]); err != nil {
 		return gaps, err
@@ -71,7 +71,7 @@ func (r *TieredReader) Buckets(ctx context.Context, s *TieredSeries, tr model.Ti
 	r.remove(dst, from, need, r.newer)
 	gaps = append(gaps, r.newer...)
 	for i := first; i < len(gaps); i++ {
-		gaps[i] = wholeBuckets(gaps[i], set.tier.Ms()).Intersect(tr).Intersect(set.rawTimes)
+		gaps[i] = set.tiers.whole(gaps[i]).Intersect(tr).Intersect(set.rawTimes)
 	}
 	return gaps[:first+len(mergeRanges(gaps[first:]))], nil
 }
@@ -146,7 +146,7 @@ func (r *TieredReader) read(ctx context.Context, number int, tr model.TimeRange,
 		}
 		if kept := r.set.view.st.blocks.Kept(); g.Min < kept.Min {
 			r.set.base.warn(fmt.Errorf("samples that stand in for buckets of %v are gone: from %s to %s",
-				r.set.tier, model.FormatTime(g.Min), model.FormatTime(min(g.Max, kept.Min)-1)))
+				r.set.tiers.At(g.Min), model.FormatTime(g.Min), model.FormatTime(min(g.Max, kept.Min)-1)))
 		}
 		gaps = append(gaps, g)
 	}

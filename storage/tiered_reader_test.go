@@ -23,7 +23,7 @@ func TestReadersShareATieredSelection(t *testing.T) {
 	defer v.Release()
 	tr := wholeDays(4)
 	want := w.read(v, block.Hour, tr)
-	set, err := v.SelectTiered(w.ctx, model.DefaultTenant, tr, block.Hour, labels.MustNewMatcher(labels.MatchEqual, "__name__", "m"))
+	set, err := v.SelectTiered(w.ctx, model.DefaultTenant, tr, OneTier(block.Hour), labels.MustNewMatcher(labels.MatchEqual, "__name__", "m"))
 	must(t, err)
 	var wg sync.WaitGroup
 	for range 4 {
@@ -68,7 +68,7 @@ func TestTieredReadOfPartsOfBuckets(t *testing.T) {
 	defer v.Release()
 	// The bucket that the range cuts first has a newer sample before the range.
 	tr := model.TimeRange{Min: noon + 30*model.MinuteMs, Max: noon + 160*model.MinuteMs}
-	set, err := v.SelectTiered(w.ctx, model.DefaultTenant, tr, block.Hour, labels.MustNewMatcher(labels.MatchEqual, "i", "1"))
+	set, err := v.SelectTiered(w.ctx, model.DefaultTenant, tr, OneTier(block.Hour), labels.MustNewMatcher(labels.MatchEqual, "i", "1"))
 	must(t, err)
 	var r TieredReader
 	defer r.Release()
@@ -103,13 +103,13 @@ func TestTieredReadsYieldWithoutLocks(t *testing.T) {
 	}})
 	m := labels.MustNewMatcher(labels.MatchEqual, "__name__", "m")
 	tr := model.TimeRange{Min: dayAt(3), Max: dayAt(0)}
-	set, err := v.SelectTiered(w.ctx, model.DefaultTenant, tr, block.Hour, m)
+	set, err := v.SelectTiered(w.ctx, model.DefaultTenant, tr, OneTier(block.Hour), m)
 	must(t, err)
 	var r TieredReader
 	defer r.Release()
 	reads := map[string]func() error{
 		"SelectTiered": func() error {
-			_, err := v.SelectTiered(w.ctx, model.DefaultTenant, tr, block.Hour, m)
+			_, err := v.SelectTiered(w.ctx, model.DefaultTenant, tr, OneTier(block.Hour), m)
 			return err
 		},
 		"Buckets": func() error {
@@ -122,7 +122,7 @@ func TestTieredReadsYieldWithoutLocks(t *testing.T) {
 			return r.Samples(w.ctx, set.At(1), tr, &samples)
 		},
 		"ExplainTiered": func() error {
-			_, _, err := v.ExplainTiered(w.ctx, model.DefaultTenant, tr, block.Hour, m)
+			_, _, err := v.ExplainTiered(w.ctx, model.DefaultTenant, tr, OneTier(block.Hour), m)
 			return err
 		},
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -15,17 +14,15 @@ import (
 	"tsdb/partition/format"
 )
 
-// SelectTiered is Select for reading buckets of a rollup, and samples wherever the
-// rollup does not answer: on days that are not rolled up, and where something newer
-// than the rollup was written or deleted. The range is extended to whole buckets.
-// A TieredReader reads the series.
-func (v *View) SelectTiered(ctx context.Context, tenant uint32, tr model.TimeRange, tier block.Tier, matchers ...*labels.Matcher) (*TieredSet, error) {
-	if !slices.Contains(block.Rollups, tier) {
-		panic(fmt.Sprintf("BUG: tiered selection of %v", tier))
-	}
-	tr = wholeBuckets(tr, tier.Ms())
+// SelectTiered is Select for reading buckets of rollups, of one in each slice, and
+// samples wherever that does not answer: on days that are not rolled up, and where
+// something newer than the rollup was written or deleted. The range is extended to
+// whole buckets. A TieredReader reads the series.
+func (v *View) SelectTiered(ctx context.Context, tenant uint32, tr model.TimeRange, tiers TierSlices, matchers ...*labels.Matcher) (*TieredSet, error) {
+	tiers.check()
+	tr = tiers.whole(tr)
 	set := &TieredSet{
-		view: v, tenant: tenant, matchers: match.New(matchers), tier: tier, base: &SeriesSet{view: v},
+		view: v, tenant: tenant, matchers: match.New(matchers), tiers: tiers, base: &SeriesSet{view: v},
 		times: tr, rawTimes: v.st.visible(tr),
 	}
 	if tr.Empty() {
@@ -63,7 +60,7 @@ type rollupPart struct {
 // block answers, or what samples are left if it cannot be read at all.
 func (s *tieredSelection) addRollups(ctx context.Context) error {
 	st := s.view.st
-	days := coveredDays(st.blocks.State(), s.tier, s.times)
+	days := coveredDays(st.blocks.State(), s.tiers, s.times)
 	parts, err := s.addParts(ctx, days)
 	if err != nil {
 		return err

@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 
@@ -13,12 +12,12 @@ import (
 // TierTimes tells where a view has buckets of a rollup.
 type TierTimes struct {
 	Tier block.Tier
-	// Times is the range from the first to the last day with buckets. Days between
-	// may have none. It is empty if samples stand in on all days.
-	Times model.TimeRange
-	// Kept is Times with days for which samples stand in. Even where other samples
-	// have expired the tier has all series of its days, as buckets or as samples.
-	Kept model.TimeRange
+	// Times are the days with buckets, joined and in ascending order. There are none if
+	// samples stand in on all days.
+	Times []model.TimeRange
+	// Kept is Times with the days for which samples stand in. Even where other samples
+	// have expired the tier has all series of these days, as buckets or as samples.
+	Kept []model.TimeRange
 }
 
 // Tiers returns the rollups of the view, finest first. The slice must not be changed.
@@ -42,31 +41,21 @@ type tiersOfState struct {
 
 func tierTimes(st *manifest.State) []TierTimes {
 	var all []TierTimes
-	for key, c := range st.Coverage {
-		if key.Day < st.TierFloor(key.Tier) {
+	covered := slices.SortedFunc(maps.Values(st.Coverage), func(a, b manifest.Coverage) int { return a.Compare(b.CoverKey) })
+	for _, c := range covered {
+		if c.Day < st.TierFloor(c.Tier) {
 			continue
 		}
-		i := slices.IndexFunc(all, func(t TierTimes) bool { return t.Tier == key.Tier })
-		if i < 0 {
-			i = len(all)
-			all = append(all, TierTimes{Tier: key.Tier})
+		if len(all) == 0 || all[len(all)-1].Tier != c.Tier {
+			all = append(all, TierTimes{Tier: c.Tier})
 		}
-		all[i].Kept = joined(all[i].Kept, key.Range())
+		t := &all[len(all)-1]
+		t.Kept = appendRange(t.Kept, c.Range())
 		if !c.StandIn {
-			all[i].Times = joined(all[i].Times, key.Range())
+			t.Times = appendRange(t.Times, c.Range())
 		}
 	}
-	slices.SortFunc(all, func(a, b TierTimes) int { return cmp.Compare(a.Tier, b.Tier) })
 	return all
-}
-
-// joined returns the range from the start of the first of two ranges to the end of the
-// last. a may be empty.
-func joined(a, b model.TimeRange) model.TimeRange {
-	if a.Empty() {
-		return b
-	}
-	return model.TimeRange{Min: min(a.Min, b.Min), Max: max(a.Max, b.Max)}
 }
 
 // expiredParts returns the parts of rollup blocks for the days of tr whose samples

@@ -14,13 +14,8 @@ import (
 // Selector is the cost of one selector of a query: a bound of what it reads.
 type Selector struct {
 	query.SelectorPlan
-
-	Series  uint64 // selected
-	Blocks  uint64 // with series of the selection
-	Chunks  uint64 // of blocks
-	Samples uint64 // that are read as such
-	Buckets uint64 // that are read of the tier
-	Bytes   uint64 // compressed, on disk and in memory
+	Cost
+	Slices []Slice // by time, at most maxRanges
 
 	// Days are those of a tier other than raw, by where their answer comes from.
 	// RolledUp are the times of those that are answered from buckets, at most
@@ -31,6 +26,29 @@ type Selector struct {
 	// rollup, StandInSeries samples that stand in for buckets. Both are read as
 	// samples there.
 	NewerSeries, StandInSeries uint64
+}
+
+// Slice is the cost of a part of the times of a selector that is read from one tier.
+type Slice struct {
+	query.SlicePlan
+	Cost // chunks that lie in several slices count in each
+}
+
+// Cost is a bound of what is read.
+type Cost struct {
+	Series  uint64 // selected
+	Blocks  uint64 // with series of the selection
+	Chunks  uint64 // of blocks
+	Samples uint64 // that are read as such
+	Buckets uint64 // that are read of tiers
+	Bytes   uint64 // compressed, on disk and in memory
+}
+
+func costOf(c *storage.TieredCost) Cost {
+	return Cost{
+		Series: c.Series, Blocks: c.Raw.Blocks + c.Buckets.Blocks, Chunks: c.Raw.Chunks + c.Buckets.Chunks,
+		Samples: c.Raw.Samples, Buckets: c.Buckets.Samples, Bytes: c.Raw.Bytes + c.Buckets.Bytes,
+	}
 }
 
 // Days are numbers of days.
@@ -46,7 +64,7 @@ type RefusedError struct{ Err error }
 func (e *RefusedError) Error() string { return e.Err.Error() }
 func (e *RefusedError) Unwrap() error { return e.Err }
 
-// maxRanges bounds the ranges of a selector.
+// maxRanges bounds the ranges and slices of a selector.
 const maxRanges = 100
 
 // DefaultStep returns the step of a range query that is explained without one, in
@@ -69,14 +87,32 @@ func Query(ctx context.Context, v *storage.View, tenant uint32, q *query.Query) 
 			return nil, nil, err
 		}
 		warnings = append(warnings, warned...)
-		all = append(all, Selector{
-			SelectorPlan: plans[i],
-			Series:       c.Series, Blocks: c.Raw.Blocks + c.Buckets.Blocks, Chunks: c.Raw.Chunks + c.Buckets.Chunks,
-			Samples: c.Raw.Samples, Buckets: c.Buckets.Samples, Bytes: c.Raw.Bytes + c.Buckets.Bytes,
+		s := Selector{
+			SelectorPlan: plans[i], Cost: costOf(&c),
 			Days:        Days{RolledUp: c.CoveredDays, Pending: c.UncoveredDays, StandIn: c.StandInDays},
 			RolledUp:    c.Covered[:min(len(c.Covered), maxRanges)],
 			NewerSeries: c.NewerSeries, StandInSeries: c.StandInSeries,
-		})
+		}
+		if s.Slices, err = slicesOf(ctx, v, tenant, &plans[i], s.Cost); err != nil {
+			return nil, nil, err
+		}
+		all = append(all, s)
 	}
 	return all, warnings, nil
+}
+
+// slicesOf returns the costs of the slices of a selector.
+func slicesOf(ctx context.Context, v *storage.View, tenant uint32, plan *query.SelectorPlan, total Cost) ([]Slice, error) {
+	if len(plan.Slices) == 1 {
+		return []Slice{{plan.Slices[0], total}}, nil
+	}
+	var all []Slice
+	for i := range plan.Slices[:min(len(plan.Slices), maxRanges)] {
+		c, _, err := plan.SliceCost(ctx, v, tenant, &plan.Slices[i]) // the total has the warnings
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, Slice{plan.Slices[i], costOf(&c)})
+	}
+	return all, nil
 }

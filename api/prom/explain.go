@@ -17,11 +17,23 @@ type selectorView struct {
 	Selector string    `json:"selector"`
 	Start    time.Time `json:"start"` // of the samples it needs
 	End      time.Time `json:"end"`
-	Tier     string    `json:"tier"` // that is read
-	// Refused are the coarser tiers, the coarsest first.
+	Tier     string    `json:"tier"` // the coarsest that is read
+	// Refused are the tiers that are coarser, the coarsest first.
 	Refused []refusedView `json:"refused"`
 	costView
-	*tierView // of a tier other than raw
+	*tierView             // if a tier other than raw is read
+	Slices    []sliceView `json:"slices"` // by time
+}
+
+// sliceView is the cost of a part of a selector's times that is read from one tier.
+type sliceView struct {
+	Start   time.Time     `json:"start"`
+	End     time.Time     `json:"end"`
+	Tier    string        `json:"tier"`
+	Expired bool          `json:"expired"` // its samples have expired
+	Refused []refusedView `json:"refused"`
+	costView
+	CutBorders int `json:"cutBorders"`
 }
 
 // refusedView is a tier that is not read.
@@ -144,23 +156,35 @@ func (a *API) explained(r *http.Request, from *query.Queryable) (*query.Query, *
 }
 
 func viewOf(s *explain.Selector) selectorView {
+	main := s.Main()
 	v := selectorView{
-		Selector: s.Selector, Start: millis(s.Min), End: millis(s.Max), Tier: s.Tier, Refused: []refusedView{},
-		costView: costView{Series: s.Series, Blocks: s.Blocks, Chunks: s.Chunks, Samples: s.Samples, Buckets: s.Buckets, Bytes: s.Bytes},
-	}
-	for _, r := range s.Refused {
-		v.Refused = append(v.Refused, refusedView{r.Tier, r.Reason, r.Text})
+		Selector: s.Selector, Start: millis(s.Min), End: millis(s.Max), Tier: main.Tier, Refused: refusedViews(main.Refused),
+		costView: costView(s.Cost),
 	}
 	if s.Rollup() {
 		v.tierView = &tierView{
 			RolledUp: []rangeView{}, RolledUpDays: s.Days.RolledUp, PendingDays: s.Days.Pending, StandInDays: s.Days.StandIn,
-			StandInSeries: s.StandInSeries, NewerSeries: s.NewerSeries, CutBorders: s.MayFail,
+			StandInSeries: s.StandInSeries, NewerSeries: s.NewerSeries, CutBorders: s.MayFail(),
 		}
 		for _, r := range s.RolledUp {
 			v.RolledUp = append(v.RolledUp, rangeView{millis(r.Min), millis(r.Max)})
 		}
 	}
+	for _, p := range s.Slices {
+		v.Slices = append(v.Slices, sliceView{
+			Start: millis(p.Min), End: millis(p.Max), Tier: p.Tier, Expired: p.Expired, Refused: refusedViews(p.Refused),
+			costView: costView(p.Cost), CutBorders: p.MayFail,
+		})
+	}
 	return v
+}
+
+func refusedViews(rs []query.RefusedTier) []refusedView {
+	all := []refusedView{}
+	for _, r := range rs {
+		all = append(all, refusedView(r))
+	}
+	return all
 }
 
 func (c *costView) add(o costView) {

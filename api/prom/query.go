@@ -147,7 +147,7 @@ func (a *API) evaluate(r *http.Request, limit int, span querylog.Query, prepare 
 	case "true", statsAll:
 		st = newStats(qry.Stats(), s == statsAll)
 		if st.all {
-			st.CachedSteps, st.BucketsRead = qry.CachedSteps(), qry.BucketsRead()
+			st.CachedSteps, st.BucketsRead, st.BucketsReadByTier = qry.CachedSteps(), qry.BucketsRead(), qry.BucketsReadByTier()
 		}
 	default:
 		st = newStats(qry.Stats(), false)

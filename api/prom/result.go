@@ -53,6 +53,8 @@ type statsView struct {
 	// BucketsRead is the number of buckets of rollups that the answer was computed
 	// from, which samplesRead includes; only with stats=all.
 	BucketsRead int64 `json:"bucketsRead,omitempty"`
+	// BucketsReadByTier is the same by the name of the rollup.
+	BucketsReadByTier map[string]int64 `json:"bucketsReadByTier,omitempty"`
 
 	all bool // include statistics that Prometheus does not have
 }

@@ -72,6 +72,13 @@ type explained struct {
 		Series, Blocks, Chunks, Samples, Buckets, Bytes,
 		RolledUpDays, PendingDays, StandInDays, NewerSeries int
 		RolledUp []struct{ Start, End time.Time }
+		Slices   []struct {
+			Start, End                      time.Time
+			Tier                            string
+			Expired                         bool
+			Refused                         []struct{ Tier, Reason, Text string }
+			Series, Samples, Buckets, Bytes int
+		}
 	}
 	Total struct{ Samples, Buckets int }
 }
@@ -132,6 +139,12 @@ func TestExplainSaysWhichTierIsRead(t *testing.T) {
 	if r := got.RolledUp; len(r) != 1 || !r[0].Start.Equal(tieredStart.Add(time.Millisecond)) || !r[0].End.Equal(tieredStart.Add(4*24*time.Hour+time.Millisecond)) {
 		t.Errorf("rolled up are %v", r)
 	}
+	if p := got.Slices; len(p) != 2 || p[0].Tier != "1h" || p[0].Buckets < 2*71 || p[0].Expired || len(p[0].Refused) != 0 || p[0].Series != 2 ||
+		p[1].Tier != "raw" || p[1].Buckets != 0 || p[1].Samples == 0 || p[1].Bytes == 0 || p[1].Refused[0].Reason != "not_covered" ||
+		!p[0].Start.Equal(tieredStart.Add(time.Millisecond)) || !p[0].End.Equal(tieredStart.Add(4*24*time.Hour)) ||
+		!p[1].Start.Equal(p[0].End.Add(time.Millisecond)) || p[1].End.UnixMilli() != nextDay+6*model.HourMs {
+		t.Errorf("the slices are %+v", p)
+	}
 }
 
 // The answer does not depend on the resolution, and its statistics say what was read.
@@ -141,12 +154,18 @@ func TestStatsCountBuckets(t *testing.T) {
 		t.Helper()
 		var got struct {
 			Result []struct{ Values [][2]any }
-			Stats  struct{ BucketsRead int }
+			Stats  struct {
+				BucketsRead       int
+				BucketsReadByTier map[string]int
+			}
 		}
 		s.get(t, "/query_range", "query", "rate(c_total[1h])", "start", fmt.Sprint(tieredStart.Unix()+3600),
 			"end", fmt.Sprint(tieredStart.Unix()+3*86400), "step", "1h", "stats", "all", "nocache", "1", "resolution", resolution).data(t, &got)
 		if len(got.Result) != 2 {
 			t.Fatalf("%+v", got)
+		}
+		if by := got.Stats.BucketsReadByTier; by["1h"] != got.Stats.BucketsRead || len(by) > 1 {
+			t.Errorf("resolution=%s: %d buckets, by tier %v", resolution, got.Stats.BucketsRead, by)
 		}
 		return fmt.Sprint(got.Result), got.Stats.BucketsRead
 	}

@@ -80,17 +80,28 @@ func (s *Service) explained(ctx context.Context, from *query.Queryable, r *tsdbv
 
 // costOf returns the message of a selector's cost.
 func costOf(x *explain.Selector) *tsdbv1.SelectorCost {
+	main := x.Main()
 	c := &tsdbv1.SelectorCost{
-		Selector: x.Selector, StartMs: x.Min, EndMs: x.Max, Tier: x.Tier,
+		Selector: x.Selector, StartMs: x.Min, EndMs: x.Max, Tier: main.Tier, Refused: refusedTiers(main.Refused),
 		Series: x.Series, Blocks: x.Blocks, Chunks: x.Chunks, Samples: x.Samples, Buckets: x.Buckets, Bytes: x.Bytes,
 		RolledUpDays: x.Days.RolledUp, PendingDays: x.Days.Pending, StandInDays: x.Days.StandIn,
-		NewerSeries: x.NewerSeries, StandInSeries: x.StandInSeries, CutBorders: uint64(x.MayFail),
-	}
-	for _, r := range x.Refused {
-		c.Refused = append(c.Refused, &tsdbv1.RefusedTier{Tier: r.Tier, Reason: r.Reason, Text: r.Text})
+		NewerSeries: x.NewerSeries, StandInSeries: x.StandInSeries, CutBorders: uint64(x.MayFail()),
 	}
 	for _, r := range x.RolledUp {
 		c.RolledUp = append(c.RolledUp, &tsdbv1.TimeRange{StartMs: r.Min, EndMs: r.Max})
 	}
+	for _, s := range x.Slices {
+		c.Slices = append(c.Slices, &tsdbv1.TierSlice{
+			StartMs: s.Min, EndMs: s.Max, Tier: s.Tier, Expired: s.Expired, Refused: refusedTiers(s.Refused), CutBorders: uint64(s.MayFail),
+			Series: s.Series, Blocks: s.Blocks, Chunks: s.Chunks, Samples: s.Samples, Buckets: s.Buckets, Bytes: s.Bytes,
+		})
+	}
 	return c
+}
+
+func refusedTiers(rs []query.RefusedTier) (all []*tsdbv1.RefusedTier) {
+	for _, r := range rs {
+		all = append(all, &tsdbv1.RefusedTier{Tier: r.Tier, Reason: r.Reason, Text: r.Text})
+	}
+	return all
 }

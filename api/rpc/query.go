@@ -118,9 +118,13 @@ func (s *Service) evaluate(to grpc.ServerStreamingServer[tsdbv1.QueryResponse], 
 	}
 	warnings, infos := res.Warnings.AsStrings(asked.Text, maxAnnotations, maxAnnotations)
 	st := stats.NewQueryStats(q.Stats()).Builtin()
+	read := make(map[string]uint64)
+	for tier, n := range q.BucketsReadByTier() {
+		read[tier] = uint64(n)
+	}
 	out.end(&tsdbv1.QueryEnd{Warnings: valid(warnings), Infos: valid(infos), Stats: &tsdbv1.QueryStats{
 		Series: out.samples.series, Samples: out.samples.samples,
-		SamplesRead: uint64(samplesRead(st)), CachedSteps: uint32(q.CachedSteps()), PeakSamples: uint64(peakSamples(st)), BucketsRead: uint64(q.BucketsRead()),
+		SamplesRead: uint64(samplesRead(st)), CachedSteps: uint32(q.CachedSteps()), PeakSamples: uint64(peakSamples(st)), BucketsRead: uint64(q.BucketsRead()), BucketsReadByTier: read,
 		QueueSeconds: st.Timings.ExecQueueTime, TotalSeconds: time.Since(begin).Seconds(),
 	}})
 	return statusOf(out.err, false)

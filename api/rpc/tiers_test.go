@@ -60,13 +60,17 @@ func TestTiersOverGRPC(t *testing.T) {
 		if tier == "raw" && (len(c.Refused) != 1 || c.Refused[0].Tier != "1h" || c.Refused[0].Reason != "resolution" || c.Refused[0].Text == "") {
 			t.Errorf("%q: refused %v", resolution, c.Refused)
 		}
+		if p := c.Slices; len(p) != 1 || p[0].Tier != tier || p[0].StartMs != c.StartMs || p[0].EndMs != end || p[0].Buckets != c.Buckets || p[0].Samples != c.Samples ||
+			p[0].Bytes != c.Bytes || p[0].Series != 1 || len(p[0].Refused) != len(c.Refused) {
+			t.Errorf("%q: slices %v of %v", resolution, p, c)
+		}
 		stream, err := s.QueryRange(t.Context(), &tsdbv1.QueryRangeRequest{Query: "increase(c_total[1h])", StartMs: first, EndMs: end, StepMs: step, Options: o})
 		frames, err := all(t, stream, err)
 		if err != nil {
 			t.Fatal(err)
 		}
 		r := assemble(t, frames)
-		if buckets := r.end.Stats.BucketsRead; (buckets > 0) != (tier == "1h") || buckets > r.end.Stats.SamplesRead {
+		if buckets := r.end.Stats.BucketsRead; (buckets > 0) != (tier == "1h") || buckets > r.end.Stats.SamplesRead || r.end.Stats.BucketsReadByTier["1h"] != buckets {
 			t.Errorf("%q: %v", resolution, r.end.Stats)
 		}
 	}

@@ -192,7 +192,7 @@ func readHistory(v *storage.View, tier block.Tier) (map[string]map[int64][]strin
 		}
 		return got, errors.Join(set.Warnings()...)
 	}
-	set, err := v.SelectTiered(ctx, model.DefaultTenant, tr, tier, everything)
+	set, err := v.SelectTiered(ctx, model.DefaultTenant, tr, storage.OneTier(tier), everything)
 	if err != nil {
 		return nil, err
 	}

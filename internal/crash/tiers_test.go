@@ -26,7 +26,7 @@ func tiersAnswer(db *storage.DB) (rows int, err error) {
 	tr := model.TimeRange{Min: max(day-4*model.DayMs, v.RawFloor()), Max: day + 20*model.DayMs}
 	all := labels.MustNewMatcher(labels.MatchRegexp, "__name__", ".+")
 	for tier := range options(nil).TierRetentionMs {
-		set, err := v.SelectTiered(ctx, model.DefaultTenant, tr, tier, all)
+		set, err := v.SelectTiered(ctx, model.DefaultTenant, tr, storage.OneTier(tier), all)
 		if err != nil {
 			return 0, err
 		}

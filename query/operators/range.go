@@ -155,7 +155,7 @@ func (n *rangeNode) openInput(f *Evaluation) (rangeSeries, error) {
 		switch {
 		case err != nil:
 			return nil, err
-		case c.Tier != tiers.RawTier:
+		case c.Tier() != tiers.RawTier:
 			return n.openTiered(f, stored, c)
 		}
 	}

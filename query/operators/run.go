@@ -2,12 +2,14 @@ package operators
 
 import (
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/prometheus/prometheus/util/annotations"
 	"github.com/prometheus/prometheus/util/stats"
 
+	"tsdb/partition/block"
 	"tsdb/query/admission"
 	"tsdb/query/noncounter"
 	"tsdb/query/source"
@@ -46,8 +48,8 @@ type Run struct {
 	resolution tiers.Resolution
 	tiers      tiers.View
 
-	rows atomic.Int64 // buckets read
-	held atomic.Int64 // points in memory
+	rows []atomic.Int64 // buckets read, by the index of their tier in block.Rollups
+	held atomic.Int64   // points in memory
 	peak atomic.Int64
 	tied atomic.Bool // a rank broke a tie between equal values
 
@@ -65,13 +67,29 @@ func NewRun(o RunOptions) *Run {
 	return &Run{
 		Settings: o.Settings, Yielder: o.Yielder, querier: o.Querier, mem: o.Mem, workers: o.Workers,
 		nonCounters: o.NonCounters, divided: o.Divided, timers: o.Timers, log: o.Log,
-		resolution: o.Resolution, tiers: o.Querier.Tiers(),
+		resolution: o.Resolution, tiers: o.Querier.Tiers(), rows: make([]atomic.Int64, len(block.Rollups)),
 	}
 }
 
-// BucketsRead returns the number of buckets of rollups that the answer was computed
-// from.
-func (x *Run) BucketsRead() int64 { return x.rows.Load() }
+// BucketsRead returns the number of buckets that the answer was computed from, by the
+// name of their tier; nil if there were none.
+func (x *Run) BucketsRead() map[string]int64 {
+	var read map[string]int64
+	for i, t := range block.Rollups {
+		if n := x.rows[i].Load(); n > 0 {
+			if read == nil {
+				read = make(map[string]int64)
+			}
+			read[t.String()] = n
+		}
+	}
+	return read
+}
+
+// countBuckets counts buckets that were read of a tier.
+func (x *Run) countBuckets(t block.Tier, n int) {
+	x.rows[slices.Index(block.Rollups, t)].Add(int64(n))
+}
 
 // Evaluation returns the evaluation of the whole query, which counts samples in qs.
 func (x *Run) Evaluation(qs *stats.QuerySamples) *Evaluation { return &Evaluation{x, &counts{qs: qs}} }

@@ -120,7 +120,7 @@ func (n *vectorNode) open(f *Evaluation) (columnSource, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case c.Tier != tiers.RawTier:
+	case c.Tier() != tiers.RawTier:
 		return n.openTier(f, c)
 	default:
 		return n.openRaw(f)

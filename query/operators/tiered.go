@@ -1,7 +1,6 @@
 package operators
 
 import (
-	"slices"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -17,30 +16,33 @@ import (
 	"tsdb/rollup/bucket"
 )
 
-// tier chooses the tier that the selector reads.
+// tier chooses the tiers that the selector reads.
 func (s *Selector) tier(f *Evaluation) (tiers.Choice, error) {
 	c, err := tiers.Choose(&s.tiered, f.resolution, &f.tiers)
 	if err != nil {
 		return c, err
 	}
-	if f.resolution == tiers.Raw && f.tiers.HasExpired(s.tr) {
-		f.annotate(expiredf(annotations.PromQLInfo, f.tiers.RawFloor, "the resolution raw reads no rollups"))
+	if f.resolution == tiers.Raw {
+		if at, expired := f.tiers.FirstExpired(s.tr); expired {
+			f.annotate(expiredf(annotations.PromQLInfo, f.tiers.ExpiredUntil(at), "the resolution raw reads no rollups"))
+		}
 	}
 	if c.Check {
-		return tiers.Choice{Tier: tiers.RawTier}, s.checkKept(f, c.Tier)
+		return tiers.Choice{}, s.checkKept(f, &c)
 	}
 	return c, nil
 }
 
 // checkKept returns an error unless all samples that the selector reads are there:
-// those that have expired stand in for buckets of a tier.
-func (s *Selector) checkKept(f *Evaluation, tier block.Tier) error {
-	part := f.tiers.ExpiredPart(s.tr)
-	set, err := f.querier.SelectTieredAgain(f.Context(), part, tier, s.matchers)
+// those that have expired stand in for buckets of tiers.
+func (s *Selector) checkKept(f *Evaluation, c *tiers.Choice) error {
+	in := source.TierSlicesOf(c)
+	part := model.TimeRange{Min: s.tr.Min, Max: min(s.tr.Max, f.tiers.RawFloor)}
+	set, err := f.querier.SelectTieredAgain(f.Context(), part, in, s.matchers)
 	if err != nil {
 		return err
 	}
-	part.Max = bucket.EndOf(part.Max-1, tier.Ms()) + 1
+	part.Max = bucket.EndOf(part.Max-1, in.Resolution(part.Max-1)) + 1
 	return f.withWorker(func(w *worker) error {
 		t := &w.tier
 		for i := range set.Len() {
@@ -52,66 +54,115 @@ func (s *Selector) checkKept(f *Evaluation, tier block.Tier) error {
 				return err
 			}
 			if t.buckets.Len() > 0 {
-				return tiers.Expired(&s.tiered, &f.tiers, tier)
+				end := t.buckets.End[0]
+				return tiers.Expired(&s.tiered, &f.tiers, in.At(end), end)
 			}
 		}
 		return nil
 	})
 }
 
-// tieredRows reads a selection's series as rows: buckets of a tier, and samples where
-// the tier has no bucket or where a bucket does not hold what a window needs.
+// tieredRows reads a selection's series as rows: buckets of tiers, and samples where
+// a tier has no bucket or where a bucket does not hold what a window needs.
 type tieredRows struct {
-	f          *Evaluation
-	set        *source.TieredSet
-	windows    *window.Windows
-	function   bucket.Function
-	known      window.RowTimesCache
-	uncut      bool // see window.FailingRows
-	need       model.BucketColumns
-	noRows     model.BucketFlags // of rows that make a series be read as samples
-	resolution int64             // milliseconds
-	forced     bool              // the query asked for the tier, and windows have room for a bucket: cost does not matter
-	floor      int64             // samples before it have expired, notExpired if none that would be read
-	kept       bool              // samples before it may stand in for buckets of a finer tier
-	name, tier string            // of the function and the tier, for people
-	refused    tiers.ExpiredError
-	samples    model.TimeRange // of all windows
-	ends       model.TimeRange // of the buckets in samples
+	f        *Evaluation
+	set      *source.TieredSet
+	windows  *window.Windows
+	function bucket.Function
+	known    window.RowTimesCache
+	uncut    bool // see window.FailingRows
+	need     model.BucketColumns
+	noRows   model.BucketFlags // of rows that make a series be read as samples
+	slices   []rowSlice        // by time
+	coarsest int64             // resolution of them, milliseconds
+	forced   bool              // the query asked for the tier, and windows have room for a bucket: cost does not matter
+	name     string            // of the function, for people
+	refused  tiers.ExpiredError
+	samples  model.TimeRange // of all windows
+	ends     model.TimeRange // of the buckets in samples
 }
 
-// openTier selects the series of a tier.
-func (s *Selector) openTier(f *Evaluation, c tiers.Choice, w *window.Windows, startTimestamps bool) (*tieredRows, error) {
-	r := c.Tier.Ms()
-	listed, ends := s.listed(), model.TimeRange{Min: s.tr.Min, Max: bucket.EndOf(s.tr.Max-1, r) + 1}
-	if c.Expired { // a window may move back by a bucket
-		listed.Min, ends.Min = listed.Min-r, ends.Min-r
+// rowSlice is a part of the range of a selection: see tiers.Slice.
+type rowSlice struct {
+	from       int64      // where it begins; the first one holds what comes before, too
+	tier       block.Tier // Raw = samples
+	resolution int64      // of its rows, milliseconds; for samples that of a neighbor
+	expired    bool       // samples have expired
+	until      int64      // if expired, the time before which they have
+	kept       bool       // if expired, samples may stand in for buckets of a finer tier
+}
+
+// slicesOf returns the slices of a choice that reads rollups.
+func slicesOf(c *tiers.Choice, v *tiers.View) []rowSlice {
+	all := make([]rowSlice, len(c.Slices))
+	for i, s := range c.Slices {
+		all[i] = rowSlice{from: s.Times.Min, tier: s.Tier, expired: s.Expired}
+		if s.Tier != tiers.RawTier {
+			all[i].resolution = s.Tier.Ms()
+		}
+		if s.Expired {
+			all[i].until, all[i].kept = v.ExpiredUntil(s.Times.Max-1), v.StandIn(s.Times, s.Tier)
+		}
 	}
-	set, err := f.querier.SelectTiered(f.Context(), listed, c.Tier, s.matchers)
-	if err != nil {
+	// Buckets are made of samples like those that the tier before them has.
+	for i := range all {
+		if all[i].resolution == 0 && i > 0 {
+			all[i].resolution = all[i-1].resolution
+		}
+	}
+	for i := len(all) - 2; i >= 0; i-- {
+		if all[i].resolution == 0 {
+			all[i].resolution = all[i+1].resolution
+		}
+	}
+	return all
+}
+
+// indexAt returns the index of the slice of a time.
+func (r *tieredRows) indexAt(t int64) int {
+	i := len(r.slices) - 1
+	for i > 0 && r.slices[i].from > t {
+		i--
+	}
+	return i
+}
+
+// at returns the slice of a time.
+func (r *tieredRows) at(t int64) *rowSlice { return &r.slices[r.indexAt(t)] }
+
+// bucketAt returns the times of the bucket with an end.
+func (r *tieredRows) bucketAt(end int64) model.TimeRange {
+	return model.TimeRange{Min: end - r.at(end).resolution + 1, Max: end + 1}
+}
+
+// openTier selects the series of tiers.
+func (s *Selector) openTier(f *Evaluation, c tiers.Choice, w *window.Windows, startTimestamps bool) (*tieredRows, error) {
+	rows := &tieredRows{
+		f: f, windows: w, function: c.Function, noRows: c.Function.NoRows(startTimestamps), slices: slicesOf(&c, &f.tiers),
+		coarsest: c.Tier().Ms(), name: "the last sample", samples: s.tr,
+	}
+	last := &rows.slices[len(rows.slices)-1]
+	listed, ends := s.listed(), model.TimeRange{Min: s.tr.Min, Max: bucket.EndOf(s.tr.Max-1, last.resolution) + 1}
+	anyExpired := rows.anyExpired()
+	if anyExpired { // a window may move back by a bucket
+		listed.Min, ends.Min = listed.Min-rows.coarsest, ends.Min-rows.coarsest
+	}
+	rows.ends = ends
+	var err error
+	if rows.set, err = f.querier.SelectTiered(f.Context(), listed, source.TierSlicesOf(&c), s.matchers); err != nil {
 		return nil, err
 	}
-	f.annotateAll(set.Warnings())
-	rows := &tieredRows{
-		f: f, set: set, windows: w, function: c.Function, noRows: c.Function.NoRows(startTimestamps), resolution: r,
-		floor: notExpired, name: "the last sample", tier: c.Tier.String(),
-		samples: s.tr, ends: ends,
-	}
+	f.annotateAll(rows.set.Warnings())
 	// One row of a long window costs less to replace than a column to read.
-	rows.uncut = w.N == 1 && w.Width >= 4*edgeMs && !c.Expired
-	rows.need = c.Function.Needs(!rows.uncut && !w.BeginAt(r))
+	rows.uncut = w.N == 1 && w.Width >= 4*edgeMs && !anyExpired
+	rows.need = c.Function.Needs(!rows.uncut && !w.BeginAt(rows.coarsest))
 	if _, forced := f.resolution.Tier(); forced {
-		rows.forced = c.Function == bucket.Instant || w.Width >= r
-	}
-	if c.Expired {
-		rows.floor = f.tiers.RawFloor
-		part := f.tiers.ExpiredPart(s.tr)
-		rows.kept = slices.ContainsFunc(f.tiers.Tiers, func(a tiers.Available) bool { return a.Tier < c.Tier && a.Kept.Overlaps(part) })
+		rows.forced = c.Function == bucket.Instant || w.Width >= rows.coarsest
 	}
 	if name := s.tiered.Function; name != "" {
 		rows.name = name
 	}
-	rows.refused = tiers.ExpiredError{RawFloor: rows.floor, Tier: c.Tier, Function: s.tiered.Function}
+	rows.refused = tiers.ExpiredError{Function: s.tiered.Function}
 	return rows, nil
 }
 

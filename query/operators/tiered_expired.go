@@ -2,7 +2,6 @@ package operators
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/prometheus/prometheus/util/annotations"
@@ -17,21 +16,25 @@ import (
 // be read as samples. The borders of such a window are moved back to the border of a
 // bucket, and the answer says so.
 
-// notExpired is the floor of a selection whose samples have not expired.
-const notExpired = math.MinInt64
+// anyExpired reports whether samples of the selection have expired.
+func (r *tieredRows) anyExpired() bool {
+	return slices.ContainsFunc(r.slices, func(s rowSlice) bool { return s.expired })
+}
 
 // keepExpired keeps a failing bucket of series i whose samples have expired. The error is
 // a *tiers.ExpiredError: the bucket lacks resets that the function needs.
 func (r *tieredRows) keepExpired(t *tierScratch, rows *model.Buckets, k, i int) error {
+	slice := r.at(rows.End[k])
 	if rows.Flags[k]&model.BucketNoResets != 0 && r.function.NeedsResets() {
 		refused := r.refused
-		refused.Reason = fmt.Sprintf("the %s rollup keeps no resets of series that fall often, such as %s", r.tier, r.set.Labels(i))
+		refused.Until, refused.Tier = slice.until, slice.tier
+		refused.Reason = fmt.Sprintf("the %s rollup keeps no resets of series that fall often, such as %s", slice.tier, r.set.Labels(i))
 		return &refused
 	}
 	t.mixed.AppendColumns(rows, k, k+1, r.need)
 	t.expired = append(t.expired, rows.End[k])
 	if !r.function.Answers(rows.Flags[k]) {
-		r.say("%s may be off over NaN, infinities and values above 2^959 in buckets of the %s rollup", r.name, r.tier)
+		r.say(slice, "%s may be off over NaN, infinities and values above 2^959 in buckets of the %s rollup", r.name, slice.tier)
 	}
 	return nil
 }
@@ -50,14 +53,14 @@ func isComplete(samples *model.ColumnSet, rows *model.Buckets, k int) bool {
 
 // hasExpired reports whether the tier has buckets whose samples have expired.
 func (r *tieredRows) hasExpired(t *tierScratch) bool {
-	return t.buckets.Len() > 0 && t.buckets.End[0] < r.floor
+	return t.buckets.Len() > 0 && r.at(t.buckets.End[0]).expired
 }
 
 // warnOfSamples tells what is missing if a series is read as samples although some
 // have expired.
 func (r *tieredRows) warnOfSamples(t *tierScratch) {
 	if r.hasExpired(t) {
-		r.warn("series with native histograms or start timestamps begin there")
+		r.warn(r.at(t.buckets.End[0]), "series with native histograms or start timestamps begin there")
 	}
 }
 
@@ -72,7 +75,7 @@ func (r *tieredRows) moveWindows(w *worker, rows *model.Buckets, host window.Hos
 	if len(t.expired) == 0 {
 		return nil
 	}
-	moved := false
+	var moved []*rowSlice // those with borders that moved
 	first, step := r.windows.Ends(r.windows.Grid)
 	for i := range out {
 		s := first + int64(i)*step
@@ -85,9 +88,13 @@ func (r *tieredRows) moveWindows(w *worker, rows *model.Buckets, host window.Hos
 		case r.function == bucket.Instant:
 			from = to - r.windows.Width // samples that are older are stale
 		case from >= to:
-			from = to - r.resolution
+			from = to - r.at(to).resolution
 		}
-		moved = true
+		for _, border := range []int64{x, s} {
+			if slice := r.at(border); r.moved(t, border) != border && !slices.Contains(moved, slice) {
+				moved = append(moved, slice)
+			}
+		}
 		out[i] = absent
 		part := rows.Slice(rows.Search(from+1), rows.Search(to+1))
 		if part.Len() == 0 {
@@ -99,35 +106,36 @@ func (r *tieredRows) moveWindows(w *worker, rows *model.Buckets, host window.Hos
 			return err
 		}
 	}
-	if moved {
-		r.say("windows of %s that begin or end inside a bucket of the %s rollup are moved back to its beginning, by less than %[2]s", r.name, r.tier)
+	for _, slice := range moved {
+		r.say(slice, "windows of %s that begin or end inside a bucket of the %s rollup are moved back to its beginning, by less than %[2]s", r.name, slice.tier)
 	}
 	return nil
 }
 
 // moved returns the time to which the border of a window is moved.
 func (r *tieredRows) moved(t *tierScratch, border int64) int64 {
-	end := bucket.EndOf(border, r.resolution)
+	resolution := r.at(border).resolution
+	end := bucket.EndOf(border, resolution)
 	if end == border {
 		return border
 	}
 	if _, ok := slices.BinarySearch(t.expired, end); !ok {
 		return border
 	}
-	return end - r.resolution
+	return end - resolution
 }
 
 // say adds an info about expired samples to the answer.
-func (r *tieredRows) say(format string, args ...any) {
-	r.f.annotate(expiredf(annotations.PromQLInfo, r.floor, format, args...))
+func (r *tieredRows) say(s *rowSlice, format string, args ...any) {
+	r.f.annotate(expiredf(annotations.PromQLInfo, s.until, format, args...))
 }
 
 // warn adds a warning about expired samples to the answer.
-func (r *tieredRows) warn(what string) {
-	r.f.annotate(expiredf(annotations.PromQLWarning, r.floor, "%s", what))
+func (r *tieredRows) warn(s *rowSlice, what string) {
+	r.f.annotate(expiredf(annotations.PromQLWarning, s.until, "%s", what))
 }
 
-// expiredf returns an annotation about samples that have expired.
-func expiredf(kind error, rawFloor int64, format string, args ...any) error {
-	return fmt.Errorf("%w: raw samples up to %s have expired: %s", kind, model.FormatTime(rawFloor-1), fmt.Sprintf(format, args...))
+// expiredf returns an annotation about samples that have expired, those before until.
+func expiredf(kind error, until int64, format string, args ...any) error {
+	return fmt.Errorf("%w: raw samples up to %s have expired: %s", kind, model.FormatTime(until-1), fmt.Sprintf(format, args...))
 }

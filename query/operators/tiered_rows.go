@@ -5,24 +5,41 @@ import (
 	"slices"
 
 	"tsdb/internal/model"
+	"tsdb/query/tiers"
 	"tsdb/query/window"
 	"tsdb/rollup/bucket"
 )
 
 // tierScratch is the memory of a worker for rows.
 type tierScratch struct {
-	buckets    model.Buckets     // of the tier
-	gaps       []model.TimeRange // where it has none
-	samples    model.ColumnSet   // of the gaps
-	builder    *bucket.Builder   // for the gaps
-	resolution int64             // of builder
-	filled     model.Buckets     // buckets of the tier and of the gaps
-	failing    []int             // rows
-	times      *window.RowTimes  // of the rows that load returned
-	edge       model.ColumnSet   // samples of failing rows
-	summed     int64             // samples in rows that load made of an edge
-	mixed      model.Buckets     // filled, with rows of samples in the place of failing rows
-	expired    []int64           // ends of failing buckets whose samples have expired
+	buckets  model.Buckets     // of the tier
+	gaps     []model.TimeRange // where it has none
+	samples  model.ColumnSet   // of the gaps
+	builders []tierBuilder     // for the gaps
+	filled   model.Buckets     // buckets of the tier and of the gaps
+	failing  []int             // rows
+	times    *window.RowTimes  // of the rows that load returned
+	edge     model.ColumnSet   // samples of failing rows
+	summed   int64             // samples in rows that load made of an edge
+	mixed    model.Buckets     // filled, with rows of samples in the place of failing rows
+	expired  []int64           // ends of failing buckets whose samples have expired
+}
+
+// tierBuilder makes buckets of a resolution.
+type tierBuilder struct {
+	resolution int64 // milliseconds
+	*bucket.Builder
+}
+
+// builder returns the builder of a resolution.
+func (t *tierScratch) builder(resolution int64) *bucket.Builder {
+	for _, b := range t.builders {
+		if b.resolution == resolution {
+			return b.Builder
+		}
+	}
+	t.builders = append(t.builders, tierBuilder{resolution, bucket.NewBuilder(resolution)})
+	return t.builders[len(t.builders)-1].Builder
 }
 
 // rowBytes is the memory of a row.
@@ -80,7 +97,7 @@ func (r *tieredRows) load(w *worker, i int) (*model.Buckets, bool, error) {
 		return nil, false, nil
 	}
 	t.times = w.windows.RowTimes(r.windows, rows, r.function, &r.known)
-	t.failing = t.times.Failing(r.resolution, r.uncut)
+	t.failing = t.times.Failing(r.coarsest, r.uncut)
 	switch {
 	case len(t.failing) == 0:
 		return rows, true, nil
@@ -108,12 +125,12 @@ func (r *tieredRows) dropWithoutResets(t *tierScratch) {
 	b, kept, next := &t.buckets, &t.mixed, 0
 	kept.Reset()
 	for k, flags := range b.Flags {
-		if flags&model.BucketNoResets == 0 || b.End[k] < r.floor {
+		if flags&model.BucketNoResets == 0 || r.at(b.End[k]).expired {
 			continue
 		}
 		kept.AppendRange(b, next, k)
 		next = k + 1
-		gap := model.TimeRange{Min: b.End[k] - r.resolution + 1, Max: b.End[k] + 1}
+		gap := r.bucketAt(b.End[k])
 		if n := len(t.gaps); n > 0 && t.gaps[n-1].Max == gap.Min {
 			t.gaps[n-1].Max = gap.Max
 		} else {
@@ -137,9 +154,6 @@ func lengthOf(rs []model.TimeRange) int64 {
 // A bucket that the range of all windows cuts has the samples inside only.
 func (r *tieredRows) fillGaps(w *worker, i int) error {
 	t := &w.tier
-	if t.builder == nil || t.resolution != r.resolution {
-		t.builder, t.resolution = bucket.NewBuilder(r.resolution), r.resolution
-	}
 	t.filled.Reset()
 	t.samples.Reset()
 	next := 0
@@ -152,35 +166,60 @@ func (r *tieredRows) fillGaps(w *worker, i int) error {
 			return err
 		}
 		part := t.samples.Slice(n, t.samples.Len())
-		t.builder.Add(&part, &t.filled)
-		t.builder.Flush(&t.filled)
+		for part.Len() > 0 { // each slice has its resolution
+			s, k := r.indexAt(part.T[0]), part.Len()
+			if s+1 < len(r.slices) {
+				k = part.Search(r.slices[s+1].from)
+			}
+			first := part.Slice(0, k)
+			b := t.builder(r.slices[s].resolution)
+			b.Add(&first, &t.filled)
+			b.Flush(&t.filled)
+			part = part.Slice(k, part.Len())
+		}
 	}
 	t.filled.AppendColumns(&t.buckets, next, t.buckets.Len(), r.need)
 	return nil
 }
 
+// countBuckets counts the buckets that were read of a series.
+func (r *tieredRows) countBuckets(rows *model.Buckets) {
+	from := 0
+	for i := range r.slices {
+		to := rows.Len()
+		if i+1 < len(r.slices) {
+			to = rows.Search(r.slices[i+1].from)
+		}
+		if to > from && r.slices[i].tier != tiers.RawTier {
+			r.f.Run.countBuckets(r.slices[i].tier, to-from)
+		}
+		from = to
+	}
+}
+
 // cannotHold reports whether rows cannot answer for the series because of what is in
 // buckets whose samples have not expired. Of others it warns.
 func (r *tieredRows) cannotHold(rows *model.Buckets) bool {
-	kept := 0
-	if r.floor != notExpired {
-		kept = rows.Search(r.floor)
+	if flagsOf(rows.Flags)&r.noRows == 0 {
+		return false
 	}
-	if flagsOf(rows.Flags[:kept])&r.noRows != 0 {
-		r.warn("of series with native histograms or start timestamps the " + r.tier + " rollup holds the floats")
-		hideHistograms(rows, kept)
+	for k, flags := range rows.Flags {
+		if flags&r.noRows != 0 && !r.at(rows.End[k]).expired {
+			return true
+		}
 	}
-	return flagsOf(rows.Flags[kept:])&r.noRows != 0
-}
-
-// hideHistograms makes the first n rows that have no floats, but histograms, say that a
-// stale marker is the newest entry: the series has no float there.
-func hideHistograms(rows *model.Buckets, n int) {
-	for k, f := range rows.Flags[:n] {
-		if rows.Count[k] == 0 && f&model.BucketHistogram != 0 {
+	for k, flags := range rows.Flags {
+		if flags&r.noRows == 0 {
+			continue
+		}
+		s := r.at(rows.End[k])
+		r.warn(s, "of series with native histograms or start timestamps the "+s.tier.String()+" rollup holds the floats")
+		if rows.Count[k] == 0 && flags&model.BucketHistogram != 0 {
+			// The series has no float there, as if a stale marker were the newest entry.
 			rows.Flags[k] |= model.BucketStale
 		}
 	}
+	return false
 }
 
 func flagsOf(fs []model.BucketFlags) (all model.BucketFlags) {
@@ -228,14 +267,15 @@ func (r *tieredRows) replaceFailing(w *worker, i int, rows *model.Buckets) (bool
 		end := rows.End[k]
 		t.mixed.AppendColumns(rows, next, k, r.need)
 		next = k + 1
-		tr := model.TimeRange{Min: end - r.resolution + 1, Max: end + 1}
+		slice := r.at(end)
+		tr := r.bucketAt(end)
 		if gaps, in = gapOf(gaps, end); in {
 			from, to := t.samples.Search(tr.Min), t.samples.Search(tr.Max)
 			t.mixed.AppendSamples(t.samples.T[from:to], t.samples.V[from:to], r.need)
 			continue
 		}
-		expired := end < r.floor
-		if expired && !r.kept {
+		expired := slice.expired
+		if expired && !slice.kept {
 			if err := r.keepExpired(t, rows, k, i); err != nil {
 				return false, err
 			}

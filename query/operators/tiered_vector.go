@@ -57,7 +57,7 @@ func (s *tieredVector) column(w *worker, i int, c *column) error {
 			w.tally.at(k, 1, 1)
 		}
 	}
-	f.rows.Add(int64(w.tier.buckets.Len()))
+	s.rows.countBuckets(&w.tier.buckets)
 	return nil
 }
 

@@ -22,7 +22,8 @@ func (r *tieredRows) loadWindow(w *worker, i int) (*model.Buckets, error) {
 	t := &w.tier
 	s, _ := r.windows.Ends(r.windows.Grid)
 	x := s - r.windows.Width
-	left, right := bucket.EndOf(x, r.resolution), bucket.EndOf(s, r.resolution) // of the buckets with the ends of the window
+	atLeft, atRight := r.at(x+1).resolution, r.at(s).resolution
+	left, right := bucket.EndOf(x, atLeft), bucket.EndOf(s, atRight) // of the buckets with the ends of the window
 	t.buckets.Reset()
 	first := 0 // the first row of a whole bucket
 	if x < left {
@@ -31,7 +32,7 @@ func (r *tieredRows) loadWindow(w *worker, i int) (*model.Buckets, error) {
 	}
 	whole := model.TimeRange{Min: left + 1, Max: right + 1}
 	if s < right {
-		whole.Max -= r.resolution
+		whole.Max -= atRight
 	}
 	var err error
 	if t.gaps, err = w.Buckets(r.set, i, whole, r.need, &t.buckets, t.gaps[:0]); err != nil {
@@ -52,7 +53,7 @@ func (r *tieredRows) loadWindow(w *worker, i int) (*model.Buckets, error) {
 		return nil, nil
 	}
 	if s < right {
-		if ok, err := r.readEdge(w, i, model.TimeRange{Min: right - r.resolution + 1, Max: s + 1}); !ok {
+		if ok, err := r.readEdge(w, i, model.TimeRange{Min: right - atRight + 1, Max: s + 1}); !ok {
 			return nil, err
 		}
 		if k := rows.Grow(1); !r.sumUp(t, rows, k, right) {

@@ -9,7 +9,6 @@ import (
 	"github.com/prometheus/prometheus/util/annotations"
 
 	"tsdb/internal/model"
-	"tsdb/partition/block"
 	"tsdb/query/admission"
 	"tsdb/query/tiers"
 	"tsdb/storage"
@@ -27,8 +26,17 @@ func TiersOf(v *storage.View) tiers.View {
 	return can
 }
 
-// TieredSet is the series of a selection that are read from a tier: its buckets, and
-// samples where it has none. It is safe for concurrent use.
+// TierSlicesOf returns the slices in which a read selects series.
+func TierSlicesOf(c *tiers.Choice) storage.TierSlices {
+	in := make(storage.TierSlices, len(c.Slices))
+	for i, s := range c.Slices {
+		in[i] = storage.TierSlice{From: s.Times.Min, Tier: s.Tier}
+	}
+	return in
+}
+
+// TieredSet is the series of a selection that are read from tiers: their buckets, and
+// samples where these have none. It is safe for concurrent use.
 type TieredSet struct {
 	ctx     context.Context
 	ended   atomic.Bool // ctx has ended; cheaper to load than ctx.Err
@@ -36,20 +44,20 @@ type TieredSet struct {
 	set     *storage.TieredSet
 }
 
-// SelectTiered returns the series that may have samples in scope, for reading a tier.
-func (q *Querier) SelectTiered(ctx context.Context, scope model.TimeRange, tier block.Tier, ms []*labels.Matcher) (*TieredSet, error) {
-	return q.selectTiered(ctx, scope, tier, ms, q.mem)
+// SelectTiered returns the series that may have samples in scope, for reading tiers.
+func (q *Querier) SelectTiered(ctx context.Context, scope model.TimeRange, in storage.TierSlices, ms []*labels.Matcher) (*TieredSet, error) {
+	return q.selectTiered(ctx, scope, in, ms, q.mem)
 }
 
 // SelectTieredAgain is SelectTiered for series that the query will select again. They
 // are not counted.
-func (q *Querier) SelectTieredAgain(ctx context.Context, scope model.TimeRange, tier block.Tier, ms []*labels.Matcher) (*TieredSet, error) {
-	return q.selectTiered(ctx, scope, tier, ms, nil)
+func (q *Querier) SelectTieredAgain(ctx context.Context, scope model.TimeRange, in storage.TierSlices, ms []*labels.Matcher) (*TieredSet, error) {
+	return q.selectTiered(ctx, scope, in, ms, nil)
 }
 
-func (q *Querier) selectTiered(ctx context.Context, scope model.TimeRange, tier block.Tier, ms []*labels.Matcher, mem *admission.Tracker) (*TieredSet, error) {
+func (q *Querier) selectTiered(ctx context.Context, scope model.TimeRange, in storage.TierSlices, ms []*labels.Matcher, mem *admission.Tracker) (*TieredSet, error) {
 	began := time.Now()
-	set, err := q.view.SelectTiered(ctx, q.tenant, scope, tier, ms...)
+	set, err := q.view.SelectTiered(ctx, q.tenant, scope, in, ms...)
 	took := time.Since(began)
 	if err != nil {
 		return nil, WrapError(err)

@@ -29,25 +29,29 @@ type costs struct {
 	mayFail      int   // further borders that cut a bucket, probably where it has what is needed
 }
 
-// estimate estimates the cost of a read of samples and of buckets.
-func estimate(r *Read, fn bucket.Function, a Available) costs {
+// estimate estimates the cost of a part of a read, of samples and of buckets.
+func estimate(r *Read, fn bucket.Function, a *Available, part model.TimeRange) costs {
 	first, step := r.Moment.Ends(r.Grid)
 	n := r.Grid.N
 	if step == 0 {
-		n = 1
+		n = min(n, 1)
 	}
 	resolution := a.Tier.Ms()
 	hope := min(hopeMs, resolution/2)
-	span := r.Range().Max - r.Range().Min
+	span := part.Max - part.Min
 
-	right, _ := cuts(first, step, n, resolution, 0)
-	left, hoped := 0, 0
+	firstEnd, ends := within(first, step, n, part)
+	right, _ := cuts(firstEnd, step, ends, resolution, 0)
+	begins, left, hoped := ends, 0, 0
 	if fn.LeftEdge() {
-		left, hoped = cuts(first-r.Width, step, n, resolution, hope)
+		var firstBegin int64
+		firstBegin, begins = within(first-r.Width, step, n, model.TimeRange{Min: part.Min - 1, Max: part.Max - 1}) // a window begins after its border
+		left, hoped = cuts(firstBegin, step, begins, resolution, hope)
 	}
-	c := costs{cut: left + right, borders: 2 * n, mayFail: hoped}
+	c := costs{cut: left + right, borders: begins + ends, mayFail: hoped}
 	const perChunk = chunkMs / sampleMs
-	all := touched(n, r.Width, span)
+	_, windows := within(first, step, n, model.TimeRange{Min: part.Min, Max: model.AddTime(part.Max-1, r.Width)})
+	all := touched(windows, min(r.Width, span), span)
 	c.raw = perChunk * all
 	rows := rowSamples * (span/resolution + 1)
 	if a.Tier < block.Hour {
@@ -58,6 +62,26 @@ func estimate(r *Read, fn bucket.Function, a Available) costs {
 	read := touched(left, 0, span) + touched(right, 0, span)
 	c.tier = rows + perChunk*min(read, all)
 	return c
+}
+
+// within returns the first of n times that are step apart which are in a range, and how
+// many there are.
+func within(first, step int64, n int, tr model.TimeRange) (int64, int) {
+	if step == 0 {
+		if n > 0 && tr.Contains(first) {
+			return first, n
+		}
+		return first, 0
+	}
+	before := func(t int64) int64 { // number of times before t
+		d := model.SubTime(t, first)
+		if d <= 0 {
+			return 0
+		}
+		return min((d-1)/step+1, int64(n))
+	}
+	from := before(tr.Min)
+	return first + from*step, int(before(tr.Max) - from)
 }
 
 // touched returns how many chunks n windows touch that are width wide and spread over

@@ -2,6 +2,7 @@ package tiers
 
 import (
 	"fmt"
+	"slices"
 
 	"tsdb/internal/model"
 	"tsdb/partition/block"
@@ -11,7 +12,7 @@ import (
 // ExpiredError is the error of a read of expired samples in the place of which buckets
 // cannot answer.
 type ExpiredError struct {
-	RawFloor int64 // samples before it have expired
+	Until    int64 // samples before it have expired
 	Tier     block.Tier
 	Function string // as in Read
 	Reason   string // for people; "" = no buckets can answer it
@@ -22,84 +23,95 @@ func (e *ExpiredError) Error() string {
 	if what == "" {
 		what = "this selector"
 	}
-	text := fmt.Sprintf("raw samples up to %s have expired; the %s rollup cannot answer %s", model.FormatTime(e.RawFloor-1), e.Tier, what)
+	text := fmt.Sprintf("raw samples up to %s have expired; the %s rollup cannot answer %s", model.FormatTime(e.Until-1), e.Tier, what)
 	if e.Reason != "" {
 		text += ": " + e.Reason
 	}
 	return text
 }
 
-// HasExpired reports whether there may be buckets of samples in a range that have
-// expired.
-func (v *View) HasExpired(tr model.TimeRange) bool {
-	old := v.expired(tr)
-	return len(old) > 0 && old[0].Covered.Overlaps(v.ExpiredPart(tr))
-}
-
-// ExpiredPart returns the part of a range whose samples have expired, unless they stand
-// in for buckets.
-func (v *View) ExpiredPart(tr model.TimeRange) model.TimeRange {
-	tr.Max = min(tr.Max, v.RawFloor)
-	return tr
-}
-
-// expired returns the tiers that have the expired samples of a range, as far back as any
-// tier, finest first.
-func (v *View) expired(tr model.TimeRange) []Available {
-	old := v.ExpiredPart(tr)
-	first := old.Max
-	for _, a := range v.Tiers {
-		if a.Kept.Overlaps(old) {
-			first = min(first, max(a.Kept.Min, old.Min))
+// expired returns the tiers that have the samples of a part, which have expired, finest
+// first: none if they have not, or if they stand in for the buckets of all series.
+func (v *View) expired(part model.TimeRange) []Available {
+	if part.Empty() || part.Min >= v.RawFloor {
+		return nil
+	}
+	var old []Available
+	for i := range v.Tiers {
+		a := &v.Tiers[i]
+		switch {
+		case !overlaps(a.Kept, part):
+		case len(old) == 0 && !overlaps(a.Covered, part):
+			return nil
+		default:
+			old = append(old, *a)
 		}
 	}
-	var reaching []Available
-	for _, a := range v.Tiers {
-		if a.Kept.Overlaps(old) && a.Kept.Min <= first {
-			reaching = append(reaching, a)
-		}
-	}
-	return reaching
+	return old
 }
 
-// chooseExpired is Choose for a read of samples that have expired, all of which the
-// tiers old have. It takes the coarsest whose buckets are not cut, and otherwise the
-// finest: its borders are the closest to those of the windows.
-func chooseExpired(r *Read, res Resolution, v *View, old []Available) (Choice, error) {
-	fn, answers := functionOf(r.Function)
-	finest := old[0]
-	switch {
-	case !v.HasExpired(r.Range()):
-		return choose(r, res, v.Tiers), nil // samples stand in for all series
-	case answers && !r.Modified:
-	case finest.Tier < block.Hour:
-		return Choice{Tier: finest.Tier, Check: true}, nil
-	default:
-		return Choice{}, Expired(r, v, finest.Tier)
-	}
-	c := Choice{Function: fn, Expired: true}
+// StandIn reports whether samples in a range that have expired may stand in for buckets
+// of a tier finer than t.
+func (v *View) StandIn(tr model.TimeRange, t block.Tier) bool {
+	return slices.ContainsFunc(v.Tiers, func(a Available) bool { return a.Tier < t && overlaps(a.Kept, tr) })
+}
+
+// chooseExpired is choose for a part whose samples have expired, all of which the tiers
+// old have. It takes the coarsest whose buckets are not cut, and otherwise the finest:
+// its borders are the closest to those of the windows.
+func chooseExpired(r *Read, res Resolution, old []Available, part model.TimeRange) Slice {
+	fn, _ := functionOf(r.Function)
+	s := Slice{Times: part, Expired: true}
 	if only, forced := res.Tier(); forced {
 		for _, a := range old {
 			if a.Tier == only {
-				c.Tier = only
-				return c, nil
+				s.Tier = only
+				return s
 			}
 		}
 	}
 	for i := len(old) - 1; i >= 0; i-- {
-		a := old[i]
-		e := estimate(r, fn, a)
-		c.Tier, c.MayFail = a.Tier, e.cut+e.mayFail
+		a := &old[i]
+		e := estimate(r, fn, a, part)
+		s.Tier, s.MayFail = a.Tier, e.cut+e.mayFail
 		if i == 0 || e.cut == 0 && (fn == bucket.Instant || r.Width >= a.Tier.Ms()) {
 			break
 		}
-		c.Refused = append(c.Refused, Refusal{a.Tier, Cut, fmt.Sprintf("%d of %d borders of windows cut a bucket of %s, and samples have expired", e.cut, e.borders, a.Tier)})
+		if e.cut == 0 {
+			s.Refused = append(s.Refused, Refusal{Tier: a.Tier, Reason: Narrow, Text: fmt.Sprintf("a window of %s has no room for a bucket of %s", text(r.Width), a.Tier)})
+			continue
+		}
+		s.Refused = append(s.Refused, cutting(a.Tier, e.cut, e.borders, true))
 	}
-	return c, nil
+	return s
 }
 
-// Expired returns the error of a read in the place of whose samples, which have
-// expired, buckets of a tier cannot answer.
-func Expired(r *Read, v *View, tier block.Tier) error {
-	return &ExpiredError{RawFloor: v.RawFloor, Tier: tier, Function: r.Function}
+// Expired returns the error of a read in the place of whose samples, which have expired
+// at time t, buckets of a tier cannot answer.
+func Expired(r *Read, v *View, tier block.Tier, t int64) error {
+	return &ExpiredError{Until: v.ExpiredUntil(t), Tier: tier, Function: r.Function}
+}
+
+// ExpiredUntil returns the time up to which, exclusive, samples have expired that have
+// at time t: the RawFloor, unless samples stand in for buckets below it.
+func (v *View) ExpiredUntil(t int64) int64 {
+	parts := v.parts(model.TimeRange{Min: t, Max: v.RawFloor})
+	mayStandIn := v.StandIn(parts[0], block.Hour)
+	for _, part := range parts[1:] {
+		if v.StandIn(part, block.Hour) && (!mayStandIn || len(v.expired(part)) == 0) {
+			return part.Min
+		}
+	}
+	return v.RawFloor
+}
+
+// FirstExpired returns the first time of a range at which samples have expired, false if
+// there is none.
+func (v *View) FirstExpired(tr model.TimeRange) (int64, bool) {
+	for _, part := range v.parts(tr) {
+		if len(v.expired(part)) > 0 {
+			return part.Min, true
+		}
+	}
+	return 0, false
 }

@@ -2,6 +2,8 @@ package tiers
 
 import (
 	"fmt"
+	"slices"
+	"sort"
 	"time"
 
 	"tsdb/internal/model"
@@ -33,12 +35,11 @@ func (r *Read) Range() model.TimeRange {
 // Available is a tier that a view can read.
 type Available struct {
 	Tier block.Tier
-	// Covered is the range from the first to the last day with buckets. There may be
-	// gaps, which are read as samples.
-	Covered model.TimeRange
+	// Covered are the days with buckets, joined and in ascending order.
+	Covered []model.TimeRange
 	// Kept is Covered with the days for which samples stand in. These stay as long as
 	// the tier, so that it has all series of its days, as buckets or as samples.
-	Kept model.TimeRange
+	Kept []model.TimeRange
 }
 
 // View is what a view of the database can read.
@@ -47,21 +48,37 @@ type View struct {
 	RawFloor int64       // samples before it have expired, Unix milliseconds
 }
 
-// Choice is the tier that a Read takes.
+// Choice is how a Read is answered: the tier of each of its slices.
 type Choice struct {
-	Tier     block.Tier
+	Slices   []Slice         // by time; together they are the range of the Read
 	Function bucket.Function // that answers from buckets, if Tier is not Raw
-	// Expired tells that the read begins before the view's RawFloor. What a bucket
-	// cannot tell cannot be read as samples there.
+	// Check tells that the tiers must be asked whether samples stand in for their
+	// buckets. They are read instead, and the read is refused if they do not: see
+	// ExpiredError.
+	Check bool
+}
+
+// Slice is a part of the range of a Read: days of which the same tiers are there, or
+// those of several such parts that are read from the same tier for the same reasons.
+type Slice struct {
+	Times model.TimeRange
+	Tier  block.Tier
+	// Expired tells that samples have expired. What a bucket cannot tell cannot be
+	// read as samples.
 	Expired bool
-	// Check tells that Tier must be asked whether samples stand in for its buckets
-	// before the RawFloor. They are read instead, and the read is refused if they do
-	// not: see ExpiredError.
-	Check   bool
 	Refused []Refusal // coarser tiers, the coarsest first
 	// MayFail is the number of borders that cut a bucket where that may suffice: the
 	// buckets decide.
 	MayFail int
+}
+
+// Tier returns the coarsest tier that is read.
+func (c *Choice) Tier() block.Tier {
+	t := block.Raw
+	for i := range c.Slices {
+		t = max(t, c.Slices[i].Tier)
+	}
+	return t
 }
 
 // Refusal is a tier that was not taken.
@@ -69,6 +86,8 @@ type Refusal struct {
 	Tier   block.Tier
 	Reason Reason
 	Text   string // for people
+
+	cut, borders int // of windows, if the reason is Cut
 }
 
 // Reason is why a tier was not taken. It is a word of the API.
@@ -86,40 +105,107 @@ const (
 	Engine    Reason = "engine"      // the query runs on Prometheus' engine
 )
 
-// Choose returns the tier of a read. The error is an ExpiredError.
+// Choose returns the tiers of a read. The error is an ExpiredError.
 func Choose(r *Read, res Resolution, v *View) (Choice, error) {
-	if only, forced := res.Tier(); !forced || only != block.Raw {
-		if old := v.expired(r.Range()); len(old) > 0 {
-			return chooseExpired(r, res, v, old)
+	fn, answers := functionOf(r.Function)
+	c := Choice{Function: fn}
+	only, forced := res.Tier()
+	for _, part := range v.parts(r.Range()) {
+		old := v.expired(part)
+		switch {
+		case len(old) == 0 || forced && only == block.Raw:
+			c.add(choose(r, res, v.Tiers, part))
+		case answers && !r.Modified:
+			c.add(chooseExpired(r, res, old, part))
+		case old[0].Tier < block.Hour:
+			c.Check = true
+			c.add(Slice{Times: part, Tier: old[0].Tier, Expired: true})
+		default:
+			return Choice{}, Expired(r, v, old[0].Tier, part.Min)
 		}
 	}
-	return choose(r, res, v.Tiers), nil
+	return c, nil
 }
 
-// choose is Choose for a read whose samples have not expired.
-func choose(r *Read, res Resolution, available []Available) Choice {
-	c := Choice{Tier: block.Raw}
+// parts divides a range, so that each part has the same tiers everywhere.
+func (v *View) parts(tr model.TimeRange) []model.TimeRange {
+	var borders []int64
+	add := func(t int64) {
+		if tr.Min < t && t < tr.Max {
+			borders = append(borders, t)
+		}
+	}
+	add(v.RawFloor)
+	for i := range v.Tiers {
+		for _, days := range [][]model.TimeRange{v.Tiers[i].Covered, v.Tiers[i].Kept} {
+			for _, d := range days {
+				add(d.Min)
+				add(d.Max)
+			}
+		}
+	}
+	slices.Sort(borders)
+	var parts []model.TimeRange
+	for _, t := range slices.Compact(borders) {
+		parts = append(parts, model.TimeRange{Min: tr.Min, Max: t})
+		tr.Min = t
+	}
+	return append(parts, tr)
+}
+
+// add adds a slice to the end. It is joined with the last one if it is read in the same
+// way for the same reasons.
+func (c *Choice) add(s Slice) {
+	if len(c.Slices) == 0 {
+		c.Slices = append(c.Slices, s)
+		return
+	}
+	last := &c.Slices[len(c.Slices)-1]
+	same := func(a, b Refusal) bool { return a.Tier == b.Tier && a.Reason == b.Reason }
+	if last.Tier != s.Tier || last.Expired != s.Expired || !slices.EqualFunc(last.Refused, s.Refused, same) {
+		c.Slices = append(c.Slices, s)
+		return
+	}
+	last.Times.Max = s.Times.Max
+	last.MayFail += s.MayFail
+	for i := range last.Refused {
+		if f := &last.Refused[i]; f.Reason == Cut {
+			*f = cutting(f.Tier, f.cut+s.Refused[i].cut, f.borders+s.Refused[i].borders, s.Expired)
+		}
+	}
+}
+
+// cutting returns the refusal of a tier whose buckets windows cut.
+func cutting(t block.Tier, cut, borders int, expired bool) Refusal {
+	text := fmt.Sprintf("%d of %d borders of windows cut a bucket of %s", cut, borders, t)
+	if expired {
+		text += ", and samples have expired"
+	}
+	return Refusal{Tier: t, Reason: Cut, Text: text, cut: cut, borders: borders}
+}
+
+// choose returns the slice of a part of a read whose samples have not expired.
+func choose(r *Read, res Resolution, available []Available, part model.TimeRange) Slice {
+	s := Slice{Times: part, Tier: block.Raw}
 	for i := len(available) - 1; i >= 0; i-- {
-		a := available[i]
-		refusal, mayFail := refuse(r, res, a)
+		a := &available[i]
+		refusal, mayFail := refuse(r, res, a, part)
 		if refusal.Reason == "" {
-			c.Tier, c.MayFail = a.Tier, mayFail
-			c.Function, _ = functionOf(r.Function)
-			return c
+			s.Tier, s.MayFail = a.Tier, mayFail
+			return s
 		}
 		refusal.Tier = a.Tier
-		c.Refused = append(c.Refused, refusal)
+		s.Refused = append(s.Refused, refusal)
 	}
-	return c
+	return s
 }
 
-// refuse returns why a read does not take a tier; its reason is "" if it does. mayFail
-// is as in Choice.
-func refuse(r *Read, res Resolution, a Available) (refusal Refusal, mayFail int) {
+// refuse returns why a part of a read does not take a tier; its reason is "" if it does.
+// mayFail is as in Slice.
+func refuse(r *Read, res Resolution, a *Available, part model.TimeRange) (refusal Refusal, mayFail int) {
 	no := func(why Reason, format string, args ...any) (Refusal, int) {
 		return Refusal{Reason: why, Text: fmt.Sprintf(format, args...)}, 0
 	}
-	resolution := a.Tier.Ms()
 	only, forced := res.Tier()
 	fn, answers := functionOf(r.Function)
 	switch {
@@ -129,19 +215,20 @@ func refuse(r *Read, res Resolution, a Available) (refusal Refusal, mayFail int)
 		return no(Function, "smoothed and anchored selectors read samples outside of the window")
 	case !answers:
 		return no(Function, "%s needs every sample", r.Function)
-	case !forced && r.Function != "" && r.Width < resolution:
+	case !forced && r.Function != "" && r.Width < a.Tier.Ms():
 		return no(Narrow, "a window of %s has no room for a bucket of %s", text(r.Width), a.Tier)
-	case !r.Range().Overlaps(a.Covered) && r.Range().Overlaps(a.Kept):
+	case overlaps(a.Covered, part):
+	case overlaps(a.Kept, part):
 		return no(StandIn, "there are so few samples that they stand in for buckets")
-	case !r.Range().Overlaps(a.Covered):
+	default:
 		return no(Uncovered, "no rollup covers the range")
 	}
-	e := estimate(r, fn, a)
+	e := estimate(r, fn, a, part)
 	switch {
-	case forced || e.tier < e.raw:
+	case forced || e.raw == 0 || e.tier < e.raw: // raw is 0 if no window is there
 		return Refusal{}, e.mayFail
 	case e.cut > 0:
-		return no(Cut, "%d of %d borders of windows cut a bucket of %s", e.cut, e.borders, a.Tier)
+		return cutting(a.Tier, e.cut, e.borders, false), 0
 	default:
 		return no(Cheap, "samples take as little to read")
 	}
@@ -149,3 +236,9 @@ func refuse(r *Read, res Resolution, a Available) (refusal Refusal, mayFail int)
 
 // text returns a duration in milliseconds as PromQL writes it, roughly.
 func text(ms int64) string { return (time.Duration(ms) * time.Millisecond).String() }
+
+// overlaps reports whether tr overlaps one of the sorted, disjoint ranges rs.
+func overlaps(rs []model.TimeRange, tr model.TimeRange) bool {
+	i := sort.Search(len(rs), func(i int) bool { return rs[i].Max > tr.Min })
+	return i < len(rs) && rs[i].Overlaps(tr)
+}

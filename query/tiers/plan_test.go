@@ -22,8 +22,8 @@ func read(function string, width, start, end, step time.Duration) *Read {
 const day = 24 * time.Hour
 
 func covered(t block.Tier, from, to time.Duration) Available {
-	tr := model.TimeRange{Min: from.Milliseconds() + 1, Max: to.Milliseconds() + 1}
-	return Available{t, tr, tr}
+	days := []model.TimeRange{{Min: from.Milliseconds() + 1, Max: to.Milliseconds() + 1}}
+	return Available{t, days, days}
 }
 
 // view has both rollups for 60 days, and all samples.
@@ -39,16 +39,16 @@ func TestCoarsestTierThatIsCheaperIsTaken(t *testing.T) {
 			t.Fatal(err)
 		}
 		var reasons []Reason
-		for _, x := range c.Refused {
+		for _, x := range c.Slices[len(c.Slices)-1].Refused {
 			reasons = append(reasons, x.Reason)
 		}
 		same := len(reasons) == len(why)
 		for i := 0; same && i < len(why); i++ {
 			same = reasons[i] == why[i]
 		}
-		if c.Tier != want || !same {
+		if c.Tier() != want || !same {
 			t.Errorf("%s over %v from %v by %d: tier %v, refused %v, want %v, %v", r.Function, time.Duration(r.Width)*time.Millisecond,
-				time.Duration(r.Grid.Start)*time.Millisecond, r.Grid.Step, c.Tier, c.Refused, want, why)
+				time.Duration(r.Grid.Start)*time.Millisecond, r.Grid.Step, c.Tier(), c.Slices, want, why)
 		}
 	}
 	odd := 40*day + 7*time.Hour + 13*time.Minute + 11*time.Second
@@ -84,8 +84,8 @@ func TestCoarsestTierThatIsCheaperIsTaken(t *testing.T) {
 func TestResolutionForcesATier(t *testing.T) {
 	f := func(r *Read, res Resolution, want block.Tier) {
 		t.Helper()
-		if c, err := Choose(r, res, view); err != nil || c.Tier != want {
-			t.Errorf("%s at %v: tier %v, refused %v", r.Function, res, c.Tier, c.Refused)
+		if c, err := Choose(r, res, view); err != nil || c.Tier() != want {
+			t.Errorf("%s at %v: tier %v, refused %v", r.Function, res, c.Tier(), c.Slices)
 		}
 	}
 	hourly := read("rate", time.Hour, 10*day, 40*day, time.Hour)

@@ -729,9 +729,11 @@ type QueryStats struct {
 	// Steps of a range query that came from the cache; nothing was read for them.
 	CachedSteps uint32 `protobuf:"varint,7,opt,name=cached_steps,json=cachedSteps,proto3" json:"cached_steps,omitempty"`
 	// Of samples_read, those that are buckets of rollups.
-	BucketsRead   uint64 `protobuf:"varint,8,opt,name=buckets_read,json=bucketsRead,proto3" json:"buckets_read,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	BucketsRead uint64 `protobuf:"varint,8,opt,name=buckets_read,json=bucketsRead,proto3" json:"buckets_read,omitempty"`
+	// The same by the name of the rollup, such as "1h".
+	BucketsReadByTier map[string]uint64 `protobuf:"bytes,9,rep,name=buckets_read_by_tier,json=bucketsReadByTier,proto3" json:"buckets_read_by_tier,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *QueryStats) Reset() {
@@ -818,6 +820,13 @@ func (x *QueryStats) GetBucketsRead() uint64 {
 		return x.BucketsRead
 	}
 	return 0
+}
+
+func (x *QueryStats) GetBucketsReadByTier() map[string]uint64 {
+	if x != nil {
+		return x.BucketsReadByTier
+	}
+	return nil
 }
 
 type SeriesRequest struct {
@@ -1342,8 +1351,8 @@ type SelectorCost struct {
 	Samples uint64 `protobuf:"varint,7,opt,name=samples,proto3" json:"samples,omitempty"`
 	// In memory and on disk, compressed.
 	Bytes uint64 `protobuf:"varint,8,opt,name=bytes,proto3" json:"bytes,omitempty"`
-	// "raw", or the rollup that is read, such as "1h". samples are those that are
-	// read beside its buckets.
+	// "raw", or the coarsest rollup that is read, such as "1h". samples are those that
+	// are read beside buckets.
 	Tier    string `protobuf:"bytes,9,opt,name=tier,proto3" json:"tier,omitempty"`
 	Buckets uint64 `protobuf:"varint,10,opt,name=buckets,proto3" json:"buckets,omitempty"`
 	// Coarser rollups, the coarsest first, and why they are not read.
@@ -1362,7 +1371,10 @@ type SelectorCost struct {
 	CutBorders uint64 `protobuf:"varint,17,opt,name=cut_borders,json=cutBorders,proto3" json:"cut_borders,omitempty"`
 	// Times that are answered from buckets, at most 100 ranges; all else is read as
 	// samples.
-	RolledUp      []*TimeRange `protobuf:"bytes,18,rep,name=rolled_up,json=rolledUp,proto3" json:"rolled_up,omitempty"`
+	RolledUp []*TimeRange `protobuf:"bytes,18,rep,name=rolled_up,json=rolledUp,proto3" json:"rolled_up,omitempty"`
+	// The tiers of its times, in ascending order, at most 100. refused is that of the
+	// longest slice of the tier.
+	Slices        []*TierSlice `protobuf:"bytes,19,rep,name=slices,proto3" json:"slices,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1523,6 +1535,149 @@ func (x *SelectorCost) GetRolledUp() []*TimeRange {
 	return nil
 }
 
+func (x *SelectorCost) GetSlices() []*TierSlice {
+	if x != nil {
+		return x.Slices
+	}
+	return nil
+}
+
+// TierSlice is a part of the times of a selector that is read from one tier. The other
+// fields are as in SelectorCost; chunks that lie in several slices count in each.
+type TierSlice struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Both inclusive.
+	StartMs int64  `protobuf:"varint,1,opt,name=start_ms,json=startMs,proto3" json:"start_ms,omitempty"`
+	EndMs   int64  `protobuf:"varint,2,opt,name=end_ms,json=endMs,proto3" json:"end_ms,omitempty"`
+	Tier    string `protobuf:"bytes,3,opt,name=tier,proto3" json:"tier,omitempty"`
+	// Its samples have expired: what a bucket cannot tell cannot be read as samples.
+	Expired       bool           `protobuf:"varint,4,opt,name=expired,proto3" json:"expired,omitempty"`
+	Refused       []*RefusedTier `protobuf:"bytes,5,rep,name=refused,proto3" json:"refused,omitempty"`
+	Series        uint64         `protobuf:"varint,6,opt,name=series,proto3" json:"series,omitempty"`
+	Blocks        uint64         `protobuf:"varint,7,opt,name=blocks,proto3" json:"blocks,omitempty"`
+	Chunks        uint64         `protobuf:"varint,8,opt,name=chunks,proto3" json:"chunks,omitempty"`
+	Samples       uint64         `protobuf:"varint,9,opt,name=samples,proto3" json:"samples,omitempty"`
+	Buckets       uint64         `protobuf:"varint,10,opt,name=buckets,proto3" json:"buckets,omitempty"`
+	Bytes         uint64         `protobuf:"varint,11,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	CutBorders    uint64         `protobuf:"varint,12,opt,name=cut_borders,json=cutBorders,proto3" json:"cut_borders,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TierSlice) Reset() {
+	*x = TierSlice{}
+	mi := &file_tsdb_v1_query_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TierSlice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TierSlice) ProtoMessage() {}
+
+func (x *TierSlice) ProtoReflect() protoreflect.Message {
+	mi := &file_tsdb_v1_query_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TierSlice.ProtoReflect.Descriptor instead.
+func (*TierSlice) Descriptor() ([]byte, []int) {
+	return file_tsdb_v1_query_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *TierSlice) GetStartMs() int64 {
+	if x != nil {
+		return x.StartMs
+	}
+	return 0
+}
+
+func (x *TierSlice) GetEndMs() int64 {
+	if x != nil {
+		return x.EndMs
+	}
+	return 0
+}
+
+func (x *TierSlice) GetTier() string {
+	if x != nil {
+		return x.Tier
+	}
+	return ""
+}
+
+func (x *TierSlice) GetExpired() bool {
+	if x != nil {
+		return x.Expired
+	}
+	return false
+}
+
+func (x *TierSlice) GetRefused() []*RefusedTier {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
+}
+
+func (x *TierSlice) GetSeries() uint64 {
+	if x != nil {
+		return x.Series
+	}
+	return 0
+}
+
+func (x *TierSlice) GetBlocks() uint64 {
+	if x != nil {
+		return x.Blocks
+	}
+	return 0
+}
+
+func (x *TierSlice) GetChunks() uint64 {
+	if x != nil {
+		return x.Chunks
+	}
+	return 0
+}
+
+func (x *TierSlice) GetSamples() uint64 {
+	if x != nil {
+		return x.Samples
+	}
+	return 0
+}
+
+func (x *TierSlice) GetBuckets() uint64 {
+	if x != nil {
+		return x.Buckets
+	}
+	return 0
+}
+
+func (x *TierSlice) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *TierSlice) GetCutBorders() uint64 {
+	if x != nil {
+		return x.CutBorders
+	}
+	return 0
+}
+
 type TimeRange struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	StartMs int64                  `protobuf:"varint,1,opt,name=start_ms,json=startMs,proto3" json:"start_ms,omitempty"`
@@ -1534,7 +1689,7 @@ type TimeRange struct {
 
 func (x *TimeRange) Reset() {
 	*x = TimeRange{}
-	mi := &file_tsdb_v1_query_proto_msgTypes[18]
+	mi := &file_tsdb_v1_query_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1546,7 +1701,7 @@ func (x *TimeRange) String() string {
 func (*TimeRange) ProtoMessage() {}
 
 func (x *TimeRange) ProtoReflect() protoreflect.Message {
-	mi := &file_tsdb_v1_query_proto_msgTypes[18]
+	mi := &file_tsdb_v1_query_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1559,7 +1714,7 @@ func (x *TimeRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TimeRange.ProtoReflect.Descriptor instead.
 func (*TimeRange) Descriptor() ([]byte, []int) {
-	return file_tsdb_v1_query_proto_rawDescGZIP(), []int{18}
+	return file_tsdb_v1_query_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *TimeRange) GetStartMs() int64 {
@@ -1588,7 +1743,7 @@ type RefusedTier struct {
 
 func (x *RefusedTier) Reset() {
 	*x = RefusedTier{}
-	mi := &file_tsdb_v1_query_proto_msgTypes[19]
+	mi := &file_tsdb_v1_query_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1600,7 +1755,7 @@ func (x *RefusedTier) String() string {
 func (*RefusedTier) ProtoMessage() {}
 
 func (x *RefusedTier) ProtoReflect() protoreflect.Message {
-	mi := &file_tsdb_v1_query_proto_msgTypes[19]
+	mi := &file_tsdb_v1_query_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1613,7 +1768,7 @@ func (x *RefusedTier) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusedTier.ProtoReflect.Descriptor instead.
 func (*RefusedTier) Descriptor() ([]byte, []int) {
-	return file_tsdb_v1_query_proto_rawDescGZIP(), []int{19}
+	return file_tsdb_v1_query_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RefusedTier) GetTier() string {
@@ -1690,7 +1845,7 @@ const file_tsdb_v1_query_proto_rawDesc = "" +
 	"\bQueryEnd\x12\x1a\n" +
 	"\bwarnings\x18\x01 \x03(\tR\bwarnings\x12\x14\n" +
 	"\x05infos\x18\x02 \x03(\tR\x05infos\x12)\n" +
-	"\x05stats\x18\x03 \x01(\v2\x13.tsdb.v1.QueryStatsR\x05stats\"\x94\x02\n" +
+	"\x05stats\x18\x03 \x01(\v2\x13.tsdb.v1.QueryStatsR\x05stats\"\xb7\x03\n" +
 	"\n" +
 	"QueryStats\x12\x16\n" +
 	"\x06series\x18\x01 \x01(\x04R\x06series\x12\x18\n" +
@@ -1700,7 +1855,11 @@ const file_tsdb_v1_query_proto_rawDesc = "" +
 	"\rqueue_seconds\x18\x05 \x01(\x01R\fqueueSeconds\x12#\n" +
 	"\rtotal_seconds\x18\x06 \x01(\x01R\ftotalSeconds\x12!\n" +
 	"\fcached_steps\x18\a \x01(\rR\vcachedSteps\x12!\n" +
-	"\fbuckets_read\x18\b \x01(\x04R\vbucketsRead\"\x80\x01\n" +
+	"\fbuckets_read\x18\b \x01(\x04R\vbucketsRead\x12[\n" +
+	"\x14buckets_read_by_tier\x18\t \x03(\v2*.tsdb.v1.QueryStats.BucketsReadByTierEntryR\x11bucketsReadByTier\x1aD\n" +
+	"\x16BucketsReadByTierEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\x80\x01\n" +
 	"\rSeriesRequest\x12\x1c\n" +
 	"\tselectors\x18\x01 \x03(\tR\tselectors\x12\x19\n" +
 	"\bstart_ms\x18\x02 \x01(\x03R\astartMs\x12\x15\n" +
@@ -1742,7 +1901,7 @@ const file_tsdb_v1_query_proto_rawDesc = "" +
 	"\b_step_ms\"b\n" +
 	"\x0fExplainResponse\x123\n" +
 	"\tselectors\x18\x01 \x03(\v2\x15.tsdb.v1.SelectorCostR\tselectors\x12\x1a\n" +
-	"\bwarnings\x18\x02 \x03(\tR\bwarnings\"\xbc\x04\n" +
+	"\bwarnings\x18\x02 \x03(\tR\bwarnings\"\xe8\x04\n" +
 	"\fSelectorCost\x12\x1a\n" +
 	"\bselector\x18\x01 \x01(\tR\bselector\x12\x19\n" +
 	"\bstart_ms\x18\x02 \x01(\x03R\astartMs\x12\x15\n" +
@@ -1763,7 +1922,23 @@ const file_tsdb_v1_query_proto_rawDesc = "" +
 	"\x0fstand_in_series\x18\x10 \x01(\x04R\rstandInSeries\x12\x1f\n" +
 	"\vcut_borders\x18\x11 \x01(\x04R\n" +
 	"cutBorders\x12/\n" +
-	"\trolled_up\x18\x12 \x03(\v2\x12.tsdb.v1.TimeRangeR\brolledUp\"=\n" +
+	"\trolled_up\x18\x12 \x03(\v2\x12.tsdb.v1.TimeRangeR\brolledUp\x12*\n" +
+	"\x06slices\x18\x13 \x03(\v2\x12.tsdb.v1.TierSliceR\x06slices\"\xce\x02\n" +
+	"\tTierSlice\x12\x19\n" +
+	"\bstart_ms\x18\x01 \x01(\x03R\astartMs\x12\x15\n" +
+	"\x06end_ms\x18\x02 \x01(\x03R\x05endMs\x12\x12\n" +
+	"\x04tier\x18\x03 \x01(\tR\x04tier\x12\x18\n" +
+	"\aexpired\x18\x04 \x01(\bR\aexpired\x12.\n" +
+	"\arefused\x18\x05 \x03(\v2\x14.tsdb.v1.RefusedTierR\arefused\x12\x16\n" +
+	"\x06series\x18\x06 \x01(\x04R\x06series\x12\x16\n" +
+	"\x06blocks\x18\a \x01(\x04R\x06blocks\x12\x16\n" +
+	"\x06chunks\x18\b \x01(\x04R\x06chunks\x12\x18\n" +
+	"\asamples\x18\t \x01(\x04R\asamples\x12\x18\n" +
+	"\abuckets\x18\n" +
+	" \x01(\x04R\abuckets\x12\x14\n" +
+	"\x05bytes\x18\v \x01(\x04R\x05bytes\x12\x1f\n" +
+	"\vcut_borders\x18\f \x01(\x04R\n" +
+	"cutBorders\"=\n" +
 	"\tTimeRange\x12\x19\n" +
 	"\bstart_ms\x18\x01 \x01(\x03R\astartMs\x12\x15\n" +
 	"\x06end_ms\x18\x02 \x01(\x03R\x05endMs\"M\n" +
@@ -1801,7 +1976,7 @@ func file_tsdb_v1_query_proto_rawDescGZIP() []byte {
 }
 
 var file_tsdb_v1_query_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tsdb_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_tsdb_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_tsdb_v1_query_proto_goTypes = []any{
 	(ResultType)(0),            // 0: tsdb.v1.ResultType
 	(*QueryRequest)(nil),       // 1: tsdb.v1.QueryRequest
@@ -1822,10 +1997,12 @@ var file_tsdb_v1_query_proto_goTypes = []any{
 	(*ExplainRequest)(nil),     // 16: tsdb.v1.ExplainRequest
 	(*ExplainResponse)(nil),    // 17: tsdb.v1.ExplainResponse
 	(*SelectorCost)(nil),       // 18: tsdb.v1.SelectorCost
-	(*TimeRange)(nil),          // 19: tsdb.v1.TimeRange
-	(*RefusedTier)(nil),        // 20: tsdb.v1.RefusedTier
-	(*Series)(nil),             // 21: tsdb.v1.Series
-	(*Histogram)(nil),          // 22: tsdb.v1.Histogram
+	(*TierSlice)(nil),          // 19: tsdb.v1.TierSlice
+	(*TimeRange)(nil),          // 20: tsdb.v1.TimeRange
+	(*RefusedTier)(nil),        // 21: tsdb.v1.RefusedTier
+	nil,                        // 22: tsdb.v1.QueryStats.BucketsReadByTierEntry
+	(*Series)(nil),             // 23: tsdb.v1.Series
+	(*Histogram)(nil),          // 24: tsdb.v1.Histogram
 }
 var file_tsdb_v1_query_proto_depIdxs = []int32{
 	3,  // 0: tsdb.v1.QueryRequest.options:type_name -> tsdb.v1.QueryOptions
@@ -1835,34 +2012,37 @@ var file_tsdb_v1_query_proto_depIdxs = []int32{
 	7,  // 4: tsdb.v1.QueryResponse.samples:type_name -> tsdb.v1.SampleBatch
 	9,  // 5: tsdb.v1.QueryResponse.end:type_name -> tsdb.v1.QueryEnd
 	0,  // 6: tsdb.v1.QueryHeader.result_type:type_name -> tsdb.v1.ResultType
-	21, // 7: tsdb.v1.SeriesBatch.series:type_name -> tsdb.v1.Series
+	23, // 7: tsdb.v1.SeriesBatch.series:type_name -> tsdb.v1.Series
 	8,  // 8: tsdb.v1.SampleBatch.columns:type_name -> tsdb.v1.SampleColumns
-	22, // 9: tsdb.v1.SampleColumns.histograms:type_name -> tsdb.v1.Histogram
+	24, // 9: tsdb.v1.SampleColumns.histograms:type_name -> tsdb.v1.Histogram
 	10, // 10: tsdb.v1.QueryEnd.stats:type_name -> tsdb.v1.QueryStats
-	6,  // 11: tsdb.v1.SeriesResponse.series:type_name -> tsdb.v1.SeriesBatch
-	7,  // 12: tsdb.v1.SeriesResponse.samples:type_name -> tsdb.v1.SampleBatch
-	9,  // 13: tsdb.v1.SeriesResponse.end:type_name -> tsdb.v1.QueryEnd
-	3,  // 14: tsdb.v1.ExplainRequest.options:type_name -> tsdb.v1.QueryOptions
-	18, // 15: tsdb.v1.ExplainResponse.selectors:type_name -> tsdb.v1.SelectorCost
-	20, // 16: tsdb.v1.SelectorCost.refused:type_name -> tsdb.v1.RefusedTier
-	19, // 17: tsdb.v1.SelectorCost.rolled_up:type_name -> tsdb.v1.TimeRange
-	1,  // 18: tsdb.v1.Query.Query:input_type -> tsdb.v1.QueryRequest
-	2,  // 19: tsdb.v1.Query.QueryRange:input_type -> tsdb.v1.QueryRangeRequest
-	11, // 20: tsdb.v1.Query.Series:input_type -> tsdb.v1.SeriesRequest
-	13, // 21: tsdb.v1.Query.LabelNames:input_type -> tsdb.v1.LabelNamesRequest
-	14, // 22: tsdb.v1.Query.LabelValues:input_type -> tsdb.v1.LabelValuesRequest
-	16, // 23: tsdb.v1.Query.Explain:input_type -> tsdb.v1.ExplainRequest
-	4,  // 24: tsdb.v1.Query.Query:output_type -> tsdb.v1.QueryResponse
-	4,  // 25: tsdb.v1.Query.QueryRange:output_type -> tsdb.v1.QueryResponse
-	12, // 26: tsdb.v1.Query.Series:output_type -> tsdb.v1.SeriesResponse
-	15, // 27: tsdb.v1.Query.LabelNames:output_type -> tsdb.v1.LabelsResponse
-	15, // 28: tsdb.v1.Query.LabelValues:output_type -> tsdb.v1.LabelsResponse
-	17, // 29: tsdb.v1.Query.Explain:output_type -> tsdb.v1.ExplainResponse
-	24, // [24:30] is the sub-list for method output_type
-	18, // [18:24] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	22, // 11: tsdb.v1.QueryStats.buckets_read_by_tier:type_name -> tsdb.v1.QueryStats.BucketsReadByTierEntry
+	6,  // 12: tsdb.v1.SeriesResponse.series:type_name -> tsdb.v1.SeriesBatch
+	7,  // 13: tsdb.v1.SeriesResponse.samples:type_name -> tsdb.v1.SampleBatch
+	9,  // 14: tsdb.v1.SeriesResponse.end:type_name -> tsdb.v1.QueryEnd
+	3,  // 15: tsdb.v1.ExplainRequest.options:type_name -> tsdb.v1.QueryOptions
+	18, // 16: tsdb.v1.ExplainResponse.selectors:type_name -> tsdb.v1.SelectorCost
+	21, // 17: tsdb.v1.SelectorCost.refused:type_name -> tsdb.v1.RefusedTier
+	20, // 18: tsdb.v1.SelectorCost.rolled_up:type_name -> tsdb.v1.TimeRange
+	19, // 19: tsdb.v1.SelectorCost.slices:type_name -> tsdb.v1.TierSlice
+	21, // 20: tsdb.v1.TierSlice.refused:type_name -> tsdb.v1.RefusedTier
+	1,  // 21: tsdb.v1.Query.Query:input_type -> tsdb.v1.QueryRequest
+	2,  // 22: tsdb.v1.Query.QueryRange:input_type -> tsdb.v1.QueryRangeRequest
+	11, // 23: tsdb.v1.Query.Series:input_type -> tsdb.v1.SeriesRequest
+	13, // 24: tsdb.v1.Query.LabelNames:input_type -> tsdb.v1.LabelNamesRequest
+	14, // 25: tsdb.v1.Query.LabelValues:input_type -> tsdb.v1.LabelValuesRequest
+	16, // 26: tsdb.v1.Query.Explain:input_type -> tsdb.v1.ExplainRequest
+	4,  // 27: tsdb.v1.Query.Query:output_type -> tsdb.v1.QueryResponse
+	4,  // 28: tsdb.v1.Query.QueryRange:output_type -> tsdb.v1.QueryResponse
+	12, // 29: tsdb.v1.Query.Series:output_type -> tsdb.v1.SeriesResponse
+	15, // 30: tsdb.v1.Query.LabelNames:output_type -> tsdb.v1.LabelsResponse
+	15, // 31: tsdb.v1.Query.LabelValues:output_type -> tsdb.v1.LabelsResponse
+	17, // 32: tsdb.v1.Query.Explain:output_type -> tsdb.v1.ExplainResponse
+	27, // [27:33] is the sub-list for method output_type
+	21, // [21:27] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_tsdb_v1_query_proto_init() }
@@ -1892,7 +2072,7 @@ func file_tsdb_v1_query_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tsdb_v1_query_proto_rawDesc), len(file_tsdb_v1_query_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   20,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
