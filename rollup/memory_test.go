@@ -77,7 +77,7 @@ func TestARollTakesABoundedAmountOfMemoryForASeries(t *testing.T) {
 	small, large := rollPeak(t, 50_000), rollPeak(t, 150_000)
 	perSeries := (large - small) / 100_000
 	t.Logf("%d bytes at 50,000 series, %d at 150,000: %d a series for two tiers", small, large, perSeries)
-	if perSeries > 200 {
-		t.Errorf("%d bytes a series for two tiers, at most 200", perSeries)
+	if perSeries > 100 {
+		t.Errorf("%d bytes a series for two tiers, at most 100", perSeries)
 	}
 }

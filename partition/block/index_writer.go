@@ -77,6 +77,9 @@ func (x *indexWriter) add(tenant uint32, id model.Identity, ls labels.Labels) er
 	if x.series >= maxSeriesInBlock {
 		return fmt.Errorf("more than %d series in a block", x.series)
 	}
+	if x.table.values.err != nil {
+		return x.table.values.err
+	}
 	if err := x.checkOrder(tenant, metric, ls); err != nil {
 		return err
 	}
@@ -127,16 +130,15 @@ func (x *indexWriter) comparePairs(a, b []uint32) int {
 		}
 		i, j = i+1, j+1
 	}
-	pa, pb := &x.table.pairs[a[i]], &x.table.pairs[b[j]]
-	if pa.name != pb.name {
-		return strings.Compare(x.table.names[pa.name], x.table.names[pb.name])
+	if na, nb := x.table.at(a[i]).name, x.table.at(b[j]).name; na != nb {
+		return strings.Compare(x.table.names[na], x.table.names[nb])
 	}
-	return strings.Compare(pa.value, pb.value)
+	return strings.Compare(x.table.valueOf(a[i]), x.table.valueOf(b[j]))
 }
 
 // skipMetric returns i, or i+1 if pair i is the metric name.
 func (x *indexWriter) skipMetric(pairs []uint32, i int) int {
-	if i < len(pairs) && x.table.names[x.table.pairs[pairs[i]].name] == MetricName {
+	if i < len(pairs) && x.table.names[x.table.at(pairs[i]).name] == MetricName {
 		i++
 	}
 	return i

@@ -7,35 +7,28 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// pairTable numbers label pairs (name and value) from 0, in the order in which
-// they are first seen. It takes about 40 bytes per pair plus the values.
+// pairTable numbers label pairs (name and value) from 0, in the order in which they
+// are first seen. It takes 8 bytes a pair, 5 to 11 for the slots, and the values.
 type pairTable struct {
 	names   []string
 	nameIDs map[string]uint32
-	pairs   []labelPair
-	slots   []uint32 // open addressing: number of a pair + 1, 0 = free; a power of two
-	arena   strings.Builder
+	pairs   []*[pairsInPart]labelPair // parts, so that growing copies none
+	n       int                       // pairs
+	slots   []uint32                  // open addressing: number of a pair + 1, 0 = free; a power of two
+	values  labelValues
 }
 
 type labelPair struct {
-	value string
 	name  uint32
-	hash  uint32
+	value uint32 // place in the values
 }
 
-// arenaBytes is the size of an allocation that values share.
-const arenaBytes = 64 << 10
+const pairsInPart = 1024
 
-// keep copies s into the arena.
-func (t *pairTable) keep(s string) string {
-	if t.arena.Len()+len(s) > t.arena.Cap() {
-		t.arena = strings.Builder{}
-		t.arena.Grow(max(arenaBytes, len(s)))
-	}
-	from := t.arena.Len()
-	t.arena.WriteString(s)
-	return t.arena.String()[from:]
-}
+func (t *pairTable) at(pair uint32) *labelPair { return &t.pairs[pair/pairsInPart][pair%pairsInPart] }
+
+// valueOf returns the value of a pair.
+func (t *pairTable) valueOf(pair uint32) string { return t.values.at(t.at(pair).value) }
 
 // name returns the number of a label name.
 func (t *pairTable) name(name string) uint32 {
@@ -56,41 +49,55 @@ func (t *pairTable) name(name string) uint32 {
 // such as the one at the same position in the previous series.
 func (t *pairTable) pair(name, value string, guess uint32) uint32 {
 	var id uint32
-	if g := int(guess); g < len(t.pairs) && t.names[t.pairs[g].name] == name {
-		if t.pairs[g].value == value {
+	if int(guess) < t.n && t.names[t.at(guess).name] == name {
+		if t.valueOf(guess) == value {
 			return guess
 		}
-		id = t.pairs[g].name
+		id = t.at(guess).name
 	} else {
 		id = t.name(name)
 	}
-	if len(t.pairs)*2 >= len(t.slots) {
+	if t.n*4 >= len(t.slots)*3 {
 		t.grow()
 	}
-	hash := uint32(xxh3.HashStringSeed(value, uint64(id)))
 	mask := uint32(len(t.slots) - 1)
-	for at := hash & mask; ; at = (at + 1) & mask {
+	for at := hashOf(id, value) & mask; ; at = (at + 1) & mask {
 		n := t.slots[at]
 		if n == 0 {
-			t.pairs = append(t.pairs, labelPair{value: t.keep(value), name: id, hash: hash})
-			t.slots[at] = uint32(len(t.pairs))
-			return uint32(len(t.pairs) - 1)
+			t.slots[at] = t.add(labelPair{name: id, value: t.values.add(value)}) + 1
+			return t.slots[at] - 1
 		}
-		if p := &t.pairs[n-1]; p.hash == hash && p.name == id && p.value == value {
+		if t.at(n-1).name == id && t.valueOf(n-1) == value {
 			return n - 1
 		}
 	}
 }
 
+// hashOf returns the hash of a pair.
+func hashOf(name uint32, value string) uint32 {
+	return uint32(xxh3.HashStringSeed(value, uint64(name)))
+}
+
+// add appends a pair and returns its number.
+func (t *pairTable) add(p labelPair) uint32 {
+	if t.n%pairsInPart == 0 {
+		t.pairs = append(t.pairs, new([pairsInPart]labelPair))
+	}
+	n := uint32(t.n)
+	t.n++
+	*t.at(n) = p
+	return n
+}
+
 func (t *pairTable) grow() {
 	t.slots = make([]uint32, max(1024, 2*len(t.slots)))
 	mask := uint32(len(t.slots) - 1)
-	for n, p := range t.pairs {
-		at := p.hash & mask
+	for n := range uint32(t.n) {
+		at := hashOf(t.at(n).name, t.valueOf(n)) & mask
 		for t.slots[at] != 0 {
 			at = (at + 1) & mask
 		}
-		t.slots[at] = uint32(n + 1)
+		t.slots[at] = n + 1
 	}
 }
 
@@ -108,7 +115,7 @@ type symbols struct {
 // order sorts the pairs. No pair may be added to the table afterwards.
 func (t *pairTable) order() *symbols {
 	t.slots = nil
-	s := &symbols{table: t, pair: make([]uint32, len(t.pairs)), nameAt: make([]uint32, len(t.names))}
+	s := &symbols{table: t, pair: make([]uint32, t.n), nameAt: make([]uint32, len(t.names))}
 	byName := make([]uint32, len(t.names))
 	for i := range byName {
 		byName[i] = uint32(i)
@@ -121,24 +128,24 @@ func (t *pairTable) order() *symbols {
 
 	// The pairs by name, by counting; then each name's by value.
 	s.first = make([]uint32, len(t.names)+1)
-	for _, p := range t.pairs {
-		s.first[s.nameAt[p.name]+1]++
+	for n := range uint32(t.n) {
+		s.first[s.nameAt[t.at(n).name]+1]++
 	}
 	for i := range t.names {
 		s.first[i+1] += s.first[i]
 	}
 	next := slices.Clone(s.first)
-	for n, p := range t.pairs {
-		k := s.nameAt[p.name]
-		s.pair[next[k]] = uint32(n)
+	for n := range uint32(t.n) {
+		k := s.nameAt[t.at(n).name]
+		s.pair[next[k]] = n
 		next[k]++
 	}
 	for k := range s.names {
 		slices.SortFunc(s.pair[s.first[k]:s.first[k+1]], func(a, b uint32) int {
-			return strings.Compare(t.pairs[a].value, t.pairs[b].value)
+			return strings.Compare(t.valueOf(a), t.valueOf(b))
 		})
 	}
-	s.rank = make([]uint32, len(t.pairs))
+	s.rank = make([]uint32, t.n)
 	for r, n := range s.pair {
 		s.rank[n] = uint32(r)
 	}
@@ -147,7 +154,7 @@ func (t *pairTable) order() *symbols {
 
 // value returns value number v of name number k.
 func (s *symbols) value(k int, v uint32) string {
-	return s.table.pairs[s.pair[s.first[k]+v]].value
+	return s.table.valueOf(s.pair[s.first[k]+v])
 }
 
 // values returns the number of values of name number k.
@@ -156,6 +163,6 @@ func (s *symbols) values(k int) uint32 { return s.first[k+1] - s.first[k] }
 // numbers returns the numbers of a pair's name, and of its value among the
 // values of that name.
 func (s *symbols) numbers(pair uint32) (name, value uint32) {
-	name = s.nameAt[s.table.pairs[pair].name]
+	name = s.nameAt[s.table.at(pair).name]
 	return name, s.rank[pair] - s.first[name]
 }
