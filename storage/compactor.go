@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"tsdb/internal/model"
 	"tsdb/partition/block"
@@ -26,8 +27,39 @@ type compactor struct {
 	// writers wait.
 	pause func(ctx context.Context) error
 
+	waits tombstoneWaits
+
 	// mu is held for a whole merge, I/O included: one merge at a time.
 	mu sync.Mutex
+}
+
+// eraseWait is how long a deletion that frees little waits for others before blocks are
+// rewritten for it.
+const eraseWait = 18 * time.Hour
+
+// tombstoneWaits remembers since when recorded deletions wait to be carried out. It is
+// safe for concurrent use.
+type tombstoneWaits struct {
+	mu    sync.Mutex
+	since map[uint64]time.Time // by ID; nil until the first call
+}
+
+// waited returns a function that reports whether a deletion has waited for eraseWait.
+// Those that were recorded by an earlier process have.
+func (w *tombstoneWaits) waited(ts []manifest.Tombstone, now time.Time) func(*manifest.Tombstone) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	since := make(map[uint64]time.Time, len(ts))
+	for i := range ts {
+		id := ts[i].ID
+		at, known := w.since[id]
+		if !known && w.since != nil {
+			at = now
+		}
+		since[id] = at
+	}
+	w.since = since
+	return func(t *manifest.Tombstone) bool { return now.Sub(since[t.ID]) >= eraseWait }
 }
 
 // retain moves the retention floor to where it belongs now: partitions that lie
@@ -89,6 +121,7 @@ func (c *compactor) planOptions(ctx context.Context, v *blockset.Version, free u
 	return compaction.PlanOptions{
 		NowMs: c.now(), FreeBytes: free, WALLow: st.WALLow,
 		Tombstones: st.Tombstones, Concerns: v.Concerns(ctx), Floor: st.Floor, Expired: v.Expired(ctx),
+		Deleted: v.Deleted(ctx), Waited: c.waits.waited(st.Tombstones, c.opts.Clock.Now()),
 	}
 }
 
@@ -136,6 +169,7 @@ func (c *compactor) mergeLocked(ctx context.Context, plan planner) (bool, error)
 	}
 	c.metrics.merges.WithLabelValues(next.Level.String()).Inc()
 	c.metrics.mergedBytes.Add(float64(merged.Bytes))
+	c.metrics.reclaimedSamples.Add(float64(merged.Deleted))
 	c.log.Info("blocks merged", "what", next.Reason, "level", next.Level.String(), "inputs", len(next.Inputs), "outputs", len(merged.Add),
 		"read_bytes", next.Bytes, "written_bytes", merged.Bytes, "took", c.opts.Clock.Now().Sub(began))
 	c.dropTombstones(ctx)

@@ -174,6 +174,27 @@ func (db *DB) Compact(ctx context.Context) (Summary, error) {
 	return db.catalog.summary(), nil
 }
 
+// CleanTombstones carries out all deletions at once: it cuts the head, so that they are
+// recorded, rewrites the blocks that they concern, and erases from rollups.
+func (db *DB) CleanTombstones(ctx context.Context) (Summary, error) {
+	if db.catalog.tombstones.any() {
+		if err := db.flusher.cut(ctx); err != nil {
+			return Summary{}, err
+		}
+	}
+	if err := db.compactor.drain(ctx, compaction.PlanErase); err != nil {
+		return Summary{}, err
+	}
+	db.compactor.dropTombstones(ctx)
+	if len(db.manifest.State().Tombstones) > 0 && len(db.roller.tiers) > 0 {
+		if err := db.roller.drain(ctx); err != nil {
+			return Summary{}, err
+		}
+	}
+	db.catalog.sweep(ctx)
+	return db.catalog.summary(), nil
+}
+
 // Retain moves the retention floor to where it belongs now.
 func (db *DB) Retain(ctx context.Context) error { return db.compactor.retain(ctx) }
 

@@ -41,6 +41,7 @@ func (db *DB) Delete(ctx context.Context, tenant uint32, tr model.TimeRange, ms 
 // The error is ErrDeleteTooLarge for a deletion that log or MANIFEST could not hold,
 // ErrTooManyDeletions if too many are not carried out yet; nothing is done then.
 func (db *DB) DeleteSeries(ctx context.Context, r DeleteRequest) (DeleteEstimate, error) {
+	r.Range = r.Range.Intersect(model.AllTime)
 	e, err := db.estimateDelete(ctx, r)
 	if err != nil || r.DryRun {
 		return e, err

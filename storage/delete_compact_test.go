@@ -12,6 +12,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	"tsdb/partition/compaction"
 )
 
 // deleteDB is a database with a block of four series, and nothing in memory.
@@ -172,4 +173,78 @@ func TestDeleteEstimates(t *testing.T) {
 	r.Sets = [][]*labels.Matcher{{equalI(0)}}
 	e, err = db.DeleteSeries(ctx, r)
 	want(e, err, 1, 10)
+}
+
+// CleanTombstones rewrites the blocks with deletions and leaves others alone.
+func TestCleanTombstonesCarriesDeletionsOut(t *testing.T) {
+	ctx := context.Background()
+	db, clock := deleteDB(t)
+	_, err := db.Compact(ctx)
+	must(t, err)
+	clock.Advance(48 * time.Hour)
+	fillSeries(t, db, 4, 100)
+	_, err = db.Compact(ctx)
+	must(t, err)
+	blocks := func() (names []string) {
+		for _, b := range db.manifest.State().RawBlocks() {
+			names = append(names, b.Name)
+		}
+		return names
+	}
+	before := blocks()
+	clock.Advance(time.Minute)
+	fillSeries(t, db, 1, 10)
+	_, err = db.Flush(ctx) // an L0 older than the deletion
+	must(t, err)
+	must(t, db.Delete(ctx, model.DefaultTenant, model.TimeRange{Min: db.now() - model.DayMs, Max: db.now() + 1}, equalI(1)))
+	_, err = db.CleanTombstones(ctx)
+	must(t, err)
+	after := blocks()
+	if len(before) != 2 || len(after) != 2 || before[0] != after[0] || before[1] == after[1] {
+		t.Errorf("blocks %v became %v, want the second to change", before, after)
+	}
+	st, err := db.Status()
+	must(t, err)
+	if st.Deletions.Live != 0 || st.Samples != 400+300+10 {
+		t.Errorf("%d samples, deletions %+v; want 710 and none", st.Samples, st.Deletions)
+	}
+}
+
+// Merges carry out a deletion of a tenth of a block at once, and a smaller one within
+// a day.
+func TestDeletionsAreCarriedOutInTime(t *testing.T) {
+	ctx := context.Background()
+	for _, c := range []struct {
+		name   string
+		ms     int64 // deleted, of 100 of one of four series
+		atOnce bool
+	}{{"a fifth", 80, true}, {"little", 3, false}} {
+		t.Run(c.name, func(t *testing.T) {
+			db, clock := deleteDB(t)
+			_, err := db.Compact(ctx)
+			must(t, err)
+			if worked, err := db.compactor.mergeNext(ctx, compaction.PlanMerge); worked || err != nil {
+				t.Fatalf("a merge before the deletion: %v, %v", worked, err)
+			}
+			must(t, db.Delete(ctx, model.DefaultTenant, model.TimeRange{Min: db.now() - c.ms + 1, Max: db.now() + 1}, equalI(1)))
+			_, err = db.Flush(ctx)
+			must(t, err)
+			reclaimed := func(want bool) {
+				t.Helper()
+				if worked, err := db.compactor.mergeNext(ctx, compaction.PlanMerge); worked != want || err != nil {
+					t.Errorf("merged: %v, %v, want %v", worked, err, want)
+				}
+				if left := len(db.manifest.State().Tombstones); (left == 0) != want {
+					t.Errorf("%d deletions are left", left)
+				}
+			}
+			reclaimed(c.atOnce)
+			if !c.atOnce {
+				clock.Advance(eraseWait - time.Second)
+				reclaimed(false)
+				clock.Advance(time.Second)
+				reclaimed(true)
+			}
+		})
+	}
 }

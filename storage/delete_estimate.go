@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 
@@ -82,7 +83,7 @@ func (e *deleteEstimator) run(ctx context.Context) (DeleteEstimate, error) {
 		}
 	}
 	for _, entry := range st.blocks.Rollups() {
-		if !entry.TimeRange().Overlaps(e.r.Range) || entry.Block() == nil {
+		if !entry.TimeRange().Overlaps(touched(entry.Tier, e.r.Range)) || entry.Block() == nil {
 			continue
 		}
 		if _, err := e.rollup(ctx, entry, []model.TimeRange{e.r.Range}, true); err != nil {
@@ -159,7 +160,7 @@ func (e *deleteEstimator) head(ctx context.Context) error {
 	for _, id := range ids {
 		e.ids = append(e.ids, id.Hi)
 	}
-	e.add("head", uint64(len(refs)), uint64(rows), int64(float64(rows)*perSample))
+	e.add("head", uint64(len(refs)), uint64(rows), int64(math.Ceil(float64(rows)*perSample)))
 	return nil
 }
 
@@ -229,7 +230,7 @@ func (e *deleteEstimator) raw(ctx context.Context, entry *blockset.Entry, tr mod
 		looked++
 	}
 	rows *= float64(len(ords)) / float64(looked)
-	e.add(entry.Tier.String(), uint64(len(ords)), uint64(rows), int64(rows*float64(entry.Size)/float64(max(entry.Samples, 1))))
+	e.add(entry.Tier.String(), uint64(len(ords)), uint64(math.Ceil(rows)), int64(math.Ceil(rows*float64(entry.Size)/float64(max(entry.Samples, 1)))))
 	return nil
 }
 
@@ -243,7 +244,7 @@ func (e *deleteEstimator) rollup(ctx context.Context, entry *blockset.Entry, ran
 	}
 	n := uint64(0)
 	for _, tr := range ranges {
-		kept, all, _, err := b.Present(ctx, ords, tr, nil, nil)
+		kept, all, _, err := b.Present(ctx, ords, touched(entry.Tier, tr), nil, nil)
 		if err != nil {
 			return false, ignoreDamage(err)
 		}
@@ -254,10 +255,18 @@ func (e *deleteEstimator) rollup(ctx context.Context, entry *blockset.Entry, ran
 		}
 	}
 	if n > 0 && count {
-		part := share(entry.TimeRange(), ranges[0]) * float64(n) / float64(max(entry.Series, 1))
-		e.add(entry.Tier.String(), n, uint64(part*float64(entry.Samples)), int64(part*float64(entry.Size)))
+		part := share(entry.TimeRange(), touched(entry.Tier, ranges[0])) * float64(n) / float64(max(entry.Series, 1))
+		e.add(entry.Tier.String(), n, uint64(math.Ceil(part*float64(entry.Samples))), int64(math.Ceil(part*float64(entry.Size))))
 	}
 	return n > 0, nil
+}
+
+// touched returns the ends of the buckets of a tier that a range touches, as a range.
+func touched(tier block.Tier, tr model.TimeRange) model.TimeRange {
+	if r := tier.Ms(); tr.Max < model.MaxTime-r {
+		tr.Max += (r - (tr.Max-1)%r) % r
+	}
+	return tr
 }
 
 // share returns the part of a span, which is not empty, that lies in a range.

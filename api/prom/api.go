@@ -128,6 +128,8 @@ func (a *API) Register(mux *http.ServeMux) {
 		{post, "/admin/flush", a.flush},
 		{post, "/admin/compact", a.compact},
 		{post, "/admin/drop_caches", a.dropCaches},
+		{post + " " + put, "/admin/tsdb/delete_series", a.deleteSeries},
+		{post + " " + put, "/admin/tsdb/clean_tombstones", a.cleanTombstones},
 		{post + " " + put, "/admin/tsdb/snapshot", a.makeSnapshot},
 		{get, "/admin/tsdb/snapshots", a.snapshots},
 		{del, "/admin/tsdb/snapshots/{name}", a.removeSnapshot},

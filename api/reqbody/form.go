@@ -15,7 +15,7 @@ const formCost = 3
 func (b *Budget) ParseForm(w http.ResponseWriter, r *http.Request, limit Limit) (*Charge, error) {
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	multipart := kind == "multipart/form-data"
-	if r.Method != http.MethodPost || r.Body == nil || r.Body == http.NoBody || !multipart && kind != "application/x-www-form-urlencoded" {
+	if r.Method != http.MethodPost && r.Method != http.MethodPut || r.Body == nil || r.Body == http.NoBody || !multipart && kind != "application/x-www-form-urlencoded" {
 		return nil, r.ParseForm()
 	}
 	body, err := b.Read(w, r, limit)

@@ -33,9 +33,11 @@ type Options struct {
 	Reads     *limiter.Limiter // of Series; nil = one of its own with the default
 	Clock     vfs.Clock        // nil = the system's
 	Logger    *slog.Logger     // nil = none
+
+	EnableAdmin bool // Admin answers every client, not only those on this machine
 }
 
-// Service implements tsdb.v1.Query. It is safe for concurrent use.
+// Service implements tsdb.v1.Query and tsdb.v1.Admin. It is safe for concurrent use.
 type Service struct {
 	tsdbv1.UnimplementedQueryServer
 	opts Options
@@ -64,8 +66,11 @@ func New(o Options) *Service {
 	return &Service{opts: o}
 }
 
-// Register registers the service with a gRPC server.
-func (s *Service) Register(r grpc.ServiceRegistrar) { tsdbv1.RegisterQueryServer(r, s) }
+// Register registers the services with a gRPC server.
+func (s *Service) Register(r grpc.ServiceRegistrar) {
+	tsdbv1.RegisterQueryServer(r, s)
+	tsdbv1.RegisterAdminServer(r, &admin{Service: s})
+}
 
 // maxSelectors bounds the selectors of a request.
 const maxSelectors = 1000

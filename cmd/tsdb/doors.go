@@ -78,7 +78,7 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 	s.refuse = in.Refuse
 	calls := rpc.New(rpc.Options{
 		DB: s.database.get, Engine: s.engine, Lookback: time.Duration(s.config.queryLookback), MaxPoints: int(s.config.queryMaxPoints),
-		Rollups: s.config.tierNames(), Queries: queries, Reads: s.reads, Logger: s.log,
+		Rollups: s.config.tierNames(), Queries: queries, Reads: s.reads, Logger: s.log, EnableAdmin: bool(s.config.enableAdmin),
 	})
 	return []func(*http.ServeMux){in.Register, out.Register}, []func(*api.RPC){
 		func(to *api.RPC) { to.ChargeTo(writes) },

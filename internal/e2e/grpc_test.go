@@ -71,8 +71,8 @@ func TestGrpcurlUsesEveryMethod(t *testing.T) {
 		}
 	}
 	_, services := runProgram(t, grpcurl, "-plaintext", addr, "list")
-	want(services, "tsdb.v1.Query\n", "tsdb.v1.Write\n", "grpc.health.v1.Health\n", "grpc.reflection.v1.ServerReflection\n", "grpc.reflection.v1alpha.ServerReflection\n")
-	for _, service := range []string{"", "tsdb.v1.Query", "tsdb.v1.Write"} {
+	want(services, "tsdb.v1.Admin\n", "tsdb.v1.Query\n", "tsdb.v1.Write\n", "grpc.health.v1.Health\n", "grpc.reflection.v1.ServerReflection\n", "grpc.reflection.v1alpha.ServerReflection\n")
+	for _, service := range []string{"", "tsdb.v1.Admin", "tsdb.v1.Query", "tsdb.v1.Write"} {
 		want(call("grpc.health.v1.Health/Check", fmt.Sprintf(`{"service":%q}`, service)), `"SERVING"`)
 	}
 	now := time.Now().UnixMilli()
@@ -85,6 +85,7 @@ func TestGrpcurlUsesEveryMethod(t *testing.T) {
 	want(call("tsdb.v1.Query/Series", fmt.Sprintf(`{"selectors":["m"],"startMs":0,"endMs":%d}`, now)), `"value": "m"`, `1.5, "NaN"`, `"samples": "2"`)
 	want(call("tsdb.v1.Query/LabelNames", `{}`), `"__name__", "a"`)
 	want(call("tsdb.v1.Query/LabelValues", `{"name":"a"}`), `"b"`)
+	want(call("tsdb.v1.Admin/DeleteSeries", `{"selectors":["m"],"dryRun":true}`), `"series": "1"`, `"samples": "2"`, `"tier": "head"`)
 	want(call("tsdb.v1.Query/Explain", `{"query":"rate(m[5m])"}`), `"series": "1"`, `"samples": "2"`)
 	if code, out := runProgram(t, grpcurl, "-plaintext", "-d", `{"query":"m{"}`, addr, "tsdb.v1.Query/Query"); code == 0 || !strings.Contains(out, "InvalidArgument") {
 		t.Errorf("a bad query: %d %s", code, out)

@@ -63,6 +63,8 @@ type Merged struct {
 	// Lost holds an error for each unreadable part of the inputs: chunks, which
 	// the outputs list as bad, and exemplars and metadata, which are left out.
 	Lost []error
+	// Deleted counts the samples that were left out because of tombstones.
+	Deleted uint64
 	// DroppedExemplars counts the exemplars beyond maxSeriesExemplars.
 	DroppedExemplars int
 }
@@ -439,6 +441,8 @@ func (m *merger) collect() error {
 				return c.Damage("chunk from %d to %d is not in one partition", c.MinTime, c.MaxTime)
 			case !in.deleted.Covers(mc.span()):
 				m.chunks = append(m.chunks, mc)
+			case m.todo == nil: // the first pass
+				m.result.Deleted += uint64(c.Count)
 			}
 		}
 	}

@@ -77,6 +77,12 @@ type PlanOptions struct {
 	// merge would drop samples below the floor, because they do not stand in for
 	// buckets of a rollup; nil means none.
 	Expired func(block string) float64
+	// Deleted returns the share of the samples of a block, from 0 to 1, that
+	// tombstones cover; nil means none.
+	Deleted func(block string) float64
+	// Waited reports whether a tombstone has waited so long that blocks are rewritten
+	// for it, however little it deletes; nil means that none has.
+	Waited func(t *manifest.Tombstone) bool
 }
 
 // Plan is one merge to execute. It is immutable.
@@ -106,7 +112,8 @@ func (p *Plan) Names() []string {
 
 // PlanMerge returns the most urgent merge that is worth doing, if there is one: L1s
 // of a partition that is full, then L0s, then the L1s of the oldest partition that
-// should become L2, then an L2 that has expired in part. At most one merge of L0s and one of each partition run at a
+// should become L2, then an L2 that has expired in part, then blocks of which a tenth
+// is deleted or that a tombstone of a day ago concerns. At most one merge of L0s and one of each partition run at a
 // time. A merge never spans a quarantined block, and is skipped if there is not
 // enough free space.
 //
@@ -138,7 +145,7 @@ func PlanMerge(blocks []Candidate, o PlanOptions) (Plan, bool) {
 			return plan, true
 		}
 	}
-	return Plan{}, false
+	return p.reclaim(p.reclaimDue)
 }
 
 // PlanFinal returns the next merge on the way to the final form: no L0, no L1 and
@@ -346,26 +353,6 @@ func (p *planner) toL2(part *planPartition, force bool) (Plan, bool) {
 	return plan, ok
 }
 
-// erase rewrites the L2s of a partition that tombstones concern.
-func (p *planner) erase(part *planPartition) (Plan, bool) {
-	if part.busy() || len(part.l1) > 0 {
-		return Plan{}, false
-	}
-	settled := p.settled(p.l0)
-	var l2 []*Candidate
-	for _, b := range part.l2 {
-		for i := range p.o.Tombstones {
-			if t := &p.o.Tombstones[i]; !b.Quarantined && t.Gen <= settled && p.concerns(t, b.Info) {
-				l2 = append(l2, b)
-				break
-			}
-		}
-	}
-	plan, ok := p.plan(part.key, l2, fmt.Sprintf("deletions in %d L2s", len(l2)))
-	p.lift(&plan, p.l0...)
-	return plan, ok
-}
-
 // expire rewrites an L2 below the retention floor, of which only the samples of some
 // series stay.
 func (p *planner) expire(part *planPartition) (Plan, bool) {
@@ -387,41 +374,6 @@ func (p *planner) expire(part *planPartition) (Plan, bool) {
 		}
 	}
 	return Plan{}, false
-}
-
-func (p *planner) concerns(t *manifest.Tombstone, b block.Info) bool {
-	return t.Covers(b) && (p.o.Concerns == nil || p.o.Concerns(t, b.Name))
-}
-
-// lift raises the newest generation of the outputs to that of the newest tombstone
-// the merge applies, which then no longer covers them. rest are the blocks that
-// stay and may hold samples of the same series: they must remain newer than the
-// outputs.
-func (p *planner) lift(plan *Plan, rest ...*Candidate) {
-	settled := p.settled(rest)
-	to := plan.MaxGen
-	for i := range p.o.Tombstones {
-		t := &p.o.Tombstones[i]
-		if t.Gen > settled {
-			continue
-		}
-		for _, b := range plan.Inputs {
-			if t.Covers(b) {
-				to = max(to, t.Gen)
-			}
-		}
-	}
-	plan.MaxGen = to
-}
-
-// settled returns the generation up to which all data is in blocks other than
-// rest.
-func (p *planner) settled(rest []*Candidate) uint64 {
-	low := p.o.WALLow
-	for _, b := range rest {
-		low = min(low, b.MinGen)
-	}
-	return max(low, 1) - 1
 }
 
 // plan returns a plan to merge inputs, if there are any and the outputs fit.

@@ -98,7 +98,9 @@ func (s *sliceMerger) read(m *merger, during model.TimeRange) error {
 				return err
 			}
 		}
+		read := in.part.Len()
 		in.deleted.Remove(&in.part, 0)
+		m.result.Deleted += uint64(read - in.part.Len())
 		switch {
 		case in.part.Len() == 0:
 		case s.merged.Len() == 0:
