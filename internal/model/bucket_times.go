@@ -19,10 +19,8 @@ func (b *Buckets) ExtendTimes(n int, source any, at int) (from int, held bool) {
 	k := 0
 	for ; k < len(b.held) && b.held[k].from+b.held[k].n <= h.from; k++ {
 	}
-	// Rows behind the last one do not move with the others to larger memory.
-	room := min(cap(b.End), cap(b.Count), cap(b.First), cap(b.T1), cap(b.T2), cap(b.T3)) - h.from
 	from = b.extend(n)
-	if k < len(b.held) && b.held[k] == h && room >= n {
+	if k < len(b.held) && b.held[k] == h { // there was room for them
 		return from, true
 	}
 	clear(b.held[k:])
