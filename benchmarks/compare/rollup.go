@@ -30,8 +30,9 @@ type rollupOptions struct {
 	dashboard string        // file of the dashboard
 	interval  time.Duration // between samples of the dashboard's series
 
-	stored     string        // address of a server whose samples are a set of the sizes
-	storedSpan time.Duration // how long ago the first of these were
+	stored      string        // address of a server whose samples are a set of the sizes
+	storedSpan  time.Duration // how long ago the first of these were
+	storedTimes int           // how often they are written, one after another
 }
 
 // maxRollupDays keeps the samples before the clock of the machine.
@@ -61,6 +62,7 @@ func runRollup(ctx context.Context, args []string) error {
 	flags.DurationVar(&o.interval, "interval", 5*time.Minute, "time between two samples of the 42 series a target that the dashboard shows")
 	flags.StringVar(&o.stored, "stored", "http://localhost:9201", "`address` of a server with Prometheus' API whose samples are rolled up here, for -parts stored")
 	flags.DurationVar(&o.storedSpan, "stored-span", time.Hour, "how many of them: the latest, at most 24h")
+	flags.IntVar(&o.storedTimes, "stored-times", 1, "how often they are written, one after another")
 	flags.StringVar(&o.scratch, "scratch", "", "where data directories are made (default: the system's temporary directory)")
 	if err := flags.Parse(args); err != nil {
 		return err

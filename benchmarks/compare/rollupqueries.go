@@ -80,7 +80,7 @@ func askRollupQuestions(ctx context.Context, o rollupOptions, dir string) error 
 	all := []*contender{ours}
 	var vm *contender
 	if o.vm != "" {
-		vm = &contender{Server: server.VictoriaMetrics("VictoriaMetrics", o.vm).With("-retentionPeriod", "100y", "-search.maxQueryDuration", "10m"), dir: filepath.Join(dir, "vm")}
+		vm = &contender{Server: server.VictoriaMetrics("VictoriaMetrics", o.vm).With("-retentionPeriod", "100y", "-search.maxQueryDuration", "10m", "-search.maxSamplesPerQuery", "10000000000"), dir: filepath.Join(dir, "vm")}
 		all = append(all, vm)
 	}
 	for _, c := range all {

@@ -66,7 +66,7 @@ func measureRollupSizes(ctx context.Context, o rollupOptions) error {
 
 // measureStoredSizes does it for what a server has stored lately.
 func measureStoredSizes(ctx context.Context, o rollupOptions) error {
-	set, err := sets.Stored(ctx, strings.TrimSuffix(o.stored, "/"), time.Now(), o.storedSpan, firstRollupDay)
+	set, err := sets.Stored(ctx, strings.TrimSuffix(o.stored, "/"), time.Now(), o.storedSpan, firstRollupDay, o.storedTimes)
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.stored, err)
 	}
@@ -75,6 +75,9 @@ func measureStoredSizes(ctx context.Context, o rollupOptions) error {
 		return err
 	}
 	name := fmt.Sprintf("%d series of %s, the last %s", len(all), o.stored, o.storedSpan)
+	if o.storedTimes > 1 {
+		name += fmt.Sprintf(", %d times", o.storedTimes)
+	}
 	return measureSizes(ctx, o, []rollupSet{{name, set, sizeGoal{both: 0.20}}})
 }
 

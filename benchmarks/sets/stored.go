@@ -17,10 +17,10 @@ import (
 )
 
 // Stored reads the floats of the last span before end from a server with Prometheus' API,
-// at most a day of them, and returns them as a set, moved in time by whole days so that
-// the first sample is on the day of start. Stale markers are not among them: queries do not show
-// them.
-func Stored(ctx context.Context, server string, end time.Time, span time.Duration, start time.Time) (Set, error) {
+// at most a day of them, and returns them as a set, moved in time by whole hours so that
+// the first sample is in the hour after start, and given repeat times, a span apart:
+// counters fall at each repetition. Stale markers are not among them: queries do not show them.
+func Stored(ctx context.Context, server string, end time.Time, span time.Duration, start time.Time, repeat int) (Set, error) {
 	names, err := get[[]string](ctx, server+"/api/v1/label/"+model.MetricNameLabel+"/values", nil)
 	if err != nil {
 		return Set{}, err
@@ -55,11 +55,18 @@ func Stored(ctx context.Context, server string, end time.Time, span time.Duratio
 	if len(all) == 0 {
 		return Set{}, errors.New("the server has no samples in this time")
 	}
-	const day = 24 * time.Hour
-	move := start.Truncate(day).Sub(time.UnixMilli(first).Truncate(day)).Milliseconds()
-	for _, s := range all {
+	move := start.Truncate(time.Hour).Sub(time.UnixMilli(first).Truncate(time.Hour)).Milliseconds()
+	for k := range all {
+		s := &all[k]
 		for i := range s.Times {
 			s.Times[i] += move
+		}
+		n, times := len(s.Times), s.Times
+		for again := 1; again < repeat; again++ {
+			for _, t := range times[:n] {
+				s.Times = append(s.Times, t+int64(again)*span.Milliseconds())
+			}
+			s.Values = append(s.Values, s.Values[:n]...)
 		}
 	}
 	return Set{Name: "stored", Groups: 1, Group: func(int) ([]Series, error) { return all, nil }}, nil
