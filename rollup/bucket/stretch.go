@@ -192,7 +192,7 @@ func (r *row) join(p *stretch) {
 }
 
 // integers summarises floats that are integers, with exact sums. It returns false for
-// others. Long runs of equal or rising values take less time than the rest.
+// others. A run of equal values takes less time than the rest.
 func (p *stretch) integers() bool {
 	vs := p.vs
 	n := len(vs)
@@ -204,104 +204,20 @@ func (p *stretch) integers() bool {
 	for i < n && vs[i] == vs[0] {
 		i++
 	}
-	least, most := prev, prev
-	sum, lost, resets, changes := int64(i)*prev, int64(0), uint64(0), uint64(0)
-	for ; i < n; i++ {
-		k, ok := integer(vs[i])
-		if !ok {
-			return false
-		}
-		if k < prev {
-			break
-		}
-		changes += uint64(prev-k) >> 63
-		sum += k
-		prev = k
-	}
-	most = prev
-	if most >= maxInteger {
+	f := falling{sum: int64(i) * prev, least: prev, most: prev}
+	if i < n && !f.add(vs, i) {
 		return false
 	}
-	if i < n {
-		f := falling{sum: sum, least: least, most: most}
-		if !f.add(vs[i:], prev) {
-			return false
-		}
-		sum, lost, least, most = f.sum, f.lost, f.least, f.most
-		resets, changes = uint64(f.falls), changes+uint64(f.falls+f.rises)
-	}
-	p.min, p.max = float64(least), float64(most)
+	p.min, p.max = float64(f.least), float64(f.most)
 	if p.magnitude = max(-p.min, p.max); p.magnitude >= maxInteger || p.magnitude*float64(n) >= exactSum {
 		return false
 	}
-	p.resets, p.changes = uint32(resets), uint32(changes)
-	p.integral, p.sum, p.lost = true, float64(sum), float64(lost)
-	if least == 0 || most == 0 {
+	p.resets, p.changes = uint32(f.falls), uint32(f.falls+f.rises)
+	p.integral, p.sum, p.lost = true, float64(f.sum), float64(f.lost)
+	if f.least == 0 || f.most == 0 {
 		p.chooseZero()
 	}
 	return true
-}
-
-// falling are sums of integers that may fall, and their extremes.
-type falling struct {
-	sum, lost, least, most int64
-	falls, rises           int64
-}
-
-// add adds floats that follow an integer. It returns false, and f is not to be used any
-// more, if one is no integer below maxInteger.
-func (f *falling) add(vs []float64, prev int64) bool {
-	// In the loop the integers have the bias, which their differences do not notice.
-	const bias = integerBias
-	prev += bias
-	least, most, sum, lost, falls, notRises := f.least+bias, f.most+bias, f.sum, int64(0), int64(0), int64(0)
-	n := int64(len(vs))
-	for len(vs) > 0 {
-		part := vs[:min(len(vs), integersAtOnce)]
-		vs = vs[len(part):]
-		differs := uint64(0)
-		for _, v := range part {
-			x := v + integerShift
-			differs |= math.Float64bits(x-integerShift) ^ math.Float64bits(v)
-			k := int64(math.Float64bits(x))
-			d := k - prev
-			falls += d >> 63
-			notRises += (d - 1) >> 63
-			lost += prev & (d >> 63)
-			sum += k
-			least, most = min(least, k), max(most, k)
-			prev = k
-		}
-		if differs<<1 != 0 { // -0 has its sign only
-			return false
-		}
-	}
-	if least <= bias-maxInteger || most >= bias+maxInteger { // differences may have overflowed
-		return false
-	}
-	f.least, f.most = least-bias, most-bias
-	f.sum, f.lost = sum-n*bias, lost+falls*bias
-	f.falls, f.rises = -falls, n+notRises
-	return true
-}
-
-const (
-	// maxInteger is above the magnitudes that integer converts.
-	maxInteger = 1 << 51
-	// integersAtOnce is the number of floats after which falling.add looks whether all
-	// are integers.
-	integersAtOnce = 64
-	// integerShift is among the floats from 2^52 to 2^53, which are all integers and
-	// have that in their lowest bits. integerBias are the bits of integerShift.
-	integerShift = 3 << 51
-	integerBias  = 0x4338 << 48
-)
-
-// integer returns v as an integer, false if it is none. If the magnitude of the result
-// is maxInteger or more, it is not that of v but v's is as large.
-func integer(v float64) (int64, bool) {
-	x := v + integerShift
-	return int64(math.Float64bits(x) - integerBias), x-integerShift == v
 }
 
 // floats summarises floats, and adds them to the sums of r. It returns false and leaves
