@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"tsdb/api"
+	"tsdb/api/importer"
 	"tsdb/api/ingest"
 	"tsdb/api/ingest/door"
 	"tsdb/api/limiter"
@@ -80,7 +81,12 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 		DB: s.database.get, Engine: s.engine, Lookback: time.Duration(s.config.queryLookback), MaxPoints: int(s.config.queryMaxPoints),
 		Rollups: s.config.tierNames(), Queries: queries, Reads: s.reads, Logger: s.log, EnableAdmin: bool(s.config.enableAdmin),
 	})
-	return []func(*http.ServeMux){in.Register, out.Register}, []func(*api.RPC){
+	runs := int64(maxRunMemory)
+	if memory > 0 {
+		runs = min(runs, memory/runMemoryPart)
+	}
+	imports := importer.New(importer.Options{DB: s.database.get, RunBytes: runs, Logger: s.log})
+	return []func(*http.ServeMux){in.Register, out.Register, imports.Register}, []func(*api.RPC){
 		func(to *api.RPC) { to.ChargeTo(writes) },
 		func(to *api.RPC) { in.RegisterRPC(to) },
 		func(to *api.RPC) { calls.Register(to) },
@@ -96,6 +102,8 @@ const (
 	writeMemoryPart = 4
 	maxReadMemory   = 128 << 20
 	readMemoryPart  = 8
+	maxRunMemory    = 256 << 20 // of an import
+	runMemoryPart   = 16
 )
 
 // requestBudgets returns the budgets for the bodies of writes and of reads.

@@ -20,6 +20,8 @@ Usage:
   tsdb serve [flags]              accept samples and answer queries
   tsdb check --data DIR [--json]  verify a data directory without changing it
   tsdb repair --data DIR [--yes]  restore a damaged MANIFEST; without --yes, show how
+  tsdb import KIND SOURCE… --to DIR|URL
+                                  bring in samples from other servers and files
   tsdb inspect --data DIR         show the contents of a data directory
   tsdb inspect --file PATH        show one file as offset, bytes, meaning
   tsdb repair --data DIR --accept-log-loss=TOKEN
@@ -60,6 +62,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return check(args[1:], stdout, stderr)
 	case "repair":
 		return repair(args[1:], stdout, stderr)
+	case "import":
+		return report(stderr, command, importCommand(args[1:], stdout, stderr))
 	case "inspect":
 		return report(stderr, command, inspect(args[1:], stdout))
 	case "version", "--version", "-version":
@@ -89,20 +93,32 @@ func report(stderr io.Writer, command string, err error) int {
 // parse parses a command line into fs without printing errors, and returns a
 // usageError if it is invalid.
 func parse(fs *flag.FlagSet, args []string, stdout io.Writer, synopsis string) error {
+	words, err := parseMixed(fs, args, stdout, synopsis)
+	if err == nil && len(words) > 0 {
+		return usageError{fmt.Errorf("unexpected argument %q", words[0])}
+	}
+	return err
+}
+
+// parseMixed is parse for a command line in which words may stand between the flags.
+// It returns them.
+func parseMixed(fs *flag.FlagSet, args []string, stdout io.Writer, synopsis string) (words []string, err error) {
 	fs.SetOutput(io.Discard)
 	fs.Usage = func() {}
-	err := fs.Parse(args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprintf(stdout, "Usage: %s\n\n", synopsis)
-		printFlags(stdout, fs)
-		return err
-	case err != nil:
-		return usageError{errors.New(twoDashes.Replace(err.Error()))}
-	case fs.NArg() > 0:
-		return usageError{fmt.Errorf("unexpected argument %q", fs.Arg(0))}
+	for {
+		err := fs.Parse(args)
+		switch {
+		case errors.Is(err, flag.ErrHelp):
+			fmt.Fprintf(stdout, "Usage: %s\n\n", synopsis)
+			printFlags(stdout, fs)
+			return nil, err
+		case err != nil:
+			return nil, usageError{errors.New(twoDashes.Replace(err.Error()))}
+		case fs.NArg() == 0:
+			return words, nil
+		}
+		words, args = append(words, fs.Arg(0)), fs.Args()[1:]
 	}
-	return nil
 }
 
 // twoDashes writes the flags in the errors of package flag with two dashes.

@@ -65,9 +65,13 @@ api/ingest/remotewrite: internal/model storage api/reqbody api/ingest/door api/i
 api/ingest/influx   : internal/model storage api/reqbody api/ingest/door
 api/ingest/rpcwrite : internal/model internal/panics storage proto api/reqbody api/ingest/door api/ingest/wire
 api/ingest          : internal/vfs storage api/reqbody api/ingest/door api/ingest/remotewrite api/ingest/influx api/ingest/rpcwrite
+api/importer        : internal/model storage internal/transfer internal/transfer/stream
 api                 : internal/match internal/model internal/vfs internal/panics internal/background storage query proto api/reqbody
-cmd/tsdb            : internal/model internal/vfs partition/block storage storage/wal query api api/reqbody api/ingest api/ingest/door storage/doctor
+cmd/tsdb            : internal/model internal/vfs partition/block storage storage/wal query api api/reqbody api/ingest api/ingest/door api/importer storage/doctor internal/transfer internal/transfer/promdir
 benchmarks          :
+internal/transfer/stream : internal/model encoding
+internal/transfer        : internal/model storage internal/transfer/stream
+internal/transfer/promdir: internal/model internal/transfer
 internal/crash      : internal/model internal/vfs partition/format storage storage/doctor
 internal/e2e        :
 internal/importgraph:
@@ -128,10 +132,10 @@ var forbidden = []struct {
 		reason: "generated wire types stop at api"},
 	{from: "", to: "github.com/prometheus/prometheus/promql", except: []string{"api", "query", "cmd/tsdb"},
 		reason: "PromQL is known to query, and to the API that reports its errors"},
-	{from: "", to: "github.com/prometheus/prometheus/storage", except: []string{"api", "query"},
+	{from: "", to: "github.com/prometheus/prometheus/storage", except: []string{"api", "query", "internal/transfer/promdir"},
 		reason: "our Select is not Prometheus' interface; query adapts one to the other"},
-	{from: "", to: "github.com/prometheus/prometheus/tsdb", except: []string{"api", "query", "benchmarks"},
-		reason: "the formats are our own; query may build its chunks to hand samples over, benchmarks may measure them"},
+	{from: "", to: "github.com/prometheus/prometheus/tsdb", except: []string{"api", "query", "benchmarks", "internal/transfer/promdir"},
+		reason: "the formats are our own; query may build its chunks to hand samples over, benchmarks may measure them, and one package reads its directories"},
 	{from: "", to: "google.golang.org/grpc", except: []string{"api", "proto", "internal/e2e"},
 		reason: "only api speaks gRPC"},
 	{from: "", to: "C", reason: "plain Go: the binary is static"},

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"tsdb/internal/model"
+	"tsdb/internal/transfer"
+	"tsdb/internal/transfer/promdir"
+	"tsdb/internal/vfs"
+	"tsdb/storage"
+)
+
+const importSynopsis = `tsdb import KIND SOURCE… --to DIR|URL [flags]
+
+KIND says what the sources are:
+
+  prometheus   the data directory of a Prometheus server, at rest, or a snapshot of it
+
+The target is the data directory of a server that is not running, which is created
+if it is missing, or the address of one that runs, such as http://localhost:9201.
+An import that was interrupted goes on when the same command is given again.`
+
+// importConfig holds the settings of an import.
+type importConfig struct {
+	kind    string
+	sources []string
+
+	to        string
+	retention duration
+	runBytes  size
+	state     string
+	restart   bool
+	dryRun    bool
+	skipOld   bool
+}
+
+// importKinds are the kinds of sources.
+var importKinds = []string{"prometheus"}
+
+func (c *importConfig) flagSet() *flag.FlagSet {
+	fs := flag.NewFlagSet("import", flag.ContinueOnError)
+	fs.StringVar(&c.to, "to", "", "`target`: a data directory or the address of a server")
+	_ = c.retention.Set("30d")
+	fs.Var(&c.retention, "retention.raw", "`duration` for which the target keeps samples, if it is a directory; older ones are not taken; 0 = for ever. Give tsdb serve the same")
+	_ = c.runBytes.Set("256MiB")
+	fs.Var(&c.runBytes, "memory", "`memory` for the samples that are published at once")
+	fs.StringVar(&c.state, "state", "", "`file` that records how far the import is; by default beside the target directory, or in the working directory")
+	fs.BoolVar(&c.restart, "restart", false, "begin again, whatever has been imported already")
+	fs.BoolVar(&c.dryRun, "dry-run", false, "only read: count series and samples, and show what would be refused")
+	fs.BoolVar(&c.skipOld, "skip-old", false, "leave out samples that are older than the target keeps, instead of refusing to start")
+	return fs
+}
+
+// parseImport reads the command line. Flags and sources may be mixed.
+func parseImport(args []string, stdout io.Writer) (*importConfig, error) {
+	c := &importConfig{}
+	words, err := parseMixed(c.flagSet(), args, stdout, importSynopsis)
+	if err != nil {
+		return nil, err
+	}
+	if len(words) > 0 {
+		c.kind, c.sources = words[0], words[1:]
+	}
+	return c, c.validate()
+}
+
+func (c *importConfig) validate() error {
+	known := false
+	for _, k := range importKinds {
+		known = known || k == c.kind
+	}
+	switch {
+	case c.kind == "":
+		return usageError{fmt.Errorf("what kind of source? one of %s", strings.Join(importKinds, ", "))}
+	case !known:
+		return usageError{fmt.Errorf("unknown kind of source %q, want one of %s", c.kind, strings.Join(importKinds, ", "))}
+	case len(c.sources) == 0:
+		return usageError{fmt.Errorf("no source of %s is given", c.kind)}
+	case c.to == "":
+		return usageError{errors.New("--to is missing: the target")}
+	case c.kind == "prometheus" && len(c.sources) > 1:
+		return usageError{errors.New("one directory of Prometheus at a time")}
+	}
+	return nil
+}
+
+func (c *importConfig) remote() bool {
+	return strings.HasPrefix(c.to, "http://") || strings.HasPrefix(c.to, "https://")
+}
+
+// importCommand runs tsdb import.
+func importCommand(args []string, stdout, stderr io.Writer) error {
+	c, err := parseImport(args, stdout)
+	if err != nil {
+		return err
+	}
+	defer runtime.KeepAlive(paceCollector())
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	src, err := c.open(log)
+	if err != nil {
+		return err
+	}
+	dst, closeTarget, err := c.target(ctx, log)
+	if err != nil {
+		return errors.Join(err, src.Close())
+	}
+	meter := newMeter(stderr)
+	o := transfer.Options{DryRun: c.dryRun, SkipOld: c.skipOld, Report: meter.report}
+	if !c.dryRun {
+		o.State, err = c.openState()
+	}
+	var sum transfer.Summary
+	if err == nil {
+		sum, err = transfer.Run(ctx, src, dst, o)
+	}
+	meter.end()
+	err = errors.Join(err, dst.Close(), closeTarget(), src.Close())
+	c.summarise(stdout, sum, meter.took(), err)
+	if errors.Is(err, context.Canceled) {
+		return errors.New("interrupted: give the same command again to go on")
+	}
+	return err
+}
+
+// open opens the sources.
+func (c *importConfig) open(log *slog.Logger) (transfer.Source, error) {
+	return promdir.Open(c.sources[0], log)
+}
+
+// target opens the target. The returned function closes what stands behind it.
+func (c *importConfig) target(ctx context.Context, log *slog.Logger) (transfer.Target, func() error, error) {
+	if c.remote() {
+		dst, err := transfer.NewRemote(c.to, min(int64(c.runBytes), 64<<20), http.DefaultClient)
+		if err != nil {
+			return nil, nil, usageError{err}
+		}
+		return dst, func() error { return nil }, nil
+	}
+	if c.dryRun {
+		if _, err := os.Stat(c.to); errors.Is(err, os.ErrNotExist) {
+			return nowhere{oldest: time.Now().UnixMilli() - c.retention.ms(), all: c.retention == 0}, func() error { return nil }, nil
+		}
+	}
+	fs, dir := vfs.NewRelative(vfs.OS, filepath.ToSlash(c.to))
+	db, err := storage.Open(ctx, fs, dir, storage.Options{
+		RetentionMs: c.retention.ms(), Logger: log, Owner: fmt.Sprintf("tsdb import, process %d", os.Getpid()),
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("open %s: %w", c.to, err)
+	}
+	return transfer.NewDB(db, model.DefaultTenant, int64(c.runBytes)), func() error { return db.Close(context.Background()) }, nil
+}
+
+// openState opens the file that records how far the import is.
+func (c *importConfig) openState() (*transfer.State, error) {
+	what := c.kind
+	for _, s := range c.sources {
+		if abs, err := filepath.Abs(s); err == nil && !strings.Contains(s, "://") {
+			s = abs
+		}
+		what += " " + s
+	}
+	to := c.to
+	if !c.remote() {
+		abs, err := filepath.Abs(to)
+		if err != nil {
+			return nil, err
+		}
+		to = abs
+	}
+	what += " to " + to
+	name := c.state
+	if name == "" {
+		h := fnv.New32a()
+		_, _ = io.WriteString(h, what) // never fails
+		name = fmt.Sprintf("tsdb-import-%08x.json", h.Sum32())
+		if !c.remote() {
+			name = fmt.Sprintf("%s.import-%08x.json", filepath.Clean(to), h.Sum32())
+		}
+	}
+	if c.restart {
+		if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+	}
+	return transfer.OpenState(name, what)
+}
+
+// nowhere is the target of a dry run into a directory that does not exist.
+type nowhere struct {
+	oldest int64
+	all    bool
+}
+
+func (n nowhere) Bounds(context.Context) (transfer.Bounds, error) {
+	b := transfer.Bounds{Oldest: n.oldest, Newest: model.MaxTime, Setting: "--retention.raw"}
+	if n.all {
+		b.Oldest = model.MinTime
+	}
+	return b, nil
+}
+
+func (nowhere) Add(context.Context, *transfer.Item) error               { return nil }
+func (nowhere) Full() bool                                              { return false }
+func (nowhere) Publish(context.Context) (r transfer.Receipt, err error) { return r, nil }
+func (nowhere) Close() error                                            { return nil }

@@ -1,0 +1,230 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"tsdb/internal/model"
+)
+
+// Options are the options of Run. The zero value is the default.
+type Options struct {
+	DryRun  bool // read only: count, and say what would be refused
+	SkipOld bool // leave out and count samples that are older than the target takes
+	State   *State
+	Report  func(Progress) // called after every item; nil = not
+}
+
+// Summary is the result of Run.
+type Summary struct {
+	Receipt
+	Items    int64 // series of units; one that is in n units counts n times
+	Read     int64 // samples
+	Min, Max int64 // times of the samples, both inclusive; Min > Max if there are none
+	Skipped  int   // units that were there already
+}
+
+// ErrTooOld is returned by Run before anything is written if samples are older than
+// the target takes.
+var ErrTooOld = errors.New("samples are older than what is kept")
+
+// Run moves everything from a source to a target.
+func Run(ctx context.Context, src Source, dst Target, o Options) (Summary, error) {
+	r := &runner{src: src, dst: dst, o: o}
+	r.sum.Min, r.sum.Max = 1, 0
+	var err error
+	if r.bounds, err = dst.Bounds(ctx); err != nil {
+		return r.sum, err
+	}
+	if r.plan, err = src.Plan(ctx); err != nil {
+		return r.sum, err
+	}
+	for _, u := range r.plan.Units {
+		r.total += u.Size
+	}
+	if err := r.checkAge(ctx); err != nil {
+		return r.sum, err
+	}
+	err = r.run(ctx)
+	return r.sum, err
+}
+
+type runner struct {
+	src    Source
+	dst    Target
+	o      Options
+	bounds Bounds
+	plan   *Plan
+	sum    Summary
+	total  int64 // size of all units
+	done   int64 // size of those read
+	dry    bool  // read only
+
+	pending []mark // positions reached since the last publication
+}
+
+// mark is a position in a unit, or its end.
+type mark struct {
+	unit string
+	pos  int64
+}
+
+// checkAge returns ErrTooOld if the source has samples that the target does not take.
+// Where the plan does not tell, the source is read once for it.
+func (r *runner) checkAge(ctx context.Context) error {
+	if r.o.SkipOld || r.o.DryRun || r.bounds.Oldest <= model.MinTime {
+		return nil
+	}
+	oldest := r.plan.Min
+	if r.plan.Min > r.plan.Max {
+		scan := &runner{src: r.src, dst: r.dst, bounds: r.bounds, plan: r.plan, total: r.total, dry: true}
+		scan.o.Report, scan.o.State = r.o.Report, r.o.State
+		scan.sum.Min, scan.sum.Max = 1, 0
+		if err := scan.run(ctx); err != nil {
+			return err
+		}
+		if scan.sum.Min > scan.sum.Max {
+			return nil
+		}
+		oldest = scan.sum.Min
+	}
+	if oldest >= r.bounds.Oldest {
+		return nil
+	}
+	return fmt.Errorf("%w: the first sample is of %s, the target takes samples from %s on (%s): "+
+		"keep samples longer, for the import and from then on; once rollups have been made of them, shorten it again. Or leave them out with --skip-old",
+		ErrTooOld, model.FormatTime(oldest), model.FormatTime(r.bounds.Oldest), r.bounds.Setting)
+}
+
+func (r *runner) run(ctx context.Context) error {
+	r.dry = r.dry || r.o.DryRun
+	for _, u := range r.plan.Units {
+		from := int64(0)
+		if pos, ok := r.o.State.position(u.ID); ok {
+			if pos == unitDone {
+				r.sum.Skipped++
+				r.done += u.Size
+				continue
+			}
+			from = pos
+		}
+		if err := r.src.Read(ctx, u, from, func(pos int64, item *Item) error { return r.item(ctx, u, pos, item) }); err != nil {
+			return fmt.Errorf("%s: %w", u.Name, err)
+		}
+		r.done += u.Size
+		r.mark(u.ID, unitDone)
+	}
+	return r.publish(ctx)
+}
+
+func (r *runner) mark(unit string, pos int64) {
+	if n := len(r.pending); n > 0 && r.pending[n-1].unit == unit {
+		r.pending[n-1].pos = pos
+		return
+	}
+	r.pending = append(r.pending, mark{unit, pos})
+}
+
+func (r *runner) item(ctx context.Context, u Unit, pos int64, item *Item) error {
+	if item.Samples != nil {
+		r.sum.Items++
+		r.sum.Read += int64(item.Samples.Len())
+		for _, t := range item.Samples.T {
+			if r.sum.Min > r.sum.Max {
+				r.sum.Min, r.sum.Max = t, t
+			}
+			r.sum.Min, r.sum.Max = min(r.sum.Min, t), max(r.sum.Max, t)
+		}
+	}
+	switch {
+	case r.refused(item):
+	case r.dry:
+		r.judge(item)
+	default:
+		if err := r.dst.Add(ctx, item); err != nil {
+			return err
+		}
+	}
+	r.mark(u.ID, pos)
+	if r.o.Report != nil {
+		r.o.Report(Progress{Unit: u.Name, Scan: r.dry, Samples: r.sum.Read, Refused: r.sum.Refused(), Done: r.done + min(pos, u.Size), Total: r.total})
+	}
+	if !r.dry && r.dst.Full() {
+		return r.publish(ctx)
+	}
+	return ctx.Err()
+}
+
+// refused counts what is refused whatever the target takes, and reports whether
+// nothing is left.
+func (r *runner) refused(item *Item) bool {
+	if item.Refused > 0 {
+		r.sum.reject(Rejection{Reason: item.Reason, Count: int64(item.Refused), Series: clip(item.Example), Detail: clip(item.Detail)})
+	}
+	if item.Samples == nil {
+		return item.Metric == ""
+	}
+	reason, detail := CheckLabels(item.Labels)
+	if reason != "" {
+		r.sum.reject(Rejection{Reason: string(reason), Count: int64(item.Samples.Len()), Series: clip(item.Labels.String()), Detail: detail})
+	}
+	return reason != ""
+}
+
+// judge counts what the target would refuse for its time.
+func (r *runner) judge(item *Item) {
+	if item.Samples == nil {
+		return
+	}
+	for i, t := range item.Samples.T {
+		reason := ""
+		switch {
+		case !model.ValidTime(t), !model.ValidTime(item.Samples.StartAt(i)):
+			reason = "bad_time"
+		case t < r.bounds.Oldest:
+			reason = "too_old"
+		case t > r.bounds.Newest:
+			reason = "too_new"
+		}
+		if reason != "" {
+			r.sum.reject(Rejection{Reason: reason, Count: 1, Series: clip(item.Labels.String()), Detail: "sample at " + model.FormatTime(t)})
+		} else {
+			r.sum.Samples++
+		}
+	}
+}
+
+// publish publishes what was read and records how far it goes.
+func (r *runner) publish(ctx context.Context) error {
+	if r.dry {
+		return nil
+	}
+	receipt, err := r.dst.Publish(ctx)
+	if err != nil {
+		return err
+	}
+	r.sum.Add(receipt)
+	for _, m := range r.pending {
+		r.o.State.set(m.unit, m.pos)
+	}
+	r.pending = r.pending[:0]
+	return r.o.State.save()
+}
+
+// Progress tells how far a transfer is.
+type Progress struct {
+	Unit             string
+	Scan             bool // nothing is written yet
+	Samples, Refused int64
+	Done, Total      int64 // of the size of the source; Total 0 if it is not known
+}
+
+// Left returns the time left, if what remains takes as long as what is done.
+func (p Progress) Left(took time.Duration) (time.Duration, bool) {
+	if p.Done <= 0 || p.Total <= 0 || p.Done > p.Total {
+		return 0, false
+	}
+	return time.Duration(float64(took) * float64(p.Total-p.Done) / float64(p.Done)), true
+}

@@ -1,0 +1,119 @@
+package transfer
+
+import (
+	"context"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/internal/model"
+)
+
+// A Source is where samples come from. It belongs to one goroutine.
+type Source interface {
+	// Plan returns what there is to read.
+	Plan(ctx context.Context) (*Plan, error)
+	// Read passes the series of a unit to emit, from position from on.
+	Read(ctx context.Context, u Unit, from int64, emit Emit) error
+	Close() error
+}
+
+// Plan is what a source has.
+type Plan struct {
+	Units []Unit
+	// Min and Max are the times of the first and the last sample, both inclusive, in
+	// Unix milliseconds; Min > Max if they are not known before everything is read.
+	Min, Max int64
+}
+
+// Unit is a part of a source that is read at once.
+type Unit struct {
+	// ID identifies the unit in a State: equal IDs have equal samples.
+	ID   string
+	Name string // for people
+	Size int64  // the position at its end, 0 if it is not known
+}
+
+// Item is what a source emits: samples of one series, in any order, or the metadata of
+// a metric. It is valid until emit returns.
+type Item struct {
+	Labels    labels.Labels
+	Samples   *model.Samples
+	Exemplars []model.Exemplar
+	Metric    string // whose metadata it is; empty if it is none
+	Metadata  model.Metadata
+	// Refused is the number of samples, or lines, that the source cannot take; Reason,
+	// Detail and Example say why, for one of them.
+	Refused                 int
+	Reason, Detail, Example string
+}
+
+// Emit takes an item. pos is the position behind it, from which Read can go on later.
+type Emit func(pos int64, item *Item) error
+
+// A Target is where samples go. It belongs to one goroutine.
+type Target interface {
+	// Bounds returns the times of samples that are taken, both inclusive, and the name
+	// of the setting that bounds the oldest.
+	Bounds(ctx context.Context) (Bounds, error)
+	// Add adds an item to the run.
+	Add(ctx context.Context, item *Item) error
+	// Full reports whether the run should be published.
+	Full() bool
+	// Publish makes the run durable and visible, and begins the next.
+	Publish(ctx context.Context) (Receipt, error)
+	Close() error
+}
+
+// Bounds are the times of samples that a target takes, both inclusive, in Unix
+// milliseconds.
+type Bounds struct {
+	Oldest  int64  `json:"oldest"`
+	Newest  int64  `json:"newest"`
+	Setting string `json:"setting"` // that bounds Oldest
+}
+
+// Receipt is the result of a run.
+type Receipt struct {
+	Samples  int64       `json:"samples"` // taken, repetitions included
+	Blocks   int         `json:"blocks"`
+	Direct   int         `json:"direct"` // blocks in their final form
+	Bytes    int64       `json:"bytes"`
+	Rejected []Rejection `json:"rejected,omitempty"`
+}
+
+// Rejection counts samples that were refused for one reason, with an example.
+type Rejection struct {
+	Reason string `json:"reason"`
+	Count  int64  `json:"count"`
+	Series string `json:"series,omitempty"`
+	Detail string `json:"detail"`
+}
+
+// Add adds the figures of another receipt.
+func (r *Receipt) Add(o Receipt) {
+	r.Samples += o.Samples
+	r.Blocks += o.Blocks
+	r.Direct += o.Direct
+	r.Bytes += o.Bytes
+	for _, x := range o.Rejected {
+		r.reject(x)
+	}
+}
+
+func (r *Receipt) reject(x Rejection) {
+	for i := range r.Rejected {
+		if r.Rejected[i].Reason == x.Reason {
+			r.Rejected[i].Count += x.Count
+			return
+		}
+	}
+	r.Rejected = append(r.Rejected, x)
+}
+
+// Refused returns the number of samples that were refused.
+func (r *Receipt) Refused() (n int64) {
+	for _, x := range r.Rejected {
+		n += x.Count
+	}
+	return n
+}
