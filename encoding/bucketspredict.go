@@ -58,23 +58,9 @@ func predictFloats(dst []float64, k int, form bucketForm, rows *bucketRows) []fl
 		copy(preds[1:], last)
 		preds[0] = last[0]
 	case bucketMin:
-		last := last[:n]
-		for i, v := range first {
-			lower := math.Float64bits(v) // an integer is chosen without a branch, which would be taken at random
-			if w := last[i]; w < v {
-				lower = math.Float64bits(w)
-			}
-			preds[i] = math.Float64frombits(lower)
-		}
+		lowerOf(preds, first, last, 1)
 	case bucketMax:
-		last := last[:n]
-		for i, v := range first {
-			higher := math.Float64bits(v)
-			if w := last[i]; w > v {
-				higher = math.Float64bits(w)
-			}
-			preds[i] = math.Float64frombits(higher)
-		}
+		lowerOf(preds, first, last, -1)
 	case bucketSum:
 		if form == formSecond {
 			first, last = rows.floats[bucketMin][:n], rows.floats[bucketMax][:n]
@@ -98,6 +84,31 @@ func predictFloats(dst []float64, k int, form bucketForm, rows *bucketRows) []fl
 		}
 	}
 	return preds
+}
+
+// lowerOf sets dst to the lower of the values in a and b, or with sign -1 to the higher
+// ones; to that in a if they are equal or one is NaN.
+func lowerOf(dst, a, b []float64, sign float64) {
+	a, b = a[:len(dst)], b[:len(dst)]
+	largest := uint64(0) // magnitude of the differences
+	for i, v := range a {
+		// Which one is lower is as good as random, so a branch would cost more than all of
+		// this. Differences of floats that differ are not 0. Zero is added to -0.
+		w := b[i]
+		x, y := math.Float64bits(v), math.Float64bits(w)
+		d := math.Float64bits(float64(w-v)*sign + 0)
+		largest = max(largest, d&math.MaxInt64)
+		dst[i] = math.Float64frombits(x ^ (x^y)&uint64(int64(d)>>63))
+	}
+	if largest <= infinity {
+		return
+	}
+	for i, v := range a { // some difference is NaN
+		if w := b[i]; w*sign < v*sign {
+			v = w
+		}
+		dst[i] = v
+	}
 }
 
 // trapezoid returns the sum of count values that lie on a line from first to last, 0 if

@@ -1,6 +1,7 @@
 package encoding
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -102,4 +103,31 @@ func FuzzDecodeBucketRange(f *testing.F) {
 			t.Fatalf("rows %d to %d of %d, columns %b: other values or error: %v", i, j, n, columns, partErr)
 		}
 	})
+}
+
+// lowerOf chooses like a comparison, for all pairs of floats that are strange.
+func TestLowerOf(t *testing.T) {
+	nan, negative := math.NaN(), math.Float64frombits(math.Float64bits(math.NaN())|1<<63)
+	values := []float64{0, math.Copysign(0, -1), 1, -1, 5e-324, -5e-324, 1e-310, math.MaxFloat64, -math.MaxFloat64, math.Inf(1), math.Inf(-1), nan, negative}
+	f := func(as, bs []float64) {
+		for _, sign := range []float64{1, -1} {
+			dst := make([]float64, len(as))
+			lowerOf(dst, as, bs, sign)
+			for i, got := range dst {
+				want := as[i]
+				if sign > 0 && bs[i] < want || sign < 0 && bs[i] > want {
+					want = bs[i]
+				}
+				if math.Float64bits(got) != math.Float64bits(want) {
+					t.Errorf("sign %v: %v of %v and %v, want %v", sign, got, as[i], bs[i], want)
+				}
+			}
+		}
+	}
+	for _, a := range values {
+		for _, b := range values {
+			f([]float64{a}, []float64{b})
+			f([]float64{3, a, b, 1}, []float64{4, b, a, 0.5})
+		}
+	}
 }

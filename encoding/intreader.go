@@ -238,6 +238,9 @@ func (r *intReader) sum(us []uint64) {
 	switch r.header.order {
 	case OrderRaw:
 		base := r.value
+		if base == 0 && g == 1 { // always so for tokens
+			return
+		}
 		for i, u := range us {
 			us[i] = base + g*u
 		}

@@ -2,9 +2,24 @@ package query_test
 
 import (
 	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"slices"
 	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
+	"github.com/prometheus/prometheus/promql/promqltest"
+	"github.com/prometheus/prometheus/tsdb/tsdbutil"
 
 	"tsdb/internal/model"
+	"tsdb/internal/vfs"
+	"tsdb/partition/block"
+	"tsdb/query"
+	"tsdb/storage"
 )
 
 // longInstant returns a question of one long window, which mostly begins and ends
@@ -60,5 +75,72 @@ func TestLongInstantsAnswerAsSamplesDo(t *testing.T) {
 	t.Logf("%d questions: %+v", n, total)
 	if total.tiered < n/3 || total.rounded < n/100 || total.empty > n/4 {
 		t.Errorf("too few of %d questions were answered from buckets: %+v", n, total)
+	}
+}
+
+// A window begins after a sample at its left border and ends with one at its right one,
+// and what rows cannot hold is found although only the cut hours have it.
+func TestEndsOfLongInstantsAreExact(t *testing.T) {
+	const from, days = tierStart, 2
+	x := int64(from + 5*model.HourMs + 17*model.MinuteMs) // of all windows
+	s := x + days*model.DayMs
+	special := map[string]func(b *storage.Batch, ref model.Ref){
+		"plain": func(*storage.Batch, model.Ref) {},
+		"histogram_left": func(b *storage.Batch, ref model.Ref) {
+			b.Histogram(ref, x+1000, 0, model.Histogram{Float: tsdbutil.GenerateTestFloatHistogram(1)})
+		},
+		"histogram_right": func(b *storage.Batch, ref model.Ref) {
+			b.Histogram(ref, s-1000, 0, model.Histogram{Float: tsdbutil.GenerateTestFloatHistogram(1)})
+		},
+		"start_left":  func(b *storage.Batch, ref model.Ref) { b.Float(ref, x+1000, x+500, 9e8) },
+		"start_right": func(b *storage.Batch, ref model.Ref) { b.Float(ref, s-1000, s-1500, 9e8) },
+		"nan_left":    func(b *storage.Batch, ref model.Ref) { b.Float(ref, x+1000, 0, math.NaN()) },
+		"stale_right": func(b *storage.Batch, ref model.Ref) { b.Float(ref, s-1000, 0, math.Float64frombits(value.StaleNaN)) },
+		"reset_left": func(b *storage.Batch, ref model.Ref) {
+			b.Float(ref, x+1000, 0, 0.125)
+			b.Float(ref, x+2000, 0, 7e8)
+			b.Float(ref, x+3000, 0, 0.375)
+		},
+	}
+	w := &tierWorld{t: t, r: rand.New(rand.NewPCG(7, 8)), fs: vfs.NewMem(), reg: prometheus.NewRegistry()}
+	w.clock = vfs.NewManualClock(time.UnixMilli(from + 5*model.DayMs))
+	w.tiers = map[block.Tier]int64{block.Hour: 0}
+	w.open()
+	defer w.close()
+	w.engine = query.New(query.Options{Registerer: w.reg, MaxSamples: 5_000_000, Parser: promqltest.TestParserOpts, UseStartTimestamps: true})
+	for _, name := range slices.Sorted(maps.Keys(special)) {
+		b := w.db.NewBatch("test", model.DefaultTenant)
+		series := &tierSeries{labels: labels.FromStrings("__name__", "m", "i", name), name: name}
+		ref := w.ref(b, series)
+		v := 1e6
+		for at := int64(from + 30_000); at < from+3*model.DayMs; at += 30_000 { // x and s are among them
+			v += float64(w.r.IntN(90)) / 8
+			b.Float(ref, at, 0, v)
+		}
+		w.commit(b)
+		b = w.db.NewBatch("test", model.DefaultTenant)
+		special[name](b, w.ref(b, series))
+		w.commit(b)
+	}
+	w.flush()
+	w.compact()
+	var total tierCounts
+	for _, f := range append(exactFunctions, roundedFunctions...) {
+		for name := range special {
+			for _, q := range []question{{start: s}, {start: s - 1}, {start: s + 1}, {start: s + 1500}} {
+				call := &roundedCall{f, rangedSelector{fmt.Sprintf(`m{i=%q}`, name), "", q.start - x}}
+				if q.start == s+1500 { // the left border moves too
+					call.width = days * model.DayMs
+				}
+				q.text = call.String()
+				q.end, q.step, q.instant = q.start, 1000, true
+				if w.check(w.engine, w.reg, q, call, "1h", &total) > 0 {
+					total.tiered++
+				}
+			}
+		}
+	}
+	if total.tiered < 400 {
+		t.Errorf("%d questions were answered from buckets", total.tiered)
 	}
 }

@@ -186,6 +186,16 @@ func rowAvg(p *Points, out []float64) error {
 	}
 	b := p.rows
 	return p.eachCut(func(i int, lo, hi int32, first bucket.Part) {
+		if first == bucket.All {
+			sum, c := b.Sum[lo], 0.0
+			for _, v := range b.Sum[lo+1 : hi] {
+				sum, c = kahansum.Inc(v, sum, c)
+			}
+			if n := float64(p.rowTimes.countOf(i)); sum-sum == 0 { // it has not overflown on the way
+				out[i] = sum/n + c/n
+				return
+			}
+		}
 		m := runningMean{}
 		if first == bucket.LastTwo {
 			m.add(b.V2[lo], 1)
