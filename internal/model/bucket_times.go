@@ -1,5 +1,7 @@
 package model
 
+import "slices"
+
 // heldTimes says that rows of Buckets hold the times of a source.
 type heldTimes struct {
 	from, n int
@@ -28,12 +30,9 @@ func (b *Buckets) ExtendTimes(n int, source any, at int) (from int, held bool) {
 	return from, false
 }
 
-// forget forgets which times the rows behind the last one hold: they are about to be
-// written to.
-func (b *Buckets) forget() {
-	k := len(b.held)
-	for ; k > 0 && b.held[k-1].from+b.held[k-1].n > len(b.End); k-- {
-	}
-	clear(b.held[k:])
-	b.held = b.held[:k]
+// forget forgets which times the next n rows hold: they are about to be written to. Rows
+// behind them stay what they are: there are none if there is too little memory for n.
+func (b *Buckets) forget(n int) {
+	from := len(b.End)
+	b.held = slices.DeleteFunc(b.held, func(h heldTimes) bool { return h.from+h.n > from && h.from < from+n })
 }

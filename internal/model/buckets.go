@@ -105,7 +105,7 @@ func (b *Buckets) Truncate(n int) {
 
 // Grow appends n zero rows and returns the index of the first.
 func (b *Buckets) Grow(n int) int {
-	b.forget()
+	b.forget(n)
 	from := len(b.End)
 	b.End, b.Flags, b.Count = growZeros(b.End, n), growZeros(b.Flags, n), growZeros(b.Count, n)
 	b.First, b.T1, b.T2, b.T3 = growZeros(b.First, n), growZeros(b.T1, n), growZeros(b.T2, n), growZeros(b.T3, n)
@@ -117,7 +117,7 @@ func (b *Buckets) Grow(n int) int {
 
 // Extend appends n rows that hold anything and returns the index of the first.
 func (b *Buckets) Extend(n int) int {
-	b.forget()
+	b.forget(n)
 	return b.extend(n)
 }
 
@@ -153,7 +153,7 @@ func (b *Buckets) Slice(i, j int) Buckets {
 
 // AppendRange appends the rows i ≤ k < j of o, which may not be b.
 func (b *Buckets) AppendRange(o *Buckets, i, j int) {
-	b.forget()
+	b.forget(j - i)
 	b.End, b.Flags, b.Count = append(b.End, o.End[i:j]...), append(b.Flags, o.Flags[i:j]...), append(b.Count, o.Count[i:j]...)
 	b.First, b.T1 = append(b.First, o.First[i:j]...), append(b.T1, o.T1[i:j]...)
 	b.T2, b.T3 = append(b.T2, o.T2[i:j]...), append(b.T3, o.T3[i:j]...)
