@@ -22,7 +22,9 @@ type SelectorPlan struct {
 	Function string // the function of its windows; "" = an instant selector
 	Min, Max int64  // times of the samples that it reads, both inclusive, Unix milliseconds; Max < Min = none
 	Slices   []SlicePlan
+
 	matchers []*labels.Matcher
+	read     storage.TieredRead
 }
 
 // SlicePlan is a part of the times of a selector that is read from one tier.
@@ -77,21 +79,23 @@ func (p *SelectorPlan) Cost(ctx context.Context, v *storage.View, tenant uint32)
 	for _, s := range p.Slices {
 		in = append(in, storage.TierSlice{From: s.Min, Tier: s.tier})
 	}
-	return p.cost(ctx, v, tenant, p.Min, p.Max, in)
+	return p.cost(ctx, v, tenant, p.Min, p.Max, in, p.read)
 }
 
 // SliceCost is Cost for one slice. Chunks that lie in several slices count in each.
 func (p *SelectorPlan) SliceCost(ctx context.Context, v *storage.View, tenant uint32, s *SlicePlan) (storage.TieredCost, []error, error) {
-	return p.cost(ctx, v, tenant, s.Min, s.Max, storage.OneTier(s.tier))
+	read := p.read
+	read.ReadsAll = nil // it is of all slices
+	return p.cost(ctx, v, tenant, s.Min, s.Max, storage.OneTier(s.tier), read)
 }
 
-func (p *SelectorPlan) cost(ctx context.Context, v *storage.View, tenant uint32, first, last int64, in storage.TierSlices) (c storage.TieredCost, warnings []error, err error) {
+func (p *SelectorPlan) cost(ctx context.Context, v *storage.View, tenant uint32, first, last int64, in storage.TierSlices, read storage.TieredRead) (c storage.TieredCost, warnings []error, err error) {
 	tr := model.TimeRange{Min: first, Max: model.AddTime(last, 1)}
 	switch {
 	case last < first:
 		return c, nil, nil
 	case slices.ContainsFunc(in, func(s storage.TierSlice) bool { return s.Tier != tiers.RawTier }):
-		return v.ExplainTiered(ctx, tenant, tr, in, p.matchers...)
+		return v.ExplainTiered(ctx, tenant, tr, in, read, p.matchers...)
 	}
 	c.Raw, warnings, err = v.Explain(ctx, tenant, tr, p.matchers...)
 	c.Series = c.Raw.Series
@@ -117,6 +121,7 @@ func (p *Query) PlanTiers(v *storage.View) ([]SelectorPlan, error) {
 			return nil, err
 		}
 		plan := p.planOf(r.selector, &r.read)
+		plan.read = operators.CostOf(&r.read, &choice, p.resolution)
 		for _, s := range choice.Slices {
 			slice := SlicePlan{Min: s.Times.Min, Max: s.Times.Max - 1, Tier: s.Tier.String(), Expired: s.Expired, MayFail: s.MayFail, tier: s.Tier}
 			if choice.Check {

@@ -45,11 +45,20 @@ func (v *View) Explain(ctx context.Context, tenant uint32, tr model.TimeRange, m
 
 // coster adds up the cost of reading series.
 type coster struct {
-	state    *state
-	cost     Cost
-	blocks   map[*block.Block]struct{}
-	chunks   []block.Chunk // scratch
+	state  *state
+	cost   Cost
+	blocks map[*block.Block]struct{}
+	chunks []block.Chunk // scratch
+	// seen are the chunks of the series that were added; nil = ranges of a series do not
+	// share chunks.
+	seen     map[seenChunk]struct{}
 	inMemory struct{ samples, bytes float64 }
+}
+
+// seenChunk identifies a chunk of a series.
+type seenChunk struct {
+	block   *block.Block
+	minTime int64
 }
 
 // add adds the cost of reading a range of a series, which must be visible.
@@ -72,6 +81,13 @@ func (c *coster) add(s *Series, tr model.TimeRange) error {
 			continue
 		}
 		for _, k := range c.chunks {
+			if c.seen != nil {
+				id := seenChunk{src.block.Block, k.MinTime}
+				if _, again := c.seen[id]; again {
+					continue
+				}
+				c.seen[id] = struct{}{}
+			}
 			c.addChunk(k)
 		}
 	}

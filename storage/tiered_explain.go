@@ -9,9 +9,23 @@ import (
 	"tsdb/partition/block"
 )
 
-// TieredCost is the cost of reading a tiered selection: the buckets of the tier, and
-// the samples that are read where the tier has none to give. The buckets that a
-// window cuts in an unlucky place are read as samples too, and not counted.
+// TieredRead tells what a query does with a tiered selection. The zero value reads the
+// buckets of the tiers.
+type TieredRead struct {
+	// Cut are the buckets that windows cut, sorted and disjoint. They may be read as
+	// samples.
+	Cut []model.TimeRange
+	// Resets tells that buckets without resets are read as samples.
+	Resets bool
+	// ReadsAll reports whether all of a series may be read as samples because of the
+	// length of its gaps in milliseconds; nil = no.
+	ReadsAll func(gaps int64) bool
+}
+
+// TieredCost is a bound of the cost of reading a tiered selection: the buckets of the
+// tiers, and the samples that are read where these have none to give or where windows
+// cut them. Not counted are samples that are read because of native histograms, start
+// timestamps, NaN, infinities or huge values in a bucket.
 type TieredCost struct {
 	Series  uint64
 	Buckets Cost // Samples are buckets; Series those with buckets
@@ -29,12 +43,13 @@ type TieredCost struct {
 
 // ExplainTiered returns the cost of reading a range from tiers, as Explain does for
 // samples.
-func (v *View) ExplainTiered(ctx context.Context, tenant uint32, tr model.TimeRange, tiers TierSlices, ms ...*labels.Matcher) (TieredCost, []error, error) {
+func (v *View) ExplainTiered(ctx context.Context, tenant uint32, tr model.TimeRange, tiers TierSlices, read TieredRead, ms ...*labels.Matcher) (TieredCost, []error, error) {
 	set, err := v.SelectTiered(ctx, tenant, tr, tiers, ms...)
 	if err != nil {
 		return TieredCost{}, nil, err
 	}
-	c := tieredCoster{set: set, buckets: coster{state: v.st}, raw: coster{state: v.st}}
+	c := tieredCoster{set: set, read: read, buckets: coster{state: v.st}, raw: coster{state: v.st, seen: make(map[seenChunk]struct{})}}
+	defer c.reader.Release()
 	c.countDays()
 	for _, s := range set.series {
 		if err := v.checkpoint(ctx); err != nil {
@@ -55,11 +70,16 @@ func (v *View) ExplainTiered(ctx context.Context, tenant uint32, tr model.TimeRa
 // tieredCoster adds up the cost of reading series of a set.
 type tieredCoster struct {
 	set          *TieredSet
+	read         TieredRead
 	cost         TieredCost
 	buckets, raw coster
 	scratch      newerScratch
 	chunks       []block.Chunk
 	gaps         []model.TimeRange
+	reader       TieredReader
+	rows         model.Buckets
+	fine         bool // a tier finer than an hour was read, which may lack resets
+	old          bool // buckets of the series were read whose samples have expired
 }
 
 // countDays counts the days of the selection.
@@ -112,8 +132,19 @@ func (c *tieredCoster) add(ctx context.Context, s *TieredSeries) error {
 	for _, r := range s.raw {
 		c.gaps = append(c.gaps, c.set.runs[r.run].times)
 	}
+	if c.read.Resets && c.fine {
+		if err := c.addWithoutResets(ctx, s); err != nil {
+			return err
+		}
+	}
+	c.gaps = append(c.gaps, c.read.Cut...)
+	gaps := mergeRanges(c.gaps)
+	if c.read.ReadsAll != nil && !c.old && c.read.ReadsAll(lengthOf(gaps)) {
+		gaps = append(gaps[:0], c.set.times)
+	}
 	any := false
-	for _, tr := range mergeRanges(c.gaps) {
+	clear(c.raw.seen)
+	for _, tr := range gaps {
 		tr = tr.Intersect(c.set.rawTimes)
 		for !tr.Empty() {
 			part, series, err := s.rawIn(ctx, tr)
@@ -139,6 +170,7 @@ func (c *tieredCoster) add(ctx context.Context, s *TieredSeries) error {
 // samples stand in to gaps.
 func (c *tieredCoster) addRollups(s *TieredSeries) error {
 	buckets, standIn := false, false
+	c.fine, c.old = false, false
 	for _, src := range s.sources {
 		if src.block == nil || !c.set.blocks[src.block.number].rollup {
 			continue
@@ -158,6 +190,8 @@ func (c *tieredCoster) addRollups(s *TieredSeries) error {
 					c.buckets.use(src.block.Block)
 					c.buckets.addChunk(k)
 					buckets = true
+					c.fine = c.fine || c.set.tiers.At(k.MinTime) < block.Hour
+					c.old = c.old || !c.set.isRaw(k.MinTime)
 				}
 			}
 		}
@@ -169,4 +203,26 @@ func (c *tieredCoster) addRollups(s *TieredSeries) error {
 		c.cost.StandInSeries++
 	}
 	return nil
+}
+
+// addWithoutResets adds the buckets of a series that have no resets to gaps, unless their
+// samples have expired. It reads the flags of buckets: the directory does not have them.
+func (c *tieredCoster) addWithoutResets(ctx context.Context, s *TieredSeries) error {
+	c.rows.Reset()
+	if _, err := c.reader.Buckets(ctx, s, c.set.times, 0, &c.rows, nil); err != nil {
+		return err
+	}
+	for k, flags := range c.rows.Flags {
+		if end := c.rows.End[k]; flags&model.BucketNoResets != 0 && c.set.isRaw(end) {
+			c.gaps = append(c.gaps, c.set.tiers.whole(model.Inclusive(end, end)))
+		}
+	}
+	return nil
+}
+
+func lengthOf(rs []model.TimeRange) (n int64) {
+	for _, r := range rs {
+		n += r.Max - r.Min
+	}
+	return n
 }

@@ -19,7 +19,7 @@ func TestExplainTieredCountsWhatIsRead(t *testing.T) {
 		t.Helper()
 		v := w.view()
 		defer v.Release()
-		c, warnings, err := v.ExplainTiered(w.ctx, model.DefaultTenant, tr, OneTier(tier), m)
+		c, warnings, err := v.ExplainTiered(w.ctx, model.DefaultTenant, tr, OneTier(tier), TieredRead{}, m)
 		must(t, err)
 		if len(warnings) > 0 {
 			t.Error(warnings)

@@ -122,7 +122,7 @@ func TestTieredReadsYieldWithoutLocks(t *testing.T) {
 			return r.Samples(w.ctx, set.At(1), tr, &samples)
 		},
 		"ExplainTiered": func() error {
-			_, _, err := v.ExplainTiered(w.ctx, model.DefaultTenant, tr, OneTier(block.Hour), m)
+			_, _, err := v.ExplainTiered(w.ctx, model.DefaultTenant, tr, OneTier(block.Hour), TieredRead{}, m)
 			return err
 		},
 	}

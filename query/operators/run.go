@@ -88,7 +88,9 @@ func (x *Run) BucketsRead() map[string]int64 {
 
 // countBuckets counts buckets that were read of a tier.
 func (x *Run) countBuckets(t block.Tier, n int) {
-	x.rows[slices.Index(block.Rollups, t)].Add(int64(n))
+	if i := slices.Index(block.Rollups, t); i >= 0 {
+		x.rows[i].Add(int64(n))
+	}
 }
 
 // Evaluation returns the evaluation of the whole query, which counts samples in qs.

@@ -70,7 +70,7 @@ func (s *rangeSource) rows(t *tieredSeries, w *worker, i int, c *column) (ok boo
 		return false, err
 	}
 	defer s.f.release(held)
-	t.countBuckets(&w.tier.buckets)
+	t.countBuckets(&w.tier)
 	if err := t.kernel(p, c.v); err != nil {
 		return false, err
 	}

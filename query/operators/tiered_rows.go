@@ -8,11 +8,13 @@ import (
 	"tsdb/query/tiers"
 	"tsdb/query/window"
 	"tsdb/rollup/bucket"
+	"tsdb/storage"
 )
 
 // tierScratch is the memory of a worker for rows.
 type tierScratch struct {
 	buckets  model.Buckets     // of the tier
+	ends     []int64           // of the buckets that load read of the tier
 	gaps     []model.TimeRange // where it has none
 	samples  model.ColumnSet   // of the gaps
 	builders []tierBuilder     // for the gaps
@@ -82,6 +84,7 @@ func (r *tieredRows) load(w *worker, i int) (*model.Buckets, bool, error) {
 	if r.function.NeedsResets() {
 		r.dropWithoutResets(t)
 	}
+	t.ends = t.buckets.End
 	rows := &t.buckets
 	if len(t.gaps) > 0 {
 		if !r.hasExpired(t) && (rows.Len() == 0 || !r.forced && lengthOf(t.gaps)*maxGaps > r.samples.Max-r.samples.Min) {
@@ -114,6 +117,33 @@ func (r *tieredRows) load(w *worker, i int) (*model.Buckets, bool, error) {
 	}
 	t.times = w.windows.RowTimes(r.windows, &t.mixed, r.function, &r.known)
 	return &t.mixed, true, nil
+}
+
+// CostOf returns what determines the cost of a read from tiers: which buckets may be read
+// as samples, and when all of a series is.
+func CostOf(r *tiers.Read, c *tiers.Choice, res tiers.Resolution) storage.TieredRead {
+	if c.Check || c.Tier() == tiers.RawTier {
+		return storage.TieredRead{}
+	}
+	read := storage.TieredRead{Cut: c.Cut(r), Resets: c.Function.NeedsResets()}
+	resolution := c.Tier().Ms()
+	if _, forced := res.Tier(); forced && (c.Function == bucket.Instant || r.Width >= resolution) {
+		return read
+	}
+	tr := r.Range()
+	all, cut, chunk := tr.Max-tr.Min, int64(0), int64(0)
+	for _, b := range read.Cut {
+		for end := bucket.EndOf(b.Min, c.Resolution(b.Min)); end < b.Max; end += c.Resolution(b.Min) {
+			if k := end / edgeMs; cut == 0 || k != chunk {
+				chunk = k
+				cut += edgeMs
+			}
+		}
+	}
+	read.ReadsAll = func(gaps int64) bool {
+		return gaps*maxGaps > all || cut*maxFailing > max(all-gaps, edgeMs*maxFailing)
+	}
+	return read
 }
 
 // dropWithoutResets makes gaps of the buckets that lack resets, unless their samples have
@@ -182,18 +212,18 @@ func (r *tieredRows) fillGaps(w *worker, i int) error {
 	return nil
 }
 
-// countBuckets counts the buckets that were read of a series.
-func (r *tieredRows) countBuckets(rows *model.Buckets) {
-	from := 0
+// countBuckets counts the buckets that load read.
+func (r *tieredRows) countBuckets(t *tierScratch) {
+	ends := t.ends
 	for i := range r.slices {
-		to := rows.Len()
+		n := len(ends)
 		if i+1 < len(r.slices) {
-			to = rows.Search(r.slices[i+1].from)
+			n, _ = slices.BinarySearch(ends, r.slices[i+1].from)
 		}
-		if to > from && r.slices[i].tier != tiers.RawTier {
-			r.f.Run.countBuckets(r.slices[i].tier, to-from)
+		if n > 0 {
+			r.f.Run.countBuckets(r.slices[i].tier, n)
 		}
-		from = to
+		ends = ends[n:]
 	}
 }
 

@@ -57,7 +57,7 @@ func (s *tieredVector) column(w *worker, i int, c *column) error {
 			w.tally.at(k, 1, 1)
 		}
 	}
-	s.rows.countBuckets(&w.tier.buckets)
+	s.rows.countBuckets(&w.tier)
 	return nil
 }
 

@@ -38,6 +38,7 @@ func (r *tieredRows) loadWindow(w *worker, i int) (*model.Buckets, error) {
 	if t.gaps, err = w.Buckets(r.set, i, whole, r.need, &t.buckets, t.gaps[:0]); err != nil {
 		return nil, err
 	}
+	t.ends = t.buckets.End[first:]
 	rows := &t.buckets
 	if len(t.gaps) > 0 {
 		edges, all := int64(2*edgeMs), r.samples.Max-r.samples.Min

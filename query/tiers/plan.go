@@ -1,6 +1,7 @@
 package tiers
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sort"
@@ -79,6 +80,51 @@ func (c *Choice) Tier() block.Tier {
 		t = max(t, c.Slices[i].Tier)
 	}
 	return t
+}
+
+// Resolution returns the resolution of the buckets at a time, in milliseconds; 0 = samples.
+func (c *Choice) Resolution(t int64) int64 {
+	i := sort.Search(len(c.Slices), func(i int) bool { return c.Slices[i].Times.Max > t })
+	if i == len(c.Slices) || c.Slices[i].Tier == block.Raw {
+		return 0
+	}
+	return c.Slices[i].Tier.Ms()
+}
+
+// Cut returns the times of the buckets that the windows of a read cut, joined and in
+// ascending order.
+func (c *Choice) Cut(r *Read) []model.TimeRange {
+	first, step := r.Moment.Ends(r.Grid)
+	n := r.Grid.N
+	if step == 0 {
+		n = min(n, 1)
+	}
+	var cut []model.TimeRange
+	add := func(border, inside int64) { // inside is a time in the part of the bucket that is inside
+		resolution := c.Resolution(inside)
+		if resolution == 0 {
+			return
+		}
+		if end := bucket.EndOf(border, resolution); end != border {
+			cut = append(cut, model.TimeRange{Min: end - resolution + 1, Max: end + 1})
+		}
+	}
+	for i := range n {
+		s := first + int64(i)*step
+		if add(s, s); c.Function.LeftEdge() {
+			add(s-r.Width, s-r.Width+1)
+		}
+	}
+	slices.SortFunc(cut, func(a, b model.TimeRange) int { return cmp.Compare(a.Min, b.Min) })
+	joined := cut[:0]
+	for _, b := range cut {
+		if k := len(joined); k > 0 && b.Min <= joined[k-1].Max {
+			joined[k-1].Max = max(joined[k-1].Max, b.Max)
+			continue
+		}
+		joined = append(joined, b)
+	}
+	return joined
 }
 
 // Refusal is a tier that was not taken.

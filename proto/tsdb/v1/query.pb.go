@@ -1337,8 +1337,9 @@ func (x *ExplainResponse) GetWarnings() []string {
 
 // SelectorCost is the cost of reading one selector of an expression. Chunks of
 // blocks are counted whole; samples in memory are estimated from the mean of all
-// series in memory. Buckets that a window cuts in an unlucky place are read as
-// samples too, and are not counted as such.
+// series in memory. Buckets that a window cuts count as samples, too. Samples that are
+// read because of native histograms, start timestamps, NaN, infinities or huge values in
+// a bucket are not counted.
 type SelectorCost struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Selector string                 `protobuf:"bytes,1,opt,name=selector,proto3" json:"selector,omitempty"`
