@@ -5,6 +5,8 @@ import (
 	"net/netip"
 
 	"golang.org/x/time/rate"
+
+	"tsdb/api/adminctx"
 )
 
 // guard refuses requests that browsers may not send on behalf of their page, and
@@ -13,7 +15,7 @@ import (
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var flag string
-		admin, pprof := under(r.URL.Path, "/api/v1/admin"), under(r.URL.Path, "/debug/pprof")
+		admin, pprof := under(r.URL.Path, "/api/v1/admin") || r.URL.Path == "/api/v2/delete", under(r.URL.Path, "/debug/pprof")
 		switch {
 		case admin && !s.opts.EnableAdmin:
 			flag = "--web.enable-admin-api"
@@ -28,8 +30,16 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			s.refuse(w, r, http.StatusForbidden, "only peers on this machine, under an address or the name localhost, may use this path unless the server runs with "+flag)
 			return
 		}
+		if r.URL.Path == "/query" && s.isAdmin(r) { // statements that delete
+			r = r.WithContext(adminctx.Allow(r.Context()))
+		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// isAdmin reports whether the client could use the admin paths.
+func (s *Server) isAdmin(r *http.Request) bool {
+	return s.origins.refusal(r, true) == "" && (s.opts.EnableAdmin || s.fromLoopback(r))
 }
 
 func under(path, root string) bool {

@@ -17,6 +17,8 @@ import (
 
 	"tsdb/internal/vfs"
 	"tsdb/storage"
+
+	"tsdb/api/adminctx"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -94,6 +96,36 @@ func TestAdminAndProfilesAnswerLoopbackOnlyUnlessOpened(t *testing.T) {
 	f(open, "/debug/pprof/", remote, 200)
 	if code, _ := ask(closed, "GET", "/debug/pprof/goroutine?debug=1", remote); code != 403 {
 		t.Errorf("a profile for a remote peer: %d", code)
+	}
+}
+
+// InfluxDB's path of deletions is closed like the admin paths; statements of /query
+// learn whether their client could use those.
+func TestDeletionsOfInfluxNeedTheRightsOfAdministrators(t *testing.T) {
+	door := func(mux *http.ServeMux) {
+		mux.HandleFunc("/api/v2/delete", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "true") })
+		mux.HandleFunc("/query", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, adminctx.Allowed(r.Context())) })
+	}
+	closed := newTestServer(t, Options{Doors: []func(*http.ServeMux){door}})
+	open := newTestServer(t, Options{Doors: []func(*http.ServeMux){door}, EnableAdmin: true})
+	for _, c := range []struct {
+		server *Server
+		peer   string
+		header []string
+		want   bool
+	}{
+		{closed, local, nil, true},
+		{closed, remote, nil, false},
+		{closed, local, []string{"X-Forwarded-For", "192.0.2.7"}, false},
+		{open, remote, nil, true},
+		{open, remote, []string{"X-Forwarded-For", "192.0.2.7"}, true},
+	} {
+		if code, body := ask(c.server, "POST", "/api/v2/delete", c.peer, c.header...); (code == 200) != c.want || code != 200 && code != 403 {
+			t.Errorf("delete from %s %v: %d %s", c.peer, c.header, code, body)
+		}
+		if code, body := ask(c.server, "POST", "/query", c.peer, c.header...); code != 200 || body != fmt.Sprint(c.want) {
+			t.Errorf("query from %s %v: %d %s", c.peer, c.header, code, body)
+		}
 	}
 }
 

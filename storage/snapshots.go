@@ -6,12 +6,14 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"tsdb/encoding"
 	"tsdb/internal/vfs"
 	"tsdb/partition/blockset"
+	"tsdb/partition/manifest"
 	"tsdb/storage/log"
 	"tsdb/storage/snapshot"
 )
@@ -131,7 +133,9 @@ func (s *snapshots) content(version *blockset.Version, image log.Image, o Snapsh
 		},
 	}
 	if o.SkipHead {
+		// The log has the newest deletions, of samples in blocks too.
 		st.WALLow = st.HighGen + 1
+		st.Tombstones = slices.DeleteFunc(s.catalog.tombstones.all(st.Tombstones), func(t manifest.Tombstone) bool { return t.Gen > st.HighGen })
 		return c
 	}
 	c.Log = func(wal, list string) error {

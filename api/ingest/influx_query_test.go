@@ -61,7 +61,7 @@ func TestInfluxQueryAnswersStatementsSentBeforeWrites(t *testing.T) {
 		t.Fatal(a)
 	}
 	check("POST", "SHOW DATABASES;", 200, databases("_internal", "bench", "telegraf", "used"))
-	check("POST", "DROP DATABASE used", 200, "nothing was deleted")
+	check("POST", "DROP DATABASE used", 200, "nothing was deleted") // not an administrator
 	check("POST", "DROP DATABASE bench", 200, `{"results":[{"statement_id":0}]}`)
 	check("POST", "DROP DATABASE never_was", 200, `{"results":[{"statement_id":0}]}`)
 	check("GET", "SHOW DATABASES", 200, databases("_internal", "telegraf", "used"))

@@ -57,16 +57,17 @@ query/operators     : internal/model partition/block rollup/bucket storage query
 query/querytest     : internal/model internal/vfs partition/block storage query
 query               : internal/match internal/model storage query/admission query/noncounter query/operators query/resultcache query/source query/steps query/tiers
 proto               :
+api/adminctx        :
 api/reqbody         : internal/vfs
 api/ingest/wire     :
 api/ingest/door     : internal/model internal/vfs storage api/reqbody
 api/ingest/doortest : internal/model storage api/ingest/door
 api/ingest/remotewrite: internal/model storage api/reqbody api/ingest/door api/ingest/wire
-api/ingest/influx   : internal/model storage api/reqbody api/ingest/door
+api/ingest/influx   : internal/model storage api/reqbody api/ingest/door api/adminctx
 api/ingest/rpcwrite : internal/model internal/panics storage proto api/reqbody api/ingest/door api/ingest/wire
 api/ingest          : internal/vfs storage api/reqbody api/ingest/door api/ingest/remotewrite api/ingest/influx api/ingest/rpcwrite
 api/importer        : internal/model storage internal/transfer internal/transfer/stream
-api                 : internal/match internal/model internal/vfs internal/panics internal/background storage query proto api/reqbody
+api                 : internal/match internal/model internal/vfs internal/panics internal/background storage query proto api/reqbody api/adminctx
 cmd/tsdb            : internal/model internal/vfs partition/block storage storage/wal query api api/reqbody api/ingest api/ingest/door api/importer storage/doctor internal/transfer internal/transfer/promdir
 benchmarks          :
 internal/transfer/stream : internal/model encoding

@@ -5,9 +5,11 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"tsdb/api/ingest/door"
 	"tsdb/api/ingest/doortest"
+	"tsdb/internal/model"
 	"tsdb/storage"
 )
 
@@ -67,6 +69,28 @@ func FuzzLines(f *testing.F) {
 			if math.IsNaN(s.V) || math.IsInf(s.V, 0) || !strings.Contains(s.Series, "__name__") {
 				t.Fatalf("%+v", s)
 			}
+		}
+	})
+}
+
+// A predicate or WHERE clause never panics the parser, and what it takes can be turned
+// into matchers with times in their bounds.
+func FuzzParseCondition(f *testing.F) {
+	for _, s := range []string{
+		`_measurement="cpu" AND host='a'`, `(time > now() - 3h and "a b" !~ /x.*[/]/)`, `time <= 1700000000000000000`, `time = '2026-01-02 03:04:05'`, `a <> ''`,
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := parseCondition(text, time.Unix(1_700_000_000, 0))
+		if err != nil {
+			return
+		}
+		if c.times.Min < model.AllTime.Min || c.times.Max > model.AllTime.Max {
+			t.Fatalf("times %v", c.times)
+		}
+		if ms, err := c.matchers("db", "x"); err == nil && len(ms) == 0 {
+			t.Fatal("no matchers")
 		}
 	})
 }

@@ -50,6 +50,7 @@ func New(s *door.Shared, o Options) *Handler {
 func (h *Handler) Register(mux *http.ServeMux) {
 	mux.HandleFunc("/write", h.write1)
 	mux.HandleFunc("/api/v2/write", h.write2)
+	mux.HandleFunc("/api/v2/delete", h.delete2)
 	mux.HandleFunc("/ping", h.ping)
 	mux.HandleFunc("/health", h.health)
 	mux.HandleFunc("/ready", h.ready)

@@ -114,7 +114,8 @@ type (
 )
 
 // query executes the statements that clients send before they write: SHOW,
-// CREATE and DROP DATABASE, SHOW, CREATE, ALTER and DROP RETENTION POLICY.
+// CREATE and DROP DATABASE, SHOW, CREATE, ALTER and DROP RETENTION POLICY; and those
+// that delete: DROP MEASUREMENT, DROP SERIES, DELETE.
 // Statements that change state require POST, so that a link or an image in a web
 // page cannot run them. Data are queried in PromQL.
 func (h *Handler) query(w http.ResponseWriter, r *http.Request) {
@@ -167,6 +168,12 @@ func (h *Handler) execute(ctx context.Context, words []string, db string) result
 		return h.createDatabase(words[2])
 	case is("drop", "database") && len(words) == 3:
 		return h.dropDatabase(ctx, words[2])
+	case is("drop", "measurement"):
+		return h.deleteStatement(ctx, "DROP MEASUREMENT", words[2:], db)
+	case is("drop", "series"):
+		return h.deleteStatement(ctx, "DROP SERIES", words[2:], db)
+	case is("delete"):
+		return h.deleteStatement(ctx, "DELETE", words[1:], db)
 	case is("show", "retention", "policies") && len(words) == 3:
 		return h.showPolicies(db)
 	case is("show", "retention", "policies", "on") && len(words) == 5:
@@ -178,7 +185,7 @@ func (h *Handler) execute(ctx context.Context, words []string, db string) result
 	case is("drop", "retention", "policy"):
 		return h.dropPolicy(words[3:])
 	}
-	return result{Error: "not supported: this path answers SHOW, CREATE and DROP DATABASE and RETENTION POLICY; data are queried in PromQL on /api/v1/query"}
+	return result{Error: "not supported: this path answers SHOW, CREATE and DROP DATABASE and RETENTION POLICY, DROP MEASUREMENT, DROP SERIES and DELETE; data are queried in PromQL on /api/v1/query"}
 }
 
 func (h *Handler) showDatabases(ctx context.Context) result {
@@ -212,21 +219,6 @@ func (h *Handler) createDatabase(word string) result {
 
 func validName(s string) bool {
 	return s != "" && len(s) <= maxIdentifierBytes && validText([]byte(s))
-}
-
-// dropDatabase removes a database that a client has created. One that holds
-// samples is not dropped: samples are removed by retention or by deleting series.
-func (h *Handler) dropDatabase(ctx context.Context, word string) result {
-	name := unquote(word)
-	stored, err := h.storedDatabases(ctx)
-	if err != nil {
-		return result{Error: err.Error()}
-	}
-	if slices.Contains(stored, name) {
-		return result{Error: "database " + name + " holds samples and was not dropped: nothing was deleted"}
-	}
-	h.databases.drop(name)
-	return result{}
 }
 
 // storedDatabases returns the names of the databases that have samples.
