@@ -23,7 +23,10 @@
 //
 // measures what rollups cost and what they save: the bytes of each tier beside
 // those of the samples, the CPU time of making them, and queries of long ranges,
-// cold, from tiers and with resolution=raw, whose answers are compared.
+// cold, from tiers and with resolution=raw, whose answers are compared. With
+// -parts dashboard it asks everything that a dashboard of a year asks, as a browser
+// does, with the page cache empty, too; with -parts stored it rolls up what a
+// running server has stored lately.
 //
 // Each number is the median of -runs runs, in which the servers take turns.
 package main
