@@ -235,7 +235,7 @@ func appendTransformed(dst []byte, vs []float64, f formula, try orders, s *scrat
 	try |= restarts
 	if s.preds != nil { // the column is read as a whole
 		s.subtractPredictions(f)
-		try &^= restarts
+		try &^= restarts | tryDelta2 // distances have no trend
 	}
 	dst, p := appendInts(dst, s.ints, try, s)
 	return dst, makeHint(f, p.order, false, len(dst)-at, len(vs))
