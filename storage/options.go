@@ -25,9 +25,10 @@ type Options struct {
 	// number of a tenant is part of its series' identity and never changes.
 	Tenants map[string]uint32
 
-	WALSync         wal.Mode // when an acknowledgement counts as durable; the zero value is always
-	WALSegmentBytes int64    // size of a log segment; 0 = 32 MiB, less on a disk below 1 GiB
-	WALPendingBytes int      // bound of log bytes not yet written; 0 = 16 MiB, at most half a segment
+	WALSync         wal.Mode      // when an acknowledgement counts as durable; the zero value is always
+	WALSegmentBytes int64         // size of a log segment; 0 = 32 MiB, less on a disk below 1 GiB
+	WALKeep         time.Duration // how long released log segments stay for backups; 0 = not at all
+	WALPendingBytes int           // bound of log bytes not yet written; 0 = 16 MiB, at most half a segment
 
 	CutWALBytes  int64         // the head is cut when its generation's log is this long; 0 = 1 GiB, at most 1/8 of the disk
 	CutHeadBytes int64         // the head is cut when its samples take this much memory; 0 = 256 MiB, at most 1/8 of the disk

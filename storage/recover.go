@@ -133,7 +133,7 @@ func (e *env) logStore() log.Store {
 
 func (e *env) walOptions() wal.Options {
 	return wal.Options{
-		SegmentBytes: e.opts.WALSegmentBytes, PendingBytes: e.opts.WALPendingBytes, Sync: e.opts.WALSync,
+		SegmentBytes: e.opts.WALSegmentBytes, PendingBytes: e.opts.WALPendingBytes, Sync: e.opts.WALSync, Keep: e.opts.WALKeep,
 		ListName: path.Join(e.dir, format.SegmentsName),
 		Clock:    e.opts.Clock, Logger: e.log, Progress: e.opts.Progress,
 	}

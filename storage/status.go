@@ -56,6 +56,8 @@ type HeadStatus struct {
 // WALStatus describes the log.
 type WALStatus struct {
 	Bytes int64 `json:"bytes"`
+	// KeptBytes are those of released segments that are kept for backups.
+	KeptBytes int64 `json:"keptBytes,omitempty"`
 	// ListError is why the list of segments could not be written, so that a
 	// loss of the newest ones would not be noticed.
 	ListError string `json:"listError,omitempty"`
@@ -77,6 +79,7 @@ type LossStatus struct {
 func (db *DB) walStatus() WALStatus {
 	var st WALStatus
 	st.Bytes, _ = db.wal.Bytes()
+	st.KeptBytes = db.wal.KeptBytes()
 	if err := db.wal.List().Err; err != nil {
 		st.ListError = "the list of log segments is out of date; a write of it failed"
 	}

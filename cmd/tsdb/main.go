@@ -24,6 +24,10 @@ Usage:
                                   bring in samples from other servers and files
   tsdb inspect --data DIR         show the contents of a data directory
   tsdb inspect --file PATH        show one file as offset, bytes, meaning
+  tsdb backup --from URL|DIR --to DIR
+                                  archive a running server, a data directory or a snapshot
+  tsdb restore --from DIR --to DIR [--at TIME]
+                                  make a data directory of an archived moment
   tsdb repair --data DIR --accept-log-loss=TOKEN
                                   continue without the samples that the log has lost
   tsdb --version                  print the version
@@ -66,6 +70,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return report(stderr, command, importCommand(args[1:], stdout, stderr))
 	case "inspect":
 		return report(stderr, command, inspect(args[1:], stdout))
+	case "backup":
+		return report(stderr, command, backup(args[1:], stdout, stderr))
+	case "restore":
+		return report(stderr, command, restore(args[1:], stdout, stderr))
 	case "version", "--version", "-version":
 		fmt.Fprintf(stdout, "tsdb %s (%s, %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		return exitOK

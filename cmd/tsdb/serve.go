@@ -223,6 +223,7 @@ func (s *service) storageOptions() storage.Options {
 		RetentionMs: s.config.retention.ms(), TierRetentionMs: s.config.tierRetentionMs(),
 		MaxFutureMs: s.config.maxFuture.ms(),
 		WALSync:     s.config.walSync.mode,
+		WALKeep:     time.Duration(s.config.walKeep),
 		Background:  true,
 		Owner:       s.owner(time.Now()),
 		Clock:       vfs.SystemClock,

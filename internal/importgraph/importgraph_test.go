@@ -43,6 +43,7 @@ storage/log/logtest : internal/model storage/log
 storage/wal         : internal/model internal/vfs internal/panics encoding storage/log
 storage/head        : internal/match internal/model internal/vfs encoding
 storage/snapshot    : internal/vfs encoding partition/format partition/block partition/manifest
+storage/archive     : internal/vfs internal/objstore encoding partition/format partition/block partition/manifest storage/datadir storage/log storage/wal storage/snapshot
 storage/datadir     : internal/vfs internal/objstore partition/format partition/block partition/manifest storage/log storage/wal
 storage/doctor      : internal/match internal/model internal/vfs internal/objstore partition/format partition/block partition/manifest partition/blockset partition/repair rollup rollup/bucket storage/datadir storage/log storage/wal storage/snapshot
 storage             : internal/match internal/model internal/vfs internal/objstore internal/panics internal/background encoding partition/format partition/block partition/manifest partition/blockset partition/compaction rollup rollup/bucket storage/log storage/wal storage/head storage/datadir storage/snapshot
@@ -68,7 +69,7 @@ api/ingest/rpcwrite : internal/model internal/panics storage proto api/reqbody a
 api/ingest          : internal/vfs storage api/reqbody api/ingest/door api/ingest/remotewrite api/ingest/influx api/ingest/rpcwrite
 api/importer        : internal/model storage internal/transfer internal/transfer/stream
 api                 : internal/match internal/model internal/vfs internal/panics internal/background storage query proto api/reqbody api/adminctx
-cmd/tsdb            : internal/model internal/vfs partition/block storage storage/wal query api api/reqbody api/ingest api/ingest/door api/importer storage/doctor internal/transfer internal/transfer/promdir
+cmd/tsdb            : internal/model internal/vfs internal/objstore internal/transfer internal/transfer/promdir partition/block storage storage/archive storage/wal query api api/reqbody api/ingest api/ingest/door api/importer storage/doctor
 benchmarks          :
 internal/transfer/stream : internal/model encoding
 internal/transfer        : internal/model storage internal/transfer/stream

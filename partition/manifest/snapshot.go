@@ -84,6 +84,24 @@ func writeSnapshot(fsys vfs.FS, dir, base string, s *State) (_ *logFile, renamed
 	return &logFile{file: f, size: int64(len(b)), snapshotSize: int64(len(b)), version: version}, true, nil
 }
 
+// Encode returns the bytes of a MANIFEST that holds a state and no edits.
+func Encode(s *State) ([]byte, error) {
+	r := snapshotOf(s)
+	return appendFramed(manifestHeader(r.version()), kindSnapshot, &r)
+}
+
+// Decode returns the state in the bytes of a MANIFEST, which may be anything.
+func Decode(b []byte) (*State, error) {
+	records, torn, err := parseManifest(b)
+	if err != nil {
+		return nil, err
+	}
+	if torn.Bytes > 0 {
+		return nil, damage(torn.Offset, "%d bytes after the last edit", torn.Bytes)
+	}
+	return replay(records)
+}
+
 // WriteCopy replaces the copy of the MANIFEST named base in dir with a snapshot
 // of s.
 func WriteCopy(fsys vfs.FS, dir, base string, s *State) error {

@@ -91,6 +91,8 @@ type Files interface {
 	PooledBytes() int64
 	// DropPool removes released files that are kept for reuse and not wanted.
 	DropPool() error
+	// KeptBytes returns the bytes of released files that are kept for backups.
+	KeptBytes() int64
 	// CutFrees returns by how many bytes the log's files shrink when everything
 	// before a rotation now is released.
 	CutFrees() int64
@@ -127,6 +129,7 @@ type NoFiles struct{}
 func (NoFiles) SetShort(bool)      {}
 func (NoFiles) PooledBytes() int64 { return 0 }
 func (NoFiles) DropPool() error    { return nil }
+func (NoFiles) KeptBytes() int64   { return 0 }
 func (NoFiles) CutFrees() int64    { return 0 }
 func (NoFiles) List() ListStatus   { return ListStatus{} }
 

@@ -40,7 +40,9 @@ func Check(fs vfs.FS, dir string, o Options, report func(file string, off int64,
 		return fmt.Errorf("check log: %w", err)
 	}
 	for _, n := range names {
+		_, kept := parseKept(n)
 		switch _, suffix, ok := parseName(n); {
+		case kept: // its samples are in blocks
 		case !ok:
 			report(path.Join(dir, n), 0, "not a file of the log", true)
 		case suffix == badSuffix:

@@ -75,6 +75,17 @@ func (i *image) CopyTo(low uint64, dir, listName string) (written int64, err err
 		}
 		written += n
 	}
+	kept, err := listKept(i.l.fs, i.l.dir)
+	if err != nil {
+		return written, err
+	}
+	for _, k := range kept {
+		n, err := vfs.LinkOrCopy(i.l.fs, path.Join(i.l.dir, k.name), path.Join(dir, k.name))
+		if err != nil {
+			return written, fmt.Errorf("copy segment: %w", err)
+		}
+		written += n
+	}
 	if err := i.l.fs.SyncDir(dir); err != nil {
 		return written, err
 	}

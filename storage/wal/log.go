@@ -69,10 +69,11 @@ type Log struct {
 		spares   []*segment // prepared, in the order of their ids
 		pool     []string   // files to make spares of
 		closed   []closedSegment
-		usedBy   int64 // bytes in the segment being written, 0 = no segment yet
-		genBytes int64 // bytes appended in the running generation
-		genData  bool  // some of them are a client's
-		short    bool  // free space is short, see SetShort
+		kept     []keptSegment // released, and kept for backups
+		usedBy   int64         // bytes in the segment being written, 0 = no segment yet
+		genBytes int64         // bytes appended in the running generation
+		genData  bool          // some of them are a client's
+		short    bool          // free space is short, see SetShort
 		segment  uint64
 		prepErr  error         // why the last attempt to make a spare failed; nil once one succeeded
 		space    chan struct{} // closed when more may fit; nil while nothing waits
@@ -136,6 +137,12 @@ func Open(fs vfs.FS, dir string, o Options, start log.Pos, keep *Recovery) (*Log
 	var err error
 	if l.mu.pool, err = l.leftovers(); err != nil {
 		return nil, err
+	}
+	if l.mu.kept, err = listKept(fs, dir); err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	if err := l.expireKept(false); err != nil {
+		l.o.Logger.Warn("log files kept for backups cannot be removed", "err", err) // the next release tries again
 	}
 	l.mu.budget = newBudget(l.o.SegmentBytes, l.o.PendingBytes)
 	l.mu.lsn, l.mu.flushing = start.LSN, start.LSN

@@ -24,6 +24,8 @@ type Options struct {
 	// with durable frames; "" = no list, and lost segments go
 	// unnoticed.
 	ListName string
+	// Keep is how long released segments stay for backups; 0 = not at all.
+	Keep time.Duration
 	// Clock tells the time of commits and paces retries; nil = the system clock.
 	Clock vfs.Clock
 	// Logger receives events of background work; nil = they are discarded.
@@ -46,6 +48,9 @@ func (o Options) Validate() error {
 	}
 	if o.PendingBytes < 0 {
 		errs = append(errs, fmt.Errorf("pending bytes %d: want 0 or more", o.PendingBytes))
+	}
+	if o.Keep < 0 {
+		errs = append(errs, fmt.Errorf("keep %v: want 0 or more", o.Keep))
 	}
 	if o.Sync.kind == modeInterval && o.Sync.every <= 0 {
 		errs = append(errs, fmt.Errorf("sync interval %v: want more than 0", o.Sync.every))

@@ -162,6 +162,9 @@ func (l *Log) Release(belowGen, edit uint64) error {
 	m.closed = keep
 	pooled, poolLimit := len(m.pool), l.poolLimitLocked()
 	m.Unlock()
+	if err := l.expireKept(false); err != nil {
+		return fmt.Errorf("release: %w", err)
+	}
 	if len(free) == 0 {
 		return nil
 	}
@@ -220,6 +223,9 @@ func (l *Log) freeSegment(s closedSegment, pool bool) (name string, err error) {
 	}
 	if err != nil {
 		return "", err
+	}
+	if l.o.Keep > 0 && s.bytes > segmentHeaderBytes {
+		return "", l.keep(s, info.Links)
 	}
 	// A file with other links, such as a snapshot's, must not be overwritten.
 	if pool && info.Size == l.o.SegmentBytes && info.Links <= 1 {

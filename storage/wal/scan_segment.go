@@ -73,7 +73,11 @@ func (s *scannedSegment) remains() int64 {
 // the end, a torn tail or damage depends on the frames found later, here or in
 // other segments.
 func scanSegment(fs vfs.FS, dir string, id uint64) (*scannedSegment, error) {
-	name := segmentName(dir, id)
+	return scanFile(fs, segmentName(dir, id), id)
+}
+
+// scanFile is scanSegment of a file of any name.
+func scanFile(fs vfs.FS, name string, id uint64) (*scannedSegment, error) {
 	f, err := fs.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("open segment: %w", err)

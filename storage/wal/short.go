@@ -53,16 +53,22 @@ func (l *Log) surplusLocked() int { return max(len(l.mu.pool)-l.missingLocked(),
 
 // PooledBytes returns the number of bytes that DropPool would free.
 func (l *Log) PooledBytes() int64 {
+	kept := l.KeptBytes()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return int64(l.surplusLocked()) * l.o.SegmentBytes
+	return int64(l.surplusLocked())*l.o.SegmentBytes + kept
 }
 
-// DropPool removes the released files beyond those wanted as spares. A failure on one
-// file does not affect the others.
+// DropPool removes the released files beyond those wanted as spares, and those kept
+// for backups. A failure on one file does not affect the others.
 func (l *Log) DropPool() error {
 	l.release.Lock()
 	defer l.release.Unlock()
+	return errors.Join(l.expireKept(true), l.dropSpares())
+}
+
+// dropSpares removes the released files beyond those wanted as spares.
+func (l *Log) dropSpares() error {
 	m := &l.mu
 	m.Lock()
 	n := l.surplusLocked()

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"tsdb/internal/vfs"
+	"tsdb/storage/archive"
+)
+
+const backupSynopsis = `tsdb backup --from URL|DIR --to DIR [flags]
+
+Archives the present moment of a database. URL is a running server, with user and
+password if it asks for them: http://user:password@host:9201/. It takes a
+temporary snapshot, which is read over HTTP. DIR is a data directory on which no
+server runs, or a snapshot. What the archive has already is not sent again; after an
+interruption the same command goes on where it was.`
+
+// backup archives a database.
+func backup(args []string, stdout, stderr io.Writer) error {
+	fs := flag.NewFlagSet("backup", flag.ContinueOnError)
+	from := fs.String("from", "", "`URL` of a server, or a data directory or snapshot")
+	to := fs.String("to", "", "`directory` of the archive")
+	rate := new(sizeOrNone)
+	fs.Var(rate, "rate", "maximum `bytes` per second; 0 = no limit (default 0)")
+	keep := new(duration)
+	fs.Var(keep, "keep", "`duration` after which moments are dropped from the archive, but never the newest; 0 = none (default 0s)")
+	grace := duration(archive.DefaultGrace)
+	fs.Var(&grace, "grace", "`duration` for which objects stay that no moment needs any more")
+	ca := fs.String("ca", "", "PEM `file` of the authorities that may have signed the server's certificate, instead of the system's")
+	token := fs.String("token-file", "", "`file` with a token for the server: user:password, or the password alone")
+	if err := parse(fs, args, stdout, backupSynopsis); err != nil {
+		return err
+	}
+	if *from == "" || *to == "" {
+		return usageError{errors.New("give both --from and --to")}
+	}
+	store, err := openArchive(*to, true)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	o := archive.BackupOptions{
+		FS: vfs.OS, Dir: *from, Store: store, BytesPerSecond: int64(*rate), Keep: time.Duration(*keep), Grace: time.Duration(grace),
+		Progress: printProgress(stderr, "backup"),
+	}
+	if isURL(*from) {
+		server, err := newSnapshotClient(*from, *ca, *token)
+		if err != nil {
+			return err
+		}
+		remote, err := server.open(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() {
+			if err := server.remove(remote.name); err != nil {
+				fmt.Fprintf(stderr, "tsdb backup: snapshot %s stays on the server, which removes it after six hours: %v\n", remote.name, err)
+			}
+		}()
+		o.FS, o.Dir = remote, remoteDir
+	}
+	r, err := archive.Backup(ctx, o)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "Archived %s, LSN %d, of incarnation %s: %d blocks with %d bytes; %d new objects with %d bytes. Dropped %d moments, deleted %d objects.\n",
+		moment(r.Mark.WallMs), r.Mark.LSN, archive.IncarnationID(r.Incarnation), r.Blocks, r.BlockBytes, r.Written, r.WrittenBytes, r.DroppedMarks, r.Deleted)
+	return err
+}
+
+func moment(ms int64) string {
+	return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z07:00")
+}
+
+func isURL(s string) bool { return strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://") }
+
+// printProgress returns a function that prints the progress of a command.
+func printProgress(stderr io.Writer, command string) func(archive.Progress) {
+	return func(p archive.Progress) {
+		seconds := max(p.Elapsed.Seconds(), 0.001)
+		rate := float64(p.Done) / seconds
+		left := "0s"
+		if rate > 0 {
+			left = time.Duration(float64(p.Total-p.Done) / rate * float64(time.Second)).Round(time.Second).String()
+		}
+		fmt.Fprintf(stderr, "%s: %.1f of %.1f MiB, %.1f MiB/s, %s left\n", command, mib(p.Done), mib(p.Total), rate/(1<<20), left)
+	}
+}
+
+func mib(n int64) float64 { return float64(n) / (1 << 20) }

@@ -1,0 +1,369 @@
+package archive_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"tsdb/internal/model"
+	"tsdb/internal/objstore"
+	"tsdb/internal/vfs"
+	"tsdb/storage"
+	"tsdb/storage/archive"
+	"tsdb/storage/doctor"
+	"tsdb/storage/snapshot"
+)
+
+// world is a database that is backed up.
+type world struct {
+	t     *testing.T
+	clock *vfs.ManualClock
+	fs    vfs.FS
+	opts  storage.Options
+	db    *storage.DB
+	store *objstore.Dir
+	rand  *rand.Rand
+	step  int
+}
+
+func newWorld(t *testing.T, keep time.Duration) *world {
+	t.Helper()
+	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 22, 0, 0, 0, time.UTC))
+	w := &world{t: t, clock: clock, fs: vfs.NewMem(), rand: rand.New(rand.NewSource(1)), opts: storage.Options{
+		Clock: clock, Seed: 7, CacheBytes: -1, WALSegmentBytes: 16 << 10, WALPendingBytes: 64 << 10, ReserveBytes: 4 << 10, MinFreeBytes: 1, WALKeep: keep,
+	}}
+	w.store = objstore.NewDir(w.fs, "archive")
+	w.db = w.open(w.fs, "data")
+	t.Cleanup(func() { w.abandon(w.db) })
+	return w
+}
+
+func (w *world) open(fsys vfs.FS, dir string) *storage.DB {
+	w.t.Helper()
+	db, err := storage.Open(context.Background(), fsys, dir, w.opts)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return db
+}
+
+func (w *world) abandon(db *storage.DB) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = db.Close(ctx)
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// write writes a batch of random series, with late and overwritten samples.
+func (w *world) write() {
+	w.t.Helper()
+	w.step++
+	b := w.db.NewBatch("test", model.DefaultTenant)
+	now := w.clock.Now().UnixMilli()
+	for range 1 + w.rand.Intn(20) {
+		i := w.rand.Intn(30)
+		ref, err := b.Resolve(model.Hash{Hi: uint64(i)}, labels.FromStrings("__name__", fmt.Sprint("m", i%4), "i", fmt.Sprint(i)))
+		w.must(err)
+		at := now
+		if w.rand.Intn(4) == 0 {
+			at -= w.rand.Int63n(20_000)
+		}
+		b.Float(ref, at, 0, float64(w.step))
+	}
+	_, err := b.Commit(w.t.Context())
+	w.must(err)
+}
+
+// live takes one random step.
+func (w *world) live() {
+	w.t.Helper()
+	w.clock.Advance(time.Duration(1+w.rand.Intn(60_000)) * time.Millisecond)
+	switch n := w.rand.Intn(40); {
+	case n < 34:
+		w.write()
+	case n < 35:
+		w.must(w.db.Delete(w.t.Context(), model.DefaultTenant, model.TimeRange{Min: 0, Max: w.clock.Now().UnixMilli() - w.rand.Int63n(60_000)},
+			labels.MustNewMatcher(labels.MatchEqual, "__name__", fmt.Sprint("m", w.rand.Intn(4)))))
+	case n < 38:
+		_, err := w.db.Flush(w.t.Context())
+		w.must(err)
+	case n < 39:
+		_, err := w.db.Compact(w.t.Context())
+		w.must(err)
+	default:
+		w.abandon(w.db)
+		w.db = w.open(w.fs, "data")
+	}
+}
+
+// answer returns all that a database answers.
+func (w *world) answer(db *storage.DB) string {
+	w.t.Helper()
+	v, err := db.View()
+	w.must(err)
+	defer v.Release()
+	set, err := v.Select(w.t.Context(), model.DefaultTenant, model.AllTime, labels.MustNewMatcher(labels.MatchRegexp, "__name__", ".*"))
+	w.must(err)
+	var b strings.Builder
+	for i := range set.Len() {
+		var s model.Samples
+		w.must(set.At(i).Samples(w.t.Context(), model.AllTime, &s))
+		fmt.Fprintln(&b, set.At(i).Labels, s.T, s.V)
+	}
+	return b.String()
+}
+
+// backup backs a snapshot up.
+func (w *world) backup(change ...func(*archive.BackupOptions)) *archive.BackupReport {
+	w.t.Helper()
+	name, err := w.db.Snapshot(w.t.Context(), storage.SnapshotOptions{Temporary: true})
+	w.must(err)
+	o := archive.BackupOptions{FS: w.fs, Dir: snapshot.Dir("data", name), Store: w.store, Clock: w.clock}
+	for _, c := range change {
+		c(&o)
+	}
+	r, err := archive.Backup(w.t.Context(), o)
+	w.must(err)
+	w.must(w.db.RemoveSnapshot(name))
+	return r
+}
+
+// restore restores a moment into a directory of a new file system, opens it and returns
+// what it answers.
+func (w *world) restore(inc uint64, target archive.Target) (string, *archive.RestoreReport, error) {
+	w.t.Helper()
+	to := vfs.NewMem()
+	r, err := archive.Restore(w.t.Context(), archive.RestoreOptions{
+		Store: w.store, Incarnation: inc, Target: target, FS: to, Dir: "restored", NewIncarnation: 99, Clock: w.clock,
+	})
+	if err != nil {
+		return "", nil, err
+	}
+	check(w.t, to, "restored")
+	db := w.open(to, "restored")
+	defer w.abandon(db)
+	if st, err := db.Status(); err != nil || st.Incarnation != archive.IncarnationID(99) {
+		w.t.Errorf("incarnation %s, %v", st.Incarnation, err)
+	}
+	return w.answer(db), r, nil
+}
+
+func check(t *testing.T, fsys vfs.FS, dir string) {
+	t.Helper()
+	r, err := doctor.Check(context.Background(), fsys, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range r.Damage {
+		t.Errorf("%s: %s@%d: %s", dir, d.File, d.Offset, d.What)
+	}
+}
+
+// The database of 200 random moments of a run is restored, with deletions, cuts, merges
+// and restarts between them, and answers what it answered then.
+func TestEveryMomentComesBack(t *testing.T) {
+	w := newWorld(t, 24*time.Hour)
+	w.write()
+	first := w.backup()
+	type moment struct {
+		fromMs, toMs int64 // half-open
+		answer       string
+	}
+	var moments []moment
+	for i := range 600 {
+		at := w.clock.Now().UnixMilli()
+		answer := w.answer(w.db)
+		w.live()
+		moments = append(moments, moment{at, w.clock.Now().UnixMilli(), answer})
+		if i%60 == 59 {
+			w.backup()
+		}
+	}
+	moments = append(moments[:0:0], moments[:len(moments)-1]...)
+	n := 200
+	if testing.Short() {
+		n = 20
+	}
+	for range n {
+		m := moments[w.rand.Intn(len(moments))]
+		at := m.fromMs + w.rand.Int63n(m.toMs-m.fromMs)
+		got, r, err := w.restore(first.Incarnation, archive.Target{AtMs: &at})
+		if err != nil {
+			t.Fatalf("restore at %d: %v", at, err)
+		}
+		if got != m.answer {
+			t.Fatalf("at %d, from the mark of %d, LSN %d:\n%s\nwant\n%s", at, r.Mark.WallMs, r.LSN, got, m.answer)
+		}
+	}
+}
+
+// Without kept log files only marks and their own log come back; other moments are
+// refused, with the nearest ones.
+func TestMomentsThatAreNotArchivedAreRefused(t *testing.T) {
+	w := newWorld(t, 0)
+	w.write()
+	first := w.backup()
+	before := w.clock.Now().UnixMilli() - 1
+	w.clock.Advance(time.Minute)
+	w.write()
+	lost := w.clock.Now().UnixMilli()
+	w.clock.Advance(time.Minute)
+	w.write()
+	_, err := w.db.Flush(t.Context())
+	w.must(err)
+	w.clock.Advance(time.Minute)
+	w.write()
+	want := w.answer(w.db)
+	second := w.backup()
+	after := w.clock.Now().Add(time.Hour).UnixMilli()
+	for _, at := range []int64{before, lost, after} {
+		_, _, err := w.restore(first.Incarnation, archive.Target{AtMs: &at})
+		if !errors.Is(err, archive.ErrNotCovered) {
+			t.Errorf("restore at %d: %v", at, err)
+		}
+		t.Log(err)
+	}
+	for _, target := range []archive.Target{{}, {AtMs: &second.Mark.WallMs}, {LSN: &second.Mark.LSN}} {
+		got, _, err := w.restore(first.Incarnation, target)
+		w.must(err)
+		if got != want {
+			t.Errorf("at %v:\n%s\nwant\n%s", target, got, want)
+		}
+	}
+}
+
+// A second backup writes what is new, and one of the same moment nothing.
+func TestBackupsAreIncremental(t *testing.T) {
+	w := newWorld(t, 0)
+	for range 200 {
+		w.write()
+		w.clock.Advance(time.Second)
+	}
+	_, err := w.db.Compact(t.Context())
+	w.must(err)
+	first := w.backup()
+	if first.Written < 3 {
+		t.Fatalf("first: %+v", first)
+	}
+	w.write()
+	second := w.backup()
+	if second.Written != 2 || second.WrittenBytes > first.WrittenBytes {
+		t.Errorf("second: %+v after %+v", second, first)
+	}
+	w.abandon(w.db)
+	r, err := archive.Backup(t.Context(), archive.BackupOptions{FS: w.fs, Dir: "data", Store: w.store, Clock: w.clock})
+	w.must(err)
+	again, err := archive.Backup(t.Context(), archive.BackupOptions{FS: w.fs, Dir: "data", Store: w.store, Clock: w.clock})
+	w.must(err)
+	if again.Written != 0 || again.Mark != r.Mark {
+		t.Errorf("the same moment again: %+v after %+v", again, r)
+	}
+	w.db = w.open(w.fs, "data")
+}
+
+// After a restore the same names of blocks have other content: objects of two
+// incarnations lie apart, and each comes back.
+func TestARestoredDatabaseIsBackedUpApart(t *testing.T) {
+	w := newWorld(t, 0)
+	w.write()
+	first := w.backup()
+	old := w.answer(w.db)
+	w.must(errors.Join(vfsRemove(w, "other")))
+	_, err := archive.Restore(t.Context(), archive.RestoreOptions{
+		Store: w.store, Incarnation: first.Incarnation, FS: w.fs, Dir: "other", NewIncarnation: 5, Clock: w.clock,
+	})
+	w.must(err)
+	other := w.open(w.fs, "other")
+	w.clock.Advance(time.Second)
+	w.write() // to the first
+	w.db, other = other, w.db
+	w.write()
+	_, err = w.db.Flush(t.Context())
+	w.must(err)
+	_, err = other.Flush(t.Context())
+	w.must(err)
+	want := w.answer(w.db)
+	w.abandon(w.db)
+	r, err := archive.Backup(t.Context(), archive.BackupOptions{FS: w.fs, Dir: "other", Store: w.store, Clock: w.clock})
+	w.must(err)
+	w.db = other
+	newest := w.answer(w.db)
+	w.backup()
+	if got, _, err := w.restore(r.Incarnation, archive.Target{}); err != nil || got != want {
+		t.Errorf("the restored one: %v\n%s\nwant\n%s", err, got, want)
+	}
+	if got, _, err := w.restore(first.Incarnation, archive.Target{}); err != nil || got != newest {
+		t.Errorf("the first one: %v\n%s\nwant\n%s", err, got, newest)
+	}
+	if got, _, err := w.restore(first.Incarnation, archive.Target{LSN: &first.Mark.LSN}); err != nil || got != old {
+		t.Errorf("the first one, before: %v\n%s\nwant\n%s", err, got, old)
+	}
+	list, err := archive.List(t.Context(), w.store)
+	if err != nil || len(list) != 2 || len(list[0].Marks)+len(list[1].Marks) != 3 {
+		t.Errorf("list: %+v, %v", list, err)
+	}
+}
+
+func vfsRemove(w *world, dir string) error { return vfs.RemoveAll(w.fs, dir) }
+
+// Old marks go, and their objects a day after nothing refers to them.
+func TestOldMarksAndTheirObjectsGo(t *testing.T) {
+	w := newWorld(t, 0)
+	keep := func(o *archive.BackupOptions) { o.Keep = 48 * time.Hour }
+	counts := []int{}
+	for range 8 {
+		w.write()
+		_, err := w.db.Compact(t.Context())
+		w.must(err)
+		r := w.backup(keep)
+		keys, err := w.store.List(t.Context(), "")
+		w.must(err)
+		n := 0
+		for _, key := range keys {
+			if !strings.Contains(key, "/blocks/") {
+				n++
+			}
+		}
+		counts = append(counts, n)
+		list, err := archive.List(t.Context(), w.store)
+		w.must(err)
+		if n := len(list[0].Marks); n > 3 {
+			t.Errorf("%d marks", n)
+		}
+		got, _, err := w.restore(r.Incarnation, archive.Target{AtMs: &list[0].Marks[0].WallMs})
+		if err != nil || got == "" {
+			t.Errorf("the oldest mark: %v", err)
+		}
+		w.clock.Advance(24 * time.Hour)
+	}
+	// A head, three marks with a piece of the log each, and as much that waits for a day.
+	if counts[7] > 1+2*5 {
+		t.Errorf("marks and pieces of the log are not deleted: %v", counts)
+	}
+}
+
+// A backup of a directory that is behind the archive is refused.
+func TestAnOlderDirectoryIsNotBackedUp(t *testing.T) {
+	w := newWorld(t, 0)
+	w.write()
+	name, err := w.db.Snapshot(t.Context(), storage.SnapshotOptions{})
+	w.must(err)
+	w.write()
+	w.backup()
+	_, err = archive.Backup(t.Context(), archive.BackupOptions{FS: w.fs, Dir: snapshot.Dir("data", name), Store: w.store, Clock: w.clock})
+	if err == nil || !strings.Contains(err.Error(), "older than the newest backup") {
+		t.Errorf("backup of an older snapshot: %v", err)
+	}
+}

@@ -1,0 +1,381 @@
+package archive
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"time"
+
+	"tsdb/encoding"
+	"tsdb/internal/objstore"
+	"tsdb/internal/vfs"
+	"tsdb/partition/format"
+	"tsdb/partition/manifest"
+	"tsdb/storage/datadir"
+	"tsdb/storage/snapshot"
+	"tsdb/storage/wal"
+)
+
+// DefaultGrace is how long an unreferenced object stays.
+const DefaultGrace = 24 * time.Hour
+
+// BackupOptions are the options of a backup. FS, Dir and Store are required.
+type BackupOptions struct {
+	FS    vfs.FS
+	Dir   string // a data directory at rest, or a snapshot
+	Store objstore.Conditional
+	Clock vfs.Clock // nil = the system clock
+	// BytesPerSecond bounds the rate of reading; 0 = no bound.
+	BytesPerSecond int64
+	Keep           time.Duration // marks older than this are dropped, but never the newest; 0 = none
+	Grace          time.Duration // how long unreferenced objects stay; 0 = DefaultGrace
+	// Progress is called now and then, from one goroutine; nil = not.
+	Progress func(Progress)
+}
+
+// Progress tells how far a backup or a restore is, in bytes of objects.
+type Progress struct {
+	Done, Total int64
+	Elapsed     time.Duration
+}
+
+// BackupReport is the result of a backup.
+type BackupReport struct {
+	Incarnation  uint64
+	Mark         MarkRef
+	Blocks       int   // in the mark
+	BlockBytes   int64 // of these
+	Written      int   // objects that were not there
+	WrittenBytes int64
+	DroppedMarks int
+	Deleted      int // objects that no mark refers to
+}
+
+// Backup archives the present moment of a data directory. What the archive has already is
+// not written again. After an error, or if it is interrupted, it can be repeated and goes
+// on where it was.
+func Backup(ctx context.Context, o BackupOptions) (*BackupReport, error) {
+	if o.Clock == nil {
+		o.Clock = vfs.SystemClock
+	}
+	o.Grace = cmp.Or(o.Grace, DefaultGrace)
+	unlock, err := datadir.Lock(o.FS, o.Dir, "")
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	src, err := openSource(&o)
+	if err != nil {
+		return nil, err
+	}
+	b := &backup{o: &o, source: src, report: &BackupReport{Incarnation: src.mark.Incarnation}}
+	b.meter = newMeter(o.Clock, o.BytesPerSecond, o.Progress)
+	if err := b.run(ctx); err != nil {
+		return b.report, err
+	}
+	return b.report, nil
+}
+
+// source is the moment of a data directory.
+type source struct {
+	state   *manifest.State
+	log     *wal.Recovery
+	extents []wal.Extent
+	mark    mark // without pieces
+}
+
+func openSource(o *BackupOptions) (*source, error) {
+	st, _, err := manifest.Read(o.FS, o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if st.Incarnation.ID == 0 {
+		return nil, fmt.Errorf("%s has no incarnation: start the server on it once with this version", o.Dir)
+	}
+	rec, err := datadir.ScanLog(o.FS, o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if lost, err := datadir.LogLoss(o.FS, o.Dir, rec); err != nil {
+		return nil, err
+	} else if lost != nil {
+		return nil, lost
+	}
+	s := &source{state: st, log: rec}
+	if s.extents, err = rec.Extents(); err != nil {
+		return nil, err
+	}
+	high := rec.Highest()
+	s.mark = mark{
+		Incarnation: st.Incarnation.ID, WallMs: st.WallMs, Edit: st.Number, Low: st.WALLow,
+		LSN: rec.Report().LastLSN, Generation: max(high.Generation, st.HighGen),
+	}
+	if s.mark.LSN == 0 {
+		s.mark.LSN = st.HighLSN
+	}
+	for _, x := range s.extents {
+		if x.First <= s.mark.LSN {
+			s.mark.MaxMs = max(s.mark.MaxMs, x.LastMs)
+		}
+	}
+	s.mark.WallMs = max(s.mark.WallMs, s.mark.MaxMs)
+	switch m, err := snapshot.ReadMarker(o.FS, o.Dir); {
+	case err == nil:
+		s.mark.WallMs = max(s.mark.WallMs, m.WallMs)
+		s.mark.LSN, s.mark.Generation = max(s.mark.LSN, m.LSN), max(s.mark.Generation, m.Generation)
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	clean := st.Clone()
+	clear(clean.Dropped)
+	clean.HighGen, clean.HighLSN = max(clean.HighGen, s.mark.Generation), max(clean.HighLSN, s.mark.LSN)
+	clean.HighSegment = max(clean.HighSegment, high.Segment)
+	s.mark.Manifest, err = manifest.Encode(clean)
+	return s, err
+}
+
+// backup is one run.
+type backup struct {
+	o      *BackupOptions
+	source *source
+	report *BackupReport
+	meter  *meter
+	last   *mark // newest in the archive; nil = none
+}
+
+func (b *backup) run(ctx context.Context) error {
+	inc := b.source.mark.Incarnation
+	h, id, err := readHead(ctx, b.o.Store, inc)
+	if err != nil {
+		return err
+	}
+	if len(h.Condemned) > 0 { // of a backup that was interrupted
+		if h, id, err = b.deleteCondemned(ctx, h, id); err != nil {
+			return err
+		}
+	}
+	if n := len(h.Marks); n > 0 {
+		newest := h.Marks[n-1]
+		if newest.Edit > b.source.mark.Edit || newest.LSN > b.source.mark.LSN {
+			return fmt.Errorf("%s is older than the newest backup of incarnation %016x, or another branch of its history: edit %d, LSN %d, the backup has edit %d, LSN %d",
+				b.o.Dir, inc, b.source.mark.Edit, b.source.mark.LSN, newest.Edit, newest.LSN)
+		}
+		if b.last, err = readMark(ctx, b.o.Store, inc, newest); err != nil {
+			return err
+		}
+	}
+	if err := b.writeObjects(ctx); err != nil {
+		return err
+	}
+	ref, err := b.writeMark(ctx)
+	if err != nil {
+		return err
+	}
+	b.report.Mark = ref
+	if h, id, err = b.moveHead(ctx, h, id, ref); err != nil {
+		return err
+	}
+	b.meter.finish()
+	return b.collect(ctx, h, id)
+}
+
+// writeObjects writes the blocks and the pieces of the log that the archive lacks.
+func (b *backup) writeObjects(ctx context.Context) error {
+	inc := b.source.mark.Incarnation
+	known := map[string]bool{}
+	if b.last != nil {
+		st, err := manifest.Decode(b.last.Manifest)
+		if err != nil {
+			return fmt.Errorf("MANIFEST of the newest backup: %w", err)
+		}
+		for _, l := range st.Blocks {
+			known[blockKey(inc, l.Info)] = true
+		}
+	}
+	var missing []manifest.Listed
+	for _, l := range b.source.state.Sorted() {
+		b.report.Blocks++
+		b.report.BlockBytes += l.Size
+		if !known[blockKey(inc, l.Info)] {
+			missing = append(missing, l)
+			b.meter.total += l.Size
+		}
+	}
+	pieces := b.pieces()
+	for _, p := range pieces {
+		b.meter.total += p.extent.Bytes
+	}
+	for _, l := range missing {
+		if err := b.writeBlock(ctx, l); err != nil {
+			return err
+		}
+	}
+	for _, p := range pieces {
+		if err := b.writePiece(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *backup) writeBlock(ctx context.Context, l manifest.Listed) error {
+	key := blockKey(b.source.mark.Incarnation, l.Info)
+	there, err := hasBlock(ctx, b.o.Store, key, l.Info)
+	if err != nil {
+		return fmt.Errorf("verify %s: %w", key, err)
+	}
+	if there {
+		b.meter.skip(l.Size)
+		return nil
+	}
+	id, err := put(ctx, b.o.Store, key, b.meter.through(ctx), func(out io.Writer) error { return b.copyBlock(l, out) })
+	if err != nil {
+		return err
+	}
+	b.wrote(id)
+	return nil
+}
+
+// copyBlock copies the file of a block, and compares it with the MANIFEST.
+func (b *backup) copyBlock(l manifest.Listed, out io.Writer) (err error) {
+	f, err := b.o.FS.Open(path.Join(b.o.Dir, l.Name))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	size, err := f.Size()
+	if err != nil {
+		return err
+	}
+	if size != l.Size || int64(l.FooterLen) > size {
+		return &format.DamageError{Path: l.Name, What: fmt.Sprintf("it has %d bytes, the MANIFEST lists %d", size, l.Size)}
+	}
+	tail := uint32(0)
+	buf := make([]byte, ioBytes)
+	for off := int64(0); off < size; {
+		part := buf[:min(int64(len(buf)), size-off)]
+		if n, err := f.ReadAt(part, off); n < len(part) {
+			return fmt.Errorf("read %s@%d: %w", l.Name, off, cmp.Or(err, io.ErrUnexpectedEOF))
+		}
+		// The CRC in the MANIFEST is that of the tail without its own CRC and the magic.
+		tailFrom, tailEnd := size-int64(l.FooterLen), size-12
+		lo, hi := max(off, tailFrom), min(off+int64(len(part)), tailEnd)
+		if lo < hi {
+			tail = encoding.ChecksumSeeded(tail, part[lo-off:hi-off])
+		}
+		if _, err := out.Write(part); err != nil {
+			return err
+		}
+		off += int64(len(part))
+	}
+	if tail != l.CRC {
+		return &format.DamageError{Path: l.Name, Offset: size - int64(l.FooterLen), What: fmt.Sprintf("its tail has checksum %08x, the MANIFEST lists %08x", tail, l.CRC)}
+	}
+	return nil
+}
+
+// newPiece is a piece that the archive lacks, if the newest mark has all that it lists.
+type newPiece struct {
+	extent wal.Extent
+	after  uint64 // LSNs up to this one are archived
+}
+
+// pieces lists what to archive of the log, and puts into the mark what is archived
+// already.
+func (b *backup) pieces() (todo []newPiece) {
+	m := &b.source.mark
+	archived := uint64(0)
+	if b.last != nil {
+		archived = b.last.LSN
+		for _, p := range b.last.Pieces {
+			if p.Generation >= m.Low {
+				m.Pieces = append(m.Pieces, p)
+			}
+		}
+	}
+	for _, x := range b.source.extents {
+		if x.First > m.LSN || x.Last <= archived || b.last == nil && x.Generation < m.Low {
+			continue
+		}
+		todo = append(todo, newPiece{extent: x, after: archived})
+	}
+	return todo
+}
+
+func (b *backup) writePiece(ctx context.Context, n newPiece) error {
+	x := n.extent
+	p := piece{Segment: x.Segment, Generation: x.Generation, First: x.First, Last: x.Last, Prev: x.Prev, FirstMs: x.FirstMs, LastMs: x.LastMs}
+	if n.after >= x.First {
+		p.First, p.Prev = n.after+1, n.after
+	}
+	err := b.source.log.ReadFrames(x, n.after, func(frames []byte) error {
+		p.RawBytes += uint64(len(frames))
+		p.RawCRC = encoding.ChecksumSeeded(p.RawCRC, frames)
+		return ctx.Err()
+	})
+	if err != nil {
+		return err
+	}
+	key := pieceKey(b.source.mark.Incarnation, &p)
+	there, err := hasPiece(ctx, b.o.Store, key, &p)
+	if err != nil {
+		return fmt.Errorf("verify %s: %w", key, err)
+	}
+	if there {
+		b.meter.skip(x.Bytes)
+	} else {
+		through := b.meter.through(ctx)
+		p.Object, err = put(ctx, b.o.Store, key, nil, func(out io.Writer) error {
+			w, err := newPieceWriter(out, &p)
+			if err != nil {
+				return err
+			}
+			err = b.source.log.ReadFrames(x, n.after, func(frames []byte) error {
+				return errors.Join(through(len(frames)), w.frames(frames))
+			})
+			return errors.Join(err, w.finish())
+		})
+		if err != nil {
+			return err
+		}
+		b.wrote(p.Object)
+	}
+	b.source.mark.Pieces = append(b.source.mark.Pieces, p)
+	return nil
+}
+
+func (b *backup) wrote(id objstore.Identity) {
+	b.report.Written++
+	b.report.WrittenBytes += id.Size
+}
+
+// writeMark writes the mark of the moment.
+func (b *backup) writeMark(ctx context.Context) (MarkRef, error) {
+	m := &b.source.mark
+	slices.SortStableFunc(m.Pieces, func(x, y piece) int { return cmp.Compare(x.First, y.First) })
+	ref := MarkRef{WallMs: m.WallMs, Edit: m.Edit, LSN: m.LSN}
+	if b.last != nil { // the moment is what is archived already: the mark is not written again
+		if b.last.WallMs == m.WallMs && b.last.Edit == m.Edit && b.last.LSN == m.LSN {
+			encoded := appendMark(nil, b.last)
+			ref.Object = objstore.IdentityOf(int64(len(encoded)), encoded)
+			return ref, nil
+		}
+		m.MaxMs = max(m.MaxMs, b.last.MaxMs)
+	}
+	encoded := appendMark(nil, m)
+	id, err := put(ctx, b.o.Store, markKey(m.Incarnation, ref), nil, func(out io.Writer) error {
+		_, err := out.Write(encoded)
+		return err
+	})
+	if err != nil {
+		return ref, err
+	}
+	b.wrote(id)
+	ref.Object = id
+	return ref, nil
+}

@@ -1,0 +1,151 @@
+package archive
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"tsdb/internal/objstore"
+	"tsdb/partition/manifest"
+)
+
+// headTries bounds how often a backup repeats a change of the head that another backup
+// has changed meanwhile.
+const headTries = 5
+
+// putHead replaces the head.
+func (b *backup) putHead(ctx context.Context, h *head, expected objstore.Identity) (objstore.Identity, error) {
+	h.Changes++
+	id, err := b.o.Store.PutIf(ctx, headKey(h.Incarnation), appendHead(nil, h), expected)
+	if err != nil {
+		return id, fmt.Errorf("move the head of the backup: %w", err)
+	}
+	return id, nil
+}
+
+// moveHead lists the mark in the head and drops marks that are too old.
+func (b *backup) moveHead(ctx context.Context, h *head, id objstore.Identity, ref MarkRef) (*head, objstore.Identity, error) {
+	for try := 1; ; try++ {
+		if len(h.Condemned) > 0 {
+			return nil, id, errors.New("another backup is deleting objects of this archive: repeat the backup when it has ended")
+		}
+		if !slices.Contains(h.Marks, ref) {
+			h.Marks = append(h.Marks, ref)
+		}
+		dropped := b.dropMarks(h)
+		next, err := b.putHead(ctx, h, id)
+		if err == nil {
+			b.report.DroppedMarks = dropped
+			return h, next, nil
+		}
+		if !errors.Is(err, objstore.ErrConflict) || try == headTries {
+			return nil, id, err
+		}
+		if h, id, err = readHead(ctx, b.o.Store, b.source.mark.Incarnation); err != nil {
+			return nil, id, err
+		}
+	}
+}
+
+// dropMarks removes the marks older than BackupOptions.Keep, except the newest.
+func (b *backup) dropMarks(h *head) int {
+	slices.SortFunc(h.Marks, func(x, y MarkRef) int {
+		return cmp.Or(cmp.Compare(x.LSN, y.LSN), cmp.Compare(x.Edit, y.Edit), cmp.Compare(x.WallMs, y.WallMs))
+	})
+	if b.o.Keep <= 0 {
+		return 0
+	}
+	before := b.o.Clock.Now().Add(-b.o.Keep).UnixMilli()
+	old := h.Marks[:len(h.Marks)-1]
+	n := 0
+	for n < len(old) && old[n].WallMs < before {
+		n++
+	}
+	h.Marks = slices.Delete(h.Marks, 0, n)
+	return n
+}
+
+// collect deletes objects that no mark has referred to for the grace, and notes those
+// that are so from now on.
+func (b *backup) collect(ctx context.Context, h *head, id objstore.Identity) error {
+	used, err := b.references(ctx, h)
+	if err != nil {
+		return err
+	}
+	keys, err := b.o.Store.List(ctx, IncarnationID(h.Incarnation)+"/")
+	if err != nil {
+		return fmt.Errorf("list the objects of the backup: %w", err)
+	}
+	since := map[string]int64{}
+	for _, u := range h.Unreferenced {
+		since[u.Key] = u.SinceMs
+	}
+	now := b.o.Clock.Now()
+	var waiting []unreferenced
+	var condemned []string
+	for _, key := range keys {
+		if used[key] {
+			continue
+		}
+		at, ok := since[key]
+		if !ok {
+			at = now.UnixMilli()
+		}
+		if now.UnixMilli()-at >= b.o.Grace.Milliseconds() {
+			condemned = append(condemned, key)
+		} else {
+			waiting = append(waiting, unreferenced{Key: key, SinceMs: at})
+		}
+	}
+	if slices.Equal(waiting, h.Unreferenced) && len(condemned) == 0 {
+		return nil
+	}
+	h.Unreferenced, h.Condemned = waiting, condemned
+	if id, err = b.putHead(ctx, h, id); err != nil {
+		if errors.Is(err, objstore.ErrConflict) {
+			return nil // another backup does it
+		}
+		return err
+	}
+	if len(condemned) == 0 {
+		return nil
+	}
+	_, _, err = b.deleteCondemned(ctx, h, id)
+	return err
+}
+
+// deleteCondemned deletes the condemned objects and takes them off the list.
+func (b *backup) deleteCondemned(ctx context.Context, h *head, id objstore.Identity) (*head, objstore.Identity, error) {
+	if errs := b.o.Store.Delete(ctx, h.Condemned...); errs != nil {
+		return nil, id, fmt.Errorf("delete objects that no backup needs: %w", errors.Join(errs...))
+	}
+	b.report.Deleted += len(h.Condemned)
+	h.Condemned = nil
+	id, err := b.putHead(ctx, h, id)
+	return h, id, err
+}
+
+// references returns the keys that the marks of a head refer to.
+func (b *backup) references(ctx context.Context, h *head) (map[string]bool, error) {
+	used := map[string]bool{}
+	for _, ref := range h.Marks {
+		used[markKey(h.Incarnation, ref)] = true
+		m, err := readMark(ctx, b.o.Store, h.Incarnation, ref)
+		if err != nil {
+			return nil, err
+		}
+		st, err := manifest.Decode(m.Manifest)
+		if err != nil {
+			return nil, fmt.Errorf("MANIFEST of a backup: %w", err)
+		}
+		for _, l := range st.Blocks {
+			used[blockKey(h.Incarnation, l.Info)] = true
+		}
+		for i := range m.Pieces {
+			used[pieceKey(h.Incarnation, &m.Pieces[i])] = true
+		}
+	}
+	return used, nil
+}
