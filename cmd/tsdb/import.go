@@ -19,6 +19,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/transfer"
+	"tsdb/internal/transfer/files"
 	"tsdb/internal/transfer/promdir"
 	"tsdb/internal/vfs"
 	"tsdb/storage"
@@ -29,7 +30,13 @@ const importSynopsis = `tsdb import KIND SOURCE… --to DIR|URL [flags]
 KIND says what the sources are:
 
   prometheus   the data directory of a Prometheus server, at rest, or a snapshot of it
+  lines        files of JSON lines: /api/v1/export of this server or of VictoriaMetrics
+  csv          files of comma-separated values; --csv.format tells the columns
+  openmetrics  files of OpenMetrics text
+  text         files of Prometheus' text format
+  influx       files of InfluxDB's line protocol
 
+Files may be compressed with gzip or zstd; a directory stands for its files.
 The target is the data directory of a server that is not running, which is created
 if it is missing, or the address of one that runs, such as http://localhost:9201.
 An import that was interrupted goes on when the same command is given again.`
@@ -46,10 +53,12 @@ type importConfig struct {
 	restart   bool
 	dryRun    bool
 	skipOld   bool
+
+	files files.Options
 }
 
 // importKinds are the kinds of sources.
-var importKinds = []string{"prometheus"}
+var importKinds = append([]string{"prometheus"}, files.Kinds...)
 
 func (c *importConfig) flagSet() *flag.FlagSet {
 	fs := flag.NewFlagSet("import", flag.ContinueOnError)
@@ -62,6 +71,10 @@ func (c *importConfig) flagSet() *flag.FlagSet {
 	fs.BoolVar(&c.restart, "restart", false, "begin again, whatever has been imported already")
 	fs.BoolVar(&c.dryRun, "dry-run", false, "only read: count series and samples, and show what would be refused")
 	fs.BoolVar(&c.skipOld, "skip-old", false, "leave out samples that are older than the target keeps, instead of refusing to start")
+	fs.StringVar(&c.files.CSV, "csv.format", "", "`columns` of csv: POSITION:TYPE:CONTEXT, separated by commas, as VictoriaMetrics' parameter format: 1:time:unix_s,2:label:host,3:metric:temperature")
+	fs.StringVar(&c.files.Precision, "influx.precision", "ns", "`unit` of the timestamps of line protocol: ns, us, ms, s, m or h")
+	fs.StringVar(&c.files.DB, "influx.db", "", "`name` of the database that line protocol comes from, for a label; empty = none")
+	fs.StringVar(&c.files.DBLabel, "influx.db-label", "db", "`label` for it, as of tsdb serve")
 	return fs
 }
 
@@ -140,7 +153,15 @@ func importCommand(args []string, stdout, stderr io.Writer) error {
 
 // open opens the sources.
 func (c *importConfig) open(log *slog.Logger) (transfer.Source, error) {
-	return promdir.Open(c.sources[0], log)
+	if c.kind == "prometheus" {
+		return promdir.Open(c.sources[0], log)
+	}
+	c.files.Now = time.Now()
+	src, err := files.Open(c.kind, c.sources, c.files)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, usageError{err}
+	}
+	return src, err
 }
 
 // target opens the target. The returned function closes what stands behind it.

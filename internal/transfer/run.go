@@ -148,8 +148,12 @@ func (r *runner) item(ctx context.Context, u Unit, pos int64, item *Item) error 
 		}
 	}
 	r.mark(u.ID, pos)
+	done := item.Done
+	if done == 0 {
+		done = pos
+	}
 	if r.o.Report != nil {
-		r.o.Report(Progress{Unit: u.Name, Scan: r.dry, Samples: r.sum.Read, Refused: r.sum.Refused(), Done: r.done + min(pos, u.Size), Total: r.total})
+		r.o.Report(Progress{Unit: u.Name, Scan: r.dry, Samples: r.sum.Read, Refused: r.sum.Refused(), Done: r.done + min(done, u.Size), Total: r.total})
 	}
 	if !r.dry && r.dst.Full() {
 		return r.publish(ctx)

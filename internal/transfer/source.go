@@ -45,6 +45,8 @@ type Item struct {
 	// Detail and Example say why, for one of them.
 	Refused                 int
 	Reason, Detail, Example string
+	// Done is how far the unit is read, in the measure of its size; 0 = the position.
+	Done int64
 }
 
 // Emit takes an item. pos is the position behind it, from which Read can go on later.

@@ -1,0 +1,411 @@
+package jsonl
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"tsdb/encoding"
+	"tsdb/internal/model"
+)
+
+// A Line is one line, split but not decoded. Its slices are parts of the line.
+type Line struct {
+	Metric     []byte // the object of the labels
+	values     []byte // arrays, with their brackets; nil if they are absent
+	timestamps []byte
+	starts     []byte
+	histograms []byte
+}
+
+// ErrLine is returned for what is no line of samples.
+var ErrLine = errors.New("not a line of samples")
+
+func bad(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrLine, fmt.Sprintf(format, args...))
+}
+
+// Split finds the members of a line.
+func (l *Line) Split(line []byte) error {
+	*l = Line{}
+	p := scanner{b: line}
+	if !p.take('{') {
+		return bad("it does not begin with {")
+	}
+	for n := 0; ; n++ {
+		if p.take('}') {
+			break
+		}
+		if n > 0 && !p.take(',') {
+			return bad("no comma at byte %d", p.at)
+		}
+		name, ok := p.value()
+		if !ok || len(name) < 2 || name[0] != '"' || !p.take(':') {
+			return bad("no name of a member at byte %d", p.at)
+		}
+		p.space()
+		value, ok := p.value()
+		if !ok {
+			return bad("no value of %s at byte %d", clip(name), p.at)
+		}
+		switch string(name) {
+		case `"metric"`:
+			l.Metric = value
+		case `"values"`:
+			l.values = value
+		case `"timestamps"`:
+			l.timestamps = value
+		case `"starts"`:
+			l.starts = value
+		case `"histograms"`:
+			l.histograms = value
+		}
+	}
+	if p.space(); p.at < len(line) {
+		return bad("%d bytes behind the object", len(line)-p.at)
+	}
+	switch {
+	case l.Metric == nil || l.Metric[0] != '{':
+		return bad("it has no metric")
+	case (l.values == nil) == (l.histograms == nil):
+		return bad("it has no values, or values and histograms")
+	case l.timestamps == nil:
+		return bad("it has no timestamps")
+	}
+	return nil
+}
+
+// Labels passes the labels to add, in the order of the line. The strings may be
+// retained.
+func (l *Line) Labels(add func(name, value string)) error {
+	p := scanner{b: l.Metric, at: 1}
+	for n := 0; !p.take('}'); n++ {
+		if n > 0 && !p.take(',') {
+			return bad("metric: no comma at byte %d", p.at)
+		}
+		name, err := p.text()
+		if err != nil {
+			return err
+		}
+		if !p.take(':') {
+			return bad("metric: no colon at byte %d", p.at)
+		}
+		value, err := p.text()
+		if err != nil {
+			return err
+		}
+		add(name, value)
+	}
+	return nil
+}
+
+// Samples appends the samples to dst. On an error dst may have some of them.
+func (l *Line) Samples(dst *model.Samples) error {
+	from := dst.Len()
+	times := list{scanner{b: l.timestamps}}
+	starts := list{scanner{b: l.starts}}
+	rows := list{scanner{b: l.values}}
+	if l.histograms != nil {
+		rows = list{scanner{b: l.histograms}}
+	}
+	for {
+		item, more, err := rows.next()
+		if err != nil {
+			return err
+		}
+		at, moreTimes, err := times.next()
+		if err != nil {
+			return err
+		}
+		var start []byte
+		if l.starts != nil {
+			moreStarts := false
+			if start, moreStarts, err = starts.next(); err != nil || moreStarts != more {
+				return bad("%d starts or more, and another number of values", dst.Len()-from)
+			}
+		}
+		if more != moreTimes {
+			return bad("%d timestamps or more, and another number of values", dst.Len()-from)
+		}
+		if !more {
+			return nil
+		}
+		t, err := parseTime(at)
+		if err != nil {
+			return err
+		}
+		st := int64(0)
+		if start != nil {
+			if st, err = parseTime(start); err != nil {
+				return err
+			}
+		}
+		if l.histograms != nil {
+			h, err := parseHistogram(item)
+			if err != nil {
+				return err
+			}
+			dst.Append(t, st, 0, h)
+			continue
+		}
+		v, err := parseValue(item)
+		if err != nil {
+			return err
+		}
+		if st == 0 && dst.IsPlain() {
+			dst.T, dst.V = append(dst.T, t), append(dst.V, v)
+		} else {
+			dst.Append(t, st, v, model.Histogram{})
+		}
+	}
+}
+
+// Rows returns the number of values or histograms.
+func (l *Line) Rows() int {
+	rows := l.values
+	if l.histograms != nil {
+		rows = l.histograms
+	}
+	n := bytes.Count(rows, []byte{','})
+	if n == 0 && len(bytes.TrimSpace(rows)) <= 2 {
+		return 0
+	}
+	return n + 1
+}
+
+// parseTime parses an integer, or a number with an integral value.
+func parseTime(b []byte) (int64, error) {
+	if len(b) > 0 && len(b) < 18 {
+		n, neg, i := int64(0), b[0] == '-', 0
+		if neg {
+			i = 1
+		}
+		for ; i < len(b) && b[i]-'0' < 10; i++ {
+			n = n*10 + int64(b[i]-'0')
+		}
+		if i == len(b) && i > 0 && b[i-1] != '-' {
+			if neg {
+				n = -n
+			}
+			return n, nil
+		}
+	}
+	v, err := strconv.ParseFloat(asString(b), 64)
+	if err != nil || v != math.Trunc(v) || math.Abs(v) > 1<<62 {
+		return 0, bad("timestamp %s is no number of milliseconds", clip(b))
+	}
+	return int64(v), nil
+}
+
+func parseValue(b []byte) (float64, error) {
+	if len(b) == 0 {
+		return 0, bad("a value is missing")
+	}
+	if c := b[0]; c-'0' < 10 && len(b) < 16 { // a short integer is exact
+		n, i := int64(0), 0
+		for ; i < len(b) && b[i]-'0' < 10; i++ {
+			n = n*10 + int64(b[i]-'0')
+		}
+		if i == len(b) {
+			return float64(n), nil
+		}
+	}
+	switch b[0] {
+	case 'n':
+		if string(b) == "null" {
+			return math.Float64frombits(goNaN), nil
+		}
+	case '"':
+		return parseSpecial(b)
+	default:
+		if v, err := strconv.ParseFloat(asString(b), 64); err == nil {
+			return v, nil
+		}
+	}
+	return 0, bad("value %s is no number", clip(b))
+}
+
+// parseSpecial parses a value in quotes.
+func parseSpecial(b []byte) (float64, error) {
+	s := strings.Trim(string(b), `"`)
+	switch strings.ToLower(s) {
+	case "infinity", "+infinity", "inf", "+inf":
+		return math.Inf(1), nil
+	case "-infinity", "-inf":
+		return math.Inf(-1), nil
+	case "nan", "null":
+		return math.Float64frombits(goNaN), nil
+	}
+	if digits, ok := strings.CutPrefix(s, "NaN:"); ok {
+		bits, err := strconv.ParseUint(digits, 16, 64)
+		if v := math.Float64frombits(bits); err == nil && v != v {
+			return v, nil
+		}
+	} else if v, err := strconv.ParseFloat(s, 64); err == nil {
+		return v, nil
+	}
+	return 0, bad("value %s is no number", clip(b))
+}
+
+func parseHistogram(b []byte) (model.Histogram, error) {
+	var raw []byte
+	var err error
+	if len(b) >= 2 && b[0] == '"' {
+		raw, err = base64.StdEncoding.AppendDecode(nil, b[1:len(b)-1])
+	} else {
+		err = errors.New("it is no string")
+	}
+	if err == nil {
+		var h model.Histogram
+		var rest []byte
+		if h, rest, err = encoding.DecodeHistogram(raw); err == nil && len(rest) == 0 && !h.IsZero() {
+			return h, nil
+		}
+	}
+	return model.Histogram{}, bad("histogram %s: %v", clip(b), err)
+}
+
+// list iterates over the items of an array of numbers and strings.
+type list struct{ scanner }
+
+func (l *list) next() (item []byte, more bool, err error) {
+	p := &l.scanner
+	switch {
+	case p.at == 0 && !p.take('['):
+		return nil, false, bad("no array")
+	case p.at > 1:
+		if p.take(']') {
+			return nil, false, p.end()
+		}
+		if !p.take(',') {
+			return nil, false, bad("no comma at byte %d of an array", p.at)
+		}
+		p.space()
+	case p.take(']'):
+		return nil, false, p.end()
+	}
+	from := p.at
+	if from < len(p.b) && p.b[from] == '"' {
+		item, ok := p.value()
+		if !ok {
+			return nil, false, bad("a string in an array is not closed")
+		}
+		return item, true, nil
+	}
+	for p.at < len(p.b) && p.b[p.at] != ',' && p.b[p.at] != ']' && p.b[p.at] > ' ' {
+		p.at++
+	}
+	if p.at == from {
+		return nil, false, bad("an item of an array is missing at byte %d", from)
+	}
+	return p.b[from:p.at], true, nil
+}
+
+// scanner reads JSON from left to right.
+type scanner struct {
+	b  []byte
+	at int
+}
+
+func (p *scanner) space() {
+	for p.at < len(p.b) && (p.b[p.at] == ' ' || p.b[p.at] == '\t' || p.b[p.at] == '\r' || p.b[p.at] == '\n') {
+		p.at++
+	}
+}
+
+// take skips blanks and c, if c is next.
+func (p *scanner) take(c byte) bool {
+	p.space()
+	if p.at < len(p.b) && p.b[p.at] == c {
+		p.at++
+		return true
+	}
+	return false
+}
+
+func (p *scanner) end() error {
+	if p.space(); p.at < len(p.b) {
+		return bad("%d bytes behind an array", len(p.b)-p.at)
+	}
+	return nil
+}
+
+// value returns the value at the position: a string with its quotes, an object or an
+// array with its brackets, or a word.
+func (p *scanner) value() ([]byte, bool) {
+	p.space()
+	from, depth := p.at, 0
+	for p.at < len(p.b) {
+		switch c := p.b[p.at]; c {
+		case '"':
+			p.at++
+			for {
+				n := bytes.IndexAny(p.b[p.at:], `"\`)
+				if n < 0 {
+					return nil, false
+				}
+				if p.at += n + 1; p.b[p.at-1] == '"' {
+					break
+				}
+				p.at++ // what follows a backslash
+				if p.at > len(p.b) {
+					return nil, false
+				}
+			}
+			if depth == 0 {
+				return p.b[from:p.at], true
+			}
+			continue
+		case '{', '[':
+			depth++
+			if c == '[' { // most of a line: numbers
+				if n := bytes.IndexAny(p.b[p.at+1:], `]["{}`); n > 0 && p.b[p.at+1+n] == ']' {
+					p.at += n
+				}
+			}
+		case '}', ']':
+			if depth == 0 {
+				return p.b[from:p.at], p.at > from
+			}
+			if depth--; depth == 0 {
+				p.at++
+				return p.b[from:p.at], true
+			}
+		case ',', ':', ' ':
+			if depth == 0 {
+				return p.b[from:p.at], p.at > from
+			}
+		}
+		p.at++
+	}
+	return p.b[from:], depth == 0 && p.at > from
+}
+
+// text returns the content of the string at the position.
+func (p *scanner) text() (string, error) {
+	b, ok := p.value()
+	if !ok || len(b) < 2 || b[0] != '"' || b[len(b)-1] != '"' {
+		return "", bad("metric: no string at byte %d", p.at)
+	}
+	if bytes.IndexByte(b, '\\') < 0 {
+		return string(b[1 : len(b)-1]), nil
+	}
+	var s string
+	if err := json.Unmarshal(b, &s); err != nil {
+		return "", bad("metric: %v", err)
+	}
+	return s, nil
+}
+
+func clip(b []byte) string {
+	const maxBytes = 60
+	if len(b) > maxBytes {
+		return string(bytes.ToValidUTF8(b[:maxBytes], nil)) + "…"
+	}
+	return string(bytes.ToValidUTF8(b, nil))
+}
