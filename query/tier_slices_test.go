@@ -1,10 +1,12 @@
 package query_test
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/promql"
 
 	"tsdb/internal/model"
@@ -124,4 +126,27 @@ func (w *tierWorld) slicesOf(q question) string {
 		}
 	}
 	return strings.Join(all, " ")
+}
+
+// A bucket of expired samples that a window cuts and that has floats for which it cannot
+// answer is used, and an info says what that means.
+func TestExpiredBucketsWithNaNSaySo(t *testing.T) {
+	w := newExpiringWorld(t)
+	defer w.close()
+	n := 0
+	w.add("x", "0", func() (float64, *histogram.FloatHistogram) {
+		if n++; n%400 == 0 {
+			return math.NaN(), nil
+		}
+		return float64(n), nil
+	})
+	w.fillEvenly(w.series[0])
+	for text, want := range map[string]bool{"sum_over_time(x[4h])": true, "count_over_time(x[4h])": false} {
+		res := w.ask(question{text: text, start: tierStart + 10*model.HourMs, instant: true}, nil)
+		_, infos := res.Warnings.AsStrings(text, 0, 0)
+		got := len(infos) == 1 && strings.HasSuffix(infos[0], "sum_over_time may be off over NaN, infinities and values above 2^959 in buckets of the 1h rollup")
+		if res.Err != nil || got != want || len(infos) > 1 {
+			t.Errorf("%s: %v, infos %q", text, res, infos)
+		}
+	}
 }

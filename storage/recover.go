@@ -259,6 +259,7 @@ func (db *DB) logRecovery() {
 	if err := r.Log.ListErr; err != nil {
 		db.log.Error("the list of log segments is not readable: a loss of segments before this start is not noticed", "file", format.SegmentsName, "err", err)
 	}
+	db.logTiersOff()
 	if n := db.catalog.manifest.State().Incarnation; n.Losses > 0 {
 		db.log.Warn("acknowledged samples were lost with the log, and that was accepted", "times", n.Losses, "last", model.FormatTime(n.AcceptedMs),
 			"received_from", model.FormatTime(n.FromMs), "received_to", model.FormatTime(n.ToMs), "incarnation", fmt.Sprintf("%016x", n.ID))

@@ -107,6 +107,8 @@ type TierStatus struct {
 	// FullBytes are the bytes of the tier once its retention is full, with the samples
 	// that stand in for it beyond those of raw; 0 if it is kept for ever.
 	FullBytes int64 `json:"fullBytes"`
+	// Note tells of a tier that is off how to drop what it keeps; otherwise empty.
+	Note string `json:"note,omitempty"`
 	// Partitions are days; of a rollup, the days that a block spans.
 	Partitions []PartitionStatus `json:"partitions"`
 }

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"tsdb/internal/model"
@@ -49,7 +50,26 @@ func newTierStatus(tier block.Tier, on bool, entries []*blockset.Entry) TierStat
 	for _, p := range t.Partitions {
 		t.Bytes += p.Bytes
 	}
+	if !on {
+		t.Note = fmt.Sprintf("the tier is off and keeps these bytes for ever; to drop them, set --retention.%v=1d until they have gone, then off again", tier)
+	}
 	return t
+}
+
+// logTiersOff logs the tiers that are off and keep blocks.
+func (db *DB) logTiersOff() {
+	bytes := make(map[block.Tier]int64)
+	for _, b := range db.catalog.manifest.State().Blocks {
+		if _, on := db.opts.TierRetentionMs[b.Tier]; b.Tier != block.Raw && !on {
+			bytes[b.Tier] += b.Size
+		}
+	}
+	for _, tier := range block.Rollups {
+		if n := bytes[tier]; n > 0 {
+			db.log.Warn("a rollup is off and what it has is kept for ever", "tier", tier.String(), "bytes", n,
+				"drop", fmt.Sprintf("--retention.%v=1d until it has gone, then off again", tier))
+		}
+	}
 }
 
 func listDays(bytes map[int64]float64) []dayBytes {

@@ -1,7 +1,12 @@
 package storage
 
 import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
+	"time"
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
@@ -52,5 +57,56 @@ func TestStatusOfTiers(t *testing.T) {
 	}
 	if hours.FullBytes != 0 || hours.StandInBytesPerDay != 0 || st.Full.BytesPerDay != hours.BytesPerDay || st.Full.Bytes != raw.FullBytes+minutes.FullBytes {
 		t.Errorf("full %+v, 1h: %+v", st.Full, hours)
+	}
+}
+
+// A tier that is off says at the start and in the status what it keeps and how that is
+// dropped, and that works.
+func TestTiersThatAreOffSayWhatTheyKeep(t *testing.T) {
+	var logged bytes.Buffer
+	w := &tieredWorld{t: t, ctx: t.Context(), mem: vfs.NewMem(), clock: vfs.NewManualClock(tieredNow)}
+	w.opts = Options{
+		logStore: logtest.NewMem(), Clock: w.clock, Seed: 1, ReserveBytes: 4096, Logger: slog.New(slog.NewTextHandler(&logged, nil)),
+		TierRetentionMs: map[block.Tier]int64{block.Minute: 0, block.Hour: 0},
+	}
+	w.open()
+	t.Cleanup(func() { closeUncut(w.db) })
+	for ago := 4; ago > 0; ago-- {
+		w.write(1, every(dayAt(ago), 1_000, 20_000))
+	}
+	w.write(0, one(tieredNow.UnixMilli(), 1))
+	w.compact()
+	minutes := func() TierStatus {
+		t.Helper()
+		st, err := w.db.Status()
+		must(t, err)
+		for _, tier := range st.Tiers {
+			if tier.Tier == "1m" {
+				return tier
+			}
+		}
+		return TierStatus{}
+	}
+	with := func(tiers map[block.Tier]int64) TierStatus {
+		t.Helper()
+		logged.Reset()
+		w.opts.TierRetentionMs = tiers
+		w.restart()
+		w.compact()
+		return minutes()
+	}
+	if on := minutes(); on.Bytes == 0 || on.Note != "" || strings.Contains(logged.String(), "kept for ever") {
+		t.Errorf("on: %+v, %s", on, &logged)
+	}
+	off := with(map[block.Tier]int64{block.Hour: 0})
+	if off.On || off.Bytes == 0 || !strings.Contains(off.Note, "--retention.1m=1d") {
+		t.Errorf("off: %+v", off)
+	}
+	if want := fmt.Sprintf("a rollup is off and what it has is kept for ever\" tier=1m bytes=%d", off.Bytes); !strings.Contains(logged.String(), want) {
+		t.Errorf("logged %s, want %s", &logged, want)
+	}
+	w.clock.Advance(4 * 24 * time.Hour)
+	if short := with(map[block.Tier]int64{block.Minute: model.DayMs, block.Hour: 0}); short.Bytes != 0 {
+		t.Errorf("%d of %d bytes are left", short.Bytes, off.Bytes)
 	}
 }
