@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/util/annotations"
 
 	"tsdb/internal/model"
@@ -23,6 +24,16 @@ func (p *Query) warnExpired(reason string) error {
 		return err
 	}
 	view := q.Tiers()
+	if q.HasRules() { // the selector whose samples expire first counts
+		parser.Inspect(p.stmt.Expr, func(n parser.Node, _ []parser.Node) error {
+			if vs, ok := n.(*parser.VectorSelector); ok {
+				if of := q.TiersFor(vs.LabelMatchers); of.RawFloor > view.RawFloor {
+					view = of
+				}
+			}
+			return nil
+		})
+	}
 	if err := q.Close(); err != nil {
 		return err
 	}

@@ -116,11 +116,15 @@ func (p *Query) PlanTiers(v *storage.View) ([]SelectorPlan, error) {
 	}
 	var plans []SelectorPlan
 	for _, r := range p.tierReads {
+		plan := p.planOf(r.selector, &r.read)
+		view := view
+		if v.HasRules() {
+			view = source.TiersFor(v, plan.matchers)
+		}
 		choice, err := tiers.Choose(&r.read, p.resolution, &view)
 		if err != nil {
 			return nil, err
 		}
-		plan := p.planOf(r.selector, &r.read)
 		plan.read = operators.CostOf(&r.read, &choice, p.resolution)
 		for _, s := range choice.Slices {
 			slice := SlicePlan{Min: s.Times.Min, Max: s.Times.Max - 1, Tier: s.Tier.String(), Expired: s.Expired, MayFail: s.MayFail, tier: s.Tier}

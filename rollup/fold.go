@@ -101,16 +101,20 @@ func (f *folder) open(ctx context.Context, step Step) error {
 			if e == nil || e.Block() == nil {
 				return fmt.Errorf("block %s is missing or quarantined", c.Block)
 			}
-			s = &source{entry: e}
+			hidden, err := f.v.Deletions(ctx, e, nil) // what retention rules hide
+			if err != nil {
+				return &SourceError{Block: e.Name, Err: err}
+			}
+			s = &source{entry: e, deletions: hidden}
 			byName[c.Block] = s
 			all = append(all, s)
 			made = append(made, e.Info)
 		}
 		s.days = append(s.days, foldDay{span: c.Range(), index: len(f.covers)})
 		var erased *block.Deletions
-		if step.Action == Erase && !f.hasSamples(day) {
+		if step.Action == Erase && (step.Off || !f.hasSamples(day)) {
 			var err error
-			if erased, err = f.deletions(ctx, s.entry, &c); err != nil {
+			if erased, err = newerDeletions(ctx, st, s.entry, &c); err != nil {
 				return err
 			}
 			c.Tombstone = newestTombstone(st)
@@ -137,12 +141,12 @@ func (f *folder) hasSamples(day int64) bool {
 	})
 }
 
-// deletions returns the deletions that an entry has not applied, resolved to the series
-// of its block.
-func (f *folder) deletions(ctx context.Context, e *blockset.Entry, c *manifest.Coverage) (*block.Deletions, error) {
+// newerDeletions returns the deletions that an entry has not applied, resolved to the
+// series of its block.
+func newerDeletions(ctx context.Context, st *manifest.State, e *blockset.Entry, c *manifest.Coverage) (*block.Deletions, error) {
 	var newer []block.Deletion
-	for i := range f.v.State().Tombstones {
-		t := &f.v.State().Tombstones[i]
+	for i := range st.Tombstones {
+		t := &st.Tombstones[i]
 		if t.ID <= c.Tombstone || !t.Range.Overlaps(c.Range()) {
 			continue
 		}
@@ -195,6 +199,7 @@ func (f *folder) load(s *source) error {
 	if s.standIn, err = s.it.Buckets(all, model.AllBucketColumns, &s.buckets, s.standIn); err != nil {
 		return s.damaged(err, f.sources.lost)
 	}
+	s.deleted = s.deletions.Ranges(s.it.Ordinal(), s.deleted)
 	for _, d := range s.days {
 		f.cursor = append(f.cursor, foldCursor{foldDay: d, source: s})
 	}
@@ -205,6 +210,9 @@ func (f *folder) load(s *source) error {
 func (f *folder) write() error {
 	slices.SortFunc(f.cursor, func(a, b foldCursor) int { return a.index - b.index })
 	for _, c := range f.cursor {
+		if c.source.deleted.Covers(c.span) {
+			continue
+		}
 		b := &c.source.buckets
 		if rows := b.Slice(b.Search(c.span.Min), b.Search(c.span.Max)); rows.Len() > 0 {
 			kept := f.erase(&c, &rows)
@@ -248,21 +256,7 @@ func (f *folder) erase(c *foldCursor, rows *model.Buckets) *model.Buckets {
 	if f.deleted = deletions.Ranges(c.source.it.Ordinal(), f.deleted); len(f.deleted) == 0 {
 		return rows
 	}
-	f.kept.Reset()
-	from := 0
-	for i, end := range rows.End {
-		bucket := model.TimeRange{Min: end - f.tier.Ms() + 1, Max: end + 1}
-		if !f.deleted.Overlaps(bucket) {
-			continue
-		}
-		f.kept.AppendRange(rows, from, i)
-		from = i + 1
-		if !f.deleted.Covers(bucket) {
-			f.lost[c.index] = f.lost[c.index].Add(bucket)
-		}
-	}
-	f.kept.AppendRange(rows, from, rows.Len())
-	return &f.kept
+	return withoutDeleted(&f.kept, rows, f.deleted, f.tier, func(bucket model.TimeRange) { f.lost[c.index] = f.lost[c.index].Add(bucket) })
 }
 
 // finish finishes the block and makes the entries that name it.

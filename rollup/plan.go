@@ -53,6 +53,9 @@ type PlanOptions struct {
 	// ExpiredBytes, all the free space, since it is they that free some. 0 = no days.
 	Expired      int64
 	ExpiredBytes uint64
+	// Hidden returns the share of the rows of a rollup block, from 0 to 1, that retention
+	// rules hide, and the highest floor that does so; nil means none.
+	Hidden func(block string) (share float64, floor int64)
 	// Force plans everything that can be done now: days that still receive samples
 	// are rolled up, and all groups folded.
 	Force bool
@@ -96,6 +99,9 @@ func Plan(st *manifest.State, o PlanOptions) (Step, bool) {
 		return step, true
 	}
 	if step, ok := p.erase(); ok {
+		return step, true
+	}
+	if step, ok := p.expire(); ok {
 		return step, true
 	}
 	return p.fold(o.Force)
@@ -315,13 +321,13 @@ func (p *planner) rollDay(d *day, free uint64) (Step, bool) {
 }
 
 // leave returns the step that removes entries that nothing keeps up to date: those of
-// tiers that are not configured any more, of days that still have their samples.
+// tiers that are not configured any more, of days that still have all their samples.
 func (p *planner) leave() (Step, bool) {
 	s := Step{Action: Confirm, Reason: "days of tiers that are off have changed"}
 	for _, d := range p.days {
 		for i := range d.entries {
 			c := &d.entries[i]
-			if !p.configured(c.Tier) && p.hasSamples(d) && len(s.Uncover) < confirmMax && (p.dirty(d, c) || p.deletion(d, c) == deleted) {
+			if !p.configured(c.Tier) && p.allSamples(d) && len(s.Uncover) < confirmMax && (p.dirty(d, c) || p.deletion(d, c) == deleted) {
 				s.Uncover = append(s.Uncover, c.CoverKey)
 			}
 		}
@@ -351,14 +357,14 @@ func (p *planner) erase() (Step, bool) {
 	for _, d := range p.days {
 		for i := range d.entries {
 			c := &d.entries[i]
-			if p.hasSamples(d) || p.deletion(d, c) != deleted || p.quarantined(c.Block) {
+			if p.hasSamples(d) && (p.configured(c.Tier) || p.allSamples(d)) || p.deletion(d, c) != deleted || p.quarantined(c.Block) {
 				continue
 			}
 			b := p.st.Blocks[c.Block]
 			if !fits(b.Size, foldTenths, p.o.FreeBytes) {
 				continue
 			}
-			return Step{Action: Erase, Tiers: []block.Tier{c.Tier}, Days: p.daysOf(c.Tier, c.Block), Bytes: b.Size,
+			return Step{Action: Erase, Tiers: []block.Tier{c.Tier}, Days: p.daysOf(c.Tier, c.Block), Bytes: b.Size, Off: !p.configured(c.Tier),
 				Reason: "deletions in days without samples"}, true
 		}
 	}

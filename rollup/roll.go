@@ -22,6 +22,7 @@ type roller struct {
 	day  int64
 	span model.TimeRange // samples of the day that are kept
 
+	opened  []*source // in no order
 	sources sources
 	reading *source       // for the blame of a panic
 	tiers   []*rolledTier // finest first
@@ -44,6 +45,8 @@ type rolledTier struct {
 	standIn bool          // the samples of the current series stand in
 	rolled  int           // series with buckets
 	stood   int           // series whose samples stand in
+	hidden  bool          // retention rules hide the buckets of the current series
+	old     *oldTier      // nil = nothing is carried over
 }
 
 // roll executes a Roll step: it reads the samples of all L2s of the day once, as
@@ -73,7 +76,17 @@ func roll(ctx context.Context, v *blockset.Version, step Step, o Options) (_ *Re
 	if err != nil {
 		return nil, err
 	}
-	if err := r.create(ctx, step.Tiers, made); err != nil {
+	for _, t := range step.Tiers {
+		r.tiers = append(r.tiers, &rolledTier{tier: t, builder: bucket.NewBuilder(t.Ms())})
+	}
+	if err := r.openOld(ctx); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(r.opened, func(a, b *source) int { return compareKeys(a.entry, b.entry) })
+	for _, s := range r.opened {
+		r.sources.addDisjoint(s)
+	}
+	if err := r.create(ctx, made); err != nil {
 		return nil, err
 	}
 	if err := r.read(ctx); err != nil {
@@ -99,7 +112,7 @@ func (r *roller) open(ctx context.Context) (made []block.Info, err error) {
 			r.result.Lost = append(r.result.Lost, &SourceError{Block: e.Name, Err: e.Err()})
 			continue
 		}
-		deletions, err := e.Deletions(ctx, st.Tombstones)
+		deletions, err := r.v.Deletions(ctx, e, st.Tombstones)
 		if err != nil && !errors.Is(err, format.ErrCorrupt) {
 			return nil, err
 		} else if err != nil { // what is deleted is not known
@@ -107,7 +120,7 @@ func (r *roller) open(ctx context.Context) (made []block.Info, err error) {
 			r.result.Lost = append(r.result.Lost, &SourceError{Block: e.Name, Err: err})
 			continue
 		}
-		r.sources.addDisjoint(&source{entry: e, deletions: deletions})
+		r.opened = append(r.opened, &source{entry: e, deletions: deletions})
 	}
 	if len(made) == 0 {
 		return nil, fmt.Errorf("no L2s of %s", manifest.FormatMs(r.day))
@@ -116,21 +129,19 @@ func (r *roller) open(ctx context.Context) (made []block.Info, err error) {
 }
 
 // create creates the blocks of all tiers that will have buckets.
-func (r *roller) create(ctx context.Context, tiers []block.Tier, made []block.Info) error {
+func (r *roller) create(ctx context.Context, made []block.Info) error {
 	r.o.Writer.Taken, r.o.Writer.Repeated = r.v.Set().Taken, r.v.State().Repeated()
-	for _, t := range tiers {
-		rt := &rolledTier{tier: t, builder: bucket.NewBuilder(t.Ms())}
-		r.tiers = append(r.tiers, rt)
-		if all, err := r.sources.standIn(ctx, t); err != nil {
+	for _, t := range r.tiers {
+		if all, err := r.sources.standIn(ctx, t.tier); err != nil {
 			return err
-		} else if all {
+		} else if all && t.old == nil {
 			continue
 		}
-		w, err := block.Create(r.v.Set().Store(), metaOf(t, []int64{r.day}, newestTombstone(r.v.State()), made), r.o.Writer)
+		w, err := block.Create(r.v.Set().Store(), metaOf(t.tier, []int64{r.day}, newestTombstone(r.v.State()), made), r.o.Writer)
 		if err != nil {
 			return err
 		}
-		rt.output.w = w
+		t.output.w = w
 	}
 	return nil
 }
@@ -144,19 +155,34 @@ func (r *roller) read(ctx context.Context) error {
 			r.reading = nil
 			return err
 		}
-		for _, s := range r.sources.group[1:] { // L2s of a day share no series
-			if err := r.note(&SourceError{Block: s.entry.Name, Err: format.Corrupt("series %v is in %s, too", s.at.Labels, r.sources.group[0].entry.Name)}); err != nil {
-				return err
+		s := r.sources.group[0]
+		for _, o := range r.sources.group[1:] {
+			switch {
+			case o.entry.Tier != block.Raw:
+			case s.entry.Tier != block.Raw:
+				s = o
+			default: // L2s of a day share no series
+				if err := r.note(&SourceError{Block: o.entry.Name, Err: format.Corrupt("series %v is in %s, too", o.at.Labels, s.entry.Name)}); err != nil {
+					return err
+				}
 			}
 		}
-		s := r.sources.group[0]
 		if last != nil && compareSeries(*last, s.at) >= 0 {
 			return &SourceError{Block: s.entry.Name, Err: format.Corrupt("series %v is not in order", s.at.Labels)}
 		}
 		at := s.at
 		last, r.reading = &at, s
-		if err := r.series(s); err != nil {
-			return err
+		samples := uint64(0)
+		if s.entry.Tier == block.Raw {
+			var err error
+			if samples, err = r.series(ctx, s); err != nil {
+				return err
+			}
+		}
+		if samples == 0 {
+			if err := r.carry(); err != nil {
+				return err
+			}
 		}
 		if err := r.sources.advance(ctx); err != nil {
 			return err
@@ -164,31 +190,40 @@ func (r *roller) read(ctx context.Context) error {
 	}
 }
 
-// series makes the buckets of the current series of a source.
-func (r *roller) series(s *source) error {
+// series makes the buckets of the current series of a raw source, and returns how many
+// samples it has.
+func (r *roller) series(ctx context.Context, s *source) (samples uint64, err error) {
 	chunks, err := s.it.Chunks()
 	if err != nil {
 		if err := s.damaged(err, r.note); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	s.deleted = s.deletions.Ranges(s.it.Ordinal(), s.deleted)
 	r.builders, r.buckets = r.builders[:0], r.buckets[:0]
 	for _, t := range r.tiers {
 		t.buckets.Reset()
-		if t.standIn = t.output.w == nil || samplesStandIn(t.tier, chunks); !t.standIn {
+		if t.hidden, err = r.hides(ctx, s, t); err != nil {
+			if err := s.damaged(err, r.note); err != nil {
+				return 0, err
+			}
+		}
+		if t.standIn = t.output.w == nil || samplesStandIn(t.tier, chunks); !t.standIn && !t.hidden {
 			r.builders, r.buckets = append(r.builders, t.builder), append(r.buckets, &t.buckets)
 		}
 	}
-	samples := uint64(0)
 	for i := 0; i < len(chunks); {
 		j, end := i+1, chunks[i].MaxTime
 		for j < len(chunks) && chunks[j].MinTime <= end { // of another kind
 			end = max(end, chunks[j].MaxTime)
 			j++
 		}
+		if s.deleted.Covers(model.TimeRange{Min: chunks[i].MinTime, Max: end + 1}) {
+			i = j
+			continue
+		}
 		if err := r.load(s, chunks[i:j]); err != nil {
-			return err
+			return 0, err
 		}
 		s.deleted.Remove(&r.rows, 0)
 		samples += uint64(r.rows.Len())
@@ -197,14 +232,17 @@ func (r *roller) series(s *source) error {
 	}
 	r.result.Samples += samples
 	if samples == 0 {
-		return nil
+		return 0, nil
 	}
 	for _, t := range r.tiers {
+		if t.hidden {
+			continue
+		}
 		if err := t.write(s.at, block.Raw.PartitionRange(r.day), samples, r.o.OmitResets); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return samples, nil
 }
 
 // load fills rows with the samples of chunks that overlap each other.
@@ -264,7 +302,7 @@ func (r *roller) finish(made []block.Info) error {
 	for _, t := range r.tiers {
 		c := manifest.Coverage{
 			CoverKey: manifest.CoverKey{Tier: t.tier, Day: r.day}, Gen: gen, Sources: names,
-			Tombstone: newestTombstone(st), StandIn: t.stood > 0 && t.rolled == 0, Lost: boundLost(r.lost),
+			Tombstone: newestTombstone(st), StandIn: t.stood > 0 && t.rolled == 0, Lost: t.addLost(r.lost),
 		}
 		if old, ok := st.Coverage[c.CoverKey]; ok {
 			// What the older entry claims is in the same L2s now.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
@@ -58,7 +59,9 @@ type source struct {
 	deletions *block.Deletions  // of samples
 	deleted   block.DeletedRanges
 
-	// The fields below are those of a fold.
+	hides map[block.Tier]*roaring.Bitmap // see roller.hides
+
+	// The fields below are of rollup blocks.
 	days    []foldDay
 	buckets model.Buckets // of the current series in all days
 	standIn []model.TimeRange

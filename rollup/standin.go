@@ -31,6 +31,9 @@ func (ss *sources) standIn(ctx context.Context, t block.Tier) (bool, error) {
 	}
 	for _, run := range ss.runs {
 		for _, s := range run {
+			if s.entry.Tier != block.Raw { // its buckets are carried over
+				continue
+			}
 			it := s.entry.Block().Iterate()
 			for n := 1; it.Next(); n++ {
 				chunks, err := it.Chunks()

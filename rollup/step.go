@@ -38,8 +38,11 @@ type Step struct {
 	Tiers  []block.Tier // of Roll, finest first; the others have one
 	// Days are the starts of the partitions, rising: one of Roll, those whose rows
 	// are written of Fold and Erase.
-	Days   []int64
-	Bytes  int64  // of the blocks to be read
+	Days  []int64
+	Bytes int64 // of the blocks to be read
+	// Off tells that the tier of Erase is off: deletions apply to rows of days with
+	// samples, too, which are not rolled up again.
+	Off    bool
 	Reason string // for the log
 
 	// Cover and Uncover are those of the edit of Confirm.

@@ -36,7 +36,8 @@ type Batch struct {
 	door   string
 	tenant uint32
 
-	minT, maxT int64 // bounds of accepted times, inclusive
+	minT, maxT int64 // bounds of the times accepted of every series, inclusive
+	late       lateLimits
 	oldest     int64 // time of the oldest sample, math.MaxInt64 if there is none
 
 	floats floatColumns
@@ -126,6 +127,7 @@ func (b *Batch) Reset() {
 	b.unregistered = b.unregistered[:0]
 	b.rejects.Reset()
 	b.minT, b.maxT = b.db.timeBounds()
+	b.late.reset(b.db)
 	b.oldest = math.MaxInt64
 }
 
@@ -210,8 +212,7 @@ func (b *Batch) seriesName(ref model.Ref) string {
 // Float adds a float sample. t and st are Unix milliseconds, st 0 if there is
 // no start timestamp. A sample outside the time bounds is refused.
 func (b *Batch) Float(ref model.Ref, t, st int64, v float64) {
-	if t < b.minT || t > b.maxT || !model.ValidTime(st) {
-		b.refuseTime(ref, t, st)
+	if (t < b.minT || t > b.maxT || !model.ValidTime(st)) && b.refused(ref, t, st) {
 		return
 	}
 	if ref.Epoch() == 0 {
@@ -235,8 +236,7 @@ func (b *Batch) Float(ref model.Ref, t, st int64, v float64) {
 // Histogram adds a native histogram, which the batch owns from now on. It has
 // been validated by the door.
 func (b *Batch) Histogram(ref model.Ref, t, st int64, h model.Histogram) {
-	if t < b.minT || t > b.maxT || !model.ValidTime(st) {
-		b.refuseTime(ref, t, st)
+	if (t < b.minT || t > b.maxT || !model.ValidTime(st)) && b.refused(ref, t, st) {
 		return
 	}
 	if ref.Epoch() == 0 {
@@ -255,8 +255,7 @@ func (b *Batch) Histogram(ref model.Ref, t, st int64, h model.Histogram) {
 // Exemplar adds an exemplar of a series; an exemplar outside the time bounds
 // is refused like a sample.
 func (b *Batch) Exemplar(ref model.Ref, e model.Exemplar) {
-	if e.T < b.minT || e.T > b.maxT {
-		b.refuseTime(ref, e.T, 0)
+	if (e.T < b.minT || e.T > b.maxT) && b.refused(ref, e.T, 0) {
 		return
 	}
 	if ref.Epoch() == 0 {
@@ -300,9 +299,12 @@ func (b *Batch) refuseTime(ref model.Ref, t, st int64) {
 	series, detail := "", ""
 	if !b.rejects.Has(reason) {
 		series = b.seriesName(ref)
-		if model.ValidTime(t) && !model.ValidTime(st) {
+		switch {
+		case model.ValidTime(t) && !model.ValidTime(st):
 			detail = boundsDetail("start timestamp", st)
-		} else {
+		case reason == ReasonTooOld:
+			detail = b.tooOldDetail(ref, t)
+		default:
 			detail = timeDetail(reason, t, b.minT, b.maxT)
 		}
 	}

@@ -125,12 +125,15 @@ func (c *cardinalityCounter) addBlock(ctx context.Context, e *blockset.Entry) er
 	c.result.MinTime, c.result.MaxTime = min(c.result.MinTime, shown.Min), max(c.result.MaxTime, shown.Max-1)
 	c.result.Chunks += b.ChunkCount()
 	fresh := roaring.New()
-	err := b.Identities(ctx, c.tenant, func(ord uint32, id model.Identity) {
-		if _, known := c.seen[id.Hi]; !known {
-			c.seen[id.Hi] = struct{}{}
-			fresh.Add(ord)
-		}
-	})
+	shows, err := c.view.shows(ctx, e, c.tenant)
+	if err == nil {
+		err = b.Identities(ctx, c.tenant, func(ord uint32, id model.Identity) {
+			if _, known := c.seen[id.Hi]; !known && shows(ord) {
+				c.seen[id.Hi] = struct{}{}
+				fresh.Add(ord)
+			}
+		})
+	}
 	if err == nil && !fresh.IsEmpty() {
 		err = b.CountValues(ctx, fresh, c.add)
 	}

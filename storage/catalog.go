@@ -2,10 +2,13 @@ package storage
 
 import (
 	"context"
+	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 
 	"tsdb/internal/model"
+	"tsdb/partition/block"
 	"tsdb/partition/blockset"
 	"tsdb/partition/format"
 	"tsdb/partition/manifest"
@@ -55,10 +58,17 @@ func (c *catalog) editFrom(build func(*manifest.State) manifest.Edit, change fun
 	st := next.State()
 	c.observeTwin()
 	c.wal.NoteEdit(st.Number)
+	rules, err := newRuleFloors(st)
+	if err != nil {
+		panic(fmt.Sprintf("BUG: a recorded matcher does not compile: %v", err))
+	}
 	hidden := []model.TimeRange{{Max: st.Floor}, {Max: next.Kept().Min}}
+	if len(e.RuleLists) > 0 {
+		hidden = append(hidden, hiddenByRules(&e))
+	}
 	c.views.change(func(s *state) {
 		hidden[0].Min, hidden[1].Min = s.floor, s.blocks.Kept().Min
-		s.blocks, s.floor = next, st.Floor
+		s.blocks, s.floor, s.rules = next, st.Floor, rules
 		s.tombstones = c.tombstones.all(st.Tombstones)
 		if change != nil {
 			change(s)
@@ -73,6 +83,18 @@ func (c *catalog) editFrom(build func(*manifest.State) manifest.Edit, change fun
 		c.changes.addRange(r, model.AllMetrics)
 	}
 	return st, nil
+}
+
+// hiddenByRules returns the times in which an edit that raises floors of rules may hide
+// something.
+func hiddenByRules(e *manifest.Edit) model.TimeRange {
+	hidden := model.TimeRange{Min: math.MinInt64, Max: manifest.NoFloor}
+	for i := range e.RuleLists {
+		for _, tier := range append(block.Rollups[:len(block.Rollups):len(block.Rollups)], block.Raw) {
+			hidden.Max = max(hidden.Max, e.RuleLists[i].Highest(tier))
+		}
+	}
+	return hidden
 }
 
 // sweep deletes dropped blocks that no view holds any more. A block that cannot

@@ -166,6 +166,9 @@ func (r *ColumnReader) append(ctx context.Context, s *Series, tr model.TimeRange
 func (r *ColumnReader) read(ctx context.Context, s *Series, src source, tr model.TimeRange, dst *model.ColumnSet) error {
 	st := s.set.view.st
 	if src.block == nil {
+		if tr = s.set.kept(s.Labels, tr); tr.Empty() {
+			return nil
+		}
 		if st.frozen == nil {
 			st.active.Samples(src.ref, tr, dst)
 			return nil

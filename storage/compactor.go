@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"time"
@@ -78,7 +79,15 @@ func (c *compactor) moveFloor(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("retention: %w", err)
 	}
-	c.log.Info("retention applied", "floor", model.FormatTime(st.Floor), "blocks_dropped", len(e.Drop), "days_of_rollups_dropped", len(e.Uncover))
+	args := []any{"floor", model.FormatTime(st.Floor), "blocks_dropped", len(e.Drop), "days_of_rollups_dropped", len(e.Uncover)}
+	for i := range e.RuleLists {
+		for j := range e.RuleLists[i].Rules {
+			if r := &e.RuleLists[i].Rules[j]; r.Floor(block.Raw) > st.Floor {
+				args = append(args, "floor of "+r.String(), model.FormatTime(r.Floor(block.Raw)))
+			}
+		}
+	}
+	c.log.Info("retention applied", args...)
 	c.catalog.sweep(ctx)
 	return nil
 }
@@ -87,14 +96,30 @@ func (c *compactor) planRetention(ctx context.Context) (manifest.Edit, bool) {
 	v := c.catalog.set.Acquire()
 	defer v.Release()
 	o := compaction.RetentionOptions{
-		Raw: compaction.RetentionTarget(c.now(), c.opts.RetentionMs), Tiers: map[block.Tier]int64{},
 		HeadMin: c.catalog.views.oldestInHead(), Concerns: v.Concerns(ctx), StandsIn: v.StandsIn(ctx),
 		Quarantined: func(name string) bool { e := v.Find(name); return e != nil && e.Err() != nil },
 	}
-	for tier, retentionMs := range c.opts.TierRetentionMs {
-		o.Tiers[tier] = compaction.RetentionTarget(c.now(), retentionMs)
+	o.RuleHas = func(l *manifest.RuleList, rule int, block string, tr model.TimeRange, gen uint64) bool {
+		return v.RuleHas(ctx, l, rule, block, tr, gen)
 	}
+	o.OldestInHead = func(l *manifest.RuleList, rule int, tr model.TimeRange) int64 {
+		return c.oldestInHead(ctx, l, rule, tr)
+	}
+	o.Hides = func(l *manifest.RuleList) bool { return c.headHides(ctx, l, o.HeadMin) || v.Hides(ctx, l) }
+	c.policy.Load().targets(c.now(), &o)
 	return compaction.PlanRetention(v.State(), o)
+}
+
+// headHides reports whether the head may hold samples that a list hides. headMin is the
+// time of the oldest sample in the head.
+func (c *compactor) headHides(ctx context.Context, l *manifest.RuleList, headMin int64) bool {
+	for i := range l.Rules {
+		floor := l.Rules[i].Highest()
+		if headMin < floor && c.oldestInHead(ctx, l, i, model.TimeRange{Min: math.MinInt64, Max: floor}) < floor {
+			return true
+		}
+	}
+	return false
 }
 
 // planner decides on the next merge: compaction.PlanMerge or PlanFinal.
@@ -120,7 +145,7 @@ func (c *compactor) planOptions(ctx context.Context, v *blockset.Version, free u
 	st := v.State()
 	return compaction.PlanOptions{
 		NowMs: c.now(), FreeBytes: free, WALLow: st.WALLow,
-		Tombstones: st.Tombstones, Concerns: v.Concerns(ctx), Floor: st.Floor, Expired: v.Expired(ctx),
+		Tombstones: st.Tombstones, Concerns: v.Concerns(ctx), Floor: st.HighestFloor(block.Raw), Expired: v.Expired(ctx),
 		Deleted: v.Deleted(ctx), Waited: c.waits.waited(st.Tombstones, c.opts.Clock.Now()),
 	}
 }

@@ -68,10 +68,11 @@ var ErrManifestDamaged = errors.New("the MANIFEST is damaged")
 // the data directory.
 var ErrNewerFormat = format.ErrVersion
 
-// timeBounds returns the oldest and the newest time that ingest takes now.
+// timeBounds returns the oldest and the newest time that ingest takes now of every
+// series: by retention rules older samples of some may be taken.
 func (db *DB) timeBounds() (lo, hi int64) {
 	now := db.now()
-	return oldest(now, db.opts.RetentionMs, db.views.floor()), newest(now, db.opts.MaxFutureMs)
+	return oldest(now, db.policy.Load().shortestRaw(), db.views.highestFloor()), newest(now, db.opts.MaxFutureMs)
 }
 
 // alive reports whether the series of a ref is still in the head.

@@ -90,7 +90,11 @@ func (e *deleteEstimator) run(ctx context.Context) (DeleteEstimate, error) {
 			return result, err
 		}
 	}
-	for _, p := range st.expiredParts(e.r.Range) {
+	parts, err := st.expiredParts(ctx, e.r.Range)
+	if err != nil {
+		return result, err
+	}
+	for _, p := range parts {
 		if p.Block() == nil || result.Expired {
 			continue
 		}

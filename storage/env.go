@@ -2,12 +2,13 @@ package storage
 
 import (
 	"log/slog"
+	"sync/atomic"
 
 	"tsdb/internal/objstore"
 	"tsdb/internal/vfs"
 )
 
-// env holds what all parts of a database use. It does not change after Open.
+// env holds what all parts of a database use. Only policy changes after Open.
 type env struct {
 	fs      vfs.FS
 	dir     string
@@ -17,6 +18,8 @@ type env struct {
 	metrics *metrics
 	changes *Changes
 	jobs    jobs
+
+	policy atomic.Pointer[policy] // replaced by SetRetention
 }
 
 // now returns the time of the clock, Unix milliseconds.

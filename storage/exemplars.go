@@ -57,6 +57,7 @@ func (v *View) Exemplars(ctx context.Context, tenant uint32, tr model.TimeRange,
 func (s *Series) exemplars(tr model.TimeRange) ([]model.Exemplar, error) {
 	st := s.set.view.st
 	tr = st.visible(tr)
+	tr.Min = max(tr.Min, st.rules.floor(block.Raw, s.Labels))
 	var all []model.Exemplar
 	add := func(es []model.Exemplar, deleted block.DeletedRanges) {
 		for _, e := range es {

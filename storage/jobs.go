@@ -16,7 +16,7 @@ const (
 	watchEvery    = 500 * time.Millisecond // space and cut triggers
 	mergeEvery    = time.Minute            // and after every cut
 	rollEvery     = time.Minute            // and after every merge
-	retainEvery   = time.Hour
+	retainEvery   = time.Minute            // cheap while no floor moves
 	retryMin      = 100 * time.Millisecond // the shortest pause of maintain
 	mergePauseMax = 100 * time.Millisecond // a merge's pause while writers wait
 )

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/match"
@@ -41,6 +42,7 @@ type blockPart struct {
 	ranges []model.TimeRange
 	// keep reports whether a series is taken; nil = all are.
 	keep func(ord uint32) bool
+	only *roaring.Bitmap // of these series; nil = of all
 	// lost is called with damage, which may have cost series or labels.
 	lost func(error)
 }
@@ -72,7 +74,7 @@ func (j *joiner) addBlock(ctx context.Context, p blockPart, ms []*match.Matcher)
 	var fresh []int // those not seen before
 	j.begin()
 	for i, id := range found.IDs {
-		if !all && !kept[i] || p.keep != nil && !p.keep(found.Ordinals[i]) {
+		if !all && !kept[i] || p.keep != nil && !p.keep(found.Ordinals[i]) || p.only != nil && !p.only.Contains(found.Ordinals[i]) {
 			continue
 		}
 		if n, ok := j.find(id); ok {
@@ -210,6 +212,9 @@ func (j *joiner) addHead(ctx context.Context, tr model.TimeRange, ms []*match.Ma
 		slab    seriesSlab
 	)
 	j.begin()
+	if j.before == 0 {
+		j.sorted = false // blocks before had series that match, but none in the range
+	}
 	ids := make([]model.Identity, len(refs))
 	if j.before > 0 || j.shared != nil {
 		head.IDs(refs, ids)

@@ -46,11 +46,17 @@ func (v *View) LabelValues(ctx context.Context, tenant uint32, name string, tr m
 }
 
 // strings returns the union of the strings of blocks and head. inSeries, which
-// adds those of one series, is used if deletions cover the frozen head.
+// adds those of one series, is used if deletions or retention rules hide samples in the
+// head.
 func (v *View) strings(ctx context.Context, tenant uint32, tr model.TimeRange, limit int, ms []*match.Matcher,
 	inBlock func(*block.Block, *roaring.Bitmap) ([]string, error), inHead func(model.TimeRange, []*head.Buffer) ([]string, error),
 	inSeries func(labels.Labels, func(string))) (all []string, warnings []error, err error) {
-	parts := v.st.expiredParts(tr)
+	parts, err := v.st.expiredParts(ctx, tr)
+	if errors.Is(err, format.ErrCorrupt) {
+		warnings = append(warnings, err)
+	} else if err != nil {
+		return nil, nil, err
+	}
 	if tr = v.st.visible(tr); !tr.Empty() {
 		for _, e := range v.st.overlapping(tr) {
 			parts = append(parts, blockPart{Entry: e, ranges: []model.TimeRange{tr}})
@@ -105,6 +111,9 @@ func (v *View) stringsInBlock(ctx context.Context, p blockPart, tenant uint32, m
 	if err != nil {
 		return nil, nil, err
 	}
+	if p.only != nil {
+		bm.And(p.only)
+	}
 	if lost, err = p.Block().PresentIn(ctx, bm, hull(p.ranges), deletions); err != nil {
 		return nil, nil, err
 	}
@@ -123,10 +132,11 @@ func (v *View) stringsInHead(ctx context.Context, tenant uint32, tr model.TimeRa
 	if err != nil {
 		return nil, err
 	}
-	if len(deleted) == 0 {
+	rules := v.st.rulesInHead()
+	if len(deleted) == 0 && rules == nil {
 		return inHead(tr, buffers)
 	}
-	set := &SeriesSet{view: v, deleted: deleted}
+	set := &SeriesSet{view: v, deleted: deleted, rules: rules}
 	join := joiner{set: set, tenant: tenant, numSources: 1}
 	if err := join.addHead(ctx, tr, ms); err != nil {
 		return nil, err

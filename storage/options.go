@@ -19,7 +19,9 @@ type Options struct {
 	// TierRetentionMs are the rollups that are made, and how long each is kept; 0 = for
 	// ever.
 	TierRetentionMs map[block.Tier]int64
-	MaxFutureMs     int64 // samples further ahead than this are refused; 0 = 2 days
+	// RetentionRules are those of Retention.Rules.
+	RetentionRules []RetentionRule
+	MaxFutureMs    int64 // samples further ahead than this are refused; 0 = 2 days
 
 	// Tenants are the names and numbers of tenants beside the default one. The
 	// number of a tenant is part of its series' identity and never changes.

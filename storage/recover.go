@@ -43,6 +43,11 @@ func Open(ctx context.Context, fs vfs.FS, dir string, opts Options) (_ *DB, err 
 		fs: fs, dir: dir, objects: objstore.NewDir(fs, dir),
 		opts: opts, log: opts.Logger, metrics: newMetrics(), changes: newChanges(opts.Clock),
 	}
+	p, err := newPolicy(Retention{RawMs: opts.RetentionMs, TierMs: opts.TierRetentionMs, Rules: opts.RetentionRules})
+	if err != nil {
+		return nil, err
+	}
+	e.policy.Store(p)
 	e.jobs = newJobs(&opts, e.guarded)
 	db := &DB{env: e, tenants: tenants}
 	defer func() {
@@ -217,7 +222,11 @@ func (db *DB) openLog(ctx context.Context, rec log.Recovery) error {
 	r.active.buf.SetGeneration(db.wal.Generation())
 	db.wal.NoteEdit(st.Number)
 	db.views = newViews(db.head, r.tombstones)
-	db.views.publish(&state{active: r.active.buf, blocks: db.set.Acquire(), floor: st.Floor, tombstones: r.tombstones.all(st.Tombstones)})
+	rules, err := newRuleFloors(st)
+	if err != nil {
+		return err
+	}
+	db.views.publish(&state{active: r.active.buf, blocks: db.set.Acquire(), floor: st.Floor, rules: rules, tombstones: r.tombstones.all(st.Tombstones)})
 	db.assemble(r.active, r.tombstones)
 	return nil
 }

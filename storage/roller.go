@@ -52,7 +52,7 @@ const overtakenMax = 3
 
 func newRoller(e *env, c *catalog, s *space) *roller {
 	return &roller{
-		env: e, catalog: c, space: s, tiers: slices.Sorted(maps.Keys(e.opts.TierRetentionMs)),
+		env: e, catalog: c, space: s, tiers: slices.Sorted(maps.Keys(e.policy.Load().TierMs)),
 		tried: map[manifest.CoverKey]bool{}, skipped: map[string]bool{},
 	}
 }
@@ -74,7 +74,7 @@ func (r *roller) planOptions(ctx context.Context, v *blockset.Version) rollup.Pl
 	return rollup.PlanOptions{
 		NowMs: r.now(), Tiers: r.tiers,
 		Quarantined: func(name string) bool { return bad[name] },
-		Concerns:    v.Concerns(ctx), InDay: rollup.InDay(ctx, v),
+		Concerns:    v.Concerns(ctx), InDay: rollup.InDay(ctx, v), Hidden: v.Expired(ctx),
 	}
 }
 
@@ -83,8 +83,8 @@ func (r *roller) planOptions(ctx context.Context, v *blockset.Version) rollup.Pl
 func (r *roller) addFreeBytes(o *rollup.PlanOptions) error {
 	free, err := r.fs.FreeBytes(r.dir)
 	o.FreeBytes = free - min(free, uint64(max(r.space.needed(), 0)))
-	if r.opts.RetentionMs > 0 {
-		o.Expired, o.ExpiredBytes = compaction.RetentionTarget(o.NowMs, r.opts.RetentionMs), free
+	if ms := r.policy.Load().longestRaw(); ms > 0 {
+		o.Expired, o.ExpiredBytes = compaction.RetentionTarget(o.NowMs, ms), free
 	}
 	return err
 }

@@ -65,7 +65,7 @@ func (db *DB) RollupStatus() RollupStatus {
 	}
 	st.Waiting = db.roller.waiting()
 	for _, s := range db.roller.summarize() {
-		retention, on := db.opts.TierRetentionMs[s.Tier]
+		retention, on := db.policy.Load().TierMs[s.Tier]
 		t := RollupTierStatus{
 			Tier: s.Tier.String(), On: on, RetentionMs: retention, Days: s.Days, StandInDays: s.StandIn, LostDays: s.Lost,
 			Blocks: s.Blocks, Bytes: s.Bytes, UncoveredDays: s.Uncovered, DirtyDays: s.Dirty, BehindSeconds: float64(s.BehindMs) / 1000,

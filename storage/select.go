@@ -48,6 +48,7 @@ type SeriesSet struct {
 	labels []*block.LabelSets // of some of the series; held on to for others that ask the same
 	// deleted holds the tombstones that cover the frozen head.
 	deleted []frozenDeletion
+	rules   *ruleFloors // that may hide samples in the head; nil = none
 
 	mu       sync.Mutex
 	warnings []error
@@ -95,9 +96,9 @@ func (v *View) ListSeries(ctx context.Context, tenant uint32, tr model.TimeRange
 	if err != nil {
 		return nil, err
 	}
-	parts := v.st.expiredParts(tr)
-	if len(parts) == 0 {
-		return set, nil
+	parts, err := v.st.expiredParts(ctx, tr)
+	if err = set.warnOf(err); err != nil || len(parts) == 0 {
+		return set, err
 	}
 	join := joiner{set: set, tenant: tenant, numSources: 1}
 	rollups := make(map[*sourceBlock]bool)
@@ -133,6 +134,7 @@ func (v *View) selectSharing(ctx context.Context, tenant uint32, tr model.TimeRa
 	if set.deleted, err = v.views.frozenDeletions(v.st, tenant); err != nil {
 		return nil, err
 	}
+	set.rules = v.st.rulesInHead()
 	entries := v.st.overlapping(tr)
 	join := joiner{set: set, tenant: tenant, numSources: min(len(entries)+1, maxSources), shared: known}
 	ranges := []model.TimeRange{tr}
@@ -163,10 +165,15 @@ func (s *state) inHead(ref model.Ref, tr model.TimeRange) bool {
 	return s.active.Has(ref, tr) || s.frozen != nil && s.frozen.Has(ref, tr)
 }
 
-// isDeleted reports whether deletions leave nothing in the range of a series of
-// the head.
+// isDeleted reports whether deletions and retention rules leave nothing in the range of
+// a series of the head.
 func (s *SeriesSet) isDeleted(ref model.Ref, tr model.TimeRange, ls labels.Labels) bool {
 	st := s.view.st
+	if s.rules != nil {
+		if tr = s.kept(ls, tr); tr.Empty() || !st.inHead(ref, tr) {
+			return true
+		}
+	}
 	if len(s.deleted) == 0 || st.active.Has(ref, tr) {
 		return false
 	}

@@ -144,7 +144,7 @@ func (db *DB) Status() (Status, error) {
 		st.Blocks++
 		st.Bytes += e.Size
 	}
-	st.Tiers, st.Full = v.tierStatus(db.opts, db.opts.Clock.Now().UnixMilli())
+	st.Tiers, st.Full = v.tierStatus(db.policy.Load(), db.opts.Clock.Now().UnixMilli())
 	for _, p := range st.Tiers[0].Partitions {
 		st.Samples += p.Samples
 	}

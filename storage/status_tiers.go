@@ -13,7 +13,7 @@ import (
 
 // tierStatus returns the status of the tiers that have blocks or are on, raw first, and
 // what they will take.
-func (v *View) tierStatus(o Options, nowMs int64) ([]TierStatus, Forecast) {
+func (v *View) tierStatus(o *policy, nowMs int64) ([]TierStatus, Forecast) {
 	raw := v.st.blocks.Raw()
 	rawDays := make(map[int64]float64)
 	for _, e := range raw {
@@ -21,10 +21,10 @@ func (v *View) tierStatus(o Options, nowMs int64) ([]TierStatus, Forecast) {
 			rawDays[e.Partition] += float64(e.Size)
 		}
 	}
-	rates := []tierRate{{retentionMs: o.RetentionMs, bytes: perDay(listDays(rawDays), nowMs)}}
+	rates := []tierRate{{retentionMs: o.RawMs, bytes: perDay(listDays(rawDays), nowMs)}}
 	all := []TierStatus{newTierStatus(block.Raw, true, raw)}
 	for _, tier := range block.Rollups {
-		retention, on := o.TierRetentionMs[tier]
+		retention, on := o.TierMs[tier]
 		of := slices.DeleteFunc(slices.Clone(v.st.blocks.Rollups()), func(e *blockset.Entry) bool { return e.Tier != tier })
 		if !on && len(of) == 0 {
 			continue

@@ -21,6 +21,10 @@ type TieredSet struct {
 	times    model.TimeRange // selected, whole buckets
 	rawTimes model.TimeRange // the part of times that has samples
 
+	// rawFloor is the time before which samples of some series have expired, and
+	// tierFloor that before which rows of some are hidden, Unix milliseconds.
+	rawFloor, tierFloor int64
+
 	// covered are the days that rollups answer, by time, and coveredTimes their
 	// times, joined.
 	covered      []coveredDay
@@ -104,6 +108,6 @@ func (s *TieredSet) Warnings() []error {
 	return all[:min(len(all), maxWarnings)]
 }
 
-// isRaw reports whether all samples of a time may still be there, not only those
-// that stand in for buckets.
-func (s *TieredSet) isRaw(t int64) bool { return t >= s.view.st.floor }
+// isRaw reports whether all samples of a time may still be there, of every series, not
+// only those that stand in for buckets.
+func (s *TieredSet) isRaw(t int64) bool { return t >= s.rawFloor }

@@ -55,6 +55,8 @@ func (s *TieredSeries) newerInBlock(src source, tr model.TimeRange, scratch *new
 	if len(scratch.days) == 0 {
 		return dst, nil
 	}
+	// Expired samples are not newer than the buckets that were made of them.
+	deleted := src.block.deletions.Ranges(src.ord, nil)
 	var err error
 	scratch.chunks, err = src.block.Chunks(src.ord, hull(scratch.days), scratch.chunks[:0])
 	if errors.Is(err, format.ErrCorrupt) {
@@ -64,7 +66,9 @@ func (s *TieredSeries) newerInBlock(src source, tr model.TimeRange, scratch *new
 	}
 	n := len(dst)
 	for _, c := range scratch.chunks {
-		dst = appendCommon(dst, scratch.days, model.Inclusive(c.MinTime, c.MaxTime))
+		if span := model.Inclusive(c.MinTime, c.MaxTime); !deleted.Covers(span) {
+			dst = appendCommon(dst, scratch.days, span)
+		}
 	}
 	s.set.widen(dst[n:])
 	return dst, nil
@@ -73,6 +77,9 @@ func (s *TieredSeries) newerInBlock(src source, tr model.TimeRange, scratch *new
 // newerInHead is newer for the samples of the head: those of one buffer were mostly
 // written in order, so that the first of them may be far from the rest.
 func (s *TieredSeries) newerInHead(ref model.Ref, tr model.TimeRange, scratch *newerScratch, dst []model.TimeRange) []model.TimeRange {
+	if tr = s.set.base.kept(s.Labels, tr); tr.Empty() {
+		return dst
+	}
 	scratch.days = appendCommon(scratch.days[:0], s.set.coveredTimes, tr)
 	for _, days := range scratch.days {
 		for _, b := range s.set.view.st.buffers() {

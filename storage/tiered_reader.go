@@ -65,6 +65,7 @@ func (r *TieredReader) Buckets(ctx context.Context, s *TieredSeries, tr model.Ti
 	if gaps, err = r.rows(ctx, s, tr, need, dst, gaps); err != nil {
 		return gaps, err
 	}
+	r.removeHidden(s, dst, from, need)
 	if err := r.warnOfCut(ctx, s, dst, from); err != nil {
 		return gaps, err
 	}

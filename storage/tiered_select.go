@@ -32,6 +32,8 @@ func (v *View) SelectTiered(ctx context.Context, tenant uint32, tr model.TimeRan
 	if set.base.deleted, err = v.views.frozenDeletions(v.st, tenant); err != nil {
 		return nil, err
 	}
+	set.base.rules = v.st.rulesInHead()
+	set.setFloors()
 	s := tieredSelection{TieredSet: set, join: joiner{set: set.base, tenant: tenant}}
 	for _, step := range []func(context.Context) error{s.addRollups, s.addNewer, s.addRuns} {
 		if err := step(ctx); err != nil {
@@ -160,7 +162,13 @@ func (s *tieredSelection) addNewer(ctx context.Context) error {
 	}
 	for _, e := range s.view.st.overlapping(whole) {
 		newer := newerDays(daysIn(s.covered, whole), e.Info)
-		if len(newer) == 0 {
+		hidden, day, err := s.hiddenIn(ctx, e)
+		if err = s.base.warnOf(err); err != nil {
+			return err
+		}
+		if hidden != nil && len(newer) == 0 {
+			newer = []model.TimeRange{day}
+		} else if len(newer) == 0 {
 			continue
 		}
 		if err := e.Err(); err != nil {
@@ -174,10 +182,10 @@ func (s *tieredSelection) addNewer(ctx context.Context) error {
 			day := daysIn(s.covered, newer[0])[0]
 			p.keep = func(ord uint32) bool {
 				gen, err := e.Block().Generation(ord)
-				return err != nil || gen > day.Gen
+				return err != nil || gen > day.Gen || hidden != nil && hidden.Contains(ord)
 			}
 		}
-		_, err := s.join.addBlock(ctx, p, s.matchers)
+		_, err = s.join.addBlock(ctx, p, s.matchers)
 		switch {
 		case errors.Is(err, format.ErrCorrupt):
 			s.base.warn(err)

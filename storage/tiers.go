@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"maps"
 	"slices"
 
@@ -59,9 +60,28 @@ func tierTimes(st *manifest.State) []TierTimes {
 }
 
 // expiredParts returns the parts of rollup blocks for the days of tr whose samples
-// have expired: those of the coarsest tier that covers the day.
-func (s *state) expiredParts(tr model.TimeRange) []blockPart {
-	tr.Max = min(tr.Max, s.floor)
+// have expired: those of the coarsest tier that covers the day. Of days on which only
+// those of some series have, by retention rules, the parts are of these series.
+func (s *state) expiredParts(ctx context.Context, tr model.TimeRange) ([]blockPart, error) {
+	parts := s.rollupParts(model.TimeRange{Min: tr.Min, Max: min(tr.Max, s.floor)})
+	if s.rules == nil {
+		return parts, nil
+	}
+	for _, p := range s.rollupParts(model.TimeRange{Min: max(tr.Min, s.floor), Max: min(tr.Max, s.rules.highest)}) {
+		if p.Block() != nil {
+			var err error
+			if p.only, err = s.blocks.ExpiredSeries(ctx, p.Entry); err != nil {
+				return nil, err
+			}
+		}
+		parts = append(parts, p)
+	}
+	return parts, nil
+}
+
+// rollupParts returns the parts of rollup blocks for the days of tr, of the coarsest
+// tier that covers the day.
+func (s *state) rollupParts(tr model.TimeRange) []blockPart {
 	if tr.Empty() {
 		return nil
 	}

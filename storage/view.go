@@ -22,6 +22,7 @@ type state struct {
 	// active buffer, deletions remove samples at once.
 	tombstones []manifest.Tombstone
 	floor      int64 // of samples that do not stand in for a rollup, Unix milliseconds
+	rules      *ruleFloors
 
 	refs int // guarded by views.mu
 }
@@ -73,8 +74,9 @@ func (v *View) checkpoint(ctx context.Context) error {
 // Release unpins the view; it may be called again.
 func (v *View) Release() { v.once.Do(func() { v.views.release(v.st) }) }
 
-// RawFloor returns the time before which samples have expired, Unix milliseconds,
-// except for those that stand in for buckets of a rollup.
+// RawFloor returns the time before which samples of all series have expired, Unix
+// milliseconds, except for those that stand in for buckets of a rollup. By retention
+// rules samples of some series have expired earlier: see FloorFor.
 func (v *View) RawFloor() int64 { return v.st.floor }
 
 // buffers returns the buffers of the state.

@@ -122,6 +122,31 @@ func (v *views) floor() int64 {
 	return v.mu.state.floor
 }
 
+// highestFloor returns the recorded floor above which samples of every series are kept,
+// Unix milliseconds.
+func (v *views) highestFloor() int64 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	switch st := v.mu.state; {
+	case st == nil:
+		return manifest.NoFloor
+	case st.rules != nil:
+		return max(st.floor, st.rules.highest)
+	default:
+		return st.floor
+	}
+}
+
+// recordedRules returns the floors of retention rules and that of all series.
+func (v *views) recordedRules() (rules *ruleFloors, floor int64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.mu.state == nil {
+		return nil, manifest.NoFloor
+	}
+	return v.mu.state.rules, v.mu.state.floor
+}
+
 // oldestInHead returns the time of the oldest sample in a buffer, Unix milliseconds,
 // math.MaxInt64 if there is none.
 func (v *views) oldestInHead() int64 {

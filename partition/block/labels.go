@@ -318,6 +318,19 @@ func (b *Block) tenantList() ([]tenantRange, error) {
 	})
 }
 
+// Tenants returns the tenants that have series in the block.
+func (b *Block) Tenants() ([]uint32, error) {
+	ranges, err := b.tenantList()
+	if err != nil {
+		return nil, err
+	}
+	tenants := make([]uint32, len(ranges))
+	for i, r := range ranges {
+		tenants[i] = r.tenant
+	}
+	return tenants, nil
+}
+
 func (b *Block) tenantOf(ord uint32) (uint32, error) {
 	ts, err := b.tenantList()
 	if err != nil {

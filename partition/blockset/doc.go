@@ -7,6 +7,6 @@
 //
 // A block that is missing or damaged stays listed and is quarantined. Version.Raw are
 // the blocks of samples, Version.Rollups those of rollups. Readers of samples leave out
-// what Version.Deletions tells: what tombstones delete, and what has expired beside
-// samples that stand in for a rollup.
+// what Version.Deletions tells: what tombstones delete, and what has expired by retention
+// rules (hidden.go) or beside samples that stand in for a rollup (standin.go).
 package blockset

@@ -31,6 +31,9 @@ type Entry struct {
 
 		standIns standIns                   // of a rollup block
 		kept     map[string]*roaring.Bitmap // of an L1 or L2: see standingIn, by rollup block
+
+		rules   map[string][]*roaring.Bitmap // see ruleSeries, by RuleList.Key
+		counted *countedHidden               // the last result of countHidden
 	}
 }
 

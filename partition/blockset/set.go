@@ -60,6 +60,7 @@ type Version struct {
 	raw     int      // number of raw blocks
 	kept    model.TimeRange
 	refs    int // of the set, while current, and of readers; guarded by set.mu
+	hiding  hiddenRows
 }
 
 func newVersion(s *Set, state *manifest.State) *Version {

@@ -23,25 +23,25 @@ const maxKept = 16
 // of the day.
 type standIns map[int64]*roaring.Bitmap
 
-// Deletions returns what is deleted of a raw block of v, resolved to its series: by
-// the tombstones, and below the retention floor. It returns nil for nothing, and for a
-// rollup, of which the coverage of each day tells what is deleted.
+// Deletions returns what is deleted of a block of v, resolved to its series: by the
+// tombstones, and by retention. It returns nil for nothing. Of a rollup it does not
+// return tombstones: the coverage of each day tells which were applied.
 func (v *Version) Deletions(ctx context.Context, e *Entry, ts []manifest.Tombstone) (*block.Deletions, error) {
-	if e.block == nil || e.Tier != block.Raw {
+	if e.block == nil {
 		return nil, nil
 	}
-	parts, err := e.deletions(ctx, ts)
+	var parts []block.Deletion
+	if e.Tier == block.Raw {
+		var err error
+		if parts, err = e.deletions(ctx, ts); err != nil {
+			return nil, err
+		}
+	}
+	hidden, err := v.hidden(ctx, e)
 	if err != nil {
 		return nil, err
 	}
-	expired, err := v.expired(ctx, e)
-	if err != nil {
-		return nil, err
-	}
-	if expired != nil {
-		parts = append(parts, *expired)
-	}
-	return block.NewDeletions(parts), nil
+	return block.NewDeletions(append(parts, hidden...)), nil
 }
 
 // expired returns what the retention floor deletes of a raw block that is open, nil
@@ -49,7 +49,7 @@ func (v *Version) Deletions(ctx context.Context, e *Entry, ts []manifest.Tombsto
 // waits until those of a day are merged.
 func (v *Version) expired(ctx context.Context, e *Entry) (*block.Deletion, error) {
 	floor := v.state.Floor
-	if e.MinTime >= floor || v.kept.Min >= floor {
+	if e.MinTime >= floor || v.kept.Min >= floor { // readers clip at kept
 		return nil, nil
 	}
 	series := roaring.New()
@@ -57,7 +57,7 @@ func (v *Version) expired(ctx context.Context, e *Entry) (*block.Deletion, error
 	r := e.Info.TimeRange()
 	r.Max = min(r.Max, floor)
 	if e.Level != block.L0 {
-		kept, all, err := v.standing(ctx, e)
+		kept, all, err := v.standing(ctx, e, nil)
 		if err != nil || all {
 			return nil, err
 		}
@@ -70,13 +70,14 @@ func (v *Version) expired(ctx context.Context, e *Entry) (*block.Deletion, error
 }
 
 // standing returns the series of an L1 or L2 whose samples stand in for buckets of its
-// day; all reports that those of every series do, or that it cannot be known.
-func (v *Version) standing(ctx context.Context, e *Entry) (series *roaring.Bitmap, all bool, err error) {
+// day, in tiers that count; all reports that those of every series do, or that it cannot
+// be known.
+func (v *Version) standing(ctx context.Context, e *Entry, counts func(tier block.Tier) bool) (series *roaring.Bitmap, all bool, err error) {
 	series = roaring.New()
 	for _, tier := range block.Rollups {
 		c, covered := v.state.CoverageOf(tier, e.Partition)
 		switch {
-		case !covered:
+		case !covered, counts != nil && !counts(tier):
 			continue
 		case c.StandIn:
 			return nil, true, nil
@@ -217,22 +218,5 @@ func (v *Version) StandsIn(ctx context.Context) func(c *manifest.Coverage) bool 
 		}
 		days, err := e.standIns(ctx)
 		return err != nil || days[c.Day] != nil
-	}
-}
-
-// Expired returns a function for compaction.PlanOptions. It reports the share of the
-// series of a raw block, from 0 to 1, of which a merge would drop samples below the
-// retention floor.
-func (v *Version) Expired(ctx context.Context) func(block string) float64 {
-	return func(name string) float64 {
-		e := v.Find(name)
-		if e == nil || e.block == nil || e.Tier != block.Raw || e.Level == block.L0 {
-			return 0
-		}
-		d, err := v.expired(ctx, e)
-		if err != nil || d == nil {
-			return 0
-		}
-		return float64(d.Series.GetCardinality()) / float64(e.Series)
 	}
 }

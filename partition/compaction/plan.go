@@ -38,8 +38,9 @@ const (
 	// more of their level; veryOldMs is the longest wait if more keep coming.
 	oldMs     = 24 * model.HourMs
 	veryOldMs = 3 * oldMs
-	// expiredShare is the share of series without samples to keep at which a block
-	// below the retention floor is rewritten; with a smaller one it waits expiredMs.
+	// expiredShare is the share of samples that retention hides at which a block below
+	// a floor is rewritten; with a smaller one it waits expiredMs, so that all that
+	// expires meanwhile leaves with one rewrite.
 	expiredShare = 0.1
 	expiredMs    = 24 * model.HourMs
 	// freeTenths is the free space a merge needs, in tenths of its inputs.
@@ -72,11 +73,12 @@ type PlanOptions struct {
 	// Concerns reports whether a tombstone that covers a block may match one of its
 	// series; nil means that it may.
 	Concerns func(t *manifest.Tombstone, block string) bool
-	Floor    int64 // of samples
-	// Expired returns the share of the series of a block, from 0 to 1, of which a
-	// merge would drop samples below the floor, because they do not stand in for
-	// buckets of a rollup; nil means none.
-	Expired func(block string) float64
+	// Floor is the highest floor of samples: State.HighestFloor of Raw.
+	Floor int64
+	// Expired returns the share of the samples of a block, from 0 to 1, that a rewrite
+	// would drop because retention hides them, and the highest floor that does so; nil
+	// means none.
+	Expired func(block string) (share float64, floor int64)
 	// Deleted returns the share of the samples of a block, from 0 to 1, that
 	// tombstones cover; nil means none.
 	Deleted func(block string) float64
@@ -353,22 +355,20 @@ func (p *planner) toL2(part *planPartition, force bool) (Plan, bool) {
 	return plan, ok
 }
 
-// expire rewrites an L2 below the retention floor, of which only the samples of some
-// series stay.
+// expire rewrites an L2 of which retention hides the samples of some series: below the
+// floor those that do not stand in for buckets, above it those of rules with a higher
+// floor. A block is rewritten once for each distinct age at which some expire.
 func (p *planner) expire(part *planPartition) (Plan, bool) {
 	if p.o.Expired == nil || part.key.Range().Max > p.o.Floor || part.busy() || len(part.l1) > 0 {
 		return Plan{}, false
-	}
-	least := expiredShare
-	if model.SubTime(p.o.Floor, part.key.Range().Max) >= expiredMs {
-		least = math.SmallestNonzeroFloat64
 	}
 	for _, b := range part.l2 {
 		if b.Quarantined {
 			continue
 		}
-		if share := p.o.Expired(b.Name); share >= least {
-			if plan, ok := p.plan(part.key, []*Candidate{b}, fmt.Sprintf("%.0f%% of series expired in an L2", 100*share)); ok {
+		share, floor := p.o.Expired(b.Name)
+		if share >= expiredShare || share > 0 && model.SubTime(floor, part.key.Range().Max) >= expiredMs {
+			if plan, ok := p.plan(part.key, []*Candidate{b}, fmt.Sprintf("%.0f%% of samples expired in an L2", 100*share)); ok {
 				return plan, true
 			}
 		}

@@ -636,8 +636,8 @@ func TestPlanRewritesWhatHasExpiredInPart(t *testing.T) {
 	}{
 		{"nothing expired", "L2:1-3@-2", 0, -1, "none"},
 		{"little", "L2:1-3@-2", 0.05, -1, "none"},
-		{"little, a day ago", "L2:1-3@-2", 0.05, 0, "5% of series expired in an L2"},
-		{"enough", "L2:1-3@-2", 0.1, -1, "10% of series expired in an L2"},
+		{"little, a day ago", "L2:1-3@-2", 0.05, 0, "5% of samples expired in an L2"},
+		{"enough", "L2:1-3@-2", 0.1, -1, "10% of samples expired in an L2"},
 		{"above the floor", "L2:1-3@-2", 1, -2, "none"},
 		{"quarantined", "L2:1-3@-2,q", 1, -1, "none"},
 		{"busy", "L2:1-3@-2,b", 1, -1, "none"},
@@ -648,7 +648,7 @@ func TestPlanRewritesWhatHasExpiredInPart(t *testing.T) {
 				continue
 			}
 			p, ok := plan(planSet(t, c.blocks), PlanOptions{NowMs: planNow, FreeBytes: math.MaxUint64, WALLow: 9,
-				Floor: partitiontest.TestDay + c.floor*model.DayMs, Expired: func(string) float64 { return c.share }})
+				Floor: partitiontest.TestDay + c.floor*model.DayMs, Expired: func(string) (float64, int64) { return c.share, partitiontest.TestDay + c.floor*model.DayMs }})
 			got := "none"
 			if ok {
 				got = p.Reason

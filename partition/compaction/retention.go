@@ -38,6 +38,18 @@ type RetentionOptions struct {
 	// StandsIn reports whether samples stand in for buckets of a coverage; nil means
 	// that Coverage.StandIn says it.
 	StandsIn func(c *manifest.Coverage) bool
+	// Rules are the retention rules in force, with targets as floors; nil = none. Raw
+	// and Tiers are then the lowest targets of all rules.
+	Rules []manifest.Rule
+	// RuleHas reports whether a series of a rule has samples of a raw block in tr, of a
+	// generation above gen; nil means that it may.
+	RuleHas func(l *manifest.RuleList, rule int, block string, tr model.TimeRange, gen uint64) bool
+	// OldestInHead returns the time of the oldest sample in tr of a series of a rule that
+	// is not in a block, math.MaxInt64 if there is none; nil means that HeadMin tells.
+	OldestInHead func(l *manifest.RuleList, rule int, tr model.TimeRange) int64
+	// Hides reports whether a block or the head may hold what a list hides; nil means
+	// that some may.
+	Hides func(l *manifest.RuleList) bool
 }
 
 // PlanRetention returns the edit that moves the retention floors towards their
@@ -69,6 +81,7 @@ func PlanRetention(s *manifest.State, o RetentionOptions) (manifest.Edit, bool) 
 			named[c.Block] = true
 		}
 	}
+	o.planRules(s, floors, &e)
 	floor := max(s.Floor, o.waitFor(s))
 	if floor > s.Floor {
 		e.Floor = &floor
@@ -90,7 +103,7 @@ func PlanRetention(s *manifest.State, o RetentionOptions) (manifest.Edit, bool) 
 			e.Drop = append(e.Drop, b.Name)
 		}
 	}
-	return e, e.Floor != nil || len(e.Drop)+len(e.TierFloors)+len(e.Uncover) > 0
+	return e, e.Floor != nil || len(e.Drop)+len(e.TierFloors)+len(e.Uncover)+len(e.RuleLists)+len(e.DropRules) > 0
 }
 
 // waitFor returns the target of samples, or the start of the first day before it

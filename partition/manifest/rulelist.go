@@ -53,6 +53,15 @@ func (r *Rule) Floor(tier block.Tier) int64 {
 	return NoFloor
 }
 
+// Highest returns the highest floor of any tier, NoFloor if there is none.
+func (r *Rule) Highest() int64 {
+	floor := NoFloor
+	for _, at := range r.Floors {
+		floor = max(floor, at)
+	}
+	return floor
+}
+
 // Key returns the selectors of all rules as text: lists with equal keys assign every
 // series to the same rule.
 func (l *RuleList) Key() string {
@@ -97,6 +106,24 @@ func (s *State) HighestFloor(tier block.Tier) int64 {
 		floor = max(floor, s.RuleLists[i].Highest(tier))
 	}
 	return floor
+}
+
+// FloorOf returns the floor of a tier that retention rules give a series, NoFloor if they
+// give none.
+func (s *State) FloorOf(tier block.Tier, ls labels.Labels) int64 {
+	floor := NoFloor
+	for i := range s.RuleLists {
+		rules := s.RuleLists[i].Rules
+		j := slices.IndexFunc(rules, func(r Rule) bool { return r.matches(ls) })
+		floor = max(floor, rules[j].Floor(tier)) // the last rule matches
+	}
+	return floor
+}
+
+func (r *Rule) matches(ls labels.Labels) bool {
+	return len(r.Selectors) == 0 || slices.ContainsFunc(r.Selectors, func(ms []*labels.Matcher) bool {
+		return !slices.ContainsFunc(ms, func(m *labels.Matcher) bool { return !m.Matches(ls.Get(m.Name)) })
+	})
 }
 
 // applyRules applies the parts of an edit that are about retention rules to n.

@@ -18,13 +18,14 @@ import (
 
 // tier chooses the tiers that the selector reads.
 func (s *Selector) tier(f *Evaluation) (tiers.Choice, error) {
-	c, err := tiers.Choose(&s.tiered, f.resolution, &f.tiers)
+	view := s.view(f)
+	c, err := tiers.Choose(&s.tiered, f.resolution, view)
 	if err != nil {
 		return c, err
 	}
 	if f.resolution == tiers.Raw {
-		if at, expired := f.tiers.FirstExpired(s.tr); expired {
-			f.annotate(expiredf(annotations.PromQLInfo, f.tiers.ExpiredUntil(at), "the resolution raw reads no rollups"))
+		if at, expired := view.FirstExpired(s.tr); expired {
+			f.annotate(expiredf(annotations.PromQLInfo, view.ExpiredUntil(at), "the resolution raw reads no rollups"))
 		}
 	}
 	if c.Check {
@@ -33,11 +34,20 @@ func (s *Selector) tier(f *Evaluation) (tiers.Choice, error) {
 	return c, nil
 }
 
+// view returns what can be read of the series of the selector.
+func (s *Selector) view(f *Evaluation) *tiers.View {
+	if !f.querier.HasRules() {
+		return &f.tiers
+	}
+	v := f.querier.TiersFor(s.matchers)
+	return &v
+}
+
 // checkKept returns an error unless all samples that the selector reads are there:
 // those that have expired stand in for buckets of tiers.
 func (s *Selector) checkKept(f *Evaluation, c *tiers.Choice) error {
-	in := source.TierSlicesOf(c)
-	part := model.TimeRange{Min: s.tr.Min, Max: min(s.tr.Max, f.tiers.RawFloor)}
+	in, view := source.TierSlicesOf(c), s.view(f)
+	part := model.TimeRange{Min: s.tr.Min, Max: min(s.tr.Max, view.RawFloor)}
 	set, err := f.querier.SelectTieredAgain(f.Context(), part, in, s.matchers)
 	if err != nil {
 		return err
@@ -53,9 +63,9 @@ func (s *Selector) checkKept(f *Evaluation, c *tiers.Choice) error {
 			if t.gaps, err = w.Buckets(set, i, part, 0, &t.buckets, t.gaps[:0]); err != nil {
 				return err
 			}
-			if t.buckets.Len() > 0 {
+			if t.buckets.Len() > 0 && t.buckets.End[0] < set.RawFloor(i) {
 				end := t.buckets.End[0]
-				return tiers.Expired(&s.tiered, &f.tiers, in.At(end), end)
+				return tiers.Expired(&s.tiered, view, in.At(end), end)
 			}
 		}
 		return nil
@@ -138,7 +148,7 @@ func (r *tieredRows) bucketAt(end int64) model.TimeRange {
 // openTier selects the series of tiers.
 func (s *Selector) openTier(f *Evaluation, c tiers.Choice, w *window.Windows, startTimestamps bool) (*tieredRows, error) {
 	rows := &tieredRows{
-		f: f, windows: w, function: c.Function, noRows: c.Function.NoRows(startTimestamps), slices: slicesOf(&c, &f.tiers),
+		f: f, windows: w, function: c.Function, noRows: c.Function.NoRows(startTimestamps), slices: slicesOf(&c, s.view(f)),
 		coarsest: c.Tier().Ms(), name: "the last sample", samples: s.tr,
 	}
 	last := &rows.slices[len(rows.slices)-1]

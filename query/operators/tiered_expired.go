@@ -51,9 +51,15 @@ func isComplete(samples *model.ColumnSet, rows *model.Buckets, k int) bool {
 	return n == rows.Count[k]
 }
 
+// isExpired reports whether the samples at a time of the series that t holds have expired:
+// by retention rules those of others may have before.
+func (r *tieredRows) isExpired(t *tierScratch, at int64) bool {
+	return r.at(at).expired && at < t.rawFloor
+}
+
 // hasExpired reports whether the tier has buckets whose samples have expired.
 func (r *tieredRows) hasExpired(t *tierScratch) bool {
-	return t.buckets.Len() > 0 && r.at(t.buckets.End[0]).expired
+	return t.buckets.Len() > 0 && r.isExpired(t, t.buckets.End[0])
 }
 
 // warnOfSamples tells what is missing if a series is read as samples although some

@@ -25,6 +25,7 @@ type tierScratch struct {
 	summed   int64             // samples in rows that load made of an edge
 	mixed    model.Buckets     // filled, with rows of samples in the place of failing rows
 	expired  []int64           // ends of failing buckets whose samples have expired
+	rawFloor int64             // before it samples of the series have expired
 }
 
 // tierBuilder makes buckets of a resolution.
@@ -70,7 +71,7 @@ const (
 // place of buckets that fail. It returns false if the series must be read as samples.
 func (r *tieredRows) load(w *worker, i int) (*model.Buckets, bool, error) {
 	t := &w.tier
-	t.summed, t.expired = 0, t.expired[:0]
+	t.summed, t.expired, t.rawFloor = 0, t.expired[:0], r.set.RawFloor(i)
 	if r.uncut && r.function.LeftEdge() {
 		if rows, err := r.loadWindow(w, i); rows != nil || err != nil {
 			return rows, err == nil, err
@@ -95,7 +96,7 @@ func (r *tieredRows) load(w *worker, i int) (*model.Buckets, bool, error) {
 		}
 		rows = &t.filled
 	}
-	if r.cannotHold(rows) {
+	if r.cannotHold(t, rows) {
 		r.warnOfSamples(t)
 		return nil, false, nil
 	}
@@ -155,7 +156,7 @@ func (r *tieredRows) dropWithoutResets(t *tierScratch) {
 	b, kept, next := &t.buckets, &t.mixed, 0
 	kept.Reset()
 	for k, flags := range b.Flags {
-		if flags&model.BucketNoResets == 0 || r.at(b.End[k]).expired {
+		if flags&model.BucketNoResets == 0 || r.isExpired(t, b.End[k]) {
 			continue
 		}
 		kept.AppendRange(b, next, k)
@@ -229,12 +230,12 @@ func (r *tieredRows) countBuckets(t *tierScratch) {
 
 // cannotHold reports whether rows cannot answer for the series because of what is in
 // buckets whose samples have not expired. Of others it warns.
-func (r *tieredRows) cannotHold(rows *model.Buckets) bool {
+func (r *tieredRows) cannotHold(t *tierScratch, rows *model.Buckets) bool {
 	if flagsOf(rows.Flags)&r.noRows == 0 {
 		return false
 	}
 	for k, flags := range rows.Flags {
-		if flags&r.noRows != 0 && !r.at(rows.End[k]).expired {
+		if flags&r.noRows != 0 && !r.isExpired(t, rows.End[k]) {
 			return true
 		}
 	}
@@ -304,7 +305,7 @@ func (r *tieredRows) replaceFailing(w *worker, i int, rows *model.Buckets) (bool
 			t.mixed.AppendSamples(t.samples.T[from:to], t.samples.V[from:to], r.need)
 			continue
 		}
-		expired := slice.expired
+		expired := r.isExpired(t, end)
 		if expired && !slice.kept {
 			if err := r.keepExpired(t, rows, k, i); err != nil {
 				return false, err

@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/prometheus/prometheus/util/annotations"
 
 	"tsdb/internal/model"
+	"tsdb/partition/block"
 	"tsdb/query/admission"
 	"tsdb/query/tiers"
 	"tsdb/storage"
@@ -24,6 +26,47 @@ func TiersOf(v *storage.View) tiers.View {
 		can.Tiers = append(can.Tiers, tiers.Available{Tier: c.Tier, Covered: c.Times, Kept: c.Kept})
 	}
 	return can
+}
+
+// HasRules reports whether TiersFor depends on the selector.
+func (q *Querier) HasRules() bool { return q.view.HasRules() }
+
+// TiersFor returns the tiers that the querier's view can read for a selector.
+func (q *Querier) TiersFor(ms []*labels.Matcher) tiers.View { return TiersFor(q.view, ms) }
+
+// TiersFor returns the tiers that a view can read for a selector. Where retention rules
+// let rows of some of its series expire in one tier and not in another, only the latter
+// is read.
+func TiersFor(v *storage.View, ms []*labels.Matcher) tiers.View {
+	can := TiersOf(v)
+	if !v.HasRules() {
+		return can
+	}
+	can.RawFloor = v.FloorFor(ms, block.Raw)
+	floors, lowest := make([]int64, len(can.Tiers)), int64(math.MaxInt64)
+	for i, a := range can.Tiers {
+		floors[i] = v.FloorFor(ms, a.Tier)
+		lowest = min(lowest, floors[i])
+	}
+	for i := range can.Tiers {
+		if a := &can.Tiers[i]; floors[i] > lowest {
+			hidden := model.TimeRange{Min: lowest, Max: floors[i]}
+			a.Covered, a.Kept = without(a.Covered, hidden), without(a.Kept, hidden)
+		}
+	}
+	return can
+}
+
+// without returns ranges without a part.
+func without(rs []model.TimeRange, part model.TimeRange) (kept []model.TimeRange) {
+	for _, r := range rs {
+		for _, k := range []model.TimeRange{{Min: r.Min, Max: min(r.Max, part.Min)}, {Min: max(r.Min, part.Max), Max: r.Max}} {
+			if !k.Empty() {
+				kept = append(kept, k)
+			}
+		}
+	}
+	return kept
 }
 
 // TierSlicesOf returns the slices in which a read selects series.
@@ -76,6 +119,9 @@ func (q *Querier) selectTiered(ctx context.Context, scope model.TimeRange, in st
 
 // Len returns the number of series.
 func (s *TieredSet) Len() int { return s.set.Len() }
+
+// RawFloor returns the time before which the samples of series i have expired.
+func (s *TieredSet) RawFloor(i int) int64 { return s.set.At(i).RawFloor() }
 
 // Labels returns the labels of series i.
 func (s *TieredSet) Labels(i int) labels.Labels { return s.set.At(i).Labels }

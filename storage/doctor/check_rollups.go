@@ -36,7 +36,7 @@ func (c *checker) checkRollups(l *datadir.Listed) error {
 
 // checkDay compares a covered day with its samples, if there is something to compare.
 func (c *checker) checkDay(l *datadir.Listed, cover manifest.Coverage) (compared bool, err error) {
-	d := &dayCheck{checker: c, cover: cover}
+	d := &dayCheck{checker: c, cover: cover, state: l.State}
 	defer d.close()
 	if ok, err := d.open(l); err != nil || !ok {
 		return false, err
@@ -48,6 +48,7 @@ func (c *checker) checkDay(l *datadir.Listed, cover manifest.Coverage) (compared
 type dayCheck struct {
 	*checker
 	cover   manifest.Coverage
+	state   *manifest.State
 	stored  *block.Block // nil if no series has a row of the day
 	sources []daySource
 	found   int  // differences
@@ -183,11 +184,20 @@ func (d *dayCheck) compareMissing() error {
 			}
 			if ok && d.samples.Len() > 0 {
 				entry, _ := s.Series(ord) // the identity is enough if the labels are damaged
+				if d.hasExpired(entry) {
+					continue
+				}
 				d.differs(entry, "has %d samples and no row", d.samples.Len())
 			}
 		}
 	}
 	return nil
+}
+
+// hasExpired reports whether retention rules hide the samples or the rows of a series:
+// one of them may be gone.
+func (d *dayCheck) hasExpired(s block.SeriesEntry) bool {
+	return max(d.state.FloorOf(block.Raw, s.Labels), d.state.FloorOf(d.cover.Tier, s.Labels)) > d.cover.Day
 }
 
 // done leaves out a series that has been compared.
@@ -214,7 +224,7 @@ func (d *dayCheck) series(it *block.Iterator) error {
 	}
 	ok, err := d.read(entry.ID)
 	d.done(entry.ID)
-	if err != nil || !ok || len(d.standIn) > 0 {
+	if err != nil || !ok || len(d.standIn) > 0 || d.hasExpired(entry) {
 		return err
 	}
 	d.built.Reset()
