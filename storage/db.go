@@ -64,6 +64,9 @@ type LogLossError = datadir.LogLossError
 // taken. Repair may bring it back.
 var ErrManifestDamaged = errors.New("the MANIFEST is damaged")
 
+// ErrRestoring is returned by Open for a directory whose restore was interrupted.
+var ErrRestoring = errors.New("the restore of this directory was interrupted: repeat tsdb restore with the same --to, or remove the directory")
+
 // ErrNewerFormat is returned by Open when a newer version of the program wrote
 // the data directory.
 var ErrNewerFormat = format.ErrVersion

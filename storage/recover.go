@@ -61,6 +61,9 @@ func Open(ctx context.Context, fs vfs.FS, dir string, opts Options) (_ *DB, err 
 	if db.lock, err = lockDir(ctx, e); err != nil {
 		return nil, err
 	}
+	if err := e.checkRestored(); err != nil {
+		return nil, err
+	}
 	e.fitDisk()
 	rec, err := e.logStore().Scan()
 	if err != nil {
@@ -116,6 +119,18 @@ func (e *env) makeDirs() error {
 		return fmt.Errorf("make data directory: %w", err)
 	}
 	return nil
+}
+
+// checkRestored returns an error if a restore of the directory was interrupted.
+func (e *env) checkRestored() error {
+	_, err := e.fs.Stat(path.Join(e.dir, format.RestoringName))
+	switch {
+	case errors.Is(err, iofs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("look for %s: %w", format.RestoringName, err)
+	}
+	return fmt.Errorf("%s: %w", e.dir, ErrRestoring)
 }
 
 // fitDisk sets the sizes that are not set, to fit the disk.

@@ -42,10 +42,6 @@ type RestoreReport struct {
 	Frames int
 }
 
-// restoringName is a file in a directory whose restore has not ended. The MANIFEST is
-// written last, so that no server starts on it.
-const restoringName = "RESTORING"
-
 // Restore makes a data directory of an archived moment: the blocks of the newest mark that
 // is not after it, and the log from there up to the moment.
 func Restore(ctx context.Context, o RestoreOptions) (*RestoreReport, error) {
@@ -138,7 +134,7 @@ func prepareDir(o *RestoreOptions) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	marker := path.Join(o.Dir, restoringName)
+	marker := path.Join(o.Dir, format.RestoringName)
 	_, err = o.FS.Stat(marker)
 	interrupted := err == nil
 	for _, n := range names {
@@ -288,7 +284,8 @@ func (r *restore) piece(ctx context.Context, p *piece, fn func(uint64, log.Frame
 	return nil
 }
 
-// finish writes the MANIFEST, which makes the directory one that a server opens.
+// finish writes the MANIFEST and removes the file RESTORING, with which no server opens
+// the directory.
 func (r *restore) finish(st *manifest.State) error {
 	st = st.Clone()
 	clear(st.Dropped)
@@ -303,7 +300,7 @@ func (r *restore) finish(st *manifest.State) error {
 			return fmt.Errorf("restore the MANIFEST: %w", err)
 		}
 	}
-	err := r.o.FS.Remove(path.Join(r.o.Dir, restoringName))
+	err := r.o.FS.Remove(path.Join(r.o.Dir, format.RestoringName))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
