@@ -162,7 +162,7 @@ func isBrowser(r *http.Request) bool {
 // parameters. Pages of other origins cannot read the response.
 var readingPosts = []string{
 	"/api/v1/query", "/api/v1/query_range", "/api/v1/query_exemplars", "/api/v1/explain", "/api/v1/format_query", "/api/v1/parse_query",
-	"/api/v1/series", "/api/v1/labels", "/api/v1/read",
+	"/api/v1/series", "/api/v1/labels", "/api/v1/read", "/api/v1/export",
 }
 
 // changesState reports whether a request may change data. No handler of GET does.

@@ -1,10 +1,11 @@
 // Package ingest mounts the write endpoints, called doors: Prometheus remote write
-// 1.0 and 2.0 and the InfluxDB line protocol over HTTP, and the service
+// 1.0 and 2.0, the InfluxDB line protocol and JSON lines over HTTP, and the service
 // tsdb.v1.Write over gRPC. Each protocol has a package of its own on the contract
 // of package door:
 //
 //	ingest ─▶ remotewrite ─┬─▶ door ─▶ storage
 //	       ─▶ influx ──────┤
+//	       ─▶ jsonlines ───┤
 //	       ─▶ rpcwrite ────┘   (wire: fields of protobuf messages)
 //
 // An alias, the hash by which a known series is looked up, is that of:
@@ -12,6 +13,7 @@
 //	remote write 1   the contiguous run of label sub-messages of a TimeSeries, as sent
 //	remote write 2   the sequence of the hashes of the symbols its label refs name
 //	Influx           the bytes "measurement,tagset" and the bytes of the field's key
+//	JSON lines       the object of the labels, as sent
 //	gRPC             the names and values of the labels, in the order sent
 //
 // The seed of the hash is derived from the protocol, the tenant, the generation

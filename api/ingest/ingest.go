@@ -7,6 +7,7 @@ import (
 
 	"tsdb/api/ingest/door"
 	"tsdb/api/ingest/influx"
+	"tsdb/api/ingest/jsonlines"
 	"tsdb/api/ingest/remotewrite"
 	"tsdb/api/ingest/rpcwrite"
 	"tsdb/api/reqbody"
@@ -53,6 +54,7 @@ type Options struct {
 type Ingest struct {
 	remoteWrite *remotewrite.Handler
 	influx      *influx.Handler
+	jsonLines   *jsonlines.Handler
 	rpcWrite    *rpcwrite.Service
 }
 
@@ -78,7 +80,8 @@ func newIngest(o Options, backend door.Backend) *Ingest {
 		influx: influx.New(s, influx.Options{
 			DB: o.DB, DBLabel: o.InfluxDBLabel, Tenant: o.Tenant, RetentionMs: o.RetentionMs, Version: o.Version,
 		}),
-		rpcWrite: rpcwrite.New(s),
+		jsonLines: jsonlines.New(s),
+		rpcWrite:  rpcwrite.New(s),
 	}
 }
 
@@ -110,6 +113,7 @@ func (d database) NewBatch(name string, tenant uint32) (door.Store, error) {
 func (in *Ingest) Register(mux *http.ServeMux) {
 	in.remoteWrite.Register(mux)
 	in.influx.Register(mux)
+	in.jsonLines.Register(mux)
 }
 
 // RegisterRPC registers the services of all doors.
@@ -122,7 +126,7 @@ func (in *Ingest) Refuse(w http.ResponseWriter, r *http.Request, status int, tex
 	switch path := r.URL.Path; {
 	case path == "/write", path == "/query", path == "/ping", path == "/health", path == "/ready", strings.HasPrefix(path, "/api/v2/"):
 		in.influx.Fail(w, r, status, text)
-	case path == "/api/v1/write", path == "/api/v1/push":
+	case path == "/api/v1/write", path == "/api/v1/push", path == "/api/v1/import":
 		http.Error(w, text, status)
 	default:
 		return false

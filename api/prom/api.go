@@ -146,6 +146,9 @@ func (a *API) Register(mux *http.ServeMux) {
 	}
 	mux.HandleFunc("GET /api/v1/admin/tsdb/snapshots/{name}/files/{path...}", a.snapshotFile)
 	mux.HandleFunc("POST /api/v1/read", a.remoteRead)
+	for _, method := range []string{get, post} {
+		mux.Handle(method+" /api/v1/export", Compress(http.HandlerFunc(a.export)))
+	}
 	mux.Handle("GET /federate", Compress(http.HandlerFunc(a.federate)))
 }
 

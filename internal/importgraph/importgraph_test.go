@@ -65,10 +65,11 @@ api/ingest/door     : internal/model internal/vfs storage api/reqbody
 api/ingest/doortest : internal/model storage api/ingest/door
 api/ingest/remotewrite: internal/model storage api/reqbody api/ingest/door api/ingest/wire
 api/ingest/influx   : internal/model storage api/reqbody api/ingest/door api/adminctx
+api/ingest/jsonlines: internal/model storage api/reqbody api/ingest/door internal/transfer/jsonl
 api/ingest/rpcwrite : internal/model internal/panics storage proto api/reqbody api/ingest/door api/ingest/wire
-api/ingest          : internal/vfs storage api/reqbody api/ingest/door api/ingest/remotewrite api/ingest/influx api/ingest/rpcwrite
+api/ingest          : internal/vfs storage api/reqbody api/ingest/door api/ingest/remotewrite api/ingest/influx api/ingest/jsonlines api/ingest/rpcwrite
 api/importer        : internal/model storage internal/transfer internal/transfer/stream
-api                 : internal/match internal/model internal/vfs internal/panics internal/background storage query proto api/reqbody api/adminctx
+api                 : internal/match internal/model internal/vfs internal/panics internal/background storage query proto api/reqbody api/adminctx internal/transfer/jsonl
 cmd/tsdb            : internal/model internal/vfs internal/objstore internal/transfer internal/transfer/promdir internal/transfer/files partition/block storage storage/archive storage/wal query api api/reqbody api/ingest api/ingest/door api/importer storage/doctor
 benchmarks          :
 internal/transfer/stream : internal/model encoding

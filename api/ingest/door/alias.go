@@ -17,6 +17,7 @@ const (
 	RemoteWrite2 Protocol = 2
 	Influx       Protocol = 3
 	RPC          Protocol = 4
+	JSONLines    Protocol = 5
 )
 
 // aliasSeed derives the alias seed of a request from the seed of the process and
