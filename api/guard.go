@@ -15,7 +15,7 @@ import (
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var flag string
-		admin, pprof := under(r.URL.Path, "/api/v1/admin") || r.URL.Path == "/api/v2/delete", under(r.URL.Path, "/debug/pprof")
+		admin, pprof := under(r.URL.Path, "/api/v1/admin") || r.URL.Path == "/api/v2/delete" || r.URL.Path == "/-/reload", under(r.URL.Path, "/debug/pprof")
 		switch {
 		case admin && !s.opts.EnableAdmin:
 			flag = "--web.enable-admin-api"

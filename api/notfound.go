@@ -25,6 +25,7 @@ var served = []struct{ what, methods, paths string }{
 	{"snapshots and their files", "GET", "/api/v1/admin/tsdb/snapshots /api/v1/admin/tsdb/snapshots/NAME/files /api/v1/admin/tsdb/snapshots/NAME/files/PATH"},
 	{"removal of a snapshot", "DELETE", "/api/v1/admin/tsdb/snapshots/NAME"},
 	{"removal without DELETE", "POST", "/api/v1/admin/tsdb/snapshots/NAME/remove"},
+	{"reload of the configuration", "POST, PUT", "/-/reload"},
 	{"the server itself", "GET", "/ /metrics /-/healthy /-/ready /debug/pprof/"},
 }
 

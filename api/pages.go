@@ -18,6 +18,17 @@ func (s *Server) mountPages(mux *http.ServeMux) {
 	mux.HandleFunc("GET /-/healthy", s.healthy)
 	mux.HandleFunc("GET /-/ready", s.ready)
 	mux.HandleFunc("GET /{$}", s.home)
+	if s.opts.Reload != nil {
+		mux.HandleFunc("POST /-/reload", s.reload)
+		mux.HandleFunc("PUT /-/reload", s.reload)
+	}
+}
+
+// reload reads the configuration again, as Prometheus does.
+func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
+	if err := s.opts.Reload(r.Context()); err != nil {
+		http.Error(w, "failed to reload config: "+err.Error(), http.StatusInternalServerError)
+	}
 }
 
 // healthy responds with 200 while the server works or is starting, and with 503

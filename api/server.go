@@ -43,6 +43,8 @@ type Options struct {
 
 	EnableAdmin bool // admin endpoints answer every peer, not only loopback
 	EnablePprof bool // the same for profiles
+	// Reload reads the configuration again, for /-/reload; nil = that path does not exist.
+	Reload func(ctx context.Context) error
 	// Refuse responds to a request that the server does not pass to a door, in
 	// the error format of the protocol of its path. It returns false if it does
 	// not know the path; the response then has Prometheus' format. nil = none.

@@ -20,7 +20,10 @@ type Options struct {
 	DB     func() (*storage.DB, error)
 	Engine *query.Engine
 
-	Build     BuildInfo
+	Build BuildInfo
+	// Reloaded returns when the configuration was last loaded, and whether the last
+	// attempt succeeded; nil = at the start.
+	Reloaded  func() (time.Time, bool)
 	Started   time.Time                // of the process
 	Retention string                   // of samples, in readable form
 	Flags     func() map[string]string // by name; nil = none

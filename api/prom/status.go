@@ -55,8 +55,12 @@ func (a *API) runtimeInfo(*http.Request) (answer, *apiError) {
 	if err != nil {
 		host = "<error retrieving hostname>"
 	}
+	loaded, ok := a.opts.Started, true
+	if a.opts.Reloaded != nil {
+		loaded, ok = a.opts.Reloaded()
+	}
 	return answer{data: jsonValue(runtimeView{
-		StartTime: a.opts.Started.UTC(), LastConfigTime: a.opts.Started.UTC(), ServerTime: a.now().UTC(), ReloadConfigSuccess: true,
+		StartTime: a.opts.Started.UTC(), LastConfigTime: loaded.UTC(), ServerTime: a.now().UTC(), ReloadConfigSuccess: ok,
 		CWD: dir, Hostname: host, StorageRetention: a.opts.Retention,
 		GoroutineCount: runtime.NumGoroutine(), GOMAXPROCS: runtime.GOMAXPROCS(0), GOMEMLIMIT: debug.SetMemoryLimit(-1),
 		GOGC: os.Getenv("GOGC"), GODEBUG: os.Getenv("GODEBUG"),

@@ -20,6 +20,9 @@ import (
 // config holds the settings of serve. The flags of flagSet document the fields.
 type config struct {
 	data, http, grpc, file string
+	args                   []string // of the command line
+
+	rules []retentionRule // of the configuration file
 
 	retention     duration // of raw samples
 	rollups       tierList
@@ -89,7 +92,7 @@ func (c *config) flagSet() *flag.FlagSet {
 	fs.StringVar(&c.data, "data", "./data", "data `directory`, created if missing")
 	fs.StringVar(&c.http, "http", ":9201", "`address` to listen on for HTTP")
 	fs.StringVar(&c.grpc, "grpc", ":9202", "`address` to listen on for gRPC (tsdb.v1, health, reflection)")
-	fs.StringVar(&c.file, "config", "", "YAML `file` whose keys are the names of these flags; the command line takes precedence")
+	fs.StringVar(&c.file, "config", "", "YAML `file` whose keys are the names of these flags, and retention, a list of rules; the command line takes precedence; read again at SIGHUP and POST /-/reload")
 
 	variable(&c.strict, "strict", "false", "refuse to start if data is damaged: a block of the MANIFEST is missing or unreadable, the log has lost frames, or a copy of MANIFEST is damaged")
 	variable(&c.retention, "retention.raw", "30d", "`duration` for which samples are kept; they are deleted by whole days; 0 = for ever")
@@ -156,7 +159,7 @@ func (c *config) flagSet() *flag.FlagSet {
 
 // loadConfig reads the command line and the configuration file it names.
 func loadConfig(args []string, stdout io.Writer) (*config, error) {
-	c := &config{}
+	c := &config{args: args}
 	c.flags = c.flagSet()
 	if err := parse(c.flags, args, stdout, serveSynopsis); err != nil {
 		return nil, err
@@ -189,9 +192,7 @@ func (c *config) applyYAML(content []byte, given map[string]bool) error {
 	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
 		return nil
 	}
-	at := func(n *yaml.Node, format string, args ...any) error {
-		return fmt.Errorf("%s:%d: %s", c.file, n.Line, fmt.Sprintf(format, args...))
-	}
+	at := c.at
 	if root.Kind != yaml.MappingNode {
 		return at(root, "want lines of the form \"flag: value\"")
 	}
@@ -201,7 +202,11 @@ func (c *config) applyYAML(content []byte, given map[string]bool) error {
 		key, value := root.Content[i], root.Content[i+1]
 		f := c.flags.Lookup(key.Value)
 		switch {
-		case f == nil || key.Value == "config":
+		case key.Value == rulesKey && seen[key.Value] == 0:
+			seen[key.Value] = key.Line
+			errs = append(errs, c.parseRules(value))
+			continue
+		case f == nil && key.Value != rulesKey || key.Value == "config":
 			errs = append(errs, at(key, "unknown key %q%s", key.Value, c.suggest(key.Value)))
 			continue
 		case seen[key.Value] != 0:
@@ -337,5 +342,6 @@ func (c *config) yaml() string {
 			fmt.Fprintf(&b, "%s: %q\n", s.name, s.value)
 		}
 	}
+	b.WriteString(c.rulesYAML())
 	return b.String()
 }

@@ -118,7 +118,7 @@ func TestMistakesAreNamed(t *testing.T) {
 	f("unknown key", "data: x\nretention.rew: 1d\n", nil, "tsdb.yml:2:", `unknown key "retention.rew"`, `did you mean "retention.raw"`)
 	f("two mistakes", "nonsense_here: 1\nlimit.labels: many\n", nil, "tsdb.yml:1:", "tsdb.yml:2:", `"many" is not an integer`)
 	f("twice", "data: x\n\ndata: y\n", nil, "tsdb.yml:3:", "first on line 1")
-	f("nested", "retention:\n  raw: 1d\n", nil, "tsdb.yml:1:", "unknown key")
+	f("nested", "retention:\n  raw: 1d\n", nil, "tsdb.yml:2:", "takes a list of rules")
 	f("list", "data: [a, b]\n", nil, "tsdb.yml:1:", "single value")
 	f("no map", "- a\n", nil, "tsdb.yml:1:", "flag: value")
 	f("no YAML", "data: x\na: b: c\n", nil, "line 2")

@@ -144,7 +144,7 @@ func (c *config) warnings() []string {
 			all = append(all, fmt.Sprintf("--%s=%s is shorter than --retention.raw=%s: the rollup leaves before its samples, and older queries read these", name, r.String(), raw))
 		}
 	}
-	return all
+	return append(all, c.ruleWarnings()...)
 }
 
 // rollupsText describes the rollups in force with their retentions.

@@ -51,6 +51,7 @@ func serve(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	s.reloader.reloadOnSignal(ctx)
 	return s.run(ctx)
 }
 
@@ -102,6 +103,7 @@ type service struct {
 	dataDir  string
 	registry *prometheus.Registry
 	database database
+	reloader *reloader
 	self     *api.SelfScrape // nil = off
 
 	httpListener, grpcListener net.Listener
@@ -141,10 +143,11 @@ func newService(c *config, log *slog.Logger, cpus int) (_ *service, err error) {
 			DB: s.database.get, Gatherer: s.registry, Interval: time.Duration(c.selfScrape), Instance: s.instance(),
 		})
 	}
+	s.reloader = newReloader(s, c)
 	doors, calls := s.doors()
 	if s.http, err = api.NewServer(api.Options{
 		DB: s.database.get, Doors: doors, Registry: s.registry, Logger: log, Version: version,
-		EnableAdmin: bool(c.enableAdmin), EnablePprof: bool(c.enablePprof), WebConfigFile: c.webConfig, MaxConnections: int(c.webMaxConns),
+		EnableAdmin: bool(c.enableAdmin), EnablePprof: bool(c.enablePprof), Reload: s.reloader.reload, WebConfigFile: c.webConfig, MaxConnections: int(c.webMaxConns),
 		Refuse: s.refuse, ExternalURL: c.webExternalURL, Hosts: c.hosts(), CORSOrigin: c.webCORSOrigin,
 	}); err != nil {
 		return nil, err
@@ -220,7 +223,7 @@ func (s *service) open(ctx context.Context) error {
 func (s *service) storageOptions() storage.Options {
 	return storage.Options{
 		Strict:      bool(s.config.strict),
-		RetentionMs: s.config.retention.ms(), TierRetentionMs: s.config.tierRetentionMs(),
+		RetentionMs: s.config.retention.ms(), TierRetentionMs: s.config.tierRetentionMs(), RetentionRules: s.config.storageRules(),
 		MaxFutureMs: s.config.maxFuture.ms(),
 		WALSync:     s.config.walSync.mode,
 		WALKeep:     time.Duration(s.config.walKeep),
