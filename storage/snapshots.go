@@ -139,6 +139,7 @@ func (s *snapshots) content(version *blockset.Version, image log.Image, o Snapsh
 		return c
 	}
 	c.Log = func(wal, list string) error {
+		defer image.Close() // the log releases segments again
 		_, err := image.CopyTo(st.WALLow, wal, list)
 		return err
 	}

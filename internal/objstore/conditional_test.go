@@ -1,53 +1,41 @@
-package objstore
+package objstore_test
 
 import (
 	"errors"
 	"testing"
 
+	"tsdb/internal/objstore"
+	"tsdb/internal/objstore/objstoretest"
 	"tsdb/internal/vfs"
 )
 
-// Of two that replace the same object one succeeds.
-func TestPutIfComparesAndSwaps(t *testing.T) {
-	ctx := t.Context()
+func TestDirIsConditional(t *testing.T) {
+	objstoretest.TestConditional(t, func(*testing.T) objstore.Conditional { return objstore.NewDir(vfs.NewMem(), "store") })
+}
+
+// Another process that replaces an object keeps this one out, and what was put survives a
+// power cut.
+func TestPutIfIsExclusiveAndDurable(t *testing.T) {
 	fsys := vfs.NewMem()
 	if err := errors.Join(fsys.MkdirAll("store"), fsys.SyncDir(".")); err != nil {
 		t.Fatal(err)
 	}
-	d := NewDir(fsys, "store")
-	const key = "heads/x.head"
-	put := func(data string, expected Identity, ok bool) Identity {
-		t.Helper()
-		id, err := d.PutIf(ctx, key, []byte(data), expected)
-		if ok != (err == nil) {
-			t.Fatalf("put %q over %v: %v", data, expected, err)
-		}
-		if !ok && !errors.Is(err, ErrConflict) {
-			t.Errorf("put %q: %v is no conflict", data, err)
-		}
-		return id
-	}
-	one := put("one", Identity{}, true)
-	put("two", Identity{}, false)
-	two := put("two", one, true)
-	put("three", one, false)
-	if id, err := d.Head(ctx, key); err != nil || id != two {
-		t.Errorf("%v, %v: want %v", id, err, two)
-	}
-	if keys, err := d.List(ctx, ""); err != nil || len(keys) != 1 {
-		t.Errorf("keys %v, %v", keys, err)
-	}
-	lock, err := fsys.Lock("store/heads/LOCK", "another")
+	d := objstore.NewDir(fsys, "store")
+	id, err := d.PutIf(t.Context(), "h/x.head", []byte("one"), objstore.Identity{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.PutIf(ctx, key, []byte("three"), two); !errors.Is(err, ErrBusy) {
+	lock, err := fsys.Lock("store/h/LOCK", "another")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.PutIf(t.Context(), "h/x.head", []byte("two"), id); !errors.Is(err, objstore.ErrBusy) {
 		t.Errorf("put beside another: %v", err)
 	}
 	lock.Close()
 	crashed := fsys.CrashClone(vfs.CrashOptions{})
-	if id, err := NewDir(crashed, "store").Head(ctx, key); err != nil || id != two {
-		t.Errorf("after a power cut: %v, %v", id, err)
+	if got, err := objstore.NewDir(crashed, "store").Head(t.Context(), "h/x.head"); err != nil || got != id {
+		t.Errorf("after a power cut: %v, %v", got, err)
 	}
 }
 
@@ -55,8 +43,8 @@ func TestPutIfComparesAndSwaps(t *testing.T) {
 func TestPutIfIsAtomic(t *testing.T) {
 	for k := 1; ; k++ {
 		fault := vfs.NewFault(vfs.NewMem())
-		d := NewDir(fault, "store")
-		one, err := d.PutIf(t.Context(), "h/x.head", []byte("one"), Identity{})
+		d := objstore.NewDir(fault, "store")
+		one, err := d.PutIf(t.Context(), "h/x.head", []byte("one"), objstore.Identity{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +54,7 @@ func TestPutIfIsAtomic(t *testing.T) {
 		failed := fault.N() >= before+k
 		fault.SetHook(nil)
 		got, headErr := d.Head(t.Context(), "h/x.head")
-		if headErr != nil || got != one && got != IdentityOf(5, []byte("three")) || err == nil && got != two {
+		if headErr != nil || got != one && got != objstore.IdentityOf(5, []byte("three")) || err == nil && got != two {
 			t.Fatalf("operation %d: %v, %v after %v", k, got, headErr, err)
 		}
 		if !failed {

@@ -26,6 +26,9 @@
 //   - List finds what nothing refers to. It may lag behind, so it never answers
 //     whether an object exists: Head and Open do.
 //
+// A Conditional store also has objects that are replaced by compare-and-swap (PutIf), such
+// as the head of an archive.
+//
 // # Deletion
 //
 // The block set counts the references to a block. Once the last is gone and the
@@ -65,4 +68,6 @@
 //	Delete      DeleteObjects, up to 1,000 keys, an error for each
 //	SetAside    CopyObject to lost+found/, then DeleteObject
 //	Grace       minutes: readers in other processes hold nothing open
+//	PutIf       GetObject, to compare identities; PutObject with If-Match on the ETag of
+//	            that answer, or If-None-Match: * if there is none. 412 is a conflict
 package objstore

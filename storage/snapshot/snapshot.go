@@ -54,8 +54,8 @@ func Dir(dir, name string) string { return path.Join(dir, format.SnapshotsDir, n
 type Content struct {
 	Marker Marker
 	State  *manifest.State // of the MANIFEST; lists the blocks
-	// Log makes the log in the directory wal and the list of its segments; nil = an
-	// empty one.
+	// Log makes the log in the directory wal and the list of its segments, before all
+	// else; nil = an empty one.
 	Log func(wal, list string) error
 	// Missing reports whether a block is known to be missing, so that the snapshot
 	// lacks it too.
@@ -111,6 +111,11 @@ func fill(ctx context.Context, fsys vfs.FS, dir, temp string, c Content) error {
 			return err
 		}
 	}
+	if c.Log != nil {
+		if err := c.Log(path.Join(temp, format.WALDir), path.Join(temp, format.SegmentsName)); err != nil {
+			return err
+		}
+	}
 	for _, b := range c.State.Sorted() {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -125,11 +130,6 @@ func fill(ctx context.Context, fsys vfs.FS, dir, temp string, c Content) error {
 			continue
 		}
 		if err != nil {
-			return err
-		}
-	}
-	if c.Log != nil {
-		if err := c.Log(path.Join(temp, format.WALDir), path.Join(temp, format.SegmentsName)); err != nil {
 			return err
 		}
 	}
