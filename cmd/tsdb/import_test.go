@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"log/slog"
 	"os"
@@ -11,8 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/tsdb"
+
+	"tsdb/encoding"
+	"tsdb/internal/model"
 )
 
 // runCommand runs a command and returns what it prints and its exit code.
@@ -108,4 +113,67 @@ func TestThousands(t *testing.T) {
 			t.Errorf("%d: %q, want %q", n, got, want)
 		}
 	}
+}
+
+// What is exported from a directory comes back bit for bit, through a compressed file
+// into another directory: the exports of both are equal.
+func TestExportAndImportKeepEverything(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	now := time.Now().UnixMilli()
+	text := fmt.Sprintf(`{"metric":{"__name__":"m","a":"é\"\n"},"values":[1,-0,0.1,5e-324,null,"Infinity","-Infinity","NaN:7ff0000000000002"],"timestamps":[%d,%d,%d,%d,%d,%d,%d,%d]}
+{"metric":{"__name__":"h"},"histograms":["%s"],"timestamps":[%d],"starts":[%d]}
+{"metric":{"a":"b"},"values":[1],"timestamps":[1]}
+`, now-8, now-7, now-6, now-5, now-4, now-3, now-2, now-1, histogramText(), now, now-100)
+	must(t, os.WriteFile(at("first.jsonl"), []byte(text), 0o600))
+	stdout, stderr, code := runCommand("import", "lines", at("first.jsonl"), "--to", at("one"))
+	if code != exitOK || !strings.Contains(stdout, "9 imported") || !strings.Contains(stdout, "refused: 1, no_name") {
+		t.Fatalf("exit %d, %q %q", code, stdout, stderr)
+	}
+	if _, stderr, code = runCommand("export", "--from", at("one"), "--to", at("x.jsonl.zst")); code != exitOK || !strings.Contains(stderr, "9 samples exported") {
+		t.Fatalf("exit %d, %q", code, stderr)
+	}
+	if stdout, stderr, code = runCommand("import", "lines", at("x.jsonl.zst"), "--to", at("two")); code != exitOK || strings.Contains(stdout, "refused") {
+		t.Fatalf("exit %d, %q %q", code, stdout, stderr)
+	}
+	one, _, _ := runCommand("export", "--from", at("one"), "--to", "-")
+	two, _, _ := runCommand("export", "--from", at("two"), "--to", "-")
+	if one != two || strings.Count(one, "\n") != 2 {
+		t.Errorf("got\n%s\nwant\n%s", two, one)
+	}
+	if want := strings.SplitAfter(text, "\n")[0]; !strings.Contains(one, want) {
+		t.Errorf("the line\n%s is not in\n%s", want, one)
+	}
+	_, stderr, code = runCommand("export", "--from", at("one"), "--to", at("x.parquet"), "--format", "parquet")
+	if code != exitOK || !strings.Contains(stderr, "1 native histograms") {
+		t.Errorf("parquet: exit %d, %q", code, stderr)
+	}
+	stdout, _, code = runCommand("export", "--from", at("one"), "--to", "-", "--format", "csv", "--match", `{a=~".+"}`, "--start", fmt.Sprint(float64(now-6)/1000))
+	if code != exitOK || strings.Count(stdout, "\n") != 7 {
+		t.Errorf("csv: exit %d, %q", code, stdout)
+	}
+	for want, args := range map[string][]string{
+		"--from is missing":    {"--to", "x"},
+		"--to is missing":      {"--from", "x"},
+		`unknown format "xml"`: {"--from", "x", "--to", "x", "--format", "xml"},
+		"--match":              {"--from", "x", "--to", "x", "--match", "{"},
+		"neither RFC 3339 nor": {"--from", "x", "--to", "x", "--start", "yesterday"},
+		"is no address of a":   {"--from", "http://", "--to", at("y")},
+	} {
+		if _, stderr, code := runCommand(append([]string{"export"}, args...)...); code != exitUsage || !strings.Contains(stderr, want) {
+			t.Errorf("%v: exit %d, %q, want %q", args, code, stderr, want)
+		}
+	}
+	if _, stderr, code := runCommand("export", "--from", at("nothing"), "--to", at("y")); code != exitFailure || !strings.Contains(stderr, "no data directory") {
+		t.Errorf("exit %d, %q", code, stderr)
+	}
+	if _, err := os.Stat(at("y")); err == nil {
+		t.Error("a failed export left its file")
+	}
+}
+
+// histogramText is a histogram as it is in a line.
+func histogramText() string {
+	h := model.Histogram{Int: &histogram.Histogram{Schema: 1, Count: 2, Sum: 3.5, PositiveSpans: []histogram.Span{{Length: 1}}, PositiveBuckets: []int64{2}}}
+	return base64.StdEncoding.EncodeToString(encoding.AppendHistogram(nil, h))
 }

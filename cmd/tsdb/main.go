@@ -22,6 +22,8 @@ Usage:
   tsdb repair --data DIR [--yes]  restore a damaged MANIFEST; without --yes, show how
   tsdb import KIND SOURCE… --to DIR|URL
                                   bring in samples from other servers and files
+  tsdb export --from DIR|URL --to FILE
+                                  write samples as JSON lines, CSV, OpenMetrics, Parquet
   tsdb inspect --data DIR         show the contents of a data directory
   tsdb inspect --file PATH        show one file as offset, bytes, meaning
   tsdb backup --from URL|DIR --to DIR
@@ -68,6 +70,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return repair(args[1:], stdout, stderr)
 	case "import":
 		return report(stderr, command, importCommand(args[1:], stdout, stderr))
+	case "export":
+		return report(stderr, command, exportCommand(args[1:], stdout, stderr))
 	case "inspect":
 		return report(stderr, command, inspect(args[1:], stdout))
 	case "backup":

@@ -128,9 +128,12 @@ func (r *runner) mark(unit string, pos int64) {
 }
 
 func (r *runner) item(ctx context.Context, u Unit, pos int64, item *Item) error {
+	refused := r.refused(item)
 	if item.Samples != nil {
 		r.sum.Items++
 		r.sum.Read += int64(item.Samples.Len())
+	}
+	if item.Samples != nil && !refused {
 		for _, t := range item.Samples.T {
 			if r.sum.Min > r.sum.Max {
 				r.sum.Min, r.sum.Max = t, t
@@ -139,7 +142,7 @@ func (r *runner) item(ctx context.Context, u Unit, pos int64, item *Item) error 
 		}
 	}
 	switch {
-	case r.refused(item):
+	case refused:
 	case r.dry:
 		r.judge(item)
 	default:
