@@ -120,7 +120,7 @@ func (w *writer) applyRange(ctx context.Context, ch *applyChunk, add func(i, j i
 	add(i, j)
 	stale, err = w.appendChunk(ctx, ch)
 	if ch.replaced > 0 {
-		w.metrics.replaced.WithLabelValues(ch.door).Add(float64(ch.replaced))
+		w.metrics.overwritten.WithLabelValues(ch.door).Add(float64(ch.replaced))
 	}
 	if !errors.Is(err, log.ErrTooLarge) {
 		return 0, stale, err

@@ -39,7 +39,7 @@ func TestCardinalityCountsAllSeriesOnce(t *testing.T) {
 				}
 			})
 		}
-		c, warnings, err := db.Cardinality(ctx, model.DefaultTenant, 1000)
+		c, warnings, err := db.Cardinality(ctx, CardinalityRequest{Limit: 1000})
 		if err != nil || len(warnings) > 0 {
 			t.Fatal(err, warnings)
 		}
@@ -59,7 +59,7 @@ func TestCardinalityCountsAllSeriesOnce(t *testing.T) {
 				t.Errorf("%s: table %d is %v, want %v", when, i, got, want)
 			}
 		}
-		if few, _, err := db.Cardinality(ctx, model.DefaultTenant, 2); err != nil || len(few.ByMetric) != 2 || few.ByMetric[0] != c.ByMetric[0] {
+		if few, _, err := db.Cardinality(ctx, CardinalityRequest{Limit: 2}); err != nil || len(few.ByMetric) != 2 || few.ByMetric[0] != c.ByMetric[0] {
 			t.Errorf("%s: the largest two: %v, %v", when, few.ByMetric, err)
 		}
 	}
@@ -92,13 +92,13 @@ func TestCardinalityCountsAllSeriesOnce(t *testing.T) {
 	check("merged")
 
 	// Pairs beyond the bound are left out, with a warning.
-	c, warnings, err := db.cardinality(ctx, 0, 1000, 10)
+	c, warnings, err := db.cardinality(ctx, CardinalityRequest{Limit: 1000}, 10)
 	if err != nil || len(warnings) != 1 || c.Series != uint64(len(all)) {
 		t.Errorf("10 pairs of blocks: %d series, %v, %v", c.Series, warnings, err)
 	}
 	cancelled, cancel := context.WithCancel(ctx)
 	cancel()
-	if _, _, err := db.Cardinality(cancelled, model.DefaultTenant, 10); err == nil {
+	if _, _, err := db.Cardinality(cancelled, CardinalityRequest{Limit: 10}); err == nil {
 		t.Error("goes on after the end of its context")
 	}
 }

@@ -195,6 +195,7 @@ func (c *compactor) mergeLocked(ctx context.Context, plan planner) (bool, error)
 	c.metrics.merges.WithLabelValues(next.Level.String()).Inc()
 	c.metrics.mergedBytes.Add(float64(merged.Bytes))
 	c.metrics.reclaimedSamples.Add(float64(merged.Deleted))
+	c.metrics.overwritten.WithLabelValues(doorMerge).Add(float64(merged.Overwritten))
 	c.log.Info("blocks merged", "what", next.Reason, "level", next.Level.String(), "inputs", len(next.Inputs), "outputs", len(merged.Add),
 		"read_bytes", next.Bytes, "written_bytes", merged.Bytes, "took", c.opts.Clock.Now().Sub(began))
 	c.dropTombstones(ctx)

@@ -13,7 +13,7 @@ import (
 type metrics struct {
 	rejected         *prometheus.CounterVec
 	accepted         *prometheus.CounterVec
-	replaced         *prometheus.CounterVec
+	overwritten      *prometheus.CounterVec
 	exemplarsDropped prometheus.Counter
 	lostSamples      prometheus.Counter
 	cuts, cutErrors  prometheus.Counter
@@ -32,6 +32,9 @@ type metrics struct {
 	reclaimedSamples prometheus.Counter
 }
 
+// doorMerge stands for merges, which find what overwrites samples of older blocks.
+const doorMerge = "merge"
+
 func newMetrics() *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
@@ -39,7 +42,7 @@ func newMetrics() *metrics {
 	return &metrics{
 		rejected:         prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tsdb_rejected_samples_total", Help: "Samples refused, by door and reason."}, []string{"door", "reason"}),
 		accepted:         prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tsdb_ingested_samples_total", Help: "Samples acknowledged, by door and kind, repetitions included."}, []string{"door", "kind"}),
-		replaced:         prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tsdb_replaced_samples_total", Help: "Values replaced by a later write at the same key while the head held the older one, by door."}, []string{"door"}),
+		overwritten:      prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tsdb_overwritten_samples_total", Help: "Samples whose value a later write at the same time has replaced while they were in memory, by door; those in blocks when merges found them, with door=\"merge\". Identical repetitions do not count."}, []string{"door"}),
 		exemplarsDropped: counter("tsdb_exemplars_dropped_total", "Exemplars that made room for newer ones of their series."),
 		lostSamples:      counter("tsdb_wal_lost_samples_total", "Samples of the log whose series definition was damaged."),
 		cuts:             counter("tsdb_head_cuts_total", "Heads turned into blocks."),
@@ -61,7 +64,7 @@ func newMetrics() *metrics {
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.rejected, m.accepted, m.replaced, m.exemplarsDropped, m.lostSamples, m.cuts, m.cutErrors, m.cutSeconds, m.merges, m.mergeErrors, m.panics, m.mergedBytes,
+	return []prometheus.Collector{m.rejected, m.accepted, m.overwritten, m.exemplarsDropped, m.lostSamples, m.cuts, m.cutErrors, m.cutSeconds, m.merges, m.mergeErrors, m.panics, m.mergedBytes,
 		m.rollupSteps, m.rollupBytes, m.rollupSamples, m.rollupSeconds, m.writesStopped, m.deletions, m.deletedSamples, m.reclaimedSamples}
 }
 

@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -9,7 +8,6 @@ import (
 	"tsdb/internal/match"
 	"tsdb/internal/model"
 	"tsdb/partition/block"
-	"tsdb/partition/blockset"
 	"tsdb/partition/manifest"
 )
 
@@ -211,23 +209,4 @@ func (v *View) FloorFor(ms []*labels.Matcher, tier block.Tier) int64 {
 		return floor
 	}
 	return max(floor, v.st.rules.possible(tier, compiled))
-}
-
-// shows returns a function that reports whether retention rules leave something of a
-// series of a block.
-func (v *View) shows(ctx context.Context, e *blockset.Entry, tenant uint32) (func(ord uint32) bool, error) {
-	all := func(uint32) bool { return true }
-	if v.st.rules == nil {
-		return all, nil
-	}
-	hidden, err := v.st.blocks.Deletions(ctx, e, nil)
-	if err != nil || hidden == nil {
-		return all, err
-	}
-	shown, err := e.Block().Postings(ctx, tenant, nil)
-	if err != nil {
-		return all, err
-	}
-	_, err = e.Block().PresentIn(ctx, shown, model.AllTime, hidden)
-	return shown.Contains, err
 }

@@ -87,7 +87,7 @@ func TestTenantsShareNoSeries(t *testing.T) {
 			if !maps.EqualFunc(got, want[tenant], slices.Equal) {
 				t.Errorf("%s: tenant %d has %v, want %v", when, tenant, got, want[tenant])
 			}
-			c, _, err := db.Cardinality(ctx, tenant, 10)
+			c, _, err := db.Cardinality(ctx, CardinalityRequest{Tenant: tenant, Limit: 10})
 			if err != nil || int(c.Series) != len(want[tenant]) || len(c.ByMetric) != len(want[tenant]) {
 				t.Errorf("%s: tenant %d has %d series in %v, error %v", when, tenant, c.Series, c.ByMetric, err)
 			}

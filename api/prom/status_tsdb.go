@@ -7,11 +7,13 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/prometheus/prometheus/util/features"
 
 	"tsdb/api/limiter"
 	"tsdb/internal/model"
+	"tsdb/query"
 	"tsdb/storage"
 )
 
@@ -46,44 +48,97 @@ type headView struct {
 // blocks. It acquires a slot of the limiter of reads because it reads the index of
 // every block.
 func (a *API) cardinality(r *http.Request) (answer, *apiError) {
-	rows := defaultTableRows
-	if s := r.Form.Get("limit"); s != "" {
-		var err error
-		if rows, err = strconv.Atoi(s); err != nil || rows < 1 {
-			return answer{}, badData(errors.New("limit must be a positive number"))
-		}
-		if rows > maxTableRows {
-			return answer{}, badData(fmt.Errorf("limit must not exceed %d", maxTableRows))
+	rows, bad := tableRows(r, "limit", "topN")
+	if bad != nil {
+		return answer{}, bad
+	}
+	req := storage.CardinalityRequest{Tenant: model.DefaultTenant, Limit: rows, Focus: r.Form.Get("focusLabel")}
+	if s := r.Form.Get("date"); s != "" {
+		if req.Range, bad = dayOf(s); bad != nil {
+			return answer{}, bad
 		}
 	}
-	if err := a.opts.Reads.Acquire(r.Context()); errors.Is(err, limiter.ErrFull) {
-		return answer{}, unavailable(err)
-	} else if err != nil {
+	var err error
+	if req.Sets, err = a.selectors(r); err != nil {
+		return answer{}, badParam("match[]", err)
+	}
+	db, release, bad := a.readIndex(r)
+	if bad != nil {
+		return answer{}, bad
+	}
+	defer release()
+	charge := a.opts.Engine.Charge()
+	defer charge.Close()
+	req.Reserve = charge.Take
+	c, warnings, err := db.Cardinality(r.Context(), req)
+	if err != nil {
 		return answer{}, classifyWork(err)
 	}
-	defer a.opts.Reads.Release()
-	db, err := a.opts.DB()
-	if err != nil {
-		return answer{}, unavailable(err)
-	}
-	c, warnings, err := db.Cardinality(r.Context(), model.DefaultTenant, rows)
-	if err != nil {
-		return answer{}, classifyWork(err)
-	}
-	ans := answer{data: jsonValue(struct {
+	view := struct {
+		Series       uint64     `json:"totalSeries"`
+		LabelPairs   uint64     `json:"totalLabelValuePairs"`
 		Head         headView   `json:"headStats"`
 		ByMetric     []tableRow `json:"seriesCountByMetricName"`
 		ByLabelName  []tableRow `json:"labelValueCountByLabelName"`
 		BytesByLabel []tableRow `json:"memoryInBytesByLabelName"`
+		SeriesByName []tableRow `json:"seriesCountByLabelName"`
 		ByLabelPair  []tableRow `json:"seriesCountByLabelValuePair"`
+		ByFocus      []tableRow `json:"seriesCountByFocusLabelValue,omitempty"`
 	}{
-		headView{c.Series, c.LabelPairs, c.Chunks, c.MinTime, c.MaxTime},
-		table(c.ByMetric), table(c.ByLabelName), table(c.BytesByLabel), table(c.ByLabelPair),
-	})}
+		c.Series, c.LabelPairs, headView{c.Series, c.LabelPairs, c.Chunks, c.MinTime, c.MaxTime},
+		table(c.ByMetric), table(c.ByLabelName), table(c.BytesByLabel), table(c.SeriesByName), table(c.ByLabelPair), table(c.ByFocus),
+	}
+	ans := answer{data: jsonValue(view)}
 	for _, w := range warnings {
 		ans.warnings.Add(w)
 	}
 	return ans, nil
+}
+
+// tableRows reads the number of rows of each table, from the last of the parameters
+// given.
+func tableRows(r *http.Request, names ...string) (int, *apiError) {
+	rows := defaultTableRows
+	for _, name := range names {
+		s := r.Form.Get(name)
+		if s == "" {
+			continue
+		}
+		var err error
+		if rows, err = strconv.Atoi(s); err != nil || rows < 1 {
+			return 0, badData(fmt.Errorf("%s must be a positive number", name))
+		}
+		if rows > maxTableRows {
+			return 0, badData(fmt.Errorf("%s must not exceed %d", name, maxTableRows))
+		}
+	}
+	return rows, nil
+}
+
+// dayOf parses a UTC day. It holds what its blocks hold: the time after its first
+// millisecond, up to the first one of the next day.
+func dayOf(s string) (tr model.TimeRange, _ *apiError) {
+	day, err := time.Parse(time.DateOnly, s)
+	if err != nil || day.UnixMilli() < query.MinTime || day.UnixMilli() >= query.MaxTime-model.DayMs {
+		return tr, badData(fmt.Errorf("date must be a day, such as 2026-03-10, not %q", s))
+	}
+	start := day.UnixMilli() + 1
+	return model.TimeRange{Min: start, Max: start + model.DayMs}, nil
+}
+
+// readIndex acquires a slot of the limiter of reads for a request that reads the index of
+// many blocks. The caller releases it.
+func (a *API) readIndex(r *http.Request) (_ *storage.DB, release func(), _ *apiError) {
+	db, err := a.opts.DB()
+	if err != nil {
+		return nil, nil, unavailable(err)
+	}
+	if err := a.opts.Reads.Acquire(r.Context()); errors.Is(err, limiter.ErrFull) {
+		return nil, nil, unavailable(err)
+	} else if err != nil {
+		return nil, nil, classifyWork(err)
+	}
+	return db, a.opts.Reads.Release, nil
 }
 
 // blockView is a block in Prometheus' format. Its level is 1 for a cut, 2 for

@@ -65,6 +65,8 @@ type Merged struct {
 	Lost []error
 	// Deleted counts the samples that were left out because of tombstones.
 	Deleted uint64
+	// Overwritten counts the samples whose value a newer input replaced.
+	Overwritten uint64
 	// DroppedExemplars counts the exemplars beyond maxSeriesExemplars.
 	DroppedExemplars int
 }

@@ -108,6 +108,9 @@ func (s *sliceMerger) read(m *merger, during model.TimeRange) error {
 		default:
 			s.scratch.Reset()
 			model.Merge(&s.scratch, &s.merged, &in.part)
+			if s.scratch.Len() < s.merged.Len()+in.part.Len() {
+				m.result.Overwritten += overwritten(&s.merged, &in.part)
+			}
 			s.merged, s.scratch = s.scratch, s.merged
 		}
 	}
@@ -118,6 +121,25 @@ func (s *sliceMerger) read(m *merger, during model.TimeRange) error {
 		})
 	}
 	return nil
+}
+
+// overwritten counts the rows of older that Merge replaces with a different row of newer.
+func overwritten(older, newer *model.ColumnSet) (n uint64) {
+	for i, j := 0, 0; i < older.Len() && j < newer.Len(); {
+		switch a, b := older.T[i], newer.T[j]; {
+		case a < b:
+			i++
+		case b < a:
+			j++
+		default:
+			if !newer.EqualAt(j, older, i) && model.Overwrites(newer.StaleAt(j), older.StaleAt(i)) {
+				n++
+			}
+			i++
+			j++
+		}
+	}
+	return n
 }
 
 // readChunk adds the rows of a chunk to those of its input. Only chunks of different

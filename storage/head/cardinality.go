@@ -1,80 +1,88 @@
 package head
 
-// Cardinality counts the labels of a tenant's series in a head.
-type Cardinality struct {
-	Series    int
-	Metrics   map[string]uint64 // series, by metric name
-	Names     map[string]uint64 // distinct values, by label name
-	NameBytes map[string]uint64 // bytes of those values
-	Pairs     map[Pair]uint64   // series, by label and value
+import (
+	"context"
+	"sort"
+
+	"tsdb/internal/model"
+)
+
+// CountLabels calls each with every label value of the given series and the number of
+// series that have it, shard by shard: a value comes once for each shard. refs are
+// sorted, as Select returns them; series that have left meanwhile do not count. The
+// locks of shards are held for a few series at a time, and not during each, whose
+// strings are valid only during the call.
+func (h *Head) CountLabels(ctx context.Context, refs []model.Ref, each func(name, value string, series uint64) error) error {
+	var counts []uint32
+	for len(refs) > 0 {
+		s := &h.shards[refs[0].Shard()]
+		n := sort.Search(len(refs), func(i int) bool { return refs[i].Shard() > s.number })
+		var v shardView
+		for again := true; again; {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			counts, v, again = s.countLabels(refs[:n], counts)
+		}
+		refs = refs[n:]
+		for t, series := range counts {
+			if t%countPerCheck == 0 && ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if series == 0 || v.name(uint32(t)) == tenantName {
+				continue
+			}
+			if err := each(v.name(uint32(t)), v.value(uint32(t)), uint64(series)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
-// Pair is a label with its value.
-type Pair struct{ Name, Value string }
+// The series that are counted in one hold of a shard's lock, some 0.1 ms, and the terms
+// between checks of the context.
+const (
+	countPerLock  = 1024
+	countPerCheck = 4096
+)
 
-// Cardinality counts the series of a tenant and their labels. It copies every
-// distinct label value, one shard at a time, under the shard's read lock.
-func (h *Head) Cardinality(tenant uint32) Cardinality {
-	c := Cardinality{
-		Metrics: map[string]uint64{}, Names: map[string]uint64{}, NameBytes: map[string]uint64{}, Pairs: map[Pair]uint64{},
+// countLabels counts the series of refs, which are of the shard, by their terms, in the
+// memory of counts. again reports that the terms were numbered anew meanwhile.
+func (s *Shard) countLabels(refs []model.Ref, counts []uint32) (_ []uint32, v shardView, again bool) {
+	s.mu.RLock()
+	v = s.view()
+	packed := s.packed
+	s.mu.RUnlock()
+	if cap(counts) < int(v.nTerms) {
+		counts = make([]uint32, v.nTerms)
 	}
-	for i := range h.shards {
-		s := &h.shards[i]
+	counts = counts[:v.nTerms]
+	clear(counts)
+	for len(refs) > 0 {
+		part := refs[:min(countPerLock, len(refs))]
+		refs = refs[len(part):]
 		s.mu.RLock()
-		c.add(s, tenant)
+		if s.packed != packed {
+			s.mu.RUnlock()
+			return counts, v, true
+		}
+		for _, ref := range part {
+			if !s.alive(ref) {
+				continue
+			}
+			b := s.text.from(s.series.at(ref.Slot()).labels)
+			n, k := uvarint(b)
+			for range n {
+				b = b[k:]
+				var t uint64
+				t, k = uvarint(b)
+				if t < uint64(len(counts)) { // a slot used again may name newer terms
+					counts[t]++
+				}
+			}
+		}
 		s.mu.RUnlock()
 	}
-	return c
-}
-
-// add counts the tenant's series of a shard, whose lock is held.
-func (c *Cardinality) add(s *Shard, tenant uint32) {
-	t, ok := s.tenantTerm(tenant)
-	if !ok {
-		return
-	}
-	own := s.dict.terms.at(t).list
-	c.Series += own.len()
-	var others bitset // slots of other tenants; nil = none
-	if own.len() < s.live {
-		others = bitsetFor(s.slots)
-		for _, id := range s.dict.names[s.dict.byName[tenantName]].terms {
-			if id != t {
-				s.setBits(others, s.dict.terms.at(id).list)
-			}
-		}
-	}
-	for k := range s.dict.names {
-		n := &s.dict.names[k]
-		if n.name == tenantName {
-			continue
-		}
-		for _, id := range n.terms {
-			c.count(s, n.name, s.dict.terms.at(id), others)
-		}
-	}
-}
-
-func (c *Cardinality) count(s *Shard, name string, t *term, others bitset) {
-	series := uint64(t.list.len())
-	if others != nil {
-		series = 0
-		for _, slot := range s.appendPostings(nil, t.list) {
-			if !others.has(slot) {
-				series++
-			}
-		}
-	}
-	if series == 0 {
-		return // dead
-	}
-	p := Pair{name, s.value(t)}
-	if _, seen := c.Pairs[p]; !seen {
-		c.Names[name]++
-		c.NameBytes[name] += uint64(len(p.Value))
-	}
-	if name == metricName {
-		c.Metrics[p.Value] += series
-	}
-	c.Pairs[p] += series
+	return counts, v, false
 }

@@ -1,0 +1,69 @@
+package prom
+
+import (
+	"errors"
+	"testing"
+
+	"tsdb/query"
+	"tsdb/storage"
+)
+
+// tsdbStatus is the answer of status/tsdb.
+type tsdbStatus struct {
+	TotalSeries, TotalLabelValuePairs int
+	HeadStats                         struct{ NumSeries, NumLabelPairs, ChunkCount, MinTime, MaxTime int64 }
+
+	SeriesCountByMetricName, LabelValueCountByLabelName, MemoryInBytesByLabelName []tableRow
+	SeriesCountByLabelName, SeriesCountByLabelValuePair                           []tableRow
+	SeriesCountByFocusLabelValue                                                  []tableRow
+}
+
+func rowsOf(rows []tableRow) map[string]uint64 {
+	all := map[string]uint64{}
+	for _, r := range rows {
+		all[r.Name] = r.Value
+	}
+	return all
+}
+
+func TestStatusTSDBOfADayASelectorAndALabel(t *testing.T) {
+	s := newTieredServer(t)
+	var st tsdbStatus
+	s.get(t, "/status/tsdb", "date", "2026-03-03", "match[]", `{i="1"}`, "focusLabel", "i").data(t, &st)
+	day := tieredStart.AddDate(0, 0, 1).UnixMilli()
+	if st.TotalSeries != 1 || st.TotalLabelValuePairs != 2 || st.HeadStats.MinTime <= day || st.HeadStats.MaxTime > day+24*3600*1000 {
+		t.Errorf("one series of a day: %+v", st)
+	}
+	if rowsOf(st.SeriesCountByMetricName)["c_total"] != 1 || rowsOf(st.SeriesCountByLabelName)["i"] != 1 ||
+		rowsOf(st.SeriesCountByLabelValuePair)["i=1"] != 1 || rowsOf(st.LabelValueCountByLabelName)["__name__"] != 1 {
+		t.Errorf("tables: %+v", st)
+	}
+	if f := st.SeriesCountByFocusLabelValue; len(f) != 1 || f[0] != (tableRow{"1", 1}) {
+		t.Errorf("values of the focus label: %v", f)
+	}
+	st = tsdbStatus{}
+	s.get(t, "/status/tsdb", "topN", "1").data(t, &st)
+	if st.TotalSeries != 2 || len(st.SeriesCountByLabelName) != 1 || len(st.SeriesCountByLabelValuePair) != 1 || st.SeriesCountByFocusLabelValue != nil {
+		t.Errorf("one row each: %+v", st)
+	}
+	st = tsdbStatus{}
+	s.get(t, "/status/tsdb", "date", "2026-02-01").data(t, &st)
+	if st.TotalSeries != 0 || len(st.SeriesCountByMetricName) != 0 {
+		t.Errorf("a day without samples: %+v", st)
+	}
+	for _, c := range []struct{ name, value, part string }{
+		{"date", "yesterday", "date must be a day"},
+		{"topN", "0", "topN must be a positive number"},
+		{"topN", "10001", "topN must not exceed 10000"},
+		{"limit", "x", "limit must be a positive number"},
+		{"match[]", "{", "match[]"},
+		{"match[]", `{x=""}`, "non-empty matcher"},
+	} {
+		s.get(t, "/status/tsdb", c.name, c.value).want(t, 400, "bad_data", c.part)
+	}
+	// Its memory is that of the queries.
+	small := newServer(t, Options{Engine: query.New(query.Options{MaxBytes: 100}), DB: func() (*storage.DB, error) { return s.db, nil }})
+	small.get(t, "/status/tsdb").want(t, 422, "execution", "--query.max-bytes")
+	down := newServer(t, Options{DB: func() (*storage.DB, error) { return nil, errors.New("starts") }})
+	down.get(t, "/status/tsdb").want(t, 503, "unavailable", "starts")
+}
