@@ -367,3 +367,68 @@ func TestAnOlderDirectoryIsNotBackedUp(t *testing.T) {
 		t.Errorf("backup of an older snapshot: %v", err)
 	}
 }
+
+// A clock that is set back does not hide what was written then: the position of a time is
+// the last frame up to which none has a later time.
+func TestTheClockIsSetBack(t *testing.T) {
+	w := newWorld(t, time.Hour)
+	w.write()
+	w.backup()
+	at := w.clock.Now().UnixMilli()
+	w.clock.Advance(-time.Minute)
+	w.write()
+	want := w.answer(w.db)
+	r := w.backup()
+	if r.Mark.WallMs < at {
+		t.Errorf("the time of the mark, %d, is before %d", r.Mark.WallMs, at)
+	}
+	w.clock.Advance(2 * time.Minute)
+	w.write()
+	w.backup()
+	got, _, err := w.restore(r.Incarnation, archive.Target{AtMs: &at})
+	if err != nil || got != want {
+		t.Errorf("%v:\n%s\nwant\n%s", err, got, want)
+	}
+}
+
+// overtaken is a store in which another backup moves the head first.
+type overtaken struct {
+	*objstore.Dir
+	before func()
+}
+
+func (o *overtaken) PutIf(ctx context.Context, key string, data []byte, expected objstore.Identity) (objstore.Identity, error) {
+	if f := o.before; f != nil {
+		o.before = nil
+		f()
+	}
+	return o.Dir.PutIf(ctx, key, data, expected)
+}
+
+// Of two backups at a time the one that is overtaken lists its mark beside that of the
+// other.
+func TestTwoBackupsAtATime(t *testing.T) {
+	w := newWorld(t, time.Hour)
+	w.write()
+	w.backup()
+	w.clock.Advance(time.Second)
+	w.write()
+	want := w.answer(w.db)
+	newest := ""
+	store := &overtaken{Dir: w.store, before: func() {
+		w.clock.Advance(time.Second)
+		w.write()
+		newest = w.answer(w.db)
+		w.backup()
+	}}
+	r := w.backup(func(o *archive.BackupOptions) { o.Store = store })
+	list, err := archive.List(t.Context(), w.store)
+	if err != nil || len(list) != 1 || len(list[0].Marks) != 3 {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	for text, target := range map[string]archive.Target{want: {LSN: &r.Mark.LSN}, newest: {}} {
+		if got, _, err := w.restore(r.Incarnation, target); err != nil || got != text {
+			t.Errorf("%v: %v\n%s\nwant\n%s", target, err, got, text)
+		}
+	}
+}

@@ -358,14 +358,16 @@ func (b *backup) wrote(id objstore.Identity) {
 func (b *backup) writeMark(ctx context.Context) (MarkRef, error) {
 	m := &b.source.mark
 	slices.SortStableFunc(m.Pieces, func(x, y piece) int { return cmp.Compare(x.First, y.First) })
+	if b.last != nil { // clocks may have been set back: times of marks are a running maximum
+		m.MaxMs, m.WallMs = max(m.MaxMs, b.last.MaxMs), max(m.WallMs, b.last.WallMs)
+	}
 	ref := MarkRef{WallMs: m.WallMs, Edit: m.Edit, LSN: m.LSN}
-	if b.last != nil { // the moment is what is archived already: the mark is not written again
+	if b.last != nil { // if the moment is archived already, the mark is not written again
 		if b.last.WallMs == m.WallMs && b.last.Edit == m.Edit && b.last.LSN == m.LSN {
 			encoded := appendMark(nil, b.last)
 			ref.Object = objstore.IdentityOf(int64(len(encoded)), encoded)
 			return ref, nil
 		}
-		m.MaxMs = max(m.MaxMs, b.last.MaxMs)
 	}
 	encoded := appendMark(nil, m)
 	id, err := put(ctx, b.o.Store, markKey(m.Incarnation, ref), nil, func(out io.Writer) error {
