@@ -18,6 +18,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	"tsdb/partition/block"
 	"tsdb/partition/format"
 	"tsdb/partition/manifest"
 	"tsdb/storage/doctor"
@@ -37,7 +38,7 @@ func newSnapshotWorld(t *testing.T, fsys vfs.FS) *snapshotWorld {
 	t.Helper()
 	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC))
 	w := &snapshotWorld{clock: clock, fs: fsys, opts: Options{
-		Clock: clock, Seed: 7, CacheBytes: -1, WALSegmentBytes: 16 << 10, WALPendingBytes: 64 << 10, ReserveBytes: 4 << 10, MinFreeBytes: 1,
+		Clock: clock, Seed: 7, CacheBytes: -1, TierRetentionMs: map[block.Tier]int64{block.Minute: 0, block.Hour: 0}, WALSegmentBytes: 16 << 10, WALPendingBytes: 64 << 10, ReserveBytes: 4 << 10, MinFreeBytes: 1,
 	}}
 	w.db = w.open(t, fsys, "data")
 	return w

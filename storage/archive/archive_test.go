@@ -14,6 +14,7 @@ import (
 	"tsdb/internal/model"
 	"tsdb/internal/objstore"
 	"tsdb/internal/vfs"
+	"tsdb/partition/block"
 	"tsdb/storage"
 	"tsdb/storage/archive"
 	"tsdb/storage/doctor"
@@ -37,6 +38,7 @@ func newWorld(t *testing.T, keep time.Duration) *world {
 	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 22, 0, 0, 0, time.UTC))
 	w := &world{t: t, clock: clock, fs: vfs.NewMem(), rand: rand.New(rand.NewSource(1)), opts: storage.Options{
 		Clock: clock, Seed: 7, CacheBytes: -1, WALSegmentBytes: 16 << 10, WALPendingBytes: 64 << 10, ReserveBytes: 4 << 10, MinFreeBytes: 1, WALKeep: keep,
+		TierRetentionMs: map[block.Tier]int64{block.Minute: 0, block.Hour: 0},
 	}}
 	w.store = objstore.NewDir(w.fs, "archive")
 	w.db = w.open(w.fs, "data")
