@@ -1,6 +1,8 @@
 package storage
 
 import (
+	"context"
+
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
@@ -39,6 +41,7 @@ type Import struct {
 	rejects  Rejections
 	lo, hi   int64 // times that are taken, both inclusive
 
+	paced         importPace
 	frozen        bool // a publication has begun
 	floats, hists int
 	slots         []uint32 // scratch
@@ -89,7 +92,12 @@ func (db *DB) Bounds() (oldest, newest int64) { return db.timeBounds() }
 // kept, as by Batch. Samples at times that are not taken, and histograms that
 // contradict themselves, are left out and counted. The labels must be sorted, without
 // empty values, and have been checked; nothing is retained.
-func (im *Import) Add(ls labels.Labels, s *model.Samples) error {
+//
+// While writers are busy it pauses now and then; the error is then that of ctx.
+func (im *Import) Add(ctx context.Context, ls labels.Labels, s *model.Samples) error {
+	if err := im.pace(ctx); err != nil {
+		return err
+	}
 	if im.frozen {
 		panic("BUG: samples added to a run whose publication has failed")
 	}

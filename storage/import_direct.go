@@ -125,6 +125,9 @@ func (d *directWriter) write(ctx context.Context, span model.TimeRange) (err err
 			if err := r.db.flusher.makeRoom(ctx); err != nil {
 				return err
 			}
+			if err := r.pace(ctx); err != nil {
+				return err
+			}
 		}
 		r.samples.Reset()
 		r.buf.Samples(ref, span, &r.samples)

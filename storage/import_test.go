@@ -94,7 +94,7 @@ func (w *importWorld) add(im *Import, v float64, series int, ts ...int64) {
 		s.Append(t, 0, v, model.Histogram{})
 		w.want[importKey{series, t}] = math.Float64bits(v)
 	}
-	must(w.t, im.Add(w.name(series), &s))
+	must(w.t, im.Add(w.ctx, w.name(series), &s))
 }
 
 func (w *importWorld) publish(im *Import) ImportReceipt {
@@ -250,7 +250,7 @@ func TestImportRefusesOneByOne(t *testing.T) {
 	s.Append(math.MaxInt64-1, 0, 4, model.Histogram{})
 	s.Append(w.ago(time.Minute), math.MaxInt64, 5, model.Histogram{})
 	s.Append(w.ago(time.Second), 0, 0, bad)
-	must(t, im.Add(w.name(0), &s))
+	must(t, im.Add(w.ctx, w.name(0), &s))
 	w.want[importKey{0, w.ago(time.Hour)}] = math.Float64bits(2)
 	r := w.publish(im)
 	got := map[Reason]int{}
@@ -264,7 +264,7 @@ func TestImportRefusesOneByOne(t *testing.T) {
 	if r.Samples() != 1 || !maps.Equal(got, want) {
 		t.Errorf("%d taken, refused %v, want 1 and %v", r.Samples(), got, want)
 	}
-	if err := im.Add(labels.FromStrings("__name__", "m", "a", ""), &s); err == nil {
+	if err := im.Add(w.ctx, labels.FromStrings("__name__", "m", "a", ""), &s); err == nil {
 		t.Error("labels with an empty value were taken")
 	}
 	w.compare("published")
@@ -282,7 +282,7 @@ func TestRunsAreBoundedByMemory(t *testing.T) {
 		for k := range 1000 {
 			s.Append(w.ago(time.Hour)+int64(k), 0, r.NormFloat64(), model.Histogram{})
 		}
-		must(t, im.Add(w.name(i), &s))
+		must(t, im.Add(w.ctx, w.name(i), &s))
 		if i > 2000 {
 			t.Fatal("a run of a MiB takes two million samples")
 		}
@@ -528,7 +528,7 @@ func TestImportKeepsBits(t *testing.T) {
 	var s model.Samples
 	s.Append(w.ago(98*time.Hour), 17, 0, h)
 	s.Append(w.ago(98*time.Hour)+1, 0, 0.5, model.Histogram{})
-	must(t, im.Add(labels.FromStrings("__name__", "h"), &s))
+	must(t, im.Add(w.ctx, labels.FromStrings("__name__", "h"), &s))
 	must(t, im.Exemplar(labels.FromStrings("__name__", "h"), model.Exemplar{T: w.ago(98 * time.Hour), V: 1, Labels: labels.FromStrings("id", "x")}))
 	im.Metadata("h", model.Metadata{Type: "histogram", Help: "of a test"})
 	w.publish(im)
@@ -554,4 +554,46 @@ func TestImportKeepsBits(t *testing.T) {
 	if !slices.Contains(metrics, "h") {
 		t.Errorf("metadata of %v", metrics)
 	}
+}
+
+func TestImportsPauseBesideBusyWriters(t *testing.T) {
+	for _, c := range []struct {
+		work    time.Duration
+		samples int64
+		want    time.Duration
+	}{
+		{5 * time.Millisecond, 1 << 30, 0},
+		{100 * time.Millisecond, 0, 0},
+		{100 * time.Millisecond, 4_000, 0},
+		{100 * time.Millisecond, 6_000, 100 * time.Millisecond},
+		{100 * time.Millisecond, 30_000, 400 * time.Millisecond},
+		{10 * time.Second, 30_000_000, paceMax},
+		{100 * time.Millisecond, -5_000, 0}, // after a cut
+	} {
+		if got := pauseAfter(c.work, c.samples); got != c.want {
+			t.Errorf("%d samples in %v: %v, want %v", c.samples, c.work, got, c.want)
+		}
+	}
+	// An import that pauses goes on once the clock does, and ends with its context.
+	w := newImportWorld(t, vfs.NewMem())
+	w.open()
+	im := w.db.NewImport(ImportOptions{})
+	defer im.Close()
+	var s model.Samples
+	s.Append(w.ago(time.Hour), 0, 1, model.Histogram{})
+	must(t, im.Add(w.ctx, w.name(0), &s))
+	var ts []int64
+	for i := range int64(5000) {
+		ts = append(ts, w.ago(time.Minute)+i)
+	}
+	w.write(1, 0, ts...)
+	w.clock.Advance(20 * time.Millisecond)
+	ctx, cancel := context.WithCancel(w.ctx)
+	cancel()
+	if err := im.Add(ctx, w.name(0), &s); !errors.Is(err, context.Canceled) {
+		t.Errorf("beside busy writers: %v, want a pause", err)
+	}
+	w.clock.Advance(time.Hour)
+	must(t, im.Add(w.ctx, w.name(0), &s))
+	w.close()
 }

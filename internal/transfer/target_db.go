@@ -29,7 +29,7 @@ func BoundsOf(db *storage.DB) Bounds {
 }
 
 // Add implements Target.
-func (d *DB) Add(_ context.Context, item *Item) error {
+func (d *DB) Add(ctx context.Context, item *Item) error {
 	if item.Metric != "" {
 		d.im.Metadata(item.Metric, item.Metadata)
 	}
@@ -40,7 +40,7 @@ func (d *DB) Add(_ context.Context, item *Item) error {
 		d.im.Reject(reason, item.Labels.String(), detail, item.Samples.Len())
 		return nil
 	}
-	if err := d.im.Add(item.Labels, item.Samples); err != nil {
+	if err := d.im.Add(ctx, item.Labels, item.Samples); err != nil {
 		return err
 	}
 	for _, e := range item.Exemplars {
