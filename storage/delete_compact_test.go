@@ -118,6 +118,14 @@ func TestManyDeletionsAreCombinedAndBounded(t *testing.T) {
 // IDs of deletions rise with their generations, whatever is combined and recorded
 // meanwhile: rollups name the highest one they have applied.
 func TestIDsOfDeletionsRiseWithGenerations(t *testing.T) {
+	few := &pendingTombstones{}
+	for i, gen := range []uint64{1, 1, 2} { // the third is not combined
+		few.replayed(0, []*labels.Matcher{equalI(i)}, model.AllTime, gen, time.Time{})
+	}
+	if first, all := few.upTo(1), few.upTo(2); len(first) != 1 || len(all) != 2 || all[1].Gen != 2 || all[1].ID <= first[0].ID {
+		t.Errorf("recorded are %v, then %v", first, all)
+	}
+
 	p := &pendingTombstones{}
 	for gen := uint64(1); gen < 5; gen++ {
 		for i := range 40 {

@@ -12,6 +12,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	"tsdb/partition/block"
 	"tsdb/storage/doctor"
 	"tsdb/storage/log/logtest"
 )
@@ -30,6 +31,9 @@ func deletesAgainstMap(t *testing.T, seed int64) {
 	fs := vfs.NewMem()
 	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 23, 0, 0, 0, time.UTC))
 	opts := Options{Clock: clock, Seed: 1, WALSegmentBytes: 64 << 10, CacheBytes: -1, ReserveBytes: 4096}
+	if seed%3 == 0 {
+		opts.TierRetentionMs = map[block.Tier]int64{block.Minute: 0, block.Hour: 0}
+	}
 	if seed%2 == 1 {
 		opts.logStore = logtest.NewMem()
 	}
@@ -48,7 +52,23 @@ func deletesAgainstMap(t *testing.T, seed int64) {
 	db := open()
 	name := func(i int) labels.Labels { return labels.FromStrings("__name__", "m", "i", fmt.Sprint(i)) }
 	for range 60 {
-		switch r.Intn(10) {
+		switch r.Intn(12) {
+		case 10:
+			if _, err := db.CleanTombstones(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if n := len(db.manifest.State().Tombstones); n != 0 {
+				t.Fatalf("%d deletions are left after the clean-up", n)
+			}
+		case 11: // deletions that are combined, of samples that exist and others
+			tr := model.TimeRange{Min: clock.Now().UnixMilli() - r.Int63n(2*model.HourMs), Max: clock.Now().UnixMilli() + 1}
+			for i := range combineEvery + 10 {
+				sets := [][]*labels.Matcher{{equalI(i % 80)}, {equalI(100 + i)}}
+				if _, err := db.DeleteSeries(ctx, DeleteRequest{Tenant: model.DefaultTenant, Range: tr, Sets: sets}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			maps.DeleteFunc(want, func(k key, _ float64) bool { return tr.Contains(k.t) })
 		case 0:
 			if _, err := db.Flush(ctx); err != nil {
 				t.Fatal(err)

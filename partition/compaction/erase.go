@@ -61,7 +61,7 @@ func (p *planner) reclaim(due func(t *manifest.Tombstone, b *Candidate) bool) (P
 			return plan, true
 		}
 	}
-	if l0 := p.l0Prefix(); inL0 > 0 && len(l0) > 0 && l0[0].MinGen < inL0 {
+	if l0 := p.l0Prefix(); inL0 > 0 && len(l0) > 0 && l0[0].MinGen <= inL0 {
 		return p.mergeL0()
 	}
 	return Plan{}, false
