@@ -71,9 +71,9 @@ func (c *compactor) retain(ctx context.Context) error {
 }
 
 func (c *compactor) moveFloor(ctx context.Context) error {
-	e, ok := c.planRetention(ctx)
-	if !ok {
-		return nil
+	e, ok, err := c.planRetention(ctx)
+	if err != nil || !ok {
+		return err
 	}
 	st, err := c.catalog.edit(e, nil)
 	if err != nil {
@@ -87,12 +87,12 @@ func (c *compactor) moveFloor(ctx context.Context) error {
 			}
 		}
 	}
-	c.log.Info("retention applied", args...)
+	c.log.Info("retention applied", append(args, c.bound.moved(&e)...)...)
 	c.catalog.sweep(ctx)
 	return nil
 }
 
-func (c *compactor) planRetention(ctx context.Context) (manifest.Edit, bool) {
+func (c *compactor) planRetention(ctx context.Context) (manifest.Edit, bool, error) {
 	v := c.catalog.set.Acquire()
 	defer v.Release()
 	o := compaction.RetentionOptions{
@@ -107,7 +107,11 @@ func (c *compactor) planRetention(ctx context.Context) (manifest.Edit, bool) {
 	}
 	o.Hides = func(l *manifest.RuleList) bool { return c.headHides(ctx, l, o.HeadMin) || v.Hides(ctx, l) }
 	c.policy.Load().targets(c.now(), &o)
-	return compaction.PlanRetention(v.State(), o)
+	if err := c.boundBytes(ctx, v, &o); err != nil {
+		return manifest.Edit{}, false, err
+	}
+	e, ok := compaction.PlanRetention(v.State(), o)
+	return e, ok, nil
 }
 
 // headHides reports whether the head may hold samples that a list hides. headMin is the

@@ -8,7 +8,7 @@ import (
 	"tsdb/internal/vfs"
 )
 
-// env holds what all parts of a database use. Only policy changes after Open.
+// env holds what all parts of a database use. Only policy and bound change after Open.
 type env struct {
 	fs      vfs.FS
 	dir     string
@@ -20,6 +20,7 @@ type env struct {
 	jobs    jobs
 
 	policy atomic.Pointer[policy] // replaced by SetRetention
+	bound  sizeBound
 }
 
 // now returns the time of the clock, Unix milliseconds.

@@ -37,6 +37,9 @@ func (db *DB) Warnings() []string {
 	for _, f := range db.jobs.all.Failing() {
 		list = append(list, db.describeFailure(f))
 	}
+	if w := db.bound.warning(); w != "" {
+		list = append(list, w)
+	}
 	return list
 }
 

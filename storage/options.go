@@ -21,7 +21,10 @@ type Options struct {
 	TierRetentionMs map[block.Tier]int64
 	// RetentionRules are those of Retention.Rules.
 	RetentionRules []RetentionRule
-	MaxFutureMs    int64 // samples further ahead than this are refused; 0 = 2 days
+	// RetentionBytes and RetentionPercent are Retention.MaxBytes and MaxPercent.
+	RetentionBytes   int64
+	RetentionPercent int
+	MaxFutureMs      int64 // samples further ahead than this are refused; 0 = 2 days
 
 	// Tenants are the names and numbers of tenants beside the default one. The
 	// number of a tenant is part of its series' identity and never changes.

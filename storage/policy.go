@@ -26,6 +26,10 @@ type Retention struct {
 	// Rules give series other retentions. A series is of the first one that matches it,
 	// and without one has those above.
 	Rules []RetentionRule
+	// MaxBytes bounds the bytes of the data directory, MaxPercent as a share of the file
+	// system: what is oldest leaves earlier then. 0 = no bound; at most one is set.
+	MaxBytes   int64
+	MaxPercent int
 }
 
 // RetentionRule is the retention of the series that it matches.

@@ -43,7 +43,7 @@ func Open(ctx context.Context, fs vfs.FS, dir string, opts Options) (_ *DB, err 
 		fs: fs, dir: dir, objects: objstore.NewDir(fs, dir),
 		opts: opts, log: opts.Logger, metrics: newMetrics(), changes: newChanges(opts.Clock),
 	}
-	p, err := newPolicy(Retention{RawMs: opts.RetentionMs, TierMs: opts.TierRetentionMs, Rules: opts.RetentionRules})
+	p, err := newPolicy(Retention{RawMs: opts.RetentionMs, TierMs: opts.TierRetentionMs, Rules: opts.RetentionRules, MaxBytes: opts.RetentionBytes, MaxPercent: opts.RetentionPercent})
 	if err != nil {
 		return nil, err
 	}

@@ -86,6 +86,9 @@ func (r *roller) addFreeBytes(o *rollup.PlanOptions) error {
 	if ms := r.policy.Load().longestRaw(); ms > 0 {
 		o.Expired, o.ExpiredBytes = compaction.RetentionTarget(o.NowMs, ms), free
 	}
+	if floor := r.bound.rawFloor(); floor > o.Expired {
+		o.Expired, o.ExpiredBytes = floor, free
+	}
 	return err
 }
 

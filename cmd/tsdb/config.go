@@ -25,6 +25,7 @@ type config struct {
 	rules []retentionRule // of the configuration file
 
 	retention     duration // of raw samples
+	retentionSize diskShare
 	rollups       tierList
 	tierRetention map[block.Tier]*tierRetention // of every possible rollup
 	maxFuture     duration
@@ -96,6 +97,7 @@ func (c *config) flagSet() *flag.FlagSet {
 
 	variable(&c.strict, "strict", "false", "refuse to start if data is damaged: a block of the MANIFEST is missing or unreadable, the log has lost frames, or a copy of MANIFEST is damaged")
 	variable(&c.retention, "retention.raw", "30d", "`duration` for which samples are kept; they are deleted by whole days; 0 = for ever")
+	variable(&c.retentionSize, "retention.size", "0", "`bytes` that the data directory may take, or a percentage of the file system such as 80%; above it the oldest samples leave first, then the oldest rollups, finest first, never the newest two days; 0 = no bound")
 	variable(&c.rollups, "rollups", "1m,1h", "`tiers` of rollups that are made of the samples: off, or some of "+rollupNames()+" separated by commas")
 	c.tierRetention = make(map[block.Tier]*tierRetention)
 	for _, t := range block.Rollups {

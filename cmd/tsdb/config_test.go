@@ -60,6 +60,7 @@ retention.1m: "180d"
 retention.30m: "2y"
 retention.5m: "1y"
 retention.raw: "30d"
+retention.size: "0"
 rollups: "1m,1h"
 self-scrape.interval: "15s"
 strict: "false"
@@ -143,6 +144,8 @@ func TestMistakesAreNamed(t *testing.T) {
 	f("YAML 1.1's yes", "web.enable-admin-api: yes\n", nil, "tsdb.yml:1:", `"yes" is neither true nor false`)
 	f("YAML 1.1's on", "web.enable-pprof: on\n", nil, `"on" is neither true nor false`)
 	f("bad switch", "", []string{"--web.enable-pprof=1"}, "--web.enable-pprof", `"1" is neither true nor false`)
+	f("bad size bound", "", []string{"--retention.size=120%"}, "is not a percentage of the file system")
+	f("no size bound", "", []string{"--retention.size=much"}, `"much" is not a size`, "nor a percentage of the file system")
 	f("no tier", "", []string{"--rollups=1m,2h"}, "--rollups", `"2h" is not a rollup: want off, or some of 1m, 5m, 30m, 1h`)
 	f("raw is no rollup", "rollups: raw\n", nil, "tsdb.yml:1:", `"raw" is not a rollup`)
 	f("tier twice", "", []string{"--rollups=1h,1h"}, "1h is given twice")
@@ -173,7 +176,8 @@ func TestValuesReadBack(t *testing.T) {
 	f("--query.max-total-bytes=5GiB")
 	f("--web.enable-admin-api=true", "--web.enable-pprof=false")
 	f("--rollups=1m,5m,30m,1h", "--retention.1m=0s", "--retention.5m=off", "--retention.30m=10y", "--retention.1h=100y")
-	f("--rollups=off")
+	f("--rollups=off", "--retention.size=80%")
+	f("--retention.size=5GiB")
 	f("--wal.sync=off", "--retention.raw=0s", "--limit.body=2GiB")
 }
 

@@ -146,7 +146,7 @@ func (c *config) storageRules() []storage.RetentionRule {
 
 // retentionOf returns the retention for the database.
 func (c *config) retentionOf() storage.Retention {
-	return storage.Retention{RawMs: c.retention.ms(), TierMs: c.tierRetentionMs(), Rules: c.storageRules()}
+	return storage.Retention{RawMs: c.retention.ms(), TierMs: c.tierRetentionMs(), Rules: c.storageRules(), MaxBytes: int64(c.retentionSize.bytes), MaxPercent: c.retentionSize.percent}
 }
 
 // ruleWarnings returns the parts of rules that have no effect.

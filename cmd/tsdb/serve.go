@@ -224,6 +224,7 @@ func (s *service) storageOptions() storage.Options {
 	return storage.Options{
 		Strict:      bool(s.config.strict),
 		RetentionMs: s.config.retention.ms(), TierRetentionMs: s.config.tierRetentionMs(), RetentionRules: s.config.storageRules(),
+		RetentionBytes: int64(s.config.retentionSize.bytes), RetentionPercent: s.config.retentionSize.percent,
 		MaxFutureMs: s.config.maxFuture.ms(),
 		WALSync:     s.config.walSync.mode,
 		WALKeep:     time.Duration(s.config.walKeep),

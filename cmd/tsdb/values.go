@@ -88,6 +88,41 @@ func (z *size) Set(s string) error {
 	return nil
 }
 
+// diskShare is a flag value: a size, or a percentage of the file system such as 80%; 0 =
+// no bound.
+type diskShare struct {
+	percent int // if bytes is 0
+	bytes   size
+}
+
+func (d *diskShare) String() string {
+	if d.percent > 0 {
+		return strconv.Itoa(d.percent) + "%"
+	}
+	return d.bytes.String()
+}
+
+func (d *diskShare) Set(s string) error {
+	if s == "0" {
+		*d = diskShare{}
+		return nil
+	}
+	if text, ok := strings.CutSuffix(s, "%"); ok {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > 100 {
+			return fmt.Errorf("%q is not a percentage of the file system from 1%% to 100%%", s)
+		}
+		*d = diskShare{percent: n}
+		return nil
+	}
+	var bytes size
+	if err := bytes.Set(s); err != nil {
+		return fmt.Errorf("%w, nor a percentage of the file system such as 80%%", err)
+	}
+	*d = diskShare{bytes: bytes}
+	return nil
+}
+
 // count is a flag value that is an integer of at least 1.
 type count int
 

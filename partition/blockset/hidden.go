@@ -140,6 +140,15 @@ func (e *Entry) ruleSeries(ctx context.Context, l *manifest.RuleList) ([]*roarin
 	return all, nil
 }
 
+// RuleSeries returns the number of series of a block that are of a rule.
+func (v *Version) RuleSeries(ctx context.Context, e *Entry, l *manifest.RuleList, rule int) (uint64, error) {
+	all, err := e.ruleSeries(ctx, l)
+	if err != nil {
+		return 0, err
+	}
+	return all[rule].GetCardinality(), nil
+}
+
 // ExpiredSeries returns the series of a rollup block of which samples may have expired by
 // retention rules while those of others are kept.
 func (v *Version) ExpiredSeries(ctx context.Context, e *Entry) (*roaring.Bitmap, error) {

@@ -1,0 +1,149 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"sync/atomic"
+
+	"tsdb/partition/block"
+	"tsdb/partition/blockset"
+	"tsdb/partition/compaction"
+	"tsdb/partition/manifest"
+	"tsdb/storage/snapshot"
+)
+
+// sizeBound is the bound of bytes: what its last plan asks of the floors. The job that
+// retains makes the plan; rollups read it.
+type sizeBound struct {
+	plan  atomic.Pointer[compaction.SizePlan] // nil = there is no bound
+	unmet atomic.Bool
+}
+
+// rawFloor returns the floor of samples that the bound asks for.
+func (b *sizeBound) rawFloor() int64 {
+	if p := b.plan.Load(); p != nil {
+		if floor, ok := p.Floors[block.Raw]; ok {
+			return floor
+		}
+	}
+	return manifest.NoFloor
+}
+
+// maxBytes returns the bound, 0 for none.
+func (r *Retention) maxBytes(total uint64) int64 {
+	if r.MaxPercent > 0 {
+		return int64(float64(total) * float64(r.MaxPercent) / 100)
+	}
+	return r.MaxBytes
+}
+
+// boundBytes raises the targets of a plan to those of the bound of bytes.
+func (c *compactor) boundBytes(ctx context.Context, v *blockset.Version, o *compaction.RetentionOptions) error {
+	r := &c.policy.Load().Retention
+	if r.MaxBytes == 0 && r.MaxPercent == 0 {
+		c.bound.plan.Store(nil)
+		c.bound.unmet.Store(false)
+		return nil
+	}
+	total, err := c.fs.TotalBytes(c.dir)
+	if err != nil {
+		return fmt.Errorf("measure the file system: %w", err)
+	}
+	other, err := c.otherBytes()
+	if err != nil {
+		return err
+	}
+	view := &View{views: c.catalog.views, st: &state{blocks: v}}
+	plan := compaction.PlanSize(v.State(), compaction.SizeOptions{
+		NowMs: c.now(), Limit: r.maxBytes(total), Other: other, Tiers: slices.Sorted(maps.Keys(r.TierMs)),
+		Pinned: func(name string) bool {
+			info, err := c.fs.Stat(path.Join(c.dir, name))
+			return err == nil && info.Links > 1
+		},
+		Standing: func(cover *manifest.Coverage) float64 { return view.standInShare(cover) },
+	})
+	if c.bound.plan.Store(&plan); len(plan.Floors) > 0 {
+		o.Raw = max(o.Raw, c.bound.rawFloor())
+		for tier, floor := range plan.Floors {
+			if tier != block.Raw {
+				o.Tiers[tier] = max(o.Tiers[tier], floor)
+			}
+		}
+	}
+	if was := c.bound.unmet.Swap(!plan.Met()); was == plan.Met() {
+		if plan.Met() {
+			c.log.Info("the bound of bytes can be met again", "limit_bytes", plan.Limit, "used_bytes", plan.Used)
+		} else {
+			c.log.Error("the bound of bytes cannot be met: what is left is of the newest two days, pinned by snapshots, or the log",
+				"limit_bytes", plan.Limit, "used_bytes", plan.Used, "left_bytes", plan.Left)
+		}
+	}
+	return nil
+}
+
+// otherBytes returns the bytes of the log, and of files that only snapshots have.
+func (c *compactor) otherBytes() (int64, error) {
+	bytes, _ := c.catalog.wal.Bytes()
+	infos, err := snapshot.List(c.fs, c.dir)
+	if err != nil {
+		return 0, err
+	}
+	for _, i := range infos {
+		bytes += i.PinnedBytes
+	}
+	return bytes, nil
+}
+
+// moved tells in the log what the bound of bytes has moved, nil if nothing.
+func (b *sizeBound) moved(e *manifest.Edit) []any {
+	p := b.plan.Load()
+	if p == nil || p.Used <= p.Limit || e.Floor == nil && len(e.TierFloors) == 0 {
+		return nil
+	}
+	return []any{"because", "the data exceed --retention.size", "used_bytes", p.Used, "limit_bytes", p.Limit, "left_bytes", p.Left}
+}
+
+// warning returns a sentence about a bound that cannot be met, "" if it can.
+func (b *sizeBound) warning() string {
+	p := b.plan.Load()
+	if p == nil || !b.unmet.Load() {
+		return ""
+	}
+	return fmt.Sprintf("the data take %d MiB, --retention.size allows %d MiB, and %d MiB cannot leave: the newest two days, what snapshots pin, and the log",
+		p.Used>>20, p.Limit>>20, p.Left>>20)
+}
+
+// BoundStatus is the bound that decides at the moment what leaves.
+type BoundStatus struct {
+	// Active is "size" while the data exceed the bound of bytes or it holds floors above
+	// those of time, and otherwise "time"; "none" if everything is kept for ever.
+	Active     string `json:"active"`
+	LimitBytes int64  `json:"limitBytes"` // of --retention.size; 0 = none
+	UsedBytes  int64  `json:"usedBytes"`  // blocks, log and files that only snapshots have; 0 without a bound
+	LeftBytes  int64  `json:"leftBytes"`  // once what the bound asks for has left
+	Met        bool   `json:"met"`
+	RawFloor   string `json:"rawFloor,omitempty"` // samples before it have expired, RFC 3339
+}
+
+// boundStatus returns the bound in force.
+func (db *DB) boundStatus() BoundStatus {
+	p := db.policy.Load()
+	floor := db.manifest.State().Floor
+	st := BoundStatus{Active: "none", Met: true}
+	if p.longestRaw() > 0 {
+		st.Active = "time"
+	}
+	if floor != manifest.NoFloor {
+		st.RawFloor = rfc3339(floor)
+	}
+	if plan := db.bound.plan.Load(); plan != nil {
+		st.LimitBytes, st.UsedBytes, st.LeftBytes, st.Met = plan.Limit, plan.Used, plan.Left, plan.Met()
+		if plan.Used > plan.Limit || floor > target(db.now(), p.longestRaw()) {
+			st.Active = "size"
+		}
+	}
+	return st
+}
