@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand"
+	"path"
 	"strings"
 	"testing"
 	"time"
@@ -365,7 +366,7 @@ func TestAnOlderDirectoryIsNotBackedUp(t *testing.T) {
 	w.write()
 	w.backup()
 	_, err = archive.Backup(t.Context(), archive.BackupOptions{FS: w.fs, Dir: snapshot.Dir("data", name), Store: w.store, Clock: w.clock})
-	if err == nil || !strings.Contains(err.Error(), "older than the newest backup") {
+	if !errors.Is(err, archive.ErrBranch) || !strings.Contains(err.Error(), "older than the newest backup") {
 		t.Errorf("backup of an older snapshot: %v", err)
 	}
 }
@@ -433,4 +434,52 @@ func TestTwoBackupsAtATime(t *testing.T) {
 			t.Errorf("%v: %v\n%s\nwant\n%s", target, err, got, text)
 		}
 	}
+}
+
+// Of two copies of a directory on which servers have run, only one is backed up.
+func TestAnotherBranchIsNotBackedUp(t *testing.T) {
+	for _, flush := range []bool{false, true} {
+		w := newWorld(t, 0)
+		w.write()
+		w.abandon(w.db)
+		w.must(copyDir(w.fs, "data", "copy"))
+		w.db = w.open(w.fs, "data")
+		other := w.open(w.fs, "copy")
+		w.clock.Advance(time.Second)
+		w.write()
+		w.db, other = other, w.db
+		for range 5 { // so that the copy is further
+			w.write()
+		}
+		if flush {
+			for _, db := range []*storage.DB{w.db, other} {
+				_, err := db.Flush(t.Context())
+				w.must(err)
+			}
+			w.write()
+		}
+		w.abandon(w.db)
+		w.db = other
+		w.backup()
+		_, err := archive.Backup(t.Context(), archive.BackupOptions{FS: w.fs, Dir: "copy", Store: w.store, Clock: w.clock})
+		if !errors.Is(err, archive.ErrBranch) {
+			t.Errorf("flush %v: backup of another branch: %v", flush, err)
+		}
+		t.Log(err)
+	}
+}
+
+// copyDir copies a data directory at rest.
+func copyDir(fsys vfs.FS, from, to string) error {
+	files, err := snapshot.Files(fsys, from)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		name := path.Join(to, f.Path)
+		if err := errors.Join(fsys.MkdirAll(path.Dir(name)), vfs.Copy(fsys, path.Join(from, f.Path), name, f.Size)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

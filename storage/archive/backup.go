@@ -162,10 +162,13 @@ func (b *backup) run(ctx context.Context) error {
 	if n := len(h.Marks); n > 0 {
 		newest := h.Marks[n-1]
 		if newest.Edit > b.source.mark.Edit || newest.LSN > b.source.mark.LSN {
-			return fmt.Errorf("%s is older than the newest backup of incarnation %016x, or another branch of its history: edit %d, LSN %d, the backup has edit %d, LSN %d",
-				b.o.Dir, inc, b.source.mark.Edit, b.source.mark.LSN, newest.Edit, newest.LSN)
+			return fmt.Errorf("%w: %s is older than the newest backup of incarnation %016x: edit %d, LSN %d, the backup has edit %d, LSN %d",
+				ErrBranch, b.o.Dir, inc, b.source.mark.Edit, b.source.mark.LSN, newest.Edit, newest.LSN)
 		}
 		if b.last, err = readMark(ctx, b.o.Store, inc, newest); err != nil {
+			return err
+		}
+		if err := b.checkBranch(); err != nil {
 			return err
 		}
 	}
@@ -313,7 +316,7 @@ func (b *backup) writePiece(ctx context.Context, n newPiece) error {
 	if n.after >= x.First {
 		p.First, p.Prev = n.after+1, n.after
 	}
-	err := b.source.log.ReadFrames(x, n.after, func(frames []byte) error {
+	err := b.source.log.ReadFrames(x, n.after, x.Last, func(frames []byte) error {
 		p.RawBytes += uint64(len(frames))
 		p.RawCRC = encoding.ChecksumSeeded(p.RawCRC, frames)
 		return ctx.Err()
@@ -335,7 +338,7 @@ func (b *backup) writePiece(ctx context.Context, n newPiece) error {
 			if err != nil {
 				return err
 			}
-			err = b.source.log.ReadFrames(x, n.after, func(frames []byte) error {
+			err = b.source.log.ReadFrames(x, n.after, x.Last, func(frames []byte) error {
 				return errors.Join(through(len(frames)), w.frames(frames))
 			})
 			return errors.Join(err, w.finish())

@@ -68,7 +68,7 @@ func somePiece(t testing.TB) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(rec.ReadFrames(x, 0, w.frames), w.finish()); err != nil {
+	if err := errors.Join(rec.ReadFrames(x, 0, x.Last, w.frames), w.finish()); err != nil {
 		t.Fatal(err)
 	}
 	return out.Bytes()

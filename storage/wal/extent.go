@@ -61,9 +61,9 @@ func (r *Recovery) Extents() ([]Extent, error) {
 }
 
 // ReadFrames calls fn with the bytes of the frames of an extent whose LSNs are above
-// after, a few at a time, whole frames in each call. The bytes are valid until fn
+// after and at most last, a few at a time, whole frames in each call. The bytes are valid until fn
 // returns.
-func (r *Recovery) ReadFrames(x Extent, after uint64, fn func(frames []byte) error) error {
+func (r *Recovery) ReadFrames(x Extent, after, last uint64, fn func(frames []byte) error) error {
 	f, err := r.fs.Open(x.File)
 	if err != nil {
 		return fmt.Errorf("open segment: %w", err)
@@ -79,7 +79,7 @@ func (r *Recovery) ReadFrames(x Extent, after uint64, fn func(frames []byte) err
 		if !ok {
 			return fmt.Errorf("read segment %s@%d: %w", x.File, at, errFrameChanged)
 		}
-		if frame.LSN > after {
+		if frame.LSN > after && frame.LSN <= last {
 			b, err := w.at(at, size)
 			if err != nil {
 				return err

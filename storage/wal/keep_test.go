@@ -59,7 +59,7 @@ func TestReleasedSegmentsAreKept(t *testing.T) {
 		if x.First != next || x.Prev != next-1 {
 			t.Errorf("extent %+v after LSN %d", x, next-1)
 		}
-		must(t, r.ReadFrames(x, 0, func(b []byte) error {
+		must(t, r.ReadFrames(x, 0, x.Last, func(b []byte) error {
 			return EachFrame(b, x.Segment, func(f log.Frame) error {
 				payloads += string(f.Payload[:min(len(f.Payload), 3)])
 				return nil
@@ -118,7 +118,7 @@ func TestBuilderMakesALogOfFrames(t *testing.T) {
 	must(t, fs.MkdirAll("built/wal"))
 	b := NewBuilder(fs, "built/wal", 2)
 	for _, x := range extents {
-		must(t, r.ReadFrames(x, 0, func(frames []byte) error {
+		must(t, r.ReadFrames(x, 0, x.Last, func(frames []byte) error {
 			return EachFrame(frames, x.Segment, func(f log.Frame) error { return b.Add(x.Segment, f) })
 		}))
 	}
