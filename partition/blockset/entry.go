@@ -13,8 +13,9 @@ import (
 	"tsdb/partition/manifest"
 )
 
-// maxResolved bounds the tombstones for which an entry caches the series.
-const maxResolved = 1 << 10
+// maxResolved bounds the tombstones for which an entry caches the series; there are
+// fewer, and combined ones replace others.
+const maxResolved = 2 << 10
 
 // Entry is a block in a version. It is safe for concurrent use.
 type Entry struct {
