@@ -41,14 +41,12 @@ func cutReason(o *Options, h headSizes) string {
 		return "log"
 	case h.headBytes+h.tableGrowth/tableGrowthPart >= o.CutHeadBytes:
 		return "memory"
+	case h.samples > 0 && h.age >= 4*o.CutAge:
+		return "age"
+	case h.age >= o.CutAge && h.samples > 0 && h.samples >= dense*h.series:
+		return "age"
 	case h.deletions >= o.CutAge:
 		return "deletions"
-	case h.samples == 0:
-		return ""
-	case h.age >= 4*o.CutAge:
-		return "age"
-	case h.age >= o.CutAge && h.samples >= dense*h.series:
-		return "age"
 	}
 	return ""
 }
