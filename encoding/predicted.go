@@ -75,9 +75,9 @@ func decodePredictedFloats(vs, preds []float64, src []byte, n, i int, memory []u
 	if err != nil {
 		return memory, err
 	}
-	w, ks := words(vs), words(vs)
+	ks := words(vs)
 	if len(vs) == n {
-		err = decodeInts(w, rest)
+		err = decodeInts(ks, rest)
 	} else {
 		memory = sized(memory, i+len(vs))
 		var from int
@@ -87,18 +87,7 @@ func decodePredictedFloats(vs, preds []float64, src []byte, n, i int, memory []u
 	if err != nil {
 		return memory, err
 	}
-	preds, ks = preds[:len(w)], ks[:len(w)]
-	if h.formula.transform == TransformBits {
-		for k, p := range preds {
-			w[k] = ks[k] + uint64(toOrdered(p))
-		}
-	} else {
-		power := powersOfTen[h.formula.e]
-		for k, p := range preds {
-			w[k] = ks[k] + uint64(nearestInteger(p, power))
-		}
-	}
-	h.formula.toFloats(vs)
+	addPredictions(vs, preds[:len(vs)], ks[:len(vs)], h.formula)
 	if h.corrections != nil {
 		if err := decodeCorrections(vs, h.corrections, n, i); err != nil {
 			return memory, err
@@ -109,6 +98,49 @@ func decodePredictedFloats(vs, preds []float64, src []byte, n, i int, memory []u
 	}
 	return memory, nil
 }
+
+// addPredictions sets vs to the floats of the integers that are ks more than those of the
+// predictions. The memory of vs may be that of ks.
+func addPredictions(vs, preds []float64, ks []uint64, f formula) {
+	preds, ks = preds[:len(vs)], ks[:len(vs)]
+	switch power := powersOfTen[f.e]; f.transform {
+	case TransformBits:
+		for i, p := range preds {
+			vs[i] = fromOrdered(ks[i] + uint64(toOrdered(p)))
+		}
+	case TransformInt:
+		for i, p := range preds {
+			vs[i] = float64(int64(ks[i]) + integerNear(p))
+		}
+	case TransformDec:
+		for i, p := range preds {
+			vs[i] = float64(int64(ks[i])+integerNear(float64(p*power))) / power
+		}
+	case TransformDecM:
+		inverse := negativePowersOfTen[f.e]
+		for i, p := range preds {
+			vs[i] = float64(int64(ks[i])+integerNear(float64(p*power))) * inverse
+		}
+	default:
+		w := words(vs)
+		for i, p := range preds {
+			w[i] = ks[i] + uint64(integerNear(float64(p*power)))
+		}
+		f.toFloats(vs)
+	}
+}
+
+// integerNear is nearestInteger of a product. Most products are small: the sum with
+// shift has the integer in its lowest bits.
+func integerNear(x float64) int64 {
+	const shift = 3 << 51
+	if math.Abs(x) < 1<<51 {
+		return int64(math.Float64bits(float64(x+shift)) - shiftBits)
+	}
+	return nearestInteger(x, 1)
+}
+
+const shiftBits = 0x4338000000000000 // of the float 3 << 51
 
 func parsePredictedFloats(src []byte, n int) (h floatHeader, rest []byte, err error) {
 	if h, rest, err = parseFloatHeader(src, n); err != nil {
