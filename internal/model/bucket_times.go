@@ -30,6 +30,26 @@ func (b *Buckets) ExtendTimes(n int, source any, at int) (from int, held bool) {
 	return from, false
 }
 
+// TimesSource identifies the times of rows: see SourceOfTimes.
+type TimesSource []heldTimes
+
+// SourceOfTimes returns what the times of all rows are copies of, false if that is not
+// known. Rows with equal sources have equal End, Count and times. It is valid until b
+// changes.
+func (b *Buckets) SourceOfTimes() (TimesSource, bool) {
+	n := 0
+	for k, h := range b.held {
+		if n == len(b.End) {
+			return b.held[:k], true
+		}
+		if h.from != n || h.from+h.n > len(b.End) {
+			return nil, false
+		}
+		n += h.n
+	}
+	return b.held, n == len(b.End) && n > 0
+}
+
 // forget forgets which times the next n rows hold: they are about to be written to. Rows
 // behind them stay what they are: there are none if there is too little memory for n.
 func (b *Buckets) forget(n int) {

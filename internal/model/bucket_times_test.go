@@ -2,6 +2,7 @@ package model
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -25,8 +26,22 @@ func TestHeldTimesAreThere(t *testing.T) {
 			b.T1[from+i], b.T2[from+i], b.T3[from+i] = ts[i], ts[i], ts[i]
 		}
 	}
-	held := 0
+	held, known := 0, 0
 	for range 20000 {
+		if source, ok := b.SourceOfTimes(); ok {
+			known++
+			n := 0
+			for _, h := range source {
+				want := (*h.source.(*[]int64))[h.at : h.at+h.n]
+				if h.from != n || !slices.Equal(b.End[n:n+h.n], want) || !slices.Equal(b.T3[n:n+h.n], want) {
+					t.Fatalf("rows %d to %d of %d are said to be copies", h.from, h.from+h.n, b.Len())
+				}
+				n += h.n
+			}
+			if n != b.Len() {
+				t.Fatalf("%d of %d rows are said to be copies", n, b.Len())
+			}
+		}
 		switch r.IntN(40) {
 		case 0:
 			b.Truncate(r.IntN(b.Len() + 1))
@@ -64,6 +79,9 @@ func TestHeldTimesAreThere(t *testing.T) {
 				}
 			}
 		}
+	}
+	if known < 500 {
+		t.Errorf("%d times only the sources of all times were known", known)
 	}
 	if held < 500 {
 		t.Errorf("%d times only were there", held)

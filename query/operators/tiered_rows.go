@@ -101,7 +101,7 @@ func (r *tieredRows) load(w *worker, i int) (*model.Buckets, bool, error) {
 		return nil, false, nil
 	}
 	t.times = w.windows.RowTimes(r.windows, rows, r.function, &r.known)
-	t.failing = t.times.Failing(r.coarsest, r.uncut)
+	t.failing = t.times.Failing(rows, r.coarsest, r.uncut)
 	switch {
 	case len(t.failing) == 0:
 		return rows, true, nil
@@ -150,7 +150,7 @@ func CostOf(r *tiers.Read, c *tiers.Choice, res tiers.Resolution) storage.Tiered
 // dropWithoutResets makes gaps of the buckets that lack resets, unless their samples have
 // expired.
 func (r *tieredRows) dropWithoutResets(t *tierScratch) {
-	if flagsOf(t.buckets.Flags)&model.BucketNoResets == 0 {
+	if window.FlagsOf(t.buckets.Flags)&model.BucketNoResets == 0 {
 		return
 	}
 	b, kept, next := &t.buckets, &t.mixed, 0
@@ -231,7 +231,7 @@ func (r *tieredRows) countBuckets(t *tierScratch) {
 // cannotHold reports whether rows cannot answer for the series because of what is in
 // buckets whose samples have not expired. Of others it warns.
 func (r *tieredRows) cannotHold(t *tierScratch, rows *model.Buckets) bool {
-	if flagsOf(rows.Flags)&r.noRows == 0 {
+	if window.FlagsOf(rows.Flags)&r.noRows == 0 {
 		return false
 	}
 	for k, flags := range rows.Flags {
@@ -251,13 +251,6 @@ func (r *tieredRows) cannotHold(t *tierScratch, rows *model.Buckets) bool {
 		}
 	}
 	return false
-}
-
-func flagsOf(fs []model.BucketFlags) (all model.BucketFlags) {
-	for _, f := range fs {
-		all |= f
-	}
-	return all
 }
 
 // gapOf returns the first gap that ends at or after a bucket, and whether the bucket is

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/prometheus/util/kahansum"
 
 	"tsdb/internal/model"
+	"tsdb/query/window"
 	"tsdb/rollup/bucket"
 )
 
@@ -50,7 +51,7 @@ func (r *tieredRows) loadWindow(w *worker, i int) (*model.Buckets, error) {
 		}
 		rows = &t.filled
 	}
-	if flags := flagsOf(rows.Flags); rows.Len() == first || flags&r.noRows != 0 || !r.function.Answers(flags) {
+	if flags := window.FlagsOf(rows.Flags); rows.Len() == first || flags&r.noRows != 0 || !r.function.Answers(flags) {
 		return nil, nil
 	}
 	if s < right {

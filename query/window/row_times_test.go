@@ -46,13 +46,13 @@ func TestRowTimesAreSharedByEqualTimes(t *testing.T) {
 			}
 			times := sc.RowTimes(c.w, other, f, &known)
 			want := new(RowTimes)
-			want.reset(c.w, other, f)
-			if !slices.Equal(times.Failing(c.resolution, c.uncut), want.Failing(c.resolution, c.uncut)) {
+			want.reset(c.w, f)
+			if !slices.Equal(times.Failing(other, c.resolution, c.uncut), want.Failing(other, c.resolution, c.uncut)) {
 				t.Fatalf("%v, seed %d: other rows fail with times of another series", f, seed)
 			}
-			times.layOut()
-			want.layOut()
-			if !slices.Equal(times.counts, want.counts) || !slices.Equal(times.t, want.t) || times.cut != want.cut || want.cut && !slices.Equal(times.parts, want.parts) {
+			sc.LoadRows(other, times, quiet{})
+			sc.LoadRows(other, want, quiet{})
+			if !slices.Equal(times.floats, want.floats) || !slices.Equal(times.bounds.Lo, want.bounds.Lo) || !slices.Equal(times.placed, want.placed) || times.cut != want.cut || want.cut && !slices.Equal(times.parts, want.parts) {
 				t.Fatalf("%v, seed %d: windows of another series", f, seed)
 			}
 		}
@@ -70,12 +70,53 @@ func TestRowTimesScratchIsUsedAgain(t *testing.T) {
 		rows, _ := c.replaced(bucket.Rate)
 		times := sc.RowTimes(c.w, rows, bucket.Rate, nil)
 		want := new(RowTimes)
-		want.reset(c.w, rows, bucket.Rate)
-		times.layOut()
-		want.layOut()
-		if !slices.Equal(times.placements(60), want.placements(60)) || !slices.Equal(times.whole.Lo, want.whole.Lo) && want.cut ||
-			!slices.Equal(times.Failing(c.resolution, c.uncut), want.Failing(c.resolution, c.uncut)) {
+		want.reset(c.w, bucket.Rate)
+		sc.LoadRows(rows, times, quiet{})
+		sc.LoadRows(rows, want, quiet{})
+		if !slices.Equal(times.placed, want.placed) || !slices.Equal(times.whole.Lo, want.whole.Lo) && want.cut ||
+			!slices.Equal(times.Failing(rows, c.resolution, c.uncut), want.Failing(rows, c.resolution, c.uncut)) {
 			t.Fatalf("seed %d: windows of other rows", seed)
+		}
+	}
+}
+
+// Rows whose times are copies of the same source share what follows from them, without
+// any times being compared; those of other flags, sources or parts do not.
+func TestRowTimesAreSharedBySource(t *testing.T) {
+	w := newRowCase(1).w
+	type source struct{ ends []int64 }
+	sources := [2]*source{{[]int64{10, 20, 30}}, {[]int64{10, 20, 30}}}
+	rowsOf := func(s *source, at int, flag model.BucketFlags) *model.Buckets {
+		b := new(model.Buckets)
+		from, _ := b.ExtendTimes(2, s, at)
+		copy(b.End[from:], s.ends[at:])
+		copy(b.First[from:], s.ends[at:])
+		copy(b.T1[from:], s.ends[at:])
+		clear(b.T2)
+		clear(b.T3)
+		b.Count[0], b.Count[1] = 1, 1
+		b.Flags[0], b.Flags[1] = 0, flag
+		return b
+	}
+	var sc Scratch
+	var known RowTimesCache
+	sc.RowTimes(w, rowsOf(sources[0], 0, 0), bucket.Rate, &known)
+	first := sc.RowTimes(w, rowsOf(sources[0], 0, 0), bucket.Rate, &known)
+	if cap(first.rows.End) > 0 {
+		t.Error("times of a source are copied")
+	}
+	if sc.RowTimes(w, rowsOf(sources[0], 0, 0), bucket.Rate, &known) != first {
+		t.Error("rows of one source share nothing")
+	}
+	for name, rows := range map[string]*model.Buckets{
+		"of another source": rowsOf(sources[1], 0, 0),
+		"with other flags":  rowsOf(sources[0], 0, model.BucketStale),
+	} {
+		var known RowTimesCache
+		sc.RowTimes(w, rowsOf(sources[0], 0, 0), bucket.Rate, &known)
+		first := sc.RowTimes(w, rowsOf(sources[0], 0, 0), bucket.Rate, &known)
+		if sc.RowTimes(w, rows, bucket.Rate, &known) == first {
+			t.Errorf("rows %s share", name)
 		}
 	}
 }

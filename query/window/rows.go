@@ -42,6 +42,7 @@ var RowKernels = map[bucket.Function]Kernel{
 type rowScratch struct {
 	times RowTimes
 	rows  model.Buckets // those with floats
+	t     []int64
 	v     []float64
 	count []int64
 	whole Points // see uncut
@@ -53,7 +54,7 @@ type rowScratch struct {
 func (s *Scratch) RowTimes(w *Windows, rows *model.Buckets, f bucket.Function, known *RowTimesCache) *RowTimes {
 	r := &s.rowScratch
 	if known == nil {
-		r.times.reset(w, rows, f)
+		r.times.reset(w, f)
 		return &r.times
 	}
 	return known.of(w, rows, f, &r.times)
@@ -71,24 +72,33 @@ func (s *Scratch) LoadRows(rows *model.Buckets, times *RowTimes, host Host) *Poi
 	p := &s.points
 	p.Windows, p.host, p.SamplesBefore, p.params = times.w, host, nil, nil
 	p.rising, p.integralBits = false, 0
-	times.layOut()
-	if times.f == bucket.Instant {
-		r.complete(rows)
-		p.v = r.v
-	} else {
-		rows = r.withFloats(rows)
-		p.v = rows.V1
+	times.laid.Do(func() {
+		times.none = times.f != bucket.Instant && hasNone(rows.Count)
+		kept, t := r.points(rows, times)
+		times.layOut(kept, t)
+	})
+	p.rows, p.t = r.points(rows, times)
+	if p.v = p.rows.V1; times.f == bucket.Instant {
+		p.v = r.complete(rows)
 	}
-	p.t, p.rows, p.rowTimes, p.scratch = times.t, rows, times, r
+	p.rowTimes, p.scratch = times, r
 	p.Bounds = &times.bounds
 	return p
 }
 
+// points returns the rows that become points, and their times.
+func (r *rowScratch) points(rows *model.Buckets, times *RowTimes) (*model.Buckets, []int64) {
+	if times.f == bucket.Instant {
+		return rows, r.knownFrom(rows)
+	}
+	if times.none {
+		rows = r.withFloats(rows)
+	}
+	return rows, rows.T1
+}
+
 // withFloats returns the rows that have floats.
 func (r *rowScratch) withFloats(rows *model.Buckets) *model.Buckets {
-	if !hasNone(rows.Count) {
-		return rows
-	}
 	r.rows.Reset()
 	kept := 0
 	for i, n := range rows.Count {
@@ -101,14 +111,33 @@ func (r *rowScratch) withFloats(rows *model.Buckets) *model.Buckets {
 	return &r.rows
 }
 
-// complete sets the newest entry of each row, its last float or a stale marker.
-func (r *rowScratch) complete(rows *model.Buckets) {
+// knownFrom returns the times from which on the newest entry of each row is known to be
+// its last float, or a stale marker.
+func (r *rowScratch) knownFrom(rows *model.Buckets) []int64 {
+	if FlagsOf(rows.Flags)&model.BucketStale == 0 {
+		return rows.T1
+	}
+	r.t = append(r.t[:0], rows.T1...)
+	for k, flags := range rows.Flags {
+		if flags&model.BucketStale != 0 {
+			r.t[k] = rows.End[k]
+		}
+	}
+	return r.t
+}
+
+// complete returns the newest entry of each row, its last float or a stale marker.
+func (r *rowScratch) complete(rows *model.Buckets) []float64 {
+	if FlagsOf(rows.Flags)&model.BucketStale == 0 {
+		return rows.V1
+	}
 	r.v = append(r.v[:0], rows.V1...)
 	for k, flags := range rows.Flags {
 		if flags&model.BucketStale != 0 {
 			r.v[k] = math.Float64frombits(value.StaleNaN)
 		}
 	}
+	return r.v
 }
 
 // SampleTimes replaces values by the times of the samples in seconds. The points must

@@ -40,7 +40,7 @@ func BenchmarkRowKernel(b *testing.B) {
 					for b.Loop() {
 						out.reset(w.N)
 						times := sc.RowTimes(w, rows, f, &known)
-						failing = times.Failing(model.HourMs, false)
+						failing = times.Failing(rows, model.HourMs, false)
 						p := sc.LoadRows(rows, times, quiet{})
 						if err := RowKernels[f](p, out.v); err != nil {
 							b.Fatal(err)

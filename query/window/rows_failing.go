@@ -20,7 +20,7 @@ func FailingRows(w *Windows, rows *model.Buckets, resolution int64, f bucket.Fun
 	if f == bucket.Instant {
 		dst = failingInstants(w, rows, resolution, dst)
 	} else {
-		dst = failingWindows(w, rows, f, uncut, dst)
+		dst = failingWindows(w, rows, resolution, f, uncut, dst)
 	}
 	slices.Sort(dst[from:])
 	return dst[:from+len(slices.Compact(dst[from:]))]
@@ -50,7 +50,7 @@ func failingInstants(w *Windows, rows *model.Buckets, resolution int64, dst []in
 
 // failingWindows appends rows that a border of a window divides in an unknown way, and
 // rows in a window that f cannot use at all.
-func failingWindows(w *Windows, rows *model.Buckets, f bucket.Function, uncut bool, dst []int) []int {
+func failingWindows(w *Windows, rows *model.Buckets, resolution int64, f bucket.Function, uncut bool, dst []int) []int {
 	inside := bucket.EndInside
 	switch {
 	case !f.LeftEdge():
@@ -62,10 +62,11 @@ func failingWindows(w *Windows, rows *model.Buckets, f bucket.Function, uncut bo
 	end, step := w.Ends(w.Grid)
 	lo, hi, seen := 0, 0, 0
 	lastLeft, lastRight := -1, -1
+	plain := FlagsOf(rows.Flags) == 0
 	for range w.N {
 		x, s := end-w.Width, end
 		end += step
-		lo, hi = afterRows(rows, lo, x), afterRows(rows, max(lo, hi), s)
+		lo, hi = afterRows(rows, lo, x, resolution), afterRows(rows, max(lo, hi), s, resolution)
 		if lo == rows.Len() {
 			break
 		}
@@ -76,6 +77,9 @@ func failingWindows(w *Windows, rows *model.Buckets, f bucket.Function, uncut bo
 		if hi < rows.Len() && hi != lastRight && inside(rows, hi, x, s) == bucket.Fails {
 			lastRight = hi
 			dst = append(dst, hi)
+		}
+		if plain {
+			continue
 		}
 		for seen = max(seen, lo); seen < hi; seen++ {
 			if rows.Count[seen] > 0 && !f.Answers(rows.Flags[seen]) {
@@ -96,8 +100,16 @@ func wholeInside(b *model.Buckets, k int, x, s int64) bucket.Part {
 }
 
 // afterRows returns the first row from k on whose last float is after t.
-func afterRows(rows *model.Buckets, k int, t int64) int {
-	for k < rows.Len() && (rows.Count[k] == 0 || rows.T1[k] <= t) {
+func afterRows(rows *model.Buckets, k int, t, resolution int64) int {
+	ends, counts, t1s := rows.End, rows.Count, rows.T1
+	if k < len(ends) && ends[k] <= t {
+		// Where no bucket is missing and no row is a sample, the row that ends there is the
+		// one that is looked for, or the one before it.
+		if g := k + int((t-ends[k])/resolution); g < len(ends) && ends[g] <= t {
+			k = g + 1
+		}
+	}
+	for k < len(ends) && (counts[k] == 0 || t1s[k] <= t) {
 		k++
 	}
 	return k

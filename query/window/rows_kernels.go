@@ -28,7 +28,7 @@ func rowLastTwo(p *Points, out []float64, isRate bool) error {
 }
 
 func rowCount(p *Points, out []float64) error {
-	return p.each(func(i int, _, _ int32) { out[i] = float64(p.rowTimes.countOf(i)) })
+	return p.each(func(i int, _, _ int32) { out[i] = float64(p.rowTimes.floats[i]) })
 }
 
 func rowFirst(p *Points, out []float64) error {
@@ -45,7 +45,7 @@ func rowFirst(p *Points, out []float64) error {
 
 func rowTsOfFirst(p *Points, out []float64) error {
 	return p.eachCut(func(i int, lo, _ int32, first bucket.Part) {
-		out[i] = float64(p.rowTimes.firstTime(lo, first)) / 1000
+		out[i] = float64(firstTime(p.rows, lo, first)) / 1000
 	})
 }
 
@@ -182,7 +182,7 @@ func rowAvg(p *Points, out []float64) error {
 		if err != nil {
 			return err
 		}
-		return p.each(func(i int, _, _ int32) { out[i] /= float64(p.rowTimes.countOf(i)) })
+		return p.each(func(i int, _, _ int32) { out[i] /= float64(p.rowTimes.floats[i]) })
 	}
 	b := p.rows
 	return p.eachCut(func(i int, lo, hi int32, first bucket.Part) {
@@ -191,7 +191,7 @@ func rowAvg(p *Points, out []float64) error {
 			for _, v := range b.Sum[lo+1 : hi] {
 				sum, c = kahansum.Inc(v, sum, c)
 			}
-			if n := float64(p.rowTimes.countOf(i)); sum-sum == 0 { // it has not overflown on the way
+			if n := float64(p.rowTimes.floats[i]); sum-sum == 0 { // it has not overflown on the way
 				out[i] = sum/n + c/n
 				return
 			}

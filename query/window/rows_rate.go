@@ -15,9 +15,9 @@ func rowRate(p *Points, out []float64, isCounter, isRate bool) error {
 	}
 	seconds := 1.0
 	if isRate {
-		seconds = (time.Duration(p.Width) * time.Millisecond).Seconds()
+		seconds = secondsOf(p.Windows)
 	}
-	placed := p.rowTimes.placements(seconds)
+	placed := p.rowTimes.placed
 	for from := 0; from < len(out); from += 1024 {
 		if from > 0 {
 			if err := p.host.Check(); err != nil {
@@ -28,6 +28,9 @@ func rowRate(p *Points, out []float64, isCounter, isRate bool) error {
 	}
 	return nil
 }
+
+// secondsOf returns the width of windows in seconds.
+func secondsOf(w *Windows) float64 { return (time.Duration(w.Width) * time.Millisecond).Seconds() }
 
 // extrapolateRows sets out for the windows from ≤ i < to, as extrapolate does.
 func (p *Points) extrapolateRows(resets *rowLosses, placed []placement, from, to int, out []float64, isCounter bool, seconds float64) {
