@@ -16,19 +16,20 @@ import (
 	"tsdb/storage/archive"
 )
 
-const backupSynopsis = `tsdb backup --from URL|DIR --to DIR [flags]
+const backupSynopsis = `tsdb backup --from URL|DIR --to DIR|s3://BUCKET/PREFIX [flags]
 
 Archives the present moment of a database. URL is a running server, with user and
 password if it asks for them: http://user:password@host:9201/. It takes a
 temporary snapshot, which is read over HTTP. DIR is a data directory on which no
 server runs, or a snapshot. What the archive has already is not sent again; after an
-interruption the same command goes on where it was.`
+interruption the same command goes on where it was. The credentials of S3 come from
+AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.`
 
 // backup archives a database.
 func backup(args []string, stdout, stderr io.Writer) error {
 	fs := flag.NewFlagSet("backup", flag.ContinueOnError)
 	from := fs.String("from", "", "`URL` of a server, or a data directory or snapshot")
-	to := fs.String("to", "", "`directory` of the archive")
+	to := fs.String("to", "", "`directory` of the archive, or s3://bucket/prefix")
 	rate := new(sizeOrNone)
 	fs.Var(rate, "rate", "maximum `bytes` per second; 0 = no limit (default 0)")
 	keep := new(duration)
@@ -37,18 +38,20 @@ func backup(args []string, stdout, stderr io.Writer) error {
 	fs.Var(&grace, "grace", "`duration` for which objects stay that no moment needs any more")
 	ca := fs.String("ca", "", "PEM `file` of the authorities that may have signed the server's certificate, instead of the system's")
 	token := fs.String("token-file", "", "`file` with a token for the server: user:password, or the password alone")
+	var bucket s3Flags
+	bucket.register(fs)
 	if err := parse(fs, args, stdout, backupSynopsis); err != nil {
 		return err
 	}
 	if *from == "" || *to == "" {
 		return usageError{errors.New("give both --from and --to")}
 	}
-	store, err := openArchive(*to, true)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	store, err := openArchive(ctx, *to, bucket, true)
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	o := archive.BackupOptions{
 		FS: vfs.OS, Dir: *from, Store: store, BytesPerSecond: int64(*rate), Keep: time.Duration(*keep), Grace: time.Duration(grace),
 		Progress: printProgress(stderr, "backup"),

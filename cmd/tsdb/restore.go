@@ -21,8 +21,8 @@ import (
 	"tsdb/storage/archive"
 )
 
-const restoreSynopsis = `tsdb restore --from DIR --to DIR [--at TIME | --at-lsn N] [flags]
-       tsdb restore --from DIR --list
+const restoreSynopsis = `tsdb restore --from DIR|s3://BUCKET/PREFIX --to DIR [--at TIME | --at-lsn N] [flags]
+       tsdb restore --from DIR|s3://BUCKET/PREFIX --list
 
 Makes a data directory of an archived moment, the newest by default. Between two
 backups every moment can be restored if the server kept its log files for long
@@ -32,7 +32,7 @@ the same command goes on where it was.`
 // restore restores a database from an archive, or lists what is in one.
 func restore(args []string, stdout, stderr io.Writer) error {
 	fs := flag.NewFlagSet("restore", flag.ContinueOnError)
-	from := fs.String("from", "", "`directory` of the archive")
+	from := fs.String("from", "", "`directory` of the archive, or s3://bucket/prefix")
 	to := fs.String("to", "", "`directory` to restore to: missing or empty")
 	at := fs.String("at", "", "`time` to restore, as RFC 3339 or Unix seconds")
 	lsn := fs.String("at-lsn", "", "`number` of the last log frame to restore")
@@ -40,6 +40,8 @@ func restore(args []string, stdout, stderr io.Writer) error {
 	list := fs.Bool("list", false, "list the archived moments")
 	rate := new(sizeOrNone)
 	fs.Var(rate, "rate", "maximum `bytes` per second; 0 = no limit (default 0)")
+	var bucket s3Flags
+	bucket.register(fs)
 	if err := parse(fs, args, stdout, restoreSynopsis); err != nil {
 		return err
 	}
@@ -50,12 +52,12 @@ func restore(args []string, stdout, stderr io.Writer) error {
 	case *from == "" || (*to == "") != *list:
 		return usageError{errors.New("give --from, and either --to or --list")}
 	}
-	store, err := openArchive(*from, false)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	store, err := openArchive(ctx, *from, bucket, false)
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	found, err := archive.List(ctx, store)
 	if err != nil {
 		return err

@@ -26,7 +26,7 @@ type dirWriter struct {
 	buf    []byte // not written yet
 	off    int64  // of the next byte, buffered ones included
 	synced int64  // bytes written and synced
-	tail   tailBuffer
+	tail   Tail
 	err    error
 	closed bool // f is
 	done   bool // committed or aborted
@@ -118,7 +118,7 @@ func (w *dirWriter) writeAt(p []byte, off int64) {
 		w.err = fmt.Errorf("write %s@%d: %w", w.key, off, err)
 		return
 	}
-	w.tail.write(p)
+	w.tail.Write(p)
 	if end := off + int64(len(p)); end-w.synced >= syncBytes {
 		w.sync(end)
 	}
@@ -151,7 +151,7 @@ func (w *dirWriter) Commit(ctx context.Context) (Identity, error) {
 	if w.err != nil {
 		return Identity{}, w.err
 	}
-	mine := IdentityOf(w.off, w.tail.b)
+	mine := w.tail.Identity(w.off)
 	if w.temp != "" {
 		if err := w.dir.rename(ctx, w, mine); err != nil {
 			return Identity{}, err

@@ -53,21 +53,6 @@
 // and tsdb inspect --file opens any file (OpenFile). Repair reads the blocks of
 // a directory through a Dir and writes only the MANIFEST.
 //
-// A store on S3 maps the calls like this:
-//
-//	Create      CreateMultipartUpload
-//	Write       UploadPart, whenever a part of some MiB is full
-//	Commit      CompleteMultipartUpload with If-None-Match: *. On 412, or if the
-//	            answer was lost and the upload is gone: Head, and compare
-//	Abort       AbortMultipartUpload; a lifecycle rule ends those a crash leaves
-//	Open        HeadObject, for the size
-//	ReadAt      GetObject with Range and If-Match
-//	ReadRanges  one such request for each span, a gap of about 1 MiB, 16 at a time
-//	Head        GetObject with Range: bytes=-4096; Content-Range has the size
-//	List        ListObjectsV2 with a prefix
-//	Delete      DeleteObjects, up to 1,000 keys, an error for each
-//	SetAside    CopyObject to lost+found/, then DeleteObject
-//	Grace       minutes: readers in other processes hold nothing open
-//	PutIf       GetObject, to compare identities; PutObject with If-Match on the ETag of
-//	            that answer, or If-None-Match: * if there is none. 412 is a conflict
+// Package s3 below keeps objects in a bucket. It holds nothing open, so readers in other
+// processes have its Grace; what it leaves unfinished no List shows (Uploads).
 package objstore

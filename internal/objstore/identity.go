@@ -26,10 +26,11 @@ func IdentityOf(size int64, tail []byte) Identity {
 	return Identity{Size: size, TailCRC: crc32.Checksum(tail, castagnoli)}
 }
 
-// tailBuffer keeps the last TailBytes bytes of what is written.
-type tailBuffer struct{ b []byte }
+// Tail keeps the last TailBytes bytes of what is written, for the Identity of an object.
+type Tail struct{ b []byte }
 
-func (t *tailBuffer) write(p []byte) {
+// Write appends p.
+func (t *Tail) Write(p []byte) {
 	if t.b == nil {
 		t.b = make([]byte, 0, TailBytes)
 	}
@@ -39,3 +40,6 @@ func (t *tailBuffer) write(p []byte) {
 	}
 	t.b = append(t.b, p...)
 }
+
+// Identity returns the identity of an object of size bytes that ends in the tail.
+func (t *Tail) Identity(size int64) Identity { return IdentityOf(size, t.b) }

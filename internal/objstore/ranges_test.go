@@ -109,11 +109,11 @@ func TestSpansAreReadInParallelUpToTheBound(t *testing.T) {
 
 func TestTailBufferKeepsTheLastBytes(t *testing.T) {
 	var all []byte
-	var tail tailBuffer
+	var tail Tail
 	for i, n := range []int{1, 4000, 95, 1, 4096, 5000, 10, 4090, 0, 3} {
 		p := slices.Repeat([]byte{byte(i + 1)}, n)
 		all = append(all, p...)
-		tail.write(p)
+		tail.Write(p)
 		if want := all[max(0, len(all)-TailBytes):]; !slices.Equal(tail.b, want) {
 			t.Fatalf("after %d bytes: kept %d bytes, or other ones", len(all), len(tail.b))
 		}

@@ -79,6 +79,21 @@ type Object interface {
 	Close() error
 }
 
+// Streamer is an Object for which one long read costs less than many short ones.
+type Streamer interface {
+	// NewReader reads the object front to back. The caller closes the reader before
+	// the object; ctx ends its reads.
+	NewReader(ctx context.Context) io.ReadCloser
+}
+
+// Uploads is a Store in which an interrupted process leaves parts of objects that no List
+// shows.
+type Uploads interface {
+	// AbortUploads discards the parts of objects under prefix whose upload began
+	// before a time, and returns the number of these objects.
+	AbortUploads(ctx context.Context, prefix string, before time.Time) (int, error)
+}
+
 // Range is a part of an object to read.
 type Range struct {
 	Offset int64

@@ -78,11 +78,18 @@ func (b *backup) collect(ctx context.Context, h *head, id objstore.Identity) err
 	if err != nil {
 		return fmt.Errorf("list the objects of the backup: %w", err)
 	}
+	now := b.o.Clock.Now()
+	if s, ok := b.o.Store.(objstore.Uploads); ok { // of backups that were interrupted
+		n, err := s.AbortUploads(ctx, IncarnationID(h.Incarnation)+"/", now.Add(-b.o.Grace))
+		b.report.Deleted += n
+		if err != nil {
+			return err
+		}
+	}
 	since := map[string]int64{}
 	for _, u := range h.Unreferenced {
 		since[u.Key] = u.SinceMs
 	}
-	now := b.o.Clock.Now()
 	var waiting []unreferenced
 	var condemned []string
 	for _, key := range keys {

@@ -41,13 +41,28 @@ func (r *objectReader) Read(p []byte) (int, error) {
 	return int(n), nil
 }
 
-// openReader opens an object to be read front to back.
-func openReader(ctx context.Context, store objstore.Store, key string) (io.Reader, objstore.Object, error) {
+// openReader opens an object to be read front to back. The caller closes it.
+func openReader(ctx context.Context, store objstore.Store, key string) (io.Reader, io.Closer, error) {
 	o, err := store.Open(ctx, key)
 	if err != nil {
 		return nil, nil, err
 	}
+	if s, ok := o.(objstore.Streamer); ok {
+		r := s.NewReader(ctx)
+		return bufio.NewReaderSize(r, ioBytes), closers{r, o}, nil
+	}
 	return bufio.NewReaderSize(&objectReader{ctx: ctx, o: o}, ioBytes), o, nil
+}
+
+// closers are closed in order.
+type closers []io.Closer
+
+func (c closers) Close() error {
+	var errs []error
+	for _, one := range c {
+		errs = append(errs, one.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // readAll reads an object of at most limit bytes.
