@@ -258,7 +258,7 @@ func (db *DB) assemble(active *memtable, tombstones *pendingTombstones) {
 	db.writer.gate.active, db.writer.gate.since = active, db.opts.Clock.Now()
 	db.compactor = &compactor{env: db.env, catalog: db.catalog}
 	db.roller = newRoller(db.env, db.catalog, db.space)
-	db.snapshots = &snapshots{env: db.env, catalog: db.catalog, space: db.space}
+	db.snapshots = &snapshots{env: db.env, catalog: db.catalog, space: db.space, writer: db.writer}
 	db.relief = &reliever{env: db.env, space: db.space, writer: db.writer, compactor: db.compactor, snapshots: db.snapshots}
 	db.flusher = &flusher{
 		env: db.env, head: db.head, wal: db.wal, views: db.views,

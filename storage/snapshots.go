@@ -36,6 +36,7 @@ type snapshots struct {
 	*env
 	catalog *catalog
 	space   *space
+	writer  *writer
 
 	mu sync.Mutex // one snapshot is made or removed at a time; held over I/O
 
@@ -103,13 +104,13 @@ func (s *snapshots) checkSpace() error {
 	return nil
 }
 
-// moment returns the blocks and the log at one position: no edit is made between the
-// last frame of the image and the state of the version.
+// moment returns the blocks and the log at one position: no part of a batch is split, and
+// no edit is made between the last frame of the image and the state of the version.
 func (s *snapshots) moment() (*blockset.Version, log.Image, error) {
 	c := s.catalog
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	image, err := c.wal.Image()
+	image, err := c.wal.Image(s.writer.position())
 	if err != nil {
 		return nil, nil, fmt.Errorf("make snapshot: %w", walError(err))
 	}

@@ -55,6 +55,14 @@ func (w *writer) age() time.Duration {
 // frees: those of earlier generations too, if they were replayed into it.
 func (w *writer) logBytes() int64 { return w.wal.BytesFrom(w.active().low) }
 
+// position returns the LSN of the last frame, at a moment at which no part of a batch and
+// no deletion is being appended.
+func (w *writer) position() uint64 {
+	w.gate.Lock()
+	defer w.gate.Unlock()
+	return w.wal.LastLSN()
+}
+
 // freeze splits log and head: the active memtable, which takes no more, is
 // returned, and a new one takes later samples.
 func (w *writer) freeze(ctx context.Context) (*memtable, error) {

@@ -98,9 +98,9 @@ type Files interface {
 	CutFrees() int64
 	// List returns the state of the list of segments.
 	List() ListStatus
-	// Image makes all frames appended so far durable and returns them as an image,
-	// to copy them. Nothing is released until it is closed.
-	Image() (Image, error)
+	// Image makes the frames up to an LSN that has been appended durable and returns
+	// them as an image, to copy them. Nothing is released until it is closed.
+	Image(lsn uint64) (Image, error)
 }
 
 // Image is a log as it is at one position. It is not safe for concurrent use.
@@ -134,4 +134,4 @@ func (NoFiles) CutFrees() int64    { return 0 }
 func (NoFiles) List() ListStatus   { return ListStatus{} }
 
 // Image returns an error.
-func (NoFiles) Image() (Image, error) { return nil, errors.New("the log is not kept in files") }
+func (NoFiles) Image(uint64) (Image, error) { return nil, errors.New("the log is not kept in files") }

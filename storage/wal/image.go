@@ -16,18 +16,18 @@ type image struct {
 	segments []closedSegment // by rising id, the one being written last
 }
 
-// Image makes all frames appended so far durable and returns them as an image. Until
-// it is closed, Release waits.
-func (l *Log) Image() (log.Image, error) {
+// Image makes the frames up to an LSN durable and returns them as an image. Until it is
+// closed, Release waits.
+func (l *Log) Image(lsn uint64) (log.Image, error) {
 	l.release.Lock()
-	if err := l.syncNow(func() bool { return l.durable.Load() < l.mu.lsn }); err != nil {
+	if err := l.syncNow(func() bool { return l.durable.Load() < lsn }); err != nil {
 		l.release.Unlock()
 		return nil, fmt.Errorf("image of the log: %w", err)
 	}
 	m := &l.mu
 	m.Lock()
 	defer m.Unlock()
-	i := &image{l: l, pos: log.Pos{LSN: l.durable.Load(), Generation: l.generation.Load(), Segment: m.segment}}
+	i := &image{l: l, pos: log.Pos{LSN: lsn, Generation: l.generation.Load(), Segment: m.segment}}
 	i.segments = append(i.segments, m.closed...)
 	if s := l.writer.current; s != nil {
 		i.segments = append(i.segments, closedSegment{id: s.id, gen: l.generation.Load(), lastLSN: i.pos.LSN + 1})
