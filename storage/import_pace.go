@@ -8,11 +8,10 @@ import (
 // The paces of an import beside writers. Writers need about a microsecond of CPU a
 // sample, so at the higher rate they use a good part of a CPU.
 const (
-	paceEvery   = 10 * time.Millisecond // of work between two looks at the writers
-	paceMax     = time.Second
-	busyWrites  = 50_000 // samples a second at which an import takes half of its time
-	heavyWrites = 200_000
-	heavyPauses = 4 // length of a pause at heavyWrites, in lengths of the work before it
+	paceEvery  = 10 * time.Millisecond // of work between two looks at the writers
+	paceMax    = time.Second
+	busyWrites = 50_000 // samples a second at which an import takes half of its time
+	pausesMax  = 20     // length of a pause, in lengths of the work before it
 )
 
 // importPace makes an import pause while writers are busy, so that they keep most of
@@ -28,13 +27,11 @@ func pauseAfter(work time.Duration, samples int64) time.Duration {
 	if work < paceEvery || samples <= 0 {
 		return 0
 	}
-	switch rate := float64(samples) / work.Seconds(); {
-	case rate >= heavyWrites:
-		return min(heavyPauses*work, paceMax)
-	case rate >= busyWrites:
-		return min(work, paceMax)
+	rate := float64(samples) / work.Seconds()
+	if rate < busyWrites {
+		return 0
 	}
-	return 0
+	return min(time.Duration(float64(work)*min(rate/busyWrites, pausesMax)), paceMax)
 }
 
 // pace pauses if the import has worked for long enough and writers are busy.

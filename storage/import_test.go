@@ -565,8 +565,9 @@ func TestImportsPauseBesideBusyWriters(t *testing.T) {
 		{5 * time.Millisecond, 1 << 30, 0},
 		{100 * time.Millisecond, 0, 0},
 		{100 * time.Millisecond, 4_000, 0},
-		{100 * time.Millisecond, 6_000, 100 * time.Millisecond},
-		{100 * time.Millisecond, 30_000, 400 * time.Millisecond},
+		{100 * time.Millisecond, 5_000, 100 * time.Millisecond},
+		{100 * time.Millisecond, 30_000, 600 * time.Millisecond},
+		{20 * time.Millisecond, 300_000, 400 * time.Millisecond},
 		{10 * time.Second, 30_000_000, paceMax},
 		{100 * time.Millisecond, -5_000, 0}, // after a cut
 	} {
