@@ -127,6 +127,19 @@ func (c *census) blocks(ctx context.Context, tr model.TimeRange, each func(b *bl
 	if err != nil {
 		return err
 	}
+	return c.blocksOf(ctx, parts, each)
+}
+
+// files returns all blocks of samples and rollups, whatever of them is shown.
+func (c *census) files() (parts []blockPart) {
+	for _, e := range slices.Backward(c.view.st.blocks.Entries()) {
+		parts = append(parts, blockPart{Entry: e, ranges: []model.TimeRange{model.AllTime}})
+	}
+	return parts
+}
+
+// blocksOf is blocks for given parts.
+func (c *census) blocksOf(ctx context.Context, parts []blockPart, each func(b *block.Block, series *roaring.Bitmap) error) error {
 	for _, p := range parts {
 		if err := c.view.checkpoint(ctx); err != nil {
 			return err

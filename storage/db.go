@@ -42,6 +42,7 @@ type DB struct {
 	relief    *reliever
 	flusher   *flusher
 	snapshots *snapshots
+	churn     churnCache
 
 	report       RecoveryReport
 	collectors   []prometheus.Collector

@@ -126,6 +126,8 @@ func (a *API) Register(mux *http.ServeMux) {
 		{get, "/scrape_pools", a.scrapePools},
 		{get, "/status/storage", a.storageStatus},
 		{get, "/status/rollups", a.rollupStatus},
+		{get, "/status/metrics", a.metricSizes},
+		{get, "/status/churn", a.churn},
 		{get, "/status/active_queries", a.activeQueries},
 		{get, "/status/top_queries", a.topQueries},
 		{post, "/admin/flush", a.flush},

@@ -88,11 +88,7 @@ func (a *API) cardinality(r *http.Request) (answer, *apiError) {
 		c.Series, c.LabelPairs, headView{c.Series, c.LabelPairs, c.Chunks, c.MinTime, c.MaxTime},
 		table(c.ByMetric), table(c.ByLabelName), table(c.BytesByLabel), table(c.SeriesByName), table(c.ByLabelPair), table(c.ByFocus),
 	}
-	ans := answer{data: jsonValue(view)}
-	for _, w := range warnings {
-		ans.warnings.Add(w)
-	}
-	return ans, nil
+	return warned(jsonValue(view), warnings), nil
 }
 
 // tableRows reads the number of rows of each table, from the last of the parameters

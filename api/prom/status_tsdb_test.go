@@ -67,3 +67,22 @@ func TestStatusTSDBOfADayASelectorAndALabel(t *testing.T) {
 	down := newServer(t, Options{DB: func() (*storage.DB, error) { return nil, errors.New("starts") }})
 	down.get(t, "/status/tsdb").want(t, 503, "unavailable", "starts")
 }
+
+func TestStatusOfMetricsAndChurn(t *testing.T) {
+	s := newTieredServer(t)
+	var sizes storage.MetricSizes
+	s.get(t, "/status/metrics", "sort", "name", "match[]", "c_total").data(t, &sizes)
+	// Two series, 3 days and 12 hours of 15 s.
+	if m := sizes.Metrics; len(m) != 1 || m[0].Name != "c_total" || m[0].Series != 2 || m[0].Samples != 2*20160 || m[0].Bytes == 0 || len(m[0].ByTier) != 2 {
+		t.Errorf("metrics: %+v", sizes)
+	}
+	var report storage.ChurnReport
+	s.get(t, "/status/churn", "days", "5").data(t, &report)
+	if d := report.Days; len(d) != 5 || d[4].Date != "2026-03-01" || d[4].Series != 0 || d[3].Series != 2 || d[3].New != 2 || d[0].Series != 2 || d[0].New != 0 {
+		t.Errorf("churn: %+v", report)
+	}
+	s.get(t, "/status/metrics", "sort", "size").want(t, 400, "bad_data", "unknown order")
+	s.get(t, "/status/metrics", "limit", "-1").want(t, 400, "bad_data", "limit must be a positive number")
+	s.get(t, "/status/churn", "days", "0").want(t, 400, "bad_data", "days must be from 1 to 366")
+	s.get(t, "/status/churn", "days", "400").want(t, 400, "bad_data", "days must be from 1 to 366")
+}

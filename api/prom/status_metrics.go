@@ -1,0 +1,83 @@
+package prom
+
+import (
+	"fmt"
+	"net/http"
+
+	"tsdb/internal/model"
+	"tsdb/storage"
+)
+
+// metricSizes lists what is stored of each metric.
+func (a *API) metricSizes(r *http.Request) (answer, *apiError) {
+	rows, bad := tableRows(r, "limit")
+	if bad != nil {
+		return answer{}, bad
+	}
+	req := storage.MetricSizesRequest{Tenant: model.DefaultTenant, Limit: rows}
+	var err error
+	if req.Order, err = storage.ParseMetricOrder(r.Form.Get("sort")); err != nil {
+		return answer{}, badParam("sort", err)
+	}
+	if req.Sets, err = a.selectors(r); err != nil {
+		return answer{}, badParam("match[]", err)
+	}
+	db, release, bad := a.readIndex(r)
+	if bad != nil {
+		return answer{}, bad
+	}
+	defer release()
+	charge := a.opts.Engine.Charge()
+	defer charge.Close()
+	req.Reserve = charge.Take
+	sizes, warnings, err := db.MetricSizes(r.Context(), req)
+	if err != nil {
+		return answer{}, classifyWork(err)
+	}
+	return warned(jsonValue(sizes), warnings), nil
+}
+
+// warned returns an answer with warnings.
+func warned(data encodable, warnings []error) answer {
+	ans := answer{data: data}
+	for _, w := range warnings {
+		ans.warnings.Add(w)
+	}
+	return ans
+}
+
+// The days of a churn report.
+const (
+	defaultChurnDays = 14
+	maxChurnDays     = 366
+)
+
+var errChurnDays = fmt.Errorf("days must be from 1 to %d", maxChurnDays)
+
+// churn lists the series that each day has created.
+func (a *API) churn(r *http.Request) (answer, *apiError) {
+	rows, bad := tableRows(r, "topN")
+	if bad != nil {
+		return answer{}, bad
+	}
+	req := storage.ChurnRequest{Tenant: model.DefaultTenant, Limit: min(rows, storage.MaxChurnRows)}
+	if req.Days, bad = number(r, "days", defaultChurnDays); bad != nil {
+		return answer{}, bad
+	}
+	if req.Days < 1 || req.Days > maxChurnDays {
+		return answer{}, badData(errChurnDays)
+	}
+	db, release, bad := a.readIndex(r)
+	if bad != nil {
+		return answer{}, bad
+	}
+	defer release()
+	charge := a.opts.Engine.Charge()
+	defer charge.Close()
+	req.Reserve = charge.Take
+	report, warnings, err := db.Churn(r.Context(), req)
+	if err != nil {
+		return answer{}, classifyWork(err)
+	}
+	return warned(jsonValue(report), warnings), nil
+}
