@@ -34,15 +34,19 @@ type indexWriter struct {
 	list       []byte // scratch
 }
 
-// slabs is a byte arena that grows without copying. A slice lies in one slab.
+// slabs is a byte arena that grows without copying. A slice lies in one slab. The first
+// slabs are small: most blocks of few series need no more.
 type slabs [][]byte
 
-const slabBytes = 256 << 10
+const (
+	slabBytes    = 256 << 10
+	minSlabBytes = 4 << 10 // doubles until slabBytes
+)
 
 func (s *slabs) append(b []byte) {
 	n := len(*s)
 	if n == 0 || len((*s)[n-1])+len(b) > cap((*s)[n-1]) {
-		*s = append(*s, make([]byte, 0, max(slabBytes, len(b))))
+		*s = append(*s, make([]byte, 0, max(min(minSlabBytes<<min(n, 10), slabBytes), len(b))))
 		n++
 	}
 	(*s)[n-1] = append((*s)[n-1], b...)
