@@ -172,9 +172,11 @@ func (db *DB) Compact(ctx context.Context) (Summary, error) {
 		if err := db.roller.drain(ctx); err != nil {
 			return Summary{}, err
 		}
-		if err := db.compactor.retain(ctx); err != nil { // samples may have waited for their rollups
-			return Summary{}, err
-		}
+	}
+	// Samples may have waited for a merge or their rollups, also for those of a tier
+	// that has been turned off.
+	if err := db.compactor.retain(ctx); err != nil {
+		return Summary{}, err
 	}
 	return db.catalog.summary(), nil
 }
