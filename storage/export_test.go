@@ -1,0 +1,32 @@
+package storage
+
+import (
+	"context"
+
+	"tsdb/partition/compaction"
+)
+
+// Steps of the background work, one at a time, for tests outside of the package. Each
+// reports whether there was anything to do.
+
+// MergeStep does the merge that is due, or the next one to the final form.
+func (db *DB) MergeStep(ctx context.Context, final bool) (bool, error) {
+	if final {
+		return db.compactor.mergeNext(ctx, compaction.PlanFinal)
+	}
+	return db.compactor.mergeNext(ctx, compaction.PlanMerge)
+}
+
+// RollStep does the step of rollups that is due; force has it not wait for anything.
+func (db *DB) RollStep(ctx context.Context, force bool) (bool, error) {
+	return db.roller.rollNext(ctx, force)
+}
+
+// WatchStep measures space and cuts the head if that is due.
+func (db *DB) WatchStep(ctx context.Context) { db.watchOnce(ctx) }
+
+// Sweep deletes dropped files.
+func (db *DB) Sweep(ctx context.Context) { db.catalog.sweep(ctx) }
+
+// CloseUncut closes without a cut, as a killed process leaves it.
+func (db *DB) CloseUncut() { closeUncut(db) }

@@ -1,0 +1,286 @@
+package storage_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+	promstorage "github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
+	"github.com/prometheus/prometheus/tsdb/chunks"
+	"github.com/prometheus/prometheus/util/annotations"
+
+	"tsdb/internal/model"
+	"tsdb/query"
+)
+
+var lifeParser = parser.NewParser(parser.Options{})
+
+// lifeEngines are Prometheus' engine, which reads models, and ours.
+var lifeEngines = sync.OnceValues(func() (*promql.Engine, *query.Engine) {
+	return promql.NewEngine(promql.EngineOpts{
+			MaxSamples: 50_000_000, Timeout: time.Minute, LookbackDelta: query.DefaultLookback,
+			NoStepSubqueryIntervalFn: func(int64) int64 { return query.DefaultSubqueryStep.Milliseconds() },
+			EnableAtModifier:         true, EnableNegativeOffset: true, Parser: lifeParser,
+		}),
+		query.New(query.Options{})
+})
+
+// lifeQuestion is a query. It is an instant query if step is 0.
+type lifeQuestion struct {
+	text             string
+	start, end, step int64 // Unix milliseconds
+	reach            int64 // how far back from start it reads, milliseconds
+	rounded          bool  // sums of fractions may differ in their last digits
+}
+
+func (q lifeQuestion) String() string {
+	if q.step == 0 {
+		return fmt.Sprintf("%s at %s", q.text, lifeTime(q.start))
+	}
+	return fmt.Sprintf("%s from %s to %s step %v", q.text, lifeTime(q.start), lifeTime(q.end), time.Duration(q.step)*time.Millisecond)
+}
+
+func (g *lifeGenerator) question() lifeQuestion {
+	q := lifeQuestion{start: g.now - g.r.Int64N(pickOf(g.r, model.HourMs, model.DayMs, 14*model.DayMs))}
+	q.start -= q.start % pickOf(g.r, int64(1), 60_000, model.HourMs, model.HourMs, model.DayMs)
+	if g.chance(70) {
+		q.step = pickOf(g.r, int64(15_000), 60_000, model.HourMs, model.HourMs, model.DayMs)
+		q.end = q.start + q.step*g.r.Int64N(40)
+	} else {
+		q.end = q.start
+	}
+	fn := pickOf(g.r, "", "rate", "increase", "delta", "count_over_time", "sum_over_time", "avg_over_time", "min_over_time", "max_over_time", "last_over_time",
+		"present_over_time", "changes", "resets", "irate", "stddev_over_time", "quantile_over_time")
+	sel := g.selector()
+	q.reach = query.DefaultLookback.Milliseconds()
+	if fn != "" {
+		q.reach = pickOf(g.r, int64(300_000), model.HourMs, model.HourMs, 3*model.HourMs, model.DayMs)
+		sel += "[" + fmt.Sprintf("%dms", q.reach) + "]"
+	}
+	if g.chance(10) {
+		offset := pickOf(g.r, int64(60_000), model.HourMs, model.DayMs)
+		sel += " offset " + fmt.Sprintf("%dms", offset)
+		q.reach += offset
+	}
+	switch fn {
+	case "":
+		q.text = sel
+	case "quantile_over_time":
+		q.text = fmt.Sprintf("%s(0.9, %s)", fn, sel)
+	default:
+		q.text = fmt.Sprintf("%s(%s)", fn, sel)
+	}
+	q.rounded = fn == "sum_over_time" || fn == "avg_over_time" || fn == "rate" || fn == "increase"
+	if g.chance(30) {
+		agg := pickOf(g.r, "sum", "max", "count", "avg")
+		q.text = fmt.Sprintf("%s by (%s) (%s)", agg, pickOf(g.r, "__name__", "env", "i"), q.text)
+	}
+	return q
+}
+
+type queryEngine interface {
+	NewInstantQuery(ctx context.Context, q promstorage.Queryable, opts promql.QueryOpts, text string, at time.Time) (promql.Query, error)
+	NewRangeQuery(ctx context.Context, q promstorage.Queryable, opts promql.QueryOpts, text string, start, end time.Time, step time.Duration) (promql.Query, error)
+}
+
+func exec(ctx context.Context, e queryEngine, on promstorage.Queryable, opts promql.QueryOpts, q lifeQuestion) (parser.Value, error) {
+	var p promql.Query
+	var err error
+	if q.step == 0 {
+		p, err = e.NewInstantQuery(ctx, on, opts, q.text, time.UnixMilli(q.start))
+	} else {
+		p, err = e.NewRangeQuery(ctx, on, opts, q.text, time.UnixMilli(q.start), time.UnixMilli(q.end), time.Duration(q.step)*time.Millisecond)
+	}
+	if err != nil {
+		return nil, err
+	}
+	r := p.Exec(ctx)
+	return r.Value, r.Err
+}
+
+// ask compares the answer of samples with that of the model, and the answer of rollups
+// with both.
+func (w *lifeWorld) ask(q lifeQuestion) error {
+	v, err := w.db.View()
+	if err != nil {
+		return err
+	}
+	floor := v.RawFloor()
+	v.Release()
+	if q.start-q.reach < floor {
+		return nil
+	}
+	theirs, ours := lifeEngines()
+	want, wantErr := exec(w.ctx, theirs, modelQueryable{w.model, floor}, nil, q)
+	rawOnly, err := query.ParseResolution("raw")
+	if err != nil {
+		return err
+	}
+	raw, rawErr := exec(w.ctx, ours, w.queryable, query.WithResolution(nil, rawOnly), q)
+	if (wantErr == nil) != (rawErr == nil) {
+		return fmt.Errorf("samples: error %w, want %w", rawErr, wantErr)
+	}
+	if wantErr != nil {
+		return nil
+	}
+	if err := compareValues(raw, want, false); err != nil {
+		return fmt.Errorf("samples: %w", err)
+	}
+	w.counts.answers++
+	auto, err := exec(w.ctx, ours, w.queryable, nil, q)
+	if err != nil {
+		return fmt.Errorf("rollups: %w", err)
+	}
+	if err := compareValues(auto, want, q.rounded); err != nil {
+		return fmt.Errorf("rollups: %w", err)
+	}
+	return nil
+}
+
+// compareValues compares answers, to the bit unless they are rounded.
+func compareValues(got, want parser.Value, rounded bool) error {
+	g, h := matrixOf(got), matrixOf(want)
+	if len(g) != len(h) {
+		return fmt.Errorf("%d series, want %d: %s, want %s", len(g), len(h), clipped(got), clipped(want))
+	}
+	for i := range g {
+		if !labels.Equal(g[i].Metric, h[i].Metric) {
+			return fmt.Errorf("series %s, want %s", g[i].Metric, h[i].Metric)
+		}
+		if len(g[i].Floats) != len(h[i].Floats) || len(g[i].Histograms) != len(h[i].Histograms) {
+			return fmt.Errorf("series %s: %d and %d points, want %d and %d: %s, want %s", g[i].Metric, len(g[i].Floats), len(g[i].Histograms), len(h[i].Floats), len(h[i].Histograms), clipped(got), clipped(want))
+		}
+		for k, p := range g[i].Floats {
+			if o := h[i].Floats[k]; p.T != o.T || !sameValue(p.F, o.F, rounded) {
+				return fmt.Errorf("series %s: %v at %s, want %v at %s", g[i].Metric, p.F, lifeTime(p.T), o.F, lifeTime(o.T))
+			}
+		}
+		for k, p := range g[i].Histograms {
+			if o := h[i].Histograms[k]; p.T != o.T || p.H.Count != o.H.Count || math.Abs(p.H.Sum-o.H.Sum) > 1e-6 {
+				return fmt.Errorf("series %s: %v at %s, want %v at %s", g[i].Metric, p.H, lifeTime(p.T), o.H, lifeTime(o.T))
+			}
+		}
+	}
+	return nil
+}
+
+func sameValue(a, b float64, rounded bool) bool {
+	return math.Float64bits(a) == math.Float64bits(b) || math.IsNaN(a) && math.IsNaN(b) || rounded && math.Abs(a-b) <= 1e-9*max(1, math.Abs(b))
+}
+
+// matrixOf returns an answer as a matrix that is sorted by labels.
+func matrixOf(v parser.Value) promql.Matrix {
+	m, ok := v.(promql.Matrix)
+	if vector, isVector := v.(promql.Vector); isVector {
+		m, ok = nil, true
+		for _, s := range vector {
+			row := promql.Series{Metric: s.Metric}
+			if s.H != nil {
+				row.Histograms = []promql.HPoint{{T: s.T, H: s.H}}
+			} else {
+				row.Floats = []promql.FPoint{{T: s.T, F: s.F}}
+			}
+			m = append(m, row)
+		}
+	}
+	if !ok {
+		panic(fmt.Sprintf("BUG: answer is a %T", v))
+	}
+	m = append(promql.Matrix(nil), m...)
+	slices.SortFunc(m, func(a, b promql.Series) int { return labels.Compare(a.Metric, b.Metric) })
+	return m
+}
+
+func clipped(v parser.Value) string {
+	s := strings.ReplaceAll(v.String(), "\n", "; ")
+	return s[:min(len(s), 500)]
+}
+
+// modelQueryable lets Prometheus' engine read a model from its floor on.
+type modelQueryable struct {
+	m     *lifeModel
+	floor int64
+}
+
+func (q modelQueryable) Querier(mint, maxt int64) (promstorage.Querier, error) {
+	return modelQuerier{q, max(mint, q.floor), maxt}, nil
+}
+
+type modelQuerier struct {
+	modelQueryable
+	mint, maxt int64
+}
+
+func (q modelQuerier) Select(_ context.Context, _ bool, _ *promstorage.SelectHints, ms ...*labels.Matcher) promstorage.SeriesSet {
+	var list []promstorage.Series
+	for _, i := range lifeOrder {
+		if !matchesAll(ms, lifeLabels[i]) {
+			continue
+		}
+		s := &q.m.series[i].samples
+		lo := s.Search(q.mint)
+		var samples []chunks.Sample
+		for k := lo; k < s.Len() && s.T[k] <= q.maxt; k++ {
+			samples = append(samples, modelSample{s, k})
+		}
+		if len(samples) > 0 {
+			list = append(list, promstorage.NewListSeries(lifeLabels[i], samples))
+		}
+	}
+	return &listSet{list: list}
+}
+
+func (q modelQuerier) LabelValues(context.Context, string, *promstorage.LabelHints, ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+	return nil, nil, nil
+}
+
+func (q modelQuerier) LabelNames(context.Context, *promstorage.LabelHints, ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+	return nil, nil, nil
+}
+
+func (q modelQuerier) Close() error { return nil }
+
+type listSet struct {
+	list []promstorage.Series
+	at   int
+}
+
+func (s *listSet) Next() bool                        { s.at++; return s.at <= len(s.list) }
+func (s *listSet) At() promstorage.Series            { return s.list[s.at-1] }
+func (s *listSet) Err() error                        { return nil }
+func (s *listSet) Warnings() annotations.Annotations { return nil }
+
+// modelSample is a sample of a model.
+type modelSample struct {
+	s *model.Samples
+	i int
+}
+
+func (s modelSample) T() int64                { return s.s.T[s.i] }
+func (s modelSample) ST() int64               { return s.s.StartAt(s.i) }
+func (s modelSample) F() float64              { return s.s.V[s.i] }
+func (s modelSample) H() *histogram.Histogram { return s.s.HistogramAt(s.i).Int }
+func (s modelSample) Copy() chunks.Sample     { return s }
+
+func (s modelSample) FH() *histogram.FloatHistogram {
+	if h := s.H(); h != nil {
+		return h.ToFloat(nil)
+	}
+	return nil
+}
+
+func (s modelSample) Type() chunkenc.ValueType {
+	if s.H() != nil {
+		return chunkenc.ValHistogram
+	}
+	return chunkenc.ValFloat
+}
