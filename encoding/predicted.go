@@ -103,44 +103,50 @@ func decodePredictedFloats(vs, preds []float64, src []byte, n, i int, memory []u
 // predictions. The memory of vs may be that of ks.
 func addPredictions(vs, preds []float64, ks []uint64, f formula) {
 	preds, ks = preds[:len(vs)], ks[:len(vs)]
-	switch power := powersOfTen[f.e]; f.transform {
-	case TransformBits:
+	power := powersOfTen[f.e]
+	switch small := areSmall(preds, power); {
+	case f.transform == TransformBits:
 		for i, p := range preds {
 			vs[i] = fromOrdered(ks[i] + uint64(toOrdered(p)))
 		}
-	case TransformInt:
+	case small && f.transform == TransformInt:
 		for i, p := range preds {
-			vs[i] = float64(int64(ks[i]) + integerNear(p))
+			vs[i] = float64(int64(ks[i] + integerNear(p)))
 		}
-	case TransformDec:
+	case small && f.transform == TransformDec:
 		for i, p := range preds {
-			vs[i] = float64(int64(ks[i])+integerNear(float64(p*power))) / power
+			vs[i] = float64(int64(ks[i]+integerNear(float64(p*power)))) / power
 		}
-	case TransformDecM:
+	case small && f.transform == TransformDecM:
 		inverse := negativePowersOfTen[f.e]
 		for i, p := range preds {
-			vs[i] = float64(int64(ks[i])+integerNear(float64(p*power))) * inverse
+			vs[i] = float64(int64(ks[i]+integerNear(float64(p*power)))) * inverse
 		}
 	default:
 		w := words(vs)
 		for i, p := range preds {
-			w[i] = ks[i] + uint64(integerNear(float64(p*power)))
+			w[i] = ks[i] + uint64(nearestInteger(p, power))
 		}
 		f.toFloats(vs)
 	}
 }
 
-// integerNear is nearestInteger of a product. Most products are small: the sum with
-// shift has the integer in its lowest bits.
-func integerNear(x float64) int64 {
-	const shift = 3 << 51
-	if math.Abs(x) < 1<<51 {
-		return int64(math.Float64bits(float64(x+shift)) - shiftBits)
+// areSmall reports whether the products of vs and a power of ten can be passed to
+// integerNear. They cannot if one is NaN.
+func areSmall(vs []float64, power float64) bool {
+	largest := uint64(0) // magnitude, and its bits
+	for _, v := range vs {
+		largest = max(largest, math.Float64bits(v)&math.MaxInt64)
 	}
-	return nearestInteger(x, 1)
+	return math.Float64frombits(largest)*power < 1<<51
 }
 
-const shiftBits = 0x4338000000000000 // of the float 3 << 51
+// integerNear is nearestInteger of a product below 2^51 in magnitude: the sum with shift
+// has the integer in its lowest bits.
+func integerNear(x float64) uint64 {
+	const shift, bits = 3 << 51, 0x4338 << 48 // of the float
+	return math.Float64bits(float64(x+shift)) - bits
+}
 
 func parsePredictedFloats(src []byte, n int) (h floatHeader, rest []byte, err error) {
 	if h, rest, err = parseFloatHeader(src, n); err != nil {
