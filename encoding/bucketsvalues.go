@@ -161,6 +161,9 @@ func (s *bucketScratch) appendFloats(k int, rows *bucketRows) {
 	for form := formFirst; form <= formSecond; form++ {
 		if bucketValuesParts[k].forms>>form&1 != 0 {
 			try.add(form, vs, predictFloats(s.preds, k, form, rows))
+			if k == bucketSum && form == formSecond {
+				try.sums[form] += try.n // a bit a value: see sizeToCompare
+			}
 		}
 	}
 	var worth [formSecond + 1]bool
@@ -176,12 +179,27 @@ func (s *bucketScratch) appendFloats(k int, rows *bucketRows) {
 			continue
 		}
 		s.encodeForm(form, k, rows, 0, len(vs), sumsOf)
-		if p.forms[k] == formPredicted || len(s.column) < len(s.bytes[k]) {
+		if p.forms[k] == formPredicted || sizeToCompare(k, form, len(s.column)) < len(s.bytes[k]) {
 			p.forms[k], s.bytes[k] = form, append(s.bytes[k][:0], s.column...)
 		}
 	}
 	p.bodies[k] = s.bytes[k]
 }
+
+// sizeToCompare returns the bytes of a column in a form, to be compared with those of
+// other forms: more if a reader of the column pays for the form. Sums by the second form
+// need min and max, which averages do not read otherwise, and save a few percent of
+// the column at best where the first form is possible at all.
+func sizeToCompare(k int, form bucketForm, size int) int {
+	if k == bucketSum && form == formSecond {
+		return size + size/secondSumBias
+	}
+	return size
+}
+
+// secondSumBias is the fraction, 1/secondSumBias, by which sums must be shorter by the
+// second form.
+const secondSumBias = 8
 
 // encodeForm sets s.column to the rows i ≤ row < j of a column of floats in a form.
 func (s *bucketScratch) encodeForm(form bucketForm, k int, rows *bucketRows, i, j int, sumsOf formula) {
@@ -212,7 +230,7 @@ func (s *bucketScratch) dropLonger(worth *[formSecond + 1]bool, k int, rows *buc
 	for form := formOwn; form <= formSecond; form++ {
 		if worth[form] {
 			s.encodeForm(form, k, rows, n*3/8, n*5/8, sumsOf)
-			sizes[form] = len(s.column)
+			sizes[form] = sizeToCompare(k, form, len(s.column))
 			shortest = min(shortest, sizes[form])
 		}
 	}
