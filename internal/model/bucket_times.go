@@ -37,12 +37,12 @@ type TimesSource []heldTimes
 // known. Rows with equal sources have equal End, Count and times. It is valid until b
 // changes.
 func (b *Buckets) SourceOfTimes() (TimesSource, bool) {
-	n := 0
+	n := 0 // they do not overlap: if they are as many as the rows they are all of them
 	for k, h := range b.held {
 		if n == len(b.End) {
 			return b.held[:k], true
 		}
-		if h.from != n || h.from+h.n > len(b.End) {
+		if h.from+h.n > len(b.End) {
 			return nil, false
 		}
 		n += h.n

@@ -72,10 +72,14 @@ type rowLosses struct {
 func (r *rowLosses) find(p *Points) {
 	b := p.rows
 	at := p.deque[:0]
-	for k, lost := range b.Lost {
-		if lost != 0 || k > 0 && b.FirstV[k] < b.V1[k-1] {
+	lasts := b.V1
+	firsts, lost := b.FirstV[:len(lasts)], b.Lost[:len(lasts)]
+	before := math.Inf(-1)
+	for k, last := range lasts {
+		if lost[k] != 0 || firsts[k] < before {
 			at = append(at, int32(k))
 		}
+		before = last
 	}
 	p.deque, r.at, r.any = at, at, len(at) > 0
 	if r.any {
