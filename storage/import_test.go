@@ -8,6 +8,8 @@ import (
 	"math"
 	"math/rand"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -388,7 +390,10 @@ func TestPowerCutsDuringImport(t *testing.T) {
 	fault.Count(vfs.MutatingOps)
 	var states []*vfs.Mem
 	rng := rand.New(rand.NewSource(1))
+	var mu sync.Mutex // the log writes on a goroutine of its own
 	fault.SetHook(func(vfs.Op) error {
+		mu.Lock()
+		defer mu.Unlock()
 		for _, mode := range []vfs.CrashOptions{{Mode: vfs.CrashLose}, {Mode: vfs.CrashTorn, Rand: rand.New(rand.NewSource(rng.Int63()))}} {
 			states = append(states, mem.CrashClone(mode))
 		}
@@ -459,17 +464,18 @@ func TestFaultsDuringImport(t *testing.T) {
 			w, im := importAfter(t, fault)
 			before := maps.Clone(w.want)
 			w.runOfTest(im)
-			ops, failed := 0, false
+			var ops atomic.Int64
+			var failed atomic.Bool
 			fault.SetHook(func(vfs.Op) error {
-				if ops++; ops == k {
-					failed = true
+				if ops.Add(1) == int64(k) {
+					failed.Store(true)
 					return fail
 				}
 				return nil
 			})
 			_, err := im.Publish(w.ctx)
 			fault.SetHook(nil)
-			if !failed {
+			if !failed.Load() {
 				stop = true
 			}
 			count++
