@@ -1,8 +1,10 @@
 package window
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 
 	"tsdb/internal/model"
@@ -117,6 +119,42 @@ func TestRowTimesAreSharedBySource(t *testing.T) {
 		first := sc.RowTimes(w, rowsOf(sources[0], 0, 0), bucket.Rate, &known)
 		if sc.RowTimes(w, rows, bucket.Rate, &known) == first {
 			t.Errorf("rows %s share", name)
+		}
+	}
+}
+
+// Workers that share what follows from times derive it from the rows of one of them, and
+// answer as with their own. It is for the race detector.
+func TestRowTimesAreSharedByWorkers(t *testing.T) {
+	for seed := range uint64(20) {
+		c := newRowCase(seed)
+		rows, _ := c.replaced(bucket.Rate)
+		var known RowTimesCache
+		var workers sync.WaitGroup
+		var answers [4]testColumn
+		for i := range answers {
+			workers.Go(func() {
+				own := new(model.Buckets)
+				own.AppendRange(rows, 0, rows.Len())
+				var sc Scratch
+				for range 3 {
+					times := sc.RowTimes(c.w, own, bucket.Rate, &known)
+					times.Failing(own, c.resolution, c.uncut)
+					p := sc.LoadRows(own, times, quiet{})
+					answers[i].reset(c.w.N)
+					if err := RowKernels[bucket.Rate](p, answers[i].v); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		workers.Wait()
+		for i := range answers {
+			for k, v := range answers[i].v {
+				if math.Float64bits(v) != math.Float64bits(answers[0].v[k]) {
+					t.Fatalf("seed %d: workers answer %v and %v", seed, v, answers[0].v[k])
+				}
+			}
 		}
 	}
 }
