@@ -61,6 +61,10 @@ type Options struct {
 	// function it returns is called when the query ends. nil = not called.
 	Started func(query string) (ended func())
 
+	// CountName is called after a query for the metric of each of its selectors or, if a
+	// selector names none, for all that it matches. nil = not called.
+	CountName func(metric string)
+
 	Logger     *slog.Logger          // nil = none
 	Registerer prometheus.Registerer // for the engine's metrics; nil = none
 }
@@ -104,6 +108,7 @@ type Engine struct {
 	lookback     time.Duration
 	perStepStats bool
 	resolution   tiers.Resolution // of queries whose options name none
+	countName    func(string)     // nil = not called
 	log          *slog.Logger
 	metrics      *metrics
 }
@@ -129,6 +134,7 @@ func New(o Options) *Engine {
 		lookback:     o.Lookback,
 		perStepStats: o.PerStepStats,
 		resolution:   o.Resolution,
+		countName:    o.CountName,
 		log:          o.Logger,
 	}
 	e.metrics = newMetrics(e, o.Registerer)

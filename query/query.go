@@ -175,6 +175,9 @@ func (p *Query) run(ctx context.Context) (o outcome) {
 	}()
 	res := p.exec(ctx)
 	p.engine.metrics.exceeded(res.Err)
+	if res.Err == nil && p.engine.countName != nil {
+		p.countNames(ctx)
+	}
 	return outcome{res: res}
 }
 

@@ -18,6 +18,7 @@ import (
 	"tsdb/storage/datadir"
 	"tsdb/storage/head"
 	"tsdb/storage/log"
+	"tsdb/storage/namestats"
 )
 
 // DB is an open database: a facade over its parts. All methods are safe for
@@ -43,6 +44,7 @@ type DB struct {
 	flusher   *flusher
 	snapshots *snapshots
 	churn     churnCache
+	queried   *namestats.Tracker
 
 	report       RecoveryReport
 	collectors   []prometheus.Collector
@@ -147,6 +149,15 @@ type Summary struct {
 	Bytes  int64 `json:"bytes"`
 }
 
+// Bounds of the table of queried metrics.
+const (
+	MaxQueriedNames = namestats.MaxNames
+	MaxQueriedBytes = namestats.MaxBytes // of memory
+)
+
+// Queried returns the counts of requests by metric, which are kept across restarts.
+func (db *DB) Queried() *namestats.Tracker { return db.queried }
+
 // Flush cuts the head and returns when its samples are in a durable block.
 func (db *DB) Flush(ctx context.Context) (Summary, error) {
 	if err := db.flusher.cut(ctx); err != nil {
@@ -215,6 +226,7 @@ func (db *DB) Close(ctx context.Context) error {
 	var err error
 	db.closed.Do(func() {
 		db.stopJobs()
+		_ = db.saveQueried(context.WithoutCancel(ctx)) // logged by its job
 		if ctx.Err() == nil {
 			if cutErr := db.guarded("cut", func() error { return db.flusher.cut(ctx) }); cutErr != nil {
 				db.log.Warn("head not cut, its samples are in the log", "err", cutErr)

@@ -16,6 +16,7 @@ const (
 	watchEvery    = 500 * time.Millisecond // space and cut triggers
 	mergeEvery    = time.Minute            // and after every cut
 	rollEvery     = time.Minute            // and after every merge
+	queriedEvery  = 5 * time.Minute        // write the table of queried metrics
 	retainEvery   = time.Minute            // cheap while no floor moves
 	retryMin      = 100 * time.Millisecond // the shortest pause of maintain
 	mergePauseMax = 100 * time.Millisecond // a merge's pause while writers wait
@@ -50,6 +51,7 @@ type jobs struct {
 	sweep      *background.Job // remove files of dropped blocks and of failed edits
 	tombstones *background.Job // forget deletions that nothing needs any more
 	snapshots  *background.Job // remove temporary snapshots
+	queried    *background.Job // write the table of queried metrics
 }
 
 func newJobs(o *Options, guard func(job string, step func() error) error) jobs {
@@ -67,6 +69,7 @@ func newJobs(o *Options, guard func(job string, step func() error) error) jobs {
 		sweep:      all.Job("sweep", retryPace),
 		tombstones: all.Job("tombstones", retryPace),
 		snapshots:  all.Job("snapshots", retryPace),
+		queried:    all.Job("queried", retryPace),
 	}
 }
 
@@ -132,11 +135,14 @@ func (db *DB) watchOnce(ctx context.Context) {
 // deletions.
 func (db *DB) maintain(ctx context.Context) {
 	j := &db.jobs
-	var retained time.Time
+	var retained, saved time.Time
 	for ctx.Err() == nil {
 		now := db.opts.Clock.Now()
 		if now.Sub(retained) >= retainEvery && j.retain.Due() && db.compactor.retain(ctx) == nil {
 			retained = now
+		}
+		if now.Sub(saved) >= queriedEvery && j.queried.Due() && db.saveQueried(ctx) == nil {
+			saved = now
 		}
 		db.catalog.sweep(ctx)
 		if j.snapshots.Due() {
@@ -164,6 +170,14 @@ func (db *DB) maintain(ctx context.Context) {
 		case <-db.opts.Clock.After(db.maintainPause()):
 		}
 	}
+}
+
+// saveQueried writes the table of queried metrics, if it has changed.
+func (db *DB) saveQueried(ctx context.Context) error {
+	if db.queried == nil { // Open has failed
+		return nil
+	}
+	return db.jobs.queried.Run(ctx, func(context.Context) error { return db.queried.Save(db.fs, db.dir) })
 }
 
 // maintainPause returns how long maintain may sleep: until the next look for

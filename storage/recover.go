@@ -18,6 +18,7 @@ import (
 	"tsdb/partition/manifest"
 	"tsdb/storage/datadir"
 	"tsdb/storage/log"
+	"tsdb/storage/namestats"
 	"tsdb/storage/wal"
 )
 
@@ -258,6 +259,10 @@ func (db *DB) assemble(active *memtable, tombstones *pendingTombstones) {
 	db.writer.gate.active, db.writer.gate.since = active, db.opts.Clock.Now()
 	db.compactor = &compactor{env: db.env, catalog: db.catalog}
 	db.roller = newRoller(db.env, db.catalog, db.space)
+	db.queried = namestats.New(db.opts.Clock)
+	if err := db.queried.Load(db.fs, db.dir); err != nil {
+		db.log.Warn("the table of queried metrics is not readable, counting begins anew", "err", err)
+	}
 	db.snapshots = &snapshots{env: db.env, catalog: db.catalog, space: db.space, writer: db.writer}
 	db.relief = &reliever{env: db.env, space: db.space, writer: db.writer, compactor: db.compactor, snapshots: db.snapshots}
 	db.flusher = &flusher{

@@ -130,6 +130,7 @@ func (a *API) Register(mux *http.ServeMux) {
 		{get, "/status/churn", a.churn},
 		{get, "/status/active_queries", a.activeQueries},
 		{get, "/status/top_queries", a.topQueries},
+		{post, "/admin/status/metric_names_stats/reset", a.resetMetricNamesStats},
 		{post, "/admin/flush", a.flush},
 		{post, "/admin/compact", a.compact},
 		{post, "/admin/drop_caches", a.dropCaches},
@@ -150,6 +151,7 @@ func (a *API) Register(mux *http.ServeMux) {
 		mux.HandleFunc("OPTIONS "+path, preflight)
 	}
 	mux.HandleFunc("GET /api/v1/admin/tsdb/snapshots/{name}/files/{path...}", a.snapshotFile)
+	mux.Handle("GET /api/v1/status/metric_names_stats", Compress(http.HandlerFunc(a.metricNamesStats)))
 	mux.HandleFunc("POST /api/v1/read", a.remoteRead)
 	for _, method := range []string{get, post} {
 		mux.Handle(method+" /api/v1/export", Compress(http.HandlerFunc(a.export)))

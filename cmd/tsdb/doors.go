@@ -51,6 +51,11 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 			Bytes: int(s.config.queryTextBytes), Operators: int(s.config.queryTextOperators),
 			Depth: int(s.config.queryTextDepth), Memory: int64(s.config.queryTextMemory),
 		},
+		CountName: func(metric string) {
+			if db, err := s.database.get(); err == nil {
+				db.Queried().Count(metric)
+			}
+		},
 		Logger:     s.log,
 		Registerer: s.registry,
 	})

@@ -14,6 +14,7 @@ const (
 	SnapshotsDir  = "snapshots"  // one data directory per snapshot
 	RestoringName = "RESTORING"  // there until a restore has written everything
 	SnapshotName  = "SNAPSHOT"   // in a snapshot that was never opened: what it is of
+	QueriedName   = "QUERIED"    // how often queries ask for each metric
 	BlockSuffix   = ".tsb"       // suffix of every block file
 	TempSuffix    = ".tmp"       // files that are renamed once they are complete
 )
