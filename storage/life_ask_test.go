@@ -1,6 +1,7 @@
 package storage_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -61,10 +62,22 @@ func (g *lifeGenerator) question() lifeQuestion {
 	fn := pickOf(g.r, "", "rate", "increase", "delta", "count_over_time", "sum_over_time", "avg_over_time", "min_over_time", "max_over_time", "last_over_time",
 		"present_over_time", "changes", "resets", "irate", "stddev_over_time", "quantile_over_time")
 	sel := g.selector()
+	near := len(g.written) > 0 && g.chance(50) // to the samples of a burst, in windows that rollups answer
+	if near {
+		b := pickOf(g.r, g.written...)
+		sel, fn = pickOf(g.r, kindOf(b.series).metric(), fmt.Sprintf(`{i="%d"}`, b.series)), cmp.Or(fn, "count_over_time")
+		q.step = model.HourMs
+		q.start = b.from - b.from%model.HourMs + model.HourMs
+		q.end = q.start + q.step*g.r.Int64N(6)
+	}
 	q.reach = query.DefaultLookback.Milliseconds()
 	if fn != "" {
 		q.reach = pickOf(g.r, int64(300_000), model.HourMs, model.HourMs, 3*model.HourMs, model.DayMs)
 		sel += "[" + fmt.Sprintf("%dms", q.reach) + "]"
+	}
+	if near {
+		q.reach = max(q.reach, model.HourMs)
+		sel = sel[:strings.LastIndexByte(sel, '[')] + fmt.Sprintf("[%dms]", q.reach)
 	}
 	if g.chance(10) {
 		offset := pickOf(g.r, int64(60_000), model.HourMs, model.DayMs)

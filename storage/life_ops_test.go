@@ -138,10 +138,11 @@ func randomOptions(r *rand.Rand) lifeOptions {
 
 // lifeGenerator makes operations. It knows the time, but nothing of the database.
 type lifeGenerator struct {
-	r       *rand.Rand
-	now     int64
-	options lifeOptions
-	written []burst // some of what was written, to be written again
+	r         *rand.Rand
+	now       int64
+	options   lifeOptions
+	written   []burst // some of what was written, to be written again
+	following *lifeOp // the next operation; nil = any
 }
 
 // generateLife returns the options at the first start and n operations.
@@ -160,7 +161,7 @@ func generateLife(seed uint64, n int) (lifeOptions, []lifeOp) {
 // take long are rare.
 var lifeWeights = [...]int{
 	opWrite: 830, opImport: 4, opDelete: 25, opAdvance: 80, opFlush: 8, opWatch: 6, opMerge: 8, opRoll: 4, opCompact: 1, opRetain: 4, opClean: 1, opSweep: 3,
-	opSnapshot: 1, opOpenSnapshot: 1, opRemoveSnapshot: 1, opRestore: 1, opRestart: 4, opReadAll: 4, opSelect: 12, opLabels: 3, opAsk: 12,
+	opSnapshot: 1, opOpenSnapshot: 1, opRemoveSnapshot: 1, opRestore: 1, opRestart: 4, opReadAll: 4, opSelect: 12, opLabels: 3, opAsk: 18,
 }
 
 var lifeWeightsTotal = func() (n int) {
@@ -173,6 +174,10 @@ var lifeWeightsTotal = func() (n int) {
 func (g *lifeGenerator) chance(percent int) bool { return g.r.IntN(100) < percent }
 
 func (g *lifeGenerator) next() lifeOp {
+	if o := g.following; o != nil {
+		g.following = nil
+		return *o
+	}
 	at := g.r.IntN(lifeWeightsTotal)
 	kind := opKind(0)
 	for ; at >= lifeWeights[kind]; kind++ {
@@ -197,6 +202,13 @@ func (g *lifeGenerator) next() lifeOp {
 			o.sets = append(o.sets, g.selector())
 		}
 		o.tr = g.timeRange()
+		if len(g.written) > 0 && g.chance(40) { // what is written again is there again
+			b := pickOf(g.r, g.written...)
+			o.sets[0] = fmt.Sprintf(`{i="%d"}`, b.series)
+			o.tr = model.TimeRange{Min: b.from - g.r.Int64N(2), Max: b.from + 1 + b.step*g.r.Int64N(int64(b.n)+1)}
+			b.seed, b.n = b.seed+1, 1+g.r.IntN(b.n)
+			g.following = &lifeOp{kind: opWrite, bursts: []burst{b}}
+		}
 	case opSelect:
 		o.sets, o.tr = []string{g.selector()}, g.timeRange()
 	case opAdvance:
