@@ -20,6 +20,7 @@ import (
 	"tsdb/partition/block"
 	"tsdb/query"
 	"tsdb/storage"
+	"tsdb/storage/doctor"
 )
 
 // tierWorld is a database with days of random samples and rollups of some of them, to
@@ -92,6 +93,16 @@ func newTierWorld(t *testing.T, seed uint64) *tierWorld {
 }
 
 func (w *tierWorld) close() { w.must(w.db.Close(context.Background())) }
+
+// end closes the database and checks its files.
+func (w *tierWorld) end() {
+	w.t.Helper()
+	w.close()
+	report, err := doctor.Check(context.Background(), w.fs, "data")
+	if w.must(err); len(report.Damage) > 0 {
+		w.t.Errorf("seed %d: check: %d findings, the first: %+v", w.seed, len(report.Damage), report.Damage[0])
+	}
+}
 
 func (w *tierWorld) must(err error) {
 	w.t.Helper()

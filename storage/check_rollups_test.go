@@ -17,6 +17,7 @@ import (
 func newFileWorld(t *testing.T) *tieredWorld {
 	w := &tieredWorld{t: t, ctx: t.Context(), mem: vfs.NewMem(), clock: vfs.NewManualClock(tieredNow)}
 	w.opts = Options{Clock: w.clock, Seed: 1, ReserveBytes: 4096, WALSegmentBytes: 64 << 10}
+	checkAtEnd(t, func() vfs.FS { return w.mem }, "data", func() bool { return w.damaged })
 	w.open()
 	t.Cleanup(func() { closeUncut(w.db) })
 	return w
@@ -81,6 +82,7 @@ func (w *tieredWorld) examine() *doctor.CheckReport {
 // Resets that were left out are compared with nothing, the other columns are.
 func TestCheckLooksForNoResetsThatWereLeftOut(t *testing.T) {
 	w := newFileWorld(t)
+	w.damaged = true // so no check at the end
 	w.fill()
 	omit := func(all []*rolled) []*rolled {
 		b := &all[0].buckets
@@ -105,6 +107,7 @@ func TestCheckLooksForNoResetsThatWereLeftOut(t *testing.T) {
 
 func TestCheckComparesRollupsWithSamples(t *testing.T) {
 	w := newFileWorld(t)
+	w.damaged = true // so no check at the end
 	w.fill()
 	if r := w.examine(); len(r.Damage) != 0 || r.RollupDays != 4 || r.RollupDaysCompared != 4 {
 		t.Fatalf("of correct rollups: %+v", r)
@@ -174,6 +177,7 @@ func TestCheckComparesRollupsWithSamples(t *testing.T) {
 // then.
 func TestRepairUncoversDamagedRollups(t *testing.T) {
 	w := newFileWorld(t)
+	w.damaged = true // so no check at the end
 	w.fill()
 	w.fold(block.Hour, model.AllTime)
 	st := w.db.manifest.State()
