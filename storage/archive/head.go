@@ -40,8 +40,11 @@ func (b *backup) moveHead(ctx context.Context, h *head, id objstore.Identity, re
 			b.report.DroppedMarks = dropped
 			return h, next, nil
 		}
-		if !errors.Is(err, objstore.ErrConflict) || try == headTries {
+		if !errors.Is(err, objstore.ErrConflict) {
 			return nil, id, err
+		}
+		if try == headTries {
+			return nil, id, fmt.Errorf("other backups of incarnation %s run at the same time: repeat this one when they have ended: %w", IncarnationID(b.source.mark.Incarnation), err)
 		}
 		if h, id, err = readHead(ctx, b.o.Store, b.source.mark.Incarnation); err != nil {
 			return nil, id, err

@@ -56,7 +56,7 @@ func (s *Store) PutIf(ctx context.Context, key string, data []byte, expected obj
 	if err == nil {
 		return mine, nil
 	}
-	if !refused(err) && !(in.IfMatch != nil && code(err) == "NoSuchKey") {
+	if !refused(err) && !unanswered(err) && !(in.IfMatch != nil && code(err) == "NoSuchKey") {
 		return objstore.Identity{}, s.wrap(ctx, "put", key, err)
 	}
 	existing, headErr := s.Head(ctx, key)
@@ -65,6 +65,8 @@ func (s *Store) PutIf(ctx context.Context, key string, data []byte, expected obj
 		return mine, nil
 	case headErr == nil && existing != expected, errors.Is(headErr, fs.ErrNotExist) && expected != (objstore.Identity{}):
 		return objstore.Identity{}, &objstore.ConflictError{Key: key, Existing: existing, Mine: mine}
+	case unanswered(err):
+		return objstore.Identity{}, s.wrap(ctx, "put", key, err)
 	case headErr == nil, errors.Is(headErr, fs.ErrNotExist): // another write was under way, which has not succeeded
 		return objstore.Identity{}, fmt.Errorf("put %s: %w: %w", s.place(key), objstore.ErrBusy, err)
 	}

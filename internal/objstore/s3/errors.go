@@ -77,7 +77,7 @@ func (s *Store) explain(err error) string {
 		return fmt.Sprintf("bucket %s does not exist at %s: create it first", s.bucket, s.endpoint)
 	case "NoSuchUpload":
 		return "the upload has been aborted meanwhile"
-	case "InvalidAccessKeyId":
+	case "InvalidAccessKeyId", "XAdminUserNotFound": // the second is versitygw's
 		return fmt.Sprintf("%s does not know the access key in AWS_ACCESS_KEY_ID", s.endpoint)
 	case "SignatureDoesNotMatch":
 		return "the secret key in AWS_SECRET_ACCESS_KEY does not belong to the access key in AWS_ACCESS_KEY_ID"
@@ -94,6 +94,9 @@ func (s *Store) explain(err error) string {
 	case "":
 	default:
 		return fmt.Sprintf("the service responds with %d %s%s", status(err), c, detail(message))
+	}
+	if cutShort(err) {
+		return fmt.Sprintf("the response of %s is incomplete or damaged", s.endpoint)
 	}
 	if n := status(err); n != 0 {
 		return fmt.Sprintf("the service responds with %d %s", n, http.StatusText(n))
@@ -148,6 +151,17 @@ func refused(err error) bool {
 	}
 	n := status(err)
 	return n == http.StatusPreconditionFailed || n == http.StatusConflict
+}
+
+// unanswered reports whether a request has no answer, so that its outcome is unknown. A
+// service may also refuse a condition and close the connection before it has read a
+// large body.
+func unanswered(err error) bool { return err != nil && status(err) == 0 && code(err) == "" }
+
+// cutShort reports whether a response could not be decoded.
+func cutShort(err error) bool {
+	var decode *smithy.DeserializationError
+	return errors.As(err, &decode)
 }
 
 var errNewKey = fmt.Errorf("%w: %s is reserved for unfinished objects", objstore.ErrKey, objstore.TempSuffix)

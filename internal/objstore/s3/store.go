@@ -121,6 +121,7 @@ func New(o Options) (*Store, error) {
 		HTTPClient:  newClient(cmp.Or(o.Idle, DefaultIdle)),
 		Retryer: retry.NewStandard(func(r *retry.StandardOptions) {
 			r.MaxAttempts, r.MaxBackoff = maxAttempts, cmp.Or(o.MaxRetryDelay, maxRetryDelay)
+			r.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(repeatable)}, r.Retryables...)
 		}),
 		// Checksums are computed here, and many services know none for other requests.
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
@@ -138,6 +139,14 @@ func New(o Options) (*Store, error) {
 	}
 	s.client = sdk.New(options)
 	return s, nil
+}
+
+// repeatable adds to the SDK's judgement: a response that was cut short is requested again.
+func repeatable(err error) aws.Ternary {
+	if cutShort(err) {
+		return aws.TrueTernary
+	}
+	return aws.UnknownTernary
 }
 
 // Grace implements objstore.Store: readers in other processes hold nothing open.

@@ -190,7 +190,7 @@ func (w *writer) Commit(ctx context.Context) (objstore.Identity, error) {
 		err := send(ctx)
 		if err != nil {
 			existing, headErr := w.s.Head(ctx, w.key)
-			switch decidable := refused(err) || code(err) == "NoSuchUpload"; {
+			switch decidable := refused(err) || unanswered(err) || code(err) == "NoSuchUpload"; {
 			case !decidable:
 				return objstore.Identity{}, w.s.wrap(ctx, "write", w.key, err)
 			case headErr == nil && existing != mine:
@@ -199,7 +199,7 @@ func (w *writer) Commit(ctx context.Context) (objstore.Identity, error) {
 				if err := w.abortUpload(); err != nil {
 					return objstore.Identity{}, err
 				}
-			case errors.Is(headErr, fs.ErrNotExist) && w.uploadID == "" && try < commitTries:
+			case errors.Is(headErr, fs.ErrNotExist) && refused(err) && w.uploadID == "" && try < commitTries:
 				continue // another writer was busy, and aborted
 			case errors.Is(headErr, fs.ErrNotExist):
 				return objstore.Identity{}, w.s.wrap(ctx, "write", w.key, err)
