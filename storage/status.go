@@ -27,6 +27,7 @@ type Status struct {
 	// Full is what the blocks will take once every retention is full, at today's rate.
 	Full        Forecast       `json:"full"`
 	FailingJobs []JobStatus    `json:"failingJobs"` // of the background work
+	Jobs        []JobActivity  `json:"jobs"`        // what each does
 	Retention   BoundStatus    `json:"retention"`
 	Rules       []RuleStatus   `json:"retentionRules"` // in force; the last is that of all other series
 	Deletions   DeletionStatus `json:"deletions"`
@@ -134,7 +135,7 @@ func (db *DB) Status() (Status, error) {
 		return Status{}, err
 	}
 	defer v.Release()
-	st := Status{Head: db.views.headStatus(), WAL: db.walStatus(), FailingJobs: db.failingJobs(), Retention: db.boundStatus(), Rules: db.ruleStatus(v), Deletions: db.views.tombstoneUse()}
+	st := Status{Head: db.views.headStatus(), WAL: db.walStatus(), FailingJobs: db.failingJobs(), Jobs: db.jobActivities(), Retention: db.boundStatus(), Rules: db.ruleStatus(v), Deletions: db.views.tombstoneUse()}
 	st.Incarnation = fmt.Sprintf("%016x", db.manifest.State().Incarnation.ID)
 	if st.Snapshots, err = db.SnapshotStatus(); err != nil {
 		return Status{}, err

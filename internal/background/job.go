@@ -91,11 +91,53 @@ type Job struct {
 	mu      sync.Mutex
 	outcome Outcome
 	logged  time.Time // time of the last failure that was logged
+	running int       // steps under way
+	began   time.Time // of the last step
+	ended   time.Time // of the last step that ended; zero = none
+}
+
+// Activity describes what a job does.
+type Activity struct {
+	Job     string
+	Running bool
+	Began   time.Time // of the last step; zero = none
+	Ended   time.Time // of the last step that ended; zero = none
+	Outcome
+}
+
+// Activities returns what all jobs do, in the order of their creation.
+func (js *Jobs) Activities() []Activity {
+	js.mu.Lock()
+	defer js.mu.Unlock()
+	list := make([]Activity, len(js.list))
+	for i, j := range js.list {
+		j.mu.Lock()
+		list[i] = Activity{Job: j.name, Running: j.running > 0, Began: j.began, Ended: j.ended, Outcome: j.outcome}
+		j.mu.Unlock()
+	}
+	return list
+}
+
+// begin notes a step that begins and returns a function to call at its end.
+func (j *Job) begin() (end func()) {
+	now := j.jobs.clock.Now()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.running++
+	j.began = now
+	return func() {
+		now := j.jobs.clock.Now()
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		j.running--
+		j.ended = now
+	}
 }
 
 // Run runs one step of the job, records its outcome and returns its error. A step
 // that fails after ctx has ended leaves the outcome unchanged.
 func (j *Job) Run(ctx context.Context, step func(context.Context) error) error {
+	defer j.begin()()
 	err := j.jobs.guard(j.name, func() error { return step(ctx) })
 	switch {
 	case err == nil:
