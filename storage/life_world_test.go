@@ -11,7 +11,6 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
-	"tsdb/partition/compaction"
 	"tsdb/query"
 	"tsdb/storage"
 	"tsdb/storage/doctor"
@@ -318,7 +317,11 @@ func (w *lifeWorld) moveFloor(settled bool) error {
 }
 
 func (w *lifeWorld) seeFloor(floor int64, settled bool) error {
-	target := max(w.floor, compaction.RetentionTarget(w.now(), int64(w.o.rawDays)*model.DayMs))
+	target := w.floor
+	if w.o.rawDays > 0 {
+		oldest := w.now() - int64(w.o.rawDays)*model.DayMs
+		target = max(target, (oldest-1)/model.DayMs*model.DayMs+1) // days begin a millisecond after midnight
+	}
 	switch {
 	case floor < w.floor && w.floor > model.MinTime:
 		return fmt.Errorf("the floor fell from %s to %s", lifeTime(w.floor), lifeTime(floor))
