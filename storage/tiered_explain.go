@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -15,11 +16,16 @@ type TieredRead struct {
 	// Cut are the buckets that windows cut, sorted and disjoint. They may be read as
 	// samples.
 	Cut []model.TimeRange
+	// Failing appends the times of those rows of a series that do not hold what windows
+	// need, sorted: of Cut, only these are read as samples. Rows have times and flags
+	// alone. nil = all of Cut is.
+	Failing func(rows *model.Buckets, dst []model.TimeRange) []model.TimeRange
 	// Resets tells that buckets without resets are read as samples.
 	Resets bool
 	// ReadsAll reports whether all of a series may be read as samples because of the
-	// length of its gaps in milliseconds; nil = no.
-	ReadsAll func(gaps int64) bool
+	// length of its gaps in milliseconds and of the buckets that windows cut and that fail;
+	// nil = no.
+	ReadsAll func(gaps int64, cut []model.TimeRange) bool
 }
 
 // TieredCost is a bound of the cost of reading a tiered selection: the buckets of the
@@ -75,7 +81,7 @@ type tieredCoster struct {
 	buckets, raw coster
 	scratch      newerScratch
 	chunks       []block.Chunk
-	gaps         []model.TimeRange
+	gaps, cut    []model.TimeRange
 	reader       TieredReader
 	rows         model.Buckets
 	fine         bool // a tier finer than an hour was read, which may lack resets
@@ -137,9 +143,13 @@ func (c *tieredCoster) add(ctx context.Context, s *TieredSeries) error {
 			return err
 		}
 	}
-	c.gaps = append(c.gaps, c.read.Cut...)
-	gaps := mergeRanges(c.gaps)
-	if c.read.ReadsAll != nil && !c.old && c.read.ReadsAll(lengthOf(gaps)) {
+	cut, err := c.cutOf(ctx, s)
+	if err != nil {
+		return err
+	}
+	whole := lengthOf(mergeRanges(slices.Clone(c.gaps)))
+	gaps := mergeRanges(append(c.gaps, cut...))
+	if c.read.ReadsAll != nil && !c.old && c.read.ReadsAll(whole, cut) {
 		gaps = append(gaps[:0], c.set.times)
 	}
 	any := false
@@ -164,6 +174,21 @@ func (c *tieredCoster) add(ctx context.Context, s *TieredSeries) error {
 		c.cost.Raw.Series++
 	}
 	return nil
+}
+
+// cutOf returns the buckets of a series that are read as samples because windows cut
+// them. Ranges whose rows cannot be read are added to gaps.
+func (c *tieredCoster) cutOf(ctx context.Context, s *TieredSeries) ([]model.TimeRange, error) {
+	if c.read.Failing == nil || len(c.read.Cut) == 0 {
+		return c.read.Cut, nil
+	}
+	c.rows.Reset()
+	var err error
+	if c.gaps, err = c.reader.Buckets(ctx, s, c.set.times, 0, &c.rows, c.gaps); err != nil {
+		return nil, err
+	}
+	c.cut = c.read.Failing(&c.rows, c.cut[:0])
+	return c.cut, nil
 }
 
 // addRollups adds the cost of the buckets of a series, and the days on which its

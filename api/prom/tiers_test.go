@@ -70,7 +70,7 @@ type explained struct {
 		Selector, Tier string
 		Refused        []struct{ Tier, Reason, Text string }
 		Series, Blocks, Chunks, Samples, Buckets, Bytes,
-		RolledUpDays, PendingDays, StandInDays, NewerSeries int
+		RolledUpDays, PendingDays, StandInDays, NewerSeries, CutBorders int
 		RolledUp []struct{ Start, End time.Time }
 		Slices   []struct {
 			Start, End                      time.Time
@@ -127,6 +127,10 @@ func TestExplainSaysWhichTierIsRead(t *testing.T) {
 	got := s.explain(t, "rate(c_total[1h])").Selectors[0]
 	if got.RolledUpDays != 3 || got.PendingDays != 0 || got.NewerSeries != 0 || got.Samples != 0 || got.Buckets < 2*72 {
 		t.Errorf("of complete days: %+v", got)
+	}
+	// Windows cut buckets, but where these tell.
+	if got := s.explain(t, "rate(c_total[1h15s])").Selectors[0]; got.CutBorders == 0 || got.Samples != 0 || got.Buckets < 2*72 {
+		t.Errorf("of windows that cut buckets: %+v", got)
 	}
 	// Samples that came after the rollup, and a day that is not over.
 	writeTiered(t, s.db, tieredStart.UnixMilli()+5, tieredStart.UnixMilli()+10)

@@ -163,8 +163,7 @@ func (s *Selector) openTier(f *Evaluation, c tiers.Choice, w *window.Windows, st
 		return nil, err
 	}
 	f.annotateAll(rows.set.Warnings())
-	// One row of a long window costs less to replace than a column to read.
-	rows.uncut = w.N == 1 && w.Width >= 4*edgeMs && !anyExpired
+	rows.uncut = onlyEnds(w, anyExpired)
 	rows.need = c.Function.Needs(!rows.uncut && !w.BeginAt(rows.coarsest))
 	if _, forced := f.resolution.Tier(); forced {
 		rows.forced = c.Function == bucket.Instant || w.Width >= rows.coarsest
@@ -174,6 +173,13 @@ func (s *Selector) openTier(f *Evaluation, c tiers.Choice, w *window.Windows, st
 	}
 	rows.refused = tiers.ExpiredError{Function: s.tiered.Function}
 	return rows, nil
+}
+
+// onlyEnds reports whether the buckets at both ends of the one window are read as samples
+// whenever it cuts them: one row of a long window costs less to replace than a column to
+// read.
+func onlyEnds(w *window.Windows, anyExpired bool) bool {
+	return w.N == 1 && w.Width >= 4*edgeMs && !anyExpired
 }
 
 // opening opens something once, when a worker first needs it.

@@ -128,21 +128,40 @@ func CostOf(r *tiers.Read, c *tiers.Choice, res tiers.Resolution) storage.Tiered
 	}
 	read := storage.TieredRead{Cut: c.Cut(r), Resets: c.Function.NeedsResets()}
 	resolution := c.Tier().Ms()
+	tr := r.Range()
+	// The first and the last bucket may reach out of the range.
+	resolutionAt := func(t int64) int64 { return c.Resolution(min(max(t, tr.Min), tr.Max-1)) }
+	w := &window.Windows{Grid: r.Grid, Moment: r.Moment, Width: r.Width}
+	if !onlyEnds(w, slices.ContainsFunc(c.Slices, func(s tiers.Slice) bool { return s.Expired })) {
+		var failing []int
+		read.Failing = func(rows *model.Buckets, dst []model.TimeRange) []model.TimeRange {
+			failing = window.FailingRows(w, rows, resolution, c.Function, false, failing[:0])
+			for _, k := range failing {
+				end := rows.End[k]
+				dst = append(dst, model.TimeRange{Min: end - resolutionAt(end) + 1, Max: end + 1})
+			}
+			return dst
+		}
+	}
 	if _, forced := res.Tier(); forced && (c.Function == bucket.Instant || r.Width >= resolution) {
 		return read
 	}
-	tr := r.Range()
-	all, cut, chunk := tr.Max-tr.Min, int64(0), int64(0)
-	for _, b := range read.Cut {
-		for end := bucket.EndOf(b.Min, c.Resolution(b.Min)); end < b.Max; end += c.Resolution(b.Min) {
-			if k := end / edgeMs; cut == 0 || k != chunk {
-				chunk = k
-				cut += edgeMs
+	all := tr.Max - tr.Min
+	read.ReadsAll = func(gaps int64, cut []model.TimeRange) bool {
+		length, chunk := int64(0), int64(0)
+		for _, b := range cut {
+			step := resolutionAt(b.Max - 1)
+			if step == 0 {
+				continue // samples, which are in gaps
+			}
+			for end := bucket.EndOf(b.Min, step); end < b.Max; end += step {
+				if k := end / edgeMs; length == 0 || k != chunk {
+					chunk = k
+					length += edgeMs
+				}
 			}
 		}
-	}
-	read.ReadsAll = func(gaps int64) bool {
-		return gaps*maxGaps > all || cut*maxFailing > max(all-gaps, edgeMs*maxFailing)
+		return gaps*maxGaps > all || length*maxFailing > max(all-gaps, edgeMs*maxFailing)
 	}
 	return read
 }
