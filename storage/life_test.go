@@ -10,7 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // The life test does to a database what happens to one in years, at random, and beside it
@@ -30,8 +29,8 @@ import (
 //	TSDB_LIFE_SEED=17 go test ./storage -run TestLife              one life
 //	TSDB_SOAK_SEEDS=50000 go test -timeout 0 ./storage -run TestLife  the first 50,000
 //
-// 500 lives take two and a half minutes of a CPU. So a run has lifeSeedsPerDay of them,
-// others every day, and the soak has all.
+// 500 lives take two and a half minutes of a CPU. So a run has the first lifeSeeds, always
+// the same, and the soak has all.
 func TestLife(t *testing.T) {
 	seeds := lifeSeedsOf(t)
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a life holds little and lets go of much
@@ -62,9 +61,8 @@ func TestLife(t *testing.T) {
 }
 
 const (
-	lifeOperations  = 2000
-	lifeSeedsPerDay = 150
-	lifeSeedsAll    = 50_000
+	lifeOperations = 2000
+	lifeSeeds      = 150
 )
 
 // lifeSeedsOf returns the seeds of a run.
@@ -83,16 +81,15 @@ func lifeSeedsOf(t *testing.T) (seeds []uint64) {
 	if one, ok := number("TSDB_LIFE_SEED"); ok {
 		return []uint64{one}
 	}
-	n := uint64(lifeSeedsPerDay)
-	first := uint64(time.Now().Unix()/86_400) * n
+	n := uint64(lifeSeeds)
 	if testing.Short() {
 		n = 10
 	}
 	if soak, ok := number("TSDB_SOAK_SEEDS"); ok {
-		first, n = 0, soak
+		n = soak
 	}
 	for i := range n {
-		seeds = append(seeds, (first+i)%lifeSeedsAll)
+		seeds = append(seeds, i)
 	}
 	return seeds
 }
