@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	prommodel "github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -20,7 +21,7 @@ func (p *Query) countNames(ctx context.Context) {
 			return nil
 		}
 		for _, m := range s.LabelMatchers {
-			if m.Name == labels.MetricName && m.Type == labels.MatchEqual && m.Value != "" {
+			if m.Name == prommodel.MetricNameLabel && m.Type == labels.MatchEqual && m.Value != "" {
 				p.engine.countName(m.Value)
 				return nil
 			}
@@ -53,7 +54,7 @@ func (p *Query) countMatching(ctx context.Context, s *parser.VectorSelector, pat
 		return
 	}
 	defer q.Close()
-	names, _, err := q.LabelValues(ctx, labels.MetricName, nil, s.LabelMatchers...)
+	names, _, err := q.LabelValues(ctx, prommodel.MetricNameLabel, nil, s.LabelMatchers...)
 	if err != nil {
 		return
 	}

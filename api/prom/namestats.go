@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"regexp"
 
-	promlabels "github.com/prometheus/prometheus/model/labels"
+	prommodel "github.com/prometheus/common/model"
 
 	"tsdb/internal/model"
 	"tsdb/storage"
@@ -78,7 +78,7 @@ func (a *API) nameStats(r *http.Request) (nameStatsView, *apiError) {
 		return v, unavailable(err)
 	}
 	defer view.Release()
-	stored, _, err := view.LabelValues(r.Context(), model.DefaultTenant, promlabels.MetricName, model.AllTime, storage.MaxQueriedNames)
+	stored, _, err := view.LabelValues(r.Context(), model.DefaultTenant, prommodel.MetricNameLabel, model.AllTime, storage.MaxQueriedNames)
 	if err != nil {
 		return v, classifyWork(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"unicode/utf8"
 
+	prommodel "github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/storage"
@@ -40,7 +41,7 @@ func CheckLabels(ls labels.Labels) (reason storage.Reason, detail string) {
 			reason, detail = storage.ReasonLimit, fmt.Sprintf("value of label %q has %d bytes, limit is %d", clip(l.Name), len(l.Value), maxValueBytes)
 		}
 		prev = l.Name
-		named = named || l.Name == labels.MetricName
+		named = named || l.Name == prommodel.MetricNameLabel
 	})
 	switch {
 	case reason != "":

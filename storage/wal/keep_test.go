@@ -93,7 +93,7 @@ func TestReleasedSegmentsAreKept(t *testing.T) {
 		t.Errorf("check: %s@%d: %s", file, off, what)
 	}))
 	o.Keep = 0
-	l = openLog(t, fs, o)
+	openLog(t, fs, o)
 	if n := keptFiles(t, fs); len(n) != 0 {
 		t.Errorf("kept by a log that keeps nothing: %v", n)
 	}
@@ -189,7 +189,7 @@ func TestLinkedSegmentsAreNotChanged(t *testing.T) {
 	endGeneration(t, l, "three")
 	endGeneration(t, l, "four")
 	must(t, l.Close())
-	l = openLog(t, fs, o)
+	openLog(t, fs, o)
 	for name, was := range before {
 		if got := contentOf(t, fs, name); got != was {
 			t.Errorf("%s was changed: %d bytes, were %d", name, len(got), len(was))

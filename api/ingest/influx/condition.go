@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	prommodel "github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/api/ingest/door"
@@ -297,9 +298,9 @@ func (c *condition) matchers(label, db string) ([]*labels.Matcher, error) {
 	ms := []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, label, db)}
 	switch {
 	case c.measurement != "" && c.field != "":
-		ms = append(ms, labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, c.measurement+"_"+c.field))
+		ms = append(ms, labels.MustNewMatcher(labels.MatchEqual, prommodel.MetricNameLabel, c.measurement+"_"+c.field))
 	case c.measurement != "":
-		ms = append(ms, labels.MustNewMatcher(labels.MatchRegexp, labels.MetricName, regexp.QuoteMeta(c.measurement)+"_.+"))
+		ms = append(ms, labels.MustNewMatcher(labels.MatchRegexp, prommodel.MetricNameLabel, regexp.QuoteMeta(c.measurement)+"_.+"))
 	case c.field != "":
 		return nil, errors.New("_field needs _measurement")
 	}

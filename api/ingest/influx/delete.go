@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
+	prommodel "github.com/prometheus/common/model"
 
 	"tsdb/api/adminctx"
 	"tsdb/api/ingest/door"
@@ -252,7 +252,7 @@ func (h *Handler) metricsOf(ctx context.Context, db string, measurements []strin
 		if err != nil {
 			return nil, err
 		}
-		some, _, err := v.LabelValues(ctx, tenant, labels.MetricName, model.AllTime, 100, ms...)
+		some, _, err := v.LabelValues(ctx, tenant, prommodel.MetricNameLabel, model.AllTime, 100, ms...)
 		if err != nil {
 			return nil, err
 		}

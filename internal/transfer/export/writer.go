@@ -104,7 +104,7 @@ type csvWriter struct {
 }
 
 func (w *csvWriter) Series(ls labels.Labels, s *samples.Samples) error {
-	record := []string{ls.Get(labels.MetricName), otherLabels(ls), "", ""}
+	record := []string{ls.Get(model.MetricNameLabel), otherLabels(ls), "", ""}
 	for i, t := range s.T {
 		if !w.keeps(s, i, false) {
 			continue
@@ -126,7 +126,7 @@ func (w *csvWriter) Close() error {
 }
 
 func otherLabels(ls labels.Labels) string {
-	return string(jsonl.AppendMetric(nil, ls.DropReserved(func(name string) bool { return name == labels.MetricName })))
+	return string(jsonl.AppendMetric(nil, ls.DropReserved(func(name string) bool { return name == model.MetricNameLabel })))
 }
 
 // textWriter writes OpenMetrics with metrics of unknown type.
@@ -164,7 +164,7 @@ func appendSeconds(b []byte, ms int64) []byte {
 // appendSeries appends the series as OpenMetrics names it: names that are no
 // identifiers are quoted.
 func appendSeries(b []byte, ls labels.Labels) []byte {
-	name := ls.Get(labels.MetricName)
+	name := ls.Get(model.MetricNameLabel)
 	plain := model.LegacyValidation.IsValidMetricName(name)
 	first := true
 	open := func() {
@@ -182,7 +182,7 @@ func appendSeries(b []byte, ls labels.Labels) []byte {
 		b = appendQuoted(b, name)
 	}
 	ls.Range(func(l labels.Label) {
-		if l.Name == labels.MetricName {
+		if l.Name == model.MetricNameLabel {
 			return
 		}
 		open()
@@ -234,7 +234,7 @@ type parquetWriter struct {
 }
 
 func (w *parquetWriter) Series(ls labels.Labels, s *samples.Samples) error {
-	name, others := ls.Get(labels.MetricName), otherLabels(ls)
+	name, others := ls.Get(model.MetricNameLabel), otherLabels(ls)
 	for i, t := range s.T {
 		if !w.keeps(s, i, true) {
 			continue

@@ -24,7 +24,6 @@ type batch struct {
 	bytes   int   // of lines
 	samples int
 	series  []*series
-	numUsed int
 	names   map[string]*series // by the text that names them in the file
 	metas   []transfer.Item
 	refused []transfer.Item

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	prommodel "github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/storage"
@@ -156,7 +157,7 @@ func (p *csvParser) series(m csvColumn, out *batch) *series {
 		return s
 	}
 	p.builder.Reset()
-	p.builder.Add(labels.MetricName, m.name)
+	p.builder.Add(prommodel.MetricNameLabel, m.name)
 	for _, l := range p.names {
 		if l.at < len(p.fields) && len(p.fields[l.at]) > 0 {
 			p.builder.Add(l.name, string(p.fields[l.at]))

@@ -16,6 +16,7 @@ import (
 	"os"
 	"strings"
 
+	prommodel "github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	promstorage "github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb"
@@ -150,7 +151,7 @@ func (s *Source) head(end int64) (headStats, error) {
 }
 
 func everything() *labels.Matcher {
-	return labels.MustNewMatcher(labels.MatchRegexp, labels.MetricName, ".*")
+	return labels.MustNewMatcher(labels.MatchRegexp, prommodel.MetricNameLabel, ".*")
 }
 
 // Read implements transfer.Source. A position is a number of series.
