@@ -302,7 +302,7 @@ func (p *Query) attempt(ctx context.Context, heavy bool) (*promql.Result, error)
 	stage.WithLabelValues(stageEvaluate).Observe((time.Since(began) - q.SelectDuration()).Seconds())
 	p.samples.UpdatePeak(x.PeakPoints())
 	p.bucketsRead = x.BucketsRead()
-	p.engine.metrics.buckets.Add(float64(p.BucketsRead()))
+	p.engine.metrics.buckets.Add(float64(sumOf(p.bucketsRead)))
 	if err == nil && y.Ended() {
 		err = x.Check()
 	}
@@ -386,8 +386,11 @@ func (p *Query) CachedSteps() int {
 // BucketsRead returns the number of buckets of rollups that the answer was computed
 // from. They count as samples read in Stats.
 func (p *Query) BucketsRead() int64 {
-	n := int64(0)
-	for _, read := range p.BucketsReadByTier() {
+	return sumOf(p.BucketsReadByTier())
+}
+
+func sumOf(byTier map[string]int64) (n int64) {
+	for _, read := range byTier {
 		n += read
 	}
 	return n
