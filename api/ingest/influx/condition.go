@@ -300,7 +300,11 @@ func (c *condition) matchers(label, db string) ([]*labels.Matcher, error) {
 	case c.measurement != "" && c.field != "":
 		ms = append(ms, labels.MustNewMatcher(labels.MatchEqual, prommodel.MetricNameLabel, c.measurement+"_"+c.field))
 	case c.measurement != "":
-		ms = append(ms, labels.MustNewMatcher(labels.MatchRegexp, prommodel.MetricNameLabel, regexp.QuoteMeta(c.measurement)+"_.+"))
+		m, err := labels.NewMatcher(labels.MatchRegexp, prommodel.MetricNameLabel, regexp.QuoteMeta(c.measurement)+"_.+")
+		if err != nil { // not UTF-8
+			return nil, fmt.Errorf("invalid measurement %q: %w", c.measurement, err)
+		}
+		ms = append(ms, m)
 	case c.field != "":
 		return nil, errors.New("_field needs _measurement")
 	}

@@ -77,7 +77,7 @@ func FuzzLines(f *testing.F) {
 // into matchers with times in their bounds.
 func FuzzParseCondition(f *testing.F) {
 	for _, s := range []string{
-		`_measurement="cpu" AND host='a'`, `(time > now() - 3h and "a b" !~ /x.*[/]/)`, `time <= 1700000000000000000`, `time = '2026-01-02 03:04:05'`, `a <> ''`,
+		`_measurement="cpu" AND host='a'`, `(time > now() - 3h and "a b" !~ /x.*[/]/)`, `time <= 1700000000000000000`, `time = '2026-01-02 03:04:05'`, `a <> ''`, "_measurement=\x80",
 	} {
 		f.Add(s)
 	}
