@@ -29,10 +29,14 @@ func TestCommandLine(t *testing.T) {
 	f(2, "unknown flag --no-such-flag", "serve", "--no-such-flag")
 	f(2, "--wal.sync", "serve", "--wal.sync=maybe")
 	config := filepath.Join(t.TempDir(), "tsdb.yml")
-	if err := os.WriteFile(config, []byte("data: x\n\nretention: 1d\n"), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte("data: x\n\nretentoin: 1d\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f(2, config+":3: unknown key \"retention\"", "serve", "--config", config)
+	f(2, config+":3: unknown key \"retentoin\"", "serve", "--config", config)
+	if err := os.WriteFile(config, []byte("retention: 1d\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f(2, config+":1: key \"retention\" takes a list of rules", "serve", "--config", config)
 	f(2, "", "check", "--data", filepath.Join(t.TempDir(), "absent"))
 
 	l, err := net.Listen("tcp", "127.0.0.1:0")
