@@ -109,6 +109,7 @@ type Engine struct {
 	perStepStats bool
 	resolution   tiers.Resolution // of queries whose options name none
 	countName    func(string)     // nil = not called
+	knownNames   knownNames
 	log          *slog.Logger
 	metrics      *metrics
 }
