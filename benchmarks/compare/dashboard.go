@@ -61,8 +61,8 @@ func readDashboard(file string, span, scrape time.Duration, points int) ([]panel
 
 func promDuration(d time.Duration) string { return model.Duration(d).String() }
 
-// grafanaStep returns the step that Grafana chooses for a span that is at least two days and at
-// most two years long in a panel of so many points, if the panel asks for no longer one.
+// grafanaStep returns the step that Grafana chooses for a span of two days to two years in a
+// panel with a maximum number of points. The minimum interval of the panel is not applied.
 func grafanaStep(span time.Duration, points int) time.Duration {
 	const hour = time.Hour
 	exact := span / time.Duration(max(1, points))

@@ -94,8 +94,8 @@ func TestPlanSize(t *testing.T) {
 // Strategy: days come with random sizes, rollups follow or lag, files are pinned now and
 // then; every day the plan raises floors, and blocks below them leave. Invariants: the
 // newest two days stay; no floor is asked for while the data fit; rollups lose nothing
-// while samples could leave; what is left is what the plan said, and within the limit if
-// it was said to be met.
+// while samples could leave; the remaining bytes are those that the plan stated, and within
+// the limit if it stated that.
 func TestPlanSizeOverAYear(t *testing.T) {
 	for seed := range int64(20) {
 		r := rand.New(rand.NewSource(seed))

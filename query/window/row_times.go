@@ -11,7 +11,7 @@ import (
 // RowTimes is what follows from the times, counts and flags of rows, for one function
 // and its windows. Series that are scraped together mostly share it: see
 // RowTimesCache. It is safe for concurrent use. It is derived when it is first needed,
-// from the rows of whoever needs it, so that it has to hold no times.
+// from the rows of the first caller, so it holds no times itself.
 type RowTimes struct {
 	w *Windows
 	f bucket.Function

@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 }
 
 // A writer that is killed in the middle of an upload leaves no object; the next writer
-// succeeds, and what is left of the upload is aborted.
+// succeeds, and the unfinished upload is aborted.
 func TestKilledUploads(t *testing.T) {
 	p := s3test.NewProxy(t, s3test.Through(t, s3test.Gateway(t)))
 	o := options(p.URL)

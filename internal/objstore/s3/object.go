@@ -176,7 +176,7 @@ func (r *reader) Read(p []byte) (int, error) {
 	}
 }
 
-// request opens the body of what is left to read.
+// request opens the body of the remaining bytes.
 func (r *reader) request() error {
 	s := r.o.s
 	r.tries++
