@@ -64,7 +64,7 @@ func (s *Store) wrap(ctx context.Context, op, key string, err error) error {
 	return &Error{Op: op, Place: s.place(key), What: s.explain(err), Err: err}
 }
 
-// explain adds the cause of an error and, if known, a remedy.
+// explain returns the cause of an error and, if known, a remedy.
 func (s *Store) explain(err error) string {
 	message := ""
 	if api := smithy.APIError(nil); errors.As(err, &api) {
