@@ -10,7 +10,7 @@ SOAK     ?= 1h
 # -short leaves out repetitions that have one goroutine; make test runs them all.
 RACE ?= ./internal/vfs/... ./internal/background/... ./storage/... ./query/... ./api/... ./cmd/...
 
-.PHONY: help build run proto test test-deps test-deps-fresh race fuzz bench bench-servers bench-queries bench-size lint soak clean
+.PHONY: help build run proto web web-check test test-deps test-deps-fresh race fuzz bench bench-servers bench-queries bench-size lint soak clean
 
 build: ## bin/tsdb
 	@echo "building bin/tsdb (the first time Go compiles every library too, which takes minutes)"
@@ -24,6 +24,12 @@ run: build ## the server, with its defaults: make run ARGS="--data /srv/tsdb"
 
 proto: ## the Go code of the .proto files; needs no protoc
 	cd proto/gen && $(GO) run .
+
+web: ## the bundle of the page for browsers, from web/; needs Node 20
+	cd web && npm ci --ignore-scripts && npm run build
+
+web-check: ## the committed bundle is what web/ gives; unit tests of the page
+	.ci/web-check
 
 test: ## every test; those that need a program from test-deps are skipped without it
 	$(GO) test -timeout 20m -p 3 ./... # the end-to-end tests mostly wait

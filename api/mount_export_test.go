@@ -10,6 +10,7 @@ import (
 func MountOwn(mux *http.ServeMux) {
 	s := &Server{}
 	s.mountPages(mux)
+	s.mountBrowser(mux)
 	s.mountProfiles(mux)
 }
 

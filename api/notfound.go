@@ -28,7 +28,8 @@ var served = []struct{ what, methods, paths string }{
 	{"removal of a snapshot", "DELETE", "/api/v1/admin/tsdb/snapshots/NAME"},
 	{"removal without DELETE", "POST", "/api/v1/admin/tsdb/snapshots/NAME/remove"},
 	{"reload of the configuration", "POST, PUT", "/-/reload"},
-	{"the server itself", "GET", "/ /metrics /-/healthy /-/ready /debug/pprof/"},
+	{"the page for browsers", "GET", "/ /ui /ui/ /ui/NAME /ui/assets/NAME /graph"},
+	{"the server itself", "GET", "/metrics /-/healthy /-/ready /debug/pprof/"},
 }
 
 // notFound is a ResponseWriter that replaces the text of a 404 by the list of

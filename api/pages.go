@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"html/template"
 	"io"
 	"net/http"
 	"net/http/pprof"
@@ -13,11 +12,10 @@ import (
 	"tsdb/storage"
 )
 
-// mountPages registers health, readiness and the page of links.
+// mountPages registers health, readiness and reload.
 func (s *Server) mountPages(mux *http.ServeMux) {
 	mux.HandleFunc("GET /-/healthy", s.healthy)
 	mux.HandleFunc("GET /-/ready", s.ready)
-	mux.HandleFunc("GET /{$}", s.home)
 	if s.opts.Reload != nil {
 		mux.HandleFunc("POST /-/reload", s.reload)
 		mux.HandleFunc("PUT /-/reload", s.reload)
@@ -92,34 +90,6 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "tsdb is ready.")
 	}
 }
-
-func (s *Server) home(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	// An error means that the client has disconnected.
-	_ = homePage.Execute(w, struct{ Version string }{s.opts.Version})
-}
-
-// The page has no script and fetches nothing.
-var homePage = template.Must(template.New("home").Parse(`<!DOCTYPE html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>tsdb</title>
-<style>body { font: 16px/1.5 sans-serif; max-width: 42em; margin: 2em auto; padding: 0 1em } code { background: #8882 }</style>
-<h1>tsdb</h1>
-<p>Time-series database, version {{.Version}}. To query it with Grafana, add a data source of type Prometheus with this address.</p>
-<ul>
-<li><a href="api/v1/query?query=up">a query</a>: <code>up</code></li>
-<li><a href="api/v1/label/__name__/values">metric names</a>, <a href="api/v1/labels">label names</a>, <a href="api/v1/metadata">metadata</a></li>
-<li><a href="api/v1/status/storage">storage</a>, <a href="api/v1/status/rollups">rollups</a>, <a href="api/v1/status/tsdb">cardinality</a></li>
-<li><a href="api/v1/explain?query=up">cost of a query</a>, <a href="api/v1/status/active_queries">running queries</a>, <a href="api/v1/status/top_queries">most expensive queries</a></li>
-<li><a href="api/v1/status/buildinfo">build</a>, <a href="api/v1/status/runtimeinfo">runtime</a>, <a href="api/v1/status/flags">flags</a>, <a href="api/v1/status/config">config</a></li>
-<li><a href="metrics">metrics</a>, <a href="-/healthy">healthy</a>, <a href="-/ready">ready</a>, <a href="debug/pprof/">profiles</a></li>
-</ul>
-<p>Write samples with Prometheus remote write 1 or 2 to <code>/api/v1/write</code>, with InfluxDB line protocol to <code>/write</code> and <code>/api/v2/write</code>,
-or over gRPC with <code>tsdb.v1.Write</code>. Read them with PromQL, with remote read from <code>/api/v1/read</code>, from <code>/federate</code>, or over gRPC with <code>tsdb.v1.Query</code>.</p>
-</html>
-`))
 
 // mountProfiles registers the profiles of net/http/pprof. Server.guard restricts
 // access to them.

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/time/rate"
 
+	"tsdb/api/web"
 	"tsdb/storage"
 )
 
@@ -71,6 +72,7 @@ type Server struct {
 	http      *http.Server
 	draining  atomic.Bool
 	conns     *connections
+	page      *web.Page
 }
 
 // NewServer returns a server with the doors and its own pages mounted.
@@ -93,7 +95,11 @@ func NewServer(o Options) (*Server, error) {
 	}
 	s.conns = newConnections(o.MaxConnections, refused.WithLabelValues("http"))
 	mux := http.NewServeMux()
+	if s.page, err = web.New(); err != nil {
+		return nil, err
+	}
 	s.mountPages(mux)
+	s.mountBrowser(mux)
 	s.mountProfiles(mux)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{Registry: o.Registry, EnableOpenMetrics: true}))
 	for _, mount := range o.Doors {

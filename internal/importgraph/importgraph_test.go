@@ -71,8 +71,9 @@ api/ingest/influx   : internal/model storage api/reqbody api/ingest/door api/adm
 api/ingest/jsonlines: internal/model storage api/reqbody api/ingest/door internal/transfer/jsonl
 api/ingest/rpcwrite : internal/model internal/panics storage proto api/reqbody api/ingest/door api/ingest/wire
 api/ingest          : internal/vfs storage api/reqbody api/ingest/door api/ingest/remotewrite api/ingest/influx api/ingest/jsonlines api/ingest/rpcwrite
+api/web             :
 api/importer        : internal/model storage internal/transfer internal/transfer/stream
-api                 : internal/match internal/model internal/vfs internal/panics internal/background storage query proto api/reqbody api/adminctx internal/transfer/jsonl
+api                 : internal/match internal/model internal/vfs internal/panics internal/background storage query proto api/reqbody api/adminctx internal/transfer/jsonl api/web
 cmd/tsdb            : internal/model internal/vfs internal/objstore internal/objstore/s3 internal/transfer internal/transfer/export internal/transfer/files internal/transfer/jsonl internal/transfer/promdir partition/block storage storage/archive storage/wal query api api/reqbody api/ingest api/ingest/door api/importer storage/doctor
 benchmarks          :
 internal/transfer/stream : internal/model encoding

@@ -1,0 +1,84 @@
+import type { ComponentType } from 'preact'
+import { useEffect, useState } from 'preact/hooks'
+import { Failure, Loading } from './components/states'
+import { Icon } from './components/icon'
+import { hrefOf, go, useRoute } from './lib/router'
+import { setTheme, theme, type Theme } from './lib/theme'
+import { views, type View, type ViewProps } from './views'
+
+/** The frame of the page: tabs, theme, and the view that the address names. */
+export function App() {
+  const route = useRoute()
+  const view = views.find((v) => v.name === route.view)
+  useEffect(() => {
+    document.title = view ? `${view.title} · tsdb` : 'tsdb'
+  }, [view])
+  return (
+    <>
+      <a class="skip" href="#main">
+        Skip to the content
+      </a>
+      <header class="top">
+        <a class="brand" href="explore" onClick={(e) => follow(e, 'explore')}>
+          <Icon name="logo" />
+          tsdb
+        </a>
+        <nav aria-label="Views" class="tabs">
+          {views.map((v) => (
+            <a key={v.name} href={hrefOf(v.name)} aria-current={v === view ? 'page' : undefined} onClick={(e) => follow(e, v.name)}>
+              {v.title}
+            </a>
+          ))}
+        </nav>
+        <ThemeSwitch />
+      </header>
+      <main id="main" tabIndex={-1}>
+        {view ? <Loaded key={view.name} view={view} params={route.params} /> : <Unknown name={route.view} />}
+      </main>
+    </>
+  )
+}
+
+/** Opens a view without loading the page again, unless the user asks for a new tab. */
+function follow(e: MouseEvent, name: string): void {
+  if (e.ctrlKey || e.metaKey || e.shiftKey || e.button !== 0) return
+  e.preventDefault()
+  go(name)
+}
+
+function Loaded({ view, params }: { view: View } & ViewProps) {
+  const [View, setView] = useState<{ Component: ComponentType<ViewProps> }>()
+  const [failed, setFailed] = useState(false)
+  useEffect(() => {
+    view.load().then(
+      (m) => setView({ Component: m.default }),
+      () => setFailed(true),
+    )
+  }, [view])
+  if (failed) {
+    return (
+      <Failure title="This view cannot be loaded" text="The server may have been replaced by another version, or does not answer." action={{ text: 'Load the page again', run: () => location.reload() }} />
+    )
+  }
+  return View ? <View.Component params={params} /> : <Loading what="the view" />
+}
+
+function Unknown({ name }: { name: string }) {
+  return <Failure title="There is no such view" text={`The page has no view ${name}. The tabs above are all there are.`} action={{ text: 'Open Explore', run: () => go('explore') }} />
+}
+
+const nextTheme: Record<Theme, Theme> = { auto: 'light', light: 'dark', dark: 'auto' }
+const themeTitle: Record<Theme, string> = { auto: 'system', light: 'light', dark: 'dark' }
+
+function ThemeSwitch() {
+  const [now, setNow] = useState(theme)
+  const change = () => {
+    setTheme(nextTheme[now])
+    setNow(nextTheme[now])
+  }
+  return (
+    <button class="quiet" onClick={change} aria-label={`Theme: ${themeTitle[now]}. Change it`} title={`Theme: ${themeTitle[now]}`}>
+      <Icon name={now === 'auto' ? 'auto' : now === 'dark' ? 'moon' : 'sun'} />
+    </button>
+  )
+}

@@ -1,0 +1,14 @@
+import { render } from 'preact'
+import { App } from './app'
+import './styles/tokens.css'
+import './styles/base.css'
+import './styles/components.css'
+import './styles/shell.css'
+import './styles/explore.css'
+import './styles/plot.css'
+
+const app = document.getElementById('app')
+if (app) {
+  app.replaceChildren()
+  render(<App />, app)
+}

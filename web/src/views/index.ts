@@ -1,0 +1,16 @@
+import type { ComponentType } from 'preact'
+
+/** What a view gets from the page. */
+export interface ViewProps {
+  params: URLSearchParams
+}
+
+export interface View {
+  /** Its name in the address: ui/NAME. */
+  name: string
+  title: string
+  load: () => Promise<{ default: ComponentType<ViewProps> }>
+}
+
+/** All views, in the order of the tabs. A view is loaded when it is opened. */
+export const views: View[] = [{ name: 'explore', title: 'Explore', load: () => import('./explore') }]
