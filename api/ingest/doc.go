@@ -1,11 +1,12 @@
 // Package ingest mounts the write endpoints, called doors: Prometheus remote write
-// 1.0 and 2.0, the InfluxDB line protocol and JSON lines over HTTP, and the service
-// tsdb.v1.Write over gRPC. Each protocol has a package of its own on the contract
-// of package door:
+// 1.0 and 2.0, the InfluxDB line protocol, JSON lines, Prometheus' text format and
+// OpenMetrics over HTTP, and the service tsdb.v1.Write over gRPC. Each protocol has a
+// package of its own on the contract of package door:
 //
 //	ingest ─▶ remotewrite ─┬─▶ door ─▶ storage
 //	       ─▶ influx ──────┤
 //	       ─▶ jsonlines ───┤
+//	       ─▶ text ────────┤
 //	       ─▶ rpcwrite ────┘   (wire: fields of protobuf messages)
 //
 // An alias, the hash by which a known series is looked up, is that of:
@@ -14,11 +15,12 @@
 //	remote write 2   the sequence of the hashes of the symbols its label refs name
 //	Influx           the bytes "measurement,tagset" and the bytes of the field's key
 //	JSON lines       the object of the labels, as sent
+//	text             the name and the labels of the line, as sent
 //	gRPC             the names and values of the labels, in the order sent
 //
 // The seed of the hash is derived from the protocol, the tenant, the generation
-// of the configuration and the request parameters that change labels (db). It
-// differs between processes.
+// of the configuration and the request parameters that change labels (db, extra_label).
+// It differs between processes.
 //
 // A request with bad samples is stored in part: good samples are stored, and
 // the response (400 over HTTP) reports how many were refused and why. A message

@@ -19,7 +19,7 @@ import (
 	"tsdb/storage"
 )
 
-// writes returns a write request per dialect, for tests that apply to all three.
+// writes returns a write request per protocol, for tests that apply to all.
 func writes(t testing.TB) map[string]*http.Request {
 	t.Helper()
 	return map[string]*http.Request{
@@ -27,6 +27,8 @@ func writes(t testing.TB) map[string]*http.Request {
 		"remote write 2": newRequest("/api/v1/write", doortest.Snap(doortest.Marshal2(t, doortest.NewBuilder2().Sample(base, 1, "__name__", "m").Request())), "Content-Type", type2),
 		"influx 1":       newRequest("/write", []byte("m v=1 "+ns)),
 		"influx 2":       newRequest("/api/v2/write", []byte("m v=1 "+ns)),
+		"JSON lines":     newRequest("/api/v1/import", fmt.Appendf(nil, `{"metric":{"__name__":"m"},"values":[1],"timestamps":[%d]}`, base)),
+		"text":           newRequest("/api/v1/import/prometheus", fmt.Appendf(nil, "m 1 %d", base)),
 	}
 }
 

@@ -16,6 +16,7 @@ func FuzzBodies(f *testing.F) {
 	f.Add([]byte("m v=1"), uint8(0))
 	f.Add(doortest.Snap([]byte("\x0a\x00")), uint8(1))
 	f.Add(gzipped(f, []byte("m v=1")), uint8(2))
+	f.Add([]byte("# TYPE m counter\nm_total{a=\"b\"} 1 1 # {t=\"x\"} 1\nm_created{a=\"b\"} 1\n"), uint8(5))
 	f.Fuzz(func(t *testing.T, body []byte, kind uint8) {
 		budget := reqbody.NewBudget(reqbody.Options{Limit: reqbody.DefaultLimit, MinRate: reqbody.DefaultMinRate})
 		in := newIngest(Options{DB: func() (*storage.DB, error) { return nil, os.ErrClosed }, InfluxDBLabel: "db", Seed: 1, MaxBodyBytes: 1 << 16, Budget: budget},
@@ -23,7 +24,7 @@ func FuzzBodies(f *testing.F) {
 		mux := http.NewServeMux()
 		in.Register(mux)
 		var a answer
-		switch kind % 5 {
+		switch kind % 8 {
 		case 0:
 			a = do(t, mux, "POST", "/write?db=x", body)
 		case 1:
@@ -32,6 +33,12 @@ func FuzzBodies(f *testing.F) {
 			a = do(t, mux, "POST", "/api/v2/write?bucket=x", body, "Content-Encoding", "gzip")
 		case 3:
 			a = do(t, mux, "POST", "/api/v1/push", body, "Content-Type", type2)
+		case 4:
+			a = do(t, mux, "POST", "/api/v1/import", body)
+		case 5:
+			a = do(t, mux, "PUT", "/api/v1/import/prometheus?extra_label=a=b", body, "Content-Type", "application/openmetrics-text")
+		case 6:
+			a = do(t, mux, "POST", "/api/v1/import/prometheus", body, "Content-Encoding", "zstd")
 		default:
 			a = do(t, mux, "POST", "/query", append([]byte("q="), body...), "Content-Type", "application/x-www-form-urlencoded")
 		}

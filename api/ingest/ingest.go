@@ -10,6 +10,7 @@ import (
 	"tsdb/api/ingest/jsonlines"
 	"tsdb/api/ingest/remotewrite"
 	"tsdb/api/ingest/rpcwrite"
+	"tsdb/api/ingest/text"
 	"tsdb/api/reqbody"
 	"tsdb/internal/vfs"
 	"tsdb/storage"
@@ -55,6 +56,7 @@ type Ingest struct {
 	remoteWrite *remotewrite.Handler
 	influx      *influx.Handler
 	jsonLines   *jsonlines.Handler
+	text        *text.Handler
 	rpcWrite    *rpcwrite.Service
 }
 
@@ -81,6 +83,7 @@ func newIngest(o Options, backend door.Backend) *Ingest {
 			DB: o.DB, DBLabel: o.InfluxDBLabel, Tenant: o.Tenant, RetentionMs: o.RetentionMs, Version: o.Version,
 		}),
 		jsonLines: jsonlines.New(s),
+		text:      text.New(s),
 		rpcWrite:  rpcwrite.New(s),
 	}
 }
@@ -114,6 +117,7 @@ func (in *Ingest) Register(mux *http.ServeMux) {
 	in.remoteWrite.Register(mux)
 	in.influx.Register(mux)
 	in.jsonLines.Register(mux)
+	in.text.Register(mux)
 }
 
 // RegisterRPC registers the services of all doors.
@@ -126,7 +130,7 @@ func (in *Ingest) Refuse(w http.ResponseWriter, r *http.Request, status int, tex
 	switch path := r.URL.Path; {
 	case path == "/write", path == "/query", path == "/ping", path == "/health", path == "/ready", strings.HasPrefix(path, "/api/v2/"):
 		in.influx.Fail(w, r, status, text)
-	case path == "/api/v1/write", path == "/api/v1/push", path == "/api/v1/import":
+	case path == "/api/v1/write", path == "/api/v1/push", path == "/api/v1/import", strings.HasPrefix(path, "/api/v1/import/"):
 		http.Error(w, text, status)
 	default:
 		return false

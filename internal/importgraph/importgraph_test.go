@@ -25,6 +25,7 @@ internal/await      :
 internal/model      :
 internal/vfs        :
 internal/panics     :
+internal/decimal    :
 internal/background : internal/vfs
 internal/objstore   : internal/vfs internal/background
 internal/objstore/s3: internal/objstore
@@ -67,10 +68,11 @@ api/ingest/wire     :
 api/ingest/door     : internal/model internal/vfs storage api/reqbody
 api/ingest/doortest : internal/model storage api/ingest/door
 api/ingest/remotewrite: internal/model storage api/reqbody api/ingest/door api/ingest/wire
-api/ingest/influx   : internal/model storage api/reqbody api/ingest/door api/adminctx
-api/ingest/jsonlines: internal/model storage api/reqbody api/ingest/door internal/transfer/jsonl
+api/ingest/influx   : internal/decimal internal/model storage api/reqbody api/ingest/door api/adminctx
+api/ingest/jsonlines: internal/model storage api/ingest/door internal/transfer/jsonl
+api/ingest/text     : internal/decimal internal/model storage api/ingest/door
 api/ingest/rpcwrite : internal/model internal/panics storage proto api/reqbody api/ingest/door api/ingest/wire
-api/ingest          : internal/vfs storage api/reqbody api/ingest/door api/ingest/remotewrite api/ingest/influx api/ingest/jsonlines api/ingest/rpcwrite
+api/ingest          : internal/vfs storage api/reqbody api/ingest/door api/ingest/remotewrite api/ingest/influx api/ingest/jsonlines api/ingest/rpcwrite api/ingest/text
 api/web             :
 api/importer        : internal/model storage internal/transfer internal/transfer/stream
 api                 : internal/match internal/model internal/vfs internal/panics internal/background storage query proto api/reqbody api/adminctx internal/transfer/jsonl api/web

@@ -18,6 +18,7 @@ const (
 	Influx       Protocol = 3
 	RPC          Protocol = 4
 	JSONLines    Protocol = 5
+	Text         Protocol = 8
 )
 
 // aliasSeed derives the alias seed of a request from the seed of the process and

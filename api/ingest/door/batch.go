@@ -47,6 +47,9 @@ type Refuser interface {
 	Refuse(b *Batch, k int, bad *storage.Reject, n int)
 }
 
+// A Confirmer is a Decoder that is told when its request has been stored.
+type Confirmer interface{ Confirm() }
+
 // Counts holds numbers of samples.
 type Counts struct{ Floats, Histograms, Exemplars int }
 

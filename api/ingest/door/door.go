@@ -123,7 +123,8 @@ type Request[D Decoder] struct {
 
 	door    *Door[D]
 	tenant  uint32
-	storing bool // Store has not returned
+	params  []string // that change labels
+	storing bool     // Store has not returned
 }
 
 // Acquire returns the state for a request, which the caller releases. Doors call
@@ -142,14 +143,28 @@ func (d *Door[D]) Acquire() (*Request[D], error) {
 		r = &Request[D]{door: d, tenant: tenant, Decoder: d.newDecoder()}
 		r.Batch.init(store, r.Decoder, d.shared.limits)
 	}
-	r.Parameters()
+	r.params = r.params[:0]
+	r.reseed()
 	return r, nil
 }
 
 // Parameters sets the parameters of the request that change labels, in a canonical
 // order. The same bytes name other series under other parameters.
 func (r *Request[D]) Parameters(params ...string) {
+	r.params = append(r.params[:0], params...)
+	r.reseed()
+}
+
+// reseed sets the seed of the aliases from everything that determines the labels.
+func (r *Request[D]) reseed() {
 	d := r.door
+	params := r.params
+	if extra := r.Batch.Labels.extra; len(extra) > 0 {
+		params = append(params, ExtraLabel)
+		for _, l := range extra {
+			params = append(params, l.Name, l.Value)
+		}
+	}
 	r.Batch.Seed = aliasSeed(d.shared.seed, d.protocol, r.tenant, d.shared.generation, params...)
 }
 

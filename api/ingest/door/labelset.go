@@ -19,7 +19,8 @@ import (
 type LabelSet struct {
 	limits  Limits
 	pairs   []labelPair
-	excess  int // number of pairs dropped because they exceed the limit
+	excess  int     // number of pairs dropped because they exceed the limit
+	extra   []Label // of the request
 	builder labels.ScratchBuilder
 	quotas  []detailQuota
 }
@@ -72,7 +73,10 @@ func (s *LabelSet) WantsDetail(reason storage.Reason) bool {
 }
 
 // release drops the references to the request.
-func (s *LabelSet) release() { clear(s.pairs[:cap(s.pairs)]) }
+func (s *LabelSet) release() {
+	clear(s.pairs[:cap(s.pairs)])
+	s.extra = nil
+}
 
 // Reset empties the set.
 func (s *LabelSet) Reset() { s.pairs, s.excess = s.pairs[:0], 0 }
@@ -90,6 +94,7 @@ func (s *LabelSet) Add(name, value []byte) {
 // build returns the labels of a series, or the reason for its refusal, in
 // Prometheus' words where it has any.
 func (s *LabelSet) build() (labels.Labels, *storage.Reject) {
+	s.setExtra()
 	if bad := s.tooLarge(storage.ReasonLimit, "series"); bad != nil {
 		return labels.EmptyLabels(), bad
 	}

@@ -42,6 +42,9 @@ func (b *Batch) store(ctx context.Context) (storage.Receipt, error) {
 			return storage.Receipt{}, err
 		}
 		r, err := b.out.Commit(ctx)
+		if c, ok := b.decoder.(Confirmer); ok && err == nil {
+			c.Confirm()
+		}
 		if err == nil || !errors.Is(err, storage.ErrStaleRef) || attempt == StaleRetries {
 			return r, err
 		}

@@ -74,3 +74,28 @@ func FleetLines(n int) [][]byte {
 	}
 	return bodies
 }
+
+// FleetText returns bodies of the text format with one sample of n series.
+func FleetText(n int) [][]byte {
+	var bodies [][]byte
+	for from := 0; from < n; from += FleetSamples {
+		var b []byte
+		for i := from; i < min(from+FleetSamples, n); i++ {
+			ls := fleetLabels(i/500, i%500)
+			if i%8 == 0 {
+				b = fmt.Appendf(b, "# TYPE %s counter\n", ls[1])
+			}
+			b = append(b, ls[1]...)
+			for k := 2; k < len(ls); k += 2 {
+				sep := byte(',')
+				if k == 2 {
+					sep = '{'
+				}
+				b = fmt.Appendf(append(b, sep), "%s=%q", ls[k], ls[k+1])
+			}
+			b = fmt.Appendf(b, "} %v %d\n", float64(i)+0.5, Base)
+		}
+		bodies = append(bodies, b)
+	}
+	return bodies
+}

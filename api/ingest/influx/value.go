@@ -3,9 +3,9 @@ package influx
 import (
 	"fmt"
 	"math"
-	"strconv"
 
 	"tsdb/api/ingest/door"
+	"tsdb/internal/decimal"
 	"tsdb/storage"
 )
 
@@ -13,10 +13,6 @@ var (
 	errNumber  = badLine(storage.ReasonBadValue, "invalid number")
 	errBoolean = badLine(storage.ReasonBadValue, "invalid boolean")
 )
-
-// pow10 holds the powers of ten that float64 represents exactly.
-var pow10 = [...]float64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
-	1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22}
 
 // parseValue parses the value of a field that is not a string: a float (1, -1.5,
 // .5, 1., 1e5), an integer (1i), an unsigned integer (1u) or a boolean, which
@@ -94,68 +90,13 @@ func parseDigits(b []byte) (v uint64, ok, overflow bool) {
 	return v, true, overflow
 }
 
-// parseFloat parses [-] digits [. digits] [e [+-] digits], where the digits before
-// or after the point may be missing. With few digits and a small exponent, by far
-// the most common case, a single division or multiplication is exact; all other
-// numbers are passed to strconv.
+// parseFloat parses a decimal number.
 func parseFloat(b []byte) (float64, *lineError) {
-	i := 0
-	negative := b[0] == '-'
-	if negative {
-		i++
-	}
-	var mantissa uint64
-	digits, fraction := 0, 0
-	for ; i < len(b) && b[i]-'0' <= 9; i++ {
-		mantissa = mantissa*10 + uint64(b[i]-'0')
-		digits++
-	}
-	if i < len(b) && b[i] == '.' {
-		for i++; i < len(b) && b[i]-'0' <= 9; i++ {
-			mantissa = mantissa*10 + uint64(b[i]-'0')
-			digits++
-			fraction++
-		}
-	}
-	if digits == 0 {
-		return 0, errNumber
-	}
-	exponent := 0
-	if i < len(b) && (b[i] == 'e' || b[i] == 'E') {
-		i++
-		minus := i < len(b) && b[i] == '-'
-		if i < len(b) && (b[i] == '-' || b[i] == '+') {
-			i++
-		}
-		if i == len(b) {
-			return 0, errNumber
-		}
-		for ; i < len(b) && b[i]-'0' <= 9; i++ {
-			exponent = min(exponent*10+int(b[i]-'0'), 1<<20)
-		}
-		if minus {
-			exponent = -exponent
-		}
-	}
-	if i != len(b) {
-		return 0, errNumber
-	}
-	shift := exponent - fraction
-	if digits <= 15 && shift >= -22 && shift <= 22 {
-		v := float64(mantissa)
-		if shift < 0 {
-			v /= pow10[-shift]
-		} else {
-			v *= pow10[shift]
-		}
-		if negative {
-			v = -v
-		}
+	switch v, err := decimal.Parse(b); err {
+	case nil:
 		return v, nil
-	}
-	v, err := strconv.ParseFloat(string(b), 64)
-	if err != nil {
+	case decimal.ErrRange:
 		return 0, badLine(storage.ReasonBadValue, fmt.Sprintf("unable to parse float %s: value out of range", door.Clip(string(b), 40)))
 	}
-	return v, nil
+	return 0, errNumber
 }

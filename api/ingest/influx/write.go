@@ -53,7 +53,11 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, d dialect, db st
 		h.fail(w, r, d, http.StatusUnsupportedMediaType, fmt.Sprintf("unsupported content encoding %q, use gzip or none", door.Clip(encoding, 40)))
 		return
 	}
-	if err := h.shared.Ready(); err != nil {
+	extra, err := door.ExtraLabels(r)
+	if err == nil {
+		err = h.shared.Ready()
+	}
+	if err != nil {
 		h.failWith(w, r, d, err)
 		return
 	}
@@ -76,6 +80,7 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, d dialect, db st
 		q.Decoder.db = dbLabel{[]byte(h.opts.DBLabel), []byte(db)}
 		q.Parameters(h.opts.DBLabel, db)
 	}
+	q.AddLabels(extra)
 	receipt, err := h.store(r.Context(), q, received, encoding == "gzip")
 	if err != nil {
 		h.failWith(w, r, d, err)

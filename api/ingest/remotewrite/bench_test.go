@@ -42,7 +42,6 @@ func step2(t testing.TB) func(door.Store) doortest.Step {
 			}
 			r, err := q.Store(t.Context())
 			doortest.CheckStored(t, r, err)
-			q.Decoder.confirm()
 			q.Decoder.Release()
 			charge.Release()
 		}

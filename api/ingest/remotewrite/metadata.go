@@ -3,7 +3,6 @@ package remotewrite
 import (
 	"bytes"
 	"encoding/binary"
-	"sync/atomic"
 
 	"github.com/zeebo/xxh3"
 
@@ -22,26 +21,6 @@ const (
 	tag2MetadataHelp = 3<<3 | wire.Varint
 	tag2MetadataUnit = 4<<3 | wire.Varint
 )
-
-// metadataCache remembers the metadata last stored through remote write 2.
-// Metadata come with every series of every request; the cache avoids storing them
-// again unless they change. A slot holds a hash of a metric and its metadata. Two
-// metrics that share a slot only evict each other. It is safe for concurrent use.
-// The zero value is empty.
-type metadataCache struct {
-	slots [1 << 14]atomic.Uint64
-}
-
-// A metadataEntry is added to the cache once the metadata are stored.
-type metadataEntry struct{ slot, sum uint64 }
-
-func (s *metadataCache) has(m metadataEntry) bool {
-	return s.slots[m.slot%uint64(len(s.slots))].Load() == m.sum
-}
-
-func (s *metadataCache) set(m metadataEntry) {
-	s.slots[m.slot%uint64(len(s.slots))].Store(m.sum)
-}
 
 // addMetadata decodes a MetricMetadata message and adds it to the batch. Metadata
 // without a valid metric name are ignored.
@@ -140,7 +119,7 @@ func (d *decoder2) addMetadata(b *door.Batch, s *series2, labelRefs []uint32) (o
 		}
 		d.last = refs
 		entry := d.entryOf(b.Seed, refs)
-		if d.seen.has(entry) {
+		if d.seen.Has(entry) {
 			return true, nil
 		}
 		metric := familyName(d.bytes(name), kind)
@@ -151,13 +130,13 @@ func (d *decoder2) addMetadata(b *door.Batch, s *series2, labelRefs []uint32) (o
 	return true, nil
 }
 
-func (d *decoder2) entryOf(seed uint64, r metadataRefs) metadataEntry {
+func (d *decoder2) entryOf(seed uint64, r metadataRefs) door.MetadataEntry {
 	var buf [4 * 8]byte
 	b := binary.LittleEndian.AppendUint64(buf[:0], d.symbols[r.name].hash.Lo)
 	b = binary.LittleEndian.AppendUint64(b, d.symbols[r.help].hash.Lo)
 	b = binary.LittleEndian.AppendUint64(b, d.symbols[r.unit].hash.Lo)
 	b = binary.LittleEndian.AppendUint64(b, r.kind)
-	return metadataEntry{slot: d.symbols[r.name].hash.Lo, sum: xxh3.HashSeed(b, seed)}
+	return door.MetadataEntry{Slot: d.symbols[r.name].hash.Lo, Sum: xxh3.HashSeed(b, seed)}
 }
 
 // familyName returns the name of the metric family: a series of a classic

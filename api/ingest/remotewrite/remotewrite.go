@@ -39,7 +39,7 @@ type Handler struct {
 	shared   *door.Shared
 	version1 *door.Door[*decoder1]
 	version2 *door.Door[*decoder2]
-	metadata metadataCache
+	metadata door.MetadataCache
 }
 
 // doorName is the name of both doors in metrics and logs.
@@ -106,6 +106,10 @@ type outcome struct {
 }
 
 func (h *Handler) write(w http.ResponseWriter, r *http.Request, message string) (o outcome, err error) {
+	extra, err := door.ExtraLabels(r)
+	if err != nil {
+		return o, err
+	}
 	if err := h.shared.Ready(); err != nil {
 		return o, err
 	}
@@ -120,6 +124,7 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, message string) 
 			return o, err
 		}
 		defer q.Release()
+		q.AddLabels(extra)
 		return store(r.Context(), q, received, h.shared.Limit)
 	}
 	q, err := h.version2.Acquire()
@@ -127,10 +132,8 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, message string) 
 		return o, err
 	}
 	defer q.Release()
-	if o, err = store(r.Context(), q, received, h.shared.Limit); err == nil {
-		q.Decoder.confirm()
-	}
-	return o, err
+	q.AddLabels(extra)
+	return store(r.Context(), q, received, h.shared.Limit)
 }
 
 // decoder is implemented by the decoders of both versions.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"testing"
+
+	"tsdb/api/ingest/door"
 )
 
 // TestSymbolsAreChargedBeforeTheyAreKept: a message of empty symbols takes twelve
@@ -15,7 +17,7 @@ func TestSymbolsAreChargedBeforeTheyAreKept(t *testing.T) {
 		symbols int
 		want    int64 // charged at most once more before it is refused
 	}{{1000, 0}, {maxPooledSymbols, 0}, {maxPooledSymbols + 1, 2 * maxPooledSymbols * symbolBytes}, {maxSymbols, 2 * maxPooledSymbols * symbolBytes}} {
-		d := newDecoder2(&metadataCache{})
+		d := newDecoder2(&door.MetadataCache{})
 		d.src = bytes.Repeat([]byte{tag2Symbol, 0}, c.symbols)
 		charged := int64(0)
 		d.charge = func(n int64) error {

@@ -33,8 +33,8 @@ type decoder2 struct {
 	exemplar  []uint32  // label refs of one exemplar
 	scratch   []byte
 
-	seen        *metadataCache
-	unconfirmed []metadataEntry
+	seen        *door.MetadataCache
+	unconfirmed []door.MetadataEntry
 	last        metadataRefs // of the series before
 }
 
@@ -60,7 +60,7 @@ const (
 	badMetadata
 )
 
-func newDecoder2(seen *metadataCache) *decoder2 { return &decoder2{seen: seen} }
+func newDecoder2(seen *door.MetadataCache) *decoder2 { return &decoder2{seen: seen} }
 
 func (d *decoder2) setSource(src []byte, charge func(bytes int64) error) {
 	d.src, d.charge = src, charge
@@ -75,10 +75,10 @@ func (d *decoder2) Release() {
 	d.src, d.series, d.unconfirmed = nil, d.series[:0], d.unconfirmed[:0]
 }
 
-// confirm adds the metadata of the request, which have been stored, to the cache.
-func (d *decoder2) confirm() {
+// Confirm implements door.Confirmer. It adds the metadata of the request, which have been stored, to the cache.
+func (d *decoder2) Confirm() {
 	for _, m := range d.unconfirmed {
-		d.seen.set(m)
+		d.seen.Set(m)
 	}
 }
 

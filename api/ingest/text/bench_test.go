@@ -1,0 +1,33 @@
+package text
+
+import (
+	"testing"
+
+	"tsdb/api/ingest/door"
+	"tsdb/api/ingest/doortest"
+)
+
+func step(t testing.TB) func(door.Store) doortest.Step {
+	return func(s door.Store) doortest.Step {
+		q := acquire(t, s)
+		f := new(families)
+		return func(body []byte) {
+			q.Decoder.src, q.Decoder.families = body, f
+			r, err := q.Store(t.Context())
+			doortest.CheckStored(t, r, err)
+			q.Decoder.Release()
+		}
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	b.Run("door=text/series=100k/samples=2000", func(b *testing.B) { doortest.BenchmarkDecode(b, doortest.FleetText(100_000), step(b)) })
+}
+
+func BenchmarkNewSeries(b *testing.B) {
+	b.Run("door=text", func(b *testing.B) { doortest.BenchmarkNewSeries(b, doortest.FleetText(20_000), step(b)) })
+}
+
+func TestKnownSeriesAllocateNothing(t *testing.T) {
+	doortest.KnownSeriesAllocateNothing(t, doortest.FleetText(doortest.FleetSamples)[0], step(t))
+}

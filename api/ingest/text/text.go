@@ -1,0 +1,146 @@
+// Package text is the door for samples in the text format of Prometheus and in
+// OpenMetrics: /api/v1/import/prometheus, the path of VictoriaMetrics. A body is
+// stored piece by piece while it arrives. The series of a line is looked up by the
+// bytes that name it, which are parsed only if they are new:
+//
+//	http_requests_total{method="post",code="200"} 1027 1395066363000 # {trace_id="a"} 1
+//	└──────────────── alias ───────────────────┘  value time          exemplar
+//
+// Types, helps and units become metadata. In OpenMetrics the value of a series
+// _created is the start timestamp of the other series of its point.
+package text
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"tsdb/api/ingest/door"
+	"tsdb/internal/decimal"
+	"tsdb/internal/model"
+)
+
+// Path is the path of the door.
+const Path = "/api/v1/import/prometheus"
+
+const doorName = "text"
+
+// Handler serves the door. It is safe for concurrent use.
+type Handler struct {
+	shared *door.Shared
+	door   *door.Door[*decoder]
+
+	metadata door.MetadataCache
+}
+
+// New returns a handler.
+func New(s *door.Shared) *Handler {
+	h := &Handler{shared: s}
+	h.door = door.New(s, doorName, door.Text, func() *decoder { return &decoder{metadata: &h.metadata} })
+	return h
+}
+
+// Register registers the endpoint.
+func (h *Handler) Register(mux *http.ServeMux) {
+	mux.HandleFunc("POST "+Path, h.write)
+	mux.HandleFunc("PUT "+Path, h.write)
+}
+
+func (h *Handler) write(w http.ResponseWriter, r *http.Request) {
+	var o door.Outcome
+	h.shared.Answer(w, &o, h.store(w, r, &o))
+}
+
+// store stores the body.
+func (h *Handler) store(w http.ResponseWriter, r *http.Request, o *door.Outcome) error {
+	extra, err := door.ExtraLabels(r)
+	if err != nil {
+		return err
+	}
+	now, err := h.defaultTime(r)
+	if err != nil {
+		return err
+	}
+	pieces, err := h.shared.OpenPieces(w, r)
+	if err != nil {
+		return err
+	}
+	defer pieces.Close()
+	openMetrics := isOpenMetrics(r)
+	if openMetrics {
+		pieces.Cut = cutPoints
+	}
+	var f families
+	return door.StorePieces(r.Context(), h.door, pieces, o, func(q *door.Request[*decoder], lines []byte) error {
+		f.next()
+		q.AddLabels(extra)
+		d := q.Decoder
+		d.src, d.openMetrics, d.now, d.families = lines, openMetrics, now, &f
+		return nil
+	})
+}
+
+// defaultTime returns the time of samples without one: the parameter timestamp, in
+// Unix milliseconds, or the time of arrival.
+func (h *Handler) defaultTime(r *http.Request) (int64, error) {
+	text := r.URL.Query().Get("timestamp")
+	if text == "" {
+		return h.shared.Clock.Now().UnixMilli(), nil
+	}
+	t, err := decimal.Int([]byte(text))
+	if err != nil || !model.ValidTime(t) {
+		return 0, &door.RequestError{Text: fmt.Sprintf("invalid parameter \"timestamp\": %q is no time in Unix milliseconds", door.Clip(text, 40))}
+	}
+	return t, nil
+}
+
+// isOpenMetrics reports whether the content type names OpenMetrics. Any other type
+// stands for Prometheus' format.
+func isOpenMetrics(r *http.Request) bool {
+	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	return strings.EqualFold(strings.TrimSpace(media), "application/openmetrics-text")
+}
+
+// cutPoints returns where to end a piece so that no point is divided: before the
+// comments of its last family, or if that is long, before its last point.
+func cutPoints(lines []byte) int {
+	end := len(lines)
+	for from := len(lines); from > len(lines)/2; {
+		n := bytes.LastIndex(lines[:from], []byte("\n#"))
+		if n < len(lines)/2 {
+			break
+		}
+		end, from = n+1, n
+		before := bytes.LastIndexByte(lines[:n], '\n') + 1
+		if n > before && lines[before] != '#' {
+			return end
+		}
+	}
+	if end < len(lines) {
+		return end
+	}
+	last := lineBefore(lines, len(lines))
+	for end = len(lines) - len(last); end > len(lines)/2; {
+		line := lineBefore(lines, end)
+		if !sameLinePoint(line, last) {
+			return end
+		}
+		end -= len(line)
+	}
+	return len(lines)
+}
+
+// lineBefore returns the line that ends at a byte, with its newline.
+func lineBefore(b []byte, end int) []byte {
+	if end == 0 {
+		return nil
+	}
+	return b[bytes.LastIndexByte(b[:end-1], '\n')+1 : end]
+}
+
+// sameLinePoint reports whether two lines are parts of the same point.
+func sameLinePoint(a, b []byte) bool {
+	i, j := seriesEnd(trim(bytes.TrimSuffix(a, []byte("\n")))), seriesEnd(trim(bytes.TrimSuffix(b, []byte("\n"))))
+	return i > 0 && j > 0 && samePoint(trim(a)[:i], trim(b)[:j], typeAny)
+}
