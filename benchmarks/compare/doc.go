@@ -28,5 +28,10 @@
 // does, with the page cache empty, too; with -parts stored it rolls up what a
 // running server has stored lately.
 //
+//	make build && go run ./benchmarks/compare start -data DIR
+//
+// measures starts, time and CPU time until the server is ready: on ten years of
+// daily blocks, and after kill -9 with the samples of a million series in the log.
+//
 // Each number is the median of -runs runs, in which the servers take turns.
 package main

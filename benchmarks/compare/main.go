@@ -23,6 +23,8 @@ func run(args []string) error {
 		return runQuery(ctx, args[1:])
 	case len(args) > 0 && args[0] == "rollup":
 		return runRollup(ctx, args[1:])
+	case len(args) > 0 && args[0] == "start":
+		return runStart(ctx, args[1:])
 	case len(args) > 0 && args[0] == "write":
 		return runWrite(ctx, args[1:])
 	}
