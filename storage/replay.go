@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/prometheus/model/labels"
+
 	"tsdb/internal/match"
 	"tsdb/internal/model"
 	"tsdb/partition/manifest"
@@ -34,6 +36,7 @@ const replayDoor = "replay"
 // added up.
 type replayer struct {
 	head       *head.Head
+	seed       uint64 // of identities
 	active     *memtable
 	tombstones *pendingTombstones
 	now        time.Time
@@ -58,6 +61,10 @@ type replayShard struct {
 	hists log.HistogramColumns
 	exs   log.ExemplarColumns
 	kept  []int // scratch
+
+	cursor  head.Cursor
+	builder labels.ScratchBuilder
+	text    []byte // scratch
 }
 
 // newReplayer returns a replayer with an empty head, whose active memtable gets
@@ -65,6 +72,7 @@ type replayShard struct {
 func newReplayer(st *manifest.State, gen uint64) *replayer {
 	r := &replayer{
 		head:       head.New(head.Options{IdentitySeed: st.Seed, ExemplarsMax: maxExemplars}),
+		seed:       st.Seed,
 		tombstones: &pendingTombstones{},
 	}
 	r.active = &memtable{buf: r.head.NewBuffer(gen), low: gen}
@@ -111,7 +119,7 @@ func (r *replayer) apply(shard int, f log.Frame) error {
 	s, buf := &r.shards[shard], r.active.buf
 	switch f.Type {
 	case log.FrameSeries:
-		return log.DecodeSeries(f.Payload, func(d log.SeriesDef) error { return r.define(shard, f.Tenant, d) })
+		return r.define(shard, f)
 	case log.FrameSamples:
 		c := &s.cols
 		if err := log.DecodeSamples(f.Payload, c); err != nil {
@@ -260,24 +268,39 @@ func (r *replayer) histogramOK(h model.Histogram) bool {
 	return true
 }
 
-// define takes a definition of the generation over into the head.
-func (r *replayer) define(shard int, tenant uint32, d log.SeriesDef) error {
-	s := &r.shards[shard]
-	if d.Slot >= model.MaxSlots {
-		return fmt.Errorf("definition of slot %d: %w", d.Slot, log.ErrCorrupt)
-	}
-	ref, _ := r.head.Resolve(tenant, d.Labels)
-	if ref == 0 {
-		return fmt.Errorf("replay: the head has no free slot (the limit is %d a shard) or no memory for labels: %s", model.MaxSlots, d.Labels)
-	}
-	if ref.Shard() != shard {
-		return fmt.Errorf("definition of %s in shard %d of the log: the identity seed of this MANIFEST puts it in shard %d, so the log is another database's: %w",
-			d.Labels, shard, ref.Shard(), log.ErrCorrupt)
-	}
-	if n := int(d.Slot) + 1; n > len(s.refs) {
-		s.refs = append(s.refs, make([]model.Ref, n+n/2-len(s.refs))...)
-	}
-	s.refs[d.Slot] = ref
-	r.series.Add(1)
-	return nil
+// define takes the definitions of a frame over into the head. Their identities are
+// those in the log if that of the first one is right, and computed otherwise: then the
+// log was written with another seed.
+func (r *replayer) define(shard int, f log.Frame) error {
+	s, sh := &r.shards[shard], r.head.Shard(shard)
+	sh.Lock()
+	defer sh.Unlock()
+	s.cursor.Reset()
+	defined, logged := uint64(0), false
+	err := log.DecodeDefinitions(f.Payload, func(d *log.Definition) error {
+		if d.Slot >= model.MaxSlots {
+			return fmt.Errorf("definition of slot %d: %w", d.Slot, log.ErrCorrupt)
+		}
+		id := d.ID
+		if defined == 0 || !logged {
+			id, s.text = model.IdentityOf(r.seed, f.Tenant, d.Build(&s.builder), s.text[:0])
+			logged = id == d.ID
+		}
+		if id.Shard() != shard {
+			return fmt.Errorf("definition of %s in shard %d of the log: the identity seed of this MANIFEST puts it in shard %d, so the log is another database's: %w",
+				d.Build(&s.builder), shard, id.Shard(), log.ErrCorrupt)
+		}
+		ref := sh.RestoreLocked(&s.cursor, f.Tenant, id, d.Labels, d.Same)
+		if ref == 0 {
+			return fmt.Errorf("replay: the head has no free slot (the limit is %d a shard) or no memory for labels: %s", model.MaxSlots, d.Build(&s.builder))
+		}
+		if n := int(d.Slot) + 1; n > len(s.refs) {
+			s.refs = append(s.refs, make([]model.Ref, n+n/2-len(s.refs))...)
+		}
+		s.refs[d.Slot] = ref
+		defined++
+		return nil
+	})
+	r.series.Add(defined)
+	return err
 }

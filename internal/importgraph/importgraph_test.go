@@ -35,7 +35,7 @@ partition            :
 partition/format     :
 partition/block      : internal/match internal/model internal/objstore encoding partition/format
 partition/manifest   : internal/model internal/vfs internal/objstore encoding partition/format partition/block
-partition/blockset   : internal/match internal/model internal/objstore partition/format partition/block partition/manifest
+partition/blockset   : internal/match internal/model internal/objstore internal/panics partition/format partition/block partition/manifest
 partition/compaction : internal/model internal/objstore internal/panics partition/format partition/block partition/manifest partition/blockset
 partition/repair     : internal/model internal/vfs internal/objstore partition/format partition/block partition/manifest
 rollup/bucket       : internal/model

@@ -6,9 +6,13 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
 
 	"tsdb/internal/model"
 	"tsdb/internal/objstore"
+	"tsdb/internal/panics"
 	"tsdb/partition/block"
 	"tsdb/partition/format"
 	"tsdb/partition/manifest"
@@ -76,22 +80,52 @@ func Open(store objstore.Store, m *manifest.Manifest, o Options) (*Set, error) {
 	v := newVersion(s, m.State())
 	v.refs = 1
 	for _, b := range v.state.Sorted() {
-		e := &Entry{Listed: b, versions: 1}
-		opened, err := s.open(b.Info)
-		switch {
-		case err == nil:
-			e.block = opened
-		case block.IsLost(err):
-			e.quarantine(err)
-		default:
-			return nil, errors.Join(err, closeAll(v.entries))
-		}
-		v.entries = append(v.entries, e)
+		v.entries = append(v.entries, &Entry{Listed: b, versions: 1})
+	}
+	if err := s.openAll(v.entries); err != nil {
+		return nil, errors.Join(err, closeAll(v.entries))
 	}
 	v.sort()
 	s.mu.current = v
 	return s, nil
 }
+
+// openParallel is the number of blocks that Open opens at a time: the tails of years of
+// blocks are a few thousand small reads, which a disk or an object store serves
+// side by side.
+const openParallel = 8
+
+// openAll opens the blocks of entries, or quarantines them.
+func (s *Set) openAll(entries []*Entry) error {
+	var g errgroup.Group
+	g.SetLimit(openParallel)
+	var failed atomic.Bool
+	for part := range slices.Chunk(entries, openChunk) {
+		g.Go(func() (err error) {
+			defer panics.Catch(&err)
+			for _, e := range part {
+				if failed.Load() {
+					return nil
+				}
+				opened, err := s.open(e.Info)
+				switch {
+				case err == nil:
+					e.block = opened
+				case block.IsLost(err):
+					e.quarantine(err)
+				default:
+					failed.Store(true)
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// openChunk is the number of blocks that a goroutine of openAll opens.
+const openChunk = 16
 
 // open opens a block and checks that it is the one described.
 func (s *Set) open(want block.Info) (*block.Block, error) {

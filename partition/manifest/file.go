@@ -217,7 +217,7 @@ func replay(records []framed) (*State, error) {
 				return nil, damage(f.off, "edit %d drops %q, which is not listed", f.number, name)
 			}
 		}
-		s = s.Apply(r.Edit)
+		s.change(r.Edit)
 	}
 	return s, nil
 }

@@ -169,7 +169,8 @@ func (m *Manifest) Apply(e Edit) (*State, error) {
 	}
 	old := m.State()
 	e.Number = m.mu.last + 1
-	if err := CheckEdit(old, e); err != nil {
+	next, err := applyChecked(old, e)
+	if err != nil {
 		return nil, fmt.Errorf("edit %d: %w", e.Number, err)
 	}
 	r := record{Edit: e}
@@ -177,7 +178,6 @@ func (m *Manifest) Apply(e Edit) (*State, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrEdit, err)
 	}
-	next := old.Apply(e)
 	if err := m.checkSizeLocked(next, int64(len(framed)+20*len(e.Add)), maxRecordBytes); err != nil {
 		return nil, fmt.Errorf("edit %d: %w", e.Number, err)
 	}

@@ -42,13 +42,19 @@ func badEdit(format string, args ...any) error {
 //
 // A merge that skips a block between its inputs breaks one of them.
 func CheckEdit(s *State, e Edit) error {
+	_, err := applyChecked(s, e)
+	return err
+}
+
+// applyChecked returns the state after an edit, or the error of CheckEdit.
+func applyChecked(s *State, e Edit) (*State, error) {
 	next := s.Apply(e)
 	for _, check := range []func(s, next *State, e *Edit) error{checkAdds, checkDrops, checkFields, checkRollups, checkRuleLists} {
 		if err := check(s, next, &e); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return next.Check()
+	return next, next.Check()
 }
 
 // checkAdds checks each added block by itself and against its inputs.

@@ -145,23 +145,47 @@ func (s *Shard) Metrics(slots []uint32, dst []uint8) []uint8 {
 // create adds a new series. It returns 0 if the shard is full: no slot or no room
 // for its labels is left.
 func (s *Shard) create(tenant uint32, id model.Identity, ls labels.Labels) model.Ref {
-	var slot uint32
-	recycled := len(s.free) > 0
-	if recycled {
-		slot = s.free[len(s.free)-1]
-	} else {
-		slot = s.slots
-		if slot >= model.MaxSlots-1 { // the last slot would be mistaken for a free entry of the identity index
-			return 0
+	terms, ok := s.internTenant(s.head.termScratch[s.number][:0], tenant)
+	ls.Range(func(l labels.Label) {
+		if !ok {
+			return
 		}
-	}
-	run, terms, ok := s.pack(tenant, ls)
+		var t uint32
+		t, ok = s.intern(s.dict.addName(l.Name), l.Value)
+		terms = append(terms, t)
+	})
+	s.head.termScratch[s.number] = terms
 	if !ok {
 		return 0
 	}
+	return s.add(tenant, id, ls.Get(commonmodel.MetricNameLabel), terms)
+}
+
+// internTenant appends the term of a tenant.
+func (s *Shard) internTenant(dst []uint32, tenant uint32) ([]uint32, bool) {
+	var buf [4]byte
+	binary.BigEndian.PutUint32(buf[:], tenant)
+	t, ok := s.intern(s.dict.addName(tenantName), view(buf[:]))
+	return append(dst, t), ok
+}
+
+// add adds a new series of the terms of its tenant and labels, in order. It returns 0
+// if the shard is full.
+func (s *Shard) add(tenant uint32, id model.Identity, metric string, terms []uint32) model.Ref {
+	recycled := len(s.free) > 0
+	if !recycled && s.slots >= model.MaxSlots-1 { // the last slot would be mistaken for a free entry of the identity index
+		return 0
+	}
+	run, ok := s.pack(terms)
+	if !ok {
+		return 0
+	}
+	var slot uint32
 	if recycled {
+		slot = s.free[len(s.free)-1]
 		s.free = s.free[:len(s.free)-1]
 	} else {
+		slot = s.slots
 		s.slots++
 		s.marks.ensure(s.slots)
 		s.series.ensure(s.slots)
@@ -171,7 +195,7 @@ func (s *Shard) create(tenant uint32, id model.Identity, ls labels.Labels) model
 	m := s.marks.at(slot)
 	m.used = generationMark(s.head.newest.Load()) | bornFlag
 	*s.series.at(slot) = series{id: id, labels: run, tenant: tenant}
-	*s.metric.at(slot) = model.MetricNumber(ls.Get(commonmodel.MetricNameLabel))
+	*s.metric.at(slot) = model.MetricNumber(metric)
 	for _, t := range terms {
 		p := &s.dict.terms.at(t).list
 		if p.len() == 0 {
@@ -188,29 +212,12 @@ func (s *Shard) create(tenant uint32, id model.Identity, ls labels.Labels) model
 
 // pack writes the ids of a series' labels to the arena: their number, then the
 // term of the tenant, then the terms in the order of the names, all uvarints.
-// The terms are valid until the next call.
-func (s *Shard) pack(tenant uint32, ls labels.Labels) (addr uint32, terms []uint32, ok bool) {
-	terms = s.head.termScratch[s.number][:0]
-	value := binary.BigEndian.AppendUint32(nil, tenant)
-	t, ok := s.intern(s.dict.addName(tenantName), view(value))
-	terms = append(terms, t)
-	ls.Range(func(l labels.Label) {
-		if !ok {
-			return
-		}
-		var t uint32
-		t, ok = s.intern(s.dict.addName(l.Name), l.Value)
-		terms = append(terms, t)
-	})
-	s.head.termScratch[s.number] = terms
-	if !ok {
-		return 0, nil, false
-	}
+func (s *Shard) pack(terms []uint32) (addr uint32, ok bool) {
 	var buf [256]byte
 	run := appendRun(buf[:0], terms)
 	addr, dst, ok := s.text.alloc(len(run))
 	copy(dst, run)
-	return addr, terms, ok
+	return addr, ok
 }
 
 func appendRun(dst []byte, terms []uint32) []byte {

@@ -3,6 +3,7 @@ package log
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -97,6 +98,18 @@ func FuzzDecodeSeries(f *testing.F) {
 			if a[i].Slot != b[i].Slot || a[i].ID != b[i].ID || !labels.Equal(a[i].Labels, b[i].Labels) {
 				t.Fatalf("definition %d: %v became %v", i, a[i], b[i])
 			}
+		}
+		var prev []labels.Label
+		if err := DecodeDefinitions(src, func(d *Definition) error {
+			for i, at := range d.Same {
+				if at >= 0 && prev[at] != d.Labels[i] {
+					t.Fatalf("label %d is %v, not the same as %v before", i, d.Labels[i], prev[at])
+				}
+			}
+			prev = slices.Clone(d.Labels)
+			return nil
+		}); err != nil {
+			t.Fatal(err)
 		}
 	})
 }

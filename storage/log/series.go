@@ -105,6 +105,32 @@ func appendAgainst(dst []byte, prev, cur []labels.Label) []byte {
 // DecodeSeries reads what AppendSeries wrote and calls add for each definition.
 // It stops at the first error of add. add may keep the labels.
 func DecodeSeries(src []byte, add func(SeriesDef) error) error {
+	var b labels.ScratchBuilder
+	return DecodeDefinitions(src, func(d *Definition) error { return add(SeriesDef{Slot: d.Slot, ID: d.ID, Labels: d.Build(&b)}) })
+}
+
+// Definition is a SeriesDef as it is written: against the one before it in the frame.
+type Definition struct {
+	Slot   uint32
+	ID     model.Identity
+	Labels []labels.Label // sorted by name; the strings may be kept, the slice not
+	// Same has, for each label, the index of the same label in the previous definition,
+	// or -1. It is valid as long as Labels.
+	Same []int
+}
+
+// Build returns the labels, which may be kept.
+func (d *Definition) Build(b *labels.ScratchBuilder) labels.Labels {
+	b.Reset()
+	for _, l := range d.Labels {
+		b.Add(l.Name, l.Value)
+	}
+	return b.Labels()
+}
+
+// DecodeDefinitions is DecodeSeries for a caller that makes use of what consecutive
+// definitions share. add must not keep the definition.
+func DecodeDefinitions(src []byte, add func(*Definition) error) error {
 	n, rest, err := encoding.Uvarint(src)
 	if err != nil {
 		return fmt.Errorf("series: %w", Corruptf("definitions: %v", err))
@@ -114,50 +140,41 @@ func DecodeSeries(src []byte, add func(SeriesDef) error) error {
 	}
 	var d seriesDecoder
 	for i := range n {
-		var def SeriesDef
-		if def, rest, err = d.next(rest); err != nil {
+		if rest, err = d.next(rest); err != nil {
 			return fmt.Errorf("series: definition %d: %w", i, err)
 		}
-		if err := add(def); err != nil {
+		if err := add(&d.def); err != nil {
 			return err
 		}
 	}
 	return atEnd("series", rest)
 }
 
-// seriesDecoder holds the previous definition.
+// seriesDecoder holds the definition read last and the labels of the one before it.
 type seriesDecoder struct {
-	slot      int64
-	prev, cur []labels.Label
-	builder   labels.ScratchBuilder
+	slot int64
+	prev []labels.Label
+	def  Definition
 }
 
-func (d *seriesDecoder) next(src []byte) (def SeriesDef, rest []byte, err error) {
+func (d *seriesDecoder) next(src []byte) (rest []byte, err error) {
 	step, rest, err := varint(src)
 	if err != nil {
-		return def, nil, err
+		return nil, err
 	}
 	if d.slot += step; d.slot < 0 || d.slot >= model.MaxSlots {
-		return def, nil, Corruptf("slot %d", d.slot)
+		return nil, Corruptf("slot %d", d.slot)
 	}
 	if len(rest) < 16 {
-		return def, nil, Corruptf("identity cut short")
+		return nil, Corruptf("identity cut short")
 	}
-	def.Slot = uint32(d.slot)
-	def.ID = model.Identity{Hi: binary.LittleEndian.Uint64(rest), Lo: binary.LittleEndian.Uint64(rest[8:])}
-	if rest, err = d.labels(rest[16:]); err != nil {
-		return def, nil, err
-	}
-	d.builder.Reset()
-	for _, l := range d.cur {
-		d.builder.Add(l.Name, l.Value)
-	}
-	def.Labels = d.builder.Labels()
-	d.prev, d.cur = d.cur, d.prev
-	return def, rest, nil
+	d.def.Slot = uint32(d.slot)
+	d.def.ID = model.Identity{Hi: binary.LittleEndian.Uint64(rest), Lo: binary.LittleEndian.Uint64(rest[8:])}
+	d.prev, d.def.Labels = d.def.Labels, d.prev
+	return d.labels(rest[16:])
 }
 
-// labels reads one definition's labels into cur.
+// labels reads one definition's labels.
 func (d *seriesDecoder) labels(src []byte) (rest []byte, err error) {
 	n, rest, err := encoding.Uvarint(src)
 	if err != nil {
@@ -166,29 +183,31 @@ func (d *seriesDecoder) labels(src []byte) (rest []byte, err error) {
 	if n > maxLabels || n > uint64(len(rest)) {
 		return nil, Corruptf("%d labels in %d bytes", n, len(rest))
 	}
-	d.cur = d.cur[:0]
+	d.def.Labels, d.def.Same = d.def.Labels[:0], d.def.Same[:0]
 	at, size := 0, 0
 	for range n {
 		var l labels.Label
-		if l, at, rest, err = d.label(at, rest); err != nil {
+		var same int
+		if l, same, at, rest, err = d.label(at, rest); err != nil {
 			return nil, err
 		}
 		if size += len(l.Name) + len(l.Value); size > maxLabelsBytes {
 			return nil, Corruptf("labels of more than %d bytes", maxLabelsBytes)
 		}
-		d.cur = append(d.cur, l)
+		d.def.Labels, d.def.Same = append(d.def.Labels, l), append(d.def.Same, same)
 	}
 	return rest, nil
 }
 
-// label reads one label with the cursor at at, and returns the new cursor.
-func (d *seriesDecoder) label(at int, src []byte) (l labels.Label, _ int, rest []byte, err error) {
+// label reads one label with the cursor at at, and returns the new cursor and the
+// label's entry in Definition.Same.
+func (d *seriesDecoder) label(at int, src []byte) (l labels.Label, same, _ int, rest []byte, err error) {
 	op, rest, err := encoding.Uvarint(src)
 	if err != nil {
-		return l, 0, nil, Corruptf("label: %v", err)
+		return l, 0, 0, nil, Corruptf("label: %v", err)
 	}
 	if op>>2 > uint64(len(d.prev)-at) {
-		return l, 0, nil, Corruptf("cursor steps over %d labels", op>>2)
+		return l, 0, 0, nil, Corruptf("cursor steps over %d labels", op>>2)
 	}
 	at += int(op >> 2)
 	op &= 3
@@ -198,29 +217,31 @@ func (d *seriesDecoder) label(at int, src []byte) (l labels.Label, _ int, rest [
 			value, rest, err = encoding.Bytes(rest, len(rest))
 		}
 		if err != nil {
-			return l, 0, nil, Corruptf("label: %v", err)
+			return l, 0, 0, nil, Corruptf("label: %v", err)
 		}
-		return labels.Label{Name: string(name), Value: string(value)}, at, rest, nil
+		return labels.Label{Name: string(name), Value: string(value)}, -1, at, rest, nil
 	}
 	if op > newLabel || at >= len(d.prev) {
-		return l, 0, nil, Corruptf("no label at the cursor")
+		return l, 0, 0, nil, Corruptf("no label at the cursor")
 	}
 	l = d.prev[at]
+	same = at
 	if op == sameName {
+		same = -1
 		var shared uint64
 		if shared, rest, err = encoding.Uvarint(rest); err != nil {
-			return l, 0, nil, Corruptf("label: %v", err)
+			return l, 0, 0, nil, Corruptf("label: %v", err)
 		}
 		if shared > uint64(len(l.Value)) {
-			return l, 0, nil, Corruptf("%d bytes shared with a value of %d", shared, len(l.Value))
+			return l, 0, 0, nil, Corruptf("%d bytes shared with a value of %d", shared, len(l.Value))
 		}
 		var tail []byte
 		if tail, rest, err = encoding.Bytes(rest, len(rest)); err != nil {
-			return l, 0, nil, Corruptf("label: %v", err)
+			return l, 0, 0, nil, Corruptf("label: %v", err)
 		}
 		l.Value = l.Value[:shared] + string(tail)
 	}
-	return l, at + 1, rest, nil
+	return l, same, at + 1, rest, nil
 }
 
 func appendString(dst []byte, s string) []byte {
