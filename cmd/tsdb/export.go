@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/promql/parser"
 
 	"tsdb/internal/model"
 	"tsdb/internal/transfer/export"
@@ -89,14 +88,8 @@ func (c *exportConfig) validate() (err error) {
 	if len(c.match) == 0 {
 		c.match = stringList{`{__name__!=""}`}
 	}
-	for _, text := range c.match {
-		ms, err := parser.NewParser(parser.Options{}).ParseMetricSelector(text)
-		if err != nil {
-			return usageError{fmt.Errorf("--match %s: %w", text, err)}
-		}
-		c.selectors = append(c.selectors, ms)
-	}
-	return nil
+	c.selectors, err = parseSelectors(c.match)
+	return err
 }
 
 // timeFlag parses a time in the forms of the API.

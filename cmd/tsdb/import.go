@@ -8,7 +8,6 @@ import (
 	"hash/fnv"
 	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -35,6 +34,7 @@ KIND says what the sources are:
   openmetrics  files of OpenMetrics text
   text         files of Prometheus' text format
   influx       files of InfluxDB's line protocol
+  remote-read  another server, by Prometheus' remote read: --from, --match, --start, --end
 
 Files may be compressed with gzip or zstd; a directory stands for its files.
 The target is the data directory of a server that is not running, which is created
@@ -55,10 +55,12 @@ type importConfig struct {
 	skipOld   bool
 
 	files files.Options
+	read  remoteReadConfig
+	toWeb clientFlags // of the target
 }
 
 // importKinds are the kinds of sources.
-var importKinds = append([]string{"prometheus"}, files.Kinds...)
+var importKinds = append([]string{"prometheus", remoteReadKind}, files.Kinds...)
 
 func (c *importConfig) flagSet() *flag.FlagSet {
 	fs := flag.NewFlagSet("import", flag.ContinueOnError)
@@ -75,6 +77,8 @@ func (c *importConfig) flagSet() *flag.FlagSet {
 	fs.StringVar(&c.files.Precision, "influx.precision", "ns", "`unit` of the timestamps of line protocol: ns, us, ms, s, m or h")
 	fs.StringVar(&c.files.DB, "influx.db", "", "`name` of the database that line protocol comes from, for a label; empty = none")
 	fs.StringVar(&c.files.DBLabel, "influx.db-label", "db", "`label` for it, as of tsdb serve")
+	c.read.register(fs)
+	c.toWeb.register(fs, "to.", "the target")
 	return fs
 }
 
@@ -87,6 +91,9 @@ func parseImport(args []string, stdout io.Writer) (*importConfig, error) {
 	}
 	if len(words) > 0 {
 		c.kind, c.sources = words[0], words[1:]
+	}
+	if c.kind == remoteReadKind && c.read.from != "" {
+		c.sources = append(c.sources, c.read.from)
 	}
 	return c, c.validate()
 }
@@ -107,6 +114,10 @@ func (c *importConfig) validate() error {
 		return usageError{errors.New("--to is missing: the target")}
 	case c.kind == "prometheus" && len(c.sources) > 1:
 		return usageError{errors.New("one directory of Prometheus at a time")}
+	case c.kind == remoteReadKind:
+		return c.read.validate(c.sources, time.Now())
+	case c.read.given():
+		return usageError{fmt.Errorf("--from, --match, --start, --end and --window are of %s only", remoteReadKind)}
 	}
 	return nil
 }
@@ -156,6 +167,9 @@ func (c *importConfig) open(log *slog.Logger) (transfer.Source, error) {
 	if c.kind == "prometheus" {
 		return promdir.Open(c.sources[0], log)
 	}
+	if c.kind == remoteReadKind {
+		return c.read.open(log)
+	}
 	c.files.Now = time.Now()
 	src, err := files.Open(c.kind, c.sources, c.files)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -167,7 +181,11 @@ func (c *importConfig) open(log *slog.Logger) (transfer.Source, error) {
 // target opens the target. The returned function closes what stands behind it.
 func (c *importConfig) target(ctx context.Context, log *slog.Logger) (transfer.Target, func() error, error) {
 	if c.remote() {
-		dst, err := transfer.NewRemote(c.to, min(int64(c.runBytes), 64<<20), http.DefaultClient)
+		client, err := c.toWeb.client(hostOf(c.to))
+		if err != nil {
+			return nil, nil, err
+		}
+		dst, err := transfer.NewRemote(c.to, min(int64(c.runBytes), 64<<20), client)
 		if err != nil {
 			return nil, nil, usageError{err}
 		}
@@ -191,13 +209,17 @@ func (c *importConfig) target(ctx context.Context, log *slog.Logger) (transfer.T
 // openState opens the file that records how far the import is.
 func (c *importConfig) openState() (*transfer.State, error) {
 	what := c.kind
-	for _, s := range c.sources {
-		if abs, err := filepath.Abs(s); err == nil && !strings.Contains(s, "://") {
+	sources := c.sources
+	if c.kind == remoteReadKind {
+		sources = c.read.names()
+	}
+	for _, s := range sources {
+		if abs, err := filepath.Abs(s); err == nil && c.kind != remoteReadKind {
 			s = abs
 		}
 		what += " " + s
 	}
-	to := c.to
+	to := withoutUser(c.to)
 	if !c.remote() {
 		abs, err := filepath.Abs(to)
 		if err != nil {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,13 +38,9 @@ func newSnapshotClient(address, ca, tokenFile string) (*snapshotClient, error) {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	if ca != "" {
-		pem, err := os.ReadFile(ca)
+		pool, err := readPool(ca)
 		if err != nil {
 			return nil, err
-		}
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%s holds no certificate", ca)
 		}
 		transport.TLSClientConfig = &tls.Config{RootCAs: pool}
 	}

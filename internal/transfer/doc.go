@@ -2,7 +2,8 @@
 //
 //	Source ─▶ Run ─▶ Target
 //	promdir   bounds, resumption,   DB   (a data directory at rest)
-//	files     progress              Remote (a running server, /api/v1/admin/import)
+//	promread  progress              Remote (a running server, /api/v1/admin/import)
+//	files
 //
 // A Source has units, such as a day or a file, and positions within them. Run reads
 // them in order and publishes runs of bounded memory. After each it records the

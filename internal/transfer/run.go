@@ -61,6 +61,9 @@ type runner struct {
 	total  int64 // size of all units
 	done   int64 // size of those read
 	dry    bool  // read only
+	old    struct {
+		count, oldest int64 // samples that are too old, and the time of the first; if dry
+	}
 
 	pending []mark // positions reached since the last publication
 }
@@ -72,30 +75,49 @@ type mark struct {
 }
 
 // checkAge returns ErrTooOld if the source has samples that the target does not take.
-// Where the plan does not tell, the source is read once for it.
+// Where the plan does not tell, the units that may have some are read once for it.
 func (r *runner) checkAge(ctx context.Context) error {
 	if r.o.SkipOld || r.o.DryRun || r.bounds.Oldest <= model.MinTime {
 		return nil
 	}
-	oldest := r.plan.Min
-	if r.plan.Min > r.plan.Max {
-		scan := &runner{src: r.src, dst: r.dst, bounds: r.bounds, plan: r.plan, total: r.total, dry: true}
-		scan.o.Report, scan.o.State = r.o.Report, r.o.State
-		scan.sum.Min, scan.sum.Max = 1, 0
-		if err := scan.run(ctx); err != nil {
-			return err
-		}
-		if scan.sum.Min > scan.sum.Max {
-			return nil
-		}
-		oldest = scan.sum.Min
+	known := r.plan.Min <= r.plan.Max
+	switch {
+	case known && r.plan.Min >= r.bounds.Oldest:
+		return nil
+	case known && !r.plan.Loose:
+		return r.tooOld(fmt.Sprintf("the first sample is of %s; --dry-run counts them", model.FormatTime(r.plan.Min)))
 	}
-	if oldest >= r.bounds.Oldest {
+	scan := &runner{src: r.src, dst: r.dst, bounds: r.bounds, plan: &Plan{}, dry: true}
+	scan.o.Report, scan.o.State = r.o.Report, r.o.State
+	scan.sum.Min, scan.sum.Max = 1, 0
+	for _, u := range r.plan.Units {
+		if u.mayHave(r.bounds.Oldest) {
+			scan.plan.Units = append(scan.plan.Units, u)
+			scan.total += u.Size
+		}
+	}
+	if err := scan.run(ctx); err != nil {
+		return err
+	}
+	if scan.old.count == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: the first sample is of %s, the target takes samples from %s on (%s): "+
+	return r.tooOld(fmt.Sprintf("%d of %d samples that were looked at, the first of %s", scan.old.count, scan.sum.Read, model.FormatTime(scan.old.oldest)))
+}
+
+// tooOld returns ErrTooOld with what is too old, and what can be done.
+func (r *runner) tooOld(what string) error {
+	return fmt.Errorf("%w: %s, and the target takes samples from %s on (%s): "+
 		"keep samples longer, for the import and from then on; once rollups have been made of them, shorten it again. Or leave them out with --skip-old",
-		ErrTooOld, model.FormatTime(oldest), model.FormatTime(r.bounds.Oldest), r.bounds.Setting)
+		ErrTooOld, what, model.FormatTime(r.bounds.Oldest), r.bounds.Setting)
+}
+
+// mayHave reports whether a unit may have samples before a time.
+func (u *Unit) mayHave(before int64) bool {
+	if u.Min == 0 && u.Max == 0 {
+		return true
+	}
+	return u.Min <= u.Max && u.Min < before
 }
 
 func (r *runner) run(ctx context.Context) error {
@@ -194,6 +216,11 @@ func (r *runner) judge(item *Item) {
 			reason = "too_old"
 		case t > r.bounds.Newest:
 			reason = "too_new"
+		}
+		if reason == "too_old" {
+			if r.old.count++; r.old.count == 1 || t < r.old.oldest {
+				r.old.oldest = t
+			}
 		}
 		if reason != "" {
 			r.sum.reject(Rejection{Reason: reason, Count: 1, Series: clip(item.Labels.String()), Detail: "sample at " + model.FormatTime(t)})

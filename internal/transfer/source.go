@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
+	"tsdb/partition/block"
 )
 
 // A Source is where samples come from. It belongs to one goroutine.
@@ -23,6 +24,9 @@ type Plan struct {
 	// Min and Max are the times of the first and the last sample, both inclusive, in
 	// Unix milliseconds; Min > Max if they are not known before everything is read.
 	Min, Max int64
+	// Loose says that there may be no samples at Min and Max, or none at all: they are
+	// what was asked for.
+	Loose bool
 }
 
 // Unit is a part of a source that is read at once.
@@ -31,7 +35,14 @@ type Unit struct {
 	ID   string
 	Name string // for people
 	Size int64  // the position at its end, 0 if it is not known
+	// Min and Max bound the times of its samples, both inclusive, in Unix milliseconds;
+	// Min > Max if it has none; both 0 if they are not known.
+	Min, Max int64
 }
+
+// DayOf returns the day that holds t, as the database has it: it begins a millisecond after
+// midnight.
+func DayOf(t int64) model.TimeRange { return block.Raw.PartitionRange(t) }
 
 // Item is what a source emits: samples of one series, in any order, or the metadata of
 // a metric. It is valid until emit returns.

@@ -88,8 +88,8 @@ func (s *Source) Plan(context.Context) (*transfer.Plan, error) {
 	}
 	p := &transfer.Plan{Min: lo, Max: hi}
 	for t := lo; t <= hi; {
-		day := partition(t)
-		u := transfer.Unit{Name: strings.TrimSuffix(model.FormatTime(day.Min-1), "T00:00:00Z")}
+		day := transfer.DayOf(t)
+		u := transfer.Unit{Name: strings.TrimSuffix(model.FormatTime(day.Min-1), "T00:00:00Z"), Min: day.Min, Max: day.Max - 1}
 		h := fnv.New64a()
 		for _, m := range metas {
 			if m.MinTime < day.Max && m.MaxTime > day.Min {
@@ -109,16 +109,6 @@ func (s *Source) Plan(context.Context) (*transfer.Plan, error) {
 		t = day.Max
 	}
 	return p, nil
-}
-
-// partition returns the day that holds t, as the database has it: it begins a
-// millisecond after midnight.
-func partition(t int64) model.TimeRange {
-	day := (t - 1) / model.DayMs
-	if (t-1)%model.DayMs < 0 {
-		day--
-	}
-	return model.TimeRange{Min: day*model.DayMs + 1, Max: (day+1)*model.DayMs + 1}
 }
 
 // headStats describes the samples that are in no block yet.
@@ -171,7 +161,7 @@ func (s *Source) Read(ctx context.Context, u transfer.Unit, from int64, emit tra
 		series := set.At()
 		samples.Reset()
 		it = series.Iterator(it)
-		if err := read(it, &samples); err != nil {
+		if err := AppendSamples(it, &samples); err != nil {
 			return fmt.Errorf("series %s: %w", series.Labels(), err)
 		}
 		if samples.Len() == 0 {
@@ -187,8 +177,8 @@ func (s *Source) Read(ctx context.Context, u transfer.Unit, from int64, emit tra
 	return set.Err()
 }
 
-// read appends all samples of an iterator.
-func read(it chunkenc.Iterator, dst *model.Samples) error {
+// AppendSamples appends all samples of an iterator.
+func AppendSamples(it chunkenc.Iterator, dst *model.Samples) error {
 	for {
 		switch it.Next() {
 		case chunkenc.ValFloat:
