@@ -2,6 +2,7 @@ import type { ComponentType } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import { Failure, Loading } from './components/states'
 import { Icon } from './components/icon'
+import { Toasts } from './components/toast'
 import { hrefOf, go, useRoute } from './lib/router'
 import { setTheme, theme, type Theme } from './lib/theme'
 import { views, type View, type ViewProps } from './views'
@@ -35,6 +36,7 @@ export function App() {
       <main id="main" tabIndex={-1}>
         {view ? <Loaded key={view.name} view={view} params={route.params} /> : <Unknown name={route.view} />}
       </main>
+      <Toasts />
     </>
   )
 }

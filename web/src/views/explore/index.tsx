@@ -1,6 +1,292 @@
-import { Empty } from '../../components/states'
+/** Explore: PromQL in, a graph, a table or JSON out, with what it cost. */
+import { useCallback, useEffect, useRef, useState } from 'preact/hooks'
+import { asApiError, root, type ApiError } from '../../api/client'
+import { explain, formatQuery, type Explained } from '../../api/query'
+import { Icon } from '../../components/icon'
+import { Menu, Popover } from '../../components/popover'
+import { RangePicker } from '../../components/rangepicker'
+import { Empty, ErrorNote } from '../../components/states'
+import { copy, download, toast } from '../../components/toast'
+import { duration, parseDuration } from '../../lib/format'
+import { go } from '../../lib/router'
+import { csv, linesOf, timesOf } from '../../plot/series'
 import type { ViewProps } from '..'
+import { answeredBy } from './answered'
+import { CostPanel } from './cost'
+import { Graph } from './graph'
+import { kept, remember, toggleFavourite } from './history'
+import { Json } from './json'
+import { KeptQueries } from './kept'
+import { Missing } from './missing'
+import { QueryRow } from './queryrow'
+import { useRuns } from './run'
+import { curl, grafanaPanel, recordingRule } from './share'
+import { fromParams, gridOf, maxQueries, toParams, type ExploreState, type Mode, type Tab } from './state'
+import { Start } from './start'
+import { Tables } from './table'
 
-export default function Explore(_: ViewProps) {
-  return <Empty title="Explore" />
+const refreshes = [0, 5000, 10_000, 30_000, 60_000, 300_000]
+const tabs: [Tab, string][] = [
+  ['graph', 'Graph'],
+  ['table', 'Table'],
+  ['json', 'JSON'],
+]
+const modes: [Mode, string][] = [
+  ['lines', 'Lines'],
+  ['stacked', 'Stacked'],
+  ['heatmap', 'Heat map'],
+]
+
+export default function Explore({ params }: ViewProps) {
+  const [state, setState] = useState<ExploreState>(() => fromParams(params))
+  const main = useRef<HTMLDivElement>(null)
+  const points = useCallback(() => Math.min(1000, Math.max(100, Math.round((main.current?.clientWidth ?? 900) / 3))), [])
+  const { runs, run, cancel } = useRuns(points)
+  const [favourites, setFavourites] = useState(() => kept().favourites)
+  const latest = useRef(state)
+  latest.current = state
+
+  /** Changes the state and asks again. replace: the back button does not lead to the present state. */
+  const apply = useCallback((change: Partial<ExploreState>, replace = false) => {
+    const next = { ...latest.current, ...change }
+    latest.current = next
+    setState(next)
+    go('explore', toParams(next), replace)
+    remember(next.queries.filter((q) => !q.off).map((q) => q.expr))
+    run(next)
+  }, [])
+  const edit = (change: Partial<ExploreState>) => {
+    latest.current = { ...latest.current, ...change }
+    setState(latest.current)
+  }
+
+  // The address leads: on opening, and when the user goes back or follows a link.
+  useEffect(() => {
+    const next = fromParams(params)
+    if (toParams(next).toString() === toParams(latest.current).toString() && runs.atMs > 0) return
+    latest.current = next
+    setState(next)
+    if (next.queries.some((q) => q.expr)) run(next)
+  }, [params.toString()])
+
+  useEffect(() => {
+    if (state.refreshMs === 0) return
+    const timer = setInterval(() => {
+      if (document.visibilityState === 'visible') run(latest.current)
+    }, state.refreshMs)
+    return () => clearInterval(timer)
+  }, [state.refreshMs])
+
+  const costs = useCosts(state, points)
+  const asked = runs.runs.some(Boolean)
+  const offline = runs.runs.find((r) => r?.error?.kind === 'offline')?.error
+  const steps = Math.floor((runs.grid.endMs - runs.grid.startMs) / runs.grid.stepMs) + 1
+  const answered = runs.runs.map((r) => r && answeredBy(r.range, r.instant, steps))
+  const exprs = state.queries.filter((q) => !q.off && q.expr.trim()).map((q) => q.expr)
+  const span = () => gridOf(latest.current, Date.now(), points())
+  const setQuery = (i: number, q: ExploreState['queries'][number]) => edit({ queries: latest.current.queries.map((old, n) => (n === i ? q : old)) })
+
+  const saveCsv = () => {
+    const lines = runs.runs.flatMap((r, i) => (r?.range ? linesOf(r.range.result, i, runs.grid, steps) : []))
+    download(csv(timesOf(runs.grid), lines), 'tsdb.csv', 'text/csv')
+  }
+  const format = async (i: number) => {
+    try {
+      const a = await formatQuery(latest.current.queries[i]?.expr ?? '')
+      const q = latest.current.queries[i]
+      if (q) setQuery(i, { ...q, expr: a.data })
+    } catch (e) {
+      toast(asApiError(e).message)
+    }
+  }
+
+  return (
+    <div class="explore" ref={main}>
+      <h1 class="visually-hidden">Explore</h1>
+      <div class="toolbar">
+        <RangePicker rangeMs={state.rangeMs} endMs={state.endMs} zone={state.zone} onChange={(r) => apply(r)} onZone={(zone) => apply({ zone }, true)} />
+        <label class="step">
+          <span>Step</span>
+          <StepField key={state.stepMs} stepMs={state.stepMs} auto={gridOf({ ...state, stepMs: undefined }, Date.now(), points()).stepMs} onChange={(stepMs) => apply({ stepMs })} />
+        </label>
+        <Menu
+          label={state.refreshMs > 0 ? `Refresh every ${duration(state.refreshMs)}. Change it` : 'Refresh: off. Change it'}
+          icon="refresh"
+          start
+          text={state.refreshMs > 0 ? duration(state.refreshMs) : undefined}
+          items={refreshes.map((ms) => ({ text: ms === 0 ? 'Refresh on demand' : `Every ${duration(ms)}`, checked: ms === state.refreshMs, run: () => apply({ refreshMs: ms }, true) }))}
+        />
+        <span class="grow" />
+        <Popover text={<span class="wide">History</span>} label="History and favourites" icon="history">
+          {(close) => (
+            <KeptQueries
+              onPick={(expr) => {
+                close()
+                const at = latest.current.queries.findIndex((q) => !q.expr.trim())
+                const queries = latest.current.queries.map((q, i) => (i === (at < 0 ? latest.current.queries.length - 1 : at) ? { ...q, expr } : q))
+                apply({ queries })
+              }}
+            />
+          )}
+        </Popover>
+        <Menu
+          label="Share and save"
+          icon="copy"
+          text={<span class="wide">Share</span>}
+          items={[
+            { text: 'Copy link', run: () => void copy(location.href, 'Link') },
+            null,
+            { text: 'Copy as curl', disabled: exprs.length === 0, run: () => void copy(exprs.map((e) => curl(new URL(root, location.href).href, e, span(), state.tab === 'table')).join('\n'), 'Command') },
+            { text: 'Copy as Grafana panel', disabled: exprs.length === 0, run: () => void copy(grafanaPanel(exprs, state.mode === 'stacked'), 'Panel') },
+            { text: 'Copy as recording rule', disabled: exprs.length === 0, run: () => void copy(exprs.map((e) => recordingRule(e, span().stepMs)).join('---\n'), 'Rule') },
+            null,
+            { text: 'Download CSV', icon: 'download', disabled: !runs.runs.some((r) => r?.range), run: saveCsv },
+          ]}
+        />
+        {runs.running ? (
+          <button class="run" onClick={cancel}>
+            <Icon name="stop" /> Cancel
+          </button>
+        ) : (
+          <button class="primary run" onClick={() => apply({})}>
+            <Icon name="play" /> Run
+          </button>
+        )}
+      </div>
+
+      <div class="queries card">
+        {state.queries.map((q, i) => (
+          <QueryRow
+            key={i}
+            index={i}
+            of={state.queries.length}
+            query={q}
+            run={runs.runs[i]}
+            answered={answered[i]}
+            cost={costs[i] ?? { data: undefined, error: undefined }}
+            stepMs={runs.grid.stepMs}
+            favourite={favourites.includes(q.expr.trim())}
+            span={span}
+            onChange={(next) => (next.off === q.off ? setQuery(i, next) : apply({ queries: state.queries.map((old, n) => (n === i ? next : old)) }))}
+            onRun={() => apply({})}
+            onRemove={() => apply({ queries: state.queries.length > 1 ? state.queries.filter((_, n) => n !== i) : [{ expr: '', off: false }] })}
+            onCopy={() => edit({ queries: state.queries.flatMap((old, n) => (n === i ? [old, { ...old }] : [old])).slice(0, maxQueries) })}
+            onFormat={() => void format(i)}
+            onFavourite={() => setFavourites(toggleFavourite(q.expr).favourites)}
+          />
+        ))}
+        <button class="quiet add" disabled={state.queries.length >= maxQueries} onClick={() => edit({ queries: [...state.queries, { expr: '', off: false }] })}>
+          <Icon name="plus" /> Add query
+        </button>
+      </div>
+
+      {offline && <ErrorNote error={offline} retry={() => run(latest.current)} />}
+      {!asked ? (
+        <Start onPick={(expr) => apply({ queries: [{ expr, off: false }] })} />
+      ) : (
+        <div class="result card" aria-busy={runs.running}>
+          <div class="result-bar">
+            <div class="segmented" role="tablist" aria-label="Form of the answer" onKeyDown={arrowsSwitchTabs}>
+              {tabs.map(([t, text]) => (
+                <button key={t} role="tab" id={`tab-${t}`} aria-controls="answer" aria-selected={state.tab === t} tabIndex={state.tab === t ? 0 : -1} onClick={() => apply({ tab: t }, true)}>
+                  {text}
+                </button>
+              ))}
+            </div>
+            {state.tab === 'graph' && (
+              <>
+                <div class="segmented" role="group" aria-label="Kind of graph">
+                  {modes.map(([m, text]) => (
+                    <button key={m} aria-pressed={state.mode === m} onClick={() => show({ mode: m })}>
+                      {text}
+                    </button>
+                  ))}
+                </div>
+                <label class="check">
+                  <input type="checkbox" checked={state.log} disabled={state.mode !== 'lines'} onChange={(e) => show({ log: e.currentTarget.checked })} /> Log scale
+                </label>
+              </>
+            )}
+          </div>
+          <div id="answer" role="tabpanel" aria-labelledby={`tab-${state.tab}`}>
+            {runs.runs.map((r, i) => r && !r.loading && !r.error && answered[i]?.series === 0 && <Missing key={`${i} ${r.expr}`} expr={r.expr} grid={runs.grid} zone={state.zone} onReplace={(expr) => apply({ queries: latest.current.queries.map((q, n) => (n === i ? { ...q, expr } : q)) })} onRange={(range) => apply(range)} />)}
+            {runs.tab !== state.tab ? null : state.tab === 'graph' ? (
+              answered.some((a) => a && a.series > 0) ? (
+                <Graph runs={runs} mode={state.mode} log={state.log} zone={state.zone} onZoom={(a, b) => apply({ rangeMs: Math.max(b - a, 1000), endMs: b, stepMs: undefined })} />
+              ) : (
+                runs.running && <Empty title="The query runs…" />
+              )
+            ) : state.tab === 'table' ? (
+              <Tables runs={runs.runs} zone={state.zone} letters={state.queries.length > 1} />
+            ) : (
+              <Json runs={runs} />
+            )}
+          </div>
+        </div>
+      )}
+      {asked && <CostPanel runs={runs.runs} letters={state.queries.length > 1} />}
+    </div>
+  )
+
+  /** Changes how the answer is shown, without asking again. */
+  function show(change: Partial<ExploreState>) {
+    edit(change)
+    go('explore', toParams(latest.current), true)
+  }
 }
+
+/** Left and right move between tabs, as screen readers announce. */
+function arrowsSwitchTabs(e: KeyboardEvent): void {
+  const all = [...(e.currentTarget as HTMLElement).querySelectorAll<HTMLElement>('[role=tab]')]
+  const at = all.indexOf(document.activeElement as HTMLElement)
+  const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: all.length - 1 }[e.key]
+  if (to === undefined || at < 0) return
+  e.preventDefault()
+  const next = all[(to + all.length) % all.length]
+  next?.focus()
+  next?.click()
+}
+
+function StepField({ stepMs, auto, onChange }: { stepMs: number | undefined; auto: number; onChange: (ms: number | undefined) => void }) {
+  const [text, setText] = useState(stepMs === undefined ? '' : duration(stepMs))
+  const commit = () => {
+    const ms = parseDuration(text)
+    if (text.trim() !== '' && ms === undefined) return setText(stepMs === undefined ? '' : duration(stepMs))
+    if (ms !== stepMs) onChange(ms)
+  }
+  return <input value={text} placeholder={`auto (${duration(auto)})`} onInput={(e) => setText(e.currentTarget.value)} onBlur={commit} onKeyDown={(e) => e.key === 'Enter' && commit()} />
+}
+
+const explainAfterMs = 400
+
+/** Explains the queries as they are typed. */
+function useCosts(state: ExploreState, points: () => number) {
+  const [costs, setCosts] = useState<{ expr: string; data: Explained | undefined; error: ApiError | undefined }[]>([])
+  const key = JSON.stringify([state.queries, state.rangeMs, state.endMs, state.stepMs])
+  useEffect(() => {
+    const c = new AbortController()
+    const timer = setTimeout(() => {
+      const grid = gridOf(state, Date.now(), points())
+      const ask = async ({ expr, off }: { expr: string; off: boolean }) => {
+        if (off || !expr.trim()) return { expr, data: undefined, error: undefined }
+        try {
+          return { expr, data: (await explain(expr, grid, { signal: c.signal })).data, error: undefined }
+        } catch (e) {
+          return { expr, data: undefined, error: asApiError(e) }
+        }
+      }
+      void Promise.all(state.queries.map(ask)).then((all) => {
+        if (!c.signal.aborted) setCosts(all)
+      })
+    }, explainAfterMs)
+    return () => {
+      clearTimeout(timer)
+      c.abort()
+    }
+  }, [key])
+  return state.queries.map((q, i) => {
+    const cost = costs[i]
+    return cost && cost.expr === q.expr ? cost : undefined
+  })
+}
+

@@ -1,0 +1,123 @@
+/** PromQL: queries and what they cost. */
+import { request, type Answer, type RequestOptions } from './client'
+import type { Labels } from '../lib/labels'
+
+export type Point = [number, string]
+
+export interface HistogramValue {
+  count: string
+  sum: string
+  /** [rule of the bounds, lower, upper, count] */
+  buckets?: [number, string, string, string][]
+}
+
+export interface RangeSeries {
+  metric: Labels
+  values?: Point[]
+  histograms?: [number, HistogramValue][]
+}
+
+export interface InstantSeries {
+  metric: Labels
+  value?: Point
+  histogram?: [number, HistogramValue]
+  values?: Point[]
+  histograms?: [number, HistogramValue][]
+}
+
+export interface Stats {
+  timings: {
+    queryPreparationTime: number
+    innerEvalTime: number
+    execQueueTime: number
+    execTotalTime: number
+    resultSortTime: number
+    resultEncodeTime?: number
+  }
+  samples?: { samplesRead?: number; totalQueryableSamples: number; peakSamples: number }
+  cachedSteps?: number
+  bucketsRead?: number
+  bucketsReadByTier?: Record<string, number>
+}
+
+export interface RangeData {
+  resultType: 'matrix'
+  result: RangeSeries[]
+  stats?: Stats
+}
+
+export type InstantData = (
+  | { resultType: 'vector'; result: InstantSeries[] }
+  | { resultType: 'matrix'; result: InstantSeries[] }
+  | { resultType: 'scalar'; result: Point }
+  | { resultType: 'string'; result: Point }
+) & { stats?: Stats }
+
+const seconds = (ms: number) => ms / 1000
+
+export interface Grid {
+  startMs: number
+  endMs: number
+  stepMs: number
+}
+
+export function queryRange(query: string, grid: Grid, options: RequestOptions): Promise<Answer<RangeData>> {
+  const { startMs, endMs, stepMs } = grid
+  return request('query_range', { query, start: seconds(startMs), end: seconds(endMs), step: seconds(stepMs), stats: 'all' }, { ...options, method: 'POST' })
+}
+
+export function queryInstant(query: string, timeMs: number, options: RequestOptions): Promise<Answer<InstantData>> {
+  return request('query', { query, time: seconds(timeMs), stats: 'all' }, { ...options, method: 'POST' })
+}
+
+export function formatQuery(query: string): Promise<Answer<string>> {
+  return request('format_query', { query }, { method: 'POST' })
+}
+
+export interface Cost {
+  series: number
+  blocks: number
+  chunks: number
+  samples: number
+  buckets: number
+  bytes: number
+}
+
+export interface Refused {
+  tier: string
+  reason: string
+  text: string
+}
+
+export interface Slice extends Cost {
+  start: string
+  end: string
+  tier: string
+  expired: boolean
+  refused: Refused[]
+  cutBorders: number
+}
+
+export interface SelectorCost extends Cost {
+  selector: string
+  start: string
+  end: string
+  tier: string
+  refused: Refused[]
+  slices: Slice[]
+  pendingDays?: number
+  standInDays?: number
+  standInSeries?: number
+  newerSeries?: number
+}
+
+export interface Explained {
+  selectors: SelectorCost[]
+  total: Cost
+}
+
+/** What a query would read at most, without reading it. */
+export function explain(query: string, grid: Grid, options: RequestOptions): Promise<Answer<Explained>> {
+  const { startMs, endMs, stepMs } = grid
+  return request('explain', { query, start: seconds(startMs), end: seconds(endMs), step: seconds(stepMs) }, { ...options, method: 'POST' })
+}
