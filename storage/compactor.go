@@ -24,6 +24,7 @@ import (
 type compactor struct {
 	*env
 	catalog *catalog
+	past    *past
 	// pause is called between the series of a merge. It delays the merge while
 	// writers wait.
 	pause func(ctx context.Context) error

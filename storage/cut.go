@@ -85,6 +85,7 @@ func (f *flusher) writeFrozen(ctx context.Context, table *memtable) error {
 		return err
 	}
 	f.signalCut()
+	f.past.finish(ctx, edit)
 	f.metrics.cuts.Inc()
 	f.metrics.cutSeconds.Observe(f.opts.Clock.Now().Sub(began).Seconds())
 	if len(edit.Add) > 0 {

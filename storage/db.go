@@ -43,6 +43,7 @@ type DB struct {
 	relief    *reliever
 	flusher   *flusher
 	snapshots *snapshots
+	past      *past // nil = no history is kept
 	churn     churnCache
 	queried   *namestats.Tracker
 
@@ -247,6 +248,7 @@ func (db *DB) closeFiles() error {
 			errs = append(errs, err)
 		}
 	}
+	errs = append(errs, db.past.close())
 	if db.set != nil {
 		errs = append(errs, db.set.Close())
 	}

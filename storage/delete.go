@@ -21,11 +21,14 @@ type DeleteRequest struct {
 	Sets [][]*labels.Matcher
 	// DryRun estimates what would be deleted, and deletes nothing.
 	DryRun bool
+	// Purge has the marks of the history show the samples no more.
+	Purge bool
 }
 
 // Delete is DeleteSeries for one set of matchers, without an estimate.
 func (db *DB) Delete(ctx context.Context, tenant uint32, tr model.TimeRange, ms ...*labels.Matcher) error {
-	return db.writer.delete(ctx, DeleteRequest{Tenant: tenant, Range: tr, Sets: [][]*labels.Matcher{ms}})
+	_, err := db.writer.delete(ctx, DeleteRequest{Tenant: tenant, Range: tr, Sets: [][]*labels.Matcher{ms}})
+	return err
 }
 
 // DeleteSeries removes the samples and exemplars of a range from the series that
@@ -46,13 +49,20 @@ func (db *DB) DeleteSeries(ctx context.Context, r DeleteRequest) (DeleteEstimate
 	if err != nil || r.DryRun {
 		return e, err
 	}
-	if err := db.writer.delete(ctx, r); err != nil {
+	gen, err := db.writer.delete(ctx, r)
+	if err != nil {
 		return e, err
 	}
 	db.metrics.deletions.Inc()
 	db.metrics.deletedSamples.Add(float64(e.Samples))
 	db.log.Info("series deleted", "match", selectorsText(r.Sets), "from", model.FormatTime(r.Range.Min), "to", model.FormatTime(r.Range.Max-1),
-		"series", e.Series, "samples", e.Samples, "tenant", r.Tenant)
+		"series", e.Series, "samples", e.Samples, "tenant", r.Tenant, "purge", r.Purge)
+	if r.Purge {
+		// After the deletion: marks that are taken meanwhile have it.
+		if err := db.past.purge(&r, gen); err != nil {
+			return e, fmt.Errorf("the series are deleted, but not from the history, repeat the request: %w", err)
+		}
+	}
 	return e, nil
 }
 
@@ -122,25 +132,26 @@ func (w *writer) prepareDelete(r DeleteRequest) (*deletion, error) {
 	return d, w.tombstones.room(w.views, len(r.Sets), int64(total))
 }
 
-func (w *writer) delete(ctx context.Context, r DeleteRequest) error {
+// delete makes a deletion and returns its generation.
+func (w *writer) delete(ctx context.Context, r DeleteRequest) (gen uint64, err error) {
 	d, err := w.prepareDelete(r)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	done, err := w.wal.ReserveDelete(ctx, d.bytes)
 	if err != nil {
-		return walError(err)
+		return 0, walError(err)
 	}
 	defer done()
-	w.applyDelete(d)
-	return walError(w.wal.Wait(ctx, w.wal.LastLSN()))
+	gen = w.applyDelete(d)
+	return gen, walError(w.wal.Wait(ctx, w.wal.LastLSN()))
 }
 
 // applyDelete applies a deletion to the shards, one after the other. Writers wait for
 // one shard at a time, a cut for all of them, so that the deletion lies in one
 // generation. The last frame says that the deletion counts: without it replay ignores
-// the others.
-func (w *writer) applyDelete(d *deletion) {
+// the others. The generation is returned.
+func (w *writer) applyDelete(d *deletion) (gen uint64) {
 	w.deleting.Lock()
 	defer w.deleting.Unlock()
 	finished := false
@@ -160,8 +171,10 @@ func (w *writer) applyDelete(d *deletion) {
 	}
 	w.wal.Append(0, d.Tenant, log.FrameDeletionEnd, log.AppendDeletionEnd(nil, number))
 	finished = true
+	gen = w.wal.Generation()
 	for _, ms := range d.Sets {
-		w.tombstones.add(w.views, d.Tenant, ms, d.Range, w.wal.Generation(), w.opts.Clock.Now())
+		w.tombstones.add(w.views, d.Tenant, ms, d.Range, gen, w.opts.Clock.Now())
 		w.changes.addRange(d.Range, model.MetricsOf(ms))
 	}
+	return gen
 }

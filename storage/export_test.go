@@ -28,5 +28,11 @@ func (db *DB) WatchStep(ctx context.Context) { db.watchOnce(ctx) }
 // Sweep deletes dropped files.
 func (db *DB) Sweep(ctx context.Context) { db.catalog.sweep(ctx) }
 
+// TidyHistory drops the marks that are too old, and takes one if that is due.
+func (db *DB) TidyHistory(ctx context.Context) { db.past.tidy(ctx, db.writer) }
+
+// GiveUpHistory gives up the oldest marks, as when space is short.
+func (db *DB) GiveUpHistory(ctx context.Context) error { return db.past.giveUp(ctx, "a test") }
+
 // CloseUncut closes without a cut, as a killed process leaves it.
 func (db *DB) CloseUncut() { closeUncut(db) }

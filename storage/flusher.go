@@ -25,6 +25,7 @@ type flusher struct {
 	writer  *writer
 	catalog *catalog
 	relief  *reliever
+	past    *past
 
 	// mu is held for a whole cut, I/O included: one cut at a time.
 	mu struct {

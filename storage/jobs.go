@@ -52,6 +52,7 @@ type jobs struct {
 	tombstones *background.Job // forget deletions that nothing needs any more
 	snapshots  *background.Job // remove temporary snapshots
 	queried    *background.Job // write the table of queried metrics
+	history    *background.Job // take marks, and drop old ones
 }
 
 func newJobs(o *Options, guard func(job string, step func() error) error) jobs {
@@ -70,6 +71,7 @@ func newJobs(o *Options, guard func(job string, step func() error) error) jobs {
 		tombstones: all.Job("tombstones", retryPace),
 		snapshots:  all.Job("snapshots", retryPace),
 		queried:    all.Job("queried", retryPace),
+		history:    all.Job("history", retryPace),
 	}
 }
 
@@ -148,6 +150,7 @@ func (db *DB) maintain(ctx context.Context) {
 		if j.snapshots.Due() {
 			_ = j.snapshots.Run(ctx, db.snapshots.expire)
 		}
+		db.past.tidy(ctx, db.writer)
 		if j.release.Outcome().Failures > 0 && j.release.Due() {
 			_ = j.release.Run(ctx, db.catalog.releaseLog)
 		}

@@ -129,6 +129,11 @@ func (w *lifeWorld) ask(q lifeQuestion) error {
 	}
 	floor := v.RawFloor()
 	v.Release()
+	return w.askIn(q, floor)
+}
+
+// askIn asks the queryable what the model answers, whose floor is given.
+func (w *lifeWorld) askIn(q lifeQuestion, floor int64) error {
 	if q.start-q.reach < floor {
 		return nil
 	}

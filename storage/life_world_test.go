@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
@@ -26,6 +27,8 @@ type lifeWorld struct {
 	db    *storage.DB
 	model *lifeModel
 	floor int64 // of samples, when last seen
+
+	historyKeep time.Duration
 
 	hadRollups bool // at some time
 
@@ -98,7 +101,7 @@ func (w *lifeWorld) check(dir string) error {
 
 func (w *lifeWorld) openDir(dir string) (*storage.DB, error) {
 	o := w.o.storage()
-	o.Clock = w.clock
+	o.Clock, o.HistoryKeep = w.clock, w.historyKeep
 	return storage.Open(w.ctx, w.fs, dir, o)
 }
 

@@ -105,6 +105,12 @@ func (db *DB) describe(reg prometheus.Registerer) error {
 		gauge("tsdb_blocks_quarantined", "Block files that are missing or damaged: what cannot be read of them is missing in answers, with a warning.",
 			func() float64 { return float64(len(db.Quarantined())) }),
 		gauge("tsdb_tombstones", "Deletions that are not carried out in all blocks yet.", func() float64 { return float64(db.views.tombstoneUse().Live) }),
+		gauge("tsdb_history_marks", "Marks of the history: earlier moments at which queries can ask (as_of).", func() float64 { return float64(db.past.status().Marks) }),
+		gauge("tsdb_history_bytes", "Bytes of the history: its marks, and blocks that only these have.", func() float64 { return float64(db.past.status().Bytes) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "tsdb_history_marks_given_up_total", Help: "Marks of the history dropped before their time, because space was short."},
+			func() float64 { return float64(db.past.status().GivenUp) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "tsdb_history_marks_failed_total", Help: "Marks of the history that could not be written."},
+			func() float64 { return float64(db.past.status().Failed) }),
 		gauge("tsdb_blocks", "Block files.", func() float64 { return float64(len(db.manifest.State().Blocks)) }),
 		gauge("tsdb_block_bytes", "Bytes of block files.", func() float64 {
 			n := int64(0)

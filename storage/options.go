@@ -26,6 +26,10 @@ type Options struct {
 	RetentionPercent int
 	MaxFutureMs      int64 // samples further ahead than this are refused; 0 = 2 days
 
+	// HistoryKeep is how long marks stay, at which past states can be read; 0 = none are
+	// taken, and those there are removed.
+	HistoryKeep time.Duration
+
 	// Tenants are the names and numbers of tenants beside the default one. The
 	// number of a tenant is part of its series' identity and never changes.
 	Tenants map[string]uint32

@@ -196,12 +196,17 @@ func (db *DB) openBlocks(rec log.Recovery) (err error) {
 			return err
 		}
 	}
-	db.set, err = blockset.Open(db.objects, db.manifest, blockset.Options{
-		Cache: db.cache, Obsolete: func() { wake(db.jobs.merged) },
-	})
-	if err != nil {
+	o := blockset.Options{Cache: db.cache, Obsolete: func() { wake(db.jobs.merged) }}
+	if db.past, err = openPast(db.env, db.manifest.State()); err != nil {
 		return err
 	}
+	if db.past != nil {
+		o.Keeper = db.past.store
+	}
+	if db.set, err = blockset.Open(db.objects, db.manifest, o); err != nil {
+		return err
+	}
+	db.past.use(db.set)
 	if db.report.Leftovers, err = db.set.CleanUp(rec.Holds); err != nil {
 		return err
 	}
@@ -220,6 +225,7 @@ func (db *DB) openLog(ctx context.Context, rec log.Recovery) error {
 	start.Generation = max(start.Generation, st.HighGen)
 	start.LSN = max(start.LSN, st.HighLSN)
 	start.Segment = max(start.Segment, st.HighSegment)
+	start.Generation = max(start.Generation, db.past.highGeneration())
 	r := newReplayer(st, start.Generation+1)
 	r.now = db.opts.Clock.Now()
 	if err := r.replay(ctx, rec, st.WALLow); err != nil {
@@ -255,20 +261,21 @@ func (db *DB) assemble(active *memtable, tombstones *pendingTombstones) {
 		tombstones: tombstones, checkLock: db.lock.check,
 	}
 	db.space = &space{env: db.env, wal: db.wal, views: db.views}
-	db.writer = &writer{env: db.env, head: db.head, wal: db.wal, views: db.views, tombstones: tombstones}
+	db.writer = &writer{env: db.env, head: db.head, wal: db.wal, views: db.views, tombstones: tombstones, past: db.past}
 	db.writer.gate.active, db.writer.gate.since = active, db.opts.Clock.Now()
-	db.compactor = &compactor{env: db.env, catalog: db.catalog}
+	db.compactor = &compactor{env: db.env, catalog: db.catalog, past: db.past}
 	db.roller = newRoller(db.env, db.catalog, db.space)
 	db.queried = namestats.New(db.opts.Clock)
 	if err := db.queried.Load(db.fs, db.dir); err != nil {
 		db.log.Warn("the table of queried metrics is not readable, counting begins anew", "err", err)
 	}
-	db.snapshots = &snapshots{env: db.env, catalog: db.catalog, space: db.space, writer: db.writer}
-	db.relief = &reliever{env: db.env, space: db.space, writer: db.writer, compactor: db.compactor, snapshots: db.snapshots}
+	db.snapshots = &snapshots{env: db.env, catalog: db.catalog, space: db.space, writer: db.writer, past: db.past}
+	db.relief = &reliever{env: db.env, space: db.space, writer: db.writer, compactor: db.compactor, snapshots: db.snapshots, past: db.past}
 	db.flusher = &flusher{
 		env: db.env, head: db.head, wal: db.wal, views: db.views,
-		writer: db.writer, catalog: db.catalog, relief: db.relief,
+		writer: db.writer, catalog: db.catalog, relief: db.relief, past: db.past,
 	}
+	db.snapshots.cut = db.flusher.cut
 	db.flusher.mu.tablesAtCut = db.head.Stats().Bytes
 	db.flusher.ended.signal = make(chan struct{})
 	db.compactor.pause = db.flusher.makeRoom

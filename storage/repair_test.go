@@ -25,9 +25,9 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// history is a database made by random writes, cuts, merges, deletes, retention
+// randomPast is a database made by random writes, cuts, merges, deletes, retention
 // and restarts, and what it must answer.
-type history struct {
+type randomPast struct {
 	fs    *vfs.Mem
 	clock *vfs.ManualClock
 	opts  Options
@@ -39,10 +39,10 @@ type historyKey struct {
 	t      int64
 }
 
-func makeHistory(t *testing.T, r *rand.Rand, deletes, retention bool) *history {
+func makeHistory(t *testing.T, r *rand.Rand, deletes, retention bool) *randomPast {
 	t.Helper()
 	ctx := context.Background()
-	h := &history{fs: vfs.NewMem(), clock: vfs.NewManualClock(time.Date(2026, 3, 10, 23, 0, 0, 0, time.UTC)), want: map[historyKey]float64{}}
+	h := &randomPast{fs: vfs.NewMem(), clock: vfs.NewManualClock(time.Date(2026, 3, 10, 23, 0, 0, 0, time.UTC)), want: map[historyKey]float64{}}
 	h.opts = Options{Clock: h.clock, Seed: 1 + r.Uint64()>>1, WALSegmentBytes: 64 << 10, CacheBytes: -1, ReserveBytes: 4096}
 	if retention {
 		h.opts.RetentionMs = 2 * model.DayMs
@@ -132,7 +132,7 @@ func makeHistory(t *testing.T, r *rand.Rand, deletes, retention bool) *history {
 	return h
 }
 
-func (h *history) open(t *testing.T) *DB {
+func (h *randomPast) open(t *testing.T) *DB {
 	t.Helper()
 	db, err := Open(context.Background(), h.fs, "data", h.opts)
 	if err != nil {
@@ -142,7 +142,7 @@ func (h *history) open(t *testing.T) *DB {
 }
 
 // verify opens the database, lets retention catch up and compares all samples.
-func (h *history) verify(t *testing.T, what string) {
+func (h *randomPast) verify(t *testing.T, what string) {
 	t.Helper()
 	ctx := context.Background()
 	db := h.open(t)

@@ -52,19 +52,16 @@ func (c *compactor) boundBytes(ctx context.Context, v *blockset.Version, o *comp
 	if err != nil {
 		return fmt.Errorf("measure the file system: %w", err)
 	}
-	other, err := c.otherBytes()
+	plan, err := c.planSize(v, r.maxBytes(total))
+	// No sample leaves for the sake of history.
+	for given := true; given && err == nil && plan.Used > plan.Limit; {
+		if given, err = c.past.giveUpOldest("the data exceed --retention.size"); given && err == nil {
+			plan, err = c.planSize(v, plan.Limit)
+		}
+	}
 	if err != nil {
 		return err
 	}
-	view := &View{views: c.catalog.views, st: &state{blocks: v}}
-	plan := compaction.PlanSize(v.State(), compaction.SizeOptions{
-		NowMs: c.now(), Limit: r.maxBytes(total), Other: other, Tiers: slices.Sorted(maps.Keys(r.TierMs)),
-		Pinned: func(name string) bool {
-			info, err := c.fs.Stat(path.Join(c.dir, name))
-			return err == nil && info.Links > 1
-		},
-		Standing: func(cover *manifest.Coverage) float64 { return view.standInShare(cover) },
-	})
 	if c.bound.plan.Store(&plan); len(plan.Floors) > 0 {
 		o.Raw = max(o.Raw, c.bound.rawFloor())
 		for tier, floor := range plan.Floors {
@@ -84,9 +81,28 @@ func (c *compactor) boundBytes(ctx context.Context, v *blockset.Version, o *comp
 	return nil
 }
 
-// otherBytes returns the bytes of the log, and of files that only snapshots have.
+// planSize plans how the bytes come below a limit.
+func (c *compactor) planSize(v *blockset.Version, limit int64) (compaction.SizePlan, error) {
+	other, err := c.otherBytes()
+	if err != nil {
+		return compaction.SizePlan{Limit: limit}, err
+	}
+	view := &View{views: c.catalog.views, st: &state{blocks: v}}
+	return compaction.PlanSize(v.State(), compaction.SizeOptions{
+		NowMs: c.now(), Limit: limit, Other: other, Tiers: slices.Sorted(maps.Keys(c.policy.Load().TierMs)),
+		Pinned: func(name string) bool {
+			info, err := c.fs.Stat(path.Join(c.dir, name))
+			return err == nil && info.Links > 1 || c.past.pins(name)
+		},
+		Standing: func(cover *manifest.Coverage) float64 { return view.standInShare(cover) },
+	}), nil
+}
+
+// otherBytes returns the bytes of the log, and of files that only snapshots or marks of the
+// history have.
 func (c *compactor) otherBytes() (int64, error) {
 	bytes, _ := c.catalog.wal.Bytes()
+	bytes += c.past.status().Bytes
 	infos, err := snapshot.List(c.fs, c.dir)
 	if err != nil {
 		return 0, err

@@ -37,6 +37,8 @@ type snapshots struct {
 	catalog *catalog
 	space   *space
 	writer  *writer
+	past    *past
+	cut     func(context.Context) error // takes a mark, if history is kept
 
 	mu sync.Mutex // one snapshot is made or removed at a time; held over I/O
 
@@ -66,6 +68,13 @@ func (s *snapshots) create(ctx context.Context, o SnapshotOptions) (name string,
 	defer s.mu.Unlock()
 	if err := s.checkSpace(); err != nil {
 		return "", err
+	}
+	if s.past != nil && !o.SkipHead {
+		if err := s.cut(ctx); err != nil {
+			s.log.Warn("a snapshot is made without a mark in the history", "err", err)
+		} else {
+			s.past.markPresent(ctx, s.writer)
+		}
 	}
 	version, image, err := s.moment()
 	if err != nil {

@@ -35,6 +35,7 @@ type View struct {
 	st      *state
 	once    sync.Once
 	options ReadOptions
+	done    func() // called after the release; nil = nothing
 }
 
 // ReadOptions are a reader's hooks into the Select of a view and into reading the
@@ -72,7 +73,14 @@ func (v *View) checkpoint(ctx context.Context) error {
 }
 
 // Release unpins the view; it may be called again.
-func (v *View) Release() { v.once.Do(func() { v.views.release(v.st) }) }
+func (v *View) Release() {
+	v.once.Do(func() {
+		v.views.release(v.st)
+		if v.done != nil {
+			v.done()
+		}
+	})
+}
 
 // RawFloor returns the time before which samples of all series have expired, Unix
 // milliseconds, except for those that stand in for buckets of a rollup. By retention

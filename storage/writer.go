@@ -19,6 +19,7 @@ type writer struct {
 	wal        log.Log
 	views      *views
 	tombstones *pendingTombstones
+	past       *past // nil = no history is kept
 
 	// gate: appending to log and head takes the read side, for one applyChunk,
 	// so that no generation begins between the two; freezing takes the write
@@ -131,6 +132,9 @@ func (w *writer) splitLocked(next *head.Buffer, gen uint64) *memtable {
 	next.SetGeneration(gen)
 	frozen.buf.Freeze()
 	w.gate.active, w.gate.since = &memtable{buf: next, low: gen}, w.opts.Clock.Now()
-	w.views.change(func(s *state) { s.frozen, s.active = s.active, next })
+	w.views.change(func(s *state) {
+		s.frozen, s.active = s.active, next
+		w.past.begin(s.blocks)
+	})
 	return frozen
 }

@@ -83,6 +83,9 @@ func New(o Options) *API {
 	return &API{opts: o, parser: o.Engine.Parser(), now: o.Clock.Now, log: o.Logger}
 }
 
+// pastPaths are the endpoints that take as_of.
+const pastPaths = "/query /query_range /query_exemplars /series /labels /label/{name}/values"
+
 // Register mounts every endpoint under /api/v1, and /federate. The mux responds to
 // unknown paths with 404 and to other methods with 405, in plain text. The caller
 // restricts access to /api/v1/admin.
@@ -143,6 +146,9 @@ func (a *API) Register(mux *http.ServeMux) {
 		{get, "/admin/tsdb/snapshots/{name}/files", a.snapshotFiles},
 	} {
 		path := "/api/v1" + e.path
+		if !contains(pastPaths, e.path) {
+			e.handler = presentOnly(e.handler)
+		}
 		for _, method := range []string{get, post, put, del} {
 			if contains(e.methods, method) {
 				mux.Handle(method+" "+path, Compress(a.wrap(e.handler)))

@@ -2,9 +2,7 @@ package prom
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
-	"strconv"
 
 	"github.com/prometheus/prometheus/util/annotations"
 
@@ -17,7 +15,8 @@ import (
 var ErrExpiredDeleted = errors.New("samples of a part of the range have expired: of rollups, every bucket that the range touches is removed as a whole")
 
 // deleteSeries deletes samples and exemplars, as in Prometheus: 204 when the deletion
-// is durable. With dry_run=true the answer is an estimate. If buckets of rollups are
+// is durable. With dry_run=true the answer is an estimate, with purge=true the history
+// loses the samples too. If buckets of rollups are
 // removed that are only partly in the range, the answer is 200 with a warning.
 func (a *API) deleteSeries(r *http.Request) (answer, *apiError) {
 	sets, err := a.selectors(r)
@@ -34,18 +33,20 @@ func (a *API) deleteSeries(r *http.Request) (answer, *apiError) {
 	if end < start {
 		return answer{}, badData(errors.New("end timestamp must not be before start time"))
 	}
-	dryRun := false
-	if s := r.Form.Get("dry_run"); s != "" {
-		if dryRun, err = strconv.ParseBool(s); err != nil {
-			return answer{}, badParam("dry_run", fmt.Errorf("cannot parse %q as true or false", s))
-		}
+	dryRun, bad := boolean(r, "dry_run")
+	if bad != nil {
+		return answer{}, bad
+	}
+	purge, bad := boolean(r, "purge")
+	if bad != nil {
+		return answer{}, bad
 	}
 	db, err := a.opts.DB()
 	if err != nil {
 		return answer{}, unavailable(err)
 	}
 	e, err := db.DeleteSeries(r.Context(), storage.DeleteRequest{
-		Tenant: model.DefaultTenant, Range: model.Inclusive(start, end), Sets: sets, DryRun: dryRun,
+		Tenant: model.DefaultTenant, Range: model.Inclusive(start, end), Sets: sets, DryRun: dryRun, Purge: purge,
 	})
 	switch {
 	case errors.Is(err, storage.ErrDeleteTooLarge):

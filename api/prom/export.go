@@ -9,6 +9,7 @@ import (
 	promstorage "github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
+	"tsdb/api/asof"
 	"tsdb/internal/model"
 	"tsdb/internal/transfer/jsonl"
 )
@@ -40,6 +41,9 @@ func (a *API) writeExport(w http.ResponseWriter, r *http.Request) (sent bool, er
 		return false, &readError{bad.code, bad.err}
 	}
 	defer charge.Release()
+	if r.Form.Has("as_of") {
+		return false, &readError{http.StatusBadRequest, asof.ErrPresentOnly}
+	}
 	if len(r.Form["match[]"]) == 0 {
 		return false, &readError{http.StatusBadRequest, errors.New("no match[] parameter provided")}
 	}
@@ -65,7 +69,7 @@ func (a *API) writeExport(w http.ResponseWriter, r *http.Request) (sent bool, er
 		return false, err
 	}
 	defer a.opts.Reads.Release()
-	q, unready := a.querier(start, end)
+	q, _, unready := a.querier(r, start, end)
 	if unready != nil {
 		return false, unready.err
 	}

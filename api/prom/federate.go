@@ -20,6 +20,8 @@ import (
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 	"google.golang.org/protobuf/proto"
 
+	"tsdb/api/asof"
+	tsdbmodel "tsdb/internal/model"
 	"tsdb/query"
 )
 
@@ -36,6 +38,10 @@ func (a *API) federate(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer charge.Release()
+	if r.Form.Has("as_of") {
+		http.Error(w, asof.ErrPresentOnly.Error(), http.StatusBadRequest)
+		return
+	}
 	texts := r.Form["match[]"]
 	if len(texts) > maxSelectors {
 		http.Error(w, fmt.Sprintf("%d match[] parameters, the limit is %d", len(texts), maxSelectors), http.StatusBadRequest)
@@ -75,11 +81,11 @@ func (a *API) federate(w http.ResponseWriter, r *http.Request) {
 func (a *API) newest(ctx context.Context, held *query.Charge, selectors [][]*labels.Matcher, damage *damageReport) (promql.Vector, error) {
 	end := timestamp.FromTime(a.now())
 	start := end - a.opts.Lookback.Milliseconds()
-	src, unready := a.queryable()
-	if unready != nil {
-		return nil, unready.err
+	db, err := a.opts.DB()
+	if err != nil {
+		return nil, unavailable(err).err
 	}
-	q, err := src.Querier(start, end)
+	q, err := query.NewQueryable(db, tsdbmodel.DefaultTenant).Querier(start, end)
 	if err != nil {
 		return nil, err
 	}

@@ -51,7 +51,7 @@ func (a *API) labelStrings(r *http.Request, read func(promstorage.Querier, *prom
 	if err != nil {
 		return answer{}, badData(err)
 	}
-	q, unready := a.querier(start, end)
+	q, infos, unready := a.querier(r, start, end)
 	if unready != nil {
 		return answer{}, unready
 	}
@@ -60,7 +60,7 @@ func (a *API) labelStrings(r *http.Request, read func(promstorage.Querier, *prom
 		sets = [][]*labels.Matcher{nil}
 	}
 	charge := a.opts.Engine.Charge()
-	ans := answer{done: charge.Close}
+	ans := answer{done: charge.Close, warnings: infos}
 	charge.Selections(q)
 	found := []string{}
 	for _, ms := range sets {
@@ -84,16 +84,16 @@ func (a *API) labelStrings(r *http.Request, read func(promstorage.Querier, *prom
 	return ans, nil
 }
 
-func (a *API) querier(start, end int64) (promstorage.Querier, *apiError) {
-	q, unready := a.queryable()
+func (a *API) querier(r *http.Request, start, end int64) (_ promstorage.Querier, infos annotations.Annotations, _ *apiError) {
+	q, infos, unready := a.queryable(r)
 	if unready != nil {
-		return nil, unready
+		return nil, nil, unready
 	}
 	open, err := q.Querier(start, end)
 	if err != nil {
-		return nil, classify(err)
+		return nil, nil, classify(err)
 	}
-	return open, nil
+	return open, infos, nil
 }
 
 // series lists the label sets of the series that match any of the selectors.
@@ -113,13 +113,13 @@ func (a *API) series(r *http.Request) (answer, *apiError) {
 	if err != nil {
 		return answer{}, badParam("match[]", err)
 	}
-	q, unready := a.querier(start, end)
+	q, infos, unready := a.querier(r, start, end)
 	if unready != nil {
 		return answer{}, unready
 	}
 	defer q.Close()
 	charge := a.opts.Engine.Charge()
-	ans := answer{done: charge.Close}
+	ans := answer{done: charge.Close, warnings: infos}
 	charge.Selections(q)
 	ctx := r.Context()
 	hints := &promstorage.SelectHints{Start: start, End: end, Func: "series", Limit: oneMore(limit)}

@@ -158,6 +158,19 @@ func oneMore(limit int) int {
 	return limit
 }
 
+// boolean parses a switch, which is off if it is missing.
+func boolean(r *http.Request, name string) (bool, *apiError) {
+	s := r.Form.Get(name)
+	if s == "" {
+		return false, nil
+	}
+	on, err := strconv.ParseBool(s)
+	if err != nil {
+		return false, badParam(name, fmt.Errorf("cannot parse %q as true or false", s))
+	}
+	return on, nil
+}
+
 // number parses an integer parameter. missing is its default.
 func number(r *http.Request, name string, missing int) (int, *apiError) {
 	s := r.Form.Get(name)

@@ -11,20 +11,45 @@ import (
 	"github.com/prometheus/prometheus/model/timestamp"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/util/annotations"
 
+	"tsdb/api/asof"
 	"tsdb/api/querylog"
 	"tsdb/api/resolution"
 	"tsdb/internal/model"
 	"tsdb/query"
 )
 
-// queryable returns the data source of queries.
-func (a *API) queryable() (*query.Queryable, *apiError) {
+// queryable returns the data source of queries: the database as it is or, with the
+// parameter as_of, as it was. infos then say of when.
+func (a *API) queryable(r *http.Request) (_ *query.Queryable, infos annotations.Annotations, _ *apiError) {
 	db, err := a.opts.DB()
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, nil, unavailable(err)
 	}
-	return query.NewQueryable(db, model.DefaultTenant), nil
+	s := r.Form.Get("as_of")
+	if s == "" {
+		return query.NewQueryable(db, model.DefaultTenant), nil, nil
+	}
+	at, err := parseTime(s)
+	if err != nil {
+		return nil, nil, badParam("as_of", err)
+	}
+	q, info, err := asof.Open(db, model.DefaultTenant, timestamp.FromTime(at))
+	if err != nil {
+		return nil, nil, badParam("as_of", err)
+	}
+	return q, infos.Add(info), nil
+}
+
+// presentOnly refuses requests that name another moment.
+func presentOnly(h handler) handler {
+	return func(r *http.Request) (answer, *apiError) {
+		if r.Form.Has("as_of") {
+			return answer{}, badData(asof.ErrPresentOnly)
+		}
+		return h(r)
+	}
 }
 
 // query evaluates an expression at one time.
@@ -111,7 +136,7 @@ func (a *API) evaluate(r *http.Request, limit int, span querylog.Query, prepare 
 	if err != nil {
 		return answer{}, badData(err)
 	}
-	q, unready := a.queryable()
+	q, infos, unready := a.queryable(r)
 	if unready != nil {
 		return answer{}, unready
 	}
@@ -136,7 +161,7 @@ func (a *API) evaluate(r *http.Request, limit int, span querylog.Query, prepare 
 	if res.Err != nil {
 		return ans, classify(res.Err)
 	}
-	ans.warnings = res.Warnings
+	ans.warnings = res.Warnings.Merge(infos)
 	value, cut := truncate(res.Value, limit)
 	if cut {
 		ans.warnings.Add(errTruncated)
@@ -238,7 +263,7 @@ func (a *API) queryExemplars(r *http.Request) (answer, *apiError) {
 	if len(selectors) == 0 {
 		return answer{}, nil
 	}
-	q, unready := a.queryable()
+	q, infos, unready := a.queryable(r)
 	if unready != nil {
 		return answer{}, unready
 	}
@@ -251,5 +276,5 @@ func (a *API) queryExemplars(r *http.Request) (answer, *apiError) {
 		charge.Close()
 		return answer{}, classify(err)
 	}
-	return answer{data: exemplarData(found), warnings: warnings, done: charge.Close}, nil
+	return answer{data: exemplarData(found), warnings: warnings.Merge(infos), done: charge.Close}, nil
 }

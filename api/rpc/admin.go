@@ -43,7 +43,7 @@ func (s *admin) DeleteSeries(ctx context.Context, r *tsdbv1.DeleteSeriesRequest)
 	if err != nil {
 		return nil, statusOf(err, false)
 	}
-	e, err := db.DeleteSeries(ctx, storage.DeleteRequest{Tenant: model.DefaultTenant, Range: tr, Sets: sets, DryRun: r.DryRun})
+	e, err := db.DeleteSeries(ctx, storage.DeleteRequest{Tenant: model.DefaultTenant, Range: tr, Sets: sets, DryRun: r.DryRun, Purge: r.Purge})
 	if errors.Is(err, storage.ErrDeleteTooLarge) {
 		return nil, invalid(err)
 	} else if err != nil {

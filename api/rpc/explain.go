@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"tsdb/api/asof"
 	"tsdb/api/explain"
 	"tsdb/internal/model"
 	tsdbv1 "tsdb/proto/tsdb/v1"
@@ -54,6 +55,9 @@ func (s *Service) explained(ctx context.Context, from *query.Queryable, r *tsdbv
 		if err := checkTime(name, at); err != nil {
 			return nil, err
 		}
+	}
+	if r.Options != nil && r.Options.AsOfMs != nil {
+		return nil, invalid(asof.ErrPresentOnly)
 	}
 	opts, err := s.queryOpts(r.Options)
 	if err != nil {

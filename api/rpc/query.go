@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/peer"
 
+	"tsdb/api/asof"
 	"tsdb/api/querylog"
 	"tsdb/api/resolution"
 	"tsdb/internal/model"
@@ -88,7 +89,13 @@ func (s *Service) evaluate(to grpc.ServerStreamingServer[tsdbv1.QueryResponse], 
 	if err != nil {
 		return err
 	}
-	q, err := prepare(ctx, query.NewQueryable(db, model.DefaultTenant), opts)
+	from, info := query.NewQueryable(db, model.DefaultTenant), error(nil)
+	if o != nil && o.AsOfMs != nil {
+		if from, info, err = asof.Open(db, model.DefaultTenant, *o.AsOfMs); err != nil {
+			return invalid(fmt.Errorf("as_of_ms: %w", err))
+		}
+	}
+	q, err := prepare(ctx, from, opts)
 	if err != nil {
 		return invalid(err)
 	}
@@ -109,6 +116,9 @@ func (s *Service) evaluate(to grpc.ServerStreamingServer[tsdbv1.QueryResponse], 
 	ended(querylog.OutcomeOf(q, res))
 	if res.Err != nil {
 		return statusOf(res.Err, true)
+	}
+	if info != nil {
+		res.Warnings.Add(info)
 	}
 	encoding := q.EncodeResponse(ctx)
 	defer encoding.End()

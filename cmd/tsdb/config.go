@@ -31,6 +31,7 @@ type config struct {
 	maxFuture     duration
 	walSync       walSync
 	walKeep       duration
+	historyKeep   duration
 
 	selfScrape duration
 
@@ -112,6 +113,7 @@ func (c *config) flagSet() *flag.FlagSet {
 	variable(&c.maxFuture, "ingest.max-future", "2d", "maximum `duration` by which a sample may be ahead of the clock")
 	variable(&c.walSync, "wal.sync", "always", "`mode` of syncing the log: always = before every reply; interval=DURATION = periodically; off = when the operating system decides. The last two can lose acknowledged samples that are not synced")
 	variable(&c.walKeep, "wal.keep", "0s", "`duration` for which log files stay once their samples are in blocks, so that backups at this interval have every moment; they go when free space is short")
+	variable(&c.historyKeep, "history.keep", "0s", "`duration` for which queries can ask for the answer of an earlier time (as_of): each cut takes a mark, and the blocks that it lists stay as long; they go when space is short; 0 = off")
 	variable(&c.selfScrape, "self-scrape.interval", "15s", "`interval` at which the server stores its own metrics, as job tsdb; 0 = never")
 
 	variable(&c.queryTimeout, "query.timeout", "2m", "maximum `duration` of a query")

@@ -28,6 +28,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := `data: "./data"
 grpc: ":9202"
+history.keep: "0s"
 http: ":9201"
 influx.db-label: "db"
 ingest.max-future: "2d"

@@ -228,6 +228,7 @@ func (s *service) storageOptions() storage.Options {
 		MaxFutureMs: s.config.maxFuture.ms(),
 		WALSync:     s.config.walSync.mode,
 		WALKeep:     time.Duration(s.config.walKeep),
+		HistoryKeep: time.Duration(s.config.historyKeep),
 		Background:  true,
 		Owner:       s.owner(time.Now()),
 		Clock:       vfs.SystemClock,

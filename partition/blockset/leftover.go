@@ -29,7 +29,7 @@ type Leftover struct {
 // listed and readable; or it was imported. A rollup is deleted too while it can be made again, or what
 // is listed covers its days. Any other object is set aside. An object that cannot be read,
 // deleted or set aside stays, with an error in its Leftover; Sweep retries the
-// deletions. If the store has a grace, Sweep does all of them.
+// deletions. If the store has a grace, Sweep does all of them. What the Keeper keeps is left to it.
 //
 // CleanUp must be called after Open and before anything else writes to the store.
 func (s *Set) CleanUp(walHolds func(lo, hi uint64) bool) ([]Leftover, error) {
@@ -47,6 +47,12 @@ func (s *Set) CleanUp(walHolds func(lo, hi uint64) bool) ([]Leftover, error) {
 	gone := maps.Clone(v.state.Dropped)
 	for _, name := range found {
 		if _, listed := v.state.Blocks[name]; listed {
+			continue
+		}
+		if took, pending := s.keepLeftover(ctx, v.state, name); pending {
+			delete(gone, name)
+			continue
+		} else if took {
 			continue
 		}
 		l := Leftover{Name: name}

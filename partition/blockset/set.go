@@ -28,6 +28,8 @@ type Options struct {
 	// Obsolete is called, without locks held, when Sweep has something to do.
 	// It must not block.
 	Obsolete func()
+	// Keeper keeps files of dropped blocks; nil = all are deleted.
+	Keeper Keeper
 }
 
 // Set keeps the blocks that the MANIFEST lists open, as a sequence of versions:
@@ -133,9 +135,13 @@ func (s *Set) open(want block.Info) (*block.Block, error) {
 	if err != nil {
 		return nil, err
 	}
+	return verified(b, want)
+}
+
+// verified returns b, or closes it if it is not the block described.
+func verified(b *block.Block, want block.Info) (*block.Block, error) {
 	got := b.Info()
-	if got.Size != want.Size || got.CRC != want.CRC || got.FooterLen != want.FooterLen ||
-		got.MinGen != want.MinGen || got.MaxGen != want.MaxGen || got.Key != want.Key || got.Days != want.Days {
+	if !manifest.SameFile(got, want) || got.MinGen != want.MinGen || got.MaxGen != want.MaxGen || got.Key != want.Key || got.Days != want.Days {
 		err := &format.DamageError{Path: want.Name, What: fmt.Sprintf("another block than the MANIFEST lists: %d bytes, tail %08x instead of %d bytes, tail %08x",
 			got.Size, got.CRC, want.Size, want.CRC)}
 		return nil, errors.Join(err, b.Close())

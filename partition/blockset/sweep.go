@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// Swept counts the objects that a sweep deleted.
+// Swept counts the objects that a sweep deleted, or gave to the Keeper.
 type Swept struct {
 	Blocks int
 	Bytes  int64 // of blocks that were listed
 }
 
 // Sweep deletes the blocks that an edit has dropped and no version holds any
-// longer, and those passed to Discard. Before it deletes the first dropped block it
+// longer, unless the Keeper takes them, and those passed to Discard. Before it deletes the first dropped block it
 // calls named with the highest of those edits. named must make the WAL name that
 // edit durably, so that an older MANIFEST is not mistaken for the current one. A
 // block that cannot be deleted does not stop the deletion of others: later Sweeps
@@ -35,15 +35,17 @@ func (s *Set) Sweep(ctx context.Context, now time.Time, named func(edit uint64) 
 			names = append(names, orphans...)
 		}
 	}
+	var kept []string
+	var keepErr error
 	if len(obsolete) > 0 {
 		if namedErr = nameDrops(obsolete, named); namedErr == nil {
-			for _, e := range obsolete {
-				names = append(names, e.Name)
-			}
+			var unwanted []string
+			kept, unwanted, keepErr = s.keep(ctx, obsolete)
+			names = append(names, unwanted...)
 		}
 	}
 	gone, err := s.deleter.Delete(ctx, now, names)
-	return s.forget(gone), errors.Join(settleErr, namedErr, err)
+	return s.forget(append(gone, kept...)), errors.Join(settleErr, namedErr, keepErr, err)
 }
 
 // nameDrops calls named with the highest edit that dropped one of the entries.

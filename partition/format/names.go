@@ -15,6 +15,7 @@ const (
 	RestoringName = "RESTORING"  // there until a restore has written everything
 	SnapshotName  = "SNAPSHOT"   // in a snapshot that was never opened: what it is of
 	QueriedName   = "QUERIED"    // how often queries ask for each metric
+	HistoryDir    = "history"    // marks, and the blocks that only they have
 	BlockSuffix   = ".tsb"       // suffix of every block file
 	TempSuffix    = ".tmp"       // files that are renamed once they are complete
 )

@@ -167,7 +167,7 @@ func TestCheckEditBoundsTheDepth(t *testing.T) {
 
 // listedBlocks describes blocks by one word each: level, generations, "@day" for
 // L1 and L2 and ",keys:a-b". They are sorted.
-func listedBlocks(t *testing.T, words string) []Listed {
+func listedBlocks(t testing.TB, words string) []Listed {
 	t.Helper()
 	s := NewState(1, 0)
 	for w := range strings.FieldsSeq(words) {

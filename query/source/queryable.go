@@ -16,11 +16,11 @@ import (
 	"tsdb/storage"
 )
 
-// Database is the part of *storage.DB that a Queryable reads.
+// Database is the part of *storage.DB, or of *storage.Past, that a Queryable reads.
 type Database interface {
 	// View pins a consistent view of the database. The caller releases it.
 	View() (*storage.View, error)
-	// Changes returns the change counters.
+	// Changes returns the change counters; nil = answers must not be cached.
 	Changes() *storage.Changes
 }
 

@@ -36,7 +36,7 @@ func (t *Tracking) SetMemory(mem *admission.Tracker, selected func(*storage.Seri
 }
 
 // Changes returns the change counters of the database and the tenant. It returns
-// false if the Queryable is not one of this package.
+// false if the Queryable is not one of this package, or its database counts none.
 func (t *Tracking) Changes() (*storage.Changes, uint32, bool) {
 	own, ok := t.queryable.(interface {
 		counted() (*storage.Changes, uint32)
@@ -45,7 +45,7 @@ func (t *Tracking) Changes() (*storage.Changes, uint32, bool) {
 		return nil, 0, false
 	}
 	c, tenant := own.counted()
-	return c, tenant, true
+	return c, tenant, c != nil
 }
 
 // Querier opens a querier for Prometheus' engine.

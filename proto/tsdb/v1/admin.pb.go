@@ -32,7 +32,10 @@ type DeleteSeriesRequest struct {
 	StartMs *int64 `protobuf:"varint,2,opt,name=start_ms,json=startMs,proto3,oneof" json:"start_ms,omitempty"`
 	EndMs   *int64 `protobuf:"varint,3,opt,name=end_ms,json=endMs,proto3,oneof" json:"end_ms,omitempty"`
 	// Estimate only, delete nothing.
-	DryRun        bool `protobuf:"varint,4,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	DryRun bool `protobuf:"varint,4,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// Delete from the history too: no mark shows the samples any more. Their bytes come back
+	// with the marks that hold them.
+	Purge         bool `protobuf:"varint,5,opt,name=purge,proto3" json:"purge,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -91,6 +94,13 @@ func (x *DeleteSeriesRequest) GetEndMs() int64 {
 func (x *DeleteSeriesRequest) GetDryRun() bool {
 	if x != nil {
 		return x.DryRun
+	}
+	return false
+}
+
+func (x *DeleteSeriesRequest) GetPurge() bool {
+	if x != nil {
+		return x.Purge
 	}
 	return false
 }
@@ -250,12 +260,13 @@ var File_tsdb_v1_admin_proto protoreflect.FileDescriptor
 
 const file_tsdb_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x13tsdb/v1/admin.proto\x12\atsdb.v1\"\xa0\x01\n" +
+	"\x13tsdb/v1/admin.proto\x12\atsdb.v1\"\xb6\x01\n" +
 	"\x13DeleteSeriesRequest\x12\x1c\n" +
 	"\tselectors\x18\x01 \x03(\tR\tselectors\x12\x1e\n" +
 	"\bstart_ms\x18\x02 \x01(\x03H\x00R\astartMs\x88\x01\x01\x12\x1a\n" +
 	"\x06end_ms\x18\x03 \x01(\x03H\x01R\x05endMs\x88\x01\x01\x12\x17\n" +
-	"\adry_run\x18\x04 \x01(\bR\x06dryRunB\v\n" +
+	"\adry_run\x18\x04 \x01(\bR\x06dryRun\x12\x14\n" +
+	"\x05purge\x18\x05 \x01(\bR\x05purgeB\v\n" +
 	"\t_start_msB\t\n" +
 	"\a_end_ms\"\xa6\x01\n" +
 	"\x14DeleteSeriesResponse\x12\x16\n" +

@@ -231,7 +231,11 @@ type QueryOptions struct {
 	// What is read: "raw" for samples only, a rollup such as "1m" or "1h" wherever
 	// it can answer, or "auto" for the cheapest; empty = "auto". It does not change
 	// the answer, only its cost.
-	Resolution    string `protobuf:"bytes,4,opt,name=resolution,proto3" json:"resolution,omitempty"`
+	Resolution string `protobuf:"bytes,4,opt,name=resolution,proto3" json:"resolution,omitempty"`
+	// The answer of an earlier time: that of the newest mark of the history which is not
+	// after it. An info names the mark. INVALID_ARGUMENT if there is none (--history.keep).
+	// Absent = the present.
+	AsOfMs        *int64 `protobuf:"varint,5,opt,name=as_of_ms,json=asOfMs,proto3,oneof" json:"as_of_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -292,6 +296,13 @@ func (x *QueryOptions) GetResolution() string {
 		return x.Resolution
 	}
 	return ""
+}
+
+func (x *QueryOptions) GetAsOfMs() int64 {
+	if x != nil && x.AsOfMs != nil {
+		return *x.AsOfMs
+	}
+	return 0
 }
 
 // QueryResponse is a frame: first the header, then all series, then all
@@ -1809,7 +1820,7 @@ const file_tsdb_v1_query_proto_rawDesc = "" +
 	"\bstart_ms\x18\x02 \x01(\x03R\astartMs\x12\x15\n" +
 	"\x06end_ms\x18\x03 \x01(\x03R\x05endMs\x12\x17\n" +
 	"\astep_ms\x18\x04 \x01(\x03R\x06stepMs\x12/\n" +
-	"\aoptions\x18\x05 \x01(\v2\x15.tsdb.v1.QueryOptionsR\aoptions\"\x80\x01\n" +
+	"\aoptions\x18\x05 \x01(\v2\x15.tsdb.v1.QueryOptionsR\aoptions\"\xac\x01\n" +
 	"\fQueryOptions\x12\x1f\n" +
 	"\vlookback_ms\x18\x01 \x01(\x03R\n" +
 	"lookbackMs\x12\x14\n" +
@@ -1817,7 +1828,9 @@ const file_tsdb_v1_query_proto_rawDesc = "" +
 	"\bno_cache\x18\x03 \x01(\bR\anoCache\x12\x1e\n" +
 	"\n" +
 	"resolution\x18\x04 \x01(\tR\n" +
-	"resolution\"\xd1\x01\n" +
+	"resolution\x12\x1d\n" +
+	"\bas_of_ms\x18\x05 \x01(\x03H\x00R\x06asOfMs\x88\x01\x01B\v\n" +
+	"\t_as_of_ms\"\xd1\x01\n" +
 	"\rQueryResponse\x12.\n" +
 	"\x06header\x18\x01 \x01(\v2\x14.tsdb.v1.QueryHeaderH\x00R\x06header\x12.\n" +
 	"\x06series\x18\x02 \x01(\v2\x14.tsdb.v1.SeriesBatchH\x00R\x06series\x120\n" +
@@ -2053,6 +2066,7 @@ func file_tsdb_v1_query_proto_init() {
 	}
 	file_tsdb_v1_common_proto_init()
 	file_tsdb_v1_query_proto_msgTypes[0].OneofWrappers = []any{}
+	file_tsdb_v1_query_proto_msgTypes[2].OneofWrappers = []any{}
 	file_tsdb_v1_query_proto_msgTypes[3].OneofWrappers = []any{
 		(*QueryResponse_Header)(nil),
 		(*QueryResponse_Series)(nil),

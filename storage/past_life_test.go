@@ -1,0 +1,211 @@
+package storage_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"tsdb/internal/model"
+	"tsdb/internal/vfs"
+	"tsdb/query"
+	"tsdb/storage"
+)
+
+// pastWorld is a life (TestLife) with a history. Strategy: the operations of lives, with
+// what the model held at each mark kept beside. Invariants: every mark younger than the
+// history is kept is there, after crashes too; whatever was written, deleted, merged, rolled
+// up and dropped since, it shows the samples, exemplars and floor of its moment and answers
+// queries as the model of then; no file of a mark is left once it has gone.
+type pastWorld struct {
+	*lifeWorld
+	r        *rand.Rand
+	marks    map[storage.Mark]pastMoment
+	answered int
+}
+
+// pastMoment is what a mark must show.
+type pastMoment struct {
+	model *lifeModel
+	floor int64
+}
+
+const pastKeep = 4 * 24 * time.Hour
+
+func TestMarksAnswerAsThen(t *testing.T) {
+	lives := uint64(12)
+	if testing.Short() {
+		lives = 3
+	}
+	answered, verified := 0, 0
+	for seed := range lives {
+		o, ops := generateLife(seed, 1200)
+		w := &pastWorld{
+			lifeWorld: &lifeWorld{
+				ctx: context.Background(), fs: vfs.NewMem(), dir: "data", clock: vfs.NewManualClock(lifeEpoch), o: o,
+				model: &lifeModel{}, floor: model.MinTime, counts: &lifeCounts{}, historyKeep: pastKeep,
+			},
+			r: rand.New(rand.NewPCG(seed, 2)), marks: map[storage.Mark]pastMoment{},
+		}
+		n, err := w.live(ops)
+		if err != nil {
+			t.Fatalf("seed %d, operation %d of %v: %v", seed, n, o, err)
+		}
+		answered += w.answered
+		verified += len(w.marks)
+	}
+	t.Logf("%d lives: %d marks at the end, %d answers of marks", lives, verified, answered)
+	if !testing.Short() && (answered < 100 || verified < 30) {
+		t.Error("little happened")
+	}
+}
+
+func (w *pastWorld) live(ops []lifeOp) (int, error) {
+	if err := w.open(); err != nil {
+		return 0, err
+	}
+	defer func() {
+		if w.db != nil {
+			w.db.CloseUncut()
+		}
+	}()
+	for i, op := range ops {
+		if err := w.step(op); err != nil {
+			return i, fmt.Errorf("%v: %w", op, err)
+		}
+	}
+	if err := w.verify(len(w.marks)); err != nil {
+		return len(ops), err
+	}
+	return len(ops), w.finish()
+}
+
+// step does an operation and notes the marks that it takes: all of them have the state
+// before it.
+func (w *pastWorld) step(op lifeOp) error {
+	before := pastMoment{w.model.clone(), w.floor}
+	dir, last := w.dir, uint64(0)
+	if ms := w.db.Marks(); len(ms) > 0 {
+		last = ms[len(ms)-1].Number
+	}
+	if err := w.do(op); err != nil {
+		return err
+	}
+	if w.dir != dir { // a snapshot has no history
+		clear(w.marks)
+		if n := len(w.db.Marks()); n > 0 {
+			return fmt.Errorf("a snapshot has %d marks", n)
+		}
+		return nil
+	}
+	if op.kind == opSweep {
+		w.db.TidyHistory(w.ctx)
+		if w.r.IntN(8) == 0 {
+			if err := w.db.GiveUpHistory(w.ctx); err != nil {
+				return err
+			}
+			w.forgetGone()
+		}
+	}
+	for _, m := range w.db.Marks() {
+		if m.Number > last && op.kind != opImport { // it may lie between two edits of the import
+			w.marks[m] = before
+		}
+	}
+	if op.kind == opRestart || op.kind == opSweep {
+		if err := w.present(); err != nil {
+			return err
+		}
+	}
+	switch op.kind {
+	case opSelect:
+		return w.verify(1)
+	case opAsk:
+		return w.askPast(op.question)
+	default:
+		return nil
+	}
+}
+
+// present checks that the marks are there that have to be, and forgets those that have
+// left. A mark answers until the next one.
+func (w *pastWorld) present() error {
+	marks := w.db.Marks()
+	for m := range w.marks {
+		if !slices.Contains(marks, m) && m.WallMs >= w.now()-pastKeep.Milliseconds() {
+			return fmt.Errorf("mark %d of %s has left", m.Number, lifeTime(m.WallMs))
+		}
+	}
+	w.forgetGone()
+	return nil
+}
+
+func (w *pastWorld) forgetGone() {
+	marks := w.db.Marks()
+	for m := range w.marks {
+		if !slices.Contains(marks, m) {
+			delete(w.marks, m)
+		}
+	}
+}
+
+// some returns a mark at random.
+func (w *pastWorld) some() (storage.Mark, bool) {
+	var list []storage.Mark
+	for _, m := range w.db.Marks() {
+		if _, known := w.marks[m]; known {
+			list = append(list, m)
+		}
+	}
+	if len(list) == 0 {
+		return storage.Mark{}, false
+	}
+	return list[w.r.IntN(len(list))], true
+}
+
+// verify compares n marks with their moments.
+func (w *pastWorld) verify(n int) error {
+	for range n {
+		m, ok := w.some()
+		if !ok {
+			return nil
+		}
+		if err := w.compareMark(m); err != nil {
+			return fmt.Errorf("mark %d of %s: %w", m.Number, lifeTime(m.WallMs), err)
+		}
+	}
+	return nil
+}
+
+func (w *pastWorld) compareMark(m storage.Mark) error {
+	then := w.marks[m]
+	v, err := w.db.At(m).View()
+	if err != nil {
+		return err
+	}
+	defer v.Release()
+	if got := max(v.RawFloor(), model.MinTime); got != then.floor {
+		return fmt.Errorf("the floor is %s, want %s", lifeTime(got), lifeTime(then.floor))
+	}
+	return errors.Join(
+		compareSelected(w.lifeWorld, v, then.model, `{__name__=~".+"}`, model.AllTime),
+		compareExemplars(w.lifeWorld, v, then.model))
+}
+
+// askPast asks a query at a mark.
+func (w *pastWorld) askPast(q lifeQuestion) error {
+	m, ok := w.some()
+	if !ok {
+		return nil
+	}
+	then := *w.lifeWorld
+	then.model, then.floor, then.queryable = w.marks[m].model, w.marks[m].floor, query.NewQueryable(w.db.At(m), model.DefaultTenant)
+	w.answered++
+	if err := then.askIn(q, w.marks[m].floor); err != nil {
+		return fmt.Errorf("at mark %d of %s: %w", m.Number, lifeTime(m.WallMs), err)
+	}
+	return nil
+}
