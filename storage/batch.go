@@ -305,7 +305,7 @@ func (b *Batch) refuseTime(ref model.Ref, t, st int64) {
 		case reason == ReasonTooOld:
 			detail = b.tooOldDetail(ref, t)
 		default:
-			detail = timeDetail(reason, t, b.minT, b.maxT)
+			detail = timeDetail(reason, t, b.minT, b.maxT, "")
 		}
 	}
 	b.rejects.Add(reason, series, t, detail, 1)

@@ -107,6 +107,7 @@ func (c *compactor) planRetention(ctx context.Context) (manifest.Edit, bool, err
 		return c.oldestInHead(ctx, l, rule, tr)
 	}
 	o.Hides = func(l *manifest.RuleList) bool { return c.headHides(ctx, l, o.HeadMin) || v.Hides(ctx, l) }
+	o.Subsumed = subsumed
 	c.policy.Load().targets(c.now(), &o)
 	if err := c.boundBytes(ctx, v, &o); err != nil {
 		return manifest.Edit{}, false, err

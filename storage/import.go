@@ -157,7 +157,7 @@ func (im *Import) refuse(why Reason, ls labels.Labels, s *model.Samples, i int) 
 		case why == ReasonBadTime && model.ValidTime(s.T[i]):
 			detail = boundsDetail("start timestamp", s.StartAt(i))
 		default:
-			detail = timeDetail(why, s.T[i], im.lo, im.hi)
+			detail = timeDetail(why, s.T[i], im.lo, im.hi, im.db.settingOf(im.lo, im.db.policy.Load().shortestRaw()))
 		}
 	}
 	im.rejects.Add(why, series, s.T[i], detail, 1)

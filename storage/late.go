@@ -96,11 +96,14 @@ func (b *Batch) refused(ref model.Ref, t, st int64) bool {
 // tooOldDetail returns the reason why a sample of a series is too old.
 func (b *Batch) tooOldDetail(ref model.Ref, t int64) string {
 	if !b.late.differ() {
-		return timeDetail(ReasonTooOld, t, b.minT, b.maxT)
+		return timeDetail(ReasonTooOld, t, b.minT, b.maxT, b.db.settingOf(b.minT, b.late.policy.RawMs))
 	}
 	l := b.limitOf(ref)
 	if l.rule == nil || l.rule.name == "" {
-		return timeDetail(ReasonTooOld, t, l.oldest, b.maxT)
+		return timeDetail(ReasonTooOld, t, l.oldest, b.maxT, b.db.settingOf(l.oldest, b.late.policy.RawMs))
+	}
+	if setting := b.db.settingOf(l.oldest, l.rule.keep[block.Raw]); setting != "--retention.raw" {
+		return timeDetail(ReasonTooOld, t, l.oldest, b.maxT, setting)
 	}
 	s := fmt.Sprintf("too old sample: %s is before %s, where raw retention of the rule %s begins", model.FormatTime(t), model.FormatTime(l.oldest), clip(l.rule.name))
 	if suspicious(t) {

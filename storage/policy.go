@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -189,7 +190,18 @@ func (db *DB) checkRoomForRules(p *policy) error {
 	if len(o.Rules) == 0 || len(lists) < manifest.MaxRuleLists || slices.ContainsFunc(lists, func(old manifest.RuleList) bool { return old.Key() == l.Key() }) {
 		return nil
 	}
-	return fmt.Errorf("%w: %d of earlier configurations are still needed, until merges have removed what they hide", ErrTooManyRules, len(lists))
+	text := fmt.Sprintf("the selectors of %d earlier configurations are still needed, to hide what they hid", len(lists))
+	var forEver []string
+	for _, tier := range slices.Sorted(maps.Keys(p.TierMs)) {
+		if p.longest(tier, p.TierMs[tier]) == 0 {
+			forEver = append(forEver, "--retention."+tier.Dir())
+		}
+	}
+	if len(forEver) == 0 {
+		return fmt.Errorf("%w: %s; merges remove it within a day, admin/compact at once", ErrTooManyRules, text)
+	}
+	return fmt.Errorf("%w: %s, and what rollups that are kept for ever hold of samples that have left needs them as long. Return to selectors that were used before, with retentions as you like, or bound %s",
+		ErrTooManyRules, text, strings.Join(forEver, " and "))
 }
 
 // oldestInHead returns the time of the oldest sample in tr of the series of a rule in the
@@ -200,13 +212,9 @@ func (db *compactor) oldestInHead(ctx context.Context, l *manifest.RuleList, rul
 		return math.MinInt64
 	}
 	defer db.catalog.views.release(st)
-	c := compiledRules{}
-	for i := range l.Rules {
-		r, err := compileRule(&l.Rules[i])
-		if err != nil {
-			return math.MinInt64
-		}
-		c.rules = append(c.rules, r)
+	c, err := compileList(l)
+	if err != nil {
+		return math.MinInt64
 	}
 	h, oldest := db.catalog.views.head, int64(math.MaxInt64)
 	var (

@@ -24,9 +24,24 @@ func newest(now, maxFutureMs int64) int64 {
 	return min(model.AddTime(now, maxFutureMs), model.MaxTime)
 }
 
-// timeDetail returns the reason why a time is refused. A time in 1970 or after
-// 2200, probably in another unit, adds a hint.
-func timeDetail(reason Reason, t, lo, hi int64) string {
+// OldestSetting names the setting that bounds the oldest time that is taken: see Bounds.
+func (db *DB) OldestSetting() string {
+	lo, _ := db.timeBounds()
+	return db.settingOf(lo, db.policy.Load().shortestRaw())
+}
+
+// settingOf names the setting that makes lo the oldest time that is taken of series with
+// a retention: the bound of bytes, if it lies above what their retention asks for.
+func (db *DB) settingOf(lo, retentionMs int64) string {
+	if lo > oldest(db.now(), retentionMs, model.MinTime) && db.bound.plan.Load() != nil {
+		return "--retention.size"
+	}
+	return "--retention.raw"
+}
+
+// timeDetail returns the reason why a time is refused; setting names what bounds lo. A
+// time in 1970 or after 2200, probably in another unit, adds a hint.
+func timeDetail(reason Reason, t, lo, hi int64, setting string) string {
 	var s string
 	switch reason {
 	case ReasonBadTime:
@@ -34,7 +49,7 @@ func timeDetail(reason Reason, t, lo, hi int64) string {
 	case ReasonTooNew:
 		s = fmt.Sprintf("out of bounds: sample at %s is further ahead than %s allows (--ingest.max-future)", model.FormatTime(t), model.FormatTime(hi))
 	default:
-		s = fmt.Sprintf("too old sample: %s is before %s, where raw retention begins (--retention.raw)", model.FormatTime(t), model.FormatTime(lo))
+		s = fmt.Sprintf("too old sample: %s is before %s, where raw retention begins (%s)", model.FormatTime(t), model.FormatTime(lo), setting)
 	}
 	if suspicious(t) {
 		s += "; check the precision of the timestamp"

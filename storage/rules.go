@@ -2,6 +2,7 @@ package storage
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -39,17 +40,24 @@ func newRuleFloors(st *manifest.State) (*ruleFloors, error) {
 	for i := range st.RuleLists {
 		l := &st.RuleLists[i]
 		f.highest = max(f.highest, l.Highest(block.Raw))
-		var c compiledRules
-		for j := range l.Rules {
-			r, err := compileRule(&l.Rules[j])
-			if err != nil {
-				return nil, fmt.Errorf("retention rule %s: %w", &l.Rules[j], err)
-			}
-			c.rules = append(c.rules, r)
+		c, err := compileList(l)
+		if err != nil {
+			return nil, err
 		}
 		f.lists = append(f.lists, c)
 	}
 	return f, nil
+}
+
+func compileList(l *manifest.RuleList) (c compiledRules, err error) {
+	for i := range l.Rules {
+		r, err := compileRule(&l.Rules[i])
+		if err != nil {
+			return compiledRules{}, fmt.Errorf("retention rule %s: %w", &l.Rules[i], err)
+		}
+		c.rules = append(c.rules, r)
+	}
+	return c, nil
 }
 
 func compileRule(r *manifest.Rule) (compiledRule, error) {
@@ -118,6 +126,51 @@ func (f *ruleFloors) possible(tier block.Tier, ms []*match.Matcher) int64 {
 		}
 	}
 	return floor
+}
+
+// least returns the lowest floor of a tier that a series may have which satisfies all
+// matchers.
+func (c *compiledRules) least(tier block.Tier, ms []*match.Matcher) int64 {
+	least := int64(math.MaxInt64)
+	for i := range c.rules {
+		r := &c.rules[i]
+		if r.mayMatch(ms) {
+			at, ok := r.floors[tier]
+			if !ok {
+				return manifest.NoFloor
+			}
+			least = min(least, at)
+		}
+		if r.implied(ms) {
+			break // all series are of this rule or one before it
+		}
+	}
+	return least
+}
+
+// subsumed reports whether every series has in by at least the floors that l gives it, as
+// far as matchers that name one value of a label tell.
+func subsumed(l, by *manifest.RuleList) bool {
+	old, err1 := compileList(l)
+	now, err2 := compileList(by)
+	if err1 != nil || err2 != nil {
+		return false
+	}
+	for i := range old.rules {
+		r := &old.rules[i]
+		selectors := r.selectors
+		if len(selectors) == 0 {
+			selectors = [][]*match.Matcher{nil} // all series
+		}
+		for tier, at := range r.floors {
+			for _, ms := range selectors {
+				if now.least(tier, ms) < at {
+					return false
+				}
+			}
+		}
+	}
+	return true
 }
 
 // mayMatch reports whether a series that satisfies ms may match the rule. It looks for

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -196,6 +197,53 @@ func TestRetentionThatCannotBeSetIsRefused(t *testing.T) {
 	if n := len(w.db.manifest.State().RuleLists); n > manifest.MaxRuleLists {
 		t.Errorf("%d lists", n)
 	}
+}
+
+// Rollups that are kept for ever hold buckets of samples that rules have let go, so the
+// rules that say so stay. Those of a configuration leave once a later one hides as much;
+// where that cannot be seen the 65th change of selectors is refused, and the error says
+// what to do.
+func TestListsOfEarlierRulesLeaveOnceALaterOneHidesAsMuch(t *testing.T) {
+	w := newTieredWorld(t)
+	hours := map[block.Tier]int64{block.Hour: 0}
+	w.opts.TierRetentionMs = hours
+	w.restart()
+	for i := range 2 {
+		w.write(i, every(dayAt(9)+7, 60_000, 300))
+	}
+	w.compact()
+	set := func(rules ...RetentionRule) error {
+		t.Helper()
+		return w.db.SetRetention(w.ctx, Retention{TierMs: hours, Rules: rules})
+	}
+	matching := func(typ labels.MatchType, value string) RetentionRule {
+		return RetentionRule{Selectors: [][]*labels.Matcher{{labels.MustNewMatcher(typ, "i", value)}}, Keep: map[block.Tier]int64{block.Raw: 3 * model.DayMs}}
+	}
+	rules := []RetentionRule{only(1, 3*model.DayMs, 0)}
+	for n := range manifest.MaxRuleLists + 5 {
+		must(t, set(rules...))
+		if lists := w.db.manifest.State().RuleLists; len(lists) != 1 {
+			t.Fatalf("%d lists after %d changes: %v", len(lists), n, lists)
+		}
+		if got := w.counts(); got != "[0:300] [0 1]" {
+			t.Fatalf("after %d changes %s", n, got)
+		}
+		rules = append([]RetentionRule{matching(labels.MatchEqual, fmt.Sprint(1000+n))}, rules...)
+	}
+	// A longer retention hides less: what was hidden needs the older list.
+	must(t, set(only(1, 30*model.DayMs, 0)))
+	if got := w.counts(); got != "[0:300] [0 1]" || len(w.db.manifest.State().RuleLists) != 2 {
+		t.Fatalf("with a longer retention %s", got)
+	}
+	var err error
+	n := 0
+	for ; err == nil && n <= manifest.MaxRuleLists; n++ {
+		err = set(matching(labels.MatchNotEqual, fmt.Sprint("x", n)))
+	}
+	if n < manifest.MaxRuleLists || !errors.Is(err, ErrTooManyRules) || !strings.Contains(err.Error(), "or bound --retention.1h") {
+		t.Errorf("change %d: %v", n, err)
+	}
+	must(t, set(matching(labels.MatchNotEqual, "x5")))
 }
 
 // The series of the head come after blocks that have none of them in the order of their

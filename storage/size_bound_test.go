@@ -75,6 +75,16 @@ func TestBoundOfBytesRemovesWhatIsOldest(t *testing.T) {
 		t.Errorf("the floor is %s", model.FormatTime(want))
 	}
 	v.Release()
+	// What the bound lets go is refused by its name.
+	b := w.db.NewBatch("test", model.DefaultTenant)
+	ref, err := b.Resolve(model.Hash{Lo: 1}, tieredLabels(1))
+	must(t, err)
+	b.Float(ref, dayAt(8)+7, 0, 1)
+	r, err := b.Commit(w.ctx)
+	must(t, err)
+	if len(r.Rejected) != 1 || !strings.Contains(r.Rejected[0].Detail, "(--retention.size)") || w.db.OldestSetting() != "--retention.size" {
+		t.Errorf("%+v", r.Rejected)
+	}
 	// Nothing is left but two days, and that is too much.
 	set(1)
 	if _, n := size(block.Raw); n != 2 {

@@ -25,7 +25,7 @@ func (d *DB) Bounds(context.Context) (Bounds, error) { return BoundsOf(d.db), ni
 // BoundsOf returns the times of samples that a database takes.
 func BoundsOf(db *storage.DB) Bounds {
 	oldest, newest := db.Bounds()
-	return Bounds{Oldest: oldest, Newest: newest, Setting: "--retention.raw"}
+	return Bounds{Oldest: oldest, Newest: newest, Setting: db.OldestSetting()}
 }
 
 // Add implements Target.

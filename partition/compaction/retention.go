@@ -50,6 +50,9 @@ type RetentionOptions struct {
 	// Hides reports whether a block or the head may hold what a list hides; nil means
 	// that some may.
 	Hides func(l *manifest.RuleList) bool
+	// Subsumed reports whether every series has in the list by at least the floors that l
+	// gives it; nil means that this is not known.
+	Subsumed func(l, by *manifest.RuleList) bool
 }
 
 // PlanRetention returns the edit that moves the retention floors towards their

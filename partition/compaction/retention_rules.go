@@ -11,7 +11,8 @@ import (
 )
 
 // planRules adds to e the floors that the retention rules have reached, and drops the
-// lists of earlier configurations that hide nothing any more. tierFloors are the floors
+// lists of earlier configurations that hide nothing any more, or nothing that the current
+// one does not hide. tierFloors are the floors
 // of rollups after e.
 //
 // Of a rule only floors above those of all series are recorded. The floor of its samples
@@ -60,7 +61,16 @@ func (o *RetentionOptions) planRules(s *manifest.State, tierFloors map[block.Tie
 		rules[i] = r
 	}
 	if raised && (recorded || len(s.RuleLists)-len(e.DropRules) < manifest.MaxRuleLists) {
+		current.Rules, recorded = rules, true
 		e.RuleLists = append(e.RuleLists, manifest.RuleList{ID: current.ID, Rules: rules})
+	}
+	if !recorded || o.Subsumed == nil {
+		return
+	}
+	for i := range s.RuleLists {
+		if l := &s.RuleLists[i]; l.ID != current.ID && !slices.Contains(e.DropRules, l.ID) && o.Subsumed(l, &current) {
+			e.DropRules = append(e.DropRules, l.ID)
+		}
 	}
 }
 
