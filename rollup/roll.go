@@ -130,7 +130,7 @@ func (r *roller) open(ctx context.Context) (made []block.Info, err error) {
 
 // create creates the blocks of all tiers that will have buckets.
 func (r *roller) create(ctx context.Context, made []block.Info) error {
-	r.o.Writer.Taken, r.o.Writer.Repeated = r.v.Set().Taken, r.v.State().Repeated()
+	r.o.Writer.Taken, r.o.Writer.Repeated, r.o.Writer.Identities = r.v.Set().Taken, r.v.State().Repeated(), new(block.SharedIdentities)
 	for _, t := range r.tiers {
 		if all, err := r.sources.standIn(ctx, t.tier); err != nil {
 			return err

@@ -20,7 +20,7 @@ type indexWriter struct {
 	table      pairTable
 	series     uint64 // written so far
 	rows       slabs  // one row per series
-	identities slabs  // 16 bytes per series
+	identities identityList
 	tenants    []tenantRange
 	counts     []uint32 // series that have a pair, by its number
 	last       []uint32 // pairs of the last series
@@ -96,7 +96,7 @@ func (x *indexWriter) add(tenant uint32, id model.Identity, ls labels.Labels) er
 	x.list = appendSeriesRow(x.list[:0], x.last, x.current)
 	x.rows.append(x.list)
 	x.list = appendIdentity(x.list[:0], id)
-	x.identities.append(x.list)
+	x.identities.add(x.list)
 	x.series++
 	x.last, x.current = x.current, x.last
 	x.lastMetric = metric
@@ -360,14 +360,14 @@ func (x *indexWriter) writeSeries(sym *symbols) {
 func (x *indexWriter) writeIdentities() {
 	off := x.out.section()
 	const pageBytes = identityPageRows * identityBytes // divides slabBytes
-	for _, ids := range x.identities {
+	x.identities.each(func(ids []byte) {
 		for len(ids) > 0 {
 			n := min(len(ids), pageBytes)
 			x.content = appendIdentityPage(x.content[:0], ids[:n])
 			x.out.write(x.content)
 			ids = ids[n:]
 		}
-	}
+	})
 	x.endSection(sectionIdentities, encodingFixed, off)
 }
 

@@ -26,6 +26,9 @@ type WriterOptions struct {
 	// Taken reports whether a name must not be used although no file may have
 	// it, as blockset.Set.Taken does. nil = no such names.
 	Taken func(name string) bool
+	// Identities are shared with other blocks of mostly the same series that the same
+	// goroutine writes; nil = not shared.
+	Identities *SharedIdentities
 	// Repeated is repeated in the footer; it is retained until Finish.
 	Repeated Repeated
 }
@@ -114,7 +117,7 @@ func Create(store objstore.Store, m Meta, o WriterOptions) (*Writer, error) {
 	w.out = &output{object: object}
 	w.columns = newColumnWriter(w.out, tierOf(m.Level), orDefault(o.DedupeColumns, DefaultDedupeColumns))
 	w.index.out, w.exemplars.out = w.out, w.out
-	w.index.batch = orDefault(o.PostingsBatch, postingsBatch)
+	w.index.batch, w.index.identities.shared = orDefault(o.PostingsBatch, postingsBatch), o.Identities
 	w.out.write(appendHeader(nil))
 	return w, nil
 }
