@@ -58,7 +58,7 @@ type tierCounts struct {
 func (w *tierWorld) compare(total *tierCounts) {
 	g := tierQuestions{w.r}
 	q, rounded := g.question()
-	resolution := pickOf(w.r, "auto", "auto", "1m", "1h", "1h")
+	resolution := pickOf(w.r, "auto", "auto", "auto", "1m", "1h", "1h", "6h")
 	read := w.check(w.engine, w.reg, q, rounded, resolution, total)
 	if total.buckets += read; read > 0 {
 		total.tiered++

@@ -30,7 +30,7 @@ var (
 // question returns a question. rounded is the question if it is a call whose sums may
 // be rounded otherwise; nil if the bits of the answer must be the same.
 func (g *tierQuestions) question() (q question, rounded *roundedCall) {
-	align := pickOf(g.r, model.HourMs, model.HourMs, model.MinuteMs, model.MinuteMs, 1000, 1)
+	align := pickOf(g.r, 6*model.HourMs, model.HourMs, model.HourMs, model.MinuteMs, model.MinuteMs, 1000, 1)
 	step := pickOf(g.r, model.MinuteMs, 5*model.MinuteMs, 15*model.MinuteMs, model.HourMs, model.HourMs, 2*model.HourMs, 6*model.HourMs, 77_000, 17*model.MinuteMs)
 	n := g.r.Int64N(40)
 	q.start = tierStart + g.r.Int64N(tierEnd-tierStart+2*model.HourMs)

@@ -3,8 +3,10 @@ package query_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -63,10 +65,20 @@ type tierSeries struct {
 	sample  func() (float64, *histogram.FloatHistogram)
 }
 
+// allTiers are the rollups that a world has: with some seeds one that is coarser than an
+// hour.
+func (w *tierWorld) allTiers() map[block.Tier]int64 {
+	tiers := map[block.Tier]int64{block.Minute: 0, block.Hour: 0}
+	if w.seed%3 > 0 {
+		tiers[block.Hours6] = 0
+	}
+	return tiers
+}
+
 func newTierWorld(t *testing.T, seed uint64) *tierWorld {
 	w := &tierWorld{t: t, seed: seed, r: rand.New(rand.NewPCG(seed, 5)), fs: vfs.NewMem(), reg: prometheus.NewRegistry(), cacheReg: prometheus.NewRegistry()}
 	w.clock = vfs.NewManualClock(time.UnixMilli(tierEnd + 30*model.HourMs))
-	w.tiers = map[block.Tier]int64{block.Minute: 0, block.Hour: 0}
+	w.tiers = w.allTiers()
 	w.open()
 	opts := query.Options{
 		Registerer: w.reg, MaxSamples: 5_000_000, Parser: promqltest.TestParserOpts, UseStartTimestamps: seed%2 == 0, DelayedNameRemoval: seed%5 == 4,
@@ -317,9 +329,9 @@ func (w *tierWorld) change() {
 	case 5:
 		w.restart()
 	case 6: // a tier goes off, and has no rows of days that change
-		w.tiers = map[block.Tier]int64{block.Minute: 0, block.Hour: 0}
+		w.tiers = w.allTiers()
 		if w.chance(70) {
-			delete(w.tiers, pickOf(w.r, block.Minute, block.Hour))
+			delete(w.tiers, pickOf(w.r, slices.Sorted(maps.Keys(w.tiers))...))
 		}
 		w.restart()
 		w.compact()

@@ -53,6 +53,7 @@ func rollPeak(t *testing.T, series int) int64 {
 	low := s.gen + 1
 	must(t, s.publish(manifest.Edit{Add: []block.Info{info}, WALLow: &low}))
 	s.nowMs = day0 + 3*model.DayMs
+	s.tiers = []block.Tier{block.Minute, block.Hour, block.Hours6}
 	s.merge = compaction.Options{}
 	must(t, s.merged(compaction.PlanFinal))
 	v := s.set.Acquire()

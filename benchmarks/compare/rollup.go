@@ -42,7 +42,7 @@ const maxRollupDays = 600
 var firstRollupDay = time.Date(2025, 1, 6, 0, 0, 0, 0, time.UTC)
 
 // keepAll are the flags of a tsdb that deletes nothing.
-var keepAll = []string{"--retention.raw", "0", "--retention.1m", "0", "--retention.30m", "0", "--retention.1h", "0"}
+var keepAll = []string{"--retention.raw", "0", "--retention.1m", "0", "--retention.30m", "0", "--retention.1h", "0", "--retention.6h", "0"}
 
 // runRollup measures what rollups cost and save.
 func runRollup(ctx context.Context, args []string) error {

@@ -15,13 +15,13 @@ import (
 func TestRollupSizesTable(t *testing.T) {
 	var got strings.Builder
 	writeRollupSizes(&got, []rollupSize{
-		{name: "a", samples: 2e6, raw: 1e6, rollups: map[string]int64{"1m": 5e5, "30m": 1e5, "1h": 4e4}, cpu: 16 * time.Millisecond, goal: sizeGoal{hours: 0.04}},
-		{name: "b", samples: 1e6, raw: 1e6, rollups: map[string]int64{"1m": 2e5, "1h": 1e4}, cpu: 9 * time.Millisecond, goal: sizeGoal{hours: 0.009, both: 0.2}},
+		{name: "a", samples: 2e6, raw: 1e6, rollups: map[string]int64{"1m": 5e5, "30m": 1e5, "1h": 4e4, "6h": 7e3}, cpu: 16 * time.Millisecond, goal: sizeGoal{hours: 0.04}},
+		{name: "b", samples: 1e6, raw: 1e6, rollups: map[string]int64{"1m": 2e5, "1h": 1e4}, cpu: 9 * time.Millisecond, goal: sizeGoal{hours: 0.009, all: 0.2}},
 	})
-	const want = `| set | samples | samples, B each | 1m ÷ samples | 30m ÷ samples | 1h ÷ samples | 1m + 1h ÷ samples | CPU a sample, ns |
-|---|---:|---:|---:|---:|---:|---:|---:|
-| a | 2.00 M | 0.5000 | 50.0 % | 10.0 % | 4.0 % | 54.0 % | 8.0 |
-| b | 1.00 M | 1.0000 | 20.0 % | 0.0 % | **1.0 %** | **21.0 %** | **9.0** |
+	const want = `| set | samples | samples, B each | 1m ÷ samples | 30m ÷ samples | 1h ÷ samples | 6h ÷ samples | all three ÷ samples | CPU a sample, ns |
+|---|---:|---:|---:|---:|---:|---:|---:|---:|
+| a | 2.00 M | 0.5000 | 50.0 % | 10.0 % | 4.0 % | 0.7 % | 54.7 % | 8.0 |
+| b | 1.00 M | 1.0000 | 20.0 % | 0.0 % | **1.0 %** | 0.0 % | **21.0 %** | **9.0** |
 `
 	if got.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", got.String(), want)

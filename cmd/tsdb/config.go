@@ -99,14 +99,17 @@ func (c *config) flagSet() *flag.FlagSet {
 	variable(&c.strict, "strict", "false", "refuse to start if data is damaged: a block of the MANIFEST is missing or unreadable, the log has lost frames, or a copy of MANIFEST is damaged")
 	variable(&c.retention, "retention.raw", "30d", "`duration` for which samples are kept; they are deleted by whole days; 0 = for ever")
 	variable(&c.retentionSize, "retention.size", "0", "`bytes` that the data directory may take, or a percentage of the file system such as 80%; above it the oldest samples leave first, then the oldest rollups, finest first, never the newest two days; 0 = no bound")
-	variable(&c.rollups, "rollups", "1m,1h", "`tiers` of rollups that are made of the samples: off, or some of "+rollupNames()+" separated by commas")
+	variable(&c.rollups, "rollups", "1m,1h,6h", "`tiers` of rollups that are made of the samples: off, or some of "+rollupNames()+" separated by commas")
 	c.tierRetention = make(map[block.Tier]*tierRetention)
 	for _, t := range block.Rollups {
-		r := new(tierRetention)
+		r := &tierRetention{coarse: t > block.Hour}
 		c.tierRetention[t] = r
 		text := fmt.Sprintf("`duration` for which rollups of %v are kept, if --rollups has them; 0 = for ever; off = no such rollup", t)
 		if t < block.Hour {
 			text += ". Raw samples that stand in for them are kept as long"
+		}
+		if r.coarse {
+			text += "; empty = as rollups of 1h"
 		}
 		variable(r, "retention."+t.String(), defaultTierRetention[t], text)
 	}

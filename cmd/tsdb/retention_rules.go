@@ -139,6 +139,13 @@ func (c *config) storageRules() []storage.RetentionRule {
 				rule.Keep[tier] = storage.KeepNone
 			}
 		}
+		if hours, ok := rule.Keep[block.Hour]; ok {
+			for _, tier := range c.tiers() {
+				if r.keep[tier] == nil && tier > block.Hour { // see retentionFor
+					rule.Keep[tier] = hours
+				}
+			}
+		}
 		all = append(all, rule)
 	}
 	return all

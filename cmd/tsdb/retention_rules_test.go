@@ -27,11 +27,17 @@ retention:
 	if r.RawMs != 90*model.DayMs || len(r.Rules) != 2 {
 		t.Fatalf("%+v", r)
 	}
-	if k := r.Rules[0].Keep; len(k) != 3 || k[block.Raw] != 3*model.DayMs || k[block.Minute] != 10*model.DayMs || k[block.Hour] != storage.KeepNone {
+	if k := r.Rules[0].Keep; len(k) != 4 || k[block.Hours6] != storage.KeepNone || k[block.Raw] != 3*model.DayMs || k[block.Minute] != 10*model.DayMs || k[block.Hour] != storage.KeepNone {
 		t.Errorf("first rule: %v", k)
 	}
-	if k := r.Rules[1].Keep; len(k) != 1 || k[block.Hour] != 0 || len(r.Rules[1].Selectors) != 2 {
+	if k := r.Rules[1].Keep; len(k) != 2 || k[block.Hour] != 0 || k[block.Hours6] != 0 || len(r.Rules[1].Selectors) != 2 {
 		t.Errorf("second rule: %v", r.Rules[1])
+	}
+	if c, err := load(t, "rollups: 1m,1h\nretention:\n - {match: x, 1h: 9d}\n"); err != nil || len(c.retentionOf().Rules[0].Keep) != 1 {
+		t.Error("a rule names a tier that is not there", err)
+	}
+	if c, err := load(t, "retention:\n - {match: x, 1h: 9d, 6h: 99d}\n"); err != nil || c.retentionOf().Rules[0].Keep[block.Hours6] != 99*model.DayMs {
+		t.Error("a rule cannot keep another tier longer than hours", err)
 	}
 	again, err := load(t, c.yaml())
 	if err != nil {

@@ -52,35 +52,50 @@ func rollupNames() string {
 	return strings.ReplaceAll(all.String(), ",", ", ")
 }
 
-// tierRetention is a flag value: a duration, 0 for ever, or off for no such tier.
+// tierRetention is a flag value: a duration, 0 for ever, or off for no such tier. That of
+// a tier coarser than an hour may be empty: see config.retentionFor.
 type tierRetention struct {
 	duration
-	off bool
+	off    bool
+	coarse bool // may be empty
+	asHour bool // is empty
 }
 
 func (r *tierRetention) String() string {
-	if r.off {
+	switch {
+	case r.asHour:
+		return ""
+	case r.off:
 		return noTiers
 	}
 	return r.duration.String()
 }
 
 func (r *tierRetention) Set(s string) error {
-	if s == noTiers {
-		*r = tierRetention{off: true}
+	if s == noTiers || s == "" && r.coarse {
+		*r = tierRetention{off: s == noTiers, asHour: s == "", coarse: r.coarse}
 		return nil
 	}
 	var d duration
 	if err := d.Set(s); err != nil {
 		return fmt.Errorf("%q is neither a duration such as 180d or 5y nor off", s)
 	}
-	*r = tierRetention{duration: d}
+	*r = tierRetention{duration: d, coarse: r.coarse}
 	return nil
 }
 
 // defaultTierRetention is the default of the setting of each tier.
 var defaultTierRetention = map[block.Tier]string{
-	block.Minute: "180d", block.Minutes5: "1y", block.HalfHour: "2y", block.Hour: "5y",
+	block.Minute: "180d", block.Minutes5: "1y", block.HalfHour: "2y", block.Hour: "5y", block.Hours6: "",
+}
+
+// retentionFor returns the retention of a tier. Tiers coarser than an hour are kept as
+// long as hours if nothing else is said: nobody means to keep them when hours leave.
+func (c *config) retentionFor(t block.Tier) *tierRetention {
+	if r := c.tierRetention[t]; !r.asHour {
+		return r
+	}
+	return c.tierRetention[block.Hour]
 }
 
 // tiers returns the rollups in force, finest first: those of --rollups whose
@@ -88,7 +103,7 @@ var defaultTierRetention = map[block.Tier]string{
 func (c *config) tiers() []block.Tier {
 	var tiers []block.Tier
 	for _, t := range c.rollups {
-		if !c.tierRetention[t].off {
+		if !c.retentionFor(t).off {
 			tiers = append(tiers, t)
 		}
 	}
@@ -99,7 +114,7 @@ func (c *config) tiers() []block.Tier {
 func (c *config) tierRetentionMs() map[block.Tier]int64 {
 	all := make(map[block.Tier]int64)
 	for _, t := range c.tiers() {
-		all[t] = c.tierRetention[t].ms()
+		all[t] = c.retentionFor(t).ms()
 	}
 	return all
 }
@@ -119,7 +134,7 @@ func (c *config) checkRetention(refuse func(format string, args ...any)) {
 		refuse("--retention.raw=%s is shorter than an hour", c.retention.String())
 	}
 	for _, t := range block.Rollups {
-		if r := c.tierRetention[t]; r.duration != 0 && time.Duration(r.duration) < 24*time.Hour {
+		if r := c.tierRetention[t]; !r.asHour && r.duration != 0 && time.Duration(r.duration) < 24*time.Hour {
 			refuse("--retention.%v=%s is shorter than a day, the unit in which rollups are made and deleted", t, r.String())
 		}
 	}
@@ -132,6 +147,7 @@ func (c *config) warnings() []string {
 		name := "retention." + t.String()
 		r := c.tierRetention[t]
 		switch {
+		case r.asHour: // what is said of hours is said of it
 		case !slices.Contains(c.rollups, t):
 			if f := c.flags.Lookup(name); f.Value.String() != f.DefValue && !r.off {
 				all = append(all, fmt.Sprintf("--%s=%s has no effect: --rollups=%s has no %v", name, r.String(), c.rollups.String(), t))
@@ -151,7 +167,7 @@ func (c *config) warnings() []string {
 func (c *config) rollupsText() string {
 	var all []string
 	for _, t := range c.tiers() {
-		r := c.tierRetention[t]
+		r := c.retentionFor(t)
 		kept := r.String()
 		if r.duration == 0 {
 			kept = "for ever"

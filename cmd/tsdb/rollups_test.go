@@ -20,11 +20,12 @@ func TestTiersInForce(t *testing.T) {
 			t.Errorf("%v: tiers %v, %q; want %v, %q", args, got, c.rollupsText(), want, text)
 		}
 	}
-	both := []block.Tier{block.Minute, block.Hour}
-	f("1m 180d, 1h 5y", both)
-	f("1m 180d, 1h 5y", both, "--rollups=1h, 1m")
-	f("1m 180d, 5m 1y, 30m 2y, 1h 5y", block.Rollups, "--rollups=1h,30m,5m,1m")
-	f("1h for ever", []block.Tier{block.Hour}, "--retention.1m=off", "--retention.1h=0")
+	f("1m 180d, 1h 5y, 6h 5y", []block.Tier{block.Minute, block.Hour, block.Hours6})
+	f("1m 180d, 1h 5y", []block.Tier{block.Minute, block.Hour}, "--rollups=1h, 1m")
+	f("1m 180d, 5m 1y, 30m 2y, 1h 5y, 6h 5y", block.Rollups, "--rollups=6h,1h,30m,5m,1m")
+	f("1h for ever", []block.Tier{block.Hour}, "--retention.1m=off", "--retention.1h=0", "--retention.6h=off")
+	f("1h 2y, 6h 2y", []block.Tier{block.Hour, block.Hours6}, "--retention.1m=off", "--retention.1h=2y") // 6h is kept as 1h is
+	f("6h 7y", []block.Tier{block.Hours6}, "--retention.1m=off", "--retention.1h=off", "--retention.6h=7y")
 	f("off", nil, "--rollups=off")
 	f("off", nil, "--rollups=")
 	f("off", nil, "--retention.1m=off", "--retention.1h=off")
@@ -47,7 +48,7 @@ func TestDoubtfulRetentionsAreNamed(t *testing.T) {
 	f("--retention.1h=5y is shorter than --retention.raw=0 (for ever)", "--retention.raw=0")
 	f("", "--retention.raw=0", "--retention.1m=off", "--retention.1h=0")
 	f("", "--retention.1m=10y") // a finer tier may be kept longer than a coarser one
-	f("--retention.5m=30d has no effect: --rollups=1m,1h has no 5m", "--retention.5m=30d")
+	f("--retention.5m=30d has no effect: --rollups=1m,1h,6h has no 5m", "--retention.5m=30d")
 	f("", "--retention.5m=off")
 	f("", "--rollups=5m", "--retention.5m=60d")
 	f("", "--rollups=off", "--retention.raw=90d")

@@ -22,10 +22,11 @@ const (
 	Minutes5 Tier = 5 * Minute
 	HalfHour Tier = 30 * Minute
 	Hour     Tier = 60 * Minute
+	Hours6   Tier = 6 * Hour
 )
 
 // Rollups lists the resolutions that a rollup can have, finest first.
-var Rollups = []Tier{Minute, Minutes5, HalfHour, Hour}
+var Rollups = []Tier{Minute, Minutes5, HalfHour, Hour, Hours6}
 
 // rawPartitionMs is the length of a partition, which the window ladder and all
 // resolutions divide.
@@ -34,7 +35,7 @@ const rawPartitionMs = model.DayMs
 // Valid reports whether t is a known tier.
 func (t Tier) Valid() bool {
 	switch t {
-	case Raw, Minute, Minutes5, HalfHour, Hour:
+	case Raw, Minute, Minutes5, HalfHour, Hour, Hours6:
 		return true
 	}
 	return false

@@ -19,8 +19,12 @@ const (
 )
 
 // version returns the version of the file that r needs: one without rollups can be
-// read by programs that do not know them, and so can one without retention rules.
+// read by programs that do not know them, and so can one without retention rules or
+// without tiers coarser than an hour.
 func (r *record) version() uint32 {
+	if r.anyTier(func(t block.Tier) bool { return t > block.Hour }) {
+		return versionCoarse
+	}
 	if len(r.RuleLists)+len(r.DropRules) > 0 {
 		return versionRules
 	}
@@ -29,6 +33,17 @@ func (r *record) version() uint32 {
 		return versionRollups
 	}
 	return 1
+}
+
+// anyTier reports whether is returns true for a tier of which the record has a field.
+func (r *record) anyTier(is func(block.Tier) bool) bool {
+	return slices.ContainsFunc(r.Add, func(b block.Info) bool { return is(b.Tier) }) ||
+		slices.ContainsFunc(r.Cover, func(c Coverage) bool { return is(c.Tier) }) ||
+		slices.ContainsFunc(r.Uncover, func(k CoverKey) bool { return is(k.Tier) }) ||
+		slices.ContainsFunc(slices.Collect(maps.Keys(r.TierFloors)), is) ||
+		slices.ContainsFunc(r.RuleLists, func(l RuleList) bool {
+			return slices.ContainsFunc(l.Rules, func(r Rule) bool { return slices.ContainsFunc(slices.Collect(maps.Keys(r.Floors)), is) })
+		})
 }
 
 // appendRollup appends what a rollup block has beyond appendListed.

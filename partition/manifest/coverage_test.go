@@ -352,6 +352,36 @@ func TestManifestOfRollupsHasItsOwnVersion(t *testing.T) {
 	}
 }
 
+// Programs that know no tier coarser than an hour refuse a database with one by its
+// version, whatever field names the tier, and open it again when it has left.
+func TestManifestOfCoarseTiersHasItsOwnVersion(t *testing.T) {
+	day := CoverKey{block.Hours6, testDay}
+	rules := testRules(1, floors{block.Hours6: testDay}, nil)
+	for name, e := range map[string]Edit{
+		"add":    {Add: []block.Info{{Meta: block.Meta{Key: block.Hours6.KeyAt(testDay, block.L2)}}}},
+		"cover":  {Cover: []Coverage{{CoverKey: day}}},
+		"remove": {Uncover: []CoverKey{day}},
+		"floor":  {TierFloors: map[block.Tier]int64{block.Hours6: testDay}},
+		"rules":  {RuleLists: []RuleList{rules}},
+	} {
+		if v := (&record{Edit: e}).version(); v != versionCoarse {
+			t.Errorf("%s: version %d", name, v)
+		}
+	}
+	if v := (&record{Edit: Edit{Cover: []Coverage{{CoverKey: CoverKey{block.Hour, testDay}}}}}).version(); v != versionRollups {
+		t.Errorf("version %d with hours", v)
+	}
+	fsys := vfs.NewMem()
+	m := createManifest(t, fsys)
+	someEdits(t, m)
+	mustApply(t, m, Edit{TierFloors: map[block.Tier]int64{block.Hours6: testDay}})
+	for _, base := range CopyNames {
+		if v := fileVersion(t, fsys, "d/"+base); v != versionCoarse {
+			t.Errorf("%s has version %d", base, v)
+		}
+	}
+}
+
 // If there is no space for the snapshot in the new version, the edit is not appended
 // to a file of the old one.
 func TestManifestOfTheOldVersionTakesNoRollupsOnAFullDisk(t *testing.T) {

@@ -23,13 +23,15 @@ const manifestMagic = "tsdbmani"
 //	1  the first
 //	2  rollups: blocks of their tiers, coverage and floors
 //	3  floors of retention rules
+//	4  tiers coarser than an hour
 //
 // A file is written in the lowest version that can hold it, so older programs can
-// read a database without rollups or rules.
+// read a database without rollups, rules or tiers that they do not know.
 const (
-	manifestVersion   = versionRules
+	manifestVersion   = versionCoarse
 	versionRollups    = 2
 	versionRules      = 3
+	versionCoarse     = 4
 	manifestHeaderLen = 16 // magic, version, CRC of both
 	recordHeaderLen   = 20 // kind, length, number, CRC of these and the payload
 	// maxRecordBytes bounds the payload of a record. A snapshot of a million

@@ -20,7 +20,7 @@ const maxSourceNameBytes = 4 << 10
 // The tags of a record's fields. A field is written as tag, length and body, in
 // ascending order of tags. An unknown tag is an error: a new field needs a new
 // version of the file. Those from tagAddRollup on are of versionRollups, those from
-// tagRuleList on of versionRules.
+// tagRuleList on of versionRules, and with a tier coarser than an hour of versionCoarse.
 const (
 	tagWallMs        = 1
 	tagSeed          = 2 // snapshots only
