@@ -1,12 +1,14 @@
 // Package ingest mounts the write endpoints, called doors: Prometheus remote write
 // 1.0 and 2.0, the InfluxDB line protocol, JSON lines, Prometheus' text format and
-// OpenMetrics over HTTP, and the service tsdb.v1.Write over gRPC. Each protocol has a
-// package of its own on the contract of package door:
+// OpenMetrics, also as pushes to a Pushgateway, and CSV over HTTP, and the service
+// tsdb.v1.Write over gRPC. Each protocol has a package of its own on the contract of
+// package door:
 //
 //	ingest ─▶ remotewrite ─┬─▶ door ─▶ storage
 //	       ─▶ influx ──────┤
 //	       ─▶ jsonlines ───┤
-//	       ─▶ text ────────┤
+//	       ─▶ text ────────┤   (pushgateway ─▶ text)
+//	       ─▶ csv ─────────┤
 //	       ─▶ rpcwrite ────┘   (wire: fields of protobuf messages)
 //
 // An alias, the hash by which a known series is looked up, is that of:
@@ -16,6 +18,7 @@
 //	Influx           the bytes "measurement,tagset" and the bytes of the field's key
 //	JSON lines       the object of the labels, as sent
 //	text             the name and the labels of the line, as sent
+//	CSV              the fields that are labels, as sent, and the metric's number
 //	gRPC             the names and values of the labels, in the order sent
 //
 // The seed of the hash is derived from the protocol, the tenant, the generation

@@ -13,7 +13,7 @@ func TestExtraLabelsOnEveryDoor(t *testing.T) {
 		d := openDoor(t)
 		for _, query := range []string{"", "extra_label=x=1", "extra_label=x=2&extra_label=__name__=n", ""} {
 			r := writes(t)[name]
-			r.URL.RawQuery = query
+			r.URL.RawQuery += "&" + query
 			if a := send(t, d.mux, r); a.code != http.StatusNoContent {
 				t.Errorf("%s: %d %s", name, a.code, a.body)
 			}
@@ -27,7 +27,7 @@ func TestExtraLabelsOnEveryDoor(t *testing.T) {
 			t.Errorf("%s: stored %s, want %s", name, got, want)
 		}
 		r := writes(t)[name]
-		r.URL.RawQuery = "extra_label=x"
+		r.URL.RawQuery += "&extra_label=x"
 		if a := send(t, d.mux, r); a.code != http.StatusBadRequest || !strings.Contains(a.body, "want name=value") {
 			t.Errorf("%s: %d %s", name, a.code, a.body)
 		}

@@ -28,6 +28,7 @@ func writes(t testing.TB) map[string]*http.Request {
 		"influx 1":       newRequest("/write", []byte("m v=1 "+ns)),
 		"influx 2":       newRequest("/api/v2/write", []byte("m v=1 "+ns)),
 		"JSON lines":     newRequest("/api/v1/import", fmt.Appendf(nil, `{"metric":{"__name__":"m"},"values":[1],"timestamps":[%d]}`, base)),
+		"CSV":            newRequest("/api/v1/import/csv?format=1:metric:m,2:time:unix_ms", fmt.Appendf(nil, "1,%d", base)),
 		"text":           newRequest("/api/v1/import/prometheus", fmt.Appendf(nil, "m 1 %d", base)),
 	}
 }
@@ -276,6 +277,15 @@ func TestHostileBodies(t *testing.T) {
 		{"tags", "/write", "", append(append([]byte("m"), repeat([]byte(",a=1"), 10_000)...), " v=1"...), 400, "limit is 128"},
 		{"backslashes", "/write", "", repeat([]byte(`\ `), 2<<20), 400, "missing fields"},
 		{"one name", "/api/v2/write", "", repeat([]byte("m"), 4<<20), 400, "missing fields"},
+		{"brackets", "/api/v1/import", "", repeat([]byte("["), 4<<20), 400, "bad_value"},
+		{"brackets of a member", "/api/v1/import", "", append([]byte(`{"metric":`), append(repeat([]byte("[0"), 1<<20), repeat([]byte("]"), 1<<20)...)...), 400, "bad_value"},
+		{"quotes", "/api/v1/import", "", append([]byte("{"), repeat([]byte(`"\\"`), 1<<20)...), 400, "bad_value"},
+		{"words of text", "/api/v1/import/prometheus", "", repeat([]byte("a\n"), 1<<20), 400, "1048576 refused"},
+		{"open labels", "/api/v1/import/prometheus", "", repeat([]byte("a{#"), 1<<20), 400, "not closed"},
+		{"braces of text", "/api/v1/import/prometheus", "", append(append([]byte("a{"), repeat([]byte(`b="",`), 1<<19)...), "} 1"...), 400, "limit is 128"},
+		{"comments", "/api/v1/import/prometheus", "", repeat([]byte("# TYPE a b\n"), 1<<19), 204, ""},
+		{"commas", "/api/v1/import/csv?format=1:label:a,900:metric:b", "", repeat([]byte(","), 4<<20), 204, ""},
+		{"quotes of CSV", "/api/v1/import/csv?format=1:label:a,900:metric:b", "", repeat([]byte(`"`), 4<<20), 400, "bad_value"},
 		{"zeros", "/api/v2/write", "", make([]byte, 4<<20), 400, "missing fields"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -24,7 +24,7 @@ func FuzzBodies(f *testing.F) {
 		mux := http.NewServeMux()
 		in.Register(mux)
 		var a answer
-		switch kind % 8 {
+		switch kind % 9 {
 		case 0:
 			a = do(t, mux, "POST", "/write?db=x", body)
 		case 1:
@@ -39,6 +39,8 @@ func FuzzBodies(f *testing.F) {
 			a = do(t, mux, "PUT", "/api/v1/import/prometheus?extra_label=a=b", body, "Content-Type", "application/openmetrics-text")
 		case 6:
 			a = do(t, mux, "POST", "/api/v1/import/prometheus", body, "Content-Encoding", "zstd")
+		case 7:
+			a = do(t, mux, "POST", "/api/v1/import/csv?format=1:label:a,2:metric:m,3:time:unix_s", body)
 		default:
 			a = do(t, mux, "POST", "/query", append([]byte("q="), body...), "Content-Type", "application/x-www-form-urlencoded")
 		}

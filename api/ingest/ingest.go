@@ -5,9 +5,11 @@ import (
 	"net/http"
 	"strings"
 
+	"tsdb/api/ingest/csv"
 	"tsdb/api/ingest/door"
 	"tsdb/api/ingest/influx"
 	"tsdb/api/ingest/jsonlines"
+	"tsdb/api/ingest/pushgateway"
 	"tsdb/api/ingest/remotewrite"
 	"tsdb/api/ingest/rpcwrite"
 	"tsdb/api/ingest/text"
@@ -57,6 +59,8 @@ type Ingest struct {
 	influx      *influx.Handler
 	jsonLines   *jsonlines.Handler
 	text        *text.Handler
+	csv         *csv.Handler
+	pushGateway *pushgateway.Handler
 	rpcWrite    *rpcwrite.Service
 }
 
@@ -77,14 +81,17 @@ func newIngest(o Options, backend door.Backend) *Ingest {
 		Backend: backend, MaxBodyBytes: o.MaxBodyBytes, Budget: o.Budget, Limits: o.Limits,
 		Generation: o.Generation, Seed: o.Seed, Clock: o.Clock, Logger: o.Logger,
 	})
+	texts := text.New(s)
 	return &Ingest{
 		remoteWrite: remotewrite.New(s),
 		influx: influx.New(s, influx.Options{
 			DB: o.DB, DBLabel: o.InfluxDBLabel, Tenant: o.Tenant, RetentionMs: o.RetentionMs, Version: o.Version,
 		}),
-		jsonLines: jsonlines.New(s),
-		text:      text.New(s),
-		rpcWrite:  rpcwrite.New(s),
+		jsonLines:   jsonlines.New(s),
+		text:        texts,
+		csv:         csv.New(s),
+		pushGateway: pushgateway.New(s, texts),
+		rpcWrite:    rpcwrite.New(s),
 	}
 }
 
@@ -118,6 +125,8 @@ func (in *Ingest) Register(mux *http.ServeMux) {
 	in.influx.Register(mux)
 	in.jsonLines.Register(mux)
 	in.text.Register(mux)
+	in.csv.Register(mux)
+	in.pushGateway.Register(mux)
 }
 
 // RegisterRPC registers the services of all doors.
@@ -130,7 +139,7 @@ func (in *Ingest) Refuse(w http.ResponseWriter, r *http.Request, status int, tex
 	switch path := r.URL.Path; {
 	case path == "/write", path == "/query", path == "/ping", path == "/health", path == "/ready", strings.HasPrefix(path, "/api/v2/"):
 		in.influx.Fail(w, r, status, text)
-	case path == "/api/v1/write", path == "/api/v1/push", path == "/api/v1/import", strings.HasPrefix(path, "/api/v1/import/"):
+	case path == "/api/v1/write", path == "/api/v1/push", path == "/api/v1/import", strings.HasPrefix(path, "/api/v1/import/"), strings.HasPrefix(path, "/metrics/job"):
 		http.Error(w, text, status)
 	default:
 		return false

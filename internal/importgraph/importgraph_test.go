@@ -66,14 +66,16 @@ proto               :
 api/adminctx        :
 api/reqbody         : internal/vfs
 api/ingest/wire     :
-api/ingest/door     : internal/model internal/vfs storage api/reqbody
+api/ingest/door     : internal/decimal internal/model internal/vfs storage api/reqbody
 api/ingest/doortest : internal/model storage api/ingest/door
 api/ingest/remotewrite: internal/model storage api/reqbody api/ingest/door api/ingest/wire
 api/ingest/influx   : internal/decimal internal/model storage api/reqbody api/ingest/door api/adminctx
 api/ingest/jsonlines: internal/model storage api/ingest/door internal/transfer/jsonl
+api/ingest/csv      : internal/decimal internal/model storage api/ingest/door
+api/ingest/pushgateway: internal/model api/ingest/door api/ingest/text
 api/ingest/text     : internal/decimal internal/model storage api/ingest/door
 api/ingest/rpcwrite : internal/model internal/panics storage proto api/reqbody api/ingest/door api/ingest/wire
-api/ingest          : internal/vfs storage api/reqbody api/ingest/door api/ingest/remotewrite api/ingest/influx api/ingest/jsonlines api/ingest/rpcwrite api/ingest/text
+api/ingest          : internal/vfs storage api/reqbody api/ingest/door api/ingest/remotewrite api/ingest/influx api/ingest/jsonlines api/ingest/rpcwrite api/ingest/text api/ingest/csv api/ingest/pushgateway
 api/web             :
 api/importer        : internal/model storage internal/transfer internal/transfer/stream
 api                 : internal/match internal/model internal/vfs internal/panics internal/background storage query proto api/reqbody api/adminctx internal/transfer/jsonl api/web
@@ -83,7 +85,7 @@ internal/transfer/stream : internal/model encoding
 internal/transfer        : internal/model partition/block storage internal/transfer/stream
 internal/transfer/promdir: internal/model internal/transfer
 internal/transfer/promread: internal/model internal/panics internal/transfer internal/transfer/promdir
-internal/transfer/jsonl  : internal/model encoding
+internal/transfer/jsonl  : internal/decimal internal/model encoding
 internal/transfer/export : internal/model internal/transfer/jsonl
 internal/transfer/files  : internal/model storage api/ingest/door api/ingest/influx internal/transfer internal/transfer/jsonl
 internal/crash      : internal/model internal/vfs partition/format storage storage/doctor

@@ -13,12 +13,14 @@ import (
 type Protocol byte
 
 const (
-	RemoteWrite1 Protocol = 1
-	RemoteWrite2 Protocol = 2
-	Influx       Protocol = 3
-	RPC          Protocol = 4
-	JSONLines    Protocol = 5
-	Text         Protocol = 8
+	RemoteWrite1   Protocol = 1
+	RemoteWrite2   Protocol = 2
+	Influx         Protocol = 3
+	RPC            Protocol = 4
+	JSONLines      Protocol = 5
+	Text           Protocol = 8
+	CSV            Protocol = 9
+	MetricFamilies Protocol = 10
 )
 
 // aliasSeed derives the alias seed of a request from the seed of the process and

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"tsdb/internal/decimal"
+	"tsdb/internal/model"
 )
 
 // ExtraLabel is the parameter of a write that adds a label to all of its series, in
@@ -56,4 +59,18 @@ func (s *LabelSet) setExtra() {
 		}
 		s.pairs = append(kept, labelPair{name, value})
 	}
+}
+
+// DefaultTime returns the time of the samples of a request that have none: the
+// parameter timestamp, in Unix milliseconds, or the time of arrival.
+func (s *Shared) DefaultTime(r *http.Request) (int64, error) {
+	text := r.URL.Query().Get("timestamp")
+	if text == "" {
+		return s.Clock.Now().UnixMilli(), nil
+	}
+	t, err := decimal.Int([]byte(text))
+	if err != nil || !model.ValidTime(t) {
+		return 0, &RequestError{Text: fmt.Sprintf("invalid parameter \"timestamp\": %q is no time in Unix milliseconds", Clip(text, 40))}
+	}
+	return t, nil
 }

@@ -16,6 +16,9 @@ type Outcome struct {
 	rejected         storage.Rejections
 }
 
+// Refused returns the number of samples that were refused.
+func (o *Outcome) Refused() int { return o.refused }
+
 // Add adds the receipt of a part of the request.
 func (o *Outcome) Add(r storage.Receipt) {
 	o.written += r.Floats + r.Histograms

@@ -99,3 +99,53 @@ func FleetText(n int) [][]byte {
 	}
 	return bodies
 }
+
+// FleetCSV returns bodies of CSV with two samples a line of n series: time in
+// milliseconds, instance, job, free, load.
+func FleetCSV(n int) [][]byte {
+	var bodies [][]byte
+	for from := 0; from < n; from += FleetSamples {
+		var b []byte
+		for i := from; i < min(from+FleetSamples, n); i += 2 {
+			b = fmt.Appendf(b, "%d,node-%05d.example.com:9100,node-exporter,%d.25,%d\n", Base, i, i, i)
+		}
+		bodies = append(bodies, b)
+	}
+	return bodies
+}
+
+// FleetJSON returns bodies of JSON lines with n samples, some rows a line.
+func FleetJSON(t testing.TB, n, rows int) [][]byte {
+	t.Helper()
+	var bodies [][]byte
+	for from := 0; from < n; from += FleetSamples {
+		var b []byte
+		for i := from; i < min(from+FleetSamples, n); i += rows {
+			ls := fleetLabels(i/500, i%500)
+			b = append(b, `{"metric":{`...)
+			for k := 0; k < len(ls); k += 2 {
+				if k > 0 {
+					b = append(b, ',')
+				}
+				b = fmt.Appendf(b, "%q:%q", ls[k], ls[k+1])
+			}
+			b = append(b, `},"values":[`...)
+			for k := range rows {
+				if k > 0 {
+					b = append(b, ',')
+				}
+				b = fmt.Append(b, float64(i+k)+0.5)
+			}
+			b = append(b, `],"timestamps":[`...)
+			for k := range rows {
+				if k > 0 {
+					b = append(b, ',')
+				}
+				b = fmt.Append(b, Base+int64(k)*15_000)
+			}
+			b = append(b, "]}\n"...)
+		}
+		bodies = append(bodies, b)
+	}
+	return bodies
+}

@@ -20,6 +20,7 @@ type decoder struct {
 	now         int64     // time of lines without one, Unix milliseconds
 	families    *families // at both ends of src
 	metadata    *door.MetadataCache
+	record      *Record // nil = none
 
 	created created
 	point   point
@@ -51,7 +52,7 @@ func (d *decoder) Release() {
 	if cap(d.group) > 4*door.GroupSeries {
 		d.group = nil
 	}
-	d.src, d.families, d.created, d.point, d.unconfirmed = nil, nil, created{}, point{}, d.unconfirmed[:0]
+	d.src, d.families, d.record, d.created, d.point, d.unconfirmed = nil, nil, nil, created{}, point{}, d.unconfirmed[:0]
 }
 
 // Confirm implements door.Confirmer.
@@ -87,6 +88,7 @@ func (d *decoder) NextGroup() { d.group = d.group[:0] }
 func (d *decoder) Decode(b *door.Batch) error {
 	d.NextGroup()
 	d.unconfirmed = d.unconfirmed[:0]
+	d.record.begin()
 	f := &d.families.end
 	f.copyFrom(&d.families.begin) // also when the request is decoded again
 	d.created = created{}
@@ -159,7 +161,11 @@ func (d *decoder) add(b *door.Batch, kind metricType) {
 	if kind.hasNumbers() { // the labels depend on it: see normalize
 		seed ^= uint64(kind) << 32
 	}
-	b.Queue(door.AliasOf(seed, p.series))
+	alias := door.AliasOf(seed, p.series)
+	if d.record != nil {
+		d.record.add(alias, nameOf(p.series))
+	}
+	b.Queue(alias)
 }
 
 // isCreated reports whether the line has the start timestamp of a point.

@@ -1,6 +1,7 @@
 // Package text is the door for samples in the text format of Prometheus and in
-// OpenMetrics: /api/v1/import/prometheus, the path of VictoriaMetrics. A body is
-// stored piece by piece while it arrives. The series of a line is looked up by the
+// OpenMetrics: /api/v1/import/prometheus, the path of VictoriaMetrics. It also takes
+// protobuf messages, as client libraries push them. Text is stored piece by piece
+// while it arrives. The series of a line is looked up by the
 // bytes that name it, which are parsed only if they are new:
 //
 //	http_requests_total{method="post",code="200"} 1027 1395066363000 # {trace_id="a"} 1
@@ -12,13 +13,11 @@ package text
 
 import (
 	"bytes"
-	"fmt"
+	"context"
 	"net/http"
 	"strings"
 
 	"tsdb/api/ingest/door"
-	"tsdb/internal/decimal"
-	"tsdb/internal/model"
 )
 
 // Path is the path of the door.
@@ -28,8 +27,10 @@ const doorName = "text"
 
 // Handler serves the door. It is safe for concurrent use.
 type Handler struct {
-	shared *door.Shared
-	door   *door.Door[*decoder]
+	shared   *door.Shared
+	door     *door.Door[*decoder]
+	messages *door.Door[*messages]
+	markers  *door.Door[*markers]
 
 	metadata door.MetadataCache
 }
@@ -38,6 +39,8 @@ type Handler struct {
 func New(s *door.Shared) *Handler {
 	h := &Handler{shared: s}
 	h.door = door.New(s, doorName, door.Text, func() *decoder { return &decoder{metadata: &h.metadata} })
+	h.messages = door.New(s, doorName, door.MetricFamilies, func() *messages { return new(messages) })
+	h.markers = door.New(s, doorName, door.Text, func() *markers { return new(markers) })
 	return h
 }
 
@@ -52,15 +55,34 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request) {
 	h.shared.Answer(w, &o, h.store(w, r, &o))
 }
 
-// store stores the body.
+// store stores the body of a request of the door.
 func (h *Handler) store(w http.ResponseWriter, r *http.Request, o *door.Outcome) error {
 	extra, err := door.ExtraLabels(r)
 	if err != nil {
 		return err
 	}
-	now, err := h.defaultTime(r)
+	now, err := h.shared.DefaultTime(r)
 	if err != nil {
 		return err
+	}
+	return h.Store(w, r, Push{Labels: extra, Now: now}, o)
+}
+
+// Push says how a body is stored.
+type Push struct {
+	Labels []door.Label // added to all series
+	Now    int64        // time of samples without one, Unix milliseconds
+	Record *Record      // of the series of the body; nil = none
+}
+
+// Store stores the body of a request, in any format that its content type names, and
+// adds the result to o. After an error a part of it may be stored.
+func (h *Handler) Store(w http.ResponseWriter, r *http.Request, p Push, o *door.Outcome) error {
+	if isProtobuf(r) {
+		if err := h.shared.Ready(); err != nil {
+			return err
+		}
+		return h.storeMessages(r.Context(), w, r, p, o)
 	}
 	pieces, err := h.shared.OpenPieces(w, r)
 	if err != nil {
@@ -74,25 +96,29 @@ func (h *Handler) store(w http.ResponseWriter, r *http.Request, o *door.Outcome)
 	var f families
 	return door.StorePieces(r.Context(), h.door, pieces, o, func(q *door.Request[*decoder], lines []byte) error {
 		f.next()
-		q.AddLabels(extra)
-		d := q.Decoder
-		d.src, d.openMetrics, d.now, d.families = lines, openMetrics, now, &f
+		p.Record.keep()
+		h.prepare(q, lines, p, &f)
+		q.Decoder.openMetrics = openMetrics
 		return nil
 	})
 }
 
-// defaultTime returns the time of samples without one: the parameter timestamp, in
-// Unix milliseconds, or the time of arrival.
-func (h *Handler) defaultTime(r *http.Request) (int64, error) {
-	text := r.URL.Query().Get("timestamp")
-	if text == "" {
-		return h.shared.Clock.Now().UnixMilli(), nil
+// StoreLines stores lines in the text format that no client has sent.
+func (h *Handler) StoreLines(ctx context.Context, lines []byte, p Push) error {
+	q, err := h.door.Acquire()
+	if err != nil {
+		return err
 	}
-	t, err := decimal.Int([]byte(text))
-	if err != nil || !model.ValidTime(t) {
-		return 0, &door.RequestError{Text: fmt.Sprintf("invalid parameter \"timestamp\": %q is no time in Unix milliseconds", door.Clip(text, 40))}
-	}
-	return t, nil
+	defer q.Release()
+	h.prepare(q, lines, p, new(families))
+	_, err = q.Store(ctx)
+	return err
+}
+
+func (h *Handler) prepare(q *door.Request[*decoder], lines []byte, p Push, f *families) {
+	q.AddLabels(p.Labels)
+	d := q.Decoder
+	d.src, d.openMetrics, d.now, d.families, d.record = lines, false, p.Now, f, p.Record
 }
 
 // isOpenMetrics reports whether the content type names OpenMetrics. Any other type

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"tsdb/encoding"
+	"tsdb/internal/decimal"
 	"tsdb/internal/model"
 )
 
@@ -223,6 +224,9 @@ func parseValue(b []byte) (float64, error) {
 	case '"':
 		return parseSpecial(b)
 	default:
+		if v, err := decimal.Parse(b); err == nil {
+			return v, nil
+		}
 		if v, err := strconv.ParseFloat(asString(b), 64); err == nil {
 			return v, nil
 		}
@@ -343,20 +347,11 @@ func (p *scanner) value() ([]byte, bool) {
 	for p.at < len(p.b) {
 		switch c := p.b[p.at]; c {
 		case '"':
-			p.at++
-			for {
-				n := bytes.IndexAny(p.b[p.at:], `"\`)
-				if n < 0 {
-					return nil, false
-				}
-				if p.at += n + 1; p.b[p.at-1] == '"' {
-					break
-				}
-				p.at++ // what follows a backslash
-				if p.at > len(p.b) {
-					return nil, false
-				}
+			n := closingQuote(p.b[p.at:])
+			if n < 0 {
+				return nil, false
 			}
+			p.at += n
 			if depth == 0 {
 				return p.b[from:p.at], true
 			}
@@ -364,9 +359,7 @@ func (p *scanner) value() ([]byte, bool) {
 		case '{', '[':
 			depth++
 			if c == '[' { // most of a line: numbers
-				if n := bytes.IndexAny(p.b[p.at+1:], `]["{}`); n > 0 && p.b[p.at+1+n] == ']' {
-					p.at += n
-				}
+				p.at += numbers(p.b[p.at+1:])
 			}
 		case '}', ']':
 			if depth == 0 {
@@ -385,6 +378,49 @@ func (p *scanner) value() ([]byte, bool) {
 	}
 	return p.b[from:], depth == 0 && p.at > from
 }
+
+// closingQuote returns the position after the string at the start of b, -1 if it is
+// not closed.
+func closingQuote(b []byte) int {
+	for from := 1; ; {
+		n := bytes.IndexByte(b[from:], '"')
+		if n < 0 {
+			return -1
+		}
+		end := from + n
+		slashes := 0
+		for end-slashes > from && b[end-slashes-1] == '\\' {
+			slashes++
+		}
+		if from = end + 1; slashes%2 == 0 {
+			return from
+		}
+	}
+}
+
+// numbers returns the length of an array's content up to its bracket, 0 if there is
+// anything but numbers and words in it. It looks no further than numbersStep bytes
+// behind what is not, so that brackets in brackets take linear time.
+func numbers(b []byte) int {
+	for from := 0; from < len(b); from += numbersStep {
+		part := b[from:min(from+numbersStep, len(b))]
+		n := bytes.IndexByte(part, ']')
+		if n >= 0 {
+			part = part[:n]
+		}
+		for _, c := range [...]byte{'"', '[', '{', '}'} {
+			if bytes.IndexByte(part, c) >= 0 {
+				return 0
+			}
+		}
+		if n >= 0 {
+			return from + n
+		}
+	}
+	return 0
+}
+
+const numbersStep = 256
 
 // text returns the content of the string at the position.
 func (p *scanner) text() (string, error) {

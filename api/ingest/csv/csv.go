@@ -1,0 +1,67 @@
+// Package csv is the door for lines of values separated by commas:
+// /api/v1/import/csv, whose parameter format describes the columns, as in
+// VictoriaMetrics. The alias of a series is that of the fields of a line which are
+// labels, as sent, and the number of the metric among those of the format. A body is
+// stored piece by piece while it arrives.
+package csv
+
+import (
+	"net/http"
+
+	"tsdb/api/ingest/door"
+)
+
+const (
+	path     = "/api/v1/import/csv"
+	doorName = "csv"
+)
+
+// Handler serves the door. It is safe for concurrent use.
+type Handler struct {
+	shared *door.Shared
+	door   *door.Door[*decoder]
+}
+
+// New returns a handler.
+func New(s *door.Shared) *Handler {
+	return &Handler{shared: s, door: door.New(s, doorName, door.CSV, func() *decoder { return new(decoder) })}
+}
+
+// Register registers the endpoint.
+func (h *Handler) Register(mux *http.ServeMux) {
+	mux.HandleFunc("POST "+path, h.write)
+	mux.HandleFunc("PUT "+path, h.write)
+}
+
+func (h *Handler) write(w http.ResponseWriter, r *http.Request) {
+	var o door.Outcome
+	h.shared.Answer(w, &o, h.store(w, r, &o))
+}
+
+// store stores the body.
+func (h *Handler) store(w http.ResponseWriter, r *http.Request, o *door.Outcome) error {
+	extra, err := door.ExtraLabels(r)
+	if err != nil {
+		return err
+	}
+	text := r.URL.Query().Get("format")
+	f, err := parseFormat(text)
+	if err != nil {
+		return err
+	}
+	now, err := h.shared.DefaultTime(r)
+	if err != nil {
+		return err
+	}
+	pieces, err := h.shared.OpenPieces(w, r)
+	if err != nil {
+		return err
+	}
+	defer pieces.Close()
+	return door.StorePieces(r.Context(), h.door, pieces, o, func(q *door.Request[*decoder], lines []byte) error {
+		q.Parameters("format", text)
+		q.AddLabels(extra)
+		q.Decoder.src, q.Decoder.format, q.Decoder.now = lines, f, now
+		return nil
+	})
+}

@@ -1,0 +1,123 @@
+package csv
+
+import (
+	"bytes"
+	stdcsv "encoding/csv"
+	"strings"
+	"testing"
+
+	"tsdb/api/ingest/door"
+	"tsdb/api/ingest/doortest"
+	"tsdb/storage"
+)
+
+const fleetFormat = "1:time:unix_ms,2:label:instance,3:label:job,5:metric:load,4:metric:free"
+
+func acquire(t testing.TB, s door.Store, text string) *door.Request[*decoder] {
+	t.Helper()
+	h := New(door.NewShared(door.Options{Backend: doortest.Backend{Store: s}, Seed: 42}))
+	q, err := h.door.Acquire()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if q.Decoder.format, err = parseFormat(text); err != nil {
+		t.Fatal(err)
+	}
+	return q
+}
+
+func step(t testing.TB) func(door.Store) doortest.Step {
+	return func(s door.Store) doortest.Step {
+		q := acquire(t, s, fleetFormat)
+		f := q.Decoder.format
+		return func(body []byte) {
+			q.Decoder.src, q.Decoder.format = body, f
+			r, err := q.Store(t.Context())
+			doortest.CheckStored(t, r, err)
+			q.Decoder.Release()
+		}
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	b.Run("door=csv/series=100k/samples=2000", func(b *testing.B) { doortest.BenchmarkDecode(b, doortest.FleetCSV(100_000), step(b)) })
+}
+
+func TestKnownSeriesAllocateNothing(t *testing.T) {
+	doortest.KnownSeriesAllocateNothing(t, doortest.FleetCSV(doortest.FleetSamples)[0], step(t))
+}
+
+func TestParseFormat(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                               "it names the columns",
+		"1:label:a":                      "no column is a metric",
+		"1:metric":                       "want POSITION:TYPE:CONTEXT",
+		"0:metric:m":                     "position 0",
+		"1001:metric:m":                  "position 1001",
+		"x:metric:m":                     "want POSITION:TYPE:CONTEXT",
+		"1:tag:m":                        "want metric, label or time",
+		"1:time:unix,2:metric:m":         `time "unix"`,
+		"1:time:unix_s,2:time:unix_s":    "two columns are times",
+		"1:metric:m,2:time:custom:":      "custom:LAYOUT",
+		"1:metric:":                      "want POSITION:TYPE:CONTEXT",
+		strings.Repeat("1:metric:m,", 3): "want POSITION:TYPE:CONTEXT",
+	} {
+		if _, err := parseFormat(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
+
+func TestTimes(t *testing.T) {
+	f := func(form, text string, want int64, ok bool) {
+		t.Helper()
+		if ms, good := timeParser(form)([]byte(text)); good != ok || ok && ms != want {
+			t.Errorf("%s %q: %d %v, want %d %v", form, text, ms, good, want, ok)
+		}
+	}
+	f("unix_s", "1700000000", 1_700_000_000_000, true)
+	f("unix_s", "1700000000.5", 1_700_000_000_500, true)
+	f("unix_s", "-1", -1000, true)
+	f("unix_s", "9223372036854775807", 0, false)
+	f("unix_ms", "1700000000123", 1_700_000_000_123, true)
+	f("unix_us", "1700000000123456", 1_700_000_000_123, true)
+	f("unix_ns", "1700000000123456789", 1_700_000_000_123, true)
+	f("unix_ns", "-1", -1, true)
+	f("rfc3339", "2023-11-14T22:13:20.25Z", 1_700_000_000_250, true)
+	f("rfc3339", "2023-11-14", 0, false)
+	f("custom:2006-01-02 15:04", "2023-11-14 22:13", 1_699_999_980_000, true)
+	f("unix_s", "", 0, false)
+	f("unix_s", "NaN", 0, false)
+}
+
+// FuzzLines: any line gives the fields that encoding/csv gives, if that takes it, and
+// decodes alike with known and new series.
+func FuzzLines(f *testing.F) {
+	for _, s := range []string{"1,a,b,2,3", `1,"a,b","c""d",2,3`, "1,a", ",,,,", `1,"a"x,b,2,3`, `1,"a`, "1,a,b,,3\r\n2,a,b,x,4\n", "1, a ,b, 2 ,\"3\""} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, src []byte) {
+		m := doortest.NewMemory()
+		q := acquire(t, m, fleetFormat)
+		q.Decoder.src = src
+		if err := doortest.Twice(t, m, func() (storage.Receipt, error) { return q.Store(t.Context()) }); err != nil {
+			t.Fatal(err)
+		}
+		if bytes.ContainsAny(src, "\r\n") || len(src) == 0 {
+			return
+		}
+		want, err := stdcsv.NewReader(bytes.NewReader(src)).Read()
+		if err != nil {
+			return
+		}
+		fields, ok := split(nil, src, maxColumns)
+		if !ok || len(fields) != len(want) {
+			t.Fatalf("%q: %q, encoding/csv has %q", src, fields, want)
+		}
+		for i := range want {
+			if string(content(fields[i])) != want[i] {
+				t.Fatalf("%q: field %d is %q, encoding/csv has %q", src, i, fields[i], want[i])
+			}
+		}
+	})
+}
