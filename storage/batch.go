@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
+	"tsdb/storage/head"
 )
 
 // The errors of a commit.
@@ -46,7 +47,11 @@ type Batch struct {
 	metas  []metaEntry
 
 	rejects Rejections
+	dropped Dropped
 	commit  commitScratch
+
+	owner  uint8 // of the series that the door sends first: see head.Claim
+	limits SeriesLimits
 
 	// unregistered are the series that the batch has resolved and the head did
 	// not have. Refs of epoch 0 name them, by index + 1 as slot; each is
@@ -91,8 +96,16 @@ type metaEntry struct {
 // Receipt is the result of a commit.
 type Receipt struct {
 	Floats, Histograms, Exemplars, Metadata int // accepted, identical repetitions included
+	Dropped                                 Dropped
 	Rejected                                []Rejection
 }
+
+// Dropped counts what was left out on purpose, because its series was dropped: it is
+// neither accepted nor refused.
+type Dropped struct{ Floats, Histograms, Exemplars int }
+
+// RefDropped is the ref of a series that Drop has dropped.
+const RefDropped = head.RefRefused
 
 // RejectedCount returns how many samples were refused.
 func (r Receipt) RejectedCount() int {
@@ -107,7 +120,7 @@ func (r Receipt) RejectedCount() int {
 // name of the door is a label value of the rejection metrics ("remote_write",
 // "influx", …).
 func (db *DB) NewBatch(door string, tenant uint32) *Batch {
-	b := &Batch{db: db, door: door, tenant: tenant}
+	b := &Batch{db: db, door: door, tenant: tenant, owner: db.owners.of(door)}
 	b.Reset()
 	return b
 }
@@ -126,6 +139,7 @@ func (b *Batch) Reset() {
 	clear(b.unregistered)
 	b.unregistered = b.unregistered[:0]
 	b.rejects.Reset()
+	b.dropped = Dropped{}
 	b.minT, b.maxT = b.db.timeBounds()
 	b.late.reset(b.db)
 	b.oldest = math.MaxInt64
@@ -166,10 +180,18 @@ func (b *Batch) Resolve(alias model.Hash, ls labels.Labels) (model.Ref, error) {
 	}
 	if ref := b.db.head.Find(b.tenant, ls); ref != 0 {
 		b.db.head.SetAlias(alias, ref)
+		b.db.head.Claim(ref, b.owner)
 		return ref, nil
 	}
 	b.unregistered = append(b.unregistered, unregisteredSeries{alias: alias, labels: ls.Copy()})
 	return model.MakeRef(0, uint32(len(b.unregistered)), 0), nil
+}
+
+// Drop returns the ref of a series whose samples are to be left out, and remembers it
+// under the alias.
+func (b *Batch) Drop(alias model.Hash) model.Ref {
+	b.db.head.SetAlias(alias, RefDropped)
+	return RefDropped
 }
 
 // checkOrder returns an error if labels are not sorted by name, or a name or value
@@ -191,9 +213,13 @@ func checkOrder(ls labels.Labels) error {
 func (b *Batch) register(ref model.Ref, t int64) model.Ref {
 	u := &b.unregistered[ref.Slot()-1]
 	if u.ref == 0 {
-		made, err := b.db.resolve(b.tenant, u.alias, u.labels)
-		if err != nil {
-			b.rejects.Add(ReasonLimit, clip(u.labels.String()), t, err.Error(), 1)
+		made, bad := b.create(u)
+		if bad != nil {
+			series := ""
+			if !b.rejects.Has(bad.Reason) {
+				series = clip(u.labels.String())
+			}
+			b.rejects.Add(bad.Reason, series, t, bad.Detail, 1)
 			return 0
 		}
 		u.ref = made
@@ -216,6 +242,10 @@ func (b *Batch) Float(ref model.Ref, t, st int64, v float64) {
 		return
 	}
 	if ref.Epoch() == 0 {
+		if ref == RefDropped {
+			b.dropped.Floats++
+			return
+		}
 		if ref = b.register(ref, t); ref == 0 {
 			return
 		}
@@ -240,6 +270,10 @@ func (b *Batch) Histogram(ref model.Ref, t, st int64, h model.Histogram) {
 		return
 	}
 	if ref.Epoch() == 0 {
+		if ref == RefDropped {
+			b.dropped.Histograms++
+			return
+		}
 		if ref = b.register(ref, t); ref == 0 {
 			return
 		}
@@ -259,6 +293,10 @@ func (b *Batch) Exemplar(ref model.Ref, e model.Exemplar) {
 		return
 	}
 	if ref.Epoch() == 0 {
+		if ref == RefDropped {
+			b.dropped.Exemplars++
+			return
+		}
 		if ref = b.register(ref, e.T); ref == 0 {
 			return
 		}
@@ -321,6 +359,7 @@ func (b *Batch) Samples() int { return len(b.floats.ts) + len(b.hists.ts) }
 func (b *Batch) Commit(ctx context.Context) (Receipt, error) {
 	r := Receipt{
 		Floats: len(b.floats.ts), Histograms: len(b.hists.ts), Exemplars: len(b.exs.es), Metadata: len(b.metas),
+		Dropped: b.dropped,
 	}
 	err := b.db.apply(ctx, b, &r)
 	b.verifyRefs = errors.Is(err, ErrStaleRef)

@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
 	"tsdb/partition/block"
@@ -50,6 +49,7 @@ type DB struct {
 	report       RecoveryReport
 	collectors   []prometheus.Collector
 	rejectionLog rejectionLog
+	owners       owners
 	closed       sync.Once
 }
 
@@ -88,16 +88,6 @@ func (db *DB) alive(ref model.Ref) bool {
 	sh.Lock()
 	defer sh.Unlock()
 	return sh.AliveLocked(ref)
-}
-
-// resolve finds or creates a series of a tenant and stores its alias.
-func (db *DB) resolve(tenant uint32, a model.Hash, ls labels.Labels) (model.Ref, error) {
-	ref, _ := db.head.Resolve(tenant, ls)
-	if ref == 0 {
-		return 0, rejectf(ReasonLimit, "the head has no room for another series: %s", clip(ls.String()))
-	}
-	db.head.SetAlias(a, ref)
-	return ref, nil
 }
 
 func (db *DB) seriesName(ref model.Ref) string {

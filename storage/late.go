@@ -86,6 +86,9 @@ func (b *Batch) limitOf(ref model.Ref) lateLimit {
 // refused reports whether the times of a sample are refused. It is called for those
 // outside of the bounds of the batch.
 func (b *Batch) refused(ref model.Ref, t, st int64) bool {
+	if ref == RefDropped {
+		return false
+	}
 	if !b.late.differ() || t > b.maxT || t < model.MinTime || !model.ValidTime(st) || t < b.limitOf(ref).oldest {
 		b.refuseTime(ref, t, st)
 		return true

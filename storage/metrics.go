@@ -13,6 +13,8 @@ import (
 type metrics struct {
 	rejected         *prometheus.CounterVec
 	accepted         *prometheus.CounterVec
+	dropped          *prometheus.CounterVec
+	created          *prometheus.CounterVec
 	overwritten      *prometheus.CounterVec
 	exemplarsDropped prometheus.Counter
 	lostSamples      prometheus.Counter
@@ -42,6 +44,8 @@ func newMetrics() *metrics {
 	return &metrics{
 		rejected:         prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tsdb_rejected_samples_total", Help: "Samples refused, by door and reason."}, []string{"door", "reason"}),
 		accepted:         prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tsdb_ingested_samples_total", Help: "Samples acknowledged, by door and kind, repetitions included."}, []string{"door", "kind"}),
+		dropped:          prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tsdb_relabel_dropped_samples_total", Help: "Samples left out because relabelling drops their series, by door."}, []string{"door"}),
+		created:          prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tsdb_created_series_total", Help: "Series registered in the head, by the door that first sent them; those that return after they had left count again."}, []string{"door"}),
 		overwritten:      prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tsdb_overwritten_samples_total", Help: "Samples whose value a later write at the same time has replaced while they were in memory, by door; those in blocks when merges found them, with door=\"merge\". Identical repetitions do not count."}, []string{"door"}),
 		exemplarsDropped: counter("tsdb_exemplars_dropped_total", "Exemplars that made room for newer ones of their series."),
 		lostSamples:      counter("tsdb_wal_lost_samples_total", "Samples of the log whose series definition was damaged."),
@@ -64,7 +68,7 @@ func newMetrics() *metrics {
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.rejected, m.accepted, m.overwritten, m.exemplarsDropped, m.lostSamples, m.cuts, m.cutErrors, m.cutSeconds, m.merges, m.mergeErrors, m.panics, m.mergedBytes,
+	return []prometheus.Collector{m.rejected, m.accepted, m.dropped, m.created, m.overwritten, m.exemplarsDropped, m.lostSamples, m.cuts, m.cutErrors, m.cutSeconds, m.merges, m.mergeErrors, m.panics, m.mergedBytes,
 		m.rollupSteps, m.rollupBytes, m.rollupSamples, m.rollupSeconds, m.writesStopped, m.deletions, m.deletedSamples, m.reclaimedSamples}
 }
 
@@ -76,6 +80,7 @@ func (db *DB) describe(reg prometheus.Registerer) error {
 	list := append(append(db.metrics.collectors(), db.jobs.all.Collectors()...),
 		newRollupCollector(db.roller),
 		newRetentionCollector(db),
+		doorSeriesCollector{db},
 		gauge("tsdb_head_series", "Series the head knows.", func() float64 { return float64(db.head.Stats().Series) }),
 		gauge("tsdb_head_samples", "Samples in memory.", func() float64 { return float64(db.views.headStatus().Samples) }),
 		gauge("tsdb_head_bytes", "Memory of the samples in the head.", func() float64 { return float64(db.views.headStatus().Bytes) }),
@@ -149,6 +154,9 @@ func (db *DB) count(door string, receipt *Receipt) {
 		if c.n > 0 {
 			db.metrics.accepted.WithLabelValues(door, c.kind).Add(float64(c.n))
 		}
+	}
+	if d := receipt.Dropped; d != (Dropped{}) {
+		db.metrics.dropped.WithLabelValues(door).Add(float64(d.Floats + d.Histograms + d.Exemplars))
 	}
 	for _, r := range receipt.Rejected {
 		db.metrics.rejected.WithLabelValues(door, string(r.Reason)).Add(float64(r.Count))

@@ -25,12 +25,15 @@ const (
 	ReasonBadTime        Reason = "bad_time"        // no time, or one that no sample can have: see model.MinTime
 	ReasonLimit          Reason = "limit"           // more labels, or longer ones, than the limits allow
 	ReasonUnsupported    Reason = "unsupported"     // a kind of sample the server does not keep
+	ReasonSeriesLimit    Reason = "series_limit"    // a new series beyond the limit of active ones
+	ReasonChurnLimit     Reason = "churn_limit"     // a new series beyond the limit of new ones an hour
 )
 
 // Reasons lists every reason, for metrics that start at zero.
 var Reasons = []Reason{
 	ReasonTooOld, ReasonTooNew, ReasonStringField, ReasonBadLabel, ReasonBadValue, ReasonBadHistogram, ReasonNoName,
 	ReasonDuplicateLabel, ReasonInvalidUTF8, ReasonBadExemplar, ReasonBadTime, ReasonLimit, ReasonUnsupported,
+	ReasonSeriesLimit, ReasonChurnLimit,
 }
 
 // Reject is the error of a series that is refused.

@@ -32,6 +32,7 @@ type Options struct {
 	MaxBodyBytes int64           // limit of a body, before and after decompression; 0 = 32 MiB
 	Budget       *reqbody.Budget // memory of all requests in flight; nil = a new budget of the default size
 	Limits       door.Limits     // of the labels of a series
+	Rules        door.Rules      // at first; see Ingest.SetRules
 
 	// InfluxDBLabel is the name of the label that holds the db or bucket of an
 	// Influx write. A tag of that name takes precedence. Empty = no label.
@@ -55,6 +56,7 @@ type Options struct {
 // Ingest serves the doors of one server. It is safe for concurrent use. It
 // starts no goroutines and needs no Close.
 type Ingest struct {
+	shared      *door.Shared
 	remoteWrite *remotewrite.Handler
 	influx      *influx.Handler
 	jsonLines   *jsonlines.Handler
@@ -78,11 +80,12 @@ func setTenant(o *Options) {
 
 func newIngest(o Options, backend door.Backend) *Ingest {
 	s := door.NewShared(door.Options{
-		Backend: backend, MaxBodyBytes: o.MaxBodyBytes, Budget: o.Budget, Limits: o.Limits,
+		Backend: backend, MaxBodyBytes: o.MaxBodyBytes, Budget: o.Budget, Limits: o.Limits, Rules: o.Rules,
 		Generation: o.Generation, Seed: o.Seed, Clock: o.Clock, Logger: o.Logger,
 	})
 	texts := text.New(s)
 	return &Ingest{
+		shared:      s,
 		remoteWrite: remotewrite.New(s),
 		influx: influx.New(s, influx.Options{
 			DB: o.DB, DBLabel: o.InfluxDBLabel, Tenant: o.Tenant, RetentionMs: o.RetentionMs, Version: o.Version,
@@ -127,7 +130,18 @@ func (in *Ingest) Register(mux *http.ServeMux) {
 	in.text.Register(mux)
 	in.csv.Register(mux)
 	in.pushGateway.Register(mux)
+	mux.HandleFunc("GET "+rejectedPath, in.rejected)
+	mux.HandleFunc("OPTIONS "+rejectedPath, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 }
+
+// Doors returns the names of the doors, which rules may name.
+func Doors() []string {
+	return []string{remotewrite.DoorName, influx.DoorName, jsonlines.DoorName, text.DoorName, csv.DoorName, rpcwrite.DoorName}
+}
+
+// SetRules replaces the rules of the doors. Aliases of the old rules are not used any
+// more, so that every series is relabelled again when it is next sent.
+func (in *Ingest) SetRules(r door.Rules) { in.shared.SetRules(r) }
 
 // RegisterRPC registers the services of all doors.
 func (in *Ingest) RegisterRPC(s rpcwrite.Server) { in.rpcWrite.Register(s) }

@@ -23,6 +23,7 @@ type config struct {
 	args                   []string // of the command line
 
 	rules []retentionRule // of the configuration file
+	doors doorRules       // of the configuration file
 
 	retention     duration // of raw samples
 	retentionSize diskShare
@@ -55,6 +56,8 @@ type config struct {
 	readMaxSamples  count
 	readConcurrency count
 
+	limitSeries     countOrNone
+	limitNewSeries  countOrNone
 	limitLabels     count
 	limitLabelName  size
 	limitLabelValue size
@@ -94,7 +97,7 @@ func (c *config) flagSet() *flag.FlagSet {
 	fs.StringVar(&c.data, "data", "./data", "data `directory`, created if missing")
 	fs.StringVar(&c.http, "http", ":9201", "`address` to listen on for HTTP")
 	fs.StringVar(&c.grpc, "grpc", ":9202", "`address` to listen on for gRPC (tsdb.v1, health, reflection)")
-	fs.StringVar(&c.file, "config", "", "YAML `file` whose keys are the names of these flags, and retention, a list of rules; the command line takes precedence; read again at SIGHUP and POST /-/reload")
+	fs.StringVar(&c.file, "config", "", "YAML `file` whose keys are the names of these flags, and retention, relabel_configs and doors, lists of rules; the command line takes precedence; read again at SIGHUP and POST /-/reload")
 
 	variable(&c.strict, "strict", "false", "refuse to start if data is damaged: a block of the MANIFEST is missing or unreadable, the log has lost frames, or a copy of MANIFEST is damaged")
 	variable(&c.retention, "retention.raw", "30d", "`duration` for which samples are kept; they are deleted by whole days; 0 = for ever")
@@ -140,6 +143,8 @@ func (c *config) flagSet() *flag.FlagSet {
 	variable(&c.readMaxSamples, "remote-read.max-samples", "50000000", "maximum number of `samples` of a remote read that is answered with a single message instead of a stream of chunks")
 	variable(&c.readConcurrency, "remote-read.max-concurrency", "10", "maximum number of concurrent remote `reads`, including raw series over gRPC; further ones wait")
 
+	variable(&c.limitSeries, "limit.series", "0", "maximum number of active `series`, those in memory; new ones beyond it are refused; 0 = no limit")
+	variable(&c.limitNewSeries, "limit.new-series", "0", "maximum number of new `series` an hour; further ones are refused; 0 = no limit")
 	variable(&c.limitLabels, "limit.labels", "128", "maximum number of `labels` of a series")
 	variable(&c.limitLabelName, "limit.label-name", "1KiB", "maximum length in `bytes` of a label name")
 	variable(&c.limitLabelValue, "limit.label-value", "16KiB", "maximum length in `bytes` of a label value")
@@ -208,12 +213,13 @@ func (c *config) applyYAML(content []byte, given map[string]bool) error {
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]
 		f := c.flags.Lookup(key.Value)
+		parse := map[string]func(*yaml.Node) error{rulesKey: c.parseRules, relabelKey: c.parseRelabel, doorsKey: c.parseDoors}[key.Value]
 		switch {
-		case key.Value == rulesKey && seen[key.Value] == 0:
+		case parse != nil && seen[key.Value] == 0:
 			seen[key.Value] = key.Line
-			errs = append(errs, c.parseRules(value))
+			errs = append(errs, parse(value))
 			continue
-		case f == nil && key.Value != rulesKey || key.Value == "config":
+		case f == nil && parse == nil || key.Value == "config":
 			errs = append(errs, at(key, "unknown key %q%s", key.Value, c.suggest(key.Value)))
 			continue
 		case seen[key.Value] != 0:
@@ -350,5 +356,6 @@ func (c *config) yaml() string {
 		}
 	}
 	b.WriteString(c.rulesYAML())
+	b.WriteString(c.doors.yaml)
 	return b.String()
 }

@@ -29,11 +29,13 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 		Budget:        writes,
 		MaxBodyBytes:  int64(s.config.limitBody),
 		Limits:        s.limits(),
+		Rules:         s.config.doorSettings(),
 		InfluxDBLabel: s.config.influxDBLabel,
 		RetentionMs:   time.Duration(s.config.retention).Milliseconds(),
 		Version:       version,
 		Logger:        s.log,
 	})
+	s.ingest = in
 	s.engine = query.New(query.Options{
 		Timeout:       time.Duration(s.config.queryTimeout),
 		MaxSamples:    int(s.config.queryMaxSamples),

@@ -50,7 +50,9 @@ func newReloader(s *service, c *config) *reloader {
 }
 
 // reloadable reports whether a setting can change while the server runs.
-func reloadable(name string) bool { return strings.HasPrefix(name, "retention.") }
+func reloadable(name string) bool {
+	return strings.HasPrefix(name, "retention.") || name == "limit.series" || name == "limit.new-series"
+}
 
 // reload applies the configuration file. After an error the settings are as before.
 func (r *reloader) reload(ctx context.Context) error {
@@ -85,6 +87,9 @@ func (r *reloader) reloadLocked(ctx context.Context) error {
 	if err := db.SetRetention(ctx, next.retentionOf()); err != nil {
 		return fmt.Errorf("retention: %w", err)
 	}
+	if next.doors.yaml != old.doors.yaml || next.limitSeries != old.limitSeries || next.limitNewSeries != old.limitNewSeries {
+		r.service.ingest.SetRules(next.doorSettings())
+	}
 	r.current.Store(next)
 	for _, text := range waiting {
 		r.service.log.Warn("a restart is needed for a setting to change", "setting", text)
@@ -114,6 +119,9 @@ func merge(old, next *config) (_ *config, waiting, changed []string, err error) 
 	})
 	if old.rulesYAML() != next.rulesYAML() {
 		changed = append(changed, rulesKey)
+	}
+	if old.doors.yaml != next.doors.yaml {
+		changed = append(changed, relabelKey+" and "+doorsKey)
 	}
 	slices.Sort(changed)
 	return next, waiting, changed, err

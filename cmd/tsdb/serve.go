@@ -22,6 +22,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"tsdb/api"
+	"tsdb/api/ingest"
 	"tsdb/api/limiter"
 	"tsdb/internal/vfs"
 	"tsdb/query"
@@ -108,6 +109,7 @@ type service struct {
 
 	httpListener, grpcListener net.Listener
 	engine                     *query.Engine
+	ingest                     *ingest.Ingest
 	reads                      *limiter.Limiter                                           // of reads without the engine
 	refuse                     func(http.ResponseWriter, *http.Request, int, string) bool // in the error format of a path's protocol
 	http                       *api.Server

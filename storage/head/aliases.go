@@ -9,8 +9,8 @@ import (
 )
 
 // RefRefused is the ref of an alias whose labels are known to be refused. It has no
-// epoch, so no series ever has it.
-const RefRefused model.Ref = 2 << 32
+// epoch, so no series ever has it, and the slot that no series has.
+const RefRefused model.Ref = (model.MaxSlots - 1) << 32
 
 // aliasParts is the number of parts of the table, each with its own lock.
 const aliasParts = 32

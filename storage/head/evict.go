@@ -104,6 +104,11 @@ func (s *Shard) condemn(slot uint32) {
 	s.garbage += int64(len(terms)) * 2
 	*r = series{}
 	s.live--
+	s.head.live.Add(-1)
+	if o := s.owner.at(slot); *o != 0 {
+		s.head.owned[*o].Add(-1)
+		*o = 0
+	}
 	m := s.marks.at(slot)
 	m.epoch++
 	if m.epoch != lastEpoch {

@@ -42,7 +42,9 @@ func (o Options) withDefaults() Options {
 // shard, metadata. No function holds the locks of two shards.
 type Head struct {
 	opts     Options
-	newest   atomic.Uint64 // newest generation with a buffer, past or present
+	newest   atomic.Uint64     // newest generation with a buffer, past or present
+	live     atomic.Int64      // series
+	owned    [256]atomic.Int64 // series by owner, see Claim
 	aliases  aliasTable
 	metadata metadataTable
 	order    order
@@ -180,7 +182,7 @@ func (h *Head) Stats() Stats {
 		st.Series += s.live
 		st.Slots += int(s.slots)
 		st.Terms += int(s.dict.n - s.dict.dead)
-		st.Bytes += s.marks.bytes() + s.series.bytes() + s.metric.bytes() + s.text.held + s.dict.bytes() + s.lists.held +
+		st.Bytes += s.marks.bytes() + s.series.bytes() + s.metric.bytes() + s.owner.bytes() + s.text.held + s.dict.bytes() + s.lists.held +
 			int64(cap(s.ids.table)+cap(s.free)+cap(s.condemned))*4 + int64(cap(s.fresh))*8
 		s.mu.RUnlock()
 	}
@@ -188,4 +190,32 @@ func (h *Head) Stats() Stats {
 	st.Aliases = n
 	st.Bytes += bytes + h.order.bytes.Load()
 	return st
+}
+
+// Series returns the number of series in the head.
+func (h *Head) Series() int64 { return h.live.Load() }
+
+// Owned returns the number of series that an owner has claimed and that are still in
+// the head.
+func (h *Head) Owned(owner uint8) int64 { return h.owned[owner].Load() }
+
+// Claim makes owner that of a series that has none, and of which the ref is current.
+// The owner is the writer that first sent the series to this process; 0 is none.
+func (h *Head) Claim(ref model.Ref, owner uint8) {
+	s := &h.shards[ref.Shard()]
+	s.mu.RLock()
+	claimed := !s.alive(ref) || *s.owner.at(ref.Slot()) != 0
+	s.mu.RUnlock()
+	if claimed {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.alive(ref) {
+		return
+	}
+	if o := s.owner.at(ref.Slot()); *o == 0 && owner != 0 {
+		*o = owner
+		h.owned[owner].Add(1)
+	}
 }

@@ -24,6 +24,7 @@ type Shard struct {
 	marks  slab[mark]   // by slot
 	series slab[series] // by slot
 	metric slab[uint8]  // by slot: model.MetricNumber
+	owner  slab[uint8]  // by slot: see Claim
 	text   arena        // values of the dictionary, packed label ids
 	dict   dictionary
 	lists  pool[uint32] // postings
@@ -77,6 +78,7 @@ func (s *Shard) init(h *Head, number int) {
 	s.marks = newSlab[mark](markBytes)
 	s.series = newSlab[series](seriesBytes)
 	s.metric = newSlab[uint8](1)
+	s.owner = newSlab[uint8](1)
 	s.dict = newDictionary()
 	s.lists = newPool[uint32](4, 1)
 }
@@ -190,6 +192,7 @@ func (s *Shard) add(tenant uint32, id model.Identity, metric string, terms []uin
 		s.marks.ensure(s.slots)
 		s.series.ensure(s.slots)
 		s.metric.ensure(s.slots)
+		s.owner.ensure(s.slots)
 		s.marks.at(slot).epoch = 1
 	}
 	m := s.marks.at(slot)
@@ -205,6 +208,7 @@ func (s *Shard) add(tenant uint32, id model.Identity, metric string, terms []uin
 	}
 	s.put(slot, id)
 	s.live++
+	s.head.live.Add(1)
 	ref := model.MakeRef(s.number, slot, m.epoch)
 	s.fresh = append(s.fresh, ref)
 	return ref

@@ -13,7 +13,7 @@ import (
 
 const (
 	path     = "/api/v1/import/csv"
-	doorName = "csv"
+	DoorName = "csv"
 )
 
 // Handler serves the door. It is safe for concurrent use.
@@ -24,7 +24,7 @@ type Handler struct {
 
 // New returns a handler.
 func New(s *door.Shared) *Handler {
-	return &Handler{shared: s, door: door.New(s, doorName, door.CSV, func() *decoder { return new(decoder) })}
+	return &Handler{shared: s, door: door.New(s, DoorName, door.CSV, func() *decoder { return new(decoder) })}
 }
 
 // Register registers the endpoint.
@@ -35,7 +35,7 @@ func (h *Handler) Register(mux *http.ServeMux) {
 
 func (h *Handler) write(w http.ResponseWriter, r *http.Request) {
 	var o door.Outcome
-	h.shared.Answer(w, &o, h.store(w, r, &o))
+	h.shared.Answer(w, DoorName, &o, h.store(w, r, &o))
 }
 
 // store stores the body.

@@ -3,6 +3,9 @@ package door
 import (
 	"errors"
 
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/relabel"
+
 	"tsdb/internal/model"
 	"tsdb/storage"
 )
@@ -65,12 +68,14 @@ type Batch struct {
 
 	aliases []model.Hash // of the group
 	refs    []model.Ref
+
+	relabel []*relabel.Config // of the request
+	builder *labels.Builder   // nil until series are relabelled
 }
 
-func (b *Batch) init(out Store, d Decoder, limits Limits) {
+func (b *Batch) init(out Store, d Decoder) {
 	b.out, b.decoder = out, d
 	b.refuser, _ = d.(Refuser)
-	b.Labels.limits = limits
 }
 
 // release drops the memory of a large group.
@@ -137,6 +142,12 @@ func (b *Batch) resolve(k int) (model.Ref, error) {
 			return 0, nil // there is nothing to store and nothing to refuse
 		}
 		ls, bad := set.build()
+		if bad == nil && len(b.relabel) > 0 {
+			keep := false
+			if ls, keep, bad = b.relabelled(ls); !keep {
+				return b.out.Drop(b.aliases[k]), nil
+			}
+		}
 		if bad == nil {
 			return b.out.Resolve(b.aliases[k], ls)
 		}

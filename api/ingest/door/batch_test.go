@@ -74,6 +74,7 @@ type store struct {
 	floats  int
 	rejects storage.Rejections
 	stale   int // commits that fail with ErrStaleRef
+	drops   int // series
 }
 
 func (s *store) Reset() { s.floats = 0; s.rejects.Reset() }
@@ -86,6 +87,8 @@ func (s *store) Resolve(alias model.Hash, _ labels.Labels) (model.Ref, error) {
 	s.known[alias] = model.Ref(len(s.known) + 1)
 	return s.known[alias], nil
 }
+func (s *store) Drop(model.Hash) model.Ref                          { s.drops++; return 0 }
+func (s *store) Limit(storage.SeriesLimits)                         {}
 func (s *store) Float(model.Ref, int64, int64, float64)             { s.floats++ }
 func (s *store) Histogram(model.Ref, int64, int64, model.Histogram) {}
 func (s *store) Exemplar(model.Ref, model.Exemplar)                 {}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"tsdb/api/reqbody"
 	"tsdb/internal/vfs"
@@ -26,10 +27,11 @@ type Options struct {
 	MaxBodyBytes int64           // limit of a body, before and after decompression; 0 = 32 MiB
 	Budget       *reqbody.Budget // memory of all requests in flight; nil = a new budget of the default size
 	Limits       Limits          // of the labels of a series
+	Rules        Rules           // at first; see Shared.SetRules
 
-	// Generation numbers the configuration. It must change whenever a change
-	// of settings maps the same bytes to other series, so that aliases of the
-	// old configuration are not used.
+	// Generation numbers the configuration of the first rules; those that follow
+	// count on. It must change whenever a change of settings maps the same bytes to
+	// other series, so that aliases of the old configuration are not used.
 	Generation uint64
 
 	Seed   uint64       // seed of the alias hashes; 0 = random
@@ -43,11 +45,15 @@ type Shared struct {
 	Limit  reqbody.Limit   // of a body, before and after decompression
 	Clock  vfs.Clock
 	Logger *slog.Logger
+	// Rejected remembers the last refusals of the doors.
+	Rejected *Rejected
 
 	backend    Backend
 	limits     Limits
 	seed       uint64
-	generation uint64
+	generation uint64 // the first
+	rulesMu    sync.Mutex
+	rules      atomic.Pointer[rulesInForce]
 }
 
 const defaultMaxBody = 32 << 20
@@ -67,10 +73,13 @@ func NewShared(o Options) *Shared {
 	if o.Seed == 0 {
 		o.Seed = randomSeed()
 	}
-	return &Shared{
+	s := &Shared{
 		Budget: o.Budget, Limit: reqbody.Limit{Bytes: min(o.MaxBodyBytes, 1<<30), Setting: "limit.body"}, Clock: o.Clock, Logger: o.Logger,
 		backend: o.Backend, limits: o.Limits.withDefaults(), seed: o.Seed, generation: o.Generation,
+		Rejected: newRejected(o.Clock),
 	}
+	s.SetRules(o.Rules)
+	return s
 }
 
 func setDefault[T comparable](p *T, v T) {
@@ -123,6 +132,7 @@ type Request[D Decoder] struct {
 
 	door    *Door[D]
 	tenant  uint32
+	rules   *rulesInForce
 	params  []string // that change labels
 	storing bool     // Store has not returned
 }
@@ -141,8 +151,9 @@ func (d *Door[D]) Acquire() (*Request[D], error) {
 			return nil, err
 		}
 		r = &Request[D]{door: d, tenant: tenant, Decoder: d.newDecoder()}
-		r.Batch.init(store, r.Decoder, d.shared.limits)
+		r.Batch.init(store, r.Decoder)
 	}
+	r.use(d.shared.rules.Load())
 	r.params = r.params[:0]
 	r.reseed()
 	return r, nil
@@ -165,7 +176,7 @@ func (r *Request[D]) reseed() {
 			params = append(params, l.Name, l.Value)
 		}
 	}
-	r.Batch.Seed = aliasSeed(d.shared.seed, d.protocol, r.tenant, d.shared.generation, params...)
+	r.Batch.Seed = aliasSeed(d.shared.seed, d.protocol, r.tenant, r.rules.generation, params...)
 }
 
 // Release ends the request and returns its state to the pool, unless it is in the

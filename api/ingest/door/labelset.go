@@ -95,6 +95,11 @@ func (s *LabelSet) Add(name, value []byte) {
 // Prometheus' words where it has any.
 func (s *LabelSet) build() (labels.Labels, *storage.Reject) {
 	s.setExtra()
+	return s.check()
+}
+
+// check is build without the labels of the request.
+func (s *LabelSet) check() (labels.Labels, *storage.Reject) {
 	if bad := s.tooLarge(storage.ReasonLimit, "series"); bad != nil {
 		return labels.EmptyLabels(), bad
 	}

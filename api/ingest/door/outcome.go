@@ -61,11 +61,12 @@ func storePiece[D Decoder](ctx context.Context, d *Door[D], lines []byte, o *Out
 	return nil
 }
 
-// Answer answers a request of lines in plain text: 204 if all is stored, 400 with
-// Summary if some was refused, else the status of the error.
-func (s *Shared) Answer(w http.ResponseWriter, o *Outcome, err error) {
+// Answer answers a request of lines to a door in plain text: 204 if all is stored, 400
+// with Summary if some was refused, else the status of the error.
+func (s *Shared) Answer(w http.ResponseWriter, door string, o *Outcome, err error) {
 	switch {
 	case err != nil:
+		s.RefusedRequest(door, err)
 		text := err.Error()
 		if o.written > 0 {
 			text += fmt.Sprintf(" (%d samples before it are stored; sending them again changes nothing)", o.written)

@@ -15,6 +15,8 @@ type Store interface {
 	Reset()
 	LookupAll(aliases []model.Hash, refs []model.Ref)
 	Resolve(alias model.Hash, ls labels.Labels) (model.Ref, error)
+	Drop(alias model.Hash) model.Ref
+	Limit(l storage.SeriesLimits)
 	Float(ref model.Ref, t, st int64, v float64)
 	Histogram(ref model.Ref, t, st int64, h model.Histogram)
 	Exemplar(ref model.Ref, e model.Exemplar)
@@ -30,9 +32,18 @@ const StaleRetries = 3
 // Store decodes the request into the batch and commits it. If it returns an error,
 // none of the request is stored, or a part that a repetition does not double.
 func (r *Request[D]) Store(ctx context.Context) (storage.Receipt, error) {
+	if rules := r.door.shared.rules.Load(); rules != r.rules {
+		r.use(rules) // they have changed since the request was acquired
+		r.reseed()
+	}
 	r.storing = true
 	receipt, err := r.Batch.store(ctx)
 	r.storing = false
+	r.door.shared.refused(r.door.name, receipt)
+	// For the client what is dropped on purpose is done.
+	receipt.Floats += receipt.Dropped.Floats
+	receipt.Histograms += receipt.Dropped.Histograms
+	receipt.Exemplars += receipt.Dropped.Exemplars
 	return receipt, err
 }
 

@@ -31,6 +31,8 @@ type Memory struct {
 	Exemplars  []Exemplar
 	MetadataOf map[string]model.Metadata
 	Rejects    storage.Rejections
+	Dropped    storage.Dropped
+	Limits     storage.SeriesLimits
 	Resolves   int // calls
 
 	OnCommit func() error // nil = works
@@ -62,6 +64,7 @@ func (m *Memory) Reset() {
 	m.Samples, m.Histograms, m.Exemplars = m.Samples[:0], m.Histograms[:0], m.Exemplars[:0]
 	clear(m.MetadataOf)
 	m.Rejects.Reset()
+	m.Dropped = storage.Dropped{}
 }
 
 func (m *Memory) LookupAll(aliases []model.Hash, refs []model.Ref) {
@@ -86,15 +89,34 @@ func (m *Memory) Resolve(alias model.Hash, ls labels.Labels) (model.Ref, error) 
 	return ref, nil
 }
 
+func (m *Memory) Drop(alias model.Hash) model.Ref {
+	m.Known[alias] = storage.RefDropped
+	return storage.RefDropped
+}
+
+func (m *Memory) Limit(l storage.SeriesLimits) { m.Limits = l }
+
 func (m *Memory) Float(ref model.Ref, t, st int64, v float64) {
+	if ref == storage.RefDropped {
+		m.Dropped.Floats++
+		return
+	}
 	m.Samples = append(m.Samples, Sample{m.names[ref-1], t, st, v})
 }
 
 func (m *Memory) Histogram(ref model.Ref, t, st int64, h model.Histogram) {
+	if ref == storage.RefDropped {
+		m.Dropped.Histograms++
+		return
+	}
 	m.Histograms = append(m.Histograms, Histogram{m.names[ref-1], t, st, h})
 }
 
 func (m *Memory) Exemplar(ref model.Ref, e model.Exemplar) {
+	if ref == storage.RefDropped {
+		m.Dropped.Exemplars++
+		return
+	}
 	m.Exemplars = append(m.Exemplars, Exemplar{m.names[ref-1], e})
 }
 
@@ -111,5 +133,5 @@ func (m *Memory) Commit(context.Context) (storage.Receipt, error) {
 			return storage.Receipt{}, err
 		}
 	}
-	return storage.Receipt{Floats: len(m.Samples), Histograms: len(m.Histograms), Exemplars: len(m.Exemplars), Metadata: len(m.MetadataOf), Rejected: m.Rejects.List()}, nil
+	return storage.Receipt{Floats: len(m.Samples), Histograms: len(m.Histograms), Exemplars: len(m.Exemplars), Metadata: len(m.MetadataOf), Dropped: m.Dropped, Rejected: m.Rejects.List()}, nil
 }

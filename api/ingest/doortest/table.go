@@ -52,6 +52,8 @@ func (b *Table) Resolve(alias model.Hash, _ labels.Labels) (model.Ref, error) {
 	*b.slot(alias) = tableSlot{alias, b.next}
 	return b.next, nil
 }
+func (b *Table) Drop(model.Hash) model.Ref                          { panic("a series is dropped") }
+func (b *Table) Limit(storage.SeriesLimits)                         {}
 func (b *Table) Float(_ model.Ref, _, _ int64, v float64)           { b.n++; b.sum += v }
 func (b *Table) Histogram(model.Ref, int64, int64, model.Histogram) { b.n++ }
 func (b *Table) Exemplar(model.Ref, model.Exemplar)                 {}

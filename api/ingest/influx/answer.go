@@ -75,6 +75,7 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, d dialect, status
 
 // failWith writes the response to a request that failed as a whole.
 func (h *Handler) failWith(w http.ResponseWriter, r *http.Request, d dialect, err error) {
+	h.shared.RefusedRequest(DoorName, err)
 	h.fail(w, r, d, h.shared.Status(err), err.Error())
 }
 
@@ -147,10 +148,10 @@ func refusals(q *door.Request[*decoder], receipt storage.Receipt) string {
 		texts = append(texts, "and "+strconv.Itoa(more)+" more bad lines")
 	}
 	for _, r := range receipt.Rejected {
-		if r.Reason == storage.ReasonTooOld {
+		switch r.Reason {
+		case storage.ReasonTooOld:
 			texts = append(texts, "points beyond retention policy: "+door.Describe(r))
-		}
-		if r.Reason == storage.ReasonTooNew {
+		case storage.ReasonTooNew, storage.ReasonSeriesLimit, storage.ReasonChurnLimit:
 			texts = append(texts, door.Describe(r))
 		}
 	}

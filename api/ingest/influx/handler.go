@@ -25,6 +25,9 @@ type Options struct {
 	Version     string // server version shown to clients
 }
 
+// DoorName is the name of the door in metrics.
+const DoorName = "influx"
+
 // Handler serves the endpoints of InfluxDB's line protocol. It is safe for
 // concurrent use.
 type Handler struct {
@@ -42,7 +45,7 @@ type Handler struct {
 func New(s *door.Shared, o Options) *Handler {
 	h := &Handler{shared: s, opts: o, started: s.Clock.Now()}
 	h.strings.log = s.Logger
-	h.door = door.New(s, "influx", door.Influx, func() *decoder { return &decoder{strings: &h.strings} })
+	h.door = door.New(s, DoorName, door.Influx, func() *decoder { return &decoder{strings: &h.strings} })
 	return h
 }
 

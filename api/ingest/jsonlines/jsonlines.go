@@ -10,7 +10,8 @@ import (
 	"tsdb/api/ingest/door"
 )
 
-const doorName = "json_lines"
+// DoorName is the name of the door in metrics.
+const DoorName = "json_lines"
 
 // Handler serves the door. It is safe for concurrent use.
 type Handler struct {
@@ -20,7 +21,7 @@ type Handler struct {
 
 // New returns a handler.
 func New(s *door.Shared) *Handler {
-	return &Handler{shared: s, door: door.New(s, doorName, door.JSONLines, func() *decoder { return new(decoder) })}
+	return &Handler{shared: s, door: door.New(s, DoorName, door.JSONLines, func() *decoder { return new(decoder) })}
 }
 
 // Register registers the endpoint.
@@ -31,7 +32,7 @@ func (h *Handler) Register(mux *http.ServeMux) {
 
 func (h *Handler) write(w http.ResponseWriter, r *http.Request) {
 	var o door.Outcome
-	h.shared.Answer(w, &o, h.store(w, r, &o))
+	h.shared.Answer(w, DoorName, &o, h.store(w, r, &o))
 }
 
 // store stores the body.

@@ -58,6 +58,7 @@ func (h *Handler) push(w http.ResponseWriter, r *http.Request) {
 		err = h.store(w, r, group)
 	}
 	if err != nil {
+		h.shared.RefusedRequest(text.DoorName, err)
 		h.shared.Fail(w, err.Error(), h.shared.Status(err))
 	}
 }
@@ -90,7 +91,7 @@ func (h *Handler) store(w http.ResponseWriter, r *http.Request, group []door.Lab
 		return err
 	}
 	if o.Refused() > 0 {
-		h.shared.Answer(w, &o, nil)
+		h.shared.Answer(w, text.DoorName, &o, nil)
 		return nil
 	}
 	w.WriteHeader(http.StatusOK) // clients take 200 and 202 only
@@ -116,6 +117,7 @@ func (h *Handler) delete(w http.ResponseWriter, r *http.Request) {
 		h.memory.set(key(group), nil, 0)
 	}
 	if err != nil {
+		h.shared.RefusedRequest(text.DoorName, err)
 		h.shared.Fail(w, err.Error(), h.shared.Status(err))
 		return
 	}

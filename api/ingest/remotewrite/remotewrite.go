@@ -42,14 +42,14 @@ type Handler struct {
 	metadata door.MetadataCache
 }
 
-// doorName is the name of both doors in metrics and logs.
-const doorName = "remote_write"
+// DoorName is the name of the doors of both versions in metrics and logs.
+const DoorName = "remote_write"
 
 // New returns a handler.
 func New(s *door.Shared) *Handler {
 	h := &Handler{shared: s}
-	h.version1 = door.New(s, doorName, door.RemoteWrite1, func() *decoder1 { return new(decoder1) })
-	h.version2 = door.New(s, doorName, door.RemoteWrite2, func() *decoder2 { return newDecoder2(&h.metadata) })
+	h.version1 = door.New(s, DoorName, door.RemoteWrite1, func() *decoder1 { return new(decoder1) })
+	h.version2 = door.New(s, DoorName, door.RemoteWrite2, func() *decoder2 { return newDecoder2(&h.metadata) })
 	return h
 }
 
@@ -185,6 +185,7 @@ func (h *Handler) answer(w http.ResponseWriter, message string, o outcome, err e
 		http.Error(w, err.Error(), http.StatusUnsupportedMediaType)
 		return
 	case err != nil:
+		h.shared.RefusedRequest(DoorName, err)
 		status := h.shared.Status(err)
 		if status == http.StatusServiceUnavailable {
 			header.Set("Retry-After", door.RetryAfter)

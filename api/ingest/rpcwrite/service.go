@@ -28,6 +28,9 @@ type Server interface {
 	Stopping() <-chan struct{}
 }
 
+// DoorName is the name of the door in metrics.
+const DoorName = "grpc"
+
 // Service implements tsdb.v1.Write. It is safe for concurrent use.
 type Service struct {
 	tsdbv1.UnimplementedWriteServer
@@ -38,7 +41,7 @@ type Service struct {
 
 // New returns a service, to be registered once.
 func New(s *door.Shared) *Service {
-	return &Service{shared: s, door: door.New(s, "grpc", door.RPC, func() *decoder { return new(decoder) })}
+	return &Service{shared: s, door: door.New(s, DoorName, door.RPC, func() *decoder { return new(decoder) })}
 }
 
 // Register registers the service.
@@ -53,7 +56,11 @@ var errStopping = errors.New("the server is stopping")
 // Write stores the requests of a stream one after the other. While one is being
 // stored the next is received, so a stream holds at most two.
 func (s *Service) Write(stream grpc.BidiStreamingServer[tsdbv1.WriteRequest, tsdbv1.WriteResponse]) error {
-	return s.status(s.write(stream))
+	err := s.write(stream)
+	if status.Code(err) == codes.Unknown && !errors.Is(err, errStopping) { // not gRPC's own
+		s.shared.RefusedRequest(DoorName, err)
+	}
+	return s.status(err)
 }
 
 func (s *Service) write(stream grpc.BidiStreamingServer[tsdbv1.WriteRequest, tsdbv1.WriteResponse]) error {

@@ -23,7 +23,8 @@ import (
 // Path is the path of the door.
 const Path = "/api/v1/import/prometheus"
 
-const doorName = "text"
+// DoorName is the name of the door in metrics.
+const DoorName = "text"
 
 // Handler serves the door. It is safe for concurrent use.
 type Handler struct {
@@ -38,9 +39,9 @@ type Handler struct {
 // New returns a handler.
 func New(s *door.Shared) *Handler {
 	h := &Handler{shared: s}
-	h.door = door.New(s, doorName, door.Text, func() *decoder { return &decoder{metadata: &h.metadata} })
-	h.messages = door.New(s, doorName, door.MetricFamilies, func() *messages { return new(messages) })
-	h.markers = door.New(s, doorName, door.Text, func() *markers { return new(markers) })
+	h.door = door.New(s, DoorName, door.Text, func() *decoder { return &decoder{metadata: &h.metadata} })
+	h.messages = door.New(s, DoorName, door.MetricFamilies, func() *messages { return new(messages) })
+	h.markers = door.New(s, DoorName, door.Text, func() *markers { return new(markers) })
 	return h
 }
 
@@ -52,7 +53,7 @@ func (h *Handler) Register(mux *http.ServeMux) {
 
 func (h *Handler) write(w http.ResponseWriter, r *http.Request) {
 	var o door.Outcome
-	h.shared.Answer(w, &o, h.store(w, r, &o))
+	h.shared.Answer(w, DoorName, &o, h.store(w, r, &o))
 }
 
 // store stores the body of a request of the door.

@@ -71,6 +71,9 @@ func (s *influxStore) Resolve(alias model.Hash, ls labels.Labels) (model.Ref, er
 	return ref, nil
 }
 
+func (s *influxStore) Drop(model.Hash) model.Ref  { return storage.RefDropped }
+func (s *influxStore) Limit(storage.SeriesLimits) {}
+
 func (s *influxStore) Float(ref model.Ref, t, _ int64, v float64) {
 	s.out.float(s.series[ref-1], t, v)
 }
