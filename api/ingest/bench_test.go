@@ -11,28 +11,41 @@ import (
 // file system.
 func BenchmarkWrite(b *testing.B) {
 	const n = 100_000
-	bodies := map[string][][]byte{"remote-write-1": doortest.Fleet1(b, n), "remote-write-2": doortest.Fleet2(b, n), "influx": doortest.FleetLines(n)}
-	headers := map[string][]string{"remote-write-1": {"Content-Type", type1}, "remote-write-2": {"Content-Type", type2}, "influx": nil}
-	paths := map[string]string{"remote-write-1": "/api/v1/write", "remote-write-2": "/api/v1/write", "influx": "/write"}
-	for _, name := range []string{"remote-write-1", "remote-write-2", "influx"} {
-		b.Run("door="+name+"/series=100k/samples=2000", func(b *testing.B) {
+	for _, c := range []struct {
+		name, path string
+		bodies     [][]byte
+		headers    []string
+	}{
+		{"remote-write-1", "/api/v1/write", doortest.Fleet1(b, n), []string{"Content-Type", type1}},
+		{"remote-write-2", "/api/v1/write", doortest.Fleet2(b, n), []string{"Content-Type", type2}},
+		{"influx", "/write", doortest.FleetLines(n), nil},
+		{"json-lines", "/api/v1/import", doortest.FleetJSON(b, n, 1), nil},
+		{"text", textPath, doortest.FleetText(n), nil},
+		{"csv", "/api/v1/import/csv?format=1:time:unix_ms,2:label:instance,3:label:job,5:metric:load,4:metric:free", doortest.FleetCSV(n), nil},
+	} {
+		b.Run("door="+c.name+"/series=100k/samples=2000", func(b *testing.B) {
 			d := openDoor(b)
+			bytes := 0
 			post := func(body []byte) {
-				if a := d.do("POST", paths[name], body, headers[name]...); a.code != http.StatusNoContent {
+				bytes += len(body)
+				if a := d.do("POST", c.path, body, c.headers...); a.code != http.StatusNoContent {
 					b.Fatal(a)
 				}
 			}
-			for _, body := range bodies[name] {
+			for _, body := range c.bodies {
 				post(body)
 			}
 			b.SetBytes(doortest.FleetSamples)
 			b.ReportAllocs()
+			bytes = 0
 			i, begin := 0, doortest.CPUTime(b)
 			for b.Loop() {
-				post(bodies[name][i%len(bodies[name])])
+				post(c.bodies[i%len(c.bodies)])
 				i++
 			}
-			b.ReportMetric(float64(doortest.CPUTime(b)-begin)/float64(b.N)/doortest.FleetSamples, "cpu-ns/sample")
+			cpu := doortest.CPUTime(b) - begin
+			b.ReportMetric(float64(cpu)/float64(b.N)/doortest.FleetSamples, "cpu-ns/sample")
+			b.ReportMetric(float64(bytes)/1e6/cpu.Seconds(), "body-MB/cpu-s")
 		})
 	}
 }
