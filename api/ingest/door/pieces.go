@@ -21,8 +21,10 @@ import (
 // PieceBytes is the length of the lines that Pieces returns at once.
 const PieceBytes = 2 << 20
 
+// pieceClasses are the lengths of buffers.
+var pieceClasses = [...]int{16 << 10, 64 << 10, 256 << 10, 1 << 20, PieceBytes}
+
 const (
-	minPieceBytes = 16 << 10
 	// pieceCost is the memory of a piece and of what is decoded from it, for each of
 	// its bytes: the smallest sample takes four bytes of text and 32 in a batch.
 	pieceCost = 9
@@ -46,12 +48,22 @@ type Pieces struct {
 	close  func()
 	buffer []byte
 	unread int  // index of the first byte of buffer that has not been returned
-	size   int  // of buffer, unless a line is longer
+	class  int  // of buffer, unless a line is longer
 	ended  bool // the body
 }
 
-// piecePool holds buffers of PieceBytes.
-var piecePool sync.Pool // of *[]byte
+// piecePools hold buffers, by class.
+var piecePools [len(pieceClasses)]sync.Pool // of *[]byte
+
+// classOf returns the class of a buffer of n bytes, at most PieceBytes.
+func classOf(n int) int {
+	for i, size := range pieceClasses {
+		if n <= size {
+			return i
+		}
+	}
+	return len(pieceClasses) - 1
+}
 
 // OpenPieces prepares the reading of a body, which may be compressed with gzip or
 // zstd. The caller closes the result.
@@ -59,13 +71,16 @@ func (s *Shared) OpenPieces(w http.ResponseWriter, r *http.Request) (*Pieces, er
 	if err := s.Ready(); err != nil {
 		return nil, err
 	}
-	p := &Pieces{shared: s, charge: s.Budget.NewCharge(), size: PieceBytes, close: func() {}}
+	p := &Pieces{shared: s, charge: s.Budget.NewCharge(), close: func() {}}
 	encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding")))
 	plain := encoding == "" || encoding == "identity"
+	length := int64(PieceBytes)
 	if n := r.ContentLength; plain && n >= 0 && n < PieceBytes {
-		p.size = max(int(n)+1, minPieceBytes) // the last byte tells the end
+		length = n + 1 // the last byte tells the end
 	}
-	need := int64(p.size) * pieceCost
+	p.class = classOf(int(length))
+	size := pieceClasses[p.class]
+	need := int64(size) + length*(pieceCost-1)
 	if encoding == "zstd" {
 		need += zstdWindow
 	}
@@ -78,12 +93,10 @@ func (s *Shared) OpenPieces(w http.ResponseWriter, r *http.Request) (*Pieces, er
 		p.charge.Release()
 		return nil, err
 	}
-	if p.size < PieceBytes {
-		p.buffer = make([]byte, p.size)
-	} else if pooled, ok := piecePool.Get().(*[]byte); ok {
+	if pooled, ok := piecePools[p.class].Get().(*[]byte); ok {
 		p.buffer = *pooled
 	} else {
-		p.buffer = make([]byte, PieceBytes)
+		p.buffer = make([]byte, size)
 	}
 	p.unread = len(p.buffer)
 	return p, nil
@@ -119,8 +132,8 @@ func (p *Pieces) open(body io.Reader, encoding string) error {
 // Close returns the memory of the pieces.
 func (p *Pieces) Close() {
 	p.close()
-	if buffer := p.buffer; len(buffer) == PieceBytes {
-		piecePool.Put(&buffer)
+	if buffer := p.buffer; len(buffer) == pieceClasses[p.class] {
+		piecePools[p.class].Put(&buffer)
 	}
 	p.buffer = nil
 	p.charge.Release()
