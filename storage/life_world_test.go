@@ -29,6 +29,7 @@ type lifeWorld struct {
 	floor int64 // of samples, when last seen
 
 	historyKeep time.Duration
+	purge       bool // deletions purge
 
 	hadRollups bool // at some time
 
@@ -296,7 +297,7 @@ func (w *lifeWorld) importBursts(bursts []burst) error {
 }
 
 func (w *lifeWorld) delete(o lifeOp) error {
-	r := storage.DeleteRequest{Range: o.tr, Tenant: model.DefaultTenant}
+	r := storage.DeleteRequest{Range: o.tr, Tenant: model.DefaultTenant, Purge: w.purge}
 	for _, s := range o.sets {
 		r.Sets = append(r.Sets, matchers(s))
 	}

@@ -21,6 +21,7 @@ import (
 
 // pastWorld is a database with a history, and what each of its marks must show.
 type pastWorld struct {
+	damaged bool // by the test
 	*snapshotWorld
 	want map[Mark]string
 }
