@@ -17,8 +17,8 @@ const (
 // hold, from the sizes of the listed blocks: a day's samples lie once in L0s, once in L1s
 // and, where samples expire, leave as L2; rollups are folded. 0 without blocks.
 func BytesPerDay(st *manifest.State, nowMs int64) int64 {
-	var bytes, samples [3]float64 // by level
-	days := map[int64]bool{}
+	var bytes, samples [3]float64       // by level
+	days := map[int64]model.TimeRange{} // of the samples in L2s, by day
 	oldest := nowMs
 	var rollups float64
 	for _, b := range st.Blocks {
@@ -30,7 +30,11 @@ func BytesPerDay(st *manifest.State, nowMs int64) int64 {
 		samples[b.Level] += float64(b.Samples)
 		oldest = min(oldest, b.OldestMs)
 		if b.Level == block.L2 {
-			days[b.Partition] = true
+			tr, known := days[b.Partition]
+			if !known {
+				tr = b.Info.TimeRange()
+			}
+			days[b.Partition] = model.TimeRange{Min: min(tr.Min, b.MinTime), Max: max(tr.Max, b.MaxTime+1)}
 		}
 	}
 	perSample := func(level block.Level, share float64) float64 {
@@ -42,15 +46,19 @@ func BytesPerDay(st *manifest.State, nowMs int64) int64 {
 		}
 		return 0
 	}
+	merged := 0.0 // days that L2s span: the first is mostly a part of one
+	for _, tr := range days {
+		merged += max(float64(tr.Max-tr.Min)/float64(model.DayMs), 1.0/24)
+	}
 	rate := 0.0 // samples a day
-	if len(days) > 0 {
-		rate = samples[block.L2] / float64(len(days))
+	if merged > 0 {
+		rate = samples[block.L2] / merged
 	} else if all := samples[block.L0] + samples[block.L1]; all > 0 {
 		rate = all / max(float64(nowMs-oldest)/float64(model.DayMs), 1.0/24)
 	}
 	perDay := rate * (perSample(block.L0, l0Share) + perSample(block.L1, l1Share))
-	if st.Floor != manifest.NoFloor && len(days) > 0 {
-		perDay += bytes[block.L2] / float64(len(days))
+	if st.Floor != manifest.NoFloor && merged > 0 {
+		perDay += bytes[block.L2] / merged
 	}
 	if n := len(st.Coverage); n > 0 && rollups > 0 {
 		blocks := 0

@@ -257,3 +257,29 @@ func TestGroupNames(t *testing.T) {
 		}
 	}
 }
+
+// The estimate follows from the listed blocks; a first day that is not whole counts as the
+// part of one that it is.
+func TestEstimate(t *testing.T) {
+	st := manifest.NewState(1, 0)
+	add := func(name string, level block.Level, partition, from, to, samples, bytes int64) {
+		m := block.Meta{Key: block.Key{Tier: block.Raw, Level: level, Partition: partition}}
+		st.Blocks[name] = manifest.Listed{Info: block.Info{Meta: m, Name: name, Size: bytes, Samples: uint64(samples), MinTime: from, MaxTime: to}, OldestMs: from}
+	}
+	want := func(what string, n int64) {
+		t.Helper()
+		if got := BytesPerDay(st, day+model.DayMs); got < n*99/100 || got > n*101/100 {
+			t.Errorf("%s: %d bytes a day, want %d", what, got, n)
+		}
+	}
+	want("nothing", 0)
+	add("half", block.L2, day+1, day+model.DayMs/2, day+model.DayMs, 50_000, 50_000)
+	want("of L2s alone", 100_000*(1.5+1.2))
+	add("l0", block.L0, 0, day, day+1, 1000, 3000)
+	add("l1", block.L1, day+model.DayMs+1, day, day+1, 1000, 2000)
+	want("with L0s and L1s", 100_000*(3+2))
+	st.Floor = day
+	want("where samples expire", 100_000*(3+2+1))
+	delete(st.Blocks, "half")
+	want("before the first day is over", 2000*(3+2))
+}
