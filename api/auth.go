@@ -49,14 +49,14 @@ func (l login) check(ctx context.Context, p *passwords, users map[string]config.
 }
 
 // isOpen reports whether a request needs no credentials: browsers send none with
-// CORS preflight requests, and InfluxDB requires none on the paths by which
-// clients probe it.
+// CORS preflight requests, InfluxDB requires none on the paths by which clients
+// probe it, and the page asks for them itself: its files hold no data.
 func isOpen(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodOptions:
 		return r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
 	case http.MethodGet, http.MethodHead:
-		return r.URL.Path == "/ping" || r.URL.Path == "/health" || r.URL.Path == "/ready"
+		return r.URL.Path == "/ping" || r.URL.Path == "/health" || r.URL.Path == "/ready" || isPagePath(r.URL.Path)
 	}
 	return false
 }

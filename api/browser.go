@@ -6,6 +6,14 @@ import (
 	"strings"
 )
 
+// pageHeader marks the requests that the page sends.
+const pageHeader = "X-Tsdb-Page"
+
+// isPagePath reports whether a path belongs to the page: files without data.
+func isPagePath(path string) bool {
+	return path == "/" || path == "/graph" || under(path, "/ui")
+}
+
 // mountBrowser registers the page for browsers, and what leads to it.
 func (s *Server) mountBrowser(mux *http.ServeMux) {
 	mux.HandleFunc("GET /{$}", s.home)

@@ -86,12 +86,22 @@ func (s *Server) authenticate(next http.Handler) http.Handler {
 			w.Header().Set("Retry-After", "1")
 			s.refuse(w, r, http.StatusServiceUnavailable, err.Error())
 		case !ok:
-			w.Header().Set("WWW-Authenticate", `Basic realm="tsdb"`)
+			w.Header().Set("WWW-Authenticate", challenge(r))
 			s.refuse(w, r, http.StatusUnauthorized, "unauthorized")
 		default:
 			next.ServeHTTP(w, r)
 		}
 	})
+}
+
+// challenge returns the scheme that a client without credentials is asked for. The
+// page has a form for them, so its requests name a scheme that no browser knows:
+// to Basic the browser would open a dialog of its own.
+func challenge(r *http.Request) string {
+	if r.Header.Get(pageHeader) != "" {
+		return `Page realm="tsdb"`
+	}
+	return `Basic realm="tsdb"`
 }
 
 // refuse answers a request that is not passed to a door.

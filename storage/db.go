@@ -82,12 +82,6 @@ func (db *DB) timeBounds() (lo, hi int64) {
 	return oldest(now, db.policy.Load().shortestRaw(), db.views.highestFloor()), newest(now, db.opts.MaxFutureMs)
 }
 
-// widestBounds returns the oldest and the newest time that ingest takes now of any series.
-func (db *DB) widestBounds() (lo, hi int64) {
-	now := db.now()
-	return oldest(now, db.policy.Load().longestRaw(), db.manifest.State().Floor), newest(now, db.opts.MaxFutureMs)
-}
-
 // alive reports whether the series of a ref is still in the head.
 func (db *DB) alive(ref model.Ref) bool {
 	sh := db.head.Shard(ref.Shard())

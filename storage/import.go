@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -40,8 +39,7 @@ type Import struct {
 	metadata loggedMetadata
 	days     map[int64]int // samples added, by the start of their day
 	rejects  Rejections
-	late     lateLimits
-	lo, hi   int64 // times that are taken of every series, both inclusive
+	lo, hi   int64 // times that are taken, both inclusive
 
 	paced         importPace
 	frozen        bool // a publication has begun
@@ -84,13 +82,11 @@ func (im *Import) begin() {
 	im.rejects = Rejections{}
 	im.frozen, im.floats, im.hists, im.sinceFull, im.bytes = false, 0, 0, 0, 0
 	im.lo, im.hi = im.db.timeBounds()
-	im.late.reset(im.db)
 }
 
 // Bounds returns the oldest and the newest time of samples that are taken now, both
-// inclusive, in Unix milliseconds. What bounds the oldest is retention; where retention
-// rules differ, it is that of the series that are kept longest.
-func (db *DB) Bounds() (oldest, newest int64) { return db.widestBounds() }
+// inclusive, in Unix milliseconds. What bounds the oldest is retention.
+func (db *DB) Bounds() (oldest, newest int64) { return db.timeBounds() }
 
 // Add adds samples of a series, with times in any order. Of equal times the last is
 // kept, as by Batch. Samples at times that are not taken, and histograms that
@@ -116,16 +112,15 @@ func (im *Import) Add(ctx context.Context, ls labels.Labels, s *model.Samples) e
 		im.rejects.Add(ReasonLimit, clip(ls.String()), 0, "a label is too long, or the run has too many series", s.Len())
 		return nil
 	}
-	lo := im.oldestOf(ls, s)
 	for i := 0; i < s.Len(); {
-		if why := im.refusal(s, i, lo); why != "" {
-			im.refuse(why, ls, s, i, lo)
+		if why := im.refusal(s, i); why != "" {
+			im.refuse(why, ls, s, i)
 			i++
 			continue
 		}
 		histogram := !s.HistogramAt(i).IsZero()
 		j := i + 1
-		for j < s.Len() && s.HistogramAt(j).IsZero() != histogram && im.refusal(s, j, lo) == "" {
+		for j < s.Len() && s.HistogramAt(j).IsZero() != histogram && im.refusal(s, j) == "" {
 			j++
 		}
 		im.append(ref, s, i, j, histogram)
@@ -135,21 +130,13 @@ func (im *Import) Add(ctx context.Context, ls labels.Labels, s *model.Samples) e
 	return nil
 }
 
-// oldestOf returns the oldest time that is taken of samples of a series.
-func (im *Import) oldestOf(ls labels.Labels, s *model.Samples) int64 {
-	if im.late.differ() && slices.Min(s.T) < im.lo {
-		return im.late.oldestOf(ls)
-	}
-	return im.lo
-}
-
-// refusal returns why row i is not taken, "" if it is. lo is the oldest time that is.
-func (im *Import) refusal(s *model.Samples, i int, lo int64) Reason {
+// refusal returns why row i is not taken, "" if it is.
+func (im *Import) refusal(s *model.Samples, i int) Reason {
 	t := s.T[i]
 	switch {
 	case !model.ValidTime(t), !model.ValidTime(s.StartAt(i)):
 		return ReasonBadTime
-	case t < lo:
+	case t < im.lo:
 		return ReasonTooOld
 	case t > im.hi:
 		return ReasonTooNew
@@ -160,7 +147,7 @@ func (im *Import) refusal(s *model.Samples, i int, lo int64) Reason {
 	return ""
 }
 
-func (im *Import) refuse(why Reason, ls labels.Labels, s *model.Samples, i int, lo int64) {
+func (im *Import) refuse(why Reason, ls labels.Labels, s *model.Samples, i int) {
 	series, detail := "", ""
 	if !im.rejects.Has(why) {
 		series = clip(ls.String())
@@ -170,7 +157,7 @@ func (im *Import) refuse(why Reason, ls labels.Labels, s *model.Samples, i int, 
 		case why == ReasonBadTime && model.ValidTime(s.T[i]):
 			detail = boundsDetail("start timestamp", s.StartAt(i))
 		default:
-			detail = timeDetail(why, s.T[i], lo, im.hi, im.db.settingOf(lo, im.late.keepOf(ls)))
+			detail = timeDetail(why, s.T[i], im.lo, im.hi, im.db.settingOf(im.lo, im.db.policy.Load().shortestRaw()))
 		}
 	}
 	im.rejects.Add(why, series, s.T[i], detail, 1)
@@ -215,7 +202,7 @@ func (im *Import) Exemplar(ls labels.Labels, e model.Exemplar) error {
 	if err := checkOrder(ls); err != nil {
 		return err
 	}
-	if e.T > im.hi || e.T < im.lo && (!im.late.differ() || e.T < im.late.oldestOf(ls)) {
+	if e.T < im.lo || e.T > im.hi {
 		im.rejects.Add(ReasonTooOld, clip(ls.String()), e.T, "exemplar at a time that is not taken", 1)
 		return nil
 	}

@@ -62,10 +62,7 @@ func (b *Batch) limitOf(ref model.Ref) lateLimit {
 		if ref.Epoch() == 0 {
 			ls = b.unregistered[ref.Slot()-1].labels
 		} else {
-			var ok bool
-			if _, _, ls, ok = b.db.head.Labels(ref); !ok { // it has left the head: Commit returns ErrStaleRef
-				return lateLimit{oldest: model.MinTime}
-			}
+			_, _, ls, _ = b.db.head.Labels(ref)
 		}
 		r.recorded = l.recorded.floor(block.Raw, ls)
 		if len(l.policy.rules) > 0 {
@@ -84,19 +81,6 @@ func (b *Batch) limitOf(ref model.Ref) lateLimit {
 	}
 	l.last, l.limit = ref, lateLimit{oldest(l.now, keep, max(l.floor, r.recorded)), r.rule}
 	return l.limit
-}
-
-// keepOf returns the retention of the samples of a series, 0 for ever.
-func (l *lateLimits) keepOf(ls labels.Labels) int64 {
-	if len(l.policy.rules) > 0 {
-		return l.policy.of(ls).keep[block.Raw]
-	}
-	return l.policy.RawMs
-}
-
-// oldestOf returns the oldest time that is taken of the samples of a series.
-func (l *lateLimits) oldestOf(ls labels.Labels) int64 {
-	return oldest(l.now, l.keepOf(ls), max(l.floor, l.recorded.floor(block.Raw, ls)))
 }
 
 // refused reports whether the times of a sample are refused. It is called for those

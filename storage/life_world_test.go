@@ -29,7 +29,6 @@ type lifeWorld struct {
 	floor int64 // of samples, when last seen
 
 	historyKeep time.Duration
-	purge       bool // deletions purge
 
 	hadRollups bool // at some time
 
@@ -297,7 +296,7 @@ func (w *lifeWorld) importBursts(bursts []burst) error {
 }
 
 func (w *lifeWorld) delete(o lifeOp) error {
-	r := storage.DeleteRequest{Range: o.tr, Tenant: model.DefaultTenant, Purge: w.purge}
+	r := storage.DeleteRequest{Range: o.tr, Tenant: model.DefaultTenant}
 	for _, s := range o.sets {
 		r.Sets = append(r.Sets, matchers(s))
 	}

@@ -26,8 +26,8 @@ func newest(now, maxFutureMs int64) int64 {
 
 // OldestSetting names the setting that bounds the oldest time that is taken: see Bounds.
 func (db *DB) OldestSetting() string {
-	lo, _ := db.widestBounds()
-	return db.settingOf(lo, db.policy.Load().longestRaw())
+	lo, _ := db.timeBounds()
+	return db.settingOf(lo, db.policy.Load().shortestRaw())
 }
 
 // settingOf names the setting that makes lo the oldest time that is taken of series with

@@ -2,7 +2,9 @@ import type { ComponentType } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import { Failure, Loading } from './components/states'
 import { Icon } from './components/icon'
+import { Login } from './components/login'
 import { Toasts } from './components/toast'
+import { credentials, loginChanged, signOut } from './api/session'
 import { hrefOf, go, useRoute } from './lib/router'
 import { setTheme, theme, type Theme } from './lib/theme'
 import { views, type View, type ViewProps } from './views'
@@ -31,12 +33,15 @@ export function App() {
             </a>
           ))}
         </nav>
+        <span class="grow" />
+        <SignOut />
         <ThemeSwitch />
       </header>
       <main id="main" tabIndex={-1}>
         {view ? <Loaded key={view.name} view={view} params={route.params} /> : <Unknown name={route.view} />}
       </main>
       <Toasts />
+      <Login />
     </>
   )
 }
@@ -67,6 +72,25 @@ function Loaded({ view, params }: { view: View } & ViewProps) {
 
 function Unknown({ name }: { name: string }) {
   return <Failure title="There is no such view" text={`The page has no view ${name}. The tabs above are all there are.`} action={{ text: 'Open Explore', run: () => go('explore') }} />
+}
+
+function SignOut() {
+  const [signedIn, setSignedIn] = useState(credentials() !== '')
+  useEffect(() => {
+    const update = () => setSignedIn(credentials() !== '')
+    addEventListener(loginChanged, update)
+    return () => removeEventListener(loginChanged, update)
+  }, [])
+  if (!signedIn) return null
+  const leave = () => {
+    signOut()
+    location.reload()
+  }
+  return (
+    <button class="quiet" onClick={leave}>
+      Sign out
+    </button>
+  )
 }
 
 const nextTheme: Record<Theme, Theme> = { auto: 'light', light: 'dark', dark: 'auto' }

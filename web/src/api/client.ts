@@ -3,6 +3,8 @@
  * so errors have one form, and nothing is asked of any other server.
  */
 
+import { credentials, wantsLogin } from './session'
+
 /** What kind of failure it is, which decides what the page tells to do. */
 export type ErrorKind =
   | 'offline' // the server cannot be reached
@@ -62,7 +64,11 @@ export async function request<T>(path: string, params: Params = {}, options: Req
   const begin = performance.now()
   const form = formOf(params)
   let address = `${root}api/v1/${path}`
-  const init: RequestInit = { method: options.method ?? 'GET', credentials: 'same-origin' }
+  // The header keeps the browser from opening a dialog of its own when credentials are missing.
+  const headers: Record<string, string> = { 'X-Tsdb-Page': '1' }
+  const authorization = credentials()
+  if (authorization) headers['Authorization'] = authorization
+  const init: RequestInit = { method: options.method ?? 'GET', credentials: 'same-origin', headers }
   if (options.signal) init.signal = options.signal
   if (init.method === 'POST') init.body = form
   else if (form.size > 0) address += `?${form}`
@@ -80,6 +86,7 @@ export async function request<T>(path: string, params: Params = {}, options: Req
     const data = (body !== undefined && 'data' in body ? body.data : body) as T
     return { data, warnings: body?.warnings ?? [], infos: body?.infos ?? [], tookMs: performance.now() - begin }
   }
+  if (response.status === 401) dispatchEvent(new Event(wantsLogin))
   throw failure(response.status, Number(response.headers.get('Retry-After')) || 0, body, text)
 }
 
@@ -120,7 +127,7 @@ export function advice(e: ApiError): string {
     case 'offline':
       return 'Check that it runs and that this machine can reach it. The page asks again when you press Run.'
     case 'unauthorized':
-      return 'The server wants a name and a password. Reload the page to sign in.'
+      return 'The server wants a name and a password, or a token.'
     case 'forbidden':
       return 'The settings of the server do not allow this from here.'
     case 'bad_data':

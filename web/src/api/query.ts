@@ -66,8 +66,9 @@ export function queryRange(query: string, grid: Grid, options: RequestOptions): 
   return request('query_range', { query, start: seconds(startMs), end: seconds(endMs), step: seconds(stepMs), stats: 'all' }, { ...options, method: 'POST' })
 }
 
-export function queryInstant(query: string, timeMs: number, options: RequestOptions): Promise<Answer<InstantData>> {
-  return request('query', { query, time: seconds(timeMs), stats: 'all' }, { ...options, method: 'POST' })
+/** lookbackMs: how long a sample stands for its series; undefined = as the server is set. */
+export function queryInstant(query: string, timeMs: number, options: RequestOptions, lookbackMs?: number): Promise<Answer<InstantData>> {
+  return request('query', { query, time: seconds(timeMs), stats: 'all', lookback_delta: lookbackMs && seconds(lookbackMs) }, { ...options, method: 'POST' })
 }
 
 export function formatQuery(query: string): Promise<Answer<string>> {

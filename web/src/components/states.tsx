@@ -68,7 +68,7 @@ export function ErrorNote({ error, retry }: { error: ApiError; retry?: () => voi
         <p>{error.message}</p>
         {what && <p class="hint">{what}</p>}
       </div>
-      {retry && <button onClick={retry}>{error.kind === 'unauthorized' ? 'Reload' : 'Try again'}</button>}
+      {retry && <button onClick={retry}>Try again</button>}
     </div>
   )
 }

@@ -37,6 +37,8 @@ const nonce = () => document.querySelector<HTMLMetaElement>('meta[property=csp-n
 export default function Editor({ value, label, span, onChange, onRun, autoFocus }: EditorProps) {
   const host = useRef<HTMLDivElement>(null)
   const view = useRef<EditorView>(null)
+  /** Texts that were told and have not come back as the value yet: an echo is not a change from outside. */
+  const told = useRef(new Set<string>())
   const now = useRef({ span, onChange, onRun })
   now.current = { span, onChange, onRun }
 
@@ -51,6 +53,7 @@ export default function Editor({ value, label, span, onChange, onRun, autoFocus 
       parent: host.current!,
       state: EditorState.create({
         doc: value,
+        selection: { anchor: value.length },
         extensions: [
           EditorView.cspNonce.of(nonce()),
           EditorView.lineWrapping,
@@ -74,7 +77,10 @@ export default function Editor({ value, label, span, onChange, onRun, autoFocus 
           ),
           keymap.of([...closeBracketsKeymap, ...defaultKeymap, ...historyKeymap, ...completionKeymap, ...lintKeymap]),
           EditorView.updateListener.of((u) => {
-            if (u.docChanged) now.current.onChange(u.state.doc.toString())
+            if (!u.docChanged) return
+            const text = u.state.doc.toString()
+            told.current.add(text)
+            now.current.onChange(text)
           }),
         ],
       }),
@@ -89,7 +95,9 @@ export default function Editor({ value, label, span, onChange, onRun, autoFocus 
 
   useEffect(() => {
     const v = view.current
-    if (v && v.state.doc.toString() !== value) v.dispatch({ changes: { from: 0, to: v.state.doc.length, insert: value } })
+    if (!v) return
+    if (v.state.doc.toString() === value) told.current.clear()
+    else if (!told.current.has(value)) v.dispatch({ changes: { from: 0, to: v.state.doc.length, insert: value } })
   }, [value])
 
   return <div class="editor" ref={host} />

@@ -83,6 +83,7 @@ export function Plot(props: PlotProps) {
         {
           ...axis,
           size: (u, values) => axisWidth(u, values),
+          ...(heat ? { splits: (u: uPlot) => boundTicks(u, heat.bounds) } : {}),
           values: (_u, splits) => splits.map((v) => (v === null || v === undefined ? '' : short(v))),
         },
       ],
@@ -190,6 +191,19 @@ function yScale(heat: HeatMap | undefined, log: boolean): uPlot.Scale {
     return { distr: lo > 0 ? 3 : 1, range: () => [lo, hi] }
   }
   return log ? { distr: 3 } : {}
+}
+
+const minTickGap = 18
+
+/** Ticks at the bounds of buckets that are far enough apart to be labelled. */
+function boundTicks(u: uPlot, bounds: number[]): number[] {
+  let last = Infinity
+  return bounds.filter((b) => {
+    const y = u.valToPos(b, 'y')
+    if (last - y < minTickGap) return false
+    last = y
+    return true
+  })
 }
 
 /** As wide as the longest label. */

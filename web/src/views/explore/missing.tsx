@@ -1,6 +1,10 @@
-import type { Grid } from '../../plot/series'
+/** Says why a query gives nothing, and offers what would. */
+import { ErrorNote } from '../../components/states'
 import type { Range } from '../../components/rangepicker'
-import type { Zone } from '../../lib/format'
+import { ago, dateTime, plural, type Zone } from '../../lib/format'
+import { useAsync } from '../../lib/useAsync'
+import type { Grid } from '../../plot/series'
+import { diagnose, type Reason } from './diagnose'
 
 interface MissingProps {
   expr: string
@@ -10,6 +14,61 @@ interface MissingProps {
   onRange: (range: Range) => void
 }
 
-export function Missing(_: MissingProps) {
-  return <p class="state">No series.</p>
+export function Missing({ expr, grid, zone, onReplace, onRange }: MissingProps) {
+  const found = useAsync((signal) => diagnose(expr, grid, { signal }), [expr, grid.startMs, grid.endMs])
+  return (
+    <section class="missing" aria-label="Why there is no data">
+      <h2>
+        No data for <code>{expr}</code>
+      </h2>
+      {found.loading && !found.data && (
+        <p class="hint" role="status">
+          Looking for the reason…
+        </p>
+      )}
+      {found.error && <ErrorNote error={found.error} retry={found.reload} />}
+      {found.data && (
+        <ul>
+          {found.data.reasons.map((r) => (
+            <li key={r.selector}>
+              {r.selector && <code>{r.selector}</code>} {r.text}
+              <Offers reason={r} expr={expr} grid={grid} zone={zone} onReplace={onReplace} onRange={onRange} />
+            </li>
+          ))}
+          {found.data.rejected.map((r) => (
+            <li key={r.door + r.reason}>
+              {plural(r.samples, 'sample')} refused at the door {r.door} ({r.reason}), such as: <span class="mono">{r.last[0]?.detail}</span>
+            </li>
+          ))}
+        </ul>
+      )}
+    </section>
+  )
+}
+
+function Offers({ reason, expr, grid, zone, onReplace, onRange }: MissingProps & { reason: Reason }) {
+  const { lastMs } = reason
+  return (
+    <>
+      {lastMs !== undefined && (
+        <p class="row">
+          <span>
+            The newest sample is of {dateTime(lastMs, zone)}, {ago(lastMs, Date.now())}.
+          </span>
+          <button class="small" onClick={() => onRange({ rangeMs: grid.endMs - grid.startMs, endMs: lastMs + Math.round((grid.endMs - grid.startMs) / 20) })}>
+            Show that time
+          </button>
+        </p>
+      )}
+      {reason.replace.length > 0 && (
+        <p class="row">
+          {reason.replace.map(([from, to]) => (
+            <button key={to} class="small mono" onClick={() => onReplace(expr.replaceAll(from, to))}>
+              {to}
+            </button>
+          ))}
+        </p>
+      )}
+    </>
+  )
 }

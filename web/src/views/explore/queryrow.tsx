@@ -65,7 +65,7 @@ export function QueryRow(p: QueryRowProps) {
         />
       </div>
       <Status {...p} />
-      {run?.error && run.error.kind !== 'offline' && <ErrorNote error={run.error} {...(run.error.kind === 'unauthorized' ? { retry: () => location.reload() } : {})} />}
+      {run?.error && run.error.kind !== 'offline' && <ErrorNote error={run.error} />}
       {run?.warnings.map((w) => (
         <div key={w} class="note warning" role="status">
           <Icon name="warn" />

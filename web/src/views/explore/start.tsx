@@ -23,7 +23,7 @@ export function Start({ onPick }: { onPick: (expr: string) => void }) {
     ])
     return { names: found.data, meta: meta.data }
   }, [])
-  if (names.error && !names.data) return <ErrorNote error={names.error} retry={names.error.kind === 'unauthorized' ? () => location.reload() : names.reload} />
+  if (names.error && !names.data) return <ErrorNote error={names.error} retry={names.reload} />
   if (!names.data) return <Loading what="what is stored" />
   if (names.data.names.length === 0) {
     return (

@@ -1,0 +1,126 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/snappy"
+	"github.com/prometheus/prometheus/prompb"
+	"github.com/prometheus/prometheus/tsdb/tsdbutil"
+)
+
+// TestPage walks through the page in Chromium with the script of web/test, against
+// servers with an hour of data. Screenshots stay in bin/page.
+func TestPage(t *testing.T) {
+	t.Parallel()
+	chromium, node := findProgram(t, "chromium"), findProgram(t, "node")
+	web, err := filepath.Abs(filepath.Join("..", "..", "web"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(web, "node_modules", "playwright-core")); err != nil {
+		missing(t, "the packages of web/ are not installed (make test-deps does it)")
+	}
+	shots := filepath.Join(web, "..", "bin", "page")
+	if err := os.MkdirAll(shots, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	body := pageData(t, time.Now())
+	serve := func() *server {
+		s := newServer(t, t.TempDir(), "--query.max-samples", "2000000")
+		s.start(t)
+		s.waitReady(t)
+		r, err := http.NewRequest(http.MethodPost, s.url()+"/api/v1/write", bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header = http.Header{"Content-Type": {"application/x-protobuf"}, "Content-Encoding": {"snappy"}, "X-Prometheus-Remote-Write-Version": {"0.1.0"}}
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusNoContent {
+			t.Fatalf("write: %s", resp.Status)
+		}
+		return s
+	}
+	s, doomed := serve(), serve()
+	guarded, _ := guardedServer(t)
+
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, node, filepath.Join(web, "test", "explore.mjs"))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.Env = append(os.Environ(), "CHROMIUM="+chromium, "SHOTS="+shots, "URL="+s.url(),
+		"DOOMED="+doomed.url(), "DOOMED_PID="+strconv.Itoa(doomed.cmd.Process.Pid), "GUARDED="+guarded.url())
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Errorf("the script of the page: %v", err)
+	}
+	s.noPanic(t)
+	s.stop(t)
+}
+
+// pageData returns a remote-write request with an hour of samples before end: CPU
+// seconds by mode, a load, a thousand queues, a classic and a native histogram.
+func pageData(t *testing.T, end time.Time) []byte {
+	t.Helper()
+	const step, n = 15 * time.Second, 241
+	at := func(i int) int64 { return end.Add(-time.Duration(n-1-i) * step).UnixMilli() }
+	series := func(value func(i int) float64, ls ...string) prompb.TimeSeries {
+		var s prompb.TimeSeries
+		for i := 0; i < len(ls); i += 2 {
+			s.Labels = append(s.Labels, prompb.Label{Name: ls[i], Value: ls[i+1]})
+		}
+		for i := 0; value != nil && i < n; i++ {
+			s.Samples = append(s.Samples, prompb.Sample{Timestamp: at(i), Value: value(i)})
+		}
+		return s
+	}
+	wave := func(i int, phase float64) float64 { return math.Sin(float64(i)/30 + phase) }
+	var req prompb.WriteRequest
+	for c := range 2 {
+		for m, mode := range []string{"idle", "iowait", "system", "user"} {
+			share := []float64{0.6, 0.05, 0.1, 0.25}[m]
+			v := 0.0
+			req.Timeseries = append(req.Timeseries, series(func(i int) float64 {
+				v += 15 * share * (1 + 0.3*wave(i, float64(m)))
+				return v
+			}, "__name__", "node_cpu_seconds_total", "cpu", strconv.Itoa(c), "instance", "web-0:9100", "job", "node", "mode", mode))
+		}
+		req.Timeseries = append(req.Timeseries, series(func(i int) float64 { return 2 + wave(i, float64(c)) },
+			"__name__", "node_load1", "instance", fmt.Sprintf("web-%d:9100", c), "job", "node"))
+	}
+	for i, le := range []string{"+Inf", "0.01", "0.05", "0.1", "0.5", "1"} {
+		share := []float64{1, 0.1, 0.4, 0.7, 0.95, 0.99}[i]
+		req.Timeseries = append(req.Timeseries, series(func(i int) float64 { return math.Floor(float64(i) * 100 * share) },
+			"__name__", "http_request_duration_seconds_bucket", "job", "web", "le", le))
+	}
+	native := series(nil, "__name__", "rpc_seconds", "job", "web")
+	for i, h := range tsdbutil.GenerateTestHistograms(n) {
+		native.Histograms = append(native.Histograms, prompb.FromIntHistogram(at(i), h))
+	}
+	req.Timeseries = append(req.Timeseries, native)
+	for q := range 1000 {
+		req.Timeseries = append(req.Timeseries, series(func(i int) float64 { return float64(q%97) + 5*wave(i, float64(q)) },
+			"__name__", "queue_length", "shard", fmt.Sprintf("s%03d", q)))
+	}
+	req.Metadata = []prompb.MetricMetadata{{Type: prompb.MetricMetadata_COUNTER, MetricFamilyName: "node_cpu_seconds_total", Help: "Seconds the CPUs spent in each mode.", Unit: "seconds"}}
+	b, err := req.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return snappy.Encode(nil, b)
+}

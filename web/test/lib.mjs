@@ -1,0 +1,106 @@
+// What the scripts of the page share: a browser, steps, checks of accessibility,
+// screenshots. A script ends with exit code 1 at the first step that fails.
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { chromium } from 'playwright-core'
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+
+export const env = (name) => {
+  const value = process.env[name]
+  if (!value) throw new Error(`${name} is not set`)
+  return value
+}
+
+export async function withBrowser(f) {
+  const browser = await chromium.launch({ executablePath: env('CHROMIUM'), args: ['--no-sandbox', '--disable-dev-shm-usage'] })
+  try {
+    await f(browser)
+  } finally {
+    await browser.close()
+  }
+}
+
+/** Opens a page that notes errors and requests to other servers; expected lists texts of console errors that are part of the test. */
+export async function open(browser, url, { width = 1280, height = 900, scheme = 'light', expected = [] } = {}) {
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, bypassCSP: false, timezoneId: 'Europe/Berlin' })
+  const page = await context.newPage()
+  page.setDefaultTimeout(20_000)
+  page.faults = []
+  page.expected = [...expected]
+  page.on('pageerror', (e) => page.faults.push(`exception: ${e.message}`))
+  page.on('console', (m) => {
+    if (m.type() === 'error' && !page.expected.some((text) => m.text().includes(text))) page.faults.push(`console: ${m.text()}`)
+  })
+  page.on('request', (r) => {
+    if (!r.url().startsWith(new URL(url).origin) && !r.url().startsWith('blob:')) page.faults.push(`request to ${r.url()}`)
+  })
+  await page.goto(url)
+  return page
+}
+
+export async function step(name, f) {
+  const begin = performance.now()
+  try {
+    await f()
+  } catch (e) {
+    console.log(`FAIL ${name}\n${e.stack ?? e}`)
+    throw e
+  }
+  console.log(`ok   ${name} (${Math.round(performance.now() - begin)} ms)`)
+}
+
+export function check(ok, text) {
+  if (!ok) throw new Error(text)
+}
+
+export function equal(got, want, what) {
+  check(JSON.stringify(got) === JSON.stringify(want), `${what}: ${JSON.stringify(got)}, not ${JSON.stringify(want)}`)
+}
+
+/** No serious or critical finding of axe. */
+export async function accessible(page, where) {
+  // Our policy forbids scripts from elsewhere; the debugger's protocol is not bound by it.
+  await page.evaluate(axe)
+  const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }))
+  const bad = found.violations.filter((v) => v.impact === 'serious' || v.impact === 'critical')
+  check(bad.length === 0, `axe at ${where}: ${bad.map((v) => `${v.id} (${v.help}): ${v.nodes.map((n) => `${n.html}\n   ${n.any.map((a) => a.message).join('; ')}`).slice(0, 4).join('\n   ')}`).join('\n')}`)
+}
+
+/** The page is no wider than the window. */
+export async function fits(page, where) {
+  const [wide, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth])
+  check(wide <= window, `${where} is ${wide} px wide in a window of ${window}`)
+}
+
+export async function shot(page, name) {
+  await page.screenshot({ path: join(env('SHOTS'), `${name}.png`), fullPage: true })
+}
+
+export function clean(page) {
+  check(page.faults.length === 0, `the page met: ${page.faults.join('\n')}`)
+}
+
+/** How many of the colours of the legend's swatches are on the canvas, and how many pixels are not empty. */
+export function drawn(page) {
+  return page.evaluate(() => {
+    const canvas = document.querySelector('.plot canvas')
+    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height)
+    const seen = new Set()
+    let pixels = 0
+    for (let i = 0; i < data.length; i += 4) {
+      if (data[i + 3] === 0) continue
+      pixels++
+      if (data[i + 3] === 255) seen.add(`rgb(${data[i]}, ${data[i + 1]}, ${data[i + 2]})`)
+    }
+    const colors = [...document.querySelectorAll('.legend tbody tr:not(.off) .swatch i')].map((e) => getComputedStyle(e).backgroundColor)
+    return { pixels, colors: new Set(colors).size, lines: [...new Set(colors)].filter((c) => seen.has(c)).length }
+  })
+}
+
+/** Waits until nothing is asked and the plot has been drawn. */
+export async function settled(page) {
+  await page.waitForSelector('.result[aria-busy=false]')
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))))
+}
