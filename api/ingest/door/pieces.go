@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -25,13 +24,11 @@ const PieceBytes = 2 << 20
 var pieceClasses = [...]int{16 << 10, 64 << 10, 256 << 10, 1 << 20, PieceBytes}
 
 const (
-	// pieceCost is the memory of a piece and of what is decoded from it, for each of
-	// its bytes: the smallest sample takes four bytes of text and 32 in a batch.
-	pieceCost = 9
-	// zstdWindow bounds the window of a zstd body, which the piece's charge covers.
+	// decodedPieceCost is the memory of what is decoded from a piece, for each of its
+	// bytes: the smallest sample takes four bytes of text and 32 in a batch.
+	decodedPieceCost = 8
+	// zstdWindow bounds the window of a zstd body.
 	zstdWindow = 8 << 20
-	// stallLimit bounds the time between two reads of a body.
-	stallLimit = 30 * time.Second
 )
 
 // Pieces reads a body of lines piece by piece while it arrives, so that it may be
@@ -42,14 +39,16 @@ type Pieces struct {
 	// for the last piece. 0 = all; nil = all.
 	Cut func(lines []byte) int
 
-	shared *Shared
-	charge *reqbody.Charge
-	in     io.Reader
-	close  func()
-	buffer []byte
-	unread int  // index of the first byte of buffer that has not been returned
-	class  int  // of buffer, unless a line is longer
-	ended  bool // the body
+	shared   *Shared
+	stream   *reqbody.Stream
+	encoding string
+	in       io.Reader // decompresses
+	close    func()
+	buffer   []byte // charged
+	class    int    // of buffer, -1 if a line is longer than any
+	unread   int    // index of the first byte of buffer that has not been returned
+	decoded  int64  // charged for what is decoded from the last piece
+	ended    bool   // the body
 }
 
 // piecePools hold buffers, by class.
@@ -71,40 +70,67 @@ func (s *Shared) OpenPieces(w http.ResponseWriter, r *http.Request) (*Pieces, er
 	if err := s.Ready(); err != nil {
 		return nil, err
 	}
-	p := &Pieces{shared: s, charge: s.Budget.NewCharge(), close: func() {}}
-	encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding")))
-	plain := encoding == "" || encoding == "identity"
-	length := int64(PieceBytes)
-	if n := r.ContentLength; plain && n >= 0 && n < PieceBytes {
-		length = n + 1 // the last byte tells the end
-	}
-	p.class = classOf(int(length))
-	size := pieceClasses[p.class]
-	need := int64(size) + length*(pieceCost-1)
-	if encoding == "zstd" {
-		need += zstdWindow
-	}
-	if err := p.charge.Take(r.Context(), need); err != nil {
-		p.charge.Release()
+	p := &Pieces{shared: s, stream: s.Budget.Stream(w, r), close: func() {}, class: -1}
+	err := p.begin(r)
+	if err != nil {
+		p.Close()
 		return nil, err
 	}
-	body := &stallReader{r: r.Body, control: http.NewResponseController(w)}
-	if err := p.open(body, encoding); err != nil {
-		p.charge.Release()
-		return nil, err
-	}
-	if pooled, ok := piecePools[p.class].Get().(*[]byte); ok {
-		p.buffer = *pooled
-	} else {
-		p.buffer = make([]byte, size)
-	}
-	p.unread = len(p.buffer)
 	return p, nil
 }
 
+// begin takes the first buffer: as long as the body, if that is known, else a short one
+// that grows with what arrives.
+func (p *Pieces) begin(r *http.Request) error {
+	encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding")))
+	p.encoding = encoding
+	length := int64(1)
+	if plain := encoding == "" || encoding == "identity"; plain && r.ContentLength < PieceBytes {
+		length = r.ContentLength + 1 // the last byte tells the end
+	}
+	if encoding == "zstd" {
+		if err := p.stream.Take(r.Context(), zstdWindow); err != nil {
+			return err
+		}
+	}
+	if err := p.resize(r.Context(), classOf(int(length)), 0); err != nil {
+		return err
+	}
+	p.unread = len(p.buffer)
+	return p.open()
+}
+
+// resize replaces the buffer by one of a class, with its first n bytes.
+func (p *Pieces) resize(ctx context.Context, class, n int) error {
+	size := pieceClasses[class]
+	if err := p.stream.Take(ctx, int64(size)); err != nil {
+		return err
+	}
+	var next []byte
+	if pooled, ok := piecePools[class].Get().(*[]byte); ok {
+		next = *pooled
+	} else {
+		next = make([]byte, size)
+	}
+	copy(next, p.buffer[:n])
+	p.release()
+	p.buffer, p.class = next, class
+	return nil
+}
+
+// release returns the buffer.
+func (p *Pieces) release() {
+	if buffer := p.buffer; p.class >= 0 {
+		piecePools[p.class].Put(&buffer)
+	}
+	p.stream.Charge().Give(int64(len(p.buffer)))
+	p.buffer, p.class = nil, -1
+}
+
 // open sets the reader of decompressed bytes.
-func (p *Pieces) open(body io.Reader, encoding string) error {
-	switch encoding {
+func (p *Pieces) open() error {
+	body := p.stream
+	switch p.encoding {
 	case "", "identity":
 		in := bufio.NewReaderSize(body, 4096)
 		p.in = in
@@ -114,17 +140,17 @@ func (p *Pieces) open(body io.Reader, encoding string) error {
 	case "gzip":
 		z, err := gzip.NewReader(body)
 		if err != nil {
-			return corrupt("gzip", err)
+			return p.readError(err)
 		}
 		p.in = z
 	case "zstd":
 		z, err := zstd.NewReader(body, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(zstdWindow))
 		if err != nil {
-			return corrupt("zstd", err)
+			return p.readError(err)
 		}
 		p.in, p.close = z, z.Close
 	default:
-		return &RequestError{Text: fmt.Sprintf("unsupported content encoding %q, use gzip, zstd or none", Clip(encoding, 40))}
+		return &RequestError{Text: fmt.Sprintf("unsupported content encoding %q, use gzip, zstd or none", Clip(p.encoding, 40))}
 	}
 	return nil
 }
@@ -132,25 +158,43 @@ func (p *Pieces) open(body io.Reader, encoding string) error {
 // Close returns the memory of the pieces.
 func (p *Pieces) Close() {
 	p.close()
-	if buffer := p.buffer; len(buffer) == pieceClasses[p.class] {
-		piecePools[p.class].Put(&buffer)
-	}
-	p.buffer = nil
-	p.charge.Release()
+	p.release()
+	p.stream.Close()
 }
 
-// Charge returns the charge of the request.
-func (p *Pieces) Charge() *reqbody.Charge { return p.charge }
-
-// Next returns the next whole lines, and io.EOF after the last. They are valid
-// until the next call.
+// Next returns the next whole lines, and io.EOF after the last. They are valid until
+// the next call, and the memory of what is decoded from them is charged until then.
 func (p *Pieces) Next(ctx context.Context) ([]byte, error) {
+	p.stream.Charge().Give(p.decoded)
+	p.decoded = 0
+	lines, err := p.read(ctx)
+	p.stream.Pause()
+	if err != nil {
+		return nil, err
+	}
+	cost := int64(len(lines)) * decodedPieceCost
+	if err := p.stream.Charge().Take(ctx, cost); err != nil {
+		return nil, err
+	}
+	p.decoded = cost
+	return lines, nil
+}
+
+func (p *Pieces) read(ctx context.Context) ([]byte, error) {
 	n := copy(p.buffer, p.buffer[p.unread:])
 	p.unread = 0
+	if !p.ended {
+		p.stream.Resume()
+	}
 	for !p.ended {
 		if n == len(p.buffer) {
-			end := bytes.LastIndexByte(p.buffer, '\n') + 1
-			if end > 0 {
+			if p.class >= 0 && p.class < len(pieceClasses)-1 {
+				if err := p.resize(ctx, p.class+1, n); err != nil {
+					return nil, err
+				}
+				continue
+			}
+			if end := bytes.LastIndexByte(p.buffer, '\n') + 1; end > 0 {
 				return p.cut(end), nil
 			}
 			if err := p.grow(ctx); err != nil {
@@ -163,7 +207,7 @@ func (p *Pieces) Next(ctx context.Context) ([]byte, error) {
 		case errors.Is(err, io.EOF):
 			p.ended = true
 		case err != nil:
-			return nil, &RequestError{Text: "read body: " + err.Error(), Err: err}
+			return nil, p.readError(err)
 		}
 	}
 	if n == 0 {
@@ -171,6 +215,14 @@ func (p *Pieces) Next(ctx context.Context) ([]byte, error) {
 	}
 	p.unread = len(p.buffer)
 	return p.buffer[:n], nil
+}
+
+// readError returns the error of a body that cannot be read or decompressed.
+func (p *Pieces) readError(err error) error {
+	if Retryable(err) || errors.Is(err, reqbody.ErrRead) {
+		return err
+	}
+	return corrupt(p.encoding, err)
 }
 
 // cut returns the lines that end at a byte of the full buffer, or some of them.
@@ -186,26 +238,15 @@ func (p *Pieces) cut(end int) []byte {
 
 // grow doubles the buffer for a line that does not fit into it.
 func (p *Pieces) grow(ctx context.Context) error {
-	size := 2 * len(p.buffer)
 	if limit := p.shared.Limit; int64(len(p.buffer)) > limit.Bytes {
 		return limit.Exceeded("a line has", -1)
 	}
-	if err := p.charge.Take(ctx, int64(size)*pieceCost); err != nil {
+	if err := p.stream.Take(ctx, 2*int64(len(p.buffer))); err != nil {
 		return err
 	}
-	grown := make([]byte, size)
+	grown := make([]byte, 2*len(p.buffer))
 	copy(grown, p.buffer)
+	p.release()
 	p.buffer = grown
 	return nil
-}
-
-// stallReader ends a body that stalls.
-type stallReader struct {
-	r       io.Reader
-	control *http.ResponseController
-}
-
-func (s *stallReader) Read(p []byte) (int, error) {
-	_ = s.control.SetReadDeadline(time.Now().Add(stallLimit)) // not all connections have one
-	return s.r.Read(p)
 }
