@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 
+	"tsdb/partition/block"
 	"tsdb/partition/compaction"
 )
 
@@ -36,3 +37,6 @@ func (db *DB) GiveUpHistory(ctx context.Context) error { return db.past.giveUp(c
 
 // CloseUncut closes without a cut, as a killed process leaves it.
 func (db *DB) CloseUncut() { closeUncut(db) }
+
+// FloorOfAll returns the floor of a tier of all series.
+func (v *View) FloorOfAll(tier block.Tier) int64 { return v.st.blocks.State().TierFloor(tier) }

@@ -3,6 +3,7 @@ package storage_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
@@ -20,24 +22,50 @@ import (
 	"github.com/prometheus/prometheus/util/annotations"
 
 	"tsdb/internal/model"
+	"tsdb/partition/block"
 	"tsdb/query"
+	"tsdb/query/tiers"
 )
 
 var lifeParser = parser.NewParser(parser.Options{})
 
-// lifeEngines are Prometheus' engine, which reads models, and ours.
+// lifeEngines are Prometheus' engine, which reads models, and ours, with a cache. Its
+// answers are kept by database.
 var lifeEngines = sync.OnceValues(func() (*promql.Engine, *query.Engine) {
 	return promql.NewEngine(promql.EngineOpts{
 			MaxSamples: 50_000_000, Timeout: time.Minute, LookbackDelta: query.DefaultLookback,
 			NoStepSubqueryIntervalFn: func(int64) int64 { return query.DefaultSubqueryStep.Milliseconds() },
 			EnableAtModifier:         true, EnableNegativeOffset: true, Parser: lifeParser,
 		}),
-		query.New(query.Options{})
+		query.New(query.Options{CacheBytes: 8 << 20, Registerer: lifeMetrics})
 })
+
+// lifeMetrics are those of the engine.
+var lifeMetrics = prometheus.NewRegistry()
+
+// cachedAnswers returns how many answers were wholly or partly in the cache.
+func cachedAnswers() (n int64) {
+	families, err := lifeMetrics.Gather()
+	if err != nil {
+		panic(err)
+	}
+	for _, f := range families {
+		if f.GetName() != "tsdb_query_cache_requests_total" {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			if m.GetLabel()[0].GetValue() != "miss" {
+				n += int64(m.GetCounter().GetValue())
+			}
+		}
+	}
+	return n
+}
 
 // lifeQuestion is a query. It is an instant query if step is 0.
 type lifeQuestion struct {
 	text             string
+	selector         string
 	start, end, step int64 // Unix milliseconds
 	reach            int64 // how far back from start it reads, milliseconds
 	rounded          bool  // sums of fractions may differ in their last digits
@@ -50,7 +78,45 @@ func (q lifeQuestion) String() string {
 	return fmt.Sprintf("%s from %s to %s step %v", q.text, lifeTime(q.start), lifeTime(q.end), time.Duration(q.step)*time.Millisecond)
 }
 
+// question returns a question, or one that was asked before on a later range: the cache
+// has most of its answer.
 func (g *lifeGenerator) question() lifeQuestion {
+	if len(g.asked) > 0 && g.chance(40) {
+		q := pickOf(g.r, g.asked...)
+		by := q.step * g.r.Int64N(4)
+		q.start, q.end = q.start+by, q.end+by
+		return q
+	}
+	q := g.newQuestion()
+	if g.chance(25) {
+		q = g.oldQuestion()
+	}
+	if q.step > 0 {
+		if g.asked = append(g.asked, q); len(g.asked) > 8 {
+			g.asked = g.asked[1:]
+		}
+	}
+	return q
+}
+
+// oldQuestion returns a question about whole hours of the last weeks, which hours answer
+// after the samples have expired.
+func (g *lifeGenerator) oldQuestion() lifeQuestion {
+	q := lifeQuestion{step: model.HourMs * pickOf(g.r, int64(1), 1, 6), selector: g.selector()}
+	if len(g.written) > 0 && g.chance(60) {
+		q.selector = fmt.Sprintf(`{i="%d"}`, pickOf(g.r, g.written...).series)
+	}
+	q.start = (g.now-g.r.Int64N(14*model.DayMs))/model.HourMs*model.HourMs + model.HourMs
+	q.end = q.start + q.step*g.r.Int64N(60)
+	fn := pickOf(g.r, "rate", "increase", "delta", "count_over_time", "sum_over_time", "avg_over_time", "min_over_time", "max_over_time", "last_over_time",
+		"present_over_time", "changes", "resets")
+	q.reach = pickOf(g.r, model.HourMs, model.HourMs, 3*model.HourMs, model.DayMs)
+	q.text = fmt.Sprintf("%s(%s[%dms])", fn, q.selector, q.reach)
+	q.rounded = true
+	return q
+}
+
+func (g *lifeGenerator) newQuestion() lifeQuestion {
 	q := lifeQuestion{start: g.now - g.r.Int64N(pickOf(g.r, model.HourMs, model.DayMs, 14*model.DayMs))}
 	q.start -= q.start % pickOf(g.r, int64(1), 60_000, model.HourMs, model.HourMs, model.DayMs)
 	if g.chance(70) {
@@ -70,6 +136,7 @@ func (g *lifeGenerator) question() lifeQuestion {
 		q.start = b.from - b.from%model.HourMs + model.HourMs
 		q.end = q.start + q.step*g.r.Int64N(6)
 	}
+	q.selector = sel
 	q.reach = query.DefaultLookback.Milliseconds()
 	if fn != "" {
 		q.reach = pickOf(g.r, int64(300_000), model.HourMs, model.HourMs, 3*model.HourMs, model.DayMs)
@@ -106,6 +173,12 @@ type queryEngine interface {
 }
 
 func exec(ctx context.Context, e queryEngine, on promstorage.Queryable, opts promql.QueryOpts, q lifeQuestion) (parser.Value, error) {
+	v, _, err := execNoting(ctx, e, on, opts, q)
+	return v, err
+}
+
+// execNoting returns the answer and its annotations.
+func execNoting(ctx context.Context, e queryEngine, on promstorage.Queryable, opts promql.QueryOpts, q lifeQuestion) (parser.Value, annotations.Annotations, error) {
 	var p promql.Query
 	var err error
 	if q.step == 0 {
@@ -114,36 +187,46 @@ func exec(ctx context.Context, e queryEngine, on promstorage.Queryable, opts pro
 		p, err = e.NewRangeQuery(ctx, on, opts, q.text, time.UnixMilli(q.start), time.UnixMilli(q.end), time.Duration(q.step)*time.Millisecond)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	r := p.Exec(ctx)
-	return r.Value, r.Err
+	return r.Value, r.Warnings, r.Err
+}
+
+// selected returns the series that a question is about.
+func (w *lifeWorld) selected(q lifeQuestion) (list []int) {
+	ms := matchers(q.selector)
+	for i, ls := range lifeLabels {
+		if matchesAll(ms, ls) {
+			list = append(list, i)
+		}
+	}
+	return list
 }
 
 // ask compares the answer of samples with that of the model, and the answer of rollups
 // with both.
 func (w *lifeWorld) ask(q lifeQuestion) error {
-	v, err := w.db.View()
-	if err != nil {
-		return err
+	if w.mayHaveExpired(q) {
+		return w.askExpired(q)
 	}
-	floor := v.RawFloor()
-	v.Release()
-	return w.askIn(q, floor)
+	return w.askKept(q)
 }
 
-// askIn asks the queryable what the model answers, whose floor is given.
-func (w *lifeWorld) askIn(q lifeQuestion, floor int64) error {
-	if q.start-q.reach < floor {
-		return nil
-	}
+// mayHaveExpired reports whether samples that a question reads may have expired.
+func (w *lifeWorld) mayHaveExpired(q lifeQuestion) bool {
+	return slices.ContainsFunc(w.selected(q), func(i int) bool { return q.start-q.reach < w.floors.highest[i] })
+}
+
+// askKept asks about samples that have not expired.
+func (w *lifeWorld) askKept(q lifeQuestion) error {
 	theirs, ours := lifeEngines()
-	want, wantErr := exec(w.ctx, theirs, modelQueryable{w.model, floor}, nil, q)
+	want, wantErr := exec(w.ctx, theirs, modelQueryable{w.model, false}, nil, q)
 	rawOnly, err := query.ParseResolution("raw")
 	if err != nil {
 		return err
 	}
-	raw, rawErr := exec(w.ctx, ours, w.queryable, query.WithResolution(nil, rawOnly), q)
+	raw, rawErr := exec(w.ctx, ours, w.queryable, query.Uncached(query.WithResolution(nil, rawOnly)), q)
 	if (wantErr == nil) != (rawErr == nil) {
 		return fmt.Errorf("samples: error %w, want %w", rawErr, wantErr)
 	}
@@ -154,13 +237,63 @@ func (w *lifeWorld) askIn(q lifeQuestion, floor int64) error {
 		return fmt.Errorf("samples: %w", err)
 	}
 	w.counts.answers++
-	auto, err := exec(w.ctx, ours, w.queryable, nil, q)
-	if err != nil {
-		return fmt.Errorf("rollups: %w", err)
+	auto, notes, err := execNoting(w.ctx, ours, w.queryable, nil, q)
+	if err != nil || expiredNoted(notes) {
+		v, viewErr := w.db.View()
+		if viewErr != nil {
+			return viewErr
+		}
+		defer v.Release()
+		if q.start-q.reach < v.FloorFor(matchers(q.selector), block.Raw) { // by what the selector says, samples may have expired
+			w.counts.oldDoubts++
+			return nil
+		}
+		return fmt.Errorf("rollups: %w, %v", err, notes)
 	}
 	if err := compareValues(auto, want, q.rounded); err != nil {
 		return fmt.Errorf("rollups: %w", err)
 	}
+	return nil
+}
+
+// expiredNoted reports whether an answer says that it lacks what has expired.
+func expiredNoted(notes annotations.Annotations) bool {
+	return slices.ContainsFunc(notes.AsErrors(), func(err error) bool { return strings.Contains(err.Error(), "have expired") })
+}
+
+// askExpired compares the answer of hours in the place of samples that have expired. An
+// answer that says what it lacks, or is refused, is not compared.
+func (w *lifeWorld) askExpired(q lifeQuestion) error {
+	if q.step == 0 || q.start%model.HourMs != 0 || q.step%model.HourMs != 0 || q.reach%model.HourMs != 0 || !w.o.made(block.Hour) {
+		return nil
+	}
+	for _, i := range w.selected(q) {
+		if q.start-q.reach < w.floors.hours[i] || w.o.keep(block.Hour, i) < 0 {
+			return nil
+		}
+	}
+	theirs, ours := lifeEngines()
+	want, err := exec(w.ctx, theirs, modelQueryable{w.model, true}, nil, q)
+	if err != nil {
+		return err
+	}
+	got, notes, err := execNoting(w.ctx, ours, w.queryable, nil, q)
+	var expired *tiers.ExpiredError
+	if errors.As(err, &expired) {
+		w.counts.oldDoubts++
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if expiredNoted(notes) {
+		w.counts.oldDoubts++
+		return nil
+	}
+	if err := compareValues(got, want, q.rounded); err != nil {
+		return fmt.Errorf("hours: %w", err)
+	}
+	w.counts.oldAnswers++
 	return nil
 }
 
@@ -223,14 +356,14 @@ func clipped(v parser.Value) string {
 	return s[:min(len(s), 500)]
 }
 
-// modelQueryable lets Prometheus' engine read a model from its floor on.
+// modelQueryable lets Prometheus' engine read a model, with expired samples or without.
 type modelQueryable struct {
-	m     *lifeModel
-	floor int64
+	m    *lifeModel
+	ever bool
 }
 
 func (q modelQueryable) Querier(mint, maxt int64) (promstorage.Querier, error) {
-	return modelQuerier{q, max(mint, q.floor), maxt}, nil
+	return modelQuerier{q, mint, maxt}, nil
 }
 
 type modelQuerier struct {
@@ -245,6 +378,9 @@ func (q modelQuerier) Select(_ context.Context, _ bool, _ *promstorage.SelectHin
 			continue
 		}
 		s := &q.m.series[i].samples
+		if q.ever {
+			s = q.m.series[i].ever()
+		}
 		lo := s.Search(q.mint)
 		var samples []chunks.Sample
 		for k := lo; k < s.Len() && s.T[k] <= q.maxt; k++ {

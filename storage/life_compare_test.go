@@ -14,22 +14,22 @@ import (
 )
 
 // readAll compares everything.
-func (w *lifeWorld) readAll() error { return w.compareAll(w.db, w.model, w.floor) }
+func (w *lifeWorld) readAll() error { return w.compareAll(w.db, w.model, w.floors) }
 
-// compareAll compares everything a database shows with a model, from its floor on.
-func (w *lifeWorld) compareAll(db *storage.DB, m *lifeModel, floor int64) error {
+// compareAll compares everything a database shows with a model, from its floors on.
+func (w *lifeWorld) compareAll(db *storage.DB, m *lifeModel, floors *lifeFloors) error {
 	v, err := db.View()
 	if err != nil {
 		return err
 	}
 	defer v.Release()
-	if got := max(v.RawFloor(), model.MinTime); got != floor {
-		return fmt.Errorf("the floor is %s, want %s", lifeTime(got), lifeTime(floor))
-	}
-	if err := compareSelected(w, v, m, `{__name__=~".+"}`, model.AllTime); err != nil {
+	if err := seenFloors(v).equal(floors); err != nil {
 		return err
 	}
-	return compareExemplars(w, v, m)
+	if err := compareSelected(w, v, m, floors, `{__name__=~".+"}`, model.AllTime); err != nil {
+		return err
+	}
+	return compareExemplars(w, v, m, floors)
 }
 
 func (w *lifeWorld) compareSelect(selector string, tr model.TimeRange) error {
@@ -38,19 +38,17 @@ func (w *lifeWorld) compareSelect(selector string, tr model.TimeRange) error {
 		return err
 	}
 	defer v.Release()
-	return compareSelected(w, v, w.model, selector, tr)
+	return compareSelected(w, v, w.model, w.floors, selector, tr)
 }
 
 // compareSelected compares the samples of a selection. A series may be listed that has no
 // samples in the range.
-func compareSelected(w *lifeWorld, v *storage.View, m *lifeModel, selector string, tr model.TimeRange) error {
+func compareSelected(w *lifeWorld, v *storage.View, m *lifeModel, floors *lifeFloors, selector string, tr model.TimeRange) error {
 	ms := matchers(selector)
 	set, err := v.Select(w.ctx, model.DefaultTenant, tr, ms...)
 	if err != nil {
 		return err
 	}
-	kept := model.TimeRange{Min: v.RawFloor(), Max: model.AllTime.Max}
-	visible := tr.Intersect(kept)
 	var seen [lifeSeries]bool
 	var got model.Samples
 	for i := range set.Len() {
@@ -67,11 +65,10 @@ func compareSelected(w *lifeWorld, v *storage.View, m *lifeModel, selector strin
 		if err := s.Samples(w.ctx, tr, &got); err != nil {
 			return err
 		}
-		above := got.Search(kept.Min)
-		old, got := got.Slice(0, above), got.Slice(above, got.Len())
-		err := compareSamples(&got, &m.series[n].samples, visible)
+		current, old := splitExpired(&got, &m.series[n])
+		err := compareSamples(current, &m.series[n].samples, tr)
 		if err == nil {
-			err = w.compareStandIns(&old, &m.series[n].samples, tr)
+			err = w.compareStandIns(old, &m.series[n].expired, tr)
 		}
 		if err != nil {
 			return fmt.Errorf("series %d: %w", n, err)
@@ -79,7 +76,7 @@ func compareSelected(w *lifeWorld, v *storage.View, m *lifeModel, selector strin
 	}
 	for n := range m.series {
 		s := &m.series[n].samples
-		if k := s.Search(visible.Min); !seen[n] && matchesAll(ms, lifeLabels[n]) && k < s.Len() && s.T[k] < visible.Max {
+		if k := s.Search(tr.Min); !seen[n] && matchesAll(ms, lifeLabels[n]) && k < s.Len() && s.T[k] < tr.Max {
 			return fmt.Errorf("series %d is not selected: has a sample at %s", n, lifeTime(s.T[k]))
 		}
 	}
@@ -87,6 +84,23 @@ func compareSelected(w *lifeWorld, v *storage.View, m *lifeModel, selector strin
 		return fmt.Errorf("%d warnings, the first: %w", len(list), list[0])
 	}
 	return nil
+}
+
+// splitExpired splits samples into those that should be there and those at the times of
+// expired ones.
+func splitExpired(got *model.Samples, s *modelSeries) (current, expired *model.Samples) {
+	if s.expired.Len() == 0 || got.Len() == 0 || s.expired.T[s.expired.Len()-1] < got.T[0] {
+		return got, &model.Samples{}
+	}
+	current, expired = &model.Samples{}, &model.Samples{}
+	for k, t := range got.T {
+		if at := s.expired.Search(t); at < s.expired.Len() && s.expired.T[at] == t {
+			expired.AppendRange(got, k, k+1)
+		} else {
+			current.AppendRange(got, k, k+1)
+		}
+	}
+	return current, expired
 }
 
 // compareSamples compares samples with those that a model has in a range.
@@ -106,8 +120,8 @@ func compareSamples(got, all *model.Samples, tr model.TimeRange) error {
 	return nil
 }
 
-// compareStandIns compares the samples below the floor: those of a series and day are all
-// there, because they stand in for a rollup, or none.
+// compareStandIns compares expired samples: those of a series and day are all there,
+// because they stand in for a rollup, or none.
 func (w *lifeWorld) compareStandIns(got, all *model.Samples, tr model.TimeRange) error {
 	if got.Len() > 0 && !w.hadRollups {
 		return fmt.Errorf("an expired sample at %s", lifeTime(got.T[0]))
@@ -148,7 +162,7 @@ func sampleText(s *model.Samples, i int) string {
 
 // compareExemplars compares exemplars: all of them have a sample in their cut, with which
 // they stay. Below the floor they may be there or not, as samples.
-func compareExemplars(w *lifeWorld, v *storage.View, m *lifeModel) error {
+func compareExemplars(w *lifeWorld, v *storage.View, m *lifeModel, floors *lifeFloors) error {
 	list, warnings, err := v.Exemplars(w.ctx, model.DefaultTenant, model.AllTime, [][]*labels.Matcher{matchers(`{__name__=~".+"}`)})
 	if err := errors.Join(append(warnings, err)...); err != nil {
 		return err
@@ -160,7 +174,7 @@ func compareExemplars(w *lifeWorld, v *storage.View, m *lifeModel) error {
 		}
 		want := slices.Clone(m.series[n].exemplars)
 		want = slices.DeleteFunc(want, func(e model.Exemplar) bool {
-			return e.T < v.RawFloor() && !slices.ContainsFunc(got, e.Equal)
+			return e.T < floors.highest[n] && !slices.ContainsFunc(got, e.Equal)
 		})
 		byLabels := func(a, b model.Exemplar) int {
 			return cmp.Or(cmp.Compare(a.T, b.T), labels.Compare(a.Labels, b.Labels))
@@ -186,7 +200,7 @@ func (w *lifeWorld) compareNames() error {
 	for n := range w.model.series {
 		s := &w.model.series[n].samples
 		may[n] = true
-		need[n] = s.Search(v.RawFloor()) < s.Len()
+		need[n] = s.Len() > 0
 	}
 	union := func(of [lifeSeries]bool, get func(labels.Labels) []string) (all []string) {
 		for n, in := range of {

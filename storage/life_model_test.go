@@ -17,11 +17,12 @@ type lifeModel struct {
 // modelSeries is a series. Samples and exemplars rise in time.
 type modelSeries struct {
 	samples   model.Samples
+	expired   model.Samples // of which a day may still be there, as a whole: its samples stand in for buckets
 	exemplars []model.Exemplar
 }
 
 // lifeSeries is the number of series that a life test writes.
-const lifeSeries = 24
+const lifeSeries = 12
 
 // lifeLabels are the labels of each series.
 var lifeLabels = func() (all [lifeSeries]labels.Labels) {
@@ -44,6 +45,7 @@ func (m *lifeModel) clone() *lifeModel {
 	for i := range m.series {
 		s := &m.series[i]
 		c.series[i].samples.AppendRange(&s.samples, 0, s.samples.Len())
+		c.series[i].expired.AppendRange(&s.expired, 0, s.expired.Len())
 		c.series[i].exemplars = slices.Clone(s.exemplars)
 	}
 	return c
@@ -51,6 +53,11 @@ func (m *lifeModel) clone() *lifeModel {
 
 // write writes the samples of a series, which rise in time, as if one after the other.
 func (m *lifeModel) write(i int, s *model.Samples) {
+	if gone := &m.series[i].expired; gone.Len() > 0 && gone.T[gone.Len()-1] >= s.T[0] {
+		for _, t := range s.T { // they are there again
+			removeSamples(gone, model.TimeRange{Min: t, Max: t + 1})
+		}
+	}
 	old := &m.series[i].samples
 	if n := old.Len(); n == 0 || old.T[n-1] < s.T[0] {
 		old.AppendRange(s, 0, s.Len())
@@ -59,6 +66,34 @@ func (m *lifeModel) write(i int, s *model.Samples) {
 	var merged model.Samples
 	model.Merge(&merged, old, s)
 	*old = merged
+}
+
+// expire has the samples of a series before a floor expire.
+func (m *lifeModel) expire(i int, floor int64) {
+	s := &m.series[i]
+	n := s.samples.Search(floor)
+	if n == 0 {
+		return
+	}
+	gone := s.samples.Slice(0, n)
+	if k := s.expired.Len(); k == 0 || s.expired.T[k-1] < gone.T[0] {
+		s.expired.AppendRange(&gone, 0, n)
+	} else {
+		var merged model.Samples
+		model.Merge(&merged, &s.expired, &gone)
+		s.expired = merged
+	}
+	removeSamples(&s.samples, model.TimeRange{Min: model.AllTime.Min, Max: floor})
+}
+
+// ever returns all samples of a series, expired or not.
+func (s *modelSeries) ever() *model.Samples {
+	if s.expired.Len() == 0 {
+		return &s.samples
+	}
+	var all model.Samples
+	model.Merge(&all, &s.expired, &s.samples)
+	return &all
 }
 
 func (m *lifeModel) exemplar(i int, e model.Exemplar) {
@@ -80,6 +115,7 @@ func (m *lifeModel) remove(sets [][]*labels.Matcher, tr model.TimeRange) {
 		}
 		s := &m.series[i]
 		removeSamples(&s.samples, tr)
+		removeSamples(&s.expired, tr)
 		s.exemplars = slices.DeleteFunc(s.exemplars, func(e model.Exemplar) bool { return tr.Contains(e.T) })
 	}
 }

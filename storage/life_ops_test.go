@@ -9,8 +9,6 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
-	"tsdb/partition/block"
-	"tsdb/storage"
 )
 
 // lifeEpoch is the time at which a life begins.
@@ -53,6 +51,10 @@ const (
 	opOpenSnapshot
 	opRemoveSnapshot
 	opRestore
+	opBackup
+	opMoment
+	opRestoreBackup
+	opReload
 	opRestart
 	opReadAll
 	opSelect
@@ -61,7 +63,7 @@ const (
 )
 
 var opKindNames = [...]string{"write", "import", "delete", "advance", "flush", "watch", "merge", "roll", "compact", "retain", "clean", "sweep",
-	"snapshot", "open-snapshot", "remove-snapshot", "restore", "restart", "read-all", "select", "names", "ask"}
+	"snapshot", "open-snapshot", "remove-snapshot", "restore", "backup", "moment", "restore-backup", "reload", "restart", "read-all", "select", "names", "ask"}
 
 func (o lifeOp) String() string {
 	words := []string{opKindNames[o.kind]}
@@ -81,6 +83,10 @@ func (o lifeOp) String() string {
 		add("n=%d flag=%v", o.n, o.flag)
 	case opOpenSnapshot, opRemoveSnapshot, opRestore:
 		add("%d", o.n)
+	case opRestoreBackup:
+		add("%d live-on=%v", o.n, o.flag)
+	case opReload:
+		add("%v", o.options)
 	case opRestart:
 		add("%s %v", o.how, o.options)
 	case opAsk:
@@ -90,59 +96,14 @@ func (o lifeOp) String() string {
 	return strings.Join(words, " ")
 }
 
-// lifeOptions are the options of the database that may change at a restart.
-type lifeOptions struct {
-	rawDays, minuteDays, hourDays int // retention; 0 = for ever; < 0 of a tier = off
-	futureHours                   int
-	segmentKiB                    int64
-	cutMinutes                    int
-	cacheKiB                      int64
-}
-
-func (o lifeOptions) String() string {
-	return fmt.Sprintf("{raw=%dd 1m=%dd 1h=%dd future=%dh segment=%dK cut=%dm cache=%dK}", o.rawDays, o.minuteDays, o.hourDays, o.futureHours, o.segmentKiB, o.cutMinutes, o.cacheKiB)
-}
-
-func (o lifeOptions) rollups() bool { return o.minuteDays >= 0 || o.hourDays >= 0 }
-
-func (o lifeOptions) storage() storage.Options {
-	so := storage.Options{
-		RetentionMs: int64(o.rawDays) * model.DayMs, MaxFutureMs: int64(o.futureHours) * model.HourMs, CutAge: time.Duration(o.cutMinutes) * time.Minute,
-		WALSegmentBytes: o.segmentKiB << 10, WALPendingBytes: int(o.segmentKiB << 9), CacheBytes: o.cacheKiB << 10, ReserveBytes: 4096, MinFreeBytes: 1,
-		Seed: 1, AliasSeed: 1, TierRetentionMs: map[block.Tier]int64{},
-	}
-	if o.minuteDays >= 0 {
-		so.TierRetentionMs[block.Minute] = int64(o.minuteDays) * model.DayMs
-	}
-	if o.hourDays >= 0 {
-		so.TierRetentionMs[block.Hour] = int64(o.hourDays) * model.DayMs
-	}
-	return so
-}
-
-func pickOf[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
-
-func randomOptions(r *rand.Rand) lifeOptions {
-	o := lifeOptions{
-		rawDays: pickOf(r, 0, 0, 3, 5, 10), minuteDays: -1, hourDays: -1, futureHours: pickOf(r, 1, 48, 24*30), segmentKiB: pickOf(r, int64(64), 256, 1024),
-		cutMinutes: pickOf(r, 10, 30, 120), cacheKiB: pickOf(r, int64(-1), 4, 1024),
-	}
-	if r.IntN(4) > 0 {
-		o.hourDays = pickOf(r, 0, 0, 30)
-	}
-	if r.IntN(3) > 0 {
-		o.minuteDays = pickOf(r, 0, 7, 20)
-	}
-	return o
-}
-
 // lifeGenerator makes operations. It knows the time, but nothing of the database.
 type lifeGenerator struct {
 	r         *rand.Rand
 	now       int64
 	options   lifeOptions
-	written   []burst // some of what was written, to be written again
-	following *lifeOp // the next operation; nil = any
+	written   []burst        // some of what was written, to be written again
+	following *lifeOp        // the next operation; nil = any
+	asked     []lifeQuestion // some of what was asked, to be asked again
 }
 
 // generateLife returns the options at the first start and n operations.
@@ -161,7 +122,7 @@ func generateLife(seed uint64, n int) (lifeOptions, []lifeOp) {
 // take long are rare.
 var lifeWeights = [...]int{
 	opWrite: 830, opImport: 4, opDelete: 25, opAdvance: 80, opFlush: 8, opWatch: 6, opMerge: 8, opRoll: 4, opCompact: 1, opRetain: 4, opClean: 1, opSweep: 3,
-	opSnapshot: 1, opOpenSnapshot: 1, opRemoveSnapshot: 1, opRestore: 1, opRestart: 4, opReadAll: 4, opSelect: 12, opLabels: 3, opAsk: 18,
+	opSnapshot: 1, opOpenSnapshot: 1, opRemoveSnapshot: 1, opRestore: 1, opBackup: 3, opMoment: 4, opRestoreBackup: 2, opReload: 3, opRestart: 4, opReadAll: 4, opSelect: 12, opLabels: 3, opAsk: 18,
 }
 
 var lifeWeightsTotal = func() (n int) {
@@ -225,6 +186,11 @@ func (g *lifeGenerator) next() lifeOp {
 		}
 		o.options, o.how = g.options, pickOf(g.r, "stop", "kill", "kill", "power-cut lose", "power-cut torn", "power-cut sectors")
 		o.n = g.r.IntN(1 << 20)
+	case opReload:
+		g.options.retention(g.r)
+		o.options = g.options
+	case opRestoreBackup:
+		o.n = g.r.IntN(1 << 20)
 	case opAsk:
 		o.question = g.question()
 	default:
@@ -253,7 +219,7 @@ func (g *lifeGenerator) burst() burst {
 		step: pickOf(g.r, int64(1), 1000, 5000, 15_000, 15_000, 60_000), n: pickOf(g.r, 1, 1, 1, 2, 4, 8), seed: uint64(g.r.IntN(1000)),
 		stale: g.chance(3), starts: g.chance(3), exemplar: g.chance(5),
 	}
-	switch g.r.IntN(60) {
+	switch g.r.IntN(120) {
 	case 0:
 		b.step, b.n = pickOf(g.r, int64(1000), 2000, 5000), 150+g.r.IntN(300) // enough for buckets of a minute
 	case 1:

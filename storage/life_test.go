@@ -33,7 +33,7 @@ import (
 // the same, and the soak has all.
 func TestLife(t *testing.T) {
 	seeds := lifeSeedsOf(t)
-	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a life holds little and lets go of much
+	defer debug.SetGCPercent(debug.SetGCPercent(1000)) // a life holds little and lets go of much
 	var next atomic.Int64
 	var total lifeCounts
 	var mu sync.Mutex
@@ -54,9 +54,13 @@ func TestLife(t *testing.T) {
 		})
 	}
 	all.Wait()
-	t.Logf("%d lives of %d operations, the first of seed %d: %+v", len(seeds), lifeOperations, seeds[0], total)
-	if n := int64(len(seeds)); !t.Failed() && n > 10 && (total.merges < 10*n || total.rolls < 2*n || total.answers < 10*n || total.snapshots < n/2 || total.restores < n/10) {
-		t.Error("little happened")
+	cached := cachedAnswers()
+	t.Logf("%d lives of %d operations, the first of seed %d: %+v, %d answers from the cache", len(seeds), lifeOperations, seeds[0], total, cached)
+	if n := int64(len(seeds)); !t.Failed() && n > 10 {
+		total.enough(t, n)
+		if cached < n {
+			t.Errorf("%d answers from the cache in %d lives", cached, n)
+		}
 	}
 }
 
@@ -185,6 +189,22 @@ func without[T any](list []T, i int) []T {
 	return append(append([]T(nil), list[:i]...), list[i+1:]...)
 }
 
+// enough fails the test if little happened in n lives.
+func (c *lifeCounts) enough(t *testing.T, n int64) {
+	for _, one := range []struct {
+		what    string
+		got, of int64
+	}{
+		{"merges", c.merges, 10 * n}, {"steps of rollups", c.rolls, 2 * n}, {"answers", c.answers, 10 * n}, {"snapshots", c.snapshots, n / 2},
+		{"databases gone on from", c.restores, n / 3}, {"backups", c.backups, n}, {"moments restored", c.restoredMoments, n / 10},
+		{"reloads", c.reloads, n}, {"floors raised", c.expired, 5 * n}, {"floors raised by bytes", c.sizeExpired, n}, {"answers of hours alone", c.oldAnswers, n / 4},
+	} {
+		if one.got < one.of {
+			t.Errorf("%d lives had %d %s, want %d", n, one.got, one.what, one.of)
+		}
+	}
+}
+
 func (c *lifeCounts) add(o *lifeCounts) {
 	c.samples += o.samples
 	c.refused += o.refused
@@ -196,4 +216,11 @@ func (c *lifeCounts) add(o *lifeCounts) {
 	c.restarts += o.restarts
 	c.expired += o.expired
 	c.answers += o.answers
+	c.backups += o.backups
+	c.moments += o.moments
+	c.restoredMoments += o.restoredMoments
+	c.reloads += o.reloads
+	c.sizeExpired += o.sizeExpired
+	c.oldAnswers += o.oldAnswers
+	c.oldDoubts += o.oldDoubts
 }

@@ -12,6 +12,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	"tsdb/partition/block"
 	"tsdb/query"
 	"tsdb/storage"
 	"tsdb/storage/doctor"
@@ -19,14 +20,14 @@ import (
 
 // lifeWorld is a database and its model.
 type lifeWorld struct {
-	ctx   context.Context
-	fs    *vfs.Mem
-	dir   string
-	clock *vfs.ManualClock
-	o     lifeOptions
-	db    *storage.DB
-	model *lifeModel
-	floor int64 // of samples, when last seen
+	ctx    context.Context
+	fs     *vfs.Mem
+	dir    string
+	clock  *vfs.ManualClock
+	o      lifeOptions
+	db     *storage.DB
+	model  *lifeModel
+	floors *lifeFloors // when last seen
 
 	historyKeep time.Duration
 
@@ -34,25 +35,28 @@ type lifeWorld struct {
 
 	queryable *query.Queryable
 	snapshots []lifeSnapshot // oldest first
+	archive   *lifeArchive
 	counts    *lifeCounts
 }
 
 // lifeSnapshot is a snapshot and what it holds.
 type lifeSnapshot struct {
-	name  string
-	model *lifeModel
-	floor int64
+	name   string
+	model  *lifeModel
+	floors *lifeFloors
 }
 
 // lifeCounts counts what happened in all lives, to see that they are not idle.
 type lifeCounts struct {
 	samples, refused, deleted, merges, rolls, snapshots, restores, restarts, expired, answers int64
+
+	backups, moments, restoredMoments, reloads, sizeExpired, oldAnswers, oldDoubts int64
 }
 
 // runLife runs operations against a database and its model, and returns the first
 // difference.
 func runLife(o lifeOptions, ops []lifeOp, counts *lifeCounts) (at int, err error) {
-	w := &lifeWorld{ctx: context.Background(), fs: vfs.NewMem(), dir: "data", clock: vfs.NewManualClock(lifeEpoch), o: o, model: &lifeModel{}, floor: model.MinTime, counts: counts}
+	w := &lifeWorld{ctx: context.Background(), fs: vfs.NewMem(), dir: "data", clock: vfs.NewManualClock(lifeEpoch), o: o, model: &lifeModel{}, floors: newLifeFloors(), archive: newLifeArchive(), counts: counts}
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
@@ -130,6 +134,7 @@ func (w *lifeWorld) do(o lifeOp) error {
 		return w.delete(o)
 	case opAdvance:
 		w.clock.Advance(o.by)
+		w.archive.tick(w.now())
 		return nil
 	case opFlush:
 		_, err := w.db.Flush(ctx)
@@ -146,27 +151,35 @@ func (w *lifeWorld) do(o lifeOp) error {
 		if err := w.steps(o.n, &w.counts.rolls, func() (bool, error) { return w.db.RollStep(ctx, o.flag) }); err != nil {
 			return err
 		}
-		return w.moveFloor(false) // it may have waited for this
+		return w.seeFloors(settledNone) // it may have waited for this
 	case opCompact:
 		if _, err := w.db.Compact(ctx); err != nil {
 			return err
 		}
-		return w.moveFloor(true)
+		return w.seeFloors(settledAll)
 	case opRetain:
 		if err := w.db.Retain(ctx); err != nil {
 			return err
 		}
-		return w.moveFloor(!w.hadRollups)
+		return w.seeFloors(w.retained())
+	case opReload:
+		return w.reload(o.options)
 	case opClean:
 		if _, err := w.db.CleanTombstones(ctx); err != nil {
 			return err
 		}
-		return w.moveFloor(false) // as after steps of rollups
+		return w.seeFloors(settledNone) // as after steps of rollups
 	case opSweep:
 		w.db.Sweep(ctx)
 		return nil
 	case opSnapshot, opOpenSnapshot, opRemoveSnapshot, opRestore:
 		return w.snapshotOp(o)
+	case opBackup:
+		return w.backup()
+	case opMoment:
+		return w.remember()
+	case opRestoreBackup:
+		return w.restoreBackup(o)
 	case opRestart:
 		return w.restart(o)
 	case opReadAll:
@@ -192,10 +205,30 @@ func (w *lifeWorld) steps(n int, count *int64, step func() (bool, error)) error 
 	return nil
 }
 
-// bounds returns the times of samples that are taken, both inclusive.
-func (w *lifeWorld) bounds() (lo, hi int64) {
-	if lo = w.floor; w.o.rawDays > 0 {
-		lo = max(lo, w.now()-int64(w.o.rawDays)*model.DayMs)
+// retained says which floors a step of retention has settled.
+func (w *lifeWorld) retained() settlement {
+	if w.hadRollups {
+		return settledTiers
+	}
+	return settledAll
+}
+
+// reload replaces the retention while the database runs.
+func (w *lifeWorld) reload(others lifeOptions) error {
+	o := w.o.reloaded(others)
+	if err := w.db.SetRetention(w.ctx, o.policy()); err != nil {
+		return err
+	}
+	w.o = o
+	w.counts.reloads++
+	return w.seeFloors(w.retained())
+}
+
+// bounds returns the times of samples of a series that are taken, both inclusive.
+func (w *lifeWorld) bounds(series int) (lo, hi int64) {
+	lo = w.floors.raw(series)
+	if days := w.o.keep(block.Raw, series); days > 0 {
+		lo = max(lo, w.now()-int64(days)*model.DayMs)
 	}
 	return lo, w.now() + int64(w.o.futureHours)*model.HourMs
 }
@@ -203,7 +236,7 @@ func (w *lifeWorld) bounds() (lo, hi int64) {
 // taken returns the samples of a burst that are taken.
 func (w *lifeWorld) taken(b burst) (s model.Samples) {
 	all := b.samples()
-	lo, hi := w.bounds()
+	lo, hi := w.bounds(b.series)
 	s.AppendRange(&all, all.Search(lo), max(all.Search(lo), all.Search(hi+1)))
 	return s
 }
@@ -288,6 +321,7 @@ func (w *lifeWorld) importBursts(bursts []burst) error {
 	if err != nil {
 		return err
 	}
+	w.archive.unclear = true
 	w.counts.samples += int64(want)
 	if got.Samples() != want {
 		return fmt.Errorf("%d samples taken, want %d", got.Samples(), want)
@@ -308,42 +342,14 @@ func (w *lifeWorld) delete(o lifeOp) error {
 	return nil
 }
 
-// moveFloor looks at the floor of samples, which only rises, and never above its target.
-// settled says that nothing may keep it from the target.
-func (w *lifeWorld) moveFloor(settled bool) error {
-	v, err := w.db.View()
-	if err != nil {
-		return err
-	}
-	defer v.Release()
-	return w.seeFloor(v.RawFloor(), settled)
-}
-
-func (w *lifeWorld) seeFloor(floor int64, settled bool) error {
-	target := w.floor
-	if w.o.rawDays > 0 {
-		oldest := w.now() - int64(w.o.rawDays)*model.DayMs
-		target = max(target, (oldest-1)/model.DayMs*model.DayMs+1) // days begin a millisecond after midnight
-	}
-	switch {
-	case floor < w.floor && w.floor > model.MinTime:
-		return fmt.Errorf("the floor fell from %s to %s", lifeTime(w.floor), lifeTime(floor))
-	case floor > target || settled && floor < target && target > model.MinTime:
-		return fmt.Errorf("the floor is %s, its target %s", lifeTime(floor), lifeTime(target))
-	case floor > w.floor:
-		w.floor = floor
-		w.counts.expired++
-	}
-	return nil
-}
-
 func (w *lifeWorld) snapshotOp(o lifeOp) error {
 	if o.kind == opSnapshot {
 		name, err := w.db.Snapshot(w.ctx, storage.SnapshotOptions{})
 		if err != nil {
 			return err
 		}
-		w.snapshots = append(w.snapshots, lifeSnapshot{name, w.model.clone(), w.floor})
+		w.clock.Advance(time.Millisecond) // names tell the time
+		w.snapshots = append(w.snapshots, lifeSnapshot{name, w.model.clone(), w.floors.clone()})
 		w.counts.snapshots++
 		return nil
 	}
@@ -365,10 +371,11 @@ func (w *lifeWorld) snapshotOp(o lifeOp) error {
 		if err := w.check(w.dir); err != nil {
 			return err
 		}
-		w.dir, w.model, w.snapshots, w.floor = dir, s.model, nil, s.floor
+		w.dir, w.model, w.snapshots, w.floors = dir, s.model, nil, s.floors
 		if err := w.open(); err != nil {
 			return err
 		}
+		w.archive.begin()
 		w.counts.restores++
 		return w.readAll()
 	}
@@ -376,7 +383,7 @@ func (w *lifeWorld) snapshotOp(o lifeOp) error {
 	if err != nil {
 		return fmt.Errorf("open snapshot %s: %w", s.name, err)
 	}
-	err = w.compareAll(db, s.model, s.floor)
+	err = w.compareAll(db, s.model, s.floors)
 	if closeErr := db.Close(w.ctx); closeErr != nil {
 		err = errors.Join(err, closeErr)
 	}

@@ -29,8 +29,8 @@ type pastWorld struct {
 
 // pastMoment is what a mark must show.
 type pastMoment struct {
-	model *lifeModel
-	floor int64
+	model  *lifeModel
+	floors *lifeFloors
 }
 
 const pastKeep = 4 * 24 * time.Hour
@@ -46,7 +46,7 @@ func TestMarksAnswerAsThen(t *testing.T) {
 		w := &pastWorld{
 			lifeWorld: &lifeWorld{
 				ctx: context.Background(), fs: vfs.NewMem(), dir: "data", clock: vfs.NewManualClock(lifeEpoch), o: o,
-				model: &lifeModel{}, floor: model.MinTime, counts: &lifeCounts{}, historyKeep: pastKeep,
+				model: &lifeModel{}, floors: newLifeFloors(), archive: newLifeArchive(), counts: &lifeCounts{}, historyKeep: pastKeep,
 			},
 			r: rand.New(rand.NewPCG(seed, 2)), marks: map[storage.Mark]pastMoment{},
 		}
@@ -86,15 +86,15 @@ func (w *pastWorld) live(ops []lifeOp) (int, error) {
 // step does an operation and notes the marks that it takes: all of them have the state
 // before it.
 func (w *pastWorld) step(op lifeOp) error {
-	before := pastMoment{w.model.clone(), w.floor}
-	dir, last := w.dir, uint64(0)
+	before := pastMoment{w.model.clone(), w.floors.clone()}
+	dir, fs, last := w.dir, w.fs, uint64(0)
 	if ms := w.db.Marks(); len(ms) > 0 {
 		last = ms[len(ms)-1].Number
 	}
 	if err := w.do(op); err != nil {
 		return err
 	}
-	if w.dir != dir { // a snapshot has no history
+	if w.dir != dir || w.fs != fs && op.kind != opRestart { // a snapshot or a restored directory has no history
 		clear(w.marks)
 		if n := len(w.db.Marks()); n > 0 {
 			return fmt.Errorf("a snapshot has %d marks", n)
@@ -187,12 +187,12 @@ func (w *pastWorld) compareMark(m storage.Mark) error {
 		return err
 	}
 	defer v.Release()
-	if got := max(v.RawFloor(), model.MinTime); got != then.floor {
-		return fmt.Errorf("the floor is %s, want %s", lifeTime(got), lifeTime(then.floor))
+	if err := seenFloors(v).equal(then.floors); err != nil {
+		return err
 	}
 	return errors.Join(
-		compareSelected(w.lifeWorld, v, then.model, `{__name__=~".+"}`, model.AllTime),
-		compareExemplars(w.lifeWorld, v, then.model))
+		compareSelected(w.lifeWorld, v, then.model, then.floors, `{__name__=~".+"}`, model.AllTime),
+		compareExemplars(w.lifeWorld, v, then.model, then.floors))
 }
 
 // askPast asks a query at a mark.
@@ -202,9 +202,12 @@ func (w *pastWorld) askPast(q lifeQuestion) error {
 		return nil
 	}
 	then := *w.lifeWorld
-	then.model, then.floor, then.queryable = w.marks[m].model, w.marks[m].floor, query.NewQueryable(w.db.At(m), model.DefaultTenant)
+	then.model, then.floors, then.queryable = w.marks[m].model, w.marks[m].floors, query.NewQueryable(w.db.At(m), model.DefaultTenant)
+	if then.mayHaveExpired(q) {
+		return nil
+	}
 	w.answered++
-	if err := then.askIn(q, w.marks[m].floor); err != nil {
+	if err := then.askKept(q); err != nil {
 		return fmt.Errorf("at mark %d of %s: %w", m.Number, lifeTime(m.WallMs), err)
 	}
 	return nil

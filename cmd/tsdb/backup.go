@@ -22,7 +22,8 @@ Archives the present moment of a database. URL is a running server, with user an
 password if it asks for them: http://user:password@host:9201/. It takes a
 temporary snapshot, which is read over HTTP. DIR is a data directory on which no
 server runs, or a snapshot. What the archive has already is not sent again; after an
-interruption the same command goes on where it was. The credentials of S3 come from
+interruption the same command goes on where it was. A damaged block is left out and
+named, all others are archived, and the command fails. The credentials of S3 come from
 AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.`
 
 // backup archives a database.
@@ -78,7 +79,21 @@ func backup(args []string, stdout, stderr io.Writer) error {
 	}
 	_, err = fmt.Fprintf(stdout, "Archived %s, LSN %d, of incarnation %s: %d blocks with %d bytes; %d new objects with %d bytes. Dropped %d moments, deleted %d objects.\n",
 		moment(r.Mark.WallMs), r.Mark.LSN, archive.IncarnationID(r.Incarnation), r.Blocks, r.BlockBytes, r.Written, r.WrittenBytes, r.DroppedMarks, r.Deleted)
+	err = errors.Join(err, printDamaged(stdout, "Not archived", r.Damaged))
+	if n := len(r.Damaged); n > 0 {
+		return errors.Join(err, fmt.Errorf("the backup is not complete: %d of %d blocks could not be read; `tsdb check` tells what is wrong, and the next backup tries them again", n, r.Blocks))
+	}
 	return err
+}
+
+// printDamaged prints the blocks that could not be read.
+func printDamaged(w io.Writer, what string, blocks []archive.DamagedBlock) error {
+	var errs []error
+	for _, d := range blocks {
+		_, err := fmt.Fprintf(w, "%s %s: %v\n", what, d.Name, d.Err)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 func moment(ms int64) string {

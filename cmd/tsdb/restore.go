@@ -38,6 +38,7 @@ func restore(args []string, stdout, stderr io.Writer) error {
 	lsn := fs.String("at-lsn", "", "`number` of the last log frame to restore")
 	incarnation := fs.String("incarnation", "", "`id` of the incarnation, if the archive has several")
 	list := fs.Bool("list", false, "list the archived moments")
+	accept := fs.Bool("accept-damage", false, "restore the rest of a moment of which the archive lacks blocks, or has damaged ones: queries over their times warn")
 	rate := new(sizeOrNone)
 	fs.Var(rate, "rate", "maximum `bytes` per second; 0 = no limit (default 0)")
 	var bucket s3Flags
@@ -69,22 +70,26 @@ func restore(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return restoreTo(ctx, store, id, target, *to, int64(*rate), stdout, stderr)
+	return restoreTo(ctx, store, id, target, *to, int64(*rate), *accept, stdout, stderr)
 }
 
-func restoreTo(ctx context.Context, store objstore.Store, id uint64, target archive.Target, to string, rate int64, stdout, stderr io.Writer) error {
+func restoreTo(ctx context.Context, store objstore.Store, id uint64, target archive.Target, to string, rate int64, accept bool, stdout, stderr io.Writer) error {
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails
 	r, err := archive.Restore(ctx, archive.RestoreOptions{
 		Store: store, Incarnation: id, Target: target, FS: vfs.OS, Dir: filepath.ToSlash(filepath.Clean(to)),
 		NewIncarnation: binary.LittleEndian.Uint64(random[:]) | 1, BytesPerSecond: rate, Progress: printProgress(stderr, "restore"),
+		AcceptDamage: accept,
 	})
+	if errors.Is(err, archive.ErrDamaged) {
+		return fmt.Errorf("%w; --accept-damage restores the others", err)
+	}
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(stdout, "Restored the backup of %s and the log up to LSN %d: %d blocks with %d bytes, %d log frames.\n",
 		moment(r.Mark.WallMs), r.LSN, r.Blocks, r.Bytes, r.Frames)
-	return err
+	return errors.Join(err, printDamaged(stdout, "Restored without, or with damage in", r.Damaged))
 }
 
 // parseTarget reads the flags that name a moment.

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"syscall"
 	"time"
 
 	"tsdb/encoding"
@@ -54,10 +55,19 @@ type BackupReport struct {
 	WrittenBytes int64
 	DroppedMarks int
 	Deleted      int // objects that no mark refers to
+	// Damaged are the blocks that could not be read and are not archived: the mark
+	// is not complete.
+	Damaged []DamagedBlock
+}
+
+// DamagedBlock is a block that a backup or a restore could not read.
+type DamagedBlock struct {
+	Name string
+	Err  error
 }
 
 // Backup archives the present moment of a data directory. What the archive has already is
-// not written again. After an error, or if it is interrupted, it can be repeated and goes
+// not written again. A damaged block is left out and reported: BackupReport.Damaged. After an error, or if it is interrupted, it can be repeated and goes
 // on where it was.
 func Backup(ctx context.Context, o BackupOptions) (*BackupReport, error) {
 	if o.Clock == nil {
@@ -197,7 +207,7 @@ func (b *backup) writeObjects(ctx context.Context) error {
 			return fmt.Errorf("MANIFEST of the newest backup: %w", err)
 		}
 		for _, l := range st.Blocks {
-			known[blockKey(inc, l.Info)] = true
+			known[blockKey(inc, l.Info)] = !slices.Contains(b.last.Missing, l.Name)
 		}
 	}
 	var missing []manifest.Listed
@@ -214,10 +224,18 @@ func (b *backup) writeObjects(ctx context.Context) error {
 		b.meter.total += p.extent.Bytes
 	}
 	for _, l := range missing {
-		if err := b.writeBlock(ctx, l); err != nil {
+		err := b.writeBlock(ctx, l)
+		if err != nil && b.isDamage(err) {
+			b.report.Damaged = append(b.report.Damaged, DamagedBlock{l.Name, err})
+			b.source.mark.Missing = append(b.source.mark.Missing, l.Name)
+			b.meter.skip(l.Size)
+			continue
+		}
+		if err != nil {
 			return err
 		}
 	}
+	slices.Sort(b.source.mark.Missing)
 	for _, p := range pieces {
 		if err := b.writePiece(ctx, p); err != nil {
 			return err
@@ -225,6 +243,22 @@ func (b *backup) writeObjects(ctx context.Context) error {
 	}
 	return nil
 }
+
+// isDamage reports whether an error of writeBlock is about the block in the directory, and
+// not about the directory, which may be a snapshot that has been given up, or the archive.
+func (b *backup) isDamage(err error) bool {
+	var damage sourceError
+	if !errors.As(err, &damage) || !errors.Is(err, format.ErrCorrupt) && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.EIO) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return false
+	}
+	_, _, readErr := manifest.Read(b.o.FS, b.o.Dir)
+	return readErr == nil
+}
+
+// sourceError is an error about a block in the directory.
+type sourceError struct{ error }
+
+func (e sourceError) Unwrap() error { return e.error }
 
 func (b *backup) writeBlock(ctx context.Context, l manifest.Listed) error {
 	key := blockKey(b.source.mark.Incarnation, l.Info)
@@ -248,22 +282,22 @@ func (b *backup) writeBlock(ctx context.Context, l manifest.Listed) error {
 func (b *backup) copyBlock(l manifest.Listed, out io.Writer) (err error) {
 	f, err := b.o.FS.Open(path.Join(b.o.Dir, l.Name))
 	if err != nil {
-		return err
+		return sourceError{err}
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	size, err := f.Size()
 	if err != nil {
-		return err
+		return sourceError{err}
 	}
 	if size != l.Size || int64(l.FooterLen) > size {
-		return &format.DamageError{Path: l.Name, What: fmt.Sprintf("it has %d bytes, the MANIFEST lists %d", size, l.Size)}
+		return sourceError{&format.DamageError{Path: l.Name, What: fmt.Sprintf("it has %d bytes, the MANIFEST lists %d", size, l.Size)}}
 	}
 	tail := uint32(0)
 	buf := make([]byte, ioBytes)
 	for off := int64(0); off < size; {
 		part := buf[:min(int64(len(buf)), size-off)]
 		if n, err := f.ReadAt(part, off); n < len(part) {
-			return fmt.Errorf("read %s@%d: %w", l.Name, off, cmp.Or(err, io.ErrUnexpectedEOF))
+			return sourceError{fmt.Errorf("read %s@%d: %w", l.Name, off, cmp.Or(err, io.ErrUnexpectedEOF))}
 		}
 		// The CRC in the MANIFEST is that of the tail without its own CRC and the magic.
 		tailFrom, tailEnd := size-int64(l.FooterLen), size-12
@@ -277,7 +311,7 @@ func (b *backup) copyBlock(l manifest.Listed, out io.Writer) (err error) {
 		off += int64(len(part))
 	}
 	if tail != l.CRC {
-		return &format.DamageError{Path: l.Name, Offset: size - int64(l.FooterLen), What: fmt.Sprintf("its tail has checksum %08x, the MANIFEST lists %08x", tail, l.CRC)}
+		return sourceError{&format.DamageError{Path: l.Name, Offset: size - int64(l.FooterLen), What: fmt.Sprintf("its tail has checksum %08x, the MANIFEST lists %08x", tail, l.CRC)}}
 	}
 	return nil
 }
@@ -366,7 +400,12 @@ func (b *backup) writeMark(ctx context.Context) (MarkRef, error) {
 	}
 	ref := MarkRef{WallMs: m.WallMs, Edit: m.Edit, LSN: m.LSN}
 	if b.last != nil { // if the moment is archived already, the mark is not written again
-		if b.last.WallMs == m.WallMs && b.last.Edit == m.Edit && b.last.LSN == m.LSN {
+		same := b.last.WallMs == m.WallMs && b.last.Edit == m.Edit && b.last.LSN == m.LSN
+		if same && !slices.Equal(b.last.Missing, m.Missing) { // its name is taken
+			m.WallMs++
+			ref.WallMs, same = m.WallMs, false
+		}
+		if same {
 			encoded := appendMark(nil, b.last)
 			ref.Object = objstore.IdentityOf(int64(len(encoded)), encoded)
 			return ref, nil

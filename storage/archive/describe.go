@@ -87,6 +87,9 @@ func (d *description) mark(b []byte) error {
 		d.line("piece of segment %d, generation %d: LSNs %d to %d after %d, %s to %s, %d bytes with checksum %08x in %v",
 			p.Segment, p.Generation, p.First, p.Last, p.Prev, timeText(p.FirstMs), timeText(p.LastMs), p.RawBytes, p.RawCRC, p.Object)
 	}
+	for _, name := range m.Missing {
+		d.line("without %s", name)
+	}
 	return nil
 }
 

@@ -37,6 +37,12 @@
 // becomes a position by its running maximum over the frames. The frames between two marks
 // are there if the server kept its log files long enough (wal.Options.Keep).
 //
+// # Damage
+//
+// A block that is missing, or has another size or tail than the MANIFEST lists, does not
+// keep the others from being archived: the mark names it, the next backup tries it again,
+// and a restore of the mark has to accept that it is not there.
+//
 // # Formats
 //
 // All fixed-width numbers are little-endian. uv is a uvarint, v a zigzag varint. The CRC,
@@ -58,6 +64,7 @@
 //	      │ uv pieces, each: segment uv, generation uv, first uv, last − first uv,           │
 //	      │   first − LSN before uv, first ms v, last ms v, raw bytes uv, raw CRC u32,       │
 //	      │   size of the object uv, its tail CRC u32                                        │
+//	      │ version 2 only: uv blocks that the archive lacks, each: name string              │
 //	      │ CRC u32                                                                          │
 //	      └──────────────────────────────────────────────────────────────────────────────────┘
 //

@@ -14,6 +14,7 @@ const (
 	markMagic    = "tsdbmark"
 	headMagic    = "tsdbhead"
 	version      = 1
+	markVersion  = 2 // of a mark that lacks blocks; others have version
 	maxMarkBytes = 1 << 30
 	maxHeadBytes = 256 << 20
 	maxPieces    = 1 << 24
@@ -45,33 +46,42 @@ type mark struct {
 	// Pieces are those with the generations from Low on up to LSN, and those with what
 	// has been written since the mark before; by rising LSN.
 	Pieces []piece
+	// Missing are the names of blocks that the MANIFEST lists and the archive has not,
+	// because they could not be read; rising.
+	Missing []string
 }
 
-func begin(dst []byte, magic string, inc uint64) []byte {
+func begin(dst []byte, magic string, v uint32, inc uint64) []byte {
 	dst = append(dst, magic...)
-	dst = binary.LittleEndian.AppendUint32(dst, version)
+	dst = binary.LittleEndian.AppendUint32(dst, v)
 	return binary.LittleEndian.AppendUint64(dst, inc)
 }
 
-// open checks magic, version and checksum and returns a reader of what follows.
-func open(b []byte, magic string) (*format.Reader, error) {
+// open checks magic, version, which is at most newest, and checksum and returns the version
+// and a reader of what follows.
+func open(b []byte, magic string, newest uint32) (uint32, *format.Reader, error) {
 	if len(b) < 8+4+8+4 || string(b[:8]) != magic {
-		return nil, format.Corrupt("%d bytes are no %s", len(b), magic)
+		return 0, nil, format.Corrupt("%d bytes are no %s", len(b), magic)
 	}
-	if v := binary.LittleEndian.Uint32(b[8:]); v != version {
-		return nil, format.ErrVersion
+	v := binary.LittleEndian.Uint32(b[8:])
+	if v < version || v > newest {
+		return v, nil, format.ErrVersion
 	}
 	body := b[:len(b)-4]
 	if encoding.Checksum(body) != binary.LittleEndian.Uint32(b[len(body):]) {
-		return nil, format.Corrupt("checksum of %s", magic)
+		return v, nil, format.Corrupt("checksum of %s", magic)
 	}
-	return &format.Reader{B: body[12:]}, nil
+	return v, &format.Reader{B: body[12:]}, nil
 }
 
 // appendMark encodes a mark.
 func appendMark(dst []byte, m *mark) []byte {
 	at := len(dst)
-	dst = begin(dst, markMagic, m.Incarnation)
+	v := uint32(version)
+	if len(m.Missing) > 0 {
+		v = markVersion
+	}
+	dst = begin(dst, markMagic, v, m.Incarnation)
 	dst = binary.AppendVarint(dst, m.WallMs)
 	dst = binary.AppendVarint(dst, m.MaxMs)
 	dst = binary.AppendUvarint(dst, m.Edit)
@@ -95,12 +105,18 @@ func appendMark(dst []byte, m *mark) []byte {
 		dst = binary.AppendUvarint(dst, uint64(p.Object.Size))
 		dst = binary.LittleEndian.AppendUint32(dst, p.Object.TailCRC)
 	}
+	if v == markVersion {
+		dst = binary.AppendUvarint(dst, uint64(len(m.Missing)))
+		for _, name := range m.Missing {
+			dst = format.AppendString(dst, name)
+		}
+	}
 	return binary.LittleEndian.AppendUint32(dst, encoding.Checksum(dst[at:]))
 }
 
 // decodeMark mirrors appendMark. b may be anything.
 func decodeMark(b []byte) (*mark, error) {
-	in, err := open(b, markMagic)
+	v, in, err := open(b, markMagic, markVersion)
 	if err != nil {
 		return nil, err
 	}
@@ -124,6 +140,19 @@ func decodeMark(b []byte) (*mark, error) {
 			return nil, format.Corrupt("piece of the log from LSN %d after %d", p.First, p.Prev)
 		}
 		m.Pieces = append(m.Pieces, p)
+	}
+	if v == markVersion {
+		n := in.Uvarint(min(maxObjects, uint64(len(in.B))))
+		if in.Err == nil && n == 0 {
+			return nil, format.Corrupt("version %d of a mark that lacks no block", v)
+		}
+		for range n {
+			name := in.Text(objstore.MaxKeyBytes)
+			if in.Err != nil {
+				break
+			}
+			m.Missing = append(m.Missing, name)
+		}
 	}
 	if err := in.End(markMagic); err != nil {
 		return nil, err
@@ -157,7 +186,7 @@ type unreferenced struct {
 // appendHead encodes a head.
 func appendHead(dst []byte, h *head) []byte {
 	at := len(dst)
-	dst = begin(dst, headMagic, h.Incarnation)
+	dst = begin(dst, headMagic, version, h.Incarnation)
 	dst = binary.AppendUvarint(dst, h.Changes)
 	dst = binary.AppendUvarint(dst, uint64(len(h.Marks)))
 	for _, m := range h.Marks {
@@ -181,7 +210,7 @@ func appendHead(dst []byte, h *head) []byte {
 
 // decodeHead mirrors appendHead. b may be anything.
 func decodeHead(b []byte) (*head, error) {
-	in, err := open(b, headMagic)
+	_, in, err := open(b, headMagic, version)
 	if err != nil {
 		return nil, err
 	}

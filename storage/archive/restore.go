@@ -30,7 +30,14 @@ type RestoreOptions struct {
 	Clock          vfs.Clock // nil = the system clock
 	BytesPerSecond int64     // bound of the rate; 0 = none
 	Progress       func(Progress)
+	// AcceptDamage restores what is sound although blocks of the mark are missing from the
+	// archive or damaged in it. Queries over their times warn.
+	AcceptDamage bool
 }
+
+// ErrDamaged is returned by Restore for a moment of which blocks are missing from the
+// archive, or damaged in it.
+var ErrDamaged = errors.New("the archive lacks blocks of the moment")
 
 // RestoreReport is the result of a restore.
 type RestoreReport struct {
@@ -40,6 +47,8 @@ type RestoreReport struct {
 	Blocks int
 	Bytes  int64 // of blocks
 	Frames int
+	// Damaged are blocks that are not there, or only in part: see AcceptDamage.
+	Damaged []DamagedBlock
 }
 
 // Restore makes a data directory of an archived moment: the blocks of the newest mark that
@@ -69,9 +78,22 @@ func Restore(ctx context.Context, o RestoreOptions) (*RestoreReport, error) {
 		r.meter.total += p.Object.Size
 	}
 	for _, l := range st.Sorted() {
-		if err := r.block(ctx, l.Info); err != nil {
+		err := r.block(ctx, l.Info)
+		if err != nil && (errors.Is(err, format.ErrCorrupt) || errors.Is(err, fs.ErrNotExist)) {
+			r.meter.skip(l.Size)
+			r.report.Damaged = append(r.report.Damaged, DamagedBlock{l.Name, err})
+			err = nil
+		}
+		if err != nil {
 			return nil, err
 		}
+	}
+	if n := len(r.report.Damaged); n > 0 && !o.AcceptDamage {
+		var errs []error
+		for _, d := range r.report.Damaged {
+			errs = append(errs, d.Err)
+		}
+		return r.report, fmt.Errorf("%w: %d of %d, the others are sound: %w", ErrDamaged, n, r.report.Blocks, errors.Join(errs...))
 	}
 	if err := r.log(ctx, c, st); err != nil {
 		return nil, err
