@@ -26,6 +26,12 @@ var (
 			{Segment: 4, Generation: 9, First: 4501, Last: 4711, Prev: 4500, FirstMs: 1795971610001, LastMs: 1795971618300, RawBytes: 900, RawCRC: 0x5678, Object: objstore.Identity{Size: 800, TailCRC: 6}},
 		},
 	}
+	// lackingMark has version 2.
+	lackingMark = func() mark {
+		m := someMark
+		m.Missing = []string{"l0/l0-000000000004-000000000004-000-00000001.tsb", "raw/2026-03-10/d-000000000003-000000000003-000-00000002.tsb"}
+		return m
+	}()
 	someHead = head{
 		Incarnation: 0x5b1f0c7a9e3d2468, Changes: 4,
 		Marks: []MarkRef{
@@ -76,7 +82,7 @@ func somePiece(t testing.TB) []byte {
 
 func TestFormatsAreGolden(t *testing.T) {
 	fsys := vfs.NewMem()
-	for name, b := range map[string][]byte{"head": appendHead(nil, &someHead), "mark": appendMark(nil, &someMark), "frames": somePiece(t)} {
+	for name, b := range map[string][]byte{"head": appendHead(nil, &someHead), "mark": appendMark(nil, &someMark), "mark-lacking": appendMark(nil, &lackingMark), "frames": somePiece(t)} {
 		f, err := fsys.Create("x." + name)
 		if err != nil {
 			t.Fatal(err)
@@ -118,8 +124,10 @@ func TestFormatsAreGolden(t *testing.T) {
 }
 
 func TestFormatsComeBackEqual(t *testing.T) {
-	if m, err := decodeMark(appendMark(nil, &someMark)); err != nil || !reflect.DeepEqual(m, &someMark) {
-		t.Errorf("mark: %+v, %v", m, err)
+	for _, want := range []*mark{&someMark, &lackingMark} {
+		if m, err := decodeMark(appendMark(nil, want)); err != nil || !reflect.DeepEqual(m, want) {
+			t.Errorf("mark: %+v, %v", m, err)
+		}
 	}
 	if h, err := decodeHead(appendHead(nil, &someHead)); err != nil || !reflect.DeepEqual(h, &someHead) {
 		t.Errorf("head: %+v, %v", h, err)
@@ -132,8 +140,9 @@ func TestChangedBytesAreNoticed(t *testing.T) {
 		b      []byte
 		decode func([]byte) error
 	}{
-		"head": {appendHead(nil, &someHead), func(b []byte) error { _, err := decodeHead(b); return err }},
-		"mark": {appendMark(nil, &someMark), func(b []byte) error { _, err := decodeMark(b); return err }},
+		"head":         {appendHead(nil, &someHead), func(b []byte) error { _, err := decodeHead(b); return err }},
+		"mark":         {appendMark(nil, &someMark), func(b []byte) error { _, err := decodeMark(b); return err }},
+		"mark-lacking": {appendMark(nil, &lackingMark), func(b []byte) error { _, err := decodeMark(b); return err }},
 		"frames": {somePiece(t), func(b []byte) error {
 			_, err := readPiece(bytes.NewReader(b), func(uint64, log.Frame) error { return nil })
 			return err
@@ -171,6 +180,7 @@ func FuzzHead(f *testing.F) {
 
 func FuzzMark(f *testing.F) {
 	f.Add(appendMark(nil, &someMark))
+	f.Add(appendMark(nil, &lackingMark))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := decodeMark(withChecksum(b))
 		if err != nil {
