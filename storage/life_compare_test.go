@@ -130,10 +130,27 @@ func (w *lifeWorld) compareStandIns(got, all *model.Samples, tr model.TimeRange)
 		day := block.Raw.PartitionRange(got.T[i])
 		end := got.Search(day.Max)
 		one := got.Slice(i, end)
+		if w.hadRules { // some of a day may have been hidden before its rest began to stand in
+			if err := contained(&one, all); err != nil {
+				return err
+			}
+			i = end
+			continue
+		}
 		if err := compareSamples(&one, all, day.Intersect(tr)); err != nil {
 			return fmt.Errorf("expired: %w", err)
 		}
 		i = end
+	}
+	return nil
+}
+
+// contained returns an error unless all has each of some samples.
+func contained(some, all *model.Samples) error {
+	for i, t := range some.T {
+		if k := all.Search(t); k == all.Len() || all.T[k] != t || !sameSample(some, i, all, k) {
+			return fmt.Errorf("expired: a sample at %s that should not be there: %s", lifeTime(t), sampleText(some, i))
+		}
 	}
 	return nil
 }

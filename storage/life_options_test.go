@@ -158,7 +158,7 @@ func (o *lifeOptions) retention(r *rand.Rand) {
 	if o.minuteDays >= 0 {
 		o.minuteDays = pickOf(r, 0, 7, 20)
 	}
-	for range pickOf(r, 0, 0, 0, 1, 2, 3) {
+	for range pickOf(r, 0, 0, 0, 0, 1, 3) {
 		rule := lifeRule{selector: pickOf(r, `{env="dev"}`, `{env!="prod"}`, `{odd=~".+"}`, `{odd=""}`, `requests_total`, `{__name__=~"gauge|mixed"}`, `{i=~"[0-4]"}`, `{i="3",env="prod"}`), keep: map[block.Tier]int{}}
 		if r.IntN(4) > 0 {
 			rule.keep[block.Raw] = pickOf(r, 0, 1, 2, 4, 8)

@@ -31,7 +31,7 @@ type lifeWorld struct {
 
 	historyKeep time.Duration
 
-	hadRollups bool // at some time
+	hadRollups, hadRules bool // at some time
 
 	queryable *query.Queryable
 	snapshots []lifeSnapshot // oldest first
@@ -110,7 +110,7 @@ func (w *lifeWorld) openDir(dir string) (*storage.DB, error) {
 }
 
 func (w *lifeWorld) open() (err error) {
-	w.hadRollups = w.hadRollups || w.o.rollups()
+	w.hadRollups, w.hadRules = w.hadRollups || w.o.rollups(), w.hadRules || len(w.o.rules) > 0
 	if w.db, err = w.openDir(w.dir); err != nil {
 		return fmt.Errorf("open: %w", err)
 	}
@@ -219,7 +219,7 @@ func (w *lifeWorld) reload(others lifeOptions) error {
 	if err := w.db.SetRetention(w.ctx, o.policy()); err != nil {
 		return err
 	}
-	w.o = o
+	w.o, w.hadRules = o, w.hadRules || len(o.rules) > 0
 	w.counts.reloads++
 	return w.seeFloors(w.retained())
 }

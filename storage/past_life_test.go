@@ -43,6 +43,10 @@ func TestMarksAnswerAsThen(t *testing.T) {
 	answered, verified := 0, 0
 	for seed := range lives {
 		o, ops := generateLife(seed, 1200)
+		o.maxKiB = 0 // a bound of bytes may end a history
+		for i := range ops {
+			ops[i].options.maxKiB = 0
+		}
 		w := &pastWorld{
 			lifeWorld: &lifeWorld{
 				ctx: context.Background(), fs: vfs.NewMem(), dir: "data", clock: vfs.NewManualClock(lifeEpoch), o: o,

@@ -227,6 +227,9 @@ func (d *dayCheck) series(it *block.Iterator) error {
 	if err != nil || !ok || len(d.standIn) > 0 || d.hasExpired(entry) {
 		return err
 	}
+	if d.samples.Len() == 0 && d.cover.Day < d.state.Floor {
+		return nil // they have expired; the raw block is there for the series whose samples stand in
+	}
 	d.built.Reset()
 	d.builder.Add(&d.samples, &d.built)
 	d.builder.Flush(&d.built)
