@@ -103,6 +103,12 @@ func (w *overloadWriter) run(t *testing.T, mux http.Handler, begin int64) {
 // takes it over its bound, and in the end nothing that a client has sent is lost, nor
 // anything else there. Time is virtual.
 func TestOverload(t *testing.T) {
+	// Compressors that all databases share are made outside of the bubble.
+	before := openDoor(t)
+	before.do("POST", textPath, []byte("m 1"))
+	if _, err := before.db.Flush(t.Context()); err != nil || len(before.stored()) != 1 {
+		t.Fatal(err)
+	}
 	synctest.Test(t, func(t *testing.T) {
 		const limit = 400 << 10
 		disk := vfs.NewFault(vfs.NewMem())

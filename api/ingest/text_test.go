@@ -66,7 +66,7 @@ func TestTextRefusesBadLinesOneByOne(t *testing.T) {
 	if r.code != http.StatusBadRequest || strings.Contains(r.body, "\n") {
 		t.Errorf("%d %s", r.code, r.body)
 	}
-	for _, part := range []string{"3 written, 12 refused", "the value is no number: hello world (bad_value, 3)", "bad_label, 2", "(bad_time, 1)", "no_name", "duplicated label b", "invalid_utf8", "too_old", "bad_exemplar, 2"} {
+	for _, part := range []string{"3 written, 12 refused", "the value is no number: hello world (bad_value, 4)", "bad_label, 1", "(bad_time, 1)", "no_name", "duplicated label b", "invalid_utf8", "too_old", "bad_exemplar, 2"} {
 		if !strings.Contains(r.body, part) {
 			t.Errorf("%q is missing in %s", part, r.body)
 		}

@@ -52,8 +52,11 @@ func (a *API) writeExport(w http.ResponseWriter, r *http.Request) (sent bool, er
 		return false, &readError{http.StatusBadRequest, bad.err}
 	}
 	rows, bad := number(r, "max_rows_per_line", exportRows)
-	if bad != nil || rows < 1 {
-		return false, &readError{http.StatusBadRequest, errors.New("max_rows_per_line is not a positive number")}
+	if bad != nil || rows < 0 {
+		return false, &readError{http.StatusBadRequest, errors.New("max_rows_per_line is not a number of rows")}
+	}
+	if rows == 0 { // no limit, in VictoriaMetrics
+		rows = exportRows
 	}
 	selectors, err := a.selectors(r)
 	if lacksMemory(err) {

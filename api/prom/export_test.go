@@ -109,7 +109,7 @@ func TestExportRefuses(t *testing.T) {
 	for part, params := range map[string][]string{
 		"no match[]":        nil,
 		"match[]":           {"match[]", "{"},
-		"max_rows_per_line": {"match[]", "up", "max_rows_per_line", "0"},
+		"max_rows_per_line": {"match[]", "up", "max_rows_per_line", "-1"},
 		"start":             {"match[]", "up", "start", "x"},
 	} {
 		if r := s.get(t, "/export", params...); r.status != http.StatusBadRequest || !strings.Contains(string(r.body), part) {

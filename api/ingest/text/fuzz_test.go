@@ -99,7 +99,7 @@ var corpus = []string{
 	"# TYPE c counter\n# UNIT c seconds\nc_total{a=\"b\"} 5 1.5 # {t=\"x\"} 1 1.25\nc_created{a=\"b\"} 1.125\n# EOF\n",
 	"# TYPE h histogram\nh_bucket{a=\"x\",le=\"1\"} 1\nh_bucket{a=\"x\",le=\"+Inf\"} 2 # {} 5\nh_count{a=\"x\"} 2\nh_created{a=\"x\"} 9\nh_bucket{a=\"y\",le=\"1.0\"} 1\n# EOF\n",
 	"a{b=\"c\"} 1 # {d=\"}\"} 2\n# EOF\n", "a{b=\"c\",b=\"d\"} 1\n", "a{} 1\n", "{b=\"c\"} 1\n", "a{\"b\"} 1\n", "a{b=\"\xff\"} 1\n", "a 1_0\na 0x1p3\n",
-	"# TYPE g gauge\ng_created 5\n# EOF\n", "# TYPE c counter\nc_created 5\nc_total 1\n# EOF\n",
+	"A+0\n", "# TYPE g gauge\ng_created 5\n# EOF\n", "# TYPE c counter\nc_created 5\nc_total 1\n# EOF\n",
 }
 
 // FuzzText feeds texts to the decoder. It never panics, decodes known and new series

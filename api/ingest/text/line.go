@@ -77,11 +77,11 @@ func (p *point) parse(line []byte, openMetrics bool) *lineError {
 	} else if n := bytes.LastIndexByte(line, '}'); n >= 0 {
 		p.series, rest = line[:n+1], line[n+1:]
 	} else {
-		n := 0
-		for n < len(line) && !isBlank(line[n]) {
-			n++
-		}
+		n := nameEnd(line)
 		p.series, rest = line[:n], line[n:]
+		if rest = trimLeft(rest); len(rest) > 0 && rest[0] == '{' {
+			return errOpenBrace
+		}
 	}
 	value, rest := token(rest)
 	if len(value) == 0 {
@@ -119,10 +119,7 @@ func token(b []byte) (_, rest []byte) {
 // seriesEnd returns the end of the name and labels at the start of a line, -1 if the
 // labels are not closed.
 func seriesEnd(line []byte) int {
-	n := 0
-	for n < len(line) && !isBlank(line[n]) && line[n] != '{' {
-		n++
-	}
+	n := nameEnd(line)
 	brace := n
 	for brace < len(line) && isBlank(line[brace]) {
 		brace++
@@ -131,6 +128,16 @@ func seriesEnd(line []byte) int {
 		return n
 	}
 	return closingBrace(line, brace)
+}
+
+// nameEnd returns the end of the bare name at the start of a line. What follows it need
+// not be a blank, as in Prometheus' parser: a+1 is a sample of a.
+func nameEnd(line []byte) int {
+	n := 0
+	for n < len(line) && isNameByte(line[n], n == 0) {
+		n++
+	}
+	return n
 }
 
 // closingBrace returns the position after the brace that closes the one at from, -1
