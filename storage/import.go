@@ -39,7 +39,9 @@ type Import struct {
 	metadata loggedMetadata
 	days     map[int64]int // samples added, by the start of their day
 	rejects  Rejections
-	lo, hi   int64 // times that are taken, both inclusive
+	own      *policy // of Keep; nil = that of the database
+	limits   importLimits
+	lo, hi   int64 // times that are taken of every series, both inclusive
 
 	paced         importPace
 	frozen        bool // a publication has begun
@@ -73,6 +75,17 @@ func (db *DB) NewImport(o ImportOptions) *Import {
 	return im
 }
 
+// Keep bounds the times of samples that are taken by another retention than that of the
+// database, which moves no floor for it. It must be called before the first Add.
+func (im *Import) Keep(r Retention) error {
+	p, err := newPolicy(r)
+	if err == nil {
+		im.own = p
+		im.begin()
+	}
+	return err
+}
+
 // begin starts an empty run.
 func (im *Import) begin() {
 	im.head = head.New(head.Options{IdentitySeed: im.db.manifest.State().Seed, ExemplarsMax: importExemplars})
@@ -81,11 +94,24 @@ func (im *Import) begin() {
 	im.days = map[int64]int{}
 	im.rejects = Rejections{}
 	im.frozen, im.floats, im.hists, im.sinceFull, im.bytes = false, 0, 0, 0, 0
-	im.lo, im.hi = im.db.timeBounds()
+	if im.limits.policy = im.own; im.own == nil {
+		im.limits.policy = im.db.policy.Load()
+	}
+	im.limits.begin(im.db)
+	im.lo, im.hi = im.limits.bounds(im.db.opts.MaxFutureMs)
 }
 
-// Bounds returns the oldest and the newest time of samples that are taken now, both
-// inclusive, in Unix milliseconds. What bounds the oldest is retention.
+// Bounds returns the oldest and the newest time of samples that are taken of every series
+// now, both inclusive, in Unix milliseconds. What bounds the oldest is retention; by rules older
+// samples of some series may be taken.
+func (im *Import) Bounds() (oldest, newest int64) { return im.lo, im.hi }
+
+// OldestSetting names the setting that bounds the oldest of Bounds.
+func (im *Import) OldestSetting() string {
+	return im.db.settingOf(im.lo, im.limits.policy.shortestRaw())
+}
+
+// Bounds is Import.Bounds with the retention of the database.
 func (db *DB) Bounds() (oldest, newest int64) { return db.timeBounds() }
 
 // Add adds samples of a series, with times in any order. Of equal times the last is
@@ -112,15 +138,16 @@ func (im *Import) Add(ctx context.Context, ls labels.Labels, s *model.Samples) e
 		im.rejects.Add(ReasonLimit, clip(ls.String()), 0, "a label is too long, or the run has too many series", s.Len())
 		return nil
 	}
+	limit := im.limitOf(ls, s.T)
 	for i := 0; i < s.Len(); {
-		if why := im.refusal(s, i); why != "" {
-			im.refuse(why, ls, s, i)
+		if why := im.refusal(s, i, limit.oldest); why != "" {
+			im.refuse(why, ls, s, i, limit)
 			i++
 			continue
 		}
 		histogram := !s.HistogramAt(i).IsZero()
 		j := i + 1
-		for j < s.Len() && s.HistogramAt(j).IsZero() != histogram && im.refusal(s, j) == "" {
+		for j < s.Len() && s.HistogramAt(j).IsZero() != histogram && im.refusal(s, j, limit.oldest) == "" {
 			j++
 		}
 		im.append(ref, s, i, j, histogram)
@@ -130,13 +157,25 @@ func (im *Import) Add(ctx context.Context, ls labels.Labels, s *model.Samples) e
 	return nil
 }
 
+// limitOf returns the limit of a series with samples at some times.
+func (im *Import) limitOf(ls labels.Labels, ts []int64) lateLimit {
+	if im.limits.differ() {
+		for _, t := range ts {
+			if t < im.lo {
+				return im.limits.of(ls)
+			}
+		}
+	}
+	return lateLimit{oldest: im.lo}
+}
+
 // refusal returns why row i is not taken, "" if it is.
-func (im *Import) refusal(s *model.Samples, i int) Reason {
+func (im *Import) refusal(s *model.Samples, i int, oldest int64) Reason {
 	t := s.T[i]
 	switch {
 	case !model.ValidTime(t), !model.ValidTime(s.StartAt(i)):
 		return ReasonBadTime
-	case t < im.lo:
+	case t < oldest:
 		return ReasonTooOld
 	case t > im.hi:
 		return ReasonTooNew
@@ -147,7 +186,7 @@ func (im *Import) refusal(s *model.Samples, i int) Reason {
 	return ""
 }
 
-func (im *Import) refuse(why Reason, ls labels.Labels, s *model.Samples, i int) {
+func (im *Import) refuse(why Reason, ls labels.Labels, s *model.Samples, i int, limit lateLimit) {
 	series, detail := "", ""
 	if !im.rejects.Has(why) {
 		series = clip(ls.String())
@@ -156,8 +195,10 @@ func (im *Import) refuse(why Reason, ls labels.Labels, s *model.Samples, i int) 
 			detail = s.H[i].Validate().Error()
 		case why == ReasonBadTime && model.ValidTime(s.T[i]):
 			detail = boundsDetail("start timestamp", s.StartAt(i))
+		case why == ReasonTooOld:
+			detail = limit.detail(im.db, im.limits.policy, s.T[i], im.hi)
 		default:
-			detail = timeDetail(why, s.T[i], im.lo, im.hi, im.db.settingOf(im.lo, im.db.policy.Load().shortestRaw()))
+			detail = timeDetail(why, s.T[i], im.lo, im.hi, im.OldestSetting())
 		}
 	}
 	im.rejects.Add(why, series, s.T[i], detail, 1)
@@ -202,7 +243,7 @@ func (im *Import) Exemplar(ls labels.Labels, e model.Exemplar) error {
 	if err := checkOrder(ls); err != nil {
 		return err
 	}
-	if e.T < im.lo || e.T > im.hi {
+	if e.T < im.limitOf(ls, []int64{e.T}).oldest || e.T > im.hi {
 		im.rejects.Add(ReasonTooOld, clip(ls.String()), e.T, "exemplar at a time that is not taken", 1)
 		return nil
 	}

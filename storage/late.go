@@ -101,12 +101,16 @@ func (b *Batch) tooOldDetail(ref model.Ref, t int64) string {
 	if !b.late.differ() {
 		return timeDetail(ReasonTooOld, t, b.minT, b.maxT, b.db.settingOf(b.minT, b.late.policy.RawMs))
 	}
-	l := b.limitOf(ref)
+	return b.limitOf(ref).detail(b.db, b.late.policy, t, b.maxT)
+}
+
+// detail returns the reason why a sample is too old; p is the policy of the limit.
+func (l lateLimit) detail(db *DB, p *policy, t, newest int64) string {
 	if l.rule == nil || l.rule.name == "" {
-		return timeDetail(ReasonTooOld, t, l.oldest, b.maxT, b.db.settingOf(l.oldest, b.late.policy.RawMs))
+		return timeDetail(ReasonTooOld, t, l.oldest, newest, db.settingOf(l.oldest, p.RawMs))
 	}
-	if setting := b.db.settingOf(l.oldest, l.rule.keep[block.Raw]); setting != "--retention.raw" {
-		return timeDetail(ReasonTooOld, t, l.oldest, b.maxT, setting)
+	if setting := db.settingOf(l.oldest, l.rule.keep[block.Raw]); setting != "--retention.raw" {
+		return timeDetail(ReasonTooOld, t, l.oldest, newest, setting)
 	}
 	s := fmt.Sprintf("too old sample: %s is before %s, where raw retention of the rule %s begins", model.FormatTime(t), model.FormatTime(l.oldest), clip(l.rule.name))
 	if suspicious(t) {

@@ -48,12 +48,14 @@ type importConfig struct {
 
 	to        string
 	retention duration
+	config    string // name of the file of tsdb serve
 	runBytes  size
 	state     string
 	restart   bool
 	dryRun    bool
 	skipOld   bool
 
+	keep  storage.Retention // of a target that is a directory
 	files files.Options
 	read  remoteReadConfig
 	toWeb clientFlags // of the target
@@ -67,6 +69,7 @@ func (c *importConfig) flagSet() *flag.FlagSet {
 	fs.StringVar(&c.to, "to", "", "`target`: a data directory or the address of a server")
 	_ = c.retention.Set("30d")
 	fs.Var(&c.retention, "retention.raw", "`duration` for which the target keeps samples, if it is a directory; older ones are not taken; 0 = for ever. Give tsdb serve the same")
+	fs.StringVar(&c.config, "config", "", "configuration `file` of tsdb serve, for the retentions of a target that is a directory, rules by selector included; --retention.raw takes precedence")
 	_ = c.runBytes.Set("256MiB")
 	fs.Var(&c.runBytes, "memory", "`memory` for the samples that are published at once")
 	fs.StringVar(&c.state, "state", "", "`file` that records how far the import is; by default beside the target directory, or in the working directory")
@@ -85,9 +88,23 @@ func (c *importConfig) flagSet() *flag.FlagSet {
 // parseImport reads the command line. Flags and sources may be mixed.
 func parseImport(args []string, stdout io.Writer) (*importConfig, error) {
 	c := &importConfig{}
-	words, err := parseMixed(c.flagSet(), args, stdout, importSynopsis)
+	fs := c.flagSet()
+	words, err := parseMixed(fs, args, stdout, importSynopsis)
 	if err != nil {
 		return nil, err
+	}
+	c.keep = storage.Retention{RawMs: c.retention.ms()}
+	if c.config != "" {
+		server, err := loadConfig([]string{"--config", c.config}, stdout)
+		if err != nil {
+			return nil, err
+		}
+		c.keep = server.retentionOf()
+		fs.Visit(func(f *flag.Flag) {
+			if f.Name == "retention.raw" {
+				c.keep.RawMs = c.retention.ms()
+			}
+		})
 	}
 	if len(words) > 0 {
 		c.kind, c.sources = words[0], words[1:]
@@ -193,17 +210,21 @@ func (c *importConfig) target(ctx context.Context, log *slog.Logger) (transfer.T
 	}
 	if c.dryRun {
 		if _, err := os.Stat(c.to); errors.Is(err, os.ErrNotExist) {
-			return nowhere{oldest: time.Now().UnixMilli() - c.retention.ms(), all: c.retention == 0}, func() error { return nil }, nil
+			b, err := transfer.BoundsFor(c.keep, time.Now().UnixMilli())
+			return nowhere{b}, func() error { return nil }, err
 		}
 	}
 	fs, dir := vfs.NewRelative(vfs.OS, filepath.ToSlash(c.to))
-	db, err := storage.Open(ctx, fs, dir, storage.Options{
-		RetentionMs: c.retention.ms(), Logger: log, Owner: fmt.Sprintf("tsdb import, process %d", os.Getpid()),
-	})
+	// The database is opened without a retention: what it has is not for an import to expire.
+	db, err := storage.Open(ctx, fs, dir, storage.Options{Logger: log, Owner: fmt.Sprintf("tsdb import, process %d", os.Getpid())})
 	if err != nil {
 		return nil, nil, fmt.Errorf("open %s: %w", c.to, err)
 	}
-	return transfer.NewDB(db, model.DefaultTenant, int64(c.runBytes)), func() error { return db.Close(context.Background()) }, nil
+	dst := transfer.NewDB(db, model.DefaultTenant, int64(c.runBytes))
+	if err := dst.Keep(c.keep); err != nil {
+		return nil, nil, errors.Join(err, dst.Close(), db.Close(context.Background()))
+	}
+	return dst, func() error { return db.Close(context.Background()) }, nil
 }
 
 // openState opens the file that records how far the import is.
@@ -246,19 +267,9 @@ func (c *importConfig) openState() (*transfer.State, error) {
 }
 
 // nowhere is the target of a dry run into a directory that does not exist.
-type nowhere struct {
-	oldest int64
-	all    bool
-}
+type nowhere struct{ bounds transfer.Bounds }
 
-func (n nowhere) Bounds(context.Context) (transfer.Bounds, error) {
-	b := transfer.Bounds{Oldest: n.oldest, Newest: model.MaxTime, Setting: "--retention.raw"}
-	if n.all {
-		b.Oldest = model.MinTime
-	}
-	return b, nil
-}
-
+func (n nowhere) Bounds(context.Context) (transfer.Bounds, error)       { return n.bounds, nil }
 func (nowhere) Add(context.Context, *transfer.Item) error               { return nil }
 func (nowhere) Full() bool                                              { return false }
 func (nowhere) Publish(context.Context) (r transfer.Receipt, err error) { return r, nil }

@@ -81,7 +81,7 @@ func TestImportByRemoteRead(t *testing.T) {
 		{basic, since(3), []string{"--from.user", "ann", "--from.password-file", password, "--from.header", "X-Scope-OrgID: team"}, "1 imported", exitOK},
 		{bearer, since(3), []string{"--from.token-file", token}, "1 imported", exitOK},
 		{bearer, since(3), []string{"--from.user", "ann", "--from.password-file", password}, "401 Unauthorized: who is that", exitFailure},
-		{bearer, since(50), []string{"--from.token-file", token}, "1 of 1 samples that were looked at", exitFailure},
+		{bearer, since(50), []string{"--from.token-file", token}, ", of 1 that were looked at", exitFailure},
 		{bearer, since(50), []string{"--from.token-file", token, "--skip-old"}, "too_old", exitOK},
 		{bearer, since(50), []string{"--from.token-file", token, "--retention.raw", "60d"}, "2 imported", exitOK},
 		{bearer, since(35), []string{"--from.token-file", token}, "1 imported", exitOK}, // nothing of it is too old

@@ -107,6 +107,36 @@ func TestImportIntoDirectory(t *testing.T) {
 	}
 }
 
+// Retention rules of the server's configuration are looked at before an import into its
+// directory starts; without it, what the directory has is never expired by an import.
+func TestImportLooksAtRetentionRules(t *testing.T) {
+	source, _ := prometheusDir(t)
+	dir := t.TempDir()
+	config := filepath.Join(dir, "tsdb.yaml")
+	must(t, os.WriteFile(config, []byte("retention.raw: 1y\nretention:\n  - {match: '{i=\"7\"}', raw: 3d}\n"), 0o600))
+	to := filepath.Join(dir, "data")
+	want := `5 before `
+	_, stderr, code := runCommand("import", "prometheus", source, "--to", to, "--config", config)
+	if code != exitFailure || !strings.Contains(stderr, want) || !strings.Contains(stderr, `(the retention rule {i="7"})`) {
+		t.Errorf("exit %d, %q", code, stderr)
+	}
+	stdout, _, code := runCommand("import", "prometheus", source, "--to", filepath.Join(dir, "x"), "--config", config, "--dry-run")
+	if code != exitOK || !strings.Contains(stdout, `refused: 5, too_old by the rule {i="7"}`) {
+		t.Errorf("dry run: exit %d, %q", code, stdout)
+	}
+	stdout, stderr, code = runCommand("import", "prometheus", source, "--to", to, "--config", config, "--skip-old")
+	if code != exitOK || !strings.Contains(stdout, "95 imported") {
+		t.Errorf("exit %d, %q %q", code, stdout, stderr)
+	}
+	_, stderr, code = runCommand("import", "prometheus", source, "--to", to, "--config", config, "--retention.raw", "1d", "--restart")
+	if code != exitFailure || !strings.Contains(stderr, "95 before ") {
+		t.Errorf("--retention.raw takes precedence: exit %d, %q", code, stderr)
+	}
+	if _, stderr, code = runCommand("import", "prometheus", source, "--to", to, "--config", source); code != exitUsage {
+		t.Errorf("no configuration file: exit %d, %q", code, stderr)
+	}
+}
+
 func TestThousands(t *testing.T) {
 	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1234: "-1,234"} {
 		if got := thousands(n); got != want {

@@ -133,7 +133,11 @@ func (c *importConfig) summarise(w io.Writer, sum transfer.Summary, took time.Du
 		fmt.Fprintf(w, "%d parts of the source had been imported before\n", sum.Skipped)
 	}
 	for _, x := range sum.Rejected {
-		fmt.Fprintf(w, "refused: %s, %s: %s", thousands(x.Count), x.Reason, x.Detail)
+		fmt.Fprintf(w, "refused: %s, %s", thousands(x.Count), x.Reason)
+		if x.Rule != "" {
+			fmt.Fprintf(w, " by the rule %s", x.Rule)
+		}
+		fmt.Fprintf(w, ": %s", x.Detail)
 		if x.Series != "" {
 			fmt.Fprintf(w, " (%s)", x.Series)
 		}

@@ -82,7 +82,7 @@ api                 : internal/match internal/model internal/vfs internal/panics
 cmd/tsdb            : internal/model internal/vfs internal/objstore internal/objstore/s3 internal/transfer internal/transfer/export internal/transfer/files internal/transfer/jsonl internal/transfer/promdir internal/transfer/promread partition/block storage storage/archive storage/wal query api api/reqbody api/ingest api/ingest/door api/importer storage/doctor
 benchmarks          :
 internal/transfer/stream : internal/model encoding
-internal/transfer        : internal/model partition/block storage internal/transfer/stream
+internal/transfer        : internal/match internal/model partition/block storage internal/transfer/stream
 internal/transfer/promdir: internal/model internal/transfer
 internal/transfer/promread: internal/model internal/panics internal/transfer internal/transfer/promdir
 internal/transfer/jsonl  : internal/decimal internal/model encoding

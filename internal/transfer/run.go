@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"tsdb/internal/model"
@@ -38,6 +41,9 @@ func Run(ctx context.Context, src Source, dst Target, o Options) (Summary, error
 	if r.bounds, err = dst.Bounds(ctx); err != nil {
 		return r.sum, err
 	}
+	if err = r.bounds.compile(); err != nil {
+		return r.sum, err
+	}
 	if r.plan, err = src.Plan(ctx); err != nil {
 		return r.sum, err
 	}
@@ -58,12 +64,10 @@ type runner struct {
 	bounds Bounds
 	plan   *Plan
 	sum    Summary
-	total  int64 // size of all units
-	done   int64 // size of those read
-	dry    bool  // read only
-	old    struct {
-		count, oldest int64 // samples that are too old, and the time of the first; if dry
-	}
+	total  int64                  // size of all units
+	done   int64                  // size of those read
+	dry    bool                   // read only
+	old    map[string]*oldSamples // by setting; of a scan only
 
 	pending []mark // positions reached since the last publication
 }
@@ -84,10 +88,11 @@ func (r *runner) checkAge(ctx context.Context) error {
 	switch {
 	case known && r.plan.Min >= r.bounds.Oldest:
 		return nil
-	case known && !r.plan.Loose:
-		return r.tooOld(fmt.Sprintf("the first sample is of %s; --dry-run counts them", model.FormatTime(r.plan.Min)))
+	case known && !r.plan.Loose && len(r.bounds.Lists) == 0:
+		return tooOld(fmt.Sprintf("the first sample is of %s, and the target takes samples from %s on (%s); --dry-run counts them",
+			model.FormatTime(r.plan.Min), model.FormatTime(r.bounds.Oldest), r.bounds.Setting))
 	}
-	scan := &runner{src: r.src, dst: r.dst, bounds: r.bounds, plan: &Plan{}, dry: true}
+	scan := &runner{src: r.src, dst: r.dst, bounds: r.bounds, plan: &Plan{}, dry: true, old: map[string]*oldSamples{}}
 	scan.o.Report, scan.o.State = r.o.Report, r.o.State
 	scan.sum.Min, scan.sum.Max = 1, 0
 	for _, u := range r.plan.Units {
@@ -99,17 +104,51 @@ func (r *runner) checkAge(ctx context.Context) error {
 	if err := scan.run(ctx); err != nil {
 		return err
 	}
-	if scan.old.count == 0 {
+	if len(scan.old) == 0 {
 		return nil
 	}
-	return r.tooOld(fmt.Sprintf("%d of %d samples that were looked at, the first of %s", scan.old.count, scan.sum.Read, model.FormatTime(scan.old.oldest)))
+	return tooOld(fmt.Sprintf("%s, of %d that were looked at", scan.describeOld(), scan.sum.Read))
+}
+
+// oldSamples counts the samples that a setting does not take.
+type oldSamples struct {
+	count, first, limit int64 // first is the time of the first sample
+}
+
+// addOld counts a sample that is too old.
+func (r *runner) addOld(rule string, t, limit int64) {
+	setting := r.bounds.Setting
+	switch {
+	case rule != "":
+		setting = "the retention rule " + clip(rule)
+	case len(r.bounds.Lists) > 0:
+		setting = rawSetting
+	}
+	old := r.old[setting]
+	if old == nil {
+		old = &oldSamples{first: t, limit: limit}
+		r.old[setting] = old
+	}
+	old.count++
+	old.first, old.limit = min(old.first, t), max(old.limit, limit)
+}
+
+// describeOld lists what is too old by setting.
+func (r *runner) describeOld() string {
+	var parts []string
+	for _, setting := range slices.Sorted(maps.Keys(r.old)) {
+		old := r.old[setting]
+		parts = append(parts, fmt.Sprintf("%d before %s (%s), the first of %s",
+			old.count, model.FormatTime(old.limit), setting, model.FormatTime(old.first)))
+	}
+	return strings.Join(parts, "; ")
 }
 
 // tooOld returns ErrTooOld with what is too old, and what can be done.
-func (r *runner) tooOld(what string) error {
-	return fmt.Errorf("%w: %s, and the target takes samples from %s on (%s): "+
+func tooOld(what string) error {
+	return fmt.Errorf("%w: %s: "+
 		"keep samples longer, for the import and from then on; once rollups have been made of them, shorten it again. Or leave them out with --skip-old",
-		ErrTooOld, what, model.FormatTime(r.bounds.Oldest), r.bounds.Setting)
+		ErrTooOld, what)
 }
 
 // mayHave reports whether a unit may have samples before a time.
@@ -207,26 +246,39 @@ func (r *runner) judge(item *Item) {
 	if item.Samples == nil {
 		return
 	}
+	limit, rule, asked := r.bounds.Oldest, "", len(r.bounds.Lists) == 0
 	for i, t := range item.Samples.T {
+		if t < limit && !asked {
+			limit, rule = r.bounds.limitOf(item.Labels)
+			asked = true
+		}
 		reason := ""
 		switch {
 		case !model.ValidTime(t), !model.ValidTime(item.Samples.StartAt(i)):
 			reason = "bad_time"
-		case t < r.bounds.Oldest:
+		case t < limit:
 			reason = "too_old"
+			if r.old != nil {
+				r.addOld(rule, t, limit)
+			}
 		case t > r.bounds.Newest:
 			reason = "too_new"
 		}
+		if reason == "" {
+			r.sum.Samples++
+			continue
+		}
+		x := Rejection{Reason: reason, Count: 1}
 		if reason == "too_old" {
-			if r.old.count++; r.old.count == 1 || t < r.old.oldest {
-				r.old.oldest = t
+			x.Rule = rule
+		}
+		if !r.sum.has(&x) {
+			x.Series, x.Detail = clip(item.Labels.String()), "sample at "+model.FormatTime(t)
+			if reason == "too_old" {
+				x.Detail += ", taken from " + model.FormatTime(limit) + " on"
 			}
 		}
-		if reason != "" {
-			r.sum.reject(Rejection{Reason: reason, Count: 1, Series: clip(item.Labels.String()), Detail: "sample at " + model.FormatTime(t)})
-		} else {
-			r.sum.Samples++
-		}
+		r.sum.reject(x)
 	}
 }
 

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -14,6 +15,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	"tsdb/partition/block"
 	"tsdb/storage"
 )
 
@@ -23,6 +25,7 @@ type fakeSource struct {
 	units, series int
 	first         int64
 	unknown       bool // the plan does not tell the times
+	bounded       bool // units tell theirs
 	stopAt        int  // items after which Read fails; 0 = never
 	bad           bool // every tenth series has no name
 	read          int
@@ -36,7 +39,12 @@ func (s *fakeSource) Plan(context.Context) (*Plan, error) {
 		p.Min, p.Max = 1, 0
 	}
 	for i := range s.units {
-		p.Units = append(p.Units, Unit{ID: fmt.Sprint("unit", i), Name: fmt.Sprint("unit ", i), Size: int64(s.series)})
+		u := Unit{ID: fmt.Sprint("unit", i), Name: fmt.Sprint("unit ", i), Size: int64(s.series)}
+		if s.bounded {
+			u.Min = s.first + int64(i*s.series)
+			u.Max = u.Min + int64(s.series) - 1
+		}
+		p.Units = append(p.Units, u)
 	}
 	return p, nil
 }
@@ -66,13 +74,14 @@ func (s *fakeSource) Close() error { return nil }
 // fakeTarget counts how often each sample was published.
 type fakeTarget struct {
 	oldest    int64
+	lists     [][]Limit
 	published map[int64]int
 	run       []int64
 	perRun    int
 }
 
 func (d *fakeTarget) Bounds(context.Context) (Bounds, error) {
-	return Bounds{Oldest: d.oldest, Newest: math.MaxInt64, Setting: "--a.setting"}, nil
+	return Bounds{Oldest: d.oldest, Newest: math.MaxInt64, Setting: "--a.setting", Lists: d.lists}, nil
 }
 
 func (d *fakeTarget) Add(_ context.Context, item *Item) error {
@@ -146,6 +155,93 @@ func TestTransferRefusesOldSamplesBeforeItStarts(t *testing.T) {
 		if _, err := Run(t.Context(), src, dst, Options{SkipOld: true}); err != nil || len(dst.published) != 20 {
 			t.Errorf("with old samples left to the target: %v", err)
 		}
+	}
+}
+
+// Where rules differ, samples are judged by the rule of their series: nothing is imported
+// if one of them is too old, and the refusal and the dry run count them by rule. Units
+// that cannot have such samples are not read for it.
+func TestTransferRefusesOldSamplesByRule(t *testing.T) {
+	only := func(i int) [][]Matcher { return [][]Matcher{{{"=", "i", fmt.Sprint(i)}}} }
+	for _, unknown := range []bool{false, true} {
+		// Times are 95 to 114; series 3 has 98 and 108, series 7 has 102 and 112.
+		dst := &fakeTarget{published: map[int64]int{}, perRun: 7, oldest: 110}
+		dst.lists = [][]Limit{{{Selectors: only(3), Oldest: 110, Rule: `{i="3"}`}, {Selectors: only(7), Oldest: 50, Rule: `{i="7"}`}, {Oldest: 97}}}
+		src := &fakeSource{units: 2, series: 10, first: 95, unknown: unknown}
+		_, err := Run(t.Context(), src, dst, Options{})
+		if !errors.Is(err, ErrTooOld) || len(dst.published)+len(dst.run) > 0 ||
+			!strings.Contains(err.Error(), `2 before 1970-01-01T00:00:00.110Z (the retention rule {i="3"}), the first of 1970-01-01T00:00:00.098Z`) ||
+			!strings.Contains(err.Error(), `2 before 1970-01-01T00:00:00.097Z (--retention.raw), the first of 1970-01-01T00:00:00.095Z`) {
+			t.Errorf("%v, %d published", err, len(dst.published))
+		}
+		sum, err := Run(t.Context(), src, dst, Options{DryRun: true})
+		if err != nil || sum.Samples != 16 || len(sum.Rejected) != 2 || sum.Rejected[0].Count != 2 || sum.Rejected[1].Count != 2 || sum.Rejected[1].Rule != `{i="3"}` {
+			t.Errorf("dry run: %+v, %v", sum, err)
+		}
+		// Another list, of an earlier configuration, counts where it is newer.
+		dst.lists = [][]Limit{{{Oldest: 50}}, {{Selectors: only(7), Oldest: 104, Rule: "old"}, {Oldest: 50}}}
+		if _, err := Run(t.Context(), src, dst, Options{}); !errors.Is(err, ErrTooOld) || !strings.Contains(err.Error(), "1 before 1970-01-01T00:00:00.104Z (the retention rule old)") {
+			t.Errorf("with two lists: %v", err)
+		}
+		dst.lists = [][]Limit{{{Selectors: only(3), Oldest: 98}, {Oldest: 50}}}
+		if _, err := Run(t.Context(), src, dst, Options{}); err != nil || len(dst.published) != 20 {
+			t.Errorf("nothing is too old: %v, %d published", err, len(dst.published))
+		}
+	}
+	dst := &fakeTarget{published: map[int64]int{}, oldest: 105, lists: [][]Limit{{{Oldest: 105}}}}
+	src := &fakeSource{units: 5, series: 10, first: 100, bounded: true}
+	if _, err := Run(t.Context(), src, dst, Options{}); !errors.Is(err, ErrTooOld) || src.read != 10 {
+		t.Errorf("%v, %d series were read of the one unit that may be too old", err, src.read)
+	}
+	dst.lists = [][]Limit{{{Selectors: [][]Matcher{{{"~", "a", "b"}}}}}}
+	if _, err := Run(t.Context(), src, dst, Options{}); err == nil || !strings.Contains(err.Error(), "unknown type") {
+		t.Errorf("%v", err)
+	}
+}
+
+// An import obeys the rules of a database one by one, and those it is told to keep.
+func TestDatabaseTellsItsRules(t *testing.T) {
+	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC))
+	rule := storage.RetentionRule{
+		Selectors: [][]*labels.Matcher{{labels.MustNewMatcher(labels.MatchRegexp, "i", "3|4")}},
+		Keep:      map[block.Tier]int64{block.Raw: model.DayMs},
+	}
+	db, err := storage.Open(t.Context(), vfs.NewMem(), "data", storage.Options{Clock: clock, Seed: 1, RetentionMs: 30 * model.DayMs, RetentionRules: []storage.RetentionRule{rule}})
+	must(t, err)
+	defer db.Close(context.Background())
+	src := func() *fakeSource {
+		return &fakeSource{units: 2, series: 10, first: clock.Now().UnixMilli() - 3*model.DayMs}
+	}
+	for _, keep := range []bool{false, true} {
+		dst := NewDB(db, model.DefaultTenant, 0)
+		want, total := 4, int64(16)
+		if keep {
+			must(t, dst.Keep(storage.Retention{}))
+			want, total = 0, 20
+		}
+		b, err := dst.Bounds(t.Context())
+		must(t, err)
+		text, err := json.Marshal(b)
+		must(t, err)
+		var sent Bounds
+		must(t, json.Unmarshal(text, &sent))
+		must(t, sent.compile())
+		if _, rule := sent.limitOf(labels.FromStrings("__name__", "m", "i", "3")); (rule == `{i=~"3|4"}`) == keep {
+			t.Errorf("rule %q in %s", rule, text)
+		}
+		_, err = Run(t.Context(), src(), dst, Options{})
+		if errors.Is(err, ErrTooOld) == keep {
+			t.Errorf("keep=%v: %v", keep, err)
+		}
+		sum, err := Run(t.Context(), src(), dst, Options{SkipOld: true})
+		must(t, err)
+		if sum.Samples != total || sum.Refused() != int64(want) {
+			t.Errorf("keep=%v: %+v", keep, sum)
+		}
+		if want > 0 && !strings.Contains(sum.Rejected[0].Detail, `retention of the rule {i=~"3|4"}`) {
+			t.Errorf("%+v", sum.Rejected)
+		}
+		must(t, dst.Close())
 	}
 }
 

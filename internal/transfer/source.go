@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -77,14 +78,6 @@ type Target interface {
 	Close() error
 }
 
-// Bounds are the times of samples that a target takes, both inclusive, in Unix
-// milliseconds.
-type Bounds struct {
-	Oldest  int64  `json:"oldest"`
-	Newest  int64  `json:"newest"`
-	Setting string `json:"setting"` // that bounds Oldest
-}
-
 // Receipt is the result of a run.
 type Receipt struct {
 	Samples  int64       `json:"samples"` // taken, repetitions included
@@ -97,6 +90,7 @@ type Receipt struct {
 // Rejection counts samples that were refused for one reason, with an example.
 type Rejection struct {
 	Reason string `json:"reason"`
+	Rule   string `json:"rule,omitempty"` // retention rule that bounds the times of its series
 	Count  int64  `json:"count"`
 	Series string `json:"series,omitempty"`
 	Detail string `json:"detail"`
@@ -114,13 +108,18 @@ func (r *Receipt) Add(o Receipt) {
 }
 
 func (r *Receipt) reject(x Rejection) {
-	for i := range r.Rejected {
-		if r.Rejected[i].Reason == x.Reason {
-			r.Rejected[i].Count += x.Count
-			return
-		}
+	if i := r.index(&x); i >= 0 {
+		r.Rejected[i].Count += x.Count
+		return
 	}
 	r.Rejected = append(r.Rejected, x)
+}
+
+// has reports whether there is an example of a rejection.
+func (r *Receipt) has(x *Rejection) bool { return r.index(x) >= 0 }
+
+func (r *Receipt) index(x *Rejection) int {
+	return slices.IndexFunc(r.Rejected, func(o Rejection) bool { return o.Reason == x.Reason && o.Rule == x.Rule })
 }
 
 // Refused returns the number of samples that were refused.

@@ -19,13 +19,20 @@ func NewDB(db *storage.DB, tenant uint32, runBytes int64) *DB {
 	return &DB{db: db, im: db.NewImport(storage.ImportOptions{Tenant: tenant, RunBytes: runBytes}), Tenant: tenant}
 }
 
+// Keep bounds the times of samples that are taken by another retention than that of the
+// database. It must be called before the first Add.
+func (d *DB) Keep(r storage.Retention) error { return d.im.Keep(r) }
+
 // Bounds implements Target.
-func (d *DB) Bounds(context.Context) (Bounds, error) { return BoundsOf(d.db), nil }
+func (d *DB) Bounds(context.Context) (Bounds, error) {
+	oldest, newest := d.im.Bounds()
+	return newBounds(oldest, newest, d.im.RawLimits(), d.im.OldestSetting()), nil
+}
 
 // BoundsOf returns the times of samples that a database takes.
 func BoundsOf(db *storage.DB) Bounds {
 	oldest, newest := db.Bounds()
-	return Bounds{Oldest: oldest, Newest: newest, Setting: db.OldestSetting()}
+	return newBounds(oldest, newest, db.RawLimits(), db.OldestSetting())
 }
 
 // Add implements Target.
