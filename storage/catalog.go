@@ -48,6 +48,10 @@ func (c *catalog) editFrom(build func(*manifest.State) manifest.Edit, change fun
 	e := build(c.manifest.State())
 	e.WallMs = c.now()
 	e.HighGen, e.HighLSN = c.wal.Generation(), c.wal.LastLSN()
+	droppedBytes := int64(0)
+	for _, name := range e.Drop {
+		droppedBytes += c.manifest.State().Blocks[name].Size
+	}
 	next, err := c.set.Publish(e)
 	if err != nil && isNoSpace(err) && c.giveReserveUp() {
 		next, err = c.set.Publish(e)
@@ -57,6 +61,7 @@ func (c *catalog) editFrom(build func(*manifest.State) manifest.Edit, change fun
 	}
 	st := next.State()
 	c.observeTwin()
+	c.dropped.add(c.opts.Clock.Now(), droppedBytes)
 	c.wal.NoteEdit(st.Number)
 	rules, err := newRuleFloors(st)
 	if err != nil {

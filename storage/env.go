@@ -21,6 +21,8 @@ type env struct {
 
 	policy atomic.Pointer[policy] // replaced by SetRetention
 	bound  sizeBound
+
+	dropped dropMeter
 }
 
 // now returns the time of the clock, Unix milliseconds.

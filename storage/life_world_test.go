@@ -30,6 +30,7 @@ type lifeWorld struct {
 	floors *lifeFloors // when last seen
 
 	historyKeep time.Duration
+	purge       bool // deletions purge
 
 	hadRollups, hadRules bool // at some time
 
@@ -330,7 +331,7 @@ func (w *lifeWorld) importBursts(bursts []burst) error {
 }
 
 func (w *lifeWorld) delete(o lifeOp) error {
-	r := storage.DeleteRequest{Range: o.tr, Tenant: model.DefaultTenant}
+	r := storage.DeleteRequest{Range: o.tr, Tenant: model.DefaultTenant, Purge: w.purge}
 	for _, s := range o.sets {
 		r.Sets = append(r.Sets, matchers(s))
 	}

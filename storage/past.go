@@ -22,6 +22,9 @@ type Mark = history.Mark
 // ErrNoMark is returned by MarkAt when no mark is as old, and while no history is kept.
 var ErrNoMark = history.ErrNoMark
 
+// ErrMarkGone is returned for a mark that has left since MarkAt returned it.
+var ErrMarkGone = history.ErrGone
+
 // past takes the marks of the history and opens views of them. A nil *past keeps no
 // history.
 //
@@ -91,8 +94,12 @@ func (p *past) begin(blocks *blockset.Version) {
 	p.pending.version, p.pending.wallMs = blocks.Retain(), p.now()
 }
 
-// abandon forgets the moment that begin has noted.
+// abandon forgets the moment that begin has noted: its mark will not be taken, and the files
+// that it holds may leave.
 func (p *past) abandon() {
+	if p == nil {
+		return
+	}
 	if v, _ := p.takePending(); v != nil {
 		v.Release()
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/prometheus/model/labels"
+
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/query"
@@ -19,7 +21,7 @@ import (
 // what the model held at each mark kept beside. Invariants: every mark younger than the
 // history is kept is there, after crashes too; whatever was written, deleted, merged, rolled
 // up and dropped since, it shows the samples, exemplars and floor of its moment and answers
-// queries as the model of then; no file of a mark is left once it has gone.
+// queries as the model of then, less what was purged since; no file of a mark is left once it has gone.
 type pastWorld struct {
 	*lifeWorld
 	r        *rand.Rand
@@ -94,6 +96,13 @@ func (w *pastWorld) step(op lifeOp) error {
 	dir, fs, last := w.dir, w.fs, uint64(0)
 	if ms := w.db.Marks(); len(ms) > 0 {
 		last = ms[len(ms)-1].Number
+	}
+	if w.purge = op.kind == opDelete && w.r.IntN(3) == 0; w.purge {
+		for _, then := range w.marks {
+			for _, s := range op.sets {
+				then.model.remove([][]*labels.Matcher{matchers(s)}, op.tr)
+			}
+		}
 	}
 	if err := w.do(op); err != nil {
 		return err

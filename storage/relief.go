@@ -91,6 +91,9 @@ func (r *reliever) next(ctx context.Context) relief {
 // relieve takes the steps that are neither a cut nor a merge, which the jobs of
 // DB take.
 func (r *reliever) relieve(ctx context.Context) {
+	if r.space.short.Load() != nil {
+		r.past.abandon() // a cut that fails for want of space must not keep what merges drop
+	}
 	switch r.next(ctx) {
 	case reliefHistory:
 		if r.jobs.history.Due() && r.past.giveUp(ctx, "free disk space is short") == nil {

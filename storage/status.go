@@ -31,6 +31,7 @@ type Status struct {
 	Retention   BoundStatus    `json:"retention"`
 	Rules       []RuleStatus   `json:"retentionRules"` // in force; the last is that of all other series
 	Deletions   DeletionStatus `json:"deletions"`
+	History     HistoryStatus  `json:"history"`
 
 	Snapshots []SnapshotStatus `json:"snapshots"`
 	// SnapshotBytes are those of files that only snapshots have: removing the snapshots
@@ -135,7 +136,7 @@ func (db *DB) Status() (Status, error) {
 		return Status{}, err
 	}
 	defer v.Release()
-	st := Status{Head: db.views.headStatus(), WAL: db.walStatus(), FailingJobs: db.failingJobs(), Jobs: db.jobActivities(), Retention: db.boundStatus(), Rules: db.ruleStatus(v), Deletions: db.views.tombstoneUse()}
+	st := Status{Head: db.views.headStatus(), WAL: db.walStatus(), FailingJobs: db.failingJobs(), Jobs: db.jobActivities(), Retention: db.boundStatus(), Rules: db.ruleStatus(v), Deletions: db.views.tombstoneUse(), History: db.historyStatus()}
 	st.Incarnation = fmt.Sprintf("%016x", db.manifest.State().Incarnation.ID)
 	if st.Snapshots, err = db.SnapshotStatus(); err != nil {
 		return Status{}, err

@@ -109,6 +109,9 @@ func (d *Deletions) Concern(b *Block, tr model.TimeRange) (bool, error) {
 		if deleted.Empty() {
 			continue
 		}
+		if step := b.Info().Tier.Ms(); step > 0 { // the chunks of a rollup tell the ends of buckets
+			deleted.Max = bucketEnd(deleted.Max-1, step) + 1
+		}
 		for it := p.Series.Iterator(); it.HasNext(); seen++ {
 			if chunks, err := r.find(it.Next(), deleted); err != nil || len(chunks) > 0 || seen >= maxConcerned {
 				return true, err
@@ -116,6 +119,16 @@ func (d *Deletions) Concern(b *Block, tr model.TimeRange) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// bucketEnd returns the end of the bucket of time t: the first multiple of the resolution
+// that is not before t.
+func bucketEnd(t, resolution int64) int64 {
+	end := t - t%resolution
+	if end < t {
+		end += resolution
+	}
+	return end
 }
 
 // Generation returns the newest generation of the deletions that overlap a range of a

@@ -169,7 +169,10 @@ func (c *checker) checkBlocks(rec *wal.Recovery) error {
 		return err
 	}
 	if c.report.Running {
-		return nil // files that are not listed are being written or removed
+		return nil // files that are not listed are being written, moved or removed
+	}
+	if err := c.checkHistory(st); err != nil {
+		return err
 	}
 	return c.checkUnlisted(st)
 }
@@ -261,7 +264,7 @@ func (c *checker) checkUnlisted(st *manifest.State) error {
 		for _, n := range names {
 			name := path.Join(dir, n)
 			if _, ok := st.Blocks[name]; !ok {
-				c.note(name, 0, "not listed in the MANIFEST; the next start deletes it, or keeps it in %s", format.LostFoundDir)
+				c.note(name, 0, "not listed in the MANIFEST; the next start deletes it, or keeps it in %s or %s", format.LostFoundDir, format.HistoryDir)
 			}
 		}
 	}

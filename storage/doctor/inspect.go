@@ -18,6 +18,7 @@ import (
 	"tsdb/partition/format"
 	"tsdb/partition/manifest"
 	"tsdb/storage/datadir"
+	"tsdb/storage/history"
 	"tsdb/storage/snapshot"
 	"tsdb/storage/wal"
 )
@@ -51,6 +52,7 @@ func Inspect(ctx context.Context, fs vfs.FS, dir string, out io.Writer) error {
 	if st.Incarnation.ID != 0 {
 		fmt.Fprintf(w, "incarnation\t%016x\n", st.Incarnation.ID)
 	}
+	fmt.Fprintf(w, "history\t%d bytes a day, estimated, with --history.keep\n", history.BytesPerDay(st, st.WallMs))
 	if st.Floor != manifest.NoFloor {
 		fmt.Fprintf(w, "retention floor\t%s\n", model.FormatTime(st.Floor))
 	}
@@ -245,7 +247,7 @@ func perSample(bytes int64, samples uint64) string {
 func InspectFile(ctx context.Context, fs vfs.FS, name string, out io.Writer) error {
 	base := path.Base(name)
 	switch {
-	case base == format.ManifestName || base == format.TwinName:
+	case base == format.ManifestName || base == format.TwinName || history.IsFile(base):
 		return manifest.Describe(out, fs, name)
 	case strings.HasSuffix(base, format.BlockSuffix):
 		object, err := objstore.OpenFile(fs, name)

@@ -47,3 +47,8 @@ func keyOf(b block.Info) string {
 func isBlockKey(key string) bool {
 	return strings.HasSuffix(key, format.BlockSuffix) && path.Dir(key) != format.HistoryDir
 }
+
+// IsFile reports whether a file of the name has the form of a MANIFEST: marks, or purges.
+func IsFile(base string) bool {
+	return path.Ext(base) == groupSuffix || base == purgesName || base == purgesTwin
+}

@@ -66,6 +66,12 @@ func (s *Store) writePurgesLocked(list []manifest.Tombstone, number uint64, wall
 
 // readPurges reads the copy of the list that is newer. Without any there are no purges.
 func (s *Store) readPurges() error {
+	names, _ := s.fs.List(path.Join(s.dir, format.HistoryDir))
+	for _, name := range names {
+		if path.Ext(name) == format.TempSuffix {
+			_ = s.fs.Remove(path.Join(s.dir, format.HistoryDir, name)) // it only takes space
+		}
+	}
 	st, err := newerPurges(s.fs, s.dir)
 	if st != nil {
 		s.mu.purges, s.mu.purgeNo = st.Tombstones, st.Number
