@@ -190,6 +190,67 @@ func TestWhatADashboardShowedBeforeABackfillAndADelete(t *testing.T) {
 	}
 }
 
+// Where samples have expired, marks answer from the rollups of then, and a purge hides the
+// buckets too. Retention that comes later does not change what a mark shows.
+func TestAsOfWhereSamplesHaveExpired(t *testing.T) {
+	s := newPastServer(t, 7*24*time.Hour)
+	now := s.clock.Now()
+	s.opts.TierRetentionMs = map[block.Tier]int64{block.Hour: 0} // no samples stand in
+	s.restart(t)
+	s.opts.RetentionMs = 2 * model.DayMs
+	compact := func() {
+		t.Helper()
+		if _, err := s.db.Compact(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.write(t, "up", now.Add(-80*time.Hour), now, 1)
+	s.write(t, "other", now.Add(-80*time.Hour), now, 1)
+	whole := s.cut(t) // with all samples
+	compact()
+	s.restart(t) // with retention
+	compact()
+	s.write(t, "up", now, now.Add(time.Minute), 1)
+	expired := s.cut(t) // with hours instead of the oldest samples
+	ask := func(at time.Time, name, resolution string) (data string, ok bool) {
+		r := s.get(t, "/query", "query", fmt.Sprintf("count_over_time(%s[3d])", name), "time", fmt.Sprint(now.Truncate(time.Hour).Unix()), "as_of", asOf(at), "resolution", resolution)
+		if r.status != http.StatusOK {
+			return r.body, false
+		}
+		data, _ = answerOf(t, r)
+		return data, true
+	}
+	const samples, more = `"4319"`, `"4320"` // of three days; the last one came after the first mark
+	count := map[time.Time]string{whole: samples, expired: more}
+	for range 2 {
+		for _, at := range []time.Time{whole, expired} {
+			if data, ok := ask(at, "up", "auto"); !ok || !strings.Contains(data, count[at]) {
+				t.Errorf("at %s: %s", at, data)
+			}
+		}
+		if data, _ := ask(whole, "up", "raw"); !strings.Contains(data, samples) {
+			t.Errorf("samples of before the retention: %s", data)
+		}
+		if data, ok := ask(expired, "up", "raw"); ok && strings.Contains(data, more) {
+			t.Errorf("expired samples are there: %s", data)
+		}
+		s.clock.Advance(48 * time.Hour)
+		compact()
+		s.restart(t)
+	}
+	if r := s.post(t, "/admin/tsdb/delete_series", "match[]", "up", "purge", "true"); r.status >= 300 {
+		t.Fatalf("purge: %d %s", r.status, r.body)
+	}
+	for _, at := range []time.Time{whole, expired} {
+		if data, ok := ask(at, "up", "auto"); !ok || !strings.Contains(data, `"result":[]`) {
+			t.Errorf("after the purge at %s: %s", at, data)
+		}
+		if data, ok := ask(at, "other", "auto"); !ok || !strings.Contains(data, samples) {
+			t.Errorf("another series at %s: %s", at, data)
+		}
+	}
+}
+
 // Series, labels and exemplars know moments; what does not refuses them.
 func TestWhereAsOfIsPossible(t *testing.T) {
 	s := newPastServer(t, 24*time.Hour)
