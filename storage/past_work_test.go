@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -53,6 +54,46 @@ func TestShortageAbandonsTheMarkOfACut(t *testing.T) {
 	w.cut(t)
 	if got := len(w.db.Marks()); got != n+1 {
 		t.Errorf("%d marks, want %d", got, n+1)
+	}
+}
+
+// While marks cannot be given up, space comes from elsewhere, and the bound of bytes moves
+// floors all the same.
+func TestHistoryThatCannotBeGivenUpStopsNothing(t *testing.T) {
+	mem := vfs.NewMem()
+	fault := vfs.NewFault(mem)
+	w := newPastWorld(t, fault)
+	defer abandon(w.db)
+	for range 2 {
+		w.write(t, w.db, 4)
+		w.cut(t)
+	}
+	_, err := w.db.Compact(t.Context())
+	must(t, err)
+	fault.SetHook(func(o vfs.Op) error {
+		if o.Kind == vfs.OpRemove && inHistory(o) {
+			return errors.New("injected")
+		}
+		return nil
+	})
+	w.db.space.short.Store(&shortage{free: 0, needed: 1 << 50})
+	w.db.space.opts.MinFreeBytes = 1 << 50
+	if r := w.db.relief.next(t.Context()); r != reliefHistory {
+		t.Fatalf("the first step is %v", r)
+	}
+	w.db.relief.relieve(t.Context())
+	if r := w.db.relief.next(t.Context()); r == reliefHistory {
+		t.Error("what fails is tried again at once")
+	}
+	if w.db.jobs.history.Outcome().Failures == 0 || len(w.db.Marks()) == 0 {
+		t.Error("the failure is not counted")
+	}
+	must(t, w.db.SetRetention(t.Context(), Retention{MaxBytes: 1}))
+	fault.SetHook(nil)
+	w.clock.Advance(time.Hour)
+	w.db.relief.relieve(t.Context())
+	if n := w.db.past.heldBytes(); n != 0 || len(w.db.Marks()) > 0 {
+		t.Errorf("in the end %d bytes", n)
 	}
 }
 

@@ -75,7 +75,10 @@ func (r *reliever) next(ctx context.Context) relief {
 	if err != nil {
 		return reliefNone // the next measurement says so
 	}
-	s := supply{free: int64(free), needed: r.space.needed(), pooled: r.writer.wal.PooledBytes(), temporary: r.snapshots.temporaryBytes(), history: r.past.heldBytes()}
+	s := supply{free: int64(free), needed: r.space.needed(), pooled: r.writer.wal.PooledBytes(), temporary: r.snapshots.temporaryBytes()}
+	if r.jobs.history.Due() { // while that fails, other steps have to do
+		s.history = r.past.heldBytes()
+	}
 	// Samples take less space in a block than in memory, and labels less than in
 	// the tables of the head.
 	if st := r.writer.active().buf.Stats(); st.Series > 0 {

@@ -54,10 +54,15 @@ func (c *compactor) boundBytes(ctx context.Context, v *blockset.Version, o *comp
 	}
 	plan, err := c.planSize(v, r.maxBytes(total))
 	// No sample leaves for the sake of history.
-	for given := true; given && err == nil && plan.Used > plan.Limit; {
-		if given, err = c.past.giveUpOldest("the data exceed --retention.size"); given && err == nil {
-			plan, err = c.planSize(v, plan.Limit)
+	for err == nil && plan.Used > plan.Limit {
+		given, failed := c.past.giveUpOldest("the data exceed --retention.size")
+		if failed != nil {
+			c.log.Warn("marks of the history cannot be given up, what they pin stays", "err", failed)
 		}
+		if !given {
+			break
+		}
+		plan, err = c.planSize(v, plan.Limit)
 	}
 	if err != nil {
 		return err

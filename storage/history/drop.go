@@ -230,10 +230,14 @@ func (s *Store) Status() Status {
 	return st
 }
 
-// HeldBytes returns the bytes of the blocks that only history has.
+// HeldBytes returns the bytes of the blocks that only history has, 0 if there is no group
+// to give up for them.
 func (s *Store) HeldBytes() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(s.mu.groups) == 0 {
+		return 0
+	}
 	return s.mu.bytes
 }
 
