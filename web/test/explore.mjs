@@ -29,6 +29,7 @@ await withBrowser(async (browser) => {
     check(page.url() === explore(url), `the root leads to ${page.url()}`)
     const paint = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime)
     console.log(`     first paint after ${Math.round(paint)} ms`)
+    await page.locator('.cm-placeholder').waitFor() // the code of the editor is there
     await accessible(page, 'the start')
     await shot(page, 'start-light')
     clean(page)
@@ -42,7 +43,7 @@ await withBrowser(async (browser) => {
     await accessible(page, 'the completion')
     await page.keyboard.press('Enter') // takes the completion, and does not run the query
     await page.keyboard.type('[5m')
-    await page.getByText('Will read at most').waitFor()
+    await page.getByText('Will read about').waitFor()
     equal((await editor(page).textContent()).trim(), cpu, 'the query')
   })
   await step('Enter draws as many lines as there are series', async () => {

@@ -68,7 +68,7 @@ export function Plot(props: PlotProps) {
       select: { show: true, left: 0, top: 0, width: 0, height: 0 },
       scales: {
         x: { time: true, range: () => [startMs / 1000, endMs / 1000] },
-        y: yScale(heat, log && !stacked),
+        y: yScale(heat, log && !stacked, stacked),
       },
       axes: [
         {
@@ -184,12 +184,14 @@ export function Plot(props: PlotProps) {
   )
 }
 
-function yScale(heat: HeatMap | undefined, log: boolean): uPlot.Scale {
+function yScale(heat: HeatMap | undefined, log: boolean, stacked: boolean): uPlot.Scale {
   if (heat) {
     const lo = heat.bounds[0] ?? 0
     const hi = heat.bounds.at(-1) ?? 1
     return { distr: lo > 0 ? 3 : 1, range: () => [lo, hi] }
   }
+  // Areas show amounts, so they stand on zero.
+  if (stacked) return { range: (_u, min, max) => uPlot.rangeNum(Math.min(0, min), Math.max(0, max), 0.1, true) }
   return log ? { distr: 3 } : {}
 }
 

@@ -1,4 +1,5 @@
 /** Where the time of the queries went, and what each selector was read from. */
+import { useState } from 'preact/hooks'
 import type { Explained, SelectorCost, Stats } from '../../api/query'
 import { bytes, count, plural, took } from '../../lib/format'
 import { tierName } from './answered'
@@ -6,10 +7,11 @@ import type { Run } from './run'
 import { letter } from './state'
 
 export function CostPanel({ runs, letters }: { runs: (Run | undefined)[]; letters: boolean }) {
+  const [open, setOpen] = useState(false) // outlives the time between two answers
   const ran = runs.map((r, i) => ({ r, i })).filter(({ r }) => r?.stats || r?.explained)
   if (ran.length === 0) return null
   return (
-    <details class="cost card">
+    <details class="cost card" open={open} onToggle={(e) => setOpen(e.currentTarget.open)}>
       <summary>Cost and truth: where the time went, and what was read</summary>
       {ran.map(({ r, i }) => (
         <div key={i} class="cost-query">
@@ -69,7 +71,7 @@ function Times({ stats, tookMs }: { stats: Stats; tookMs: number }) {
 
 function Selectors({ explained }: { explained: Explained }) {
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label="What each selector reads at most">
+    <div class="scroll" tabIndex={0} role="region" aria-label="What each selector reads, about">
       <table>
         <thead>
           <tr>
@@ -79,13 +81,13 @@ function Selectors({ explained }: { explained: Explained }) {
               series
             </th>
             <th scope="col" class="number">
-              samples, at most
+              samples, about
             </th>
             <th scope="col" class="number">
-              buckets, at most
+              buckets, about
             </th>
             <th scope="col" class="number">
-              bytes, at most
+              bytes, about
             </th>
             <th scope="col">why no coarser tier</th>
           </tr>

@@ -184,7 +184,7 @@ export default function Explore({ params }: ViewProps) {
       {!asked ? (
         <Start onPick={(expr) => apply({ queries: [{ expr, off: false }] })} />
       ) : (
-        <div class="result card" aria-busy={runs.running}>
+        <div class="result card" hidden={runs.runs.every((r) => !r || r.error)} aria-busy={runs.running}>
           <div class="result-bar">
             <div class="segmented" role="tablist" aria-label="Form of the answer" onKeyDown={arrowsSwitchTabs}>
               {tabs.map(([t, text]) => (

@@ -31,13 +31,18 @@ export function Missing({ expr, grid, zone, onReplace, onRange }: MissingProps) 
         <ul>
           {found.data.reasons.map((r) => (
             <li key={r.selector}>
-              {r.selector && <code>{r.selector}</code>} {r.text}
+              <p>
+                {r.selector && r.selector !== expr && <code>{r.selector}: </code>}
+                {r.text}
+              </p>
               <Offers reason={r} expr={expr} grid={grid} zone={zone} onReplace={onReplace} onRange={onRange} />
             </li>
           ))}
           {found.data.rejected.map((r) => (
             <li key={r.door + r.reason}>
-              {plural(r.samples, 'sample')} refused at the door {r.door} ({r.reason}), such as: <span class="mono">{r.last[0]?.detail}</span>
+              <p>
+                {plural(r.samples, 'sample')} refused at the door {r.door} ({r.reason}), such as: <span class="mono">{r.last[0]?.detail}</span>
+              </p>
             </li>
           ))}
         </ul>

@@ -64,7 +64,7 @@ export function TierStrip({ explained, startMs, endMs, left, width, zone }: Stri
                   key={p.fromMs}
                   class={`strip-slice ${shades[p.tier] ?? 'coarsest'} ${p.expired ? 'expired' : ''}`}
                   style={{ left: percent(p.fromMs), width: `calc(${percent(p.toMs)} - ${percent(p.fromMs)})` }}
-                  title={`${row.selector}\n${dateTime(p.fromMs, zone)} – ${dateTime(p.toMs, zone)}\nread from ${what}: at most ${p.cost}`}
+                  title={`${row.selector}\n${dateTime(p.fromMs, zone)} – ${dateTime(p.toMs, zone)}\nread from ${what}: about ${p.cost}`}
                 >
                   {what}
                   {rows.length > 1 && <span class="muted"> · {row.selector}</span>}
