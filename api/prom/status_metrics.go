@@ -22,19 +22,11 @@ func (a *API) metricSizes(r *http.Request) (answer, *apiError) {
 	if req.Sets, err = a.selectors(r); err != nil {
 		return answer{}, badParam("match[]", err)
 	}
-	db, release, bad := a.readIndex(r)
-	if bad != nil {
-		return answer{}, bad
-	}
-	defer release()
-	charge := a.opts.Engine.Charge()
-	defer charge.Close()
-	req.Reserve = charge.Take
-	sizes, warnings, err := db.MetricSizes(r.Context(), req)
-	if err != nil {
-		return answer{}, classifyWork(err)
-	}
-	return warned(jsonValue(sizes), warnings), nil
+	return a.overIndex(r, func(db *storage.DB, reserve func(int64) error) (encodable, []error, error) {
+		req.Reserve = reserve
+		found, warnings, err := db.MetricSizes(r.Context(), req)
+		return jsonValue(found), warnings, err
+	})
 }
 
 // warned returns an answer with warnings.
@@ -67,17 +59,9 @@ func (a *API) churn(r *http.Request) (answer, *apiError) {
 	if req.Days < 1 || req.Days > maxChurnDays {
 		return answer{}, badData(errChurnDays)
 	}
-	db, release, bad := a.readIndex(r)
-	if bad != nil {
-		return answer{}, bad
-	}
-	defer release()
-	charge := a.opts.Engine.Charge()
-	defer charge.Close()
-	req.Reserve = charge.Take
-	report, warnings, err := db.Churn(r.Context(), req)
-	if err != nil {
-		return answer{}, classifyWork(err)
-	}
-	return warned(jsonValue(report), warnings), nil
+	return a.overIndex(r, func(db *storage.DB, reserve func(int64) error) (encodable, []error, error) {
+		req.Reserve = reserve
+		found, warnings, err := db.Churn(r.Context(), req)
+		return jsonValue(found), warnings, err
+	})
 }

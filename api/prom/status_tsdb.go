@@ -62,19 +62,16 @@ func (a *API) cardinality(r *http.Request) (answer, *apiError) {
 	if req.Sets, err = a.selectors(r); err != nil {
 		return answer{}, badParam("match[]", err)
 	}
-	db, release, bad := a.readIndex(r)
-	if bad != nil {
-		return answer{}, bad
-	}
-	defer release()
-	charge := a.opts.Engine.Charge()
-	defer charge.Close()
-	req.Reserve = charge.Take
-	c, warnings, err := db.Cardinality(r.Context(), req)
-	if err != nil {
-		return answer{}, classifyWork(err)
-	}
-	view := struct {
+	return a.overIndex(r, func(db *storage.DB, reserve func(int64) error) (encodable, []error, error) {
+		req.Reserve = reserve
+		c, warnings, err := db.Cardinality(r.Context(), req)
+		return jsonValue(cardinalityView(&c)), warnings, err
+	})
+}
+
+// cardinalityView returns the tables in Prometheus' form.
+func cardinalityView(c *storage.Cardinality) any {
+	return struct {
 		Series       uint64     `json:"totalSeries"`
 		LabelPairs   uint64     `json:"totalLabelValuePairs"`
 		Head         headView   `json:"headStats"`
@@ -88,7 +85,6 @@ func (a *API) cardinality(r *http.Request) (answer, *apiError) {
 		c.Series, c.LabelPairs, headView{c.Series, c.LabelPairs, c.Chunks, c.MinTime, c.MaxTime},
 		table(c.ByMetric), table(c.ByLabelName), table(c.BytesByLabel), table(c.SeriesByName), table(c.ByLabelPair), table(c.ByFocus),
 	}
-	return warned(jsonValue(view), warnings), nil
 }
 
 // tableRows reads the number of rows of each table, from the last of the parameters
@@ -135,6 +131,23 @@ func (a *API) readIndex(r *http.Request) (_ *storage.DB, release func(), _ *apiE
 		return nil, nil, classifyWork(err)
 	}
 	return db, a.opts.Reads.Release, nil
+}
+
+// overIndex answers with what read finds in the index of many blocks. It holds a slot of the
+// limiter of reads meanwhile, and charges memory as queries do through reserve.
+func (a *API) overIndex(r *http.Request, read func(db *storage.DB, reserve func(bytes int64) error) (encodable, []error, error)) (answer, *apiError) {
+	db, release, bad := a.readIndex(r)
+	if bad != nil {
+		return answer{}, bad
+	}
+	defer release()
+	charge := a.opts.Engine.Charge()
+	defer charge.Close()
+	data, warnings, err := read(db, charge.Take)
+	if err != nil {
+		return answer{}, classifyWork(err)
+	}
+	return warned(data, warnings), nil
 }
 
 // blockView is a block in Prometheus' format. Its level is 1 for a cut, 2 for

@@ -1,9 +1,13 @@
 package prom
 
 import (
+	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 
+	"tsdb/api/limiter"
 	"tsdb/query"
 	"tsdb/storage"
 )
@@ -85,4 +89,27 @@ func TestStatusOfMetricsAndChurn(t *testing.T) {
 	s.get(t, "/status/metrics", "limit", "-1").want(t, 400, "bad_data", "limit must be a positive number")
 	s.get(t, "/status/churn", "days", "0").want(t, 400, "bad_data", "days must be from 1 to 366")
 	s.get(t, "/status/churn", "days", "400").want(t, 400, "bad_data", "days must be from 1 to 366")
+}
+
+// Reads of many indexes share the limiter of reads: while it is full they wait, and end with
+// their request.
+func TestStatusOfManyIndexesTakesASlot(t *testing.T) {
+	reads := limiter.New(1)
+	s := newServer(t, Options{Reads: reads})
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	for _, path := range []string{"/status/storage", "/status/tsdb", "/status/metrics", "/status/churn"} {
+		if got := s.get(t, path); got.status != http.StatusOK {
+			t.Errorf("%s: %d %s", path, got.status, got.body)
+		}
+		if err := reads.Acquire(ctx); err != nil {
+			t.Fatal(err)
+		}
+		answer := httptest.NewRecorder()
+		s.Config.Handler.ServeHTTP(answer, httptest.NewRequestWithContext(ended, http.MethodGet, "/api/v1"+path, nil))
+		if answer.Code == http.StatusOK {
+			t.Errorf("%s is answered while the limiter is full", path)
+		}
+		reads.Release()
+	}
 }

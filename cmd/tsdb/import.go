@@ -76,7 +76,7 @@ func (c *importConfig) flagSet() *flag.FlagSet {
 	fs.BoolVar(&c.restart, "restart", false, "begin again, whatever has been imported already")
 	fs.BoolVar(&c.dryRun, "dry-run", false, "only read: count series and samples, and show what would be refused")
 	fs.BoolVar(&c.skipOld, "skip-old", false, "leave out samples that are older than the target keeps, instead of refusing to start")
-	fs.StringVar(&c.files.CSV, "csv.format", "", "`columns` of csv: POSITION:TYPE:CONTEXT, separated by commas, as VictoriaMetrics' parameter format: 1:time:unix_s,2:label:host,3:metric:temperature")
+	fs.StringVar(&c.files.CSV, "csv.format", "", "`columns` of csv: POSITION:TYPE:CONTEXT, separated by commas, as VictoriaMetrics' parameter format: 1:time:unix_s,2:label:host,3:metric:temperature; or tsdb: files of tsdb export --format csv")
 	fs.StringVar(&c.files.Precision, "influx.precision", "ns", "`unit` of the timestamps of line protocol: ns, us, ms, s, m or h")
 	fs.StringVar(&c.files.DB, "influx.db", "", "`name` of the database that line protocol comes from, for a label; empty = none")
 	fs.StringVar(&c.files.DBLabel, "influx.db-label", "db", "`label` for it, as of tsdb serve")

@@ -178,6 +178,15 @@ func TestExportAndImportKeepEverything(t *testing.T) {
 	if code != exitOK || !strings.Contains(stderr, "1 native histograms") {
 		t.Errorf("parquet: exit %d, %q", code, stderr)
 	}
+	// CSV comes back too, but for what it cannot hold.
+	_, _, code = runCommand("export", "--from", at("one"), "--to", at("x.csv.gz"), "--format", "csv")
+	if stdout, stderr, code2 := runCommand("import", "csv", at("x.csv.gz"), "--csv.format", "tsdb", "--to", at("three")); code+code2 != exitOK || strings.Contains(stdout, "refused") {
+		t.Errorf("import of csv: exit %d, %q %q", code2, stdout, stderr)
+	}
+	three, _, _ := runCommand("export", "--from", at("three"), "--to", "-")
+	if want := strings.Replace(strings.SplitAfter(text, "\n")[0], `"NaN:7ff0000000000002"`, "null", 1); three != want {
+		t.Errorf("csv: got\n%s\nwant\n%s", three, want)
+	}
 	stdout, _, code = runCommand("export", "--from", at("one"), "--to", "-", "--format", "csv", "--match", `{a=~".+"}`, "--start", fmt.Sprint(float64(now-6)/1000))
 	if code != exitOK || strings.Count(stdout, "\n") != 7 {
 		t.Errorf("csv: exit %d, %q", code, stdout)

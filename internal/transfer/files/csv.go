@@ -38,7 +38,7 @@ type csvColumn struct {
 func newCSVParser(o Options) (*csvParser, error) {
 	p := &csvParser{time: csvColumn{at: -1}, nowMs: o.Now.UnixMilli()}
 	if o.CSV == "" {
-		return nil, errors.New(`--csv.format is missing: the columns, such as "1:time:unix_s,2:label:host,3:metric:temperature"`)
+		return nil, errors.New(`--csv.format is missing: the columns, such as "1:time:unix_s,2:label:host,3:metric:temperature", or tsdb for what tsdb export writes`)
 	}
 	for _, part := range strings.Split(o.CSV, ",") {
 		words := strings.SplitN(part, ":", 3)

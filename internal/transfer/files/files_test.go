@@ -82,6 +82,8 @@ hello
 				"refused 1 bad_time", "refused 3 bad_value", `{__name__="load", host="host1"} 1795651200000 3`, `{__name__="load", host="host1"} 1795651320000 4`,
 				`{__name__="temp", host="host,2"} 1795651260500 22`, `{__name__="temp", host="host1"} 1795651200000 21.5`,
 			}},
+		{"csv", exportedHeader + "\nm,\"{\"\"a\"\":\"\"x,y\"\"}\",1500,NaN\nm,{},1500,-Inf\nm,{},1500\nm,{},x,1\nm,{},1,x\nm,{,1,1\n", Options{CSV: ExportedCSV},
+			[]string{"refused 1 bad_label", "refused 1 bad_time", "refused 2 bad_value", `{__name__="m", a="x,y"} 1500 NaN`, `{__name__="m"} 1500 -Inf`}},
 		{"csv", "2026-03-10T12:00:00Z;", Options{CSV: "2:metric:m"}, []string{"refused 1 bad_value"}},
 		{"openmetrics", "# HELP m of a test\n# TYPE m counter\nm_total{a=\"b\"} 1 1.5 # {id=\"x\"} 0.5 1.25\nm_total{a=\"b\"} 2 2.5\nbad line here\nm_total 3\n# EOF\n", Options{},
 			[]string{

@@ -16,7 +16,8 @@ import (
 
 // Options say how files are read.
 type Options struct {
-	// CSV describes the columns, as VictoriaMetrics' format parameter does.
+	// CSV describes the columns, as VictoriaMetrics' format parameter does, or is
+	// ExportedCSV.
 	CSV string
 	// Precision is that of the times of line protocol, such as ns or s.
 	Precision string
@@ -51,6 +52,10 @@ func Open(kind string, paths []string, o Options) (*Source, error) {
 	case "lines":
 		s.parser = &jsonParser{}
 	case "csv":
+		if o.CSV == ExportedCSV {
+			s.parser = &exportedParser{}
+			break
+		}
 		s.parser, err = newCSVParser(o)
 	case "openmetrics", "text":
 		s.parser = &textParser{openMetrics: kind == "openmetrics"}
