@@ -33,5 +33,11 @@
 // measures starts, time and CPU time until the server is ready: on ten years of
 // daily blocks, and after kill -9 with the samples of a million series in the log.
 //
+//	make build && go run ./benchmarks/compare doors -victoriametrics PATH
+//
+// writes the same samples through each protocol, to VictoriaMetrics too, and prints
+// samples a CPU second, or bytes of text where a protocol is text. It counts all
+// work until everything is at rest.
+//
 // Each number is the median of -runs runs, in which the servers take turns.
 package main

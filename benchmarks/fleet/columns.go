@@ -14,18 +14,7 @@ func (f *Fleet) Columns(id int) (series []labels.Labels, times []int64, values [
 		panic("BUG: columns of a fleet with churn")
 	}
 	t := f.target(id)
-	b := labels.NewScratchBuilder(LabelsPerSeries)
-	for i, m := range f.metrics {
-		b.Reset()
-		b.Add(model.MetricNameLabel, m.name)
-		for _, l := range m.own {
-			b.Add(l.name, l.value)
-		}
-		for j, v := range labelValues(id, t.incarnation)[:f.plans[i].n] {
-			b.Add(targetLabels[j], v)
-		}
-		b.Sort()
-		series = append(series, b.Labels())
+	for range f.metrics {
 		values = append(values, make([]float64, f.rounds()))
 	}
 	times = make([]int64, f.rounds())
@@ -36,5 +25,24 @@ func (f *Fleet) Columns(id int) (series []labels.Labels, times []int64, values [
 			values[i][round] = t.next(f, i)
 		}
 	}
-	return series, times, values
+	return f.Labels(id), times, values
+}
+
+// Labels returns the labels of the series of one target of a fleet without churn, in
+// the order of their values.
+func (f *Fleet) Labels(id int) (series []labels.Labels) {
+	b := labels.NewScratchBuilder(LabelsPerSeries)
+	for i, m := range f.metrics {
+		b.Reset()
+		b.Add(model.MetricNameLabel, m.name)
+		for _, l := range m.own {
+			b.Add(l.name, l.value)
+		}
+		for j, v := range labelValues(id, f.incarnation(id, 0))[:f.plans[i].n] {
+			b.Add(targetLabels[j], v)
+		}
+		b.Sort()
+		series = append(series, b.Labels())
+	}
+	return series
 }

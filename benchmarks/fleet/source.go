@@ -110,6 +110,29 @@ func (s *Source) AppendRequest(dst []byte) ([]byte, int, error) {
 	return dst, n, nil
 }
 
+// Scrape returns the next scrape of a fleet without churn instead of a request: the
+// target, its time in Unix milliseconds, and the values of all its series, which are valid
+// until its next scrape; ok is false at the end.
+func (s *Source) Scrape() (target int, at int64, values []float64, ok bool) {
+	if s.f.o.Churn != 0 {
+		panic("BUG: scrapes of a fleet with churn")
+	}
+	if s.round == s.f.rounds() || len(s.targets) == 0 {
+		return 0, 0, nil, false
+	}
+	t := &s.targets[s.at]
+	at = t.t
+	for i := range s.f.metrics {
+		t.next(s.f, i)
+	}
+	if s.at++; s.at == len(s.targets) {
+		s.at = 0
+		s.round++
+	}
+	s.startScrape()
+	return t.id, at, t.values, true
+}
+
 func (s *Source) startScrape() {
 	s.series = 0
 	if len(s.targets) > 0 {

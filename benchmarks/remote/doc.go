@@ -1,3 +1,3 @@
-// Package remote sends remote write 1: it encodes messages, sends them as fast as
-// they are acknowledged, and counts the acknowledged samples.
+// Package remote encodes remote write 1, sends it and messages of other protocols as
+// fast as they are acknowledged, and counts the acknowledged samples.
 package remote

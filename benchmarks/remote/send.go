@@ -24,12 +24,37 @@ type Source interface {
 	AppendRequest(dst []byte) (request []byte, samples int, err error)
 }
 
+// Form says how messages are sent.
+type Form struct {
+	Header   http.Header
+	Compress func(dst, src []byte) []byte // uses the memory of dst; nil = messages are sent as they are
+}
+
+// write1 is remote write 1.
+var write1 = Form{
+	Header: http.Header{
+		"Content-Type":                      {"application/x-protobuf"},
+		"Content-Encoding":                  {"snappy"},
+		"X-Prometheus-Remote-Write-Version": {"0.1.0"},
+	},
+	Compress: Snappy,
+}
+
+// Snappy returns the snappy block of src, in the memory of dst if it has enough.
+func Snappy(dst, src []byte) []byte {
+	if need := s2.MaxEncodedLen(len(src)); cap(dst) < need {
+		dst = make([]byte, need)
+	}
+	return s2.EncodeSnappy(dst[:cap(dst)], src)
+}
+
 // Report holds the figures of a run.
 type Report struct {
-	Samples   int // acknowledged
-	Requests  int // acknowledged
-	Retries   int // answers 5xx and 429
-	Bytes     int64
+	Samples   int   // acknowledged
+	Requests  int   // acknowledged
+	Retries   int   // answers 5xx and 429
+	Messages  int64 // bytes of the acknowledged messages before compression
+	Bytes     int64 // of their bodies
 	Elapsed   time.Duration
 	latencies []time.Duration // of acknowledged requests, sorted
 }
@@ -52,11 +77,16 @@ func (r *Report) String() string {
 		r.Latency(0.5).Round(10*time.Microsecond), r.Latency(0.99).Round(10*time.Microsecond), r.Latency(1).Round(10*time.Microsecond), r.Retries)
 }
 
-// Send writes all sources to a remote-write 1 address, one sender each, which
-// waits for an acknowledgement before it sends its next request. It returns the
-// figures of acknowledged requests up to the end or the first error: that of a
-// source, or a response that is neither 2xx nor one that allows a retry.
+// Send is SendAs with messages of remote write 1.
 func Send(ctx context.Context, url string, sources []Source) (*Report, error) {
+	return SendAs(ctx, write1, url, sources)
+}
+
+// SendAs writes all sources to an address, one sender each, which waits for an
+// acknowledgement before it sends its next request. It returns the figures of
+// acknowledged requests up to the end or the first error: that of a source, or a
+// response that is neither 2xx nor one that allows a retry.
+func SendAs(ctx context.Context, f Form, url string, sources []Source) (*Report, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	transport := &http.Transport{MaxIdleConnsPerHost: len(sources), DisableCompression: true}
@@ -68,7 +98,7 @@ func Send(ctx context.Context, url string, sources []Source) (*Report, error) {
 	var wg sync.WaitGroup
 	for k, s := range sources {
 		wg.Go(func() {
-			if err := send(ctx, client, url, s, &reports[k]); err != nil {
+			if err := f.send(ctx, client, url, s, &reports[k]); err != nil {
 				cancel(fmt.Errorf("sender %d: %w", k, err))
 			}
 		})
@@ -79,6 +109,7 @@ func Send(ctx context.Context, url string, sources []Source) (*Report, error) {
 		total.Samples += r.Samples
 		total.Requests += r.Requests
 		total.Retries += r.Retries
+		total.Messages += r.Messages
 		total.Bytes += r.Bytes
 		total.latencies = append(total.latencies, r.latencies...)
 	}
@@ -86,7 +117,7 @@ func Send(ctx context.Context, url string, sources []Source) (*Report, error) {
 	return total, context.Cause(ctx)
 }
 
-func send(ctx context.Context, client *http.Client, url string, s Source, r *Report) error {
+func (f Form) send(ctx context.Context, client *http.Client, url string, s Source, r *Report) error {
 	var raw, body []byte
 	for ctx.Err() == nil {
 		var n int
@@ -94,18 +125,20 @@ func send(ctx context.Context, client *http.Client, url string, s Source, r *Rep
 		if raw, n, err = s.AppendRequest(raw[:0]); err != nil || n == 0 {
 			return err
 		}
-		if need := s2.MaxEncodedLen(len(raw)); cap(body) < need {
-			body = make([]byte, need)
+		message := raw
+		if f.Compress != nil {
+			body = f.Compress(body, raw)
+			message = body
 		}
-		body = s2.EncodeSnappy(body[:cap(body)], raw)
-		took, retries, err := post(ctx, client, url, body)
+		took, retries, err := f.post(ctx, client, url, message)
 		r.Retries += retries
 		if err != nil {
 			return err
 		}
 		r.Samples += n
 		r.Requests++
-		r.Bytes += int64(len(body))
+		r.Messages += int64(len(raw))
+		r.Bytes += int64(len(message))
 		r.latencies = append(r.latencies, took)
 	}
 	return nil
@@ -113,10 +146,10 @@ func send(ctx context.Context, client *http.Client, url string, s Source, r *Rep
 
 // post sends one body until it is acknowledged and returns how long the last
 // attempt took.
-func post(ctx context.Context, client *http.Client, url string, body []byte) (took time.Duration, retries int, err error) {
+func (f Form) post(ctx context.Context, client *http.Client, url string, body []byte) (took time.Duration, retries int, err error) {
 	for ; ; retries++ {
 		start := time.Now()
-		code, text, wait, err := postOnce(ctx, client, url, body)
+		code, text, wait, err := f.postOnce(ctx, client, url, body)
 		switch {
 		case err != nil:
 			return 0, retries, err
@@ -133,14 +166,14 @@ func post(ctx context.Context, client *http.Client, url string, body []byte) (to
 	}
 }
 
-func postOnce(ctx context.Context, client *http.Client, url string, body []byte) (code int, text string, wait time.Duration, err error) {
+func (f Form) postOnce(ctx context.Context, client *http.Client, url string, body []byte) (code int, text string, wait time.Duration, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		return 0, "", 0, err
 	}
-	req.Header.Set("Content-Type", "application/x-protobuf")
-	req.Header.Set("Content-Encoding", "snappy")
-	req.Header.Set("X-Prometheus-Remote-Write-Version", "0.1.0")
+	if f.Header != nil {
+		req.Header = f.Header.Clone()
+	}
 	req.Header.Set("User-Agent", "tsdb-load/1")
 	resp, err := client.Do(req)
 	if err != nil {

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"tsdb/benchmarks/fleet"
+	"tsdb/benchmarks/forms"
+	"tsdb/benchmarks/remote"
+	"tsdb/benchmarks/server"
+	"tsdb/benchmarks/sets"
+)
+
+// doorLoad is a row of the table of doors.
+type doorLoad struct {
+	name   string
+	form   string
+	rows   int // in a request: scrapes of a machine, which has 500 series, or 10 of a TSBS host
+	unit   doorUnit
+	wanted float64 // of the unit a CPU second
+	ratio  float64 // wanted beside VictoriaMetrics; 0 = none
+	data   func(rows int) (forms.Data, []remote.Source, error)
+}
+
+// doorUnit is what is counted in a CPU second.
+type doorUnit struct {
+	name  string
+	count func(d forms.Data, r *remote.Report) float64
+}
+
+var (
+	inSamples = doorUnit{"M samples", func(_ forms.Data, r *remote.Report) float64 { return float64(r.Samples) / 1e6 }}
+	inText    = doorUnit{"MB of text", func(_ forms.Data, r *remote.Report) float64 { return float64(r.Messages) / 1e6 }}
+	inSeries  = doorUnit{"k new series", func(d forms.Data, _ *remote.Report) float64 { return float64(d.Series) / 1e3 }}
+)
+
+// senders is how many requests are under way at a time.
+const senders = 2
+
+// machines returns the data of a fleet.
+func machines(targets int, span time.Duration) func(int) (forms.Data, []remote.Source, error) {
+	return func(int) (forms.Data, []remote.Source, error) {
+		return forms.Fleet(fleet.Options{Targets: targets, Span: span, Senders: senders}), nil, nil
+	}
+}
+
+// raw is like machines, for loads whose labels would take much memory here: it gives the requests
+// of remote write 1 too.
+func raw(targets int, span time.Duration) func(int) (forms.Data, []remote.Source, error) {
+	return func(rows int) (forms.Data, []remote.Source, error) {
+		f := fleet.New(fleet.Options{Targets: targets, Span: span, Senders: senders, RequestSamples: rows * fleet.SeriesPerTarget})
+		return forms.Data{Series: f.Series(), Samples: f.Samples()}, f.Sources(), nil
+	}
+}
+
+// hosts returns the data of TSBS' cpu-only.
+func hosts(n int, span time.Duration) func(int) (forms.Data, []remote.Source, error) {
+	return func(int) (forms.Data, []remote.Source, error) {
+		start := time.Now().Add(-span - time.Minute).Truncate(10 * time.Second)
+		d, err := forms.Hosts(sets.CPUOnly(sets.Options{Groups: n, Start: start, Span: span, Seed: 1}), senders)
+		return d, nil, err
+	}
+}
+
+var doorLoads = []doorLoad{
+	{"remote write 1, 100 k series, 1 h, 2,000 samples a request", "remote1", 4, inSamples, 1.9, 4.3, raw(200, time.Hour)},
+	{"remote write 1, 100 k series, 1 h, 5,000 samples a request", "remote1", 10, inSamples, 2.5, 5.5, raw(200, time.Hour)},
+	{"remote write 2, 100 k series, 1 h, 2,000 samples a request", "remote2", 4, inSamples, 1.6, 0, machines(200, time.Hour)},
+	{"remote write 1, 1 M series, 10 min", "remote1", 4, inSamples, 1.3, 5, raw(2000, 10*time.Minute)},
+	{"remote write 1, 1 M new series, one sample each", "remote1", 4, inSeries, 150, 4, raw(2000, 15*time.Second)},
+	{"line protocol, TSBS cpu-only, 1,000 lines a request", "lines", 1000, inSamples, 2.2, 3, hosts(2000, 2*time.Hour)},
+	{"line protocol, TSBS cpu-only, 10,000 lines a request", "lines", 10000, inSamples, 2.6, 3.5, hosts(2000, 2*time.Hour)},
+	{"OTLP, zstd, 100 k series, 1 h", "otlp", 4, inSamples, 1.2, 3, machines(200, time.Hour)},
+	{"JSON lines, 100 k series, 20 min", "jsonl", 4, inText, 150, 2, machines(200, 20*time.Minute)},
+	{"exposition text, 100 k series, 20 min", "text", 4, inText, 150, 2, machines(200, 20*time.Minute)},
+	{"CSV, TSBS cpu-only, 1,000 lines a request", "csv", 1000, inText, 150, 2, hosts(2000, 2*time.Hour)},
+}
+
+// doorResult holds the figures of one run of one server.
+type doorResult struct {
+	perCPUSecond float64 // of the load's unit
+	p50, p99     time.Duration
+	peakRSS      int64 // bytes
+}
+
+// runDoors measures writing through each protocol.
+func runDoors(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("compare doors", flag.ExitOnError)
+	tsdb := flags.String("tsdb", "bin/tsdb", "the tsdb binary")
+	victoria := flags.String("victoriametrics", "", "the VictoriaMetrics binary to run beside it (default: none)")
+	only := flags.String("forms", "", "forms to measure, separated by commas (default: all): remote1, remote2, otlp, jsonl, text, lines, csv")
+	runs := flags.Int("runs", 3, "runs a number; the median is printed")
+	scratch := flags.String("scratch", "", "where data directories are made (default: the system's temporary directory)")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 || *runs < 1 {
+		return errors.New("usage: compare doors [-tsdb PATH] [-victoriametrics PATH] [-forms FORM,…] [-runs N]")
+	}
+	servers := []server.Server{server.TSDB(*tsdb)}
+	if *victoria != "" {
+		servers = append(servers, server.VictoriaMetrics("VictoriaMetrics", *victoria))
+	}
+	fmt.Println("| load | unit a CPU second | tsdb | VictoriaMetrics | ratio | wanted | p50 · p99, ms | peak RSS, MB |")
+	fmt.Println("|---|---|---:|---:|---:|---:|---:|---:|")
+	for _, load := range doorLoads {
+		if *only != "" && !slices.Contains(strings.Split(*only, ","), load.form) {
+			continue
+		}
+		results := make([][]doorResult, len(servers))
+		for range *runs {
+			for i, s := range servers {
+				form, _ := forms.Named(load.form)
+				if form.Only != "" && form.Only != s.Name {
+					continue
+				}
+				r, err := load.measure(ctx, s, form, *scratch)
+				if err != nil {
+					return fmt.Errorf("%s: %s: %w", s.Name, load.name, err)
+				}
+				fmt.Fprintf(os.Stderr, "%s, %s: %.3f %s a CPU second\n", s.Name, load.name, r.perCPUSecond, load.unit.name)
+				results[i] = append(results[i], r)
+			}
+		}
+		load.print(results)
+	}
+	return nil
+}
+
+// measure runs one load against one server, from an empty directory until all is at rest.
+func (l doorLoad) measure(ctx context.Context, s server.Server, form forms.Form, scratch string) (r doorResult, err error) {
+	data, sources, err := l.data(l.rows)
+	if err != nil {
+		return r, err
+	}
+	if sources == nil {
+		sources = form.Sources(data, l.rows)
+	}
+	err = server.InEmptyDir(scratch, func(dir string) error {
+		p, _, err := server.Start(ctx, s, dir)
+		if err != nil {
+			return err
+		}
+		defer p.Kill()
+		report, err := remote.SendAs(ctx, form.Message(), p.URL+form.Path, sources)
+		if err != nil {
+			return p.Fail(fmt.Errorf("after %s: %w", report, err))
+		}
+		if _, err := s.Settle(ctx, p, dir); err != nil {
+			return p.Fail(err)
+		}
+		cpu, err := p.CPU()
+		if err != nil {
+			return err
+		}
+		if r.peakRSS, err = p.PeakRSS(); err != nil {
+			return err
+		}
+		r.perCPUSecond = l.unit.count(data, report) / cpu.Seconds()
+		r.p50, r.p99 = report.Latency(0.5), report.Latency(0.99)
+		return nil
+	})
+	return r, err
+}
+
+// print prints a row of the table; both figures of a cell are tsdb's and VictoriaMetrics'.
+func (l doorLoad) print(results [][]doorResult) {
+	rate := func(i int) float64 { return middle(results[i], func(r doorResult) float64 { return r.perCPUSecond }) }
+	latency := func(f func(doorResult) time.Duration) string {
+		return fmt.Sprintf("%.1f", middle(results[0], f).Seconds()*1e3)
+	}
+	memory := fmt.Sprintf("%.0f", float64(middle(results[0], func(r doorResult) int64 { return r.peakRSS }))/1e6)
+	peer, ratio := "–", "–"
+	if len(results) > 1 && len(results[1]) > 0 {
+		peer, ratio = fmt.Sprintf("%.2f", rate(1)), fmt.Sprintf("%.1f", rate(0)/rate(1))
+		memory += fmt.Sprintf(" · %.0f", float64(middle(results[1], func(r doorResult) int64 { return r.peakRSS }))/1e6)
+	}
+	wanted := fmt.Sprintf("≥ %g", l.wanted)
+	if l.ratio > 0 {
+		wanted += fmt.Sprintf(", ≥ %g ×", l.ratio)
+	}
+	fmt.Printf("| %s | %s | %.2f | %s | %s | %s | %s · %s | %s |\n", l.name, l.unit.name, rate(0), peer, ratio, wanted,
+		latency(func(r doorResult) time.Duration { return r.p50 }), latency(func(r doorResult) time.Duration { return r.p99 }), memory)
+}
