@@ -62,7 +62,10 @@ func (b *Batch) limitOf(ref model.Ref) lateLimit {
 		if ref.Epoch() == 0 {
 			ls = b.unregistered[ref.Slot()-1].labels
 		} else {
-			_, _, ls, _ = b.db.head.Labels(ref)
+			var ok bool
+			if _, _, ls, ok = b.db.head.Labels(ref); !ok { // it has left the head: Commit returns ErrStaleRef
+				return lateLimit{oldest: model.MinTime}
+			}
 		}
 		r.recorded = l.recorded.floor(block.Raw, ls)
 		if len(l.policy.rules) > 0 {
