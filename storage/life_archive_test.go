@@ -123,7 +123,7 @@ func (w *lifeWorld) restoreBackup(o lifeOp) error {
 	if n := len(between); n > 0 && o.n%4 > 0 {
 		m = between[o.n%n]
 	}
-	to, dir := vfs.NewMem(), "restored"
+	to, dir := vfs.NewMem(), "some/where/restored"
 	_, err := archive.Restore(w.ctx, archive.RestoreOptions{
 		Store: a.store, Incarnation: m.incarnation, Target: archive.Target{AtMs: &m.atMs}, FS: to, Dir: dir, NewIncarnation: uint64(o.n) | 1<<40, Clock: w.clock,
 	})

@@ -79,7 +79,7 @@ func (db *DB) describe(reg prometheus.Registerer) error {
 	}
 	list := append(append(db.metrics.collectors(), db.jobs.all.Collectors()...),
 		newRollupCollector(db.roller),
-		newRetentionCollector(db),
+		newRetentionCollector(db), newSnapshotCollector(db),
 		doorSeriesCollector{db},
 		gauge("tsdb_head_series", "Series the head knows.", func() float64 { return float64(db.head.Stats().Series) }),
 		gauge("tsdb_head_samples", "Samples in memory.", func() float64 { return float64(db.views.headStatus().Samples) }),

@@ -111,6 +111,9 @@ func Open(ctx context.Context, fs vfs.FS, dir string, opts Options) (_ *DB, err 
 }
 
 func (e *env) makeDirs() error {
+	if err := vfs.MakeDirs(e.fs, e.dir); err != nil {
+		return fmt.Errorf("make data directory: %w", err)
+	}
 	for _, d := range []string{"", format.WALDir, format.L0Dir, format.RawDir, format.LostFoundDir} {
 		if err := e.fs.MkdirAll(path.Join(e.dir, d)); err != nil {
 			return fmt.Errorf("make data directory: %w", err)

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -35,7 +34,7 @@ func openArchive(ctx context.Context, place string, flags s3Flags, write bool) (
 	}
 	dir := filepath.ToSlash(filepath.Clean(place))
 	if write {
-		if err := errors.Join(vfs.OS.MkdirAll(dir), vfs.OS.SyncDir(filepath.ToSlash(filepath.Dir(dir)))); err != nil {
+		if err := vfs.MakeDirs(vfs.OS, dir); err != nil {
 			return nil, err
 		}
 	} else if _, err := os.Stat(dir); err != nil {

@@ -149,7 +149,7 @@ func find(ctx context.Context, o *RestoreOptions) (*mark, *chain, MarkRef, error
 
 // prepareDir makes and locks the directory.
 func prepareDir(o *RestoreOptions) (unlock func(), err error) {
-	if err := errors.Join(o.FS.MkdirAll(o.Dir), o.FS.SyncDir(path.Dir(o.Dir))); err != nil {
+	if err := vfs.MakeDirs(o.FS, o.Dir); err != nil {
 		return nil, fmt.Errorf("restore to %s: %w", o.Dir, err)
 	}
 	names, err := o.FS.List(o.Dir)
