@@ -11,6 +11,7 @@ import (
 // test compares it with the mounted patterns.
 var served = []struct{ what, methods, paths string }{
 	{"Prometheus remote write", "POST", "/api/v1/write /api/v1/push"},
+	{"OpenTelemetry metrics (OTLP)", "POST", "/v1/metrics /api/v1/otlp/v1/metrics /opentelemetry/v1/metrics"},
 	{"InfluxDB line protocol", "POST", "/write /api/v2/write /api/v2/delete"},
 	{"InfluxDB clients", "GET", "/ping /health /ready /query"},
 	{"PromQL", "GET, POST", "/api/v1/query /api/v1/query_range /api/v1/query_exemplars /api/v1/explain /api/v1/format_query /api/v1/parse_query"},

@@ -19,6 +19,7 @@
 //	JSON lines       the object of the labels, as sent
 //	text             the name and the labels of the line, as sent
 //	CSV              the fields that are labels, as sent, and the metric's number
+//	OTLP             resource, scope, name, unit and type of the metric, attributes
 //	gRPC             the names and values of the labels, in the order sent
 //
 // The seed of the hash is derived from the protocol, the tenant, the generation

@@ -3,12 +3,14 @@ package ingest
 import (
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 
 	"tsdb/api/ingest/csv"
 	"tsdb/api/ingest/door"
 	"tsdb/api/ingest/influx"
 	"tsdb/api/ingest/jsonlines"
+	"tsdb/api/ingest/otlp"
 	"tsdb/api/ingest/pushgateway"
 	"tsdb/api/ingest/remotewrite"
 	"tsdb/api/ingest/rpcwrite"
@@ -38,6 +40,8 @@ type Options struct {
 	// Influx write. A tag of that name takes precedence. Empty = no label.
 	InfluxDBLabel string
 
+	OTLP otlp.Settings // which series OTLP metrics become; valid
+
 	// RetentionMs is the retention shown by SHOW RETENTION POLICIES; 0 =
 	// unlimited.
 	RetentionMs int64
@@ -60,6 +64,7 @@ type Ingest struct {
 	remoteWrite *remotewrite.Handler
 	influx      *influx.Handler
 	jsonLines   *jsonlines.Handler
+	otlp        *otlp.Handler
 	text        *text.Handler
 	csv         *csv.Handler
 	pushGateway *pushgateway.Handler
@@ -91,6 +96,7 @@ func newIngest(o Options, backend door.Backend) *Ingest {
 			DB: o.DB, DBLabel: o.InfluxDBLabel, Tenant: o.Tenant, RetentionMs: o.RetentionMs, Version: o.Version,
 		}),
 		jsonLines:   jsonlines.New(s),
+		otlp:        otlp.New(s, o.OTLP),
 		text:        texts,
 		csv:         csv.New(s),
 		pushGateway: pushgateway.New(s, texts),
@@ -127,6 +133,7 @@ func (in *Ingest) Register(mux *http.ServeMux) {
 	in.remoteWrite.Register(mux)
 	in.influx.Register(mux)
 	in.jsonLines.Register(mux)
+	in.otlp.Register(mux)
 	in.text.Register(mux)
 	in.csv.Register(mux)
 	in.pushGateway.Register(mux)
@@ -136,7 +143,7 @@ func (in *Ingest) Register(mux *http.ServeMux) {
 
 // Doors returns the names of the doors, which rules may name.
 func Doors() []string {
-	return []string{remotewrite.DoorName, influx.DoorName, jsonlines.DoorName, text.DoorName, csv.DoorName, rpcwrite.DoorName}
+	return []string{remotewrite.DoorName, influx.DoorName, jsonlines.DoorName, text.DoorName, csv.DoorName, otlp.DoorName, rpcwrite.DoorName}
 }
 
 // SetRules replaces the rules of the doors. Aliases of the old rules are not used any
@@ -155,6 +162,8 @@ func (in *Ingest) Refuse(w http.ResponseWriter, r *http.Request, status int, tex
 		in.influx.Fail(w, r, status, text)
 	case path == "/api/v1/write", path == "/api/v1/push", path == "/api/v1/import", strings.HasPrefix(path, "/api/v1/import/"), strings.HasPrefix(path, "/metrics/job"):
 		http.Error(w, text, status)
+	case slices.Contains(otlp.Paths, path):
+		otlp.Fail(w, r, status, text)
 	default:
 		return false
 	}

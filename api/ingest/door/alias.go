@@ -18,6 +18,7 @@ const (
 	Influx         Protocol = 3
 	RPC            Protocol = 4
 	JSONLines      Protocol = 5
+	OTLP           Protocol = 6
 	Text           Protocol = 8
 	CSV            Protocol = 9
 	MetricFamilies Protocol = 10

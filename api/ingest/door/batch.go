@@ -190,6 +190,10 @@ func (b *Batch) Reject(reason storage.Reason, series, detail string, n int) {
 	b.out.Reject(reason, series, 0, detail, n)
 }
 
+// Rejected returns the number of samples refused so far. A Decoder that counts
+// something other than samples compares it before and after it adds one.
+func (b *Batch) Rejected() int { return b.out.Rejected() }
+
 // Float adds a float sample. t and st are Unix milliseconds, st 0 if there is no
 // start timestamp.
 func (b *Batch) Float(ref model.Ref, t, st int64, v float64) { b.out.Float(ref, t, st, v) }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/zstd"
 
 	"tsdb/api/reqbody"
 )
@@ -36,6 +37,7 @@ const (
 type Body struct {
 	raw, decoded []byte
 	gzip         *gzip.Reader
+	zstd         *zstd.Decoder
 	src          sliceReader
 }
 

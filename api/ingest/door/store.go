@@ -22,6 +22,7 @@ type Store interface {
 	Exemplar(ref model.Ref, e model.Exemplar)
 	Metadata(metric string, m model.Metadata)
 	Reject(reason storage.Reason, series string, t int64, detail string, n int)
+	Rejected() int
 	Commit(ctx context.Context) (storage.Receipt, error)
 }
 

@@ -126,6 +126,14 @@ func (m *Memory) Reject(reason storage.Reason, series string, t int64, detail st
 	m.Rejects.Add(reason, series, t, detail, n)
 }
 
+func (m *Memory) Rejected() int {
+	n := 0
+	for _, r := range m.Rejects.List() {
+		n += r.Count
+	}
+	return n
+}
+
 func (m *Memory) Commit(context.Context) (storage.Receipt, error) {
 	m.Commits++
 	if m.OnCommit != nil {

@@ -61,6 +61,7 @@ func (b *Table) Metadata(string, model.Metadata)                    {}
 func (b *Table) Reject(r storage.Reason, s string, _ int64, d string, _ int) {
 	panic(string(r) + s + d)
 }
+func (b *Table) Rejected() int { return 0 }
 func (b *Table) Commit(context.Context) (storage.Receipt, error) {
 	return storage.Receipt{Floats: b.n}, nil
 }

@@ -81,6 +81,14 @@ func Double(b []byte, i int) (v float64, next int) {
 	return math.Float64frombits(binary.LittleEndian.Uint64(b[i:])), i + 8
 }
 
+// Uint64 decodes eight bytes as an integer.
+func Uint64(b []byte, i int) (v uint64, next int) {
+	if len(b)-i < 8 {
+		return 0, -1
+	}
+	return binary.LittleEndian.Uint64(b[i:]), i + 8
+}
+
 // SkipField returns the position after an unknown field; i is the position after
 // its tag. It fails for a known field (bit n of known is set for field n), which
 // then has the wrong wire type, for field number zero, and for the end of a group
