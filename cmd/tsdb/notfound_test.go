@@ -22,6 +22,9 @@ func TestNotFoundListsServedPaths(t *testing.T) {
 		t.Errorf("%d paths are listed:\n%s", len(listed), body)
 	}
 	for path, methods := range listed {
+		if path == "/ui/assets/NAME" {
+			continue // no file has that name; the tests of api/web ask for each that there is
+		}
 		for _, method := range methods {
 			r, err := http.NewRequest(method, base+path, nil)
 			if err != nil {

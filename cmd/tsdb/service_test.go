@@ -131,8 +131,10 @@ func TestWebConfigAsksForThePassword(t *testing.T) {
 		}
 	}
 	f("/", 200, "open sesame")
-	f("/", 401, "")
-	f("/", 401, "open barley")
+	f("/", 200, "") // the page, which asks for the password, holds no data
+	f("/api/v1/status/buildinfo", 200, "open sesame")
+	f("/api/v1/status/buildinfo", 401, "")
+	f("/api/v1/status/buildinfo", 401, "open barley")
 	f("/api/v1/query?query=up", 401, "")
 	f("/write", 401, "")
 	f("/debug/pprof/", 401, "")
