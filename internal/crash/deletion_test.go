@@ -91,7 +91,11 @@ func TestPowerCutsBesideDeletions(t *testing.T) {
 	fault.SetHook(func(op vfs.Op) error {
 		mu.Lock()
 		defer mu.Unlock()
-		for _, mode := range []vfs.CrashOptions{{Mode: vfs.CrashLose}, {Mode: vfs.CrashSectors, Keep: 0.5, Rand: rand.New(rand.NewSource(rng.Int63()))}} {
+		for _, mode := range []vfs.CrashOptions{
+			{Mode: vfs.CrashLose},
+			{Mode: vfs.CrashSectors, Keep: 0.5, Rand: rand.New(rand.NewSource(rng.Int63()))},
+			{Mode: vfs.CrashSectors, Keep: 1, Rand: rand.New(rand.NewSource(1))}, // a deletion that was not acknowledged stays
+		} {
 			frames = append(frames, frame{op.String(), mem.CrashClone(mode)})
 		}
 		return nil
