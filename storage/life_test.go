@@ -35,7 +35,7 @@ import (
 // same.
 func TestLife(t *testing.T) {
 	seeds := lifeSeedsOf(t)
-	defer debug.SetGCPercent(debug.SetGCPercent(1000)) // a life holds little and lets go of much
+	defer debug.SetGCPercent(debug.SetGCPercent(1000)) // a life holds little and makes much garbage
 	var next atomic.Int64
 	var total lifeCounts
 	var mu sync.Mutex

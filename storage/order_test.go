@@ -55,7 +55,7 @@ func TestOrderOfWritingLeavesNoTrace(t *testing.T) {
 	}))
 }
 
-// orderedYear is what is left of a year of samples.
+// orderedYear holds the sizes and answers after a year of samples.
 type orderedYear struct {
 	samples   int
 	bytes     int64

@@ -14,7 +14,7 @@ func TestSharedIdentitiesAreThoseOfEachBlock(t *testing.T) {
 		shared := new(SharedIdentities)
 		lists := make([]identityList, 3)
 		want := make([][]byte, len(lists))
-		missing := r.IntN(2) * r.IntN(400) // one series in so many is left out of a block; 0 = none
+		missing := r.IntN(2) * r.IntN(400) // one in missing series is not in a block; 0 = all are
 		waiting := make([][][]byte, len(lists))
 		add := func(k int) {
 			for _, id := range waiting[k] {

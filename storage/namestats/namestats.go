@@ -22,7 +22,7 @@ const (
 	MaxBytes     = MaxNames * (MaxNameBytes + nameBytes)
 )
 
-// Record is what is known of a metric.
+// Record says how often and when a metric was asked for.
 type Record struct {
 	Name     string
 	Requests uint64
