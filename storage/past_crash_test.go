@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -181,12 +182,15 @@ func TestMarksSurviveAPowerCutAtAnyOperation(t *testing.T) {
 	var states []state
 	rng := rand.New(rand.NewSource(1))
 	step := 0
+	var mu sync.Mutex // of rng, states and step: jobs write files beside the steps
 	modes := []vfs.CrashOptions{{Mode: vfs.CrashSectors, Keep: 0.5, Rand: rng}, {}, {Mode: vfs.CrashTorn, Rand: rng}}
 	fault.Count(vfs.MutatingOps)
 	fault.SetHook(func(op vfs.Op) error {
 		if strings.HasPrefix(op.Name, "data/wal/") && op.N%4 > 0 { // other tests stop there
 			return nil
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		for i, mode := range modes {
 			if inHistory(op) || op.N%len(modes) == i {
 				states = append(states, state{op, mem.CrashClone(mode), step, w.clock.Now()})
@@ -197,7 +201,9 @@ func TestMarksSurviveAPowerCutAtAnyOperation(t *testing.T) {
 	moments := []moment{{samplesNow(t, w.db), maps.Clone(w.want)}}
 	for i, do := range w.pastSteps(t) {
 		before := samplesNow(t, w.db)
+		mu.Lock()
 		step = i
+		mu.Unlock()
 		must(t, do())
 		if i == purgeStep {
 			for m, s := range w.want {
@@ -209,6 +215,8 @@ func TestMarksSurviveAPowerCutAtAnyOperation(t *testing.T) {
 	}
 	fault.SetHook(nil)
 	abandon(w.db)
+	mu.Lock()
+	defer mu.Unlock()
 	t.Logf("%d states, %d marks at the end", len(states), len(w.want))
 	taken := 0
 	for _, s := range states {

@@ -82,5 +82,8 @@ func BenchmarkNewSeries(b *testing.B) {
 }
 
 func TestKnownSeriesAllocateNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector, which runs with -short, drops pooled decompressors")
+	}
 	doortest.KnownSeriesAllocateNothing(t, fleet(t, doortest.FleetSamples)[0], step(t))
 }
