@@ -25,8 +25,9 @@ run: build ## the server, with its defaults: make run ARGS="--data /srv/tsdb"
 proto: ## the Go code of the .proto files; needs no protoc
 	cd proto/gen && $(GO) run .
 
-web: ## the bundle of the page for browsers, from web/; needs Node 20
-	cd web && npm ci --ignore-scripts && npm run build
+web: ## the bundle of the page for browsers, from web/
+	.ci/test-deps node
+	cd web && export PATH="$(TEST_BIN):$$PATH" && npm ci --ignore-scripts && npm run build
 
 web-check: ## the committed bundle is what web/ gives; unit tests of the page
 	.ci/web-check
