@@ -70,6 +70,7 @@ api/ingest/door     : internal/decimal internal/model internal/vfs storage api/r
 api/ingest/doortest : internal/model storage api/ingest/door
 api/ingest/remotewrite: internal/model storage api/reqbody api/ingest/door api/ingest/wire
 api/ingest/influx   : internal/decimal internal/model storage api/reqbody api/ingest/door api/adminctx
+api/ingest/listener : internal/panics internal/vfs storage api/reqbody api/ingest/door
 api/ingest/jsonlines: internal/model storage api/ingest/door internal/transfer/jsonl
 api/ingest/csv      : internal/decimal internal/model storage api/ingest/door
 api/ingest/pushgateway: internal/model api/ingest/door api/ingest/text

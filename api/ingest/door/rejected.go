@@ -121,6 +121,12 @@ func (s *Shared) RefusedRequest(door string, err error) {
 	s.Rejected.add(door, reason, Refusal{Detail: err.Error()})
 }
 
+// DroppedLines records n lines that did not get as far as a door's decoder, or that
+// could not be stored; detail describes one of them.
+func (s *Shared) DroppedLines(door, reason, detail string, n int) {
+	s.Rejected.add(door, reason, Refusal{Samples: n, Detail: detail})
+}
+
 // refused records the refusals of a receipt.
 func (s *Shared) refused(door string, r storage.Receipt) {
 	for _, x := range r.Rejected {
