@@ -44,6 +44,14 @@ func TestGRPCTellsHealthAndItself(t *testing.T) {
 	r.SetServing(true)
 	check("", healthpb.HealthCheckResponse_SERVING)
 	check("grpc.health.v1.Health", healthpb.HealthCheckResponse_SERVING)
+	for _, name := range []string{"gzip", "zstd", "zstd"} {
+		if _, err := client.Check(t.Context(), &healthpb.HealthCheckRequest{}, grpc.UseCompressor(name)); err != nil {
+			t.Errorf("compressed with %s: %v", name, err)
+		}
+	}
+	if _, err := client.Check(t.Context(), &healthpb.HealthCheckRequest{Service: strings.Repeat("x", maxRPCMessageBytes)}, grpc.UseCompressor("zstd")); status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("a message of more than %d bytes: %v", maxRPCMessageBytes, err)
+	}
 	if _, err := client.Check(t.Context(), &healthpb.HealthCheckRequest{Service: "nobody"}); status.Code(err) != codes.NotFound {
 		t.Errorf("health of an unknown service: %v", err)
 	}

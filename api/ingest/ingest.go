@@ -150,8 +150,14 @@ func Doors() []string {
 // more, so that every series is relabelled again when it is next sent.
 func (in *Ingest) SetRules(r door.Rules) { in.shared.SetRules(r) }
 
+// SetOTLP replaces the settings of OTLP, which are valid.
+func (in *Ingest) SetOTLP(o otlp.Settings) { in.otlp.Set(o) }
+
 // RegisterRPC registers the services of all doors.
-func (in *Ingest) RegisterRPC(s rpcwrite.Server) { in.rpcWrite.Register(s) }
+func (in *Ingest) RegisterRPC(s rpcwrite.Server) {
+	in.rpcWrite.Register(s)
+	in.otlp.RegisterRPC(s)
+}
 
 // Refuse writes an error response for a request that the server rejects before it
 // reaches a door, such as one without credentials. The response has the format of

@@ -183,3 +183,41 @@ func TestOTLPErrorsAreStatusMessages(t *testing.T) {
 		t.Errorf("%d series stored", n)
 	}
 }
+
+// TestOTLPInJSON: requests, answers and errors.
+func TestOTLPInJSON(t *testing.T) {
+	d := openDoor(t, func(o *Options, _ *storage.Options) { o.MaxBodyBytes = 2000 })
+	body := func(md pmetric.Metrics) []byte {
+		b, err := pmetricotlp.NewExportRequestFromMetrics(md).MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	e, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		body     []byte
+		encoding string
+		status   int
+		want     string
+	}{
+		"stored":  {body(otlpCounter(base)), "", 200, `{}`},
+		"zstd":    {e.EncodeAll(body(otlpCounter(base)), nil), "zstd", 200, `{}`},
+		"empty":   {[]byte(`{}`), "", 200, `{}`},
+		"partial": {body(otlpCounter(1000, base+1)), "", 200, `{"partialSuccess":{"rejectedDataPoints":"1","errorMessage":"partial write: 1 written, 1 refused: too old`},
+		"bad":     {[]byte(`{"resourceMetrics":1}`), "", 400, `{"code":3,"message":"decode ExportMetricsServiceRequest in JSON: want '[' at byte 19"}`},
+		"grows":   {[]byte(`{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"histogram":{"dataPoints":[{"bucketCounts":[0` + strings.Repeat(",0", 800) + `]}]}}]}]}]}`), "", 413, `{"code":3,"message":"request body too large: as protobuf it has more than 2000 bytes, the limit of --limit.body"}`},
+	} {
+		a := d.do("POST", "/v1/metrics", c.body, "Content-Type", "application/json", "Content-Encoding", c.encoding)
+		if a.code != c.status || !strings.HasPrefix(a.body, c.want) || a.header.Get("Content-Type") != "application/json" {
+			t.Errorf("%s: %+v", name, a)
+		}
+	}
+	s := d.stored()[`{__name__="orders_total", job="shop"}`]
+	if s == nil || len(s.T) != 2 || s.T[0] != base || s.V[0] != 1 || s.StartAt(0) != base-5000 {
+		t.Fatal(d.stored())
+	}
+}

@@ -32,8 +32,15 @@ type rpcServer struct {
 
 func (s rpcServer) Stopping() <-chan struct{} { return s.stopping }
 
-// serveRPC serves the gRPC door and returns a client.
+// serveRPC serves the gRPC doors and returns a client of our own.
 func serveRPC(t testing.TB, in *Ingest) (tsdbv1.WriteClient, rpcServer) {
+	t.Helper()
+	conn, s := dialRPC(t, in)
+	return tsdbv1.NewWriteClient(conn), s
+}
+
+// dialRPC serves the gRPC doors and returns a connection.
+func dialRPC(t testing.TB, in *Ingest) (*grpc.ClientConn, rpcServer) {
 	t.Helper()
 	l := bufconn.Listen(1 << 16)
 	s := rpcServer{grpc.NewServer(grpc.ForceServerCodecV2(reqbody.Codec())), make(chan struct{})}
@@ -52,7 +59,7 @@ func serveRPC(t testing.TB, in *Ingest) (tsdbv1.WriteClient, rpcServer) {
 			t.Error(err)
 		}
 	})
-	return tsdbv1.NewWriteClient(conn), s
+	return conn, s
 }
 
 func rpcLabels(namesAndValues ...string) []*tsdbv1.Label {

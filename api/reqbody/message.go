@@ -38,13 +38,17 @@ func (m *Message) Free() {
 	}
 }
 
+// Encoded is an answer of a gRPC method in its wire format, for a door that encodes
+// its answers itself.
+type Encoded []byte
+
 // refusalField is the number of the unknown field that stands for a message that
 // could not be decoded: the last number there is.
 const refusalField = protowire.MaxValidNumber
 
 // Codec returns the codec of a gRPC server. It receives a *Message without
 // decoding it, and counts the fields of all other messages before it decodes
-// them.
+// them. It sends an Encoded as it is.
 //
 // gRPC answers INTERNAL to every error of a codec. So a message that cannot be
 // decoded is received empty, with the reason in an unknown field, and Refusal
@@ -52,6 +56,13 @@ const refusalField = protowire.MaxValidNumber
 func Codec() encoding.CodecV2 { return codec{encoding.GetCodecV2("proto")} }
 
 type codec struct{ encoding.CodecV2 }
+
+func (c codec) Marshal(v any) (mem.BufferSlice, error) {
+	if b, ok := v.(Encoded); ok {
+		return mem.BufferSlice{mem.SliceBuffer(b)}, nil
+	}
+	return c.CodecV2.Marshal(v)
+}
 
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	whole := data.MaterializeToBuffer(mem.DefaultBufferPool())

@@ -75,8 +75,9 @@ api/ingest/jsonlines: internal/model storage api/ingest/door internal/transfer/j
 api/ingest/csv      : internal/decimal internal/model storage api/ingest/door
 api/ingest/pushgateway: internal/model api/ingest/door api/ingest/text
 api/ingest/text     : internal/decimal internal/model storage api/ingest/door
-api/ingest/otlp     : internal/model storage api/reqbody api/ingest/door api/ingest/wire
-api/ingest/rpcwrite : internal/model internal/panics storage proto api/reqbody api/ingest/door api/ingest/wire
+api/ingest/rpcstatus: api/ingest/door
+api/ingest/otlp     : internal/decimal internal/model storage api/reqbody api/ingest/door api/ingest/rpcstatus api/ingest/wire
+api/ingest/rpcwrite : internal/model internal/panics storage proto api/reqbody api/ingest/door api/ingest/rpcstatus api/ingest/wire
 api/ingest          : internal/vfs storage api/reqbody api/ingest/door api/ingest/remotewrite api/ingest/influx api/ingest/jsonlines api/ingest/otlp api/ingest/rpcwrite api/ingest/text api/ingest/csv api/ingest/pushgateway
 api/web             :
 api/importer        : internal/model storage internal/transfer internal/transfer/stream

@@ -13,7 +13,9 @@ import (
 
 // fleet returns zstd bodies that write one sample of n series: 50 counters with 8 data
 // points of each host, as a collector batches them.
-func fleet(t testing.TB, n int) [][]byte {
+func fleet(t testing.TB, n int) [][]byte { return encodeFleet(t, n, marshal) }
+
+func encodeFleet(t testing.TB, n int, encode func(testing.TB, pmetric.Metrics) []byte) [][]byte {
 	t.Helper()
 	e, err := zstd.NewWriter(nil)
 	if err != nil {
@@ -48,12 +50,14 @@ func fleet(t testing.TB, n int) [][]byte {
 				}
 			}
 		}
-		bodies = append(bodies, e.EncodeAll(marshal(t, md), nil))
+		bodies = append(bodies, e.EncodeAll(encode(t, md), nil))
 	}
 	return bodies
 }
 
-func step(t testing.TB) func(door.Store) doortest.Step {
+func step(t testing.TB) func(door.Store) doortest.Step { return stepOf(t, protobufForm) }
+
+func stepOf(t testing.TB, f form) func(door.Store) doortest.Step {
 	return func(s door.Store) doortest.Step {
 		h := newHandler(s, Settings{})
 		q, err := h.door.Acquire()
@@ -65,6 +69,11 @@ func step(t testing.TB) func(door.Store) doortest.Step {
 			if q.Decoder.src, err = q.Body.Unzstd(t.Context(), body, h.shared.Limit, charge); err != nil {
 				t.Fatal(err)
 			}
+			if f == jsonForm {
+				if q.Decoder.src, err = q.Decoder.json.transcode(t.Context(), q.Decoder.src, h.shared.Limit, charge); err != nil {
+					t.Fatal(err)
+				}
+			}
 			r, err := q.Store(t.Context())
 			doortest.CheckStored(t, r, err)
 			q.Decoder.Release()
@@ -75,6 +84,9 @@ func step(t testing.TB) func(door.Store) doortest.Step {
 
 func BenchmarkDecode(b *testing.B) {
 	b.Run("door=otlp/encoding=zstd/series=100k/samples=2000", func(b *testing.B) { doortest.BenchmarkDecode(b, fleet(b, 100_000), step(b)) })
+	b.Run("door=otlp-json/encoding=zstd/series=100k/samples=2000", func(b *testing.B) {
+		doortest.BenchmarkDecode(b, encodeFleet(b, 100_000, marshalJSON), stepOf(b, jsonForm))
+	})
 }
 
 func BenchmarkNewSeries(b *testing.B) {

@@ -15,7 +15,7 @@ type span struct{ from, to uint32 }
 type decoder struct {
 	rules *rules
 	src   []byte
-	seen  *door.MetadataCache
+	json  transcoder
 
 	// The group. The last resource, scope and metric are the current ones, and stay
 	// when the group ends.
@@ -73,8 +73,17 @@ const (
 	targetInfo             // of a resource, not of a data point
 )
 
-func newDecoder(r *rules, seen *door.MetadataCache) *decoder {
-	return &decoder{rules: r, seen: seen, names: nameCache{rules: r}}
+func newDecoder(r *rules) *decoder {
+	d := new(decoder)
+	d.use(r)
+	return d
+}
+
+// use sets the rules of the next request.
+func (d *decoder) use(r *rules) {
+	if d.rules != r {
+		d.rules, d.names = r, nameCache{rules: r}
+	}
 }
 
 // Release implements door.Decoder.
@@ -87,6 +96,7 @@ func (d *decoder) Release() {
 	clear(d.attrs[:cap(d.attrs)])
 	d.labels.release()
 	d.text.release()
+	d.json.release()
 	const large = 8 * door.GroupSeries
 	if cap(d.samples) > large || cap(d.exemplars) > large || cap(d.gathered) > 64*large {
 		d.samples, d.exemplars, d.gathered = nil, nil, nil
@@ -100,7 +110,7 @@ func (d *decoder) Release() {
 // stored, to the cache.
 func (d *decoder) Confirm() {
 	for _, m := range d.unconfirmed {
-		d.seen.Set(m)
+		d.rules.metadata.Set(m)
 	}
 	d.unconfirmed = d.unconfirmed[:0]
 }

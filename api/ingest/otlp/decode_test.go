@@ -73,12 +73,13 @@ func TestBadDataPointsAreRefusedOneByOne(t *testing.T) {
 			s, _ := counter(ms)
 			s.SetAggregationTemporality(pmetric.AggregationTemporalityUnspecified)
 		}, storage.ReasonUnsupported, "unknown aggregation temporality (0)", 1},
-		"no time":       {func(ms pmetric.MetricSlice) { gaugeOf(ms, "bad", 1).SetTimestamp(0) }, storage.ReasonBadTime, `data point has no time for series {__name__="bad"`, 1},
-		"no value":      {func(ms pmetric.MetricSlice) { ms.AppendEmpty().SetName("bad"); noValue(ms.At(ms.Len() - 1)) }, storage.ReasonBadValue, "data point has no value", 1},
-		"no name":       {func(ms pmetric.MetricSlice) { gaugeOf(ms, "", 1) }, storage.ReasonNoName, "empty name", 1},
-		"a name of _":   {func(ms pmetric.MetricSlice) { gaugeOf(ms, "___", 1) }, storage.ReasonBadLabel, "", 1},
-		"no data":       {func(ms pmetric.MetricSlice) { ms.AppendEmpty().SetName("bad") }, storage.ReasonUnsupported, "no data of a known type for series bad", 0},
-		"name not utf8": {func(ms pmetric.MetricSlice) { gaugeOf(ms, "a\xff", 1) }, storage.ReasonInvalidUTF8, "is not UTF-8", 1},
+		"no time":                {func(ms pmetric.MetricSlice) { gaugeOf(ms, "bad", 1).SetTimestamp(0) }, storage.ReasonBadTime, `data point has no time for series {__name__="bad"`, 1},
+		"no value":               {func(ms pmetric.MetricSlice) { ms.AppendEmpty().SetName("bad"); noValue(ms.At(ms.Len() - 1)) }, storage.ReasonBadValue, "data point has no value", 1},
+		"neither name nor value": {func(ms pmetric.MetricSlice) { noValue(ms.AppendEmpty()) }, storage.ReasonBadValue, "data point has no value", 1},
+		"no name":                {func(ms pmetric.MetricSlice) { gaugeOf(ms, "", 1) }, storage.ReasonNoName, "empty name", 1},
+		"a name of _":            {func(ms pmetric.MetricSlice) { gaugeOf(ms, "___", 1) }, storage.ReasonBadLabel, "", 1},
+		"no data":                {func(ms pmetric.MetricSlice) { ms.AppendEmpty().SetName("bad") }, storage.ReasonUnsupported, "no data of a known type for series bad", 0},
+		"name not utf8":          {func(ms pmetric.MetricSlice) { gaugeOf(ms, "a\xff", 1) }, storage.ReasonInvalidUTF8, "is not UTF-8", 1},
 		"key not utf8": {func(ms pmetric.MetricSlice) { gaugeOf(ms, "bad", 1).Attributes().PutStr("\xff", "x") },
 			storage.ReasonInvalidUTF8, "is not UTF-8", 1},
 		"value not utf8": {func(ms pmetric.MetricSlice) { gaugeOf(ms, "bad", 1).Attributes().PutStr("x", "\xff") },
@@ -365,7 +366,7 @@ func TestMetadataAreStoredOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := store(t.Context(), q, request(c.help), h.shared.Budget.NewCharge()); err != nil {
+		if _, err := store(t.Context(), q, request(c.help), 0, h.shared.Budget.NewCharge()); err != nil {
 			t.Fatal(err)
 		}
 		if got := fmt.Sprint(m.MetadataOf); got != c.want {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 
 	"tsdb/api/ingest/door"
 	"tsdb/api/reqbody"
@@ -20,17 +21,33 @@ var Paths = []string{"/v1/metrics", "/api/v1/otlp/v1/metrics", "/opentelemetry/v
 
 // Handler serves OTLP metrics over HTTP and gRPC. It is safe for concurrent use.
 type Handler struct {
-	shared   *door.Shared
-	door     *door.Door[*decoder]
-	metadata door.MetadataCache
+	shared *door.Shared
+	door   *door.Door[*decoder]
+	rules  atomic.Pointer[rules]
 }
 
 // New returns a handler. The settings are valid.
 func New(s *door.Shared, o Settings) *Handler {
 	h := &Handler{shared: s}
-	r := newRules(o)
-	h.door = door.New(s, DoorName, door.OTLP, func() *decoder { return newDecoder(r, &h.metadata) })
+	h.Set(o)
+	h.door = door.New(s, DoorName, door.OTLP, func() *decoder { return newDecoder(h.rules.Load()) })
 	return h
+}
+
+// Set replaces the settings, for requests that begin from now on. They are valid.
+func (h *Handler) Set(o Settings) { h.rules.Store(newRules(o)) }
+
+// acquire returns the state for a request under the settings in force, which are part of
+// the seed of its aliases.
+func (h *Handler) acquire() (*door.Request[*decoder], error) {
+	q, err := h.door.Acquire()
+	if err != nil {
+		return nil, err
+	}
+	r := h.rules.Load()
+	q.Decoder.use(r)
+	q.Parameters(r.name)
+	return q, nil
 }
 
 // Register registers the endpoints.
@@ -59,10 +76,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		Fail(w, r, http.StatusUnsupportedMediaType, err.Error())
-		return
-	}
-	if f == jsonForm {
-		Fail(w, r, http.StatusUnsupportedMediaType, "OTLP in JSON is not supported, use "+protobufType)
 		return
 	}
 	o, err := h.write(w, r, f)
@@ -95,7 +108,7 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, f form) (o outco
 		return o, err
 	}
 	defer received.Release()
-	q, err := h.door.Acquire()
+	q, err := h.acquire()
 	if err != nil {
 		return o, err
 	}
@@ -105,7 +118,13 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, f form) (o outco
 	if err != nil {
 		return o, err
 	}
-	return store(r.Context(), q, src, received.Charge())
+	paid := int64(len(src)) * door.DecodedCost
+	if f == jsonForm {
+		if src, err = q.Decoder.json.transcode(r.Context(), src, h.shared.Limit, received.Charge()); err != nil {
+			return o, err
+		}
+	}
+	return store(r.Context(), q, src, paid, received.Charge())
 }
 
 // decompress returns the decompressed body, and charges it and the samples it holds.
@@ -131,11 +150,18 @@ func decompress(ctx context.Context, q *door.Request[*decoder], received *reqbod
 	return raw, charge.Take(ctx, int64(len(raw))*door.DecodedCost)
 }
 
-// store stores a decompressed message in protobuf.
-func store(ctx context.Context, q *door.Request[*decoder], src []byte, charge *reqbody.Charge) (o outcome, err error) {
+// store stores a decompressed message in protobuf. paid is what has been charged for its
+// samples.
+func store(ctx context.Context, q *door.Request[*decoder], src []byte, paid int64, charge *reqbody.Charge) (o outcome, err error) {
+	if more := int64(len(src))*door.DecodedCost - paid; more > 0 { // it was shorter in JSON
+		if err := charge.Take(ctx, more); err != nil {
+			return o, err
+		}
+		paid += more
+	}
 	d := q.Decoder
 	d.src = src
-	d.budget = spending{paid: int64(len(src)) * door.DecodedCost, charge: func(n int64) error { return charge.Take(ctx, n) }}
+	d.budget = spending{paid: paid, charge: func(n int64) error { return charge.Take(ctx, n) }}
 	receipt, err := q.Store(ctx)
 	if err != nil {
 		return o, err

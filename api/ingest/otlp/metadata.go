@@ -29,7 +29,7 @@ func (d *decoder) addTargetMetadata(b *door.Batch) {
 // isNew reports whether metadata are neither stored nor in the batch, and notes them.
 func (d *decoder) isNew(entry door.MetadataEntry) bool {
 	recent := &d.recent[entry.Slot%uint64(len(d.recent))]
-	if *recent == entry.Sum || d.seen.Has(entry) {
+	if *recent == entry.Sum || d.rules.metadata.Has(entry) {
 		return false
 	}
 	*recent = entry.Sum

@@ -2,6 +2,7 @@ package otlp
 
 import (
 	"encoding/binary"
+	"errors"
 	"math"
 
 	"github.com/prometheus/prometheus/model/value"
@@ -118,7 +119,8 @@ func (d *decoder) refusePoint(b *door.Batch, p *point, reason storage.Reason, de
 	if b.Labels.WantsDetail(reason) {
 		b.Labels.Reset()
 		s := sample{attrs: p.attrs, gathered: p.gathered, metric: d.metricIndex()}
-		if _, err := d.seriesLabels(&s, &b.Labels); err != nil {
+		var bad *storage.Reject // of its labels, which then are those so far
+		if _, err := d.seriesLabels(&s, &b.Labels); err != nil && !errors.As(err, &bad) {
 			return err
 		}
 		b.Labels.Sort()

@@ -3,10 +3,13 @@ package otlp
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/prometheus/otlptranslator"
+
+	"tsdb/api/ingest/door"
 )
 
 // Settings determine which series the data points become. They have the names and the
@@ -58,6 +61,9 @@ var Strategies = []string{
 // Validate reports all invalid settings at once.
 func (s *Settings) Validate() error {
 	var errs []error
+	if s.TranslationStrategy != "" && !slices.Contains(Strategies, s.TranslationStrategy) {
+		errs = append(errs, fmt.Errorf("unknown translation strategy %q, use %s", s.TranslationStrategy, strings.Join(Strategies, ", ")))
+	}
 	if s.PromoteAllResourceAttributes && len(s.PromoteResourceAttributes) > 0 {
 		errs = append(errs, errors.New("either promote all resource attributes or list those to promote"))
 	}
@@ -86,12 +92,14 @@ func checkAttributes(what string, names []string) error {
 // rules are settings in the form the decoders use. They are safe for concurrent use.
 type rules struct {
 	Settings
-	utf8       bool // names are not escaped
+	name       string // of the settings: equal ones have equal names
+	utf8       bool   // names are not escaped
 	metric     otlptranslator.MetricNamer
 	label      otlptranslator.LabelNamer
 	unit       otlptranslator.UnitNamer
 	listed     map[string]bool // resource attributes promoted or ignored
 	intervalMs int64           // between samples of target_info
+	metadata   door.MetadataCache
 }
 
 func newRules(s Settings) *rules {
@@ -103,7 +111,7 @@ func newRules(s Settings) *rules {
 		s.Lookback = 5 * time.Minute
 	}
 	r := &rules{
-		Settings: s, utf8: !strategy.ShouldEscape(), metric: otlptranslator.NewMetricNamer("", strategy),
+		Settings: s, name: fmt.Sprintf("%#v", s), utf8: !strategy.ShouldEscape(), metric: otlptranslator.NewMetricNamer("", strategy),
 		listed: map[string]bool{}, intervalMs: max(s.Lookback.Milliseconds()/2, 1),
 	}
 	r.label = otlptranslator.LabelNamer{

@@ -5,16 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	"tsdb/api/ingest/door"
+	"tsdb/api/ingest/rpcstatus"
 	"tsdb/api/reqbody"
 	"tsdb/internal/panics"
 	tsdbv1 "tsdb/proto/tsdb/v1"
@@ -161,31 +159,8 @@ func store(ctx context.Context, q *door.Request[*decoder], r *tsdbv1.WriteReques
 
 // status returns the gRPC status for the error that ended a stream.
 func (s *Service) status(err error) error {
-	var request *door.RequestError
-	switch {
-	case err == nil:
-		return nil
-	case status.Code(err) != codes.Unknown: // gRPC's own
-		return err
-	case errors.As(err, &request):
-		return status.Error(codes.InvalidArgument, err.Error())
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return status.FromContextError(err).Err()
-	case errors.Is(err, errStopping), door.Retryable(err):
-		return unavailableStatus(err)
+	if errors.Is(err, errStopping) {
+		return rpcstatus.Unavailable(err)
 	}
-	s.shared.Logger.Error("write failed", "err", err)
-	return status.Error(codes.Internal, err.Error())
-}
-
-// retryDelay is the retry delay sent with UNAVAILABLE. The cause usually passes
-// within a second.
-const retryDelay = time.Second
-
-func unavailableStatus(err error) error {
-	s := status.New(codes.Unavailable, err.Error())
-	if detailed, bad := s.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(retryDelay)}); bad == nil {
-		s = detailed
-	}
-	return s.Err()
+	return rpcstatus.Of(s.shared, err)
 }
