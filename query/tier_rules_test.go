@@ -2,6 +2,8 @@ package query_test
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -85,4 +87,73 @@ func TestAnswersBySamplesThatARuleLetExpireAreTheSameOrSaySo(t *testing.T) {
 	if told < 20*worlds || same < 100*worlds {
 		t.Error("too few of a kind")
 	}
+}
+
+// ruleOf returns a rule for the series with a value of the label i.
+func ruleOf(i string, keep map[block.Tier]int64) storage.RetentionRule {
+	return storage.RetentionRule{Selectors: [][]*labels.Matcher{{labels.MustNewMatcher(labels.MatchEqual, "i", i)}}, Keep: keep}
+}
+
+// A rule that lets hours of some series expire does not take them from others: neither
+// where there are no minutes that have all, nor for minutes that have less.
+func TestHoursThatARuleLetExpireDoNotHideThoseOfOthers(t *testing.T) {
+	count := question{text: "count_over_time(ints[1h])", start: tierDense + 2*model.HourMs, end: tierDense + 6*model.HourMs, step: model.HourMs}
+	narrow := question{text: "count_over_time(ints[5m])", start: tierDense + 2*model.HourMs, end: tierDense + 6*model.HourMs, step: model.HourMs}
+	for _, minutes := range []bool{false, true} {
+		w := newTierWorld(t, 3)
+		w.tiers = map[block.Tier]int64{block.Hour: 0}
+		if minutes {
+			w.tiers[block.Minute] = 0
+		}
+		w.restart()
+		w.compact()
+		want := w.ask(count, nil)
+		if m, err := want.Matrix(); err != nil || len(m) != 2 {
+			t.Fatal(want)
+		}
+		w.clock.Advance(24 * time.Hour)
+		w.keepMs = 4 * model.DayMs
+		w.restart()
+		w.compact() // the first days are left as buckets
+		w.tiers[block.Minute] = 0
+		w.restart()
+		w.compact()
+		rules := []storage.RetentionRule{ruleOf("9", map[block.Tier]int64{block.Minute: model.DayMs, block.Hour: model.DayMs})}
+		if minutes {
+			rules = append(rules, ruleOf("1", map[block.Tier]int64{block.Minute: model.DayMs}))
+		}
+		w.must(w.db.SetRetention(t.Context(), storage.Retention{RawMs: w.keepMs, TierMs: w.tiers, Rules: rules}))
+		if why := differs(count, w.ask(count, nil), want, 0); why != "" {
+			t.Errorf("minutes %v: %s", minutes, why)
+		}
+		got := w.ask(narrow, nil)
+		if m, err := got.Matrix(); err != nil || len(m) != 2 || !saysExpired(got) {
+			t.Errorf("minutes %v: %s, %v", minutes, clip(got), got.Warnings)
+		}
+		w.end()
+	}
+}
+
+// Where rules keep some series in one tier only and others in another only, an answer
+// says that it lacks some.
+func TestAnswersOfOneTierSayThatOthersHaveMore(t *testing.T) {
+	w := newTierWorld(t, 3)
+	w.tiers = map[block.Tier]int64{block.Minute: 0, block.Hour: 0}
+	w.restart()
+	w.compact()
+	w.clock.Advance(24 * time.Hour)
+	w.must(w.db.SetRetention(t.Context(), storage.Retention{TierMs: w.tiers, Rules: []storage.RetentionRule{
+		ruleOf("0", map[block.Tier]int64{block.Raw: 3 * model.DayMs, block.Hour: storage.KeepNone}),
+		ruleOf("1", map[block.Tier]int64{block.Raw: 3 * model.DayMs, block.Minute: storage.KeepNone}),
+	}}))
+	w.compact()
+	q := question{text: "count_over_time(ints[1h])", start: tierDense + model.HourMs, end: tierDense + 3*model.HourMs, step: model.HourMs}
+	if r := w.ask(q, nil); !strings.Contains(fmt.Sprint(r.Warnings), "left only in a rollup of another resolution") {
+		t.Errorf("%s, %v", clip(r), r.Warnings)
+	}
+	q.text = `count_over_time(ints{i="1"}[1h])`
+	if r := w.ask(q, nil); len(r.Warnings) > 0 || r.Err != nil {
+		t.Errorf("%s, %v", clip(r), r.Warnings)
+	}
+	w.end()
 }

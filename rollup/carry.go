@@ -9,6 +9,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/partition/block"
+	"tsdb/partition/blockset"
 	"tsdb/partition/format"
 	"tsdb/partition/manifest"
 )
@@ -16,7 +17,8 @@ import (
 // By retention rules the samples of some series expire while those of others are kept. A
 // day that is rolled up again then has buckets that no samples are left of: they are
 // carried over from the block that the day had before. Buckets that have expired by
-// rules are not made, and not written again.
+// rules are not made, and not written again. Samples that a rule hides do not come to
+// stand in for buckets.
 
 // oldTier are the buckets that a day had before in a tier.
 type oldTier struct {
@@ -92,6 +94,26 @@ func (r *roller) carry() error {
 		}
 		t.rolled++
 	}
+	return nil
+}
+
+// seeHidden notes whether retention rules hide samples of a raw block of the day.
+func (r *roller) seeHidden(ctx context.Context, e *blockset.Entry) error {
+	if r.hidesSamples || r.day >= r.v.State().HighestFloor(block.Raw) {
+		return nil
+	}
+	if e.Block() == nil {
+		r.hidesSamples = true
+		return nil
+	}
+	hidden, err := r.v.BelowRules(ctx, e, block.Raw, r.day)
+	if errors.Is(err, format.ErrCorrupt) {
+		r.hidesSamples = true
+		return nil
+	} else if err != nil {
+		return err
+	}
+	r.hidesSamples = !hidden.IsEmpty()
 	return nil
 }
 

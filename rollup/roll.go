@@ -34,6 +34,9 @@ type roller struct {
 	both     model.ColumnSet // scratch
 	lost     block.DeletedRanges
 	result   *Result
+	// hidesSamples tells that retention rules hide samples of the day, or may: those that stand in
+	// are named series by series then, so that the others stay hidden.
+	hidesSamples bool
 }
 
 // rolledTier is what is made for one tier.
@@ -107,6 +110,9 @@ func (r *roller) open(ctx context.Context) (made []block.Info, err error) {
 	slices.SortFunc(l2, compareKeys)
 	for _, e := range l2 {
 		made = append(made, e.Info)
+		if err := r.seeHidden(ctx, e); err != nil {
+			return nil, err
+		}
 		if e.Block() == nil || r.o.Skip != nil && r.o.Skip(e.Name) {
 			r.lose(e.Info.TimeRange())
 			r.result.Lost = append(r.result.Lost, &SourceError{Block: e.Name, Err: e.Err()})
@@ -134,7 +140,7 @@ func (r *roller) create(ctx context.Context, made []block.Info) error {
 	for _, t := range r.tiers {
 		if all, err := r.sources.standIn(ctx, t.tier); err != nil {
 			return err
-		} else if all && t.old == nil {
+		} else if all && t.old == nil && !r.hidesSamples {
 			continue
 		}
 		w, err := block.Create(r.v.Set().Store(), metaOf(t.tier, []int64{r.day}, newestTombstone(r.v.State()), made), r.o.Writer)
@@ -302,7 +308,7 @@ func (r *roller) finish(made []block.Info) error {
 	for _, t := range r.tiers {
 		c := manifest.Coverage{
 			CoverKey: manifest.CoverKey{Tier: t.tier, Day: r.day}, Gen: gen, Sources: names,
-			Tombstone: newestTombstone(st), StandIn: t.stood > 0 && t.rolled == 0, Lost: t.addLost(r.lost),
+			Tombstone: newestTombstone(st), StandIn: t.stood > 0 && t.rolled == 0 && !r.hidesSamples, Lost: t.addLost(r.lost),
 		}
 		if old, ok := st.Coverage[c.CoverKey]; ok {
 			// What the older entry claims is in the same L2s now.
@@ -310,7 +316,7 @@ func (r *roller) finish(made []block.Info) error {
 		}
 		var err error
 		switch {
-		case t.rolled > 0:
+		case t.rolled > 0, t.stood > 0 && !c.StandIn:
 			c.Block, err = t.output.finish(r.result)
 		case t.output.w != nil:
 			t.output.w.Abort()

@@ -261,9 +261,6 @@ func expiredNoted(notes annotations.Annotations) bool {
 // askExpired compares the answer of hours in the place of samples that have expired. An
 // answer that says what it lacks, or is refused, is not compared.
 func (w *lifeWorld) askExpired(q lifeQuestion) error {
-	if w.hadRules { // which hours are made of samples that a rule hid depends on when they were rolled up
-		return nil
-	}
 	if q.step == 0 || q.start%model.HourMs != 0 || q.step%model.HourMs != 0 || q.reach%model.HourMs != 0 || !w.o.made(block.Hour) {
 		return nil
 	}

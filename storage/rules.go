@@ -114,18 +114,27 @@ func (f *ruleFloors) possible(tier block.Tier, ms []*match.Matcher) int64 {
 	if f == nil {
 		return floor
 	}
+	f.each(ms, func(r *compiledRule) {
+		if at, ok := r.floors[tier]; ok {
+			floor = max(floor, at)
+		}
+	})
+	return floor
+}
+
+// each calls do with the rules that a series may be of which satisfies all matchers.
+func (f *ruleFloors) each(ms []*match.Matcher, do func(r *compiledRule)) {
 	for i := range f.lists {
 		for j := range f.lists[i].rules {
 			r := &f.lists[i].rules[j]
-			if at, ok := r.floors[tier]; ok && at > floor && r.mayMatch(ms) {
-				floor = at
+			if r.mayMatch(ms) {
+				do(r)
 			}
 			if r.implied(ms) {
 				break // all series are of this rule or one before it
 			}
 		}
 	}
-	return floor
 }
 
 // least returns the lowest floor of a tier that a series may have which satisfies all
@@ -262,4 +271,25 @@ func (v *View) FloorFor(ms []*labels.Matcher, tier block.Tier) int64 {
 		return floor
 	}
 	return max(floor, v.st.rules.possible(tier, compiled))
+}
+
+// RuleFloors returns the floors of tiers, in the order of tiers, of each retention rule
+// that series may be of which satisfy all matchers. A list of rules has one for each
+// series, of which these floors are at least those of all.
+func (v *View) RuleFloors(ms []*labels.Matcher, tiers []block.Tier) (floors [][]int64) {
+	compiled, err := match.Compiled(ms)
+	if err != nil || v.st.rules == nil { // the query fails anyway
+		return nil
+	}
+	v.st.rules.each(compiled, func(r *compiledRule) {
+		of := make([]int64, len(tiers))
+		for i, tier := range tiers {
+			of[i] = max(v.st.blocks.State().TierFloor(tier), manifest.NoFloor)
+			if at, ok := r.floors[tier]; ok {
+				of[i] = max(of[i], at)
+			}
+		}
+		floors = append(floors, of)
+	})
+	return floors
 }

@@ -28,6 +28,9 @@ func (s *Selector) tier(f *Evaluation) (tiers.Choice, error) {
 			f.annotate(expiredf(annotations.PromQLInfo, view.ExpiredUntil(at), "the resolution raw reads no rollups"))
 		}
 	}
+	if at, split := view.FirstSplit(&c); split {
+		f.annotate(expiredf(annotations.PromQLInfo, view.ExpiredUntil(at), "by retention rules some series may be left only in a rollup of another resolution than the one that is read"))
+	}
 	if c.Check {
 		return tiers.Choice{}, s.checkKept(f, &c)
 	}

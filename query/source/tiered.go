@@ -2,7 +2,7 @@ package source
 
 import (
 	"context"
-	"math"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -35,26 +35,61 @@ func (q *Querier) HasRules() bool { return q.view.HasRules() }
 func (q *Querier) TiersFor(ms []*labels.Matcher) tiers.View { return TiersFor(q.view, ms) }
 
 // TiersFor returns the tiers that a view can read for a selector. Where retention rules
-// let rows of some of its series expire in one tier and not in another, only the latter
-// is read.
+// let rows of some of its series expire in one tier, and another one that covers the day
+// has those and all that the former has, only the latter is read. Rows that have expired
+// in every tier keep no other series from being read.
 func TiersFor(v *storage.View, ms []*labels.Matcher) tiers.View {
 	can := TiersOf(v)
 	if !v.HasRules() {
 		return can
 	}
 	can.RawFloor = v.FloorFor(ms, block.Raw)
-	floors, lowest := make([]int64, len(can.Tiers)), int64(math.MaxInt64)
+	names := make([]block.Tier, len(can.Tiers))
 	for i, a := range can.Tiers {
-		floors[i] = v.FloorFor(ms, a.Tier)
-		lowest = min(lowest, floors[i])
+		names[i] = a.Tier
+	}
+	floors := v.RuleFloors(ms, names)
+	// lacks returns the times at which a tier lacks series that another one has.
+	lacks := func(tier, other int) (times []model.TimeRange) {
+		for _, of := range floors {
+			if tr := (model.TimeRange{Min: of[other], Max: of[tier]}); !tr.Empty() {
+				times = append(without(times, tr), tr)
+			}
+		}
+		return times
+	}
+	all := slices.Clone(can.Tiers)
+	for i := range can.Tiers {
+		a := &can.Tiers[i]
+		for j := range all {
+			better := lacks(i, j)
+			for _, both := range lacks(j, i) {
+				better = without(better, both)
+			}
+			for _, tr := range common(better, all[j].Kept) {
+				a.Covered, a.Kept = without(a.Covered, tr), without(a.Kept, tr)
+			}
+		}
 	}
 	for i := range can.Tiers {
-		if a := &can.Tiers[i]; floors[i] > lowest {
-			hidden := model.TimeRange{Min: lowest, Max: floors[i]}
-			a.Covered, a.Kept = without(a.Covered, hidden), without(a.Kept, hidden)
+		for j := range i {
+			both := common(can.Tiers[i].Kept, can.Tiers[j].Kept)
+			can.Split = append(can.Split, common(both, common(lacks(i, j), lacks(j, i)))...)
 		}
 	}
 	return can
+}
+
+// common returns the times that are in a range of both lists, in no order.
+func common(as, bs []model.TimeRange) (both []model.TimeRange) {
+	for _, a := range as {
+		for _, b := range bs {
+			if tr := a.Intersect(b); !tr.Empty() {
+				both = append(both, tr)
+			}
+		}
+	}
+	return both
 }
 
 // without returns ranges without a part.

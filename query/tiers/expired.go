@@ -115,3 +115,16 @@ func (v *View) FirstExpired(tr model.TimeRange) (int64, bool) {
 	}
 	return 0, false
 }
+
+// FirstSplit returns the first time at which a choice reads a tier in the place of expired
+// samples although some series are only in another one, false if there is none.
+func (v *View) FirstSplit(c *Choice) (at int64, ok bool) {
+	for i := range c.Slices {
+		for _, tr := range v.Split {
+			if tr = tr.Intersect(c.Slices[i].Times); c.Slices[i].Expired && !tr.Empty() && (!ok || tr.Min < at) {
+				at, ok = tr.Min, true
+			}
+		}
+	}
+	return at, ok
+}

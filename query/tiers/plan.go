@@ -47,6 +47,9 @@ type Available struct {
 type View struct {
 	Tiers    []Available // finest first
 	RawFloor int64       // samples before it have expired, Unix milliseconds
+	// Split are times at which by retention rules some series are in one of the tiers only
+	// and some in another only, in no order.
+	Split []model.TimeRange
 }
 
 // Choice is how a Read is answered: the tier of each of its slices.
