@@ -20,6 +20,7 @@ func BenchmarkWrite(b *testing.B) {
 		{"remote-write-2", "/api/v1/write", doortest.Fleet2(b, n), []string{"Content-Type", type2}},
 		{"influx", "/write", doortest.FleetLines(n), nil},
 		{"json-lines", "/api/v1/import", doortest.FleetJSON(b, n, 1), nil},
+		{"opentsdb", "/api/put", doortest.FleetPoints(n), nil},
 		{"text", textPath, doortest.FleetText(n), nil},
 		{"csv", "/api/v1/import/csv?format=1:time:unix_ms,2:label:instance,3:label:job,5:metric:load,4:metric:free", doortest.FleetCSV(n), nil},
 	} {

@@ -29,6 +29,7 @@ func writes(t testing.TB) map[string]*http.Request {
 		"influx 2":       newRequest("/api/v2/write", []byte("m v=1 "+ns)),
 		"JSON lines":     newRequest("/api/v1/import", fmt.Appendf(nil, `{"metric":{"__name__":"m"},"values":[1],"timestamps":[%d]}`, base)),
 		"CSV":            newRequest("/api/v1/import/csv?format=1:metric:m,2:time:unix_ms", fmt.Appendf(nil, "1,%d", base)),
+		"OpenTSDB":       newRequest("/api/put", fmt.Appendf(nil, `{"metric":"m","value":1,"timestamp":%d}`, base)),
 		"text":           newRequest("/api/v1/import/prometheus", fmt.Appendf(nil, "m 1 %d", base)),
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"tsdb/api/ingest/door"
 	"tsdb/api/ingest/influx"
 	"tsdb/api/ingest/jsonlines"
+	"tsdb/api/ingest/opentsdb"
 	"tsdb/api/ingest/otlp"
 	"tsdb/api/ingest/pushgateway"
 	"tsdb/api/ingest/remotewrite"
@@ -40,6 +41,8 @@ type Options struct {
 	// Influx write. A tag of that name takes precedence. Empty = no label.
 	InfluxDBLabel string
 
+	Names door.Names // of OpenTSDB metrics and tags
+
 	OTLP otlp.Settings // which series OTLP metrics become; valid
 
 	// RetentionMs is the retention shown by SHOW RETENTION POLICIES; 0 =
@@ -68,6 +71,7 @@ type Ingest struct {
 	text        *text.Handler
 	csv         *csv.Handler
 	pushGateway *pushgateway.Handler
+	openTSDB    *opentsdb.Handler
 	rpcWrite    *rpcwrite.Service
 }
 
@@ -100,6 +104,7 @@ func newIngest(o Options, backend door.Backend) *Ingest {
 		text:        texts,
 		csv:         csv.New(s),
 		pushGateway: pushgateway.New(s, texts),
+		openTSDB:    opentsdb.New(s, o.Names),
 		rpcWrite:    rpcwrite.New(s),
 	}
 }
@@ -137,13 +142,14 @@ func (in *Ingest) Register(mux *http.ServeMux) {
 	in.text.Register(mux)
 	in.csv.Register(mux)
 	in.pushGateway.Register(mux)
+	in.openTSDB.Register(mux)
 	mux.HandleFunc("GET "+rejectedPath, in.rejected)
 	mux.HandleFunc("OPTIONS "+rejectedPath, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 }
 
 // Doors returns the names of the doors, which rules may name.
 func Doors() []string {
-	return []string{remotewrite.DoorName, influx.DoorName, jsonlines.DoorName, text.DoorName, csv.DoorName, otlp.DoorName, rpcwrite.DoorName}
+	return []string{remotewrite.DoorName, influx.DoorName, jsonlines.DoorName, text.DoorName, csv.DoorName, otlp.DoorName, opentsdb.DoorName, rpcwrite.DoorName}
 }
 
 // SetRules replaces the rules of the doors. Aliases of the old rules are not used any
@@ -170,6 +176,8 @@ func (in *Ingest) Refuse(w http.ResponseWriter, r *http.Request, status int, tex
 		http.Error(w, text, status)
 	case slices.Contains(otlp.Paths, path):
 		otlp.Fail(w, r, status, text)
+	case slices.Contains(opentsdb.Paths, strings.TrimSuffix(path, "/")):
+		opentsdb.Fail(w, status, text)
 	default:
 		return false
 	}

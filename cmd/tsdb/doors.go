@@ -31,6 +31,7 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 		Limits:        s.limits(),
 		Rules:         s.config.doorSettings(),
 		InfluxDBLabel: s.config.influxDBLabel,
+		Names:         s.names(),
 		RetentionMs:   time.Duration(s.config.retention).Milliseconds(),
 		Version:       version,
 		Logger:        s.log,
@@ -130,6 +131,14 @@ func (s *service) requestBudgets(memory int64) (writes, reads *reqbody.Budget) {
 func (s *service) parserOptions() parser.Options {
 	on := s.config.queryExperimental
 	return parser.Options{EnableExperimentalFunctions: on, ExperimentalDurationExpr: on, EnableExtendedRangeSelectors: on, EnableBinopFillModifiers: on}
+}
+
+// names returns how the doors of dotted names write them.
+func (s *service) names() door.Names {
+	if s.config.names.value == "underscores" {
+		return door.NamesUnderscores
+	}
+	return door.NamesUTF8
 }
 
 func (s *service) limits() door.Limits {

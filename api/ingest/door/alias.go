@@ -22,6 +22,10 @@ const (
 	Text           Protocol = 8
 	CSV            Protocol = 9
 	MetricFamilies Protocol = 10
+	OpenTSDB       Protocol = 20
+	DataDogJSON    Protocol = 21
+	DataDogMessage Protocol = 22
+	Graphite       Protocol = 23
 )
 
 // aliasSeed derives the alias seed of a request from the seed of the process and

@@ -10,6 +10,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
 
 	"tsdb/api/reqbody"
@@ -37,6 +38,7 @@ const (
 type Body struct {
 	raw, decoded []byte
 	gzip         *gzip.Reader
+	zlib         io.Reader // a zlib.Resetter too
 	zstd         *zstd.Decoder
 	src          sliceReader
 }
@@ -96,14 +98,37 @@ func (b *Body) Gunzip(ctx context.Context, src []byte, limit reqbody.Limit, char
 	if err != nil {
 		return nil, corrupt("gzip", err)
 	}
-	b.decoded, err = b.inflate(ctx, b.decoded[:0], gzipLength(src, limit.Bytes), limit, charge)
+	return b.drain(ctx, "gzip", b.gzip, gzipLength(src, limit.Bytes), limit, charge)
+}
+
+// Inflate decompresses a body in the zlib format, which HTTP calls deflate, to at most
+// limit bytes. The slice is valid until the next call.
+func (b *Body) Inflate(ctx context.Context, src []byte, limit reqbody.Limit, charge *reqbody.Charge) ([]byte, error) {
+	b.src = sliceReader{src}
+	var err error
+	if b.zlib == nil {
+		b.zlib, err = zlib.NewReader(&b.src)
+	} else {
+		err = b.zlib.(zlib.Resetter).Reset(&b.src, nil)
+	}
+	if err != nil {
+		b.zlib = nil // it cannot be reset after some errors
+		return nil, corrupt("deflate", err)
+	}
+	return b.drain(ctx, "deflate", b.zlib, 0, limit, charge)
+}
+
+// drain returns the output of a decompressor.
+func (b *Body) drain(ctx context.Context, encoding string, from io.Reader, announced int64, limit reqbody.Limit, charge *reqbody.Charge) ([]byte, error) {
+	var err error
+	b.decoded, err = inflate(ctx, b.decoded[:0], from, announced, limit, charge)
 	switch {
 	case err == nil:
 		return b.decoded, nil
 	case errors.Is(err, reqbody.ErrTooLarge), Retryable(err):
 		return nil, err
 	}
-	return nil, corrupt("gzip", err)
+	return nil, corrupt(encoding, err)
 }
 
 // gzipLength returns the decompressed length stored in the trailer of a gzip
@@ -120,9 +145,9 @@ func gzipLength(src []byte, limit int64) int64 {
 	return n
 }
 
-// inflate appends the output of the gzip reader to dst and charges dst before it
+// inflate appends the output of a decompressor to dst and charges dst before it
 // grows: first to the announced length, then by doubling.
-func (b *Body) inflate(ctx context.Context, dst []byte, announced int64, limit reqbody.Limit, charge *reqbody.Charge) ([]byte, error) {
+func inflate(ctx context.Context, dst []byte, from io.Reader, announced int64, limit reqbody.Limit, charge *reqbody.Charge) ([]byte, error) {
 	if err := charge.Take(ctx, int64(cap(dst))); err != nil {
 		return dst, err
 	}
@@ -137,7 +162,7 @@ func (b *Body) inflate(ctx context.Context, dst []byte, announced int64, limit r
 			copy(grown, dst)
 			dst = grown
 		}
-		n, err := b.gzip.Read(dst[len(dst):cap(dst)])
+		n, err := from.Read(dst[len(dst):cap(dst)])
 		dst = dst[:len(dst)+n]
 		if int64(len(dst)) > limit.Bytes {
 			return dst, limit.Exceeded("it decodes to", -1)
@@ -151,7 +176,7 @@ func (b *Body) inflate(ctx context.Context, dst []byte, announced int64, limit r
 	}
 }
 
-// sliceReader is the source of the gzip reader. Unlike a bytes.Reader it can be
+// sliceReader is the source of the decompressors. Unlike a bytes.Reader it can be
 // cleared. It implements io.ByteReader, so that the inflater does not wrap it.
 type sliceReader struct{ b []byte }
 

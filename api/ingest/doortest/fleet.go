@@ -149,3 +149,27 @@ func FleetJSON(t testing.TB, n, rows int) [][]byte {
 	}
 	return bodies
 }
+
+// FleetPoints returns bodies of OpenTSDB's data points, one of n series.
+func FleetPoints(n int) [][]byte {
+	var bodies [][]byte
+	for from := 0; from < n; from += FleetSamples {
+		b := []byte{'['}
+		for i := from; i < min(from+FleetSamples, n); i++ {
+			ls := fleetLabels(i/500, i%500)
+			if i > from {
+				b = append(b, ',')
+			}
+			b = fmt.Appendf(b, `{"metric":%q,"timestamp":%d,"value":%v,"tags":{`, ls[1], Base, float64(i)+0.5)
+			for k := 2; k < len(ls); k += 2 {
+				if k > 2 {
+					b = append(b, ',')
+				}
+				b = fmt.Appendf(b, "%q:%q", ls[k], ls[k+1])
+			}
+			b = append(b, "}}"...)
+		}
+		bodies = append(bodies, append(b, ']'))
+	}
+	return bodies
+}
