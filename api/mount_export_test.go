@@ -19,7 +19,7 @@ func ServedPaths() map[string][]string {
 	all := map[string][]string{}
 	for _, s := range served {
 		for path := range strings.FieldsSeq(s.paths) {
-			all[path] = strings.Split(s.methods, ", ")
+			all[path] = append(all[path], strings.Split(s.methods, ", ")...)
 		}
 	}
 	return all

@@ -51,6 +51,10 @@ type Options struct {
 	// not know the path; the response then has Prometheus' format. nil = none.
 	Refuse func(w http.ResponseWriter, r *http.Request, status int, text string) bool
 
+	// Route returns the path that serves a request in the place of its own, "" for its
+	// own; nil = always its own.
+	Route func(r *http.Request) string
+
 	ExternalURL string   // address under which users reach the server; empty = none
 	Hosts       []string // further host names of the server
 	CORSOrigin  string   // pattern of origins whose pages may read responses and write samples; empty = none
@@ -110,7 +114,7 @@ func NewServer(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.http = &http.Server{
-		Handler:           collapseSlashes(m.wrap(mux, s.protect(s.authenticate(s.guard(mux))))),
+		Handler:           collapseSlashes(reroute(o.Route, m.wrap(mux, s.protect(s.authenticate(s.guard(mux)))))),
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		ConnState:         s.conns.connState,

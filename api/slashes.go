@@ -28,10 +28,29 @@ func collapseSlashes(next http.Handler) http.Handler {
 			writeError(w, http.StatusBadRequest, "bad_data", "invalid path")
 			return
 		}
-		u := *r.URL
-		u.Path, u.RawPath = path, b.String()
-		clean := r.WithContext(r.Context()) // a copy
-		clean.URL = &u
-		next.ServeHTTP(w, clean)
+		next.ServeHTTP(w, withPath(r, path, b.String()))
+	})
+}
+
+// withPath returns a copy of a request with another path.
+func withPath(r *http.Request, path, raw string) *http.Request {
+	u := *r.URL
+	u.Path, u.RawPath = path, raw
+	moved := r.WithContext(r.Context()) // a copy
+	moved.URL = &u
+	return moved
+}
+
+// reroute serves requests under the path that route returns, so that everything behind
+// it, the rules of pages of other origins too, knows the request by that path.
+func reroute(route func(*http.Request) string, next http.Handler) http.Handler {
+	if route == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if path := route(r); path != "" {
+			r = withPath(r, path, "")
+		}
+		next.ServeHTTP(w, r)
 	})
 }

@@ -1,7 +1,7 @@
 // Package ingest mounts the write endpoints, called doors: Prometheus remote write
 // 1.0 and 2.0, the InfluxDB line protocol, JSON lines, Prometheus' text format and
-// OpenMetrics, also as pushes to a Pushgateway, CSV and OpenTSDB's data points over HTTP,
-// and the service tsdb.v1.Write over gRPC. Each protocol has a package of its own on the contract of
+// OpenMetrics, also as pushes to a Pushgateway, CSV, OpenTSDB's data points and
+// DataDog's series over HTTP, and the service tsdb.v1.Write over gRPC. Each protocol has a package of its own on the contract of
 // package door:
 //
 //	ingest ─▶ remotewrite ─┬─▶ door ─▶ storage
@@ -10,6 +10,7 @@
 //	       ─▶ text ────────┤   (pushgateway ─▶ text)
 //	       ─▶ csv ─────────┤
 //	       ─▶ opentsdb ────┤
+//	       ─▶ datadog ─────┤
 //	       ─▶ rpcwrite ────┘   (wire: fields of protobuf messages)
 //
 // An alias, the hash by which a known series is looked up, is that of:
@@ -21,6 +22,7 @@
 //	text             the name and the labels of the line, as sent
 //	CSV              the fields that are labels, as sent, and the metric's number
 //	OpenTSDB         the metric and the object of the tags, as sent
+//	DataDog          metric, host, device, tags and resources, as sent
 //	OTLP             resource, scope, name, unit and type of the metric, attributes
 //	gRPC             the names and values of the labels, in the order sent
 //

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"tsdb/api/ingest/csv"
+	"tsdb/api/ingest/datadog"
 	"tsdb/api/ingest/door"
 	"tsdb/api/ingest/influx"
 	"tsdb/api/ingest/jsonlines"
@@ -41,7 +42,7 @@ type Options struct {
 	// Influx write. A tag of that name takes precedence. Empty = no label.
 	InfluxDBLabel string
 
-	Names door.Names // of OpenTSDB metrics and tags
+	Names door.Names // of metrics and tags of OpenTSDB and DataDog
 
 	OTLP otlp.Settings // which series OTLP metrics become; valid
 
@@ -72,6 +73,7 @@ type Ingest struct {
 	csv         *csv.Handler
 	pushGateway *pushgateway.Handler
 	openTSDB    *opentsdb.Handler
+	dataDog     *datadog.Handler
 	rpcWrite    *rpcwrite.Service
 }
 
@@ -105,6 +107,7 @@ func newIngest(o Options, backend door.Backend) *Ingest {
 		csv:         csv.New(s),
 		pushGateway: pushgateway.New(s, texts),
 		openTSDB:    opentsdb.New(s, o.Names),
+		dataDog:     datadog.New(s, o.Names),
 		rpcWrite:    rpcwrite.New(s),
 	}
 }
@@ -143,13 +146,14 @@ func (in *Ingest) Register(mux *http.ServeMux) {
 	in.csv.Register(mux)
 	in.pushGateway.Register(mux)
 	in.openTSDB.Register(mux)
+	in.dataDog.Register(mux)
 	mux.HandleFunc("GET "+rejectedPath, in.rejected)
 	mux.HandleFunc("OPTIONS "+rejectedPath, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 }
 
 // Doors returns the names of the doors, which rules may name.
 func Doors() []string {
-	return []string{remotewrite.DoorName, influx.DoorName, jsonlines.DoorName, text.DoorName, csv.DoorName, otlp.DoorName, opentsdb.DoorName, rpcwrite.DoorName}
+	return []string{remotewrite.DoorName, influx.DoorName, jsonlines.DoorName, text.DoorName, csv.DoorName, otlp.DoorName, opentsdb.DoorName, datadog.DoorName, rpcwrite.DoorName}
 }
 
 // SetRules replaces the rules of the doors. Aliases of the old rules are not used any
@@ -165,11 +169,22 @@ func (in *Ingest) RegisterRPC(s rpcwrite.Server) {
 	in.otlp.RegisterRPC(s)
 }
 
+// Route returns the path that serves a request in the place of its own, "" for its own:
+// DataDog's series and Prometheus' list of series share a path.
+func (in *Ingest) Route(r *http.Request) string {
+	if datadog.IsSeries(r) {
+		return datadog.Prefix + datadog.SeriesV1
+	}
+	return ""
+}
+
 // Refuse writes an error response for a request that the server rejects before it
 // reaches a door, such as one without credentials. The response has the format of
 // the protocol of the path. Refuse returns false if no door has the path.
 func (in *Ingest) Refuse(w http.ResponseWriter, r *http.Request, status int, text string) bool {
 	switch path := r.URL.Path; {
+	case datadog.Serves(path):
+		datadog.Fail(w, status, text)
 	case path == "/write", path == "/query", path == "/ping", path == "/health", path == "/ready", strings.HasPrefix(path, "/api/v2/"):
 		in.influx.Fail(w, r, status, text)
 	case path == "/api/v1/write", path == "/api/v1/push", path == "/api/v1/import", strings.HasPrefix(path, "/api/v1/import/"), strings.HasPrefix(path, "/metrics/job"):

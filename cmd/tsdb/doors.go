@@ -85,7 +85,7 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 		Reads:          s.reads,
 		ReadMaxSamples: int(s.config.readMaxSamples),
 	})
-	s.refuse = in.Refuse
+	s.refuse, s.route = in.Refuse, in.Route
 	calls := rpc.New(rpc.Options{
 		DB: s.database.get, Engine: s.engine, Lookback: time.Duration(s.config.queryLookback), MaxPoints: int(s.config.queryMaxPoints),
 		Rollups: s.config.tierNames(), Queries: queries, Reads: s.reads, Logger: s.log, EnableAdmin: bool(s.config.enableAdmin),

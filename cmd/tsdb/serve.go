@@ -112,6 +112,7 @@ type service struct {
 	ingest                     *ingest.Ingest
 	reads                      *limiter.Limiter                                           // of reads without the engine
 	refuse                     func(http.ResponseWriter, *http.Request, int, string) bool // in the error format of a path's protocol
+	route                      func(*http.Request) string                                 // the path that serves a request
 	http                       *api.Server
 	rpc                        *api.RPC
 }
@@ -150,7 +151,7 @@ func newService(c *config, log *slog.Logger, cpus int) (_ *service, err error) {
 	if s.http, err = api.NewServer(api.Options{
 		DB: s.database.get, Doors: doors, Registry: s.registry, Logger: log, Version: version,
 		EnableAdmin: bool(c.enableAdmin), EnablePprof: bool(c.enablePprof), Reload: s.reloader.reload, WebConfigFile: c.webConfig, MaxConnections: int(c.webMaxConns),
-		Refuse: s.refuse, ExternalURL: c.webExternalURL, Hosts: c.hosts(), CORSOrigin: c.webCORSOrigin,
+		Refuse: s.refuse, Route: s.route, ExternalURL: c.webExternalURL, Hosts: c.hosts(), CORSOrigin: c.webCORSOrigin,
 	}); err != nil {
 		return nil, err
 	}

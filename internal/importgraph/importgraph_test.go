@@ -75,12 +75,14 @@ api/ingest/listener : internal/panics internal/vfs storage api/reqbody api/inges
 api/ingest/jsonlines: internal/model storage api/ingest/door internal/transfer/jsonl
 api/ingest/csv      : internal/decimal internal/model storage api/ingest/door
 api/ingest/opentsdb : internal/decimal internal/jsonscan internal/model storage api/ingest/door
+api/ingest/datadog  : internal/decimal internal/jsonscan internal/model storage api/ingest/door api/ingest/wire
+api/ingest/graphite : internal/decimal internal/model storage api/ingest/door
 api/ingest/pushgateway: internal/model api/ingest/door api/ingest/text
 api/ingest/text     : internal/decimal internal/model storage api/ingest/door
 api/ingest/rpcstatus: api/ingest/door
 api/ingest/otlp     : internal/decimal internal/model storage api/reqbody api/ingest/door api/ingest/rpcstatus api/ingest/wire
 api/ingest/rpcwrite : internal/model internal/panics storage proto api/reqbody api/ingest/door api/ingest/rpcstatus api/ingest/wire
-api/ingest          : internal/vfs storage api/reqbody api/ingest/door api/ingest/remotewrite api/ingest/influx api/ingest/jsonlines api/ingest/otlp api/ingest/rpcwrite api/ingest/text api/ingest/csv api/ingest/pushgateway api/ingest/opentsdb
+api/ingest          : internal/vfs storage api/reqbody api/ingest/door api/ingest/remotewrite api/ingest/influx api/ingest/jsonlines api/ingest/otlp api/ingest/rpcwrite api/ingest/text api/ingest/csv api/ingest/pushgateway api/ingest/opentsdb api/ingest/datadog
 api/web             :
 api/importer        : internal/model storage internal/transfer internal/transfer/stream
 api                 : internal/match internal/model internal/vfs internal/panics internal/background storage query proto api/reqbody api/adminctx internal/transfer/jsonl api/web

@@ -1,7 +1,9 @@
 package doortest
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math"
 	"testing"
 
 	"github.com/prometheus/prometheus/prompb"
@@ -170,6 +172,57 @@ func FleetPoints(n int) [][]byte {
 			b = append(b, "}}"...)
 		}
 		bodies = append(bodies, append(b, ']'))
+	}
+	return bodies
+}
+
+// FleetDataDog returns bodies of DataDog's series in JSON, one sample of n series, and
+// the same as messages.
+func FleetDataDog(n int) (json, messages [][]byte) {
+	for from := 0; from < n; from += FleetSamples {
+		text, message := []byte(`{"series":[`), []byte(nil)
+		for i := from; i < min(from+FleetSamples, n); i++ {
+			ls := fleetLabels(i/500, i%500)
+			if i > from {
+				text = append(text, ',')
+			}
+			text = fmt.Appendf(text, `{"metric":%q,"points":[[%d,%v]],"type":"gauge","host":%q,"tags":[`, ls[1], Base/1000, float64(i)+0.5, ls[11])
+			field := func(dst []byte, number byte, content []byte) []byte {
+				return append(binary.AppendUvarint(append(dst, number<<3|2), uint64(len(content))), content...)
+			}
+			host := field(field(nil, 1, []byte("host")), 2, []byte(ls[11]))
+			series := field(field(nil, 1, host), 2, []byte(ls[1]))
+			for k := 2; k < len(ls); k += 2 {
+				if k > 2 {
+					text = append(text, ',')
+				}
+				text = fmt.Appendf(text, "%q", ls[k]+":"+ls[k+1])
+				series = field(series, 3, []byte(ls[k]+":"+ls[k+1]))
+			}
+			text = append(text, "]}"...)
+			point := binary.LittleEndian.AppendUint64([]byte{1<<3 | 1}, math.Float64bits(float64(i)+0.5))
+			series = field(series, 4, binary.AppendUvarint(append(point, 2<<3), uint64(Base/1000)))
+			message = field(message, 1, append(series, 5<<3, 3))
+		}
+		json, messages = append(json, append(text, "]}"...)), append(messages, message)
+	}
+	return json, messages
+}
+
+// FleetGraphite returns bodies of Graphite's lines, one sample of n series.
+func FleetGraphite(n int) [][]byte {
+	var bodies [][]byte
+	for from := 0; from < n; from += FleetSamples {
+		var b []byte
+		for i := from; i < min(from+FleetSamples, n); i++ {
+			ls := fleetLabels(i/500, i%500)
+			b = append(b, ls[1]...)
+			for k := 2; k < len(ls); k += 2 {
+				b = fmt.Appendf(b, ";%s=%s", ls[k], ls[k+1])
+			}
+			b = fmt.Appendf(b, " %v %d\n", float64(i)+0.5, Base/1000)
+		}
+		bodies = append(bodies, b)
 	}
 	return bodies
 }
