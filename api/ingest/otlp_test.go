@@ -221,3 +221,17 @@ func TestOTLPInJSON(t *testing.T) {
 		t.Fatal(d.stored())
 	}
 }
+
+// TestOTLPSettingsCanChange: the same bytes then name other series, and their metadata
+// are stored again.
+func TestOTLPSettingsCanChange(t *testing.T) {
+	d := openDoor(t)
+	for i, s := range []otlp.Settings{{}, {TranslationStrategy: "NoTranslation"}, {}} {
+		d.in.SetOTLP(s)
+		otlpAnswer(t, d.do("POST", "/v1/metrics", otlpRequest(t, otlpCounter(base+int64(i))), "Content-Type", otlpType))
+	}
+	want := fmt.Sprintf(`map[{__name__="orders", job="shop"}:map[%d:1] {__name__="orders_total", job="shop"}:map[%d:1 %d:1]]`, base+1, base, base+2)
+	if got := fmt.Sprint(d.storedFloats()); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}

@@ -24,6 +24,7 @@ type config struct {
 
 	rules []retentionRule // of the configuration file
 	doors doorRules       // of the configuration file
+	otlp  otlpSection     // of the configuration file
 
 	retention     duration // of raw samples
 	retentionSize diskShare
@@ -98,7 +99,7 @@ func (c *config) flagSet() *flag.FlagSet {
 	fs.StringVar(&c.data, "data", "./data", "data `directory`, created if missing")
 	fs.StringVar(&c.http, "http", ":9201", "`address` to listen on for HTTP")
 	fs.StringVar(&c.grpc, "grpc", ":9202", "`address` to listen on for gRPC (tsdb.v1, health, reflection)")
-	fs.StringVar(&c.file, "config", "", "YAML `file` whose keys are the names of these flags, and retention, relabel_configs and doors, lists of rules; the command line takes precedence; read again at SIGHUP and POST /-/reload")
+	fs.StringVar(&c.file, "config", "", "YAML `file` whose keys are the names of these flags, and retention, relabel_configs, doors and otlp, rules without a flag; the command line takes precedence; read again at SIGHUP and POST /-/reload")
 
 	variable(&c.strict, "strict", "false", "refuse to start if data is damaged: a block of the MANIFEST is missing or unreadable, the log has lost frames, or a copy of MANIFEST is damaged")
 	variable(&c.retention, "retention.raw", "30d", "`duration` for which samples are kept; they are deleted by whole days; 0 = for ever")
@@ -216,7 +217,7 @@ func (c *config) applyYAML(content []byte, given map[string]bool) error {
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]
 		f := c.flags.Lookup(key.Value)
-		parse := map[string]func(*yaml.Node) error{rulesKey: c.parseRules, relabelKey: c.parseRelabel, doorsKey: c.parseDoors}[key.Value]
+		parse := map[string]func(*yaml.Node) error{rulesKey: c.parseRules, relabelKey: c.parseRelabel, doorsKey: c.parseDoors, otlpKey: c.parseOTLP}[key.Value]
 		switch {
 		case parse != nil && seen[key.Value] == 0:
 			seen[key.Value] = key.Line
@@ -360,5 +361,6 @@ func (c *config) yaml() string {
 	}
 	b.WriteString(c.rulesYAML())
 	b.WriteString(c.doors.yaml)
+	b.WriteString(c.otlp.yaml)
 	return b.String()
 }

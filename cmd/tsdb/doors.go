@@ -32,6 +32,7 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 		Rules:         s.config.doorSettings(),
 		InfluxDBLabel: s.config.influxDBLabel,
 		Names:         s.names(),
+		OTLP:          s.config.otlpSettings(),
 		RetentionMs:   time.Duration(s.config.retention).Milliseconds(),
 		Version:       version,
 		Logger:        s.log,

@@ -90,6 +90,9 @@ func (r *reloader) reloadLocked(ctx context.Context) error {
 	if next.doors.yaml != old.doors.yaml || next.limitSeries != old.limitSeries || next.limitNewSeries != old.limitNewSeries {
 		r.service.ingest.SetRules(next.doorSettings())
 	}
+	if next.otlp.yaml != old.otlp.yaml {
+		r.service.ingest.SetOTLP(next.otlpSettings())
+	}
 	r.current.Store(next)
 	for _, text := range waiting {
 		r.service.log.Warn("a restart is needed for a setting to change", "setting", text)
@@ -122,6 +125,9 @@ func merge(old, next *config) (_ *config, waiting, changed []string, err error) 
 	}
 	if old.doors.yaml != next.doors.yaml {
 		changed = append(changed, relabelKey+" and "+doorsKey)
+	}
+	if old.otlp.yaml != next.otlp.yaml {
+		changed = append(changed, otlpKey)
 	}
 	slices.Sort(changed)
 	return next, waiting, changed, err

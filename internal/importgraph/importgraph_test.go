@@ -86,7 +86,7 @@ api/ingest          : internal/vfs storage api/reqbody api/ingest/door api/inges
 api/web             :
 api/importer        : internal/model storage internal/transfer internal/transfer/stream
 api                 : internal/match internal/model internal/vfs internal/panics internal/background storage query proto api/reqbody api/adminctx internal/transfer/jsonl api/web
-cmd/tsdb            : internal/model internal/vfs internal/objstore internal/objstore/s3 internal/transfer internal/transfer/export internal/transfer/files internal/transfer/jsonl internal/transfer/promdir internal/transfer/promread partition/block storage storage/archive storage/wal query api api/reqbody api/ingest api/ingest/door api/importer storage/doctor
+cmd/tsdb            : internal/model internal/vfs internal/objstore internal/objstore/s3 internal/transfer internal/transfer/export internal/transfer/files internal/transfer/jsonl internal/transfer/promdir internal/transfer/promread partition/block storage storage/archive storage/wal query api api/reqbody api/ingest api/ingest/door api/ingest/otlp api/importer storage/doctor
 benchmarks          :
 internal/transfer/stream : internal/model encoding
 internal/transfer        : internal/match internal/model partition/block storage internal/transfer/stream

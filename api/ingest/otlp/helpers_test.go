@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"maps"
 	"testing"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -10,6 +11,7 @@ import (
 
 	"tsdb/api/ingest/door"
 	"tsdb/api/ingest/doortest"
+	"tsdb/internal/model"
 	"tsdb/storage"
 )
 
@@ -32,16 +34,21 @@ func decode(t *testing.T, o Settings, src []byte) (*doortest.Memory, outcome, er
 	}
 	var first, second outcome
 	var receipt storage.Receipt
+	var metadata map[string]model.Metadata // stored with the first one only
 	err = doortest.Twice(t, m, func() (storage.Receipt, error) {
 		q.Decoder.src = src
 		r, err := q.Store(t.Context())
 		receipt = r
 		first, second = second, outcomeOf(q.Decoder, receipt)
+		if metadata == nil {
+			metadata = maps.Clone(m.MetadataOf)
+		}
 		return r, err
 	})
 	if first != second {
 		t.Fatalf("first %+v, then %+v", first, second)
 	}
+	m.MetadataOf = metadata
 	return m, second, err
 }
 

@@ -69,6 +69,9 @@ func recordOf(m *doortest.Memory) *record {
 	for _, e := range m.Exemplars {
 		r.exemplars[fmt.Sprintf("%s %v %d %x", e.Series, e.E.Labels, e.E.T, math.Float64bits(e.E.V))] = true
 	}
+	for family, metadata := range m.MetadataOf {
+		r.metadata[family] = fmt.Sprint(metadata)
+	}
 	return r
 }
 
@@ -121,6 +124,10 @@ func TestSeriesAndSamplesAreThoseOfPrometheus(t *testing.T) {
 				got, want := recordOf(m), reference(t, md, s)
 				diff(t, seed, "sample", got.samples, want.samples)
 				diff(t, seed, "exemplar", got.exemplars, want.exemplars)
+				if _, ok := want.metadata["target_info"]; !ok {
+					delete(got.metadata, "target_info") // of a resource whose service.name is empty
+				}
+				diff(t, seed, "metadata", got.metadata, want.metadata)
 				if t.Failed() {
 					return
 				}

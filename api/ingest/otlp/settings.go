@@ -65,10 +65,10 @@ func (s *Settings) Validate() error {
 		errs = append(errs, fmt.Errorf("unknown translation strategy %q, use %s", s.TranslationStrategy, strings.Join(Strategies, ", ")))
 	}
 	if s.PromoteAllResourceAttributes && len(s.PromoteResourceAttributes) > 0 {
-		errs = append(errs, errors.New("either promote all resource attributes or list those to promote"))
+		errs = append(errs, errors.New("promote_all_resource_attributes and promote_resource_attributes exclude each other"))
 	}
 	if !s.PromoteAllResourceAttributes && len(s.IgnoreResourceAttributes) > 0 {
-		errs = append(errs, errors.New("resource attributes to ignore need all others to be promoted"))
+		errs = append(errs, errors.New("ignore_resource_attributes needs promote_all_resource_attributes"))
 	}
 	errs = append(errs, checkAttributes("promoted", s.PromoteResourceAttributes), checkAttributes("ignored", s.IgnoreResourceAttributes))
 	return errors.Join(errs...)
