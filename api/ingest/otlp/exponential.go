@@ -17,8 +17,8 @@ const zeroThreshold = 1e-128
 
 // exponential is an ExponentialHistogramDataPoint.
 type exponential struct {
-	sum                float64
-	count, zeroCount   uint64
+	distribution
+	zeroCount          uint64
 	scale              int32
 	positive, negative []byte // Buckets
 }
@@ -26,8 +26,8 @@ type exponential struct {
 // addExpHistogramPoint decodes an ExponentialHistogramDataPoint.
 func (d *decoder) addExpHistogramPoint(b *door.Batch, start, end int) error {
 	src := d.src[:end]
-	p := point{firstEx: len(d.exemplars)}
-	var h exponential
+	h := exponential{distribution: distribution{point: point{firstEx: len(d.exemplars)}}}
+	p := &h.point
 	var hasPositive, hasNegative bool
 	for i := start; i < end; {
 		at := i
@@ -36,14 +36,6 @@ func (d *decoder) addExpHistogramPoint(b *door.Batch, start, end int) error {
 		switch {
 		case n < 0:
 			i = n
-		case tag == tagPointStart:
-			p.startNano, i = wire.Uint64(src, n)
-		case tag == tagPointTime:
-			p.timeNano, i = wire.Uint64(src, n)
-		case tag == tagPointCount:
-			h.count, i = wire.Uint64(src, n)
-		case tag == tagPointSum:
-			h.sum, i = wire.Double(src, n)
 		case tag == tagExpScale:
 			u, i = wire.Uvarint(src, n)
 			h.scale = zigzag(u)
@@ -60,14 +52,14 @@ func (d *decoder) addExpHistogramPoint(b *door.Batch, start, end int) error {
 		case tag == tagExpFlags:
 			p.flags, i = wire.Uvarint(src, n)
 		default:
-			i = wire.SkipField(src, n, tag, expFields)
+			var ok bool
+			if i, ok = h.field(src, tag, n); !ok {
+				i = wire.SkipField(src, n, tag, expFields)
+			}
 		}
 		if i < 0 {
 			return door.Malformed("ExponentialHistogramDataPoint", at)
 		}
-	}
-	if p.attrsSplit {
-		d.gather(&p, start, end, tagExpAttr)
 	}
 	native := &histogram.Histogram{
 		Schema: min(h.scale, histogram.ExponentialSchemaMax), ZeroThreshold: zeroThreshold,
@@ -93,16 +85,16 @@ func (d *decoder) addExpHistogramPoint(b *door.Batch, start, end int) error {
 			*side.spans, *side.deltas, bad = d.convertBuckets(offset, h.scale)
 		}
 	}
-	if ok, err := d.check(b, &p); !ok {
+	if ok, err := d.check(b, p, start, end, tagExpAttr); !ok {
 		return err
 	}
 	if h.scale < histogram.ExponentialSchemaMin {
 		bad = fmt.Sprintf("exponential histogram of scale %d, the least is %d", h.scale, histogram.ExponentialSchemaMin)
 	}
 	if bad != "" && !p.noValue() {
-		return d.refusePoint(b, &p, storage.ReasonBadHistogram, bad)
+		return d.refusePoint(b, p, storage.ReasonBadHistogram, bad)
 	}
-	return d.queueNative(b, &p, native)
+	return d.queueNative(b, p, native)
 }
 
 // zigzag decodes a sint32.

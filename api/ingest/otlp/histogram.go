@@ -18,9 +18,7 @@ const maxBuckets = 10_000
 
 // explicit is a HistogramDataPoint. Its buckets are decoder.bounds and counts.
 type explicit struct {
-	sum       float64
-	hasSum    bool
-	count     uint64
+	distribution
 	numBounds int // sent, including those beyond the limit, which are not kept
 	numCounts int
 }
@@ -28,8 +26,8 @@ type explicit struct {
 // addHistogramPoint decodes a HistogramDataPoint.
 func (d *decoder) addHistogramPoint(b *door.Batch, start, end int) error {
 	src := d.src[:end]
-	p := point{firstEx: len(d.exemplars)}
-	var h explicit
+	h := explicit{distribution: distribution{point: point{firstEx: len(d.exemplars)}}}
+	p := &h.point
 	d.bounds, d.counts = d.bounds[:0], d.counts[:0]
 	for i := start; i < end; {
 		at := i
@@ -37,15 +35,6 @@ func (d *decoder) addHistogramPoint(b *door.Batch, start, end int) error {
 		switch {
 		case n < 0:
 			i = n
-		case tag == tagPointStart:
-			p.startNano, i = wire.Uint64(src, n)
-		case tag == tagPointTime:
-			p.timeNano, i = wire.Uint64(src, n)
-		case tag == tagPointCount:
-			h.count, i = wire.Uint64(src, n)
-		case tag == tagPointSum:
-			h.sum, i = wire.Double(src, n)
-			h.hasSum = true
 		case tag == tagHistCounts, tag == tagHistBounds:
 			var from int
 			if from, i = wire.LengthPrefixed(src, n); i >= 0 {
@@ -64,25 +53,25 @@ func (d *decoder) addHistogramPoint(b *door.Batch, start, end int) error {
 		case tag == tagHistFlags:
 			p.flags, i = wire.Uvarint(src, n)
 		default:
-			i = wire.SkipField(src, n, tag, histFields)
+			var ok bool
+			if i, ok = h.field(src, tag, n); !ok {
+				i = wire.SkipField(src, n, tag, histFields)
+			}
 		}
 		if i < 0 {
 			return door.Malformed("HistogramDataPoint", at)
 		}
 	}
-	if p.attrsSplit {
-		d.gather(&p, start, end, tagHistAttr)
-	}
-	if ok, err := d.check(b, &p); !ok {
+	if ok, err := d.check(b, p, start, end, tagHistAttr); !ok {
 		return err
 	}
 	if reason, bad := d.checkBuckets(&h); bad != "" {
-		return d.refusePoint(b, &p, reason, bad)
+		return d.refusePoint(b, p, reason, bad)
 	}
 	if d.rules.ConvertHistogramsToNHCB {
-		return d.queueCustomBuckets(b, &p, &h)
+		return d.queueCustomBuckets(b, p, &h)
 	}
-	return d.queueBuckets(b, &p, &h)
+	return d.queueBuckets(b, p, &h)
 }
 
 // addFixed adds eight-byte numbers to bounds or counts. It returns the position after

@@ -159,34 +159,22 @@ func (d *decoder) addData(b *door.Batch, m *metric, start, end int) error {
 	m.hash = door.AliasOf(b.Seed, d.hash)
 	d.metrics = append(d.metrics, *m)
 	d.addMetadata(b)
-	for i := start; i < end; {
-		tag, n := wire.Uvarint(src, i)
-		if tag != tagDataPoint {
-			i = wire.SkipField(src, n, tag, 0) // checked above
-			continue
-		}
-		var from int
-		from, i = wire.LengthPrefixed(src, n)
+	add := d.addNumberPoint
+	switch m.kind {
+	case kindHistogram:
+		add = d.addHistogramPoint
+	case kindExponential:
+		add = d.addExpHistogramPoint
+	case kindSummary:
+		add = d.addSummaryPoint
+	}
+	return eachField(src, start, tagDataPoint, func(from, to int) error {
 		d.numPoints++
-		var err error
-		switch m.kind {
-		case kindHistogram:
-			err = d.addHistogramPoint(b, from, i)
-		case kindExponential:
-			err = d.addExpHistogramPoint(b, from, i)
-		case kindSummary:
-			err = d.addSummaryPoint(b, from, i)
-		default:
-			err = d.addNumberPoint(b, from, i)
-		}
-		if err == nil {
-			err = b.FlushIfFull()
-		}
-		if err != nil {
+		if err := add(b, from, to); err != nil {
 			return err
 		}
-	}
-	return nil
+		return b.FlushIfFull()
+	})
 }
 
 // metricIndex returns the index of the current metric.

@@ -42,10 +42,7 @@ func (d *decoder) addNumberPoint(b *door.Batch, start, end int) error {
 			return door.Malformed("NumberDataPoint", at)
 		}
 	}
-	if p.attrsSplit {
-		d.gather(&p, start, end, tagNumberAttr)
-	}
-	if ok, err := d.check(b, &p); !ok {
+	if ok, err := d.check(b, &p, start, end, tagNumberAttr); !ok {
 		return err
 	}
 	if p.noValue() {

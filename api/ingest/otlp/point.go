@@ -24,6 +24,34 @@ type point struct {
 	firstEx             int  // index of its first exemplar
 }
 
+// distribution holds the fields that the data points of histograms and summaries have
+// besides.
+type distribution struct {
+	point
+	count  uint64
+	sum    float64
+	hasSum bool
+}
+
+// field decodes a field of those that all distributions have; i is the position after
+// its tag. It returns false if it is another.
+func (p *distribution) field(src []byte, tag uint64, i int) (next int, ok bool) {
+	switch tag {
+	case tagPointStart:
+		p.startNano, i = wire.Uint64(src, i)
+	case tagPointTime:
+		p.timeNano, i = wire.Uint64(src, i)
+	case tagPointCount:
+		p.count, i = wire.Uint64(src, i)
+	case tagPointSum:
+		p.sum, i = wire.Double(src, i)
+		p.hasSum = true
+	default:
+		return i, false
+	}
+	return i, true
+}
+
 // noValue reports whether the point only says that its series have ended.
 func (p *point) noValue() bool { return p.flags&flagNoRecordedValue != 0 }
 
@@ -71,8 +99,12 @@ func (d *decoder) attrsOf(s span, gathered bool) []byte {
 	return d.src[s.from:s.to]
 }
 
-// check refuses a point without a time. It returns false if it did.
-func (d *decoder) check(b *door.Batch, p *point) (ok bool, err error) {
+// check ends the decoding of a point, whose attributes have a tag: it refuses one without
+// a time. It returns false if it did.
+func (d *decoder) check(b *door.Batch, p *point, start, end int, attrTag uint64) (ok bool, err error) {
+	if p.attrsSplit {
+		d.gather(p, start, end, attrTag)
+	}
 	if p.timeNano == 0 {
 		return false, d.refusePoint(b, p, storage.ReasonBadTime, "data point has no time")
 	}

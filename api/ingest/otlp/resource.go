@@ -69,17 +69,8 @@ func (d *decoder) addResourceMetrics(b *door.Batch, start, end int) error {
 	}
 	r.hash = door.AliasOf(b.Seed, r.message)
 	d.resources = append(d.resources, r)
-	for i := start; i < end; {
-		tag, n := wire.Uvarint(src, i)
-		if tag != tagScopeMetrics {
-			i = wire.SkipField(src, n, tag, 0) // checked above
-			continue
-		}
-		var from int
-		from, i = wire.LengthPrefixed(src, n)
-		if err := d.addScopeMetrics(b, from, i); err != nil {
-			return err
-		}
+	if err := eachField(src, start, tagScopeMetrics, func(from, to int) error { return d.addScopeMetrics(b, from, to) }); err != nil {
+		return err
 	}
 	return d.addTargetInfo(b, start)
 }
@@ -114,15 +105,21 @@ func (d *decoder) addScopeMetrics(b *door.Batch, start, end int) error {
 		s.hash = door.AliasOf(b.Seed, d.hash)
 	}
 	d.scopes = append(d.scopes, s)
-	for i := start; i < end; {
-		tag, n := wire.Uvarint(src, i)
-		if tag != tagMetric {
-			i = wire.SkipField(src, n, tag, 0) // checked above
+	return eachField(src, start, tagMetric, func(from, to int) error { return d.addMetric(b, from, to) })
+}
+
+// eachField calls f with the bounds of each field with a tag, of a message that begins
+// at i and has been checked.
+func eachField(src []byte, i int, tag uint64, f func(from, to int) error) error {
+	for i < len(src) {
+		t, n := wire.Uvarint(src, i)
+		if t != tag {
+			i = wire.SkipField(src, n, t, 0)
 			continue
 		}
 		var from int
 		from, i = wire.LengthPrefixed(src, n)
-		if err := d.addMetric(b, from, i); err != nil {
+		if err := f(from, i); err != nil {
 			return err
 		}
 	}

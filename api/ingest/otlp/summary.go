@@ -11,9 +11,7 @@ import (
 // addSummaryPoint decodes a SummaryDataPoint into samples of sum, count and quantiles.
 func (d *decoder) addSummaryPoint(b *door.Batch, start, end int) error {
 	src := d.src[:end]
-	p := point{firstEx: len(d.exemplars)}
-	var sum float64
-	var count uint64
+	p := distribution{point: point{firstEx: len(d.exemplars)}}
 	d.bounds, d.values = d.bounds[:0], d.values[:0]
 	numQuantiles := 0
 	for i := start; i < end; {
@@ -22,14 +20,6 @@ func (d *decoder) addSummaryPoint(b *door.Batch, start, end int) error {
 		switch {
 		case n < 0:
 			i = n
-		case tag == tagPointStart:
-			p.startNano, i = wire.Uint64(src, n)
-		case tag == tagPointTime:
-			p.timeNano, i = wire.Uint64(src, n)
-		case tag == tagPointCount:
-			count, i = wire.Uint64(src, n)
-		case tag == tagPointSum:
-			sum, i = wire.Double(src, n)
 		case tag == tagSummaryAttr:
 			i = p.addAttributes(src, i, tagSummaryAttr)
 		case tag == tagSummaryFlags:
@@ -38,33 +28,33 @@ func (d *decoder) addSummaryPoint(b *door.Batch, start, end int) error {
 			numQuantiles++
 			i = d.addQuantile(src, n)
 		default:
-			i = wire.SkipField(src, n, tag, summaryFields)
+			var ok bool
+			if i, ok = p.field(src, tag, n); !ok {
+				i = wire.SkipField(src, n, tag, summaryFields)
+			}
 		}
 		if i < 0 {
 			return door.Malformed("SummaryDataPoint", at)
 		}
 	}
-	if p.attrsSplit {
-		d.gather(&p, start, end, tagSummaryAttr)
-	}
-	if ok, err := d.check(b, &p); !ok {
+	if ok, err := d.check(b, &p.point, start, end, tagSummaryAttr); !ok {
 		return err
 	}
 	if numQuantiles > maxBuckets {
-		return d.refusePoint(b, &p, storage.ReasonLimit, fmt.Sprintf("summary has %d quantiles, limit is %d", numQuantiles, maxBuckets))
+		return d.refusePoint(b, &p.point, storage.ReasonLimit, fmt.Sprintf("summary has %d quantiles, limit is %d", numQuantiles, maxBuckets))
 	}
 	if err := d.budget.take((2 + numQuantiles) * sampleBytes); err != nil {
 		return err
 	}
-	h := d.alias(&p)
+	h := d.alias(&p.point)
 	add := func(part part, label, v float64) {
 		if p.noValue() {
 			v = stale
 		}
-		d.queue(b, &p, d.partAlias(h, part, label), part, label, v, p.firstEx, p.firstEx)
+		d.queue(b, &p.point, d.partAlias(h, part, label), part, label, v, p.firstEx, p.firstEx)
 	}
-	add(sumPart, 0, sum)
-	add(countPart, 0, float64(count))
+	add(sumPart, 0, p.sum)
+	add(countPart, 0, float64(p.count))
 	for i, q := range d.bounds {
 		add(quantile, q, d.values[i])
 	}
