@@ -105,7 +105,7 @@ func newIngest(o Options, backend door.Backend) *Ingest {
 		otlp:        otlp.New(s, o.OTLP),
 		text:        texts,
 		csv:         csv.New(s),
-		pushGateway: pushgateway.New(s, texts),
+		pushGateway: pushgateway.New(s, texts, o.DB, o.Tenant),
 		openTSDB:    opentsdb.New(s, o.Names),
 		dataDog:     datadog.New(s, o.Names),
 		rpcWrite:    rpcwrite.New(s),

@@ -133,6 +133,56 @@ func TestPushgatewayMarksWhatEndsStale(t *testing.T) {
 	}
 }
 
+// A restart forgets no group: its series are found in what is stored, and neither those of
+// a group with more labels nor those of a scrape are taken for its own.
+func TestPushgatewayGroupsOutliveTheServer(t *testing.T) {
+	d := openDoor(t)
+	send := func(method, path, body string, want int) {
+		t.Helper()
+		d.clock.Advance(time.Second)
+		if r := d.do(method, path, []byte(body)); r.code != want {
+			t.Fatalf("%s %s: %d %s", method, path, r.code, r.body)
+		}
+	}
+	restart := func() { // the doors forget what they know; the samples are kept
+		clock := d.clock
+		d.in = New(Options{DB: func() (*storage.DB, error) { return d.db, nil }, Clock: clock, Seed: 43})
+		d.mux = http.NewServeMux()
+		d.in.Register(d.mux)
+	}
+	expect := func(want map[string]float64) {
+		t.Helper()
+		got := d.last()
+		if !maps.EqualFunc(got, want, func(a, b float64) bool { return math.Float64bits(a) == math.Float64bits(b) }) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	}
+	const a1, a2, b, other, scraped = `{__name__="a", job="j", x="1"}`, `{__name__="a", job="j", x="2"}`, `{__name__="b", job="j"}`, `{__name__="b", instance="i", job="j"}`, `{__name__="up", job="j"}`
+	send("PUT", "/metrics/job/j", "a{x=\"1\"} 1\na{x=\"2\"} 2\nb 3\n", 200)
+	send("PUT", "/metrics/job/j/instance/i", "b 4\n", 200)
+	send("POST", "/api/v1/import/prometheus", "up{job=\"j\"} 1\n", 204)
+	restart()
+	send("POST", "/metrics/job/j", "a{x=\"2\"} 5\n", 200)
+	expect(map[string]float64{a1: stale, a2: 5, b: 3, other: 4, scraped: 1})
+	send("POST", "/metrics/job/j", "b 6\n", 200) // ends nothing but what it replaces
+	expect(map[string]float64{a1: stale, a2: 5, b: 6, other: 4, scraped: 1})
+	restart()
+	send("PUT", "/metrics/job/j", "a{x=\"1\"} 7\n", 200)
+	expect(map[string]float64{a1: 7, a2: stale, b: stale, other: 4, scraped: 1})
+	restart()
+	if r := d.do("DELETE", "/metrics/job/j/instance/i", nil); r.code != 202 {
+		t.Errorf("%d %s", r.code, r.body)
+	}
+	if r := d.do("DELETE", "/metrics/job/j", nil); r.code != 202 { // in the millisecond of the push
+		t.Errorf("%d %s", r.code, r.body)
+	}
+	d.clock.Advance(time.Second)
+	if r := d.do("DELETE", "/metrics/job/j", nil); r.code != 202 {
+		t.Errorf("%d %s", r.code, r.body)
+	}
+	expect(map[string]float64{a1: stale, a2: stale, b: stale, other: stale, scraped: 1})
+}
+
 // The client library of Go, which sends protobuf, pushes and deletes; native histograms
 // and exemplars arrive.
 func TestPushgatewayTakesClientGolang(t *testing.T) {

@@ -77,7 +77,7 @@ api/ingest/csv      : internal/decimal internal/model storage api/ingest/door
 api/ingest/opentsdb : internal/decimal internal/jsonscan internal/model storage api/ingest/door
 api/ingest/datadog  : internal/decimal internal/jsonscan internal/model storage api/ingest/door api/ingest/wire
 api/ingest/graphite : internal/decimal internal/model storage api/ingest/door
-api/ingest/pushgateway: internal/model api/ingest/door api/ingest/text
+api/ingest/pushgateway: internal/model storage api/ingest/door api/ingest/text
 api/ingest/text     : internal/decimal internal/model storage api/ingest/door
 api/ingest/rpcstatus: api/ingest/door
 api/ingest/otlp     : internal/decimal internal/model storage api/reqbody api/ingest/door api/ingest/rpcstatus api/ingest/wire

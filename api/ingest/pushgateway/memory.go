@@ -2,6 +2,7 @@ package pushgateway
 
 import (
 	"container/list"
+	"slices"
 	"sync"
 
 	"tsdb/api/ingest/text"
@@ -16,8 +17,8 @@ const (
 
 // memory remembers the series of the last pushes of each group, so that those which
 // a push replaces or a deletion ends are marked stale. It forgets the groups that
-// were pushed the longest time ago, and all when the process ends. It is safe for
-// concurrent use. The zero value is empty.
+// were pushed the longest time ago, and all when the process ends: those are recalled
+// from what is stored. It is safe for concurrent use. The zero value is empty.
 type memory struct {
 	mu     sync.Mutex
 	groups map[string]*list.Element // of *group
@@ -25,62 +26,68 @@ type memory struct {
 	series int
 }
 
+// group is a group as its last push has left it. It is not changed any more.
 type group struct {
-	key    string
-	series []text.Recorded
-	t      int64 // of the last push, Unix milliseconds
+	key      string
+	series   []text.Recorded
+	recalled []recalled // of pushes before those that are remembered
+	t        int64      // of the last push, Unix milliseconds
 }
 
-// compare returns the series of a group that end with a push: all that are not pushed
+func (g *group) len() int { return len(g.series) + len(g.recalled) }
+
+// compare returns the series of the group that end with a push: all that are not pushed
 // again, or if byName is set, those of them whose metric was pushed. kept are the
 // others and those that were pushed.
-func (m *memory) compare(key string, pushed []text.Recorded, byName bool) (ended, kept []text.Recorded) {
-	kept = append(kept, pushed...)
-	old, _ := m.get(key)
-	if len(old) == 0 {
-		return nil, kept
+func (g *group) compare(pushed []text.Recorded, byName bool) (ended, kept *group) {
+	ended, kept = &group{}, &group{series: slices.Clone(pushed)}
+	if g.len() == 0 {
+		return ended, kept
 	}
 	again, names := map[model.Hash]bool{}, map[uint64]bool{}
 	for _, s := range pushed {
 		again[s.Alias], names[s.Name] = true, true
 	}
-	for _, s := range old {
+	for _, s := range g.series {
 		switch {
 		case again[s.Alias]:
 		case byName && !names[s.Name]:
-			kept = append(kept, s)
+			kept.series = append(kept.series, s)
 		default:
-			ended = append(ended, s)
+			ended.series = append(ended.series, s)
+		}
+	}
+	// A recalled series that is pushed again ends here too: its number beats the marker.
+	for _, s := range g.recalled {
+		if byName && !names[s.name] {
+			kept.recalled = append(kept.recalled, s)
+		} else {
+			ended.recalled = append(ended.recalled, s)
 		}
 	}
 	return ended, kept
 }
 
-// get returns the series of a group, and the time of its last push. They are not
-// changed any more.
-func (m *memory) get(key string) (series []text.Recorded, t int64) {
+// get returns a group, nil if it is not remembered.
+func (m *memory) get(key string) *group {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if e := m.groups[key]; e != nil {
-		g := e.Value.(*group)
-		return g.series, g.t
+		return e.Value.(*group)
 	}
-	return nil, 0
+	return nil
 }
 
-// set sets the series of a group. Without series the group is forgotten.
-func (m *memory) set(key string, series []text.Recorded, t int64) {
+// set remembers a group, which may have no series, as after its deletion.
+func (m *memory) set(g *group) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.removeLocked(key)
-	if len(series) == 0 {
-		return
-	}
+	m.removeLocked(g.key)
 	if m.groups == nil {
 		m.groups = map[string]*list.Element{}
 	}
-	m.groups[key] = m.newest.PushFront(&group{key, series, t})
-	m.series += len(series)
+	m.groups[g.key] = m.newest.PushFront(g)
+	m.series += g.len()
 	for m.series > maxSeries || len(m.groups) > maxGroups {
 		m.removeLocked(m.newest.Back().Value.(*group).key)
 	}
@@ -89,6 +96,6 @@ func (m *memory) set(key string, series []text.Recorded, t int64) {
 func (m *memory) removeLocked(key string) {
 	if e := m.groups[key]; e != nil {
 		delete(m.groups, key)
-		m.series -= len(m.newest.Remove(e).(*group).series)
+		m.series -= m.newest.Remove(e).(*group).len()
 	}
 }

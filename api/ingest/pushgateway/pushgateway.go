@@ -6,12 +6,14 @@
 package pushgateway
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
 
 	"tsdb/api/ingest/door"
 	"tsdb/api/ingest/text"
+	"tsdb/storage"
 )
 
 // Roots are the paths below which groups are named: Pushgateway's, and that of
@@ -23,10 +25,15 @@ type Handler struct {
 	shared *door.Shared
 	text   *text.Handler
 	memory memory
+	db     func() (*storage.DB, error)
+	tenant string
 }
 
-// New returns a handler that stores through the door of text.
-func New(s *door.Shared, t *text.Handler) *Handler { return &Handler{shared: s, text: t} }
+// New returns a handler that stores through the door of text. db and tenant are asked for
+// the series of groups that were pushed before the start.
+func New(s *door.Shared, t *text.Handler, db func() (*storage.DB, error), tenant string) *Handler {
+	return &Handler{shared: s, text: t, db: db, tenant: tenant}
+}
 
 // Register registers the endpoints.
 func (h *Handler) Register(mux *http.ServeMux) {
@@ -39,8 +46,8 @@ func (h *Handler) Register(mux *http.ServeMux) {
 	}
 }
 
-// groupOf returns the grouping labels of the path.
-func groupOf(r *http.Request) ([]door.Label, error) {
+// parsePath returns the grouping labels of the path.
+func parsePath(r *http.Request) ([]door.Label, error) {
 	escaped := r.URL.EscapedPath()
 	for _, root := range Roots {
 		if rest, ok := strings.CutPrefix(escaped, root); ok {
@@ -53,7 +60,7 @@ func groupOf(r *http.Request) ([]door.Label, error) {
 // push stores a body. PUT ends all series of the group that are not in it, POST those
 // of the metrics that are in it: they are marked stale.
 func (h *Handler) push(w http.ResponseWriter, r *http.Request) {
-	group, err := groupOf(r)
+	group, err := parsePath(r)
 	if err == nil {
 		err = h.store(w, r, group)
 	}
@@ -75,16 +82,21 @@ func (h *Handler) store(w http.ResponseWriter, r *http.Request, group []door.Lab
 		return err
 	}
 	if !push.Record.Full { // otherwise it is not known which series are not in the body
-		ended, kept := h.memory.compare(key(push.Labels), push.Record.Series, r.Method == http.MethodPost)
-		// If a series is pushed again under other bytes, its number beats the marker.
-		if err := h.text.MarkStale(r.Context(), ended, push.Now); err != nil {
+		old, err := h.groupOf(r.Context(), push.Labels, push.Now)
+		if err != nil {
 			return err
 		}
-		h.memory.set(key(push.Labels), kept, push.Now)
+		ended, kept := old.compare(push.Record.Series, r.Method == http.MethodPost)
+		// If a series is pushed again under other bytes, its number beats the marker.
+		if err := h.end(r.Context(), ended, push.Now); err != nil {
+			return err
+		}
+		kept.key, kept.t = key(push.Labels), push.Now
+		h.memory.set(kept)
 	}
-	what := "push_time_seconds"
+	what := pushTime
 	if o.Refused() > 0 {
-		what = "push_failure_time_seconds"
+		what = failureTime
 	}
 	line := fmt.Appendf(nil, "# TYPE %s gauge\n%s %.3f\n", what, what, float64(push.Now)/1000)
 	if err := h.text.StoreLines(r.Context(), line, text.Push{Labels: push.Labels, Now: push.Now}); err != nil {
@@ -98,9 +110,29 @@ func (h *Handler) store(w http.ResponseWriter, r *http.Request, group []door.Lab
 	return nil
 }
 
-// delete marks the series of the group stale that the server remembers.
+// groupOf returns a group as its last push has left it.
+func (h *Handler) groupOf(ctx context.Context, labels []door.Label, now int64) (*group, error) {
+	if g := h.memory.get(key(labels)); g != nil {
+		return g, nil
+	}
+	g, err := h.recall(ctx, labels, now)
+	if err != nil {
+		return nil, fmt.Errorf("find the series of the group: %w", err)
+	}
+	return g, nil
+}
+
+// end marks the series of a group stale.
+func (h *Handler) end(ctx context.Context, g *group, t int64) error {
+	if err := h.text.MarkStale(ctx, g.series, t); err != nil {
+		return err
+	}
+	return h.markStale(ctx, g.recalled, t)
+}
+
+// delete marks the series of the group stale.
 func (h *Handler) delete(w http.ResponseWriter, r *http.Request) {
-	group, err := groupOf(r)
+	group, err := parsePath(r)
 	if err == nil {
 		var extra []door.Label
 		if extra, err = door.ExtraLabels(r); err == nil {
@@ -109,12 +141,7 @@ func (h *Handler) delete(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if err == nil {
-		series, pushed := h.memory.get(key(group))
-		// A marker at the time of a number would not replace it.
-		err = h.text.MarkStale(r.Context(), series, max(h.shared.Clock.Now().UnixMilli(), pushed+1))
-	}
-	if err == nil {
-		h.memory.set(key(group), nil, 0)
+		err = h.forget(r.Context(), group)
 	}
 	if err != nil {
 		h.shared.RefusedRequest(text.DoorName, err)
@@ -122,4 +149,20 @@ func (h *Handler) delete(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusAccepted)
+}
+
+// forget marks all series of a group stale.
+func (h *Handler) forget(ctx context.Context, labels []door.Label) error {
+	now := h.shared.Clock.Now().UnixMilli()
+	// One more millisecond, so that a push in the one of the deletion counts as earlier.
+	g, err := h.groupOf(ctx, labels, now+1)
+	if err != nil {
+		return err
+	}
+	// A marker at the time of a number would not replace it.
+	if err := h.end(ctx, g, max(now, g.t+1)); err != nil {
+		return err
+	}
+	h.memory.set(&group{key: key(labels), t: g.t})
+	return nil
 }
