@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"tsdb/api/ingest/appender"
 	"tsdb/api/ingest/csv"
 	"tsdb/api/ingest/datadog"
 	"tsdb/api/ingest/door"
@@ -75,6 +76,7 @@ type Ingest struct {
 	openTSDB    *opentsdb.Handler
 	dataDog     *datadog.Handler
 	rpcWrite    *rpcwrite.Service
+	appendable  *appender.Appendable
 }
 
 // New returns an Ingest with the given options.
@@ -109,6 +111,7 @@ func newIngest(o Options, backend door.Backend) *Ingest {
 		openTSDB:    opentsdb.New(s, o.Names),
 		dataDog:     datadog.New(s, o.Names),
 		rpcWrite:    rpcwrite.New(s),
+		appendable:  appender.New(s),
 	}
 }
 
@@ -153,7 +156,7 @@ func (in *Ingest) Register(mux *http.ServeMux) {
 
 // Doors returns the names of the doors, which rules may name.
 func Doors() []string {
-	return []string{remotewrite.DoorName, influx.DoorName, jsonlines.DoorName, text.DoorName, csv.DoorName, otlp.DoorName, opentsdb.DoorName, datadog.DoorName, rpcwrite.DoorName}
+	return []string{remotewrite.DoorName, influx.DoorName, jsonlines.DoorName, text.DoorName, csv.DoorName, otlp.DoorName, opentsdb.DoorName, datadog.DoorName, rpcwrite.DoorName, appender.DoorName}
 }
 
 // SetRules replaces the rules of the doors. Aliases of the old rules are not used any
@@ -177,6 +180,9 @@ func (in *Ingest) Route(r *http.Request) string {
 	}
 	return ""
 }
+
+// Appendable returns what scrapes write to.
+func (in *Ingest) Appendable() *appender.Appendable { return in.appendable }
 
 // Refuse writes an error response for a request that the server rejects before it
 // reaches a door, such as one without credentials. The response has the format of

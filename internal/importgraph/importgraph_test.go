@@ -82,11 +82,13 @@ api/ingest/text     : internal/decimal internal/model storage api/ingest/door
 api/ingest/rpcstatus: api/ingest/door
 api/ingest/otlp     : internal/decimal internal/model storage api/reqbody api/ingest/door api/ingest/rpcstatus api/ingest/wire
 api/ingest/rpcwrite : internal/model internal/panics storage proto api/reqbody api/ingest/door api/ingest/rpcstatus api/ingest/wire
-api/ingest          : internal/vfs storage api/reqbody api/ingest/door api/ingest/remotewrite api/ingest/influx api/ingest/jsonlines api/ingest/otlp api/ingest/rpcwrite api/ingest/text api/ingest/csv api/ingest/pushgateway api/ingest/opentsdb api/ingest/datadog
+api/ingest/appender : internal/model internal/panics storage api/reqbody api/ingest/door
+api/ingest          : internal/vfs storage api/reqbody api/ingest/appender api/ingest/door api/ingest/remotewrite api/ingest/influx api/ingest/jsonlines api/ingest/otlp api/ingest/rpcwrite api/ingest/text api/ingest/csv api/ingest/pushgateway api/ingest/opentsdb api/ingest/datadog
 api/web             :
 api/importer        : internal/model storage internal/transfer internal/transfer/stream
+api/scrape          : internal/model api
 api                 : internal/match internal/model internal/vfs internal/panics internal/background storage query proto api/reqbody api/adminctx internal/transfer/jsonl api/web
-cmd/tsdb            : internal/model internal/vfs internal/objstore internal/objstore/s3 internal/transfer internal/transfer/export internal/transfer/files internal/transfer/jsonl internal/transfer/promdir internal/transfer/promread partition/block storage storage/archive storage/wal query api api/reqbody api/ingest api/ingest/door api/ingest/otlp api/importer storage/doctor
+cmd/tsdb            : internal/model internal/vfs internal/objstore internal/objstore/s3 internal/transfer internal/transfer/export internal/transfer/files internal/transfer/jsonl internal/transfer/promdir internal/transfer/promread partition/block storage storage/archive storage/wal query api api/reqbody api/ingest api/ingest/door api/ingest/otlp api/importer api/scrape storage/doctor
 benchmarks          :
 internal/transfer/stream : internal/model encoding
 internal/transfer        : internal/match internal/model partition/block storage internal/transfer/stream
@@ -159,12 +161,17 @@ var forbidden = []struct {
 		reason: "our Select is not Prometheus' interface; query adapts one to the other"},
 	{from: "", to: "github.com/prometheus/prometheus/tsdb", except: []string{"api", "query", "benchmarks", "internal/transfer/promdir", "internal/transfer/promread"},
 		reason: "the formats are our own; query may build its chunks to hand samples over, benchmarks may measure them, and two packages read its directories and its chunks"},
+	{from: "", to: "github.com/prometheus/prometheus/scrape", except: []string{"api/scrape", "api/prom/promtest"}, reason: scrapeReason},
+	{from: "", to: "github.com/prometheus/prometheus/discovery", except: []string{"api/scrape", "api/prom/promtest"}, reason: scrapeReason},
+	{from: "", to: "github.com/prometheus/prometheus/config", except: []string{"api/scrape", "api/prom/promtest"}, reason: scrapeReason},
 	{from: "", to: "github.com/aws", except: []string{"internal/objstore/s3"},
 		reason: "one package speaks to S3; the database writes files, and only commands import that package"},
 	{from: "", to: "google.golang.org/grpc", except: []string{"api", "proto", "internal/e2e"},
 		reason: "only api speaks gRPC"},
 	{from: "", to: "C", reason: "plain Go: the binary is static"},
 }
+
+const scrapeReason = "Prometheus' managers of scrapes link the SDKs of clouds; doors and queries are built without them"
 
 // Clocks, randomness and files arrive from outside in these folders; calls of
 // these functions would make a test of time or of crashes impossible.

@@ -22,6 +22,7 @@ const (
 	Text           Protocol = 8
 	CSV            Protocol = 9
 	MetricFamilies Protocol = 10
+	Scrape         Protocol = 11
 	OpenTSDB       Protocol = 20
 	DataDogJSON    Protocol = 21
 	DataDogMessage Protocol = 22

@@ -206,6 +206,10 @@ func (b *Batch) Histogram(ref model.Ref, t, st int64, h model.Histogram) {
 // Exemplar adds an exemplar.
 func (b *Batch) Exemplar(ref model.Ref, e model.Exemplar) { b.out.Exemplar(ref, e) }
 
+// Newest returns the time of the newest sample of a series that is in memory, in Unix
+// milliseconds, false if there is none.
+func (b *Batch) Newest(ref model.Ref) (int64, bool) { return b.out.Newest(ref) }
+
 // Metadata adds the metadata of a metric. Metadata without a valid metric name are
 // ignored.
 func (b *Batch) Metadata(metric []byte, m model.Metadata) {

@@ -96,7 +96,8 @@ func (s *store) Metadata(string, model.Metadata)                    {}
 func (s *store) Reject(reason storage.Reason, series string, t int64, detail string, n int) {
 	s.rejects.Add(reason, series, t, detail, n)
 }
-func (s *store) Rejected() int { return len(s.rejects.List()) }
+func (s *store) Rejected() int                  { return len(s.rejects.List()) }
+func (s *store) Newest(model.Ref) (int64, bool) { return 0, false }
 func (s *store) Commit(context.Context) (storage.Receipt, error) {
 	if s.stale > 0 {
 		s.stale--

@@ -14,19 +14,27 @@ type WireHistogram interface {
 	ToFloatHistogram() *histogram.FloatHistogram
 }
 
-// ToHistogram returns the histogram of a message, validated and reduced to a
-// resolution that is stored. Errors use Prometheus' words where Prometheus
-// refuses the histogram too.
+// ToHistogram returns the histogram of a message in the form that ToStored gives it.
 func ToHistogram(m WireHistogram, resetHint int32) (model.Histogram, error) {
 	var h model.Histogram
-	schema := int32(0)
 	if m.IsFloatHistogram() {
 		h.Float = m.ToFloatHistogram()
 		h.Float.CounterResetHint = counterResetHint(resetHint)
-		schema = h.Float.Schema
 	} else {
 		h.Int = m.ToIntHistogram()
 		h.Int.CounterResetHint = counterResetHint(resetHint)
+	}
+	return ToStored(h)
+}
+
+// ToStored returns a histogram validated, and reduced to a resolution that is stored,
+// which may change the one given. Errors use Prometheus' words where Prometheus refuses
+// the histogram too.
+func ToStored(h model.Histogram) (model.Histogram, error) {
+	schema := int32(0)
+	if h.Float != nil {
+		schema = h.Float.Schema
+	} else {
 		schema = h.Int.Schema
 	}
 	if finerThanStored(schema) {

@@ -1,6 +1,7 @@
 package door
 
 import (
+	"slices"
 	"unicode/utf8"
 
 	"tsdb/internal/model"
@@ -20,6 +21,14 @@ func MetricType(n uint64) string {
 		n = 0
 	}
 	return MetricTypes[n]
+}
+
+// MetricTypeNamed returns the name of a metric type, unknown for one that is not known.
+func MetricTypeNamed(name string) string {
+	if !slices.Contains(MetricTypes[:], name) {
+		return MetricTypes[0]
+	}
+	return name
 }
 
 // NewMetadata returns the metadata of a metric. Unit and help are documentation:

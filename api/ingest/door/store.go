@@ -23,6 +23,7 @@ type Store interface {
 	Metadata(metric string, m model.Metadata)
 	Reject(reason storage.Reason, series string, t int64, detail string, n int)
 	Rejected() int
+	Newest(ref model.Ref) (int64, bool)
 	Commit(ctx context.Context) (storage.Receipt, error)
 }
 

@@ -134,6 +134,16 @@ func (m *Memory) Rejected() int {
 	return n
 }
 
+// Newest implements door.Store: samples of earlier commits are not remembered.
+func (m *Memory) Newest(ref model.Ref) (t int64, ok bool) {
+	for _, s := range m.Samples {
+		if ref <= model.Ref(len(m.names)) && s.Series == m.names[ref-1] && (!ok || s.T > t) {
+			t, ok = s.T, true
+		}
+	}
+	return t, ok
+}
+
 func (m *Memory) Commit(context.Context) (storage.Receipt, error) {
 	m.Commits++
 	if m.OnCommit != nil {

@@ -61,7 +61,8 @@ func (b *Table) Metadata(string, model.Metadata)                    {}
 func (b *Table) Reject(r storage.Reason, s string, _ int64, d string, _ int) {
 	panic(string(r) + s + d)
 }
-func (b *Table) Rejected() int { return 0 }
+func (b *Table) Rejected() int                  { return 0 }
+func (b *Table) Newest(model.Ref) (int64, bool) { return 0, false }
 func (b *Table) Commit(context.Context) (storage.Receipt, error) {
 	return storage.Receipt{Floats: b.n}, nil
 }

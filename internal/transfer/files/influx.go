@@ -87,6 +87,7 @@ func (s *influxStore) Reject(reason storage.Reason, series string, _ int64, deta
 }
 
 // Rejected implements door.Store. Lines are counted as samples, so no one compares it.
-func (s *influxStore) Rejected() int { return 0 }
+func (s *influxStore) Rejected() int                  { return 0 }
+func (s *influxStore) Newest(model.Ref) (int64, bool) { return 0, false }
 
 func (s *influxStore) Commit(context.Context) (storage.Receipt, error) { return storage.Receipt{}, nil }
