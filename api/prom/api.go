@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/prometheus/model/labels"
+
 	"tsdb/api/limiter"
 	"tsdb/api/querylog"
 	"tsdb/api/reqbody"
@@ -28,7 +30,10 @@ type Options struct {
 	Retention string                   // of samples, in readable form
 	Flags     func() map[string]string // by name; nil = none
 	Config    func() string            // the configuration as YAML; nil = empty
-	Targets   func() []Target          // scraped by the server; nil = none
+	Targets   func() Targets           // scraped by the server; nil = none
+	// RelabelSteps returns the effects of a scrape pool's relabelling rules; nil = there
+	// are no pools.
+	RelabelSteps func(pool string, ls labels.Labels) ([]RelabelStep, error)
 	// Replay returns the number of bytes of the log that have been replayed at
 	// startup, and the total; nil = none.
 	Replay func() (done, total int64)
@@ -113,6 +118,7 @@ func (a *API) Register(mux *http.ServeMux) {
 		{get, "/metadata", a.metadata},
 		{get, "/targets", a.targets},
 		{get, "/targets/metadata", a.targetMetadata},
+		{get, "/targets/relabel_steps", a.relabelSteps},
 		{get, "/rules", a.rules},
 		{get, "/alerts", a.alerts},
 		{get, "/alertmanagers", a.alertmanagers},

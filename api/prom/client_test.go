@@ -26,10 +26,10 @@ func TestClientGolangReadsEveryAnswer(t *testing.T) {
 	s := newServer(t, Options{
 		Build: BuildInfo{Own: "x"}, Started: time.Now(), Retention: "30d",
 		Flags: func() map[string]string { return map[string]string{"a": "b"} },
-		Targets: func() []Target {
-			return []Target{{Pool: "tsdb", URL: "http://x", LastScrape: time.Now(), Metadata: func() map[string]tsdbmodel.Metadata {
+		Targets: func() Targets {
+			return Targets{Active: []Target{{Pool: "tsdb", URL: "http://x", Health: "up", LastScrape: time.Now(), Metadata: func() map[string]tsdbmodel.Metadata {
 				return map[string]tsdbmodel.Metadata{"up": {Type: "gauge"}}
-			}}}
+			}}}}
 		},
 	})
 	b := s.db.NewBatch("test", tsdbmodel.DefaultTenant)

@@ -15,7 +15,9 @@ import (
 	"testing"
 	"time"
 
+	prommodel "github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/relabel"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/promqltest"
 
@@ -121,7 +123,7 @@ var tables = regexp.MustCompile(`"seriesCountByMetricName":.*`)
 func TestStatusEndpointsHavePrometheusShapes(t *testing.T) {
 	s := newServer(t, Options{
 		Replay:  func() (int64, int64) { return 30, 20 }, // a log that ended sooner than it is long
-		Targets: func() []Target { return []Target{{Pool: "b"}, {Pool: "a"}, {Pool: "b"}} },
+		Targets: func() Targets { return Targets{Pools: []string{"a", "b"}} },
 	})
 	body := func(path, want string) {
 		t.Helper()
@@ -251,17 +253,32 @@ func TestMetadataOfMetrics(t *testing.T) {
 
 func TestTargetsAreWhatTheServerScrapes(t *testing.T) {
 	scraped := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	s := newServer(t, Options{Targets: func() []Target {
-		return []Target{{
-			Labels: labels.FromStrings("job", "tsdb"), Discovered: labels.FromStrings("__address__", "x:1"), Pool: "tsdb", URL: "http://x:1/metrics",
-			LastScrape: scraped, LastDuration: 2 * time.Millisecond, Interval: time.Minute, Timeout: 10 * time.Second,
-			Metadata: func() map[string]model.Metadata {
-				return map[string]model.Metadata{"up": {Type: "gauge"}, "a": {Type: "counter", Help: "h", Unit: "u"}}
-			},
-		}, {Labels: labels.FromStrings("job", "new"), Pool: "new"}, {Labels: labels.FromStrings("job", "ill"), Pool: "new", LastScrape: scraped, LastError: "refused"}}
-	}})
-	one := `{"discoveredLabels":{"__address__":"x:1"},"labels":{"job":"tsdb"},"scrapePool":"tsdb","scrapeUrl":"http://x:1/metrics","globalUrl":"http://x:1/metrics","lastError":"","lastScrape":"2026-01-01T00:00:00Z","lastScrapeDuration":0.002,"health":"up","scrapeInterval":"1m","scrapeTimeout":"10s"}`
-	if got, want := s.get(t, "/targets", "scrapePool", "tsdb").body, `{"status":"success","data":{"activeTargets":[`+one+`],"droppedTargets":[],"droppedTargetCounts":{"new":0,"tsdb":0}}}`; got != want {
+	rules := []*relabel.Config{
+		{SourceLabels: prommodel.LabelNames{"a"}, Regex: relabel.MustNewRegexp("(.*)"), TargetLabel: "b", Replacement: "$1", Separator: ";", Action: relabel.Replace},
+	}
+	s := newServer(t, Options{
+		RelabelSteps: func(pool string, ls labels.Labels) ([]RelabelStep, error) {
+			if pool != "tsdb" {
+				return nil, errors.New("no such pool")
+			}
+			return []RelabelStep{{Rule: rules[0], Output: ls, Keep: true}}, nil
+		},
+		Targets: func() Targets {
+			return Targets{
+				Pools: []string{"new", "tsdb"}, DroppedCounts: map[string]int{"new": 2, "tsdb": 0},
+				Dropped: []DroppedTarget{{Discovered: labels.FromStrings("__address__", "y:1"), Pool: "new"}},
+				Active: []Target{{
+					Labels: labels.FromStrings("job", "tsdb"), Discovered: labels.FromStrings("__address__", "x:1"), Pool: "tsdb", URL: "http://x:1/metrics", GlobalURL: "http://h:1/metrics",
+					Health: "up", LastScrape: scraped, LastDuration: 2 * time.Millisecond, Interval: "1m", Timeout: "10s",
+					Metadata: func() map[string]model.Metadata {
+						return map[string]model.Metadata{"up": {Type: "gauge"}, "a": {Type: "counter", Help: "h", Unit: "u"}}
+					},
+				}, {Labels: labels.FromStrings("job", "new"), Pool: "new", Health: "unknown"}, {Labels: labels.FromStrings("job", "ill"), Pool: "new", Health: "down", LastScrape: scraped, LastError: "refused"}},
+			}
+		},
+	})
+	one := `{"discoveredLabels":{"__address__":"x:1"},"labels":{"job":"tsdb"},"scrapePool":"tsdb","scrapeUrl":"http://x:1/metrics","globalUrl":"http://h:1/metrics","lastError":"","lastScrape":"2026-01-01T00:00:00Z","lastScrapeDuration":0.002,"health":"up","scrapeInterval":"1m","scrapeTimeout":"10s"}`
+	if got, want := s.get(t, "/targets", "scrapePool", "tsdb").body, `{"status":"success","data":{"activeTargets":[`+one+`],"droppedTargets":[],"droppedTargetCounts":{"new":2,"tsdb":0}}}`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	var all struct{ ActiveTargets []struct{ Health string } }
@@ -269,9 +286,23 @@ func TestTargetsAreWhatTheServerScrapes(t *testing.T) {
 	if len(all.ActiveTargets) != 3 || all.ActiveTargets[1].Health != "unknown" || all.ActiveTargets[2].Health != "down" {
 		t.Errorf("active: %v", all)
 	}
-	if got, want := s.get(t, "/targets", "state", "dropped").body, `{"status":"success","data":{"activeTargets":[],"droppedTargets":[],"droppedTargetCounts":{"new":0,"tsdb":0}}}`; got != want {
+	if got, want := s.get(t, "/targets", "state", "dropped").body, `{"status":"success","data":{"activeTargets":[],"droppedTargets":[{"discoveredLabels":{"__address__":"y:1"},"scrapePool":"new"}],"droppedTargetCounts":{"new":2,"tsdb":0}}}`; got != want {
 		t.Errorf("dropped: %s", got)
 	}
+	if got := s.get(t, "/targets", "state", "active").body; !strings.HasSuffix(got, `"droppedTargets":[],"droppedTargetCounts":null}}`) {
+		t.Errorf("active: %s", got)
+	}
+	steps := func(status int, want string, params ...string) {
+		t.Helper()
+		if got := s.get(t, "/targets/relabel_steps", params...); got.status != status || !strings.Contains(got.body, want) {
+			t.Errorf("%q: got %d %s, want %d %s", params, got.status, got.body, status, want)
+		}
+	}
+	steps(400, "no scrapePool parameter provided")
+	steps(400, "no labels parameter provided", "scrapePool", "tsdb")
+	steps(400, "error parsing labels: ", "scrapePool", "tsdb", "labels", "{")
+	steps(400, "error retrieving scrape config: no such pool", "scrapePool", "new", "labels", "{}")
+	steps(200, `{"steps":[{"rule":{"source_labels":["a"],"separator":";","regex":"(.*)","target_label":"b","replacement":"$1","action":"replace"},"output":{"a":"1"},"keep":true}]}`, "scrapePool", "tsdb", "labels", `{"a":"1"}`)
 	meta := func(want string, params ...string) {
 		t.Helper()
 		if got := s.get(t, "/targets/metadata", params...).body; got != `{"status":"success","data":`+want+`}` {

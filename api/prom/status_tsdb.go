@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
@@ -256,15 +255,3 @@ func (a *API) notifications(*http.Request) (answer, *apiError) {
 // liveNotifications responds with 204, as Prometheus does at its limit of
 // listeners; clients then stop asking.
 func (a *API) liveNotifications(*http.Request) (answer, *apiError) { return answer{}, nil }
-
-// scrapePools lists the names of the scrape pools.
-func (a *API) scrapePools(*http.Request) (answer, *apiError) {
-	pools := []string{}
-	for _, t := range a.listTargets() {
-		pools = append(pools, t.Pool)
-	}
-	slices.Sort(pools)
-	return answer{data: jsonValue(struct {
-		Pools []string `json:"scrapePools"`
-	}{slices.Compact(pools)})}, nil
-}

@@ -1,6 +1,8 @@
 package prom
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -8,12 +10,20 @@ import (
 	"strings"
 	"time"
 
-	prommodel "github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/relabel"
 
 	"tsdb/internal/match"
 	"tsdb/internal/model"
 )
+
+// Targets are what the server scrapes. The zero value is nothing.
+type Targets struct {
+	Pools         []string // names, sorted
+	Active        []Target // sorted by pool
+	Dropped       []DroppedTarget
+	DroppedCounts map[string]int // by pool, also of targets that are not listed
+}
 
 // Target is a scrape target of the server.
 type Target struct {
@@ -21,25 +31,29 @@ type Target struct {
 	Discovered labels.Labels // before relabelling
 	Pool       string
 	URL        string
+	GlobalURL  string // as other hosts reach it
 
+	Health       string // up, down, or unknown before the first scrape
 	LastError    string // "" = the last scrape succeeded
 	LastScrape   time.Time
 	LastDuration time.Duration
-	Interval     time.Duration
-	Timeout      time.Duration
+	Interval     string // in Prometheus' form, as 1m30s
+	Timeout      string
 
 	Metadata func() map[string]model.Metadata // of its metrics; nil = none
 }
 
-// health returns the health of a target, "unknown" before its first scrape.
-func (t *Target) health() string {
-	switch {
-	case t.LastScrape.IsZero():
-		return "unknown"
-	case t.LastError != "":
-		return "down"
-	}
-	return "up"
+// DroppedTarget is a target that relabelling has dropped.
+type DroppedTarget struct {
+	Discovered labels.Labels
+	Pool       string
+}
+
+// RelabelStep is the effect of one relabelling rule.
+type RelabelStep struct {
+	Rule   *relabel.Config `json:"rule"`
+	Output labels.Labels   `json:"output"`
+	Keep   bool            `json:"keep"`
 }
 
 type targetView struct {
@@ -56,38 +70,83 @@ type targetView struct {
 	ScrapeTimeout      string        `json:"scrapeTimeout"`
 }
 
-// promDuration prints a duration as Prometheus does: 1m, not 1m0s.
-func promDuration(d time.Duration) string { return prommodel.Duration(d).String() }
+type droppedView struct {
+	DiscoveredLabels labels.Labels `json:"discoveredLabels"`
+	ScrapePool       string        `json:"scrapePool"`
+}
 
-func (a *API) listTargets() []Target {
+func (a *API) listTargets() Targets {
 	if a.opts.Targets == nil {
-		return nil
+		return Targets{}
 	}
 	return a.opts.Targets()
 }
 
-// targets lists the scrape targets. None is ever dropped.
+// targets lists the scrape targets.
 func (a *API) targets(r *http.Request) (answer, *apiError) {
-	active, dropped := []targetView{}, map[string]int{}
 	state, pool := strings.ToLower(r.Form.Get("state")), r.Form.Get("scrapePool")
-	for _, t := range a.listTargets() {
-		if showsDropped(state) {
-			dropped[t.Pool] = 0
-		}
+	all := a.listTargets()
+	active, dropped := []targetView{}, []droppedView{}
+	var counts map[string]int
+	for _, t := range all.Active {
 		if !showsActive(state) || pool != "" && pool != t.Pool {
 			continue
 		}
 		active = append(active, targetView{
-			DiscoveredLabels: t.Discovered, Labels: t.Labels, ScrapePool: t.Pool, ScrapeURL: t.URL, GlobalURL: t.URL,
-			LastError: t.LastError, LastScrape: t.LastScrape, LastScrapeDuration: t.LastDuration.Seconds(), Health: t.health(),
-			ScrapeInterval: promDuration(t.Interval), ScrapeTimeout: promDuration(t.Timeout),
+			DiscoveredLabels: t.Discovered, Labels: t.Labels, ScrapePool: t.Pool, ScrapeURL: t.URL, GlobalURL: t.GlobalURL,
+			LastError: t.LastError, LastScrape: t.LastScrape, LastScrapeDuration: t.LastDuration.Seconds(), Health: t.Health,
+			ScrapeInterval: t.Interval, ScrapeTimeout: t.Timeout,
 		})
+	}
+	if showsDropped(state) {
+		counts = all.DroppedCounts
+		if counts == nil {
+			counts = map[string]int{}
+		}
+		for _, t := range all.Dropped {
+			if pool == "" || pool == t.Pool {
+				dropped = append(dropped, droppedView{t.Discovered, t.Pool})
+			}
+		}
 	}
 	return answer{data: jsonValue(struct {
 		Active  []targetView   `json:"activeTargets"`
-		Dropped []targetView   `json:"droppedTargets"`
+		Dropped []droppedView  `json:"droppedTargets"`
 		Counts  map[string]int `json:"droppedTargetCounts"`
-	}{active, []targetView{}, dropped})}, nil
+	}{active, dropped, counts})}, nil
+}
+
+// scrapePools lists the names of the scrape pools.
+func (a *API) scrapePools(*http.Request) (answer, *apiError) {
+	return answer{data: jsonValue(struct {
+		Pools []string `json:"scrapePools"`
+	}{append([]string{}, a.listTargets().Pools...)})}, nil
+}
+
+// relabelSteps shows what each relabelling rule of a pool makes of labels.
+func (a *API) relabelSteps(r *http.Request) (answer, *apiError) {
+	pool, text := r.Form.Get("scrapePool"), r.Form.Get("labels")
+	switch {
+	case pool == "":
+		return answer{}, badData(errors.New("no scrapePool parameter provided"))
+	case text == "":
+		return answer{}, badData(errors.New("no labels parameter provided"))
+	}
+	var ls labels.Labels
+	if err := json.Unmarshal([]byte(text), &ls); err != nil {
+		return answer{}, badData(fmt.Errorf("error parsing labels: %w", err))
+	}
+	err := fmt.Errorf("scrape pool %q not found", pool)
+	var steps []RelabelStep
+	if a.opts.RelabelSteps != nil {
+		steps, err = a.opts.RelabelSteps(pool, ls)
+	}
+	if err != nil {
+		return answer{}, badData(fmt.Errorf("error retrieving scrape config: %w", err))
+	}
+	return answer{data: jsonValue(struct {
+		Steps []RelabelStep `json:"steps"`
+	}{append([]RelabelStep{}, steps...)})}, nil
 }
 
 func showsActive(state string) bool  { return state == "" || state == "any" || state == "active" }
@@ -116,7 +175,7 @@ func (a *API) targetMetadata(r *http.Request) (answer, *apiError) {
 	}
 	metric := r.Form.Get("metric")
 	rows := []row{}
-	for _, t := range a.listTargets() {
+	for _, t := range a.listTargets().Active {
 		if limit >= 0 && len(rows) >= limit {
 			break
 		}

@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"tsdb/api"
+	"tsdb/api/scrape"
 	"tsdb/partition/block"
 )
 
@@ -25,6 +26,8 @@ type config struct {
 	rules []retentionRule // of the configuration file
 	doors doorRules       // of the configuration file
 	otlp  otlpSection     // of the configuration file
+
+	scrape *scrape.Config // of the configuration file
 
 	retention     duration // of raw samples
 	retentionSize diskShare
@@ -99,7 +102,7 @@ func (c *config) flagSet() *flag.FlagSet {
 	fs.StringVar(&c.data, "data", "./data", "data `directory`, created if missing")
 	fs.StringVar(&c.http, "http", ":9201", "`address` to listen on for HTTP")
 	fs.StringVar(&c.grpc, "grpc", ":9202", "`address` to listen on for gRPC (tsdb.v1, health, reflection)")
-	fs.StringVar(&c.file, "config", "", "YAML `file` whose keys are the names of these flags, and retention, relabel_configs, doors and otlp, rules without a flag; the command line takes precedence; read again at SIGHUP and POST /-/reload")
+	fs.StringVar(&c.file, "config", "", "YAML `file` whose keys are the names of these flags, and retention, relabel_configs, doors and otlp, rules without a flag, and global, scrape_configs and scrape_config_files, targets to scrape in Prometheus' form; the command line takes precedence; read again at SIGHUP and POST /-/reload")
 
 	variable(&c.strict, "strict", "false", "refuse to start if data is damaged: a block of the MANIFEST is missing or unreadable, the log has lost frames, or a copy of MANIFEST is damaged")
 	variable(&c.retention, "retention.raw", "30d", "`duration` for which samples are kept; they are deleted by whole days; 0 = for ever")
@@ -180,6 +183,9 @@ func loadConfig(args []string, stdout io.Writer) (*config, error) {
 	if err := parse(c.flags, args, stdout, serveSynopsis); err != nil {
 		return nil, err
 	}
+	if err := c.parseScrape(nil, nil); err != nil {
+		return nil, err // never: there is nothing to parse
+	}
 	if c.file != "" {
 		given := map[string]bool{}
 		c.flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
@@ -218,6 +224,9 @@ func (c *config) applyYAML(content []byte, given map[string]bool) error {
 		key, value := root.Content[i], root.Content[i+1]
 		f := c.flags.Lookup(key.Value)
 		parse := map[string]func(*yaml.Node) error{rulesKey: c.parseRules, relabelKey: c.parseRelabel, doorsKey: c.parseDoors, otlpKey: c.parseOTLP}[key.Value]
+		if slices.Contains(scrape.Keys, key.Value) {
+			parse = func(*yaml.Node) error { return nil } // below, all together
+		}
 		switch {
 		case parse != nil && seen[key.Value] == 0:
 			seen[key.Value] = key.Line
@@ -245,17 +254,21 @@ func (c *config) applyYAML(content []byte, given map[string]bool) error {
 			errs = append(errs, at(value, "key %q: %v", key.Value, err))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.parseScrape(root, content))...)
 }
 
-// suggest returns a hint at the flag with the most similar name, if there is one.
+// suggest returns a hint at the key with the most similar name, if there is one.
 func (c *config) suggest(key string) string {
 	best, bestDistance := "", 4
-	c.flags.VisitAll(func(f *flag.Flag) {
-		if d := editDistance(key, f.Name); d < bestDistance && f.Name != "config" {
-			best, bestDistance = f.Name, d
+	try := func(name string) {
+		if d := editDistance(key, name); d < bestDistance && name != "config" {
+			best, bestDistance = name, d
 		}
-	})
+	}
+	c.flags.VisitAll(func(f *flag.Flag) { try(f.Name) })
+	for _, name := range append([]string{rulesKey, relabelKey, doorsKey, otlpKey}, scrape.Keys...) {
+		try(name)
+	}
 	if best == "" {
 		return ""
 	}
@@ -362,5 +375,6 @@ func (c *config) yaml() string {
 	b.WriteString(c.rulesYAML())
 	b.WriteString(c.doors.yaml)
 	b.WriteString(c.otlp.yaml)
+	b.WriteString(c.scrapeYAML())
 	return b.String()
 }

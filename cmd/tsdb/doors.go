@@ -2,8 +2,10 @@ package main
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 
@@ -38,6 +40,7 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 		Logger:        s.log,
 	})
 	s.ingest = in
+	s.scraper = s.newScraper()
 	s.engine = query.New(query.Options{
 		Timeout:       time.Duration(s.config.queryTimeout),
 		MaxSamples:    int(s.config.queryMaxSamples),
@@ -66,17 +69,18 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 	queries := querylog.New(querylog.Options{SlowerThan: time.Duration(s.config.querySlow), Logger: s.log})
 	s.reads = limiter.New(int(s.config.readConcurrency))
 	out := prom.New(prom.Options{
-		DB:        s.database.get,
-		Engine:    s.engine,
-		Build:     prom.BuildInfo{Own: version},
-		Started:   time.Now(),
-		Retention: s.retentionText(),
-		Flags:     func() map[string]string { return s.reloader.current.Load().flagValues() },
-		Config:    func() string { return s.reloader.current.Load().yaml() },
-		Reloaded:  func() (time.Time, bool) { return time.UnixMilli(s.reloader.last.Load()), !s.reloader.failed.Load() },
-		Targets:   s.targets,
-		Replay:    s.database.replayed,
-		Logger:    s.log,
+		DB:           s.database.get,
+		Engine:       s.engine,
+		Build:        prom.BuildInfo{Own: version},
+		Started:      time.Now(),
+		Retention:    s.retentionText(),
+		Flags:        func() map[string]string { return s.reloader.current.Load().flagValues() },
+		Config:       func() string { return s.reloader.current.Load().yaml() },
+		Reloaded:     func() (time.Time, bool) { return time.UnixMilli(s.reloader.last.Load()), !s.reloader.failed.Load() },
+		Targets:      s.targets,
+		RelabelSteps: s.scraper.RelabelSteps,
+		Replay:       s.database.replayed,
+		Logger:       s.log,
 
 		Budget:         reads,
 		Lookback:       time.Duration(s.config.queryLookback),
@@ -150,24 +154,39 @@ func (s *service) limits() door.Limits {
 	}
 }
 
-// targets returns the scrape targets: the server itself if self-scraping is on.
-func (s *service) targets() []prom.Target {
+// targets returns the scrape targets, the server itself among them if self-scraping is
+// on.
+func (s *service) targets() prom.Targets {
+	all := s.scraper.Targets()
 	if s.self == nil {
-		return nil
+		return all
 	}
-	last := s.self.Last()
+	last, interval := s.self.Last(), model.Duration(s.config.selfScrape).String()
 	t := prom.Target{
 		Labels:       labels.FromStrings("job", api.SelfScrapeJob, "instance", s.instance()),
 		Discovered:   labels.FromStrings("job", api.SelfScrapeJob, "__address__", s.instance(), "__metrics_path__", "/metrics"),
 		Pool:         api.SelfScrapeJob,
 		URL:          s.url() + "metrics",
+		GlobalURL:    s.url() + "metrics",
+		Health:       "up",
 		LastScrape:   last.Time,
 		LastDuration: last.Duration,
-		Interval:     time.Duration(s.config.selfScrape),
-		Timeout:      time.Duration(s.config.selfScrape),
+		Interval:     interval,
+		Timeout:      interval,
 	}
-	if last.Err != nil {
-		t.LastError = last.Err.Error()
+	switch {
+	case last.Time.IsZero():
+		t.Health = "unknown"
+	case last.Err != nil:
+		t.Health, t.LastError = "down", last.Err.Error()
 	}
-	return []prom.Target{t}
+	all.Active = append(all.Active, t)
+	all.Pools = append(all.Pools, t.Pool)
+	slices.Sort(all.Pools)
+	all.Pools = slices.Compact(all.Pools)
+	if all.DroppedCounts == nil {
+		all.DroppedCounts = map[string]int{}
+	}
+	all.DroppedCounts[t.Pool] += 0
+	return all
 }

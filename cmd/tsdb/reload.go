@@ -84,6 +84,9 @@ func (r *reloader) reloadLocked(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := next.scrape.Check(); err != nil {
+		return fmt.Errorf("%s: %w", next.file, err)
+	}
 	if err := db.SetRetention(ctx, next.retentionOf()); err != nil {
 		return fmt.Errorf("retention: %w", err)
 	}
@@ -92,6 +95,9 @@ func (r *reloader) reloadLocked(ctx context.Context) error {
 	}
 	if next.otlp.yaml != old.otlp.yaml {
 		r.service.ingest.SetOTLP(next.otlpSettings())
+	}
+	if err := r.service.scraper.Apply(next.scrape); err != nil {
+		return err
 	}
 	r.current.Store(next)
 	for _, text := range waiting {
@@ -128,6 +134,9 @@ func merge(old, next *config) (_ *config, waiting, changed []string, err error) 
 	}
 	if old.otlp.yaml != next.otlp.yaml {
 		changed = append(changed, otlpKey)
+	}
+	if old.scrapeYAML() != next.scrapeYAML() {
+		changed = append(changed, "scrape_configs")
 	}
 	slices.Sort(changed)
 	return next, waiting, changed, err

@@ -24,6 +24,7 @@ import (
 	"tsdb/api"
 	"tsdb/api/ingest"
 	"tsdb/api/limiter"
+	"tsdb/api/scrape"
 	"tsdb/internal/vfs"
 	"tsdb/query"
 	"tsdb/storage"
@@ -110,6 +111,7 @@ type service struct {
 	httpListener, grpcListener net.Listener
 	engine                     *query.Engine
 	ingest                     *ingest.Ingest
+	scraper                    *scrape.Manager
 	reads                      *limiter.Limiter                                           // of reads without the engine
 	refuse                     func(http.ResponseWriter, *http.Request, int, string) bool // in the error format of a path's protocol
 	route                      func(*http.Request) string                                 // the path that serves a request
@@ -177,11 +179,12 @@ func (s *service) run(ctx context.Context) error {
 
 	err := s.open(ctx)
 	if err == nil {
-		scrape, cancel := context.WithCancel(context.Background())
+		scrapes, cancel := context.WithCancel(context.Background())
 		var scraping sync.WaitGroup
 		if s.self != nil {
-			scraping.Go(func() { s.self.Run(scrape) })
+			scraping.Go(func() { s.self.Run(scrapes) })
 		}
+		scraping.Go(s.reloader.startScraping) // which asks the name service for the host's name
 		db := s.database.orNil()
 		var lost <-chan struct{}
 		if db != nil { // nil if a signal came first
@@ -194,6 +197,7 @@ func (s *service) run(ctx context.Context) error {
 			err = fmt.Errorf("stopped: %w", db.Health())
 		}
 		cancel()
+		s.stopScraping()
 		scraping.Wait()
 	}
 	err = errors.Join(err, s.shutdown())
