@@ -99,3 +99,35 @@ func TestKnownSeriesAllocateNothing(t *testing.T) {
 	}
 	doortest.KnownSeriesAllocateNothing(t, fleet(t, doortest.FleetSamples)[0], step(t))
 }
+
+// TestOtherFormsAllocateByRequest: over gRPC and in JSON a request of known series costs
+// a few allocations, however many samples it has.
+func TestOtherFormsAllocateByRequest(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector, which runs with -short, drops pooled decoders")
+	}
+	const most = 8
+	h := newHandler(doortest.NewTable(doortest.FleetSamples), Settings{})
+	var src []byte
+	encodeFleet(t, doortest.FleetSamples, func(t testing.TB, md pmetric.Metrics) []byte {
+		src = marshal(t, md)
+		return src
+	})
+	export := func() {
+		if o, err := h.storeMessage(t.Context(), src); err != nil || o != (outcome{}) {
+			t.Fatal(o, err)
+		}
+	}
+	export()
+	export()
+	if n := testing.AllocsPerRun(20, export); n > most {
+		t.Errorf("gRPC: %v allocations", n)
+	}
+	body := encodeFleet(t, doortest.FleetSamples, marshalJSON)[0]
+	step := stepOf(t, jsonForm)(doortest.NewTable(doortest.FleetSamples))
+	step(body)
+	step(body)
+	if n := testing.AllocsPerRun(20, func() { step(body) }); n > most {
+		t.Errorf("JSON: %v allocations", n)
+	}
+}

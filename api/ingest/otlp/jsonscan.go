@@ -32,6 +32,13 @@ func (s *scanner) stop(err error) {
 
 // peek returns the next byte after white space, 0 at the end.
 func (s *scanner) peek() byte {
+	if s.at < len(s.src) && s.src[s.at] > ' ' {
+		return s.src[s.at]
+	}
+	return s.peekOn()
+}
+
+func (s *scanner) peekOn() byte {
 	for s.at < len(s.src) {
 		switch c := s.src[s.at]; c {
 		case ' ', '\t', '\n', '\r':
@@ -121,24 +128,32 @@ func (s *scanner) text() []byte {
 		s.fail("a string")
 		return nil
 	}
-	from := s.at + 1
-	for i := from; i < len(s.src); i++ {
-		switch c := s.src[i]; {
-		case c == '"':
-			s.at = i + 1
-			return s.src[from:i]
-		case c == '\\':
-			return s.unescape(from, i)
-		case c < ' ':
-			s.at = i
-			s.fail("no control character in a string")
-			return nil
-		}
+	from, i := s.at+1, s.at+1
+	for i < len(s.src) && !endsPlain[s.src[i]] {
+		i++
 	}
-	s.at = len(s.src)
-	s.fail("the end of a string")
+	switch s.at = i; {
+	case i == len(s.src):
+		s.fail("the end of a string")
+	case s.src[i] == '"':
+		s.at++
+		return s.src[from:i]
+	case s.src[i] == '\\':
+		return s.unescape(from, i)
+	default:
+		s.fail("no control character in a string")
+	}
 	return nil
 }
+
+// endsPlain has the bytes that do not stand for themselves in a string.
+var endsPlain = func() (t [256]bool) {
+	for c := range byte(' ') {
+		t[c] = true
+	}
+	t['"'], t['\\'] = true, true
+	return t
+}()
 
 // unescape reads the rest of a string that began at from and has an escape at i.
 func (s *scanner) unescape(from, i int) []byte {
