@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/prometheus/prometheus/model/labels"
-
 	"tsdb/internal/model"
 	"tsdb/storage/head"
 	"tsdb/storage/log"
@@ -26,7 +24,9 @@ type applyChunk struct {
 	door     string
 	replaced int // values it replaced in the head
 
-	metrics []uint8 // scratch of countLate
+	metrics    []uint8 // scratch of countLate
+	definition head.Definition
+	series     log.SeriesEncoder
 }
 
 // shardRows are the rows of an applyChunk for one shard.
@@ -37,7 +37,6 @@ type shardRows struct {
 
 	applied   bool     // to log and head
 	undefined []uint32 // slots not yet defined in the running generation
-	defs      []log.SeriesDef
 
 	seriesFrame, floatFrame, histFrame, exFrame []byte
 }
@@ -229,12 +228,14 @@ func (w *writer) define(ch *applyChunk, gen uint64) (bytes int, err error) {
 		if len(s.undefined) == 0 {
 			continue
 		}
-		clear(s.defs)
-		s.defs = s.defs[:0]
-		w.head.Definitions(i, s.undefined, func(slot, tenant uint32, id model.Identity, ls labels.Labels) {
-			s.defs = append(s.defs, log.SeriesDef{Slot: slot, ID: id, Labels: ls})
+		w.head.Definitions(i, s.undefined, &ch.definition, func(d *head.Definition) {
+			if err == nil {
+				err = ch.series.Add(d.Slot, d.ID, d.Labels, d.Same)
+			}
 		})
-		if s.seriesFrame, err = log.AppendSeries(s.seriesFrame, s.defs); err != nil {
+		s.seriesFrame = ch.series.Append(s.seriesFrame)
+		ch.series.Reset()
+		if err != nil {
 			return 0, err
 		}
 		bytes += log.FrameBytes(len(s.seriesFrame))

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
@@ -37,7 +39,8 @@ type Batch struct {
 	door   string
 	tenant uint32
 
-	minT, maxT int64 // bounds of the times accepted of every series, inclusive
+	now        time.Time // at Reset
+	minT, maxT int64     // bounds of the times accepted of every series, inclusive
 	late       lateLimits
 	oldest     int64 // time of the oldest sample, math.MaxInt64 if there is none
 
@@ -50,8 +53,9 @@ type Batch struct {
 	dropped Dropped
 	commit  commitScratch
 
-	owner  uint8 // of the series that the door sends first: see head.Claim
-	limits SeriesLimits
+	owner   uint8              // of the series that the door sends first: see head.Claim
+	created prometheus.Counter // of those; nil until there is one
+	limits  SeriesLimits
 
 	// unregistered are the series that the batch has resolved and the head did
 	// not have. Refs of epoch 0 name them, by index + 1 as slot; each is
@@ -84,6 +88,7 @@ type exemplarColumns struct {
 
 type unregisteredSeries struct {
 	alias  model.Hash
+	id     model.Identity
 	labels labels.Labels
 	ref    model.Ref // 0 until the series is registered
 }
@@ -140,7 +145,8 @@ func (b *Batch) Reset() {
 	b.unregistered = b.unregistered[:0]
 	b.rejects.Reset()
 	b.dropped = Dropped{}
-	b.minT, b.maxT = b.db.timeBounds()
+	b.now = b.db.opts.Clock.Now()
+	b.minT, b.maxT = b.db.timeBounds(b.now.UnixMilli())
 	b.late.reset(b.db)
 	b.oldest = math.MaxInt64
 }
@@ -170,7 +176,7 @@ func (b *Batch) LookupAll(aliases []model.Hash, refs []model.Ref) {
 
 // Resolve returns the ref of a series by its labels and stores its alias. The
 // labels are sorted by name, without duplicates and empty values; the door has
-// checked them against its limits. A series that the head does not have is
+// checked them against its limits. They are retained until Reset. A series that the head does not have is
 // registered with the first sample or exemplar that the batch accepts, so that
 // refused ones leave nothing behind: until then its ref is valid in this batch
 // only, up to Reset.
@@ -178,12 +184,13 @@ func (b *Batch) Resolve(alias model.Hash, ls labels.Labels) (model.Ref, error) {
 	if err := checkOrder(ls); err != nil {
 		return 0, err
 	}
-	if ref := b.db.head.Find(b.tenant, ls); ref != 0 {
+	id, ref := b.db.head.Find(b.tenant, ls)
+	if ref != 0 {
 		b.db.head.SetAlias(alias, ref)
 		b.db.head.Claim(ref, b.owner)
 		return ref, nil
 	}
-	b.unregistered = append(b.unregistered, unregisteredSeries{alias: alias, labels: ls.Copy()})
+	b.unregistered = append(b.unregistered, unregisteredSeries{alias: alias, id: id, labels: ls})
 	return model.MakeRef(0, uint32(len(b.unregistered)), 0), nil
 }
 

@@ -91,7 +91,7 @@ func (c *census) head(ctx context.Context, tr model.TimeRange) ([]model.Ref, []m
 	}
 	if rules := st.rulesInHead(); len(deleted) > 0 || rules != nil {
 		set := &SeriesSet{view: c.view, deleted: deleted, rules: rules}
-		var b labels.ScratchBuilder
+		var b model.LabelBuilder
 		refs = slices.DeleteFunc(refs, func(ref model.Ref) bool {
 			_, _, ls, ok := h.LabelsTo(ref, &b)
 			return !ok || set.isDeleted(ref, tr, ls)

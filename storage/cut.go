@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
-
 	"tsdb/internal/model"
 	"tsdb/internal/panics"
 	"tsdb/partition/block"
@@ -129,7 +127,7 @@ func (f *flusher) writeHead(ctx context.Context, table *memtable, meta block.Met
 func (f *flusher) writeSeries(ctx context.Context, w *block.Writer, table *memtable) error {
 	buf := table.buf
 	var samples model.Samples
-	var builder labels.ScratchBuilder
+	var builder model.LabelBuilder
 	for i, ref := range f.head.Sorted(buf) {
 		if i%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()

@@ -77,8 +77,7 @@ var ErrNewerFormat = format.ErrVersion
 
 // timeBounds returns the oldest and the newest time that ingest takes now of every
 // series: by retention rules older samples of some may be taken.
-func (db *DB) timeBounds() (lo, hi int64) {
-	now := db.now()
+func (db *DB) timeBounds(now int64) (lo, hi int64) {
 	return oldest(now, db.policy.Load().shortestRaw(), db.views.highestFloor()), newest(now, db.opts.MaxFutureMs)
 }
 

@@ -112,7 +112,7 @@ func (im *Import) OldestSetting() string {
 }
 
 // Bounds is Import.Bounds with the retention of the database.
-func (db *DB) Bounds() (oldest, newest int64) { return db.timeBounds() }
+func (db *DB) Bounds() (oldest, newest int64) { return db.timeBounds(db.now()) }
 
 // Add adds samples of a series, with times in any order. Of equal times the last is
 // kept, as by Batch. Samples at times that are not taken, and histograms that

@@ -6,8 +6,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/prometheus/prometheus/model/labels"
-
 	"tsdb/internal/model"
 	"tsdb/internal/panics"
 	"tsdb/partition/block"
@@ -109,7 +107,7 @@ type importRun struct {
 	keys manifest.KeyRange
 
 	samples model.Samples // scratch
-	builder labels.ScratchBuilder
+	builder model.LabelBuilder
 }
 
 func (r *importRun) setKeys() error {

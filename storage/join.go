@@ -208,7 +208,7 @@ func (j *joiner) addHead(ctx context.Context, tr model.TimeRange, ms []*match.Ma
 		return err
 	}
 	var (
-		builder labels.ScratchBuilder
+		builder model.LabelBuilder
 		slab    seriesSlab
 	)
 	j.begin()

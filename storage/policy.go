@@ -218,7 +218,7 @@ func (db *compactor) oldestInHead(ctx context.Context, l *manifest.RuleList, rul
 	}
 	h, oldest := db.catalog.views.head, int64(math.MaxInt64)
 	var (
-		builder labels.ScratchBuilder
+		builder model.LabelBuilder
 		rows    model.ColumnSet
 	)
 	for _, tenant := range h.Tenants() {

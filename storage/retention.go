@@ -26,7 +26,7 @@ func newest(now, maxFutureMs int64) int64 {
 
 // OldestSetting names the setting that bounds the oldest time that is taken: see Bounds.
 func (db *DB) OldestSetting() string {
-	lo, _ := db.timeBounds()
+	lo, _ := db.timeBounds(db.now())
 	return db.settingOf(lo, db.policy.Load().shortestRaw())
 }
 

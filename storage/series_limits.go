@@ -32,17 +32,17 @@ func (b *Batch) create(u *unregisteredSeries) (model.Ref, *Reject) {
 			return 0, bad
 		}
 	}
-	ref, created := db.head.Resolve(b.tenant, u.labels)
+	ref, created := db.head.Register(u.alias, b.tenant, u.id, u.labels, b.owner)
 	if ref == 0 {
 		return 0, rejectf(ReasonLimit, "the head has no room for another series: %s", clip(u.labels.String()))
 	}
-	db.head.SetAlias(u.alias, ref)
-	db.head.Claim(ref, b.owner)
 	if created {
-		now := db.opts.Clock.Now()
-		db.owners.churn(0).add(now)
-		db.owners.churn(b.owner).add(now)
-		db.metrics.created.WithLabelValues(b.door).Inc()
+		db.owners.churn(0).add(b.now)
+		db.owners.churn(b.owner).add(b.now)
+		if b.created == nil {
+			b.created = db.metrics.created.WithLabelValues(b.door)
+		}
+		b.created.Inc()
 	}
 	return ref, nil
 }
@@ -56,7 +56,7 @@ func (b *Batch) admit() *Reject {
 	case l.DoorActive > 0 && db.head.Owned(b.owner) >= l.DoorActive:
 		return b.limited(ReasonSeriesLimit, "the door has %d active series, limit is %d (limit.series of doors: %s)", db.head.Owned(b.owner), l.DoorActive, b.door)
 	}
-	now := db.opts.Clock.Now()
+	now := b.now
 	if n := db.owners.churn(0).count(now); l.NewPerHour > 0 && n >= l.NewPerHour {
 		return b.limited(ReasonChurnLimit, "%d series were new in the last hour, limit is %d (--limit.new-series)", n, l.NewPerHour)
 	}

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
-
 	"tsdb/internal/model"
 )
 
@@ -186,7 +184,7 @@ func (v *View) countSeries(ctx context.Context) (uint64, error) {
 			ids = append(ids, id.Hi)
 		}
 	}
-	var b labels.ScratchBuilder
+	var b model.LabelBuilder
 	for _, tenant := range v.views.head.Tenants() {
 		refs, err := v.views.head.Select(ctx, tenant, nil, model.AllTime, v.st.buffers()...)
 		if err != nil {

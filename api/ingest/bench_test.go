@@ -2,9 +2,14 @@ package ingest
 
 import (
 	"net/http"
+	"runtime"
 	"testing"
+	"time"
 
 	"tsdb/api/ingest/doortest"
+	"tsdb/internal/model"
+	"tsdb/partition/block"
+	"tsdb/storage"
 )
 
 // BenchmarkWrite measures a door from the HTTP handler to storage on an in-memory
@@ -51,4 +56,47 @@ func BenchmarkWrite(b *testing.B) {
 			b.ReportMetric(float64(bytes)/1e6/cpu.Seconds(), "body-MB/cpu-s")
 		})
 	}
+}
+
+// BenchmarkNewSeries measures all that series with one sample each cost: the write, the
+// cut, and the merge and the rollups that bring them to their final form.
+func BenchmarkNewSeries(b *testing.B) {
+	const n = 50_000
+	bodies := doortest.Fleet1(b, n)
+	b.ReportAllocs()
+	phases := [...]string{"write", "cut", "compact"}
+	var cpu [len(phases)]time.Duration
+	for b.Loop() {
+		b.StopTimer()
+		d := openDoor(b, func(_ *Options, so *storage.Options) {
+			so.WALSegmentBytes = 32 << 20
+			so.TierRetentionMs = map[block.Tier]int64{block.Minute: 180 * model.DayMs, block.Hour: 0, block.Hours6: 0}
+		})
+		runtime.GC()
+		b.StartTimer()
+		for i, phase := range [...]func() error{
+			func() error {
+				for _, body := range bodies {
+					if a := d.do("POST", "/api/v1/write", body, "Content-Type", type1); a.code != http.StatusNoContent {
+						b.Fatal(a)
+					}
+				}
+				return nil
+			},
+			func() error { _, err := d.db.Flush(b.Context()); return err },
+			func() error { _, err := d.db.Compact(b.Context()); return err },
+		} {
+			begin := doortest.CPUTime(b)
+			if err := phase(); err != nil {
+				b.Fatal(err)
+			}
+			cpu[i] += doortest.CPUTime(b) - begin
+		}
+	}
+	total := time.Duration(0)
+	for i, phase := range phases {
+		b.ReportMetric(float64(cpu[i])/float64(b.N)/n, phase+"-cpu-ns/series")
+		total += cpu[i]
+	}
+	b.ReportMetric(float64(total)/float64(b.N)/n, "cpu-ns/series")
 }

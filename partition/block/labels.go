@@ -182,7 +182,7 @@ func (r *labelReader) row(ord uint32) (seriesEntry, error) {
 	return r.table.at(int(ord - r.first)), nil
 }
 
-// text returns the labels of a series as the string for labelsOf. It is valid until
+// text returns the labels of a series as the string for model.LabelsOf. It is valid until
 // the next call.
 func (r *labelReader) text(ord uint32) ([]byte, error) {
 	e, err := r.row(ord)
@@ -195,8 +195,8 @@ func (r *labelReader) text(ord uint32) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		b = appendLabelString(b, r.names[k].name)
-		b = appendLabelString(b, v)
+		b = model.AppendLabelString(b, r.names[k].name)
+		b = model.AppendLabelString(b, v)
 	}
 	r.buf = b
 	return b, nil
@@ -205,7 +205,7 @@ func (r *labelReader) text(ord uint32) ([]byte, error) {
 // labels returns the labels of a series.
 func (r *labelReader) labels(ord uint32) (labels.Labels, error) {
 	b, err := r.text(ord)
-	return labelsOf(slices.Clone(b)), err
+	return model.LabelsOf(slices.Clone(b)), err
 }
 
 // id returns the identity of a series.

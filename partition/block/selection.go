@@ -205,7 +205,7 @@ func (b *Block) labelSets(ctx context.Context, ords []uint32, yield func() error
 		}
 		from := len(arena)
 		arena = append(arena, text...)
-		all[i] = labelsOf(arena[from:])
+		all[i] = model.LabelsOf(arena[from:])
 	}
 	return all, bytes, damaged
 }

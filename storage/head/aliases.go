@@ -150,6 +150,11 @@ func (h *Head) SetAlias(a model.Hash, ref model.Ref) {
 	if ref == 0 || ref.Epoch() != 0 && !h.alive(ref) {
 		return
 	}
+	h.setAlias(a, ref)
+}
+
+// setAlias is SetAlias for a ref that was current a moment ago.
+func (h *Head) setAlias(a model.Hash, ref model.Ref) {
 	p := h.aliases.part(a)
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -167,6 +167,7 @@ func (s *Shard) packAnew() {
 		r.labels = addr
 	}
 	s.garbage = 0
+	s.created = s.created[:0]
 	s.packed++
 }
 

@@ -52,8 +52,7 @@ type Head struct {
 		sync.Mutex
 		live []*Buffer
 	}
-	shards      [model.Shards]Shard
-	termScratch [model.Shards][]uint32 // guarded by the shard's lock
+	shards [model.Shards]Shard
 }
 
 // New returns an empty head.
@@ -70,18 +69,36 @@ func New(o Options) *Head {
 // Shard returns shard i, 0 ≤ i < model.Shards.
 func (h *Head) Shard(i int) *Shard { return &h.shards[i] }
 
-// Find returns the ref of a series, 0 if the head does not have it. ls must be
-// sorted and is not retained.
-func (h *Head) Find(tenant uint32, ls labels.Labels) model.Ref {
+// Find returns the identity of a series and its ref, 0 if the head does not have it. ls
+// must be sorted and is not retained.
+func (h *Head) Find(tenant uint32, ls labels.Labels) (model.Identity, model.Ref) {
 	var buf [1024]byte
 	id, _ := model.IdentityOf(h.opts.IdentitySeed, tenant, ls, buf[:0])
 	s := &h.shards[id.Shard()]
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if slot, ok := s.find(id); ok {
-		return model.MakeRef(s.number, slot, s.marks.at(slot).epoch)
+		return id, model.MakeRef(s.number, slot, s.marks.at(slot).epoch)
 	}
-	return 0
+	return id, 0
+}
+
+// Register returns the ref of a series that Find did not find, and stores it under an
+// alias. It is Resolve, SetAlias and Claim in one.
+func (h *Head) Register(alias model.Hash, tenant uint32, id model.Identity, ls labels.Labels, owner uint8) (ref model.Ref, created bool) {
+	s := &h.shards[id.Shard()]
+	s.mu.Lock()
+	slot, ok := s.find(id)
+	if ok {
+		ref = model.MakeRef(s.number, slot, s.marks.at(slot).epoch)
+	} else if ref = s.create(tenant, id, ls); ref == 0 {
+		s.mu.Unlock()
+		return 0, false
+	}
+	s.claim(ref.Slot(), owner)
+	s.mu.Unlock()
+	h.setAlias(alias, ref)
+	return ref, !ok
 }
 
 // Resolve returns the ref of a series, creating the series if it is new. ls must be
@@ -112,13 +129,13 @@ func (h *Head) Resolve(tenant uint32, ls labels.Labels) (ref model.Ref, created 
 
 // Labels returns the labels of the series of a ref, false if it was evicted.
 func (h *Head) Labels(ref model.Ref) (tenant uint32, id model.Identity, ls labels.Labels, ok bool) {
-	var b labels.ScratchBuilder
+	var b model.LabelBuilder
 	return h.LabelsTo(ref, &b)
 }
 
 // LabelsTo is Labels for frequent calls: it reuses the memory of the builder, but
 // not that of the labels.
-func (h *Head) LabelsTo(ref model.Ref, b *labels.ScratchBuilder) (tenant uint32, id model.Identity, ls labels.Labels, ok bool) {
+func (h *Head) LabelsTo(ref model.Ref, b *model.LabelBuilder) (tenant uint32, id model.Identity, ls labels.Labels, ok bool) {
 	s := &h.shards[ref.Shard()]
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -149,18 +166,52 @@ func (h *Head) IDs(refs []model.Ref, ids []model.Identity) {
 // idsPerLock bounds the refs IDs resolves per hold of a shard's lock.
 const idsPerLock = 1024
 
+// Definition is a series as it is defined in the log.
+type Definition struct {
+	Slot   uint32
+	Tenant uint32
+	ID     model.Identity
+	Labels []labels.Label // sorted by name; the strings may be kept, the slice not
+	// Same has, for each label, the index of the same label in the definition before, or
+	// -1.
+	Same []int
+
+	terms, last []uint32
+}
+
 // Definitions calls define for each of the slots of a shard that holds a series, in
-// order, with the definition to log. define runs under the shard's read lock and
-// must not call methods of the head.
-func (h *Head) Definitions(shard int, slots []uint32, define func(slot, tenant uint32, id model.Identity, ls labels.Labels)) {
+// order, with the definition to log. define runs under the shard's read lock and must
+// not call methods of the head. d is scratch memory.
+func (h *Head) Definitions(shard int, slots []uint32, d *Definition, define func(*Definition)) {
 	s := &h.shards[shard]
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	var b labels.ScratchBuilder
+	d.terms = d.terms[:0]
 	for _, slot := range slots {
 		if r := s.series.at(slot); r.id != (model.Identity{}) {
-			define(slot, r.tenant, r.id, s.labelsOf(slot, &b))
+			d.Slot, d.Tenant, d.ID = slot, r.tenant, r.id
+			d.terms, d.last = s.termsOf(slot, d.last[:0]), d.terms
+			s.describe(d)
+			define(d)
 		}
+	}
+	clear(d.Labels[:cap(d.Labels)])
+}
+
+// describe sets the labels of a definition from its terms.
+func (s *Shard) describe(d *Definition) {
+	d.Labels, d.Same = d.Labels[:0], d.Same[:0]
+	at := 1 // in the terms of the definition before; terms of rising names
+	for _, id := range d.terms[1:] {
+		t := s.dict.terms.at(id)
+		name, same := s.dict.names[t.name].name, -1
+		for at < len(d.last) && d.last[at] != id && s.dict.names[s.dict.terms.at(d.last[at]).name].name < name {
+			at++
+		}
+		if at < len(d.last) && d.last[at] == id {
+			same = at - 1
+		}
+		d.Labels, d.Same = append(d.Labels, labels.Label{Name: name, Value: s.value(t)}), append(d.Same, same)
 	}
 }
 
@@ -214,8 +265,13 @@ func (h *Head) Claim(ref model.Ref, owner uint8) {
 	if !s.alive(ref) {
 		return
 	}
-	if o := s.owner.at(ref.Slot()); *o == 0 && owner != 0 {
+	s.claim(ref.Slot(), owner)
+}
+
+// claim is Claim for the series in a slot.
+func (s *Shard) claim(slot uint32, owner uint8) {
+	if o := s.owner.at(slot); *o == 0 && owner != 0 {
 		*o = owner
-		h.owned[owner].Add(1)
+		s.head.owned[owner].Add(1)
 	}
 }

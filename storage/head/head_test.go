@@ -32,9 +32,9 @@ func TestResolveFindsWhatItMade(t *testing.T) {
 		t.Errorf("shard %d, of the identity %d", ref.Shard(), want.Shard())
 	}
 	n := 0
-	h.Definitions(ref.Shard(), []uint32{ref.Slot()}, func(slot, tenant uint32, id model.Identity, got labels.Labels) {
-		if n++; slot != ref.Slot() || tenant != 3 || id != want || !labels.Equal(got, ls) {
-			t.Errorf("definition: slot %d, tenant %d, %v, %v", slot, tenant, id, got)
+	h.Definitions(ref.Shard(), []uint32{ref.Slot()}, new(Definition), func(d *Definition) {
+		if n++; d.Slot != ref.Slot() || d.Tenant != 3 || d.ID != want || !labels.Equal(labels.New(d.Labels...), ls) {
+			t.Errorf("definition: slot %d, tenant %d, %v, %v", d.Slot, d.Tenant, d.ID, d.Labels)
 		}
 	})
 	if n != 1 {

@@ -74,7 +74,7 @@ func TestCursorOfOtherLabelsIsForgotten(t *testing.T) {
 	two := []labels.Label{{Name: "a", Value: "1"}, {Name: "b", Value: "2"}}
 	s.RestoreLocked(&c, 0, model.Identity{Hi: 1}, two, []int{0, -1}) // known, with one label
 	ref := s.RestoreLocked(&c, 0, model.Identity{Hi: 2}, two, []int{0, 1})
-	var b labels.ScratchBuilder
+	var b model.LabelBuilder
 	if got := s.labelsOf(ref.Slot(), &b); got.String() != `{a="1", b="2"}` {
 		t.Errorf("labels %s", got)
 	}

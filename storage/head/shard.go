@@ -33,9 +33,13 @@ type Shard struct {
 	free      []uint32    // slots available to new series
 	condemned []uint32    // slots whose series the last eviction removed
 	fresh     []model.Ref // series created since the last update of the order
-	live      int         // series
-	garbage   int64       // bytes of text used only by evicted series
-	packed    uint32      // number of times the tables were repacked, which invalidates older term ids
+
+	created       []uint32 // terms of the series created last, none once they have got other numbers
+	createdNext   []uint32 // scratch
+	createdTenant uint32
+	live          int    // series
+	garbage       int64  // bytes of text used only by evicted series
+	packed        uint32 // number of times the tables were repacked, which invalidates older term ids
 
 	_ [64]byte // keeps the locks of adjacent shards on different cache lines
 }
@@ -147,20 +151,44 @@ func (s *Shard) Metrics(slots []uint32, dst []uint8) []uint8 {
 // create adds a new series. It returns 0 if the shard is full: no slot or no room
 // for its labels is left.
 func (s *Shard) create(tenant uint32, id model.Identity, ls labels.Labels) model.Ref {
-	terms, ok := s.internTenant(s.head.termScratch[s.number][:0], tenant)
+	last := s.created // series of one target follow each other: most labels are those of the last
+	terms, ok := s.createdNext[:0], true
+	if len(last) > 0 && s.createdTenant == tenant {
+		terms = append(terms, last[0])
+	} else {
+		terms, ok = s.internTenant(terms, tenant)
+	}
+	metric, at := "", 1
 	ls.Range(func(l labels.Label) {
 		if !ok {
 			return
 		}
+		if l.Name == commonmodel.MetricNameLabel {
+			metric = l.Value
+		}
+		name := ""
+		for ; at < len(last); at++ {
+			if name = s.dict.names[s.dict.terms.at(last[at]).name].name; name >= l.Name {
+				break
+			}
+		}
 		var t uint32
-		t, ok = s.intern(s.dict.addName(l.Name), l.Value)
+		if at == len(last) || name != l.Name {
+			t, ok = s.intern(s.dict.addName(l.Name), l.Value)
+		} else if e := s.dict.terms.at(last[at]); s.value(e) == l.Value {
+			t = last[at]
+		} else {
+			t, ok = s.intern(e.name, l.Value)
+		}
 		terms = append(terms, t)
 	})
-	s.head.termScratch[s.number] = terms
+	s.created, s.createdNext = terms, last
 	if !ok {
+		s.created = s.created[:0]
 		return 0
 	}
-	return s.add(tenant, id, ls.Get(commonmodel.MetricNameLabel), terms)
+	s.createdTenant = tenant
+	return s.add(tenant, id, metric, terms)
 }
 
 // internTenant appends the term of a tenant.
@@ -257,7 +285,7 @@ func uvarint(b []byte) (uint64, int) {
 }
 
 // labelsOf builds the labels of a series.
-func (s *Shard) labelsOf(slot uint32, b *labels.ScratchBuilder) labels.Labels {
+func (s *Shard) labelsOf(slot uint32, b *model.LabelBuilder) labels.Labels {
 	b.Reset()
 	var buf [64]uint32
 	for _, t := range s.termsOf(slot, buf[:0])[1:] {

@@ -38,46 +38,79 @@ const (
 	newLabel  = 2
 )
 
-// AppendSeries appends the payload of definitions, at most 65,536. Labels are
-// sorted by name. It fails with ErrTooLarge if a series has more than 65,536
-// labels or 64 MiB of them.
+// AppendSeries appends the payload of definitions, as SeriesEncoder makes it.
 func AppendSeries(dst []byte, defs []SeriesDef) ([]byte, error) {
-	if len(defs) > maxRows {
-		panic(fmt.Sprintf("BUG: %d definitions in a frame", len(defs)))
-	}
-	start := len(dst)
-	dst = binary.AppendUvarint(dst, uint64(len(defs)))
-	var slot int64
-	var prev, cur []labels.Label
-	for i, d := range defs {
-		if d.Slot >= model.MaxSlots {
-			panic(fmt.Sprintf("BUG: definition of slot %d", d.Slot))
+	var e SeriesEncoder
+	var ls []labels.Label
+	for _, d := range defs {
+		ls = ls[:0]
+		d.Labels.Range(func(l labels.Label) { ls = append(ls, l) })
+		if err := e.Add(d.Slot, d.ID, ls, nil); err != nil {
+			return dst, err
 		}
-		dst = binary.AppendVarint(dst, int64(d.Slot)-slot)
-		slot = int64(d.Slot)
-		dst = binary.LittleEndian.AppendUint64(dst, d.ID.Hi)
-		dst = binary.LittleEndian.AppendUint64(dst, d.ID.Lo)
-		cur = cur[:0]
-		size := 0
-		d.Labels.Range(func(l labels.Label) {
-			cur = append(cur, l)
-			size += len(l.Name) + len(l.Value)
-		})
-		if len(cur) > maxLabels || size > maxLabelsBytes {
-			return dst[:start], fmt.Errorf("encode series definition %d: %d labels of %d bytes exceed %d labels or %d bytes: %w",
-				i, len(cur), size, maxLabels, maxLabelsBytes, ErrTooLarge)
-		}
-		dst = appendAgainst(dst, prev, cur)
-		prev, cur = cur, prev
 	}
-	return dst, nil
+	return e.Append(dst), nil
+}
+
+// SeriesEncoder makes the payload of definitions, at most 65,536, one after the other.
+// The zero value is ready. It reuses its memory after Reset.
+type SeriesEncoder struct {
+	rows []byte
+	n    int
+	slot int64
+	prev []labels.Label // of the last definition
+}
+
+// Reset empties the encoder.
+func (e *SeriesEncoder) Reset() {
+	e.rows, e.n, e.slot = e.rows[:0], 0, 0
+	clear(e.prev)
+	e.prev = e.prev[:0]
+}
+
+// Add adds a definition. ls are sorted by name and not retained, their strings are until
+// Reset; same has for each of them the index of the same label in the previous
+// definition, or -1 if it is not known that there is one; nil = of none. It fails with
+// ErrTooLarge if a series has more than 65,536 labels or 64 MiB of them.
+func (e *SeriesEncoder) Add(slot uint32, id model.Identity, ls []labels.Label, same []int) error {
+	if slot >= model.MaxSlots {
+		panic(fmt.Sprintf("BUG: definition of slot %d", slot))
+	}
+	if e.n++; e.n > maxRows {
+		panic(fmt.Sprintf("BUG: %d definitions in a frame", e.n))
+	}
+	size := 0
+	for _, l := range ls {
+		size += len(l.Name) + len(l.Value)
+	}
+	if len(ls) > maxLabels || size > maxLabelsBytes {
+		return fmt.Errorf("encode series definition %d: %d labels of %d bytes exceed %d labels or %d bytes: %w",
+			e.n-1, len(ls), size, maxLabels, maxLabelsBytes, ErrTooLarge)
+	}
+	e.rows = binary.AppendVarint(e.rows, int64(slot)-e.slot)
+	e.slot = int64(slot)
+	e.rows = binary.LittleEndian.AppendUint64(e.rows, id.Hi)
+	e.rows = binary.LittleEndian.AppendUint64(e.rows, id.Lo)
+	e.rows = appendAgainst(e.rows, e.prev, ls, same)
+	e.prev = append(e.prev[:0], ls...)
+	return nil
+}
+
+// Append appends the payload of the definitions added since Reset.
+func (e *SeriesEncoder) Append(dst []byte) []byte {
+	return append(binary.AppendUvarint(dst, uint64(e.n)), e.rows...)
 }
 
 // appendAgainst appends labels as differences from those of the previous definition.
-func appendAgainst(dst []byte, prev, cur []labels.Label) []byte {
+func appendAgainst(dst []byte, prev, cur []labels.Label, same []int) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(cur)))
 	at := 0
-	for _, l := range cur {
+	for i, l := range cur {
+		if i < len(same) && same[i] >= at {
+			dst = binary.AppendUvarint(dst, uint64(same[i]-at)<<2|sameLabel)
+			at = same[i] + 1
+			continue
+		}
 		skip := 0
 		for at+skip < len(prev) && prev[at+skip].Name != l.Name && prev[at+skip].Name < l.Name {
 			skip++

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"tsdb/internal/model"
 	"tsdb/storage"
 )
 
@@ -21,7 +22,7 @@ type LabelSet struct {
 	pairs   []labelPair
 	excess  int     // number of pairs dropped because they exceed the limit
 	extra   []Label // of the request
-	builder labels.ScratchBuilder
+	builder model.LabelBuilder
 	quotas  []detailQuota
 }
 
@@ -75,6 +76,7 @@ func (s *LabelSet) WantsDetail(reason storage.Reason) bool {
 // release drops the references to the request.
 func (s *LabelSet) release() {
 	clear(s.pairs[:cap(s.pairs)])
+	s.builder.Release()
 	s.extra = nil
 }
 
@@ -157,13 +159,12 @@ func (s *LabelSet) Sort() {
 	}
 }
 
-// labels returns a copy of the pairs. The views are valid until the builder has
-// copied them.
+// labels returns a copy of the pairs.
 func (s *LabelSet) labels() labels.Labels {
 	s.builder.Reset()
 	for _, p := range s.pairs {
 		if len(p.value) > 0 {
-			s.builder.Add(view(p.name), view(p.value))
+			s.builder.AddBytes(p.name, p.value)
 		}
 	}
 	return s.builder.Labels()

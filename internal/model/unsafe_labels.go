@@ -1,4 +1,4 @@
-package block
+package model
 
 import (
 	"unsafe"
@@ -7,7 +7,7 @@ import (
 )
 
 // A labels.Labels is one string: for every label the length and the bytes of its
-// name, then of its value, as appendLabelString appends them. Building that string
+// name, then of its value, as AppendLabelString appends them. Building that string
 // takes a third of the time of the labels builder, and label sets built together
 // share one allocation (BenchmarkSelect). TestLabelsAreTheStringsWeMake checks that
 // both give the same string.
@@ -19,15 +19,18 @@ var (
 	_ [unsafe.Sizeof("") - unsafe.Sizeof(labels.Labels{})]struct{}
 )
 
-// labelsOf returns the label set of such a string. b must not be changed
+// LabelsOf returns the label set of such a string. b must not be changed
 // afterwards.
-func labelsOf(b []byte) labels.Labels {
+func LabelsOf(b []byte) labels.Labels {
 	s := unsafe.String(unsafe.SliceData(b), len(b))
 	return *(*labels.Labels)(unsafe.Pointer(&s))
 }
 
-// appendLabelString appends the length of s, which is below 1<<24, and s.
-func appendLabelString(dst []byte, s string) []byte {
+// LabelString returns the string of a label set.
+func LabelString(ls labels.Labels) string { return *(*string)(unsafe.Pointer(&ls)) }
+
+// AppendLabelString appends the length of s, which is below 1<<24, and s.
+func AppendLabelString[T string | []byte](dst []byte, s T) []byte {
 	const long = 255
 	if n := len(s); n < long {
 		dst = append(dst, byte(n))
