@@ -25,6 +25,9 @@ type indexWriter struct {
 	counts     []uint32 // series that have a pair, by its number
 	last       []uint32 // pairs of the last series
 	current    []uint32 // scratch
+	lastText   string   // labels of the last series
+	lastEnds   []int    // of each of them in lastText
+	ends       []int    // scratch
 	lastMetric string
 	out        *output
 	sections   []section
@@ -56,27 +59,9 @@ func (s *slabs) append(b []byte) {
 // labels that are empty or not sorted, and a series that does not sort after the
 // last one.
 func (x *indexWriter) add(tenant uint32, id model.Identity, ls labels.Labels) error {
-	x.current = x.current[:0]
-	metric, bad, long := "", false, 0
-	var lastName string
-	ls.Range(func(l labels.Label) {
-		if l.Name == MetricName {
-			metric = l.Value
-		}
-		bad = bad || l.Value == "" || l.Name <= lastName
-		long = max(long, len(l.Name), len(l.Value))
-		lastName = l.Name
-		guess := uint32(1<<32 - 1)
-		if i := len(x.current); i < len(x.last) {
-			guess = x.last[i]
-		}
-		x.current = append(x.current, x.table.pair(l.Name, l.Value, guess))
-	})
-	if bad || len(x.current) == 0 {
-		return fmt.Errorf("series %v: labels empty or not sorted", ls)
-	}
-	if long > maxLabelBytes {
-		return fmt.Errorf("a label name or value of %d bytes exceeds the limit of %d", long, maxLabelBytes)
+	metric, err := x.number(ls)
+	if err != nil {
+		return err
 	}
 	if x.series >= maxSeriesInBlock {
 		return fmt.Errorf("more than %d series in a block", x.series)
@@ -99,8 +84,129 @@ func (x *indexWriter) add(tenant uint32, id model.Identity, ls labels.Labels) er
 	x.identities.add(x.list)
 	x.series++
 	x.last, x.current = x.current, x.last
-	x.lastMetric = metric
+	x.lastEnds, x.ends = x.ends, x.lastEnds
+	x.lastMetric, x.lastText = metric, model.LabelString(ls)
 	return nil
+}
+
+// number sets current to the pairs of a series and returns its metric name. Series in
+// order differ from the last one in few labels, which lie between bytes that both have:
+// only they are looked up.
+func (x *indexWriter) number(ls labels.Labels) (metric string, err error) {
+	text := model.LabelString(ls)
+	head := commonPrefix(x.lastText, text)
+	tail := commonSuffix(x.lastText[head:], text[head:])
+	moved := len(text) - len(x.lastText)
+	x.current, x.ends = x.current[:0], x.ends[:0]
+	// The labels at the front, up to the first that may differ.
+	n, at := 0, 0
+	for n < len(x.lastEnds) && x.lastEnds[n] <= head {
+		at = x.lastEnds[n]
+		n++
+	}
+	x.current, x.ends = append(x.current, x.last[:n]...), append(x.ends, x.lastEnds[:n]...)
+	// The labels in between, up to the first of which the last series has all bytes, too.
+	same, from := len(x.last), len(x.lastText)
+	for same > n && x.startOfLast(same-1) >= len(x.lastText)-tail {
+		same--
+		from = x.startOfLast(same)
+	}
+	bad, long := false, 0
+	for at < len(text) && at != from+moved {
+		name, value, end := nextLabel(text, at)
+		bad = bad || name == "" || value == ""
+		long = max(long, len(name), len(value))
+		guess := uint32(1<<32 - 1)
+		if i := len(x.current); i < len(x.last) {
+			guess = x.last[i]
+		}
+		x.current, x.ends = append(x.current, x.table.pair(name, value, guess)), append(x.ends, end)
+		at = end
+	}
+	if at != from+moved { // those bytes are the end of one label here
+		same = len(x.last)
+	}
+	changed := len(x.current)
+	x.current = append(x.current, x.last[same:]...)
+	for _, end := range x.lastEnds[same:] {
+		x.ends = append(x.ends, end+moved)
+	}
+	for i := max(n, 1); i < min(changed+1, len(x.current)); i++ { // the others are in order in the last series
+		bad = bad || x.nameOf(x.current[i-1]) >= x.nameOf(x.current[i])
+	}
+	if bad || len(x.current) == 0 {
+		return "", fmt.Errorf("series %v: labels empty or not sorted", ls)
+	}
+	if long > maxLabelBytes {
+		return "", fmt.Errorf("a label name or value of %d bytes exceeds the limit of %d", long, maxLabelBytes)
+	}
+	for i, p := range x.current {
+		if x.nameOf(p) == MetricName {
+			_, metric, _ = nextLabel(text, x.startOf(i))
+			break
+		}
+	}
+	return metric, nil
+}
+
+func (x *indexWriter) nameOf(pair uint32) string { return x.table.names[x.table.at(pair).name] }
+
+// startOf returns where label i of the current series begins.
+func (x *indexWriter) startOf(i int) int {
+	if i == 0 {
+		return 0
+	}
+	return x.ends[i-1]
+}
+
+// startOfLast returns where label i of the last series begins.
+func (x *indexWriter) startOfLast(i int) int {
+	if i == 0 {
+		return 0
+	}
+	return x.lastEnds[i-1]
+}
+
+// nextLabel returns the label at an offset of the string of a label set, and where it
+// ends.
+func nextLabel(text string, at int) (name, value string, end int) {
+	name, at = nextLabelString(text, at)
+	value, at = nextLabelString(text, at)
+	return name, value, at
+}
+
+func nextLabelString(text string, at int) (string, int) {
+	n := int(text[at])
+	at++
+	if n == 255 {
+		n = int(text[at]) | int(text[at+1])<<8 | int(text[at+2])<<16
+		at += 3
+	}
+	return text[at : at+n], at + n
+}
+
+// commonPrefix returns the number of bytes with which a and b begin alike.
+func commonPrefix(a, b string) int {
+	n, i := min(len(a), len(b)), 0
+	for i+8 <= n && a[i:i+8] == b[i:i+8] {
+		i += 8
+	}
+	for i < n && a[i] == b[i] {
+		i++
+	}
+	return i
+}
+
+// commonSuffix returns the number of bytes with which a and b end alike.
+func commonSuffix(a, b string) int {
+	n, i := min(len(a), len(b)), 0
+	for i+8 <= n && a[len(a)-i-8:len(a)-i] == b[len(b)-i-8:len(b)-i] {
+		i += 8
+	}
+	for i < n && a[len(a)-1-i] == b[len(b)-1-i] {
+		i++
+	}
+	return i
 }
 
 func (x *indexWriter) checkOrder(tenant uint32, metric string, ls labels.Labels) error {

@@ -141,7 +141,7 @@ func (w *Writer) Ordinal() uint32 { return w.meta.Ordinal }
 func (w *Writer) Written() int64 { return w.out.off + w.columns.waitingBytes() }
 
 // Series begins the next series. Series must be in the order of Compare. ls is
-// retained until the next call of Series or Finish. A series without a chunk is left
+// retained until a later call of Series or Finish. A series without a chunk is left
 // out.
 func (w *Writer) Series(tenant uint32, id model.Identity, ls labels.Labels) error {
 	w.endSeries()
