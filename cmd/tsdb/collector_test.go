@@ -6,6 +6,45 @@ import (
 	"testing"
 )
 
+func TestHeapGrowth(t *testing.T) {
+	const mb = 1 << 20
+	for _, c := range []struct {
+		live, scannable uint64
+		want            int
+	}{
+		{0, 0, gcPercent},
+		{10 * mb, 10 * mb, gcPercent},
+		{128 * mb, 20 * mb, gcPercent},
+		{400 * mb, 40 * mb, 16}, // slabs
+		{400 * mb, 160 * mb, 40},
+		{400 * mb, 390 * mb, gcPercent}, // pointers
+		{1 << 40, 0, 1},
+	} {
+		if got := heapGrowth(c.live, c.scannable); got != c.want {
+			t.Errorf("%d MB live, %d MB to scan: %d %%, want %d", c.live/mb, c.scannable/mb, got, c.want)
+		}
+	}
+}
+
+// A heap of slabs grows less after a collection has shown that it is one.
+func TestPacerFollowsTheHeap(t *testing.T) {
+	before := debug.SetGCPercent(gcPercent)
+	defer debug.SetGCPercent(before)
+	slabs := make([]byte, 512<<20) // never touched
+	p := &pacer{}
+	runtime.GC()
+	p.pace()
+	if p.percent < 5 || p.percent > 15 {
+		t.Errorf("%d %% of 512 MB without pointers", p.percent)
+	}
+	runtime.KeepAlive(slabs)
+	runtime.GC()
+	p.pace()
+	if p.percent != gcPercent {
+		t.Errorf("%d %% of a small heap", p.percent)
+	}
+}
+
 func TestSmallHeapsGrowBeforeTheyAreCollected(t *testing.T) {
 	before := debug.SetGCPercent(gcPercent)
 	defer debug.SetGCPercent(before)
