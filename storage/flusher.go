@@ -124,6 +124,7 @@ func (f *flusher) cutLocked(ctx context.Context) error {
 	if f.writer.active().buf.Stats().Series == 0 && f.writer.logBytes() < f.opts.CutWALBytes && !f.catalog.tombstones.any() {
 		return nil
 	}
+	f.head.Pack()
 	f.mu.tablesAtCut = f.head.Stats().Bytes
 	if err := f.freezeLocked(ctx); err != nil {
 		return err

@@ -71,3 +71,18 @@ func TestBadLabelsBesideGoodOnes(t *testing.T) {
 		}
 	}
 }
+
+// The list of all series is written without looking at its ordinals.
+func TestListOfAllSeries(t *testing.T) {
+	var scratch []byte
+	for n := uint32(minOfAll); n < 3000; n++ {
+		ords := make([]uint32, n)
+		for i := range ords {
+			ords[i] = uint32(i)
+		}
+		want := appendPostings(nil, ords, &scratch)
+		if got := appendPostingsRuns(nil, []interval{{0, n}}, &scratch); string(got) != string(want) {
+			t.Fatalf("%d series: %x, want %x", n, got, want)
+		}
+	}
+}

@@ -11,7 +11,7 @@ import (
 	"tsdb/internal/model"
 )
 
-const postingsBatch = 4 << 20
+const postingsBatch = 2 << 20
 
 // indexWriter collects the index while series are written and writes it at the
 // end. A series takes 16 bytes for its identity and about a dozen for the labels
@@ -372,7 +372,9 @@ func (x *indexWriter) writePostings(sym *symbols, fences []nameFences) {
 		for to < len(sym.names) {
 			n := 0
 			for _, c := range counts[sym.first[to]:sym.first[to+1]] {
-				n += int(c)
+				if !x.ofAll(c) {
+					n += int(c)
+				}
 			}
 			if to > from && total+n > x.batch {
 				break
@@ -386,8 +388,16 @@ func (x *indexWriter) writePostings(sym *symbols, fences []nameFences) {
 	x.endSection(sectionPostings, encodingPages, off)
 }
 
+// minOfAll is the number of series from which on the shortest form of the list of all
+// of them is one interval.
+const minOfAll = 9
+
+// ofAll reports whether a pair of n series is that of all series, so that its list
+// needs no walk.
+func (x *indexWriter) ofAll(n uint32) bool { return n >= minOfAll && uint64(n) == x.series }
+
 // writePostingsBatch writes the postings of the names from ≤ k < to, which have
-// total ordinals.
+// total ordinals, not counting pairs of all series.
 func (x *indexWriter) writePostingsBatch(sym *symbols, fences []nameFences, counts []uint32, from, to, total int) {
 	lo, hi := sym.first[from], sym.first[to]
 	ords := make([]uint32, total)
@@ -395,13 +405,19 @@ func (x *indexWriter) writePostingsBatch(sym *symbols, fences []nameFences, coun
 	at := uint32(0)
 	for r := lo; r < hi; r++ {
 		next[r-lo] = at
-		at += counts[r]
+		if !x.ofAll(counts[r]) {
+			at += counts[r]
+		}
 	}
 	any := make([][]interval, to-from)
-	x.each(func(ord uint32, pairs []uint32) {
+	walk := x.each
+	if total == 0 {
+		walk = func(func(uint32, []uint32)) {}
+	}
+	walk(func(ord uint32, pairs []uint32) {
 		for _, p := range pairs {
 			r := sym.rank[p]
-			if r < lo || r >= hi {
+			if r < lo || r >= hi || x.ofAll(counts[r]) {
 				continue
 			}
 			ords[next[r-lo]] = ord
@@ -420,9 +436,13 @@ func (x *indexWriter) writePostingsBatch(sym *symbols, fences []nameFences, coun
 		x.content = x.content[:0]
 		first := uint32(0)
 		for v := range sym.values(k) {
-			n := counts[sym.first[k]+v]
-			x.content = appendPostings(x.content, ords[at:at+n], &x.list)
-			at += n
+			if n := counts[sym.first[k]+v]; x.ofAll(n) {
+				any[k-from] = []interval{{0, n}}
+				x.content = appendPostingsRuns(x.content, any[k-from], &x.list)
+			} else {
+				x.content = appendPostings(x.content, ords[at:at+n], &x.list)
+				at += n
+			}
 			if len(x.content) >= postingsBytes || v+1-first >= postingsValues {
 				fences[k].postings = append(fences[k].postings, x.writePage(first, x.content))
 				x.content, first = x.content[:0], v+1

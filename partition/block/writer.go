@@ -17,7 +17,7 @@ import (
 // WriterOptions are the options of a Writer. The zero value is the default.
 type WriterOptions struct {
 	// PostingsBatch bounds the ordinals in memory, 4 bytes each, while postings
-	// are written: the series are walked once per batch. 0 = 4 Mi.
+	// are written: the series are walked once per batch. 0 = 2 Mi.
 	PostingsBatch int
 	// DedupeColumns is the minimum number of columns of times, and of values,
 	// that are remembered to store equal ones once; the maximum is twice as

@@ -130,6 +130,19 @@ func (s *Shard) maybePack() {
 	}
 }
 
+// Pack frees the memory of garbage in the tables where there is much of it, as Evict
+// does. It is called before a cut, which needs memory of its own.
+func (h *Head) Pack() {
+	h.order.mu.Lock() // no table is repacked while series are sorted
+	defer h.order.mu.Unlock()
+	for i := range h.shards {
+		s := &h.shards[i]
+		s.mu.Lock()
+		s.maybePack()
+		s.mu.Unlock()
+	}
+}
+
 func (s *Shard) packAnew() {
 	oldDict, oldText, oldLists := s.dict, s.text, s.lists
 	s.dict, s.text, s.lists = newDictionary(), arena{}, newPool[uint32](4, 1)

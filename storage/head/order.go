@@ -47,7 +47,14 @@ func (h *Head) Sorted(b *Buffer) []model.Ref {
 // evicted ones. The caller holds the order's lock.
 func (h *Head) updateOrder() {
 	o := &h.order
-	var fresh []model.Ref
+	n := 0
+	for i := range h.shards {
+		s := &h.shards[i]
+		s.mu.RLock()
+		n += len(s.fresh)
+		s.mu.RUnlock()
+	}
+	fresh := make([]model.Ref, 0, n+n/64)
 	var views [model.Shards]shardView
 	for i := range h.shards {
 		s := &h.shards[i]
@@ -67,10 +74,10 @@ func (h *Head) updateOrder() {
 	o.refs = mergeSeries(&views, o.refs, fresh)
 }
 
-// mergeSeries merges two lists of series in order.
+// mergeSeries merges two lists of series in order, which it may return.
 func mergeSeries(views *[model.Shards]shardView, old, fresh []model.Ref) []model.Ref {
 	if len(old) == 0 {
-		return slices.Clone(fresh)
+		return fresh
 	}
 	merged := make([]model.Ref, 0, len(old)+len(fresh))
 	at := 0
