@@ -118,6 +118,44 @@ func TestBadLinesAreRefused(t *testing.T) {
 	}
 }
 
+// A value ends where a walk over each byte says.
+func TestEndOfValue(t *testing.T) {
+	walk := func(b []byte) int {
+		depth, quoted := 0, false
+		for i := 0; i < len(b); i++ {
+			switch c := b[i]; {
+			case quoted && c == '\\':
+				i++
+			case c == '"':
+				if quoted = !quoted; !quoted && depth == 0 {
+					return i + 1
+				}
+			case quoted:
+			case c == '{' || c == '[':
+				depth++
+			case c == '}' || c == ']':
+				if depth--; depth == 0 {
+					return i + 1
+				}
+			}
+		}
+		return -1
+	}
+	r := rand.New(rand.NewSource(2))
+	const alphabet = `{}[]"\,:a1 `
+	for range 300_000 {
+		b := []byte{`{["`[r.Intn(3)]}
+		for range r.Intn(40) {
+			b = append(b, alphabet[r.Intn(len(alphabet))])
+		}
+		p := scanner{b: b}
+		got, ok := p.value()
+		if want := walk(b); ok != (want >= 0) || ok && len(got) != want {
+			t.Fatalf("%s: %d bytes, %v, want %d", b, len(got), ok, want)
+		}
+	}
+}
+
 // Whatever is read can be written and read again.
 func FuzzLine(f *testing.F) {
 	f.Add([]byte(`{"metric":{"__name__":"up","a":"\u00e9"},"values":[0,-1.5e3,null,"Infinity","NaN:7ff0000000000002"],"timestamps":[1,2,3,4,5],"starts":[0,0,1,1,1]}`))

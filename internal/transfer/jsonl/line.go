@@ -360,6 +360,8 @@ func (p *scanner) value() ([]byte, bool) {
 			depth++
 			if c == '[' { // most of a line: numbers
 				p.at += numbers(p.b[p.at+1:])
+			} else { // or labels
+				p.at += plainStrings(p.b[p.at+1:])
 			}
 		case '}', ']':
 			if depth == 0 {
@@ -402,6 +404,15 @@ func closingQuote(b []byte) int {
 // anything but numbers and words in it. It looks no further than numbersStep bytes
 // behind what is not, so that brackets in brackets take linear time.
 func numbers(b []byte) int {
+	const short = 24 // of one number
+	for i := range min(len(b), short) {
+		switch b[i] {
+		case ']':
+			return i
+		case '"', '[', '{', '}':
+			return 0
+		}
+	}
 	for from := 0; from < len(b); from += numbersStep {
 		part := b[from:min(from+numbersStep, len(b))]
 		n := bytes.IndexByte(part, ']')
@@ -421,6 +432,28 @@ func numbers(b []byte) int {
 }
 
 const numbersStep = 256
+
+// plainStrings returns the length of an object's content up to its brace, 0 if it is
+// long, or there may be anything but strings without escapes in it: then the first brace
+// with an even number of quotes before it is outside of strings.
+func plainStrings(b []byte) int {
+	b = b[:min(len(b), plainMax)]
+	n := bytes.IndexByte(b, '}')
+	if n < 0 {
+		return 0
+	}
+	for _, c := range [...]byte{'\\', '{', '[', ']'} {
+		if bytes.IndexByte(b[:n], c) >= 0 {
+			return 0
+		}
+	}
+	if bytes.Count(b[:n], []byte{'"'})%2 != 0 {
+		return 0
+	}
+	return n
+}
+
+const plainMax = 1 << 10
 
 // text returns the content of the string at the position.
 func (p *scanner) text() (string, error) {
