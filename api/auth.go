@@ -64,7 +64,7 @@ func isOpen(r *http.Request) bool {
 // loginOf returns the credentials of a request. On the paths of InfluxDB the
 // parameters u and p take precedence over the header, as in InfluxDB.
 func loginOf(w http.ResponseWriter, r *http.Request) (login, bool) {
-	influx := r.URL.Path == "/write" || r.URL.Path == "/query" || strings.HasPrefix(r.URL.Path, "/api/v2/")
+	influx := isInfluxPath(r.URL.Path)
 	if influx {
 		if q := r.URL.Query(); q.Get("u") != "" {
 			return login{user: q.Get("u"), password: q.Get("p")}, true

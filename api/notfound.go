@@ -12,7 +12,7 @@ import (
 var served = []struct{ what, methods, paths string }{
 	{"Prometheus remote write", "POST", "/api/v1/write /api/v1/push"},
 	{"OpenTelemetry metrics (OTLP)", "POST", "/v1/metrics /api/v1/otlp/v1/metrics /opentelemetry/v1/metrics"},
-	{"InfluxDB line protocol", "POST", "/write /api/v2/write /api/v2/delete"},
+	{"InfluxDB line protocol", "POST", "/write /api/v2/write /api/v2/delete /api/v3/write_lp"},
 	{"InfluxDB clients", "GET", "/ping /health /ready /query"},
 	{"PromQL", "GET, POST", "/api/v1/query /api/v1/query_range /api/v1/query_exemplars /api/v1/explain /api/v1/format_query /api/v1/parse_query"},
 	{"series and labels", "GET, POST", "/api/v1/series /api/v1/labels"},
@@ -84,6 +84,7 @@ func notFoundText(path string) string {
 	for _, s := range served {
 		fmt.Fprintf(&b, "  %s (%s): %s\n", s.what, s.methods, s.paths)
 	}
+	b.WriteString("InfluxDB's paths are served under /influx and /influxdb too.\n")
 	b.WriteString("gRPC (tsdb.v1.Write, tsdb.v1.Query) has a port of its own.\n")
 	return b.String()
 }

@@ -77,7 +77,7 @@ func gzipped(t testing.TB, b []byte) []byte {
 func TestInfluxBodies(t *testing.T) {
 	line := []byte("m v=1 " + ns + "\n")
 	stored := []string{`{__name__="m_v"}`}
-	for _, path := range []string{"/write", "/api/v2/write"} {
+	for _, path := range []string{"/write", "/api/v2/write", "/api/v3/write_lp"} {
 		for _, c := range []struct {
 			name    string
 			body    []byte
@@ -142,10 +142,4 @@ func TestInfluxBodies(t *testing.T) {
 			}
 		})
 	}
-	t.Run("3.x is not there", func(t *testing.T) {
-		d := openDoor(t)
-		if a := d.do("POST", "/api/v3/write_lp?db=x", line); a.code != 404 {
-			t.Errorf("got %d %s", a.code, a.body)
-		}
-	})
 }

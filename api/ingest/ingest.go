@@ -1,10 +1,14 @@
 package ingest
 
 import (
+	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"tsdb/api/ingest/appender"
 	"tsdb/api/ingest/csv"
@@ -12,6 +16,7 @@ import (
 	"tsdb/api/ingest/door"
 	"tsdb/api/ingest/influx"
 	"tsdb/api/ingest/jsonlines"
+	"tsdb/api/ingest/listener"
 	"tsdb/api/ingest/opentsdb"
 	"tsdb/api/ingest/otlp"
 	"tsdb/api/ingest/pushgateway"
@@ -42,6 +47,7 @@ type Options struct {
 	// InfluxDBLabel is the name of the label that holds the db or bucket of an
 	// Influx write. A tag of that name takes precedence. Empty = no label.
 	InfluxDBLabel string
+	InfluxNaming  *influx.Naming // which metrics fields become; nil = influx.DefaultNaming
 
 	Names door.Names // of metrics and tags of OpenTSDB and DataDog
 
@@ -101,7 +107,7 @@ func newIngest(o Options, backend door.Backend) *Ingest {
 		shared:      s,
 		remoteWrite: remotewrite.New(s),
 		influx: influx.New(s, influx.Options{
-			DB: o.DB, DBLabel: o.InfluxDBLabel, Tenant: o.Tenant, RetentionMs: o.RetentionMs, Version: o.Version,
+			DB: o.DB, DBLabel: o.InfluxDBLabel, Naming: o.InfluxNaming, Tenant: o.Tenant, RetentionMs: o.RetentionMs, Version: o.Version,
 		}),
 		jsonLines:   jsonlines.New(s),
 		otlp:        otlp.New(s, o.OTLP),
@@ -166,6 +172,17 @@ func (in *Ingest) SetRules(r door.Rules) { in.shared.SetRules(r) }
 // SetOTLP replaces the settings of OTLP, which are valid.
 func (in *Ingest) SetOTLP(o otlp.Settings) { in.otlp.Set(o) }
 
+// InfluxListener returns a listener for line protocol over TCP and UDP. The options are
+// valid.
+func (in *Ingest) InfluxListener(o influx.ListenOptions, reg prometheus.Registerer) *listener.Listener {
+	return listener.New(listener.Options{
+		Door: influx.DoorName, Shared: in.shared, Whole: influx.WholeLines, MaxLineBytes: influx.MaxListenLine, Registerer: reg,
+		Store: func(ctx context.Context, lines []byte, _ io.Writer) (storage.Receipt, error) {
+			return in.influx.StoreLines(ctx, lines, o)
+		},
+	})
+}
+
 // RegisterRPC registers the services of all doors.
 func (in *Ingest) RegisterRPC(s rpcwrite.Server) {
 	in.rpcWrite.Register(s)
@@ -191,7 +208,7 @@ func (in *Ingest) Refuse(w http.ResponseWriter, r *http.Request, status int, tex
 	switch path := r.URL.Path; {
 	case datadog.Serves(path):
 		datadog.Fail(w, status, text)
-	case path == "/write", path == "/query", path == "/ping", path == "/health", path == "/ready", strings.HasPrefix(path, "/api/v2/"):
+	case path == "/write", path == "/query", path == "/ping", path == "/health", path == "/ready", strings.HasPrefix(path, "/api/v2/"), strings.HasPrefix(path, "/api/v3/"):
 		in.influx.Fail(w, r, status, text)
 	case path == "/api/v1/write", path == "/api/v1/push", path == "/api/v1/import", strings.HasPrefix(path, "/api/v1/import/"), strings.HasPrefix(path, "/metrics/job"):
 		http.Error(w, text, status)

@@ -10,10 +10,12 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
 	"tsdb/api"
+	"tsdb/api/ingest/influx"
 	"tsdb/api/scrape"
 	"tsdb/partition/block"
 )
@@ -68,7 +70,13 @@ type config struct {
 	limitLabelValue size
 	limitBody       size
 
-	influxDBLabel string
+	influxDBLabel         string
+	influxSeparator       string
+	influxBareValue       toggle
+	influxPrometheusNames toggle
+	influxTCP, influxUDP  string
+	influxListenDB        string
+	influxListenPrecision choice
 
 	strict      toggle
 	enableAdmin toggle
@@ -158,6 +166,14 @@ func (c *config) flagSet() *flag.FlagSet {
 	variable(&c.limitBody, "limit.body", "32MiB", "maximum length in `bytes` of a request body, both compressed and decompressed")
 
 	fs.StringVar(&c.influxDBLabel, "influx.db-label", "db", "`label` for the database or bucket of a line-protocol write; empty = none")
+	fs.StringVar(&c.influxSeparator, "influx.separator", "_", "`text` between the names of the measurement and the field in the name of a metric")
+	variable(&c.influxBareValue, "influx.bare-value", "false", "name the metric of a field \"value\" after its measurement alone")
+	variable(&c.influxPrometheusNames, "influx.prometheus-names", "false", "replace characters of metric and label names other than letters, digits, underscores and, in metrics, colons by underscores, and put one before a leading digit")
+	fs.StringVar(&c.influxTCP, "influx.tcp", "", "`address` to listen on for line protocol over plain TCP, without authentication; empty = none")
+	fs.StringVar(&c.influxUDP, "influx.udp", "", "`address` to listen on for line protocol in UDP datagrams, without authentication; empty = none")
+	fs.StringVar(&c.influxListenDB, "influx.listen.db", "", "`database` of the lines of --influx.tcp and --influx.udp; empty = none")
+	c.influxListenPrecision.of = []string{"ns", "us", "ms", "s", "auto"}
+	variable(&c.influxListenPrecision, "influx.listen.precision", "ns", "`unit` of the timestamps of --influx.tcp and --influx.udp: ns, us, ms, s, or auto = told from the size of each")
 
 	variable(&c.enableAdmin, "web.enable-admin-api", "false", "allow all peers to use /api/v1/admin, not only those on this machine")
 	variable(&c.enablePprof, "web.enable-pprof", "false", "allow all peers to see /debug/pprof, not only those on this machine")
@@ -322,6 +338,12 @@ func (c *config) validate() error {
 	if c.maxFuture <= 0 {
 		refuse("--ingest.max-future must be more than 0")
 	}
+	if !utf8.ValidString(c.influxSeparator) || len(c.influxSeparator) > 64 {
+		refuse("--influx.separator is not UTF-8 or longer than 64 bytes")
+	}
+	if err := c.influxListen().Validate(); err != nil {
+		refuse("--influx.listen.db and --influx.listen.precision: %w", err)
+	}
 	if err := api.ValidateOrigins(c.webExternalURL, c.hosts(), c.webCORSOrigin); err != nil {
 		errs = append(errs, err)
 	}
@@ -329,6 +351,16 @@ func (c *config) validate() error {
 		return usageError{errors.Join(errs...)}
 	}
 	return nil
+}
+
+// influxNaming returns the names of metrics of line protocol.
+func (c *config) influxNaming() *influx.Naming {
+	return &influx.Naming{Separator: c.influxSeparator, BareValue: bool(c.influxBareValue), Prometheus: bool(c.influxPrometheusNames)}
+}
+
+// influxListen returns the parameters of lines over TCP and UDP.
+func (c *config) influxListen() influx.ListenOptions {
+	return influx.ListenOptions{DB: c.influxListenDB, Precision: c.influxListenPrecision.value}
 }
 
 // hosts returns the names of --web.hosts.

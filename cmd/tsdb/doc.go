@@ -7,4 +7,7 @@
 //
 // Exit codes are 0 for success, 1 for failure, 2 for an invalid command line or
 // configuration file; check and repair have their own, see their help.
+//
+// The package has more than 30 files because each command and each group of settings
+// has one of its own.
 package main

@@ -35,6 +35,7 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 		InfluxDBLabel: s.config.influxDBLabel,
 		Names:         s.names(),
 		OTLP:          s.config.otlpSettings(),
+		InfluxNaming:  s.config.influxNaming(),
 		RetentionMs:   time.Duration(s.config.retention).Milliseconds(),
 		Version:       version,
 		Logger:        s.log,

@@ -109,6 +109,7 @@ type service struct {
 	self     *api.SelfScrape // nil = off
 
 	httpListener, grpcListener net.Listener
+	lines                      []*linePorts
 	engine                     *query.Engine
 	ingest                     *ingest.Ingest
 	scraper                    *scrape.Manager
@@ -149,7 +150,11 @@ func newService(c *config, log *slog.Logger, cpus int) (_ *service, err error) {
 		})
 	}
 	s.reloader = newReloader(s, c)
+	if err = s.openLinePorts(); err != nil {
+		return nil, err
+	}
 	doors, calls := s.doors()
+	s.attachLinePorts()
 	if s.http, err = api.NewServer(api.Options{
 		DB: s.database.get, Doors: doors, Registry: s.registry, Logger: log, Version: version,
 		EnableAdmin: bool(c.enableAdmin), EnablePprof: bool(c.enablePprof), Reload: s.reloader.reload, WebConfigFile: c.webConfig, MaxConnections: int(c.webMaxConns),
@@ -167,10 +172,14 @@ func newService(c *config, log *slog.Logger, cpus int) (_ *service, err error) {
 // run serves requests, opens the database meanwhile, and shuts down when ctx ends
 // or a server or the database fails.
 func (s *service) run(ctx context.Context) error {
-	failed := make(chan error, 2)
+	failed := make(chan error, 2+2*len(s.lines))
 	var servers sync.WaitGroup
 	servers.Go(func() { failed <- s.http.Serve(s.httpListener) })
 	servers.Go(func() { failed <- s.rpc.Serve(s.grpcListener) })
+	for _, p := range s.lines {
+		p.serve(&servers, failed)
+		s.log.Info("listening for lines", append([]any{"ports", p.flag}, p.addresses()...)...)
+	}
 	for _, w := range s.config.warnings() {
 		s.log.Warn(w)
 	}
@@ -286,6 +295,7 @@ func (s *service) shutdown() error {
 	s.rpc.SetServing(false)
 	var rpc sync.WaitGroup
 	rpc.Go(func() { s.rpc.Shutdown(finish) })
+	rpc.Go(func() { s.drainLinePorts(finish) })
 	if err := s.http.Shutdown(finish); err != nil {
 		s.log.Warn("requests in flight were aborted at shutdown", "limit", finishLimit, "err", err)
 	}
@@ -319,6 +329,9 @@ func (s *service) closeListeners() {
 		if l != nil {
 			_ = l.Close() // it has accepted no connection
 		}
+	}
+	for _, p := range s.lines {
+		p.close()
 	}
 }
 

@@ -83,12 +83,12 @@ api/ingest/rpcstatus: api/ingest/door
 api/ingest/otlp     : internal/decimal internal/model storage api/reqbody api/ingest/door api/ingest/rpcstatus api/ingest/wire
 api/ingest/rpcwrite : internal/model internal/panics storage proto api/reqbody api/ingest/door api/ingest/rpcstatus api/ingest/wire
 api/ingest/appender : internal/model internal/panics storage api/reqbody api/ingest/door
-api/ingest          : internal/vfs storage api/reqbody api/ingest/appender api/ingest/door api/ingest/remotewrite api/ingest/influx api/ingest/jsonlines api/ingest/otlp api/ingest/rpcwrite api/ingest/text api/ingest/csv api/ingest/pushgateway api/ingest/opentsdb api/ingest/datadog
+api/ingest          : internal/vfs storage api/reqbody api/ingest/appender api/ingest/door api/ingest/remotewrite api/ingest/influx api/ingest/jsonlines api/ingest/otlp api/ingest/rpcwrite api/ingest/text api/ingest/csv api/ingest/pushgateway api/ingest/opentsdb api/ingest/datadog api/ingest/listener
 api/web             :
 api/importer        : internal/model storage internal/transfer internal/transfer/stream
 api/scrape          : internal/model api
 api                 : internal/match internal/model internal/vfs internal/panics internal/background storage query proto api/reqbody api/adminctx internal/transfer/jsonl api/web
-cmd/tsdb            : internal/model internal/vfs internal/objstore internal/objstore/s3 internal/transfer internal/transfer/export internal/transfer/files internal/transfer/jsonl internal/transfer/promdir internal/transfer/promread partition/block storage storage/archive storage/wal query api api/reqbody api/ingest api/ingest/door api/ingest/otlp api/importer api/scrape storage/doctor
+cmd/tsdb            : internal/model internal/vfs internal/objstore internal/objstore/s3 internal/transfer internal/transfer/export internal/transfer/files internal/transfer/jsonl internal/transfer/promdir internal/transfer/promread partition/block storage storage/archive storage/wal query api api/reqbody api/ingest api/ingest/door api/ingest/otlp api/importer api/scrape storage/doctor api/ingest/influx api/ingest/listener
 benchmarks          :
 internal/transfer/stream : internal/model encoding
 internal/transfer        : internal/match internal/model partition/block storage internal/transfer/stream

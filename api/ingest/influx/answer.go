@@ -24,6 +24,7 @@ type dialect int
 const (
 	dialect1 dialect = 1 // {"error":"…"} and X-Influxdb-Error
 	dialect2 dialect = 2 // {"code":"…","message":"…"} and X-Platform-Error-Code
+	dialect3 dialect = 3 // {"error":"…","data":…}
 )
 
 // setHeaders sets the headers of every response to an Influx client.
@@ -61,7 +62,9 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, d dialect, status
 		}{code, text}
 	} else {
 		header.Set("Content-Type", "application/json")
-		header.Set("X-Influxdb-Error", headerText(text))
+		if d == dialect1 {
+			header.Set("X-Influxdb-Error", headerText(text))
+		}
 		body = struct {
 			Error string `json:"error"`
 		}{text}
@@ -86,9 +89,11 @@ func (h *Handler) Fail(w http.ResponseWriter, r *http.Request, status int, text 
 	d := dialect1
 	if path := r.URL.Path; path == "/health" || path == "/ready" || strings.HasPrefix(path, "/api/v2/") {
 		d = dialect2
+	} else if strings.HasPrefix(path, "/api/v3/") {
+		d = dialect3
 	}
 	if status == http.StatusUnauthorized {
-		if text = "authorization failed"; d == dialect2 { // InfluxDB's texts, which clients match
+		if text = "authorization failed"; d != dialect1 { // InfluxDB's texts, which clients match
 			text = "unauthorized access"
 		}
 	}
@@ -140,11 +145,14 @@ func writeJSON(w http.ResponseWriter, v any) {
 func refusals(q *door.Request[*decoder], receipt storage.Receipt) string {
 	d := q.Decoder
 	dropped := q.Batch.Offered.Floats - d.refused - receipt.Floats
-	if d.badLines == 0 && dropped == 0 {
+	if d.bad.n == 0 && dropped == 0 {
 		return ""
 	}
-	texts := append([]string(nil), d.errors...)
-	if more := d.badLines - len(d.errors); more > 0 {
+	var texts []string
+	for _, e := range d.bad.errors {
+		texts = append(texts, e.String())
+	}
+	if more := d.bad.n - len(d.bad.errors); more > 0 {
 		texts = append(texts, "and "+strconv.Itoa(more)+" more bad lines")
 	}
 	for _, r := range receipt.Rejected {

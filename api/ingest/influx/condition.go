@@ -292,15 +292,19 @@ func (p *conditionParser) instant() (int64, error) {
 	return int64(d), nil
 }
 
-// matchers returns the matchers of a condition in a database. A metric is named
-// measurement_field, so those of a measurement are found by their prefix.
-func (c *condition) matchers(label, db string) ([]*labels.Matcher, error) {
+// matchers returns the matchers of a condition in a database. A metric's name begins
+// with that of its measurement, so those of a measurement are found by their prefix.
+func (c *condition) matchers(n *Naming, label, db string) ([]*labels.Matcher, error) {
 	ms := []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, label, db)}
 	switch {
 	case c.measurement != "" && c.field != "":
-		ms = append(ms, labels.MustNewMatcher(labels.MatchEqual, prommodel.MetricNameLabel, c.measurement+"_"+c.field))
+		ms = append(ms, labels.MustNewMatcher(labels.MatchEqual, prommodel.MetricNameLabel, n.metric(c.measurement, c.field)))
 	case c.measurement != "":
-		m, err := labels.NewMatcher(labels.MatchRegexp, prommodel.MetricNameLabel, regexp.QuoteMeta(c.measurement)+"_.+")
+		pattern := regexp.QuoteMeta(n.metric(c.measurement, "")) + ".+"
+		if n.BareValue {
+			pattern += "|" + regexp.QuoteMeta(n.metric(c.measurement, "value"))
+		}
+		m, err := labels.NewMatcher(labels.MatchRegexp, prommodel.MetricNameLabel, pattern)
 		if err != nil { // not UTF-8
 			return nil, fmt.Errorf("invalid measurement %q: %w", c.measurement, err)
 		}
@@ -308,5 +312,12 @@ func (c *condition) matchers(label, db string) ([]*labels.Matcher, error) {
 	case c.field != "":
 		return nil, errors.New("_field needs _measurement")
 	}
-	return append(ms, c.tags...), nil
+	for _, t := range c.tags {
+		m, err := labels.NewMatcher(t.Type, n.label(t.Name), t.Value)
+		if err != nil {
+			return nil, err
+		}
+		ms = append(ms, m)
+	}
+	return ms, nil
 }

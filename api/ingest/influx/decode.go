@@ -11,22 +11,21 @@ import (
 	"tsdb/storage"
 )
 
-// maxLineErrors is the number of bad lines quoted in a response; the others are
-// only counted.
-const maxLineErrors = 5
-
 // decoder decodes line protocol. Its slices point into src and are reused.
 type decoder struct {
 	src       []byte
 	db        dbLabel
+	naming    *Naming
 	precision precision
 	now       int64 // time of lines without one, Unix milliseconds
 	strings   *stringLog
 
-	refused     int      // samples of the request that were refused for their labels
-	errors      []string // of the first bad lines
-	badLines    int
-	lastBadLine *byte // first byte of the last bad line
+	whole bool // a bad line refuses the request
+	lists bool // bad lines are listed with their numbers, those that storage refuses too
+
+	refused int // samples of the request that were refused for their labels
+	skipped int // string fields, which are counted and no error
+	bad     badLines
 
 	point   linePoint
 	samples []sample // of the group
@@ -49,14 +48,14 @@ func (d *decoder) Release() {
 		d.samples, d.point.fields = nil, nil
 	}
 	d.point.key, d.point.timestamp = nil, nil
-	d.src, d.errors, d.lastBadLine = nil, nil, nil
+	d.src, d.bad = nil, badLines{}
 }
 
 // Decode implements door.Decoder. A bad line is refused, without effect on the
 // others.
 func (d *decoder) Decode(b *door.Batch) error {
-	d.refused, d.badLines, d.lastBadLine = 0, 0, nil
-	d.errors = d.errors[:0]
+	d.refused, d.skipped = 0, 0
+	d.bad.reset()
 	d.NextGroup()
 	numStrings := 0 // string fields
 	var stringKey, stringField []byte
@@ -70,6 +69,9 @@ func (d *decoder) Decode(b *door.Batch) error {
 		n, bad := d.addLine(b, line)
 		if bad != nil {
 			d.refuseLine(b, line, bad)
+			if d.whole {
+				return errNotAccepted
+			}
 			continue
 		}
 		if n > 0 {
@@ -89,6 +91,7 @@ func (d *decoder) Decode(b *door.Batch) error {
 	}
 	if numStrings > 0 {
 		name := fmt.Sprintf("%s field %s", door.Clip(string(stringKey), door.MaxExcerptBytes), door.Clip(string(stringField), door.MaxExcerptBytes))
+		d.skipped = numStrings
 		b.Reject(storage.ReasonStringField, name, "string fields are not stored", numStrings)
 	}
 	return nil
@@ -156,7 +159,7 @@ func (d *decoder) addLine(b *door.Batch, line []byte) (numStrings int, bad *line
 func (d *decoder) Labels(k int, set *door.LabelSet) (samples int, err error) {
 	var bad *lineError
 	s := &d.samples[k]
-	if d.scratch, bad = addLabels(set, s.key, s.field, d.db, d.scratch); bad != nil {
+	if d.scratch, bad = addLabels(set, d.naming, s.key, s.field, d.db, d.scratch); bad != nil {
 		return 1, &storage.Reject{Reason: bad.reason, Detail: bad.text}
 	}
 	return 1, nil
@@ -165,6 +168,9 @@ func (d *decoder) Labels(k int, set *door.LabelSet) (samples int, err error) {
 // AddSamples implements door.Decoder.
 func (d *decoder) AddSamples(b *door.Batch, refs []model.Ref, from, to int) error {
 	b.Offered.Floats += to - from
+	if d.lists {
+		return d.addListed(b, refs, from, to)
+	}
 	for k := from; k < to; k++ {
 		if s := &d.samples[k]; refs[k] != 0 {
 			b.Float(refs[k], s.t, 0, s.v)
@@ -173,30 +179,20 @@ func (d *decoder) AddSamples(b *door.Batch, refs []model.Ref, from, to int) erro
 	return nil
 }
 
-// Refuse implements door.Refuser: the line is refused, in InfluxDB's words.
-func (d *decoder) Refuse(b *door.Batch, k int, bad *storage.Reject, n int) {
-	err := badLine(bad.Reason, bad.Detail)
-	if bad.Reason == storage.ReasonDuplicateLabel {
-		err = errTagTwice
+// addListed adds samples and keeps the lines of those that storage refuses.
+func (d *decoder) addListed(b *door.Batch, refs []model.Ref, from, to int) error {
+	for k := from; k < to; k++ {
+		s := &d.samples[k]
+		if refs[k] == 0 {
+			continue
+		}
+		before := b.Rejected()
+		if b.Float(refs[k], s.t, 0, s.v); b.Rejected() > before {
+			d.keepLine(s.line, "")
+		}
 	}
-	d.refused += n
-	d.refuseLine(b, d.samples[k].line, err)
-}
-
-// refuseLine counts a refusal and keeps the error texts of the first few lines. It
-// is called for each refused series of a line; the line is reported once.
-func (d *decoder) refuseLine(b *door.Batch, line []byte, err *lineError) {
-	again := d.lastBadLine == &line[0]
-	d.lastBadLine = &line[0]
-	if !again {
-		d.badLines++
+	if d.whole && b.Rejected() > d.skipped {
+		return errNotAccepted
 	}
-	text := ""
-	if !again && len(d.errors) < maxLineErrors || b.Labels.WantsDetail(err.reason) {
-		text = fmt.Sprintf("unable to parse '%s': %s", door.Clip(string(line[:min(len(line), door.MaxExcerptBytes+4)]), door.MaxExcerptBytes), err.text)
-	}
-	if !again && len(d.errors) < maxLineErrors {
-		d.errors = append(d.errors, text)
-	}
-	b.Reject(err.reason, "", text, 1)
+	return nil
 }

@@ -105,7 +105,7 @@ func (h *Handler) deleteSeries(ctx context.Context, db string, conditions ...*co
 		return e, nil
 	}
 	for _, c := range conditions {
-		ms, err := c.matchers(h.opts.DBLabel, db)
+		ms, err := c.matchers(h.opts.Naming, h.opts.DBLabel, db)
 		if err != nil {
 			return e, &door.RequestError{Text: err.Error()}
 		}
@@ -193,8 +193,8 @@ func (h *Handler) deleteStatement(ctx context.Context, what string, words []stri
 	if len(measurements) == 0 || len(names) == 0 {
 		return result{}
 	}
-	return result{Messages: []message{{"warning", "metrics are named measurement_field, so those of measurements whose names begin with " +
-		measurements[0] + "_ belong to " + measurements[0] + "; deleted from " + door.Clip(strings.Join(names, ", "), door.MaxExcerptBytes)}}}
+	return result{Messages: []message{{"warning", "metrics are named " + h.opts.Naming.metric("measurement", "field") + ", so those of measurements whose names begin with " +
+		h.opts.Naming.metric(measurements[0], "") + " belong to " + measurements[0] + "; deleted from " + door.Clip(strings.Join(names, ", "), door.MaxExcerptBytes)}}}
 }
 
 // from parses FROM m, … and returns the text after WHERE.
@@ -248,7 +248,7 @@ func (h *Handler) metricsOf(ctx context.Context, db string, measurements []strin
 	}
 	defer v.Release()
 	for _, m := range measurements {
-		ms, err := (&condition{measurement: m}).matchers(h.opts.DBLabel, db)
+		ms, err := (&condition{measurement: m}).matchers(h.opts.Naming, h.opts.DBLabel, db)
 		if err != nil {
 			return nil, err
 		}

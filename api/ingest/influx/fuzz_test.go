@@ -89,7 +89,7 @@ func FuzzParseCondition(f *testing.F) {
 		if c.times.Min < model.AllTime.Min || c.times.Max > model.AllTime.Max {
 			t.Fatalf("times %v", c.times)
 		}
-		if ms, err := c.matchers("db", "x"); err == nil && len(ms) == 0 {
+		if ms, err := c.matchers(&DefaultNaming, "db", "x"); err == nil && len(ms) == 0 {
 			t.Fatal("no matchers")
 		}
 	})

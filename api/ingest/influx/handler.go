@@ -20,6 +20,9 @@ type Options struct {
 	// tag of that name takes precedence. Empty = no label.
 	DBLabel string
 
+	// Naming says which metrics fields become; nil = DefaultNaming.
+	Naming *Naming
+
 	Tenant      string // name of the tenant whose databases are shown
 	RetentionMs int64  // the retention shown by SHOW RETENTION POLICIES; 0 = unlimited
 	Version     string // server version shown to clients
@@ -43,9 +46,12 @@ type Handler struct {
 
 // New returns a handler.
 func New(s *door.Shared, o Options) *Handler {
+	if o.Naming == nil {
+		o.Naming = &DefaultNaming
+	}
 	h := &Handler{shared: s, opts: o, started: s.Clock.Now()}
 	h.strings.log = s.Logger
-	h.door = door.New(s, DoorName, door.Influx, func() *decoder { return &decoder{strings: &h.strings} })
+	h.door = door.New(s, DoorName, door.Influx, func() *decoder { return &decoder{strings: &h.strings, naming: o.Naming} })
 	return h
 }
 
@@ -53,6 +59,7 @@ func New(s *door.Shared, o Options) *Handler {
 func (h *Handler) Register(mux *http.ServeMux) {
 	mux.HandleFunc("/write", h.write1)
 	mux.HandleFunc("/api/v2/write", h.write2)
+	mux.HandleFunc("/api/v3/write_lp", h.write3)
 	mux.HandleFunc("/api/v2/delete", h.delete2)
 	mux.HandleFunc("/ping", h.ping)
 	mux.HandleFunc("/health", h.health)

@@ -31,7 +31,7 @@ func NewLines(backend door.Backend, o LinesOptions) (*Lines, error) {
 		return nil, fmt.Errorf("invalid precision %q (use ns, us, ms, s, m or h)", o.Precision)
 	}
 	l := &Lines{o: o, unit: p}
-	l.door = door.New(door.NewShared(door.Options{Backend: backend}), "influx", door.Influx, func() *decoder { return new(decoder) })
+	l.door = door.New(door.NewShared(door.Options{Backend: backend}), "influx", door.Influx, func() *decoder { return &decoder{naming: &DefaultNaming} })
 	return l, nil
 }
 

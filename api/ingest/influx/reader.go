@@ -37,6 +37,25 @@ func (r *lineReader) next() (line []byte, ok bool) {
 	return line, true
 }
 
+// WholeLines returns the length of the lines at the start of b whose ends are certain,
+// whatever follows b.
+func WholeLines(b []byte) int {
+	end := bytes.LastIndexByte(b, '\n') + 1
+	if end == 0 || bytes.IndexByte(b, '"') < 0 && !bytes.Contains(b, []byte("\\\n")) {
+		return end
+	}
+	lines := lineReader{src: b}
+	for whole := 0; ; {
+		line, ok := lines.next()
+		read := len(b) - len(lines.src)
+		escaped := len(line) - len(bytes.TrimRight(line, "\\"))
+		if !ok || lines.unclosed || whole+len(line) == read || read == len(b) && escaped%2 == 1 {
+			return whole
+		}
+		whole = read
+	}
+}
+
 func isComment(line []byte) bool {
 	line = trimBlanks(line)
 	return len(line) > 0 && line[0] == '#'

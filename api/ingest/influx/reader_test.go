@@ -18,7 +18,7 @@ func TestUnclosedStringsTakeLinearTime(t *testing.T) {
 	if _, err := q.Store(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if d.badLines != lines {
-		t.Errorf("%d bad lines, want %d", d.badLines, lines)
+	if d.bad.n != lines {
+		t.Errorf("%d bad lines, want %d", d.bad.n, lines)
 	}
 }

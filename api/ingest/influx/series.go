@@ -22,9 +22,10 @@ const (
 // addLabels parses the key of a line and the key of one of its fields, and adds
 // their labels to an empty set. Unescaped text is stored in scratch, which is
 // returned and must not be modified while the set is in use.
-func addLabels(set *door.LabelSet, key, field []byte, db dbLabel, scratch []byte) ([]byte, *lineError) {
-	// Allocated once, so that the slices in the set stay valid.
-	if need := len(key) + len(field) + 1; cap(scratch) < need {
+func addLabels(set *door.LabelSet, n *Naming, key, field []byte, db dbLabel, scratch []byte) ([]byte, *lineError) {
+	// Allocated once, so that the slices in the set stay valid. A name may grow by an
+	// underscore, where the key has a comma or the separator's bytes.
+	if need := 2*(len(key)+len(field)) + len(n.Separator) + 2; cap(scratch) < need {
 		scratch = make([]byte, 0, 2*need)
 	}
 	scratch = scratch[:0]
@@ -39,10 +40,11 @@ func addLabels(set *door.LabelSet, key, field []byte, db dbLabel, scratch []byte
 	if len(measurement) == 0 {
 		return scratch, errNoMeasurement
 	}
-	from := len(scratch)
 	scratch = appendUnescaped(scratch, measurement, nameEscapes)
-	scratch = append(scratch, '_')
+	mid := len(scratch)
 	scratch = appendUnescaped(scratch, field, nameEscapes)
+	from := len(scratch)
+	scratch = n.appendMetric(scratch, scratch[:mid], scratch[mid:from])
 	set.Add(door.MetricName, scratch[from:])
 
 	addDB := len(db.value) > 0
@@ -67,6 +69,9 @@ func addLabels(set *door.LabelSet, key, field []byte, db dbLabel, scratch []byte
 		var name, value []byte
 		from = len(scratch)
 		scratch = appendUnescaped(scratch, tag[:eq], tagEscapes)
+		if n.Prometheus {
+			scratch = sanitise(scratch, from, false)
+		}
 		name, from = scratch[from:], len(scratch)
 		scratch = appendUnescaped(scratch, tag[eq+1:], tagEscapes)
 		value = scratch[from:]

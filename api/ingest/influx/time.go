@@ -7,10 +7,10 @@ import (
 
 // precision is the unit of the timestamps of a request.
 type precision struct {
-	unit time.Duration
+	unit time.Duration // 0 = told from the size of each timestamp
 }
 
-// precisions1 and precisions2 map the values of the parameter precision in the two
+// precisions1 to precisions3 map the values of the parameter precision in the
 // dialects.
 var (
 	precisions1 = map[string]precision{
@@ -22,7 +22,29 @@ var (
 		"": {time.Nanosecond}, "ns": {time.Nanosecond}, "us": {time.Microsecond},
 		"ms": {time.Millisecond}, "s": {time.Second},
 	}
+	precisions3 = map[string]precision{
+		"": {}, "auto": {}, "nanosecond": {time.Nanosecond}, "ns": {time.Nanosecond}, "n": {time.Nanosecond},
+		"microsecond": {time.Microsecond}, "us": {time.Microsecond}, "u": {time.Microsecond},
+		"millisecond": {time.Millisecond}, "ms": {time.Millisecond}, "second": {time.Second}, "s": {time.Second},
+	}
 )
+
+// unitOf returns the unit of a timestamp without its sign. An unknown one is told from
+// its size, as in InfluxDB 3: a number of seconds until the year 2128.
+func (p precision) unitOf(u uint64) uint64 {
+	const second = uint64(time.Second)
+	switch {
+	case p.unit != 0:
+		return uint64(p.unit)
+	case u < 5*second:
+		return second
+	case u < 5_000*second:
+		return uint64(time.Millisecond)
+	case u < 5_000_000*second:
+		return uint64(time.Microsecond)
+	}
+	return 1
+}
 
 // maxNs is the largest timestamp in InfluxDB, in nanoseconds. The smallest is its
 // negative.
@@ -42,7 +64,7 @@ func (p precision) parseTime(b []byte) (int64, *lineError) {
 	if !ok {
 		return 0, errTimestamp
 	}
-	unit := uint64(p.unit)
+	unit := p.unitOf(u)
 	if overflow || u > maxNs/unit {
 		return 0, errTimeRange
 	}
@@ -65,5 +87,8 @@ func floorMs(ns int64) int64 {
 // now returns the timestamp of lines without one: t truncated to the precision, as
 // in InfluxDB, in Unix milliseconds.
 func (p precision) now(t time.Time) int64 {
+	if p.unit == 0 {
+		return t.UnixMilli()
+	}
 	return floorMs(t.UTC().Truncate(p.unit).UnixNano())
 }

@@ -2,9 +2,11 @@ package influx
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"tsdb/api/ingest/door"
 	"tsdb/api/reqbody"
@@ -23,7 +25,7 @@ func (h *Handler) write1(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, dialect1, http.StatusBadRequest, fmt.Sprintf("invalid precision %q (use n, u, ms, s, m or h)", door.Clip(params.Get("precision"), 40)))
 		return
 	}
-	h.write(w, r, dialect1, params.Get("db"), p)
+	h.write(w, r, writeOptions{dialect: dialect1, db: params.Get("db"), precision: p})
 }
 
 // write2 serves the write endpoint of InfluxDB 2.x, with the parameters
@@ -36,10 +38,19 @@ func (h *Handler) write2(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	db, _, _ := strings.Cut(params.Get("bucket"), "/")
-	h.write(w, r, dialect2, db, p)
+	h.write(w, r, writeOptions{dialect: dialect2, db: db, precision: p})
 }
 
-func (h *Handler) write(w http.ResponseWriter, r *http.Request, d dialect, db string, p precision) {
+// writeOptions are the parameters of a write.
+type writeOptions struct {
+	dialect   dialect
+	db        string
+	precision precision
+	whole     bool // a bad line refuses the request
+}
+
+func (h *Handler) write(w http.ResponseWriter, r *http.Request, o writeOptions) {
+	d := o.dialect
 	if h.refuseMethod(w, r, d, http.MethodPost) {
 		return
 	}
@@ -73,17 +84,19 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, d dialect, db st
 		return
 	}
 	defer q.Release()
-	q.Decoder.precision = p
-	q.Decoder.now = p.now(h.shared.Clock.Now())
-	q.Decoder.db = dbLabel{}
-	if h.opts.DBLabel != "" && db != "" {
-		q.Decoder.db = dbLabel{[]byte(h.opts.DBLabel), []byte(db)}
-		q.Parameters(h.opts.DBLabel, db)
-	}
+	h.prepare(q, o)
 	q.AddLabels(extra)
 	receipt, err := h.store(r.Context(), q, received, encoding == "gzip")
-	if err != nil {
+	switch {
+	case errors.Is(err, errNotAccepted):
+		h.shared.RefusedRequest(DoorName, &door.RequestError{Text: err.Error(), Err: err})
+		h.answer3(w, r, q.Decoder, nil)
+		return
+	case err != nil:
 		h.failWith(w, r, d, err)
+		return
+	case d == dialect3 && refusals(q, receipt) != "":
+		h.answer3(w, r, q.Decoder, receipt.Rejected)
 		return
 	}
 	h.setHeaders(w, r)
@@ -92,6 +105,55 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, d dialect, db st
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// prepare sets the parameters of a write.
+func (h *Handler) prepare(q *door.Request[*decoder], o writeOptions) {
+	d := q.Decoder
+	d.precision, d.now, d.db = o.precision, o.precision.now(h.shared.Clock.Now()), dbLabel{}
+	d.whole, d.lists = o.whole, o.dialect == dialect3
+	if h.opts.DBLabel != "" && o.db != "" {
+		d.db = dbLabel{[]byte(h.opts.DBLabel), []byte(o.db)}
+		q.Parameters(h.opts.DBLabel, o.db)
+	}
+}
+
+// StoreLines stores whole lines that come without a request, for package listener.
+func (h *Handler) StoreLines(ctx context.Context, lines []byte, o ListenOptions) (storage.Receipt, error) {
+	q, err := h.door.Acquire()
+	if err != nil {
+		return storage.Receipt{}, err
+	}
+	defer q.Release()
+	h.prepare(q, writeOptions{dialect: dialect1, db: o.DB, precision: precisionsListen[o.Precision]})
+	q.Decoder.src = lines
+	return q.Store(ctx)
+}
+
+// ListenOptions are the parameters of lines that come without a request.
+type ListenOptions struct {
+	DB        string // as that of a write
+	Precision string // of timestamps; see Validate
+}
+
+// MaxListenLine bounds the bytes of a line that comes without a request. A longer buffer
+// would be searched for the end of an open string again and again.
+const MaxListenLine = 256 << 10
+
+// precisionsListen are the precisions of ListenOptions.
+var precisionsListen = map[string]precision{
+	"": {time.Nanosecond}, "ns": {time.Nanosecond}, "us": {time.Microsecond}, "ms": {time.Millisecond}, "s": {time.Second}, "auto": {},
+}
+
+// Validate returns an error if the options cannot be used.
+func (o ListenOptions) Validate() error {
+	if _, ok := precisionsListen[o.Precision]; !ok {
+		return fmt.Errorf("invalid precision %q (use ns, us, ms, s or auto)", o.Precision)
+	}
+	if !validText([]byte(o.DB)) {
+		return errors.New("the name of the database is not UTF-8")
+	}
+	return nil
 }
 
 // store decompresses lines and stores them.
