@@ -174,7 +174,7 @@ func (s *Selector) openTier(f *Evaluation, c tiers.Choice, w *window.Windows, st
 	if name := s.tiered.Function; name != "" {
 		rows.name = name
 	}
-	rows.refused = tiers.ExpiredError{Function: s.tiered.Function}
+	rows.refused = tiers.ExpiredError{Function: s.tiered.Function, From: s.tiered.FirstAfter(s.view(f).RawFloor)}
 	return rows, nil
 }
 

@@ -20,6 +20,9 @@ const (
 	// last two samples of the bucket are probably all that is inside: Grafana's
 	// $__rate_interval is the step and one scrape interval.
 	hopeMs = 2 * model.MinuteMs
+	// hopeMaxMs bounds the interval of scrapes that a window tells which is longer than the
+	// step: [1h5m] at a step of an hour is asked of series that are scraped every 5 minutes.
+	hopeMaxMs = 15 * model.MinuteMs
 )
 
 // costs is an estimate of a read's cost.
@@ -37,7 +40,11 @@ func estimate(r *Read, fn bucket.Function, a *Available, part model.TimeRange) c
 		n = min(n, 1)
 	}
 	resolution := a.Tier.Ms()
-	hope := min(hopeMs, resolution/2)
+	hope := hopeMs
+	if more := r.Width - step; step > 0 && more > hope && more <= hopeMaxMs {
+		hope = more
+	}
+	hope = min(hope, resolution/2)
 	span := part.Max - part.Min
 
 	firstEnd, ends := within(first, step, n, part)

@@ -16,6 +16,9 @@ type ExpiredError struct {
 	Tier     block.Tier
 	Function string // as in Read
 	Reason   string // for people; "" = no buckets can answer it
+	// From is the first time of the query from which on its windows hold no expired samples,
+	// so that this part of it can be answered, Unix milliseconds; 0 = there is none.
+	From int64
 }
 
 func (e *ExpiredError) Error() string {
@@ -26,6 +29,9 @@ func (e *ExpiredError) Error() string {
 	text := fmt.Sprintf("raw samples up to %s have expired; the %s rollup cannot answer %s", model.FormatTime(e.Until-1), e.Tier, what)
 	if e.Reason != "" {
 		text += ": " + e.Reason
+	}
+	if e.From > 0 {
+		text += "; the part from " + model.FormatTime(e.From) + " on can be answered: ask for it alone"
 	}
 	return text
 }
@@ -89,7 +95,22 @@ func chooseExpired(r *Read, res Resolution, old []Available, part model.TimeRang
 // Expired returns the error of a read in the place of whose samples, which have expired
 // at time t, buckets of a tier cannot answer.
 func Expired(r *Read, v *View, tier block.Tier, t int64) error {
-	return &ExpiredError{Until: v.ExpiredUntil(t), Tier: tier, Function: r.Function}
+	return &ExpiredError{Until: v.ExpiredUntil(t), Tier: tier, Function: r.Function, From: r.FirstAfter(v.RawFloor)}
+}
+
+// FirstAfter returns the first time of the grid whose window begins at a time or later, 0
+// if that is the first of all, or there is none.
+func (r *Read) FirstAfter(t int64) int64 {
+	first, step := r.Moment.Ends(r.Grid)
+	begin := first - r.Width + 1 // of the first window
+	if step <= 0 || begin >= t || r.Grid.N < 2 {
+		return 0
+	}
+	i := (model.SubTime(t, begin) + step - 1) / step
+	if i >= int64(r.Grid.N) {
+		return 0
+	}
+	return r.Grid.At(int(i))
 }
 
 // ExpiredUntil returns the time up to which, exclusive, samples have expired that have

@@ -64,12 +64,12 @@ func TestBucketsAnswerWhereSamplesHaveExpired(t *testing.T) {
 		}
 	}
 	quantiles := func(from time.Duration) *Read { return read("quantile_over_time", day, from, 55*day, day) }
-	refused(quantiles(10*day), "raw samples up to 1970-01-31T00:00:00.000Z have expired; the 1h rollup cannot answer quantile_over_time")
+	refused(quantiles(10*day), "raw samples up to 1970-01-31T00:00:00.000Z have expired; the 1h rollup cannot answer quantile_over_time; the part from 1970-02-21T00:00:00.000Z on can be answered: ask for it alone")
 	refused(read(AllSamples, day, 10*day, 0, 0), "raw samples up to 1970-01-31T00:00:00.000Z have expired; the 1h rollup cannot answer a range selector")
 	f(quantiles(52*day), Auto, "raw 55")
 	modified := narrow(10 * day)
 	modified.Modified = true
-	refused(modified, "raw samples up to 1970-01-31T00:00:00.000Z have expired; the 1h rollup cannot answer rate")
+	refused(modified, "raw samples up to 1970-01-31T00:00:00.000Z have expired; the 1h rollup cannot answer rate; the part from 1970-02-20T01:00:00.000Z on can be answered: ask for it alone")
 
 	// Samples of some series may stand in for minutes; where they do for all series,
 	// nothing has expired.

@@ -59,6 +59,8 @@ func TestCoarsestTierThatIsCheaperIsTaken(t *testing.T) {
 	f(read("rate", 5*time.Minute, 10*day, 40*day, time.Hour), block.Minute, Narrow)
 	f(read("rate", time.Hour, 10*day, 40*day, time.Hour), block.Hour)
 	f(read("rate", time.Hour+15*time.Second, 10*day, 40*day, time.Hour), block.Hour) // $__rate_interval
+	f(read("rate", time.Hour+5*time.Minute, 10*day, 40*day, time.Hour), block.Hour)  // the same of scrapes every 5 minutes
+	f(read("rate", time.Hour+20*time.Minute, 10*day, 40*day, time.Hour), block.Minute, Cut)
 	f(read("rate", 75*time.Second, 10*day, 11*day, time.Minute), block.Minute, Narrow)
 	f(read("sum_over_time", 2*time.Hour, 10*day, 40*day, 30*time.Minute), block.Minute, Cut)
 	f(read("sum_over_time", 2*time.Hour, 10*day+time.Second, 40*day, 30*time.Minute), block.Raw, Cut, Cut)
