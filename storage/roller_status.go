@@ -17,6 +17,10 @@ import (
 type RollupStatus struct {
 	Tiers []RollupTierStatus `json:"tiers"` // finest first
 	Step  *RollupStep        `json:"step"`  // under way; null if there is none
+	// WaitingDays are the days that are not as their samples are, the newest first: what
+	// differs is read from the samples. Of more than 100 the oldest are left out.
+	WaitingDays []RollupDay `json:"waitingDays"`
+	MoreDays    int         `json:"moreDays,omitempty"` // that are left out
 	// Waiting is why nothing is done although days wait: there is too little disk space.
 	Waiting string `json:"waiting,omitempty"`
 	// LastError is why the last step failed; empty if it did not.
@@ -44,6 +48,47 @@ type RollupTierStatus struct {
 	BehindSeconds float64 `json:"behindSeconds"`
 }
 
+// RollupDay is a day of a tier that is not as its samples are.
+type RollupDay struct {
+	Tier string `json:"tier"`
+	Day  string `json:"day"` // as 2026-11-29
+	// Reasons are not_rolled_up, newer_samples, deletion, lost_samples, unreadable.
+	Reasons []string `json:"reasons"`
+	// Since is when the oldest of the newer samples came into blocks.
+	Since string `json:"since,omitempty"`
+	// Next is when the day is rolled up, or written again, at the latest unless other days
+	// come before it; empty = not, because its samples have left or cannot be read.
+	Next string `json:"next,omitempty"`
+}
+
+// maxWaitingDays bounds RollupStatus.WaitingDays.
+const maxWaitingDays = 100
+
+// waitingDays returns the days of a status, and how many are left out.
+func (r *roller) waitingDays() (days []RollupDay, more int) {
+	v := r.catalog.set.Acquire()
+	defer v.Release()
+	all := rollup.Waiting(v.State(), r.planOptions(context.Background(), v))
+	if more = len(all) - maxWaitingDays; more > 0 {
+		all = all[:maxWaitingDays]
+	}
+	days = []RollupDay{}
+	for _, w := range all {
+		d := RollupDay{Tier: w.Tier.String(), Day: time.UnixMilli(w.Day).UTC().Format(time.DateOnly)}
+		for _, reason := range w.Reasons {
+			d.Reasons = append(d.Reasons, string(reason))
+		}
+		if w.SinceMs != 0 {
+			d.Since = rfc3339(w.SinceMs)
+		}
+		if w.NextMs != 0 {
+			d.Next = rfc3339(w.NextMs)
+		}
+		days = append(days, d)
+	}
+	return days, max(more, 0)
+}
+
 // RollupStep is the step under way.
 type RollupStep struct {
 	Action      string   `json:"action"` // roll, fold, erase, confirm
@@ -64,6 +109,7 @@ func (db *DB) RollupStatus() RollupStatus {
 		st.LastError, st.NextAttempt = db.withoutDir(o.Err), rfc3339(o.Next.UnixMilli())
 	}
 	st.Waiting = db.roller.waiting()
+	st.WaitingDays, st.MoreDays = db.roller.waitingDays()
 	for _, s := range db.roller.summarize() {
 		retention, on := db.policy.Load().TierMs[s.Tier]
 		t := RollupTierStatus{
