@@ -166,7 +166,7 @@ func (c *census) blocksOf(ctx context.Context, parts []blockPart, each func(b *b
 // inBlock returns the series of a block that match and have a chunk in a range of the
 // part.
 func (c *census) inBlock(ctx context.Context, p blockPart) (*roaring.Bitmap, error) {
-	deletions, err := c.view.st.blocks.Deletions(ctx, p.Entry, c.view.st.tombstones)
+	deletions, err := p.deletions(ctx, c.view.st)
 	if err != nil {
 		return nil, err
 	}

@@ -43,8 +43,19 @@ type blockPart struct {
 	// keep reports whether a series is taken; nil = all are.
 	keep func(ord uint32) bool
 	only *roaring.Bitmap // of these series; nil = of all
+	// rows tells that the rows of a rollup block are listed: tombstones that are not yet
+	// applied to them count.
+	rows bool
 	// lost is called with damage, which may have cost series or labels.
 	lost func(error)
+}
+
+// deletions returns what is deleted of the part.
+func (p *blockPart) deletions(ctx context.Context, st *state) (*block.Deletions, error) {
+	if p.rows {
+		return st.blocks.RowDeletions(ctx, p.Entry, st.tombstones)
+	}
+	return st.blocks.Deletions(ctx, p.Entry, st.tombstones)
 }
 
 // addBlock adds the series of a block that match and have a chunk in the part, and
@@ -63,7 +74,7 @@ func (j *joiner) addBlock(ctx context.Context, p blockPart, ms []*match.Matcher)
 		p.lost(err)
 	}
 	b := &sourceBlock{Block: p.Block(), number: s.blocks}
-	if b.deletions, err = s.view.st.blocks.Deletions(ctx, p.Entry, s.view.st.tombstones); err != nil {
+	if b.deletions, err = p.deletions(ctx, s.view.st); err != nil {
 		return nil, err
 	}
 	kept, all, err := j.present(ctx, p, found.Ordinals, b.deletions)
@@ -219,6 +230,15 @@ func (j *joiner) addHead(ctx context.Context, tr model.TimeRange, ms []*match.Ma
 	if j.before > 0 || j.shared != nil {
 		head.IDs(refs, ids)
 	}
+	fresh := len(refs) // series that no block has, so that memory is reserved for no others
+	if j.before > 0 {
+		for _, id := range ids {
+			if _, ok := j.find(id); ok {
+				fresh--
+			}
+		}
+		j.guess = 0
+	}
 	for i, ref := range refs {
 		if i%seriesCheck == 0 {
 			if err := s.view.checkpoint(ctx); err != nil {
@@ -232,6 +252,8 @@ func (j *joiner) addHead(ctx context.Context, tr model.TimeRange, ms []*match.Ma
 			s.series[n].sources = append(s.series[n].sources, source{ref: ref})
 			continue
 		}
+		left := fresh
+		fresh--
 		id := ids[i]
 		ls, ok := j.shared.find(id)
 		if !ok {
@@ -241,7 +263,7 @@ func (j *joiner) addHead(ctx context.Context, tr model.TimeRange, ms []*match.Ma
 			continue
 		}
 		if len(slab.series) == cap(slab.series) {
-			if slab, err = j.newSlab(min(len(refs)-i, headSlab)); err != nil {
+			if slab, err = j.newSlab(min(left, headSlab)); err != nil {
 				return err
 			}
 		}

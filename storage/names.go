@@ -107,7 +107,7 @@ func (v *View) stringsInBlock(ctx context.Context, p blockPart, tenant uint32, m
 	if err != nil {
 		return nil, nil, err
 	}
-	deletions, err := v.st.blocks.Deletions(ctx, p.Entry, v.st.tombstones)
+	deletions, err := p.deletions(ctx, v.st)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -60,8 +60,9 @@ func tierTimes(st *manifest.State) []TierTimes {
 }
 
 // expiredParts returns the parts of rollup blocks for the days of tr whose samples
-// have expired: those of the coarsest tier that covers the day. Of days on which only
-// those of some series have, by retention rules, the parts are of these series.
+// have expired: those of the coarsest tier that covers the day, and of finer ones if by
+// retention rules they may have series that it has no more. Of days on which only the
+// samples of some series have expired, the parts are of these series.
 func (s *state) expiredParts(ctx context.Context, tr model.TimeRange) ([]blockPart, error) {
 	parts := s.rollupParts(model.TimeRange{Min: tr.Min, Max: min(tr.Max, s.floor)})
 	if s.rules == nil {
@@ -79,28 +80,34 @@ func (s *state) expiredParts(ctx context.Context, tr model.TimeRange) ([]blockPa
 	return parts, nil
 }
 
-// rollupParts returns the parts of rollup blocks for the days of tr, of the coarsest
-// tier that covers the day.
+// rollupParts returns the parts of rollup blocks for the days of tr: those of the coarsest
+// tier that covers the day, and the finer ones while some series of it may have left.
 func (s *state) rollupParts(tr model.TimeRange) []blockPart {
 	if tr.Empty() {
 		return nil
 	}
 	st := s.blocks.State()
-	days := make(map[int64]manifest.Coverage)
+	days := make(map[int64][]manifest.Coverage)
 	for key, c := range st.Coverage {
-		if key.Tier >= days[key.Day].Tier && key.Range().Overlaps(tr) {
-			days[key.Day] = c
+		if key.Range().Overlaps(tr) {
+			days[key.Day] = append(days[key.Day], c)
 		}
 	}
 	ranges := make(map[string][]model.TimeRange)
 	for _, day := range slices.Sorted(maps.Keys(days)) {
-		c := days[day]
-		ranges[c.Block] = appendRange(ranges[c.Block], c.Range().Intersect(tr))
+		tiers := days[day]
+		slices.SortFunc(tiers, func(a, b manifest.Coverage) int { return -a.Compare(b.CoverKey) })
+		for _, c := range tiers {
+			ranges[c.Block] = appendRange(ranges[c.Block], c.Range().Intersect(tr))
+			if day >= st.HighestFloor(c.Tier) {
+				break // it has all series
+			}
+		}
 	}
 	var parts []blockPart
 	for _, e := range s.blocks.Rollups() {
 		if r := ranges[e.Name]; len(r) > 0 {
-			parts = append(parts, blockPart{Entry: e, ranges: r})
+			parts = append(parts, blockPart{Entry: e, ranges: r, rows: true})
 		}
 	}
 	return parts

@@ -3,6 +3,7 @@ package blockset
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -42,6 +43,44 @@ func (v *Version) Deletions(ctx context.Context, e *Entry, ts []manifest.Tombsto
 		return nil, err
 	}
 	return block.NewDeletions(append(parts, hidden...)), nil
+}
+
+// RowDeletions returns what is deleted of the rows of a rollup block of v, resolved to its
+// series: what Deletions does, and by the tombstones that its days have not applied every
+// bucket that they touch. ts may be newer than v.
+func (v *Version) RowDeletions(ctx context.Context, e *Entry, ts []manifest.Tombstone) (*block.Deletions, error) {
+	if e.block == nil {
+		return nil, nil
+	}
+	parts, err := v.hidden(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	parts = slices.Clone(parts)
+	for _, c := range v.state.CoverageIn(e.Tier, e.Name, e.Span()) {
+		for i := range ts {
+			t := &ts[i]
+			tr := t.Range.Intersect(c.Range())
+			if t.ID <= c.Tombstone || tr.Empty() {
+				continue
+			}
+			series, err := e.Matches(ctx, t)
+			if err != nil {
+				return nil, err
+			}
+			tr.Max = bucketEnd(tr.Max-1, e.Tier.Ms()) + 1
+			parts = append(parts, block.Deletion{Series: series, Range: tr})
+		}
+	}
+	return block.NewDeletions(parts), nil
+}
+
+// bucketEnd returns the end of the bucket that holds a time.
+func bucketEnd(t, resolution int64) int64 {
+	if in := (t%resolution + resolution) % resolution; in > 0 {
+		return t + resolution - in
+	}
+	return t
 }
 
 // expired returns what the retention floor deletes of a raw block that is open, nil

@@ -66,6 +66,17 @@ func (s *State) CoverageOf(tier block.Tier, day int64) (Coverage, bool) {
 	return c, ok
 }
 
+// CoverageIn returns the entries of a tier that name a block, of the days of a range, by
+// day.
+func (s *State) CoverageIn(tier block.Tier, name string, days model.TimeRange) (cs []Coverage) {
+	for day := block.Raw.PartitionRange(days.Min); day.Min < days.Max; day = block.Raw.PartitionRange(day.Max) {
+		if c, ok := s.CoverageOf(tier, day.Min); ok && c.Block == name {
+			cs = append(cs, c)
+		}
+	}
+	return cs
+}
+
 // SortedCoverage returns all entries by tier and day.
 func (s *State) SortedCoverage() []Coverage {
 	cs := slices.Collect(maps.Values(s.Coverage))
