@@ -35,6 +35,9 @@ func TestAnswersOfExpiredSamplesAreTheSameOrSaySo(t *testing.T) {
 		default: // minutes reach a day further back than samples
 			w.tiers = map[block.Tier]int64{block.Minute: 5 * model.DayMs, block.Hour: 0}
 		}
+		if seed%2 == 1 {
+			w.tiers[block.Hours6] = 0
+		}
 		w.restart()
 		w.compact()
 		raw := query.WithResolution(nil, resolutionOf(t, "raw"))

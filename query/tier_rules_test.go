@@ -28,6 +28,9 @@ func TestAnswersBySamplesThatARuleLetExpireAreTheSameOrSaySo(t *testing.T) {
 		if seed%2 == 0 {
 			w.tiers = map[block.Tier]int64{block.Hour: 0}
 		}
+		if seed%3 == 0 {
+			w.tiers[block.Hours6] = 0
+		}
 		w.restart()
 		w.compact()
 		raw := query.WithResolution(nil, resolutionOf(t, "raw"))
