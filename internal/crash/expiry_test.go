@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand"
 	"strings"
 	"sync"
@@ -37,12 +38,18 @@ func phases() []historyPhase {
 		{"samples expire", nothing, after(61 * time.Hour)},
 		{"more samples expire", func(h *history) error { return errors.Join(h.write(4, 3, all...), h.write(5, 1, 3)) }, after(36 * time.Hour)},
 		{"minutes expire", func(h *history) error { return h.write(5, 6, all...) }, after(30 * time.Hour)},
-		{"a tier is off", func(h *history) error {
+		{"tiers are off", func(h *history) error {
 			h.abandon()
 			h.tiers = map[block.Tier]int64{block.Hour: 0}
 			return errors.Join(h.open(), h.write(5, 12, 0, 1))
 		}, compact},
 	}
+}
+
+// makeSixHours has the history make buckets of six hours too.
+func (h *history) makeSixHours() {
+	h.tiers = maps.Clone(options(nil).TierRetentionMs)
+	h.tiers[block.Hours6], h.more = 0, []block.Tier{block.Hours6}
 }
 
 type historyPhase struct {
@@ -65,6 +72,7 @@ func TestPowerCutsWhileSamplesExpire(t *testing.T) {
 	fault := vfs.NewFault(mem)
 	fault.Count(vfs.MutatingOps)
 	h := &history{world: newWorld(fault, 1), samples: map[string]map[int64]float64{}}
+	h.makeSixHours()
 	must(t, h.open())
 	defer func() { h.abandon() }()
 	rnd := rand.New(rand.NewSource(1))
@@ -118,6 +126,7 @@ func TestPowerCutsWhileSamplesExpire(t *testing.T) {
 func TestFaultsWhileSamplesExpire(t *testing.T) {
 	mem := vfs.NewMem()
 	base := &history{world: newWorld(mem, 1), samples: map[string]map[int64]float64{}}
+	base.makeSixHours()
 	must(t, base.open())
 	stride := 3
 	if testing.Short() {

@@ -28,6 +28,7 @@ import (
 type history struct {
 	*world
 	samples map[string]map[int64]float64
+	more    []block.Tier // that have been made beside those of options
 }
 
 // write writes samples of counters on a day after begin's, from an hour on. Those of
@@ -69,7 +70,7 @@ func (h *history) write(day int, hour int64, numbers ...int) error {
 func (h *history) on(fs vfs.FS) *history {
 	w := newWorld(fs, 0)
 	w.clock, w.tiers = vfs.NewManualClock(h.clock.Now()), h.tiers
-	return &history{world: w, samples: h.samples}
+	return &history{world: w, samples: h.samples, more: h.more}
 }
 
 // floor returns the start of the oldest day that a retention keeps; 0 is for ever.
@@ -228,7 +229,7 @@ func readHistory(v *storage.View, tier block.Tier) (map[string]map[int64][]strin
 // allAnswers checks samples and all tiers and returns what is there.
 func (h *history) allAnswers() (found map[block.Tier]int, err error) {
 	found = map[block.Tier]int{}
-	for _, tier := range []block.Tier{block.Raw, block.Minute, block.Hour} {
+	for _, tier := range append([]block.Tier{block.Raw, block.Minute, block.Hour}, h.more...) {
 		if found[tier], err = h.answers(tier); err != nil {
 			return nil, err
 		}
