@@ -18,6 +18,7 @@ func isPagePath(path string) bool {
 func (s *Server) mountBrowser(mux *http.ServeMux) {
 	mux.HandleFunc("GET /{$}", s.home)
 	mux.HandleFunc("GET /graph", s.graph)
+	mux.HandleFunc("GET /api/v1/status/whoami", s.whoami)
 	mux.HandleFunc("GET /ui", func(w http.ResponseWriter, _ *http.Request) { redirect(w, "ui/explore") })
 	mux.HandleFunc("GET /ui/{$}", func(w http.ResponseWriter, _ *http.Request) { redirect(w, "explore") })
 	mux.HandleFunc("GET /ui/{name}", s.view)
@@ -66,6 +67,18 @@ func (s *Server) graph(w http.ResponseWriter, r *http.Request) {
 		to += "?" + r.URL.RawQuery
 	}
 	redirect(w, to)
+}
+
+// graphLinks passes links to the page of Prometheus 3 on to graph. Their path is that of
+// a door for InfluxDB clients, whose requests have none of these parameters.
+func (s *Server) graphLinks(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && r.URL.Path == "/query" && r.URL.Query().Has("g0.expr") {
+			s.graph(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // redirect leads a client to a path relative to that of the request. Unlike

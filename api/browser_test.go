@@ -18,7 +18,8 @@ func TestBrowsersAreLedToThePage(t *testing.T) {
 		"/":   "ui/explore",
 		"/ui": "ui/explore", "/ui/": "explore",
 		"/graph": "ui/explore",
-		"/graph?g0.expr=rate(x%5B5m%5D)&g0.tab=1": "ui/explore?g0.expr=rate(x%5B5m%5D)&g0.tab=1",
+		"/query?g0.expr=up&g0.show_tree=0&g0.tab=table": "ui/explore?g0.expr=up&g0.show_tree=0&g0.tab=table",
+		"/graph?g0.expr=rate(x%5B5m%5D)&g0.tab=1":       "ui/explore?g0.expr=rate(x%5B5m%5D)&g0.tab=1",
 	} {
 		r := request("GET", path, "127.0.0.1")
 		r.Header.Set("Accept", "text/html,application/xhtml+xml")

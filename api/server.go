@@ -114,7 +114,7 @@ func NewServer(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.http = &http.Server{
-		Handler:           collapseSlashes(cutInfluxPrefix(reroute(o.Route, m.wrap(mux, s.protect(s.authenticate(s.guard(mux))))))),
+		Handler:           collapseSlashes(cutInfluxPrefix(reroute(o.Route, m.wrap(mux, s.protect(s.graphLinks(s.authenticate(s.guard(mux)))))))),
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		ConnState:         s.conns.connState,

@@ -138,7 +138,7 @@ func New(o Options) *Engine {
 		countName:    o.CountName,
 		log:          o.Logger,
 	}
-	e.metrics = newMetrics(e, o.Registerer)
+	e.metrics = newMetrics(e, o.TotalBytes, o.Registerer)
 	unlimited := *e.parser // for texts that have been admitted already
 	e.parser.memory, e.parser.refused = e.memory, e.metrics.exceeded
 	e.prometheus = promql.NewEngine(promql.EngineOpts{

@@ -26,7 +26,9 @@ const (
 	stageDeliver  = "deliver"  // encoding and sending the answer
 )
 
-func newMetrics(e *Engine, r prometheus.Registerer) *metrics {
+// newMetrics registers the metrics of an engine. memoryLimit is that of all queries together,
+// 0 = none.
+func newMetrics(e *Engine, memoryLimit int64, r prometheus.Registerer) *metrics {
 	m := &metrics{
 		stages: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "tsdb_query_duration_seconds",
@@ -63,6 +65,7 @@ func newMetrics(e *Engine, r prometheus.Registerer) *metrics {
 	}
 	r.MustRegister(m.stages, m.limited, m.fallbacks, m.buckets, running("light", e.queue.RunningLight), running("heavy", e.queue.RunningHeavy),
 		gauge("tsdb_query_waiting", "Queries that wait for a place.", nil, func() float64 { return float64(e.Waiting()) }),
+		gauge("tsdb_query_memory_limit_bytes", "Memory that all queries may hold together; 0 = no limit.", nil, func() float64 { return float64(memoryLimit) }),
 		gauge("tsdb_query_memory_bytes", "Memory that queries hold, their answers until they are sent included.", nil, func() float64 { return float64(e.MemoryBytes()) }),
 	)
 	return m

@@ -39,15 +39,18 @@ type MetricSizesRequest struct {
 // MetricSize describes what is stored of a metric, as GET /api/v1/status/metrics shows
 // it.
 type MetricSize struct {
-	Name    string            `json:"name"`
-	Type    string            `json:"type"` // with unit and help, of the newest metadata; "" if unknown
-	Unit    string            `json:"unit"`
-	Help    string            `json:"help"`
-	Series  uint64            `json:"series"` // distinct ones, in memory and in blocks
-	Head    uint64            `json:"headSeries"`
-	Samples uint64            `json:"samples"` // in blocks
-	Bytes   int64             `json:"bytes"`   // of the tiers together
-	ByTier  []MetricTierBytes `json:"tiers"`   // raw, then rollups, those that have the metric
+	Name    string `json:"name"`
+	Type    string `json:"type"` // with unit and help, of the newest metadata; "" if unknown
+	Unit    string `json:"unit"`
+	Help    string `json:"help"`
+	Series  uint64 `json:"series"` // distinct ones, in memory and in blocks
+	Head    uint64 `json:"headSeries"`
+	Samples uint64 `json:"samples"` // in blocks
+	Bytes   int64  `json:"bytes"`   // of the tiers together
+	// NewestMs is the time of the newest sample in blocks, or of the newest bucket if there
+	// are no samples, Unix milliseconds; 0 without either.
+	NewestMs int64             `json:"newestMs"`
+	ByTier   []MetricTierBytes `json:"tiers"` // raw, then rollups, those that have the metric
 }
 
 // MetricTierBytes are the bytes of a metric in the blocks of a tier: its columns, without
@@ -101,6 +104,7 @@ type metricCounts struct {
 	series, head uint64
 	rows         [1 + 4]uint64 // by tierNumber
 	bytes        [1 + 4]float64
+	newest       [1 + 4]int64 // Unix milliseconds
 }
 
 // tierNumber returns 0 for raw, and 1, 2 … for rollups, finest first.
@@ -200,6 +204,7 @@ func (c *metricCounter) addBlocks(ctx context.Context) error {
 				m.rows[tier] += uint64(k.Count)
 			}
 			m.bytes[tier] += bytes
+			m.newest[tier] = max(m.newest[tier], k.MaxTime)
 			return nil
 		})
 	})
@@ -234,7 +239,7 @@ func (c *metricCursor) metric(ord uint32) (*metricCounts, error) {
 func (c *metricCounter) list(r MetricSizesRequest, known map[string][]model.Metadata) MetricSizes {
 	result := MetricSizes{Metrics: make([]MetricSize, 0, len(c.metrics)), Total: len(c.metrics)}
 	for name, counts := range c.metrics {
-		m := MetricSize{Name: name, Series: counts.series, Head: counts.head, Samples: counts.rows[0], ByTier: []MetricTierBytes{}}
+		m := MetricSize{Name: name, Series: counts.series, Head: counts.head, Samples: counts.rows[0], NewestMs: counts.newest[0], ByTier: []MetricTierBytes{}}
 		for i, bytes := range counts.bytes {
 			if bytes == 0 && counts.rows[i] == 0 {
 				continue
@@ -245,6 +250,9 @@ func (c *metricCounter) list(r MetricSizesRequest, known map[string][]model.Meta
 			}
 			m.ByTier = append(m.ByTier, MetricTierBytes{Tier: tier.String(), Rows: counts.rows[i], Bytes: int64(math.Round(bytes))})
 			m.Bytes += int64(math.Round(bytes))
+			if counts.rows[0] == 0 {
+				m.NewestMs = max(m.NewestMs, counts.newest[i])
+			}
 		}
 		if list := known[name]; len(list) > 0 {
 			m.Type, m.Unit, m.Help = string(list[0].Type), list[0].Unit, list[0].Help

@@ -74,7 +74,7 @@ func TestMetricSizes(t *testing.T) {
 				t.Errorf("%s: %s has more bytes than the one before", when, m.Name)
 			}
 		}
-		if big := by["big"]; big.Series != 4 || big.Samples != 16000 || big.Type != "counter" || big.Unit != "bytes" || big.Help != "Large." {
+		if big := by["big"]; big.Series != 4 || big.Samples != 16000 || big.Type != "counter" || big.Unit != "bytes" || big.Help != "Large." || big.NewestMs != dayAt(1)+1999*10_000 {
 			t.Errorf("%s: %+v", when, big)
 		}
 		if a, b := by["big"].Bytes, by["twin"].Bytes; math.Abs(float64(a-b)) > 4 {

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"math"
 	"sync"
 	"time"
 
@@ -85,6 +86,13 @@ func (db *DB) describe(reg prometheus.Registerer) error {
 		gauge("tsdb_head_samples", "Samples in memory.", func() float64 { return float64(db.views.headStatus().Samples) }),
 		gauge("tsdb_head_bytes", "Memory of the samples in the head.", func() float64 { return float64(db.views.headStatus().Bytes) }),
 		gauge("tsdb_wal_bytes", "Bytes of log segments on disk.", func() float64 { total, _ := db.wal.Bytes(); return float64(total) }),
+		gauge("tsdb_disk_free_bytes", "Bytes that can still be written to the file system of the data directory; NaN if unknown.", func() float64 {
+			free, err := db.fs.FreeBytes(db.dir)
+			if err != nil {
+				return math.NaN()
+			}
+			return float64(free)
+		}),
 		gauge("tsdb_wal_poisoned", "1 after a failed write or sync of the log.", func() float64 {
 			if db.wal.Err() != nil {
 				return 1

@@ -42,14 +42,20 @@ type Options struct {
 	MaxPoints int           // of a series of a range query; 0 = query.DefaultMaxPoints
 	Rollups   []string      // names of the rollups that are made, finest first
 
-	Budget         *reqbody.Budget  // of request bodies; nil = a new one with the default limit
-	Queries        *querylog.Log    // nil = a new one that logs nothing
-	Reads          *limiter.Limiter // of remote reads; nil = a new one with the default limit
-	ReadMaxSamples int              // of one remote read answered with a single message; 0 = 50 million
+	Budget  *reqbody.Budget  // of request bodies; nil = a new one with the default limit
+	Queries *querylog.Log    // nil = a new one that logs nothing
+	Reads   *limiter.Limiter // of remote reads; nil = a new one with the default limit
+	// Status limits the reports that read the index of many blocks. They have slots of
+	// their own, so that they answer while reads and queries wait; nil = a new one of StatusSlots.
+	Status         *limiter.Limiter
+	ReadMaxSamples int // of one remote read answered with a single message; 0 = 50 million
 
 	Clock  vfs.Clock    // nil = the system's
 	Logger *slog.Logger // nil = none
 }
+
+// StatusSlots is the number of reports over the index that run at a time.
+const StatusSlots = 2
 
 // API serves the endpoints. It is safe for concurrent use.
 type API struct {
@@ -81,6 +87,9 @@ func New(o Options) *API {
 	}
 	if o.Reads == nil {
 		o.Reads = limiter.New(limiter.DefaultConcurrent)
+	}
+	if o.Status == nil {
+		o.Status = limiter.New(StatusSlots)
 	}
 	if o.Budget == nil {
 		o.Budget = reqbody.NewBudget(reqbody.Options{Limit: reqbody.DefaultLimit, MinRate: reqbody.DefaultMinRate})
@@ -140,6 +149,7 @@ func (a *API) Register(mux *http.ServeMux) {
 		{get, "/status/active_queries", a.activeQueries},
 		{get, "/status/top_queries", a.topQueries},
 		{post, "/admin/status/metric_names_stats/reset", a.resetMetricNamesStats},
+		{post, "/admin/cancel_query", a.cancelQuery},
 		{post, "/admin/flush", a.flush},
 		{post, "/admin/compact", a.compact},
 		{post, "/admin/drop_caches", a.dropCaches},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/prometheus/promql"
 
+	"tsdb/api/querylog"
 	"tsdb/api/reqbody"
 	"tsdb/query"
 	"tsdb/storage"
@@ -61,6 +62,10 @@ func internal(err error) *apiError {
 	return &apiError{kind: "internal", code: http.StatusInternalServerError, err: err}
 }
 
+func notFound(err error) *apiError {
+	return &apiError{kind: "not_found", code: http.StatusNotFound, err: err}
+}
+
 func unavailable(err error) *apiError {
 	return &apiError{kind: "unavailable", code: http.StatusServiceUnavailable, err: err, retryAfterSeconds: retryAfterSeconds}
 }
@@ -74,7 +79,7 @@ func classify(err error) *apiError {
 		store    promql.ErrStorage
 	)
 	switch {
-	case errors.As(err, &canceled), errors.Is(err, context.Canceled):
+	case errors.As(err, &canceled), errors.Is(err, context.Canceled), errors.Is(err, querylog.ErrCancelled):
 		return &apiError{kind: "canceled", code: statusClientClosed, err: err}
 	case errors.As(err, &timeout), errors.Is(err, context.DeadlineExceeded):
 		return &apiError{kind: "timeout", code: http.StatusServiceUnavailable, err: err}

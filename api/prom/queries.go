@@ -1,9 +1,11 @@
 package prom
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"tsdb/api/querylog"
@@ -17,6 +19,7 @@ func millis(ms int64) time.Time {
 
 // runningView is a query that has not ended.
 type runningView struct {
+	ID      uint64    `json:"id"` // for cancel_query
 	Query   string    `json:"query"`
 	Start   time.Time `json:"start"` // of its range, or its time
 	End     time.Time `json:"end"`
@@ -33,7 +36,7 @@ func (a *API) activeQueries(*http.Request) (answer, *apiError) {
 	now := a.now()
 	for _, q := range a.opts.Queries.Running() {
 		queries = append(queries, runningView{
-			Query: q.Text, Start: millis(q.StartMs), End: millis(q.EndMs), Step: float64(q.StepMs) / 1000,
+			ID: q.ID, Query: q.Text, Start: millis(q.StartMs), End: millis(q.EndMs), Step: float64(q.StepMs) / 1000,
 			Since: q.Since.UTC(), Seconds: now.Sub(q.Since).Seconds(), Door: q.Door, Client: q.Client,
 		})
 	}
@@ -41,6 +44,18 @@ func (a *API) activeQueries(*http.Request) (answer, *apiError) {
 		Queries []runningView `json:"queries"`
 		Waiting int           `json:"waiting"` // of them, for a slot
 	}{queries, a.opts.Engine.Waiting()})}, nil
+}
+
+// cancelQuery ends the query whose number is id.
+func (a *API) cancelQuery(r *http.Request) (answer, *apiError) {
+	id, err := strconv.ParseUint(r.Form.Get("id"), 10, 64)
+	if err != nil {
+		return answer{}, badParam("id", errors.New("the number of a query of status/active_queries is missing"))
+	}
+	if !a.opts.Queries.Cancel(id) {
+		return answer{}, notFound(fmt.Errorf("query %d does not run, or not any more", id))
+	}
+	return answer{}, nil
 }
 
 // queryCostView is the total cost of the queries of one expression since the

@@ -3,6 +3,7 @@ package prom
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -222,5 +223,36 @@ func TestStatsShowTheTimeOfEachStage(t *testing.T) {
 	}
 	if _, ok := ask("true")["resultEncodeTime"]; ok {
 		t.Error("stats=true shows more than Prometheus does")
+	}
+}
+
+// TestAdministratorsCancelQueries: a query that would run for many seconds ends once its number
+// is cancelled, and says why.
+func TestAdministratorsCancelQueries(t *testing.T) {
+	queries := querylog.New(querylog.Options{})
+	s := newServer(t, Options{Queries: queries})
+	s.post(t, "/admin/cancel_query").want(t, 400, "bad_data", "id")
+	s.post(t, "/admin/cancel_query", "id", "77").want(t, 404, "not_found", "query 77 does not run")
+	ended := make(chan reply)
+	go func() {
+		ended <- s.post(t, "/query", "query", "quantile_over_time(0.5, quantile_over_time(0.5, vector(time())[1h:1s])[200h:1s])")
+	}()
+	await.That(t, "the query runs", func() bool { return len(queries.Running()) == 1 })
+	var running struct {
+		Data struct {
+			Queries []struct {
+				ID uint64 `json:"id"`
+			} `json:"queries"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal([]byte(s.get(t, "/status/active_queries").body), &running); err != nil || len(running.Data.Queries) != 1 {
+		t.Fatalf("%v %+v", err, running)
+	}
+	if got := s.post(t, "/admin/cancel_query", "id", fmt.Sprint(running.Data.Queries[0].ID)); got.status != 204 {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	(<-ended).want(t, statusClientClosed, "canceled", "an administrator has cancelled the query")
+	if n := len(queries.Running()); n != 0 {
+		t.Errorf("%d queries run", n)
 	}
 }

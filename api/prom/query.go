@@ -147,7 +147,7 @@ func (a *API) evaluate(r *http.Request, limit int, span querylog.Query, prepare 
 	}
 	ans := answer{query: expr, done: qry.Close}
 	span.Text, span.Door, span.Client = expr, "http", clientOf(r)
-	end := a.opts.Queries.Begin(span)
+	running, end := a.opts.Queries.Begin(ctx, span)
 	executed := false
 	defer func() {
 		if !executed { // Exec panicked
@@ -155,10 +155,13 @@ func (a *API) evaluate(r *http.Request, limit int, span querylog.Query, prepare 
 			qry.Close()
 		}
 	}()
-	res := qry.Exec(withOrigin(ctx, r))
+	res := qry.Exec(withOrigin(running, r))
 	executed = true
 	end(querylog.OutcomeOf(qry, res))
 	if res.Err != nil {
+		if errors.Is(context.Cause(running), querylog.ErrCancelled) {
+			res.Err = querylog.ErrCancelled
+		}
 		return ans, classify(res.Err)
 	}
 	ans.warnings = res.Warnings.Merge(infos)

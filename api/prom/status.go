@@ -95,7 +95,7 @@ func (a *API) rollupStatus(*http.Request) (answer, *apiError) {
 }
 
 // storageStatus returns the files on disk, by partition. Counting the series reads the
-// index of every block, so it takes a slot of the limiter of reads.
+// index of every block, so it takes a slot.
 func (a *API) storageStatus(r *http.Request) (answer, *apiError) {
 	return a.overIndex(r, func(db *storage.DB, _ func(int64) error) (encodable, []error, error) {
 		s, err := db.Status()

@@ -44,8 +44,7 @@ type headView struct {
 }
 
 // cardinality lists the metrics and labels with the most series, in memory and in
-// blocks. It acquires a slot of the limiter of reads because it reads the index of
-// every block.
+// blocks. It acquires a slot because it reads the index of every block.
 func (a *API) cardinality(r *http.Request) (answer, *apiError) {
 	rows, bad := tableRows(r, "limit", "topN")
 	if bad != nil {
@@ -117,23 +116,23 @@ func dayOf(s string) (tr model.TimeRange, _ *apiError) {
 	return model.TimeRange{Min: start, Max: start + model.DayMs}, nil
 }
 
-// readIndex acquires a slot of the limiter of reads for a request that reads the index of
-// many blocks. The caller releases it.
+// readIndex acquires a slot of Options.Status for a request that reads the index of many
+// blocks. The caller releases it.
 func (a *API) readIndex(r *http.Request) (_ *storage.DB, release func(), _ *apiError) {
 	db, err := a.opts.DB()
 	if err != nil {
 		return nil, nil, unavailable(err)
 	}
-	if err := a.opts.Reads.Acquire(r.Context()); errors.Is(err, limiter.ErrFull) {
+	if err := a.opts.Status.Acquire(r.Context()); errors.Is(err, limiter.ErrFull) {
 		return nil, nil, unavailable(err)
 	} else if err != nil {
 		return nil, nil, classifyWork(err)
 	}
-	return db, a.opts.Reads.Release, nil
+	return db, a.opts.Status.Release, nil
 }
 
-// overIndex answers with what read finds in the index of many blocks. It holds a slot of the
-// limiter of reads meanwhile, and charges memory as queries do through reserve.
+// overIndex answers with what read finds in the index of many blocks. It holds a slot of
+// Options.Status meanwhile, and charges memory as queries do through reserve.
 func (a *API) overIndex(r *http.Request, read func(db *storage.DB, reserve func(bytes int64) error) (encodable, []error, error)) (answer, *apiError) {
 	db, release, bad := a.readIndex(r)
 	if bad != nil {

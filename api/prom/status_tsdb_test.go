@@ -91,18 +91,21 @@ func TestStatusOfMetricsAndChurn(t *testing.T) {
 	s.get(t, "/status/churn", "days", "400").want(t, 400, "bad_data", "days must be from 1 to 366")
 }
 
-// Reads of many indexes share the limiter of reads: while it is full they wait, and end with
-// their request.
+// Reads of many indexes have slots of their own, so that they answer while the server is
+// overloaded with reads: while these are full they wait, and end with their request.
 func TestStatusOfManyIndexesTakesASlot(t *testing.T) {
-	reads := limiter.New(1)
-	s := newServer(t, Options{Reads: reads})
+	reads, slots := limiter.New(1), limiter.New(1)
+	s := newServer(t, Options{Reads: reads, Status: slots})
+	if err := reads.Acquire(ctx); err != nil { // no read runs any more
+		t.Fatal(err)
+	}
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
 	for _, path := range []string{"/status/storage", "/status/tsdb", "/status/metrics", "/status/churn"} {
 		if got := s.get(t, path); got.status != http.StatusOK {
 			t.Errorf("%s: %d %s", path, got.status, got.body)
 		}
-		if err := reads.Acquire(ctx); err != nil {
+		if err := slots.Acquire(ctx); err != nil {
 			t.Fatal(err)
 		}
 		answer := httptest.NewRecorder()
@@ -110,6 +113,6 @@ func TestStatusOfManyIndexesTakesASlot(t *testing.T) {
 		if answer.Code == http.StatusOK {
 			t.Errorf("%s is answered while the limiter is full", path)
 		}
-		reads.Release()
+		slots.Release()
 	}
 }

@@ -5,6 +5,7 @@ package querylog
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"log/slog"
 	"slices"
@@ -59,6 +60,9 @@ func OutcomeOf(q promql.Query, res *promql.Result) Outcome {
 	return o
 }
 
+// ErrCancelled is the cause of the end of the context of a query that Cancel has ended.
+var ErrCancelled = errors.New("an administrator has cancelled the query")
+
 // ErrPanicked is the error of a query whose evaluation panicked.
 var ErrPanicked = errors.New("query panicked")
 
@@ -84,7 +88,10 @@ type Log struct {
 // Running is a query that has not ended; it may be waiting for a slot.
 type Running struct {
 	Query
+	ID    uint64 // for Cancel; never used again while the server runs
 	Since time.Time
+
+	cancel context.CancelCauseFunc
 }
 
 // Cost sums up the queries of one expression.
@@ -113,24 +120,38 @@ func New(o Options) *Log {
 	return l
 }
 
-// Begin records the start of a query. The caller must call end exactly once, when
-// the evaluation is finished.
-func (l *Log) Begin(q Query) (end func(Outcome)) {
+// Begin records the start of a query, which is evaluated with the context returned:
+// Cancel ends it. The caller must call end exactly once, when the evaluation is
+// finished.
+func (l *Log) Begin(ctx context.Context, q Query) (_ context.Context, end func(Outcome)) {
 	q.Text = clip(q.Text)
 	r := Running{Query: q, Since: l.opts.Clock.Now()}
+	ctx, r.cancel = context.WithCancelCause(ctx)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.mu.last++
-	number := l.mu.last
-	l.mu.running[number] = r
-	return func(o Outcome) { l.end(number, r, o) }
+	r.ID = l.mu.last
+	l.mu.running[r.ID] = r
+	return ctx, func(o Outcome) { l.end(r, o) }
 }
 
-func (l *Log) end(number uint64, r Running, o Outcome) {
+// Cancel ends a running query. It returns false if there is none with this number.
+func (l *Log) Cancel(id uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r, ok := l.mu.running[id]
+	if ok {
+		r.cancel(ErrCancelled)
+	}
+	return ok
+}
+
+func (l *Log) end(r Running, o Outcome) {
+	r.cancel(nil)
 	now := l.opts.Clock.Now()
 	took := max(now.Sub(r.Since), 0)
 	l.mu.Lock()
-	delete(l.mu.running, number)
+	delete(l.mu.running, r.ID)
 	c := l.mu.costs[r.Text]
 	if c == nil {
 		c = &Cost{Text: r.Text}

@@ -2,6 +2,7 @@ package querylog
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,7 +28,7 @@ func TestCostsAreAddedUpByExpression(t *testing.T) {
 	clock := vfs.NewManualClock(begin)
 	l := New(Options{Clock: clock})
 	run := func(text string, took time.Duration, samples int64, err error) {
-		end := l.Begin(Query{Text: text})
+		_, end := l.Begin(t.Context(), Query{Text: text})
 		clock.Advance(took)
 		end(Outcome{Series: 3, SamplesRead: samples, Err: err})
 	}
@@ -51,9 +52,9 @@ func TestCostsAreAddedUpByExpression(t *testing.T) {
 func TestRunningQueriesAreListedOldestFirst(t *testing.T) {
 	clock := vfs.NewManualClock(begin)
 	l := New(Options{Clock: clock})
-	endFirst := l.Begin(Query{Text: "a", Door: "http"})
+	_, endFirst := l.Begin(t.Context(), Query{Text: "a", Door: "http"})
 	clock.Advance(time.Second)
-	endSecond := l.Begin(Query{Text: "b"})
+	_, endSecond := l.Begin(t.Context(), Query{Text: "b"})
 	if r := l.Running(); len(r) != 2 || r[0].Text != "a" || r[0].Since != begin || r[1].Text != "b" {
 		t.Errorf("running %+v", r)
 	}
@@ -73,7 +74,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	clock := vfs.NewManualClock(begin)
 	l := New(Options{Clock: clock})
 	for i := range 3 * MaxRemembered {
-		end := l.Begin(Query{Text: fmt.Sprint("q", i)})
+		_, end := l.Begin(t.Context(), Query{Text: fmt.Sprint("q", i)})
 		if i == 7 {
 			clock.Advance(time.Hour)
 		}
@@ -85,7 +86,8 @@ func TestMemoryIsBounded(t *testing.T) {
 		t.Errorf("%d, first %+v", len(top), top[0])
 	}
 	long := strings.Repeat("ü", maxTextBytes)
-	l.Begin(Query{Text: long})(Outcome{})
+	_, end := l.Begin(t.Context(), Query{Text: long})
+	end(Outcome{})
 	for _, c := range l.Top(ByDuration, MaxRemembered) {
 		if len(c.Text) > maxTextBytes+len("…") || !utf8.ValidString(c.Text) {
 			t.Errorf("text of %d bytes", len(c.Text))
@@ -99,7 +101,7 @@ func TestSlowQueriesAreLogged(t *testing.T) {
 	logger := slog.New(slog.NewTextHandler(&out, nil))
 	run := func(l *Log, took time.Duration, o Outcome) string {
 		out.Reset()
-		end := l.Begin(Query{Text: "up", StartMs: 1000, EndMs: 61_000, StepMs: 15_000, Door: "http", Client: "10.0.0.1"})
+		_, end := l.Begin(t.Context(), Query{Text: "up", StartMs: 1000, EndMs: 61_000, StepMs: 15_000, Door: "http", Client: "10.0.0.1"})
 		clock.Advance(took)
 		end(o)
 		return out.String()
@@ -119,5 +121,31 @@ func TestSlowQueriesAreLogged(t *testing.T) {
 	}
 	if got := run(New(Options{Clock: clock, Logger: logger}), time.Hour, Outcome{}); got != "" {
 		t.Errorf("switched off: %s", got)
+	}
+}
+
+// TestCancelEndsTheContextOfAQuery: of the one named, while it runs.
+func TestCancelEndsTheContextOfAQuery(t *testing.T) {
+	l := New(Options{})
+	a, endA := l.Begin(t.Context(), Query{Text: "a"})
+	b, endB := l.Begin(t.Context(), Query{Text: "b"})
+	running := l.Running()
+	if len(running) != 2 || running[0].ID == running[1].ID {
+		t.Fatalf("running %+v", running)
+	}
+	id := running[0].ID
+	if running[0].Text == "b" {
+		id = running[1].ID
+	}
+	if !l.Cancel(id) || !errors.Is(context.Cause(a), ErrCancelled) || b.Err() != nil {
+		t.Errorf("cancelled: %v, %v", context.Cause(a), b.Err())
+	}
+	endA(Outcome{Err: a.Err()})
+	if l.Cancel(id) {
+		t.Error("a query that has ended can be cancelled")
+	}
+	endB(Outcome{})
+	if b.Err() == nil {
+		t.Error("the context outlives its query")
 	}
 }

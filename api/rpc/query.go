@@ -104,17 +104,20 @@ func (s *Service) evaluate(to grpc.ServerStreamingServer[tsdbv1.QueryResponse], 
 		asked.Client = p.Addr.String()
 	}
 	asked.Door = "grpc"
-	ended := s.opts.Queries.Begin(asked)
+	running, ended := s.opts.Queries.Begin(ctx, asked)
 	executed := false
 	defer func() {
 		if !executed { // Exec panicked
 			ended(querylog.Outcome{Err: querylog.ErrPanicked})
 		}
 	}()
-	res := q.Exec(ctx)
+	res := q.Exec(running)
 	executed = true
 	ended(querylog.OutcomeOf(q, res))
 	if res.Err != nil {
+		if errors.Is(context.Cause(running), querylog.ErrCancelled) {
+			res.Err = querylog.ErrCancelled
+		}
 		return statusOf(res.Err, true)
 	}
 	if info != nil {

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"tsdb/api/limiter"
+	"tsdb/api/querylog"
 	"tsdb/query"
 	"tsdb/storage"
 )
@@ -46,7 +47,7 @@ func statusOf(err error, inQuery bool) error {
 		return nil
 	case status.Code(err) != codes.Unknown: // err has a code already
 		return err
-	case errors.As(err, &canceled), errors.Is(err, context.Canceled):
+	case errors.As(err, &canceled), errors.Is(err, context.Canceled), errors.Is(err, querylog.ErrCancelled):
 		code = codes.Canceled
 	case errors.As(err, &timeout), errors.Is(err, context.DeadlineExceeded):
 		code = codes.DeadlineExceeded

@@ -68,7 +68,7 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 		Registerer: s.registry,
 	})
 	queries := querylog.New(querylog.Options{SlowerThan: time.Duration(s.config.querySlow), Logger: s.log})
-	s.reads = limiter.New(int(s.config.readConcurrency))
+	s.reads, s.status = limiter.New(int(s.config.readConcurrency)), limiter.New(prom.StatusSlots)
 	out := prom.New(prom.Options{
 		DB:           s.database.get,
 		Engine:       s.engine,
@@ -89,6 +89,7 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 		Rollups:        s.config.tierNames(),
 		Queries:        queries,
 		Reads:          s.reads,
+		Status:         s.status,
 		ReadMaxSamples: int(s.config.readMaxSamples),
 	})
 	s.refuse, s.route = in.Refuse, in.Route

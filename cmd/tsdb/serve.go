@@ -114,6 +114,7 @@ type service struct {
 	ingest                     *ingest.Ingest
 	scraper                    *scrape.Manager
 	reads                      *limiter.Limiter                                           // of reads without the engine
+	status                     *limiter.Limiter                                           // of reports over the index
 	refuse                     func(http.ResponseWriter, *http.Request, int, string) bool // in the error format of a path's protocol
 	route                      func(*http.Request) string                                 // the path that serves a request
 	http                       *api.Server
@@ -142,7 +143,11 @@ func newService(c *config, log *slog.Logger, cpus int) (_ *service, err error) {
 		Name: "tsdb_build_info", Help: "Always 1; the label is the version of the server.",
 		ConstLabels: prometheus.Labels{"version": version},
 	}, func() float64 { return 1 })
-	s.registry.MustRegister(info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	memory := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "tsdb_memory_limit_bytes", Help: "Memory that the process may use: that of the machine or of its control group, whichever is lower; 0 if unknown.",
+	})
+	memory.Set(float64(memoryBytes("/")))
+	s.registry.MustRegister(info, memory, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
 	if c.selfScrape > 0 {
 		s.self = api.NewSelfScrape(api.SelfScrapeOptions{
@@ -300,7 +305,7 @@ func (s *service) shutdown() error {
 		s.log.Warn("requests in flight were aborted at shutdown", "limit", finishLimit, "err", err)
 	}
 	rpc.Wait()
-	if err := errors.Join(s.engine.Drain(finish), s.reads.Drain(finish)); err != nil {
+	if err := errors.Join(s.engine.Drain(finish), s.reads.Drain(finish), s.status.Drain(finish)); err != nil {
 		s.log.Warn("running queries were aborted at shutdown", "limit", finishLimit, "err", err)
 	} else {
 		s.engine.Close()
