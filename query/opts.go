@@ -10,6 +10,7 @@ import (
 type queryOpts struct {
 	promql.QueryOpts
 	uncached   bool
+	uncounted  bool
 	resolution *tiers.Resolution // nil = that of the engine
 }
 
@@ -28,6 +29,13 @@ func optsOf(o promql.QueryOpts) queryOpts {
 func Uncached(o promql.QueryOpts) promql.QueryOpts {
 	own := optsOf(o)
 	own.uncached = true
+	return own
+}
+
+// Uncounted returns o, which may be nil, with the option not to call Options.CountName.
+func Uncounted(o promql.QueryOpts) promql.QueryOpts {
+	own := optsOf(o)
+	own.uncounted = true
 	return own
 }
 

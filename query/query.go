@@ -28,6 +28,7 @@ type Query struct {
 	reads      *source.Tracking
 	text       string
 	uncached   bool // the answer must not come from the cache
+	uncounted  bool // its metrics do not count as asked for
 	resolution tiers.Resolution
 	stmt       *parser.EvalStmt
 	settings   planSettings
@@ -82,7 +83,7 @@ func (e *Engine) prepare(q promstorage.Queryable, opts promql.QueryOpts, qs stri
 			p.stmt.LookbackDelta = d
 		}
 		own := optsOf(opts)
-		p.uncached = own.uncached
+		p.uncached, p.uncounted = own.uncached, own.uncounted
 		if own.resolution != nil {
 			p.resolution = *own.resolution
 		}
@@ -175,7 +176,7 @@ func (p *Query) run(ctx context.Context) (o outcome) {
 	}()
 	res := p.exec(ctx)
 	p.engine.metrics.exceeded(res.Err)
-	if res.Err == nil && p.engine.countName != nil {
+	if res.Err == nil && p.engine.countName != nil && !p.uncounted {
 		p.countNames(ctx)
 	}
 	return outcome{res: res}

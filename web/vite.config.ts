@@ -35,6 +35,6 @@ export default defineConfig({
     reportCompressedSize: false,
     chunkSizeWarningLimit: 1000,
   },
-  server: { proxy: { '/api': process.env.TSDB ?? 'http://localhost:9201' } },
+  server: { proxy: Object.fromEntries(['/api', '/metrics', '/-'].map((path) => [path, process.env.TSDB ?? 'http://localhost:9201'])) },
   test: { include: ['src/**/*.test.ts'] },
 } as Parameters<typeof defineConfig>[0])

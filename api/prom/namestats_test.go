@@ -49,6 +49,7 @@ func TestMetricNamesStats(t *testing.T) {
 			t.Errorf("after %s: %+v, want %d", q.text, got, want)
 		}
 	}
+	s.get(t, "/query", "query", "c_total", "time", jsonText(at), "uncounted", "1")
 	for range 3 {
 		s.get(t, "/query_range", "query", "sum(c_total)", "start", jsonText(at-3600), "end", jsonText(at), "step", "60")
 		want++

@@ -207,6 +207,10 @@ func (a *API) queryOpts(r *http.Request) (promql.QueryOpts, error) {
 	case "1", "true":
 		opts = query.Uncached(opts)
 	}
+	switch r.Form.Get("uncounted") {
+	case "1", "true":
+		opts = query.Uncounted(opts)
+	}
 	return opts, nil
 }
 

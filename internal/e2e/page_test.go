@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -57,17 +58,25 @@ func TestPage(t *testing.T) {
 	}
 	s, doomed := serve(), serve()
 	guarded, _ := guardedServer(t)
-
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, node, filepath.Join(web, "test", "explore.mjs"))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	cmd.Env = append(os.Environ(), "CHROMIUM="+chromium, "SHOTS="+shots, "URL="+s.url(),
-		"DOOMED="+doomed.url(), "DOOMED_PID="+strconv.Itoa(doomed.cmd.Process.Pid), "GUARDED="+guarded.url())
-	out, err := cmd.CombinedOutput()
-	t.Logf("%s", out)
+	// A sample that is refused, for the view that shows it.
+	resp, err := http.Post(s.url()+"/api/v1/import/prometheus", "text/plain", strings.NewReader("jobs_total{queue=\"mail\"} many\n"))
 	if err != nil {
-		t.Errorf("the script of the page: %v", err)
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	for _, view := range []string{"explore", "metrics", "health", "cardinality"} { // the last deletes a metric
+		cmd := exec.CommandContext(ctx, node, filepath.Join(web, "test", view+".mjs"))
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		cmd.Env = append(os.Environ(), "CHROMIUM="+chromium, "SHOTS="+shots, "URL="+s.url(),
+			"DOOMED="+doomed.url(), "DOOMED_PID="+strconv.Itoa(doomed.cmd.Process.Pid), "GUARDED="+guarded.url())
+		out, err := cmd.CombinedOutput()
+		t.Logf("%s:\n%s", view, out)
+		if err != nil {
+			t.Errorf("the script of %s: %v", view, err)
+		}
 	}
 	s.noPanic(t)
 	s.stop(t)

@@ -4,18 +4,25 @@ import { Failure, Loading } from './components/states'
 import { Icon } from './components/icon'
 import { Login } from './components/login'
 import { Toasts } from './components/toast'
+import { request } from './api/client'
 import { credentials, loginChanged, signOut } from './api/session'
 import { hrefOf, go, useRoute } from './lib/router'
 import { setTheme, theme, type Theme } from './lib/theme'
 import { views, type View, type ViewProps } from './views'
 
+/** The pool of the server's own metrics, which it has without any configuration. */
+const ownPool = 'tsdb'
+
 /** The frame of the page: tabs, theme, and the view that the address names. */
 export function App() {
   const route = useRoute()
   const view = views.find((v) => v.name === route.view)
+  const scraping = useScraping()
+  const shown = views.filter((v) => !v.scraping || scraping || v === view)
   useEffect(() => {
     document.title = view ? `${view.title} · tsdb` : 'tsdb'
   }, [view])
+  useEffect(() => document.querySelector('.tabs [aria-current]')?.scrollIntoView({ inline: 'nearest', block: 'nearest' }), [view])
   return (
     <>
       <a class="skip" href="#main">
@@ -27,7 +34,7 @@ export function App() {
           tsdb
         </a>
         <nav aria-label="Views" class="tabs">
-          {views.map((v) => (
+          {shown.map((v) => (
             <a key={v.name} href={hrefOf(v.name)} aria-current={v === view ? 'page' : undefined} onClick={(e) => follow(e, v.name)}>
               {v.title}
             </a>
@@ -44,6 +51,18 @@ export function App() {
       <Login />
     </>
   )
+}
+
+/** Whether the server scrapes anything but itself. */
+function useScraping(): boolean {
+  const [found, setFound] = useState(false)
+  useEffect(() => {
+    request<{ scrapePools: string[] }>('scrape_pools').then(
+      (a) => setFound(a.data.scrapePools.some((p) => p !== ownPool)),
+      () => {}, // the view that is open says what is the matter
+    )
+  }, [])
+  return found
 }
 
 /** Opens a view without loading the page again, unless the user asks for a new tab. */

@@ -6,6 +6,7 @@ import './styles/components.css'
 import './styles/shell.css'
 import './styles/explore.css'
 import './styles/plot.css'
+import './styles/status.css'
 
 const app = document.getElementById('app')
 if (app) {

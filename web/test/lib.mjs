@@ -23,8 +23,8 @@ export async function withBrowser(f) {
 }
 
 /** Opens a page that notes errors and requests to other servers; expected lists texts of console errors that are part of the test. */
-export async function open(browser, url, { width = 1280, height = 900, scheme = 'light', expected = [] } = {}) {
-  const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, bypassCSP: false, timezoneId: 'Europe/Berlin' })
+export async function open(browser, url, { width = 1280, height = 900, scheme = 'light', expected = [], headers } = {}) {
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, bypassCSP: false, timezoneId: 'Europe/Berlin', ...(headers ? { extraHTTPHeaders: headers } : {}) })
   const page = await context.newPage()
   page.setDefaultTimeout(20_000)
   page.faults = []
@@ -103,4 +103,20 @@ export function drawn(page) {
 export async function settled(page) {
   await page.waitForSelector('.result[aria-busy=false]')
   await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))))
+}
+
+/** A page on a phone and, dark, on a screen: as wide as the window, accessible, without errors. ready waits for its content. */
+export async function looks(browser, url, name, ready, options = {}) {
+  for (const [scheme, width] of [
+    ['light', 390],
+    ['dark', 1280],
+  ]) {
+    const page = await open(browser, url, { scheme, width, height: 844, ...options })
+    await ready(page)
+    await fits(page, `${name} in ${scheme} at ${width} px`)
+    await accessible(page, `${name} in ${scheme} at ${width} px`)
+    await shot(page, `${name}-${scheme}-${width}`)
+    clean(page)
+    await page.context().close()
+  }
 }

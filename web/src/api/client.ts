@@ -90,6 +90,23 @@ export async function request<T>(path: string, params: Params = {}, options: Req
   throw failure(response.status, Number(response.headers.get('Retry-After')) || 0, body, text)
 }
 
+/** Asks a path of the server that answers in plain text, whatever its status. Throws ApiError, or the AbortError of the signal. */
+export async function requestText(path: string, options: RequestOptions = {}): Promise<{ text: string; status: number }> {
+  const headers: Record<string, string> = { 'X-Tsdb-Page': '1' }
+  if (credentials()) headers['Authorization'] = credentials()
+  try {
+    const response = await fetch(root + path, { credentials: 'same-origin', headers, signal: options.signal ?? null })
+    if (response.status === 401) {
+      dispatchEvent(new Event(wantsLogin))
+      throw new ApiError('unauthorized', 'unauthorized', 401)
+    }
+    return { text: await response.text(), status: response.status }
+  } catch (e) {
+    if (options.signal?.aborted || e instanceof ApiError) throw e
+    throw new ApiError('offline', 'The server does not answer.')
+  }
+}
+
 interface Envelope {
   status?: string
   data?: unknown

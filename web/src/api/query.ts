@@ -61,14 +61,19 @@ export interface Grid {
   stepMs: number
 }
 
-export function queryRange(query: string, grid: Grid, options: RequestOptions): Promise<Answer<RangeData>> {
+/** Options of the queries that views send of their own accord: these do not count as asked for. */
+export interface QueryOptions extends RequestOptions {
+  uncounted?: boolean
+}
+
+export function queryRange(query: string, grid: Grid, options: QueryOptions): Promise<Answer<RangeData>> {
   const { startMs, endMs, stepMs } = grid
-  return request('query_range', { query, start: seconds(startMs), end: seconds(endMs), step: seconds(stepMs), stats: 'all' }, { ...options, method: 'POST' })
+  return request('query_range', { query, start: seconds(startMs), end: seconds(endMs), step: seconds(stepMs), stats: 'all', uncounted: options.uncounted }, { ...options, method: 'POST' })
 }
 
 /** lookbackMs: how long a sample stands for its series; undefined = as the server is set. */
-export function queryInstant(query: string, timeMs: number, options: RequestOptions, lookbackMs?: number): Promise<Answer<InstantData>> {
-  return request('query', { query, time: seconds(timeMs), stats: 'all', lookback_delta: lookbackMs && seconds(lookbackMs) }, { ...options, method: 'POST' })
+export function queryInstant(query: string, timeMs: number, options: QueryOptions, lookbackMs?: number): Promise<Answer<InstantData>> {
+  return request('query', { query, time: seconds(timeMs), stats: 'all', lookback_delta: lookbackMs && seconds(lookbackMs), uncounted: options.uncounted }, { ...options, method: 'POST' })
 }
 
 export function formatQuery(query: string): Promise<Answer<string>> {

@@ -1,9 +1,12 @@
 /** Finds out why a query gives nothing. */
-import { request, type RequestOptions } from '../../api/client'
+import { request, requestText, type RequestOptions } from '../../api/client'
 import { labelNames, labelValues, series } from '../../api/names'
 import { explain, queryInstant } from '../../api/query'
+import { parseExposition } from '../../lib/exposition'
+import { dateTime } from '../../lib/format'
 import { nearest } from '../../lib/nearest'
 import type { Grid } from '../../plot/series'
+import { tierName } from './answered'
 import { matchOf, parseSelector, type Matcher, type Selector } from './selector'
 
 /** One reason, with what can be done. */
@@ -66,10 +69,30 @@ async function reasonOf(text: string, s: Selector, grid: Grid, options: RequestO
     return reason(`No series named ${metric} is stored.${near.length > 0 ? ' Names like it:' : ''}`, near.map((n) => [metric, n]))
   }
   if (!(await exists(matchOf(s)))) return reason(...(await wrongMatcher(s, options)))
-  const lastMs = await lastSample(matchOf(s), options)
+  const [lastMs, floors] = await Promise.all([lastSample(matchOf(s), options), retentionFloors(options)])
+  const gone = expiredBefore(floors, grid.endMs)
+  if (gone) return { ...reason(gone), ...(lastMs === undefined ? {} : { lastMs }) }
   if (lastMs === undefined) return reason('Its samples are older than five years, or have left with retention.')
   if (lastMs < grid.startMs) return { ...reason('It has no samples in the range shown; the newest is older.'), lastMs }
   return { ...reason('It has no samples in the range shown, but newer ones.'), lastMs }
+}
+
+/** The times before which samples and buckets of all series have expired, by tier, Unix milliseconds. */
+async function retentionFloors(options: RequestOptions): Promise<Map<string, number>> {
+  try {
+    const { text } = await requestText('metrics', options)
+    const all = parseExposition(text, ['tsdb_retention_floor']).filter((r) => r.labels['rule'] === '' && r.value > 0)
+    return new Map(all.map((r) => [r.labels['tier'] ?? '', Math.round(r.value * 1000)]))
+  } catch {
+    return new Map()
+  }
+}
+
+/** Says so if everything up to a time has left with retention; empty if something may be there. */
+export function expiredBefore(floors: ReadonlyMap<string, number>, endMs: number): string {
+  if (floors.size === 0 || [...floors.values()].some((f) => endMs >= f)) return ''
+  const each = [...floors].sort(([, a], [, b]) => b - a).map(([tier, ms]) => `${tierName(tier)} from ${dateTime(ms, 'utc').slice(0, 10)}`)
+  return `The range lies before what retention keeps: ${each.join(', ')} (UTC; --retention.raw and those of the rollups).`
 }
 
 /** The first matcher that no series meets. */

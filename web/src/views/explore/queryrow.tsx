@@ -89,6 +89,7 @@ function Status({ query, run, answered, cost, stepMs }: QueryRowProps) {
   if (ran && answered) {
     const read = run.stats?.samples?.samplesRead ?? run.stats?.samples?.totalQueryableSamples ?? 0
     const cached = run.stats?.cachedSteps ?? 0
+    const late = run.explained?.selectors.reduce((n, s) => n + (s.newerSeries ?? 0), 0) ?? 0
     return (
       <p class="query-status">
         <span>{plural(answered.series, 'series', 'series')}</span>
@@ -98,6 +99,7 @@ function Status({ query, run, answered, cost, stepMs }: QueryRowProps) {
         {cached > 0 && (
           <span title={`${count(cached)} steps came from the result cache`}>{cached >= answered.steps ? 'all steps' : `${count(cached)} of ${count(answered.steps)} steps`} from the cache</span>
         )}
+        {late > 0 && <span title="Samples or deletions have come after the rollup. Their series are read as samples there, so the answer has them.">late data in {plural(late, 'series', 'series')}</span>}
         <span title="From the request to the decoded answer">{took(run.tookMs)}</span>
       </p>
     )

@@ -1,0 +1,250 @@
+/** Blocks, tiers and their forecast, roll-ups, background work, snapshots, retention rules. */
+import { useEffect, useState } from 'preact/hooks'
+import { requestText } from '../../api/client'
+import { rollups, storageStatus, type Job, type RollupTier, type StorageStatus } from '../../api/status'
+import { ErrorNote, Loading } from '../../components/states'
+import { parseExposition, total } from '../../lib/exposition'
+import { ago, bytes, count, dateTime, duration, plural, short } from '../../lib/format'
+import { useAsync } from '../../lib/useAsync'
+import { usePoll } from '../../lib/usePoll'
+import { Card, Fact } from './facts'
+import { forecast } from './rates'
+
+function retention(ms: number): string {
+  return ms === 0 ? 'for ever' : ms < 0 ? 'not at all' : duration(ms)
+}
+
+function time(text: string | undefined): string {
+  return text ? ago(Date.parse(text), Date.now()) : '–'
+}
+
+export function Storage() {
+  const status = useAsync((signal) => storageStatus({ signal }), [])
+  const rolled = useAsync((signal) => rollups({ signal }), [])
+  const [free, setFree] = useState<number>()
+  useEffect(() => {
+    const c = new AbortController()
+    requestText('metrics', { signal: c.signal }).then(
+      (a) => setFree(total(parseExposition(a.text, ['tsdb_disk_free']), 'tsdb_disk_free_bytes')),
+      () => {},
+    )
+    return () => c.abort()
+  }, [])
+  usePoll(status.reload, 15_000)
+  usePoll(rolled.reload, 15_000)
+  const s = status.data?.data
+  if (!s) return status.error ? <ErrorNote error={status.error} retry={status.reload} /> : <Loading what="the state of the storage" cancel={status.cancel} />
+  const f = forecast({ usedBytes: s.bytes, fullBytes: s.full.bytes, growthPerDay: s.full.bytesPerDay, perDay: s.tiers.reduce((n, t) => n + t.bytesPerDay, 0), freeBytes: free })
+  return (
+    <>
+      {status.error && <ErrorNote error={status.error} retry={status.reload} />}
+      <dl class="facts">
+        <Fact title="Series" value={count(s.series)} more={`${count(s.head.series)} with samples in the head`} />
+        <Fact title="Samples" value={short(s.samples)} more={s.bytesPerSample > 0 ? `${s.bytesPerSample.toPrecision(3)} bytes each in blocks` : ''} />
+        <Fact title="Blocks" value={bytes(s.bytes)} more={plural(s.blocks, 'block')} />
+        <Fact title="Log" value={bytes(s.wal.bytes)} more={s.wal.listError ?? (s.wal.keptBytes ? `${bytes(s.wal.keptBytes)} kept for backups` : '')} />
+        <Fact title="Once every retention is full" value={s.full.bytes > 0 ? bytes(s.full.bytes) : '–'} more={f.text} />
+        {free !== undefined && <Fact title="Free disk space" value={bytes(free)} more={s.retention.limitBytes > 0 ? `blocks may take ${bytes(s.retention.limitBytes)}` : ''} />}
+      </dl>
+      {f.short && <p class="note warning">{f.text} Shorten a retention, or bound the bytes by --retention.size.</p>}
+      <Tiers status={s} />
+      <Rollups tiers={rolled.data?.data.tiers ?? []} />
+      <Jobs status={s} />
+      <Snapshots status={s} />
+      <Rules status={s} />
+    </>
+  )
+}
+
+function Tiers({ status }: { status: StorageStatus }) {
+  return (
+    <Card title="Tiers">
+      <div class="scroll grid" tabIndex={0} role="region" aria-label="Table of tiers">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Tier</th>
+              <th scope="col">Kept</th>
+              <th scope="col" class="number">
+                Blocks
+              </th>
+              <th scope="col" class="number">
+                Bytes
+              </th>
+              <th scope="col" class="number">
+                A day
+              </th>
+              <th scope="col" class="number" title="Once the retention is full, at the rate of the last days">
+                Full
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {status.tiers.map((t) => (
+              <tr key={t.tier}>
+                <td>
+                  <code>{t.tier}</code> {!t.on && <span class="chip">off</span>}
+                  {t.note && <div class="hint">{t.note}</div>}
+                </td>
+                <td>{retention(t.retentionMs)}</td>
+                <td class="number">{count(t.blocks)}</td>
+                <td class="number">{bytes(t.bytes)}</td>
+                <td class="number">{t.bytesPerDay > 0 ? bytes(t.bytesPerDay) : '–'}</td>
+                <td class="number">{t.fullBytes > 0 ? bytes(t.fullBytes) : '–'}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </Card>
+  )
+}
+
+function Rollups({ tiers }: { tiers: RollupTier[] }) {
+  if (tiers.length === 0) return null
+  return (
+    <Card title="Roll-ups">
+      <div class="scroll grid" tabIndex={0} role="region" aria-label="Table of roll-ups">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Tier</th>
+              <th scope="col" class="number">
+                Days
+              </th>
+              <th scope="col" class="number" title="Days whose samples stand in for buckets, as they are no larger">
+                Stand-ins
+              </th>
+              <th scope="col" class="number" title="Days that are not rolled up yet">
+                Waiting
+              </th>
+              <th scope="col" class="number" title="Days with samples that came after the roll-up">
+                To renew
+              </th>
+              <th scope="col" class="number">
+                Lost
+              </th>
+              <th scope="col">Behind</th>
+            </tr>
+          </thead>
+          <tbody>
+            {tiers.map((t) => (
+              <tr key={t.tier}>
+                <td>
+                  <code>{t.tier}</code> {!t.on && <span class="chip">off</span>}
+                </td>
+                <td class="number">{count(t.days)}</td>
+                <td class="number">{count(t.standInDays)}</td>
+                <td class="number">{count(t.uncoveredDays)}</td>
+                <td class="number">{count(t.dirtyDays)}</td>
+                <td class="number">{t.lostDays > 0 ? <span class="delta up">{count(t.lostDays)}</span> : '0'}</td>
+                <td>{t.behindSeconds > 0 ? duration(Math.round(t.behindSeconds) * 1000) : <span class="muted">up to date</span>}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </Card>
+  )
+}
+
+const phases = { running: 'running', failing: 'failing', idle: 'idle' }
+
+function Jobs({ status }: { status: StorageStatus }) {
+  const errors = new Map(status.failingJobs.map((j) => [j.job, j]))
+  const order = (j: Job) => (j.phase === 'failing' ? 0 : j.phase === 'running' ? 1 : 2)
+  return (
+    <Card title="Background work">
+      <ul class="jobs">
+        {[...status.jobs]
+          .sort((a, b) => order(a) - order(b))
+          .map((j) => (
+            <li key={j.job}>
+              <code>{j.job}</code>
+              <span class={`chip phase ${j.phase}`}>{phases[j.phase] ?? j.phase}</span>
+              <span class="muted">{j.since ? (j.phase === 'idle' ? `last ${time(j.since)}` : `since ${time(j.since).replace(' ago', '')}`) : 'not yet needed'}</span>
+              {j.upcoming && <span class="job-text">{j.upcoming}</span>}
+              {j.progress > 0 && <progress value={j.progress} max="1" aria-label={`${j.job}: ${Math.round(j.progress * 100)} %`} />}
+              {errors.get(j.job) && (
+                <span class="job-text error-text">
+                  {errors.get(j.job)?.error} ({plural(errors.get(j.job)?.failures ?? 0, 'failure')} in a row, next attempt {time(j.next)})
+                </span>
+              )}
+            </li>
+          ))}
+      </ul>
+    </Card>
+  )
+}
+
+function Snapshots({ status }: { status: StorageStatus }) {
+  const list = status.snapshots ?? []
+  const { deletions, history } = status
+  return (
+    <Card title="Snapshots, deletions, history">
+      <div class="pad-all">
+        {list.length === 0 ? (
+          <p>
+            There are no snapshots. <code>tsdb backup</code> and <code>POST /api/v1/admin/tsdb/snapshot</code> take them.
+          </p>
+        ) : (
+          <ul class="plain">
+            {list.map((s) => (
+              <li key={s.name}>
+                <code>{s.name}</code> <span class="muted">{dateTime(Math.floor(Date.parse(s.taken) / 1000) * 1000, 'local')}</span> {bytes(s.bytes)}, of which {bytes(s.pinnedBytes)} only it has
+                {s.temporary && <span class="chip">temporary</span>}
+              </li>
+            ))}
+          </ul>
+        )}
+        <p>
+          {plural(deletions.live, 'deletion')} of at most {count(deletions.limit)} not carried out by merges yet.
+        </p>
+        <p>{history.keepMs > 0 ? `${plural(history.marks, 'mark')} of the last ${duration(history.keepMs)}, ${bytes(history.bytes)}: earlier answers can be asked for by as_of.` : 'No history of earlier answers is kept (--history.keep).'}</p>
+      </div>
+    </Card>
+  )
+}
+
+function Rules({ status }: { status: StorageStatus }) {
+  const rules = status.retentionRules ?? []
+  if (rules.length === 0) return null
+  return (
+    <Card title="Retention rules">
+      <div class="scroll grid" tabIndex={0} role="region" aria-label="Table of retention rules">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Series</th>
+              <th scope="col">Kept, by tier</th>
+              <th scope="col" class="number">
+                Series
+              </th>
+              <th scope="col" class="number">
+                Bytes
+              </th>
+              <th scope="col" class="number">
+                Wait for a rewrite
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {rules.map((r) => (
+              <tr key={r.match}>
+                <td>{r.match ? <code>{r.match}</code> : 'all others'}</td>
+                <td>
+                  {Object.entries(r.keepMs)
+                    .map(([tier, ms]) => `${tier} ${retention(ms)}`)
+                    .join(', ')}
+                </td>
+                <td class="number">{count(r.series)}</td>
+                <td class="number">{bytes(r.bytes)}</td>
+                <td class="number">{bytes(r.hiddenBytes)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </Card>
+  )
+}
