@@ -10,6 +10,7 @@ import (
 
 	"tsdb/api/ingest/doortest"
 	"tsdb/internal/model"
+	"tsdb/storage"
 )
 
 func (d *server) metadata() map[string][]model.Metadata {
@@ -88,5 +89,19 @@ func TestRemoteWrite2MetadataOfSeries(t *testing.T) {
 	}
 	if got := d.metadata()["requests_total"]; !slices.Equal(got, []model.Metadata{{Type: "gauge", Unit: "requests", Help: "Requests, now."}}) {
 		t.Errorf("newer metadata: %v", got)
+	}
+}
+
+// Rules that rename a metric by its name rename its metadata, at every door.
+func TestMetadataAreRelabelled(t *testing.T) {
+	d := openDoor(t, func(o *Options, _ *storage.Options) {
+		o.Rules.Relabel = rules(t, "[{source_labels: [__name__], regex: 'old_(.*)', target_label: __name__, replacement: 'new_$1'}]")
+	})
+	if a := d.do("POST", "/api/v1/import/prometheus", []byte("# HELP old_a Help.\n# TYPE old_a counter\nold_a_total 1\n# TYPE b gauge\nb 2\n")); a.code != 204 {
+		t.Fatalf("%d %s", a.code, a.body)
+	}
+	all := d.metadata()
+	if len(all) != 2 || len(all["new_a"]) != 1 || all["new_a"][0].Help != "Help." || len(all["b"]) != 1 {
+		t.Errorf("%v", all)
 	}
 }

@@ -70,6 +70,7 @@ type Batch struct {
 	refs    []model.Ref
 
 	relabel []*relabel.Config // of the request
+	names   *metadataNames    // of metadata after relabelling; nil = those that are sent
 	builder *labels.Builder   // nil until series are relabelled
 }
 
@@ -210,10 +211,17 @@ func (b *Batch) Exemplar(ref model.Ref, e model.Exemplar) { b.out.Exemplar(ref, 
 // milliseconds, false if there is none.
 func (b *Batch) Newest(ref model.Ref) (int64, bool) { return b.out.Newest(ref) }
 
-// Metadata adds the metadata of a metric. Metadata without a valid metric name are
-// ignored.
+// Metadata adds the metadata of a metric, under the name that relabelling gives it where
+// that is known. Metadata without a valid metric name are ignored.
 func (b *Batch) Metadata(metric []byte, m model.Metadata) {
-	if name := ValidPrefix(metric); len(name) > 0 && len(name) == len(metric) && len(name) <= b.Labels.limits.ValueBytes {
+	name := ValidPrefix(metric)
+	switch {
+	case len(name) == 0, len(name) != len(metric), len(name) > b.Labels.limits.ValueBytes:
+	case b.names == nil:
 		b.out.Metadata(name, m)
+	default:
+		for _, renamed := range b.names.of(name, m.Type) {
+			b.out.Metadata(renamed, m)
+		}
 	}
 }

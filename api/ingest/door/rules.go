@@ -34,6 +34,7 @@ type rulesInForce struct {
 // effectiveRules are all rules of a door.
 type effectiveRules struct {
 	relabel []*relabel.Config
+	names   *metadataNames // nil = those that are sent
 	limits  Limits
 	series  storage.SeriesLimits
 }
@@ -46,10 +47,11 @@ func (s *Shared) SetRules(r Rules) {
 	if old := s.rules.Load(); old != nil {
 		next.generation = old.generation + 1
 	}
-	next.others = &effectiveRules{relabel: r.Relabel, limits: s.limits, series: r.Series}
+	next.others = &effectiveRules{relabel: r.Relabel, names: newMetadataNames(r.Relabel), limits: s.limits, series: r.Series}
 	for name, d := range r.Doors {
 		e := &effectiveRules{limits: d.Limits.or(s.limits), series: r.Series}
 		e.relabel = append(append(e.relabel, r.Relabel...), d.Relabel...)
+		e.names = newMetadataNames(e.relabel)
 		e.series.DoorActive, e.series.DoorNewPerHour = d.Series, d.NewPerHour
 		next.doors[name] = e
 	}
@@ -76,7 +78,7 @@ func (l Limits) or(other Limits) Limits {
 func (r *Request[D]) use(rules *rulesInForce) {
 	e := rules.of(r.door.name)
 	r.rules = rules
-	r.Batch.relabel, r.Batch.Labels.limits = e.relabel, e.limits
+	r.Batch.relabel, r.Batch.names, r.Batch.Labels.limits = e.relabel, e.names, e.limits
 	r.Batch.out.Limit(e.series)
 }
 
