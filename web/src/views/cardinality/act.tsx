@@ -8,7 +8,7 @@ import { ErrorNote, Loading } from '../../components/states'
 import { copy, toast } from '../../components/toast'
 import { bytes, count, plural } from '../../lib/format'
 import { useAsync } from '../../lib/useAsync'
-import { matcherOf, relabelRule, type Subject } from './rules'
+import { matcherOf, relabelRule, withMatcher, type Subject } from './rules'
 
 function nameOf(s: Subject): string {
   return s.kind === 'pair' ? `${s.name}="${s.value}"` : s.name
@@ -42,7 +42,7 @@ interface DeleteProps {
 }
 
 export function DeleteDialog({ subject, filter, onClose }: DeleteProps) {
-  const match = `{${[matcherOf(subject), filter].filter(Boolean).join(', ')}}`
+  const match = `{${withMatcher(filter, matcherOf(subject))}}`
   const estimate = useAsync((signal) => estimateDeletion(match, { signal }), [match])
   const [sure, setSure] = useState(false)
   const [busy, setBusy] = useState(false)

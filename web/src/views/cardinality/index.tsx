@@ -10,7 +10,7 @@ import { useAsync } from '../../lib/useAsync'
 import type { ViewProps } from '..'
 import { DeleteDialog, RuleDialog } from './act'
 import { Days } from './days'
-import { dayBefore, matcherOf, pairOf, type Subject } from './rules'
+import { dayBefore, matcherOf, pairOf, withMatcher, type Subject } from './rules'
 
 const rowsShown = 10
 const maxRows = 100
@@ -200,7 +200,7 @@ function Tables({ now, before, warnings, params, focus, filter, day, onChanged }
   const { admin } = useAccess()
   const [rule, setRule] = useState<Subject>()
   const [removal, setRemoval] = useState<Subject>()
-  const narrow = (s: Subject) => change(params, { filter: [filter, matcherOf(s)].filter(Boolean).join(', ') })
+  const narrow = (s: Subject) => change(params, { filter: withMatcher(filter, matcherOf(s)) })
   const actions = (s: Subject): (MenuItem | null)[] => [
     { text: 'Count only these', run: () => narrow(s) },
     ...(s.kind === 'label' ? [{ text: 'Focus on its values', run: () => change(params, { focus: s.name }) }] : []),

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { dayBefore, matcherOf, pairOf, relabelRule } from './rules'
+import { dayBefore, matcherOf, pairOf, relabelRule, withMatcher } from './rules'
 
 test('rules match what was meant and nothing else', () => {
   expect(relabelRule({ kind: 'metric', name: 'a.b_total' })).toBe("relabel_configs:\n  - source_labels: ['__name__']\n    regex: 'a\\.b_total'\n    action: drop\n")
@@ -11,6 +11,13 @@ test('selectors of subjects', () => {
   expect(matcherOf({ kind: 'metric', name: 'up' })).toBe('__name__="up"')
   expect(matcherOf({ kind: 'label', name: 'a.b' })).toBe('"a.b"!=""')
   expect(matcherOf(pairOf('job=a"b'))).toBe('job="a\\"b"')
+})
+
+test('a matcher is not repeated', () => {
+  expect(withMatcher('', 'a="1"')).toBe('a="1"')
+  expect(withMatcher('a="1"', 'a="1"')).toBe('a="1"')
+  expect(withMatcher('a="1"', 'b="2"')).toBe('a="1", b="2"')
+  expect(withMatcher('a="1", b="2"', 'b="2"')).toBe('a="1", b="2"')
 })
 
 test('days', () => {

@@ -35,6 +35,11 @@ export function matcherOf(s: Subject): string {
   }
 }
 
+/** Matchers with one more, unless they are that one already. */
+export function withMatcher(matchers: string, one: string): string {
+  return matchers === one || matchers === '' ? one : matchers.endsWith(`, ${one}`) ? matchers : `${matchers}, ${one}`
+}
+
 /** Splits name=value, as the server writes pairs. */
 export function pairOf(text: string): Subject {
   const at = text.indexOf('=')
