@@ -1,7 +1,7 @@
 // Package promdir reads the data directory, or a snapshot, of a Prometheus server, with
 // Prometheus' own library: blocks, the write-ahead log and the chunks of the head,
-// out-of-order samples; what was deleted is left out. Exemplars are not read: a
-// directory has only those of the last hours, in the log.
+// out-of-order samples; what was deleted is left out. Of exemplars a directory has those
+// of the last hours, in the log: the newest 64 of a series are read.
 //
 // The server must not write to the directory meanwhile.
 package promdir
@@ -33,6 +33,8 @@ type Source struct {
 	db      *tsdb.DBReadOnly
 	querier promstorage.Querier
 	days    map[string]int64 // first millisecond, by unit
+
+	exemplars exemplars
 }
 
 // Open returns a source. The directory is not changed, except that a temporary
@@ -76,14 +78,21 @@ func (s *Source) Plan(context.Context) (*transfer.Plan, error) {
 		metas[i] = m
 		lo, hi, end = min(lo, m.MinTime), max(hi, m.MaxTime-1), max(end, m.MaxTime)
 	}
-	head, err := s.head(end)
-	if err != nil {
-		return nil, err
+	var head headStats
+	newest := end - 1
+	if s.hasLog() {
+		if head, err = s.head(end); err != nil {
+			return nil, err
+		}
+		if s.exemplars, err = readExemplars(s.dir, s.log); err != nil {
+			return nil, err
+		}
+		newest = math.MaxInt64
 	}
 	if head.series > 0 {
 		lo, hi = min(lo, head.min), max(hi, head.max)
 	}
-	if s.querier, err = s.db.Querier(math.MinInt64, math.MaxInt64); err != nil {
+	if s.querier, err = s.db.Querier(math.MinInt64, newest); err != nil {
 		return nil, fmt.Errorf("open Prometheus' data: %w", err)
 	}
 	p := &transfer.Plan{Min: lo, Max: hi}
@@ -109,6 +118,13 @@ func (s *Source) Plan(context.Context) (*transfer.Plan, error) {
 		t = day.Max
 	}
 	return p, nil
+}
+
+// hasLog reports whether there is a log. A snapshot has none, and the library would look for
+// it if it were asked for times after the last block.
+func (s *Source) hasLog() bool {
+	_, err := os.Stat(s.dir + "/wal")
+	return err == nil
 }
 
 // headStats describes the samples that are in no block yet.
@@ -167,7 +183,9 @@ func (s *Source) Read(ctx context.Context, u transfer.Unit, from int64, emit tra
 		if samples.Len() == 0 {
 			continue
 		}
-		if err := emit(pos, &transfer.Item{Labels: series.Labels(), Samples: &samples}); err != nil {
+		item := transfer.Item{Labels: series.Labels(), Samples: &samples}
+		item.Exemplars = s.exemplars.in(item.Labels, model.TimeRange{Min: first, Max: first + model.DayMs})
+		if err := emit(pos, &item); err != nil {
 			return err
 		}
 	}

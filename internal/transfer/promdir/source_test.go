@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
@@ -32,6 +33,7 @@ func TestSourceReadsWhatPrometheusHolds(t *testing.T) {
 	opts := tsdb.DefaultOptions()
 	opts.OutOfOrderTimeWindow = 48 * model.HourMs
 	opts.RetentionDuration = 1000 * model.DayMs
+	opts.EnableExemplarStorage, opts.MaxExemplars = true, 1000
 	opts.MinBlockDuration, opts.MaxBlockDuration = 2*model.HourMs, 2*model.HourMs
 	db, err := tsdb.Open(dir, slog.New(slog.DiscardHandler), nil, opts, nil)
 	must(t, err)
@@ -54,6 +56,13 @@ func TestSourceReadsWhatPrometheusHolds(t *testing.T) {
 		}
 		want[name][ts] = render(v, model.Histogram{Int: h})
 	}
+	putExemplar := func(ts int64, v float64) {
+		app := db.Appender(ctx)
+		e := exemplar.Exemplar{Labels: labels.FromStrings("trace_id", fmt.Sprint(ts)), Value: v, Ts: ts, HasTs: true}
+		_, err := app.AppendExemplar(0, labels.FromStrings("__name__", "gauge", "job", "x"), e)
+		must(t, err)
+		must(t, app.Commit())
+	}
 	for i := range int64(500) { // 8 hours: three blocks and a head
 		ts := start + i*model.MinuteMs
 		put("gauge", ts, float64(i)*1.5, nil)
@@ -74,6 +83,12 @@ func TestSourceReadsWhatPrometheusHolds(t *testing.T) {
 		}
 	}
 	must(t, db.Compact(ctx))
+	snapshot := filepath.Join(t.TempDir(), "snapshot") // it has no log
+	must(t, db.Snapshot(snapshot, true))
+	sameSamples(t, snapshot, want)
+	for i := int64(400); i < 500; i++ {
+		putExemplar(start+i*model.MinuteMs, float64(i))
+	}
 	put("gauge", start+30, 7, nil) // out of order: into a block's time and into the head's
 	put("gauge", start+490*model.MinuteMs+30, 8, nil)
 	must(t, db.Delete(ctx, start+50*model.MinuteMs, start+60*model.MinuteMs, labels.MustNewMatcher(labels.MatchEqual, "__name__", "gauge")))
@@ -93,6 +108,7 @@ func TestSourceReadsWhatPrometheusHolds(t *testing.T) {
 		t.Errorf("plan %+v", plan)
 	}
 	got := map[string]map[int64]string{}
+	var exemplars []model.Exemplar
 	for _, u := range plan.Units {
 		last := int64(0)
 		must(t, src.Read(ctx, u, 0, func(pos int64, item *transfer.Item) error {
@@ -106,6 +122,7 @@ func TestSourceReadsWhatPrometheusHolds(t *testing.T) {
 				}
 				got[name][ts] = render(item.Samples.V[i], item.Samples.HistogramAt(i))
 			}
+			exemplars = append(exemplars, item.Exemplars...)
 			if pos <= last || pos > u.Size {
 				t.Errorf("position %d after %d of %d", pos, last, u.Size)
 			}
@@ -130,6 +147,16 @@ func TestSourceReadsWhatPrometheusHolds(t *testing.T) {
 			}
 		}
 	}
+	if len(exemplars) != maxSeriesExemplars {
+		t.Errorf("%d exemplars, want the newest %d of 100", len(exemplars), maxSeriesExemplars)
+	}
+	for i, e := range exemplars {
+		n := int64(100 - maxSeriesExemplars + 400 + i)
+		ts := start + n*model.MinuteMs
+		if want := (model.Exemplar{T: ts, V: float64(n), Labels: labels.FromStrings("trace_id", fmt.Sprint(ts))}); !e.Equal(want) {
+			t.Errorf("exemplar %d is %+v, want %+v", i, e, want)
+		}
+	}
 	left, err := filepath.Glob(filepath.Join(dir, "tmp_dbro_sandbox*"))
 	must(t, err)
 	if len(left) > 0 {
@@ -137,6 +164,34 @@ func TestSourceReadsWhatPrometheusHolds(t *testing.T) {
 	}
 	if _, err := Open(t.TempDir(), slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("an empty directory was taken for one of Prometheus")
+	}
+}
+
+// sameSamples compares the samples of a directory with those wanted, by metric and time.
+func sameSamples(t *testing.T, dir string, want map[string]map[int64]string) {
+	t.Helper()
+	src, err := Open(dir, slog.New(slog.DiscardHandler))
+	must(t, err)
+	plan, err := src.Plan(t.Context())
+	must(t, err)
+	n := 0
+	for _, u := range plan.Units {
+		must(t, src.Read(t.Context(), u, 0, func(_ int64, item *transfer.Item) error {
+			name := item.Labels.Get("__name__")
+			for i, ts := range item.Samples.T {
+				if n++; want[name][ts] != render(item.Samples.V[i], item.Samples.HistogramAt(i)) {
+					t.Errorf("%s: %s at %d differs", dir, name, ts)
+				}
+			}
+			return nil
+		}))
+	}
+	must(t, src.Close())
+	for _, samples := range want {
+		n -= len(samples)
+	}
+	if n != 0 {
+		t.Errorf("%s: %d samples more than there were", dir, n)
 	}
 }
 
