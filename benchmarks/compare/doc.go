@@ -39,5 +39,10 @@
 // samples a CPU second, or bytes of text where a protocol is text. It counts all
 // work until everything is at rest.
 //
+//	make build && go run ./benchmarks/compare import
+//
+// measures imports and exports in every form, writes at full speed by turns alone and
+// beside an import into the same server, and backups and restores.
+//
 // Each number is the median of -runs runs, in which the servers take turns.
 package main

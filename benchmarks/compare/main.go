@@ -25,6 +25,8 @@ func run(args []string) error {
 		return runRollup(ctx, args[1:])
 	case len(args) > 0 && args[0] == "start":
 		return runStart(ctx, args[1:])
+	case len(args) > 0 && args[0] == "import":
+		return runImport(ctx, args[1:])
 	case len(args) > 0 && args[0] == "doors":
 		return runDoors(ctx, args[1:])
 	case len(args) > 0 && args[0] == "write":

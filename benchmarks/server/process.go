@@ -127,12 +127,12 @@ func (p *Process) do(ctx context.Context, method, path string) ([]byte, error) {
 // CPU returns the time that the process has been on a CPU so far, all threads
 // that ever were included, to the nanosecond.
 func (p *Process) CPU() (time.Duration, error) {
-	return cpuTime(p.cmd.Process.Pid)
+	return CPUTime(p.cmd.Process.Pid)
 }
 
-// cpuTime reads the CPU clock of a process: the hundredths of seconds in
+// CPUTime reads the CPU clock of a process: the hundredths of seconds in
 // /proc/PID/stat are longer than most queries.
-func cpuTime(pid int) (time.Duration, error) {
+func CPUTime(pid int) (time.Duration, error) {
 	const scheduled = 2 // the clock of time on a CPU, of the kernel's three a process
 	var t unix.Timespec
 	if err := unix.ClockGettime(int32(^pid)<<3|scheduled, &t); err != nil {

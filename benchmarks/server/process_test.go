@@ -10,13 +10,13 @@ import (
 
 // The CPU clock of this process is about what the kernel says of its use.
 func TestCPUTimeIsThatOfTheProcess(t *testing.T) {
-	before, err := cpuTime(os.Getpid())
+	before, err := CPUTime(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for begin := time.Now(); time.Since(begin) < 20*time.Millisecond; {
 	}
-	after, err := cpuTime(os.Getpid())
+	after, err := CPUTime(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func TestCPUTimeIsThatOfTheProcess(t *testing.T) {
 	if after <= before || used < after-20*time.Millisecond {
 		t.Errorf("%s, then %s; getrusage says %s", before, after, used)
 	}
-	if _, err := cpuTime(1 << 22); err == nil { // above the kernel's greatest
+	if _, err := CPUTime(1 << 22); err == nil { // above the kernel's greatest
 		t.Error("no error for a process that is not there")
 	}
 }
