@@ -368,6 +368,9 @@ func (b *Batch) Commit(ctx context.Context) (Receipt, error) {
 		Floats: len(b.floats.ts), Histograms: len(b.hists.ts), Exemplars: len(b.exs.es), Metadata: len(b.metas),
 		Dropped: b.dropped,
 	}
+	clock := b.db.opts.Clock
+	b.db.load.begin(clock.Now())
+	defer func() { b.db.load.end(clock.Now(), b.Samples()) }()
 	err := b.db.apply(ctx, b, &r)
 	b.verifyRefs = errors.Is(err, ErrStaleRef)
 	if err != nil {

@@ -44,6 +44,7 @@ type DB struct {
 	snapshots *snapshots
 	past      *past // nil = no history is kept
 	churn     churnCache
+	load      writeLoad // by writers, for imports
 	queried   *namestats.Tracker
 
 	report       RecoveryReport

@@ -157,8 +157,10 @@ func (r *importRun) writeL0(ctx context.Context, gen uint64) (_ block.Info, err 
 	days := slices.Sorted(maps.Keys(r.days))
 	span := model.TimeRange{Min: days[0], Max: block.Raw.PartitionRange(days[len(days)-1]).Max}
 	for i, ref := range r.refs {
-		if i%importYieldEvery == 0 && ctx.Err() != nil {
-			return block.Info{}, ctx.Err()
+		if i%importYieldEvery == 0 {
+			if err := r.paceCutting(ctx); err != nil {
+				return block.Info{}, err
+			}
 		}
 		s, err := r.series(ref)
 		if err != nil {

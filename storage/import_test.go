@@ -563,23 +563,38 @@ func TestImportKeepsBits(t *testing.T) {
 }
 
 func TestImportsPauseBesideBusyWriters(t *testing.T) {
+	const ms = time.Millisecond
 	for _, c := range []struct {
-		work    time.Duration
-		samples int64
-		want    time.Duration
+		work, period time.Duration
+		samples      int64
+		busy         time.Duration
+		want         time.Duration
 	}{
-		{5 * time.Millisecond, 1 << 30, 0},
-		{100 * time.Millisecond, 0, 0},
-		{100 * time.Millisecond, 4_000, 0},
-		{100 * time.Millisecond, 5_000, 100 * time.Millisecond},
-		{100 * time.Millisecond, 30_000, 600 * time.Millisecond},
-		{20 * time.Millisecond, 300_000, 400 * time.Millisecond},
-		{10 * time.Second, 30_000_000, paceMax},
-		{100 * time.Millisecond, -5_000, 0}, // after a cut
+		{5 * ms, 100 * ms, 1 << 30, 100 * ms, 0},
+		{100 * ms, 100 * ms, 0, 0, 0},
+		{100 * ms, 100 * ms, 4_000, 100 * ms, 0},       // slow, whatever they wait for
+		{100 * ms, 100 * ms, 5_000, 3 * ms, 100 * ms},  // a twentieth of a CPU
+		{100 * ms, 100 * ms, 5_000, 20 * ms, 600 * ms}, // a fifth of the time
+		{20 * ms, 200 * ms, 12_000, 200 * ms, 600 * ms},
+		{100 * ms, 100 * ms, 30_000, 10 * ms, 600 * ms},
+		{20 * ms, 20 * ms, 900_000, 0, 600 * ms},
+		{10 * time.Second, 10 * time.Second, 30_000_000, 0, paceMax},
 	} {
-		if got := pauseAfter(c.work, c.samples); got != c.want {
-			t.Errorf("%d samples in %v: %v, want %v", c.samples, c.work, got, c.want)
+		if got := pauseAfter(c.work, c.period, c.samples, c.busy); got != c.want {
+			t.Errorf("%d samples in %v, busy for %v: %v after %v, want %v", c.samples, c.period, c.busy, got, c.work, c.want)
 		}
+	}
+	var l writeLoad
+	at := func(n int) time.Time { return time.UnixMilli(int64(n)) }
+	l.begin(at(10))
+	l.begin(at(20))
+	l.end(at(30), 5)
+	if samples, busy := l.total(at(40)); samples != 5 || busy != 30*ms {
+		t.Errorf("%d samples, busy for %v", samples, busy)
+	}
+	l.end(at(50), 6)
+	if samples, busy := l.total(at(100)); samples != 11 || busy != 40*ms {
+		t.Errorf("%d samples, busy for %v", samples, busy)
 	}
 	// An import that pauses goes on once the clock does, and ends with its context.
 	w := newImportWorld(t, vfs.NewMem())

@@ -33,6 +33,7 @@ type metrics struct {
 	deletions        prometheus.Counter
 	deletedSamples   prometheus.Counter
 	reclaimedSamples prometheus.Counter
+	importPauses     prometheus.Counter
 }
 
 // doorMerge stands for merges, which find what overwrites samples of older blocks.
@@ -65,12 +66,13 @@ func newMetrics() *metrics {
 		deletions:        counter("tsdb_deletions_total", "Requests that deleted series."),
 		deletedSamples:   counter("tsdb_deleted_samples_total", "Samples that deletions have hidden, an estimate."),
 		reclaimedSamples: counter("tsdb_reclaimed_samples_total", "Deleted samples that merges have left out of blocks."),
+		importPauses:     counter("tsdb_import_pauses_seconds_total", "Time that imports have paused because writers were busy."),
 	}
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{m.rejected, m.accepted, m.dropped, m.created, m.overwritten, m.exemplarsDropped, m.lostSamples, m.cuts, m.cutErrors, m.cutSeconds, m.merges, m.mergeErrors, m.panics, m.mergedBytes,
-		m.rollupSteps, m.rollupBytes, m.rollupSamples, m.rollupSeconds, m.writesStopped, m.deletions, m.deletedSamples, m.reclaimedSamples}
+		m.rollupSteps, m.rollupBytes, m.rollupSamples, m.rollupSeconds, m.writesStopped, m.deletions, m.deletedSamples, m.reclaimedSamples, m.importPauses}
 }
 
 // describe registers the metrics of the database.
