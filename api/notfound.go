@@ -30,6 +30,7 @@ var served = []struct{ what, methods, paths string }{
 	{"federation", "GET", "/federate"},
 	{"status", "GET", "/api/v1/targets /api/v1/targets/metadata /api/v1/targets/relabel_steps /api/v1/scrape_pools /api/v1/rules /api/v1/alerts /api/v1/alertmanagers /api/v1/features /api/v1/notifications /api/v1/notifications/live /api/v1/status/whoami /api/v1/status/buildinfo /api/v1/status/runtimeinfo /api/v1/status/flags /api/v1/status/config /api/v1/status/tsdb /api/v1/status/tsdb/blocks /api/v1/status/walreplay /api/v1/status/storage /api/v1/status/rollups /api/v1/status/metrics /api/v1/status/churn /api/v1/status/metric_names_stats /api/v1/status/rejected /api/v1/status/active_queries /api/v1/status/top_queries"},
 	{"administration", "POST", "/api/v1/admin/cancel_query /api/v1/admin/flush /api/v1/admin/compact /api/v1/admin/drop_caches /api/v1/admin/import /api/v1/admin/status/metric_names_stats/reset"},
+	{"background jobs", "GET", "/api/v1/status/jobs"},
 	{"deletions", "POST, PUT", "/api/v1/admin/tsdb/delete_series /api/v1/admin/tsdb/clean_tombstones"},
 	{"snapshots", "POST, PUT", "/api/v1/admin/tsdb/snapshot"},
 	{"snapshots and their files", "GET", "/api/v1/admin/tsdb/snapshots /api/v1/admin/tsdb/snapshots/NAME/files /api/v1/admin/tsdb/snapshots/NAME/files/PATH"},

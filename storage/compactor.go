@@ -177,7 +177,9 @@ func (c *compactor) mergeLocked(ctx context.Context, plan planner) (bool, error)
 	// Deletions that no edit has recorded yet are left to later merges: were
 	// they applied, and the machine stopped before they are, blocks and log
 	// would disagree on their range.
-	merged, err := compaction.Merge(ctx, v, next, st.Tombstones, compaction.Options{Yield: c.pause})
+	merged, err := compaction.Merge(ctx, v, next, st.Tombstones, compaction.Options{
+		Yield: c.pause, Progress: c.jobs.merge.Progress(next.Reason, "series"),
+	})
 	if err != nil {
 		var damage *format.DamageError
 		if errors.As(err, &damage) {

@@ -27,13 +27,16 @@ type headSizes struct {
 // series is a reason to cut; a first scrape of a million series is not.
 const tableGrowthPart = 4
 
+// denseSamples is the number of samples of a live series from which the head is cut at CutAge; with
+// fewer it waits four times as long.
+const denseSamples = 60
+
 // cutReason returns why the head is due to be cut, "" if it is not. It is a pure
 // decision. Bytes of the log and of memory always count, even without samples:
 // exemplars, metadata and deletions fill the log too. Age counts sooner when the
 // series are dense, because then the columns are worth it. Merges carry out a deletion
 // only when the edit of a cut has recorded it.
 func cutReason(o *Options, h headSizes) string {
-	const dense = 60 // samples a live series
 	switch {
 	case h.walBytes >= o.CutWALBytes:
 		return "log"
@@ -41,7 +44,7 @@ func cutReason(o *Options, h headSizes) string {
 		return "memory"
 	case h.samples > 0 && h.age >= 4*o.CutAge:
 		return "age"
-	case h.age >= o.CutAge && h.samples > 0 && h.samples >= dense*h.series:
+	case h.age >= o.CutAge && h.samples > 0 && h.samples >= denseSamples*h.series:
 		return "age"
 	case h.deletions >= o.CutAge:
 		return "deletions"
@@ -128,9 +131,14 @@ func (f *flusher) writeSeries(ctx context.Context, w *block.Writer, table *memta
 	buf := table.buf
 	var samples model.Samples
 	var builder model.LabelBuilder
-	for i, ref := range f.head.Sorted(buf) {
-		if i%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
+	refs := f.head.Sorted(buf)
+	tell := f.jobs.cut.Progress(fmt.Sprintf("a block of %d samples", buf.Stats().Samples), "series")
+	for i, ref := range refs {
+		if i%1024 == 0 {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			tell(uint64(i), uint64(len(refs)))
 		}
 		tenant, id, ls, ok := f.head.LabelsTo(ref, &builder)
 		if !ok {

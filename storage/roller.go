@@ -131,8 +131,11 @@ func (r *roller) rollLocked(ctx context.Context, force bool) (bool, error) {
 	}
 	began := r.opts.Clock.Now()
 	defer r.progress.begin(step, began)()
+	tell := r.jobs.rollup.Progress(step.Reason, "series")
 	made, err := rollup.Run(ctx, v, step, rollup.Options{
-		Yield: r.pause, Progress: r.progress.set, Skip: func(name string) bool { return r.skipped[name] },
+		Yield:      r.pause,
+		Progress:   func(done, total uint64) { r.progress.set(done, total); tell(done, total) },
+		Skip:       func(name string) bool { return r.skipped[name] },
 		OmitResets: slices.Contains(r.tiers, block.Hour), // which has all of them
 	})
 	if err != nil {

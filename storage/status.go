@@ -134,7 +134,7 @@ func (db *DB) Status() (Status, error) {
 		return Status{}, err
 	}
 	defer v.Release()
-	st := Status{Head: db.views.headStatus(), WAL: db.walStatus(), FailingJobs: db.failingJobs(), Jobs: db.jobActivities(), Retention: db.boundStatus(), Rules: db.ruleStatus(v), Deletions: db.views.tombstoneUse(), History: db.historyStatus()}
+	st := Status{Head: db.views.headStatus(), WAL: db.walStatus(), FailingJobs: db.failingJobs(), Jobs: db.JobActivities(), Retention: db.boundStatus(), Rules: db.ruleStatus(v), Deletions: db.views.tombstoneUse(), History: db.historyStatus()}
 	st.Incarnation = fmt.Sprintf("%016x", db.manifest.State().Incarnation.ID)
 	if st.Snapshots, err = db.SnapshotStatus(); err != nil {
 		return Status{}, err

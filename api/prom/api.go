@@ -144,6 +144,7 @@ func (a *API) Register(mux *http.ServeMux) {
 		{get, "/scrape_pools", a.scrapePools},
 		{get, "/status/storage", a.storageStatus},
 		{get, "/status/rollups", a.rollupStatus},
+		{get, "/status/jobs", a.jobs},
 		{get, "/status/metrics", a.metricSizes},
 		{get, "/status/churn", a.churn},
 		{get, "/status/active_queries", a.activeQueries},

@@ -323,7 +323,7 @@ func TestStartingServerSaysSo(t *testing.T) {
 		return nil, fmt.Errorf("%w: the log is replayed, 40%% done", storage.ErrBusy)
 	}})
 	for _, path := range []string{
-		"/query?query=1", "/query_range?query=1&start=0&end=1&step=1", "/query_exemplars?query=up", "/series?match[]=up", "/labels", "/label/a/values", "/metadata", "/status/tsdb", "/status/storage", "/status/rollups",
+		"/query?query=1", "/query_range?query=1&start=0&end=1&step=1", "/query_exemplars?query=up", "/series?match[]=up", "/labels", "/label/a/values", "/metadata", "/status/tsdb", "/status/storage", "/status/rollups", "/status/jobs",
 	} {
 		got := s.get(t, path)
 		got.want(t, http.StatusServiceUnavailable, "unavailable", "40% done")

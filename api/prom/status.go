@@ -94,6 +94,15 @@ func (a *API) rollupStatus(*http.Request) (answer, *apiError) {
 	return answer{data: jsonValue(db.RollupStatus())}, nil
 }
 
+// jobs returns what the background jobs do, how far they are, and what comes next.
+func (a *API) jobs(*http.Request) (answer, *apiError) {
+	db, err := a.opts.DB()
+	if err != nil {
+		return answer{}, unavailable(err)
+	}
+	return answer{data: jsonValue(map[string][]storage.JobActivity{"jobs": db.JobActivities()})}, nil
+}
+
 // storageStatus returns the files on disk, by partition. Counting the series reads the
 // index of every block, so it takes a slot.
 func (a *API) storageStatus(r *http.Request) (answer, *apiError) {

@@ -60,7 +60,7 @@ func TestAnswersShowNoPathsOfTheDisk(t *testing.T) {
 	everywhere := func() {
 		t.Helper()
 		for _, path := range []string{"/api/v1/query?query=m_v", "/api/v1/query_range?query=m_v&start=0&end=1e10&step=1e7", "/api/v1/series?match[]=m_v", "/api/v1/labels",
-			"/api/v1/status/tsdb", "/api/v1/status/storage", "/api/v1/status/rollups", "/api/v1/explain?query=m_v", "/federate?match[]=m_v", "/-/healthy", "/health", "/ready", "/api/v1/targets"} {
+			"/api/v1/status/tsdb", "/api/v1/status/storage", "/api/v1/status/rollups", "/api/v1/status/jobs", "/api/v1/explain?query=m_v", "/federate?match[]=m_v", "/-/healthy", "/health", "/ready", "/api/v1/targets"} {
 			code, text := ask("GET", path, "")
 			damaged = damaged || code >= 400 || strings.Contains(text, "warnings")
 		}

@@ -22,6 +22,7 @@ type Jobs struct {
 
 	failures *prometheus.CounterVec
 	failing  *prometheus.GaugeVec
+	activity *activityCollector
 
 	mu   sync.Mutex
 	list []*Job
@@ -30,18 +31,20 @@ type Jobs struct {
 // New returns an empty set of jobs. guard runs each step: it turns a panic into
 // an error.
 func New(clock vfs.Clock, log *slog.Logger, guard func(job string, step func() error) error) *Jobs {
-	return &Jobs{
+	js := &Jobs{
 		clock: clock, log: log, guard: guard,
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tsdb_background_failures_total", Help: "Attempts of background jobs that failed and are repeated, by job."}, []string{"job"}),
 		failing: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "tsdb_background_failing", Help: "1 while the last attempt of a background job has failed, by job."}, []string{"job"}),
 	}
+	js.activity = newActivityCollector(js)
+	return js
 }
 
 // Collectors returns the metrics of all jobs.
 func (js *Jobs) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{js.failures, js.failing}
+	return []prometheus.Collector{js.failures, js.failing, js.activity}
 }
 
 // Job returns the job with the given name, creating it if needed.
@@ -94,44 +97,12 @@ type Job struct {
 	running int       // steps under way
 	began   time.Time // of the last step
 	ended   time.Time // of the last step that ended; zero = none
-}
+	work    Work      // of the step under way
+	last    LastWork
+	shown   time.Time // when the progress of the step was logged last, or its beginning
 
-// Activity describes what a job does.
-type Activity struct {
-	Job     string
-	Running bool
-	Began   time.Time // of the last step; zero = none
-	Ended   time.Time // of the last step that ended; zero = none
-	Outcome
-}
-
-// Activities returns what all jobs do, in the order of their creation.
-func (js *Jobs) Activities() []Activity {
-	js.mu.Lock()
-	defer js.mu.Unlock()
-	list := make([]Activity, len(js.list))
-	for i, j := range js.list {
-		j.mu.Lock()
-		list[i] = Activity{Job: j.name, Running: j.running > 0, Began: j.began, Ended: j.ended, Outcome: j.outcome}
-		j.mu.Unlock()
-	}
-	return list
-}
-
-// begin notes a step that begins and returns a function to call at its end.
-func (j *Job) begin() (end func()) {
-	now := j.jobs.clock.Now()
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.running++
-	j.began = now
-	return func() {
-		now := j.jobs.clock.Now()
-		j.mu.Lock()
-		defer j.mu.Unlock()
-		j.running--
-		j.ended = now
-	}
+	steps   uint64        // ended
+	seconds time.Duration // of steps that ended
 }
 
 // Run runs one step of the job, records its outcome and returns its error. A step

@@ -40,6 +40,9 @@ type Options struct {
 	// Yield is called between series; it may block while more urgent work
 	// runs. An error ends the merge.
 	Yield func(ctx context.Context) error
+	// Progress is called now and then with the series of the inputs that are read, and all
+	// of them; those that are read several times count several times. nil = not called.
+	Progress func(done, total uint64)
 	// Limits of an L2, and of the partitions written at once; 0 is the default.
 	BlockBytes  int64
 	BlockSeries int
@@ -131,6 +134,7 @@ func merge(ctx context.Context, v *blockset.Version, outputs objstore.Store, pla
 		if err := m.pass(ctx); err != nil {
 			return nil, err
 		}
+		m.read.passes++
 		more = m.nextPass()
 		if err := m.finish(!more); err != nil {
 			return nil, err
@@ -152,6 +156,7 @@ type merger struct {
 	inputs   []*mergeInput   // oldest first
 	metadata mergedMetadata
 	result   *Merged
+	read     mergeProgress
 
 	// Outputs are written for a bounded number of partitions in each pass over
 	// the inputs.
@@ -165,6 +170,25 @@ type merger struct {
 	chunks   []mergeChunk      // of that series
 	removals []removal         // of samples of that series
 	slice    sliceMerger
+}
+
+// progressEvery is the number of series of inputs between two calls of Options.Progress.
+const progressEvery = 256
+
+// mergeProgress counts the series that a merge has read.
+type mergeProgress struct {
+	series           uint64 // of all inputs
+	done             uint64 // read, in all passes
+	passes, expected uint64 // done, and all
+	told             uint64 // done at the last call
+}
+
+func (p *mergeProgress) add(series int, tell func(done, total uint64)) {
+	p.done += uint64(series)
+	if tell != nil && p.done-p.told >= progressEvery {
+		p.told = p.done
+		tell(p.done, p.series*max(p.expected, p.passes+1))
+	}
 }
 
 // mergeInput is an input block, read front to back.
@@ -199,6 +223,7 @@ func (m *merger) open(ctx context.Context, v *blockset.Version, tombstones []man
 		}
 		m.inputs = append(m.inputs, &mergeInput{entry: e, deletions: deletions})
 		largest = max(largest, e.Series)
+		m.read.series += e.Series
 		if err := m.metadata.add(e.Block()); errors.Is(err, format.ErrCorrupt) {
 			m.result.Lost = append(m.result.Lost, err)
 		} else if err != nil {
@@ -206,6 +231,10 @@ func (m *merger) open(ctx context.Context, v *blockset.Version, tombstones []man
 		}
 	}
 	m.o.Outputs = defaultTo(m.o.Outputs, int(min(maxOpenOutputs, max(2, maxOpenSeries/largest))))
+	m.read.expected = 1
+	if m.plan.Level != block.L0 {
+		m.read.expected = uint64(m.partitions()+m.o.Outputs-1) / uint64(m.o.Outputs)
+	}
 	if n := min(m.o.Outputs, m.partitions()); n > fullDedupe {
 		m.o.Writer.DedupeColumns = defaultTo(m.o.Writer.DedupeColumns, block.DefaultDedupeColumns) * fullDedupe / n
 	}
@@ -255,6 +284,7 @@ func (m *merger) pass(ctx context.Context) error {
 				return err
 			}
 		}
+		m.read.add(len(m.group), m.o.Progress)
 		if err := ctx.Err(); err != nil {
 			return err
 		}
