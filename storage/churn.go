@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -172,16 +173,27 @@ func (c *churnCounter) key(ctx context.Context, start int64) (string, bool) {
 	if err != nil {
 		return "", false
 	}
+	// A floor matters only as far as it lies within the two days.
+	within := func(floor int64) int64 { return min(max(floor, both.Min), both.Max) }
 	var b strings.Builder
-	fmt.Fprint(&b, c.census.tenant, " ", start, " ", st.floor)
+	fmt.Fprint(&b, c.census.tenant, " ", start, " ", within(st.floor))
 	for _, p := range parts {
 		fmt.Fprint(&b, "\n", p.Name, p.ranges)
 	}
 	for i := range st.tombstones {
-		fmt.Fprint(&b, "\n", st.tombstones[i].ID)
+		if t := &st.tombstones[i]; t.Range.Overlaps(both) {
+			fmt.Fprint(&b, "\n", t.ID)
+		}
 	}
-	if st.rules != nil {
-		return "", false
+	for _, list := range st.blocks.State().RuleLists {
+		fmt.Fprint(&b, "\nrules")
+		for i := range list.Rules {
+			r := &list.Rules[i]
+			fmt.Fprint(&b, "\n", r)
+			for _, tier := range slices.Sorted(maps.Keys(r.Floors)) {
+				fmt.Fprint(&b, " ", tier, " ", within(r.Floors[tier]))
+			}
+		}
 	}
 	return b.String(), true
 }

@@ -6,10 +6,12 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 
 	"tsdb/internal/model"
+	"tsdb/partition/block"
 )
 
 // want returns what a day has and the day before had not.
@@ -137,5 +139,53 @@ func TestChurnOfDays(t *testing.T) {
 	full := fmt.Errorf("no memory")
 	if _, _, err := w.db.Churn(w.ctx, ChurnRequest{Days: 10, Limit: 10, Reserve: func(int64) error { return full }}); err != full {
 		t.Errorf("without memory: %v", err)
+	}
+}
+
+// With retention rules the days are those of a map, too, and come from the cache the second
+// time.
+func TestChurnWithRetentionRules(t *testing.T) {
+	w := newChurnWorld(t)
+	closeUncut(w.db)
+	zone := labels.MustNewMatcher(labels.MatchEqual, "zone", "0")
+	w.opts.RetentionRules = []RetentionRule{{Selectors: [][]*labels.Matcher{{zone}}, Keep: map[block.Tier]int64{block.Raw: 2 * model.DayMs, block.Hour: 4 * model.DayMs}}}
+	w.open()
+	rnd := rand.New(rand.NewPCG(5, 6))
+	for range 200 {
+		ago := rnd.IntN(6)
+		ls := labels.FromStrings("__name__", fmt.Sprint("m", rnd.IntN(3)), "pod", fmt.Sprint(ago/2, "-", rnd.IntN(8)), "zone", fmt.Sprint(rnd.IntN(3)))
+		if at := dayAt(ago) + rnd.Int64N(model.DayMs/2); ls.Get("zone") != "0" || at > w.clock.Now().UnixMilli()-model.DayMs {
+			w.put(ls, at)
+		}
+	}
+	expire := func(before int64) { // hours of the rule leave with the day
+		for key, ls := range w.series {
+			for day := range w.days[key] {
+				if ls.Get("zone") == "0" && day < before {
+					delete(w.days[key], day)
+				}
+			}
+		}
+	}
+	w.compact()
+	w.checkChurn("merged and rolled up")
+	cached := len(w.db.churn.days)
+	if cached < 5 {
+		t.Errorf("%d days are cached", cached)
+	}
+	w.checkChurn("from the cache")
+	if n := len(w.db.churn.days); n != cached {
+		t.Errorf("%d days are cached after the same question, %d before", n, cached)
+	}
+	for n := range 7 {
+		w.clock.Advance(24 * time.Hour)
+		w.compact()
+		expire(block.Raw.PartitionStart(w.clock.Now().UnixMilli() - 4*model.DayMs))
+		w.checkChurn(fmt.Sprintf("%d days later", n+1))
+		before := len(w.db.churn.days)
+		w.checkChurn(fmt.Sprintf("%d days later, again", n+1))
+		if again := len(w.db.churn.days); again != before {
+			t.Errorf("%d days later: %d days were compared again", n+1, again-before)
+		}
 	}
 }
