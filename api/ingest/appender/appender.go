@@ -26,9 +26,9 @@ const DoorName = "scrape"
 
 // Bounds of commits.
 const (
-	maxCommits  = 64                     // at the same time; further scrapes wait
-	commitLimit = 10 * time.Second       // of one commit, repetitions included
-	busyPause   = 250 * time.Millisecond // before a commit is repeated
+	maxCommits = 64                     // at the same time; further scrapes wait
+	busyLimit  = 10 * time.Second       // for which a commit is repeated
+	busyPause  = 250 * time.Millisecond // before it is
 )
 
 // An Appendable makes appenders, which write through one door. It is safe for
@@ -179,15 +179,16 @@ func (a *appender) Rollback() error {
 }
 
 // Commit implements storage.AppenderTransaction: it stores what was appended, in one
-// batch, and returns once that is durable. While the database cannot take writes for
-// a moment, it tries again. An error means that nothing is stored, or a part.
+// batch, and returns once that is durable, however long a large one takes. While the
+// database cannot take writes, it tries again, up to a bound. An error means that
+// nothing is stored, or a part.
 func (a *appender) Commit() (err error) {
 	defer a.release()
 	if len(a.rows) == 0 {
 		return nil
 	}
 	o := a.owner
-	ctx, cancel := context.WithTimeout(a.ctx, commitLimit)
+	ctx, cancel := context.WithCancel(a.ctx)
 	defer cancel()
 	defer context.AfterFunc(o.stopped, cancel)()
 	defer func() {
@@ -203,9 +204,9 @@ func (a *appender) Commit() (err error) {
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %d scrapes are being stored", storage.ErrBusy, maxCommits)
 	}
-	for {
+	for end := o.shared.Clock.Now().Add(busyLimit); ; {
 		err = a.store(ctx)
-		if !errors.Is(err, storage.ErrBusy) {
+		if !errors.Is(err, storage.ErrBusy) || o.shared.Clock.Now().After(end) {
 			return err
 		}
 		select {

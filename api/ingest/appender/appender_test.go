@@ -215,6 +215,30 @@ func TestBusyDatabaseIsAskedAgain(t *testing.T) {
 	}
 }
 
+// A database that stays busy is asked for a bounded time; one that is slow has as long as
+// it needs, because a scrape of a million series takes long on a busy machine.
+func TestCommitWaitsForABusyDatabaseOnly(t *testing.T) {
+	w := newWorld(t)
+	fail := storage.ErrBusy
+	w.store.OnCommit = func() error {
+		w.clock.Advance(2 * busyLimit)
+		return fail
+	}
+	for _, want := range []error{storage.ErrBusy, nil} {
+		fail = want
+		a := w.AppenderV2(t.Context())
+		if err := add(a, "a", base, 1); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Commit(); !errors.Is(err, want) {
+			t.Errorf("%v, want %v", err, want)
+		}
+	}
+	if w.store.Commits != 2 {
+		t.Errorf("%d commits, want 2", w.store.Commits)
+	}
+}
+
 // A commit ends with the scrape's context, and with Stop; what fails is listed.
 func TestCommitEnds(t *testing.T) {
 	w := newWorld(t)
