@@ -13,7 +13,7 @@ var served = []struct{ what, methods, paths string }{
 	{"Prometheus remote write", "POST", "/api/v1/write /api/v1/push"},
 	{"OpenTelemetry metrics (OTLP)", "POST", "/v1/metrics /api/v1/otlp/v1/metrics /opentelemetry/v1/metrics"},
 	{"InfluxDB line protocol", "POST", "/write /api/v2/write /api/v2/delete /api/v3/write_lp"},
-	{"InfluxDB clients", "GET", "/ping /health /ready /query"},
+	{"InfluxDB clients", "GET", "/ping /health /ready /query /api/v2/buckets /api/v2/orgs /api/v2/setup"},
 	{"PromQL", "GET, POST", "/api/v1/query /api/v1/query_range /api/v1/query_exemplars /api/v1/explain /api/v1/format_query /api/v1/parse_query"},
 	{"series and labels", "GET, POST", "/api/v1/series /api/v1/labels"},
 	{"label values, metadata", "GET", "/api/v1/label/NAME/values /api/v1/metadata"},

@@ -13,9 +13,12 @@ import (
 
 // decoder decodes line protocol. Its slices point into src and are reused.
 type decoder struct {
-	src       []byte
-	db        dbLabel
-	naming    *Naming
+	src    []byte
+	db     dbLabel
+	naming *Naming
+
+	measurements *measurements
+
 	precision precision
 	now       int64 // time of lines without one, Unix milliseconds
 	strings   *stringLog
@@ -159,6 +162,10 @@ func (d *decoder) addLine(b *door.Batch, line []byte) (numStrings int, bad *line
 func (d *decoder) Labels(k int, set *door.LabelSet) (samples int, err error) {
 	var bad *lineError
 	s := &d.samples[k]
+	if len(s.key) > 0 && d.measurements != nil {
+		d.scratch = appendUnescaped(d.scratch[:0], measurementOf(s.key), nameEscapes)
+		d.measurements.learn(d.naming, d.scratch)
+	}
 	if d.scratch, bad = addLabels(set, d.naming, s.key, s.field, d.db, d.scratch); bad != nil {
 		return 1, &storage.Reject{Reason: bad.reason, Detail: bad.text}
 	}

@@ -94,3 +94,28 @@ func FuzzParseCondition(f *testing.F) {
 		}
 	})
 }
+
+// A SHOW statement never panics the parser, nor do the functions that it makes.
+func FuzzParseShow(f *testing.F) {
+	for _, s := range []string{
+		`MEASUREMENTS WITH MEASUREMENT =~ /a/ LIMIT 1 OFFSET 2`, `TAG VALUES ON "x" FROM "p"."m", /r/ WITH KEY IN ("a", b) WHERE c = 'd'`, `series from a.b where time > now() - 1h order by time limit 5`,
+	} {
+		f.Add(s)
+	}
+	h := New(door.NewShared(door.Options{}), Options{})
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, words := range splitStatements(text) {
+			s, known, err := h.parseShow(words, "db")
+			if !known || err != nil {
+				continue
+			}
+			for _, from := range s.from {
+				from("m")
+			}
+			if s.keys != nil {
+				s.keys("k")
+			}
+			s.page(nil, table{Values: make([][]any, 3)})
+		}
+	})
+}

@@ -42,6 +42,8 @@ type Handler struct {
 	requests  atomic.Uint64 // numbers the requests
 	databases databases
 	strings   stringLog
+
+	measurements measurements
 }
 
 // New returns a handler.
@@ -51,7 +53,7 @@ func New(s *door.Shared, o Options) *Handler {
 	}
 	h := &Handler{shared: s, opts: o, started: s.Clock.Now()}
 	h.strings.log = s.Logger
-	h.door = door.New(s, DoorName, door.Influx, func() *decoder { return &decoder{strings: &h.strings, naming: o.Naming} })
+	h.door = door.New(s, DoorName, door.Influx, func() *decoder { return &decoder{strings: &h.strings, naming: o.Naming, measurements: &h.measurements} })
 	return h
 }
 
@@ -61,6 +63,9 @@ func (h *Handler) Register(mux *http.ServeMux) {
 	mux.HandleFunc("/api/v2/write", h.write2)
 	mux.HandleFunc("/api/v3/write_lp", h.write3)
 	mux.HandleFunc("/api/v2/delete", h.delete2)
+	mux.HandleFunc("/api/v2/buckets", h.buckets)
+	mux.HandleFunc("/api/v2/orgs", h.orgs)
+	mux.HandleFunc("/api/v2/setup", h.setup)
 	mux.HandleFunc("/ping", h.ping)
 	mux.HandleFunc("/health", h.health)
 	mux.HandleFunc("/ready", h.ready)

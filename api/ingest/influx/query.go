@@ -185,7 +185,14 @@ func (h *Handler) execute(ctx context.Context, words []string, db string) result
 	case is("drop", "retention", "policy"):
 		return h.dropPolicy(words[3:])
 	}
-	return result{Error: "not supported: this path answers SHOW, CREATE and DROP DATABASE and RETENTION POLICY, DROP MEASUREMENT, DROP SERIES and DELETE; data are queried in PromQL on /api/v1/query"}
+	if len(words) > 1 && is("show") {
+		if s, known, err := h.parseShow(words[1:], db); err != nil {
+			return result{Error: "error parsing query: " + err.Error()}
+		} else if known {
+			return s.execute(ctx, h)
+		}
+	}
+	return result{Error: "not supported: this path answers SHOW DATABASES, MEASUREMENTS, TAG KEYS, TAG VALUES, FIELD KEYS, SERIES and RETENTION POLICIES, CREATE and DROP DATABASE and RETENTION POLICY, DROP MEASUREMENT, DROP SERIES and DELETE; data are queried in PromQL on /api/v1/query"}
 }
 
 func (h *Handler) showDatabases(ctx context.Context) result {
@@ -273,13 +280,30 @@ func splitStatements(q string) [][]string {
 		default:
 			j := i
 			for j < len(q) && q[j] > ' ' && q[j] != ';' && q[j] != '"' && q[j] != '\'' {
-				j++
+				if q[j] == '/' && (j == i || q[j-1] == '~' || q[j-1] == ',' || q[j-1] == '.') {
+					j = regexpEnd(q, j)
+				} else {
+					j++
+				}
 			}
 			words, i = append(words, q[i:j]), j
 		}
 	}
 	end()
 	return statements
+}
+
+// regexpEnd returns the end of the regular expression at q[i], which is a slash.
+func regexpEnd(q string, i int) int {
+	for j := i + 1; j < len(q); j++ {
+		switch q[j] {
+		case '\\':
+			j++
+		case '/':
+			return j + 1
+		}
+	}
+	return len(q)
 }
 
 // unquote returns the identifier in a word, which may be quoted.
