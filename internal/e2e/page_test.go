@@ -67,7 +67,8 @@ func TestPage(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
-	for _, view := range []string{"explore", "metrics", "health", "cardinality"} { // the last deletes a metric
+	// The first wants samples of the last minutes, the last deletes a metric.
+	for _, view := range []string{"metrics", "health", "explore", "cardinality"} {
 		cmd := exec.CommandContext(ctx, node, filepath.Join(web, "test", view+".mjs"))
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		cmd.Env = append(os.Environ(), "CHROMIUM="+chromium, "SHOTS="+shots, "URL="+s.url(),

@@ -138,7 +138,7 @@ function Rollups({ tiers }: { tiers: RollupTier[] }) {
                 <td class="number">{count(t.uncoveredDays)}</td>
                 <td class="number">{count(t.dirtyDays)}</td>
                 <td class="number">{t.lostDays > 0 ? <span class="delta up">{count(t.lostDays)}</span> : '0'}</td>
-                <td>{t.behindSeconds > 0 ? duration(Math.round(t.behindSeconds) * 1000) : <span class="muted">up to date</span>}</td>
+                <td>{t.behindSeconds > 0 ? duration(Math.round(t.behindSeconds) * 1000) : <span class="muted fixed">up to date</span>}</td>
               </tr>
             ))}
           </tbody>

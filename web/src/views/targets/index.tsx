@@ -41,6 +41,7 @@ export default function Targets({ params }: ViewProps) {
     }
     return [...by].sort(([a], [b]) => (a < b ? -1 : 1))
   }, [found.data, text, ill])
+  const inPool = (pool: string) => all.filter((t) => t.scrapePool === pool)
   return (
     <div class="view">
       <h1>Targets</h1>
@@ -66,7 +67,7 @@ export default function Targets({ params }: ViewProps) {
           <header class="row">
             <h2>{pool}</h2>
             <span class="hint">
-              {count(list.filter((t) => t.health === 'up').length)} of {plural(list.length, 'target')} up
+              {count(inPool(pool).filter((t) => t.health === 'up').length)} of {plural(inPool(pool).length, 'target')} up
               {(found.data?.data.droppedTargetCounts?.[pool] ?? 0) > 0 && `, ${count(found.data?.data.droppedTargetCounts?.[pool] ?? 0)} dropped by relabelling`}
             </span>
           </header>
