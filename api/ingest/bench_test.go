@@ -12,25 +12,56 @@ import (
 	"tsdb/storage"
 )
 
-// BenchmarkWrite measures a door from the HTTP handler to storage on an in-memory
-// file system.
-func BenchmarkWrite(b *testing.B) {
-	const n = 100_000
+// fleetRequest is a way to write samples of a fleet.
+type fleetRequest struct {
+	name, path string
+	bodies     [][]byte // of doortest.FleetSamples samples
+	headers    []string
+}
+
+func fleetRequests(t testing.TB, n int) []fleetRequest {
 	dataDog, _ := doortest.FleetDataDog(n)
-	for _, c := range []struct {
-		name, path string
-		bodies     [][]byte
-		headers    []string
-	}{
-		{"remote-write-1", "/api/v1/write", doortest.Fleet1(b, n), []string{"Content-Type", type1}},
-		{"remote-write-2", "/api/v1/write", doortest.Fleet2(b, n), []string{"Content-Type", type2}},
+	return []fleetRequest{
+		{"remote-write-1", "/api/v1/write", doortest.Fleet1(t, n), []string{"Content-Type", type1}},
+		{"remote-write-2", "/api/v1/write", doortest.Fleet2(t, n), []string{"Content-Type", type2}},
 		{"influx", "/write", doortest.FleetLines(n), nil},
-		{"json-lines", "/api/v1/import", doortest.FleetJSON(b, n, 1), nil},
+		{"json-lines", "/api/v1/import", doortest.FleetJSON(t, n, 1), nil},
 		{"opentsdb", "/api/put", doortest.FleetPoints(n), nil},
 		{"datadog", "/datadog/api/v1/series", dataDog, nil},
 		{"text", textPath, doortest.FleetText(n), nil},
 		{"csv", "/api/v1/import/csv?format=1:time:unix_ms,2:label:instance,3:label:job,5:metric:load,4:metric:free", doortest.FleetCSV(n), nil},
-	} {
+	}
+}
+
+// A request of known series allocates a number of objects that does not depend on its
+// samples, from the handler to the log.
+func TestKnownRequestsAllocateNothingASample(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector allocates")
+	}
+	for _, c := range fleetRequests(t, doortest.FleetSamples) {
+		if c.name == "remote-write-2" {
+			continue // it repeats start timestamps, and to compare those allocates
+		}
+		d := openDoor(t)
+		post := func() {
+			if a := d.do("POST", c.path, c.bodies[0], c.headers...); a.code != http.StatusNoContent && a.code != http.StatusAccepted {
+				t.Fatal(a)
+			}
+		}
+		post()
+		const most = doortest.FleetSamples / 20
+		if n := testing.AllocsPerRun(20, post); n > most {
+			t.Errorf("%s: %v allocations in a request of %d samples", c.name, n, doortest.FleetSamples)
+		}
+	}
+}
+
+// BenchmarkWrite measures a door from the HTTP handler to storage on an in-memory
+// file system.
+func BenchmarkWrite(b *testing.B) {
+	const n = 100_000
+	for _, c := range fleetRequests(b, n) {
 		b.Run("door="+c.name+"/series=100k/samples=2000", func(b *testing.B) {
 			d := openDoor(b)
 			bytes := 0

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -95,13 +96,18 @@ func runDoors(ctx context.Context, args []string) error {
 	tsdb := flags.String("tsdb", "bin/tsdb", "the tsdb binary")
 	victoria := flags.String("victoriametrics", "", "the VictoriaMetrics binary to run beside it (default: none)")
 	only := flags.String("forms", "", "forms to measure, separated by commas (default: all): remote1, remote2, otlp, jsonl, text, lines, csv")
+	loads := flags.String("loads", "", "a regular expression for the names of the loads to measure, the first column (default: all)")
 	runs := flags.Int("runs", 3, "runs a number; the median is printed")
 	scratch := flags.String("scratch", "", "where data directories are made (default: the system's temporary directory)")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if flags.NArg() > 0 || *runs < 1 {
-		return errors.New("usage: compare doors [-tsdb PATH] [-victoriametrics PATH] [-forms FORM,…] [-runs N]")
+		return errors.New("usage: compare doors [-tsdb PATH] [-victoriametrics PATH] [-forms FORM,…] [-loads REGEXP] [-runs N]")
+	}
+	wanted, err := regexp.Compile(*loads)
+	if err != nil {
+		return fmt.Errorf("-loads: %w", err)
 	}
 	servers := []server.Server{server.TSDB(*tsdb)}
 	if *victoria != "" {
@@ -110,7 +116,7 @@ func runDoors(ctx context.Context, args []string) error {
 	fmt.Println("| load | unit a CPU second | tsdb | VictoriaMetrics | ratio | wanted | p50 · p99, ms | peak RSS, MB |")
 	fmt.Println("|---|---|---:|---:|---:|---:|---:|---:|")
 	for _, load := range doorLoads {
-		if *only != "" && !slices.Contains(strings.Split(*only, ","), load.form) {
+		if *only != "" && !slices.Contains(strings.Split(*only, ","), load.form) || !wanted.MatchString(load.name) {
 			continue
 		}
 		results := make([][]doorResult, len(servers))
