@@ -11,6 +11,7 @@
 //	       ─▶ csv ─────────┤
 //	       ─▶ opentsdb ────┤
 //	       ─▶ datadog ─────┤
+//	       ─▶ graphite ────┤   (over TCP and UDP, by listener)
 //	       ─▶ rpcwrite ────┘   (wire: fields of protobuf messages)
 //
 // An alias, the hash by which a known series is looked up, is that of:
@@ -23,6 +24,7 @@
 //	CSV              the fields that are labels, as sent, and the metric's number
 //	OpenTSDB         the metric and the object of the tags, as sent
 //	DataDog          metric, host, device, tags and resources, as sent
+//	Graphite         the path with the tags, as sent
 //	OTLP             resource, scope, name, unit and type of the metric, attributes
 //	gRPC             the names and values of the labels, in the order sent
 //

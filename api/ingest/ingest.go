@@ -14,6 +14,7 @@ import (
 	"tsdb/api/ingest/csv"
 	"tsdb/api/ingest/datadog"
 	"tsdb/api/ingest/door"
+	"tsdb/api/ingest/graphite"
 	"tsdb/api/ingest/influx"
 	"tsdb/api/ingest/jsonlines"
 	"tsdb/api/ingest/listener"
@@ -49,7 +50,7 @@ type Options struct {
 	InfluxDBLabel string
 	InfluxNaming  *influx.Naming // which metrics fields become; nil = influx.DefaultNaming
 
-	Names door.Names // of metrics and tags of OpenTSDB and DataDog
+	Names door.Names // of metrics and tags of OpenTSDB, DataDog and Graphite
 
 	OTLP otlp.Settings // which series OTLP metrics become; valid
 
@@ -81,6 +82,7 @@ type Ingest struct {
 	pushGateway *pushgateway.Handler
 	openTSDB    *opentsdb.Handler
 	dataDog     *datadog.Handler
+	graphite    *graphite.Handler
 	rpcWrite    *rpcwrite.Service
 	appendable  *appender.Appendable
 }
@@ -116,6 +118,7 @@ func newIngest(o Options, backend door.Backend) *Ingest {
 		pushGateway: pushgateway.New(s, texts, o.DB, o.Tenant),
 		openTSDB:    opentsdb.New(s, o.Names),
 		dataDog:     datadog.New(s, o.Names),
+		graphite:    graphite.New(s, o.Names),
 		rpcWrite:    rpcwrite.New(s),
 		appendable:  appender.New(s),
 	}
@@ -162,7 +165,7 @@ func (in *Ingest) Register(mux *http.ServeMux) {
 
 // Doors returns the names of the doors, which rules may name.
 func Doors() []string {
-	return []string{remotewrite.DoorName, influx.DoorName, jsonlines.DoorName, text.DoorName, csv.DoorName, otlp.DoorName, opentsdb.DoorName, datadog.DoorName, rpcwrite.DoorName, appender.DoorName}
+	return []string{remotewrite.DoorName, influx.DoorName, jsonlines.DoorName, text.DoorName, csv.DoorName, otlp.DoorName, opentsdb.DoorName, datadog.DoorName, graphite.DoorName, rpcwrite.DoorName, appender.DoorName}
 }
 
 // SetRules replaces the rules of the doors. Aliases of the old rules are not used any
@@ -181,6 +184,11 @@ func (in *Ingest) InfluxListener(o influx.ListenOptions, reg prometheus.Register
 			return in.influx.StoreLines(ctx, lines, o)
 		},
 	})
+}
+
+// GraphiteListener returns a listener for Graphite's lines over TCP and UDP.
+func (in *Ingest) GraphiteListener(reg prometheus.Registerer) *listener.Listener {
+	return listener.New(listener.Options{Door: graphite.DoorName, Shared: in.shared, Store: in.graphite.StoreLines, Registerer: reg})
 }
 
 // RegisterRPC registers the services of all doors.

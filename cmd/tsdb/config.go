@@ -37,9 +37,11 @@ type config struct {
 	tierRetention map[block.Tier]*tierRetention // of every possible rollup
 	maxFuture     duration
 	names         choice // of the doors of dotted names
-	walSync       walSync
-	walKeep       duration
-	historyKeep   duration
+
+	graphiteTCP, graphiteUDP string
+	walSync                  walSync
+	walKeep                  duration
+	historyKeep              duration
 
 	selfScrape duration
 
@@ -131,7 +133,9 @@ func (c *config) flagSet() *flag.FlagSet {
 	}
 	variable(&c.maxFuture, "ingest.max-future", "2d", "maximum `duration` by which a sample may be ahead of the clock")
 	c.names.of = []string{"utf8", "underscores"}
-	variable(&c.names, "ingest.names", "utf8", "`form` of metric and label names of OpenTSDB and DataDog, such as sys.cpu-0: utf8 = as sent, quoted in PromQL; underscores = sys_cpu_0")
+	variable(&c.names, "ingest.names", "utf8", "`form` of metric and label names of OpenTSDB, DataDog and Graphite, such as sys.cpu-0: utf8 = as sent, quoted in PromQL; underscores = sys_cpu_0")
+	fs.StringVar(&c.graphiteTCP, "graphite.tcp", "", "`address` to listen on for Graphite's lines over plain TCP, without authentication, as in :2003; empty = none")
+	fs.StringVar(&c.graphiteUDP, "graphite.udp", "", "`address` to listen on for Graphite's lines in UDP datagrams, without authentication; empty = none")
 	variable(&c.walSync, "wal.sync", "always", "`mode` of syncing the log: always = before every reply; interval=DURATION = periodically; off = when the operating system decides. The last two can lose acknowledged samples that are not synced")
 	variable(&c.walKeep, "wal.keep", "0s", "`duration` for which log files stay once their samples are in blocks, so that backups at this interval have every moment; they go when free space is short")
 	variable(&c.historyKeep, "history.keep", "0s", "`duration` for which queries can ask for the answer of an earlier time (as_of): each cut takes a mark, and the blocks that it lists stay as long; they go when space is short; 0 = off")

@@ -27,6 +27,8 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `data: "./data"
+graphite.tcp: ""
+graphite.udp: ""
 grpc: ":9202"
 history.keep: "0s"
 http: ":9201"

@@ -29,6 +29,9 @@ func (s *service) openLinePorts() error {
 		{"--influx", s.config.influxTCP, s.config.influxUDP, func() *listener.Listener {
 			return s.ingest.InfluxListener(s.config.influxListen(), s.registry)
 		}},
+		{"--graphite", s.config.graphiteTCP, s.config.graphiteUDP, func() *listener.Listener {
+			return s.ingest.GraphiteListener(s.registry)
+		}},
 	} {
 		if d.tcp == "" && d.udp == "" {
 			continue

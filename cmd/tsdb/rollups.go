@@ -160,6 +160,9 @@ func (c *config) warnings() []string {
 			all = append(all, fmt.Sprintf("--%s=%s is shorter than --retention.raw=%s: the rollup leaves before its samples, and older queries read these", name, r.String(), raw))
 		}
 	}
+	if c.webConfig != "" && (c.graphiteTCP != "" || c.graphiteUDP != "") {
+		all = append(all, "--graphite.tcp and --graphite.udp take lines without the credentials of --web.config.file: let only trusted networks reach them")
+	}
 	if c.webConfig != "" && (c.influxTCP != "" || c.influxUDP != "") {
 		all = append(all, "--influx.tcp and --influx.udp take lines without the credentials of --web.config.file: let only trusted networks reach them")
 	}

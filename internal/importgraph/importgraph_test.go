@@ -83,7 +83,7 @@ api/ingest/rpcstatus: api/ingest/door
 api/ingest/otlp     : internal/decimal internal/model storage api/reqbody api/ingest/door api/ingest/rpcstatus api/ingest/wire
 api/ingest/rpcwrite : internal/model internal/panics storage proto api/reqbody api/ingest/door api/ingest/rpcstatus api/ingest/wire
 api/ingest/appender : internal/model internal/panics storage api/reqbody api/ingest/door
-api/ingest          : internal/vfs storage api/reqbody api/ingest/appender api/ingest/door api/ingest/remotewrite api/ingest/influx api/ingest/jsonlines api/ingest/otlp api/ingest/rpcwrite api/ingest/text api/ingest/csv api/ingest/pushgateway api/ingest/opentsdb api/ingest/datadog api/ingest/listener
+api/ingest          : internal/vfs storage api/reqbody api/ingest/appender api/ingest/door api/ingest/remotewrite api/ingest/influx api/ingest/jsonlines api/ingest/otlp api/ingest/rpcwrite api/ingest/text api/ingest/csv api/ingest/pushgateway api/ingest/opentsdb api/ingest/datadog api/ingest/graphite api/ingest/listener
 api/web             :
 api/importer        : internal/model storage internal/transfer internal/transfer/stream
 api/scrape          : internal/model api
