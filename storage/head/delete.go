@@ -31,21 +31,78 @@ func NewDeletion(tenant uint32, ms []*match.Matcher, tr model.TimeRange) *Deleti
 // called under the shard's lock, in the moment that divides earlier samples from later
 // ones. Samples are marked, not rewritten, so writers wait for some tens of
 // nanoseconds a series; what matchers cost to evaluate is spent before, without the
-// lock. A sample that is written again afterwards is there again.
+// lock, as is the memory for the marks. A sample that is written again afterwards is there
+// again.
 func (d *Deletion) Apply(s *Shard, b *Buffer, begin func()) (n Deleted) {
+	p, given := &b.shards[s.number], false
 	for {
 		d.q.wanted = nil
 		s.mu.Lock()
-		if slots := d.q.run(s); d.q.wanted == nil {
-			defer s.mu.Unlock()
-			if begin != nil {
-				begin()
-			}
-			return b.shards[s.number].delete(slots, s.slots, d.tr)
+		slots := d.q.run(s)
+		if d.q.wanted != nil {
+			s.mu.Unlock()
+			d.q.wanted.prepare(s)
+			continue
 		}
-		s.mu.Unlock()
-		d.q.wanted.prepare(s)
+		var m marksMemory
+		if !given {
+			m = p.marksMissing(slots, s.slots, d.tr)
+		}
+		if m.any() {
+			s.mu.Unlock()
+			m.allocate(1<<p.extras.shift, int(p.tombstones.unit)<<p.tombstones.unitBits)
+			s.mu.Lock()
+			p.extras.spare, p.tombstones.spare = m.extras, m.tombstones
+			s.mu.Unlock()
+			given = true
+			continue
+		}
+		defer s.mu.Unlock()
+		if begin != nil {
+			begin()
+		}
+		n = p.delete(slots, s.slots, d.tr)
+		p.extras.spare, p.tombstones.spare = nil, nil
+		return n
 	}
+}
+
+// marksMemory is the memory that the marks of a deletion need in a shard.
+type marksMemory struct {
+	numExtras, numTombstones int // chunks
+	extras                   [][]extra
+	tombstones               [][]tombstone
+}
+
+func (m *marksMemory) any() bool { return m.numExtras+m.numTombstones > 0 }
+
+// allocate allocates the chunks, of so many elements each.
+func (m *marksMemory) allocate(extras, tombstones int) {
+	m.extras, m.tombstones = freshChunks[extra](m.numExtras, extras), freshChunks[tombstone](m.numTombstones, tombstones)
+}
+
+// marksMissing returns the memory that delete would allocate.
+func (p *bufferShard) marksMissing(slots []uint32, end uint32, tr model.TimeRange) (m marksMemory) {
+	p.begin(end)
+	extras, tombstones := 0, 0
+	for _, slot := range slots {
+		if !p.present.has(slot) {
+			continue
+		}
+		st := p.states.at(slot)
+		if st.n == 0 || st.minT >= tr.Max || st.t < tr.Min || tr.Min <= st.minT && st.t < tr.Max {
+			continue // nothing to be marked
+		}
+		if st.extra == 0 {
+			extras++
+			tombstones++
+		} else if p.extras.at(st.extra).nTombs == 0 {
+			tombstones++
+		}
+	}
+	m.numExtras = p.extras.missing(p.nExtras + uint32(extras) + 1)
+	m.numTombstones = p.tombstones.missing(tombstones)
+	return m
 }
 
 // delete deletes a range of the series in slots.

@@ -20,6 +20,7 @@ type pool[T any] struct {
 	size     int64             // bytes per element
 	held     int64             // bytes of all chunks
 	idle     int64             // bytes in free lists
+	spare    [][]T             // full chunks of zeros to be used first: see freshChunks
 }
 
 // classes bounds the size classes: 2^31 units are more than there can be.
@@ -90,6 +91,19 @@ func (p *pool[T]) alloc(n int) uint32 {
 	return uint32(p.tail)<<p.unitBits | start
 }
 
+// missing returns how many full chunks n arrays of one unit may need beside what is
+// there.
+func (p *pool[T]) missing(n int) int {
+	n -= len(p.free[0])
+	if p.tail >= 0 {
+		n -= 1<<p.unitBits - int(p.next)
+	}
+	if n <= 0 {
+		return 0
+	}
+	return n>>p.unitBits + 1
+}
+
 // grow makes room for units more: the first chunk is enlarged until it is full-sized,
 // later ones are full-sized from the start.
 func (p *pool[T]) grow(units uint32) {
@@ -107,7 +121,11 @@ func (p *pool[T]) grow(units uint32) {
 	if p.tail < 0 && len(p.chunks) == 0 {
 		n = min(full, max(full>>8, units+4))
 	}
-	p.chunks = append(p.chunks, make([]T, n*p.unit))
+	if last := len(p.spare) - 1; last >= 0 && n == full {
+		p.chunks, p.spare = append(p.chunks, p.spare[last]), p.spare[:last]
+	} else {
+		p.chunks = append(p.chunks, make([]T, n*p.unit))
+	}
 	p.tail = len(p.chunks) - 1
 	p.next = 0
 	if p.tail == 0 {

@@ -15,6 +15,7 @@ type slab[T any] struct {
 	chunks [][]T
 	shift  uint8 // log2 of the records of a full chunk
 	size   uintptr
+	spare  [][]T // full chunks of zeros for the next records: see freshChunks
 }
 
 // newSlab returns an empty slab for records of recordBytes bytes.
@@ -31,6 +32,28 @@ func newSlab[T any](recordBytes uintptr) slab[T] {
 func (s *slab[T]) at(i uint32) *T {
 	shift := s.shift & 31 // so that the compiler omits the check for wide shifts
 	return &s.chunks[i>>shift][i&(1<<shift-1)]
+}
+
+// missing returns how many full chunks are missing for n records, not counting a first
+// chunk that has room to grow.
+func (s *slab[T]) missing(n uint32) int {
+	full := uint32(1) << s.shift
+	have := max(uint32(len(s.chunks)), 1) * full
+	if n <= have {
+		return 0
+	}
+	return int((n - have + full - 1) / full)
+}
+
+// freshChunks returns n chunks of elements that are zero and whose memory is there: the
+// system provides it when it is first written, which takes longer than to fill it.
+func freshChunks[T any](n, elements int) [][]T {
+	chunks := make([][]T, n)
+	for i := range chunks {
+		chunks[i] = make([]T, elements)
+		clear(chunks[i])
+	}
+	return chunks
 }
 
 // len returns the number of records.
@@ -53,7 +76,11 @@ func (s *slab[T]) ensure(n uint32) (added int64) {
 	for s.len() < n {
 		last := len(s.chunks) - 1
 		if last >= 0 && len(s.chunks[last]) == full {
-			s.chunks = append(s.chunks, make([]T, full))
+			if n := len(s.spare); n > 0 {
+				s.chunks, s.spare = append(s.chunks, s.spare[n-1]), s.spare[:n-1]
+			} else {
+				s.chunks = append(s.chunks, make([]T, full))
+			}
 			continue
 		}
 		// Only the first chunk is ever less than full.
