@@ -22,7 +22,7 @@ func (m *Manager) Targets() prom.Targets {
 	if manager == nil {
 		return prom.Targets{}
 	}
-	all := prom.Targets{Pools: manager.ScrapePools(), DroppedCounts: manager.TargetsDroppedCounts()}
+	all := prom.Targets{Pools: manager.ScrapePools(), DroppedCounts: map[string]int{}}
 	slices.Sort(all.Pools)
 	b := labels.NewBuilder(labels.EmptyLabels())
 	active, dropped := manager.TargetsActive(), manager.TargetsDropped()
@@ -37,8 +37,20 @@ func (m *Manager) Targets() prom.Targets {
 		for _, t := range dropped[pool] {
 			all.Dropped = append(all.Dropped, prom.DroppedTarget{Discovered: t.DiscoveredLabels(b), Pool: pool})
 		}
+		all.DroppedCounts[pool] = droppedCount(manager, pool, len(dropped[pool]))
 	}
 	return all
+}
+
+// droppedCount returns the number of dropped targets of a pool, of which listed ones are
+// kept. Prometheus reads its own count without the lock of the pool, so it is asked only
+// where keep_dropped_targets has cut the list.
+func droppedCount(manager *scrape.Manager, pool string, listed int) int {
+	job, err := manager.ScrapePoolConfig(pool)
+	if err != nil || job.KeepDroppedTargets == 0 || uint(listed) < job.KeepDroppedTargets {
+		return listed
+	}
+	return manager.TargetsDroppedCounts()[pool]
 }
 
 func (m *Manager) view(pool string, t *scrape.Target, b *labels.Builder) prom.Target {
