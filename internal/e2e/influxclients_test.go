@@ -14,13 +14,17 @@ import (
 // they sent. They also list databases and measurements.
 func TestInfluxClientLibraries(t *testing.T) {
 	t.Parallel()
-	node, python := findProgram(t, "node"), findProgram(t, "python3")
+	node := findProgram(t, "node")
+	const python = "/usr/bin/python3" // Debian's, which has Debian's packages
 	js, err := filepath.Abs(filepath.Join("testdata", "influx-js"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(js, "node_modules", "influx")); err != nil {
 		missing(t, "the packages of testdata/influx-js are not installed (make test-deps does it)")
+	}
+	if !isExecutable(python) {
+		missing(t, "python3 of Debian is not installed (make test-deps does it)")
 	}
 	if code, _ := runProgram(t, python, "-c", "import influxdb"); code != 0 {
 		missing(t, "python3-influxdb is not installed (make test-deps does it)")
