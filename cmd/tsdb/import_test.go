@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -134,6 +135,45 @@ func TestImportLooksAtRetentionRules(t *testing.T) {
 	}
 	if _, stderr, code = runCommand("import", "prometheus", source, "--to", to, "--config", source); code != exitUsage {
 		t.Errorf("no configuration file: exit %d, %q", code, stderr)
+	}
+}
+
+// Samples that are older than their retention are refused before anything is written, from
+// files of every kind, and the error names the setting, or the rule, that keeps them too short.
+func TestImportOfOldSamplesNamesTheSetting(t *testing.T) {
+	dir := t.TempDir()
+	ms := time.Now().Add(-40 * 24 * time.Hour).UnixMilli()
+	config := filepath.Join(dir, "tsdb.yaml")
+	must(t, os.WriteFile(config, []byte("retention.raw: 1y\nretention:\n  - {match: '{i=\"7\"}', raw: 3d}\n"), 0o600))
+	for kind, c := range map[string]struct {
+		text string
+		args []string
+	}{
+		"lines":       {fmt.Sprintf(`{"metric":{"__name__":"m","i":"7"},"values":[1],"timestamps":[%d]}`+"\n", ms), nil},
+		"csv":         {fmt.Sprintf("%d,7,1\n", ms), []string{"--csv.format", "1:time:unix_ms,2:label:i,3:metric:m"}},
+		"openmetrics": {fmt.Sprintf("m{i=\"7\"} 1 %d\n# EOF\n", ms/1000), nil},
+		"text":        {fmt.Sprintf("m{i=\"7\"} 1 %d\n", ms), nil},
+		"influx":      {fmt.Sprintf("m,i=7 v=1 %d\n", ms), []string{"--influx.precision", "ms"}},
+	} {
+		file, to := filepath.Join(dir, kind), filepath.Join(dir, kind+".data")
+		must(t, os.WriteFile(file, []byte(c.text), 0o600))
+		for want, args := range map[string][]string{
+			"(--retention.raw)": nil,
+			`(the retention rule {i="7"}), the first of ` + time.UnixMilli(ms).UTC().Format("2006-01-02"): {"--config", config},
+		} {
+			args := slices.Concat([]string{"import", kind, file, "--to", to}, c.args, args)
+			_, stderr, code := runCommand(args...)
+			if code != exitFailure || !strings.Contains(stderr, want) || !strings.Contains(stderr, "1 before ") || !strings.Contains(stderr, "--skip-old") {
+				t.Errorf("%v: exit %d, %q, want %q", args, code, stderr, want)
+			}
+		}
+		if blocks, err := filepath.Glob(filepath.Join(to, "*", "*.tsb")); err != nil || len(blocks) > 0 {
+			t.Errorf("%s: %v were written, %v", kind, blocks, err)
+		}
+		args := slices.Concat([]string{"import", kind, file, "--to", to}, c.args, []string{"--config", config, "--retention.raw", "0"})
+		if stdout, stderr, code := runCommand(append(args, "--dry-run")...); code != exitOK || !strings.Contains(stdout, `too_old by the rule {i="7"}`) {
+			t.Errorf("%v: dry run: exit %d, %q %q", args, code, stdout, stderr)
+		}
 	}
 }
 
