@@ -71,7 +71,7 @@ func (db *DB) estimateDelete(ctx context.Context, r DeleteRequest) (DeleteEstima
 
 func (e *deleteEstimator) run(ctx context.Context) (DeleteEstimate, error) {
 	st := e.v.st
-	var result DeleteEstimate
+	result := DeleteEstimate{Tiers: []DeleteTierEstimate{}}
 	if err := e.head(ctx); err != nil {
 		return result, err
 	}
