@@ -55,7 +55,7 @@ func TestDoorRulesNameTheLineOfAMistake(t *testing.T) {
 		"relabel_configs:\n- {regex: '('}":                            ":2: error parsing regexp",
 		"relabel_configs:\n- {action: hashmod, target_label: a}":      ":2: relabel configuration for hashmod",
 		"relabel_configs:\n- {action: drop, action: keep}":            ":2: key \"action\" is given twice",
-		"doors: [influx]":                                             ":1: key \"doors\" takes some of the keys csv, grpc, influx",
+		"doors: [influx]":                                             ":1: key \"doors\" takes some of the keys csv, datadog, graphite, grpc, influx, json_lines, opentsdb, otlp, remote_write, scrape, text",
 		"doors:\n  graphit: {}":                                       ":2: unknown key \"graphit\"",
 		"doors:\n  csv: {limit.serie: 1}":                             ":2: unknown key \"limit.serie\"",
 		"doors:\n  csv:\n    limit.series: many":                      ":3: key \"limit.series\"",
