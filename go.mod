@@ -25,6 +25,7 @@ require (
 	github.com/cockroachdb/datadriven v1.0.3
 	github.com/cortexproject/promqlsmith v0.0.0-20260205231645-0c8ef5fe46a5
 	github.com/parquet-go/parquet-go v0.32.0
+	github.com/valyala/fastjson v1.6.10
 )
 
 require (

@@ -131,9 +131,9 @@ func TestDataDogRefusals(t *testing.T) {
 	d := openDoor(t)
 	for body, want := range map[string]string{
 		fmt.Sprintf(`{"series":[{"metric":"m","points":[[%d,1],[1,1],["x",1],[%[1]d,"x"],[1e300,1]]},{"points":[[%[1]d,1]]},{"metric":"n","points":[[%[1]d,1]],"tags":[{}]}]}`, base/1000): `{"errors":["partial write: 1 written, 6 refused: `,
-		`{"series":[`:                          `{"errors":["decode series: malformed JSON at byte 11: want '{'"]}`,
+		`{"series":[`:                          `{"errors":["decode series: malformed JSON after 11 bytes: unexpected end of JSON input"]}`,
 		`{"series":[{"metric":"m","points":[}`: `{"errors":["decode series: malformed JSON`,
-		`[]`:                                   `{"errors":["decode series: malformed JSON at byte 0: want '{'"]}`,
+		`[]`:                                   `{"errors":["decode series: malformed JSON: the body must be an object"]}`,
 	} {
 		for range 2 {
 			if a := d.do("POST", "/api/v2/series", []byte(body)); a.code != 400 || !strings.HasPrefix(a.body, want) {

@@ -80,3 +80,19 @@ func TestDoorsWriteTheSeriesOfTheirTenant(t *testing.T) {
 		}
 	}
 }
+
+// TestTreesOfJSONAreBounded: a small body of many values is refused in the protocol's
+// form, also when it is alone.
+func TestTreesOfJSONAreBounded(t *testing.T) {
+	d := openDoor(t)
+	zeros := strings.Repeat("0,", 1_300_000) + "0]"
+	for path, c := range map[string]struct{ body, want string }{
+		"/api/put":       {"[" + zeros, `{"error":{"code":413,"message":"request body too large: its JSON values take `},
+		"/api/v2/series": {`{"series":[` + zeros + `}`, `{"errors":["request body too large: its JSON values take `},
+		"/v1/metrics":    {`{"resourceMetrics":[` + zeros + `}`, `"message":"request body too large: its JSON values take `},
+	} {
+		if a := d.do("POST", path, []byte(c.body), "Content-Type", "application/json"); a.code != 413 || !strings.Contains(a.body, c.want) {
+			t.Errorf("%s: %d %s", path, a.code, a.body)
+		}
+	}
+}

@@ -69,10 +69,11 @@ func TestOpenTSDBRefusals(t *testing.T) {
 		t.Errorf("%d series", n)
 	}
 	for body, want := range map[string]string{
-		`[{"metric":"broken","value":1},`: `{"error":{"code":400,"message":"unable to parse the given JSON: malformed JSON at byte 31: want '{'"}}`,
-		`"text"`:                          "malformed JSON at byte 0: want '{'",
+		`[{"metric":"broken","value":1},`: `{"error":{"code":400,"message":"unable to parse the given JSON: malformed JSON after 31 bytes: unexpected end of JSON input"}}`,
+		`"text"`:                          "malformed JSON: a data point is no object",
+		`{"metric":"broken","value":NaN}`: "malformed JSON after 28 bytes",
 		"":                                "malformed JSON",
-		`{"metric":"broken","value":1} x`: "1 bytes follow the value",
+		`{"metric":"broken","value":1} x`: "malformed JSON after 31 bytes",
 	} {
 		if r := d.do("POST", "/api/put?details", []byte(body)); r.code != 400 || !strings.Contains(r.body, want) {
 			t.Errorf("%s: %d %s", body, r.code, r.body)

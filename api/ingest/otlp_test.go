@@ -208,7 +208,7 @@ func TestOTLPInJSON(t *testing.T) {
 		"zstd":    {e.EncodeAll(body(otlpCounter(base)), nil), "zstd", 200, `{}`},
 		"empty":   {[]byte(`{}`), "", 200, `{}`},
 		"partial": {body(otlpCounter(1000, base+1)), "", 200, `{"partialSuccess":{"rejectedDataPoints":"1","errorMessage":"partial write: 1 written, 1 refused: too old`},
-		"bad":     {[]byte(`{"resourceMetrics":1}`), "", 400, `{"code":3,"message":"decode ExportMetricsServiceRequest in JSON: want '[' at byte 19"}`},
+		"bad":     {[]byte(`{"resourceMetrics":1}`), "", 400, `{"code":3,"message":"decode ExportMetricsServiceRequest in JSON: want an array for \"resourceMetrics\""}`},
 		"grows":   {[]byte(`{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"histogram":{"dataPoints":[{"bucketCounts":[0` + strings.Repeat(",0", 800) + `]}]}}]}]}]}`), "", 413, `{"code":3,"message":"request body too large: as protobuf it has more than 2000 bytes, the limit of --limit.body"}`},
 	} {
 		a := d.do("POST", "/v1/metrics", c.body, "Content-Type", "application/json", "Content-Encoding", c.encoding)

@@ -116,6 +116,9 @@ type Charge struct {
 // ErrOverload or that of ctx.
 func (c *Charge) Take(ctx context.Context, n int64) error { return c.budget.take(ctx, c, nil, n) }
 
+// Limit returns the limit of the budget, in bytes.
+func (c *Charge) Limit() int64 { return c.budget.limit }
+
 // Give returns n bytes to the budget.
 func (c *Charge) Give(n int64) {
 	if n != 0 {

@@ -26,7 +26,6 @@ internal/model      :
 internal/vfs        :
 internal/panics     :
 internal/decimal    :
-internal/jsonscan   :
 internal/background : internal/vfs
 internal/objstore   : internal/vfs internal/background
 internal/objstore/s3: internal/objstore
@@ -74,8 +73,8 @@ api/ingest/influx   : internal/decimal internal/model storage api/reqbody api/in
 api/ingest/listener : internal/panics internal/vfs storage api/reqbody api/ingest/door
 api/ingest/jsonlines: internal/model storage api/ingest/door internal/transfer/jsonl
 api/ingest/csv      : internal/decimal internal/model storage api/ingest/door
-api/ingest/opentsdb : internal/decimal internal/jsonscan internal/model storage api/ingest/door
-api/ingest/datadog  : internal/decimal internal/jsonscan internal/model storage api/ingest/door api/ingest/wire
+api/ingest/opentsdb : internal/decimal internal/model storage api/ingest/door
+api/ingest/datadog  : internal/decimal internal/model storage api/ingest/door api/ingest/wire
 api/ingest/graphite : internal/decimal internal/model storage api/ingest/door
 api/ingest/pushgateway: internal/model storage api/ingest/door api/ingest/text
 api/ingest/text     : internal/decimal internal/model storage api/ingest/door

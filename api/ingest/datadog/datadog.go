@@ -1,7 +1,7 @@
 // Package datadog is the door for the series of DataDog's agent and of what speaks its
 // API: /api/v1/series and /api/v2/series in JSON, the latter also as the protobuf
 // messages that the agent sends. The alias of a series is that of the fields that name
-// it, as sent:
+// it, as sent but for blanks:
 //
 //	{"metric":"system.load.1","host":"db1","tags":["env:prod"],"points":[[1346846400,0.7]]}
 //	          └──── alias ──┘        └─ ──┘        └──── ────┘            time      value
@@ -149,6 +149,7 @@ func (h *Handler) store(w http.ResponseWriter, r *http.Request) (receipt storage
 	if q.Decoder.src, err = q.Body.Content(r.Context(), received, encoding, h.shared.Limit); err != nil {
 		return receipt, err
 	}
+	q.Decoder.tree.ChargeTo(r.Context(), received.Charge())
 	return q.Store(r.Context())
 }
 

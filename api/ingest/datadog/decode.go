@@ -5,27 +5,27 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/valyala/fastjson"
+
 	"tsdb/api/ingest/door"
 	"tsdb/internal/decimal"
-	"tsdb/internal/jsonscan"
 	"tsdb/internal/model"
 	"tsdb/storage"
 )
 
-// decoder decodes series in JSON, of both versions. Its slices point into src and are
-// reused.
+// decoder decodes series in JSON, of both versions. Its slices are reused.
 type decoder struct {
 	src   []byte
+	tree  door.JSON
 	group []series
 	key   []byte
 	tags  tags
 }
 
-// series is a series as it was sent; fields that are absent are nil.
+// series is a series as it was sent: parts of the tree. Fields that are absent are nil.
 type series struct {
-	metric, host, device, tags, resources []byte
-	points                                []byte
-	samples                               int // number of points
+	metric, host, device, tags, resources *fastjson.Value
+	points                                []*fastjson.Value
 }
 
 // Release implements door.Decoder.
@@ -33,6 +33,7 @@ func (d *decoder) Release() {
 	clear(d.group[:cap(d.group)])
 	d.tags.reset()
 	d.src = nil
+	d.tree.Release()
 }
 
 // NextGroup implements door.Decoder.
@@ -41,43 +42,57 @@ func (d *decoder) NextGroup() { d.group = d.group[:0] }
 // Decode implements door.Decoder.
 func (d *decoder) Decode(b *door.Batch) error {
 	d.NextGroup()
-	s := jsonscan.New(d.src)
-	s.Open('{')
-	for n := 0; ; n++ {
-		name, ok := s.Key(n)
-		if !ok {
-			break
-		}
-		if string(name) != "series" {
-			s.Value()
-			continue
-		}
-		s.Open('[')
-		for k := 0; s.Item(k); k++ {
-			d.addSeries(b, &s)
-			if err := b.FlushIfFull(); err != nil {
-				return err
-			}
-		}
+	root, err := d.tree.Parse(d.src)
+	if err == nil {
+		err = d.addAll(b, root)
 	}
-	if err := s.End(); err != nil {
+	if errors.Is(err, door.ErrJSON) {
 		return &door.RequestError{Text: "decode series: " + err.Error(), Err: err}
 	}
-	return nil
+	return err
 }
 
-// addSeries queues the next series.
-func (d *decoder) addSeries(b *door.Batch, s *jsonscan.Scanner) {
-	var x series
-	s.Open('{')
-	for n := 0; ; n++ {
-		name, ok := s.Key(n)
-		if !ok {
-			break
+// wrongType returns the error of a value of another type than that wanted.
+func wrongType(what, want string) error {
+	return fmt.Errorf("%w: %s must be %s", door.ErrJSON, what, want)
+}
+
+// addAll queues the series of a body.
+func (d *decoder) addAll(b *door.Batch, root *fastjson.Value) (err error) {
+	object := root.GetObject()
+	if object == nil {
+		return wrongType("the body", "an object")
+	}
+	object.Visit(func(name []byte, all *fastjson.Value) {
+		switch {
+		case err != nil || string(name) != "series":
+			return
+		case all.Type() != fastjson.TypeArray:
+			err = wrongType("series", "an array")
+			return
 		}
-		value := s.Value()
-		if string(value) == "null" {
-			continue
+		for _, x := range all.GetArray() {
+			if err = d.addSeries(b, x.GetObject()); err == nil {
+				err = b.FlushIfFull()
+			}
+			if err != nil {
+				return
+			}
+		}
+	})
+	return err
+}
+
+// addSeries queues a series. Of members with the same name the last one counts that is
+// not null.
+func (d *decoder) addSeries(b *door.Batch, object *fastjson.Object) (err error) {
+	if object == nil {
+		return wrongType("a series", "an object")
+	}
+	var x series
+	object.Visit(func(name []byte, value *fastjson.Value) {
+		if d.isNull(value) {
+			return
 		}
 		switch string(name) {
 		case "metric":
@@ -91,48 +106,54 @@ func (d *decoder) addSeries(b *door.Batch, s *jsonscan.Scanner) {
 		case "resources":
 			x.resources = value
 		case "points":
-			x.points = value
+			if value.Type() != fastjson.TypeArray {
+				err = wrongType("points", "an array")
+			}
+			x.points = value.GetArray()
 		}
-	}
-	if s.Err() != nil {
-		return
-	}
-	if x.points != nil {
-		points := jsonscan.New(x.points)
-		points.Open('[')
-		for ; points.Item(x.samples); x.samples++ {
-			points.Value()
-		}
-		if err := points.End(); err != nil {
-			s.Fail("points: %v", err)
-			return
-		}
+	})
+	if err != nil {
+		return err
 	}
 	d.key = d.key[:0]
-	for _, field := range [...][]byte{x.metric, x.host, x.device, x.tags, x.resources} {
-		d.key = append(binary.AppendUvarint(d.key, uint64(len(field))), field...)
+	for _, field := range [...]*fastjson.Value{x.metric, x.host, x.device, x.tags, x.resources} {
+		from := len(d.key)
+		d.key = append(d.key, 0, 0, 0, 0)
+		if field != nil {
+			d.key = field.MarshalTo(d.key)
+		}
+		binary.LittleEndian.PutUint32(d.key[from:], uint32(len(d.key)-from))
 	}
 	d.group = append(d.group, x)
 	b.Queue(door.AliasOf(b.Seed, d.key))
+	return nil
+}
+
+// isNull reports whether a value is null.
+func (d *decoder) isNull(value *fastjson.Value) bool {
+	d.tree.ResetText()
+	text, err := d.tree.Text(value)
+	return text == nil && err == nil
 }
 
 // Labels implements door.Decoder.
 func (d *decoder) Labels(k int, set *door.LabelSet) (samples int, err error) {
 	x := &d.group[k]
 	d.tags.reset()
-	name, err := jsonscan.Text(x.metric)
+	d.tree.ResetText()
+	name, err := d.tree.Text(x.metric)
 	if err == nil {
 		err = d.collect(x, set.MaxLabels())
 	}
 	set.Add(door.MetricName, d.tags.names.Metric(name))
 	switch {
 	case errors.Is(err, errTooMany):
-		return x.samples, set.TooMany(len(d.tags.pairs))
+		return len(x.points), set.TooMany(len(d.tags.pairs))
 	case err != nil:
-		return x.samples, &storage.Reject{Reason: storage.ReasonBadLabel, Detail: err.Error()}
+		return len(x.points), &storage.Reject{Reason: storage.ReasonBadLabel, Detail: err.Error()}
 	}
 	d.tags.labels(set)
-	return x.samples, nil
+	return len(x.points), nil
 }
 
 // errTooMany is returned for more tags than a series may have labels.
@@ -140,11 +161,11 @@ var errTooMany = errors.New("too many tags")
 
 // collect collects the labels of a series.
 func (d *decoder) collect(x *series, maxLabels int) error {
-	host, err := jsonscan.Text(x.host)
+	host, err := d.tree.Text(x.host)
 	if err != nil {
 		return fmt.Errorf("host: %w", err)
 	}
-	device, err := jsonscan.Text(x.device)
+	device, err := d.tree.Text(x.device)
 	if err != nil {
 		return fmt.Errorf("device: %w", err)
 	}
@@ -152,55 +173,53 @@ func (d *decoder) collect(x *series, maxLabels int) error {
 	if len(device) > 0 {
 		d.tags.add([]byte("device"), device)
 	}
-	if x.resources != nil {
-		s := jsonscan.New(x.resources)
-		s.Open('[')
-		for n := 0; s.Item(n) && len(d.tags.pairs) <= maxLabels; n++ {
-			d.addResource(&s)
-		}
-		if err := d.ended(&s, maxLabels); err != nil {
-			return fmt.Errorf("resources: %w", err)
-		}
+	if err := d.each(x.resources, maxLabels, d.addResource); err != nil {
+		return fmt.Errorf("resources: %w", err)
 	}
-	if x.tags != nil {
-		s := jsonscan.New(x.tags)
-		s.Open('[')
-		for n := 0; s.Item(n) && len(d.tags.pairs) <= maxLabels; n++ {
-			tag, err := jsonscan.Text(s.Value())
-			if err != nil {
-				s.Fail("%v", err)
-				break
-			}
+	err = d.each(x.tags, maxLabels, func(v *fastjson.Value) error {
+		tag, err := d.tree.Text(v)
+		if err == nil {
 			d.tags.addTag(tag)
 		}
-		if err := d.ended(&s, maxLabels); err != nil {
-			return fmt.Errorf("tags: %w", err)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("tags: %w", err)
+	}
+	return nil
+}
+
+// each calls add for the items of an array, which may be absent, while there are no more
+// labels than allowed.
+func (d *decoder) each(array *fastjson.Value, maxLabels int, add func(*fastjson.Value) error) error {
+	switch {
+	case array == nil:
+		return nil
+	case array.Type() != fastjson.TypeArray:
+		return fmt.Errorf("%w: want an array", door.ErrJSON)
+	}
+	for _, item := range array.GetArray() {
+		if err := add(item); err != nil {
+			return err
+		}
+		if len(d.tags.pairs) > maxLabels {
+			return errTooMany
 		}
 	}
 	return nil
 }
 
-// ended returns the error of an array that has been read.
-func (d *decoder) ended(s *jsonscan.Scanner, maxLabels int) error {
-	if s.Err() == nil && len(d.tags.pairs) > maxLabels {
-		return errTooMany
+// addResource adds a resource.
+func (d *decoder) addResource(v *fastjson.Value) (err error) {
+	object := v.GetObject()
+	if object == nil {
+		return fmt.Errorf("%w: want an object", door.ErrJSON)
 	}
-	return s.End()
-}
-
-// addResource adds the next resource.
-func (d *decoder) addResource(s *jsonscan.Scanner) {
 	var kind, name []byte
-	s.Open('{')
-	for n := 0; ; n++ {
-		key, ok := s.Key(n)
-		if !ok {
-			break
-		}
-		text, err := jsonscan.Text(s.Value())
-		if err != nil {
-			s.Fail("%v", err)
-			return
+	object.Visit(func(key []byte, v *fastjson.Value) {
+		text, wrong := d.tree.Text(v)
+		if wrong != nil {
+			err = wrong
 		}
 		switch string(key) {
 		case "type":
@@ -208,24 +227,23 @@ func (d *decoder) addResource(s *jsonscan.Scanner) {
 		case "name":
 			name = text
 		}
-	}
-	if s.Err() == nil {
+	})
+	if err == nil {
 		d.tags.addResource(kind, name)
 	}
+	return err
 }
 
 // AddSamples implements door.Decoder.
 func (d *decoder) AddSamples(b *door.Batch, refs []model.Ref, from, to int) error {
 	for k := from; k < to; k++ {
 		x := &d.group[k]
-		b.Offered.Floats += x.samples
-		if refs[k] == 0 || x.points == nil {
+		b.Offered.Floats += len(x.points)
+		if refs[k] == 0 {
 			continue
 		}
-		points := jsonscan.New(x.points)
-		points.Open('[')
-		for n := 0; points.Item(n); n++ {
-			t, v, reason := point(points.Value())
+		for _, p := range x.points {
+			t, v, reason := d.point(p)
 			if reason != "" {
 				if err := b.RefuseSample(k, reason, 0, "a point is not a time in seconds and a number"); err != nil {
 					return err
@@ -240,45 +258,32 @@ func (d *decoder) AddSamples(b *door.Batch, refs []model.Ref, from, to int) erro
 
 // point decodes a point: [time, value] or {"timestamp":time,"value":value}, the time in
 // Unix seconds. reason says what is wrong with it, "" if nothing is.
-func point(text []byte) (t int64, v float64, reason storage.Reason) {
-	var at, value []byte
-	s := jsonscan.New(text)
-	if s.Next() == '[' {
-		s.Open('[')
-		for n := 0; s.Item(n); n++ {
-			switch item := s.Value(); n {
-			case 0:
-				at = item
-			case 1:
-				value = item
-			}
+func (d *decoder) point(p *fastjson.Value) (t int64, v float64, reason storage.Reason) {
+	d.tree.ResetText()
+	var at, value *fastjson.Value
+	if items := p.GetArray(); len(items) > 0 {
+		at = items[0]
+		if len(items) > 1 {
+			value = items[1]
 		}
 	} else {
-		s.Open('{')
-		for n := 0; ; n++ {
-			name, ok := s.Key(n)
-			if !ok {
-				break
-			}
-			switch item := s.Value(); string(name) {
+		p.GetObject().Visit(func(name []byte, item *fastjson.Value) { // of none: nothing
+			switch string(name) {
 			case "timestamp":
 				at = item
 			case "value":
 				value = item
 			}
-		}
+		})
 	}
-	if s.End() != nil {
-		return 0, 0, storage.ReasonBadValue
-	}
-	number, err := jsonscan.Text(value)
+	number, err := d.tree.Text(value)
 	if err == nil {
 		v, err = decimal.ParseAny(number)
 	}
 	if err != nil {
 		return 0, 0, storage.ReasonBadValue
 	}
-	number, err = jsonscan.Text(at)
+	number, err = d.tree.Text(at)
 	if err == nil {
 		if t, err = decimal.Int(number); err == nil {
 			return milliseconds(t, v)

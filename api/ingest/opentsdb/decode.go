@@ -3,12 +3,14 @@ package opentsdb
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
+	"github.com/valyala/fastjson"
+
 	"tsdb/api/ingest/door"
 	"tsdb/internal/decimal"
-	"tsdb/internal/jsonscan"
 	"tsdb/internal/model"
 	"tsdb/storage"
 )
@@ -20,11 +22,12 @@ const (
 	firstMillisecond = 1 << 32 // timestamps from here on are milliseconds, as in OpenTSDB
 )
 
-// decoder decodes data points. Its slices point into src and are reused.
+// decoder decodes data points. Its slices are reused.
 type decoder struct {
 	names door.Names
 	src   []byte
 	now   int64 // time of data points without one, Unix milliseconds
+	tree  door.JSON
 
 	group []point
 	key   []byte
@@ -33,12 +36,11 @@ type decoder struct {
 	reasons []storage.Reason // of all that were refused here
 }
 
-// point is a data point whose series has not been looked up yet. Metric and tags are as
-// they were sent.
+// point is a data point whose series has not been looked up yet: parts of the tree.
 type point struct {
-	text, metric, tags []byte
-	t                  int64
-	v                  float64
+	whole, metric, tags *fastjson.Value
+	t                   int64
+	v                   float64
 }
 
 // Release implements door.Decoder.
@@ -50,6 +52,7 @@ func (d *decoder) Release() {
 	clear(d.refused)
 	d.refused, d.reasons = d.refused[:0], d.reasons[:0]
 	d.src = nil
+	d.tree.Release()
 }
 
 // NextGroup implements door.Decoder.
@@ -60,76 +63,82 @@ func (d *decoder) NextGroup() { d.group = d.group[:0] }
 func (d *decoder) Decode(b *door.Batch) error {
 	d.NextGroup()
 	d.refused, d.reasons = d.refused[:0], d.reasons[:0]
-	s := jsonscan.New(d.src)
-	if s.Next() == '[' {
-		s.Open('[')
-		for n := 0; s.Item(n); n++ {
-			d.addPoint(b, &s)
-			if err := b.FlushIfFull(); err != nil {
-				return err
-			}
-		}
-	} else {
-		d.addPoint(b, &s)
+	root, err := d.tree.Parse(d.src)
+	if err != nil {
+		return unparsable(err)
 	}
-	if err := s.End(); err != nil {
-		return &door.RequestError{Text: "unable to parse the given JSON: " + err.Error(), Err: err}
+	if root.Type() != fastjson.TypeArray {
+		return d.addPoint(b, root)
+	}
+	for _, x := range root.GetArray() {
+		if err := d.addPoint(b, x); err != nil {
+			return err
+		}
+		if err := b.FlushIfFull(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// addPoint queues the next data point.
-func (d *decoder) addPoint(b *door.Batch, s *jsonscan.Scanner) {
-	s.Next()
-	from := s.At()
-	var p point
-	var timestamp, value []byte
-	if s.Open('{') {
-		for n := 0; ; n++ {
-			name, ok := s.Key(n)
-			if !ok {
-				break
-			}
-			v := s.Value()
-			switch string(name) {
-			case "metric":
-				p.metric = v
-			case "timestamp":
-				timestamp = v
-			case "value":
-				value = v
-			case "tags":
-				p.tags = v
-			}
+// unparsable returns the error of a body that is not data points in JSON.
+func unparsable(err error) error {
+	if errors.Is(err, door.ErrJSON) {
+		return &door.RequestError{Text: "unable to parse the given JSON: " + err.Error(), Err: err}
+	}
+	return err
+}
+
+// addPoint queues a data point. Of members with the same name the last one counts.
+func (d *decoder) addPoint(b *door.Batch, whole *fastjson.Value) error {
+	object := whole.GetObject()
+	if object == nil {
+		return unparsable(fmt.Errorf("%w: a data point is no object", door.ErrJSON))
+	}
+	d.tree.ResetText()
+	p := point{whole: whole}
+	var timestamp, value *fastjson.Value
+	object.Visit(func(name []byte, v *fastjson.Value) {
+		switch string(name) {
+		case "metric":
+			p.metric = v
+		case "timestamp":
+			timestamp = v
+		case "value":
+			value = v
+		case "tags":
+			p.tags = v
 		}
-	}
-	if s.Err() != nil {
-		return
-	}
-	p.text = d.src[from:s.At()]
+	})
 	var why string
 	if p.t, why = d.time(timestamp); why != "" {
 		d.refuse(b, &p, storage.ReasonBadTime, why)
-		return
+		return nil
 	}
-	text, err := jsonscan.Text(value)
+	text, err := d.tree.Text(value)
 	if err == nil {
 		p.v, err = decimal.ParseAny(text)
 	}
 	if err != nil {
 		d.refuse(b, &p, storage.ReasonBadValue, fmt.Sprintf("unable to parse value %s to a number", quote(value)))
-		return
+		return nil
 	}
-	d.key = binary.AppendUvarint(d.key[:0], uint64(len(p.metric)))
-	d.key = append(d.key, p.metric...)
-	d.key = append(d.key, p.tags...)
+	d.key = append(d.key[:0], 0, 0, 0, 0)
+	if p.metric != nil {
+		d.key = p.metric.MarshalTo(d.key)
+	}
+	binary.LittleEndian.PutUint32(d.key, uint32(len(d.key)))
+	if p.tags != nil {
+		d.key = p.tags.MarshalTo(d.key)
+	}
 	d.group = append(d.group, p)
 	b.Queue(door.AliasOf(b.Seed, d.key))
+	return nil
 }
 
 // time returns the time of a data point in Unix milliseconds, or why there is none.
-func (d *decoder) time(value []byte) (t int64, why string) {
-	text, err := jsonscan.Text(value)
+func (d *decoder) time(value *fastjson.Value) (t int64, why string) {
+	text, err := d.tree.Text(value)
 	if err == nil && (text == nil || string(text) == "0") {
 		return d.now, ""
 	}
@@ -145,11 +154,11 @@ func (d *decoder) time(value []byte) (t int64, why string) {
 	return t, ""
 }
 
-func quote(value []byte) string {
+func quote(value *fastjson.Value) string {
 	if value == nil {
 		return "(none)"
 	}
-	return door.Clip(string(value), 80)
+	return door.Clip(string(value.MarshalTo(nil)), 80)
 }
 
 // refuse counts a refused data point.
@@ -157,16 +166,21 @@ func (d *decoder) refuse(b *door.Batch, p *point, reason storage.Reason, why str
 	if !slices.Contains(d.reasons, reason) {
 		d.reasons = append(d.reasons, reason)
 	}
-	if len(d.refused) < maxRefusals {
+	quoted, detailed := len(d.refused) < maxRefusals, b.Labels.WantsDetail(reason)
+	var text []byte // the answer is made when the body is gone
+	if quoted || detailed {
+		text = p.whole.MarshalTo(nil)
+	}
+	if quoted {
 		r := refusal{Error: why}
-		if len(p.text) <= maxQuotedBytes && json.Valid(p.text) {
-			r.DataPoint = slices.Clone(p.text) // the answer is made when the body is gone
+		if len(text) <= maxQuotedBytes && json.Valid(text) { // names with control characters are written Go's way
+			r.DataPoint = text
 		}
 		d.refused = append(d.refused, r)
 	}
 	detail := ""
-	if b.Labels.WantsDetail(reason) {
-		detail = why + ": " + door.Clip(string(p.text[:min(len(p.text), door.MaxExcerptBytes)]), door.MaxExcerptBytes)
+	if detailed {
+		detail = why + ": " + door.Clip(string(text[:min(len(text), door.MaxExcerptBytes)]), door.MaxExcerptBytes)
 	}
 	b.Reject(reason, "", detail, 1)
 }
@@ -183,31 +197,27 @@ func (d *decoder) Refuse(b *door.Batch, k int, bad *storage.Reject, _ int) {
 // Labels implements door.Decoder.
 func (d *decoder) Labels(k int, set *door.LabelSet) (samples int, err error) {
 	p := &d.group[k]
-	name, err := jsonscan.Text(p.metric)
+	d.tree.ResetText()
+	name, err := d.tree.Text(p.metric)
 	if err != nil {
 		return 1, &storage.Reject{Reason: storage.ReasonBadLabel, Detail: "metric: " + err.Error()}
 	}
 	set.Add(door.MetricName, d.names.Metric(name))
-	if p.tags == nil || string(p.tags) == "null" {
+	if p.tags == nil || p.tags.Type() == fastjson.TypeNull {
 		return 1, nil
 	}
-	s := jsonscan.New(p.tags)
-	s.Open('{')
-	for n := 0; ; n++ {
-		name, ok := s.Key(n)
-		if !ok {
-			break
-		}
-		value, err := jsonscan.Text(s.Value())
-		if err != nil {
-			s.Fail("tag %s: %v", door.Clip(string(name), 80), err)
+	tags := p.tags.GetObject()
+	if tags == nil {
+		return 1, &storage.Reject{Reason: storage.ReasonBadLabel, Detail: "tags: " + door.ErrJSON.Error() + ": want an object"}
+	}
+	tags.Visit(func(name []byte, v *fastjson.Value) {
+		value, wrong := d.tree.Text(v)
+		if wrong != nil && err == nil {
+			err = &storage.Reject{Reason: storage.ReasonBadLabel, Detail: fmt.Sprintf("tags: tag %s: %v", door.Clip(string(name), 80), wrong)}
 		}
 		set.Add(d.names.Label(name), value)
-	}
-	if err := s.End(); err != nil {
-		return 1, &storage.Reject{Reason: storage.ReasonBadLabel, Detail: "tags: " + err.Error()}
-	}
-	return 1, nil
+	})
+	return 1, err
 }
 
 // AddSamples implements door.Decoder.

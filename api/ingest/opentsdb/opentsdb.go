@@ -4,7 +4,7 @@
 //	{"metric":"sys.cpu.nice","timestamp":1346846400,"value":18,"tags":{"host":"web01"}}
 //	          └─── alias ──┘                                           └─── alias ───┘
 //
-// The alias of a series is that of the metric and the tags, as sent.
+// The alias of a series is that of the metric and the tags, as sent but for blanks.
 package opentsdb
 
 import (
@@ -95,6 +95,7 @@ func (h *Handler) store(w http.ResponseWriter, r *http.Request, a *report) error
 	if d.src, err = q.Body.Content(r.Context(), received, encoding, h.shared.Limit); err != nil {
 		return err
 	}
+	d.tree.ChargeTo(r.Context(), received.Charge())
 	d.now = h.shared.Clock.Now().UnixMilli()
 	receipt, err := q.Store(r.Context())
 	if err != nil {

@@ -6,8 +6,11 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math"
+
+	"github.com/valyala/fastjson"
 
 	"tsdb/api/ingest/door"
 	"tsdb/api/reqbody"
@@ -19,9 +22,11 @@ import (
 // except that ids are hexadecimal and field names only in lowerCamelCase. Fields that
 // are unknown or not used are skipped; null counts as absent.
 type transcoder struct {
-	scanner
+	tree    door.JSON
 	out     []byte // kept for reuse
 	scratch []byte
+	err     error  // the first
+	field   string // name of the field that is rewritten
 
 	limit  reqbody.Limit
 	charge func(bytes int64) error // before out grows
@@ -37,15 +42,37 @@ func (t *transcoder) transcode(ctx context.Context, src []byte, limit reqbody.Li
 	if err := charge.Take(ctx, int64(cap(t.out))); err != nil {
 		return nil, err
 	}
-	t.src, t.at, t.err, t.out = src, 0, nil, t.out[:0]
+	t.out, t.err, t.field = t.out[:0], nil, ""
 	t.limit = limit
 	t.charge = func(n int64) error { return charge.Take(ctx, n) }
-	t.object(requestObject, 0)
-	if t.peek(); t.at < len(t.src) {
-		t.fail("the end")
+	t.tree.ChargeTo(ctx, charge)
+	root, err := t.tree.Parse(src)
+	switch {
+	case errors.Is(err, door.ErrJSON):
+		t.err = &door.RequestError{Text: decodeJSON + err.Error(), Err: err}
+	case err != nil:
+		t.err = err
+	default:
+		t.object(requestObject, root, 0)
 	}
-	t.src, t.charge = nil, nil
+	t.charge = nil
+	charge.Give(t.tree.Paid())
+	t.tree.Release()
 	return t.out, t.err
+}
+
+// fail notes that something else was wanted as the value of the current field.
+func (t *transcoder) fail(want string) {
+	if t.err == nil {
+		t.stop(malformedJSON(want, t.field))
+	}
+}
+
+// stop notes an error.
+func (t *transcoder) stop(err error) {
+	if t.err == nil {
+		t.err = err
+	}
 }
 
 // release drops a large buffer.
@@ -53,8 +80,8 @@ func (t *transcoder) release() {
 	if cap(t.out) > maxTranscodedBytes {
 		t.out = nil
 	}
-	if cap(t.scratch)+cap(t.unescaped) > maxArenaBytes {
-		t.scratch, t.unescaped = nil, nil
+	if cap(t.scratch) > maxArenaBytes {
+		t.scratch = nil
 	}
 }
 
@@ -81,7 +108,12 @@ func (t *transcoder) room(n int) bool {
 }
 
 // object rewrites an object as the fields of a message.
-func (t *transcoder) object(o jsonObject, depth int) {
+func (t *transcoder) object(o jsonObject, v *fastjson.Value, depth int) {
+	object := v.GetObject()
+	if object == nil {
+		t.fail("an object")
+		return
+	}
 	if depth > maxJSONDepth {
 		t.fail(fmt.Sprintf("at most %d levels", maxJSONDepth))
 		return
@@ -89,8 +121,10 @@ func (t *transcoder) object(o jsonObject, depth int) {
 	fields := jsonFields[o]
 	var seen uint32 // fields, by index
 	alternative := false
-	t.members('{', '}', func() {
-		key := t.text()
+	object.Visit(func(key []byte, v *fastjson.Value) {
+		if t.err != nil {
+			return
+		}
 		known := -1
 		for i := range fields {
 			if fields[i].name == string(key) {
@@ -98,62 +132,105 @@ func (t *transcoder) object(o jsonObject, depth int) {
 				break
 			}
 		}
-		t.expect(':')
+		if known < 0 {
+			return
+		}
+		f := &fields[known]
+		t.field = f.name
 		switch {
-		case t.err != nil:
-		case known < 0:
-			t.skip(depth)
-		case t.null():
-		case seen>>known&1 == 1, alternative && fields[known].alternative:
-			t.fail(fmt.Sprintf("no second value for %q", fields[known].name))
+		case t.isNull(v):
+		case seen>>known&1 == 1, alternative && f.alternative:
+			t.fail("no second value")
 		default:
 			seen |= 1 << known
-			alternative = alternative || fields[known].alternative
-			t.value(&fields[known], depth)
+			alternative = alternative || f.alternative
+			t.value(f, v, depth)
 		}
 	})
 }
 
+// isNull reports whether a value is null.
+func (t *transcoder) isNull(v *fastjson.Value) bool {
+	word, quoted, err := t.word(v)
+	return err == nil && !quoted && string(word) == "null"
+}
+
+// word returns the content of a string, or another word, valid until the next call.
+func (t *transcoder) word(v *fastjson.Value) (word []byte, quoted bool, err error) {
+	t.tree.ResetText()
+	return t.tree.Word(v)
+}
+
+// text returns the content of a string, valid until the next call.
+func (t *transcoder) text(v *fastjson.Value) []byte {
+	word, quoted, err := t.word(v)
+	if err != nil || !quoted {
+		t.fail("a string")
+		return nil
+	}
+	return word
+}
+
+// items calls f for the items of an array.
+func (t *transcoder) items(v *fastjson.Value, f func(*fastjson.Value)) {
+	if v.Type() != fastjson.TypeArray {
+		t.fail("an array")
+		return
+	}
+	for _, item := range v.GetArray() {
+		if t.err != nil {
+			return
+		}
+		f(item)
+	}
+}
+
 // value rewrites the value of a field.
-func (t *transcoder) value(f *jsonField, depth int) {
+func (t *transcoder) value(f *jsonField, v *fastjson.Value, depth int) {
 	switch f.kind {
 	case jsonMessage:
-		t.message(f, depth)
+		t.message(f, v, depth)
 	case jsonMessages:
-		t.members('[', ']', func() { t.message(f, depth) })
+		t.items(v, func(v *fastjson.Value) {
+			t.field = f.name
+			t.message(f, v, depth)
+		})
 	case jsonFixed64s, jsonDoubles, jsonVarints:
-		t.nested(f.tag, func() { t.members('[', ']', func() { t.number(f.kind) }) })
+		t.nested(f.tag, func() { t.items(v, func(v *fastjson.Value) { t.number(f.kind, v) }) })
 	case jsonString:
-		t.bytes(f.tag, t.text())
+		t.bytes(f.tag, t.text(v))
 	case jsonHex:
-		text := t.text()
-		t.scratch = append(t.scratch[:0], text...)
+		t.scratch = append(t.scratch[:0], t.text(v)...)
 		n, err := hex.Decode(t.scratch, t.scratch)
 		if err != nil {
 			t.fail("hexadecimal digits")
 		}
 		t.bytes(f.tag, t.scratch[:n])
 	case jsonBase64:
-		t.bytes(f.tag, t.base64(t.text()))
+		t.bytes(f.tag, t.base64(t.text(v)))
 	case jsonBool:
-		v := byte(0)
-		if t.boolean() {
-			v = 1
+		bit := byte(0)
+		switch v.Type() {
+		case fastjson.TypeTrue:
+			bit = 1
+		case fastjson.TypeFalse:
+		default:
+			t.fail("true or false")
 		}
 		if t.room(2) {
-			t.out = append(t.out, f.tag, v)
+			t.out = append(t.out, f.tag, bit)
 		}
 	default:
 		if t.room(1) {
 			t.out = append(t.out, f.tag)
-			t.number(f.kind)
+			t.number(f.kind, v)
 		}
 	}
 }
 
 // message rewrites an object as a field.
-func (t *transcoder) message(f *jsonField, depth int) {
-	t.nested(f.tag, func() { t.object(f.object, depth+1) })
+func (t *transcoder) message(f *jsonField, v *fastjson.Value, depth int) {
+	t.nested(f.tag, func() { t.object(f.object, v, depth+1) })
 }
 
 // nested appends a field whose content is what f appends.
@@ -210,13 +287,10 @@ func (t *transcoder) base64(text []byte) []byte {
 }
 
 // number rewrites a number, which may stand in quotes, without its tag.
-func (t *transcoder) number(kind jsonKind) {
-	quoted := t.peek() == '"'
-	var text []byte
-	if quoted {
-		text = t.text()
-	} else {
-		text = t.numeral()
+func (t *transcoder) number(kind jsonKind, v *fastjson.Value) {
+	text, quoted, err := t.word(v)
+	if err != nil {
+		t.fail("a number")
 	}
 	if t.err != nil || !t.room(binary.MaxVarintLen64) {
 		return
@@ -482,7 +556,14 @@ var jsonFields = [...][]jsonField{
 	mapObject:   {{name: "values", tag: tagElement, kind: jsonMessages, object: attributeObject}},
 }
 
-// malformedJSON returns the error of a body that is not OTLP in JSON.
-func malformedJSON(want string, at int) error {
-	return &door.RequestError{Text: fmt.Sprintf("decode ExportMetricsServiceRequest in JSON: want %s at byte %d", want, at)}
+const decodeJSON = "decode ExportMetricsServiceRequest in JSON: "
+
+// malformedJSON returns the error of a body that is not OTLP in JSON, for a field or the
+// body, which has no name.
+func malformedJSON(want, field string) error {
+	of := ""
+	if field != "" {
+		of = fmt.Sprintf(" for %q", field)
+	}
+	return &door.RequestError{Text: decodeJSON + "want " + want + of}
 }
