@@ -115,7 +115,7 @@ func (s *service) drainLinePorts(ctx context.Context) {
 	for _, p := range s.lines {
 		draining.Go(func() {
 			if err := p.listener.Shutdown(ctx); err != nil {
-				s.log.Warn("lines that had arrived were dropped at shutdown", "ports", p.flag, "limit", finishLimit, "err", err)
+				s.log.Warn("lines that had arrived were dropped at shutdown", "flags", p.flag+".*", "limit", finishLimit, "err", err)
 			}
 		})
 	}

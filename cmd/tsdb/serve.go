@@ -183,7 +183,7 @@ func (s *service) run(ctx context.Context) error {
 	servers.Go(func() { failed <- s.rpc.Serve(s.grpcListener) })
 	for _, p := range s.lines {
 		p.serve(&servers, failed)
-		s.log.Info("listening for lines", append([]any{"ports", p.flag}, p.addresses()...)...)
+		s.log.Info("listening for lines", append([]any{"flags", p.flag + ".*"}, p.addresses()...)...)
 	}
 	for _, w := range s.config.warnings() {
 		s.log.Warn(w)
