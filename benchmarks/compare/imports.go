@@ -122,7 +122,7 @@ func (o *importOptions) prometheus(ctx context.Context) (string, error) {
 	})
 }
 
-// appendDay appends day n of so many days of a set.
+// appendDay appends day n of a set that has the given number of days.
 func appendDay(ctx context.Context, w *tsdb.BlockWriter, set sets.Set, n, days int) error {
 	for g := range set.Groups {
 		series, err := set.Group(g)

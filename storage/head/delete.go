@@ -76,7 +76,7 @@ type marksMemory struct {
 
 func (m *marksMemory) any() bool { return m.numExtras+m.numTombstones > 0 }
 
-// allocate allocates the chunks, of so many elements each.
+// allocate allocates the chunks, each with room for the given numbers of extras and tombstones.
 func (m *marksMemory) allocate(extras, tombstones int) {
 	m.extras, m.tombstones = freshChunks[extra](m.numExtras, extras), freshChunks[tombstone](m.numTombstones, tombstones)
 }

@@ -257,7 +257,7 @@ func (d *decoder) AddSamples(b *door.Batch, refs []model.Ref, from, to int) erro
 }
 
 // point decodes a point: [time, value] or {"timestamp":time,"value":value}, the time in
-// Unix seconds. reason says what is wrong with it, "" if nothing is.
+// Unix seconds. reason is the reason for a refusal, "" for a valid point.
 func (d *decoder) point(p *fastjson.Value) (t int64, v float64, reason storage.Reason) {
 	d.tree.ResetText()
 	var at, value *fastjson.Value

@@ -113,7 +113,7 @@ func (l *Listener) open(p port) bool {
 }
 
 // Shutdown closes the ports, stores what has been received, and ends the connections.
-// It returns the error of ctx if that ends first; what is left is then dropped and
+// It returns the error of ctx if that ends first; the lines that remain are then dropped and
 // counted.
 func (l *Listener) Shutdown(ctx context.Context) error {
 	l.draining.Store(true)
