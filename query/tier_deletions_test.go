@@ -93,7 +93,7 @@ func TestBucketsThatDeletionsCutAreMissedAloud(t *testing.T) {
 // Series are deleted in part after samples have expired, and in a second database whose
 // samples have not. The answers are the same, or say what they lack.
 func TestAnswersAfterDeletionsOfExpiredSamplesAreTheSameOrSaySo(t *testing.T) {
-	worlds := questions(t, 3600, 900) / 300
+	worlds := questions(t, 3600, 300) / 300
 	var same, told, refused int
 	for seed := range worlds {
 		w, whole := newTierWorld(t, uint64(seed)), newTierWorld(t, uint64(seed))

@@ -21,7 +21,7 @@ import (
 const sumTolerance = 1e-12
 
 func TestTiersAnswerAsSamplesDo(t *testing.T) {
-	n := questions(t, 10_000, 1500)
+	n := questions(t, 10_000, 600)
 	const perWorld, perChange = 400, 25
 	var total tierCounts
 	for first := 0; first < n && !t.Failed(); first += perWorld {

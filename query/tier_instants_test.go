@@ -51,7 +51,7 @@ func (g *tierQuestions) longInstant() (q question, rounded *roundedCall) {
 // with resets, stale markers, NaN, infinities, histograms, deletions and late samples
 // at the ends or between.
 func TestLongInstantsAnswerAsSamplesDo(t *testing.T) {
-	n := questions(t, 3_000, 600)
+	n := questions(t, 3_000, 150)
 	const perWorld, perChange = 150, 15
 	var total tierCounts
 	for first := 0; first < n && !t.Failed(); first += perWorld {

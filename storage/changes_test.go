@@ -50,9 +50,12 @@ func TestKeptAnswersLackNothingAcknowledged(t *testing.T) {
 		{name: "unsettled answers kept", broken: true, youngMs: 0, change: func(w *keptWorld, _ *[3][]func()) { w.keepAll = true }},
 	} {
 		t.Run(v.name, func(t *testing.T) {
-			orders, wrong := 0, 0
+			all, orders, wrong := 0, 0, 0
 			c := newChanges(nil)
 			everyOrder([]int{4, 4, 2, 2}, func(order []int) {
+				if all++; !v.broken && all%unlessShort(1, 7) != 0 {
+					return
+				}
 				if v.broken && wrong > 0 {
 					return // caught
 				}

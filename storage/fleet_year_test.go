@@ -27,6 +27,9 @@ import (
 // those that cuts bring stay ≤ 5; open blocks stay bounded; a start opens each listed
 // block once and reads a few KiB of each, beside the MANIFEST and the log.
 func TestYearOfAFleet(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine at a time")
+	}
 	size := os.Getenv("TSDB_FLEET")
 	if size == "" {
 		size = "60x62"

@@ -20,10 +20,7 @@ import (
 // late, deleted, cut and merged in between.
 func TestIntervalsGiveWhatTheSamplesGive(t *testing.T) {
 	aggregates := 0
-	seeds := 12
-	if testing.Short() {
-		seeds = 3
-	}
+	seeds := unlessShort(12, 2)
 	for seed := range int64(seeds) {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) { aggregates += intervalsAgainstSamples(t, seed) })
 	}

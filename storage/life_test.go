@@ -89,7 +89,7 @@ func lifeSeedsOf(t *testing.T) (seeds []uint64) {
 	}
 	n := uint64(lifeSeeds)
 	if testing.Short() {
-		n = 10
+		n = 5
 	}
 	if soak, ok := number("TSDB_SOAK_SEEDS"); ok {
 		n = soak

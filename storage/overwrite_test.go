@@ -76,7 +76,7 @@ func TestLastWriteWinsInEveryOrderOfCutMergeRollupAndRestart(t *testing.T) {
 	}
 	at := dayAt(1) + 5*3600_000
 	orders := len(actions) * len(actions) * len(actions)
-	for n := range orders {
+	for n := 0; n < orders; n += unlessShort(1, 11) {
 		chosen := []int{n % len(actions), n / len(actions) % len(actions), n / len(actions) / len(actions)}
 		var name []string
 		for _, c := range chosen {

@@ -18,10 +18,7 @@ import (
 // whatever was written late, overwritten, deleted, cut, merged, rolled up and folded
 // in between, at any moment.
 func TestTiersAreWhatSamplesGive(t *testing.T) {
-	seeds := 12
-	if testing.Short() {
-		seeds = 3
-	}
+	seeds := unlessShort(12, 2)
 	fromTier, all := 0, 0
 	for seed := range int64(seeds) {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
