@@ -2,7 +2,6 @@ package query_test
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"tsdb/internal/model"
 	"tsdb/partition/block"
 	"tsdb/query"
-	"tsdb/query/tiers"
 )
 
 // Of a bucket that a deletion cuts after its samples have expired nothing is left. Every
@@ -94,7 +92,7 @@ func TestBucketsThatDeletionsCutAreMissedAloud(t *testing.T) {
 // samples have not. The answers are the same, or say what they lack.
 func TestAnswersAfterDeletionsOfExpiredSamplesAreTheSameOrSaySo(t *testing.T) {
 	worlds := questions(t, 3600, 300) / 300
-	var same, told, refused int
+	var n expiredCounts
 	for seed := range worlds {
 		w, whole := newTierWorld(t, uint64(seed)), newTierWorld(t, uint64(seed))
 		both := []*tierWorld{w, whole}
@@ -127,29 +125,14 @@ func TestAnswersAfterDeletionsOfExpiredSamplesAreTheSameOrSaySo(t *testing.T) {
 					q.start, q.end = q.start+move, q.end+move
 				}
 				got, want := w.ask(q, nil), whole.ask(q, query.WithResolution(nil, resolutionOf(t, "raw")))
-				var expired *tiers.ExpiredError
-				switch {
-				case errors.As(got.Err, &expired):
-					refused++
-				case saysExpired(got):
-					told++
-				default:
-					tolerance := 0.0
-					if rounded != nil {
-						tolerance = 1e-9
-					}
-					if why := differs(q, got, want, tolerance); why != "" {
-						t.Errorf("seed %d: %v: %s\ngot  %s\nwant %s", seed, q, why, clip(got), clip(want))
-					}
-					same++
-				}
+				n.judge(t, w, q, rounded, got, want)
 			}
 		}
 		w.close()
 		whole.close()
 	}
-	t.Logf("%d answers were the same, %d said what they lack, %d were refused", same, told, refused)
-	if told < 20*worlds || same < 50*worlds {
+	t.Logf("%d answers were the same, %d said what they lack, %d were refused", n.same, n.told, n.refused)
+	if n.told < 20*worlds || n.same < 50*worlds {
 		t.Error("too few of a kind")
 	}
 }

@@ -24,7 +24,8 @@ import (
 // that samples have expired or are refused.
 func TestAnswersOfExpiredSamplesAreTheSameOrSaySo(t *testing.T) {
 	worlds := questions(t, 6000, 2000) / 1000
-	var same, told, refused, old int
+	var n expiredCounts
+	old := 0
 	for seed := range worlds {
 		w := newTierWorld(t, uint64(seed))
 		switch seed % 3 {
@@ -68,27 +69,40 @@ func TestAnswersOfExpiredSamplesAreTheSameOrSaySo(t *testing.T) {
 			if a.q.start < floor {
 				old++
 			}
-			var expired *tiers.ExpiredError
-			switch {
-			case errors.As(got.Err, &expired):
-				refused++
-			case saysExpired(got):
-				told++
-			case a.rounded != nil && got.Err == nil && a.want.Err == nil && differs(a.q, got, a.want, 1e-9) == "":
-				same++
-			default:
-				if why := differs(a.q, got, a.want, 0); why != "" {
-					t.Errorf("seed %d: %v: %s\ngot  %s\nwant %s", seed, a.q, why, clip(got), clip(a.want))
-				}
-				same++
-			}
+			n.judge(t, w, a.q, a.rounded, got, a.want)
 		}
 		w.close()
 	}
-	t.Logf("%d answers were the same, %d said that samples have expired, %d were refused; %d began before the floor", same, told, refused, old)
-	if told < 50*worlds/3 || refused < 3*worlds || same < 100*worlds {
+	t.Logf("%d answers were the same, %d said that samples have expired, %d were refused; %d began before the floor", n.same, n.told, n.refused, old)
+	if n.told < 50*worlds/3 || n.refused < 3*worlds || n.same < 100*worlds {
 		t.Error("too few of a kind")
 	}
+}
+
+// expiredCounts counts answers given after samples have expired.
+type expiredCounts struct{ same, told, refused int }
+
+// judge compares an answer with that of samples. It is the same to the bit, or within the
+// tolerance of sums, unless it says that samples have expired or is refused.
+func (n *expiredCounts) judge(t *testing.T, w *tierWorld, q question, rounded *roundedCall, got, want *promql.Result) {
+	t.Helper()
+	var expired *tiers.ExpiredError
+	switch {
+	case errors.As(got.Err, &expired):
+		n.refused++
+		return
+	case saysExpired(got):
+		n.told++
+		return
+	}
+	tolerance := 0.0
+	if rounded != nil {
+		tolerance = 1e-9
+	}
+	if why := differs(q, got, want, tolerance); why != "" {
+		t.Errorf("seed %d: %v: %s\ngot  %s\nwant %s", w.seed, q, why, clip(got), clip(want))
+	}
+	n.same++
 }
 
 func saysExpired(r *promql.Result) bool {

@@ -1,7 +1,6 @@
 package query_test
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -13,7 +12,6 @@ import (
 	"tsdb/internal/model"
 	"tsdb/partition/block"
 	"tsdb/query"
-	"tsdb/query/tiers"
 	"tsdb/storage"
 )
 
@@ -22,7 +20,8 @@ import (
 // samples have expired or are refused: those about both kinds of series too.
 func TestAnswersBySamplesThatARuleLetExpireAreTheSameOrSaySo(t *testing.T) {
 	worlds := questions(t, 4000, 1000) / 1000
-	var same, told, refused, old int
+	var n expiredCounts
+	old := 0
 	for seed := range worlds {
 		w := newTierWorld(t, uint64(seed))
 		if seed%2 == 0 {
@@ -69,25 +68,12 @@ func TestAnswersBySamplesThatARuleLetExpireAreTheSameOrSaySo(t *testing.T) {
 			if a.q.start < floor {
 				old++
 			}
-			var expired *tiers.ExpiredError
-			switch {
-			case errors.As(got.Err, &expired):
-				refused++
-			case saysExpired(got):
-				told++
-			case a.rounded != nil && got.Err == nil && a.want.Err == nil && differs(a.q, got, a.want, 1e-9) == "":
-				same++
-			default:
-				if why := differs(a.q, got, a.want, 0); why != "" {
-					t.Errorf("seed %d: %v: %s\ngot  %s\nwant %s", seed, a.q, why, clip(got), clip(a.want))
-				}
-				same++
-			}
+			n.judge(t, w, a.q, a.rounded, got, a.want)
 		}
 		w.close()
 	}
-	t.Logf("%d answers were the same, %d said that samples have expired, %d were refused; %d began before the floor", same, told, refused, old)
-	if told < 20*worlds || same < 100*worlds {
+	t.Logf("%d answers were the same, %d said that samples have expired, %d were refused; %d began before the floor", n.same, n.told, n.refused, old)
+	if n.told < 20*worlds || n.same < 100*worlds {
 		t.Error("too few of a kind")
 	}
 }

@@ -29,6 +29,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"tsdb/internal/await"
+	"tsdb/internal/loopback"
 )
 
 // peakRSS returns the peak resident memory of the process in bytes.
@@ -79,7 +80,7 @@ func confine(t *testing.T, s *server, bytes int64) bool {
 // survives, its memory is bounded, and the writes of other clients are answered.
 func TestHostileBodiesLeaveTheServerAliveInLittleMemory(t *testing.T) {
 	const memory = 600 << 20
-	rpcAddr := freeAddr(t)
+	rpcAddr := loopback.FreeAddr(t)
 	s := newServer(t, t.TempDir(), "--grpc", rpcAddr)
 	confined := confine(t, s, memory)
 	s.start(t)

@@ -19,6 +19,7 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"tsdb/internal/await"
+	"tsdb/internal/loopback"
 )
 
 const grafanaDir = "../../deploy/grafana"
@@ -45,7 +46,7 @@ type dashboard struct {
 // of hosts and for the server's scrape of itself.
 func TestGrafanaDashboardsHaveAnswers(t *testing.T) {
 	t.Parallel()
-	addr := freeAddr(t)
+	addr := loopback.FreeAddr(t)
 	s := newServer(t, t.TempDir(), "--grpc", addr, "--self-scrape.interval", "1s")
 	s.start(t)
 	s.waitReady(t)

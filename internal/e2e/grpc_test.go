@@ -8,12 +8,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tsdb/internal/loopback"
 )
 
 // grpcServer is a server with a known gRPC port.
 func grpcServer(t *testing.T) (*server, string) {
 	t.Helper()
-	addr := freeAddr(t)
+	addr := loopback.FreeAddr(t)
 	s := newServer(t, t.TempDir(), "--grpc", addr)
 	s.start(t)
 	s.waitReady(t)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/s2"
+
+	"tsdb/internal/loopback"
 )
 
 // Another server is read by remote read, a real Prometheus and this program: what arrives
@@ -17,7 +19,7 @@ import (
 func TestOtherServersAreReadRemotely(t *testing.T) {
 	t.Parallel()
 	client := newHTTPClient(t)
-	source := startPrometheus(t, "prometheus-3.14", freeAddr(t), "global: {}\n", "--web.enable-remote-write-receiver")
+	source := startPrometheus(t, "prometheus-3.14", loopback.FreeAddr(t), "global: {}\n", "--web.enable-remote-write-receiver")
 	end := time.Now().Truncate(time.Second)
 	r, err := send(t.Context(), client, source.url+"/api/v1/write", s2.EncodeSnappy(nil, remoteReadData(t, end)), http.Header{
 		"Content-Type": {"application/x-protobuf"}, "Content-Encoding": {"snappy"}, "X-Prometheus-Remote-Write-Version": {"0.1.0"},

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"tsdb/internal/await"
+	"tsdb/internal/loopback"
 )
 
 // runTSDB runs a command of the program and returns what it prints.
@@ -54,7 +55,7 @@ func TestPrometheusDirectoryIsImported(t *testing.T) {
 	}
 
 	// New samples, scraped: they are in the log and the head's chunks.
-	own := freeAddr(t)
+	own := loopback.FreeAddr(t)
 	app := startExporter(t)
 	config := filepath.Join(dir, "prometheus.yml")
 	global := "global:\n  scrape_interval: 1s\n  scrape_timeout: 900ms\n  scrape_native_histograms: true\n  always_scrape_classic_histograms: true\n"

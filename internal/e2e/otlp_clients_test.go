@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tsdb/internal/await"
+	"tsdb/internal/loopback"
 )
 
 // OpenTelemetry's SDKs for Go and JavaScript send counters, gauges and histograms over
@@ -31,7 +32,7 @@ func TestOTLPFromSDKs(t *testing.T) {
 		clients["js-"+protocol] = []string{findProgram(t, "node"), filepath.Join(js, "send.mjs"), protocol}
 	}
 	client := newHTTPClient(t)
-	rpc := freeAddr(t)
+	rpc := loopback.FreeAddr(t)
 	s := newServer(t, t.TempDir(), "--grpc", rpc)
 	s.start(t)
 	s.waitReady(t)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tsdb/internal/await"
+	"tsdb/internal/loopback"
 )
 
 // An OpenTelemetry collector forwards what it receives over HTTP with gzip, as the README
@@ -17,13 +18,13 @@ func TestOTLPThroughACollector(t *testing.T) {
 	t.Parallel()
 	collector, sdk := findProgram(t, "otelcol"), findProgram(t, "otel-go")
 	client := newHTTPClient(t)
-	rpc := freeAddr(t)
+	rpc := loopback.FreeAddr(t)
 	s := newServer(t, t.TempDir(), "--grpc", rpc)
 
 	dir := t.TempDir()
 	readme, own := filepath.Join(dir, "readme.yml"), filepath.Join(dir, "own.yml")
 	writeFile(t, readme, readmeSnippet(t, "otel-collector", s.addr))
-	in := map[string]string{"http": freeAddr(t), "grpc": freeAddr(t)}
+	in := map[string]string{"http": loopback.FreeAddr(t), "grpc": loopback.FreeAddr(t)}
 	retry := "retry_on_failure: {initial_interval: 100ms, max_interval: 1s}"
 	writeFile(t, own, fmt.Sprintf(`
 receivers:

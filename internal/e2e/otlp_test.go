@@ -12,6 +12,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
+
+	"tsdb/internal/loopback"
 )
 
 // otlpSections are settings of OTLP, in the form that both servers read.
@@ -35,7 +37,7 @@ func TestOTLPAsPrometheus(t *testing.T) {
 	tsdb := newServer(t, t.TempDir(), "--config", config)
 	tsdb.start(t)
 	tsdb.waitReady(t)
-	reference := startPrometheus(t, "prometheus-3.14", freeAddr(t), "global: {}\n", "--web.enable-otlp-receiver")
+	reference := startPrometheus(t, "prometheus-3.14", loopback.FreeAddr(t), "global: {}\n", "--web.enable-otlp-receiver")
 
 	begin := time.Now().Add(-10 * time.Minute).Truncate(time.Second)
 	for i, section := range otlpSections {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -190,30 +189,6 @@ func runProgram(t *testing.T, path string, args ...string) (int, string) {
 		return exit.ExitCode(), string(out)
 	}
 	return 0, string(out)
-}
-
-// freeAddr returns a loopback address on which programs of the test can listen, one
-// after the other. Until the test ends, a socket that is bound to it but does not
-// listen prevents the kernel from assigning the port to programs that request any free
-// port; programs that request this port can listen.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = syscall.Close(fd) })
-	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		t.Fatal(err)
-	}
-	addr, err := syscall.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprintf("127.0.0.1:%d", addr.(*syscall.SockaddrInet4).Port)
 }
 
 // logBuffer keeps the last output of a program. It is safe for concurrent use.

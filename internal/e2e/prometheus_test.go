@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"tsdb/internal/await"
+	"tsdb/internal/loopback"
 )
 
 // scrapes is the minimum number of scrapes of each target by the senders, one per
@@ -60,7 +61,7 @@ func TestPrometheusWritesAndAsks(t *testing.T) {
 	for _, s := range senders {
 		findProgram(t, s.program)
 	}
-	node := freeAddr(t)
+	node := loopback.FreeAddr(t)
 	p := startProcess(t, "node_exporter", nodeExporter, "--web.listen-address", node)
 	p.waitHTTP(t, "http://"+node+"/metrics", readyLimit)
 	app := startExporter(t)
@@ -80,11 +81,11 @@ func (s sender) run(t *testing.T, node, app string) {
 	tsdb.start(t)
 	tsdb.waitReady(t)
 
-	own := freeAddr(t)
+	own := loopback.FreeAddr(t)
 	reference := "http://" + own
 	write := readmeSnippet(t, s.snippet, tsdb.addr)
 	if s.receiver {
-		addr := freeAddr(t)
+		addr := loopback.FreeAddr(t)
 		reference = "http://" + addr
 		startPrometheus(t, "prometheus-3.14", addr, "global: {}\n", "--web.enable-remote-write-receiver")
 		write += "  - url: " + reference + "/api/v1/write\n    name: reference\n"

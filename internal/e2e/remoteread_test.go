@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/prometheus/tsdb/tsdbutil"
 
 	"tsdb/internal/await"
+	"tsdb/internal/loopback"
 )
 
 // remoteReadQueries are asked of a Prometheus that has no samples itself.
@@ -44,7 +45,7 @@ func TestPrometheusReadsRemotely(t *testing.T) {
 	tsdb := newServer(t, t.TempDir())
 	tsdb.start(t)
 	tsdb.waitReady(t)
-	reference := startPrometheus(t, "prometheus-3.14", freeAddr(t), "global: {}\n", "--web.enable-remote-write-receiver")
+	reference := startPrometheus(t, "prometheus-3.14", loopback.FreeAddr(t), "global: {}\n", "--web.enable-remote-write-receiver")
 
 	end := time.Now().Truncate(time.Second)
 	body := s2.EncodeSnappy(nil, remoteReadData(t, end))
@@ -58,7 +59,7 @@ func TestPrometheusReadsRemotely(t *testing.T) {
 	}
 	compareFederation(t, client, tsdb.url(), reference.url)
 
-	reader := startPrometheus(t, "prometheus-3.14", freeAddr(t), readmeSnippet(t, "remote-read", tsdb.addr))
+	reader := startPrometheus(t, "prometheus-3.14", loopback.FreeAddr(t), readmeSnippet(t, "remote-read", tsdb.addr))
 	span := url.Values{"start": {seconds(end.Add(-time.Hour))}, "end": {seconds(end)}, "step": {"30"}}
 	compare := func() {
 		t.Helper()
@@ -81,7 +82,7 @@ func TestPrometheusReadsRemotely(t *testing.T) {
 // them back shows every sample once, although it also holds them itself.
 func writeAndRead(t *testing.T, c *http.Client, tsdb *server) {
 	t.Helper()
-	addr := freeAddr(t)
+	addr := loopback.FreeAddr(t)
 	both := startPrometheus(t, "prometheus-3.14", addr, "global:\n  scrape_interval: 1s\n  scrape_timeout: 900ms\n"+
 		readmeSnippet(t, "prometheus-v2", tsdb.addr)+readmeSnippet(t, "remote-read", tsdb.addr)+
 		"scrape_configs:\n  - job_name: self\n    static_configs:\n      - targets: ['"+addr+"']\n")

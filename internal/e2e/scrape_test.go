@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"tsdb/internal/await"
+	"tsdb/internal/loopback"
 )
 
 // fixedText has what text exposition can have; its values never change.
@@ -120,7 +121,7 @@ scrape_configs:
 	s := newServer(t, t.TempDir(), "--config", file)
 	s.start(t)
 	s.waitReady(t)
-	ref := startPrometheus(t, "prometheus-3.14", freeAddr(t), config, "--enable-feature=exemplar-storage")
+	ref := startPrometheus(t, "prometheus-3.14", loopback.FreeAddr(t), config, "--enable-feature=exemplar-storage")
 	client := newHTTPClient(t)
 	for _, base := range []string{s.url(), ref.url} {
 		await.That(t, "five scraped jobs at "+base, func() bool {
@@ -258,7 +259,7 @@ func TestScrapeLife(t *testing.T) {
 	t.Parallel()
 	exporter := findProgram(t, "prometheus-node-exporter")
 	fixed := strings.TrimPrefix(startFixed(t).URL, "http://")
-	node := freeAddr(t)
+	node := loopback.FreeAddr(t)
 	startNode := func() *process {
 		p := startProcess(t, "node_exporter", exporter, "--web.listen-address", node)
 		p.waitHTTP(t, "http://"+node+"/metrics", readyLimit)

@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"tsdb/internal/await"
+	"tsdb/internal/loopback"
 )
 
 // Telegraf's outputs for OpenTSDB, DataDog and Graphite write known values side by side.
 func TestTelegrafWritesOtherProtocols(t *testing.T) {
 	t.Parallel()
 	telegraf := findProgram(t, "telegraf")
-	graphite := freeAddr(t)
+	graphite := loopback.FreeAddr(t)
 	s := newServer(t, t.TempDir(), "--graphite.tcp", graphite)
 	s.start(t)
 	s.waitReady(t)
@@ -80,7 +81,7 @@ func expectVectors(t *testing.T, s *server, want map[string]float64, at time.Tim
 func TestScriptsSendGraphiteLines(t *testing.T) {
 	t.Parallel()
 	python := findProgram(t, "python3")
-	tcp, udp := freeAddr(t), freeAddr(t)
+	tcp, udp := loopback.FreeAddr(t), loopback.FreeAddr(t)
 	s := newServer(t, t.TempDir(), "--graphite.tcp", tcp, "--graphite.udp", udp, "--ingest.names", "underscores")
 	s.start(t)
 	s.waitReady(t)

@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"tsdb/internal/loopback"
 )
 
 // readyLimit bounds the wait for a server to be ready, on a busy machine.
@@ -26,7 +28,7 @@ type server struct {
 // it holds only samples written by the test.
 func newServer(t *testing.T, dir string, args ...string) *server {
 	t.Helper()
-	return &server{dir: dir, addr: freeAddr(t), args: args}
+	return &server{dir: dir, addr: loopback.FreeAddr(t), args: args}
 }
 
 // start starts the server without waiting for it to be ready.

@@ -22,6 +22,7 @@ import (
 const allowed = `
 internal/match      :
 internal/await      :
+internal/loopback   :
 internal/model      :
 internal/vfs        :
 internal/panics     :
@@ -29,7 +30,7 @@ internal/decimal    :
 internal/background : internal/vfs
 internal/objstore   : internal/vfs internal/background
 internal/objstore/s3: internal/objstore
-internal/s3test     : internal/await
+internal/s3test     : internal/await internal/loopback
 encoding            : internal/model
 partition            :
 partition/format     :

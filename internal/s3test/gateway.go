@@ -2,7 +2,6 @@ package s3test
 
 import (
 	"bytes"
-	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -12,6 +11,7 @@ import (
 	"testing"
 
 	"tsdb/internal/await"
+	"tsdb/internal/loopback"
 )
 
 // Credentials and bucket of the services.
@@ -35,7 +35,7 @@ func Gateway(t *testing.T) string {
 	if err := os.Mkdir(filepath.Join(root, Bucket), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	addr := freeAddr(t)
+	addr := loopback.FreeAddr(t)
 	cmd := exec.Command(path, "--access", AccessKeyID, "--secret", SecretAccessKey, "--region", Region, "--port", addr, "--keep-alive", "--quiet",
 		"--health", "/health", "posix", root)
 	out := &output{}
@@ -95,28 +95,6 @@ func findProgram(t *testing.T) string {
 	}
 	t.Skip(what)
 	return ""
-}
-
-// freeAddr returns a loopback address on which one program can listen. A bound socket
-// that does not listen keeps the kernel from giving the port away.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = syscall.Close(fd) })
-	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		t.Fatal(err)
-	}
-	addr, err := syscall.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprintf("127.0.0.1:%d", addr.(*syscall.SockaddrInet4).Port)
 }
 
 // output keeps what a program prints. It is safe for concurrent use.
