@@ -96,7 +96,7 @@ internal/transfer/promdir: internal/model internal/transfer
 internal/transfer/promread: internal/model internal/panics internal/transfer internal/transfer/promdir
 internal/transfer/jsonl  : internal/decimal internal/model encoding
 internal/transfer/export : internal/model internal/transfer/jsonl
-internal/transfer/files  : internal/model storage api/ingest/door api/ingest/influx internal/transfer internal/transfer/jsonl
+internal/transfer/files  : internal/decimal internal/model storage api/ingest/csv api/ingest/door api/ingest/influx api/ingest/text internal/transfer internal/transfer/jsonl
 internal/crash      : internal/model internal/vfs partition/format storage storage/doctor
 internal/e2e        :
 internal/importgraph:

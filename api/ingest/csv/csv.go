@@ -6,9 +6,13 @@
 package csv
 
 import (
+	"context"
+	"fmt"
 	"net/http"
+	"time"
 
 	"tsdb/api/ingest/door"
+	"tsdb/storage"
 )
 
 const (
@@ -47,7 +51,7 @@ func (h *Handler) store(w http.ResponseWriter, r *http.Request, o *door.Outcome)
 	text := r.URL.Query().Get("format")
 	f, err := parseFormat(text)
 	if err != nil {
-		return err
+		return &door.RequestError{Text: fmt.Sprintf("invalid parameter \"format\": %v", err)}
 	}
 	now, err := h.shared.DefaultTime(r)
 	if err != nil {
@@ -64,4 +68,34 @@ func (h *Handler) store(w http.ResponseWriter, r *http.Request, o *door.Outcome)
 		q.Decoder.src, q.Decoder.format, q.Decoder.now = lines, f, now
 		return nil
 	})
+}
+
+// Lines decodes lines that are not the body of a request, such as a file. It belongs to
+// one goroutine.
+type Lines struct {
+	door   *door.Door[*decoder]
+	format *format
+	now    int64 // time of lines without one, Unix milliseconds
+}
+
+// NewLines returns a decoder of lines in a format that adds what it decodes to the stores
+// of a backend. now is the time of lines without one.
+func NewLines(b door.Backend, format string, now time.Time) (*Lines, error) {
+	f, err := parseFormat(format)
+	if err != nil {
+		return nil, err
+	}
+	d := door.New(door.NewShared(door.Options{Backend: b}), DoorName, door.CSV, func() *decoder { return new(decoder) })
+	return &Lines{door: d, format: f, now: now.UnixMilli()}, nil
+}
+
+// Decode decodes lines and commits them to the backend's store.
+func (l *Lines) Decode(ctx context.Context, lines []byte) (storage.Receipt, error) {
+	q, err := l.door.Acquire()
+	if err != nil {
+		return storage.Receipt{}, err
+	}
+	defer q.Release()
+	q.Decoder.src, q.Decoder.format, q.Decoder.now = lines, l.format, l.now
+	return q.Store(ctx)
 }

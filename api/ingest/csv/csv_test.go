@@ -110,12 +110,12 @@ func FuzzLines(f *testing.F) {
 		if err != nil {
 			return
 		}
-		fields, ok := split(nil, src, maxColumns)
+		fields, ok := Split(nil, src, maxColumns)
 		if !ok || len(fields) != len(want) {
 			t.Fatalf("%q: %q, encoding/csv has %q", src, fields, want)
 		}
 		for i := range want {
-			if string(content(fields[i])) != want[i] {
+			if string(Content(fields[i])) != want[i] {
 				t.Fatalf("%q: field %d is %q, encoding/csv has %q", src, i, fields[i], want[i])
 			}
 		}

@@ -72,7 +72,7 @@ func (d *decoder) Decode(b *door.Batch) error {
 func (d *decoder) addLine(b *door.Batch, line []byte) {
 	f := d.format
 	var ok bool
-	if d.fields, ok = split(d.fields[:0], line, f.columns); !ok {
+	if d.fields, ok = Split(d.fields[:0], line, f.columns); !ok {
 		d.refuse(b, storage.ReasonBadValue, line, len(f.metrics), "a quote is not closed, or text follows it")
 		return
 	}
@@ -128,10 +128,10 @@ func (d *decoder) refuse(b *door.Batch, reason storage.Reason, line []byte, n in
 // Labels implements door.Decoder.
 func (d *decoder) Labels(k int, set *door.LabelSet) (samples int, err error) {
 	s := &d.group[k]
-	d.fields, _ = split(d.fields[:0], s.line, d.format.columns)
+	d.fields, _ = Split(d.fields[:0], s.line, d.format.columns)
 	set.Add(door.MetricName, []byte(d.format.metrics[s.metric].name))
 	for _, l := range d.format.labels {
-		set.Add([]byte(l.name), content(d.field(l.at)))
+		set.Add([]byte(l.name), Content(d.field(l.at)))
 	}
 	return 1, nil
 }

@@ -32,7 +32,7 @@ type column struct {
 // commas. TYPE is metric or label, CONTEXT its name, or time, CONTEXT its form.
 func parseFormat(text string) (*format, error) {
 	bad := func(form string, args ...any) (*format, error) {
-		return nil, &door.RequestError{Text: "invalid parameter \"format\": " + fmt.Sprintf(form, args...)}
+		return nil, fmt.Errorf(form, args...)
 	}
 	if text == "" {
 		return bad(`it names the columns, as in "1:time:unix_s,2:label:host,3:metric:temperature"`)

@@ -6,9 +6,9 @@ import (
 	"tsdb/api/ingest/door"
 )
 
-// split appends the first n fields of a line to dst, with their quotes. It returns
+// Split appends the first n fields of a line to dst, with their quotes. It returns
 // false if a quote is not closed, or text follows it.
-func split(dst [][]byte, line []byte, n int) ([][]byte, bool) {
+func Split(dst [][]byte, line []byte, n int) ([][]byte, bool) {
 	for len(dst) < n {
 		if len(line) == 0 || line[0] != '"' {
 			end := bytes.IndexByte(line, ',')
@@ -41,8 +41,8 @@ func split(dst [][]byte, line []byte, n int) ([][]byte, bool) {
 	return dst, true
 }
 
-// content returns a field without its quotes.
-func content(field []byte) []byte {
+// Content returns a field of Split without its quotes.
+func Content(field []byte) []byte {
 	if len(field) < 2 || field[0] != '"' {
 		return field
 	}
@@ -55,7 +55,7 @@ func content(field []byte) []byte {
 
 // number returns a field that holds a number, without quotes and blanks.
 func number(field []byte) []byte {
-	b := content(field)
+	b := Content(field)
 	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
 		b = b[1:]
 	}

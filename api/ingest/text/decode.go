@@ -17,17 +17,28 @@ const maxPointSamples = 4 * door.GroupSeries
 type decoder struct {
 	src         []byte
 	openMetrics bool
+	unit        timeUnit
+	timed       bool      // lines without a time are refused
 	now         int64     // time of lines without one, Unix milliseconds
 	families    *families // at both ends of src
 	metadata    *door.MetadataCache
 	record      *Record // nil = none
 
 	created created
+	last    []byte // the series of the last sample
 	point   point
 	group   []sample
 	scratch []byte
 
 	unconfirmed []door.MetadataEntry // of the request, until it is stored
+}
+
+// setOpenMetrics sets the format, as a content type names it.
+func (d *decoder) setOpenMetrics(is bool) {
+	d.openMetrics, d.unit, d.timed = is, guessedUnit, false
+	if is {
+		d.unit = inSeconds
+	}
 }
 
 // families are those at the ends of a piece of a body. They outlive the decoder.
@@ -52,7 +63,8 @@ func (d *decoder) Release() {
 	if cap(d.group) > 4*door.GroupSeries {
 		d.group = nil
 	}
-	d.src, d.families, d.record, d.created, d.point, d.unconfirmed = nil, nil, nil, created{}, point{}, d.unconfirmed[:0]
+	d.src, d.families, d.record, d.created, d.last, d.point = nil, nil, nil, created{}, nil, point{}
+	d.unconfirmed = d.unconfirmed[:0]
 }
 
 // Confirm implements door.Confirmer.
@@ -91,7 +103,7 @@ func (d *decoder) Decode(b *door.Batch) error {
 	d.record.begin()
 	f := &d.families.end
 	f.copyFrom(&d.families.begin) // also when the request is decoded again
-	d.created = created{}
+	d.created, d.last = created{}, nil
 	for rest := d.src; len(rest) > 0; {
 		line := rest
 		if n := bytes.IndexByte(rest, '\n'); n >= 0 {
@@ -113,7 +125,7 @@ func (d *decoder) Decode(b *door.Batch) error {
 			}
 			continue
 		}
-		if bad := d.point.parse(line, d.openMetrics); bad != nil {
+		if bad := d.point.parse(line, d.unit); bad != nil {
 			d.refuseLine(b, line, bad)
 			continue
 		}
@@ -121,6 +133,10 @@ func (d *decoder) Decode(b *door.Batch) error {
 			if !d.setStart(f.kind) {
 				d.refuseLine(b, line, errBadStart)
 			}
+			continue
+		}
+		if d.timed && !d.point.timed {
+			d.refuseLine(b, line, errNoTime)
 			continue
 		}
 		if err := d.flushIfFull(b); err != nil {
@@ -140,7 +156,8 @@ func (d *decoder) flushIfFull(b *door.Batch) error {
 		return nil
 	}
 	last := &d.group[n-1]
-	if d.openMetrics && last.kind.hasCreated() && n < maxPointSamples && samePoint(last.series, d.point.series, last.kind) {
+	if d.openMetrics && last.kind.hasCreated() && n < maxPointSamples &&
+		!bytes.Equal(last.series, d.point.series) && samePoint(last.series, d.point.series, last.kind) {
 		return nil
 	}
 	return b.FlushIfFull()
@@ -154,8 +171,12 @@ func (d *decoder) add(b *door.Batch, kind metricType) {
 		s.t = d.now
 	}
 	if d.created.series != nil {
+		if bytes.Equal(d.last, s.series) {
+			d.created = created{} // the next point begins
+		}
 		s.st = d.created.startOf(s.series, kind)
 	}
+	d.last = s.series
 	d.group = append(d.group, s)
 	seed := b.Seed
 	if kind.hasNumbers() { // the labels depend on it: see normalize
@@ -181,20 +202,27 @@ func (d *decoder) isCreated() bool {
 	return createdName(name)
 }
 
-// setStart sets the start timestamp of the samples of a point. It returns false if it
-// is no time.
+// setStart sets the start timestamp of the samples of a point, as far as they have none. A
+// point has no series twice. It returns false if it is no time.
 func (d *decoder) setStart(kind metricType) bool {
 	ms := d.point.v * 1000
 	if !(ms > -1<<63 && ms < 1<<63) || !model.ValidTime(int64(ms)) {
 		return false
 	}
 	d.created = created{series: d.point.series, st: int64(ms)}
+	last := d.last
+	d.last = nil // unless the samples that follow are of another point
+	if d.created.st == 0 {
+		return true // which is none
+	}
 	for k := len(d.group) - 1; k >= 0; k-- {
 		s := &d.group[k]
-		if s.kind != kind || !samePoint(s.series, d.created.series, kind) {
+		again := k+1 < len(d.group) && bytes.Equal(s.series, d.group[k+1].series)
+		if s.st != 0 || again || s.kind != kind || !samePoint(s.series, d.created.series, kind) {
 			break
 		}
 		s.st = d.created.st
+		d.last = last
 	}
 	return true
 }

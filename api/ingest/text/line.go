@@ -17,6 +17,7 @@ type lineError struct {
 var (
 	errNoValue     = &lineError{storage.ReasonBadValue, "no value after the name and labels"}
 	errBadValue    = &lineError{storage.ReasonBadValue, "the value is no number"}
+	errNoTime      = &lineError{storage.ReasonBadTime, "no timestamp after the value"}
 	errBadTime     = &lineError{storage.ReasonBadTime, "the timestamp is no number"}
 	errTrailing    = &lineError{storage.ReasonBadValue, "text after the timestamp"}
 	errOpenBrace   = &lineError{storage.ReasonBadLabel, "the labels are not closed"}
@@ -58,7 +59,7 @@ func trim(line []byte) []byte {
 //
 // In a line without an exemplar the last brace ends the labels: nothing behind it
 // has braces. So labels are not read from the left, but for lines that have a #.
-func (p *point) parse(line []byte, openMetrics bool) *lineError {
+func (p *point) parse(line []byte, unit timeUnit) *lineError {
 	p.exemplar, p.timed = nil, false
 	var rest []byte
 	if bytes.IndexByte(line, '#') >= 0 {
@@ -100,7 +101,7 @@ func (p *point) parse(line []byte, openMetrics bool) *lineError {
 	}
 	p.timed = true
 	var ok bool
-	if p.t, ok = parseTime(at, openMetrics); !ok {
+	if p.t, ok = parseTime(at, unit); !ok {
 		return errBadTime
 	}
 	return nil
@@ -178,17 +179,29 @@ func closingQuote(b []byte) int {
 	}
 }
 
-// maxSeconds bounds times in a text without the type of OpenMetrics: smaller ones
-// are seconds, because as milliseconds they would be in January 1970.
+// timeUnit is the unit of timestamps.
+type timeUnit uint8
+
+const (
+	// guessedUnit is milliseconds, unless a time has a fraction or is small: then the text
+	// is OpenMetrics that does not say so.
+	guessedUnit timeUnit = iota
+	inSeconds
+	inMilliseconds
+)
+
+// maxSeconds bounds times of a guessed unit: smaller ones are seconds, because as
+// milliseconds they would be in January 1970.
 const maxSeconds = 1 << 31
 
-// parseTime returns a time in Unix milliseconds. In OpenMetrics it is in seconds,
-// otherwise in milliseconds, unless it has a fraction or is small: then the text is
-// OpenMetrics that does not say so. Fractions of milliseconds are cut.
-func parseTime(b []byte, openMetrics bool) (ms int64, ok bool) {
+// parseTime returns a time in Unix milliseconds. Fractions of milliseconds are cut.
+func parseTime(b []byte, unit timeUnit) (ms int64, ok bool) {
 	t, err := decimal.Int(b)
+	if unit == inMilliseconds {
+		return t, err == nil
+	}
 	if err == nil {
-		if !openMetrics && (t >= maxSeconds || t <= -maxSeconds) {
+		if unit == guessedUnit && (t >= maxSeconds || t <= -maxSeconds) {
 			return t, true
 		}
 		if t > math.MaxInt64/1000 || t < math.MinInt64/1000 {

@@ -99,7 +99,7 @@ func (h *Handler) Store(w http.ResponseWriter, r *http.Request, p Push, o *door.
 		f.next()
 		p.Record.keep()
 		h.prepare(q, lines, p, &f)
-		q.Decoder.openMetrics = openMetrics
+		q.Decoder.setOpenMetrics(openMetrics)
 		return nil
 	})
 }
@@ -119,7 +119,8 @@ func (h *Handler) StoreLines(ctx context.Context, lines []byte, p Push) error {
 func (h *Handler) prepare(q *door.Request[*decoder], lines []byte, p Push, f *families) {
 	q.AddLabels(p.Labels)
 	d := q.Decoder
-	d.src, d.openMetrics, d.now, d.families, d.record = lines, false, p.Now, f, p.Record
+	d.src, d.now, d.families, d.record = lines, p.Now, f, p.Record
+	d.setOpenMetrics(false)
 }
 
 // isOpenMetrics reports whether the content type names OpenMetrics. Any other type
@@ -132,30 +133,45 @@ func isOpenMetrics(r *http.Request) bool {
 // cutPoints returns where to end a piece so that no point is divided: before the
 // comments of its last family, or if that is long, before its last point.
 func cutPoints(lines []byte) int {
+	if n := lastComments(lines); n > 0 {
+		return n
+	}
 	end := len(lines)
-	for from := len(lines); from > len(lines)/2; {
-		n := bytes.LastIndex(lines[:from], []byte("\n#"))
-		if n < len(lines)/2 {
+	for next := lineBefore(lines, end); ; {
+		end -= len(next)
+		line := lineBefore(lines, end)
+		if end <= len(lines)/2 {
+			return len(lines)
+		}
+		if !sameLinePoint(line, next) {
+			return end
+		}
+		next = line
+	}
+}
+
+// lastComments returns where the last comments of the second half of lines begin, 0 if
+// there are none.
+func lastComments(lines []byte) int {
+	half, at := len(lines)/2, 0
+	for from := max(half, 1); ; {
+		n := bytes.IndexByte(lines[from:], '#')
+		if n < 0 {
 			break
 		}
-		end, from = n+1, n
-		before := bytes.LastIndexByte(lines[:n], '\n') + 1
-		if n > before && lines[before] != '#' {
-			return end
+		if from += n; lines[from-1] == '\n' {
+			at = from
 		}
+		from++
 	}
-	if end < len(lines) {
-		return end
-	}
-	last := lineBefore(lines, len(lines))
-	for end = len(lines) - len(last); end > len(lines)/2; {
-		line := lineBefore(lines, end)
-		if !sameLinePoint(line, last) {
-			return end
+	for at > half {
+		line := lineBefore(lines, at)
+		if len(line) == 0 || line[0] != '#' {
+			break
 		}
-		end -= len(line)
+		at -= len(line)
 	}
-	return len(lines)
+	return at
 }
 
 // lineBefore returns the line that ends at a byte, with its newline.
@@ -166,8 +182,12 @@ func lineBefore(b []byte, end int) []byte {
 	return b[bytes.LastIndexByte(b[:end-1], '\n')+1 : end]
 }
 
-// sameLinePoint reports whether two lines are parts of the same point.
-func sameLinePoint(a, b []byte) bool {
-	i, j := seriesEnd(trim(bytes.TrimSuffix(a, []byte("\n")))), seriesEnd(trim(bytes.TrimSuffix(b, []byte("\n"))))
-	return i > 0 && j > 0 && samePoint(trim(a)[:i], trim(b)[:j], typeAny)
+// sameLinePoint reports whether a line may be a part of the same point as the next one. A
+// point has no series twice.
+func sameLinePoint(line, next []byte) bool {
+	line, next = trim(bytes.TrimSuffix(line, newline)), trim(bytes.TrimSuffix(next, newline))
+	i, j := seriesEnd(line), seriesEnd(next)
+	return i > 0 && j > 0 && !bytes.Equal(line[:i], next[:j]) && samePoint(line[:i], next[:j], typeAny)
 }
+
+var newline = []byte{'\n'}

@@ -15,6 +15,7 @@ const (
 	batchSamples = 1 << 18
 	batchBytes   = 16 << 20
 	maxNames     = 1 << 17 // of series that are remembered from batch to batch
+	maxFree      = 2 * batchSamples
 )
 
 // batch collects the series of some lines. Lines of the same series, in formats of one
@@ -25,6 +26,7 @@ type batch struct {
 	samples int
 	series  []*series
 	names   map[string]*series // by the text that names them in the file
+	free    []model.Samples    // memory of earlier batches, of at most maxFree samples
 	metas   []transfer.Item
 	refused []transfer.Item
 }
@@ -62,16 +64,27 @@ func (b *batch) add(text []byte, ls labels.Labels) *series {
 	return s
 }
 
+// use makes a series part of the batch.
 func (b *batch) use(s *series) {
-	if !s.used {
-		s.used = true
-		b.series = append(b.series, s)
+	if s.used {
+		return
+	}
+	s.used = true
+	b.series = append(b.series, s)
+	if n := len(b.free); n > 0 {
+		s.samples, b.free = b.free[n-1], b.free[:n-1]
 	}
 }
 
-// float adds a sample.
-func (b *batch) float(s *series, t int64, v float64) {
-	s.samples.T, s.samples.V = append(s.samples.T, t), append(s.samples.V, v)
+// float adds a sample. t and st are Unix milliseconds, st 0 if there is no start
+// timestamp.
+func (b *batch) float(s *series, t, st int64, v float64) {
+	b.use(s)
+	if st == 0 && s.samples.IsPlain() {
+		s.samples.T, s.samples.V = append(s.samples.T, t), append(s.samples.V, v)
+	} else {
+		s.samples.Append(t, st, v, model.Histogram{})
+	}
 	b.samples++
 }
 
@@ -104,11 +117,24 @@ func (b *batch) emit(ctx context.Context, end, done int64, emit transfer.Emit) e
 			return err
 		}
 	}
-	for _, s := range b.series {
-		s.samples.Reset()
-		s.exemplars, s.used = nil, false
-	}
+	b.recycle()
 	b.series, b.metas, b.refused = b.series[:0], b.metas[:0], b.refused[:0]
 	b.start, b.bytes, b.samples = end, 0, 0
 	return ctx.Err()
+}
+
+// recycle takes the memory of the series of the batch for the next one. A file in the
+// order of series has others in each batch, so it must not stay with them.
+func (b *batch) recycle() {
+	kept := 0
+	for i := range b.free {
+		kept += cap(b.free[i].T)
+	}
+	for _, s := range b.series {
+		if kept += cap(s.samples.T); kept <= maxFree {
+			s.samples.Reset()
+			b.free = append(b.free, s.samples)
+		}
+		s.samples, s.exemplars, s.used = model.Samples{}, nil, false
+	}
 }

@@ -79,7 +79,7 @@ hello
 		{"csv", "1795651200,host1,21.5,3\n1795651260.5,\"host,2\",22,\n1795651320,host1,x,4\nnever,host1,1,1\n1795651380\n",
 			Options{CSV: "1:time:unix_s,2:label:host,3:metric:temp,4:metric:load"},
 			[]string{
-				"refused 1 bad_time", "refused 3 bad_value", `{__name__="load", host="host1"} 1795651200000 3`, `{__name__="load", host="host1"} 1795651320000 4`,
+				"refused 2 bad_time", "refused 3 bad_value", `{__name__="load", host="host1"} 1795651200000 3`, `{__name__="load", host="host1"} 1795651320000 4`,
 				`{__name__="temp", host="host,2"} 1795651260500 22`, `{__name__="temp", host="host1"} 1795651200000 21.5`,
 			}},
 		{"csv", exportedHeader + "\nm,\"{\"\"a\"\":\"\"x,y\"\"}\",1500,NaN\nm,{},1500,-Inf\nm,{},1500\nm,{},x,1\nm,{},1,x\nm,{,1,1\n", Options{CSV: ExportedCSV},
@@ -87,7 +87,7 @@ hello
 		{"csv", "2026-03-10T12:00:00Z;", Options{CSV: "2:metric:m"}, []string{"refused 1 bad_value"}},
 		{"openmetrics", "# HELP m of a test\n# TYPE m counter\nm_total{a=\"b\"} 1 1.5 # {id=\"x\"} 0.5 1.25\nm_total{a=\"b\"} 2 2.5\nbad line here\nm_total 3\n# EOF\n", Options{},
 			[]string{
-				`exemplar {__name__="m_total", a="b"} 1250 0.5 {id="x"}`, "meta m  of a test", "meta m counter ", "refused 1 bad_time", "refused 1 bad_value",
+				`exemplar {__name__="m_total", a="b"} 1250 0.5 {id="x"}`, "meta m counter of a test", "refused 1 bad_time", "refused 1 bad_value",
 				`{__name__="m_total", a="b"} 1500 1`, `{__name__="m_total", a="b"} 2500 2`,
 			}},
 		{"text", "# HELP m of a test\n# TYPE m gauge\nm{a=\"b\"} NaN 1500\nm 2 2500\n", Options{}, []string{"meta m gauge of a test", `{__name__="m", a="b"} 1500 NaN`, `{__name__="m"} 2500 2`}},
@@ -153,6 +153,7 @@ func TestCompressedFilesAndPositions(t *testing.T) {
 func FuzzFiles(f *testing.F) {
 	for kind, text := range []string{
 		`{"metric":{"__name__":"m"},"values":[1],"timestamps":[1]}`, "1,2,3\n", "# TYPE m counter\nm_total 1 1.5\n", "m{a=\"b\"} 1 2\n", "cpu,host=a usage=1.5 1\n",
+		"m,\"{\"\"a\"\":\"\"b\"\"}\",1,2\nm,\"{\"\"a\"\":\"\"b\"\"}\",2,\"3\"\n",
 	} {
 		f.Add(kind, []byte(text))
 	}
@@ -162,6 +163,11 @@ func FuzzFiles(f *testing.F) {
 			return // broken compression is an error
 		}
 		must(t, os.WriteFile(name, text, 0o600))
-		readAll(t, Kinds[uint(kind)%uint(len(Kinds))], Options{CSV: "1:time:unix_s,2:label:l,3:metric:m"}, 0, name)
+		o := Options{CSV: "1:time:unix_s,2:label:l,3:metric:m"}
+		n := uint(kind) % uint(len(Kinds)+1)
+		if n == uint(len(Kinds)) {
+			n, o.CSV = 1, ExportedCSV
+		}
+		readAll(t, Kinds[n], o, 0, name)
 	})
 }

@@ -32,10 +32,11 @@ var Kinds = []string{"lines", "csv", "openmetrics", "text", "influx"}
 
 // parser turns lines into series.
 type parser interface {
-	// line takes a line, without its newline. What the parser retains it copies.
-	line(b []byte, out *batch) error
-	// flush ends a batch: what was retained is added to out.
-	flush(out *batch) error
+	// parse adds whole lines to a batch, and retains none of them.
+	parse(ctx context.Context, lines []byte, out *batch) error
+	// cut returns the function that pieces.next takes, seen that of pieces.skip.
+	cut() func(lines []byte) int
+	seen() func(lines []byte)
 }
 
 // Source reads files of one kind.
@@ -51,16 +52,12 @@ func Open(kind string, paths []string, o Options) (*Source, error) {
 	switch kind {
 	case "lines":
 		s.parser = &jsonParser{}
-	case "csv":
-		if o.CSV == ExportedCSV {
+	case "csv", "openmetrics", "text", "influx":
+		if kind == "csv" && o.CSV == ExportedCSV {
 			s.parser = &exportedParser{}
 			break
 		}
-		s.parser, err = newCSVParser(o)
-	case "openmetrics", "text":
-		s.parser = &textParser{openMetrics: kind == "openmetrics"}
-	case "influx":
-		s.parser, err = newInfluxParser(o)
+		s.parser, err = newDoorParser(kind, o)
 	default:
 		err = fmt.Errorf("unknown kind of file %q", kind)
 	}
@@ -100,24 +97,19 @@ func (s *Source) Read(ctx context.Context, u transfer.Unit, from int64, emit tra
 		return err
 	}
 	defer in.close()
-	if err := in.skip(from); err != nil {
+	if err := in.skip(from, s.parser.seen()); err != nil {
 		return err
 	}
 	out := newBatch(from)
 	for {
-		b, err := in.next()
+		b, err := in.next(s.parser.cut())
 		if errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			return fmt.Errorf("at byte %d: %w", in.at, err)
 		}
-		for len(b) > 0 && (b[len(b)-1] == '\n' || b[len(b)-1] == '\r') {
-			b = b[:len(b)-1]
-		}
-		if len(b) > 0 {
-			if err := s.parser.line(b, out); err != nil {
-				return err
-			}
+		if err := s.parser.parse(ctx, b, out); err != nil {
+			return fmt.Errorf("the %d bytes up to byte %d: %w", len(b), in.at, err)
 		}
 		if out.bytes += len(b); out.full() {
 			if err := s.send(ctx, in, out, emit); err != nil {
@@ -129,10 +121,7 @@ func (s *Source) Read(ctx context.Context, u transfer.Unit, from int64, emit tra
 }
 
 // send emits a batch.
-func (s *Source) send(ctx context.Context, in *lines, out *batch, emit transfer.Emit) error {
-	if err := s.parser.flush(out); err != nil {
-		return err
-	}
+func (s *Source) send(ctx context.Context, in *pieces, out *batch, emit transfer.Emit) error {
 	if in.skipped > 0 {
 		out.refuse(storage.ReasonLimit, "", fmt.Sprintf("line of more than %d MiB", maxLine>>20), in.skipped)
 		in.skipped = 0
@@ -142,6 +131,14 @@ func (s *Source) send(ctx context.Context, in *lines, out *batch, emit transfer.
 
 // Close implements transfer.Source.
 func (s *Source) Close() error { return nil }
+
+// trimEnd returns a line without its newline.
+func trimEnd(line []byte) []byte {
+	for n := len(line); n > 0 && (line[n-1] == '\n' || line[n-1] == '\r'); n-- {
+		line = line[:n-1]
+	}
+	return line
+}
 
 // excerpt returns the beginning of a line for a message.
 func excerpt(b []byte) string {
