@@ -82,16 +82,8 @@ func (db *DB) cardinality(ctx context.Context, r CardinalityRequest, pairs int) 
 		return Cardinality{}, nil, err
 	}
 	c := newCardinalityCounter(places, r.Range)
-	if err := c.addHead(ctx); err != nil {
+	if err := c.count(ctx, pairs); err != nil {
 		return Cardinality{}, nil, err
-	}
-	c.pairsMax = len(c.pairs) + pairs
-	err = places.blocks(ctx, r.Range, func(b *block.Block, series *roaring.Bitmap) error { return c.addBlock(ctx, b, series) })
-	if err != nil {
-		return Cardinality{}, nil, err
-	}
-	if c.left > 0 {
-		places.warn(fmt.Errorf("%d values of labels are not counted: blocks have more than %d pairs of label and value", c.left, pairs))
 	}
 	return c.tables(r.Limit, r.Focus), places.warnings, nil
 }
@@ -120,6 +112,19 @@ func newCardinalityCounter(places *census, tr model.TimeRange) *cardinalityCount
 	}
 	c.result.MinTime, c.result.MaxTime = math.MaxInt64, math.MinInt64
 	return c
+}
+
+// count adds all places, and at most so many pairs of blocks.
+func (c *cardinalityCounter) count(ctx context.Context, pairs int) error {
+	if err := c.addHead(ctx); err != nil {
+		return err
+	}
+	c.pairsMax = len(c.pairs) + pairs
+	err := c.census.blocks(ctx, c.tr, func(b *block.Block, series *roaring.Bitmap) error { return c.addBlock(ctx, b, series) })
+	if err == nil && c.left > 0 {
+		c.census.warn(fmt.Errorf("%d values of labels are not counted: blocks have more than %d pairs of label and value", c.left, pairs))
+	}
+	return err
 }
 
 // span notes the times of a place, both inclusive.

@@ -161,27 +161,34 @@ func (c *churnCounter) drop() {
 	}
 }
 
-// key returns what determines a comparison: the blocks of both days, and what hides a
-// part of them. It is false if samples in memory may change it.
+// key returns what determines a comparison. It is false if samples in memory may change
+// it.
 func (c *churnCounter) key(ctx context.Context, start int64) (string, bool) {
-	st := c.census.view.st
 	both := model.TimeRange{Min: start - model.DayMs, Max: start + model.DayMs}
-	if len(st.buffersIn(both)) > 0 {
+	if len(c.census.view.st.buffersIn(both)) > 0 {
 		return "", false
 	}
-	parts, err := c.census.parts(ctx, both)
+	key, err := c.census.basis(ctx, both)
+	return key, err == nil
+}
+
+// basis returns what determines the series that have samples in blocks of a range: the
+// blocks, and what hides a part of them.
+func (c *census) basis(ctx context.Context, tr model.TimeRange) (string, error) {
+	st := c.view.st
+	parts, err := c.parts(ctx, tr)
 	if err != nil {
-		return "", false
+		return "", err
 	}
-	// A floor matters only as far as it lies within the two days.
-	within := func(floor int64) int64 { return min(max(floor, both.Min), both.Max) }
+	// A floor matters only as far as it lies within the range.
+	within := func(floor int64) int64 { return min(max(floor, tr.Min), tr.Max) }
 	var b strings.Builder
-	fmt.Fprint(&b, c.census.tenant, " ", start, " ", within(st.floor))
+	fmt.Fprint(&b, c.tenant, " ", tr.Min, " ", within(st.floor))
 	for _, p := range parts {
 		fmt.Fprint(&b, "\n", p.Name, p.ranges)
 	}
 	for i := range st.tombstones {
-		if t := &st.tombstones[i]; t.Range.Overlaps(both) {
+		if t := &st.tombstones[i]; t.Range.Overlaps(tr) {
 			fmt.Fprint(&b, "\n", t.ID)
 		}
 	}
@@ -195,7 +202,7 @@ func (c *churnCounter) key(ctx context.Context, start int64) (string, bool) {
 			}
 		}
 	}
-	return b.String(), true
+	return b.String(), nil
 }
 
 // read adds the series of a day and their label values to sets and, if news is not nil,

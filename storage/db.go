@@ -46,6 +46,7 @@ type DB struct {
 	churn     churnCache
 	load      writeLoad // by writers, for imports
 	queried   *namestats.Tracker
+	counts    *dayCounts
 
 	report       RecoveryReport
 	collectors   []prometheus.Collector

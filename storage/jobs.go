@@ -28,8 +28,9 @@ var (
 	retryPace = background.Pace{First: time.Second, Max: time.Minute}
 )
 
-// jobs is the background work of a database. Three goroutines do it: one watches
-// space and cuts, one merges and removes what is no longer needed, one makes rollups.
+// jobs is the background work of a database. Four goroutines do it: one watches
+// space and cuts, one merges and removes what is no longer needed, one makes rollups, one
+// counts the series of days.
 // All stop when their context ends. Each kind of work is a background.Job, whose
 // outcome also the steps done on request go into: an administrator's flush that
 // succeeds ends the failure of cuts.
@@ -53,6 +54,7 @@ type jobs struct {
 	snapshots  *background.Job // remove temporary snapshots
 	queried    *background.Job // write the table of queried metrics
 	history    *background.Job // take marks, and drop old ones
+	counts     *background.Job // count the series of days
 }
 
 func newJobs(o *Options, guard func(job string, step func() error) error) jobs {
@@ -72,6 +74,7 @@ func newJobs(o *Options, guard func(job string, step func() error) error) jobs {
 		snapshots:  all.Job("snapshots", retryPace),
 		queried:    all.Job("queried", retryPace),
 		history:    all.Job("history", retryPace),
+		counts:     all.Job("cardinality", retryPace),
 	}
 }
 
@@ -88,6 +91,7 @@ func (db *DB) startJobs() {
 	go func() { defer db.jobs.wg.Done(); db.watch(ctx) }()
 	go func() { defer db.jobs.wg.Done(); db.maintain(ctx) }()
 	db.jobs.wg.Go(func() { db.lock.watch(ctx) })
+	db.jobs.wg.Go(func() { db.counts.run(ctx) })
 	if db.roller.needed() {
 		db.jobs.wg.Go(func() { db.roller.run(ctx) })
 	}

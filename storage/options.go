@@ -49,6 +49,10 @@ type Options struct {
 	// drive them by hand leave it off.
 	Background bool
 
+	// Memory returns a new charge for memory that background work takes for a while:
+	// take is called before it is taken, release once at the end. nil = not charged.
+	Memory func() (take func(bytes int64) error, release func())
+
 	// Owner names this process in LOCK, in one line; empty = "another process".
 	Owner string
 

@@ -272,6 +272,7 @@ func (db *DB) assemble(active *memtable, tombstones *pendingTombstones) {
 	if err := db.queried.Load(db.fs, db.dir); err != nil {
 		db.log.Warn("the table of queried metrics is not readable, counting begins anew", "err", err)
 	}
+	db.counts = newDayCounts(db.env, db.views, &db.churn)
 	db.snapshots = &snapshots{env: db.env, catalog: db.catalog, space: db.space, writer: db.writer, past: db.past}
 	db.relief = &reliever{env: db.env, space: db.space, writer: db.writer, compactor: db.compactor, snapshots: db.snapshots, past: db.past}
 	db.flusher = &flusher{
@@ -282,6 +283,7 @@ func (db *DB) assemble(active *memtable, tombstones *pendingTombstones) {
 	db.flusher.mu.tablesAtCut = db.head.Stats().Bytes
 	db.flusher.ended.signal = make(chan struct{})
 	db.compactor.pause = db.flusher.makeRoom
+	db.counts.pause = db.flusher.makeRoom
 	db.roller.pause, db.roller.forget, db.roller.retain = db.flusher.makeRoom, db.compactor.dropTombstones, db.compactor.retain
 }
 

@@ -147,6 +147,7 @@ func (a *API) Register(mux *http.ServeMux) {
 		{get, "/status/jobs", a.jobs},
 		{get, "/status/metrics", a.metricSizes},
 		{get, "/status/churn", a.churn},
+		{get, "/status/cardinality", a.dailyCounts},
 		{get, "/status/active_queries", a.activeQueries},
 		{get, "/status/top_queries", a.topQueries},
 		{post, "/admin/status/metric_names_stats/reset", a.resetMetricNamesStats},

@@ -65,3 +65,47 @@ func (a *API) churn(r *http.Request) (answer, *apiError) {
 		return jsonValue(found), warnings, err
 	})
 }
+
+// The days of a report of kept counts.
+const defaultCountedDays = 28
+
+var errCountedDays = fmt.Errorf("days must be from 1 to %d", storage.MaxCountedDays)
+
+// dailyCounts lists the counts of days that are kept. It takes no slot and little memory, so
+// that it answers while the server is overloaded.
+func (a *API) dailyCounts(r *http.Request) (answer, *apiError) {
+	rows, bad := tableRows(r, "topN")
+	if bad != nil {
+		return answer{}, bad
+	}
+	req := storage.DailyCountsRequest{Limit: min(rows, storage.MaxCountedRows)}
+	if req.Days, bad = number(r, "days", defaultCountedDays); bad != nil {
+		return answer{}, bad
+	}
+	if req.Days < 1 || req.Days > storage.MaxCountedDays {
+		return answer{}, badData(errCountedDays)
+	}
+	var err error
+	if req.Order, err = storage.ParseDailyOrder(r.Form.Get("sort")); err != nil {
+		return answer{}, badParam("sort", err)
+	}
+	if s := r.Form.Get("until"); s != "" {
+		day, bad := dayOf("until", s)
+		if bad != nil {
+			return answer{}, bad
+		}
+		req.Until = day.Min
+	}
+	db, err := a.opts.DB()
+	if err != nil {
+		return answer{}, unavailable(err)
+	}
+	charge := a.opts.Engine.Charge()
+	defer charge.Close()
+	req.Reserve = charge.Take
+	found, warnings, err := db.DailyCounts(req)
+	if err != nil {
+		return answer{}, classifyWork(err)
+	}
+	return warned(jsonValue(found), warnings), nil
+}

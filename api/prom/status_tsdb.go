@@ -52,7 +52,7 @@ func (a *API) cardinality(r *http.Request) (answer, *apiError) {
 	}
 	req := storage.CardinalityRequest{Tenant: model.DefaultTenant, Limit: rows, Focus: r.Form.Get("focusLabel")}
 	if s := r.Form.Get("date"); s != "" {
-		if req.Range, bad = dayOf(s); bad != nil {
+		if req.Range, bad = dayOf("date", s); bad != nil {
 			return answer{}, bad
 		}
 	}
@@ -105,12 +105,12 @@ func tableRows(r *http.Request, names ...string) (int, *apiError) {
 	return rows, nil
 }
 
-// dayOf parses a UTC day. It holds what its blocks hold: the time after its first
+// dayOf parses a UTC day, the value of a parameter. It holds what its blocks hold: the time after its first
 // millisecond, up to the first one of the next day.
-func dayOf(s string) (tr model.TimeRange, _ *apiError) {
+func dayOf(name, s string) (tr model.TimeRange, _ *apiError) {
 	day, err := time.Parse(time.DateOnly, s)
 	if err != nil || day.UnixMilli() < query.MinTime || day.UnixMilli() >= query.MaxTime-model.DayMs {
-		return tr, badData(fmt.Errorf("date must be a day, such as 2026-03-10, not %q", s))
+		return tr, badData(fmt.Errorf("%s must be a day, such as 2026-03-10, not %q", name, s))
 	}
 	start := day.UnixMilli() + 1
 	return model.TimeRange{Min: start, Max: start + model.DayMs}, nil

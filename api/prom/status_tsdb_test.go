@@ -91,6 +91,37 @@ func TestStatusOfMetricsAndChurn(t *testing.T) {
 	s.get(t, "/status/churn", "days", "400").want(t, 400, "bad_data", "days must be from 1 to 366")
 }
 
+// Counts of days are answered from what is kept, without a slot and with little memory,
+// while everything else is refused.
+func TestStatusOfDaysWhileOverloaded(t *testing.T) {
+	s := newTieredServer(t)
+	if err := s.db.CountDays(ctx); err != nil {
+		t.Fatal(err)
+	}
+	slots := limiter.New(1)
+	if err := slots.Acquire(ctx); err != nil {
+		t.Fatal(err)
+	}
+	engine := query.New(query.Options{MaxBytes: 64 << 10})
+	small := newServer(t, Options{Engine: engine, Status: slots, DB: func() (*storage.DB, error) { return s.db, nil }})
+	var c storage.DailyCounts
+	small.get(t, "/status/cardinality", "days", "5", "topN", "1").data(t, &c)
+	if len(c.Days) != 4 || c.Days[0].Series != 2 || !c.Days[0].Running || len(c.ByMetric) != 1 || c.ByMetric[0].Name != "c_total" || *c.ByMetric[0].Counts[3] != 2 {
+		t.Errorf("%+v", c)
+	}
+	small.get(t, "/status/cardinality", "until", "2026-03-03", "days", "2").data(t, &c)
+	if len(c.Days) != 2 || c.Days[0].Date != "2026-03-03" || c.Days[1].New != 2 {
+		t.Errorf("%+v", c)
+	}
+	for _, bad := range [][3]string{
+		{"days", "0", "days must be from 1 to 100"}, {"days", "101", "days must be from 1 to 100"}, {"until", "x", "until must be a day"}, {"sort", "name", "must be size or growth"},
+	} {
+		small.get(t, "/status/cardinality", bad[0], bad[1]).want(t, 400, "bad_data", bad[2])
+	}
+	tiny := newServer(t, Options{Engine: query.New(query.Options{MaxBytes: 10}), DB: func() (*storage.DB, error) { return s.db, nil }})
+	tiny.get(t, "/status/cardinality").want(t, 422, "execution", "--query.max-bytes")
+}
+
 // Reads of many indexes have slots of their own, so that they answer while the server is
 // overloaded with reads: while these are full they wait, and end with their request.
 func TestStatusOfManyIndexesTakesASlot(t *testing.T) {

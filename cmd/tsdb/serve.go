@@ -251,11 +251,15 @@ func (s *service) storageOptions() storage.Options {
 		WALKeep:     time.Duration(s.config.walKeep),
 		HistoryKeep: time.Duration(s.config.historyKeep),
 		Background:  true,
-		Owner:       s.owner(time.Now()),
-		Clock:       vfs.SystemClock,
-		Logger:      s.log,
-		Registerer:  s.registry,
-		Progress:    s.database.progress,
+		Memory: func() (func(bytes int64) error, func()) {
+			charge := s.engine.Charge()
+			return charge.Take, charge.Close
+		},
+		Owner:      s.owner(time.Now()),
+		Clock:      vfs.SystemClock,
+		Logger:     s.log,
+		Registerer: s.registry,
+		Progress:   s.database.progress,
 	}
 }
 

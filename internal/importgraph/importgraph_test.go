@@ -51,8 +51,9 @@ storage/archive     : internal/vfs internal/objstore encoding partition/format p
 storage/history     : internal/model internal/vfs internal/objstore partition/format partition/block partition/manifest partition/blockset
 storage/datadir     : internal/vfs internal/objstore partition/format partition/block partition/manifest storage/log storage/wal
 storage/namestats   : internal/vfs partition/format
-storage/doctor      : internal/match internal/model internal/vfs internal/objstore partition/format partition/block partition/manifest partition/blockset partition/repair rollup rollup/bucket storage/datadir storage/log storage/wal storage/snapshot storage/history
-storage             : internal/match internal/model internal/vfs internal/objstore internal/panics internal/background encoding partition/format partition/block partition/manifest partition/blockset partition/compaction rollup rollup/bucket storage/log storage/wal storage/head storage/datadir storage/snapshot storage/namestats storage/history
+storage/cardinality : internal/model internal/vfs partition/format
+storage/doctor      : internal/match internal/model internal/vfs internal/objstore partition/format partition/block partition/manifest partition/blockset partition/repair rollup rollup/bucket storage/datadir storage/log storage/wal storage/snapshot storage/history storage/cardinality storage/namestats
+storage             : internal/match internal/model internal/vfs internal/objstore internal/panics internal/background encoding partition/format partition/block partition/manifest partition/blockset partition/compaction rollup rollup/bucket storage/log storage/wal storage/head storage/datadir storage/snapshot storage/namestats storage/cardinality storage/history
 query/steps         : internal/model
 query/tiers         : internal/model partition/block rollup/bucket query/steps
 query/window        : internal/model query/steps rollup/bucket

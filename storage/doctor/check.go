@@ -14,7 +14,9 @@ import (
 	"tsdb/partition/block"
 	"tsdb/partition/format"
 	"tsdb/partition/manifest"
+	"tsdb/storage/cardinality"
 	"tsdb/storage/datadir"
+	"tsdb/storage/namestats"
 	"tsdb/storage/wal"
 )
 
@@ -168,6 +170,9 @@ func (c *checker) checkBlocks(rec *wal.Recovery) error {
 	if err := c.checkRollups(l); err != nil {
 		return err
 	}
+	if err := c.checkCounts(); err != nil {
+		return err
+	}
 	if c.report.Running {
 		return nil // files that are not listed are being written, moved or removed
 	}
@@ -175,6 +180,26 @@ func (c *checker) checkBlocks(rec *wal.Recovery) error {
 		return err
 	}
 	return c.checkUnlisted(st)
+}
+
+// checkCounts reads the files of counts, which are replaced as a whole.
+func (c *checker) checkCounts() error {
+	_, size, err := cardinality.Check(c.fs, c.dir)
+	c.report.Bytes += size
+	if cardinality.IsLost(err) {
+		c.damage(format.CountsName, 0, "%v; the server counts the days again", err)
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	switch err := namestats.Check(c.fs, c.dir); {
+	case errors.Is(err, format.ErrCorrupt), errors.Is(err, format.ErrVersion):
+		c.damage(format.QueriedName, 0, "%v; the server begins to count anew", err)
+	case err != nil:
+		return err
+	}
+	return nil
 }
 
 // checkCopies reports the damage of both copies of the MANIFEST; st is the state of

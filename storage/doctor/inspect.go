@@ -17,6 +17,7 @@ import (
 	"tsdb/partition/block"
 	"tsdb/partition/format"
 	"tsdb/partition/manifest"
+	"tsdb/storage/cardinality"
 	"tsdb/storage/datadir"
 	"tsdb/storage/history"
 	"tsdb/storage/snapshot"
@@ -53,6 +54,12 @@ func Inspect(ctx context.Context, fs vfs.FS, dir string, out io.Writer) error {
 		fmt.Fprintf(w, "incarnation\t%016x\n", st.Incarnation.ID)
 	}
 	fmt.Fprintf(w, "history\t%d bytes a day, estimated, with --history.keep\n", history.BytesPerDay(st, st.WallMs))
+	switch days, bytes, err := cardinality.Check(fs, dir); {
+	case err != nil:
+		fmt.Fprintf(w, "counts of days\tunreadable: %v\n", err)
+	case days > 0:
+		fmt.Fprintf(w, "counts of days\t%d days, %d bytes\n", days, bytes)
+	}
 	if st.Floor != manifest.NoFloor {
 		fmt.Fprintf(w, "retention floor\t%s\n", model.FormatTime(st.Floor))
 	}
@@ -262,10 +269,12 @@ func InspectFile(ctx context.Context, fs vfs.FS, name string, out io.Writer) err
 		return b.Describe(ctx, out)
 	case base == format.SegmentsName:
 		return wal.DescribeList(out, fs, name)
+	case base == format.CountsName:
+		return cardinality.Describe(out, fs, name)
 	case base == format.SnapshotName:
 		return snapshot.Describe(out, fs, name)
 	case path.Ext(base) == ".wal":
 		return wal.Describe(out, fs, name)
 	}
-	return fmt.Errorf("%s: not a block (*%s), a log segment (*.wal), a %s, a %s or a %s", name, format.BlockSuffix, format.ManifestName, format.SegmentsName, format.SnapshotName)
+	return fmt.Errorf("%s: not a block (*%s), a log segment (*.wal), a %s, a %s, a %s or a %s", name, format.BlockSuffix, format.ManifestName, format.SegmentsName, format.CountsName, format.SnapshotName)
 }

@@ -117,6 +117,9 @@ func (t *Tracker) Load(files vfs.FS, dir string) error {
 	return nil
 }
 
+// Check verifies the file of a data directory, if there is one.
+func Check(files vfs.FS, dir string) error { return New(vfs.SystemClock).Load(files, dir) }
+
 func read(files vfs.FS, name string) (b []byte, err error) {
 	f, err := files.Open(name)
 	if err != nil {
