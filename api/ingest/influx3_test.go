@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"tsdb/api/ingest/door"
 	"tsdb/api/ingest/influx"
 	"tsdb/storage"
 )
@@ -75,12 +76,12 @@ func TestInfluxNaming(t *testing.T) {
 		{"separator", influx.Naming{Separator: "."}, "cpu value=1 ", []string{`{__name__="cpu.value"}`}},
 		{"no separator", influx.Naming{}, "cpu value=1 ", []string{`{__name__="cpuvalue"}`}},
 		{"bare value", influx.Naming{Separator: "_", BareValue: true}, "cpu value=1,values=2 ", []string{`{__name__="cpu"}`, `{__name__="cpu_values"}`}},
-		{"Prometheus", influx.Naming{Separator: ".", Prometheus: true}, `1cpu:a-ö,h.n=ü.x,2x=y load.1=1 `,
+		{"Prometheus", influx.Naming{Separator: ".", Names: door.NamesUnderscores}, `1cpu:a-ö,h.n=ü.x,2x=y load.1=1 `,
 			[]string{`{_2x="y", __name__="_1cpu:a___load_1", h_n="ü.x"}`}},
-		{"Prometheus: tags have no colons", influx.Naming{Separator: "_", Prometheus: true}, `m,a:b=c v=1 `, []string{`{__name__="m_v", a_b="c"}`}},
-		{"Prometheus, bare value", influx.Naming{Separator: "_", Prometheus: true, BareValue: true}, `c\ p value=1 `, []string{`{__name__="c_p"}`}},
-		{"Prometheus: tags that become equal", influx.Naming{Separator: "_", Prometheus: true}, `m,a.b=c,a-b=d v=1 `, nil},
-		{"Prometheus: a tag that becomes reserved", influx.Naming{Separator: "_", Prometheus: true}, `m,__name.-=c v=1 `, nil},
+		{"Prometheus: tags have no colons", influx.Naming{Separator: "_", Names: door.NamesUnderscores}, `m,a:b=c v=1 `, []string{`{__name__="m_v", a_b="c"}`}},
+		{"Prometheus, bare value", influx.Naming{Separator: "_", Names: door.NamesUnderscores, BareValue: true}, `c\ p value=1 `, []string{`{__name__="c_p"}`}},
+		{"Prometheus: tags that become equal", influx.Naming{Separator: "_", Names: door.NamesUnderscores}, `m,a.b=c,a-b=d v=1 `, nil},
+		{"Prometheus: a tag that becomes reserved", influx.Naming{Separator: "_", Names: door.NamesUnderscores}, `m,__name.-=c v=1 `, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := openDoor(t, func(o *Options, _ *storage.Options) { o.InfluxNaming = &c.naming })

@@ -359,7 +359,7 @@ func (c *config) validate() error {
 
 // influxNaming returns the names of metrics of line protocol.
 func (c *config) influxNaming() *influx.Naming {
-	return &influx.Naming{Separator: c.influxSeparator, BareValue: bool(c.influxBareValue), Prometheus: bool(c.influxPrometheusNames)}
+	return &influx.Naming{Separator: c.influxSeparator, BareValue: bool(c.influxBareValue), Names: namesOf(bool(c.influxPrometheusNames))}
 }
 
 // influxListen returns the parameters of lines over TCP and UDP.

@@ -33,7 +33,7 @@ func (s *service) doors() ([]func(*http.ServeMux), []func(*api.RPC)) {
 		Limits:        s.limits(),
 		Rules:         s.config.doorSettings(),
 		InfluxDBLabel: s.config.influxDBLabel,
-		Names:         s.names(),
+		Names:         namesOf(s.config.names.value == "underscores"),
 		OTLP:          s.config.otlpSettings(),
 		InfluxNaming:  s.config.influxNaming(),
 		RetentionMs:   time.Duration(s.config.retention).Milliseconds(),
@@ -140,9 +140,9 @@ func (s *service) parserOptions() parser.Options {
 	return parser.Options{EnableExperimentalFunctions: on, ExperimentalDurationExpr: on, EnableExtendedRangeSelectors: on, EnableBinopFillModifiers: on}
 }
 
-// names returns how the doors of dotted names write them.
-func (s *service) names() door.Names {
-	if s.config.names.value == "underscores" {
+// namesOf returns the form of names with underscores, or of those as they are sent.
+func namesOf(underscores bool) door.Names {
+	if underscores {
 		return door.NamesUnderscores
 	}
 	return door.NamesUTF8

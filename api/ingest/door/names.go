@@ -1,17 +1,21 @@
 package door
 
+import "unicode/utf8"
+
 // Names is how doors of protocols with names such as disk.used-bytes write them.
 type Names int
 
 const (
 	NamesUTF8        Names = iota // as they are sent
-	NamesUnderscores              // with _ for each byte that PromQL takes in quotes only
+	NamesUnderscores              // with _ for each character that PromQL takes in quotes only, and before a leading digit
 )
 
-// Metric returns the name of a metric in the form of the names. It may be part of b.
+// Metric returns the name of a metric in the form of the names. It may be part of b,
+// and has at most one byte more.
 func (n Names) Metric(b []byte) []byte { return n.name(b, true) }
 
-// Label returns the name of a label in the form of the names. It may be part of b.
+// Label returns the name of a label in the form of the names. It may be part of b, and
+// has at most one byte more.
 func (n Names) Label(b []byte) []byte { return n.name(b, false) }
 
 func (n Names) name(b []byte, colons bool) []byte {
@@ -33,11 +37,14 @@ func (n Names) name(b []byte, colons bool) []byte {
 	if digit {
 		out = append(out, '_')
 	}
-	for _, c := range b {
+	for i := 0; i < len(b); {
+		c, size := b[i], 1
 		if !legal(c) {
+			_, size = utf8.DecodeRune(b[i:])
 			c = '_'
 		}
 		out = append(out, c)
+		i += size
 	}
 	return out
 }

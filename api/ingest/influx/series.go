@@ -69,9 +69,7 @@ func addLabels(set *door.LabelSet, n *Naming, key, field []byte, db dbLabel, scr
 		var name, value []byte
 		from = len(scratch)
 		scratch = appendUnescaped(scratch, tag[:eq], tagEscapes)
-		if n.Prometheus {
-			scratch = sanitise(scratch, from, false)
-		}
+		scratch = append(scratch[:from], n.Names.Label(scratch[from:])...)
 		name, from = scratch[from:], len(scratch)
 		scratch = appendUnescaped(scratch, tag[eq+1:], tagEscapes)
 		value = scratch[from:]
