@@ -31,7 +31,13 @@ func (d *decoder) NextGroup() { d.group = d.group[:0] }
 // Decode implements door.Decoder. A bad line is refused, without effect on the others.
 func (d *decoder) Decode(b *door.Batch) error {
 	d.NextGroup()
-	for line := range bytes.Lines(d.src) {
+	for rest := d.src; len(rest) > 0; {
+		line := rest
+		if n := bytes.IndexByte(rest, '\n'); n >= 0 {
+			line, rest = rest[:n], rest[n+1:]
+		} else {
+			rest = nil
+		}
 		line = bytes.TrimSpace(line)
 		if len(line) == 0 {
 			continue
@@ -65,14 +71,22 @@ func (d *decoder) Labels(k int, set *door.LabelSet) (samples int, err error) {
 func (d *decoder) AddSamples(b *door.Batch, refs []model.Ref, from, to int) error {
 	for k := from; k < to; k++ {
 		l := &d.group[k]
-		n := l.Rows()
-		b.Offered.Floats += n
 		if refs[k] == 0 {
+			b.Offered.Floats += l.Rows()
 			continue
 		}
 		d.samples.Reset()
 		if err := l.Samples(&d.samples); err != nil {
+			n := l.Rows()
+			b.Offered.Floats += n
 			b.Reject(storage.ReasonBadValue, excerpt(l.Metric), err.Error(), max(n, 1))
+			continue
+		}
+		b.Offered.Floats += d.samples.Len()
+		if d.samples.IsPlain() {
+			for i, t := range d.samples.T {
+				b.Float(refs[k], t, 0, d.samples.V[i])
+			}
 			continue
 		}
 		for i, t := range d.samples.T {

@@ -1,9 +1,11 @@
 package jsonl
 
 import (
+	"encoding/json"
 	"errors"
 	"math"
 	"math/rand"
+	"slices"
 	"strings"
 	"testing"
 
@@ -115,6 +117,81 @@ func TestBadLinesAreRefused(t *testing.T) {
 		if !errors.Is(err, ErrLine) {
 			t.Errorf("%s: %v", line, err)
 		}
+	}
+}
+
+// Lines in the usual form are read as those in any form: no line that only one of the ways
+// takes, no other samples.
+func TestUsualLines(t *testing.T) {
+	parts := []string{
+		`{"metric":{`, `{"metric":`, `"__name__":"m"`, `"a":"b"`, `"a":"}"`, `"a":"}\",\"values\":["`, `"a":"`, `{`, `}`, `,`, `},"values":[`, `],"timestamps":[`, `]}`, `]`, `[`,
+		"1", "-2.5", "1e3", `"NaN"`, "null", "1700000000000", "17000000000000000000", " ", `"starts":[`, `"histograms":[`, "x", ".5", "1e999", `"`, `\`,
+	}
+	r := rand.New(rand.NewSource(3))
+	usual := 0
+	check := func(line string) {
+		t.Helper()
+		var fast, slow Line
+		ok := fast.splitUsual([]byte(line))
+		err := slow.splitAny([]byte(line))
+		if !ok {
+			return
+		}
+		usual++
+		var some, all model.Samples
+		errLabels := fast.Labels(func(string, string) {})
+		errSamples := fast.Samples(&some)
+		if err != nil {
+			if errLabels == nil && errSamples == nil {
+				t.Fatalf("%s: taken, although %v", line, err)
+			}
+			return
+		}
+		if errLabels == nil && string(fast.Metric) != string(slow.Metric) {
+			t.Fatalf("%s: labels %s, want %s", line, fast.Metric, slow.Metric)
+		}
+		if string(fast.Metric) != string(slow.Metric) {
+			return
+		}
+		if errSamples != nil && !json.Valid([]byte(line)) {
+			return // the slow way is more lenient
+		}
+		if err := slow.anySamples(&all); (err == nil) != (errSamples == nil) {
+			t.Fatalf("%s: %v, want %v", line, errSamples, err)
+		} else if err != nil {
+			return
+		}
+		if some.Len() != all.Len() {
+			t.Fatalf("%s: %d samples, want %d", line, some.Len(), all.Len())
+		}
+		for i := range some.T {
+			if !some.EqualAt(i, &all, i) {
+				t.Fatalf("%s: row %d: %v at %d, want %v at %d", line, i, some.V[i], some.T[i], all.V[i], all.T[i])
+			}
+		}
+	}
+	usualParts := []string{`{"metric":{`, `"a":"b"`, `},"values":[`, "1.5", `,`, "2", `],"timestamps":[`, "17", ",", "18", `]}`}
+	check(strings.Join(usualParts, ""))
+	if usual != 1 {
+		t.Fatal("the usual form is not")
+	}
+	for range 200_000 {
+		line := slices.Clone(usualParts)
+		for range r.Intn(4) { // replaced, left out or added
+			at, part := r.Intn(len(line)), parts[r.Intn(len(parts))]
+			switch r.Intn(3) {
+			case 0:
+				line[at] = part
+			case 1:
+				line[at] = ""
+			default:
+				line = slices.Insert(line, at, part)
+			}
+		}
+		check(strings.Join(line, ""))
+	}
+	if usual < 10_000 {
+		t.Errorf("only %d lines of the usual form", usual)
 	}
 }
 

@@ -34,6 +34,15 @@ func bad(format string, args ...any) error {
 // Split finds the members of a line.
 func (l *Line) Split(line []byte) error {
 	*l = Line{}
+	if l.splitUsual(line) {
+		return nil
+	}
+	return l.splitAny(line)
+}
+
+// splitAny is Split for lines of any form.
+func (l *Line) splitAny(line []byte) error {
+	*l = Line{}
 	p := scanner{b: line}
 	if !p.take('{') {
 		return bad("it does not begin with {")
@@ -81,6 +90,33 @@ func (l *Line) Split(line []byte) error {
 	return nil
 }
 
+// splitUsual is Split for lines as they are usually written: members in this order, without
+// blanks, no brace in a label. It returns false for all others. The first brace ends the
+// labels, if this member follows it: within a string, its quote would end the string.
+func (l *Line) splitUsual(line []byte) bool {
+	const metric, values, timestamps, end = `{"metric":`, `},"values":[`, `],"timestamps":[`, `]}`
+	if !hasPrefix(line, metric+"{") {
+		return false
+	}
+	line = line[len(metric):]
+	n := bytes.IndexByte(line, '}')
+	if n < 0 || !hasPrefix(line[n:], values) {
+		return false
+	}
+	l.Metric, line = line[:n+1], line[n+len(values)-1:]
+	if n = bytes.IndexByte(line, ']'); n < 0 || !hasPrefix(line[n:], timestamps) {
+		return false
+	}
+	l.values, line = line[:n+1], line[n+len(timestamps)-1:]
+	n = bytes.IndexByte(line, ']')
+	l.timestamps = line[:n+1]
+	return n >= 0 && string(line[n:]) == end
+}
+
+func hasPrefix(b []byte, prefix string) bool {
+	return len(b) >= len(prefix) && string(b[:len(prefix)]) == prefix
+}
+
 // Labels passes the labels to add, in the order of the line. The strings may be
 // retained.
 func (l *Line) Labels(add func(name, value string)) error {
@@ -107,6 +143,18 @@ func (l *Line) Labels(add func(name, value string)) error {
 
 // Samples appends the samples to dst. On an error dst may have some of them.
 func (l *Line) Samples(dst *model.Samples) error {
+	from := dst.Len()
+	if l.starts == nil && l.values != nil && dst.IsPlain() {
+		if l.numbers(dst) {
+			return nil
+		}
+		dst.Truncate(from)
+	}
+	return l.anySamples(dst)
+}
+
+// anySamples is Samples for lines of any form.
+func (l *Line) anySamples(dst *model.Samples) error {
 	from := dst.Len()
 	times := list{scanner{b: l.timestamps}}
 	starts := list{scanner{b: l.starts}}
@@ -164,6 +212,27 @@ func (l *Line) Samples(dst *model.Samples) error {
 			dst.Append(t, st, v, model.Histogram{})
 		}
 	}
+}
+
+// numbers is Samples for lines of plain numbers without blanks. It returns false for all
+// others, of which dst may have some samples then.
+func (l *Line) numbers(dst *model.Samples) bool {
+	vs, ts := l.values, l.timestamps
+	if vs[0] != '[' || ts[0] != '[' {
+		return false
+	}
+	for more := true; more; {
+		v, n, err := decimal.Leading(vs[1:])
+		t, m, timeErr := decimal.LeadingInt(ts[1:])
+		const maxDigits = 17 // of a time, so that it is exact in every form
+		if err != nil || timeErr != nil || m > maxDigits || n+1 == len(vs) || m+1 == len(ts) || vs[n+1] != ts[m+1] {
+			return false
+		}
+		dst.T, dst.V = append(dst.T, t), append(dst.V, v)
+		vs, ts = vs[n+1:], ts[m+1:]
+		more = vs[0] == ','
+	}
+	return string(vs) == "]" && string(ts) == "]"
 }
 
 // Rows returns the number of values or histograms.
