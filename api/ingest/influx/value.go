@@ -74,20 +74,8 @@ func parseInteger(b []byte, signed bool) (float64, *lineError) {
 
 // parseDigits parses one or more decimal digits.
 func parseDigits(b []byte) (v uint64, ok, overflow bool) {
-	if len(b) == 0 {
-		return 0, false, false
-	}
-	for _, c := range b {
-		d := uint64(c - '0')
-		if d > 9 {
-			return 0, false, false
-		}
-		if v > (math.MaxUint64-d)/10 {
-			overflow = true
-		}
-		v = v*10 + d
-	}
-	return v, true, overflow
+	v, err := decimal.Uint(b)
+	return v, err != decimal.ErrSyntax, err == decimal.ErrRange
 }
 
 // parseFloat parses a decimal number.

@@ -84,19 +84,23 @@ func (p *point) parse(line []byte, unit timeUnit) *lineError {
 			return errOpenBrace
 		}
 	}
-	value, rest := token(rest)
-	if len(value) == 0 {
-		return errNoValue
+	rest = trimLeft(rest)
+	if v, n, err := decimal.Leading(rest); err == nil && (n == len(rest) || isBlank(rest[n])) {
+		p.v, rest = v, rest[n:]
+	} else {
+		var value []byte
+		if value, rest = token(rest); len(value) == 0 {
+			return errNoValue
+		}
+		if p.v, err = decimal.ParseAny(value); err != nil {
+			return errBadValue
+		}
 	}
-	var err error
-	if p.v, err = decimal.ParseAny(value); err != nil {
-		return errBadValue
-	}
-	at, rest := token(rest)
-	switch {
-	case len(at) == 0:
+	if rest = trimLeft(rest); len(rest) == 0 {
 		return nil
-	case len(trimLeft(rest)) > 0:
+	}
+	at, more := token(rest)
+	if len(trimLeft(more)) > 0 {
 		return errTrailing
 	}
 	p.timed = true
