@@ -165,11 +165,20 @@ func fullBlock(level Level) *modelBlock {
 	return m
 }
 
+// ruledBlock is fullBlock with a footer that repeats retention rules too.
+func ruledBlock(level Level) *modelBlock {
+	m := fullBlock(level)
+	if level != L0 {
+		m.repeated.Edit, m.repeated.RuleLists = 300, [][]byte{[]byte("three")}
+	}
+	return m
+}
+
 func TestDescribePrintsTheWholeFile(t *testing.T) {
 	for _, level := range []Level{L0, L1, L2} {
 		t.Run(level.String(), func(t *testing.T) {
 			fs := vfs.NewMem()
-			describesAll(t, openTest(t, fs, fullBlock(level).write(t, fs, "data", 1000), nil), level.String())
+			describesAll(t, openTest(t, fs, ruledBlock(level).write(t, fs, "data", 1000), nil), level.String())
 		})
 	}
 	for _, tier := range []Tier{Minute, Hour} {

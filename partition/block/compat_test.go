@@ -15,7 +15,7 @@ import (
 // stay readable. They are made once, by -update where one is missing, and never
 // again: today's writer may choose other codecs, but must read these.
 func TestBlocksOfEveryFormatVersionAreRead(t *testing.T) {
-	contents := map[int]func(Level) *modelBlock{1: smallBlock, 2: richBlock, 3: longBlock, 4: longBlock, 5: fullBlock}
+	contents := map[int]func(Level) *modelBlock{1: smallBlock, 2: richBlock, 3: longBlock, 4: longBlock, 5: fullBlock, 6: ruledBlock}
 	for version := 1; version <= blockVersion; version++ {
 		for _, level := range []Level{L0, L1, L2} {
 			m := contents[version](level)

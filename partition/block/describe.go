@@ -297,4 +297,13 @@ func (d *describer) repeated(r Repeated) {
 	if r.LeftOut {
 		d.below("more tombstones, left out")
 	}
+	if r.Edit != 0 {
+		d.below("state of edit %d", r.Edit)
+	}
+	for _, l := range r.RuleLists {
+		d.below("retention rules %x", l)
+	}
+	if r.RulesLeftOut {
+		d.below("more retention rules, left out")
+	}
 }

@@ -25,7 +25,7 @@
 //
 // The section table lists {section id, encoding id, offset, length, CRC}; the
 // footer repeats tier, level, partition, generations and inputs, counts, and state of
-// the MANIFEST for a repair without one (Repeated); the trailer is {table length (4), footer length (4), version (4), CRC of the tail
+// the MANIFEST for a repair without one (Repeated; rules since version 6); the trailer is {table length (4), footer length (4), version (4), CRC of the tail
 // so far (4), magic "tsdbtail" (8)}. The tail is written twice so that no single
 // damaged byte loses the block.
 //

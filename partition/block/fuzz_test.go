@@ -82,7 +82,8 @@ func FuzzTail(f *testing.F) {
 	merged := footer{
 		meta:   Meta{Key: Key{Partition: firstDay, Level: L1}, MinGen: 1, MaxGen: 9, Inputs: []string{"x", "y"}, Ordinal: 2},
 		series: 10, samples: 100, chunks: 11, minTime: firstDay, maxTime: firstDay + 5, sections: sections,
-		repeated: Repeated{Seed: 7, Floors: map[Tier]int64{Raw: firstDay, Hour: 1}, Tombstones: [][]byte{{1}, {2, 3}}, LeftOut: true},
+		repeated: Repeated{Seed: 7, Floors: map[Tier]int64{Raw: firstDay, Hour: 1}, Tombstones: [][]byte{{1}, {2, 3}}, LeftOut: true,
+			Edit: 12, RuleLists: [][]byte{{4, 5}, {6}}, RulesLeftOut: true},
 	}
 	rollup := footer{
 		meta: Meta{Key: Key{Tier: Minute, Partition: firstDay, Level: L2}, MinGen: 1, MaxGen: 9, Days: 8,

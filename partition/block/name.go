@@ -27,11 +27,13 @@ const (
 //	4  a directory page is two parts, each compressed by itself
 //	5  rollups: chunks of buckets and stand-ins, wider flags of chunks, a longer
 //	   footer; generations of series
+//	6  the footer repeats retention rules
 const (
-	blockVersion      = 5
+	blockVersion      = 6
 	versionAggregates = 2
 	versionParts      = 4
 	versionRollups    = 5
+	versionRules      = 6
 )
 
 // FileName returns the path of a block, relative to the data directory. It depends

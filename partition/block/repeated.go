@@ -19,28 +19,48 @@ type Repeated struct {
 	// more than MaxRepeatedTombstones bytes a Writer leaves out the oldest.
 	Tombstones [][]byte
 	LeftOut    bool // some tombstones were left out; set by the Writer
+
+	// Edit is the number of the edit after which the state was as repeated; 0 = unknown,
+	// and then there are no RuleLists.
+	Edit uint64
+	// RuleLists are the lists of retention rules with their floors, oldest first, in an
+	// encoding of the manifest. Of more than MaxRepeatedRules bytes a Writer leaves out
+	// the oldest.
+	RuleLists    [][]byte
+	RulesLeftOut bool // some lists were left out; set by the Writer
 }
 
-// MaxRepeatedTombstones bounds the bytes of the tombstones in a footer, because a
-// reader of the block reads them at once: some 500 tombstones fit.
-const MaxRepeatedTombstones = 64 << 10
+// MaxRepeatedTombstones and MaxRepeatedRules bound the bytes of tombstones and retention
+// rules in a footer, because a reader of the block reads them at once: some 500
+// tombstones and as many rules fit.
+const (
+	MaxRepeatedTombstones = 64 << 10
+	MaxRepeatedRules      = 64 << 10
+)
 
 // Repeated returns what the footer repeats. It is shared and must not be changed.
 func (b *Block) Repeated() Repeated { return b.foot.repeated }
 
 // bounded returns what a Writer repeats of r.
 func (r Repeated) bounded() Repeated {
-	all, bytes := r.Tombstones, 0
-	r.Tombstones = nil
-	for _, t := range slices.Backward(all) {
-		if n := bytes + len(t); n <= MaxRepeatedTombstones {
-			r.Tombstones, bytes = append(r.Tombstones, t), n
+	r.Tombstones, r.LeftOut = newest(r.Tombstones, MaxRepeatedTombstones)
+	r.RuleLists, r.RulesLeftOut = newest(r.RuleLists, MaxRepeatedRules)
+	return r
+}
+
+// newest returns the last of all that have at most bytesMax together, in their order, and
+// whether others are left out. One that is too large by itself does not keep older ones out.
+func newest(all [][]byte, bytesMax int) (kept [][]byte, leftOut bool) {
+	bytes := 0
+	for _, b := range slices.Backward(all) {
+		if n := bytes + len(b); n <= bytesMax {
+			kept, bytes = append(kept, b), n
 		} else {
-			r.LeftOut = true
+			leftOut = true
 		}
 	}
-	slices.Reverse(r.Tombstones)
-	return r
+	slices.Reverse(kept)
+	return kept, leftOut
 }
 
 // check returns an error if a Writer may not repeat r.
@@ -55,6 +75,14 @@ func (r Repeated) check() error {
 			return fmt.Errorf("tombstone without bytes among %d", len(r.Tombstones))
 		}
 	}
+	for _, l := range r.RuleLists {
+		if len(l) == 0 {
+			return fmt.Errorf("retention rules without bytes among %d lists", len(r.RuleLists))
+		}
+	}
+	if r.Edit == 0 && len(r.RuleLists) > 0 {
+		return fmt.Errorf("%d lists of retention rules of an unknown edit", len(r.RuleLists))
+	}
 	return nil
 }
 
@@ -65,18 +93,25 @@ func (r Repeated) append(dst []byte) []byte {
 		dst = binary.AppendUvarint(dst, uint64(t))
 		dst = binary.AppendVarint(dst, r.Floors[t])
 	}
-	leftOut := uint64(0)
-	if r.LeftOut {
-		leftOut = 1
+	dst = appendNewest(dst, r.Tombstones, r.LeftOut)
+	dst = binary.AppendUvarint(dst, r.Edit)
+	return appendNewest(dst, r.RuleLists, r.RulesLeftOut)
+}
+
+func appendNewest(dst []byte, kept [][]byte, leftOut bool) []byte {
+	n := uint64(len(kept)) << 1
+	if leftOut {
+		n |= 1
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(r.Tombstones))<<1|leftOut)
-	for _, t := range r.Tombstones {
-		dst = format.AppendString(dst, string(t))
+	dst = binary.AppendUvarint(dst, n)
+	for _, b := range kept {
+		dst = format.AppendString(dst, string(b))
 	}
 	return dst
 }
 
-func readRepeated(in *format.Reader) Repeated {
+// readRepeated reads what append writes. Before versionRules there are no rules.
+func readRepeated(in *format.Reader, version uint32) Repeated {
 	r := Repeated{Seed: in.Uint64()}
 	last := int64(-1)
 	for range in.Uvarint(uint64(len(Rollups) + 1)) {
@@ -92,18 +127,30 @@ func readRepeated(in *format.Reader) Repeated {
 		}
 		r.Floors[t], last = floor, int64(t)
 	}
-	n := in.Uvarint(MaxRepeatedTombstones<<1 | 1)
-	r.LeftOut = n&1 != 0
-	for range n >> 1 {
-		length := in.Uvarint(MaxRepeatedTombstones)
-		if length == 0 {
-			in.Fail("tombstone without bytes")
+	r.Tombstones, r.LeftOut = readNewest(in, MaxRepeatedTombstones)
+	if version >= versionRules {
+		r.Edit = in.Uvarint(math.MaxUint64)
+		r.RuleLists, r.RulesLeftOut = readNewest(in, MaxRepeatedRules)
+		if r.Edit == 0 && len(r.RuleLists) > 0 {
+			in.Fail("retention rules of an unknown edit")
 		}
-		t := in.Bytes(length)
+	}
+	return r
+}
+
+// readNewest reads what appendNewest writes; each has at most bytesMax.
+func readNewest(in *format.Reader, bytesMax uint64) (kept [][]byte, leftOut bool) {
+	n := in.Uvarint(bytesMax<<1 | 1)
+	for range n >> 1 {
+		length := in.Uvarint(bytesMax)
+		if length == 0 {
+			in.Fail("entry without bytes")
+		}
+		b := in.Bytes(length)
 		if in.Err != nil {
 			break
 		}
-		r.Tombstones = append(r.Tombstones, slices.Clone(t))
+		kept = append(kept, slices.Clone(b))
 	}
-	return r
+	return kept, n&1 != 0
 }

@@ -163,7 +163,7 @@ func (f *footer) decodeFooter(b []byte) error {
 	f.minTime = r.Varint()
 	f.maxTime = r.Varint()
 	if f.version >= versionRollups {
-		f.repeated = readRepeated(&r)
+		f.repeated = readRepeated(&r, f.version)
 	}
 	if err := r.End("footer"); err != nil {
 		return err

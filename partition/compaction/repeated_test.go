@@ -16,7 +16,9 @@ func TestMergedBlocksRepeatTheState(t *testing.T) {
 	floor := partitiontest.TestDay
 	tomb := partitiontest.Tombstone(1, s.NextGen()) // of a tenant without series
 	partitiontest.Must(t, s.Publish(manifest.Edit{
-		Floor: &floor, TierFloors: map[block.Tier]int64{block.Hour: floor}, AddTombstones: []manifest.Tombstone{tomb}}))
+		Floor: &floor, TierFloors: map[block.Tier]int64{block.Hour: floor}, AddTombstones: []manifest.Tombstone{tomb},
+		RuleLists: []manifest.RuleList{partitiontest.RuleList(4, floor)}}))
+	edit := s.M.State().Number
 	finalL2(t, s, 0, 1)
 	v := s.Set.Acquire()
 	defer v.Release()
@@ -26,6 +28,11 @@ func TestMergedBlocksRepeatTheState(t *testing.T) {
 		partitiontest.Must(t, err)
 		if r.Seed != partitiontest.IDSeed || r.Floors[block.Raw] != floor || r.Floors[block.Hour] != floor || len(ts) != 1 || ts[0].ID != 1 {
 			t.Errorf("%s repeats %+v", e.Name, r)
+		}
+		ls, err := manifest.RepeatedRules(r)
+		partitiontest.Must(t, err)
+		if r.Edit < edit || len(ls) != 1 || ls[0].ID != 4 || ls[0].Highest(block.Raw) != floor {
+			t.Errorf("%s repeats of edit %d the rules %+v", e.Name, r.Edit, ls)
 		}
 	}
 }

@@ -3,15 +3,17 @@ package manifest
 import (
 	"fmt"
 	"maps"
+	"slices"
 
 	"tsdb/partition/block"
+	"tsdb/partition/format"
 )
 
 // Repeated returns the part of the state that blocks repeat in their footers, if merges
 // or rollups write them. A cut repeats the seed only, because its bytes are a function
 // of the log.
 func (s *State) Repeated() block.Repeated {
-	r := block.Repeated{Seed: s.Seed, Floors: maps.Clone(s.TierFloors)}
+	r := block.Repeated{Seed: s.Seed, Floors: maps.Clone(s.TierFloors), Edit: s.Number}
 	if s.Floor != NoFloor {
 		if r.Floors == nil {
 			r.Floors = map[block.Tier]int64{}
@@ -20,6 +22,9 @@ func (s *State) Repeated() block.Repeated {
 	}
 	for i := range s.Tombstones {
 		r.Tombstones = append(r.Tombstones, appendTombstone(nil, &s.Tombstones[i]))
+	}
+	for i := range s.RuleLists {
+		r.RuleLists = append(r.RuleLists, appendRuleList(nil, &s.RuleLists[i]))
 	}
 	return r
 }
@@ -35,4 +40,20 @@ func RepeatedTombstones(r block.Repeated) ([]Tombstone, error) {
 		ts = append(ts, t)
 	}
 	return ts, nil
+}
+
+// RepeatedRules decodes the lists of retention rules that a footer repeats.
+func RepeatedRules(r block.Repeated) ([]RuleList, error) {
+	var ls []RuleList
+	for i, b := range r.RuleLists {
+		l, err := decodeRuleList(b)
+		if err == nil && slices.ContainsFunc(ls, func(o RuleList) bool { return o.ID >= l.ID }) {
+			err = format.Corrupt("ID %d again, or out of order", l.ID)
+		}
+		if err != nil {
+			return ls, fmt.Errorf("list %d of %d of retention rules in a footer: %w", i+1, len(r.RuleLists), err)
+		}
+		ls = append(ls, l)
+	}
+	return ls, nil
 }

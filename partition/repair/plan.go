@@ -138,6 +138,9 @@ func (p *Plan) rebuild(in *repairInput) *Plan {
 	}
 	later := in.salvage.Later(base.Number)
 	last := max(in.walEdit, in.salvage.Highest)
+	if f := in.newestFooter(seed); f != nil {
+		last = max(last, f.repeated.Edit)
+	}
 	switch {
 	case base.Number >= last && base.Number > 0:
 		p.say("no later edit is named anywhere: nothing is lost")
@@ -199,6 +202,7 @@ func (p *Plan) fromFooters(in *repairInput, base *manifest.State, later []*manif
 	s.HighGen = max(s.HighGen, in.walHigh.Generation, low)
 	s.HighLSN, s.HighSegment = max(s.HighLSN, in.walHigh.LSN), max(s.HighSegment, in.walHigh.Segment)
 	r.addRepeated(s)
+	r.addRules(s, base.Number, later)
 	r.addRollups(s)
 	r.standIn(s)
 	s.Blocks = r.listed

@@ -48,8 +48,9 @@ func daysOf(ctx context.Context, b *block.Block) ([]int64, error) {
 	return slices.Sorted(maps.Keys(days)), nil
 }
 
-// addRepeated adds what footers repeat to a state: the highest floors, and tombstones
-// that it does not have. One that had been dropped deletes nothing more than it did.
+// addRepeated adds what footers repeat to a state, except for rules: the highest floors,
+// and tombstones that it does not have. One that had been dropped deletes nothing more
+// than it did.
 func (r *rebuilding) addRepeated(s *manifest.State) {
 	s.TierFloors, s.Tombstones = maps.Clone(s.TierFloors), slices.Clone(s.Tombstones)
 	if s.TierFloors == nil {

@@ -56,3 +56,12 @@ func Tombstone(id, gen uint64) manifest.Tombstone {
 		},
 	}
 }
+
+// RuleList returns a list of retention rules of which one has a floor of samples: that of
+// the series with env="dev".
+func RuleList(id uint64, floor int64) manifest.RuleList {
+	dev := []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, "env", "dev")}
+	return manifest.RuleList{ID: id, Rules: []manifest.Rule{
+		{Selectors: [][]*labels.Matcher{dev}, Floors: map[block.Tier]int64{block.Raw: floor}}, {},
+	}}
+}
