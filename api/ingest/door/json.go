@@ -33,7 +33,8 @@ const (
 	// smaller array of values while a larger one replaces it, and a place in the
 	// object or array that holds it.
 	jsonValueBytes = 224
-	// maxPooledValues is the size of the largest tree that is kept for reuse.
+	// maxPooledValues is the size of the largest tree that is kept for reuse. What is
+	// kept is not charged: it is in a sync.Pool, which the next two collections empty.
 	maxPooledValues = 1 << 17
 	// A parser is replaced after as many values as 32 of its largest trees have, at
 	// least minParsedValues and at most maxParsedValues: a place in the tree keeps the
