@@ -88,7 +88,7 @@ func (r *roller) carry() error {
 		if rows.Len() == 0 {
 			continue
 		}
-		t.output.next(s.at)
+		t.output.next(s)
 		if err := t.output.buckets(rows); err != nil {
 			return err
 		}

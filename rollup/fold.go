@@ -167,7 +167,7 @@ func (f *folder) read(ctx context.Context) error {
 			f.reading = nil
 			return err
 		}
-		f.output.next(f.sources.group[0].at)
+		f.output.next(f.sources.group[0])
 		f.cursor = f.cursor[:0]
 		for _, s := range f.sources.group {
 			f.reading = s

@@ -85,6 +85,9 @@ func roll(ctx context.Context, v *blockset.Version, step Step, o Options) (_ *Re
 	if err := r.openOld(ctx); err != nil {
 		return nil, err
 	}
+	if err := r.chooseIndex(ctx); err != nil {
+		return nil, err
+	}
 	slices.SortFunc(r.opened, func(a, b *source) int { return compareKeys(a.entry, b.entry) })
 	for _, s := range r.opened {
 		r.sources.addDisjoint(s)
@@ -134,6 +137,19 @@ func (r *roller) open(ctx context.Context) (made []block.Info, err error) {
 	return made, nil
 }
 
+// chooseIndex makes the tiers copy the index of the only source, if it is intact.
+func (r *roller) chooseIndex(ctx context.Context) error {
+	if len(r.opened) != 1 {
+		return nil
+	}
+	b := r.opened[0].entry.Block()
+	intact, err := b.IntactIndex(ctx)
+	if intact {
+		r.o.Writer.Index, r.opened[0].alone = b, true
+	}
+	return err
+}
+
 // create creates the blocks of all tiers that will have buckets.
 func (r *roller) create(ctx context.Context, made []block.Info) error {
 	r.o.Writer.Taken, r.o.Writer.Repeated, r.o.Writer.Identities = r.v.Set().Taken, r.v.State().Repeated(), new(block.SharedIdentities)
@@ -173,11 +189,14 @@ func (r *roller) read(ctx context.Context) error {
 				}
 			}
 		}
-		if last != nil && compareSeries(*last, s.at) >= 0 {
+		if last != nil && !s.alone && compareSeries(*last, s.at) >= 0 {
 			return &SourceError{Block: s.entry.Name, Err: format.Corrupt("series %v is not in order", s.at.Labels)}
 		}
-		at := s.at
-		last, r.reading = &at, s
+		if !s.alone {
+			at := s.at
+			last = &at
+		}
+		r.reading = s
 		samples := uint64(0)
 		if s.entry.Tier == block.Raw {
 			var err error
@@ -244,7 +263,7 @@ func (r *roller) series(ctx context.Context, s *source) (samples uint64, err err
 		if t.hidden {
 			continue
 		}
-		if err := t.write(s.at, block.Raw.PartitionRange(r.day), samples, r.o.OmitResets); err != nil {
+		if err := t.write(s, block.Raw.PartitionRange(r.day), samples, r.o.OmitResets); err != nil {
 			return 0, err
 		}
 	}
@@ -278,8 +297,8 @@ func (r *roller) load(s *source, chunks []block.Chunk) error {
 }
 
 // write writes the buckets of a series with samples, or notes that these stand in.
-func (t *rolledTier) write(at block.SeriesEntry, day model.TimeRange, samples uint64, omitResets bool) error {
-	t.output.next(at)
+func (t *rolledTier) write(s *source, day model.TimeRange, samples uint64, omitResets bool) error {
+	t.output.next(s)
 	if t.standIn {
 		t.stood++
 		if t.output.w == nil {

@@ -54,8 +54,9 @@ func (e *SourceError) Unwrap() error { return e.Err }
 type source struct {
 	entry     *blockset.Entry
 	it        *block.Iterator
-	at        block.SeriesEntry // current series
-	more      bool              // at is set
+	at        block.SeriesEntry // current series, unless alone
+	alone     bool              // the series are compared with those of no other source, and their labels not needed
+	more      bool              // positioned at a series
 	deletions *block.Deletions  // of samples
 	deleted   block.DeletedRanges
 
@@ -73,6 +74,9 @@ func (s *source) next(lost func(error) error) error {
 	for {
 		if s.more = s.it.Next(); !s.more {
 			return s.damaged(s.it.Err(), lost)
+		}
+		if s.alone {
+			return nil
 		}
 		at, err := s.it.Series()
 		if err == nil {
@@ -216,12 +220,11 @@ func compareSeries(a, b block.SeriesEntry) int {
 // output is a rollup block that is being written. Its series begin in the block with
 // their first row.
 type output struct {
-	w           *block.Writer
-	at          block.SeriesEntry
-	begun       bool
-	first, last block.SeriesEntry
-	series      int
-	rows        uint64
+	w      *block.Writer
+	at     *source // positioned at the current series
+	begun  bool
+	series int
+	rows   uint64
 }
 
 // begin begins the current series unless that is done already.
@@ -229,19 +232,16 @@ func (o *output) begin() error {
 	if o.begun {
 		return nil
 	}
-	if err := o.w.Series(o.at.Tenant, o.at.ID, o.at.Labels); err != nil {
+	if err := o.w.SeriesOf(o.at.it); err != nil {
 		return err
 	}
-	if o.series == 0 {
-		o.first = o.at
-	}
-	o.begun, o.last = true, o.at
+	o.begun = true
 	o.series++
 	return nil
 }
 
-// next sets the current series.
-func (o *output) next(s block.SeriesEntry) { o.at, o.begun = s, false }
+// next sets the current series, that of a source.
+func (o *output) next(s *source) { o.at, o.begun = s, false }
 
 // buckets writes rows of the current series.
 func (o *output) buckets(b *model.Buckets) error {
@@ -266,16 +266,21 @@ func (o *output) standIn(days model.TimeRange, samples uint64) error {
 // finish finishes the block and adds it to the result. It returns the name of the
 // block.
 func (o *output) finish(r *Result) (string, error) {
-	info, err := o.w.Finish()
+	w := o.w
+	info, err := w.Finish()
 	if err != nil {
 		return "", err
 	}
+	o.w = nil
 	r.Add = append(r.Add, info)
+	first, last, err := w.Ends()
+	if err != nil {
+		return "", err
+	}
 	r.Keys[info.Name] = manifest.KeyRange{
-		First: manifest.SeriesKey(o.first.Tenant, o.first.Labels), Last: manifest.SeriesKey(o.last.Tenant, o.last.Labels)}
+		First: manifest.SeriesKey(first.Tenant, first.Labels), Last: manifest.SeriesKey(last.Tenant, last.Labels)}
 	r.Rows += o.rows
 	r.Bytes += info.Size
-	o.w = nil
 	return info.Name, nil
 }
 

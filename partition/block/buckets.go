@@ -56,7 +56,7 @@ func (w *Writer) Buckets(b *model.Buckets) error {
 		return w.err
 	}
 	if err := checkBuckets(b, w.meta.Tier.Ms()); err != nil {
-		w.check(fmt.Errorf("series %v: %w", w.series.labels, err))
+		w.check(fmt.Errorf("series %v: %w", w.labels(), err))
 		return w.err
 	}
 	w.flushStandIn()
@@ -94,11 +94,11 @@ func (w *Writer) StandIn(days model.TimeRange, samples uint64) error {
 	}
 	t := w.meta.Tier
 	if days.Empty() || t.PartitionStart(days.Min) != days.Min || t.PartitionRange(days.Max-1).Max != days.Max {
-		w.check(fmt.Errorf("series %v: stand-in for %v, which are no whole days", w.series.labels, days))
+		w.check(fmt.Errorf("series %v: stand-in for %v, which are no whole days", w.labels(), days))
 		return w.err
 	}
 	if samples == 0 || samples > uint64(days.Max-days.Min) || samples > math.MaxUint32 {
-		w.check(fmt.Errorf("series %v: %d samples stand in for %v", w.series.labels, samples, days))
+		w.check(fmt.Errorf("series %v: %d samples stand in for %v", w.labels(), samples, days))
 		return w.err
 	}
 	w.flushBuckets()
@@ -123,7 +123,7 @@ func (w *Writer) checkRollup(what string, first, last int64) error {
 	case !w.series.set:
 		return fmt.Errorf("write block %s: %s of no series", w.name, what)
 	case w.series.taken && first <= w.series.last:
-		return fmt.Errorf("write block %s: series %v: %s from %d after %d", w.name, w.series.labels, what, first, w.series.last)
+		return fmt.Errorf("write block %s: series %v: %s from %d after %d", w.name, w.labels(), what, first, w.series.last)
 	}
 	if err := w.checkSpan(first, last); err != nil {
 		return err
@@ -148,7 +148,7 @@ func (w *Writer) flushBuckets() {
 	r.time = w.columns.addBucketTimes(b, w.meta.Tier)
 	w.encoded = encoding.AppendBucketValues(w.encoded[:0], b)
 	if len(w.encoded) > maxColumnBytes {
-		w.check(fmt.Errorf("series %v: buckets of %d bytes exceed the limit of %d", w.series.labels, len(w.encoded), maxColumnBytes))
+		w.check(fmt.Errorf("series %v: buckets of %d bytes exceed the limit of %d", w.labels(), len(w.encoded), maxColumnBytes))
 		return
 	}
 	r.value = w.columns.addValues(w.encoded, b.Len())

@@ -74,7 +74,7 @@ func (w *Writer) beginChunk(c Chunk) error {
 	}
 	w.flush(true)
 	if s := &w.series; s.kindTaken[c.Kind] && c.MinTime <= s.kindLast[c.Kind] {
-		return fmt.Errorf("write block %s: series %v: chunk from %d after %d", w.name, s.labels, c.MinTime, s.kindLast[c.Kind])
+		return fmt.Errorf("write block %s: series %v: chunk from %d after %d", w.name, w.labels(), c.MinTime, s.kindLast[c.Kind])
 	}
 	return w.err
 }

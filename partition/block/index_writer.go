@@ -17,6 +17,7 @@ const postingsBatch = 2 << 20
 // end. A series takes 16 bytes for its identity and about a dozen for the labels
 // in which it differs from the previous series.
 type indexWriter struct {
+	source     *indexSource // nil = the series are collected here
 	table      pairTable
 	series     uint64 // written so far
 	rows       slabs  // one row per series
@@ -29,6 +30,8 @@ type indexWriter struct {
 	lastEnds   []int    // of each of them in lastText
 	ends       []int    // scratch
 	lastMetric string
+	first      SeriesEntry
+	lastSeries SeriesEntry
 	out        *output
 	sections   []section
 	batch      int    // ordinals held at once
@@ -59,6 +62,11 @@ func (s *slabs) append(b []byte) {
 // labels that are empty or not sorted, and a series that does not sort after the
 // last one.
 func (x *indexWriter) add(tenant uint32, id model.Identity, ls labels.Labels) error {
+	if x.source != nil {
+		if err := x.collect(); err != nil {
+			return err
+		}
+	}
 	metric, err := x.number(ls)
 	if err != nil {
 		return err
@@ -86,6 +94,10 @@ func (x *indexWriter) add(tenant uint32, id model.Identity, ls labels.Labels) er
 	x.last, x.current = x.current, x.last
 	x.lastEnds, x.ends = x.ends, x.lastEnds
 	x.lastMetric, x.lastText = metric, model.LabelString(ls)
+	x.lastSeries = SeriesEntry{Tenant: tenant, ID: id, Labels: ls}
+	if x.series == 1 {
+		x.first = SeriesEntry{Tenant: tenant, ID: id, Labels: ls.Copy()}
+	}
 	return nil
 }
 
@@ -301,13 +313,23 @@ func (x *indexWriter) each(fn func(ord uint32, pairs []uint32)) {
 
 // write writes the sections of the index.
 func (x *indexWriter) write() {
+	if written, err := x.finishSource(); written || err != nil {
+		if x.out.err == nil {
+			x.out.err = err
+		}
+		return
+	}
 	sym := x.table.order()
 	fences := make([]nameFences, len(sym.names))
 	x.writeDictionaries(sym, fences)
 	x.writePostings(sym, fences)
 	x.writeSeries(sym)
 	x.writeIdentities()
-	x.writeNames(sym, fences)
+	names := make([]nameEntry, len(sym.names))
+	for k, name := range sym.names {
+		names[k] = nameEntry{name: name, values: sym.values(k)}
+	}
+	x.writeNames(names, fences)
 	x.writeBlob(sectionTenants, appendTenants(nil, x.tenants))
 }
 
@@ -497,15 +519,12 @@ func (x *indexWriter) writeIdentities() {
 	x.endSection(sectionIdentities, encodingFixed, off)
 }
 
-func (x *indexWriter) writeNames(sym *symbols, fences []nameFences) {
+// writeNames writes the names, whose places of fences it sets, and the fences.
+func (x *indexWriter) writeNames(names []nameEntry, fences []nameFences) {
 	off := x.out.section()
-	names := make([]nameEntry, len(sym.names))
-	for k, name := range sym.names {
+	for k := range names {
 		x.content = fences[k].append(x.content[:0])
-		names[k] = nameEntry{
-			name: name, values: sym.values(k),
-			fenceLen: uint32(len(x.content)), fenceCRC: encoding.Checksum(x.content),
-		}
+		names[k].fenceLen, names[k].fenceCRC = uint32(len(x.content)), encoding.Checksum(x.content)
 		x.out.write(x.content)
 	}
 	x.endSection(sectionNameFences, encodingPages, off)

@@ -112,6 +112,15 @@ func (it *Iterator) Series() (SeriesEntry, error) {
 	return e, err
 }
 
+// Metric returns the tenant and the metric name of the current series, without building
+// its labels.
+func (it *Iterator) Metric() (tenant uint32, metric string, err error) {
+	if tenant, err = it.block.tenantOf(it.ord); err == nil {
+		metric, err = it.labels.metric(it.ord)
+	}
+	return tenant, metric, err
+}
+
 // IsSeries reports whether e is the current series, without building labels.
 func (it *Iterator) IsSeries(e SeriesEntry) (bool, error) { return it.labels.is(it.ord, e) }
 

@@ -208,6 +208,20 @@ func (r *labelReader) labels(ord uint32) (labels.Labels, error) {
 	return model.LabelsOf(slices.Clone(b)), err
 }
 
+// metric returns the metric name of a series, "" if it has none.
+func (r *labelReader) metric(ord uint32) (string, error) {
+	e, err := r.row(ord)
+	if err != nil {
+		return "", err
+	}
+	for i, k := range e.names {
+		if r.names[k].name == MetricName {
+			return r.value(k, e.values[i])
+		}
+	}
+	return "", nil
+}
+
 // id returns the identity of a series.
 func (r *labelReader) id(ord uint32) (model.Identity, error) {
 	if ord < r.idFirst || ord-r.idFirst >= uint32(len(r.ids)) {

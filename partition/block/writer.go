@@ -29,6 +29,9 @@ type WriterOptions struct {
 	// Identities are shared with other blocks of mostly the same series that the same
 	// goroutine writes; nil = not shared.
 	Identities *SharedIdentities
+	// Index is a block, with IntactIndex, whose index is copied if the block has exactly
+	// its series; see SeriesOf. It must not be closed before Finish. nil = none.
+	Index *Block
 	// Repeated is repeated in the footer; it is retained until Finish.
 	Repeated Repeated
 }
@@ -69,6 +72,8 @@ type currentSeries struct {
 	tenant     uint32
 	id         model.Identity
 	labels     labels.Labels
+	copied     bool   // it is series from of WriterOptions.Index, in place of the three above
+	from       uint32 //
 	ord        uint32
 	last       int64              // time of the last row passed to the Writer, over all kinds
 	taken      bool               // last is set
@@ -118,6 +123,9 @@ func Create(store objstore.Store, m Meta, o WriterOptions) (*Writer, error) {
 	w.columns = newColumnWriter(w.out, tierOf(m.Level), orDefault(o.DedupeColumns, DefaultDedupeColumns))
 	w.index.out, w.exemplars.out = w.out, w.out
 	w.index.batch, w.index.identities.shared = orDefault(o.PostingsBatch, postingsBatch), o.Identities
+	if o.Index != nil {
+		w.index.source = &indexSource{block: o.Index, labels: labelReader{block: o.Index}}
+	}
 	w.out.write(appendHeader(nil))
 	return w, nil
 }
@@ -145,12 +153,18 @@ func (w *Writer) Written() int64 { return w.out.off + w.columns.waitingBytes() }
 // out.
 func (w *Writer) Series(tenant uint32, id model.Identity, ls labels.Labels) error {
 	w.endSeries()
-	w.series = currentSeries{
-		set: true, tenant: tenant, id: id, labels: ls, exemplars: w.series.exemplars[:0],
-		generation: w.meta.MaxGen,
-	}
+	w.begin(currentSeries{tenant: tenant, id: id, labels: ls})
 	return w.err
 }
+
+// begin begins series s after the end of the one before.
+func (w *Writer) begin(s currentSeries) {
+	s.set, s.exemplars, s.generation = true, w.series.exemplars[:0], w.meta.MaxGen
+	w.series = s
+}
+
+// Ends returns the first and the last series of a block that is finished.
+func (w *Writer) Ends() (first, last SeriesEntry, err error) { return w.index.firstAndLast() }
 
 // endSeries writes the buffered rows and the exemplars of the current series.
 func (w *Writer) endSeries() {
@@ -161,7 +175,7 @@ func (w *Writer) endSeries() {
 	}
 	if w.series.listed && len(w.series.exemplars) > 0 && w.err == nil {
 		if err := w.exemplars.add(w.series.ord, w.series.exemplars); err != nil {
-			w.check(fmt.Errorf("series %v: %w", w.series.labels, err))
+			w.check(fmt.Errorf("series %v: %w", w.labels(), err))
 		}
 	}
 	clear(w.series.exemplars)
@@ -181,7 +195,11 @@ func (w *Writer) check(err error) {
 func (w *Writer) list() bool {
 	if w.err == nil && !w.series.listed {
 		w.series.ord = uint32(w.index.series)
-		w.check(w.index.add(w.series.tenant, w.series.id, w.series.labels))
+		if w.series.copied {
+			w.check(w.index.addFrom(w.series.from))
+		} else {
+			w.check(w.index.add(w.series.tenant, w.series.id, w.series.labels))
+		}
 		w.series.listed = w.err == nil
 	}
 	return w.err == nil

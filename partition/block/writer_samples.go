@@ -61,13 +61,13 @@ func (w *Writer) checkSamples(s *model.ColumnSet) error {
 	}
 	for i, k := range s.Kinds {
 		if !k.Valid() {
-			return fmt.Errorf("write block %s: series %v: row at %d is of %v, which no column of a block holds", w.name, w.series.labels, s.T[i], k)
+			return fmt.Errorf("write block %s: series %v: row at %d is of %v, which no column of a block holds", w.name, w.labels(), s.T[i], k)
 		}
 	}
 	last, ok := w.series.last, !w.series.taken
 	for _, t := range s.T {
 		if t <= last && !ok {
-			return fmt.Errorf("write block %s: series %v: time %d after %d", w.name, w.series.labels, t, last)
+			return fmt.Errorf("write block %s: series %v: time %d after %d", w.name, w.labels(), t, last)
 		}
 		last, ok = t, false
 	}
@@ -85,7 +85,7 @@ func (w *Writer) checkSpan(first, last int64) error {
 		return nil
 	}
 	if r := w.meta.Span(); first < r.Min || last >= r.Max {
-		return fmt.Errorf("write block %s: series %v: times %d to %d are outside of the partition", w.name, w.series.labels, first, last)
+		return fmt.Errorf("write block %s: series %v: times %d to %d are outside of the partition", w.name, w.labels(), first, last)
 	}
 	return nil
 }
@@ -208,7 +208,7 @@ func (w *Writer) chunk(kind Kind, c columns) {
 		return
 	}
 	if len(w.encoded) > maxColumnBytes {
-		w.check(fmt.Errorf("series %v: column of %d bytes exceeds the limit of %d", w.series.labels, len(w.encoded), maxColumnBytes))
+		w.check(fmt.Errorf("series %v: column of %d bytes exceeds the limit of %d", w.labels(), len(w.encoded), maxColumnBytes))
 		return
 	}
 	if kind == KindFloats && len(w.encoded) >= aggregateBytesMin {

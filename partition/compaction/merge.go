@@ -165,8 +165,8 @@ type merger struct {
 	later   []block.Key                // outputs for the next passes, with repetitions
 	done    map[block.Key]bool         // outputs of earlier passes
 
-	at       block.SeriesEntry // the current series
-	group    []*mergeInput     // that hold it, oldest first
+	group    []*mergeInput     // that hold the current series, oldest first
+	at       block.SeriesEntry // the current series, if there are several inputs
 	chunks   []mergeChunk      // of that series
 	removals []removal         // of samples of that series
 	slice    sliceMerger
@@ -230,6 +230,9 @@ func (m *merger) open(ctx context.Context, v *blockset.Version, tombstones []man
 			return err
 		}
 	}
+	if err := m.chooseIndex(ctx); err != nil {
+		return err
+	}
 	m.o.Outputs = defaultTo(m.o.Outputs, int(min(maxOpenOutputs, max(2, maxOpenSeries/largest))))
 	m.read.expected = 1
 	if m.plan.Level != block.L0 {
@@ -239,6 +242,22 @@ func (m *merger) open(ctx context.Context, v *blockset.Version, tombstones []man
 		m.o.Writer.DedupeColumns = defaultTo(m.o.Writer.DedupeColumns, block.DefaultDedupeColumns) * fullDedupe / n
 	}
 	return nil
+}
+
+// chooseIndex chooses the input whose index the outputs copy if they have its series: the
+// first of those with the most.
+func (m *merger) chooseIndex(ctx context.Context) error {
+	largest := m.inputs[0].entry
+	for _, in := range m.inputs[1:] {
+		if in.entry.Series > largest.Series {
+			largest = in.entry
+		}
+	}
+	intact, err := largest.Block().IntactIndex(ctx)
+	if intact {
+		m.o.Writer.Index = largest.Block()
+	}
+	return err
 }
 
 // partitions returns the number of partitions in which the inputs may have samples.
@@ -302,9 +321,16 @@ func (in *mergeInput) next() error {
 }
 
 // nextGroup collects the inputs positioned at the smallest series. Usually that is
-// all of them, and the labels are built once.
+// all of them, and the labels are built once. Those of a single input are compared with
+// none.
 func (m *merger) nextGroup() error {
 	m.group = m.group[:0]
+	if len(m.inputs) == 1 {
+		if m.inputs[0].more {
+			m.group = append(m.group, m.inputs[0])
+		}
+		return nil
+	}
 	for _, in := range m.inputs {
 		if !in.more {
 			continue
@@ -329,6 +355,17 @@ func (m *merger) nextGroup() error {
 		m.group = append(m.group, in)
 	}
 	return nil
+}
+
+// current returns the input of the group that the outputs take the current series from:
+// the one whose index they copy, if it is there.
+func (m *merger) current() *mergeInput {
+	for _, in := range m.group {
+		if in.entry.Block() == m.o.Writer.Index {
+			return in
+		}
+	}
+	return m.group[0]
 }
 
 // compare compares the current series of the input with o.
@@ -527,7 +564,7 @@ func (m *merger) copyable(c *mergeChunk, before, after int64) bool {
 // mergeChunks writes the chunks of the series that belong to one output. gen is the
 // generation of the series there.
 func (m *merger) mergeChunks(out *mergeOutput, chunks []mergeChunk, gen uint64) error {
-	out.next(m.at, gen)
+	out.next(gen)
 	for i := 0; i < len(chunks); {
 		if chunks[i].copy {
 			if err := m.copyChunk(out, &chunks[i]); err != nil {

@@ -26,17 +26,15 @@ type mergeOutput struct {
 	ordinal uint32        // of the next block
 	series  int           // in w
 
-	at          block.SeriesEntry // current series
-	gen         uint64            // its generation
-	begun       bool              // the current series is in w
-	first, last block.SeriesEntry // in w
-	metric      string            // of the last series whose metadata was looked up
-	used        map[metricKey]bool
+	gen    uint64 // generation of the current series
+	begun  bool   // the current series is in w
+	metric string // of the last series whose metadata was looked up
+	used   map[metricKey]bool
 }
 
-// next sets the current series, which is begun in a block only when a writer is
-// requested for it.
-func (o *mergeOutput) next(s block.SeriesEntry, gen uint64) { o.at, o.gen, o.begun = s, gen, false }
+// next goes on to the current series of the merger, which is begun in a block only when a
+// writer is requested for it.
+func (o *mergeOutput) next(gen uint64) { o.gen, o.begun = gen, false }
 
 // writer returns the writer, positioned at the current series.
 func (o *mergeOutput) writer() (*block.Writer, error) {
@@ -59,36 +57,38 @@ func (o *mergeOutput) writer() (*block.Writer, error) {
 		if err != nil {
 			return nil, err
 		}
-		o.w, o.first, o.used, o.metric = w, o.at, map[metricKey]bool{}, ""
+		o.w, o.used, o.metric = w, map[metricKey]bool{}, ""
 		o.ordinal = w.Ordinal() + 1
 	}
-	if err := o.w.Series(o.at.Tenant, o.at.ID, o.at.Labels); err != nil {
+	if err := o.w.SeriesOf(m.current().it); err != nil {
 		return nil, err
 	}
 	if err := o.w.Generation(o.gen); err != nil {
 		return nil, err
 	}
-	o.begun, o.last = true, o.at
+	o.begun = true
 	o.series++
-	o.useMetadata()
-	return o.w, nil
+	return o.w, o.useMetadata()
 }
 
 // rows implements rowOutput.
 func (o *mergeOutput) rows() (rowWriter, error) { return o.writer() }
 
 // useMetadata marks the metadata of the metric of the current series as used.
-func (o *mergeOutput) useMetadata() {
-	metric := o.at.Labels.Get(block.MetricName)
-	if metric == o.metric && o.series > 1 {
-		return
+func (o *mergeOutput) useMetadata() error {
+	if len(o.merger.metadata.all) == 0 {
+		return nil
+	}
+	tenant, metric, err := o.merger.current().it.Metric()
+	if err != nil || metric == o.metric && o.series > 1 {
+		return err
 	}
 	o.metric = metric
 	for {
-		o.markUsed(metricKey{o.at.Tenant, metric})
+		o.markUsed(metricKey{tenant, metric})
 		i := strings.LastIndexByte(metric, '_')
 		if i < 0 || !slices.Contains(familySuffixes, metric[i:]) {
-			return
+			return nil
 		}
 		metric = metric[:i]
 	}
@@ -116,16 +116,21 @@ func (o *mergeOutput) finish() error {
 			return err
 		}
 	}
-	info, err := o.w.Finish()
+	w := o.w
+	info, err := w.Finish()
 	if err != nil {
 		return err
 	}
+	o.w, o.begun, o.series = nil, false, 0
 	r := o.merger.result
 	r.Add = append(r.Add, info)
 	if info.Level != block.L0 {
-		r.Keys[info.Name] = manifest.KeyRange{First: manifest.SeriesKey(o.first.Tenant, o.first.Labels), Last: manifest.SeriesKey(o.last.Tenant, o.last.Labels)}
+		first, last, err := w.Ends()
+		if err != nil {
+			return err
+		}
+		r.Keys[info.Name] = manifest.KeyRange{First: manifest.SeriesKey(first.Tenant, first.Labels), Last: manifest.SeriesKey(last.Tenant, last.Labels)}
 	}
-	o.w, o.begun, o.series = nil, false, 0
 	return nil
 }
 
