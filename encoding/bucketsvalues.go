@@ -89,6 +89,39 @@ func AppendBucketValues(dst []byte, b *model.Buckets) []byte {
 	if n == 0 {
 		return dst
 	}
+	if n == 1 && isSingleSample(b) {
+		return appendSingleSample(dst, b)
+	}
+	return appendBucketValues(dst, b)
+}
+
+// isSingleSample reports whether the only row of b is as one ordinary sample makes it:
+// then all its values follow from the last one.
+func isSingleSample(b *model.Buckets) bool {
+	v := math.Float64bits(b.V1[0])
+	ok := b.Count[0] == 1 && b.Flags[0]&^model.BucketNoResets == 0 && math.Float64bits(trapezoid(1, b.V1[0], b.V1[0])) == v
+	for _, w := range [...]float64{b.FirstV[0], b.Min[0], b.Max[0], b.Sum[0]} {
+		ok = ok && math.Float64bits(w) == v
+	}
+	noResets := b.Flags[0]&model.BucketNoResets != 0
+	return ok && (noResets || b.Changes[0]|b.Resets[0] == 0 && math.Float64bits(b.Lost[0]) == 0)
+}
+
+// appendSingleSample is AppendBucketValues of such a row. Series that come and go have
+// chunks of nothing else.
+func appendSingleSample(dst []byte, b *model.Buckets) []byte {
+	mask := byte(0)
+	if b.Flags[0]&model.BucketNoResets != 0 {
+		mask = maskResets
+	}
+	if math.Float64bits(b.V1[0]) == 0 {
+		return append(dst, mask, byte(formPredicted))
+	}
+	return appendConst(append(dst, mask, byte(formOwn)<<(formBits*bucketLast)), b.V1[0])
+}
+
+// appendBucketValues is AppendBucketValues of any rows.
+func appendBucketValues(dst []byte, b *model.Buckets) []byte {
 	s := takeBucketScratch()
 	defer s.put()
 	rows := rowsOfBuckets(b, 0)
