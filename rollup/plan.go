@@ -303,7 +303,7 @@ func (p *planner) rollExpired() (Step, bool) {
 func (p *planner) rollDay(d *day, free uint64) (Step, bool) {
 	var tiers []block.Tier
 	first := true
-	for _, t := range p.o.Tiers {
+	for _, t := range p.tiersOf(d) {
 		if p.rollable(d, t) {
 			tiers = append(tiers, t)
 			first = first && d.entry(t) == nil
@@ -318,6 +318,24 @@ func (p *planner) rollDay(d *day, free uint64) (Step, bool) {
 		reason += " that has changed"
 	}
 	return Step{Action: Roll, Tiers: tiers, Days: []int64{d.start}, Bytes: bytes, Reason: reason}, true
+}
+
+// tiersOf returns the tiers that the day is rolled up to, finest first: those that are
+// configured, and where samples of some series have expired those that are off and have an
+// entry. It cannot be removed, because nothing else may have the rows of these series, and
+// as it is it would answer for the others once their samples have expired too.
+func (p *planner) tiersOf(d *day) []block.Tier {
+	if p.allSamples(d) {
+		return p.o.Tiers
+	}
+	tiers := slices.Clone(p.o.Tiers)
+	for i := range d.entries {
+		if t := d.entries[i].Tier; !p.configured(t) {
+			tiers = append(tiers, t)
+		}
+	}
+	slices.Sort(tiers)
+	return tiers
 }
 
 // leave returns the step that removes entries that nothing keeps up to date: those of

@@ -74,6 +74,8 @@ func planState(t testing.TB, nowMs int64, text string) *manifest.State {
 				Matchers: []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, "a", "b")}})
 		case "floor":
 			st.Floor = at(n(1))
+		case "rules": // a rule of some series
+			st.RuleLists = []manifest.RuleList{{ID: 1, Rules: []manifest.Rule{{Floors: map[block.Tier]int64{block.Raw: at(n(1))}}}}}
 		case "tierfloor":
 			st.TierFloors[tier(1)] = at(n(2))
 		default:
@@ -152,6 +154,9 @@ func TestPlan(t *testing.T) {
 
 		{"a tier that is off", "l2 3 5 30\nc 5m 3 - 5 0\nc 1m 3 - 5 0\nc 1h 3 - 5 0", PlanOptions{}, "none"},
 		{"a tier that is off has changed", "l2 3 6 30\nc 5m 3 - 5 0\nc 1m 3 - 5 0\nc 1h 3 - 5 0", PlanOptions{}, "confirm -5m:3"},
+		{"a tier that is off has changed, samples of some series have left", "l2 3 6 30\nc 5m 3 - 5 0\nc 1m 3 - 6 0\nc 1h 3 - 5 0\nrules 4", PlanOptions{}, "roll 5m 1h 3"},
+		{"a tier that is off, samples of some series have left", "l2 3 6 30\nc 5m 3 - 6 0\nc 1m 3 - 6 0\nc 1h 3 - 6 0\nrules 4", PlanOptions{}, "none"},
+		{"a tier that is off has no entry, samples of some series have left", "l2 3 6 30\nc 1m 3 - 6 0\nc 1h 3 - 5 0\nrules 4", PlanOptions{}, "roll 1h 3"},
 		{"a tier that is off, samples have left", "c 5m 3 - 5 0", PlanOptions{}, "none"},
 
 		{"a small group", "b x 1m 8 1 24\nb y 1m 9 1 24\nc 1m 8 x 5 0\nc 1m 9 y 5 0", PlanOptions{}, "fold 1m 8 9"},

@@ -171,7 +171,7 @@ func (db *DB) Compact(ctx context.Context) (Summary, error) {
 	if err := db.compactor.drain(ctx, compaction.PlanFinal); err != nil {
 		return Summary{}, err
 	}
-	if len(db.roller.tiers) > 0 {
+	if db.roller.needed() {
 		if err := db.roller.drain(ctx); err != nil {
 			return Summary{}, err
 		}
@@ -196,7 +196,7 @@ func (db *DB) CleanTombstones(ctx context.Context) (Summary, error) {
 		return Summary{}, err
 	}
 	db.compactor.dropTombstones(ctx)
-	if len(db.manifest.State().Tombstones) > 0 && len(db.roller.tiers) > 0 {
+	if len(db.manifest.State().Tombstones) > 0 && db.roller.needed() {
 		if err := db.roller.drain(ctx); err != nil {
 			return Summary{}, err
 		}

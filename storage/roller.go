@@ -154,7 +154,8 @@ func (r *roller) rollLocked(ctx context.Context, force bool) (bool, error) {
 	r.overtaken = 0
 	r.published(step, made, r.opts.Clock.Now().Sub(began))
 	r.forget(ctx)
-	if step.Action == rollup.Roll && step.Days[0] < o.Expired {
+	expired := func(day int64) bool { return day < o.Expired }
+	if step.Action == rollup.Roll && expired(step.Days[0]) || slices.ContainsFunc(step.Uncover, func(k manifest.CoverKey) bool { return expired(k.Day) }) {
 		_ = r.retain(ctx) // the floor may have waited for this; its job notes failures
 	}
 	return true, nil // the caller sweeps: this function still holds the inputs

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand"
 	"path"
 	"slices"
@@ -371,6 +372,65 @@ func TestRollupsOfATierThatIsOff(t *testing.T) {
 	w.rollAll()
 	if st := w.db.manifest.State(); len(st.Tombstones) != 0 || len(st.RollupBlocks()) != 0 {
 		t.Errorf("deletions %v, entries %v", st.Tombstones, st.SortedCoverage())
+	}
+}
+
+// Late samples are in the rows of a tier that is off too, before they expire: by then
+// nothing tells that the rows lack them. Where the samples of other series have expired
+// the day cannot be removed, because their rows may be nowhere else.
+func TestATierThatIsOffDoesNotAnswerWithoutLateSamples(t *testing.T) {
+	for _, rule := range []bool{false, true} {
+		for _, on := range []map[block.Tier]int64{{block.Hour: 0}, nil} {
+			w := newRollingWorld(t)
+			w.opts.RetentionMs, w.opts.TierRetentionMs = 8*model.DayMs, map[block.Tier]int64{block.Hour: 0, block.Hours6: 0}
+			w.restart()
+			w.write(1, every(dayAt(4)+5, 60_000, 100))
+			w.write(2, every(dayAt(4)+5, 60_000, 100))
+			w.compact()
+			w.opts.TierRetentionMs = on
+			if rule {
+				w.opts.RetentionRules = []RetentionRule{only(2, 2*model.DayMs, 0)}
+			}
+			w.restart()
+			must(t, w.db.Retain(w.ctx))
+			w.write(1, every(dayAt(4)+9*model.HourMs, 60_000, 40))
+			w.flush()
+			for more := true; more; { // merges, and retention before the rollups
+				var err error
+				more, err = w.db.compactor.mergeNext(w.ctx, compaction.PlanFinal)
+				must(t, err)
+			}
+			w.clock.Advance(6 * 24 * time.Hour)
+			for range 3 {
+				must(t, w.db.Retain(w.ctx))
+				w.compact()
+			}
+			what := fmt.Sprintf("rule %v, tiers %v", rule, on)
+			if floor := w.db.manifest.State().Floor; floor <= dayAt(4) {
+				t.Errorf("%s: the samples have not expired", what)
+			}
+			count := func(tier block.Tier, i string) (n int) {
+				v := w.view()
+				defer v.Release()
+				if rows := w.read(v, tier, wholeDays(5)).rows[i]; rows != nil {
+					for _, c := range rows.Count {
+						n += int(c)
+					}
+				}
+				return n
+			}
+			for _, tier := range []block.Tier{block.Hour, block.Hours6} {
+				if _, covered := w.db.manifest.State().CoverageOf(tier, dayAt(4)); !covered {
+					if _, made := on[tier]; made || rule {
+						t.Errorf("%s: %v has no entry of the day", what, tier)
+					}
+					continue
+				}
+				if a, b := count(tier, "1"), count(tier, "2"); a != 140 || b != 100 {
+					t.Errorf("%s: %v has %d and %d samples, want 140 and 100", what, tier, a, b)
+				}
+			}
+		}
 	}
 }
 

@@ -132,13 +132,30 @@ func (o *RetentionOptions) waitFor(s *manifest.State) int64 {
 			wait(b.MinTime)
 			continue
 		}
-		for tier, target := range o.Tiers {
+		for _, tier := range o.tiersOf(s, b.Partition) {
+			target, made := o.Tiers[tier]
+			if !made {
+				target = manifest.NoFloor
+			}
 			if b.Partition >= max(target, s.TierFloor(tier)) && !o.rolledUp(s, tier, b.Info) {
 				wait(b.Partition)
 			}
 		}
 	}
 	return floor
+}
+
+// tiersOf returns the tiers whose buckets of a day must hold its samples before these
+// leave: those that are made, and those that are off and have an entry of the day, which
+// is rolled up again or removed when it is behind.
+func (o *RetentionOptions) tiersOf(s *manifest.State, day int64) (tiers []block.Tier) {
+	for _, tier := range block.Rollups {
+		_, made := o.Tiers[tier]
+		if _, covered := s.CoverageOf(tier, day); made || covered {
+			tiers = append(tiers, tier)
+		}
+	}
+	return tiers
 }
 
 // stuck returns a function that reports whether an L0 or L1 is quarantined, or is merged

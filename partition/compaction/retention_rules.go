@@ -112,7 +112,7 @@ func (o *RetentionOptions) waitForRule(s *manifest.State, l *manifest.RuleList, 
 			}
 			continue
 		}
-		for tier := range o.Tiers {
+		for _, tier := range o.tiersOf(s, b.Partition) {
 			if b.Partition >= max(at.Floor(tier), s.TierFloor(tier)) && !o.rolledUp(s, tier, b.Info) && has(b.Info, held, o.cleanUpTo(s, tier, b.Info)) {
 				wait(b.Partition)
 			}

@@ -111,6 +111,14 @@ func TestRetentionWaitsForRollups(t *testing.T) {
 		{"a day of a tier is not covered", everyday, func(s *state) { all(s); delete(s.Coverage, manifest.CoverKey{Tier: block.Hour, Day: day(-3)}) }, RetentionOptions{Tiers: both}, -3, 1},
 		{"the tier is off", everyday, func(s *state) { all(s); delete(s.Coverage, manifest.CoverKey{Tier: block.Hour, Day: day(-3)}) },
 			RetentionOptions{Tiers: map[block.Tier]int64{block.Minute: manifest.NoFloor}}, -1, 3},
+		{"the tier is off, and has a day that changed", everyday, func(s *state) { all(s); cover(s, block.Hour, -3, 2) },
+			RetentionOptions{Tiers: map[block.Tier]int64{block.Minute: manifest.NoFloor}}, -3, 1},
+		{"the tier is off, and what changed is below its floor", everyday, func(s *state) {
+			all(s)
+			cover(s, block.Hour, -3, 2)
+			s.TierFloors = map[block.Tier]int64{block.Hour: day(-2)}
+		}, RetentionOptions{Tiers: map[block.Tier]int64{block.Minute: manifest.NoFloor}}, -1, 3},
+		{"all tiers are off, and one has a day that changed", everyday, func(s *state) { cover(s, block.Hour, -2, 2) }, RetentionOptions{}, -2, 2},
 		{"the tier is kept shorter", everyday, func(s *state) { all(s); delete(s.Coverage, manifest.CoverKey{Tier: block.Minute, Day: day(-3)}) },
 			RetentionOptions{Tiers: map[block.Tier]int64{block.Minute: day(-2), block.Hour: manifest.NoFloor}}, -1, 3},
 		{"newer samples in an L2", everyday, func(s *state) { all(s); cover(s, block.Hour, -2, 2) }, RetentionOptions{Tiers: both}, -2, 2},
