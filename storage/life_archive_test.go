@@ -140,7 +140,7 @@ func (w *lifeWorld) restoreBackup(o lifeOp) error {
 		w.counts.restoredMoments++
 	}
 	if !o.flag {
-		other := &lifeWorld{ctx: w.ctx, fs: to, dir: dir, clock: w.clock, o: w.o, model: m.model, floors: m.floors, hadRollups: w.hadRollups, hadRules: w.hadRules, counts: w.counts}
+		other := &lifeWorld{ctx: w.ctx, fs: to, dir: dir, clock: w.clock, o: w.o, model: m.model, floors: m.floors, hadRollups: w.hadRollups, hadRules: w.hadRules, engine: w.engine, counts: w.counts}
 		if err := other.open(); err != nil {
 			return err
 		}

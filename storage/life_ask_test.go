@@ -26,23 +26,31 @@ import (
 
 var lifeParser = parser.NewParser(parser.Options{})
 
-// lifeEngines are Prometheus' engine, which reads models, and ours, with a cache. Its
-// answers are kept by database.
-var lifeEngines = sync.OnceValues(func() (*promql.Engine, *query.Engine) {
+// lifeReference is Prometheus' engine, which reads models.
+var lifeReference = sync.OnceValue(func() *promql.Engine {
 	return promql.NewEngine(promql.EngineOpts{
-			MaxSamples: 50_000_000, Timeout: time.Minute, LookbackDelta: query.DefaultLookback,
-			NoStepSubqueryIntervalFn: func(int64) int64 { return query.DefaultSubqueryStep.Milliseconds() },
-			EnableAtModifier:         true, EnableNegativeOffset: true, Parser: lifeParser,
-		}),
-		query.New(query.Options{CacheBytes: 8 << 20, Registerer: lifeMetrics})
+		MaxSamples: 50_000_000, Timeout: time.Minute, LookbackDelta: query.DefaultLookback,
+		NoStepSubqueryIntervalFn: func(int64) int64 { return query.DefaultSubqueryStep.Milliseconds() },
+		EnableAtModifier:         true, EnableNegativeOffset: true, Parser: lifeParser,
+	})
 })
 
-// lifeMetrics are those of the engine.
-var lifeMetrics = prometheus.NewRegistry()
+// lifeEngine is ours with a cache of answers by database. An answer holds the change
+// counters of its database, up to a megabyte: so each life has an engine of its own.
+type lifeEngine struct {
+	*query.Engine
+	metrics *prometheus.Registry
+}
 
-// cachedAnswers returns how many answers were wholly or partly in the cache.
-func cachedAnswers() (n int64) {
-	families, err := lifeMetrics.Gather()
+func newLifeEngine() *lifeEngine {
+	e := &lifeEngine{metrics: prometheus.NewRegistry()}
+	e.Engine = query.New(query.Options{CacheBytes: 8 << 20, Registerer: e.metrics})
+	return e
+}
+
+// cached returns how many answers were wholly or partly in the cache.
+func (e *lifeEngine) cached() (n int64) {
+	families, err := e.metrics.Gather()
 	if err != nil {
 		panic(err)
 	}
@@ -97,17 +105,21 @@ func (g *lifeGenerator) question() lifeQuestion {
 }
 
 // oldQuestion returns a question about whole hours of the last weeks, which hours answer
-// after the samples have expired.
+// after the samples have expired, and in a third of the cases six hours do.
 func (g *lifeGenerator) oldQuestion() lifeQuestion {
-	q := lifeQuestion{step: model.HourMs * pickOf(g.r, int64(1), 1, 6), selector: g.selector()}
+	unit, reaches := model.HourMs, []int64{model.HourMs, model.HourMs, 3 * model.HourMs, model.DayMs}
+	if g.chance(33) {
+		unit, reaches = 6*model.HourMs, []int64{6 * model.HourMs, 12 * model.HourMs, model.DayMs}
+	}
+	q := lifeQuestion{step: unit * pickOf(g.r, int64(1), 1, 6), selector: g.selector()}
 	if len(g.written) > 0 && g.chance(60) {
 		q.selector = fmt.Sprintf(`{i="%d"}`, pickOf(g.r, g.written...).series)
 	}
-	q.start = (g.now-g.r.Int64N(14*model.DayMs))/model.HourMs*model.HourMs + model.HourMs
+	q.start = (g.now-g.r.Int64N(14*model.DayMs))/unit*unit + unit
 	q.end = q.start + q.step*g.r.Int64N(60)
 	fn := pickOf(g.r, "rate", "increase", "delta", "count_over_time", "sum_over_time", "avg_over_time", "min_over_time", "max_over_time", "last_over_time",
 		"present_over_time", "changes", "resets")
-	q.reach = pickOf(g.r, model.HourMs, model.HourMs, 3*model.HourMs, model.DayMs)
+	q.reach = pickOf(g.r, reaches...)
 	q.text = fmt.Sprintf("%s(%s[%dms])", fn, q.selector, q.reach)
 	q.rounded = true
 	return q
@@ -217,7 +229,7 @@ func (w *lifeWorld) mayHaveExpired(q lifeQuestion) bool {
 
 // askKept asks about samples that have not expired.
 func (w *lifeWorld) askKept(q lifeQuestion) error {
-	theirs, ours := lifeEngines()
+	theirs, ours := lifeReference(), w.engine.Engine
 	want, wantErr := exec(w.ctx, theirs, modelQueryable{w.model, false}, nil, q)
 	rawOnly, err := query.ParseResolution("raw")
 	if err != nil {
@@ -258,18 +270,25 @@ func expiredNoted(notes annotations.Annotations) bool {
 	return slices.ContainsFunc(notes.AsErrors(), func(err error) bool { return strings.Contains(err.Error(), "have expired") })
 }
 
-// askExpired compares the answer of hours in the place of samples that have expired. An
-// answer that says what it lacks, or is refused, is not compared.
+// coarseHas reports whether rows of a tier are there for all that a question reads, and no
+// window of it cuts one.
+func (w *lifeWorld) coarseHas(tier block.Tier, q lifeQuestion) bool {
+	if ms := int64(tier); q.step == 0 || q.start%ms != 0 || q.step%ms != 0 || q.reach%ms != 0 || !w.o.made(tier) {
+		return false
+	}
+	return !slices.ContainsFunc(w.selected(q), func(i int) bool {
+		return q.start-q.reach < w.floors.since[tier][i] || w.o.keep(tier, i) < 0
+	})
+}
+
+// askExpired compares the answer of hours, or six hours, in the place of samples that have
+// expired. An answer that says what it lacks, or is refused, is not compared.
 func (w *lifeWorld) askExpired(q lifeQuestion) error {
-	if q.step == 0 || q.start%model.HourMs != 0 || q.step%model.HourMs != 0 || q.reach%model.HourMs != 0 || !w.o.made(block.Hour) {
+	hours := w.coarseHas(block.Hour, q)
+	if !hours && !w.coarseHas(block.Hours6, q) {
 		return nil
 	}
-	for _, i := range w.selected(q) {
-		if q.start-q.reach < w.floors.hours[i] || w.o.keep(block.Hour, i) < 0 {
-			return nil
-		}
-	}
-	theirs, ours := lifeEngines()
+	theirs, ours := lifeReference(), w.engine.Engine
 	want, err := exec(w.ctx, theirs, modelQueryable{w.model, true}, nil, q)
 	if err != nil {
 		return err
@@ -290,7 +309,9 @@ func (w *lifeWorld) askExpired(q lifeQuestion) error {
 	if err := compareValues(got, want, q.rounded); err != nil {
 		return fmt.Errorf("hours: %w", err)
 	}
-	w.counts.oldAnswers++
+	if w.counts.oldAnswers++; !hours {
+		w.counts.sixAnswers++
+	}
 	return nil
 }
 

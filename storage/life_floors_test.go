@@ -18,17 +18,26 @@ type lifeFloors struct {
 	// highest are the highest floors that samples of each series ever had. A floor of a
 	// rule falls when the rule is gone and nothing is left of what it hid.
 	highest [lifeSeries]int64
-	// hours are the times from which on the hours of each series have all samples: those
-	// that expired while no hours were made are in none.
-	hours [lifeSeries]int64
+	// since are the times from which on the hours, and the six hours, of each series have all
+	// samples: those that expired while no such rows were made are in none.
+	since map[block.Tier]*[lifeSeries]int64
 }
 
+// lifeCoarse are the tiers that answer in the place of expired samples.
+var lifeCoarse = []block.Tier{block.Hour, block.Hours6}
+
 func newLifeFloors() *lifeFloors {
-	f := &lifeFloors{of: map[block.Tier]*[lifeSeries]int64{}, all: map[block.Tier]int64{}}
+	f := &lifeFloors{of: map[block.Tier]*[lifeSeries]int64{}, all: map[block.Tier]int64{}, since: map[block.Tier]*[lifeSeries]int64{}}
 	for _, tier := range lifeTiers {
 		f.of[tier], f.all[tier] = new([lifeSeries]int64), model.MinTime
 		for i := range f.of[tier] {
-			f.of[tier][i], f.hours[i], f.highest[i] = model.MinTime, model.MinTime, model.MinTime
+			f.of[tier][i], f.highest[i] = model.MinTime, model.MinTime
+		}
+	}
+	for _, tier := range lifeCoarse {
+		f.since[tier] = new([lifeSeries]int64)
+		for i := range lifeSeries {
+			f.since[tier][i] = model.MinTime
 		}
 	}
 	return f
@@ -39,7 +48,10 @@ func (f *lifeFloors) clone() *lifeFloors {
 	for _, tier := range lifeTiers {
 		*c.of[tier], c.all[tier] = *f.of[tier], f.all[tier]
 	}
-	c.hours, c.highest = f.hours, f.highest
+	for _, tier := range lifeCoarse {
+		*c.since[tier] = *f.since[tier]
+	}
+	c.highest = f.highest
 	return c
 }
 
@@ -110,12 +122,18 @@ func (w *lifeWorld) seeFloors(settled settlement) error {
 	}
 	for i := range lifeSeries {
 		now.highest[i] = max(w.floors.highest[i], now.raw(i))
-		now.hours[i] = max(w.floors.hours[i], now.of[block.Hour][i])
-		if w.o.hourDays < 0 || w.o.keep(block.Hour, i) < 0 {
-			now.hours[i] = max(now.hours[i], now.raw(i))
+		fell := model.TimeRange{Min: now.raw(i), Max: w.floors.raw(i)}
+		for _, tier := range lifeCoarse {
+			since := max(w.floors.since[tier][i], now.of[tier][i])
+			if !w.o.made(tier) || w.o.keep(tier, i) < 0 {
+				since = max(since, now.raw(i))
+			}
+			if !fell.Empty() {
+				since = max(since, fell.Max)
+			}
+			now.since[tier][i] = since
 		}
-		if fell := (model.TimeRange{Min: now.raw(i), Max: w.floors.raw(i)}); !fell.Empty() { // nothing is left of what lay below
-			now.hours[i] = max(now.hours[i], fell.Max)
+		if !fell.Empty() { // nothing is left of what lay below
 			removeSamples(&w.model.series[i].expired, fell)
 			w.archive.unclear = true
 		}

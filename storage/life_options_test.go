@@ -17,13 +17,13 @@ import (
 // lifeOptions are the options of the database that may change at a restart. Retention may
 // change while it runs.
 type lifeOptions struct {
-	rawDays, minuteDays, hourDays int // retention; 0 = for ever; < 0 of a tier = off
-	rules                         []lifeRule
-	maxKiB                        int64 // bound of bytes; 0 = none
-	futureHours                   int
-	segmentKiB                    int64
-	cutMinutes                    int
-	cacheKiB                      int64
+	rawDays, minuteDays, hourDays, sixDays int // retention; 0 = for ever; < 0 of a tier = off
+	rules                                  []lifeRule
+	maxKiB                                 int64 // bound of bytes; 0 = none
+	futureHours                            int
+	segmentKiB                             int64
+	cutMinutes                             int
+	cacheKiB                               int64
 }
 
 // lifeRule is a retention rule.
@@ -43,10 +43,10 @@ func (r lifeRule) String() string {
 }
 
 // lifeTiers are the tiers of a life.
-var lifeTiers = []block.Tier{block.Raw, block.Minute, block.Hour}
+var lifeTiers = []block.Tier{block.Raw, block.Minute, block.Hour, block.Hours6}
 
 func (o lifeOptions) String() string {
-	text := fmt.Sprintf("{raw=%dd 1m=%dd 1h=%dd future=%dh segment=%dK cut=%dm cache=%dK", o.rawDays, o.minuteDays, o.hourDays, o.futureHours, o.segmentKiB, o.cutMinutes, o.cacheKiB)
+	text := fmt.Sprintf("{raw=%dd 1m=%dd 1h=%dd 6h=%dd future=%dh segment=%dK cut=%dm cache=%dK", o.rawDays, o.minuteDays, o.hourDays, o.sixDays, o.futureHours, o.segmentKiB, o.cutMinutes, o.cacheKiB)
 	if o.maxKiB > 0 {
 		text += fmt.Sprintf(" max=%dK", o.maxKiB)
 	}
@@ -60,7 +60,7 @@ func (o lifeOptions) String() string {
 	return text + "}"
 }
 
-func (o lifeOptions) rollups() bool { return o.minuteDays >= 0 || o.hourDays >= 0 }
+func (o lifeOptions) rollups() bool { return o.minuteDays >= 0 || o.hourDays >= 0 || o.sixDays >= 0 }
 
 // days returns the retention of a tier of all series that no rule matches.
 func (o lifeOptions) days(tier block.Tier) int {
@@ -69,6 +69,8 @@ func (o lifeOptions) days(tier block.Tier) int {
 		return o.minuteDays
 	case block.Hour:
 		return o.hourDays
+	case block.Hours6:
+		return o.sixDays
 	}
 	return o.rawDays
 }
@@ -136,7 +138,7 @@ func pickOf[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
 
 func randomOptions(r *rand.Rand) lifeOptions {
 	o := lifeOptions{
-		minuteDays: -1, hourDays: -1, futureHours: pickOf(r, 1, 48, 24*30), segmentKiB: pickOf(r, int64(64), 64, 256),
+		minuteDays: -1, hourDays: -1, sixDays: -1, futureHours: pickOf(r, 1, 48, 24*30), segmentKiB: pickOf(r, int64(64), 64, 256),
 		cutMinutes: pickOf(r, 10, 30, 120), cacheKiB: pickOf(r, int64(-1), 4, 1024),
 	}
 	if r.IntN(4) > 0 {
@@ -144,6 +146,9 @@ func randomOptions(r *rand.Rand) lifeOptions {
 	}
 	if r.IntN(3) > 0 {
 		o.minuteDays = 0
+	}
+	if r.IntN(2) > 0 {
+		o.sixDays = 0
 	}
 	o.retention(r)
 	return o
@@ -157,6 +162,9 @@ func (o *lifeOptions) retention(r *rand.Rand) {
 	}
 	if o.minuteDays >= 0 {
 		o.minuteDays = pickOf(r, 0, 7, 20)
+	}
+	if o.sixDays >= 0 {
+		o.sixDays = pickOf(r, 0, 0, 40)
 	}
 	for range pickOf(r, 0, 0, 0, 0, 1, 3) {
 		rule := lifeRule{selector: pickOf(r, `{env="dev"}`, `{env!="prod"}`, `{odd=~".+"}`, `{odd=""}`, `requests_total`, `{__name__=~"gauge|mixed"}`, `{i=~"[0-4]"}`, `{i="3",env="prod"}`), keep: map[block.Tier]int{}}
@@ -180,6 +188,9 @@ func (o lifeOptions) reloaded(others lifeOptions) lifeOptions {
 	}
 	if o.hourDays >= 0 {
 		o.hourDays = max(others.hourDays, 0)
+	}
+	if o.sixDays >= 0 {
+		o.sixDays = max(others.sixDays, 0)
 	}
 	return o
 }

@@ -34,6 +34,7 @@ type lifeWorld struct {
 
 	hadRollups, hadRules bool // at some time
 
+	engine    *lifeEngine
 	queryable *query.Queryable
 	snapshots []lifeSnapshot // oldest first
 	archive   *lifeArchive
@@ -51,13 +52,13 @@ type lifeSnapshot struct {
 type lifeCounts struct {
 	samples, refused, deleted, merges, rolls, snapshots, restores, restarts, expired, answers int64
 
-	backups, moments, restoredMoments, reloads, sizeExpired, oldAnswers, oldDoubts int64
+	backups, moments, restoredMoments, reloads, sizeExpired, oldAnswers, sixAnswers, oldDoubts, cached int64
 }
 
 // runLife runs operations against a database and its model, and returns the first
 // difference.
 func runLife(o lifeOptions, ops []lifeOp, counts *lifeCounts) (at int, err error) {
-	w := &lifeWorld{ctx: context.Background(), fs: vfs.NewMem(), dir: "data", clock: vfs.NewManualClock(lifeEpoch), o: o, model: &lifeModel{}, floors: newLifeFloors(), archive: newLifeArchive(), counts: counts}
+	w := &lifeWorld{ctx: context.Background(), fs: vfs.NewMem(), dir: "data", clock: vfs.NewManualClock(lifeEpoch), o: o, model: &lifeModel{}, floors: newLifeFloors(), archive: newLifeArchive(), engine: newLifeEngine(), counts: counts}
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
@@ -66,6 +67,7 @@ func runLife(o lifeOptions, ops []lifeOp, counts *lifeCounts) (at int, err error
 			w.db.CloseUncut()
 		}
 	}()
+	defer func() { counts.cached += w.engine.cached() }()
 	if err := w.open(); err != nil {
 		return 0, err
 	}
