@@ -32,7 +32,6 @@ func TestExplainBoundsWhatIsRead(t *testing.T) {
 		for i := range 400 {
 			if i%40 == 39 && w.keepMs == 0 {
 				w.change()
-				w.flush() // samples in memory are estimated
 			}
 			q, _ := g.question()
 			only := false // buckets are compared
@@ -61,7 +60,7 @@ func TestExplainBoundsWhatIsRead(t *testing.T) {
 		}
 	}
 	t.Logf("read %.0f samples and %.0f buckets, explained %.0f and %.0f", read.samples, read.buckets, bound.samples, bound.buckets)
-	if bound.samples > 6*read.samples || bound.buckets > 5*read.buckets {
+	if bound.samples > 3*read.samples || bound.buckets > 5*read.buckets {
 		t.Error("the bound is not tight")
 	}
 }

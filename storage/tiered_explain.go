@@ -54,7 +54,7 @@ func (v *View) ExplainTiered(ctx context.Context, tenant uint32, tr model.TimeRa
 	if err != nil {
 		return TieredCost{}, nil, err
 	}
-	c := tieredCoster{set: set, read: read, buckets: coster{state: v.st}, raw: coster{state: v.st, seen: make(map[seenChunk]struct{})}}
+	c := tieredCoster{set: set, read: read, buckets: coster{state: v.st}, raw: coster{state: v.st, seen: make(map[seenChunk]bool)}}
 	defer c.reader.Release()
 	c.countDays()
 	for _, s := range set.series {
@@ -149,31 +149,46 @@ func (c *tieredCoster) add(ctx context.Context, s *TieredSeries) error {
 	}
 	whole := lengthOf(mergeRanges(slices.Clone(c.gaps)))
 	gaps := mergeRanges(append(c.gaps, cut...))
+	twice := uint64(0)
 	if c.read.ReadsAll != nil && !c.old && c.read.ReadsAll(whole, cut) {
+		// A read may learn of it only once it has the samples of the gaps.
+		before := c.raw
+		if _, err := c.addRaw(ctx, s, gaps); err != nil {
+			return err
+		}
+		twice = c.raw.cost.Samples - before.cost.Samples
+		c.raw.cost, c.raw.bytes = before.cost, before.bytes
 		gaps = append(gaps[:0], c.set.times)
 	}
-	any := false
+	any, err := c.addRaw(ctx, s, gaps)
+	if any {
+		c.cost.Raw.Series++
+		c.raw.cost.Samples += twice
+	}
+	return err
+}
+
+// addRaw adds the cost of the samples of a series in ranges. It reports whether it may have
+// some.
+func (c *tieredCoster) addRaw(ctx context.Context, s *TieredSeries, ranges []model.TimeRange) (any bool, err error) {
 	clear(c.raw.seen)
-	for _, tr := range gaps {
+	for _, tr := range ranges {
 		tr = tr.Intersect(c.set.rawTimes)
 		for !tr.Empty() {
 			part, series, err := s.rawIn(ctx, tr)
 			if err != nil {
-				return err
+				return any, err
 			}
 			if series != nil {
 				any = true
 				if err := c.raw.add(series, part); err != nil {
-					return err
+					return any, err
 				}
 			}
 			tr.Min = part.Max
 		}
 	}
-	if any {
-		c.cost.Raw.Series++
-	}
-	return nil
+	return any, nil
 }
 
 // cutOf returns the buckets of a series that are read as samples because windows cut
@@ -216,7 +231,7 @@ func (c *tieredCoster) addRollups(s *TieredSeries) error {
 					c.buckets.addChunk(k)
 					buckets = true
 					c.fine = c.fine || c.set.tiers.At(k.MinTime) < block.Hour
-					c.old = c.old || !c.set.isRaw(k.MinTime)
+					c.old = c.old || !c.set.isRaw(max(k.MinTime, tr.Min))
 				}
 			}
 		}

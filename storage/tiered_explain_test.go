@@ -44,9 +44,9 @@ func TestExplainTieredCountsWhatIsRead(t *testing.T) {
 	w.write(1, one(dayAt(2)+5*model.HourMs, 1))
 	w.write(2, one(w.clock.Now().UnixMilli(), 1))
 	w.flush()
-	// A chunk of a day and the late sample; the sample of today.
+	// The hour with the late sample, and that sample; the sample of today.
 	want.NewerSeries, want.UncoveredDays = 1, 1
-	want.Raw = Cost{Series: 2, Blocks: 2, Chunks: 3, Samples: 1442}
+	want.Raw = Cost{Series: 2, Blocks: 2, Chunks: 3, Samples: 62}
 	if got := explain(block.Hour, all); !reflect.DeepEqual(got, want) {
 		t.Errorf("late: %+v, want %+v", got, want)
 	}

@@ -56,6 +56,21 @@ func (b *Block) Chunks(ord uint32, tr model.TimeRange, dst []Chunk) ([]Chunk, er
 	return append(dst, chunks...), err
 }
 
+// CountIn returns how many rows of a chunk of the block lie in tr. Where tr cuts a chunk of
+// samples it reads their times, which series that were scraped together share.
+func (b *Block) CountIn(c Chunk, tr model.TimeRange) (int, error) {
+	if c.Bad || c.Kind >= sampleKinds || tr.Min <= c.MinTime && c.MaxTime < tr.Max {
+		return int(c.Count), nil
+	}
+	r := b.Reader()
+	defer r.Release()
+	ts, err := r.chunks.timestamps(c.page, c.pageOff, &c.page.times[c.page.rows[c.row].time])
+	if err != nil {
+		return 0, err
+	}
+	return searchTime(ts, tr.Max) - searchTime(ts, tr.Min), nil
+}
+
 // merge adds a chunk to dst, where the samples from index from on are those of
 // earlier chunks of the same series. Only chunks of different kinds overlap in
 // time.

@@ -141,7 +141,7 @@ func (p *bufferShard) delete(slots []uint32, end uint32, tr model.TimeRange) (n 
 // estimate returns about how many samples of a series are in a range, from the
 // directories of its runs.
 func (p *bufferShard) estimate(st *state, tr model.TimeRange) int {
-	part := func(minT, maxT int64, samples int) int {
+	return p.sumRuns(st, tr, func(minT, maxT int64, samples int) int {
 		span := model.Inclusive(minT, maxT)
 		in := span.Intersect(tr)
 		switch {
@@ -151,7 +151,12 @@ func (p *bufferShard) estimate(st *state, tr model.TimeRange) int {
 			return samples
 		}
 		return int(math.Ceil(float64(samples) * float64(in.Max-in.Min) / float64(span.Max-span.Min)))
-	}
+	})
+}
+
+// sumRuns adds up what part says of the runs of a series, which have samples from minT to
+// maxT, both inclusive, and the late samples in a range.
+func (p *bufferShard) sumRuns(st *state, tr model.TimeRange, part func(minT, maxT int64, samples int) int) int {
 	if st.extra == 0 {
 		return part(st.minT, st.t, int(st.n))
 	}
@@ -232,6 +237,22 @@ func (p *bufferShard) startOver(st *state) {
 	p.setTombstones(x, nil)
 	*x = extra{exs: x.exs, nExs: x.nExs}
 	*st = state{extra: st.extra}
+}
+
+// AtMost returns a bound of the samples that a series has in a range: runs that overlap it
+// count as a whole.
+func (b *Buffer) AtMost(ref model.Ref, tr model.TimeRange) int {
+	defer runlock(b.rlock(ref.Shard()))
+	p := &b.shards[ref.Shard()]
+	if !p.has(ref.Slot(), tr) {
+		return 0
+	}
+	return p.sumRuns(p.states.at(ref.Slot()), tr, func(minT, maxT int64, samples int) int {
+		if minT >= tr.Max || maxT < tr.Min {
+			return 0
+		}
+		return samples
+	})
 }
 
 // Estimate returns about how many samples a series has in a range.
