@@ -69,6 +69,7 @@ type queryCostView struct {
 	SamplesRead    int64     `json:"samplesRead"`
 	Series         int       `json:"series"` // of the last answer
 	Last           time.Time `json:"last"`
+	Background     bool      `json:"background,omitempty"` // a page asked of its own accord
 }
 
 // topQueries lists the most expensive expressions by duration, frequency or
@@ -88,9 +89,9 @@ func (a *API) topQueries(r *http.Request) (answer, *apiError) {
 		n = defaultTableRows
 	}
 	queries := []queryCostView{}
-	for _, c := range a.opts.Queries.Top(by, n) {
+	for _, c := range a.opts.Queries.Top(by, n, r.Form.Get("background") != "0") {
 		queries = append(queries, queryCostView{
-			c.Text, c.Count, c.Errors, c.Total.Seconds(), c.Longest.Seconds(), c.SamplesRead, c.Series, c.Last.UTC(),
+			c.Text, c.Count, c.Errors, c.Total.Seconds(), c.Longest.Seconds(), c.SamplesRead, c.Series, c.Last.UTC(), c.Background,
 		})
 	}
 	return answer{data: jsonValue(queries)}, nil

@@ -146,7 +146,7 @@ func (a *API) evaluate(r *http.Request, limit int, span querylog.Query, prepare 
 		return answer{}, badParam("query", err)
 	}
 	ans := answer{query: expr, done: qry.Close}
-	span.Text, span.Door, span.Client = expr, "http", clientOf(r)
+	span.Text, span.Door, span.Client, span.Background = expr, "http", clientOf(r), isUncounted(r)
 	running, end := a.opts.Queries.Begin(ctx, span)
 	executed := false
 	defer func() {
@@ -207,11 +207,19 @@ func (a *API) queryOpts(r *http.Request) (promql.QueryOpts, error) {
 	case "1", "true":
 		opts = query.Uncached(opts)
 	}
-	switch r.Form.Get("uncounted") {
-	case "1", "true":
+	if isUncounted(r) {
 		opts = query.Uncounted(opts)
 	}
 	return opts, nil
+}
+
+// isUncounted reports whether a query does not count as asked for by a user.
+func isUncounted(r *http.Request) bool {
+	switch r.Form.Get("uncounted") {
+	case "1", "true":
+		return true
+	}
+	return false
 }
 
 // withOrigin adds the client to the context, for the engine's query log.

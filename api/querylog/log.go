@@ -31,6 +31,9 @@ type Query struct {
 	StepMs  int64 // 0 for an instant query
 	Door    string
 	Client  string // address
+
+	// Background marks what a page asks of its own accord, such as small plots of metrics.
+	Background bool
 }
 
 // Outcome describes how a query ended.
@@ -81,7 +84,7 @@ type Log struct {
 		sync.Mutex
 		last    uint64 // number of the newest query
 		running map[uint64]Running
-		costs   map[string]*Cost // by text; at most MaxRemembered
+		costs   map[costKey]*Cost // at most MaxRemembered
 	}
 }
 
@@ -94,8 +97,15 @@ type Running struct {
 	cancel context.CancelCauseFunc
 }
 
-// Cost sums up the queries of one expression.
+// costKey identifies a Cost.
+type costKey struct {
+	text       string
+	background bool
+}
+
+// Cost sums up the queries of one expression, those in the background apart.
 type Cost struct {
+	Background  bool
 	Text        string
 	Count       uint64
 	Errors      uint64 // of Count
@@ -116,7 +126,7 @@ func New(o Options) *Log {
 	}
 	l := &Log{opts: o}
 	l.mu.running = make(map[uint64]Running)
-	l.mu.costs = make(map[string]*Cost)
+	l.mu.costs = make(map[costKey]*Cost)
 	return l
 }
 
@@ -152,11 +162,12 @@ func (l *Log) end(r Running, o Outcome) {
 	took := max(now.Sub(r.Since), 0)
 	l.mu.Lock()
 	delete(l.mu.running, r.ID)
-	c := l.mu.costs[r.Text]
+	key := costKey{r.Text, r.Background}
+	c := l.mu.costs[key]
 	if c == nil {
-		c = &Cost{Text: r.Text}
+		c = &Cost{Text: r.Text, Background: r.Background}
 		l.makeRoomLocked()
-		l.mu.costs[r.Text] = c
+		l.mu.costs[key] = c
 	}
 	c.Count++
 	if o.Err != nil {
@@ -184,7 +195,7 @@ func (l *Log) makeRoomLocked() {
 			cheapest = c
 		}
 	}
-	delete(l.mu.costs, cheapest.Text)
+	delete(l.mu.costs, costKey{cheapest.Text, cheapest.Background})
 }
 
 // warn writes a slow query to the server's log.
@@ -224,11 +235,13 @@ const (
 var Orders = []Order{ByDuration, ByFrequency, BySamples}
 
 // Top returns the n highest-ranked expressions, highest first.
-func (l *Log) Top(by Order, n int) []Cost {
+func (l *Log) Top(by Order, n int, background bool) []Cost {
 	l.mu.Lock()
 	all := make([]Cost, 0, len(l.mu.costs))
 	for _, c := range l.mu.costs {
-		all = append(all, *c)
+		if background || !c.Background {
+			all = append(all, *c)
+		}
 	}
 	l.mu.Unlock()
 	slices.SortFunc(all, func(a, b Cost) int {

@@ -38,11 +38,11 @@ func TestCostsAreAddedUpByExpression(t *testing.T) {
 	run("slow", time.Minute, 10, nil)
 	run("wide", 2*time.Second, 1000, nil)
 	for by, want := range map[Order]string{ByDuration: "slow often wide", ByFrequency: "often slow wide", BySamples: "wide slow often"} {
-		if got := texts(l.Top(by, 10)); got != want {
+		if got := texts(l.Top(by, 10, true)); got != want {
 			t.Errorf("by %s: %s, want %s", by, got, want)
 		}
 	}
-	got := l.Top(ByFrequency, 1)
+	got := l.Top(ByFrequency, 1, true)
 	want := Cost{Text: "often", Count: 3, Errors: 1, Total: 5 * time.Second, Longest: 3 * time.Second, SamplesRead: 3, Series: 3, Last: begin.Add(5 * time.Second)}
 	if len(got) != 1 || got[0] != want {
 		t.Errorf("got %+v, want %+v", got, want)
@@ -81,14 +81,14 @@ func TestMemoryIsBounded(t *testing.T) {
 		clock.Advance(time.Millisecond)
 		end(Outcome{})
 	}
-	top := l.Top(ByDuration, 10*MaxRemembered)
+	top := l.Top(ByDuration, 10*MaxRemembered, true)
 	if len(top) != MaxRemembered || top[0].Text != "q7" {
 		t.Errorf("%d, first %+v", len(top), top[0])
 	}
 	long := strings.Repeat("ü", maxTextBytes)
 	_, end := l.Begin(t.Context(), Query{Text: long})
 	end(Outcome{})
-	for _, c := range l.Top(ByDuration, MaxRemembered) {
+	for _, c := range l.Top(ByDuration, MaxRemembered, true) {
 		if len(c.Text) > maxTextBytes+len("…") || !utf8.ValidString(c.Text) {
 			t.Errorf("text of %d bytes", len(c.Text))
 		}
@@ -147,5 +147,20 @@ func TestCancelEndsTheContextOfAQuery(t *testing.T) {
 	endB(Outcome{})
 	if b.Err() == nil {
 		t.Error("the context outlives its query")
+	}
+}
+
+// What a page asks of its own accord is kept apart from the same expression of a user.
+func TestBackgroundQueriesAreApart(t *testing.T) {
+	l := New(Options{})
+	for _, background := range []bool{true, true, false} {
+		_, end := l.Begin(t.Context(), Query{Text: "up", Background: background})
+		end(Outcome{})
+	}
+	if all := l.Top(ByFrequency, 9, true); len(all) != 2 || all[0].Count != 2 || !all[0].Background || all[1].Background {
+		t.Errorf("%+v", all)
+	}
+	if own := l.Top(ByFrequency, 9, false); len(own) != 1 || own[0].Count != 1 || own[0].Background {
+		t.Errorf("%+v", own)
 	}
 }
