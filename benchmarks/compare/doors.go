@@ -81,11 +81,18 @@ var doorLoads = []doorLoad{
 	{"JSON lines, 100 k series, 20 min", "jsonl", 4, inText, 150, 2, machines(200, 20*time.Minute)},
 	{"exposition text, 100 k series, 20 min", "text", 4, inText, 150, 2, machines(200, 20*time.Minute)},
 	{"CSV, TSBS cpu-only, 1,000 lines a request", "csv", 1000, inText, 150, 2, hosts(2000, 2*time.Hour)},
+	{"line protocol over TCP, TSBS cpu-only", "lines-tcp", 1000, inText, 0, 0, hosts(2000, 2*time.Hour)},
+	{"Graphite over TCP, 100 k series, 20 min", "graphite", 4, inText, 0, 0, machines(200, 20*time.Minute)},
+	{"OpenTSDB, 100 k series, 20 min", "opentsdb", 4, inText, 0, 0, machines(200, 20*time.Minute)},
+	{"DataDog 1, 100 k series, 20 min", "datadog1", 4, inText, 0, 0, machines(200, 20*time.Minute)},
+	{"DataDog 2, zstd, 100 k series, 20 min", "datadog2", 4, inSamples, 0, 0, machines(200, 20*time.Minute)},
+	{"OTLP in JSON, 100 k series, 20 min", "otlp-json", 4, inText, 0, 0, machines(200, 20*time.Minute)},
 }
 
 // doorResult holds the figures of one run of one server.
 type doorResult struct {
 	perCPUSecond float64 // of the load's unit
+	samples      float64 // millions a CPU second
 	p50, p99     time.Duration
 	peakRSS      int64 // bytes
 }
@@ -95,7 +102,7 @@ func runDoors(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("compare doors", flag.ExitOnError)
 	tsdb := flags.String("tsdb", "bin/tsdb", "the tsdb binary")
 	victoria := flags.String("victoriametrics", "", "the VictoriaMetrics binary to run beside it (default: none)")
-	only := flags.String("forms", "", "forms to measure, separated by commas (default: all): remote1, remote2, otlp, jsonl, text, lines, csv")
+	only := flags.String("forms", "", "forms to measure, separated by commas (default: all): "+strings.Join(formNames(), ", "))
 	loads := flags.String("loads", "", "a regular expression for the names of the loads to measure, the first column (default: all)")
 	runs := flags.Int("runs", 3, "runs a number; the median is printed")
 	scratch := flags.String("scratch", "", "where data directories are made (default: the system's temporary directory)")
@@ -113,8 +120,8 @@ func runDoors(ctx context.Context, args []string) error {
 	if *victoria != "" {
 		servers = append(servers, server.VictoriaMetrics("VictoriaMetrics", *victoria))
 	}
-	fmt.Println("| load | unit a CPU second | tsdb | VictoriaMetrics | ratio | wanted | p50 · p99, ms | peak RSS, MB |")
-	fmt.Println("|---|---|---:|---:|---:|---:|---:|---:|")
+	fmt.Println("| load | unit a CPU second | tsdb | VictoriaMetrics | ratio | wanted | M samples | p50 · p99, ms | peak RSS, MB |")
+	fmt.Println("|---|---|---:|---:|---:|---:|---:|---:|---:|")
 	for _, load := range doorLoads {
 		if *only != "" && !slices.Contains(strings.Split(*only, ","), load.form) || !wanted.MatchString(load.name) {
 			continue
@@ -148,13 +155,20 @@ func (l doorLoad) measure(ctx context.Context, s server.Server, form forms.Form,
 	if sources == nil {
 		sources = form.Sources(data, l.rows)
 	}
+	address := ""
+	if port := form.Ports[s.Name]; port != nil {
+		if address, err = server.FreeAddress(); err != nil {
+			return r, err
+		}
+		s = s.With(port(address)...)
+	}
 	err = server.InEmptyDir(scratch, func(dir string) error {
 		p, _, err := server.Start(ctx, s, dir)
 		if err != nil {
 			return err
 		}
 		defer p.Kill()
-		report, err := remote.SendAs(ctx, form.Message(), p.URL+form.Path, sources)
+		report, err := send(ctx, form, p.URL, address, sources)
 		if err != nil {
 			return p.Fail(fmt.Errorf("after %s: %w", report, err))
 		}
@@ -169,28 +183,61 @@ func (l doorLoad) measure(ctx context.Context, s server.Server, form forms.Form,
 			return err
 		}
 		r.perCPUSecond = l.unit.count(data, report) / cpu.Seconds()
+		r.samples = inSamples.count(data, report) / cpu.Seconds()
 		r.p50, r.p99 = report.Latency(0.5), report.Latency(0.99)
 		return nil
 	})
 	return r, err
 }
 
+// send writes all sources to a server, which takes the form at an address of its own unless
+// that is empty.
+func send(ctx context.Context, form forms.Form, url, address string, sources []remote.Source) (*remote.Report, error) {
+	switch {
+	case form.TCP:
+		return remote.SendTCP(ctx, address, sources)
+	case address != "":
+		url = "http://" + address
+	}
+	return remote.SendAs(ctx, form.Message(), url+form.Path, sources)
+}
+
+// formNames returns the names of all forms.
+func formNames() []string {
+	var names []string
+	for _, f := range forms.All() {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
 // print prints a row of the table; both figures of a cell are tsdb's and VictoriaMetrics'.
 func (l doorLoad) print(results [][]doorResult) {
 	rate := func(i int) float64 { return middle(results[i], func(r doorResult) float64 { return r.perCPUSecond }) }
+	samples := func(i int) string {
+		return fmt.Sprintf("%.2f", middle(results[i], func(r doorResult) float64 { return r.samples }))
+	}
 	latency := func(f func(doorResult) time.Duration) string {
+		if middle(results[0], f) == 0 {
+			return "–" // nothing is answered
+		}
 		return fmt.Sprintf("%.1f", middle(results[0], f).Seconds()*1e3)
 	}
 	memory := fmt.Sprintf("%.0f", float64(middle(results[0], func(r doorResult) int64 { return r.peakRSS }))/1e6)
+	both := samples(0)
 	peer, ratio := "–", "–"
 	if len(results) > 1 && len(results[1]) > 0 {
 		peer, ratio = fmt.Sprintf("%.2f", rate(1)), fmt.Sprintf("%.1f", rate(0)/rate(1))
 		memory += fmt.Sprintf(" · %.0f", float64(middle(results[1], func(r doorResult) int64 { return r.peakRSS }))/1e6)
+		both += " · " + samples(1)
 	}
-	wanted := fmt.Sprintf("≥ %g", l.wanted)
+	wanted := "–"
+	if l.wanted > 0 {
+		wanted = fmt.Sprintf("≥ %g", l.wanted)
+	}
 	if l.ratio > 0 {
 		wanted += fmt.Sprintf(", ≥ %g ×", l.ratio)
 	}
-	fmt.Printf("| %s | %s | %.2f | %s | %s | %s | %s · %s | %s |\n", l.name, l.unit.name, rate(0), peer, ratio, wanted,
+	fmt.Printf("| %s | %s | %.2f | %s | %s | %s | %s | %s · %s | %s |\n", l.name, l.unit.name, rate(0), peer, ratio, wanted, both,
 		latency(func(r doorResult) time.Duration { return r.p50 }), latency(func(r doorResult) time.Duration { return r.p99 }), memory)
 }

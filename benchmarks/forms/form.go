@@ -12,8 +12,11 @@ import (
 type Form struct {
 	Name string
 	Path string // the same at tsdb and VictoriaMetrics
-	Text bool   // lines that a person can read; sent as they are
 	Only string // the name of the only server that takes it; "" = all
+	TCP  bool   // messages are written to a connection, which answers nothing
+	// Ports has the flags that make servers, by name, take the form at an address of its own;
+	// the others take it where they take all.
+	Ports map[string]func(address string) []string
 
 	header   http.Header
 	compress func(dst, src []byte) []byte // nil = none
@@ -38,10 +41,24 @@ func All() []Form {
 		{Name: "remote2", Path: "/api/v1/write", Only: "tsdb", compress: remote.Snappy, encoder: newRemote2,
 			header: protobuf("snappy", "application/x-protobuf;proto=io.prometheus.write.v2.Request")},
 		{Name: "otlp", Path: "/opentelemetry/v1/metrics", header: protobuf("zstd", "application/x-protobuf"), compress: zstandard(), encoder: newOTLP},
-		{Name: "jsonl", Path: "/api/v1/import", Text: true, encoder: newJSONLines},
-		{Name: "text", Path: "/api/v1/import/prometheus", Text: true, encoder: newText},
-		{Name: "lines", Path: "/write?precision=ms", Text: true, encoder: newLines},
-		{Name: "csv", Path: "/api/v1/import/csv?format=" + csvFormat(), Text: true, encoder: newCSV},
+		{Name: "jsonl", Path: "/api/v1/import", encoder: newJSONLines},
+		{Name: "text", Path: "/api/v1/import/prometheus", encoder: newText},
+		{Name: "lines", Path: "/write?precision=ms", encoder: newLines},
+		{Name: "graphite", TCP: true, encoder: newGraphite, Ports: map[string]func(string) []string{
+			"tsdb":            func(a string) []string { return []string{"--graphite.tcp", a} },
+			"VictoriaMetrics": func(a string) []string { return []string{"-graphiteListenAddr", a} },
+		}},
+		{Name: "lines-tcp", TCP: true, encoder: newLines, Ports: map[string]func(string) []string{
+			"tsdb":            func(a string) []string { return []string{"--influx.tcp", a, "--influx.listen.precision", "ms"} },
+			"VictoriaMetrics": func(a string) []string { return []string{"-influxListenAddr", a} },
+		}},
+		{Name: "opentsdb", Path: "/api/put", header: http.Header{"Content-Type": {"application/json"}}, encoder: newOpenTSDB, Ports: map[string]func(string) []string{
+			"VictoriaMetrics": func(a string) []string { return []string{"-opentsdbHTTPListenAddr", a} },
+		}},
+		{Name: "datadog1", Path: "/datadog/api/v1/series", header: http.Header{"Content-Type": {"application/json"}}, encoder: newDataDog1},
+		{Name: "datadog2", Path: "/datadog/api/v2/series", header: protobuf("zstd", "application/x-protobuf"), compress: zstandard(), encoder: newDataDog2},
+		{Name: "otlp-json", Path: "/opentelemetry/v1/metrics", Only: "tsdb", header: http.Header{"Content-Type": {"application/json"}}, encoder: newOTLPJSON},
+		{Name: "csv", Path: "/api/v1/import/csv?format=" + csvFormat(), encoder: newCSV},
 	}
 }
 

@@ -1,6 +1,7 @@
 package forms
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -12,6 +13,8 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/prompb"
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
+	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"tsdb/benchmarks/fleet"
 	"tsdb/benchmarks/sets"
@@ -60,6 +63,29 @@ func smallHosts() Data {
 		panic(err)
 	}
 	return d
+}
+
+// eachField passes the fields of a message to f, with their content if they have a length.
+func eachField(m []byte, f func(number protowire.Number, content []byte) error) error {
+	for len(m) > 0 {
+		number, kind, n := protowire.ConsumeTag(m)
+		if n < 0 {
+			return protowire.ParseError(n)
+		}
+		m = m[n:]
+		if n = protowire.ConsumeFieldValue(number, kind, m); n < 0 {
+			return protowire.ParseError(n)
+		}
+		content := m[:n]
+		if kind == protowire.BytesType {
+			content, _ = protowire.ConsumeBytes(m)
+		}
+		if err := f(number, content); err != nil {
+			return err
+		}
+		m = m[n:]
+	}
+	return nil
 }
 
 // The protocols' own libraries read from the messages what was put in.
@@ -119,6 +145,93 @@ func TestFormsHoldTheSamples(t *testing.T) {
 				}
 				n++
 				sum += s.Values[0]
+			}
+			return n, sum, nil
+		},
+		"graphite": func(m []byte) (n int, sum float64, err error) {
+			for line := range strings.Lines(string(m)) {
+				var path string
+				var v float64
+				var at int64
+				if _, err := fmt.Sscanf(line, "%s %g %d\n", &path, &v, &at); err != nil || at/1e9 != 1 || !strings.Contains(path, ";instance=") {
+					return n, sum, fmt.Errorf("line %q: %v", line, err)
+				}
+				n++
+				sum += v
+			}
+			return n, sum, nil
+		},
+		"opentsdb": func(m []byte) (n int, sum float64, err error) {
+			var points []struct {
+				Metric    string
+				Timestamp int64
+				Value     float64
+				Tags      map[string]string
+			}
+			err = json.Unmarshal(m, &points)
+			for _, p := range points {
+				if p.Metric == "" || p.Timestamp/1e12 != 1 || p.Tags["instance"] == "" || p.Tags["__name__"] != "" {
+					return n, sum, fmt.Errorf("point %v", p)
+				}
+				n++
+				sum += p.Value
+			}
+			return n, sum, err
+		},
+		"datadog1": func(m []byte) (n int, sum float64, err error) {
+			var payload struct {
+				Series []struct {
+					Metric string
+					Tags   []string
+					Points [][2]float64
+				}
+			}
+			err = json.Unmarshal(m, &payload)
+			for _, s := range payload.Series {
+				if s.Metric == "" || len(s.Tags) < 2 || s.Points[0][0]/1e9 >= 2 {
+					return n, sum, fmt.Errorf("series %v", s)
+				}
+				n += len(s.Points)
+				sum += s.Points[0][1]
+			}
+			return n, sum, err
+		},
+		"datadog2": func(m []byte) (n int, sum float64, err error) {
+			err = eachField(m, func(number protowire.Number, series []byte) error {
+				if number != 1 {
+					return fmt.Errorf("field %d", number)
+				}
+				n++
+				return eachField(series, func(number protowire.Number, point []byte) error {
+					if number != 4 {
+						return nil
+					}
+					if len(point) < 9 || point[0] != 1<<3|1 {
+						return fmt.Errorf("point %x", point)
+					}
+					sum += math.Float64frombits(binary.LittleEndian.Uint64(point[1:]))
+					return nil
+				})
+			})
+			return n, sum, err
+		},
+		"otlp-json": func(m []byte) (n int, sum float64, err error) {
+			r := pmetricotlp.NewExportRequest()
+			if err = r.UnmarshalJSON(m); err != nil {
+				return n, sum, err
+			}
+			for _, resource := range r.Metrics().ResourceMetrics().All() {
+				for _, scope := range resource.ScopeMetrics().All() {
+					for _, metric := range scope.Metrics().All() {
+						for _, p := range metric.Gauge().DataPoints().All() {
+							if p.Timestamp()/1e18 != 1 {
+								return n, sum, fmt.Errorf("time %d", p.Timestamp())
+							}
+							n++
+							sum += p.DoubleValue()
+						}
+					}
+				}
 			}
 			return n, sum, nil
 		},

@@ -197,3 +197,35 @@ func (e *otlp) row(dst []byte, r *Row) []byte {
 }
 
 func (e *otlp) end(dst []byte) []byte { return dst }
+
+// dataDog2 is DataDog's series, version 2, as its agents send them: gauges in whole seconds.
+type dataDog2 struct {
+	cache
+	point, series []byte
+}
+
+func newDataDog2() encoder {
+	return &dataDog2{cache: newCache(func(ls labels.Labels) []byte {
+		const gauge = 3
+		b := appendField(nil, 2, []byte(ls.Get(model.MetricNameLabel)))
+		ls.Range(func(l labels.Label) {
+			if l.Name != model.MetricNameLabel {
+				b = appendField(b, 3, []byte(l.Name+":"+l.Value))
+			}
+		})
+		return append(b, 5<<3|wireVarint, gauge)
+	})}
+}
+
+func (e *dataDog2) row(dst []byte, r *Row) []byte {
+	for i, series := range e.get(r) {
+		e.point = appendFixed(e.point[:0], 1, math.Float64bits(r.Values[i]))
+		e.point = append(e.point, 2<<3|wireVarint)
+		e.point = binary.AppendUvarint(e.point, uint64(r.T/1000))
+		e.series = appendField(append(e.series[:0], series...), 4, e.point)
+		dst = appendField(dst, 1, e.series)
+	}
+	return dst
+}
+
+func (e *dataDog2) end(dst []byte) []byte { return dst }

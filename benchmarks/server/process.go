@@ -206,6 +206,12 @@ func InEmptyDir(scratch string, f func(dir string) error) error {
 	return f(dir)
 }
 
+// FreeAddress returns an address of the loopback interface whose port is free.
+func FreeAddress() (string, error) {
+	port, err := freePort()
+	return fmt.Sprintf("127.0.0.1:%d", port), err
+}
+
 func freePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
