@@ -13,7 +13,7 @@ import (
 )
 
 // measureBackup archives a database, from its directory and from a server, and restores it.
-// Rates are of the bytes that the database takes.
+// Rates are of the bytes of the archive, without what is in the log.
 func (o *importOptions) measureBackup(ctx context.Context) error {
 	targets, days, ok := strings.Cut(o.backup, "x")
 	n, err1 := strconv.Atoi(targets)
@@ -40,8 +40,8 @@ func (o *importOptions) measureBackup(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("\n%d files with %.1f MB, %.1f M samples\n\n", files, float64(size)/1e6, float64(samples)/1e6)
-	fmt.Printf("| command | s | CPU, s | MB/s | MB a CPU second | M samples a CPU second | peak RSS, MB |\n|---|---:|---:|---:|---:|---:|---:|\n")
+	fmt.Printf("\n%d files with %.1f MB, %.1f M samples\n", files, float64(size)/1e6, float64(samples)/1e6)
+	archived := int64(0) // bytes
 	var first, again, restored []commandCost
 	for range o.runs {
 		err := o.scratch("archive", func(archive string) error {
@@ -51,6 +51,9 @@ func (o *importOptions) measureBackup(ctx context.Context) error {
 					return err
 				}
 				*costs = append(*costs, c)
+			}
+			if archived, err = server.Size(archive); err != nil {
+				return err
 			}
 			return o.scratch("restored", func(dir string) error {
 				c, err := runCommand(ctx, o.tsdb, "restore", "--from", archive, "--to", dir)
@@ -62,21 +65,34 @@ func (o *importOptions) measureBackup(ctx context.Context) error {
 			return err
 		}
 	}
-	print := func(what string, costs []commandCost) {
-		took := middle(costs, func(c commandCost) time.Duration { return c.took }).Seconds()
-		cpu := middle(costs, func(c commandCost) time.Duration { return c.cpu }).Seconds()
-		fmt.Printf("| %s | %.2f | %.2f | %.0f | %.0f | %.1f | %.0f |\n", what, took, cpu, float64(size)/1e6/took, float64(size)/1e6/cpu,
-			float64(samples)/1e6/cpu, float64(middle(costs, func(c commandCost) int64 { return c.rss }))/1e6)
+	served, err := o.measureServerBackup(ctx, db)
+	if err != nil {
+		return err
 	}
-	print("backup --from DIR", first)
-	print("the same again, nothing new", again)
-	print("restore", restored)
-	return o.measureServerBackup(ctx, db, print)
+	fmt.Printf("The archive has %.1f MB.\n\n", float64(archived)/1e6)
+	fmt.Printf("| command | s | CPU, s | MB/s | MB a CPU second | M samples a CPU second | peak RSS, MB |\n|---|---:|---:|---:|---:|---:|---:|\n")
+	for _, row := range []backupRow{{"backup --from DIR", first}, {"the same again, nothing new", again}, {"restore", restored}, {"backup --from URL", served}} {
+		row.print(archived, samples)
+	}
+	return nil
+}
+
+// backupRow is a row of the table.
+type backupRow struct {
+	what  string
+	costs []commandCost
+}
+
+func (r backupRow) print(bytes int64, samples int) {
+	took := middle(r.costs, func(c commandCost) time.Duration { return c.took }).Seconds()
+	cpu := middle(r.costs, func(c commandCost) time.Duration { return c.cpu }).Seconds()
+	fmt.Printf("| %s | %.2f | %.2f | %.0f | %.0f | %.1f | %.0f |\n", r.what, took, cpu, float64(bytes)/1e6/took, float64(bytes)/1e6/cpu,
+		float64(samples)/1e6/cpu, float64(middle(r.costs, func(c commandCost) int64 { return c.rss }))/1e6)
 }
 
 // measureServerBackup archives the database from a server.
-func (o *importOptions) measureServerBackup(ctx context.Context, db string, print func(string, []commandCost)) error {
-	return o.scratch("served", func(dir string) error {
+func (o *importOptions) measureServerBackup(ctx context.Context, db string) (costs []commandCost, err error) {
+	err = o.scratch("served", func(dir string) error {
 		copied := filepath.Join(dir, "data")
 		if _, err := runCommand(ctx, o.tsdb, "backup", "--from", db, "--to", filepath.Join(dir, "archive")); err != nil {
 			return err
@@ -96,7 +112,6 @@ func (o *importOptions) measureServerBackup(ctx context.Context, db string, prin
 		if err != nil {
 			return err
 		}
-		var costs []commandCost
 		for range o.runs {
 			err := o.scratch("archive", func(archive string) error {
 				c, err := runCommand(ctx, o.tsdb, "backup", "--from", p.URL, "--to", archive)
@@ -111,8 +126,8 @@ func (o *importOptions) measureServerBackup(ctx context.Context, db string, prin
 		if err != nil {
 			return err
 		}
-		print("backup --from URL", costs)
-		fmt.Printf("\nThe server that was archived took %.2f s of CPU a backup.\n", ((after - before) / time.Duration(o.runs)).Seconds())
+		fmt.Printf("The server that was archived took %.2f s of CPU a backup.\n", ((after - before) / time.Duration(o.runs)).Seconds())
 		return nil
 	})
+	return costs, err
 }

@@ -24,11 +24,13 @@ type decoder struct {
 	metadata    *door.MetadataCache
 	record      *Record // nil = none
 
-	created created
-	last    []byte // the series of the last sample
-	point   point
-	group   []sample
-	scratch []byte
+	created   created
+	last      []byte // the series of the last sample, nil = none
+	lastKind  metricType
+	lastAlias model.Hash
+	point     point
+	group     []sample
+	scratch   []byte
 
 	unconfirmed []door.MetadataEntry // of the request, until it is stored
 }
@@ -125,9 +127,12 @@ func (d *decoder) Decode(b *door.Batch) error {
 			}
 			continue
 		}
-		if bad := d.point.parse(line, d.unit); bad != nil {
-			d.refuseLine(b, line, bad)
-			continue
+		again := d.point.parseAgain(line, d.last, d.unit)
+		if !again {
+			if bad := d.point.parse(line, d.unit); bad != nil {
+				d.refuseLine(b, line, bad)
+				continue
+			}
 		}
 		if d.openMetrics && f.kind.hasCreated() && d.isCreated() {
 			if !d.setStart(f.kind) {
@@ -142,7 +147,7 @@ func (d *decoder) Decode(b *door.Batch) error {
 		if err := d.flushIfFull(b); err != nil {
 			return err
 		}
-		d.add(b, f.kind)
+		d.add(b, f.kind, again)
 	}
 	d.addMetadata(b, f)
 	return nil
@@ -163,30 +168,32 @@ func (d *decoder) flushIfFull(b *door.Batch) error {
 	return b.FlushIfFull()
 }
 
-// add queues the sample of the line.
-func (d *decoder) add(b *door.Batch, kind metricType) {
+// add queues the sample of the line, which may have the series of the sample before.
+func (d *decoder) add(b *door.Batch, kind metricType, again bool) {
 	p := &d.point
 	s := sample{series: p.series, exemplar: p.exemplar, t: p.t, v: p.v, kind: kind, timed: p.timed}
 	if !p.timed {
 		s.t = d.now
 	}
 	if d.created.series != nil {
-		if bytes.Equal(d.last, s.series) {
+		if again || bytes.Equal(d.last, s.series) {
 			d.created = created{} // the next point begins
 		}
 		s.st = d.created.startOf(s.series, kind)
 	}
-	d.last = s.series
 	d.group = append(d.group, s)
-	seed := b.Seed
-	if kind.hasNumbers() { // the labels depend on it: see normalize
-		seed ^= uint64(kind) << 32
+	if !again || kind != d.lastKind {
+		seed := b.Seed
+		if kind.hasNumbers() { // the labels depend on it: see normalize
+			seed ^= uint64(kind) << 32
+		}
+		d.lastAlias = door.AliasOf(seed, p.series)
 	}
-	alias := door.AliasOf(seed, p.series)
+	d.last, d.lastKind = s.series, kind
 	if d.record != nil {
-		d.record.add(alias, nameOf(p.series))
+		d.record.add(d.lastAlias, nameOf(p.series))
 	}
-	b.Queue(alias)
+	b.Queue(d.lastAlias)
 }
 
 // isCreated reports whether the line has the start timestamp of a point.

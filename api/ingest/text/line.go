@@ -111,6 +111,26 @@ func (p *point) parse(line []byte, unit timeUnit) *lineError {
 	return nil
 }
 
+// parseAgain is parse for a line of a series, which lines in the order of series repeat. It
+// returns false if the line is of another one, or has anything but numbers behind it.
+func (p *point) parseAgain(line, series []byte, unit timeUnit) bool {
+	n := len(series)
+	if n == 0 || len(line) <= n || !isBlank(line[n]) || !bytes.Equal(line[:n], series) {
+		return false
+	}
+	rest := trimLeft(line[n:])
+	v, end, err := decimal.Leading(rest)
+	if err != nil || end < len(rest) && !isBlank(rest[end]) {
+		return false
+	}
+	p.series, p.v, p.exemplar, p.timed = line[:n], v, nil, false
+	if rest = trimLeft(rest[end:]); len(rest) == 0 {
+		return true
+	}
+	p.t, p.timed = parseTime(rest, unit)
+	return p.timed
+}
+
 // token returns the text up to the next blank, and what follows.
 func token(b []byte) (_, rest []byte) {
 	b = trimLeft(b)
