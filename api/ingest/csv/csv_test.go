@@ -90,6 +90,26 @@ func TestTimes(t *testing.T) {
 	f("unix_s", "NaN", 0, false)
 }
 
+// Lines with the same labels have the same series, wherever the labels are, and others
+// have others.
+func TestAliases(t *testing.T) {
+	for _, format := range []string{"1:label:a,2:label:b,3:metric:m,4:metric:n", "2:label:b,1:label:a,3:metric:m,4:metric:n", "1:label:a,4:label:b,2:metric:m,3:metric:n", "3:metric:m,1:label:a,2:label:b,4:metric:n"} {
+		m := doortest.NewMemory()
+		q := acquire(t, m, format)
+		lines := "x,y,1,2\nx,y,3,4\nxy,,1,2\n,xy,1,2\nx,y\n\"x,y\",,1,2\n"
+		if strings.Contains(format, "4:label") {
+			lines = "x,1,2,y\nx,3,4,y\nxy,1,2,\n,1,2,xy\nx,,,y\n\"x,y\",1,2,\n"
+		}
+		q.Decoder.src = []byte(lines)
+		if err := doortest.Twice(t, m, func() (storage.Receipt, error) { return q.Store(t.Context()) }); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(m.Series); n != 8 {
+			t.Errorf("%s: %d series, want 8: %v", format, n, m.Series)
+		}
+	}
+}
+
 // FuzzLines: any line gives the fields that encoding/csv gives, if that takes it, and
 // decodes alike with known and new series.
 func FuzzLines(f *testing.F) {

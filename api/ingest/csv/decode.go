@@ -83,12 +83,7 @@ func (d *decoder) addLine(b *door.Batch, line []byte) {
 			return
 		}
 	}
-	d.key = d.key[:0]
-	for _, l := range f.labels {
-		field := d.field(l.at)
-		d.key = append(binary.AppendUvarint(d.key, uint64(len(field))), field...)
-	}
-	labels := len(d.key)
+	alias := d.labelsAlias(b.Seed)
 	for i, m := range f.metrics {
 		value := number(d.field(m.at))
 		if len(value) == 0 {
@@ -103,9 +98,34 @@ func (d *decoder) addLine(b *door.Batch, line []byte) {
 			continue
 		}
 		d.group = append(d.group, sample{line: line, metric: i, t: t, v: v})
-		d.key = binary.LittleEndian.AppendUint16(d.key[:labels], uint16(i))
+		if i == 0 {
+			b.Queue(alias)
+			continue
+		}
+		d.key = binary.LittleEndian.AppendUint16(door.AppendHash(d.key[:0], alias), uint16(i))
 		b.Queue(door.AliasOf(b.Seed, d.key))
 	}
+}
+
+// labelsAlias returns the hash of the labels of the line, the alias of its first metric.
+func (d *decoder) labelsAlias(seed uint64) model.Hash {
+	f := d.format
+	if from, to := f.labelsFrom, f.labelsTo; from < to && to <= len(d.fields) {
+		// They follow each other, so that they are hashed where they stand: a field may be
+		// sliced up to the end of the line.
+		n := to - from - 1 // commas
+		for _, field := range d.fields[from:to] {
+			n += len(field)
+		}
+		return door.AliasOf(seed, d.fields[from][:n])
+	}
+	d.key = d.key[:0]
+	for _, l := range f.labels {
+		field := d.field(l.at)
+		d.key = append(binary.AppendUvarint(d.key, uint64(len(field))), field...)
+	}
+	const gathered = 1 << 40 // the key of other labels may be the same
+	return door.AliasOf(seed^gathered, d.key)
 }
 
 // field returns a field of the line, nil if it is absent.

@@ -20,6 +20,10 @@ type format struct {
 	time            int // index of the column, -1 = none
 	parseTime       func(b []byte) (ms int64, ok bool)
 	columns         int // of a line that are read
+
+	// The columns labelsFrom ≤ k < labelsTo are labels, and there are no others; both 0
+	// unless the labels follow each other.
+	labelsFrom, labelsTo int
 }
 
 // column is a column with the name of its metric or label.
@@ -71,7 +75,22 @@ func parseFormat(text string) (*format, error) {
 	if len(f.metrics)+len(f.labels) > maxColumns {
 		return bad("more than %d columns", maxColumns)
 	}
+	f.findLabels()
 	return f, nil
+}
+
+// findLabels sets where the labels are, if they follow each other.
+func (f *format) findLabels() {
+	if len(f.labels) == 0 {
+		return
+	}
+	for i, l := range f.labels {
+		if l.at != f.labels[0].at+i {
+			return
+		}
+	}
+	f.labelsFrom = f.labels[0].at
+	f.labelsTo = f.labelsFrom + len(f.labels)
 }
 
 // timeParser returns the parser of a form of times, nil if there is none.
