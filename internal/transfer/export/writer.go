@@ -5,6 +5,7 @@ package export
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/csv"
 	"fmt"
 	"io"
@@ -43,8 +44,8 @@ func NewWriter(format string, w io.Writer) (Writer, error) {
 	case "jsonl":
 		return &jsonWriter{base: base}, nil
 	case "csv":
-		c := &csvWriter{base: base, csv: csv.NewWriter(b)}
-		return c, c.csv.Write([]string{"name", "labels", "timestamp_ms", "value"})
+		_, err := b.WriteString("name,labels,timestamp_ms,value\n")
+		return &csvWriter{base: base}, err
 	case "openmetrics":
 		return &textWriter{base: base}, nil
 	case "parquet":
@@ -98,32 +99,30 @@ func (w *jsonWriter) Close() error { return w.out.Flush() }
 
 // csvWriter writes a line for each sample: the metric's name, its other labels as a
 // JSON object, the time and the value.
-type csvWriter struct {
-	base
-	csv *csv.Writer
-}
+type csvWriter struct{ base }
 
 func (w *csvWriter) Series(ls labels.Labels, s *samples.Samples) error {
-	record := []string{ls.Get(model.MetricNameLabel), otherLabels(ls), "", ""}
+	var text bytes.Buffer // the columns that all lines have in common
+	names := csv.NewWriter(&text)
+	_ = names.Write([]string{ls.Get(model.MetricNameLabel), otherLabels(ls)}) // to memory
+	names.Flush()
+	common := bytes.TrimSuffix(text.Bytes(), []byte{'\n'})
 	for i, t := range s.T {
 		if !w.keeps(s, i, false) {
 			continue
 		}
-		record[2], record[3] = strconv.FormatInt(t, 10), strconv.FormatFloat(s.V[i], 'g', -1, 64)
-		if err := w.csv.Write(record); err != nil {
+		b := append(append(w.buffer[:0], common...), ',')
+		b = append(strconv.AppendInt(b, t, 10), ',')
+		b = append(strconv.AppendFloat(b, s.V[i], 'g', -1, 64), '\n')
+		w.buffer = b
+		if _, err := w.out.Write(b); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *csvWriter) Close() error {
-	w.csv.Flush()
-	if err := w.csv.Error(); err != nil {
-		return err
-	}
-	return w.out.Flush()
-}
+func (w *csvWriter) Close() error { return w.out.Flush() }
 
 func otherLabels(ls labels.Labels) string {
 	return string(jsonl.AppendMetric(nil, ls.DropReserved(func(name string) bool { return name == model.MetricNameLabel })))
@@ -156,7 +155,7 @@ func appendSeconds(b []byte, ms int64) []byte {
 	}
 	b = strconv.AppendInt(b, ms/1000, 10)
 	if rest := ms % 1000; rest != 0 {
-		b = append(b, fmt.Sprintf(".%03d", rest)...)
+		b = append(b, '.', byte('0'+rest/100), byte('0'+rest/10%10), byte('0'+rest%10))
 	}
 	return b
 }
