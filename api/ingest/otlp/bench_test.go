@@ -13,9 +13,9 @@ import (
 
 // fleet returns zstd bodies that write one sample of n series: 50 counters with 8 data
 // points of each host, as a collector batches them.
-func fleet(t testing.TB, n int) [][]byte { return encodeFleet(t, n, marshal) }
+func fleet(t testing.TB, n int) [][]byte { return encodeFleet(t, n, 8, marshal) }
 
-func encodeFleet(t testing.TB, n int, encode func(testing.TB, pmetric.Metrics) []byte) [][]byte {
+func encodeFleet(t testing.TB, n, perMetric int, encode func(testing.TB, pmetric.Metrics) []byte) [][]byte {
 	t.Helper()
 	e, err := zstd.NewWriter(nil)
 	if err != nil {
@@ -31,7 +31,7 @@ func encodeFleet(t testing.TB, n int, encode func(testing.TB, pmetric.Metrics) [
 			a.PutStr("service.name", "node-exporter")
 			a.PutStr("service.instance.id", fmt.Sprintf("node-%05d.example.com:9100", host))
 			ms := rm.ScopeMetrics().AppendEmpty().Metrics()
-			for k := range perHost / 8 {
+			for k := range perHost / perMetric {
 				m := ms.AppendEmpty()
 				m.SetName(fmt.Sprintf("node.metric.%d", k))
 				m.SetUnit("s")
@@ -39,7 +39,7 @@ func encodeFleet(t testing.TB, n int, encode func(testing.TB, pmetric.Metrics) [
 				s := m.SetEmptySum()
 				s.SetIsMonotonic(true)
 				s.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
-				for cpu := range 8 {
+				for cpu := range perMetric {
 					p := s.DataPoints().AppendEmpty()
 					for i, v := range []string{"production-eu-west-1", "eu-west-1a", "production", "system", "linux", "eu-west-1", "infrastructure", fmt.Sprint(cpu)} {
 						p.Attributes().PutStr([]string{"cluster", "datacenter", "environment", "mode", "os", "region", "team", "cpu"}[i], v)
@@ -85,7 +85,10 @@ func stepOf(t testing.TB, f form) func(door.Store) doortest.Step {
 func BenchmarkDecode(b *testing.B) {
 	b.Run("door=otlp/encoding=zstd/series=100k/samples=2000", func(b *testing.B) { doortest.BenchmarkDecode(b, fleet(b, 100_000), step(b)) })
 	b.Run("door=otlp-json/encoding=zstd/series=100k/samples=2000", func(b *testing.B) {
-		doortest.BenchmarkDecode(b, encodeFleet(b, 100_000, marshalJSON), stepOf(b, jsonForm))
+		doortest.BenchmarkDecode(b, encodeFleet(b, 100_000, 8, marshalJSON), stepOf(b, jsonForm))
+	})
+	b.Run("door=otlp/encoding=zstd/series=100k/samples=2000/points=1", func(b *testing.B) {
+		doortest.BenchmarkDecode(b, encodeFleet(b, 100_000, 1, marshal), step(b))
 	})
 }
 
@@ -109,7 +112,7 @@ func TestOtherFormsAllocateByRequest(t *testing.T) {
 	const most = 8
 	h := newHandler(doortest.NewTable(doortest.FleetSamples), Settings{})
 	var src []byte
-	encodeFleet(t, doortest.FleetSamples, func(t testing.TB, md pmetric.Metrics) []byte {
+	encodeFleet(t, doortest.FleetSamples, 8, func(t testing.TB, md pmetric.Metrics) []byte {
 		src = marshal(t, md)
 		return src
 	})
@@ -123,7 +126,7 @@ func TestOtherFormsAllocateByRequest(t *testing.T) {
 	if n := testing.AllocsPerRun(20, export); n > most {
 		t.Errorf("gRPC: %v allocations", n)
 	}
-	body := encodeFleet(t, doortest.FleetSamples, marshalJSON)[0]
+	body := encodeFleet(t, doortest.FleetSamples, 8, marshalJSON)[0]
 	step := stepOf(t, jsonForm)(doortest.NewTable(doortest.FleetSamples))
 	step(body)
 	step(body)

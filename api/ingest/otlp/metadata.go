@@ -2,13 +2,13 @@ package otlp
 
 import "tsdb/api/ingest/door"
 
-// addMetadata adds the metadata of the current metric to the batch, unless they are
-// those stored last or already in it.
-func (d *decoder) addMetadata(b *door.Batch) {
-	m := &d.metrics[len(d.metrics)-1]
-	if !d.isNew(door.NewMetadataEntry(b.Seed, m.name, uint64(m.kind), m.unit, m.description)) {
+// addMetadata adds the metadata of the current metric, which have an entry, to the batch,
+// unless they are those stored last or already in it.
+func (d *decoder) addMetadata(b *door.Batch, entry door.MetadataEntry) {
+	if !d.isNew(entry) {
 		return
 	}
+	m := &d.metrics[len(d.metrics)-1]
 	if !m.derived {
 		m.derived = true
 		m.family, m.fault = d.metricName(m)

@@ -114,7 +114,7 @@ func (d *decoder) addMetric(b *door.Batch, start, end int) error {
 // temporality, which decides whether the data points are taken, stands after them.
 func (d *decoder) addData(b *door.Batch, m *metric, start, end int) error {
 	src := d.src[:end]
-	numPoints := 0
+	hasPoints := false
 	var temporality, monotonic uint64
 	for i := start; i < end; {
 		at := i
@@ -123,8 +123,10 @@ func (d *decoder) addData(b *door.Batch, m *metric, start, end int) error {
 		case n < 0:
 			i = n
 		case tag == tagDataPoint:
-			numPoints++
-			_, i = wire.LengthPrefixed(src, n)
+			hasPoints = true
+			if _, i = wire.LengthPrefixed(src, n); i >= 0 {
+				i = wire.SkipRepeated(src, i, tagDataPoint)
+			}
 		case tag == tagTemporality && m.kind != kindGauge && m.kind != kindSummary:
 			temporality, i = wire.Uvarint(src, n)
 		case tag == tagMonotonic && m.kind == kindSum:
@@ -140,41 +142,62 @@ func (d *decoder) addData(b *door.Batch, m *metric, start, end int) error {
 			return door.Malformed("data of Metric", at)
 		}
 	}
-	if numPoints == 0 {
+	if !hasPoints {
 		return nil
 	}
 	if monotonic != 0 {
 		m.kind = kindCounter
 	}
 	if m.kind != kindGauge && m.kind != kindSummary && temporality != temporalityCumulative {
+		numPoints := 0
+		err := eachField(src, start, tagDataPoint, func(int, int) error { numPoints++; return nil })
 		d.refuseTemporality(b, m, temporality, numPoints)
-		return nil
+		return err
 	}
-	d.hash = door.AppendHash(d.hash[:0], d.resources[m.resource].hash)
-	d.hash = door.AppendHash(d.hash, d.scopes[m.scope].hash)
-	d.hash = append(d.hash, byte(m.kind))
-	d.hash = binary.AppendUvarint(d.hash, uint64(len(m.name)))
-	d.hash = append(d.hash, m.name...)
-	d.hash = append(d.hash, m.unit...)
-	m.hash = door.AliasOf(b.Seed, d.hash)
+	// One hash serves the aliases and the metadata, so a new description makes new
+	// aliases of the same series.
+	d.hash = append(d.hash[:0], byte(m.kind))
+	d.hash = binary.AppendUvarint(d.hash, uint64(len(m.unit)))
+	d.hash = append(append(d.hash, m.unit...), m.description...)
+	name := door.AliasOf(b.Seed, m.name)
+	sum := within(name, d.hash)
+	d.hash = door.AppendHash(d.hash[:0], sum)
+	m.hash = within(d.scopes[m.scope].hash, d.hash)
 	d.metrics = append(d.metrics, *m)
-	d.addMetadata(b)
-	add := d.addNumberPoint
+	d.addMetadata(b, door.MetadataEntry{Slot: name.Lo, Sum: sum.Lo})
+	add := (*decoder).addNumberPoint
 	switch m.kind {
 	case kindHistogram:
-		add = d.addHistogramPoint
+		add = (*decoder).addHistogramPoint
 	case kindExponential:
-		add = d.addExpHistogramPoint
+		add = (*decoder).addExpHistogramPoint
 	case kindSummary:
-		add = d.addSummaryPoint
+		add = (*decoder).addSummaryPoint
 	}
-	return eachField(src, start, tagDataPoint, func(from, to int) error {
+	for i := start; i < end; {
+		tag, n := wire.Uvarint(src, i)
+		if tag != tagDataPoint {
+			i = wire.SkipField(src, n, tag, 0)
+			continue
+		}
+		var from int
+		from, i = wire.LengthPrefixed(src, n)
 		d.numPoints++
-		if err := add(b, from, to); err != nil {
+		if err := add(d, b, from, i); err != nil {
 			return err
 		}
-		return b.FlushIfFull()
-	})
+		if err := b.FlushIfFull(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// within returns the hash of bytes that belong to what has the hash h.
+func within(h model.Hash, b []byte) model.Hash {
+	x := door.AliasOf(h.Lo|1, b)
+	x.Hi ^= h.Hi
+	return x
 }
 
 // metricIndex returns the index of the current metric.

@@ -115,19 +115,14 @@ func (d *decoder) check(b *door.Batch, p *point, start, end int, attrTag uint64)
 
 // alias returns the alias of the series of a point that needs no label of its own.
 func (d *decoder) alias(p *point) model.Hash {
-	m := &d.metrics[len(d.metrics)-1]
-	h := door.AliasOf(m.hash.Lo|1, d.attrsOf(p.attrs, p.gathered))
-	h.Hi ^= m.hash.Hi
-	return h
+	return within(d.metrics[len(d.metrics)-1].hash, d.attrsOf(p.attrs, p.gathered))
 }
 
 // partAlias returns the alias of another series of a point, h being that of alias.
 func (d *decoder) partAlias(h model.Hash, part part, label float64) model.Hash {
 	d.hash = append(d.hash[:0], byte(part))
 	d.hash = binary.LittleEndian.AppendUint64(d.hash, math.Float64bits(label))
-	x := door.AliasOf(h.Lo|1, d.hash)
-	x.Hi ^= h.Hi
-	return x
+	return within(h, d.hash)
 }
 
 // queue adds a sample of a point to the group.

@@ -25,7 +25,7 @@ type resource struct {
 type scope struct {
 	message   []byte // InstrumentationScope
 	schemaURL []byte
-	hash      model.Hash // zero unless scopes become labels
+	hash      model.Hash // with the resource's; of the scope itself only if scopes become labels
 
 	derived bool // the following fields are set
 	labels  []label
@@ -99,10 +99,9 @@ func (d *decoder) addScopeMetrics(b *door.Batch, start, end int) error {
 			return door.Malformed("ScopeMetrics", at)
 		}
 	}
+	s.hash = d.resources[len(d.resources)-1].hash
 	if d.rules.PromoteScopeMetadata {
-		d.hash = door.AppendHash(d.hash[:0], door.AliasOf(b.Seed, s.message))
-		d.hash = append(d.hash, s.schemaURL...)
-		s.hash = door.AliasOf(b.Seed, d.hash)
+		s.hash = within(within(s.hash, s.message), s.schemaURL)
 	}
 	d.scopes = append(d.scopes, s)
 	return eachField(src, start, tagMetric, func(from, to int) error { return d.addMetric(b, from, to) })

@@ -32,6 +32,9 @@ func Uvarint(b []byte, i int) (v uint64, next int) {
 // UvarintLong decodes a varint that may have several bytes. Callers that have
 // tried a single byte themselves use it.
 func UvarintLong(b []byte, i int) (v uint64, next int) {
+	if i >= 0 && i+1 < len(b) && b[i] >= 0x80 && b[i+1] < 0x80 { // most lengths of nested messages
+		return uint64(b[i]&0x7f) | uint64(b[i+1])<<7, i + 2
+	}
 	for shift := uint(0); shift < 64; shift += 7 {
 		if uint(i) >= uint(len(b)) {
 			return 0, -1
