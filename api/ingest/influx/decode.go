@@ -30,6 +30,9 @@ type decoder struct {
 	skipped int // string fields, which are counted and no error
 	bad     badLines
 
+	lastKey  []byte // of the last line with samples, nil = none
+	lastHash model.Hash
+
 	point   linePoint
 	samples []sample // of the group
 	scratch []byte
@@ -51,7 +54,7 @@ func (d *decoder) Release() {
 		d.samples, d.point.fields = nil, nil
 	}
 	d.point.key, d.point.timestamp = nil, nil
-	d.src, d.bad = nil, badLines{}
+	d.src, d.lastKey, d.bad = nil, nil, badLines{}
 }
 
 // Decode implements door.Decoder. A bad line is refused, without effect on the
@@ -59,6 +62,7 @@ func (d *decoder) Release() {
 func (d *decoder) Decode(b *door.Batch) error {
 	d.refused, d.skipped = 0, 0
 	d.bad.reset()
+	d.lastKey = nil
 	d.NextGroup()
 	numStrings := 0 // string fields
 	var stringKey, stringField []byte
@@ -134,7 +138,9 @@ func (d *decoder) addLine(b *door.Batch, line []byte) (numStrings int, bad *line
 			return 0, bad
 		}
 	}
-	keyHash := xxh3.Hash128Seed(p.key, b.Seed)
+	if d.lastKey == nil || !bytes.Equal(p.key, d.lastKey) { // files are often in the order of series
+		d.lastKey, d.lastHash = p.key, door.AliasOf(b.Seed, p.key)
+	}
 	named := 0
 	for i := range p.fields {
 		f := &p.fields[i]
@@ -147,7 +153,7 @@ func (d *decoder) addLine(b *door.Batch, line []byte) (numStrings int, bad *line
 			continue
 		}
 		fieldHash := xxh3.Hash128Seed(f.key, b.Seed)
-		h := door.AppendHash(d.hashes[:0], model.Hash{Hi: keyHash.Hi, Lo: keyHash.Lo})
+		h := door.AppendHash(d.hashes[:0], d.lastHash)
 		h = door.AppendHash(h, model.Hash{Hi: fieldHash.Hi, Lo: fieldHash.Lo})
 		d.samples = append(d.samples, sample{key: p.key, field: f.key, line: line, t: t, v: f.value})
 		b.Queue(door.AliasOf(b.Seed, h))
