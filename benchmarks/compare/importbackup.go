@@ -13,15 +13,16 @@ import (
 )
 
 // measureBackup archives a database, from its directory and from a server, and restores it.
-// Rates are of the bytes of the archive, without what is in the log.
+// Rates are of the bytes of the archive, without what is in the log. The floats are random, so
+// that there are many bytes of few samples: they are copied, not decoded.
 func (o *importOptions) measureBackup(ctx context.Context) error {
-	targets, days, ok := strings.Cut(o.backup, "x")
-	n, err1 := strconv.Atoi(targets)
+	series, days, ok := strings.Cut(o.backup, "x")
+	n, err1 := strconv.Atoi(series)
 	span, err2 := strconv.Atoi(days)
 	if !ok || err1 != nil || err2 != nil || n < 1 || span < 1 || span > 20 {
-		return fmt.Errorf("-backup %q is not of the form TARGETSxDAYS, as in 40x2, with at most 20 days", o.backup)
+		return fmt.Errorf("-backup %q is not of the form SERIESxDAYS, as in 1500x1, with at most 20 days", o.backup)
 	}
-	set := sets.Nodes(sets.Options{Groups: n, Start: time.Now().UTC().Truncate(day).Add(-time.Duration(span+2) * day), Span: time.Duration(span) * day, Seed: 2})
+	set := sets.Uniform(sets.Options{Groups: n, Start: time.Now().UTC().Truncate(day).Add(-time.Duration(span+2) * day), Span: time.Duration(span) * day, Seed: 2})
 	s := startOptions{data: o.data}
 	db, err := s.prepare(fmt.Sprintf("archived-%s-%s", o.backup, time.Now().UTC().Format(time.DateOnly)), func(dir string) error {
 		c := &contender{Server: server.TSDB(o.tsdb), dir: dir}
