@@ -15,11 +15,8 @@ const fleetFormat = "1:time:unix_ms,2:label:instance,3:label:job,5:metric:load,4
 
 func acquire(t testing.TB, s door.Store, text string) *door.Request[*decoder] {
 	t.Helper()
-	h := New(door.NewShared(door.Options{Backend: doortest.Backend{Store: s}, Seed: 42}))
-	q, err := h.door.Acquire()
-	if err != nil {
-		t.Fatal(err)
-	}
+	q := doortest.Acquire(t, New(doortest.NewShared(s)).door)
+	var err error
 	if q.Decoder.format, err = parseFormat(text); err != nil {
 		t.Fatal(err)
 	}

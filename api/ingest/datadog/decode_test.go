@@ -8,38 +8,14 @@ import (
 	"tsdb/storage"
 )
 
-func newHandler(s door.Store, names door.Names) *Handler {
-	return New(door.NewShared(door.Options{Backend: doortest.Backend{Store: s}, Seed: 42}), names)
-}
-
 func jsonStep(t testing.TB) func(door.Store) doortest.Step {
-	return func(s door.Store) doortest.Step {
-		q, err := newHandler(s, door.NamesUTF8).json.Acquire()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return func(body []byte) {
-			q.Decoder.src = body
-			r, err := q.Store(t.Context())
-			doortest.CheckStored(t, r, err)
-			q.Decoder.Release()
-		}
-	}
+	open := func(s *door.Shared) *door.Door[*decoder] { return New(s, door.NamesUTF8).json }
+	return doortest.StepOf(t, open, func(d *decoder, body []byte) { d.src = body })
 }
 
 func messageStep(t testing.TB) func(door.Store) doortest.Step {
-	return func(s door.Store) doortest.Step {
-		q, err := newHandler(s, door.NamesUTF8).messages.Acquire()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return func(body []byte) {
-			q.Decoder.src = body
-			r, err := q.Store(t.Context())
-			doortest.CheckStored(t, r, err)
-			q.Decoder.Release()
-		}
-	}
+	open := func(s *door.Shared) *door.Door[*messages] { return New(s, door.NamesUTF8).messages }
+	return doortest.StepOf(t, open, func(d *messages, body []byte) { d.src = body })
 }
 
 func BenchmarkDecode(b *testing.B) {
@@ -68,10 +44,7 @@ func FuzzJSON(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
 		m := doortest.NewMemory()
-		q, err := newHandler(m, door.Names(len(src)%2)).json.Acquire()
-		if err != nil {
-			t.Fatal(err)
-		}
+		q := doortest.Acquire(t, New(doortest.NewShared(m), door.Names(len(src)%2)).json)
 		q.Decoder.src = src
 		if doortest.Twice(t, m, func() (storage.Receipt, error) { return q.Store(t.Context()) }) == nil {
 			if n := len(m.Samples) + m.Rejected(); n != q.Batch.Offered.Floats {
@@ -89,10 +62,7 @@ func FuzzMessages(f *testing.F) {
 	f.Add([]byte("\x0a\x00\x12\x00"))
 	f.Fuzz(func(t *testing.T, src []byte) {
 		m := doortest.NewMemory()
-		q, err := newHandler(m, door.Names(len(src)%2)).messages.Acquire()
-		if err != nil {
-			t.Fatal(err)
-		}
+		q := doortest.Acquire(t, New(doortest.NewShared(m), door.Names(len(src)%2)).messages)
 		q.Decoder.src = src
 		if doortest.Twice(t, m, func() (storage.Receipt, error) { return q.Store(t.Context()) }) == nil {
 			if n := len(m.Samples) + m.Rejected(); n != q.Batch.Offered.Floats {

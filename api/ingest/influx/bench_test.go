@@ -8,19 +8,8 @@ import (
 )
 
 func step(t testing.TB) func(door.Store) doortest.Step {
-	return func(s door.Store) doortest.Step {
-		h := New(door.NewShared(door.Options{Backend: doortest.Backend{Store: s}, Seed: 42}), Options{})
-		q, err := h.door.Acquire()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return func(body []byte) {
-			q.Decoder.src, q.Decoder.precision = body, precisions1[""]
-			r, err := q.Store(t.Context())
-			doortest.CheckStored(t, r, err)
-			q.Decoder.Release()
-		}
-	}
+	open := func(s *door.Shared) *door.Door[*decoder] { return New(s, Options{}).door }
+	return doortest.StepOf(t, open, func(d *decoder, body []byte) { d.src, d.precision = body, precisions1[""] })
 }
 
 func BenchmarkDecode(b *testing.B) {

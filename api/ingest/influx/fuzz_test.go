@@ -16,11 +16,7 @@ import (
 // acquire returns a request that decodes into s.
 func acquire(t testing.TB, s door.Store) *door.Request[*decoder] {
 	t.Helper()
-	h := New(door.NewShared(door.Options{Backend: doortest.Backend{Store: s}, Seed: 42}), Options{})
-	q, err := h.door.Acquire()
-	if err != nil {
-		t.Fatal(err)
-	}
+	q := doortest.Acquire(t, New(doortest.NewShared(s), Options{}).door)
 	q.Decoder.precision = precisions1[""]
 	return q
 }

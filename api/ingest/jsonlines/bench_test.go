@@ -8,19 +8,8 @@ import (
 )
 
 func step(t testing.TB) func(door.Store) doortest.Step {
-	return func(s door.Store) doortest.Step {
-		h := New(door.NewShared(door.Options{Backend: doortest.Backend{Store: s}, Seed: 42}))
-		q, err := h.door.Acquire()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return func(body []byte) {
-			q.Decoder.src = body
-			r, err := q.Store(t.Context())
-			doortest.CheckStored(t, r, err)
-			q.Decoder.Release()
-		}
-	}
+	open := func(s *door.Shared) *door.Door[*decoder] { return New(s).door }
+	return doortest.StepOf(t, open, func(d *decoder, body []byte) { d.src = body })
 }
 
 func BenchmarkDecode(b *testing.B) {

@@ -12,24 +12,12 @@ import (
 
 func acquire(t testing.TB, s door.Store, names door.Names) *door.Request[*decoder] {
 	t.Helper()
-	h := New(door.NewShared(door.Options{Backend: doortest.Backend{Store: s}, Seed: 42}), names)
-	q, err := h.door.Acquire()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return q
+	return doortest.Acquire(t, New(doortest.NewShared(s), names).door)
 }
 
 func step(t testing.TB) func(door.Store) doortest.Step {
-	return func(s door.Store) doortest.Step {
-		q := acquire(t, s, door.NamesUTF8)
-		return func(body []byte) {
-			q.Decoder.src = body
-			r, err := q.Store(t.Context())
-			doortest.CheckStored(t, r, err)
-			q.Decoder.Release()
-		}
-	}
+	open := func(s *door.Shared) *door.Door[*decoder] { return New(s, door.NamesUTF8).door }
+	return doortest.StepOf(t, open, func(d *decoder, body []byte) { d.src = body })
 }
 
 func BenchmarkDecode(b *testing.B) {

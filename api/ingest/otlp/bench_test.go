@@ -60,12 +60,10 @@ func step(t testing.TB) func(door.Store) doortest.Step { return stepOf(t, protob
 func stepOf(t testing.TB, f form) func(door.Store) doortest.Step {
 	return func(s door.Store) doortest.Step {
 		h := newHandler(s, Settings{})
-		q, err := h.door.Acquire()
-		if err != nil {
-			t.Fatal(err)
-		}
+		q := doortest.Acquire(t, h.door)
 		charge := h.shared.Budget.NewCharge()
 		return func(body []byte) {
+			var err error
 			if q.Decoder.src, err = q.Body.Unzstd(t.Context(), body, h.shared.Limit, charge); err != nil {
 				t.Fatal(err)
 			}

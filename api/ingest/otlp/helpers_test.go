@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var nano = pcommon.Timestamp(doortest.Base*1e6 + 123_456)
 
 func newHandler(s door.Store, o Settings) *Handler {
-	return New(door.NewShared(door.Options{Backend: doortest.Backend{Store: s}, Seed: 42}), o)
+	return New(doortest.NewShared(s), o)
 }
 
 // decode decodes a message twice, first with unknown and then with known series.

@@ -7,39 +7,26 @@ import (
 	"tsdb/api/ingest/doortest"
 )
 
-// step1 returns a step of version 1.
 func step1(t testing.TB) func(door.Store) doortest.Step {
-	return func(s door.Store) doortest.Step {
-		h := newHandler(s)
-		q, err := h.version1.Acquire()
-		if err != nil {
-			t.Fatal(err)
-		}
-		charge := h.shared.Budget.NewCharge()
-		return func(body []byte) {
-			if q.Decoder.src, err = q.Body.Snappy(t.Context(), body, h.shared.Limit, charge); err != nil {
-				t.Fatal(err)
-			}
-			r, err := q.Store(t.Context())
-			doortest.CheckStored(t, r, err)
-			q.Decoder.Release()
-			charge.Release()
-		}
-	}
+	return stepOf(t, func(h *Handler) *door.Door[*decoder1] { return h.version1 }, func(d *decoder1, src []byte) { d.src = src })
 }
 
 func step2(t testing.TB) func(door.Store) doortest.Step {
+	return stepOf(t, func(h *Handler) *door.Door[*decoder2] { return h.version2 }, func(d *decoder2, src []byte) { d.src = src })
+}
+
+// stepOf returns the steps of a version; set makes a message the request of its decoder.
+func stepOf[D door.Decoder](t testing.TB, version func(*Handler) *door.Door[D], set func(d D, src []byte)) func(door.Store) doortest.Step {
 	return func(s door.Store) doortest.Step {
 		h := newHandler(s)
-		q, err := h.version2.Acquire()
-		if err != nil {
-			t.Fatal(err)
-		}
+		q := doortest.Acquire(t, version(h))
 		charge := h.shared.Budget.NewCharge()
 		return func(body []byte) {
-			if q.Decoder.src, err = q.Body.Snappy(t.Context(), body, h.shared.Limit, charge); err != nil {
+			src, err := q.Body.Snappy(t.Context(), body, h.shared.Limit, charge)
+			if err != nil {
 				t.Fatal(err)
 			}
+			set(q.Decoder, src)
 			r, err := q.Store(t.Context())
 			doortest.CheckStored(t, r, err)
 			q.Decoder.Release()

@@ -22,26 +22,20 @@ var fuzzLimits = door.Limits{Labels: 128, NameBytes: 1 << 10, ValueBytes: 16 << 
 // decode1 decodes a message twice.
 func decode1(t *testing.T, src []byte) (*doortest.Memory, error) {
 	m := doortest.NewMemory()
-	q, err := newHandler(m).version1.Acquire()
-	if err != nil {
-		t.Fatal(err)
-	}
+	q := doortest.Acquire(t, newHandler(m).version1)
 	q.Decoder.src = src
 	return m, doortest.Twice(t, m, func() (storage.Receipt, error) { return q.Store(t.Context()) })
 }
 
 func decode2(t *testing.T, src []byte) (*doortest.Memory, error) {
 	m := doortest.NewMemory()
-	q, err := newHandler(m).version2.Acquire()
-	if err != nil {
-		t.Fatal(err)
-	}
+	q := doortest.Acquire(t, newHandler(m).version2)
 	q.Decoder.src = src
 	return m, doortest.Twice(t, m, func() (storage.Receipt, error) { return q.Store(t.Context()) })
 }
 
 func newHandler(s door.Store) *Handler {
-	return New(door.NewShared(door.Options{Backend: doortest.Backend{Store: s}, Seed: 42}))
+	return New(doortest.NewShared(s))
 }
 
 // decoded is the result of decoding a message, in a comparable order and form.

@@ -8,16 +8,9 @@ import (
 )
 
 func step(t testing.TB) func(door.Store) doortest.Step {
-	return func(s door.Store) doortest.Step {
-		q := acquire(t, s)
-		f := new(families)
-		return func(body []byte) {
-			q.Decoder.src, q.Decoder.families = body, f
-			r, err := q.Store(t.Context())
-			doortest.CheckStored(t, r, err)
-			q.Decoder.Release()
-		}
-	}
+	open := func(s *door.Shared) *door.Door[*decoder] { return New(s).door }
+	f := new(families)
+	return doortest.StepOf(t, open, func(d *decoder, body []byte) { d.src, d.families = body, f })
 }
 
 func BenchmarkDecode(b *testing.B) {

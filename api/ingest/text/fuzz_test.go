@@ -31,12 +31,7 @@ func decode(t testing.TB, src []byte, openMetrics bool) *doortest.Memory {
 
 func acquire(t testing.TB, s door.Store) *door.Request[*decoder] {
 	t.Helper()
-	h := New(door.NewShared(door.Options{Backend: doortest.Backend{Store: s}, Seed: 42}))
-	q, err := h.door.Acquire()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return q
+	return doortest.Acquire(t, New(doortest.NewShared(s)).door)
 }
 
 // reference parses a text with Prometheus' parser. ok is false if it refuses the

@@ -8,7 +8,6 @@ import (
 	"google.golang.org/protobuf/encoding/protodelim"
 	"google.golang.org/protobuf/proto"
 
-	"tsdb/api/ingest/door"
 	"tsdb/api/ingest/doortest"
 	"tsdb/storage"
 )
@@ -34,11 +33,7 @@ func FuzzMessages(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
 		m := doortest.NewMemory()
-		h := New(door.NewShared(door.Options{Backend: doortest.Backend{Store: m}, Seed: 42}))
-		q, err := h.messages.Acquire()
-		if err != nil {
-			t.Fatal(err)
-		}
+		q := doortest.Acquire(t, New(doortest.NewShared(m)).messages)
 		q.Decoder.src, q.Decoder.now = src, doortest.Base
 		_ = doortest.Twice(t, m, func() (storage.Receipt, error) { return q.Store(t.Context()) }) // bytes that are no messages are refused
 	})
