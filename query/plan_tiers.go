@@ -82,6 +82,23 @@ func (p *SelectorPlan) Cost(ctx context.Context, v *storage.View, tenant uint32)
 	return p.cost(ctx, v, tenant, p.Min, p.Max, in, p.read)
 }
 
+// Flaws returns the times in which samples of the selector are deleted or damaged.
+func (p *SelectorPlan) Flaws(ctx context.Context, v *storage.View, tenant uint32) (storage.Flaws, error) {
+	if p.Max < p.Min {
+		return storage.Flaws{}, nil
+	}
+	return v.Flaws(ctx, tenant, model.Inclusive(p.Min, p.Max), p.matchers...)
+}
+
+// Changes returns a number that rises when late samples or deletions change what the
+// selector reads.
+func (p *SelectorPlan) Changes(c *storage.Changes) uint64 {
+	if p.Max < p.Min {
+		return 0
+	}
+	return c.Sum(model.Inclusive(p.Min, p.Max), model.MetricsOf(p.matchers))
+}
+
 // SliceCost is Cost for one slice. Chunks that lie in several slices count in each.
 func (p *SelectorPlan) SliceCost(ctx context.Context, v *storage.View, tenant uint32, s *SlicePlan) (storage.TieredCost, []error, error) {
 	read := p.read

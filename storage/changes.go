@@ -125,6 +125,17 @@ func (c *Changes) Sums(dst []uint64, first, last int64, metrics model.MetricSet)
 	return dst
 }
 
+// Sum returns the sum of the counters of a range for the metrics. It rises when samples
+// arrive more than five minutes late, or are deleted there, and begins anew with each start.
+func (c *Changes) Sum(tr model.TimeRange, metrics model.MetricSet) (all uint64) {
+	c.Settled() // so that samples that are late by now are counted from now on
+	first, last := ChangeHour(tr.Min), ChangeHour(tr.Max-1)
+	for _, n := range c.Sums(nil, max(first, last-changeDays*24+1), last, metrics) {
+		all += n
+	}
+	return all
+}
+
 // slotOf returns the position of the counters of an hour.
 func slotOf(h int64) (day, hour int) {
 	const hours = changeDays * 24

@@ -26,6 +26,8 @@ type Selector struct {
 	// rollup, StandInSeries samples that stand in for buckets. Both are read as
 	// samples there.
 	NewerSeries, StandInSeries uint64
+
+	storage.Flaws
 }
 
 // Slice is the cost of a part of the times of a selector that is read from one tier.
@@ -92,6 +94,9 @@ func Query(ctx context.Context, v *storage.View, tenant uint32, q *query.Query) 
 			Days:        Days{RolledUp: c.CoveredDays, Pending: c.UncoveredDays, StandIn: c.StandInDays},
 			RolledUp:    c.Covered[:min(len(c.Covered), maxRanges)],
 			NewerSeries: c.NewerSeries, StandInSeries: c.StandInSeries,
+		}
+		if s.Flaws, err = plans[i].Flaws(ctx, v, tenant); err != nil {
+			return nil, nil, err
 		}
 		if s.Slices, err = slicesOf(ctx, v, tenant, &plans[i], s.Cost); err != nil {
 			return nil, nil, err

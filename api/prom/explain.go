@@ -23,6 +23,11 @@ type selectorView struct {
 	costView
 	*tierView             // if a tier other than raw is read
 	Slices    []sliceView `json:"slices"` // by time
+	// Deleted and Damaged are the times of deletions that may concern the selector, and of
+	// samples that cannot be read.
+	Deleted []rangeView `json:"deleted,omitempty"`
+	Damaged []rangeView `json:"damaged,omitempty"`
+	Changes uint64      `json:"changes"` // rises when late samples or deletions change what is read
 }
 
 // sliceView is the cost of a part of a selector's times that is read from one tier.
@@ -105,6 +110,7 @@ func (a *API) explain(r *http.Request) (answer, *apiError) {
 	var total costView
 	for i := range found {
 		s := viewOf(&found[i])
+		s.Changes = found[i].SelectorPlan.Changes(db.Changes())
 		selectors = append(selectors, s)
 		total.add(s.costView)
 	}
@@ -169,6 +175,12 @@ func viewOf(s *explain.Selector) selectorView {
 		for _, r := range s.RolledUp {
 			v.RolledUp = append(v.RolledUp, rangeView{millis(r.Min), millis(r.Max)})
 		}
+	}
+	for _, r := range s.Deleted {
+		v.Deleted = append(v.Deleted, rangeView{millis(r.Min), millis(r.Max)})
+	}
+	for _, r := range s.Damaged {
+		v.Damaged = append(v.Damaged, rangeView{millis(r.Min), millis(r.Max)})
 	}
 	for _, p := range s.Slices {
 		v.Slices = append(v.Slices, sliceView{
