@@ -18,6 +18,8 @@ import (
 	"github.com/klauspost/compress/snappy"
 	"github.com/prometheus/prometheus/prompb"
 	"github.com/prometheus/prometheus/tsdb/tsdbutil"
+
+	"tsdb/internal/loopback"
 )
 
 // TestPage walks through the page in Chromium with the script of web/test, against
@@ -58,6 +60,7 @@ func TestPage(t *testing.T) {
 	}
 	s, doomed := serve(), serve()
 	guarded, _ := guardedServer(t)
+	scraping := scrapingServer(t)
 	// A sample that is refused, for the view that shows it.
 	resp, err := http.Post(s.url()+"/api/v1/import/prometheus", "text/plain", strings.NewReader("jobs_total{queue=\"mail\"} many\n"))
 	if err != nil {
@@ -68,11 +71,17 @@ func TestPage(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	// The first wants samples of the last minutes, the last deletes a metric.
-	for _, view := range []string{"metrics", "health", "explore", "cardinality"} {
+	for _, view := range []string{"metrics", "health", "targets", "explore", "states", "cardinality"} {
+		if view == "cardinality" { // the days are counted when the server has started
+			s.noPanic(t)
+			s.stop(t)
+			s.start(t)
+			s.waitReady(t)
+		}
 		cmd := exec.CommandContext(ctx, node, filepath.Join(web, "test", view+".mjs"))
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		cmd.Env = append(os.Environ(), "CHROMIUM="+chromium, "SHOTS="+shots, "URL="+s.url(),
-			"DOOMED="+doomed.url(), "DOOMED_PID="+strconv.Itoa(doomed.cmd.Process.Pid), "GUARDED="+guarded.url())
+			"DOOMED="+doomed.url(), "DOOMED_PID="+strconv.Itoa(doomed.cmd.Process.Pid), "GUARDED="+guarded.url(), "SCRAPING="+scraping.url())
 		out, err := cmd.CombinedOutput()
 		t.Logf("%s:\n%s", view, out)
 		if err != nil {
@@ -81,6 +90,30 @@ func TestPage(t *testing.T) {
 	}
 	s.noPanic(t)
 	s.stop(t)
+}
+
+// scrapingServer starts a server that scrapes: of the pool fixed one target is up and one
+// is dropped, that of the pool gone does not answer.
+func scrapingServer(t *testing.T) *server {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "tsdb.yml")
+	writeFile(t, file, fmt.Sprintf(`global:
+  scrape_interval: 1s
+scrape_configs:
+  - job_name: fixed
+    metrics_path: /text
+    static_configs:
+      - {targets: ['%s']}
+      - {targets: ['unused:1'], labels: {env: 'off'}}
+    relabel_configs:
+      - {source_labels: [env], regex: 'off', action: drop}
+  - job_name: gone
+    static_configs: [{targets: ['%s']}]
+`, strings.TrimPrefix(startFixed(t).URL, "http://"), loopback.FreeAddr(t)))
+	s := newServer(t, t.TempDir(), "--config", file)
+	s.start(t)
+	s.waitReady(t)
+	return s
 }
 
 // pageData returns a remote-write request with an hour of samples before end: CPU

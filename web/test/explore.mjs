@@ -43,7 +43,7 @@ await withBrowser(async (browser) => {
     await accessible(page, 'the completion')
     await page.keyboard.press('Enter') // takes the completion, and does not run the query
     await page.keyboard.type('[5m')
-    await page.getByText('Will read about').waitFor()
+    await page.getByText('Will read at most').waitFor()
     equal((await editor(page).textContent()).trim(), cpu, 'the query')
   })
   await step('Enter draws as many lines as there are series', async () => {
@@ -144,6 +144,25 @@ await withBrowser(async (browser) => {
     clean(page)
   })
   await page.context().close()
+
+  await step('what was deleted is marked below the plot, and that it was deleted since', async () => {
+    const p = await open(browser, explore(url, ranAs('node_load1{instance="web-1:9100"}')))
+    await p.clock.install()
+    await p.reload()
+    await p.getByRole('group', { name: 'Graph of 1 series' }).waitFor()
+    const end = Math.floor(Date.now() / 1000) - 1800
+    const answer = await p.request.post(`${url}/api/v1/admin/tsdb/delete_series?match[]=node_load1{instance="web-1:9100"}&start=${end - 600}&end=${end}`)
+    equal(answer.status(), 204, 'the deletion')
+    await p.clock.fastForward(21_000)
+    await p.getByText('Late samples or a deletion may have changed this answer since.').waitFor()
+    await p.getByRole('button', { name: 'Run again' }).click()
+    await p.getByText('samples were deleted here').waitFor()
+    await settled(p)
+    await accessible(p, 'the deleted stretch')
+    await shot(p, 'deleted-light')
+    clean(p)
+    await p.context().close()
+  })
 
   await step("Prometheus' links are understood", async () => {
     const p = await open(browser, `${url}/graph?g0.expr=${encodeURIComponent(cpu)}&g0.tab=0&g0.range_input=30m&g0.stacked=1`)

@@ -1,4 +1,4 @@
-// A person's path through Ingest and health, and Targets.
+// A person's path through Ingest and health.
 //   URL        a server with the data of internal/e2e/page_test.go that has refused a sample
 //   CHROMIUM   the browser; SHOTS a folder for screenshots
 import { accessible, check, clean, env, equal, looks, open, shot, step, withBrowser } from './lib.mjs'
@@ -39,7 +39,11 @@ await withBrowser(async (browser) => {
     clean(asker)
     await asker.context().close()
     await page.getByRole('region', { name: 'Top queries since the start' }).getByRole('button', { name: 'Samples', exact: true }).first().click()
-    await page.getByRole('region', { name: 'Table of queries' }).getByText('queue_length').first().waitFor()
+    const table = page.getByRole('region', { name: 'Table of queries' })
+    await table.getByText('quantile_over_time').first().waitFor()
+    equal(await table.getByText('asked by the page').count(), 0, 'queries of the page among those of users')
+    await page.getByLabel('Those of the page itself, too').check()
+    await table.getByText('asked by the page').first().waitFor()
   })
   await step('the settings', async () => {
     await page.getByRole('link', { name: 'Settings', exact: true }).click()
@@ -59,26 +63,18 @@ await withBrowser(async (browser) => {
     clean(p)
     await p.context().close()
   })
-  await step('targets appear with scraping', async () => {
+  await step('a server that does not scrape has no tab of targets', async () => {
     const p = await open(browser, `${url}/ui/health`)
     await p.getByText('The server is healthy').waitFor()
-    equal(await p.getByRole('link', { name: 'Targets' }).count(), 0, 'tabs of targets of a server that does not scrape')
-    await p.route('**/api/v1/scrape_pools', (r) => r.fulfill({ json: { status: 'success', data: { scrapePools: ['node'] } } }))
-    const target = (n, health, lastError) => ({ labels: { instance: `web-${n}:9100`, job: 'node' }, discoveredLabels: {}, scrapePool: 'node', scrapeUrl: `http://web-${n}:9100/metrics`, lastError, lastScrape: new Date().toISOString(), lastScrapeDuration: 0.012, health, scrapeInterval: '15s' })
-    await p.route('**/api/v1/targets?*', (r) => r.fulfill({ json: { status: 'success', data: { activeTargets: [target(0, 'up', ''), target(1, 'down', 'connection refused')], droppedTargetCounts: { node: 3 } } } }))
-    await p.reload()
-    await p.getByRole('link', { name: 'Targets' }).click()
-    await p.getByText('1 of 2 targets up').waitFor()
-    await p.getByLabel('Only those that are not up').check()
-    await p.getByText('connection refused').waitFor()
-    await accessible(p, 'the targets')
-    await shot(p, 'targets-light')
+    equal(await p.getByRole('link', { name: 'Targets' }).count(), 0, 'tabs of targets')
     clean(p)
     await p.context().close()
   })
   await step('both themes, and as wide as a phone', async () => {
     await looks(browser, `${url}/ui/health`, 'health', (p) => p.getByText('at the door').first().waitFor())
     await looks(browser, `${url}/ui/health?s=storage`, 'storage', (p) => p.getByText('self-scrape').or(p.getByText('merge')).first().waitFor())
+    await looks(browser, `${url}/ui/health?s=queries`, 'queries', (p) => p.getByRole('region', { name: 'Table of queries' }).getByText('quantile_over_time').first().waitFor())
+    await looks(browser, `${url}/ui/health?s=settings`, 'settings', (p) => p.getByRole('row').filter({ hasText: '--query.max-samples' }).first().waitFor())
   })
 })
 console.log('done')

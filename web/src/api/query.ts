@@ -115,6 +115,11 @@ export interface SelectorCost extends Cost {
   standInDays?: number
   standInSeries?: number
   newerSeries?: number
+  /** Times of deletions that may concern it, and of samples that cannot be read. */
+  deleted?: { start: string; end: string }[]
+  damaged?: { start: string; end: string }[]
+  /** Rises when late samples or deletions change what is read. */
+  changes: number
 }
 
 export interface Explained {

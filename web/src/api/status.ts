@@ -64,17 +64,38 @@ export function cardinality(r: CardinalityRequest, options: RequestOptions): Pro
   return request('status/tsdb', { date: r.date, 'match[]': r.match, focusLabel: r.focusLabel, topN: r.topN }, options)
 }
 
-export interface ChurnDay {
-  date: string
-  series: number
-  new: number
-  gone: number
-  metrics: { name: string; new: number }[]
-  labels: { name: string; newValues: number; new: number }[]
+/** The counts of a name on each of the days; null where only higher ones are kept. */
+export interface DailyLine {
+  name: string
+  counts: (number | null)[]
 }
 
-export function churn(days: number, topN: number, options: RequestOptions): Promise<Answer<{ days: ChurnDay[] }>> {
-  return request('status/churn', { days, topN }, options)
+export interface CountedDay {
+  date: string
+  /** When; the day was not over then if it was running. */
+  counted: string
+  running: boolean
+  series: number
+  labelValuePairs: number
+  new: number
+  gone: number
+}
+
+export interface DailyCounts {
+  /** The newest first; days that were not counted are left out. */
+  days: CountedDay[]
+  waitingDays: number
+  seriesCountByMetricName: DailyLine[]
+  labelValueCountByLabelName: DailyLine[]
+  seriesCountByLabelName: DailyLine[]
+  seriesCountByLabelValuePair: DailyLine[]
+  newSeriesCountByMetricName: DailyLine[]
+  newLabelValueCountByLabelName: DailyLine[]
+}
+
+/** What the server keeps of the days until one; empty = today. It answers from an overloaded server, too. */
+export function dailyCounts(until: string, days: number, topN: number, options: RequestOptions): Promise<Answer<DailyCounts>> {
+  return request('status/cardinality', { until, days, topN }, options)
 }
 
 export interface Rejected {
@@ -198,12 +219,14 @@ export interface TopQuery {
   samplesRead: number
   series: number
   last: string
+  /** The page asked of its own accord. */
+  background?: boolean
 }
 
 export type TopOrder = 'duration' | 'frequency' | 'samples'
 
-export function topQueries(by: TopOrder, options: RequestOptions): Promise<Answer<TopQuery[]>> {
-  return request('status/top_queries', { by, limit: 20 }, options)
+export function topQueries(by: TopOrder, background: boolean, options: RequestOptions): Promise<Answer<TopQuery[]>> {
+  return request('status/top_queries', { by, limit: 20, background: background ? undefined : '0' }, options)
 }
 
 export function cancelQuery(id: number): Promise<Answer<unknown>> {

@@ -1,37 +1,38 @@
 /** The series of each day as columns: those that stayed, and those that are new. */
-import type { ChurnDay } from '../../api/status'
+import type { CountedDay } from '../../api/status'
 import { count, short } from '../../lib/format'
 
 interface DaysProps {
-  /** The oldest first. */
-  days: ChurnDay[]
+  /** The oldest first; undefined = the day was not counted. */
+  days: { date: string; day: CountedDay | undefined }[]
   chosen: string
   onChoose: (date: string) => void
 }
 
 export function Days({ days, chosen, onChoose }: DaysProps) {
-  const max = days.reduce((m, d) => Math.max(m, d.series), 1)
+  const max = days.reduce((m, { day }) => Math.max(m, day?.series ?? 0), 1)
+  const height = (n: number) => (n / max) * 100
   return (
     <>
       <div class="days" role="group" aria-label="Days">
-        {days.map((d) => (
+        {days.map(({ date, day }) => (
           <button
-            key={d.date}
+            key={date}
             class="day"
-            aria-pressed={d.date === chosen}
-            title={`${d.date}\n${count(d.series)} series\n${count(d.new)} new\n${count(d.gone)} gone`}
-            onClick={() => onChoose(d.date)}
+            aria-pressed={date === chosen}
+            title={day ? `${date}\n${count(day.series)} series\n${count(day.new)} new\n${count(day.gone)} gone` : `${date}\nnot counted`}
+            onClick={() => onChoose(date)}
           >
-            <span class="visually-hidden">{`${d.date}: ${count(d.series)} series, ${count(d.new)} new, ${count(d.gone)} gone`}</span>
+            <span class="visually-hidden">{day ? `${date}: ${count(day.series)} series, ${count(day.new)} new, ${count(day.gone)} gone` : `${date}: not counted`}</span>
             <span class="day-count" aria-hidden="true">
-              {d.series > 0 ? short(d.series) : ''}
+              {day && day.series > 0 ? short(day.series) : ''}
             </span>
             <svg viewBox="0 0 10 100" preserveAspectRatio="none" aria-hidden="true">
-              <rect class="stayed" x="1" width="8" y={100 - (d.series / max) * 100} height={(d.series / max) * 100} />
-              <rect class="new" x="1" width="8" y={100 - (d.series / max) * 100} height={(d.new / max) * 100} />
+              {day && <rect class="stayed" x="1" width="8" y={100 - height(day.series)} height={height(day.series)} />}
+              {day && <rect class="new" x="1" width="8" y={100 - height(day.series)} height={height(day.new)} />}
             </svg>
             <span class="day-name" aria-hidden="true">
-              {d.date.slice(8)}
+              {date.slice(8)}
             </span>
           </button>
         ))}

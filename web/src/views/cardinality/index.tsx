@@ -1,22 +1,24 @@
 /** Cardinality: which metrics, labels and values make the series, what grows, and how to stop it. */
-import { useEffect, useMemo, useState } from 'preact/hooks'
+import { useEffect, useState } from 'preact/hooks'
 import { useAccess } from '../../api/access'
-import { cardinality, churn, type Cardinality as Counts, type ChurnDay, type NameCount } from '../../api/status'
-import { Menu, type MenuItem } from '../../components/popover'
+import { cardinality, dailyCounts, type CountedDay } from '../../api/status'
+import type { MenuItem } from '../../components/popover'
 import { Empty, ErrorNote, Loading } from '../../components/states'
-import { count, plural } from '../../lib/format'
+import { ago, count, plural } from '../../lib/format'
 import { go } from '../../lib/router'
 import { useAsync } from '../../lib/useAsync'
 import type { ViewProps } from '..'
 import { DeleteDialog, RuleDialog } from './act'
 import { Days } from './days'
 import { dayBefore, matcherOf, pairOf, withMatcher, type Subject } from './rules'
+import { calendar, countedTables, keptTables, type Order, type Tables } from './source'
+import { Delta, Top } from './top'
 
-const rowsShown = 10
-const maxRows = 100
+const maxRows = 200
 /** Rows of the day before: more, so that what has grown past others is found there. */
 const rowsBefore = 1000
 const spans = ['14', '28', '90']
+const orders: Order[] = ['size', 'day', 'span']
 
 function change(params: URLSearchParams, set: Record<string, string>): void {
   const next = new URLSearchParams(params)
@@ -34,23 +36,47 @@ export default function Cardinality({ params }: ViewProps) {
   const all = date === 'all'
   const filter = params.get('filter') ?? ''
   const focus = params.get('focus') ?? ''
+  const order = orders.find((o) => o === params.get('sort')) ?? 'size'
   const match = filter ? [`{${filter}}`] : []
-  const history = useAsync((signal) => churn(days, 20, { signal }), [days])
+  const history = useAsync((signal) => dailyCounts('', days, 1, { signal }), [days])
+  const [anew, setAnew] = useState(0)
+  useEffect(() => setAnew(0), [date, filter, focus, days])
+  // What is kept comes at once and from an overloaded server; it has no filter, no focus label, and not all times.
   const counts = useAsync(
     async (signal) => {
+      if (!all && !filter && !focus && anew === 0) {
+        const kept = await dailyCounts(date, days, maxRows, { signal })
+        const tables = keptTables(kept.data, date)
+        if (tables) return { tables, day: kept.data.days[0], warnings: kept.warnings }
+      }
       const of = (d: string, topN: number) => cardinality({ date: d, match, focusLabel: focus, topN }, { signal })
       const [now, before] = await Promise.all([of(all ? '' : date, maxRows), all ? undefined : of(dayBefore(date), rowsBefore)])
-      return { now: now.data, before: before?.data, warnings: [...now.warnings, ...(before?.warnings ?? [])] }
+      return { tables: countedTables(now.data, before?.data, rowsBefore), day: undefined, warnings: [...now.warnings, ...(before?.warnings ?? [])] }
     },
-    [date, filter, focus],
+    [date, filter, focus, days, anew],
   )
-  const day = filter ? undefined : history.data?.data.days.find((d) => d.date === date)
+  const of = filter || anew > 0 ? undefined : (counts.data?.day ?? history.data?.data.days.find((d) => d.date === date))
   return (
     <div class="view">
       <h1>Cardinality</h1>
-      <Controls params={params} date={date} today={today} days={days} labels={counts.data?.now.seriesCountByLabelName.map((l) => l.name) ?? []} />
+      <Controls params={params} date={date} today={today} days={days} order={order} labels={counts.data?.tables.labels.map((l) => l.name) ?? []} />
       {counts.error && <ErrorNote error={counts.error} retry={counts.reload} />}
-      {counts.data && <Total now={counts.data.now} before={counts.data.before} day={day} date={date} />}
+      {counts.error && (filter || focus || all || anew > 0) && (
+        <p class="hint">
+          Counting reads the index of every block. What is kept of each day needs no counting:{' '}
+          <button
+            class="small"
+            onClick={() => {
+              setAnew(0)
+              change(params, { filter: '', focus: '', date: all ? '' : (params.get('date') ?? '') })
+            }}
+          >
+            Show what is kept
+          </button>
+        </p>
+      )}
+      {counts.data && <Total tables={counts.data.tables} day={of} date={date} />}
+      {counts.data?.day && <Counted day={counts.data.day} onAnew={() => setAnew(anew + 1)} busy={counts.loading} />}
       <section class="card days-card" aria-label="Series of each day" aria-busy={history.loading}>
         <header class="row">
           <h2>Series of each day</h2>
@@ -65,16 +91,28 @@ export default function Cardinality({ params }: ViewProps) {
         </header>
         {history.error && <ErrorNote error={history.error} retry={history.reload} />}
         {history.loading && !history.data && <Loading what="the days" cancel={history.cancel} />}
-        {history.data && <Days days={[...history.data.data.days].reverse()} chosen={date} onChoose={(d) => change(params, { date: d === today ? '' : d })} />}
+        {history.data && <Days days={calendar(history.data.data.days, today, days)} chosen={date} onChoose={(d) => change(params, { date: d === today ? '' : d })} />}
+        {history.data && history.data.data.days.length === 0 && <p class="hint">No day is counted yet. The server does it in the background, within a minute after the first samples.</p>}
+        {history.data && history.data.data.waitingDays > 0 && <p class="hint">The server still counts {plural(history.data.data.waitingDays, 'day')}, the newest first.</p>}
       </section>
       {counts.loading && !counts.data && <Loading what="the counts" cancel={counts.cancel} />}
       {counts.data &&
-        (counts.data.now.totalSeries === 0 ? (
+        (counts.data.tables.series === 0 ? (
           <Nothing filter={filter} onAll={() => change(params, { filter: '', date: 'all' })} />
         ) : (
-          <Tables {...counts.data} params={params} focus={focus} filter={filter} day={day} onChanged={counts.reload} />
+          <All {...counts.data} params={params} order={order} focus={focus} filter={filter} onChanged={() => setAnew(anew + 1)} />
         ))}
     </div>
+  )
+}
+
+/** When the counts were made. */
+function Counted({ day, onAnew, busy }: { day: CountedDay; onAnew: () => void; busy: boolean }) {
+  return (
+    <p class="hint">
+      Counted {ago(Date.parse(day.counted), Date.now())}
+      {day.running ? '; the day is not over' : ''}. <button class="small" onClick={onAnew} disabled={busy}>Count now</button>
+    </p>
   )
 }
 
@@ -91,10 +129,11 @@ interface ControlsProps extends ViewProps {
   date: string
   today: string
   days: number
+  order: Order
   labels: string[]
 }
 
-function Controls({ params, date, today, days, labels }: ControlsProps) {
+function Controls({ params, date, today, days, order, labels }: ControlsProps) {
   const [filter, setFilter] = useState(params.get('filter') ?? '')
   const [focus, setFocus] = useState(params.get('focus') ?? '')
   useEffect(() => setFilter(params.get('filter') ?? ''), [params.get('filter')])
@@ -132,28 +171,30 @@ function Controls({ params, date, today, days, labels }: ControlsProps) {
         </datalist>
       </label>
       <button type="submit">Count</button>
+      <label class="inline-field">
+        <span>Sort by</span>
+        <select value={order} onChange={(e) => change(params, { sort: e.currentTarget.value === 'size' ? '' : e.currentTarget.value })}>
+          <option value="size">size</option>
+          <option value="day">growth since the day before</option>
+          <option value="span">growth in {days} days</option>
+        </select>
+      </label>
     </form>
   )
 }
 
-/** A difference to the day before, with its sign. */
-function Delta({ now, before }: { now: number; before: number | undefined }) {
-  if (before === undefined) return null
-  const d = now - before
-  if (d === 0) return <span class="delta muted">±0</span>
-  return <span class={d > 0 ? 'delta up' : 'delta down'}>{d > 0 ? `+${count(d)}` : `−${count(-d)}`}</span>
-}
+const minus = (now: number, before: number | undefined) => (before === undefined ? undefined : now - before)
 
-function Total({ now, before, day, date }: { now: Counts; before: Counts | undefined; day: ChurnDay | undefined; date: string }) {
+function Total({ tables, day, date }: { tables: Tables; day: CountedDay | undefined; date: string }) {
   return (
     <dl class="facts">
       <div>
         <dt>Series{date === 'all' ? ' of all times' : ''}</dt>
         <dd>
           <b>
-            {count(now.totalSeries)} <Delta now={now.totalSeries} before={before?.totalSeries} />
+            {count(tables.series)} <Delta by={minus(tables.series, tables.seriesBefore)} />
           </b>
-          {before && <span class="hint">{count(before.totalSeries)} the day before</span>}
+          {tables.seriesBefore !== undefined && <span class="hint">{count(tables.seriesBefore)} the day before</span>}
         </dd>
       </div>
       {day && (
@@ -177,7 +218,7 @@ function Total({ now, before, day, date }: { now: Counts; before: Counts | undef
         <dt>Pairs of label and value</dt>
         <dd>
           <b>
-            {count(now.totalLabelValuePairs)} <Delta now={now.totalLabelValuePairs} before={before?.totalLabelValuePairs} />
+            {count(tables.pairs)} <Delta by={minus(tables.pairs, tables.pairsBefore)} />
           </b>
         </dd>
       </div>
@@ -185,18 +226,18 @@ function Total({ now, before, day, date }: { now: Counts; before: Counts | undef
   )
 }
 
-interface TablesProps {
-  now: Counts
-  before: Counts | undefined
+interface AllProps {
+  tables: Tables
+  day: CountedDay | undefined
   warnings: string[]
   params: URLSearchParams
+  order: Order
   focus: string
   filter: string
-  day: ChurnDay | undefined
   onChanged: () => void
 }
 
-function Tables({ now, before, warnings, params, focus, filter, day, onChanged }: TablesProps) {
+function All({ tables, day, warnings, params, order, focus, filter, onChanged }: AllProps) {
   const { admin } = useAccess()
   const [rule, setRule] = useState<Subject>()
   const [removal, setRemoval] = useState<Subject>()
@@ -212,7 +253,7 @@ function Tables({ now, before, warnings, params, focus, filter, day, onChanged }
   ]
   const metric = (name: string): Subject => ({ kind: 'metric', name })
   const label = (name: string): Subject => ({ kind: 'label', name })
-  const of = now.totalSeries
+  const top = { order, actions }
   return (
     <>
       {warnings.map((w) => (
@@ -221,17 +262,15 @@ function Tables({ now, before, warnings, params, focus, filter, day, onChanged }
         </p>
       ))}
       <div class="tables">
-        {now.seriesCountByFocusLabelValue && (
-          <Top title={`Series by value of ${focus}`} unit="series" rows={now.seriesCountByFocusLabelValue} before={before && (before.seriesCountByFocusLabelValue ?? [])} total={of} subject={(value) => ({ kind: 'pair', name: focus, value })} actions={actions} />
-        )}
-        <Top title="Series by metric" unit="series" rows={now.seriesCountByMetricName} before={before?.seriesCountByMetricName} total={of} subject={metric} actions={actions} />
-        <Top title="Values by label" unit="values" rows={now.labelValueCountByLabelName} before={before?.labelValueCountByLabelName} total={now.totalLabelValuePairs} subject={label} actions={actions} />
-        <Top title="Series by label and value" unit="series" rows={now.seriesCountByLabelValuePair} before={before?.seriesCountByLabelValuePair} total={of} subject={pairOf} actions={actions} />
-        <Top title="Series by label" unit="series" rows={now.seriesCountByLabelName} before={before?.seriesCountByLabelName} total={of} subject={label} actions={actions} />
+        {tables.focus && <Top {...top} title={`Series by value of ${focus}`} unit="series" rows={tables.focus} total={tables.series} subject={(value) => ({ kind: 'pair', name: focus, value })} />}
+        <Top {...top} title="Series by metric" unit="series" rows={tables.metrics} total={tables.series} subject={metric} />
+        <Top {...top} title="Values by label" unit="values" rows={tables.values} total={tables.pairs} subject={label} />
+        <Top {...top} title="Series by label and value" unit="series" rows={tables.pairRows} total={tables.series} subject={pairOf} />
+        <Top {...top} title="Series by label" unit="series" rows={tables.labels} total={tables.series} subject={label} />
         {day && day.new > 0 && (
           <>
-            <Top title="New series by metric" unit="new series" rows={day.metrics.map((m) => ({ name: m.name, value: m.new }))} before={undefined} total={day.new} subject={metric} actions={actions} />
-            <Top title="New values by label" hint="The first label mostly causes the churn" unit="new values" rows={day.labels.map((l) => ({ name: l.name, value: l.newValues }))} before={undefined} total={0} subject={label} actions={actions} />
+            <Top {...top} order="size" title="New series by metric" unit="new series" rows={tables.newMetrics} total={day.new} subject={metric} />
+            <Top {...top} order="size" title="New values by label" hint="The first label mostly causes the churn" unit="new values" rows={tables.newValues} total={0} subject={label} />
           </>
         )}
       </div>
@@ -248,71 +287,4 @@ function Tables({ now, before, warnings, params, focus, filter, day, onChanged }
       )}
     </>
   )
-}
-
-interface TopProps {
-  title: string
-  hint?: string
-  unit: string
-  rows: NameCount[]
-  before: NameCount[] | undefined
-  /** Of which a row is a part; 0 = of the largest row. */
-  total: number
-  subject: (name: string) => Subject
-  actions: (s: Subject) => (MenuItem | null)[]
-}
-
-/** A table of the largest, each with its part of all, and what it has more than the day before. */
-function Top({ title, hint, unit, rows, before, total, subject, actions }: TopProps) {
-  const [more, setMore] = useState(false)
-  const [growth, setGrowth] = useState(false)
-  const was = useMemo(() => before && new Map(before.map((r) => [r.name, r.value])), [before])
-  // What is not among the rows of the day before was not there, unless these were cut.
-  const of = (r: NameCount) => was && (was.get(r.name) ?? (was.size >= rowsBefore ? undefined : 0))
-  const sorted = growth && was ? [...rows].sort((a, b) => b.value - (of(b) ?? b.value) - (a.value - (of(a) ?? a.value))) : rows
-  const largest = rows[0]?.value ?? 1
-  return (
-    <section class="card top-table" aria-label={title}>
-      <header class="row">
-        <h2 title={hint}>{title}</h2>
-        <span class="grow" />
-        {was && rows.length > 1 && (
-          <button class="small" aria-pressed={growth} title="Those that grew most against the day before come first" onClick={() => setGrowth(!growth)}>
-            By growth
-          </button>
-        )}
-      </header>
-      {rows.length === 0 && <p class="hint pad">None.</p>}
-      <ol>
-        {sorted.slice(0, more ? maxRows : rowsShown).map((r) => (
-          <li key={r.name}>
-            <svg class="share" viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">
-              <rect width={(r.value / (total || largest)) * 100} height="1" />
-            </svg>
-            <span class="mono top-name" title={r.name}>
-              {r.name || '""'}
-            </span>
-            <span class="top-count">
-              {count(r.value)} <span class="visually-hidden">{unit}</span>
-              {total > 0 && <span class="muted part"> {part(r.value, total)}</span>}
-            </span>
-            <span class="top-delta">
-              <Delta now={r.value} before={of(r)} />
-            </span>
-            <Menu label={`What to do about ${r.name}`} icon="more" class="quiet" items={actions(subject(r.name))} />
-          </li>
-        ))}
-      </ol>
-      {rows.length > rowsShown && (
-        <button class="small more-button" onClick={() => setMore(!more)}>
-          {more ? 'Show fewer' : `Show ${plural(rows.length, 'row')}`}
-        </button>
-      )}
-    </section>
-  )
-}
-
-function part(n: number, of: number): string {
-  const p = (n / of) * 100
-  return `${p < 1 ? '<1' : Math.round(p)} %`
 }

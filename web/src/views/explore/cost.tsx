@@ -71,7 +71,7 @@ function Times({ stats, tookMs }: { stats: Stats; tookMs: number }) {
 
 function Selectors({ explained }: { explained: Explained }) {
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label="What each selector reads, about">
+    <div class="scroll" tabIndex={0} role="region" aria-label="What each selector reads at most">
       <table>
         <thead>
           <tr>
@@ -81,10 +81,10 @@ function Selectors({ explained }: { explained: Explained }) {
               series
             </th>
             <th scope="col" class="number">
-              samples, about
+              samples, at most
             </th>
             <th scope="col" class="number">
-              buckets, about
+              buckets, at most
             </th>
             <th scope="col" class="number">
               bytes, about

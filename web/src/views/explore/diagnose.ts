@@ -129,7 +129,7 @@ function meets(m: Matcher, value: string): boolean {
 /** The time of the newest sample of the last years. */
 async function lastSample(match: string, options: RequestOptions): Promise<number | undefined> {
   for (const back of [yearMs / 12, 5 * yearMs]) {
-    const a = await queryInstant(`max(timestamp(${match}))`, Date.now(), options, back)
+    const a = await queryInstant(`max(timestamp(${match}))`, Date.now(), { ...options, uncounted: true }, back)
     if (a.data.resultType !== 'vector') return undefined
     const value = a.data.result[0]?.value?.[1]
     if (value !== undefined) return Number(value) * 1000

@@ -22,6 +22,7 @@ import { QueryRow } from './queryrow'
 import { useRuns } from './run'
 import { curl, grafanaPanel, recordingRule } from './share'
 import { fromParams, gridOf, maxQueries, toParams, type ExploreState, type Mode, type Tab } from './state'
+import { ChangedSince } from './since'
 import { Start } from './start'
 import { Tables } from './table'
 
@@ -208,6 +209,7 @@ export default function Explore({ params }: ViewProps) {
               </>
             )}
           </div>
+          <ChangedSince runs={runs} onRun={() => run(latest.current)} />
           <div id="answer" role="tabpanel" aria-labelledby={`tab-${state.tab}`}>
             {runs.runs.map((r, i) => r && !r.loading && !r.error && answered[i]?.series === 0 && <Missing key={`${i} ${r.expr}`} expr={r.expr} grid={runs.grid} zone={state.zone} onReplace={(expr) => apply({ queries: latest.current.queries.map((q, n) => (n === i ? { ...q, expr } : q)) })} onRange={(range) => apply(range)} />)}
             {runs.tab !== state.tab ? null : state.tab === 'graph' ? (

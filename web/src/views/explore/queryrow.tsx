@@ -82,7 +82,7 @@ export function QueryRow(p: QueryRowProps) {
   )
 }
 
-/** Before a run what it will read, about, after it what it gave and took. */
+/** Before a run what it will read at most, after it what it gave and took. */
 function Status({ query, run, answered, cost, stepMs }: QueryRowProps) {
   if (query.off) return <p class="query-status">Switched off</p>
   const ran = run && !run.loading && run.expr === query.expr && !run.error && run.stats
@@ -109,7 +109,7 @@ function Status({ query, run, answered, cost, stepMs }: QueryRowProps) {
     const t = totalOf(cost.data)
     return (
       <p class="query-status">
-        <span class="before">Will read about</span>
+        <span class="before">Will read at most</span>
         <span>{plural(t.series, 'series', 'series')}</span>
         {t.samples > 0 && <span>{plural(t.samples, 'sample')}</span>}
         {t.buckets > 0 && <span>{plural(t.buckets, 'bucket')} of rollups</span>}

@@ -88,7 +88,7 @@ function Running() {
 }
 
 const columns: Column<TopQuery>[] = [
-  { key: 'query', title: 'Query', class: 'metric-name', cell: (q) => <Expr query={q.query} /> },
+  { key: 'query', title: 'Query', class: 'metric-name', cell: (q) => <><Expr query={q.query} />{q.background && <span class="hint"> asked by the page</span>}</> },
   { key: 'count', title: 'Runs', number: true, sort: (q) => q.count, cell: (q) => count(q.count) },
   { key: 'total', title: 'Total', number: true, sort: (q) => q.totalSeconds, cell: (q) => took(q.totalSeconds * 1000) },
   { key: 'longest', title: 'Longest', number: true, sort: (q) => q.longestSeconds, cell: (q) => took(q.longestSeconds * 1000) },
@@ -100,23 +100,29 @@ const columns: Column<TopQuery>[] = [
 
 function Top() {
   const [by, setBy] = useState<TopOrder>('duration')
-  const top = useAsync((signal) => topQueries(by, { signal }), [by])
+  const [background, setBackground] = useState(false)
+  const top = useAsync((signal) => topQueries(by, background, { signal }), [by, background])
   return (
     <Card
       title="Top queries since the start"
       side={
-        <div class="segmented" role="group" aria-label="Those with the most">
-          {orders.map(([o, text]) => (
-            <button key={o} aria-pressed={o === by} onClick={() => setBy(o)}>
-              {text}
-            </button>
-          ))}
-        </div>
+        <>
+          <label class="check">
+            <input type="checkbox" checked={background} onChange={() => setBackground(!background)} /> Those of the page itself, too
+          </label>
+          <div class="segmented" role="group" aria-label="Those with the most">
+            {orders.map(([o, text]) => (
+              <button key={o} aria-pressed={o === by} onClick={() => setBy(o)}>
+                {text}
+              </button>
+            ))}
+          </div>
+        </>
       }
     >
       {top.error && <ErrorNote error={top.error} retry={top.reload} />}
       {!top.data && top.loading && <Loading what="the queries" />}
-      {top.data && (top.data.data.length > 0 ? <Grid label="Table of queries" columns={columns} rows={top.data.data} id={(q) => q.query} /> : <p class="hint pad">Nobody has asked anything since the start.</p>)}
+      {top.data && (top.data.data.length > 0 ? <Grid label="Table of queries" columns={columns} rows={top.data.data} id={(q) => `${q.background} ${q.query}`} /> : <p class="hint pad">Nobody has asked anything since the start.</p>)}
     </Card>
   )
 }
