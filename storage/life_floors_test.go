@@ -182,9 +182,10 @@ func (w *lifeWorld) seeFloor(what string, tier block.Tier, floor, least, before,
 }
 
 // seeBound returns an error if the bound of bytes is not met although samples can leave.
+// What is in memory and the log leaves after a cut.
 func (w *lifeWorld) seeBound() error {
 	st, err := w.db.Status()
-	if err != nil || st.Retention.Met {
+	if err != nil || st.Retention.Met || st.Head.Samples > 0 {
 		return err
 	}
 	until := w.today() - model.DayMs

@@ -67,7 +67,10 @@ func runLife(o lifeOptions, ops []lifeOp, counts *lifeCounts) (at int, err error
 			w.db.CloseUncut()
 		}
 	}()
-	defer func() { counts.cached += w.engine.cached() }()
+	defer func() {
+		counts.cached += w.engine.cached()
+		w.engine.Close()
+	}()
 	if err := w.open(); err != nil {
 		return 0, err
 	}

@@ -141,9 +141,10 @@ func writeInOrder(t *testing.T, days []int, order func(times []int64)) (y ordere
 	for _, text := range []string{"count_over_time({i=~\".+\"}[1d])", "sum_over_time(ints[1d])", "max_over_time(gauge[1d])", "avg_over_time(gauge[6h])", "last_over_time({i=~\"1.\"}[1h])", "stddev_over_time(gauge{i=\"3\"}[1d])"} {
 		y.questions = append(y.questions, lifeQuestion{text: text, start: start, end: end, step: model.DayMs, rounded: true})
 	}
-	engine := newLifeEngine().Engine
+	engine := newLifeEngine()
+	defer engine.Close()
 	for _, q := range y.questions {
-		v, err := exec(ctx, engine, query.NewQueryable(db, model.DefaultTenant), nil, q)
+		v, err := exec(ctx, engine.Engine, query.NewQueryable(db, model.DefaultTenant), nil, q)
 		fatal(err)
 		y.answers = append(y.answers, v)
 	}

@@ -76,11 +76,12 @@ func pastLives(t *testing.T, lives, few uint64, maxKiB int64) (answered, verifie
 		w := &pastWorld{
 			lifeWorld: &lifeWorld{
 				ctx: context.Background(), fs: vfs.NewMem(), dir: "data", clock: vfs.NewManualClock(lifeEpoch), o: o,
-				model: &lifeModel{}, floors: newLifeFloors(), archive: newLifeArchive(), counts: &lifeCounts{}, historyKeep: pastKeep,
+				model: &lifeModel{}, floors: newLifeFloors(), archive: newLifeArchive(), engine: newLifeEngine(), counts: &lifeCounts{}, historyKeep: pastKeep,
 			},
 			r: rand.New(rand.NewPCG(seed, 2)), marks: map[storage.Mark]pastMoment{}, bounded: maxKiB > 0,
 		}
 		n, err := w.live(ops)
+		w.engine.Close()
 		if err != nil {
 			t.Fatalf("seed %d, operation %d of %v: %v", seed, n, o, err)
 		}
