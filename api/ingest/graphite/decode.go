@@ -91,16 +91,19 @@ func (d *decoder) addLine(b *door.Batch, line []byte) {
 
 // word returns the next word of a line, and what follows it.
 func word(line []byte) (w, rest []byte) {
-	from := 0
-	for from < len(line) && blank(line[from]) {
-		from++
+	for len(line) > 0 && blank(line[0]) {
+		line = line[1:]
 	}
-	end := from
-	for end < len(line) && !blank(line[end]) {
-		end++
+	end := len(line)
+	for _, c := range blanks { // paths are long
+		if n := bytes.IndexByte(line[:end], c); n >= 0 {
+			end = n
+		}
 	}
-	return line[from:end], line[end:]
+	return line[:end], line[end:]
 }
+
+var blanks = [...]byte{' ', '\t', '\r'}
 
 func blank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' }
 
