@@ -109,6 +109,27 @@ func TestAppendDoesNotAllocate(t *testing.T) {
 	}
 }
 
+// Senders repeat requests; samples with start timestamps are then decoded to be compared.
+func TestARepeatedSampleDoesNotAllocate(t *testing.T) {
+	if testing.Short() {
+		t.Skip("counts allocations")
+	}
+	h, refs := fleet(t, 1)
+	b := h.NewBuffer(1)
+	sh := h.Shard(refs[0].Shard())
+	write := func(at int64) {
+		sh.Lock()
+		defer sh.Unlock()
+		sh.AppendFloatsLocked(b, []uint32{refs[0].Slot()}, []int64{at}, []float64{float64(at) / 7}, []int64{5})
+	}
+	for at := int64(1000); at < 1100; at++ { // streams of many lengths
+		write(at)
+		if got := testing.AllocsPerRun(20, func() { write(at) }); got != 0 {
+			t.Fatalf("%v allocations for a sample that repeats the one at %d", got, at)
+		}
+	}
+}
+
 // A buffer's memory is freed once nothing refers to the buffer.
 func TestReleaseFreesBufferMemory(t *testing.T) {
 	if raceEnabled {

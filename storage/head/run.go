@@ -197,7 +197,7 @@ func (p *bufferShard) readSegments(segs []segment, tr model.TimeRange, dst *mode
 		s := &segs[i]
 		sc.bytes = p.gather(sc.bytes[:0], s.stream, int(s.bytes))
 		sc.side = p.gather(sc.side[:0], s.side, int(s.sideBytes))
-		appendStream(dst, sc.bytes, int(s.samples), sc.side, tr)
+		appendStream(dst, sc, int(s.samples), tr)
 	}
 }
 
@@ -215,21 +215,21 @@ func (p *bufferShard) readOpen(st *state, x *extra, tr model.TimeRange, dst *mod
 	if st.flags&flagRich != 0 {
 		sc.side = p.gather(sc.side, x.side, int(x.sideBytes))
 	}
-	appendStream(dst, sc.bytes, int(st.n), sc.side, tr)
+	appendStream(dst, sc, int(st.n), tr)
 }
 
 // slack is the padding that decodeStream may read after a stream.
 var slack [readSlack]byte
 
-// appendStream decodes the n samples of a stream and its side stream and
-// appends those in the range to dst. It may overwrite the memory between the length
-// and the capacity of stream.
-func appendStream(dst *model.Samples, stream []byte, n int, side []byte, tr model.TimeRange) {
+// appendStream decodes the n samples of the stream in sc.bytes and its side stream in
+// sc.side and appends those in the range to dst.
+func appendStream(dst *model.Samples, sc *scratch, n int, tr model.TimeRange) {
 	at := dst.Len()
-	decodeStream(dst, append(stream, slack[:]...), n)
+	sc.bytes = append(sc.bytes, slack[:]...)
+	decodeStream(dst, sc.bytes, n)
 	pad(dst)
-	if len(side) > 0 {
-		applySide(dst, at, side)
+	if len(sc.side) > 0 {
+		applySide(dst, at, sc.side)
 	}
 	clip(dst, at, tr)
 }
