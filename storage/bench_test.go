@@ -84,6 +84,61 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
+// BenchmarkCut writes the head as a block. Its series are those of the block before, as
+// they are in most cuts.
+func BenchmarkCut(b *testing.B) {
+	const series, stepMs = 50_000, 15_000
+	for _, scrapes := range []int{8, 240} {
+		b.Run(fmt.Sprintf("series=50k/samples=%d", scrapes), func(b *testing.B) {
+			ctx := context.Background()
+			clock := vfs.NewManualClock(time.Date(2026, 3, 10, 0, 0, 1, 0, time.UTC))
+			db, err := Open(ctx, vfs.OS, b.TempDir(), Options{Clock: clock, Seed: 1, AliasSeed: 1})
+			check(b, err)
+			b.Cleanup(func() { check(b, db.Close(ctx)) })
+			rnd := rand.New(rand.NewPCG(1, 1))
+			batch := db.NewBatch("bench", model.DefaultTenant)
+			values := make([]float64, series)
+			write := func() {
+				from := clock.Now().UnixMilli()
+				clock.Advance(time.Duration(scrapes) * stepMs * time.Millisecond)
+				for first := 0; first < series; first += 500 {
+					batch.Reset()
+					for i := first; i < first+500; i++ {
+						alias := model.Hash{Hi: uint64(i) << 40, Lo: uint64(i)}
+						ref, ok := batch.Lookup(alias)
+						if !ok {
+							ref, err = batch.Resolve(alias, labels.FromStrings(
+								"__name__", fmt.Sprintf("node_metric_%03d_total", i%500), "instance", fmt.Sprintf("host-%04d.example.org:9100", i/500),
+								"job", "node", "device", fmt.Sprintf("dev%d", i%5), "mode", fmt.Sprintf("mode%d", i%8)))
+							check(b, err)
+						}
+						for k := range scrapes {
+							values[i] += float64(rnd.IntN(100) * (i % 3))
+							batch.Float(ref, from+int64(k)*stepMs+int64(first), 0, values[i])
+						}
+					}
+					_, err := batch.Commit(ctx)
+					check(b, err)
+				}
+			}
+			write()
+			_, err = db.Flush(ctx)
+			check(b, err)
+			var cpu time.Duration
+			for b.Loop() {
+				b.StopTimer()
+				write()
+				b.StartTimer()
+				begin := cpuTime()
+				_, err := db.Flush(ctx)
+				check(b, err)
+				cpu += cpuTime() - begin
+			}
+			b.ReportMetric(float64(cpu)/float64(b.N)/series/float64(scrapes), "cpu-ns/sample")
+		})
+	}
+}
+
 // BenchmarkSelect finds series, and does not read them.
 func BenchmarkSelect(b *testing.B) {
 	const hosts, metrics = 500, 200

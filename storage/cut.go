@@ -9,6 +9,7 @@ import (
 	"tsdb/internal/model"
 	"tsdb/internal/panics"
 	"tsdb/partition/block"
+	"tsdb/partition/blockset"
 	"tsdb/partition/manifest"
 )
 
@@ -62,7 +63,7 @@ func (f *flusher) writeFrozen(ctx context.Context, table *memtable) error {
 	began := f.opts.Clock.Now()
 	f.catalog.sweep(ctx) // files of an edit that failed need not take space beside the new one
 	meta := block.Meta{Key: block.SpanningKey(block.L0), MinGen: table.low, MaxGen: table.high}
-	info, err := f.writeHead(ctx, table, meta)
+	info, order, err := f.writeHead(ctx, table, meta)
 	if err != nil && !errors.Is(err, block.ErrEmptyBlock) {
 		return err
 	}
@@ -85,6 +86,7 @@ func (f *flusher) writeFrozen(ctx context.Context, table *memtable) error {
 		}
 		return err
 	}
+	f.mu.last = lastCut{block: info.Name, order: order}
 	f.signalCut()
 	f.past.finish(ctx, edit)
 	f.metrics.cuts.Inc()
@@ -103,14 +105,43 @@ func (f *flusher) writeFrozen(ctx context.Context, table *memtable) error {
 	return nil
 }
 
-// writeHead streams a memtable's series, in block order, into one block file.
-func (f *flusher) writeHead(ctx context.Context, table *memtable, meta block.Meta) (_ block.Info, err error) {
+// lastCut describes the block of the last cut.
+type lastCut struct {
+	block string // its name; "" if there was none
+	order uint64 // version of the order of series, 0 if some were missing: see head.Sorted
+}
+
+// indexBlock returns the block of the last cut if it has the series of the order, as many
+// as given, and its index can be copied; otherwise nil. v must be held until the copy is
+// complete.
+func (f *flusher) indexBlock(ctx context.Context, v *blockset.Version, order uint64, series int) *block.Block {
+	last := f.mu.last
+	if order == 0 || order != last.order || last.block == "" {
+		return nil
+	}
+	e := v.Find(last.block)
+	if e == nil || e.Block() == nil || e.Series != uint64(series) {
+		return nil
+	}
+	if intact, err := e.Block().IntactIndex(ctx); err != nil || !intact {
+		return nil // the cut does not depend on it
+	}
+	return e.Block()
+}
+
+// writeHead streams a memtable's series, in block order, into one block file. order is
+// their order, as in lastCut.
+func (f *flusher) writeHead(ctx context.Context, table *memtable, meta block.Meta) (_ block.Info, order uint64, err error) {
+	refs, order := f.head.Sorted(table.buf)
+	v := f.catalog.set.Acquire()
+	defer v.Release()
 	w, err := block.Create(f.objects, meta, block.WriterOptions{
 		Taken:    f.catalog.set.Taken,
 		Repeated: block.Repeated{Seed: f.catalog.manifest.State().Seed}, // only what never changes: a repeated cut has the same bytes
+		Index:    f.indexBlock(ctx, v, order, len(refs)),
 	})
 	if err != nil {
-		return block.Info{}, err
+		return block.Info{}, 0, err
 	}
 	defer func() {
 		if err != nil {
@@ -119,19 +150,19 @@ func (f *flusher) writeHead(ctx context.Context, table *memtable, meta block.Met
 		}
 	}()
 	defer panics.Catch(&err)
-	if err := f.writeSeries(ctx, w, table); err != nil {
-		return block.Info{}, err
+	if err := f.writeSeries(ctx, w, table, refs); err != nil {
+		return block.Info{}, 0, err
 	}
-	return w.Finish()
+	info, err := w.Finish()
+	return info, order, err
 }
 
 // writeSeries writes all that the frames of a memtable have brought, also what
 // lies below the retention floor: views hide it, retention and merges drop it.
-func (f *flusher) writeSeries(ctx context.Context, w *block.Writer, table *memtable) error {
+func (f *flusher) writeSeries(ctx context.Context, w *block.Writer, table *memtable, refs []model.Ref) error {
 	buf := table.buf
 	var samples model.Samples
 	var builder model.LabelBuilder
-	refs := f.head.Sorted(buf)
 	tell := f.jobs.cut.Progress(fmt.Sprintf("a block of %d samples", buf.Stats().Samples), "series")
 	for i, ref := range refs {
 		if i%1024 == 0 {
@@ -140,14 +171,16 @@ func (f *flusher) writeSeries(ctx context.Context, w *block.Writer, table *memta
 			}
 			tell(uint64(i), uint64(len(refs)))
 		}
-		tenant, id, ls, ok := f.head.LabelsTo(ref, &builder)
-		if !ok {
-			return fmt.Errorf("BUG: series %d of a live buffer has left the head", ref)
-		}
 		samples.Reset()
 		buf.Samples(ref, model.AllTime, &samples)
-		if err := w.Series(tenant, id, ls); err != nil {
-			return err
+		if !w.SeriesAt(uint32(i)) {
+			tenant, id, ls, ok := f.head.LabelsTo(ref, &builder)
+			if !ok {
+				return fmt.Errorf("BUG: series %d of a live buffer has left the head", ref)
+			}
+			if err := w.Series(tenant, id, ls); err != nil {
+				return err
+			}
 		}
 		if err := w.Samples(&samples); err != nil {
 			return err

@@ -95,6 +95,7 @@ func TestCutIsAFunctionOfTheLog(t *testing.T) {
 	}
 	write(db, "first", 0)
 	first := cutBlocks(t, db, fs)
+	order := db.flusher.mu.last.order
 	write(db, "second", 1)
 	if err := db.Delete(ctx, 0, model.TimeRange{Min: now.Add(-3 * time.Hour).UnixMilli(), Max: now.UnixMilli()}, labels.MustNewMatcher(labels.MatchEqual, "i", "7")); err != nil {
 		t.Fatal(err)
@@ -104,6 +105,9 @@ func TestCutIsAFunctionOfTheLog(t *testing.T) {
 	want := cutBlocks(t, db, fs)
 	if len(want) != len(first)+1 {
 		t.Fatalf("%d blocks after the second cut, want %d", len(want), len(first)+1)
+	}
+	if again := db.flusher.mu.last.order; order == 0 || again != order {
+		t.Fatalf("versions %d and %d of the order: the second block has no copy of the first one's index", order, again)
 	}
 	v := db.set.Acquire()
 	for _, e := range v.Entries() {

@@ -32,6 +32,7 @@ type flusher struct {
 		sync.Mutex
 		frozen      *memtable // being cut, or left by a cut that failed; nil if none
 		tablesAtCut int64     // bytes of the head's tables when the last cut began
+		last        lastCut
 	}
 	ended struct {
 		sync.Mutex

@@ -62,7 +62,8 @@ func (im *Import) publish(ctx context.Context, receipt *ImportReceipt) error {
 		im.buf.Freeze()
 	}
 	im.db.catalog.sweep(ctx) // files of a failed run need not take space beside the new ones
-	run := &importRun{Import: im, refs: im.head.Sorted(im.buf)}
+	refs, _ := im.head.Sorted(im.buf)
+	run := &importRun{Import: im, refs: refs}
 	if err := run.setKeys(); err != nil {
 		return err
 	}

@@ -198,18 +198,31 @@ func movedPages(ps []page, by int64) []page {
 	return moved
 }
 
+// SeriesAt begins series ord of WriterOptions.Index, like Series, and reports true. It
+// reports false, and begins none, if there is no such block or an earlier series was not
+// that of it.
+func (w *Writer) SeriesAt(ord uint32) bool {
+	w.endSeries()
+	if w.index.source == nil {
+		return false
+	}
+	w.begin(currentSeries{copied: true, from: ord})
+	return true
+}
+
 // SeriesOf begins the current series of an iterator, like Series. Its labels are read
 // only if the block has, up to now, other series than WriterOptions.Index.
 func (w *Writer) SeriesOf(it *Iterator) error {
 	w.endSeries() // it may end the copying
 	if w.index.copies(it.block) {
-		w.begin(currentSeries{copied: true, from: it.ord})
+		w.SeriesAt(it.ord)
 		return w.err
 	}
 	e, err := it.Series()
-	w.begin(currentSeries{tenant: e.Tenant, id: e.ID, labels: e.Labels})
-	w.check(err)
-	return w.err
+	if err != nil {
+		return err
+	}
+	return w.Series(e.Tenant, e.ID, e.Labels)
 }
 
 // labels returns the labels of the current series, for messages.

@@ -30,7 +30,7 @@ type WriterOptions struct {
 	// goroutine writes; nil = not shared.
 	Identities *SharedIdentities
 	// Index is a block, with IntactIndex, whose index is copied if the block has exactly
-	// its series; see SeriesOf. It must not be closed before Finish. nil = none.
+	// its series; see SeriesAt. It must not be closed before Finish. nil = none.
 	Index *Block
 	// Repeated is repeated in the footer; it is retained until Finish.
 	Repeated Repeated
@@ -179,6 +179,7 @@ func (w *Writer) endSeries() {
 		}
 	}
 	clear(w.series.exemplars)
+	w.series.listed = false
 	w.span = model.TimeRange{}
 	w.check(w.out.err)
 }

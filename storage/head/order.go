@@ -13,16 +13,18 @@ import (
 // order holds the series in the order of blocks. It is kept from cut to cut, so that
 // only new series have to be sorted and merged in.
 type order struct {
-	mu    sync.Mutex // also prevents evictions
-	refs  []model.Ref
-	bytes atomic.Int64 // of refs
+	mu      sync.Mutex // also prevents evictions
+	refs    []model.Ref
+	version uint64       // another one for other refs
+	bytes   atomic.Int64 // of refs
 }
 
 // Sorted returns the series with samples or exemplars in a buffer in the order
 // of blocks: by tenant, then by the value of __name__, then by the other
 // labels, name before value, a prefix before longer sets. A series added to the
-// buffer meanwhile may be missing. The caller owns the slice.
-func (h *Head) Sorted(b *Buffer) []model.Ref {
+// buffer meanwhile may be missing. The caller owns the slice. Calls that return the same
+// version, other than 0, return the same series.
+func (h *Head) Sorted(b *Buffer) (_ []model.Ref, version uint64) {
 	o := &h.order
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -40,7 +42,10 @@ func (h *Head) Sorted(b *Buffer) []model.Ref {
 			refs = append(refs, ref)
 		}
 	}
-	return refs
+	if len(refs) == len(o.refs) {
+		version = o.version
+	}
+	return refs, version
 }
 
 // updateOrder merges the series created since the last call into the order and drops
@@ -66,7 +71,11 @@ func (h *Head) updateOrder() {
 	}
 	gone := func(ref model.Ref) bool { return !views[ref.Shard()].alive(ref) }
 	fresh = slices.DeleteFunc(fresh, gone)
+	before := len(o.refs)
 	o.refs = slices.DeleteFunc(o.refs, gone)
+	if len(fresh) > 0 || len(o.refs) < before {
+		o.version++
+	}
 	if len(fresh) == 0 {
 		return
 	}

@@ -32,6 +32,7 @@ func TestSortedIsBlockOrder(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, uint64(round)))
 		h := New(Options{})
 		all := make(map[model.Ref]known)
+		versions := make(map[uint64][]model.Ref)
 		for gen := uint64(1); gen < 8; gen++ {
 			b := h.NewBuffer(gen)
 			var want []model.Ref
@@ -52,9 +53,14 @@ func TestSortedIsBlockOrder(t *testing.T) {
 				}
 			}
 			slices.SortFunc(want, func(a, b model.Ref) int { return compareBlockOrder(all[a], all[b]) })
-			if got := h.Sorted(b); !slices.Equal(got, want) {
+			got, version := h.Sorted(b)
+			if !slices.Equal(got, want) {
 				t.Fatalf("seed %d, round %d, generation %d: %d series, want %d, or not in order", seed, round, gen, len(got), len(want))
 			}
+			if before, ok := versions[version]; version != 0 && ok && !slices.Equal(got, before) {
+				t.Fatalf("seed %d, round %d, generation %d: version %d of the order had %d other series", seed, round, gen, version, len(before))
+			}
+			versions[version] = got
 			b.Release()
 			h.Evict(gen + uint64(r.IntN(3)))
 			if r.IntN(3) == 0 {

@@ -84,7 +84,7 @@ func (d *small) cut(t *testing.T, gen uint64) (retired *Buffer) {
 	d.now.frozen, d.now.active = frozen, next
 	blocks := maps.Clone(d.now.blocks)
 	d.gate.Unlock()
-	refs := d.h.Sorted(frozen)
+	refs, _ := d.h.Sorted(frozen)
 	if int64(len(refs)) != frozen.Stats().Series {
 		t.Errorf("%d series in order, %d in the buffer", len(refs), frozen.Stats().Series)
 	}
