@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
 
+	"tsdb/internal/doctortest"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/storage"
@@ -18,8 +19,9 @@ import (
 // TestHealthNamesQuarantinedBlocks: an unreadable block is listed on the health
 // page, which still responds with 200, and counted by a gauge.
 func TestHealthNamesQuarantinedBlocks(t *testing.T) {
+	doctortest.Damages(t, "it damages a block to see it named")
 	ctx := context.Background()
-	fs := vfs.NewMem()
+	fs := doctortest.NewMem(t)
 	reg := prometheus.NewRegistry()
 	open := func() *storage.DB {
 		t.Helper()

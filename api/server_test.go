@@ -15,17 +15,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
-	"tsdb/internal/vfs"
 	"tsdb/storage"
 
 	"tsdb/api/adminctx"
+	"tsdb/internal/doctortest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func openDB(t *testing.T) *storage.DB {
 	t.Helper()
-	db, err := storage.Open(t.Context(), vfs.NewMem(), "data", storage.Options{})
+	db, err := storage.Open(t.Context(), doctortest.NewMem(t), "data", storage.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/prometheus/promql/promqltest"
 	promstorage "github.com/prometheus/prometheus/storage"
 
+	"tsdb/internal/doctortest"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/query"
@@ -107,7 +108,7 @@ func newCacheWorld(t *testing.T, seed uint64, fill bool, retentionMs int64) *cac
 		reg:   prometheus.NewRegistry(), plainReg: prometheus.NewRegistry(),
 		infos: make(map[string][]string),
 	}
-	fs := vfs.NewMem()
+	fs := doctortest.NewMem(t)
 	db, err := storage.Open(t.Context(), fs, "data", storage.Options{
 		Clock: w.clock, Seed: 1, RetentionMs: retentionMs, MaxFutureMs: 365 * model.DayMs,
 	})

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/promqltest"
 
+	"tsdb/internal/doctortest"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
@@ -27,7 +28,7 @@ func resetsWorld(t *testing.T) *tierWorld {
 	w := &tierWorld{t: t, r: rand.New(rand.NewPCG(3, 4)), reg: prometheus.NewRegistry()}
 	w.clock = vfs.NewManualClock(time.UnixMilli(tierStart + 5*model.DayMs))
 	var err error
-	w.db, err = storage.Open(t.Context(), vfs.NewMem(), "data", storage.Options{
+	w.db, err = storage.Open(t.Context(), doctortest.NewMem(t), "data", storage.Options{
 		Clock: w.clock, Seed: 1, WALSegmentBytes: 1 << 20, ReserveBytes: 4096,
 		RetentionMs: 10 * model.DayMs, TierRetentionMs: map[block.Tier]int64{block.Minute: 0, block.Hour: 0},
 	})

@@ -53,7 +53,7 @@ func TestFileThatCannotBeDeletedStopsNothing(t *testing.T) {
 	opts := Options{Clock: clock, Seed: 1, WALSegmentBytes: 1 << 20, CacheBytes: -1}
 	open := func() *DB {
 		t.Helper()
-		db, err := Open(t.Context(), fault, "data", opts)
+		db, err := openChecked(t, t.Context(), fault, "data", opts)
 		must(t, err)
 		return db
 	}
@@ -126,7 +126,7 @@ func TestRetriedBlockTakesANameThatIsFree(t *testing.T) {
 	fault := vfs.NewFault(mem)
 	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC))
 	opts := Options{Clock: clock, Seed: 1, WALSegmentBytes: 1 << 20, CacheBytes: -1}
-	db, err := Open(t.Context(), fault, "data", opts)
+	db, err := openChecked(t, t.Context(), fault, "data", opts)
 	must(t, err)
 	var full atomic.Bool // edits are not possible
 	fault.SetHook(func(op vfs.Op) error {
@@ -170,7 +170,7 @@ func TestRetriedBlockTakesANameThatIsFree(t *testing.T) {
 		"raw/2026-03-10/l2-000000000001-000000000001-002-"+hashOf(t, mem)+".tsb")
 	closeUncut(db)
 	for range 2 {
-		db, err = Open(t.Context(), fault, "data", opts)
+		db, err = openChecked(t, t.Context(), fault, "data", opts)
 		must(t, err)
 		if n := countSamples(t, db); n != 5 {
 			t.Errorf("%d samples after a start", n)
@@ -202,7 +202,7 @@ func hashOf(t *testing.T, fs vfs.FS) string {
 func TestFailingCutsAreShown(t *testing.T) {
 	fault := vfs.NewFault(vfs.NewMem())
 	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC))
-	db, err := Open(t.Context(), fault, "data", Options{Clock: clock, Seed: 1, WALSegmentBytes: 64 << 10, CutHeadBytes: 64 << 10, CacheBytes: -1})
+	db, err := openChecked(t, t.Context(), fault, "data", Options{Clock: clock, Seed: 1, WALSegmentBytes: 64 << 10, CutHeadBytes: 64 << 10, CacheBytes: -1})
 	must(t, err)
 	fault.SetHook(func(op vfs.Op) error {
 		if op.Kind == vfs.OpCreate && strings.Contains(op.Name, "/l0/") {
@@ -241,7 +241,7 @@ func TestFailingCutsAreShown(t *testing.T) {
 func TestFailedRetentionIsRepeatedSoon(t *testing.T) {
 	fault := vfs.NewFault(vfs.NewMem())
 	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC))
-	db, err := Open(t.Context(), fault, "data", Options{Clock: clock, Seed: 1, RetentionMs: 2 * model.DayMs, WALSegmentBytes: 64 << 10, CacheBytes: -1})
+	db, err := openChecked(t, t.Context(), fault, "data", Options{Clock: clock, Seed: 1, RetentionMs: 2 * model.DayMs, WALSegmentBytes: 64 << 10, CacheBytes: -1})
 	must(t, err)
 	writeOne(t, db, 1)
 	_, err = db.Flush(t.Context())
@@ -297,7 +297,7 @@ func TestWriterNoticesTheCutThatEndsWhileItLooks(t *testing.T) {
 func TestWatcherLeavesACutUnderWayAlone(t *testing.T) {
 	fault := vfs.NewFault(vfs.NewMem())
 	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC))
-	db, err := Open(t.Context(), fault, "data", Options{Clock: clock, Seed: 1, WALSegmentBytes: 64 << 10, CacheBytes: -1})
+	db, err := openChecked(t, t.Context(), fault, "data", Options{Clock: clock, Seed: 1, WALSegmentBytes: 64 << 10, CacheBytes: -1})
 	must(t, err)
 	writeOne(t, db, 10)
 	writing, goOn := make(chan struct{}), make(chan struct{})
@@ -334,7 +334,7 @@ func TestLogFilesThatCannotBeDeletedStopNothing(t *testing.T) {
 	fault := vfs.NewFault(vfs.NewMem())
 	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC))
 	opts := Options{Clock: clock, Seed: 1, WALSegmentBytes: 16 << 10, CacheBytes: -1}
-	db, err := Open(t.Context(), fault, "data", opts)
+	db, err := openChecked(t, t.Context(), fault, "data", opts)
 	must(t, err)
 	fault.SetHook(func(op vfs.Op) error {
 		if (op.Kind == vfs.OpRemove || op.Kind == vfs.OpRename) && strings.Contains(op.Name, "/wal/") && strings.Contains(op.Name, "0000000001.") {
@@ -360,7 +360,7 @@ func TestLogFilesThatCannotBeDeletedStopNothing(t *testing.T) {
 	}
 	closeUncut(db)
 	opts.WALSegmentBytes = 32 << 10 // so that no file found can be used again
-	db, err = Open(t.Context(), fault, "data", opts)
+	db, err = openChecked(t, t.Context(), fault, "data", opts)
 	must(t, err)
 	if n := countSamples(t, db); n != total {
 		t.Errorf("%d samples, want %d", n, total)

@@ -19,7 +19,7 @@ import (
 func TestCardinalityCountsAllSeriesOnce(t *testing.T) {
 	ctx := context.Background()
 	clock := vfs.NewManualClock(timesNow)
-	db, err := Open(ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1})
+	db, err := openChecked(t, ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -179,7 +179,7 @@ func TestChangesAreCountedWhereTheyAre(t *testing.T) {
 	ctx := context.Background()
 	now := time.Date(2026, 3, 10, 12, 30, 0, 0, time.UTC)
 	clock := vfs.NewManualClock(now)
-	db, err := Open(ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, RetentionMs: 10 * model.DayMs})
+	db, err := openChecked(t, ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, RetentionMs: 10 * model.DayMs})
 	if err != nil {
 		t.Fatal(err)
 	}

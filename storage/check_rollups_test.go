@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"tsdb/internal/doctortest"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
@@ -17,7 +18,7 @@ import (
 func newFileWorld(t *testing.T) *tieredWorld {
 	w := &tieredWorld{t: t, ctx: t.Context(), mem: vfs.NewMem(), clock: vfs.NewManualClock(tieredNow)}
 	w.opts = Options{Clock: w.clock, Seed: 1, ReserveBytes: 4096, WALSegmentBytes: 64 << 10}
-	checkAtEnd(t, func() vfs.FS { return w.mem }, "data", func() bool { return w.damaged })
+	doctortest.CheckAtEnd(t, func() vfs.FS { return w.mem }, "data", func() bool { return w.damaged })
 	w.open()
 	t.Cleanup(func() { closeUncut(w.db) })
 	return w

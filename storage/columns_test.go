@@ -42,7 +42,7 @@ func columnsAgainstModel(t *testing.T, seed int64) (nShared, nCopied int) {
 	rnd := rand.New(rand.NewSource(seed))
 	ctx := context.Background()
 	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 20, 0, 0, 0, time.UTC))
-	db, err := Open(ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, ReserveBytes: 4096})
+	db, err := openChecked(t, ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, ReserveBytes: 4096})
 	must(t, err)
 	const series = 6 // the last has histograms too
 	var written [series]map[int64]model.Samples
@@ -163,7 +163,7 @@ func columnsAgainstModel(t *testing.T, seed int64) (nShared, nCopied int) {
 func TestReadersShareASelection(t *testing.T) {
 	ctx := t.Context()
 	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 20, 0, 0, 0, time.UTC))
-	db, err := Open(ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, ReserveBytes: 4096})
+	db, err := openChecked(t, ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, ReserveBytes: 4096})
 	must(t, err)
 	const series, samples = 50, 300
 	for day := range 3 { // the last stays in the head

@@ -51,7 +51,7 @@ func (b *bucketReader) Release() {}
 // warning for what is damaged.
 func TestSelectionReadsRowsOfAKindItDoesNotKnow(t *testing.T) {
 	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC))
-	db, err := Open(t.Context(), vfs.NewMem(), "data", Options{Clock: clock, Seed: 1, WALSegmentBytes: 1 << 20, CacheBytes: -1})
+	db, err := openChecked(t, t.Context(), vfs.NewMem(), "data", Options{Clock: clock, Seed: 1, WALSegmentBytes: 1 << 20, CacheBytes: -1})
 	must(t, err)
 	defer func() { must(t, db.Close(context.Background())) }()
 	start := clock.Now()

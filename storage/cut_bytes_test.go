@@ -63,7 +63,7 @@ func TestCutIsAFunctionOfTheLog(t *testing.T) {
 	opts := func(at time.Time, alias uint64, retentionMs int64) Options {
 		return Options{Seed: 1, AliasSeed: alias, Clock: vfs.NewManualClock(at), RetentionMs: retentionMs}
 	}
-	db, err := Open(ctx, fs, "data", opts(now, 1, 0))
+	db, err := openChecked(t, ctx, fs, "data", opts(now, 1, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestCutIsAFunctionOfTheLog(t *testing.T) {
 	v.Release()
 	t.Run("later, with another floor", func(t *testing.T) {
 		fs := crashed.Clone()
-		db, err := Open(ctx, fs, "data", opts(now.Add(10*time.Hour), 2, 24*time.Hour.Milliseconds()))
+		db, err := openChecked(t, ctx, fs, "data", opts(now.Add(10*time.Hour), 2, 24*time.Hour.Milliseconds()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -134,7 +134,7 @@ func TestCutIsAFunctionOfTheLog(t *testing.T) {
 	t.Run("after three starts", func(t *testing.T) {
 		fs := crashed.Clone()
 		for range 3 {
-			db, err := Open(ctx, fs, "data", opts(now, 3, 0))
+			db, err := openChecked(t, ctx, fs, "data", opts(now, 3, 0))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -146,7 +146,7 @@ func TestCutIsAFunctionOfTheLog(t *testing.T) {
 			}
 			fs = fs.CrashClone(vfs.CrashOptions{})
 		}
-		db, err := Open(ctx, fs, "data", opts(now, 4, 0))
+		db, err := openChecked(t, ctx, fs, "data", opts(now, 4, 0))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -155,7 +155,7 @@ func TestCutIsAFunctionOfTheLog(t *testing.T) {
 	})
 	t.Run("written on before the block is", func(t *testing.T) {
 		fs := crashed.Clone()
-		db, err := Open(ctx, fs, "data", opts(now, 5, 0))
+		db, err := openChecked(t, ctx, fs, "data", opts(now, 5, 0))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,7 +18,7 @@ import (
 func TestCutsThatFailForSpaceAreRepeated(t *testing.T) {
 	for k := 1; ; k++ {
 		fault := vfs.NewFault(vfs.NewMem())
-		db, err := Open(t.Context(), fault, "data", Options{Seed: 1, WALSegmentBytes: 64 << 10, ReserveBytes: 4096, CacheBytes: -1,
+		db, err := openChecked(t, t.Context(), fault, "data", Options{Seed: 1, WALSegmentBytes: 64 << 10, ReserveBytes: 4096, CacheBytes: -1,
 			Clock: vfs.NewManualClock(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC))})
 		if err != nil {
 			t.Fatal(err)

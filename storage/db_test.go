@@ -21,7 +21,7 @@ func samplesSurvive(t *testing.T, store log.Store) {
 	opts := Options{logStore: store, Clock: clock, Seed: 1}
 	ctx := context.Background()
 	open := func() *DB {
-		db, err := Open(ctx, fs, "data", opts)
+		db, err := openChecked(t, ctx, fs, "data", opts)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,7 +21,7 @@ func deleteDB(t *testing.T) (*DB, *vfs.ManualClock) {
 	ctx := context.Background()
 	fs := vfs.NewMem()
 	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC))
-	db, err := Open(ctx, fs, "data", Options{Clock: clock, Seed: 1, CacheBytes: -1, ReserveBytes: 4096})
+	db, err := openChecked(t, ctx, fs, "data", Options{Clock: clock, Seed: 1, CacheBytes: -1, ReserveBytes: 4096})
 	must(t, err)
 	t.Cleanup(func() {
 		must(t, db.Close(ctx))

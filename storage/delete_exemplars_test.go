@@ -20,7 +20,7 @@ func TestDeletesTakeExemplarsWithThem(t *testing.T) {
 	fs := vfs.NewMem()
 	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC))
 	opts := Options{Clock: clock, Seed: 1, CacheBytes: -1, ReserveBytes: 4096}
-	db, err := Open(ctx, fs, "data", opts)
+	db, err := openChecked(t, ctx, fs, "data", opts)
 	must(t, err)
 	now := clock.Now().UnixMilli()
 	write := func(from, to int64) {
@@ -68,7 +68,7 @@ func TestDeletesTakeExemplarsWithThem(t *testing.T) {
 	stopped, cancel := context.WithCancel(ctx)
 	cancel()
 	must(t, db.Close(stopped))
-	db, err = Open(ctx, fs, "data", opts)
+	db, err = openChecked(t, ctx, fs, "data", opts)
 	must(t, err)
 	check("replayed", 0, 1, 8, 9)
 	_, err = db.Flush(ctx)

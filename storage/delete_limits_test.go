@@ -22,7 +22,7 @@ func TestDeleteRefusesWhatCannotBeRecorded(t *testing.T) {
 	ctx := context.Background()
 	fs := vfs.NewMem()
 	opts := Options{Seed: 1, CacheBytes: -1, ReserveBytes: 4096}
-	db, err := Open(ctx, fs, "data", opts)
+	db, err := openChecked(t, ctx, fs, "data", opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestDeleteRefusesWhatCannotBeRecorded(t *testing.T) {
 	if err := db.Close(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if db, err = Open(ctx, fs, "data", opts); err != nil {
+	if db, err = openChecked(t, ctx, fs, "data", opts); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Close(ctx); err != nil {
@@ -89,7 +89,7 @@ func TestDeleteRefusesWhatCannotBeRecorded(t *testing.T) {
 // MANIFEST repeats them.
 func TestDeletesTogetherAreBounded(t *testing.T) {
 	ctx := context.Background()
-	db, err := Open(ctx, vfs.NewMem(), "data", Options{Seed: 1, CacheBytes: -1, ReserveBytes: 4096})
+	db, err := openChecked(t, ctx, vfs.NewMem(), "data", Options{Seed: 1, CacheBytes: -1, ReserveBytes: 4096})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -87,7 +87,7 @@ func TestWritesBesideDeletionsFallOnTheSameSideAfterReplay(t *testing.T) {
 	ctx := context.Background()
 	fs := vfs.NewMem()
 	opts := Options{Clock: vfs.NewManualClock(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)), Seed: 1, CacheBytes: -1, ReserveBytes: 4096}
-	db, err := Open(ctx, fs, "data", opts)
+	db, err := openChecked(t, ctx, fs, "data", opts)
 	must(t, err)
 	now := db.now()
 	var wg sync.WaitGroup
@@ -133,7 +133,7 @@ func TestWritesBesideDeletionsFallOnTheSameSideAfterReplay(t *testing.T) {
 	stopped, cancel := context.WithCancel(ctx)
 	cancel()
 	must(t, db.Close(stopped))
-	db, err = Open(ctx, fs, "data", opts)
+	db, err = openChecked(t, ctx, fs, "data", opts)
 	must(t, err)
 	if got := samplesOf(t, db); !maps.Equal(got, want) {
 		t.Errorf("%d samples after replay, %d before", len(got), len(want))

@@ -38,7 +38,7 @@ func deletesAgainstMap(t *testing.T, seed int64) {
 		opts.logStore = logtest.NewMem()
 	}
 	open := func() *DB {
-		db, err := Open(ctx, fs, "data", opts)
+		db, err := openChecked(t, ctx, fs, "data", opts)
 		if err != nil {
 			t.Fatal(err)
 		}

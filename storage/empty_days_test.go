@@ -17,7 +17,7 @@ func TestDirectoriesOfEmptyDaysAreRemovedAtStart(t *testing.T) {
 	opts := Options{Clock: vfs.NewManualClock(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)), Seed: 1, CacheBytes: -1}
 	start := func() {
 		t.Helper()
-		db, err := Open(context.Background(), mem, "data", opts)
+		db, err := openChecked(t, context.Background(), mem, "data", opts)
 		if err == nil {
 			err = db.Close(context.Background())
 		}

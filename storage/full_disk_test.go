@@ -42,7 +42,7 @@ func newSmallDisk(t *testing.T) *smallDisk {
 
 func (d *smallDisk) open() {
 	d.t.Helper()
-	db, err := Open(d.t.Context(), d.fault, "data", d.opts)
+	db, err := openChecked(d.t, d.t.Context(), d.fault, "data", d.opts)
 	must(d.t, err)
 	d.db = db
 	d.t.Cleanup(func() { closeUncut(db) })

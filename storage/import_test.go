@@ -53,7 +53,7 @@ func newImportWorld(t *testing.T, fs vfs.FS) *importWorld {
 
 func (w *importWorld) open() {
 	w.t.Helper()
-	db, err := Open(w.ctx, w.fs, "data", w.opts)
+	db, err := openChecked(w.t, w.ctx, w.fs, "data", w.opts)
 	must(w.t, err)
 	w.db = db
 }

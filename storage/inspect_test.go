@@ -22,7 +22,7 @@ func TestInspectAccountsForEveryByte(t *testing.T) {
 	ctx := context.Background()
 	fs := vfs.NewMem()
 	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC))
-	db, err := Open(ctx, fs, "data", Options{Clock: clock, Seed: 1, WALSegmentBytes: 1 << 20, ReserveBytes: 4096})
+	db, err := openChecked(t, ctx, fs, "data", Options{Clock: clock, Seed: 1, WALSegmentBytes: 1 << 20, ReserveBytes: 4096})
 	must(t, err)
 	values := []func(k int64) float64{
 		func(int64) float64 { return 1 },

@@ -33,7 +33,7 @@ func intervalsAgainstSamples(t *testing.T, seed int64) (aggregates int) {
 	r := rand.New(rand.NewSource(seed))
 	ctx := context.Background()
 	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 18, 0, 0, 0, time.UTC))
-	db, err := Open(ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, ReserveBytes: 4096})
+	db, err := openChecked(t, ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, ReserveBytes: 4096})
 	must(t, err)
 	makers := []func() float64{
 		func() float64 { return r.NormFloat64() * 1e6 },

@@ -26,7 +26,7 @@ func selectAgainstModel(t *testing.T, seed int64) {
 	rnd := rand.New(rand.NewSource(seed))
 	ctx := t.Context()
 	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 22, 0, 0, 0, time.UTC))
-	db, err := Open(ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, ReserveBytes: 4096})
+	db, err := openChecked(t, ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, ReserveBytes: 4096})
 	must(t, err)
 	var all []labels.Labels
 	for i := range 60 {

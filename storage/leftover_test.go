@@ -59,7 +59,7 @@ func TestUnpublishedCutIsKeptWhereTheLogIsDamaged(t *testing.T) {
 	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC))
 	opts := Options{Clock: clock, Seed: 1, WALSegmentBytes: 1 << 20, CacheBytes: -1}
 	ctx := context.Background()
-	db, err := Open(ctx, fault, "data", opts)
+	db, err := openChecked(t, ctx, fault, "data", opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestUnpublishedCutIsKeptWhereTheLogIsDamaged(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			fs := killed.Clone()
 			tc.damage(fs)
-			db, err := Open(ctx, fs, "data", opts)
+			db, err := openChecked(t, ctx, fs, "data", opts)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -43,7 +43,7 @@ func TestFullLogRefusesWritesUntilACut(t *testing.T) {
 	ctx := context.Background()
 	clock := vfs.NewManualClock(time.UnixMilli(1_700_000_000_000))
 	store := logtest.NewMem()
-	db, err := Open(ctx, vfs.NewMem(), "data", Options{logStore: store, Clock: clock, Seed: 1})
+	db, err := openChecked(t, ctx, vfs.NewMem(), "data", Options{logStore: store, Clock: clock, Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestFailedSyncEndsWritesUntilARestart(t *testing.T) {
 	clock := vfs.NewManualClock(time.UnixMilli(1_700_000_000_000))
 	store, fs := logtest.NewMem(), vfs.NewMem()
 	opts := Options{logStore: store, Clock: clock, Seed: 1}
-	db, err := Open(ctx, fs, "data", opts)
+	db, err := openChecked(t, ctx, fs, "data", opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestFailedSyncEndsWritesUntilARestart(t *testing.T) {
 	if err := db.Close(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if db, err = Open(ctx, fs, "data", opts); err != nil {
+	if db, err = openChecked(t, ctx, fs, "data", opts); err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close(ctx)
@@ -115,7 +115,7 @@ func TestLogOfAnotherDatabaseIsRefused(t *testing.T) {
 	ctx := context.Background()
 	now := time.UnixMilli(1_700_000_000_000)
 	store := logtest.NewMem()
-	db, err := Open(ctx, vfs.NewMem(), "data", Options{logStore: store, Seed: 1, Clock: vfs.NewManualClock(now)})
+	db, err := openChecked(t, ctx, vfs.NewMem(), "data", Options{logStore: store, Seed: 1, Clock: vfs.NewManualClock(now)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestLogOfAnotherDatabaseIsRefused(t *testing.T) {
 	if err := db.Close(ctx); err != nil {
 		t.Fatal(err)
 	}
-	db, err = Open(ctx, vfs.NewMem(), "data", Options{logStore: frames, Seed: 2, Clock: vfs.NewManualClock(now)})
+	db, err = openChecked(t, ctx, vfs.NewMem(), "data", Options{logStore: frames, Seed: 2, Clock: vfs.NewManualClock(now)})
 	if !errors.Is(err, log.ErrCorrupt) {
 		t.Errorf("a log of seed 1 opens with seed 2: %v", err)
 	}
@@ -146,7 +146,7 @@ func TestTheSameFramesGiveTheSameBlocks(t *testing.T) {
 	for seed := range int64(unlessShort(4, 1)) {
 		store := logtest.NewMem()
 		disk := vfs.NewMem()
-		writer, err := Open(ctx, disk, "data", Options{logStore: store, Seed: 1, Clock: vfs.NewManualClock(now)})
+		writer, err := openChecked(t, ctx, disk, "data", Options{logStore: store, Seed: 1, Clock: vfs.NewManualClock(now)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -169,7 +169,7 @@ func TestTheSameFramesGiveTheSameBlocks(t *testing.T) {
 				clock, fs := vfs.NewManualClock(now.Add(p.age)), vfs.NewMem()
 				opts := p.opts
 				opts.logStore, opts.Seed, opts.Clock = frames.Clone(), 1, clock
-				db, err := Open(ctx, fs, "data", opts)
+				db, err := openChecked(t, ctx, fs, "data", opts)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -44,7 +44,7 @@ func TestDamagedCopyOfTheManifestIsNamedAndRestored(t *testing.T) {
 	for _, damaged := range []string{format.ManifestName, format.TwinName} {
 		fs := vfs.NewMem()
 		opts := Options{Seed: 1, CacheBytes: -1, ReserveBytes: 4096}
-		db, err := Open(ctx, fs, "data", opts)
+		db, err := openChecked(t, ctx, fs, "data", opts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,7 +64,7 @@ func TestDamagedCopyOfTheManifestIsNamedAndRestored(t *testing.T) {
 		}
 		var log bytes.Buffer
 		opts.Logger = slog.New(slog.NewTextHandler(&log, nil))
-		if db, err = Open(ctx, fs, "data", opts); err != nil {
+		if db, err = openChecked(t, ctx, fs, "data", opts); err != nil {
 			t.Fatal(err)
 		}
 		if n := db.catalog.summary().Blocks; n != 3 {
@@ -101,7 +101,7 @@ func TestSecondCopyThatCannotBeWrittenStopsNothing(t *testing.T) {
 	ctx := context.Background()
 	fs := vfs.NewFault(vfs.NewMem())
 	var log bytes.Buffer
-	db, err := Open(ctx, fs, "data", Options{Seed: 1, CacheBytes: -1, ReserveBytes: 4096, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	db, err := openChecked(t, ctx, fs, "data", Options{Seed: 1, CacheBytes: -1, ReserveBytes: 4096, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

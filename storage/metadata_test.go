@@ -19,7 +19,7 @@ func metadataOfAnySize(t *testing.T, store log.Store) {
 	ctx := context.Background()
 	fs := vfs.NewMem()
 	opts := Options{logStore: store, Seed: 1}
-	db, err := Open(ctx, fs, "data", opts)
+	db, err := openChecked(t, ctx, fs, "data", opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func metadataOfAnySize(t *testing.T, store log.Store) {
 	if err := db.Close(stopped); err != nil {
 		t.Fatal(err)
 	}
-	if db, err = Open(ctx, fs, "data", opts); err != nil {
+	if db, err = openChecked(t, ctx, fs, "data", opts); err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close(stopped)

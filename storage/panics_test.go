@@ -80,7 +80,7 @@ func TestPanicOfTheLogPoisonsIt(t *testing.T) {
 	ctx := context.Background()
 	fs := &panicFS{FS: vfs.NewMem()}
 	opts := Options{Clock: vfs.NewManualClock(timesNow), Seed: 1, WALSegmentBytes: 1 << 20}
-	db, err := Open(ctx, fs, "data", opts)
+	db, err := openChecked(t, ctx, fs, "data", opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestPanicOfTheLogPoisonsIt(t *testing.T) {
 		t.Error("nothing can be read any more")
 	}
 	_ = db.Close(ctx) // says that the log is poisoned
-	if db, err = Open(ctx, fs, "data", opts); err != nil {
+	if db, err = openChecked(t, ctx, fs, "data", opts); err != nil {
 		t.Fatal(err)
 	}
 	if rows, _ := allTimes(t, db); len(rows) == 0 || !strings.Contains(rows[0], `"a"`) {
@@ -133,7 +133,7 @@ func TestBackgroundPanicsDoNotEndTheProcess(t *testing.T) {
 	ctx := context.Background()
 	fs := &panicFS{FS: vfs.NewMem()}
 	clock := vfs.NewManualClock(timesNow)
-	db, err := Open(ctx, fs, "data", Options{Clock: clock, Seed: 1, WALSegmentBytes: 1 << 20, Background: true, CutHeadBytes: 1, CutAge: time.Hour})
+	db, err := openChecked(t, ctx, fs, "data", Options{Clock: clock, Seed: 1, WALSegmentBytes: 1 << 20, Background: true, CutHeadBytes: 1, CutAge: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"tsdb/internal/doctortest"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
@@ -40,7 +41,7 @@ func (w *pastWorld) reopen(t *testing.T) {
 func filledPast(t *testing.T) (w *pastWorld, mem *vfs.Mem, marks []Mark, want []string) {
 	t.Helper()
 	mem = vfs.NewMem()
-	checkAtEnd(t, func() vfs.FS { return mem }, "data", func() bool { return w.damaged })
+	doctortest.CheckAtEnd(t, func() vfs.FS { return mem }, "data", func() bool { return w.damaged })
 	w = newPastWorld(t, mem)
 	for range 3 {
 		w.write(t, w.db, 4)
@@ -302,7 +303,7 @@ func TestOpenMarksAreBounded(t *testing.T) {
 // writes all of it leaves.
 func TestHistoryOfTenDays(t *testing.T) {
 	mem := vfs.NewMem()
-	checkAtEnd(t, func() vfs.FS { return mem }, "data", nil)
+	doctortest.CheckAtEnd(t, func() vfs.FS { return mem }, "data", nil)
 	w := newPastWorld(t, mem)
 	w.opts.HistoryKeep, w.opts.RetentionMs, w.opts.TierRetentionMs = 0, 4*model.DayMs, map[block.Tier]int64{block.Hour: 0}
 	w.reopen(t)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"tsdb/internal/doctortest"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/partition/format"
@@ -101,7 +102,7 @@ func TestHistoryThatCannotBeGivenUpStopsNothing(t *testing.T) {
 // stays there, serves its marks, and is renamed by a later sweep.
 func TestPinnedLeftoverIsRenamedLater(t *testing.T) {
 	mem := vfs.NewMem()
-	checkAtEnd(t, func() vfs.FS { return mem }, "data", nil)
+	doctortest.CheckAtEnd(t, func() vfs.FS { return mem }, "data", nil)
 	w := newPastWorld(t, mem)
 	w.write(t, w.db, 4)
 	m1, want1 := w.cut(t)

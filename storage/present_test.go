@@ -43,7 +43,7 @@ func TestSeriesThatEndedAreNotListed(t *testing.T) {
 	ctx := t.Context()
 	now := time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
 	clock := vfs.NewManualClock(now)
-	db, err := Open(ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, AliasSeed: 1})
+	db, err := openChecked(t, ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, AliasSeed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestSeriesThatEndedAreNotListed(t *testing.T) {
 func TestDeletedSeriesOfAFrozenHeadAreNotListed(t *testing.T) {
 	ctx := t.Context()
 	now := time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
-	db, err := Open(ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: vfs.NewManualClock(now), Seed: 1, AliasSeed: 1})
+	db, err := openChecked(t, ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: vfs.NewManualClock(now), Seed: 1, AliasSeed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +189,7 @@ func TestListedSeriesAreThoseWithChunksInRange(t *testing.T) {
 	for seed := range seeds {
 		rnd := rand.New(rand.NewPCG(seed, 5))
 		clock := vfs.NewManualClock(start.Add(40 * time.Hour))
-		db, err := Open(ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, AliasSeed: 1})
+		db, err := openChecked(t, ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, AliasSeed: 1})
 		if err != nil {
 			t.Fatal(err)
 		}

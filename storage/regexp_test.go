@@ -29,7 +29,7 @@ func newRegexpWorld(t testing.TB, values []string, inBlock int) *regexpWorld {
 	t.Helper()
 	ctx := context.Background()
 	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC))
-	db, err := Open(ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, AliasSeed: 1})
+	db, err := openChecked(t, ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, AliasSeed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ func registerOptions() Options {
 
 func openRegister(t *testing.T, fs vfs.FS, opts Options) *DB {
 	t.Helper()
-	db, err := Open(context.Background(), fs, "data", opts)
+	db, err := openChecked(t, context.Background(), fs, "data", opts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -162,7 +162,7 @@ func TestRollupJobAgainstSamples(t *testing.T) {
 // In the background a day is rolled up when it is over and merged.
 func TestRollupsAreMadeInTheBackground(t *testing.T) {
 	clock := vfs.NewManualClock(tieredNow)
-	db, err := Open(t.Context(), vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, ReserveBytes: 4096,
+	db, err := openChecked(t, t.Context(), vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, ReserveBytes: 4096,
 		TierRetentionMs: map[block.Tier]int64{block.Hour: 0}, Background: true})
 	must(t, err)
 	defer closeUncut(db)
@@ -190,14 +190,14 @@ func TestFailedRollupsAreTriedAgain(t *testing.T) {
 		return nil
 	})
 	o := Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, ReserveBytes: 4096}
-	db, err := Open(t.Context(), fault, "data", o)
+	db, err := openChecked(t, t.Context(), fault, "data", o)
 	must(t, err)
 	(&tieredWorld{t: t, ctx: t.Context(), clock: clock, db: db}).write(1, dense(dayAt(2)+5))
 	_, err = db.Compact(t.Context())
 	must(t, errors.Join(err, db.Close(t.Context())))
 
 	o.TierRetentionMs, o.Background = map[block.Tier]int64{block.Hour: 0}, true
-	db, err = Open(t.Context(), fault, "data", o)
+	db, err = openChecked(t, t.Context(), fault, "data", o)
 	must(t, err)
 	defer closeUncut(db)
 	var pause time.Duration
@@ -292,7 +292,7 @@ func TestRollupFailuresAreShown(t *testing.T) {
 	clock := vfs.NewManualClock(tieredNow)
 	reg := prometheus.NewRegistry()
 	w := &tieredWorld{t: t, ctx: t.Context(), mem: mem, clock: clock}
-	db, err := Open(t.Context(), fault, "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, ReserveBytes: 4096,
+	db, err := openChecked(t, t.Context(), fault, "data", Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, ReserveBytes: 4096,
 		TierRetentionMs: map[block.Tier]int64{block.Minute: 0, block.Hour: 0}, Registerer: reg})
 	must(t, err)
 	defer closeUncut(db)

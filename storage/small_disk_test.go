@@ -17,7 +17,7 @@ func TestSmallDiskTakesWrites(t *testing.T) {
 	want := 0
 	for round, capacity := range []int64{16 << 20, 16 << 20, 160 << 20, -1, -1, 160 << 20} {
 		mem.SetCapacity(capacity)
-		db, err := Open(t.Context(), mem, "data", opts)
+		db, err := openChecked(t, t.Context(), mem, "data", opts)
 		must(t, err)
 		if n := countSamples(t, db); n != want {
 			t.Fatalf("capacity %d: %d samples after the start, want %d", capacity, n, want)

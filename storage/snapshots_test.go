@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"tsdb/internal/doctortest"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
@@ -40,7 +41,7 @@ func newSnapshotWorld(t *testing.T, fsys vfs.FS) *snapshotWorld {
 	w := &snapshotWorld{clock: clock, fs: fsys, opts: Options{
 		Clock: clock, Seed: 7, CacheBytes: -1, TierRetentionMs: map[block.Tier]int64{block.Minute: 0, block.Hour: 0}, WALSegmentBytes: 16 << 10, WALPendingBytes: 64 << 10, ReserveBytes: 4 << 10, MinFreeBytes: 1,
 	}}
-	checkAtEnd(t, func() vfs.FS { return fsys }, "data", nil)
+	doctortest.CheckAtEnd(t, func() vfs.FS { return fsys }, "data", nil)
 	w.db = w.open(t, fsys, "data")
 	return w
 }

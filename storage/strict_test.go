@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"tsdb/internal/doctortest"
 	"tsdb/internal/vfs"
 	"tsdb/storage/log"
 	"tsdb/storage/wal"
@@ -29,10 +30,11 @@ func frames(t *testing.T, fs vfs.FS, name string) (n int) {
 // Strict mode refuses what an ordinary start goes on without, and changes
 // nothing; what a crash leaves it takes.
 func TestStrictStartRefusesDamage(t *testing.T) {
+	doctortest.Damages(t, "it damages files to see them refused")
 	ctx := context.Background()
 	made := vfs.NewMem()
 	opts := Options{Seed: 1, CacheBytes: -1, ReserveBytes: 4096, WALSegmentBytes: 64 << 10, Strict: true}
-	db, err := Open(ctx, made, "data", opts)
+	db, err := openChecked(t, ctx, made, "data", opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +87,7 @@ func TestStrictStartRefusesDamage(t *testing.T) {
 		fs := crashed.Clone()
 		c.damage(fs)
 		before := fs.Clone()
-		db, err := Open(ctx, fs, "data", opts)
+		db, err := openChecked(t, ctx, fs, "data", opts)
 		if c.says == "" {
 			if err != nil {
 				t.Errorf("%s: %v", c.name, err)
@@ -107,7 +109,7 @@ func TestStrictStartRefusesDamage(t *testing.T) {
 		}
 		opts := opts
 		opts.Strict = false
-		if db, err = Open(ctx, fs, "data", opts); err != nil {
+		if db, err = openChecked(t, ctx, fs, "data", opts); err != nil {
 			t.Errorf("%s: an ordinary start: %v", c.name, err)
 			continue
 		}

@@ -25,7 +25,7 @@ func TestTenantsShareNoSeries(t *testing.T) {
 	opts := Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, Tenants: map[string]uint32{"other": 7}}
 	fs := vfs.NewMem()
 	open := func() *DB {
-		db, err := Open(ctx, fs, "data", opts)
+		db, err := openChecked(t, ctx, fs, "data", opts)
 		if err != nil {
 			t.Fatal(err)
 		}

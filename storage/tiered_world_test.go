@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"tsdb/internal/doctortest"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
@@ -38,7 +39,7 @@ var tieredNow = time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
 func newTieredWorld(t testing.TB) *tieredWorld {
 	w := &tieredWorld{t: t, ctx: t.Context(), mem: vfs.NewMem(), clock: vfs.NewManualClock(tieredNow)}
 	w.opts = Options{logStore: logtest.NewMem(), Clock: w.clock, Seed: 1, ReserveBytes: 4096}
-	checkAtEnd(t, func() vfs.FS { return w.mem }, "data", func() bool { return w.damaged })
+	doctortest.CheckAtEnd(t, func() vfs.FS { return w.mem }, "data", func() bool { return w.damaged })
 	w.open()
 	t.Cleanup(func() { closeUncut(w.db) })
 	return w

@@ -52,7 +52,7 @@ func allTimes(t *testing.T, db *DB) (rows, warnings []string) {
 
 func TestTimesThatNoSampleCanHaveAreRefused(t *testing.T) {
 	ctx := context.Background()
-	db, err := Open(ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: vfs.NewManualClock(timesNow), Seed: 1, WALSegmentBytes: 1 << 20})
+	db, err := openChecked(t, ctx, vfs.NewMem(), "data", Options{logStore: logtest.NewMem(), Clock: vfs.NewManualClock(timesNow), Seed: 1, WALSegmentBytes: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +179,7 @@ func TestExtremeSamplesOfAnEarlierVersion(t *testing.T) {
 	ctx := context.Background()
 	mem := copyTestdata(t, "extreme-times")
 	opts := Options{Clock: vfs.NewManualClock(timesNow), Seed: 1, WALSegmentBytes: 16 << 10}
-	db, err := Open(ctx, mem, "data", opts)
+	db, err := openChecked(t, ctx, mem, "data", opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +231,7 @@ func TestExtremeSamplesOfAnEarlierVersion(t *testing.T) {
 	if err := db.Close(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if db, err = Open(ctx, mem, "data", opts); err != nil {
+	if db, err = openChecked(t, ctx, mem, "data", opts); err != nil {
 		t.Fatal(err)
 	}
 	check("opened again", 0)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"tsdb/internal/doctortest"
 	"tsdb/internal/model"
 	"tsdb/internal/transfer"
 	"tsdb/internal/transfer/stream"
@@ -29,7 +30,7 @@ func must(t *testing.T, err error) {
 
 func newServer(t *testing.T) (*storage.DB, *Handler, string, *vfs.ManualClock) {
 	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC))
-	db, err := storage.Open(t.Context(), vfs.NewMem(), "data", storage.Options{Clock: clock, Seed: 1, RetentionMs: 30 * model.DayMs})
+	db, err := storage.Open(t.Context(), doctortest.NewMem(t), "data", storage.Options{Clock: clock, Seed: 1, RetentionMs: 30 * model.DayMs})
 	must(t, err)
 	t.Cleanup(func() { must(t, db.Close(context.Background())) })
 	h := New(Options{DB: func() (*storage.DB, error) { return db, nil }, RunBytes: 1 << 20})

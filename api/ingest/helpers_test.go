@@ -15,6 +15,7 @@ import (
 
 	"tsdb/api/ingest/doortest"
 	"tsdb/api/reqbody"
+	"tsdb/internal/doctortest"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/storage"
@@ -47,7 +48,7 @@ func openDoor(t testing.TB, edit ...func(*Options, *storage.Options)) *server {
 	for _, f := range edit {
 		f(&o, &so)
 	}
-	db, err := storage.Open(context.Background(), vfs.NewMem(), "data", so)
+	db, err := storage.Open(context.Background(), doctortest.NewMem(t), "data", so)
 	if err != nil {
 		t.Fatal(err)
 	}

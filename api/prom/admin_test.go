@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tsdb/api/prom/promtest"
+	"tsdb/internal/doctortest"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/query"
@@ -16,7 +17,7 @@ import (
 // TestCacheIsUsedBypassedAndDropped: a range query is answered from the cache,
 // unless no_cache is set or the cache has been emptied.
 func TestCacheIsUsedBypassedAndDropped(t *testing.T) {
-	fs := vfs.NewMem()
+	fs := doctortest.NewMem(t)
 	db, err := storage.Open(ctx, fs, "data", storage.Options{Clock: vfs.NewManualClock(time.Unix(promtest.End+3600, 0))})
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"tsdb/internal/doctortest"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
@@ -50,6 +51,7 @@ func newPastServer(t *testing.T, keep time.Duration) *pastServer {
 
 func (s *pastServer) open(t *testing.T) *storage.DB {
 	t.Helper()
+	doctortest.Opened(t, s.fs, "data")
 	db, err := storage.Open(t.Context(), s.fs, "data", s.opts)
 	if err != nil {
 		t.Fatal(err)

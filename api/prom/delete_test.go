@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/api"
 	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
 
+	"tsdb/internal/doctortest"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
@@ -99,7 +100,7 @@ func TestDeleteSeries(t *testing.T) {
 // so in a form that clients of Prometheus take.
 func TestDeleteSeriesOfRollupsWarns(t *testing.T) {
 	clock := vfs.NewManualClock(tieredStart.Add(24 * time.Hour))
-	db, err := storage.Open(ctx, vfs.NewMem(), "data", storage.Options{
+	db, err := storage.Open(ctx, doctortest.NewMem(t), "data", storage.Options{
 		Clock: clock, Seed: 1, ReserveBytes: 4096, RetentionMs: 2 * model.DayMs, TierRetentionMs: map[block.Tier]int64{block.Hour: 0},
 	})
 	if err != nil {

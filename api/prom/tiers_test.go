@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"tsdb/internal/doctortest"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
@@ -25,7 +26,7 @@ var tieredStart = time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
 func newTieredServer(t *testing.T) *server {
 	t.Helper()
 	clock := vfs.NewManualClock(tieredStart.Add(3*24*time.Hour + 12*time.Hour))
-	db, err := storage.Open(t.Context(), vfs.NewMem(), "data", storage.Options{
+	db, err := storage.Open(t.Context(), doctortest.NewMem(t), "data", storage.Options{
 		Clock: clock, Seed: 1, ReserveBytes: 4096, TierRetentionMs: map[block.Tier]int64{block.Minute: 0, block.Hour: 0},
 	})
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"tsdb/internal/doctortest"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	tsdbv1 "tsdb/proto/tsdb/v1"
@@ -25,7 +26,7 @@ import (
 // Queries answer as of a mark and name it, until a purge; Explain is about the present.
 func TestAsOf(t *testing.T) {
 	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC))
-	db, err := storage.Open(t.Context(), vfs.NewMem(), "data", storage.Options{Clock: clock, HistoryKeep: 24 * time.Hour, ReserveBytes: 4096})
+	db, err := storage.Open(t.Context(), doctortest.NewMem(t), "data", storage.Options{Clock: clock, HistoryKeep: 24 * time.Hour, ReserveBytes: 4096})
 	if err != nil {
 		t.Fatal(err)
 	}

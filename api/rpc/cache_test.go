@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tsdb/api/prom/promtest"
+	"tsdb/internal/doctortest"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	tsdbv1 "tsdb/proto/tsdb/v1"
@@ -15,7 +16,7 @@ import (
 
 // TestCacheIsUsedOrBypassed: a range query uses the cache unless no_cache is set.
 func TestCacheIsUsedOrBypassed(t *testing.T) {
-	fs := vfs.NewMem()
+	fs := doctortest.NewMem(t)
 	db, err := storage.Open(t.Context(), fs, "data", storage.Options{Clock: vfs.NewManualClock(time.UnixMilli(endMs + 3600_000))})
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"tsdb/internal/doctortest"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
@@ -18,7 +19,7 @@ import (
 func TestTiersOverGRPC(t *testing.T) {
 	start := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC).UnixMilli()
 	clock := vfs.NewManualClock(time.UnixMilli(start + 3*model.DayMs))
-	db, err := storage.Open(t.Context(), vfs.NewMem(), "data", storage.Options{
+	db, err := storage.Open(t.Context(), doctortest.NewMem(t), "data", storage.Options{
 		Clock: clock, Seed: 1, ReserveBytes: 4096, TierRetentionMs: map[block.Tier]int64{block.Hour: 0},
 	})
 	if err != nil {

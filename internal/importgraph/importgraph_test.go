@@ -22,6 +22,7 @@ import (
 const allowed = `
 internal/match      :
 internal/await      :
+internal/doctortest : internal/vfs storage/doctor
 internal/loopback   :
 internal/model      :
 internal/vfs        :

@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"tsdb/internal/doctortest"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
@@ -213,7 +214,7 @@ func TestDatabaseTellsItsRules(t *testing.T) {
 		Selectors: [][]*labels.Matcher{{labels.MustNewMatcher(labels.MatchRegexp, "i", "3|4")}},
 		Keep:      map[block.Tier]int64{block.Raw: model.DayMs},
 	}
-	db, err := storage.Open(t.Context(), vfs.NewMem(), "data", storage.Options{Clock: clock, Seed: 1, RetentionMs: 30 * model.DayMs, RetentionRules: []storage.RetentionRule{rule}})
+	db, err := storage.Open(t.Context(), doctortest.NewMem(t), "data", storage.Options{Clock: clock, Seed: 1, RetentionMs: 30 * model.DayMs, RetentionRules: []storage.RetentionRule{rule}})
 	must(t, err)
 	defer db.Close(context.Background())
 	src := func() *fakeSource {
@@ -254,7 +255,7 @@ func TestDatabaseTellsItsRules(t *testing.T) {
 
 func TestTransferIntoDatabase(t *testing.T) {
 	clock := vfs.NewManualClock(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC))
-	db, err := storage.Open(t.Context(), vfs.NewMem(), "data", storage.Options{Clock: clock, Seed: 1})
+	db, err := storage.Open(t.Context(), doctortest.NewMem(t), "data", storage.Options{Clock: clock, Seed: 1})
 	must(t, err)
 	defer db.Close(context.Background())
 	dst := NewDB(db, model.DefaultTenant, 0)
@@ -308,6 +309,7 @@ func TestRepeatedImportAfterPowerCutBeforeItsRecord(t *testing.T) {
 		return &fakeSource{units: 3, series: 40, first: clock.Now().UnixMilli() - model.DayMs - 60, bits: true} // across midnight too
 	}
 	open := func(mem *vfs.Mem) *storage.DB {
+		doctortest.Opened(t, mem, "data")
 		db, err := storage.Open(t.Context(), mem, "data", options)
 		must(t, err)
 		return db
