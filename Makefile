@@ -67,10 +67,11 @@ lint: ## gofmt, vet, staticcheck
 	.ci/test-deps lint
 	$(TEST_BIN)/staticcheck ./...
 
-soak: test-deps-fresh ## kill -9 and full disks, over and over: make soak SOAK=8h
+soak: test-deps-fresh ## the long form of tests, kill -9 and full disks first: make soak SOAK=8h
 	TSDB_SOAK=$(SOAK) $(GO) test -timeout 0 -count=1 -v -run 'Kill|Disk' ./internal/e2e
 	TSDB_SOAK_QUERIES=150000 $(GO) test -timeout 0 -count=1 -v -run AnswersEqualPrometheusEngine ./query
 	TSDB_SOAK_QUERIES=1000000 $(GO) test -timeout 0 -count=1 -v -run TiersAnswerAsSamplesDo ./query
+	FUZZTIME=1m .ci/fuzz
 	TSDB_FLEET=10000x365 $(GO) test -timeout 0 -count=1 -v -run YearOfAFleet ./storage
 	TSDB_SOAK_SEEDS=50000 $(GO) test -timeout 0 -count=1 -v -run 'TestLife$$' ./storage
 
