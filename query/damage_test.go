@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/prometheus/promql"
 	promstorage "github.com/prometheus/prometheus/storage"
 
+	"tsdb/internal/doctortest"
 	"tsdb/internal/vfs"
 	"tsdb/query"
 )
@@ -109,6 +110,9 @@ func TestDamageTakesKeptAnswersOutOfUse(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			w := newCacheWorld(t, 1, false, 0)
 			defer w.close()
+			if c.quarantined {
+				doctortest.Damages(t, "the block stays where it is, for a repair")
+			}
 			const day = 24 * 3600_000
 			w.clock.Advance(20*24*time.Hour - time.Duration(w.now())*time.Millisecond)
 			write := func(name string, ms int64) {
