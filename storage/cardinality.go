@@ -114,7 +114,7 @@ func newCardinalityCounter(places *census, tr model.TimeRange) *cardinalityCount
 	return c
 }
 
-// count adds all places, and at most so many pairs of blocks.
+// count adds all places, and pairs of blocks up to a bound.
 func (c *cardinalityCounter) count(ctx context.Context, pairs int) error {
 	if err := c.addHead(ctx); err != nil {
 		return err
