@@ -18,6 +18,7 @@ import (
 	"tsdb/internal/doctortest"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	tsdbv1 "tsdb/proto/tsdb/v1"
 	"tsdb/storage"
 )
 
@@ -38,6 +39,15 @@ type server struct {
 	clock *vfs.ManualClock
 
 	budget *reqbody.Budget
+	rpc    tsdbv1.WriteClient // nil until rpcClient
+}
+
+// rpcClient returns a client of the gRPC doors, which are registered once.
+func (d *server) rpcClient() tsdbv1.WriteClient {
+	if d.rpc == nil {
+		d.rpc, _ = serveRPC(d.t, d.in)
+	}
+	return d.rpc
 }
 
 func openDoor(t testing.TB, edit ...func(*Options, *storage.Options)) *server {

@@ -122,8 +122,7 @@ func forms() []form {
 			}
 		}},
 		{"gRPC", rpcwrite.DoorName, func(d *server, at int64, pairs ...string) {
-			client, _ := serveRPC(d.t, d.in)
-			send, _ := openWrite(d.t, client)
+			send, _ := openWrite(d.t, d.rpcClient())
 			if _, err := send(&tsdbv1.WriteRequest{Sequence: 1, Series: []*tsdbv1.SeriesSamples{{Labels: rpcLabels(pairs...), TimesMs: []int64{at}, Values: []float64{1}}}}); err != nil {
 				d.t.Fatal(err)
 			}
