@@ -104,7 +104,12 @@ func SendAs(ctx context.Context, f Form, url string, sources []Source) (*Report,
 		})
 	}
 	wg.Wait()
-	total := &Report{Elapsed: time.Since(start)}
+	return totalOf(reports, time.Since(start)), context.Cause(ctx)
+}
+
+// totalOf returns the sum of the reports of senders that worked at the same time.
+func totalOf(reports []Report, elapsed time.Duration) *Report {
+	total := &Report{Elapsed: elapsed}
 	for _, r := range reports {
 		total.Samples += r.Samples
 		total.Requests += r.Requests
@@ -114,7 +119,7 @@ func SendAs(ctx context.Context, f Form, url string, sources []Source) (*Report,
 		total.latencies = append(total.latencies, r.latencies...)
 	}
 	slices.Sort(total.latencies)
-	return total, context.Cause(ctx)
+	return total
 }
 
 func (f Form) send(ctx context.Context, client *http.Client, url string, s Source, r *Report) error {

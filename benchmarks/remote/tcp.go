@@ -29,14 +29,7 @@ func SendTCP(ctx context.Context, address string, sources []Source) (*Report, er
 		})
 	}
 	wg.Wait()
-	total := &Report{Elapsed: time.Since(start)}
-	for _, r := range reports {
-		total.Samples += r.Samples
-		total.Requests += r.Requests
-		total.Messages += r.Messages
-		total.Bytes += r.Bytes
-	}
-	return total, errors.Join(errs...)
+	return totalOf(reports, time.Since(start)), errors.Join(errs...)
 }
 
 func sendTCP(ctx context.Context, address string, s Source, r *Report) error {

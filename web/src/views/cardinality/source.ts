@@ -55,7 +55,7 @@ export function keptTables(kept: DailyCounts, date: string): Tables | undefined 
   }
 }
 
-/** The tables of a count, and of one of the day before, of which at most so many rows were asked for. */
+/** The tables of a count, with those of the day before, of which at most rowsBefore rows were asked for. */
 export function countedTables(now: Cardinality, before: Cardinality | undefined, rowsBefore: number): Tables {
   const rows = (list: NameCount[], was: NameCount[] | undefined): Row[] => {
     const map = was && new Map(was.map((r) => [r.name, r.value]))
