@@ -1,7 +1,6 @@
 package csv
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 
@@ -47,19 +46,7 @@ func (d *decoder) NextGroup() { d.group = d.group[:0] }
 // without effect on the others.
 func (d *decoder) Decode(b *door.Batch) error {
 	d.NextGroup()
-	for rest := d.src; len(rest) > 0; {
-		line := rest
-		if n := bytes.IndexByte(rest, '\n'); n >= 0 {
-			line, rest = rest[:n], rest[n+1:]
-		} else {
-			rest = nil
-		}
-		if n := len(line); n > 0 && line[n-1] == '\r' {
-			line = line[:n-1]
-		}
-		if len(line) == 0 {
-			continue
-		}
+	for line := range door.Lines(d.src) {
 		d.addLine(b, line)
 		if err := b.FlushIfFull(); err != nil {
 			return err

@@ -31,13 +31,7 @@ func (d *decoder) NextGroup() { d.group = d.group[:0] }
 // Decode implements door.Decoder. A bad line is refused, without effect on the others.
 func (d *decoder) Decode(b *door.Batch) error {
 	d.NextGroup()
-	for rest := d.src; len(rest) > 0; {
-		line := rest
-		if n := bytes.IndexByte(rest, '\n'); n >= 0 {
-			line, rest = rest[:n], rest[n+1:]
-		} else {
-			rest = nil
-		}
+	for line := range door.Lines(d.src) {
 		line = bytes.TrimSpace(line)
 		if len(line) == 0 {
 			continue

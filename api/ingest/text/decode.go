@@ -106,13 +106,7 @@ func (d *decoder) Decode(b *door.Batch) error {
 	f := &d.families.end
 	f.copyFrom(&d.families.begin) // also when the request is decoded again
 	d.created, d.last = created{}, nil
-	for rest := d.src; len(rest) > 0; {
-		line := rest
-		if n := bytes.IndexByte(rest, '\n'); n >= 0 {
-			line, rest = rest[:n], rest[n+1:]
-		} else {
-			rest = nil
-		}
+	for line := range door.Lines(d.src) {
 		line = trim(line)
 		if len(line) == 0 {
 			continue
