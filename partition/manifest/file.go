@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"path"
 
 	"tsdb/encoding"
@@ -39,8 +38,6 @@ const (
 	maxRecordBytes = 512 << 20
 	// MaxManifestBytes bounds the file: a snapshot and the edits until the next.
 	MaxManifestBytes = 2 * (maxRecordBytes + maxLogBytes)
-	// readBytes is the size of one read of a file.
-	readBytes = 1 << 20
 )
 
 // recordKind is the first word of a record, in ASCII to be found in a hex dump.
@@ -248,28 +245,15 @@ func readManifest(fsys vfs.FS, dir, base string) (*State, Torn, error) {
 }
 
 // readFile reads a file of at most limit bytes.
-func readFile(fsys vfs.FS, name string, limit int64) (_ []byte, err error) {
-	f, err := fsys.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", name, err)
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	size, err := f.Size()
-	if err != nil {
-		return nil, fmt.Errorf("size of %s: %w", name, err)
-	}
-	if size > limit {
-		return nil, fmt.Errorf("read %s: %w: %d bytes exceed %d", name, format.ErrCorrupt, size, limit)
-	}
-	b := make([]byte, size)
-	for off := 0; off < len(b); off += readBytes {
-		part := b[off:min(off+readBytes, len(b))]
-		if n, err := f.ReadAt(part, int64(off)); n < len(part) {
-			if errors.Is(err, io.EOF) {
-				err = io.ErrUnexpectedEOF
-			}
-			return nil, fmt.Errorf("read %s@%d: %w", name, off+n, err)
+func readFile(fsys vfs.FS, name string, limit int64) ([]byte, error) {
+	b, err := vfs.ReadFile(fsys, name, func(size int64) error {
+		if size > limit {
+			return fmt.Errorf("%w: %d bytes exceed %d", format.ErrCorrupt, size, limit)
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	return b, nil
 }

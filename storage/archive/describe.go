@@ -14,20 +14,13 @@ import (
 // Describe writes the content of a file of an archive, a head, a mark or a piece of the
 // log, as lines of text.
 func Describe(out io.Writer, fsys vfs.FS, name string) error {
-	f, err := fsys.Open(name)
+	b, err := vfs.ReadFile(fsys, name, func(size int64) error {
+		if size > maxMarkBytes {
+			return format.Corrupt("%s has %d bytes", name, size)
+		}
+		return nil
+	})
 	if err != nil {
-		return err
-	}
-	defer func() { _ = f.Close() }() // it was only read
-	size, err := f.Size()
-	if err != nil {
-		return err
-	}
-	if size > maxMarkBytes {
-		return format.Corrupt("%s has %d bytes", name, size)
-	}
-	b := make([]byte, size)
-	if _, err := f.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	d := &description{out: out}

@@ -92,7 +92,7 @@ func (s *Store) Put(day Day, reserve func(bytes int64) error) error {
 		days = days[1:]
 		b = appendDays(b[:0], days)
 	}
-	if err := s.write(b); err != nil {
+	if err := vfs.ReplaceFile(s.fs, path.Join(s.dir, format.CountsName), format.TempSuffix, b); err != nil {
 		return fmt.Errorf("write %s: %w", format.CountsName, err)
 	}
 	s.note(days, int64(len(b)))
@@ -133,53 +133,20 @@ func load(fsys vfs.FS, name string, reserve func(bytes int64) error) ([]Day, int
 	return days, int64(len(b)), nil
 }
 
-func read(fsys vfs.FS, name string, reserve func(bytes int64) error) (b []byte, err error) {
-	f, err := fsys.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	size, err := f.Size()
-	if err != nil {
-		return nil, err
-	}
-	if size > maxBytes {
-		return nil, format.Corrupt("%s has %d bytes, more than %d", path.Base(name), size, maxBytes)
-	}
-	if reserve != nil {
-		if err := reserve(size * decodeCost); err != nil {
-			return nil, err
+func read(fsys vfs.FS, name string, reserve func(bytes int64) error) ([]byte, error) {
+	return vfs.ReadFile(fsys, name, func(size int64) error {
+		if size > maxBytes {
+			return format.Corrupt("%s has %d bytes, more than %d", path.Base(name), size, maxBytes)
 		}
-	}
-	b = make([]byte, size)
-	if n, err := f.ReadAt(b, 0); err != nil && int64(n) < size {
-		return nil, err
-	}
-	return b, nil
+		if reserve != nil {
+			return reserve(size * decodeCost)
+		}
+		return nil
+	})
 }
 
 // Check verifies the file of a data directory and returns its size; 0 if there is none.
 func Check(fsys vfs.FS, dir string) (days int, bytes int64, err error) {
 	all, bytes, err := load(fsys, path.Join(dir, format.CountsName), nil)
 	return len(all), bytes, err
-}
-
-// write replaces the file by a temporary one, which is synced before.
-func (s *Store) write(b []byte) error {
-	name := path.Join(s.dir, format.CountsName)
-	f, temp, err := vfs.CreateTemp(s.fs, name, format.TempSuffix)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(b, 0)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = s.fs.Rename(temp, name)
-	}
-	if err != nil {
-		return errors.Join(err, s.fs.Remove(temp))
-	}
-	return s.fs.SyncDir(s.dir)
 }

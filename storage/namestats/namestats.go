@@ -97,7 +97,7 @@ func (t *Tracker) Records(names []string) []Record {
 
 // Load takes the counts of a data directory. Without a file it changes nothing.
 func (t *Tracker) Load(files vfs.FS, dir string) error {
-	b, err := read(files, path.Join(dir, format.QueriedName))
+	b, err := vfs.ReadFile(files, path.Join(dir, format.QueriedName), admit)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -120,24 +120,12 @@ func (t *Tracker) Load(files vfs.FS, dir string) error {
 // Check verifies the file of a data directory, if there is one.
 func Check(files vfs.FS, dir string) error { return New(vfs.SystemClock).Load(files, dir) }
 
-func read(files vfs.FS, name string) (b []byte, err error) {
-	f, err := files.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	size, err := f.Size()
-	if err != nil {
-		return nil, err
-	}
+// admit refuses a file that cannot be that of the counts.
+func admit(size int64) error {
 	if size > maxFileLen {
-		return nil, format.Corrupt("%s has %d bytes", format.QueriedName, size)
+		return format.Corrupt("%s has %d bytes", format.QueriedName, size)
 	}
-	b = make([]byte, size)
-	if n, err := f.ReadAt(b, 0); err != nil && int64(n) < size {
-		return nil, err
-	}
-	return b, nil
+	return nil
 }
 
 // Save writes the counts if they have changed: to a temporary file, which replaces the old
@@ -159,20 +147,5 @@ func (t *Tracker) Save(files vfs.FS, dir string) (err error) {
 			err = fmt.Errorf("write %s: %w", format.QueriedName, err)
 		}
 	}()
-	name := path.Join(dir, format.QueriedName)
-	f, temp, err := vfs.CreateTemp(files, name, format.TempSuffix)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(b, 0)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = files.Rename(temp, name)
-	}
-	if err != nil {
-		return errors.Join(err, files.Remove(temp))
-	}
-	return files.SyncDir(dir)
+	return vfs.ReplaceFile(files, path.Join(dir, format.QueriedName), format.TempSuffix, b)
 }

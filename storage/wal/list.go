@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	iofs "io/fs"
-	"path"
 	"slices"
 
 	"tsdb/encoding"
@@ -158,25 +157,16 @@ func decodeSegmentList(b []byte) (l segmentList, err error) {
 // readSegmentList reads the list in a file. A missing file is an
 // empty list.
 func readSegmentList(fs vfs.FS, name string) (l segmentList, err error) {
-	f, err := fs.Open(name)
+	b, err := vfs.ReadFile(fs, name, func(size int64) error {
+		if size > listHeaderBytes+listMaxEntries*listEntryBytes+4 {
+			return log.Corruptf("list of segments of %d bytes", size)
+		}
+		return nil
+	})
 	if errors.Is(err, iofs.ErrNotExist) {
 		return l, nil
-	} else if err != nil {
-		return l, fmt.Errorf("open list of segments: %w", err)
 	}
-	defer f.Close()
-	size, err := f.Size()
 	if err != nil {
-		return l, fmt.Errorf("size of list of segments: %w", err)
-	}
-	if size > listHeaderBytes+listMaxEntries*listEntryBytes+4 {
-		return l, log.Corruptf("list of segments of %d bytes", size)
-	}
-	b := make([]byte, size)
-	if n, err := f.ReadAt(b, 0); n < len(b) {
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
 		return l, fmt.Errorf("read list of segments: %w", err)
 	}
 	return decodeSegmentList(b)
@@ -189,23 +179,7 @@ func writeSegmentList(fs vfs.FS, name string, l *segmentList) (err error) {
 		return fmt.Errorf("BUG: list of segments: %w", err)
 	}
 	defer panics.Catch(&err)
-	f, temp, err := vfs.CreateTemp(fs, name, listTempSuffix)
-	if err != nil {
-		return fmt.Errorf("write list of segments: %w", err)
-	}
-	_, err = f.WriteAt(l.append(nil), 0)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = fs.Rename(temp, name)
-	}
-	if err == nil {
-		err = fs.SyncDir(path.Dir(name))
-	} else {
-		_ = fs.Remove(temp) // best effort; the next attempt removes it too
-	}
-	if err != nil {
+	if err := vfs.ReplaceFile(fs, name, listTempSuffix, l.append(nil)); err != nil {
 		return fmt.Errorf("write list of segments: %w", err)
 	}
 	return nil

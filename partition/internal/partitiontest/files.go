@@ -26,21 +26,13 @@ func PutFile(t *testing.T, fsys vfs.FS, name string, b []byte) {
 }
 
 // ReadFile reads a whole file of at most max bytes.
-func ReadFile(fsys vfs.FS, name string, max int64) (_ []byte, err error) {
-	f, err := fsys.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	size, err := f.Size()
-	if err != nil || size > max {
-		return nil, errors.Join(err, fmt.Errorf("%s has %d bytes, at most %d are read", name, size, max))
-	}
-	b := make([]byte, size)
-	if n, err := f.ReadAt(b, 0); int64(n) < size {
-		return nil, err
-	}
-	return b, nil
+func ReadFile(fsys vfs.FS, name string, max int64) ([]byte, error) {
+	return vfs.ReadFile(fsys, name, func(size int64) error {
+		if size > max {
+			return fmt.Errorf("%s has %d bytes, at most %d are read", name, size, max)
+		}
+		return nil
+	})
 }
 
 // IsNoSpace reports whether an error means a full disk.
