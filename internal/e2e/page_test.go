@@ -58,7 +58,8 @@ func TestPage(t *testing.T) {
 		}
 		return s
 	}
-	s, doomed := serve(), serve()
+	s, doomed, damaged := serve(), serve(), serve()
+	damage(t, damaged)
 	guarded, _ := guardedServer(t)
 	scraping := scrapingServer(t)
 	// A sample that is refused, for the view that shows it.
@@ -78,18 +79,41 @@ func TestPage(t *testing.T) {
 			s.start(t)
 			s.waitReady(t)
 		}
-		cmd := exec.CommandContext(ctx, node, filepath.Join(web, "test", view+".mjs"))
-		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-		cmd.Env = append(os.Environ(), "CHROMIUM="+chromium, "SHOTS="+shots, "URL="+s.url(),
-			"DOOMED="+doomed.url(), "DOOMED_PID="+strconv.Itoa(doomed.cmd.Process.Pid), "GUARDED="+guarded.url(), "SCRAPING="+scraping.url())
-		out, err := cmd.CombinedOutput()
-		t.Logf("%s:\n%s", view, out)
-		if err != nil {
-			t.Errorf("the script of %s: %v", view, err)
-		}
+		t.Run(view, func(t *testing.T) {
+			cmd := exec.CommandContext(ctx, node, filepath.Join(web, "test", view+".mjs"))
+			cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+			cmd.Env = append(os.Environ(), "CHROMIUM="+chromium, "SHOTS="+shots, "URL="+s.url(),
+				"DOOMED="+doomed.url(), "DOOMED_PID="+strconv.Itoa(doomed.cmd.Process.Pid), "GUARDED="+guarded.url(), "SCRAPING="+scraping.url(), "DAMAGED="+damaged.url())
+			out, err := cmd.CombinedOutput()
+			t.Logf("%s:\n%s", view, out)
+			if err != nil {
+				t.Errorf("the script of %s: %v", view, err)
+			}
+		})
 	}
 	s.noPanic(t)
 	s.stop(t)
+}
+
+// damage cuts the end off the block of what the server holds, and writes a sample of now
+// beside it.
+func damage(t *testing.T, s *server) {
+	t.Helper()
+	s.stop(t)
+	blocks, err := filepath.Glob(filepath.Join(s.dir, "l0", "*.tsb"))
+	if err != nil || len(blocks) != 1 {
+		t.Fatalf("blocks %q, %v; want one", blocks, err)
+	}
+	if err := os.Truncate(blocks[0], 1000); err != nil {
+		t.Fatal(err)
+	}
+	s.start(t)
+	s.waitReady(t)
+	resp, err := http.Post(s.url()+"/api/v1/import/prometheus", "text/plain", strings.NewReader("node_load1{instance=\"web-0:9100\"} 2\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
 }
 
 // scrapingServer starts a server that scrapes: of the pool fixed one target is up and one
@@ -151,6 +175,9 @@ func pageData(t *testing.T, end time.Time) []byte {
 		req.Timeseries = append(req.Timeseries, series(func(i int) float64 { return math.Floor(float64(i) * 100 * share) },
 			"__name__", "http_request_duration_seconds_bucket", "job", "web", "le", le))
 	}
+	// Labels may hold anything, and names too.
+	req.Timeseries = append(req.Timeseries, series(func(i int) float64 { return wave(i, 0) },
+		"__name__", "odd name", "text", `<img src=x onerror="document.title=1">&"'é🙂`))
 	native := series(nil, "__name__", "rpc_seconds", "job", "web")
 	for i, h := range tsdbutil.GenerateTestHistograms(n) {
 		native.Histograms = append(native.Histograms, prompb.FromIntHistogram(at(i), h))

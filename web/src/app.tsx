@@ -29,9 +29,9 @@ export function App() {
         Skip to the content
       </a>
       <header class="top">
-        <a class="brand" href="explore" onClick={(e) => follow(e, 'explore')}>
+        <a class="brand" href="explore" aria-label="tsdb" onClick={(e) => follow(e, 'explore')}>
           <Icon name="logo" />
-          tsdb
+          <span>tsdb</span>
         </a>
         <nav aria-label="Views" class="tabs">
           {shown.map((v) => (

@@ -23,7 +23,7 @@ await withBrowser(async (browser) => {
     await page.getByRole('link', { name: 'Storage', exact: true }).click()
     await page.getByRole('region', { name: 'Tiers', exact: true }).getByText('raw').waitFor()
     await page.getByRole('region', { name: 'Roll-ups', exact: true }).getByText('1m').waitFor()
-    await page.getByRole('region', { name: 'Background work' }).getByText('merge').waitFor()
+    await page.getByRole('region', { name: 'Background work' }).getByText('merge', { exact: true }).waitFor()
     await accessible(page, 'the storage')
     await shot(page, 'storage-light')
   })
@@ -72,7 +72,7 @@ await withBrowser(async (browser) => {
   })
   await step('both themes, and as wide as a phone', async () => {
     await looks(browser, `${url}/ui/health`, 'health', (p) => p.getByText('at the door').first().waitFor())
-    await looks(browser, `${url}/ui/health?s=storage`, 'storage', (p) => p.getByText('self-scrape').or(p.getByText('merge')).first().waitFor())
+    await looks(browser, `${url}/ui/health?s=storage`, 'storage', (p) => p.getByText('merge', { exact: true }).waitFor())
     await looks(browser, `${url}/ui/health?s=queries`, 'queries', (p) => p.getByRole('region', { name: 'Table of queries' }).getByText('quantile_over_time').first().waitFor())
     await looks(browser, `${url}/ui/health?s=settings`, 'settings', (p) => p.getByRole('row').filter({ hasText: '--query.max-samples' }).first().waitFor())
   })

@@ -28,6 +28,14 @@ export async function open(browser, url, { width = 1280, height = 900, scheme = 
   const page = await context.newPage()
   page.setDefaultTimeout(20_000)
   page.faults = []
+  page.asking = 0 // requests without an answer
+  page.on('request', () => page.asking++)
+  for (const end of ['requestfinished', 'requestfailed']) {
+    page.on(end, () => {
+      page.asking--
+      page.told?.()
+    })
+  }
   page.expected = [...expected]
   page.on('pageerror', (e) => page.faults.push(`exception: ${e.message}`))
   page.on('console', (m) => {
@@ -84,39 +92,77 @@ export function clean(page) {
 
 /** How many of the colours of the legend's swatches are on the canvas, and how many pixels are not empty. */
 export function drawn(page) {
-  return page.evaluate(() => {
-    const canvas = document.querySelector('.plot canvas')
-    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height)
-    const seen = new Set()
-    let pixels = 0
-    for (let i = 0; i < data.length; i += 4) {
-      if (data[i + 3] === 0) continue
-      pixels++
-      if (data[i + 3] === 255) seen.add(`rgb(${data[i]}, ${data[i + 1]}, ${data[i + 2]})`)
-    }
-    const colors = [...document.querySelectorAll('.legend tbody tr:not(.off) .swatch i')].map((e) => getComputedStyle(e).backgroundColor)
-    return { pixels, colors: new Set(colors).size, lines: [...new Set(colors)].filter((c) => seen.has(c)).length }
-  })
+  return page.evaluate(canvasContent)
 }
+
+/** Waits until n lines of different colours are drawn, as after a change of the window. */
+export async function linesDrawn(page, n) {
+  await page.waitForFunction(canvasContent, n)
+}
+
+/** With wanted: whether that is the number of lines. */
+function canvasContent(wanted) {
+  const canvas = document.querySelector('.plot canvas')
+  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height)
+  const seen = new Set()
+  let pixels = 0
+  for (let i = 0; i < data.length; i += 4) {
+    if (data[i + 3] === 0) continue
+    pixels++
+    if (data[i + 3] === 255) seen.add(`rgb(${data[i]}, ${data[i + 1]}, ${data[i + 2]})`)
+  }
+  const colors = [...document.querySelectorAll('.legend tbody tr:not(.off) .swatch i')].map((e) => getComputedStyle(e).backgroundColor)
+  const lines = [...new Set(colors)].filter((c) => seen.has(c)).length
+  return wanted === undefined ? { pixels, colors: new Set(colors).size, lines } : lines === wanted
+}
+
+const frames = (page) => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))))
 
 /** Waits until nothing is asked and the plot has been drawn. */
 export async function settled(page) {
   await page.waitForSelector('.result[aria-busy=false]')
-  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))))
+  await frames(page)
 }
 
-/** A page on a phone and, dark, on a screen: as wide as the window, accessible, without errors. ready waits for its content. */
-export async function looks(browser, url, name, ready, options = {}) {
+/** Waits until the view is there and all that it asks is answered. */
+export async function answered(page) {
+  await page.locator('main :is(h1, .state)').first().waitFor({ state: 'attached' })
+  do {
+    while (page.asking > 0) await new Promise((done) => (page.told = done))
+    await frames(page) // an answer may lead to further requests
+  } while (page.asking > 0)
+}
+
+/** Opens another view of the page that is there, as a link or the back button does. */
+export async function follow(page, view) {
+  await page.evaluate((href) => {
+    history.pushState(null, '', href)
+    dispatchEvent(new PopStateEvent('popstate'))
+  }, view)
+}
+
+/**
+ * A view in both themes, on a screen and on a phone: as wide as the window, accessible, without errors.
+ * ready waits for its content, drawn checks it in each form.
+ */
+export async function looks(browser, url, name, ready, drawn = () => {}) {
+  const page = await open(browser, url, { width: 390, height: 844 })
+  await ready(page)
   for (const [scheme, width] of [
     ['light', 390],
+    ['dark', 390],
     ['dark', 1280],
+    ['light', 1280],
   ]) {
-    const page = await open(browser, url, { scheme, width, height: 844, ...options })
-    await ready(page)
-    await fits(page, `${name} in ${scheme} at ${width} px`)
-    await accessible(page, `${name} in ${scheme} at ${width} px`)
+    const form = `${name} in ${scheme} at ${width} px`
+    await page.emulateMedia({ colorScheme: scheme })
+    await page.setViewportSize({ width, height: 844 })
+    await frames(page)
+    await drawn(page, form)
+    await fits(page, form)
+    if (scheme === 'dark' || width === 390) await accessible(page, form) // light on a screen is checked on a person's path
     await shot(page, `${name}-${scheme}-${width}`)
-    clean(page)
-    await page.context().close()
   }
+  clean(page)
+  await page.context().close()
 }

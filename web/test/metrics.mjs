@@ -1,7 +1,7 @@
 // A person's path through Metrics.
 //   URL        a server with the data of internal/e2e/page_test.go
 //   CHROMIUM   the browser; SHOTS a folder for screenshots
-import { accessible, check, clean, env, equal, fits, looks, open, shot, step, withBrowser } from './lib.mjs'
+import { accessible, answered, check, clean, env, equal, follow, looks, open, shot, step, withBrowser } from './lib.mjs'
 
 await withBrowser(async (browser) => {
   const url = env('URL')
@@ -52,13 +52,31 @@ await withBrowser(async (browser) => {
   })
   await page.context().close()
   await step('histograms, classic and native, get quantiles', async () => {
+    const p = await open(browser, `${url}/ui/metrics`, { scheme: 'dark' })
     for (const name of ['http_request_duration_seconds_bucket', 'rpc_seconds']) {
-      const p = await open(browser, `${url}/ui/metrics?metric=${name}`, { scheme: 'dark' })
+      await follow(p, `metrics?metric=${name}`)
+      await p.getByRole('heading', { name, exact: true }).waitFor()
       await p.getByRole('img', { name: /^Quantiles: q50 \S+, .*q99 \d/ }).waitFor()
       await accessible(p, name)
-      clean(p)
-      await p.context().close()
     }
+    clean(p)
+    await p.context().close()
+  })
+  await step('small plots of all of them, each as its type wants', async () => {
+    const plotted = async (p) => {
+      for (const [name, kind] of [
+        ['node_cpu_seconds_total', 'A second'],
+        ['rpc_seconds', 'Quantiles'],
+        ['node_load1', 'Value'],
+      ]) {
+        const plot = p.getByRole('region', { name, exact: true })
+        await plot.or(p.getByLabel(`Loading the plot of ${name}`)).first().evaluate((e) => e.scrollIntoView())
+        await plot.getByText(kind).waitFor()
+        await plot.getByRole('img').waitFor()
+      }
+      await answered(p)
+    }
+    await looks(browser, `${url}/ui/metrics?plots=1`, 'plots', plotted)
   })
   await step('both themes, and as wide as a phone', async () => {
     await looks(browser, `${url}/ui/metrics`, 'metrics', async (p) => {

@@ -2,40 +2,80 @@
 //   URL        a server with the data of internal/e2e/page_test.go
 //   GUARDED    a server with the user ann, whose password is "sea salt"
 //   SCRAPING   a server that scrapes
+//   DAMAGED    a server with the samples of now, and a block of the hour before that cannot be read
 //   CHROMIUM   the browser; SHOTS a folder for screenshots
-import { accessible, check, clean, env, equal, open, shot, step, withBrowser } from './lib.mjs'
+import { accessible, answered, check, clean, env, equal, follow, open, settled, shot, step, withBrowser } from './lib.mjs'
 
 const views = ['explore?q=node_load1', 'metrics', 'metrics?metric=node_load1', 'cardinality', 'health', 'health?s=storage', 'health?s=queries', 'health?s=settings', 'targets']
 
 /** Answers that fail, and what a view then says. */
+const failed = (status, errorType, error) => (r) => r.fulfill({ status, json: { status: 'error', errorType, error } })
 const failures = [
   { name: 'gone', text: 'The server cannot be reached', answer: (r) => r.abort('connectionrefused') },
-  { name: 'overloaded', text: 'The server is not ready', answer: (r) => r.fulfill({ status: 503, json: { status: 'error', errorType: 'unavailable', error: 'too many reads' } }) },
-  { name: 'a limit', text: 'The query failed', answer: (r) => r.fulfill({ status: 422, json: { status: 'error', errorType: 'execution', error: 'beyond --query.max-bytes' } }) },
+  { name: 'overloaded', text: 'The server is not ready', answer: failed(503, 'unavailable', 'too many reads') },
+  { name: 'a limit', text: 'The query failed', answer: failed(422, 'execution', 'beyond --query.max-bytes') },
+  { name: 'not allowed', text: 'Not allowed', answer: failed(403, 'forbidden', 'only from the machine itself') },
 ]
 
 await withBrowser(async (browser) => {
   const url = env('URL')
   for (const f of failures) {
-    await step(`each view says so: ${f.name}`, async () => {
-      const page = await open(browser, `${url}/ui/explore`, { expected: ['Failed to load resource'] })
-      await page.route('**/api/v1/**', f.answer)
-      await page.route('**/-/healthy', f.answer)
+    await step(`each view says so, and goes on when it is over: ${f.name}`, async () => {
+      const page = await open(browser, `${url}/ui/none`, { expected: ['Failed to load resource'] })
+      await page.getByText('There is no such view').waitFor()
       for (const view of views) {
-        await page.goto(`${url}/ui/${view}`)
-        await page.getByRole('alert').getByText(f.text).first().waitFor()
-        check((await page.getByRole('button', { name: /Try again|Run/ }).count()) > 0, `${view} offers to try again`)
+        await page.route('**/api/v1/**', f.answer)
+        await page.route('**/-/healthy', f.answer)
+        await follow(page, view)
+        const alert = page.getByRole('alert').filter({ hasText: f.text })
+        await alert.first().waitFor()
         if (f.name === 'gone' && ['metrics', 'cardinality', 'health'].includes(view)) await accessible(page, `${view}, the server ${f.name}`)
+        if (f.name === 'overloaded' && view === 'cardinality') await shot(page, 'overloaded-light')
+        await page.unroute('**/api/v1/**')
+        await page.unroute('**/-/healthy')
+        while ((await alert.count()) > 0) {
+          await alert.first().getByRole('button', { name: 'Try again' }).or(page.getByRole('button', { name: 'Run', exact: true })).first().click()
+          await answered(page)
+        }
+        await follow(page, 'none') // the next view begins anew
       }
-      if (f.name === 'overloaded') await shot(page, 'overloaded-light')
       clean(page)
       await page.context().close()
     })
   }
 
-  for (const [who, name, password] of [
-    ['a user', 'ann', 'sea salt'],
-    ['a token', '', 'ann:sea salt'],
+  await step('a view that cannot use what its address says tells what is wrong', async () => {
+    const page = await open(browser, `${url}/ui/metrics?filter=job%3D`, { expected: ['status of 400'] })
+    for (const view of ['metrics?filter=job%3D', 'metrics?metric=node_load1&with=job%3D', 'cardinality?filter=job%3D', 'explore?q=sum(']) {
+      await follow(page, view)
+      await page.getByRole('alert').getByText('The request is not valid').first().waitFor()
+      await page.getByRole('alert').getByText('parse error').first().waitFor()
+    }
+    clean(page)
+    await page.context().close()
+  })
+
+  await step('what cannot be read is said at the query, below the plot, and in the health', async () => {
+    const page = await open(browser, `${env('DAMAGED')}/ui/explore?q=node_load1`)
+    await page.getByRole('group', { name: 'Graph of 1 series' }).waitFor()
+    await page.getByText('samples here cannot be read').waitFor()
+    await page.getByRole('region', { name: 'Query A' }).getByText('.tsb').first().waitFor()
+    await settled(page)
+    await accessible(page, 'the damaged stretch')
+    await shot(page, 'damaged-light')
+    await follow(page, 'health')
+    await page.getByRole('alert').getByText('blocks missing or damaged: 1').waitFor()
+    await follow(page, 'health?s=storage')
+    await page.getByText('1 block cannot be read in full').waitFor()
+    await accessible(page, 'a quarantined block')
+    await shot(page, 'quarantine-light')
+    clean(page)
+    await page.context().close()
+  })
+
+  for (const [who, name, password, some] of [
+    ['a user', 'ann', 'sea salt', views],
+    ['a token', '', 'ann:sea salt', ['metrics', 'health?s=queries']],
   ]) {
     await step(`${who} signs in and meets no 403 in any view`, async () => {
       // Through a proxy nobody is an administrator.
@@ -49,13 +89,12 @@ await withBrowser(async (browser) => {
       await page.keyboard.press('Enter')
       await loaded
       await page.getByRole('button', { name: 'Sign out' }).waitFor()
-      for (const view of views) {
-        await page.goto(`${env('GUARDED')}/ui/${view}`)
-        await page.getByRole('main').getByRole('heading', { level: 1 }).or(page.getByRole('textbox', { name: 'Query A' })).first().waitFor()
-        await page.waitForLoadState('networkidle')
+      for (const view of some) {
+        await follow(page, view)
+        await answered(page)
         equal(await page.getByRole('button', { name: /Delete|Cancel a|Flush/ }).count(), 0, `buttons of administrators in ${view}`)
       }
-      await page.goto(`${env('GUARDED')}/ui/health?s=settings`)
+      await follow(page, 'health?s=settings')
       await page.getByText(`Signed in${name ? ' as ann' : ''}`).waitFor()
       equal(refused, [], 'refused requests')
       await page.getByRole('button', { name: 'Sign out' }).click()

@@ -54,7 +54,7 @@ export function Grid<T>({ label, columns, rows, id, by, limit = 50, onShown }: G
                   {c.sort ? (
                     <button onClick={() => setSort((s) => ({ by: c.key, down: s.by === c.key ? !s.down : (c.number ?? false) }))}>
                       {c.title}
-                      <span aria-hidden="true">{sort.by === c.key ? (sort.down ? '↓' : '↑') : ''}</span>
+                      {sort.by === c.key && <span aria-hidden="true">{sort.down ? '↓' : '↑'}</span>}
                     </button>
                   ) : (
                     c.title

@@ -1,4 +1,5 @@
 import type { ComponentChildren } from 'preact'
+import { useEffect, useState } from 'preact/hooks'
 import { advice, type ApiError } from '../api/client'
 import { Icon } from './icon'
 
@@ -9,10 +10,23 @@ interface Action {
 
 /** Something takes its time. */
 export function Loading({ what, cancel }: { what: string; cancel?: () => void }) {
+  return <Busy text={`Loading ${what}…`} cancel={cancel} />
+}
+
+/** Work under way: after some seconds it says for how long. */
+export function Busy({ text, cancel }: { text: string; cancel?: (() => void) | undefined }) {
+  const [seconds, setSeconds] = useState(0)
+  useEffect(() => {
+    const timer = setInterval(() => setSeconds((n) => n + 1), 1000)
+    return () => clearInterval(timer)
+  }, [])
   return (
     <div class="state loading" role="status">
       <span class="spinner" aria-hidden="true" />
-      <p>Loading {what}…</p>
+      <p>{text}</p>
+      <p class="hint" aria-hidden="true">
+        {seconds > 2 && `for ${seconds} s`}
+      </p>
       {cancel && <button onClick={cancel}>Cancel</button>}
     </div>
   )

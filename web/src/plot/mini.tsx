@@ -2,6 +2,7 @@
 import { useRef, useState } from 'preact/hooks'
 import { dateTime, short, type Zone } from '../lib/format'
 import { seriesColor } from '../lib/palette'
+import { useTheme } from '../lib/useTheme'
 
 export interface MiniLine {
   name: string
@@ -42,6 +43,7 @@ export function pathOf(values: (number | null)[], min: number, max: number): str
 
 export function MiniPlot({ times, lines, label, zone, format = short }: MiniPlotProps) {
   const [at, setAt] = useState<number>()
+  useTheme() // the colours of the lines
   const box = useRef<HTMLDivElement>(null)
   const finite = lines.flatMap((l) => l.values.filter((v): v is number => v !== null && Number.isFinite(v)))
   const max = finite.reduce((a, b) => Math.max(a, b), -Infinity)

@@ -3,7 +3,8 @@ import { useEffect, useRef, useState } from 'preact/hooks'
 import uPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
 import { short, tick, type Zone } from '../lib/format'
-import { color, onThemeChange } from '../lib/theme'
+import { color } from '../lib/theme'
+import { useTheme } from '../lib/useTheme'
 import { drawHeat, heatTip } from './heat'
 import type { HeatMap } from './histogram'
 import { drawn, stack } from './series'
@@ -42,9 +43,8 @@ export function Plot(props: PlotProps) {
   const plot = useRef<uPlot>(null)
   const now = useRef(props)
   now.current = props
-  const [theme, setTheme] = useState(0)
+  const dark = useTheme()
   const [spoken, setSpoken] = useState('')
-  useEffect(() => onThemeChange(() => setTheme((n) => n + 1)), [])
 
   useEffect(() => {
     const root = host.current!
@@ -143,7 +143,7 @@ export function Plot(props: PlotProps) {
       tip.remove()
       plot.current = null
     }
-  }, [times, lines, heat, stacked, log, zone, startMs, endMs, theme])
+  }, [times, lines, heat, stacked, log, zone, startMs, endMs, dark])
 
   useEffect(() => {
     const u = plot.current

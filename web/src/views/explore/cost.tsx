@@ -6,22 +6,34 @@ import { tierName } from './answered'
 import type { Run } from './run'
 import { letter } from './state'
 
-export function CostPanel({ runs, letters }: { runs: (Run | undefined)[]; letters: boolean }) {
+interface CostProps {
+  runs: (Run | undefined)[]
+  /** What the texts in the editors would read. */
+  costs: ({ expr: string; data: Explained | undefined } | undefined)[]
+  letters: boolean
+}
+
+export function CostPanel({ runs, costs, letters }: CostProps) {
   const [open, setOpen] = useState(false) // outlives the time between two answers
-  const ran = runs.map((r, i) => ({ r, i })).filter(({ r }) => r?.stats || r?.explained)
-  if (ran.length === 0) return null
+  const parts = costs.map((cost, i) => {
+    const r = runs[i]
+    const edited = cost?.data !== undefined && cost.expr !== r?.expr
+    return { i, expr: edited ? cost.expr : (r?.expr ?? ''), stats: edited ? undefined : r?.stats, tookMs: r?.tookMs ?? 0, explained: edited ? cost.data : r?.explained }
+  })
+  const known = parts.filter((p) => p.stats || p.explained)
+  if (known.length === 0) return null
   return (
     <details class="cost card" open={open} onToggle={(e) => setOpen(e.currentTarget.open)}>
-      <summary>Cost and truth: where the time went, and what was read</summary>
-      {ran.map(({ r, i }) => (
-        <div key={i} class="cost-query">
+      <summary>{known.some((p) => p.stats) ? 'Cost and truth: where the time went, and what was read' : 'Cost and truth: what it will read at most'}</summary>
+      {known.map((p) => (
+        <div key={p.i} class="cost-query">
           {letters && (
             <h3>
-              <span class="letter">{letter(i)}</span> <code>{r?.expr}</code>
+              <span class="letter">{letter(p.i)}</span> <code>{p.expr}</code>
             </h3>
           )}
-          {r?.stats && <Times stats={r.stats} tookMs={r.tookMs} />}
-          {r?.explained && <Selectors explained={r.explained} />}
+          {p.stats ? <Times stats={p.stats} tookMs={p.tookMs} /> : <p class="hint">Not run yet.</p>}
+          {p.explained && <Selectors explained={p.explained} />}
         </div>
       ))}
     </details>

@@ -4,6 +4,7 @@ import { Icon } from '../../components/icon'
 import { count, short, type Zone } from '../../lib/format'
 import { seriesColor } from '../../lib/palette'
 import { selectorOf } from '../../lib/labels'
+import { useTheme } from '../../lib/useTheme'
 import { heatMapOf, onlyHistograms } from '../../plot/histogram'
 import { Legend } from '../../plot/legend'
 import { Plot, type PlotLine } from '../../plot/plot'
@@ -25,6 +26,7 @@ export const drawnLines = 200
 
 export function Graph({ runs, mode, log, zone, onZoom }: GraphProps) {
   const { grid } = runs
+  const dark = useTheme()
   const [everything, setEverything] = useState(false)
   const [hidden, setHidden] = useState<Set<string>>(new Set())
   const [focus, setFocus] = useState<string>()
@@ -46,7 +48,7 @@ export function Graph({ runs, mode, log, zone, onZoom }: GraphProps) {
   const colorOf = (l: Line) => seriesColor(color.get(l.id) ?? 0)
   const visible: PlotLine[] = useMemo(
     () => (heat ? [] : chosen.filter((l) => !hidden.has(l.id)).map((l) => ({ id: l.id, name: l.name, color: colorOf(l), values: l.values }))),
-    [lines, everything, hidden, heat],
+    [lines, everything, hidden, heat, dark],
   )
   const queries = runs.runs.filter(Boolean).length
 

@@ -5,7 +5,7 @@ import { explain, formatQuery, type Explained } from '../../api/query'
 import { Icon } from '../../components/icon'
 import { Menu, Popover } from '../../components/popover'
 import { RangePicker } from '../../components/rangepicker'
-import { Empty, ErrorNote } from '../../components/states'
+import { Busy, Empty, ErrorNote } from '../../components/states'
 import { copy, download, toast } from '../../components/toast'
 import { duration, parseDuration } from '../../lib/format'
 import { go } from '../../lib/router'
@@ -145,7 +145,13 @@ export default function Explore({ params }: ViewProps) {
           ]}
         />
         {runs.running ? (
-          <button class="run" onClick={cancel}>
+          <button
+            class="run"
+            onClick={() => {
+              cancel()
+              toast('The query is cancelled')
+            }}
+          >
             <Icon name="stop" /> Cancel
           </button>
         ) : (
@@ -183,7 +189,7 @@ export default function Explore({ params }: ViewProps) {
 
       {offline && <ErrorNote error={offline} retry={() => run(latest.current)} />}
       {!asked ? (
-        <Start onPick={(expr) => apply({ queries: [{ expr, off: false }] })} />
+        <Start onPick={(expr) => apply({ queries: [{ expr, off: false }] })} kept={[...new Set([...favourites, ...kept().history])]} />
       ) : (
         <div class="result card" hidden={runs.runs.every((r) => !r || r.error)} aria-busy={runs.running}>
           <div class="result-bar">
@@ -212,11 +218,18 @@ export default function Explore({ params }: ViewProps) {
           <ChangedSince runs={runs} onRun={() => run(latest.current)} />
           <div id="answer" role="tabpanel" aria-labelledby={`tab-${state.tab}`}>
             {runs.runs.map((r, i) => r && !r.loading && !r.error && answered[i]?.series === 0 && <Missing key={`${i} ${r.expr}`} expr={r.expr} grid={runs.grid} zone={state.zone} onReplace={(expr) => apply({ queries: latest.current.queries.map((q, n) => (n === i ? { ...q, expr } : q)) })} onRange={(range) => apply(range)} />)}
-            {runs.tab !== state.tab ? null : state.tab === 'graph' ? (
-              answered.some((a) => a && a.series > 0) ? (
-                <Graph runs={runs} mode={state.mode} log={state.log} zone={state.zone} onZoom={(a, b) => apply({ rangeMs: Math.max(b - a, 1000), endMs: b, stepMs: undefined })} />
+            {runs.tab !== state.tab || (answered.every((a) => !a) && (runs.running || runs.cancelled)) ? (
+              runs.running ? (
+                <Busy text="The query runs…" cancel={cancel} />
               ) : (
-                runs.running && <Empty title="The query runs…" />
+                <Empty title="The query was cancelled">
+                  <p>Nothing of its answer has come.</p>
+                  <button onClick={() => run(latest.current)}>Run it again</button>
+                </Empty>
+              )
+            ) : state.tab === 'graph' ? (
+              answered.some((a) => a && a.series > 0) && (
+                <Graph runs={runs} mode={state.mode} log={state.log} zone={state.zone} onZoom={(a, b) => apply({ rangeMs: Math.max(b - a, 1000), endMs: b, stepMs: undefined })} />
               )
             ) : state.tab === 'table' ? (
               <Tables runs={runs.runs} zone={state.zone} letters={state.queries.length > 1} />
@@ -226,7 +239,7 @@ export default function Explore({ params }: ViewProps) {
           </div>
         </div>
       )}
-      {asked && <CostPanel runs={runs.runs} letters={state.queries.length > 1} />}
+      <CostPanel runs={runs.runs} costs={costs} letters={state.queries.length > 1} />
     </div>
   )
 
@@ -264,11 +277,12 @@ const explainAfterMs = 400
 /** Explains the queries as they are typed. */
 function useCosts(state: ExploreState, points: () => number) {
   const [costs, setCosts] = useState<{ expr: string; data: Explained | undefined; error: ApiError | undefined }[]>([])
-  const key = JSON.stringify([state.queries, state.rangeMs, state.endMs, state.stepMs])
+  const key = JSON.stringify([state.queries, state.rangeMs, state.endMs, state.stepMs, state.tab === 'table'])
   useEffect(() => {
     const c = new AbortController()
     const timer = setTimeout(() => {
-      const grid = gridOf(state, Date.now(), points())
+      const range = gridOf(state, Date.now(), points())
+      const grid = state.tab === 'table' ? { ...range, startMs: range.endMs } : range
       const ask = async ({ expr, off }: { expr: string; off: boolean }) => {
         if (off || !expr.trim()) return { expr, data: undefined, error: undefined }
         try {

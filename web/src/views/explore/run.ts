@@ -1,6 +1,6 @@
 /** Runs the queries of Explore and keeps their answers. */
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks'
-import { asApiError, isAbort, type ApiError } from '../../api/client'
+import { asApiError, isAbort, type Answer, type ApiError } from '../../api/client'
 import { explain, queryInstant, queryRange, type Explained, type InstantData, type RangeData, type Stats } from '../../api/query'
 import type { Grid } from '../../plot/series'
 import { gridOf, type ExploreState, type Tab } from './state'
@@ -18,6 +18,8 @@ export interface Run {
   infos: string[]
   tookMs: number
   explained: Explained | undefined
+  /** The times that explained is about. */
+  explainedGrid: Grid
 }
 
 export interface Runs {
@@ -27,9 +29,13 @@ export interface Runs {
   /** By the number of the query; undefined = it was not run. */
   runs: (Run | undefined)[]
   running: boolean
+  /** Whether the user ended the last run before its answer. */
+  cancelled: boolean
   /** When it was last run, Unix milliseconds; 0 = never. */
   atMs: number
 }
+
+const noGrid: Grid = { startMs: 0, endMs: 0, stepMs: 1 }
 
 const fresh = (expr: string): Run => ({
   expr,
@@ -42,11 +48,12 @@ const fresh = (expr: string): Run => ({
   infos: [],
   tookMs: 0,
   explained: undefined,
+  explainedGrid: noGrid,
 })
 
 /** run asks the server for the state's queries; cancel ends what is asked. */
 export function useRuns(points: () => number): { runs: Runs; run: (s: ExploreState) => void; cancel: () => void } {
-  const [runs, setRuns] = useState<Runs>({ grid: { startMs: 0, endMs: 0, stepMs: 1 }, tab: 'graph', runs: [], running: false, atMs: 0 })
+  const [runs, setRuns] = useState<Runs>({ grid: noGrid, tab: 'graph', runs: [], running: false, cancelled: false, atMs: 0 })
   const control = useRef<AbortController>(null)
   useEffect(() => () => control.current?.abort(), [])
 
@@ -68,6 +75,7 @@ export function useRuns(points: () => number): { runs: Runs; run: (s: ExploreSta
         return before && before.expr === expr ? { ...before, loading: true } : fresh(expr)
       }),
       running: asked.some((e) => e !== undefined),
+      cancelled: false,
       atMs: now,
     }))
     const jobs = asked.map(async (expr): Promise<Run | undefined> => {
@@ -75,12 +83,12 @@ export function useRuns(points: () => number): { runs: Runs; run: (s: ExploreSta
       const r = { ...fresh(expr), loading: false }
       try {
         const options = { signal: c.signal }
-        if (instant) {
-          const a = await queryInstant(expr, s.endMs ?? now, options)
-          return { ...r, instant: a.data, stats: a.data.stats, warnings: a.warnings, infos: a.infos, tookMs: a.tookMs }
-        }
-        const [a, cost] = await Promise.all([queryRange(expr, grid, options), explain(expr, grid, options).catch(() => undefined)])
-        return { ...r, range: a.data, stats: a.data.stats, warnings: a.warnings, infos: a.infos, tookMs: a.tookMs, explained: cost?.data }
+        const at = s.endMs ?? now
+        const explainedGrid = instant ? { startMs: at, endMs: at, stepMs: grid.stepMs } : grid
+        const asking: Promise<Answer<InstantData | RangeData>> = instant ? queryInstant(expr, at, options) : queryRange(expr, grid, options)
+        const [a, cost] = await Promise.all([asking, explain(expr, explainedGrid, options).catch(() => undefined)])
+        const answer = instant ? { instant: a.data as InstantData } : { range: a.data as RangeData }
+        return { ...r, ...answer, stats: a.data.stats, warnings: a.warnings, infos: a.infos, tookMs: a.tookMs, explained: cost?.data, explainedGrid }
       } catch (e) {
         if (isAbort(e)) throw e
         return { ...r, error: asApiError(e) }
@@ -88,10 +96,10 @@ export function useRuns(points: () => number): { runs: Runs; run: (s: ExploreSta
     })
     Promise.all(jobs).then(
       (done) => {
-        if (control.current === c) setRuns({ grid, tab: s.tab, runs: done, running: false, atMs: now })
+        if (control.current === c) setRuns({ grid, tab: s.tab, runs: done, running: false, cancelled: false, atMs: now })
       },
       () => {
-        if (control.current === c) setRuns((old) => ({ ...old, running: false, runs: old.runs.map((r) => r && { ...r, loading: false }) }))
+        if (control.current === c) setRuns((old) => ({ ...old, running: false, cancelled: true, runs: old.runs.map((r) => r && { ...r, loading: false }) }))
       },
     )
   }, [])

@@ -18,7 +18,7 @@ export function ChangedSince({ runs, onRun }: { runs: Runs; onRun: () => void })
       if (document.hidden) return
       const differs = shown.map(async (r) => {
         if (!r?.explained) return false
-        const now = await explain(r.expr, runs.grid, { signal: c.signal })
+        const now = await explain(r.expr, r.explainedGrid, { signal: c.signal })
         return changesOf(now.data) !== changesOf(r.explained)
       })
       // A failure is shown by what the user does next.

@@ -5,6 +5,7 @@ import { useAsync } from '../../lib/useAsync'
 import { metricSelector } from '../../lib/labels'
 
 const listed = 12
+const listedKept = 4
 
 /** A query that suits the type of a metric. */
 export function queryFor(name: string, meta: Metadata | undefined): string {
@@ -14,7 +15,13 @@ export function queryFor(name: string, meta: Metadata | undefined): string {
   return s
 }
 
-export function Start({ onPick }: { onPick: (expr: string) => void }) {
+interface StartProps {
+  onPick: (expr: string) => void
+  /** Favourites and queries of the past, to begin with again. */
+  kept: string[]
+}
+
+export function Start({ onPick, kept }: StartProps) {
   const names = useAsync(async (signal) => {
     const dayMs = 86_400_000
     const [found, meta] = await Promise.all([
@@ -40,15 +47,22 @@ export function Start({ onPick }: { onPick: (expr: string) => void }) {
   const chosen = spread(own.length > 0 ? own : all, listed)
   return (
     <Empty title="Type a query, or begin with one of these">
-      <div class="starts">
-        {chosen.map((n) => (
-          <button key={n} class="mono" onClick={() => onPick(queryFor(n, meta[n]?.[0]))}>
-            {queryFor(n, meta[n]?.[0])}
-          </button>
-        ))}
-      </div>
+      {kept.length > 0 && <Picks label="Favourites and the last queries" exprs={kept.slice(0, listedKept)} onPick={onPick} />}
+      <Picks label="Of what is stored" exprs={chosen.map((n) => queryFor(n, meta[n]?.[0]))} onPick={onPick} />
       <p class="hint">Enter runs a query, Shift+Enter begins a new line, Ctrl+Space completes.</p>
     </Empty>
+  )
+}
+
+function Picks({ label, exprs, onPick }: { label: string; exprs: string[]; onPick: (expr: string) => void }) {
+  return (
+    <div class="starts" role="group" aria-label={label}>
+      {exprs.map((e) => (
+        <button key={e} class="mono" title={e} onClick={() => onPick(e)}>
+          {e}
+        </button>
+      ))}
+    </div>
   )
 }
 

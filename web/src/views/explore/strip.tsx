@@ -79,8 +79,10 @@ export function TierStrip({ explained, startMs, endMs, left, width, zone }: Stri
                   style={{ left: percent(p.fromMs), width: `calc(${percent(p.toMs)} - ${percent(p.fromMs)})` }}
                   title={`${row.selector}\n${dateTime(p.fromMs, zone)} – ${dateTime(p.toMs, zone)}\nread from ${what}: at most ${p.cost}`}
                 >
-                  {what}
-                  {rows.length > 1 && <span class="muted"> · {row.selector}</span>}
+                  <span class="strip-text">
+                    {what}
+                    {rows.length > 1 && <span class="muted"> · {row.selector}</span>}
+                  </span>
                 </span>
               )
             })}

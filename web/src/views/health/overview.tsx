@@ -53,7 +53,7 @@ export function Overview() {
         <Fact title="Series in the head" value={count(get('tsdb_head_series') ?? 0)} more={`${short(get('tsdb_head_samples') ?? 0)} samples in ${bytes(get('tsdb_head_bytes') ?? 0)}`} />
         <Fact title="Memory" value={bytes(resident)} part={limit > 0 ? resident / limit : undefined} more={limit > 0 ? `of ${bytes(limit)}` : ''} />
         <Fact title="Memory of queries" value={bytes(queryMemory)} part={queryLimit > 0 ? queryMemory / queryLimit : undefined} more={queryLimit > 0 ? `of ${bytes(queryLimit)}` : 'without a limit'} />
-        <Fact title="Free disk space" value={bytes(get('tsdb_disk_free_bytes') ?? 0)} more={`${bytes(get('tsdb_block_bytes') ?? 0)} in blocks, ${bytes(get('tsdb_wal_bytes') ?? 0)} in the log`} />
+        <Fact title="Free disk space" value={bytes(get('tsdb_disk_free_bytes') ?? 0)} more={`${bytes(get('tsdb_block_bytes') ?? 0)} in blocks, ${bytes(get('tsdb_wal_bytes') ?? 0)} in the WAL`} />
         <Fact title="CPUs in use" value={cpu === undefined ? '…' : short(Math.round(cpu * 100) / 100)} more={`${plural(get('go_goroutines') ?? 0, 'goroutine')}`} />
         <Fact title="Running for" value={started ? ago(started * 1000, Date.now()).replace(' ago', '') : '–'} more={version && `version ${version}`} />
       </dl>

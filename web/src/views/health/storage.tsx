@@ -1,5 +1,4 @@
 /** Blocks, tiers and their forecast, roll-ups, background work, snapshots, retention rules. */
-import { useEffect, useState } from 'preact/hooks'
 import { requestText } from '../../api/client'
 import { rollups, storageStatus, type Job, type RollupTier, type StorageStatus } from '../../api/status'
 import { ErrorNote, Loading } from '../../components/states'
@@ -21,17 +20,12 @@ function time(text: string | undefined): string {
 export function Storage() {
   const status = useAsync((signal) => storageStatus({ signal }), [])
   const rolled = useAsync((signal) => rollups({ signal }), [])
-  const [free, setFree] = useState<number>()
-  useEffect(() => {
-    const c = new AbortController()
-    requestText('metrics', { signal: c.signal }).then(
-      (a) => setFree(total(parseExposition(a.text, ['tsdb_disk_free']), 'tsdb_disk_free_bytes')),
-      () => {},
-    )
-    return () => c.abort()
-  }, [])
+  const metrics = useAsync(async (signal) => parseExposition((await requestText('metrics', { signal })).text, ['tsdb_disk_free_bytes', 'tsdb_blocks_quarantined']), [])
+  const free = metrics.data && total(metrics.data, 'tsdb_disk_free_bytes')
+  const quarantined = (metrics.data && total(metrics.data, 'tsdb_blocks_quarantined')) ?? 0
   usePoll(status.reload, 15_000)
   usePoll(rolled.reload, 15_000)
+  usePoll(metrics.reload, 15_000)
   const s = status.data?.data
   if (!s) return status.error ? <ErrorNote error={status.error} retry={status.reload} /> : <Loading what="the state of the storage" cancel={status.cancel} />
   const f = forecast({ usedBytes: s.bytes, fullBytes: s.full.bytes, growthPerDay: s.full.bytesPerDay, perDay: s.tiers.reduce((n, t) => n + t.bytesPerDay, 0), freeBytes: free })
@@ -41,11 +35,16 @@ export function Storage() {
       <dl class="facts">
         <Fact title="Series" value={count(s.series)} more={`${count(s.head.series)} with samples in the head`} />
         <Fact title="Samples" value={short(s.samples)} more={s.bytesPerSample > 0 ? `${s.bytesPerSample.toPrecision(3)} bytes each in blocks` : ''} />
-        <Fact title="Blocks" value={bytes(s.bytes)} more={plural(s.blocks, 'block')} />
-        <Fact title="Log" value={bytes(s.wal.bytes)} more={s.wal.listError ?? (s.wal.keptBytes ? `${bytes(s.wal.keptBytes)} kept for backups` : '')} />
+        <Fact title="Blocks" value={bytes(s.bytes)} more={`${plural(s.blocks, 'block')}${metrics.data ? `, ${quarantined > 0 ? count(quarantined) : 'none'} quarantined` : ''}`} />
+        <Fact title="WAL" value={bytes(s.wal.bytes)} more={s.wal.listError ?? (s.wal.keptBytes ? `${bytes(s.wal.keptBytes)} kept for backups` : '')} />
         <Fact title="Once every retention is full" value={s.full.bytes > 0 ? bytes(s.full.bytes) : '–'} more={f.text} />
         {free !== undefined && <Fact title="Free disk space" value={bytes(free)} more={s.retention.limitBytes > 0 ? `blocks may take ${bytes(s.retention.limitBytes)}` : ''} />}
       </dl>
+      {quarantined > 0 && (
+        <p class="note warning">
+          {plural(quarantined, 'block')} cannot be read in full: answers over its times are incomplete, and say so. <code>tsdb check</code> lists what is lost, a backup has it.
+        </p>
+      )}
       {f.short && <p class="note warning">{f.text} Shorten a retention, or bound the bytes by --retention.size.</p>}
       <Tiers status={s} />
       <Rollups tiers={rolled.data?.data.tiers ?? []} />
@@ -148,7 +147,22 @@ function Rollups({ tiers }: { tiers: RollupTier[] }) {
   )
 }
 
-const phases = { running: 'running', failing: 'failing', idle: 'idle' }
+/** What the jobs do. */
+const duties: Record<string, string> = {
+  space: 'measures the free space',
+  reserve: 'holds space back for emergencies',
+  cut: 'writes the head to blocks',
+  release: 'removes the WAL of what is in blocks',
+  merge: 'makes few blocks of many',
+  rollup: 'rolls days up',
+  retain: 'drops what has expired',
+  sweep: 'removes files of dropped blocks',
+  tombstones: 'forgets deletions carried out',
+  snapshots: 'removes temporary snapshots',
+  queried: 'keeps which metrics are queried',
+  history: 'keeps earlier answers',
+  cardinality: 'counts the series of days',
+}
 
 function Jobs({ status }: { status: StorageStatus }) {
   const errors = new Map(status.failingJobs.map((j) => [j.job, j]))
@@ -161,8 +175,9 @@ function Jobs({ status }: { status: StorageStatus }) {
           .map((j) => (
             <li key={j.job}>
               <code>{j.job}</code>
-              <span class={`chip phase ${j.phase}`}>{phases[j.phase] ?? j.phase}</span>
+              <span class={`chip phase ${j.phase}`}>{j.phase}</span>
               <span class="muted">{j.since ? (j.phase === 'idle' ? `last ${time(j.since)}` : `since ${time(j.since).replace(' ago', '')}`) : 'not yet needed'}</span>
+              {duties[j.job] && <span class="job-text hint">{duties[j.job]}</span>}
               {j.upcoming && <span class="job-text">{j.upcoming}</span>}
               {j.progress > 0 && <progress value={j.progress} max="1" aria-label={`${j.job}: ${Math.round(j.progress * 100)} %`} />}
               {errors.get(j.job) && (

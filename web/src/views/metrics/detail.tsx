@@ -173,12 +173,15 @@ export function Fact({ title, text, more }: { title: string; text: string; more:
 
 interface SmallProps {
   spec: PlotSpec
+  /** Its name and what stands at its head, if not the title of the spec. */
+  label?: string
+  title?: ComponentChildren
   grid: { startMs: number; endMs: number; stepMs: number }
   children: (exprs: string[]) => ComponentChildren
 }
 
 /** A small plot of a spec. */
-function Small({ spec, grid, children }: SmallProps) {
+export function Small({ spec, label = spec.title, title, grid, children }: SmallProps) {
   const exprs = spec.queries.map((q) => q.expr)
   const answer = useAsync(
     async (signal) => {
@@ -189,9 +192,9 @@ function Small({ spec, grid, children }: SmallProps) {
     [exprs.join('\n'), grid],
   )
   return (
-    <section class="card small-plot" aria-label={spec.title} aria-busy={answer.loading}>
+    <section class="card small-plot" aria-label={label} aria-busy={answer.loading}>
       <header>
-        <h2>{spec.title}</h2>
+        <h2>{title ?? spec.title}</h2>
         <span class="grow" />
         {answer.data && <span class="hint">{took(answer.data.tookMs)}</span>}
         {children(exprs)}

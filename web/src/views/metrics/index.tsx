@@ -10,6 +10,7 @@ import { go } from '../../lib/router'
 import { useAsync } from '../../lib/useAsync'
 import type { ViewProps } from '..'
 import { Detail } from './detail'
+import { Gallery } from './gallery'
 import { eachOf } from './kinds'
 
 export interface Row extends MetricSize {
@@ -87,6 +88,13 @@ function Filters({ params, types }: ViewProps & { types: string[] }) {
       <label class="check">
         <input type="checkbox" checked={never} onChange={() => change(params, { never: never ? '' : '1' })} /> Never queried
       </label>
+      <div class="segmented" role="group" aria-label="Form of the list">
+        {(['', '1'] as const).map((v) => (
+          <button key={v} type="button" aria-pressed={(params.get('plots') ?? '') === v} onClick={() => change(params, { plots: v })}>
+            {v ? 'Plots' : 'Table'}
+          </button>
+        ))}
+      </div>
     </form>
   )
 }
@@ -111,6 +119,11 @@ function List({ rows, totalMetrics, totalBytes, sinceMs, warnings, params }: Lis
   const live = useLive(shown)
   const series = found.reduce((n, r) => n + r.series, 0)
   const size = found.reduce((n, r) => n + r.bytes, 0)
+  const link = (name: string) => (
+    <a href={`metrics?metric=${encodeURIComponent(name)}`} class="mono" onClick={(e) => open(e, name)}>
+      {name || 'series without a name'}
+    </a>
+  )
   const columns: Column<Row>[] = [
     {
       key: 'name',
@@ -119,9 +132,7 @@ function List({ rows, totalMetrics, totalBytes, sinceMs, warnings, params }: Lis
       sort: (r) => r.name,
       cell: (r) => (
         <>
-          <a href={`metrics?metric=${encodeURIComponent(r.name)}`} class="mono" onClick={(e) => open(e, r.name)}>
-            {r.name || 'series without a name'}
-          </a>
+          {link(r.name)}
           {r.help && <div class="help">{r.help}</div>}
         </>
       ),
@@ -176,9 +187,13 @@ function List({ rows, totalMetrics, totalBytes, sinceMs, warnings, params }: Lis
         </p>
       ))}
       {found.length > 0 ? (
-        <div class="card table-card">
-          <Grid label="Metrics" columns={columns} rows={found} id={(r) => r.name} by="name" onShown={setShown} />
-        </div>
+        params.get('plots') ? (
+          <Gallery rows={found} maxSeries={maxLiveSeries} link={link} />
+        ) : (
+          <div class="card table-card">
+            <Grid label="Metrics" columns={columns} rows={found} id={(r) => r.name} by="name" onShown={setShown} />
+          </div>
+        )
       ) : rows.length === 0 && !params.get('filter') ? (
         <Empty title="Nothing is stored yet">
           <p>Send samples to this server: Prometheus by remote write, Telegraf, OpenTelemetry, or a line by curl.</p>

@@ -60,6 +60,16 @@ export function plotsOf(name: string, kind: Kind, window: string, matchers: stri
   }
 }
 
+/** Whether only a sample tells if a metric is a native histogram. */
+export function mayBeNative(name: string, type: string): boolean {
+  return (type === 'histogram' || type === '') && !/_(bucket|count|sum|total|info)$/.test(name)
+}
+
+/** The first plot of a metric, for a list of many. */
+export function firstPlot(name: string, type: string, native: boolean, window: string): PlotSpec | undefined {
+  return plotsOf(name, kindOf(name, type, native), window, '', '')[0]
+}
+
 /** A query whose series i says what rows[i] has: used for the rows in sight, a series each. */
 export function eachOf(names: readonly string[], of: (selector: string) => string): string {
   return names.map((n, i) => `label_replace(${of(`{__name__=${quote(n)}}`)}, "row", "${i}", "", "")`).join(' or ')
