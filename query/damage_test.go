@@ -45,6 +45,7 @@ func blockFiles(t *testing.T, fs vfs.FS, dir string) map[string]int64 {
 // others, and warns. The damage shows while samples are read, after the engine
 // has asked for the warnings.
 func TestDamageIsAWarning(t *testing.T) {
+	doctortest.Damages(t, "a block is damaged and stays")
 	s := loaded(t)
 	if _, err := s.DB.Flush(t.Context()); err != nil {
 		t.Fatal(err)

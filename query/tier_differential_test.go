@@ -37,7 +37,7 @@ func TestTiersAnswerAsSamplesDo(t *testing.T) {
 				break
 			}
 		}
-		w.end()
+		w.close()
 	}
 	t.Logf("%d questions: %+v", n, total)
 	if total.tiered < n/3 || total.forced < n/4 || total.rounded < n/100 {
@@ -126,7 +126,7 @@ func TestCachedAnswersOfTiersAreThoseOfSamples(t *testing.T) {
 			}
 		}
 		counts = counts.plus(countsOfCache(t, w.cacheReg))
-		w.end()
+		w.close()
 	}
 	t.Logf("%d questions: %+v, %+v", n, counts, total)
 	if counts.hits+counts.partial < float64(n)/5 || total.buckets < float64(n) {

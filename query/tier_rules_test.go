@@ -119,7 +119,7 @@ func TestHoursThatARuleLetExpireDoNotHideThoseOfOthers(t *testing.T) {
 		if m, err := got.Matrix(); err != nil || len(m) != 2 || !saysExpired(got) {
 			t.Errorf("minutes %v: %s, %v", minutes, clip(got), got.Warnings)
 		}
-		w.end()
+		w.close()
 	}
 }
 
@@ -144,5 +144,5 @@ func TestAnswersOfOneTierSayThatOthersHaveMore(t *testing.T) {
 	if r := w.ask(q, nil); len(r.Warnings) > 0 || r.Err != nil {
 		t.Errorf("%s, %v", clip(r), r.Warnings)
 	}
-	w.end()
+	w.close()
 }

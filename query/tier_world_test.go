@@ -17,12 +17,12 @@ import (
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/promqltest"
 
+	"tsdb/internal/doctortest"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
 	"tsdb/query"
 	"tsdb/storage"
-	"tsdb/storage/doctor"
 )
 
 // tierWorld is a database with days of random samples and rollups of some of them, to
@@ -106,16 +106,6 @@ func newTierWorld(t *testing.T, seed uint64) *tierWorld {
 
 func (w *tierWorld) close() { w.must(w.db.Close(context.Background())) }
 
-// end closes the database and checks its files.
-func (w *tierWorld) end() {
-	w.t.Helper()
-	w.close()
-	report, err := doctor.Check(context.Background(), w.fs, "data")
-	if w.must(err); len(report.Damage) > 0 {
-		w.t.Errorf("seed %d: check: %d findings, the first: %+v", w.seed, len(report.Damage), report.Damage[0])
-	}
-}
-
 func (w *tierWorld) must(err error) {
 	w.t.Helper()
 	if err != nil {
@@ -124,6 +114,7 @@ func (w *tierWorld) must(err error) {
 }
 
 func (w *tierWorld) open() {
+	doctortest.Opened(w.t, w.fs, "data")
 	var err error
 	w.db, err = storage.Open(w.t.Context(), w.fs, "data", storage.Options{
 		MaxFutureMs: 10 * model.DayMs, Clock: w.clock, Seed: 1, WALSegmentBytes: 1 << 20, CacheBytes: 4 << 20, ReserveBytes: 4096,

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"tsdb/internal/doctortest"
 	"tsdb/internal/vfs"
 	"tsdb/storage/doctor"
 )
@@ -27,7 +28,7 @@ func checkBeside(t *testing.T, fs vfs.FS) *doctor.CheckReport {
 func TestCheckBesideARunningServer(t *testing.T) {
 	ctx := context.Background()
 	fs := vfs.NewMem()
-	db, err := Open(ctx, fs, "data", Options{Seed: 1, CacheBytes: -1, ReserveBytes: 4096, WALSegmentBytes: 64 << 10})
+	db, err := openChecked(t, ctx, fs, "data", Options{Seed: 1, CacheBytes: -1, ReserveBytes: 4096, WALSegmentBytes: 64 << 10})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,9 +75,10 @@ func TestCheckBesideARunningServer(t *testing.T) {
 // opening of the block is not missing: the MANIFEST is read again. One that is
 // missing for good is.
 func TestCheckReadsAManifestAgainThatChanged(t *testing.T) {
+	doctortest.Damages(t, "in the end a block is removed for good")
 	ctx := context.Background()
 	mem := vfs.NewMem()
-	db, err := Open(ctx, mem, "data", Options{Seed: 1, CacheBytes: -1, ReserveBytes: 4096})
+	db, err := openChecked(t, ctx, mem, "data", Options{Seed: 1, CacheBytes: -1, ReserveBytes: 4096})
 	if err != nil {
 		t.Fatal(err)
 	}

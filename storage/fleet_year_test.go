@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"tsdb/internal/doctortest"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
@@ -52,6 +53,7 @@ func TestYearOfAFleet(t *testing.T) {
 		}
 	}
 	f.db.CloseUncut()
+	doctortest.Check(t, f.mem, "data")
 }
 
 // fleetYear is the fleet and its database.

@@ -45,7 +45,7 @@ func TestRemovedLockLetsNobodyIn(t *testing.T) {
 	opts := lossOptions()
 	opts.Owner, opts.Background = "pid 4711 on host here", true
 	defer runClock(opts.Clock.(*vfs.ManualClock))()
-	db, err := Open(ctx, fs, "data", opts)
+	db, err := openChecked(t, ctx, fs, "data", opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestDatabaseStopsWhenItsLockIsLost(t *testing.T) {
 	opts.Background = true
 	clock := opts.Clock.(*vfs.ManualClock)
 	defer runClock(clock)()
-	db, err := Open(ctx, fs, "data", opts)
+	db, err := openChecked(t, ctx, fs, "data", opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestDatabaseStopsWhenItsLockIsLost(t *testing.T) {
 	}
 	second := make(chan opened, 1)
 	go func() {
-		db, err := Open(ctx, fs, "data", opts)
+		db, err := openChecked(t, ctx, fs, "data", opts)
 		second <- opened{db, err}
 	}()
 	// It goes on taking samples until it notices.
@@ -177,7 +177,7 @@ func TestEditLooksAtTheLock(t *testing.T) {
 	ctx := context.Background()
 	fs := vfs.NewMem()
 	fs.SetDirLocks(false)
-	db, err := Open(ctx, fs, "data", lossOptions())
+	db, err := openChecked(t, ctx, fs, "data", lossOptions())
 	if err != nil {
 		t.Fatal(err)
 	}

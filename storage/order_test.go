@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 
+	"tsdb/internal/doctortest"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
@@ -74,7 +75,7 @@ func writeInOrder(t *testing.T, days []int, order func(times []int64)) (y ordere
 	start := block.Raw.PartitionStart(lifeEpoch.UnixMilli())
 	end := start + int64(len(days))*model.DayMs
 	clock := vfs.NewManualClock(time.UnixMilli(end))
-	db, err := storage.Open(ctx, vfs.NewMem(), "data", storage.Options{
+	db, err := storage.Open(ctx, doctortest.NewMem(t), "data", storage.Options{
 		Clock: clock, Seed: 1, AliasSeed: 1, ReserveBytes: 4096, CacheBytes: -1, TierRetentionMs: map[block.Tier]int64{block.Hour: 0},
 	})
 	if err != nil {

@@ -17,6 +17,8 @@ import (
 
 	"tsdb/api/ingest/doortest"
 	"tsdb/api/reqbody"
+	"tsdb/encoding"
+	"tsdb/internal/doctortest"
 	"tsdb/internal/vfs"
 	"tsdb/storage"
 )
@@ -103,7 +105,11 @@ func (w *overloadWriter) run(t *testing.T, mux http.Handler, begin int64) {
 // takes it over its bound, and in the end nothing that a client has sent is lost, nor
 // anything else there. Time is virtual.
 func TestOverload(t *testing.T) {
-	// Compressors that all databases share are made outside of the bubble.
+	// Compressors and decompressors that all databases share are made outside of the
+	// bubble: what has been made in one must not be used outside of it.
+	if _, err := encoding.DecodeZstd(nil, encoding.AppendZstd(nil, []byte("x")), 1); err != nil {
+		t.Fatal(err)
+	}
 	before := openDoor(t)
 	before.do("POST", textPath, []byte("m 1"))
 	if _, err := before.db.Flush(t.Context()); err != nil || len(before.stored()) != 1 {
@@ -112,6 +118,7 @@ func TestOverload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit = 400 << 10
 		disk := vfs.NewFault(vfs.NewMem())
+		doctortest.Opened(t, disk, "data")
 		db, err := storage.Open(context.Background(), disk, "data", storage.Options{
 			Clock: vfs.SystemClock, WALSegmentBytes: 1 << 20, ReserveBytes: 4096, CacheBytes: -1,
 		})

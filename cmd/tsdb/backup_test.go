@@ -57,7 +57,7 @@ func TestBackupWhoseSnapshotIsGivenUp(t *testing.T) {
 	if _, body := get(t, client, base+"/api/v1/admin/tsdb/snapshots"); !strings.Contains(body, `"snapshots":[]`) {
 		t.Errorf("left on the server: %s", body)
 	}
-	if code := run([]string{"restore", "--from", archive, "--to", filepath.Join(t.TempDir(), "x")}, &out, &errs); code != exitOK {
+	if code := run([]string{"restore", "--from", archive, "--to", dataDir(t, t.TempDir(), "x")}, &out, &errs); code != exitOK {
 		t.Errorf("restore: exit code %d: %s%s", code, out.String(), errs.String())
 	}
 }

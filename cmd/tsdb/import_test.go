@@ -18,7 +18,9 @@ import (
 	"github.com/prometheus/prometheus/tsdb"
 
 	"tsdb/encoding"
+	"tsdb/internal/doctortest"
 	"tsdb/internal/model"
+	"tsdb/internal/vfs"
 )
 
 // runCommand runs a command and returns what it prints and its exit code.
@@ -26,6 +28,19 @@ func runCommand(args ...string) (stdout, stderr string, code int) {
 	var out, err bytes.Buffer
 	code = run(args, &out, &err)
 	return out.String(), err.String(), code
+}
+
+// dataDir returns the name of a data directory. If a command makes it, it is checked when
+// the test ends.
+func dataDir(t *testing.T, elem ...string) string {
+	t.Helper()
+	dir := filepath.Join(elem...)
+	t.Cleanup(func() {
+		if _, err := os.Stat(dir); err == nil {
+			doctortest.Check(t, vfs.OS, dir)
+		}
+	})
+	return dir
 }
 
 func TestImportExplainsItsUsage(t *testing.T) {
@@ -84,7 +99,7 @@ func must(t *testing.T, err error) {
 
 func TestImportIntoDirectory(t *testing.T) {
 	source, n := prometheusDir(t)
-	to := filepath.Join(t.TempDir(), "data")
+	to := dataDir(t, t.TempDir(), "data")
 	if _, stderr, code := runCommand("import", "prometheus", source, "--to", to); code != exitFailure || !strings.Contains(stderr, "--retention.raw") {
 		t.Errorf("older than the retention: exit %d, %q", code, stderr)
 	}
@@ -100,9 +115,6 @@ func TestImportIntoDirectory(t *testing.T) {
 	if code != exitOK || !strings.Contains(stdout, "0 samples read") || !strings.Contains(stdout, "had been imported before") {
 		t.Errorf("again: exit %d, %q", code, stdout)
 	}
-	if stdout, _, code = runCommand("check", "--data", to); code != exitOK {
-		t.Errorf("check: exit %d, %q", code, stdout)
-	}
 	if stdout, _, code = runCommand("inspect", "--data", to); code != exitOK || !strings.Contains(stdout, "100") {
 		t.Errorf("inspect: exit %d, %q", code, stdout)
 	}
@@ -115,7 +127,7 @@ func TestImportLooksAtRetentionRules(t *testing.T) {
 	dir := t.TempDir()
 	config := filepath.Join(dir, "tsdb.yaml")
 	must(t, os.WriteFile(config, []byte("retention.raw: 1y\nretention:\n  - {match: '{i=\"7\"}', raw: 3d}\n"), 0o600))
-	to := filepath.Join(dir, "data")
+	to := dataDir(t, dir, "data")
 	want := `5 before `
 	_, stderr, code := runCommand("import", "prometheus", source, "--to", to, "--config", config)
 	if code != exitFailure || !strings.Contains(stderr, want) || !strings.Contains(stderr, `(the retention rule {i="7"})`) {
@@ -155,7 +167,7 @@ func TestImportOfOldSamplesNamesTheSetting(t *testing.T) {
 		"text":        {fmt.Sprintf("m{i=\"7\"} 1 %d\n", ms), nil},
 		"influx":      {fmt.Sprintf("m,i=7 v=1 %d\n", ms), []string{"--influx.precision", "ms"}},
 	} {
-		file, to := filepath.Join(dir, kind), filepath.Join(dir, kind+".data")
+		file, to := filepath.Join(dir, kind), dataDir(t, dir, kind+".data")
 		must(t, os.WriteFile(file, []byte(c.text), 0o600))
 		for want, args := range map[string][]string{
 			"(--retention.raw)": nil,
@@ -196,14 +208,14 @@ func TestExportAndImportKeepEverything(t *testing.T) {
 {"metric":{"a":"b"},"values":[1],"timestamps":[1]}
 `, now-8, now-7, now-6, now-5, now-4, now-3, now-2, now-1, histogramText(), now, now-100)
 	must(t, os.WriteFile(at("first.jsonl"), []byte(text), 0o600))
-	stdout, stderr, code := runCommand("import", "lines", at("first.jsonl"), "--to", at("one"))
+	stdout, stderr, code := runCommand("import", "lines", at("first.jsonl"), "--to", dataDir(t, dir, "one"))
 	if code != exitOK || !strings.Contains(stdout, "9 imported") || !strings.Contains(stdout, "refused: 1, no_name") {
 		t.Fatalf("exit %d, %q %q", code, stdout, stderr)
 	}
 	if _, stderr, code = runCommand("export", "--from", at("one"), "--to", at("x.jsonl.zst")); code != exitOK || !strings.Contains(stderr, "9 samples exported") {
 		t.Fatalf("exit %d, %q", code, stderr)
 	}
-	if stdout, stderr, code = runCommand("import", "lines", at("x.jsonl.zst"), "--to", at("two")); code != exitOK || strings.Contains(stdout, "refused") {
+	if stdout, stderr, code = runCommand("import", "lines", at("x.jsonl.zst"), "--to", dataDir(t, dir, "two")); code != exitOK || strings.Contains(stdout, "refused") {
 		t.Fatalf("exit %d, %q %q", code, stdout, stderr)
 	}
 	one, _, _ := runCommand("export", "--from", at("one"), "--to", "-")
@@ -220,7 +232,7 @@ func TestExportAndImportKeepEverything(t *testing.T) {
 	}
 	// CSV comes back too, but for what it cannot hold.
 	_, _, code = runCommand("export", "--from", at("one"), "--to", at("x.csv.gz"), "--format", "csv")
-	if stdout, stderr, code2 := runCommand("import", "csv", at("x.csv.gz"), "--csv.format", "tsdb", "--to", at("three")); code+code2 != exitOK || strings.Contains(stdout, "refused") {
+	if stdout, stderr, code2 := runCommand("import", "csv", at("x.csv.gz"), "--csv.format", "tsdb", "--to", dataDir(t, dir, "three")); code+code2 != exitOK || strings.Contains(stdout, "refused") {
 		t.Errorf("import of csv: exit %d, %q %q", code2, stdout, stderr)
 	}
 	three, _, _ := runCommand("export", "--from", at("three"), "--to", "-")

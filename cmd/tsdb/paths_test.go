@@ -9,11 +9,13 @@ import (
 	"testing"
 
 	"tsdb/internal/await"
+	"tsdb/internal/doctortest"
 )
 
 // Responses do not reveal the path of the data directory, even if a block is
 // damaged or missing or the directory cannot be written.
 func TestAnswersShowNoPathsOfTheDisk(t *testing.T) {
+	doctortest.Damages(t, "a file takes the place of a directory")
 	root := filepath.Join(t.TempDir(), "secret place", "data")
 	s, client, _ := startService(t, "--data", root, "--self-scrape.interval", "0")
 	base := strings.TrimSuffix(s.url(), "/")

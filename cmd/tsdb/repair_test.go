@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"tsdb/internal/doctortest"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/storage"
@@ -19,6 +20,7 @@ import (
 func makeDatabase(t *testing.T) string {
 	t.Helper()
 	ctx, dir := context.Background(), t.TempDir()
+	doctortest.Opened(t, vfs.OS, dir)
 	db, err := storage.Open(ctx, vfs.OS, dir, storage.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -92,6 +94,7 @@ func TestRepairShowsThenDoes(t *testing.T) {
 
 // The error of a start with a damaged MANIFEST names the repair command.
 func TestStartOnADamagedManifestNamesTheRepair(t *testing.T) {
+	doctortest.Damages(t, "no copy of the MANIFEST can be read, and none is repaired")
 	dir := makeDatabase(t)
 	damageByte(t, filepath.Join(dir, "MANIFEST"), 30)
 	damageByte(t, filepath.Join(dir, "MANIFEST.2"), 31)

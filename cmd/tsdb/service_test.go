@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"tsdb/internal/await"
+	"tsdb/internal/doctortest"
 	"tsdb/internal/vfs"
 	"tsdb/storage/doctor"
 )
@@ -35,6 +36,7 @@ func startService(t *testing.T, args ...string) (s *service, client *http.Client
 	if err != nil {
 		t.Fatal(err)
 	}
+	doctortest.Opened(t, vfs.OS, s.dataDir)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.run(ctx) }()

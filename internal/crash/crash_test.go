@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"tsdb/internal/doctortest"
 	"tsdb/internal/vfs"
 )
 
@@ -26,7 +27,7 @@ type crashState struct {
 // with half of its sectors kept, and torn. It calls visit with each state, until visit
 // returns false.
 func crashStates(t *testing.T, seed int64, skip func(vfs.Op) bool, visit func(crashState) bool) (ops int) {
-	mem := vfs.NewMem()
+	mem := doctortest.NewMem(t)
 	fault := vfs.NewFault(mem)
 	fault.Count(vfs.MutatingOps)
 	w := newWorld(fault, seed)

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"golang.org/x/sync/errgroup"
 
+	"tsdb/internal/doctortest"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 )
@@ -77,7 +78,7 @@ func (w *world) deletionSteps(rounds int, during *func(ledger)) []func() error {
 // there as a whole or, if it was not acknowledged, not at all; samples written again
 // after one are there.
 func TestPowerCutsBesideDeletions(t *testing.T) {
-	mem := vfs.NewMem()
+	mem := doctortest.NewMem(t)
 	fault := vfs.NewFault(mem)
 	fault.Count(vfs.MutatingOps)
 	w := newWorld(fault, 3)

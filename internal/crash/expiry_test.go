@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"tsdb/internal/doctortest"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
 )
@@ -68,7 +69,7 @@ func isChange(op vfs.Op) bool {
 // every answer is complete or, where its retention is over, gone, and the work ends
 // as it would have.
 func TestPowerCutsWhileSamplesExpire(t *testing.T) {
-	mem := vfs.NewMem()
+	mem := doctortest.NewMem(t)
 	fault := vfs.NewFault(mem)
 	fault.Count(vfs.MutatingOps)
 	h := &history{world: newWorld(fault, 1), samples: map[string]map[int64]float64{}}
@@ -124,7 +125,7 @@ func TestPowerCutsWhileSamplesExpire(t *testing.T) {
 // Each operation fails once while samples expire: the step fails or not, no answer is
 // wrong, and after a restart the work is done.
 func TestFaultsWhileSamplesExpire(t *testing.T) {
-	mem := vfs.NewMem()
+	mem := doctortest.NewMem(t)
 	base := &history{world: newWorld(mem, 1), samples: map[string]map[int64]float64{}}
 	base.makeSixHours()
 	must(t, base.open())

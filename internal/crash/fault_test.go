@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"tsdb/internal/doctortest"
 	"tsdb/internal/vfs"
 	"tsdb/storage"
 )
@@ -77,7 +78,7 @@ func TestEveryOperationFailsOnce(t *testing.T) {
 func countOps(t *testing.T) []vfs.Op {
 	var mu sync.Mutex
 	var ops []vfs.Op
-	fault := vfs.NewFault(vfs.NewMem())
+	fault := vfs.NewFault(doctortest.NewMem(t))
 	fault.SetHook(func(op vfs.Op) error {
 		mu.Lock()
 		defer mu.Unlock()

@@ -176,7 +176,7 @@ func (p *process) logs(ctx context.Context, limit time.Duration, texts ...string
 // does not end within a minute is killed; its exit code is -1.
 func runProgram(t *testing.T, path string, args ...string) (int, string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute) // cleanups run programs too
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -22,18 +22,28 @@ type server struct {
 	args []string
 
 	group string // file of the control group to run in; empty = that of the test
+
+	unchecked bool // it has run since the last check of its directory
 }
 
 // newServer returns a server that is not running yet. Its self-scrape is off, so that
-// it holds only samples written by the test.
+// it holds only samples written by the test. Its directory is checked when the test
+// ends, unless the test has done so after the last start.
 func newServer(t *testing.T, dir string, args ...string) *server {
 	t.Helper()
-	return &server{dir: dir, addr: loopback.FreeAddr(t), args: args}
+	s := &server{dir: dir, addr: loopback.FreeAddr(t), args: args}
+	t.Cleanup(func() {
+		if s.unchecked && !t.Failed() && !t.Skipped() {
+			s.check(t)
+		}
+	})
+	return s
 }
 
 // start starts the server without waiting for it to be ready.
 func (s *server) start(t *testing.T) {
 	t.Helper()
+	s.unchecked = true
 	if s.group != "" {
 		// The process joins the group before the server reads its memory limit.
 		s.process = startProcess(t, "tsdb", "/bin/sh", append([]string{"-c", `echo $$ > "$0" && exec "$@"`, s.group, tsdbBin}, s.commandLine()...)...)
@@ -78,6 +88,7 @@ func (s *server) check(t *testing.T) {
 	if code, out := runProgram(t, tsdbBin, "check", "--data", s.dir); code != 0 {
 		t.Fatalf("tsdb check ends with %d:\n%s", code, out)
 	}
+	s.unchecked = false
 }
 
 // post sends an empty POST and expects 200.

@@ -63,7 +63,7 @@ query/source        : internal/model partition/block storage query/admission que
 query/noncounter    : query/admission query/steps
 query/resultcache   : internal/model storage query/admission query/noncounter query/steps query/tiers
 query/operators     : internal/model partition/block rollup/bucket storage query/admission query/noncounter query/source query/steps query/tiers query/window
-query/querytest     : internal/model internal/vfs partition/block storage query
+query/querytest     : internal/doctortest internal/model internal/vfs partition/block storage query
 query               : internal/match internal/model storage query/admission query/noncounter query/operators query/resultcache query/source query/steps query/tiers
 proto               :
 api/adminctx        :

@@ -17,6 +17,7 @@ import (
 	promstorage "github.com/prometheus/prometheus/storage"
 	"github.com/zeebo/xxh3"
 
+	"tsdb/internal/doctortest"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
@@ -39,7 +40,7 @@ type Storage struct {
 var _ promstorage.Storage = (*Storage)(nil)
 
 // New opens an empty database in memory that accepts samples of all times up to the
-// year 2200. With settle, the first read after a write flushes the head to blocks and
+// year 2200; the directory is checked when the test ends. With settle, the first read after a write flushes the head to blocks and
 // compacts them.
 func New(t testing.TB, settle bool) *Storage {
 	t.Helper()
@@ -53,7 +54,7 @@ func NewWithRollups(t testing.TB, settle bool, rollups ...block.Tier) *Storage {
 	for _, tier := range rollups {
 		keep[tier] = 0
 	}
-	fs := vfs.NewMem()
+	fs := doctortest.NewMem(t)
 	db, err := storage.Open(t.Context(), fs, "data", storage.Options{
 		MaxFutureMs:     math.MaxInt64 / 4,
 		Clock:           vfs.NewManualClock(time.Unix(0, 0)),

@@ -12,13 +12,13 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"tsdb/internal/doctortest"
 	"tsdb/internal/model"
 	"tsdb/internal/objstore"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
 	"tsdb/storage"
 	"tsdb/storage/archive"
-	"tsdb/storage/doctor"
 	"tsdb/storage/snapshot"
 )
 
@@ -47,8 +47,13 @@ func newWorld(t *testing.T, keep time.Duration) *world {
 	return w
 }
 
+// open opens a database. The directories of the world itself are checked when the test
+// ends, restored ones before they are opened.
 func (w *world) open(fsys vfs.FS, dir string) *storage.DB {
 	w.t.Helper()
+	if fsys == w.fs {
+		doctortest.Opened(w.t, fsys, dir)
+	}
 	db, err := storage.Open(context.Background(), fsys, dir, w.opts)
 	if err != nil {
 		w.t.Fatal(err)
@@ -154,24 +159,13 @@ func (w *world) restore(inc uint64, target archive.Target) (string, *archive.Res
 	if err != nil {
 		return "", nil, err
 	}
-	check(w.t, to, "restored")
+	doctortest.Check(w.t, to, "restored")
 	db := w.open(to, "restored")
 	defer w.abandon(db)
 	if st, err := db.Status(); err != nil || st.Incarnation != archive.IncarnationID(99) {
 		w.t.Errorf("incarnation %s, %v", st.Incarnation, err)
 	}
 	return w.answer(db), r, nil
-}
-
-func check(t *testing.T, fsys vfs.FS, dir string) {
-	t.Helper()
-	r, err := doctor.Check(context.Background(), fsys, dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, d := range r.Damage {
-		t.Errorf("%s: %s@%d: %s", dir, d.File, d.Offset, d.What)
-	}
 }
 
 // The database of 200 random moments of a run is restored, with deletions, cuts, merges

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"tsdb/internal/doctortest"
 	"tsdb/internal/objstore"
 	"tsdb/internal/vfs"
 	"tsdb/storage"
@@ -205,7 +206,7 @@ func TestRestoreAfterAPowerCut(t *testing.T) {
 		if err := restore(s.fs); err != nil && !strings.Contains(err.Error(), "not empty") {
 			t.Fatalf("restore after a power cut before %v: %v", s.op, err)
 		}
-		check(t, s.fs, "restored")
+		doctortest.Check(t, s.fs, "restored")
 		db = f.open(s.fs, "restored")
 		if got := f.answer(db); got != f.after {
 			t.Fatalf("repeated after a power cut before %v:\n%s\nwant\n%s", s.op, got, f.after)
@@ -235,7 +236,7 @@ func TestRestoreWithFailures(t *testing.T) {
 				t.Fatalf("restore after a failure of operation %d: %v", k, err)
 			}
 		}
-		check(t, mem, "restored")
+		doctortest.Check(t, mem, "restored")
 		db := f.open(mem, "restored")
 		if got := f.answer(db); got != f.after {
 			t.Fatalf("after a failure of operation %d:\n%s\nwant\n%s", k, got, f.after)
