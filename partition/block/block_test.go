@@ -51,9 +51,10 @@ func writeBlockFile(t testing.TB, fs vfs.FS, name string, data []byte) {
 	must(t, f.Close())
 }
 
-// mustBeClean fails if Check finds anything.
+// mustBeClean fails if Check or ValidateChecksums finds anything.
 func mustBeClean(t testing.TB, b *Block) {
 	t.Helper()
+	must(t, b.ValidateChecksums(context.Background(), func(off int64, what string) { t.Errorf("checksums: @%d: %s", off, what) }))
 	must(t, b.Check(context.Background(), func(off int64, what string) { t.Errorf("check: @%d: %s", off, what) }))
 }
 
@@ -393,8 +394,10 @@ func checkDamaged(t *testing.T, name string, data []byte, off int, want string) 
 	}
 	noticed := 0
 	must(t, b.Check(context.Background(), func(int64, string) { noticed++ }))
-	if noticed == 0 {
-		t.Fatalf("byte %d: check does not notice", off)
+	sums := 0
+	must(t, b.ValidateChecksums(context.Background(), func(int64, string) { sums++ }))
+	if noticed == 0 || sums == 0 {
+		t.Fatalf("byte %d: check notices %d damages, checksums %d", off, noticed, sums)
 	}
 	if off%8 == 0 {
 		must(t, b.Describe(context.Background(), io.Discard))

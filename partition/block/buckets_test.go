@@ -512,8 +512,10 @@ func TestAChangedByteOfARollupIsNoticed(t *testing.T) {
 			}
 			noticed := 0
 			must(t, b.Check(context.Background(), func(int64, string) { noticed++ }))
-			if noticed == 0 {
-				t.Fatalf("byte %d: check does not notice", off)
+			sums := 0
+			must(t, b.ValidateChecksums(context.Background(), func(int64, string) { sums++ }))
+			if noticed == 0 || sums == 0 {
+				t.Fatalf("byte %d: check notices %d damages, checksums %d", off, noticed, sums)
 			}
 			r.Release()
 			must(t, b.Close())

@@ -171,12 +171,14 @@ func hasBlock(ctx context.Context, store objstore.Store, key string, want block.
 	return damage == "" && err == nil, err
 }
 
-// checkBlock verifies a block and returns the first damage, empty if there is none.
+// checkBlock verifies that a block is the one that the MANIFEST lists and that all its
+// checksums are right, and returns the first damage, empty if there is none. They cover
+// every byte; that these decode to what was written is a matter of the block's writer.
 func checkBlock(ctx context.Context, b *block.Block, want block.Info) (damage string, err error) {
 	if got := b.Info(); got.Size != want.Size || got.CRC != want.CRC || got.FooterLen != want.FooterLen {
 		return fmt.Sprintf("another block than the MANIFEST lists: %d bytes, tail %08x instead of %d bytes, tail %08x", got.Size, got.CRC, want.Size, want.CRC), nil
 	}
-	err = b.Check(ctx, func(off int64, what string) {
+	err = b.ValidateChecksums(ctx, func(off int64, what string) {
 		if damage == "" {
 			damage = fmt.Sprintf("at %d: %s", off, what)
 		}
