@@ -24,9 +24,9 @@ type crashState struct {
 
 // crashStates runs the workload once and clones, before every file operation that
 // changes something, the state a power cut would leave: with everything unsynced lost,
-// with half of its sectors kept, and torn. It calls visit with each state, until visit
-// returns false.
-func crashStates(t *testing.T, seed int64, skip func(vfs.Op) bool, visit func(crashState) bool) (ops int) {
+// with half of its sectors kept, and torn. It calls visit with each distinct state of a
+// step, until visit returns false.
+func crashStates(t *testing.T, seed int64, skip func(vfs.Op) bool, visit func(crashState) bool) (ops, states int) {
 	mem := doctortest.NewMem(t)
 	fault := vfs.NewFault(mem)
 	fault.Count(vfs.MutatingOps)
@@ -62,7 +62,11 @@ func crashStates(t *testing.T, seed int64, skip func(vfs.Op) bool, visit func(cr
 		list, n := frames, ops
 		frames = nil
 		mu.Unlock()
+		seen := distinct{}
 		for _, f := range list {
+			if states++; !seen.add(f.fs) {
+				continue
+			}
 			if !visit(crashState{op: n, what: f.op.String(), mode: f.mode, fs: f.fs, ledger: promised, at: w.clock.Now()}) {
 				return false
 			}
@@ -73,7 +77,7 @@ func crashStates(t *testing.T, seed int64, skip func(vfs.Op) bool, visit func(cr
 		t.Fatalf("open: %v", err)
 	}
 	if !drain(ledger{}) {
-		return ops
+		return ops, states
 	}
 	for i, step := range w.steps(36) {
 		promised := w.ledger.clone()
@@ -84,27 +88,27 @@ func crashStates(t *testing.T, seed int64, skip func(vfs.Op) bool, visit func(cr
 		promised.doubtful(w.lastSent)
 		w.lastSent = nil
 		if !drain(promised) {
-			return ops
+			return ops, states
 		}
 	}
 	w.abandon()
 	fault.SetHook(nil)
-	return ops
+	return ops, states
 }
 
 // After a power cut at any file operation every acknowledged sample is there once,
 // with the same bits, and nothing else is; a second open finds the same.
 func TestPowerCutAtEveryOperationLosesNothing(t *testing.T) {
-	states := 0
-	ops := crashStates(t, 1, nil, func(s crashState) bool {
-		states++
+	checked := 0
+	ops, states := crashStates(t, 1, nil, func(s crashState) bool {
+		checked++
 		if err := reopened(s.fs, s.at, s.ledger); err != nil {
 			t.Errorf("power cut (%v) before %s, operations so far %d: %v", s.mode.Mode, s.what, s.op, err)
 			return false
 		}
 		return true
 	})
-	fmt.Printf("crash test: %d file operations, %d states\n", ops, states)
+	fmt.Printf("crash test: %d file operations, %d states, %d of them distinct\n", ops, states, checked)
 	if ops < 400 || states < 1200 {
 		t.Errorf("%d operations and %d states, want at least 400 and 1200", ops, states)
 	}

@@ -111,8 +111,11 @@ func TestPowerCutsBesideDeletions(t *testing.T) {
 		frames = nil
 		mu.Unlock()
 		states += len(list)
-		at := w.clock.Now()
+		at, seen := w.clock.Now(), distinct{}
 		for _, f := range list {
+			if !seen.add(f.fs) {
+				continue
+			}
 			g.Go(func() error {
 				err := reopened(f.fs, at, before)
 				if during != nil && err == nil {
@@ -184,7 +187,10 @@ func TestFaultsBesideDeletions(t *testing.T) {
 			fault.SetHook(nil)
 			return n, reopened(fault, w.clock.Now(), ledger{})
 		}
-		stop := w.runClock()
+		stop := func() {}
+		if k > 0 { // on a slow machine a running clock ends waits of the log that nothing made fail
+			stop = w.runClock()
+		}
 		var during func(ledger)
 		either := []ledger{w.ledger}
 		for _, step := range w.deletionSteps(rounds, &during) {

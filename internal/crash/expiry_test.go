@@ -109,13 +109,17 @@ func TestPowerCutsWhileSamplesExpire(t *testing.T) {
 		must(t, h.rewritten())
 		want, err := h.allAnswers()
 		must(t, err)
-		t.Logf("%s: %d states; days of series in the end: %v", phase.name, len(frames), want)
+		seen := distinct{}
 		for _, f := range frames {
+			if !seen.add(f.fs) {
+				continue
+			}
 			if err := h.on(f.fs).settles(want); err != nil {
 				t.Errorf("%s: power cut (%v) before %v: %v", phase.name, f.mode, f.op, err)
 				return
 			}
 		}
+		t.Logf("%s: %d states, %d of them distinct; days of series in the end: %v", phase.name, len(frames), len(seen), want)
 	}
 	if states < 200 {
 		t.Errorf("%d states", states)

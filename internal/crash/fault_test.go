@@ -117,9 +117,12 @@ func (w *world) runClock() (stop func()) {
 }
 
 // resumes reports whether writes are accepted after the retry interval of the log.
-func (w *world) resumes() (err error) {
+func (w *world) resumes() error { return w.retry(w.remoteWrite) }
+
+// retry calls f until it succeeds, at most 100 times.
+func (w *world) retry(f func() error) (err error) {
 	for range 100 {
-		if err = w.remoteWrite(); err == nil {
+		if err = f(); err == nil {
 			return nil
 		}
 		<-w.clock.After(200 * time.Millisecond)

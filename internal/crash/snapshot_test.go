@@ -144,8 +144,11 @@ func TestPowerCutsBesideSnapshots(t *testing.T) {
 		frames = nil
 		mu.Unlock()
 		states += len(list)
-		at, must := w.clock.Now(), cloneOf(kept, may)
+		at, must, seen := w.clock.Now(), cloneOf(kept, may), distinct{}
 		for _, f := range list {
+			if !seen.add(f.fs) {
+				continue
+			}
 			g.Go(func() error {
 				if err := reopenedWith(f.fs, at, promised, must, may); err != nil {
 					return fmt.Errorf("power cut before %s: %w", f.op, err)
@@ -214,6 +217,9 @@ func TestFaultsBesideSnapshots(t *testing.T) {
 			}
 			return nil
 		})
+		if k > 0 { // on a slow machine a running clock ends waits of the log that nothing made fail
+			defer w.runClock()()
+		}
 		_, failed := w.db.Snapshot(context.Background(), storage.SnapshotOptions{})
 		fault.SetHook(nil)
 		if k == 0 && failed != nil {
@@ -223,7 +229,11 @@ func TestFaultsBesideSnapshots(t *testing.T) {
 			return ops, fmt.Errorf("healthy, but writes fail: %w", err)
 		}
 		w.clock.Advance(time.Second)
-		name, err := w.db.Snapshot(context.Background(), storage.SnapshotOptions{})
+		var name string
+		err = w.retry(func() (err error) {
+			name, err = w.db.Snapshot(context.Background(), storage.SnapshotOptions{})
+			return err
+		})
 		if err != nil && w.db.Health() == nil {
 			return ops, fmt.Errorf("the next snapshot, after %w: %w", failed, err)
 		}
