@@ -315,6 +315,10 @@ await withBrowser(async (browser) => {
     await p.getByText('The 200 of 1,000 series with the largest maximum are drawn.').waitFor()
     await settled(p)
     await shot(p, 'thousand-light')
+    await p.getByRole('searchbox', { name: 'Filter series' }).fill('s000')
+    await p.getByRole('button', { name: 'shard="s000"', exact: true }).click() // is not among the 200
+    await p.getByRole('group', { name: 'Graph of 1 series' }).waitFor()
+    await p.getByRole('button', { name: 'Show all lines' }).click()
     await p.getByRole('button', { name: 'Show all', exact: true }).click()
     await p.getByRole('group', { name: 'Graph of 1,000 series' }).waitFor()
     await settled(p)
@@ -408,6 +412,8 @@ await withBrowser(async (browser) => {
     process.kill(Number(env('DOOMED_PID')), 'SIGKILL')
     await p.getByRole('button', { name: 'Run' }).click()
     await p.getByText('The server cannot be reached').waitFor()
+    await p.getByText('is shown; no newer one has come').waitFor() // and the graph stays
+    await p.getByRole('group', { name: 'Graph of 4 series' }).waitFor()
     await accessible(p, 'the server gone')
     await shot(p, 'gone-light')
     clean(p)

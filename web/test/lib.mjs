@@ -26,7 +26,7 @@ export async function withBrowser(f) {
 export async function open(browser, url, { width = 1280, height = 900, scheme = 'light', expected = [], headers } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, bypassCSP: false, timezoneId: 'Europe/Berlin', ...(headers ? { extraHTTPHeaders: headers } : {}) })
   const page = await context.newPage()
-  page.setDefaultTimeout(20_000)
+  page.setDefaultTimeout(60_000) // a busy machine is slow
   page.faults = []
   page.asking = 0 // requests without an answer
   page.on('request', () => page.asking++)

@@ -38,13 +38,13 @@ await withBrowser(async (browser) => {
   await step('a counter gets a rate, compared by a label, and leads to Explore', async () => {
     await page.getByRole('link', { name: 'node_cpu_seconds_total', exact: true }).click()
     await page.getByRole('heading', { name: 'node_cpu_seconds_total' }).waitFor()
-    await page.getByRole('img', { name: /^A second: rate \d/ }).waitFor()
+    await page.getByRole('img', { name: /^Rate per second: rate \d/ }).waitFor()
     await accessible(page, 'a counter')
     await page.getByRole('listitem').filter({ hasText: 'mode' }).getByRole('button', { name: 'Compare' }).click()
-    await page.getByRole('img', { name: /^A second, by mode: .*idle/ }).waitFor()
+    await page.getByRole('img', { name: /^Rate per second, by mode: .*idle/ }).waitFor()
     equal(await page.locator('.mini-line').count(), 4, 'lines')
     await shot(page, 'metric-light')
-    await page.getByRole('region', { name: 'A second, by mode' }).getByRole('link', { name: 'Explore' }).click()
+    await page.getByRole('region', { name: 'Rate per second, by mode' }).getByRole('link', { name: 'Explore' }).click()
     await page.getByRole('group', { name: 'Graph of 4 series' }).waitFor()
     await page.goBack()
     await page.getByRole('heading', { name: 'node_cpu_seconds_total' }).waitFor()
@@ -65,7 +65,7 @@ await withBrowser(async (browser) => {
   await step('small plots of all of them, each as its type wants', async () => {
     const plotted = async (p) => {
       for (const [name, kind] of [
-        ['node_cpu_seconds_total', 'A second'],
+        ['node_cpu_seconds_total', 'Rate per second'],
         ['rpc_seconds', 'Quantiles'],
         ['node_load1', 'Value'],
       ]) {

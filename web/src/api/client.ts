@@ -142,7 +142,7 @@ function failure(status: number, retryAfter: number, body: Envelope | undefined,
 export function advice(e: ApiError): string {
   switch (e.kind) {
     case 'offline':
-      return 'Check that it runs and that this machine can reach it. The page asks again when you press Run.'
+      return 'Check that it runs and that this machine can reach it.'
     case 'unauthorized':
       return 'The server wants a name and a password, or a token.'
     case 'forbidden':
@@ -154,7 +154,7 @@ export function advice(e: ApiError): string {
     case 'timeout':
       return 'Ask for a shorter range or a longer step, or raise --query.timeout.'
     case 'unavailable':
-      return 'The server starts, stops or has too much to do. Try again in a moment.'
+      return `The server starts, stops or has too much to do. Try again in ${e.retryAfter > 0 ? `${e.retryAfter} s` : 'a moment'}.`
     case 'not_found':
       return 'It may have been removed meanwhile.'
     case 'internal':

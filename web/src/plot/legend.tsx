@@ -9,6 +9,8 @@ export interface LegendProps {
   lines: Line[]
   colorOf: (line: Line) => string
   hidden: ReadonlySet<string>
+  /** The lines beyond the cap, which are not drawn. */
+  undrawn: ReadonlySet<string>
   onHide: (hidden: Set<string>) => void
   onFocus: (id: string | undefined) => void
   letters: (query: number) => string | undefined
@@ -18,7 +20,7 @@ type Column = 'order' | 'name' | 'last' | 'min' | 'max' | 'avg'
 const numbers = ['last', 'min', 'max', 'avg'] as const
 const shownRows = 100
 
-export function Legend({ lines, colorOf, hidden, onHide, onFocus, letters }: LegendProps) {
+export function Legend({ lines, colorOf, hidden, undrawn, onHide, onFocus, letters }: LegendProps) {
   const [filter, setFilter] = useState('')
   const [sort, setSort] = useState<{ by: Column; down: boolean }>({ by: 'order', down: false })
   const [all, setAll] = useState(false)
@@ -28,14 +30,14 @@ export function Legend({ lines, colorOf, hidden, onHide, onFocus, letters }: Leg
       const text = selectorOf(l.labels).toLowerCase()
       return words.every((w) => text.includes(w))
     })
-    if (sort.by === 'order') return some
+    if (sort.by === 'order') return undrawn.size > 0 ? some.sort((a, b) => Number(undrawn.has(a.id)) - Number(undrawn.has(b.id))) : some
     const sign = sort.down ? -1 : 1
     const by = sort.by
     return some.sort((a, b) => {
       if (by === 'name') return sign * a.name.localeCompare(b.name, 'en', { numeric: true })
       return sign * ((a[by] ?? -Infinity) - (b[by] ?? -Infinity))
     })
-  }, [lines, filter, sort])
+  }, [lines, filter, sort, undrawn])
   const shown = all ? rows : rows.slice(0, shownRows)
 
   const order = (by: Column) => setSort((s) => (s.by === by ? (s.down === (by !== 'name') ? { by, down: !s.down } : { by: 'order', down: false }) : { by, down: by !== 'name' }))
@@ -90,7 +92,7 @@ export function Legend({ lines, colorOf, hidden, onHide, onFocus, letters }: Leg
               const off = hidden.has(l.id)
               const letter = letters(l.query)
               return (
-                <tr key={l.id} class={off ? 'off' : ''} onMouseEnter={() => onFocus(off ? undefined : l.id)}>
+                <tr key={l.id} class={off ? 'off' : undrawn.has(l.id) ? 'undrawn' : ''} title={undrawn.has(l.id) ? 'Not drawn: other series have larger values' : undefined} onMouseEnter={() => onFocus(off ? undefined : l.id)}>
                   <td>
                     <button class="swatch" aria-pressed={!off} aria-label={`Show ${l.name}`} onClick={() => toggle(l)}>
                       <i style={{ borderColor: colorOf(l), background: off ? 'transparent' : colorOf(l) }} />

@@ -44,11 +44,16 @@ export function Graph({ runs, mode, log, zone, onZoom }: GraphProps) {
   const asHeat = mode === 'heatmap' || onlyHistograms(results)
   const heat = useMemo(() => (asHeat ? heatMapOf(results, grid, times.length) : undefined), [asHeat, results, times])
 
-  const chosen = everything ? lines : capped(lines, drawnLines)
+  const { wanted, chosen, undrawn } = useMemo(() => {
+    const wanted = hidden.size > 0 ? lines.filter((l) => !hidden.has(l.id)) : lines
+    const chosen = everything ? wanted : capped(wanted, drawnLines)
+    const drawn = new Set(chosen)
+    return { wanted, chosen, undrawn: new Set(wanted.filter((l) => !drawn.has(l)).map((l) => l.id)) }
+  }, [lines, hidden, everything])
   const colorOf = (l: Line) => seriesColor(color.get(l.id) ?? 0)
   const visible: PlotLine[] = useMemo(
-    () => (heat ? [] : chosen.filter((l) => !hidden.has(l.id)).map((l) => ({ id: l.id, name: l.name, color: colorOf(l), values: l.values }))),
-    [lines, everything, hidden, heat, dark],
+    () => (heat ? [] : chosen.map((l) => ({ id: l.id, name: l.name, color: colorOf(l), values: l.values }))),
+    [chosen, heat, dark],
   )
   const queries = runs.runs.filter(Boolean).length
 
@@ -84,14 +89,12 @@ export function Graph({ runs, mode, log, zone, onZoom }: GraphProps) {
         </p>
       ) : (
         <>
-          {lines.length > chosen.length && (
+          {wanted.length > drawnLines && (
             <p class="note info">
               <Icon name="info" />
-              <span class="grow">
-                The {count(chosen.length)} of {count(lines.length)} series with the largest maximum are drawn.
-              </span>
-              <button class="small" onClick={() => setEverything(true)}>
-                Show all
+              <span class="grow">{everything ? `All ${count(wanted.length)} series are drawn.` : `The ${count(chosen.length)} of ${count(wanted.length)} series with the largest maximum are drawn.`}</span>
+              <button class="small" onClick={() => setEverything(!everything)}>
+                {everything ? `Show the largest ${drawnLines}` : 'Show all'}
               </button>
             </p>
           )}
@@ -103,7 +106,7 @@ export function Graph({ runs, mode, log, zone, onZoom }: GraphProps) {
             ) : null,
           )}
           {lines.length > 0 && (
-            <Legend lines={lines} colorOf={colorOf} hidden={hidden} onHide={setHidden} onFocus={setFocus} letters={(q) => (queries > 1 ? letter(q) : undefined)} />
+            <Legend lines={lines} colorOf={colorOf} hidden={hidden} undrawn={undrawn} onHide={setHidden} onFocus={setFocus} letters={(q) => (queries > 1 ? letter(q) : undefined)} />
           )}
         </>
       )}

@@ -7,7 +7,7 @@ import { Menu, Popover } from '../../components/popover'
 import { RangePicker } from '../../components/rangepicker'
 import { Busy, Empty, ErrorNote } from '../../components/states'
 import { copy, download, toast } from '../../components/toast'
-import { duration, parseDuration } from '../../lib/format'
+import { dateTime, duration, parseDuration } from '../../lib/format'
 import { go } from '../../lib/router'
 import { csv, linesOf, timesOf } from '../../plot/series'
 import type { ViewProps } from '..'
@@ -19,7 +19,7 @@ import { Json } from './json'
 import { KeptQueries } from './kept'
 import { Missing } from './missing'
 import { QueryRow } from './queryrow'
-import { useRuns } from './run'
+import { hasAnswer, useRuns } from './run'
 import { curl, grafanaPanel, recordingRule } from './share'
 import { fromParams, gridOf, maxQueries, toParams, type ExploreState, type Mode, type Tab } from './state'
 import { ChangedSince } from './since'
@@ -191,7 +191,7 @@ export default function Explore({ params }: ViewProps) {
       {!asked ? (
         <Start onPick={(expr) => apply({ queries: [{ expr, off: false }] })} kept={[...new Set([...favourites, ...kept().history])]} />
       ) : (
-        <div class="result card" hidden={runs.runs.every((r) => !r || r.error)} aria-busy={runs.running}>
+        <div class="result card" hidden={runs.runs.every((r) => !r || (r.error && !hasAnswer(r)))} aria-busy={runs.running}>
           <div class="result-bar">
             <div class="segmented" role="tablist" aria-label="Form of the answer" onKeyDown={arrowsSwitchTabs}>
               {tabs.map(([t, text]) => (
@@ -215,6 +215,12 @@ export default function Explore({ params }: ViewProps) {
               </>
             )}
           </div>
+          {runs.runs.some((r) => r?.error && hasAnswer(r)) && (
+            <p class="note warning" role="status">
+              <Icon name="warn" />
+              <span class="grow">The answer of {dateTime(Math.floor(runs.atMs / 1000) * 1000, state.zone)} is shown; no newer one has come.</span>
+            </p>
+          )}
           <ChangedSince runs={runs} onRun={() => run(latest.current)} />
           <div id="answer" role="tabpanel" aria-labelledby={`tab-${state.tab}`}>
             {runs.runs.map((r, i) => r && !r.loading && !r.error && answered[i]?.series === 0 && <Missing key={`${i} ${r.expr}`} expr={r.expr} grid={runs.grid} zone={state.zone} onReplace={(expr) => apply({ queries: latest.current.queries.map((q, n) => (n === i ? { ...q, expr } : q)) })} onRange={(range) => apply(range)} />)}

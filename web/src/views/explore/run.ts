@@ -31,8 +31,17 @@ export interface Runs {
   running: boolean
   /** Whether the user ended the last run before its answer. */
   cancelled: boolean
-  /** When it was last run, Unix milliseconds; 0 = never. */
+  /** When the answers were asked for, Unix milliseconds; 0 = never. */
   atMs: number
+}
+
+/** Whether a failure may be over in a moment. */
+function passing(e: ApiError | undefined): boolean {
+  return e?.kind === 'offline' || e?.kind === 'unavailable' || e?.kind === 'timeout'
+}
+
+export function hasAnswer(r: Run | undefined): boolean {
+  return r?.range !== undefined || r?.instant !== undefined
 }
 
 const noGrid: Grid = { startMs: 0, endMs: 0, stepMs: 1 }
@@ -76,7 +85,7 @@ export function useRuns(points: () => number): { runs: Runs; run: (s: ExploreSta
       }),
       running: asked.some((e) => e !== undefined),
       cancelled: false,
-      atMs: now,
+      atMs: old.atMs || now,
     }))
     const jobs = asked.map(async (expr): Promise<Run | undefined> => {
       if (expr === undefined) return undefined
@@ -96,7 +105,13 @@ export function useRuns(points: () => number): { runs: Runs; run: (s: ExploreSta
     })
     Promise.all(jobs).then(
       (done) => {
-        if (control.current === c) setRuns({ grid, tab: s.tab, runs: done, running: false, cancelled: false, atMs: now })
+        if (control.current !== c) return
+        setRuns((old) => {
+          // A server that is gone or busy for a while does not take the answer away that is shown.
+          const stays = done.some(Boolean) && done.every((r, i) => !r || (passing(r.error) && hasAnswer(old.runs[i]) && old.runs[i]?.expr === r.expr))
+          if (stays) return { ...old, running: false, runs: done.map((r, i) => r && { ...(old.runs[i] ?? r), loading: false, error: r.error }) }
+          return { grid, tab: s.tab, runs: done, running: false, cancelled: false, atMs: now }
+        })
       },
       () => {
         if (control.current === c) setRuns((old) => ({ ...old, running: false, cancelled: true, runs: old.runs.map((r) => r && { ...r, loading: false }) }))

@@ -13,6 +13,7 @@ import { Card, Fact } from './facts'
 import { doors, rateOf, type DoorRow, type Snapshot } from './rates'
 
 const everyMs = 5000
+const firstMs = 1000
 /** Rates are those of the last minute: some doors are used every 15 seconds. */
 const keptReadings = 13
 const prefixes = ['tsdb_', 'process_', 'go_goroutines']
@@ -25,7 +26,7 @@ function useReadings() {
   }, [])
   const kept = useRef<Snapshot[]>([])
   if (answer.data && kept.current.at(-1) !== answer.data) kept.current = [...kept.current, answer.data].slice(-keptReadings)
-  usePoll(answer.reload, everyMs)
+  usePoll(answer.reload, kept.current.length > 1 ? everyMs : firstMs) // rates need two readings
   return { ...answer, before: kept.current.length > 1 ? kept.current[0] : undefined }
 }
 
@@ -46,10 +47,10 @@ export function Overview() {
   return (
     <>
       {error && <ErrorNote error={error} retry={reload} />}
-      <Attention />
+      {!error && <Attention />}
       <dl class="facts eight">
-        <Fact title="Samples a second" value={inflow === undefined ? '…' : short(Math.round(inflow * 10) / 10)} more={`${short(get('tsdb_ingested_samples_total') ?? 0)} since the start`} />
-        <Fact title="Refused a second" value={refused === undefined ? '…' : short(refused)} more={`${short(get('tsdb_rejected_samples_total') ?? 0)} since the start`} />
+        <Fact title="Samples per second" value={inflow === undefined ? '…' : short(Math.round(inflow * 10) / 10)} more={`${short(get('tsdb_ingested_samples_total') ?? 0)} since the start`} />
+        <Fact title="Refused per second" value={refused === undefined ? '…' : short(refused)} more={`${short(get('tsdb_rejected_samples_total') ?? 0)} since the start`} />
         <Fact title="Series in the head" value={count(get('tsdb_head_series') ?? 0)} more={`${short(get('tsdb_head_samples') ?? 0)} samples in ${bytes(get('tsdb_head_bytes') ?? 0)}`} />
         <Fact title="Memory" value={bytes(resident)} part={limit > 0 ? resident / limit : undefined} more={limit > 0 ? `of ${bytes(limit)}` : ''} />
         <Fact title="Memory of queries" value={bytes(queryMemory)} part={queryLimit > 0 ? queryMemory / queryLimit : undefined} more={queryLimit > 0 ? `of ${bytes(queryLimit)}` : 'without a limit'} />

@@ -71,7 +71,7 @@ function Tiers({ status }: { status: StorageStatus }) {
                 Bytes
               </th>
               <th scope="col" class="number">
-                A day
+                Per day
               </th>
               <th scope="col" class="number" title="Once the retention is full, at the rate of the last days">
                 Full

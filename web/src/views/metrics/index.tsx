@@ -143,7 +143,7 @@ function List({ rows, totalMetrics, totalBytes, sinceMs, warnings, params }: Lis
     {
       key: 'rate',
       title: 'Samples/s',
-      hint: 'Samples a second, over the last five minutes',
+      hint: 'Samples per second, over the last five minutes',
       number: true,
       cell: (r) => <Live value={live.get(r.name)?.rate} known={live.has(r.name)} format={short} />,
     },

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { eachOf, kindOf, plotsOf, selectorWith } from './kinds'
+import { eachOf, firstPlot, kindOf, mayBeNative, plotsOf, selectorWith } from './kinds'
 
 test('what a metric is', () => {
   expect(kindOf('x_total', '', false)).toBe('counter')
@@ -28,6 +28,13 @@ test('counters get rates, histograms quantiles', () => {
     'sum (rate(x_count{job="a"}[5m]))',
   ])
   expect(plotsOf('x', 'native', '5m', '', '')[0]?.queries[1]?.expr).toBe('histogram_quantile(0.9, sum (rate(x[5m])))')
+})
+
+test('the first plot of a metric in a list', () => {
+  expect(firstPlot('x_total', 'counter', false, '5m')?.title).toBe('Rate per second')
+  expect(firstPlot('x', '', true, '5m')?.title).toBe('Quantiles')
+  expect(['x', 'x_total', 'x_bucket', 'go_info'].filter((n) => mayBeNative(n, ''))).toEqual(['x'])
+  expect(['gauge', 'counter', 'histogram'].filter((t) => mayBeNative('x', t))).toEqual(['histogram'])
 })
 
 test('a query for many rows', () => {

@@ -37,18 +37,18 @@ export function plotsOf(name: string, kind: Kind, window: string, matchers: stri
   const compared = (expr: string) => (by ? `topk(8, ${expr})` : expr)
   switch (kind) {
     case 'counter':
-      return [{ title: by ? `A second, by ${by}` : 'A second', queries: [{ name: 'rate', expr: compared(`sum${group} (rate(${s}[${window}]))`) }] }]
+      return [{ title: by ? `Rate per second, by ${by}` : 'Rate per second', queries: [{ name: 'rate', expr: compared(`sum${group} (rate(${s}[${window}]))`) }] }]
     case 'buckets': {
       const of = selectorWith(name.replace(/_bucket$/, '_count'), matchers)
       return [
         { title: 'Quantiles', queries: quantiles.map((q) => ({ name: `q${q * 100}`, expr: `histogram_quantile(${q}, sum by (le) (rate(${s}[${window}])))` })) },
-        { title: by ? `Observations a second, by ${by}` : 'Observations a second', queries: [{ name: 'rate', expr: compared(`sum${group} (rate(${of}[${window}]))`) }] },
+        { title: by ? `Observations per second, by ${by}` : 'Observations per second', queries: [{ name: 'rate', expr: compared(`sum${group} (rate(${of}[${window}]))`) }] },
       ]
     }
     case 'native':
       return [
         { title: 'Quantiles', queries: quantiles.map((q) => ({ name: `q${q * 100}`, expr: `histogram_quantile(${q}, sum (rate(${s}[${window}])))` })) },
-        { title: by ? `Observations a second, by ${by}` : 'Observations a second', queries: [{ name: 'rate', expr: compared(`histogram_count(sum${group} (rate(${s}[${window}])))`) }] },
+        { title: by ? `Observations per second, by ${by}` : 'Observations per second', queries: [{ name: 'rate', expr: compared(`histogram_count(sum${group} (rate(${s}[${window}])))`) }] },
       ]
     case 'summary':
       return [{ title: 'Quantiles, the mean of all series', queries: [{ name: 'mean', expr: `avg by (quantile) (${s})` }] }]
