@@ -108,8 +108,9 @@ await withBrowser(async (browser) => {
     const page = await open(browser, `${url}/ui/metrics`)
     /** Presses Tab until the control is reached. */
     const tabTo = async (locator, what) => {
+      const control = await locator.elementHandle()
       for (let i = 0; i < 60; i++) {
-        if (await locator.evaluate((e) => e === document.activeElement).catch(() => false)) return
+        if (await control.evaluate((e) => e === document.activeElement)) return
         await page.keyboard.press('Tab')
       }
       throw new Error(`Tab does not reach ${what}`)
