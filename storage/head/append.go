@@ -14,6 +14,9 @@ import (
 func (s *Shard) AppendFloatsLocked(b *Buffer, slots []uint32, ts []int64, vs []float64, sts []int64) (replacements int) {
 	p := &b.shards[s.number]
 	p.begin(s.slots)
+	if p.deleting != nil {
+		p.markFirst(slots)
+	}
 	ts, vs = ts[:len(slots)], vs[:len(slots)]
 	news := 0
 	minT, maxT := int64(math.MaxInt64), int64(math.MinInt64)
@@ -52,6 +55,9 @@ func (s *Shard) AppendFloatsLocked(b *Buffer, slots []uint32, ts []int64, vs []f
 func (s *Shard) AppendHistogramsLocked(b *Buffer, slots []uint32, ts, sts []int64, hs []model.Histogram) (replacements int) {
 	p := &b.shards[s.number]
 	p.begin(s.slots)
+	if p.deleting != nil {
+		p.markFirst(slots)
+	}
 	news := 0
 	minT, maxT := int64(math.MaxInt64), int64(math.MinInt64)
 	for i, slot := range slots {

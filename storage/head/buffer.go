@@ -34,7 +34,8 @@ type bufferShard struct {
 	late       pool[lateSample]
 	runs       pool[lateRun]
 	tombstones pool[tombstone]
-	scratch    scratch // used by writers
+	scratch    scratch   // used by writers
+	deleting   *deleting // nil = none; guarded by the shard's lock
 
 	stats shardStats
 	_     [64]byte

@@ -10,9 +10,15 @@ import (
 // Deletion deletes the samples and exemplars of a range from the series of a tenant
 // that match, one shard after the other. It is not safe for concurrent use.
 type Deletion struct {
-	q  *selection
-	tr model.TimeRange
+	q       *selection
+	tr      model.TimeRange
+	step    int    // series that are marked in one hold of the shard's lock
+	between func() // called between two holds; nil but in tests
 }
+
+// deletionStep is the number of series that are marked in one hold of a shard's lock,
+// which takes 0.1 to 0.3 ms of CPU.
+const deletionStep = 1024
 
 // Deleted is what a Deletion has found.
 type Deleted struct {
@@ -24,15 +30,16 @@ type Deleted struct {
 // NewDeletion returns a deletion of a tenant's series that match all matchers, which
 // must be compiled.
 func NewDeletion(tenant uint32, ms []*match.Matcher, tr model.TimeRange) *Deletion {
-	return &Deletion{q: newSelection(tenant, ms, model.AllTime, nil), tr: tr}
+	return &Deletion{q: newSelection(tenant, ms, model.AllTime, nil), tr: tr, step: deletionStep}
 }
 
 // Apply deletes in a shard of a buffer what was appended before. begin, if not nil, is
 // called under the shard's lock, in the moment that divides earlier samples from later
-// ones. Samples are marked, not rewritten, so writers wait for some tens of
-// nanoseconds a series; what matchers cost to evaluate is spent before, without the
-// lock, as is the memory for the marks. A sample that is written again afterwards is there
-// again.
+// ones. Samples are marked, not rewritten, and many series in several holds of the lock:
+// a writer between them marks its own series first. What matchers cost to evaluate is
+// spent before, without the lock, as is the memory for the marks. A sample that is written
+// again afterwards is there again. The buffer must not be frozen meanwhile; readers see the
+// deletion as a whole once Apply has returned.
 func (d *Deletion) Apply(s *Shard, b *Buffer, begin func()) (n Deleted) {
 	p, given := &b.shards[s.number], false
 	for {
@@ -61,10 +68,53 @@ func (d *Deletion) Apply(s *Shard, b *Buffer, begin func()) (n Deleted) {
 		if begin != nil {
 			begin()
 		}
-		n = p.delete(slots, s.slots, d.tr)
-		p.extras.spare, p.tombstones.spare = nil, nil
+		if len(slots) > d.step {
+			p.deleting = &deleting{todo: bitsetFor(s.slots), tr: d.tr}
+			for _, slot := range slots {
+				p.deleting.todo.set(slot)
+			}
+		}
+		for len(slots) > d.step {
+			p.markFirst(slots[:d.step])
+			slots = slots[d.step:]
+			s.mu.Unlock()
+			if d.between != nil {
+				d.between()
+			}
+			s.mu.Lock()
+		}
+		if p.deleting == nil {
+			n = p.delete(slots, s.slots, d.tr)
+		} else {
+			p.markFirst(slots)
+			n = p.deleting.n
+		}
+		p.deleting, p.extras.spare, p.tombstones.spare = nil, nil, nil
 		return n
 	}
+}
+
+// deleting is a deletion in a shard that is carried out in several holds of its lock.
+type deleting struct {
+	todo bitset // slots whose samples are not marked yet
+	tr   model.TimeRange
+	n    Deleted
+}
+
+// markFirst carries out the deletion under way for those of the slots that wait for it.
+// Whatever changes a series calls it before.
+func (p *bufferShard) markFirst(slots []uint32) {
+	d := p.deleting
+	wait := p.scratch.slots[:0]
+	for _, slot := range slots {
+		if d.todo.has(slot) {
+			d.todo.unset(slot)
+			wait = append(wait, slot)
+		}
+	}
+	p.scratch.slots = wait
+	n := p.delete(wait, 0, d.tr)
+	d.n.Series, d.n.Samples, d.n.Exemplars = d.n.Series+n.Series, d.n.Samples+n.Samples, d.n.Exemplars+n.Exemplars
 }
 
 // marksMemory is the memory that the marks of a deletion need in a shard.

@@ -17,6 +17,9 @@ import (
 func (s *Shard) AppendExemplarsLocked(b *Buffer, slots []uint32, es []model.Exemplar) (dropped int) {
 	p := &b.shards[s.number]
 	p.begin(s.slots)
+	if p.deleting != nil {
+		p.markFirst(slots)
+	}
 	news := int64(0)
 	for i, slot := range slots {
 		st := p.states.at(slot)

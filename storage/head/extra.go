@@ -39,6 +39,7 @@ type scratch struct {
 	a, b, part   model.Samples
 	found, given model.Samples
 	tombstones   []tombstone
+	slots        []uint32
 }
 
 // drop releases the references to histograms that a read left in the scratch.

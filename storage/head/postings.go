@@ -219,6 +219,7 @@ type bitset []uint64
 func bitsetFor(slots uint32) bitset { return make(bitset, (slots+63)/64) }
 
 func (b bitset) set(i uint32)      { b[i/64] |= 1 << (i % 64) }
+func (b bitset) unset(i uint32)    { b[i/64] &^= 1 << (i % 64) }
 func (b bitset) has(i uint32) bool { return int(i/64) < len(b) && b[i/64]&(1<<(i%64)) != 0 }
 
 func (b bitset) appendTo(dst []uint32) []uint32 {
