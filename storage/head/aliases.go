@@ -15,69 +15,86 @@ const RefRefused model.Ref = (model.MaxSlots - 1) << 32
 // aliasParts is the number of parts of the table, each with its own lock.
 const aliasParts = 32
 
-// aliasTable maps the hash of labels as a client sent them to a ref: open addressing,
-// three quarters full at most. An alias that was not looked up during a
-// generation is removed at its end, so it lives one to two generations.
+// aliasTable maps the hash of labels as a client sent them to a ref. An alias that was
+// not looked up during a generation is removed at its end, so it lives one to two
+// generations.
+//
+// Senders repeat their series in the same order. So the entries of a part are kept in
+// the order in which they were made, and each remembers which one was looked up
+// next: a lookup of many reads memory in order and rarely needs the index, whose
+// cache misses would cost more than everything else in it.
 type aliasTable struct {
-	max   int64 // slots per part
+	max   int // entries per part
 	parts [aliasParts]aliasPart
 }
 
 type aliasPart struct {
 	mu      sync.RWMutex
 	entries []aliasEntry
-	// used has a bit per entry: set when the alias is made or looked up,
-	// cleared at the end of a generation. Readers set it, hence the atomics.
-	used []atomic.Uint64
-	n    int
-	_    [48]byte
+	index   []uint32 // open addressing, three quarters full at most: see indexEntry; noAlias = free
+	_       [48]byte
 }
 
-// aliasEntry is free if its ref is 0.
+// aliasEntry is half a cache line. Readers write next and used, hence atomically.
 type aliasEntry struct {
 	hash model.Hash
 	ref  model.Ref
+	next uint32 // the entry that was looked up after this one, if there is one with that number
+	used uint32 // 1 = made or looked up in this generation
 }
 
-const aliasEntryBytes = 24
+const (
+	aliasEntryBytes = 32
+	aliasIndexBytes = 4
+	// aliasTagBits are the bits of the hash in an element of the index; the others
+	// number an entry.
+	aliasTagBits = 8
+	// maxAliases bounds the entries of a part.
+	maxAliases = 1<<(32-aliasTagBits) - 1
+	// noAlias is the number of no entry, and a free element of the index.
+	noAlias = ^uint32(0)
+)
+
+// indexEntry returns the element of the index for an entry.
+func indexEntry(i uint32, a model.Hash) uint32 { return i<<aliasTagBits | aliasTag(a) }
+
+func aliasTag(a model.Hash) uint32 { return uint32(a.Hi) & (1<<aliasTagBits - 1) }
 
 func (t *aliasTable) init(bytesMax int64) {
-	t.max = max(64, bytesMax/aliasParts/aliasEntryBytes)
+	perEntry := int64(aliasEntryBytes + aliasIndexBytes*4/3 + 1)
+	t.max = int(min(max(64, bytesMax/aliasParts/perEntry), maxAliases))
 }
 
 func (t *aliasTable) part(a model.Hash) *aliasPart { return &t.parts[a.Lo%aliasParts] }
 
 func (p *aliasPart) home(a model.Hash) int {
-	hi, _ := bits.Mul64(a.Hi, uint64(len(p.entries)))
+	hi, _ := bits.Mul64(a.Hi, uint64(len(p.index)))
 	return int(hi)
 }
 
-// find returns the index of an alias, -1 if it is absent.
-func (p *aliasPart) find(a model.Hash) int {
-	if len(p.entries) == 0 {
-		return -1
+// find returns the number of the entry of an alias, noAlias if it is absent.
+func (p *aliasPart) find(a model.Hash) uint32 {
+	if len(p.index) == 0 {
+		return noAlias
 	}
-	return p.findFrom(p.home(a), a)
-}
-
-func (p *aliasPart) findFrom(i int, a model.Hash) int {
-	for {
-		e := &p.entries[i]
-		if e.ref == 0 {
-			return -1
+	for i := p.home(a); ; {
+		x := p.index[i]
+		if x == noAlias {
+			return noAlias
 		}
-		if e.hash == a {
-			return i
+		if x&(1<<aliasTagBits-1) == aliasTag(a) && p.entries[x>>aliasTagBits].hash == a {
+			return x >> aliasTagBits
 		}
-		if i++; i == len(p.entries) {
+		if i++; i == len(p.index) {
 			i = 0
 		}
 	}
 }
 
-func (p *aliasPart) touch(i int) {
-	if w := &p.used[i/64]; w.Load()&(1<<(i%64)) == 0 {
-		w.Or(1 << (i % 64))
+// touch marks an entry as used.
+func (e *aliasEntry) touch() {
+	if atomic.LoadUint32(&e.used) == 0 {
+		atomic.StoreUint32(&e.used, 1)
 	}
 }
 
@@ -88,16 +105,17 @@ func (h *Head) Alias(a model.Hash) (model.Ref, bool) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	i := p.find(a)
-	if i < 0 {
+	if i == noAlias {
 		return 0, false
 	}
-	p.touch(i)
-	return p.entries[i].ref, true
+	e := &p.entries[i]
+	e.touch()
+	return e.ref, true
 }
 
 // lookupBatch is the number of lookups that read their first memory location before
-// any of them is completed. At a million aliases every lookup misses the caches;
-// overlapping misses cost a fraction.
+// any of them is completed. At a million aliases every lookup in the index misses the
+// caches; overlapping misses cost a fraction.
 const lookupBatch = 16
 
 // Aliases looks up many hashes at once: it sets refs[i] to the ref of hashes[i], 0
@@ -107,40 +125,87 @@ func (h *Head) Aliases(hashes []model.Hash, refs []model.Ref) {
 	for i := range t.parts {
 		t.parts[i].mu.RLock()
 	}
+	var s aliasScan
+	for i := range s.last {
+		s.last[i] = noAlias
+	}
 	refs = refs[:len(hashes)]
 	for from := 0; from < len(hashes); from += lookupBatch {
 		to := min(from+lookupBatch, len(hashes))
-		t.lookup(hashes[from:to], refs[from:to])
+		t.lookup(&s, hashes[from:to], refs[from:to])
 	}
 	for i := range t.parts {
 		t.parts[i].mu.RUnlock()
 	}
 }
 
+// aliasScan is the state of a lookup of many aliases.
+type aliasScan struct {
+	last [aliasParts]uint32 // the entry found last in each part
+}
+
 // lookup finds at most lookupBatch aliases under the locks of all parts.
-func (t *aliasTable) lookup(hashes []model.Hash, refs []model.Ref) {
-	var homes [lookupBatch]int
-	var first [lookupBatch]uint64
+func (t *aliasTable) lookup(s *aliasScan, hashes []model.Hash, refs []model.Ref) {
+	var missed [lookupBatch]uint8
+	n := 0
 	for i, a := range hashes {
-		if p := t.part(a); len(p.entries) > 0 {
-			homes[i] = p.home(a)
-			first[i] = p.entries[homes[i]].hash.Lo
+		p := t.part(a)
+		last := &s.last[a.Lo%aliasParts]
+		if uint(*last) < uint(len(p.entries)) {
+			next := atomic.LoadUint32(&p.entries[*last].next)
+			if uint(next) < uint(len(p.entries)) {
+				if e := &p.entries[next]; e.hash == a {
+					e.touch()
+					refs[i] = e.ref
+					*last = next
+					continue
+				}
+			}
+		}
+		missed[n] = uint8(i)
+		n++
+	}
+	if n > 0 {
+		t.lookupMissed(s, hashes, refs, missed[:n])
+	}
+}
+
+// lookupMissed finds the aliases with the numbers in missed by the index.
+func (t *aliasTable) lookupMissed(s *aliasScan, hashes []model.Hash, refs []model.Ref, missed []uint8) {
+	var first [lookupBatch]uint32
+	for k, i := range missed {
+		first[k] = noAlias
+		if p := t.part(hashes[i]); len(p.index) > 0 {
+			first[k] = p.index[p.home(hashes[i])]
 		}
 	}
-	for i, a := range hashes {
+	var low [lookupBatch]uint64
+	for k, i := range missed {
+		if first[k] != noAlias {
+			low[k] = t.part(hashes[i]).entries[first[k]>>aliasTagBits].hash.Lo
+		}
+	}
+	for k, i := range missed {
+		a := hashes[i]
 		refs[i] = 0
-		p := t.part(a)
-		if len(p.entries) == 0 {
+		if first[k] == noAlias {
 			continue
 		}
-		at := homes[i]
-		if e := &p.entries[at]; first[i] != a.Lo || e.hash.Hi != a.Hi || e.ref == 0 {
-			if at = p.findFrom(at, a); at < 0 {
+		p := t.part(a)
+		at := first[k] >> aliasTagBits
+		if low[k] != a.Lo || p.entries[at].hash.Hi != a.Hi {
+			if at = p.find(a); at == noAlias {
 				continue
 			}
 		}
-		p.touch(at)
-		refs[i] = p.entries[at].ref
+		e := &p.entries[at]
+		e.touch()
+		refs[i] = e.ref
+		last := &s.last[a.Lo%aliasParts]
+		if *last != noAlias {
+			atomic.StoreUint32(&p.entries[*last].next, at)
+		}
+		*last = at
 	}
 }
 
@@ -158,63 +223,89 @@ func (h *Head) setAlias(a model.Hash, ref model.Ref) {
 	p := h.aliases.part(a)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if i := p.find(a); i >= 0 {
-		p.entries[i].ref = ref
-		p.touch(i)
+	if i := p.find(a); i != noAlias {
+		e := &p.entries[i]
+		e.ref = ref
+		e.touch()
 		return
 	}
-	if (p.n+1)*4 > len(p.entries)*3 {
+	if len(p.entries) == cap(p.entries) {
 		h.aliases.makeRoom(p)
 	}
-	p.insert(aliasEntry{hash: a, ref: ref}, true)
+	n := uint32(len(p.entries))
+	p.entries = append(p.entries, aliasEntry{hash: a, ref: ref, next: n + 1, used: 1})
+	if len(p.entries)*4 > len(p.index)*3 {
+		p.reindex(min(grownTable(len(p.index), len(p.entries)), h.aliases.max*4/3+1))
+		return
+	}
+	p.insert(n)
 }
 
-func (p *aliasPart) insert(e aliasEntry, used bool) {
-	i := p.home(e.hash)
-	for p.entries[i].ref != 0 {
-		if i++; i == len(p.entries) {
+// insert adds an entry to the index.
+func (p *aliasPart) insert(n uint32) {
+	a := p.entries[n].hash
+	i := p.home(a)
+	for p.index[i] != noAlias {
+		if i++; i == len(p.index) {
 			i = 0
 		}
 	}
-	p.entries[i] = e
-	p.n++
-	if used {
-		p.touch(i)
+	p.index[i] = indexEntry(n, a)
+}
+
+// reindex makes the index anew, with size elements.
+func (p *aliasPart) reindex(size int) {
+	if len(p.index) != size {
+		p.index = make([]uint32, size)
+	}
+	for i := range p.index {
+		p.index[i] = noAlias
+	}
+	for n := range p.entries {
+		p.insert(uint32(n))
 	}
 }
 
-// makeRoom enlarges a part. If its limit does not allow that, it removes the aliases
-// not used in this generation, or all if that would not free half of the entries:
-// clients then take the slow path once more.
+// makeRoom enlarges a full part by a quarter. If its limit does not allow that, it
+// removes the aliases not used in this generation, or all if that would not free half
+// of the entries: clients then take the slow path once more.
 func (t *aliasTable) makeRoom(p *aliasPart) {
-	size := int64(grownTable(len(p.entries), p.n+1))
-	if size <= t.max {
-		p.rebuild(int(size), func(used bool) bool { return true })
+	if n := len(p.entries); n < t.max {
+		p.resize(min(max(16, n+n/4), t.max))
 		return
 	}
-	busy := int64(0)
-	for i := range p.used {
-		busy += int64(bits.OnesCount64(p.used[i].Load()))
+	busy := 0
+	for i := range p.entries {
+		busy += int(p.entries[i].used)
 	}
 	dropAll := busy*2 > t.max
-	p.rebuild(int(t.max), func(used bool) bool { return used && !dropAll })
+	p.keep(func(e *aliasEntry) bool { return e.used != 0 && !dropAll })
+	p.reindex(len(p.index))
 }
 
-// rebuild moves the entries for which keep, called with their used bit, returns true
-// to a table of the given size.
-func (p *aliasPart) rebuild(size int, keep func(used bool) bool) {
-	entries, used := p.entries, p.used
-	p.entries = make([]aliasEntry, size)
-	p.used = make([]atomic.Uint64, (size+63)/64)
-	p.n = 0
-	for i, e := range entries {
-		if e.ref == 0 {
-			continue
-		}
-		if used := used[i/64].Load()&(1<<(i%64)) != 0; keep(used) {
-			p.insert(e, used)
+// resize moves the entries to memory for n of them.
+func (p *aliasPart) resize(n int) {
+	p.entries = append(make([]aliasEntry, 0, n), p.entries...)
+}
+
+// keep removes the entries for which f returns false. The index must be made anew if
+// it has removed any.
+func (p *aliasPart) keep(f func(*aliasEntry) bool) (removed int) {
+	n := 0
+	for i := range p.entries {
+		if e := &p.entries[i]; f(e) {
+			p.entries[n] = *e
+			n++
 		}
 	}
+	removed = len(p.entries) - n
+	p.entries = p.entries[:n]
+	if removed > 0 {
+		for i := range p.entries { // the numbers have changed
+			p.entries[i].next = uint32(i + 1)
+		}
+	}
+	return removed
 }
 
 // sweepAliases ends a generation: it removes aliases not used in it and those of
@@ -223,26 +314,19 @@ func (h *Head) sweepAliases() {
 	for i := range h.aliases.parts {
 		p := &h.aliases.parts[i]
 		p.mu.Lock()
-		n := 0
-		for k, e := range p.entries {
-			if e.ref == 0 {
-				continue
+		removed := p.keep(func(e *aliasEntry) bool {
+			return e.used != 0 && (e.ref.Epoch() == 0 || h.alive(e.ref))
+		})
+		if n := len(p.entries); removed > 0 {
+			size := len(p.index)
+			if n < size/4 {
+				size = grownTable(0, n)
+				p.resize(n)
 			}
-			if p.used[k/64].Load()&(1<<(k%64)) == 0 || e.ref.Epoch() != 0 && !h.alive(e.ref) {
-				p.entries[k].ref = 0 // the table is built anew below
-				continue
-			}
-			n++
+			p.reindex(size)
 		}
-		size := len(p.entries)
-		if n < size/4 {
-			size = grownTable(0, n)
-		}
-		if n < p.n || size != len(p.entries) {
-			p.rebuild(size, func(bool) bool { return true })
-		}
-		for k := range p.used {
-			p.used[k].Store(0)
+		for k := range p.entries {
+			p.entries[k].used = 0
 		}
 		p.mu.Unlock()
 	}
@@ -261,8 +345,8 @@ func (t *aliasTable) stats() (n int, bytes int64) {
 	for i := range t.parts {
 		p := &t.parts[i]
 		p.mu.RLock()
-		n += p.n
-		bytes += int64(len(p.entries))*aliasEntryBytes + int64(len(p.used))*8
+		n += len(p.entries)
+		bytes += int64(cap(p.entries))*aliasEntryBytes + int64(len(p.index))*aliasIndexBytes
 		p.mu.RUnlock()
 	}
 	return n, bytes

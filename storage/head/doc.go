@@ -46,15 +46,18 @@
 // so views of them need no lock. Data of evicted series is garbage until the shard
 // is repacked.
 //
-// Aliases {hash (16), ref (8)} are stored in 32 tables with open addressing; a bit
-// per alias records whether it was used in this generation.
+// Aliases {hash (16), ref (8), next (4), used (4)} are stored in 32 parts by hash, each
+// in the order in which they were made, with an index by open addressing. next is the
+// alias of the part that was looked up after this one, which mostly is the next one in
+// memory: senders repeat their series in the same order. used tells whether it was
+// looked up in this generation.
 //
 // Measured at a million series of 11 labels, 500 per target, in bytes per series:
 //
 //	marks, series          34      postings      50, 26 once packed (first cut)
 //	text                   34      identities     8
 //	dictionary              2      order          8
-//	alias                  41      empty state   64      together 238
+//	alias                  44      empty state   64      together 242
 //
 // # Slots
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -253,6 +254,65 @@ func TestAliasTableIsBounded(t *testing.T) {
 	}
 	if _, bytes := h.aliases.stats(); bytes > bound*11/10 {
 		t.Errorf("the table has %d bytes, bound %d", bytes, bound)
+	}
+}
+
+// Lookups of many aliases, in orders that repeat and others, return what was set last, while
+// aliases come and leave and the table grows and is swept.
+func TestAliasesAreThoseSetLast(t *testing.T) {
+	h := New(Options{AliasBytesMax: 1 << 20})
+	r := rand.New(rand.NewPCG(3, 4))
+	set := map[model.Hash]model.Ref{}
+	var order []model.Hash
+	hit := 0
+	for round := range 60 {
+		for range r.IntN(200) {
+			a := model.Hash{Hi: r.Uint64(), Lo: r.Uint64()}
+			if len(order) > 0 && r.IntN(3) == 0 {
+				a = order[r.IntN(len(order))]
+			} else {
+				order = append(order, a)
+			}
+			ref := RefRefused
+			if r.IntN(2) == 0 {
+				ref, _ = h.Resolve(0, labels.FromStrings("a", fmt.Sprint(r.IntN(50))))
+			}
+			h.SetAlias(a, ref)
+			set[a] = ref
+		}
+		switch round % 5 {
+		case 3:
+			r.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+		case 4: // those that are not looked up leave, after a second sweep
+			gone := order[:len(order)/4]
+			order = slices.Clone(order[len(order)/4:])
+			h.sweepAliases()
+			h.Aliases(order, make([]model.Ref, len(order)))
+			h.sweepAliases()
+			for _, a := range gone {
+				delete(set, a)
+				if _, ok := h.Alias(a); ok {
+					t.Fatalf("round %d: an alias that was not looked up is there after two sweeps", round)
+				}
+			}
+		}
+		hashes := slices.Clone(order)
+		for range 20 { // unknown ones between them
+			hashes = slices.Insert(hashes, r.IntN(len(hashes)+1), model.Hash{Hi: r.Uint64(), Lo: r.Uint64()})
+		}
+		refs := make([]model.Ref, len(hashes))
+		h.Aliases(hashes, refs)
+		for i, a := range hashes {
+			if refs[i] != set[a] {
+				t.Fatalf("round %d: alias %d of %d is %x, want %x", round, i, len(hashes), refs[i], set[a])
+			}
+			if refs[i] != 0 {
+				hit++
+			}
+		}
+	}
+	if hit < 50_000 {
+		t.Errorf("only %d lookups of known aliases", hit)
 	}
 }
 
