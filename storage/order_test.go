@@ -67,10 +67,10 @@ type orderedYear struct {
 
 func (y *orderedYear) bytesPerSample() float64 { return float64(y.bytes) / float64(y.samples) }
 
-// writeInOrder writes days of 50 series with a sample every five minutes, at times that
+// writeInOrder writes days of 16 series with a sample every five minutes, at times that
 // order puts in order within a day, while time passes and the background works.
 func writeInOrder(t *testing.T, days []int, order func(times []int64)) (y orderedYear) {
-	const series, interval = 50, 300_000
+	const series, interval = 16, 300_000
 	ctx := context.Background()
 	start := block.Raw.PartitionStart(lifeEpoch.UnixMilli())
 	end := start + int64(len(days))*model.DayMs
