@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -57,9 +58,12 @@ func TestQueriesHaveAnswers(t *testing.T) {
 		t.Skip("builds and runs the server")
 	}
 	dir := t.TempDir()
-	program := filepath.Join(dir, "tsdb-server")
-	if out, err := exec.Command("go", "build", "-o", program, "tsdb/cmd/tsdb").CombinedOutput(); err != nil {
-		t.Fatalf("build the server: %v\n%s", err, out)
+	program := os.Getenv("TSDB_BIN")
+	if program == "" {
+		program = filepath.Join(dir, "tsdb-server")
+		if out, err := exec.Command("go", "build", "-ldflags=-s -w", "-o", program, "tsdb/cmd/tsdb").CombinedOutput(); err != nil {
+			t.Fatalf("build the server: %v\n%s", err, out)
+		}
 	}
 	questions, err := chosenQuestions(queriesFile, "")
 	if err != nil {

@@ -24,6 +24,13 @@ func TestMain(m *testing.M) {
 }
 
 func buildAndRun(m *testing.M) int {
+	// Servers start with the settings that users have, whatever those of the tests are.
+	for _, name := range []string{"GOGC", "GOMEMLIMIT"} {
+		if err := os.Unsetenv(name); err != nil {
+			fmt.Fprintln(os.Stderr, "e2e:", err)
+			return 1
+		}
+	}
 	if tsdbBin = os.Getenv("TSDB_BIN"); tsdbBin != "" {
 		var err error
 		if tsdbBin, err = filepath.Abs(tsdbBin); err != nil {
@@ -39,7 +46,7 @@ func buildAndRun(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	tsdbBin = filepath.Join(dir, "tsdb")
-	build := exec.Command("go", "build", "-o", tsdbBin, "tsdb/cmd/tsdb")
+	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", tsdbBin, "tsdb/cmd/tsdb")
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "e2e: build the server:", err)
