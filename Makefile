@@ -33,7 +33,7 @@ web-check: ## the committed bundle is what web/ gives; unit tests of the page
 	.ci/web-check
 
 test: ## every test; those that need a program from test-deps are skipped without it
-	$(GO) test -timeout 20m -p 3 ./... # the end-to-end tests mostly wait
+	$(GO) test -vet=off -timeout 20m -p 3 ./... # lint vets; the end-to-end tests mostly wait
 
 test-deps: ## the real clients, reference servers and the linter
 	.ci/test-deps
@@ -42,8 +42,8 @@ test-deps-fresh: ## proves that test-deps works on a new machine: empty module c
 	.ci/test-deps fresh
 
 race: ## the concurrent packages under the race detector
-	$(GO) test -race -short -timeout 20m $(RACE)
-	$(GO) test -race -short -timeout 20m -run 'ManyAtOnce|Concurrent|Version|Files|Sweep' ./partition/block ./partition/blockset # the rest has one goroutine
+	$(GO) test -race -short -vet=off -timeout 20m $(RACE)
+	$(GO) test -race -short -vet=off -timeout 20m -run 'ManyAtOnce|Concurrent|Version|Files|Sweep' ./partition/block ./partition/blockset # the rest has one goroutine
 
 fuzz: ## every fuzz target for a few seconds
 	.ci/fuzz
