@@ -1,12 +1,10 @@
 package main
 
 import (
-	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 )
 
 const queriesFile = "../queries.txt"
@@ -69,8 +67,7 @@ func TestQueriesHaveAnswers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
+	ctx := t.Context()
 	peers := peersOf(program, "", "")
 	for name, d := range datasets(20, 2) {
 		if outcomes, err := measureSet(ctx, peers, d, nil, 0, dir); err != nil || outcomes != nil { // loads only
