@@ -45,7 +45,7 @@ race: ## the concurrent packages under the race detector
 	$(GO) test -race -short -vet=off -timeout 20m $(RACE)
 	$(GO) test -race -short -vet=off -timeout 20m -run 'ManyAtOnce|Concurrent|Version|Files|Sweep' ./partition/block ./partition/blockset # the rest has one goroutine
 
-fuzz: ## every fuzz target for a few seconds
+fuzz: ## every fuzz target for half a second
 	.ci/fuzz
 
 bench: ## micro-benchmarks
