@@ -2,9 +2,11 @@ package repair
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"syscall"
 	"time"
 
 	"tsdb/partition/block"
@@ -193,6 +195,9 @@ func (p *Plan) fromFooters(in *repairInput, base *manifest.State, later []*manif
 	if merge, input := r.unresolved(); merge != "" {
 		return p.refuse("%s cannot be read, and it is not known whether %s, which was made from it, had taken its place", input, merge)
 	}
+	if f := r.unread(); f != nil {
+		return p.refuse("%s cannot be read now, and nothing else tells what it holds: %v; repeat the repair, or move the file away, which gives up what it holds", f.Name, f.err)
+	}
 	low, lost := r.walLow()
 	if len(lost) > 0 {
 		return p.refuse("generation %d of the log is older than the newest blocks, and no block holds it", lost[0])
@@ -370,6 +375,19 @@ func (r *rebuilding) unresolved() (merge, input string) {
 		}
 	}
 	return "", ""
+}
+
+// unread returns a block that would not be listed because reading it failed. That may
+// pass, other than damage in it, and the next start would put the block aside.
+func (r *rebuilding) unread() *repairFile {
+	for i := range r.in.files {
+		f := &r.in.files[i]
+		_, known := r.known.Blocks[f.Name]
+		if errors.Is(f.err, syscall.EIO) && !known && !r.isGone(f.Name) {
+			return f
+		}
+	}
+	return nil
 }
 
 // covers reports whether all of b was merged into a, through blocks that no longer

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"syscall"
 
 	"tsdb/internal/model"
 	"tsdb/internal/objstore"
@@ -96,6 +97,11 @@ func (in *repairInput) readBlocks(ctx context.Context, store objstore.Store, day
 		}
 		if err := errors.Join(err, b.Close()); err != nil && !block.IsLost(err) {
 			return nil, err
+		}
+		if errors.Is(err, syscall.EIO) {
+			f.err = err
+			in.files = append(in.files, f)
+			continue
 		}
 		if err == nil && f.Level != block.L0 {
 			first, last := series[0], series[len(series)-1]

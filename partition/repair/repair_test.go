@@ -1,9 +1,11 @@
 package repair
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"tsdb/internal/model"
@@ -20,7 +22,8 @@ type repairCase struct {
 	base   *manifest.State
 	later  []*manifest.Edit
 	files  []block.Info
-	broken []string // of those, the ones that cannot be read
+	broken []string // of those, the ones that are damaged
+	unread []string // of those, the ones that reading failed
 	inLog  []uint64 // generations that the WAL holds whole
 }
 
@@ -51,6 +54,9 @@ func (c repairCase) plan() *Plan {
 		}
 		if slices.Contains(c.broken, b.Name) {
 			f = repairFile{Info: block.Info{Name: b.Name}, err: format.Corrupt("test")}
+		}
+		if slices.Contains(c.unread, b.Name) {
+			f = repairFile{Info: block.Info{Name: b.Name}, err: fmt.Errorf("read: %w", syscall.EIO)}
 		}
 		in.files = append(in.files, f)
 	}
@@ -99,6 +105,10 @@ func TestRepairListsEveryBlockOnce(t *testing.T) {
 		"a listed block cannot be read":                   {repairCase{base: known, files: []block.Info{a, b}, broken: []string{b.Name}}, []block.Info{a, b}, 3, ""},
 		"a generation of the log is nowhere":              {repairCase{base: known, files: []block.Info{a, b, partitiontest.CutBlock(5, 5)}, inLog: []uint64{4}}, nil, 0, "generation 4"},
 		"an input cannot be read and the merge may count": {repairCase{base: known, files: []block.Info{a, b, ab}, broken: []string{b.Name}}, nil, 0, "cannot be read"},
+		"a listed block cannot be read now":               {repairCase{base: known, files: []block.Info{a, b}, unread: []string{b.Name}}, []block.Info{a, b}, 3, ""},
+		"an unknown block cannot be read now":             {repairCase{base: known, files: []block.Info{a, b, c}, unread: []string{c.Name}}, nil, 0, "cannot be read now"},
+		"an unread block has been merged":                 {repairCase{base: dropped, files: []block.Info{a, b, ab, ab2}, unread: []string{a.Name}}, []block.Info{ab, ab2}, 3, ""},
+		"an unknown block is damaged":                     {repairCase{base: known, files: []block.Info{a, b, c}, broken: []string{c.Name}, inLog: []uint64{3, 4}}, []block.Info{a, b}, 3, ""},
 		"cuts that overlap":                               {repairCase{base: known, files: []block.Info{a, b, partitiontest.CutBlock(2, 4)}}, nil, 0, "contradict"},
 		"a later edit is intact": {repairCase{base: known, files: []block.Info{a, b, c},
 			later: []*manifest.Edit{{Number: 50, Add: []block.Info{c}, WALLow: partitiontest.Ptr(uint64(5))}}, inLog: []uint64{3, 4}}, []block.Info{a, b, c}, 5, ""},
