@@ -2,49 +2,107 @@ package storage
 
 import (
 	"errors"
+	"fmt"
+	"math/rand"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"tsdb/internal/doctortest"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
 	"tsdb/partition/compaction"
-	"tsdb/storage/doctor"
 	"tsdb/storage/log/logtest"
 )
+
+// retentionWorld is a directory of two series and two days, with rollups of hours, on which
+// retention then takes effect in each of its forms.
+type retentionWorld struct {
+	t     *testing.T
+	start *vfs.Mem
+}
+
+type retentionCase struct {
+	name string
+	r    Retention
+	kept string // of the samples
+}
+
+func newRetentionWorld(t *testing.T) *retentionWorld {
+	rw := &retentionWorld{t: t, start: vfs.NewMem()}
+	w := rw.on(rw.start)
+	for i := range 2 {
+		w.write(i, every(dayAt(5)+7, 60_000, 30), every(dayAt(1)+7, 60_000, 30))
+	}
+	w.compact()
+	closeUncut(w.db)
+	return rw
+}
+
+var hoursForEver = map[block.Tier]int64{block.Hour: 0}
+
+func (rw *retentionWorld) cases() []retentionCase {
+	return []retentionCase{
+		{"time", Retention{TierMs: hoursForEver, RawMs: 3 * model.DayMs}, "[0:30 1:30] [0 1]"},
+		{"rule", Retention{TierMs: hoursForEver, Rules: []RetentionRule{only(1, 3*model.DayMs, 0)}}, "[0:60 1:30] [0 1]"},
+		{"size", Retention{TierMs: hoursForEver, MaxBytes: 1}, "[0:30 1:30] [0 1]"},
+	}
+}
+
+// on opens the directory on a file system.
+func (rw *retentionWorld) on(fsys vfs.FS) *tieredWorld {
+	clock := vfs.NewManualClock(tieredNow)
+	w := &tieredWorld{t: rw.t, ctx: rw.t.Context(), clock: clock, opts: Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, ReserveBytes: 4096, TierRetentionMs: hoursForEver}}
+	w.mem, _ = fsys.(*vfs.Mem)
+	db, err := Open(w.ctx, fsys, "data", w.opts)
+	must(rw.t, err)
+	w.db = db
+	return w
+}
+
+// settles opens the directory after a crash or fault: all samples are there, unless
+// retention was seen to take effect, or those that are kept. Then retention takes effect,
+// and the directory passes the check.
+func (rw *retentionWorld) settles(mem *vfs.Mem, c retentionCase, seen bool, what string) {
+	t := rw.t
+	t.Helper()
+	w := rw.on(mem)
+	if got := w.counts(); got != c.kept && (seen || got != "[0:60 1:60] [0 1]") {
+		t.Fatalf("%s, %s: %s, seen %v", c.name, what, got, seen)
+	}
+	must(t, w.db.SetRetention(t.Context(), c.r))
+	w.clock.Advance(time.Minute)
+	w.compact()
+	if got := w.counts(); got != c.kept {
+		t.Fatalf("%s, %s: later %s", c.name, what, got)
+	}
+	v := w.view()
+	m := &rulesModel{tieredWorld: w}
+	rows := m.readRows(v, block.Hour, model.TimeRange{Min: dayAt(6), Max: dayAt(0)})
+	v.Release()
+	if rows["0"].Len() < 1 || rows["1"].Len() < 1 {
+		t.Fatalf("%s, %s: %d and %d hours", c.name, what, rows["0"].Len(), rows["1"].Len())
+	}
+	closeUncut(w.db)
+	doctortest.Check(t, mem, "data")
+	if t.Failed() {
+		t.Fatalf("%s, %s", c.name, what)
+	}
+}
 
 // Strategy: each file operation in turn fails once while retention by time, by rule or by
 // size takes effect. Invariants after the next start: the samples are all there or those
 // that are kept, and not more than was seen before; retention then takes effect, the hours
 // of what has left are there, and the directory passes the check.
 func TestRetentionStandsASingleFaultAtEveryOperation(t *testing.T) {
-	start := vfs.NewMem()
-	clock := vfs.NewManualClock(tieredNow)
-	hours := map[block.Tier]int64{block.Hour: 0}
-	opts := func() Options {
-		return Options{logStore: logtest.NewMem(), Clock: clock, Seed: 1, ReserveBytes: 4096, TierRetentionMs: hours}
-	}
-	w := &tieredWorld{t: t, ctx: t.Context(), mem: start, clock: clock, opts: opts()}
-	w.open()
-	for i := range 2 {
-		w.write(i, every(dayAt(5)+7, 60_000, 30), every(dayAt(1)+7, 60_000, 30))
-	}
-	w.compact()
-	closeUncut(w.db)
-	for _, c := range []struct {
-		name string
-		r    Retention
-		kept string
-	}{
-		{"time", Retention{TierMs: hours, RawMs: 3 * model.DayMs}, "[0:30 1:30] [0 1]"},
-		{"rule", Retention{TierMs: hours, Rules: []RetentionRule{only(1, 3*model.DayMs, 0)}}, "[0:60 1:30] [0 1]"},
-		{"size", Retention{TierMs: hours, MaxBytes: 1}, "[0:30 1:30] [0 1]"},
-	} {
+	rw := newRetentionWorld(t)
+	for _, c := range rw.cases() {
 		faults, finished := 0, false
 		for k := int64(1); !finished && k < 400; k++ {
-			mem := start.Clone()
+			mem := rw.start.Clone()
 			fsys := vfs.NewFault(mem)
 			var ops atomic.Int64
 			var armed atomic.Bool
@@ -54,45 +112,69 @@ func TestRetentionStandsASingleFaultAtEveryOperation(t *testing.T) {
 				}
 				return nil
 			})
-			db, err := Open(t.Context(), fsys, "data", opts())
-			must(t, err)
+			w := rw.on(fsys)
 			armed.Store(true)
-			set := db.SetRetention(t.Context(), c.r)
-			_, _ = db.Compact(t.Context()) // whether it fails does not matter
-			db.catalog.sweep(t.Context())
+			set := w.db.SetRetention(t.Context(), c.r)
+			_, _ = w.db.Compact(t.Context()) // whether it fails does not matter
+			w.db.catalog.sweep(t.Context())
 			armed.Store(false)
 			finished = ops.Load() < k
-			closeUncut(db)
-			n := &tieredWorld{t: t, ctx: t.Context(), mem: mem.Clone(), clock: clock, opts: opts()}
-			n.open()
-			got := n.counts()
-			if got != c.kept && (set == nil || got != "[0:60 1:60] [0 1]") {
-				t.Fatalf("%s, fault at operation %d: %s, retention said %v", c.name, k, got, set)
-			}
-			must(t, n.db.SetRetention(t.Context(), c.r))
-			clock.Advance(time.Minute)
-			n.compact()
-			if got := n.counts(); got != c.kept {
-				t.Fatalf("%s, fault at operation %d: later %s", c.name, k, got)
-			}
-			v := n.view()
-			m := &rulesModel{tieredWorld: n}
-			rows := m.readRows(v, block.Hour, model.TimeRange{Min: dayAt(6), Max: dayAt(0)})
-			v.Release()
-			if rows["0"].Len() < 1 || rows["1"].Len() < 1 {
-				t.Fatalf("%s, fault at operation %d: %d and %d hours", c.name, k, rows["0"].Len(), rows["1"].Len())
-			}
-			mem2 := n.mem
-			closeUncut(n.db)
-			rep, err := doctor.Check(t.Context(), mem2, "data")
-			must(t, err)
-			if len(rep.Damage) > 0 {
-				t.Fatalf("%s, fault at operation %d: %v", c.name, k, rep.Damage)
-			}
+			closeUncut(w.db)
+			rw.settles(mem.Clone(), c, set == nil, fmt.Sprintf("fault at operation %d", k))
 			faults++
 		}
 		if t.Logf("%s: %d faults", c.name, faults); faults < 5 || !finished {
 			t.Errorf("%s: %d faults, finished %v", c.name, faults, finished)
+		}
+	}
+}
+
+// The same for a power cut before each operation, which loses what is not synced, or keeps
+// a part of its sectors.
+func TestPowerCutsWhileRetentionTakesEffect(t *testing.T) {
+	rw := newRetentionWorld(t)
+	rng := rand.New(rand.NewSource(1))
+	for _, c := range rw.cases() {
+		mem := rw.start.CrashClone(vfs.CrashOptions{Mode: vfs.CrashSectors, Keep: 1, Rand: rng}) // all of it is durable
+		fsys := vfs.NewFault(mem)
+		fsys.Count(vfs.MutatingOps)
+		w := rw.on(fsys)
+		type state struct {
+			op   string
+			fs   *vfs.Mem
+			seen bool
+		}
+		var mu sync.Mutex // guards states and seen
+		var states []state
+		seen := false
+		fsys.SetHook(func(op vfs.Op) error {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, mode := range []vfs.CrashOptions{{}, {Mode: vfs.CrashSectors, Keep: 0.5, Rand: rng}} {
+				states = append(states, state{op.String(), mem.CrashClone(mode), seen})
+			}
+			return nil
+		})
+		must(t, w.db.SetRetention(t.Context(), c.r))
+		mu.Lock()
+		seen = true
+		mu.Unlock()
+		_, err := w.db.Compact(t.Context())
+		must(t, err)
+		w.db.catalog.sweep(t.Context())
+		fsys.SetHook(nil)
+		closeUncut(w.db)
+		early := 0
+		for i, s := range states {
+			if !s.seen {
+				early++
+			}
+			if i%unlessShort(1, 5) == 0 {
+				rw.settles(s.fs, c, s.seen, "power cut before "+s.op)
+			}
+		}
+		if t.Logf("%s: %d states, %d before it was seen", c.name, len(states), early); len(states) < 10 {
+			t.Errorf("%s: %d states, %d before it was seen", c.name, len(states), early)
 		}
 	}
 }

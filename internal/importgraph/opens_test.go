@@ -20,6 +20,7 @@ var unchecked = []struct{ file, name, reason string }{
 	{"storage/life_world_test.go", "openDir", "the world checks its directory at restarts and at the end"},
 	{"storage/logloss_test.go", "", "logs are lost; what is accepted is checked"},
 	{"storage/repair_test.go", "", "MANIFESTs are damaged; what is repaired is checked"},
+	{"storage/retention_fault_test.go", "on", "settles checks every state"},
 	{"storage/script_test.go", "open", "scripts damage files; they have a command that checks"},
 	{"storage/snapshots_test.go", "open", "newSnapshotWorld has the directory checked, tests their snapshots"},
 	{"storage/tiered_world_test.go", "open", "newTieredWorld has the directory checked"},
