@@ -430,6 +430,45 @@ func TestTwoBackupsAtATime(t *testing.T) {
 	}
 }
 
+// A backup that takes longer than the grace lists no mark of which other backups have
+// deleted objects meanwhile.
+func TestABackupLosesItsObjectsToAnother(t *testing.T) {
+	w := newWorld(t, time.Hour)
+	w.write()
+	w.backup()
+	w.clock.Advance(time.Second)
+	w.write()
+	_, err := w.db.Flush(t.Context())
+	w.must(err)
+	name, err := w.db.Snapshot(t.Context(), storage.SnapshotOptions{})
+	w.must(err)
+	want := ""
+	store := &overtaken{Dir: w.store, before: func() {
+		_, err := w.db.Compact(t.Context()) // the block of the snapshot leaves the database
+		w.must(err)
+		w.backup()
+		w.clock.Advance(archive.DefaultGrace)
+		want = w.answer(w.db)
+		if r := w.backup(); r.Deleted == 0 {
+			t.Error("nothing was deleted")
+		}
+	}}
+	_, err = archive.Backup(t.Context(), archive.BackupOptions{FS: w.fs, Dir: snapshot.Dir("data", name), Store: store, Clock: w.clock})
+	if err == nil || !strings.Contains(err.Error(), "another backup has deleted") || !strings.Contains(err.Error(), "--grace") {
+		t.Errorf("a backup whose objects are gone: %v", err)
+	}
+	list, err := archive.List(t.Context(), w.store)
+	w.must(err)
+	for _, m := range list[0].Marks {
+		if _, _, err := w.restore(list[0].ID, archive.Target{LSN: &m.LSN}); err != nil {
+			t.Errorf("restore of LSN %d: %v", m.LSN, err)
+		}
+	}
+	if got, _, err := w.restore(list[0].ID, archive.Target{}); err != nil || got != want {
+		t.Errorf("%v:\n%s\nwant\n%s", err, got, want)
+	}
+}
+
 // Of two copies of a directory on which servers have run, only one is backed up.
 func TestAnotherBranchIsNotBackedUp(t *testing.T) {
 	for _, flush := range []bool{false, true} {

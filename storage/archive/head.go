@@ -49,7 +49,41 @@ func (b *backup) moveHead(ctx context.Context, h *head, id objstore.Identity, re
 		if h, id, err = readHead(ctx, b.o.Store, b.source.mark.Incarnation); err != nil {
 			return nil, id, err
 		}
+		// That head was read before the objects are listed: if they go later, it has changed.
+		if err := b.checkObjects(ctx, ref); err != nil {
+			return nil, id, err
+		}
 	}
+}
+
+// checkObjects returns an error if an object of the mark that is to be listed is gone.
+// Until then no mark refers to what is new in it, so that to another backup, if this one
+// takes longer than the grace, it is something that nothing needs.
+func (b *backup) checkObjects(ctx context.Context, ref MarkRef) error {
+	m := &b.source.mark
+	keys, err := b.o.Store.List(ctx, IncarnationID(m.Incarnation)+"/")
+	if err != nil {
+		return fmt.Errorf("list the objects of the backup: %w", err)
+	}
+	there := make(map[string]bool, len(keys))
+	for _, key := range keys {
+		there[key] = true
+	}
+	need := []string{markKey(m.Incarnation, ref)}
+	for _, l := range b.source.state.Sorted() {
+		if !slices.Contains(m.Missing, l.Name) {
+			need = append(need, blockKey(m.Incarnation, l.Info))
+		}
+	}
+	for i := range m.Pieces {
+		need = append(need, pieceKey(m.Incarnation, &m.Pieces[i]))
+	}
+	for _, key := range need {
+		if !there[key] {
+			return fmt.Errorf("another backup has deleted %s, to which none had referred for %v: repeat this one, with a --grace longer than a backup takes", key, b.o.Grace)
+		}
+	}
+	return nil
 }
 
 // dropMarks removes the marks older than BackupOptions.Keep, except the newest.
