@@ -79,7 +79,7 @@ func readMark(ctx context.Context, store objstore.Store, inc uint64, ref MarkRef
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", key, err)
 	}
-	if id != ref.Object {
+	if id.Recorded() != ref.Object {
 		return nil, fmt.Errorf("read %s: it has %v, the head lists %v", key, id, ref.Object)
 	}
 	m, err := decodeMark(b)

@@ -407,7 +407,7 @@ func (b *backup) writeMark(ctx context.Context) (MarkRef, error) {
 		}
 		if same {
 			encoded := appendMark(nil, b.last)
-			ref.Object = objstore.IdentityOf(int64(len(encoded)), encoded)
+			ref.Object = objstore.IdentityOf(int64(len(encoded)), encoded).Recorded()
 			return ref, nil
 		}
 	}
@@ -420,6 +420,6 @@ func (b *backup) writeMark(ctx context.Context) (MarkRef, error) {
 		return ref, err
 	}
 	b.wrote(id)
-	ref.Object = id
+	ref.Object = id.Recorded()
 	return ref, nil
 }

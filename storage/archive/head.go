@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"tsdb/internal/objstore"
@@ -49,7 +50,7 @@ func (b *backup) moveHead(ctx context.Context, h *head, id objstore.Identity, re
 		if h, id, err = readHead(ctx, b.o.Store, b.source.mark.Incarnation); err != nil {
 			return nil, id, err
 		}
-		// That head was read before the objects are listed: if they go later, it has changed.
+		// That head was read before: if an object goes later, it has changed.
 		if err := b.checkObjects(ctx, ref); err != nil {
 			return nil, id, err
 		}
@@ -61,14 +62,6 @@ func (b *backup) moveHead(ctx context.Context, h *head, id objstore.Identity, re
 // takes longer than the grace, it is something that nothing needs.
 func (b *backup) checkObjects(ctx context.Context, ref MarkRef) error {
 	m := &b.source.mark
-	keys, err := b.o.Store.List(ctx, IncarnationID(m.Incarnation)+"/")
-	if err != nil {
-		return fmt.Errorf("list the objects of the backup: %w", err)
-	}
-	there := make(map[string]bool, len(keys))
-	for _, key := range keys {
-		there[key] = true
-	}
 	need := []string{markKey(m.Incarnation, ref)}
 	for _, l := range b.source.state.Sorted() {
 		if !slices.Contains(m.Missing, l.Name) {
@@ -78,9 +71,12 @@ func (b *backup) checkObjects(ctx context.Context, ref MarkRef) error {
 	for i := range m.Pieces {
 		need = append(need, pieceKey(m.Incarnation, &m.Pieces[i]))
 	}
-	for _, key := range need {
-		if !there[key] {
+	for _, key := range need { // a list may lag behind
+		switch _, err := b.o.Store.Head(ctx, key); {
+		case errors.Is(err, fs.ErrNotExist):
 			return fmt.Errorf("another backup has deleted %s, to which none had referred for %v: repeat this one, with a --grace longer than a backup takes", key, b.o.Grace)
+		case err != nil:
+			return fmt.Errorf("look for %s: %w", key, err)
 		}
 	}
 	return nil

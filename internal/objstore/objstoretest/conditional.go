@@ -1,8 +1,10 @@
 package objstoretest
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"sync"
 	"testing"
 
@@ -45,6 +47,18 @@ func testPutIf(t *testing.T, s objstore.Conditional) {
 	second := put(content(5, 3), first, none, true)
 	put(content(5, 4), first, second, false)
 	put(content(20_000, 5), second, none, true)
+	// Objects of one size that end in a checksum of what is before, as those of all formats.
+	for _, n := range []int{100, 10_000} {
+		summed := func(seed uint64) []byte {
+			b := content(n, 6)
+			copy(b[n-50:], content(50, seed))
+			return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
+		}
+		must(t, errors.Join(s.Delete(ctx, headKey)...))
+		first := put(summed(1), none, none, true)
+		second := put(summed(2), first, none, true)
+		put(summed(3), first, second, false)
+	}
 	wantKeys(t, s, "heads/", headKey)
 	_, err := s.PutIf(ctx, "../x.head", nil, none)
 	wantErr(t, err, objstore.ErrKey)
