@@ -274,6 +274,11 @@ func TestTombstoneWaitsForRollups(t *testing.T) {
 		t.Errorf("spent %v while a tier lacks it", got)
 	}
 	s = s.Apply(Edit{Cover: []Coverage{hour}})
+	before := minute
+	before.Tombstone = 2
+	if got := SpentTombstones(s.Apply(Edit{Cover: []Coverage{before}}), nil); len(got) != 0 {
+		t.Errorf("spent %v while a tier has only the deletion before it", got)
+	}
 	if got := spent(); got != "[3]" {
 		t.Errorf("spent %v", got)
 	}
