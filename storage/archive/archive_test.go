@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -351,6 +352,67 @@ func TestOldMarksAndTheirObjectsGo(t *testing.T) {
 	}
 }
 
+// The newest moment stays, however old it is.
+func TestTheNewestMarkStays(t *testing.T) {
+	w := newWorld(t, 0)
+	w.write()
+	name, err := w.db.Snapshot(t.Context(), storage.SnapshotOptions{})
+	w.must(err)
+	want := w.answer(w.db)
+	w.clock.Advance(72 * time.Hour)
+	r, err := archive.Backup(t.Context(), archive.BackupOptions{FS: w.fs, Dir: snapshot.Dir("data", name), Store: w.store, Clock: w.clock, Keep: 48 * time.Hour})
+	w.must(err)
+	if got, _, err := w.restore(r.Incarnation, archive.Target{}); err != nil || got != want || r.DroppedMarks != 0 {
+		t.Errorf("%d dropped, %v:\n%s\nwant\n%s", r.DroppedMarks, err, got, want)
+	}
+}
+
+// What nothing needs is deleted after the head says so: not if another backup has changed
+// the head meanwhile, because that may need it.
+func TestNothingIsDeletedThatTheHeadDoesNotCondemn(t *testing.T) {
+	w := newWorld(t, 0)
+	keep := func(o *archive.BackupOptions) { o.Keep = time.Hour }
+	for range 2 {
+		w.write()
+		_, err := w.db.Compact(t.Context())
+		w.must(err)
+		w.backup(keep)
+		w.clock.Advance(25 * time.Hour)
+	}
+	w.write()
+	before, err := w.store.List(t.Context(), "")
+	w.must(err)
+	store := &contested{Dir: w.store, from: 2}
+	if r := w.backup(keep, func(o *archive.BackupOptions) { o.Store = store }); store.puts != 2 || r.Deleted != 0 {
+		t.Errorf("the head was written %d times, want 2; %d objects were deleted", store.puts, r.Deleted)
+	}
+	after, err := w.store.List(t.Context(), "")
+	w.must(err)
+	for _, key := range before {
+		if !slices.Contains(after, key) {
+			t.Errorf("%s is gone", key)
+		}
+	}
+	w.clock.Advance(time.Second)
+	if r := w.backup(keep); r.Deleted == 0 {
+		t.Error("the next backup deletes nothing")
+	}
+}
+
+// contested is a store in which another backup wins from the given replacement of the head
+// on.
+type contested struct {
+	*objstore.Dir
+	from, puts int
+}
+
+func (c *contested) PutIf(ctx context.Context, key string, data []byte, expected objstore.Identity) (objstore.Identity, error) {
+	if c.puts++; c.puts >= c.from {
+		return objstore.Identity{}, &objstore.ConflictError{Key: key, Mine: objstore.IdentityOf(int64(len(data)), data)}
+	}
+	return c.Dir.PutIf(ctx, key, data, expected)
+}
+
 // A backup of a directory that is behind the archive is refused.
 func TestAnOlderDirectoryIsNotBackedUp(t *testing.T) {
 	w := newWorld(t, 0)
@@ -362,6 +424,15 @@ func TestAnOlderDirectoryIsNotBackedUp(t *testing.T) {
 	_, err = archive.Backup(t.Context(), archive.BackupOptions{FS: w.fs, Dir: snapshot.Dir("data", name), Store: w.store, Clock: w.clock})
 	if !errors.Is(err, archive.ErrBranch) || !strings.Contains(err.Error(), "older than the newest backup") {
 		t.Errorf("backup of an older snapshot: %v", err)
+	}
+	// Also if it is older by an edit, and the log is the same.
+	name, err = w.db.Snapshot(t.Context(), storage.SnapshotOptions{})
+	w.must(err)
+	w.must(w.db.SetRetention(t.Context(), storage.Retention{RawMs: 30 * model.DayMs, TierMs: w.opts.TierRetentionMs}))
+	last := w.backup()
+	_, err = archive.Backup(t.Context(), archive.BackupOptions{FS: w.fs, Dir: snapshot.Dir("data", name), Store: w.store, Clock: w.clock})
+	if !errors.Is(err, archive.ErrBranch) || !strings.Contains(err.Error(), fmt.Sprintf("LSN %d, the backup has", last.Mark.LSN)) {
+		t.Errorf("backup of a snapshot that lacks an edit: %v", err)
 	}
 }
 

@@ -99,7 +99,13 @@ func TestADamagedBlockDoesNotStopABackup(t *testing.T) {
 
 // A snapshot that is given up is not taken for damage, nor is an archive that fails.
 func TestAMissingSnapshotIsNotDamage(t *testing.T) {
-	w, dir, _ := damagedWorld(t, func(w *world, file string, _ int64) { w.must(w.fs.Remove(file)) })
+	w := newWorld(t, 0)
+	w.write()
+	_, err := w.db.Flush(t.Context())
+	w.must(err)
+	name, err := w.db.Snapshot(t.Context(), storage.SnapshotOptions{SkipHead: true}) // no log fails besides
+	w.must(err)
+	dir := snapshot.Dir("data", name)
 	fault := vfs.NewFault(w.fs)
 	fault.SetHook(func(op vfs.Op) error {
 		if op.Kind == vfs.OpOpen && path.Ext(op.Name) == ".tsb" {
