@@ -94,7 +94,7 @@ func (c *compactor) planSize(v *blockset.Version, limit int64) (compaction.SizeP
 	}
 	view := &View{views: c.catalog.views, st: &state{blocks: v}}
 	return compaction.PlanSize(v.State(), compaction.SizeOptions{
-		NowMs: c.now(), Limit: limit, Other: other, Tiers: slices.Sorted(maps.Keys(c.policy.Load().TierMs)),
+		NowMs: c.now(), Limit: limit, Other: other, Tiers: slices.Collect(maps.Keys(c.policy.Load().TierMs)),
 		Pinned: func(name string) bool {
 			info, err := c.fs.Stat(path.Join(c.dir, name))
 			return err == nil && info.Links > 1 || c.past.pins(name)

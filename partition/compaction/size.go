@@ -18,7 +18,7 @@ type SizeOptions struct {
 	NowMs int64 // wall time, Unix milliseconds
 	Limit int64 // bytes that the data may take
 	Other int64 // bytes other than those of listed blocks: the log, files of snapshots
-	// Tiers are the rollups that are made. What tiers that are off have stays.
+	// Tiers are the rollups that are made, in any order. What tiers that are off have stays.
 	Tiers []block.Tier
 	// Pinned reports whether the file of a block stays on disk when the block leaves;
 	// nil means that none does.
@@ -60,7 +60,7 @@ func PlanSize(s *manifest.State, o SizeOptions) SizePlan {
 	p.raw = maps.Clone(p.all)
 	plan.Left = plan.Used
 	until := block.Raw.PartitionStart(o.NowMs) - (sizeKeptDays-1)*model.DayMs
-	for _, tier := range append([]block.Tier{block.Raw}, o.Tiers...) {
+	for _, tier := range append([]block.Tier{block.Raw}, slices.Sorted(slices.Values(o.Tiers))...) { // the finest first
 		for _, day := range p.days(tier) {
 			if plan.Left <= o.Limit {
 				return plan

@@ -42,7 +42,7 @@ func sizeState(days int64, tiers ...block.Tier) *manifest.State {
 
 func TestPlanSize(t *testing.T) {
 	day := func(ago int64) int64 { return partitiontest.TestDay - ago*model.DayMs }
-	both := []block.Tier{block.Minute, block.Hour}
+	both := []block.Tier{block.Hour, block.Minute}
 	standIn := func(s *manifest.State) {
 		for k, c := range s.Coverage {
 			if k.Tier == block.Minute {
