@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"tsdb/internal/doctortest"
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/partition/manifest"
@@ -145,4 +148,55 @@ func TestWritesBesideDeletionsFallOnTheSameSideAfterReplay(t *testing.T) {
 	}
 	must(t, db.Close(ctx))
 	must(t, checkedClean(fs))
+}
+
+// A deletion whose frames are torn by a power cut counts as a whole or not at all,
+// wherever they are torn.
+func TestTornDeletionsCountAsAWhole(t *testing.T) {
+	ctx := context.Background()
+	mem := doctortest.NewMem(t)
+	fault := vfs.NewFault(mem)
+	opts := Options{Clock: vfs.NewManualClock(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)), Seed: 1, CacheBytes: -1, ReserveBytes: 4096, WALSegmentBytes: 64 << 10}
+	db, err := Open(ctx, fault, "data", opts)
+	must(t, err)
+	const series = 100 // in all shards
+	b := db.NewBatch("test", model.DefaultTenant)
+	for i := range series {
+		ref, err := b.Resolve(model.Hash{Lo: uint64(i)}, labels.FromStrings("__name__", "m", "i", fmt.Sprint(i)))
+		must(t, err)
+		b.Float(ref, db.now(), 0, 1)
+	}
+	_, err = b.Commit(ctx)
+	must(t, err)
+	var states []*vfs.Mem
+	rng := rand.New(rand.NewSource(1))
+	fault.SetHook(func(op vfs.Op) error {
+		if op.Kind == vfs.OpSync && len(states) == 0 {
+			for range 30 {
+				states = append(states, mem.CrashClone(vfs.CrashOptions{Mode: vfs.CrashTorn, Rand: rng}))
+			}
+		}
+		return nil
+	})
+	// A long matcher, so that the frame of each shard has sectors of its own.
+	long := labels.MustNewMatcher(labels.MatchRegexp, "i", ".+|"+strings.Repeat("x", 700))
+	must(t, db.Delete(ctx, model.DefaultTenant, model.AllTime, long))
+	fault.SetHook(nil)
+	abandon(db)
+	deleted := 0
+	for i, fs := range states {
+		db, err := Open(ctx, fs, "data", opts)
+		must(t, err)
+		switch n := len(samplesOf(t, db)); n {
+		case 0:
+			deleted++
+		case series:
+		default:
+			t.Errorf("state %d: %d of %d samples are left", i, n, series)
+		}
+		abandon(db)
+	}
+	if len(states) == 0 || deleted == len(states) {
+		t.Errorf("%d states, all samples are deleted in %d", len(states), deleted)
+	}
 }

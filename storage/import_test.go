@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -618,4 +619,54 @@ func TestImportsPauseBesideBusyWriters(t *testing.T) {
 	w.clock.Advance(time.Hour)
 	must(t, im.Add(w.ctx, w.name(0), &s))
 	w.close()
+}
+
+// While a run is written its generation is that of the log: what is written meanwhile is
+// newer, and no rollup claims to have the run.
+func TestTheGenerationOfARunIsReserved(t *testing.T) {
+	w := newImportWorld(t, vfs.NewMem())
+	w.open()
+	defer w.close()
+	w.write(1, 1, w.ago(time.Hour))
+	failed := errors.New("not written")
+	_, err := w.db.flusher.publishReserved(w.ctx, func(gen uint64) (block.Info, error) {
+		if st := w.db.manifest.State(); st.WALLow != gen || w.db.wal.Generation() != gen+1 {
+			t.Errorf("generation %d is reserved, the log begins with %d and is at %d", gen, st.WALLow, w.db.wal.Generation())
+		}
+		return block.Info{}, failed
+	})
+	if !errors.Is(err, failed) {
+		t.Error(err)
+	}
+}
+
+// What is written to a day while a run is on its way straight to L2 is older than the run.
+func TestARunMeetsSamplesThatComeMeanwhile(t *testing.T) {
+	fault := vfs.NewFault(vfs.NewMem())
+	w := newImportWorld(t, fault)
+	w.open()
+	defer w.close()
+	day := w.ago(40 * 24 * time.Hour)
+	im := w.db.NewImport(ImportOptions{})
+	defer im.Close()
+	came := false
+	fault.SetHook(func(op vfs.Op) error {
+		if op.Kind == vfs.OpCreate && strings.HasPrefix(op.Name, "data/raw/") && !came {
+			came = true
+			w.write(7, 1, day, day+2)
+		}
+		return nil
+	})
+	w.add(im, 5, 1, day, day+1)
+	after := maps.Clone(w.want) // the run is published after the samples
+	r := w.publish(im)
+	fault.SetHook(nil)
+	after[importKey{1, day + 2}] = math.Float64bits(7)
+	if !came || r.Direct != 0 || r.Blocks != 1 {
+		t.Errorf("came %v, %+v", came, r)
+	}
+	if got := w.held(); !maps.Equal(got, after) {
+		t.Errorf("got %v, want %v", got, after)
+	}
+	w.want = after
 }

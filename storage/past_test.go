@@ -363,3 +363,69 @@ func TestHistoryOfTenDays(t *testing.T) {
 		t.Errorf("left: %q", left)
 	}
 }
+
+// Without cuts a mark is taken of what is in blocks, and none while the log alone has a
+// deletion: the mark would show what was deleted before it.
+func TestMarksOfThePresentHaveItsDeletions(t *testing.T) {
+	w, _, _, _ := filledPast(t)
+	n := len(w.db.Marks())
+	must(t, w.db.Delete(t.Context(), model.DefaultTenant, model.AllTime, labels.MustNewMatcher(labels.MatchEqual, "__name__", "m1")))
+	w.clock.Advance(6 * time.Hour)
+	w.db.TidyHistory(t.Context())
+	if got := len(w.db.Marks()); got != n {
+		t.Errorf("%d marks, there were %d", got, n)
+	}
+	if _, err := w.db.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.clock.Advance(6 * time.Hour)
+	w.db.TidyHistory(t.Context())
+	marks := w.db.Marks()
+	if len(marks) != n+2 {
+		t.Fatalf("%d marks, want %d", len(marks), n+2)
+	}
+	for _, m := range marks[n:] {
+		if got := samplesAt(t, w.db, m); got != samplesNow(t, w.db) {
+			t.Errorf("mark %d shows\n%s", m.Number, got)
+		}
+	}
+}
+
+// Generations of purges are not used again when the log is lost: what is written later
+// would seem to have been deleted from marks.
+func TestGenerationsOfPurgesAreNotUsedAgain(t *testing.T) {
+	mem := vfs.NewMem()
+	w := newPastWorld(t, mem)
+	w.write(t, w.db, 2)
+	w.cut(t)
+	for range 3 { // generations that no edit names
+		_, _, err := w.db.wal.Rotate()
+		if err != nil {
+			must(t, w.db.wal.PrepareRotate(t.Context()))
+			_, _, err = w.db.wal.Rotate()
+		}
+		must(t, err)
+		must(t, w.db.wal.PrepareRotate(t.Context()))
+	}
+	_, err := w.db.DeleteSeries(t.Context(), DeleteRequest{
+		Range: model.AllTime, Purge: true, Sets: [][]*labels.Matcher{{labels.MustNewMatcher(labels.MatchEqual, "__name__", "m1")}},
+	})
+	must(t, err)
+	high := w.db.past.highGeneration()
+	if st := w.db.manifest.State(); high <= st.HighGen {
+		t.Fatalf("the purge has generation %d, the MANIFEST names %d", high, st.HighGen)
+	}
+	abandon(w.db)
+	must(t, vfs.RemoveAll(mem, "data/wal"))
+	must(t, vfs.RemoveAll(mem, "data/SEGMENTS"))
+	w.db = w.open(t, mem, "data")
+	defer w.db.Close(t.Context())
+	if got := w.db.wal.Generation(); got <= high {
+		t.Errorf("the generation is %d, a purge has %d", got, high)
+	}
+	w.write(t, w.db, 1)
+	m, want := w.cut(t)
+	if got := samplesAt(t, w.db, m); got != want || !strings.Contains(got, `"m1"`) {
+		t.Errorf("the mark shows\n%s\nwant\n%s", got, want)
+	}
+}

@@ -378,17 +378,19 @@ func TestSnapshotIsWholeOrGoneAfterAPowerCut(t *testing.T) {
 	made := false
 	rng := rand.New(rand.NewSource(1))
 	fault.Count(vfs.MutatingOps)
-	fault.SetHook(func(op vfs.Op) error {
+	cut := func(op vfs.Op) error {
 		for _, o := range []vfs.CrashOptions{{}, {Mode: vfs.CrashSectors, Keep: 0.5, Rand: rng}, {Mode: vfs.CrashTorn, Rand: rng}} {
 			states = append(states, state{op, mem.CrashClone(o), made})
 		}
 		return nil
-	})
+	}
+	fault.SetHook(cut)
 	name, err := w.db.Snapshot(t.Context(), SnapshotOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	made = true
+	must(t, cut(vfs.Op{})) // before any other operation
 	removing := len(states)
 	if err := w.db.RemoveSnapshot(name); err != nil {
 		t.Fatal(err)

@@ -57,6 +57,9 @@ func TestDeleteSeries(t *testing.T) {
 	if e.Series != 1 || e.Samples < 1 || e.Samples > 10 || e.Expired || len(e.Tiers) < 2 || e.Tiers[0].Tier != "raw" {
 		t.Errorf("estimate %+v", e)
 	}
+	if got := s.countOf(t, `c_total`, end); got != total {
+		t.Errorf("an estimate deletes: %d samples, want %d", got, total)
+	}
 	gone(s.post(t, del, "match[]", `c_total{i="1"}`, "start", text(first), "end", text(first+30_000)), 3)
 	gone(s.send(t, http.MethodPut, del, []string{"match[]", `c_total{i="1"}`, "start", text(first + 30_001), "end", text(first + 44_999)}), 0)
 	gone(s.send(t, http.MethodPut, del, []string{"match[]", `c_total{i="1"}`, "start", text(first + 45_000), "end", text(first + 45_000)}), 1)

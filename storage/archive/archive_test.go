@@ -18,6 +18,8 @@ import (
 	"tsdb/internal/objstore"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
+	"tsdb/partition/format"
+	"tsdb/partition/manifest"
 	"tsdb/storage"
 	"tsdb/storage/archive"
 	"tsdb/storage/snapshot"
@@ -537,6 +539,85 @@ func TestABackupLosesItsObjectsToAnother(t *testing.T) {
 	}
 	if got, _, err := w.restore(list[0].ID, archive.Target{}); err != nil || got != want {
 		t.Errorf("%v:\n%s\nwant\n%s", err, got, want)
+	}
+}
+
+// A restore touches nothing in a directory that has anything else.
+func TestRestoreIntoADirectoryThatIsNotEmpty(t *testing.T) {
+	w := newWorld(t, 0)
+	w.write()
+	r := w.backup()
+	o := archive.RestoreOptions{Store: w.store, Incarnation: r.Incarnation, NewIncarnation: 99, Clock: w.clock, FS: vfs.NewMem(), Dir: "restored"}
+	_, err := archive.Restore(t.Context(), o)
+	w.must(err)
+	before, err := manifest.ReadFile(o.FS, "restored/MANIFEST")
+	w.must(err)
+	o.NewIncarnation = 100
+	if _, err := archive.Restore(t.Context(), o); err == nil || !strings.Contains(err.Error(), "it is not empty, it has ") {
+		t.Errorf("restore over a database: %v", err)
+	}
+	if after, err := manifest.ReadFile(o.FS, "restored/MANIFEST"); err != nil || string(after) != string(before) {
+		t.Errorf("the MANIFEST has changed, %v", err)
+	}
+}
+
+// A directory whose log is gone is not backed up, as if nothing had been in it.
+func TestADirectoryWithoutItsLogIsNotBackedUp(t *testing.T) {
+	w := newWorld(t, 0)
+	w.write()
+	w.abandon(w.db)
+	w.must(copyDir(w.fs, "data", "copy"))
+	names, err := w.fs.List("copy/wal")
+	w.must(err)
+	for _, n := range names {
+		w.must(w.fs.Remove("copy/wal/" + n))
+	}
+	w.db = w.open(w.fs, "data")
+	if r, err := archive.Backup(t.Context(), archive.BackupOptions{FS: w.fs, Dir: "copy", Store: w.store, Clock: w.clock}); err == nil || !strings.Contains(err.Error(), "wal") {
+		t.Errorf("%+v, %v", r, err)
+	} else {
+		t.Log(err)
+	}
+	if keys, err := w.store.List(t.Context(), ""); err != nil || len(keys) > 0 {
+		t.Errorf("it has left %v, %v", keys, err)
+	}
+}
+
+// A piece of another log under the key of one is not restored.
+func TestAPieceOfAnotherLogIsRefused(t *testing.T) {
+	var worlds [2]*world
+	var pieces [2]string
+	var r *archive.BackupReport
+	for i := range worlds {
+		w := newWorld(t, 0)
+		worlds[i], w.step = w, 10*i // other values, and all else is equal
+		w.write()
+		r = w.backup()
+		keys, err := w.store.List(t.Context(), "")
+		w.must(err)
+		for _, key := range keys {
+			if strings.HasSuffix(key, ".frames") {
+				pieces[i] = path.Join("archive", key)
+			}
+		}
+	}
+	w := worlds[1]
+	if pieces[0] == pieces[1] || path.Dir(pieces[0]) != path.Dir(pieces[1]) {
+		t.Fatalf("pieces %v", pieces)
+	}
+	other, err := worlds[0].fs.Open(pieces[0])
+	w.must(err)
+	size, err := other.Size()
+	w.must(err)
+	b := make([]byte, size)
+	_, err = other.ReadAt(b, 0)
+	w.must(errors.Join(err, other.Close()))
+	f, err := w.fs.OpenReadWrite(pieces[1])
+	w.must(err)
+	_, err = f.WriteAt(b, 0)
+	w.must(errors.Join(err, f.Truncate(size), f.Sync(), f.Close()))
+	if got, _, err := w.restore(r.Incarnation, archive.Target{}); !errors.Is(err, format.ErrCorrupt) || !strings.Contains(err.Error(), "another piece than the mark lists") {
+		t.Errorf("%v:\n%s", err, got)
 	}
 }
 

@@ -235,6 +235,12 @@ func TestPurges(t *testing.T) {
 	if st, err = w.s.Load(next); err != nil || len(st.Tombstones) != 0 {
 		t.Errorf("the next mark has %d tombstones, %v", len(st.Tombstones), err)
 	}
+	must(t, w.s.Close()) // one copy of the list is enough
+	must(t, w.fs.Remove("data/history/"+purgesName))
+	w.open(t, 24*time.Hour)
+	if n := w.s.Status().Purges; n != 7 {
+		t.Errorf("%d purges without the first copy of the list", n)
+	}
 	if w.s.HighGeneration() != 1 {
 		t.Errorf("highest generation %d", w.s.HighGeneration())
 	}
@@ -243,6 +249,83 @@ func TestPurges(t *testing.T) {
 	must(t, w.s.Tidy(time.UnixMilli(w.now)))
 	if n := w.s.Status().Purges; n != 0 {
 		t.Errorf("%d purges concern nothing", n)
+	}
+	must(t, w.s.Close())
+}
+
+// A purge is newer than every deletion that a rollup of the mark has applied.
+func TestPurgesAreNewerThanRollups(t *testing.T) {
+	st := manifest.NewState(1, day)
+	key := manifest.CoverKey{Tier: block.Hour, Day: day}
+	st.Coverage[key] = manifest.Coverage{CoverKey: key, Block: "hours", Tombstone: 50}
+	addPurges(st, []manifest.Tombstone{{ID: 1, Range: model.AllTime}, {ID: 2, Range: model.AllTime}})
+	c := st.Coverage[key]
+	for i := range st.Tombstones {
+		if !st.Tombstones[i].Pending(&c) {
+			t.Errorf("the rollup seems to have applied purge %d", st.Tombstones[i].ID)
+		}
+	}
+	if len(st.Tombstones) != 2 {
+		t.Errorf("%d purges", len(st.Tombstones))
+	}
+}
+
+// A mark that could not be synced is none, and the next one begins a group.
+func TestMarkThatIsNotSyncedIsNone(t *testing.T) {
+	w := newWorld(t, 24*time.Hour)
+	must(t, w.s.Close())
+	fault := vfs.NewFault(w.fs)
+	var err error
+	w.s, err = Open(fault, "data", w.st, Options{Keep: 24 * time.Hour})
+	must(t, err)
+	first := w.cut(t, time.Minute)
+	injected := errors.New("injected")
+	fault.SetHook(func(op vfs.Op) error {
+		if op.Kind == vfs.OpSync {
+			return injected
+		}
+		return nil
+	})
+	if m, err := w.s.Take(w.st, w.now+1); !errors.Is(err, injected) {
+		t.Errorf("took %+v, %v", m, err)
+	}
+	fault.SetHook(nil)
+	if got := w.s.Marks(); len(got) != 1 || got[0] != first || w.s.Status().Failed != 1 {
+		t.Errorf("%+v, status %+v", got, w.s.Status())
+	}
+	w.cut(t, time.Minute)
+	names, err := w.fs.List("data/" + marksDir)
+	must(t, err)
+	if len(names) != 2 || len(w.s.Marks()) != 2 {
+		t.Errorf("groups %q, %d marks", names, len(w.s.Marks()))
+	}
+	must(t, w.s.Close())
+}
+
+// A group leaves before the blocks that only it pins: no mark lacks a block.
+func TestMarksLeaveBeforeTheirBlocks(t *testing.T) {
+	w := newWorld(t, 24*time.Hour)
+	must(t, w.s.Close())
+	fault := vfs.NewFault(w.fs)
+	var err error
+	w.s, err = Open(fault, "data", w.st, Options{Keep: 24 * time.Hour})
+	must(t, err)
+	for range 4 {
+		w.cut(t, time.Minute)
+	}
+	var order []string
+	fault.SetHook(func(op vfs.Op) error {
+		switch {
+		case op.Kind == vfs.OpRemove:
+			order = append(order, "remove "+filepath.Ext(op.Name))
+		case op.Kind == vfs.OpSyncDir:
+			order = append(order, "sync "+filepath.Base(op.Name))
+		}
+		return nil
+	})
+	_, marks, ok, err := w.s.GiveUp()
+	if want := "[remove .marks sync marks remove .tsb remove .tsb]"; err != nil || !ok || marks != 4 || fmt.Sprint(order) != want {
+		t.Errorf("%d marks, %v: %v, want %v", marks, err, order, want)
 	}
 	must(t, w.s.Close())
 }
