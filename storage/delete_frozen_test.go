@@ -83,4 +83,11 @@ func TestDeletionsDuringACut(t *testing.T) {
 	_, err = db.Compact(ctx)
 	must(t, err)
 	want("merged", 3, 3, 3)
+	deleteFirst()
+	_, err = db.CleanTombstones(ctx)
+	must(t, err)
+	if n := len(db.manifest.State().Tombstones); n > 0 {
+		t.Errorf("%d deletions are left", n)
+	}
+	want("carried out", 0, 0, 3)
 }

@@ -163,6 +163,46 @@ func TestSamplesAreRefusedByTheRuleOfTheirSeries(t *testing.T) {
 	}
 }
 
+// A sample as old as the retention of its rule is taken, by writers and by imports, and one a
+// millisecond older is not; nor is one below the floor that a shorter rule has left.
+func TestOldestSampleOfARule(t *testing.T) {
+	w := newTieredWorld(t)
+	w.opts.RetentionMs = 10 * model.DayMs
+	w.opts.RetentionRules = []RetentionRule{only(1, 60*model.DayMs, 0)}
+	w.restart()
+	now := w.clock.Now().UnixMilli()
+	taken := func(at int64) (written, imported bool) {
+		t.Helper()
+		b := w.db.NewBatch("test", model.DefaultTenant)
+		ref, err := b.Resolve(model.Hash{Lo: 1}, tieredLabels(1))
+		must(t, err)
+		b.Float(ref, at, 0, 1)
+		r, err := b.Commit(w.ctx)
+		must(t, err)
+		im := w.db.NewImport(ImportOptions{})
+		defer im.Close()
+		var s model.Samples
+		s.Append(at, 0, 1, model.Histogram{})
+		must(t, im.Add(w.ctx, tieredLabels(1), &s))
+		receipt, err := im.Publish(w.ctx)
+		must(t, err)
+		return len(r.Rejected) == 0, receipt.Samples() == 1
+	}
+	check := func(at int64, want bool) {
+		t.Helper()
+		if written, imported := taken(at); written != want || imported != want {
+			t.Errorf("%s: taken %v by a writer, %v by an import, want %v", model.FormatTime(at), written, imported, want)
+		}
+	}
+	check(now-60*model.DayMs, true)
+	check(now-60*model.DayMs-1, false)
+	must(t, w.db.SetRetention(w.ctx, Retention{RawMs: 10 * model.DayMs, Rules: []RetentionRule{only(1, 20*model.DayMs, 0)}}))
+	must(t, w.db.SetRetention(w.ctx, Retention{RawMs: 10 * model.DayMs, Rules: []RetentionRule{only(1, 60*model.DayMs, 0)}}))
+	floor := block.Raw.PartitionStart(now - 20*model.DayMs)
+	check(floor, true)
+	check(floor-1, false)
+}
+
 func TestRetentionThatCannotBeSetIsRefused(t *testing.T) {
 	w := newTieredWorld(t)
 	w.opts.TierRetentionMs = map[block.Tier]int64{block.Hour: 0}

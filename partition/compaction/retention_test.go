@@ -121,6 +121,8 @@ func TestRetentionWaitsForRollups(t *testing.T) {
 		{"all tiers are off, and one has a day that changed", everyday, func(s *state) { cover(s, block.Hour, -2, 2) }, RetentionOptions{}, -2, 2},
 		{"the tier is kept shorter", everyday, func(s *state) { all(s); delete(s.Coverage, manifest.CoverKey{Tier: block.Minute, Day: day(-3)}) },
 			RetentionOptions{Tiers: map[block.Tier]int64{block.Minute: day(-2), block.Hour: manifest.NoFloor}}, -1, 3},
+		{"the first day that the tier keeps", everyday, func(s *state) { all(s); delete(s.Coverage, manifest.CoverKey{Tier: block.Minute, Day: day(-2)}) },
+			RetentionOptions{Tiers: map[block.Tier]int64{block.Minute: day(-2), block.Hour: manifest.NoFloor}}, -2, 2},
 		{"newer samples in an L2", everyday, func(s *state) { all(s); cover(s, block.Hour, -2, 2) }, RetentionOptions{Tiers: both}, -2, 2},
 		{"newer samples in an L1", everyday + " L1:6-7@-3", all, RetentionOptions{Tiers: both}, -3, 1},
 		{"samples in an L0", everyday + " L0:8-8@-3", all, RetentionOptions{Tiers: both}, -3, 1},

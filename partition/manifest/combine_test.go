@@ -73,6 +73,18 @@ func TestCombinedTombstonesDeleteTheSame(t *testing.T) {
 	}
 }
 
+// Ranges that touch are joined, and those with a millisecond between them are not.
+func TestRangesThatTouchAreJoined(t *testing.T) {
+	for _, c := range []struct{ from, to int64 }{{9, 20}, {10, 20}, {11, 10}} {
+		ms := []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, "i", "a")}
+		list := Combine([]Tombstone{{ID: 1, Gen: 1, Matchers: ms, Range: model.TimeRange{Min: 0, Max: 10}}, {ID: 2, Gen: 1, Matchers: ms, Range: model.TimeRange{Min: c.from, Max: 20}}},
+			func() uint64 { return 3 })
+		if got := list[len(list)-1].Range; c.to == 20 && (len(list) != 1 || got != model.TimeRange{Min: 0, Max: 20}) || c.to == 10 && len(list) != 2 {
+			t.Errorf("[0, 10) and [%d, 20): %v", c.from, list)
+		}
+	}
+}
+
 // Ten thousand deletions of a series each are a few tombstones, and another one
 // changes only the last of these.
 func TestManyDeletionsAreFewTombstones(t *testing.T) {
