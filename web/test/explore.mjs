@@ -39,6 +39,7 @@ await withBrowser(async (browser) => {
 
   const page = await open(browser, explore(url), { expected: [badRequest] })
   await step('a query is typed with completion, and says what it will read', async () => {
+    await page.locator('.cm-content').waitFor() // until its code is there the editor is a plain field
     await editor(page).click()
     await page.keyboard.type('sum by (mode) (rate(node_c')
     await page.getByRole('option', { name: 'node_cpu_seconds_total' }).waitFor()
@@ -122,6 +123,7 @@ await withBrowser(async (browser) => {
     await page.getByRole('region', { name: 'Table of values' }).first().waitFor()
     await settled(page)
     equal(await page.getByRole('region', { name: 'Table of values' }).first().locator('tbody tr').count(), 4, 'rows')
+    await page.getByText(/^Values at \d{4}-/).first().waitFor()
     await accessible(page, 'the table')
     await page.keyboard.press('ArrowRight')
     await page.getByLabel('Answer as JSON').getByText('"resultType": "matrix"').first().waitFor()
@@ -369,6 +371,7 @@ await withBrowser(async (browser) => {
 
   await step('why there is no data', async () => {
     const p = await open(browser, explore(url, ranAs('node_cpu_secnds_total{mode="user"}')))
+    await p.locator('.cm-content').waitFor()
     await p.getByText('No data').first().waitFor()
     await p.getByRole('button', { name: 'node_cpu_seconds_total' }).first().waitFor()
     await accessible(p, 'no data')

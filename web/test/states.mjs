@@ -8,6 +8,18 @@ import { accessible, answered, check, clean, env, equal, follow, open, settled, 
 
 const views = ['explore?q=node_load1', 'metrics', 'metrics?metric=node_load1', 'cardinality', 'health', 'health?s=storage', 'health?s=queries', 'health?s=settings', 'targets']
 
+/** What a server without samples shows. */
+const empty = {
+  metrics: 'Nothing is stored yet',
+  'explore?q=node_load1': 'No series named node_load1 is stored.',
+  explore: 'Nothing has been written in the last day',
+  'metrics?metric=node_load1': 'Nothing of this metric is stored',
+  cardinality: 'No series has samples on this day.',
+  health: 'Nothing has been written since the start.',
+  'health?s=storage': 'A day of samples is needed to tell.',
+  targets: 'Nothing is scraped',
+}
+
 /** Answers that fail, and what a view then says. */
 const failed = (status, errorType, error) => (r) => r.fulfill({ status, json: { status: 'error', errorType, error } })
 const failures = [
@@ -44,6 +56,28 @@ await withBrowser(async (browser) => {
     })
   }
 
+  await step('each view says that it loads, can be told to stop, and loads again', async () => {
+    const page = await open(browser, `${url}/ui/none`)
+    for (const view of ['metrics', 'metrics?metric=node_load1', 'cardinality', 'health?s=storage', 'targets']) {
+      await page.route('**/api/v1/**', () => {}) // no answer
+      await follow(page, view)
+      const cancel = page.getByRole('status').filter({ hasText: 'Loading' }).getByRole('button', { name: 'Cancel' })
+      await cancel.first().waitFor()
+      if (view === 'metrics') await accessible(page, `${view}, loading`)
+      while ((await cancel.count()) > 0) await cancel.first().click()
+      await page.getByText('Nothing is loaded').first().waitFor()
+      await page.unroute('**/api/v1/**')
+      const again = page.getByRole('button', { name: 'Try again' })
+      while ((await again.count()) > 0) {
+        await again.first().click()
+        await answered(page)
+      }
+      await follow(page, 'none')
+    }
+    clean(page)
+    await page.context().close()
+  })
+
   await step('a view that cannot use what its address says tells what is wrong', async () => {
     const page = await open(browser, `${url}/ui/metrics?filter=job%3D`, { expected: ['status of 400'] })
     for (const view of ['metrics?filter=job%3D', 'metrics?metric=node_load1&with=job%3D', 'cardinality?filter=job%3D', 'explore?q=sum(']) {
@@ -74,7 +108,7 @@ await withBrowser(async (browser) => {
   })
 
   for (const [who, name, password, some] of [
-    ['a user', 'ann', 'sea salt', views],
+    ['a user', 'ann', 'sea salt', [...views, 'explore']],
     ['a token', '', 'ann:sea salt', ['metrics', 'health?s=queries']],
   ]) {
     await step(`${who} signs in and meets no 403 in any view`, async () => {
@@ -92,6 +126,11 @@ await withBrowser(async (browser) => {
       for (const view of some) {
         await follow(page, view)
         await answered(page)
+        if (empty[view]) await page.getByRole('main').getByText(empty[view]).first().waitFor()
+        if (view === 'explore') {
+          await accessible(page, 'Explore without samples')
+          await shot(page, 'empty-light')
+        }
         equal(await page.getByRole('button', { name: /Delete|Cancel a|Flush/ }).count(), 0, `buttons of administrators in ${view}`)
       }
       await follow(page, 'health?s=settings')

@@ -15,6 +15,7 @@ export type ErrorKind =
   | 'timeout'
   | 'unavailable' // it starts, stops or is overloaded
   | 'not_found'
+  | 'cancelled' // by the user
   | 'internal'
 
 export class ApiError extends Error {
@@ -148,6 +149,7 @@ export function advice(e: ApiError): string {
     case 'forbidden':
       return 'The settings of the server do not allow this from here.'
     case 'bad_data':
+    case 'cancelled':
       return ''
     case 'execution':
       return 'Ask for fewer series or a shorter range, or raise the limit that the message names.'

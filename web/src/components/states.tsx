@@ -68,6 +68,7 @@ const titles: Record<ApiError['kind'], string> = {
   timeout: 'The query took too long',
   unavailable: 'The server is not ready',
   not_found: 'Not found',
+  cancelled: 'Nothing is loaded',
   internal: 'The server failed',
 }
 
@@ -75,8 +76,8 @@ const titles: Record<ApiError['kind'], string> = {
 export function ErrorNote({ error, retry }: { error: ApiError; retry?: () => void }) {
   const what = advice(error)
   return (
-    <div class="note error" role="alert">
-      <Icon name="warn" />
+    <div class={error.kind === 'cancelled' ? 'note info' : 'note error'} role="alert">
+      <Icon name={error.kind === 'cancelled' ? 'info' : 'warn'} />
       <div>
         <strong>{titles[error.kind]}</strong>
         <p>{error.message}</p>

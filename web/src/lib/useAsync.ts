@@ -10,6 +10,8 @@ export interface Async<T> {
   cancel: () => void
 }
 
+const cancelled = new ApiError('cancelled', 'It was cancelled before its answer came.')
+
 /**
  * Runs f when the component appears and when any of deps changes, and ends the
  * previous run through the signal.
@@ -32,7 +34,8 @@ export function useAsync<T>(f: (signal: AbortSignal) => Promise<T>, deps: readon
       },
       (e) => {
         if (running.current !== c) return
-        setState((s) => ({ ...s, loading: false, error: isAbort(e) ? s.error : asApiError(e) }))
+        // Only the user ends the newest run.
+        setState((s) => ({ ...s, loading: false, error: !isAbort(e) ? asApiError(e) : s.data === undefined ? cancelled : s.error }))
       },
     )
   }, deps)

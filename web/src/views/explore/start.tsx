@@ -1,5 +1,6 @@
 /** What Explore shows before the first query: what is stored, and queries to begin with. */
 import { labelValues, metadata, type Metadata } from '../../api/names'
+import { FirstSample } from '../../components/firstsample'
 import { Empty, ErrorNote, Loading } from '../../components/states'
 import { useAsync } from '../../lib/useAsync'
 import { metricSelector } from '../../lib/labels'
@@ -35,10 +36,7 @@ export function Start({ onPick, kept }: StartProps) {
   if (names.data.names.length === 0) {
     return (
       <Empty title="Nothing has been written in the last day">
-        <p>
-          Send samples with Prometheus remote write to <code>/api/v1/write</code>, or try the line protocol:
-        </p>
-        <pre class="sample">curl '{location.origin}/write?db=home' --data-binary 'weather,room=kitchen celsius=21.5'</pre>
+        <FirstSample />
       </Empty>
     )
   }

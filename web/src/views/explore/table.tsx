@@ -51,13 +51,17 @@ function Vector({ rows, zone, title }: { rows: InstantSeries[]; zone: Zone; titl
     </th>
   )
   const commonText = rows.length > 1 && Object.keys(d.common).length > 0 ? selectorOf(d.common) : ''
+  const at = rows[0]?.value?.[0] ?? rows[0]?.histogram?.[0]
   return (
     <section class="answer-table" aria-label={`Answer of ${title}`}>
-      {commonText && (
-        <p class="hint">
-          All have <code>{commonText}</code>
-        </p>
-      )}
+      <p class="hint">
+        {at !== undefined && `Values at ${dateTime(Math.round(at * 1000), zone)}. `}
+        {commonText && (
+          <>
+            All have <code>{commonText}</code>
+          </>
+        )}
+      </p>
       <div class="scroll" tabIndex={0} role="region" aria-label="Table of values">
         <table>
           <thead>

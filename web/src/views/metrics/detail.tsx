@@ -105,7 +105,7 @@ export function Detail({ name, size, loading, params, onChange }: DetailProps) {
       </div>
       <div class="minis">
         {about.loading && !about.data ? (
-          <Loading what="the plots" />
+          <Loading what="the plots" cancel={about.cancel} />
         ) : (
           plots.map((p) => (
             <Small key={p.title} spec={p} grid={grid}>
@@ -238,7 +238,7 @@ function LabelList({ name, matchers, by, onChange }: { name: string; matchers: s
     <section aria-label="Labels">
       <h2 class="section-title">Labels</h2>
       {found.error && <ErrorNote error={found.error} retry={found.reload} />}
-      {!found.data && found.loading && <Loading what="the labels" />}
+      {!found.data && found.loading && <Loading what="the labels" cancel={found.cancel} />}
       {found.data?.length === 0 && (
         <Empty title="No labels">
           <p>The metric is one series, without labels.</p>

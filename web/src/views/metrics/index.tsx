@@ -3,6 +3,7 @@ import { useEffect, useMemo, useState } from 'preact/hooks'
 import { metricSizes, nameStats, type MetricSize } from '../../api/status'
 import { queryInstant } from '../../api/query'
 import { Grid, type Column } from '../../components/grid'
+import { FirstSample } from '../../components/firstsample'
 import { Icon } from '../../components/icon'
 import { Empty, ErrorNote, Loading } from '../../components/states'
 import { ago, bytes, count, dateTime, short } from '../../lib/format'
@@ -196,7 +197,7 @@ function List({ rows, totalMetrics, totalBytes, sinceMs, warnings, params }: Lis
         )
       ) : rows.length === 0 && !params.get('filter') ? (
         <Empty title="Nothing is stored yet">
-          <p>Send samples to this server: Prometheus by remote write, Telegraf, OpenTelemetry, or a line by curl.</p>
+          <FirstSample />
         </Empty>
       ) : (
         <Empty title="No metric is like that">

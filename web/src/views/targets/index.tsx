@@ -59,7 +59,7 @@ export default function Targets({ params }: ViewProps) {
       {!found.data && found.loading && <Loading what="the targets" cancel={found.cancel} />}
       {found.data && pools.length === 0 && (
         <Empty title={all.length === 0 ? 'Nothing is scraped' : 'No target is like that'}>
-          <p>{all.length === 0 ? 'Targets are in the configuration file, as in that of Prometheus.' : ill ? 'Every target that fits is up.' : 'Try a part of an address or of a label.'}</p>
+          <p>{all.length === 0 ? 'List targets under scrape_configs in the file that --config names, as Prometheus has them, and start the server again.' : ill ? 'Every target that fits is up.' : 'Try a part of an address or of a label.'}</p>
         </Empty>
       )}
       {pools.map(([pool, list]) => (
