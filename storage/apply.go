@@ -37,6 +37,8 @@ type shardRows struct {
 
 	applied   bool     // to log and head
 	undefined []uint32 // slots not yet defined in the running generation
+	evictions uint64   // of the shard when the refs were checked
+	stale     bool     // a series had left by then
 
 	seriesFrame, floatFrame, histFrame, exFrame []byte
 }
@@ -223,7 +225,9 @@ func (w *writer) define(ch *applyChunk, gen uint64) (bytes int, err error) {
 		}
 		sh := w.head.Shard(i)
 		sh.Lock()
-		s.undefined, _ = s.checkLocked(sh, gen, s.undefined)
+		stale := 0
+		s.undefined, stale = s.checkLocked(sh, gen, s.undefined)
+		s.evictions, s.stale = sh.EvictionsLocked(), stale > 0
 		sh.Unlock()
 		if len(s.undefined) == 0 {
 			continue
@@ -344,15 +348,15 @@ func (w *writer) applyShard(ch *applyChunk, i int, gen uint64) bool {
 	s, sh, buf := &ch.shards[i], w.head.Shard(i), w.gate.active.buf
 	sh.Lock()
 	defer sh.Unlock()
-	defined := len(s.undefined)
-	_, stale := s.checkLocked(sh, gen, s.undefined)
-	if stale > 0 {
-		w.wal.Unreserve(s.reserved())
-		return false
+	if s.stale || sh.EvictionsLocked() != s.evictions {
+		if _, stale := s.checkLocked(sh, gen, nil); stale > 0 {
+			w.wal.Unreserve(s.reserved())
+			return false
+		}
 	}
 	if len(s.seriesFrame) > 0 {
 		w.wal.Append(i, ch.tenant, log.FrameSeries, s.seriesFrame)
-		sh.MarkDefinedLocked(gen, s.undefined[:defined])
+		sh.MarkDefinedLocked(gen, s.undefined)
 	}
 	if f := &s.floats; len(f.slots) > 0 {
 		w.wal.Append(i, ch.tenant, log.FrameSamples, s.floatFrame)

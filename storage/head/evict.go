@@ -109,6 +109,7 @@ func (s *Shard) condemn(slot uint32) {
 		s.head.owned[*o].Add(-1)
 		*o = 0
 	}
+	s.evictions++
 	m := s.marks.at(slot)
 	m.epoch++
 	if m.epoch != lastEpoch {

@@ -52,11 +52,17 @@ func TestIdleSeriesLeavesAndItsRefIsStale(t *testing.T) {
 	b2 := h.NewBuffer(2)
 	write(t, h, b2, busy, floats(2, 1))
 	b1.Release()
-	if left := h.Evict(1); left != 0 {
-		t.Fatalf("%d series left that generation 1 had defined", left)
+	evictions := func() uint64 {
+		s := h.Shard(idle.Shard())
+		s.Lock()
+		defer s.Unlock()
+		return s.EvictionsLocked()
 	}
-	if left := h.Evict(2); left != 1 {
-		t.Fatalf("%d series left, want 1", left)
+	if left := h.Evict(1); left != 0 || evictions() != 0 {
+		t.Fatalf("%d series left that generation 1 had defined, %d evictions", left, evictions())
+	}
+	if left := h.Evict(2); left != 1 || evictions() != 1 {
+		t.Fatalf("%d series left, want 1, %d evictions", left, evictions())
 	}
 	if alive(h, idle) || !alive(h, busy) {
 		t.Fatalf("alive: idle %v, busy %v", alive(h, idle), alive(h, busy))

@@ -40,6 +40,7 @@ type Shard struct {
 	live          int    // series
 	garbage       int64  // bytes of text used only by evicted series
 	packed        uint32 // number of times the tables were repacked, which invalidates older term ids
+	evictions     uint64 // series evicted so far
 
 	_ [64]byte // keeps the locks of adjacent shards on different cache lines
 }
@@ -101,6 +102,10 @@ func (s *Shard) alive(ref model.Ref) bool {
 
 // AliveLocked reports whether the ref's series is still in its slot.
 func (s *Shard) AliveLocked(ref model.Ref) bool { return s.alive(ref) }
+
+// EvictionsLocked returns the number of series evicted so far. Refs that CheckLocked has
+// found current are so while it is the same.
+func (s *Shard) EvictionsLocked() uint64 { return s.evictions }
 
 // CheckLocked checks the refs of a batch, all of this shard. It appends the slots
 // that the log of generation gen does not define yet to undefined, rising and
