@@ -85,7 +85,8 @@
 // # Goroutines
 //
 // Reserve waits for buffer and disk space, without holding a lock. Append copies the
-// frame into memory under a mutex. One goroutine, the flusher, seals frames, assigns
-// them to segments, writes and syncs; goroutines that wait meanwhile share its next
-// flush. Another one, the preparer, makes the next segments.
+// frame into memory under a mutex. One goroutine at a time flushes: it seals frames,
+// assigns them to segments, writes and syncs. That is a goroutine that waits for its
+// frames, if none is flushing; those that wait meanwhile share the next flush, of
+// flushLoop. Another goroutine, the preparer, makes the next segments.
 package wal

@@ -10,8 +10,8 @@ import (
 	"tsdb/storage/log"
 )
 
-// writer is the flusher's state: it belongs to the goroutine of flushLoop, and
-// to Open before flushLoop starts and to Close after it has ended.
+// writer writes frames to segments. It belongs to the goroutine that holds Log.turn, to
+// Open before flushLoop starts and to Close after it has ended.
 type writer struct {
 	log      *Log
 	current  *segment   // nil before the first frame
@@ -22,57 +22,93 @@ type writer struct {
 	written  uint64 // LSNs up to this one have been written
 	named    uint64 // highest synced LSN recorded in a frame of the log
 	lastData uint64 // LSN of the last frame that is not a mark
+
+	lastFlush time.Time        // of frames
+	syncDue   <-chan time.Time // of flushLoop, nil = none
+	idleDue   <-chan time.Time // of flushLoop, nil = none
 }
 
-// flushLoop writes the pending frames whenever a goroutine waits for them. Frames
-// appended while it writes and syncs share the next flush.
+// flushLoop flushes for goroutines that could not do so themselves because a flush was
+// running, for those that do not wait, and when a timer is due. Frames appended while a
+// flush is running share the next one.
 func (l *Log) flushLoop() {
+	w := &l.writer
 	var syncDue, idleDue <-chan time.Time
-	var lastFlush time.Time
 	for {
-		flushed := false
 		select {
 		case <-l.stop:
 			return
 		case <-l.kick:
-			flushed = l.writer.flush(false)
+			l.turn.Lock()
+			w.flush(false)
 		case <-syncDue:
-			syncDue = nil
-			l.writer.flush(true)
+			l.turn.Lock()
+			w.syncDue = nil
+			w.flush(true)
 		case <-idleDue:
-			idleDue = nil
-			if l.o.Clock.Now().Sub(lastFlush) >= idleMarkAfter {
-				l.writer.mark()
+			l.turn.Lock()
+			w.idleDue = nil
+			if l.o.Clock.Now().Sub(w.lastFlush) >= idleMarkAfter {
+				w.mark()
 			}
 		}
-		if flushed {
-			lastFlush = l.o.Clock.Now()
+		sync, idle := w.unarmed()
+		if sync {
+			w.syncDue = l.o.Clock.After(l.o.Sync.every)
 		}
-		w := &l.writer
-		if syncDue == nil && l.o.Sync.kind == modeInterval && len(w.unsynced) > 0 {
-			syncDue = l.o.Clock.After(l.o.Sync.every)
+		if idle {
+			w.idleDue = l.o.Clock.After(idleMarkAfter)
 		}
-		if idleDue == nil && l.o.Sync.kind != modeOff && w.lastData > w.named {
-			idleDue = l.o.Clock.After(idleMarkAfter)
-		}
+		syncDue, idleDue = w.syncDue, w.idleDue
+		l.endTurn()
+	}
+}
+
+// unarmed returns which timers of flushLoop are needed and not running.
+func (w *writer) unarmed() (sync, idle bool) {
+	o := &w.log.o
+	sync = w.syncDue == nil && o.Sync.kind == modeInterval && len(w.unsynced) > 0
+	idle = w.idleDue == nil && o.Sync.kind != modeOff && w.lastData > w.named
+	return sync, idle
+}
+
+// flushNow flushes for the caller, who has the turn. A goroutine that waits for its
+// frames writes them itself if it can: to hand them to another one and to be woken by
+// that costs as much as the sync.
+func (l *Log) flushNow() {
+	l.writer.flush(false)
+	sync, idle := l.writer.unarmed()
+	l.endTurn()
+	if sync || idle {
+		wake(l.kick)
+	}
+}
+
+// endTurn lets others flush, and has flushLoop do so if goroutines wait for that already.
+func (l *Log) endTurn() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.turn.Unlock()
+	if g := l.mu.next; g != nil && g.waiting {
+		g.waiting = false // once: without a segment it must wait for the preparer
+		wake(l.kick)
 	}
 }
 
 // flush writes the pending frames, syncs if the mode or the argument requires it,
-// and wakes the waiters. It reports whether any frame was pending. A failure
-// poisons the log.
-func (w *writer) flush(sync bool) bool {
+// and wakes the waiters. A failure poisons the log. The caller has the turn.
+func (w *writer) flush(sync bool) {
 	l := w.log
 	m := &l.mu
 	m.Lock()
 	if err := m.failing; err != nil && m.err == nil {
 		m.Unlock()
 		l.poison(err)
-		return false
+		return
 	}
 	if m.err != nil || w.current == nil && len(m.spares) == 0 {
 		m.Unlock()
-		return false
+		return
 	}
 	b, g := m.pending, m.next
 	m.pending, m.next = m.idle, newGroup()
@@ -92,14 +128,16 @@ func (w *writer) flush(sync bool) bool {
 	}
 	if err != nil {
 		l.poison(err)
-		return true
+		return
 	}
 	if len(b.chunks) > 0 && l.o.Sync.kind != modeAlways {
 		l.acked.Store(last)
 	}
 
 	m.Lock()
-	any := len(b.chunks) > 0
+	if len(b.chunks) > 0 {
+		w.lastFlush = l.o.Clock.Now()
+	}
 	m.budget.release(b.ordinary, false)
 	m.budget.release(b.tail, true)
 	if w.current != nil {
@@ -117,7 +155,6 @@ func (w *writer) flush(sync bool) bool {
 	if wanted {
 		wake(l.prepare)
 	}
-	return any
 }
 
 // write puts the frames of a batch into segments.

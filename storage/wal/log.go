@@ -26,9 +26,8 @@ const (
 // Log is a log open for appending. Its methods are safe for concurrent use,
 // except that Rotate must not run concurrently with Append, and no method with Close.
 //
-// Lock order: the caller's locks (gate, shard), Log.release, Log.mu. None is
-// taken by the log's goroutines while they hold mu, and mu is never held over
-// I/O.
+// Lock order: the caller's locks (gate, shard), Log.release, Log.turn, Log.mu. None is
+// taken while mu is held, except turn by TryLock, and mu is never held over I/O.
 type Log struct {
 	fs      vfs.FS
 	dir     string
@@ -40,6 +39,7 @@ type Log struct {
 	durable    atomic.Uint64 // LSNs up to this one are on disk
 	generation atomic.Uint64
 
+	turn    sync.Mutex    // held by the goroutine that flushes
 	release sync.Mutex    // one Release at a time
 	deletes chan struct{} // holds one token: one ReserveDelete at a time
 
@@ -263,7 +263,8 @@ func (l *Log) appendOwnLocked(t log.FrameType, payload []byte, newSegment bool) 
 // Wait returns when the frame with the LSN, and so all before it, are durable; in
 // the modes interval and off, when they have been written to the operating system.
 // It fails with ErrPoisoned if they never will be, and with ctx's error, after
-// which their state is unknown.
+// which their state is unknown. If no flush is running, the caller flushes, which ctx does
+// not interrupt.
 func (l *Log) Wait(ctx context.Context, lsn uint64) error {
 	if l.acked.Load() >= lsn {
 		return nil
@@ -282,12 +283,17 @@ func (l *Log) Wait(ctx context.Context, lsn uint64) error {
 		m.Unlock()
 		return err
 	}
-	g := m.current
+	g, mine := m.current, false
 	if lsn > m.flushing {
 		g = m.next
-		wake(l.kick)
+		if mine = l.turn.TryLock(); !mine {
+			g.waiting = true // endTurn sees to it
+		}
 	}
 	m.Unlock()
+	if mine {
+		l.flushNow()
+	}
 	select {
 	case <-g.done:
 		return g.err

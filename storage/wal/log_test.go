@@ -1,11 +1,14 @@
 package wal
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -137,6 +140,31 @@ func TestOneSyncServesAllThatWait(t *testing.T) {
 	}
 	if l.durable.Load() != l.LastLSN() {
 		t.Fatalf("durable %d, last %d", l.durable.Load(), l.LastLSN())
+	}
+	fault.SetHook(nil)
+}
+
+// A goroutine that waits flushes itself while nobody else does. flushLoop may be about to
+// start a timer at that moment, so this is asked of a few commits.
+func TestAWaiterFlushesItself(t *testing.T) {
+	fault := vfs.NewFault(vfs.NewMem())
+	l := openLog(t, fault, Options{SegmentBytes: 1 << 20, PendingBytes: 1 << 16, Clock: small().Clock})
+	prepared(l)
+	var own atomic.Int64
+	fault.SetHook(func(o vfs.Op) error {
+		if stack := make([]byte, 16<<10); o.Kind == vfs.OpSync && bytes.Contains(stack[:runtime.Stack(stack, false)], []byte("(*Log).Wait")) {
+			own.Add(1)
+		}
+		return nil
+	})
+	for range 1000 {
+		must(t, l.Wait(context.Background(), put(t, l, 0, "frame")))
+		if own.Load() > 0 {
+			break
+		}
+	}
+	if own.Load() == 0 {
+		t.Error("1,000 commits, and another goroutine flushed each")
 	}
 	fault.SetHook(nil)
 }

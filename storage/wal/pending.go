@@ -49,6 +49,8 @@ func (b *batch) recycle(free [][]byte) [][]byte {
 type group struct {
 	done chan struct{} // closed when the flush has ended
 	err  error         // result of the flush; set before done is closed
+
+	waiting bool // a goroutine waits that could not flush, and flushLoop does not know; guarded by Log.mu
 }
 
 func newGroup() *group { return &group{done: make(chan struct{})} }
