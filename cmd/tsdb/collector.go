@@ -23,7 +23,7 @@ const ballastBytes = 32 << 20
 
 // minHeapGrowth is the number of bytes by which a large heap may always grow between
 // collections.
-const minHeapGrowth = 48 << 20
+const minHeapGrowth = 32 << 20
 
 // heapGrowth returns the percentage by which a heap may grow until it is collected
 // again. What a collection costs depends on the memory that may have pointers, what it

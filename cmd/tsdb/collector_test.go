@@ -14,8 +14,9 @@ func TestHeapGrowth(t *testing.T) {
 	}{
 		{0, 0, gcPercent},
 		{10 * mb, 10 * mb, gcPercent},
-		{96 * mb, 20 * mb, gcPercent},
-		{400 * mb, 40 * mb, 12}, // slabs
+		{60 * mb, 20 * mb, gcPercent},
+		{96 * mb, 20 * mb, 33},
+		{400 * mb, 40 * mb, 10}, // slabs
 		{400 * mb, 160 * mb, 40},
 		{400 * mb, 390 * mb, gcPercent}, // pointers
 		{1 << 40, 0, 1},

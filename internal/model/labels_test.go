@@ -34,6 +34,36 @@ func TestLabelsAreTheStringsWeMake(t *testing.T) {
 	}
 }
 
+// After Rewind the sets are built in the memory of those before, up to a bound.
+func TestLabelBuilderUsesMemoryAgain(t *testing.T) {
+	var b LabelBuilder
+	values := make([]string, 500)
+	for i := range values {
+		values[i] = strings.Repeat("v", 100+i)
+	}
+	round := func(sets int) {
+		b.Rewind()
+		for i := range sets {
+			b.Reset()
+			b.Add("__name__", "up")
+			b.Add("i", values[i%500])
+			if got := b.Labels(); got.Get("__name__") != "up" || got.Get("i") != values[i%500] {
+				t.Fatalf("set %d: %.100s", i, got)
+			}
+		}
+	}
+	round(2000) // 700 KB
+	if !testing.Short() {
+		if got := testing.AllocsPerRun(10, func() { round(2000) }); got > 0 {
+			t.Errorf("%v allocations", got)
+		}
+	}
+	round(20_000)
+	if len(b.kept) != keptChunksMax {
+		t.Errorf("%d chunks are kept", len(b.kept))
+	}
+}
+
 // Sets of one builder stay what they are while others are built, whatever their size.
 func TestLabelBuilder(t *testing.T) {
 	var b LabelBuilder

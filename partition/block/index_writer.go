@@ -3,6 +3,7 @@ package block
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -34,10 +35,11 @@ type indexWriter struct {
 	lastSeries SeriesEntry
 	out        *output
 	sections   []section
-	batch      int    // ordinals held at once
-	content    []byte // scratch
-	packed     []byte // scratch
-	list       []byte // scratch
+	batch      int      // ordinals held at once
+	ords       []uint32 // scratch
+	content    []byte   // scratch
+	packed     []byte   // scratch
+	list       []byte   // scratch
 }
 
 // slabs is a byte arena that grows without copying. A slice lies in one slab. The first
@@ -422,7 +424,8 @@ func (x *indexWriter) ofAll(n uint32) bool { return n >= minOfAll && uint64(n) =
 // total ordinals, not counting pairs of all series.
 func (x *indexWriter) writePostingsBatch(sym *symbols, fences []nameFences, counts []uint32, from, to, total int) {
 	lo, hi := sym.first[from], sym.first[to]
-	ords := make([]uint32, total)
+	x.ords = slices.Grow(x.ords[:0], total)[:total] // every ordinal is set below
+	ords := x.ords
 	next := make([]uint32, hi-lo) // where the next ordinal of a pair goes
 	at := uint32(0)
 	for r := lo; r < hi; r++ {

@@ -121,13 +121,28 @@ func (s *Shard) condemn(slot uint32) {
 const minPackedGarbage = 256 << 10
 
 // maybePack rewrites dictionary, label ids and postings when much of them is
-// garbage, to free the memory of evicted series and of arrays that postings have
-// outgrown.
+// garbage, to free the memory of evicted series, and only the postings if it is
+// arrays that they have outgrown, which cost little to copy.
 func (s *Shard) maybePack() {
 	dead := int64(s.dict.dead) * termBytes
-	if s.garbage+dead > minPackedGarbage && (s.garbage > s.text.held/2 || s.dict.dead > s.dict.n/2) ||
-		s.lists.idle > minPackedGarbage && s.lists.idle > s.lists.held/3 {
+	switch {
+	case s.garbage+dead > minPackedGarbage && (s.garbage > s.text.held/2 || s.dict.dead > s.dict.n/2):
 		s.packAnew()
+	case s.lists.idle > minPackedGarbage && s.lists.idle > s.lists.held/8:
+		s.packLists()
+	}
+}
+
+// packLists copies the postings to a pool without free arrays.
+func (s *Shard) packLists() {
+	was := Shard{lists: s.lists}
+	s.lists = newPool[uint32](4, 1)
+	var slots []uint32
+	for t := range s.dict.n {
+		if p := &s.dict.terms.at(t).list; p.len() > 1 || p.isBitset() {
+			slots = was.appendPostings(slots[:0], *p)
+			*p = s.listOf(slots)
+		}
 	}
 }
 
@@ -191,10 +206,10 @@ func (s *Shard) listOf(slots []uint32) postings {
 	if n == 1 {
 		return postings{n: 1, at: slots[0]}
 	}
+	if s.wantsBitset(n) {
+		return s.bitsetOf(slots)
+	}
 	p := postings{n: uint32(n), at: s.lists.alloc(n)}
 	copy(s.lists.get(p.at, n), slots)
-	if s.wantsBitset(n) {
-		s.listToBitset(&p)
-	}
 	return p
 }

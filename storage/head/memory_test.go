@@ -60,6 +60,38 @@ func tableBytes(h *Head, n int) map[string]float64 {
 	return m
 }
 
+// Pack frees the arrays that postings have outgrown, and a second call has nothing to do.
+func TestPackFreesOutgrownPostings(t *testing.T) {
+	h := New(Options{})
+	s := &h.shards[3]
+	const terms, series = 3000, 90
+	s.slots = 1 << 20
+	name := s.dict.addName("i")
+	for k := range uint32(terms) {
+		s.dict.add(term{name: name, hash: k})
+	}
+	for slot := range uint32(series) { // all lists grow together
+		for k := range uint32(terms) {
+			s.addPosting(&s.dict.terms.at(k).list, slot*uint32(terms)+k)
+		}
+	}
+	held, idle := s.lists.held, s.lists.idle
+	h.Pack()
+	if s.lists.held > held-idle/2 || s.lists.idle > s.lists.held/8 {
+		t.Errorf("%d bytes of postings, %d of them outgrown; packed %d and %d", held, idle, s.lists.held, s.lists.idle)
+	}
+	for k := range uint32(terms) {
+		got := s.appendPostings(nil, s.dict.terms.at(k).list)
+		if len(got) != series || got[0] != k || got[series-1] != (series-1)*terms+k {
+			t.Fatalf("term %d has %d series", k, len(got))
+		}
+	}
+	first := &s.lists.chunks[0][0]
+	if h.Pack(); first != &s.lists.chunks[0][0] {
+		t.Error("postings without outgrown arrays were copied again")
+	}
+}
+
 func TestAppendDoesNotAllocate(t *testing.T) {
 	h, refs := fleet(t, 2000)
 	b := h.NewBuffer(1)

@@ -15,6 +15,7 @@ import (
 type order struct {
 	mu      sync.Mutex // also prevents evictions
 	refs    []model.Ref
+	shared  bool         // a caller of Sorted may read refs
 	version uint64       // another one for other refs
 	bytes   atomic.Int64 // of refs
 }
@@ -22,7 +23,7 @@ type order struct {
 // Sorted returns the series with samples or exemplars in a buffer in the order
 // of blocks: by tenant, then by the value of __name__, then by the other
 // labels, name before value, a prefix before longer sets. A series added to the
-// buffer meanwhile may be missing. The caller owns the slice. Calls that return the same
+// buffer meanwhile may be missing. The caller must not change the slice. Calls that return the same
 // version, other than 0, return the same series.
 func (h *Head) Sorted(b *Buffer) (_ []model.Ref, version uint64) {
 	o := &h.order
@@ -30,22 +31,25 @@ func (h *Head) Sorted(b *Buffer) (_ []model.Ref, version uint64) {
 	defer o.mu.Unlock()
 	h.updateOrder()
 	o.bytes.Store(int64(cap(o.refs)) * 8)
-	refs := make([]model.Ref, 0, b.Stats().Series)
 	var present [model.Shards]bitset
 	for i := range present {
 		mu := b.rlock(i)
 		present[i] = slices.Clone(b.shards[i].present)
 		runlock(mu)
 	}
-	for _, ref := range o.refs {
-		if present[ref.Shard()].has(ref.Slot()) {
+	absent := func(ref model.Ref) bool { return !present[ref.Shard()].has(ref.Slot()) }
+	first := slices.IndexFunc(o.refs, absent)
+	if first < 0 {
+		o.shared = true
+		return o.refs, o.version
+	}
+	refs := append(make([]model.Ref, 0, b.Stats().Series), o.refs[:first]...)
+	for _, ref := range o.refs[first:] {
+		if !absent(ref) {
 			refs = append(refs, ref)
 		}
 	}
-	if len(refs) == len(o.refs) {
-		version = o.version
-	}
-	return refs, version
+	return refs, 0
 }
 
 // updateOrder merges the series created since the last call into the order and drops
@@ -72,7 +76,7 @@ func (h *Head) updateOrder() {
 	gone := func(ref model.Ref) bool { return !views[ref.Shard()].alive(ref) }
 	fresh = slices.DeleteFunc(fresh, gone)
 	before := len(o.refs)
-	o.refs = slices.DeleteFunc(o.refs, gone)
+	o.refs = o.without(gone)
 	if len(fresh) > 0 || len(o.refs) < before {
 		o.version++
 	}
@@ -80,7 +84,16 @@ func (h *Head) updateOrder() {
 		return
 	}
 	sortSeries(&views, fresh)
-	o.refs = mergeSeries(&views, o.refs, fresh)
+	o.refs, o.shared = mergeSeries(&views, o.refs, fresh), false
+}
+
+// without returns the refs but for those that are gone, in the same memory if nobody else
+// reads it.
+func (o *order) without(gone func(model.Ref) bool) []model.Ref {
+	if o.shared && slices.ContainsFunc(o.refs, gone) {
+		o.refs, o.shared = slices.Clone(o.refs), false
+	}
+	return slices.DeleteFunc(o.refs, gone)
 }
 
 // mergeSeries merges two lists of series in order, which it may return.

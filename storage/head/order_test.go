@@ -33,6 +33,8 @@ func TestSortedIsBlockOrder(t *testing.T) {
 		h := New(Options{})
 		all := make(map[model.Ref]known)
 		versions := make(map[uint64][]model.Ref)
+		type answer struct{ got, want []model.Ref }
+		var answers []answer
 		for gen := uint64(1); gen < 8; gen++ {
 			b := h.NewBuffer(gen)
 			var want []model.Ref
@@ -61,12 +63,18 @@ func TestSortedIsBlockOrder(t *testing.T) {
 				t.Fatalf("seed %d, round %d, generation %d: version %d of the order had %d other series", seed, round, gen, version, len(before))
 			}
 			versions[version] = got
+			answers = append(answers, answer{got, want})
 			b.Release()
 			h.Evict(gen + uint64(r.IntN(3)))
 			if r.IntN(3) == 0 {
 				for i := range h.shards {
 					h.shards[i].packAnew()
 				}
+			}
+		}
+		for gen, a := range answers {
+			if !slices.Equal(a.got, a.want) {
+				t.Fatalf("seed %d, round %d: the series of generation %d have changed since", seed, round, gen+1)
 			}
 		}
 	}

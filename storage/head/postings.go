@@ -138,16 +138,20 @@ func (s *Shard) resizeBitset(h uint32, words, want int) uint32 {
 }
 
 func (s *Shard) listToBitset(p *postings) {
-	pool := &s.lists
-	n := p.len()
-	top := pool.get(p.at, n)[n-1]
-	h := s.resizeBitset(noHandle, 0, max(int(top/32)+2, s.bitsetRoom()))
-	w := pool.get(h, int(pool.get(h, 1)[0]))
-	for _, slot := range pool.get(p.at, n) {
+	list, n := p.at, p.len()
+	*p = s.bitsetOf(s.lists.get(list, n))
+	s.lists.release(list, n)
+}
+
+// bitsetOf returns a bitset of rising slots, at least one, which may lie in the pool.
+func (s *Shard) bitsetOf(slots []uint32) postings {
+	n := len(slots)
+	h := s.resizeBitset(noHandle, 0, max(int(slots[n-1]/32)+2, s.bitsetRoom()))
+	w := s.lists.get(h, s.bitsetWords(&postings{at: h}))
+	for _, slot := range slots {
 		w[1+slot/32] |= 1 << (slot % 32)
 	}
-	pool.release(p.at, n)
-	*p = postings{n: uint32(n) | bitsetFlag, at: h}
+	return postings{n: uint32(n) | bitsetFlag, at: h}
 }
 
 // appendPostings appends the slots of a set, rising.

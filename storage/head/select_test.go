@@ -82,6 +82,11 @@ func TestSelectEqualsScan(t *testing.T) {
 					h.shards[i].packAnew()
 				}
 			}
+			if gen%2 == 0 {
+				for i := range h.shards {
+					h.shards[i].packLists()
+				}
+			}
 			checkSelect(t, r, h, series, nil)
 		}
 		if t.Failed() {

@@ -15,8 +15,9 @@ import (
 
 // LabelSet collects and checks the labels of a series whose alias is unknown, and
 // brings them to the form that storage expects: sorted, without empty values. The
-// pairs point into the request; build returns a copy. A LabelSet is not safe for
-// concurrent use and can be reused after Reset.
+// pairs point into the request; build returns a copy, which is valid until the request is
+// decoded again or released. A LabelSet is not safe for concurrent use and can be reused
+// after Reset.
 type LabelSet struct {
 	limits  Limits
 	pairs   []labelPair
@@ -43,8 +44,12 @@ type labelPair struct{ name, value []byte }
 // MetricName is the name of the label that holds the name of the metric.
 var MetricName = []byte("__name__")
 
-// begin resets the quotas for a new request.
-func (s *LabelSet) begin() { s.quotas = s.quotas[:0] }
+// begin resets the quotas for a new request. Labels built before are no longer valid: a
+// request of new series would otherwise leave all of them to the garbage collector.
+func (s *LabelSet) begin() {
+	s.quotas = s.quotas[:0]
+	s.builder.Rewind()
+}
 
 // Refuse returns a refusal, with details while the reason has quota left.
 func (s *LabelSet) Refuse(reason storage.Reason, format string, args ...any) *storage.Reject {
@@ -76,7 +81,6 @@ func (s *LabelSet) WantsDetail(reason storage.Reason) bool {
 // release drops the references to the request.
 func (s *LabelSet) release() {
 	clear(s.pairs[:cap(s.pairs)])
-	s.builder.Release()
 	s.extra = nil
 }
 

@@ -10,7 +10,7 @@ import (
 	"tsdb/storage"
 )
 
-// Store is the part of *storage.Batch that doors use.
+// Store is the part of *storage.Batch that doors use. It must not use labels after Reset.
 type Store interface {
 	Reset()
 	LookupAll(aliases []model.Hash, refs []model.Ref)

@@ -55,7 +55,7 @@ func (s *store) Resolve(alias model.Hash, ls labels.Labels) (model.Ref, error) {
 	if ref := s.refs[alias]; ref != 0 {
 		return ref, nil // the group has the series twice
 	}
-	s.series = append(s.series, &series{labels: ls})
+	s.series = append(s.series, &series{labels: ls.Copy()}) // it outlives the batch
 	ref := model.Ref(len(s.series))
 	s.refs[alias] = ref
 	return ref, nil
@@ -79,6 +79,7 @@ func (s *store) Histogram(model.Ref, int64, int64, model.Histogram) {}
 func (s *store) Exemplar(ref model.Ref, e model.Exemplar) {
 	of := s.series[ref-1]
 	s.out.use(of)
+	e.Labels = e.Labels.Copy()
 	of.exemplars = append(of.exemplars, e)
 }
 
