@@ -136,7 +136,7 @@ func (c *cardinalityCounter) span(min_, max_ int64) {
 
 // addHead adds the series that have samples in memory.
 func (c *cardinalityCounter) addHead(ctx context.Context) error {
-	refs, ids, err := c.census.head(ctx, c.tr)
+	refs, err := c.census.head(ctx, c.tr)
 	if err != nil || len(refs) == 0 {
 		return err
 	}
@@ -146,10 +146,8 @@ func (c *cardinalityCounter) addHead(ctx context.Context) error {
 		c.span(max(stats.MinTime, st.floor), stats.MaxTime)
 	}
 	c.result.Chunks += uint64(len(refs))
-	for _, id := range ids {
-		if _, err := c.seen.add(id.Hi); err != nil {
-			return err
-		}
+	if err := c.census.see(refs, &c.seen); err != nil {
+		return err
 	}
 	return c.census.view.views.head.CountLabels(ctx, refs, c.add)
 }

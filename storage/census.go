@@ -59,25 +59,24 @@ func (c *census) warn(err error) {
 	}
 }
 
-// head returns the series with samples in memory in a range, sorted, and their
-// identities.
-func (c *census) head(ctx context.Context, tr model.TimeRange) ([]model.Ref, []model.Identity, error) {
+// head returns the series with samples in memory in a range, sorted.
+func (c *census) head(ctx context.Context, tr model.TimeRange) ([]model.Ref, error) {
 	st, h := c.view.st, c.view.views.head
 	if tr = st.visible(tr); tr.Empty() {
-		return nil, nil, nil
+		return nil, nil
 	}
 	buffers := st.buffersIn(tr)
 	if len(buffers) == 0 {
-		return nil, nil, nil
+		return nil, nil
 	}
 	var refs []model.Ref
 	for _, ms := range c.sets {
 		found, err := h.Select(ctx, c.tenant, ms, tr, buffers...)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		if err := c.take(int64(len(found)) * (8 + 16)); err != nil {
-			return nil, nil, err
+		if err := c.take(int64(len(found)) * 8); err != nil {
+			return nil, err
 		}
 		refs = append(refs, found...)
 	}
@@ -87,7 +86,7 @@ func (c *census) head(ctx context.Context, tr model.TimeRange) ([]model.Ref, []m
 	}
 	deleted, err := c.view.views.frozenDeletions(st, c.tenant)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if rules := st.rulesInHead(); len(deleted) > 0 || rules != nil {
 		set := &SeriesSet{view: c.view, deleted: deleted, rules: rules}
@@ -97,9 +96,33 @@ func (c *census) head(ctx context.Context, tr model.TimeRange) ([]model.Ref, []m
 			return !ok || set.isDeleted(ref, tr, ls)
 		})
 	}
-	ids := make([]model.Identity, len(refs))
-	h.IDs(refs, ids)
-	return refs, ids, nil
+	return refs, nil
+}
+
+// identities calls each with the index and the identity of every series of head.
+func (c *census) identities(refs []model.Ref, each func(i int, id model.Identity) error) error {
+	var ids [1024]model.Identity // all of them would be twice the memory of the refs
+	for from := 0; from < len(refs); from += len(ids) {
+		part := refs[from:min(from+len(ids), len(refs))]
+		c.view.views.head.IDs(part, ids[:len(part)])
+		for k, id := range ids[:len(part)] {
+			if err := each(from+k, id); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// see adds the identities of series of head to a set.
+func (c *census) see(refs []model.Ref, seen *hashSet) error {
+	if err := seen.expect(len(refs)); err != nil {
+		return err
+	}
+	return c.identities(refs, func(_ int, id model.Identity) error {
+		_, err := seen.add(id.Hi)
+		return err
+	})
 }
 
 // parts returns the parts of blocks that have series in a range: of samples, the newest
@@ -227,11 +250,27 @@ func (s *hashSet) add(h uint64) (bool, error) {
 	return true, nil
 }
 
+// expect makes room for n hashes more, so that the set is not copied as it grows.
+func (s *hashSet) expect(n int) error {
+	size := len(s.slots)
+	for ; 4*(s.n+min(n, maxHashes)) >= 3*size; size = max(minHashSlots, 2*size) {
+	}
+	if size == len(s.slots) {
+		return nil
+	}
+	return s.resize(size)
+}
+
+const minHashSlots = 1024
+
 func (s *hashSet) grow() error {
 	if s.n >= maxHashes {
 		return fmt.Errorf("count series: more than %d; narrow the request down with match[] or a day", maxHashes)
 	}
-	size := max(1024, 2*len(s.slots))
+	return s.resize(max(minHashSlots, 2*len(s.slots)))
+}
+
+func (s *hashSet) resize(size int) error {
 	if s.take != nil {
 		if err := s.take(int64(size) * 8); err != nil {
 			return err

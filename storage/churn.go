@@ -209,19 +209,27 @@ func (c *census) basis(ctx context.Context, tr model.TimeRange) (string, error) 
 // what is new of them to news.
 func (c *churnCounter) read(ctx context.Context, start int64, sets *churnSets, news *churnNews) error {
 	tr := model.TimeRange{Min: start, Max: start + model.DayMs}
-	refs, ids, err := c.census.head(ctx, tr)
+	refs, err := c.census.head(ctx, tr)
 	if err != nil {
 		return err
 	}
-	fresh := refs[:0:0]
-	for i, id := range ids {
-		if _, err := sets.series.add(id.Hi); err != nil {
-			return err
-		}
+	if err := sets.series.expect(len(refs)); err != nil {
+		return err
+	}
+	var fresh []model.Ref
+	err = c.census.identities(refs, func(i int, id model.Identity) error {
 		if news != nil && !news.before.series.has(id.Hi) {
 			news.series++
+			if fresh == nil {
+				fresh = make([]model.Ref, 0, len(refs)-i)
+			}
 			fresh = append(fresh, refs[i])
 		}
+		_, err := sets.series.add(id.Hi)
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	head := c.census.view.views.head
 	if err := head.CountLabels(ctx, refs, func(name, value string, _ uint64) error {

@@ -133,14 +133,12 @@ func (c *metricCounter) of(name string) (*metricCounts, error) {
 }
 
 func (c *metricCounter) addHead(ctx context.Context) error {
-	refs, ids, err := c.census.head(ctx, model.AllTime)
+	refs, err := c.census.head(ctx, model.AllTime)
 	if err != nil {
 		return err
 	}
-	for _, id := range ids {
-		if _, err := c.seen.add(id.Hi); err != nil {
-			return err
-		}
+	if err := c.census.see(refs, &c.seen); err != nil {
+		return err
 	}
 	named := uint64(0)
 	add := func(name string, series uint64) error {
