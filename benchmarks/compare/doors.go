@@ -27,6 +27,8 @@ type doorLoad struct {
 	wanted float64 // of the unit a CPU second
 	ratio  float64 // wanted beside VictoriaMetrics; 0 = none
 	data   func(rows int) (forms.Data, []remote.Source, error)
+	half   bool          // sent at half of the rate that the server takes, which is measured first
+	p99    time.Duration // wanted latency; 0 = none
 }
 
 // doorUnit is what is counted in a CPU second.
@@ -70,23 +72,25 @@ func hosts(n int, span time.Duration) func(int) (forms.Data, []remote.Source, er
 }
 
 var doorLoads = []doorLoad{
-	{"remote write 1, 100 k series, 1 h, 2,000 samples a request", "remote1", 4, inSamples, 1.9, 4.3, raw(200, time.Hour)},
-	{"remote write 1, 100 k series, 1 h, 5,000 samples a request", "remote1", 10, inSamples, 2.5, 5.5, raw(200, time.Hour)},
-	{"remote write 2, 100 k series, 1 h, 2,000 samples a request", "remote2", 4, inSamples, 1.6, 0, machines(200, time.Hour)},
-	{"remote write 1, 1 M series, 10 min", "remote1", 4, inSamples, 1.3, 5, raw(2000, 10*time.Minute)},
-	{"remote write 1, 1 M new series, one sample each", "remote1", 4, inSeries, 150, 4, raw(2000, 15*time.Second)},
-	{"line protocol, TSBS cpu-only, 1,000 lines a request", "lines", 1000, inSamples, 2.2, 3, hosts(2000, 2*time.Hour)},
-	{"line protocol, TSBS cpu-only, 10,000 lines a request", "lines", 10000, inSamples, 2.6, 3.5, hosts(2000, 2*time.Hour)},
-	{"OTLP, zstd, 100 k series, 1 h", "otlp", 4, inSamples, 1.2, 3, machines(200, time.Hour)},
-	{"JSON lines, 100 k series, 20 min", "jsonl", 4, inText, 150, 2, machines(200, 20*time.Minute)},
-	{"exposition text, 100 k series, 20 min", "text", 4, inText, 150, 2, machines(200, 20*time.Minute)},
-	{"CSV, TSBS cpu-only, 1,000 lines a request", "csv", 1000, inText, 150, 2, hosts(2000, 2*time.Hour)},
-	{"line protocol over TCP, TSBS cpu-only", "lines-tcp", 1000, inText, 0, 0, hosts(2000, 2*time.Hour)},
-	{"Graphite over TCP, 100 k series, 20 min", "graphite", 4, inText, 0, 0, machines(200, 20*time.Minute)},
-	{"OpenTSDB, 100 k series, 20 min", "opentsdb", 4, inText, 0, 0, machines(200, 20*time.Minute)},
-	{"DataDog 1, 100 k series, 20 min", "datadog1", 4, inText, 0, 0, machines(200, 20*time.Minute)},
-	{"DataDog 2, zstd, 100 k series, 20 min", "datadog2", 4, inSamples, 0, 0, machines(200, 20*time.Minute)},
-	{"OTLP in JSON, 100 k series, 20 min", "otlp-json", 4, inText, 0, 0, machines(200, 20*time.Minute)},
+	{name: "remote write 1, 100 k series, 1 h, 2,000 samples a request", form: "remote1", rows: 4, unit: inSamples, wanted: 1.9, ratio: 4.3, data: raw(200, time.Hour)},
+	{name: "remote write 1, 100 k series, 1 h, 5,000 samples a request", form: "remote1", rows: 10, unit: inSamples, wanted: 2.5, ratio: 5.5, data: raw(200, time.Hour)},
+	{name: "remote write 2, 100 k series, 1 h, 2,000 samples a request", form: "remote2", rows: 4, unit: inSamples, wanted: 1.6, data: machines(200, time.Hour)},
+	{name: "remote write 1, 100 k series, 20 min, 2,000 samples a request, half load", form: "remote1", rows: 4, unit: inSamples,
+		data: raw(200, 20*time.Minute), half: true, p99: 5 * time.Millisecond},
+	{name: "remote write 1, 1 M series, 10 min", form: "remote1", rows: 4, unit: inSamples, wanted: 1.3, ratio: 5, data: raw(2000, 10*time.Minute)},
+	{name: "remote write 1, 1 M new series, one sample each", form: "remote1", rows: 4, unit: inSeries, wanted: 150, ratio: 4, data: raw(2000, 15*time.Second)},
+	{name: "line protocol, TSBS cpu-only, 1,000 lines a request", form: "lines", rows: 1000, unit: inSamples, wanted: 2.2, ratio: 3, data: hosts(2000, 2*time.Hour)},
+	{name: "line protocol, TSBS cpu-only, 10,000 lines a request", form: "lines", rows: 10000, unit: inSamples, wanted: 2.6, ratio: 3.5, data: hosts(2000, 2*time.Hour)},
+	{name: "OTLP, zstd, 100 k series, 1 h", form: "otlp", rows: 4, unit: inSamples, wanted: 1.2, ratio: 3, data: machines(200, time.Hour)},
+	{name: "JSON lines, 100 k series, 20 min", form: "jsonl", rows: 4, unit: inText, wanted: 150, ratio: 2, data: machines(200, 20*time.Minute)},
+	{name: "exposition text, 100 k series, 20 min", form: "text", rows: 4, unit: inText, wanted: 150, ratio: 2, data: machines(200, 20*time.Minute)},
+	{name: "CSV, TSBS cpu-only, 1,000 lines a request", form: "csv", rows: 1000, unit: inText, wanted: 150, ratio: 2, data: hosts(2000, 2*time.Hour)},
+	{name: "line protocol over TCP, TSBS cpu-only", form: "lines-tcp", rows: 1000, unit: inText, data: hosts(2000, 2*time.Hour)},
+	{name: "Graphite over TCP, 100 k series, 20 min", form: "graphite", rows: 4, unit: inText, data: machines(200, 20*time.Minute)},
+	{name: "OpenTSDB, 100 k series, 20 min", form: "opentsdb", rows: 4, unit: inText, data: machines(200, 20*time.Minute)},
+	{name: "DataDog 1, 100 k series, 20 min", form: "datadog1", rows: 4, unit: inText, data: machines(200, 20*time.Minute)},
+	{name: "DataDog 2, zstd, 100 k series, 20 min", form: "datadog2", rows: 4, unit: inSamples, data: machines(200, 20*time.Minute)},
+	{name: "OTLP in JSON, 100 k series, 20 min", form: "otlp-json", rows: 4, unit: inText, data: machines(200, 20*time.Minute)},
 }
 
 // doorResult holds the figures of one run of one server.
@@ -94,7 +98,10 @@ type doorResult struct {
 	perCPUSecond float64 // of the load's unit
 	samples      float64 // millions a CPU second
 	p50, p99     time.Duration
-	peakRSS      int64 // bytes
+	peakRSS      int64         // bytes
+	elapsed      time.Duration // from the first request to the last acknowledgement
+	requests     int
+	series       int
 }
 
 // runDoors measures writing through each protocol.
@@ -148,6 +155,20 @@ func runDoors(ctx context.Context, args []string) error {
 
 // measure runs one load against one server, from an empty directory until all is at rest.
 func (l doorLoad) measure(ctx context.Context, s server.Server, form forms.Form, scratch string) (r doorResult, err error) {
+	message := form.Message()
+	if l.half {
+		full, err := l.run(ctx, s, form, message, scratch)
+		if err != nil {
+			return r, err
+		}
+		message.Every = 2 * senders * full.elapsed / time.Duration(full.requests)
+		message.Warmup = full.series / (l.rows * fleet.SeriesPerTarget * senders) // the requests that register them
+	}
+	return l.run(ctx, s, form, message, scratch)
+}
+
+// run is measure of requests that are sent as message says.
+func (l doorLoad) run(ctx context.Context, s server.Server, form forms.Form, message remote.Form, scratch string) (r doorResult, err error) {
 	data, sources, err := l.data(l.rows)
 	if err != nil {
 		return r, err
@@ -168,7 +189,7 @@ func (l doorLoad) measure(ctx context.Context, s server.Server, form forms.Form,
 			return err
 		}
 		defer p.Kill()
-		report, err := send(ctx, form, p.URL, address, sources)
+		report, err := send(ctx, form, message, p.URL, address, sources)
 		if err != nil {
 			return p.Fail(fmt.Errorf("after %s: %w", report, err))
 		}
@@ -185,6 +206,7 @@ func (l doorLoad) measure(ctx context.Context, s server.Server, form forms.Form,
 		r.perCPUSecond = l.unit.count(data, report) / cpu.Seconds()
 		r.samples = inSamples.count(data, report) / cpu.Seconds()
 		r.p50, r.p99 = report.Latency(0.5), report.Latency(0.99)
+		r.elapsed, r.requests, r.series = report.Elapsed, report.Requests, data.Series
 		return nil
 	})
 	return r, err
@@ -192,14 +214,14 @@ func (l doorLoad) measure(ctx context.Context, s server.Server, form forms.Form,
 
 // send writes all sources to a server, which takes the form at an address of its own unless
 // that is empty.
-func send(ctx context.Context, form forms.Form, url, address string, sources []remote.Source) (*remote.Report, error) {
+func send(ctx context.Context, form forms.Form, message remote.Form, url, address string, sources []remote.Source) (*remote.Report, error) {
 	switch {
 	case form.TCP:
 		return remote.SendTCP(ctx, address, sources)
 	case address != "":
 		url = "http://" + address
 	}
-	return remote.SendAs(ctx, form.Message(), url+form.Path, sources)
+	return remote.SendAs(ctx, message, url+form.Path, sources)
 }
 
 // formNames returns the names of all forms.
@@ -234,6 +256,9 @@ func (l doorLoad) print(results [][]doorResult) {
 	wanted := "–"
 	if l.wanted > 0 {
 		wanted = fmt.Sprintf("≥ %g", l.wanted)
+	}
+	if l.p99 > 0 {
+		wanted = fmt.Sprintf("p99 ≤ %g ms", l.p99.Seconds()*1e3)
 	}
 	if l.ratio > 0 {
 		wanted += fmt.Sprintf(", ≥ %g ×", l.ratio)

@@ -28,6 +28,12 @@ type Source interface {
 type Form struct {
 	Header   http.Header
 	Compress func(dst, src []byte) []byte // uses the memory of dst; nil = messages are sent as they are
+	// Every is the time from one request of a sender to its next; 0 = as fast as they are
+	// acknowledged. Latencies then count from when a request was due, so that one that
+	// waited for a slow one before it counts as slow too.
+	Every time.Duration
+	// Warmup is the number of requests of a sender before that, which have no latency.
+	Warmup int
 }
 
 // write1 is remote write 1.
@@ -124,7 +130,8 @@ func totalOf(reports []Report, elapsed time.Duration) *Report {
 
 func (f Form) send(ctx context.Context, client *http.Client, url string, s Source, r *Report) error {
 	var raw, body []byte
-	for ctx.Err() == nil {
+	due := time.Now()
+	for k := 0; ctx.Err() == nil; k++ {
 		var n int
 		var err error
 		if raw, n, err = s.AppendRequest(raw[:0]); err != nil || n == 0 {
@@ -135,16 +142,33 @@ func (f Form) send(ctx context.Context, client *http.Client, url string, s Sourc
 			body = f.Compress(body, raw)
 			message = body
 		}
+		if k == f.Warmup {
+			due = time.Now()
+		}
+		paced := f.Every > 0 && k >= f.Warmup
+		if paced {
+			due = due.Add(f.Every)
+			select {
+			case <-time.After(time.Until(due)):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
 		took, retries, err := f.post(ctx, client, url, message)
 		r.Retries += retries
 		if err != nil {
 			return err
 		}
+		if paced {
+			took = time.Since(due)
+		}
 		r.Samples += n
 		r.Requests++
 		r.Messages += int64(len(raw))
 		r.Bytes += int64(len(message))
-		r.latencies = append(r.latencies, took)
+		if k >= f.Warmup {
+			r.latencies = append(r.latencies, took)
+		}
 	}
 	return nil
 }
