@@ -29,7 +29,8 @@ import (
 // leaving operations out, and printed.
 //
 //	TSDB_LIFE_SEED=17 go test ./storage -run TestLife              one life
-//	TSDB_SOAK_SEEDS=50000 go test -timeout 0 ./storage -run TestLife  the first 50,000
+//	TSDB_SOAK_SEEDS=50000 go test -timeout 0 ./storage -run TestLife  the first 50,000,
+//	                                                               or from TSDB_SOAK_FROM on
 //
 // 500 lives take a minute and a half of a CPU. A run has the first lifeSeeds, always the
 // same.
@@ -90,8 +91,9 @@ func lifeSeedsOf(t *testing.T) (seeds []uint64) {
 	if soak, ok := number("TSDB_SOAK_SEEDS"); ok {
 		n = soak
 	}
+	from, _ := number("TSDB_SOAK_FROM")
 	for i := range n {
-		seeds = append(seeds, i)
+		seeds = append(seeds, from+i)
 	}
 	return seeds
 }
