@@ -39,14 +39,14 @@ func (l *Log) flushLoop() {
 		case <-l.stop:
 			return
 		case <-l.kick:
-			l.turn.Lock()
+			l.turn <- struct{}{}
 			w.flush(false)
 		case <-syncDue:
-			l.turn.Lock()
+			l.turn <- struct{}{}
 			w.syncDue = nil
 			w.flush(true)
 		case <-idleDue:
-			l.turn.Lock()
+			l.turn <- struct{}{}
 			w.idleDue = nil
 			if l.o.Clock.Now().Sub(w.lastFlush) >= idleMarkAfter {
 				w.mark()
@@ -88,7 +88,7 @@ func (l *Log) flushNow() {
 func (l *Log) endTurn() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.turn.Unlock()
+	<-l.turn
 	if g := l.mu.next; g != nil && g.waiting {
 		g.waiting = false // once: without a segment it must wait for the preparer
 		wake(l.kick)

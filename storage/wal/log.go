@@ -27,7 +27,7 @@ const (
 // except that Rotate must not run concurrently with Append, and no method with Close.
 //
 // Lock order: the caller's locks (gate, shard), Log.release, Log.turn, Log.mu. None is
-// taken while mu is held, except turn by TryLock, and mu is never held over I/O.
+// taken while mu is held, except turn without waiting, and mu is never held over I/O.
 type Log struct {
 	fs      vfs.FS
 	dir     string
@@ -39,7 +39,7 @@ type Log struct {
 	durable    atomic.Uint64 // LSNs up to this one are on disk
 	generation atomic.Uint64
 
-	turn    sync.Mutex    // held by the goroutine that flushes
+	turn    chan struct{} // holds one token: that of the goroutine that flushes
 	release sync.Mutex    // one Release at a time
 	deletes chan struct{} // holds one token: one ReserveDelete at a time
 
@@ -103,6 +103,7 @@ func Open(fs vfs.FS, dir string, o Options, start log.Pos, keep *Recovery) (*Log
 	}
 	l := &Log{
 		fs: fs, dir: dir, o: o.withDefaults(),
+		turn:    make(chan struct{}, 1),
 		deletes: make(chan struct{}, 1),
 		kick:    make(chan struct{}, 1),
 		prepare: make(chan struct{}, 1),
@@ -286,7 +287,10 @@ func (l *Log) Wait(ctx context.Context, lsn uint64) error {
 	g, mine := m.current, false
 	if lsn > m.flushing {
 		g = m.next
-		if mine = l.turn.TryLock(); !mine {
+		select {
+		case l.turn <- struct{}{}:
+			mine = true
+		default:
 			g.waiting = true // endTurn sees to it
 		}
 	}
