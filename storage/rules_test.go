@@ -196,8 +196,8 @@ func TestOldestSampleOfARule(t *testing.T) {
 	}
 	check(now-60*model.DayMs, true)
 	check(now-60*model.DayMs-1, false)
-	must(t, w.db.SetRetention(w.ctx, Retention{RawMs: 10 * model.DayMs, Rules: []RetentionRule{only(1, 20*model.DayMs, 0)}}))
-	must(t, w.db.SetRetention(w.ctx, Retention{RawMs: 10 * model.DayMs, Rules: []RetentionRule{only(1, 60*model.DayMs, 0)}}))
+	must(t, w.db.SetRetention(w.ctx, Retention{RawMs: 90 * model.DayMs, Rules: []RetentionRule{only(1, 20*model.DayMs, 0)}}))
+	must(t, w.db.SetRetention(w.ctx, Retention{RawMs: 90 * model.DayMs, Rules: []RetentionRule{only(1, 60*model.DayMs, 0)}}))
 	floor := block.Raw.PartitionStart(now - 20*model.DayMs)
 	check(floor, true)
 	check(floor-1, false)
