@@ -8,7 +8,9 @@ SOAK     ?= 1h
 
 # Packages whose tests run many goroutines: the race detector goes over these.
 # -short leaves out repetitions that have one goroutine; make test runs them all.
-RACE ?= ./internal/vfs/... ./internal/background/... ./storage/... ./query/... ./api/... ./cmd/...
+# Of the packages whose tests take longest it goes over those with many goroutines.
+CONCURRENT ?= AtOnce|Background|Beside|Busy|Cancel|Close|Concurrent|During|Fair|Job|Meanwhile|Shar|Stop|Wait|While|Work|Yield
+RACE       ?= ./internal/vfs/... ./internal/background/... ./storage/... ./query/... ./api/... ./cmd/...
 
 .PHONY: help build run proto web web-check test test-deps test-deps-fresh race fuzz bench bench-servers bench-queries bench-size lint soak clean
 
@@ -42,7 +44,8 @@ test-deps-fresh: ## proves that test-deps works on a new machine: empty module c
 	.ci/test-deps fresh
 
 race: ## the concurrent packages under the race detector
-	$(GO) test -race -short -vet=off -timeout 20m $(RACE)
+	$(GO) test -race -short -vet=off -timeout 20m $$($(GO) list $(RACE) | grep -vxE 'tsdb/(storage|query)')
+	$(GO) test -race -short -vet=off -timeout 20m -run '$(CONCURRENT)' ./storage ./query
 	$(GO) test -race -short -vet=off -timeout 20m -run 'ManyAtOnce|Concurrent|Version|Files|Sweep' ./partition/block ./partition/blockset # the rest has one goroutine
 
 fuzz: ## every fuzz target for half a second

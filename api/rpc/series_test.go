@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"tsdb/api/prom/promtest"
+	"tsdb/internal/doctortest"
 	"tsdb/internal/model"
 	tsdbv1 "tsdb/proto/tsdb/v1"
 )
@@ -288,6 +289,7 @@ func TestSeriesAndLabelsOfARange(t *testing.T) {
 // TestDamageIsAWarningOfSeriesAndLabels: if a block cannot be read, raw series and
 // labels are returned with warnings that name it.
 func TestDamageIsAWarningOfSeriesAndLabels(t *testing.T) {
+	doctortest.Damages(t, "it damages a block to see it named")
 	s := newServer(t, Options{})
 	if _, err := s.DB.Flush(t.Context()); err != nil {
 		t.Fatal(err)
