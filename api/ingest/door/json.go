@@ -13,13 +13,16 @@ import (
 )
 
 // JSON parses bodies in JSON. The zero value is ready; it serves one body at a time, and
-// is kept with a decoder for reuse. Its trees are kept apart.
+// is kept with a decoder for reuse.
 //
 // A value unescapes its string in place when its Type is asked for, and by rules of its
 // own: read what may be a string with Text, which follows those of encoding/json.
 type JSON struct {
-	tree *tree // nil = none is in use
-	text []byte
+	parser   *fastjson.Parser
+	capacity int // values that the parser has room for
+	parsed   int // values of all bodies since the parser was made
+	copied   int // bytes of the largest body since then
+	text     []byte
 
 	charge func(bytes int64) error // nil = not charged
 	paid   int64                   // bytes of this request that were charged
@@ -30,7 +33,8 @@ const (
 	// smaller array of values while a larger one replaces it, and a place in the
 	// object or array that holds it.
 	jsonValueBytes = 224
-	// maxPooledValues is the size of the largest tree that is kept for reuse.
+	// maxPooledValues is the size of the largest tree that is kept for reuse. What is
+	// kept is not charged: it is in a sync.Pool, which the next two collections empty.
 	maxPooledValues = 1 << 17
 	// A parser is replaced after as many values as 32 of its largest trees have, at
 	// least minParsedValues and at most maxParsedValues: a place in the tree keeps the
@@ -73,13 +77,13 @@ func (j *JSON) Parse(src []byte) (*fastjson.Value, error) {
 		}
 		j.paid = need
 	}
-	if j.tree == nil {
-		j.tree = trees.get()
+	if j.parser == nil {
+		j.parser = new(fastjson.Parser)
 	}
-	j.tree.grow(values)
-	j.tree.parsed += values
-	j.tree.copied = max(j.tree.copied, len(src))
-	v, err := j.tree.parser.ParseBytes(src)
+	j.grow(values)
+	j.parsed += values
+	j.copied = max(j.copied, len(src))
+	v, err := j.parser.ParseBytes(src)
 	if err != nil {
 		return nil, fmt.Errorf("%w: it has more than %d levels", ErrJSON, fastjson.MaxDepth)
 	}
@@ -94,6 +98,24 @@ func malformed(src []byte) error {
 		return fmt.Errorf("%w after %d bytes: %w", ErrJSON, syntax.Offset, err)
 	}
 	return fmt.Errorf("%w: %w", ErrJSON, err)
+}
+
+// grow makes room for the values of a tree. The values of a tree that outgrows the array
+// they are in stay in it, and others follow in one that is a quarter larger: a large tree
+// that begins with nothing takes five times its size. So the room grows between trees.
+func (j *JSON) grow(values int) {
+	if values > j.capacity && values > jsonGrowthValues {
+		text := append(bytes.Repeat([]byte("0,"), values+1), ']')
+		text[0], text[1] = '[', ' '
+		for n := max(j.capacity, jsonGrowthValues); n < values; {
+			n = min(n+n/4, values)
+			end := 2 * n
+			text[end-1] = ']'
+			_, _ = j.parser.ParseBytes(text[:end]) // n values with the array: no error
+			text[end-1] = ','
+		}
+	}
+	j.capacity = max(j.capacity, values)
 }
 
 // Text returns the content of a string, and of another word the word itself: of what may
@@ -144,9 +166,8 @@ func (j *JSON) ResetText() { j.text = j.text[:0] }
 // Release ends the request, and drops large buffers.
 func (j *JSON) Release() {
 	j.charge, j.paid = nil, 0
-	if j.tree != nil {
-		trees.put(j.tree)
-		j.tree = nil
+	if j.capacity > maxPooledValues || j.parsed > min(max(32*j.capacity, minParsedValues), maxParsedValues) || j.copied > maxPooledBytes {
+		j.parser, j.capacity, j.parsed, j.copied = nil, 0, 0, 0
 	}
 	if cap(j.text) > maxPooledBytes {
 		j.text = nil

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 
@@ -70,8 +69,8 @@ func TestTreesTakeNoMoreThanCharged(t *testing.T) {
 			if took := heap() - before; took > j.Paid() {
 				t.Errorf("%s: %d bytes, charged %d", item, took, j.Paid())
 			}
-			if j.Release(); trees.values > maxFreeValues || slices.ContainsFunc(trees.free, func(t *tree) bool { return t.capacity > maxPooledValues }) {
-				t.Error("a large tree is kept")
+			if j.Release(); j.parser != nil {
+				t.Error("a large parser is kept")
 			}
 			runtime.KeepAlive(src)
 		}
@@ -94,34 +93,5 @@ func TestTreesAreBounded(t *testing.T) {
 			t.Errorf("%d values: %d bytes charged, %d paid", n, used, j.Paid())
 		}
 		charge.Release()
-	}
-}
-
-// TestTreesAreUsedAgain: also after collections, until they have not been used for some.
-func TestTreesAreUsedAgain(t *testing.T) {
-	p := treePool{watched: true} // collections are those of the test
-	full := &tree{capacity: maxPooledValues}
-	p.put(full)
-	p.put(&tree{capacity: maxPooledValues + 1})
-	p.put(&tree{capacity: maxPooledValues, parsed: maxParsedValues + 1})
-	p.put(&tree{capacity: 10, copied: maxPooledBytes + 1})
-	for range maxIdleCollections - 1 {
-		p.collected()
-	}
-	if got := p.get(); got != full || p.values != 0 {
-		t.Errorf("%+v, %d values are left; want the only tree that is small enough", got, p.values)
-	}
-	p.put(full)
-	other, third := &tree{capacity: maxPooledValues}, &tree{capacity: 1}
-	p.put(other)
-	p.put(third)
-	if p.values != maxFreeValues || len(p.free) != 2 {
-		t.Errorf("%d trees with %d values are kept", len(p.free), p.values)
-	}
-	for range maxIdleCollections {
-		p.collected()
-	}
-	if got := p.get(); got == full || got == other || got.capacity != 0 || p.watched {
-		t.Errorf("%+v is kept though it was idle", got)
 	}
 }
