@@ -114,6 +114,7 @@ func damage(t *testing.T, s *server) {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
+	s.unchecked = false // it stays damaged
 }
 
 // scrapingServer starts a server that scrapes: of the pool fixed one target is up and one
