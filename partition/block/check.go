@@ -21,18 +21,7 @@ import (
 // damage.
 func (b *Block) Check(ctx context.Context, report func(off int64, what string)) error {
 	c := checker{block: b, report: report}
-	for _, step := range []func(context.Context) error{
-		c.ends, c.sections, c.chunks, c.exemplars, c.series, c.postings, c.metadata, c.generations,
-	} {
-		if err := c.take(step(ctx)); err != nil {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-	}
-	c.coverage()
-	return nil
+	return c.run(ctx, c.ends, c.sections, c.chunks, c.exemplars, c.series, c.postings, c.metadata, c.generations)
 }
 
 // ValidateChecksums reads the complete block and reports, by offset in the file, every
@@ -41,7 +30,24 @@ func (b *Block) Check(ctx context.Context, report func(off int64, what string)) 
 // reading only, not damage.
 func (b *Block) ValidateChecksums(ctx context.Context, report func(off int64, what string)) error {
 	c := checker{block: b, report: report}
-	for _, step := range []func(context.Context) error{c.ends, c.sections, c.frames, c.exemplars} {
+	return c.run(ctx, c.ends, c.sections, c.frames, c.exemplars)
+}
+
+// checker is the state of one Check or ValidateChecksums.
+type checker struct {
+	block   *Block
+	report  func(off int64, what string)
+	damaged bool
+	extents []extent      // parts of the file that are in use
+	pairs   uint64        // fingerprint of (name, value, ordinal) over the series table
+	buckets model.Buckets // scratch
+	scratch []frame
+}
+
+// run takes the steps one after another, and then reports the bytes that none of them
+// covered.
+func (c *checker) run(ctx context.Context, steps ...func(context.Context) error) error {
+	for _, step := range steps {
 		if err := c.take(step(ctx)); err != nil {
 			return err
 		}
@@ -51,17 +57,6 @@ func (b *Block) ValidateChecksums(ctx context.Context, report func(off int64, wh
 	}
 	c.coverage()
 	return nil
-}
-
-// checker is the state of one Check.
-type checker struct {
-	block   *Block
-	report  func(off int64, what string)
-	damaged bool
-	extents []extent      // parts of the file that are in use
-	pairs   uint64        // fingerprint of (name, value, ordinal) over the series table
-	buckets model.Buckets // scratch
-	scratch []frame
 }
 
 // extent is a part of the file.

@@ -10,7 +10,7 @@ import (
 	"tsdb/storage/log"
 )
 
-// writer writes frames to segments. It belongs to the goroutine that holds Log.turn, to
+// writer writes frames to segments. It belongs to the goroutine that holds Log.flushSem, to
 // Open before flushLoop starts and to Close after it has ended.
 type writer struct {
 	log      *Log
@@ -39,14 +39,14 @@ func (l *Log) flushLoop() {
 		case <-l.stop:
 			return
 		case <-l.kick:
-			l.turn <- struct{}{}
+			l.flushSem <- struct{}{}
 			w.flush(false)
 		case <-syncDue:
-			l.turn <- struct{}{}
+			l.flushSem <- struct{}{}
 			w.syncDue = nil
 			w.flush(true)
 		case <-idleDue:
-			l.turn <- struct{}{}
+			l.flushSem <- struct{}{}
 			w.idleDue = nil
 			if l.o.Clock.Now().Sub(w.lastFlush) >= idleMarkAfter {
 				w.mark()
@@ -60,7 +60,7 @@ func (l *Log) flushLoop() {
 			w.idleDue = l.o.Clock.After(idleMarkAfter)
 		}
 		syncDue, idleDue = w.syncDue, w.idleDue
-		l.endTurn()
+		l.releaseFlush()
 	}
 }
 
@@ -72,23 +72,23 @@ func (w *writer) unarmed() (sync, idle bool) {
 	return sync, idle
 }
 
-// flushNow flushes for the caller, who has the turn. A goroutine that waits for its
-// frames writes them itself if it can: to hand them to another one and to be woken by
-// that costs as much as the sync.
+// flushNow flushes for the caller, which holds flushSem, and releases it. A goroutine that
+// waits for its frames writes them itself if it can: handing them to another goroutine
+// and being woken by it costs as much as the sync.
 func (l *Log) flushNow() {
 	l.writer.flush(false)
 	sync, idle := l.writer.unarmed()
-	l.endTurn()
+	l.releaseFlush()
 	if sync || idle {
 		wake(l.kick)
 	}
 }
 
-// endTurn lets others flush, and has flushLoop do so if goroutines wait for that already.
-func (l *Log) endTurn() {
+// releaseFlush releases flushSem, and wakes flushLoop if goroutines already wait for a flush.
+func (l *Log) releaseFlush() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	<-l.turn
+	<-l.flushSem
 	if g := l.mu.next; g != nil && g.waiting {
 		g.waiting = false // once: without a segment it must wait for the preparer
 		wake(l.kick)
@@ -96,7 +96,7 @@ func (l *Log) endTurn() {
 }
 
 // flush writes the pending frames, syncs if the mode or the argument requires it,
-// and wakes the waiters. A failure poisons the log. The caller has the turn.
+// and wakes the waiters. A failure poisons the log. The caller holds flushSem.
 func (w *writer) flush(sync bool) {
 	l := w.log
 	m := &l.mu

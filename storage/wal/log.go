@@ -26,8 +26,8 @@ const (
 // Log is a log open for appending. Its methods are safe for concurrent use,
 // except that Rotate must not run concurrently with Append, and no method with Close.
 //
-// Lock order: the caller's locks (gate, shard), Log.release, Log.turn, Log.mu. None is
-// taken while mu is held, except turn without waiting, and mu is never held over I/O.
+// Lock order: the caller's locks (gate, shard), Log.release, Log.flushSem, Log.mu. None is
+// taken while mu is held, except flushSem without waiting, and mu is never held over I/O.
 type Log struct {
 	fs      vfs.FS
 	dir     string
@@ -39,9 +39,9 @@ type Log struct {
 	durable    atomic.Uint64 // LSNs up to this one are on disk
 	generation atomic.Uint64
 
-	turn    chan struct{} // holds one token: that of the goroutine that flushes
-	release sync.Mutex    // one Release at a time
-	deletes chan struct{} // holds one token: one ReserveDelete at a time
+	flushSem chan struct{} // a semaphore of one, held by the goroutine that flushes
+	release  sync.Mutex    // one Release at a time
+	deletes  chan struct{} // holds one token: one ReserveDelete at a time
 
 	kick    chan struct{} // wakes the flusher
 	prepare chan struct{} // wakes the preparer
@@ -103,11 +103,11 @@ func Open(fs vfs.FS, dir string, o Options, start log.Pos, keep *Recovery) (*Log
 	}
 	l := &Log{
 		fs: fs, dir: dir, o: o.withDefaults(),
-		turn:    make(chan struct{}, 1),
-		deletes: make(chan struct{}, 1),
-		kick:    make(chan struct{}, 1),
-		prepare: make(chan struct{}, 1),
-		stop:    make(chan struct{}),
+		flushSem: make(chan struct{}, 1),
+		deletes:  make(chan struct{}, 1),
+		kick:     make(chan struct{}, 1),
+		prepare:  make(chan struct{}, 1),
+		stop:     make(chan struct{}),
 
 		released: make(chan struct{}, 1),
 	}
@@ -288,10 +288,10 @@ func (l *Log) Wait(ctx context.Context, lsn uint64) error {
 	if lsn > m.flushing {
 		g = m.next
 		select {
-		case l.turn <- struct{}{}:
+		case l.flushSem <- struct{}{}:
 			mine = true
 		default:
-			g.waiting = true // endTurn sees to it
+			g.waiting = true // releaseFlush sees to it
 		}
 	}
 	m.Unlock()
