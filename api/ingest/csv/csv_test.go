@@ -107,10 +107,10 @@ func TestAliases(t *testing.T) {
 	}
 }
 
-// FuzzLines: any line gives the fields that encoding/csv gives, if that takes it, and
-// decodes alike with known and new series.
+// FuzzLines: any line gives the first fields that encoding/csv gives, if that takes it,
+// and decodes alike with known and new series.
 func FuzzLines(f *testing.F) {
-	for _, s := range []string{"1,a,b,2,3", `1,"a,b","c""d",2,3`, "1,a", ",,,,", `1,"a"x,b,2,3`, `1,"a`, "1,a,b,,3\r\n2,a,b,x,4\n", "1, a ,b, 2 ,\"3\""} {
+	for _, s := range []string{"1,a,b,2,3", `1,"a,b","c""d",2,3`, "1,a", ",,,,", `1,"a"x,b,2,3`, `1,"a`, "1,a,b,,3\r\n2,a,b,x,4\n", "1, a ,b, 2 ,\"3\"", strings.Repeat(",", 2*maxColumns)} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
@@ -127,6 +127,7 @@ func FuzzLines(f *testing.F) {
 		if err != nil {
 			return
 		}
+		want = want[:min(len(want), maxColumns)]
 		fields, ok := Split(nil, src, maxColumns)
 		if !ok || len(fields) != len(want) {
 			t.Fatalf("%q: %q, encoding/csv has %q", src, fields, want)
