@@ -44,8 +44,23 @@ export async function open(browser, url, { width = 1280, height = 900, scheme = 
   page.on('request', (r) => {
     if (!r.url().startsWith(new URL(url).origin) && !r.url().startsWith('blob:')) page.faults.push(`request to ${r.url()}`)
   })
+  pages.push(page)
   await page.goto(url)
   return page
+}
+
+const pages = []
+
+/** Prints what a person sees of each page when a step has failed, and keeps a picture. */
+async function describe() {
+  for (const [i, page] of pages.entries()) {
+    if (page.isClosed()) continue
+    const focus = await page.evaluate(() => document.activeElement?.outerHTML.slice(0, 200))
+    console.log(`page ${i} at ${page.url()}, ${page.asking} requests without an answer, focus on ${focus}`)
+    console.log(page.faults.join('\n'))
+    console.log(await page.locator('main').innerText({ timeout: 5000 }))
+    await shot(page, `failed-${i}`)
+  }
 }
 
 export async function step(name, f) {
@@ -54,6 +69,7 @@ export async function step(name, f) {
     await f()
   } catch (e) {
     console.log(`FAIL ${name}\n${e.stack ?? e}`)
+    await describe().catch(() => undefined)
     throw e
   }
   console.log(`ok   ${name} (${Math.round(performance.now() - begin)} ms)`)
