@@ -38,7 +38,7 @@ func (s *Server) view(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) asset(w http.ResponseWriter, r *http.Request) { s.page.Asset(w, r) }
 
-// home leads browsers to the page, and tells other clients in plain text what the
+// home redirects browsers to the page, and tells other clients in plain text what the
 // server is.
 func (s *Server) home(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Vary", "Accept")

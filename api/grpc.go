@@ -195,7 +195,7 @@ func (r *RPC) ChargeTo(b *reqbody.Budget) { r.metered.budget = b }
 // Shutdown stops accepting requests and waits for those in flight. If ctx ends
 // first, it closes their connections.
 func (r *RPC) Shutdown(ctx context.Context) {
-	r.health.Shutdown() // tells those who watch, which ends no stream of theirs
+	r.health.Shutdown() // watchers are told; their streams go on
 	r.stopOnce.Do(func() { close(r.stopping) })
 	done := make(chan struct{})
 	go func() {

@@ -16,7 +16,7 @@ func isInfluxPath(path string) bool {
 	return slices.Contains([]string{"/write", "/query", "/ping", "/health", "/ready"}, path) || strings.HasPrefix(path, "/api/v2/") || strings.HasPrefix(path, "/api/v3/")
 }
 
-// cutInfluxPrefix removes the prefix of InfluxDB's paths, before anything looks at the
+// cutInfluxPrefix removes the prefix of InfluxDB's paths, before any handler sees the
 // path. Other paths below a prefix are not served.
 func cutInfluxPrefix(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// whoamiView tells the page what its user may do, so that it offers nothing else.
+// whoamiView lists what the user of the page may do, so that the page offers nothing else.
 type whoamiView struct {
 	User string `json:"user"` // empty with a token, and without authentication
 	// Authentication is whether the server has users.

@@ -285,7 +285,7 @@ func (s *huffmanStream) limit(from, to uint) {
 }
 
 // next returns the next bits, at least 56, the first highest. The lowest bit is set
-// as a mark: its position tells how many bits have been shifted out. At least 57
+// as a mark: its position reports how many bits have been shifted out. At least 57
 // bits must be left.
 func (s *huffmanStream) next(src []byte) uint64 {
 	size := (s.left + 7) / 8

@@ -45,8 +45,8 @@ func nonCounter(name, position string) string {
 	return fmt.Sprintf("PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: %q (%s)", name, position)
 }
 
-// An answer from the cache tells of the metrics that have values within the range
-// that is asked for, whatever else was kept.
+// An answer from the cache has infos about the metrics that have values within its own
+// range, whatever else the cache keeps.
 func TestInfosAreThoseOfTheRange(t *testing.T) {
 	w := newCacheWorld(t, 1, false, 0)
 	defer w.close()

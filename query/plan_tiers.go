@@ -15,7 +15,7 @@ import (
 	"tsdb/storage"
 )
 
-// SelectorPlan tells which tiers a selector of a query reads, and why it reads no
+// SelectorPlan reports which tiers a selector of a query reads, and why it reads no
 // coarser ones.
 type SelectorPlan struct {
 	Selector string // as in the query

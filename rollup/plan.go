@@ -23,10 +23,10 @@ const (
 	// foldShare is a divisor: a block of largeGroup days is written again once
 	// 1/foldShare of its days are in other blocks.
 	foldShare = 8
-	// crowd is the number of blocks of single days of a tier above which complete
+	// maxSingleDayBlocks is the number of blocks of single days of a tier above which complete
 	// groups are folded at once, before further days are rolled up. It bounds the
 	// open blocks while the days of years are rolled up for the first time.
-	crowd = 96
+	maxSingleDayBlocks = 96
 	// foldBytesMax bounds the inputs of a fold, and so its duration. A group that
 	// has more stays as it is.
 	foldBytesMax = 16 << 30
@@ -87,7 +87,7 @@ func Plan(st *manifest.State, o PlanOptions) (Step, bool) {
 	if step, ok := p.rollExpired(); ok {
 		return step, true
 	}
-	if p.crowded() {
+	if p.hasManySingleDays() {
 		if step, ok := p.fold(true); ok {
 			return step, true
 		}
@@ -204,7 +204,7 @@ func (p *planner) dirty(d *day, c *manifest.Coverage) bool {
 	return slices.ContainsFunc(d.l2, func(b manifest.Listed) bool { return !c.Clean(b.Info) })
 }
 
-// deletion tells what the deletions that an entry has not applied mean to it.
+// deletion classifies the effect on an entry of the deletions that it has not applied.
 type deletion uint8
 
 const (

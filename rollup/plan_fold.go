@@ -31,8 +31,8 @@ func groupOf(start, size int64) int64 {
 	return n / size
 }
 
-// crowded reports whether a tier has too many blocks of single days.
-func (p *planner) crowded() bool {
+// hasManySingleDays reports whether a tier has too many blocks of single days.
+func (p *planner) hasManySingleDays() bool {
 	n := map[block.Tier]int{}
 	for _, b := range p.st.Blocks {
 		if b.Tier != block.Raw && b.Days <= 1 {
@@ -40,7 +40,7 @@ func (p *planner) crowded() bool {
 		}
 	}
 	for _, t := range p.o.Tiers {
-		if n[t] > crowd {
+		if n[t] > maxSingleDayBlocks {
 			return true
 		}
 	}

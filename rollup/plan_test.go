@@ -200,12 +200,12 @@ func covers(name string, from, to int) string {
 // Complete groups are folded at once while a tier has very many blocks.
 func TestPlanFoldsWhatIsCrowded(t *testing.T) {
 	var b strings.Builder
-	for d := range crowd + 1 {
+	for d := range maxSingleDayBlocks + 1 {
 		fmt.Fprintf(&b, "b x%d 1m %d 1 0\nc 1m %d x%d 5 0\nc 1h %d - 5 0\n", d, d, d, d, d)
 	}
 	o := PlanOptions{NowMs: day0 + 200*model.DayMs, FreeBytes: math.MaxUint64, Tiers: []block.Tier{block.Minute, block.Hour}}
 	want := "fold 1m"
-	for d := largeGroup; d <= crowd; d++ {
+	for d := largeGroup; d <= maxSingleDayBlocks; d++ {
 		want += fmt.Sprint(" ", d)
 	}
 	if got := stepString(Plan(planState(t, o.NowMs, b.String()+"l2 150 5 30"), o)); got != want {

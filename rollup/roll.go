@@ -34,7 +34,7 @@ type roller struct {
 	both     model.ColumnSet // scratch
 	lost     block.DeletedRanges
 	result   *Result
-	// hidesSamples tells that retention rules hide samples of the day, or may: those that stand in
+	// hidesSamples means that retention rules hide samples of the day, or may: those that stand in
 	// are named series by series then, so that the others stay hidden.
 	hidesSamples bool
 }

@@ -135,7 +135,7 @@ func TestPlannerTakesABacklog(t *testing.T) {
 	s.settle()
 	n, _ := s.blocks()
 	t.Logf("%d blocks, at most %d, steps %v", n, s.most, s.steps)
-	if s.most > 2*(crowd+largeGroup)+2*days/largeGroup || n > 2*(days/largeGroup+2*smallGroup) {
+	if s.most > 2*(maxSingleDayBlocks+largeGroup)+2*days/largeGroup || n > 2*(days/largeGroup+2*smallGroup) {
 		t.Errorf("%d rollup blocks in the end, %d at most", n, s.most)
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"tsdb/rollup/bucket"
 )
 
-// samplesStandIn reports whether the samples of chunks stand in for their buckets, as far
-// as the directory tells how many of both there are: so no buckets are made in vain.
+// samplesStandIn reports whether the samples of chunks stand in for their buckets, decided
+// by their numbers in the directory before any bucket is made.
 func samplesStandIn(t block.Tier, chunks []block.Chunk) bool {
 	if t >= block.Hour {
 		return false

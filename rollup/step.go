@@ -40,7 +40,7 @@ type Step struct {
 	// are written of Fold and Erase.
 	Days  []int64
 	Bytes int64 // of the blocks to be read
-	// Off tells that the tier of Erase is off: deletions apply to rows of days with
+	// Off means that the tier of Erase is off: deletions apply to rows of days with
 	// samples, too, which are not rolled up again.
 	Off    bool
 	Reason string // for the log

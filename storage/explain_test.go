@@ -8,8 +8,8 @@ import (
 	"tsdb/internal/model"
 )
 
-// The samples of a range are counted one by one, in memory and in blocks; once so many
-// times were read, runs and chunks that the range cuts count as a whole. Both are bounds.
+// The samples of a range are counted one by one, in memory and in blocks. Beyond a number
+// of times read, runs and chunks that the range cuts count as a whole. Both are bounds.
 func TestExplainCountsTheSamplesInside(t *testing.T) {
 	w := newTieredWorld(t)
 	from := dayAt(1) + model.HourMs

@@ -67,7 +67,7 @@ func LimitsOf(r Retention, now int64) (_ [][]RawLimit, lo int64, _ error) {
 // RawLimits returns the limits of the import: see DB.RawLimits.
 func (im *Import) RawLimits() [][]RawLimit { return im.db.rawLimits(im.limits.policy) }
 
-// importLimits tells how old samples of a series may be. It is asked only about samples
+// importLimits reports how old samples of a series may be. It is asked only about samples
 // older than every rule allows.
 type importLimits struct {
 	policy   *policy

@@ -9,7 +9,7 @@ import (
 // The paces of an import beside writers. Writers need about a microsecond of CPU a
 // sample, so at the higher rate they use a good part of a CPU.
 const (
-	paceEvery  = 10 * time.Millisecond // of work between two looks at the writers
+	paceEvery  = 10 * time.Millisecond // of work between checks of the rate of writes
 	paceMax    = time.Second
 	busyWrites = 50_000 // samples a second at which an import takes half of its time
 	pausesMax  = 30     // length of a pause, in lengths of the work before it

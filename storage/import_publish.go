@@ -14,7 +14,7 @@ import (
 
 // Bounds of the publication of a run.
 const (
-	importYieldEvery = 16 // series between two looks at what is more urgent
+	importYieldEvery = 16 // series between checks for more urgent work
 	// importDirectMin is the number of samples of a day from which a run adds L2s to
 	// a day that has L2s of other series: merges do not join them.
 	importDirectMin = 1 << 20

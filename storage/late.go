@@ -9,7 +9,7 @@ import (
 	"tsdb/partition/block"
 )
 
-// lateLimits tells how old a sample of a series may be, where retention rules differ. It
+// lateLimits reports how old a sample of a series may be, where retention rules differ. It
 // is asked only about samples older than every rule allows, so that others cost nothing.
 type lateLimits struct {
 	policy   *policy

@@ -101,7 +101,7 @@ const (
 	settledAll
 )
 
-// seeFloors looks at the floors, which only rise, and never above their targets.
+// seeFloors checks that the floors only rise, and never above their targets.
 func (w *lifeWorld) seeFloors(settled settlement) error {
 	v, err := w.db.View()
 	if err != nil {

@@ -130,7 +130,7 @@ func TestLastWriteWinsInEveryOrderOfCutMergeRollupAndRestart(t *testing.T) {
 	}
 }
 
-// checkOverwritten checks the samples of a series after so many writes of its pattern.
+// checkOverwritten checks the samples of a series after the given number of writes of its pattern.
 func checkOverwritten(t *testing.T, when string, patterns []string, writes int, ls labels.Labels, got *model.Samples, at int64) {
 	t.Helper()
 	var i int

@@ -109,7 +109,7 @@ type TierStatus struct {
 	// FullBytes are the bytes of the tier once its retention is full, with the samples
 	// that stand in for it beyond those of raw; 0 if it is kept for ever.
 	FullBytes int64 `json:"fullBytes"`
-	// Note tells of a tier that is off how to drop what it keeps; otherwise empty.
+	// Note says how to drop what a disabled tier still holds; otherwise empty.
 	Note string `json:"note,omitempty"`
 	// Partitions are days; of a rollup, the days that a block spans.
 	Partitions []PartitionStatus `json:"partitions"`
@@ -164,7 +164,7 @@ func rfc3339(ms int64) string {
 	return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z07:00")
 }
 
-// countSeries counts the distinct series. 64 bits of their identities tell them
+// countSeries counts the distinct series. 64 bits of their identities distinguish them
 // apart: 10 million series are miscounted by one with odds of 1 to 400,000.
 func (v *View) countSeries(ctx context.Context) (uint64, error) {
 	var ids []uint64

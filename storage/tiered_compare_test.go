@@ -127,7 +127,7 @@ func rowText(b *model.Buckets, i int) string {
 		bits(b.Sum[i]), " ", bits(b.Lost[i]), " ", b.Resets[i], " ", b.Changes[i])
 }
 
-// wholeDays returns the range of so many days that ends with today.
+// wholeDays returns the range of n days that ends with today.
 func wholeDays(n int) model.TimeRange {
 	return model.TimeRange{Min: dayAt(n - 1), Max: dayAt(0) + model.DayMs}
 }

@@ -58,7 +58,7 @@ func (w *tieredWorld) restart() {
 	w.open()
 }
 
-// dayAt returns the start of the day so many days before now.
+// dayAt returns the start of the day that is ago days before now.
 func dayAt(ago int) int64 {
 	return block.Raw.PartitionStart(tieredNow.UnixMilli() - int64(ago)*model.DayMs)
 }

@@ -10,7 +10,7 @@ import (
 	"tsdb/partition/manifest"
 )
 
-// TierTimes tells where a view has buckets of a rollup.
+// TierTimes reports where a view has buckets of a rollup.
 type TierTimes struct {
 	Tier block.Tier
 	// Times are the days with buckets, joined and in ascending order. There are none if

@@ -1,5 +1,5 @@
 // Package importer is the door of `tsdb import` to a running server:
-// /api/v1/admin/import. GET tells which times are taken; POST takes a stream of samples
+// /api/v1/admin/import. GET reports which times are taken; POST takes a stream of samples
 // (package internal/transfer/stream) and publishes it in runs of bounded memory, beside
 // the log. The reply comes when all of them are durable and visible.
 package importer
@@ -57,7 +57,7 @@ func (h *Handler) Register(mux *http.ServeMux) {
 	mux.HandleFunc("POST /api/v1/admin/import", h.take)
 }
 
-// bounds tells which times are taken.
+// bounds reports which times are taken.
 func (h *Handler) bounds(w http.ResponseWriter, _ *http.Request) {
 	db, err := h.o.DB()
 	if err != nil {

@@ -63,7 +63,7 @@ type rangeView struct {
 	End   time.Time `json:"end"`
 }
 
-// tierView tells where a tier does not answer, so that samples are read.
+// tierView reports where a tier does not answer, so that samples are read.
 type tierView struct {
 	RolledUp      []rangeView `json:"rolledUp"` // times that are answered from buckets
 	RolledUpDays  uint64      `json:"rolledUpDays"`

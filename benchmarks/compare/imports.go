@@ -103,7 +103,7 @@ func (o *importOptions) prometheus(ctx context.Context) (string, error) {
 	return o.kept("prometheus", func(dir string) error {
 		set := o.set()
 		for n := range o.days {
-			// The size is such that every series may begin at the start of the day.
+			// The size lets every series begin at the start of the day.
 			w, err := tsdb.NewBlockWriter(slog.New(slog.DiscardHandler), dir, 3*day.Milliseconds())
 			if err != nil {
 				return err

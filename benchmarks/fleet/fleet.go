@@ -18,7 +18,7 @@ const (
 // Options describes a fleet. Zero fields take the defaults.
 type Options struct {
 	Targets        int           // default 200
-	Start          time.Time     // of the first scrape; default such that the last one lies 1 min back
+	Start          time.Time     // of the first scrape; by default the last one lies 1 min back
 	Span           time.Duration // time that the scrapes cover; default 1 h
 	Interval       time.Duration // between scrapes of a target; default 15 s
 	Churn          float64       // share of the targets that is replaced by new ones in an hour of Span, 0 ≤ Churn; default none

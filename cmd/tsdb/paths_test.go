@@ -69,7 +69,7 @@ func TestAnswersShowNoPathsOfTheDisk(t *testing.T) {
 	}
 	everywhere()
 	if !damaged {
-		t.Error("nothing tells of the damaged block")
+		t.Error("nothing mentions the damaged block")
 	}
 	for _, b := range blocks {
 		if err := os.Remove(b); err != nil {

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// A cover is a list of shapes such that every string an expression matches has
+// A cover is a list of shapes so that every string an expression matches has
 // one of them. If the cover is exact, the expression also matches every string
 // with one of the shapes.
 type cover struct {

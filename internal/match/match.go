@@ -111,7 +111,7 @@ func (m *Matcher) Values() int {
 	return len(m.expr().values)
 }
 
-// Prefixes returns sorted strings, none a prefix of another, such that every
+// Prefixes returns sorted strings, none a prefix of another, so that every
 // value for which a positive matcher is true and a negative one false begins
 // with one of them. It returns nil if such values may begin with anything. The
 // list is shared and must not be changed.

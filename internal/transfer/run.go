@@ -299,7 +299,7 @@ func (r *runner) publish(ctx context.Context) error {
 	return r.o.State.save()
 }
 
-// Progress tells how far a transfer is.
+// Progress reports how far a transfer is.
 type Progress struct {
 	Unit             string
 	Scan             bool // nothing is written yet

@@ -26,7 +26,7 @@ type standIns map[int64]*roaring.Bitmap
 
 // Deletions returns what is deleted of a block of v, resolved to its series: by the
 // tombstones, and by retention. It returns nil for nothing. Of a rollup it does not
-// return tombstones: the coverage of each day tells which were applied.
+// return tombstones: the coverage of each day reports which were applied.
 func (v *Version) Deletions(ctx context.Context, e *Entry, ts []manifest.Tombstone) (*block.Deletions, error) {
 	if e.block == nil {
 		return nil, nil

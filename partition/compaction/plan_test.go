@@ -413,7 +413,7 @@ func TestPlannerTakesABackfill(t *testing.T) {
 }
 
 // A random generator of edits, right and wrong ones: CheckEdit lets through
-// exactly those that keep each block in its place. The oracle looks at every
+// exactly those that keep each block in its place. The oracle compares every
 // pair of blocks instead of sorted runs.
 func TestCheckEditKeepsTheOrder(t *testing.T) {
 	const seeds = 60

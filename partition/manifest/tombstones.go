@@ -22,7 +22,7 @@ type Tombstone struct {
 }
 
 // Covers reports whether the deletion may apply to a block: the block is older
-// and its time range overlaps. Only the index of the block tells whether a series
+// and its time range overlaps. Only the index of the block reports whether a series
 // matches.
 func (t *Tombstone) Covers(b block.Info) bool {
 	return b.MaxGen < t.Gen && t.Range.Overlaps(b.TimeRange())

@@ -29,7 +29,7 @@ func (r *rebuilding) deletionsInFooters(low uint64) bool {
 
 // standIn covers the days below the floor of samples that still have raw blocks and no
 // coverage of a tier for which samples may stand in: they do, or retention would have
-// dropped them. The rollup block, which tells of which series, is lost, so all stay,
+// dropped them. The rollup block that lists their series is lost, so all stay,
 // as long as the finest tier there is.
 func (r *rebuilding) standIn(s *manifest.State) {
 	finest := r.finest(s)

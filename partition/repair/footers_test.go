@@ -76,7 +76,7 @@ func TestRepairKeepsSamplesThatStandIn(t *testing.T) {
 		{"below the floor", 1, -9, nil, block.Minute},
 		{"below that of minutes, too", 1, 1, nil, block.Raw},
 		{"an hour of the day does not tell", 1, -9, []block.Info{rollup(block.Hour, 0)}, block.Minute},
-		{"a minute of the day tells of which series", 1, -9, []block.Info{rollup(block.Minute, 0)}, block.Raw},
+		{"a minute block of the day lists the series", 1, -9, []block.Info{rollup(block.Minute, 0)}, block.Raw},
 		{"the finest tier is one of 5 minutes", 1, -9, []block.Info{rollup(block.Minutes5, 3)}, block.Minutes5},
 	} {
 		base := stateOf(5, raw)

@@ -12,8 +12,8 @@ import (
 	"tsdb/partition/manifest"
 )
 
-// The rules of a repaired MANIFEST are those of the newest state that a record or a footer
-// tells of, never more: a list that was dropped in between hides nothing again.
+// The rules of a repaired MANIFEST are those of the newest state in a record or a footer,
+// never more: a list that was dropped in between hides nothing again.
 func TestRepairTakesTheRulesOfTheNewestFooter(t *testing.T) {
 	day := func(n int64) int64 { return partitiontest.TestDay + n*model.DayMs }
 	list := partitiontest.RuleList

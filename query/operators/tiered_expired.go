@@ -62,7 +62,7 @@ func (r *tieredRows) hasExpired(t *tierScratch) bool {
 	return t.buckets.Len() > 0 && r.isExpired(t, t.buckets.End[0])
 }
 
-// warnOfSamples tells what is missing if a series is read as samples although some
+// warnOfSamples adds a warning about what is missing if a series is read as samples although some
 // have expired.
 func (r *tieredRows) warnOfSamples(t *tierScratch) {
 	if r.hasExpired(t) {

@@ -9,6 +9,6 @@
 //   - extent is an immutable answer on a grid, with the change counters of the data
 //     it read.
 //
-// analyze finds the data that a step reads; storage.Changes tells which data has
+// analyze finds the data that a step reads; storage.Changes reports which data has
 // changed.
 package resultcache

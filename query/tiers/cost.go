@@ -20,7 +20,7 @@ const (
 	// last two samples of the bucket are probably all that is inside: Grafana's
 	// $__rate_interval is the step and one scrape interval.
 	hopeMs = 2 * model.MinuteMs
-	// hopeMaxMs bounds the interval of scrapes that a window tells which is longer than the
+	// hopeMaxMs bounds the scrape interval that is derived from a window longer than the
 	// step: [1h5m] at a step of an hour is asked of series that are scraped every 5 minutes.
 	hopeMaxMs = 15 * model.MinuteMs
 )
@@ -101,7 +101,7 @@ func touched(n int, width, span int64) int64 {
 	return min(int64(n)*each, span/chunkMs+1)
 }
 
-// maxCounted is the number of borders that cuts looks at; it takes them to be
+// maxCounted is the number of borders that cuts examines; it takes them to be
 // representative of more.
 const maxCounted = 4096
 

@@ -56,7 +56,7 @@ type View struct {
 type Choice struct {
 	Slices   []Slice         // by time; together they are the range of the Read
 	Function bucket.Function // that answers from buckets, if Tier is not Raw
-	// Check tells that the tiers must be asked whether samples stand in for their
+	// Check means that the tiers must be asked whether samples stand in for their
 	// buckets. They are read instead, and the read is refused if they do not: see
 	// ExpiredError.
 	Check bool
@@ -67,8 +67,8 @@ type Choice struct {
 type Slice struct {
 	Times model.TimeRange
 	Tier  block.Tier
-	// Expired tells that samples have expired. What a bucket cannot tell cannot be
-	// read as samples.
+	// Expired means that samples have expired. Questions that buckets do not answer
+	// cannot fall back to samples.
 	Expired bool
 	Refused []Refusal // coarser tiers, the coarsest first
 	// MayFail is the number of borders that cut a bucket where that may suffice: the

@@ -3,10 +3,10 @@
 //
 //   - Builder summarises the samples of a series in rows of model.Buckets (stretch.go:
 //     of several resolutions in one pass; falling.go: integers, two at a time on amd64).
-//   - Inside tells which part of a row is in a window that may cut it (edges.go).
+//   - Inside reports which part of a row is in a window that may cut it (edges.go).
 //   - Function is a function of windows that rows can answer: which columns it reads,
 //     and which rows it must not use (function.go).
-//   - StandIn tells whether samples take the place of buckets (standin.go).
+//   - StandIn reports whether samples take the place of buckets (standin.go).
 //
 // It has pure functions only, and knows no files and no PromQL expressions.
 package bucket

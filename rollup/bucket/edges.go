@@ -2,7 +2,7 @@ package bucket
 
 import "tsdb/internal/model"
 
-// Part tells which floats of a row are in a window.
+// Part reports which floats of a row are in a window.
 type Part uint8
 
 const (
@@ -10,7 +10,7 @@ const (
 	LastOne             // the last float
 	LastTwo             // the last two floats
 	All                 // all floats
-	Fails               // the times of the row cannot tell, or it is another part
+	Fails               // the times of the row do not decide it, or it is another part
 )
 
 func (p Part) String() string {

@@ -90,7 +90,7 @@ func (f Function) String() string {
 	return functions[f].name
 }
 
-// Needs returns the columns of values that the function reads. cut tells whether a
+// Needs returns the columns of values that the function reads. cut reports whether a
 // window may begin between the floats of a row.
 func (f Function) Needs(cut bool) model.BucketColumns {
 	if cut {
@@ -109,7 +109,7 @@ func (f Function) LeftEdge() bool { return !functions[f].endOnly }
 
 // NoRows returns the flags of rows that make their windows unanswerable from any
 // rows. They must be read from samples by another way: rows hold no histograms and no
-// start timestamps. startTimestamps tells whether functions of counters use these.
+// start timestamps. startTimestamps reports whether functions of counters use these.
 func (f Function) NoRows(startTimestamps bool) model.BucketFlags {
 	flags := model.BucketHistogram
 	if startTimestamps && functions[f].starts {

@@ -39,7 +39,7 @@ type BackupOptions struct {
 	Progress func(Progress)
 }
 
-// Progress tells how far a backup or a restore is, in bytes of objects.
+// Progress reports how far a backup or a restore is, in bytes of objects.
 type Progress struct {
 	Done, Total int64
 	Elapsed     time.Duration

@@ -38,7 +38,7 @@ type CheckReport struct {
 	// have left, or stand in for all buckets.
 	RollupDays         int `json:"rollupDays"`
 	RollupDaysCompared int `json:"rollupDaysCompared"`
-	// Running tells that a server had the directory open: its log, which it is
+	// Running means that a server had the directory open: its log, which it is
 	// writing, was left out.
 	Running bool `json:"running"`
 }

@@ -162,7 +162,7 @@ func (d *dayCheck) compare() error {
 	return nil
 }
 
-// compareMissing looks at the series that have no row of the day.
+// compareMissing checks the series that have no row of the day.
 func (d *dayCheck) compareMissing() error {
 	if d.partial || len(d.cover.Lost) > 0 {
 		return nil // they may have a row, or samples that could not be read

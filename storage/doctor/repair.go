@@ -39,8 +39,8 @@ type RepairReport struct {
 // the footers of the blocks. If it refuses, the error is ErrNoRepair, and the
 // report lists the findings.
 //
-// If the MANIFEST is whole, Repair looks at the rollups: it uncovers the days of
-// those that are damaged, so that the next start makes them again from samples.
+// If the MANIFEST is whole, Repair checks the rollups: it uncovers the days of
+// damaged ones, so that the next start makes them again from samples.
 func Repair(ctx context.Context, fs vfs.FS, dir string, o RepairOptions) (*RepairReport, error) {
 	owner := ""
 	if o.Apply {

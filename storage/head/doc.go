@@ -49,7 +49,7 @@
 // Aliases {hash (16), ref (8), next (4), used (4)} are stored in 32 parts by hash, each
 // in the order in which they were made, with an index by open addressing. next is the
 // alias of the part that was looked up after this one, which mostly is the next one in
-// memory: senders repeat their series in the same order. used tells whether it was
+// memory: senders repeat their series in the same order. used reports whether it was
 // looked up in this generation.
 //
 // Measured at a million series of 11 labels, 500 per target, in bytes per series:

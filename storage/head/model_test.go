@@ -42,7 +42,7 @@ func runModel(t *testing.T, r *rand.Rand, round int) {
 	written := int64(0) // keys
 	now := make([]int64, len(refs))
 	ops := 200 + r.IntN(1500)
-	deletes := []int{8, 40, 150}[r.IntN(3)]  // one in so many operations
+	deletes := []int{8, 40, 150}[r.IntN(3)]  // one in n operations
 	lateness := []int{0, 5, 40, 90}[round%4] // percent
 	kinds := round / 4 % 5
 	for range ops {

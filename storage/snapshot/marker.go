@@ -20,7 +20,7 @@ const (
 	flagTemporary = 1
 )
 
-// Marker tells what a snapshot is of.
+// Marker describes the origin of a snapshot.
 type Marker struct {
 	// Temporary is set in a snapshot made for a backup: the server removes it when space
 	// is short or nobody has read it for a while.

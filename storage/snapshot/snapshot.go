@@ -24,7 +24,7 @@ const (
 	nameBytes  = len(timeLayout) + 1 + 8
 )
 
-// Name returns the name of a snapshot taken at a time. random tells apart those of one
+// Name returns the name of a snapshot taken at a time. random distinguishes those of one
 // second.
 func Name(at time.Time, random uint32) string {
 	return fmt.Sprintf("%s-%08x", at.UTC().Format(timeLayout), random)

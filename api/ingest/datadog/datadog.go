@@ -35,7 +35,7 @@ const (
 )
 
 // ignored are the paths whose bodies are read and dropped: checks, events and what the
-// agent tells about its host. They hold no samples.
+// agent reports about its host. They hold no samples.
 var ignored = []string{"/api/v1/check_run", "/api/v1/metadata", "/api/v1/events", "/intake", "/intake/{$}"}
 
 // sketches is the path of distributions, which are not stored.

@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/prometheus/model/relabel"
 )
 
-// metadataNames tells under which names the metadata of a metric are stored when rules
+// metadataNames reports under which names the metadata of a metric are stored when rules
 // rename its series. Metadata belong to a name and rules apply to a series, so it is
 // known only for rules that look at nothing but the name: if another label has a part in
 // a new name, metadata stay under the one that was sent. It is safe for concurrent use.

@@ -86,7 +86,7 @@ func (p *Pieces) begin(r *http.Request) error {
 	p.encoding = encoding
 	length := int64(1)
 	if plain := encoding == "" || encoding == "identity"; plain && r.ContentLength < PieceBytes {
-		length = r.ContentLength + 1 // the last byte tells the end
+		length = r.ContentLength + 1 // the last byte finds the end
 	}
 	if encoding == "zstd" {
 		if err := p.stream.Take(r.Context(), zstdWindow); err != nil {

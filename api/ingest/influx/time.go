@@ -7,7 +7,7 @@ import (
 
 // precision is the unit of the timestamps of a request.
 type precision struct {
-	unit time.Duration // 0 = told from the size of each timestamp
+	unit time.Duration // 0 = guessed from the size of each timestamp
 }
 
 // precisions1 to precisions3 map the values of the parameter precision in the
@@ -29,7 +29,7 @@ var (
 	}
 )
 
-// unitOf returns the unit of a timestamp without its sign. An unknown one is told from
+// unitOf returns the unit of a timestamp without its sign. An unknown one is guessed from
 // its size, as in InfluxDB 3: a number of seconds until the year 2128.
 func (p precision) unitOf(u uint64) uint64 {
 	const second = uint64(time.Second)

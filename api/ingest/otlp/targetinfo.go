@@ -37,7 +37,7 @@ func (d *decoder) addTargetInfo(b *door.Batch, at int) error {
 		return door.Malformed("Resource", at)
 	}
 	if attributes == identifying || !identified && !seen[0] && !seen[2] {
-		return nil // it would tell nothing, or not of what
+		return nil // it would be without content or without a target
 	}
 	d.addTargetMetadata(b)
 	d.hash = append(door.AppendHash(d.hash[:0], r.hash), byte(targetInfo))

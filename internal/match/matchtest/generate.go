@@ -40,8 +40,8 @@ func Expression(rnd *rand.Rand, depth int) string {
 var fragments = []string{"a", "b", "A", "B", "c", "foo", "k", "\u212a", "s", "ſ", "ς", "σ", "Σ", "ﬁ", "fi", "FI", "ü", "Ü", "€", "\xe2\x82", "\xff", "\ufffd", "\n", ".", "|", "1", "\ud7ff"}
 
 // Fragment returns one of the short strings that tell expressions apart: letters
-// with case and without, runes that fold to one another, such that need several
-// bytes, bytes that belong to none, line feeds.
+// with case and without, runes that fold to one another, runes of several
+// bytes, invalid bytes, line feeds.
 func Fragment(rnd *rand.Rand) string { return fragments[rnd.IntN(len(fragments))] }
 
 // Value returns up to n fragments.
