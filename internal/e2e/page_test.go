@@ -38,27 +38,19 @@ func TestPage(t *testing.T) {
 	if err := os.MkdirAll(shots, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	body := pageData(t, time.Now())
+	begin := time.Now().Add(-pageHour * pageStep)
+	body := pageData(t, begin, 0, pageHour+1)
 	serve := func() *server {
 		s := newServer(t, t.TempDir(), "--query.max-samples", "2000000")
 		s.start(t)
 		s.waitReady(t)
-		r, err := http.NewRequest(http.MethodPost, s.url()+"/api/v1/write", bytes.NewReader(body))
-		if err != nil {
+		if err := writePage(t.Context(), s, body); err != nil {
 			t.Fatal(err)
-		}
-		r.Header = http.Header{"Content-Type": {"application/x-protobuf"}, "Content-Encoding": {"snappy"}, "X-Prometheus-Remote-Write-Version": {"0.1.0"}}
-		resp, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp.Body.Close()
-		if resp.StatusCode != http.StatusNoContent {
-			t.Fatalf("write: %s", resp.Status)
 		}
 		return s
 	}
 	s, doomed, damaged := serve(), serve(), serve()
+	stopWriting := keepWriting(t, s, begin)
 	damage(t, damaged)
 	guarded, _ := guardedServer(t)
 	scraping := scrapingServer(t)
@@ -71,9 +63,10 @@ func TestPage(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
-	// The first wants samples of the last minutes, the last deletes a metric.
+	// The last deletes a metric.
 	for _, view := range []string{"metrics", "health", "targets", "explore", "states", "cardinality"} {
 		if view == "cardinality" { // the days are counted when the server has started
+			stopWriting()
 			s.noPanic(t)
 			s.stop(t)
 			s.start(t)
@@ -141,19 +134,73 @@ scrape_configs:
 	return s
 }
 
-// pageData returns a remote-write request with an hour of samples before end: CPU
-// seconds by mode, a load, a thousand queues, a classic and a native histogram.
-func pageData(t *testing.T, end time.Time) []byte {
+// writePage sends a request of pageData.
+func writePage(ctx context.Context, s *server, body []byte) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url()+"/api/v1/write", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	r.Header = http.Header{"Content-Type": {"application/x-protobuf"}, "Content-Encoding": {"snappy"}, "X-Prometheus-Remote-Write-Version": {"0.1.0"}}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusNoContent {
+		return fmt.Errorf("write: %s", resp.Status)
+	}
+	return nil
+}
+
+// keepWriting goes on with the samples of pageData until the function that it returns is
+// called, as senders do: on a busy machine the scripts take longer than the lookback, after
+// which a series without samples has no value.
+func keepWriting(t *testing.T, s *server, begin time.Time) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(pageStep)
+		defer tick.Stop()
+		for next := pageHour + 1; ; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			end := int(time.Since(begin)/pageStep) + 1
+			if err := writePage(ctx, s, pageData(t, begin, next, end)); err != nil && ctx.Err() == nil {
+				t.Error(err)
+				return
+			}
+			next = max(next, end)
+		}
+	}()
+	stop = func() { cancel(); <-done }
+	t.Cleanup(stop)
+	return stop
+}
+
+const (
+	pageStep = 15 * time.Second
+	pageHour = 240 // steps of an hour
+)
+
+// pageData returns a remote-write request with the samples from number first up to end, of
+// which number 0 lies at begin: CPU seconds by mode, a load, a thousand queues, a classic
+// and a native histogram.
+func pageData(t *testing.T, begin time.Time, first, end int) []byte {
 	t.Helper()
-	const step, n = 15 * time.Second, 241
-	at := func(i int) int64 { return end.Add(-time.Duration(n-1-i) * step).UnixMilli() }
+	at := func(i int) int64 { return begin.Add(time.Duration(i) * pageStep).UnixMilli() }
 	series := func(value func(i int) float64, ls ...string) prompb.TimeSeries {
 		var s prompb.TimeSeries
 		for i := 0; i < len(ls); i += 2 {
 			s.Labels = append(s.Labels, prompb.Label{Name: ls[i], Value: ls[i+1]})
 		}
-		for i := 0; value != nil && i < n; i++ {
-			s.Samples = append(s.Samples, prompb.Sample{Timestamp: at(i), Value: value(i)})
+		for i := 0; value != nil && i < end; i++ {
+			if v := value(i); i >= first { // counters add up from the first
+				s.Samples = append(s.Samples, prompb.Sample{Timestamp: at(i), Value: v})
+			}
 		}
 		return s
 	}
@@ -180,8 +227,10 @@ func pageData(t *testing.T, end time.Time) []byte {
 	req.Timeseries = append(req.Timeseries, series(func(i int) float64 { return wave(i, 0) },
 		"__name__", "odd name", "text", `<img src=x onerror="document.title=1">&"'é🙂`))
 	native := series(nil, "__name__", "rpc_seconds", "job", "web")
-	for i, h := range tsdbutil.GenerateTestHistograms(n) {
-		native.Histograms = append(native.Histograms, prompb.FromIntHistogram(at(i), h))
+	for i, h := range tsdbutil.GenerateTestHistograms(end) {
+		if i >= first {
+			native.Histograms = append(native.Histograms, prompb.FromIntHistogram(at(i), h))
+		}
 	}
 	req.Timeseries = append(req.Timeseries, native)
 	for q := range 1000 {

@@ -1,9 +1,9 @@
 /** Finds out why a query gives nothing. */
 import { request, requestText, type RequestOptions } from '../../api/client'
 import { labelNames, labelValues, series } from '../../api/names'
-import { explain, queryInstant } from '../../api/query'
+import { explain, queryInstant, type SelectorCost } from '../../api/query'
 import { parseExposition } from '../../lib/exposition'
-import { dateTime } from '../../lib/format'
+import { dateTime, duration } from '../../lib/format'
 import { nearest } from '../../lib/nearest'
 import type { Grid } from '../../plot/series'
 import { tierName } from './answered'
@@ -38,6 +38,7 @@ const maxNames = 10_000
 const shown = 5
 const yearMs = 365 * 86_400_000
 
+/** grid: the times that were asked for; a table has one. */
 export async function diagnose(expr: string, grid: Grid, options: RequestOptions): Promise<Diagnosis> {
   const { data } = await explain(expr, grid, options)
   const texts = [...new Set(data.selectors.map((s) => s.selector))].slice(0, maxSelectors)
@@ -47,7 +48,7 @@ export async function diagnose(expr: string, grid: Grid, options: RequestOptions
     const cost = data.selectors.find((c) => c.selector === text)
     if (!s || !cost) continue
     if (cost.series > 0 && (cost.samples > 0 || cost.buckets > 0)) continue
-    reasons.push(await reasonOf(text, s, grid, options))
+    reasons.push(await reasonOf(s, cost, grid, options))
   }
   if (reasons.length === 0) {
     const text =
@@ -59,8 +60,8 @@ export async function diagnose(expr: string, grid: Grid, options: RequestOptions
   return { reasons, rejected: await rejectedFor(texts, options) }
 }
 
-async function reasonOf(text: string, s: Selector, grid: Grid, options: RequestOptions): Promise<Reason> {
-  const reason = (why: string, replace: [string, string][] = []): Reason => ({ selector: text, text: why, replace })
+async function reasonOf(s: Selector, cost: SelectorCost, grid: Grid, options: RequestOptions): Promise<Reason> {
+  const reason = (why: string, replace: [string, string][] = []): Reason => ({ selector: cost.selector, text: why, replace })
   const exists = async (match: string) => (await series({ match: [match], limit: 1 }, options)).data.length > 0
   if (s.metric !== undefined && !(await exists(matchOf(s, [])))) {
     const { data: names } = await labelValues('__name__', { limit: maxNames }, options)
@@ -73,8 +74,14 @@ async function reasonOf(text: string, s: Selector, grid: Grid, options: RequestO
   const gone = expiredBefore(floors, grid.endMs)
   if (gone) return { ...reason(gone), ...(lastMs === undefined ? {} : { lastMs }) }
   if (lastMs === undefined) return reason('Its samples are older than five years, or have left with retention.')
-  if (lastMs < grid.startMs) return { ...reason('It has no samples in the range shown; the newest is older.'), lastMs }
-  return { ...reason('It has no samples in the range shown, but newer ones.'), lastMs }
+  return { ...reason(noneInRange(cost, grid, lastMs)), lastMs }
+}
+
+/** Says that what a selector reads holds no samples although it has some. */
+export function noneInRange(cost: { start: string; end: string }, grid: Grid, lastMs: number): string {
+  const from = Date.parse(cost.start) // the window or the lookback before the range, too
+  const where = grid.startMs < grid.endMs ? 'in the range shown' : `in the ${duration(Math.round((Date.parse(cost.end) - from) / 1000) * 1000)} that it reads for this time`
+  return `It has no samples ${where}${lastMs < from ? '; the newest is older.' : ', but newer ones.'}`
 }
 
 /** The times before which samples and buckets of all series have expired, by tier, Unix milliseconds. */
@@ -132,7 +139,7 @@ async function lastSample(match: string, options: RequestOptions): Promise<numbe
     const a = await queryInstant(`max(timestamp(${match}))`, Date.now(), { ...options, uncounted: true }, back)
     if (a.data.resultType !== 'vector') return undefined
     const value = a.data.result[0]?.value?.[1]
-    if (value !== undefined) return Number(value) * 1000
+    if (value !== undefined) return Math.round(Number(value) * 1000)
   }
   return undefined
 }

@@ -223,7 +223,7 @@ export default function Explore({ params }: ViewProps) {
           )}
           <ChangedSince runs={runs} onRun={() => run(latest.current)} />
           <div id="answer" role="tabpanel" aria-labelledby={`tab-${state.tab}`}>
-            {runs.runs.map((r, i) => r && !r.loading && !r.error && answered[i]?.series === 0 && <Missing key={`${i} ${r.expr}`} expr={r.expr} grid={runs.grid} zone={state.zone} onReplace={(expr) => apply({ queries: latest.current.queries.map((q, n) => (n === i ? { ...q, expr } : q)) })} onRange={(range) => apply(range)} />)}
+            {runs.runs.map((r, i) => r && !r.loading && !r.error && answered[i]?.series === 0 && <Missing key={`${i} ${r.expr}`} expr={r.expr} grid={r.explainedGrid} rangeMs={state.rangeMs} zone={state.zone} onReplace={(expr) => apply({ queries: latest.current.queries.map((q, n) => (n === i ? { ...q, expr } : q)) })} onRange={(range) => apply(range)} />)}
             {runs.tab !== state.tab || (answered.every((a) => !a) && (runs.running || runs.cancelled)) ? (
               runs.running ? (
                 <Busy text="The query runs…" cancel={cancel} />

@@ -8,13 +8,16 @@ import { diagnose, type Reason } from './diagnose'
 
 interface MissingProps {
   expr: string
+  /** The times that it was asked for: one for a table. */
   grid: Grid
+  /** How long the range shown is. */
+  rangeMs: number
   zone: Zone
   onReplace: (expr: string) => void
   onRange: (range: Range) => void
 }
 
-export function Missing({ expr, grid, zone, onReplace, onRange }: MissingProps) {
+export function Missing({ expr, grid, rangeMs, zone, onReplace, onRange }: MissingProps) {
   const found = useAsync((signal) => diagnose(expr, grid, { signal }), [expr, grid.startMs, grid.endMs])
   return (
     <section class="missing" aria-label="Why there is no data">
@@ -35,7 +38,7 @@ export function Missing({ expr, grid, zone, onReplace, onRange }: MissingProps) 
                 {r.selector && r.selector !== expr && <code>{r.selector}: </code>}
                 {r.text}
               </p>
-              <Offers reason={r} expr={expr} grid={grid} zone={zone} onReplace={onReplace} onRange={onRange} />
+              <Offers reason={r} expr={expr} grid={grid} rangeMs={rangeMs} zone={zone} onReplace={onReplace} onRange={onRange} />
             </li>
           ))}
           {found.data.rejected.map((r) => (
@@ -51,7 +54,7 @@ export function Missing({ expr, grid, zone, onReplace, onRange }: MissingProps) 
   )
 }
 
-function Offers({ reason, expr, grid, zone, onReplace, onRange }: MissingProps & { reason: Reason }) {
+function Offers({ reason, expr, grid, rangeMs, zone, onReplace, onRange }: MissingProps & { reason: Reason }) {
   const { lastMs } = reason
   return (
     <>
@@ -60,7 +63,7 @@ function Offers({ reason, expr, grid, zone, onReplace, onRange }: MissingProps &
           <span>
             The newest sample is of {dateTime(lastMs, zone)}, {ago(lastMs, Date.now())}.
           </span>
-          <button class="small" onClick={() => onRange({ rangeMs: grid.endMs - grid.startMs, endMs: lastMs + Math.round((grid.endMs - grid.startMs) / 20) })}>
+          <button class="small" onClick={() => onRange({ rangeMs, endMs: lastMs + (grid.startMs < grid.endMs ? Math.round(rangeMs / 20) : 0) })}>
             Show that time
           </button>
         </p>
