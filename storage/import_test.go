@@ -621,6 +621,40 @@ func TestImportsPauseBesideBusyWriters(t *testing.T) {
 	w.close()
 }
 
+// The exemplars of a run lie beside the samples of their day.
+func TestExemplarsOfARunLieInTheirDays(t *testing.T) {
+	w := newImportWorld(t, vfs.NewMem())
+	w.open()
+	defer w.close()
+	im := w.db.NewImport(ImportOptions{})
+	defer im.Close()
+	for _, days := range []time.Duration{40, 39, 38} {
+		at := w.ago(days * 24 * time.Hour)
+		w.add(im, 1, 1, at)
+		must(t, im.Exemplar(w.name(1), model.Exemplar{T: at, V: float64(days), Labels: labels.FromStrings("trace", fmt.Sprint(days))}))
+	}
+	if r := w.publish(im); r.Direct != 3 {
+		t.Fatalf("%+v", r)
+	}
+	v, err := w.db.View()
+	must(t, err)
+	defer v.Release()
+	found := 0
+	for _, e := range v.st.blocks.Raw() {
+		es, err := e.Block().Exemplars(0)
+		must(t, err)
+		for _, x := range es {
+			found++
+			if !block.Raw.PartitionRange(e.Partition).Contains(x.T) {
+				t.Errorf("%s has an exemplar of %s", e.Name, model.FormatTime(x.T))
+			}
+		}
+	}
+	if found != 3 {
+		t.Errorf("blocks have %d exemplars, want 3", found)
+	}
+}
+
 // While a run is written its generation is that of the log: what is written meanwhile is
 // newer, and no rollup claims to have the run.
 func TestTheGenerationOfARunIsReserved(t *testing.T) {

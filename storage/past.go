@@ -125,7 +125,9 @@ func (p *past) finish(ctx context.Context, cut manifest.Edit) {
 	}
 	defer v.Release()
 	cut.WallMs = wallMs
-	p.take(ctx, v.State().Apply(cut), wallMs)
+	now := p.set.Acquire()
+	defer now.Release()
+	p.take(ctx, now.State(), wallMs)
 }
 
 func (p *past) take(ctx context.Context, st *manifest.State, wallMs int64) {

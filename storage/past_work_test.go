@@ -58,6 +58,53 @@ func TestShortageAbandonsTheMarkOfACut(t *testing.T) {
 	}
 }
 
+// A mark shows the moment at which log and head were split: neither what is imported while
+// the block of the cut is written nor what retention hides meanwhile changes it.
+func TestMarkIsOfTheMomentOfTheSplit(t *testing.T) {
+	mem := vfs.NewMem()
+	doctortest.CheckAtEnd(t, func() vfs.FS { return mem }, "data", nil)
+	fault := vfs.NewFault(mem)
+	w := newPastWorld(t, fault)
+	defer func() { abandon(w.db) }()
+	ago := func(days int64) int64 { return w.clock.Now().UnixMilli() - days*model.DayMs }
+	add := func(days int64) {
+		im := w.db.NewImport(ImportOptions{})
+		defer im.Close()
+		s := one(ago(days), 1)
+		must(t, im.Add(t.Context(), tieredLabels(1), &s))
+		r, err := im.Publish(t.Context())
+		must(t, err)
+		if r.Direct != 1 {
+			t.Fatalf("%+v", r)
+		}
+	}
+	for _, days := range []int64{3, 9} {
+		add(days)
+	}
+	w.write(t, w.db, 2)
+	meanwhile := 0
+	fault.SetHook(func(o vfs.Op) error {
+		if strings.HasPrefix(o.Name, "data/l0") && o.Kind == vfs.OpCreate {
+			if meanwhile++; meanwhile == 1 {
+				add(6)
+				must(t, w.db.SetRetention(t.Context(), Retention{RawMs: 8 * model.DayMs}))
+			}
+		}
+		return nil
+	})
+	m, want := w.cut(t)
+	fault.SetHook(nil)
+	if meanwhile != 1 {
+		t.Fatalf("%d blocks of cuts, want 1", meanwhile)
+	}
+	if got := samplesAt(t, w.db, m); got != want {
+		t.Errorf("the mark shows\n%s\nwant\n%s", got, want)
+	}
+	if samplesNow(t, w.db) == want {
+		t.Error("nothing has changed")
+	}
+}
+
 // While marks cannot be given up, space comes from elsewhere, and the bound of bytes moves
 // floors all the same.
 func TestHistoryThatCannotBeGivenUpStopsNothing(t *testing.T) {

@@ -286,6 +286,55 @@ func TestListsOfEarlierRulesLeaveOnceALaterOneHidesAsMuch(t *testing.T) {
 	must(t, set(matching(labels.MatchNotEqual, "x5")))
 }
 
+// A list stays while a day has buckets that were made of samples it hides, though these
+// have left all blocks: once the day is rolled up again the buckets are carried over.
+func TestARuleStaysForBucketsThatAreCarriedOver(t *testing.T) {
+	w := newTieredWorld(t)
+	w.opts.TierRetentionMs = map[block.Tier]int64{block.Hour: 0}
+	w.restart()
+	for i := range 2 {
+		w.write(i, every(dayAt(9)+7, 60_000, 300))
+	}
+	w.compact()
+	set := func(rules ...RetentionRule) {
+		t.Helper()
+		must(t, w.db.SetRetention(w.ctx, Retention{TierMs: w.opts.TierRetentionMs, Rules: rules}))
+	}
+	set(only(1, 3*model.DayMs, 0))
+	w.compact()
+	for _, b := range w.db.manifest.State().RawBlocks() {
+		if b.Samples != 300 {
+			t.Fatalf("%s has %d samples, of more than one series", b.Name, b.Samples)
+		}
+	}
+	set() // no rule hides as much as the list
+	must(t, w.db.Retain(w.ctx))
+	if lists := w.db.manifest.State().RuleLists; len(lists) != 1 {
+		t.Errorf("%d lists, want the one whose series has buckets and no samples", len(lists))
+	}
+	before := w.db.manifest.State().RollupBlocks()[0].Name
+	w.write(0, every(dayAt(9)+7*model.HourMs, 60_000, 100))
+	w.compact()
+	after := w.db.manifest.State().RollupBlocks()[0].Name
+	v := w.view()
+	defer v.Release()
+	got := w.read(v, block.Hour, model.TimeRange{Min: dayAt(9), Max: dayAt(8)})
+	for i, want := range []uint64{400, 300} {
+		n := uint64(0)
+		if rows := got.rows[fmt.Sprint(i)]; rows != nil {
+			for _, c := range rows.Count {
+				n += uint64(c)
+			}
+		}
+		if n != want {
+			t.Errorf("buckets of series %d hold %d samples, want %d", i, n, want)
+		}
+	}
+	if before == after || len(got.warnings) > 0 {
+		t.Errorf("rolled up again: %v, warnings %v", before != after, got.warnings)
+	}
+}
+
 // The series of the head come after blocks that have none of them in the order of their
 // labels.
 func TestSeriesOfTheHeadAreSortedBesideAnEmptyBlock(t *testing.T) {

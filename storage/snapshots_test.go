@@ -23,6 +23,7 @@ import (
 	"tsdb/partition/format"
 	"tsdb/partition/manifest"
 	"tsdb/storage/doctor"
+	"tsdb/storage/log"
 	"tsdb/storage/snapshot"
 )
 
@@ -359,6 +360,57 @@ func TestSnapshotsTakenWhileTheDatabaseWorks(t *testing.T) {
 		abandon(served)
 	}
 	abandon(w.db)
+}
+
+// imageHook is a log that calls after once it has made an image.
+type imageHook struct {
+	log.Log
+	after func()
+}
+
+func (h *imageHook) Image(lsn uint64) (log.Image, error) {
+	image, err := h.Log.Image(lsn)
+	h.after()
+	return image, err
+}
+
+// What is written after a snapshot has its position of the log is not in it, nor is what
+// comes beside the log: no edit is published before the snapshot has its blocks.
+func TestSnapshotTakesBlocksAndLogOfOneMoment(t *testing.T) {
+	fsys := vfs.NewMem()
+	w := newSnapshotWorld(t, fsys)
+	defer func() { abandon(w.db) }()
+	w.fill(t)
+	want := allSamples(t, w.db)
+	held := false
+	w.db.catalog.wal = &imageHook{Log: w.db.catalog.wal, after: func() {
+		w.write(t, w.db, 1)
+		if held = !w.db.catalog.mu.TryLock(); held {
+			return
+		}
+		w.db.catalog.mu.Unlock()
+		im := w.db.NewImport(ImportOptions{})
+		defer im.Close()
+		s := one(w.clock.Now().UnixMilli()-40*model.DayMs, 1)
+		must(t, im.Add(t.Context(), labels.FromStrings("__name__", "imported"), &s))
+		_, err := im.Publish(t.Context())
+		must(t, err)
+	}}
+	name, err := w.db.Snapshot(t.Context(), SnapshotOptions{})
+	must(t, err)
+	dir := snapshot.Dir("data", name)
+	checkDir(t, fsys, dir)
+	served := w.open(t, fsys, dir)
+	defer abandon(served)
+	if got := allSamples(t, served); got != want {
+		t.Errorf("the snapshot has what came after its position:\n%s\nwant\n%s", got, want)
+	}
+	if allSamples(t, w.db) == want {
+		t.Error("nothing was written")
+	}
+	if !held {
+		t.Error("edits were not held back")
+	}
 }
 
 // After a power cut at any operation of a snapshot or of its removal the database has

@@ -70,6 +70,30 @@ func TestMergeCopiesChunksThatNothingTouches(t *testing.T) {
 	partitiontest.Must(t, s.Check())
 }
 
+// Of full chunks that have one sample in common, the last of one and the first of the other,
+// none is copied: the newer value of the two counts, in either order of age.
+func TestMergeDecodesChunksThatShareASample(t *testing.T) {
+	const n = block.MaxChunkSamples/2 + 1
+	for _, olderFirst := range []bool{true, false} {
+		s := storetest.Open(t, vfs.NewMem())
+		parts := []*model.Samples{storetest.Ticks(partitiontest.TestDay+1, 1000, n, 1), storetest.Ticks(partitiontest.TestDay+1+(n-1)*1000, 1000, n, 5e6)}
+		if !olderFirst {
+			slices.Reverse(parts)
+		}
+		for _, part := range parts {
+			partitiontest.Must(t, s.CutOf(storetest.Contents{0: part}))
+		}
+		s.NowMs += 6 * model.HourMs
+		if more, err := s.Merge(compaction.PlanMerge); !more || err != nil || s.Last.Add[0].Level != block.L1 {
+			t.Fatalf("no L1: %v, %v", more, err)
+		}
+		if s.Last.Copied > 0 || s.Last.Decoded < 2 || s.Last.Add[0].Samples != 2*n-1 {
+			t.Errorf("older first %v: %d chunks copied, %d decoded, %d samples", olderFirst, s.Last.Copied, s.Last.Decoded, s.Last.Add[0].Samples)
+		}
+		partitiontest.Must(t, s.Check())
+	}
+}
+
 func TestMergeAppliesDeletionsToWhatItCouldCopy(t *testing.T) {
 	s := storetest.Open(t, vfs.NewMem())
 	finalL2(t, s, 0, 1, 3) // metrics 0, 1 and 0

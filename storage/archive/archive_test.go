@@ -273,6 +273,43 @@ func TestBackupsAreIncremental(t *testing.T) {
 	w.db = w.open(w.fs, "data")
 }
 
+// A backup archives the log though only one frame of a segment is new, or only the first of
+// it was there before.
+func TestOneNewFrameIsArchived(t *testing.T) {
+	w := newWorld(t, 0)
+	write := func(v float64) {
+		w.clock.Advance(time.Second)
+		b := w.db.NewBatch("test", model.DefaultTenant)
+		ref, err := b.Resolve(model.Hash{Hi: 1}, labels.FromStrings("__name__", "m"))
+		w.must(err)
+		b.Float(ref, w.clock.Now().UnixMilli(), 0, v)
+		_, err = b.Commit(t.Context())
+		w.must(err)
+	}
+	if r := w.backup(); r.Mark.LSN != 1 {
+		t.Fatalf("LSN %d, want the frame of the start", r.Mark.LSN)
+	}
+	write(1)
+	last := w.backup()
+	if got, _, err := w.restore(last.Incarnation, archive.Target{}); err != nil || got != w.answer(w.db) {
+		t.Errorf("after one frame: %v\n%s", err, got)
+	}
+	for i := range 3 {
+		write(float64(2 + i)) // a frame: the series is defined already
+		want := w.answer(w.db)
+		r := w.backup()
+		if r.Mark.LSN != last.Mark.LSN+1 {
+			t.Fatalf("LSN %d after %d, want one frame", r.Mark.LSN, last.Mark.LSN)
+		}
+		for _, target := range []archive.Target{{}, {LSN: &r.Mark.LSN}} {
+			if got, _, err := w.restore(r.Incarnation, target); err != nil || got != want {
+				t.Errorf("%v: %v\n%s\nwant\n%s", target, err, got, want)
+			}
+		}
+		last = r
+	}
+}
+
 // After a restore the same names of blocks have other content: objects of two
 // incarnations lie apart, and each comes back.
 func TestARestoredDatabaseIsBackedUpApart(t *testing.T) {
