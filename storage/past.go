@@ -125,9 +125,7 @@ func (p *past) finish(ctx context.Context, cut manifest.Edit) {
 	}
 	defer v.Release()
 	cut.WallMs = wallMs
-	now := p.set.Acquire()
-	defer now.Release()
-	p.take(ctx, now.State(), wallMs)
+	p.take(ctx, v.State().Apply(cut), wallMs)
 }
 
 func (p *past) take(ctx context.Context, st *manifest.State, wallMs int64) {
