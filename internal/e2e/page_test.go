@@ -64,7 +64,7 @@ func TestPage(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	// The last deletes a metric.
-	for _, view := range []string{"metrics", "health", "targets", "explore", "states", "cardinality"} {
+	for _, view := range []string{"metrics", "health", "targets", "explore", "late", "states", "cardinality"} {
 		if view == "cardinality" { // the days are counted when the server has started
 			stopWriting()
 			s.noPanic(t)

@@ -1,5 +1,5 @@
 import type { ComponentType } from 'preact'
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import { Failure, Loading } from './components/states'
 import { Icon } from './components/icon'
 import { Login } from './components/login'
@@ -22,6 +22,7 @@ export function App() {
   useEffect(() => {
     document.title = view ? `${view.title} · tsdb` : 'tsdb'
   }, [view])
+  useFocusOnPage(`${route.view} ${route.params.get('metric')}`)
   useEffect(() => document.querySelector('.tabs [aria-current]')?.scrollIntoView({ inline: 'nearest', block: 'nearest' }), [view])
   return (
     <>
@@ -51,6 +52,15 @@ export function App() {
       <Login />
     </>
   )
+}
+
+/** When the focus goes with what was shown before, the new content has it, so that Tab goes on there. */
+function useFocusOnPage(shown: string): void {
+  const before = useRef(shown)
+  useEffect(() => {
+    if (before.current !== shown && document.activeElement === document.body) document.getElementById('main')?.focus({ preventScroll: true })
+    before.current = shown
+  }, [shown])
 }
 
 /** Whether the server scrapes anything but itself. */

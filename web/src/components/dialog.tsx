@@ -12,7 +12,9 @@ interface DialogProps {
 export function Dialog({ title, onClose, children }: DialogProps) {
   const box = useRef<HTMLDialogElement>(null)
   useEffect(() => {
-    if (!box.current?.open) box.current?.showModal()
+    const dialog = box.current
+    if (!dialog?.open) dialog?.showModal()
+    return () => dialog?.close() // gives the focus back
   }, [])
   return (
     <dialog class="dialog" ref={box} aria-label={title} onClose={onClose}>

@@ -36,8 +36,11 @@ interface PopoverProps {
 export function Popover({ text, label, icon, class: cls, children }: PopoverProps) {
   const [open, setOpen] = useState(false)
   const anchor = useRef<HTMLDivElement>(null)
-  const close = () => setOpen(false)
-  useDismiss(open, anchor, close)
+  useDismiss(open, anchor, () => setOpen(false))
+  const close = () => {
+    setOpen(false)
+    anchor.current?.querySelector('button')?.focus() // the chosen control goes
+  }
   return (
     <div class="menu-anchor" ref={anchor}>
       <button class={cls} aria-haspopup="dialog" aria-expanded={open} aria-label={label} title={label} onClick={() => setOpen(!open)}>

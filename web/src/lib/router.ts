@@ -37,6 +37,21 @@ export function go(view: string, params?: URLSearchParams, replace = false): voi
   dispatchEvent(new Event(changed))
 }
 
+/**
+ * Changes parameters of a view in the address; an empty value is left out. Those that
+ * are there count, not those of an earlier render. Nothing happens once another view
+ * is shown.
+ */
+export function change(view: string, set: Record<string, string>, replace = false): void {
+  const now = current()
+  if (now.view !== view) return
+  for (const [k, v] of Object.entries(set)) {
+    if (v) now.params.set(k, v)
+    else now.params.delete(k)
+  }
+  go(view, now.params, replace)
+}
+
 /** The present route; the component renders again when it changes. */
 export function useRoute(): Route {
   const [route, setRoute] = useState(current)

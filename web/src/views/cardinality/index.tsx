@@ -2,10 +2,11 @@
 import { useEffect, useState } from 'preact/hooks'
 import { useAccess } from '../../api/access'
 import { cardinality, dailyCounts, type CountedDay } from '../../api/status'
+import { CommitField } from '../../components/commitfield'
 import type { MenuItem } from '../../components/popover'
 import { Empty, ErrorNote, Loading } from '../../components/states'
 import { ago, count, plural } from '../../lib/format'
-import { go } from '../../lib/router'
+import { change, go } from '../../lib/router'
 import { useAsync } from '../../lib/useAsync'
 import type { ViewProps } from '..'
 import { DeleteDialog, RuleDialog } from './act'
@@ -19,15 +20,6 @@ const maxRows = 200
 const rowsBefore = 1000
 const spans = ['14', '28', '90']
 const orders: Order[] = ['size', 'day', 'span']
-
-function change(params: URLSearchParams, set: Record<string, string>): void {
-  const next = new URLSearchParams(params)
-  for (const [k, v] of Object.entries(set)) {
-    if (v) next.set(k, v)
-    else next.delete(k)
-  }
-  go('cardinality', next)
-}
 
 export default function Cardinality({ params }: ViewProps) {
   const today = new Date().toISOString().slice(0, 10)
@@ -68,7 +60,7 @@ export default function Cardinality({ params }: ViewProps) {
             class="small"
             onClick={() => {
               setAnew(0)
-              change(params, { filter: '', focus: '', date: all ? '' : (params.get('date') ?? '') })
+              change('cardinality', { filter: '', focus: '', date: all ? '' : (params.get('date') ?? '') })
             }}
           >
             Show what is kept
@@ -83,7 +75,7 @@ export default function Cardinality({ params }: ViewProps) {
           <span class="grow" />
           <div class="segmented" role="group" aria-label="Days shown">
             {spans.map((s) => (
-              <button key={s} aria-pressed={Number(s) === days} onClick={() => change(params, { days: s === '14' ? '' : s })}>
+              <button key={s} aria-pressed={Number(s) === days} onClick={() => change('cardinality', { days: s === '14' ? '' : s })}>
                 {s} days
               </button>
             ))}
@@ -91,16 +83,16 @@ export default function Cardinality({ params }: ViewProps) {
         </header>
         {history.error && <ErrorNote error={history.error} retry={history.reload} />}
         {history.loading && !history.data && <Loading what="the days" cancel={history.cancel} />}
-        {history.data && <Days days={calendar(history.data.data.days, today, days)} chosen={date} onChoose={(d) => change(params, { date: d === today ? '' : d })} />}
+        {history.data && <Days days={calendar(history.data.data.days, today, days)} chosen={date} onChoose={(d) => change('cardinality', { date: d === today ? '' : d })} />}
         {history.data && history.data.data.days.length === 0 && <p class="hint">No day is counted yet. The server does it in the background, within a minute after the first samples.</p>}
         {history.data && history.data.data.waitingDays > 0 && <p class="hint">The server still counts {plural(history.data.data.waitingDays, 'day')}, the newest first.</p>}
       </section>
       {counts.loading && !counts.data && <Loading what="the counts" cancel={counts.cancel} />}
       {counts.data &&
         (counts.data.tables.series === 0 ? (
-          <Nothing filter={filter} onAll={() => change(params, { filter: '', date: 'all' })} />
+          <Nothing filter={filter} onAll={() => change('cardinality', { filter: '', date: 'all' })} />
         ) : (
-          <All {...counts.data} params={params} order={order} focus={focus} filter={filter} onChanged={() => setAnew(anew + 1)} />
+          <All {...counts.data} order={order} focus={focus} filter={filter} onChanged={() => setAnew(anew + 1)} />
         ))}
     </div>
   )
@@ -134,21 +126,13 @@ interface ControlsProps extends ViewProps {
 }
 
 function Controls({ params, date, today, days, order, labels }: ControlsProps) {
-  const [filter, setFilter] = useState(params.get('filter') ?? '')
-  const [focus, setFocus] = useState(params.get('focus') ?? '')
-  useEffect(() => setFilter(params.get('filter') ?? ''), [params.get('filter')])
-  useEffect(() => setFocus(params.get('focus') ?? ''), [params.get('focus')])
-  const apply = (e: Event) => {
-    e.preventDefault()
-    change(params, { filter: filter.trim().replace(/^\{|\}$/g, ''), focus: focus.trim() })
-  }
   const dates = Array.from({ length: days }, (_, i) => dayBefore(today, i))
   if (date !== 'all' && !dates.includes(date)) dates.push(date)
   return (
-    <form class="toolbar filters" onSubmit={apply}>
+    <form class="toolbar filters" onSubmit={(e) => e.preventDefault()}>
       <label class="inline-field">
         <span>Day</span>
-        <select value={date} onChange={(e) => change(params, { date: e.currentTarget.value === today ? '' : e.currentTarget.value })}>
+        <select value={date} onChange={(e) => change('cardinality', { date: e.currentTarget.value === today ? '' : e.currentTarget.value })}>
           {dates.map((d, i) => (
             <option key={d} value={d}>
               {i === 0 ? 'today' : i === 1 ? 'yesterday' : d}
@@ -159,11 +143,11 @@ function Controls({ params, date, today, days, order, labels }: ControlsProps) {
       </label>
       <label class="inline-field stretch">
         <span>Only</span>
-        <input class="mono" placeholder='job="node"' value={filter} onInput={(e) => setFilter(e.currentTarget.value)} onBlur={apply} />
+        <CommitField class="mono" placeholder='job="node"' value={params.get('filter') ?? ''} commit={(filter) => change('cardinality', { filter: filter.replace(/^\{|\}$/g, '') })} />
       </label>
       <label class="inline-field">
         <span>Focus label</span>
-        <input class="mono" list="focus-labels" placeholder="pod" value={focus} onInput={(e) => setFocus(e.currentTarget.value)} onBlur={apply} />
+        <CommitField class="mono" list="focus-labels" placeholder="pod" value={params.get('focus') ?? ''} commit={(focus) => change('cardinality', { focus })} />
         <datalist id="focus-labels">
           {labels.map((l) => (
             <option key={l} value={l} />
@@ -173,7 +157,7 @@ function Controls({ params, date, today, days, order, labels }: ControlsProps) {
       <button type="submit">Count</button>
       <label class="inline-field">
         <span>Sort by</span>
-        <select value={order} onChange={(e) => change(params, { sort: e.currentTarget.value === 'size' ? '' : e.currentTarget.value })}>
+        <select value={order} onChange={(e) => change('cardinality', { sort: e.currentTarget.value === 'size' ? '' : e.currentTarget.value })}>
           <option value="size">size</option>
           <option value="day">growth since the day before</option>
           <option value="span">growth in {days} days</option>
@@ -230,21 +214,20 @@ interface AllProps {
   tables: Tables
   day: CountedDay | undefined
   warnings: string[]
-  params: URLSearchParams
   order: Order
   focus: string
   filter: string
   onChanged: () => void
 }
 
-function All({ tables, day, warnings, params, order, focus, filter, onChanged }: AllProps) {
+function All({ tables, day, warnings, order, focus, filter, onChanged }: AllProps) {
   const { admin } = useAccess()
   const [rule, setRule] = useState<Subject>()
   const [removal, setRemoval] = useState<Subject>()
-  const narrow = (s: Subject) => change(params, { filter: withMatcher(filter, matcherOf(s)) })
+  const narrow = (s: Subject) => change('cardinality', { filter: withMatcher(filter, matcherOf(s)) })
   const actions = (s: Subject): (MenuItem | null)[] => [
     { text: 'Count only these', run: () => narrow(s) },
-    ...(s.kind === 'label' ? [{ text: 'Focus on its values', run: () => change(params, { focus: s.name }) }] : []),
+    ...(s.kind === 'label' ? [{ text: 'Focus on its values', run: () => change('cardinality', { focus: s.name }) }] : []),
     ...(s.kind === 'metric' ? [{ text: 'Look at the metric', run: () => go('metrics', new URLSearchParams({ metric: s.name })) }] : []),
     { text: 'Count over time in Explore', run: () => go('explore', new URLSearchParams({ q: `count({${matcherOf(s)}})`, range: '1d' })) },
     null,

@@ -1,7 +1,8 @@
 /** Explore: PromQL in, a graph, a table or JSON out, with what it cost. */
-import { useCallback, useEffect, useRef, useState } from 'preact/hooks'
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { asApiError, root, type ApiError } from '../../api/client'
 import { explain, formatQuery, type Explained } from '../../api/query'
+import { CommitField } from '../../components/commitfield'
 import { Icon } from '../../components/icon'
 import { Menu, Popover } from '../../components/popover'
 import { RangePicker } from '../../components/rangepicker'
@@ -46,40 +47,57 @@ export default function Explore({ params }: ViewProps) {
   const [favourites, setFavourites] = useState(() => kept().favourites)
   const latest = useRef(state)
   latest.current = state
+  /** The state that was asked for: without what is typed since. */
+  const asked = useRef(state)
+  /** The state that the address was last read to or written from, as parameters. */
+  const address = useRef<string>()
 
+  const ask = useCallback((s: ExploreState) => {
+    asked.current = s
+    run(s)
+  }, [])
+  const askAgain = useCallback(() => run(asked.current), [])
   /** Changes the state and asks again. replace: the back button does not lead to the present state. */
   const apply = useCallback((change: Partial<ExploreState>, replace = false) => {
     const next = { ...latest.current, ...change }
     latest.current = next
     setState(next)
-    go('explore', toParams(next), replace)
+    write(next, replace)
     remember(next.queries.filter((q) => !q.off).map((q) => q.expr))
-    run(next)
+    ask(next)
   }, [])
+  const write = (s: ExploreState, replace: boolean) => {
+    const p = toParams(s)
+    address.current = p.toString()
+    go('explore', p, replace)
+  }
   const edit = (change: Partial<ExploreState>) => {
     latest.current = { ...latest.current, ...change }
     setState(latest.current)
   }
 
-  // The address leads: on opening, and when the user goes back or follows a link.
-  useEffect(() => {
+  // The address leads: on opening, and when the user goes back or follows a link. Before
+  // the next event: what the user does then is done to the state that the address says.
+  useLayoutEffect(() => {
     const next = fromParams(params)
-    if (toParams(next).toString() === toParams(latest.current).toString() && runs.atMs > 0) return
+    const p = toParams(next).toString()
+    if (p === address.current) return
+    address.current = p
     latest.current = next
     setState(next)
-    if (next.queries.some((q) => q.expr)) run(next)
+    ask(next)
   }, [params.toString()])
 
   useEffect(() => {
     if (state.refreshMs === 0) return
     const timer = setInterval(() => {
-      if (document.visibilityState === 'visible') run(latest.current)
+      if (document.visibilityState === 'visible') askAgain()
     }, state.refreshMs)
     return () => clearInterval(timer)
   }, [state.refreshMs])
 
   const costs = useCosts(state, points)
-  const asked = runs.runs.some(Boolean)
+  const answering = runs.runs.some(Boolean)
   const offline = runs.runs.find((r) => r?.error?.kind === 'offline')?.error
   const steps = Math.floor((runs.grid.endMs - runs.grid.startMs) / runs.grid.stepMs) + 1
   const answered = runs.runs.map((r) => r && answeredBy(r.range, r.instant, steps))
@@ -92,10 +110,11 @@ export default function Explore({ params }: ViewProps) {
     download(csv(timesOf(runs.grid), lines), 'tsdb.csv', 'text/csv')
   }
   const format = async (i: number) => {
+    const expr = latest.current.queries[i]?.expr ?? ''
     try {
-      const a = await formatQuery(latest.current.queries[i]?.expr ?? '')
+      const a = await formatQuery(expr)
       const q = latest.current.queries[i]
-      if (q) setQuery(i, { ...q, expr: a.data })
+      if (q?.expr === expr) setQuery(i, { ...q, expr: a.data }) // unless it was changed meanwhile
     } catch (e) {
       toast(asApiError(e).message)
     }
@@ -108,7 +127,16 @@ export default function Explore({ params }: ViewProps) {
         <RangePicker rangeMs={state.rangeMs} endMs={state.endMs} zone={state.zone} onChange={(r) => apply(r)} onZone={(zone) => apply({ zone }, true)} />
         <label class="step">
           <span>Step</span>
-          <StepField key={state.stepMs} stepMs={state.stepMs} auto={gridOf({ ...state, stepMs: undefined }, Date.now(), points()).stepMs} onChange={(stepMs) => apply({ stepMs })} />
+          <CommitField
+            value={state.stepMs === undefined ? '' : duration(state.stepMs)}
+            placeholder={`auto (${duration(gridOf({ ...state, stepMs: undefined }, Date.now(), points()).stepMs)})`}
+            commit={(text) => {
+              const stepMs = parseDuration(text)
+              if (text !== '' && stepMs === undefined) return false
+              if (stepMs !== latest.current.stepMs) apply({ stepMs })
+              return stepMs === undefined || duration(stepMs) === text
+            }}
+          />
         </label>
         <Menu
           label={state.refreshMs > 0 ? `Refresh every ${duration(state.refreshMs)}. Change it` : 'Refresh: off. Change it'}
@@ -144,21 +172,14 @@ export default function Explore({ params }: ViewProps) {
             { text: 'Download CSV', icon: 'download', disabled: !runs.runs.some((r) => r?.range), run: saveCsv },
           ]}
         />
-        {runs.running ? (
-          <button
-            class="run"
-            onClick={() => {
-              cancel()
-              toast('The query is cancelled')
-            }}
-          >
-            <Icon name="stop" /> Cancel
-          </button>
-        ) : (
-          <button class="primary run" onClick={() => apply({})}>
-            <Icon name="play" /> Run
-          </button>
-        )}
+        <RunButton
+          running={runs.running}
+          onRun={() => apply({})}
+          onCancel={() => {
+            cancel()
+            toast('The query is cancelled')
+          }}
+        />
       </div>
 
       <div class="queries card">
@@ -187,8 +208,8 @@ export default function Explore({ params }: ViewProps) {
         </button>
       </div>
 
-      {offline && <ErrorNote error={offline} retry={() => run(latest.current)} />}
-      {!asked ? (
+      {offline && <ErrorNote error={offline} retry={askAgain} />}
+      {!answering ? (
         <Start onPick={(expr) => apply({ queries: [{ expr, off: false }] })} kept={[...new Set([...favourites, ...kept().history])]} />
       ) : (
         <div class="result card" hidden={runs.runs.every((r) => !r || (r.error && !hasAnswer(r)))} aria-busy={runs.running}>
@@ -221,7 +242,7 @@ export default function Explore({ params }: ViewProps) {
               <span class="grow">The answer of {dateTime(Math.floor(runs.atMs / 1000) * 1000, state.zone)} is shown; no newer one has come.</span>
             </p>
           )}
-          <ChangedSince runs={runs} onRun={() => run(latest.current)} />
+          <ChangedSince runs={runs} onRun={askAgain} />
           <div id="answer" role="tabpanel" aria-labelledby={`tab-${state.tab}`}>
             {runs.runs.map((r, i) => r && !r.loading && !r.error && answered[i]?.series === 0 && <Missing key={`${i} ${r.expr}`} expr={r.expr} grid={r.explainedGrid} rangeMs={state.rangeMs} zone={state.zone} onReplace={(expr) => apply({ queries: latest.current.queries.map((q, n) => (n === i ? { ...q, expr } : q)) })} onRange={(range) => apply(range)} />)}
             {runs.tab !== state.tab || (answered.every((a) => !a) && (runs.running || runs.cancelled)) ? (
@@ -230,7 +251,7 @@ export default function Explore({ params }: ViewProps) {
               ) : (
                 <Empty title="The query was cancelled">
                   <p>Nothing of its answer has come.</p>
-                  <button onClick={() => run(latest.current)}>Run it again</button>
+                  <button onClick={askAgain}>Run it again</button>
                 </Empty>
               )
             ) : state.tab === 'graph' ? (
@@ -252,7 +273,7 @@ export default function Explore({ params }: ViewProps) {
   /** Changes how the answer is shown, without asking again. */
   function show(change: Partial<ExploreState>) {
     edit(change)
-    go('explore', toParams(latest.current), true)
+    write(latest.current, true)
   }
 }
 
@@ -268,14 +289,23 @@ function arrowsSwitchTabs(e: KeyboardEvent): void {
   next?.click()
 }
 
-function StepField({ stepMs, auto, onChange }: { stepMs: number | undefined; auto: number; onChange: (ms: number | undefined) => void }) {
-  const [text, setText] = useState(stepMs === undefined ? '' : duration(stepMs))
-  const commit = () => {
-    const ms = parseDuration(text)
-    if (text.trim() !== '' && ms === undefined) return setText(stepMs === undefined ? '' : duration(stepMs))
-    if (ms !== stepMs) onChange(ms)
+/**
+ * Run, or Cancel while a query runs: one button, which keeps the focus. A click counts for
+ * what the button said when it was pressed, and a double click once: leaving a field runs
+ * the query between press and click.
+ */
+function RunButton({ running, onRun, onCancel }: { running: boolean; onRun: () => void; onCancel: () => void }) {
+  const pressed = useRef(running)
+  const click = (e: MouseEvent) => {
+    if (e.detail > 1 || (e.detail === 1 && pressed.current !== running)) return
+    if (running) onCancel()
+    else onRun()
   }
-  return <input value={text} placeholder={`auto (${duration(auto)})`} onInput={(e) => setText(e.currentTarget.value)} onBlur={commit} onKeyDown={(e) => e.key === 'Enter' && commit()} />
+  return (
+    <button class={running ? 'run' : 'primary run'} onPointerDown={() => (pressed.current = running)} onClick={click}>
+      <Icon name={running ? 'stop' : 'play'} /> {running ? 'Cancel' : 'Run'}
+    </button>
+  )
 }
 
 const explainAfterMs = 400

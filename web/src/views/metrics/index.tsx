@@ -2,12 +2,13 @@
 import { useEffect, useMemo, useState } from 'preact/hooks'
 import { metricSizes, nameStats, type MetricSize } from '../../api/status'
 import { queryInstant } from '../../api/query'
+import { CommitField } from '../../components/commitfield'
 import { Grid, type Column } from '../../components/grid'
 import { FirstSample } from '../../components/firstsample'
 import { Icon } from '../../components/icon'
 import { Empty, ErrorNote, Loading } from '../../components/states'
 import { ago, bytes, count, dateTime, short } from '../../lib/format'
-import { go } from '../../lib/router'
+import { change, go } from '../../lib/router'
 import { useAsync } from '../../lib/useAsync'
 import type { ViewProps } from '..'
 import { Detail } from './detail'
@@ -18,16 +19,6 @@ export interface Row extends MetricSize {
   /** How often queries asked for it; undefined = not known. */
   asked: number | undefined
   askedAtMs: number
-}
-
-/** What of the address changes; an empty value is left out. */
-function change(params: URLSearchParams, set: Record<string, string>, replace = false): void {
-  const next = new URLSearchParams(params)
-  for (const [k, v] of Object.entries(set)) {
-    if (v) next.set(k, v)
-    else next.delete(k)
-  }
-  go('metrics', next, replace)
 }
 
 export default function Metrics({ params }: ViewProps) {
@@ -43,7 +34,7 @@ export default function Metrics({ params }: ViewProps) {
     [matchers],
   )
   if (metric) {
-    return <Detail key={metric} name={metric} size={list.data?.rows.find((r) => r.name === metric)} loading={list.loading} params={params} onChange={(set, replace) => change(params, set, replace)} />
+    return <Detail key={metric} name={metric} size={list.data?.rows.find((r) => r.name === metric)} loading={list.loading} params={params} onChange={(set, replace) => change('metrics', set, replace)} />
   }
   return (
     <div class="view">
@@ -57,27 +48,21 @@ export default function Metrics({ params }: ViewProps) {
 }
 
 function Filters({ params, types }: ViewProps & { types: string[] }) {
-  const [matchers, setMatchers] = useState(params.get('filter') ?? '')
-  useEffect(() => setMatchers(params.get('filter') ?? ''), [params.get('filter')])
-  const apply = (e: Event) => {
-    e.preventDefault()
-    change(params, { filter: matchers.trim().replace(/^\{|\}$/g, '') })
-  }
   const never = params.get('never') === '1'
   return (
-    <form class="toolbar filters" onSubmit={apply} role="search">
+    <form class="toolbar filters" onSubmit={(e) => e.preventDefault()} role="search">
       <label class="search-field">
         <Icon name="search" />
         <span class="visually-hidden">Name or help contains</span>
-        <input type="search" placeholder="Name or help contains…" value={params.get('q') ?? ''} onInput={(e) => change(params, { q: e.currentTarget.value }, true)} />
+        <input type="search" placeholder="Name or help contains…" value={params.get('q') ?? ''} onInput={(e) => change('metrics', { q: e.currentTarget.value }, true)} />
       </label>
       <label class="inline-field stretch">
         <span>Labels</span>
-        <input class="mono" placeholder='job="node", instance=~"web.*"' value={matchers} onInput={(e) => setMatchers(e.currentTarget.value)} onBlur={apply} onKeyDown={(e) => e.key === 'Enter' && apply(e)} />
+        <CommitField class="mono" placeholder='job="node", instance=~"web.*"' value={params.get('filter') ?? ''} commit={(text) => change('metrics', { filter: text.replace(/^\{|\}$/g, '') })} />
       </label>
       <label class="inline-field">
         <span>Type</span>
-        <select value={params.get('type') ?? ''} onChange={(e) => change(params, { type: e.currentTarget.value })}>
+        <select value={params.get('type') ?? ''} onChange={(e) => change('metrics', { type: e.currentTarget.value })}>
           <option value="">all</option>
           {types.map((t) => (
             <option key={t} value={t}>
@@ -87,11 +72,11 @@ function Filters({ params, types }: ViewProps & { types: string[] }) {
         </select>
       </label>
       <label class="check">
-        <input type="checkbox" checked={never} onChange={() => change(params, { never: never ? '' : '1' })} /> Never queried
+        <input type="checkbox" checked={never} onChange={() => change('metrics', { never: never ? '' : '1' })} /> Never queried
       </label>
       <div class="segmented" role="group" aria-label="Form of the list">
         {(['', '1'] as const).map((v) => (
-          <button key={v} type="button" aria-pressed={(params.get('plots') ?? '') === v} onClick={() => change(params, { plots: v })}>
+          <button key={v} type="button" aria-pressed={(params.get('plots') ?? '') === v} onClick={() => change('metrics', { plots: v })}>
             {v ? 'Plots' : 'Table'}
           </button>
         ))}
@@ -171,7 +156,7 @@ function List({ rows, totalMetrics, totalBytes, sinceMs, warnings, params }: Lis
   function open(e: MouseEvent, name: string) {
     if (e.ctrlKey || e.metaKey || e.shiftKey || e.button !== 0) return
     e.preventDefault()
-    change(params, { metric: name })
+    change('metrics', { metric: name })
     scrollTo(0, 0)
   }
   return (

@@ -5,19 +5,10 @@ import { Icon } from '../../components/icon'
 import { Empty, ErrorNote, Loading } from '../../components/states'
 import { ago, count, plural, took } from '../../lib/format'
 import { labelName, quote, type Labels } from '../../lib/labels'
-import { go } from '../../lib/router'
+import { change } from '../../lib/router'
 import { useAsync } from '../../lib/useAsync'
 import { usePoll } from '../../lib/usePoll'
 import type { ViewProps } from '..'
-
-function change(params: URLSearchParams, set: Record<string, string>, replace = false): void {
-  const next = new URLSearchParams(params)
-  for (const [k, v] of Object.entries(set)) {
-    if (v) next.set(k, v)
-    else next.delete(k)
-  }
-  go('targets', next, replace)
-}
 
 function textOf(labels: Labels): string {
   return Object.entries(labels)
@@ -49,10 +40,10 @@ export default function Targets({ params }: ViewProps) {
         <label class="search-field">
           <Icon name="search" />
           <span class="visually-hidden">Address, label or error contains</span>
-          <input type="search" placeholder="Address, label or error contains…" value={params.get('q') ?? ''} onInput={(e) => change(params, { q: e.currentTarget.value }, true)} />
+          <input type="search" placeholder="Address, label or error contains…" value={params.get('q') ?? ''} onInput={(e) => change('targets', { q: e.currentTarget.value }, true)} />
         </label>
         <label class="check">
-          <input type="checkbox" checked={ill} onChange={() => change(params, { down: ill ? '' : '1' })} /> Only those that are not up
+          <input type="checkbox" checked={ill} onChange={() => change('targets', { down: ill ? '' : '1' })} /> Only those that are not up
         </label>
       </form>
       {found.error && <ErrorNote error={found.error} retry={found.reload} />}
