@@ -23,9 +23,11 @@ func acquire(t testing.TB, s door.Store, text string) *door.Request[*decoder] {
 	return q
 }
 
-func step(t testing.TB) func(door.Store) doortest.Step {
+func step(t testing.TB) func(door.Store) doortest.Step { return stepOf(t, fleetFormat) }
+
+func stepOf(t testing.TB, format string) func(door.Store) doortest.Step {
 	return func(s door.Store) doortest.Step {
-		q := acquire(t, s, fleetFormat)
+		q := acquire(t, s, format)
 		f := q.Decoder.format
 		return func(body []byte) {
 			q.Decoder.src, q.Decoder.format = body, f
@@ -34,10 +36,6 @@ func step(t testing.TB) func(door.Store) doortest.Step {
 			q.Decoder.Release()
 		}
 	}
-}
-
-func BenchmarkDecode(b *testing.B) {
-	b.Run("door=csv/series=100k/samples=2000", func(b *testing.B) { doortest.BenchmarkDecode(b, doortest.FleetCSV(100_000), step(b)) })
 }
 
 func TestKnownSeriesAllocateNothing(t *testing.T) {
@@ -138,4 +136,27 @@ func FuzzLines(f *testing.F) {
 			}
 		}
 	})
+}
+
+// The memory of new series does not become garbage with each of them.
+func TestNewSeriesAllocateNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector allocates")
+	}
+	for _, metrics := range []int{2, 500} {
+		format, bodies := wide(metrics, doortest.FleetSamples)
+		f, err := parseFormat(format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := testing.AllocsPerRun(10, func() {
+			q := doortest.Acquire(t, New(doortest.NewShared(doortest.NewTable(doortest.FleetSamples))).door)
+			q.Decoder.src, q.Decoder.format = bodies[0], f
+			r, err := q.Store(t.Context())
+			doortest.CheckStored(t, r, err)
+		})
+		if n > doortest.FleetSamples/5 {
+			t.Errorf("%v allocations for %d new series, %d of a line", n, doortest.FleetSamples, metrics)
+		}
+	}
 }

@@ -16,7 +16,8 @@ type decoder struct {
 	format *format
 	now    int64 // time of lines without one, Unix milliseconds
 
-	fields [][]byte // of a line
+	fields [][]byte // of the line last split
+	split  []byte   // the line last split by Labels, nil if fields are those of another one
 	key    []byte   // of the labels of a line
 	group  []sample
 }
@@ -36,7 +37,7 @@ func (d *decoder) Release() {
 	if cap(d.group) > 4*door.GroupSeries {
 		d.group = nil
 	}
-	d.src, d.format = nil, nil
+	d.src, d.format, d.split = nil, nil, nil
 }
 
 // NextGroup implements door.Decoder.
@@ -58,6 +59,7 @@ func (d *decoder) Decode(b *door.Batch) error {
 // addLine queues the samples of a line.
 func (d *decoder) addLine(b *door.Batch, line []byte) {
 	f := d.format
+	d.split = nil
 	var ok bool
 	if d.fields, ok = Split(d.fields[:0], line, f.columns); !ok {
 		d.refuse(b, storage.ReasonBadValue, line, len(f.metrics), "a quote is not closed, or text follows it")
@@ -135,10 +137,13 @@ func (d *decoder) refuse(b *door.Batch, reason storage.Reason, line []byte, n in
 // Labels implements door.Decoder.
 func (d *decoder) Labels(k int, set *door.LabelSet) (samples int, err error) {
 	s := &d.group[k]
-	d.fields, _ = Split(d.fields[:0], s.line, d.format.columns)
-	set.Add(door.MetricName, []byte(d.format.metrics[s.metric].name))
+	if len(d.split) == 0 || &d.split[0] != &s.line[0] { // once for all metrics of a line
+		d.split = s.line
+		d.fields, _ = Split(d.fields[:0], s.line, d.format.columns)
+	}
+	set.Add(door.MetricName, d.format.metrics[s.metric].name)
 	for _, l := range d.format.labels {
-		set.Add([]byte(l.name), Content(d.field(l.at)))
+		set.Add(l.name, Content(d.field(l.at)))
 	}
 	return 1, nil
 }

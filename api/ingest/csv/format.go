@@ -29,7 +29,7 @@ type format struct {
 // column is a column with the name of its metric or label.
 type column struct {
 	at   int // index
-	name string
+	name []byte
 }
 
 // parseFormat parses the parameter format: POSITION:TYPE:CONTEXT, separated by
@@ -51,7 +51,7 @@ func parseFormat(text string) (*format, error) {
 		if position < 1 || position > maxColumns {
 			return bad("position %d, want 1 to %d", position, maxColumns)
 		}
-		c := column{position - 1, words[2]}
+		c := column{position - 1, []byte(words[2])}
 		f.columns = max(f.columns, position)
 		switch words[1] {
 		case "metric":
@@ -62,8 +62,8 @@ func parseFormat(text string) (*format, error) {
 			if f.time >= 0 {
 				return bad("two columns are times")
 			}
-			if f.time, f.parseTime = c.at, timeParser(c.name); f.parseTime == nil {
-				return bad("time %q, want unix_s, unix_ms, unix_us, unix_ns, rfc3339 or custom:LAYOUT", door.Clip(c.name, 80))
+			if f.time, f.parseTime = c.at, timeParser(words[2]); f.parseTime == nil {
+				return bad("time %q, want unix_s, unix_ms, unix_us, unix_ns, rfc3339 or custom:LAYOUT", door.Clip(words[2], 80))
 			}
 		default:
 			return bad("type %q, want metric, label or time", door.Clip(words[1], 80))
