@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"sort"
 
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/prometheus/prometheus/model/labels"
@@ -34,9 +33,9 @@ func (v *View) LabelNames(ctx context.Context, tenant uint32, tr model.TimeRange
 func (v *View) LabelValues(ctx context.Context, tenant uint32, name string, tr model.TimeRange, limit int, matchers ...*labels.Matcher) (values []string, warnings []error, err error) {
 	ms := match.New(matchers)
 	return v.strings(ctx, tenant, tr, limit, ms,
-		func(b *block.Block, bm *roaring.Bitmap) ([]string, error) { return b.LabelValues(ctx, name, bm) },
+		func(b *block.Block, bm *roaring.Bitmap) ([]string, error) { return b.LabelValues(ctx, name, bm, limit) },
 		func(tr model.TimeRange, in []*head.Buffer) ([]string, error) {
-			return v.views.head.LabelValues(ctx, tenant, name, ms, tr, in...)
+			return v.views.head.LabelValues(ctx, tenant, name, ms, tr, limit, in...)
 		},
 		func(ls labels.Labels, add func(string)) {
 			if value := ls.Get(name); value != "" {
@@ -45,9 +44,10 @@ func (v *View) LabelValues(ctx context.Context, tenant uint32, name string, tr m
 		})
 }
 
-// strings returns the union of the strings of blocks and head. inSeries, which
-// adds those of one series, is used if deletions or retention rules hide samples in the
-// head.
+// strings returns the union of the strings of blocks and head, which inBlock and inHead
+// return sorted. inSeries, which adds those of one series, is used if deletions or
+// retention rules hide samples in the head. No more is held than the union, or the first
+// limit strings of it, and what one block has.
 func (v *View) strings(ctx context.Context, tenant uint32, tr model.TimeRange, limit int, ms []*match.Matcher,
 	inBlock func(*block.Block, *roaring.Bitmap) ([]string, error), inHead func(model.TimeRange, []*head.Buffer) ([]string, error),
 	inSeries func(labels.Labels, func(string))) (all []string, warnings []error, err error) {
@@ -77,19 +77,14 @@ func (v *View) strings(ctx context.Context, tenant uint32, tr model.TimeRange, l
 		case err != nil:
 			return nil, warnings, err
 		}
-		all = append(all, got...)
+		all = joinSorted(all, got, limit)
 	}
 	if !tr.Empty() {
 		got, err := v.stringsInHead(ctx, tenant, tr, ms, inHead, inSeries)
 		if err != nil {
 			return nil, warnings, err
 		}
-		all = append(all, got...)
-	}
-	sort.Strings(all)
-	all = slices.Compact(all)
-	if limit > 0 && len(all) > limit {
-		all = all[:limit]
+		all = joinSorted(all, got, limit)
 	}
 	if all == nil {
 		all = []string{}
@@ -145,5 +140,33 @@ func (v *View) stringsInHead(ctx context.Context, tenant uint32, tr model.TimeRa
 	for _, s := range set.series {
 		inSeries(s.Labels, func(text string) { seen[text] = true })
 	}
-	return slices.Collect(maps.Keys(seen)), nil
+	return slices.Sorted(maps.Keys(seen)), nil
+}
+
+// joinSorted returns the union of two sorted lists without repetitions, the first limit
+// of it if limit > 0. It may return one of them.
+func joinSorted(a, b []string, limit int) []string {
+	first := func(list []string) []string {
+		if limit > 0 && len(list) > limit {
+			return list[:limit:limit]
+		}
+		return list
+	}
+	if a, b = first(a), first(b); len(a) == 0 {
+		return b
+	} else if len(b) == 0 || slices.Equal(a, b) {
+		return a
+	}
+	all := make([]string, 0, max(len(a), len(b)))
+	for (len(a) > 0 || len(b) > 0) && (limit <= 0 || len(all) < limit) {
+		switch {
+		case len(b) == 0 || len(a) > 0 && a[0] < b[0]:
+			all, a = append(all, a[0]), a[1:]
+		case len(a) == 0 || b[0] < a[0]:
+			all, b = append(all, b[0]), b[1:]
+		default:
+			all, a, b = append(all, a[0]), a[1:], b[1:]
+		}
+	}
+	return all
 }

@@ -1,7 +1,9 @@
 package ingest
 
 import (
+	"fmt"
 	"net/url"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -83,6 +85,55 @@ func TestInfluxBuckets(t *testing.T) {
 	} {
 		if a := d.do(c.method, c.path, []byte(c.body)); a.code != c.code || !strings.Contains(a.body, c.want) {
 			t.Errorf("%s %s: %d %s, want %d %s", c.method, c.path, a.code, a.body, c.code, c.want)
+		}
+	}
+}
+
+// Statements about more series than may be listed are refused with a message that says
+// what to do, and take memory for those that may be listed, not for all that there are.
+func TestInfluxShowIsBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("100,001 series")
+	}
+	d := openDoor(t)
+	var lines []byte
+	for i := range 100_001 {
+		lines = fmt.Appendf(lines, "m,host=host-%06d v=1 %s\n", i, ns)
+	}
+	lines = fmt.Appendf(lines, "other,host=x v=1 %s\n", ns)
+	if a := d.do("POST", "/write?db=one", lines); a.code != 204 {
+		t.Fatal(a)
+	}
+	for _, place := range []string{"the head", "a block"} {
+		for _, c := range []struct {
+			statement, want string
+			maxBytes        uint64 // allocated
+		}{
+			{`SHOW SERIES`, "more than 100000 series would be read: name measurements with FROM, or tags with WHERE", 24 << 20},
+			{`SHOW SERIES LIMIT 2`, "LIMIT alone does not help", 24 << 20},
+			{`SHOW SERIES WHERE host = 'host-000007'`, `[["m,host=host-000007"]]`, 4 << 20},
+			{`SHOW SERIES FROM other`, `[["other,host=x"]]`, 4 << 20},
+			{`SHOW TAG VALUES WITH KEY = host`, "the answer has more than 100000 rows", 48 << 20},
+			{`SHOW TAG VALUES WITH KEY = host LIMIT 2 OFFSET 3`, `[["host","host-000003"],["host","host-000004"]]`, 4 << 20},
+			{`SHOW TAG VALUES FROM other WITH KEY = host`, `[["host","x"]]`, 4 << 20},
+			{strings.Repeat(`SHOW TAG VALUES WITH KEY = host LIMIT 90000;`, 7), "the answers of a query would take more than 64 MiB", 320 << 20},
+		} {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			a := d.do("GET", "/query?db=one&q="+url.QueryEscape(c.statement), nil)
+			runtime.ReadMemStats(&after)
+			if a.code != 200 || !strings.Contains(a.body, c.want) {
+				t.Errorf("%s, %s: %d %.300s, want %s", place, c.statement, a.code, a.body, c.want)
+			}
+			if n := after.TotalAlloc - before.TotalAlloc; n > c.maxBytes {
+				t.Errorf("%s, %s: %d bytes were allocated, at most %d are wanted", place, c.statement, n, c.maxBytes)
+			}
+			if n := d.budget.Used(); n != 0 {
+				t.Errorf("%s, %s: %d bytes are still charged", place, c.statement, n)
+			}
+		}
+		if _, err := d.db.Flush(t.Context()); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

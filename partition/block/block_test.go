@@ -343,7 +343,7 @@ func answers(b *Block) (all string, refused int) {
 	names, err := b.LabelNames(ctx, nil)
 	if say(err, "%v", names) {
 		for _, n := range names {
-			vs, err := b.LabelValues(ctx, n, nil)
+			vs, err := b.LabelValues(ctx, n, nil, 0)
 			say(err, "%v", vs)
 		}
 	}

@@ -308,9 +308,9 @@ func (b *Block) LabelNames(ctx context.Context, bm *roaring.Bitmap) ([]string, e
 	return found, nil
 }
 
-// LabelValues returns the sorted values of a label among the series in bm; nil
-// stands for all series.
-func (b *Block) LabelValues(ctx context.Context, name string, bm *roaring.Bitmap) ([]string, error) {
+// LabelValues returns the sorted values of a label among the series in bm, the first
+// limit of them if limit > 0; a nil bm stands for all series.
+func (b *Block) LabelValues(ctx context.Context, name string, bm *roaring.Bitmap, limit int) ([]string, error) {
 	k, ok, err := b.findName(name)
 	if err != nil || !ok {
 		return nil, err
@@ -320,6 +320,7 @@ func (b *Block) LabelValues(ctx context.Context, name string, bm *roaring.Bitmap
 		return nil, err
 	}
 	var values []string
+	full := func() bool { return limit > 0 && len(values) >= limit }
 	if bm == nil {
 		for i := range f.dictionary {
 			page, err := b.dictionaryPage(f, i)
@@ -327,13 +328,16 @@ func (b *Block) LabelValues(ctx context.Context, name string, bm *roaring.Bitmap
 				return nil, err
 			}
 			for _, v := range page {
+				if full() {
+					return values, nil
+				}
 				values = append(values, strings.Clone(v))
 			}
 		}
 		return values, nil
 	}
 	if bm.GetCardinality() < uint64(f.values) {
-		return b.valuesOfSeries(ctx, uint32(k), bm)
+		return b.valuesOfSeries(ctx, uint32(k), bm, limit)
 	}
 	with := roaring.New()
 	for i := range f.dictionary {
@@ -345,6 +349,9 @@ func (b *Block) LabelValues(ctx context.Context, name string, bm *roaring.Bitmap
 			return nil, err
 		}
 		for at, v := range page {
+			if full() {
+				return values, nil
+			}
 			with.Clear()
 			if err := b.addPostings(with, f, f.dictionary[i].first+uint32(at)); err != nil {
 				return nil, err
@@ -358,7 +365,7 @@ func (b *Block) LabelValues(ctx context.Context, name string, bm *roaring.Bitmap
 }
 
 // valuesOfSeries is LabelValues through the series table, for few series.
-func (b *Block) valuesOfSeries(ctx context.Context, k uint32, bm *roaring.Bitmap) ([]string, error) {
+func (b *Block) valuesOfSeries(ctx context.Context, k uint32, bm *roaring.Bitmap, limit int) ([]string, error) {
 	r := labelReader{block: b}
 	numbers := roaring.New()
 	for it := bm.Iterator(); it.HasNext(); {
@@ -375,7 +382,7 @@ func (b *Block) valuesOfSeries(ctx context.Context, k uint32, bm *roaring.Bitmap
 		}
 	}
 	var values []string
-	for it := numbers.Iterator(); it.HasNext(); {
+	for it := numbers.Iterator(); it.HasNext() && (limit <= 0 || len(values) < limit); {
 		v, err := r.value(k, it.Next())
 		if err != nil {
 			return nil, err

@@ -195,15 +195,25 @@ func TestLabelNamesAndValuesOfSomeSeries(t *testing.T) {
 			t.Fatalf("names %v, want %v", names, sortedKeys(want))
 		}
 		for _, n := range []string{MetricName, "id", "third", "once", "absent"} {
-			values, err := b.LabelValues(ctx, n, bm)
+			values, err := b.LabelValues(ctx, n, bm, 0)
 			must(t, err)
 			if !slices.Equal(values, sortedKeys(want[n])) {
 				t.Fatalf("values of %s: %v, want %v", n, values, sortedKeys(want[n]))
 			}
+			first, err := b.LabelValues(ctx, n, bm, 3)
+			must(t, err)
+			if !slices.Equal(first, values[:min(3, len(values))]) {
+				t.Fatalf("first values of %s: %v of %v", n, first, values)
+			}
 		}
 	}
-	all, err := b.LabelValues(ctx, "id", nil)
+	all, err := b.LabelValues(ctx, "id", nil, 0)
 	must(t, err)
+	first, err := b.LabelValues(ctx, "id", nil, 7)
+	must(t, err)
+	if !slices.Equal(first, all[:7]) {
+		t.Errorf("first values of id: %v", first)
+	}
 	if len(all) != 2000 || !slices.IsSorted(all) {
 		t.Errorf("%d values of id", len(all))
 	}

@@ -71,7 +71,7 @@ func TestIdleSeriesLeavesAndItsRefIsStale(t *testing.T) {
 		t.Error("the ref of a series that left is not stale")
 	}
 	for _, m := range []string{"i", "__name__"} {
-		vs, err := h.LabelValues(context.Background(), 0, m, nil, model.AllTime)
+		vs, err := h.LabelValues(context.Background(), 0, m, nil, model.AllTime, 0)
 		if err != nil || len(vs) != 1 {
 			t.Errorf("values of %s: %v, %v", m, vs, err)
 		}

@@ -40,16 +40,16 @@ func (h *Head) LabelNames(ctx context.Context, tenant uint32, ms []*match.Matche
 }
 
 // LabelValues returns the values of a label in the series of a tenant that match all
-// matchers, sorted. If buffers are given, even an empty list, only series with
-// samples in one of them count: see Select.
-func (h *Head) LabelValues(ctx context.Context, tenant uint32, name string, ms []*match.Matcher, tr model.TimeRange, in ...*Buffer) ([]string, error) {
+// matchers, sorted, the first limit of them if limit > 0. If buffers are given, even an
+// empty list, only series with samples in one of them count: see Select.
+func (h *Head) LabelValues(ctx context.Context, tenant uint32, name string, ms []*match.Matcher, tr model.TimeRange, limit int, in ...*Buffer) ([]string, error) {
 	if name == tenantName {
 		return nil, nil
 	}
 	if err := match.Compile(ms); err != nil {
 		return nil, err
 	}
-	found := make(map[string]struct{})
+	found := firstTexts{limit: limit, texts: make(map[string]struct{})}
 	q := newSelection(tenant, ms, tr, in)
 	var values []string // views; copied after the lock is released
 	for i := range h.shards {
@@ -70,12 +70,48 @@ func (h *Head) LabelValues(ctx context.Context, tenant uint32, name string, ms [
 			}
 		})
 		for _, v := range values {
-			if _, ok := found[v]; !ok {
-				found[strings.Clone(v)] = struct{}{}
-			}
+			found.add(v)
 		}
 	}
-	return slices.Sorted(maps.Keys(found)), nil
+	return found.sorted(), nil
+}
+
+// firstTexts collects the first limit of the texts that it is given, in their order; all
+// of them if limit is 0. It holds at most about twice as many.
+type firstTexts struct {
+	limit int
+	texts map[string]struct{}
+	last  string // texts after it are not among the first; "" = not known
+}
+
+// add adds a copy of a text that is not empty.
+func (f *firstTexts) add(text string) {
+	if f.last != "" && text > f.last {
+		return
+	}
+	if _, ok := f.texts[text]; ok {
+		return
+	}
+	f.texts[strings.Clone(text)] = struct{}{}
+	if f.limit > 0 && len(f.texts) > 2*f.limit+minFirstTexts {
+		first := f.sorted()
+		f.last = first[len(first)-1]
+		clear(f.texts)
+		for _, t := range first {
+			f.texts[t] = struct{}{}
+		}
+	}
+}
+
+// minFirstTexts is the number of texts beyond the limit from which on they are sorted.
+const minFirstTexts = 1024
+
+func (f *firstTexts) sorted() []string {
+	all := slices.Sorted(maps.Keys(f.texts))
+	if f.limit > 0 && len(all) > f.limit {
+		all = all[:f.limit]
+	}
+	return all
 }
 
 // scope returns the slots of a shard that match the selection as a bitset, valid

@@ -149,7 +149,7 @@ func TestConcurrentUse(t *testing.T) {
 				d.checkSeries(t, labelsOf(w, k), float64(k*2+w))
 				if n%16 == 0 {
 					d.reading.RLock()
-					if _, err := d.h.LabelValues(context.Background(), 0, "k", nil, model.AllTime, d.view().active); err != nil {
+					if _, err := d.h.LabelValues(context.Background(), 0, "k", nil, model.AllTime, 0, d.view().active); err != nil {
 						t.Error(err)
 					}
 					d.reading.RUnlock()

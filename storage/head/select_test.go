@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -156,7 +157,7 @@ func checkSelect(t *testing.T, r *rand.Rand, h *Head, series map[model.Ref]known
 		if want := slices.Sorted(maps.Keys(names)); err != nil || !slices.Equal(gotNames, want) {
 			t.Errorf("%v of tenant %d: label names %v, want %v", ms, tenant, gotNames, want)
 		}
-		gotValues, err := h.LabelValues(ctx, tenant, "a", compiled(ms...), tr, in...)
+		gotValues, err := h.LabelValues(ctx, tenant, "a", compiled(ms...), tr, 0, in...)
 		if want := slices.Sorted(maps.Keys(values)); err != nil || !slices.Equal(gotValues, want) {
 			t.Errorf("%v of tenant %d: label values %v, want %v", ms, tenant, gotValues, want)
 		}
@@ -197,7 +198,7 @@ func TestSelectOverManyValues(t *testing.T) {
 		if err != nil || len(got) != want {
 			t.Errorf("%v: %d series, %v, want %d", ms, len(got), err, want)
 		}
-		values, err := h.LabelValues(context.Background(), 0, "i", compiled(ms...), model.AllTime)
+		values, err := h.LabelValues(context.Background(), 0, "i", compiled(ms...), model.AllTime, 0)
 		if wantValues := want; err != nil || len(values) != wantValues {
 			t.Errorf("%v: %d values, %v, want %d", ms, len(values), err, wantValues)
 		}
@@ -224,5 +225,29 @@ func TestSelectOverManyValues(t *testing.T) {
 	s.create(0, id, labels.FromStrings("i", "new7")) // after the answers were prepared
 	if got := len(q.run(s)); got != before+1 {
 		t.Errorf("%d series after one more came, %d before", got, before)
+	}
+}
+
+// firstTexts holds the first texts, however many there are.
+func TestFirstTexts(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for _, limit := range []int{0, 1, 7, 500} {
+		f := firstTexts{limit: limit, texts: map[string]struct{}{}}
+		all := map[string]bool{}
+		for range 20_000 {
+			text := strconv.Itoa(rnd.IntN(8000))
+			all[text] = true
+			f.add(text)
+			if n := len(f.texts); limit > 0 && n > 2*limit+minFirstTexts {
+				t.Fatalf("%d texts are held for a limit of %d", n, limit)
+			}
+		}
+		want := slices.Sorted(maps.Keys(all))
+		if limit > 0 {
+			want = want[:limit]
+		}
+		if got := f.sorted(); !slices.Equal(got, want) {
+			t.Errorf("limit %d: %d texts, want %d: %.10q, want %.10q", limit, len(got), len(want), got, want)
+		}
 	}
 }

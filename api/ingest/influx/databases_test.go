@@ -21,12 +21,12 @@ func TestBoundsThePoliciesOfADatabase(t *testing.T) {
 func TestBoundsTheNumberOfDatabases(t *testing.T) {
 	h := New(door.NewShared(door.Options{}), Options{})
 	for i := range 2 * maxDatabases {
-		h.execute(t.Context(), []string{"CREATE", "DATABASE", fmt.Sprint("db", i)}, "")
+		h.execute(t.Context(), []string{"CREATE", "DATABASE", fmt.Sprint("db", i)}, "", nil)
 	}
 	if n := len(h.databases.list()); n != maxDatabases {
 		t.Errorf("%d names are remembered", n)
 	}
-	if r := h.execute(t.Context(), []string{"CREATE", "DATABASE", "db0"}, ""); r.Error != "" {
+	if r := h.execute(t.Context(), []string{"CREATE", "DATABASE", "db0"}, "", nil); r.Error != "" {
 		t.Errorf("creating again: %s", r.Error)
 	}
 }

@@ -142,12 +142,14 @@ func (h *Handler) query(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, dialect1, http.StatusBadRequest, "too many statements in one query")
 		return
 	}
+	memory := &shownMemory{charge: h.shared.Budget.NewCharge()}
+	defer memory.charge.Release()
 	answer := results{Results: make([]result, len(statements))}
 	for i, s := range statements {
 		if r.Method != http.MethodPost && !strings.EqualFold(s[0], "show") && !strings.EqualFold(s[0], "select") {
 			answer.Results[i].Error = door.Clip(strings.Join(s, " "), door.MaxExcerptBytes) + " is not done in a read only context, please use a POST request instead"
 		} else {
-			answer.Results[i] = h.execute(r.Context(), s, r.Form.Get("db"))
+			answer.Results[i] = h.execute(r.Context(), s, r.Form.Get("db"), memory)
 		}
 		answer.Results[i].StatementID = i
 	}
@@ -157,7 +159,7 @@ func (h *Handler) query(w http.ResponseWriter, r *http.Request) {
 }
 
 // execute executes a statement. db is the database named by the request.
-func (h *Handler) execute(ctx context.Context, words []string, db string) result {
+func (h *Handler) execute(ctx context.Context, words []string, db string, memory *shownMemory) result {
 	is := func(keywords ...string) bool {
 		return len(words) >= len(keywords) && slices.EqualFunc(words[:len(keywords)], keywords, strings.EqualFold)
 	}
@@ -189,7 +191,7 @@ func (h *Handler) execute(ctx context.Context, words []string, db string) result
 		if s, known, err := h.parseShow(words[1:], db); err != nil {
 			return result{Error: "error parsing query: " + err.Error()}
 		} else if known {
-			return s.execute(ctx, h)
+			return s.execute(ctx, h, memory)
 		}
 	}
 	return result{Error: "not supported: this path answers SHOW DATABASES, MEASUREMENTS, TAG KEYS, TAG VALUES, FIELD KEYS, SERIES and RETENTION POLICIES, CREATE and DROP DATABASE and RETENTION POLICY, DROP MEASUREMENT, DROP SERIES and DELETE; data are queried in PromQL on /api/v1/query"}

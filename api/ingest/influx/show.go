@@ -12,6 +12,7 @@ import (
 	prommodel "github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
+	"tsdb/api/reqbody"
 	"tsdb/internal/model"
 	"tsdb/storage"
 )
@@ -24,8 +25,14 @@ const (
 	maxShownTables  = 1_000   // measurements that are asked one by one
 )
 
-// errShown is the error of an answer that would exceed a bound.
-var errShown = errors.New("too much to show: name measurements with FROM, conditions with WHERE, or a LIMIT")
+// Errors of answers that would exceed a bound.
+var (
+	errShownMetrics = fmt.Errorf("the database has more than %d metrics: choose some by tags with WHERE", maxShownMetrics)
+	errShownRows    = fmt.Errorf("the answer has more than %d rows: name measurements with FROM, conditions with WHERE, or a smaller LIMIT and OFFSET", maxShownRows)
+	errShownSeries  = fmt.Errorf("more than %d series would be read: name measurements with FROM, or tags with WHERE; LIMIT alone does not help", maxShownSeries)
+	errShownBytes   = fmt.Errorf("the answers of a query would take more than %d MiB: name measurements with FROM, conditions with WHERE, or a smaller LIMIT", maxShownBytes>>20)
+	errShownTables  = fmt.Errorf("more than %d measurements would be asked: name some with FROM", maxShownTables)
+)
 
 // show is a parsed SHOW statement about measurements, tags, fields or series.
 type show struct {
@@ -227,8 +234,8 @@ func parseList(p *conditionParser) (func(string) bool, error) {
 }
 
 // execute answers the statement from the index.
-func (s *show) execute(ctx context.Context, h *Handler) result {
-	tables, err := s.tables(ctx, h)
+func (s *show) execute(ctx context.Context, h *Handler, memory *shownMemory) result {
+	tables, err := s.tables(ctx, h, memory)
 	if err != nil {
 		return result{Error: err.Error()}
 	}
@@ -242,11 +249,11 @@ type shown struct {
 	metrics, fields []string
 }
 
-func (s *show) tables(ctx context.Context, h *Handler) (tables []table, err error) {
+func (s *show) tables(ctx context.Context, h *Handler, memory *shownMemory) (tables []table, err error) {
 	if s.where.measurement != "" || s.where.field != "" {
 		return nil, errors.New("measurements are named after FROM")
 	}
-	x := &index{h: h, show: s}
+	x := &index{h: h, show: s, memory: memory}
 	if err := x.open(); err != nil {
 		return nil, err
 	}
@@ -275,7 +282,7 @@ func (s *show) tables(ctx context.Context, h *Handler) (tables []table, err erro
 		return x.series(ctx, all)
 	}
 	if len(all) > maxShownTables {
-		return nil, errShown
+		return nil, errShownTables
 	}
 	rows := 0
 	for _, m := range all {
@@ -308,6 +315,40 @@ type index struct {
 	view   *storage.View
 	tenant uint32
 	ms     []*labels.Matcher // of the database and of WHERE
+	memory *shownMemory
+}
+
+// shownMemory is the memory of what the statements of a query list.
+type shownMemory struct {
+	charge *reqbody.Charge
+	bytes  int64
+}
+
+const (
+	// maxShownBytes bounds the memory of all statements of a query.
+	maxShownBytes = 64 << 20
+	// shownRowBytes is the memory of a row besides its text, which is there again in the
+	// JSON of the answer.
+	shownRowBytes = 96
+	// shownSeriesBytes is about the memory of a selected series with its labels.
+	shownSeriesBytes = 400
+)
+
+// take charges bytes before they are allocated.
+func (m *shownMemory) take(ctx context.Context, n int64) error {
+	if m.bytes += n; m.bytes > maxShownBytes {
+		return errShownBytes
+	}
+	return m.charge.Take(ctx, n)
+}
+
+// rows charges rows of one text each.
+func (m *shownMemory) rows(ctx context.Context, texts ...string) error {
+	n := int64(0)
+	for _, s := range texts {
+		n += shownRowBytes + 2*int64(len(s))
+	}
+	return m.take(ctx, n)
 }
 
 func (x *index) open() error {
@@ -341,7 +382,10 @@ func (x *index) measurements(ctx context.Context) ([]shown, error) {
 		return nil, err
 	}
 	if len(metrics) > maxShownMetrics {
-		return nil, errShown
+		return nil, errShownMetrics
+	}
+	if err := x.memory.rows(ctx, metrics...); err != nil {
+		return nil, err
 	}
 	at := map[string]int{}
 	var all []shown
@@ -378,7 +422,8 @@ func (x *index) isTag(name string) bool {
 	return name != prommodel.MetricNameLabel && name != x.h.opts.DBLabel
 }
 
-// tags returns the keys or the values of the tags of a measurement, at most limit rows.
+// tags returns the keys or the values of the tags of a measurement, those that LIMIT and
+// OFFSET select among the first rows, at most limit.
 func (x *index) tags(ctx context.Context, m shown, limit int) (table, error) {
 	t := table{Name: m.name, Columns: []string{"tagKey"}}
 	ms, err := x.of(m)
@@ -399,7 +444,17 @@ func (x *index) tags(ctx context.Context, m shown, limit int) (table, error) {
 		case !values:
 			t.Values = append(t.Values, []any{name})
 		case x.show.keys(name):
-			some, _, err := x.view.LabelValues(ctx, x.tenant, name, x.show.where.times, limit-len(t.Values)+1, ms...)
+			wanted := limit + 1
+			if s := x.show; s.limit > 0 {
+				wanted = min(wanted, s.offset+s.limit)
+			}
+			if wanted -= len(t.Values); wanted <= 0 {
+				return t, nil
+			}
+			some, _, err := x.view.LabelValues(ctx, x.tenant, name, x.show.where.times, wanted, ms...)
+			if err == nil {
+				err = x.memory.rows(ctx, some...)
+			}
 			if err != nil {
 				return t, err
 			}
@@ -408,7 +463,7 @@ func (x *index) tags(ctx context.Context, m shown, limit int) (table, error) {
 			}
 		}
 		if len(t.Values) > limit {
-			return t, errShown
+			return t, errShownRows
 		}
 	}
 	return t, nil
@@ -418,6 +473,12 @@ func (x *index) tags(ctx context.Context, m shown, limit int) (table, error) {
 func (x *index) series(ctx context.Context, all []shown) ([]table, error) {
 	t := table{Columns: []string{"key"}}
 	selected := 0
+	x.view.SetReadOptions(storage.ReadOptions{Reserve: func(n int) error { // before they are allocated
+		if selected += n; selected > maxShownSeries {
+			return errShownSeries
+		}
+		return x.memory.take(ctx, int64(n)*shownSeriesBytes)
+	}})
 	for _, m := range all {
 		ms, err := x.of(m)
 		if err != nil {
@@ -427,12 +488,13 @@ func (x *index) series(ctx context.Context, all []shown) ([]table, error) {
 		if err != nil {
 			return nil, err
 		}
-		if selected += set.Len(); selected > maxShownSeries {
-			return nil, errShown
-		}
 		var keys []string
 		for i := range set.Len() {
-			keys = append(keys, x.key(m.name, set.At(i).Labels))
+			key := x.key(m.name, set.At(i).Labels)
+			if err := x.memory.rows(ctx, key); err != nil {
+				return nil, err
+			}
+			keys = append(keys, key)
 		}
 		slices.Sort(keys)
 		for _, k := range slices.Compact(keys) {
