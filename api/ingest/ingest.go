@@ -212,14 +212,21 @@ func (in *Ingest) Appendable() *appender.Appendable { return in.appendable }
 // Refuse writes an error response for a request that the server rejects before it
 // reaches a door, such as one without credentials. The response has the format of
 // the protocol of the path. Refuse returns false if no door has the path.
+//
+// A rate limit answers 503 in the place of 429, which Prometheus (unless
+// retry_on_http_429 is set) and the clients of InfluxDB 1 take for final: they would drop
+// the samples.
 func (in *Ingest) Refuse(w http.ResponseWriter, r *http.Request, status int, text string) bool {
+	if status == http.StatusTooManyRequests {
+		status = http.StatusServiceUnavailable
+	}
 	switch path := r.URL.Path; {
 	case datadog.Serves(path):
 		datadog.Fail(w, status, text)
 	case path == "/write", path == "/query", path == "/ping", path == "/health", path == "/ready", strings.HasPrefix(path, "/api/v2/"), strings.HasPrefix(path, "/api/v3/"):
 		in.influx.Fail(w, r, status, text)
 	case path == "/api/v1/write", path == "/api/v1/push", path == "/api/v1/import", strings.HasPrefix(path, "/api/v1/import/"), strings.HasPrefix(path, "/metrics/job"):
-		http.Error(w, text, status)
+		in.shared.Fail(w, text, status)
 	case slices.Contains(otlp.Paths, path):
 		otlp.Fail(w, r, status, text)
 	case slices.Contains(opentsdb.Paths, strings.TrimSuffix(path, "/")):
