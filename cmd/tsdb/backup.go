@@ -23,7 +23,8 @@ password if it asks for them: http://user:password@host:9201/. It takes a
 temporary snapshot, which is read over HTTP. DIR is a data directory on which no
 server runs, or a snapshot. What the archive has already is not sent again; after an
 interruption the same command goes on where it was. A damaged block is left out and
-named, all others are archived, and the command fails. The credentials of S3 come from
+named, all others are archived, and the command fails. It also fails, once, if earlier
+moments in the archive are damaged; the new one does not depend on them. The credentials of S3 come from
 AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.`
 
 // backup archives a database.
@@ -79,11 +80,28 @@ func backup(args []string, stdout, stderr io.Writer) error {
 	}
 	_, err = fmt.Fprintf(stdout, "Archived %s, LSN %d, of incarnation %s: %d blocks with %d bytes; %d new objects with %d bytes. Dropped %d moments, deleted %d objects.\n",
 		moment(r.Mark.WallMs), r.Mark.LSN, archive.IncarnationID(r.Incarnation), r.Blocks, r.BlockBytes, r.Written, r.WrittenBytes, r.DroppedMarks, r.Deleted)
-	err = errors.Join(err, printDamaged(stdout, "Not archived", r.Damaged))
+	err = errors.Join(err, printDamaged(stdout, "Not archived", r.Damaged), printLost(stdout, r))
 	if n := len(r.Damaged); n > 0 {
 		return errors.Join(err, fmt.Errorf("the backup is not complete: %d of %d blocks could not be read; `tsdb check` tells what is wrong, and the next backup tries them again", n, r.Blocks))
 	}
+	if n := len(r.DamagedMarks); n > 0 {
+		return errors.Join(err, fmt.Errorf("%d earlier moments in the archive were damaged and cannot be restored; the present one does not depend on them, and the next backup will not mention them", n))
+	}
 	return err
+}
+
+// printLost prints what a backup has found damaged in the archive.
+func printLost(w io.Writer, r *archive.BackupReport) error {
+	var errs []error
+	if r.DamagedHead != nil {
+		_, err := fmt.Fprintf(w, "The list of archived moments was damaged, and is written anew from those that were found: %v\n", r.DamagedHead)
+		errs = append(errs, err)
+	}
+	for _, m := range r.DamagedMarks {
+		_, err := fmt.Fprintf(w, "Lost %s, LSN %d: %v\n", moment(m.WallMs), m.LSN, m.Err)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // printDamaged prints the blocks that could not be read.

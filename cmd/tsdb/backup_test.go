@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -60,6 +62,66 @@ func TestBackupWhoseSnapshotIsGivenUp(t *testing.T) {
 	if code := run([]string{"restore", "--from", archive, "--to", dataDir(t, t.TempDir(), "x")}, &out, &errs); code != exitOK {
 		t.Errorf("restore: exit code %d: %s%s", code, out.String(), errs.String())
 	}
+}
+
+// A damaged mark is named by restore, with what can be restored instead, and by the next
+// backup, which archives the present all the same.
+func TestCommandsTellOfDamageInTheArchive(t *testing.T) {
+	s, client, _ := startService(t)
+	base := strings.TrimSuffix(s.url(), "/")
+	await.That(t, "ready", func() bool { code, _ := get(t, client, base+"/-/ready"); return code == 200 })
+	archive := filepath.Join(t.TempDir(), "archive")
+	tsdb := func(want int, args ...string) string {
+		t.Helper()
+		var out, errs bytes.Buffer
+		if code := run(args, &out, &errs); code != want {
+			t.Errorf("%v: exit code %d: %s%s", args, code, out.String(), errs.String())
+		}
+		return out.String() + errs.String()
+	}
+	has := func(text string, parts ...string) {
+		t.Helper()
+		for _, part := range parts {
+			if !strings.Contains(text, part) {
+				t.Errorf("no %q in\n%s", part, text)
+			}
+		}
+	}
+	backup := []string{"backup", "--from", base, "--to", archive}
+	for i := range 2 {
+		resp, err := client.Post(base+"/write", "text/plain", strings.NewReader(fmt.Sprint("weather celsius=", i)))
+		if err != nil || resp.StatusCode != http.StatusNoContent {
+			t.Fatal(resp, err)
+		}
+		resp.Body.Close()
+		tsdb(exitOK, backup...)
+	}
+	spoil := func(pattern string) {
+		t.Helper()
+		files, err := filepath.Glob(filepath.Join(archive, pattern))
+		if err != nil || len(files) == 0 {
+			t.Fatal(files, err)
+		}
+		if err := os.WriteFile(files[len(files)-1], []byte("damaged"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	spoil("*/marks/*.mark")
+	to := dataDir(t, t.TempDir(), "x")
+	text := tsdb(exitFailure, "restore", "--from", archive, "--to", to)
+	has(text, "the newest backup cannot be restored", "the newest moment before it that is whole: --at-lsn ")
+	if _, flag, ok := strings.Cut(text, "--at-lsn "); ok {
+		lsn, _, _ := strings.Cut(flag, " ")
+		has(tsdb(exitOK, "restore", "--from", archive, "--to", to, "--at-lsn", lsn), "Restored the backup of")
+	}
+	has(tsdb(exitFailure, backup...), "Archived ", "Lost ", "1 earlier moments in the archive were damaged")
+	spoil("heads/*.head")
+	has(tsdb(exitOK, "restore", "--from", archive, "--list"), "is damaged", "LSN")
+	has(tsdb(exitOK, backup...), "The list of archived moments was damaged")
+	if text := tsdb(exitOK, backup...); strings.Contains(text, "damaged") {
+		t.Errorf("it is told again:\n%s", text)
+	}
+	has(tsdb(exitOK, "restore", "--from", archive, "--to", dataDir(t, t.TempDir(), "y")), "Restored the backup of")
 }
 
 func TestCommandLinesOfBackupAndRestore(t *testing.T) {

@@ -38,7 +38,7 @@ func restore(args []string, stdout, stderr io.Writer) error {
 	lsn := fs.String("at-lsn", "", "`number` of the last log frame to restore")
 	incarnation := fs.String("incarnation", "", "`id` of the incarnation, if the archive has several")
 	list := fs.Bool("list", false, "list the archived moments")
-	accept := fs.Bool("accept-damage", false, "restore the rest of a moment of which the archive lacks blocks, or has damaged ones: queries over their times warn")
+	accept := fs.Bool("accept-damage", false, "restore the rest of a moment of which the archive lacks blocks, or has damaged ones: queries over their times warn; where the log is damaged it ends")
 	rate := new(sizeOrNone)
 	fs.Var(rate, "rate", "maximum `bytes` per second; 0 = no limit (default 0)")
 	var bucket s3Flags
@@ -63,6 +63,11 @@ func restore(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	for _, i := range found {
+		if i.Damage != nil {
+			fmt.Fprintf(stderr, "tsdb restore: the list of moments of incarnation %s is damaged; those that lie beside it are taken, dropped ones too: %v\n", archive.IncarnationID(i.ID), i.Damage)
+		}
+	}
 	if *list {
 		return printArchive(stdout, found)
 	}
@@ -82,14 +87,19 @@ func restoreTo(ctx context.Context, store objstore.Store, id uint64, target arch
 		AcceptDamage: accept,
 	})
 	if errors.Is(err, archive.ErrDamaged) {
-		return fmt.Errorf("%w; --accept-damage restores the others", err)
+		return fmt.Errorf("%w; --accept-damage restores what is sound. If the database still has what is damaged, remove the object from the archive and back up again", err)
 	}
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(stdout, "Restored the backup of %s and the log up to LSN %d: %d blocks with %d bytes, %d log frames.\n",
 		moment(r.Mark.WallMs), r.LSN, r.Blocks, r.Bytes, r.Frames)
-	return errors.Join(err, printDamaged(stdout, "Restored without, or with damage in", r.Damaged))
+	err = errors.Join(err, printDamaged(stdout, "Restored without, or with damage in", r.Damaged))
+	if r.LogErr != nil {
+		_, printErr := fmt.Fprintf(stdout, "Restored without the log after LSN %d: %v\n", r.LSN, r.LogErr)
+		err = errors.Join(err, printErr)
+	}
+	return err
 }
 
 // parseTarget reads the flags that name a moment.

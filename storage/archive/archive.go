@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"tsdb/internal/objstore"
+	"tsdb/partition/format"
 )
 
 var (
@@ -23,26 +24,46 @@ var (
 type Incarnation struct {
 	ID    uint64
 	Marks []MarkRef // the oldest first
+	// Damage says why the head cannot be read; the marks are those that lie beside it. nil =
+	// it can be.
+	Damage error
 }
 
-// List returns the incarnations in an archive, that with the newest mark last.
+// List returns the incarnations in an archive, that with the newest mark last. If no head is
+// there, it looks for marks.
 func List(ctx context.Context, store objstore.Store) ([]Incarnation, error) {
 	keys, err := store.List(ctx, headsDir)
 	if err != nil {
 		return nil, fmt.Errorf("list backups: %w", err)
 	}
-	var found []Incarnation
+	var ids []uint64
 	for _, key := range keys {
 		id, err := ParseIncarnation(strings.TrimSuffix(path.Base(key), headSuffix))
-		if err != nil || !strings.HasSuffix(key, headSuffix) {
-			continue
+		if err == nil && strings.HasSuffix(key, headSuffix) {
+			ids = append(ids, id)
 		}
-		h, _, err := readHead(ctx, store, id)
+	}
+	if len(ids) == 0 {
+		if keys, err = store.List(ctx, ""); err != nil {
+			return nil, fmt.Errorf("list backups: %w", err)
+		}
+		for _, key := range keys {
+			first, _, _ := strings.Cut(key, "/")
+			if id, err := ParseIncarnation(first); err == nil && !slices.Contains(ids, id) {
+				ids = append(ids, id)
+			}
+		}
+	}
+	var found []Incarnation
+	for _, id := range ids {
+		h, _, damage, err := openHead(ctx, store, id)
 		if err != nil {
 			return nil, err
 		}
 		if len(h.Marks) > 0 {
-			found = append(found, Incarnation{ID: id, Marks: h.Marks})
+			found = append(found, Incarnation{ID: id, Marks: h.Marks, Damage: damage})
+		} else if damage != nil {
+			return nil, fmt.Errorf("%w, and no whole moment lies beside it", damage)
 		}
 	}
 	slices.SortFunc(found, func(a, b Incarnation) int {
@@ -64,7 +85,7 @@ func readHead(ctx context.Context, store objstore.Store, inc uint64) (*head, obj
 	}
 	h, err := decodeHead(b)
 	if err == nil && h.Incarnation != inc {
-		err = fmt.Errorf("it is of incarnation %016x", h.Incarnation)
+		err = format.Corrupt("it is of incarnation %016x", h.Incarnation)
 	}
 	if err != nil {
 		return nil, id, fmt.Errorf("read %s: %w", key, err)
@@ -80,7 +101,7 @@ func readMark(ctx context.Context, store objstore.Store, inc uint64, ref MarkRef
 		return nil, fmt.Errorf("read %s: %w", key, err)
 	}
 	if id.Recorded() != ref.Object {
-		return nil, fmt.Errorf("read %s: it has %v, the head lists %v", key, id, ref.Object)
+		return nil, fmt.Errorf("read %s: %w", key, format.Corrupt("it has %v, the head lists %v", id, ref.Object))
 	}
 	m, err := decodeMark(b)
 	if err != nil {

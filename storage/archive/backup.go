@@ -58,6 +58,12 @@ type BackupReport struct {
 	// Damaged are the blocks that could not be read and are not archived: the mark
 	// is not complete.
 	Damaged []DamagedBlock
+	// DamagedHead says why the head of the archive could not be read. It was written anew,
+	// with the marks that were found. nil = it could be.
+	DamagedHead error
+	// DamagedMarks are earlier marks that could not be read. They are not listed any more;
+	// the new mark depends on none of them.
+	DamagedMarks []DamagedMark
 }
 
 // DamagedBlock is a block that a backup or a restore could not read.
@@ -155,15 +161,20 @@ type backup struct {
 	source *source
 	report *BackupReport
 	meter  *meter
-	last   *mark // newest in the archive; nil = none
+	last   *mark // newest in the archive that can be read; nil = none
+	// there are the keys of all objects of the incarnation.
+	there map[string]bool
+	// logged reports that the archive has what last lists of the log.
+	logged bool
 }
 
 func (b *backup) run(ctx context.Context) error {
 	inc := b.source.mark.Incarnation
-	h, id, err := readHead(ctx, b.o.Store, inc)
+	h, id, damage, err := openHead(ctx, b.o.Store, inc)
 	if err != nil {
 		return err
 	}
+	b.report.DamagedHead = damage
 	if len(h.Condemned) > 0 { // of a backup that was interrupted
 		if h, id, err = b.deleteCondemned(ctx, h, id); err != nil {
 			return err
@@ -175,12 +186,13 @@ func (b *backup) run(ctx context.Context) error {
 			return fmt.Errorf("%w: %s is older than the newest backup of incarnation %016x: edit %d, LSN %d, the backup has edit %d, LSN %d",
 				ErrBranch, b.o.Dir, inc, b.source.mark.Edit, b.source.mark.LSN, newest.Edit, newest.LSN)
 		}
-		if b.last, err = readMark(ctx, b.o.Store, inc, newest); err != nil {
+		b.source.mark.WallMs = max(b.source.mark.WallMs, newest.WallMs) // times of marks are a running maximum
+		if err := b.readLast(ctx, h.Marks); err != nil {
 			return err
 		}
-		if err := b.checkBranch(); err != nil {
-			return err
-		}
+	}
+	if err := b.look(ctx); err != nil {
+		return err
 	}
 	if err := b.writeObjects(ctx); err != nil {
 		return err
@@ -197,6 +209,39 @@ func (b *backup) run(ctx context.Context) error {
 	return b.collect(ctx, h, id)
 }
 
+// readLast reads the newest of the marks that can be read.
+func (b *backup) readLast(ctx context.Context, marks []MarkRef) error {
+	for _, ref := range slices.Backward(marks) {
+		m, _, err := loadMark(ctx, b.o.Store, b.source.mark.Incarnation, ref)
+		if isDamage(err) {
+			continue // what it refers to is verified before it is used
+		} else if err != nil {
+			return err
+		}
+		b.last = m
+		return b.checkBranch()
+	}
+	return nil
+}
+
+// look lists the objects in the archive. Some that the newest mark refers to may be gone.
+func (b *backup) look(ctx context.Context) error {
+	keys, err := b.o.Store.List(ctx, IncarnationID(b.source.mark.Incarnation)+"/")
+	if err != nil {
+		return fmt.Errorf("list the objects of the backup: %w", err)
+	}
+	b.there = map[string]bool{}
+	for _, key := range keys {
+		b.there[key] = true
+	}
+	b.logged = b.last != nil
+	for i := 0; b.logged && i < len(b.last.Pieces); i++ {
+		p := &b.last.Pieces[i]
+		b.logged = p.Generation < b.source.mark.Low || b.there[pieceKey(b.last.Incarnation, p)]
+	}
+	return nil
+}
+
 // writeObjects writes the blocks and the pieces of the log that the archive lacks.
 func (b *backup) writeObjects(ctx context.Context) error {
 	inc := b.source.mark.Incarnation
@@ -207,7 +252,8 @@ func (b *backup) writeObjects(ctx context.Context) error {
 			return fmt.Errorf("MANIFEST of the newest backup: %w", err)
 		}
 		for _, l := range st.Blocks {
-			known[blockKey(inc, l.Info)] = !slices.Contains(b.last.Missing, l.Name)
+			key := blockKey(inc, l.Info)
+			known[key] = b.there[key] && !slices.Contains(b.last.Missing, l.Name)
 		}
 	}
 	var missing []manifest.Listed
@@ -330,16 +376,20 @@ func (b *backup) pieces() (todo []newPiece) {
 	if b.last != nil {
 		archived = b.last.LSN
 		for _, p := range b.last.Pieces {
-			if p.Generation >= m.Low {
+			if b.logged && p.Generation >= m.Low {
 				m.Pieces = append(m.Pieces, p)
 			}
 		}
 	}
 	for _, x := range b.source.extents {
-		if x.First > m.LSN || x.Last <= archived || b.last == nil && x.Generation < m.Low {
+		after := archived
+		if !b.logged && x.Generation >= m.Low {
+			after = 0
+		}
+		if x.First > m.LSN || x.Last <= after || b.last == nil && x.Generation < m.Low {
 			continue
 		}
-		todo = append(todo, newPiece{extent: x, after: archived})
+		todo = append(todo, newPiece{extent: x, after: after})
 	}
 	return todo
 }
@@ -395,12 +445,12 @@ func (b *backup) wrote(id objstore.Identity) {
 func (b *backup) writeMark(ctx context.Context) (MarkRef, error) {
 	m := &b.source.mark
 	slices.SortStableFunc(m.Pieces, func(x, y piece) int { return cmp.Compare(x.First, y.First) })
-	if b.last != nil { // clocks may have been set back: times of marks are a running maximum
-		m.MaxMs, m.WallMs = max(m.MaxMs, b.last.MaxMs), max(m.WallMs, b.last.WallMs)
+	if b.last != nil { // clocks may have been set back
+		m.MaxMs = max(m.MaxMs, b.last.MaxMs)
 	}
 	ref := MarkRef{WallMs: m.WallMs, Edit: m.Edit, LSN: m.LSN}
 	if b.last != nil { // if the moment is archived already, the mark is not written again
-		same := b.last.WallMs == m.WallMs && b.last.Edit == m.Edit && b.last.LSN == m.LSN
+		same := b.logged && b.last.WallMs == m.WallMs && b.last.Edit == m.Edit && b.last.LSN == m.LSN
 		if same && !slices.Equal(b.last.Missing, m.Missing) { // its name is taken
 			m.WallMs++
 			ref.WallMs, same = m.WallMs, false

@@ -2,11 +2,18 @@ package archive_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
+	"tsdb/internal/doctortest"
+	"tsdb/internal/objstore"
 	"tsdb/internal/vfs"
 	"tsdb/partition/manifest"
 	"tsdb/storage"
@@ -149,6 +156,218 @@ func TestDamageInTheArchive(t *testing.T) {
 	if q := db.Quarantined(); len(q) > 0 {
 		t.Errorf("the block is not opened: %v", q)
 	}
+}
+
+// damagedArchive is an archive with three moments, of which later tests damage an object.
+type damagedArchive struct {
+	*world
+	mem   *vfs.Mem
+	inc   uint64
+	marks []archive.MarkRef
+	next  string // a snapshot that is not archived yet
+	want  string // what it answers
+	truth map[uint64]string
+}
+
+func newDamagedArchive(t *testing.T) *damagedArchive {
+	t.Helper()
+	d := &damagedArchive{world: newWorld(t, 24*time.Hour), truth: map[uint64]string{}}
+	d.mem = d.fs.(*vfs.Mem)
+	step := func() {
+		d.clock.Advance(time.Minute)
+		d.write()
+	}
+	for range 3 {
+		step()
+		_, err := d.db.Flush(t.Context())
+		d.must(err)
+		step()
+		step()
+		r := d.backup()
+		d.inc, d.marks = r.Incarnation, append(d.marks, r.Mark)
+	}
+	step()
+	name, err := d.db.Snapshot(t.Context(), storage.SnapshotOptions{})
+	d.must(err)
+	d.next, d.want = snapshot.Dir("data", name), d.answer(d.db)
+	return d
+}
+
+// objects returns the objects by their kind.
+func (d *damagedArchive) objects() map[string]string {
+	d.t.Helper()
+	keys, err := d.store.List(d.t.Context(), "")
+	d.must(err)
+	all := map[string]string{}
+	for _, key := range keys { // in ascending order: the first and the last of a kind
+		kind := path.Ext(key)
+		if _, known := all["first "+kind]; !known {
+			all["first "+kind] = key
+		}
+		all["last "+kind] = key
+	}
+	return all
+}
+
+// restoreFrom restores a target, and what the error advises if it fails.
+func (d *damagedArchive) restoreFrom(store objstore.Store, target archive.Target, accept bool) (string, *archive.RestoreReport, error) {
+	d.t.Helper()
+	to := vfs.NewMem()
+	r, err := archive.Restore(d.t.Context(), archive.RestoreOptions{
+		Store: store, Incarnation: d.inc, Target: target, FS: to, Dir: "restored", NewIncarnation: 99, Clock: d.clock, AcceptDamage: accept,
+	})
+	if err != nil {
+		return "", nil, err
+	}
+	if len(r.Damaged) == 0 {
+		doctortest.Check(d.t, to, "restored")
+	}
+	db := d.open(to, "restored")
+	defer d.abandon(db)
+	return d.answer(db), r, nil
+}
+
+var advice = regexp.MustCompile(`--at-lsn (\d+)|--at (\S+Z)`)
+
+// wholeOrAdvice checks that a moment is restored as it was, or that the error says which one
+// can be instead, and that this is true.
+// inAll tells that all moments need the object that is damaged.
+func (d *damagedArchive) wholeOrAdvice(store objstore.Store, lsn uint64, inAll bool) (whole bool) {
+	d.t.Helper()
+	got, _, err := d.restoreFrom(store, archive.Target{LSN: &lsn}, false)
+	if err == nil {
+		if got != d.truth[lsn] {
+			d.t.Errorf("LSN %d is another moment:\n%s\nwant\n%s", lsn, got, d.truth[lsn])
+		}
+		return true
+	}
+	m := advice.FindStringSubmatch(err.Error())
+	switch {
+	case m == nil:
+		if lsn != d.marks[0].LSN && !inAll || !strings.Contains(err.Error(), "no earlier moment that is whole") {
+			d.t.Errorf("LSN %d: the error does not say what can be restored: %v", lsn, err)
+		}
+		return false
+	case m[1] == "":
+		d.t.Fatalf("marks have LSNs of their own: %v", err)
+	}
+	instead, numErr := strconv.ParseUint(m[1], 10, 64)
+	d.must(numErr)
+	if instead >= lsn {
+		d.t.Errorf("LSN %d is advised instead of %d: %v", instead, lsn, err)
+	}
+	got, _, secondErr := d.restoreFrom(store, archive.Target{LSN: &instead}, false)
+	if secondErr != nil || got != d.truth[instead] {
+		d.t.Errorf("instead of LSN %d, LSN %d is not whole: %v\n%v\n%s", lsn, instead, err, secondErr, got)
+	}
+	return false
+}
+
+// Whichever object of an archive is damaged, and how: every moment is restored whole, or the
+// error says which one can be, and with which flag. The next backup tells of damage, does
+// not depend on it, and can be restored; the one after it finds none.
+func TestEveryKindOfDamageInTheArchive(t *testing.T) {
+	d := newDamagedArchive(t)
+	for lsn := d.marks[0].LSN; lsn <= d.marks[2].LSN; lsn++ {
+		var err error
+		d.truth[lsn], _, err = d.restoreFrom(d.store, archive.Target{LSN: &lsn}, false)
+		d.must(err)
+	}
+	objects := d.objects()
+	if len(objects) != 8 {
+		t.Fatalf("objects %v", objects)
+	}
+	for kind, key := range objects {
+		file := path.Join("archive", key)
+		size := fileSize(d.world, file)
+		damages := map[string]func(w *world){
+			"missing": func(w *world) { w.must(w.fs.Remove(file)) },
+			"short":   func(w *world) { truncate(w, file, size/2) },
+			"empty":   func(w *world) { truncate(w, file, 0) },
+		}
+		flips := []int64{0, 9, size / 3, size - 1}
+		if testing.Short() {
+			flips = flips[1:2]
+		}
+		for _, at := range flips {
+			damages[fmt.Sprint("byte ", at)] = func(w *world) { flip(w, file, at) }
+		}
+		for how, damage := range damages {
+			t.Run(kind+" "+how, func(t *testing.T) {
+				c := *d
+				w := *d.world
+				w.t, w.fs = t, d.mem.Clone()
+				w.store = objstore.NewDir(w.fs, "archive")
+				c.world = &w
+				damage(&w)
+				list, err := archive.List(t.Context(), w.store)
+				if err != nil || len(list) != 1 {
+					t.Fatalf("list: %v, %v", list, err)
+				}
+				isHead, isMark, isBlock := path.Ext(key) == ".head", path.Ext(key) == ".mark", path.Ext(key) == ".tsb"
+				if (list[0].Damage != nil) != isHead || isHead && len(list[0].Marks) != 3 {
+					t.Errorf("list: %+v", list)
+				}
+				inAll := kind == "first .tsb"
+				whole := 0
+				for _, m := range c.marks {
+					if c.wholeOrAdvice(w.store, m.LSN, inAll) {
+						whole++
+					}
+				}
+				if isHead && whole != 3 {
+					t.Errorf("without the head %d moments are whole", whole)
+				}
+				newest, _, err := c.restoreFrom(w.store, archive.Target{}, false)
+				if err == nil && newest != c.truth[c.marks[2].LSN] || err != nil && !inAll && advice.FindString(err.Error()) == "" {
+					t.Errorf("the newest: %v\n%s", err, newest)
+				}
+				_, r, acceptErr := c.restoreFrom(w.store, archive.Target{}, true)
+				if err != nil && !isMark && (acceptErr != nil || len(r.Damaged) == 0 && r.LogErr == nil) {
+					t.Errorf("the rest of the newest: %+v, %v", r, acceptErr)
+				}
+
+				o := archive.BackupOptions{FS: w.fs, Dir: c.next, Store: w.store, Clock: w.clock}
+				b, err := archive.Backup(t.Context(), o)
+				if err != nil || (b.DamagedHead != nil) != isHead || (len(b.DamagedMarks) > 0) != isMark {
+					t.Fatalf("backup: %+v, %v", b, err)
+				}
+				got, _, err := c.restoreFrom(w.store, archive.Target{}, false)
+				switch {
+				case err == nil && got != c.want:
+					t.Errorf("the next backup:\n%s\nwant\n%s", got, c.want)
+				case err != nil && (how == "missing" || !isBlock && path.Ext(key) != ".frames"):
+					t.Errorf("the next backup: %v", err)
+				case err != nil && !errors.Is(err, archive.ErrDamaged):
+					t.Errorf("the next backup: %v", err)
+				case err != nil: // what is removed is archived again
+					w.must(w.fs.Remove(file))
+					_, err := archive.Backup(t.Context(), o)
+					w.must(err)
+					if got, _, err := c.restoreFrom(w.store, archive.Target{}, false); err != nil || got != c.want {
+						t.Errorf("after the object was removed: %v\n%s\nwant\n%s", err, got, c.want)
+					}
+				}
+				if b, err = archive.Backup(t.Context(), o); err != nil || b.DamagedHead != nil || len(b.DamagedMarks) > 0 {
+					t.Errorf("the backup after that: %+v, %v", b, err)
+				}
+			})
+		}
+	}
+}
+
+func fileSize(w *world, file string) int64 {
+	w.t.Helper()
+	info, err := w.fs.Stat(file)
+	w.must(err)
+	return info.Size
+}
+
+func truncate(w *world, file string, size int64) {
+	w.t.Helper()
+	f, err := w.fs.OpenReadWrite(file)
+	w.must(err)
+	w.must(errors.Join(f.Truncate(size), f.Sync(), f.Close()))
 }
 
 // flip changes a byte of a file.

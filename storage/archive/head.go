@@ -1,7 +1,6 @@
 package archive
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"slices"
 
 	"tsdb/internal/objstore"
-	"tsdb/partition/manifest"
 )
 
 // headTries bounds how often a backup repeats a change of the head that another backup
@@ -32,9 +30,9 @@ func (b *backup) moveHead(ctx context.Context, h *head, id objstore.Identity, re
 		if len(h.Condemned) > 0 {
 			return nil, id, errors.New("another backup is deleting objects of this archive: repeat the backup when it has ended")
 		}
-		if !slices.Contains(h.Marks, ref) {
-			h.Marks = append(h.Marks, ref)
-		}
+		// A damaged mark of the same moment had the key of this one.
+		h.Marks = slices.DeleteFunc(h.Marks, func(m MarkRef) bool { return compareMarks(m, ref) == 0 })
+		h.Marks = append(h.Marks, ref)
 		dropped := b.dropMarks(h)
 		next, err := b.putHead(ctx, h, id)
 		if err == nil {
@@ -47,7 +45,7 @@ func (b *backup) moveHead(ctx context.Context, h *head, id objstore.Identity, re
 		if try == headTries {
 			return nil, id, fmt.Errorf("other backups of incarnation %s run at the same time: repeat this one when they have ended: %w", IncarnationID(b.source.mark.Incarnation), err)
 		}
-		if h, id, err = readHead(ctx, b.o.Store, b.source.mark.Incarnation); err != nil {
+		if h, id, _, err = openHead(ctx, b.o.Store, b.source.mark.Incarnation); err != nil {
 			return nil, id, err
 		}
 		// That head was read before: if an object goes later, it has changed.
@@ -84,9 +82,7 @@ func (b *backup) checkObjects(ctx context.Context, ref MarkRef) error {
 
 // dropMarks removes the marks older than BackupOptions.Keep, except the newest.
 func (b *backup) dropMarks(h *head) int {
-	slices.SortFunc(h.Marks, func(x, y MarkRef) int {
-		return cmp.Or(cmp.Compare(x.LSN, y.LSN), cmp.Compare(x.Edit, y.Edit), cmp.Compare(x.WallMs, y.WallMs))
-	})
+	slices.SortFunc(h.Marks, compareMarks)
 	if b.o.Keep <= 0 {
 		return 0
 	}
@@ -101,12 +97,17 @@ func (b *backup) dropMarks(h *head) int {
 }
 
 // collect deletes objects that no mark has referred to for the grace, and notes those
-// that are so from now on.
+// that are so from now on. Marks that cannot be read are taken off the list: nothing can be
+// restored from them.
 func (b *backup) collect(ctx context.Context, h *head, id objstore.Identity) error {
-	used, err := b.references(ctx, h)
+	used, damaged, err := b.references(ctx, h)
 	if err != nil {
 		return err
 	}
+	b.report.DamagedMarks = damaged
+	h.Marks = slices.DeleteFunc(h.Marks, func(m MarkRef) bool {
+		return slices.ContainsFunc(damaged, func(d DamagedMark) bool { return d.MarkRef == m })
+	})
 	keys, err := b.o.Store.List(ctx, IncarnationID(h.Incarnation)+"/")
 	if err != nil {
 		return fmt.Errorf("list the objects of the backup: %w", err)
@@ -139,7 +140,7 @@ func (b *backup) collect(ctx context.Context, h *head, id objstore.Identity) err
 			waiting = append(waiting, unreferenced{Key: key, SinceMs: at})
 		}
 	}
-	if slices.Equal(waiting, h.Unreferenced) && len(condemned) == 0 {
+	if slices.Equal(waiting, h.Unreferenced) && len(condemned)+len(damaged) == 0 {
 		return nil
 	}
 	h.Unreferenced, h.Condemned = waiting, condemned
@@ -167,25 +168,26 @@ func (b *backup) deleteCondemned(ctx context.Context, h *head, id objstore.Ident
 	return h, id, err
 }
 
-// references returns the keys that the marks of a head refer to.
-func (b *backup) references(ctx context.Context, h *head) (map[string]bool, error) {
-	used := map[string]bool{}
+// references returns the keys that the marks of a head refer to, and the marks of which
+// that cannot be told.
+func (b *backup) references(ctx context.Context, h *head) (used map[string]bool, damaged []DamagedMark, err error) {
+	used = map[string]bool{}
 	for _, ref := range h.Marks {
+		m, _, err := loadMark(ctx, b.o.Store, h.Incarnation, ref)
+		if isDamage(err) {
+			damaged = append(damaged, DamagedMark{ref, err})
+			continue
+		} else if err != nil {
+			return nil, nil, err
+		}
 		used[markKey(h.Incarnation, ref)] = true
-		m, err := readMark(ctx, b.o.Store, h.Incarnation, ref)
+		objects, _, err := m.objects()
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		st, err := manifest.Decode(m.Manifest)
-		if err != nil {
-			return nil, fmt.Errorf("MANIFEST of a backup: %w", err)
-		}
-		for _, l := range st.Blocks {
-			used[blockKey(h.Incarnation, l.Info)] = true
-		}
-		for i := range m.Pieces {
-			used[pieceKey(h.Incarnation, &m.Pieces[i])] = true
+		for _, key := range objects {
+			used[key] = true
 		}
 	}
-	return used, nil
+	return used, damaged, nil
 }

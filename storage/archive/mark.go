@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math"
 
@@ -63,13 +64,14 @@ func open(b []byte, magic string, newest uint32) (uint32, *format.Reader, error)
 	if len(b) < 8+4+8+4 || string(b[:8]) != magic {
 		return 0, nil, format.Corrupt("%d bytes are no %s", len(b), magic)
 	}
-	v := binary.LittleEndian.Uint32(b[8:])
-	if v < version || v > newest {
-		return v, nil, format.ErrVersion
-	}
+	// The checksum first: what damage makes of a version is not one of a newer program.
 	body := b[:len(b)-4]
+	v := binary.LittleEndian.Uint32(b[8:])
 	if encoding.Checksum(body) != binary.LittleEndian.Uint32(b[len(body):]) {
 		return v, nil, format.Corrupt("checksum of %s", magic)
+	}
+	if v < version || v > newest {
+		return v, nil, format.ErrVersion
 	}
 	return v, &format.Reader{B: body[12:]}, nil
 }
@@ -166,6 +168,10 @@ type MarkRef struct {
 	Edit   uint64 // of the MANIFEST
 	LSN    uint64 // last one that is in it
 	Object objstore.Identity
+}
+
+func compareMarks(x, y MarkRef) int {
+	return cmp.Or(cmp.Compare(x.LSN, y.LSN), cmp.Compare(x.Edit, y.Edit), cmp.Compare(x.WallMs, y.WallMs))
 }
 
 // head lists the marks of an incarnation.

@@ -82,6 +82,11 @@ func readPiece(in io.Reader, fn func(segment uint64, f log.Frame) error) (p piec
 		return p, format.Corrupt("piece of the log without magic number")
 	}
 	if binary.LittleEndian.Uint32(head[8:]) != version {
+		// What damage makes of a version is not one of a newer program.
+		rest, err := io.ReadAll(in)
+		if n := len(rest) - 4; err != nil || n < 0 || encoding.ChecksumSeeded(crc, rest[:n]) != binary.LittleEndian.Uint32(rest[n:]) {
+			return p, format.Corrupt("checksum of a piece of the log")
+		}
 		return p, format.ErrVersion
 	}
 	p = piece{

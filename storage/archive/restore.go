@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,13 +32,14 @@ type RestoreOptions struct {
 	BytesPerSecond int64     // bound of the rate; 0 = none
 	Progress       func(Progress)
 	// AcceptDamage restores what is sound although blocks of the mark are missing from the
-	// archive or damaged in it. Queries over their times warn.
+	// archive or damaged in it, and the log up to where it is. Queries over the times of the
+	// blocks warn.
 	AcceptDamage bool
 }
 
-// ErrDamaged is returned by Restore for a moment of which blocks are missing from the
-// archive, or damaged in it.
-var ErrDamaged = errors.New("the archive lacks blocks of the moment")
+// ErrDamaged is returned by Restore for a moment of which blocks, or parts of the log, are
+// missing from the archive, or damaged in it.
+var ErrDamaged = errors.New("the archive lacks blocks of the moment, or has damaged ones")
 
 // RestoreReport is the result of a restore.
 type RestoreReport struct {
@@ -49,6 +51,7 @@ type RestoreReport struct {
 	Frames int
 	// Damaged are blocks that are not there, or only in part: see AcceptDamage.
 	Damaged []DamagedBlock
+	LogErr  error // why the log ends before the moment; nil = it does not
 }
 
 // Restore makes a data directory of an archived moment: the blocks of the newest mark that
@@ -57,24 +60,21 @@ func Restore(ctx context.Context, o RestoreOptions) (*RestoreReport, error) {
 	if o.Clock == nil {
 		o.Clock = vfs.SystemClock
 	}
-	m, c, ref, err := find(ctx, &o)
+	f, err := find(ctx, &o)
 	if err != nil {
 		return nil, err
 	}
-	st, err := manifest.Decode(m.Manifest)
-	if err != nil {
-		return nil, fmt.Errorf("MANIFEST of the backup of %s: %w", timeText(m.WallMs), err)
-	}
+	st := f.state
 	unlock, err := prepareDir(&o)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	r := &restore{o: &o, meter: newMeter(o.Clock, o.BytesPerSecond, o.Progress), report: &RestoreReport{Mark: ref, LSN: m.LSN}}
+	r := &restore{o: &o, meter: newMeter(o.Clock, o.BytesPerSecond, o.Progress), report: &RestoreReport{Mark: f.marks[f.at], LSN: f.mark.LSN}}
 	for _, l := range st.Blocks {
 		r.meter.total += l.Size
 	}
-	for _, p := range c.pieces {
+	for _, p := range f.chain.pieces {
 		r.meter.total += p.Object.Size
 	}
 	for _, l := range st.Sorted() {
@@ -90,61 +90,110 @@ func Restore(ctx context.Context, o RestoreOptions) (*RestoreReport, error) {
 	}
 	if n := len(r.report.Damaged); n > 0 && !o.AcceptDamage {
 		var errs []error
+		bad := map[string]bool{}
 		for _, d := range r.report.Damaged {
 			errs = append(errs, d.Err)
+			bad[blockKey(o.Incarnation, st.Blocks[d.Name].Info)] = true
 		}
-		return r.report, fmt.Errorf("%w: %d of %d, the others are sound: %w", ErrDamaged, n, r.report.Blocks, errors.Join(errs...))
+		f.chain = nil // it needs the same blocks
+		return r.report, f.advise(ctx, fmt.Errorf("%w: %d of %d, the others are sound: %w", ErrDamaged, n, r.report.Blocks, errors.Join(errs...)), f.at-1, bad)
 	}
-	if err := r.log(ctx, c, st); err != nil {
+	if err := r.log(ctx, f); err != nil {
 		return nil, err
 	}
-	if err := r.finish(st); err != nil {
+	if err := r.finish(ctx, st); err != nil {
 		return nil, err
 	}
 	r.meter.finish()
 	return r.report, nil
 }
 
-// find returns the mark whose blocks are restored and the log that leads from it to the
-// target.
-func find(ctx context.Context, o *RestoreOptions) (*mark, *chain, MarkRef, error) {
-	h, _, err := readHead(ctx, o.Store, o.Incarnation)
+// finder looks for what restores a target.
+type finder struct {
+	o     *RestoreOptions
+	marks []MarkRef // by rising LSN
+
+	at    int // index of the mark whose blocks are restored
+	mark  *mark
+	state *manifest.State
+	chain *chain // the log that leads from the mark to the target
+}
+
+// find finds the mark whose blocks are restored: the newest one that is not after the
+// target. If that is damaged, an older one from which the log leads to the target serves.
+func find(ctx context.Context, o *RestoreOptions) (*finder, error) {
+	h, _, damage, err := openHead(ctx, o.Store, o.Incarnation)
 	if err != nil {
-		return nil, nil, MarkRef{}, err
+		return nil, err
 	}
-	if len(h.Marks) == 0 {
-		return nil, nil, MarkRef{}, fmt.Errorf("incarnation %016x: %w", o.Incarnation, ErrEmpty)
+	f := &finder{o: o, marks: h.Marks}
+	if len(f.marks) == 0 {
+		return nil, errors.Join(fmt.Errorf("incarnation %016x: %w", o.Incarnation, ErrEmpty), damage)
 	}
-	at, err := o.Target.base(h.Marks)
+	newest, err := o.Target.base(f.marks)
 	if err != nil {
-		return nil, nil, MarkRef{}, err
+		return nil, err
 	}
-	ref := h.Marks[at]
-	m, err := readMark(ctx, o.Store, o.Incarnation, ref)
-	if err != nil {
-		return nil, nil, ref, err
+	var bad error // of the first mark that is damaged
+	for f.at = newest; f.at >= 0; f.at-- {
+		f.mark, f.state, err = loadMark(ctx, o.Store, o.Incarnation, f.marks[f.at])
+		if isDamage(err) {
+			bad = cmp.Or(bad, err)
+			continue
+		} else if err != nil {
+			return nil, err
+		}
+		if err = f.reach(ctx, f.at == newest); err == nil {
+			return f, nil
+		}
+		if bad != nil && errors.Is(err, ErrNotCovered) {
+			err = bad
+		}
+		if !isDamage(err) {
+			return nil, err
+		}
+		return nil, f.advise(ctx, fmt.Errorf("%v cannot be restored: %w", o.Target, err), f.at, nil)
 	}
-	c := newChain(m)
-	t := o.Target
-	exact := t.AtMs == nil && t.LSN == nil || t.AtMs != nil && *t.AtMs == m.WallMs || t.LSN != nil && *t.LSN == m.LSN
-	if exact {
-		return m, c, ref, nil
+	return nil, fmt.Errorf("%v cannot be restored: %w; the archive has no earlier moment that is whole", o.Target, bad)
+}
+
+// reach collects the log that leads from the mark to the target. newest tells that no other
+// mark is nearer. The error of a target that the log does not reach is ErrNotCovered, or that
+// of a damaged mark which may have the log that lacks.
+func (f *finder) reach(ctx context.Context, newest bool) error {
+	m, t := f.mark, f.o.Target
+	f.chain = newChain(m)
+	c := f.chain
+	if t.LSN != nil && *t.LSN == m.LSN || newest && (t.AtMs == nil && t.LSN == nil || t.AtMs != nil && *t.AtMs == m.WallMs) {
+		return nil
 	}
-	for _, next := range h.Marks[at+1:] {
-		later, err := readMark(ctx, o.Store, o.Incarnation, next)
-		if err != nil {
-			return nil, nil, ref, err
+	var bad error
+	for _, next := range f.marks[f.at+1:] {
+		later, _, err := loadMark(ctx, f.o.Store, f.o.Incarnation, next)
+		if isDamage(err) {
+			bad = cmp.Or(bad, err)
+			continue
+		} else if err != nil {
+			return err
 		}
 		reached := c.extend(later)
-		if t.passed(c.end, c.maxMs) || reached && (t.passed(later.LSN, later.WallMs) || t.LSN != nil && *t.LSN == later.LSN) {
-			return m, c, ref, nil
+		if t.passed(c.end, c.maxMs) || t.LSN != nil && c.end >= *t.LSN || reached && t.passed(later.LSN, later.WallMs) {
+			return nil
 		}
-		if !reached {
-			return nil, nil, ref, fmt.Errorf("%w: the log after %s (LSN %d) was not archived; the nearest moments are that and %s (LSN %d). Give the server --wal.keep of at least the interval of backups",
-				ErrNotCovered, timeText(max(m.WallMs, c.maxMs)), c.end, timeText(later.WallMs), later.LSN)
+		if reached {
+			continue
 		}
+		if bad != nil {
+			return bad
+		}
+		return fmt.Errorf("%w: the log after %s (LSN %d) was not archived; the nearest moments are that and %s (LSN %d). Give the server --wal.keep of at least the interval of backups",
+			ErrNotCovered, timeText(max(m.WallMs, c.maxMs)), c.end, timeText(later.WallMs), later.LSN)
 	}
-	return nil, nil, ref, fmt.Errorf("%w: %v is after the newest backup, %s at LSN %d", ErrNotCovered, t, timeText(h.Marks[len(h.Marks)-1].WallMs), h.Marks[len(h.Marks)-1].LSN)
+	if bad != nil {
+		return bad
+	}
+	last := f.marks[len(f.marks)-1]
+	return fmt.Errorf("%w: %v is after the newest backup, %s at LSN %d", ErrNotCovered, t, timeText(last.WallMs), last.LSN)
 }
 
 // prepareDir makes and locks the directory.
@@ -244,17 +293,20 @@ func (r *restore) block(ctx context.Context, want block.Info) error {
 	return nil
 }
 
+// errLogDamaged is an error about a piece of the log in the archive.
+var errLogDamaged = fmt.Errorf("%w: its log", ErrDamaged)
+
 // errReached ends the reading of pieces.
 var errReached = errors.New("the target is reached")
 
 // log restores the frames up to the target.
-func (r *restore) log(ctx context.Context, c *chain, st *manifest.State) error {
+func (r *restore) log(ctx context.Context, f *finder) error {
 	dir := path.Join(r.o.Dir, format.WALDir)
-	b := wal.NewBuilder(r.o.FS, dir, st.Number)
+	b := wal.NewBuilder(r.o.FS, dir, f.state.Number)
 	defer b.Abort()
 	last, maxMs := uint64(0), int64(0)
-	for i := range c.pieces {
-		p := &c.pieces[i]
+	for i := range f.chain.pieces {
+		p := &f.chain.pieces[i]
 		if p.Last <= last {
 			continue
 		}
@@ -275,15 +327,34 @@ func (r *restore) log(ctx context.Context, c *chain, st *manifest.State) error {
 		if errors.Is(err, errReached) {
 			break
 		}
+		if isDamage(err) && r.o.AcceptDamage {
+			r.report.LSN, r.report.LogErr = last, err
+			break
+		} else if isDamage(err) {
+			return r.logDamaged(ctx, f, p, last, err)
+		}
 		if err != nil {
 			return err
 		}
 	}
-	r.report.LSN, r.report.MaxMs = max(r.report.LSN, last), maxMs
+	if r.report.MaxMs = maxMs; r.report.LogErr == nil {
+		r.report.LSN = max(r.report.LSN, last)
+	}
 	if err := b.Finish(path.Join(r.o.Dir, format.SegmentsName)); err != nil {
 		return fmt.Errorf("restore the log: %w", err)
 	}
 	return nil
+}
+
+// logDamaged returns the error of a piece of the log that is damaged behind the frame with
+// an LSN.
+func (r *restore) logDamaged(ctx context.Context, f *finder, p *piece, last uint64, err error) error {
+	err = fmt.Errorf("%w: %w", errLogDamaged, err)
+	if last >= f.mark.LSN {
+		return fmt.Errorf("%w; the newest moment before it that is whole: --at-lsn %d", err, last)
+	}
+	f.chain = nil
+	return f.advise(ctx, err, f.at-1, map[string]bool{pieceKey(r.o.Incarnation, p): true})
 }
 
 func (r *restore) piece(ctx context.Context, p *piece, fn func(uint64, log.Frame) error) (err error) {
@@ -297,6 +368,9 @@ func (r *restore) piece(ctx context.Context, p *piece, fn func(uint64, log.Frame
 	}
 	defer func() { err = errors.Join(err, o.Close()) }()
 	got, err := readPiece(in, fn)
+	if errors.Is(err, format.ErrCorrupt) && got.RawCRC == p.RawCRC && got.RawBytes == p.RawBytes {
+		err = nil // the damage is behind the frames
+	}
 	if err != nil {
 		return fmt.Errorf("restore the log: %s: %w", key, err)
 	}
@@ -306,9 +380,28 @@ func (r *restore) piece(ctx context.Context, p *piece, fn func(uint64, log.Frame
 	return nil
 }
 
+// removeOthers removes the blocks of another moment, which an interrupted restore has left.
+func (r *restore) removeOthers(ctx context.Context, st *manifest.State) error {
+	store := objstore.NewDir(r.o.FS, r.o.Dir)
+	keys, err := store.List(ctx, "")
+	if err != nil {
+		return fmt.Errorf("list restored blocks: %w", err)
+	}
+	var others []string
+	for _, key := range keys {
+		if _, listed := st.Blocks[key]; !listed && path.Ext(key) == format.BlockSuffix {
+			others = append(others, key)
+		}
+	}
+	return errors.Join(store.Delete(ctx, others...)...)
+}
+
 // finish writes the MANIFEST and removes the file RESTORING, with which no server opens
 // the directory.
-func (r *restore) finish(st *manifest.State) error {
+func (r *restore) finish(ctx context.Context, st *manifest.State) error {
+	if err := r.removeOthers(ctx, st); err != nil {
+		return err
+	}
 	st = st.Clone()
 	clear(st.Dropped)
 	st.Incarnation = manifest.Incarnation{ID: r.o.NewIncarnation}
