@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"tsdb/internal/model"
 	"tsdb/rollup"
 )
 
@@ -144,7 +145,8 @@ func (r *roller) waiting() string {
 	if !ok {
 		return ""
 	}
-	return fmt.Sprintf("%s needs %d MiB of free disk space, %d MiB are free beyond what writes need", step.Reason, step.Needs()>>20, free>>20)
+	needs, has := model.FormatBytesPair(int64(min(step.Needs(), math.MaxInt64)), int64(min(free, math.MaxInt64)))
+	return fmt.Sprintf("%s needs %s of free disk space, %s are free beyond what writes need", step.Reason, needs, has)
 }
 
 // summarize returns the summaries of all tiers.

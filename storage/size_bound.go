@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"tsdb/internal/model"
 	"tsdb/partition/block"
 	"tsdb/partition/blockset"
 	"tsdb/partition/compaction"
@@ -133,8 +134,9 @@ func (b *sizeBound) warning() string {
 	if p == nil || !b.unmet.Load() {
 		return ""
 	}
-	return fmt.Sprintf("the data take %d MiB, --retention.size allows %d MiB, and %d MiB cannot leave: the newest two days, what snapshots pin, and the log",
-		p.Used>>20, p.Limit>>20, p.Left>>20)
+	used, limit := model.FormatBytesPair(p.Used, p.Limit)
+	return fmt.Sprintf("the data take %s, --retention.size allows %s, and %s cannot leave: the newest two days, what snapshots pin, and the log",
+		used, limit, model.FormatBytes(p.Left))
 }
 
 // BoundStatus is the bound that decides at the moment what leaves.

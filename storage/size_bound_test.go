@@ -90,7 +90,7 @@ func TestBoundOfBytesRemovesWhatIsOldest(t *testing.T) {
 	if _, n := size(block.Raw); n != 2 {
 		t.Errorf("%d days of samples are left", n)
 	}
-	if got := w.db.Warnings(); len(got) != 1 || !strings.Contains(got[0], "--retention.size allows 0 MiB") {
+	if got := w.db.Warnings(); len(got) != 1 || !strings.Contains(got[0], "--retention.size allows 1 B,") {
 		t.Errorf("%q", got)
 	}
 	if st := w.db.boundStatus(); st.Met || st.Active != "size" {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tsdb/encoding"
+	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/partition/blockset"
 	"tsdb/partition/manifest"
@@ -108,7 +109,8 @@ func (s *snapshots) checkSpace() error {
 		need = min(need, max(s.space.needed(), int64(total/8)))
 	}
 	if free < uint64(need) {
-		return fmt.Errorf("%w: a snapshot needs %d MiB of free disk space, there are %d MiB", ErrBusy, need>>20, free>>20)
+		needs, has := model.FormatBytesPair(need, int64(free))
+		return fmt.Errorf("%w: a snapshot needs %s of free disk space, there are %s", ErrBusy, needs, has)
 	}
 	return nil
 }

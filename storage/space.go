@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"tsdb/internal/model"
 	"tsdb/storage/log"
 )
 
@@ -41,7 +42,8 @@ func (s *space) refusal() string {
 	if sh == nil {
 		return ""
 	}
-	return fmt.Sprintf("free disk space is %d MiB, %d MiB are needed", sh.free>>20, sh.needed>>20)
+	free, needed := model.FormatBytesPair(sh.free, sh.needed)
+	return fmt.Sprintf("free disk space is %s, %s are needed", free, needed)
 }
 
 // measure measures the free space and logs when writes stop or resume.

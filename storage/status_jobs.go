@@ -178,7 +178,7 @@ func (c *compactor) upcoming() upcoming {
 		if free, err := c.fs.FreeBytes(c.dir); err == nil {
 			if o.FreeBytes = free; o.FreeBytes < math.MaxUint64 {
 				if _, ok := plan(now); !ok {
-					up.waiting = fmt.Sprintf("%d MiB of free disk space are not enough", free>>20)
+					up.waiting = model.FormatBytes(int64(free)) + " of free disk space are not enough"
 				}
 			}
 		}

@@ -24,8 +24,9 @@ temporary snapshot, which is read over HTTP. DIR is a data directory on which no
 server runs, or a snapshot. What the archive has already is not sent again; after an
 interruption the same command goes on where it was. A damaged block is left out and
 named, all others are archived, and the command fails. It also fails, once, if earlier
-moments in the archive are damaged; the new one does not depend on them. The credentials of S3 come from
-AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.`
+moments in the archive are damaged; the new one does not depend on them. The
+credentials of S3 come from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and
+AWS_SESSION_TOKEN.`
 
 // backup archives a database.
 func backup(args []string, stdout, stderr io.Writer) error {
@@ -33,9 +34,9 @@ func backup(args []string, stdout, stderr io.Writer) error {
 	from := fs.String("from", "", "`URL` of a server, or a data directory or snapshot")
 	to := fs.String("to", "", "`directory` of the archive, or s3://bucket/prefix")
 	rate := new(sizeOrNone)
-	fs.Var(rate, "rate", "maximum `bytes` per second; 0 = no limit (default 0)")
+	fs.Var(rate, "rate", "maximum `bytes` per second; 0 = no limit")
 	keep := new(duration)
-	fs.Var(keep, "keep", "`duration` after which moments are dropped from the archive, but never the newest; 0 = none (default 0s)")
+	fs.Var(keep, "keep", "`duration` after which moments are dropped from the archive, but never the newest; 0 = none")
 	grace := duration(archive.DefaultGrace)
 	fs.Var(&grace, "grace", "`duration` for which objects stay that no moment needs any more")
 	ca := fs.String("ca", "", "PEM `file` of the authorities that may have signed the server's certificate, instead of the system's")

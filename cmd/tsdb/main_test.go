@@ -32,3 +32,21 @@ func TestCommandsAndExitCodes(t *testing.T) {
 	f(exitUsage, "", "either --data or --file", "inspect")
 	f(exitUsage, "", "either --data or --file", "inspect", "--data", "a", "--file", "b")
 }
+
+// The help of every command names a default once.
+func TestHelpNamesDefaultsOnce(t *testing.T) {
+	for _, command := range []string{"serve", "check", "repair", "import", "export", "inspect", "backup", "restore"} {
+		if !strings.Contains(usage, "  tsdb "+command+" ") {
+			t.Errorf("%s is not in the usage", command)
+		}
+		out, _, code := runCommand(command, "--help")
+		if code != exitOK {
+			t.Errorf("%s: exit code %d", command, code)
+		}
+		for line := range strings.Lines(out) {
+			if strings.Count(line, "default ") > 1 {
+				t.Errorf("%s: %s", command, line)
+			}
+		}
+	}
+}

@@ -40,7 +40,7 @@ func restore(args []string, stdout, stderr io.Writer) error {
 	list := fs.Bool("list", false, "list the archived moments")
 	accept := fs.Bool("accept-damage", false, "restore the rest of a moment of which the archive lacks blocks, or has damaged ones: queries over their times warn; where the log is damaged it ends")
 	rate := new(sizeOrNone)
-	fs.Var(rate, "rate", "maximum `bytes` per second; 0 = no limit (default 0)")
+	fs.Var(rate, "rate", "maximum `bytes` per second; 0 = no limit")
 	var bucket s3Flags
 	bucket.register(fs)
 	if err := parse(fs, args, stdout, restoreSynopsis); err != nil {
