@@ -32,6 +32,10 @@ const tableGrowthPart = 4
 // fewer it waits four times as long.
 const denseSamples = 60
 
+// longSamples is the number of samples of a live series from which the head is cut at half of
+// CutHeadBytes: its columns are long enough, and a cut costs little for each series.
+const longSamples = 512
+
 // cutReason returns why the head is due to be cut, "" if it is not. It is a pure
 // decision. Bytes of the log and of memory always count, even without samples:
 // exemplars, metadata and deletions fill the log too. Age counts sooner when the
@@ -42,6 +46,8 @@ func cutReason(o *Options, h headSizes) string {
 	case h.walBytes >= o.CutWALBytes:
 		return "log"
 	case h.headBytes+h.tableGrowth/tableGrowthPart >= o.CutHeadBytes:
+		return "memory"
+	case h.headBytes >= o.CutHeadBytes/2 && h.samples >= longSamples*h.series:
 		return "memory"
 	case h.samples > 0 && h.age >= 4*o.CutAge:
 		return "age"

@@ -40,7 +40,7 @@ type Options struct {
 	WALPendingBytes int           // bound of log bytes not yet written; 0 = 16 MiB, at most half a segment
 
 	CutWALBytes  int64         // the head is cut when its generation's log is this long; 0 = 1 GiB, at most 1/8 of the disk
-	CutHeadBytes int64         // the head is cut when its samples take this much memory; 0 = 256 MiB, at most 1/8 of the disk
+	CutHeadBytes int64         // the head is cut when its samples take this much memory, or half if its columns are long; 0 = 256 MiB, at most 1/8 of the disk
 	CutAge       time.Duration // the head is cut at this age if it is dense; 0 = 30 min; a sparse one at 4 × this
 
 	CacheBytes int64 // memory for decoded pages of blocks; 0 = 64 MiB, < 0 = none

@@ -73,7 +73,7 @@ func hosts(n int, span time.Duration) func(int) (forms.Data, []remote.Source, er
 
 var doorLoads = []doorLoad{
 	{name: "remote write 1, 100 k series, 1 h, 2,000 samples a request", form: "remote1", rows: 4, unit: inSamples, wanted: 1.9, ratio: 4.3, data: raw(200, time.Hour)},
-	{name: "remote write 1, 100 k series, 1 h, 5,000 samples a request", form: "remote1", rows: 10, unit: inSamples, wanted: 2.5, ratio: 5.5, data: raw(200, time.Hour)},
+	{name: "remote write 1, 100 k series, 6 h, 5,000 samples a request", form: "remote1", rows: 10, unit: inSamples, wanted: 2.5, ratio: 5.5, data: raw(200, 6*time.Hour)},
 	{name: "remote write 2, 100 k series, 1 h, 2,000 samples a request", form: "remote2", rows: 4, unit: inSamples, wanted: 1.6, data: machines(200, time.Hour)},
 	{name: "remote write 1, 100 k series, 20 min, 2,000 samples a request, half load", form: "remote1", rows: 4, unit: inSamples,
 		data: raw(200, 20*time.Minute), half: true, p99: 5 * time.Millisecond},
