@@ -40,7 +40,7 @@ func writersOf(t *testing.T) []writer {
 		}
 		return a.body
 	}
-	// member returns the text of an error that is an object, whose other members are want.
+	// inJSON reads an error that is an object, whose text has a place of its own.
 	inJSON := func(text func(m map[string]any) any, check func(t *testing.T, a answer)) func(*testing.T, answer) string {
 		return func(t *testing.T, a answer) string {
 			m := map[string]any{}

@@ -20,6 +20,7 @@ import (
 
 	"tsdb/api/ingest/door"
 	"tsdb/api/ingest/doortest"
+	"tsdb/internal/await"
 	"tsdb/storage"
 )
 
@@ -450,6 +451,53 @@ func TestFullQueue(t *testing.T) {
 			t.Errorf("%d messages of a full queue:\n%s", n, b.log)
 		}
 	})
+}
+
+// Datagrams that the kernel drops before they are received are counted, recorded and
+// logged.
+func TestFullKernelBuffer(t *testing.T) {
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := kernelDrops(pc); !ok {
+		pc.Close()
+		t.Skip("the system does not tell")
+	}
+	c, err := net.Dial("udp", pc.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	const sent = 20_000 // more than the default buffer holds, before the first is received
+	for i := range sent {
+		send(t, c, fmt.Sprintf("line %05d %0100d\n", i, 0))
+	}
+	b := newBench(t)
+	b.served.Go(func() {
+		if err := b.l.ServeUDP(pc); err != nil {
+			t.Error(err)
+		}
+	})
+	var received, dropped float64
+	await.That(t, "all datagrams are accounted for", func() bool {
+		received, dropped = b.value("tsdb_listener_datagrams_total"), b.value("tsdb_listener_kernel_dropped_datagrams_total")
+		return received+dropped >= sent
+	})
+	if err := b.stop(time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if received == 0 || dropped == 0 || received+dropped != sent || b.dropped() != "" {
+		t.Errorf("%v datagrams of %d were received, %v are counted as dropped by the kernel, %s", received, sent, dropped, b.dropped())
+	}
+	if n := strings.Count(b.log.String(), "reason=kernel_full"); n != 1 {
+		t.Errorf("%d messages:\n%s", n, b.log)
+	}
+	for _, r := range b.shared.Rejected.List() {
+		if r.Reason != dropKernelFull || float64(r.Samples) != dropped {
+			t.Errorf("recorded %+v", r)
+		}
+	}
 }
 
 // A stop does not wait for ever for a database that takes nothing.

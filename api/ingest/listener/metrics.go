@@ -8,6 +8,7 @@ type metrics struct {
 	connectionsRefused prometheus.Counter
 	datagrams          prometheus.Counter
 	queueBytes         prometheus.Gauge
+	kernelDropped      prometheus.Counter
 	retries            prometheus.Counter
 	bytes              [numNetworks]prometheus.Counter
 	dropped            [numNetworks]map[string]prometheus.Counter // by reason
@@ -26,14 +27,15 @@ func newMetrics(door string, reg prometheus.Registerer) *metrics {
 	queueBytes := gauge("tsdb_listener_queue_bytes", "Bytes of UDP datagrams that have not been stored yet, by door.")
 	refused := counters("tsdb_listener_connections_refused_total", "TCP connections closed because there were too many, by door.")
 	datagrams := counters("tsdb_listener_datagrams_total", "UDP datagrams received, by door.")
+	kernelDropped := counters("tsdb_listener_kernel_dropped_datagrams_total", "UDP datagrams that the kernel had no room for, by door; only on Linux.")
 	retries := counters("tsdb_listener_retries_total", "Attempts to store lines that storage did not take, and that were tried again, by door.")
 	bytes := counters("tsdb_listener_received_bytes_total", "Bytes received by ports for lines, by door and network.", "network")
 	dropped := counters("tsdb_listener_dropped_lines_total", "Lines dropped by ports for lines, by door, network and reason; those that a door refuses are in tsdb_rejected_samples_total.", "network", "reason")
 	if reg != nil {
-		reg.MustRegister(connections, queueBytes, refused, datagrams, retries, bytes, dropped)
+		reg.MustRegister(connections, queueBytes, kernelDropped, refused, datagrams, retries, bytes, dropped)
 	}
 	m := &metrics{
-		connections: connections, connectionsRefused: refused.WithLabelValues(), datagrams: datagrams.WithLabelValues(), queueBytes: queueBytes, retries: retries.WithLabelValues(),
+		connections: connections, connectionsRefused: refused.WithLabelValues(), datagrams: datagrams.WithLabelValues(), queueBytes: queueBytes, kernelDropped: kernelDropped.WithLabelValues(), retries: retries.WithLabelValues(),
 	}
 	for n := range numNetworks {
 		m.bytes[n] = bytes.WithLabelValues(n.String())

@@ -27,6 +27,7 @@ func (n network) String() string { return [...]string{"tcp", "udp"}[n] }
 // stored them.
 const (
 	dropQueueFull    = "queue_full"    // datagrams come faster than they are stored
+	dropKernelFull   = "kernel_full"   // datagrams come faster than they are received
 	dropTooLong      = "line_too_long" // than Options.MaxLineBytes
 	dropUnterminated = "unterminated"  // a connection ended within a line
 	dropFailed       = "failed"        // storage failed, or the lines cannot be decoded
@@ -101,6 +102,15 @@ func (l *Listener) drop(n network, reason string, lines int, why string) {
 	l.metrics.dropped[n][reason].Add(float64(lines))
 	l.opts.Shared.DroppedLines(l.opts.Door, reason, why, lines)
 	l.log.warn(n.String()+reason, "lines dropped", lines, "network", n.String(), "reason", reason, "last", why)
+}
+
+// dropByKernel counts, records and logs n datagrams that the kernel has dropped. How many
+// lines they had is not known.
+func (l *Listener) dropByKernel(n int) {
+	const why = "the kernel's buffer for datagrams was full: net.core.rmem_max bounds it"
+	l.metrics.kernelDropped.Add(float64(n))
+	l.opts.Shared.DroppedLines(l.opts.Door, dropKernelFull, why, n)
+	l.log.warn(dropKernelFull, "datagrams dropped", n, "network", udp.String(), "reason", dropKernelFull, "last", why)
 }
 
 // lastLine returns the length of the lines at the start of b that end with a newline.

@@ -32,7 +32,7 @@ func (l *Listener) ServeUDP(pc net.PacketConn) error {
 	q := &queue{limit: l.opts.QueueBytes, size: l.metrics.queueBytes.Add}
 	q.cond.L = &q.mu
 	var storing sync.WaitGroup
-	storing.Go(func() { l.storeQueue(q) })
+	storing.Go(func() { l.storeQueue(pc, q) })
 	err := l.receive(pc, q)
 	q.close()
 	storing.Wait()
@@ -78,10 +78,16 @@ func addrText(a net.Addr) string {
 	return a.String()
 }
 
-// storeQueue stores datagrams until the queue is closed and empty.
-func (l *Listener) storeQueue(q *queue) {
+// storeQueue stores datagrams until the queue is closed and empty. Between batches it
+// looks for datagrams that the kernel has dropped.
+func (l *Listener) storeQueue(pc net.PacketConn, q *queue) {
 	var t taken
+	var dropped uint32
 	for q.take(&t) {
+		if n, ok := kernelDrops(pc); ok && n != dropped {
+			l.dropByKernel(int(n - dropped))
+			dropped = n
+		}
 		from := 0
 		for from < len(t.ends) {
 			first, to := start(t.ends, from), from+1
