@@ -242,7 +242,7 @@ func (r *replayer) report(report *RecoveryReport, m *metrics) {
 		detail string
 	}{
 		{ReasonBadTime, r.badTime.Load(), fmt.Sprintf("their times are not between %s and %s", model.FormatTime(model.MinTime), model.FormatTime(model.MaxTime))},
-		{ReasonBadHistogram, r.badHistograms.Load(), "the indexes of their buckets are out of bounds"},
+		{ReasonBadHistogram, r.badHistograms.Load(), "the indexes of their buckets are out of bounds, or the zero threshold is NaN"},
 	} {
 		if x.n > 0 {
 			all.Add(x.reason, "", 0, x.detail, int(x.n))
@@ -261,7 +261,7 @@ func (r *replayer) timeOK(t int64) bool {
 }
 
 func (r *replayer) histogramOK(h model.Histogram) bool {
-	if h.CheckSpans() != nil {
+	if h.CheckLayout() != nil {
 		r.badHistograms.Add(1)
 		return false
 	}

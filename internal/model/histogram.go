@@ -1,7 +1,9 @@
 package model
 
 import (
+	"errors"
 	"fmt"
+	"math"
 
 	"github.com/prometheus/prometheus/model/histogram"
 )
@@ -11,9 +13,8 @@ import (
 // of float64, at the finest schema, takes 538,624 buckets.
 const maxBucketIndex = 1 << 30
 
-// Validate returns an error for histograms that Prometheus refuses and for those
-// whose buckets are so far apart that arithmetic on them overflows. Prometheus
-// stores the latter but cannot add them up.
+// Validate returns an error for histograms that Prometheus refuses, and for those
+// that it stores but cannot add up: see CheckLayout.
 func (h Histogram) Validate() error {
 	switch {
 	case h.Int != nil:
@@ -28,22 +29,29 @@ func (h Histogram) Validate() error {
 			return err
 		}
 	}
-	return h.CheckSpans()
+	return h.CheckLayout()
 }
 
-// CheckSpans returns an error if the number of buckets differs from the spans', or
-// if a bucket's index is out of bounds. It is cheap: unlike Validate it does not
-// examine the counts.
-func (h Histogram) CheckSpans() error {
+// CheckLayout returns an error if the number of buckets differs from the spans', if a
+// bucket's index is out of bounds, so that sums overflow, or if the zero threshold is
+// NaN: a sum of two histograms raises the lower threshold until both are equal, which
+// would never end. It is cheap: unlike Validate it does not examine the counts.
+func (h Histogram) CheckLayout() error {
 	var positive, negative []histogram.Span
 	var numPositive, numNegative int
+	var zeroThreshold float64
 	switch {
 	case h.Int != nil:
+		zeroThreshold = h.Int.ZeroThreshold
 		positive, negative = h.Int.PositiveSpans, h.Int.NegativeSpans
 		numPositive, numNegative = len(h.Int.PositiveBuckets), len(h.Int.NegativeBuckets)
 	case h.Float != nil:
+		zeroThreshold = h.Float.ZeroThreshold
 		positive, negative = h.Float.PositiveSpans, h.Float.NegativeSpans
 		numPositive, numNegative = len(h.Float.PositiveBuckets), len(h.Float.NegativeBuckets)
+	}
+	if math.IsNaN(zeroThreshold) {
+		return errors.New("the zero threshold is NaN")
 	}
 	if err := checkSpans(positive, numPositive); err != nil {
 		return fmt.Errorf("positive side: %w", err)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/value"
 )
 
 func floatHistogram(schema int32, spans ...histogram.Span) *histogram.FloatHistogram {
@@ -50,8 +51,36 @@ func TestValidHistogramsAddUp(t *testing.T) {
 				t.Errorf("schema %d %v + schema %d %v: %v observations in %v, want %v",
 					a.Schema, a.PositiveSpans, b.Schema, b.PositiveSpans, n, sum.PositiveSpans, want)
 			}
-			if err := (Histogram{Float: sum}).CheckSpans(); err != nil {
+			if err := (Histogram{Float: sum}).CheckLayout(); err != nil {
 				t.Errorf("schema %d %v + schema %d %v: %v", a.Schema, a.PositiveSpans, b.Schema, b.PositiveSpans, err)
+			}
+		}
+	}
+}
+
+// Histograms with any zero threshold can be added, except NaN, which is refused:
+// sums of it never end.
+func TestZeroThresholds(t *testing.T) {
+	thresholds := []float64{math.Inf(-1), -1, math.Copysign(0, -1), 0, math.SmallestNonzeroFloat64, 1e-3, 1, math.MaxFloat64, math.Inf(1)}
+	for _, a := range thresholds {
+		for _, b := range thresholds {
+			h, other := floatHistogram(0, histogram.Span{Offset: 0, Length: 2}), floatHistogram(3, histogram.Span{Offset: -5, Length: 9})
+			h.ZeroThreshold, other.ZeroThreshold = a, b
+			if err := (Histogram{Float: h}).CheckLayout(); err != nil {
+				t.Fatalf("threshold %v: %v", a, err)
+			}
+			sum, _, _, err := h.Add(other)
+			if err != nil || sum.ZeroThreshold < max(a, b) {
+				t.Errorf("thresholds %v + %v: %v, %v", a, b, sum, err)
+			}
+		}
+	}
+	for _, nan := range []float64{math.NaN(), math.Float64frombits(value.StaleNaN), math.Copysign(math.NaN(), -1)} {
+		h, i := floatHistogram(0, histogram.Span{Length: 1}), &histogram.Histogram{ZeroThreshold: nan}
+		h.ZeroThreshold = nan
+		for _, h := range []Histogram{{Float: h}, {Int: i}} {
+			if h.Validate() == nil {
+				t.Errorf("%+v is taken", h)
 			}
 		}
 	}

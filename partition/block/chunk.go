@@ -303,9 +303,9 @@ func (r *chunkReader) appendSlow(c Chunk, ts []int64, col []byte, i, j int, dst 
 		return nil
 	}
 	for ; i < j; i++ {
-		// Older versions wrote histograms with invalid spans, which are
-		// unusable.
-		if s.H[i].CheckSpans() == nil {
+		// Older versions wrote histograms with invalid spans or thresholds,
+		// which are unusable.
+		if s.H[i].CheckLayout() == nil {
 			dst.AppendRange(s, i, i+1)
 		} else {
 			r.unusable++

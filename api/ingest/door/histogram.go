@@ -38,7 +38,7 @@ func ToStored(h model.Histogram) (model.Histogram, error) {
 		schema = h.Int.Schema
 	}
 	if finerThanStored(schema) {
-		err := h.CheckSpans()
+		err := h.CheckLayout()
 		if err != nil {
 			return model.Histogram{}, err
 		}
