@@ -164,7 +164,8 @@ func (p *policy) targets(nowMs int64, o *compaction.RetentionOptions) {
 }
 
 // SetRetention replaces the retention, and hides what the new one no longer keeps. What
-// was hidden stays hidden. The rollups that are made must be the same as before.
+// was hidden stays hidden. The rollups that are made must be the same as before. After an
+// error the retention is as it was.
 func (db *DB) SetRetention(ctx context.Context, r Retention) error {
 	old := db.policy.Load()
 	if !slices.Equal(slices.Sorted(maps.Keys(r.TierMs)), slices.Sorted(maps.Keys(old.TierMs))) {
@@ -178,7 +179,11 @@ func (db *DB) SetRetention(ctx context.Context, r Retention) error {
 		return err
 	}
 	db.policy.Store(p)
-	return db.compactor.retain(ctx)
+	if err := db.compactor.retain(ctx); err != nil { // nothing is hidden yet
+		db.policy.CompareAndSwap(p, old)
+		return err
+	}
+	return nil
 }
 
 // checkRoomForRules returns ErrTooManyRules if the MANIFEST could not hold the rules of p.

@@ -242,3 +242,29 @@ func TestBoundOfBytesDropsNothingOwedOnAFullDisk(t *testing.T) {
 	}
 	must(t, write())
 }
+
+// A retention that cannot be recorded is not in force: what the one before keeps is taken.
+func TestRetentionThatFailsIsNotInForce(t *testing.T) {
+	rw := newRetentionWorld(t)
+	fault := vfs.NewFault(rw.start)
+	w := rw.on(fault)
+	defer closeUncut(w.db)
+	must(t, w.db.SetRetention(w.ctx, Retention{TierMs: hoursForEver, RawMs: 8 * model.DayMs}))
+	fault.SetHook(func(op vfs.Op) error {
+		if op.Kind == vfs.OpWrite {
+			return syscall.EIO
+		}
+		return nil
+	})
+	if err := w.db.SetRetention(w.ctx, Retention{TierMs: hoursForEver, RawMs: 3 * model.DayMs}); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("retention that cannot be recorded: %v", err)
+	}
+	fault.SetHook(nil)
+	b := w.db.NewBatch("test", model.DefaultTenant)
+	ref, err := b.Resolve(model.Hash{Lo: 1}, tieredLabels(1))
+	must(t, err)
+	b.Float(ref, w.clock.Now().UnixMilli()-7*model.DayMs, 0, 1)
+	if n := b.Rejected(); n != 0 {
+		t.Error("the retention that failed refuses samples")
+	}
+}

@@ -87,17 +87,17 @@ func (r *reloader) reloadLocked(ctx context.Context) error {
 	if err := next.scrape.Check(); err != nil {
 		return fmt.Errorf("%s: %w", next.file, err)
 	}
+	if err := r.service.scraper.Apply(next.scrape); err != nil { // after which it is as before
+		return err
+	}
 	if err := db.SetRetention(ctx, next.retentionOf()); err != nil {
-		return fmt.Errorf("retention: %w", err)
+		return errors.Join(fmt.Errorf("retention: %w", err), r.service.scraper.Apply(old.scrape))
 	}
 	if next.doors.yaml != old.doors.yaml || next.limitSeries != old.limitSeries || next.limitNewSeries != old.limitNewSeries {
 		r.service.ingest.SetRules(next.doorSettings())
 	}
 	if next.otlp.yaml != old.otlp.yaml {
 		r.service.ingest.SetOTLP(next.otlpSettings())
-	}
-	if err := r.service.scraper.Apply(next.scrape); err != nil {
-		return err
 	}
 	r.current.Store(next)
 	for _, text := range waiting {

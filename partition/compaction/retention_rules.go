@@ -79,7 +79,7 @@ func (o *RetentionOptions) planRules(s *manifest.State, tierFloors map[block.Tie
 func (o *RetentionOptions) waitForRule(s *manifest.State, l *manifest.RuleList, rule int, at *manifest.Rule) int64 {
 	floor := l.Rules[rule].Floor(block.Raw)
 	from := max(at.Floor(block.Raw), s.Floor)
-	if floor <= from || len(o.Tiers)+len(s.Coverage) == 0 {
+	if floor <= from || !o.inTiers(s, &l.Rules[rule], floor) {
 		return floor
 	}
 	has := func(b block.Info, tr model.TimeRange, gen uint64) bool {
@@ -119,6 +119,21 @@ func (o *RetentionOptions) waitForRule(s *manifest.State, l *manifest.RuleList, 
 		}
 	}
 	return floor
+}
+
+// inTiers reports whether a rule keeps rows below a floor of its samples in any tier.
+func (o *RetentionOptions) inTiers(s *manifest.State, r *manifest.Rule, floor int64) bool {
+	for tier := range o.Tiers {
+		if r.Floor(tier) < floor {
+			return true
+		}
+	}
+	for k := range s.Coverage {
+		if r.Floor(k.Tier) < floor {
+			return true
+		}
+	}
+	return false
 }
 
 // cleanUpTo returns the generation up to which the buckets of a tier hold what series of

@@ -48,6 +48,12 @@ func TestFloorsOfRules(t *testing.T) {
 		{"the head has samples of its series", everyday, 99, -1, func(o *RetentionOptions) { o.HeadMin, o.OldestInHead = day(-2), head(-2) }, -2},
 		{"above what is recorded", everyday, -3, -1, func(o *RetentionOptions) { o.HeadMin, o.OldestInHead = day(-2), head(-2) }, -2},
 		{"the head has samples of other series", everyday, 99, -1, func(o *RetentionOptions) { o.HeadMin, o.OldestInHead = day(-2), nothing }, -1},
+		{"no tier keeps its series", everyday, 99, -1, func(o *RetentionOptions) {
+			o.HeadMin, o.OldestInHead, o.Rules[0].Floors[block.Hour] = day(-2), head(-2), day(-1)
+		}, -1},
+		{"a tier keeps its series a day longer", everyday, 99, -1, func(o *RetentionOptions) {
+			o.HeadMin, o.OldestInHead, o.Rules[0].Floors[block.Hour] = day(-2), head(-2), day(-2)
+		}, -2},
 		{"an L0 has samples of its series", everyday + " L0:8-8@-3", 99, -1, nil, -3},
 		{"an L0 has samples of other series", everyday + " L0:8-8@-3", 99, -1, func(o *RetentionOptions) { o.RuleHas = has(false) }, -1},
 	} {
