@@ -17,18 +17,23 @@ import (
 	"tsdb/internal/await"
 )
 
-// findProgram returns the path of a program. It searches the programs built by make
-// test-deps, then PATH. If the program is missing the test is skipped, or fails on
-// continuous integration.
-func findProgram(t *testing.T, name string) string {
-	t.Helper()
+// testBin is the folder where make test-deps installs programs.
+func testBin() string {
 	dir := os.Getenv("TSDB_TEST_BIN")
 	if dir == "" {
 		if home, err := os.UserHomeDir(); err == nil {
 			dir = filepath.Join(home, ".cache", "tsdb-test", "bin")
 		}
 	}
-	if path := filepath.Join(dir, name); isExecutable(path) {
+	return dir
+}
+
+// findProgram returns the path of a program. It searches the programs built by make
+// test-deps, then PATH. If the program is missing the test is skipped, or fails on
+// continuous integration.
+func findProgram(t *testing.T, name string) string {
+	t.Helper()
+	if path := filepath.Join(testBin(), name); isExecutable(path) {
 		return path
 	}
 	if path, err := exec.LookPath(name); err == nil {

@@ -1,9 +1,13 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -125,6 +129,40 @@ func TestPromtoolPushesMetrics(t *testing.T) {
 		t.Fatalf("exit code %d: %s", code, out)
 	}
 	expectVectors(t, s, map[string]float64{`backup_bytes{disk="b",job="night"}`: 1024.5, `backup_runs_total{job="night"}`: 17}, time.Now(), func() string { return s.log.tail(20) })
+	s.stop(t)
+	s.check(t)
+}
+
+// DataDog's library for Python writes points of every type, and shows why one is refused.
+func TestDataDogLibraryWrites(t *testing.T) {
+	t.Parallel()
+	const python = "/usr/bin/python3" // Debian's, which has python3-requests
+	packages := filepath.Join(testBin(), "python")
+	if _, err := os.Stat(filepath.Join(packages, "datadog")); err != nil || !isExecutable(python) {
+		missing(t, "DataDog's library for Python is not installed (make test-deps does it)")
+	}
+	s := newServer(t, t.TempDir())
+	s.start(t)
+	s.waitReady(t)
+	at := time.Now().Add(-time.Minute).Truncate(time.Second)
+	code, out := runProgram(t, "/usr/bin/env", "PYTHONPATH="+packages, python, filepath.Join("testdata", "datadog-python", "send.py"), s.url(), strconv.FormatInt(at.Unix(), 10))
+	var answers []struct{ Status, Refused string }
+	if err := json.Unmarshal([]byte(out), &answers); err != nil || code != 0 || len(answers) != 3 {
+		t.Fatalf("exit code %d: %v\n%s", code, err, out)
+	}
+	if answers[0].Status != "ok" || answers[1].Status != "ok" || !strings.Contains(answers[2].Refused, "too old sample: 1970-01-01T00:00:05") {
+		t.Errorf("answers: %+v", answers)
+	}
+	want := map[string]float64{
+		`{"py.load",env="prod",host="db1"}`:     0.75,
+		`{"py.requests",env="prod",host="db1"}`: 17,
+		`{"py.café",device="sda",host="db2"}`:   -2.5e-7,
+		`{"py.queue",env="test",queue="mail"}`:  42,
+		`{"py.hits",env="test"}`:                3,
+		`count({__name__=~"py[.].+"})`:          5,
+		`count_over_time({"py.load"}[1m])`:      2,
+	}
+	expectVectors(t, s, want, at, func() string { return s.log.tail(20) })
 	s.stop(t)
 	s.check(t)
 }
