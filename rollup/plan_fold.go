@@ -1,7 +1,6 @@
 package rollup
 
 import (
-	"fmt"
 	"slices"
 
 	"tsdb/internal/model"
@@ -147,6 +146,6 @@ func (p *planner) foldStep(g *group, blocks []manifest.Listed) (Step, bool) {
 			s.Days = append(s.Days, d.start)
 		}
 	}
-	s.Reason = fmt.Sprintf("%d blocks of %d days", len(blocks), len(s.Days))
+	s.Reason = model.FormatCount(len(blocks), "block") + " of " + model.FormatCount(len(s.Days), "day")
 	return s, s.Bytes <= foldBytesMax && fits(s.Bytes, foldTenths, p.o.FreeBytes)
 }

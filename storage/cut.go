@@ -169,7 +169,7 @@ func (f *flusher) writeSeries(ctx context.Context, w *block.Writer, table *memta
 	buf := table.buf
 	var samples model.Samples
 	var builder model.LabelBuilder
-	tell := f.jobs.cut.Progress(fmt.Sprintf("a block of %d samples", buf.Stats().Samples), "series")
+	tell := f.jobs.cut.Progress("a block of "+model.FormatCount(buf.Stats().Samples, "sample"), "series")
 	for i, ref := range refs {
 		if i%1024 == 0 {
 			if err := ctx.Err(); err != nil {

@@ -132,7 +132,7 @@ func (f *flusher) upcoming() upcoming {
 		at = min(at, time.Duration(min(float64(age)/filled, float64(at))))
 	}
 	now := f.opts.Clock.Now()
-	return upcoming{what: fmt.Sprintf("cut of %d samples, %.0f%% of the size at which the head is cut", st.Samples, 100*filled), at: now.Add(max(0, at-age)).UnixMilli()}
+	return upcoming{what: fmt.Sprintf("cut of %s, %.0f%% of the size at which the head is cut", model.FormatCount(st.Samples, "sample"), 100*filled), at: now.Add(max(0, at-age)).UnixMilli()}
 }
 
 // forecastMs is how far ahead it is asked when a merge or a rollup is due, without anything

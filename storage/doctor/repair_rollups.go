@@ -7,6 +7,7 @@ import (
 	iofs "io/fs"
 	"slices"
 
+	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/partition/block"
 	"tsdb/partition/manifest"
@@ -35,7 +36,7 @@ func repairRollups(ctx context.Context, fs vfs.FS, dir string, o RepairOptions, 
 		return nil
 	}
 	r.Needed = true
-	p.say("write MANIFEST and MANIFEST.2 anew without %s of rollups", daysText(len(p.uncover)))
+	p.say("write MANIFEST and MANIFEST.2 anew without %s of rollups", model.FormatCount(len(p.uncover), "day"))
 	if !o.Apply {
 		return nil
 	}
@@ -99,10 +100,10 @@ func (p *rollupRepair) plan() error {
 			p.say("%s: %s", b.Name, why)
 		}
 		if n := again[b.Name]; n > 0 {
-			p.say("%s: the next start rolls %s up again", b.Name, daysText(n))
+			p.say("%s: the next start rolls %s up again", b.Name, model.FormatCount(n, "day"))
 		}
 		if n := lost[b.Name]; n > 0 {
-			p.say("%s: %s cannot be rolled up again, because the samples have left or are damaged: queries over them warn", b.Name, daysText(n))
+			p.say("%s: %s cannot be rolled up again, because the samples have left or are damaged: queries over them warn", b.Name, model.FormatCount(n, "day"))
 		}
 	}
 	return nil
@@ -123,11 +124,4 @@ func (p *rollupRepair) hasSamples(c manifest.Coverage) bool {
 
 func (p *rollupRepair) say(text string, args ...any) {
 	p.report.Lines = append(p.report.Lines, fmt.Sprintf(text, args...))
-}
-
-func daysText(n int) string {
-	if n == 1 {
-		return "1 day"
-	}
-	return fmt.Sprintf("%d days", n)
 }
