@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -22,7 +23,7 @@ import (
 	"tsdb/internal/loopback"
 )
 
-// TestPage walks through the page in Chromium with the script of web/test, against
+// TestPage walks through the page in Chromium with the scripts of web/test, against
 // servers with an hour of data. Screenshots stay in bin/page.
 func TestPage(t *testing.T) {
 	t.Parallel()
@@ -40,8 +41,8 @@ func TestPage(t *testing.T) {
 	}
 	begin := time.Now().Add(-pageHour * pageStep)
 	body := pageData(t, begin, 0, pageHour+1)
-	serve := func() *server {
-		s := newServer(t, t.TempDir(), "--query.max-samples", "2000000")
+	serve := func(args ...string) *server {
+		s := newServer(t, t.TempDir(), append(args, "--query.max-samples", "2000000")...)
 		s.start(t)
 		s.waitReady(t)
 		if err := writePage(t.Context(), s, body); err != nil {
@@ -49,43 +50,59 @@ func TestPage(t *testing.T) {
 		}
 		return s
 	}
-	s, doomed, damaged := serve(), serve(), serve()
-	stopWriting := keepWriting(t, s, begin)
+	explored, listed, doomed, damaged := serve(), serve(), serve(), serve("--query.max-concurrency", "1")
+	keepWriting(t, explored, begin)
+	stopWriting := keepWriting(t, listed, begin)
 	damage(t, damaged)
 	guarded, _ := guardedServer(t)
 	scraping := scrapingServer(t)
-	// A sample that is refused, for the view that shows it.
-	resp, err := http.Post(s.url()+"/api/v1/import/prometheus", "text/plain", strings.NewReader("jobs_total{queue=\"mail\"} many\n"))
-	if err != nil {
-		t.Fatal(err)
+	// A sample that is refused, for the views that show it.
+	for _, s := range []*server{explored, listed} {
+		resp, err := http.Post(s.url()+"/api/v1/import/prometheus", "text/plain", strings.NewReader("jobs_total{queue=\"mail\"} many\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
 	}
-	resp.Body.Close()
 
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
-	// The last deletes a metric.
-	for _, view := range []string{"metrics", "health", "targets", "explore", "late", "states", "cardinality"} {
-		if view == "cardinality" { // the days are counted when the server has started
-			stopWriting()
-			s.noPanic(t)
-			s.stop(t)
-			s.start(t)
-			s.waitReady(t)
+	script := func(t *testing.T, view string, s *server) {
+		cmd := exec.CommandContext(ctx, node, filepath.Join(web, "test", view+".mjs"))
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		cmd.Env = append(os.Environ(), "CHROMIUM="+chromium, "SHOTS="+shots, "URL="+s.url(),
+			"DOOMED="+doomed.url(), "DOOMED_PID="+strconv.Itoa(doomed.cmd.Process.Pid), "GUARDED="+guarded.url(), "SCRAPING="+scraping.url(), "DAMAGED="+damaged.url(), "DAMAGED_PID="+strconv.Itoa(damaged.cmd.Process.Pid))
+		out, err := cmd.CombinedOutput()
+		t.Logf("%s:\n%s", view, out)
+		if err != nil {
+			t.Errorf("the script of %s: %v", view, err)
 		}
-		t.Run(view, func(t *testing.T) {
-			cmd := exec.CommandContext(ctx, node, filepath.Join(web, "test", view+".mjs"))
-			cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-			cmd.Env = append(os.Environ(), "CHROMIUM="+chromium, "SHOTS="+shots, "URL="+s.url(),
-				"DOOMED="+doomed.url(), "DOOMED_PID="+strconv.Itoa(doomed.cmd.Process.Pid), "GUARDED="+guarded.url(), "SCRAPING="+scraping.url(), "DAMAGED="+damaged.url())
-			out, err := cmd.CombinedOutput()
-			t.Logf("%s:\n%s", view, out)
-			if err != nil {
-				t.Errorf("the script of %s: %v", view, err)
-			}
-		})
 	}
-	s.noPanic(t)
-	s.stop(t)
+	// Beside each other, each against a server of its own: a script mostly waits for its browser.
+	var scripts sync.WaitGroup
+	scripts.Go(func() {
+		for _, view := range []string{"explore", "late"} {
+			t.Run(view, func(t *testing.T) { script(t, view, explored) })
+		}
+	})
+	scripts.Go(func() {
+		for _, view := range []string{"metrics", "health", "targets", "states"} {
+			t.Run(view, func(t *testing.T) { script(t, view, listed) })
+		}
+		t.Run("cardinality", func(t *testing.T) {
+			// The days are counted when the server has started. The script deletes a metric.
+			stopWriting()
+			listed.noPanic(t)
+			listed.stop(t)
+			listed.start(t)
+			listed.waitReady(t)
+			script(t, "cardinality", listed)
+			listed.noPanic(t)
+			listed.stop(t)
+		})
+	})
+	scripts.Wait()
+	explored.noPanic(t)
 }
 
 // damage cuts the end off the block of what the server holds, and writes a sample of now

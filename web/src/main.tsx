@@ -7,6 +7,7 @@ import './styles/shell.css'
 import './styles/explore.css'
 import './styles/plot.css'
 import './styles/status.css'
+import './styles/cards.css'
 
 const app = document.getElementById('app')
 if (app) {

@@ -5,7 +5,7 @@
 //   CHROMIUM   the browser; SHOTS a folder for screenshots
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { accessible, check, clean, drawn, env, equal, linesDrawn, looks, open, settled, shot, step, withBrowser } from './lib.mjs'
+import { accessible, check, clean, drawn, env, equal, fits, linesDrawn, looks, open, settled, shot, step, withBrowser } from './lib.mjs'
 
 const explore = (server, params = '') => `${server}/ui/explore${params}`
 const editor = (page, name = 'A') => page.getByRole('textbox', { name: `Query ${name}` })
@@ -300,6 +300,15 @@ await withBrowser(async (browser) => {
       await settled(p)
     }
     await looks(browser, explore(url, ranAs(cpu, '&q=node_load1')), 'two-queries', ready, (p) => linesDrawn(p, 6))
+    const p = await open(browser, explore(url, ranAs('node_cpu_seconds_total', '&q=node_load1&tab=table')), { width: 390, height: 844, scheme: 'dark' })
+    await p.getByRole('region', { name: 'Table of values' }).nth(1).waitFor()
+    await p.getByText('Cost and truth').click()
+    await p.getByRole('cell', { name: 'node_load1', exact: true }).waitFor()
+    await fits(p, 'the table on a phone')
+    await accessible(p, 'the table on a phone')
+    await shot(p, 'table-dark-390')
+    clean(p)
+    await p.context().close()
   })
 
   await step('the theme that the user chooses stays', async () => {

@@ -86,16 +86,18 @@ export function equal(got, want, what) {
 /** No serious or critical finding of axe. */
 export async function accessible(page, where) {
   // Our policy forbids scripts from elsewhere; the debugger's protocol is not bound by it.
-  await page.evaluate(axe)
+  if (!(await page.evaluate(() => 'axe' in globalThis))) await page.evaluate(axe)
   const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }))
   const bad = found.violations.filter((v) => v.impact === 'serious' || v.impact === 'critical')
   check(bad.length === 0, `axe at ${where}: ${bad.map((v) => `${v.id} (${v.help}): ${v.nodes.map((n) => `${n.html}\n   ${n.any.map((a) => a.message).join('; ')}`).slice(0, 4).join('\n   ')}`).join('\n')}`)
 }
 
-/** The page is no wider than the window. */
+/** The page is no wider than the window, and on a phone no table either. */
 export async function fits(page, where) {
   const [wide, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth])
   check(wide <= window, `${where} is ${wide} px wide in a window of ${window}`)
+  const scroll = await page.evaluate(() => [...document.querySelectorAll('.cards')].filter((e) => innerWidth < 640 && e.scrollWidth > e.clientWidth).map((e) => e.getAttribute('aria-label')))
+  equal(scroll, [], `tables of ${where} that scroll sideways`)
 }
 
 export async function shot(page, name) {

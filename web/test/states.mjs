@@ -2,8 +2,10 @@
 //   URL        a server with the data of internal/e2e/page_test.go
 //   GUARDED    a server with the user ann, whose password is "sea salt"
 //   SCRAPING   a server that scrapes
-//   DAMAGED    a server with the samples of now, and a block of the hour before that cannot be read
+//   DAMAGED    a server with the samples of now, and a block of the hour before that cannot be read, which runs one
+//              query at a time, and DAMAGED_PID its process, which the script stops and continues
 //   CHROMIUM   the browser; SHOTS a folder for screenshots
+import { setMaxListeners } from 'node:events'
 import { accessible, answered, check, clean, env, equal, follow, open, settled, shot, step, withBrowser } from './lib.mjs'
 
 const views = ['explore?q=node_load1', 'metrics', 'metrics?metric=node_load1', 'cardinality', 'health', 'health?s=storage', 'health?s=queries', 'health?s=settings', 'targets']
@@ -74,6 +76,90 @@ await withBrowser(async (browser) => {
       }
       await follow(page, 'none')
     }
+    clean(page)
+    await page.context().close()
+  })
+
+  await step('each view says that it loads while the server hangs, and has its content when that goes on', async () => {
+    const page = await open(browser, `${env('DAMAGED')}/ui/none`)
+    const server = Number(env('DAMAGED_PID'))
+    try {
+      for (const view of views) {
+        process.kill(server, 'SIGSTOP')
+        await follow(page, view)
+        const waits = page.getByRole('status').filter({ hasText: /Loading|The query runs/ })
+        await waits.first().waitFor()
+        process.kill(server, 'SIGCONT')
+        await answered(page)
+        equal(await waits.count(), 0, `parts of ${view} that load for ever`)
+        equal(await page.getByText('The server cannot be reached').count(), 0, `errors of ${view}`)
+        await follow(page, 'none')
+      }
+    } finally {
+      process.kill(server, 'SIGCONT')
+    }
+    clean(page)
+    await page.context().close()
+  })
+
+  await step('too many queries: the server refuses, the page says when to try again', async () => {
+    const page = await open(browser, `${env('DAMAGED')}/ui/none`, { expected: ['status of 503'] })
+    const flood = new AbortController()
+    setMaxListeners(0, flood.signal)
+    const slow = encodeURIComponent('quantile_over_time(0.5, quantile_over_time(0.5, vector(time())[1h:1s])[200h:1s])')
+    const api = async (path) => (await (await fetch(`${env('DAMAGED')}/api/v1/${path}`, { signal: flood.signal })).json()).data
+    const asker = async () => {
+      while (!flood.signal.aborted) await api(`query?query=${slow}`).catch(() => undefined)
+    }
+    const askers = Array.from({ length: 1004 }, asker) // 1000 may wait
+    while ((await api('status/active_queries')).waiting < 1000);
+    for (const view of ['explore?q=node_load1', 'metrics?metric=node_load1']) {
+      await follow(page, view)
+      const alert = page.getByRole('alert').filter({ hasText: 'too many queries are waiting already' }).first()
+      await alert.getByText('The server is not ready').waitFor()
+      await alert.getByText(/Try again in \d s/).waitFor()
+      if (view.startsWith('explore')) {
+        await accessible(page, 'an overloaded server')
+        await shot(page, 'busy-light')
+      }
+    }
+    flood.abort()
+    await Promise.all(askers)
+    await page.getByRole('button', { name: 'Try again' }).first().click()
+    await page.getByRole('img', { name: /^Value: max \d/ }).waitFor()
+    await follow(page, 'explore?q=node_load1')
+    await page.getByRole('group', { name: 'Graph of 1 series' }).waitFor()
+    clean(page)
+    await page.context().close()
+  })
+
+  await step('an error page of a proxy is not shown as it is', async () => {
+    const page = await open(browser, `${url}/ui/none`, { expected: ['Failed to load resource'] })
+    await page.route('**/api/v1/**', (r) => r.fulfill({ status: 502, contentType: 'text/html', body: '<html><head><title>502 Bad Gateway</title></head></html>' }))
+    await follow(page, 'metrics')
+    await page.getByRole('alert').getByText('The server answers with status 502.').waitFor()
+    equal(await page.getByText('<html>').count(), 0, 'tags')
+    clean(page)
+    await page.context().close()
+  })
+
+  await step('without credentials, and with those of yesterday, each view asks to sign in', async () => {
+    const page = await open(browser, `${env('GUARDED')}/ui/none`, { expected: ['status of 401'] })
+    const form = page.getByRole('dialog', { name: 'Sign in' })
+    for (const view of views) {
+      await follow(page, view)
+      await form.waitFor()
+      await answered(page)
+      await page.keyboard.press('Escape')
+      await page.getByRole('alert').getByText('Sign in first').first().waitFor()
+      await follow(page, 'none')
+    }
+    await page.evaluate(() => sessionStorage.setItem('tsdb.authorization', 'Basic eWVzdGVyZGF5OmdvbmU='))
+    await follow(page, 'metrics')
+    await form.getByLabel('Name, empty with a token').fill('ann')
+    await form.getByLabel('Password or token').fill('sea salt')
+    await page.keyboard.press('Enter')
+    await page.getByText(empty.metrics).waitFor()
     clean(page)
     await page.context().close()
   })

@@ -135,7 +135,8 @@ function failure(status: number, retryAfter: number, body: Envelope | undefined,
   else if (status === 404) kind = 'not_found'
   else if (status === 429 || status >= 502) kind = 'unavailable'
   else if (status >= 400 && status < 500) kind = 'bad_data'
-  const message = body?.error ?? (text.slice(0, 300).trim() || `The server answers with status ${status}.`)
+  const html = /^\s*</.test(text) // the page of a proxy
+  const message = body?.error ?? ((!html && text.slice(0, 300).trim()) || `The server answers with status ${status}.`)
   return new ApiError(kind, message, status, retryAfter)
 }
 

@@ -1,4 +1,4 @@
-/** A table whose rows are sorted by a column, and shown in parts. */
+/** A table whose rows are sorted by a column, and shown in parts; on a phone a card for each row. */
 import type { ComponentChildren } from 'preact'
 import { useEffect, useMemo, useState } from 'preact/hooks'
 import { count } from '../lib/format'
@@ -45,12 +45,13 @@ export function Grid<T>({ label, columns, rows, id, by, limit = 50, onShown }: G
   useEffect(() => onShown?.(shown), [sorted, size])
   return (
     <>
-      <div class="scroll grid" tabIndex={0} role="region" aria-label={label}>
-        <table>
-          <thead>
-            <tr>
+      <div class="scroll grid cards" tabIndex={0} role="region" aria-label={label}>
+        {/* The roles are those of the elements, which browsers take away when a style lays them out as blocks. */}
+        <table role="table">
+          <thead role="rowgroup">
+            <tr role="row">
               {columns.map((c) => (
-                <th key={c.key} scope="col" class={`${c.number ? 'number' : ''} ${c.class ?? ''}`} title={c.hint} aria-sort={sort.by === c.key ? (sort.down ? 'descending' : 'ascending') : undefined}>
+                <th key={c.key} scope="col" role="columnheader" class={`${c.number ? 'number' : ''} ${c.class ?? ''}`} title={c.hint} aria-sort={sort.by === c.key ? (sort.down ? 'descending' : 'ascending') : undefined}>
                   {c.sort ? (
                     <button onClick={() => setSort((s) => ({ by: c.key, down: s.by === c.key ? !s.down : (c.number ?? false) }))}>
                       {c.title}
@@ -63,11 +64,11 @@ export function Grid<T>({ label, columns, rows, id, by, limit = 50, onShown }: G
               ))}
             </tr>
           </thead>
-          <tbody>
+          <tbody role="rowgroup">
             {shown.map((r) => (
-              <tr key={id(r)}>
+              <tr key={id(r)} role="row">
                 {columns.map((c) => (
-                  <td key={c.key} class={`${c.number ? 'number' : ''} ${c.class ?? ''}`}>
+                  <td key={c.key} role="cell" data-title={c.title} class={`${c.number ? 'number' : ''} ${c.class ?? ''}`}>
                     {c.cell(r)}
                   </td>
                 ))}

@@ -1,6 +1,7 @@
 /** Where the time of the queries went, and what each selector was read from. */
 import { useState } from 'preact/hooks'
 import type { Explained, SelectorCost, Stats } from '../../api/query'
+import { Grid, type Column } from '../../components/grid'
 import { bytes, count, plural, took } from '../../lib/format'
 import { tierName } from './answered'
 import type { Run } from './run'
@@ -73,7 +74,7 @@ function Times({ stats, tookMs }: { stats: Stats; tookMs: number }) {
       </ul>
       <p class="hint">
         {plural(stats.samples?.samplesRead ?? stats.samples?.totalQueryableSamples ?? 0, 'sample')} read
-        {tiers.length > 0 && `, of these ${tiers.map(([t, n]) => `${count(n)} buckets of ${tierName(t)}`).join(', ')}`}
+        {tiers.length > 0 && `, of these ${tiers.map(([t, n]) => `${plural(n, 'bucket')} of ${tierName(t)}`).join(', ')}`}
         {stats.cachedSteps ? `; ${plural(stats.cachedSteps, 'step')} came from the result cache` : '; no step came from the result cache'}
         {stats.samples ? `; at most ${plural(stats.samples.peakSamples, 'sample')} at once in memory` : ''}.
       </p>
@@ -81,47 +82,18 @@ function Times({ stats, tookMs }: { stats: Stats; tookMs: number }) {
   )
 }
 
+const selectorColumns: Column<SelectorCost>[] = [
+  { key: 'selector', title: 'selector', cell: (s) => <code>{s.selector}</code> },
+  { key: 'from', title: 'read from', cell: (s) => tiersOf(s) },
+  { key: 'series', title: 'series', number: true, cell: (s) => count(s.series) },
+  { key: 'samples', title: 'samples, at most', number: true, cell: (s) => count(s.samples) },
+  { key: 'buckets', title: 'buckets, at most', number: true, cell: (s) => count(s.buckets) },
+  { key: 'bytes', title: 'bytes, about', number: true, cell: (s) => bytes(s.bytes) },
+  { key: 'why', title: 'why no coarser tier', cell: (s) => whyNot(s) },
+]
+
 function Selectors({ explained }: { explained: Explained }) {
-  return (
-    <div class="scroll" tabIndex={0} role="region" aria-label="What each selector reads at most">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">selector</th>
-            <th scope="col">read from</th>
-            <th scope="col" class="number">
-              series
-            </th>
-            <th scope="col" class="number">
-              samples, at most
-            </th>
-            <th scope="col" class="number">
-              buckets, at most
-            </th>
-            <th scope="col" class="number">
-              bytes, about
-            </th>
-            <th scope="col">why no coarser tier</th>
-          </tr>
-        </thead>
-        <tbody>
-          {explained.selectors.map((s, i) => (
-            <tr key={i}>
-              <td>
-                <code>{s.selector}</code>
-              </td>
-              <td>{tiersOf(s)}</td>
-              <td class="number">{count(s.series)}</td>
-              <td class="number">{count(s.samples)}</td>
-              <td class="number">{count(s.buckets)}</td>
-              <td class="number">{bytes(s.bytes)}</td>
-              <td>{whyNot(s)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
-  )
+  return <Grid label="What each selector reads at most" columns={selectorColumns} rows={explained.selectors} id={(s) => String(explained.selectors.indexOf(s))} />
 }
 
 function tiersOf(s: SelectorCost): string {

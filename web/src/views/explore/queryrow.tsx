@@ -97,7 +97,7 @@ function Status({ query, run, answered, cost, stepMs }: QueryRowProps) {
         {run.range && <span>step {duration(stepMs)}</span>}
         <span>{plural(read, 'sample')} read</span>
         {cached > 0 && (
-          <span title={`${count(cached)} steps came from the result cache`}>{cached >= answered.steps ? 'all steps' : `${count(cached)} of ${count(answered.steps)} steps`} from the cache</span>
+          <span title={`${plural(cached, 'step')} came from the result cache`}>{cached >= answered.steps ? 'all steps' : `${count(cached)} of ${count(answered.steps)} steps`} from the cache</span>
         )}
         {late > 0 && <span title="Samples or deletions have come after the rollup. Their series are read as samples there, so the answer has them.">late data in {plural(late, 'series', 'series')}</span>}
         <span title="From the request to the decoded answer">{took(run.tookMs)}</span>

@@ -1,7 +1,7 @@
 /** The answer at one time as a table, a column for each label that differs. */
 import { useMemo, useState } from 'preact/hooks'
 import type { HistogramValue, InstantData, InstantSeries, Point } from '../../api/query'
-import { count, dateTime, short, type Zone } from '../../lib/format'
+import { count, dateTime, plural, short, type Zone } from '../../lib/format'
 import { differing, selectorOf } from '../../lib/labels'
 import { letter } from './state'
 import type { Run } from './run'
@@ -43,7 +43,7 @@ function Vector({ rows, zone, title }: { rows: InstantSeries[]; zone: Zone; titl
   }, [rows, sort])
   const shown = all ? sorted : sorted.slice(0, shownRows)
   const head = (by: string, text: string, cls = '') => (
-    <th scope="col" class={cls} aria-sort={sort?.by === by ? (sort.down ? 'descending' : 'ascending') : undefined}>
+    <th scope="col" role="columnheader" class={cls} aria-sort={sort?.by === by ? (sort.down ? 'descending' : 'ascending') : undefined}>
       <button onClick={() => setSort((s) => ({ by, down: s?.by === by ? !s.down : by === ' value' }))}>
         {text}
         {sort?.by === by && <span aria-hidden="true">{sort.down ? '↓' : '↑'}</span>}
@@ -62,23 +62,23 @@ function Vector({ rows, zone, title }: { rows: InstantSeries[]; zone: Zone; titl
           </>
         )}
       </p>
-      <div class="scroll" tabIndex={0} role="region" aria-label="Table of values">
-        <table>
-          <thead>
-            <tr>
+      <div class="scroll cards values" tabIndex={0} role="region" aria-label="Table of values">
+        <table role="table">
+          <thead role="rowgroup">
+            <tr role="row">
               {columns.length > 0 ? columns.map((c) => head(c, c === '__name__' ? 'metric' : c)) : head(' series', 'series')}
               {head(' value', 'value', 'number')}
             </tr>
           </thead>
-          <tbody>
+          <tbody role="rowgroup">
             {shown.map((r) => (
-              <tr key={selectorOf(r.metric)}>
+              <tr key={selectorOf(r.metric)} role="row">
                 {columns.length > 0 ? (
-                  columns.map((c) => <td key={c}>{r.metric[c] ?? <span class="muted">–</span>}</td>)
+                  columns.map((c) => <td key={c} role="cell" data-title={c === '__name__' ? 'metric' : c}>{r.metric[c] ?? <span class="muted">–</span>}</td>)
                 ) : (
-                  <td class="mono">{selectorOf(r.metric)}</td>
+                  <td role="cell" class="mono">{selectorOf(r.metric)}</td>
                 )}
-                <td class="number">{valueOf(r, zone)}</td>
+                <td role="cell" class="number">{valueOf(r, zone)}</td>
               </tr>
             ))}
           </tbody>
@@ -97,11 +97,11 @@ function valueOf(r: InstantSeries, zone: Zone) {
   if (r.value) return r.value[1]
   if (r.histogram) return histogramText(r.histogram[1])
   if (r.values) return <Samples points={r.values} zone={zone} />
-  return `${count(r.histograms?.length ?? 0)} histograms`
+  return plural(r.histograms?.length ?? 0, 'histogram')
 }
 
 function histogramText(h: HistogramValue): string {
-  return `count ${h.count}, sum ${short(Number(h.sum))}, ${h.buckets?.length ?? 0} buckets`
+  return `count ${h.count}, sum ${short(Number(h.sum))}, ${plural(h.buckets?.length ?? 0, 'bucket')}`
 }
 
 const shownSamples = 20

@@ -115,6 +115,7 @@ function Refusals() {
   return (
     <Card title="Refused samples" side={found.data && <span class="hint">since {dateTime(Math.floor(Date.parse(found.data.data.since) / 1000) * 1000, 'local')}</span>}>
       {found.error && <ErrorNote error={found.error} retry={found.reload} />}
+      {found.loading && !found.data && <p class="hint pad">Loading what is refused…</p>}
       {found.data && list.length === 0 && <p class="hint pad">None: every sample has been taken.</p>}
       <ul class="refusals">
         {list.map((r) => (

@@ -1,6 +1,7 @@
 /** Blocks, tiers and their forecast, roll-ups, background work, snapshots, retention rules. */
 import { requestText } from '../../api/client'
-import { rollups, storageStatus, type Job, type RollupTier, type StorageStatus } from '../../api/status'
+import { rollups, storageStatus, type Job, type RetentionRule, type RollupTier, type StorageStatus } from '../../api/status'
+import { Grid, type Column } from '../../components/grid'
 import { ErrorNote, Loading } from '../../components/states'
 import { parseExposition, total } from '../../lib/exposition'
 import { ago, bytes, count, dateTime, duration, plural, short } from '../../lib/format'
@@ -32,6 +33,7 @@ export function Storage() {
   return (
     <>
       {status.error && <ErrorNote error={status.error} retry={status.reload} />}
+      {metrics.error && !status.error && <ErrorNote error={metrics.error} retry={metrics.reload} />}
       <dl class="facts">
         <Fact title="Series" value={count(s.series)} more={`${count(s.head.series)} with samples in the head`} />
         <Fact title="Samples" value={short(s.samples)} more={s.bytesPerSample > 0 ? `${s.bytesPerSample.toPrecision(3)} bytes each in blocks` : ''} />
@@ -47,6 +49,7 @@ export function Storage() {
       )}
       {f.short && <p class="note warning">{f.text} Shorten a retention, or bound the bytes by --retention.size.</p>}
       <Tiers status={s} />
+      {rolled.error && <ErrorNote error={rolled.error} retry={rolled.reload} />}
       <Rollups tiers={rolled.data?.data.tiers ?? []} />
       <Jobs status={s} />
       <Snapshots status={s} />
@@ -55,94 +58,59 @@ export function Storage() {
   )
 }
 
+type Tier = StorageStatus['tiers'][number]
+
+const offChip = (on: boolean) => !on && <span class="chip">off</span>
+
+const tierColumns: Column<Tier>[] = [
+  {
+    key: 'tier',
+    title: 'Tier',
+    cell: (t) => (
+      <>
+        <code>{t.tier}</code> {offChip(t.on)}
+        {t.note && <div class="hint">{t.note}</div>}
+      </>
+    ),
+  },
+  { key: 'kept', title: 'Kept', cell: (t) => retention(t.retentionMs) },
+  { key: 'blocks', title: 'Blocks', number: true, cell: (t) => count(t.blocks) },
+  { key: 'bytes', title: 'Bytes', number: true, cell: (t) => bytes(t.bytes) },
+  { key: 'day', title: 'Per day', number: true, cell: (t) => (t.bytesPerDay > 0 ? bytes(t.bytesPerDay) : '–') },
+  { key: 'full', title: 'Full', hint: 'Once the retention is full, at the rate of the last days', number: true, cell: (t) => (t.fullBytes > 0 ? bytes(t.fullBytes) : '–') },
+]
+
 function Tiers({ status }: { status: StorageStatus }) {
   return (
     <Card title="Tiers">
-      <div class="scroll grid" tabIndex={0} role="region" aria-label="Table of tiers">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Tier</th>
-              <th scope="col">Kept</th>
-              <th scope="col" class="number">
-                Blocks
-              </th>
-              <th scope="col" class="number">
-                Bytes
-              </th>
-              <th scope="col" class="number">
-                Per day
-              </th>
-              <th scope="col" class="number" title="Once the retention is full, at the rate of the last days">
-                Full
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {status.tiers.map((t) => (
-              <tr key={t.tier}>
-                <td>
-                  <code>{t.tier}</code> {!t.on && <span class="chip">off</span>}
-                  {t.note && <div class="hint">{t.note}</div>}
-                </td>
-                <td>{retention(t.retentionMs)}</td>
-                <td class="number">{count(t.blocks)}</td>
-                <td class="number">{bytes(t.bytes)}</td>
-                <td class="number">{t.bytesPerDay > 0 ? bytes(t.bytesPerDay) : '–'}</td>
-                <td class="number">{t.fullBytes > 0 ? bytes(t.fullBytes) : '–'}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Grid label="Table of tiers" columns={tierColumns} rows={status.tiers} id={(t) => t.tier} />
     </Card>
   )
 }
+
+const rollupColumns: Column<RollupTier>[] = [
+  {
+    key: 'tier',
+    title: 'Tier',
+    cell: (t) => (
+      <>
+        <code>{t.tier}</code> {offChip(t.on)}
+      </>
+    ),
+  },
+  { key: 'days', title: 'Days', number: true, cell: (t) => count(t.days) },
+  { key: 'standins', title: 'Stand-ins', hint: 'Days whose samples stand in for buckets, as they are no larger', number: true, cell: (t) => count(t.standInDays) },
+  { key: 'waiting', title: 'Waiting', hint: 'Days that are not rolled up yet', number: true, cell: (t) => count(t.uncoveredDays) },
+  { key: 'renew', title: 'To renew', hint: 'Days with samples that came after the roll-up', number: true, cell: (t) => count(t.dirtyDays) },
+  { key: 'lost', title: 'Lost', number: true, cell: (t) => (t.lostDays > 0 ? <span class="delta up">{count(t.lostDays)}</span> : '0') },
+  { key: 'behind', title: 'Behind', cell: (t) => (t.behindSeconds > 0 ? duration(Math.round(t.behindSeconds) * 1000) : <span class="muted fixed">up to date</span>) },
+]
 
 function Rollups({ tiers }: { tiers: RollupTier[] }) {
   if (tiers.length === 0) return null
   return (
     <Card title="Roll-ups">
-      <div class="scroll grid" tabIndex={0} role="region" aria-label="Table of roll-ups">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Tier</th>
-              <th scope="col" class="number">
-                Days
-              </th>
-              <th scope="col" class="number" title="Days whose samples stand in for buckets, as they are no larger">
-                Stand-ins
-              </th>
-              <th scope="col" class="number" title="Days that are not rolled up yet">
-                Waiting
-              </th>
-              <th scope="col" class="number" title="Days with samples that came after the roll-up">
-                To renew
-              </th>
-              <th scope="col" class="number">
-                Lost
-              </th>
-              <th scope="col">Behind</th>
-            </tr>
-          </thead>
-          <tbody>
-            {tiers.map((t) => (
-              <tr key={t.tier}>
-                <td>
-                  <code>{t.tier}</code> {!t.on && <span class="chip">off</span>}
-                </td>
-                <td class="number">{count(t.days)}</td>
-                <td class="number">{count(t.standInDays)}</td>
-                <td class="number">{count(t.uncoveredDays)}</td>
-                <td class="number">{count(t.dirtyDays)}</td>
-                <td class="number">{t.lostDays > 0 ? <span class="delta up">{count(t.lostDays)}</span> : '0'}</td>
-                <td>{t.behindSeconds > 0 ? duration(Math.round(t.behindSeconds) * 1000) : <span class="muted fixed">up to date</span>}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Grid label="Table of roll-ups" columns={rollupColumns} rows={tiers} id={(t) => t.tier} />
     </Card>
   )
 }
@@ -221,45 +189,27 @@ function Snapshots({ status }: { status: StorageStatus }) {
   )
 }
 
+const ruleColumns: Column<RetentionRule>[] = [
+  { key: 'match', title: 'Series of', cell: (r) => (r.match ? <code>{r.match}</code> : 'all others') },
+  {
+    key: 'kept',
+    title: 'Kept, by tier',
+    cell: (r) =>
+      Object.entries(r.keepMs)
+        .map(([tier, ms]) => `${tier} ${retention(ms)}`)
+        .join(', '),
+  },
+  { key: 'series', title: 'Series', number: true, cell: (r) => count(r.series) },
+  { key: 'bytes', title: 'Bytes', number: true, cell: (r) => bytes(r.bytes) },
+  { key: 'hidden', title: 'Wait for a rewrite', number: true, cell: (r) => bytes(r.hiddenBytes) },
+]
+
 function Rules({ status }: { status: StorageStatus }) {
   const rules = status.retentionRules ?? []
   if (rules.length === 0) return null
   return (
     <Card title="Retention rules">
-      <div class="scroll grid" tabIndex={0} role="region" aria-label="Table of retention rules">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Series</th>
-              <th scope="col">Kept, by tier</th>
-              <th scope="col" class="number">
-                Series
-              </th>
-              <th scope="col" class="number">
-                Bytes
-              </th>
-              <th scope="col" class="number">
-                Wait for a rewrite
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {rules.map((r) => (
-              <tr key={r.match}>
-                <td>{r.match ? <code>{r.match}</code> : 'all others'}</td>
-                <td>
-                  {Object.entries(r.keepMs)
-                    .map(([tier, ms]) => `${tier} ${retention(ms)}`)
-                    .join(', ')}
-                </td>
-                <td class="number">{count(r.series)}</td>
-                <td class="number">{bytes(r.bytes)}</td>
-                <td class="number">{bytes(r.hiddenBytes)}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Grid label="Table of retention rules" columns={ruleColumns} rows={rules} id={(r) => r.match} />
     </Card>
   )
 }

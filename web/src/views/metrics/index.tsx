@@ -123,7 +123,7 @@ function List({ rows, totalMetrics, totalBytes, sinceMs, warnings, params }: Lis
         </>
       ),
     },
-    { key: 'type', title: 'Type', class: 'wide', sort: (r) => r.type, cell: (r) => <TypeChip type={r.type} /> },
+    { key: 'type', title: 'Type', sort: (r) => r.type, cell: (r) => <TypeChip type={r.type} /> },
     { key: 'unit', title: 'Unit', class: 'wide', sort: (r) => r.unit, cell: (r) => r.unit || <span class="muted">–</span> },
     { key: 'series', title: 'Series', number: true, sort: (r) => r.series, cell: (r) => count(r.series) },
     {
