@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"tsdb/internal/model"
 	"tsdb/internal/vfs"
+	"tsdb/partition/block"
 	"tsdb/partition/compaction"
 )
 
@@ -181,6 +183,38 @@ func TestDeleteEstimates(t *testing.T) {
 	r.Sets = [][]*labels.Matcher{{equalI(0)}}
 	e, err = db.DeleteSeries(ctx, r)
 	want(e, err, 1, 10)
+}
+
+// The estimate counts a series once in each tier, however many blocks have it, and the rows
+// that it has there, however many those of other series are.
+func TestDeleteEstimatesByTier(t *testing.T) {
+	w := newTieredWorld(t)
+	w.opts.TierRetentionMs = map[block.Tier]int64{block.Hour: 0}
+	w.restart()
+	for _, ago := range []int{3, 4} {
+		w.write(0, every(dayAt(ago)+7, model.MinuteMs, 300))
+		for i := range 20 {
+			w.write(1+i, one(dayAt(ago)+7, 1))
+		}
+	}
+	w.compact()
+	for i, want := range []DeleteEstimate{
+		{Series: 1, Samples: 600, Tiers: []DeleteTierEstimate{{Tier: "raw", Series: 1, Rows: 600}, {Tier: "1h", Series: 1, Rows: 10}}},
+		{Series: 1, Samples: 2, Tiers: []DeleteTierEstimate{{Tier: "raw", Series: 1, Rows: 2}, {Tier: "1h", Series: 1, Rows: 2}}},
+	} {
+		got, err := w.db.DeleteSeries(w.ctx, DeleteRequest{Range: model.AllTime, DryRun: true, Sets: [][]*labels.Matcher{{equalI(i)}}})
+		must(t, err)
+		got.Bytes = 0
+		for k := range got.Tiers {
+			if got.Tiers[k].Bytes == 0 {
+				t.Errorf("series %d takes no bytes: %+v", i, got.Tiers[k])
+			}
+			got.Tiers[k].Bytes = 0
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("series %d: %+v, want %+v", i, got, want)
+		}
+	}
 }
 
 // CleanTombstones rewrites the blocks with deletions and leaves others alone.

@@ -32,9 +32,9 @@ type DeleteEstimate struct {
 
 // DeleteTierEstimate is the part of a DeleteEstimate in one tier.
 type DeleteTierEstimate struct {
-	Tier   string `json:"tier"` // "head", "raw", or a rollup
-	Series uint64 `json:"series"`
-	Rows   uint64 `json:"rows"` // samples, or buckets of a rollup
+	Tier   string `json:"tier"`   // "head", "raw", or a rollup
+	Series uint64 `json:"series"` // distinct ones
+	Rows   uint64 `json:"rows"`   // samples, or buckets of a rollup
 	Bytes  int64  `json:"bytes"`
 }
 
@@ -48,7 +48,7 @@ type deleteEstimator struct {
 	r     DeleteRequest
 	sets  [][]*match.Matcher
 	tiers map[string]*DeleteTierEstimate
-	ids   []uint64 // halves of identities, as in countSeries
+	ids   map[string][]uint64 // by tier: halves of identities, as in countSeries
 }
 
 // estimateDelete estimates what a deletion concerns.
@@ -58,7 +58,7 @@ func (db *DB) estimateDelete(ctx context.Context, r DeleteRequest) (DeleteEstima
 		return DeleteEstimate{}, err
 	}
 	defer v.Release()
-	e := deleteEstimator{v: v, r: r, tiers: map[string]*DeleteTierEstimate{}}
+	e := deleteEstimator{v: v, r: r, tiers: map[string]*DeleteTierEstimate{}, ids: map[string][]uint64{}}
 	for _, ms := range r.Sets {
 		compiled, err := match.Compiled(ms)
 		if err != nil {
@@ -104,10 +104,10 @@ func (e *deleteEstimator) run(ctx context.Context) (DeleteEstimate, error) {
 		}
 		result.Expired = found
 	}
-	slices.Sort(e.ids)
-	result.Series = uint64(len(slices.Compact(e.ids)))
+	result.Series = distinct(slices.Concat(e.ids["head"], e.ids[block.Raw.String()]))
 	for _, name := range append([]string{"head", block.Raw.String()}, rollupNames()...) {
 		if t := e.tiers[name]; t != nil {
+			t.Series = distinct(e.ids[name])
 			result.Tiers = append(result.Tiers, *t)
 			result.Bytes += t.Bytes
 			if name == "head" || name == block.Raw.String() {
@@ -125,13 +125,18 @@ func rollupNames() (names []string) {
 	return names
 }
 
-func (e *deleteEstimator) add(tier string, series, rows uint64, bytes int64) {
+func distinct(ids []uint64) uint64 {
+	slices.Sort(ids)
+	return uint64(len(slices.Compact(ids)))
+}
+
+func (e *deleteEstimator) add(tier string, rows uint64, bytes int64) {
 	t := e.tiers[tier]
 	if t == nil {
 		t = &DeleteTierEstimate{Tier: tier}
 		e.tiers[tier] = t
 	}
-	t.Series, t.Rows, t.Bytes = t.Series+series, t.Rows+rows, t.Bytes+bytes
+	t.Rows, t.Bytes = t.Rows+rows, t.Bytes+bytes
 }
 
 // head adds the samples in memory.
@@ -162,9 +167,9 @@ func (e *deleteEstimator) head(ctx context.Context) error {
 		}
 	}
 	for _, id := range ids {
-		e.ids = append(e.ids, id.Hi)
+		e.ids["head"] = append(e.ids["head"], id.Hi)
 	}
-	e.add("head", uint64(len(refs)), uint64(rows), int64(math.Ceil(float64(rows)*perSample)))
+	e.add("head", uint64(rows), int64(math.Ceil(float64(rows)*perSample)))
 	return nil
 }
 
@@ -212,9 +217,15 @@ func (e *deleteEstimator) raw(ctx context.Context, entry *blockset.Entry, tr mod
 	if len(ords) == 0 {
 		return nil
 	}
+	return e.addSeries(entry, ords, tr, deletions)
+}
+
+// addSeries adds the rows of series of a block in a range that no deletion covers.
+func (e *deleteEstimator) addSeries(entry *blockset.Entry, ords []uint32, tr model.TimeRange, deletions *block.Deletions) (err error) {
+	b, tier := entry.Block(), entry.Tier.String()
 	for _, ord := range ords {
 		if id, err := b.ID(ord); err == nil {
-			e.ids = append(e.ids, id.Hi)
+			e.ids[tier] = append(e.ids[tier], id.Hi)
 		}
 	}
 	step := (len(ords) + sampledSeries - 1) / sampledSeries
@@ -227,6 +238,9 @@ func (e *deleteEstimator) raw(ctx context.Context, entry *blockset.Entry, tr mod
 		}
 		deleted = deletions.Ranges(ords[i], deleted)
 		for _, c := range chunks {
+			if c.Kind == block.KindStandIn {
+				c.Count = 1 // as in Info.Samples
+			}
 			if span := model.Inclusive(c.MinTime, c.MaxTime); !deleted.Covers(span.Intersect(tr)) {
 				rows += float64(c.Count) * share(span, tr)
 			}
@@ -234,7 +248,7 @@ func (e *deleteEstimator) raw(ctx context.Context, entry *blockset.Entry, tr mod
 		looked++
 	}
 	rows *= float64(len(ords)) / float64(looked)
-	e.add(entry.Tier.String(), uint64(len(ords)), uint64(math.Ceil(rows)), int64(math.Ceil(rows*float64(entry.Size)/float64(max(entry.Samples, 1)))))
+	e.add(tier, uint64(math.Ceil(rows)), int64(math.Ceil(rows*float64(entry.Size)/float64(max(entry.Samples, 1)))))
 	return nil
 }
 
@@ -246,23 +260,29 @@ func (e *deleteEstimator) rollup(ctx context.Context, entry *blockset.Entry, ran
 	if err != nil || len(ords) == 0 {
 		return false, ignoreDamage(err)
 	}
-	n := uint64(0)
 	for _, tr := range ranges {
-		kept, all, _, err := b.Present(ctx, ords, touched(entry.Tier, tr), nil, nil)
+		tr = touched(entry.Tier, tr)
+		kept, all, _, err := b.Present(ctx, ords, tr, nil, nil)
 		if err != nil {
 			return false, ignoreDamage(err)
 		}
-		for i := range ords {
+		var there []uint32
+		for i, ord := range ords {
 			if all || kept[i] {
-				n++
+				there = append(there, ord)
+			}
+		}
+		if len(there) == 0 {
+			continue
+		}
+		found = true
+		if count {
+			if err := e.addSeries(entry, there, tr, nil); err != nil {
+				return found, err
 			}
 		}
 	}
-	if n > 0 && count {
-		part := share(entry.TimeRange(), touched(entry.Tier, ranges[0])) * float64(n) / float64(max(entry.Series, 1))
-		e.add(entry.Tier.String(), n, uint64(math.Ceil(part*float64(entry.Samples))), int64(math.Ceil(part*float64(entry.Size))))
-	}
-	return n > 0, nil
+	return found, nil
 }
 
 // touched returns the ends of the buckets of a tier that a range touches, as a range.

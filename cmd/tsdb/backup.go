@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/storage/archive"
 )
@@ -130,8 +131,6 @@ func printProgress(stderr io.Writer, command string) func(archive.Progress) {
 		if rate > 0 {
 			left = time.Duration(float64(p.Total-p.Done) / rate * float64(time.Second)).Round(time.Second).String()
 		}
-		fmt.Fprintf(stderr, "%s: %.1f of %.1f MiB, %.1f MiB/s, %s left\n", command, mib(p.Done), mib(p.Total), rate/(1<<20), left)
+		fmt.Fprintf(stderr, "%s: %s of %s, %s/s, %s left\n", command, model.FormatBytes(p.Done), model.FormatBytes(p.Total), model.FormatBytes(int64(rate)), left)
 	}
 }
-
-func mib(n int64) float64 { return float64(n) / (1 << 20) }

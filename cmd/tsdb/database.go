@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"tsdb/internal/model"
 	"tsdb/storage"
 )
 
@@ -37,7 +38,7 @@ func (d *database) get() (*storage.DB, error) {
 	}
 	if total := d.total.Load(); total > 0 {
 		done := min(d.done.Load(), total)
-		return nil, fmt.Errorf("%w: starting, %d of %d MiB of the log replayed (%d %%)", storage.ErrBusy, done>>20, total>>20, 100*done/total)
+		return nil, fmt.Errorf("%w: starting, %s of %s of the log replayed (%d %%)", storage.ErrBusy, model.FormatBytes(done), model.FormatBytes(total), 100*done/total)
 	}
 	return nil, fmt.Errorf("%w: starting", storage.ErrBusy)
 }
