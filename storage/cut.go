@@ -11,6 +11,7 @@ import (
 	"tsdb/partition/block"
 	"tsdb/partition/blockset"
 	"tsdb/partition/manifest"
+	"tsdb/storage/head"
 )
 
 // headSizes decide when the head is cut.
@@ -168,7 +169,8 @@ func (f *flusher) writeHead(ctx context.Context, table *memtable, meta block.Met
 func (f *flusher) writeSeries(ctx context.Context, w *block.Writer, table *memtable, refs []model.Ref) error {
 	buf := table.buf
 	var samples model.Samples
-	var builder model.LabelBuilder
+	numbering := head.NewNumbering(w.Label)
+	var numbers []uint32
 	tell := f.jobs.cut.Progress("a block of "+model.FormatCount(buf.Stats().Samples, "sample"), "series")
 	for i, ref := range refs {
 		if i%1024 == 0 {
@@ -180,11 +182,12 @@ func (f *flusher) writeSeries(ctx context.Context, w *block.Writer, table *memta
 		samples.Reset()
 		buf.Samples(ref, model.AllTime, &samples)
 		if !w.SeriesAt(uint32(i)) {
-			tenant, id, ls, ok := f.head.LabelsTo(ref, &builder)
+			tenant, id, labels, ok := f.head.LabelNumbers(ref, numbering, numbers[:0])
 			if !ok {
 				return fmt.Errorf("BUG: series %d of a live buffer has left the head", ref)
 			}
-			if err := w.Series(tenant, id, ls); err != nil {
+			numbers = labels
+			if err := w.SeriesOfLabels(tenant, id, labels); err != nil {
 				return err
 			}
 		}

@@ -171,16 +171,22 @@ func (w *Writer) flushStandIn() {
 // addBucketTimes returns the number of the time column for the rows of b in the page
 // under construction; equal columns are stored once.
 func (c *columnWriter) addBucketTimes(b *model.Buckets, tier Tier) uint32 {
-	key := keyOfBucketTimes(b)
 	t := timeColumn{count: uint32(b.Len()), min: b.End[0], max: b.End[b.Len()-1]}
+	if t.count == 1 && b.Count[0] == 1 { // the only sample's time determines the end of the bucket
+		n, known := c.single(b.T1[0])
+		if !known {
+			c.encoded = encoding.AppendBucketTimes(c.encoded[:0], b, tier.Ms())
+			c.layOutTimes(c.encoded, t)
+		}
+		return n
+	}
+	key := keyOfBucketTimes(b)
 	if n, ok := c.knownTimes(key, t); ok {
 		return n
 	}
 	c.encoded = encoding.AppendBucketTimes(c.encoded[:0], b, tier.Ms())
-	t.columnRef = c.add(streamTimes, c.encoded, b.Len())
-	n := uint32(len(c.page.times))
-	c.page.times = append(c.page.times, t)
-	c.times.add(key, storedColumn{page: c.seq, index: n, ref: t.columnRef})
+	n, ref := c.layOutTimes(c.encoded, t)
+	c.times.add(key, storedColumn{page: c.seq, index: n, ref: ref})
 	return n
 }
 

@@ -24,6 +24,7 @@ type columnWriter struct {
 	fences  []page // of the pages written
 	streams [streams]columnStream
 	times   dedupe // by timestamps or encoded bytes
+	singles singleTimes
 	values  dedupe // by encoded bytes
 	encoded []byte // scratch: the current column
 	packed  []byte // scratch: a compressed group
@@ -144,8 +145,16 @@ const noTime = inlineFrame
 // addTimes returns the number of the time column for ts in the page under
 // construction; equal columns are stored once.
 func (c *columnWriter) addTimes(ts []int64) uint32 {
-	key := keyOfTimes(ts)
 	t := timeColumn{count: uint32(len(ts)), min: ts[0], max: ts[len(ts)-1]}
+	if t.count == 1 {
+		n, known := c.single(ts[0])
+		if !known {
+			c.encoded = encoding.AppendTimestamps(c.encoded[:0], ts, c.tier)
+			c.layOutTimes(c.encoded, t)
+		}
+		return n
+	}
+	key := keyOfTimes(ts)
 	if n, ok := c.knownTimes(key, t); ok {
 		return n
 	}
@@ -158,15 +167,36 @@ func (c *columnWriter) addTimes(ts []int64) uint32 {
 // addEncodedTimes is like addTimes for an encoded column; t has its count and
 // times.
 func (c *columnWriter) addEncodedTimes(column []byte, t timeColumn) uint32 {
+	if t.count == 1 && len(column) <= inlineBytesMax {
+		n, known := c.single(t.min)
+		if !known {
+			c.layOutTimes(column, t)
+		}
+		return n
+	}
 	key := keyOfEncoded(column, int(t.count))
 	if n, ok := c.knownTimes(key, t); ok {
 		return n
 	}
+	n, ref := c.layOutTimes(column, t)
+	c.times.add(key, storedColumn{page: c.seq, index: n, ref: ref})
+	return n
+}
+
+// layOutTimes adds a time column to the page under construction, of which t has the count
+// and times, and returns its number and location.
+func (c *columnWriter) layOutTimes(column []byte, t timeColumn) (uint32, columnRef) {
 	t.columnRef = c.add(streamTimes, column, int(t.count))
 	n := uint32(len(c.page.times))
 	c.page.times = append(c.page.times, t)
-	c.times.add(key, storedColumn{page: c.seq, index: n, ref: t.columnRef})
-	return n
+	return n, t.columnRef
+}
+
+// single returns the number of the time column in the page under construction that has
+// the time at alone. If there is none, it reports false, and the next column laid out
+// must be that one, with the number returned.
+func (c *columnWriter) single(at int64) (n uint32, known bool) {
+	return c.singles.find(at, c.seq, uint32(len(c.page.times)))
 }
 
 // knownTimes returns the number of a time column that was stored under key.

@@ -84,3 +84,36 @@ func (d *dedupe) resolve(frames []frame) {
 	}
 	d.fresh = d.fresh[:0]
 }
+
+// singleTimes finds time columns of the page under construction that have one time. They
+// are short, so that pages do not share them: to look them up in a dedupe, by hashes of
+// their content, takes longer than all else that is done for a series of one sample.
+type singleTimes struct {
+	slots []singleTime // open addressing, never more than half full
+}
+
+// singleTime is a column of a page: of an earlier one, the slot is free.
+type singleTime struct {
+	at     int64
+	page   uint32
+	number uint32
+}
+
+const singleSlotBits = 11 // 2 pageRows slots
+
+// find returns the number of the column with the time at in a page, and reports true. If
+// there is none, it records next as its number, and returns it.
+func (s *singleTimes) find(at int64, page, next uint32) (number uint32, known bool) {
+	if s.slots == nil {
+		s.slots = make([]singleTime, 1<<singleSlotBits)
+	}
+	for i := uint64(at) * 0x9e3779b97f4a7c15 >> (64 - singleSlotBits); ; i = (i + 1) % (1 << singleSlotBits) {
+		switch slot := &s.slots[i]; {
+		case slot.page != page:
+			*slot = singleTime{at, page, next}
+			return next, false
+		case slot.at == at:
+			return slot.number, true
+		}
+	}
+}

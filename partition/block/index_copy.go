@@ -120,7 +120,9 @@ func (x *indexWriter) finishSource() (bool, error) {
 // firstAndLast returns the first and the last series, of which there must be one.
 func (x *indexWriter) firstAndLast() (first, last SeriesEntry, err error) {
 	if x.source == nil {
-		return x.first, x.lastSeries, nil
+		last = x.lastSeries
+		last.Labels = x.labelsOf(x.last)
+		return x.first, last, nil
 	}
 	if first, err = x.source.labels.entry(0); err == nil {
 		last, err = x.source.labels.entry(uint32(x.series - 1))
@@ -228,7 +230,10 @@ func (w *Writer) SeriesOf(it *Iterator) error {
 // labels returns the labels of the current series, for messages.
 func (w *Writer) labels() labels.Labels {
 	s := &w.series
-	if !s.copied || w.index.source == nil {
+	switch {
+	case s.numbered:
+		return w.index.labelsOf(w.numbers)
+	case !s.copied || w.index.source == nil:
 		return s.labels
 	}
 	e, _ := w.index.source.labels.entry(s.from) // without them the message says less

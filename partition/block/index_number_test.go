@@ -29,13 +29,13 @@ func TestPairsOfSeries(t *testing.T) {
 			b.Sort()
 		}
 		ls := b.Labels()
-		metric, err := x.number(ls)
+		err := x.number(ls)
 		if empty := ls.Len() == 0; (err != nil) != empty {
 			t.Fatalf("series %d %v: %v", i, ls, err)
 		} else if empty {
 			continue
 		}
-		if want := ls.Get(MetricName); metric != want {
+		if metric, want := x.metricName(x.current, x.metricOf(x.current)), ls.Get(MetricName); metric != want {
 			t.Fatalf("series %d %v: metric %q, want %q", i, ls, metric, want)
 		}
 		var got []labels.Label
@@ -54,7 +54,7 @@ func TestPairsOfSeries(t *testing.T) {
 func TestBadLabelsBesideGoodOnes(t *testing.T) {
 	x := &indexWriter{}
 	good := labels.FromStrings("b", "1", "d", "1", "f", "1")
-	if _, err := x.number(good); err != nil {
+	if err := x.number(good); err != nil {
 		t.Fatal(err)
 	}
 	x.last, x.current, x.lastEnds, x.ends, x.lastText = x.current, x.last, x.ends, x.lastEnds, model.LabelString(good)
@@ -66,7 +66,7 @@ func TestBadLabelsBesideGoodOnes(t *testing.T) {
 		for _, s := range pairs {
 			b = model.AppendLabelString(b, s)
 		}
-		if _, err := x.number(model.LabelsOf(b)); err == nil {
+		if err := x.number(model.LabelsOf(b)); err == nil {
 			t.Errorf("%q are taken", pairs)
 		}
 	}

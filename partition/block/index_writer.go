@@ -27,12 +27,12 @@ type indexWriter struct {
 	counts     []uint32 // series that have a pair, by its number
 	last       []uint32 // pairs of the last series
 	current    []uint32 // scratch
-	lastText   string   // labels of the last series
+	lastText   string   // labels of the last series, "" if it was added by pairs
 	lastEnds   []int    // of each of them in lastText
 	ends       []int    // scratch
-	lastMetric string
+	metric     int      // which label of the last series is its metric name, noMetric = none
 	first      SeriesEntry
-	lastSeries SeriesEntry
+	lastSeries SeriesEntry // without labels: see last
 	out        *output
 	sections   []section
 	batch      int      // ordinals held at once
@@ -60,6 +60,9 @@ func (s *slabs) append(b []byte) {
 	(*s)[n-1] = append((*s)[n-1], b...)
 }
 
+// noMetric is the index of the metric name in a series that has none.
+const noMetric = -1
+
 // add appends a series; its ordinal is the number of series before it. It rejects
 // labels that are empty or not sorted, and a series that does not sort after the
 // last one.
@@ -69,17 +72,55 @@ func (x *indexWriter) add(tenant uint32, id model.Identity, ls labels.Labels) er
 			return err
 		}
 	}
-	metric, err := x.number(ls)
-	if err != nil {
+	if err := x.number(ls); err != nil {
 		return err
 	}
+	if err := x.addCurrent(tenant, id); err != nil {
+		return err
+	}
+	x.lastEnds, x.ends = x.ends, x.lastEnds
+	x.lastText = model.LabelString(ls)
+	return nil
+}
+
+// addPairs is add for a series of which the table has numbered the labels.
+func (x *indexWriter) addPairs(tenant uint32, id model.Identity, pairs []uint32) error {
+	if x.source != nil {
+		if err := x.collect(); err != nil {
+			return err
+		}
+	}
+	x.current = append(x.current[:0], pairs...)
+	bad := len(pairs) == 0
+	for i, p := range pairs {
+		if int(p) >= x.table.n {
+			return fmt.Errorf("no label has the number %d", p)
+		}
+		if i == 0 || i < len(x.last) && p == x.last[i] && pairs[i-1] == x.last[i-1] {
+			continue // in order there
+		}
+		bad = bad || x.nameOf(pairs[i-1]) >= x.nameOf(p)
+	}
+	if bad {
+		return fmt.Errorf("series %v: labels empty or not sorted", x.labelsOf(pairs))
+	}
+	if err := x.addCurrent(tenant, id); err != nil {
+		return err
+	}
+	x.lastEnds, x.lastText = x.lastEnds[:0], ""
+	return nil
+}
+
+// addCurrent appends the series of the pairs in current.
+func (x *indexWriter) addCurrent(tenant uint32, id model.Identity) error {
 	if x.series >= maxSeriesInBlock {
 		return fmt.Errorf("more than %d series in a block", x.series)
 	}
 	if x.table.values.err != nil {
 		return x.table.values.err
 	}
-	if err := x.checkOrder(tenant, metric, ls); err != nil {
+	metric := x.metricOf(x.current)
+	if err := x.checkOrder(tenant, metric); err != nil {
 		return err
 	}
 	for _, p := range x.current {
@@ -94,20 +135,47 @@ func (x *indexWriter) add(tenant uint32, id model.Identity, ls labels.Labels) er
 	x.identities.add(x.list)
 	x.series++
 	x.last, x.current = x.current, x.last
-	x.lastEnds, x.ends = x.ends, x.lastEnds
-	x.lastMetric, x.lastText = metric, model.LabelString(ls)
-	x.lastSeries = SeriesEntry{Tenant: tenant, ID: id, Labels: ls}
+	x.metric = metric
+	x.lastSeries = SeriesEntry{Tenant: tenant, ID: id}
 	if x.series == 1 {
-		x.first = SeriesEntry{Tenant: tenant, ID: id, Labels: ls.Copy()}
+		x.first = SeriesEntry{Tenant: tenant, ID: id, Labels: x.labelsOf(x.last)}
 	}
 	return nil
 }
 
-// number sets current to the pairs of a series and returns its metric name. Series in
-// order differ from the last one in few labels, which lie between bytes that both have:
-// only they are looked up.
-func (x *indexWriter) number(ls labels.Labels) (metric string, err error) {
+// metricOf returns which of the pairs is the metric name.
+func (x *indexWriter) metricOf(pairs []uint32) int {
+	if i := x.metric; i >= 0 && i < len(pairs) && x.isMetric(pairs[i]) { // as in the last series
+		return i
+	}
+	return slices.IndexFunc(pairs, x.isMetric)
+}
+
+func (x *indexWriter) isMetric(pair uint32) bool { return x.nameOf(pair) == MetricName }
+
+// metricName returns the metric name of pairs, of which it is label i.
+func (x *indexWriter) metricName(pairs []uint32, i int) string {
+	if i == noMetric {
+		return ""
+	}
+	return x.table.valueOf(pairs[i])
+}
+
+// labelsOf returns the labels that pairs number.
+func (x *indexWriter) labelsOf(pairs []uint32) labels.Labels {
+	var b model.LabelBuilder
+	b.Reset()
+	for _, p := range pairs {
+		b.Add(x.nameOf(p), x.table.valueOf(p))
+	}
+	return b.Labels()
+}
+
+// number sets current to the pairs of a series. Series in order differ from the last one
+// in few labels, which lie between bytes that both have: only they are looked up.
+func (x *indexWriter) number(ls labels.Labels) error {
 	text := model.LabelString(ls)
+	last := x.last[:len(x.lastEnds)] // none if there is no text of it
 	head := commonPrefix(x.lastText, text)
 	tail := commonSuffix(x.lastText[head:], text[head:])
 	moved := len(text) - len(x.lastText)
@@ -118,9 +186,9 @@ func (x *indexWriter) number(ls labels.Labels) (metric string, err error) {
 		at = x.lastEnds[n]
 		n++
 	}
-	x.current, x.ends = append(x.current, x.last[:n]...), append(x.ends, x.lastEnds[:n]...)
+	x.current, x.ends = append(x.current, last[:n]...), append(x.ends, x.lastEnds[:n]...)
 	// The labels in between, up to the first of which the last series has all bytes, too.
-	same, from := len(x.last), len(x.lastText)
+	same, from := len(last), len(x.lastText)
 	for same > n && x.startOfLast(same-1) >= len(x.lastText)-tail {
 		same--
 		from = x.startOfLast(same)
@@ -130,18 +198,18 @@ func (x *indexWriter) number(ls labels.Labels) (metric string, err error) {
 		name, value, end := nextLabel(text, at)
 		bad = bad || name == "" || value == ""
 		long = max(long, len(name), len(value))
-		guess := uint32(1<<32 - 1)
-		if i := len(x.current); i < len(x.last) {
-			guess = x.last[i]
+		guess := noPair
+		if i := len(x.current); i < len(last) {
+			guess = last[i]
 		}
 		x.current, x.ends = append(x.current, x.table.pair(name, value, guess)), append(x.ends, end)
 		at = end
 	}
 	if at != from+moved { // those bytes are the end of one label here
-		same = len(x.last)
+		same = len(last)
 	}
 	changed := len(x.current)
-	x.current = append(x.current, x.last[same:]...)
+	x.current = append(x.current, last[same:]...)
 	for _, end := range x.lastEnds[same:] {
 		x.ends = append(x.ends, end+moved)
 	}
@@ -149,29 +217,19 @@ func (x *indexWriter) number(ls labels.Labels) (metric string, err error) {
 		bad = bad || x.nameOf(x.current[i-1]) >= x.nameOf(x.current[i])
 	}
 	if bad || len(x.current) == 0 {
-		return "", fmt.Errorf("series %v: labels empty or not sorted", ls)
+		return fmt.Errorf("series %v: labels empty or not sorted", ls)
 	}
 	if long > maxLabelBytes {
-		return "", fmt.Errorf("a label name or value of %d bytes exceeds the limit of %d", long, maxLabelBytes)
+		return errLabelBytes(long)
 	}
-	for i, p := range x.current {
-		if x.nameOf(p) == MetricName {
-			_, metric, _ = nextLabel(text, x.startOf(i))
-			break
-		}
-	}
-	return metric, nil
+	return nil
+}
+
+func errLabelBytes(n int) error {
+	return fmt.Errorf("a label name or value of %d bytes exceeds the limit of %d", n, maxLabelBytes)
 }
 
 func (x *indexWriter) nameOf(pair uint32) string { return x.table.names[x.table.at(pair).name] }
-
-// startOf returns where label i of the current series begins.
-func (x *indexWriter) startOf(i int) int {
-	if i == 0 {
-		return 0
-	}
-	return x.ends[i-1]
-}
 
 // startOfLast returns where label i of the last series begins.
 func (x *indexWriter) startOfLast(i int) int {
@@ -223,7 +281,9 @@ func commonSuffix(a, b string) int {
 	return i
 }
 
-func (x *indexWriter) checkOrder(tenant uint32, metric string, ls labels.Labels) error {
+// checkOrder returns an error unless the current series, of which label metric is the
+// metric name, sorts after the last one.
+func (x *indexWriter) checkOrder(tenant uint32, metric int) error {
 	n := len(x.tenants)
 	if n == 0 || tenant > x.tenants[n-1].tenant {
 		x.tenants = append(x.tenants, tenantRange{tenant, uint32(x.series)})
@@ -232,37 +292,48 @@ func (x *indexWriter) checkOrder(tenant uint32, metric string, ls labels.Labels)
 	c := 0
 	if tenant < x.tenants[n-1].tenant {
 		c = 1
-	} else if c = strings.Compare(x.lastMetric, metric); c == 0 {
+	} else if c = x.compareMetrics(metric); c == 0 {
 		c = x.comparePairs(x.last, x.current)
 	}
 	if c >= 0 {
-		return fmt.Errorf("series %v of tenant %d out of order", ls, tenant)
+		return fmt.Errorf("series %v of tenant %d out of order", x.labelsOf(x.current), tenant)
 	}
 	return nil
 }
 
+// compareMetrics compares the metric name of the last series with that of the current one,
+// which is its label metric.
+func (x *indexWriter) compareMetrics(metric int) int {
+	if metric != noMetric && x.metric != noMetric && x.last[x.metric] == x.current[metric] {
+		return 0
+	}
+	return strings.Compare(x.metricName(x.last, x.metric), x.metricName(x.current, metric))
+}
+
 // comparePairs orders label sets with the same metric name as Compare does.
 func (x *indexWriter) comparePairs(a, b []uint32) int {
-	i, j := 0, 0
-	for {
+	k := 0
+	for k < len(a) && k < len(b) && a[k] == b[k] {
+		k++
+	}
+	for i, j := k, k; ; i, j = i+1, j+1 {
 		i, j = x.skipMetric(a, i), x.skipMetric(b, j)
 		if i == len(a) || j == len(b) {
 			return (len(a) - i) - (len(b) - j)
 		}
-		if a[i] != b[j] {
-			break
+		if a[i] == b[j] {
+			continue
 		}
-		i, j = i+1, j+1
+		if na, nb := x.table.at(a[i]).name, x.table.at(b[j]).name; na != nb {
+			return strings.Compare(x.table.names[na], x.table.names[nb])
+		}
+		return strings.Compare(x.table.valueOf(a[i]), x.table.valueOf(b[j]))
 	}
-	if na, nb := x.table.at(a[i]).name, x.table.at(b[j]).name; na != nb {
-		return strings.Compare(x.table.names[na], x.table.names[nb])
-	}
-	return strings.Compare(x.table.valueOf(a[i]), x.table.valueOf(b[j]))
 }
 
 // skipMetric returns i, or i+1 if pair i is the metric name.
 func (x *indexWriter) skipMetric(pairs []uint32, i int) int {
-	if i < len(pairs) && x.table.names[x.table.at(pairs[i]).name] == MetricName {
+	if i < len(pairs) && x.isMetric(pairs[i]) {
 		i++
 	}
 	return i
@@ -321,7 +392,7 @@ func (x *indexWriter) write() {
 		}
 		return
 	}
-	sym := x.table.order()
+	sym := x.table.order(x.counts)
 	fences := make([]nameFences, len(sym.names))
 	x.writeDictionaries(sym, fences)
 	x.writePostings(sym, fences)
@@ -388,8 +459,8 @@ func (x *indexWriter) writeDictionaries(sym *symbols, fences []nameFences) {
 func (x *indexWriter) writePostings(sym *symbols, fences []nameFences) {
 	off := x.out.section()
 	counts := make([]uint32, len(sym.pair)) // by rank
-	for p, n := range x.counts {
-		counts[sym.rank[p]] = n
+	for r, p := range sym.pair {
+		counts[r] = x.counts[p]
 	}
 	for from := 0; from < len(sym.names); {
 		to, total := from, 0

@@ -25,6 +25,9 @@ type labelPair struct {
 
 const pairsInPart = 1024
 
+// noPair is the number of no pair.
+const noPair = uint32(1<<32 - 1)
+
 func (t *pairTable) at(pair uint32) *labelPair { return &t.pairs[pair/pairsInPart][pair%pairsInPart] }
 
 // valueOf returns the value of a pair.
@@ -112,13 +115,20 @@ type symbols struct {
 	nameAt []uint32 // by number of the name in the table: its number in names
 }
 
-// order sorts the pairs. No pair may be added to the table afterwards.
-func (t *pairTable) order() *symbols {
+// order sorts the pairs that some series have; counts are those series, by number of the
+// pair. No pair may be added to the table afterwards.
+func (t *pairTable) order(counts []uint32) *symbols {
 	t.slots = nil
-	s := &symbols{table: t, pair: make([]uint32, t.n), nameAt: make([]uint32, len(t.names))}
-	byName := make([]uint32, len(t.names))
-	for i := range byName {
-		byName[i] = uint32(i)
+	s := &symbols{table: t, nameAt: make([]uint32, len(t.names))}
+	have := make([]bool, len(t.names))
+	for n, c := range counts {
+		have[t.at(uint32(n)).name] = have[t.at(uint32(n)).name] || c > 0
+	}
+	var byName []uint32
+	for i := range t.names {
+		if have[i] {
+			byName = append(byName, uint32(i))
+		}
 	}
 	slices.SortFunc(byName, func(a, b uint32) int { return strings.Compare(t.names[a], t.names[b]) })
 	for i, id := range byName {
@@ -127,18 +137,23 @@ func (t *pairTable) order() *symbols {
 	}
 
 	// The pairs by name, by counting; then each name's by value.
-	s.first = make([]uint32, len(t.names)+1)
-	for n := range uint32(t.n) {
-		s.first[s.nameAt[t.at(n).name]+1]++
+	s.first = make([]uint32, len(s.names)+1)
+	for n, c := range counts {
+		if c > 0 {
+			s.first[s.nameAt[t.at(uint32(n)).name]+1]++
+		}
 	}
-	for i := range t.names {
+	for i := range s.names {
 		s.first[i+1] += s.first[i]
 	}
 	next := slices.Clone(s.first)
-	for n := range uint32(t.n) {
-		k := s.nameAt[t.at(n).name]
-		s.pair[next[k]] = n
-		next[k]++
+	s.pair = make([]uint32, s.first[len(s.names)])
+	for n, c := range counts {
+		if c > 0 {
+			k := s.nameAt[t.at(uint32(n)).name]
+			s.pair[next[k]] = uint32(n)
+			next[k]++
+		}
 	}
 	for k := range s.names {
 		slices.SortFunc(s.pair[s.first[k]:s.first[k+1]], func(a, b uint32) int {

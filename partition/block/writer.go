@@ -50,6 +50,7 @@ type Writer struct {
 	metadata    []MetricMetadata
 
 	series   currentSeries
+	numbers  []uint32             // labels of the current series, if numbered
 	held     model.ColumnSet      // buffered samples of the current series and partition
 	span     model.TimeRange      // that partition
 	rung     uint8                // lowest rung for the samples in held
@@ -72,7 +73,8 @@ type currentSeries struct {
 	tenant     uint32
 	id         model.Identity
 	labels     labels.Labels
-	copied     bool   // it is series from of WriterOptions.Index, in place of the three above
+	numbered   bool   // Writer.numbers are its labels, in place of labels
+	copied     bool   // it is series from of WriterOptions.Index, in place of tenant, id and labels
 	from       uint32 //
 	ord        uint32
 	last       int64              // time of the last row passed to the Writer, over all kinds
@@ -157,6 +159,26 @@ func (w *Writer) Series(tenant uint32, id model.Identity, ls labels.Labels) erro
 	return w.err
 }
 
+// Label returns the number by which SeriesOfLabels names a label of the block. It copies
+// name and value. The block has no label that no series with samples has.
+func (w *Writer) Label(name, value string) uint32 {
+	switch n := max(len(name), len(value)); {
+	case name == "" || value == "":
+		w.check(fmt.Errorf("label %q=%q without name or value", name, value))
+	case n > maxLabelBytes:
+		w.check(errLabelBytes(n))
+	}
+	return w.index.table.pair(name, value, noPair)
+}
+
+// SeriesOfLabels is Series for labels by the numbers of Label, which it does not retain.
+func (w *Writer) SeriesOfLabels(tenant uint32, id model.Identity, numbers []uint32) error {
+	w.endSeries()
+	w.numbers = append(w.numbers[:0], numbers...)
+	w.begin(currentSeries{tenant: tenant, id: id, numbered: true})
+	return w.err
+}
+
 // begin begins series s after the end of the one before.
 func (w *Writer) begin(s currentSeries) {
 	s.set, s.exemplars, s.generation = true, w.series.exemplars[:0], w.meta.MaxGen
@@ -196,10 +218,13 @@ func (w *Writer) check(err error) {
 func (w *Writer) list() bool {
 	if w.err == nil && !w.series.listed {
 		w.series.ord = uint32(w.index.series)
-		if w.series.copied {
-			w.check(w.index.addFrom(w.series.from))
-		} else {
-			w.check(w.index.add(w.series.tenant, w.series.id, w.series.labels))
+		switch s := &w.series; {
+		case s.copied:
+			w.check(w.index.addFrom(s.from))
+		case s.numbered:
+			w.check(w.index.addPairs(s.tenant, s.id, w.numbers))
+		default:
+			w.check(w.index.add(s.tenant, s.id, s.labels))
 		}
 		w.series.listed = w.err == nil
 	}

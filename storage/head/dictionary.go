@@ -2,6 +2,8 @@ package head
 
 import (
 	"github.com/zeebo/xxh3"
+
+	"tsdb/internal/model"
 )
 
 // A dictionary numbers the labels of a shard: a term is one name=value pair. Series
@@ -159,4 +161,61 @@ func (d *dictionary) bytes() int64 {
 		b += int64(cap(d.names[i].terms))*4 + int64(len(d.names[i].name)) + 64
 	}
 	return b
+}
+
+// A Numbering numbers labels for a reader of many series, which meets the same few labels
+// over and over: each is passed to a function once, and series are then told by numbers.
+// So no labels of a series are built, and nothing of their text is read. It is for one
+// goroutine.
+type Numbering struct {
+	number func(name, value string) uint32
+	shards [model.Shards]shardNumbers
+}
+
+type shardNumbers struct {
+	packed  uint32   // Shard.packed of the terms
+	numbers []uint32 // by term: its number + 1, 0 = none yet
+}
+
+// NewNumbering returns a Numbering of the numbers that a function returns for labels. It
+// does not retain them, and calls no method of the head; numbers are less than 2^32 - 1.
+func NewNumbering(number func(name, value string) uint32) *Numbering {
+	return &Numbering{number: number}
+}
+
+// LabelNumbers is Labels with the labels by their numbers, in order, which are appended to
+// dst.
+func (h *Head) LabelNumbers(ref model.Ref, n *Numbering, dst []uint32) (tenant uint32, id model.Identity, _ []uint32, ok bool) {
+	s := &h.shards[ref.Shard()]
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if !s.alive(ref) {
+		return 0, model.Identity{}, dst, false
+	}
+	sn := &n.shards[s.number]
+	if sn.packed != s.packed {
+		sn.packed, sn.numbers = s.packed, sn.numbers[:0]
+	}
+	if have := uint32(len(sn.numbers)); have < s.dict.n {
+		sn.numbers = append(sn.numbers, make([]uint32, s.dict.n-have)...)
+	}
+	r := s.series.at(ref.Slot())
+	b := s.text.from(r.labels)
+	terms, k := uvarint(b)
+	b = b[k:]
+	for i := range terms {
+		t, k := uvarint(b)
+		b = b[k:]
+		if i == 0 {
+			continue // the tenant
+		}
+		number := sn.numbers[t]
+		if number == 0 {
+			e := s.dict.terms.at(uint32(t))
+			number = n.number(s.dict.names[e.name].name, s.value(e)) + 1
+			sn.numbers[t] = number
+		}
+		dst = append(dst, number-1)
+	}
+	return r.tenant, r.id, dst, true
 }
