@@ -147,10 +147,6 @@ func sortSeries(views *[model.Shards]shardView, refs []model.Ref) {
 	}
 	slices.SortFunc(keys, func(a, b keyed) int { return cmp.Compare(a.key, b.key) })
 
-	type sequence struct {
-		from, to uint32 // in flat
-		ref      model.Ref
-	}
 	var flat []uint32
 	var group []sequence
 	for i := 0; i < len(keys); {
@@ -165,11 +161,9 @@ func sortSeries(views *[model.Shards]shardView, refs []model.Ref) {
 			for t, _, end := c.next(); !end; t, _, end = c.next() {
 				flat = append(flat, ranks[ref.Shard()][t])
 			}
-			group = append(group, sequence{from, uint32(len(flat)), ref})
+			group = append(group, sequence{from: from, to: uint32(len(flat)), ref: ref})
 		}
-		slices.SortFunc(group, func(a, b sequence) int {
-			return slices.Compare(flat[a.from:a.to], flat[b.from:b.to])
-		})
+		sortGroup(flat, group)
 		for k, s := range group {
 			refs[i+k] = s.ref
 		}
@@ -177,12 +171,62 @@ func sortSeries(views *[model.Shards]shardView, refs []model.Ref) {
 	}
 }
 
+// sequence is a series of a metric with the ranks of its terms.
+type sequence struct {
+	key      uint64 // the first two ranks in which series of the metric differ
+	from, to uint32 // all ranks
+	ref      model.Ref
+}
+
+// sortGroup sorts the series of a metric, whose ranks lie in flat. They mostly have the
+// same first labels, and differ in the two after them.
+func sortGroup(flat []uint32, group []sequence) {
+	first := flat[group[0].from:group[0].to]
+	same := len(first)
+	for _, s := range group[1:] {
+		ranks := flat[s.from:s.to]
+		same = min(same, len(ranks))
+		for i, r := range ranks[:same] {
+			if r != first[i] {
+				same = i
+				break
+			}
+		}
+	}
+	for i := range group {
+		s := &group[i]
+		ranks := flat[s.from:s.to][same:]
+		if len(ranks) > 0 {
+			s.key = uint64(ranks[0]) << 32
+		}
+		if len(ranks) > 1 {
+			s.key |= uint64(ranks[1])
+		}
+	}
+	slices.SortFunc(group, func(a, b sequence) int {
+		if a.key != b.key {
+			return cmp.Compare(a.key, b.key)
+		}
+		return slices.Compare(flat[a.from:a.to], flat[b.from:b.to])
+	})
+}
+
 // rankTerms numbers the terms of the series in the order of names, then values. Rank
 // 0 means no term; equal terms of different shards have the same rank.
 func rankTerms(views *[model.Shards]shardView, refs []model.Ref) (ranks [model.Shards][]uint32) {
 	const used = 1
+	all := 0
 	for i := range views {
 		ranks[i] = make([]uint32, views[i].nTerms)
+		all += len(ranks[i])
+	}
+	if all < len(refs) { // it costs less to rank all terms than to read which are used
+		for _, r := range ranks {
+			for t := range r {
+				r[t] = used
+			}
+		}
+		refs = nil
 	}
 	for _, ref := range refs {
 		ids, n := views[ref.Shard()].run(ref.Slot())
