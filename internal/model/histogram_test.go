@@ -75,12 +75,21 @@ func TestZeroThresholds(t *testing.T) {
 			}
 		}
 	}
+	for _, pair := range [][2]float64{{0, math.Copysign(0, -1)}, {math.NaN(), math.Copysign(math.NaN(), -1)}} {
+		if (Histogram{Int: &histogram.Histogram{ZeroThreshold: pair[0]}}).Equal(Histogram{Int: &histogram.Histogram{ZeroThreshold: pair[1]}}) ||
+			(Histogram{Float: &histogram.FloatHistogram{ZeroThreshold: pair[0]}}).Equal(Histogram{Float: &histogram.FloatHistogram{ZeroThreshold: pair[1]}}) {
+			t.Errorf("thresholds %v and %v are equal", pair[0], pair[1])
+		}
+	}
 	for _, nan := range []float64{math.NaN(), math.Float64frombits(value.StaleNaN), math.Copysign(math.NaN(), -1)} {
 		h, i := floatHistogram(0, histogram.Span{Length: 1}), &histogram.Histogram{ZeroThreshold: nan}
 		h.ZeroThreshold = nan
 		for _, h := range []Histogram{{Float: h}, {Int: i}} {
 			if h.Validate() == nil {
 				t.Errorf("%+v is taken", h)
+			}
+			if !h.Equal(h) {
+				t.Errorf("%+v is not equal to itself", h)
 			}
 		}
 	}

@@ -1,6 +1,8 @@
 package model
 
 import (
+	"math"
+
 	"fmt"
 
 	"github.com/prometheus/prometheus/model/histogram"
@@ -60,11 +62,38 @@ func (h Histogram) IsStale() bool {
 func (h Histogram) Equal(o Histogram) bool {
 	switch {
 	case h.Int != nil && o.Int != nil:
-		return gauge(h.Int.CounterResetHint) == gauge(o.Int.CounterResetHint) && h.Int.Equals(o.Int)
+		return gauge(h.Int.CounterResetHint) == gauge(o.Int.CounterResetHint) && equalInt(h.Int, o.Int)
 	case h.Float != nil && o.Float != nil:
-		return gauge(h.Float.CounterResetHint) == gauge(o.Float.CounterResetHint) && h.Float.Equals(o.Float)
+		return gauge(h.Float.CounterResetHint) == gauge(o.Float.CounterResetHint) && equalFloat(h.Float, o.Float)
 	}
 	return h.IsZero() && o.IsZero()
+}
+
+// equalInt is Equals by the bits of the zero threshold: Equals takes NaN for unequal and
+// 0 and -0 for equal.
+func equalInt(a, b *histogram.Histogram) bool {
+	if math.Float64bits(a.ZeroThreshold) != math.Float64bits(b.ZeroThreshold) {
+		return false
+	}
+	if math.IsNaN(a.ZeroThreshold) {
+		x, y := *a, *b
+		x.ZeroThreshold, y.ZeroThreshold = 0, 0
+		a, b = &x, &y
+	}
+	return a.Equals(b)
+}
+
+// equalFloat is equalInt for float counts.
+func equalFloat(a, b *histogram.FloatHistogram) bool {
+	if math.Float64bits(a.ZeroThreshold) != math.Float64bits(b.ZeroThreshold) {
+		return false
+	}
+	if math.IsNaN(a.ZeroThreshold) {
+		x, y := *a, *b
+		x.ZeroThreshold, y.ZeroThreshold = 0, 0
+		a, b = &x, &y
+	}
+	return a.Equals(b)
 }
 
 func gauge(h histogram.CounterResetHint) bool { return h == histogram.GaugeType }
