@@ -1,9 +1,8 @@
 package model
 
 import (
-	"math"
-
 	"fmt"
+	"math"
 
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/value"
