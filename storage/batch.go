@@ -30,6 +30,15 @@ var (
 	ErrClosed = errors.New("database is closed")
 )
 
+// Busy returns an ErrBusy of something else than a write, with a text of its own.
+func Busy(text string) error { return busyError(text) }
+
+type busyError string
+
+func (e busyError) Error() string { return string(e) }
+
+func (busyError) Is(target error) bool { return target == ErrBusy }
+
 // Batch collects the samples of one request. It belongs to one goroutine and
 // is used again after Reset. A door looks a series up by the hash of what the
 // client sent, resolves the ones it does not know, adds samples by ref, and

@@ -336,7 +336,7 @@ func (p *past) acquire(m Mark) (o *openMark, first bool, err error) {
 	if len(p.opened.list) >= maxOpenMarks {
 		i := slices.IndexFunc(p.opened.list, func(o *openMark) bool { return o.refs == 0 })
 		if i < 0 {
-			return nil, false, fmt.Errorf("%w: %d marks of the history are being read, another one has to wait", ErrBusy, maxOpenMarks)
+			return nil, false, Busy(fmt.Sprintf("%d marks of the history are being read, another one has to wait", maxOpenMarks))
 		}
 		unused = p.removeLocked(i)
 	}

@@ -110,7 +110,7 @@ func (s *snapshots) checkSpace() error {
 	}
 	if free < uint64(need) {
 		needs, has := model.FormatBytesPair(need, int64(free))
-		return fmt.Errorf("%w: a snapshot needs %s of free disk space, there are %s", ErrBusy, needs, has)
+		return Busy(fmt.Sprintf("a snapshot needs %s of free disk space, there are %s", needs, has))
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ func (d *database) get() (*storage.DB, error) {
 	}
 	if total := d.total.Load(); total > 0 {
 		done := min(d.done.Load(), total)
-		return nil, fmt.Errorf("%w: starting, %s of %s of the log replayed (%d %%)", storage.ErrBusy, model.FormatBytes(done), model.FormatBytes(total), 100*done/total)
+		return nil, storage.Busy(fmt.Sprintf("the server is starting: %s of %s of the log replayed (%d %%)", model.FormatBytes(done), model.FormatBytes(total), 100*done/total))
 	}
-	return nil, fmt.Errorf("%w: starting", storage.ErrBusy)
+	return nil, storage.Busy("the server is starting")
 }

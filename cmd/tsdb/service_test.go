@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	"tsdb/internal/await"
 	"tsdb/internal/doctortest"
 	"tsdb/internal/vfs"
+	"tsdb/storage"
 	"tsdb/storage/doctor"
 )
 
@@ -146,5 +148,17 @@ func TestStopDuringStart(t *testing.T) {
 	_, _, stop := startService(t)
 	if err := stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+// While the log is replayed, readers and writers are told that the server starts, and how
+// far it is.
+func TestDatabaseThatIsNotOpenYet(t *testing.T) {
+	var d database
+	for _, want := range []string{"the server is starting", "the server is starting: 3 MiB of 12 MiB of the log replayed (25 %)"} {
+		if _, err := d.get(); !errors.Is(err, storage.ErrBusy) || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+		d.progress(3<<20, 12<<20)
 	}
 }
