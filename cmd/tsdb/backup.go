@@ -80,14 +80,15 @@ func backup(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(stdout, "Archived %s, LSN %d, of incarnation %s: %d blocks with %d bytes; %d new objects with %d bytes. Dropped %d moments, deleted %d objects.\n",
-		moment(r.Mark.WallMs), r.Mark.LSN, archive.IncarnationID(r.Incarnation), r.Blocks, r.BlockBytes, r.Written, r.WrittenBytes, r.DroppedMarks, r.Deleted)
+	_, err = fmt.Fprintf(stdout, "Archived %s, LSN %d, of incarnation %s: %s with %d bytes; %s with %d bytes. Dropped %s, deleted %s.\n",
+		moment(r.Mark.WallMs), r.Mark.LSN, archive.IncarnationID(r.Incarnation), model.FormatCount(r.Blocks, "block"), r.BlockBytes,
+		model.FormatCount(r.Written, "new object"), r.WrittenBytes, model.FormatCount(r.DroppedMarks, "moment"), model.FormatCount(r.Deleted, "object"))
 	err = errors.Join(err, printDamaged(stdout, "Not archived", r.Damaged), printLost(stdout, r))
 	if n := len(r.Damaged); n > 0 {
-		return errors.Join(err, fmt.Errorf("the backup is not complete: %d of %d blocks could not be read; `tsdb check` tells what is wrong, and the next backup tries them again", n, r.Blocks))
+		return errors.Join(err, fmt.Errorf("the backup is not complete: %d of %s could not be read; `tsdb check` tells what is wrong, and the next backup tries them again", n, model.FormatCount(r.Blocks, "block")))
 	}
 	if n := len(r.DamagedMarks); n > 0 {
-		return errors.Join(err, fmt.Errorf("%d earlier moments in the archive were damaged and cannot be restored; the present one does not depend on them, and the next backup will not mention them", n))
+		return errors.Join(err, fmt.Errorf("damage in the archive: %s cannot be restored; the present one does not depend on it, and the next backup will not mention it", model.FormatCount(n, "earlier moment")))
 	}
 	return err
 }

@@ -114,7 +114,7 @@ func TestCommandsTellOfDamageInTheArchive(t *testing.T) {
 		lsn, _, _ := strings.Cut(flag, " ")
 		has(tsdb(exitOK, "restore", "--from", archive, "--to", to, "--at-lsn", lsn), "Restored the backup of")
 	}
-	has(tsdb(exitFailure, backup...), "Archived ", "Lost ", "1 earlier moments in the archive were damaged")
+	has(tsdb(exitFailure, backup...), "Archived ", "Lost ", "damage in the archive: 1 earlier moment cannot be restored")
 	spoil("heads/*.head")
 	has(tsdb(exitOK, "restore", "--from", archive, "--list"), "is damaged", "LSN")
 	has(tsdb(exitOK, backup...), "The list of archived moments was damaged")

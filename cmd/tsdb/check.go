@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 
+	"tsdb/internal/model"
 	"tsdb/internal/vfs"
 	"tsdb/storage/doctor"
 )
@@ -69,8 +70,8 @@ func printReport(w io.Writer, r *doctor.CheckReport) error {
 		line("note: %s at %d: %s", f.File, f.Offset, f.What)
 	}
 	if r.RollupDays > 0 {
-		line("%d days of rollups, %d compared with their samples", r.RollupDays, r.RollupDaysCompared)
+		line("%s of rollups, %d compared with samples", model.FormatCount(r.RollupDays, "day"), r.RollupDaysCompared)
 	}
-	line("%d blocks, %d bytes verified: %d damaged places, %d notes", r.Blocks, r.Bytes, len(r.Damage), len(r.Notes))
+	line("%s, %d bytes verified: %s, %s", model.FormatCount(r.Blocks, "block"), r.Bytes, model.FormatCount(len(r.Damage), "damaged place"), model.FormatCount(len(r.Notes), "note"))
 	return errors.Join(errs...)
 }

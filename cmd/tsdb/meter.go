@@ -123,14 +123,14 @@ func (c *importConfig) summarise(w io.Writer, sum transfer.Summary, took time.Du
 	}
 	fmt.Fprintf(w, ", %s %s", thousands(sum.Samples), verb)
 	if sum.Blocks > 0 {
-		fmt.Fprintf(w, " into %d blocks of %s bytes, %d of them in their final form", sum.Blocks, thousands(sum.Bytes), sum.Direct)
+		fmt.Fprintf(w, " into %s of %s bytes, %d in the final form", model.FormatCount(sum.Blocks, "block"), thousands(sum.Bytes), sum.Direct)
 	}
 	fmt.Fprintln(w)
 	if sum.Min <= sum.Max {
 		fmt.Fprintf(w, "from %s to %s\n", model.FormatTime(sum.Min), model.FormatTime(sum.Max))
 	}
 	if sum.Skipped > 0 {
-		fmt.Fprintf(w, "%d parts of the source had been imported before\n", sum.Skipped)
+		fmt.Fprintf(w, "%s of the source had been imported before\n", model.FormatCount(sum.Skipped, "part"))
 	}
 	for _, x := range sum.Rejected {
 		fmt.Fprintf(w, "refused: %s, %s", thousands(x.Count), x.Reason)

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"tsdb/internal/model"
 	"tsdb/internal/objstore"
 	"tsdb/internal/vfs"
 	"tsdb/storage/archive"
@@ -92,8 +93,8 @@ func restoreTo(ctx context.Context, store objstore.Store, id uint64, target arch
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(stdout, "Restored the backup of %s and the log up to LSN %d: %d blocks with %d bytes, %d log frames.\n",
-		moment(r.Mark.WallMs), r.LSN, r.Blocks, r.Bytes, r.Frames)
+	_, err = fmt.Fprintf(stdout, "Restored the backup of %s and the log up to LSN %d: %s with %d bytes, %s.\n",
+		moment(r.Mark.WallMs), r.LSN, model.FormatCount(r.Blocks, "block"), r.Bytes, model.FormatCount(r.Frames, "log frame"))
 	err = errors.Join(err, printDamaged(stdout, "Restored without, or with damage in", r.Damaged))
 	if r.LogErr != nil {
 		_, printErr := fmt.Fprintf(stdout, "Restored without the log after LSN %d: %v\n", r.LSN, r.LogErr)
