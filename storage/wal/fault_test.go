@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -328,27 +329,31 @@ func TestAWriterWaitsASecondForTheBuffer(t *testing.T) {
 		t.Fatalf("reserve: %v", err)
 	}
 	must(t, l.Reserve(ctx, l.MaxReserve()))
-	timers := clock.Timers()
-	result := make(chan error)
+	result := make(chan error, 1)
 	wait := func(ctx context.Context) { result <- l.Reserve(ctx, 1000) }
+	untilWaiting := func() { // the timers of the log itself come and go
+		for waiting := false; !waiting; runtime.Gosched() {
+			l.mu.Lock()
+			waiting = l.mu.space != nil
+			l.mu.Unlock()
+		}
+	}
 	go wait(ctx)
-	clock.BlockUntil(timers + 1)
+	untilWaiting() // its timer has begun
 	clock.Advance(reserveWait)
 	if err := <-result; !errors.Is(err, log.ErrBusy) {
 		t.Fatalf("after a second: %v", err)
 	}
-	timers = clock.Timers()
 	go wait(ctx)
-	clock.BlockUntil(timers + 1)
+	untilWaiting()
 	l.Unreserve(l.MaxReserve())
 	must(t, <-result)
 	l.Unreserve(1000)
 
 	must(t, l.Reserve(ctx, l.MaxReserve()))
-	timers = clock.Timers()
 	canceled, cancel := context.WithCancel(ctx)
 	go wait(canceled)
-	clock.BlockUntil(timers + 1)
+	untilWaiting()
 	cancel()
 	if err := <-result; !errors.Is(err, context.Canceled) {
 		t.Fatalf("canceled: %v", err)
